@@ -1,0 +1,29 @@
+//! Compiles `proto/` with protox (pure Rust: the machine needs no `protoc`) and
+//! generates the messages, the service stubs, and the descriptor set that
+//! reflection serves.
+#![expect(clippy::disallowed_methods, reason = "cargo hands a build script its output folder in OUT_DIR")]
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+use prost::Message as _;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+
+    let api = protox::compile(
+        [
+            "slotwise/v1/decision.proto",
+            "slotwise/v1/feedback.proto",
+            "slotwise/v1/slot.proto",
+            "slotwise/v1/insight.proto",
+        ],
+        ["proto"],
+    )?;
+    fs::write(out.join("slotwise_descriptors.bin"), api.encode_to_vec())?;
+    tonic_prost_build::configure().compile_fds(api)?;
+
+    let log = protox::compile(["slotwise/log/v1/event.proto"], ["proto"])?;
+    tonic_prost_build::configure().build_client(false).build_server(false).compile_fds(log)?;
+    Ok(())
+}

@@ -1,0 +1,309 @@
+//! From named values to rows of numbers, without a schema.
+
+use std::{collections::BTreeMap, hash::Hasher as _};
+
+use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher13;
+
+use super::features::{Features, Value};
+use crate::stats::{Moments, SparseVector};
+
+/// Standardised numbers are clipped to ± this many deviations: one wild value
+/// must not outweigh a thousand others.
+const CLIP: f64 = 5.0;
+
+/// What marks a candidate's own features apart from the context's.
+const CANDIDATE_PREFIX: &str = "candidate.";
+
+/// Gives every word and number an index as it is first met, and standardises numbers.
+///
+/// Index 0 is the constant 1. A word is an indicator: 0 or 1, never
+/// standardised. A number becomes `(value − mean) / deviation` by the moments of
+/// all values so far, itself included, clipped to ±5; what is missing is 0, its mean.
+///
+/// Indices are handed out densely up to the budget's first seven eighths. From
+/// there on, new words share the last eighth by a hash of name and word, and new
+/// numbers and flags are left out. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Encoder {
+    budget: u32,
+    next: u32,
+    features: BTreeMap<String, Feature>,
+    buckets: BTreeMap<u32, u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+struct Feature {
+    number: Option<Numeric>,
+    flag: Option<u32>,
+    words: BTreeMap<String, u32>,
+    vector: Vec<Numeric>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Numeric {
+    index: u32,
+    moments: Moments,
+}
+
+/// Whether the values being encoded are already part of the moments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Included {
+    Yes,
+    No,
+}
+
+impl Encoder {
+    /// An encoder that has met nothing; `budget` ≥ 8 is the most dimensions it will use.
+    pub fn new(budget: u32) -> Self {
+        Self { budget, next: 1, features: BTreeMap::new(), buckets: BTreeMap::new() }
+    }
+
+    /// Dimensions in use, the constant among them.
+    pub fn dim(&self) -> u32 {
+        self.next
+    }
+
+    fn buckets_max(&self) -> u32 {
+        (self.budget / 8).max(1)
+    }
+
+    fn own_index(next: &mut u32, limit: u32) -> Option<u32> {
+        (*next < limit).then(|| {
+            *next += 1;
+            *next - 1
+        })
+    }
+
+    /// Meets a decision's features: the context's, and those of each candidate.
+    pub fn learn<'a>(&mut self, context: &Features, candidates: impl Iterator<Item = &'a Features>) {
+        for (name, value) in context {
+            self.learn_one(name, value);
+        }
+        for (name, value) in candidates.flatten() {
+            self.learn_one(&format!("{CANDIDATE_PREFIX}{name}"), value);
+        }
+    }
+
+    fn learn_one(&mut self, name: &str, value: &Value) {
+        let limit = self.budget - self.buckets_max();
+        // A name gets an entry only with its first index: names cannot fill the memory.
+        if !self.features.contains_key(name) && self.next >= limit {
+            match value {
+                Value::Text(word) => self.learn_bucket(name, word),
+                Value::Texts(words) => words.iter().for_each(|word| self.learn_bucket(name, word)),
+                Value::Number(_) | Value::Flag(_) | Value::Vector(_) => {}
+            }
+            return;
+        }
+        let next = &mut self.next;
+        let feature = self.features.entry(name.to_owned()).or_default();
+        let mut overflow: Vec<&str> = Vec::new();
+        match value {
+            Value::Number(number) => {
+                let index = feature.number.map(|n| n.index).or_else(|| Self::own_index(next, limit));
+                let moments = feature.number.map(|n| n.moments).unwrap_or_default().with(*number);
+                feature.number = index.map(|index| Numeric { index, moments });
+            }
+            Value::Flag(_) => {
+                feature.flag = feature.flag.or_else(|| Self::own_index(next, limit));
+            }
+            Value::Text(_) | Value::Texts(_) => {
+                for word in words(value) {
+                    if feature.words.contains_key(word) {
+                        continue;
+                    }
+                    match Self::own_index(next, limit) {
+                        Some(index) => drop(feature.words.insert(word.to_owned(), index)),
+                        None => overflow.push(word),
+                    }
+                }
+            }
+            Value::Vector(numbers) => {
+                for (i, number) in numbers.iter().enumerate() {
+                    if i == feature.vector.len() {
+                        let Some(index) = Self::own_index(next, limit) else { break };
+                        feature.vector.push(Numeric { index, moments: Moments::default() });
+                    }
+                    feature.vector[i].moments = feature.vector[i].moments.with(f64::from(*number));
+                }
+            }
+        }
+        for word in overflow {
+            self.learn_bucket(name, word);
+        }
+    }
+
+    fn learn_bucket(&mut self, name: &str, word: &str) {
+        let bucket = self.bucket(name, word);
+        if !self.buckets.contains_key(&bucket)
+            && let Some(index) = Self::own_index(&mut self.next, self.budget)
+        {
+            self.buckets.insert(bucket, index);
+        }
+    }
+
+    fn bucket(&self, name: &str, word: &str) -> u32 {
+        let mut hasher = SipHasher13::new();
+        hasher.write(name.as_bytes());
+        hasher.write_u8(0);
+        hasher.write(word.as_bytes());
+        // The remainder is below a u32.
+        (hasher.finish() % u64::from(self.buckets_max())) as u32
+    }
+
+    /// The row of a context that [`learn`](Self::learn) has already met, with a candidate's own features.
+    pub fn encode_met(&self, context: &Features, candidate: Option<&Features>) -> SparseVector {
+        self.encode(context, candidate, Included::Yes)
+    }
+
+    /// The row that `context` would have if it were met now.
+    pub fn encode_new(&self, context: &Features, candidate: Option<&Features>) -> SparseVector {
+        self.encode(context, candidate, Included::No)
+    }
+
+    fn encode(&self, context: &Features, candidate: Option<&Features>, included: Included) -> SparseVector {
+        let mut row = SparseVector { entries: Vec::with_capacity(context.len() + 1), unseen: 0.0 };
+        row.entries.push((0, 1.0));
+        for (name, value) in context {
+            self.encode_one(name, value, included, &mut row);
+        }
+        for (name, value) in candidate.into_iter().flatten() {
+            self.encode_one(&format!("{CANDIDATE_PREFIX}{name}"), value, included, &mut row);
+        }
+        row.entries.sort_unstable_by_key(|&(index, _)| index);
+        // Words that share a bucket add up.
+        row.entries.dedup_by(|later, first| {
+            let same = later.0 == first.0;
+            if same {
+                first.1 += later.1;
+            }
+            same
+        });
+        row
+    }
+
+    fn encode_one(&self, name: &str, value: &Value, included: Included, row: &mut SparseVector) {
+        let feature = self.features.get(name);
+        let mut number = |numeric: Option<&Numeric>, value: f64| {
+            // A number that was never met has no deviation: it is its own mean.
+            if let Some(Numeric { index, moments }) = numeric {
+                let moments = if included == Included::Yes { *moments } else { moments.with(value) };
+                let standardised = moments.standardise(value, CLIP);
+                if standardised != 0.0 {
+                    row.entries.push((*index, standardised));
+                }
+            }
+        };
+        match value {
+            Value::Number(value) => number(feature.and_then(|f| f.number.as_ref()), *value),
+            Value::Vector(values) => {
+                for (i, value) in values.iter().enumerate() {
+                    number(feature.and_then(|f| f.vector.get(i)), f64::from(*value));
+                }
+            }
+            Value::Flag(false) => {}
+            Value::Flag(true) => match feature.and_then(|f| f.flag) {
+                Some(index) => row.entries.push((index, 1.0)),
+                None => row.unseen += 1.0,
+            },
+            Value::Text(_) | Value::Texts(_) => {
+                for word in words(value) {
+                    let own = feature.and_then(|f| f.words.get(word));
+                    match own.or_else(|| self.buckets.get(&self.bucket(name, word))) {
+                        Some(&index) => row.entries.push((index, 1.0)),
+                        None => row.unseen += 1.0,
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The words of a value, each once.
+fn words(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Text(word) => vec![word],
+        Value::Texts(words) => {
+            let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+            words.sort_unstable();
+            words.dedup();
+            words
+        }
+        Value::Number(_) | Value::Flag(_) | Value::Vector(_) => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn features(pairs: &[(&str, Value)]) -> Features {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+    }
+
+    fn text(word: &str) -> Value {
+        Value::Text(word.to_owned())
+    }
+
+    #[test]
+    fn what_would_be_encoded_is_what_is_encoded_once_met() {
+        let mut encoder = Encoder::new(64);
+        for i in 0..30 {
+            let row = features(&[
+                ("age", Value::Number(f64::from(i * i))),
+                ("colour", text(["red", "green", "blue"][i as usize % 3])),
+                ("gift", Value::Flag(i % 2 == 0)),
+                ("likes", Value::Texts(vec!["shoes".into(), format!("brand{}", i % 4), "shoes".into()])),
+                ("taste", Value::Vector(vec![1.5 * i as f32, -2.0])),
+            ]);
+            let before = encoder.clone();
+            encoder.learn(&row, std::iter::empty());
+            let met = encoder.encode_met(&row, None);
+            let new = before.encode_new(&row, None);
+            let fresh = f64::from(u32::try_from(met.entries.len() - new.entries.len()).unwrap());
+            // What had no index yet counts as unseen, one for each indicator.
+            assert!((new.unseen - fresh).abs() < 1e-12, "round {i}: {met:?} {new:?}");
+            assert!(new.entries.iter().all(|entry| met.entries.contains(entry)), "round {i}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_standardised_with_the_current_one_and_words_are_not() {
+        let mut encoder = Encoder::new(64);
+        for value in [2.0, 4.0, 9.0] {
+            encoder.learn(&features(&[("n", Value::Number(value)), ("w", text("a"))]), std::iter::empty());
+        }
+        let row = encoder.encode_met(&features(&[("n", Value::Number(9.0)), ("w", text("a"))]), None);
+        let want = (9.0 - 5.0) / (26.0_f64 / 3.0).sqrt();
+        assert_eq!(row.entries[0], (0, 1.0));
+        assert!((row.entries[1].1 - want).abs() < 1e-12);
+        assert_eq!(row.entries[2], (2, 1.0));
+        let wild = encoder.encode_met(&features(&[("n", Value::Number(1e9))]), None);
+        assert_eq!(wild.entries, vec![(0, 1.0), (1, CLIP)]);
+    }
+
+    #[test]
+    fn beyond_the_budget_words_share_and_numbers_are_left_out() {
+        let mut encoder = Encoder::new(16);
+        for i in 0..500 {
+            let row = features(&[("w", text(&format!("word{i}"))), (&format!("n{i}"), Value::Number(f64::from(i)))]);
+            encoder.learn(&row, std::iter::empty());
+            assert!(encoder.encode_met(&row, None).unseen == 0.0);
+        }
+        assert_eq!(encoder.dim(), 16, "fourteen of their own and two shared");
+        assert!(encoder.features.len() <= 14, "names without an index are not kept");
+        let crowd = features(&[("w", Value::Texts((0..100).map(|i| format!("word{i}")).collect()))]);
+        let row = encoder.encode_met(&crowd, None);
+        assert!((row.entries.iter().map(|e| e.1).sum::<f64>() - 101.0).abs() < 1e-12, "each word counts once");
+        assert!(row.entries.is_sorted_by(|a, b| a.0 < b.0));
+    }
+
+    #[test]
+    fn a_candidate_feature_is_not_the_context_feature_of_its_name() {
+        let mut encoder = Encoder::new(64);
+        let (context, own) = (features(&[("brand", text("a"))]), features(&[("brand", text("a"))]));
+        encoder.learn(&context, std::iter::once(&own));
+        assert_eq!(encoder.encode_met(&context, Some(&own)).entries, vec![(0, 1.0), (1, 1.0), (2, 1.0)]);
+    }
+}

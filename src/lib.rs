@@ -1,0 +1,4 @@
+//! skeleton
+#![allow(missing_docs, clippy::pedantic)]
+pub mod stats;
+pub mod bandit;

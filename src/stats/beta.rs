@@ -1,0 +1,72 @@
+//! Beta–Bernoulli.
+
+use serde::{Deserialize, Serialize};
+use statrs::function::beta::{inv_beta_reg, ln_beta};
+
+/// What is believed of a success rate: `Beta(a, b)`, both above zero. *Persisted.*
+///
+/// Fractional outcomes in [0, 1] count in part to both.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Beta {
+    prior_a: f64,
+    prior_b: f64,
+    a: f64,
+    b: f64,
+}
+
+impl Beta {
+    /// The prior, a and b above zero.
+    pub fn new(a: f64, b: f64) -> Self {
+        Self { prior_a: a, prior_b: b, a, b }
+    }
+
+    /// a.
+    pub fn a(&self) -> f64 {
+        self.a
+    }
+
+    /// b.
+    pub fn b(&self) -> f64 {
+        self.b
+    }
+
+    /// An outcome in [0, 1].
+    pub fn observe(&mut self, outcome: f64) {
+        self.a += outcome;
+        self.b += 1.0 - outcome;
+    }
+
+    /// The outcome of an observation of weight `w` changed by `delta`.
+    pub fn revise(&mut self, weight: f64, delta: f64) {
+        // Exactly, neither falls below its prior; rounding may.
+        self.a = (self.a + weight * delta).max(self.prior_a);
+        self.b = (self.b - weight * delta).max(self.prior_b);
+    }
+
+    /// All observations fade to `retained` of their weight.
+    pub fn forget(&mut self, retained: f64) {
+        self.a = self.prior_a + retained * (self.a - self.prior_a);
+        self.b = self.prior_b + retained * (self.b - self.prior_b);
+    }
+
+    /// The posterior mean.
+    pub fn mean(&self) -> f64 {
+        self.a / (self.a + self.b)
+    }
+
+    /// The posterior variance.
+    pub fn variance(&self) -> f64 {
+        let total = self.a + self.b;
+        self.a * self.b / (total * total * (total + 1.0))
+    }
+
+    /// The rate below which the true one lies with probability `p` in (0, 1).
+    pub fn quantile(&self, p: f64) -> f64 {
+        inv_beta_reg(self.a, self.b, p)
+    }
+
+    /// `ln B(a, b)`.
+    pub(super) fn ln_norm(a: f64, b: f64) -> f64 {
+        ln_beta(a, b)
+    }
+}

@@ -1,0 +1,33 @@
+//! Numbers only: the posteriors and the integrals that everything else rests on.
+//!
+//! * [`Cholesky`]: the factor of a precision matrix that grows and takes rank-one updates.
+//! * [`Gaussian`]: posterior over the weights of a linear reward, with `observe`, `revise`, `forget`.
+//! * [`Noise`]: the pooled noise variance beside it (inverse gamma).
+//! * [`Beta`], [`NormalInverseGamma`]: the conjugate posteriors without features.
+//! * [`Winners`]: the probability that each of several independent scores is the largest, by quadrature.
+//! * [`Moments`]: running mean and deviation.
+//!
+//! Invariants: everything here is a plain value and a pure function of its
+//! arguments; a number that is not finite never enters a posterior; a posterior
+//! that was updated stays positive definite.
+//!
+//! Deliberately not here: names of features, arms, time, randomness.
+
+mod beta;
+mod cholesky;
+mod gaussian;
+mod legendre;
+mod marginal;
+mod moments;
+mod nig;
+mod noise;
+mod winners;
+
+pub use beta::Beta;
+pub use cholesky::{Cholesky, NotPositiveDefinite};
+pub use gaussian::{Gaussian, Prediction, SparseVector};
+pub use marginal::{BetaScore, Marginal, NormalScore, StudentScore};
+pub use moments::Moments;
+pub use nig::NormalInverseGamma;
+pub use noise::Noise;
+pub use winners::Winners;

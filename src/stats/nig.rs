@@ -1,0 +1,131 @@
+//! Normal-inverse-gamma: mean and variance of a real reward, both unknown.
+
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF as _, StudentsT};
+
+/// `y ~ N(μ, σ²)`, `μ | σ² ~ N(m, σ²/κ)`, `σ² ~ InvGamma(a, b)`. *Persisted.*
+///
+/// `m` is in reward, `b` in reward², `κ` counts observations, `a` half of them.
+///
+/// # Source
+///
+/// Murphy, *Conjugate Bayesian analysis of the Gaussian distribution* (2007), §6.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct NormalInverseGamma {
+    prior: Parameters,
+    now: Parameters,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Parameters {
+    mean: f64,
+    strength: f64,
+    shape: f64,
+    scale: f64,
+}
+
+impl NormalInverseGamma {
+    /// The prior: mean m, strength κ > 0, shape a > 0, scale b > 0.
+    pub fn new(mean: f64, strength: f64, shape: f64, scale: f64) -> Self {
+        let prior = Parameters { mean, strength, shape, scale };
+        Self { prior, now: prior }
+    }
+
+    /// The posterior mean of μ, reward.
+    pub fn mean(&self) -> f64 {
+        self.now.mean
+    }
+
+    /// Degrees of freedom of the Student t that μ follows: 2a.
+    pub fn degrees(&self) -> f64 {
+        2.0 * self.now.shape
+    }
+
+    /// Scale of the Student t that μ follows, `√(b / (aκ))`, reward.
+    pub fn spread(&self) -> f64 {
+        (self.now.scale / (self.now.shape * self.now.strength)).sqrt()
+    }
+
+    /// An outcome.
+    pub fn observe(&mut self, y: f64) {
+        let Parameters { mean, strength, shape, scale } = self.now;
+        let residual = y - mean;
+        let grown = strength + 1.0;
+        self.now = Parameters {
+            mean: mean + residual / grown,
+            strength: grown,
+            shape: shape + 0.5,
+            scale: scale + 0.5 * residual * residual * strength / grown,
+        };
+    }
+
+    /// The outcome of an observation of weight `w` changed by `delta` from `y`.
+    ///
+    /// One feature that is always 1: `xᵀΛ⁻¹x = 1/κ`; see [`Noise::revise`](super::Noise::revise).
+    pub fn revise(&mut self, weight: f64, y: f64, delta: f64) {
+        let residual = y - self.now.mean;
+        let change = weight * (delta * residual + 0.5 * delta * delta * (1.0 - weight / self.now.strength));
+        self.now.scale = (self.now.scale + change).max(self.prior.scale);
+        self.now.mean += weight * delta / self.now.strength;
+    }
+
+    /// All observations fade to `retained` of their weight; the batch formula for the new weights.
+    pub fn forget(&mut self, retained: f64) {
+        let (now, prior) = (self.now, self.prior);
+        let strength = prior.strength + retained * (now.strength - prior.strength);
+        let total = now.strength * now.mean - prior.strength * prior.mean;
+        let mean = (prior.strength * prior.mean + retained * total) / strength;
+        let fit = |p: Parameters| p.strength * p.mean * p.mean;
+        let squares = 2.0 * (now.scale - prior.scale) + fit(now) - fit(prior);
+        let fitted = strength * mean * mean;
+        let scale = prior.scale + 0.5 * (retained * squares + fit(prior) - fitted);
+        let shape = prior.shape + retained * (now.shape - prior.shape);
+        self.now = Parameters { mean, strength, shape, scale: scale.max(prior.scale) };
+    }
+
+    /// The mean reward below which the true one lies with probability `p` in (0, 1).
+    pub fn quantile(&self, p: f64) -> f64 {
+        match StudentsT::new(self.mean(), self.spread(), self.degrees()) {
+            Ok(t) => t.inverse_cdf(p),
+            Err(_) => self.mean(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+    /// Murphy 2007, eqs. 86–89, from weighted sums: not the recursion above.
+    #[test]
+    fn observing_revising_and_forgetting_equal_the_batch_formula() {
+        let mut rng = StdRng::seed_from_u64(5);
+        let (m0, k0, a0, b0) = (1.5, 0.7, 1.2, 3.0);
+        let mut posterior = NormalInverseGamma::new(m0, k0, a0, b0);
+        let mut rows: Vec<(f64, f64)> = Vec::new();
+        for round in 0..200 {
+            let y = rng.random_range(-3.0..9.0);
+            posterior.observe(y);
+            rows.push((1.0, y));
+            let chosen = rng.random_range(0..rows.len());
+            let (weight, y) = rows[chosen];
+            let delta = rng.random_range(-20.0..30.0);
+            posterior.revise(weight, y, delta);
+            rows[chosen].1 += delta;
+            if round % 50 == 20 {
+                posterior.forget(0.7);
+                rows.iter_mut().for_each(|r| r.0 *= 0.7);
+            }
+        }
+        let n: f64 = rows.iter().map(|r| r.0).sum();
+        let mean = rows.iter().map(|r| r.0 * r.1).sum::<f64>() / n;
+        let spread: f64 = rows.iter().map(|r| r.0 * (r.1 - mean).powi(2)).sum();
+        let want_mean = (k0 * m0 + n * mean) / (k0 + n);
+        let want_scale = b0 + 0.5 * spread + 0.5 * k0 * n * (mean - m0).powi(2) / (k0 + n);
+        assert!((posterior.mean() - want_mean).abs() < 1e-10);
+        assert!((posterior.now.strength - (k0 + n)).abs() < 1e-10);
+        assert!((posterior.now.shape - (a0 + 0.5 * n)).abs() < 1e-10);
+        assert!((posterior.now.scale - want_scale).abs() < 1e-9 * want_scale);
+    }
+}
