@@ -1,2 +1,7 @@
-//! skeleton
-fn main() {}
+//! The `slotwise` program: see [`slotwise::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    slotwise::cli::main()
+}

@@ -148,8 +148,7 @@ impl Encoder {
         hasher.write(name.as_bytes());
         hasher.write_u8(0);
         hasher.write(word.as_bytes());
-        // The remainder is below a u32.
-        (hasher.finish() % u64::from(self.buckets_max())) as u32
+        u32::try_from(hasher.finish() % u64::from(self.buckets_max())).unwrap_or(0)
     }
 
     /// The row of a context that [`learn`](Self::learn) has already met, with a candidate's own features.
@@ -249,13 +248,13 @@ mod tests {
     #[test]
     fn what_would_be_encoded_is_what_is_encoded_once_met() {
         let mut encoder = Encoder::new(64);
-        for i in 0..30 {
+        for i in 0..30_u16 {
             let row = features(&[
                 ("age", Value::Number(f64::from(i * i))),
-                ("colour", text(["red", "green", "blue"][i as usize % 3])),
+                ("colour", text(["red", "green", "blue"][usize::from(i % 3)])),
                 ("gift", Value::Flag(i % 2 == 0)),
                 ("likes", Value::Texts(vec!["shoes".into(), format!("brand{}", i % 4), "shoes".into()])),
-                ("taste", Value::Vector(vec![1.5 * i as f32, -2.0])),
+                ("taste", Value::Vector(vec![1.5 * f32::from(i), -2.0])),
             ]);
             let before = encoder.clone();
             encoder.learn(&row, std::iter::empty());

@@ -34,18 +34,21 @@ pub struct ArmSummary {
     ln_retained: f64,
 }
 
-impl ArmSummary {
-    fn new(at_us: i64) -> Self {
+impl Default for ArmSummary {
+    /// An arm that was never shown: flat over rates, weak over values.
+    fn default() -> Self {
         Self {
             shown: 0,
             reward_sum: 0.0,
             rate: Beta::new(1.0, 1.0),
             value: NormalInverseGamma::new(0.0, 0.1, 1.0, 0.25),
-            faded_at_us: at_us,
+            faded_at_us: 0,
             ln_retained: 0.0,
         }
     }
+}
 
+impl ArmSummary {
     /// The weight of its observations that fading has left.
     fn weight(&self) -> f64 {
         self.rate.a() + self.rate.b() - 2.0
@@ -121,7 +124,7 @@ impl Learner {
 
     /// Scores by the arms' mean rewards, context left aside: for when the model's cannot be used.
     pub fn summary_scores(&self, arms: &[Option<u32>], width: f64) -> Scores {
-        let prior = ArmSummary::new(0).value;
+        let prior = ArmSummary::default().value;
         let posteriors = arms.iter().map(|arm| arm.and_then(|a| self.summary(a)).map_or(prior, |s| s.value)).collect();
         Model::NormalInverseGamma { prior, arms: posteriors }.scores(
             &(0..arms.len()).map(|i| u32::try_from(i).ok()).collect::<Vec<_>>(),
@@ -131,7 +134,7 @@ impl Learner {
     }
 
     /// Meets the features of a decision, before its arms are observed.
-    pub fn meet<'a>(&mut self, context: &Features, candidates: impl Iterator<Item = &'a Features> + Clone) {
+    pub fn meet<'a>(&mut self, context: &Features, candidates: &(impl Iterator<Item = &'a Features> + Clone)) {
         for (_, model) in &mut self.models {
             if let Model::Linear(linear) = model {
                 linear.meet(context, candidates.clone());
@@ -150,9 +153,9 @@ impl Learner {
 
     /// The arm was shown at `rows`; `y` is the reward of silence. Returns the fading so far, as a
     /// logarithm, which [`revise`](Self::revise) wants back.
-    pub fn observe(&mut self, arm: u32, rows: &Rows, y: f64, at_us: i64, half_life_us: i64) -> f64 {
+    pub fn observe(&mut self, arm: u32, rows: &[SparseVector], y: f64, at_us: i64, half_life_us: i64) -> f64 {
         while self.arms.len() <= arm as usize {
-            self.arms.push(ArmSummary::new(at_us));
+            self.arms.push(ArmSummary { faded_at_us: at_us, ..ArmSummary::default() });
         }
         self.fade(arm, at_us, half_life_us);
         // And one more in turn, so that arms nobody shows fade too.
@@ -173,7 +176,7 @@ impl Learner {
     /// The reward of an observation at `rows` changed by `delta` from `y`; `ln_retained` is what
     /// [`observe`](Self::observe) returned. A model that came later was not told of the
     /// observation, has no row for it, and is not told of its revision.
-    pub fn revise(&mut self, arm: u32, rows: &Rows, y: f64, delta: f64, ln_retained: f64) {
+    pub fn revise(&mut self, arm: u32, rows: &[SparseVector], y: f64, delta: f64, ln_retained: f64) {
         let Some(summary) = self.arms.get_mut(arm as usize) else { return };
         let weight = (summary.ln_retained - ln_retained).exp();
         summary.reward_sum += delta;
@@ -220,7 +223,7 @@ mod tests {
 
     fn show(learner: &mut Learner, arm: u32, word: &str, y: f64, at_us: i64) {
         let context = context(word);
-        learner.meet(&context, std::iter::empty());
+        learner.meet(&context, &std::iter::empty());
         let rows = learner.rows(&context, None);
         let mark = learner.observe(arm, &rows, 0.0, at_us, HOUR_US);
         learner.revise(arm, &rows, 0.0, y, mark);
@@ -265,7 +268,7 @@ mod tests {
     #[test]
     fn a_reward_that_comes_after_fading_counts_by_what_is_left() {
         let mut learner = Learner::new(ModelSpec::BetaBernoulli { prior_a: 1.0, prior_b: 1.0 });
-        learner.meet(&Features::new(), std::iter::empty());
+        learner.meet(&Features::new(), &std::iter::empty());
         let rows = learner.rows(&Features::new(), None);
         let mark = learner.observe(0, &rows, 0.0, 0, HOUR_US);
         learner.observe(0, &rows, 0.0, HOUR_US, HOUR_US);

@@ -37,11 +37,16 @@ pub enum ModelSpec {
 
 impl Default for ModelSpec {
     fn default() -> Self {
-        Self::Linear { prior_precision: 1.0, dimension_budget: 256 }
+        Self::Linear { prior_precision: Self::PRIOR_PRECISION, dimension_budget: Self::DIMENSION_BUDGET }
     }
 }
 
 impl ModelSpec {
+    /// λ where none is given: a weight is thought to be about as large as the noise.
+    pub const PRIOR_PRECISION: f64 = 1.0;
+    /// Dimensions where no budget is given: 263 kB per arm.
+    pub const DIMENSION_BUDGET: u32 = 256;
+
     /// Its name in answers and reports.
     pub fn name(&self) -> &'static str {
         match self {

@@ -196,7 +196,8 @@ mod tests {
     #[test]
     fn all_places_of_a_long_list_are_filled_once_each() {
         let scores = Scores::Normal((0..40).map(|i| NormalScore { mean: f64::from(i % 7), std: 0.3 }).collect());
-        let (places, first) = rank(&scores, 100, Exploration { floor: 0.0, ceiling: 1.0 }, &mut StdRng::seed_from_u64(1));
+        let (places, first) =
+            rank(&scores, 100, Exploration { floor: 0.0, ceiling: 1.0 }, &mut StdRng::seed_from_u64(1));
         let mut seen: Vec<usize> = places.iter().map(|p| p.candidate).collect();
         seen.sort_unstable();
         assert_eq!(seen, (0..40).collect::<Vec<_>>());

@@ -65,6 +65,10 @@ impl Cholesky {
     }
 
     /// Factorises the symmetric matrix whose lower triangle stands packed by columns in `lower`. O(d³).
+    ///
+    /// # Panics
+    ///
+    /// Where `lower` does not hold d(d+1)/2 numbers.
     pub fn factorise(dim: usize, lower: Vec<f64>) -> Result<Self, NotPositiveDefinite> {
         assert_eq!(lower.len(), dim * (dim + 1) / 2, "a packed lower triangle");
         let mut factor = Self { dim, columns: lower };
@@ -114,6 +118,10 @@ impl Cholesky {
     }
 
     /// `A ← A + x·xᵀ`; `x` (length `dim`, finite) is used up.
+    ///
+    /// # Panics
+    ///
+    /// Where `x` has another length.
     ///
     /// Source: Golub & Van Loan, *Matrix Computations* (4th ed.), §6.5.4, by Givens rotations.
     pub fn update(&mut self, x: &mut [f64]) {
@@ -166,6 +174,10 @@ impl Cholesky {
     }
 
     /// `A·x`. O(d²).
+    ///
+    /// # Panics
+    ///
+    /// Where `x` has another length.
     pub fn times(&self, x: &[f64]) -> Vec<f64> {
         assert_eq!(x.len(), self.dim, "a vector of the factor's dimension");
         let mut result = vec![0.0; self.dim];
@@ -200,8 +212,7 @@ mod tests {
 
     /// A dense random positive definite matrix, full storage.
     fn random_spd(dim: usize, rng: &mut StdRng) -> Vec<Vec<f64>> {
-        let b: Vec<Vec<f64>> =
-            (0..dim).map(|_| (0..dim).map(|_| rng.random_range(-1.0..1.0)).collect()).collect();
+        let b: Vec<Vec<f64>> = (0..dim).map(|_| (0..dim).map(|_| rng.random_range(-1.0..1.0)).collect()).collect();
         let mut a = vec![vec![0.0; dim]; dim];
         for i in 0..dim {
             for j in 0..dim {
@@ -265,9 +276,8 @@ mod tests {
         (0..dim).for_each(|i| a[i][i] = 2.5);
         for round in 0..40 {
             // Every other vector is sparse and starts late, as one-hot features do.
-            let x: Vec<f64> = (0..dim)
-                .map(|i| if round % 2 == 0 && i < 6 { 0.0 } else { rng.random_range(-3.0..3.0) })
-                .collect();
+            let x: Vec<f64> =
+                (0..dim).map(|i| if round % 2 == 0 && i < 6 { 0.0 } else { rng.random_range(-3.0..3.0) }).collect();
             for i in 0..dim {
                 for j in 0..dim {
                     a[i][j] += x[i] * x[j];

@@ -282,7 +282,9 @@ mod tests {
             if round % 37 == 5 {
                 let gain = posterior.forget(0.8);
                 noise.forget(0.8, gain);
-                rows.iter_mut().for_each(|r| r.weight *= 0.8);
+                for row in &mut rows {
+                    row.weight *= 0.8;
+                }
             }
         }
         check(&posterior, &noise, &rows, &mut rng);

@@ -181,7 +181,8 @@ impl StudentScore {
             - scale.ln();
         // The tail beyond t is at most exp(ln_norm)·ν^((ν−1)/2)·t^−ν in units of the scale: solved for t;
         // near the normal that bound is far too wide, and Chernoff's is not.
-        let power = ((ln_norm + scale.ln() - TAIL.ln()) / degrees + 0.5 * degrees.ln() * (degrees - 1.0) / degrees).exp();
+        let power =
+            ((ln_norm + scale.ln() - TAIL.ln()) / degrees + 0.5 * degrees.ln() * (degrees - 1.0) / degrees).exp();
         let reach = if degrees > 200.0 { power.min(NORMAL_TAIL * 1.2) } else { power.max(NORMAL_TAIL) };
         Self { location, scale, degrees, ln_norm, reach }
     }

@@ -115,7 +115,9 @@ mod tests {
             rows[chosen].1 += delta;
             if round % 50 == 20 {
                 posterior.forget(0.7);
-                rows.iter_mut().for_each(|r| r.0 *= 0.7);
+                for row in &mut rows {
+                    row.0 *= 0.7;
+                }
             }
         }
         let n: f64 = rows.iter().map(|r| r.0).sum();

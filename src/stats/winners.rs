@@ -86,8 +86,7 @@ impl Winners {
             }
             let (low, high) = supports[i];
             // A candidate whose support begins inside the grid has nothing below it.
-            let mut so_far =
-                if edges.first().is_some_and(|&edge| edge > low) { marginal.cdf(edges[0]) } else { 0.0 };
+            let mut so_far = if edges.first().is_some_and(|&edge| edge > low) { marginal.cdf(edges[0]) } else { 0.0 };
             for (panel, edge) in edges.windows(2).enumerate() {
                 let at = panel * NODES;
                 if edge[0] >= high {
@@ -133,6 +132,10 @@ impl Winners {
 
     /// Writes into `out` the probability of each candidate to be the largest of those
     /// that are `active`; they add up to 1, and to 0 where none is active.
+    ///
+    /// # Panics
+    ///
+    /// Where either does not have one entry per candidate.
     pub fn probabilities(&self, active: &[bool], out: &mut [f64]) {
         assert!(active.len() == self.candidates && out.len() == self.candidates, "one entry per candidate");
         out.fill(0.0);
@@ -166,7 +169,9 @@ impl Winners {
         self.add_points(&rows, out);
         let total: f64 = out.iter().sum();
         if total > 0.0 && total.is_finite() {
-            out.iter_mut().for_each(|p| *p /= total);
+            for p in out.iter_mut() {
+                *p /= total;
+            }
         } else {
             share(active, out);
         }

@@ -1,0 +1,75 @@
+//! The command line.
+//!
+//! Every command is a file of its own and returns a `Result`; this one parses, starts
+//! the runtime, and prints an error as one line with a hint, exit code 1. Usage errors
+//! are clap's, exit code 2.
+
+mod serve;
+
+use std::{error::Error, io::Write as _, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// Slotwise decides what to show this shopper now, and learns from what follows.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service: gRPC on one port, HTTP (/metrics, /healthz) on another.
+    Serve(serve::Serve),
+}
+
+/// What a command returns: an error is for a person, in one line.
+pub(crate) type CommandResult = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// Where commands that talk to a service find it.
+#[derive(Debug, clap::Args)]
+struct Target {
+    /// The service's gRPC address.
+    #[arg(long, default_value = "http://127.0.0.1:50051", value_name = "URL")]
+    target: String,
+}
+
+/// Runs the program with the process's arguments.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(why) => return report_error(&why),
+    };
+    let done = runtime.block_on(run(args.command));
+    // A blocking thread that will not end must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => report_error(&*why),
+    }
+}
+
+async fn run(command: Command) -> CommandResult {
+    match command {
+        Command::Serve(serve) => serve.run().await,
+    }
+}
+
+/// Prints a line to standard output; a closed pipe is no error of ours.
+pub(crate) fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+fn report_error(why: &(dyn Error + 'static)) -> ExitCode {
+    let mut line = why.to_string();
+    // The cause, where the message does not tell it already.
+    if let Some(source) = why.source().map(ToString::to_string)
+        && !line.contains(&source)
+    {
+        line = format!("{line} ({source})");
+    }
+    let _ = writeln!(std::io::stderr(), "error: {}", line.replace('\n', " "));
+    ExitCode::FAILURE
+}

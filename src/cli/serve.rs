@@ -1,0 +1,81 @@
+//! `slotwise serve`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::{CommandResult, say};
+use crate::{
+    config::Config,
+    server::{self, Listeners},
+};
+
+/// Flags of `serve`; each one overrides the configuration file.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// A configuration file (TOML); without one every setting has its default.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where everything is kept [default: ./data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where gRPC is served [default: 127.0.0.1:50051]; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS")]
+    grpc_address: Option<SocketAddr>,
+    /// Where HTTP is served [default: 127.0.0.1:8080]; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS")]
+    http_address: Option<SocketAddr>,
+    /// Let Decide wait until its decision is durable.
+    #[arg(long)]
+    durable_decisions: bool,
+}
+
+impl Serve {
+    fn config(self) -> Result<Config, Box<dyn std::error::Error + Send + Sync>> {
+        let mut config = match &self.config {
+            Some(file) => Config::read(file)?,
+            None => Config::default(),
+        };
+        config.data = self.data.unwrap_or(config.data);
+        config.grpc_address = self.grpc_address.unwrap_or(config.grpc_address);
+        config.http_address = self.http_address.unwrap_or(config.http_address);
+        config.durable_decisions |= self.durable_decisions;
+        Ok(config)
+    }
+
+    pub(super) async fn run(self) -> CommandResult {
+        let config = self.config()?;
+        let filter = EnvFilter::try_new(&config.log).map_err(|why| format!("the setting `log` is not valid: {why}"))?;
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        let listeners = Listeners::bind(&config).await?;
+        let stop = CancellationToken::new();
+        stop_on_signal(stop.clone())?;
+        say(format_args!(
+            "slotwise {} serves gRPC on {} and HTTP on {}, data in {}",
+            env!("CARGO_PKG_VERSION"),
+            listeners.grpc_address()?,
+            listeners.http_address()?,
+            config.data.display()
+        ));
+        server::run(listeners, &config, stop).await?;
+        say("stopped; everything is saved");
+        Ok(())
+    }
+}
+
+/// Cancels `stop` at the first SIGTERM or SIGINT.
+#[expect(clippy::disallowed_methods, reason = "it ends with the process, and there is nothing to wait for")]
+fn stop_on_signal(stop: CancellationToken) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    });
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! How a server runs: every setting has a default, a file may set any of them.
+
+use std::{
+    fs, io,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Deserialize;
+
+/// Between the snapshots of a default configuration: bounds what a restart has to replay.
+const SNAPSHOT_INTERVAL: Duration = Duration::from_mins(5);
+
+/// The settings of `slotwise serve`, as the file given with `--config` holds them (TOML).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where gRPC is served; port 0 takes a free one.
+    pub grpc_address: SocketAddr,
+    /// Where HTTP (`/metrics`, `/healthz`) is served.
+    pub http_address: SocketAddr,
+    /// Where everything is kept.
+    pub data: PathBuf,
+    /// Decide waits until its decision is durable.
+    pub durable_decisions: bool,
+    /// How often a snapshot is taken, as in "5m"; at least a second.
+    #[serde(deserialize_with = "duration")]
+    pub snapshot_interval: Duration,
+    /// What is logged, in the words of `RUST_LOG`: "info", "slotwise=debug".
+    pub log: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            grpc_address: (Ipv4Addr::LOCALHOST, 50051).into(),
+            http_address: (Ipv4Addr::LOCALHOST, 8080).into(),
+            data: "data".into(),
+            durable_decisions: false,
+            snapshot_interval: SNAPSHOT_INTERVAL,
+            log: "info".into(),
+        }
+    }
+}
+
+fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let duration = humantime::parse_duration(&text).map_err(serde::de::Error::custom)?;
+    if duration < Duration::from_secs(1) {
+        return Err(serde::de::Error::custom("must be at least 1s"));
+    }
+    Ok(duration)
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}: {source}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is not what it should be.
+    #[error("the configuration {} is not valid: {why}", file.display())]
+    Invalid {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong, in one line.
+        why: String,
+    },
+}
+
+impl Config {
+    /// Reads a file.
+    pub fn read(file: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(file).map_err(|source| ConfigError::Read { file: file.to_owned(), source })?;
+        toml::from_str(&text).map_err(|why| ConfigError::Invalid { file: file.to_owned(), why: one_line(&why, &text) })
+    }
+}
+
+/// A TOML error in one line, with the place it is about.
+pub fn one_line(error: &toml::de::Error, text: &str) -> String {
+    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let message = error.message().replace('\n', " ");
+    line.map_or(message.clone(), |line| format!("line {line}: {message}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("slotwise.toml");
+        fs::write(&file, text).unwrap();
+        Config::read(&file)
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default_and_a_setting_is_taken() {
+        assert_eq!(read("").unwrap(), Config::default());
+        let config = read("snapshot_interval = \"90s\"\nhttp_address = \"127.0.0.1:0\"").unwrap();
+        assert_eq!(config.snapshot_interval, Duration::from_secs(90));
+        assert_eq!(config.http_address.port(), 0);
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_named_with_its_line() {
+        let error = read("\nsnapshot_intervall = \"90s\"").unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("snapshot_intervall"), "{error}");
+        assert!(!error.contains('\n'));
+        assert!(read("snapshot_interval = \"1ms\"").is_err());
+    }
+}

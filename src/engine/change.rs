@@ -1,0 +1,188 @@
+//! From a wished-for change of a slot to an event, or why not.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::{event::Body, state::State};
+use crate::slot::{
+    Arm, ArmId, Definition, FieldError, SlotId,
+    limits::{ARMS_MAX, MODELS_MAX, REASON_BYTES_MAX, REVISIONS_MAX, SLOTS_MAX},
+    suggestion,
+};
+
+/// A wished-for change.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Make a slot.
+    Create(Definition),
+    /// Replace a definition.
+    Update {
+        /// The new definition; its id says which slot.
+        definition: Definition,
+        /// The revision it was made from; 0: don't care.
+        revision: u64,
+    },
+    /// Delete a slot.
+    Delete,
+    /// Add or replace arms.
+    UpsertArms(Vec<Arm>),
+    /// Remove arms.
+    RemoveArms(Vec<ArmId>),
+    /// Set availability.
+    SetAvailability(Vec<(ArmId, bool)>),
+    /// Go back to a revision.
+    Rollback(u64),
+    /// Forget what was learned.
+    Reset,
+}
+
+/// Why a change cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// There is a slot of this id.
+    #[error("slot '{0}' exists already; update it, or choose another slot_id")]
+    Exists(SlotId),
+    /// There is none.
+    #[error("slot '{slot}' not found{suggestion}")]
+    NotFound {
+        /// The id.
+        slot: SlotId,
+        /// What may have been meant.
+        suggestion: String,
+    },
+    /// The change was made from another revision.
+    #[error(
+        "slot '{slot}' is at revision {current}, the change was made from {given}; the last change was \"{change}\"; read the slot again"
+    )]
+    Stale {
+        /// The slot.
+        slot: SlotId,
+        /// The revision given.
+        given: u64,
+        /// The current one.
+        current: u64,
+        /// What changed last.
+        change: String,
+    },
+    /// A field is at fault.
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    /// The service, or the slot, is full.
+    #[error("{0}")]
+    Full(String),
+}
+
+fn check_reason(reason: &str) -> Result<(), FieldError> {
+    if reason.len() > REASON_BYTES_MAX {
+        return Err(FieldError::new("reason", format!("has more than {REASON_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
+/// The event that makes `change` true of `slot`; none: it is so already.
+pub fn plan(state: &State, slot: &SlotId, change: Change, reason: &str) -> Result<Option<Body>, ChangeError> {
+    check_reason(reason)?;
+    let reason = reason.to_owned();
+    if let Change::Create(definition) = change {
+        if state.slot(slot.as_str()).is_some() {
+            return Err(ChangeError::Exists(slot.clone()));
+        }
+        if state.slots().count() >= SLOTS_MAX {
+            return Err(ChangeError::Full(format!("there are {SLOTS_MAX} slots; delete one first")));
+        }
+        definition.check().map_err(|e| e.within("slot"))?;
+        return Ok(Some(Body::SlotCreated { definition: Arc::new(definition), reason }));
+    }
+    let Some(now) = state.slot(slot.as_str()) else {
+        let suggestion = suggestion(slot.as_str(), state.slots().map(|(id, _)| id.as_str()));
+        return Err(ChangeError::NotFound { slot: slot.clone(), suggestion });
+    };
+    let have = now.definition();
+    let known = |field: String, arm: &ArmId| {
+        if have.arms.iter().any(|a| a.id == *arm) {
+            return Ok(());
+        }
+        let near = suggestion(arm.as_str(), have.arms.iter().map(|a| a.id.as_str()));
+        Err(FieldError::new(field, format!("the slot '{slot}' has no arm '{arm}'{near}")))
+    };
+    let slot = slot.clone();
+    let body = match change {
+        Change::Create(_) => None,
+        Change::Update { definition, revision } => {
+            if revision != 0 && revision != now.revision_number() {
+                let change = now.revision(now.revision_number()).map_or(String::new(), |r| r.change.clone());
+                return Err(ChangeError::Stale { slot, given: revision, current: now.revision_number(), change });
+            }
+            definition.check().map_err(|e| e.within("slot"))?;
+            check_models(now, &definition)?;
+            (definition != **have).then(|| Body::SlotUpdated {
+                definition: Arc::new(definition),
+                reason,
+                rolled_back_to: None,
+            })
+        }
+        Change::Delete => Some(Body::SlotDeleted { slot, reason }),
+        Change::UpsertArms(arms) => {
+            let mut seen = HashSet::new();
+            for (i, arm) in arms.iter().enumerate() {
+                if !seen.insert(&arm.id) {
+                    let message = format!("'{}' stands in the request twice", arm.id);
+                    return Err(FieldError::new(format!("arms[{i}].arm_id"), message).into());
+                }
+                arm.check().map_err(|e| e.within(&format!("arms[{i}]")))?;
+            }
+            let old: HashSet<&ArmId> = have.arms.iter().map(|a| &a.id).collect();
+            let total = have.arms.len() + seen.iter().filter(|arm| !old.contains(**arm)).count();
+            if total > ARMS_MAX {
+                let message = format!("would make {total} arms; at most {ARMS_MAX} are allowed");
+                return Err(FieldError::new("arms", message).into());
+            }
+            let arms: Vec<Arc<Arm>> = arms.into_iter().map(Arc::new).collect();
+            arms.iter().any(|arm| !have.arms.contains(arm)).then_some(Body::ArmsUpserted { slot, arms, reason })
+        }
+        Change::RemoveArms(arms) => {
+            for (i, arm) in arms.iter().enumerate() {
+                known(format!("arm_ids[{i}]"), arm)?;
+                if have.default_arm.as_ref() == Some(arm) {
+                    let message = format!("'{arm}' is the slot's default arm; set another default_arm_id first");
+                    return Err(FieldError::new(format!("arm_ids[{i}]"), message).into());
+                }
+            }
+            Some(Body::ArmsRemoved { slot, arms, reason })
+        }
+        Change::SetAvailability(available) => {
+            for (arm, _) in &available {
+                known(format!("available[{:?}]", arm.as_str()), arm)?;
+            }
+            let differs = |(id, available): &(ArmId, bool)| {
+                have.arms.iter().any(|arm| arm.id == *id && arm.available != *available)
+            };
+            available.iter().any(differs).then_some(Body::AvailabilitySet { slot, available, reason })
+        }
+        Change::Rollback(number) => {
+            let Some(revision) = now.revision(number) else {
+                let message = format!(
+                    "{number} is not kept; the slot is at {} and keeps its last {REVISIONS_MAX}",
+                    now.revision_number()
+                );
+                return Err(FieldError::new("revision", message).into());
+            };
+            check_models(now, &revision.definition)?;
+            let definition = Arc::clone(&revision.definition);
+            (definition != *have).then_some(Body::SlotUpdated { definition, reason, rolled_back_to: Some(number) })
+        }
+        Change::Reset => Some(Body::SlotReset { slot, reason }),
+    };
+    Ok(body)
+}
+
+fn check_models(now: &super::state::SlotState, wanted: &Definition) -> Result<(), ChangeError> {
+    let have: Vec<_> = now.learner().specs().collect();
+    if have.contains(&wanted.model) || have.len() < MODELS_MAX {
+        return Ok(());
+    }
+    Err(FieldError::new(
+        "slot.model",
+        format!("would be the slot's model number {}, and at most {MODELS_MAX} learn side by side; go back to one it had, or make a new slot", have.len() + 1),
+    )
+    .into())
+}

@@ -1,0 +1,245 @@
+//! What happens: the events whose fold is the state.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::DecisionId;
+use crate::{
+    bandit::Features,
+    slot::{Arm, ArmId, Definition, SlotId},
+};
+
+/// One event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// When the service took it, microseconds since 1970; never before the event before it.
+    pub at_us: i64,
+    /// What happened.
+    pub body: Body,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Body {
+    /// A slot was made.
+    SlotCreated {
+        /// The definition; it has passed its check.
+        definition: Arc<Definition>,
+        /// Why.
+        reason: String,
+    },
+    /// A definition was replaced.
+    SlotUpdated {
+        /// The new definition; it has passed its check.
+        definition: Arc<Definition>,
+        /// Why.
+        reason: String,
+        /// The revision that was rolled back to.
+        rolled_back_to: Option<u64>,
+    },
+    /// A slot was deleted, with all it learned.
+    SlotDeleted {
+        /// Which.
+        slot: SlotId,
+        /// Why.
+        reason: String,
+    },
+    /// Arms were added or replaced.
+    ArmsUpserted {
+        /// Which slot.
+        slot: SlotId,
+        /// The arms.
+        arms: Vec<Arc<Arm>>,
+        /// Why.
+        reason: String,
+    },
+    /// Arms were removed; what was learned of them stays.
+    ArmsRemoved {
+        /// Which slot.
+        slot: SlotId,
+        /// The arms.
+        arms: Vec<ArmId>,
+        /// Why.
+        reason: String,
+    },
+    /// The availability of arms was set.
+    AvailabilitySet {
+        /// Which slot.
+        slot: SlotId,
+        /// The arms and whether they may be shown.
+        available: Vec<(ArmId, bool)>,
+        /// Why.
+        reason: String,
+    },
+    /// What was learned was forgotten.
+    SlotReset {
+        /// Which slot.
+        slot: SlotId,
+        /// Why.
+        reason: String,
+    },
+    /// A decision was made.
+    Decided(Arc<Decided>),
+    /// A reward event came in.
+    Rewarded(Box<Rewarded>),
+}
+
+impl Body {
+    /// The slot it belongs to.
+    pub fn slot(&self) -> &SlotId {
+        match self {
+            Self::SlotCreated { definition, .. } | Self::SlotUpdated { definition, .. } => &definition.id,
+            Self::SlotDeleted { slot, .. }
+            | Self::ArmsUpserted { slot, .. }
+            | Self::ArmsRemoved { slot, .. }
+            | Self::AvailabilitySet { slot, .. }
+            | Self::SlotReset { slot, .. } => slot,
+            Self::Decided(decided) => &decided.slot,
+            Self::Rewarded(rewarded) => &rewarded.slot,
+        }
+    }
+
+    /// The name of its kind, as it stands in the journal's column.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::SlotCreated { .. } => "slot_created",
+            Self::SlotUpdated { .. } => "slot_updated",
+            Self::SlotDeleted { .. } => "slot_deleted",
+            Self::ArmsUpserted { .. } => "arms_upserted",
+            Self::ArmsRemoved { .. } => "arms_removed",
+            Self::AvailabilitySet { .. } => "availability_set",
+            Self::SlotReset { .. } => "slot_reset",
+            Self::Decided(_) => "decided",
+            Self::Rewarded(_) => "rewarded",
+        }
+    }
+
+    /// The decision it is about.
+    pub fn decision(&self) -> Option<DecisionId> {
+        match self {
+            Self::Decided(decided) => Some(decided.id),
+            Self::Rewarded(rewarded) => rewarded.decision,
+            Self::SlotCreated { .. }
+            | Self::SlotUpdated { .. }
+            | Self::SlotDeleted { .. }
+            | Self::ArmsUpserted { .. }
+            | Self::ArmsRemoved { .. }
+            | Self::AvailabilitySet { .. }
+            | Self::SlotReset { .. } => None,
+        }
+    }
+}
+
+/// Whom something is for; both empty: anonymous. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Subject {
+    /// The subject's id, or empty.
+    pub id: String,
+    /// The session's id, or empty.
+    pub session_id: String,
+}
+
+/// Why the slot's model did not decide. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fallback {
+    /// Nothing was eligible.
+    NoEligibleArm,
+    /// The safe choice is on.
+    SafeChoice,
+    /// The model's numbers could not be used.
+    Model,
+    /// The caller's deadline had passed.
+    Deadline,
+}
+
+/// Why an arm took its position. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// The highest expected reward of what was left.
+    BestGuess,
+    /// Its chance to be the best.
+    Exploring,
+    /// The floor.
+    Floor,
+    /// The subject is in the holdout.
+    Holdout,
+    /// No model decided.
+    Fallback,
+}
+
+/// A chosen arm. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// The arm.
+    pub arm: ArmId,
+    /// The probability it was drawn with, given the positions above.
+    pub propensity: f64,
+    /// The posterior mean of its reward.
+    pub expected_reward: f64,
+    /// Its place in the baseline, from 1; 0: none.
+    pub baseline_position: u32,
+    /// Why it stands here.
+    pub reason: Reason,
+}
+
+/// A decision, with all that it was made from. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decided {
+    /// The slot.
+    pub slot: SlotId,
+    /// Its id.
+    pub id: DecisionId,
+    /// For repetition.
+    pub request_id: Option<String>,
+    /// Whom it was for, as far as consent goes.
+    pub subject: Subject,
+    /// The features as used.
+    pub context: Features,
+    /// The candidates of the request and their features; empty: every arm of the slot.
+    pub candidates: Vec<(ArmId, Features)>,
+    /// Arms that were not eligible because an earlier request of the batch was given them.
+    pub taken: Vec<ArmId>,
+    /// What was chosen, best position first.
+    pub chosen: Vec<Chosen>,
+    /// The subject is in the holdout.
+    pub holdout: bool,
+    /// Why the model did not decide.
+    pub fallback: Option<Fallback>,
+    /// The slot's revision.
+    pub revision: u64,
+    /// The model that decided.
+    pub model: String,
+    /// The seed of the draw.
+    pub seed: u64,
+}
+
+impl Decided {
+    /// At least one position was drawn and is not the best guess.
+    pub fn exploring(&self) -> bool {
+        self.chosen.iter().any(|chosen| matches!(chosen.reason, Reason::Exploring | Reason::Floor))
+    }
+}
+
+/// A reward event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rewarded {
+    /// The slot.
+    pub slot: SlotId,
+    /// The event's id.
+    pub event_id: String,
+    /// The decision; none: the latest one that showed the arm to the subject.
+    pub decision: Option<DecisionId>,
+    /// The subject.
+    pub subject: Subject,
+    /// The arm; none: the only one shown.
+    pub arm: Option<ArmId>,
+    /// The kind.
+    pub kind: String,
+    /// Its value.
+    pub value: Option<f64>,
+    /// When it happened, microseconds since 1970.
+    pub time_us: i64,
+    /// The event it takes back.
+    pub reverses: Option<String>,
+}

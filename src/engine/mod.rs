@@ -1,0 +1,33 @@
+//! The state machine: what is decided, what happened, and what is true because of it.
+//!
+//! * [`decide`] reads a published [`SlotView`] and makes a [`Decided`]; it changes nothing.
+//! * [`plan`] turns a wished-for [`Change`] of a slot into an event, or says why not.
+//! * [`State::apply`] takes an [`Event`] and is the only place where state changes.
+//! * [`snapshot`] turns a state into bytes and back; [`report`] says what was learned.
+//!
+//! Invariants: `apply` is total and deterministic: no clock, no I/O, no randomness;
+//! time comes from the event. It never depends on what a decision read, only on what
+//! its event says. The same events give the same state, bit for bit.
+//!
+//! Deliberately not here: files, sockets, threads, the clock, generated types.
+
+mod change;
+mod decide;
+mod event;
+mod ids;
+mod pending;
+mod report;
+mod reward;
+pub mod snapshot;
+mod state;
+mod view;
+
+pub use change::{Change, ChangeError, plan};
+pub use decide::{CandidateExplanation, Decision, Draw, Explanation, Request, RequestCandidate, decide};
+pub use event::{Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, Subject};
+pub use ids::{DecisionId, Key, hash};
+pub use pending::Pending;
+pub use report::{ArmReport, SlotReport, report};
+pub use reward::{Rejection, RewardOutcome, Unmatched};
+pub use state::{Applied, Counters, SlotState, State};
+pub use view::{ArmTable, SlotView};

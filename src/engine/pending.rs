@@ -1,0 +1,168 @@
+//! Decisions that wait for their rewards.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    event::Subject,
+    ids::{DecisionId, Key, hash},
+};
+use crate::{bandit::Rows, slot::Contribution};
+
+/// An event that counts towards a shown arm's reward. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Counted {
+    pub(super) event: Key,
+    pub(super) kind: Arc<str>,
+    pub(super) value: Option<f64>,
+    pub(super) time_us: i64,
+}
+
+impl Counted {
+    pub(super) fn contribution(&self) -> Contribution<'_> {
+        Contribution { kind: &self.kind, value: self.value, time_us: self.time_us }
+    }
+}
+
+/// A shown arm. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct ShownArm {
+    /// Its index in the learner.
+    pub(super) arm: u32,
+    /// Its rows where it has features of its own; else the decision's.
+    pub(super) rows: Option<Rows>,
+    /// The reward that counts now.
+    pub(super) reward: f64,
+    /// What the learner was told: the reward, and the mark that `observe` gave; none: it was frozen.
+    pub(super) learned: Option<(f64, f64)>,
+    /// The events that count towards it.
+    pub(super) counted: Vec<Counted>,
+}
+
+/// A decision that may still be rewarded. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct PendingDecision {
+    pub(super) at_us: i64,
+    pub(super) holdout: bool,
+    /// The rows of its context, one per model.
+    pub(super) rows: Rows,
+    pub(super) shown: Vec<ShownArm>,
+    /// Every event that was accepted for it, counted or not.
+    pub(super) events: Vec<Key>,
+    /// The keys under which subjects find it.
+    pub(super) subjects: Vec<(Key, u32)>,
+}
+
+/// What became of an event id that was accepted. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Accepted {
+    /// It belongs to an arm of a decision.
+    Event(DecisionId, u32),
+    /// It was taken back.
+    Reversed,
+    /// It took another event back.
+    Reversal,
+}
+
+/// All decisions of a slot that may still be rewarded, in the order they were made. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Pending {
+    decisions: BTreeMap<DecisionId, Arc<PendingDecision>>,
+    order: VecDeque<DecisionId>,
+    events: BTreeMap<Key, Accepted>,
+    latest: BTreeMap<(Key, u32), DecisionId>,
+}
+
+/// The keys by which a subject is found again: its id's, then its session's.
+fn subject_keys(subject: &Subject) -> impl Iterator<Item = Key> {
+    let key = |purpose: &str, id: &str| (!id.is_empty()).then(|| hash(purpose, &[id.as_bytes()]));
+    key("subject", &subject.id).into_iter().chain(key("session", &subject.session_id))
+}
+
+/// The key of an event id.
+pub(super) fn event_key(event_id: &str) -> Key {
+    hash("event", &[event_id.as_bytes()])
+}
+
+impl Pending {
+    /// How many decisions.
+    pub fn len(&self) -> usize {
+        self.decisions.len()
+    }
+
+    /// None.
+    pub fn is_empty(&self) -> bool {
+        self.decisions.is_empty()
+    }
+
+    /// Adds a decision, so that its subject finds it under each arm it showed.
+    pub(super) fn insert(&mut self, id: DecisionId, mut decision: PendingDecision, subject: &Subject) {
+        for key in subject_keys(subject) {
+            decision.subjects.extend(decision.shown.iter().map(|shown| (key, shown.arm)));
+        }
+        for &key in &decision.subjects {
+            self.latest.insert(key, id);
+        }
+        if self.decisions.insert(id, Arc::new(decision)).is_none() {
+            self.order.push_back(id);
+        }
+    }
+
+    /// Drops decisions made before `horizon_us`, and the oldest beyond `most`.
+    pub(super) fn expire(&mut self, horizon_us: i64, most: usize) {
+        while let Some(&id) = self.order.front() {
+            let old = self.decisions.get(&id).is_none_or(|decision| decision.at_us < horizon_us);
+            if !old && self.decisions.len() <= most {
+                break;
+            }
+            self.order.pop_front();
+            if let Some(decision) = self.decisions.remove(&id) {
+                for event in &decision.events {
+                    self.events.remove(event);
+                }
+                for key in &decision.subjects {
+                    if self.latest.get(key) == Some(&id) {
+                        self.latest.remove(key);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What became of an event id.
+    pub(super) fn event(&self, event: Key) -> Option<Accepted> {
+        self.events.get(&event).copied()
+    }
+
+    /// A decision.
+    pub(super) fn get(&self, id: DecisionId) -> Option<&PendingDecision> {
+        self.decisions.get(&id).map(AsRef::as_ref)
+    }
+
+    /// A decision, to change.
+    pub(super) fn get_mut(&mut self, id: DecisionId) -> Option<&mut PendingDecision> {
+        self.decisions.get_mut(&id).map(Arc::make_mut)
+    }
+
+    /// The latest decision that showed the arm to the subject.
+    pub(super) fn latest(&self, subject: &Subject, arm: u32) -> Option<DecisionId> {
+        subject_keys(subject).find_map(|key| self.latest.get(&(key, arm)).copied())
+    }
+
+    /// Remembers that an accepted event was taken back.
+    pub(super) fn mark_reversed(&mut self, event: Key) {
+        self.events.insert(event, Accepted::Reversed);
+    }
+
+    /// Remembers that an event was accepted for a decision.
+    pub(super) fn accept(&mut self, event: Key, what: Accepted, decision: DecisionId) {
+        self.events.insert(event, what);
+        if let Some(decision) = self.get_mut(decision) {
+            decision.events.push(event);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What a decision reads of a slot.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::state::Counters;
+use crate::{
+    bandit::Learner,
+    slot::{Arm, ArmId, Definition, Revision},
+};
+
+/// The arms of a slot by id: where they stand in its order, and which index they are learned under.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ArmTable {
+    names: Vec<ArmId>,
+    by_id: HashMap<ArmId, (u32, Option<u32>)>,
+}
+
+impl ArmTable {
+    /// The table of `definition` for arms that are learned under the indices of `names`; those of
+    /// the definition that are not among them come at the end.
+    pub(super) fn new(mut names: Vec<ArmId>, definition: &Definition) -> Self {
+        let mut by_id: HashMap<ArmId, (u32, Option<u32>)> =
+            names.iter().enumerate().map(|(i, name)| (name.clone(), (index(i), None))).collect();
+        for (position, arm) in definition.arms.iter().enumerate() {
+            let fresh = index(names.len());
+            let entry = by_id.entry(arm.id.clone()).or_insert_with(|| {
+                names.push(arm.id.clone());
+                (fresh, None)
+            });
+            entry.1 = Some(index(position));
+        }
+        Self { names, by_id }
+    }
+
+    /// The ids by the index they are learned under.
+    pub fn names(&self) -> &[ArmId] {
+        &self.names
+    }
+
+    /// The index that an arm is learned under; none: never heard of.
+    pub fn learned(&self, arm: &str) -> Option<u32> {
+        self.by_id.get(arm).map(|&(learned, _)| learned)
+    }
+
+    /// Its place in the slot's order; none: not in the slot.
+    pub fn position(&self, arm: &str) -> Option<usize> {
+        self.by_id.get(arm).and_then(|&(_, position)| position).map(|p| p as usize)
+    }
+
+    /// The index of an arm that may be new.
+    pub(super) fn intern(&mut self, arm: &ArmId) -> u32 {
+        let fresh = index(self.names.len());
+        let names = &mut self.names;
+        self.by_id
+            .entry(arm.clone())
+            .or_insert_with(|| {
+                names.push(arm.clone());
+                (fresh, None)
+            })
+            .0
+    }
+}
+
+/// Indices of arms fit in 32 bits by their limit.
+fn index(i: usize) -> u32 {
+    u32::try_from(i).unwrap_or(u32::MAX)
+}
+
+/// A slot as published: cheap to make from the state, and never changed.
+#[derive(Debug, Clone)]
+pub struct SlotView {
+    /// The slot's number.
+    pub number: u32,
+    /// The current revision's number.
+    pub revision: u64,
+    /// Its definition.
+    pub definition: Arc<Definition>,
+    /// Its arms by id.
+    pub arms: Arc<ArmTable>,
+    /// What it learned.
+    pub learner: Arc<Learner>,
+    /// What was counted.
+    pub counters: Counters,
+    /// Its revisions, oldest first.
+    pub revisions: Arc<Vec<Revision>>,
+    /// Decisions that wait for rewards.
+    pub pending: usize,
+}
+
+impl SlotView {
+    /// An arm of the slot.
+    pub fn arm(&self, arm: &str) -> Option<&Arm> {
+        self.arms.position(arm).map(|position| self.definition.arms[position].as_ref())
+    }
+}

@@ -1,0 +1,491 @@
+//! The shell round the engine: it owns journal and state, publishes views, and knows the clock.
+//!
+//! * [`Node::open`] locks the data folder, loads the newest whole snapshot and applies the rest of the journal.
+//! * [`Node::decide`] runs on the caller's thread against a published view: no disk, no learning, no waiting.
+//! * [`Node::record`] and [`Node::change`] answer when what they wrote is durable and true.
+//! * One writer thread commits in batches (group commit), applies in journal order and publishes what changed.
+//! * [`Node::shutdown`] finishes what was taken, snapshots, and stops.
+//!
+//! Invariants: nothing is applied before it is durable; a decision is sent to the
+//! journal before it is answered, so a reward for it always comes after it; after a
+//! failed commit, or a panic of the writer, nothing is taken any more.
+//!
+//! Deliberately not here: gRPC, HTTP, configuration files.
+
+mod clock;
+mod codec;
+mod folder;
+mod requests;
+mod writer;
+
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::{SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+    time::Instant,
+};
+
+use dashmap::DashMap;
+use rand::{Rng as _, rngs::StdRng};
+use tokio::sync::{oneshot, watch};
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use codec::{decode as decode_event, encode as encode_event};
+pub(crate) use codec::{payload_from_struct, payload_to_struct};
+pub use folder::FolderError;
+pub use writer::{ChangeFailure, RewardRequest};
+
+use crate::{
+    engine::{Change, Decided, DecisionId, Draw, Explanation, Request, RewardOutcome, SlotView, State, decide, hash},
+    journal::{AppendError, Journal, ReadError, SqliteJournal},
+    slot::{ArmId, FieldError, SlotId, suggestion},
+};
+use folder::Folder;
+use requests::Requests;
+use writer::{ChangeCommand, Command, Writer};
+
+/// Commands that may wait for the writer: a second of full load. Beyond it callers are told to come back.
+const QUEUE: usize = 65_536;
+
+/// How a node runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Where everything is kept.
+    pub folder: PathBuf,
+    /// How often a snapshot is taken, microseconds.
+    pub snapshot_every_us: i64,
+    /// Decide waits until its decision is durable.
+    pub durable_decisions: bool,
+}
+
+impl Options {
+    /// Everything at its default, in `folder`.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), snapshot_every_us: 5 * 60 * 1_000_000, durable_decisions: false }
+    }
+}
+
+/// Is told what a node does, for metrics.
+pub trait Observer: Send + Sync + fmt::Debug {
+    /// `events` were committed in one go, which took `seconds`.
+    fn committed(&self, events: usize, seconds: f64);
+    /// A reward event was dealt with; `kind` is one of its slot's goal, or "other".
+    fn rewarded(&self, slot: &str, kind: &str, outcome: RewardOutcome);
+    /// A snapshot was saved.
+    fn snapshot_saved(&self, now_us: i64);
+}
+
+/// An observer that looks away.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    fn committed(&self, _: usize, _: f64) {}
+    fn rewarded(&self, _: &str, _: &str, _: RewardOutcome) {}
+    fn snapshot_saved(&self, _: i64) {}
+}
+
+/// Why a node could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] ReadError),
+    /// The journal ends before what a snapshot says was durable.
+    #[error("the journal in {} ends at position {last}, but a snapshot says that position {claimed} was durable; restore the journal from a backup", folder.display())]
+    JournalBehind {
+        /// The folder.
+        folder: PathBuf,
+        /// The journal's last position.
+        last: u64,
+        /// The snapshot's.
+        claimed: u64,
+    },
+    /// The system gives no thread.
+    #[error("cannot start the writer")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Why something was not written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum WriteError {
+    /// The journal failed while it committed this.
+    #[error(transparent)]
+    Journal(#[from] AppendError),
+    /// The journal failed before; this did not happen.
+    #[error("the service takes no writes: {0}")]
+    Failed(String),
+    /// More waits for the journal than may.
+    #[error("the journal is behind; try again shortly")]
+    Busy,
+    /// The node is stopping.
+    #[error("the service is stopping")]
+    Stopped,
+}
+
+/// Why a decision could not be made.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DecideError {
+    /// There is no such slot.
+    #[error("slot '{slot}' not found{suggestion}")]
+    SlotNotFound {
+        /// Which request of the batch.
+        index: usize,
+        /// The id.
+        slot: SlotId,
+        /// What may have been meant.
+        suggestion: String,
+    },
+    /// A field is at fault.
+    #[error("{error}")]
+    Field {
+        /// Which request of the batch.
+        index: usize,
+        /// The error.
+        error: FieldError,
+    },
+    /// It could not be recorded.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// A decision, with the view it was made from.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The decision.
+    pub decided: Arc<Decided>,
+    /// How it came about, if asked for and not a repetition.
+    pub explanation: Option<Explanation>,
+    /// The slot.
+    pub view: Arc<SlotView>,
+}
+
+/// What the writer and the callers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    views: DashMap<SlotId, Arc<SlotView>>,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+    failure: watch::Sender<Option<String>>,
+    stopped: AtomicBool,
+}
+
+/// Measures how long something takes; never becomes part of the state.
+struct Stopwatch(Instant);
+
+impl Stopwatch {
+    fn seconds(&self) -> f64 {
+        self.0.elapsed().as_secs_f64()
+    }
+}
+
+impl Shared {
+    #[expect(clippy::disallowed_methods, reason = "a duration for metrics, not a fact")]
+    #[expect(clippy::unused_self, reason = "the clock is the node's business")]
+    fn stopwatch(&self) -> Stopwatch {
+        Stopwatch(Instant::now())
+    }
+
+    fn fail(&self, why: &str) {
+        tracing::error!(why, "the journal takes no more writes until the service is restarted");
+        self.failure.send_replace(Some(why.to_owned()));
+    }
+
+    fn failed(&self) -> bool {
+        self.failure.borrow().is_some()
+    }
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    shared: Arc<Shared>,
+    commands: SyncSender<Command>,
+    requests: Requests,
+    draining: AtomicBool,
+    secret: [u8; 16],
+    counter: AtomicU64,
+    durable_decisions: bool,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Node {
+    /// Opens the data folder, recovers what it holds, and starts the writer.
+    pub fn open(options: &Options, clock: Arc<dyn Clock>, observer: Arc<dyn Observer>) -> Result<Self, OpenError> {
+        let folder = Folder::open(&options.folder)?;
+        let mut journal = SqliteJournal::open(folder.path())?;
+        let state = recover(&folder, &mut journal)?;
+        let shared = Arc::new(Shared {
+            views: DashMap::new(),
+            clock,
+            observer,
+            failure: watch::Sender::new(None),
+            stopped: AtomicBool::new(false),
+        });
+        let requests = Requests::default();
+        for (id, slot) in state.slots() {
+            let view = slot.view();
+            for (at_us, decided) in slot.requests() {
+                requests.claim(view.number, decided, at_us);
+            }
+            shared.views.insert(id.clone(), Arc::new(view));
+        }
+        let (commands, receiver) = sync_channel(QUEUE);
+        let writer = Writer {
+            snapshot_position: state.position(),
+            snapshot_us: shared.clock.now_us(),
+            snapshot_every_us: options.snapshot_every_us,
+            state,
+            journal: Box::new(journal),
+            folder,
+            shared: Arc::clone(&shared),
+            snapshotting: None,
+        };
+        let writer = std::thread::Builder::new()
+            .name("slotwise-writer".into())
+            .spawn(move || writer.run(&receiver))
+            .map_err(OpenError::Thread)?;
+        let mut secret = [0; 16];
+        // Decisions of two runs must not share their random numbers.
+        rand::make_rng::<StdRng>().fill_bytes(&mut secret);
+        Ok(Self {
+            shared,
+            commands,
+            requests,
+            draining: AtomicBool::new(false),
+            secret,
+            counter: AtomicU64::new(0),
+            durable_decisions: options.durable_decisions,
+            writer: Mutex::new(Some(writer)),
+        })
+    }
+
+    /// Now, microseconds since 1970.
+    pub fn now_us(&self) -> i64 {
+        self.shared.clock.now_us()
+    }
+
+    /// Becomes `Some` with the reason when the node can write no more.
+    pub fn failure(&self) -> watch::Receiver<Option<String>> {
+        self.shared.failure.subscribe()
+    }
+
+    /// A slot as published.
+    pub fn slot(&self, slot: &SlotId) -> Option<Arc<SlotView>> {
+        self.shared.views.get(slot).map(|view| Arc::clone(&view))
+    }
+
+    /// All slots as published, by id.
+    pub fn slots(&self) -> Vec<Arc<SlotView>> {
+        let mut views: Vec<_> = self.shared.views.iter().map(|entry| Arc::clone(entry.value())).collect();
+        views.sort_by(|a, b| a.definition.id.cmp(&b.definition.id));
+        views
+    }
+
+    /// What the caller may have meant by a slot id that is not there.
+    pub fn suggest(&self, slot: &str) -> String {
+        let names: Vec<SlotId> = self.shared.views.iter().map(|entry| entry.key().clone()).collect();
+        suggestion(slot, names.iter().map(SlotId::as_str))
+    }
+
+    /// Decides all requests, in order; all or none are recorded.
+    ///
+    /// With `distinct`, arms given to one request are not eligible for those after it. Each request
+    /// is decided as a fallback once `deadline_passed` says so.
+    pub async fn decide(
+        &self,
+        requests: Vec<Request>,
+        distinct: bool,
+        deadline_passed: &(dyn Fn() -> bool + Send + Sync),
+    ) -> Result<Vec<Answer>, DecideError> {
+        self.writable()?;
+        let mut fresh: Vec<(u32, Arc<Decided>)> = Vec::new();
+        let answers = self.decide_each(requests, distinct, deadline_passed, &mut fresh);
+        let sent = answers.and_then(|answers| {
+            let (reply, durable) = if self.durable_decisions { Some(oneshot::channel()).unzip() } else { (None, None) };
+            if !fresh.is_empty() {
+                let decisions = fresh.iter().map(|(_, decided)| Arc::clone(decided)).collect();
+                self.send(Command::Decided(decisions, reply))?;
+                return Ok((answers, durable));
+            }
+            Ok((answers, None))
+        });
+        match sent {
+            Ok((answers, Some(durable))) => {
+                durable.await.unwrap_or(Err(WriteError::Stopped))?;
+                Ok(answers)
+            }
+            Ok((answers, None)) => Ok(answers),
+            Err(why) => {
+                for (slot, decided) in &fresh {
+                    self.requests.release(*slot, decided);
+                }
+                Err(why)
+            }
+        }
+    }
+
+    fn decide_each(
+        &self,
+        requests: Vec<Request>,
+        distinct: bool,
+        deadline_passed: &(dyn Fn() -> bool + Send + Sync),
+        fresh: &mut Vec<(u32, Arc<Decided>)>,
+    ) -> Result<Vec<Answer>, DecideError> {
+        let now_us = self.now_us();
+        let mut taken: Vec<ArmId> = Vec::new();
+        let mut answers = Vec::with_capacity(requests.len());
+        for (index, request) in requests.into_iter().enumerate() {
+            let view = self.slot(&request.slot).ok_or_else(|| DecideError::SlotNotFound {
+                index,
+                slot: request.slot.clone(),
+                suggestion: self.suggest(request.slot.as_str()),
+            })?;
+            let repeated = request.request_id.as_deref().and_then(|id| self.requests.get(view.number, id, now_us));
+            let answer = if let Some(decided) = repeated {
+                Answer { decided, explanation: None, view }
+            } else {
+                let random = hash("draw", &[&self.secret, &self.counter.fetch_add(1, Ordering::Relaxed).to_be_bytes()]);
+                let draw = Draw {
+                    id: DecisionId::new(view.number, now_us, random.other_word()),
+                    seed: random.word(),
+                    taken: &taken,
+                    deadline_passed: deadline_passed(),
+                };
+                let decision = decide(&view, request, draw).map_err(|error| DecideError::Field { index, error })?;
+                let decided = Arc::new(decision.decided);
+                if let Some(decided) = self.requests.claim(view.number, &decided, now_us) {
+                    Answer { decided, explanation: None, view }
+                } else {
+                    fresh.push((view.number, Arc::clone(&decided)));
+                    Answer { decided, explanation: decision.explanation, view }
+                }
+            };
+            if distinct {
+                taken.extend(answer.decided.chosen.iter().map(|chosen| chosen.arm.clone()));
+            }
+            answers.push(answer);
+        }
+        Ok(answers)
+    }
+
+    /// Hands reward events to the writer at once, and gives back what to wait on; so a caller that
+    /// sends several batches has them applied in the order it sent them.
+    pub fn record(
+        &self,
+        rewards: Vec<RewardRequest>,
+    ) -> Result<impl Future<Output = Result<Vec<RewardOutcome>, WriteError>> + use<>, WriteError> {
+        self.writable()?;
+        let (reply, outcome) = oneshot::channel();
+        self.send(Command::Rewards(rewards, reply))?;
+        Ok(async { outcome.await.unwrap_or(Err(WriteError::Stopped)) })
+    }
+
+    /// Changes a slot, or with `validate_only` says how it would look; answers with the slot as it
+    /// then is, or for a deletion as it was.
+    pub async fn change(
+        &self,
+        slot: SlotId,
+        change: Change,
+        reason: String,
+        validate_only: bool,
+    ) -> Result<Arc<SlotView>, ChangeFailure> {
+        self.writable()?;
+        let (reply, changed) = oneshot::channel();
+        let command = ChangeCommand { slot, change, reason, validate_only, reply };
+        self.send(Command::Change(Box::new(command)))?;
+        changed.await.unwrap_or(Err(ChangeFailure::Write(WriteError::Stopped)))
+    }
+
+    fn writable(&self) -> Result<(), WriteError> {
+        if let Some(why) = self.shared.failure.borrow().as_ref() {
+            return Err(WriteError::Failed(why.clone()));
+        }
+        if self.draining.load(Ordering::SeqCst) {
+            return Err(WriteError::Stopped);
+        }
+        Ok(())
+    }
+
+    fn send(&self, command: Command) -> Result<(), WriteError> {
+        self.commands.try_send(command).map_err(|why| match why {
+            TrySendError::Full(_) => WriteError::Busy,
+            TrySendError::Disconnected(_) => WriteError::Stopped,
+        })
+    }
+
+    /// Takes nothing more.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Takes nothing more, finishes what was taken, snapshots, and stops. Blocks until done.
+    pub fn shutdown(&self) {
+        self.drain();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            // A full queue empties; a writer that is gone needs no word.
+            drop(self.commands.send(Command::Stop));
+            if writer.join().is_err() {
+                tracing::error!("the writer had panicked");
+            }
+        }
+    }
+
+    /// Whether the writer finished in good order.
+    pub fn stopped(&self) -> bool {
+        self.shared.stopped.load(Ordering::SeqCst) && !self.shared.failed()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+/// The newest whole snapshot with the rest of the journal applied.
+fn recover(folder: &Folder, journal: &mut dyn Journal) -> Result<State, OpenError> {
+    let (mut state, claimed) = folder.newest_snapshot()?;
+    if journal.last() < claimed {
+        return Err(OpenError::JournalBehind { folder: folder.path().to_owned(), last: journal.last(), claimed });
+    }
+    let from = state.position();
+    journal.replay(from, &mut |_, body| {
+        let event = codec::decode(body)?;
+        state.apply(&event);
+        Ok(())
+    })?;
+    tracing::info!(snapshot = from, position = state.position(), slots = state.slots().count(), "recovered");
+    Ok(state)
+}
+
+/// The state that the journal in a folder gives when it is folded from its beginning, snapshots left
+/// aside; for audits and tests. The folder must not be in use.
+pub fn fold(folder: &std::path::Path) -> Result<State, OpenError> {
+    let folder = Folder::open(folder)?;
+    let mut journal = SqliteJournal::open(folder.path())?;
+    let mut state = State::default();
+    journal.replay(0, &mut |_, body| {
+        let event = codec::decode(body)?;
+        state.apply(&event);
+        Ok(())
+    })?;
+    Ok(state)
+}
+
+/// The state that a node would start from: the newest whole snapshot and what follows; for audits and
+/// tests. The folder must not be in use.
+pub fn recovered(folder: &std::path::Path) -> Result<State, OpenError> {
+    let folder = Folder::open(folder)?;
+    let mut journal = SqliteJournal::open(folder.path())?;
+    recover(&folder, &mut journal)
+}

@@ -1,0 +1,207 @@
+//! Listening: gRPC on one port, HTTP on another, until told to stop.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, http::StatusCode, response::IntoResponse as _, routing::get};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+
+use crate::{
+    config::Config,
+    metrics::{Metrics, metrics},
+    node::{Node, OpenError, Options, SystemClock},
+    slot::limits::MESSAGE_BYTES_MAX,
+    wire::{
+        Api,
+        proto::{
+            DESCRIPTORS, decision_service_server::DecisionServiceServer,
+            feedback_service_server::FeedbackServiceServer, insight_service_server::InsightServiceServer,
+            slot_service_server::SlotServiceServer,
+        },
+    },
+};
+
+/// How long calls that were taken may go on once the server drains.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Why a server could not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} for {what}: {source}; is another program there? choose another with --{flag}")]
+    Listen {
+        /// For what.
+        what: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// The flag that sets it.
+        flag: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The node cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The node failed while running.
+    #[error("stopped: {0}")]
+    Failed(String),
+    /// The transport failed.
+    #[error("the gRPC transport failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// Something of the program itself is wrong.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// Two listeners, bound and not yet served: so a caller knows the ports, and finds out here that one is taken.
+#[derive(Debug)]
+pub struct Listeners {
+    grpc: TcpListener,
+    http: TcpListener,
+}
+
+impl Listeners {
+    /// Binds both addresses of a configuration.
+    pub async fn bind(config: &Config) -> Result<Self, ServeError> {
+        let bind = async |what, address: SocketAddr, flag| {
+            TcpListener::bind(address).await.map_err(|source| ServeError::Listen { what, address, flag, source })
+        };
+        Ok(Self {
+            grpc: bind("gRPC", config.grpc_address, "grpc-address").await?,
+            http: bind("HTTP", config.http_address, "http-address").await?,
+        })
+    }
+
+    /// Where gRPC is.
+    pub fn grpc_address(&self) -> io::Result<SocketAddr> {
+        self.grpc.local_addr()
+    }
+
+    /// Where HTTP is.
+    pub fn http_address(&self) -> io::Result<SocketAddr> {
+        self.http.local_addr()
+    }
+}
+
+/// Serves until `stop` is cancelled, or the node can write no more; then finishes what was taken,
+/// snapshots, and returns.
+///
+/// The ports answer at once: health says `NOT_SERVING` and every call `UNAVAILABLE` until recovery is done.
+pub async fn run(listeners: Listeners, config: &Config, stop: CancellationToken) -> Result<(), ServeError> {
+    let metrics = metrics().map_err(|why| ServeError::Internal(why.to_string()))?;
+    let tasks = TaskTracker::new();
+    let api = Api::new(Arc::clone(&metrics), tasks.clone(), stop.child_token());
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let services = [
+        "",
+        "slotwise.v1.DecisionService",
+        "slotwise.v1.FeedbackService",
+        "slotwise.v1.SlotService",
+        "slotwise.v1.InsightService",
+    ];
+    let say = async |status: ServingStatus| {
+        for service in services {
+            health.set_service_status(service, status).await;
+        }
+    };
+    say(ServingStatus::NotServing).await;
+
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let internal = |why: tonic_reflection::server::Error| ServeError::Internal(why.to_string());
+    let drained = stop.child_token();
+    let router = Server::builder()
+        .tcp_nodelay(true)
+        .add_service(health_service)
+        .add_service(reflection().build_v1().map_err(internal)?)
+        .add_service(reflection().build_v1alpha().map_err(internal)?)
+        .add_service(DecisionServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .add_service(FeedbackServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .add_service(SlotServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .add_service(InsightServiceServer::new(api.clone()));
+    let grpc = tasks.spawn(
+        router.serve_with_incoming_shutdown(TcpListenerStream::new(listeners.grpc), drained.clone().cancelled_owned()),
+    );
+    let http_app = http(Arc::clone(&metrics), api.clone());
+    let http_stop = CancellationToken::new();
+    let http_stopped = http_stop.clone().cancelled_owned();
+    let http =
+        tasks.spawn(async move { axum::serve(listeners.http, http_app).with_graceful_shutdown(http_stopped).await });
+    tasks.close();
+
+    let node = open(config, metrics).await?;
+    api.open(Arc::clone(&node));
+    say(ServingStatus::Serving).await;
+
+    let mut failure = node.failure();
+    let failed = tokio::select! {
+        () = stop.cancelled() => None,
+        // The sender lives as long as the node, which this function holds.
+        why = failure.wait_for(Option::is_some) => why.ok().and_then(|why| why.clone()),
+    };
+    say(ServingStatus::NotServing).await;
+    stop.cancel();
+    let served = tokio::time::timeout(DRAIN, grpc).await;
+    http_stop.cancel();
+    // A call or a scrape that will not end must not keep the process.
+    let _ = tokio::time::timeout(Duration::from_secs(1), http).await;
+    let closing = Arc::clone(&node);
+    let closed = tasks_blocking(move || closing.shutdown()).await;
+    if let Some(why) = failed {
+        return Err(ServeError::Failed(why));
+    }
+    closed.map_err(|why| ServeError::Internal(why.to_string()))?;
+    match served {
+        Ok(Ok(served)) => served.map_err(ServeError::from),
+        Ok(Err(panicked)) => Err(ServeError::Internal(panicked.to_string())),
+        Err(_) => {
+            tracing::warn!("calls that were still open after {DRAIN:?} were cut off");
+            Ok(())
+        }
+    }
+}
+
+async fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<Node>, ServeError> {
+    let options = Options {
+        folder: config.data.clone(),
+        snapshot_every_us: i64::try_from(config.snapshot_interval.as_micros()).unwrap_or(i64::MAX),
+        durable_decisions: config.durable_decisions,
+    };
+    let opened = tasks_blocking(move || Node::open(&options, Arc::new(SystemClock), metrics)).await;
+    Ok(Arc::new(opened.map_err(|why| ServeError::Internal(why.to_string()))??))
+}
+
+/// Runs what blocks on a thread where it may.
+async fn tasks_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    tokio::task::spawn_blocking(work).await
+}
+
+fn http(metrics: Arc<Metrics>, api: Api) -> Router {
+    let health = api.clone();
+    Router::new()
+        .route(
+            "/metrics",
+            get(async move || match metrics.render(api.current()) {
+                Ok(text) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),
+                Err(why) => (StatusCode::INTERNAL_SERVER_ERROR, why.to_string()).into_response(),
+            }),
+        )
+        .route(
+            "/healthz",
+            get(async move || {
+                if health.serving() {
+                    (StatusCode::OK, "serving\n")
+                } else {
+                    (StatusCode::SERVICE_UNAVAILABLE, "not serving\n")
+                }
+            }),
+        )
+}

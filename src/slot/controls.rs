@@ -1,0 +1,92 @@
+//! How a slot explores.
+
+use serde::{Deserialize, Serialize};
+
+use super::id::FieldError;
+
+const MINUTE_US: i64 = 60 * 1_000_000;
+const DAY_US: i64 = 24 * 60 * MINUTE_US;
+
+/// The exploration controls; unset means the default. *Persisted.*
+///
+/// Every one takes effect with the next decision and none touches what was learned.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Controls {
+    /// The width multiplier, 0 to 10.
+    pub exploration: Option<f64>,
+    /// The least probability of each eligible arm, 0 to 1.
+    pub floor: Option<f64>,
+    /// The greatest, above 0 up to 1.
+    pub ceiling: Option<f64>,
+    /// The half-life of observations, microseconds.
+    pub half_life_us: Option<i64>,
+    /// The share of subjects who get the baseline, 0 to 1.
+    pub holdout: Option<f64>,
+    /// Stop learning.
+    pub freeze_learning: Option<bool>,
+    /// The baseline for everyone.
+    pub safe_choice: Option<bool>,
+}
+
+impl Controls {
+    /// The half-life where none is set: a fortnight, two of a shop's weekly cycles.
+    pub const HALF_LIFE_US_DEFAULT: i64 = 14 * DAY_US;
+
+    /// The width multiplier; 1 is the posterior itself.
+    pub fn exploration(&self) -> f64 {
+        self.exploration.unwrap_or(1.0)
+    }
+
+    /// The floor.
+    pub fn floor(&self) -> f64 {
+        self.floor.unwrap_or(0.0)
+    }
+
+    /// The ceiling.
+    pub fn ceiling(&self) -> f64 {
+        self.ceiling.unwrap_or(1.0)
+    }
+
+    /// The half-life, microseconds.
+    pub fn half_life_us(&self) -> i64 {
+        self.half_life_us.unwrap_or(Self::HALF_LIFE_US_DEFAULT)
+    }
+
+    /// The holdout's share.
+    pub fn holdout(&self) -> f64 {
+        self.holdout.unwrap_or(0.0)
+    }
+
+    /// Whether learning stands still.
+    pub fn freeze_learning(&self) -> bool {
+        self.freeze_learning.unwrap_or(false)
+    }
+
+    /// Whether everyone gets the baseline.
+    pub fn safe_choice(&self) -> bool {
+        self.safe_choice.unwrap_or(false)
+    }
+
+    pub(super) fn check(&self) -> Result<(), FieldError> {
+        let within = |field: &str, value: Option<f64>, low: f64, high: f64| match value {
+            Some(value) if !(low..=high).contains(&value) => {
+                Err(FieldError::new(format!("controls.{field}"), format!("is {value}; must be from {low} to {high}")))
+            }
+            _ => Ok(()),
+        };
+        within("exploration", self.exploration, 0.0, 10.0)?;
+        within("floor", self.floor, 0.0, 1.0)?;
+        within("ceiling", self.ceiling, f64::MIN_POSITIVE, 1.0)
+            .map_err(|e| FieldError::new(e.field, "must be above 0 and at most 1"))?;
+        within("holdout", self.holdout, 0.0, 1.0)?;
+        if self.floor() > self.ceiling() {
+            let message =
+                format!("is {}, above the ceiling {}; lower one or raise the other", self.floor(), self.ceiling());
+            return Err(FieldError::new("controls.floor", message));
+        }
+        if !(MINUTE_US..=3653 * DAY_US).contains(&self.half_life_us()) {
+            return Err(FieldError::new("controls.half_life", "must be from 1 minute to 10 years"));
+        }
+        Ok(())
+    }
+}

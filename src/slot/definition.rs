@@ -1,0 +1,249 @@
+//! All that is said about a slot.
+
+use std::{collections::HashSet, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    controls::Controls,
+    goal::Goal,
+    id::{ArmId, FieldError, SlotId},
+    limits::{
+        ARMS_MAX, COUNT_MAX, DISPLAY_NAME_BYTES_MAX, FEATURES_MAX, NAME_BYTES_MAX, NUMBER_MAX, PAYLOAD_BYTES_MAX,
+        VECTOR_MAX, WORD_BYTES_MAX, WORDS_MAX,
+    },
+};
+use crate::bandit::{Features, ModelSpec, Value};
+
+/// What kind of place a slot is. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum SlotKind {
+    /// One thing out of several.
+    #[default]
+    Offer,
+    /// An ordered list.
+    Ranking,
+    /// A block of several things.
+    Block,
+}
+
+/// How much of the subject may be used. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Consent {
+    /// Subject id and session id.
+    #[default]
+    Full,
+    /// The session id only.
+    SessionOnly,
+    /// Neither.
+    None,
+}
+
+/// What an arm hands out with a decision: a JSON object.
+pub type Payload = serde_json::Map<String, serde_json::Value>;
+
+/// A thing that can be shown. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Arm {
+    /// Its id.
+    pub id: ArmId,
+    /// What it is.
+    pub attributes: Features,
+    /// Whether it may be shown.
+    pub available: bool,
+    /// Handed out with a decision.
+    pub payload: Option<Payload>,
+}
+
+/// All that is said about a slot. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Definition {
+    /// Its id.
+    pub id: SlotId,
+    /// For people.
+    pub display_name: String,
+    /// What kind of place it is.
+    pub kind: SlotKind,
+    /// What can be shown, in the slot's order.
+    pub arms: Vec<Arc<Arm>>,
+    /// Requests may name candidates that the slot does not know.
+    pub open_catalogue: bool,
+    /// Shown when nothing is eligible.
+    pub default_arm: Option<ArmId>,
+    /// Arms per decision; none: the kind's default.
+    pub count: Option<u32>,
+    /// How reward events become one number.
+    pub goal: Goal,
+    /// How it learns.
+    pub model: ModelSpec,
+    /// How it explores.
+    pub controls: Controls,
+    /// What an unspecified consent means.
+    pub default_consent: Consent,
+}
+
+/// A definition as it was after a change. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Revision {
+    /// Its number, from 1.
+    pub number: u64,
+    /// When it was made, microseconds since 1970.
+    pub at_us: i64,
+    /// Why, in the author's words.
+    pub reason: String,
+    /// What kind of change it was.
+    pub change: String,
+    /// The definition after it.
+    pub definition: Arc<Definition>,
+}
+
+impl Definition {
+    /// A slot of this id with every setting at its default and no arms.
+    pub fn new(id: SlotId) -> Self {
+        Self {
+            id,
+            display_name: String::new(),
+            kind: SlotKind::default(),
+            arms: Vec::new(),
+            open_catalogue: false,
+            default_arm: None,
+            count: None,
+            goal: Goal::default(),
+            model: ModelSpec::default(),
+            controls: Controls::default(),
+            default_consent: Consent::default(),
+        }
+    }
+
+    /// Arms per decision.
+    pub fn count(&self) -> u32 {
+        self.count.unwrap_or(match self.kind {
+            SlotKind::Offer => 1,
+            SlotKind::Ranking => 10,
+            SlotKind::Block => 3,
+        })
+    }
+
+    /// Whether it holds together; the error names the field by its path from the slot.
+    pub fn check(&self) -> Result<(), FieldError> {
+        let fail = |field: &str, message: String| Err(FieldError::new(field, message));
+        if self.display_name.len() > DISPLAY_NAME_BYTES_MAX {
+            return fail("display_name", format!("has more than {DISPLAY_NAME_BYTES_MAX} bytes"));
+        }
+        if self.arms.len() > ARMS_MAX {
+            return fail("arms", format!("has {} arms; at most {ARMS_MAX} are allowed", self.arms.len()));
+        }
+        let mut seen = HashSet::with_capacity(self.arms.len());
+        for (i, arm) in self.arms.iter().enumerate() {
+            if !seen.insert(&arm.id) {
+                return fail(&format!("arms[{i}].arm_id"), format!("'{}' stands in the slot twice", arm.id));
+            }
+            arm.check().map_err(|e| e.within(&format!("arms[{i}]")))?;
+        }
+        if let Some(default) = &self.default_arm
+            && !self.arms.is_empty()
+            && !seen.contains(default)
+            && !self.open_catalogue
+        {
+            return fail(
+                "default_arm_id",
+                format!("'{default}' is not one of the slot's arms; add it or choose another"),
+            );
+        }
+        if self.count.is_some_and(|count| count > COUNT_MAX) {
+            return fail("count", format!("is {}; at most {COUNT_MAX} are allowed", self.count()));
+        }
+        self.goal.check()?;
+        check_model(&self.model)?;
+        self.controls.check()
+    }
+}
+
+impl Arm {
+    /// Whether it holds together; the error names the field by its path from the arm.
+    pub fn check(&self) -> Result<(), FieldError> {
+        check_features("attributes", &self.attributes)?;
+        if let Some(payload) = &self.payload {
+            let bytes = serde_json::to_string(payload).map_or(usize::MAX, |json| json.len());
+            if bytes > PAYLOAD_BYTES_MAX {
+                return Err(FieldError::new("payload", format!("has more than {PAYLOAD_BYTES_MAX} bytes as JSON")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_model(model: &ModelSpec) -> Result<(), FieldError> {
+    let within = |field: &str, value: f64, low: f64, high: f64| {
+        if (low..=high).contains(&value) {
+            Ok(())
+        } else {
+            Err(FieldError::new(format!("model.{field}"), format!("is {value}; must be from {low} to {high}")))
+        }
+    };
+    match *model {
+        ModelSpec::Linear { prior_precision, dimension_budget } => {
+            within("linear.prior_precision", prior_precision, 1e-6, 1e6)?;
+            within("linear.dimension_budget", f64::from(dimension_budget), 8.0, 1024.0)
+        }
+        ModelSpec::BetaBernoulli { prior_a, prior_b } => {
+            within("beta_bernoulli.prior_a", prior_a, 0.01, 1e6)?;
+            within("beta_bernoulli.prior_b", prior_b, 0.01, 1e6)
+        }
+        ModelSpec::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale } => {
+            within("normal_inverse_gamma.prior_mean", prior_mean, -NUMBER_MAX, NUMBER_MAX)?;
+            within("normal_inverse_gamma.prior_strength", prior_strength, 1e-6, 1e6)?;
+            within("normal_inverse_gamma.prior_shape", prior_shape, 0.5, 1e6)?;
+            within("normal_inverse_gamma.prior_scale", prior_scale, 1e-12, NUMBER_MAX)
+        }
+    }
+}
+
+/// Whether features from outside may come in; the error's path begins with `field`.
+pub fn check_features(field: &str, features: &Features) -> Result<(), FieldError> {
+    if features.len() > FEATURES_MAX {
+        let message = format!("has {} features; at most {FEATURES_MAX} are allowed", features.len());
+        return Err(FieldError::new(field, message));
+    }
+    for (name, value) in features {
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            return Err(FieldError::new(field, format!("a feature's name must have 1 to {NAME_BYTES_MAX} bytes")));
+        }
+        if let Err(message) = check_value(value) {
+            return Err(FieldError::new(format!("{field}[{name:?}]"), message));
+        }
+    }
+    Ok(())
+}
+
+fn check_value(value: &Value) -> Result<(), String> {
+    let number = |number: f64| {
+        if !number.is_finite() {
+            Err(format!("is {number}; must be a finite number"))
+        } else if number.abs() > NUMBER_MAX {
+            Err(format!("is {number}; its absolute value may be at most {NUMBER_MAX}"))
+        } else {
+            Ok(())
+        }
+    };
+    let word = |word: &str| {
+        if word.len() > WORD_BYTES_MAX {
+            Err(format!("a word has {} bytes; at most {WORD_BYTES_MAX} are allowed", word.len()))
+        } else {
+            Ok(())
+        }
+    };
+    match value {
+        Value::Number(value) => number(*value),
+        Value::Text(text) => word(text),
+        Value::Flag(_) => Ok(()),
+        Value::Texts(texts) if texts.len() > WORDS_MAX => {
+            Err(format!("has {} words; at most {WORDS_MAX} are allowed", texts.len()))
+        }
+        Value::Texts(texts) => texts.iter().try_for_each(|text| word(text)),
+        Value::Vector(values) if values.len() > VECTOR_MAX => {
+            Err(format!("has {} numbers; at most {VECTOR_MAX} are allowed", values.len()))
+        }
+        Value::Vector(values) => values.iter().try_for_each(|&value| number(f64::from(value))),
+    }
+}

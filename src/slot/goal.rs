@@ -1,0 +1,216 @@
+//! How the reward events of a shown arm become one number.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    id::FieldError,
+    limits::{KINDS_MAX, NAME_BYTES_MAX, NUMBER_MAX, WEIGHT_MAX},
+};
+
+const SECOND_US: i64 = 1_000_000;
+const DAY_US: i64 = 24 * 3600 * SECOND_US;
+
+/// How several events of one shown arm become its reward. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Aggregation {
+    /// The default reward and all contributions added up.
+    #[default]
+    Sum,
+    /// The largest contribution.
+    Max,
+    /// The contribution that happened last.
+    Last,
+}
+
+/// A kind of reward event and what it is worth. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RewardKind {
+    /// Its name.
+    pub kind: String,
+    /// Reward units per event, or per unit of value.
+    pub weight: f64,
+    /// Multiplied with the event's value.
+    pub use_value: bool,
+    /// The most that this kind adds to (or takes from) one shown arm's reward, reward units.
+    pub cap: Option<f64>,
+}
+
+/// How reward events become one number, in "reward units". *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Goal {
+    /// The kinds that count.
+    pub kinds: Vec<RewardKind>,
+    /// The reward of an arm that was shown and heard no more of.
+    pub default_reward: f64,
+    /// How long after a decision its rewards count, microseconds.
+    pub window_us: i64,
+    /// How several events become one reward.
+    pub aggregation: Aggregation,
+}
+
+impl Default for Goal {
+    /// One click counts 1, for a day.
+    fn default() -> Self {
+        Self {
+            kinds: vec![RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: Some(1.0) }],
+            default_reward: 0.0,
+            window_us: DAY_US,
+            aggregation: Aggregation::Sum,
+        }
+    }
+}
+
+/// One event that counts towards a shown arm's reward.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Contribution<'a> {
+    /// The kind's name.
+    pub kind: &'a str,
+    /// The event's value.
+    pub value: Option<f64>,
+    /// When it happened, microseconds since 1970.
+    pub time_us: i64,
+}
+
+impl Goal {
+    /// The kind of this name.
+    pub fn kind(&self, name: &str) -> Option<&RewardKind> {
+        self.kinds.iter().find(|kind| kind.kind == name)
+    }
+
+    /// The reward of a shown arm whose events, in the order in which they came, are these.
+    ///
+    /// Contributions of kinds that the goal no longer has count nothing. Computed anew from all
+    /// events each time, so taking one away leaves exactly what the others give.
+    pub fn reward<'a>(&self, events: impl Iterator<Item = Contribution<'a>> + Clone) -> f64 {
+        let amount = |event: &Contribution<'_>| {
+            self.kind(event.kind).map(|k| k.weight * if k.use_value { event.value.unwrap_or(0.0) } else { 1.0 })
+        };
+        match self.aggregation {
+            Aggregation::Sum => {
+                let mut sum = self.default_reward;
+                for kind in &self.kinds {
+                    let of_kind: f64 = events.clone().filter(|e| e.kind == kind.kind).filter_map(|e| amount(&e)).sum();
+                    sum += kind.capped(of_kind);
+                }
+                sum
+            }
+            Aggregation::Max => events
+                .filter_map(|e| Some(self.kind(e.kind)?.capped(amount(&e)?)))
+                .reduce(f64::max)
+                .unwrap_or(self.default_reward),
+            Aggregation::Last => events
+                .filter_map(|e| Some((e.time_us, self.kind(e.kind)?.capped(amount(&e)?))))
+                // At the same instant, the one that came later.
+                .reduce(|last, next| if next.0 >= last.0 { next } else { last })
+                .map_or(self.default_reward, |(_, amount)| amount),
+        }
+    }
+
+    /// Whether every reward lies in [0, 1], so that a mean reward is a rate.
+    pub fn within_unit(&self) -> bool {
+        // The most that one kind can add; none: there is no limit.
+        let most = |kind: &RewardKind| match (kind.cap, kind.use_value, self.aggregation) {
+            (Some(cap), ..) => Some(cap),
+            (None, false, Aggregation::Max | Aggregation::Last) => Some(kind.weight),
+            (None, ..) => None,
+        };
+        if !(0.0..=1.0).contains(&self.default_reward) || self.kinds.iter().any(|k| k.weight < 0.0 || k.use_value) {
+            return false;
+        }
+        let Some(mosts) = self.kinds.iter().map(most).collect::<Option<Vec<f64>>>() else { return false };
+        match self.aggregation {
+            Aggregation::Sum => self.default_reward + mosts.iter().sum::<f64>() <= 1.0,
+            Aggregation::Max | Aggregation::Last => mosts.iter().all(|&most| most <= 1.0),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), FieldError> {
+        let fail = |field: String, message: String| Err(FieldError::new(field, message));
+        if self.kinds.len() > KINDS_MAX {
+            return fail(
+                "goal.kinds".into(),
+                format!("has {} kinds; at most {KINDS_MAX} are allowed", self.kinds.len()),
+            );
+        }
+        let mut seen = BTreeSet::new();
+        for (i, kind) in self.kinds.iter().enumerate() {
+            let field = |name: &str| format!("goal.kinds[{i}].{name}");
+            if kind.kind.is_empty() || kind.kind.len() > NAME_BYTES_MAX {
+                return fail(field("kind"), format!("must have 1 to {NAME_BYTES_MAX} bytes"));
+            }
+            if !seen.insert(&kind.kind) {
+                return fail(field("kind"), format!("'{}' stands in the goal twice", kind.kind));
+            }
+            if !kind.weight.is_finite() || kind.weight.abs() > WEIGHT_MAX {
+                return fail(field("weight"), format!("must be a number from -{WEIGHT_MAX} to {WEIGHT_MAX}"));
+            }
+            if kind.cap.is_some_and(|cap| !(cap > 0.0 && cap <= NUMBER_MAX)) {
+                return fail(field("cap"), format!("must be above 0 and at most {NUMBER_MAX}"));
+            }
+        }
+        if !self.default_reward.is_finite() || self.default_reward.abs() > NUMBER_MAX {
+            return fail("goal.default_reward".into(), format!("must be a number from -{NUMBER_MAX} to {NUMBER_MAX}"));
+        }
+        if !(SECOND_US..=400 * DAY_US).contains(&self.window_us) {
+            return fail("goal.window".into(), "must be from 1 second to 400 days".into());
+        }
+        Ok(())
+    }
+}
+
+impl RewardKind {
+    fn capped(&self, amount: f64) -> f64 {
+        self.cap.map_or(amount, |cap| amount.clamp(-cap, cap))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn goal(aggregation: Aggregation) -> Goal {
+        let kind = |kind: &str, weight, use_value, cap| RewardKind { kind: kind.into(), weight, use_value, cap };
+        Goal {
+            kinds: vec![
+                kind("click", 0.5, false, Some(1.0)),
+                kind("buy", 2.0, true, None),
+                kind("refund", -2.0, true, None),
+            ],
+            default_reward: 0.25,
+            aggregation,
+            ..Goal::default()
+        }
+    }
+
+    #[track_caller]
+    fn check(aggregation: Aggregation, events: &[(&str, f64, i64)], want: f64) {
+        let events = events.iter().map(|&(kind, value, time_us)| Contribution { kind, value: Some(value), time_us });
+        let got = goal(aggregation).reward(events);
+        assert!((got - want).abs() < 1e-12, "{got} against {want}");
+    }
+
+    #[test]
+    fn rewards_follow_the_goal() {
+        let events = [("click", 9.0, 1), ("click", 9.0, 2), ("click", 9.0, 3), ("buy", 10.0, 9), ("refund", 4.0, 5)];
+        check(Aggregation::Sum, &events, 0.25 + 1.0 + 20.0 - 8.0);
+        check(Aggregation::Max, &events, 20.0);
+        check(Aggregation::Last, &events, 20.0);
+        check(Aggregation::Last, &events[..2], 0.5);
+        for aggregation in [Aggregation::Sum, Aggregation::Max, Aggregation::Last] {
+            check(aggregation, &[], 0.25);
+            check(aggregation, &[("unheard-of", 3.0, 1)], 0.25);
+        }
+    }
+
+    #[test]
+    fn a_rate_is_told_from_a_value() {
+        assert!(Goal::default().within_unit());
+        assert!(!goal(Aggregation::Sum).within_unit());
+        let uncapped = RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: None };
+        let clicks = |aggregation| Goal { kinds: vec![uncapped.clone()], aggregation, ..Goal::default() };
+        assert!(!clicks(Aggregation::Sum).within_unit(), "two clicks are two");
+        assert!(clicks(Aggregation::Last).within_unit());
+    }
+}

@@ -1,0 +1,54 @@
+//! A limit on everything, and why it is where it is.
+
+/// Candidates of one request: a search page ranks hundreds; beyond this a decision would take longer than a page has.
+pub const CANDIDATES_MAX: usize = 5_000;
+/// Arms of one slot, those of an open catalogue among them: with one posterior each, memory is the bound.
+pub const ARMS_MAX: usize = 10_000;
+/// Features of one request, candidate or arm.
+pub const FEATURES_MAX: usize = 200;
+/// Bytes of a feature's or a reward kind's name.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Bytes of one word.
+pub const WORD_BYTES_MAX: usize = 256;
+/// Words of one list.
+pub const WORDS_MAX: usize = 64;
+/// Numbers of one vector.
+pub const VECTOR_MAX: usize = 256;
+/// Absolute value of a number that comes from outside: squares and sums of it stay far from overflow.
+pub const NUMBER_MAX: f64 = 1e12;
+/// Absolute value of a reward kind's weight: times [`NUMBER_MAX`] it can still be squared and summed.
+pub const WEIGHT_MAX: f64 = 1e6;
+/// Arms that one decision returns: a page shows tens.
+pub const COUNT_MAX: u32 = 1_000;
+/// Requests of one batch: the slots of a page.
+pub const BATCH_MAX: usize = 100;
+/// Reward events of one request.
+pub const EVENTS_MAX: usize = 1_000;
+/// Reward events that one decision keeps: a shopper does not click a thousand times.
+pub const EVENTS_PER_DECISION_MAX: usize = 1_000;
+/// Reward kinds of one goal.
+pub const KINDS_MAX: usize = 32;
+/// Bytes of an identifier.
+pub const ID_BYTES_MAX: usize = 128;
+/// Bytes of a display name.
+pub const DISPLAY_NAME_BYTES_MAX: usize = 256;
+/// Bytes of a reason.
+pub const REASON_BYTES_MAX: usize = 1_024;
+/// Bytes of an arm's payload as JSON: it travels with every decision that shows the arm.
+pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024;
+/// Slots of one service: each publishes a view of its own.
+pub const SLOTS_MAX: usize = 10_000;
+/// Revisions that a slot keeps.
+pub const REVISIONS_MAX: usize = 200;
+/// Models that learn in one slot side by side: each costs an update per event.
+pub const MODELS_MAX: usize = 4;
+/// Decisions of one slot that wait for rewards; the oldest expire first.
+pub const PENDING_MAX: usize = 1_000_000;
+/// How long, in microseconds, a request id gets the same decision: a retry comes within minutes.
+pub const REQUEST_MEMORY_US: i64 = 10 * 60 * 1_000_000;
+/// Requests of one slot that are remembered.
+pub const REQUESTS_MAX: usize = 100_000;
+/// How far ahead of the service's clock a reward may say it happened, in microseconds: a day of a wrong time zone.
+pub const AHEAD_US_MAX: i64 = 24 * 3600 * 1_000_000;
+/// Bytes of one gRPC message: 5,000 candidates with a dozen features each fit.
+pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;

@@ -1,0 +1,23 @@
+//! What a slot is: a definition with its arms, goal and controls, as validated values.
+//!
+//! * [`Definition`]: all that a marketer or engineer says about a slot; [`Definition::check`] is
+//!   the one place that says whether it holds together.
+//! * [`Goal`]: how the reward events of a shown arm become one number.
+//! * [`Controls`]: how it explores. Unset means the default, so a better default reaches old slots.
+//! * [`Revision`]: a definition as it was after a change.
+//! * [`limits`]: a limit on everything, with its reason.
+//!
+//! Invariants: a definition inside the engine has passed its check; identifiers are well formed by type.
+//!
+//! Deliberately not here: anything that happens over time, and anything that was learned.
+
+mod controls;
+mod definition;
+mod goal;
+mod id;
+pub mod limits;
+
+pub use controls::Controls;
+pub use definition::{Arm, Consent, Definition, Payload, Revision, SlotKind, check_features};
+pub use goal::{Aggregation, Contribution, Goal, RewardKind};
+pub use id::{ArmId, FieldError, SlotId, check_token, suggestion};

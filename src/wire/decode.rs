@@ -1,0 +1,236 @@
+//! Requests and events: from messages to the domain, checked.
+
+use std::collections::{HashMap, HashSet};
+
+use prost_types::{Duration, Timestamp};
+
+use super::proto;
+use crate::{
+    bandit::{Features, Value},
+    engine::{DecisionId, Request, RequestCandidate, Subject},
+    node::RewardRequest,
+    slot::{
+        ArmId, Consent, FieldError, SlotId, check_features, check_token,
+        limits::{AHEAD_US_MAX, BATCH_MAX, CANDIDATES_MAX, COUNT_MAX, NAME_BYTES_MAX, NUMBER_MAX},
+    },
+};
+
+pub(super) type Decode<T> = Result<T, FieldError>;
+
+/// Below this many candidates, comparing each with each is quicker than hashing them.
+const PAIRWISE_MAX: usize = 32;
+
+fn optional(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+pub(super) fn features(field: &str, features: HashMap<String, proto::FeatureValue>) -> Decode<Features> {
+    let decoded: Features = features
+        .into_iter()
+        .map(|(name, proto::FeatureValue { value })| match value {
+            Some(value) => Ok((name, self::value(value))),
+            None => Err(FieldError::new(
+                format!("{field}[{name:?}]"),
+                "has no value; set one of number, text, flag, texts, vector",
+            )),
+        })
+        .collect::<Decode<_>>()?;
+    check_features(field, &decoded)?;
+    Ok(decoded)
+}
+
+fn value(value: proto::feature_value::Value) -> Value {
+    use proto::feature_value::Value as In;
+    match value {
+        In::Number(number) => Value::Number(number),
+        In::Text(text) => Value::Text(text),
+        In::Flag(flag) => Value::Flag(flag),
+        In::Texts(proto::TextList { values }) => Value::Texts(values),
+        In::Vector(proto::Vector { values }) => Value::Vector(values),
+    }
+}
+
+fn subject(subject: Option<proto::Subject>) -> Decode<Subject> {
+    let proto::Subject { id, session_id } = subject.unwrap_or_default();
+    for (field, text) in [("subject.id", &id), ("subject.session_id", &session_id)] {
+        if !text.is_empty() {
+            check_token(field, text)?;
+        }
+    }
+    Ok(Subject { id, session_id })
+}
+
+/// A consent by its number; `None` for unspecified.
+pub(super) fn consent(field: &str, number: i32) -> Decode<Option<Consent>> {
+    Ok(match proto::Consent::try_from(number) {
+        Ok(proto::Consent::Unspecified) => None,
+        Ok(proto::Consent::Full) => Some(Consent::Full),
+        Ok(proto::Consent::SessionOnly) => Some(Consent::SessionOnly),
+        Ok(proto::Consent::None) => Some(Consent::None),
+        Err(_) => return Err(FieldError::new(field, format!("{number} is not a Consent"))),
+    })
+}
+
+/// Microseconds since 1970.
+pub(super) fn timestamp(field: &str, time: Timestamp) -> Decode<i64> {
+    let Timestamp { seconds, nanos } = time;
+    let in_range = (0..253_402_300_800).contains(&seconds) && (0..1_000_000_000).contains(&nanos);
+    if !in_range {
+        return Err(FieldError::new(field, "must be a time from 1970 to 9999"));
+    }
+    Ok(seconds * 1_000_000 + i64::from(nanos) / 1_000)
+}
+
+/// Microseconds.
+pub(super) fn duration(field: &str, duration: Duration) -> Decode<i64> {
+    let Duration { seconds, nanos } = duration;
+    seconds
+        .checked_mul(1_000_000)
+        .and_then(|us| us.checked_add(i64::from(nanos) / 1_000))
+        .ok_or_else(|| FieldError::new(field, "is too long"))
+}
+
+pub(super) fn batch_requests(message: proto::BatchDecideRequest) -> Decode<(Vec<Request>, bool)> {
+    let proto::BatchDecideRequest { requests, distinct_arms } = message;
+    if requests.is_empty() || requests.len() > BATCH_MAX {
+        let message = format!("has {} requests; 1 to {BATCH_MAX} are allowed", requests.len());
+        return Err(FieldError::new("requests", message));
+    }
+    let requests = requests
+        .into_iter()
+        .enumerate()
+        .map(|(i, request)| self::request(request).map_err(|e| e.within(&format!("requests[{i}]"))))
+        .collect::<Decode<_>>()?;
+    Ok((requests, distinct_arms))
+}
+
+pub(super) fn request(message: proto::DecideRequest) -> Decode<Request> {
+    let proto::DecideRequest {
+        slot_id,
+        subject: who,
+        context,
+        candidates: allowed,
+        count,
+        request_id,
+        consent: how,
+        explain,
+    } = message;
+    if count > COUNT_MAX {
+        return Err(FieldError::new("count", format!("is {count}; at most {COUNT_MAX} are allowed")));
+    }
+    if !request_id.is_empty() {
+        check_token("request_id", &request_id)?;
+    }
+    Ok(Request {
+        slot: SlotId::parse("slot_id", &slot_id)?,
+        subject: subject(who)?,
+        context: features("context", context)?,
+        candidates: candidates(allowed)?,
+        count,
+        request_id: optional(request_id),
+        consent: consent("consent", how)?,
+        explain,
+    })
+}
+
+fn candidates(candidates: Vec<proto::Candidate>) -> Decode<Vec<RequestCandidate>> {
+    if candidates.len() > CANDIDATES_MAX {
+        let message = format!("has {} candidates; at most {CANDIDATES_MAX} are allowed", candidates.len());
+        return Err(FieldError::new("candidates", message));
+    }
+    let candidates: Vec<RequestCandidate> = candidates
+        .into_iter()
+        .enumerate()
+        .map(|(i, proto::Candidate { arm_id, features: own })| {
+            Ok(RequestCandidate {
+                arm: ArmId::parse("arm_id", &arm_id).map_err(|e| e.within(&format!("candidates[{i}]")))?,
+                features: if own.is_empty() {
+                    Features::new()
+                } else {
+                    features(&format!("candidates[{i}].features"), own)?
+                },
+            })
+        })
+        .collect::<Decode<_>>()?;
+    if let Some(i) = repeated(&candidates) {
+        let message = format!("'{}' stands in the request twice", candidates[i].arm);
+        return Err(FieldError::new(format!("candidates[{i}].arm_id"), message));
+    }
+    Ok(candidates)
+}
+
+/// The first candidate that stands twice.
+fn repeated(candidates: &[RequestCandidate]) -> Option<usize> {
+    if candidates.len() <= PAIRWISE_MAX {
+        return (1..candidates.len()).find(|&i| candidates[..i].iter().any(|before| before.arm == candidates[i].arm));
+    }
+    let mut seen = HashSet::with_capacity(candidates.len());
+    candidates.iter().position(|candidate| !seen.insert(&candidate.arm))
+}
+
+/// An event, or why it is rejected.
+pub(super) fn reward(event: proto::RewardEvent, now_us: i64) -> Decode<Result<RewardRequest, String>> {
+    let proto::RewardEvent {
+        event_id,
+        decision_id,
+        slot_id,
+        subject: who,
+        arm_id,
+        kind,
+        value,
+        time,
+        reverses_event_id,
+    } = event;
+    check_token("event_id", &event_id)?;
+    let who = subject(who)?;
+    let slot = if slot_id.is_empty() { None } else { Some(SlotId::parse("slot_id", &slot_id)?) };
+    let arm = if arm_id.is_empty() { None } else { Some(ArmId::parse("arm_id", &arm_id)?) };
+    if kind.is_empty() || kind.len() > NAME_BYTES_MAX {
+        return Err(FieldError::new("kind", format!("must have 1 to {NAME_BYTES_MAX} bytes")));
+    }
+    if value.is_some_and(|value| !value.is_finite() || value.abs() > NUMBER_MAX) {
+        return Err(FieldError::new("value", format!("must be a number from -{NUMBER_MAX} to {NUMBER_MAX}")));
+    }
+    let time_us = time.map(|time| timestamp("time", time)).transpose()?;
+    if time_us.is_some_and(|time_us| time_us > now_us.saturating_add(AHEAD_US_MAX)) {
+        return Err(FieldError::new("time", "is more than a day ahead of the service's clock"));
+    }
+    if !reverses_event_id.is_empty() {
+        check_token("reverses_event_id", &reverses_event_id)?;
+    }
+    let decision = if decision_id.is_empty() {
+        None
+    } else {
+        check_token("decision_id", &decision_id)?;
+        match DecisionId::parse(&decision_id) {
+            Some(id) => Some(id),
+            // Well formed as an id, but none of ours: unmatched rather than rejected.
+            None => return Ok(Err(format!("decision_id: no decision '{decision_id}' was ever made here"))),
+        }
+    };
+    if decision.is_none() {
+        let anonymous = who == Subject::default();
+        let need =
+            |field: &str, why: &str| Err(FieldError::new(field, format!("is needed {why}; or give the decision_id")));
+        if slot.is_none() {
+            return need("slot_id", "without a decision_id");
+        }
+        if reverses_event_id.is_empty() && anonymous {
+            return need("subject", "without a decision_id");
+        }
+        if reverses_event_id.is_empty() && arm.is_none() {
+            return need("arm_id", "without a decision_id");
+        }
+    }
+    Ok(Ok(RewardRequest {
+        slot,
+        event_id,
+        decision,
+        subject: who,
+        arm,
+        kind,
+        value,
+        time_us,
+        reverses: optional(reverses_event_id),
+    }))
+}

@@ -1,0 +1,290 @@
+//! From the domain to messages.
+
+use prost_types::{Duration, Timestamp};
+
+use super::proto;
+use crate::{
+    bandit::{Features, ModelSpec, Value},
+    engine::{
+        ArmReport, Chosen, Decided, Explanation, Fallback, Reason, Rejection, Request, RequestCandidate, RewardOutcome,
+        SlotReport, SlotView, Subject, Unmatched,
+    },
+    node::{Answer, payload_to_struct},
+    slot::{
+        Aggregation, Arm, ArmId, Consent, Controls, Definition, Goal, Revision, RewardKind, SlotKind,
+        limits::EVENTS_PER_DECISION_MAX,
+    },
+};
+
+/// Positions and counts in messages are 32 bits wide; their limits are far below.
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+pub(super) fn timestamp(us: i64) -> Timestamp {
+    let nanos = i32::try_from(us.rem_euclid(1_000_000) * 1_000).unwrap_or(0);
+    Timestamp { seconds: us.div_euclid(1_000_000), nanos }
+}
+
+fn duration(us: i64) -> Duration {
+    let nanos = i32::try_from(us % 1_000_000 * 1_000).unwrap_or(0);
+    Duration { seconds: us / 1_000_000, nanos }
+}
+
+fn features(features: &Features) -> std::collections::HashMap<String, proto::FeatureValue> {
+    features.iter().map(|(name, v)| (name.clone(), value(v))).collect()
+}
+
+fn value(value: &Value) -> proto::FeatureValue {
+    use proto::feature_value::Value as Out;
+    let value = match value {
+        Value::Number(number) => Out::Number(*number),
+        Value::Text(text) => Out::Text(text.clone()),
+        Value::Flag(flag) => Out::Flag(*flag),
+        Value::Texts(values) => Out::Texts(proto::TextList { values: values.clone() }),
+        Value::Vector(values) => Out::Vector(proto::Vector { values: values.clone() }),
+    };
+    proto::FeatureValue { value: Some(value) }
+}
+
+pub(super) fn answer(answer: Answer) -> proto::DecideResponse {
+    let Answer { decided, explanation: how, view } = answer;
+    let decided: &Decided = &decided;
+    proto::DecideResponse {
+        decision_id: decided.id.to_string(),
+        arms: decided.chosen.iter().enumerate().map(|(i, c)| chosen(i, c, &view)).collect(),
+        holdout: decided.holdout,
+        exploring: decided.exploring(),
+        fallback: match decided.fallback {
+            None => proto::Fallback::Unspecified,
+            Some(Fallback::NoEligibleArm) => proto::Fallback::NoEligibleArm,
+            Some(Fallback::SafeChoice) => proto::Fallback::SafeChoice,
+            Some(Fallback::Model) => proto::Fallback::Model,
+            Some(Fallback::Deadline) => proto::Fallback::Deadline,
+        }
+        .into(),
+        revision: decided.revision,
+        model: decided.model.clone(),
+        explanation: how.map(explanation),
+    }
+}
+
+fn chosen(index: usize, chosen: &Chosen, view: &SlotView) -> proto::ChosenArm {
+    proto::ChosenArm {
+        arm_id: chosen.arm.to_string(),
+        position: narrow(index + 1),
+        propensity: chosen.propensity,
+        expected_reward: chosen.expected_reward,
+        baseline_position: chosen.baseline_position,
+        reason: match chosen.reason {
+            Reason::BestGuess => proto::Reason::BestGuess,
+            Reason::Exploring => proto::Reason::Exploring,
+            Reason::Floor => proto::Reason::Floor,
+            Reason::Holdout => proto::Reason::Holdout,
+            Reason::Fallback => proto::Reason::Fallback,
+        }
+        .into(),
+        payload: view.arm(chosen.arm.as_str()).and_then(|arm| arm.payload.as_ref()).map(payload_to_struct),
+    }
+}
+
+fn explanation(explanation: Explanation) -> proto::Explanation {
+    let candidate = |c: crate::engine::CandidateExplanation| proto::CandidateExplanation {
+        arm_id: c.arm.to_string(),
+        eligible: c.ineligible_because.is_none(),
+        ineligible_because: c.ineligible_because.unwrap_or_default().to_owned(),
+        mean: c.mean,
+        std: c.std,
+        propensity: c.propensity,
+    };
+    proto::Explanation {
+        summary: explanation.summary,
+        candidates: explanation.candidates.into_iter().map(candidate).collect(),
+    }
+}
+
+/// A result that needs no further word, or says what to do.
+pub(super) fn outcome(outcome: RewardOutcome) -> proto::RewardResult {
+    use proto::RewardStatus as Out;
+    let (status, message) = match outcome {
+        RewardOutcome::Accepted => (Out::Accepted, String::new()),
+        RewardOutcome::Duplicate => (Out::Duplicate, String::new()),
+        RewardOutcome::Late => (Out::Late, String::new()),
+        RewardOutcome::Unmatched(why) => (
+            Out::Unmatched,
+            match why {
+                Unmatched::Slot => "slot_id: there is no such slot; check its spelling".into(),
+                Unmatched::Decision => "decision_id: no such decision is known; check that it came from this service, and that the slot was not reset since".into(),
+                Unmatched::OtherSlot => "slot_id: the decision belongs to another slot; leave slot_id empty, or give the decision's".into(),
+                Unmatched::Arm => "arm_id: the decision did not show this arm; give one that it showed".into(),
+                Unmatched::Subject => "subject: no decision within the window showed this arm to this subject; give the decision_id".into(),
+                Unmatched::Reversed => "reverses_event_id: no such event was accepted within the window; check its id".into(),
+            },
+        ),
+        RewardOutcome::Rejected(why) => (
+            Out::Rejected,
+            match why {
+                Rejection::ArmNeeded => "arm_id: the decision shows several arms; say which".into(),
+                Rejection::ValueNeeded => "value: this kind uses the value in the slot's goal; give it".into(),
+                Rejection::ReversalOfReversal => "reverses_event_id: a reversal cannot be reversed; send the event again with a new event_id".into(),
+                Rejection::AlreadyReversed => "reverses_event_id: that event was reversed before".into(),
+                Rejection::TooManyEvents => format!("event_id: the decision has {EVENTS_PER_DECISION_MAX} events, which is the most that it keeps"),
+            },
+        ),
+    };
+    proto::RewardResult { status: status.into(), message }
+}
+
+pub(super) fn slot(view: &SlotView) -> proto::Slot {
+    definition(&view.definition, view.revision)
+}
+
+pub(super) fn revision(revision: &Revision) -> proto::Revision {
+    proto::Revision {
+        revision: revision.number,
+        time: Some(timestamp(revision.at_us)),
+        reason: revision.reason.clone(),
+        change: revision.change.clone(),
+        slot: Some(definition(&revision.definition, revision.number)),
+    }
+}
+
+pub(super) fn definition(d: &Definition, revision: u64) -> proto::Slot {
+    proto::Slot {
+        slot_id: d.id.to_string(),
+        display_name: d.display_name.clone(),
+        kind: match d.kind {
+            SlotKind::Offer => proto::SlotKind::Offer,
+            SlotKind::Ranking => proto::SlotKind::Ranking,
+            SlotKind::Block => proto::SlotKind::Block,
+        }
+        .into(),
+        revision,
+        arms: d.arms.iter().map(|a| arm(a)).collect(),
+        open_catalogue: d.open_catalogue,
+        default_arm_id: d.default_arm.as_ref().map(ArmId::to_string).unwrap_or_default(),
+        count: d.count.unwrap_or(0),
+        goal: Some(goal(&d.goal)),
+        model: Some(model(d.model)),
+        controls: Some(controls(&d.controls)),
+        default_consent: consent(Some(d.default_consent)).into(),
+    }
+}
+
+fn consent(consent: Option<Consent>) -> proto::Consent {
+    match consent {
+        None => proto::Consent::Unspecified,
+        Some(Consent::Full) => proto::Consent::Full,
+        Some(Consent::SessionOnly) => proto::Consent::SessionOnly,
+        Some(Consent::None) => proto::Consent::None,
+    }
+}
+
+pub(super) fn arm(arm: &Arm) -> proto::Arm {
+    proto::Arm {
+        arm_id: arm.id.to_string(),
+        attributes: features(&arm.attributes),
+        available: Some(arm.available),
+        payload: arm.payload.as_ref().map(payload_to_struct),
+    }
+}
+
+fn goal(goal: &Goal) -> proto::Goal {
+    let kind = |RewardKind { kind, weight, use_value, cap }: &RewardKind| proto::RewardKind {
+        kind: kind.clone(),
+        weight: *weight,
+        use_value: *use_value,
+        cap: *cap,
+    };
+    proto::Goal {
+        kinds: goal.kinds.iter().map(kind).collect(),
+        default_reward: goal.default_reward,
+        window: Some(duration(goal.window_us)),
+        aggregation: match goal.aggregation {
+            Aggregation::Sum => proto::Aggregation::Sum,
+            Aggregation::Max => proto::Aggregation::Max,
+            Aggregation::Last => proto::Aggregation::Last,
+        }
+        .into(),
+    }
+}
+
+fn model(model: ModelSpec) -> proto::Model {
+    use proto::model::Model as Out;
+    let model = match model {
+        ModelSpec::Linear { prior_precision, dimension_budget } => Out::Linear(proto::LinearModel {
+            prior_precision: Some(prior_precision),
+            dimension_budget: Some(dimension_budget),
+        }),
+        ModelSpec::BetaBernoulli { prior_a, prior_b } => {
+            Out::BetaBernoulli(proto::BetaBernoulliModel { prior_a: Some(prior_a), prior_b: Some(prior_b) })
+        }
+        ModelSpec::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale } => {
+            Out::NormalInverseGamma(proto::NormalInverseGammaModel {
+                prior_mean: Some(prior_mean),
+                prior_strength: Some(prior_strength),
+                prior_shape: Some(prior_shape),
+                prior_scale: Some(prior_scale),
+            })
+        }
+    };
+    proto::Model { model: Some(model) }
+}
+
+fn controls(controls: &Controls) -> proto::Controls {
+    let Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice } = *controls;
+    let half_life = half_life_us.map(duration);
+    proto::Controls { exploration, floor, ceiling, half_life, holdout, freeze_learning, safe_choice }
+}
+
+pub(super) fn report(report: SlotReport) -> proto::SlotReport {
+    let SlotReport { slot, revision, model, dimensions, counters: c, arms } = report;
+    let per = |sum: f64, count: u64| if count > 0 { sum / count as f64 } else { 0.0 };
+    let arm = |a: ArmReport| proto::ArmReport {
+        arm_id: a.arm.to_string(),
+        shown: a.shown,
+        share: a.share,
+        reward_sum: a.reward_sum,
+        mean: a.mean,
+        low: a.low,
+        high: a.high,
+        chance_best: a.chance_best,
+        available: a.available,
+    };
+    proto::SlotReport {
+        slot_id: slot,
+        decisions: c.decisions,
+        rewards: c.rewards,
+        reward_per_decision: per(c.reward_sum, c.decisions),
+        arms: arms.into_iter().map(arm).collect(),
+        revision,
+        model,
+        dimensions,
+        holdout_decisions: c.holdout_decisions,
+        holdout_reward_per_decision: per(c.holdout_reward_sum, c.holdout_decisions),
+        duplicate_rewards: c.duplicates,
+        late_rewards: c.late,
+        unmatched_rewards: c.unmatched,
+        other_kind_rewards: c.other_kinds,
+    }
+}
+
+/// A request, from the client's side.
+pub(super) fn request(request: &Request) -> proto::DecideRequest {
+    let candidate =
+        |c: &RequestCandidate| proto::Candidate { arm_id: c.arm.to_string(), features: features(&c.features) };
+    proto::DecideRequest {
+        slot_id: request.slot.to_string(),
+        subject: Some(subject(&request.subject)),
+        context: features(&request.context),
+        candidates: request.candidates.iter().map(candidate).collect(),
+        count: request.count,
+        request_id: request.request_id.clone().unwrap_or_default(),
+        consent: consent(request.consent).into(),
+        explain: request.explain,
+    }
+}
+
+pub(super) fn subject(subject: &Subject) -> proto::Subject {
+    proto::Subject { id: subject.id.clone(), session_id: subject.session_id.clone() }
+}

@@ -1,0 +1,104 @@
+//! `FeedbackService`.
+
+use std::pin::Pin;
+
+use tokio::sync::mpsc;
+use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{
+    Api, decode, encode, error,
+    proto::{
+        RecordRewardsRequest, RecordRewardsResponse, RewardResult, RewardStatus,
+        feedback_service_server::FeedbackService,
+    },
+};
+use crate::{
+    node::{Node, WriteError},
+    slot::{FieldError, limits::EVENTS_MAX},
+};
+
+/// Batches of one stream that may wait for the disk at a time.
+const IN_FLIGHT: usize = 64;
+
+/// Hands a batch to the writer now; what is returned is waited on for its results.
+fn take(
+    node: &Node,
+    request: RecordRewardsRequest,
+) -> Result<impl Future<Output = Result<RecordRewardsResponse, Status>> + Send + use<>, Status> {
+    let RecordRewardsRequest { events } = request;
+    if events.is_empty() || events.len() > EVENTS_MAX {
+        let message = format!("has {} events; 1 to {EVENTS_MAX} are allowed", events.len());
+        return Err(error::field(&FieldError::new("events", message)));
+    }
+    let now_us = node.now_us();
+    let mut known = Vec::with_capacity(events.len());
+    let mut rewards = Vec::with_capacity(events.len());
+    for event in events {
+        known.push(match decode::reward(event, now_us) {
+            Ok(Ok(reward)) => {
+                rewards.push(reward);
+                None
+            }
+            Ok(Err(message)) => Some(RewardResult { status: RewardStatus::Unmatched.into(), message }),
+            Err(why) => Some(RewardResult { status: RewardStatus::Rejected.into(), message: why.to_string() }),
+        });
+    }
+    let outcomes = node.record(rewards).map_err(|why| error::write(&why))?;
+    Ok(async move {
+        let mut outcomes = outcomes.await.map_err(|why| error::write(&why))?.into_iter().map(encode::outcome);
+        let results = known.into_iter().map(|known| known.or_else(|| outcomes.next())).collect::<Option<Vec<_>>>();
+        let results = results.ok_or_else(|| error::write(&WriteError::Stopped))?;
+        Ok(RecordRewardsResponse { results })
+    })
+}
+
+#[tonic::async_trait]
+impl FeedbackService for Api {
+    async fn record_rewards(
+        &self,
+        request: Request<RecordRewardsRequest>,
+    ) -> Result<Response<RecordRewardsResponse>, Status> {
+        let results = take(self.node()?, request.into_inner())?;
+        Ok(Response::new(results.await?))
+    }
+
+    type StreamRewardsStream = Pin<Box<dyn Stream<Item = Result<RecordRewardsResponse, Status>> + Send>>;
+
+    async fn stream_rewards(
+        &self,
+        request: Request<Streaming<RecordRewardsRequest>>,
+    ) -> Result<Response<Self::StreamRewardsStream>, Status> {
+        let node = std::sync::Arc::clone(self.node()?);
+        let mut requests = request.into_inner();
+        let (waiting, in_order) = mpsc::channel(IN_FLIGHT);
+        let mut failure = node.failure();
+        let draining = self.draining();
+        self.tasks().spawn(async move {
+            loop {
+                let next = tokio::select! {
+                    next = requests.next() => next,
+                    () = draining.cancelled() => Some(Err(error::write(&WriteError::Stopped))),
+                    _ = failure.changed() => Some(Err(error::write(&WriteError::Failed("the journal failed".into())))),
+                };
+                let taken = match next {
+                    None => return,
+                    Some(Ok(request)) => take(&node, request),
+                    Some(Err(status)) => Err(status),
+                };
+                let last = taken.is_err();
+                // A receiver that is gone means a caller that is gone; what was taken stays taken.
+                if waiting.send(taken).await.is_err() || last {
+                    return;
+                }
+            }
+        });
+        let answers = ReceiverStream::new(in_order).then(|taken| async move {
+            match taken {
+                Ok(results) => results.await,
+                Err(status) => Err(status),
+            }
+        });
+        Ok(Response::new(Box::pin(answers)))
+    }
+}

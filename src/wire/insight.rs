@@ -1,0 +1,23 @@
+//! `InsightService`.
+
+use tonic::{Request, Response, Status};
+
+use super::{
+    Api, encode, error,
+    proto::{GetSlotReportRequest, GetSlotReportResponse, insight_service_server::InsightService},
+};
+use crate::{engine::report, slot::SlotId};
+
+#[tonic::async_trait]
+impl InsightService for Api {
+    async fn get_slot_report(
+        &self,
+        request: Request<GetSlotReportRequest>,
+    ) -> Result<Response<GetSlotReportResponse>, Status> {
+        let slot = SlotId::parse("slot_id", &request.into_inner().slot_id).map_err(|e| error::field(&e))?;
+        let node = self.node()?;
+        let view =
+            node.slot(&slot).ok_or_else(|| error::slot_not_found("slot_id", &slot, &node.suggest(slot.as_str())))?;
+        Ok(Response::new(GetSlotReportResponse { report: Some(encode::report(report(&view))) }))
+    }
+}

@@ -1,0 +1,77 @@
+//! The API: the only room that names its generated types.
+//!
+//! * [`proto`]: the generated types, for clients, tests and benches.
+//! * `decode`, `encode`: between messages and the domain's values; a message that comes in is
+//!   checked here, once, and every error names its field.
+//! * One file per service; `error` is the one map from our errors to gRPC's.
+//! * [`Client`]: the same from the other side, for the command line and the simulator.
+//!
+//! Invariants: a message is destructured where it is decoded, so a new field breaks the build;
+//! nothing behind this room sees a generated type.
+//!
+//! Deliberately not here: listening, configuration.
+
+mod client;
+mod decision;
+mod decode;
+mod decode_slot;
+mod encode;
+mod error;
+mod feedback;
+mod insight;
+pub mod proto;
+mod slots;
+
+use std::sync::{Arc, OnceLock};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::Status;
+
+pub use client::{Client, ClientDecision, ClientError, ClientReward, RewardStatus};
+
+use crate::{metrics::Metrics, node::Node};
+
+/// What every service stands on: the node, once it has recovered.
+#[derive(Debug, Clone)]
+pub struct Api {
+    node: Arc<OnceLock<Arc<Node>>>,
+    metrics: Arc<Metrics>,
+    tasks: TaskTracker,
+    draining: CancellationToken,
+}
+
+impl Api {
+    /// An API whose node is not there yet: every call is answered UNAVAILABLE.
+    /// Tasks that outlive a call are spawned on `tasks`; streams end when `draining` is cancelled.
+    pub fn new(metrics: Arc<Metrics>, tasks: TaskTracker, draining: CancellationToken) -> Self {
+        Self { node: Arc::default(), metrics, tasks, draining }
+    }
+
+    /// Lets the node take calls.
+    pub fn open(&self, node: Arc<Node>) {
+        // It is opened once; a second node would be a second owner of the state.
+        let _ = self.node.set(node);
+    }
+
+    /// The node, once it has recovered.
+    pub fn current(&self) -> Option<&Node> {
+        self.node.get().map(AsRef::as_ref)
+    }
+
+    /// Whether calls are taken and writes go through.
+    pub fn serving(&self) -> bool {
+        !self.draining.is_cancelled() && self.current().is_some_and(|node| node.failure().borrow().is_none())
+    }
+
+    fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    fn draining(&self) -> CancellationToken {
+        self.draining.clone()
+    }
+
+    fn node(&self) -> Result<&Arc<Node>, Status> {
+        self.node.get().ok_or_else(error::starting)
+    }
+}
