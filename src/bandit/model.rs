@@ -37,7 +37,7 @@ pub enum ModelSpec {
 
 impl Default for ModelSpec {
     fn default() -> Self {
-        Self::Linear { prior_precision: Self::PRIOR_PRECISION, dimension_budget: Self::DIMENSION_BUDGET }
+        Self::linear(None, None)
     }
 }
 
@@ -46,6 +46,34 @@ impl ModelSpec {
     pub const PRIOR_PRECISION: f64 = 1.0;
     /// Dimensions where no budget is given: 263 kB per arm.
     pub const DIMENSION_BUDGET: u32 = 256;
+
+    /// The linear model; what is not given has its default.
+    pub fn linear(prior_precision: Option<f64>, dimension_budget: Option<u32>) -> Self {
+        Self::Linear {
+            prior_precision: prior_precision.unwrap_or(Self::PRIOR_PRECISION),
+            dimension_budget: dimension_budget.unwrap_or(Self::DIMENSION_BUDGET),
+        }
+    }
+
+    /// Beta–Bernoulli; without a prior, the flat one.
+    pub fn beta_bernoulli(prior_a: Option<f64>, prior_b: Option<f64>) -> Self {
+        Self::BetaBernoulli { prior_a: prior_a.unwrap_or(1.0), prior_b: prior_b.unwrap_or(1.0) }
+    }
+
+    /// Normal-inverse-gamma; without a prior, one that a few observations outweigh.
+    pub fn normal_inverse_gamma(
+        mean: Option<f64>,
+        strength: Option<f64>,
+        shape: Option<f64>,
+        scale: Option<f64>,
+    ) -> Self {
+        Self::NormalInverseGamma {
+            prior_mean: mean.unwrap_or(0.0),
+            prior_strength: strength.unwrap_or(0.1),
+            prior_shape: shape.unwrap_or(1.0),
+            prior_scale: scale.unwrap_or(1.0),
+        }
+    }
 
     /// Its name in answers and reports.
     pub fn name(&self) -> &'static str {

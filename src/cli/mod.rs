@@ -4,7 +4,10 @@
 //! the runtime, and prints an error as one line with a hint, exit code 1. Usage errors
 //! are clap's, exit code 2.
 
+mod document;
+mod report;
 mod serve;
+mod slots;
 
 use std::{error::Error, io::Write as _, process::ExitCode};
 
@@ -22,6 +25,10 @@ struct Args {
 enum Command {
     /// Run the service: gRPC on one port, HTTP (/metrics, /healthz) on another.
     Serve(serve::Serve),
+    /// Make, change and read slots.
+    Slots(slots::Slots),
+    /// Print what a slot has learned.
+    Report(report::Report),
 }
 
 /// What a command returns: an error is for a person, in one line.
@@ -54,6 +61,8 @@ pub fn main() -> ExitCode {
 async fn run(command: Command) -> CommandResult {
     match command {
         Command::Serve(serve) => serve.run().await,
+        Command::Slots(slots) => slots.run().await,
+        Command::Report(report) => report.run().await,
     }
 }
 

@@ -24,6 +24,22 @@ pub struct SlotReport {
     pub arms: Vec<ArmReport>,
 }
 
+impl SlotReport {
+    /// The reward of all that was shown, per decision.
+    pub fn reward_per_decision(&self) -> f64 {
+        per(self.counters.reward_sum, self.counters.decisions)
+    }
+
+    /// The same for the holdout.
+    pub fn holdout_reward_per_decision(&self) -> f64 {
+        per(self.counters.holdout_reward_sum, self.counters.holdout_decisions)
+    }
+}
+
+fn per(sum: f64, count: u64) -> f64 {
+    if count > 0 { sum / count as f64 } else { 0.0 }
+}
+
 /// An arm's report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArmReport {

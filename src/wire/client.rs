@@ -13,8 +13,8 @@ use super::{
     },
 };
 use crate::{
-    engine::{Request, Subject},
-    slot::{Definition, limits::MESSAGE_BYTES_MAX},
+    engine::{ArmReport, Counters, Request, SlotReport, Subject},
+    slot::{ArmId, Definition, FieldError, limits::MESSAGE_BYTES_MAX},
 };
 
 /// Why a call did not succeed.
@@ -226,9 +226,50 @@ impl Client {
     }
 
     /// What a slot has learned.
-    pub async fn report(&mut self, slot: &str) -> Result<proto::SlotReport, ClientError> {
+    pub async fn report(&mut self, slot: &str) -> Result<SlotReport, ClientError> {
         let request = GetSlotReportRequest { slot_id: slot.to_owned() };
         let response = self.insight.get_slot_report(request).await?.into_inner();
-        response.report.ok_or_else(|| ClientError::Answer("there is no report in it".into()))
+        let report = response.report.ok_or_else(|| ClientError::Answer("there is no report in it".into()))?;
+        self::report(report).map_err(|why| ClientError::Answer(why.to_string()))
     }
+}
+
+fn report(report: proto::SlotReport) -> Result<SlotReport, FieldError> {
+    let proto::SlotReport {
+        slot_id,
+        decisions,
+        rewards,
+        reward_per_decision,
+        arms,
+        revision,
+        model,
+        dimensions,
+        holdout_decisions,
+        holdout_reward_per_decision,
+        duplicate_rewards,
+        late_rewards,
+        unmatched_rewards,
+        other_kind_rewards,
+        rejected_rewards,
+    } = report;
+    let arm = |arm: proto::ArmReport| {
+        let proto::ArmReport { arm_id, shown, share, reward_sum, mean, low, high, chance_best, available } = arm;
+        let arm = ArmId::parse("arm_id", &arm_id)?;
+        Ok(ArmReport { arm, shown, share, reward_sum, mean, low, high, chance_best, available })
+    };
+    let arms = arms.into_iter().map(arm).collect::<Result<Vec<ArmReport>, FieldError>>()?;
+    let counters = Counters {
+        decisions,
+        holdout_decisions,
+        shown: arms.iter().map(|arm| arm.shown).sum(),
+        rewards,
+        reward_sum: reward_per_decision * decisions as f64,
+        holdout_reward_sum: holdout_reward_per_decision * holdout_decisions as f64,
+        other_kinds: other_kind_rewards,
+        duplicates: duplicate_rewards,
+        late: late_rewards,
+        unmatched: unmatched_rewards,
+        rejected: rejected_rewards,
+    };
+    Ok(SlotReport { slot: slot_id, revision, model, dimensions, counters, arms })
 }

@@ -97,24 +97,18 @@ fn model(model: Option<proto::Model>) -> ModelSpec {
     use proto::model::Model as In;
     match model.and_then(|model| model.model) {
         None => ModelSpec::default(),
-        Some(In::Linear(proto::LinearModel { prior_precision, dimension_budget })) => ModelSpec::Linear {
-            prior_precision: prior_precision.unwrap_or(ModelSpec::PRIOR_PRECISION),
-            dimension_budget: dimension_budget.unwrap_or(ModelSpec::DIMENSION_BUDGET),
-        },
+        Some(In::Linear(proto::LinearModel { prior_precision, dimension_budget })) => {
+            ModelSpec::linear(prior_precision, dimension_budget)
+        }
         Some(In::BetaBernoulli(proto::BetaBernoulliModel { prior_a, prior_b })) => {
-            ModelSpec::BetaBernoulli { prior_a: prior_a.unwrap_or(1.0), prior_b: prior_b.unwrap_or(1.0) }
+            ModelSpec::beta_bernoulli(prior_a, prior_b)
         }
         Some(In::NormalInverseGamma(proto::NormalInverseGammaModel {
             prior_mean,
             prior_strength,
             prior_shape,
             prior_scale,
-        })) => ModelSpec::NormalInverseGamma {
-            prior_mean: prior_mean.unwrap_or(0.0),
-            prior_strength: prior_strength.unwrap_or(0.1),
-            prior_shape: prior_shape.unwrap_or(1.0),
-            prior_scale: prior_scale.unwrap_or(1.0),
-        },
+        })) => ModelSpec::normal_inverse_gamma(prior_mean, prior_strength, prior_shape, prior_scale),
     }
 }
 

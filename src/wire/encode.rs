@@ -238,8 +238,9 @@ fn controls(controls: &Controls) -> proto::Controls {
 }
 
 pub(super) fn report(report: SlotReport) -> proto::SlotReport {
+    let (reward_per_decision, holdout_reward_per_decision) =
+        (report.reward_per_decision(), report.holdout_reward_per_decision());
     let SlotReport { slot, revision, model, dimensions, counters: c, arms } = report;
-    let per = |sum: f64, count: u64| if count > 0 { sum / count as f64 } else { 0.0 };
     let arm = |a: ArmReport| proto::ArmReport {
         arm_id: a.arm.to_string(),
         shown: a.shown,
@@ -255,17 +256,18 @@ pub(super) fn report(report: SlotReport) -> proto::SlotReport {
         slot_id: slot,
         decisions: c.decisions,
         rewards: c.rewards,
-        reward_per_decision: per(c.reward_sum, c.decisions),
+        reward_per_decision,
         arms: arms.into_iter().map(arm).collect(),
         revision,
         model,
         dimensions,
         holdout_decisions: c.holdout_decisions,
-        holdout_reward_per_decision: per(c.holdout_reward_sum, c.holdout_decisions),
+        holdout_reward_per_decision,
         duplicate_rewards: c.duplicates,
         late_rewards: c.late,
         unmatched_rewards: c.unmatched,
         other_kind_rewards: c.other_kinds,
+        rejected_rewards: c.rejected,
     }
 }
 

@@ -1,0 +1,456 @@
+//! A slot as a document: the TOML that `slots apply` reads and `slots get` writes.
+//!
+//! The keys are the fields of `slotwise.v1.Slot`. Values are written as people write
+//! them: `kind = "offer"` (or `SLOT_KIND_OFFER`), `half_life = "14days"`, attributes as
+//! plain TOML values (`price = 9.9`, `tags = ["new", "red"]`) or in the contract's
+//! form (`{ text = "x" }`). Unknown keys are refused with their line.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    bandit::{Features, ModelSpec, Value},
+    slot::{
+        Aggregation, Arm, ArmId, Consent, Controls, Definition, FieldError, Goal, Payload, RewardKind, SlotId, SlotKind,
+    },
+};
+
+/// A slot's document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SlotDocument {
+    slot_id: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    display_name: String,
+    #[serde(default)]
+    kind: KindName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) revision: Option<u64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    open_catalogue: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    default_arm_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    count: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    default_consent: Option<ConsentName>,
+    #[serde(default)]
+    goal: GoalDocument,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    model: Option<ModelDocument>,
+    #[serde(default)]
+    controls: ControlsDocument,
+    #[serde(default)]
+    arms: Vec<ArmDocument>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum KindName {
+    #[default]
+    #[serde(alias = "SLOT_KIND_OFFER")]
+    Offer,
+    #[serde(alias = "SLOT_KIND_RANKING")]
+    Ranking,
+    #[serde(alias = "SLOT_KIND_BLOCK")]
+    Block,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ConsentName {
+    #[serde(alias = "CONSENT_FULL")]
+    Full,
+    #[serde(alias = "CONSENT_SESSION_ONLY")]
+    SessionOnly,
+    #[serde(alias = "CONSENT_NONE")]
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AggregationName {
+    #[serde(alias = "AGGREGATION_SUM", alias = "SUM")]
+    Sum,
+    #[serde(alias = "AGGREGATION_MAX", alias = "MAX")]
+    Max,
+    #[serde(alias = "AGGREGATION_LAST", alias = "LAST")]
+    Last,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GoalDocument {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    default_reward: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    window: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    aggregation: Option<AggregationName>,
+    #[serde(default)]
+    kinds: Vec<RewardKindDocument>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RewardKindDocument {
+    kind: String,
+    weight: f64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    use_value: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cap: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum ModelDocument {
+    Linear {
+        prior_precision: Option<f64>,
+        dimension_budget: Option<u32>,
+    },
+    BetaBernoulli {
+        prior_a: Option<f64>,
+        prior_b: Option<f64>,
+    },
+    NormalInverseGamma {
+        prior_mean: Option<f64>,
+        prior_strength: Option<f64>,
+        prior_shape: Option<f64>,
+        prior_scale: Option<f64>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ControlsDocument {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exploration: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    floor: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ceiling: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    half_life: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    holdout: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    freeze_learning: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    safe_choice: Option<bool>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ArmDocument {
+    arm_id: String,
+    /// Left out: as it is; true for a new arm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    available: Option<bool>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: BTreeMap<String, Attribute>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    payload: Option<Payload>,
+}
+
+/// An attribute's value, plain or in the contract's form.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a number, a text, true or false, or a list of texts or of numbers")]
+enum Attribute {
+    Flag(bool),
+    Number(f64),
+    Text(String),
+    Texts(Vec<String>),
+    Vector(Vec<f32>),
+    Tagged(Tagged),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Tagged {
+    Number(f64),
+    Text(String),
+    Flag(bool),
+    Texts(Values<String>),
+    Vector(Values<f32>),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Values<T> {
+    values: Vec<T>,
+}
+
+fn duration_us(field: &str, text: &str) -> Result<i64, FieldError> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|why| FieldError::new(field, format!("{why}; write it as \"14days\" or \"36h\"")))?;
+    i64::try_from(duration.as_micros()).map_err(|_| FieldError::new(field, "is too long"))
+}
+
+fn duration_text(us: i64) -> String {
+    let duration = std::time::Duration::from_micros(us.unsigned_abs());
+    humantime::format_duration(duration).to_string()
+}
+
+impl SlotDocument {
+    /// The definition it describes; what it leaves open about availability is taken from `current`.
+    pub(super) fn definition(&self, current: Option<&Definition>) -> Result<Definition, FieldError> {
+        let arms = self.arms.iter().enumerate().map(|(i, arm)| {
+            let id = ArmId::parse("arm_id", &arm.arm_id).map_err(|e| e.within(&format!("arms[{i}]")))?;
+            let have = current.and_then(|current| current.arms.iter().find(|have| have.id == id));
+            Ok(Arc::new(Arm {
+                available: arm.available.or(have.map(|have| have.available)).unwrap_or(true),
+                attributes: arm.attributes.iter().map(|(name, value)| (name.clone(), value.value())).collect(),
+                payload: arm.payload.clone(),
+                id,
+            }))
+        });
+        let definition = Definition {
+            id: SlotId::parse("slot_id", &self.slot_id)?,
+            display_name: self.display_name.clone(),
+            kind: match self.kind {
+                KindName::Offer => SlotKind::Offer,
+                KindName::Ranking => SlotKind::Ranking,
+                KindName::Block => SlotKind::Block,
+            },
+            arms: arms.collect::<Result<_, FieldError>>()?,
+            open_catalogue: self.open_catalogue,
+            default_arm: self.default_arm_id.as_deref().map(|arm| ArmId::parse("default_arm_id", arm)).transpose()?,
+            count: self.count.filter(|&count| count > 0),
+            goal: self.goal.goal()?,
+            model: self.model.as_ref().map_or_else(ModelSpec::default, ModelDocument::spec),
+            controls: self.controls.controls()?,
+            default_consent: match self.default_consent {
+                None | Some(ConsentName::Full) => Consent::Full,
+                Some(ConsentName::SessionOnly) => Consent::SessionOnly,
+                Some(ConsentName::None) => Consent::None,
+            },
+        };
+        definition.check()?;
+        Ok(definition)
+    }
+
+    /// The document of a definition.
+    pub(super) fn of(definition: &Definition) -> Self {
+        let d = definition;
+        Self {
+            slot_id: d.id.to_string(),
+            display_name: d.display_name.clone(),
+            kind: match d.kind {
+                SlotKind::Offer => KindName::Offer,
+                SlotKind::Ranking => KindName::Ranking,
+                SlotKind::Block => KindName::Block,
+            },
+            revision: None,
+            open_catalogue: d.open_catalogue,
+            default_arm_id: d.default_arm.as_ref().map(ArmId::to_string),
+            count: d.count,
+            default_consent: match d.default_consent {
+                Consent::Full => None,
+                Consent::SessionOnly => Some(ConsentName::SessionOnly),
+                Consent::None => Some(ConsentName::None),
+            },
+            goal: GoalDocument::of(&d.goal),
+            model: Some(ModelDocument::of(d.model)),
+            controls: ControlsDocument::of(&d.controls),
+            arms: d.arms.iter().map(|arm| ArmDocument::of(arm)).collect(),
+        }
+    }
+}
+
+impl Attribute {
+    fn value(&self) -> Value {
+        match self.clone() {
+            Self::Flag(flag) | Self::Tagged(Tagged::Flag(flag)) => Value::Flag(flag),
+            Self::Number(number) | Self::Tagged(Tagged::Number(number)) => Value::Number(number),
+            Self::Text(text) | Self::Tagged(Tagged::Text(text)) => Value::Text(text),
+            Self::Texts(values) | Self::Tagged(Tagged::Texts(Values { values })) => Value::Texts(values),
+            Self::Vector(values) | Self::Tagged(Tagged::Vector(Values { values })) => Value::Vector(values),
+        }
+    }
+}
+
+impl ArmDocument {
+    fn of(arm: &Arm) -> Self {
+        let attribute = |value: &Value| match value.clone() {
+            Value::Number(number) => Attribute::Number(number),
+            Value::Text(text) => Attribute::Text(text),
+            Value::Flag(flag) => Attribute::Flag(flag),
+            // An empty list would not say of what.
+            Value::Texts(values) if values.is_empty() => Attribute::Tagged(Tagged::Texts(Values { values })),
+            Value::Vector(values) if values.is_empty() => Attribute::Tagged(Tagged::Vector(Values { values })),
+            Value::Texts(values) => Attribute::Texts(values),
+            Value::Vector(values) => Attribute::Vector(values),
+        };
+        let attributes: &Features = &arm.attributes;
+        Self {
+            arm_id: arm.id.to_string(),
+            available: (!arm.available).then_some(false),
+            attributes: attributes.iter().map(|(name, value)| (name.clone(), attribute(value))).collect(),
+            payload: arm.payload.clone(),
+        }
+    }
+}
+
+impl GoalDocument {
+    fn goal(&self) -> Result<Goal, FieldError> {
+        let default = Goal::default();
+        let kind = |RewardKindDocument { kind, weight, use_value, cap }: &RewardKindDocument| RewardKind {
+            kind: kind.clone(),
+            weight: *weight,
+            use_value: *use_value,
+            cap: *cap,
+        };
+        Ok(Goal {
+            kinds: if self.kinds.is_empty() { default.kinds } else { self.kinds.iter().map(kind).collect() },
+            default_reward: self.default_reward.unwrap_or(0.0),
+            window_us: self.window.as_deref().map_or(Ok(default.window_us), |text| duration_us("goal.window", text))?,
+            aggregation: match self.aggregation {
+                None | Some(AggregationName::Sum) => Aggregation::Sum,
+                Some(AggregationName::Max) => Aggregation::Max,
+                Some(AggregationName::Last) => Aggregation::Last,
+            },
+        })
+    }
+
+    fn of(goal: &Goal) -> Self {
+        let kind = |RewardKind { kind, weight, use_value, cap }: &RewardKind| RewardKindDocument {
+            kind: kind.clone(),
+            weight: *weight,
+            use_value: *use_value,
+            cap: *cap,
+        };
+        Self {
+            default_reward: Some(goal.default_reward),
+            window: Some(duration_text(goal.window_us)),
+            aggregation: Some(match goal.aggregation {
+                Aggregation::Sum => AggregationName::Sum,
+                Aggregation::Max => AggregationName::Max,
+                Aggregation::Last => AggregationName::Last,
+            }),
+            kinds: goal.kinds.iter().map(kind).collect(),
+        }
+    }
+}
+
+impl ModelDocument {
+    fn spec(&self) -> ModelSpec {
+        match *self {
+            Self::Linear { prior_precision, dimension_budget } => ModelSpec::linear(prior_precision, dimension_budget),
+            Self::BetaBernoulli { prior_a, prior_b } => ModelSpec::beta_bernoulli(prior_a, prior_b),
+            Self::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale } => {
+                ModelSpec::normal_inverse_gamma(prior_mean, prior_strength, prior_shape, prior_scale)
+            }
+        }
+    }
+
+    fn of(spec: ModelSpec) -> Self {
+        match spec {
+            ModelSpec::Linear { prior_precision, dimension_budget } => {
+                Self::Linear { prior_precision: Some(prior_precision), dimension_budget: Some(dimension_budget) }
+            }
+            ModelSpec::BetaBernoulli { prior_a, prior_b } => {
+                Self::BetaBernoulli { prior_a: Some(prior_a), prior_b: Some(prior_b) }
+            }
+            ModelSpec::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale } => {
+                Self::NormalInverseGamma {
+                    prior_mean: Some(prior_mean),
+                    prior_strength: Some(prior_strength),
+                    prior_shape: Some(prior_shape),
+                    prior_scale: Some(prior_scale),
+                }
+            }
+        }
+    }
+}
+
+impl ControlsDocument {
+    fn controls(&self) -> Result<Controls, FieldError> {
+        let half_life_us = self.half_life.as_deref().map(|text| duration_us("controls.half_life", text)).transpose()?;
+        let Self { exploration, floor, ceiling, half_life: _, holdout, freeze_learning, safe_choice } = *self;
+        Ok(Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice })
+    }
+
+    fn of(controls: &Controls) -> Self {
+        let Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice } = *controls;
+        let half_life = half_life_us.map(duration_text);
+        Self { exploration, floor, ceiling, half_life, holdout, freeze_learning, safe_choice }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = r#"
+slot_id = "offers"
+display_name = "Offers on the home page"
+kind = "SLOT_KIND_BLOCK"
+count = 2
+default_arm_id = "none"
+default_consent = "session_only"
+
+[goal]
+window = "36h"
+aggregation = "max"
+kinds = [{ kind = "buy", weight = 1.5, use_value = true, cap = 500 }]
+
+[model.linear]
+dimension_budget = 64
+
+[controls]
+exploration = 0.5
+half_life = "3days"
+
+[[arms]]
+arm_id = "none"
+
+[[arms]]
+arm_id = "gift"
+available = false
+attributes = { price = 3, brand = "acme", new = true, tags = ["a", "b"], taste = [0.5, 1.0], colour = { text = "red" } }
+payload = { title = "A gift", rank = 1.5, deep = { list = [1.0, "x"] } }
+"#;
+
+    fn parse(text: &str) -> SlotDocument {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_document_says_what_the_contract_says() {
+        let definition = parse(WHOLE).definition(None).unwrap();
+        assert_eq!((definition.kind, definition.count()), (SlotKind::Block, 2));
+        assert_eq!(definition.goal.window_us, 36 * 3_600_000_000);
+        assert_eq!(definition.controls.half_life_us, Some(3 * 86_400_000_000));
+        assert_eq!(definition.model, ModelSpec::linear(None, Some(64)));
+        let gift = &definition.arms[1];
+        assert!(!gift.available);
+        assert_eq!(gift.attributes["price"], Value::Number(3.0));
+        assert_eq!(gift.attributes["colour"], Value::Text("red".into()));
+        assert_eq!(gift.attributes["taste"], Value::Vector(vec![0.5, 1.0]));
+        assert_eq!(gift.attributes["tags"], Value::Texts(vec!["a".into(), "b".into()]));
+    }
+
+    #[test]
+    fn a_definition_survives_its_document() {
+        let definition = parse(WHOLE).definition(None).unwrap();
+        let text = toml::to_string_pretty(&SlotDocument::of(&definition)).unwrap();
+        assert_eq!(parse(&text).definition(None).unwrap(), definition, "{text}");
+    }
+
+    #[test]
+    fn availability_that_is_left_out_stays_as_it_is() {
+        let mut current = parse(WHOLE).definition(None).unwrap();
+        Arc::make_mut(&mut current.arms[0]).available = false;
+        assert!(!parse(WHOLE).definition(Some(&current)).unwrap().arms[0].available);
+    }
+
+    #[test]
+    fn an_unknown_key_and_a_wrong_value_are_refused() {
+        assert!(toml::from_str::<SlotDocument>("slot_id = \"a\"\ncolour = 1").is_err());
+        let error = parse("slot_id = \"a\"\n[controls]\nfloor = 2.0").definition(None).unwrap_err();
+        assert_eq!(error.field, "controls.floor");
+        let error = parse("slot_id = \"a\"\n[controls]\nhalf_life = \"soon\"").definition(None).unwrap_err();
+        assert_eq!(error.field, "controls.half_life");
+    }
+}
