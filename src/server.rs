@@ -91,6 +91,16 @@ impl Listeners {
 ///
 /// The ports answer at once: health says `NOT_SERVING` and every call `UNAVAILABLE` until recovery is done.
 pub async fn run(listeners: Listeners, config: &Config, stop: CancellationToken) -> Result<(), ServeError> {
+    run_and_tell(listeners, config, stop, || {}).await
+}
+
+/// [`run`], which calls `ready` once recovery is done and calls are taken.
+pub async fn run_and_tell(
+    listeners: Listeners,
+    config: &Config,
+    stop: CancellationToken,
+    ready: impl FnOnce(),
+) -> Result<(), ServeError> {
     let metrics = metrics().map_err(|why| ServeError::Internal(why.to_string()))?;
     let tasks = TaskTracker::new();
     let api = Api::new(Arc::clone(&metrics), tasks.clone(), stop.child_token());
@@ -138,6 +148,7 @@ pub async fn run(listeners: Listeners, config: &Config, stop: CancellationToken)
     let node = open(config, metrics).await?;
     api.open(Arc::clone(&node));
     say(ServingStatus::Serving).await;
+    ready();
 
     let mut failure = node.failure();
     let failed = tokio::select! {

@@ -1,6 +1,6 @@
 //! `slotwise serve`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
@@ -48,18 +48,22 @@ impl Serve {
     pub(super) async fn run(self) -> CommandResult {
         let config = self.config()?;
         let filter = EnvFilter::try_new(&config.log).map_err(|why| format!("the setting `log` is not valid: {why}"))?;
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .init();
         let listeners = Listeners::bind(&config).await?;
         let stop = CancellationToken::new();
         stop_on_signal(stop.clone())?;
-        say(format_args!(
+        let line = format!(
             "slotwise {} serves gRPC on {} and HTTP on {}, data in {}",
             env!("CARGO_PKG_VERSION"),
             listeners.grpc_address()?,
             listeners.http_address()?,
             config.data.display()
-        ));
-        server::run(listeners, &config, stop).await?;
+        );
+        server::run_and_tell(listeners, &config, stop, || say(line)).await?;
         say("stopped; everything is saved");
         Ok(())
     }

@@ -20,6 +20,8 @@ mod report;
 mod reward;
 pub mod snapshot;
 mod state;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use change::{Change, ChangeError, plan};

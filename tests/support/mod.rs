@@ -1,0 +1,212 @@
+//! A real server and real clients, on port 0, in a folder of their own.
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "shared by several test programs, each using a part")]
+
+use std::{
+    collections::HashMap,
+    io::{BufRead as _, BufReader, Read as _},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use slotwise::{
+    config::Config,
+    server::{Listeners, run},
+    wire::proto::{
+        Arm, Controls, CreateSlotRequest, DecideRequest, DecideResponse, FeatureValue, Goal, RecordRewardsRequest,
+        RewardEvent, RewardKind, RewardResult, Slot, decision_service_client::DecisionServiceClient,
+        feature_value::Value, feedback_service_client::FeedbackServiceClient,
+        insight_service_client::InsightServiceClient, slot_service_client::SlotServiceClient,
+    },
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, transport::Channel};
+
+/// No call of a test may take longer.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server in this process.
+pub struct Server {
+    pub address: String,
+    pub http: String,
+    stop: CancellationToken,
+    served: JoinHandle<Result<(), slotwise::server::ServeError>>,
+}
+
+impl Server {
+    pub async fn start(folder: &Path) -> Self {
+        Self::start_with(Config { data: folder.to_owned(), ..Config::default() }).await
+    }
+
+    pub async fn start_with(config: Config) -> Self {
+        let config =
+            Config { grpc_address: ([127, 0, 0, 1], 0).into(), http_address: ([127, 0, 0, 1], 0).into(), ..config };
+        let listeners = Listeners::bind(&config).await.unwrap();
+        let address = format!("http://{}", listeners.grpc_address().unwrap());
+        let http = listeners.http_address().unwrap().to_string();
+        let stop = CancellationToken::new();
+        let child = stop.clone();
+        #[expect(clippy::disallowed_methods, reason = "the test waits for it in stop()")]
+        let served = tokio::spawn(async move { run(listeners, &config, child).await });
+        let server = Self { address, http, stop, served };
+        server.wait_until_serving().await;
+        server
+    }
+
+    async fn wait_until_serving(&self) {
+        let mut health = tonic_health::pb::health_client::HealthClient::new(channel(&self.address).await);
+        for _ in 0..1_000 {
+            let request = tonic_health::pb::HealthCheckRequest::default();
+            let status = health.check(request).await.unwrap().into_inner().status();
+            if status == tonic_health::pb::health_check_response::ServingStatus::Serving {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the server did not start serving");
+    }
+
+    pub async fn clients(&self) -> Clients {
+        Clients::connect(&self.address).await
+    }
+
+    pub async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(PATIENCE, self.served).await.expect("stops in time").unwrap().unwrap();
+    }
+}
+
+pub async fn channel(address: &str) -> Channel {
+    Channel::from_shared(address.to_owned()).unwrap().timeout(PATIENCE).connect().await.unwrap()
+}
+
+/// One client of each service.
+#[derive(Clone)]
+pub struct Clients {
+    pub decisions: DecisionServiceClient<Channel>,
+    pub feedback: FeedbackServiceClient<Channel>,
+    pub slots: SlotServiceClient<Channel>,
+    pub insight: InsightServiceClient<Channel>,
+}
+
+impl Clients {
+    pub async fn connect(address: &str) -> Self {
+        let channel = channel(address).await;
+        Self {
+            decisions: DecisionServiceClient::new(channel.clone()),
+            feedback: FeedbackServiceClient::new(channel.clone()),
+            slots: SlotServiceClient::new(channel.clone()),
+            insight: InsightServiceClient::new(channel),
+        }
+    }
+
+    pub async fn create(&mut self, slot: Slot) -> Result<Slot, Status> {
+        let request = CreateSlotRequest { slot: Some(slot), ..CreateSlotRequest::default() };
+        Ok(self.slots.create_slot(request).await?.into_inner().slot.unwrap())
+    }
+
+    pub async fn decide(&mut self, request: DecideRequest) -> Result<DecideResponse, Status> {
+        Ok(self.decisions.decide(request).await?.into_inner())
+    }
+
+    pub async fn reward(&mut self, event: RewardEvent) -> Result<RewardResult, Status> {
+        let request = RecordRewardsRequest { events: vec![event] };
+        Ok(self.feedback.record_rewards(request).await?.into_inner().results.remove(0))
+    }
+}
+
+pub fn arms(ids: &[&str]) -> Vec<Arm> {
+    ids.iter().map(|id| Arm { arm_id: (*id).to_owned(), ..Arm::default() }).collect()
+}
+
+/// An offer slot whose clicks count 1.
+pub fn slot(id: &str, ids: &[&str]) -> Slot {
+    let kind = RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: Some(1.0) };
+    Slot {
+        slot_id: id.to_owned(),
+        arms: arms(ids),
+        goal: Some(Goal { kinds: vec![kind], ..Goal::default() }),
+        controls: Some(Controls::default()),
+        ..Slot::default()
+    }
+}
+
+pub fn decide(slot: &str) -> DecideRequest {
+    DecideRequest { slot_id: slot.to_owned(), ..DecideRequest::default() }
+}
+
+pub fn click(event_id: &str, decision: &DecideResponse) -> RewardEvent {
+    RewardEvent {
+        event_id: event_id.to_owned(),
+        decision_id: decision.decision_id.clone(),
+        kind: "click".into(),
+        ..RewardEvent::default()
+    }
+}
+
+pub fn number(number: f64) -> FeatureValue {
+    FeatureValue { value: Some(Value::Number(number)) }
+}
+
+pub fn text(text: &str) -> FeatureValue {
+    FeatureValue { value: Some(Value::Text(text.to_owned())) }
+}
+
+pub fn context(pairs: &[(&str, FeatureValue)]) -> HashMap<String, FeatureValue> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+}
+
+/// The real program in a process of its own; killed when dropped.
+pub struct Process {
+    pub child: Child,
+    pub address: String,
+    pub http: String,
+}
+
+/// The program, not yet started.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_slotwise"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+pub fn serve_command(folder: &Path) -> Command {
+    let mut command = program();
+    command.args(["serve", "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0", "--data"]).arg(folder);
+    command
+}
+
+impl Process {
+    /// Starts it and waits for its line.
+    pub fn start(folder: &Path) -> Self {
+        Self::start_command(serve_command(folder))
+    }
+
+    pub fn start_command(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let after =
+            |what: &str| line.split(what).nth(1).and_then(|rest| rest.split([' ', ',']).next()).map(str::to_owned);
+        let Some((grpc, http)) = after("gRPC on ").zip(after("HTTP on ")) else {
+            let mut error = String::new();
+            child.stderr.as_mut().unwrap().read_to_string(&mut error).unwrap();
+            panic!("it did not start: {line:?} {error}");
+        };
+        Self { child, address: format!("http://{grpc}"), http }
+    }
+
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        let id = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(id, signal).unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
