@@ -1,0 +1,225 @@
+//! The program as an operator sees it: starting, stopping, and what stands in its way.
+
+mod support;
+
+use std::{
+    fs,
+    io::Read as _,
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::Duration,
+};
+
+use nix::sys::signal::Signal;
+use slotwise::wire::proto::{RecordRewardsRequest, RewardStatus};
+use support::{Clients, PATIENCE, Process, click, decide, program, serve_command, slot};
+
+/// It must end by itself, with a failure, and one line on standard error that begins with "error: ".
+#[track_caller]
+fn fails_with_one_line(output: &Output, words: &[&str]) {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{error}");
+    let lines: Vec<_> = error.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(lines.len(), 1, "{error}");
+    for word in words {
+        assert!(lines[0].contains(word), "{word} in {}", lines[0]);
+    }
+    assert!(output.stdout.is_empty(), "nothing says that it serves");
+}
+
+fn wait(child: &mut Child) -> std::process::ExitStatus {
+    for _ in 0..PATIENCE.as_millis() / 20 {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    panic!("it did not end by itself");
+}
+
+#[test]
+fn a_second_process_on_the_same_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = Process::start(folder.path());
+    let second = serve_command(folder.path()).output().unwrap();
+    fails_with_one_line(&second, &["in use by another process", "--data"]);
+}
+
+#[test]
+fn a_port_in_use_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for flag in ["--grpc-address", "--http-address"] {
+        let other = if flag == "--grpc-address" { "--http-address" } else { "--grpc-address" };
+        let mut command = program();
+        command.args(["serve", flag, &address, other, "127.0.0.1:0", "--data"]).arg(folder.path());
+        fails_with_one_line(&command.output().unwrap(), &[&address, flag]);
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nobody, root included, makes a folder inside a file; or inside /proc.
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    for path in [file.join("data"), Path::new("/proc/slotwise-data").to_owned()] {
+        let output = serve_command(&path).output().unwrap();
+        fails_with_one_line(&output, &["cannot make the data folder", path.to_str().unwrap()]);
+    }
+    // Permissions bind everyone but root.
+    let locked = folder.path().join("locked");
+    fs::create_dir(&locked).unwrap();
+    fs::set_permissions(&locked, std::os::unix::fs::PermissionsExt::from_mode(0o555)).unwrap();
+    if fs::write(locked.join("probe"), "").is_err() {
+        fails_with_one_line(&serve_command(&locked).output().unwrap(), &["cannot write", "locked"]);
+    }
+}
+
+#[test]
+fn a_wrong_configuration_is_named_by_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("slotwise.toml");
+    fs::write(&config, "log = \"info\"\ngrpc_adress = \"127.0.0.1:0\"\n").unwrap();
+    let output = program().arg("serve").arg("--config").arg(&config).output().unwrap();
+    fails_with_one_line(&output, &["slotwise.toml", "line 2", "grpc_adress"]);
+    let output = program().args(["serve", "--config", "/no/such/file.toml"]).output().unwrap();
+    fails_with_one_line(&output, &["/no/such/file.toml"]);
+}
+
+#[test]
+fn a_damaged_journal_is_refused_with_its_position() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Process::start(folder.path());
+    tokio_run(async {
+        let mut clients = Clients::connect(&process.address).await;
+        clients.create(slot("offers", &["a"])).await.unwrap();
+        let decision = clients.decide(decide("offers")).await.unwrap();
+        clients.reward(click("e1", &decision)).await.unwrap();
+    });
+    process.signal(Signal::SIGKILL);
+    process.child.wait().unwrap();
+    let journal = rusqlite::Connection::open(folder.path().join("journal.sqlite3")).unwrap();
+    journal.execute("UPDATE events SET body = x'00' WHERE position = 2", []).unwrap();
+    drop(journal);
+    fails_with_one_line(
+        &serve_command(folder.path()).output().unwrap(),
+        &["journal.sqlite3", "position 2", "checksum"],
+    );
+}
+
+fn tokio_run<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap().block_on(work)
+}
+
+/// SIGTERM under load, with a stream open and a connection idle: it ends soon and well, and what it
+/// acknowledged is there.
+#[test]
+fn sigterm_finishes_what_was_taken_and_exits_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Process::start(folder.path());
+    let acknowledged = tokio_run(async {
+        let mut clients = Clients::connect(&process.address).await;
+        clients.create(slot("offers", &["a", "b"])).await.unwrap();
+        let _idle = Clients::connect(&process.address).await;
+        let (send, receive) = tokio::sync::mpsc::channel(1);
+        let mut stream_clients = clients.clone();
+        let open = stream_clients.feedback.stream_rewards(tokio_stream::wrappers::ReceiverStream::new(receive));
+        let (_stream, ()) = tokio::join!(open, async {
+            let decision = clients.clone().decide(decide("offers")).await.unwrap();
+            send.send(RecordRewardsRequest { events: vec![click("stream", &decision)] }).await.unwrap();
+        });
+        let mut shoppers = tokio::task::JoinSet::new();
+        for shopper in 0..4 {
+            let mut clients = clients.clone();
+            shoppers.spawn(async move {
+                let mut done = Vec::new();
+                for i in 0.. {
+                    let Ok(decision) = clients.decide(decide("offers")).await else { break };
+                    let event = click(&format!("s{shopper}-{i}"), &decision);
+                    match clients.reward(event.clone()).await {
+                        Ok(result) if result.status() == RewardStatus::Accepted => done.push(event),
+                        _ => break,
+                    }
+                }
+                done
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        process.signal(Signal::SIGTERM);
+        let mut acknowledged = Vec::new();
+        while let Some(done) = shoppers.join_next().await {
+            acknowledged.extend(done.unwrap());
+        }
+        acknowledged
+    });
+    let status = wait(&mut process.child);
+    let mut error = String::new();
+    process.child.stderr.take().unwrap().read_to_string(&mut error).unwrap();
+    assert!(status.success(), "{error}");
+    assert!(acknowledged.len() > 20, "{}", acknowledged.len());
+    let snapshots = fs::read_dir(folder.path())
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_str().unwrap().starts_with("snapshot-"));
+    assert!(snapshots.count() >= 1, "a snapshot was taken");
+
+    let process = Process::start(folder.path());
+    tokio_run(async {
+        let mut clients = Clients::connect(&process.address).await;
+        for batch in acknowledged.chunks(500) {
+            let request = RecordRewardsRequest { events: batch.to_vec() };
+            let results = clients.feedback.record_rewards(request).await.unwrap().into_inner().results;
+            assert!(results.iter().all(|result| result.status() == RewardStatus::Duplicate));
+        }
+    });
+}
+
+/// A file that may not grow beyond a limit is a disk that is full: the program says so in one line
+/// and ends; restarted with room, everything acknowledged is there.
+#[test]
+fn a_full_disk_ends_it_with_one_line_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let real = serve_command(folder.path());
+    let mut limited = Command::new("bash");
+    // 512 kB per file; the signal that the limit sends is ignored, so that the write fails instead.
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -f 512; exec \"$@\"", "bash"])
+        .arg(real.get_program())
+        .args(real.get_args());
+    limited.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = Process::start_command(limited);
+    let acknowledged = tokio_run(async {
+        let mut clients = Clients::connect(&process.address).await;
+        clients.create(slot("offers", &["a", "b"])).await.unwrap();
+        let mut acknowledged = Vec::new();
+        for i in 0..20_000 {
+            let Ok(decision) = clients.decide(decide("offers")).await else { break };
+            let event = click(&format!("e{i}"), &decision);
+            match clients.reward(event.clone()).await {
+                Ok(result) if result.status() == RewardStatus::Accepted => acknowledged.push(event),
+                _ => break,
+            }
+        }
+        acknowledged
+    });
+    let status = wait(&mut process.child);
+    assert!(!status.success());
+    let mut error = String::new();
+    process.child.stderr.take().unwrap().read_to_string(&mut error).unwrap();
+    let lines: Vec<_> = error.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert!(lines.len() == 1 && lines[0].contains("cannot write the journal"), "{error}");
+    assert!(acknowledged.len() > 20, "{}", acknowledged.len());
+
+    let process = Process::start(folder.path());
+    tokio_run(async {
+        let mut clients = Clients::connect(&process.address).await;
+        for batch in acknowledged.chunks(500) {
+            let request = RecordRewardsRequest { events: batch.to_vec() };
+            let results = clients.feedback.record_rewards(request).await.unwrap().into_inner().results;
+            assert!(results.iter().all(|result| result.status() == RewardStatus::Duplicate));
+        }
+    });
+}
