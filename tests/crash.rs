@@ -3,6 +3,12 @@
 //! A supervisor runs the real program, loads it over gRPC, kills it, restarts it on the
 //! same folder and checks what was acknowledged. Twenty kills by default; more with
 //! `SLOTWISE_KILLS=200 cargo test --test crash`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test stops at the first thing that is wrong"
+)]
 
 mod support;
 

@@ -1,4 +1,10 @@
 //! The program as an operator sees it: starting, stopping, and what stands in its way.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test stops at the first thing that is wrong"
+)]
 
 mod support;
 

@@ -1,4 +1,10 @@
 //! What is logged is what was drawn from: a million repeated decisions.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    clippy::print_stdout,
+    reason = "a test stops at the first thing that is wrong"
+)]
 
 use std::sync::Arc;
 

@@ -90,7 +90,7 @@ impl World {
     fn send(&mut self, event: Rewarded) -> RewardOutcome {
         match self.apply(Body::Rewarded(Box::new(event))) {
             Applied::Reward(outcome) => outcome,
-            other => panic!("{other:?}"),
+            other @ (Applied::Change | Applied::Decision) => panic!("{other:?}"),
         }
     }
 

@@ -3,6 +3,13 @@
 //! `cargo bench --bench decide`. Both servers run in processes of their own; the
 //! transport's figures are the *server's* CPU time per request, read from /proc, so the
 //! client on the same cores does not count. Decide journals as it does in production.
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    reason = "a bench: it reads the clock, and its counts are small"
+)]
 
 use std::{
     collections::HashMap,
@@ -181,7 +188,7 @@ async fn prepare(address: &str) {
         (DecisionServiceClient::new(channel.clone()), FeedbackServiceClient::new(channel));
     for i in 0..2_000_u32 {
         let decision = decisions.decide(request(i)).await.expect("decided").into_inner();
-        let clicked = decision.arms.iter().filter(|arm| (arm.arm_id.as_bytes()[11] as u32 * 13 + i) % 20 < 3);
+        let clicked = decision.arms.iter().filter(|arm| (u32::from(arm.arm_id.as_bytes()[11]) * 13 + i) % 20 < 3);
         let event = |arm: &ChosenArm| RewardEvent {
             event_id: format!("{i}-{}", arm.arm_id),
             decision_id: decision.decision_id.clone(),
@@ -219,7 +226,7 @@ fn transport(criterion: &mut Criterion) {
                 let count_run = count.max(4_000);
                 let (cpu, begun) = (server.cpu(), Instant::now());
                 let latencies = runtime.block_on(load(&clients, count_run));
-                let used = server.cpu() - cpu;
+                let used = server.cpu().saturating_sub(cpu);
                 total.0 += count_run;
                 total.1 += used;
                 total.2 += begun.elapsed();
@@ -263,13 +270,15 @@ fn view(decisions: u32) -> SlotView {
     };
     definition.arms = (0..CANDIDATES).map(|c| Arc::new(arm(c))).collect();
     let mut state = State::default();
-    let apply = |state: &mut State, at_us, body| drop(state.apply(&Event { at_us, body }));
+    let apply = |state: &mut State, at_us, body| {
+        state.apply(&Event { at_us, body });
+    };
     apply(&mut state, 0, Body::SlotCreated { definition: Arc::new(definition), reason: String::new() });
     for i in 0..decisions {
         let view = state.slot("search").expect("made").view();
         let decided = Arc::new(decide_in(&view, i));
         apply(&mut state, i64::from(i), Body::Decided(Arc::clone(&decided)));
-        for chosen in decided.chosen.iter().filter(|c| (c.arm.as_str().as_bytes()[11] as u32 * 13 + i) % 20 < 3) {
+        for chosen in decided.chosen.iter().filter(|c| (u32::from(c.arm.as_str().as_bytes()[11]) * 13 + i) % 20 < 3) {
             let event = slotwise::engine::Rewarded {
                 slot: id.clone(),
                 event_id: format!("{i}-{}", chosen.arm),

@@ -1,5 +1,13 @@
 //! A real server and real clients, on port 0, in a folder of their own.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "shared by several test programs, each using a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    missing_debug_implementations,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "shared by several test programs, each using a part"
+)]
 
 use std::{
     collections::HashMap,
