@@ -11,7 +11,7 @@ use super::Beta;
 /// What lies outside a score's support on either side.
 const TAIL: f64 = 1e-11;
 /// The same for a normal, in standard deviations.
-const NORMAL_TAIL: f64 = 6.7;
+const NORMAL_TAIL: f64 = 6.4;
 /// Below this many times the magnitude of its mean a spread is rounding error: a point mass.
 const POINT: f64 = 1e-13;
 

@@ -10,17 +10,22 @@ use super::{
 /// are still the ones reported).
 const PANELS_MAX: usize = 600;
 
+/// The grid ends where the largest of what is left lies below it with less than this probability.
+const CUT: f64 = 1e-11;
+
+/// One number per node of a panel.
+type Nodes = [f64; NODES];
+
 /// Densities and distribution functions of all candidates on one grid, from
 /// which `P(a is best) = ∫ φ_a(x) Π_{b≠a} Φ_b(x) dx` follows for any subset of them.
 ///
-/// The grid is laid in panels of Gauss–Legendre nodes, each as long as the
-/// narrowest score that has mass there allows, over the stretch in which any of
-/// the first `places` largest scores can lie. Φ is the running integral of φ on
-/// the same nodes. With n nodes (some 60 for one place among equals) building
-/// costs O(candidates · n) exponentials, and each call of
-/// [`probabilities`](Self::probabilities) O(candidates · n) multiplications.
-/// Absolute error below 1e-7, most often below 1e-9 (tested against golden
-/// vectors, closed forms and brute force).
+/// The grid is laid from the top downwards in panels of Gauss–Legendre nodes, each as
+/// long as the narrowest score that has mass there allows, and ends where nobody can
+/// win any more one of the first `places` places. Φ is one less the running integral of
+/// φ on the same nodes. With n nodes (some 40 for one place among equals) building costs
+/// O(candidates · n) exponentials, and each call of [`probabilities`](Self::probabilities)
+/// O(candidates · n) multiplications. Absolute error below 1e-7, most often below 1e-9
+/// (tested against golden vectors, closed forms and brute force).
 ///
 /// A score without spread is a point mass; ties are shared equally.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,12 +34,11 @@ pub struct Winners {
     /// Candidates that can take one of the places, ascending; all others have probability zero.
     live: Vec<usize>,
     points: Vec<Option<f64>>,
-    nodes: usize,
-    /// Weight times density: one row of `nodes` for each live candidate.
-    mass: Vec<f64>,
+    /// Weight times density, panel after panel: in each, one entry per live candidate.
+    mass: Vec<Nodes>,
     /// Distribution function: likewise.
-    below: Vec<f64>,
-    /// For each point value that can win: the distribution function of each live candidate there.
+    below: Vec<Nodes>,
+    /// For each point value: the distribution function of each live candidate there.
     at_points: Vec<(f64, Vec<f64>)>,
 }
 
@@ -45,71 +49,116 @@ impl Winners {
         let supports: Vec<(f64, f64)> =
             marginals.iter().zip(&points).map(|(m, p)| p.map_or_else(|| m.support(), |p| (p, p))).collect();
         let low = nth_largest(supports.iter().map(|s| s.0), places);
-        let high = supports.iter().map(|s| s.1).fold(f64::NEG_INFINITY, f64::max);
         let live: Vec<usize> = (0..marginals.len()).filter(|&i| supports[i].1 >= low).collect();
-        let spread: Vec<usize> = live.iter().copied().filter(|&i| points[i].is_none()).collect();
-
-        let edges = panels(marginals, &supports, &spread, &points, low, high);
-        let panel_count = edges.len().saturating_sub(1);
-        let nodes = panel_count * NODES;
         let mut winners = Self {
             candidates: marginals.len(),
             points,
-            nodes,
-            mass: vec![0.0; live.len() * nodes],
-            below: vec![0.0; live.len() * nodes],
+            mass: Vec::new(),
+            below: Vec::new(),
             at_points: Vec::new(),
             live,
         };
-        winners.fill(marginals, &supports, &edges);
+        let mut stretch = 1.0;
+        while !winners.lay(marginals, &supports, low, places, stretch) {
+            stretch *= 2.0;
+        }
         winners.fill_points(marginals);
         winners
     }
 
-    fn fill<M: Marginal>(&mut self, marginals: &[M], supports: &[(f64, f64)], edges: &[f64]) {
-        let rule = &*RULE;
-        let mut xs = Vec::with_capacity(self.nodes);
-        for edge in edges.windows(2) {
-            let half = 0.5 * (edge[1] - edge[0]);
-            xs.extend(rule.nodes.iter().map(|t| edge[0] + half * (t + 1.0)));
-        }
-        let shared: Vec<M::Node> = xs.iter().map(|&x| M::node(x)).collect();
-        for (row, &i) in self.live.iter().enumerate() {
-            let marginal = &marginals[i];
-            let mass = &mut self.mass[row * self.nodes..(row + 1) * self.nodes];
-            let below = &mut self.below[row * self.nodes..(row + 1) * self.nodes];
-            if let Some(point) = self.points[i] {
-                for (below, &x) in below.iter_mut().zip(&xs) {
-                    *below = if x < point { 0.0 } else { 1.0 };
-                }
-                continue;
+    /// Lays the panels, each `stretch` times as long as it should be; says whether they were few enough.
+    fn lay<M: Marginal>(
+        &mut self,
+        marginals: &[M],
+        supports: &[(f64, f64)],
+        low: f64,
+        places: usize,
+        stretch: f64,
+    ) -> bool {
+        self.mass.clear();
+        self.below.clear();
+        let spread: Vec<usize> = self.live.iter().copied().filter(|&i| self.points[i].is_none()).collect();
+        let high = spread.iter().map(|&i| supports[i].1).fold(f64::NEG_INFINITY, f64::max);
+        let mut breaks: Vec<f64> = self.points.iter().flatten().copied().filter(|&p| p > low && p < high).collect();
+        breaks.sort_by(f64::total_cmp);
+        let mut above = vec![0.0; self.live.len()];
+        let mut top = high;
+        for _ in 0..PANELS_MAX {
+            if top <= low || self.decided(&above, top, places) {
+                return true;
             }
-            let (low, high) = supports[i];
-            // A candidate whose support begins inside the grid has nothing below it.
-            let mut so_far = if edges.first().is_some_and(|&edge| edge > low) { marginal.cdf(edges[0]) } else { 0.0 };
-            for (panel, edge) in edges.windows(2).enumerate() {
-                let at = panel * NODES;
-                if edge[0] >= high {
-                    below[at..].fill(1.0);
-                    break;
+            let mut bottom = low;
+            for &i in &spread {
+                let (lower, upper) = supports[i];
+                if lower < top && top <= upper {
+                    bottom = bottom.max(top - stretch * marginals[i].panel(top));
+                } else if upper < top {
+                    // A panel may reach a little into a tail that begins.
+                    bottom = bottom.max(upper - 0.25 * stretch * marginals[i].panel(upper));
                 }
-                if edge[1] <= low {
-                    continue;
-                }
-                let half = 0.5 * (edge[1] - edge[0]);
+            }
+            while breaks.last().is_some_and(|&point| point >= top) {
+                breaks.pop();
+            }
+            bottom = bottom.max(breaks.last().copied().unwrap_or(low));
+            // Panels below the spacing of doubles would not end.
+            bottom = if bottom < top { bottom } else { top.next_down().min(top - (high - low) * 1e-12) };
+            self.add_panel(marginals, supports, bottom, top, &mut above);
+            top = bottom;
+        }
+        false
+    }
+
+    /// Whether, below `top`, one of the first `places` can be won with no more than a negligible probability.
+    fn decided(&self, above: &[f64], top: f64, places: usize) -> bool {
+        let mut below: Vec<f64> = self
+            .live
+            .iter()
+            .zip(above)
+            .map(|(&i, above)| self.points[i].map_or(1.0 - above, |point| f64::from(point < top)))
+            .collect();
+        // Whichever are taken first, what is left has at most this chance to lie below.
+        let taken = (places - 1).min(below.len());
+        if taken > 0 && taken < below.len() {
+            below.select_nth_unstable_by(taken, f64::total_cmp);
+        }
+        below[taken..].iter().product::<f64>() < CUT
+    }
+
+    fn add_panel<M: Marginal>(
+        &mut self,
+        marginals: &[M],
+        supports: &[(f64, f64)],
+        bottom: f64,
+        top: f64,
+        above: &mut [f64],
+    ) {
+        let rule = &*RULE;
+        let half = 0.5 * (top - bottom);
+        let xs: Nodes = rule.nodes.map(|t| bottom + half * (t + 1.0));
+        let shared: [M::Node; NODES] = xs.map(M::node);
+        for (&i, above) in self.live.iter().zip(above) {
+            let (lower, upper) = supports[i];
+            let (mut mass, mut below) = ([0.0; NODES], [0.0; NODES]);
+            if let Some(point) = self.points[i] {
+                below = xs.map(|x| if x < point { 0.0 } else { 1.0 });
+            } else if bottom >= upper {
+                below = [1.0; NODES];
+            } else if top > lower {
                 let mut density = [0.0; NODES];
                 for j in 0..NODES {
-                    density[j] = half * marginal.density(xs[at + j], shared[at + j]);
+                    density[j] = half * marginals[i].density(xs[j], shared[j]);
+                    mass[j] = rule.weights[j] * density[j];
                 }
-                let mut whole = 0.0;
+                *above += mass.iter().sum::<f64>();
+                let at_bottom = 1.0 - *above;
                 for j in 0..NODES {
                     let upto: f64 = rule.upto[j].iter().zip(&density).map(|(u, d)| u * d).sum();
-                    below[at + j] = (so_far + upto).clamp(0.0, 1.0);
-                    mass[at + j] = rule.weights[j] * density[j];
-                    whole += mass[at + j];
+                    below[j] = (at_bottom + upto).clamp(0.0, 1.0);
                 }
-                so_far += whole;
             }
+            self.mass.push(mass);
+            self.below.push(below);
         }
     }
 
@@ -145,26 +194,25 @@ impl Winners {
             share(active, out);
             return;
         }
-        let n = self.nodes;
         // Product of the distribution functions before and after each row, so that none is divided out.
-        let mut before = vec![1.0; rows.len() * n];
-        for r in 1..rows.len() {
-            let (done, rest) = before.split_at_mut(r * n);
-            let below = &self.below[rows[r - 1] * n..(rows[r - 1] + 1) * n];
-            for ((next, last), below) in rest[..n].iter_mut().zip(&done[(r - 1) * n..]).zip(below) {
-                *next = last * below;
+        let mut before = vec![[1.0; NODES]; rows.len()];
+        for (mass, below) in self.mass.chunks_exact(self.live.len()).zip(self.below.chunks_exact(self.live.len())) {
+            for r in 1..rows.len() {
+                let (last, below) = (before[r - 1], &below[rows[r - 1]]);
+                for j in 0..NODES {
+                    before[r][j] = last[j] * below[j];
+                }
             }
-        }
-        let mut after = vec![1.0; n];
-        for (r, &row) in rows.iter().enumerate().rev() {
-            let mass = &self.mass[row * n..(row + 1) * n];
-            let below = &self.below[row * n..(row + 1) * n];
-            let mut sum = 0.0;
-            for k in 0..n {
-                sum += mass[k] * (before[r * n + k] * after[k]);
-                after[k] *= below[k];
+            let mut after = [1.0; NODES];
+            for (r, &row) in rows.iter().enumerate().rev() {
+                let (mass, below, before) = (&mass[row], &below[row], &before[r]);
+                let mut won = [0.0; NODES];
+                for j in 0..NODES {
+                    won[j] = mass[j] * (before[j] * after[j]);
+                    after[j] *= below[j];
+                }
+                out[self.live[row]] += won.iter().sum::<f64>();
             }
-            out[self.live[row]] = sum;
         }
         self.add_points(&rows, out);
         let total: f64 = out.iter().sum();
@@ -211,51 +259,6 @@ fn nth_largest(values: impl Iterator<Item = f64>, n: usize) -> f64 {
     }
     let index = n.clamp(1, values.len()) - 1;
     *values.select_nth_unstable_by(index, |a, b| b.total_cmp(a)).1
-}
-
-/// The panels' edges from `low` to `high`: each as long as the narrowest score there allows.
-fn panels<M: Marginal>(
-    marginals: &[M],
-    supports: &[(f64, f64)],
-    spread: &[usize],
-    points: &[Option<f64>],
-    low: f64,
-    high: f64,
-) -> Vec<f64> {
-    let mut breaks: Vec<f64> = points.iter().flatten().copied().filter(|&p| p > low && p < high).collect();
-    breaks.sort_by(|a, b| b.total_cmp(a));
-    let mut stretch = 1.0;
-    'finer: loop {
-        let mut edges = vec![low];
-        let mut ahead = breaks.clone();
-        let mut x = low;
-        while x < high && !spread.is_empty() {
-            if edges.len() > PANELS_MAX {
-                stretch *= 2.0;
-                continue 'finer;
-            }
-            let mut end = high;
-            for &i in spread {
-                let (lower, upper) = supports[i];
-                if lower <= x && x < upper {
-                    end = end.min(x + stretch * marginals[i].panel(x));
-                } else if lower > x {
-                    // A panel may reach a little into a tail that begins.
-                    end = end.min(lower + 0.25 * stretch * marginals[i].panel(lower));
-                }
-            }
-            while ahead.last().is_some_and(|&b| b <= x) {
-                ahead.pop();
-            }
-            if let Some(&point) = ahead.last() {
-                end = end.min(point);
-            }
-            // Panels below the spacing of doubles would not end.
-            x = if end > x { end } else { x.next_up().max(x + (high - low) * 1e-12) };
-            edges.push(x.min(high));
-        }
-        return edges;
-    }
 }
 
 #[cfg(test)]
