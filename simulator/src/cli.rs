@@ -42,7 +42,7 @@ enum Command {
 struct Replay {
     /// The data set: NAME.csv.gz, NAME.json, or NAME alone for the pair.
     dataset: PathBuf,
-    /// A live server, as in http://127.0.0.1:50051; without it the engine runs in this process.
+    /// A live server, as in <http://127.0.0.1:50051>; without it the engine runs in this process.
     #[arg(long, value_name = "URL")]
     target: Option<String>,
     /// The seed of the order and, in process, of the draws.

@@ -61,23 +61,20 @@ impl Watch for Progress {
         let Some(pass) = &mut self.pass else { return };
         pass.done = done;
         let loss = wrong as f64 / done as f64;
-        match &pass.bar {
-            Some(bar) if done.is_multiple_of(ROWS_PER_TICK) || done == pass.rounds => {
+        if let Some(bar) = &pass.bar {
+            if done.is_multiple_of(ROWS_PER_TICK) || done == pass.rounds {
                 bar.set_message(format!("loss {loss:.4}"));
                 bar.set_position(done as u64);
             }
-            Some(_) => {}
-            // The first row of each tenth that is through.
-            None if done * 10 / pass.rounds > (done - 1) * 10 / pass.rounds => {
-                let rows_per_s = done as f64 / now().duration_since(pass.started).as_secs_f64();
-                say(format_args!(
-                    "seed {}: {} %, {done} of {} rows, loss {loss:.4}, {rows_per_s:.0} rows/s",
-                    pass.seed,
-                    done * 100 / pass.rounds,
-                    pass.rounds
-                ));
-            }
-            None => {}
+        } else if done * 10 / pass.rounds > (done - 1) * 10 / pass.rounds {
+            // The first row beyond each tenth.
+            let rows_per_s = done as f64 / now().duration_since(pass.started).as_secs_f64();
+            say(format_args!(
+                "seed {}: {} %, {done} of {} rows, loss {loss:.4}, {rows_per_s:.0} rows/s",
+                pass.seed,
+                done * 100 / pass.rounds,
+                pass.rounds
+            ));
         }
     }
 

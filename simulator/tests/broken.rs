@@ -1,5 +1,7 @@
 //! What a broken data set is answered with: one line that names the file and the place, exit code 1.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 use std::{fs, io::Write as _, path::Path, process::Command};
 
 use flate2::{Compression, write::GzEncoder};

@@ -1,5 +1,7 @@
 //! Replaying against a live server: a real one, on a free port, with a folder of its own.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
+
 use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use slotwise::{

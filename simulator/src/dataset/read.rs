@@ -125,10 +125,12 @@ impl Table<'_> {
             }
             Err(why) => {
                 let line = why.position().map_or(self.line + 1, csv::Position::line);
-                let why = match why.kind() {
-                    csv::ErrorKind::Io(why) => format!("cannot be unpacked ({why}); is it a whole gzip file?"),
-                    csv::ErrorKind::Utf8 { .. } => "is not UTF-8; save the file as UTF-8".to_owned(),
-                    _ => why.to_string(),
+                let why = if let csv::ErrorKind::Io(why) = why.kind() {
+                    format!("cannot be unpacked ({why}); is it a whole gzip file?")
+                } else if let csv::ErrorKind::Utf8 { .. } = why.kind() {
+                    "is not UTF-8; save the file as UTF-8".to_owned()
+                } else {
+                    why.to_string()
                 };
                 Err(broken(self.file, Place::Line(line), why))
             }

@@ -110,7 +110,9 @@ impl Service for InProcess {
         };
         match self.apply(Body::Rewarded(Box::new(rewarded))) {
             Applied::Reward(RewardOutcome::Accepted) => Ok(()),
-            other => Err(ServiceError::NotCounted { event, why: format!("{other:?}") }),
+            other @ (Applied::Change | Applied::Decision | Applied::Reward(_)) => {
+                Err(ServiceError::NotCounted { event, why: format!("{other:?}") })
+            }
         }
     }
 
