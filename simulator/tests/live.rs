@@ -63,7 +63,8 @@ fn with_server(durable_decisions: bool, test: impl AsyncFnOnce(String, Client)) 
 /// The server draws from its own randomness, so its loss is one more draw from the distribution
 /// over draws and orders that forty seeds show in process. A fresh draw is off from the mean of
 /// forty by s·√(1 + 1/40); six of those is a false alarm in two million runs (Student's t with 39
-/// degrees). It is about ±.2 about .56: uniform choice, .90, lies far outside.
+/// degrees). It is about ±.23 about .56. That both are not wrong together, by one loop for both, is
+/// the last bound: uniform choice has .90, and .80 lies six deviations above what was seen.
 #[test]
 fn a_live_server_learns_as_well_as_the_engine_in_process() {
     with_server(false, async |target, mut client| {
@@ -79,6 +80,7 @@ fn a_live_server_learns_as_well_as_the_engine_in_process() {
         let [run] = report.runs.as_slice() else { panic!("one run per seed: {report:?}") };
         let tolerance = 6.0 * std * (1.0_f64 + 1.0 / 40.0).sqrt();
         assert!((run.loss - spread.mean).abs() < tolerance, "{run:?} against {spread} ± {tolerance}");
+        assert!(run.loss < 0.80 && spread.mean < 0.70, "{run:?} {spread}");
         assert!(tolerance < 0.3 && run.fallbacks == 0 && report.service == "grpc", "{tolerance} {report:?}");
 
         assert!(client.list_slots().await.unwrap().is_empty(), "the slot is gone afterwards");
