@@ -1,2 +1,7 @@
-//! placeholder
-fn main() {}
+//! The `slotwise-simulator` program: see [`slotwise_simulator::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    slotwise_simulator::cli::main()
+}

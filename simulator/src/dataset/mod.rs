@@ -1,0 +1,125 @@
+//! A classification set, read and checked: rows of named values, each with the index of its class.
+//!
+//! On disk it is a pair of files in one folder. `NAME.json` says `rows`, `n_actions` and `classes`
+//! (their names), and may say more. `NAME.csv.gz` has a header; its first column is `label`, the
+//! index of the row's class; then `n_*` columns hold numbers and `c_*` columns hold words, of which
+//! `?` is one like any other. An empty cell is a missing feature.
+//!
+//! Invariants: every label is the index of a class; every value may go to the service as it is.
+//!
+//! Deliberately not here: the order of the rows, and what is done with them.
+
+mod error;
+mod read;
+
+use std::path::{Path, PathBuf};
+
+use slotwise::bandit::{Features, Value};
+
+pub use error::{DatasetError, Place};
+
+/// Rows at most: of more than a million decisions a slot forgets the oldest before their window is over.
+pub const ROWS_MAX: usize = 1_000_000;
+
+/// A value of a row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Cell {
+    Missing,
+    Number(f64),
+    /// An index into the set's words.
+    Word(u32),
+}
+
+/// A classification set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    name: String,
+    classes: Vec<String>,
+    /// Names of the features, with their prefix.
+    columns: Vec<String>,
+    words: Vec<String>,
+    /// Row by row.
+    cells: Vec<Cell>,
+    labels: Vec<usize>,
+}
+
+/// Where the two files of a set are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// `NAME.csv.gz`.
+    pub rows: PathBuf,
+    /// `NAME.json`.
+    pub description: PathBuf,
+    /// `NAME`, without its folder.
+    pub name: String,
+}
+
+impl Files {
+    /// From the path of either file, or of both without their endings.
+    pub fn of(path: &Path) -> Self {
+        let text = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = text.strip_suffix(".csv.gz").or_else(|| text.strip_suffix(".json")).unwrap_or(&text).to_owned();
+        let sibling = |ending: &str| path.with_file_name(format!("{name}{ending}"));
+        Self { rows: sibling(".csv.gz"), description: sibling(".json"), name }
+    }
+}
+
+impl Dataset {
+    /// Reads the set at `path`: either of its files, or both without their endings.
+    pub fn read(path: &Path) -> Result<Self, DatasetError> {
+        read::dataset(&Files::of(path))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The names of its classes, by index.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// The index of a row's class.
+    ///
+    /// A row beyond the set's is a bug in the caller, and panics.
+    pub fn label(&self, row: usize) -> usize {
+        self.labels[row]
+    }
+
+    /// A row's values by name, as they stand in the file.
+    ///
+    /// A row beyond the set's is a bug in the caller, and panics.
+    pub fn features(&self, row: usize) -> Features {
+        let width = self.columns.len();
+        let cells = &self.cells[row * width..(row + 1) * width];
+        let value = |cell: &Cell| match *cell {
+            Cell::Missing => None,
+            Cell::Number(number) => Some(Value::Number(number)),
+            Cell::Word(word) => Some(Value::Text(self.words[word as usize].clone())),
+        };
+        self.columns.iter().zip(cells).filter_map(|(name, cell)| Some((name.clone(), value(cell)?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn either_file_or_the_stem_names_the_pair() {
+        let want = Files {
+            rows: "some/set.v2.csv.gz".into(),
+            description: "some/set.v2.json".into(),
+            name: "set.v2".to_owned(),
+        };
+        for path in ["some/set.v2.csv.gz", "some/set.v2.json", "some/set.v2"] {
+            assert_eq!(Files::of(Path::new(path)), want, "{path}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The traffic simulator of Slotwise: tests a policy before a shopper meets it.
+//!
+//! The rooms, in reading order; each uses those before it and none after:
+//!
+//! * [`order`]: in which order a data set is streamed, the same on every machine.
+//! * [`dataset`]: a classification set, read and checked.
+//! * [`service`]: what is simulated against: the engine in this process, or a live server.
+//! * [`replay`]: a classification set streamed as a bandit, and what came of it.
+//! * [`progress`]: how far a run is, for people.
+//! * [`cli`]: the program round it.
+//!
+//! Invariants: a loop is written once and does not know which service it talks to; in process
+//! there is no clock, no socket and no hidden randomness, so the same seed gives the same bytes
+//! on standard output. What depends on the machine (times, speeds) goes to standard error.
+
+// Counts of rounds become losses: all are far below 2^52.
+#![allow(clippy::cast_precision_loss, reason = "counts of rounds are far below 2^52")]
+
+pub mod cli;
+pub mod dataset;
+pub mod order;
+pub mod progress;
+pub mod replay;
+pub mod service;

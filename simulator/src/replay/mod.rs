@@ -1,0 +1,161 @@
+//! A classification set streamed as a bandit.
+//!
+//! Each row is a decision: its values are the context, the classes are the arms, and the right
+//! class earns a reward of 1 where every other earns 0. The learner sees the reward of the arm it
+//! chose and of no other. One pass over the set, in the order of a seed; the measure is the
+//! progressive loss, the mean of 1 − reward over the rows as they come.
+//!
+//! * [`setup`]: the slot that is made for a set.
+//! * [`stream`]: the loop.
+//! * [`report`]: the losses, as text and as JSON.
+//!
+//! Invariants: each seed has a slot of its own, made before its first row and deleted after its
+//! last (unless it is to be kept); no row is seen before its decision, nor after.
+
+pub mod report;
+pub mod setup;
+pub mod stream;
+
+use slotwise::{bandit::ModelSpec, slot::FieldError};
+
+pub use report::{Report, Run, Spread};
+
+use crate::{
+    dataset::Dataset,
+    service::{InProcess, Remote, Service, ServiceError},
+};
+
+/// How a set is replayed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// A server's address; none: the engine in this process.
+    pub target: Option<String>,
+    /// A pass over the set for each.
+    pub seeds: Vec<u64>,
+    /// Rows of a pass; none: all.
+    pub rounds: Option<usize>,
+    /// The slot's id; none: `replay-<set>-<seed>`. With several seeds, `-<seed>` is added to it.
+    pub slot: Option<String>,
+    /// Delete a slot of the same id first.
+    pub replace: bool,
+    /// Leave the slot when done.
+    pub keep: bool,
+    /// How the slot learns.
+    pub model: ModelSpec,
+    /// The slot's width multiplier; none: its default.
+    pub exploration: Option<f64>,
+}
+
+impl Default for Options {
+    /// One pass of seed 0 in this process, every setting of the slot at its default.
+    fn default() -> Self {
+        Self {
+            target: None,
+            seeds: vec![0],
+            rounds: None,
+            slot: None,
+            replace: false,
+            keep: false,
+            model: ModelSpec::default(),
+            exploration: None,
+        }
+    }
+}
+
+/// Why a replay did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The slot cannot be made like that.
+    #[error(transparent)]
+    Slot(#[from] FieldError),
+    /// There are fewer rows.
+    #[error("{rounds} rounds are more than the {rows} rows of {dataset}; give fewer --rounds, or leave it out")]
+    Rounds {
+        /// As asked for.
+        rounds: usize,
+        /// As there are.
+        rows: usize,
+        /// The set's name.
+        dataset: String,
+    },
+    /// The service did not do something.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// The service showed an arm that is no class.
+    #[error("slot '{slot}' shows '{arm}', which is no class of the set; was the slot changed meanwhile?")]
+    Arm {
+        /// The slot.
+        slot: String,
+        /// The arm.
+        arm: String,
+    },
+}
+
+/// Is told how far a replay is.
+pub trait Watch {
+    /// A pass of `rounds` rows begins.
+    fn begin(&mut self, seed: u64, rounds: usize);
+    /// `done` rows are through, `wrong` of them without a reward.
+    fn round(&mut self, done: usize, wrong: usize);
+    /// The pass is over.
+    fn end(&mut self);
+}
+
+/// Looks away.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unwatched;
+
+impl Watch for Unwatched {
+    fn begin(&mut self, _: u64, _: usize) {}
+    fn round(&mut self, _: usize, _: usize) {}
+    fn end(&mut self) {}
+}
+
+/// Replays a set, once for each seed.
+pub async fn replay(options: &Options, dataset: &Dataset, watch: &mut dyn Watch) -> Result<Report, ReplayError> {
+    let rounds = options.rounds.unwrap_or(dataset.rows());
+    if rounds > dataset.rows() {
+        let (rows, dataset) = (dataset.rows(), dataset.name().to_owned());
+        return Err(ReplayError::Rounds { rounds, rows, dataset });
+    }
+    let mut runs = Vec::with_capacity(options.seeds.len());
+    let mut remote = match &options.target {
+        Some(target) => Some(Remote::connect(target).await?),
+        None => None,
+    };
+    for &seed in &options.seeds {
+        let pass = Pass { options, dataset, seed, rounds };
+        runs.push(match &mut remote {
+            Some(remote) => pass.run(remote, watch).await?,
+            None => pass.run(&mut InProcess::new(seed), watch).await?,
+        });
+    }
+    Ok(Report::new(options, dataset, rounds, runs))
+}
+
+/// One pass over a set.
+struct Pass<'a> {
+    options: &'a Options,
+    dataset: &'a Dataset,
+    seed: u64,
+    rounds: usize,
+}
+
+impl Pass<'_> {
+    async fn run(&self, service: &mut impl Service, watch: &mut dyn Watch) -> Result<Run, ReplayError> {
+        let definition = setup::definition(self.options, self.dataset, self.seed)?;
+        let (slot, arms) = (definition.id.clone(), setup::arms(self.dataset));
+        service.create(definition, self.options.replace).await?;
+        watch.begin(self.seed, self.rounds);
+        let run = stream::stream(service, self.dataset, &slot, &arms, self.seed, self.rounds, watch).await;
+        watch.end();
+        if self.options.keep {
+            return run;
+        }
+        // What we made we take away, however it ended; but the first error is the one to tell.
+        let deleted = service.delete(&slot).await;
+        let run = run?;
+        deleted?;
+        Ok(run)
+    }
+}

@@ -1,0 +1,159 @@
+//! What came of a replay: the losses of each seed, their mean and its standard error.
+//!
+//! The JSON is one object, with these keys:
+//!
+//! | key | what it is |
+//! | --- | --- |
+//! | `dataset`, `rows`, `arms` | the set's name, its number of rows, its number of classes |
+//! | `service` | `"in_process"` or `"grpc"` |
+//! | `model`, `exploration` | the slot's model; its width multiplier, `null` where it was left at its default |
+//! | `rounds` | rows of a pass |
+//! | `runs` | an object per seed, in order: `seed`, `loss`, `loss_last_20_percent`, `rewards` (rounds with a reward of 1), `fallbacks` (decisions that the slot's model did not make) |
+//! | `loss`, `loss_last_20_percent` | over the seeds: `mean`, and `standard_error`, which is `null` for one seed |
+//!
+//! A loss is the mean of 1 − reward, over the whole pass or over its rounds from ⌊0.8 · rounds⌋ on.
+//! Deliberately not here: times and speeds, which are not the same twice.
+
+use std::fmt::{self, Write as _};
+
+use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+use serde::Serialize;
+
+use super::Options;
+use crate::dataset::Dataset;
+
+/// A pass over a set.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Run {
+    /// The seed of its order and, in process, of its draws.
+    pub seed: u64,
+    /// The mean of 1 − reward.
+    pub loss: f64,
+    /// The same over the last 20 %.
+    pub loss_last_20_percent: f64,
+    /// Rounds with a reward of 1.
+    pub rewards: usize,
+    /// Decisions that the slot's model did not make.
+    pub fallbacks: usize,
+}
+
+/// The mean over seeds and how far it may be off.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spread {
+    /// The mean.
+    pub mean: f64,
+    /// The sample standard deviation over √n; none for a single seed.
+    pub standard_error: Option<f64>,
+}
+
+/// What came of a replay; its keys are documented with the module.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// The set's name.
+    pub dataset: String,
+    /// Its rows.
+    pub rows: usize,
+    /// Its classes.
+    pub arms: usize,
+    /// `in_process` or `grpc`.
+    pub service: &'static str,
+    /// The slot's model.
+    pub model: &'static str,
+    /// The slot's width multiplier, if one was given.
+    pub exploration: Option<f64>,
+    /// Rows of a pass.
+    pub rounds: usize,
+    /// A pass per seed.
+    pub runs: Vec<Run>,
+    /// Over the seeds.
+    pub loss: Spread,
+    /// Over the seeds.
+    pub loss_last_20_percent: Spread,
+}
+
+impl Spread {
+    /// Of these values; at least one.
+    pub fn of(values: &[f64]) -> Self {
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let standard_error = (values.len() > 1).then(|| (squares / (n - 1.0) / n).sqrt());
+        Self { mean, standard_error }
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.standard_error {
+            Some(error) => write!(f, "{:.4} ± {error:.4}", self.mean),
+            None => write!(f, "{:.4}", self.mean),
+        }
+    }
+}
+
+impl Report {
+    pub(super) fn new(options: &Options, dataset: &Dataset, rounds: usize, runs: Vec<Run>) -> Self {
+        let spread = |of: fn(&Run) -> f64| Spread::of(&runs.iter().map(of).collect::<Vec<_>>());
+        Self {
+            dataset: dataset.name().to_owned(),
+            rows: dataset.rows(),
+            arms: dataset.classes().len(),
+            service: if options.target.is_some() { "grpc" } else { "in_process" },
+            model: options.model.name(),
+            exploration: options.exploration,
+            rounds,
+            loss: spread(|run| run.loss),
+            loss_last_20_percent: spread(|run| run.loss_last_20_percent),
+            runs,
+        }
+    }
+
+    /// As one line of JSON.
+    ///
+    /// # Errors
+    ///
+    /// None that we know of: the report is plain numbers and strings.
+    pub fn json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+
+    /// For people: a sentence for one seed, a table for several.
+    pub fn text(&self) -> String {
+        let head = format!("{}, {} rounds, {} arms, model {}", self.dataset, self.rounds, self.arms, self.model);
+        let fallbacks: usize = self.runs.iter().map(|run| run.fallbacks).sum();
+        let mut text = if let [run] = self.runs.as_slice() {
+            format!("{head}, seed {}: loss {}, last 20 % {}", run.seed, self.loss, self.loss_last_20_percent)
+        } else {
+            let mut table = Table::new();
+            table.load_style(UTF8_FULL_CONDENSED).set_header(["seed", "loss", "last 20 %"]);
+            for run in &self.runs {
+                let losses = [run.loss, run.loss_last_20_percent].map(|loss| format!("{loss:.4}"));
+                table.add_row([&run.seed.to_string(), &losses[0], &losses[1]]);
+            }
+            table.add_row(["mean ± s.e.", &self.loss.to_string(), &self.loss_last_20_percent.to_string()]);
+            table.column_iter_mut().for_each(|column| {
+                column.set_cell_alignment(CellAlignment::Right);
+            });
+            format!("{head}\n{table}")
+        };
+        if fallbacks > 0 {
+            let _ = write!(text, "\n{fallbacks} decisions were fallbacks, which the slot's model did not make");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By hand: the mean of 1, 2 and 6 is 3, the squares add up to 14, and √(14 / 2 / 3) = 1.5275.
+    #[test]
+    fn the_standard_error_is_that_of_the_mean() {
+        let spread = Spread::of(&[1.0, 2.0, 6.0]);
+        assert!((spread.mean - 3.0).abs() < 1e-15);
+        assert!((spread.standard_error.unwrap() - 1.527_525_231_651_947).abs() < 1e-15);
+        assert_eq!(spread.to_string(), "3.0000 ± 1.5275");
+        assert_eq!(Spread::of(&[0.25]), Spread { mean: 0.25, standard_error: None });
+    }
+}

@@ -1,0 +1,122 @@
+//! The engine in this process, under a virtual clock.
+
+use std::sync::Arc;
+
+use slotwise::{
+    engine::{
+        Applied, Body, Change, ChangeError, DecisionId, Draw, Event, Request, RewardOutcome, Rewarded, State, Subject,
+        decide, hash, plan,
+    },
+    slot::{Definition, SlotId},
+};
+
+use super::{Choice, REASON, Reward, Service, ServiceError};
+
+/// Between one decision and the next, microseconds.
+const ROUND_US: i64 = 1_000;
+
+/// The engine in this process.
+///
+/// Its clock starts at 0 and moves 1 ms with every decision; a reward comes at the instant of the
+/// decision before it. The randomness of decision t is a hash of the seed and t, so nothing that
+/// happens between two decisions moves the draws of the second.
+#[derive(Debug)]
+pub struct InProcess {
+    state: State,
+    seed: u64,
+    decisions: u64,
+    now_us: i64,
+}
+
+impl InProcess {
+    /// An engine without slots, whose draws follow `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self { state: State::default(), seed, decisions: 0, now_us: 0 }
+    }
+
+    /// Everything that happened so far, folded.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    fn apply(&mut self, body: Body) -> Applied {
+        self.state.apply(&Event { at_us: self.now_us, body })
+    }
+
+    fn change(&mut self, slot: &SlotId, change: Change) -> Result<(), ServiceError> {
+        let body = plan(&self.state, slot, change, REASON).map_err(|why| match why {
+            ChangeError::Exists(slot) => ServiceError::Exists(slot),
+            why @ (ChangeError::NotFound { .. }
+            | ChangeError::Stale { .. }
+            | ChangeError::Field(_)
+            | ChangeError::Full(_)) => ServiceError::Change(why),
+        })?;
+        if let Some(body) = body {
+            self.apply(body);
+        }
+        Ok(())
+    }
+}
+
+impl Service for InProcess {
+    async fn create(&mut self, definition: Definition, replace: bool) -> Result<(), ServiceError> {
+        let slot = definition.id.clone();
+        if replace && self.state.slot(slot.as_str()).is_some() {
+            self.change(&slot, Change::Delete)?;
+        }
+        self.change(&slot, Change::Create(definition))
+    }
+
+    async fn decide(&mut self, request: Request) -> Result<Choice, ServiceError> {
+        let slot = request.slot.clone();
+        let state = self.state.slot(slot.as_str()).ok_or_else(|| ServiceError::NotFound(slot.clone()))?;
+        self.now_us += ROUND_US;
+        let random = hash("simulator draw", &[&self.seed.to_be_bytes(), &self.decisions.to_be_bytes()]);
+        self.decisions += 1;
+        // The view is gone before the event is applied: what it shares would have to be copied.
+        let decided = {
+            let view = state.view();
+            let draw = Draw {
+                id: DecisionId::new(view.number, self.now_us, random.other_word()),
+                seed: random.word(),
+                taken: &[],
+                deadline_passed: false,
+            };
+            decide(&view, request, draw)?.decided
+        };
+        let chosen = decided.chosen.first().ok_or(ServiceError::Nothing(slot))?;
+        let choice = Choice {
+            decision: decided.id.to_string(),
+            arm: chosen.arm.to_string(),
+            propensity: chosen.propensity,
+            fallback: decided.fallback.is_some(),
+        };
+        self.apply(Body::Decided(Arc::new(decided)));
+        Ok(choice)
+    }
+
+    async fn reward(&mut self, reward: Reward) -> Result<(), ServiceError> {
+        let Reward { slot, event, decision, kind } = reward;
+        let rewarded = Rewarded {
+            slot,
+            event_id: event.clone(),
+            decision: DecisionId::parse(&decision),
+            subject: Subject::default(),
+            arm: None,
+            kind,
+            value: None,
+            time_us: self.now_us,
+            reverses: None,
+        };
+        match self.apply(Body::Rewarded(Box::new(rewarded))) {
+            Applied::Reward(RewardOutcome::Accepted) => Ok(()),
+            other @ (Applied::Change | Applied::Decision | Applied::Reward(_)) => {
+                Err(ServiceError::NotCounted { event, why: format!("{other:?}") })
+            }
+        }
+    }
+
+    async fn delete(&mut self, slot: &SlotId) -> Result<(), ServiceError> {
+        self.change(slot, Change::Delete)
+    }
+}

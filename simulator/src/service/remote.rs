@@ -1,0 +1,64 @@
+//! A live server, over gRPC.
+
+use slotwise::{
+    engine::Request,
+    slot::{Definition, SlotId},
+    wire::{Client, ClientError, ClientReward, RewardStatus},
+};
+
+use super::{Choice, REASON, Reward, Service, ServiceError};
+
+/// A live server, over gRPC.
+///
+/// A reward is durable when it is answered. A decision is journalled behind its answer, so one that
+/// earns no reward event may be learned a little after the next one is made.
+#[derive(Debug)]
+pub struct Remote {
+    client: Client,
+}
+
+impl Remote {
+    /// Connects to the server at `target`, `http://host:port`.
+    pub async fn connect(target: &str) -> Result<Self, ServiceError> {
+        Ok(Self { client: Client::connect(target).await? })
+    }
+}
+
+impl Service for Remote {
+    async fn create(&mut self, definition: Definition, replace: bool) -> Result<(), ServiceError> {
+        if replace {
+            match self.client.delete_slot(definition.id.as_str(), REASON).await {
+                Err(why) if why.not_found() => {}
+                done => done?,
+            }
+        }
+        match self.client.create_slot(&definition, REASON).await {
+            Ok(_) => Ok(()),
+            Err(why) if why.exists() => Err(ServiceError::Exists(definition.id)),
+            Err(why) => Err(why.into()),
+        }
+    }
+
+    async fn decide(&mut self, request: Request) -> Result<Choice, ServiceError> {
+        let decision = self.client.decide(&request).await?;
+        let (arm, propensity) = decision.arms.into_iter().next().ok_or(ServiceError::Nothing(request.slot))?;
+        Ok(Choice { decision: decision.id, arm, propensity, fallback: !decision.fallback.is_empty() })
+    }
+
+    async fn reward(&mut self, reward: Reward) -> Result<(), ServiceError> {
+        let Reward { slot: _, event, decision, kind } = reward;
+        let sent =
+            ClientReward { event_id: event.clone(), decision_id: decision, arm_id: String::new(), kind, value: None };
+        let status = self.client.record(vec![sent]).await?.into_iter().next();
+        let why = match status.ok_or_else(|| ClientError::Answer("there is no result in it".into()))? {
+            RewardStatus::Accepted => return Ok(()),
+            RewardStatus::Duplicate => "the service has counted an event of this id before".to_owned(),
+            RewardStatus::NotCounted(why) => why,
+        };
+        Err(ServiceError::NotCounted { event, why })
+    }
+
+    async fn delete(&mut self, slot: &SlotId) -> Result<(), ServiceError> {
+        Ok(self.client.delete_slot(slot.as_str(), REASON).await?)
+    }
+}

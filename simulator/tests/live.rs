@@ -1,0 +1,124 @@
+//! Replaying against a live server: a real one, on a free port, with a folder of its own.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
+
+use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
+
+use slotwise::{
+    config::Config,
+    server::{Listeners, run},
+    wire::Client,
+};
+use slotwise_simulator::{
+    dataset::Dataset,
+    replay::{Options, Spread, Unwatched, replay},
+};
+use tokio_util::sync::CancellationToken;
+
+const ROUNDS: usize = 400;
+
+fn digits() -> Dataset {
+    let stem: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "data", "digits"].iter().collect();
+    Dataset::read(&stem).unwrap()
+}
+
+/// Waits until recovery is done: until then every call is refused as unavailable.
+async fn serving(target: &str) -> Client {
+    let mut client = Client::connect(target).await.unwrap();
+    for _ in 0..1000 {
+        if client.list_slots().await.is_ok() {
+            return client;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the server does not come up");
+}
+
+/// Runs `test` against a server, and stops it afterwards. With `durable_decisions`, what was decided
+/// is counted by the time it is answered.
+fn with_server(durable_decisions: bool, test: impl AsyncFnOnce(String, Client)) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config {
+            grpc_address: (Ipv4Addr::LOCALHOST, 0).into(),
+            http_address: (Ipv4Addr::LOCALHOST, 0).into(),
+            data: folder.path().to_owned(),
+            durable_decisions,
+            ..Config::default()
+        };
+        let listeners = Listeners::bind(&config).await.unwrap();
+        let target = format!("http://{}", listeners.grpc_address().unwrap());
+        let stop = CancellationToken::new();
+        let tested = async {
+            let client = serving(&target).await;
+            test(target, client).await;
+            stop.cancel();
+        };
+        let (served, ()) = tokio::join!(Box::pin(run(listeners, &config, stop.clone())), Box::pin(tested));
+        served.unwrap();
+    });
+}
+
+/// The server draws from its own randomness, so its loss is one more draw from the distribution
+/// over draws and orders that forty seeds show in process. A fresh draw is off from the mean of
+/// forty by s·√(1 + 1/40); six of those is a false alarm in two million runs (Student's t with 39
+/// degrees). It is about ±.23 about .56. That both are not wrong together, by one loop for both, is
+/// the last bound: uniform choice has .90, and .80 lies six deviations above what was seen.
+#[test]
+fn a_live_server_learns_as_well_as_the_engine_in_process() {
+    with_server(false, async |target, mut client| {
+        let digits = digits();
+        let live = Options { target: Some(target), rounds: Some(ROUNDS), ..Options::default() };
+        let here = Options { target: None, seeds: (0..40).collect(), ..live.clone() };
+        let here = replay(&here, &digits, &mut Unwatched).await.unwrap();
+        let losses: Vec<f64> = here.runs.iter().map(|run| run.loss).collect();
+        let spread = Spread::of(&losses);
+        let std = spread.standard_error.unwrap() * 40_f64.sqrt();
+
+        let report = replay(&live, &digits, &mut Unwatched).await.unwrap();
+        let [run] = report.runs.as_slice() else { panic!("one run per seed: {report:?}") };
+        let tolerance = 6.0 * std * (1.0_f64 + 1.0 / 40.0).sqrt();
+        assert!((run.loss - spread.mean).abs() < tolerance, "{run:?} against {spread} ± {tolerance}");
+        assert!(run.loss < 0.80 && spread.mean < 0.70, "{run:?} {spread}");
+        assert!(tolerance < 0.3 && run.fallbacks == 0 && report.service == "grpc", "{tolerance} {report:?}");
+
+        assert!(client.list_slots().await.unwrap().is_empty(), "the slot is gone afterwards");
+    });
+}
+
+#[test]
+fn a_slot_that_is_there_is_replaced_only_when_asked() {
+    with_server(true, async |target, mut client| {
+        let digits = digits();
+        let keep = Options { target: Some(target), rounds: Some(20), keep: true, ..Options::default() };
+        let first = replay(&keep, &digits, &mut Unwatched).await.unwrap();
+        let report = client.report("replay-digits-0").await.unwrap();
+        assert_eq!((report.decisions, report.rewards), (20, first.runs[0].rewards as u64), "it was kept");
+
+        let refused = replay(&keep, &digits, &mut Unwatched).await.unwrap_err().to_string();
+        let want =
+            "slot 'replay-digits-0' exists already; delete it first with --replace, or choose another name with --slot";
+        assert_eq!(refused, want);
+
+        let replace = Options { replace: true, ..keep.clone() };
+        replay(&replace, &digits, &mut Unwatched).await.unwrap();
+        let report = client.report("replay-digits-0").await.unwrap();
+        assert_eq!(report.decisions, 20, "it began anew");
+
+        let named = Options { slot: Some("mine".into()), seeds: vec![1, 2], ..replace };
+        replay(&named, &digits, &mut Unwatched).await.unwrap();
+        let slots = client.list_slots().await.unwrap();
+        let names: Vec<&str> = slots.iter().map(|(slot, _)| slot.id.as_str()).collect();
+        assert_eq!(names, ["mine-1", "mine-2", "replay-digits-0"]);
+    });
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // Port 1 is reserved, and nobody listens there.
+    let options = Options { target: Some("http://127.0.0.1:1".into()), ..Options::default() };
+    let refused = runtime.block_on(replay(&options, &digits(), &mut Unwatched)).unwrap_err().to_string();
+    assert!(refused.starts_with("no Slotwise answers at http://127.0.0.1:1;"), "{refused}");
+}
