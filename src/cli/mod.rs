@@ -4,6 +4,7 @@
 //! the runtime, and prints an error as one line with a hint, exit code 1. Usage errors
 //! are clap's, exit code 2.
 
+mod demo;
 mod serve;
 
 use std::{error::Error, io::Write as _, process::ExitCode};
@@ -22,6 +23,8 @@ struct Args {
 enum Command {
     /// Run the service: gRPC on one port, HTTP (/metrics, /healthz) on another.
     Serve(serve::Serve),
+    /// Watch a service learn: one in this process, with simulated shoppers.
+    Demo(demo::Demo),
 }
 
 /// What a command returns: an error is for a person, in one line.
@@ -54,6 +57,7 @@ pub fn main() -> ExitCode {
 async fn run(command: Command) -> CommandResult {
     match command {
         Command::Serve(serve) => serve.run().await,
+        Command::Demo(demo) => demo.run().await,
     }
 }
 
