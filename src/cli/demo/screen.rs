@@ -135,9 +135,9 @@ fn bar(value: f64, tick: f64, width: usize) -> String {
     let cells = width as f64;
     let filled = value.clamp(0.0, 1.0) * cells;
     let full = (0..width).take_while(|&i| (i + 1) as f64 <= filled).count();
-    let eighth = (0..8).rev().find(|&e| (filled - full as f64) * 8.0 >= f64::from(e)).unwrap_or(0);
+    let eighth = (0..8_usize).rev().find(|&e| (filled - full as f64) * 8.0 >= e as f64).unwrap_or(0);
     let at = (0..width).take_while(|&i| (i + 1) as f64 <= tick.clamp(0.0, 1.0) * cells).count().min(width - 1);
-    let cell = |i: usize| if i < full { '█' } else { EIGHTHS[if i == full { eighth as usize } else { 0 }] };
+    let cell = |i: usize| if i < full { '█' } else { EIGHTHS[if i == full { eighth } else { 0 }] };
     let part = |from: usize, to: usize| style((from..to).map(cell).collect::<String>()).cyan().to_string();
     if tick <= 0.0 {
         return part(0, width);
@@ -155,7 +155,8 @@ fn star(total: &Sums, thing: usize) -> StyledObject<char> {
 fn place_lines(place: &Place, tally: &Tally, width: usize, things: usize) -> Vec<String> {
     let (total, lately) = (&tally.total, tally.lately());
     let name = format!("{}  {}", style(place.id.to_uppercase()).bold(), style(kind(place)).dim());
-    let way = format!("{}{:>5.0} % of the way", style(sparkline(tally)).cyan(), 100.0 * lately.way());
+    let caption = style("from uniform to best").dim();
+    let way = format!("{caption} {}{:>5.0} %", style(sparkline(tally)).cyan(), 100.0 * lately.way());
     let gap = width.saturating_sub(measure_text_width(&name) + measure_text_width(&way) + 1);
     let mut lines = vec![format!(" {name}{}{way}", " ".repeat(gap))];
     lines.push(format!(
@@ -187,7 +188,7 @@ fn place_lines(place: &Place, tally: &Tally, width: usize, things: usize) -> Vec
 pub(super) fn dashboard(head: &Head, elapsed: Duration, board: &Board, columns: usize, rows: usize) -> Vec<String> {
     let width = columns.clamp(WIDTH_MIN, WIDTH_MAX);
     let clock = format!("{} s of {} s", elapsed.as_secs().min(head.length.as_secs()), head.length.as_secs());
-    let title = format!(" {}  gRPC {}  HTTP {}", style("slotwise demo").bold(), head.target, head.http);
+    let title = format!(" {}  seed {}  HTTP {}", style("slotwise demo").bold(), head.seed, head.http);
     let gap = width.saturating_sub(measure_text_width(&title) + clock.len());
     let lately: u64 = board.tallies.iter().map(|tally| tally.lately().decisions).sum();
     let seconds = board.tallies.first().map_or(0, |tally| tally.seconds().count().min(LATELY));
@@ -203,7 +204,7 @@ pub(super) fn dashboard(head: &Head, elapsed: Duration, board: &Board, columns: 
         ),
     ];
     // Beside the head and the foot, each place has two lines and, where there is room, an empty one.
-    let room = rows.saturating_sub(lines.len() + 2) / PLACES.len();
+    let room = rows.saturating_sub(lines.len() + 3) / PLACES.len();
     let (spaced, things) = if room >= 6 { (true, room - 3) } else { (false, room.saturating_sub(2)) };
     for (place, tally) in PLACES.iter().zip(&board.tallies) {
         if spaced {
@@ -214,13 +215,16 @@ pub(super) fn dashboard(head: &Head, elapsed: Duration, board: &Board, columns: 
     if spaced {
         lines.push(String::new());
     }
-    let note = format!(
-        " bars: share lately   {} the best policy's share   {} truly good",
+    lines.push(format!(
+        " {} {} {} {}",
+        style(format!("bars: share of the last {LATELY} s  ")).dim(),
         style('┃').yellow(),
-        style('★').yellow()
+        style(format!("the best policy's share   {}", style('★').yellow())).dim(),
+        style("truly among the best   Ctrl-C ends early").dim(),
+    ));
+    lines.push(
+        style(format!(" meanwhile, elsewhere: slotwise report offers --target {}", head.target)).dim().to_string(),
     );
-    let hint = format!("   meanwhile: slotwise report offers --target {}", head.target);
-    lines.push(format!("{}{}", style(note).dim(), style(hint).dim()));
     let height = rows.max(1);
     lines.truncate(height);
     lines.iter().map(|line| truncate_str(line, columns.max(1), "").into_owned()).collect()
@@ -247,51 +251,53 @@ pub(super) fn plain(elapsed: Duration, board: &Board) -> Vec<String> {
     PLACES.iter().zip(&board.tallies).map(line).collect()
 }
 
-/// What came of it all.
+/// What came of it all; at most 100 columns.
 pub(super) fn summary(elapsed: Duration, board: &Board) -> Vec<String> {
     let seconds = elapsed.as_secs_f64();
+    let rewards = match &board.complaint {
+        None => "all of them counted".to_owned(),
+        Some(why) => format!("{} more were not counted, the last: {why}", grouped(board.not_counted)),
+    };
     let mut lines = vec![
         format!(
-            "{:.0} s, {} decisions ({:.0} per second); Decide took {} µs at the median, {} µs at p99, as its caller sees it.",
-            seconds,
+            "{seconds:.0} s, {} decisions ({:.0} per second), {} reward events ({rewards}).",
             grouped(board.decisions()),
             board.decisions() as f64 / seconds.max(1e-3),
+            grouped(board.counted),
+        ),
+        format!(
+            "Decide took {} µs at the median and {} µs at p99, as its caller sees it.",
             grouped(board.latencies.value_at_quantile(0.5)),
             grouped(board.latencies.value_at_quantile(0.99)),
         ),
-        match &board.complaint {
-            None => format!("{} reward events, all of them counted.", grouped(board.counted)),
-            Some(why) => format!(
-                "{} reward events counted, {} not; the last of these: {why}",
-                grouped(board.counted),
-                grouped(board.not_counted)
-            ),
-        },
         String::new(),
-        "slot     decisions    reward per decision: uniform   best fixed   slotwise   best possible   lift over uniform".into(),
+        "                           reward per decision".to_owned(),
+        "slot     decisions    uniform  best fixed   slotwise  best possible   lift over uniform".to_owned(),
     ];
     for (place, Tally { total, .. }) in PLACES.iter().zip(&board.tallies) {
         lines.push(format!(
-            "{:<7} {:>10} {:>31.3} {:>12.3} {:>10} {:>15.3}   {}",
+            "{:<7} {:>10} {:>10.3} {:>11.3} {:>10} {:>14.3}   {}",
             place.id,
             grouped(total.decisions),
             total.uniform(),
             total.fixed(place),
-            style(format!("{:.3}", total.reward())).bold(),
+            style(pad_str(&format!("{:.3}", total.reward()), 10, Alignment::Right, None)).bold(),
             total.best(),
             style(lift(total)).green().bold(),
         ));
     }
     lines.push(String::new());
-    lines.push(format!("most shown (★ truly among the best; in brackets the best policy's share), last {LATELY} s:"));
+    lines.push(format!(
+        "Shown most in the last {LATELY} s (★ truly among the best; in brackets the best policy's share):"
+    ));
     for (place, tally) in PLACES.iter().zip(&board.tallies) {
         let lately = tally.lately();
         let top = lately.most_shown().into_iter().take(4).map(|thing| {
-            let (title, mark) = (place.things[thing].title, star(&tally.total, thing));
+            let (id, mark) = (place.things[thing].id, star(&tally.total, thing));
             let (share, ideal) = (100.0 * lately.share(thing), 100.0 * tally.total.best_share(thing));
-            format!("{mark} {title} {share:.0} % ({ideal:.0} %)")
+            format!("{mark} {id} {share:.0} % ({ideal:.0} %)")
         });
-        lines.push(format!("  {:<7} {}", place.id, top.collect::<Vec<_>>().join(" · ")));
+        lines.push(format!("  {:<7} {}", place.id, top.collect::<Vec<_>>().join("  ")));
     }
     for (place, Tally { total, .. }) in PLACES.iter().zip(&board.tallies).filter(|(_, tally)| tally.total.fallbacks > 0)
     {
@@ -346,6 +352,7 @@ mod tests {
         for (place, tally) in PLACES.iter().zip(&board.tallies) {
             let lift = lift(&tally.total);
             assert!(lines.iter().any(|line| line.starts_with(place.id) && line.contains(&lift)), "{lines:#?}");
+            assert!(lines.iter().all(|line| measure_text_width(line) <= 100), "{lines:#?}");
         }
     }
 }

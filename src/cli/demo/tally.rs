@@ -60,7 +60,9 @@ impl Sums {
         let worth = seen.shopper.worth(place);
         let count = |things: &[usize]| {
             let mut counts = [0; THINGS];
-            things.iter().for_each(|&thing| counts[thing] += 1);
+            for &thing in things {
+                counts[thing] += 1;
+            }
             counts
         };
         Self {

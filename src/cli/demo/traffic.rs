@@ -29,10 +29,10 @@ use crate::{
 };
 
 /// Shoppers who are served at a time.
-const SERVED_AT_A_TIME: u32 = 6;
+const SERVED_AT_A_TIME: u32 = 12;
 
 /// Shoppers who come in a second. A service takes far more; a person could not watch it learn.
-const SHOPPERS_PER_SECOND: u32 = 300;
+const SHOPPERS_PER_SECOND: u32 = 500;
 
 /// Rewards that a batch has at most, and how long the first of them waits for others.
 const BATCH: (usize, Duration) = (200, Duration::from_millis(50));
@@ -154,8 +154,14 @@ pub(super) fn open_doors(
     let (rewards, reported) = mpsc::channel(QUEUE);
     let arrivals = Arc::new(AtomicU64::new(0));
     let mut tasks = JoinSet::new();
+    // Shoppers come evenly, not a dozen at once.
+    let apart = Duration::from_secs(1) / SHOPPERS_PER_SECOND;
+    let mut first = time::Instant::now();
     for _ in 0..SERVED_AT_A_TIME {
+        first += apart;
+        let pace = time::interval_at(first, apart * SERVED_AT_A_TIME);
         let counter = Counter {
+            pace,
             client: client.clone(),
             seed,
             arrivals: Arc::clone(&arrivals),
@@ -170,6 +176,7 @@ pub(super) fn open_doors(
 
 /// One that serves shoppers, one at a time.
 struct Counter {
+    pace: time::Interval,
     client: Client,
     seed: u64,
     arrivals: Arc<AtomicU64>,
@@ -179,12 +186,11 @@ struct Counter {
 
 impl Counter {
     async fn serve(mut self, halt: CancellationToken) -> Result<(), TrafficError> {
-        let mut pace = time::interval(Duration::from_secs(1) * SERVED_AT_A_TIME / SHOPPERS_PER_SECOND);
         loop {
             tokio::select! {
                 biased;
                 () = halt.cancelled() => return Ok(()),
-                _ = pace.tick() => {}
+                _ = self.pace.tick() => {}
             }
             let shopper = Shopper::arrive(self.seed, self.arrivals.fetch_add(1, Ordering::Relaxed));
             for place in 0..PLACES.len() {
