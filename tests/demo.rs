@@ -1,5 +1,7 @@
 //! The demo, run as the program that people run.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "its helpers are part of a test")]
+
 use std::process::{Command, Output};
 
 fn demo(arguments: &[&str]) -> Output {

@@ -292,7 +292,7 @@ pub(super) fn summary(elapsed: Duration, board: &Board) -> Vec<String> {
     ));
     for (place, tally) in PLACES.iter().zip(&board.tallies) {
         let lately = tally.lately();
-        let top = lately.most_shown().into_iter().take(4).map(|thing| {
+        let top = lately.most_shown().into_iter().take(3).map(|thing| {
             let (id, mark) = (place.things[thing].id, star(&tally.total, thing));
             let (share, ideal) = (100.0 * lately.share(thing), 100.0 * tally.total.best_share(thing));
             format!("{mark} {id} {share:.0} % ({ideal:.0} %)")

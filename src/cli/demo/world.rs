@@ -152,7 +152,7 @@ impl Shopper {
         };
         // Those who know the shop mind its prices less.
         let lean = if segment == Segment::Loyal { 0.4 } else { 0.55 };
-        let price_sensitivity: f64 = lean + 0.45 * (rng.random::<f64>() + rng.random::<f64>() - 1.0);
+        let price_sensitivity: f64 = lean + 0.4 * (rng.random::<f64>() + rng.random::<f64>() - 1.0);
         let basket = match LogNormal::new(f64::ln(BASKET.0), BASKET.1) {
             Ok(baskets) => baskets.sample(&mut rng),
             Err(_) => BASKET.0,
