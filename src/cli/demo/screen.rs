@@ -220,7 +220,7 @@ pub(super) fn dashboard(head: &Head, elapsed: Duration, board: &Board, columns: 
         style(format!("bars: share of the last {LATELY} s  ")).dim(),
         style('┃').yellow(),
         style(format!("the best policy's share   {}", style('★').yellow())).dim(),
-        style("truly among the best   Ctrl-C ends early").dim(),
+        style("truly good   Ctrl-C ends early").dim(),
     ));
     lines.push(
         style(format!(" meanwhile, elsewhere: slotwise report offers --target {}", head.target)).dim().to_string(),
