@@ -20,6 +20,9 @@ const WIDTH_MAX: usize = 110;
 /// Below this the lines are cut.
 const WIDTH_MIN: usize = 72;
 
+/// From here on there is room for whole words.
+const WIDE: usize = 96;
+
 /// Columns beside a bar: the mark, the title, two shares.
 const BESIDE_BAR: usize = 4 + 31 + 9 + 16;
 
@@ -116,11 +119,11 @@ pub(super) fn lift(sums: &Sums) -> String {
 }
 
 /// The way from uniform to best, second by second, newest last.
-fn sparkline(tally: &Tally) -> String {
+fn sparkline(tally: &Tally, cells: usize) -> String {
     let mut line: Vec<char> = tally
         .seconds()
         .rev()
-        .take(SPARKS)
+        .take(cells)
         .map(|second| {
             let height = (second.way().clamp(0.0, 1.0) * HEIGHTS.len() as f64).floor();
             (1..HEIGHTS.len()).rev().find(|&h| height >= h as f64).map_or(HEIGHTS[0], |h| HEIGHTS[h])
@@ -153,18 +156,21 @@ fn star(total: &Sums, thing: usize) -> StyledObject<char> {
 }
 
 fn place_lines(place: &Place, tally: &Tally, width: usize, things: usize) -> Vec<String> {
-    let (total, lately) = (&tally.total, tally.lately());
+    let (total, lately, wide) = (&tally.total, tally.lately(), width >= WIDE);
     let name = format!("{}  {}", style(place.id.to_uppercase()).bold(), style(kind(place)).dim());
-    let caption = style("from uniform to best").dim();
-    let way = format!("{caption} {}{:>5.0} %", style(sparkline(tally)).cyan(), 100.0 * lately.way());
+    let caption = if wide { "from uniform to best" } else { "uniform to best" };
+    let beside = measure_text_width(&name) + caption.len() + 12;
+    let spark = style(sparkline(tally, width.saturating_sub(beside).clamp(1, SPARKS))).cyan();
+    let way = format!("{} {spark}{:>5.0} %", style(caption).dim(), 100.0 * lately.way());
     let gap = width.saturating_sub(measure_text_width(&name) + measure_text_width(&way) + 1);
     let mut lines = vec![format!(" {name}{}{way}", " ".repeat(gap))];
     lines.push(format!(
-        "   reward per decision {}   uniform {:.3}   best {:.3}   lift {}   exploring {:>3.0} %",
+        "  {} {}  uniform {:.3}  best {:.3}  lift {}  exploring {:>3.0} %",
+        if wide { "reward per decision" } else { "reward" },
         style(format!("{:.3}", total.reward())).bold(),
         total.uniform(),
         total.best(),
-        style(pad_str(&lift(total), 16, Alignment::Left, None)).green().bold(),
+        style(pad_str(&lift(total), 15, Alignment::Left, None)).green().bold(),
         100.0 * lately.exploring(),
     ));
     let room = width.saturating_sub(BESIDE_BAR).max(10);
@@ -196,7 +202,7 @@ pub(super) fn dashboard(head: &Head, elapsed: Duration, board: &Board, columns: 
     let mut lines = vec![
         format!("{title}{}{clock}", " ".repeat(gap)),
         format!(
-            " {} decisions, {rate} per second   Decide p50 {} µs, p99 {} µs   {} rewards",
+            " {} decisions, {rate}/s   Decide p50 {} µs, p99 {} µs   {} rewards",
             style(grouped(board.decisions())).bold(),
             grouped(board.latencies.value_at_quantile(0.5)),
             grouped(board.latencies.value_at_quantile(0.99)),
@@ -217,9 +223,9 @@ pub(super) fn dashboard(head: &Head, elapsed: Duration, board: &Board, columns: 
     }
     lines.push(format!(
         " {} {} {} {}",
-        style(format!("bars: share of the last {LATELY} s  ")).dim(),
+        style(format!("bars: share, last {LATELY} s  ")).dim(),
         style('┃').yellow(),
-        style(format!("the best policy's share   {}", style('★').yellow())).dim(),
+        style(format!("the best policy's   {}", style('★').yellow())).dim(),
         style("truly good   Ctrl-C ends early").dim(),
     ));
     lines.push(
