@@ -4,9 +4,8 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, http::StatusCode, response::IntoResponse as _, routing::get};
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::transport::Server;
+use tonic::transport::{Server, server::TcpIncoming};
 use tonic_health::ServingStatus;
 
 use crate::{
@@ -127,7 +126,6 @@ pub async fn run_and_tell(
     let internal = |why: tonic_reflection::server::Error| ServeError::Internal(why.to_string());
     let drained = stop.child_token();
     let router = Server::builder()
-        .tcp_nodelay(true)
         .add_service(health_service)
         .add_service(reflection().build_v1().map_err(internal)?)
         .add_service(reflection().build_v1alpha().map_err(internal)?)
@@ -135,9 +133,10 @@ pub async fn run_and_tell(
         .add_service(FeedbackServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
         .add_service(SlotServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
         .add_service(InsightServiceServer::new(api.clone()));
-    let grpc = tasks.spawn(
-        router.serve_with_incoming_shutdown(TcpListenerStream::new(listeners.grpc), drained.clone().cancelled_owned()),
-    );
+    let grpc = tasks.spawn(router.serve_with_incoming_shutdown(
+        TcpIncoming::from(listeners.grpc).with_nodelay(Some(true)),
+        drained.clone().cancelled_owned(),
+    ));
     let http_app = http(Arc::clone(&metrics), api.clone());
     let http_stop = CancellationToken::new();
     let http_stopped = http_stop.clone().cancelled_owned();

@@ -94,7 +94,11 @@ fn a_slot_that_is_there_is_replaced_only_when_asked() {
         let keep = Options { target: Some(target), rounds: Some(20), keep: true, ..Options::default() };
         let first = replay(&keep, &digits, &mut Unwatched).await.unwrap();
         let report = client.report("replay-digits-0").await.unwrap();
-        assert_eq!((report.decisions, report.rewards), (20, first.runs[0].rewards as u64), "it was kept");
+        assert_eq!(
+            (report.counters.decisions, report.counters.rewards),
+            (20, first.runs[0].rewards as u64),
+            "it was kept"
+        );
 
         let refused = replay(&keep, &digits, &mut Unwatched).await.unwrap_err().to_string();
         let want =
@@ -104,7 +108,7 @@ fn a_slot_that_is_there_is_replaced_only_when_asked() {
         let replace = Options { replace: true, ..keep.clone() };
         replay(&replace, &digits, &mut Unwatched).await.unwrap();
         let report = client.report("replay-digits-0").await.unwrap();
-        assert_eq!(report.decisions, 20, "it began anew");
+        assert_eq!(report.counters.decisions, 20, "it began anew");
 
         let named = Options { slot: Some("mine".into()), seeds: vec![1, 2], ..replace };
         replay(&named, &digits, &mut Unwatched).await.unwrap();

@@ -4,6 +4,7 @@
 //! the runtime, and prints an error as one line with a hint, exit code 1. Usage errors
 //! are clap's, exit code 2.
 
+mod demo;
 mod document;
 mod report;
 mod serve;
@@ -25,6 +26,8 @@ struct Args {
 enum Command {
     /// Run the service: gRPC on one port, HTTP (/metrics, /healthz) on another.
     Serve(serve::Serve),
+    /// Watch a service learn: one in this process, with simulated shoppers.
+    Demo(demo::Demo),
     /// Make, change and read slots.
     Slots(slots::Slots),
     /// Print what a slot has learned.
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
 async fn run(command: Command) -> CommandResult {
     match command {
         Command::Serve(serve) => serve.run().await,
+        Command::Demo(demo) => demo.run().await,
         Command::Slots(slots) => slots.run().await,
         Command::Report(report) => report.run().await,
     }

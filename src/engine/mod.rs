@@ -1,6 +1,6 @@
 //! The state machine: what is decided, what happened, and what is true because of it.
 //!
-//! * [`decide`] reads a published [`SlotView`] and makes a [`Decided`]; it changes nothing.
+//! * [`decide`](decide()) reads a published [`SlotView`] and makes a [`Decided`]; it changes nothing.
 //! * [`plan`] turns a wished-for [`Change`] of a slot into an event, or says why not.
 //! * [`State::apply`] takes an [`Event`] and is the only place where state changes.
 //! * [`snapshot`] turns a state into bytes and back; [`report`] says what was learned.

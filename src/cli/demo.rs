@@ -1,0 +1,185 @@
+//! `slotwise demo`: a real service in this process, and a simulated shop that it learns from as one watches.
+//!
+//! * [`catalogue`]: three places with twelve things each; they become a ranking, an offer and a block.
+//! * [`world`]: shoppers, and what is true of them. Pure, and the same for the same seed.
+//! * [`traffic`]: the shop as a client, over gRPC: real decisions, real rewards.
+//! * [`tally`]: what came of it, beside what other policies would have got from the same shoppers.
+//! * [`screen`]: how it looks.
+//!
+//! The service is the one that `serve` runs, with a temporary folder that is removed at the end. What
+//! it is told is what a shop would tell it; the truth is used only to judge it.
+
+mod catalogue;
+mod screen;
+mod tally;
+mod traffic;
+mod world;
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::Args;
+use tokio::time::{MissedTickBehavior, interval_at, sleep};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{CommandResult, say};
+use crate::{
+    config::Config,
+    server::{self, Listeners},
+    wire::Client,
+};
+use screen::{Head, Screen};
+use tally::Board;
+use traffic::now;
+
+/// Seconds between the lines of a demo without a terminal.
+const PLAIN_EVERY: u64 = 5;
+
+/// Flags of `demo`.
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// How long shoppers come; Ctrl-C ends it early.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: u64,
+    /// Which shoppers come: the same seed, the same shoppers.
+    #[arg(long, value_name = "NUMBER", default_value_t = 7)]
+    seed: u64,
+    /// Where gRPC is served; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    grpc_address: SocketAddr,
+    /// Where HTTP is served; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    http_address: SocketAddr,
+}
+
+impl Demo {
+    pub(super) async fn run(self) -> CommandResult {
+        let folder = tempfile::Builder::new().prefix("slotwise-demo-").tempdir().map_err(|why| {
+            format!("cannot make a temporary folder: {why}; set TMPDIR to a folder that can be written")
+        })?;
+        let config = Config {
+            grpc_address: self.grpc_address,
+            http_address: self.http_address,
+            data: folder.path().to_owned(),
+            ..Config::default()
+        };
+        let listeners = Listeners::bind(&config).await?;
+        let head = Head {
+            target: format!("http://{}", listeners.grpc_address()?),
+            http: format!("http://{}", listeners.http_address()?),
+            seed: self.seed,
+            length: Duration::from_secs(self.seconds),
+        };
+        say(format_args!("slotwise demo: gRPC on {}, HTTP on {}, seed {}", head.target, head.http, head.seed));
+        say(format_args!("meanwhile, elsewhere: slotwise report offers --target {}", head.target));
+
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let mut serving = TaskTracker::new().spawn(async move { server::run(listeners, &config, stopped).await });
+        let shown = tokio::select! {
+            shown = show(&head) => shown,
+            // It stops by itself only when it fails.
+            served = &mut serving => return Ok(served??),
+        };
+        stop.cancel();
+        let served = serving.await?;
+        let removed = folder.close();
+        shown?;
+        served?;
+        Ok(removed.map_err(|why| format!("the demo's data could not be removed: {why}; remove it by hand"))?)
+    }
+}
+
+/// Opens the shop, draws what happens in it, and sums it up.
+async fn show(head: &Head) -> CommandResult {
+    let mut client = Client::connect(&head.target).await?;
+    traffic::open_shop(&mut client).await?;
+    let screen = Screen::open();
+    let mut board = Board::new()?;
+    let elapsed = watch(head, &client, &mut board, screen.as_ref()).await?;
+    drop(screen);
+    say("");
+    screen::summary(elapsed, &board).iter().for_each(say);
+    agree(&mut client, &board).await
+}
+
+/// Shoppers come until time is up or someone says stop. Returns how long that was.
+async fn watch(
+    head: &Head,
+    client: &Client,
+    board: &mut Board,
+    screen: Option<&Screen>,
+) -> Result<Duration, Box<dyn std::error::Error + Send + Sync>> {
+    let halt = CancellationToken::new();
+    let begun = now();
+    let (mut tasks, mut notes) = traffic::open_doors(client, head.seed, &halt);
+    let second = Duration::from_secs(1);
+    let mut tick = interval_at(tokio::time::Instant::now() + second, second);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let end = enough(head.length);
+    tokio::pin!(end);
+    let mut elapsed = head.length;
+    if let Some(screen) = screen {
+        screen.draw(head, Duration::ZERO, board);
+    }
+    loop {
+        tokio::select! {
+            note = notes.recv() => match note {
+                Some(note) => board.take(note),
+                None => break,
+            },
+            Some(ended) = tasks.join_next() => ended??,
+            _ = tick.tick(), if !halt.is_cancelled() => {
+                board.next_second();
+                let since = begun.elapsed();
+                match screen {
+                    Some(screen) => screen.draw(head, since, board),
+                    None if since.as_secs().is_multiple_of(PLAIN_EVERY) => {
+                        screen::plain(since, board).iter().for_each(say);
+                    }
+                    None => {}
+                }
+            }
+            ended = &mut end, if !halt.is_cancelled() => {
+                ended?;
+                elapsed = begun.elapsed();
+                halt.cancel();
+            }
+        }
+    }
+    // The notes end with the last task; one that failed has its say.
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    board.next_second();
+    Ok(elapsed)
+}
+
+/// Waits until the time is up, or for SIGINT or SIGTERM.
+async fn enough(length: Duration) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        () = sleep(length) => {}
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// Asks the service for its own account of the same, which must be the shop's.
+async fn agree(client: &mut Client, board: &Board) -> CommandResult {
+    for (place, tally) in catalogue::PLACES.iter().zip(&board.tallies) {
+        let report = client.report(place.id).await?;
+        let (counted, brought) = (tally.total.decisions, tally.total.reward());
+        let (theirs, reward) = (report.counters.decisions, report.reward_per_decision());
+        if theirs != counted || (reward - brought).abs() > 1e-6 {
+            let id = place.id;
+            return Err(format!(
+                "the service's report of '{id}' has {theirs} decisions and {reward:.6} reward per decision, the shop counted {counted} and {brought:.6}; please report this"
+            )
+            .into());
+        }
+    }
+    say("The service's own reports say the same.");
+    Ok(())
+}

@@ -1,0 +1,306 @@
+//! The demo's shop as a client of the service: it asks for decisions, and reports what shoppers did.
+//!
+//! A few shoppers are served at a time. Each comes by all places, one after another; what they did goes
+//! to one reporter, which sends rewards in batches as a shop does. Nothing here is decided by the clock
+//! but the pace; everything that happened is told to the owner of the numbers as a [`Note`].
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use serde_json::Value as Json;
+use tokio::{sync::mpsc, task::JoinSet, time};
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+
+use super::{
+    catalogue::{PLACES, Place, Thing},
+    world::{Shopper, reward},
+};
+use crate::{
+    bandit::{Features, Value},
+    engine::{Request, Subject},
+    slot::{Arm, ArmId, Definition, FieldError, Goal, RewardKind, SlotId},
+    wire::{Client, ClientDecision, ClientError, ClientReward, RewardStatus},
+};
+
+/// Shoppers who are served at a time.
+const SERVED_AT_A_TIME: u32 = 12;
+
+/// Shoppers who come in a second. A service takes far more; a person could not watch it learn.
+const SHOPPERS_PER_SECOND: u32 = 500;
+
+/// Rewards that a batch has at most, and how long the first of them waits for others.
+const BATCH: (usize, Duration) = (200, Duration::from_millis(50));
+
+/// Notes and rewards that may wait for their reader: a second's worth.
+const QUEUE: usize = 2_048;
+
+/// How often, and how far apart, a service that is not ready yet is asked again: five seconds in all.
+const STARTS: (u32, Duration) = (250, Duration::from_millis(20));
+
+/// Why the demo's shop cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TrafficError {
+    /// A call failed.
+    #[error("the demo's shop could not {what}: {source}")]
+    Call {
+        /// What it wanted.
+        what: &'static str,
+        /// Why not.
+        source: ClientError,
+    },
+    /// The catalogue is not what a slot wants.
+    #[error("the demo's catalogue is wrong: {0}")]
+    Catalogue(#[from] FieldError),
+    /// The service answered with an arm that it was never given.
+    #[error("the service showed '{0}', which the slot does not have")]
+    Stranger(String),
+}
+
+/// A decision and what came of it.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// The index of the place.
+    pub(super) place: usize,
+    /// For whom.
+    pub(super) shopper: Shopper,
+    /// The things shown, best position first.
+    pub(super) shown: Vec<usize>,
+    /// What it brought, reward units.
+    pub(super) reward: f64,
+    /// A position was not the best guess.
+    pub(super) exploring: bool,
+    /// The model did not decide.
+    pub(super) fallback: bool,
+    /// How long it took as the caller sees it, microseconds.
+    pub(super) decide_us: u64,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub(super) enum Note {
+    /// A decision was made, shown, and reacted to.
+    Seen(Box<Seen>),
+    /// A batch of rewards was answered.
+    Recorded {
+        /// Events that count.
+        counted: u64,
+        /// Those that do not.
+        not_counted: u64,
+        /// What the service said of the last of these.
+        complaint: Option<String>,
+    },
+}
+
+/// Makes the slots, as soon as the service takes calls.
+pub(super) async fn open_shop(client: &mut Client) -> Result<(), TrafficError> {
+    let failed = |source| TrafficError::Call { what: "make its slots", source };
+    for place in &PLACES {
+        let definition = definition(place)?;
+        let mut asked = 0;
+        loop {
+            match client.create_slot(&definition, "slotwise demo").await {
+                Ok(_) => break,
+                Err(ClientError::Refused(status)) if status.code() == Code::Unavailable && asked < STARTS.0 => {
+                    asked += 1;
+                    time::sleep(STARTS.1).await;
+                }
+                Err(why) => return Err(failed(why)),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn definition(place: &Place) -> Result<Definition, FieldError> {
+    let kind = |kind: &str, weight: f64| RewardKind { kind: kind.into(), weight, use_value: false, cap: Some(weight) };
+    let mut kinds = vec![kind("click", place.click)];
+    if place.order > 0.0 {
+        kinds.push(kind("order", place.order));
+    }
+    let arm = |thing: &Thing| {
+        let attributes = Features::from([
+            ("category".into(), Value::Text(thing.category.into())),
+            ("price".into(), Value::Number(thing.euros)),
+        ]);
+        let payload = serde_json::Map::from_iter([("title".to_owned(), Json::from(thing.title))]);
+        let id = ArmId::parse("arm_id", thing.id)?;
+        Ok(Arc::new(Arm { id, attributes, available: true, payload: Some(payload) }))
+    };
+    Ok(Definition {
+        display_name: place.title.into(),
+        kind: place.kind,
+        arms: place.things.iter().map(arm).collect::<Result<_, FieldError>>()?,
+        count: u32::try_from(place.looks.len()).ok(),
+        goal: Goal { kinds, ..Goal::default() },
+        ..Definition::new(SlotId::parse("slot_id", place.id)?)
+    })
+}
+
+/// Lets shoppers come until `halt`; the notes end when the last of their rewards was answered.
+///
+/// The tasks belong to the caller: dropped, they end.
+pub(super) fn open_doors(
+    client: &Client,
+    seed: u64,
+    halt: &CancellationToken,
+) -> (JoinSet<Result<(), TrafficError>>, mpsc::Receiver<Note>) {
+    let (notes, taken) = mpsc::channel(QUEUE);
+    let (rewards, reported) = mpsc::channel(QUEUE);
+    let arrivals = Arc::new(AtomicU64::new(0));
+    let mut tasks = JoinSet::new();
+    // Shoppers come evenly, not a dozen at once.
+    let apart = Duration::from_secs(1) / SHOPPERS_PER_SECOND;
+    let mut first = time::Instant::now();
+    for _ in 0..SERVED_AT_A_TIME {
+        first += apart;
+        let pace = time::interval_at(first, apart * SERVED_AT_A_TIME);
+        let counter = Counter {
+            pace,
+            client: client.clone(),
+            seed,
+            arrivals: Arc::clone(&arrivals),
+            notes: notes.clone(),
+            rewards: rewards.clone(),
+        };
+        tasks.spawn(counter.serve(halt.clone()));
+    }
+    tasks.spawn(report(client.clone(), reported, notes));
+    (tasks, taken)
+}
+
+/// One that serves shoppers, one at a time.
+struct Counter {
+    pace: time::Interval,
+    client: Client,
+    seed: u64,
+    arrivals: Arc<AtomicU64>,
+    notes: mpsc::Sender<Note>,
+    rewards: mpsc::Sender<ClientReward>,
+}
+
+impl Counter {
+    async fn serve(mut self, halt: CancellationToken) -> Result<(), TrafficError> {
+        loop {
+            tokio::select! {
+                biased;
+                () = halt.cancelled() => return Ok(()),
+                _ = self.pace.tick() => {}
+            }
+            let shopper = Shopper::arrive(self.seed, self.arrivals.fetch_add(1, Ordering::Relaxed));
+            for place in 0..PLACES.len() {
+                self.visit(place, &shopper).await?;
+            }
+        }
+    }
+
+    async fn visit(&mut self, place: usize, shopper: &Shopper) -> Result<(), TrafficError> {
+        let spot = &PLACES[place];
+        let request = Request {
+            subject: Subject { id: format!("customer-{}", shopper.number), session_id: String::new() },
+            context: shopper.context(),
+            ..Request::new(SlotId::parse("slot_id", spot.id)?)
+        };
+        let begun = now();
+        let decided = self.client.decide(&request).await;
+        let decide_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let decision = decided.map_err(|source| TrafficError::Call { what: "get a decision", source })?;
+        let shown = shown(spot, &decision)?;
+        let deeds = shopper.deeds(spot, &shown);
+        for deed in &deeds {
+            let kinds = if deed.ordered { ["click", "order"].as_slice() } else { &["click"] };
+            for kind in kinds {
+                // A reporter that is gone has failed, and its error ends the demo.
+                let _ = self.rewards.send(event(&decision, spot.things[deed.thing].id, kind)).await;
+            }
+        }
+        let seen = Seen {
+            place,
+            shopper: shopper.clone(),
+            shown,
+            reward: reward(spot, &deeds),
+            exploring: decision.exploring,
+            fallback: !decision.fallback.is_empty(),
+            decide_us,
+        };
+        let _ = self.notes.send(Note::Seen(Box::new(seen))).await;
+        Ok(())
+    }
+}
+
+fn shown(place: &Place, decision: &ClientDecision) -> Result<Vec<usize>, TrafficError> {
+    let find = |(arm, _): &(String, f64)| {
+        let found = place.things.iter().position(|thing| thing.id == arm);
+        found.ok_or_else(|| TrafficError::Stranger(arm.clone()))
+    };
+    decision.arms.iter().map(find).collect()
+}
+
+/// Its id says what it is about, so sent twice it counts once.
+fn event(decision: &ClientDecision, arm: &str, kind: &str) -> ClientReward {
+    ClientReward {
+        event_id: format!("{}/{arm}/{kind}", decision.id),
+        decision_id: decision.id.clone(),
+        arm_id: arm.to_owned(),
+        kind: kind.to_owned(),
+        value: None,
+    }
+}
+
+/// Sends rewards in batches until the last of their senders is gone.
+async fn report(
+    mut client: Client,
+    mut rewards: mpsc::Receiver<ClientReward>,
+    notes: mpsc::Sender<Note>,
+) -> Result<(), TrafficError> {
+    loop {
+        let mut batch = Vec::with_capacity(BATCH.0);
+        if rewards.recv_many(&mut batch, BATCH.0).await == 0 {
+            return Ok(());
+        }
+        let due = time::sleep(BATCH.1);
+        tokio::pin!(due);
+        while batch.len() < BATCH.0 {
+            let room = BATCH.0 - batch.len();
+            tokio::select! {
+                more = rewards.recv_many(&mut batch, room) => if more == 0 { break },
+                () = &mut due => break,
+            }
+        }
+        let answers = client.record(batch).await;
+        let answers = answers.map_err(|source| TrafficError::Call { what: "record its rewards", source })?;
+        let (mut counted, mut not_counted, mut complaint) = (0, 0, None);
+        for answer in answers {
+            match answer {
+                RewardStatus::Accepted => counted += 1,
+                RewardStatus::Duplicate => (not_counted, complaint) = (not_counted + 1, Some("a duplicate".into())),
+                RewardStatus::NotCounted(why) => (not_counted, complaint) = (not_counted + 1, Some(why)),
+            }
+        }
+        let _ = notes.send(Note::Recorded { counted, not_counted, complaint }).await;
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a latency and the demo's own length, not facts")]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_place_is_a_slot_that_holds_together() {
+        for place in &PLACES {
+            let definition = definition(place).unwrap();
+            definition.check().unwrap();
+            assert_eq!(definition.count() as usize, place.looks.len());
+        }
+    }
+}
