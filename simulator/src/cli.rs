@@ -106,13 +106,8 @@ impl Model {
     fn spec(self) -> ModelSpec {
         match self {
             Self::Linear => ModelSpec::default(),
-            Self::BetaBernoulli => ModelSpec::BetaBernoulli { prior_a: 1.0, prior_b: 1.0 },
-            Self::NormalInverseGamma => ModelSpec::NormalInverseGamma {
-                prior_mean: 0.0,
-                prior_strength: 0.1,
-                prior_shape: 1.0,
-                prior_scale: 1.0,
-            },
+            Self::BetaBernoulli => ModelSpec::beta_bernoulli(None, None),
+            Self::NormalInverseGamma => ModelSpec::normal_inverse_gamma(None, None, None, None),
         }
     }
 }
