@@ -11,8 +11,9 @@
 //! * [`engine`]: the state machine. `decide` reads, `apply` is the only place where state changes.
 //! * [`journal`]: what happened, in order, durable.
 //! * [`node`]: the shell round the engine: owner of journal and state, group commit, the clock.
+//! * [`metrics`]: what is counted for operators.
 //! * [`wire`]: the API; the only room that names its generated types.
-//! * [`server`], [`config`], [`metrics`], [`cli`]: the program round it.
+//! * [`config`], [`server`], [`cli`]: the program round it.
 //!
 //! Three invariants hold the whole together. State is a fold of the journal: the same events
 //! give the same state, bit for bit. The propensity that is logged is the number that was drawn

@@ -18,7 +18,7 @@ const ARM_LABELS_MAX: usize = 50;
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Seconds from a decoded Decide request to its answer.
+    /// Seconds from a decoded Decide or BatchDecide request to its answer.
     pub decide_seconds: Histogram,
     decisions: IntCounterVec,
     arms_shown: IntCounterVec,
@@ -42,8 +42,11 @@ pub fn metrics() -> Result<Arc<Metrics>, prometheus::Error> {
         decide_seconds: add(
             &registry,
             Histogram::with_opts(
-                HistogramOpts::new("slotwise_decide_duration_seconds", "From a decoded Decide request to its answer.")
-                    .buckets(micro(4e-6)?),
+                HistogramOpts::new(
+                    "slotwise_decide_duration_seconds",
+                    "From a decoded Decide or BatchDecide request to its answer.",
+                )
+                .buckets(micro(4e-6)?),
             )?,
         )?,
         decisions: add(
@@ -90,10 +93,7 @@ pub fn metrics() -> Result<Arc<Metrics>, prometheus::Error> {
         )?,
         snapshot_age: add(
             &registry,
-            IntGauge::new(
-                "slotwise_snapshot_age_seconds",
-                "Since the last snapshot of this run; -1 before the first.",
-            )?,
+            IntGauge::new("slotwise_snapshot_age_seconds", "Since the newest snapshot; -1 where there is none.")?,
         )?,
         snapshot_us: RwLock::new(None),
         registry,
@@ -129,6 +129,11 @@ impl Metrics {
                 self.arms_shown.with_label_values(&[slot, chosen.arm.as_str()]).inc();
             }
         }
+    }
+
+    /// Counts a reward event that no slot could be found for, or that was refused at the door.
+    pub fn not_journalled(&self, result: &str) {
+        self.rewards.with_label_values(&["", "other", result]).inc();
     }
 
     /// Everything, as text; gauges are read from the node now.

@@ -144,7 +144,11 @@ pub async fn run_and_tell(
         tasks.spawn(async move { axum::serve(listeners.http, http_app).with_graceful_shutdown(http_stopped).await });
     tasks.close();
 
-    let node = open(config, metrics).await?;
+    let node = tokio::select! {
+        opened = open(config, metrics) => opened?,
+        // Recovery changes nothing, so there is nothing to finish.
+        () = stop.cancelled() => return Ok(()),
+    };
     api.open(Arc::clone(&node));
     say(ServingStatus::Serving).await;
     ready();

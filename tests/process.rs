@@ -178,6 +178,7 @@ fn sigterm_finishes_what_was_taken_and_exits_well() {
         for batch in acknowledged.chunks(500) {
             let request = RecordRewardsRequest { events: batch.to_vec() };
             let results = clients.feedback.record_rewards(request).await.unwrap().into_inner().results;
+            assert_eq!(results.len(), batch.len());
             assert!(results.iter().all(|result| result.status() == RewardStatus::Duplicate));
         }
     });
@@ -225,6 +226,7 @@ fn a_full_disk_ends_it_with_one_line_and_loses_nothing() {
         for batch in acknowledged.chunks(500) {
             let request = RecordRewardsRequest { events: batch.to_vec() };
             let results = clients.feedback.record_rewards(request).await.unwrap().into_inner().results;
+            assert_eq!(results.len(), batch.len());
             assert!(results.iter().all(|result| result.status() == RewardStatus::Duplicate));
         }
     });

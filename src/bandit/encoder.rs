@@ -18,7 +18,7 @@ const CANDIDATE_PREFIX: &str = "candidate.";
 /// Gives every word and number an index as it is first met, and standardises numbers.
 ///
 /// Index 0 is the constant 1. A word is an indicator: 0 or 1, never
-/// standardised. A number becomes `(value − mean) / deviation` by the moments of
+/// standardised; so is a yes, and so is a no, which is not the same as absent. A number becomes `(value − mean) / deviation` by the moments of
 /// all values so far, itself included, clipped to ±5; what is missing is 0, its mean.
 ///
 /// Indices are handed out densely up to the budget's first seven eighths. From
@@ -35,7 +35,8 @@ pub struct Encoder {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 struct Feature {
     number: Option<Numeric>,
-    flag: Option<u32>,
+    /// For no and for yes.
+    flag: [Option<u32>; 2],
     words: BTreeMap<String, u32>,
     vector: Vec<Numeric>,
 }
@@ -105,8 +106,9 @@ impl Encoder {
                 let moments = feature.number.map(|n| n.moments).unwrap_or_default().with(*number);
                 feature.number = index.map(|index| Numeric { index, moments });
             }
-            Value::Flag(_) => {
-                feature.flag = feature.flag.or_else(|| Self::own_index(next, limit));
+            Value::Flag(flag) => {
+                let index = &mut feature.flag[usize::from(*flag)];
+                *index = index.or_else(|| Self::own_index(next, limit));
             }
             Value::Text(_) | Value::Texts(_) => {
                 for word in words(value) {
@@ -201,8 +203,7 @@ impl Encoder {
                     number(feature.and_then(|f| f.vector.get(i)), f64::from(*value));
                 }
             }
-            Value::Flag(false) => {}
-            Value::Flag(true) => match feature.and_then(|f| f.flag) {
+            Value::Flag(flag) => match feature.and_then(|f| f.flag[usize::from(*flag)]) {
                 Some(index) => row.entries.push((index, 1.0)),
                 None => row.unseen += 1.0,
             },

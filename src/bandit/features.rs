@@ -11,7 +11,7 @@ pub enum Value {
     Number(f64),
     /// A word: an indicator.
     Text(String),
-    /// Yes or no: an indicator of yes.
+    /// Yes or no: an indicator each.
     Flag(bool),
     /// Words: an indicator each.
     Texts(Vec<String>),

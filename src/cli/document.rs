@@ -8,6 +8,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use crate::{
     bandit::{Features, ModelSpec, Value},
@@ -38,7 +39,7 @@ pub(super) struct SlotDocument {
     #[serde(default)]
     goal: GoalDocument,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    model: Option<ModelDocument>,
+    model: Option<ModelChoice>,
     #[serde(default)]
     controls: ControlsDocument,
     #[serde(default)]
@@ -49,29 +50,29 @@ pub(super) struct SlotDocument {
 #[serde(rename_all = "snake_case")]
 enum KindName {
     #[default]
-    #[serde(alias = "SLOT_KIND_OFFER")]
+    #[serde(alias = "OFFER", alias = "SLOT_KIND_OFFER", alias = "SLOT_KIND_UNSPECIFIED")]
     Offer,
-    #[serde(alias = "SLOT_KIND_RANKING")]
+    #[serde(alias = "RANKING", alias = "SLOT_KIND_RANKING")]
     Ranking,
-    #[serde(alias = "SLOT_KIND_BLOCK")]
+    #[serde(alias = "BLOCK", alias = "SLOT_KIND_BLOCK")]
     Block,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum ConsentName {
-    #[serde(alias = "CONSENT_FULL")]
+    #[serde(alias = "FULL", alias = "CONSENT_FULL", alias = "CONSENT_UNSPECIFIED")]
     Full,
-    #[serde(alias = "CONSENT_SESSION_ONLY")]
+    #[serde(alias = "SESSION_ONLY", alias = "CONSENT_SESSION_ONLY")]
     SessionOnly,
-    #[serde(alias = "CONSENT_NONE")]
+    #[serde(alias = "NONE", alias = "CONSENT_NONE")]
     None,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum AggregationName {
-    #[serde(alias = "AGGREGATION_SUM", alias = "SUM")]
+    #[serde(alias = "SUM", alias = "AGGREGATION_SUM", alias = "AGGREGATION_UNSPECIFIED")]
     Sum,
     #[serde(alias = "AGGREGATION_MAX", alias = "MAX")]
     Max,
@@ -85,7 +86,7 @@ struct GoalDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     default_reward: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    window: Option<String>,
+    window: Option<DurationText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     aggregation: Option<AggregationName>,
     #[serde(default)]
@@ -132,7 +133,7 @@ struct ControlsDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ceiling: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    half_life: Option<String>,
+    half_life: Option<DurationText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     holdout: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -145,7 +146,6 @@ struct ControlsDocument {
 #[serde(deny_unknown_fields)]
 struct ArmDocument {
     arm_id: String,
-    /// Left out: as it is; true for a new arm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     available: Option<bool>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -181,27 +181,105 @@ struct Values<T> {
     values: Vec<T>,
 }
 
-fn duration_us(field: &str, text: &str) -> Result<i64, FieldError> {
-    let duration = humantime::parse_duration(text)
-        .map_err(|why| FieldError::new(field, format!("{why}; write it as \"14days\" or \"36h\"")))?;
-    i64::try_from(duration.as_micros()).map_err(|_| FieldError::new(field, "is too long"))
+/// A duration as people write it, or in seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a duration such as \"14days\" or \"36h\", or a number of seconds")]
+enum DurationText {
+    Text(String),
+    Seconds(u32),
 }
 
-fn duration_text(us: i64) -> String {
-    let duration = std::time::Duration::from_micros(us.unsigned_abs());
-    humantime::format_duration(duration).to_string()
+impl DurationText {
+    fn us(&self, field: &str) -> Result<i64, FieldError> {
+        let duration = match self {
+            Self::Seconds(seconds) => Ok(std::time::Duration::from_secs((*seconds).into())),
+            Self::Text(text) => humantime::parse_duration(text),
+        };
+        let duration =
+            duration.map_err(|why| FieldError::new(field, format!("{why}; write it as \"14days\" or \"36h\"")))?;
+        i64::try_from(duration.as_micros()).map_err(|_| FieldError::new(field, "is too long"))
+    }
+
+    fn of(us: i64) -> Self {
+        Self::Text(humantime::format_duration(std::time::Duration::from_micros(us.unsigned_abs())).to_string())
+    }
+}
+
+/// A model by its name alone, with its parameters, or an empty table for the default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "linear, beta_bernoulli or normal_inverse_gamma: by name, or as a table of its parameters"
+)]
+enum ModelChoice {
+    Name(ModelName),
+    With(ModelDocument),
+    Default(NoKeys),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ModelName {
+    Linear,
+    BetaBernoulli,
+    NormalInverseGamma,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoKeys {}
+
+impl ModelChoice {
+    fn spec(&self) -> ModelSpec {
+        match self {
+            Self::With(document) => document.spec(),
+            Self::Name(ModelName::Linear) | Self::Default(NoKeys {}) => ModelSpec::default(),
+            Self::Name(ModelName::BetaBernoulli) => ModelSpec::beta_bernoulli(None, None),
+            Self::Name(ModelName::NormalInverseGamma) => ModelSpec::normal_inverse_gamma(None, None, None, None),
+        }
+    }
+}
+
+/// A payload as the service keeps it: every number a double, every date a text.
+fn normal(payload: &Payload) -> Payload {
+    /// Under this key the TOML library hands over a date.
+    const DATE: &str = "$__toml_private_datetime";
+    fn value(json: &Json) -> Json {
+        match json {
+            Json::Number(number) => {
+                number.as_f64().and_then(serde_json::Number::from_f64).map_or(Json::Null, Json::Number)
+            }
+            Json::Array(values) => Json::Array(values.iter().map(value).collect()),
+            Json::Object(object) => match object.get(DATE) {
+                Some(date) => date.clone(),
+                None => Json::Object(normal(object)),
+            },
+            Json::Null | Json::Bool(_) | Json::String(_) => json.clone(),
+        }
+    }
+    payload.iter().map(|(name, json)| (name.clone(), value(json))).collect()
+}
+
+fn without_nulls(payload: &Payload) -> Payload {
+    fn value(json: &Json) -> Json {
+        match json {
+            Json::Array(values) => Json::Array(values.iter().filter(|v| !v.is_null()).map(value).collect()),
+            Json::Object(object) => Json::Object(without_nulls(object)),
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => json.clone(),
+        }
+    }
+    payload.iter().filter(|(_, json)| !json.is_null()).map(|(name, json)| (name.clone(), value(json))).collect()
 }
 
 impl SlotDocument {
-    /// The definition it describes; what it leaves open about availability is taken from `current`.
-    pub(super) fn definition(&self, current: Option<&Definition>) -> Result<Definition, FieldError> {
+    /// The definition it describes; what it leaves out has its default.
+    pub(super) fn definition(&self) -> Result<Definition, FieldError> {
         let arms = self.arms.iter().enumerate().map(|(i, arm)| {
             let id = ArmId::parse("arm_id", &arm.arm_id).map_err(|e| e.within(&format!("arms[{i}]")))?;
-            let have = current.and_then(|current| current.arms.iter().find(|have| have.id == id));
             Ok(Arc::new(Arm {
-                available: arm.available.or(have.map(|have| have.available)).unwrap_or(true),
+                available: arm.available.unwrap_or(true),
                 attributes: arm.attributes.iter().map(|(name, value)| (name.clone(), value.value())).collect(),
-                payload: arm.payload.clone(),
+                payload: arm.payload.as_ref().map(normal),
                 id,
             }))
         });
@@ -218,7 +296,7 @@ impl SlotDocument {
             default_arm: self.default_arm_id.as_deref().map(|arm| ArmId::parse("default_arm_id", arm)).transpose()?,
             count: self.count.filter(|&count| count > 0),
             goal: self.goal.goal()?,
-            model: self.model.as_ref().map_or_else(ModelSpec::default, ModelDocument::spec),
+            model: self.model.as_ref().map_or_else(ModelSpec::default, ModelChoice::spec),
             controls: self.controls.controls()?,
             default_consent: match self.default_consent {
                 None | Some(ConsentName::Full) => Consent::Full,
@@ -251,7 +329,7 @@ impl SlotDocument {
                 Consent::None => Some(ConsentName::None),
             },
             goal: GoalDocument::of(&d.goal),
-            model: Some(ModelDocument::of(d.model)),
+            model: Some(ModelChoice::With(ModelDocument::of(d.model))),
             controls: ControlsDocument::of(&d.controls),
             arms: d.arms.iter().map(|arm| ArmDocument::of(arm)).collect(),
         }
@@ -287,7 +365,8 @@ impl ArmDocument {
             arm_id: arm.id.to_string(),
             available: (!arm.available).then_some(false),
             attributes: attributes.iter().map(|(name, value)| (name.clone(), attribute(value))).collect(),
-            payload: arm.payload.clone(),
+            // TOML has no null; in an object, absent says the same.
+            payload: arm.payload.as_ref().map(without_nulls),
         }
     }
 }
@@ -304,7 +383,7 @@ impl GoalDocument {
         Ok(Goal {
             kinds: if self.kinds.is_empty() { default.kinds } else { self.kinds.iter().map(kind).collect() },
             default_reward: self.default_reward.unwrap_or(0.0),
-            window_us: self.window.as_deref().map_or(Ok(default.window_us), |text| duration_us("goal.window", text))?,
+            window_us: self.window.as_ref().map_or(Ok(default.window_us), |text| text.us("goal.window"))?,
             aggregation: match self.aggregation {
                 None | Some(AggregationName::Sum) => Aggregation::Sum,
                 Some(AggregationName::Max) => Aggregation::Max,
@@ -322,7 +401,7 @@ impl GoalDocument {
         };
         Self {
             default_reward: Some(goal.default_reward),
-            window: Some(duration_text(goal.window_us)),
+            window: Some(DurationText::of(goal.window_us)),
             aggregation: Some(match goal.aggregation {
                 Aggregation::Sum => AggregationName::Sum,
                 Aggregation::Max => AggregationName::Max,
@@ -366,14 +445,14 @@ impl ModelDocument {
 
 impl ControlsDocument {
     fn controls(&self) -> Result<Controls, FieldError> {
-        let half_life_us = self.half_life.as_deref().map(|text| duration_us("controls.half_life", text)).transpose()?;
+        let half_life_us = self.half_life.as_ref().map(|text| text.us("controls.half_life")).transpose()?;
         let Self { exploration, floor, ceiling, half_life: _, holdout, freeze_learning, safe_choice } = *self;
         Ok(Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice })
     }
 
     fn of(controls: &Controls) -> Self {
         let Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice } = *controls;
-        let half_life = half_life_us.map(duration_text);
+        let half_life = half_life_us.map(DurationText::of);
         Self { exploration, floor, ceiling, half_life, holdout, freeze_learning, safe_choice }
     }
 }
@@ -418,7 +497,7 @@ payload = { title = "A gift", rank = 1.5, deep = { list = [1.0, "x"] } }
 
     #[test]
     fn a_document_says_what_the_contract_says() {
-        let definition = parse(WHOLE).definition(None).unwrap();
+        let definition = parse(WHOLE).definition().unwrap();
         assert_eq!((definition.kind, definition.count()), (SlotKind::Block, 2));
         assert_eq!(definition.goal.window_us, 36 * 3_600_000_000);
         assert_eq!(definition.controls.half_life_us, Some(3 * 86_400_000_000));
@@ -433,24 +512,44 @@ payload = { title = "A gift", rank = 1.5, deep = { list = [1.0, "x"] } }
 
     #[test]
     fn a_definition_survives_its_document() {
-        let definition = parse(WHOLE).definition(None).unwrap();
+        let definition = parse(WHOLE).definition().unwrap();
         let text = toml::to_string_pretty(&SlotDocument::of(&definition)).unwrap();
-        assert_eq!(parse(&text).definition(None).unwrap(), definition, "{text}");
+        assert_eq!(parse(&text).definition().unwrap(), definition, "{text}");
     }
 
     #[test]
-    fn availability_that_is_left_out_stays_as_it_is() {
-        let mut current = parse(WHOLE).definition(None).unwrap();
-        Arc::make_mut(&mut current.arms[0]).available = false;
-        assert!(!parse(WHOLE).definition(Some(&current)).unwrap().arms[0].available);
+    fn every_form_that_the_contract_suggests_is_taken() {
+        for (text, want) in [
+            ("model = \"beta_bernoulli\"", ModelSpec::beta_bernoulli(None, None)),
+            ("model = {}", ModelSpec::default()),
+            ("[model.beta_bernoulli]\nprior_a = 2.0", ModelSpec::beta_bernoulli(Some(2.0), None)),
+            ("kind = \"OFFER\"\ndefault_consent = \"FULL\"\n[goal]\nwindow = 86400", ModelSpec::default()),
+        ] {
+            let definition = parse(&format!("slot_id = \"a\"\n{text}")).definition().unwrap();
+            assert_eq!((definition.model, definition.goal.window_us), (want, 86_400_000_000), "{text}");
+        }
+    }
+
+    #[test]
+    fn payloads_are_what_the_service_keeps() {
+        let text =
+            "slot_id = \"a\"\n[[arms]]\narm_id = \"x\"\npayload = { rank = 1, until = 2026-12-01, deep = [{ n = 2 }] }";
+        let mut definition = parse(text).definition().unwrap();
+        let payload = definition.arms[0].payload.clone().unwrap();
+        assert_eq!(payload["rank"], serde_json::json!(1.0));
+        assert_eq!(payload["until"], "2026-12-01");
+        assert_eq!(payload["deep"][0]["n"], serde_json::json!(2.0));
+        let with_null = serde_json::from_str("{\"a\": null, \"b\": [null, 1.0]}").unwrap();
+        Arc::make_mut(&mut definition.arms[0]).payload = Some(with_null);
+        assert!(toml::to_string_pretty(&SlotDocument::of(&definition)).is_ok());
     }
 
     #[test]
     fn an_unknown_key_and_a_wrong_value_are_refused() {
         assert!(toml::from_str::<SlotDocument>("slot_id = \"a\"\ncolour = 1").is_err());
-        let error = parse("slot_id = \"a\"\n[controls]\nfloor = 2.0").definition(None).unwrap_err();
+        let error = parse("slot_id = \"a\"\n[controls]\nfloor = 2.0").definition().unwrap_err();
         assert_eq!(error.field, "controls.floor");
-        let error = parse("slot_id = \"a\"\n[controls]\nhalf_life = \"soon\"").definition(None).unwrap_err();
+        let error = parse("slot_id = \"a\"\n[controls]\nhalf_life = \"soon\"").definition().unwrap_err();
         assert_eq!(error.field, "controls.half_life");
     }
 }

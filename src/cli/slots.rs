@@ -1,6 +1,7 @@
 //! `slotwise slots`: slots as documents.
 
 use std::{
+    collections::HashMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -11,7 +12,7 @@ use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use super::{CommandResult, Target, document::SlotDocument, say};
 use crate::{
     config::one_line,
-    slot::{Definition, SlotKind},
+    slot::{Definition, SlotId, SlotKind},
     wire::Client,
 };
 
@@ -92,8 +93,16 @@ fn read(path: &Path) -> Result<Vec<(PathBuf, SlotDocument)>, Box<dyn std::error:
         let text = fs::read_to_string(&file).map_err(|why| unreadable(&file, why))?;
         let document: SlotDocument =
             toml::from_str(&text).map_err(|why| format!("{}: {}", file.display(), one_line(&why, &text)))?;
-        document.definition(None).map_err(|why| format!("{}: {why}", file.display()))?;
+        document.definition().map_err(|why| format!("{}: {why}", file.display()))?;
         documents.push((file, document));
+    }
+    let mut seen: HashMap<SlotId, &PathBuf> = HashMap::new();
+    for (file, document) in &documents {
+        let id = document.definition()?.id;
+        if let Some(other) = seen.get(&id) {
+            return Err(format!("{} and {} both describe the slot '{id}'", other.display(), file.display()).into());
+        }
+        seen.insert(id, file);
     }
     Ok(documents)
 }
@@ -113,7 +122,7 @@ async fn apply_one(
     document: &SlotDocument,
     reason: &str,
 ) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
-    let wanted = document.definition(None)?;
+    let wanted = document.definition()?;
     let (current, revision) = match client.get_slot(wanted.id.as_str()).await {
         Ok(found) => found,
         Err(why) if why.not_found() => {
@@ -122,7 +131,6 @@ async fn apply_one(
         }
         Err(why) => return Err(why.into()),
     };
-    let wanted = document.definition(Some(&current))?;
     if wanted == current {
         return Ok(format!("unchanged {} (revision {revision})", wanted.id));
     }

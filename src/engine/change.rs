@@ -1,11 +1,14 @@
 //! From a wished-for change of a slot to an event, or why not.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{event::Body, state::State};
 use crate::slot::{
     Arm, ArmId, Definition, FieldError, SlotId,
-    limits::{ARMS_MAX, MODELS_MAX, REASON_BYTES_MAX, REVISIONS_MAX, SLOTS_MAX},
+    limits::{LEARNED_ARMS_MAX, MODELS_MAX, REASON_BYTES_MAX, REVISIONS_MAX, SLOTS_MAX},
     suggestion,
 };
 
@@ -114,6 +117,7 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, reason: &str) -> Resul
             }
             definition.check().map_err(|e| e.within("slot"))?;
             check_models(now, &definition)?;
+            check_learned(now, &definition)?;
             (definition != **have).then(|| Body::SlotUpdated {
                 definition: Arc::new(definition),
                 reason,
@@ -130,14 +134,12 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, reason: &str) -> Resul
                 }
                 arm.check().map_err(|e| e.within(&format!("arms[{i}]")))?;
             }
-            let old: HashSet<&ArmId> = have.arms.iter().map(|a| &a.id).collect();
-            let total = have.arms.len() + seen.iter().filter(|arm| !old.contains(**arm)).count();
-            if total > ARMS_MAX {
-                let message = format!("would make {total} arms; at most {ARMS_MAX} are allowed");
-                return Err(FieldError::new("arms", message).into());
-            }
             let arms: Vec<Arc<Arm>> = arms.into_iter().map(Arc::new).collect();
-            arms.iter().any(|arm| !have.arms.contains(arm)).then_some(Body::ArmsUpserted { slot, arms, reason })
+            let mut after = (**have).clone();
+            upsert(&mut after.arms, &arms);
+            after.check()?;
+            check_learned(now, &after)?;
+            (after != **have).then_some(Body::ArmsUpserted { slot, arms, reason })
         }
         Change::RemoveArms(arms) => {
             for (i, arm) in arms.iter().enumerate() {
@@ -173,6 +175,31 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, reason: &str) -> Resul
         Change::Reset => Some(Body::SlotReset { slot, reason }),
     };
     Ok(body)
+}
+
+/// Adds arms at the end, or puts them in the place of those of their id.
+pub(super) fn upsert(have: &mut Vec<Arc<Arm>>, arms: &[Arc<Arm>]) {
+    let places: HashMap<ArmId, usize> = have.iter().enumerate().map(|(i, arm)| (arm.id.clone(), i)).collect();
+    for arm in arms {
+        match places.get(&arm.id) {
+            Some(&place) => have[place] = Arc::clone(arm),
+            None => have.push(Arc::clone(arm)),
+        }
+    }
+}
+
+/// What was learned of an arm is kept when it goes: so there is a limit on all that ever came.
+fn check_learned(now: &super::state::SlotState, wanted: &Definition) -> Result<(), ChangeError> {
+    let known = now.view().arms;
+    let fresh = wanted.arms.iter().filter(|arm| known.learned(arm.id.as_str()).is_none()).count();
+    if known.names().len() + fresh <= LEARNED_ARMS_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "would make {} arms that the slot has ever learned of, and at most {LEARNED_ARMS_MAX} are kept; reset the slot, or make a new one",
+        known.names().len() + fresh
+    );
+    Err(FieldError::new("arms", message).into())
 }
 
 fn check_models(now: &super::state::SlotState, wanted: &Definition) -> Result<(), ChangeError> {

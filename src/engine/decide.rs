@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     bandit::{Exploration, Features, Place, Scores, rank},
-    slot::{ArmId, Consent, FieldError, SlotId, limits::ARMS_MAX, suggestion},
+    slot::{ArmId, Consent, FieldError, SlotId, limits::LEARNED_ARMS_MAX, suggestion},
 };
 
 /// A candidate of a request.
@@ -210,7 +210,8 @@ fn candidates<'a>(view: &'a SlotView, request: &'a Request, taken: &[ArmId]) -> 
     let mut place = 0;
     if request.candidates.is_empty() {
         for arm in &definition.arms {
-            place += 1;
+            // The baseline is the order of those that are available.
+            place += u32::from(arm.available);
             result.push(Candidate {
                 arm: &arm.id,
                 learned: view.arms.learned(arm.id.as_str()),
@@ -221,7 +222,7 @@ fn candidates<'a>(view: &'a SlotView, request: &'a Request, taken: &[ArmId]) -> 
         }
         return Ok(result);
     }
-    let full = view.arms.names().len() >= ARMS_MAX;
+    let full = view.arms.names().len() >= LEARNED_ARMS_MAX;
     for (i, candidate) in request.candidates.iter().enumerate() {
         place += 1;
         let (learned, known) = match view.arms.position(candidate.arm.as_str()) {

@@ -150,7 +150,8 @@ impl Pending {
 
     /// The latest decision that showed the arm to the subject.
     pub(super) fn latest(&self, subject: &Subject, arm: u32) -> Option<DecisionId> {
-        subject_keys(subject).find_map(|key| self.latest.get(&(key, arm)).copied())
+        let found = subject_keys(subject).filter_map(|key| self.latest.get(&(key, arm)).copied());
+        found.max_by_key(|id| self.get(*id).map(|decision| decision.at_us))
     }
 
     /// Remembers that an accepted event was taken back.

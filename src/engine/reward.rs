@@ -10,6 +10,9 @@ use super::{
 };
 use crate::slot::limits::EVENTS_PER_DECISION_MAX;
 
+/// How far the clock of whoever reports an event may be behind ours, microseconds.
+const CLOCK_SKEW_US: i64 = 5 * 60 * 1_000_000;
+
 /// What became of a reward event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RewardOutcome {
@@ -124,7 +127,11 @@ impl SlotState {
         let Some(id) = event.decision else {
             let arm = event.arm.as_ref().and_then(|arm| self.arms.learned(arm.as_str()));
             let arm = arm.ok_or(unmatched(Unmatched::Subject))?;
-            return self.pending.latest(&event.subject, arm).ok_or(unmatched(Unmatched::Subject));
+            let latest = self.pending.latest(&event.subject, arm).ok_or(unmatched(Unmatched::Subject))?;
+            // What was shown only after the event cannot have brought it about.
+            let made_us = self.pending.get(latest).map_or(i64::MAX, |decision| decision.at_us);
+            let possible = event.time_us.saturating_add(CLOCK_SKEW_US) >= made_us;
+            return if possible { Ok(latest) } else { Err(unmatched(Unmatched::Subject)) };
         };
         if self.pending.get(id).is_some() {
             Ok(id)

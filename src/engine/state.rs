@@ -8,6 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    change::upsert,
     event::{Body, Decided, Event},
     ids::{Key, hash},
     pending::{Pending, PendingDecision, ShownArm},
@@ -278,14 +279,9 @@ impl SlotState {
                 let change = rolled_back_to.map_or("updated".into(), |n| format!("rolled back to {n}"));
                 self.define(at_us, Arc::clone(definition), reason, change);
             }
-            Body::ArmsUpserted { arms, reason, .. } => self.redefine(at_us, reason, "arms upserted", |have| {
-                for arm in arms {
-                    match have.iter_mut().find(|old| old.id == arm.id) {
-                        Some(old) => *old = Arc::clone(arm),
-                        None => have.push(Arc::clone(arm)),
-                    }
-                }
-            }),
+            Body::ArmsUpserted { arms, reason, .. } => {
+                self.redefine(at_us, reason, "arms upserted", |have| upsert(have, arms));
+            }
             Body::ArmsRemoved { arms, reason, .. } => self.redefine(at_us, reason, "arms removed", |have| {
                 have.retain(|arm| !arms.contains(&arm.id));
             }),

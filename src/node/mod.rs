@@ -222,7 +222,10 @@ impl Node {
     pub fn open(options: &Options, clock: Arc<dyn Clock>, observer: Arc<dyn Observer>) -> Result<Self, OpenError> {
         let folder = Folder::open(&options.folder)?;
         let mut journal = SqliteJournal::open(folder.path())?;
-        let state = recover(&folder, &mut journal)?;
+        let (state, snapshot_us) = recover(&folder, &mut journal)?;
+        if let Some(at_us) = snapshot_us {
+            observer.snapshot_saved(at_us);
+        }
         let shared = Arc::new(Shared {
             views: DashMap::new(),
             clock,
@@ -452,20 +455,21 @@ impl Drop for Node {
     }
 }
 
-/// The newest whole snapshot with the rest of the journal applied.
-fn recover(folder: &Folder, journal: &mut dyn Journal) -> Result<State, OpenError> {
+/// The newest whole snapshot with the rest of the journal applied, and the time of the snapshot where there was one.
+fn recover(folder: &Folder, journal: &mut dyn Journal) -> Result<(State, Option<i64>), OpenError> {
     let (mut state, claimed) = folder.newest_snapshot()?;
     if journal.last() < claimed {
         return Err(OpenError::JournalBehind { folder: folder.path().to_owned(), last: journal.last(), claimed });
     }
     let from = state.position();
+    let snapshot_us = (from > 0).then_some(state.at_us());
     journal.replay(from, &mut |_, body| {
         let event = codec::decode(body)?;
         state.apply(&event);
         Ok(())
     })?;
     tracing::info!(snapshot = from, position = state.position(), slots = state.slots().count(), "recovered");
-    Ok(state)
+    Ok((state, snapshot_us))
 }
 
 /// The state that the journal in a folder gives when it is folded from its beginning, snapshots left
@@ -487,5 +491,5 @@ pub fn fold(folder: &std::path::Path) -> Result<State, OpenError> {
 pub fn recovered(folder: &std::path::Path) -> Result<State, OpenError> {
     let folder = Folder::open(folder)?;
     let mut journal = SqliteJournal::open(folder.path())?;
-    recover(&folder, &mut journal)
+    Ok(recover(&folder, &mut journal)?.0)
 }

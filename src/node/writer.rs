@@ -183,7 +183,11 @@ impl Writer {
                             known.push(None);
                             batch.events.push(Event { at_us, body: Body::Rewarded(Box::new(rewarded)) });
                         }
-                        Err(why) => known.push(Some(RewardOutcome::Unmatched(why))),
+                        Err(why) => {
+                            let outcome = RewardOutcome::Unmatched(why);
+                            self.shared.observer.rewarded("", "other", outcome);
+                            known.push(Some(outcome));
+                        }
                     }
                 }
                 batch.waiting.push(Waiting::Rewards(known, reply));

@@ -4,6 +4,8 @@
 pub const CANDIDATES_MAX: usize = 5_000;
 /// Arms of one slot, those of an open catalogue among them: with one posterior each, memory is the bound.
 pub const ARMS_MAX: usize = 10_000;
+/// Arms that one slot has learned of, those that are no longer in it among them.
+pub const LEARNED_ARMS_MAX: usize = 2 * ARMS_MAX;
 /// Features of one request, candidate or arm.
 pub const FEATURES_MAX: usize = 200;
 /// Bytes of a feature's or a reward kind's name.
@@ -18,7 +20,7 @@ pub const VECTOR_MAX: usize = 256;
 pub const NUMBER_MAX: f64 = 1e12;
 /// Absolute value of a reward kind's weight: times [`NUMBER_MAX`] it can still be squared and summed.
 pub const WEIGHT_MAX: f64 = 1e6;
-/// Arms that one decision returns: a page shows tens.
+/// Arms that a slot's decisions return unless a request says otherwise: a page shows tens.
 pub const COUNT_MAX: u32 = 1_000;
 /// Requests of one batch: the slots of a page.
 pub const BATCH_MAX: usize = 100;

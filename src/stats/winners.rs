@@ -213,6 +213,11 @@ impl Winners {
                 }
                 out[self.live[row]] += won.iter().sum::<f64>();
             }
+            // Panels go downwards, nodes upwards: all that is active lies below the lowest node with
+            // this probability, so no lower panel can add more.
+            if after[0] < CUT {
+                break;
+            }
         }
         self.add_points(&rows, out);
         let total: f64 = out.iter().sum();

@@ -67,6 +67,7 @@ impl DecisionService for Api {
         for answer in &answers {
             self.metrics.decided(answer);
         }
+        self.metrics.decide_seconds.observe(begun.elapsed().as_secs_f64());
         Ok(Response::new(BatchDecideResponse { responses: answers.into_iter().map(encode::answer).collect() }))
     }
 }

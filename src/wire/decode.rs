@@ -11,7 +11,7 @@ use crate::{
     node::RewardRequest,
     slot::{
         ArmId, Consent, FieldError, SlotId, check_features, check_token,
-        limits::{AHEAD_US_MAX, BATCH_MAX, CANDIDATES_MAX, COUNT_MAX, NAME_BYTES_MAX, NUMBER_MAX},
+        limits::{AHEAD_US_MAX, BATCH_MAX, CANDIDATES_MAX, NAME_BYTES_MAX, NUMBER_MAX},
     },
 };
 
@@ -115,9 +115,6 @@ pub(super) fn request(message: proto::DecideRequest) -> Decode<Request> {
         consent: how,
         explain,
     } = message;
-    if count > COUNT_MAX {
-        return Err(FieldError::new("count", format!("is {count}; at most {COUNT_MAX} are allowed")));
-    }
     if !request_id.is_empty() {
         check_token("request_id", &request_id)?;
     }

@@ -1,6 +1,6 @@
 //! `FeedbackService`.
 
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
 
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
@@ -14,6 +14,7 @@ use super::{
     },
 };
 use crate::{
+    metrics::Metrics,
     node::{Node, WriteError},
     slot::{FieldError, limits::EVENTS_MAX},
 };
@@ -24,6 +25,7 @@ const IN_FLIGHT: usize = 64;
 /// Hands a batch to the writer now; what is returned is waited on for its results.
 fn take(
     node: &Node,
+    metrics: &Metrics,
     request: RecordRewardsRequest,
 ) -> Result<impl Future<Output = Result<RecordRewardsResponse, Status>> + Send + use<>, Status> {
     let RecordRewardsRequest { events } = request;
@@ -40,8 +42,14 @@ fn take(
                 rewards.push(reward);
                 None
             }
-            Ok(Err(message)) => Some(RewardResult { status: RewardStatus::Unmatched.into(), message }),
-            Err(why) => Some(RewardResult { status: RewardStatus::Rejected.into(), message: why.to_string() }),
+            Ok(Err(message)) => {
+                metrics.not_journalled("unmatched");
+                Some(RewardResult { status: RewardStatus::Unmatched.into(), message })
+            }
+            Err(why) => {
+                metrics.not_journalled("rejected");
+                Some(RewardResult { status: RewardStatus::Rejected.into(), message: why.to_string() })
+            }
         });
     }
     let outcomes = node.record(rewards).map_err(|why| error::write(&why))?;
@@ -59,7 +67,7 @@ impl FeedbackService for Api {
         &self,
         request: Request<RecordRewardsRequest>,
     ) -> Result<Response<RecordRewardsResponse>, Status> {
-        let results = take(self.node()?, request.into_inner())?;
+        let results = take(self.node()?, &self.metrics, request.into_inner())?;
         Ok(Response::new(results.await?))
     }
 
@@ -69,7 +77,7 @@ impl FeedbackService for Api {
         &self,
         request: Request<Streaming<RecordRewardsRequest>>,
     ) -> Result<Response<Self::StreamRewardsStream>, Status> {
-        let node = std::sync::Arc::clone(self.node()?);
+        let (node, metrics) = (Arc::clone(self.node()?), Arc::clone(&self.metrics));
         let mut requests = request.into_inner();
         let (waiting, in_order) = mpsc::channel(IN_FLIGHT);
         let mut failure = node.failure();
@@ -83,7 +91,7 @@ impl FeedbackService for Api {
                 };
                 let taken = match next {
                     None => return,
-                    Some(Ok(request)) => take(&node, request),
+                    Some(Ok(request)) => take(&node, &metrics, request),
                     Some(Err(status)) => Err(status),
                 };
                 let last = taken.is_err();

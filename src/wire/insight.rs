@@ -14,7 +14,8 @@ impl InsightService for Api {
         &self,
         request: Request<GetSlotReportRequest>,
     ) -> Result<Response<GetSlotReportResponse>, Status> {
-        let slot = SlotId::parse("slot_id", &request.into_inner().slot_id).map_err(|e| error::field(&e))?;
+        let GetSlotReportRequest { slot_id } = request.into_inner();
+        let slot = SlotId::parse("slot_id", &slot_id).map_err(|e| error::field(&e))?;
         let node = self.node()?;
         let view =
             node.slot(&slot).ok_or_else(|| error::slot_not_found("slot_id", &slot, &node.suggest(slot.as_str())))?;

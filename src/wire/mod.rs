@@ -12,6 +12,7 @@
 //! Deliberately not here: listening, configuration.
 
 mod client;
+mod codec;
 mod decision;
 mod decode;
 mod decode_slot;
@@ -26,6 +27,8 @@ use std::sync::{Arc, OnceLock};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::Status;
+
+pub use codec::MessageCodec;
 
 pub use client::{Client, ClientDecision, ClientError, ClientReward, RewardStatus};
 

@@ -21,15 +21,31 @@ use crate::{
     slot::{ArmId, Definition, FieldError, SlotId, limits::ARMS_MAX},
 };
 
+/// A page ends once it has this many bytes.
+const PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// How often an update without a revision is tried again when another change came between.
-const UPDATE_TRIES: usize = 8;
+const UPDATE_TRIES: usize = 100;
 
-fn page(size: u32, default: u32, most: u32) -> Result<usize, Status> {
-    if size > most {
+fn page(size: u32, default: u16, most: u16) -> Result<usize, Status> {
+    if size > u32::from(most) {
         let message = format!("is {size}; at most {most} are allowed");
         return Err(error::field(&FieldError::new("page_size", message)));
     }
-    Ok(if size == 0 { default } else { size } as usize)
+    Ok(usize::from(if size == 0 { default } else { u16::try_from(size).unwrap_or(most) }))
+}
+
+/// The first `size` entries, or fewer where they grow large: a client takes 4 MiB unless told otherwise.
+fn page_of<T: prost::Message>(entries: impl Iterator<Item = T>, size: usize) -> Vec<T> {
+    let mut bytes = 0;
+    let mut page = Vec::new();
+    for entry in entries.take(size) {
+        bytes += entry.encoded_len();
+        page.push(entry);
+        if bytes > PAGE_BYTES {
+            break;
+        }
+    }
+    page
 }
 
 fn parse_slot(text: &str) -> Result<SlotId, Status> {
@@ -65,6 +81,7 @@ impl Api {
         validate_only: bool,
     ) -> Result<Arc<SlotView>, Status> {
         let node = self.node()?;
+        let masks = mask.as_ref().is_some_and(|mask| !mask.paths.is_empty());
         let mut tries = UPDATE_TRIES;
         loop {
             tries -= 1;
@@ -73,7 +90,8 @@ impl Api {
                 .ok_or_else(|| error::slot_not_found("slot.slot_id", &wanted.id, &node.suggest(wanted.id.as_str())))?;
             let definition =
                 decode_slot::masked(&current.definition, wanted.clone(), mask.clone()).map_err(|e| error::field(&e))?;
-            let from = if revision == 0 { current.revision } else { revision };
+            // Without a mask nothing of the current one is left, so it need not be the one that was read.
+            let from = if revision == 0 && masks { current.revision } else { revision };
             let change = Change::Update { definition, revision: from };
             match node.change(wanted.id.clone(), change, reason.to_owned(), validate_only).await {
                 Ok(view) => return Ok(view),
@@ -100,7 +118,8 @@ impl SlotService for Api {
     }
 
     async fn get_slot(&self, request: Request<GetSlotRequest>) -> Result<Response<GetSlotResponse>, Status> {
-        let view = self.view(&parse_slot(&request.into_inner().slot_id)?)?;
+        let GetSlotRequest { slot_id } = request.into_inner();
+        let view = self.view(&parse_slot(&slot_id)?)?;
         Ok(Response::new(GetSlotResponse { slot: Some(encode::slot(&view)) }))
     }
 
@@ -109,8 +128,9 @@ impl SlotService for Api {
         let size = page(page_size, 50, 500)?;
         let views = self.node()?.slots();
         let mut rest = views.iter().filter(|view| view.definition.id.as_str() > page_token.as_str());
-        let slots: Vec<Slot> = rest.by_ref().take(size).map(|view| encode::slot(view)).collect();
-        let more = rest.next().is_some();
+        let slots: Vec<Slot> = page_of(rest.by_ref().map(|view| encode::slot(view)), size);
+        let more =
+            views.last().is_some_and(|last| slots.last().is_some_and(|s| *s.slot_id < *last.definition.id.as_str()));
         let next_page_token = if more { slots.last().map(|slot| slot.slot_id.clone()) } else { None };
         Ok(Response::new(ListSlotsResponse { slots, next_page_token: next_page_token.unwrap_or_default() }))
     }
@@ -175,9 +195,9 @@ impl SlotService for Api {
         };
         let view = self.view(&parse_slot(&slot_id)?)?;
         let mut rest = view.revisions.iter().rev().filter(|revision| revision.number < before);
-        let revisions: Vec<_> = rest.by_ref().take(size).map(encode::revision).collect();
-        let more = rest.next().is_some();
-        let next = if more { revisions.last().map(|revision| revision.revision.to_string()) } else { None };
+        let revisions: Vec<_> = page_of(rest.by_ref().map(encode::revision), size);
+        let oldest = view.revisions.first().map_or(0, |revision| revision.number);
+        let next = revisions.last().filter(|last| last.revision > oldest).map(|last| last.revision.to_string());
         Ok(Response::new(ListRevisionsResponse { revisions, next_page_token: next.unwrap_or_default() }))
     }
 
