@@ -18,7 +18,7 @@ const ARM_LABELS_MAX: usize = 50;
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Seconds from a decoded Decide or BatchDecide request to its answer.
+    /// Seconds from a decoded `Decide` or `BatchDecide` request to its answer.
     pub decide_seconds: Histogram,
     decisions: IntCounterVec,
     arms_shown: IntCounterVec,

@@ -176,6 +176,12 @@ async fn a_request_id_and_an_event_id_hold_across_a_restart() {
     for _ in 0..20 {
         assert_eq!(clients.decide(request.clone()).await.unwrap(), first);
     }
+    let twice = BatchDecideRequest {
+        requests: vec![DecideRequest { request_id: "r0".into(), ..decide("offers") }; 2],
+        distinct_arms: false,
+    };
+    let twice = clients.decisions.batch_decide(twice).await.unwrap().into_inner().responses;
+    assert_eq!(twice[0], twice[1], "the same request twice in one batch");
     // All at once, as retries come: still one decision.
     let other = DecideRequest { request_id: "r2".into(), ..request.clone() };
     let tasks: Vec<_> = (0..16)
@@ -209,6 +215,8 @@ async fn a_request_id_and_an_event_id_hold_across_a_restart() {
 async fn nothing_to_show_is_answered_and_a_batch_can_be_distinct() {
     let (_folder, server, mut clients) = started().await;
     clients.create(slot("empty", &[])).await.unwrap();
+    let all = DecideRequest { count: u32::MAX, ..decide("empty") };
+    assert_eq!(clients.decide(all).await.unwrap().arms.len(), 0, "more than there are is all");
     let nothing = clients.decide(decide("empty")).await.unwrap();
     assert_eq!((nothing.fallback(), nothing.arms.len()), (Fallback::NoEligibleArm, 0));
     assert!(!nothing.decision_id.is_empty());

@@ -147,6 +147,14 @@ async fn a_bad_decide_is_refused_alone_and_in_a_batch() {
     server.stop().await;
 }
 
+/// Lists in lists.
+fn nested(depth: usize) -> prost_types::Struct {
+    use prost_types::{ListValue, Value as Json, value::Kind};
+    let list = |inner: Json| Json { kind: Some(Kind::ListValue(ListValue { values: vec![inner] })) };
+    let deep = (0..depth).fold(Json { kind: Some(Kind::NullValue(0)) }, |inner, _| list(inner));
+    prost_types::Struct { fields: [("deep".to_owned(), deep)].into() }
+}
+
 fn bad_slots() -> Vec<(Slot, &'static str)> {
     let kind = |kind: &str, weight| RewardKind { kind: kind.into(), weight, use_value: false, cap: None };
     let with = |edit: &dyn Fn(&mut Slot)| {
@@ -167,6 +175,7 @@ fn bad_slots() -> Vec<(Slot, &'static str)> {
             with(&|s| drop(s.arms[0].attributes.insert("p".into(), number(f64::INFINITY)))),
             "slot.arms[0].attributes[\"p\"]",
         ),
+        (with(&|s| s.arms[0].payload = Some(nested(20))), "slot.arms[0].payload"),
         (with(&|s| s.default_arm_id = "plum".into()), "slot.default_arm_id"),
         (with(&|s| s.count = 5_000), "slot.count"),
         (controls(&|c| c.floor = Some(1.5)), "slot.controls.floor"),

@@ -88,6 +88,14 @@ impl Encoder {
 
     fn learn_one(&mut self, name: &str, value: &Value) {
         let limit = self.budget - self.buckets_max();
+        let empty = match value {
+            Value::Texts(words) => words.is_empty(),
+            Value::Vector(numbers) => numbers.is_empty(),
+            Value::Number(_) | Value::Text(_) | Value::Flag(_) => false,
+        };
+        if empty {
+            return;
+        }
         // A name gets an entry only with its first index: names cannot fill the memory.
         if !self.features.contains_key(name) && self.next >= limit {
             match value {
@@ -290,6 +298,9 @@ mod tests {
             let row = features(&[("w", text(&format!("word{i}"))), (&format!("n{i}"), Value::Number(f64::from(i)))]);
             encoder.learn(&row, std::iter::empty());
             assert!(encoder.encode_met(&row, None).unseen == 0.0);
+            let empty =
+                features(&[(&format!("t{i}"), Value::Texts(vec![])), (&format!("v{i}"), Value::Vector(vec![]))]);
+            encoder.learn(&empty, std::iter::empty());
         }
         assert_eq!(encoder.dim(), 16, "fourteen of their own and two shared");
         assert!(encoder.features.len() <= 14, "names without an index are not kept");

@@ -8,8 +8,14 @@ use super::{
 };
 use crate::stats::{Beta, NormalInverseGamma, SparseVector};
 
-/// Observations fade in steps of at least this part of their weight: a step costs O(d³) per arm.
+/// Observations fade in steps of at least this part of their weight.
 const FADE_STEP: f64 = 1e-3;
+
+/// A step costs O(d³) per arm: beyond this many dimensions steps grow with that cost, up to [`FADE_STEP_MAX`].
+const FADE_DIM: f64 = 64.0;
+
+/// No step is longer: weights must not jump.
+const FADE_STEP_MAX: f64 = 0.1;
 
 /// What is left of an observation is never taken for less: a posterior divides by it.
 const RETAINED_MIN: f64 = 1e-12;
@@ -187,12 +193,23 @@ impl Learner {
         }
     }
 
+    /// The most dimensions that any of its models uses.
+    fn dim(&self) -> f64 {
+        let dim = |(_, model): &(ModelSpec, Model)| match model {
+            Model::Linear(linear) => linear.encoder().dim(),
+            Model::BetaBernoulli { .. } | Model::NormalInverseGamma { .. } => 1,
+        };
+        f64::from(self.models.iter().map(dim).max().unwrap_or(1))
+    }
+
     /// Lets the arm's observations fade to what the half-life leaves of them at `at_us`, once that is worth a step.
     fn fade(&mut self, arm: u32, at_us: i64, half_life_us: i64) {
+        let dim = self.dim();
+        let step = (FADE_STEP * (dim / FADE_DIM).powi(3)).clamp(FADE_STEP, FADE_STEP_MAX);
         let summary = &mut self.arms[arm as usize];
         let half_lives = (at_us - summary.faded_at_us) as f64 / half_life_us as f64;
         let retained = (-half_lives).exp2().max(RETAINED_MIN);
-        if retained > 1.0 - FADE_STEP {
+        if retained > 1.0 - step {
             return;
         }
         let weight = summary.weight();

@@ -215,6 +215,26 @@ pub struct Decided {
 }
 
 impl Decided {
+    /// What a repetition of the request is answered from: all but what it was decided from.
+    #[must_use]
+    pub fn answer(&self) -> Self {
+        Self {
+            slot: self.slot.clone(),
+            id: self.id,
+            request_id: self.request_id.clone(),
+            subject: Subject::default(),
+            context: Features::new(),
+            candidates: Vec::new(),
+            taken: Vec::new(),
+            chosen: self.chosen.clone(),
+            holdout: self.holdout,
+            fallback: self.fallback,
+            revision: self.revision,
+            model: self.model.clone(),
+            seed: self.seed,
+        }
+    }
+
     /// At least one position was drawn and is not the best guess.
     pub fn exploring(&self) -> bool {
         self.chosen.iter().any(|chosen| matches!(chosen.reason, Reason::Exploring | Reason::Floor))

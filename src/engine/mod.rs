@@ -17,6 +17,7 @@ mod event;
 mod ids;
 mod pending;
 mod report;
+mod revisions;
 mod reward;
 pub mod snapshot;
 mod state;

@@ -55,7 +55,10 @@ pub struct Counters {
 pub struct SlotState {
     pub(super) number: u32,
     pub(super) revision: u64,
+    /// That of the newest revision.
+    #[serde(skip, default = "nothing")]
     pub(super) definition: Arc<Definition>,
+    #[serde(with = "super::revisions")]
     pub(super) revisions: Arc<Vec<Revision>>,
     /// Rebuilt from the names and the definition.
     #[serde(skip)]
@@ -66,6 +69,11 @@ pub struct SlotState {
     pub(super) counters: Counters,
     requests: BTreeMap<Key, Arc<Decided>>,
     request_order: VecDeque<(i64, Key)>,
+}
+
+/// Stands in for a definition until it is brought back from the revisions.
+fn nothing() -> Arc<Definition> {
+    Arc::new(Definition::empty())
 }
 
 /// Everything that the journal's events made true. *Persisted.*
@@ -118,10 +126,11 @@ impl State {
         self.slots.iter()
     }
 
-    /// A state with this one slot of it, for trying a change out: cheap, everything large is shared.
+    /// A state with this one slot of it and nothing that waits for rewards, for trying a change out: cheap,
+    /// everything large is shared.
     #[must_use]
     pub fn only(&self, slot: &SlotId) -> Self {
-        let slots = self.slots.get(slot).map(|state| (slot.clone(), state.clone())).into_iter().collect();
+        let slots = self.slots.get(slot).map(|state| (slot.clone(), state.without_memory())).into_iter().collect();
         Self { slots, numbers: BTreeMap::new(), ..*self }
     }
 
@@ -200,6 +209,22 @@ impl SlotState {
         state
     }
 
+    fn without_memory(&self) -> Self {
+        Self {
+            number: self.number,
+            revision: self.revision,
+            definition: Arc::clone(&self.definition),
+            revisions: Arc::clone(&self.revisions),
+            arms: Arc::clone(&self.arms),
+            arm_names: self.arm_names.clone(),
+            learner: Arc::clone(&self.learner),
+            pending: Pending::default(),
+            counters: self.counters,
+            requests: BTreeMap::new(),
+            request_order: VecDeque::new(),
+        }
+    }
+
     /// What decisions read.
     pub fn view(&self) -> SlotView {
         SlotView {
@@ -241,6 +266,9 @@ impl SlotState {
 
     /// Brings back what a snapshot does not hold because it follows from the rest.
     pub(super) fn rebuild(&mut self) {
+        if let Some(newest) = self.revisions.last() {
+            self.definition = Arc::clone(&newest.definition);
+        }
         self.arms = Arc::new(ArmTable::new(self.arm_names.clone(), &self.definition));
     }
 
@@ -390,7 +418,7 @@ impl SlotState {
         }
         if let Some(request_id) = &decided.request_id {
             let key = request_key(request_id);
-            if self.requests.insert(key, Arc::clone(decided)).is_none() {
+            if self.requests.insert(key, Arc::new(decided.answer())).is_none() {
                 self.request_order.push_back((at_us, key));
             }
         }

@@ -256,7 +256,9 @@ fn a_reward_without_a_decision_joins_the_subject_s_latest_that_showed_the_arm() 
     world.decide(ask(subject("ann", "s1")));
     let second = world.decide(ask(subject("ann", "s2")));
     world.decide(ask(subject("bob", "")));
+    let time_us = world.at_us;
     let event = |event_id: &str, subject, arm: &str| Rewarded {
+        time_us,
         subject,
         arm: Some(arm_id(arm)),
         ..rewarded(event_id, None, "click", None)
@@ -426,4 +428,67 @@ fn the_report_says_what_was_counted() {
     let a = &report.arms[0];
     assert!(a.low < 0.5 && 0.5 < a.high && a.low < a.mean && a.mean < a.high, "{a:?}");
     assert!(a.chance_best > 0.999);
+}
+
+/// Numbers that cannot be used are never an error for the caller: first the arms' mean rewards decide, then the baseline.
+#[test]
+fn a_model_whose_numbers_cannot_be_used_falls_back() {
+    let mut world = World::new(definition(&["a", "b"]));
+    // A prior so weak that its spread overflows; no definition that passed its check has it.
+    let model = ModelSpec::linear(Some(f64::MIN_POSITIVE / 4.0), None);
+    let broken = Definition { model, ..definition(&["a", "b"]) };
+    let mut event = |definition: Definition| {
+        let definition = Arc::new(definition);
+        world.apply(Body::SlotUpdated { definition, reason: String::new(), rolled_back_to: None });
+        world.would_decide(request(), &[]).decided
+    };
+    let decided = event(broken.clone());
+    assert_eq!((decided.fallback, decided.model.as_str()), (Some(Fallback::Model), "mean_reward"));
+    assert!((decided.chosen[0].propensity - 0.5).abs() < 1e-9, "two arms nobody knows anything of");
+    let mut worse = broken;
+    worse.controls.exploration = Some(f64::INFINITY);
+    let decided = event(worse);
+    assert_eq!((decided.fallback, decided.model.as_str()), (Some(Fallback::Model), "baseline"));
+    assert_eq!(decided.chosen[0].arm, arm_id("a"));
+}
+
+#[test]
+fn an_event_never_joins_a_decision_made_after_it() {
+    let mut world = World::new(definition(&["a"]));
+    let subject = Subject { id: "ann".into(), session_id: String::new() };
+    world.decide(Request { subject: subject.clone(), ..request() });
+    let event = |event_id: &str, time_us| Rewarded {
+        subject: subject.clone(),
+        arm: Some(arm_id("a")),
+        time_us,
+        ..rewarded(event_id, None, "click", None)
+    };
+    let early = world.send(event("e1", world.at_us - HOUR_US));
+    assert_eq!(early, RewardOutcome::Unmatched(Unmatched::Subject));
+    assert_eq!(world.send(event("e1", world.at_us)), RewardOutcome::Accepted);
+}
+
+#[test]
+fn an_upsert_that_would_leave_the_slot_wrong_is_refused() {
+    let mut world = World::new(Definition { default_arm: Some(arm_id("none")), ..definition(&[]) });
+    let arm = |id: &str| Arm { id: arm_id(id), attributes: Features::new(), available: true, payload: None };
+    let error = world.change(Change::UpsertArms(vec![arm("a")])).unwrap_err().to_string();
+    assert!(error.contains("default_arm_id"), "{error}");
+    world.change(Change::UpsertArms(vec![arm("a"), arm("none")])).unwrap();
+}
+
+/// Two hundred revisions of a thousand arms, each of which flips one arm, are one table of arms and a little more.
+#[test]
+fn a_snapshot_holds_each_version_of_an_arm_once() {
+    let ids: Vec<String> = (0..1_000).map(|i| format!("arm{i}")).collect();
+    let mut world = World::new(definition(&ids.iter().map(String::as_str).collect::<Vec<_>>()));
+    let one = snapshot::encode(&world.state).unwrap().len();
+    for i in 0..200 {
+        world.change(Change::SetAvailability(vec![(arm_id(&format!("arm{i}")), false)])).unwrap();
+    }
+    let bytes = snapshot::encode(&world.state).unwrap();
+    // Each revision adds its thousand indices, some three bytes each.
+    assert!(bytes.len() < one + 200 * 5_000, "{} against {one}", bytes.len());
+    let again = snapshot::decode(&bytes).unwrap();
+    assert_eq!(again, world.state);
 }

@@ -119,7 +119,12 @@ impl SqliteJournal {
             && std::fs::metadata(log_file(&self.file)).is_ok_and(|log| log.len() > RESTART_BYTES)
         {
             // What it cannot do now it does at the next look; nothing that is durable depends on it.
-            let done = self.connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
+            // It must not wait for a reader either: rewards wait for this thread.
+            let done = self
+                .connection
+                .busy_timeout(Duration::ZERO)
+                .and_then(|()| self.connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())));
+            let done = self.connection.busy_timeout(BUSY).and(done);
             if let Err(why) = done {
                 tracing::warn!(%why, "the journal's write-ahead log could not be started anew");
             }

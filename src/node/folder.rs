@@ -64,7 +64,11 @@ impl Folder {
             .open(&lock_path)
             .map_err(io_error("write", &lock_path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => {
+                let folder = Self { path: path.to_owned(), _lock: lock };
+                folder.remove_scratch()?;
+                Ok(folder)
+            }
             Err(TryLockError::WouldBlock) => Err(FolderError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(FolderError::Io { verb: "lock", path: lock_path, source }),
         }
@@ -73,6 +77,17 @@ impl Folder {
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Removes what a snapshot that was cut short left behind.
+    fn remove_scratch(&self) -> Result<(), FolderError> {
+        for entry in fs::read_dir(&self.path).map_err(io_error("list", &self.path))? {
+            let path = entry.map_err(io_error("list", &self.path))?.path();
+            if path.extension().is_some_and(|extension| extension == "new") {
+                fs::remove_file(&path).map_err(io_error("remove", &path))?;
+            }
+        }
+        Ok(())
     }
 
     /// The snapshots by position, newest first.
@@ -115,9 +130,15 @@ impl Folder {
         let name = format!("snapshot-{:020}.bin", state.position());
         let (target, scratch) = (path.join(&name), path.join(format!("{name}.new")));
         let bytes = snapshot::encode(state).map_err(|e| io_error("encode", &target)(io::Error::other(e)))?;
-        let mut file = File::create(&scratch).map_err(io_error("write", &scratch))?;
-        file.write_all(&bytes).map_err(io_error("write", &scratch))?;
-        file.sync_all().map_err(io_error("sync", &scratch))?;
+        let written = File::create(&scratch).and_then(|mut file| {
+            file.write_all(&bytes)?;
+            file.sync_all()
+        });
+        if let Err(why) = written {
+            // A part of a snapshot is of no use, and may be what fills the disk.
+            let _ = fs::remove_file(&scratch);
+            return Err(io_error("write", &scratch)(why));
+        }
         fs::rename(&scratch, &target).map_err(io_error("rename", &scratch))?;
         // The name is durable once its folder is.
         File::open(path).and_then(|folder| folder.sync_all()).map_err(io_error("sync", path))

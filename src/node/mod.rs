@@ -52,6 +52,18 @@ use writer::{ChangeCommand, Command, Writer};
 /// Commands that may wait for the writer: a second of full load. Beyond it callers are told to come back.
 const QUEUE: usize = 65_536;
 
+/// How often a decision is made anew because another call was quicker with the same request id.
+const CLAIM_TRIES: usize = 8;
+/// Candidates of one call beyond which the runtime is told that its thread will be busy: about a millisecond.
+const LONG: usize = 500;
+
+/// Runs `work` over so many arms in place; where they are many, the runtime moves its other tasks away first.
+pub(crate) fn run_long<T>(arms: usize, work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    let several = Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if arms > LONG && several { tokio::task::block_in_place(work) } else { work() }
+}
+
 /// How a node runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
@@ -126,9 +138,12 @@ pub enum WriteError {
     /// More waits for the journal than may.
     #[error("the journal is behind; try again shortly")]
     Busy,
-    /// The node is stopping.
+    /// The node is stopping; this did not happen.
     #[error("the service is stopping")]
     Stopped,
+    /// The writer was gone before it answered.
+    #[error("the service stopped before it could say whether this was written; send it again with the same ids")]
+    Unanswered,
 }
 
 /// Why a decision could not be made.
@@ -176,6 +191,8 @@ pub(crate) struct Shared {
     observer: Arc<dyn Observer>,
     failure: watch::Sender<Option<String>>,
     stopped: AtomicBool,
+    /// The position of the newest snapshot that was saved, or recovered from.
+    saved_position: AtomicU64,
 }
 
 /// Measures how long something takes; never becomes part of the state.
@@ -222,8 +239,8 @@ impl Node {
     pub fn open(options: &Options, clock: Arc<dyn Clock>, observer: Arc<dyn Observer>) -> Result<Self, OpenError> {
         let folder = Folder::open(&options.folder)?;
         let mut journal = SqliteJournal::open(folder.path())?;
-        let (state, snapshot_us) = recover(&folder, &mut journal)?;
-        if let Some(at_us) = snapshot_us {
+        let (state, snapshot) = recover(&folder, &mut journal)?;
+        if let Some((_, at_us)) = snapshot {
             observer.snapshot_saved(at_us);
         }
         let shared = Arc::new(Shared {
@@ -232,12 +249,13 @@ impl Node {
             observer,
             failure: watch::Sender::new(None),
             stopped: AtomicBool::new(false),
+            saved_position: AtomicU64::new(snapshot.map_or(0, |(position, _)| position)),
         });
         let requests = Requests::default();
         for (id, slot) in state.slots() {
             let view = slot.view();
             for (at_us, decided) in slot.requests() {
-                requests.claim(view.number, decided, at_us);
+                requests.claims().claim(view.number, decided, at_us);
             }
             shared.views.insert(id.clone(), Arc::new(view));
         }
@@ -305,35 +323,66 @@ impl Node {
     /// is decided as a fallback once `deadline_passed` says so.
     pub async fn decide(
         &self,
-        requests: Vec<Request>,
+        mut requests: Vec<Request>,
         distinct: bool,
         deadline_passed: &(dyn Fn() -> bool + Send + Sync),
     ) -> Result<Vec<Answer>, DecideError> {
         self.writable()?;
-        let mut fresh: Vec<(u32, Arc<Decided>)> = Vec::new();
-        let answers = self.decide_each(requests, distinct, deadline_passed, &mut fresh);
-        let sent = answers.and_then(|answers| {
+        // Only a request with an id can lose a race and have to be decided anew.
+        let repeatable = requests.iter().any(|request| request.request_id.is_some());
+        let arms = self.arms_of(&requests);
+        for _ in 0..CLAIM_TRIES {
+            let batch = if repeatable { requests.clone() } else { std::mem::take(&mut requests) };
+            let mut fresh: Vec<(u32, Arc<Decided>)> = Vec::new();
+            let answers = run_long(arms, || self.decide_each(batch, distinct, deadline_passed, &mut fresh))?;
             let (reply, durable) = if self.durable_decisions { Some(oneshot::channel()).unzip() } else { (None, None) };
-            if !fresh.is_empty() {
-                let decisions = fresh.iter().map(|(_, decided)| Arc::clone(decided)).collect();
-                self.send(Command::Decided(decisions, reply))?;
-                return Ok((answers, durable));
+            if !self.claim_and_send(&fresh, reply)? {
+                // Another call was given a decision for one of these requests meanwhile: that one counts.
+                continue;
             }
-            Ok((answers, None))
-        });
-        match sent {
-            Ok((answers, Some(durable))) => {
-                durable.await.unwrap_or(Err(WriteError::Stopped))?;
-                Ok(answers)
+            if let Some(durable) = durable {
+                durable.await.unwrap_or(Err(WriteError::Unanswered))?;
             }
-            Ok((answers, None)) => Ok(answers),
-            Err(why) => {
-                for (slot, decided) in &fresh {
-                    self.requests.release(*slot, decided);
-                }
-                Err(why)
-            }
+            return Ok(answers);
         }
+        Err(WriteError::Busy.into())
+    }
+
+    /// Sends decisions to the journal, and only then lets repetitions of their requests find them: all in
+    /// one step. Says whether none of the requests had been decided by another call meanwhile; else
+    /// nothing was done.
+    fn claim_and_send(
+        &self,
+        fresh: &[(u32, Arc<Decided>)],
+        reply: Option<oneshot::Sender<Result<(), WriteError>>>,
+    ) -> Result<bool, WriteError> {
+        if fresh.is_empty() && reply.is_none() {
+            return Ok(true);
+        }
+        let decisions = fresh.iter().map(|(_, decided)| Arc::clone(decided)).collect();
+        if fresh.iter().all(|(_, decided)| decided.request_id.is_none()) {
+            self.send(Command::Decided(decisions, reply))?;
+            return Ok(true);
+        }
+        let now_us = self.now_us();
+        let mut claims = self.requests.claims();
+        if fresh.iter().any(|(slot, decided)| claims.taken(*slot, decided, now_us)) {
+            return Ok(false);
+        }
+        self.send(Command::Decided(decisions, reply))?;
+        for (slot, decided) in fresh {
+            claims.claim(*slot, decided, now_us);
+        }
+        Ok(true)
+    }
+
+    /// How many arms are to be scored in all.
+    fn arms_of(&self, requests: &[Request]) -> usize {
+        let arms = |request: &Request| {
+            let all = || self.slot(&request.slot).map_or(0, |view| view.definition.arms.len());
+            if request.candidates.is_empty() { all() } else { request.candidates.len() }
+        };
+        requests.iter().map(arms).sum()
     }
 
     fn decide_each(
@@ -352,7 +401,10 @@ impl Node {
                 slot: request.slot.clone(),
                 suggestion: self.suggest(request.slot.as_str()),
             })?;
-            let repeated = request.request_id.as_deref().and_then(|id| self.requests.get(view.number, id, now_us));
+            let repeated = request.request_id.as_deref().and_then(|id| {
+                let here = fresh.iter().find(|(slot, d)| *slot == view.number && d.request_id.as_deref() == Some(id));
+                here.map(|(_, decided)| Arc::clone(decided)).or_else(|| self.requests.get(view.number, id, now_us))
+            });
             let answer = if let Some(decided) = repeated {
                 Answer { decided, explanation: None, view }
             } else {
@@ -365,12 +417,8 @@ impl Node {
                 };
                 let decision = decide(&view, request, draw).map_err(|error| DecideError::Field { index, error })?;
                 let decided = Arc::new(decision.decided);
-                if let Some(decided) = self.requests.claim(view.number, &decided, now_us) {
-                    Answer { decided, explanation: None, view }
-                } else {
-                    fresh.push((view.number, Arc::clone(&decided)));
-                    Answer { decided, explanation: decision.explanation, view }
-                }
+                fresh.push((view.number, Arc::clone(&decided)));
+                Answer { decided, explanation: decision.explanation, view }
             };
             if distinct {
                 taken.extend(answer.decided.chosen.iter().map(|chosen| chosen.arm.clone()));
@@ -389,7 +437,7 @@ impl Node {
         self.writable()?;
         let (reply, outcome) = oneshot::channel();
         self.send(Command::Rewards(rewards, reply))?;
-        Ok(async { outcome.await.unwrap_or(Err(WriteError::Stopped)) })
+        Ok(async { outcome.await.unwrap_or(Err(WriteError::Unanswered)) })
     }
 
     /// Changes a slot, or with `validate_only` says how it would look; answers with the slot as it
@@ -405,7 +453,7 @@ impl Node {
         let (reply, changed) = oneshot::channel();
         let command = ChangeCommand { slot, change, reason, validate_only, reply };
         self.send(Command::Change(Box::new(command)))?;
-        changed.await.unwrap_or(Err(ChangeFailure::Write(WriteError::Stopped)))
+        changed.await.unwrap_or(Err(ChangeFailure::Write(WriteError::Unanswered)))
     }
 
     fn writable(&self) -> Result<(), WriteError> {
@@ -455,21 +503,22 @@ impl Drop for Node {
     }
 }
 
-/// The newest whole snapshot with the rest of the journal applied, and the time of the snapshot where there was one.
-fn recover(folder: &Folder, journal: &mut dyn Journal) -> Result<(State, Option<i64>), OpenError> {
+/// The newest whole snapshot with the rest of the journal applied, and position and time of
+/// the snapshot where there was one.
+fn recover(folder: &Folder, journal: &mut dyn Journal) -> Result<(State, Option<(u64, i64)>), OpenError> {
     let (mut state, claimed) = folder.newest_snapshot()?;
     if journal.last() < claimed {
         return Err(OpenError::JournalBehind { folder: folder.path().to_owned(), last: journal.last(), claimed });
     }
     let from = state.position();
-    let snapshot_us = (from > 0).then_some(state.at_us());
+    let snapshot = (from > 0).then_some((from, state.at_us()));
     journal.replay(from, &mut |_, body| {
         let event = codec::decode(body)?;
         state.apply(&event);
         Ok(())
     })?;
     tracing::info!(snapshot = from, position = state.position(), slots = state.slots().count(), "recovered");
-    Ok((state, snapshot_us))
+    Ok((state, snapshot))
 }
 
 /// The state that the journal in a folder gives when it is folded from its beginning, snapshots left

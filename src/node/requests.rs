@@ -2,10 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use dashmap::{DashMap, mapref::entry::Entry};
+use dashmap::DashMap;
 
 use crate::{
     engine::{Decided, Key, hash},
@@ -19,11 +19,17 @@ const TOTAL_MAX: usize = 10 * REQUESTS_MAX;
 /// Slot number and request id.
 type RequestKey = (u32, Key);
 
-/// The decisions of the last ten minutes by request id.
+/// The decisions of the last ten minutes by request id, as far as answering again needs them.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     decisions: DashMap<RequestKey, (i64, Arc<Decided>)>,
     order: Mutex<VecDeque<(i64, RequestKey)>>,
+}
+
+/// The right to add decisions: one caller at a time has it.
+pub(super) struct Claims<'a> {
+    decisions: &'a DashMap<RequestKey, (i64, Arc<Decided>)>,
+    order: MutexGuard<'a, VecDeque<(i64, RequestKey)>>,
 }
 
 fn key(slot: u32, request_id: &str) -> RequestKey {
@@ -37,36 +43,32 @@ impl Requests {
         (entry.0 >= now_us - REQUEST_MEMORY_US).then(|| Arc::clone(&entry.1))
     }
 
-    /// Remembers a decision, unless another was made for the same request meanwhile: then that one counts, and is returned.
-    pub(super) fn claim(&self, slot: u32, decided: &Arc<Decided>, now_us: i64) -> Option<Arc<Decided>> {
-        let key = key(slot, decided.request_id.as_deref()?);
-        match self.decisions.entry(key) {
-            Entry::Occupied(mut entry) => {
-                if entry.get().0 >= now_us - REQUEST_MEMORY_US {
-                    return Some(Arc::clone(&entry.get().1));
-                }
-                entry.insert((now_us, Arc::clone(decided)));
-            }
-            Entry::Vacant(entry) => {
-                entry.insert((now_us, Arc::clone(decided)));
-            }
-        }
-        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        order.push_back((now_us, key));
-        while let Some(&(made_us, key)) = order.front()
-            && (made_us < now_us - REQUEST_MEMORY_US || order.len() > TOTAL_MAX)
-        {
-            order.pop_front();
-            // A request that was decided anew since then stays.
-            self.decisions.remove_if(&key, |_, (at_us, _)| *at_us == made_us);
-        }
-        None
+    /// The right to add; nobody else adds while it is held.
+    pub(super) fn claims(&self) -> Claims<'_> {
+        Claims { decisions: &self.decisions, order: self.order.lock().unwrap_or_else(PoisonError::into_inner) }
+    }
+}
+
+impl Claims<'_> {
+    /// Whether this decision's request was given another one.
+    pub(super) fn taken(&self, slot: u32, decided: &Decided, now_us: i64) -> bool {
+        let Some(request_id) = &decided.request_id else { return false };
+        let entry = self.decisions.get(&key(slot, request_id));
+        entry.is_some_and(|entry| entry.0 >= now_us - REQUEST_MEMORY_US)
     }
 
-    /// Takes back a claim whose decision was not recorded.
-    pub(super) fn release(&self, slot: u32, decided: &Arc<Decided>) {
-        if let Some(request_id) = &decided.request_id {
-            self.decisions.remove_if(&key(slot, request_id), |_, (_, claimed)| Arc::ptr_eq(claimed, decided));
+    /// Remembers a decision, where it has a request id; forgets those that are too old or too many.
+    pub(super) fn claim(&mut self, slot: u32, decided: &Decided, now_us: i64) {
+        let Some(request_id) = &decided.request_id else { return };
+        let key = key(slot, request_id);
+        self.decisions.insert(key, (now_us, Arc::new(decided.answer())));
+        self.order.push_back((now_us, key));
+        while let Some(&(made_us, key)) = self.order.front()
+            && (made_us < now_us - REQUEST_MEMORY_US || self.order.len() > TOTAL_MAX)
+        {
+            self.order.pop_front();
+            // A request that was decided anew since then stays.
+            self.decisions.remove_if(&key, |_, (at_us, _)| *at_us == made_us);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc,
+        atomic::Ordering,
         mpsc::{Receiver, RecvTimeoutError},
     },
     thread::JoinHandle,
@@ -19,7 +20,7 @@ use crate::{
         Subject, Unmatched, plan,
     },
     journal::{Journal, Record},
-    slot::{ArmId, SlotId},
+    slot::{ArmId, FieldError, SlotId},
 };
 
 /// Events of one commit: enough to make the fsync cheap per event, few enough to keep a reward's wait short.
@@ -298,6 +299,11 @@ impl Writer {
         let before = self.state.slot(slot.as_str()).map(|state| Arc::new(state.view()));
         if let Some(body) = plan(&self.state, slot, change, reason)? {
             let event = Event { at_us: self.now_us(), body };
+            // What could not be read back must not be written: changes are rare, and this is cheap.
+            if let Err(why) = codec::decode(&codec::encode(&event).body) {
+                let message = format!("cannot be stored: {why}");
+                return Err(ChangeFailure::Refused(ChangeError::Field(FieldError::new("slot", message))));
+            }
             if validate_only {
                 let mut would_be = self.state.only(slot);
                 would_be.apply(&event);
@@ -332,19 +338,23 @@ impl Writer {
             // Its own failure was logged; the last snapshot follows here anyway.
             drop(thread.join());
         }
-        if !self.shared.failed() && self.state.position() != self.snapshot_position {
+        let saved = self.shared.saved_position.load(Ordering::SeqCst);
+        if !self.shared.failed() && self.state.position() != saved {
             save(self.folder.path(), &self.state, &self.shared);
             if let Err(why) = self.folder.prune() {
                 tracing::warn!(%why, "old snapshots could not be removed");
             }
         }
-        self.shared.stopped.store(true, std::sync::atomic::Ordering::SeqCst);
+        self.shared.stopped.store(true, Ordering::SeqCst);
     }
 }
 
 fn save(path: &std::path::Path, state: &State, shared: &Shared) {
     match Folder::write_snapshot(path, state) {
-        Ok(()) => shared.observer.snapshot_saved(shared.clock.now_us()),
+        Ok(()) => {
+            shared.saved_position.fetch_max(state.position(), Ordering::SeqCst);
+            shared.observer.snapshot_saved(shared.clock.now_us());
+        }
         // The journal has everything: recovery takes longer, nothing is lost.
         Err(why) => tracing::error!(%why, "a snapshot could not be written"),
     }

@@ -10,7 +10,7 @@ use super::{
     id::{ArmId, FieldError, SlotId},
     limits::{
         ARMS_MAX, COUNT_MAX, DISPLAY_NAME_BYTES_MAX, FEATURES_MAX, NAME_BYTES_MAX, NUMBER_MAX, PAYLOAD_BYTES_MAX,
-        VECTOR_MAX, WORD_BYTES_MAX, WORDS_MAX,
+        PAYLOAD_DEPTH_MAX, VECTOR_MAX, WORD_BYTES_MAX, WORDS_MAX,
     },
 };
 use crate::bandit::{Features, ModelSpec, Value};
@@ -98,6 +98,11 @@ pub struct Revision {
 }
 
 impl Definition {
+    /// A definition of nothing, for a place that is filled later.
+    pub(crate) fn empty() -> Self {
+        Self::new(SlotId::empty())
+    }
+
     /// A slot of this id with every setting at its default and no arms.
     pub fn new(id: SlotId) -> Self {
         Self {
@@ -168,8 +173,23 @@ impl Arm {
             if bytes > PAYLOAD_BYTES_MAX {
                 return Err(FieldError::new("payload", format!("has more than {PAYLOAD_BYTES_MAX} bytes as JSON")));
             }
+            if payload.values().map(depth).max().unwrap_or(0) >= PAYLOAD_DEPTH_MAX {
+                return Err(FieldError::new("payload", format!("is nested more than {PAYLOAD_DEPTH_MAX} deep")));
+            }
         }
         Ok(())
+    }
+}
+
+/// How deep lists and objects are nested in it.
+fn depth(json: &serde_json::Value) -> usize {
+    match json {
+        serde_json::Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or(0),
+        serde_json::Value::Object(object) => 1 + object.values().map(depth).max().unwrap_or(0),
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_) => 0,
     }
 }
 

@@ -106,6 +106,13 @@ identifier! {
     /// A slot's id. *Persisted.*
     SlotId
 }
+impl SlotId {
+    /// An id that no slot has.
+    pub(super) fn empty() -> Self {
+        Self("".into())
+    }
+}
+
 identifier! {
     /// An arm's id. *Persisted.*
     ArmId

@@ -38,6 +38,9 @@ pub const DISPLAY_NAME_BYTES_MAX: usize = 256;
 pub const REASON_BYTES_MAX: usize = 1_024;
 /// Bytes of an arm's payload as JSON: it travels with every decision that shows the arm.
 pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024;
+/// How deep a payload's lists and objects may be nested: a protobuf decoder stops at 100 messages, and each
+/// level is several.
+pub const PAYLOAD_DEPTH_MAX: usize = 16;
 /// Slots of one service: each publishes a view of its own.
 pub const SLOTS_MAX: usize = 10_000;
 /// Revisions that a slot keeps.

@@ -55,7 +55,9 @@ pub(super) fn write(error: &WriteError) -> Status {
     let message = error.to_string();
     match error {
         // The commit may or may not have happened.
-        WriteError::Journal(AppendError::Engine { .. }) => status(Code::Unknown, message, details("COMMIT_UNKNOWN")),
+        WriteError::Journal(AppendError::Engine { .. }) | WriteError::Unanswered => {
+            status(Code::Unknown, message, details("COMMIT_UNKNOWN"))
+        }
         WriteError::Journal(AppendError::Full { .. }) => {
             let mut details = details("DISK_FULL");
             details.add_precondition_failure_violation("DISK", "journal", "make room on the disk and restart");

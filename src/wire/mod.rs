@@ -22,6 +22,8 @@ mod feedback;
 mod insight;
 pub mod proto;
 mod slots;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, OnceLock};
 

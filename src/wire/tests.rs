@@ -1,0 +1,59 @@
+//! What only the services themselves can be asked: before there is a node, and past a deadline.
+
+use std::sync::Arc;
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{Code, Request};
+use tonic_types::StatusExt as _;
+
+use super::{
+    Api,
+    proto::{
+        Arm, CreateSlotRequest, DecideRequest, Fallback, GetSlotRequest, RecordRewardsRequest, Slot,
+        decision_service_server::DecisionService as _, feedback_service_server::FeedbackService as _,
+        slot_service_server::SlotService as _,
+    },
+};
+use crate::{
+    metrics::metrics,
+    node::{ManualClock, Node, Options, Unobserved},
+};
+
+fn api() -> Api {
+    Api::new(metrics().unwrap(), TaskTracker::new(), CancellationToken::new())
+}
+
+#[tokio::test]
+async fn before_recovery_every_call_is_unavailable_and_says_when_to_retry() {
+    let api = api();
+    let statuses = [
+        api.decide(Request::new(DecideRequest::default())).await.unwrap_err(),
+        api.record_rewards(Request::new(RecordRewardsRequest::default())).await.unwrap_err(),
+        api.get_slot(Request::new(GetSlotRequest { slot_id: "offers".into() })).await.unwrap_err(),
+    ];
+    for status in statuses {
+        assert_eq!(status.code(), Code::Unavailable);
+        assert!(status.get_details_retry_info().is_some_and(|info| info.retry_delay.is_some()));
+        assert_eq!(status.get_details_error_info().unwrap().reason, "STARTING");
+    }
+    assert!(!api.serving());
+}
+
+#[tokio::test]
+async fn past_the_deadline_the_baseline_is_the_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(1_793_000_000_000_000));
+    let node = Node::open(&Options::new(folder.path()), clock, Arc::new(Unobserved)).unwrap();
+    let api = api();
+    api.open(Arc::new(node));
+    let arm = |id: &str| Arm { arm_id: id.into(), ..Arm::default() };
+    let slot = Slot { slot_id: "offers".into(), arms: vec![arm("a"), arm("b")], ..Slot::default() };
+    api.create_slot(Request::new(CreateSlotRequest { slot: Some(slot), ..CreateSlotRequest::default() }))
+        .await
+        .unwrap();
+    let mut request = Request::new(DecideRequest { slot_id: "offers".into(), ..DecideRequest::default() });
+    request.metadata_mut().insert("grpc-timeout", "1n".parse().unwrap());
+    let answer = api.decide(request).await.unwrap().into_inner();
+    assert_eq!(answer.fallback(), Fallback::Deadline);
+    assert_eq!((answer.arms[0].arm_id.as_str(), answer.arms[0].baseline_position), ("a", 1));
+}
