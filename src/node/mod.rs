@@ -14,7 +14,9 @@
 
 mod clock;
 mod codec;
+mod error;
 mod folder;
+mod recover;
 mod requests;
 mod writer;
 
@@ -37,15 +39,18 @@ use tokio::sync::{oneshot, watch};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use codec::{decode as decode_event, encode as encode_event};
 pub(crate) use codec::{payload_from_struct, payload_to_struct};
+pub use error::{DecideError, OpenError, WriteError};
 pub use folder::FolderError;
+pub use recover::{fold, recovered};
 pub use writer::{ChangeFailure, RewardRequest};
 
 use crate::{
-    engine::{Change, Decided, DecisionId, Draw, Explanation, Request, RewardOutcome, SlotView, State, decide, hash},
-    journal::{AppendError, Journal, ReadError, SqliteJournal},
-    slot::{ArmId, FieldError, SlotId, suggestion},
+    engine::{Change, Decided, DecisionId, Draw, Explanation, Request, RewardOutcome, SlotView, decide, hash},
+    journal::SqliteJournal,
+    slot::{ArmId, SlotId, suggestion},
 };
 use folder::Folder;
+use recover::recover;
 use requests::Requests;
 use writer::{ChangeCommand, Command, Writer};
 
@@ -100,76 +105,6 @@ impl Observer for Unobserved {
     fn committed(&self, _: usize, _: f64) {}
     fn rewarded(&self, _: &str, _: &str, _: RewardOutcome) {}
     fn snapshot_saved(&self, _: i64) {}
-}
-
-/// Why a node could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The folder cannot be used.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// The journal cannot be read.
-    #[error(transparent)]
-    Journal(#[from] ReadError),
-    /// The journal ends before what a snapshot says was durable.
-    #[error("the journal in {} ends at position {last}, but a snapshot says that position {claimed} was durable; restore the journal from a backup", folder.display())]
-    JournalBehind {
-        /// The folder.
-        folder: PathBuf,
-        /// The journal's last position.
-        last: u64,
-        /// The snapshot's.
-        claimed: u64,
-    },
-    /// The system gives no thread.
-    #[error("cannot start the writer")]
-    Thread(#[source] std::io::Error),
-}
-
-/// Why something was not written.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum WriteError {
-    /// The journal failed while it committed this.
-    #[error(transparent)]
-    Journal(#[from] AppendError),
-    /// The journal failed before; this did not happen.
-    #[error("the service takes no writes: {0}")]
-    Failed(String),
-    /// More waits for the journal than may.
-    #[error("the journal is behind; try again shortly")]
-    Busy,
-    /// The node is stopping; this did not happen.
-    #[error("the service is stopping")]
-    Stopped,
-    /// The writer was gone before it answered.
-    #[error("the service stopped before it could say whether this was written; send it again with the same ids")]
-    Unanswered,
-}
-
-/// Why a decision could not be made.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum DecideError {
-    /// There is no such slot.
-    #[error("slot '{slot}' not found{suggestion}")]
-    SlotNotFound {
-        /// Which request of the batch.
-        index: usize,
-        /// The id.
-        slot: SlotId,
-        /// What may have been meant.
-        suggestion: String,
-    },
-    /// A field is at fault.
-    #[error("{error}")]
-    Field {
-        /// Which request of the batch.
-        index: usize,
-        /// The error.
-        error: FieldError,
-    },
-    /// It could not be recorded.
-    #[error(transparent)]
-    Write(#[from] WriteError),
 }
 
 /// A decision, with the view it was made from.
@@ -501,44 +436,4 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.shutdown();
     }
-}
-
-/// The newest whole snapshot with the rest of the journal applied, and position and time of
-/// the snapshot where there was one.
-fn recover(folder: &Folder, journal: &mut dyn Journal) -> Result<(State, Option<(u64, i64)>), OpenError> {
-    let (mut state, claimed) = folder.newest_snapshot()?;
-    if journal.last() < claimed {
-        return Err(OpenError::JournalBehind { folder: folder.path().to_owned(), last: journal.last(), claimed });
-    }
-    let from = state.position();
-    let snapshot = (from > 0).then_some((from, state.at_us()));
-    journal.replay(from, &mut |_, body| {
-        let event = codec::decode(body)?;
-        state.apply(&event);
-        Ok(())
-    })?;
-    tracing::info!(snapshot = from, position = state.position(), slots = state.slots().count(), "recovered");
-    Ok((state, snapshot))
-}
-
-/// The state that the journal in a folder gives when it is folded from its beginning, snapshots left
-/// aside; for audits and tests. The folder must not be in use.
-pub fn fold(folder: &std::path::Path) -> Result<State, OpenError> {
-    let folder = Folder::open(folder)?;
-    let mut journal = SqliteJournal::open(folder.path())?;
-    let mut state = State::default();
-    journal.replay(0, &mut |_, body| {
-        let event = codec::decode(body)?;
-        state.apply(&event);
-        Ok(())
-    })?;
-    Ok(state)
-}
-
-/// The state that a node would start from: the newest whole snapshot and what follows; for audits and
-/// tests. The folder must not be in use.
-pub fn recovered(folder: &std::path::Path) -> Result<State, OpenError> {
-    let folder = Folder::open(folder)?;
-    let mut journal = SqliteJournal::open(folder.path())?;
-    Ok(recover(&folder, &mut journal)?.0)
 }

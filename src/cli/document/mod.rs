@@ -5,13 +5,16 @@
 //! plain TOML values (`price = 9.9`, `tags = ["new", "red"]`) or in the contract's
 //! form (`{ text = "x" }`). Unknown keys are refused with their line.
 
+mod values;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+
+use values::{Attribute, DurationText, normal, without_nulls};
 
 use crate::{
-    bandit::{Features, ModelSpec, Value},
+    bandit::{Features, ModelSpec},
     slot::{
         Aggregation, Arm, ArmId, Consent, Controls, Definition, FieldError, Goal, Payload, RewardKind, SlotId, SlotKind,
     },
@@ -154,57 +157,6 @@ struct ArmDocument {
     payload: Option<Payload>,
 }
 
-/// An attribute's value, plain or in the contract's form.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "a number, a text, true or false, or a list of texts or of numbers")]
-enum Attribute {
-    Flag(bool),
-    Number(f64),
-    Text(String),
-    Texts(Vec<String>),
-    Vector(Vec<f32>),
-    Tagged(Tagged),
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Tagged {
-    Number(f64),
-    Text(String),
-    Flag(bool),
-    Texts(Values<String>),
-    Vector(Values<f32>),
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Values<T> {
-    values: Vec<T>,
-}
-
-/// A duration as people write it, or in seconds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "a duration such as \"14days\" or \"36h\", or a number of seconds")]
-enum DurationText {
-    Text(String),
-    Seconds(u32),
-}
-
-impl DurationText {
-    fn us(&self, field: &str) -> Result<i64, FieldError> {
-        let duration = match self {
-            Self::Seconds(seconds) => Ok(std::time::Duration::from_secs((*seconds).into())),
-            Self::Text(text) => humantime::parse_duration(text),
-        };
-        let duration =
-            duration.map_err(|why| FieldError::new(field, format!("{why}; write it as \"14days\" or \"36h\"")))?;
-        i64::try_from(duration.as_micros()).map_err(|_| FieldError::new(field, "is too long"))
-    }
-
-    fn of(us: i64) -> Self {
-        Self::Text(humantime::format_duration(std::time::Duration::from_micros(us.unsigned_abs())).to_string())
-    }
-}
-
 /// A model by its name alone, with its parameters, or an empty table for the default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(
@@ -238,37 +190,6 @@ impl ModelChoice {
             Self::Name(ModelName::NormalInverseGamma) => ModelSpec::normal_inverse_gamma(None, None, None, None),
         }
     }
-}
-
-/// A payload as the service keeps it: every number a double, every date a text.
-fn normal(payload: &Payload) -> Payload {
-    /// Under this key the TOML library hands over a date.
-    const DATE: &str = "$__toml_private_datetime";
-    fn value(json: &Json) -> Json {
-        match json {
-            Json::Number(number) => {
-                number.as_f64().and_then(serde_json::Number::from_f64).map_or(Json::Null, Json::Number)
-            }
-            Json::Array(values) => Json::Array(values.iter().map(value).collect()),
-            Json::Object(object) => match object.get(DATE) {
-                Some(date) => date.clone(),
-                None => Json::Object(normal(object)),
-            },
-            Json::Null | Json::Bool(_) | Json::String(_) => json.clone(),
-        }
-    }
-    payload.iter().map(|(name, json)| (name.clone(), value(json))).collect()
-}
-
-fn without_nulls(payload: &Payload) -> Payload {
-    fn value(json: &Json) -> Json {
-        match json {
-            Json::Array(values) => Json::Array(values.iter().filter(|v| !v.is_null()).map(value).collect()),
-            Json::Object(object) => Json::Object(without_nulls(object)),
-            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => json.clone(),
-        }
-    }
-    payload.iter().filter(|(_, json)| !json.is_null()).map(|(name, json)| (name.clone(), value(json))).collect()
 }
 
 impl SlotDocument {
@@ -336,35 +257,13 @@ impl SlotDocument {
     }
 }
 
-impl Attribute {
-    fn value(&self) -> Value {
-        match self.clone() {
-            Self::Flag(flag) | Self::Tagged(Tagged::Flag(flag)) => Value::Flag(flag),
-            Self::Number(number) | Self::Tagged(Tagged::Number(number)) => Value::Number(number),
-            Self::Text(text) | Self::Tagged(Tagged::Text(text)) => Value::Text(text),
-            Self::Texts(values) | Self::Tagged(Tagged::Texts(Values { values })) => Value::Texts(values),
-            Self::Vector(values) | Self::Tagged(Tagged::Vector(Values { values })) => Value::Vector(values),
-        }
-    }
-}
-
 impl ArmDocument {
     fn of(arm: &Arm) -> Self {
-        let attribute = |value: &Value| match value.clone() {
-            Value::Number(number) => Attribute::Number(number),
-            Value::Text(text) => Attribute::Text(text),
-            Value::Flag(flag) => Attribute::Flag(flag),
-            // An empty list would not say of what.
-            Value::Texts(values) if values.is_empty() => Attribute::Tagged(Tagged::Texts(Values { values })),
-            Value::Vector(values) if values.is_empty() => Attribute::Tagged(Tagged::Vector(Values { values })),
-            Value::Texts(values) => Attribute::Texts(values),
-            Value::Vector(values) => Attribute::Vector(values),
-        };
         let attributes: &Features = &arm.attributes;
         Self {
             arm_id: arm.id.to_string(),
             available: (!arm.available).then_some(false),
-            attributes: attributes.iter().map(|(name, value)| (name.clone(), attribute(value))).collect(),
+            attributes: attributes.iter().map(|(name, value)| (name.clone(), Attribute::of(value))).collect(),
             // TOML has no null; in an object, absent says the same.
             payload: arm.payload.as_ref().map(without_nulls),
         }
@@ -460,6 +359,7 @@ impl ControlsDocument {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bandit::Value;
 
     const WHOLE: &str = r#"
 slot_id = "offers"

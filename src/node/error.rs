@@ -1,0 +1,79 @@
+//! Why a node cannot do what it was asked to.
+
+use std::path::PathBuf;
+
+use super::folder::FolderError;
+use crate::{
+    journal::{AppendError, ReadError},
+    slot::{FieldError, SlotId},
+};
+
+/// Why a node could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] ReadError),
+    /// The journal ends before what a snapshot says was durable.
+    #[error("the journal in {} ends at position {last}, but a snapshot says that position {claimed} was durable; restore the journal from a backup", folder.display())]
+    JournalBehind {
+        /// The folder.
+        folder: PathBuf,
+        /// The journal's last position.
+        last: u64,
+        /// The snapshot's.
+        claimed: u64,
+    },
+    /// The system gives no thread.
+    #[error("cannot start the writer")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Why something was not written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum WriteError {
+    /// The journal failed while it committed this.
+    #[error(transparent)]
+    Journal(#[from] AppendError),
+    /// The journal failed before; this did not happen.
+    #[error("the service takes no writes: {0}")]
+    Failed(String),
+    /// More waits for the journal than may.
+    #[error("the journal is behind; try again shortly")]
+    Busy,
+    /// The node is stopping; this did not happen.
+    #[error("the service is stopping")]
+    Stopped,
+    /// The writer was gone before it answered.
+    #[error("the service stopped before it could say whether this was written; send it again with the same ids")]
+    Unanswered,
+}
+
+/// Why a decision could not be made.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DecideError {
+    /// There is no such slot.
+    #[error("slot '{slot}' not found{suggestion}")]
+    SlotNotFound {
+        /// Which request of the batch.
+        index: usize,
+        /// The id.
+        slot: SlotId,
+        /// What may have been meant.
+        suggestion: String,
+    },
+    /// A field is at fault.
+    #[error("{error}")]
+    Field {
+        /// Which request of the batch.
+        index: usize,
+        /// The error.
+        error: FieldError,
+    },
+    /// It could not be recorded.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
