@@ -17,15 +17,8 @@ use slotwise::wire::proto::{
     RemoveArmsRequest, ResetSlotRequest, RewardEvent, RewardKind, RewardStatus, RollbackSlotRequest,
     SetArmAvailabilityRequest, Slot, SlotKind, UpdateSlotRequest, UpsertArmsRequest,
 };
-use support::{Clients, Server, click, decide, slot};
+use support::{Server, click, decide, slot, started};
 use tonic::Code;
-
-async fn started() -> (tempfile::TempDir, Server, Clients) {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
-    let clients = server.clients().await;
-    (folder, server, clients)
-}
 
 #[tokio::test]
 async fn a_slot_lives_through_its_whole_life() {

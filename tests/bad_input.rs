@@ -16,16 +16,9 @@ use slotwise::wire::proto::{
     LinearModel, Model, RecordRewardsRequest, RemoveArmsRequest, RewardEvent, RewardKind, RewardStatus, Slot, Subject,
     TextList, UpdateSlotRequest, feature_value::Value, model,
 };
-use support::{Clients, Server, click, context, decide, number, slot, text};
+use support::{Clients, click, context, decide, number, slot, started, text};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
-
-async fn started() -> (tempfile::TempDir, Server, Clients) {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
-    let clients = server.clients().await;
-    (folder, server, clients)
-}
 
 #[track_caller]
 fn check(status: &Status, code: Code, field: &str) {

@@ -18,7 +18,7 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
-use slotwise::wire::proto::{RecordRewardsRequest, RewardStatus};
+use slotwise::wire::proto::{RecordRewardsRequest, RewardEvent, RewardStatus};
 use support::{Clients, PATIENCE, Process, click, decide, program, serve_command, slot};
 
 /// It must end by itself, with a failure, and one line on standard error that begins with "error: ".
@@ -121,6 +121,20 @@ fn tokio_run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap().block_on(work)
 }
 
+/// Started again, the program knows every one of these events.
+fn all_there(folder: &Path, acknowledged: &[RewardEvent]) {
+    let process = Process::start(folder);
+    tokio_run(async {
+        let mut clients = Clients::connect(&process.address).await;
+        for batch in acknowledged.chunks(500) {
+            let request = RecordRewardsRequest { events: batch.to_vec() };
+            let results = clients.feedback.record_rewards(request).await.unwrap().into_inner().results;
+            assert_eq!(results.len(), batch.len());
+            assert!(results.iter().all(|result| result.status() == RewardStatus::Duplicate));
+        }
+    });
+}
+
 /// SIGTERM under load, with a stream open and a connection idle: it ends soon and well, and what it
 /// acknowledged is there.
 #[test]
@@ -172,16 +186,7 @@ fn sigterm_finishes_what_was_taken_and_exits_well() {
         .filter(|entry| entry.as_ref().unwrap().file_name().to_str().unwrap().starts_with("snapshot-"));
     assert!(snapshots.count() >= 1, "a snapshot was taken");
 
-    let process = Process::start(folder.path());
-    tokio_run(async {
-        let mut clients = Clients::connect(&process.address).await;
-        for batch in acknowledged.chunks(500) {
-            let request = RecordRewardsRequest { events: batch.to_vec() };
-            let results = clients.feedback.record_rewards(request).await.unwrap().into_inner().results;
-            assert_eq!(results.len(), batch.len());
-            assert!(results.iter().all(|result| result.status() == RewardStatus::Duplicate));
-        }
-    });
+    all_there(folder.path(), &acknowledged);
 }
 
 /// A file that may not grow beyond a limit is a disk that is full: the program says so in one line
@@ -220,14 +225,5 @@ fn a_full_disk_ends_it_with_one_line_and_loses_nothing() {
     assert!(lines.len() == 1 && lines[0].contains("cannot write the journal"), "{error}");
     assert!(acknowledged.len() > 20, "{}", acknowledged.len());
 
-    let process = Process::start(folder.path());
-    tokio_run(async {
-        let mut clients = Clients::connect(&process.address).await;
-        for batch in acknowledged.chunks(500) {
-            let request = RecordRewardsRequest { events: batch.to_vec() };
-            let results = clients.feedback.record_rewards(request).await.unwrap().into_inner().results;
-            assert_eq!(results.len(), batch.len());
-            assert!(results.iter().all(|result| result.status() == RewardStatus::Duplicate));
-        }
-    });
+    all_there(folder.path(), &acknowledged);
 }

@@ -85,6 +85,14 @@ impl Server {
     }
 }
 
+/// A server in a folder of its own, and a client of it.
+pub async fn started() -> (tempfile::TempDir, Server, Clients) {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let clients = server.clients().await;
+    (folder, server, clients)
+}
+
 pub async fn channel(address: &str) -> Channel {
     Channel::from_shared(address.to_owned()).unwrap().timeout(PATIENCE).connect().await.unwrap()
 }
