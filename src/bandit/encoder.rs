@@ -311,6 +311,19 @@ mod tests {
     }
 
     #[test]
+    fn yes_no_and_absent_are_three_things() {
+        let mut encoder = Encoder::new(64);
+        let gift = |flag| features(&[("gift", Value::Flag(flag))]);
+        for flag in [true, false] {
+            encoder.learn(&gift(flag), std::iter::empty());
+        }
+        let row = |context: &Features| encoder.encode_met(context, None).entries;
+        assert_eq!(row(&gift(true)), vec![(0, 1.0), (1, 1.0)]);
+        assert_eq!(row(&gift(false)), vec![(0, 1.0), (2, 1.0)]);
+        assert_eq!(row(&Features::new()), vec![(0, 1.0)]);
+    }
+
+    #[test]
     fn a_candidate_feature_is_not_the_context_feature_of_its_name() {
         let mut encoder = Encoder::new(64);
         let (context, own) = (features(&[("brand", text("a"))]), features(&[("brand", text("a"))]));
