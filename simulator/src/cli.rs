@@ -11,7 +11,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use slotwise::bandit::ModelSpec;
+use slotwise::bandit::{self, ModelSpec};
 
 use crate::{
     dataset::Dataset,
@@ -66,6 +66,9 @@ struct Replay {
     /// How the slot learns.
     #[arg(long, value_enum, default_value_t)]
     model: Model,
+    /// How its scores become probabilities.
+    #[arg(long, value_enum, default_value_t)]
+    policy: Policy,
     /// The slot's width multiplier, 0 to 10 [default: the slot's own].
     #[arg(long, value_name = "X")]
     exploration: Option<f64>,
@@ -112,6 +115,42 @@ impl Model {
     }
 }
 
+/// A policy with its default parameters.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Policy {
+    /// Each arm with its probability of being the best.
+    #[default]
+    ThompsonSampling,
+    /// All alike.
+    Uniform,
+    /// The first arm, always.
+    FixedOrder,
+    /// The highest expected reward.
+    Greedy,
+    /// The same, and one time in twenty any arm.
+    EpsilonGreedy,
+    /// The highest upper confidence bound; --exploration is its α.
+    LinUcb,
+    /// By the inverse of the gap to the highest expected reward.
+    SquareCb,
+}
+
+impl Policy {
+    /// With the parameters that the API gives a policy where none are said.
+    fn policy(self) -> bandit::Policy {
+        match self {
+            Self::ThompsonSampling => bandit::Policy::ThompsonSampling,
+            Self::Uniform => bandit::Policy::Uniform,
+            Self::FixedOrder => bandit::Policy::FixedOrder,
+            Self::Greedy => bandit::Policy::Greedy,
+            Self::EpsilonGreedy => bandit::Policy::epsilon_greedy(None),
+            Self::LinUcb => bandit::Policy::LinUcb,
+            Self::SquareCb => bandit::Policy::square_cb(None),
+        }
+    }
+}
+
 impl Replay {
     async fn run(self, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
         let dataset = Dataset::read(&self.dataset)?;
@@ -123,6 +162,7 @@ impl Replay {
             replace: self.replace,
             keep: self.keep,
             model: self.model.spec(),
+            policy: self.policy.policy(),
             exploration: self.exploration,
         };
         let report = replay(&options, &dataset, &mut Progress::default()).await?;

@@ -3,14 +3,16 @@
 //! * [`Features`] come in by name and without a schema; the [`Encoder`] turns them into rows.
 //! * A [`Model`] is a posterior per arm with a likelihood; a [`ModelSpec`] says which and its parameters.
 //! * The [`Learner`] is all that a slot has learned: every model it was ever given, learning side by side.
-//! * [`Scores`] are what a model says of the candidates; [`rank`] turns them into a pmf, position by
-//!   position, and draws from it. The number it reports is the number it drew from.
+//! * [`Scores`] are what a model says of the candidates; a [`Policy`] makes a pmf of them.
+//! * [`rank`] puts the controls on that pmf, position by position, and draws from it. The number it
+//!   reports is the number it drew from.
 //!
 //! Invariants: score → pmf → draw are three steps, and one place draws; arms are
 //! indices here, names are the rooms' above; whatever a learner was told it can be told to revise.
 //!
 //! Deliberately not here: slots, eligibility, time other than as an argument.
 
+mod choice;
 mod encoder;
 mod features;
 mod learner;
@@ -18,6 +20,7 @@ mod linear;
 mod model;
 mod policy;
 
+pub use choice::Policy;
 pub use encoder::Encoder;
 pub use features::{Features, Value};
 pub use learner::{ArmSummary, Learner, Rows};

@@ -5,7 +5,10 @@
 
 use rand::{Rng, RngExt as _};
 
-use super::model::Scores;
+use super::{
+    choice::{Choice, Policy},
+    model::Scores,
+};
 
 /// How many positions one grid serves before it is laid anew for what is left:
 /// a grid for many positions spans more, one for few is laid more often.
@@ -92,22 +95,28 @@ pub fn draw(pmf: &[f64], u: f64) -> Option<(usize, f64)> {
     last
 }
 
-/// Draws `places` positions, one after another without replacement, each from the pmf of what is left.
+/// Draws `places` positions, one after another without replacement, each from what `policy` makes of what is left.
 ///
 /// `scores` must be [`finite`](Scores::finite). Returns fewer where there are fewer candidates, and
 /// the controlled pmf of the first position, one entry per candidate.
-pub fn rank(scores: &Scores, places: usize, exploration: Exploration, rng: &mut dyn Rng) -> (Vec<Place>, Vec<f64>) {
+pub fn rank(
+    scores: &Scores,
+    policy: Policy,
+    places: usize,
+    exploration: Exploration,
+    rng: &mut dyn Rng,
+) -> (Vec<Place>, Vec<f64>) {
     let places = places.min(scores.len());
     let mut drawn: Vec<Place> = Vec::with_capacity(places);
     let mut first = Vec::new();
     let mut left: Vec<usize> = (0..scores.len()).collect();
     while drawn.len() < places {
         let batch = PLACES_PER_GRID.min(places - drawn.len());
-        let winners = scores.winners(&left, batch);
+        let choice = Choice::new(policy, scores, &left, batch);
         let mut active = vec![true; left.len()];
         let mut pmf = vec![0.0; left.len()];
         for _ in 0..batch {
-            winners.probabilities(&active, &mut pmf);
+            choice.probabilities(&active, &mut pmf);
             let floor = controlled(&mut pmf, &active, exploration);
             if first.is_empty() {
                 first.clone_from(&pmf);
@@ -180,7 +189,8 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(31);
         let mut pairs = std::collections::BTreeMap::<(usize, usize), (u32, f64)>::new();
         for _ in 0..DRAWS {
-            let (places, _) = rank(&scores, 3, Exploration { floor: 0.01, ceiling: 0.5 }, &mut rng);
+            let (places, _) =
+                rank(&scores, Policy::ThompsonSampling, 3, Exploration { floor: 0.01, ceiling: 0.5 }, &mut rng);
             let cell = pairs.entry((places[0].candidate, places[1].candidate)).or_default();
             cell.0 += 1;
             cell.1 = places[0].propensity * places[1].propensity;
@@ -196,8 +206,13 @@ mod tests {
     #[test]
     fn all_places_of_a_long_list_are_filled_once_each() {
         let scores = Scores::Normal((0..40).map(|i| NormalScore { mean: f64::from(i % 7), std: 0.3 }).collect());
-        let (places, first) =
-            rank(&scores, 100, Exploration { floor: 0.0, ceiling: 1.0 }, &mut StdRng::seed_from_u64(1));
+        let (places, first) = rank(
+            &scores,
+            Policy::default(),
+            100,
+            Exploration { floor: 0.0, ceiling: 1.0 },
+            &mut StdRng::seed_from_u64(1),
+        );
         let mut seen: Vec<usize> = places.iter().map(|p| p.candidate).collect();
         seen.sort_unstable();
         assert_eq!(seen, (0..40).collect::<Vec<_>>());

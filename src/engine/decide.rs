@@ -10,7 +10,7 @@ use super::{
     view::SlotView,
 };
 use crate::{
-    bandit::{Exploration, Features, Place, Scores, rank},
+    bandit::{Exploration, Features, Place, Policy, Scores, rank},
     slot::{ArmId, Consent, FieldError, SlotId, limits::LEARNED_ARMS_MAX, suggestion},
 };
 
@@ -151,7 +151,7 @@ pub fn decide(view: &SlotView, mut request: Request, draw: Draw<'_>) -> Result<D
         }
     };
     outcome.holdout = holdout && outcome.fallback.is_none();
-    let explanation = request.explain.then(|| explain(&candidates, &outcome));
+    let explanation = request.explain.then(|| explain(&candidates, &outcome, definition.controls.policy()));
     let decided = Decided {
         slot: definition.id.clone(),
         id: draw.id,
@@ -292,7 +292,7 @@ fn by_model(view: &SlotView, eligible: &[&Candidate<'_>], scores: &Scores, count
     let controls = &view.definition.controls;
     let exploration = Exploration { floor: controls.floor(), ceiling: controls.ceiling() };
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-    let (places, first) = rank(scores, count, exploration, &mut rng);
+    let (places, first) = rank(scores, controls.policy(), count, exploration, &mut rng);
     let (model, fallback) = match by {
         By::Model(model) => (model, None),
         By::MeanReward => ("mean_reward", Some(Fallback::Model)),
@@ -365,7 +365,7 @@ fn baseline(
     Outcome { chosen, holdout: false, fallback, model: "baseline", known }
 }
 
-fn explain(candidates: &[Candidate<'_>], outcome: &Outcome) -> Explanation {
+fn explain(candidates: &[Candidate<'_>], outcome: &Outcome, policy: Policy) -> Explanation {
     let mut known = outcome.known.iter();
     let candidates: Vec<CandidateExplanation> = candidates
         .iter()
@@ -390,9 +390,11 @@ fn explain(candidates: &[Candidate<'_>], outcome: &Outcome) -> Explanation {
             format!("'{}' leads because {why}.", first.arm)
         }
         (Some(first), None) => {
+            let drawn = format!("was drawn as the policy {} has it", policy.name());
             let how = match first.reason {
                 Reason::BestGuess => "has the highest expected reward",
-                Reason::Exploring => "was drawn for its chance to be the best",
+                Reason::Exploring if policy == Policy::ThompsonSampling => "was drawn for its chance to be the best",
+                Reason::Exploring => &drawn,
                 Reason::Floor => "was drawn from the floor that every arm is guaranteed",
                 Reason::Holdout => "leads the baseline, which the holdout gets",
                 Reason::Fallback => "is the fallback",

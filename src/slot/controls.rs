@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::id::FieldError;
+use super::{id::FieldError, limits::NUMBER_MAX};
+use crate::bandit::Policy;
 
 const MINUTE_US: i64 = 60 * 1_000_000;
 const DAY_US: i64 = 24 * 60 * MINUTE_US;
@@ -26,11 +27,16 @@ pub struct Controls {
     pub freeze_learning: Option<bool>,
     /// The baseline for everyone.
     pub safe_choice: Option<bool>,
+    /// How scores become probabilities.
+    pub policy: Option<Policy>,
 }
 
 impl Controls {
     /// The half-life where none is set: a fortnight, two of a shop's weekly cycles.
     pub const HALF_LIFE_US_DEFAULT: i64 = 14 * DAY_US;
+
+    /// The least γ of `SquareCB`: times the largest gap that rewards can have it still counts.
+    const GAMMA_MIN: f64 = 1.0 / NUMBER_MAX;
 
     /// The width multiplier; 1 is the posterior itself.
     pub fn exploration(&self) -> f64 {
@@ -67,6 +73,11 @@ impl Controls {
         self.safe_choice.unwrap_or(false)
     }
 
+    /// The policy.
+    pub fn policy(&self) -> Policy {
+        self.policy.unwrap_or_default()
+    }
+
     pub(super) fn check(&self) -> Result<(), FieldError> {
         let within = |field: &str, value: Option<f64>, low: f64, high: f64| match value {
             Some(value) if !(low..=high).contains(&value) => {
@@ -79,6 +90,13 @@ impl Controls {
         within("ceiling", self.ceiling, f64::MIN_POSITIVE, 1.0)
             .map_err(|e| FieldError::new(e.field, "must be above 0 and at most 1"))?;
         within("holdout", self.holdout, 0.0, 1.0)?;
+        match self.policy() {
+            Policy::EpsilonGreedy { epsilon } => within("policy.epsilon_greedy.epsilon", Some(epsilon), 0.0, 1.0)?,
+            Policy::SquareCb { gamma } => {
+                within("policy.square_cb.gamma", Some(gamma), Self::GAMMA_MIN, NUMBER_MAX)?;
+            }
+            Policy::ThompsonSampling | Policy::Uniform | Policy::FixedOrder | Policy::Greedy | Policy::LinUcb => {}
+        }
         if self.floor() > self.ceiling() {
             let message =
                 format!("is {}, above the ceiling {}; lower one or raise the other", self.floor(), self.ceiling());

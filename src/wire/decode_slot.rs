@@ -9,7 +9,7 @@ use super::{
     proto,
 };
 use crate::{
-    bandit::ModelSpec,
+    bandit::{ModelSpec, Policy},
     node::payload_from_struct,
     slot::{Aggregation, Arm, ArmId, Controls, Definition, FieldError, Goal, RewardKind, SlotId, SlotKind},
 };
@@ -113,10 +113,24 @@ fn model(model: Option<proto::Model>) -> ModelSpec {
 }
 
 fn controls(controls: Option<proto::Controls>) -> Decode<Controls> {
-    let proto::Controls { exploration, floor, ceiling, half_life, holdout, freeze_learning, safe_choice } =
+    let proto::Controls { exploration, floor, ceiling, half_life, holdout, freeze_learning, safe_choice, policy: p } =
         controls.unwrap_or_default();
     let half_life_us = half_life.map(|half_life| duration("controls.half_life", half_life)).transpose()?;
-    Ok(Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice })
+    let policy = p.and_then(policy);
+    Ok(Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice, policy })
+}
+
+fn policy(policy: proto::Policy) -> Option<Policy> {
+    use proto::policy::Policy as In;
+    Some(match policy.policy? {
+        In::ThompsonSampling(proto::ThompsonSamplingPolicy {}) => Policy::ThompsonSampling,
+        In::Uniform(proto::UniformPolicy {}) => Policy::Uniform,
+        In::FixedOrder(proto::FixedOrderPolicy {}) => Policy::FixedOrder,
+        In::Greedy(proto::GreedyPolicy {}) => Policy::Greedy,
+        In::EpsilonGreedy(proto::EpsilonGreedyPolicy { epsilon }) => Policy::epsilon_greedy(epsilon),
+        In::LinUcb(proto::LinUcbPolicy {}) => Policy::LinUcb,
+        In::SquareCb(proto::SquareCbPolicy { gamma }) => Policy::square_cb(gamma),
+    })
 }
 
 /// `current` with the fields that the mask names taken from `wanted`; all of them without a mask.
@@ -148,6 +162,7 @@ pub(super) fn masked(current: &Definition, wanted: Definition, mask: Option<Fiel
             "controls.holdout" => result.controls.holdout = wanted.controls.holdout,
             "controls.freeze_learning" => result.controls.freeze_learning = wanted.controls.freeze_learning,
             "controls.safe_choice" => result.controls.safe_choice = wanted.controls.safe_choice,
+            "controls.policy" => result.controls.policy = wanted.controls.policy,
             "default_consent" => result.default_consent = wanted.default_consent,
             other => {
                 let message = format!("'{other}' cannot be updated; see UpdateSlotRequest.update_mask for what can");

@@ -4,7 +4,7 @@ use prost_types::{Duration, Timestamp};
 
 use super::proto;
 use crate::{
-    bandit::{Features, ModelSpec, Value},
+    bandit::{Features, ModelSpec, Policy, Value},
     engine::{
         ArmReport, Chosen, Decided, Explanation, Fallback, Reason, Rejection, Request, RequestCandidate, RewardOutcome,
         SlotReport, SlotView, Subject, Unmatched,
@@ -232,9 +232,24 @@ fn model(model: ModelSpec) -> proto::Model {
 }
 
 fn controls(controls: &Controls) -> proto::Controls {
-    let Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice } = *controls;
-    let half_life = half_life_us.map(duration);
-    proto::Controls { exploration, floor, ceiling, half_life, holdout, freeze_learning, safe_choice }
+    let Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice, policy: p } =
+        *controls;
+    let (half_life, policy) = (half_life_us.map(duration), p.map(policy));
+    proto::Controls { exploration, floor, ceiling, half_life, holdout, freeze_learning, safe_choice, policy }
+}
+
+fn policy(policy: Policy) -> proto::Policy {
+    use proto::policy::Policy as Out;
+    let policy = match policy {
+        Policy::ThompsonSampling => Out::ThompsonSampling(proto::ThompsonSamplingPolicy {}),
+        Policy::Uniform => Out::Uniform(proto::UniformPolicy {}),
+        Policy::FixedOrder => Out::FixedOrder(proto::FixedOrderPolicy {}),
+        Policy::Greedy => Out::Greedy(proto::GreedyPolicy {}),
+        Policy::EpsilonGreedy { epsilon } => Out::EpsilonGreedy(proto::EpsilonGreedyPolicy { epsilon: Some(epsilon) }),
+        Policy::LinUcb => Out::LinUcb(proto::LinUcbPolicy {}),
+        Policy::SquareCb { gamma } => Out::SquareCb(proto::SquareCbPolicy { gamma: Some(gamma) }),
+    };
+    proto::Policy { policy: Some(policy) }
 }
 
 pub(super) fn report(report: SlotReport) -> proto::SlotReport {

@@ -16,7 +16,10 @@ pub mod report;
 pub mod setup;
 pub mod stream;
 
-use slotwise::{bandit::ModelSpec, slot::FieldError};
+use slotwise::{
+    bandit::{ModelSpec, Policy},
+    slot::FieldError,
+};
 
 pub use report::{Report, Run, Spread};
 
@@ -42,6 +45,8 @@ pub struct Options {
     pub keep: bool,
     /// How the slot learns.
     pub model: ModelSpec,
+    /// How its scores become probabilities.
+    pub policy: Policy,
     /// The slot's width multiplier; none: its default.
     pub exploration: Option<f64>,
 }
@@ -57,6 +62,7 @@ impl Default for Options {
             replace: false,
             keep: false,
             model: ModelSpec::default(),
+            policy: Policy::default(),
             exploration: None,
         }
     }

@@ -51,7 +51,12 @@ pub fn definition(options: &Options, dataset: &Dataset, seed: u64) -> Result<Def
         arms: arms(dataset).into_iter().map(arm).collect::<Result<_, FieldError>>()?,
         goal: Goal { kinds: vec![correct], default_reward: 0.0, ..Goal::default() },
         model: options.model,
-        controls: Controls { exploration: options.exploration, holdout: Some(0.0), ..Controls::default() },
+        controls: Controls {
+            policy: Some(options.policy),
+            exploration: options.exploration,
+            holdout: Some(0.0),
+            ..Controls::default()
+        },
         ..Definition::new(slot_id(options, dataset, seed)?)
     };
     definition.check()?;

@@ -5,19 +5,19 @@
 //! plain TOML values (`price = 9.9`, `tags = ["new", "red"]`) or in the contract's
 //! form (`{ text = "x" }`). Unknown keys are refused with their line.
 
+mod controls;
 mod values;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use values::{Attribute, DurationText, normal, without_nulls};
+use controls::ControlsDocument;
+use values::{Attribute, DurationText, NoKeys, normal, without_nulls};
 
 use crate::{
     bandit::{Features, ModelSpec},
-    slot::{
-        Aggregation, Arm, ArmId, Consent, Controls, Definition, FieldError, Goal, Payload, RewardKind, SlotId, SlotKind,
-    },
+    slot::{Aggregation, Arm, ArmId, Consent, Definition, FieldError, Goal, Payload, RewardKind, SlotId, SlotKind},
 };
 
 /// A slot's document.
@@ -126,25 +126,6 @@ enum ModelDocument {
     },
 }
 
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ControlsDocument {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    exploration: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    floor: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    ceiling: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    half_life: Option<DurationText>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    holdout: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    freeze_learning: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    safe_choice: Option<bool>,
-}
-
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ArmDocument {
@@ -176,10 +157,6 @@ enum ModelName {
     BetaBernoulli,
     NormalInverseGamma,
 }
-
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoKeys {}
 
 impl ModelChoice {
     fn spec(&self) -> ModelSpec {
@@ -339,20 +316,6 @@ impl ModelDocument {
                 }
             }
         }
-    }
-}
-
-impl ControlsDocument {
-    fn controls(&self) -> Result<Controls, FieldError> {
-        let half_life_us = self.half_life.as_ref().map(|text| text.us("controls.half_life")).transpose()?;
-        let Self { exploration, floor, ceiling, half_life: _, holdout, freeze_learning, safe_choice } = *self;
-        Ok(Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice })
-    }
-
-    fn of(controls: &Controls) -> Self {
-        let Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice } = *controls;
-        let half_life = half_life_us.map(DurationText::of);
-        Self { exploration, floor, ceiling, half_life, holdout, freeze_learning, safe_choice }
     }
 }
 

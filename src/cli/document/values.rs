@@ -61,6 +61,11 @@ impl Attribute {
     }
 }
 
+/// An empty table: the default.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoKeys {}
+
 /// A duration as people write it, or in seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a duration such as \"14days\" or \"36h\", or a number of seconds")]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{log, payload_from_struct};
 use crate::{
-    bandit::{Features, ModelSpec, Value},
+    bandit::{Features, ModelSpec, Policy, Value},
     engine::{Body, Chosen, Decided, DecisionId, Event, Fallback, Reason, Rewarded, Subject},
     slot::{Aggregation, Arm, ArmId, Consent, Controls, Definition, Goal, RewardKind, SlotId, SlotKind},
 };
@@ -110,7 +110,7 @@ fn definition(definition: Option<log::Definition>) -> Decode<Arc<Definition>> {
         count,
         goal: goal(g)?,
         model: model(m)?,
-        controls: self::controls(controls.ok_or_else(|| missing("controls"))?),
+        controls: self::controls(controls.ok_or_else(|| missing("controls"))?)?,
         default_consent: match default_consent {
             1 => Consent::Full,
             2 => Consent::SessionOnly,
@@ -161,9 +161,25 @@ fn model(model: Option<log::Model>) -> Decode<ModelSpec> {
     })
 }
 
-fn controls(controls: log::Controls) -> Controls {
-    let log::Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice } = controls;
-    Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice }
+fn controls(controls: log::Controls) -> Decode<Controls> {
+    let log::Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice, policy: p } =
+        controls;
+    let policy = p.map(policy).transpose()?;
+    Ok(Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice, policy })
+}
+
+fn policy(policy: log::Policy) -> Decode<Policy> {
+    use log::policy::Policy as In;
+    // One that a newer version wrote looks as if it were missing.
+    Ok(match policy.policy.ok_or_else(|| missing("which policy"))? {
+        In::ThompsonSampling(log::Unparameterised {}) => Policy::ThompsonSampling,
+        In::Uniform(log::Unparameterised {}) => Policy::Uniform,
+        In::FixedOrder(log::Unparameterised {}) => Policy::FixedOrder,
+        In::Greedy(log::Unparameterised {}) => Policy::Greedy,
+        In::EpsilonGreedy(log::EpsilonGreedy { epsilon }) => Policy::EpsilonGreedy { epsilon },
+        In::LinUcb(log::Unparameterised {}) => Policy::LinUcb,
+        In::SquareCb(log::SquareCb { gamma }) => Policy::SquareCb { gamma },
+    })
 }
 
 fn subject(subject: Option<log::Subject>) -> Subject {

@@ -2,7 +2,7 @@
 
 use super::{log, payload_to_struct};
 use crate::{
-    bandit::{Features, ModelSpec, Value},
+    bandit::{Features, ModelSpec, Policy, Value},
     engine::{Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, Subject},
     slot::{Aggregation, Arm, ArmId, Consent, Controls, Definition, Goal, SlotKind},
 };
@@ -133,8 +133,24 @@ fn model(model: ModelSpec) -> log::Model {
 }
 
 fn controls(controls: &Controls) -> log::Controls {
-    let Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice } = *controls;
-    log::Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice }
+    let Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice, policy: p } =
+        *controls;
+    let policy = p.map(policy);
+    log::Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice, policy }
+}
+
+fn policy(policy: Policy) -> log::Policy {
+    use log::policy::Policy as Out;
+    let policy = match policy {
+        Policy::ThompsonSampling => Out::ThompsonSampling(log::Unparameterised {}),
+        Policy::Uniform => Out::Uniform(log::Unparameterised {}),
+        Policy::FixedOrder => Out::FixedOrder(log::Unparameterised {}),
+        Policy::Greedy => Out::Greedy(log::Unparameterised {}),
+        Policy::EpsilonGreedy { epsilon } => Out::EpsilonGreedy(log::EpsilonGreedy { epsilon }),
+        Policy::LinUcb => Out::LinUcb(log::Unparameterised {}),
+        Policy::SquareCb { gamma } => Out::SquareCb(log::SquareCb { gamma }),
+    };
+    log::Policy { policy: Some(policy) }
 }
 
 fn subject(subject: &Subject) -> Option<log::Subject> {

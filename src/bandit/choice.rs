@@ -1,0 +1,174 @@
+//! What a policy makes of one model's scores: a pmf over what is left of the candidates.
+//!
+//! A [`Policy`] says which; a [`Choice`] holds what it needs of the scores, and gives the pmf
+//! for any part of the candidates, so that a slate can be drawn from it position by position.
+//!
+//! Invariants: a pmf adds up to 1 over the active and is 0 elsewhere; ties are shared equally,
+//! never won by the first in the list (but under the fixed order, which is that).
+//!
+//! Deliberately not here: floor, ceiling and the draw, which are the same for every policy.
+
+use serde::{Deserialize, Serialize};
+
+use super::model::Scores;
+use crate::stats::Winners;
+
+/// How scores become probabilities, with all its parameters. *Persisted.*
+///
+/// With the means `μ_a` and standard deviations `s_a` of the k candidates that are left (`s_a` after
+/// the width multiplier α, so α is also the one of LinUCB):
+///
+/// ```text
+/// thompson_sampling  p_a = P(a has the largest score)
+/// uniform            p_a = 1/k
+/// fixed_order        p   = 1 for the first
+/// greedy             p   = 1 for the largest μ_a
+/// epsilon_greedy     p_a = ε/k, and 1 − ε more for the largest μ_a
+/// lin_ucb            p   = 1 for the largest μ_a + s_a
+/// square_cb          p_a = 1 / (k + γ(μ_best − μ_a)), and the rest for the best
+/// ```
+///
+/// # Source
+///
+/// Epsilon-greedy: Sutton and Barto, *Reinforcement Learning* (2018), §2.2. LinUCB: Li, Chu,
+/// Langford and Schapire, "A Contextual-Bandit Approach to Personalized News Article
+/// Recommendation" (2010), algorithm 1. SquareCB: Foster and Rakhlin, "Beyond UCB" (2020),
+/// algorithm 1.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub enum Policy {
+    /// The probability of being the best under the posterior.
+    #[default]
+    ThompsonSampling,
+    /// The same for each.
+    Uniform,
+    /// The caller's order, which is the baseline.
+    FixedOrder,
+    /// The largest mean.
+    Greedy,
+    /// The largest mean, and now and then any.
+    EpsilonGreedy {
+        /// ε, the probability of drawing from all alike, 0 to 1.
+        epsilon: f64,
+    },
+    /// The largest upper confidence bound.
+    LinUcb,
+    /// By the inverse of the gap to the largest mean.
+    SquareCb {
+        /// γ, 1/reward: what a gap is multiplied with. Above 0.
+        gamma: f64,
+    },
+}
+
+impl Policy {
+    /// ε where none is given.
+    pub const EPSILON: f64 = 0.05;
+    /// γ where none is given, for rewards within [0, 1]. The theory lets γ grow with the square root
+    /// of the number of decisions; Vowpal Wabbit's default 10·√t is here after ten thousand.
+    pub const GAMMA: f64 = 1000.0;
+
+    /// Its name in answers and on the command line.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ThompsonSampling => "thompson_sampling",
+            Self::Uniform => "uniform",
+            Self::FixedOrder => "fixed_order",
+            Self::Greedy => "greedy",
+            Self::EpsilonGreedy { .. } => "epsilon_greedy",
+            Self::LinUcb => "lin_ucb",
+            Self::SquareCb { .. } => "square_cb",
+        }
+    }
+
+    /// ε-greedy; without one, with [`EPSILON`](Self::EPSILON).
+    pub fn epsilon_greedy(epsilon: Option<f64>) -> Self {
+        Self::EpsilonGreedy { epsilon: epsilon.unwrap_or(Self::EPSILON) }
+    }
+
+    /// `SquareCB`; without a γ, with [`GAMMA`](Self::GAMMA).
+    pub fn square_cb(gamma: Option<f64>) -> Self {
+        Self::SquareCb { gamma: gamma.unwrap_or(Self::GAMMA) }
+    }
+}
+
+/// A policy applied to one model's scores of some candidates.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Choice {
+    /// The probability of being the best.
+    Best(Winners),
+    /// The largest value, and with probability `epsilon` any.
+    Largest {
+        /// One per candidate.
+        values: Vec<f64>,
+        /// 0 to 1.
+        epsilon: f64,
+    },
+    /// See [`Policy::SquareCb`].
+    InverseGap {
+        /// One per candidate, reward.
+        means: Vec<f64>,
+        /// 1/reward.
+        gamma: f64,
+    },
+}
+
+impl Choice {
+    /// For the candidates `among`, ascending indices into `scores`; good for drawing `places` ≥ 1 of
+    /// them one after another. Only for scores that are [`finite`](Scores::finite).
+    pub(super) fn new(policy: Policy, scores: &Scores, among: &[usize], places: usize) -> Self {
+        let means = || among.iter().map(|&i| scores.mean(i)).collect();
+        let largest = |values| Self::Largest { values, epsilon: 0.0 };
+        match policy {
+            Policy::ThompsonSampling => Self::Best(scores.winners(among, places)),
+            Policy::Uniform => largest(vec![0.0; among.len()]),
+            Policy::FixedOrder => largest((0..among.len()).map(|i| -(i as f64)).collect()),
+            Policy::Greedy => largest(means()),
+            Policy::EpsilonGreedy { epsilon } => Self::Largest { values: means(), epsilon },
+            Policy::LinUcb => largest(among.iter().map(|&i| scores.mean(i) + scores.std(i)).collect()),
+            Policy::SquareCb { gamma } => Self::InverseGap { means: means(), gamma },
+        }
+    }
+
+    /// Writes the pmf over the `active` candidates into `out`, 0 for the others; all 0 where none is active.
+    ///
+    /// # Panics
+    ///
+    /// Where either does not have one entry per candidate.
+    pub(super) fn probabilities(&self, active: &[bool], out: &mut [f64]) {
+        match self {
+            Self::Best(winners) => winners.probabilities(active, out),
+            Self::Largest { values, epsilon } => {
+                let even = epsilon / count(active) as f64;
+                fill(values, active, out, |_| even);
+            }
+            Self::InverseGap { means, gamma } => {
+                let k = count(active) as f64;
+                fill(means, active, out, |gap| 1.0 / (k + gamma * gap));
+            }
+        }
+    }
+}
+
+fn count(active: &[bool]) -> usize {
+    active.iter().filter(|&&a| a).count()
+}
+
+/// To each of the active, `part` of its gap to the largest value (at most 1 in all); what is left to
+/// those with the largest.
+fn fill(values: &[f64], active: &[bool], out: &mut [f64], part: impl Fn(f64) -> f64) {
+    assert!(active.len() == values.len() && out.len() == values.len(), "one entry per candidate");
+    out.fill(0.0);
+    let left = || (0..values.len()).filter(|&i| active[i]);
+    let top = left().map(|i| values[i]).fold(f64::NEG_INFINITY, f64::max);
+    let (mut rest, mut best) = (1.0, 0_usize);
+    for i in left() {
+        if values[i] >= top {
+            best += 1;
+        } else {
+            out[i] = part(top - values[i]);
+            rest -= out[i];
+        }
+    }
+    for i in left().filter(|&i| values[i] >= top) {
+        out[i] = rest.max(0.0) / best as f64;
+    }
+}

@@ -1,0 +1,113 @@
+//! A slot's controls as part of its document.
+
+use serde::{Deserialize, Serialize};
+
+use super::values::{DurationText, NoKeys};
+use crate::{
+    bandit::Policy,
+    slot::{Controls, FieldError},
+};
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ControlsDocument {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exploration: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    floor: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ceiling: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    half_life: Option<DurationText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    holdout: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    freeze_learning: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    safe_choice: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    policy: Option<PolicyChoice>,
+}
+
+/// A policy by its name alone, with its parameters, or an empty table for the default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "thompson_sampling, uniform, fixed_order, greedy, epsilon_greedy, lin_ucb or square_cb: by name, or as a table of its parameters"
+)]
+enum PolicyChoice {
+    Name(PolicyName),
+    With(PolicyDocument),
+    Default(NoKeys),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum PolicyName {
+    ThompsonSampling,
+    Uniform,
+    FixedOrder,
+    Greedy,
+    EpsilonGreedy,
+    LinUcb,
+    SquareCb,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum PolicyDocument {
+    ThompsonSampling {},
+    Uniform {},
+    FixedOrder {},
+    Greedy {},
+    EpsilonGreedy { epsilon: Option<f64> },
+    LinUcb {},
+    SquareCb { gamma: Option<f64> },
+}
+
+impl PolicyChoice {
+    fn policy(&self) -> Option<Policy> {
+        use {PolicyDocument as With, PolicyName as Name};
+        Some(match *self {
+            Self::Default(NoKeys {}) => return None,
+            Self::Name(Name::ThompsonSampling) | Self::With(With::ThompsonSampling {}) => Policy::ThompsonSampling,
+            Self::Name(Name::Uniform) | Self::With(With::Uniform {}) => Policy::Uniform,
+            Self::Name(Name::FixedOrder) | Self::With(With::FixedOrder {}) => Policy::FixedOrder,
+            Self::Name(Name::Greedy) | Self::With(With::Greedy {}) => Policy::Greedy,
+            Self::Name(Name::EpsilonGreedy) => Policy::epsilon_greedy(None),
+            Self::With(With::EpsilonGreedy { epsilon }) => Policy::epsilon_greedy(epsilon),
+            Self::Name(Name::LinUcb) | Self::With(With::LinUcb {}) => Policy::LinUcb,
+            Self::Name(Name::SquareCb) => Policy::square_cb(None),
+            Self::With(With::SquareCb { gamma }) => Policy::square_cb(gamma),
+        })
+    }
+
+    fn of(policy: Policy) -> Self {
+        match policy {
+            Policy::ThompsonSampling => Self::Name(PolicyName::ThompsonSampling),
+            Policy::Uniform => Self::Name(PolicyName::Uniform),
+            Policy::FixedOrder => Self::Name(PolicyName::FixedOrder),
+            Policy::Greedy => Self::Name(PolicyName::Greedy),
+            Policy::EpsilonGreedy { epsilon } => Self::With(PolicyDocument::EpsilonGreedy { epsilon: Some(epsilon) }),
+            Policy::LinUcb => Self::Name(PolicyName::LinUcb),
+            Policy::SquareCb { gamma } => Self::With(PolicyDocument::SquareCb { gamma: Some(gamma) }),
+        }
+    }
+}
+
+impl ControlsDocument {
+    pub(super) fn controls(&self) -> Result<Controls, FieldError> {
+        let half_life_us = self.half_life.as_ref().map(|text| text.us("controls.half_life")).transpose()?;
+        let policy = self.policy.as_ref().and_then(PolicyChoice::policy);
+        let Self { exploration, floor, ceiling, half_life: _, holdout, freeze_learning, safe_choice, policy: _ } =
+            *self;
+        Ok(Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice, policy })
+    }
+
+    pub(super) fn of(controls: &Controls) -> Self {
+        let Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice, policy } =
+            *controls;
+        let (half_life, policy) = (half_life_us.map(DurationText::of), policy.map(PolicyChoice::of));
+        Self { exploration, floor, ceiling, half_life, holdout, freeze_learning, safe_choice, policy }
+    }
+}
