@@ -13,9 +13,9 @@ use std::collections::HashMap;
 use prost_types::FieldMask;
 use slotwise::wire::proto::{
     Arm, BatchDecideRequest, Candidate, Consent, Controls, DecideRequest, DeleteSlotRequest, Fallback,
-    GetSlotReportRequest, GetSlotRequest, ListRevisionsRequest, ListSlotsRequest, RecordRewardsRequest,
+    GetSlotReportRequest, GetSlotRequest, ListRevisionsRequest, ListSlotsRequest, Policy, RecordRewardsRequest,
     RemoveArmsRequest, ResetSlotRequest, RewardEvent, RewardKind, RewardStatus, RollbackSlotRequest,
-    SetArmAvailabilityRequest, Slot, SlotKind, UpdateSlotRequest, UpsertArmsRequest,
+    SetArmAvailabilityRequest, Slot, SlotKind, SquareCbPolicy, UpdateSlotRequest, UpsertArmsRequest, policy,
 };
 use support::{Server, click, decide, slot, started};
 use tonic::Code;
@@ -46,6 +46,21 @@ async fn a_slot_lives_through_its_whole_life() {
     let controls = updated.controls.unwrap();
     assert_eq!((controls.floor, controls.exploration), (Some(0.1), None), "only what the mask names");
     assert_eq!(updated.arms.len(), 2);
+
+    let square_cb = policy::Policy::SquareCb(SquareCbPolicy { gamma: Some(20.0) });
+    let policy = Some(Policy { policy: Some(square_cb) });
+    let update = UpdateSlotRequest {
+        slot: Some(Slot {
+            slot_id: "offers".into(),
+            controls: Some(Controls { floor: Some(0.7), policy, ..Controls::default() }),
+            ..Slot::default()
+        }),
+        update_mask: Some(FieldMask { paths: vec!["controls.policy".into()] }),
+        validate_only: true,
+        ..UpdateSlotRequest::default()
+    };
+    let would_be = clients.slots.update_slot(update).await.unwrap().into_inner().slot.unwrap();
+    assert_eq!(would_be.controls.unwrap(), Controls { policy, ..controls }, "only what the mask names");
 
     let arms = vec![Arm { arm_id: "c".into(), ..Arm::default() }];
     let upsert = UpsertArmsRequest { slot_id: "offers".into(), arms, reason: String::new() };

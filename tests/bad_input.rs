@@ -12,9 +12,9 @@ use std::collections::HashMap;
 
 use prost_types::FieldMask;
 use slotwise::wire::proto::{
-    BatchDecideRequest, Candidate, Controls, DecideRequest, FeatureValue, GetSlotReportRequest, GetSlotRequest, Goal,
-    LinearModel, Model, RecordRewardsRequest, RemoveArmsRequest, RewardEvent, RewardKind, RewardStatus, Slot, Subject,
-    TextList, UpdateSlotRequest, feature_value::Value, model,
+    BatchDecideRequest, Candidate, Controls, DecideRequest, EpsilonGreedyPolicy, FeatureValue, GetSlotReportRequest,
+    GetSlotRequest, Goal, LinearModel, Model, Policy, RecordRewardsRequest, RemoveArmsRequest, RewardEvent, RewardKind,
+    RewardStatus, Slot, SquareCbPolicy, Subject, TextList, UpdateSlotRequest, feature_value::Value, model, policy,
 };
 use support::{Clients, click, context, decide, number, slot, started, text};
 use tonic::{Code, Status};
@@ -148,6 +148,14 @@ fn nested(depth: usize) -> prost_types::Struct {
     prost_types::Struct { fields: [("deep".to_owned(), deep)].into() }
 }
 
+fn epsilon_greedy(epsilon: f64) -> policy::Policy {
+    policy::Policy::EpsilonGreedy(EpsilonGreedyPolicy { epsilon: Some(epsilon) })
+}
+
+fn square_cb(gamma: f64) -> policy::Policy {
+    policy::Policy::SquareCb(SquareCbPolicy { gamma: Some(gamma) })
+}
+
 fn bad_slots() -> Vec<(Slot, &'static str)> {
     let kind = |kind: &str, weight| RewardKind { kind: kind.into(), weight, use_value: false, cap: None };
     let with = |edit: &dyn Fn(&mut Slot)| {
@@ -156,6 +164,7 @@ fn bad_slots() -> Vec<(Slot, &'static str)> {
         slot
     };
     let controls = |edit: &dyn Fn(&mut Controls)| with(&|slot| edit(slot.controls.get_or_insert_default()));
+    let policy = |policy| controls(&move |c| c.policy = Some(Policy { policy: Some(policy) }));
     let goal = |goal: Goal| with(&move |slot| slot.goal = Some(goal.clone()));
     let duration = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
     vec![
@@ -178,6 +187,10 @@ fn bad_slots() -> Vec<(Slot, &'static str)> {
         (controls(&|c| c.exploration = Some(-1.0)), "slot.controls.exploration"),
         (controls(&|c| c.holdout = Some(2.0)), "slot.controls.holdout"),
         (controls(&|c| c.half_life = duration(1)), "slot.controls.half_life"),
+        (policy(epsilon_greedy(1.5)), "slot.controls.policy.epsilon_greedy.epsilon"),
+        (policy(epsilon_greedy(f64::NAN)), "slot.controls.policy.epsilon_greedy.epsilon"),
+        (policy(square_cb(0.0)), "slot.controls.policy.square_cb.gamma"),
+        (policy(square_cb(f64::INFINITY)), "slot.controls.policy.square_cb.gamma"),
         (goal(Goal { kinds: vec![kind("", 1.0)], ..Goal::default() }), "slot.goal.kinds[0].kind"),
         (goal(Goal { kinds: vec![kind("a", 1.0), kind("a", 2.0)], ..Goal::default() }), "slot.goal.kinds[1].kind"),
         (goal(Goal { kinds: vec![kind("a", f64::NAN)], ..Goal::default() }), "slot.goal.kinds[0].weight"),

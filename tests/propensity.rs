@@ -6,13 +6,16 @@
     reason = "a test stops at the first thing that is wrong"
 )]
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rand_distr::StandardNormal;
 use slotwise::{
-    bandit::{Features, ModelSpec, Value},
-    engine::{Body, DecisionId, Draw, Event, Request, Rewarded, SlotView, State, Subject, decide, hash},
+    bandit::{Features, ModelSpec, Policy, Value},
+    engine::{
+        Body, Decision, DecisionId, Draw, Event, Explanation, Reason, Request, Rewarded, SlotView, State, Subject,
+        decide, hash,
+    },
     slot::{Arm, ArmId, Definition, SlotId},
 };
 use statrs::distribution::{ChiSquared, ContinuousCDF as _};
@@ -29,7 +32,7 @@ fn context(hour: f64, device: &str) -> Features {
     [("hour".to_owned(), Value::Number(hour)), ("device".to_owned(), Value::Text(device.to_owned()))].into()
 }
 
-fn ask(view: &SlotView, count: u64, hour: f64, explain: bool) -> slotwise::engine::Decision {
+fn ask(view: &SlotView, count: u64, hour: f64, explain: bool) -> Decision {
     let request = Request { context: context(hour, "web"), explain, ..Request::new(slot_id()) };
     let draw = Draw {
         id: DecisionId::new(view.number, 0, count),
@@ -41,9 +44,10 @@ fn ask(view: &SlotView, count: u64, hour: f64, explain: bool) -> slotwise::engin
 }
 
 /// A slot of eight arms that has learned for a while from rewards that depend on arm and context.
-fn learned(model: ModelSpec) -> SlotView {
+fn learned(model: ModelSpec, policy: Policy) -> SlotView {
     let mut definition = Definition::new(slot_id());
     definition.model = model;
+    definition.controls.policy = Some(policy);
     definition.controls.floor = Some(FLOOR);
     let arm = |i: usize| Arm {
         id: ArmId::parse("arm_id", &format!("arm{i}")).unwrap(),
@@ -109,15 +113,15 @@ fn repeat(view: &SlotView, times: u64) -> ([u64; ARMS], [f64; ARMS]) {
     (observed, logged)
 }
 
-fn check(model: ModelSpec, times: u64) {
-    let view = learned(model);
+fn check(model: ModelSpec, policy: Policy, times: u64) {
+    let view = learned(model, policy);
     let (observed, logged) = repeat(&view, times);
     assert!((logged.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{logged:?}");
     assert!(logged.iter().all(|&p| p >= FLOOR), "{logged:?}");
     assert!(logged.iter().any(|&p| p > 0.2) && logged.iter().any(|&p| p < 0.1), "a pmf worth testing: {logged:?}");
     // The seed is fixed; a fresh one would fail once in a thousand.
     let p = p_value(&observed, &logged);
-    println!("{}: {times} decisions, chi-squared p = {p:.4}, logged {logged:.4?}", model.name());
+    println!("{}, {}: {times} decisions, chi-squared p = {p:.4}, logged {logged:.4?}", model.name(), policy.name());
     assert!(p > 0.001, "p = {p}: {observed:?} against {logged:?}");
 }
 
@@ -126,8 +130,8 @@ fn check(model: ModelSpec, times: u64) {
 /// frequency is off by at most 0.5/√m; five of those over 8 arms is a false alarm once in 200,000.
 #[test]
 fn a_million_decisions_come_as_often_as_they_say() {
-    check(ModelSpec::default(), 1_000_000);
-    let view = learned(ModelSpec::default());
+    check(ModelSpec::default(), Policy::default(), 1_000_000);
+    let view = learned(ModelSpec::default(), Policy::default());
     let candidates = ask(&view, 0, 13.0, true).explanation.unwrap().candidates;
     let mut rng = StdRng::seed_from_u64(52);
     let mut wins = [0_u32; ARMS];
@@ -145,6 +149,43 @@ fn a_million_decisions_come_as_often_as_they_say() {
 
 #[test]
 fn the_models_without_features_too() {
-    check(ModelSpec::beta_bernoulli(None, None), 200_000);
-    check(ModelSpec::normal_inverse_gamma(None, None, None, None), 200_000);
+    check(ModelSpec::beta_bernoulli(None, None), Policy::default(), 200_000);
+    check(ModelSpec::normal_inverse_gamma(None, None, None, None), Policy::default(), 200_000);
+}
+
+#[test]
+fn the_other_policies_too() {
+    check(ModelSpec::default(), Policy::EpsilonGreedy { epsilon: 0.3 }, 200_000);
+    check(ModelSpec::default(), Policy::SquareCb { gamma: 50.0 }, 200_000);
+}
+
+/// Floor, explanation and best guess under a policy that asks for no score: the first arm has all that the
+/// floors of the other seven leave.
+#[test]
+fn a_policy_has_floor_and_explanation_like_any_other() {
+    let view = learned(ModelSpec::default(), Policy::FixedOrder);
+    let decision = ask(&view, 0, 13.0, true);
+    let explanation = decision.explanation.unwrap();
+    for (i, candidate) in explanation.candidates.iter().enumerate() {
+        let want = if i == 0 { 1.0 - 7.0 * FLOOR } else { FLOOR };
+        assert!((candidate.propensity - want).abs() < 1e-12, "{i}: {candidate:?}");
+        assert!(candidate.std > 0.0, "scores are formed all the same: {candidate:?}");
+    }
+    let best = (1..ARMS)
+        .fold(0, |best, i| if candidate_mean(&explanation, i) > candidate_mean(&explanation, best) { i } else { best });
+    let mut seen = BTreeMap::new();
+    for i in 0..2_000 {
+        let Decision { decided, explanation } = ask(&view, i, 13.0, true);
+        let arm: usize = decided.chosen[0].arm.as_str()[3..].parse().unwrap();
+        let reason = decided.chosen[0].reason;
+        assert_eq!(reason == Reason::BestGuess, arm == best, "{decided:?}");
+        assert_eq!(decided.exploring(), arm != best);
+        seen.insert(format!("{reason:?}"), explanation.unwrap().summary);
+    }
+    assert_eq!(seen.len(), 3, "the first arm, the best guess, and what the floor gave: {seen:?}");
+    assert!(seen["Exploring"].contains("was drawn as the policy fixed_order has it"), "{seen:?}");
+}
+
+fn candidate_mean(explanation: &Explanation, i: usize) -> f64 {
+    explanation.candidates[i].mean
 }

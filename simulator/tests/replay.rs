@@ -46,6 +46,18 @@ fn without_features_digits_are_guessed() {
     assert!(report.runs[0].loss > 0.898 - 5.0 * 0.0071, "{report:?}");
 }
 
+/// Uniform choice is right with probability 1/10 in each of 1797 rounds: the loss is off by
+/// √(.1·.9/1797) = .0071, and five of those is a false alarm once in 1.7 million fresh seeds. The
+/// fixed order shows the first class, which is that of 178 digits, and nothing else.
+#[test]
+fn the_policy_reaches_the_slot() {
+    let loss = |policy| run(&Options { policy, ..Options::default() }).unwrap().runs[0].loss;
+    let uniform = loss(slotwise::bandit::Policy::Uniform);
+    assert!((uniform - 0.9).abs() < 5.0 * 0.0071, "{uniform}");
+    let fixed = loss(slotwise::bandit::Policy::FixedOrder);
+    assert!((fixed - (1.0 - 178.0 / 1797.0)).abs() < 1e-12, "{fixed}");
+}
+
 #[test]
 fn the_same_seed_gives_the_same_bytes() {
     let options = Options { seeds: vec![3, 4], rounds: Some(600), ..Options::default() };

@@ -30,9 +30,9 @@ use crate::stats::Winners;
 ///
 /// # Source
 ///
-/// Epsilon-greedy: Sutton and Barto, *Reinforcement Learning* (2018), §2.2. LinUCB: Li, Chu,
+/// Epsilon-greedy: Sutton and Barto, *Reinforcement Learning* (2018), §2.2. `LinUCB`: Li, Chu,
 /// Langford and Schapire, "A Contextual-Bandit Approach to Personalized News Article
-/// Recommendation" (2010), algorithm 1. SquareCB: Foster and Rakhlin, "Beyond UCB" (2020),
+/// Recommendation" (2010), algorithm 1. `SquareCB`: Foster and Rakhlin, "Beyond UCB" (2020),
 /// algorithm 1.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub enum Policy {
@@ -170,5 +170,90 @@ fn fill(values: &[f64], active: &[bool], out: &mut [f64], part: impl Fn(f64) -> 
     }
     for i in left().filter(|&i| values[i] >= top) {
         out[i] = rest.max(0.0) / best as f64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::NormalScore;
+    use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+    fn scores(of: &[(f64, f64)]) -> Scores {
+        Scores::Normal(of.iter().map(|&(mean, std)| NormalScore { mean, std }).collect())
+    }
+
+    fn pmf(policy: Policy, of: &[(f64, f64)], active: &[bool]) -> Vec<f64> {
+        let among: Vec<usize> = (0..of.len()).collect();
+        let mut out = vec![f64::NAN; of.len()];
+        Choice::new(policy, &scores(of), &among, of.len()).probabilities(active, &mut out);
+        out
+    }
+
+    /// Five candidates, the fourth of which is gone: means in units of 30, a tie for the largest mean
+    /// and, between two others, for the largest upper bound.
+    const FIVE: [(f64, f64); 5] = [(30.0, 66.0), (90.0, 1.5), (60.0, 36.0), (120.0, 90.0), (90.0, 3.0)];
+    const LEFT: [bool; 5] = [true, true, true, false, true];
+
+    #[track_caller]
+    fn check(policy: Policy, want: [f64; 5]) {
+        let got = pmf(policy, &FIVE, &LEFT);
+        for (got, want) in got.iter().zip(want) {
+            assert!((got - want).abs() < 1e-15, "{policy:?}: {got} against {want}");
+        }
+        let none = pmf(policy, &FIVE, &[false; 5]);
+        assert!(none.iter().all(|p| *p <= 0.0), "{policy:?}: {none:?}");
+    }
+
+    /// By hand. The gaps to 90 are 60 and 30: with γ = 0.1, 1/(4 + 6) and 1/(4 + 3).
+    #[test]
+    fn each_policy_gives_the_pmf_of_its_formula_and_shares_ties() {
+        check(Policy::Uniform, [0.25, 0.25, 0.25, 0.0, 0.25]);
+        check(Policy::FixedOrder, [1.0, 0.0, 0.0, 0.0, 0.0]);
+        check(Policy::Greedy, [0.0, 0.5, 0.0, 0.0, 0.5]);
+        check(Policy::EpsilonGreedy { epsilon: 0.2 }, [0.05, 0.45, 0.05, 0.0, 0.45]);
+        check(Policy::EpsilonGreedy { epsilon: 1.0 }, [0.25, 0.25, 0.25, 0.0, 0.25]);
+        check(Policy::EpsilonGreedy { epsilon: 0.0 }, [0.0, 0.5, 0.0, 0.0, 0.5]);
+        check(Policy::LinUcb, [0.5, 0.0, 0.5, 0.0, 0.0]);
+        check(Policy::SquareCb { gamma: 0.1 }, [0.1, 53.0 / 140.0, 1.0 / 7.0, 0.0, 53.0 / 140.0]);
+    }
+
+    #[test]
+    fn thompson_sampling_is_the_chance_to_be_the_best() {
+        // Two left, N(30, 66²) against N(60, 36²): Φ(30 / √(66² + 36²)) = Φ(.39904).
+        let got = pmf(Policy::ThompsonSampling, &FIVE, &[true, false, true, false, false]);
+        assert!((got[2] - 0.655_069_4).abs() < 1e-7, "{got:?}");
+        assert!((got[0] + got[2] - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_fixed_order_goes_on_to_the_next_that_is_left() {
+        let got = pmf(Policy::FixedOrder, &FIVE, &[false, false, true, false, true]);
+        assert_eq!(got, [0.0, 0.0, 1.0, 0.0, 0.0]);
+    }
+
+    /// Foster and Rakhlin (2020), lemma 3: whatever the true rewards f are, the regret of inverse gap
+    /// weighting under estimates μ exceeds γ/4 times the squared error by at most 2k/γ. Greedy fails
+    /// it where f is high for an arm it never tries, uniform where f = μ.
+    #[test]
+    fn square_cb_has_the_bound_of_its_paper() {
+        const K: usize = 6;
+        let mut rng = StdRng::seed_from_u64(61);
+        for round in 0..4_000 {
+            let gamma = 10_f64.powf(rng.random_range(0.5..4.0));
+            let scale = 10_f64.powf(rng.random_range(-2.0..2.0));
+            let estimate: Vec<(f64, f64)> = (0..K).map(|_| (scale * rng.random::<f64>(), 1.0)).collect();
+            let mut truth: Vec<f64> = estimate.iter().map(|e| e.0).collect();
+            if round % 2 == 0 {
+                truth[rng.random_range(0..K)] += scale * rng.random::<f64>();
+            }
+            let p = pmf(Policy::SquareCb { gamma }, &estimate, &[true; K]);
+            assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+            let best = truth.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let regret: f64 = p.iter().zip(&truth).map(|(p, f)| p * (best - f)).sum();
+            let error: f64 = (0..K).map(|a| p[a] * (estimate[a].0 - truth[a]).powi(2)).sum();
+            let bound = 2.0 * K as f64 / gamma;
+            assert!(regret - gamma / 4.0 * error <= bound, "{estimate:?} {truth:?} {p:?}");
+        }
     }
 }

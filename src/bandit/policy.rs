@@ -180,8 +180,8 @@ mod tests {
     /// positions one and two against the product of the propensities that were reported. A cell's
     /// count is off by √(mp(1−p)); five of those, over 110 cells, is a false alarm once in 15,000
     /// fresh seeds, and the seed is fixed.
-    #[test]
-    fn slates_come_as_often_as_their_propensities_say() {
+    #[track_caller]
+    fn check_slates(policy: Policy) {
         const DRAWS: u32 = 200_000;
         let scores: Vec<NormalScore> =
             (0..11).map(|i| NormalScore { mean: 0.1 * f64::from(i), std: 0.2 + 0.05 * f64::from(i % 4) }).collect();
@@ -189,8 +189,7 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(31);
         let mut pairs = std::collections::BTreeMap::<(usize, usize), (u32, f64)>::new();
         for _ in 0..DRAWS {
-            let (places, _) =
-                rank(&scores, Policy::ThompsonSampling, 3, Exploration { floor: 0.01, ceiling: 0.5 }, &mut rng);
+            let (places, _) = rank(&scores, policy, 3, Exploration { floor: 0.01, ceiling: 0.5 }, &mut rng);
             let cell = pairs.entry((places[0].candidate, places[1].candidate)).or_default();
             cell.0 += 1;
             cell.1 = places[0].propensity * places[1].propensity;
@@ -201,6 +200,34 @@ mod tests {
             let error = (expected * (1.0 - p)).sqrt();
             assert!((f64::from(count) - expected).abs() < 5.0 * error, "{pair:?}: {count} against {expected}");
         }
+    }
+
+    #[test]
+    fn slates_come_as_often_as_their_propensities_say() {
+        check_slates(Policy::ThompsonSampling);
+    }
+
+    #[test]
+    fn slates_of_other_policies_too() {
+        check_slates(Policy::EpsilonGreedy { epsilon: 0.4 });
+        check_slates(Policy::SquareCb { gamma: 7.0 });
+    }
+
+    /// Fifteen places take more than one grid: a policy must not start anew with each.
+    #[test]
+    fn greedy_and_the_fixed_order_rank_the_whole_list() {
+        let mean = |i: usize| (i * 7 % 15) as f64;
+        let scores = Scores::Normal((0..15).map(|i| NormalScore { mean: mean(i), std: 3.0 }).collect());
+        let order = |policy| -> Vec<usize> {
+            let (places, _) =
+                rank(&scores, policy, 15, Exploration { floor: 0.0, ceiling: 1.0 }, &mut StdRng::seed_from_u64(2));
+            assert!(places.iter().all(|place| (place.propensity - 1.0).abs() < 1e-15));
+            places.iter().map(|place| place.candidate).collect()
+        };
+        assert_eq!(order(Policy::FixedOrder), (0..15).collect::<Vec<_>>());
+        let by_mean: Vec<f64> = order(Policy::Greedy).into_iter().map(mean).collect();
+        assert_eq!(by_mean, (0..15).rev().map(f64::from).collect::<Vec<_>>());
+        assert_eq!(order(Policy::LinUcb), order(Policy::Greedy), "the same spread for each");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
     RequestCandidate, RewardOutcome, Rewarded, State, Subject, Unmatched, decide, plan, report, snapshot,
 };
 use crate::{
-    bandit::{Features, ModelSpec, Value},
+    bandit::{Features, ModelSpec, Policy, Value},
     slot::{Arm, ArmId, Consent, Definition, Goal, RewardKind, SlotId},
 };
 
@@ -136,6 +136,9 @@ fn busy_world(seed: u64) -> World {
         if i == 200 {
             world.update(|d| d.controls.half_life_us = Some(HOUR_US));
             world.update(|d| (d.model, d.open_catalogue) = (ModelSpec::default(), true));
+        }
+        if i == 250 {
+            world.update(|d| d.controls.policy = Some(Policy::epsilon_greedy(None)));
         }
         if i == 300 {
             world.change(Change::RemoveArms(vec![arm_id("b")])).unwrap();
@@ -293,6 +296,7 @@ fn nothing_a_user_changes_resets_learning_but_a_reset() {
             if levers {
                 match i {
                     20 => world.update(|d| d.controls.exploration = Some(0.3)),
+                    30 => world.update(|d| d.controls.policy = Some(Policy::square_cb(None))),
                     40 => world.change(Change::SetAvailability(vec![(arm_id("b"), false)])).unwrap(),
                     50 => world.change(Change::RemoveArms(vec![arm_id("b")])).unwrap(),
                     60 => world.update(|d| d.goal.kinds[0].weight = 3.0),

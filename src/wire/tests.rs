@@ -7,16 +7,18 @@ use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
 
 use super::{
-    Api,
+    Api, decode_slot, encode,
     proto::{
-        Arm, CreateSlotRequest, DecideRequest, Fallback, GetSlotRequest, RecordRewardsRequest, Slot,
+        self, Arm, CreateSlotRequest, DecideRequest, Fallback, GetSlotRequest, RecordRewardsRequest, Slot,
         decision_service_server::DecisionService as _, feedback_service_server::FeedbackService as _,
         slot_service_server::SlotService as _,
     },
 };
 use crate::{
+    bandit::Policy,
     metrics::metrics,
     node::{ManualClock, Node, Options, Unobserved},
+    slot::{Definition, SlotId},
 };
 
 fn api() -> Api {
@@ -56,4 +58,38 @@ async fn past_the_deadline_the_baseline_is_the_answer() {
     let answer = api.decide(request).await.unwrap().into_inner();
     assert_eq!(answer.fallback(), Fallback::Deadline);
     assert_eq!((answer.arms[0].arm_id.as_str(), answer.arms[0].baseline_position), ("a", 1));
+}
+
+#[test]
+fn every_policy_survives_its_message_and_none_stays_none() {
+    let mut definition = Definition::new(SlotId::parse("slot_id", "offers").unwrap());
+    for policy in [
+        None,
+        Some(Policy::ThompsonSampling),
+        Some(Policy::Uniform),
+        Some(Policy::FixedOrder),
+        Some(Policy::Greedy),
+        Some(Policy::EpsilonGreedy { epsilon: 0.3 }),
+        Some(Policy::LinUcb),
+        Some(Policy::SquareCb { gamma: 40.0 }),
+    ] {
+        definition.controls.policy = policy;
+        let (again, _) = decode_slot::slot(Some(encode::definition(&definition, 1))).unwrap();
+        assert_eq!(again, definition);
+    }
+}
+
+#[test]
+fn a_policy_without_its_parameters_has_the_documented_ones() {
+    use proto::policy::Policy as In;
+    let decoded = |policy| {
+        let controls = proto::Controls { policy: Some(proto::Policy { policy }), ..proto::Controls::default() };
+        let slot = Slot { slot_id: "offers".into(), controls: Some(controls), ..Slot::default() };
+        decode_slot::slot(Some(slot)).unwrap().0.controls.policy
+    };
+    assert_eq!(decoded(None), None);
+    let epsilon_greedy = In::EpsilonGreedy(proto::EpsilonGreedyPolicy::default());
+    assert_eq!(decoded(Some(epsilon_greedy)), Some(Policy::EpsilonGreedy { epsilon: 0.05 }));
+    let square_cb = In::SquareCb(proto::SquareCbPolicy::default());
+    assert_eq!(decoded(Some(square_cb)), Some(Policy::SquareCb { gamma: 1000.0 }));
 }

@@ -111,3 +111,51 @@ impl ControlsDocument {
         Self { exploration, floor, ceiling, half_life, holdout, freeze_learning, safe_choice, policy }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(text: &str) -> Option<Policy> {
+        toml::from_str::<ControlsDocument>(text).unwrap().controls().unwrap().policy
+    }
+
+    #[test]
+    fn a_policy_is_given_by_name_or_by_its_parameters() {
+        for (text, want) in [
+            ("", None),
+            ("policy = {}", None),
+            ("policy = \"uniform\"", Some(Policy::Uniform)),
+            ("policy = { uniform = {} }", Some(Policy::Uniform)),
+            ("policy = \"epsilon_greedy\"", Some(Policy::EpsilonGreedy { epsilon: 0.05 })),
+            ("[policy.epsilon_greedy]", Some(Policy::EpsilonGreedy { epsilon: 0.05 })),
+            ("[policy.epsilon_greedy]\nepsilon = 0.3", Some(Policy::EpsilonGreedy { epsilon: 0.3 })),
+            ("policy = \"square_cb\"", Some(Policy::SquareCb { gamma: 1000.0 })),
+            ("policy = { square_cb = { gamma = 20 } }", Some(Policy::SquareCb { gamma: 20.0 })),
+        ] {
+            assert_eq!(policy(text), want, "{text}");
+        }
+        for text in ["policy = \"ucb\"", "policy = { greedy = { epsilon = 0.1 } }", "policy = 3"] {
+            let error = toml::from_str::<ControlsDocument>(text).unwrap_err().to_string();
+            assert!(error.contains("lin_ucb or square_cb: by name"), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_policy_survives_its_document_under_its_own_name() {
+        for wanted in [
+            Policy::ThompsonSampling,
+            Policy::Uniform,
+            Policy::FixedOrder,
+            Policy::Greedy,
+            Policy::EpsilonGreedy { epsilon: 0.3 },
+            Policy::LinUcb,
+            Policy::SquareCb { gamma: 40.0 },
+        ] {
+            let controls = Controls { floor: Some(0.1), policy: Some(wanted), ..Controls::default() };
+            let text = toml::to_string_pretty(&ControlsDocument::of(&controls)).unwrap();
+            assert_eq!(policy(&text), Some(wanted), "{text}");
+            assert!(text.contains(wanted.name()), "{text}");
+        }
+    }
+}
