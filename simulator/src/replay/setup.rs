@@ -10,7 +10,7 @@ use slotwise::{
 use super::Options;
 use crate::dataset::Dataset;
 
-/// The kind of the one reward event there is.
+/// The kind of the one reward event there is; its value is the reward.
 pub const CORRECT: &str = "correct";
 
 /// The arms of a set's classes, by index: the classes' names where all of them may be ids and no
@@ -44,7 +44,7 @@ pub fn definition(options: &Options, dataset: &Dataset, seed: u64) -> Result<Def
         let id = ArmId::parse("arm_id", &id)?;
         Ok(Arc::new(Arm { id, attributes: Features::new(), available: true, payload: None }))
     };
-    let correct = RewardKind { kind: CORRECT.to_owned(), weight: 1.0, use_value: false, cap: Some(1.0) };
+    let correct = RewardKind { kind: CORRECT.to_owned(), weight: 1.0, use_value: true, cap: Some(1.0) };
     let definition = Definition {
         display_name: format!("Replay, seed {seed}"),
         kind: SlotKind::Offer,

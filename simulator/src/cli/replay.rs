@@ -1,45 +1,20 @@
-//! The command line.
-//!
-//! Parses, starts the runtime, and prints an error as one line with a hint, exit code 1. Usage
-//! errors are clap's, exit code 2. Results go to standard output, progress to standard error.
+//! `slotwise-simulator replay`.
 
-use std::{
-    error::Error,
-    io::{self, Write},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{error::Error, io::Write, num::NonZeroUsize, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use slotwise::bandit::ModelSpec;
+use clap::Args;
 
+use super::{Model, SEEDS_MAX};
 use crate::{
     dataset::Dataset,
     progress::Progress,
-    replay::{Options, replay},
+    replay::{Options, Variant, replay},
 };
-
-/// Passes at most: each is a pass over the whole set.
-const SEEDS_MAX: u64 = 1_000;
-
-/// Tests a Slotwise policy before a shopper meets it.
-#[derive(Debug, Parser)]
-#[command(version, about, propagate_version = true)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Stream a classification set as a bandit: context = features, arms = classes, reward 1 for the right class.
-    Replay(Replay),
-}
 
 /// Flags of `replay`.
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER_HELP)]
-struct Replay {
+pub(super) struct Replay {
     /// The data set: NAME.csv.gz, NAME.json, or NAME alone for the pair.
     dataset: PathBuf,
     /// A live server, as in <http://127.0.0.1:50051>; without it the engine runs in this process.
@@ -54,6 +29,15 @@ struct Replay {
     /// Stop after so many rows [default: all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
+    /// From the middle of the rounds on, the right arm is the one after the label's.
+    #[arg(long)]
+    drift: bool,
+    /// Rewards arrive in batches: those of B rounds right before the round after them.
+    #[arg(long, value_name = "B")]
+    delay: Option<NonZeroUsize>,
+    /// Send only the rewards of 1; a reward of 0 is the slot's default, and no event.
+    #[arg(long)]
+    silent_zeros: bool,
     /// The slot's id [default: replay-DATASET-SEED]; with --seeds, the seed is added to it.
     #[arg(long, value_name = "NAME", requires = "target")]
     slot: Option<String>,
@@ -78,42 +62,23 @@ const AFTER_HELP: &str = "\
 Without --target the same command prints the same bytes every time.
 
 The loss is the mean of 1 - reward over the rows as they come; \"last 20 %\" counts the rounds from floor(0.8 n) on.
+With --delay B the rewards of rounds [jB, (j+1)B) all arrive right before round (j+1)B; what would arrive after the
+last round never does. With --drift the right arm is (label + 1) mod arms from round floor(n/2) on.
 
 Keys of --json:
   dataset, rows, arms   the set's name, its number of rows, its number of classes
   service               \"in_process\" or \"grpc\"
   model, exploration    the slot's model; its width multiplier, null where left at its default
   rounds                rows of a pass
-  runs                  per seed: seed, loss, loss_last_20_percent, rewards, fallbacks
+  variant               \"plain\", \"drift\", \"delayB\" or \"drift+delayB\"
+  silent_zeros          whether a reward of 0 was no event
+  runs                  per seed: seed, loss, loss_last_20_percent, rewards, fallbacks, loss_by_tenth
   loss                  over the seeds: mean, standard_error (null for one seed)
   loss_last_20_percent  the same over the last 20 %";
 
-/// A model with its default parameters.
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum Model {
-    /// Linear in the context, one posterior per arm.
-    #[default]
-    Linear,
-    /// A rate per arm, without features.
-    BetaBernoulli,
-    /// A mean and a spread per arm, without features.
-    NormalInverseGamma,
-}
-
-impl Model {
-    /// With the parameters that the API gives a model where none are said.
-    fn spec(self) -> ModelSpec {
-        match self {
-            Self::Linear => ModelSpec::default(),
-            Self::BetaBernoulli => ModelSpec::beta_bernoulli(None, None),
-            Self::NormalInverseGamma => ModelSpec::normal_inverse_gamma(None, None, None, None),
-        }
-    }
-}
-
 impl Replay {
-    async fn run(self, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+    pub(super) fn run(self, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let dataset = Dataset::read(&self.dataset)?;
         let options = Options {
             target: self.target,
@@ -124,36 +89,13 @@ impl Replay {
             keep: self.keep,
             model: self.model.spec(),
             exploration: self.exploration,
+            variant: Variant { drift: self.drift, delay: self.delay },
+            silent_zeros: self.silent_zeros,
         };
-        let report = replay(&options, &dataset, &mut Progress::default()).await?;
+        let report = runtime.block_on(replay(&options, &dataset, &mut Progress::default()))?;
         let text = if self.json { report.json()? } else { report.text() };
         // A closed pipe is no error of ours.
         let _ = writeln!(out, "{text}");
         Ok(())
     }
-}
-
-/// Runs the program with the process's arguments.
-pub fn main() -> ExitCode {
-    let Cli { command: Command::Replay(replay) } = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(why) => return report_error(&why),
-    };
-    match runtime.block_on(replay.run(&mut io::stdout())) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => report_error(&*why),
-    }
-}
-
-fn report_error(why: &(dyn Error + 'static)) -> ExitCode {
-    let mut line = why.to_string();
-    // The cause, where the message does not tell it already.
-    if let Some(source) = why.source().map(ToString::to_string)
-        && !line.contains(&source)
-    {
-        line = format!("{line} ({source})");
-    }
-    let _ = writeln!(io::stderr(), "error: {}", line.replace('\n', " "));
-    ExitCode::FAILURE
 }

@@ -1,0 +1,84 @@
+//! The command line.
+//!
+//! Parses, starts the runtime, and prints an error as one line with a hint. Usage errors are clap's,
+//! exit code 2; other errors have exit code 1, or 3 from `bench-learning`, where 1 says that the
+//! service learns worse than it should. Results go to standard output, progress to standard error.
+
+mod bench_learning;
+mod replay;
+
+use std::{
+    error::Error,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use slotwise::bandit::ModelSpec;
+
+/// Passes at most: each is a pass over the whole set.
+const SEEDS_MAX: u64 = 1_000;
+
+/// Tests a Slotwise policy before a shopper meets it.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Stream a classification set as a bandit: context = features, arms = classes, reward 1 for the right class.
+    Replay(replay::Replay),
+    /// How well it learns: every set of a folder, over many seeds, beside what other learners reach.
+    BenchLearning(bench_learning::BenchLearning),
+}
+
+/// A model with its default parameters.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Model {
+    /// Linear in the context, one posterior per arm.
+    #[default]
+    Linear,
+    /// A rate per arm, without features.
+    BetaBernoulli,
+    /// A mean and a spread per arm, without features.
+    NormalInverseGamma,
+}
+
+impl Model {
+    /// With the parameters that the API gives a model where none are said.
+    fn spec(self) -> ModelSpec {
+        match self {
+            Self::Linear => ModelSpec::default(),
+            Self::BetaBernoulli => ModelSpec::beta_bernoulli(None, None),
+            Self::NormalInverseGamma => ModelSpec::normal_inverse_gamma(None, None, None, None),
+        }
+    }
+}
+
+/// Runs the program with the process's arguments.
+pub fn main() -> ExitCode {
+    let mut out = io::stdout();
+    let (done, error_code) = match Cli::parse().command {
+        Command::Replay(replay) => (replay.run(&mut out).map(|()| ExitCode::SUCCESS), 1),
+        Command::BenchLearning(bench) => (bench.run(&mut out), bench_learning::COULD_NOT_RUN),
+    };
+    done.unwrap_or_else(|why| {
+        report_error(&*why);
+        ExitCode::from(error_code)
+    })
+}
+
+fn report_error(why: &(dyn Error + 'static)) {
+    let mut line = why.to_string();
+    // The cause, where the message does not tell it already.
+    if let Some(source) = why.source().map(ToString::to_string)
+        && !line.contains(&source)
+    {
+        line = format!("{line} ({source})");
+    }
+    let _ = writeln!(io::stderr(), "error: {}", line.replace('\n', " "));
+}
