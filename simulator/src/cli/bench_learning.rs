@@ -11,7 +11,7 @@ use std::{
 
 use clap::Args;
 
-use super::{Model, SEEDS_MAX};
+use super::{Learning, SEEDS_MAX};
 use crate::{
     learning::{Options, bench, sets::Sets, table},
     progress::Overall,
@@ -40,15 +40,8 @@ pub(super) struct BenchLearning {
     /// Runs at the same time; changes no result [default: as many as the machine has processors].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
-    /// How the slots learn.
-    #[arg(long, value_enum, default_value_t)]
-    model: Model,
-    /// The slots' width multiplier, 0 to 10 [default: the slot's own].
-    #[arg(long, value_name = "X")]
-    exploration: Option<f64>,
-    /// Send only the rewards of 1; a reward of 0 is the slot's default, and no event.
-    #[arg(long)]
-    silent_zeros: bool,
+    #[command(flatten)]
+    learning: Learning,
     /// How far a loss may lie above a peer's, in standard errors of their difference.
     #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = tolerance)]
     tolerance: f64,
@@ -96,6 +89,17 @@ fn tolerance(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "must be a number of at least 0".to_owned())
 }
 
+/// Without repeats, in the order of their first mention.
+fn each_once(named: Vec<Variant>) -> Vec<Variant> {
+    let mut once = Vec::new();
+    for variant in named {
+        if !once.contains(&variant) {
+            once.push(variant);
+        }
+    }
+    once
+}
+
 impl BenchLearning {
     /// Whether every row holds, as an exit code.
     pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error>> {
@@ -104,26 +108,16 @@ impl BenchLearning {
             let _ = writeln!(io::stderr(), "note: {} is left out: it has no .json beside it", file.display());
         }
         let datasets = sets.read(self.sets.as_deref())?;
-        let mut variants = self.variants;
-        if let Some(variants) = &mut variants {
-            let named = std::mem::take(variants);
-            // Each once, in the order named.
-            named.into_iter().for_each(|variant| {
-                if !variants.contains(&variant) {
-                    variants.push(variant)
-                }
-            });
-        }
         let options = Options {
             seeds: (0..self.seeds).collect(),
             threads: match self.threads {
                 Some(threads) => threads,
                 None => thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             },
-            variants,
-            model: self.model.spec(),
-            exploration: self.exploration,
-            silent_zeros: self.silent_zeros,
+            variants: self.variants.map(each_once),
+            model: self.learning.model.spec(),
+            exploration: self.learning.exploration,
+            silent_zeros: self.learning.silent_zeros,
             tolerance: self.tolerance,
         };
         let report = bench(&options, &datasets, &Overall::default())?;

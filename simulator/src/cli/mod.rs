@@ -13,7 +13,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use slotwise::bandit::ModelSpec;
 
 /// Passes at most: each is a pass over the whole set.
@@ -33,6 +33,20 @@ enum Command {
     Replay(replay::Replay),
     /// How well it learns: every set of a folder, over many seeds, beside what other learners reach.
     BenchLearning(bench_learning::BenchLearning),
+}
+
+/// Flags about how a slot learns.
+#[derive(Debug, Args)]
+struct Learning {
+    /// How the slot learns.
+    #[arg(long, value_enum, default_value_t)]
+    model: Model,
+    /// The slot's width multiplier, 0 to 10 [default: the slot's own].
+    #[arg(long, value_name = "X")]
+    exploration: Option<f64>,
+    /// Send only the rewards of 1; a reward of 0 is the slot's default, and no event.
+    #[arg(long)]
+    silent_zeros: bool,
 }
 
 /// A model with its default parameters.

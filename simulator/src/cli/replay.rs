@@ -4,7 +4,7 @@ use std::{error::Error, io::Write, num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
 
-use super::{Model, SEEDS_MAX};
+use super::{Learning, SEEDS_MAX};
 use crate::{
     dataset::Dataset,
     progress::Progress,
@@ -17,9 +17,8 @@ use crate::{
 pub(super) struct Replay {
     /// The data set: NAME.csv.gz, NAME.json, or NAME alone for the pair.
     dataset: PathBuf,
-    /// A live server, as in <http://127.0.0.1:50051>; without it the engine runs in this process.
-    #[arg(long, value_name = "URL")]
-    target: Option<String>,
+    #[command(flatten)]
+    live: Live,
     /// The seed of the order and, in process, of the draws.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -35,9 +34,19 @@ pub(super) struct Replay {
     /// Rewards arrive in batches: those of B rounds right before the round after them.
     #[arg(long, value_name = "B")]
     delay: Option<NonZeroUsize>,
-    /// Send only the rewards of 1; a reward of 0 is the slot's default, and no event.
+    #[command(flatten)]
+    learning: Learning,
+    /// Print one JSON object; its keys are described in the long help.
     #[arg(long)]
-    silent_zeros: bool,
+    json: bool,
+}
+
+/// Flags about a live server.
+#[derive(Debug, Args)]
+struct Live {
+    /// A live server, as in <http://127.0.0.1:50051>; without it the engine runs in this process.
+    #[arg(long, value_name = "URL")]
+    target: Option<String>,
     /// The slot's id [default: replay-DATASET-SEED]; with --seeds, the seed is added to it.
     #[arg(long, value_name = "NAME", requires = "target")]
     slot: Option<String>,
@@ -47,15 +56,6 @@ pub(super) struct Replay {
     /// Leave the slot on the server when done.
     #[arg(long, requires = "target")]
     keep: bool,
-    /// How the slot learns.
-    #[arg(long, value_enum, default_value_t)]
-    model: Model,
-    /// The slot's width multiplier, 0 to 10 [default: the slot's own].
-    #[arg(long, value_name = "X")]
-    exploration: Option<f64>,
-    /// Print one JSON object; its keys are described in the long help.
-    #[arg(long)]
-    json: bool,
 }
 
 const AFTER_HELP: &str = "\
@@ -81,16 +81,16 @@ impl Replay {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let dataset = Dataset::read(&self.dataset)?;
         let options = Options {
-            target: self.target,
+            target: self.live.target,
             seeds: self.seeds.map_or_else(|| vec![self.seed], |seeds| (0..seeds).collect()),
             rounds: self.rounds.map(usize::try_from).transpose()?,
-            slot: self.slot,
-            replace: self.replace,
-            keep: self.keep,
-            model: self.model.spec(),
-            exploration: self.exploration,
+            slot: self.live.slot,
+            replace: self.live.replace,
+            keep: self.live.keep,
+            model: self.learning.model.spec(),
+            exploration: self.learning.exploration,
             variant: Variant { drift: self.drift, delay: self.delay },
-            silent_zeros: self.silent_zeros,
+            silent_zeros: self.learning.silent_zeros,
         };
         let report = runtime.block_on(replay(&options, &dataset, &mut Progress::default()))?;
         let text = if self.json { report.json()? } else { report.text() };
