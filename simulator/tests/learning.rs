@@ -28,8 +28,8 @@ fn digits(options: &Options) -> Report {
     bench(options, &[Dataset::read(&data().join("digits")).unwrap()], &Unwatched).unwrap()
 }
 
-fn variants(names: &[&str]) -> Option<Vec<Variant>> {
-    Some(names.iter().map(|name| name.parse().unwrap()).collect())
+fn variants(names: &[&str]) -> Vec<Variant> {
+    names.iter().map(|name| name.parse().unwrap()).collect()
 }
 
 /// Retyped by hand from the tables of the measurement.
@@ -111,12 +111,12 @@ fn only_sets_of_several_classes_are_also_run_in_variants() {
 #[test]
 fn threads_change_nothing_and_a_run_is_a_replay() {
     let named = ["plain", "drift", "delay100"];
-    let one = Options { seeds: vec![0, 1], variants: variants(&named), ..Options::default() };
+    let one = Options { seeds: vec![0, 1], variants: Some(variants(&named)), ..Options::default() };
     let two = Options { threads: NonZeroUsize::new(2).unwrap(), ..one.clone() };
     let (one, two) = (digits(&one), digits(&two));
     assert_eq!(one.json().unwrap(), two.json().unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    for (row, variant) in one.rows.iter().zip(variants(&named).unwrap()) {
+    for (row, variant) in one.rows.iter().zip(variants(&named)) {
         let options = slotwise_simulator::replay::Options { seeds: vec![0, 1], variant, ..Default::default() };
         let digits = Dataset::read(&data().join("digits")).unwrap();
         let report = runtime.block_on(replay(&options, &digits, &mut Unwatched)).unwrap();
@@ -131,7 +131,7 @@ fn threads_change_nothing_and_a_run_is_a_replay() {
 /// The keys are documented; whoever reads them must not be broken unawares.
 #[test]
 fn the_json_has_the_documented_keys() {
-    let report = digits(&Options { seeds: vec![0], variants: variants(&["plain"]), ..Options::default() });
+    let report = digits(&Options { seeds: vec![0], variants: Some(variants(&["plain"])), ..Options::default() });
     let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
     let keys = |value: &serde_json::Value| {
         let mut keys: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
@@ -201,7 +201,7 @@ fn a_set_without_peers_cannot_fall_behind_them() {
     let (text, _) = check(&data(), &["--sets", "digits", "--variants", "plain,plain", "--seeds", "1"], 0);
     assert!(text.contains("no peers") && text.contains("0.9000") && text.contains("uniform"), "{text}");
     assert_eq!(text.matches("digits").count(), 1, "a variant named twice is run once: {text}");
-    let report = digits(&Options { seeds: vec![0], variants: variants(&["plain"]), ..Options::default() });
+    let report = digits(&Options { seeds: vec![0], variants: Some(variants(&["plain"])), ..Options::default() });
     assert_eq!((report.rows[0].verdict, report.regressions.len()), (Verdict::NoPeers, 0));
 }
 
