@@ -157,7 +157,8 @@ fn square_cb(gamma: f64) -> policy::Policy {
 }
 
 fn bad_slots() -> Vec<(Slot, &'static str)> {
-    let kind = |kind: &str, weight| RewardKind { kind: kind.into(), weight, use_value: false, cap: None };
+    let kind =
+        |kind: &str, weight| RewardKind { kind: kind.into(), weight, use_value: false, cap: None, winsorize: None };
     let with = |edit: &dyn Fn(&mut Slot)| {
         let mut slot = slot("offers", &["apple", "pear"]);
         edit(&mut slot);
@@ -200,7 +201,7 @@ fn bad_slots() -> Vec<(Slot, &'static str)> {
         (goal(Goal { aggregation: 7, ..Goal::default() }), "slot.goal.aggregation"),
         (
             with(&|s| {
-                let linear = LinearModel { prior_precision: Some(0.0), dimension_budget: None };
+                let linear = LinearModel { prior_precision: Some(0.0), ..LinearModel::default() };
                 s.model = Some(Model { model: Some(model::Model::Linear(linear)) });
             }),
             "slot.model.linear.prior_precision",

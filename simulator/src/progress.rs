@@ -4,17 +4,24 @@
 
 use std::{
     io::{IsTerminal as _, Write as _},
-    time::Instant,
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::replay::Watch;
+use crate::{
+    clock::Stopwatch,
+    learning::WatchAll,
+    replay::{Run, Variant, Watch},
+};
 
 /// Rows between two looks of the bar: it is drawn at most twenty times a second anyway.
 const ROWS_PER_TICK: usize = 64;
 
-/// Shows the progress of a replay.
+/// Shows the progress of a replay, pass by pass.
 #[derive(Debug, Default)]
 pub struct Progress {
     pass: Option<Pass>,
@@ -25,15 +32,9 @@ struct Pass {
     seed: u64,
     rounds: usize,
     done: usize,
-    started: Instant,
+    stopwatch: Stopwatch,
     /// None: there is no terminal.
     bar: Option<ProgressBar>,
-}
-
-/// Measures how long something takes, for people; never becomes part of a report.
-#[expect(clippy::disallowed_methods, reason = "a duration for people, not a fact")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 fn say(line: impl std::fmt::Display) {
@@ -41,8 +42,8 @@ fn say(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-fn bar(seed: u64, rounds: usize) -> ProgressBar {
-    let bar = ProgressBar::new(rounds as u64).with_prefix(format!("seed {seed}"));
+fn bar(name: String, rounds: usize) -> ProgressBar {
+    let bar = ProgressBar::new(rounds as u64).with_prefix(name);
     let template = "{prefix} {bar:30} {pos}/{len} {msg} {per_sec} {eta}";
     // The template is a constant, and a bar without one would do.
     if let Ok(style) = ProgressStyle::with_template(template) {
@@ -53,8 +54,8 @@ fn bar(seed: u64, rounds: usize) -> ProgressBar {
 
 impl Watch for Progress {
     fn begin(&mut self, seed: u64, rounds: usize) {
-        let bar = std::io::stderr().is_terminal().then(|| bar(seed, rounds));
-        self.pass = Some(Pass { seed, rounds, done: 0, started: now(), bar });
+        let bar = std::io::stderr().is_terminal().then(|| bar(format!("seed {seed}"), rounds));
+        self.pass = Some(Pass { seed, rounds, done: 0, stopwatch: Stopwatch::start(), bar });
     }
 
     fn round(&mut self, done: usize, wrong: usize) {
@@ -68,7 +69,7 @@ impl Watch for Progress {
             }
         } else if done * 10 / pass.rounds > (done - 1) * 10 / pass.rounds {
             // The first row beyond each tenth.
-            let rows_per_s = done as f64 / now().duration_since(pass.started).as_secs_f64();
+            let rows_per_s = done as f64 / pass.stopwatch.seconds();
             say(format_args!(
                 "seed {}: {} %, {done} of {} rows, loss {loss:.4}, {rows_per_s:.0} rows/s",
                 pass.seed,
@@ -83,8 +84,76 @@ impl Watch for Progress {
         if let Some(bar) = &pass.bar {
             bar.finish_and_clear();
         }
-        let seconds = now().duration_since(pass.started).as_secs_f64();
+        let seconds = pass.stopwatch.seconds();
         let per_row_us = seconds * 1e6 / pass.done.max(1) as f64;
         say(format_args!("seed {}: {} rows in {seconds:.2} s, {per_row_us:.1} µs each", pass.seed, pass.done));
+    }
+}
+
+/// Shows the progress of many runs at once.
+#[derive(Debug, Default)]
+pub struct Overall {
+    /// None: not begun.
+    course: OnceLock<Course>,
+}
+
+#[derive(Debug)]
+struct Course {
+    runs: usize,
+    runs_done: AtomicUsize,
+    rounds: usize,
+    rounds_done: AtomicUsize,
+    stopwatch: Stopwatch,
+    /// None: there is no terminal.
+    bar: Option<ProgressBar>,
+}
+
+impl WatchAll for Overall {
+    fn begin(&self, runs: usize, rounds: usize) {
+        self.course.get_or_init(|| Course {
+            runs,
+            runs_done: AtomicUsize::new(0),
+            rounds,
+            rounds_done: AtomicUsize::new(0),
+            stopwatch: Stopwatch::start(),
+            bar: std::io::stderr().is_terminal().then(|| bar(format!("{runs} runs"), rounds)),
+        });
+    }
+
+    fn round(&self) {
+        let Some(course) = self.course.get() else { return };
+        let before = course.rounds_done.fetch_add(1, Ordering::Relaxed);
+        let done = before + 1;
+        if let Some(bar) = &course.bar {
+            if done.is_multiple_of(ROWS_PER_TICK) || done == course.rounds {
+                bar.set_position(done as u64);
+            }
+        } else if done * 10 / course.rounds > before * 10 / course.rounds {
+            // Only one thread counts the first round beyond a tenth.
+            let runs_done = course.runs_done.load(Ordering::Relaxed);
+            let (runs, rounds) = (course.runs, course.rounds);
+            let rows_per_s = done as f64 / course.stopwatch.seconds();
+            say(format_args!(
+                "{} %, {done} of {rounds} rows, {runs_done} of {runs} runs done, {rows_per_s:.0} rows/s",
+                done * 100 / rounds
+            ));
+        }
+    }
+
+    fn run(&self, dataset: &str, variant: Variant, run: &Run) {
+        let Some(course) = self.course.get() else { return };
+        course.runs_done.fetch_add(1, Ordering::Relaxed);
+        if let Some(bar) = &course.bar {
+            bar.set_message(format!("{dataset} {variant}, seed {}: loss {:.4}", run.seed, run.loss));
+        }
+    }
+
+    fn end(&self) {
+        let Some(course) = self.course.get() else { return };
+        if let Some(bar) = &course.bar {
+            bar.finish_and_clear();
+        }
+        let (done, seconds) = (course.rounds_done.load(Ordering::Relaxed), course.stopwatch.seconds());
+        say(format_args!("{} runs, {done} rows in {seconds:.1} s", course.runs_done.load(Ordering::Relaxed)));
     }
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
-use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
+use std::{net::Ipv4Addr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use slotwise::{
     config::Config,
@@ -11,7 +11,7 @@ use slotwise::{
 };
 use slotwise_simulator::{
     dataset::Dataset,
-    replay::{Options, Spread, Unwatched, replay},
+    replay::{Options, Spread, Unwatched, Variant, replay},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -94,11 +94,9 @@ fn a_slot_that_is_there_is_replaced_only_when_asked() {
         let keep = Options { target: Some(target), rounds: Some(20), keep: true, ..Options::default() };
         let first = replay(&keep, &digits, &mut Unwatched).await.unwrap();
         let report = client.report("replay-digits-0").await.unwrap();
-        assert_eq!(
-            (report.counters.decisions, report.counters.rewards),
-            (20, first.runs[0].rewards as u64),
-            "it was kept"
-        );
+        let (counters, rewards) = (report.counters, first.runs[0].rewards);
+        assert_eq!((counters.decisions, counters.rewards), (20, 20), "it was kept, and heard of every reward");
+        assert!(counters.reward_sum.to_string() == rewards.to_string() && rewards < 20, "{counters:?} {rewards}");
 
         let refused = replay(&keep, &digits, &mut Unwatched).await.unwrap_err().to_string();
         let want =
@@ -115,6 +113,23 @@ fn a_slot_that_is_there_is_replaced_only_when_asked() {
         let slots = client.list_slots().await.unwrap();
         let names: Vec<&str> = slots.iter().map(|(slot, _)| slot.id.as_str()).collect();
         assert_eq!(names, ["mine-1", "mine-2", "replay-digits-0"]);
+    });
+}
+
+/// Of 20 rounds the first two batches of 8 arrive; with silent zeros, the right ones among them.
+#[test]
+fn a_live_server_hears_late_and_only_what_is_sent() {
+    with_server(true, async |target, mut client| {
+        let drift = Variant { drift: true, delay: NonZeroUsize::new(8) };
+        let late = Options { target: Some(target), rounds: Some(20), keep: true, variant: drift, ..Options::default() };
+        replay(&late, &digits(), &mut Unwatched).await.unwrap();
+        assert_eq!(client.report("replay-digits-0").await.unwrap().counters.rewards, 16);
+
+        let silent = Options { silent_zeros: true, replace: true, variant: Variant::PLAIN, ..late };
+        let report = replay(&silent, &digits(), &mut Unwatched).await.unwrap();
+        let counters = client.report("replay-digits-0").await.unwrap().counters;
+        assert_eq!((counters.rewards, report.silent_zeros), (report.runs[0].rewards as u64, true));
+        assert!(counters.rewards < 20, "{counters:?}");
     });
 }
 

@@ -78,12 +78,13 @@ fn the_json_has_the_documented_keys() {
         keys.sort();
         keys.join(" ")
     };
-    let top = "arms dataset exploration loss loss_last_20_percent model rounds rows runs service";
+    let top = "arms dataset exploration loss loss_last_20_percent model rounds rows runs service silent_zeros variant";
     assert_eq!(keys(&json), top);
-    assert_eq!(keys(&json["runs"][0]), "fallbacks loss loss_last_20_percent rewards seed");
+    assert_eq!(keys(&json["runs"][0]), "fallbacks loss loss_by_tenth loss_last_20_percent rewards seed");
     assert_eq!(keys(&json["loss"]), "mean standard_error");
     assert!(json["loss"]["standard_error"].is_null() && json["exploration"].is_null());
-    assert_eq!((json["service"].as_str(), json["model"].as_str()), (Some("in_process"), Some("linear")));
+    assert_eq!((json["variant"].as_str(), json["silent_zeros"].as_bool()), (Some("plain"), Some(false)));
+    assert_eq!((json["service"].as_str(), json["model"].as_str()), (Some("in_process"), Some("portfolio")));
 }
 
 #[test]

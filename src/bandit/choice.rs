@@ -10,8 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::model::Scores;
-use crate::stats::Winners;
+use super::score::{Best, Scores};
 
 /// How scores become probabilities, with all its parameters. *Persisted.*
 ///
@@ -94,7 +93,7 @@ impl Policy {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Choice {
     /// The probability of being the best.
-    Best(Winners),
+    Best(Best),
     /// The largest value, and with probability `epsilon` any.
     Largest {
         /// One per candidate.
@@ -118,7 +117,7 @@ impl Choice {
         let means = || among.iter().map(|&i| scores.mean(i)).collect();
         let largest = |values| Self::Largest { values, epsilon: 0.0 };
         match policy {
-            Policy::ThompsonSampling => Self::Best(scores.winners(among, places)),
+            Policy::ThompsonSampling => Self::Best(scores.best(among, places)),
             Policy::Uniform => largest(vec![0.0; among.len()]),
             Policy::FixedOrder => largest((0..among.len()).map(|i| -(i as f64)).collect()),
             Policy::Greedy => largest(means()),
@@ -135,7 +134,7 @@ impl Choice {
     /// Where either does not have one entry per candidate.
     pub(super) fn probabilities(&self, active: &[bool], out: &mut [f64]) {
         match self {
-            Self::Best(winners) => winners.probabilities(active, out),
+            Self::Best(best) => best.probabilities(active, out),
             Self::Largest { values, epsilon } => {
                 let even = epsilon / count(active) as f64;
                 fill(values, active, out, |_| even);

@@ -8,12 +8,58 @@ use siphasher::sip::SipHasher13;
 use super::features::{Features, Value};
 use crate::stats::{Moments, SparseVector};
 
+/// A decision's features as an encoder makes them. *Persisted* (inside pending decisions).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Row {
+    /// Over the encoder's indices.
+    pub vector: SparseVector,
+    /// How many of the encoder's indices were numbers by then.
+    pub numbers: u32,
+}
+
+/// What an index of an encoder stands for. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Column {
+    /// Which feature it belongs to; words that share a bucket have one of their own.
+    pub(super) feature: u32,
+    /// A number; else an indicator.
+    pub(super) number: bool,
+}
+
 /// Standardised numbers are clipped to ± this many deviations: one wild value
 /// must not outweigh a thousand others.
 const CLIP: f64 = 5.0;
 
 /// What marks a candidate's own features apart from the context's.
 const CANDIDATE_PREFIX: &str = "candidate.";
+/// The same for an arm's attributes.
+const ARM_PREFIX: &str = "arm.";
+
+/// What a row is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts<'a> {
+    /// The request's features.
+    pub context: &'a Features,
+    /// The candidate's own.
+    pub candidate: Option<&'a Features>,
+    /// The arm's attributes.
+    pub arm: Option<&'a Features>,
+}
+
+impl<'a> Parts<'a> {
+    /// Of a context alone.
+    pub fn of(context: &'a Features) -> Self {
+        Self { context, candidate: None, arm: None }
+    }
+
+    /// What is the candidate's and the arm's, by name.
+    fn own(&self) -> impl Iterator<Item = (String, &'a Value)> + use<'a> {
+        let named = |prefix: &'static str, features: Option<&'a Features>| {
+            features.into_iter().flatten().map(move |(name, value)| (format!("{prefix}{name}"), value))
+        };
+        named(CANDIDATE_PREFIX, self.candidate).chain(named(ARM_PREFIX, self.arm))
+    }
+}
 
 /// Gives every word and number an index as it is first met, and standardises numbers.
 ///
@@ -30,10 +76,15 @@ pub struct Encoder {
     next: u32,
     features: BTreeMap<String, Feature>,
     buckets: BTreeMap<u32, u32>,
+    /// One per index in use.
+    columns: Vec<Column>,
+    numbers: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 struct Feature {
+    /// Counts the features in the order in which they were met.
+    order: u32,
     number: Option<Numeric>,
     /// For no and for yes.
     flag: [Option<u32>; 2],
@@ -57,7 +108,14 @@ enum Included {
 impl Encoder {
     /// An encoder that has met nothing; `budget` ≥ 8 is the most dimensions it will use.
     pub fn new(budget: u32) -> Self {
-        Self { budget, next: 1, features: BTreeMap::new(), buckets: BTreeMap::new() }
+        // The constant belongs to no feature.
+        let columns = vec![Column { feature: u32::MAX, number: false }];
+        Self { budget, next: 1, features: BTreeMap::new(), buckets: BTreeMap::new(), columns, numbers: 0 }
+    }
+
+    /// What an index in use stands for.
+    pub(super) fn column(&self, index: u32) -> Option<Column> {
+        self.columns.get(index as usize).copied()
     }
 
     /// Dimensions in use, the constant among them.
@@ -76,13 +134,22 @@ impl Encoder {
         })
     }
 
-    /// Meets a decision's features: the context's, and those of each candidate.
-    pub fn learn<'a>(&mut self, context: &Features, candidates: impl Iterator<Item = &'a Features>) {
-        for (name, value) in context {
+    /// Notes what the indices that were just given out stand for.
+    fn note(&mut self, feature: u32, number: bool) {
+        let fresh = self.next as usize - self.columns.len();
+        self.columns.resize(self.next as usize, Column { feature, number });
+        if number {
+            self.numbers += u32::try_from(fresh).unwrap_or(u32::MAX);
+        }
+    }
+
+    /// Meets the features of what was shown: the context's where this is the `first` of its decision, and its own.
+    pub fn learn(&mut self, parts: Parts<'_>, first: bool) {
+        for (name, value) in parts.context.iter().filter(|_| first) {
             self.learn_one(name, value);
         }
-        for (name, value) in candidates.flatten() {
-            self.learn_one(&format!("{CANDIDATE_PREFIX}{name}"), value);
+        for (name, value) in parts.own() {
+            self.learn_one(&name, value);
         }
     }
 
@@ -105,8 +172,11 @@ impl Encoder {
             }
             return;
         }
+        let count = u32::try_from(self.features.len()).unwrap_or(u32::MAX);
         let next = &mut self.next;
-        let feature = self.features.entry(name.to_owned()).or_default();
+        let feature =
+            self.features.entry(name.to_owned()).or_insert_with(|| Feature { order: count, ..Feature::default() });
+        let order = feature.order;
         let mut overflow: Vec<&str> = Vec::new();
         match value {
             Value::Number(number) => {
@@ -139,6 +209,7 @@ impl Encoder {
                 }
             }
         }
+        self.note(order, matches!(value, Value::Number(_) | Value::Vector(_)));
         for word in overflow {
             self.learn_bucket(name, word);
         }
@@ -150,6 +221,7 @@ impl Encoder {
             && let Some(index) = Self::own_index(&mut self.next, self.budget)
         {
             self.buckets.insert(bucket, index);
+            self.note(u32::MAX - 1 - bucket, false);
         }
     }
 
@@ -161,24 +233,25 @@ impl Encoder {
         u32::try_from(hasher.finish() % u64::from(self.buckets_max())).unwrap_or(0)
     }
 
-    /// The row of a context that [`learn`](Self::learn) has already met, with a candidate's own features.
-    pub fn encode_met(&self, context: &Features, candidate: Option<&Features>) -> SparseVector {
-        self.encode(context, candidate, Included::Yes)
+    /// The row of what [`learn`](Self::learn) has already met.
+    pub fn encode_met(&self, parts: Parts<'_>) -> Row {
+        self.encode(parts, Included::Yes)
     }
 
-    /// The row that `context` would have if it were met now.
-    pub fn encode_new(&self, context: &Features, candidate: Option<&Features>) -> SparseVector {
-        self.encode(context, candidate, Included::No)
+    /// The row that it would have if it were met now.
+    pub fn encode_new(&self, parts: Parts<'_>) -> Row {
+        self.encode(parts, Included::No)
     }
 
-    fn encode(&self, context: &Features, candidate: Option<&Features>, included: Included) -> SparseVector {
+    fn encode(&self, parts: Parts<'_>, included: Included) -> Row {
+        let context = parts.context;
         let mut row = SparseVector { entries: Vec::with_capacity(context.len() + 1), unseen: 0.0 };
         row.entries.push((0, 1.0));
         for (name, value) in context {
             self.encode_one(name, value, included, &mut row);
         }
-        for (name, value) in candidate.into_iter().flatten() {
-            self.encode_one(&format!("{CANDIDATE_PREFIX}{name}"), value, included, &mut row);
+        for (name, value) in parts.own() {
+            self.encode_one(&name, value, included, &mut row);
         }
         row.entries.sort_unstable_by_key(|&(index, _)| index);
         // Words that share a bucket add up.
@@ -189,7 +262,7 @@ impl Encoder {
             }
             same
         });
-        row
+        Row { vector: row, numbers: self.numbers }
     }
 
     fn encode_one(&self, name: &str, value: &Value, included: Included, row: &mut SparseVector) {
@@ -266,9 +339,9 @@ mod tests {
                 ("taste", Value::Vector(vec![1.5 * f32::from(i), -2.0])),
             ]);
             let before = encoder.clone();
-            encoder.learn(&row, std::iter::empty());
-            let met = encoder.encode_met(&row, None);
-            let new = before.encode_new(&row, None);
+            encoder.learn(Parts::of(&row), true);
+            let met = encoder.encode_met(Parts::of(&row)).vector;
+            let new = before.encode_new(Parts::of(&row)).vector;
             let fresh = f64::from(u32::try_from(met.entries.len() - new.entries.len()).unwrap());
             // What had no index yet counts as unseen, one for each indicator.
             assert!((new.unseen - fresh).abs() < 1e-12, "round {i}: {met:?} {new:?}");
@@ -280,14 +353,14 @@ mod tests {
     fn numbers_are_standardised_with_the_current_one_and_words_are_not() {
         let mut encoder = Encoder::new(64);
         for value in [2.0, 4.0, 9.0] {
-            encoder.learn(&features(&[("n", Value::Number(value)), ("w", text("a"))]), std::iter::empty());
+            encoder.learn(Parts::of(&features(&[("n", Value::Number(value)), ("w", text("a"))])), true);
         }
-        let row = encoder.encode_met(&features(&[("n", Value::Number(9.0)), ("w", text("a"))]), None);
+        let row = encoder.encode_met(Parts::of(&features(&[("n", Value::Number(9.0)), ("w", text("a"))]))).vector;
         let want = (9.0 - 5.0) / (26.0_f64 / 3.0).sqrt();
         assert_eq!(row.entries[0], (0, 1.0));
         assert!((row.entries[1].1 - want).abs() < 1e-12);
         assert_eq!(row.entries[2], (2, 1.0));
-        let wild = encoder.encode_met(&features(&[("n", Value::Number(1e9))]), None);
+        let wild = encoder.encode_met(Parts::of(&features(&[("n", Value::Number(1e9))]))).vector;
         assert_eq!(wild.entries, vec![(0, 1.0), (1, CLIP)]);
     }
 
@@ -296,16 +369,16 @@ mod tests {
         let mut encoder = Encoder::new(16);
         for i in 0..500 {
             let row = features(&[("w", text(&format!("word{i}"))), (&format!("n{i}"), Value::Number(f64::from(i)))]);
-            encoder.learn(&row, std::iter::empty());
-            assert!(encoder.encode_met(&row, None).unseen == 0.0);
+            encoder.learn(Parts::of(&row), true);
+            assert!(encoder.encode_met(Parts::of(&row)).vector.unseen == 0.0);
             let empty =
                 features(&[(&format!("t{i}"), Value::Texts(vec![])), (&format!("v{i}"), Value::Vector(vec![]))]);
-            encoder.learn(&empty, std::iter::empty());
+            encoder.learn(Parts::of(&empty), true);
         }
         assert_eq!(encoder.dim(), 16, "fourteen of their own and two shared");
         assert!(encoder.features.len() <= 14, "names without an index are not kept");
         let crowd = features(&[("w", Value::Texts((0..100).map(|i| format!("word{i}")).collect()))]);
-        let row = encoder.encode_met(&crowd, None);
+        let row = encoder.encode_met(Parts::of(&crowd)).vector;
         assert!((row.entries.iter().map(|e| e.1).sum::<f64>() - 101.0).abs() < 1e-12, "each word counts once");
         assert!(row.entries.is_sorted_by(|a, b| a.0 < b.0));
     }
@@ -315,9 +388,9 @@ mod tests {
         let mut encoder = Encoder::new(64);
         let gift = |flag| features(&[("gift", Value::Flag(flag))]);
         for flag in [true, false] {
-            encoder.learn(&gift(flag), std::iter::empty());
+            encoder.learn(Parts::of(&gift(flag)), true);
         }
-        let row = |context: &Features| encoder.encode_met(context, None).entries;
+        let row = |context: &Features| encoder.encode_met(Parts::of(context)).vector.entries;
         assert_eq!(row(&gift(true)), vec![(0, 1.0), (1, 1.0)]);
         assert_eq!(row(&gift(false)), vec![(0, 1.0), (2, 1.0)]);
         assert_eq!(row(&Features::new()), vec![(0, 1.0)]);
@@ -327,7 +400,8 @@ mod tests {
     fn a_candidate_feature_is_not_the_context_feature_of_its_name() {
         let mut encoder = Encoder::new(64);
         let (context, own) = (features(&[("brand", text("a"))]), features(&[("brand", text("a"))]));
-        encoder.learn(&context, std::iter::once(&own));
-        assert_eq!(encoder.encode_met(&context, Some(&own)).entries, vec![(0, 1.0), (1, 1.0), (2, 1.0)]);
+        let parts = Parts { candidate: Some(&own), ..Parts::of(&context) };
+        encoder.learn(parts, true);
+        assert_eq!(encoder.encode_met(parts).vector.entries, vec![(0, 1.0), (1, 1.0), (2, 1.0)]);
     }
 }

@@ -1,12 +1,20 @@
 //! All that a slot has learned.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
+    encoder::{Encoder, Parts, Row},
     features::Features,
-    model::{Model, ModelSpec, Scores},
+    linear::{LinearDesign, Scoring, Sharing},
+    mixture::{Mixture, Part},
+    model::{Design, Model},
+    portfolio::{Change, Mark, Observation, Portfolio, expand},
+    spec::{ModelSpec, Setting},
+    summary::ArmSummary,
 };
-use crate::stats::{Beta, NormalInverseGamma, SparseVector};
+use crate::stats::SparseVector;
 
 /// Observations fade in steps of at least this part of their weight.
 const FADE_STEP: f64 = 1e-3;
@@ -20,89 +28,131 @@ const FADE_STEP_MAX: f64 = 0.1;
 /// What is left of an observation is never taken for less: a posterior divides by it.
 const RETAINED_MIN: f64 = 1e-12;
 
-/// One row per model of a learner, in the learner's order; empty for a model without features. *Persisted.*
-pub type Rows = Vec<SparseVector>;
+/// One row per encoder of a learner, in the learner's order. *Persisted.*
+pub type Rows = Vec<Row>;
 
-/// What is known of an arm whatever the context. *Persisted.*
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct ArmSummary {
-    /// How often it was observed.
-    pub shown: u64,
-    /// The sum of its rewards.
-    pub reward_sum: f64,
-    /// Its mean reward, for rewards in [0, 1].
-    pub rate: Beta,
-    /// Its mean reward, for any reward.
-    pub value: NormalInverseGamma,
-    /// When its observations last faded, microseconds since 1970.
-    faded_at_us: i64,
-    /// The product of all fading so far, as a logarithm.
-    ln_retained: f64,
+/// An encoder and what it is given. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Coder {
+    budget: u32,
+    /// It is given the arms' attributes as well.
+    attributes: bool,
+    encoder: Arc<Encoder>,
 }
 
-impl Default for ArmSummary {
-    /// An arm that was never shown: flat over rates, weak over values.
-    fn default() -> Self {
-        Self {
-            shown: 0,
-            reward_sum: 0.0,
-            rate: Beta::new(1.0, 1.0),
-            value: NormalInverseGamma::new(0.0, 0.1, 1.0, 0.25),
-            faded_at_us: 0,
-            ln_retained: 0.0,
-        }
+impl Coder {
+    /// The encoder.
+    pub(super) fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    fn parts<'a>(&self, parts: Parts<'a>) -> Parts<'a> {
+        Parts { arm: parts.arm.filter(|_| self.attributes), ..parts }
     }
 }
 
-impl ArmSummary {
-    /// The weight of its observations that fading has left.
-    fn weight(&self) -> f64 {
-        self.rate.a() + self.rate.b() - 2.0
+/// Candidates as a learner sees them: one entry per candidate in each list that there is.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidates<'a> {
+    /// The arms' indices; none: it was never shown.
+    pub arms: &'a [Option<u32>],
+    /// The request's features.
+    pub context: &'a Features,
+    /// The candidates' own features, where any has some.
+    pub own: Option<&'a [&'a Features]>,
+    /// The arms' attributes, where any has some.
+    pub attributes: Option<&'a [&'a Features]>,
+}
+
+impl<'a> Candidates<'a> {
+    fn parts(&self, i: usize) -> Parts<'a> {
+        let of = |list: Option<&'a [&'a Features]>| list.and_then(|list| list.get(i).copied());
+        Parts { context: self.context, candidate: of(self.own), arm: of(self.attributes) }
     }
+}
+
+/// A reward to learn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Lesson {
+    /// The arm that was shown.
+    pub arm: u32,
+    /// Its reward.
+    pub y: f64,
+    /// How much of an observation it is, (0, 1].
+    pub weight: f64,
+    /// When it is learned, microseconds since 1970.
+    pub at_us: i64,
+    /// The slot's half-life, microseconds.
+    pub half_life_us: i64,
+    /// Decisions that were made since the arm was shown.
+    pub lag: u64,
 }
 
 /// Every model that a slot was ever given, and a summary per arm. *Persisted.*
 ///
-/// All models learn from every event, whichever decides: so a change of model, and
+/// All models learn from every event, whichever decide: so a change of model, and
 /// the change back, lose nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Learner {
-    models: Vec<(ModelSpec, Model)>,
-    active: usize,
+    spec: ModelSpec,
+    setting: Setting,
+    coders: Vec<Coder>,
+    portfolio: Portfolio,
     arms: Vec<ArmSummary>,
     /// The weight of all arms' observations.
     weight: f64,
     /// Whose observations fade next, though it is not being shown.
     cursor: u32,
+    /// When it last learned, microseconds since 1970.
+    learned_at_us: i64,
+}
+
+fn coder(coders: &mut Vec<Coder>, design: Design, budget: u32) -> usize {
+    let attributes = matches!(design, Design::Linear(LinearDesign { sharing: Sharing::Shared, .. }));
+    let have = coders.iter().position(|coder| coder.budget == budget && coder.attributes == attributes);
+    have.unwrap_or_else(|| {
+        coders.push(Coder { budget, attributes, encoder: Arc::new(Encoder::new(budget)) });
+        coders.len() - 1
+    })
 }
 
 impl Learner {
-    /// A learner with one model, at its prior.
-    pub fn new(spec: ModelSpec) -> Self {
-        Self { models: vec![(spec, Model::new(spec))], active: 0, arms: Vec::new(), weight: 0.0, cursor: 0 }
+    /// A learner at its prior.
+    pub fn new(spec: ModelSpec, setting: Setting) -> Self {
+        let mut learner = Self {
+            spec,
+            setting,
+            coders: Vec::new(),
+            portfolio: Portfolio::new(),
+            arms: Vec::new(),
+            weight: 0.0,
+            cursor: 0,
+            learned_at_us: 0,
+        };
+        learner.decide_by(spec, setting);
+        learner
     }
 
-    /// Lets the model of this specification decide; one that the learner does not have yet starts from its prior.
-    pub fn activate(&mut self, spec: ModelSpec) {
-        self.active = self.models.iter().position(|(have, _)| *have == spec).unwrap_or_else(|| {
-            self.models.push((spec, Model::new(spec)));
-            self.models.len() - 1
-        });
+    /// Lets this model decide; what the learner does not have yet of it starts from its prior.
+    pub fn decide_by(&mut self, spec: ModelSpec, setting: Setting) {
+        (self.spec, self.setting) = (spec, setting);
+        let coders = &mut self.coders;
+        self.portfolio.decide_by(&spec, setting, |design| coder(coders, design, spec.dimension_budget()));
     }
 
-    /// The specifications of all models.
-    pub fn specs(&self) -> impl Iterator<Item = ModelSpec> + '_ {
-        self.models.iter().map(|(spec, _)| *spec)
+    /// The model that decides, and for what setting.
+    pub fn decides(&self) -> (ModelSpec, Setting) {
+        (self.spec, self.setting)
     }
 
-    /// The model that decides.
-    pub fn model(&self) -> &Model {
-        &self.models[self.active].1
+    /// How many models would learn side by side if this one decided.
+    pub fn models_with(&self, spec: &ModelSpec, setting: Setting) -> usize {
+        self.portfolio.count_with(spec, setting)
     }
 
-    /// Its specification.
-    pub fn spec(&self) -> ModelSpec {
-        self.models[self.active].0
+    /// Brings back what snapshots leave out.
+    pub fn rebuild(&mut self) {
+        self.portfolio.rebuild(&self.coders);
     }
 
     /// What is known of an arm whatever the context; none: it was never shown.
@@ -110,96 +160,137 @@ impl Learner {
         self.arms.get(arm as usize)
     }
 
-    /// Scores of the candidates by the model that decides; `candidates` gives the features of each, where any has some.
-    pub fn scores(
-        &self,
-        arms: &[Option<u32>],
-        context: &Features,
-        candidates: Option<&[&Features]>,
-        width: f64,
-    ) -> Scores {
-        let rows = match self.model() {
-            Model::Linear(linear) => match candidates {
-                None => vec![linear.encoder().encode_new(context, None)],
-                Some(each) => each.iter().map(|own| linear.encoder().encode_new(context, Some(own))).collect(),
-            },
-            Model::BetaBernoulli { .. } | Model::NormalInverseGamma { .. } => Vec::new(),
-        };
-        self.model().scores(arms, &rows, width)
+    /// How often the world was found to have changed.
+    pub fn takeovers(&self) -> u32 {
+        self.portfolio.takeovers()
     }
 
-    /// Scores by the arms' mean rewards, context left aside: for when the model's cannot be used.
-    pub fn summary_scores(&self, arms: &[Option<u32>], width: f64) -> Scores {
+    /// The models that decide with the weight of each, heaviest first.
+    pub fn weights(&self) -> impl Iterator<Item = (&'static str, f64)> + '_ {
+        let deciders = self.portfolio.deciders(self.arms.len());
+        let total: f64 = deciders.iter().map(|d| d.0).sum();
+        deciders.into_iter().map(move |(weight, member, _)| (member.spec.name(), weight / total))
+    }
+
+    /// Dimensions that the models in use take at most; 0 without features.
+    pub fn dimensions(&self) -> u32 {
+        let dim = |(_, _, model): &(f64, _, &Model)| match model {
+            Model::Linear(linear) => linear.dim(),
+            Model::BetaBernoulli { .. } | Model::NormalInverseGamma { .. } => 0,
+        };
+        self.portfolio.deciders(self.arms.len()).iter().map(dim).max().unwrap_or(0)
+    }
+
+    /// Scores of the candidates by the models that decide, within their budget; none: no model's can be used.
+    ///
+    /// The heaviest models come first; one that does not fit into what is left of the budget is left out. The cheapest
+    /// is asked if no other could be.
+    pub fn scores(&self, candidates: Candidates<'_>, scoring: Scoring) -> Option<Mixture> {
+        let n = candidates.arms.len();
+        let mut rows: Vec<Option<Rows>> = vec![None; self.coders.len()];
+        let mut left = self.spec.compute_budget().unwrap_or(u64::MAX);
+        let deciders = self.portfolio.deciders(self.arms.len());
+        let cheapest = deciders.iter().map(|(_, _, model)| cost(model, n)).min().unwrap_or(0);
+        let mut parts = Vec::with_capacity(deciders.len());
+        for (weight, member, model) in deciders {
+            let Some(arms) = applied(model, candidates.arms) else { continue };
+            let cost = cost(model, n);
+            if cost > left && (cost > cheapest || !parts.is_empty()) {
+                continue;
+            }
+            left = left.saturating_sub(cost);
+            let coder = &self.coders[member.coder];
+            let rows = rows[member.coder].get_or_insert_with(|| {
+                let one = candidates.own.is_none() && (candidates.attributes.is_none() || !coder.attributes);
+                let count = if one { 1 } else { n };
+                (0..count).map(|i| coder.encoder.encode_new(coder.parts(candidates.parts(i)))).collect()
+            });
+            let expanded: Vec<SparseVector> = rows.iter().map(|row| expand(model, coder, row)).collect();
+            let scoring = Scoring { compute_budget: self.spec.compute_budget(), ..scoring };
+            parts.push(Part { weight, name: member.spec.name(), scores: model.scores(&arms, &expanded, scoring) });
+        }
+        if parts.is_empty() { self.plainly(candidates, scoring) } else { Mixture::new(parts) }
+    }
+
+    /// By the first model alone, where none of those that decide has anything to say of these candidates.
+    fn plainly(&self, candidates: Candidates<'_>, scoring: Scoring) -> Option<Mixture> {
+        let member = self.portfolio.members.first()?;
+        let coder = self.coders.get(member.coder)?;
+        let rows: Vec<SparseVector> = (0..candidates.arms.len())
+            .map(|i| expand(&member.model, coder, &coder.encoder.encode_new(coder.parts(candidates.parts(i)))))
+            .collect();
+        Mixture::of(member.model.scores(candidates.arms, &rows, scoring), member.spec.name())
+    }
+
+    /// Scores by the arms' mean rewards, context left aside: for when the models' cannot be used.
+    pub fn summary_scores(&self, arms: &[Option<u32>], scoring: Scoring) -> Option<Mixture> {
         let prior = ArmSummary::default().value;
         let posteriors = arms.iter().map(|arm| arm.and_then(|a| self.summary(a)).map_or(prior, |s| s.value)).collect();
-        Model::NormalInverseGamma { prior, arms: posteriors }.scores(
-            &(0..arms.len()).map(|i| u32::try_from(i).ok()).collect::<Vec<_>>(),
-            &[],
-            width,
-        )
+        let arms: Vec<Option<u32>> = (0..arms.len()).map(|i| u32::try_from(i).ok()).collect();
+        Mixture::of(Model::NormalInverseGamma { prior, arms: posteriors }.scores(&arms, &[], scoring), "mean_reward")
     }
 
-    /// Meets the features of a decision, before its arms are observed.
-    pub fn meet<'a>(&mut self, context: &Features, candidates: &(impl Iterator<Item = &'a Features> + Clone)) {
-        for (_, model) in &mut self.models {
-            if let Model::Linear(linear) = model {
-                linear.meet(context, candidates.clone());
+    /// Meets the features of what was shown, before it is observed: each arm's parts, one for all where they
+    /// are the same. Returns the rows of each.
+    pub fn meet(&mut self, shown: &[Parts<'_>]) -> Vec<Rows> {
+        for coder in &mut self.coders {
+            let encoder = Arc::make_mut(&mut coder.encoder);
+            for (i, &parts) in shown.iter().enumerate() {
+                let parts = Parts { arm: parts.arm.filter(|_| coder.attributes), ..parts };
+                encoder.learn(parts, i == 0);
             }
         }
+        let row = |coder: &Coder, parts: Parts<'_>| coder.encoder.encode_met(coder.parts(parts));
+        shown.iter().map(|&parts| self.coders.iter().map(|c| row(c, parts)).collect()).collect()
     }
 
-    /// The rows of a context that was met, with a candidate's own features.
-    pub fn rows(&self, context: &Features, candidate: Option<&Features>) -> Rows {
-        let row = |(_, model): &(ModelSpec, Model)| match model {
-            Model::Linear(linear) => linear.encoder().encode_met(context, candidate),
-            Model::BetaBernoulli { .. } | Model::NormalInverseGamma { .. } => SparseVector::default(),
-        };
-        self.models.iter().map(row).collect()
-    }
-
-    /// The arm was shown at `rows`; `y` is the reward of silence. Returns the fading so far, as a
-    /// logarithm, which [`revise`](Self::revise) wants back.
-    pub fn observe(&mut self, arm: u32, rows: &[SparseVector], y: f64, at_us: i64, half_life_us: i64) -> f64 {
-        while self.arms.len() <= arm as usize {
-            self.arms.push(ArmSummary { faded_at_us: at_us, ..ArmSummary::default() });
+    /// Learns a reward at `rows`. Returns what [`revise`](Self::revise) wants back.
+    pub fn observe(&mut self, lesson: Lesson, rows: &[Row]) -> Mark {
+        let Lesson { arm, y, weight, at_us, half_life_us, lag: _ } = lesson;
+        if self.arms.len() <= arm as usize {
+            self.arms.resize(arm as usize + 1, ArmSummary::new(at_us));
         }
         self.fade(arm, at_us, half_life_us);
         // And one more in turn, so that arms nobody shows fade too.
         self.cursor = (self.cursor + 1) % u32::try_from(self.arms.len()).unwrap_or(u32::MAX);
         self.fade(self.cursor, at_us, half_life_us);
-        for ((_, model), x) in self.models.iter_mut().zip(rows) {
-            model.observe(arm, x, y);
-        }
-        self.weight += 1.0;
+        let half_lives = (at_us - self.learned_at_us).max(0) as f64 / half_life_us as f64;
+        self.learned_at_us = self.learned_at_us.max(at_us);
+        let seen = Observation {
+            arm,
+            arms: self.arms.len(),
+            rows,
+            y,
+            weight,
+            unit: self.setting.unit,
+            lag: lesson.lag,
+            detect: self.spec.detects_changes(),
+            retained: (-half_lives).exp2(),
+        };
+        let mark = self.portfolio.observe(&self.coders, seen);
+        self.weight += weight;
         let summary = &mut self.arms[arm as usize];
-        summary.shown += 1;
-        summary.reward_sum += y;
-        summary.rate.observe(y.clamp(0.0, 1.0));
-        summary.value.observe(y);
-        summary.ln_retained
+        summary.observe(y, weight);
+        mark.faded(summary.ln_retained)
     }
 
-    /// The reward of an observation at `rows` changed by `delta` from `y`; `ln_retained` is what
+    /// The reward of an observation at `rows` changed by `delta` from `y`; `mark` is what
     /// [`observe`](Self::observe) returned. A model that came later was not told of the
-    /// observation, has no row for it, and is not told of its revision.
-    pub fn revise(&mut self, arm: u32, rows: &[SparseVector], y: f64, delta: f64, ln_retained: f64) {
+    /// observation and is not told of its revision.
+    pub fn revise(&mut self, arm: u32, rows: &[Row], y: f64, delta: f64, mark: &Mark) {
         let Some(summary) = self.arms.get_mut(arm as usize) else { return };
-        let weight = (summary.ln_retained - ln_retained).exp();
-        summary.reward_sum += delta;
-        summary.rate.revise(weight, (y + delta).clamp(0.0, 1.0) - y.clamp(0.0, 1.0));
-        summary.value.revise(weight, y, delta);
-        for ((_, model), x) in self.models.iter_mut().zip(rows) {
-            model.revise(arm, x, weight, y, delta);
-        }
+        let retained = (summary.ln_retained - mark.ln_retained).exp();
+        summary.revise(retained * mark.weight, y, delta);
+        self.portfolio.revise(&self.coders, arm, rows, Change { y, delta, mark, retained });
     }
 
     /// The most dimensions that any of its models uses.
     fn dim(&self) -> f64 {
-        let dim = |(_, model): &(ModelSpec, Model)| match model {
-            Model::Linear(linear) => linear.encoder().dim(),
+        let dim = |model: &Model| match model {
+            Model::Linear(linear) => linear.dim(),
             Model::BetaBernoulli { .. } | Model::NormalInverseGamma { .. } => 1,
         };
-        f64::from(self.models.iter().map(dim).max().unwrap_or(1))
+        f64::from(self.portfolio.members.iter().map(|member| dim(&member.model)).max().unwrap_or(1))
     }
 
     /// Lets the arm's observations fade to what the half-life leaves of them at `at_us`, once that is worth a step.
@@ -213,84 +304,31 @@ impl Learner {
             return;
         }
         let weight = summary.weight();
-        summary.faded_at_us = at_us;
-        summary.ln_retained += retained.ln();
-        summary.rate.forget(retained);
-        summary.value.forget(retained);
+        summary.forget(at_us, retained);
         if weight > 0.0 {
             let portion = (weight / self.weight).min(1.0);
-            for (_, model) in &mut self.models {
-                model.forget(arm, retained, portion);
-            }
+            self.portfolio.forget(arm, retained, portion);
             self.weight -= weight * (1.0 - retained);
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::bandit::Value;
-
-    const HOUR_US: i64 = 3_600_000_000;
-
-    fn context(word: &str) -> Features {
-        [("w".to_owned(), Value::Text(word.to_owned()))].into()
+/// The arms as a model takes them; none: it has nothing to say of these.
+fn applied(model: &Model, arms: &[Option<u32>]) -> Option<Vec<Option<u32>>> {
+    let opposed = matches!(model, Model::Linear(linear) if linear.design().sharing == Sharing::Opposed);
+    match arms {
+        _ if !opposed => Some(arms.to_vec()),
+        // The other of two arms, which was never shown, will be the next to be learned of.
+        [Some(0), None | Some(1)] => Some(vec![Some(0), Some(1)]),
+        [None | Some(1), Some(0)] => Some(vec![Some(1), Some(0)]),
+        _ => None,
     }
+}
 
-    fn show(learner: &mut Learner, arm: u32, word: &str, y: f64, at_us: i64) {
-        let context = context(word);
-        learner.meet(&context, &std::iter::empty());
-        let rows = learner.rows(&context, None);
-        let mark = learner.observe(arm, &rows, 0.0, at_us, HOUR_US);
-        learner.revise(arm, &rows, 0.0, y, mark);
-    }
-
-    #[test]
-    fn a_model_that_was_set_aside_goes_on_learning() {
-        let beta = ModelSpec::BetaBernoulli { prior_a: 1.0, prior_b: 1.0 };
-        let mut switched = Learner::new(beta);
-        let mut steady = Learner::new(beta);
-        for i in 0..100_u32 {
-            if i == 30 {
-                switched.activate(ModelSpec::default());
-            }
-            if i == 70 {
-                switched.activate(beta);
-            }
-            for learner in [&mut switched, &mut steady] {
-                show(learner, i % 3, "a", f64::from(i % 2), 0);
-            }
-        }
-        assert_eq!(switched.spec(), beta);
-        assert_eq!(switched.model(), steady.model());
-        assert_eq!(switched.specs().count(), 2);
-    }
-
-    #[test]
-    fn an_arm_that_nobody_shows_falls_back_to_its_prior() {
-        let mut learner = Learner::new(ModelSpec::default());
-        (0..200).for_each(|_| show(&mut learner, 0, "a", 1.0, 0));
-        let std = |learner: &Learner| learner.scores(&[Some(0)], &context("a"), None, 1.0).std(0);
-        let (before, fresh) = (std(&learner), learner.scores(&[None], &context("a"), None, 1.0).std(0));
-        for hour in 1..60 {
-            show(&mut learner, 1, "a", 0.0, hour * HOUR_US);
-        }
-        let after = std(&learner);
-        assert!(after > 5.0 * before, "{before} {after} {fresh}");
-        assert!(learner.summary(0).unwrap().rate.a() < 1.0 + 1e-9, "what was seen 59 half-lives ago is gone");
-        assert_eq!(learner.summary(0).unwrap().shown, 200, "but its count stays");
-    }
-
-    #[test]
-    fn a_reward_that_comes_after_fading_counts_by_what_is_left() {
-        let mut learner = Learner::new(ModelSpec::BetaBernoulli { prior_a: 1.0, prior_b: 1.0 });
-        learner.meet(&Features::new(), &std::iter::empty());
-        let rows = learner.rows(&Features::new(), None);
-        let mark = learner.observe(0, &rows, 0.0, 0, HOUR_US);
-        learner.observe(0, &rows, 0.0, HOUR_US, HOUR_US);
-        learner.revise(0, &rows, 0.0, 1.0, mark);
-        // The first observation has half its weight: Beta(1 + ½, 1 + 1).
-        assert!((learner.scores(&[Some(0)], &Features::new(), None, 1.0).mean(0) - 1.5 / 3.5).abs() < 1e-12);
+/// What a model's scores of so many candidates cost, multiplications.
+fn cost(model: &Model, candidates: usize) -> u64 {
+    match model {
+        Model::Linear(linear) => linear.cost(candidates),
+        Model::BetaBernoulli { .. } | Model::NormalInverseGamma { .. } => candidates as u64,
     }
 }

@@ -1,11 +1,13 @@
 //! Bandits: features and their encoding, models, and how a posterior becomes a draw.
 //!
-//! * [`Features`] come in by name and without a schema; the [`Encoder`] turns them into rows.
-//! * A [`Model`] is a posterior per arm with a likelihood; a [`ModelSpec`] says which and its parameters.
-//! * The [`Learner`] is all that a slot has learned: every model it was ever given, learning side by side.
-//! * [`Scores`] are what a model says of the candidates; a [`Policy`] makes a pmf of them.
-//! * [`rank`] puts the controls on that pmf, position by position, and draws from it. The number it
-//!   reports is the number it drew from.
+//! * [`Features`] come in by name and without a schema; an [`Encoder`] turns them into rows, an expansion adds
+//!   products or random Fourier features.
+//! * A [`Model`] is posteriors with a likelihood; a [`ModelSpec`] says which models a slot has, a [`Design`] is
+//!   one of them with everything said.
+//! * The [`Learner`] is all that a slot has learned: every model it was ever given, learning side by side, each
+//!   weighted by its evidence.
+//! * [`Scores`] are what one model says of the candidates, a [`Mixture`] what several do; [`rank`] turns it into
+//!   a pmf, position by position, and draws from it. The number it reports is the number it drew from.
 //!
 //! Invariants: score → pmf → draw are three steps, and one place draws; arms are
 //! indices here, names are the rooms' above; whatever a learner was told it can be told to revise.
@@ -14,16 +16,28 @@
 
 mod choice;
 mod encoder;
+mod expansion;
 mod features;
 mod learner;
 mod linear;
+mod mixture;
 mod model;
 mod policy;
+mod portfolio;
+mod score;
+mod spec;
+mod summary;
 
 pub use choice::Policy;
-pub use encoder::Encoder;
+pub use encoder::{Encoder, Parts, Row};
+pub use expansion::Expansion;
 pub use features::{Features, Value};
-pub use learner::{ArmSummary, Learner, Rows};
-pub use linear::Linear;
-pub use model::{Model, ModelSpec, Scores};
+pub use learner::{Candidates, Learner, Lesson, Rows};
+pub use linear::{Linear, LinearDesign, Link, Scoring, Sharing};
+pub use mixture::{Mixture, Part};
+pub use model::{Design, Model};
 pub use policy::{Exploration, Place, controlled, draw, rank};
+pub use portfolio::Mark;
+pub use score::{Forecast, Joint, LogitScore, Scores};
+pub use spec::{LinearSpec, MemberSpec, ModelSpec, PortfolioSpec, Setting};
+pub use summary::ArmSummary;

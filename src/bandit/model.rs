@@ -1,28 +1,26 @@
-//! A posterior per arm with its likelihood.
+//! A model: posteriors with a likelihood, for all arms of a slot.
 
 use serde::{Deserialize, Serialize};
 
-use super::linear::Linear;
-use crate::stats::{Beta, BetaScore, NormalInverseGamma, NormalScore, SparseVector, StudentScore, Winners};
+use super::{
+    linear::{Linear, LinearDesign, Scoring},
+    score::{Forecast, Scores},
+};
+use crate::stats::{Beta, BetaScore, NormalInverseGamma, SparseVector, StudentScore};
 
-/// Which model, with all its parameters. *Persisted.*
+/// A model with everything said: what a slot's [`ModelSpec`](super::ModelSpec) comes to once its goal is known. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub enum ModelSpec {
-    /// Linear in the context, one posterior per arm.
-    Linear {
-        /// λ, the precision of the weights' prior in units of the noise.
-        prior_precision: f64,
-        /// Dimensions at most.
-        dimension_budget: u32,
-    },
-    /// No features, rewards in [0, 1].
+pub enum Design {
+    /// Linear in the features.
+    Linear(LinearDesign),
+    /// A rate per arm, no features.
     BetaBernoulli {
-        /// a of the prior.
+        /// The prior's a.
         prior_a: f64,
-        /// b of the prior.
+        /// The prior's b.
         prior_b: f64,
     },
-    /// No features, any reward.
+    /// A mean and a noise variance per arm, no features.
     NormalInverseGamma {
         /// m, reward.
         prior_mean: f64,
@@ -33,56 +31,6 @@ pub enum ModelSpec {
         /// b, reward².
         prior_scale: f64,
     },
-}
-
-impl Default for ModelSpec {
-    fn default() -> Self {
-        Self::linear(None, None)
-    }
-}
-
-impl ModelSpec {
-    /// λ where none is given: a weight is thought to be about as large as the noise.
-    pub const PRIOR_PRECISION: f64 = 1.0;
-    /// Dimensions where no budget is given: 263 kB per arm.
-    pub const DIMENSION_BUDGET: u32 = 256;
-
-    /// The linear model; what is not given has its default.
-    pub fn linear(prior_precision: Option<f64>, dimension_budget: Option<u32>) -> Self {
-        Self::Linear {
-            prior_precision: prior_precision.unwrap_or(Self::PRIOR_PRECISION),
-            dimension_budget: dimension_budget.unwrap_or(Self::DIMENSION_BUDGET),
-        }
-    }
-
-    /// Beta–Bernoulli; without a prior, the flat one.
-    pub fn beta_bernoulli(prior_a: Option<f64>, prior_b: Option<f64>) -> Self {
-        Self::BetaBernoulli { prior_a: prior_a.unwrap_or(1.0), prior_b: prior_b.unwrap_or(1.0) }
-    }
-
-    /// Normal-inverse-gamma; without a prior, one that a few observations outweigh.
-    pub fn normal_inverse_gamma(
-        mean: Option<f64>,
-        strength: Option<f64>,
-        shape: Option<f64>,
-        scale: Option<f64>,
-    ) -> Self {
-        Self::NormalInverseGamma {
-            prior_mean: mean.unwrap_or(0.0),
-            prior_strength: strength.unwrap_or(0.1),
-            prior_shape: shape.unwrap_or(1.0),
-            prior_scale: scale.unwrap_or(1.0),
-        }
-    }
-
-    /// Its name in answers and reports.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Linear { .. } => "linear",
-            Self::BetaBernoulli { .. } => "beta_bernoulli",
-            Self::NormalInverseGamma { .. } => "normal_inverse_gamma",
-        }
-    }
 }
 
 /// Posteriors for all arms of a slot; an arm beyond those stored has its prior. *Persisted.*
@@ -121,27 +69,37 @@ fn entry<T: Copy>(arms: &mut Vec<T>, prior: T, arm: u32) -> &mut T {
 
 impl Model {
     /// The prior.
-    pub fn new(spec: ModelSpec) -> Self {
-        match spec {
-            ModelSpec::Linear { prior_precision, dimension_budget } => {
-                Self::Linear(Linear::new(prior_precision, dimension_budget))
-            }
-            ModelSpec::BetaBernoulli { prior_a, prior_b } => {
+    pub fn new(design: Design) -> Self {
+        match design {
+            Design::Linear(design) => Self::Linear(Linear::new(design)),
+            Design::BetaBernoulli { prior_a, prior_b } => {
                 Self::BetaBernoulli { prior: Beta::new(prior_a, prior_b), arms: Vec::new() }
             }
-            ModelSpec::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale } => {
+            Design::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale } => {
                 let prior = NormalInverseGamma::new(prior_mean, prior_strength, prior_shape, prior_scale);
                 Self::NormalInverseGamma { prior, arms: Vec::new() }
             }
         }
     }
 
-    /// The arm was shown at `x`, with reward `y`.
-    pub(super) fn observe(&mut self, arm: u32, x: &SparseVector, y: f64) {
+    /// What it expects of the arm at `x`; `unit`: rewards lie in [0, 1].
+    pub(super) fn forecast(&self, arm: u32, x: &SparseVector, unit: bool) -> Forecast {
         match self {
-            Self::Linear(linear) => linear.observe(arm, x, y),
-            Self::BetaBernoulli { prior, arms } => entry(arms, *prior, arm).observe(unit(y)),
-            Self::NormalInverseGamma { prior, arms } => entry(arms, *prior, arm).observe(y),
+            Self::Linear(linear) => linear.forecast(arm, x, unit),
+            Self::BetaBernoulli { prior, arms } => Forecast::rate(arms.get(arm as usize).unwrap_or(prior).mean(), unit),
+            Self::NormalInverseGamma { prior, arms } => {
+                let posterior = arms.get(arm as usize).unwrap_or(prior);
+                Forecast::normal(posterior.mean(), posterior.predictive_variance(), unit)
+            }
+        }
+    }
+
+    /// The arm was shown at `x`, with reward `y`; `weight` in (0, 1] is how much of an observation that is.
+    pub(super) fn observe(&mut self, arm: u32, x: &SparseVector, y: f64, weight: f64) {
+        match self {
+            Self::Linear(linear) => linear.observe(arm, x, y, weight),
+            Self::BetaBernoulli { prior, arms } => entry(arms, *prior, arm).observe_part(weight, unit(y)),
+            Self::NormalInverseGamma { prior, arms } => entry(arms, *prior, arm).observe_part(weight, y),
         }
     }
 
@@ -169,12 +127,13 @@ impl Model {
         }
     }
 
-    /// One score per arm (an unknown arm has the prior's), spread times `width` ≥ 0.
+    /// One score per arm (an unknown arm has the prior's), spread times the width multiplier.
     ///
     /// `rows` holds one row for all arms, or one row for each.
-    pub fn scores(&self, arms: &[Option<u32>], rows: &[SparseVector], width: f64) -> Scores {
+    pub fn scores(&self, arms: &[Option<u32>], rows: &[SparseVector], scoring: Scoring) -> Scores {
+        let width = scoring.width;
         match self {
-            Self::Linear(linear) => linear.scores(arms, rows, width),
+            Self::Linear(linear) => linear.scores(arms, rows, scoring),
             Self::BetaBernoulli { prior, arms: posteriors } => {
                 let find = |arm: &Option<u32>| *arm.and_then(|a| posteriors.get(a as usize)).unwrap_or(prior);
                 let posteriors: Vec<Beta> = arms.iter().map(find).collect();
@@ -196,79 +155,6 @@ impl Model {
                         .collect(),
                 }
             }
-        }
-    }
-}
-
-/// What a model says of the candidates of one decision.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Scores {
-    /// Normal scores.
-    Normal(Vec<NormalScore>),
-    /// Beta scores, compared as log odds.
-    Beta {
-        /// Means, as rewards.
-        means: Vec<f64>,
-        /// Standard deviations, as rewards.
-        stds: Vec<f64>,
-        /// The scores.
-        scores: Vec<BetaScore>,
-    },
-    /// Student t scores.
-    Student {
-        /// Means, as rewards.
-        means: Vec<f64>,
-        /// Scales, as rewards.
-        stds: Vec<f64>,
-        /// The scores.
-        scores: Vec<StudentScore>,
-    },
-}
-
-impl Scores {
-    /// Number of candidates.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Normal(scores) => scores.len(),
-            Self::Beta { means, .. } | Self::Student { means, .. } => means.len(),
-        }
-    }
-
-    /// No candidates.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The expected reward of candidate `i`.
-    pub fn mean(&self, i: usize) -> f64 {
-        match self {
-            Self::Normal(scores) => scores[i].mean,
-            Self::Beta { means, .. } | Self::Student { means, .. } => means[i],
-        }
-    }
-
-    /// The standard deviation of that expectation, after the width multiplier.
-    pub fn std(&self, i: usize) -> f64 {
-        match self {
-            Self::Normal(scores) => scores[i].std,
-            Self::Beta { stds, .. } | Self::Student { stds, .. } => stds[i],
-        }
-    }
-
-    /// Whether every number can be used.
-    pub fn finite(&self) -> bool {
-        (0..self.len()).all(|i| self.mean(i).is_finite() && self.std(i).is_finite())
-    }
-
-    /// The grid on which the first `places` are decided; only for scores that are [`finite`](Self::finite).
-    pub(super) fn winners(&self, among: &[usize], places: usize) -> Winners {
-        fn pick<M: Copy>(scores: &[M], among: &[usize]) -> Vec<M> {
-            among.iter().map(|&i| scores[i]).collect()
-        }
-        match self {
-            Self::Normal(scores) => Winners::new(&pick(scores, among), places),
-            Self::Beta { scores, .. } => Winners::new(&pick(scores, among), places),
-            Self::Student { scores, .. } => Winners::new(&pick(scores, among), places),
         }
     }
 }

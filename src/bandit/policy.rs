@@ -7,7 +7,7 @@ use rand::{Rng, RngExt as _};
 
 use super::{
     choice::{Choice, Policy},
-    model::Scores,
+    mixture::{Mixture, Part},
 };
 
 /// How many positions one grid serves before it is laid anew for what is left:
@@ -97,26 +97,39 @@ pub fn draw(pmf: &[f64], u: f64) -> Option<(usize, f64)> {
 
 /// Draws `places` positions, one after another without replacement, each from what `policy` makes of what is left.
 ///
-/// `scores` must be [`finite`](Scores::finite). Returns fewer where there are fewer candidates, and
-/// the controlled pmf of the first position, one entry per candidate.
+/// Each model of the mixture decides with its weight: `p = Σ w_m·p_m`. A position that was drawn tells which of
+/// them it may have been, so before the next the weights become `w_m·p_m(drawn)`, brought to add up to 1: what
+/// comes out is one model drawn for the whole slate, and each propensity is exact given the positions above.
+/// Returns fewer where there are fewer candidates, and the controlled pmf of the first position, one
+/// entry per candidate.
 pub fn rank(
-    scores: &Scores,
+    mixture: &Mixture,
     policy: Policy,
     places: usize,
     exploration: Exploration,
     rng: &mut dyn Rng,
 ) -> (Vec<Place>, Vec<f64>) {
-    let places = places.min(scores.len());
+    let places = places.min(mixture.len());
+    let means: Vec<f64> = (0..mixture.len()).map(|i| mixture.mean(i)).collect();
+    let mut weights: Vec<f64> = mixture.parts().iter().map(|part| part.weight).collect();
     let mut drawn: Vec<Place> = Vec::with_capacity(places);
     let mut first = Vec::new();
-    let mut left: Vec<usize> = (0..scores.len()).collect();
+    let mut left: Vec<usize> = (0..mixture.len()).collect();
     while drawn.len() < places {
         let batch = PLACES_PER_GRID.min(places - drawn.len());
-        let choice = Choice::new(policy, scores, &left, batch);
+        let choice = |part: &Part| Choice::new(policy, &part.scores, &left, batch);
+        let choices: Vec<Choice> = mixture.parts().iter().map(choice).collect();
         let mut active = vec![true; left.len()];
         let mut pmf = vec![0.0; left.len()];
+        let mut of_each = vec![vec![0.0; left.len()]; choices.len()];
         for _ in 0..batch {
-            choice.probabilities(&active, &mut pmf);
+            pmf.fill(0.0);
+            for ((choice, weight), own) in choices.iter().zip(&weights).zip(&mut of_each) {
+                if *weight > 0.0 {
+                    choice.probabilities(&active, own);
+                    pmf.iter_mut().zip(own.iter()).for_each(|(p, own)| *p += weight * own);
+                }
+            }
             let floor = controlled(&mut pmf, &active, exploration);
             if first.is_empty() {
                 first.clone_from(&pmf);
@@ -124,13 +137,15 @@ pub fn rank(
             let Some((index, offset)) = draw(&pmf, rng.random()) else { break };
             let best = (0..left.len())
                 .filter(|&i| active[i])
-                .reduce(|a, b| if scores.mean(left[b]) > scores.mean(left[a]) { b } else { a });
+                .reduce(|a, b| if means[left[b]] > means[left[a]] { b } else { a });
             drawn.push(Place {
                 candidate: left[index],
                 propensity: pmf[index],
                 best_guess: best == Some(index),
                 by_floor: offset < floor,
             });
+            let rest = 1.0 - floor * active.iter().filter(|&&a| a).count() as f64;
+            reweigh(&mut weights, of_each.iter().map(|own| floor + rest * own[index]));
             active[index] = false;
         }
         let mut keep = active.iter();
@@ -139,11 +154,23 @@ pub fn rank(
     (drawn, first)
 }
 
+/// Bayes' rule; where no model can have done it, the weights stay.
+fn reweigh(weights: &mut [f64], likelihoods: impl Iterator<Item = f64> + Clone) {
+    let total: f64 = weights.iter().zip(likelihoods.clone()).map(|(w, l)| w * l).sum();
+    if total > 0.0 {
+        weights.iter_mut().zip(likelihoods).for_each(|(w, l)| *w *= l / total);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::NormalScore;
+    use crate::{bandit::Scores, stats::NormalScore};
     use rand::{SeedableRng as _, rngs::StdRng};
+
+    fn mixture(scores: Scores) -> Mixture {
+        Mixture::of(scores, "test").unwrap()
+    }
 
     #[track_caller]
     fn check(mut pmf: Vec<f64>, floor: f64, ceiling: f64, want: &[f64]) {
@@ -189,7 +216,8 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(31);
         let mut pairs = std::collections::BTreeMap::<(usize, usize), (u32, f64)>::new();
         for _ in 0..DRAWS {
-            let (places, _) = rank(&scores, policy, 3, Exploration { floor: 0.01, ceiling: 0.5 }, &mut rng);
+            let (places, _) =
+                rank(&mixture(scores.clone()), policy, 3, Exploration { floor: 0.01, ceiling: 0.5 }, &mut rng);
             let cell = pairs.entry((places[0].candidate, places[1].candidate)).or_default();
             cell.0 += 1;
             cell.1 = places[0].propensity * places[1].propensity;
@@ -219,8 +247,13 @@ mod tests {
         let mean = |i: usize| (i * 7 % 15) as f64;
         let scores = Scores::Normal((0..15).map(|i| NormalScore { mean: mean(i), std: 3.0 }).collect());
         let order = |policy| -> Vec<usize> {
-            let (places, _) =
-                rank(&scores, policy, 15, Exploration { floor: 0.0, ceiling: 1.0 }, &mut StdRng::seed_from_u64(2));
+            let (places, _) = rank(
+                &mixture(scores.clone()),
+                policy,
+                15,
+                Exploration { floor: 0.0, ceiling: 1.0 },
+                &mut StdRng::seed_from_u64(2),
+            );
             assert!(places.iter().all(|place| (place.propensity - 1.0).abs() < 1e-15));
             places.iter().map(|place| place.candidate).collect()
         };
@@ -234,7 +267,7 @@ mod tests {
     fn all_places_of_a_long_list_are_filled_once_each() {
         let scores = Scores::Normal((0..40).map(|i| NormalScore { mean: f64::from(i % 7), std: 0.3 }).collect());
         let (places, first) = rank(
-            &scores,
+            &mixture(scores),
             Policy::default(),
             100,
             Exploration { floor: 0.0, ceiling: 1.0 },

@@ -91,6 +91,13 @@ fn table(report: &SlotReport) -> String {
         ),
         format!("model {}, {} dimensions, revision {}", report.model, report.dimensions, report.revision),
     ];
+    if report.models.len() > 1 {
+        let part = |(model, weight): &(String, f64)| format!("{model} {:.0} %", 100.0 * weight);
+        lines.push(format!("deciding: {}", report.models.iter().map(part).collect::<Vec<_>>().join(", ")));
+    }
+    if report.changes_found > 0 {
+        lines.push(format!("the world was found to have changed {} times", report.changes_found));
+    }
     if report.counters.holdout_decisions > 0 {
         lines.push(format!(
             "holdout: {} decisions, {:.4} reward per decision",
@@ -116,6 +123,7 @@ fn json(report: &SlotReport) -> serde_json::Value {
             "shown": arm.shown,
             "share": arm.share,
             "reward_sum": arm.reward_sum,
+            "learned_sum": arm.learned_sum,
             "mean": arm.mean,
             "low": arm.low,
             "high": arm.high,
@@ -127,6 +135,8 @@ fn json(report: &SlotReport) -> serde_json::Value {
         "slot_id": report.slot,
         "revision": report.revision,
         "model": report.model,
+        "models": report.models.iter().map(|(model, weight)| json!({"model": model, "weight": weight})).collect::<Vec<_>>(),
+        "changes_found": report.changes_found,
         "dimensions": report.dimensions,
         "decisions": report.counters.decisions,
         "rewards": report.counters.rewards,

@@ -203,13 +203,13 @@ fn check_learned(now: &super::state::SlotState, wanted: &Definition) -> Result<(
 }
 
 fn check_models(now: &super::state::SlotState, wanted: &Definition) -> Result<(), ChangeError> {
-    let have: Vec<_> = now.learner().specs().collect();
-    if have.contains(&wanted.model) || have.len() < MODELS_MAX {
+    let models = now.learner().models_with(&wanted.model, wanted.setting());
+    if models <= MODELS_MAX {
         return Ok(());
     }
     Err(FieldError::new(
         "slot.model",
-        format!("would be the slot's model number {}, and at most {MODELS_MAX} learn side by side; go back to one it had, or make a new slot", have.len() + 1),
+        format!("would make {models} models, and at most {MODELS_MAX} learn side by side; go back to one it had, or make a new slot"),
     )
     .into())
 }

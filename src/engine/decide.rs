@@ -10,7 +10,7 @@ use super::{
     view::SlotView,
 };
 use crate::{
-    bandit::{Exploration, Features, Place, Policy, Scores, rank},
+    bandit::{Candidates, Exploration, Features, Mixture, ModelSpec, Place, Policy, Scoring, rank},
     slot::{ArmId, Consent, FieldError, SlotId, limits::LEARNED_ARMS_MAX, suggestion},
 };
 
@@ -111,6 +111,7 @@ struct Candidate<'a> {
     arm: &'a ArmId,
     learned: Option<u32>,
     features: Option<&'a Features>,
+    attributes: Option<&'a Features>,
     /// From 1.
     baseline_position: u32,
     ineligible_because: Option<&'static str>,
@@ -143,10 +144,9 @@ pub fn decide(view: &SlotView, mut request: Request, draw: Draw<'_>) -> Result<D
     let mut outcome = if let Some(fallback) = forced {
         baseline(view, &eligible, count, Some(fallback), None)
     } else {
-        let (scores, by) = scores(view, &request.context, &eligible);
-        match (holdout, by) {
-            (true, by) => baseline(view, &eligible, count, None, by.map(|_| &scores)),
-            (false, Some(by)) => by_model(view, &eligible, &scores, count, draw.seed, by),
+        match (holdout, scores(view, &request.context, &eligible, count, draw.seed)) {
+            (true, scores) => baseline(view, &eligible, count, None, scores.as_ref().map(|(mixture, _)| mixture)),
+            (false, Some((mixture, by))) => by_model(view, &eligible, &mixture, count, draw.seed, by),
             (false, None) => baseline(view, &eligible, count, Some(Fallback::Model), None),
         }
     };
@@ -159,7 +159,7 @@ pub fn decide(view: &SlotView, mut request: Request, draw: Draw<'_>) -> Result<D
         holdout: outcome.holdout,
         fallback: outcome.fallback,
         revision: view.revision,
-        model: outcome.model.to_owned(),
+        model: outcome.model.clone(),
         seed: draw.seed,
         request_id: request.request_id,
         subject: request.subject,
@@ -216,6 +216,7 @@ fn candidates<'a>(view: &'a SlotView, request: &'a Request, taken: &[ArmId]) -> 
                 arm: &arm.id,
                 learned: view.arms.learned(arm.id.as_str()),
                 features: None,
+                attributes: Some(&arm.attributes),
                 baseline_position: place,
                 ineligible_because: why(&arm.id, arm.available),
             });
@@ -246,6 +247,7 @@ fn candidates<'a>(view: &'a SlotView, request: &'a Request, taken: &[ArmId]) -> 
             arm: &candidate.arm,
             learned,
             features: Some(&candidate.features).filter(|features| !features.is_empty()),
+            attributes: known.map(|arm| &arm.attributes),
             baseline_position: place,
             ineligible_because,
         });
@@ -258,44 +260,62 @@ struct Outcome {
     chosen: Vec<Chosen>,
     holdout: bool,
     fallback: Option<Fallback>,
-    model: &'static str,
+    model: String,
     /// Of the eligible, in order: mean, spread, probability of the first position.
     known: Vec<(f64, f64, f64)>,
 }
 
+/// For candidates without features.
+static NOTHING: Features = Features::new();
+
 /// The model that decides, or that its numbers could not be used and the mean rewards could.
 #[derive(Clone, Copy)]
 enum By {
-    Model(&'static str),
+    Model,
     MeanReward,
 }
 
-/// The model's scores; where they cannot be used, the mean rewards'; where those cannot either, none decides.
-fn scores(view: &SlotView, context: &Features, eligible: &[&Candidate<'_>]) -> (Scores, Option<By>) {
+/// What the models say; where that cannot be used, the mean rewards; where those cannot either, none decides.
+fn scores<'a>(
+    view: &SlotView,
+    context: &Features,
+    eligible: &[&Candidate<'a>],
+    places: usize,
+    seed: u64,
+) -> Option<(Mixture, By)> {
     let arms: Vec<Option<u32>> = eligible.iter().map(|c| c.learned).collect();
-    let nothing = Features::new();
-    let own: Option<Vec<&Features>> = eligible
-        .iter()
-        .any(|c| c.features.is_some())
-        .then(|| eligible.iter().map(|c| c.features.unwrap_or(&nothing)).collect());
-    let width = view.definition.controls.exploration();
-    let scores = view.learner.scores(&arms, context, own.as_deref(), width);
-    if scores.finite() {
-        return (scores, Some(By::Model(view.learner.spec().name())));
+    // None at all where none has any.
+    let each = |list: Vec<Option<&'a Features>>| {
+        let some = list.iter().any(|f| f.is_some_and(|f| !f.is_empty()));
+        some.then(|| list.into_iter().map(|f| f.unwrap_or(&NOTHING)).collect::<Vec<_>>())
+    };
+    let own = each(eligible.iter().map(|c| c.features).collect());
+    let attributes = each(eligible.iter().map(|c| c.attributes).collect());
+    // A stream of its own, so that the draw of the positions does not depend on how many draws the scores took.
+    let seed = hash("scores", &[&seed.to_be_bytes()]).word();
+    let scoring = Scoring { width: view.definition.controls.exploration(), places, seed, compute_budget: None };
+    let candidates = Candidates { arms: &arms, context, own: own.as_deref(), attributes: attributes.as_deref() };
+    if let Some(mixture) = view.learner.scores(candidates, scoring) {
+        return Some((mixture, By::Model));
     }
-    let scores = view.learner.summary_scores(&arms, width);
-    let by = scores.finite().then_some(By::MeanReward);
-    (scores, by)
+    Some((view.learner.summary_scores(&arms, scoring)?, By::MeanReward))
 }
 
-fn by_model(view: &SlotView, eligible: &[&Candidate<'_>], scores: &Scores, count: usize, seed: u64, by: By) -> Outcome {
+fn by_model(
+    view: &SlotView,
+    eligible: &[&Candidate<'_>],
+    mixture: &Mixture,
+    count: usize,
+    seed: u64,
+    by: By,
+) -> Outcome {
     let controls = &view.definition.controls;
     let exploration = Exploration { floor: controls.floor(), ceiling: controls.ceiling() };
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-    let (places, first) = rank(scores, controls.policy(), count, exploration, &mut rng);
+    let (places, first) = rank(mixture, controls.policy(), count, exploration, &mut rng);
     let (model, fallback) = match by {
-        By::Model(model) => (model, None),
-        By::MeanReward => ("mean_reward", Some(Fallback::Model)),
+        By::Model => (name(view, mixture), None),
+        By::MeanReward => ("mean_reward".to_owned(), Some(Fallback::Model)),
     };
     let chosen = places
         .iter()
@@ -304,14 +324,23 @@ fn by_model(view: &SlotView, eligible: &[&Candidate<'_>], scores: &Scores, count
             Chosen {
                 arm: candidate.arm.clone(),
                 propensity: place.propensity,
-                expected_reward: scores.mean(place.candidate),
+                expected_reward: mixture.mean(place.candidate),
                 baseline_position: candidate.baseline_position,
                 reason: if fallback.is_some() { Reason::Fallback } else { reason(place) },
             }
         })
         .collect();
-    let known = first.iter().enumerate().map(|(i, &p)| (scores.mean(i), scores.std(i), p)).collect();
+    let known = first.iter().enumerate().map(|(i, &p)| (mixture.mean(i), mixture.std(i), p)).collect();
     Outcome { chosen, holdout: false, fallback, model, known }
+}
+
+/// The model that decided: a portfolio with its heaviest member.
+fn name(view: &SlotView, mixture: &Mixture) -> String {
+    let model = view.definition.model;
+    match (model, mixture.parts().first()) {
+        (ModelSpec::Portfolio(_), Some(part)) => format!("{}/{}", model.name(), part.name),
+        _ => model.name().to_owned(),
+    }
 }
 
 fn reason(place: &Place) -> Reason {
@@ -330,7 +359,7 @@ fn baseline(
     eligible: &[&Candidate<'_>],
     count: usize,
     fallback: Option<Fallback>,
-    scores: Option<&Scores>,
+    scores: Option<&Mixture>,
 ) -> Outcome {
     let mean_of =
         |learned: Option<u32>| learned.and_then(|arm| view.learner.summary(arm)).map_or(0.0, |s| s.value.mean());
@@ -362,7 +391,7 @@ fn baseline(
             (mean, std, f64::from(u8::from(i == 0)))
         })
         .collect();
-    Outcome { chosen, holdout: false, fallback, model: "baseline", known }
+    Outcome { chosen, holdout: false, fallback, model: "baseline".to_owned(), known }
 }
 
 fn explain(candidates: &[Candidate<'_>], outcome: &Outcome, policy: Policy) -> Explanation {

@@ -32,5 +32,5 @@ pub use ids::{DecisionId, Key, hash};
 pub use pending::Pending;
 pub use report::{ArmReport, SlotReport, report};
 pub use reward::{Rejection, RewardOutcome, Unmatched};
-pub use state::{Applied, Counters, SlotState, State};
+pub use state::{Applied, Counters, SlotState, State, Tally};
 pub use view::{ArmTable, SlotView};

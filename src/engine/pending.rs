@@ -11,7 +11,10 @@ use super::{
     event::Subject,
     ids::{DecisionId, Key, hash},
 };
-use crate::{bandit::Rows, slot::Contribution};
+use crate::{
+    bandit::{Mark, Rows},
+    slot::Contribution,
+};
 
 /// An event that counts towards a shown arm's reward. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +22,8 @@ pub(super) struct Counted {
     pub(super) event: Key,
     pub(super) kind: Arc<str>,
     pub(super) value: Option<f64>,
+    /// The value as it is learned: winsorized when it came.
+    pub(super) learned: Option<f64>,
     pub(super) time_us: i64,
 }
 
@@ -26,6 +31,20 @@ impl Counted {
     pub(super) fn contribution(&self) -> Contribution<'_> {
         Contribution { kind: &self.kind, value: self.value, time_us: self.time_us }
     }
+
+    /// The same with the value as it is learned.
+    pub(super) fn lesson(&self) -> Contribution<'_> {
+        Contribution { value: self.learned, ..self.contribution() }
+    }
+}
+
+/// What the learner was told of a shown arm. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum Told {
+    /// Nothing yet: its reward, or silence, is to come.
+    NotYet,
+    /// This reward.
+    Reward(f64, Mark),
 }
 
 /// A shown arm. *Persisted.*
@@ -37,8 +56,8 @@ pub(super) struct ShownArm {
     pub(super) rows: Option<Rows>,
     /// The reward that counts now.
     pub(super) reward: f64,
-    /// What the learner was told: the reward, and the mark that `observe` gave; none: it was frozen.
-    pub(super) learned: Option<(f64, f64)>,
+    /// What the learner was told.
+    pub(super) told: Told,
     /// The events that count towards it.
     pub(super) counted: Vec<Counted>,
 }
@@ -48,6 +67,10 @@ pub(super) struct ShownArm {
 pub(super) struct PendingDecision {
     pub(super) at_us: i64,
     pub(super) holdout: bool,
+    /// How many decisions there were with it.
+    pub(super) ordinal: u64,
+    /// It was made while learning was frozen: it is never learned.
+    pub(super) frozen: bool,
     /// The rows of its context, one per model.
     pub(super) rows: Rows,
     pub(super) shown: Vec<ShownArm>,
@@ -73,6 +96,8 @@ pub(super) enum Accepted {
 pub struct Pending {
     decisions: BTreeMap<DecisionId, Arc<PendingDecision>>,
     order: VecDeque<DecisionId>,
+    /// Those of which the learner may not have been told yet, in order.
+    waiting: VecDeque<DecisionId>,
     events: BTreeMap<Key, Accepted>,
     latest: BTreeMap<(Key, u32), DecisionId>,
 }
@@ -109,26 +134,39 @@ impl Pending {
         }
         if self.decisions.insert(id, Arc::new(decision)).is_none() {
             self.order.push_back(id);
+            self.waiting.push_back(id);
         }
     }
 
-    /// Drops decisions made before `horizon_us`, and the oldest beyond `most`.
-    pub(super) fn expire(&mut self, horizon_us: i64, most: usize) {
-        while let Some(&id) = self.order.front() {
-            let old = self.decisions.get(&id).is_none_or(|decision| decision.at_us < horizon_us);
-            if !old && self.decisions.len() <= most {
-                break;
+    /// The next decision made before `before_us` of which the learner may not have been told yet; it is told now.
+    pub(super) fn next_waiting(&mut self, before_us: i64) -> Option<DecisionId> {
+        while let Some(&id) = self.waiting.front() {
+            match self.decisions.get(&id) {
+                Some(decision) if decision.at_us >= before_us => return None,
+                Some(_) => return self.waiting.pop_front(),
+                None => drop(self.waiting.pop_front()),
             }
-            self.order.pop_front();
-            if let Some(decision) = self.decisions.remove(&id) {
-                for event in &decision.events {
-                    self.events.remove(event);
-                }
-                for key in &decision.subjects {
-                    if self.latest.get(key) == Some(&id) {
-                        self.latest.remove(key);
-                    }
-                }
+        }
+        None
+    }
+
+    /// The oldest decision, if it was made before `horizon_us` or there are more than `most`.
+    pub(super) fn next_expired(&self, horizon_us: i64, most: usize) -> Option<DecisionId> {
+        let &id = self.order.front()?;
+        let old = self.decisions.get(&id).is_none_or(|decision| decision.at_us < horizon_us);
+        (old || self.decisions.len() > most).then_some(id)
+    }
+
+    /// Drops the oldest decision.
+    pub(super) fn drop_oldest(&mut self) {
+        let Some(id) = self.order.pop_front() else { return };
+        let Some(decision) = self.decisions.remove(&id) else { return };
+        for event in &decision.events {
+            self.events.remove(event);
+        }
+        for key in &decision.subjects {
+            if self.latest.get(key) == Some(&id) {
+                self.latest.remove(key);
             }
         }
     }

@@ -1,8 +1,11 @@
 //! What a slot has learned, in figures for people.
 
-use super::{state::Counters, view::SlotView};
+use super::{
+    state::{Counters, Tally},
+    view::SlotView,
+};
 use crate::{
-    bandit::{ArmSummary, Model},
+    bandit::ArmSummary,
     slot::ArmId,
     stats::{BetaScore, Marginal, StudentScore, Winners},
 };
@@ -14,8 +17,12 @@ pub struct SlotReport {
     pub slot: String,
     /// Its revision.
     pub revision: u64,
-    /// The model that decides.
+    /// What decides: "portfolio", or its one model.
     pub model: String,
+    /// The models that decide and the probability of each, heaviest first.
+    pub models: Vec<(String, f64)>,
+    /// How often the world was found to have changed.
+    pub changes_found: u32,
     /// Dimensions that features take so far; 0 without features.
     pub dimensions: u32,
     /// What was counted.
@@ -49,8 +56,10 @@ pub struct ArmReport {
     pub shown: u64,
     /// Its part of all that was shown.
     pub share: f64,
-    /// The sum of its rewards.
+    /// The sum of its rewards as they came.
     pub reward_sum: f64,
+    /// The sum of its rewards as they were learned: winsorized where the goal says so, and not before it says so.
+    pub learned_sum: f64,
     /// The posterior mean of its reward per showing.
     pub mean: f64,
     /// The 2.5 % quantile of that mean.
@@ -78,7 +87,9 @@ pub fn report(view: &SlotView) -> SlotReport {
         .map(|(arm, _)| view.arms.learned(arm.as_str()).and_then(|arm| view.learner.summary(arm)).copied())
         .map(Option::unwrap_or_default)
         .collect();
-    let shown_in_all: u64 = summaries.iter().map(|s| s.shown).sum();
+    let tally = |arm: &ArmId| view.tallies.get(view.arms.learned(arm.as_str())? as usize).copied();
+    let tallies: Vec<Tally> = arms.iter().map(|(arm, _)| tally(arm).unwrap_or_default()).collect();
+    let shown_in_all: u64 = tallies.iter().map(|t| t.shown).sum();
     let chances = if unit {
         chances(&summaries[..own].iter().map(|s| BetaScore::new(&s.rate, 1.0)).collect::<Vec<_>>())
     } else {
@@ -88,8 +99,9 @@ pub fn report(view: &SlotView) -> SlotReport {
     let arms = arms
         .into_iter()
         .zip(summaries)
+        .zip(tallies)
         .enumerate()
-        .map(|(i, ((arm, available), s))| {
+        .map(|(i, (((arm, available), s), Tally { shown, reward_sum }))| {
             let (mean, low, high) = if unit {
                 (s.rate.mean(), s.rate.quantile(0.025), s.rate.quantile(0.975))
             } else {
@@ -97,9 +109,10 @@ pub fn report(view: &SlotView) -> SlotReport {
             };
             ArmReport {
                 arm,
-                shown: s.shown,
-                share: if shown_in_all > 0 { s.shown as f64 / shown_in_all as f64 } else { 0.0 },
-                reward_sum: s.reward_sum,
+                shown,
+                share: if shown_in_all > 0 { shown as f64 / shown_in_all as f64 } else { 0.0 },
+                reward_sum,
+                learned_sum: s.reward_sum,
                 mean,
                 low,
                 high,
@@ -108,15 +121,13 @@ pub fn report(view: &SlotView) -> SlotReport {
             }
         })
         .collect();
-    let dimensions = match view.learner.model() {
-        Model::Linear(linear) => linear.encoder().dim(),
-        Model::BetaBernoulli { .. } | Model::NormalInverseGamma { .. } => 0,
-    };
     SlotReport {
         slot: definition.id.to_string(),
         revision: view.revision,
-        model: view.learner.spec().name().to_owned(),
-        dimensions,
+        model: definition.model.name().to_owned(),
+        models: view.learner.weights().map(|(name, weight)| (name.to_owned(), weight)).collect(),
+        changes_found: view.learner.takeovers(),
+        dimensions: view.learner.dimensions(),
         counters: view.counters,
         arms,
     }

@@ -5,10 +5,16 @@ use std::sync::Arc;
 use super::{
     event::Rewarded,
     ids::{DecisionId, Key},
-    pending::{Accepted, Counted, event_key},
+    pending::{Accepted, Counted, Told, event_key},
     state::SlotState,
 };
-use crate::slot::limits::EVENTS_PER_DECISION_MAX;
+use crate::{
+    bandit::Lesson,
+    slot::{Learning, limits::EVENTS_PER_DECISION_MAX},
+};
+
+/// Values of a kind before any is winsorized: a quantile of a handful is none.
+const WINSORIZE_FROM: f64 = 100.0;
 
 /// How far the clock of whoever reports an event may be behind ours, microseconds.
 const CLOCK_SKEW_US: i64 = 5 * 60 * 1_000_000;
@@ -79,7 +85,7 @@ impl SlotState {
             return Err(RewardOutcome::Duplicate);
         }
         if let Some(reversed) = &event.reverses {
-            return self.reverse(key, reversed);
+            return self.reverse(at_us, key, reversed);
         }
         let id = self.find(at_us, event)?;
         let decision = self.pending.get(id).ok_or(RewardOutcome::Unmatched(Unmatched::Decision))?;
@@ -109,12 +115,18 @@ impl SlotState {
         let arm = decision.shown[place].arm;
         self.pending.accept(key, Accepted::Event(id, arm), id);
         if counts {
-            let counted =
-                Counted { event: key, kind: event.kind.as_str().into(), value: event.value, time_us: event.time_us };
+            let learned = self.winsorized(event);
+            let kind = event.kind.as_str().into();
+            let counted = Counted { event: key, kind, value: event.value, learned, time_us: event.time_us };
             if let Some(decision) = self.pending.get_mut(id) {
+                if decision.shown[place].counted.is_empty() {
+                    self.delays.observe((at_us - decision.at_us) as f64);
+                    self.lags.observe(self.watermark_us.saturating_sub(decision.at_us).max(0) as f64);
+                    self.watermark_us = self.watermark_us.max(decision.at_us);
+                }
                 decision.shown[place].counted.push(counted);
             }
-            self.settle(id, place);
+            self.settle(at_us, id, place);
         } else {
             self.counters.other_kinds += 1;
         }
@@ -143,7 +155,7 @@ impl SlotState {
         }
     }
 
-    fn reverse(&mut self, key: Key, reversed: &str) -> Result<RewardOutcome, RewardOutcome> {
+    fn reverse(&mut self, at_us: i64, key: Key, reversed: &str) -> Result<RewardOutcome, RewardOutcome> {
         let reversed = event_key(reversed);
         let (id, arm) = match self.pending.event(reversed) {
             Some(Accepted::Event(id, arm)) => (id, arm),
@@ -156,32 +168,79 @@ impl SlotState {
         let Some(decision) = self.pending.get_mut(id) else { return Ok(RewardOutcome::Accepted) };
         if let Some(place) = decision.shown.iter().position(|shown| shown.arm == arm) {
             decision.shown[place].counted.retain(|counted| counted.event != reversed);
-            self.settle(id, place);
+            self.settle(at_us, id, place);
         }
         Ok(RewardOutcome::Accepted)
     }
 
+    /// The event's value as it is learned: where its kind is winsorized, at most that quantile of the values so far.
+    fn winsorized(&mut self, event: &Rewarded) -> Option<f64> {
+        let value = event.value?;
+        let Some(share) = self.definition.goal.kind(&event.kind).and_then(|kind| kind.winsorize) else {
+            return Some(value);
+        };
+        let values = self.values.entry(event.kind.clone()).or_default();
+        let most = values.quantile(share).filter(|_| values.count() >= WINSORIZE_FROM);
+        values.observe(value.abs());
+        Some(most.map_or(value, |most| value.clamp(-most, most)))
+    }
+
     /// Brings counters and learner to the reward that a shown arm's events now give.
-    fn settle(&mut self, id: DecisionId, place: usize) {
+    fn settle(&mut self, at_us: i64, id: DecisionId, place: usize) {
         let Some(decision) = self.pending.get_mut(id) else { return };
         let holdout = decision.holdout;
         let shown = &mut decision.shown[place];
         let reward = self.definition.goal.reward(shown.counted.iter().map(Counted::contribution));
-        self.counters.reward_sum += reward - shown.reward;
-        if holdout {
-            self.counters.holdout_reward_sum += reward - shown.reward;
-        }
+        let more = reward - shown.reward;
         shown.reward = reward;
+        self.counters.reward_sum += more;
+        if holdout {
+            self.counters.holdout_reward_sum += more;
+        }
+        let arm = shown.arm;
+        self.tally(arm).reward_sum += more;
+        if self.definition.controls.freeze_learning() || self.definition.goal.learning == Learning::AtClose {
+            return;
+        }
+        self.learn_arm(at_us, id, place);
+    }
+
+    /// Learns what a decision has come to for each arm that it showed.
+    pub(super) fn learn(&mut self, at_us: i64, id: DecisionId) {
+        let shown = self.pending.get(id).map_or(0, |decision| decision.shown.len());
         if self.definition.controls.freeze_learning() {
             return;
         }
-        if let Some((learned, mark)) = &mut shown.learned {
-            let (before, mark) = (std::mem::replace(learned, reward), *mark);
-            let (arm, delta) = (shown.arm, reward - before);
-            // A delta of exactly zero has nothing to tell.
-            if delta != 0.0 {
-                let rows = decision.shown[place].rows.as_ref().unwrap_or(&decision.rows);
-                Arc::make_mut(&mut self.learner).revise(arm, rows, before, delta, mark);
+        for place in 0..shown {
+            self.learn_arm(at_us, id, place);
+        }
+    }
+
+    /// Tells the learner the reward that a shown arm's events now give, or the difference to what it was told.
+    fn learn_arm(&mut self, at_us: i64, id: DecisionId, place: usize) {
+        let half_life_us = self.definition.controls.half_life_us();
+        let decisions = self.counters.decisions;
+        let Some(decision) = self.pending.get_mut(id) else { return };
+        let lag = decisions.saturating_sub(decision.ordinal);
+        let shown = &decision.shown[place];
+        let y = self.definition.goal.reward(shown.counted.iter().map(Counted::lesson));
+        let rows = shown.rows.as_ref().unwrap_or(&decision.rows);
+        let arm = shown.arm;
+        if decision.frozen {
+            return;
+        }
+        match &shown.told {
+            Told::NotYet => {
+                let lesson = Lesson { arm, y, weight: 1.0, at_us, half_life_us, lag };
+                let mark = Arc::make_mut(&mut self.learner).observe(lesson, rows);
+                decision.shown[place].told = Told::Reward(y, mark);
+            }
+            // A difference of exactly zero has nothing to tell.
+            Told::Reward(before, _) if before.total_cmp(&y).is_eq() => {}
+            Told::Reward(before, mark) => {
+                Arc::make_mut(&mut self.learner).revise(arm, rows, *before, y - before, mark);
+                let mark = mark.clone();
+                decision.shown[place].told = Told::Reward(y, mark);
             }
         }
     }

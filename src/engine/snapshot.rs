@@ -18,7 +18,9 @@ use super::state::State;
 
 const MAGIC: &[u8; 8] = b"SLOTSNAP";
 /// The version that is written.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The oldest that is read: what an older one holds is learned anew from the journal.
+const OLDEST: u32 = 2;
 const HEADER: usize = 8 + 4 + 8 + 8 + 4;
 
 /// Why bytes are not a state.
@@ -30,6 +32,9 @@ pub enum SnapshotError {
     /// They were written by a newer version.
     #[error("its format is version {0}, newer than this program's {VERSION}; run the newer program")]
     Version(u32),
+    /// They were written by an older version, whose models are not ours.
+    #[error("its format is version {0}, older than {OLDEST}: what it holds is learned anew from the journal")]
+    Older(u32),
     /// They were damaged.
     #[error("its checksum is wrong: it was damaged")]
     Checksum,
@@ -67,6 +72,9 @@ pub fn decode(bytes: &[u8]) -> Result<State, SnapshotError> {
     let number = |range: std::ops::Range<usize>| bytes[range].iter().fold(0_u64, |n, &byte| n << 8 | u64::from(byte));
     if number(8..12) > u64::from(VERSION) {
         return Err(SnapshotError::Version(u32::try_from(number(8..12)).unwrap_or(u32::MAX)));
+    }
+    if number(8..12) < u64::from(OLDEST) {
+        return Err(SnapshotError::Older(u32::try_from(number(8..12)).unwrap_or(0)));
     }
     if number(20..28) != (bytes.len() - HEADER) as u64 {
         return Err(SnapshotError::Truncated);

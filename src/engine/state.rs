@@ -11,17 +11,25 @@ use super::{
     change::upsert,
     event::{Body, Decided, Event},
     ids::{Key, hash},
-    pending::{Pending, PendingDecision, ShownArm},
+    pending::{Pending, PendingDecision, ShownArm, Told},
     reward::{RewardOutcome, Unmatched},
     view::{ArmTable, SlotView},
 };
 use crate::{
-    bandit::{Features, Learner},
+    bandit::{Features, Learner, Parts, Rows},
     slot::{
-        Arm, ArmId, Definition, Revision, SlotId,
+        Arm, ArmId, Definition, Learning, Revision, SlotId,
         limits::{PENDING_MAX, REQUEST_MEMORY_US, REQUESTS_MAX, REVISIONS_MAX},
     },
+    stats::Quantiles,
 };
+
+/// Of the delays of rewards so far, this share must have been shorter for silence to count as the default reward.
+const SILENCE_SHARE: f64 = 0.95;
+
+/// Decisions that one event closes, or whose silence it learns, at most: what is left waits for the next event, so
+/// that none takes seconds.
+const AT_ONCE_MAX: usize = 64;
 
 /// What was counted of a slot. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -50,6 +58,15 @@ pub struct Counters {
     pub rejected: u64,
 }
 
+/// What was counted of an arm. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Tally {
+    /// How often it was shown, at any position.
+    pub shown: u64,
+    /// The sum of its rewards as they came.
+    pub reward_sum: f64,
+}
+
 /// One slot. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SlotState {
@@ -67,8 +84,18 @@ pub struct SlotState {
     pub(super) learner: Arc<Learner>,
     pub(super) pending: Pending,
     pub(super) counters: Counters,
+    /// One per arm that was ever shown.
+    pub(super) tallies: Arc<Vec<Tally>>,
     requests: BTreeMap<Key, Arc<Decided>>,
     request_order: VecDeque<(i64, Key)>,
+    /// From a decision to the first event that counts for an arm it showed, microseconds.
+    pub(super) delays: Quantiles,
+    /// The newest decision that was ever rewarded, microseconds since 1970.
+    pub(super) watermark_us: i64,
+    /// From a decision to the watermark when its first event came, microseconds.
+    pub(super) lags: Quantiles,
+    /// The values of each kind that is winsorized.
+    pub(super) values: BTreeMap<String, Quantiles>,
 }
 
 /// Stands in for a definition until it is brought back from the revisions.
@@ -199,9 +226,14 @@ impl SlotState {
             revisions: Arc::default(),
             arms: Arc::default(),
             arm_names: Vec::new(),
-            learner: Arc::new(Learner::new(definition.model)),
+            learner: Arc::new(Learner::new(definition.model, definition.setting())),
+            delays: Quantiles::new(),
+            watermark_us: i64::MIN,
+            lags: Quantiles::new(),
+            values: BTreeMap::new(),
             pending: Pending::default(),
             counters: Counters::default(),
+            tallies: Arc::default(),
             requests: BTreeMap::new(),
             request_order: VecDeque::new(),
         };
@@ -220,8 +252,13 @@ impl SlotState {
             learner: Arc::clone(&self.learner),
             pending: Pending::default(),
             counters: self.counters,
+            tallies: Arc::clone(&self.tallies),
             requests: BTreeMap::new(),
             request_order: VecDeque::new(),
+            delays: self.delays.clone(),
+            watermark_us: self.watermark_us,
+            lags: self.lags.clone(),
+            values: self.values.clone(),
         }
     }
 
@@ -234,6 +271,7 @@ impl SlotState {
             arms: Arc::clone(&self.arms),
             learner: Arc::clone(&self.learner),
             counters: self.counters,
+            tallies: Arc::clone(&self.tallies),
             revisions: Arc::clone(&self.revisions),
             pending: self.pending.len(),
         }
@@ -270,14 +308,15 @@ impl SlotState {
             self.definition = Arc::clone(&newest.definition);
         }
         self.arms = Arc::new(ArmTable::new(self.arm_names.clone(), &self.definition));
+        Arc::make_mut(&mut self.learner).rebuild();
     }
 
     fn define(&mut self, at_us: i64, definition: Arc<Definition>, reason: &str, change: String) {
         self.revision += 1;
         self.arms = Arc::new(ArmTable::new(std::mem::take(&mut self.arm_names), &definition));
         self.arm_names = self.arms.names().to_vec();
-        if self.learner.spec() != definition.model {
-            Arc::make_mut(&mut self.learner).activate(definition.model);
+        if self.learner.decides() != (definition.model, definition.setting()) {
+            Arc::make_mut(&mut self.learner).decide_by(definition.model, definition.setting());
         }
         let revisions = Arc::make_mut(&mut self.revisions);
         if revisions.len() >= REVISIONS_MAX {
@@ -300,8 +339,14 @@ impl SlotState {
     }
 
     fn apply(&mut self, at_us: i64, body: &Body) -> Applied {
-        let horizon_us = at_us.saturating_sub(self.definition.goal.window_us);
-        self.pending.expire(horizon_us, PENDING_MAX);
+        self.close(at_us);
+        if let Body::Rewarded(rewarded) = body {
+            // Before silence is learned: this may be what breaks it.
+            let outcome = self.reward(at_us, rewarded);
+            self.learn_silence(at_us);
+            return Applied::Reward(outcome);
+        }
+        self.learn_silence(at_us);
         match body {
             Body::SlotUpdated { definition, reason, rolled_back_to } => {
                 let change = rolled_back_to.map_or("updated".into(), |n| format!("rolled back to {n}"));
@@ -330,17 +375,19 @@ impl SlotState {
                 self.decided(at_us, decided);
                 return Applied::Decision;
             }
-            Body::Rewarded(rewarded) => return Applied::Reward(self.reward(at_us, rewarded)),
-            // These two are the state's own.
-            Body::SlotCreated { .. } | Body::SlotDeleted { .. } => {}
+            // The first is dealt with, the others are the state's own.
+            Body::Rewarded(_) | Body::SlotCreated { .. } | Body::SlotDeleted { .. } => {}
         }
         Applied::Change
     }
 
     fn reset(&mut self, at_us: i64, reason: &str) {
-        self.learner = Arc::new(Learner::new(self.definition.model));
+        self.learner = Arc::new(Learner::new(self.definition.model, self.definition.setting()));
+        (self.delays, self.lags, self.watermark_us) = (Quantiles::new(), Quantiles::new(), i64::MIN);
+        self.values.clear();
         self.pending = Pending::default();
         self.counters = Counters::default();
+        self.tallies = Arc::default();
         self.requests.clear();
         self.request_order.clear();
         self.arm_names.clear();
@@ -358,55 +405,109 @@ impl SlotState {
         }
         self.counters.decisions += 1;
         self.counters.holdout_decisions += u64::from(decided.holdout);
-        let own = |arm: &ArmId| decided.candidates.iter().find(|(id, _)| id == arm).map(|(_, f)| f);
         let frozen = self.definition.controls.freeze_learning();
-        let rows = if frozen {
-            Vec::new()
-        } else {
-            let with_features = decided.candidates.iter().map(|(_, f)| f).filter(|f| !f.is_empty());
-            let learner = Arc::make_mut(&mut self.learner);
-            learner.meet(&decided.context, &with_features);
-            learner.rows(&decided.context, None)
-        };
-        let shown = decided
-            .chosen
-            .iter()
-            .map(|chosen| self.show(at_us, &chosen.arm, &decided.context, own(&chosen.arm), &rows, frozen))
-            .collect();
+        let (rows, shown) = self.show(decided, frozen);
+        for shown in &shown {
+            let tally = self.tally(shown.arm);
+            tally.shown += 1;
+            tally.reward_sum += shown.reward;
+        }
         let silence = decided.chosen.len() as f64 * self.definition.goal.default_reward;
         self.counters.shown += decided.chosen.len() as u64;
         self.counters.reward_sum += silence;
         if decided.holdout {
             self.counters.holdout_reward_sum += silence;
         }
-        let pending =
-            PendingDecision { at_us, holdout: decided.holdout, rows, shown, events: Vec::new(), subjects: Vec::new() };
+        let pending = PendingDecision {
+            at_us,
+            holdout: decided.holdout,
+            ordinal: self.counters.decisions,
+            frozen,
+            rows,
+            shown,
+            events: Vec::new(),
+            subjects: Vec::new(),
+        };
         self.pending.insert(decided.id, pending, &decided.subject);
-        // The one that came may be one too many.
-        self.pending.expire(i64::MIN, PENDING_MAX);
     }
 
-    fn show(
-        &mut self,
-        at_us: i64,
-        arm: &ArmId,
-        context: &Features,
-        own: Option<&Features>,
-        shared: &[crate::stats::SparseVector],
-        frozen: bool,
-    ) -> ShownArm {
-        let index = self.arms.learned(arm.as_str()).unwrap_or_else(|| {
-            self.arm_names.push(arm.clone());
-            Arc::make_mut(&mut self.arms).intern(arm)
-        });
-        let reward = self.definition.goal.default_reward;
-        let rows = own.filter(|own| !own.is_empty() && !frozen).map(|own| self.learner.rows(context, Some(own)));
-        let learned = (!frozen).then(|| {
-            let half_life_us = self.definition.controls.half_life_us();
-            let rows = rows.as_deref().unwrap_or(shared);
-            (reward, Arc::make_mut(&mut self.learner).observe(index, rows, reward, at_us, half_life_us))
-        });
-        ShownArm { arm: index, rows, reward, learned, counted: Vec::new() }
+    /// Meets what was shown. The rows of the first arm stand for all whose features are the same.
+    fn show(&mut self, decided: &Decided, frozen: bool) -> (Rows, Vec<ShownArm>) {
+        let definition = Arc::clone(&self.definition);
+        let nothing = Features::new();
+        let parts: Vec<Parts<'_>> = decided
+            .chosen
+            .iter()
+            .map(|chosen| {
+                let own = decided.candidates.iter().find(|(id, _)| *id == chosen.arm).map(|(_, own)| own);
+                let attributes = self.arms.position(chosen.arm.as_str()).map(|at| &definition.arms[at].attributes);
+                Parts {
+                    context: &decided.context,
+                    candidate: own.filter(|own| !own.is_empty()),
+                    arm: Some(attributes.unwrap_or(&nothing)),
+                }
+            })
+            .collect();
+        let mut rows =
+            if frozen { vec![Rows::new(); parts.len()] } else { Arc::make_mut(&mut self.learner).meet(&parts) };
+        let first = rows.first().cloned().unwrap_or_default();
+        let shown = decided
+            .chosen
+            .iter()
+            .zip(rows.drain(..))
+            .map(|(chosen, rows)| {
+                let arm = self.arms.learned(chosen.arm.as_str()).unwrap_or_else(|| {
+                    self.arm_names.push(chosen.arm.clone());
+                    Arc::make_mut(&mut self.arms).intern(&chosen.arm)
+                });
+                let rows = (rows != first).then_some(rows);
+                let reward = definition.goal.default_reward;
+                ShownArm { arm, rows, reward, told: Told::NotYet, counted: Vec::new() }
+            })
+            .collect();
+        (first, shown)
+    }
+
+    /// Drops the decisions whose window has closed, and the oldest where there are too many; what was not learned
+    /// of them yet is learned now.
+    fn close(&mut self, at_us: i64) {
+        let horizon_us = at_us.saturating_sub(self.definition.goal.window_us);
+        for _ in 0..AT_ONCE_MAX {
+            let Some(id) = self.pending.next_expired(horizon_us, PENDING_MAX) else { return };
+            self.learn(at_us, id);
+            self.pending.drop_oldest();
+        }
+    }
+
+    /// Learns the silence that has lasted long enough: longer than 95 % of the delays there were, or overtaken
+    /// by rewards of later decisions further than 95 % of rewards ever were (so where rewards are reported in
+    /// batches, a batch tells of all that it covers).
+    fn learn_silence(&mut self, at_us: i64) {
+        if self.definition.controls.freeze_learning() {
+            return;
+        }
+        let window_us = self.definition.goal.window_us;
+        #[expect(clippy::cast_possible_truncation, reason = "a quantile of microseconds is one")]
+        let quantile =
+            |of: &Quantiles| of.quantile(SILENCE_SHARE).map_or(window_us, |us| (us.ceil() as i64).min(window_us));
+        let before_us = match self.definition.goal.learning {
+            Learning::Eager => {
+                at_us.saturating_sub(quantile(&self.delays)).max(self.watermark_us.saturating_sub(quantile(&self.lags)))
+            }
+            Learning::AtClose => at_us.saturating_sub(window_us),
+        };
+        for _ in 0..AT_ONCE_MAX {
+            let Some(id) = self.pending.next_waiting(before_us) else { return };
+            self.learn(at_us, id);
+        }
+    }
+
+    pub(super) fn tally(&mut self, arm: u32) -> &mut Tally {
+        let (tallies, arm) = (Arc::make_mut(&mut self.tallies), arm as usize);
+        if tallies.len() <= arm {
+            tallies.resize(arm + 1, Tally::default());
+        }
+        &mut tallies[arm]
     }
 
     fn remember_request(&mut self, at_us: i64, decided: &Arc<Decided>) {

@@ -25,7 +25,8 @@ fn arm_id(id: &str) -> ArmId {
 
 fn definition(arms: &[&str]) -> Definition {
     let arm = |id: &&str| Arc::new(Arm { id: arm_id(id), attributes: Features::new(), available: true, payload: None });
-    let kind = |kind: &str, weight, use_value, cap| RewardKind { kind: kind.into(), weight, use_value, cap };
+    let kind =
+        |kind: &str, weight, use_value, cap| RewardKind { kind: kind.into(), weight, use_value, cap, winsorize: None };
     let goal = Goal {
         kinds: vec![kind("click", 1.0, false, Some(1.0)), kind("buy", 0.5, true, None)],
         window_us: HOUR_US,
@@ -207,8 +208,10 @@ fn damaged_snapshots_are_told_from_whole_ones() {
         assert!(snapshot::decode(&bytes[..at]).is_err(), "cut at {at}");
     }
     let mut newer = bytes;
-    newer[11] = 2;
-    assert!(matches!(snapshot::decode(&newer), Err(snapshot::SnapshotError::Version(2))));
+    newer[11] = 3;
+    assert!(matches!(snapshot::decode(&newer), Err(snapshot::SnapshotError::Version(3))));
+    newer[11] = 1;
+    assert!(matches!(snapshot::decode(&newer), Err(snapshot::SnapshotError::Older(1))));
 }
 
 #[test]
@@ -418,6 +421,8 @@ fn the_report_says_what_was_counted() {
         d.controls.floor = Some(0.5);
     });
     for i in 0..2_000 {
+        // Silence is learned once it lasts longer than rewards take.
+        world.at_us += 1_000_000;
         let decided = world.decide(request());
         let every = if decided.chosen[0].arm == arm_id("a") { 2 } else { 5 };
         if i % every == 0 {
@@ -426,6 +431,7 @@ fn the_report_says_what_was_counted() {
     }
     let report = report(&world.state.slot("offers").unwrap().view());
     assert_eq!(report.arms.iter().map(|a| a.shown).sum::<u64>(), 2_000);
+    assert!((report.models.iter().map(|m| m.1).sum::<f64>() - 1.0).abs() < 1e-12);
     assert!(
         (report.reward_per_decision() - report.arms.iter().map(|a| a.reward_sum).sum::<f64>() / 2_000.0).abs() < 1e-9
     );

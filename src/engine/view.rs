@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::state::Counters;
+use super::state::{Counters, Tally};
 use crate::{
     bandit::Learner,
     slot::{Arm, ArmId, Definition, Revision},
@@ -81,6 +81,8 @@ pub struct SlotView {
     pub learner: Arc<Learner>,
     /// What was counted.
     pub counters: Counters,
+    /// What was counted of each arm, by the index it is learned under.
+    pub tallies: Arc<Vec<Tally>>,
     /// Its revisions, oldest first.
     pub revisions: Arc<Vec<Revision>>,
     /// Decisions that wait for rewards.

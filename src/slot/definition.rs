@@ -9,11 +9,11 @@ use super::{
     goal::Goal,
     id::{ArmId, FieldError, SlotId},
     limits::{
-        ARMS_MAX, COUNT_MAX, DISPLAY_NAME_BYTES_MAX, FEATURES_MAX, NAME_BYTES_MAX, NUMBER_MAX, PAYLOAD_BYTES_MAX,
-        PAYLOAD_DEPTH_MAX, VECTOR_MAX, WORD_BYTES_MAX, WORDS_MAX,
+        ARMS_MAX, CATALOGUE_MIN, COUNT_MAX, DISPLAY_NAME_BYTES_MAX, FEATURES_MAX, NAME_BYTES_MAX, NUMBER_MAX,
+        PAYLOAD_BYTES_MAX, PAYLOAD_DEPTH_MAX, VECTOR_MAX, WORD_BYTES_MAX, WORDS_MAX,
     },
 };
-use crate::bandit::{Features, ModelSpec, Value};
+use crate::bandit::{Features, LinearSpec, ModelSpec, PortfolioSpec, Setting, Value};
 
 /// What kind of place a slot is. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -129,6 +129,15 @@ impl Definition {
         })
     }
 
+    /// What its models have to know of it.
+    pub fn setting(&self) -> Setting {
+        let many = self.arms.len() >= CATALOGUE_MIN;
+        Setting {
+            unit: self.goal.within_unit(),
+            catalogue: many || (self.kind == SlotKind::Ranking && self.open_catalogue),
+        }
+    }
+
     /// Whether it holds together; the error names the field by its path from the slot.
     pub fn check(&self) -> Result<(), FieldError> {
         let fail = |field: &str, message: String| Err(FieldError::new(field, message));
@@ -202,7 +211,11 @@ fn check_model(model: &ModelSpec) -> Result<(), FieldError> {
         }
     };
     match *model {
-        ModelSpec::Linear { prior_precision, dimension_budget } => {
+        ModelSpec::Portfolio(PortfolioSpec { dimension_budget, compute_budget, detect_changes: _ }) => {
+            within("portfolio.dimension_budget", f64::from(dimension_budget), 8.0, 1024.0)?;
+            within("portfolio.compute_budget", compute_budget as f64, 1e4, 1e9)
+        }
+        ModelSpec::Linear(LinearSpec { prior_precision, dimension_budget, .. }) => {
             within("linear.prior_precision", prior_precision, 1e-6, 1e6)?;
             within("linear.dimension_budget", f64::from(dimension_budget), 8.0, 1024.0)
         }

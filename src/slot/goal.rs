@@ -24,6 +24,16 @@ pub enum Aggregation {
     Last,
 }
 
+/// When a reward is learned. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Learning {
+    /// On arrival, and revised by what comes later; silence once 95 % of the slot's rewards would have come.
+    #[default]
+    Eager,
+    /// Once, when the window closes.
+    AtClose,
+}
+
 /// A kind of reward event and what it is worth. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RewardKind {
@@ -35,6 +45,9 @@ pub struct RewardKind {
     pub use_value: bool,
     /// The most that this kind adds to (or takes from) one shown arm's reward, reward units.
     pub cap: Option<f64>,
+    /// The share of this kind's values that are learned as they are; larger ones are learned as that quantile.
+    #[serde(default)]
+    pub winsorize: Option<f64>,
 }
 
 /// How reward events become one number, in "reward units". *Persisted.*
@@ -48,16 +61,26 @@ pub struct Goal {
     pub window_us: i64,
     /// How several events become one reward.
     pub aggregation: Aggregation,
+    /// When a reward is learned.
+    #[serde(default)]
+    pub learning: Learning,
 }
 
 impl Default for Goal {
     /// One click counts 1, for a day.
     fn default() -> Self {
         Self {
-            kinds: vec![RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: Some(1.0) }],
+            kinds: vec![RewardKind {
+                kind: "click".into(),
+                weight: 1.0,
+                use_value: false,
+                cap: Some(1.0),
+                winsorize: None,
+            }],
             default_reward: 0.0,
             window_us: DAY_US,
             aggregation: Aggregation::Sum,
+            learning: Learning::Eager,
         }
     }
 }
@@ -112,6 +135,7 @@ impl Goal {
     pub fn within_unit(&self) -> bool {
         // The most that one kind can add; none: there is no limit.
         let most = |kind: &RewardKind| match (kind.cap, kind.use_value, self.aggregation) {
+            _ if kind.weight == 0.0 => Some(0.0),
             (Some(cap), ..) => Some(cap),
             (None, false, Aggregation::Max | Aggregation::Last) => Some(kind.weight),
             (None, ..) => None,
@@ -146,6 +170,18 @@ impl Goal {
             if !kind.weight.is_finite() || kind.weight.abs() > WEIGHT_MAX {
                 return fail(field("weight"), format!("must be a number from -{WEIGHT_MAX} to {WEIGHT_MAX}"));
             }
+            if kind.winsorize.is_some_and(|share| !(0.5..1.0).contains(&share)) {
+                return fail(
+                    field("winsorize"),
+                    "must be from 0.5 to below 1; leave it out to learn values as they are".into(),
+                );
+            }
+            if kind.winsorize.is_some() && !kind.use_value {
+                return fail(
+                    field("winsorize"),
+                    "is for kinds with use_value; without it there is no value to winsorize".into(),
+                );
+            }
             if kind.cap.is_some_and(|cap| !(cap > 0.0 && cap <= NUMBER_MAX)) {
                 return fail(field("cap"), format!("must be above 0 and at most {NUMBER_MAX}"));
             }
@@ -171,7 +207,13 @@ mod tests {
     use super::*;
 
     fn goal(aggregation: Aggregation) -> Goal {
-        let kind = |kind: &str, weight, use_value, cap| RewardKind { kind: kind.into(), weight, use_value, cap };
+        let kind = |kind: &str, weight, use_value, cap| RewardKind {
+            kind: kind.into(),
+            weight,
+            use_value,
+            cap,
+            winsorize: None,
+        };
         Goal {
             kinds: vec![
                 kind("click", 0.5, false, Some(1.0)),
@@ -208,7 +250,7 @@ mod tests {
     fn a_rate_is_told_from_a_value() {
         assert!(Goal::default().within_unit());
         assert!(!goal(Aggregation::Sum).within_unit());
-        let uncapped = RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: None };
+        let uncapped = RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: None, winsorize: None };
         let clicks = |aggregation| Goal { kinds: vec![uncapped.clone()], aggregation, ..Goal::default() };
         assert!(!clicks(Aggregation::Sum).within_unit(), "two clicks are two");
         assert!(clicks(Aggregation::Last).within_unit());

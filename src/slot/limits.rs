@@ -45,8 +45,11 @@ pub const PAYLOAD_DEPTH_MAX: usize = 16;
 pub const SLOTS_MAX: usize = 10_000;
 /// Revisions that a slot keeps.
 pub const REVISIONS_MAX: usize = 200;
-/// Models that learn in one slot side by side: each costs an update per event.
-pub const MODELS_MAX: usize = 4;
+/// From so many arms on, a slot's arms share a model by default: with a posterior each they would learn little of
+/// each other, and take gigabytes.
+pub const CATALOGUE_MIN: usize = 1_000;
+/// Models that learn in one slot side by side: each costs an update per event. The default portfolio has six.
+pub const MODELS_MAX: usize = 16;
 /// Decisions of one slot that wait for rewards; the oldest expire first.
 pub const PENDING_MAX: usize = 1_000_000;
 /// How long, in microseconds, a request id gets the same decision: a retry comes within minutes.

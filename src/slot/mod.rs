@@ -19,5 +19,5 @@ pub mod limits;
 
 pub use controls::Controls;
 pub use definition::{Arm, Consent, Definition, Payload, Revision, SlotKind, check_features};
-pub use goal::{Aggregation, Contribution, Goal, RewardKind};
+pub use goal::{Aggregation, Contribution, Goal, Learning, RewardKind};
 pub use id::{ArmId, FieldError, SlotId, check_token, suggestion};

@@ -32,8 +32,13 @@ impl Beta {
 
     /// An outcome in [0, 1].
     pub fn observe(&mut self, outcome: f64) {
-        self.a += outcome;
-        self.b += 1.0 - outcome;
+        self.observe_part(1.0, outcome);
+    }
+
+    /// An outcome in [0, 1] that counts `weight` of an observation.
+    pub fn observe_part(&mut self, weight: f64, outcome: f64) {
+        self.a += weight * outcome;
+        self.b += weight * (1.0 - outcome);
     }
 
     /// The outcome of an observation of weight `w` changed by `delta`.

@@ -101,6 +101,16 @@ impl Gaussian {
         Prediction { mean, leverage }
     }
 
+    /// Turns standard normal numbers `z` into a draw of θ − μ in units of the noise: in place, `Λ^{-½ᵀ}z`
+    /// where observations have touched, `z/√λ` beyond. `z` has at least [`dim`](Self::dim) entries.
+    pub fn color(&self, z: &mut [f64]) {
+        let (touched, beyond) = z.split_at_mut(self.dim());
+        self.factor.backward(touched);
+        for value in beyond {
+            *value /= self.prior_precision.sqrt();
+        }
+    }
+
     /// Adds an observation: curvature `h` ≥ 0 and residual `g` at `x`, so that
     /// `Λ ← Λ + h·x·xᵀ` and then `μ ← μ + g·Λ⁻¹x`. For the identity link
     /// `h = 1` and `g = y − xᵀμ`.
@@ -268,7 +278,7 @@ mod tests {
         for round in 0..300_u32 {
             let fresh = row(&mut rng, 2 + round / 40, 0.8);
             let before = posterior.predict(&fresh.x, &mut Vec::new());
-            noise.observe(fresh.y - before.mean, before.leverage);
+            noise.observe(1.0, fresh.y - before.mean, before.leverage);
             posterior.observe(&fresh.x, 1.0, fresh.y - before.mean);
             rows.push(fresh);
             for _ in 0..2 {

@@ -21,6 +21,7 @@ mod marginal;
 mod moments;
 mod nig;
 mod noise;
+mod quantiles;
 mod winners;
 
 pub use beta::Beta;
@@ -30,4 +31,5 @@ pub use marginal::{BetaScore, Marginal, NormalScore, StudentScore};
 pub use moments::Moments;
 pub use nig::NormalInverseGamma;
 pub use noise::Noise;
+pub use quantiles::Quantiles;
 pub use winners::Winners;

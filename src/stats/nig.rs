@@ -48,15 +48,25 @@ impl NormalInverseGamma {
 
     /// An outcome.
     pub fn observe(&mut self, y: f64) {
+        self.observe_part(1.0, y);
+    }
+
+    /// An outcome that counts `weight` of an observation.
+    pub fn observe_part(&mut self, weight: f64, y: f64) {
         let Parameters { mean, strength, shape, scale } = self.now;
         let residual = y - mean;
-        let grown = strength + 1.0;
+        let grown = strength + weight;
         self.now = Parameters {
-            mean: mean + residual / grown,
+            mean: mean + weight * residual / grown,
             strength: grown,
-            shape: shape + 0.5,
-            scale: scale + 0.5 * residual * residual * strength / grown,
+            shape: shape + 0.5 * weight,
+            scale: scale + 0.5 * weight * residual * residual * strength / grown,
         };
+    }
+
+    /// The variance of the next outcome about the mean, with `b/a` for the noise: reward².
+    pub fn predictive_variance(&self) -> f64 {
+        self.now.scale / self.now.shape * (1.0 + 1.0 / self.now.strength)
     }
 
     /// The outcome of an observation of weight `w` changed by `delta` from `y`.

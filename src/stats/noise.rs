@@ -39,10 +39,10 @@ impl Noise {
         self.scale / self.shape
     }
 
-    /// An observation whose residual was `y − xᵀμ` at leverage `xᵀΛ⁻¹x`, both from before it.
-    pub fn observe(&mut self, residual: f64, leverage: f64) {
-        self.shape += 0.5;
-        self.scale += 0.5 * residual * residual / (1.0 + leverage);
+    /// An observation of weight `w` whose residual was `y − xᵀμ` at leverage `xᵀΛ⁻¹x`, both from before it.
+    pub fn observe(&mut self, weight: f64, residual: f64, leverage: f64) {
+        self.shape += 0.5 * weight;
+        self.scale += 0.5 * weight * residual * residual / (1.0 + weight * leverage);
     }
 
     /// The reward of an observation of weight `w` changed by `delta`; `residual` is the

@@ -251,11 +251,14 @@ fn report(report: proto::SlotReport) -> Result<SlotReport, FieldError> {
         unmatched_rewards,
         other_kind_rewards,
         rejected_rewards,
+        models,
+        changes_found,
     } = report;
     let arm = |arm: proto::ArmReport| {
-        let proto::ArmReport { arm_id, shown, share, reward_sum, mean, low, high, chance_best, available } = arm;
+        let proto::ArmReport { arm_id, shown, share, reward_sum, mean, low, high, chance_best, available, learned_sum } =
+            arm;
         let arm = ArmId::parse("arm_id", &arm_id)?;
-        Ok(ArmReport { arm, shown, share, reward_sum, mean, low, high, chance_best, available })
+        Ok(ArmReport { arm, shown, share, reward_sum, learned_sum, mean, low, high, chance_best, available })
     };
     let arms = arms.into_iter().map(arm).collect::<Result<Vec<ArmReport>, FieldError>>()?;
     let counters = Counters {
@@ -271,5 +274,6 @@ fn report(report: proto::SlotReport) -> Result<SlotReport, FieldError> {
         unmatched: unmatched_rewards,
         rejected: rejected_rewards,
     };
-    Ok(SlotReport { slot: slot_id, revision, model, dimensions, counters, arms })
+    let models = models.into_iter().map(|m| (m.model, m.weight)).collect();
+    Ok(SlotReport { slot: slot_id, revision, model, models, changes_found, dimensions, counters, arms })
 }

@@ -9,9 +9,9 @@ use super::{
     proto,
 };
 use crate::{
-    bandit::{ModelSpec, Policy},
+    bandit::{Expansion, LinearSpec, Link, ModelSpec, Policy, Sharing},
     node::payload_from_struct,
-    slot::{Aggregation, Arm, ArmId, Controls, Definition, FieldError, Goal, RewardKind, SlotId, SlotKind},
+    slot::{Aggregation, Arm, ArmId, Controls, Definition, FieldError, Goal, Learning, RewardKind, SlotId, SlotKind},
 };
 
 /// The slot of a request, and its revision; paths in errors begin with `slot`.
@@ -53,7 +53,7 @@ fn slot_fields(message: proto::Slot) -> Decode<(Definition, u64)> {
         },
         count: (count > 0).then_some(count),
         goal: g.map_or_else(|| Ok(Goal::default()), goal)?,
-        model: model(m),
+        model: model(m)?,
         controls: controls(c)?,
         default_consent: consent("default_consent", default_consent)?.unwrap_or_default(),
     };
@@ -77,9 +77,15 @@ pub(super) fn arms(arms: Vec<proto::Arm>) -> Decode<Vec<Arm>> {
 }
 
 fn goal(goal: proto::Goal) -> Decode<Goal> {
-    let proto::Goal { kinds, default_reward, window, aggregation } = goal;
+    let proto::Goal { kinds, default_reward, window, aggregation, learning } = goal;
     let default = Goal::default();
-    let kind = |proto::RewardKind { kind, weight, use_value, cap }| RewardKind { kind, weight, use_value, cap };
+    let kind = |proto::RewardKind { kind, weight, use_value, cap, winsorize }| RewardKind {
+        kind,
+        weight,
+        use_value,
+        cap,
+        winsorize,
+    };
     Ok(Goal {
         kinds: if kinds.is_empty() { default.kinds } else { kinds.into_iter().map(kind).collect() },
         default_reward,
@@ -90,16 +96,22 @@ fn goal(goal: proto::Goal) -> Decode<Goal> {
             Ok(proto::Aggregation::Last) => Aggregation::Last,
             Err(_) => return Err(FieldError::new("goal.aggregation", format!("{aggregation} is not an Aggregation"))),
         },
+        learning: match proto::Learning::try_from(learning) {
+            Ok(proto::Learning::Unspecified | proto::Learning::Eager) => Learning::Eager,
+            Ok(proto::Learning::AtClose) => Learning::AtClose,
+            Err(_) => return Err(FieldError::new("goal.learning", format!("{learning} is not a Learning"))),
+        },
     })
 }
 
-fn model(model: Option<proto::Model>) -> ModelSpec {
+fn model(model: Option<proto::Model>) -> Decode<ModelSpec> {
     use proto::model::Model as In;
-    match model.and_then(|model| model.model) {
+    Ok(match model.and_then(|model| model.model) {
         None => ModelSpec::default(),
-        Some(In::Linear(proto::LinearModel { prior_precision, dimension_budget })) => {
-            ModelSpec::linear(prior_precision, dimension_budget)
+        Some(In::Portfolio(proto::PortfolioModel { dimension_budget, compute_budget, detect_changes })) => {
+            ModelSpec::portfolio(dimension_budget, compute_budget, detect_changes)
         }
+        Some(In::Linear(message)) => ModelSpec::Linear(linear(message)?),
         Some(In::BetaBernoulli(proto::BetaBernoulliModel { prior_a, prior_b })) => {
             ModelSpec::beta_bernoulli(prior_a, prior_b)
         }
@@ -109,7 +121,38 @@ fn model(model: Option<proto::Model>) -> ModelSpec {
             prior_shape,
             prior_scale,
         })) => ModelSpec::normal_inverse_gamma(prior_mean, prior_strength, prior_shape, prior_scale),
-    }
+    })
+}
+
+fn linear(message: proto::LinearModel) -> Decode<LinearSpec> {
+    let proto::LinearModel { prior_precision, dimension_budget, link, expansion, sharing } = message;
+    let default = LinearSpec::default();
+    let unknown = |field: &str, number: i32, what: &str| {
+        FieldError::new(format!("model.linear.{field}"), format!("{number} is not {what}"))
+    };
+    Ok(LinearSpec {
+        link: match proto::Link::try_from(link) {
+            Ok(proto::Link::Unspecified) => None,
+            Ok(proto::Link::Identity) => Some(Link::Identity),
+            Ok(proto::Link::Logit) => Some(Link::Logit),
+            Err(_) => return Err(unknown("link", link, "a Link")),
+        },
+        expansion: match proto::Expansion::try_from(expansion) {
+            Ok(proto::Expansion::Unspecified | proto::Expansion::None) => Expansion::None,
+            Ok(proto::Expansion::Interactions) => Expansion::Interactions,
+            Ok(proto::Expansion::Fourier) => Expansion::Fourier,
+            Err(_) => return Err(unknown("expansion", expansion, "an Expansion")),
+        },
+        sharing: match proto::Sharing::try_from(sharing) {
+            Ok(proto::Sharing::Unspecified) => None,
+            Ok(proto::Sharing::Disjoint) => Some(Sharing::Disjoint),
+            Ok(proto::Sharing::Opposed) => Some(Sharing::Opposed),
+            Ok(proto::Sharing::Shared) => Some(Sharing::Shared),
+            Err(_) => return Err(unknown("sharing", sharing, "a Sharing")),
+        },
+        prior_precision: prior_precision.unwrap_or(default.prior_precision),
+        dimension_budget: dimension_budget.unwrap_or(default.dimension_budget),
+    })
 }
 
 fn controls(controls: Option<proto::Controls>) -> Decode<Controls> {

@@ -4,14 +4,14 @@ use prost_types::{Duration, Timestamp};
 
 use super::proto;
 use crate::{
-    bandit::{Features, ModelSpec, Policy, Value},
+    bandit::{Expansion, Features, LinearSpec, Link, ModelSpec, Policy, PortfolioSpec, Sharing, Value},
     engine::{
         ArmReport, Chosen, Decided, Explanation, Fallback, Reason, Rejection, Request, RequestCandidate, RewardOutcome,
         SlotReport, SlotView, Subject, Unmatched,
     },
     node::{Answer, payload_to_struct},
     slot::{
-        Aggregation, Arm, ArmId, Consent, Controls, Definition, Goal, Revision, RewardKind, SlotKind,
+        Aggregation, Arm, ArmId, Consent, Controls, Definition, Goal, Learning, Revision, RewardKind, SlotKind,
         limits::EVENTS_PER_DECISION_MAX,
     },
 };
@@ -190,11 +190,12 @@ pub(super) fn arm(arm: &Arm) -> proto::Arm {
 }
 
 fn goal(goal: &Goal) -> proto::Goal {
-    let kind = |RewardKind { kind, weight, use_value, cap }: &RewardKind| proto::RewardKind {
+    let kind = |RewardKind { kind, weight, use_value, cap, winsorize }: &RewardKind| proto::RewardKind {
         kind: kind.clone(),
         weight: *weight,
         use_value: *use_value,
         cap: *cap,
+        winsorize: *winsorize,
     };
     proto::Goal {
         kinds: goal.kinds.iter().map(kind).collect(),
@@ -206,16 +207,25 @@ fn goal(goal: &Goal) -> proto::Goal {
             Aggregation::Last => proto::Aggregation::Last,
         }
         .into(),
+        learning: match goal.learning {
+            Learning::Eager => proto::Learning::Eager,
+            Learning::AtClose => proto::Learning::AtClose,
+        }
+        .into(),
     }
 }
 
 fn model(model: ModelSpec) -> proto::Model {
     use proto::model::Model as Out;
     let model = match model {
-        ModelSpec::Linear { prior_precision, dimension_budget } => Out::Linear(proto::LinearModel {
-            prior_precision: Some(prior_precision),
-            dimension_budget: Some(dimension_budget),
-        }),
+        ModelSpec::Portfolio(PortfolioSpec { dimension_budget, compute_budget, detect_changes }) => {
+            Out::Portfolio(proto::PortfolioModel {
+                dimension_budget: Some(dimension_budget),
+                compute_budget: Some(compute_budget),
+                detect_changes: Some(detect_changes),
+            })
+        }
+        ModelSpec::Linear(spec) => Out::Linear(linear(spec)),
         ModelSpec::BetaBernoulli { prior_a, prior_b } => {
             Out::BetaBernoulli(proto::BetaBernoulliModel { prior_a: Some(prior_a), prior_b: Some(prior_b) })
         }
@@ -229,6 +239,33 @@ fn model(model: ModelSpec) -> proto::Model {
         }
     };
     proto::Model { model: Some(model) }
+}
+
+fn linear(spec: LinearSpec) -> proto::LinearModel {
+    let LinearSpec { link, expansion, sharing, prior_precision, dimension_budget } = spec;
+    proto::LinearModel {
+        prior_precision: Some(prior_precision),
+        dimension_budget: Some(dimension_budget),
+        link: match link {
+            None => proto::Link::Unspecified,
+            Some(Link::Identity) => proto::Link::Identity,
+            Some(Link::Logit) => proto::Link::Logit,
+        }
+        .into(),
+        expansion: match expansion {
+            Expansion::None => proto::Expansion::None,
+            Expansion::Interactions => proto::Expansion::Interactions,
+            Expansion::Fourier => proto::Expansion::Fourier,
+        }
+        .into(),
+        sharing: match sharing {
+            None => proto::Sharing::Unspecified,
+            Some(Sharing::Disjoint) => proto::Sharing::Disjoint,
+            Some(Sharing::Opposed) => proto::Sharing::Opposed,
+            Some(Sharing::Shared) => proto::Sharing::Shared,
+        }
+        .into(),
+    }
 }
 
 fn controls(controls: &Controls) -> proto::Controls {
@@ -255,12 +292,13 @@ fn policy(policy: Policy) -> proto::Policy {
 pub(super) fn report(report: SlotReport) -> proto::SlotReport {
     let (reward_per_decision, holdout_reward_per_decision) =
         (report.reward_per_decision(), report.holdout_reward_per_decision());
-    let SlotReport { slot, revision, model, dimensions, counters: c, arms } = report;
+    let SlotReport { slot, revision, model, models, changes_found, dimensions, counters: c, arms } = report;
     let arm = |a: ArmReport| proto::ArmReport {
         arm_id: a.arm.to_string(),
         shown: a.shown,
         share: a.share,
         reward_sum: a.reward_sum,
+        learned_sum: a.learned_sum,
         mean: a.mean,
         low: a.low,
         high: a.high,
@@ -275,6 +313,8 @@ pub(super) fn report(report: SlotReport) -> proto::SlotReport {
         arms: arms.into_iter().map(arm).collect(),
         revision,
         model,
+        models: models.into_iter().map(|(model, weight)| proto::ModelWeight { model, weight }).collect(),
+        changes_found,
         dimensions,
         holdout_decisions: c.holdout_decisions,
         holdout_reward_per_decision,

@@ -2,11 +2,13 @@
 //!
 //! Each row is a decision: its values are the context, the classes are the arms, and the right
 //! class earns a reward of 1 where every other earns 0. The learner sees the reward of the arm it
-//! chose and of no other. One pass over the set, in the order of a seed; the measure is the
-//! progressive loss, the mean of 1 − reward over the rows as they come.
+//! chose and of no other, as an event of value 0 or 1. One pass over the set, in the order of a seed;
+//! the measure is the progressive loss, the mean of 1 − reward over the rows as they come.
 //!
 //! * [`setup`]: the slot that is made for a set.
+//! * [`variant`]: what may change in the course of a stream, and when its rewards arrive.
 //! * [`stream`]: the loop.
+//! * [`tenths`]: the course of the loss.
 //! * [`report`]: the losses, as text and as JSON.
 //!
 //! Invariants: each seed has a slot of its own, made before its first row and deleted after its
@@ -15,6 +17,8 @@
 pub mod report;
 pub mod setup;
 pub mod stream;
+pub mod tenths;
+pub mod variant;
 
 use slotwise::{
     bandit::{ModelSpec, Policy},
@@ -22,6 +26,8 @@ use slotwise::{
 };
 
 pub use report::{Report, Run, Spread};
+pub use tenths::Tenths;
+pub use variant::Variant;
 
 use crate::{
     dataset::Dataset,
@@ -49,6 +55,10 @@ pub struct Options {
     pub policy: Policy,
     /// The slot's width multiplier; none: its default.
     pub exploration: Option<f64>,
+    /// What changes on the way, and when rewards arrive.
+    pub variant: Variant,
+    /// A reward of 0 is no event.
+    pub silent_zeros: bool,
 }
 
 impl Default for Options {
@@ -64,6 +74,8 @@ impl Default for Options {
             model: ModelSpec::default(),
             policy: Policy::default(),
             exploration: None,
+            variant: Variant::PLAIN,
+            silent_zeros: false,
         }
     }
 }
@@ -140,20 +152,30 @@ pub async fn replay(options: &Options, dataset: &Dataset, watch: &mut dyn Watch)
 }
 
 /// One pass over a set.
-struct Pass<'a> {
-    options: &'a Options,
-    dataset: &'a Dataset,
-    seed: u64,
-    rounds: usize,
+pub(crate) struct Pass<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) dataset: &'a Dataset,
+    pub(crate) seed: u64,
+    /// At most the set's rows.
+    pub(crate) rounds: usize,
 }
 
 impl Pass<'_> {
-    async fn run(&self, service: &mut impl Service, watch: &mut dyn Watch) -> Result<Run, ReplayError> {
+    pub(crate) async fn run(&self, service: &mut impl Service, watch: &mut dyn Watch) -> Result<Run, ReplayError> {
         let definition = setup::definition(self.options, self.dataset, self.seed)?;
         let (slot, arms) = (definition.id.clone(), setup::arms(self.dataset));
         service.create(definition, self.options.replace).await?;
         watch.begin(self.seed, self.rounds);
-        let run = stream::stream(service, self.dataset, &slot, &arms, self.seed, self.rounds, watch).await;
+        let plan = stream::Plan {
+            dataset: self.dataset,
+            slot: &slot,
+            arms: &arms,
+            seed: self.seed,
+            rounds: self.rounds,
+            variant: self.options.variant,
+            silent_zeros: self.options.silent_zeros,
+        };
+        let run = stream::stream(service, &plan, watch).await;
         watch.end();
         if self.options.keep {
             return run;

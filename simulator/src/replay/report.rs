@@ -8,7 +8,8 @@
 //! | `service` | `"in_process"` or `"grpc"` |
 //! | `model`, `exploration` | the slot's model; its width multiplier, `null` where it was left at its default |
 //! | `rounds` | rows of a pass |
-//! | `runs` | an object per seed, in order: `seed`, `loss`, `loss_last_20_percent`, `rewards` (rounds with a reward of 1), `fallbacks` (decisions that the slot's model did not make) |
+//! | `variant`, `silent_zeros` | `"plain"`, `"drift"`, `"delayB"` or `"drift+delayB"`; whether a reward of 0 was no event |
+//! | `runs` | an object per seed, in order: `seed`, `loss`, `loss_last_20_percent`, `rewards` (rounds with a reward of 1), `fallbacks` (decisions that the slot's model did not make), `loss_by_tenth` (of each tenth of the rounds, `null` for an empty one) |
 //! | `loss`, `loss_last_20_percent` | over the seeds: `mean`, and `standard_error`, which is `null` for one seed |
 //!
 //! A loss is the mean of 1 − reward, over the whole pass or over its rounds from ⌊0.8 · rounds⌋ on.
@@ -19,7 +20,7 @@ use std::fmt::{self, Write as _};
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
 
-use super::Options;
+use super::{Options, Tenths, Variant};
 use crate::dataset::Dataset;
 
 /// A pass over a set.
@@ -35,6 +36,8 @@ pub struct Run {
     pub rewards: usize,
     /// Decisions that the slot's model did not make.
     pub fallbacks: usize,
+    /// The course of the loss.
+    pub loss_by_tenth: Tenths,
 }
 
 /// The mean over seeds and how far it may be off.
@@ -63,6 +66,10 @@ pub struct Report {
     pub exploration: Option<f64>,
     /// Rows of a pass.
     pub rounds: usize,
+    /// What changed on the way, and when rewards arrived.
+    pub variant: Variant,
+    /// A reward of 0 was no event.
+    pub silent_zeros: bool,
     /// A pass per seed.
     pub runs: Vec<Run>,
     /// Over the seeds.
@@ -102,6 +109,8 @@ impl Report {
             model: options.model.name(),
             exploration: options.exploration,
             rounds,
+            variant: options.variant,
+            silent_zeros: options.silent_zeros,
             loss: spread(|run| run.loss),
             loss_last_20_percent: spread(|run| run.loss_last_20_percent),
             runs,
@@ -119,18 +128,24 @@ impl Report {
 
     /// For people: a sentence for one seed, a table for several.
     pub fn text(&self) -> String {
-        let head = format!("{}, {} rounds, {} arms, model {}", self.dataset, self.rounds, self.arms, self.model);
+        let (variant, zeros) = (self.variant, if self.silent_zeros { ", silent zeros" } else { "" });
+        let head = format!(
+            "{}, {variant}{zeros}, {} rounds, {} arms, model {}",
+            self.dataset, self.rounds, self.arms, self.model
+        );
         let fallbacks: usize = self.runs.iter().map(|run| run.fallbacks).sum();
         let mut text = if let [run] = self.runs.as_slice() {
-            format!("{head}, seed {}: loss {}, last 20 % {}", run.seed, self.loss, self.loss_last_20_percent)
+            let (losses, course) = ([self.loss, self.loss_last_20_percent], run.loss_by_tenth.sparkline());
+            format!("{head}, seed {}: loss {}, last 20 % {}, by tenth {course}", run.seed, losses[0], losses[1])
         } else {
             let mut table = Table::new();
-            table.load_style(UTF8_FULL_CONDENSED).set_header(["seed", "loss", "last 20 %"]);
+            table.load_style(UTF8_FULL_CONDENSED).set_header(["seed", "loss", "last 20 %", "by tenth"]);
             for run in &self.runs {
                 let losses = [run.loss, run.loss_last_20_percent].map(|loss| format!("{loss:.4}"));
-                table.add_row([&run.seed.to_string(), &losses[0], &losses[1]]);
+                table.add_row([&run.seed.to_string(), &losses[0], &losses[1], &run.loss_by_tenth.sparkline()]);
             }
-            table.add_row(["mean ± s.e.", &self.loss.to_string(), &self.loss_last_20_percent.to_string()]);
+            let course = Tenths::sum(self.runs.iter().map(|run| &run.loss_by_tenth)).sparkline();
+            table.add_row(["mean ± s.e.", &self.loss.to_string(), &self.loss_last_20_percent.to_string(), &course]);
             table.column_iter_mut().for_each(|column| {
                 column.set_cell_alignment(CellAlignment::Right);
             });

@@ -10,8 +10,10 @@ use slotwise::{
 use super::Options;
 use crate::dataset::Dataset;
 
-/// The kind of the one reward event there is.
+/// The kind of a reward of 1.
 pub const CORRECT: &str = "correct";
+/// The kind of a reward of 0.
+pub const WRONG: &str = "wrong";
 
 /// The arms of a set's classes, by index: the classes' names where all of them may be ids and no
 /// two are the same, otherwise `class-0`, `class-1` and so on.
@@ -44,12 +46,20 @@ pub fn definition(options: &Options, dataset: &Dataset, seed: u64) -> Result<Def
         let id = ArmId::parse("arm_id", &id)?;
         Ok(Arc::new(Arm { id, attributes: Features::new(), available: true, payload: None }))
     };
-    let correct = RewardKind { kind: CORRECT.to_owned(), weight: 1.0, use_value: false, cap: Some(1.0) };
+    let kind = |kind: &str, weight| RewardKind {
+        kind: kind.to_owned(),
+        weight,
+        use_value: false,
+        cap: Some(1.0),
+        winsorize: None,
+    };
+    // Said as kinds and not as values, so that every reward is known to lie in [0, 1].
+    let kinds = vec![kind(CORRECT, 1.0), RewardKind { cap: None, ..kind(WRONG, 0.0) }];
     let definition = Definition {
         display_name: format!("Replay, seed {seed}"),
         kind: SlotKind::Offer,
         arms: arms(dataset).into_iter().map(arm).collect::<Result<_, FieldError>>()?,
-        goal: Goal { kinds: vec![correct], default_reward: 0.0, ..Goal::default() },
+        goal: Goal { kinds, default_reward: 0.0, ..Goal::default() },
         model: options.model,
         controls: Controls {
             policy: Some(options.policy),

@@ -17,9 +17,10 @@ const ROUND_US: i64 = 1_000;
 
 /// The engine in this process.
 ///
-/// Its clock starts at 0 and moves 1 ms with every decision; a reward comes at the instant of the
-/// decision before it. The randomness of decision t is a hash of the seed and t, so nothing that
-/// happens between two decisions moves the draws of the second.
+/// Its clock starts at 0 and moves 1 ms with every decision; a reward's time is that at which it
+/// arrives, the latest decision's, and not that of its own decision. The randomness of decision t is
+/// a hash of the seed and t, so nothing that happens between two decisions moves the draws of the
+/// second.
 #[derive(Debug)]
 pub struct InProcess {
     state: State,
@@ -96,7 +97,7 @@ impl Service for InProcess {
     }
 
     async fn reward(&mut self, reward: Reward) -> Result<(), ServiceError> {
-        let Reward { slot, event, decision, kind } = reward;
+        let Reward { slot, event, decision, kind, value } = reward;
         let rewarded = Rewarded {
             slot,
             event_id: event.clone(),
@@ -104,7 +105,7 @@ impl Service for InProcess {
             subject: Subject::default(),
             arm: None,
             kind,
-            value: None,
+            value: Some(value),
             time_us: self.now_us,
             reverses: None,
         };

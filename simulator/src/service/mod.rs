@@ -44,6 +44,8 @@ pub struct Reward {
     pub decision: String,
     /// The kind.
     pub kind: String,
+    /// The value, in the kind's own unit; counts where the goal's kind uses it.
+    pub value: f64,
 }
 
 /// Why a service did not do what it was asked.

@@ -46,9 +46,14 @@ impl Service for Remote {
     }
 
     async fn reward(&mut self, reward: Reward) -> Result<(), ServiceError> {
-        let Reward { slot: _, event, decision, kind } = reward;
-        let sent =
-            ClientReward { event_id: event.clone(), decision_id: decision, arm_id: String::new(), kind, value: None };
+        let Reward { slot: _, event, decision, kind, value } = reward;
+        let sent = ClientReward {
+            event_id: event.clone(),
+            decision_id: decision,
+            arm_id: String::new(),
+            kind,
+            value: Some(value),
+        };
         let status = self.client.record(vec![sent]).await?.into_iter().next();
         let why = match status.ok_or_else(|| ClientError::Answer("there is no result in it".into()))? {
             RewardStatus::Accepted => return Ok(()),

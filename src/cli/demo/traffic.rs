@@ -118,7 +118,13 @@ pub(super) async fn open_shop(client: &mut Client) -> Result<(), TrafficError> {
 }
 
 fn definition(place: &Place) -> Result<Definition, FieldError> {
-    let kind = |kind: &str, weight: f64| RewardKind { kind: kind.into(), weight, use_value: false, cap: Some(weight) };
+    let kind = |kind: &str, weight: f64| RewardKind {
+        kind: kind.into(),
+        weight,
+        use_value: false,
+        cap: Some(weight),
+        winsorize: None,
+    };
     let mut kinds = vec![kind("click", place.click)];
     if place.order > 0.0 {
         kinds.push(kind("order", place.order));

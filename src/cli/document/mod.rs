@@ -6,6 +6,7 @@
 //! form (`{ text = "x" }`). Unknown keys are refused with their line.
 
 mod controls;
+mod model;
 mod values;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -13,11 +14,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use controls::ControlsDocument;
-use values::{Attribute, DurationText, NoKeys, normal, without_nulls};
+use model::ModelChoice;
+use values::{Attribute, DurationText, normal, without_nulls};
 
 use crate::{
     bandit::{Features, ModelSpec},
-    slot::{Aggregation, Arm, ArmId, Consent, Definition, FieldError, Goal, Payload, RewardKind, SlotId, SlotKind},
+    slot::{
+        Aggregation, Arm, ArmId, Consent, Definition, FieldError, Goal, Learning, Payload, RewardKind, SlotId, SlotKind,
+    },
 };
 
 /// A slot's document.
@@ -83,6 +87,15 @@ enum AggregationName {
     Last,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum LearningName {
+    #[serde(alias = "EAGER", alias = "LEARNING_EAGER", alias = "LEARNING_UNSPECIFIED")]
+    Eager,
+    #[serde(alias = "AT_CLOSE", alias = "LEARNING_AT_CLOSE")]
+    AtClose,
+}
+
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GoalDocument {
@@ -92,6 +105,8 @@ struct GoalDocument {
     window: Option<DurationText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     aggregation: Option<AggregationName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    learning: Option<LearningName>,
     #[serde(default)]
     kinds: Vec<RewardKindDocument>,
 }
@@ -105,25 +120,8 @@ struct RewardKindDocument {
     use_value: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cap: Option<f64>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum ModelDocument {
-    Linear {
-        prior_precision: Option<f64>,
-        dimension_budget: Option<u32>,
-    },
-    BetaBernoulli {
-        prior_a: Option<f64>,
-        prior_b: Option<f64>,
-    },
-    NormalInverseGamma {
-        prior_mean: Option<f64>,
-        prior_strength: Option<f64>,
-        prior_shape: Option<f64>,
-        prior_scale: Option<f64>,
-    },
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    winsorize: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -136,37 +134,6 @@ struct ArmDocument {
     attributes: BTreeMap<String, Attribute>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     payload: Option<Payload>,
-}
-
-/// A model by its name alone, with its parameters, or an empty table for the default.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "linear, beta_bernoulli or normal_inverse_gamma: by name, or as a table of its parameters"
-)]
-enum ModelChoice {
-    Name(ModelName),
-    With(ModelDocument),
-    Default(NoKeys),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum ModelName {
-    Linear,
-    BetaBernoulli,
-    NormalInverseGamma,
-}
-
-impl ModelChoice {
-    fn spec(&self) -> ModelSpec {
-        match self {
-            Self::With(document) => document.spec(),
-            Self::Name(ModelName::Linear) | Self::Default(NoKeys {}) => ModelSpec::default(),
-            Self::Name(ModelName::BetaBernoulli) => ModelSpec::beta_bernoulli(None, None),
-            Self::Name(ModelName::NormalInverseGamma) => ModelSpec::normal_inverse_gamma(None, None, None, None),
-        }
-    }
 }
 
 impl SlotDocument {
@@ -227,7 +194,7 @@ impl SlotDocument {
                 Consent::None => Some(ConsentName::None),
             },
             goal: GoalDocument::of(&d.goal),
-            model: Some(ModelChoice::With(ModelDocument::of(d.model))),
+            model: Some(ModelChoice::of(d.model)),
             controls: ControlsDocument::of(&d.controls),
             arms: d.arms.iter().map(|arm| ArmDocument::of(arm)).collect(),
         }
@@ -250,11 +217,12 @@ impl ArmDocument {
 impl GoalDocument {
     fn goal(&self) -> Result<Goal, FieldError> {
         let default = Goal::default();
-        let kind = |RewardKindDocument { kind, weight, use_value, cap }: &RewardKindDocument| RewardKind {
+        let kind = |RewardKindDocument { kind, weight, use_value, cap, winsorize }: &RewardKindDocument| RewardKind {
             kind: kind.clone(),
             weight: *weight,
             use_value: *use_value,
             cap: *cap,
+            winsorize: *winsorize,
         };
         Ok(Goal {
             kinds: if self.kinds.is_empty() { default.kinds } else { self.kinds.iter().map(kind).collect() },
@@ -265,15 +233,20 @@ impl GoalDocument {
                 Some(AggregationName::Max) => Aggregation::Max,
                 Some(AggregationName::Last) => Aggregation::Last,
             },
+            learning: match self.learning {
+                None | Some(LearningName::Eager) => Learning::Eager,
+                Some(LearningName::AtClose) => Learning::AtClose,
+            },
         })
     }
 
     fn of(goal: &Goal) -> Self {
-        let kind = |RewardKind { kind, weight, use_value, cap }: &RewardKind| RewardKindDocument {
+        let kind = |RewardKind { kind, weight, use_value, cap, winsorize }: &RewardKind| RewardKindDocument {
             kind: kind.clone(),
             weight: *weight,
             use_value: *use_value,
             cap: *cap,
+            winsorize: *winsorize,
         };
         Self {
             default_reward: Some(goal.default_reward),
@@ -283,38 +256,11 @@ impl GoalDocument {
                 Aggregation::Max => AggregationName::Max,
                 Aggregation::Last => AggregationName::Last,
             }),
+            learning: Some(match goal.learning {
+                Learning::Eager => LearningName::Eager,
+                Learning::AtClose => LearningName::AtClose,
+            }),
             kinds: goal.kinds.iter().map(kind).collect(),
-        }
-    }
-}
-
-impl ModelDocument {
-    fn spec(&self) -> ModelSpec {
-        match *self {
-            Self::Linear { prior_precision, dimension_budget } => ModelSpec::linear(prior_precision, dimension_budget),
-            Self::BetaBernoulli { prior_a, prior_b } => ModelSpec::beta_bernoulli(prior_a, prior_b),
-            Self::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale } => {
-                ModelSpec::normal_inverse_gamma(prior_mean, prior_strength, prior_shape, prior_scale)
-            }
-        }
-    }
-
-    fn of(spec: ModelSpec) -> Self {
-        match spec {
-            ModelSpec::Linear { prior_precision, dimension_budget } => {
-                Self::Linear { prior_precision: Some(prior_precision), dimension_budget: Some(dimension_budget) }
-            }
-            ModelSpec::BetaBernoulli { prior_a, prior_b } => {
-                Self::BetaBernoulli { prior_a: Some(prior_a), prior_b: Some(prior_b) }
-            }
-            ModelSpec::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale } => {
-                Self::NormalInverseGamma {
-                    prior_mean: Some(prior_mean),
-                    prior_strength: Some(prior_strength),
-                    prior_shape: Some(prior_shape),
-                    prior_scale: Some(prior_scale),
-                }
-            }
         }
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{log, payload_from_struct};
 use crate::{
-    bandit::{Features, ModelSpec, Policy, Value},
+    bandit::{Expansion, Features, LinearSpec, Link, ModelSpec, Policy, PortfolioSpec, Sharing, Value},
     engine::{Body, Chosen, Decided, DecisionId, Event, Fallback, Reason, Rewarded, Subject},
-    slot::{Aggregation, Arm, ArmId, Consent, Controls, Definition, Goal, RewardKind, SlotId, SlotKind},
+    slot::{Aggregation, Arm, ArmId, Consent, Controls, Definition, Goal, Learning, RewardKind, SlotId, SlotKind},
 };
 
 type Decode<T> = Result<T, String>;
@@ -133,8 +133,15 @@ fn arms(arms: Vec<log::Arm>) -> Decode<Vec<Arc<Arm>>> {
 }
 
 fn goal(goal: Option<log::Goal>) -> Decode<Goal> {
-    let log::Goal { kinds, default_reward, window_us, aggregation } = goal.ok_or_else(|| missing("the goal"))?;
-    let kind = |log::RewardKind { kind, weight, use_value, cap }| RewardKind { kind, weight, use_value, cap };
+    let log::Goal { kinds, default_reward, window_us, aggregation, learning } =
+        goal.ok_or_else(|| missing("the goal"))?;
+    let kind = |log::RewardKind { kind, weight, use_value, cap, winsorize }| RewardKind {
+        kind,
+        weight,
+        use_value,
+        cap,
+        winsorize,
+    };
     Ok(Goal {
         kinds: kinds.into_iter().map(kind).collect(),
         default_reward,
@@ -145,19 +152,52 @@ fn goal(goal: Option<log::Goal>) -> Decode<Goal> {
             3 => Aggregation::Last,
             other => return Err(unknown("the aggregation", other)),
         },
+        learning: match learning {
+            0 => Learning::Eager,
+            1 => Learning::AtClose,
+            other => return Err(unknown("when it learns", other)),
+        },
     })
 }
 
 fn model(model: Option<log::Model>) -> Decode<ModelSpec> {
     use log::model::Model as In;
     Ok(match model.and_then(|model| model.model).ok_or_else(|| missing("the model"))? {
-        In::Linear(log::Linear { prior_precision, dimension_budget }) => {
-            ModelSpec::Linear { prior_precision, dimension_budget }
+        In::Portfolio(log::Portfolio { dimension_budget, compute_budget, detect_changes }) => {
+            ModelSpec::Portfolio(PortfolioSpec { dimension_budget, compute_budget, detect_changes })
         }
+        In::Linear(message) => ModelSpec::Linear(linear(message)?),
         In::BetaBernoulli(log::BetaBernoulli { prior_a, prior_b }) => ModelSpec::BetaBernoulli { prior_a, prior_b },
         In::NormalInverseGamma(log::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale }) => {
             ModelSpec::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale }
         }
+    })
+}
+
+fn linear(message: log::Linear) -> Decode<LinearSpec> {
+    let log::Linear { prior_precision, dimension_budget, link, expansion, sharing } = message;
+    Ok(LinearSpec {
+        link: match link {
+            0 => Some(Link::Identity),
+            1 => Some(Link::Logit),
+            2 => None,
+            other => return Err(unknown("the link", other)),
+        },
+        expansion: match expansion {
+            0 => Expansion::None,
+            1 => Expansion::Interactions,
+            2 => Expansion::Fourier,
+            other => return Err(unknown("the expansion", other)),
+        },
+        sharing: match sharing {
+            0 => Some(Sharing::Disjoint),
+            1 => Some(Sharing::Opposed),
+            2 => Some(Sharing::Shared),
+            3 => None,
+            other => return Err(unknown("what arms share", other)),
+        },
+        prior_precision,
+        dimension_budget,
     })
 }
 

@@ -2,9 +2,9 @@
 
 use super::{log, payload_to_struct};
 use crate::{
-    bandit::{Features, ModelSpec, Policy, Value},
+    bandit::{Expansion, Features, LinearSpec, Link, ModelSpec, Policy, PortfolioSpec, Sharing, Value},
     engine::{Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, Subject},
-    slot::{Aggregation, Arm, ArmId, Consent, Controls, Definition, Goal, SlotKind},
+    slot::{Aggregation, Arm, ArmId, Consent, Controls, Definition, Goal, Learning, SlotKind},
 };
 
 pub(super) fn event(event: &Event) -> log::Event {
@@ -105,6 +105,7 @@ fn goal(goal: &Goal) -> log::Goal {
         weight: kind.weight,
         use_value: kind.use_value,
         cap: kind.cap,
+        winsorize: kind.winsorize,
     };
     log::Goal {
         kinds: goal.kinds.iter().map(kind).collect(),
@@ -115,14 +116,40 @@ fn goal(goal: &Goal) -> log::Goal {
             Aggregation::Max => 2,
             Aggregation::Last => 3,
         },
+        learning: match goal.learning {
+            Learning::Eager => 0,
+            Learning::AtClose => 1,
+        },
     }
 }
 
 fn model(model: ModelSpec) -> log::Model {
     use log::model::Model as Out;
     let model = match model {
-        ModelSpec::Linear { prior_precision, dimension_budget } => {
-            Out::Linear(log::Linear { prior_precision, dimension_budget })
+        ModelSpec::Portfolio(PortfolioSpec { dimension_budget, compute_budget, detect_changes }) => {
+            Out::Portfolio(log::Portfolio { dimension_budget, compute_budget, detect_changes })
+        }
+        ModelSpec::Linear(LinearSpec { link, expansion, sharing, prior_precision, dimension_budget }) => {
+            Out::Linear(log::Linear {
+                prior_precision,
+                dimension_budget,
+                link: match link {
+                    Some(Link::Identity) => 0,
+                    Some(Link::Logit) => 1,
+                    None => 2,
+                },
+                expansion: match expansion {
+                    Expansion::None => 0,
+                    Expansion::Interactions => 1,
+                    Expansion::Fourier => 2,
+                },
+                sharing: match sharing {
+                    Some(Sharing::Disjoint) => 0,
+                    Some(Sharing::Opposed) => 1,
+                    Some(Sharing::Shared) => 2,
+                    None => 3,
+                },
+            })
         }
         ModelSpec::BetaBernoulli { prior_a, prior_b } => Out::BetaBernoulli(log::BetaBernoulli { prior_a, prior_b }),
         ModelSpec::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale } => {

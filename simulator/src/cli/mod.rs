@@ -1,0 +1,150 @@
+//! The command line.
+//!
+//! Parses, starts the runtime, and prints an error as one line with a hint. Usage errors are clap's,
+//! exit code 2; other errors have exit code 1, or 3 from `bench-learning`, where 1 says that the
+//! service learns worse than it should. Results go to standard output, progress to standard error.
+
+mod bench_learning;
+mod replay;
+
+use std::{
+    error::Error,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use slotwise::bandit::{self, Expansion, LinearSpec, ModelSpec};
+
+/// Passes at most: each is a pass over the whole set.
+const SEEDS_MAX: u64 = 1_000;
+
+/// Tests a Slotwise policy before a shopper meets it.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Stream a classification set as a bandit: context = features, arms = classes, reward 1 for the right class.
+    Replay(replay::Replay),
+    /// How well it learns: every set of a folder, over many seeds, beside what other learners reach.
+    BenchLearning(bench_learning::BenchLearning),
+}
+
+/// Flags about how a slot learns.
+#[derive(Debug, Args)]
+struct Learning {
+    /// How the slot learns.
+    #[arg(long, value_enum, default_value_t)]
+    model: Model,
+    /// How scores become probabilities.
+    #[arg(long, value_enum, default_value_t)]
+    policy: Policy,
+    /// The slot's width multiplier, 0 to 10 [default: the slot's own].
+    #[arg(long, value_name = "X")]
+    exploration: Option<f64>,
+    /// Send only the rewards of 1; a reward of 0 is the slot's default, and no event.
+    #[arg(long)]
+    silent_zeros: bool,
+}
+
+/// A model with its default parameters.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Model {
+    /// Several models, weighted by how well they foresaw.
+    #[default]
+    Portfolio,
+    /// Linear in the context, one posterior per arm.
+    Linear,
+    /// The same with products of features.
+    Interactions,
+    /// The same with random Fourier features of the numbers.
+    Fourier,
+    /// A rate per arm, without features.
+    BetaBernoulli,
+    /// A mean and a spread per arm, without features.
+    NormalInverseGamma,
+}
+
+impl Model {
+    /// With the parameters that the API gives a model where none are said.
+    fn spec(self) -> ModelSpec {
+        match self {
+            Self::Portfolio => ModelSpec::default(),
+            Self::Linear => ModelSpec::linear(None, None),
+            Self::Interactions => expanded(Expansion::Interactions),
+            Self::Fourier => expanded(Expansion::Fourier),
+            Self::BetaBernoulli => ModelSpec::beta_bernoulli(None, None),
+            Self::NormalInverseGamma => ModelSpec::normal_inverse_gamma(None, None, None, None),
+        }
+    }
+}
+
+fn expanded(expansion: Expansion) -> ModelSpec {
+    ModelSpec::Linear(LinearSpec { expansion, ..LinearSpec::default() })
+}
+
+/// A policy with its default parameters.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Policy {
+    /// The probability of being the best under the posterior.
+    #[default]
+    ThompsonSampling,
+    /// The same for each.
+    Uniform,
+    /// The first class.
+    FixedOrder,
+    /// The largest mean.
+    Greedy,
+    /// The largest mean, and with probability 0.05 any.
+    EpsilonGreedy,
+    /// The largest upper confidence bound.
+    LinUcb,
+    /// By the inverse of the gap to the largest mean.
+    SquareCb,
+}
+
+impl Policy {
+    /// With the parameters that the API gives a policy where none are said.
+    fn policy(self) -> bandit::Policy {
+        match self {
+            Self::ThompsonSampling => bandit::Policy::ThompsonSampling,
+            Self::Uniform => bandit::Policy::Uniform,
+            Self::FixedOrder => bandit::Policy::FixedOrder,
+            Self::Greedy => bandit::Policy::Greedy,
+            Self::EpsilonGreedy => bandit::Policy::epsilon_greedy(None),
+            Self::LinUcb => bandit::Policy::LinUcb,
+            Self::SquareCb => bandit::Policy::square_cb(None),
+        }
+    }
+}
+
+/// Runs the program with the process's arguments.
+pub fn main() -> ExitCode {
+    let mut out = io::stdout();
+    let (done, error_code) = match Cli::parse().command {
+        Command::Replay(replay) => (replay.run(&mut out).map(|()| ExitCode::SUCCESS), 1),
+        Command::BenchLearning(bench) => (bench.run(&mut out), bench_learning::COULD_NOT_RUN),
+    };
+    done.unwrap_or_else(|why| {
+        report_error(&*why);
+        ExitCode::from(error_code)
+    })
+}
+
+fn report_error(why: &(dyn Error + 'static)) {
+    let mut line = why.to_string();
+    // The cause, where the message does not tell it already.
+    if let Some(source) = why.source().map(ToString::to_string)
+        && !line.contains(&source)
+    {
+        line = format!("{line} ({source})");
+    }
+    let _ = writeln!(io::stderr(), "error: {}", line.replace('\n', " "));
+}

@@ -1,0 +1,85 @@
+//! A report for people: one table, then what fell behind.
+
+use std::fmt::Write as _;
+
+use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+
+use super::{
+    peers::Peer,
+    report::{Report, Row, Verdict},
+};
+
+const HEADER: [&str; 9] = [
+    "set, variant",
+    "loss ± s.e.\nlast 20 %",
+    "loss by tenth",
+    "µs per\nround",
+    "best tuned",
+    "best untuned",
+    "best reference\nor uniform",
+    "less the\nbest peer",
+    "verdict",
+];
+
+/// As one table, then a line for each regression. The times in it are not the same twice.
+pub fn text(report: &Report) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_header(HEADER);
+    for row in &report.rows {
+        table.add_row(cells(row));
+    }
+    for at in [1, 3, 4, 5, 6, 7] {
+        if let Some(column) = table.column_mut(at) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let exploration = report.exploration.map_or(String::new(), |x| format!(", exploration {x}"));
+    let zeros = if report.silent_zeros { ", silent zeros" } else { "" };
+    let mut text = format!("model {}{exploration}{zeros}, {} seeds\n{table}", report.model, report.seeds);
+    for row in &report.rows {
+        let fallbacks: usize = row.runs.iter().map(|run| run.fallbacks).sum();
+        if fallbacks > 0 {
+            let _ = write!(text, "\n{}: {fallbacks} decisions were fallbacks, not the slot's model's", row.name());
+        }
+        if let Some(missed) = &row.missed {
+            let (name, loss) = (row.name(), row.loss);
+            let _ = write!(text, "\nregression: {name}: {loss} against {:.4} of {}", missed.loss, missed.learner);
+        }
+    }
+    let with_peers = report.rows.iter().filter(|row| row.verdict != Verdict::NoPeers).count();
+    let hold = with_peers - report.regressions.len();
+    let tolerance = match report.tolerance {
+        x if x > 0.0 => format!(" (tolerance: {x} standard errors)"),
+        _ => String::new(),
+    };
+    let _ = write!(text, "\n{hold} of {with_peers} rows with peers hold{tolerance}");
+    text
+}
+
+fn cells(row: &Row) -> [String; 9] {
+    let peer = |peer: &Option<Peer>| {
+        peer.map_or("–".to_owned(), |Peer { learner, loss, standard_error }| {
+            format!("{loss:.4} ± {standard_error:.4}\n{learner}")
+        })
+    };
+    let reference = match row.best_reference {
+        Some(_) => peer(&row.best_reference),
+        None => format!("{:.4}\nuniform", row.uniform_loss),
+    };
+    let verdict = match row.verdict {
+        Verdict::Holds => "holds",
+        Verdict::Regression => "REGRESSION",
+        Verdict::NoPeers => "no peers",
+    };
+    [
+        format!("{}\n{}", row.dataset, row.variant),
+        format!("{}\n{}", row.loss, row.loss_last_20_percent),
+        row.loss_by_tenth.sparkline(),
+        format!("{:.1}", row.round_us),
+        peer(&row.best_tuned),
+        peer(&row.best_untuned),
+        reference,
+        row.difference.map_or("–".to_owned(), |difference| format!("{difference:+.5}")),
+        verdict.to_owned(),
+    ]
+}

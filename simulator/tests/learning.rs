@@ -1,0 +1,249 @@
+//! Benching how well it learns: peers, verdicts, exit codes, and that threads change nothing.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+mod support;
+
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use slotwise_simulator::{
+    dataset::Dataset,
+    learning::{
+        Options, Report, Verdict, bench, default_variants,
+        peers::{ALL, Class, Peers},
+    },
+    order::SplitMix64,
+    replay::{Unwatched, Variant, replay},
+};
+
+fn data() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests", "data"].iter().collect()
+}
+
+fn digits(options: &Options) -> Report {
+    bench(options, &[Dataset::read(&data().join("digits")).unwrap()], &Unwatched).unwrap()
+}
+
+fn variants(names: &[&str]) -> Vec<Variant> {
+    names.iter().map(|name| name.parse().unwrap()).collect()
+}
+
+/// Retyped by hand from the tables of the measurement.
+#[test]
+fn peers_are_those_that_were_measured() {
+    let best = |dataset, rows, arms, variant| {
+        let peers = Peers::on(dataset, rows, arms, variant).unwrap();
+        let best =
+            |class| peers.best(class).map_or("-".into(), |p| format!("{} {} {}", p.learner, p.loss, p.standard_error));
+        [
+            best(Class::Tuned),
+            best(Class::Untuned),
+            best(Class::Reference),
+            peers.best_to_beat().unwrap().learner.to_owned(),
+        ]
+    };
+    let want = [
+        "vw/single-quad 0.0569 0.0026",
+        "vw/quad/regcbopt0.001 0.0638 0.0054",
+        "ref/quad-logucb-a0.5 0.0489 0.0023",
+        "vw/single-quad",
+    ];
+    assert_eq!(best("pendigits", 10_992, 10, "plain"), want);
+    let want = [
+        "vw/tuned-quad 0.1573 0.0007",
+        "contextualbandits/logisticucb 0.1548 0.0004",
+        "ref/quad-logucb-a0.5 0.1488 0.0006",
+        "contextualbandits/logisticucb",
+    ];
+    assert_eq!(best("adult", 20_000, 2, "plain"), want);
+    let want = [
+        "-",
+        "vw-loop/quad/regcbopt0.001-l2 0.1262 0.0017",
+        "ref/quad-linucb-a0.1 0.1178 0.0015",
+        "vw-loop/quad/regcbopt0.001-l2",
+    ];
+    assert_eq!(best("pendigits", 10_992, 10, "delay1000"), want);
+    let want = [
+        "vw/tuned-quad 0.1025 0.0017",
+        "vw/lin-nodecay/regcbopt0.001 0.2292 0.0055",
+        "ref/lints-a0.1-discount0.998 0.2309 0.0051",
+        "vw/tuned-quad",
+    ];
+    assert_eq!(best("pendigits", 10_992, 10, "drift"), want);
+
+    let sizes: Vec<(&str, &str, usize)> = ALL.iter().map(|p| (p.dataset, p.variant, p.peers.len())).collect();
+    let want = [
+        ("mushroom", "plain", 25),
+        ("pendigits", "plain", 26),
+        ("adult", "plain", 25),
+        ("pendigits", "drift", 22),
+        ("pendigits", "delay100", 18),
+        ("pendigits", "delay1000", 18),
+    ];
+    assert_eq!(sizes, want);
+    assert!(Peers::on("adult", 20_001, 2, "plain").is_none(), "other rows are another stream");
+    assert!(Peers::on("adult", 20_000, 3, "plain").is_none() && Peers::on("adult", 20_000, 2, "drift").is_none());
+}
+
+/// What holds of every table, whoever retypes one.
+#[test]
+fn every_table_of_peers_is_one() {
+    for table in ALL {
+        let uniform = 1.0 - 1.0 / f64::from(u32::try_from(table.arms).unwrap());
+        let random = table.of(Class::Random).next().unwrap();
+        assert!((random.loss - uniform).abs() < 0.005 && table.variant.parse::<Variant>().is_ok(), "{random:?}");
+        assert!(table.peers.iter().all(|p| (0.0..=1.0).contains(&p.loss) && (0.0..0.05).contains(&p.standard_error)));
+        assert!(table.of(Class::Reference).count() == 5 && table.best_to_beat().unwrap().loss < uniform);
+    }
+}
+
+#[test]
+fn only_sets_of_several_classes_are_also_run_in_variants() {
+    let names = |classes| default_variants(classes).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    assert_eq!([names(2), names(3)], ["plain", "plain drift delay100 delay1000"]);
+}
+
+/// The runs are those of a replay, in every variant, however many are at work.
+#[test]
+fn threads_change_nothing_and_a_run_is_a_replay() {
+    let named = ["plain", "drift", "delay100"];
+    let one = Options { seeds: vec![0, 1], variants: Some(variants(&named)), ..Options::default() };
+    let two = Options { threads: NonZeroUsize::new(2).unwrap(), ..one.clone() };
+    let (one, two) = (digits(&one), digits(&two));
+    assert_eq!(one.json().unwrap(), two.json().unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for (row, variant) in one.rows.iter().zip(variants(&named)) {
+        let options = slotwise_simulator::replay::Options { seeds: vec![0, 1], variant, ..Default::default() };
+        let digits = Dataset::read(&data().join("digits")).unwrap();
+        let report = runtime.block_on(replay(&options, &digits, &mut Unwatched)).unwrap();
+        assert_eq!((&report.runs, report.loss, report.variant), (&row.runs, row.loss, row.variant));
+    }
+    // What is learned in the first half is wrong in the second; what is heard late is learned late.
+    let [plain, drift, delay] = one.rows.as_slice() else { unreachable!("a row per variant") };
+    assert!(drift.loss.mean > plain.loss.mean + 0.05 && delay.loss.mean > plain.loss.mean + 0.005);
+    assert_eq!(plain.runs[0].loss_by_tenth.losses()[..5], drift.runs[0].loss_by_tenth.losses()[..5]);
+}
+
+/// The keys are documented; whoever reads them must not be broken unawares.
+#[test]
+fn the_json_has_the_documented_keys() {
+    let report = digits(&Options { seeds: vec![0], variants: Some(variants(&["plain"])), ..Options::default() });
+    let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
+    let keys = |value: &serde_json::Value| {
+        let mut keys: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+        keys.sort();
+        keys.join(" ")
+    };
+    assert_eq!(keys(&json), "exploration model regressions rows seeds silent_zeros tolerance");
+    let row = &json["rows"][0];
+    let want = "arms best_reference best_tuned best_untuned dataset difference loss loss_by_tenth \
+                loss_last_20_percent missed rounds runs uniform_loss variant verdict";
+    assert_eq!(keys(row), want);
+    assert_eq!((row["verdict"].as_str(), row["variant"].as_str()), (Some("no_peers"), Some("plain")));
+    assert!(row["difference"].is_null() && row["missed"].is_null() && row["best_tuned"].is_null());
+    assert_eq!((row["uniform_loss"].as_f64(), json["seeds"].as_u64()), (Some(0.9), Some(1)));
+}
+
+/// A set of the size and the name of one that has peers, whose label the word tells, or nothing does.
+fn write_mushroom(folder: &Path, learnable: bool) {
+    let mut random = SplitMix64::new(5);
+    let rows = (0..8124).map(|_| usize::from(random.next_word() % 2 == 1));
+    let rows: Vec<(usize, &str)> = rows.map(|label| (label, ["x", "y"][if learnable { label } else { 0 }])).collect();
+    support::write_set(folder, "mushroom", 2, &rows);
+}
+
+fn program(folder: &Path, more: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_slotwise-simulator"));
+    command.arg("bench-learning").arg(folder).args(more).output().unwrap()
+}
+
+#[track_caller]
+fn check(folder: &Path, more: &[&str], code: i32) -> (String, String) {
+    let Output { status, stdout, stderr } = program(folder, more);
+    let (stdout, stderr) = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap()).into();
+    assert_eq!(status.code(), Some(code), "{stdout}{stderr}");
+    (stdout, stderr)
+}
+
+#[test]
+fn what_nothing_can_learn_is_a_regression_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    write_mushroom(folder.path(), false);
+    let (text, progress) = check(folder.path(), &["--seeds", "2"], 1);
+    let says = text.lines().find(|line| line.starts_with("regression: mushroom plain: 0.")).unwrap();
+    assert!(says.ends_with(" against 0.0028 of vw/quad/greedy"), "{says}");
+    assert!(text.ends_with("\n0 of 1 rows with peers hold\n"), "{text}");
+    assert!(
+        progress.contains("\n50 %, 8124 of 16248 rows, ") && progress.contains("\n2 runs, 16248 rows in "),
+        "{progress}"
+    );
+    let (json, _) = check(folder.path(), &["--seeds", "2", "--json"], 1);
+    assert!(json.contains(r#""regressions":["mushroom plain"]"#), "{json}");
+    // Half of 8124 is right, give or take 45: thousands of such errors would lie between .5 and .0028.
+    let (text, _) = check(folder.path(), &["--seeds", "2", "--tolerance", "1e6"], 0);
+    assert!(text.ends_with("\n1 of 1 rows with peers hold (tolerance: 1000000 standard errors)\n"), "{text}");
+}
+
+#[test]
+fn what_anything_can_learn_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    write_mushroom(folder.path(), true);
+    let (text, _) = check(folder.path(), &["--seeds", "1"], 0);
+    assert!(text.contains("holds") && text.ends_with("\n1 of 1 rows with peers hold\n"), "{text}");
+}
+
+#[test]
+fn a_set_without_peers_cannot_fall_behind_them() {
+    let (text, _) = check(&data(), &["--sets", "digits", "--variants", "plain,plain", "--seeds", "1"], 0);
+    assert!(text.contains("no peers") && text.contains("0.9000") && text.contains("uniform"), "{text}");
+    assert_eq!(text.matches("digits").count(), 1, "a variant named twice is run once: {text}");
+    let report = digits(&Options { seeds: vec![0], variants: Some(variants(&["plain"])), ..Options::default() });
+    assert_eq!((report.rows[0].verdict, report.regressions.len()), (Verdict::NoPeers, 0));
+}
+
+#[test]
+fn what_is_typed_wrong_is_usage() {
+    for (flag, value) in [
+        ("--variants", "plain,late"),
+        ("--seeds", "0"),
+        ("--threads", "0"),
+        ("--tolerance", "NaN"),
+        ("--tolerance=-1", ""),
+    ] {
+        let (_, error) = check(&data(), &[flag, value][..if value.is_empty() { 1 } else { 2 }], 2);
+        assert!(error.starts_with("error: invalid value"), "{error}");
+    }
+}
+
+#[test]
+fn what_could_not_run_is_told_in_one_line() {
+    let told = |folder: &Path, more: &[&str], want: &str| {
+        let (text, error) = check(folder, more, 3);
+        let error = error.replace(&folder.display().to_string(), "FOLDER");
+        assert_eq!((text.as_str(), error.lines().last()), ("", Some(want)));
+    };
+    let empty = tempfile::tempdir().unwrap();
+    told(
+        empty.path(),
+        &[],
+        "error: there is no data set in FOLDER; a set is a pair of files, NAME.csv.gz and NAME.json",
+    );
+    let missing = empty.path().join("missing");
+    told(&missing, &[], "error: cannot read the folder FOLDER: No such file or directory (os error 2)");
+    told(&data(), &["--sets", "digits,letters"], "error: there is no data set 'letters' in FOLDER; there are: digits");
+    let wide = ["--exploration", "11", "--threads", "2"];
+    told(&data(), &wide, "error: digits, plain, seed 0: controls.exploration: is 11; must be from 0 to 10");
+
+    // Rows without a description are no set, but are not passed over in silence.
+    std::fs::write(empty.path().join("half.csv.gz"), "").unwrap();
+    support::write_set(empty.path(), "whole", 2, &[(0, "x"), (1, "y")]);
+    let (_, error) = check(empty.path(), &[], 0);
+    assert!(
+        error.starts_with("note: ") && error.contains("half.csv.gz is left out: it has no .json beside it\n"),
+        "{error}"
+    );
+}

@@ -1,0 +1,253 @@
+//! Features made of features: what lets a linear model follow what is not linear.
+
+use std::{collections::BTreeMap, f64::consts::TAU};
+
+use rand::{RngExt as _, SeedableRng as _, rngs::Xoshiro256PlusPlus};
+use rand_distr::StandardNormal;
+use serde::{Deserialize, Serialize};
+
+use super::encoder::{Encoder, Row};
+use crate::stats::SparseVector;
+
+/// A prior of precision 1 thinks of the encoded features of one row as adding up to at most this
+/// variance; rows of more features are scaled down to it. With tens of features each of variance 1 the
+/// prior would expect rewards far beyond any that come.
+const LINEAR_VARIANCE: f64 = 16.0;
+/// The same for all products of a row together.
+const PRODUCT_VARIANCE: f64 = 5.0;
+/// The same for all Fourier features together.
+const FOURIER_VARIANCE: f64 = 9.0;
+/// Fourier features at most: a posterior costs their square.
+const FOURIER_FEATURES: u32 = 160;
+/// What marks a base feature that was not met yet.
+const NONE: u32 = u32::MAX;
+
+/// What is added to the encoded features. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Expansion {
+    /// Nothing: linear.
+    #[default]
+    None,
+    /// Products of two features of a row, and the squares of numbers.
+    Interactions,
+    /// Random Fourier features of the numbers: cosines of random directions.
+    Fourier,
+}
+
+/// Turns encoded rows into rows of a model, whose indices it gives out as features are met. *Persisted.*
+///
+/// The base features come first to it as they come to the encoder, each with an index of its own. Of
+/// products, those met first have their own until seven eighths of the budget are taken; the rest share
+/// the last eighth by a hash. The same row gives the same features ever after, so what was observed can
+/// be revised.
+///
+/// # Source
+///
+/// Fourier features: Rahimi and Recht, "Random Features for Large-Scale Kernel Machines" (2007),
+/// algorithm 1, for the Gaussian kernel. Its length scale is √n for n standardised numbers: two rows of
+/// independent numbers are √(2n) apart, so the kernel tells rows apart and still sees neighbours,
+/// whatever the data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Expander {
+    expansion: Expansion,
+    budget: u32,
+    next: u32,
+    /// Own index of each of the encoder's.
+    base: Vec<u32>,
+    products: BTreeMap<(u32, u32), u32>,
+    buckets: BTreeMap<u32, u32>,
+    /// The first Fourier feature's index.
+    fourier: Option<u32>,
+    /// For each of the encoder's indices that is a number, its part of every Fourier feature's direction;
+    /// empty for others. Follows from the index.
+    #[serde(skip)]
+    directions: Vec<Vec<f64>>,
+    /// Every Fourier feature's phase.
+    #[serde(skip)]
+    phases: Vec<f64>,
+}
+
+impl Expander {
+    /// One that has met nothing; `budget` ≥ 8 dimensions are for it and the base features together.
+    pub(super) fn new(expansion: Expansion, budget: u32) -> Self {
+        Self {
+            expansion,
+            budget,
+            next: 0,
+            base: Vec::new(),
+            products: BTreeMap::new(),
+            buckets: BTreeMap::new(),
+            fourier: None,
+            directions: Vec::new(),
+            phases: Vec::new(),
+        }
+    }
+
+    /// Dimensions in use.
+    pub(super) fn dim(&self) -> u32 {
+        self.next
+    }
+
+    /// Whether what it met gave it anything to add.
+    pub(super) fn adds(&self) -> bool {
+        match self.expansion {
+            Expansion::None => true,
+            Expansion::Interactions => !self.products.is_empty() || !self.buckets.is_empty(),
+            Expansion::Fourier => self.fourier.is_some(),
+        }
+    }
+
+    fn fourier_features(&self) -> u32 {
+        (self.budget / 2).min(FOURIER_FEATURES)
+    }
+
+    fn take(&mut self) -> u32 {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// Gives indices to what a row has and was never met.
+    pub(super) fn meet(&mut self, encoder: &Encoder, row: &Row) {
+        for &(index, _) in &row.vector.entries {
+            let i = index as usize;
+            if i >= self.base.len() {
+                self.base.resize(i + 1, NONE);
+            }
+            if self.base[i] == NONE {
+                self.base[i] = self.take();
+            }
+        }
+        match self.expansion {
+            Expansion::None => {}
+            Expansion::Interactions => {
+                let limit = self.budget - self.budget / 8;
+                for (pair, _) in products(encoder, row) {
+                    if self.products.contains_key(&pair) {
+                        continue;
+                    }
+                    if self.next < limit {
+                        let index = self.take();
+                        self.products.insert(pair, index);
+                    } else {
+                        let bucket = self.bucket(pair);
+                        if !self.buckets.contains_key(&bucket) {
+                            let index = self.take();
+                            self.buckets.insert(bucket, index);
+                        }
+                    }
+                }
+            }
+            Expansion::Fourier => {
+                if self.fourier.is_none() && row.numbers > 0 {
+                    self.fourier = Some(self.next);
+                    self.next += self.fourier_features();
+                }
+                self.rebuild(encoder);
+            }
+        }
+    }
+
+    /// Brings back what is not persisted.
+    pub(super) fn rebuild(&mut self, encoder: &Encoder) {
+        if self.fourier.is_none() {
+            return;
+        }
+        let features = self.fourier_features() as usize;
+        if self.phases.is_empty() {
+            let mut rng = Xoshiro256PlusPlus::seed_from_u64(u64::MAX);
+            self.phases = (0..features).map(|_| TAU * rng.random::<f64>()).collect();
+        }
+        while self.directions.len() < encoder.dim() as usize {
+            let index = self.directions.len();
+            let number = u32::try_from(index).ok().and_then(|i| encoder.column(i)).is_some_and(|c| c.number);
+            let mut rng = Xoshiro256PlusPlus::seed_from_u64(index as u64);
+            self.directions.push(if number {
+                (0..features).map(|_| rng.sample(StandardNormal)).collect()
+            } else {
+                Vec::new()
+            });
+        }
+    }
+
+    fn bucket(&self, (i, j): (u32, u32)) -> u32 {
+        let mixed = (u64::from(i) << 32 | u64::from(j)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        u32::try_from((mixed >> 32) % u64::from((self.budget / 8).max(1))).unwrap_or(0)
+    }
+
+    /// The model's row. What has no index yet counts as unseen.
+    pub(super) fn expand(&self, encoder: &Encoder, row: &Row) -> SparseVector {
+        let count = row.vector.entries.len().saturating_sub(1).max(1) as f64;
+        let scale = (LINEAR_VARIANCE / count).min(1.0).sqrt();
+        let mut out = SparseVector { entries: Vec::new(), unseen: row.vector.unseen * scale * scale };
+        for &(index, value) in &row.vector.entries {
+            let value = if index == 0 { value } else { value * scale };
+            match self.base.get(index as usize) {
+                Some(&own) if own != NONE => out.entries.push((own, value)),
+                _ => out.unseen += value * value,
+            }
+        }
+        match self.expansion {
+            Expansion::None => {}
+            Expansion::Interactions => {
+                let pairs = products(encoder, row);
+                let scale = (PRODUCT_VARIANCE / pairs.len().max(1) as f64).min(1.0).sqrt();
+                for (pair, product) in pairs {
+                    let value = product * scale;
+                    match self.products.get(&pair).or_else(|| self.buckets.get(&self.bucket(pair))) {
+                        Some(&own) => out.entries.push((own, value)),
+                        None => out.unseen += value * value,
+                    }
+                }
+            }
+            Expansion::Fourier => self.add_cosines(row, &mut out),
+        }
+        out.entries.sort_unstable_by_key(|&(index, _)| index);
+        // Products that share a bucket add up.
+        out.entries.dedup_by(|later, first| {
+            let same = later.0 == first.0;
+            if same {
+                first.1 += later.1;
+            }
+            same
+        });
+        out
+    }
+
+    fn add_cosines(&self, row: &Row, out: &mut SparseVector) {
+        if row.numbers == 0 {
+            return;
+        }
+        let Some(first) = self.fourier else {
+            out.unseen += FOURIER_VARIANCE;
+            return;
+        };
+        let mut angles = self.phases.clone();
+        let inverse_length = 1.0 / f64::from(row.numbers).sqrt();
+        for &(index, value) in &row.vector.entries {
+            let direction = self.directions.get(index as usize).map_or(&[][..], Vec::as_slice);
+            for (angle, part) in angles.iter_mut().zip(direction) {
+                *angle += value * inverse_length * part;
+            }
+        }
+        let scale = (2.0 * FOURIER_VARIANCE / angles.len() as f64).sqrt();
+        out.entries.extend((first..).zip(angles).map(|(index, angle)| (index, scale * angle.cos())));
+    }
+}
+
+/// The products of a row: pairs of features (never two of one feature) and the squares of numbers.
+fn products(encoder: &Encoder, row: &Row) -> Vec<((u32, u32), f64)> {
+    let columns: Vec<_> =
+        row.vector.entries.iter().filter_map(|&(i, value)| Some((i, value, encoder.column(i)?))).skip(1).collect();
+    let mut pairs = Vec::with_capacity(columns.len() * (columns.len() + 1) / 2);
+    for (n, &(i, a, first)) in columns.iter().enumerate() {
+        if first.number {
+            pairs.push(((i, i), a * a));
+        }
+        for &(j, b, second) in &columns[n + 1..] {
+            if first.number || first.feature != second.feature {
+                pairs.push(((i, j), a * b));
+            }
+        }
+    }
+    pairs
+}

@@ -1,0 +1,65 @@
+//! What the models of a portfolio say together.
+
+use super::score::Scores;
+
+/// A model's part in a decision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// The probability that this model decides; all parts' add up to 1.
+    pub weight: f64,
+    /// The model's name.
+    pub name: &'static str,
+    /// What it says.
+    pub scores: Scores,
+}
+
+/// A mixture of models: each decides with its weight. The same candidates in all of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mixture {
+    parts: Vec<Part>,
+}
+
+impl Mixture {
+    /// Of these parts, whose weights are brought to add up to 1. Parts with numbers that cannot be used are left
+    /// out; none: there was no other.
+    pub fn new(mut parts: Vec<Part>) -> Option<Self> {
+        parts.retain(|part| part.scores.finite() && part.weight > 0.0);
+        let total: f64 = parts.iter().map(|part| part.weight).sum();
+        for part in &mut parts {
+            part.weight /= total;
+        }
+        (!parts.is_empty() && total.is_finite()).then_some(Self { parts })
+    }
+
+    /// Of one model.
+    pub fn of(scores: Scores, name: &'static str) -> Option<Self> {
+        Self::new(vec![Part { weight: 1.0, name, scores }])
+    }
+
+    /// The parts, heaviest first.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Number of candidates.
+    pub fn len(&self) -> usize {
+        self.parts.first().map_or(0, |part| part.scores.len())
+    }
+
+    /// No candidates.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The expected reward of candidate `i`.
+    pub fn mean(&self, i: usize) -> f64 {
+        self.parts.iter().map(|part| part.weight * part.scores.mean(i)).sum()
+    }
+
+    /// The standard deviation of that expectation, after the width multiplier: within the models and between them.
+    pub fn std(&self, i: usize) -> f64 {
+        let mean = self.mean(i);
+        let part = |part: &Part| part.weight * (part.scores.std(i).powi(2) + (part.scores.mean(i) - mean).powi(2));
+        self.parts.iter().map(part).sum::<f64>().sqrt()
+    }
+}

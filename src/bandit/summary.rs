@@ -1,0 +1,63 @@
+//! What is known of an arm whatever the context.
+
+use serde::{Deserialize, Serialize};
+
+use crate::stats::{Beta, NormalInverseGamma};
+
+/// What is known of an arm whatever the context. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ArmSummary {
+    /// The sum of its rewards.
+    pub reward_sum: f64,
+    /// Its mean reward, for rewards in [0, 1].
+    pub rate: Beta,
+    /// Its mean reward, for any reward.
+    pub value: NormalInverseGamma,
+    /// When its observations last faded, microseconds since 1970.
+    pub(super) faded_at_us: i64,
+    /// The product of all fading so far, as a logarithm.
+    pub(super) ln_retained: f64,
+}
+
+impl Default for ArmSummary {
+    /// An arm that was never shown: flat over rates, weak over values.
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
+impl ArmSummary {
+    pub(super) fn new(at_us: i64) -> Self {
+        Self {
+            reward_sum: 0.0,
+            rate: Beta::new(1.0, 1.0),
+            value: NormalInverseGamma::new(0.0, 0.1, 1.0, 0.25),
+            faded_at_us: at_us,
+            ln_retained: 0.0,
+        }
+    }
+
+    /// The weight of its observations that fading has left.
+    pub(super) fn weight(&self) -> f64 {
+        self.rate.a() + self.rate.b() - 2.0
+    }
+
+    pub(super) fn observe(&mut self, y: f64, weight: f64) {
+        self.reward_sum += y;
+        self.rate.observe_part(weight, y.clamp(0.0, 1.0));
+        self.value.observe_part(weight, y);
+    }
+
+    pub(super) fn revise(&mut self, weight: f64, y: f64, delta: f64) {
+        self.reward_sum += delta;
+        self.rate.revise(weight, (y + delta).clamp(0.0, 1.0) - y.clamp(0.0, 1.0));
+        self.value.revise(weight, y, delta);
+    }
+
+    pub(super) fn forget(&mut self, at_us: i64, retained: f64) {
+        self.faded_at_us = at_us;
+        self.ln_retained += retained.ln();
+        self.rate.forget(retained);
+        self.value.forget(retained);
+    }
+}
