@@ -5,12 +5,14 @@
 //! * The [`Learner`] is all that a slot has learned: every model it was ever given, learning side by side.
 //! * [`Scores`] are what a model says of the candidates; [`rank`] turns them into a pmf, position by
 //!   position, and draws from it. The number it reports is the number it drew from.
+//! * A [`ClickModel`] says how much each position of a slate tells; [`Positions`] are looked at unequally.
 //!
 //! Invariants: score → pmf → draw are three steps, and one place draws; arms are
 //! indices here, names are the rooms' above; whatever a learner was told it can be told to revise.
 //!
 //! Deliberately not here: slots, eligibility, time other than as an argument.
 
+mod click;
 mod encoder;
 mod features;
 mod learner;
@@ -18,6 +20,7 @@ mod linear;
 mod model;
 mod policy;
 
+pub use click::{ClickModel, Positions, Reseen, overlap, seen};
 pub use encoder::Encoder;
 pub use features::{Features, Value};
 pub use learner::{ArmSummary, Learner, Rows};
