@@ -67,19 +67,18 @@ pub struct Reseen {
 impl ClickModel {
     /// The weight w ≥ 0 with which each position's observation counts, given which are rewarded by now.
     ///
-    /// An observation of weight w and reward y is to be told to a model as if w positions had been
-    /// seen for certain and given y together: the curvature times w, the residual y − w·ŷ with the model's
-    /// prediction ŷ for a position that is seen. That is
+    /// An observation of weight w > 0 and reward y is to be told to a model as one of reward y/w that counts w
+    /// times (ŷ is the model's prediction for a position that is seen):
     ///
     /// ```text
-    /// Beta       a ← a + y,   b ← b + w − y      (keep Σy and Σw; b may fall short of its prior for a while)
-    /// Gaussian   observe(x, w·h, y − w·ŷ)         h = 1 or p(1 − p)
-    /// Noise      residual (y − w·ŷ)/√w, leverage w·xᵀΛ⁻¹x
+    /// Beta       a ← a + y,  b ← b + w − y          keep Σy and Σw: b may fall short of its prior for a while
+    /// Gaussian   observe(x, w·h, y − w·ŷ)            h the curvature for a position that is seen
+    /// Noise      observe(√w·(y/w − ŷ), w·xᵀΛ⁻¹x)
     /// ```
     ///
-    /// and a reward that changes by Δy later is told as ever, `revise(x, Δy)`: the weight of a position is
-    /// settled when it is shown, and only [`Cascade`](Self::Cascade) changes it afterwards, see
-    /// [`reseen`](Self::reseen).
+    /// A reward that changes by Δy later is told to the first two as ever, `revise(x, Δy)`; to the noise as
+    /// `revise(w, Δy/w, y/w − xᵀμ, xᵀΛ⁻¹x)`. The weight of a position is settled when it is shown, and
+    /// only [`Cascade`](Self::Cascade) changes it afterwards, see [`reseen`](Self::reseen).
     ///
     /// With w = θₖ this solves `Σ x(y − θₖ·ŷ(x)) = 0`, which the truth solves, since E(y) = θₖ·r(x): so the
     /// rates are those of a position that is seen, for rewards of any kind, not for clicks alone. The other

@@ -130,7 +130,7 @@ fn sigmoid(m: f64) -> f64 {
     1.0 / (1.0 + (-m).exp())
 }
 
-/// κ = 1/√(1 + πv/8) and p = E σ(z) ≈ σ(κm), for z ~ N(m, v) (MacKay, 1992).
+/// κ = 1/√(1 + πv/8) and p = E σ(z) ≈ σ(κm), for z ~ N(m, v) (`MacKay`, 1992).
 fn expected(at: Prediction) -> (f64, f64) {
     let kappa = 1.0 / (1.0 + std::f64::consts::PI * at.leverage / 8.0).sqrt();
     (kappa, sigmoid(kappa * at.mean))

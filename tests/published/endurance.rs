@@ -57,10 +57,14 @@ impl Batch {
 
     fn forget(&mut self, retained: f64) {
         for (i, row) in self.precision.iter_mut().enumerate() {
-            row.iter_mut().for_each(|value| *value *= retained);
+            for value in row.iter_mut() {
+                *value *= retained;
+            }
             row[i] += (1.0 - retained) * LAMBDA;
         }
-        self.eta.iter_mut().for_each(|value| *value *= retained);
+        for value in &mut self.eta {
+            *value *= retained;
+        }
     }
 }
 

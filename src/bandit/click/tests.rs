@@ -3,7 +3,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use super::*;
 use crate::{
     bandit::{Exploration, controlled, draw},
-    stats::{Beta, BetaScore, Winners},
+    stats::{Beta, BetaScore, Gaussian, Noise, SparseVector, Winners},
 };
 
 const ARMS: usize = 6;
@@ -153,6 +153,38 @@ fn weights_of_expectation_maximisation_keep_early_errors() {
     let standard = (RATE * (1.0 - THETA * RATE) / (THETA * f64::from(rounds))).sqrt();
     assert!((clicks / weight - RATE).abs() < 4.5 * standard, "ratio {:.4}", clicks / weight);
     assert!((em_clicks / em_weight - RATE).abs() > 4.5 * standard, "em {:.4}", em_clicks / em_weight);
+}
+
+/// What `weights` says of the Gaussian and the noise, with rewards that come in two parts: the same as least squares
+/// on y/w with weights w, from the batch formulas for two features.
+#[test]
+fn weighted_observations_equal_weighted_least_squares() {
+    let lambda = 0.8;
+    let rows = [([1.0, 0.5], 0.4_f64, 2.0, 0.0), ([1.0, -1.5], 1.0, 0.0, 3.0), ([1.0, 2.0], 0.25, 1.0, -1.0)];
+    let (mut posterior, mut noise) = (Gaussian::new(lambda), Noise::new(1.0, 0.3));
+    let row = |x: [f64; 2]| SparseVector { entries: vec![(0, x[0]), (1, x[1])], unseen: 0.0 };
+    let mut work = Vec::new();
+    for (x, w, y, _) in rows {
+        let at = posterior.predict(&row(x), &mut work);
+        noise.observe(w.sqrt() * (y / w - at.mean), w * at.leverage);
+        posterior.observe(&row(x), w, y - w * at.mean);
+    }
+    for (x, w, y, delta) in rows {
+        let at = posterior.predict(&row(x), &mut work);
+        noise.revise(w, delta / w, y / w - at.mean, at.leverage);
+        posterior.revise(&row(x), delta);
+    }
+    let sum = |f: &dyn Fn([f64; 2], f64, f64) -> f64| rows.iter().map(|&(x, w, y, d)| f(x, w, y + d)).sum::<f64>();
+    let (a, c) = (lambda + sum(&|x, w, _| w * x[0] * x[0]), lambda + sum(&|x, w, _| w * x[1] * x[1]));
+    let b = sum(&|x, w, _| w * x[0] * x[1]);
+    let eta = [sum(&|x, _, y| y * x[0]), sum(&|x, _, y| y * x[1])];
+    let det = a * c - b * b;
+    let mean = [(c * eta[0] - b * eta[1]) / det, (a * eta[1] - b * eta[0]) / det];
+    for (got, want) in posterior.mean().iter().zip(mean) {
+        assert!((got - want).abs() < 1e-12, "{got} for {want}");
+    }
+    let scale = 0.3 + 0.5 * (sum(&|_, w, y| y * y / w) - eta[0] * mean[0] - eta[1] * mean[1]);
+    assert!((noise.scale() - scale).abs() < 1e-12, "{} for {scale}", noise.scale());
 }
 
 /// A change and its reversal, in another order and with forgetting in between, leave nothing; and a revision
