@@ -8,6 +8,7 @@
 //!   weighted by its evidence.
 //! * [`Scores`] are what one model says of the candidates, a [`Mixture`] what several do; [`rank`] turns it into
 //!   a pmf, position by position, and draws from it. The number it reports is the number it drew from.
+//! * A [`ClickModel`] says how much each position of a slate tells; [`Positions`] are looked at unequally.
 //!
 //! Invariants: score → pmf → draw are three steps, and one place draws; arms are
 //! indices here, names are the rooms' above; whatever a learner was told it can be told to revise.
@@ -15,6 +16,7 @@
 //! Deliberately not here: slots, eligibility, time other than as an argument.
 
 mod choice;
+mod click;
 mod encoder;
 mod expansion;
 mod features;
@@ -29,6 +31,7 @@ mod spec;
 mod summary;
 
 pub use choice::Policy;
+pub use click::{ClickModel, Positions, overlap, seen};
 pub use encoder::{Encoder, Parts, Row};
 pub use expansion::Expansion;
 pub use features::{Features, Value};

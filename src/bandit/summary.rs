@@ -39,7 +39,7 @@ impl ArmSummary {
 
     /// The weight of its observations that fading has left.
     pub(super) fn weight(&self) -> f64 {
-        self.rate.a() + self.rate.b() - 2.0
+        self.rate.weight()
     }
 
     pub(super) fn observe(&mut self, y: f64, weight: f64) {

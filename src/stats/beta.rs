@@ -20,14 +20,19 @@ impl Beta {
         Self { prior_a: a, prior_b: b, a, b }
     }
 
-    /// a.
+    /// a, at least the prior's.
     pub fn a(&self) -> f64 {
-        self.a
+        self.a.max(self.prior_a)
     }
 
-    /// b.
+    /// b, at least the prior's: successes that count for more than their observations' weights leave it short for a while.
     pub fn b(&self) -> f64 {
-        self.b
+        self.b.max(self.prior_b)
+    }
+
+    /// The weight of what was observed and not forgotten.
+    pub fn weight(&self) -> f64 {
+        self.a - self.prior_a + self.b - self.prior_b
     }
 
     /// An outcome in [0, 1].
@@ -35,17 +40,16 @@ impl Beta {
         self.observe_part(1.0, outcome);
     }
 
-    /// An outcome in [0, 1] that counts `weight` of an observation.
+    /// An outcome in [0, 1] of an observation that was seen with probability `weight` only.
     pub fn observe_part(&mut self, weight: f64, outcome: f64) {
-        self.a += weight * outcome;
-        self.b += weight * (1.0 - outcome);
+        self.a += outcome;
+        self.b += weight - outcome;
     }
 
-    /// The outcome of an observation of weight `w` changed by `delta`.
-    pub fn revise(&mut self, weight: f64, delta: f64) {
-        // Exactly, neither falls below its prior; rounding may.
-        self.a = (self.a + weight * delta).max(self.prior_a);
-        self.b = (self.b - weight * delta).max(self.prior_b);
+    /// The outcome of an observation, of which `retained` is left, changed by `delta`.
+    pub fn revise(&mut self, retained: f64, delta: f64) {
+        self.a += retained * delta;
+        self.b -= retained * delta;
     }
 
     /// All observations fade to `retained` of their weight.
@@ -56,18 +60,18 @@ impl Beta {
 
     /// The posterior mean.
     pub fn mean(&self) -> f64 {
-        self.a / (self.a + self.b)
+        self.a() / (self.a() + self.b())
     }
 
     /// The posterior variance.
     pub fn variance(&self) -> f64 {
-        let total = self.a + self.b;
-        self.a * self.b / (total * total * (total + 1.0))
+        let total = self.a() + self.b();
+        self.a() * self.b() / (total * total * (total + 1.0))
     }
 
     /// The rate below which the true one lies with probability `p` in (0, 1).
     pub fn quantile(&self, p: f64) -> f64 {
-        inv_beta_reg(self.a, self.b, p)
+        inv_beta_reg(self.a(), self.b(), p)
     }
 
     /// `ln B(a, b)`.

@@ -51,7 +51,7 @@ impl NormalInverseGamma {
         self.observe_part(1.0, y);
     }
 
-    /// An outcome that counts `weight` of an observation.
+    /// An outcome that counts `weight` of an observation: its noise has the variance of one over the weight.
     pub fn observe_part(&mut self, weight: f64, y: f64) {
         let Parameters { mean, strength, shape, scale } = self.now;
         let residual = y - mean;
@@ -59,7 +59,7 @@ impl NormalInverseGamma {
         self.now = Parameters {
             mean: mean + weight * residual / grown,
             strength: grown,
-            shape: shape + 0.5 * weight,
+            shape: shape + 0.5,
             scale: scale + 0.5 * weight * residual * residual * strength / grown,
         };
     }

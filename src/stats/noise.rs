@@ -39,9 +39,9 @@ impl Noise {
         self.scale / self.shape
     }
 
-    /// An observation of weight `w` whose residual was `y − xᵀμ` at leverage `xᵀΛ⁻¹x`, both from before it.
+    /// An observation of weight `w`, whose noise has variance `σ²/w`, and whose residual was `y − xᵀμ` at leverage `xᵀΛ⁻¹x`, both from before it.
     pub fn observe(&mut self, weight: f64, residual: f64, leverage: f64) {
-        self.shape += 0.5 * weight;
+        self.shape += 0.5;
         self.scale += 0.5 * weight * residual * residual / (1.0 + weight * leverage);
     }
 

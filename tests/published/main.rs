@@ -1,0 +1,35 @@
+//! Published tables, and the figures that a posterior must show over a million updates.
+//!
+//! Each file holds one source and what it says: regret with delayed rewards ([`delay`]), cascading
+//! bandits ([`cascade`]), real data under the protocol of Riquelme et al. ([`protocol`]; only where the
+//! data are at hand), coverage of intervals ([`coverage`]), and endurance ([`endurance`]).
+//!
+//! Posteriors, their updates and the click model are the library's. Draws are taken from the posteriors'
+//! own distributions, one per arm: the same law as drawing from the exact probabilities
+//! (`propensity` holds those to it), and fast enough for a million steps.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    clippy::print_stdout,
+    reason = "a test stops at the first thing that is wrong, and says what it measured"
+)]
+
+mod cascade;
+mod coverage;
+mod delay;
+mod endurance;
+mod protocol;
+
+/// Mean of some runs, and its standard error.
+fn mean_and_error(runs: &[f64]) -> (f64, f64) {
+    let n = runs.len() as f64;
+    let mean = runs.iter().sum::<f64>() / n;
+    let variance = runs.iter().map(|run| (run - mean) * (run - mean)).sum::<f64>() / (n - 1.0);
+    (mean, (variance / n).sqrt())
+}
+
+/// The runs that the environment asks for where a longer test is wanted, else `default`.
+fn runs(default: u64) -> u64 {
+    let asked = std::env::var_os("SLOTWISE_PUBLISHED_RUNS");
+    asked.and_then(|runs| runs.to_str()?.parse().ok()).map_or(default, |runs: u64| runs.max(2))
+}
