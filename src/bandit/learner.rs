@@ -9,7 +9,7 @@ use super::{
     features::Features,
     linear::{LinearDesign, Scoring, Sharing},
     mixture::{Mixture, Part},
-    model::{Design, Model},
+    model::{Design, Model, Revision},
     portfolio::{Change, Mark, Observation, Portfolio, expand},
     spec::{ModelSpec, Setting},
     summary::ArmSummary,
@@ -78,7 +78,7 @@ pub struct Lesson {
     pub arm: u32,
     /// Its reward.
     pub y: f64,
-    /// How much of an observation it is, (0, 1].
+    /// The probability that what was shown was seen, above 0, in units of the first position's.
     pub weight: f64,
     /// When it is learned, microseconds since 1970.
     pub at_us: i64,
@@ -280,7 +280,7 @@ impl Learner {
     pub fn revise(&mut self, arm: u32, rows: &[Row], y: f64, delta: f64, mark: &Mark) {
         let Some(summary) = self.arms.get_mut(arm as usize) else { return };
         let retained = (summary.ln_retained - mark.ln_retained).exp();
-        summary.revise(retained * mark.weight, y, delta);
+        summary.revise(Revision { y, delta, weight: mark.weight, retained });
         self.portfolio.revise(&self.coders, arm, rows, Change { y, delta, mark, retained });
     }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     encoder::{Encoder, Row},
     expansion::{Expander, Expansion},
+    model::Revision,
     score::{Forecast, Joint, LogitScore, Scores},
 };
 use crate::stats::{Gaussian, Noise, NormalScore, Prediction, SparseVector};
@@ -254,29 +255,29 @@ impl Linear {
         }
     }
 
-    /// Learns the reward `y` of the arm at `x`; `weight` in (0, 1] is how much of an observation it is.
+    /// See [`Model::observe`](super::Model::observe).
     pub(super) fn observe(&mut self, arm: u32, x: &SparseVector, y: f64, weight: f64) {
         if self.design.sharing == Sharing::Shared {
             return self.observe_shared(arm, x, y, weight);
         }
         let (index, opposite) = self.reads(arm);
-        let y = if opposite { 1.0 - y } else { y };
+        let y = if opposite { weight - y } else { y };
         let before = self.posterior_mut(index).predict(x, &mut Vec::new());
         let (curvature, residual) = self.step(before, y, weight);
         self.posterior_mut(index).observe(x, curvature, residual);
         if self.design.link == Link::Identity {
-            self.noise.observe(weight, y - before.mean, before.leverage);
+            self.noise.observe(weight, y / weight - before.mean, before.leverage);
         }
     }
 
-    /// Curvature and residual of the reward `y`, of which `weight` counts, at a prediction.
+    /// Curvature and residual of the reward `y` of an observation of this weight, at a prediction.
     fn step(&self, before: Prediction, y: f64, weight: f64) -> (f64, f64) {
         match self.design.link {
-            Link::Identity => (weight, weight * (y - before.mean)),
+            Link::Identity => (weight, y - weight * before.mean),
             Link::Logit => {
                 let p = expected_rate(before.mean, before.leverage);
                 let kappa = 1.0 / (1.0 + PI * before.leverage / 8.0).sqrt();
-                (weight * (kappa * p * (1.0 - p)).max(CURVATURE_MIN), weight * (y.clamp(0.0, 1.0) - p))
+                (weight * (kappa * p * (1.0 - p)).max(CURVATURE_MIN), y.clamp(0.0, 1.0) - weight * p)
             }
         }
     }
@@ -298,44 +299,46 @@ impl Linear {
         let precision = offset.precision + curvature / damp;
         self.offsets[arm] = Offset { mean: offset.mean + residual / damp / precision, precision };
         if self.design.link == Link::Identity {
-            self.noise.observe(weight, y - before.mean, before.leverage);
+            self.noise.observe(weight, y / weight - before.mean, before.leverage);
         }
     }
 
     /// See [`Model::revise`](super::Model::revise). For shared arms it is right to first order.
-    pub(super) fn revise(&mut self, arm: u32, x: &SparseVector, weight: f64, y: f64, delta: f64) {
+    pub(super) fn revise(&mut self, arm: u32, x: &SparseVector, revision: Revision) {
         if self.design.sharing == Sharing::Shared {
-            return self.revise_shared(arm, x, weight, y, delta);
+            return self.revise_shared(arm, x, revision);
         }
+        let Revision { y, delta, weight, retained } = revision;
         let (index, opposite) = self.reads(arm);
-        let (y, delta) = if opposite { (1.0 - y, -delta) } else { (y, delta) };
+        let (y, delta) = if opposite { (weight - y, -delta) } else { (y, delta) };
         match self.design.link {
             Link::Identity => {
                 let posterior = self.posterior_mut(index);
                 let before = posterior.predict(x, &mut Vec::new());
-                posterior.revise(x, weight * delta);
-                self.noise.revise(weight, delta, y - before.mean, before.leverage);
+                posterior.revise(x, retained * delta);
+                self.noise.revise(retained * weight, delta / weight, y / weight - before.mean, before.leverage);
             }
             Link::Logit => {
                 let delta = (y + delta).clamp(0.0, 1.0) - y.clamp(0.0, 1.0);
-                self.posterior_mut(index).revise(x, weight * delta);
+                self.posterior_mut(index).revise(x, retained * delta);
             }
         }
     }
 
-    fn revise_shared(&mut self, arm: u32, x: &SparseVector, weight: f64, y: f64, delta: f64) {
+    fn revise_shared(&mut self, arm: u32, x: &SparseVector, revision: Revision) {
+        let Revision { y, delta, weight, retained } = revision;
         let before = self.predict(Some(arm), x, &mut Vec::new());
         let Some(&offset) = self.offsets.get(arm as usize) else { return };
         let (of_arm, of_shared) = (1.0 / offset.precision, before.leverage - 1.0 / offset.precision);
-        let (curvature, _) = self.step(before, y, 1.0);
+        let (curvature, _) = self.step(before, y, weight);
         let amount = match self.design.link {
-            Link::Identity => weight * delta,
-            Link::Logit => weight * ((y + delta).clamp(0.0, 1.0) - y.clamp(0.0, 1.0)),
+            Link::Identity => retained * delta,
+            Link::Logit => retained * ((y + delta).clamp(0.0, 1.0) - y.clamp(0.0, 1.0)),
         };
         self.posterior_mut(0).revise(x, amount / (1.0 + curvature * of_arm));
         self.offsets[arm as usize].mean += amount / (1.0 + curvature * of_shared) * of_arm;
         if self.design.link == Link::Identity {
-            self.noise.revise(weight, delta, y - before.mean, before.leverage);
+            self.noise.revise(retained * weight, delta / weight, y / weight - before.mean, before.leverage);
         }
     }
 

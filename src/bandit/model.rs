@@ -54,6 +54,19 @@ pub enum Model {
     },
 }
 
+/// How the reward of an observation changed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Revision {
+    /// The reward so far.
+    pub(super) y: f64,
+    /// By how much it changed.
+    pub(super) delta: f64,
+    /// The weight of the observation when it was learned.
+    pub(super) weight: f64,
+    /// What fading has left of it, (0, 1].
+    pub(super) retained: f64,
+}
+
 /// What a [`Beta`] learns of a reward.
 fn unit(y: f64) -> f64 {
     y.clamp(0.0, 1.0)
@@ -94,23 +107,27 @@ impl Model {
         }
     }
 
-    /// The arm was shown at `x`, with reward `y`; `weight` in (0, 1] is how much of an observation that is.
+    /// The arm was shown at `x`, with reward `y`, to somebody who saw it with the probability `weight` (in units of
+    /// the first position's): see [`ClickModel::weights`](super::ClickModel::weights).
     pub(super) fn observe(&mut self, arm: u32, x: &SparseVector, y: f64, weight: f64) {
         match self {
             Self::Linear(linear) => linear.observe(arm, x, y, weight),
             Self::BetaBernoulli { prior, arms } => entry(arms, *prior, arm).observe_part(weight, unit(y)),
-            Self::NormalInverseGamma { prior, arms } => entry(arms, *prior, arm).observe_part(weight, y),
+            Self::NormalInverseGamma { prior, arms } => entry(arms, *prior, arm).observe_part(weight, y / weight),
         }
     }
 
-    /// The reward of an observation that has `weight` left changed by `delta` from `y`.
-    pub(super) fn revise(&mut self, arm: u32, x: &SparseVector, weight: f64, y: f64, delta: f64) {
+    /// The reward of an observation changed.
+    pub(super) fn revise(&mut self, arm: u32, x: &SparseVector, revision: Revision) {
+        let Revision { y, delta, weight, retained } = revision;
         match self {
-            Self::Linear(linear) => linear.revise(arm, x, weight, y, delta),
+            Self::Linear(linear) => linear.revise(arm, x, revision),
             Self::BetaBernoulli { prior, arms } => {
-                entry(arms, *prior, arm).revise(weight, unit(y + delta) - unit(y));
+                entry(arms, *prior, arm).revise(retained, unit(y + delta) - unit(y));
             }
-            Self::NormalInverseGamma { prior, arms } => entry(arms, *prior, arm).revise(weight, y, delta),
+            Self::NormalInverseGamma { prior, arms } => {
+                entry(arms, *prior, arm).revise(retained * weight, y / weight, delta / weight);
+            }
         }
     }
 

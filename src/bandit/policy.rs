@@ -7,6 +7,7 @@ use rand::{Rng, RngExt as _};
 
 use super::{
     choice::{Choice, Policy},
+    click::overlap,
     mixture::{Mixture, Part},
 };
 
@@ -34,6 +35,9 @@ pub struct Place {
     pub best_guess: bool,
     /// The draw fell in the part of its probability that the floor gave.
     pub by_floor: bool,
+    /// The probability of the other order of this position and the one above, given the two; 0 where
+    /// that was not asked for, or there is none above. See [`overlap`].
+    pub overlap: f64,
 }
 
 /// Puts floor and ceiling on a pmf over the `active` candidates.
@@ -109,49 +113,108 @@ pub fn rank(
     exploration: Exploration,
     rng: &mut dyn Rng,
 ) -> (Vec<Place>, Vec<f64>) {
-    let places = places.min(mixture.len());
-    let means: Vec<f64> = (0..mixture.len()).map(|i| mixture.mean(i)).collect();
-    let mut weights: Vec<f64> = mixture.parts().iter().map(|part| part.weight).collect();
-    let mut drawn: Vec<Place> = Vec::with_capacity(places);
-    let mut first = Vec::new();
-    let mut left: Vec<usize> = (0..mixture.len()).collect();
-    while drawn.len() < places {
-        let batch = PLACES_PER_GRID.min(places - drawn.len());
-        let choice = |part: &Part| Choice::new(policy, &part.scores, &left, batch);
-        let choices: Vec<Choice> = mixture.parts().iter().map(choice).collect();
-        let mut active = vec![true; left.len()];
-        let mut pmf = vec![0.0; left.len()];
-        let mut of_each = vec![vec![0.0; left.len()]; choices.len()];
-        for _ in 0..batch {
-            pmf.fill(0.0);
-            for ((choice, weight), own) in choices.iter().zip(&weights).zip(&mut of_each) {
-                if *weight > 0.0 {
-                    choice.probabilities(&active, own);
-                    pmf.iter_mut().zip(own.iter()).for_each(|(p, own)| *p += weight * own);
-                }
+    Ranking { policy, exploration, overlaps: false }.draw(mixture, places, rng)
+}
+
+/// How a slate is drawn; see [`rank`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ranking {
+    /// From scores to a pmf.
+    pub policy: Policy,
+    /// Floor and ceiling.
+    pub exploration: Exploration,
+    /// Whether to say how likely neighbours would have stood in the other order: costs a pmf more for each position.
+    pub overlaps: bool,
+}
+
+/// A position before it is drawn: who is left, and what each model of the mixture makes of them.
+struct Step<'a> {
+    choices: &'a [Choice],
+    active: Vec<bool>,
+    /// Of the models.
+    weights: Vec<f64>,
+    /// By each model, before the controls.
+    of_each: Vec<Vec<f64>>,
+    /// Together, after the controls.
+    pmf: Vec<f64>,
+    floor: f64,
+}
+
+impl<'a> Step<'a> {
+    fn new(choices: &'a [Choice], active: Vec<bool>, weights: Vec<f64>, exploration: Exploration) -> Self {
+        let mut pmf = vec![0.0; active.len()];
+        let mut of_each = vec![vec![0.0; active.len()]; choices.len()];
+        for ((choice, weight), own) in choices.iter().zip(&weights).zip(&mut of_each) {
+            if *weight > 0.0 {
+                choice.probabilities(&active, own);
+                pmf.iter_mut().zip(own.iter()).for_each(|(p, own)| *p += weight * own);
             }
-            let floor = controlled(&mut pmf, &active, exploration);
-            if first.is_empty() {
-                first.clone_from(&pmf);
-            }
-            let Some((index, offset)) = draw(&pmf, rng.random()) else { break };
-            let best = (0..left.len())
-                .filter(|&i| active[i])
-                .reduce(|a, b| if means[left[b]] > means[left[a]] { b } else { a });
-            drawn.push(Place {
-                candidate: left[index],
-                propensity: pmf[index],
-                best_guess: best == Some(index),
-                by_floor: offset < floor,
-            });
-            let rest = 1.0 - floor * active.iter().filter(|&&a| a).count() as f64;
-            reweigh(&mut weights, of_each.iter().map(|own| floor + rest * own[index]));
-            active[index] = false;
         }
-        let mut keep = active.iter();
-        left.retain(|_| keep.next().is_some_and(|&a| a));
+        let floor = controlled(&mut pmf, &active, exploration);
+        Self { choices, active, weights, of_each, pmf, floor }
     }
-    (drawn, first)
+
+    /// Who is left, and the models' weights, once `index` was drawn.
+    fn after(&self, index: usize) -> (Vec<bool>, Vec<f64>) {
+        let rest = 1.0 - self.floor * self.active.iter().filter(|&&a| a).count() as f64;
+        let (mut active, mut weights) = (self.active.clone(), self.weights.clone());
+        reweigh(&mut weights, self.of_each.iter().map(|own| self.floor + rest * own[index]));
+        active[index] = false;
+        (active, weights)
+    }
+
+    /// The probability of drawing `first` here and then `second`.
+    fn both(&self, first: usize, second: usize, exploration: Exploration) -> f64 {
+        let (active, weights) = self.after(first);
+        self.pmf[first] * Step::new(self.choices, active, weights, exploration).pmf[second]
+    }
+}
+
+impl Ranking {
+    /// See [`rank`].
+    pub fn draw(self, mixture: &Mixture, places: usize, rng: &mut dyn Rng) -> (Vec<Place>, Vec<f64>) {
+        let Self { policy, exploration, overlaps } = self;
+        let places = places.min(mixture.len());
+        let means: Vec<f64> = (0..mixture.len()).map(|i| mixture.mean(i)).collect();
+        let mut weights: Vec<f64> = mixture.parts().iter().map(|part| part.weight).collect();
+        let mut drawn: Vec<Place> = Vec::with_capacity(places);
+        let mut first = Vec::new();
+        let mut left: Vec<usize> = (0..mixture.len()).collect();
+        while drawn.len() < places {
+            // Neighbours are compared on one grid.
+            let batch = if overlaps { places } else { PLACES_PER_GRID.min(places - drawn.len()) };
+            let choice = |part: &Part| Choice::new(policy, &part.scores, &left, batch);
+            let choices: Vec<Choice> = mixture.parts().iter().map(choice).collect();
+            let mut active = vec![true; left.len()];
+            let mut above: Option<(Step<'_>, usize)> = None;
+            for _ in 0..batch {
+                let step = Step::new(&choices, std::mem::take(&mut active), weights, exploration);
+                if first.is_empty() {
+                    first.clone_from(&step.pmf);
+                }
+                let Some((index, offset)) = draw(&step.pmf, rng.random()) else { return (drawn, first) };
+                let best = (0..left.len())
+                    .filter(|&i| step.active[i])
+                    .reduce(|a, b| if means[left[b]] > means[left[a]] { b } else { a });
+                let kept = above.as_ref().map(|(above, upper)| {
+                    let kept = above.pmf[*upper] * step.pmf[index];
+                    overlap(kept, above.both(index, *upper, exploration))
+                });
+                drawn.push(Place {
+                    candidate: left[index],
+                    propensity: step.pmf[index],
+                    best_guess: best == Some(index),
+                    by_floor: offset < step.floor,
+                    overlap: kept.unwrap_or(0.0),
+                });
+                (active, weights) = step.after(index);
+                above = overlaps.then_some((step, index));
+            }
+            let mut keep = active.iter();
+            left.retain(|_| keep.next().is_some_and(|&a| a));
+        }
+        (drawn, first)
+    }
 }
 
 /// Bayes' rule; where no model can have done it, the weights stay.
@@ -239,6 +302,31 @@ mod tests {
     fn slates_of_other_policies_too() {
         check_slates(Policy::EpsilonGreedy { epsilon: 0.4 });
         check_slates(Policy::SquareCb { gamma: 7.0 });
+    }
+
+    /// Of slates with the same two arms on top, the part that has them the other way round, against what each
+    /// was told; also of a mixture, whose models' weights differ once one of the two is drawn. Five standard errors.
+    #[test]
+    fn overlaps_are_how_often_the_other_order_comes() {
+        let normal = |means: [f64; 4]| Scores::Normal(means.map(|mean| NormalScore { mean, std: 0.3 }).to_vec());
+        let part = |weight, means| Part { weight, name: "test", scores: normal(means) };
+        let mixture = Mixture::new(vec![part(0.6, [0.1, 0.5, 0.2, 0.3]), part(0.4, [0.6, 0.0, 0.3, 0.1])]).unwrap();
+        let exploration = Exploration { floor: 0.03, ceiling: 0.8 };
+        let ranking = Ranking { policy: Policy::ThompsonSampling, exploration, overlaps: true };
+        let mut rng = StdRng::seed_from_u64(5);
+        let mut orders = std::collections::BTreeMap::<(usize, usize), (f64, f64)>::new();
+        for _ in 0..100_000 {
+            let (places, _) = ranking.draw(&mixture, 3, &mut rng);
+            assert!(places[0].overlap.abs() < f64::EPSILON, "nothing stands above the first");
+            let cell = orders.entry((places[0].candidate, places[1].candidate)).or_default();
+            *cell = (cell.0 + 1.0, places[1].overlap);
+        }
+        assert_eq!(orders.len(), 12);
+        for (&(a, b), &(kept, overlap)) in &orders {
+            let both = kept + orders[&(b, a)].0;
+            let error = (overlap * (1.0 - overlap) / both).sqrt();
+            assert!((1.0 - kept / both - overlap).abs() < 5.0 * error, "{a} {b}: {kept} of {both}, {overlap}");
+        }
     }
 
     /// Fifteen places take more than one grid: a policy must not start anew with each.

@@ -6,7 +6,7 @@ use super::{
     encoder::Row,
     learner::Coder,
     linear::{LinearDesign, Sharing},
-    model::{Design, Model},
+    model::{Design, Model, Revision},
     score::Forecast,
     spec::{MemberSpec, ModelSpec, Setting},
 };
@@ -257,10 +257,10 @@ impl Portfolio {
                 continue;
             }
             let x = expand(&member.model, &coders[member.coder], &rows[member.coder]);
-            forecasts.push(Some(member.model.forecast(arm, &x, unit)));
+            forecasts.push(Some(member.model.forecast(arm, &x, unit).seen(weight)));
             member.model.observe(arm, &x, y, weight);
         }
-        let score = |i: usize| forecasts[i].map(|f| weight * f.ln_score(y));
+        let score = |i: usize| forecasts[i].map(|f| f.ln_score(y));
         let told = self.deciding.iter().filter_map(|&i| Some((self.members[i].evidence, score(i)?)));
         let of_incumbents = if told.clone().next().is_some() { ln_mixture(told) } else { 0.0 };
         for (i, member) in self.members.iter_mut().enumerate() {
@@ -309,7 +309,7 @@ impl Portfolio {
         for (i, model, evidence) in &mut challenger.models {
             let (coder, row) = (&coders[self.members[*i].coder], &seen.rows[self.members[*i].coder]);
             let x = expand(model, coder, row);
-            let score = seen.weight * model.forecast(seen.arm, &x, seen.unit).ln_score(seen.y);
+            let score = model.forecast(seen.arm, &x, seen.unit).seen(seen.weight).ln_score(seen.y);
             model.observe(seen.arm, &x, seen.y, seen.weight);
             parts.push((*evidence, score));
             *evidence += score;
@@ -336,7 +336,7 @@ impl Portfolio {
         }
         let told = self.deciding.iter().filter_map(|&i| Some((self.members[i].evidence.exp(), forecasts[i]?)));
         let Some(expected) = Forecast::mixture(told) else { return };
-        self.alarm = (self.alarm + seen.weight * expected.ln_drop(seen.y, DROP, EXPECTED_MAX)).max(0.0);
+        self.alarm = (self.alarm + expected.ln_drop(seen.y, DROP, EXPECTED_MAX)).max(0.0);
         if self.alarm < ALARM {
             return;
         }
@@ -369,17 +369,17 @@ impl Portfolio {
         let Change { y, delta, mark, retained } = change;
         for (member, forecast) in self.members.iter_mut().zip(&mark.forecasts) {
             let Some(forecast) = forecast.filter(|_| member.knows(mark)) else { continue };
-            let left = retained.powi(i32::try_from(member.spec.haste).unwrap_or(1)) * mark.weight;
+            let retained = retained.powi(i32::try_from(member.spec.haste).unwrap_or(1));
             let x = expand(&member.model, &coders[member.coder], &rows[member.coder]);
-            member.model.revise(arm, &x, left, y, delta);
-            member.evidence += left * (forecast.ln_score(y + delta) - forecast.ln_score(y));
+            member.model.revise(arm, &x, Revision { y, delta, weight: mark.weight, retained });
+            member.evidence += retained * (forecast.ln_score(y + delta) - forecast.ln_score(y));
         }
         self.settle_evidence(None);
         for challenger in self.challenger.iter_mut().filter(|c| c.id == mark.challenger) {
             for (i, model, _) in &mut challenger.models {
                 let coder = self.members[*i].coder;
                 let x = expand(model, &coders[coder], &rows[coder]);
-                model.revise(arm, &x, retained * mark.weight, y, delta);
+                model.revise(arm, &x, Revision { y, delta, weight: mark.weight, retained });
             }
         }
     }

@@ -32,6 +32,12 @@ impl Forecast {
         }
     }
 
+    /// The forecast for one who sees what is shown with probability `weight` only.
+    pub(super) fn seen(self, weight: f64) -> Self {
+        let at = if self.variance.is_none() { (self.at * weight).min(1.0 - f64::EPSILON) } else { self.at * weight };
+        Self { at, variance: self.variance.map(|v| v * weight) }
+    }
+
     /// Of weighted forecasts the mean, with the mean of their variances; none of none.
     pub(super) fn mixture(parts: impl Iterator<Item = (f64, Self)>) -> Option<Self> {
         let (mut total, mut at, mut variance) = (0.0, 0.0, None);

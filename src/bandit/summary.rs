@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::model::Revision;
 use crate::stats::{Beta, NormalInverseGamma};
 
 /// What is known of an arm whatever the context. *Persisted.*
@@ -45,13 +46,14 @@ impl ArmSummary {
     pub(super) fn observe(&mut self, y: f64, weight: f64) {
         self.reward_sum += y;
         self.rate.observe_part(weight, y.clamp(0.0, 1.0));
-        self.value.observe_part(weight, y);
+        self.value.observe_part(weight, y / weight);
     }
 
-    pub(super) fn revise(&mut self, weight: f64, y: f64, delta: f64) {
+    pub(super) fn revise(&mut self, revision: Revision) {
+        let Revision { y, delta, weight, retained } = revision;
         self.reward_sum += delta;
-        self.rate.revise(weight, (y + delta).clamp(0.0, 1.0) - y.clamp(0.0, 1.0));
-        self.value.revise(weight, y, delta);
+        self.rate.revise(retained, (y + delta).clamp(0.0, 1.0) - y.clamp(0.0, 1.0));
+        self.value.revise(retained * weight, y / weight, delta / weight);
     }
 
     pub(super) fn forget(&mut self, at_us: i64, retained: f64) {

@@ -95,6 +95,10 @@ fn table(report: &SlotReport) -> String {
         let part = |(model, weight): &(String, f64)| format!("{model} {:.0} %", 100.0 * weight);
         lines.push(format!("deciding: {}", report.models.iter().map(part).collect::<Vec<_>>().join(", ")));
     }
+    if !report.exposures.is_empty() {
+        let exposures: Vec<String> = report.exposures.iter().map(|e| format!("{e:.2}")).collect();
+        lines.push(format!("positions looked at, in units of the first: {}", exposures.join(" ")));
+    }
     if report.changes_found > 0 {
         lines.push(format!("the world was found to have changed {} times", report.changes_found));
     }
@@ -137,6 +141,7 @@ fn json(report: &SlotReport) -> serde_json::Value {
         "model": report.model,
         "models": report.models.iter().map(|(model, weight)| json!({"model": model, "weight": weight})).collect::<Vec<_>>(),
         "changes_found": report.changes_found,
+        "position_exposures": report.exposures,
         "dimensions": report.dimensions,
         "decisions": report.counters.decisions,
         "rewards": report.counters.rewards,

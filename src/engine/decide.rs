@@ -10,7 +10,7 @@ use super::{
     view::SlotView,
 };
 use crate::{
-    bandit::{Candidates, Exploration, Features, Mixture, ModelSpec, Place, Policy, Scoring, rank},
+    bandit::{Candidates, ClickModel, Exploration, Features, Mixture, ModelSpec, Place, Policy, Ranking, Scoring},
     slot::{ArmId, Consent, FieldError, SlotId, limits::LEARNED_ARMS_MAX, suggestion},
 };
 
@@ -312,7 +312,8 @@ fn by_model(
     let controls = &view.definition.controls;
     let exploration = Exploration { floor: controls.floor(), ceiling: controls.ceiling() };
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-    let (places, first) = rank(mixture, controls.policy(), count, exploration, &mut rng);
+    let overlaps = view.definition.goal.click_model == ClickModel::PositionBased;
+    let (places, first) = Ranking { policy: controls.policy(), exploration, overlaps }.draw(mixture, count, &mut rng);
     let (model, fallback) = match by {
         By::Model => (name(view, mixture), None),
         By::MeanReward => ("mean_reward".to_owned(), Some(Fallback::Model)),
@@ -326,6 +327,7 @@ fn by_model(
                 propensity: place.propensity,
                 expected_reward: mixture.mean(place.candidate),
                 baseline_position: candidate.baseline_position,
+                overlap: place.overlap,
                 reason: if fallback.is_some() { Reason::Fallback } else { reason(place) },
             }
         })
@@ -373,6 +375,7 @@ fn baseline(
             propensity: 1.0,
             expected_reward: scores.map_or_else(|| mean_of(candidate.learned), |scores| scores.mean(i)),
             baseline_position: candidate.baseline_position,
+            overlap: 0.0,
             reason,
         })
         .collect();
@@ -382,6 +385,7 @@ fn baseline(
             propensity: 1.0,
             expected_reward: mean_of(view.arms.learned(default.as_str())),
             baseline_position: 0,
+            overlap: 0.0,
             reason,
         });
     }

@@ -179,6 +179,8 @@ pub struct Chosen {
     pub expected_reward: f64,
     /// Its place in the baseline, from 1; 0: none.
     pub baseline_position: u32,
+    /// The probability of the other order of this arm and the one above, given the two; 0 where it was not asked for.
+    pub overlap: f64,
     /// Why it stands here.
     pub reason: Reason,
 }

@@ -54,6 +54,12 @@ pub(super) struct ShownArm {
     pub(super) arm: u32,
     /// Its rows where it has features of its own; else the decision's.
     pub(super) rows: Option<Rows>,
+    /// The probability of the other order of this arm and the one above, given the two.
+    pub(super) overlap: f64,
+    /// An event that counts came for it, whether or not it was taken back: somebody saw it.
+    pub(super) seen: bool,
+    /// It tells of its position: the fading of positions so far when it did, as a logarithm.
+    pub(super) tells: Option<f64>,
     /// The reward that counts now.
     pub(super) reward: f64,
     /// What the learner was told.
@@ -78,6 +84,13 @@ pub(super) struct PendingDecision {
     pub(super) events: Vec<Key>,
     /// The keys under which subjects find it.
     pub(super) subjects: Vec<(Key, u32)>,
+}
+
+impl PendingDecision {
+    /// Which arms somebody is known to have seen.
+    pub(super) fn seen(&self) -> Vec<bool> {
+        self.shown.iter().map(|shown| shown.seen).collect()
+    }
 }
 
 /// What became of an event id that was accepted. *Persisted.*

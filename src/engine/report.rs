@@ -25,6 +25,8 @@ pub struct SlotReport {
     pub changes_found: u32,
     /// Dimensions that features take so far; 0 without features.
     pub dimensions: u32,
+    /// How often each position is looked at, in units of the first; empty without a position-based click model.
+    pub exposures: Vec<f64>,
     /// What was counted.
     pub counters: Counters,
     /// The arms of the slot in its order, then others that were shown.
@@ -128,6 +130,7 @@ pub fn report(view: &SlotView) -> SlotReport {
         models: view.learner.weights().map(|(name, weight)| (name.to_owned(), weight)).collect(),
         changes_found: view.learner.takeovers(),
         dimensions: view.learner.dimensions(),
+        exposures: view.exposures.clone(),
         counters: view.counters,
         arms,
     }

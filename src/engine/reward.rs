@@ -9,7 +9,7 @@ use super::{
     state::SlotState,
 };
 use crate::{
-    bandit::Lesson,
+    bandit::{ClickModel, Lesson, seen},
     slot::{Learning, limits::EVENTS_PER_DECISION_MAX},
 };
 
@@ -125,6 +125,7 @@ impl SlotState {
                     self.watermark_us = self.watermark_us.max(decision.at_us);
                 }
                 decision.shown[place].counted.push(counted);
+                decision.shown[place].seen = true;
             }
             self.settle(at_us, id, place);
         } else {
@@ -187,6 +188,7 @@ impl SlotState {
 
     /// Brings counters and learner to the reward that a shown arm's events now give.
     fn settle(&mut self, at_us: i64, id: DecisionId, place: usize) {
+        self.settle_position(at_us, id, place);
         let Some(decision) = self.pending.get_mut(id) else { return };
         let holdout = decision.holdout;
         let shown = &mut decision.shown[place];
@@ -202,7 +204,36 @@ impl SlotState {
         if self.definition.controls.freeze_learning() || self.definition.goal.learning == Learning::AtClose {
             return;
         }
-        self.learn_arm(at_us, id, place);
+        if self.definition.goal.click_model == ClickModel::Cascade {
+            // Whoever got down to here saw what stands above.
+            (0..=place).for_each(|place| self.learn_arm(at_us, id, place));
+        } else {
+            self.learn_arm(at_us, id, place);
+        }
+    }
+
+    /// Tells the positions of a shown arm that became rewarded, or no longer is.
+    fn settle_position(&mut self, at_us: i64, id: DecisionId, place: usize) {
+        if self.pending.get(id).is_none_or(|decision| decision.shown.iter().all(|shown| shown.overlap <= 0.0)) {
+            return;
+        }
+        self.fade_positions(at_us);
+        let Some(decision) = self.pending.get_mut(id) else { return };
+        let overlaps: Vec<f64> = decision.shown.iter().skip(1).map(|shown| shown.overlap).collect();
+        let shown = &mut decision.shown[place];
+        let goal = &self.definition.goal;
+        let rewarded = goal.reward(shown.counted.iter().map(Counted::contribution)) > goal.default_reward;
+        match (shown.tells, rewarded) {
+            (None, true) => {
+                shown.tells = Some(self.positions_ln_retained);
+                self.positions.revise(place, &overlaps, 1.0, true);
+            }
+            (Some(then), false) => {
+                shown.tells = None;
+                self.positions.revise(place, &overlaps, (self.positions_ln_retained - then).exp(), false);
+            }
+            (None, false) | (Some(_), true) => {}
+        }
     }
 
     /// Learns what a decision has come to for each arm that it showed.
@@ -231,7 +262,13 @@ impl SlotState {
         }
         match &shown.told {
             Told::NotYet => {
-                let lesson = Lesson { arm, y, weight: 1.0, at_us, half_life_us, lag };
+                let weight = match self.definition.goal.click_model {
+                    ClickModel::PositionBased => self.positions.exposure(place),
+                    // Nobody is known to have seen it: nothing is learned of it.
+                    ClickModel::Cascade if place >= seen(&decision.seen()) => return,
+                    ClickModel::None | ClickModel::Cascade => 1.0,
+                };
+                let lesson = Lesson { arm, y, weight, at_us, half_life_us, lag };
                 let mark = Arc::make_mut(&mut self.learner).observe(lesson, rows);
                 decision.shown[place].told = Told::Reward(y, mark);
             }

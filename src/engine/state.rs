@@ -16,7 +16,7 @@ use super::{
     view::{ArmTable, SlotView},
 };
 use crate::{
-    bandit::{Features, Learner, Parts, Rows},
+    bandit::{ClickModel, Features, Learner, Parts, Positions, Rows},
     slot::{
         Arm, ArmId, Definition, Learning, Revision, SlotId,
         limits::{PENDING_MAX, REQUEST_MEMORY_US, REQUESTS_MAX, REVISIONS_MAX},
@@ -58,6 +58,9 @@ pub struct Counters {
     pub rejected: u64,
 }
 
+/// Positions fade in steps of at least this part.
+const FADE_STEP: f64 = 1e-3;
+
 /// What was counted of an arm. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Tally {
@@ -96,6 +99,11 @@ pub struct SlotState {
     pub(super) lags: Quantiles,
     /// The values of each kind that is winsorized.
     pub(super) values: BTreeMap<String, Quantiles>,
+    /// How often each position of a slate is looked at.
+    pub(super) positions: Positions,
+    positions_faded_us: i64,
+    /// The product of all their fading, as a logarithm.
+    pub(super) positions_ln_retained: f64,
 }
 
 /// Stands in for a definition until it is brought back from the revisions.
@@ -231,6 +239,9 @@ impl SlotState {
             watermark_us: i64::MIN,
             lags: Quantiles::new(),
             values: BTreeMap::new(),
+            positions: Positions::new(),
+            positions_faded_us: at_us,
+            positions_ln_retained: 0.0,
             pending: Pending::default(),
             counters: Counters::default(),
             tallies: Arc::default(),
@@ -259,6 +270,9 @@ impl SlotState {
             watermark_us: self.watermark_us,
             lags: self.lags.clone(),
             values: self.values.clone(),
+            positions: self.positions.clone(),
+            positions_faded_us: self.positions_faded_us,
+            positions_ln_retained: self.positions_ln_retained,
         }
     }
 
@@ -272,9 +286,19 @@ impl SlotState {
             learner: Arc::clone(&self.learner),
             counters: self.counters,
             tallies: Arc::clone(&self.tallies),
+            exposures: self.exposures(),
             revisions: Arc::clone(&self.revisions),
             pending: self.pending.len(),
         }
+    }
+
+    fn exposures(&self) -> Vec<f64> {
+        let known = if self.definition.goal.click_model == ClickModel::PositionBased {
+            self.definition.count() as usize
+        } else {
+            0
+        };
+        (0..known).map(|place| self.positions.exposure(place)).collect()
     }
 
     /// The definition.
@@ -385,6 +409,7 @@ impl SlotState {
         self.learner = Arc::new(Learner::new(self.definition.model, self.definition.setting()));
         (self.delays, self.lags, self.watermark_us) = (Quantiles::new(), Quantiles::new(), i64::MIN);
         self.values.clear();
+        (self.positions, self.positions_faded_us, self.positions_ln_retained) = (Positions::new(), at_us, 0.0);
         self.pending = Pending::default();
         self.counters = Counters::default();
         self.tallies = Arc::default();
@@ -462,7 +487,17 @@ impl SlotState {
                 });
                 let rows = (rows != first).then_some(rows);
                 let reward = definition.goal.default_reward;
-                ShownArm { arm, rows, reward, told: Told::NotYet, counted: Vec::new() }
+                let overlap = chosen.overlap;
+                ShownArm {
+                    arm,
+                    rows,
+                    overlap,
+                    seen: false,
+                    tells: None,
+                    reward,
+                    told: Told::NotYet,
+                    counted: Vec::new(),
+                }
             })
             .collect();
         (first, shown)
@@ -499,6 +534,18 @@ impl SlotState {
         for _ in 0..AT_ONCE_MAX {
             let Some(id) = self.pending.next_waiting(before_us) else { return };
             self.learn(at_us, id);
+        }
+    }
+
+    /// Lets what is known of the positions fade, once that is worth a step.
+    pub(super) fn fade_positions(&mut self, at_us: i64) {
+        let half_life_us = self.definition.controls.half_life_us();
+        let retained = (-((at_us - self.positions_faded_us) as f64 / half_life_us as f64)).exp2();
+        if retained < 1.0 - FADE_STEP {
+            let retained = retained.max(f64::MIN_POSITIVE);
+            self.positions.forget(retained);
+            self.positions_ln_retained += retained.ln();
+            self.positions_faded_us = at_us;
         }
     }
 

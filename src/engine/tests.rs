@@ -13,6 +13,8 @@ use crate::{
     slot::{Arm, ArmId, Consent, Definition, Goal, RewardKind, SlotId},
 };
 
+mod clicks;
+
 const HOUR_US: i64 = 3_600_000_000;
 
 fn slot_id() -> SlotId {

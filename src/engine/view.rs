@@ -83,6 +83,8 @@ pub struct SlotView {
     pub counters: Counters,
     /// What was counted of each arm, by the index it is learned under.
     pub tallies: Arc<Vec<Tally>>,
+    /// How often each position is looked at, in units of the first; empty without a position-based click model.
+    pub exposures: Vec<f64>,
     /// Its revisions, oldest first.
     pub revisions: Arc<Vec<Revision>>,
     /// Decisions that wait for rewards.

@@ -8,6 +8,7 @@ use super::{
     id::FieldError,
     limits::{KINDS_MAX, NAME_BYTES_MAX, NUMBER_MAX, WEIGHT_MAX},
 };
+use crate::bandit::ClickModel;
 
 const SECOND_US: i64 = 1_000_000;
 const DAY_US: i64 = 24 * 3600 * SECOND_US;
@@ -64,6 +65,9 @@ pub struct Goal {
     /// When a reward is learned.
     #[serde(default)]
     pub learning: Learning,
+    /// How a shopper goes through a slate.
+    #[serde(default)]
+    pub click_model: ClickModel,
 }
 
 impl Default for Goal {
@@ -81,6 +85,7 @@ impl Default for Goal {
             window_us: DAY_US,
             aggregation: Aggregation::Sum,
             learning: Learning::Eager,
+            click_model: ClickModel::None,
         }
     }
 }

@@ -253,6 +253,7 @@ fn report(report: proto::SlotReport) -> Result<SlotReport, FieldError> {
         rejected_rewards,
         models,
         changes_found,
+        position_exposures: exposures,
     } = report;
     let arm = |arm: proto::ArmReport| {
         let proto::ArmReport { arm_id, shown, share, reward_sum, mean, low, high, chance_best, available, learned_sum } =
@@ -275,5 +276,5 @@ fn report(report: proto::SlotReport) -> Result<SlotReport, FieldError> {
         rejected: rejected_rewards,
     };
     let models = models.into_iter().map(|m| (m.model, m.weight)).collect();
-    Ok(SlotReport { slot: slot_id, revision, model, models, changes_found, dimensions, counters, arms })
+    Ok(SlotReport { slot: slot_id, revision, model, models, changes_found, dimensions, exposures, counters, arms })
 }

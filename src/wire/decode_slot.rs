@@ -9,7 +9,7 @@ use super::{
     proto,
 };
 use crate::{
-    bandit::{Expansion, LinearSpec, Link, ModelSpec, Policy, Sharing},
+    bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, Policy, Sharing},
     node::payload_from_struct,
     slot::{Aggregation, Arm, ArmId, Controls, Definition, FieldError, Goal, Learning, RewardKind, SlotId, SlotKind},
 };
@@ -77,7 +77,7 @@ pub(super) fn arms(arms: Vec<proto::Arm>) -> Decode<Vec<Arm>> {
 }
 
 fn goal(goal: proto::Goal) -> Decode<Goal> {
-    let proto::Goal { kinds, default_reward, window, aggregation, learning } = goal;
+    let proto::Goal { kinds, default_reward, window, aggregation, learning, click_model } = goal;
     let default = Goal::default();
     let kind = |proto::RewardKind { kind, weight, use_value, cap, winsorize }| RewardKind {
         kind,
@@ -100,6 +100,12 @@ fn goal(goal: proto::Goal) -> Decode<Goal> {
             Ok(proto::Learning::Unspecified | proto::Learning::Eager) => Learning::Eager,
             Ok(proto::Learning::AtClose) => Learning::AtClose,
             Err(_) => return Err(FieldError::new("goal.learning", format!("{learning} is not a Learning"))),
+        },
+        click_model: match proto::ClickModel::try_from(click_model) {
+            Ok(proto::ClickModel::Unspecified | proto::ClickModel::None) => ClickModel::None,
+            Ok(proto::ClickModel::PositionBased) => ClickModel::PositionBased,
+            Ok(proto::ClickModel::Cascade) => ClickModel::Cascade,
+            Err(_) => return Err(FieldError::new("goal.click_model", format!("{click_model} is not a ClickModel"))),
         },
     })
 }

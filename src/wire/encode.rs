@@ -4,7 +4,7 @@ use prost_types::{Duration, Timestamp};
 
 use super::proto;
 use crate::{
-    bandit::{Expansion, Features, LinearSpec, Link, ModelSpec, Policy, PortfolioSpec, Sharing, Value},
+    bandit::{ClickModel, Expansion, Features, LinearSpec, Link, ModelSpec, Policy, PortfolioSpec, Sharing, Value},
     engine::{
         ArmReport, Chosen, Decided, Explanation, Fallback, Reason, Rejection, Request, RequestCandidate, RewardOutcome,
         SlotReport, SlotView, Subject, Unmatched,
@@ -212,6 +212,12 @@ fn goal(goal: &Goal) -> proto::Goal {
             Learning::AtClose => proto::Learning::AtClose,
         }
         .into(),
+        click_model: match goal.click_model {
+            ClickModel::None => proto::ClickModel::None,
+            ClickModel::PositionBased => proto::ClickModel::PositionBased,
+            ClickModel::Cascade => proto::ClickModel::Cascade,
+        }
+        .into(),
     }
 }
 
@@ -292,7 +298,7 @@ fn policy(policy: Policy) -> proto::Policy {
 pub(super) fn report(report: SlotReport) -> proto::SlotReport {
     let (reward_per_decision, holdout_reward_per_decision) =
         (report.reward_per_decision(), report.holdout_reward_per_decision());
-    let SlotReport { slot, revision, model, models, changes_found, dimensions, counters: c, arms } = report;
+    let SlotReport { slot, revision, model, models, changes_found, dimensions, exposures, counters: c, arms } = report;
     let arm = |a: ArmReport| proto::ArmReport {
         arm_id: a.arm.to_string(),
         shown: a.shown,
@@ -315,6 +321,7 @@ pub(super) fn report(report: SlotReport) -> proto::SlotReport {
         model,
         models: models.into_iter().map(|(model, weight)| proto::ModelWeight { model, weight }).collect(),
         changes_found,
+        position_exposures: exposures,
         dimensions,
         holdout_decisions: c.holdout_decisions,
         holdout_reward_per_decision,

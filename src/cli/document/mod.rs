@@ -18,7 +18,7 @@ use model::ModelChoice;
 use values::{Attribute, DurationText, normal, without_nulls};
 
 use crate::{
-    bandit::{Features, ModelSpec},
+    bandit::{ClickModel, Features, ModelSpec},
     slot::{
         Aggregation, Arm, ArmId, Consent, Definition, FieldError, Goal, Learning, Payload, RewardKind, SlotId, SlotKind,
     },
@@ -96,6 +96,17 @@ enum LearningName {
     AtClose,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ClickModelName {
+    #[serde(alias = "NONE", alias = "CLICK_MODEL_NONE", alias = "CLICK_MODEL_UNSPECIFIED")]
+    None,
+    #[serde(alias = "POSITION_BASED", alias = "CLICK_MODEL_POSITION_BASED")]
+    PositionBased,
+    #[serde(alias = "CASCADE", alias = "CLICK_MODEL_CASCADE")]
+    Cascade,
+}
+
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GoalDocument {
@@ -107,6 +118,8 @@ struct GoalDocument {
     aggregation: Option<AggregationName>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     learning: Option<LearningName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    click_model: Option<ClickModelName>,
     #[serde(default)]
     kinds: Vec<RewardKindDocument>,
 }
@@ -237,6 +250,11 @@ impl GoalDocument {
                 None | Some(LearningName::Eager) => Learning::Eager,
                 Some(LearningName::AtClose) => Learning::AtClose,
             },
+            click_model: match self.click_model {
+                None | Some(ClickModelName::None) => ClickModel::None,
+                Some(ClickModelName::PositionBased) => ClickModel::PositionBased,
+                Some(ClickModelName::Cascade) => ClickModel::Cascade,
+            },
         })
     }
 
@@ -259,6 +277,11 @@ impl GoalDocument {
             learning: Some(match goal.learning {
                 Learning::Eager => LearningName::Eager,
                 Learning::AtClose => LearningName::AtClose,
+            }),
+            click_model: Some(match goal.click_model {
+                ClickModel::None => ClickModelName::None,
+                ClickModel::PositionBased => ClickModelName::PositionBased,
+                ClickModel::Cascade => ClickModelName::Cascade,
             }),
             kinds: goal.kinds.iter().map(kind).collect(),
         }

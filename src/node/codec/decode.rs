@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{log, payload_from_struct};
 use crate::{
-    bandit::{Expansion, Features, LinearSpec, Link, ModelSpec, Policy, PortfolioSpec, Sharing, Value},
+    bandit::{ClickModel, Expansion, Features, LinearSpec, Link, ModelSpec, Policy, PortfolioSpec, Sharing, Value},
     engine::{Body, Chosen, Decided, DecisionId, Event, Fallback, Reason, Rewarded, Subject},
     slot::{Aggregation, Arm, ArmId, Consent, Controls, Definition, Goal, Learning, RewardKind, SlotId, SlotKind},
 };
@@ -133,7 +133,7 @@ fn arms(arms: Vec<log::Arm>) -> Decode<Vec<Arc<Arm>>> {
 }
 
 fn goal(goal: Option<log::Goal>) -> Decode<Goal> {
-    let log::Goal { kinds, default_reward, window_us, aggregation, learning } =
+    let log::Goal { kinds, default_reward, window_us, aggregation, learning, click_model } =
         goal.ok_or_else(|| missing("the goal"))?;
     let kind = |log::RewardKind { kind, weight, use_value, cap, winsorize }| RewardKind {
         kind,
@@ -156,6 +156,12 @@ fn goal(goal: Option<log::Goal>) -> Decode<Goal> {
             0 => Learning::Eager,
             1 => Learning::AtClose,
             other => return Err(unknown("when it learns", other)),
+        },
+        click_model: match click_model {
+            0 => ClickModel::None,
+            1 => ClickModel::PositionBased,
+            2 => ClickModel::Cascade,
+            other => return Err(unknown("the click model", other)),
         },
     })
 }
@@ -274,12 +280,13 @@ fn decided(decided: log::Decided) -> Decode<Decided> {
 }
 
 fn chosen(chosen: log::Chosen) -> Decode<Chosen> {
-    let log::Chosen { arm_id: arm, propensity, expected_reward, baseline_position, reason } = chosen;
+    let log::Chosen { arm_id: arm, propensity, expected_reward, baseline_position, reason, overlap } = chosen;
     Ok(Chosen {
         arm: arm_id(&arm)?,
         propensity,
         expected_reward,
         baseline_position,
+        overlap,
         reason: match reason {
             1 => Reason::BestGuess,
             2 => Reason::Exploring,

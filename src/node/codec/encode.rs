@@ -2,7 +2,7 @@
 
 use super::{log, payload_to_struct};
 use crate::{
-    bandit::{Expansion, Features, LinearSpec, Link, ModelSpec, Policy, PortfolioSpec, Sharing, Value},
+    bandit::{ClickModel, Expansion, Features, LinearSpec, Link, ModelSpec, Policy, PortfolioSpec, Sharing, Value},
     engine::{Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, Subject},
     slot::{Aggregation, Arm, ArmId, Consent, Controls, Definition, Goal, Learning, SlotKind},
 };
@@ -120,6 +120,11 @@ fn goal(goal: &Goal) -> log::Goal {
             Learning::Eager => 0,
             Learning::AtClose => 1,
         },
+        click_model: match goal.click_model {
+            ClickModel::None => 0,
+            ClickModel::PositionBased => 1,
+            ClickModel::Cascade => 2,
+        },
     }
 }
 
@@ -216,6 +221,7 @@ fn chosen(chosen: &Chosen) -> log::Chosen {
         propensity: chosen.propensity,
         expected_reward: chosen.expected_reward,
         baseline_position: chosen.baseline_position,
+        overlap: chosen.overlap,
         reason: match chosen.reason {
             Reason::BestGuess => 1,
             Reason::Exploring => 2,

@@ -1,0 +1,123 @@
+//! Slates whose positions are looked at unequally, from decision to posterior.
+
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+use super::*;
+use crate::bandit::{ArmSummary, ClickModel};
+
+/// Six arms of which three are shown, with rewards of 0 or 1.
+fn slate(click_model: ClickModel) -> World {
+    let arms = ["a", "b", "c", "d", "e", "f"];
+    let goal = Goal { click_model, ..Goal::default() };
+    let mut world = World::new(Definition {
+        goal,
+        model: ModelSpec::beta_bernoulli(None, None),
+        count: Some(3),
+        ..definition(&arms)
+    });
+    world.update(|d| d.controls.floor = Some(0.08));
+    world
+}
+
+fn summary(world: &World, arm: &str) -> ArmSummary {
+    let view = world.state.slot("offers").unwrap().view();
+    let learned = view.arms.learned(arm).unwrap();
+    view.learner.summary(learned).copied().unwrap_or_default()
+}
+
+/// The rate of each arm where it is seen.
+const RATES: [f64; 6] = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7];
+/// How often each position is looked at.
+const LOOKS: [f64; 3] = [1.0, 0.5, 0.25];
+
+fn browse(world: &mut World, rounds: u64) {
+    let mut rng = StdRng::seed_from_u64(11);
+    for i in 0..rounds {
+        world.at_us += 1_000_000;
+        let decided = world.decide(request());
+        for (chosen, looks) in decided.chosen.iter().zip(LOOKS) {
+            let arm = usize::from(chosen.arm.as_str().as_bytes()[0] - b'a');
+            if rng.random_bool(looks * RATES[arm]) {
+                let event = rewarded(&format!("{i}-{}", chosen.arm), Some(decided.id), "click", None);
+                world.send(Rewarded { arm: Some(chosen.arm.clone()), ..event });
+            }
+        }
+    }
+}
+
+/// The positions' weights are found, and with them what each arm is worth where it is seen. A weight is a ratio
+/// of rewards, so its logarithm is off by the reported standard error; a rate's variance is that of a rate
+/// over as many looks, and to that comes the error of the weights that it was learned with.
+#[test]
+fn a_position_based_slot_learns_what_an_arm_is_worth_wherever_it_stands() {
+    let mut world = slate(ClickModel::PositionBased);
+    browse(&mut world, 20_000);
+    let state = world.state.slot("offers").unwrap();
+    for (place, looks) in LOOKS.iter().enumerate() {
+        let (got, error) = (state.positions.exposure(place), state.positions.ln_std_error(place));
+        assert!(error < 0.08, "{error}");
+        assert!((got / looks).ln().abs() <= 4.0 * error, "{place}: {got:.3} for {looks}, {error:.3}");
+    }
+    assert_eq!(report(&state.view()).exposures.len(), 3);
+    for (arm, rate) in ["a", "b", "c", "d", "e", "f"].iter().zip(RATES) {
+        let rated = summary(&world, arm).rate;
+        let error = (rate / rated.weight()).sqrt() + rate * state.positions.ln_std_error(2);
+        assert!((rated.mean() - rate).abs() < 4.0 * error, "{arm}: {:.3} for {rate}, {error:.3}", rated.mean());
+    }
+    // The same without a click model takes the lower places for the arms' own fault.
+    let mut plain = slate(ClickModel::None);
+    browse(&mut plain, 20_000);
+    let worst = summary(&plain, "a").rate.mean();
+    assert!(worst < 0.14, "an arm that mostly stands low looks worse than it is: {worst}");
+}
+
+#[test]
+fn a_reward_and_its_reversal_leave_the_positions_as_they_were() {
+    let mut world = slate(ClickModel::PositionBased);
+    browse(&mut world, 50);
+    let before = world.state.slot("offers").unwrap().positions.clone();
+    let decided = world.decide(request());
+    for chosen in &decided.chosen {
+        let event = rewarded(&format!("e-{}", chosen.arm), Some(decided.id), "click", None);
+        world.send(Rewarded { arm: Some(chosen.arm.clone()), ..event });
+    }
+    let with = world.state.slot("offers").unwrap().positions.clone();
+    assert!(decided.chosen[0].overlap.abs() < f64::EPSILON && decided.chosen[1].overlap > 0.0);
+    assert!((with.exposure(2) - before.exposure(2)).abs() > 1e-6);
+    for chosen in &decided.chosen {
+        world.reverse(&format!("r-{}", chosen.arm), &decided, &format!("e-{}", chosen.arm));
+    }
+    let after = &world.state.slot("offers").unwrap().positions;
+    assert!((after.exposure(2) - before.exposure(2)).abs() < 1e-12);
+}
+
+/// What stands below the last click was not seen; what stands above was, and silence there is learned at once.
+#[test]
+fn a_cascade_learns_nothing_of_what_stands_below_the_last_click() {
+    let mut world = slate(ClickModel::Cascade);
+    let decided = world.decide(request());
+    let [top, middle, bottom] = &decided.chosen[..] else { panic!("three are shown") };
+    let click = |event: &str, arm: &ArmId| Rewarded {
+        arm: Some(arm.clone()),
+        ..rewarded(event, Some(decided.id), "click", None)
+    };
+    let learned = |world: &World, arm: &ArmId| {
+        let rate = summary(world, arm.as_str()).rate;
+        (rate.a() - 1.0, rate.b() - 1.0)
+    };
+    world.send(click("e1", &middle.arm));
+    assert_eq!([top, middle, bottom].map(|c| learned(&world, &c.arm)), [(0.0, 1.0), (1.0, 0.0), (0.0, 0.0)]);
+    // Taken back, it was seen all the same.
+    world.reverse("r1", &decided, "e1");
+    assert_eq!([top, middle, bottom].map(|c| learned(&world, &c.arm)), [(0.0, 1.0), (0.0, 1.0), (0.0, 0.0)]);
+    world.send(click("e2", &bottom.arm));
+    assert_eq!(learned(&world, &bottom.arm), (1.0, 0.0));
+    // Where nothing at all is clicked, all were seen: silence is learned when the window closes, at the latest.
+    let silent = world.decide(request());
+    world.at_us += 2 * HOUR_US;
+    world.at_us += 24 * HOUR_US;
+    let before: f64 = silent.chosen.iter().map(|c| summary(&world, c.arm.as_str()).rate.weight()).sum();
+    world.decide(request());
+    let after: f64 = silent.chosen.iter().map(|c| summary(&world, c.arm.as_str()).rate.weight()).sum();
+    assert!((after - before - 3.0).abs() < 0.5, "three more, but for what a day takes: {before} {after}");
+}
