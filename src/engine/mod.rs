@@ -19,6 +19,7 @@ mod pending;
 mod report;
 mod revisions;
 mod reward;
+mod silence;
 pub mod snapshot;
 mod state;
 #[cfg(test)]

@@ -16,20 +16,13 @@ use super::{
     view::{ArmTable, SlotView},
 };
 use crate::{
-    bandit::{ClickModel, Features, Learner, Parts, Positions, Rows},
+    bandit::{Features, Learner, Parts, Positions, Rows},
     slot::{
-        Arm, ArmId, Definition, Learning, Revision, SlotId,
-        limits::{PENDING_MAX, REQUEST_MEMORY_US, REQUESTS_MAX, REVISIONS_MAX},
+        Arm, ArmId, Definition, Revision, SlotId,
+        limits::{REQUEST_MEMORY_US, REQUESTS_MAX, REVISIONS_MAX},
     },
     stats::Quantiles,
 };
-
-/// Of the delays of rewards so far, this share must have been shorter for silence to count as the default reward.
-const SILENCE_SHARE: f64 = 0.95;
-
-/// Decisions that one event closes, or whose silence it learns, at most: what is left waits for the next event, so
-/// that none takes seconds.
-const AT_ONCE_MAX: usize = 64;
 
 /// What was counted of a slot. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -57,9 +50,6 @@ pub struct Counters {
     /// Events that could not be counted as they were.
     pub rejected: u64,
 }
-
-/// Positions fade in steps of at least this part.
-const FADE_STEP: f64 = 1e-3;
 
 /// What was counted of an arm. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -101,7 +91,7 @@ pub struct SlotState {
     pub(super) values: BTreeMap<String, Quantiles>,
     /// How often each position of a slate is looked at.
     pub(super) positions: Positions,
-    positions_faded_us: i64,
+    pub(super) positions_faded_us: i64,
     /// The product of all their fading, as a logarithm.
     pub(super) positions_ln_retained: f64,
 }
@@ -290,15 +280,6 @@ impl SlotState {
             revisions: Arc::clone(&self.revisions),
             pending: self.pending.len(),
         }
-    }
-
-    fn exposures(&self) -> Vec<f64> {
-        let known = if self.definition.goal.click_model == ClickModel::PositionBased {
-            self.definition.count() as usize
-        } else {
-            0
-        };
-        (0..known).map(|place| self.positions.exposure(place)).collect()
     }
 
     /// The definition.
@@ -501,52 +482,6 @@ impl SlotState {
             })
             .collect();
         (first, shown)
-    }
-
-    /// Drops the decisions whose window has closed, and the oldest where there are too many; what was not learned
-    /// of them yet is learned now.
-    fn close(&mut self, at_us: i64) {
-        let horizon_us = at_us.saturating_sub(self.definition.goal.window_us);
-        for _ in 0..AT_ONCE_MAX {
-            let Some(id) = self.pending.next_expired(horizon_us, PENDING_MAX) else { return };
-            self.learn(at_us, id);
-            self.pending.drop_oldest();
-        }
-    }
-
-    /// Learns the silence that has lasted long enough: longer than 95 % of the delays there were, or overtaken
-    /// by rewards of later decisions further than 95 % of rewards ever were (so where rewards are reported in
-    /// batches, a batch tells of all that it covers).
-    fn learn_silence(&mut self, at_us: i64) {
-        if self.definition.controls.freeze_learning() {
-            return;
-        }
-        let window_us = self.definition.goal.window_us;
-        #[expect(clippy::cast_possible_truncation, reason = "a quantile of microseconds is one")]
-        let quantile =
-            |of: &Quantiles| of.quantile(SILENCE_SHARE).map_or(window_us, |us| (us.ceil() as i64).min(window_us));
-        let before_us = match self.definition.goal.learning {
-            Learning::Eager => {
-                at_us.saturating_sub(quantile(&self.delays)).max(self.watermark_us.saturating_sub(quantile(&self.lags)))
-            }
-            Learning::AtClose => at_us.saturating_sub(window_us),
-        };
-        for _ in 0..AT_ONCE_MAX {
-            let Some(id) = self.pending.next_waiting(before_us) else { return };
-            self.learn(at_us, id);
-        }
-    }
-
-    /// Lets what is known of the positions fade, once that is worth a step.
-    pub(super) fn fade_positions(&mut self, at_us: i64) {
-        let half_life_us = self.definition.controls.half_life_us();
-        let retained = (-((at_us - self.positions_faded_us) as f64 / half_life_us as f64)).exp2();
-        if retained < 1.0 - FADE_STEP {
-            let retained = retained.max(f64::MIN_POSITIVE);
-            self.positions.forget(retained);
-            self.positions_ln_retained += retained.ln();
-            self.positions_faded_us = at_us;
-        }
     }
 
     pub(super) fn tally(&mut self, arm: u32) -> &mut Tally {

@@ -13,11 +13,15 @@
 
 mod controls;
 mod definition;
+#[cfg(test)]
+mod examples;
 mod goal;
 mod id;
 pub mod limits;
 
 pub use controls::Controls;
 pub use definition::{Arm, Consent, Definition, Payload, Revision, SlotKind, check_features};
+#[cfg(test)]
+pub(crate) use examples::examples;
 pub use goal::{Aggregation, Contribution, Goal, Learning, RewardKind};
 pub use id::{ArmId, FieldError, SlotId, check_token, suggestion};

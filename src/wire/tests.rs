@@ -80,6 +80,13 @@ fn every_policy_survives_its_message_and_none_stays_none() {
 }
 
 #[test]
+fn every_way_to_learn_survives_its_message() {
+    for definition in crate::slot::examples() {
+        assert_eq!(decode_slot::slot(Some(encode::definition(&definition, 1))).unwrap().0, definition);
+    }
+}
+
+#[test]
 fn a_policy_without_its_parameters_has_the_documented_ones() {
     use proto::policy::Policy as In;
     let decoded = |policy| {

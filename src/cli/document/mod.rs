@@ -350,6 +350,14 @@ payload = { title = "A gift", rank = 1.5, deep = { list = [1.0, "x"] } }
     }
 
     #[test]
+    fn every_way_to_learn_survives_its_document() {
+        for definition in crate::slot::examples() {
+            let text = toml::to_string_pretty(&SlotDocument::of(&definition)).unwrap();
+            assert_eq!(parse(&text).definition().unwrap(), definition, "{text}");
+        }
+    }
+
+    #[test]
     fn every_form_that_the_contract_suggests_is_taken() {
         for (text, want) in [
             ("model = \"beta_bernoulli\"", ModelSpec::beta_bernoulli(None, None)),

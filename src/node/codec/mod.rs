@@ -80,6 +80,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn every_way_to_learn_survives_the_log() {
+        for definition in crate::slot::examples() {
+            let body = Body::SlotCreated { definition: Arc::new(definition), reason: "because".into() };
+            let event = Event { at_us: 7, body };
+            assert_eq!(decode(&encode(&event).body), Ok(event));
+        }
+    }
+
     /// An event as the journal got it before there was a policy.
     #[test]
     fn an_event_from_before_there_was_a_policy_still_reads() {
