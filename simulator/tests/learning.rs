@@ -138,7 +138,7 @@ fn the_json_has_the_documented_keys() {
         keys.sort();
         keys.join(" ")
     };
-    assert_eq!(keys(&json), "exploration model regressions rows seeds silent_zeros tolerance");
+    assert_eq!(keys(&json), "at_close exploration model policy regressions rows seeds silent_zeros tolerance");
     let row = &json["rows"][0];
     let want = "arms best_reference best_tuned best_untuned dataset difference loss loss_by_tenth \
                 loss_last_20_percent missed rounds runs uniform_loss variant verdict";

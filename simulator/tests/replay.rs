@@ -78,7 +78,8 @@ fn the_json_has_the_documented_keys() {
         keys.sort();
         keys.join(" ")
     };
-    let top = "arms dataset exploration loss loss_last_20_percent model rounds rows runs service silent_zeros variant";
+    let top =
+        "arms dataset exploration loss loss_last_20_percent model policy rounds rows runs service silent_zeros variant";
     assert_eq!(keys(&json), top);
     assert_eq!(keys(&json["runs"][0]), "fallbacks loss loss_by_tenth loss_last_20_percent rewards seed");
     assert_eq!(keys(&json["loss"]), "mean standard_error");

@@ -42,6 +42,9 @@ pub(super) struct BenchLearning {
     threads: Option<NonZeroUsize>,
     #[command(flatten)]
     learning: Learning,
+    /// Learn a reward only when its window closes, so many rounds after its decision [default: on arrival].
+    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u32).range(1000..))]
+    at_close: Option<u32>,
     /// How far a loss may lie above a peer's, in standard errors of their difference.
     #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = tolerance)]
     tolerance: f64,
@@ -69,6 +72,7 @@ Exit codes: 0 every row with peers holds, 1 at least one is a regression, 2 usag
 
 Keys of --json:
   model, exploration    the slots' model; their width multiplier, null where left at its default
+  policy, at_close      how scores became probabilities; rounds until a reward was learned, null: on arrival
   silent_zeros          whether a reward of 0 was no event
   seeds, tolerance      runs of each row; standard errors
   rows                  per set and variant:
@@ -117,7 +121,9 @@ impl BenchLearning {
             variants: self.variants.map(each_once),
             model: self.learning.model.spec(),
             exploration: self.learning.exploration,
+            policy: self.learning.policy.policy(),
             silent_zeros: self.learning.silent_zeros,
+            at_close: self.at_close,
             tolerance: self.tolerance,
         };
         let report = bench(&options, &datasets, &Overall::default())?;

@@ -69,6 +69,7 @@ Keys of --json:
   dataset, rows, arms   the set's name, its number of rows, its number of classes
   service               \"in_process\" or \"grpc\"
   model, exploration    the slot's model; its width multiplier, null where left at its default
+  policy                how scores became probabilities
   rounds                rows of a pass
   variant               \"plain\", \"drift\", \"delayB\" or \"drift+delayB\"
   silent_zeros          whether a reward of 0 was no event
@@ -92,6 +93,7 @@ impl Replay {
             exploration: self.learning.exploration,
             variant: Variant { drift: self.drift, delay: self.delay },
             silent_zeros: self.learning.silent_zeros,
+            at_close: None,
         };
         let report = runtime.block_on(replay(&options, &dataset, &mut Progress::default()))?;
         let text = if self.json { report.json()? } else { report.text() };

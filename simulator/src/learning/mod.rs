@@ -24,7 +24,7 @@ use std::{
     thread,
 };
 
-use slotwise::bandit::ModelSpec;
+use slotwise::bandit::{ModelSpec, Policy};
 
 pub use report::{Report, Row, Verdict};
 
@@ -48,8 +48,12 @@ pub struct Options {
     pub model: ModelSpec,
     /// The slots' width multiplier; none: its default.
     pub exploration: Option<f64>,
+    /// How their scores become probabilities.
+    pub policy: Policy,
     /// A reward of 0 is no event.
     pub silent_zeros: bool,
+    /// See [`replay::Options::at_close`].
+    pub at_close: Option<u32>,
     /// How far a loss may lie above a peer's, in standard errors of their difference; at least 0.
     pub tolerance: f64,
 }
@@ -63,7 +67,9 @@ impl Default for Options {
             variants: None,
             model: ModelSpec::default(),
             exploration: None,
+            policy: Policy::default(),
             silent_zeros: false,
+            at_close: None,
             tolerance: 0.0,
         }
     }
@@ -142,8 +148,9 @@ pub fn bench(options: &Options, datasets: &[Dataset], watch: &dyn WatchAll) -> R
     }
     let mut jobs = Vec::with_capacity(streams.len() * options.seeds.len());
     for &(dataset, variant) in &streams {
-        let Options { model, exploration, silent_zeros, .. } = *options;
-        let options_of_run = replay::Options { model, exploration, variant, silent_zeros, ..Default::default() };
+        let Options { model, exploration, policy, silent_zeros, at_close, .. } = *options;
+        let options_of_run =
+            replay::Options { model, exploration, policy, variant, silent_zeros, at_close, ..Default::default() };
         jobs.extend(options.seeds.iter().map(|&seed| Job { dataset, options: options_of_run.clone(), seed }));
     }
     watch.begin(jobs.len(), jobs.iter().map(|job| job.dataset.rows()).sum());

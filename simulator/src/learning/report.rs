@@ -4,7 +4,8 @@
 //!
 //! | key | what it is |
 //! | --- | --- |
-//! | `model`, `exploration` | the slots' model; their width multiplier, `null` where it was left at its default |
+//! | `model`, `exploration`, `policy` | the slots' model; their width multiplier, `null` where it was left at its default; how scores became probabilities |
+//! | `at_close` | rounds after which a reward was learned; `null`: on arrival |
 //! | `silent_zeros` | whether a reward of 0 was no event |
 //! | `seeds`, `tolerance` | runs of each row; standard errors by which a loss may lie above a peer's |
 //! | `rows` | an object per set and variant, see below |
@@ -94,8 +95,12 @@ pub struct Report {
     pub model: &'static str,
     /// The slots' width multiplier, if one was given.
     pub exploration: Option<f64>,
+    /// How their scores became probabilities.
+    pub policy: &'static str,
     /// A reward of 0 was no event.
     pub silent_zeros: bool,
+    /// Rounds after which a reward was learned, if not on arrival.
+    pub at_close: Option<u32>,
     /// Runs of each row.
     pub seeds: usize,
     /// In standard errors.
@@ -169,7 +174,9 @@ impl Report {
         Self {
             model: options.model.name(),
             exploration: options.exploration,
+            policy: options.policy.name(),
             silent_zeros: options.silent_zeros,
+            at_close: options.at_close,
             seeds: options.seeds.len(),
             tolerance: options.tolerance,
             rows,

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use slotwise::bandit::Policy;
+
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 
 use super::{
@@ -35,7 +37,11 @@ pub fn text(report: &Report) -> String {
     }
     let exploration = report.exploration.map_or(String::new(), |x| format!(", exploration {x}"));
     let zeros = if report.silent_zeros { ", silent zeros" } else { "" };
-    let mut text = format!("model {}{exploration}{zeros}, {} seeds\n{table}", report.model, report.seeds);
+    let policy = if report.policy == Policy::default().name() { "" } else { report.policy };
+    let policy = if policy.is_empty() { String::new() } else { format!(", policy {policy}") };
+    let when = report.at_close.map_or(String::new(), |rounds| format!(", learned {rounds} rounds later"));
+    let Report { model, seeds, .. } = report;
+    let mut text = format!("model {model}{exploration}{policy}{zeros}{when}, {seeds} seeds\n{table}");
     for row in &report.rows {
         let fallbacks: usize = row.runs.iter().map(|run| run.fallbacks).sum();
         if fallbacks > 0 {

@@ -59,6 +59,9 @@ pub struct Options {
     pub variant: Variant,
     /// A reward of 0 is no event.
     pub silent_zeros: bool,
+    /// Learn a reward only when its window closes, so many rounds (of a millisecond, in this process) after its
+    /// decision; at least 1000. None: on arrival.
+    pub at_close: Option<u32>,
 }
 
 impl Default for Options {
@@ -76,6 +79,7 @@ impl Default for Options {
             exploration: None,
             variant: Variant::PLAIN,
             silent_zeros: false,
+            at_close: None,
         }
     }
 }

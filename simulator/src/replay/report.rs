@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | `dataset`, `rows`, `arms` | the set's name, its number of rows, its number of classes |
 //! | `service` | `"in_process"` or `"grpc"` |
-//! | `model`, `exploration` | the slot's model; its width multiplier, `null` where it was left at its default |
+//! | `model`, `exploration`, `policy` | the slot's model; its width multiplier, `null` where it was left at its default; how scores became probabilities |
 //! | `rounds` | rows of a pass |
 //! | `variant`, `silent_zeros` | `"plain"`, `"drift"`, `"delayB"` or `"drift+delayB"`; whether a reward of 0 was no event |
 //! | `runs` | an object per seed, in order: `seed`, `loss`, `loss_last_20_percent`, `rewards` (rounds with a reward of 1), `fallbacks` (decisions that the slot's model did not make), `loss_by_tenth` (of each tenth of the rounds, `null` for an empty one) |
@@ -64,6 +64,8 @@ pub struct Report {
     pub model: &'static str,
     /// The slot's width multiplier, if one was given.
     pub exploration: Option<f64>,
+    /// How its scores became probabilities.
+    pub policy: &'static str,
     /// Rows of a pass.
     pub rounds: usize,
     /// What changed on the way, and when rewards arrived.
@@ -108,6 +110,7 @@ impl Report {
             service: if options.target.is_some() { "grpc" } else { "in_process" },
             model: options.model.name(),
             exploration: options.exploration,
+            policy: options.policy.name(),
             rounds,
             variant: options.variant,
             silent_zeros: options.silent_zeros,

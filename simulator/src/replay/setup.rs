@@ -4,11 +4,11 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use slotwise::{
     bandit::Features,
-    slot::{Arm, ArmId, Controls, Definition, FieldError, Goal, RewardKind, SlotId, SlotKind},
+    slot::{Arm, ArmId, Controls, Definition, FieldError, Goal, Learning, RewardKind, SlotId, SlotKind},
 };
 
 use super::Options;
-use crate::dataset::Dataset;
+use crate::{dataset::Dataset, service::ROUND_US};
 
 /// The kind of a reward of 1.
 pub const CORRECT: &str = "correct";
@@ -40,6 +40,16 @@ fn slot_id(options: &Options, dataset: &Dataset, seed: u64) -> Result<SlotId, Fi
     }
 }
 
+/// When the slot's rewards are learned.
+fn when(options: &Options) -> Goal {
+    match options.at_close {
+        None => Goal::default(),
+        Some(rounds) => {
+            Goal { learning: Learning::AtClose, window_us: i64::from(rounds) * ROUND_US, ..Goal::default() }
+        }
+    }
+}
+
 /// The slot for a set and a seed.
 pub fn definition(options: &Options, dataset: &Dataset, seed: u64) -> Result<Definition, FieldError> {
     let arm = |id: String| {
@@ -59,7 +69,7 @@ pub fn definition(options: &Options, dataset: &Dataset, seed: u64) -> Result<Def
         display_name: format!("Replay, seed {seed}"),
         kind: SlotKind::Offer,
         arms: arms(dataset).into_iter().map(arm).collect::<Result<_, FieldError>>()?,
-        goal: Goal { kinds, default_reward: 0.0, ..Goal::default() },
+        goal: Goal { kinds, default_reward: 0.0, ..when(options) },
         model: options.model,
         controls: Controls {
             policy: Some(options.policy),

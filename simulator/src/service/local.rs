@@ -13,7 +13,7 @@ use slotwise::{
 use super::{Choice, REASON, Reward, Service, ServiceError};
 
 /// Between one decision and the next, microseconds.
-const ROUND_US: i64 = 1_000;
+pub const ROUND_US: i64 = 1_000;
 
 /// The engine in this process.
 ///

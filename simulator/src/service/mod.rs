@@ -17,7 +17,7 @@ use slotwise::{
     wire::ClientError,
 };
 
-pub use local::InProcess;
+pub use local::{InProcess, ROUND_US};
 pub use remote::Remote;
 
 /// A decision, as far as a simulated shopper sees it.
