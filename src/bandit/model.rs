@@ -98,7 +98,7 @@ impl Model {
     pub(super) fn observe(&mut self, arm: u32, x: &SparseVector, y: f64, weight: f64) {
         match self {
             Self::Linear(linear) => linear.observe(arm, x, y, weight),
-            Self::BetaBernoulli { prior, arms } => entry(arms, *prior, arm).observe_part(weight, unit(y)),
+            Self::BetaBernoulli { prior, arms } => entry(arms, *prior, arm).observe_part(weight, weight * unit(y)),
             Self::NormalInverseGamma { prior, arms } => entry(arms, *prior, arm).observe_part(weight, y),
         }
     }
@@ -158,3 +158,6 @@ impl Model {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

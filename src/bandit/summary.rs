@@ -44,7 +44,7 @@ impl ArmSummary {
 
     pub(super) fn observe(&mut self, y: f64, weight: f64) {
         self.reward_sum += y;
-        self.rate.observe_part(weight, y.clamp(0.0, 1.0));
+        self.rate.observe_part(weight, weight * y.clamp(0.0, 1.0));
         self.value.observe_part(weight, y);
     }
 
