@@ -251,3 +251,6 @@ fn products(encoder: &Encoder, row: &Row) -> Vec<((u32, u32), f64)> {
     }
     pairs
 }
+
+#[cfg(test)]
+mod tests;

@@ -222,3 +222,6 @@ impl Best {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
