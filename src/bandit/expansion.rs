@@ -68,7 +68,8 @@ pub(super) struct Expander {
 }
 
 impl Expander {
-    /// One that has met nothing; `budget` ≥ 8 dimensions are for it and the base features together.
+    /// One that has met nothing; `budget` ≥ 8 dimensions are for it and the base features that come before it has
+    /// taken them. Base features that come later are on top: the encoder's own budget bounds those.
     pub(super) fn new(expansion: Expansion, budget: u32) -> Self {
         Self {
             expansion,

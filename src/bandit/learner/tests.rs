@@ -62,13 +62,14 @@ fn a_model_that_was_set_aside_goes_on_learning() {
     assert_eq!(switched.portfolio.members.len(), 2);
     assert_eq!(switched.models_with(&beta, setting), 2);
     assert_eq!(switched.models_with(&ModelSpec::linear(Some(9.0), None), setting), 3);
-    // And the other learned while it was set aside: 100 arms' worth of the clock, by the batch formula.
+    // The other came a hundred observations late and learned the two hundred since, a third of them for each arm:
+    // four half-lives leave at least 15 of each.
     let Model::BetaBernoulli { arms, .. } = switched.model("beta_bernoulli") else { unreachable!() };
     assert!(arms.iter().all(|arm| arm.weight() > 15.0), "{arms:?}");
 }
 
-/// One feature that is always 1, and no noise to speak of in the precision: after one half-life half of the data is
-/// left, after ten a thousandth. What was learned just before the clock went on is half as well.
+/// One feature that is always 1: after one half-life half of forty observations is left, after ten a thousandth, and
+/// the precision is the prior's 1.3 and what is left.
 #[test]
 fn observations_fade_by_the_clock_towards_the_prior() {
     let mut learner = Learner::new(identity(), Setting::default());
