@@ -68,7 +68,8 @@ pub(super) struct Expander {
 }
 
 impl Expander {
-    /// One that has met nothing; `budget` ≥ 8 dimensions are for it and the base features together.
+    /// One that has met nothing; `budget` ≥ 8 dimensions are for it and the base features that come before it has
+    /// taken them. Base features that come later are on top: the encoder's own budget bounds those.
     pub(super) fn new(expansion: Expansion, budget: u32) -> Self {
         Self {
             expansion,
@@ -251,3 +252,6 @@ fn products(encoder: &Encoder, row: &Row) -> Vec<((u32, u32), f64)> {
     }
     pairs
 }
+
+#[cfg(test)]
+mod tests;

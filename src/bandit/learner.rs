@@ -305,11 +305,10 @@ impl Learner {
         }
         let weight = summary.weight();
         summary.forget(at_us, retained);
-        if weight > 0.0 {
-            let portion = (weight / self.weight).min(1.0);
-            self.portfolio.forget(arm, retained, portion);
-            self.weight -= weight * (1.0 - retained);
-        }
+        // An arm that was never learned of may still stand for a posterior that it shares with one that was.
+        let portion = if weight > 0.0 { (weight / self.weight).min(1.0) } else { 0.0 };
+        self.portfolio.forget(arm, retained, portion);
+        self.weight -= weight * (1.0 - retained);
     }
 }
 
@@ -332,3 +331,6 @@ fn cost(model: &Model, candidates: usize) -> u64 {
         Model::BetaBernoulli { .. } | Model::NormalInverseGamma { .. } => candidates as u64,
     }
 }
+
+#[cfg(test)]
+pub(in crate::bandit) mod tests;

@@ -475,3 +475,6 @@ impl Linear {
         arms as u64 * (dim * dim / 2 + dim)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,3 +63,6 @@ impl Mixture {
         self.parts.iter().map(part).sum::<f64>().sqrt()
     }
 }
+
+#[cfg(test)]
+mod tests;

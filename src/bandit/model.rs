@@ -175,3 +175,6 @@ impl Model {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -436,3 +436,6 @@ impl Portfolio {
         self.takeovers
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -228,3 +228,6 @@ impl Best {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+use super::*;
+use crate::bandit::{LinearSpec, Link, Value};
+
+pub(in crate::bandit) const HALF_LIFE_US: i64 = 14 * 24 * 3_600_000_000;
+
+impl Learner {
+    /// The models side by side.
+    pub(in crate::bandit) fn portfolio(&self) -> &Portfolio {
+        &self.portfolio
+    }
+
+    /// The first model of this name.
+    fn model(&self, name: &str) -> &Model {
+        &self.portfolio.members.iter().find(|member| member.spec.name() == name).unwrap().model
+    }
+}
+
+/// A context of words, one per feature.
+pub(in crate::bandit) fn context(words: &[&str]) -> Features {
+    let name = |i: usize| format!("f{i}");
+    words.iter().enumerate().map(|(i, word)| (name(i), Value::Text((*word).to_owned()))).collect()
+}
+
+pub(in crate::bandit) fn lesson(arm: u32, y: f64) -> Lesson {
+    Lesson { arm, y, weight: 1.0, at_us: 0, half_life_us: HALF_LIFE_US, lag: 0 }
+}
+
+/// Meets the context and learns there.
+pub(in crate::bandit) fn show(learner: &mut Learner, context: &Features, lesson: Lesson) -> (Rows, Mark) {
+    let rows = learner.meet(&[Parts::of(context)]).remove(0);
+    let mark = learner.observe(lesson, &rows);
+    (rows, mark)
+}
+
+fn identity() -> ModelSpec {
+    ModelSpec::Linear(LinearSpec { prior_precision: 1.3, ..LinearSpec::default() })
+}
+
+#[test]
+fn a_model_that_was_set_aside_goes_on_learning() {
+    let (linear, beta) = (identity(), ModelSpec::beta_bernoulli(Some(2.0), None));
+    let setting = Setting::default();
+    let mut switched = Learner::new(linear, setting);
+    let mut steady = switched.clone();
+    for i in 0..300_u32 {
+        match i {
+            100 => switched.decide_by(beta, setting),
+            200 => switched.decide_by(linear, setting),
+            _ => {}
+        }
+        let lesson = Lesson { at_us: i64::from(i) * HALF_LIFE_US / 50, ..lesson(i % 3, f64::from(i % 7)) };
+        let words = context(&[["a", "b", "c"][(i % 5) as usize % 3]]);
+        let ((rows, mark), (plain_rows, plain_mark)) =
+            (show(&mut switched, &words, lesson), show(&mut steady, &words, lesson));
+        if i % 4 == 0 {
+            switched.revise(lesson.arm, &rows, lesson.y, 2.5, &mark);
+            steady.revise(lesson.arm, &plain_rows, lesson.y, 2.5, &plain_mark);
+        }
+    }
+    assert_eq!(switched.decides(), (linear, setting));
+    assert_eq!(switched.model("linear"), steady.model("linear"));
+    assert_eq!(switched.portfolio.members.len(), 2);
+    assert_eq!(switched.models_with(&beta, setting), 2);
+    assert_eq!(switched.models_with(&ModelSpec::linear(Some(9.0), None), setting), 3);
+    // The other came a hundred observations late and learned the two hundred since, a third of them for each arm:
+    // four half-lives leave at least 15 of each.
+    let Model::BetaBernoulli { arms, .. } = switched.model("beta_bernoulli") else { unreachable!() };
+    assert!(arms.iter().all(|arm| arm.weight() > 15.0), "{arms:?}");
+}
+
+/// One feature that is always 1: after one half-life half of forty observations is left, after ten a thousandth, and
+/// the precision is the prior's 1.3 and what is left.
+#[test]
+fn observations_fade_by_the_clock_towards_the_prior() {
+    let mut learner = Learner::new(identity(), Setting::default());
+    let empty = Features::new();
+    (0..40).for_each(|_| drop(show(&mut learner, &empty, lesson(0, 3.0))));
+    for (half_lives, left) in [(1, 20.0), (3, 5.0), (10, 40.0 / 1024.0)] {
+        let mut later = learner.clone();
+        later.fade(0, half_lives * HALF_LIFE_US, HALF_LIFE_US);
+        let Model::Linear(linear) = later.model("linear") else { unreachable!() };
+        let constant = SparseVector { entries: vec![(0, 1.0)], unseen: 0.0 };
+        let got = linear.posterior(0).unwrap().predict(&constant, &mut Vec::new());
+        assert!((got.leverage - 1.0 / (1.3 + left)).abs() < 1e-12, "{half_lives}: {got:?}");
+        assert!((got.mean - 3.0 * left / (1.3 + left)).abs() < 1e-12, "{half_lives}: {got:?}");
+        let summary = later.summary(0).unwrap();
+        assert!((summary.weight() - left).abs() < 1e-12 && (summary.reward_sum - 120.0).abs() < 1e-12);
+        assert!((later.weight - left).abs() < 1e-12);
+    }
+}
+
+/// In small steps of the clock as in one.
+#[test]
+fn fading_often_is_fading_once() {
+    let mut often = Learner::new(identity(), Setting::default());
+    (0..40).for_each(|i| drop(show(&mut often, &context(&[["a", "b"][i % 2]]), lesson(0, 3.0 + i as f64))));
+    let mut once = often.clone();
+    for step in 1..=100 {
+        often.fade(0, step * HALF_LIFE_US / 100, HALF_LIFE_US);
+    }
+    once.fade(0, HALF_LIFE_US, HALF_LIFE_US);
+    let score = |learner: &Learner| {
+        let words = context(&["a"]);
+        let candidates = Candidates { arms: &[Some(0)], context: &words, own: None, attributes: None };
+        let scores = learner.scores(candidates, SCORING).unwrap();
+        [scores.mean(0), scores.std(0)]
+    };
+    for (often, once) in score(&often).into_iter().zip(score(&once)) {
+        assert!((often - once).abs() < 1e-9, "{often} against {once}");
+    }
+}
+
+const SCORING: Scoring = Scoring { width: 1.0, places: 1, seed: 3, compute_budget: None };
+
+#[test]
+fn an_arm_that_nobody_shows_falls_back_to_its_prior() {
+    for spec in [identity(), ModelSpec::beta_bernoulli(None, None), ModelSpec::default()] {
+        let mut learner = Learner::new(spec, Setting { unit: true, catalogue: false });
+        let words = context(&["a"]);
+        (0..200).for_each(|_| drop(show(&mut learner, &words, lesson(0, 1.0))));
+        for i in 1..60 {
+            show(&mut learner, &words, Lesson { at_us: i * HALF_LIFE_US, ..lesson(1, 0.0) });
+        }
+        let candidates = |arms| Candidates { arms, context: &words, own: None, attributes: None };
+        let scores = learner.scores(candidates(&[Some(0), None]), SCORING).unwrap();
+        assert!((scores.mean(0) - scores.mean(1)).abs() < 1e-6, "{spec:?}: {scores:?}");
+        assert!(learner.summary(0).unwrap().weight() < 1e-9);
+    }
+}
+
+/// Two opposed arms of which only the second is ever shown: their posterior is the second's, and fades with it.
+#[test]
+fn an_opposed_pair_fades_whichever_is_shown() {
+    for arm in 0..2 {
+        let spec = LinearSpec { link: Some(Link::Identity), sharing: Some(Sharing::Opposed), ..LinearSpec::default() };
+        let mut learner = Learner::new(ModelSpec::Linear(spec), Setting { unit: true, catalogue: false });
+        let empty = Features::new();
+        (0..200).for_each(|_| drop(show(&mut learner, &empty, lesson(arm, 1.0))));
+        for i in 1..3 {
+            show(&mut learner, &empty, Lesson { at_us: 30 * i * HALF_LIFE_US, ..lesson(arm, 1.0) });
+        }
+        let Model::Linear(linear) = learner.model("opposed") else { unreachable!() };
+        let constant = SparseVector { entries: vec![(0, 1.0)], unseen: 0.0 };
+        let got = linear.posterior(0).unwrap().predict(&constant, &mut Vec::new());
+        // The last observation, on a prior of precision 1.
+        assert!((got.leverage - 0.5).abs() < 1e-6, "arm {arm}: {got:?}");
+    }
+}
+
+/// The first observation has half its weight when its reward comes: Beta(1 + ½, 1 + 1); a refund later still takes
+/// what is left then.
+#[test]
+fn a_reward_that_comes_after_fading_counts_by_what_is_left() {
+    let mut learner = Learner::new(ModelSpec::beta_bernoulli(None, None), Setting { unit: true, catalogue: false });
+    let empty = Features::new();
+    let (rows, mark) = show(&mut learner, &empty, lesson(0, 0.0));
+    show(&mut learner, &empty, Lesson { at_us: HALF_LIFE_US, ..lesson(0, 0.0) });
+    learner.revise(0, &rows, 0.0, 1.0, &mark);
+    let rate = |learner: &Learner| {
+        let Model::BetaBernoulli { arms, .. } = learner.model("beta_bernoulli") else { unreachable!() };
+        (arms[0].a(), arms[0].b(), learner.summary(0).unwrap().rate.a())
+    };
+    let (a, b, summary) = rate(&learner);
+    assert!((a - 1.5).abs() < 1e-12 && (b - 2.0).abs() < 1e-12 && (summary - 1.5).abs() < 1e-12, "{a} {b} {summary}");
+    show(&mut learner, &empty, Lesson { at_us: 2 * HALF_LIFE_US, ..lesson(0, 0.0) });
+    learner.revise(0, &rows, 1.0, -1.0, &mark);
+    let (a, b, _) = rate(&learner);
+    assert!((a - 1.0).abs() < 1e-12 && (b - 2.75).abs() < 1e-12, "{a} {b}");
+}
+
+/// A purchase and its refund, with fading and other observations between: as if neither had been, in every model
+/// of a portfolio of the identity link, and in the summary.
+#[test]
+fn a_refund_undoes_its_reward_across_fading() {
+    check_refunds(1);
+    check_refunds(2);
+}
+
+fn check_refunds(arms: u32) {
+    let mut bought = Learner::new(ModelSpec::default(), Setting::default());
+    let mut plain = bought.clone();
+    let words = ["a", "b", "c"];
+    let mut kept = Vec::new();
+    for i in 0..120_u32 {
+        let (first, second) = (words[i as usize % 3], words[i as usize / 3 % 3]);
+        let (words, lesson) = (context(&[first, second]), lesson(i % arms, f64::from(i % 5)));
+        let lesson = Lesson { at_us: i64::from(i) * HALF_LIFE_US / 30, ..lesson };
+        show(&mut plain, &words, lesson);
+        let (rows, mark) = show(&mut bought, &words, lesson);
+        if i % 7 == 3 {
+            bought.revise(lesson.arm, &rows, lesson.y, 4.0, &mark);
+            kept.push((lesson, rows, mark));
+        }
+        if i % 7 == 1 && !kept.is_empty() {
+            let (lesson, rows, mark) = kept.remove(0);
+            bought.revise(lesson.arm, &rows, lesson.y + 4.0, -4.0, &mark);
+        }
+    }
+    for (lesson, rows, mark) in kept {
+        bought.revise(lesson.arm, &rows, lesson.y + 4.0, -4.0, &mark);
+    }
+    for name in ["linear", "interactions_identity", "fast_linear"] {
+        let (Model::Linear(got), Model::Linear(want)) = (bought.model(name), plain.model(name)) else { unreachable!() };
+        // Which part of the pooled noise is an arm's is known of one arm only; of several it is about its share.
+        let tolerance = if arms == 1 { 1e-9 } else { 0.05 * want.noise_variance() };
+        let (noise, plain) = (got.noise_variance(), want.noise_variance());
+        assert!((noise - plain).abs() < tolerance, "{name}: {noise} against {plain}");
+        for arm in 0..arms {
+            let (got, want) = (got.posterior(arm).unwrap().mean(), want.posterior(arm).unwrap().mean());
+            assert_eq!(got.len(), want.len());
+            assert!(got.iter().zip(want).all(|(got, want)| (got - want).abs() < 1e-9), "{name}: {got:?} {want:?}");
+        }
+    }
+    let (got, want) = (bought.summary(0).unwrap(), plain.summary(0).unwrap());
+    assert!((got.value.mean() - want.value.mean()).abs() < 1e-9);
+    assert!((got.value.spread() - want.value.spread()).abs() < 1e-9);
+    assert!((got.reward_sum - want.reward_sum).abs() < 1e-9);
+}
+
+/// A budget of one multiplication asks the cheapest model; one that fits the heaviest asks that; without a limit
+/// all decide. The costs are counted by hand from the dimensions: per arm d²/2 + d.
+#[test]
+fn a_compute_budget_leaves_out_what_does_not_fit() {
+    let setting = Setting { unit: true, catalogue: false };
+    let with = |compute_budget| ModelSpec::portfolio(None, Some(compute_budget), Some(false));
+    let mut learner = Learner::new(with(u64::MAX), setting);
+    for i in 0..12_u32 {
+        let (a, b) = (["a", "b"][i as usize % 2], ["a", "b", "c"][i as usize % 3]);
+        show(&mut learner, &context(&[a, b]), lesson(i % 2, f64::from(i % 2)));
+    }
+    let asked = |learner: &mut Learner, budget: u64| -> Vec<&'static str> {
+        learner.decide_by(with(budget), setting);
+        let words = context(&["a", "b"]);
+        let candidates = Candidates { arms: &[Some(0), Some(1)], context: &words, own: None, attributes: None };
+        let mixture = learner.scores(candidates, SCORING).unwrap();
+        assert!((mixture.parts().iter().map(|part| part.weight).sum::<f64>() - 1.0).abs() < 1e-12);
+        mixture.parts().iter().map(|part| part.name).collect()
+    };
+    let all: Vec<&str> = learner.weights().map(|weight| weight.0).collect();
+    assert!(all.len() > 2 && asked(&mut learner, u64::MAX) == all, "{all:?}");
+    let cost = |learner: &Learner, name: &str| {
+        let Model::Linear(linear) = learner.model(name) else { unreachable!() };
+        let dim = u64::from(linear.dim());
+        2 * (dim * dim / 2 + dim)
+    };
+    let costs: Vec<u64> = all.iter().map(|name| cost(&learner, name)).collect();
+    let cheapest = *costs.iter().min().unwrap();
+    let tiny = asked(&mut learner, 1);
+    assert_eq!(tiny.len(), 1);
+    assert_eq!(cost(&learner, tiny[0]), cheapest);
+    for budget in [cheapest, costs[0], costs[0] + costs[1], costs[0] + cheapest, costs.iter().sum::<u64>() - 1] {
+        let (mut left, mut want) = (budget, Vec::new());
+        for (name, cost) in all.iter().zip(&costs).filter(|(_, cost)| **cost <= budget) {
+            if *cost <= left {
+                left -= cost;
+                want.push(*name);
+            }
+        }
+        assert_eq!(asked(&mut learner, budget), want, "{budget} of {costs:?}");
+    }
+}
