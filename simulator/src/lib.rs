@@ -14,7 +14,7 @@
 //! Invariants: a loop is written once and does not know which service it talks to; in process
 //! there is no clock, no socket and no hidden randomness, so the same seed gives the same bytes
 //! on standard output. What depends on the machine (times, speeds) goes to standard error; only the
-//! table of `bench-learning` has a column for it, and its JSON has none.
+//! table of `bench-learning` has a column for it and, where it is asked for, a second table and a key of its JSON.
 
 // Counts of rounds become losses: all are far below 2^52.
 #![allow(clippy::cast_precision_loss, reason = "counts of rounds are far below 2^52")]

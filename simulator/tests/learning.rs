@@ -15,6 +15,7 @@ use slotwise_simulator::{
     learning::{
         Options, Report, Verdict, bench, default_variants,
         peers::{ALL, Class, Peers},
+        times::{self, Plan},
     },
     order::SplitMix64,
     replay::{Unwatched, Variant, replay},
@@ -246,4 +247,48 @@ fn what_could_not_run_is_told_in_one_line() {
         error.starts_with("note: ") && error.contains("half.csv.gz is left out: it has no .json beside it\n"),
         "{error}"
     );
+}
+
+/// How long they are is nobody's promise: that each was measured, on rows of so many features, is.
+#[test]
+fn every_model_is_timed_for_every_number_of_features() {
+    let plan = Plan { dimensions: vec![8, 11], arms: 3, warm_up: 30, calls: 2, repetitions: 1 };
+    let mut told = 0;
+    let all = times::measure(&plan, |_| told += 1);
+    let text = times::text(&plan, &all);
+    let models = [
+        ("beta_bernoulli", 0, 0),
+        ("normal_inverse_gamma", 0, 0),
+        ("linear, identity", 8, 11),
+        ("linear, logit", 8, 11),
+        // One constant, n numbers, n(n + 1)/2 products.
+        ("interactions", 8 + 28, 11 + 55),
+        ("fourier", 8 + 128, 11 + 128),
+        ("shared", 8, 11),
+        ("portfolio", 8 + 128, 11 + 128),
+        ("portfolio, undecided", 8 + 128, 11 + 128),
+    ];
+    let want = models.iter().flat_map(|&(model, of_8, of_11)| [(model, 8, of_8), (model, 11, of_11)]);
+    let got = all.iter().map(|time| (time.model, time.dimensions, time.dimensions_of_model));
+    assert!(got.eq(want), "{all:?}");
+    assert!(all.iter().all(|time| time.decision_us > 0.0 && time.update_us > 0.0), "{all:?}");
+    assert!(all.iter().all(|time| time.deciding >= 1) && told == 18, "{all:?}");
+    assert!(all[16..].iter().all(|time| time.deciding == 5), "all but that of two arms: {all:?}");
+    for (i, row) in text.lines().filter(|line| line.starts_with("│ ")).skip(2).enumerate() {
+        assert!(row.contains(models[i / 2].0) && row.contains([" 8 ", " 11 "][i % 2]), "{text}");
+    }
+    assert_eq!(text.lines().filter(|line| line.starts_with("│ ")).count(), 2 + 18, "{text}");
+}
+
+#[test]
+fn only_times_can_do_without_a_folder() {
+    let usage = |flags: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_slotwise-simulator"));
+        let Output { status, stderr, .. } = command.arg("bench-learning").args(flags).output().unwrap();
+        let error = String::from_utf8(stderr).unwrap();
+        assert!(status.code() == Some(2) && error.contains("not provided"), "{flags:?}: {error}");
+    };
+    usage(&[]);
+    usage(&["--times", "--sets", "digits"]);
+    usage(&["--times", "--variants", "plain"]);
 }

@@ -2,11 +2,12 @@
 //!
 //! Each file holds one source and what it says: regret with delayed rewards ([`delay`]), cascading
 //! bandits ([`cascade`]), real data under the protocol of Riquelme et al. ([`protocol`]; only where the
-//! data are at hand), coverage of intervals ([`coverage`]), and endurance ([`endurance`]).
+//! data are at hand), coverage of intervals ([`coverage`]), endurance ([`endurance`]),
+//! and how soon a new best arm is found ([`forgetting`]).
 //!
-//! Posteriors, their updates and the click model are the library's. Draws are taken from the posteriors'
-//! own distributions, one per arm: the same law as drawing from the exact probabilities
-//! (`propensity` holds those to it), and fast enough for a million steps.
+//! Posteriors, their updates and the click model are the library's; [`forgetting`] has the whole learner and its
+//! ranking. Elsewhere draws are taken from the posteriors' own distributions, one per arm: the same law as
+//! drawing from the exact probabilities (`propensity` holds those to it), and fast enough for a million steps.
 #![allow(
     clippy::unwrap_used,
     clippy::cast_precision_loss,
@@ -18,6 +19,7 @@ mod cascade;
 mod coverage;
 mod delay;
 mod endurance;
+mod forgetting;
 mod protocol;
 
 /// Mean of some runs, and its standard error.

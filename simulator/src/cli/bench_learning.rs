@@ -10,10 +10,16 @@ use std::{
 };
 
 use clap::Args;
+use serde::Serialize;
 
 use super::{Learning, SEEDS_MAX};
 use crate::{
-    learning::{Options, bench, sets::Sets, table},
+    learning::{
+        Options, Report, bench,
+        sets::Sets,
+        table,
+        times::{self, Plan, Time},
+    },
     progress::Overall,
     replay::Variant,
 };
@@ -25,14 +31,18 @@ pub(super) const COULD_NOT_RUN: u8 = 3;
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(super) struct BenchLearning {
-    /// The folder of data sets: pairs NAME.csv.gz and NAME.json.
-    dir: PathBuf,
+    /// The folder of data sets: pairs NAME.csv.gz and NAME.json; may be left out with --times.
+    #[arg(required_unless_present = "times")]
+    dir: Option<PathBuf>,
+    /// Also time a decision and an update of each model, for several numbers of features.
+    #[arg(long)]
+    times: bool,
     /// Only these sets, by the names of their files [default: all in the folder].
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', requires = "dir")]
     sets: Option<Vec<String>>,
     /// These variants of every set: plain, drift, delayB, drift+delayB
     /// [default: plain, and with more than two classes also drift, delay100, delay1000].
-    #[arg(long, value_name = "VARIANT,...", value_delimiter = ',')]
+    #[arg(long, value_name = "VARIANT,...", value_delimiter = ',', requires = "dir")]
     variants: Option<Vec<Variant>>,
     /// A run for each of the seeds 0 to N − 1.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=SEEDS_MAX))]
@@ -48,7 +58,7 @@ pub(super) struct BenchLearning {
     /// How far a loss may lie above a peer's, in standard errors of their difference.
     #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = tolerance)]
     tolerance: f64,
-    /// Print one JSON object, the same bytes every time; its keys are described in the long help.
+    /// Print one JSON object, but for --times the same bytes every time; its keys are described in the long help.
     #[arg(long)]
     json: bool,
 }
@@ -68,6 +78,11 @@ A row holds if its mean loss is at most that of every tuned peer and below that 
 measured on the same stream. \"tuned\" peers have the best configuration of a grid for that set or over all sets.
 \"reference\" learners are shown only.
 
+--times prints a second table, measured one call after another once all runs are over: rewards in [0, 1] and 20 arms, for
+d encoded features, the constant 1 among them. A decision ranks one place by Thompson sampling; an update learns one reward
+at rows that were encoded before. \"portfolio, undecided\" is one whose models all decide. Without DIR it is the only
+table, and the exit code 0.
+
 Exit codes: 0 every row with peers holds, 1 at least one is a regression, 2 usage, 3 could not run.
 
 Keys of --json:
@@ -86,7 +101,12 @@ Keys of --json:
     verdict                      \"holds\", \"regression\" or \"no_peers\"
     missed                       the best peer that was missed, or null
     runs                         per seed: seed, loss, loss_last_20_percent, rewards, fallbacks, loss_by_tenth
-  regressions           the rows that are one, \"DATASET VARIANT\"";
+  regressions           the rows that are one, \"DATASET VARIANT\"
+  times                 only with --times, and without DIR the only key; per model and number of features:
+    model, dimensions            its name; d
+    dimensions_of_model          of the posteriors that decide, at most; 0 without features
+    deciding                     models whose scores make a decision
+    decision_us, update_us       µs";
 
 fn tolerance(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0);
@@ -104,10 +124,42 @@ fn each_once(named: Vec<Variant>) -> Vec<Variant> {
     once
 }
 
+/// What is printed as JSON where times were asked for.
+#[derive(Debug, Serialize)]
+struct WithTimes<'a> {
+    #[serde(flatten)]
+    report: Option<&'a Report>,
+    times: &'a [Time],
+}
+
 impl BenchLearning {
     /// Whether every row holds, as an exit code.
-    pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error>> {
-        let sets = Sets::in_folder(self.dir)?;
+    pub(super) fn run(mut self, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error>> {
+        let (json, timed) = (self.json, self.times);
+        let report = self.dir.take().map(|dir| self.report(dir)).transpose()?;
+        // A closed pipe is no error of ours.
+        if let Some(report) = &report
+            && !(json && timed)
+        {
+            let text = if json { report.json()? } else { table::text(report) };
+            let _ = writeln!(out, "{text}");
+        }
+        if timed {
+            let plan = Plan::default();
+            let times = times::measure(&plan, |time| {
+                let _ = writeln!(io::stderr(), "timed {}, d = {}", time.model, time.dimensions);
+            });
+            let with = WithTimes { report: report.as_ref(), times: &times };
+            let text = if json { serde_json::to_string(&with)? } else { times::text(&plan, &times) };
+            let _ = writeln!(out, "{text}");
+        }
+        let holds = report.is_none_or(|report| report.regressions.is_empty());
+        Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// Runs the sets of the folder.
+    fn report(self, dir: PathBuf) -> Result<Report, Box<dyn Error>> {
+        let sets = Sets::in_folder(dir)?;
         for file in sets.alone() {
             let _ = writeln!(io::stderr(), "note: {} is left out: it has no .json beside it", file.display());
         }
@@ -126,10 +178,37 @@ impl BenchLearning {
             at_close: self.at_close,
             tolerance: self.tolerance,
         };
-        let report = bench(&options, &datasets, &Overall::default())?;
-        let text = if self.json { report.json()? } else { table::text(&report) };
-        // A closed pipe is no error of ours.
-        let _ = writeln!(out, "{text}");
-        Ok(if report.regressions.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(bench(&options, &datasets, &Overall::default())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Times are the one key that is not the same twice: what compares reports leaves it out by not asking.
+    #[test]
+    fn times_are_one_key_beside_those_of_the_report() {
+        let keys = |text: &str| {
+            let json: serde_json::Value = serde_json::from_str(text).unwrap();
+            let mut keys: Vec<String> = json.as_object().unwrap().keys().cloned().collect();
+            keys.sort();
+            keys.join(" ")
+        };
+        let report = Report {
+            model: "linear",
+            exploration: None,
+            silent_zeros: false,
+            seeds: 1,
+            tolerance: 0.5,
+            rows: Vec::new(),
+            regressions: Vec::new(),
+        };
+        let with = |report| keys(&serde_json::to_string(&WithTimes { report, times: &[] }).unwrap());
+        assert_eq!(with(None), "times");
+        let mut want: Vec<String> = keys(&report.json().unwrap()).split(' ').map(ToOwned::to_owned).collect();
+        want.push("times".to_owned());
+        want.sort();
+        assert_eq!(with(Some(&report)), want.join(" "));
     }
 }

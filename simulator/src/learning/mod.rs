@@ -4,6 +4,7 @@
 //! * [`peers`]: what other learners reach on the same streams.
 //! * [`report`]: a row per set and variant, its verdict, and the JSON.
 //! * [`table`]: the same for people.
+//! * [`times`]: what a decision and an update cost.
 //!
 //! Invariants: a run (a set, a variant, a seed) has an engine of its own and shares nothing with
 //! another, so which thread does it and when changes nothing of what came of it; the loop is
@@ -15,6 +16,7 @@ pub mod peers;
 pub mod report;
 pub mod sets;
 pub mod table;
+pub mod times;
 
 use std::{
     io,

@@ -25,7 +25,8 @@
 //! | `missed` | the best peer that was missed, as above, `null` where none was |
 //! | `runs` | an object per seed, in order, as in a replay's report |
 //!
-//! Deliberately not in the JSON: times, which are not the same twice.
+//! Deliberately not in the JSON: times, which are not the same twice; the program adds those of
+//! [`super::times`] under a key of their own when it is asked to.
 
 use serde::Serialize;
 

@@ -1,0 +1,231 @@
+//! What a decision and an update cost, for each model and number of features, without a service round them.
+//!
+//! A decision is [`Learner::scores`] and [`rank`] of one place by Thompson sampling; an update is
+//! [`Learner::observe`] of one reward with its rows. Every learner is warmed first by rewards of all arms, so that
+//! each posterior has all its dimensions; the clock moves by a second with each, so that fading has its part.
+//!
+//! Invariants: one thread; the rewards learned and the decisions made are the same every time, only what the
+//! stopwatch says is not. So nothing here is in the losses' report.
+//!
+//! Deliberately not here: opposed arms, of which there are never more than two; what journal and transport cost.
+
+use std::hint::black_box;
+
+use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use serde::Serialize;
+use slotwise::bandit::{
+    Candidates, Expansion, Exploration, Features, Learner, Lesson, LinearSpec, Link, ModelSpec, Parts, Policy, Rows,
+    Scoring, Setting, Sharing, Value, rank,
+};
+
+use crate::clock::Stopwatch;
+
+/// Of the features, how many are an arm's attributes where arms share a posterior.
+const ATTRIBUTES: usize = 4;
+/// Between two observations, µs.
+const STEP_US: i64 = 1_000_000;
+/// A slot's default, µs.
+const HALF_LIFE_US: i64 = 14 * 86_400 * STEP_US;
+/// So little of an observation that no model gains on another by it.
+const SLIVER: f64 = 1e-6;
+
+/// What is timed, and how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Encoded features, the constant 1 among them; each at least 8.
+    pub dimensions: Vec<usize>,
+    /// Candidates of each decision; at least 3.
+    pub arms: u32,
+    /// Observations before anything is timed.
+    pub warm_up: usize,
+    /// Calls whose mean is one reading of the stopwatch; at least 1.
+    pub calls: usize,
+    /// Readings, of which the median counts; at least 1.
+    pub repetitions: usize,
+}
+
+impl Default for Plan {
+    /// Twenty arms, 16 to 145 dimensions, 5 times 200 calls.
+    fn default() -> Self {
+        Self { dimensions: vec![16, 32, 64, 145], arms: 20, warm_up: 3_000, calls: 200, repetitions: 5 }
+    }
+}
+
+/// A model's times for so many features.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Time {
+    /// The model.
+    pub model: &'static str,
+    /// Encoded features, the constant 1 among them.
+    pub dimensions: usize,
+    /// Dimensions of the posteriors that decide, at most; 0 without features.
+    pub dimensions_of_model: u32,
+    /// Models whose scores make a decision.
+    pub deciding: usize,
+    /// Of one decision, µs.
+    pub decision_us: f64,
+    /// Of one update, µs.
+    pub update_us: f64,
+}
+
+/// A learner to time.
+struct Contender {
+    name: &'static str,
+    spec: ModelSpec,
+    /// Its arms have attributes.
+    attributes: bool,
+    /// How much of an observation each reward is.
+    weight: f64,
+}
+
+fn contenders() -> Vec<Contender> {
+    let one = |name, spec| Contender { name, spec, attributes: false, weight: 1.0 };
+    let linear =
+        |link, expansion| ModelSpec::Linear(LinearSpec { link: Some(link), expansion, ..LinearSpec::default() });
+    let shared = LinearSpec { sharing: Some(Sharing::Shared), ..LinearSpec::default() };
+    vec![
+        one("beta_bernoulli", ModelSpec::beta_bernoulli(None, None)),
+        one("normal_inverse_gamma", ModelSpec::normal_inverse_gamma(None, None, None, None)),
+        one("linear, identity", linear(Link::Identity, Expansion::None)),
+        one("linear, logit", linear(Link::Logit, Expansion::None)),
+        one("interactions", linear(Link::Logit, Expansion::Interactions)),
+        one("fourier", linear(Link::Logit, Expansion::Fourier)),
+        Contender { attributes: true, ..one("shared", ModelSpec::Linear(shared)) },
+        one("portfolio", ModelSpec::default()),
+        // Before there is evidence each of its models decides: only while a challenger learns is it dearer.
+        Contender { weight: SLIVER, ..one("portfolio, undecided", ModelSpec::default()) },
+    ]
+}
+
+/// Times every model for every number of features; `done` is told of each as it is through.
+pub fn measure(plan: &Plan, mut done: impl FnMut(&Time)) -> Vec<Time> {
+    let mut times = Vec::new();
+    for contender in contenders() {
+        for &dimensions in &plan.dimensions {
+            let time = contender.time(dimensions, plan);
+            done(&time);
+            times.push(time);
+        }
+    }
+    times
+}
+
+impl Contender {
+    fn time(&self, dimensions: usize, plan: &Plan) -> Time {
+        let mut traffic = Traffic::new(self, dimensions, plan.arms);
+        let mut learner = Learner::new(self.spec, Setting { unit: true, catalogue: false });
+        for _ in 0..plan.warm_up {
+            let (lesson, rows) = traffic.reward(&mut learner);
+            learner.observe(lesson, &rows);
+        }
+        let (dimensions_of_model, deciding) = (learner.dimensions(), learner.weights().count());
+
+        let contexts: Vec<Features> = (0..plan.calls).map(|_| traffic.context()).collect();
+        let arms: Vec<Option<u32>> = (0..plan.arms).map(Some).collect();
+        let attributes: Vec<&Features> = traffic.attributes.iter().collect();
+        let attributes = (!attributes.is_empty()).then_some(attributes.as_slice());
+        let mut rng = StdRng::seed_from_u64(0);
+        let decision_us = median_us(plan, |call| {
+            let context = &contexts[call % contexts.len()];
+            let scoring = Scoring { width: 1.0, places: 1, seed: call as u64, compute_budget: None };
+            let mixture = learner.scores(Candidates { arms: &arms, context, own: None, attributes }, scoring);
+            let exploration = Exploration { floor: 0.0, ceiling: 1.0 };
+            let places = mixture.map(|m| rank(&m, Policy::ThompsonSampling, 1, exploration, &mut rng));
+            let _ = black_box(places);
+        });
+
+        let rewards: Vec<(Lesson, Rows)> =
+            (0..plan.calls * plan.repetitions).map(|_| traffic.reward(&mut learner)).collect();
+        let update_us = median_us(plan, |call| {
+            let (lesson, rows) = &rewards[call];
+            let _ = black_box(learner.observe(*lesson, rows));
+        });
+        Time { model: self.name, dimensions, dimensions_of_model, deciding, decision_us, update_us }
+    }
+}
+
+/// Of the readings, each the mean of so many calls, the median; µs.
+fn median_us(plan: &Plan, mut call: impl FnMut(usize)) -> f64 {
+    let mut readings: Vec<f64> = (0..plan.repetitions)
+        .map(|repetition| {
+            let stopwatch = Stopwatch::start();
+            (0..plan.calls).for_each(|i| call(repetition * plan.calls + i));
+            stopwatch.seconds() * 1e6 / plan.calls as f64
+        })
+        .collect();
+    readings.sort_by(f64::total_cmp);
+    readings[readings.len() / 2]
+}
+
+/// Contexts and rewards: numbers, one of which tells each arm's rate.
+struct Traffic {
+    rng: StdRng,
+    numbers: usize,
+    /// One per arm, or none.
+    attributes: Vec<Features>,
+    arms: u32,
+    weight: f64,
+    /// Rewards so far.
+    rewards: u32,
+}
+
+impl Traffic {
+    fn new(contender: &Contender, dimensions: usize, arms: u32) -> Self {
+        let mut rng = StdRng::seed_from_u64(dimensions as u64);
+        let (own, of) = if contender.attributes { (ATTRIBUTES, arms) } else { (0, 0) };
+        let attributes = (0..of).map(|_| numbers(own, &mut rng)).collect();
+        Self { rng, numbers: dimensions - 1 - own, attributes, arms, weight: contender.weight, rewards: 0 }
+    }
+
+    fn context(&mut self) -> Features {
+        numbers(self.numbers, &mut self.rng)
+    }
+
+    /// The next reward, of each arm in turn, at rows that the learner has met.
+    fn reward(&mut self, learner: &mut Learner) -> (Lesson, Rows) {
+        let context = self.context();
+        let arm = self.rewards % self.arms;
+        self.rewards += 1;
+        let rate = match context.values().nth(arm as usize % self.numbers) {
+            Some(Value::Number(number)) => 1.0 / (1.0 + (-2.0 * number).exp()),
+            _ => 0.5,
+        };
+        let y = f64::from(u8::from(self.rng.random_bool(rate)));
+        let parts = Parts { context: &context, candidate: None, arm: self.attributes.get(arm as usize) };
+        let rows = learner.meet(&[parts]).pop().unwrap_or_default();
+        let at_us = i64::from(self.rewards) * STEP_US;
+        (Lesson { arm, y, weight: self.weight, at_us, half_life_us: HALF_LIFE_US, lag: 0 }, rows)
+    }
+}
+
+/// So many numbers from −1 to 1, by name.
+fn numbers(count: usize, rng: &mut StdRng) -> Features {
+    (0..count).map(|i| (format!("n{i:03}"), Value::Number(rng.random_range(-1.0..1.0)))).collect()
+}
+
+const HEADER: [&str; 6] = ["model", "d", "d of the\nmodel", "models\ndeciding", "µs per\ndecision", "µs per\nupdate"];
+
+/// As a table, a row for each; no two of them are the same.
+pub fn text(plan: &Plan, times: &[Time]) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_header(HEADER);
+    for time in times {
+        let Time { model, dimensions, dimensions_of_model, deciding, decision_us, update_us } = time;
+        table.add_row([
+            (*model).to_owned(),
+            dimensions.to_string(),
+            dimensions_of_model.to_string(),
+            deciding.to_string(),
+            format!("{decision_us:.1}"),
+            format!("{update_us:.1}"),
+        ]);
+    }
+    for at in 1..HEADER.len() {
+        if let Some(column) = table.column_mut(at) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let Plan { arms, warm_up, calls, repetitions, .. } = plan;
+    format!("{arms} arms, after {warm_up} rewards, the median of {repetitions} times {calls} calls\n{table}")
+}
