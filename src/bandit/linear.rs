@@ -41,15 +41,19 @@ pub enum Link {
 }
 
 impl Link {
-    /// What a width multiplier of 1 ("balanced") scales the posterior's standard deviation by.
+    /// What a width multiplier of 1 ("balanced") scales the posterior's standard deviation by, for rows of so many
+    /// features, the intercept among them.
     ///
     /// Half the posterior for the identity link, a quarter for the logit link: the best of 1, ½, ¼ and ⅛ over the
-    /// open data and some twenty classification sets beside them; the README has the table.
-    pub fn balanced(self) -> f64 {
-        match self {
+    /// open data and some twenty classification sets beside them; the README has the table. All of those have
+    /// tens of features, where draws of independent arms explore in far more directions than matter. With
+    /// few there is nothing to save, and a slot without any needs the posterior itself: so never below `1/√features`.
+    pub fn balanced(self, features: usize) -> f64 {
+        let many = match self {
             Self::Identity => 0.5,
             Self::Logit => 0.25,
-        }
+        };
+        (1.0 / features.max(1) as f64).sqrt().max(many)
     }
 }
 
@@ -380,7 +384,8 @@ impl Linear {
             return Scores::Joint(self.joint(arms, rows, scoring));
         }
         let mut work = Vec::new();
-        let spread = scoring.width * self.design.link.balanced() * self.noise_variance().sqrt();
+        let features = rows.iter().map(|row| row.entries.len()).max().unwrap_or(0);
+        let spread = scoring.width * self.design.link.balanced(features) * self.noise_variance().sqrt();
         let mut predict = |i: usize| {
             let x = if rows.len() == 1 { &rows[0] } else { &rows[i] };
             self.predict(arms[i], x, &mut work)
@@ -416,7 +421,8 @@ impl Linear {
         let prior = Gaussian::new(self.design.prior_precision);
         let posterior = self.arms.first().map_or(&prior, AsRef::as_ref);
         let dim = (0..arms.len()).map(|i| row(i).dim()).max().unwrap_or(0).max(posterior.dim());
-        let spread = scoring.width * self.design.link.balanced() * self.noise_variance().sqrt();
+        let features = rows.iter().map(|row| row.entries.len()).max().unwrap_or(0);
+        let spread = scoring.width * self.design.link.balanced(features) * self.noise_variance().sqrt();
         let predictor = |i: usize| row(i).entries.iter();
         let center: Vec<f64> = (0..arms.len())
             .map(|i| {

@@ -7,21 +7,17 @@
 //!
 //! | slot | before the change | after it |
 //! | --- | --: | --: |
-//! | all defaults: a portfolio, half-life 14 days | 10 | 2,107 ± 284 |
-//! | `detect_changes = false` | 10 | 2,220 ± 278 |
-//! | half-life 1 day | 10 | 1,825 ± 266 |
-//! | half-life 4,000 s | 8 | 114 ± 29 |
-//! | half-life 500 s, detecting or not | 27 | 41 ± 6 |
-//! | floor 0.01 | 14 | 349 ± 84 |
-//! | floor 0.05 | 26 | 488 ± 14 |
-//! | exploration 4: the logit's posterior at its full width | 21 | 281 ± 90 |
-//! | Beta–Bernoulli | 21 | 379 ± 119 |
-//! | Beta–Bernoulli, half-life 500 s | 26 | 114 ± 7 |
-//! | Beta–Bernoulli, floor 0.01 | 23 | 221 ± 19 |
+//! | all defaults: a portfolio, half-life 14 days | 21 | 281 ± 90 |
+//! | `detect_changes = false` | 21 | 301 ± 94 |
+//! | half-life 1 day | 21 | 244 ± 62 |
+//! | half-life 4,000 s | 26 | 111 ± 9 |
+//! | half-life 500 s | 36 | 158 ± 8 |
+//! | floor 0.01 | 23 | 222 ± 18 |
+//! | floor 0.05 | 33 | 458 ± 9 |
+//! | exploration 2 | 40 | 138 ± 13 |
 //!
-//! By the defaults the arm is not found in time: three hours are less than a hundredth of the half-life, so nothing
-//! fades, and at a quarter of the posterior's width (the balanced logit's) an arm that looked worse is hardly drawn
-//! again. A world that changes within hours needs a half-life of an hour. Two of these rows are asserted.
+//! A quarter of the posterior's width, which is best with tens of features, lost 2,107 ± 284 by the defaults here: with
+//! few features the width is the posterior's own (`Link::balanced`). Three of these rows are asserted.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::bandit::{
@@ -93,18 +89,25 @@ impl Slot {
     }
 }
 
+/// 20 slots' mean is off by some 90: three of those above what was measured.
 #[test]
-fn with_a_half_life_of_minutes_an_arm_that_becomes_best_at_round_1000_is_found() {
-    let slot = Slot { half_life_s: 500, ..Slot::of(ModelSpec::default()) };
-    let (before, after) = slot.regrets("half-life 500 s");
+fn by_default_an_arm_that_becomes_best_at_round_1000_is_found() {
+    let (before, after) = Slot::of(ModelSpec::default()).regrets("default");
     // Uniform choice loses 100 before, and staying with what was best 3,000 after.
-    assert!(before < 50.0 && after < 150.0, "{before} {after}");
+    assert!(before < 50.0 && after < 560.0, "{before} {after}");
 }
 
-/// 20 slots' mean is off by some 84: three of those above what was measured.
 #[test]
-fn with_a_floor_an_arm_that_becomes_best_at_round_1000_is_found_whatever_the_half_life() {
+fn with_a_half_life_of_an_hour_an_arm_that_becomes_best_at_round_1000_is_found_soon() {
+    let slot = Slot { half_life_s: 4_000, ..Slot::of(ModelSpec::default()) };
+    let (before, after) = slot.regrets("half-life 4,000 s");
+    assert!(before < 50.0 && after < 140.0, "{before} {after}");
+}
+
+/// A floor does it whatever the half-life; three times 18 above what was measured.
+#[test]
+fn with_a_floor_an_arm_that_becomes_best_at_round_1000_is_found() {
     let slot = Slot { floor: 0.01, ..Slot::of(ModelSpec::default()) };
     let (before, after) = slot.regrets("floor 0.01");
-    assert!(before < 50.0 && after < 600.0, "{before} {after}");
+    assert!(before < 50.0 && after < 280.0, "{before} {after}");
 }

@@ -199,6 +199,8 @@ mod tests {
             model: "linear",
             exploration: None,
             silent_zeros: false,
+            policy: "thompson_sampling",
+            at_close: None,
             seeds: 1,
             tolerance: 0.5,
             rows: Vec::new(),

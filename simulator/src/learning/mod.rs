@@ -152,7 +152,7 @@ pub fn bench(options: &Options, datasets: &[Dataset], watch: &dyn WatchAll) -> R
     for &(dataset, variant) in &streams {
         let Options { model, exploration, policy, silent_zeros, at_close, .. } = *options;
         let options_of_run =
-            replay::Options { model, exploration, policy, variant, silent_zeros, at_close, ..Default::default() };
+            replay::Options { model, policy, exploration, variant, silent_zeros, at_close, ..Default::default() };
         jobs.extend(options.seeds.iter().map(|&seed| Job { dataset, options: options_of_run.clone(), seed }));
     }
     watch.begin(jobs.len(), jobs.iter().map(|job| job.dataset.rows()).sum());

@@ -51,6 +51,18 @@ fn opposed_arms_are_one_posterior_over_mirrored_rewards() {
     }
 }
 
+/// The posterior itself without features, half or a quarter of it with many, and no step between.
+#[test]
+fn the_balanced_width_is_the_posterior_s_where_there_is_little_to_explore() {
+    for (link, many, reached_at) in [(Link::Identity, 0.5, 4), (Link::Logit, 0.25, 16)] {
+        assert_near(link.balanced(0), 1.0, 1e-15);
+        assert_near(link.balanced(1), 1.0, 1e-15);
+        assert_near(link.balanced(2), 0.5_f64.sqrt(), 1e-15);
+        assert_near(link.balanced(reached_at), many, 1e-15);
+        assert_near(link.balanced(300), many, 1e-15);
+    }
+}
+
 /// One score and its mirror image: P(first best) = Φ((m − ½)/s) for the score N(m, s²) of the first.
 #[test]
 fn two_opposed_scores_are_told_apart_as_one_number() {
@@ -63,7 +75,7 @@ fn two_opposed_scores_are_told_apart_as_one_number() {
     }
     let x = row(&[1.0, 1.5, 0.2]);
     let Prediction { mean, leverage } = opposed.predict(Some(0), &x, &mut Vec::new());
-    let std = 0.5 * (opposed.noise_variance() * leverage).sqrt();
+    let std = Link::Identity.balanced(3) * (opposed.noise_variance() * leverage).sqrt();
     let want = Normal::standard().cdf((mean - 0.5) / std);
     let mut out = [0.0; 2];
     opposed.scores(&[Some(0), Some(1)], &[x], BALANCED).best(&[0, 1], 1).probabilities(&[true, true], &mut out);
@@ -222,7 +234,7 @@ fn joint_draws_win_as_often_as_independent_ones() {
     let mut rows = [[1.0, 1.2], [1.0, -0.8], [1.0, 2.0], [1.0, 0.1]].map(|x| row(&x));
     rows[3].unseen = 2.0;
     let width = 1.6;
-    let std = width * 0.5 * linear.noise_variance().sqrt();
+    let std = width * Link::Identity.balanced(2) * linear.noise_variance().sqrt();
     // The covariance of the two weights from leverages: at (1, 0), (0, 1) and (1, 1).
     let at = |x: [f64; 2]| linear.posterior(0).unwrap().predict(&row(&x), &mut Vec::new());
     let (a, d, sum) = (at([1.0, 0.0]), at([0.0, 1.0]), at([1.0, 1.0]).leverage);

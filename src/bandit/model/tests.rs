@@ -110,7 +110,7 @@ proptest! {
                     Step::Reward(which, delta) if !decisions.is_empty() && owed.len() < 6 => {
                         let which = which % decisions.len();
                         let (arm, x, y) = &mut decisions[which];
-                        rewarded.revise(*arm, x, Revision { y: *y, delta: delta, weight: 1.0, retained: 1.0 });
+                        rewarded.revise(*arm, x, Revision { y: *y, delta, weight: 1.0, retained: 1.0 });
                         *y += delta;
                         owed.push((which, delta));
                     }
