@@ -1,6 +1,6 @@
 //! Features made of features: what lets a linear model follow what is not linear.
 
-use std::{collections::BTreeMap, f64::consts::TAU};
+use std::f64::consts::TAU;
 
 use rand::{RngExt as _, SeedableRng as _, rngs::Xoshiro256PlusPlus};
 use rand_distr::StandardNormal;
@@ -54,8 +54,10 @@ pub(super) struct Expander {
     next: u32,
     /// Own index of each of the encoder's.
     base: Vec<u32>,
-    products: BTreeMap<(u32, u32), u32>,
-    buckets: BTreeMap<u32, u32>,
+    /// Per feature, those it has a product with of its own, ascending, and that product's index.
+    products: Vec<Vec<(u32, u32)>>,
+    /// The index of each bucket.
+    buckets: Vec<u32>,
     /// The first Fourier feature's index.
     fourier: Option<u32>,
     /// For each of the encoder's indices that is a number, its part of every Fourier feature's direction;
@@ -76,8 +78,8 @@ impl Expander {
             budget,
             next: 0,
             base: Vec::new(),
-            products: BTreeMap::new(),
-            buckets: BTreeMap::new(),
+            products: Vec::new(),
+            buckets: Vec::new(),
             fourier: None,
             directions: Vec::new(),
             phases: Vec::new(),
@@ -123,18 +125,21 @@ impl Expander {
             Expansion::Interactions => {
                 let limit = self.budget - self.budget / 8;
                 for (pair, _) in products(encoder, row) {
-                    if self.products.contains_key(&pair) {
+                    if self.product(pair).is_some() {
                         continue;
                     }
-                    if self.next < limit {
-                        let index = self.take();
-                        self.products.insert(pair, index);
+                    let index = self.take();
+                    if index < limit {
+                        let (first, second) = (pair.0 as usize, pair.1);
+                        if self.products.len() <= first {
+                            self.products.resize(first + 1, Vec::new());
+                        }
+                        let at = self.products[first].partition_point(|&(other, _)| other < second);
+                        self.products[first].insert(at, (second, index));
                     } else {
                         let bucket = self.bucket(pair);
-                        if !self.buckets.contains_key(&bucket) {
-                            let index = self.take();
-                            self.buckets.insert(bucket, index);
-                        }
+                        self.buckets.resize(self.buckets.len().max(bucket + 1), NONE);
+                        self.buckets[bucket] = index;
                     }
                 }
             }
@@ -170,9 +175,19 @@ impl Expander {
         }
     }
 
-    fn bucket(&self, (i, j): (u32, u32)) -> u32 {
+    fn bucket(&self, (i, j): (u32, u32)) -> usize {
         let mixed = (u64::from(i) << 32 | u64::from(j)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        u32::try_from((mixed >> 32) % u64::from((self.budget / 8).max(1))).unwrap_or(0)
+        usize::try_from((mixed >> 32) % u64::from((self.budget / 8).max(1))).unwrap_or(0)
+    }
+
+    /// The index of a product, its own or its bucket's.
+    fn product(&self, pair: (u32, u32)) -> Option<u32> {
+        if let Some(of_first) = self.products.get(pair.0 as usize)
+            && let Ok(at) = of_first.binary_search_by_key(&pair.1, |&(second, _)| second)
+        {
+            return Some(of_first[at].1);
+        }
+        self.buckets.get(self.bucket(pair)).copied().filter(|&index| index != NONE)
     }
 
     /// The model's row. What has no index yet counts as unseen.
@@ -194,8 +209,8 @@ impl Expander {
                 let scale = (PRODUCT_VARIANCE / pairs.len().max(1) as f64).min(1.0).sqrt();
                 for (pair, product) in pairs {
                     let value = product * scale;
-                    match self.products.get(&pair).or_else(|| self.buckets.get(&self.bucket(pair))) {
-                        Some(&own) => out.entries.push((own, value)),
+                    match self.product(pair) {
+                        Some(own) => out.entries.push((own, value)),
                         None => out.unseen += value * value,
                     }
                 }
