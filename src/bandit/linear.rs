@@ -1,16 +1,16 @@
 //! A linear reward per arm over the features of a row, on one of two links.
 
+mod shared;
+
 use std::{f64::consts::PI, sync::Arc};
 
-use rand::{RngExt as _, SeedableRng as _, rngs::Xoshiro256PlusPlus};
-use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
 use super::{
     encoder::{Encoder, Row},
     expansion::{Expander, Expansion},
     model::Revision,
-    score::{Forecast, Joint, LogitScore, Scores},
+    score::{Forecast, LogitScore, Scores},
 };
 use crate::stats::{Gaussian, Noise, NormalScore, Prediction, SparseVector};
 
@@ -21,12 +21,6 @@ const NOISE_PRIOR: (f64, f64) = (1.0, 0.25);
 
 /// The prior precision of an arm's offset: attributes are thought to explain about as much as they leave.
 const OFFSET_PRECISION: f64 = 1.0;
-
-/// A shared posterior fades in steps of at least this part of its weight.
-const FADE_SHARED: f64 = 0.01;
-
-/// Joint draws of correlated scores, at least and at most; between them as many as the budget allows.
-const DRAWS: (u64, u64) = (64, 512);
 
 /// A curvature is never taken for less: an outcome that was certain would else leave no trace.
 const CURVATURE_MIN: f64 = 1e-6;
@@ -94,7 +88,7 @@ pub struct LinearDesign {
     pub sharing: Sharing,
     /// λ, the precision of the weights' prior in units of the noise.
     pub prior_precision: f64,
-    /// Dimensions at most.
+    /// Features at most; with an expansion, at most twice as many dimensions.
     pub dimension_budget: u32,
 }
 
@@ -286,27 +280,6 @@ impl Linear {
         }
     }
 
-    /// The exact update of posterior and offset together, after which their covariance is dropped: each sees
-    /// the other's variance as noise.
-    fn observe_shared(&mut self, arm: u32, x: &SparseVector, y: f64, weight: f64) {
-        let before = self.predict(Some(arm), x, &mut Vec::new());
-        let offset = self.offset(Some(arm));
-        let (of_arm, of_shared) = (1.0 / offset.precision, before.leverage - 1.0 / offset.precision);
-        let (curvature, residual) = self.step(before, y, weight);
-        let damp = 1.0 + curvature * of_arm;
-        self.posterior_mut(0).observe(x, curvature / damp, residual / damp);
-        let damp = 1.0 + curvature * of_shared;
-        let arm = arm as usize;
-        if self.offsets.len() <= arm {
-            self.offsets.resize(arm + 1, Offset::default());
-        }
-        let precision = offset.precision + curvature / damp;
-        self.offsets[arm] = Offset { mean: offset.mean + residual / damp / precision, precision };
-        if self.design.link == Link::Identity {
-            self.noise.observe(weight, y / weight - before.mean, before.leverage);
-        }
-    }
-
     /// See [`Model::revise`](super::Model::revise). For shared arms it is right to first order.
     pub(super) fn revise(&mut self, arm: u32, x: &SparseVector, revision: Revision) {
         if self.design.sharing == Sharing::Shared {
@@ -329,23 +302,6 @@ impl Linear {
         }
     }
 
-    fn revise_shared(&mut self, arm: u32, x: &SparseVector, revision: Revision) {
-        let Revision { y, delta, weight, retained } = revision;
-        let before = self.predict(Some(arm), x, &mut Vec::new());
-        let Some(&offset) = self.offsets.get(arm as usize) else { return };
-        let (of_arm, of_shared) = (1.0 / offset.precision, before.leverage - 1.0 / offset.precision);
-        let (curvature, _) = self.step(before, y, weight);
-        let amount = match self.design.link {
-            Link::Identity => retained * delta,
-            Link::Logit => retained * ((y + delta).clamp(0.0, 1.0) - y.clamp(0.0, 1.0)),
-        };
-        self.posterior_mut(0).revise(x, amount / (1.0 + curvature * of_arm));
-        self.offsets[arm as usize].mean += amount / (1.0 + curvature * of_shared) * of_arm;
-        if self.design.link == Link::Identity {
-            self.noise.revise(retained * weight, delta / weight, y / weight - before.mean, before.leverage);
-        }
-    }
-
     /// One arm's observations fade; of the pooled noise statistic, that arm's part by `portion`, its
     /// share of all weight.
     pub(super) fn forget(&mut self, arm: u32, retained: f64, portion: f64) {
@@ -358,23 +314,6 @@ impl Linear {
             let gain = self.posterior_mut(index).forget(retained);
             let portion = if self.design.sharing == Sharing::Opposed { 1.0 } else { portion };
             self.noise.forget(1.0 - portion * (1.0 - retained), gain);
-        }
-    }
-
-    /// The arm's offset fades, and its portion of the shared posterior.
-    fn forget_shared(&mut self, arm: u32, retained: f64, portion: f64) {
-        if let Some(offset) = self.offsets.get_mut(arm as usize) {
-            let precision = OFFSET_PRECISION + retained * (offset.precision - OFFSET_PRECISION);
-            *offset = Offset { mean: offset.mean * retained * offset.precision / precision, precision };
-        }
-        let fade = 1.0 - portion * (1.0 - retained);
-        // Each of thousands of arms is a sliver of the whole: slivers are kept until they are worth their cost.
-        self.owed += -fade.ln();
-        if self.owed >= FADE_SHARED && !self.arms.is_empty() {
-            let retained = (-self.owed).exp();
-            self.owed = 0.0;
-            let gain = self.posterior_mut(0).forget(retained);
-            self.noise.forget(retained, gain);
         }
     }
 
@@ -414,69 +353,11 @@ impl Linear {
         }
     }
 
-    /// Correlated scores: draws of the weights that all candidates share, and of each one's offset.
-    fn joint(&self, arms: &[Option<u32>], rows: &[SparseVector], scoring: Scoring) -> Joint {
-        let mut rng = Xoshiro256PlusPlus::seed_from_u64(scoring.seed);
-        let row = |i: usize| if rows.len() == 1 { &rows[0] } else { &rows[i] };
-        let prior = Gaussian::new(self.design.prior_precision);
-        let posterior = self.arms.first().map_or(&prior, AsRef::as_ref);
-        let dim = (0..arms.len()).map(|i| row(i).dim()).max().unwrap_or(0).max(posterior.dim());
-        let features = rows.iter().map(|row| row.entries.len()).max().unwrap_or(0);
-        let spread = scoring.width * self.design.link.balanced(features) * self.noise_variance().sqrt();
-        let predictor = |i: usize| row(i).entries.iter();
-        let center: Vec<f64> = (0..arms.len())
-            .map(|i| {
-                let known = predictor(i).filter_map(|&(j, x)| Some(x * posterior.mean().get(j as usize)?));
-                known.sum::<f64>() + self.offset(arms[i]).mean
-            })
-            .collect();
-        let of_own: Vec<f64> = (0..arms.len())
-            .map(|i| (1.0 / self.offset(arms[i]).precision + row(i).unseen / self.design.prior_precision).sqrt())
-            .collect();
-        let entries: u64 = (0..arms.len()).map(|i| row(i).entries.len() as u64 + 8).sum();
-        let cost = entries + (dim * dim / 2) as u64;
-        let draws = scoring.compute_budget.map_or(DRAWS.1, |budget| (budget / cost.max(1)).clamp(DRAWS.0, DRAWS.1));
-        let keep = scoring.places.max(1).min(arms.len());
-        let (mut squares, mut tops) = (vec![0.0; arms.len()], Vec::new());
-        for _ in 0..draws {
-            let mut weights: Vec<f64> = (0..dim).map(|_| rng.sample(StandardNormal)).collect();
-            posterior.color(&mut weights);
-            let scores: Vec<f64> = (0..arms.len())
-                .map(|i| {
-                    let shared: f64 = predictor(i).map(|&(j, x)| x * weights[j as usize]).sum();
-                    let own: f64 = of_own[i] * rng.sample::<f64, _>(StandardNormal);
-                    squares[i] += (shared + own).powi(2);
-                    center[i] + spread * (shared + own)
-                })
-                .collect();
-            let mut order: Vec<usize> = (0..arms.len()).collect();
-            let better = |a: &usize, b: &usize| scores[*b].total_cmp(&scores[*a]);
-            if keep < order.len() {
-                order.select_nth_unstable_by(keep, better);
-                order.truncate(keep);
-            }
-            order.sort_unstable_by(better);
-            tops.push(order);
-        }
-        let std = |i: usize| (squares[i] / draws as f64).sqrt();
-        let mut joint = Joint { means: Vec::new(), stds: Vec::new(), tops };
-        for (i, &mean) in center.iter().enumerate() {
-            let rate = expected_rate(mean, std(i).powi(2));
-            let (mean, slope) = match self.design.link {
-                Link::Identity => (mean, 1.0),
-                Link::Logit => (rate, rate * (1.0 - rate)),
-            };
-            joint.means.push(mean);
-            joint.stds.push(spread * std(i) * slope);
-        }
-        joint
-    }
-
     /// What scoring `arms` candidates costs, in multiplications.
     pub(super) fn cost(&self, arms: usize) -> u64 {
         let dim = u64::from(self.dim());
         if self.design.sharing == Sharing::Shared {
-            return DRAWS.0 * (arms as u64 * 40 + dim * dim / 2);
+            return shared::DRAWS.0 * (arms as u64 * 40 + dim * dim / 2);
         }
         arms as u64 * (dim * dim / 2 + dim)
     }

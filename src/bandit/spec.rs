@@ -38,7 +38,7 @@ pub enum ModelSpec {
 /// A portfolio's parameters. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PortfolioSpec {
-    /// Dimensions that each model may take.
+    /// Features that each model may take; what an expansion adds may take it to at most twice as many dimensions.
     pub dimension_budget: u32,
     /// What one decision may cost, multiplications.
     pub compute_budget: u64,
@@ -57,7 +57,7 @@ pub struct LinearSpec {
     pub sharing: Option<Sharing>,
     /// λ, the precision of the weights' prior in units of the noise.
     pub prior_precision: f64,
-    /// Dimensions at most.
+    /// Features at most; with an expansion, at most twice as many dimensions.
     pub dimension_budget: u32,
 }
 

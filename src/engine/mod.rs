@@ -12,6 +12,7 @@
 //! Deliberately not here: files, sockets, threads, the clock, generated types.
 
 mod change;
+mod counters;
 mod decide;
 mod event;
 mod ids;
@@ -27,11 +28,12 @@ mod tests;
 mod view;
 
 pub use change::{Change, ChangeError, plan};
+pub use counters::{Counters, Tally};
 pub use decide::{CandidateExplanation, Decision, Draw, Explanation, Request, RequestCandidate, decide};
 pub use event::{Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, Subject};
 pub use ids::{DecisionId, Key, hash};
 pub use pending::Pending;
 pub use report::{ArmReport, SlotReport, report};
 pub use reward::{Rejection, RewardOutcome, Unmatched};
-pub use state::{Applied, Counters, SlotState, State, Tally};
+pub use state::{Applied, SlotState, State};
 pub use view::{ArmTable, SlotView};

@@ -1,7 +1,7 @@
 //! What a slot has learned, in figures for people.
 
 use super::{
-    state::{Counters, Tally},
+    counters::{Counters, Tally},
     view::SlotView,
 };
 use crate::{

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     change::upsert,
+    counters::{Counters, Tally},
     event::{Body, Decided, Event},
     ids::{Key, hash},
     pending::{Pending, PendingDecision, ShownArm, Told},
@@ -23,42 +24,6 @@ use crate::{
     },
     stats::Quantiles,
 };
-
-/// What was counted of a slot. *Persisted.*
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Counters {
-    /// Decisions that showed something.
-    pub decisions: u64,
-    /// Of those, the holdout's.
-    pub holdout_decisions: u64,
-    /// Arms shown, at any position.
-    pub shown: u64,
-    /// Events accepted.
-    pub rewards: u64,
-    /// The rewards of all that was shown, added up.
-    pub reward_sum: f64,
-    /// Of those, the holdout's.
-    pub holdout_reward_sum: f64,
-    /// Accepted events of kinds that the goal does not know.
-    pub other_kinds: u64,
-    /// Events whose id was accepted before.
-    pub duplicates: u64,
-    /// Events after the window.
-    pub late: u64,
-    /// Events that matched nothing.
-    pub unmatched: u64,
-    /// Events that could not be counted as they were.
-    pub rejected: u64,
-}
-
-/// What was counted of an arm. *Persisted.*
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Tally {
-    /// How often it was shown, at any position.
-    pub shown: u64,
-    /// The sum of its rewards as they came.
-    pub reward_sum: f64,
-}
 
 /// One slot. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod clicks;
+mod reports;
 
 const HOUR_US: i64 = 3_600_000_000;
 
@@ -412,34 +413,6 @@ fn a_stale_update_is_refused_and_an_unknown_arm_named() {
     assert!(matches!(error, super::ChangeError::Stale { given: 1, current: 2, .. }), "{error}");
     let error = world.change(Change::RemoveArms(vec![arm_id("appel")])).unwrap_err().to_string();
     assert!(error.contains("arm_ids[0]") && error.contains("did you mean 'apple'"), "{error}");
-}
-
-/// The report's interval covers the truth and its chances are those of the posterior.
-#[test]
-fn the_report_says_what_was_counted() {
-    let mut world = World::new(definition(&["a", "b"]));
-    world.update(|d| {
-        d.goal = Goal::default();
-        d.controls.floor = Some(0.5);
-    });
-    for i in 0..2_000 {
-        // Silence is learned once it lasts longer than rewards take.
-        world.at_us += 1_000_000;
-        let decided = world.decide(request());
-        let every = if decided.chosen[0].arm == arm_id("a") { 2 } else { 5 };
-        if i % every == 0 {
-            world.reward(&format!("e{i}"), &decided, "click", None);
-        }
-    }
-    let report = report(&world.state.slot("offers").unwrap().view());
-    assert_eq!(report.arms.iter().map(|a| a.shown).sum::<u64>(), 2_000);
-    assert!((report.models.iter().map(|m| m.1).sum::<f64>() - 1.0).abs() < 1e-12);
-    assert!(
-        (report.reward_per_decision() - report.arms.iter().map(|a| a.reward_sum).sum::<f64>() / 2_000.0).abs() < 1e-9
-    );
-    let a = &report.arms[0];
-    assert!(a.low < 0.5 && 0.5 < a.high && a.low < a.mean && a.mean < a.high, "{a:?}");
-    assert!(a.chance_best > 0.999);
 }
 
 /// Numbers that cannot be used are never an error for the caller: first the arms' mean rewards decide, then the baseline.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::state::{Counters, Tally};
+use super::counters::{Counters, Tally};
 use crate::{
     bandit::Learner,
     slot::{Arm, ArmId, Definition, Revision},

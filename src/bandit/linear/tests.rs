@@ -1,4 +1,5 @@
-use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use rand_distr::StandardNormal;
 
 use super::*;
 

@@ -1,0 +1,131 @@
+//! Arms that share one posterior, each with an offset of its own.
+
+use rand::{RngExt as _, SeedableRng as _, rngs::Xoshiro256PlusPlus};
+use rand_distr::StandardNormal;
+
+use super::{Linear, Link, OFFSET_PRECISION, Offset, Scoring, expected_rate};
+use crate::{
+    bandit::{model::Revision, score::Joint},
+    stats::{Gaussian, SparseVector},
+};
+
+/// A shared posterior fades in steps of at least this part of its weight.
+const FADE_SHARED: f64 = 0.01;
+
+/// Joint draws of correlated scores, at least and at most; between them as many as the budget allows.
+pub(super) const DRAWS: (u64, u64) = (64, 512);
+
+impl Linear {
+    /// The exact update of posterior and offset together, after which their covariance is dropped: each sees
+    /// the other's variance as noise.
+    pub(super) fn observe_shared(&mut self, arm: u32, x: &SparseVector, y: f64, weight: f64) {
+        let before = self.predict(Some(arm), x, &mut Vec::new());
+        let offset = self.offset(Some(arm));
+        let (of_arm, of_shared) = (1.0 / offset.precision, before.leverage - 1.0 / offset.precision);
+        let (curvature, residual) = self.step(before, y, weight);
+        let damp = 1.0 + curvature * of_arm;
+        self.posterior_mut(0).observe(x, curvature / damp, residual / damp);
+        let damp = 1.0 + curvature * of_shared;
+        let arm = arm as usize;
+        if self.offsets.len() <= arm {
+            self.offsets.resize(arm + 1, Offset::default());
+        }
+        let precision = offset.precision + curvature / damp;
+        self.offsets[arm] = Offset { mean: offset.mean + residual / damp / precision, precision };
+        if self.design.link == Link::Identity {
+            self.noise.observe(weight, y / weight - before.mean, before.leverage);
+        }
+    }
+
+    pub(super) fn revise_shared(&mut self, arm: u32, x: &SparseVector, revision: Revision) {
+        let Revision { y, delta, weight, retained } = revision;
+        let before = self.predict(Some(arm), x, &mut Vec::new());
+        let Some(&offset) = self.offsets.get(arm as usize) else { return };
+        let (of_arm, of_shared) = (1.0 / offset.precision, before.leverage - 1.0 / offset.precision);
+        let (curvature, _) = self.step(before, y, weight);
+        let amount = match self.design.link {
+            Link::Identity => retained * delta,
+            Link::Logit => retained * ((y + delta).clamp(0.0, 1.0) - y.clamp(0.0, 1.0)),
+        };
+        self.posterior_mut(0).revise(x, amount / (1.0 + curvature * of_arm));
+        self.offsets[arm as usize].mean += amount / (1.0 + curvature * of_shared) * of_arm;
+        if self.design.link == Link::Identity {
+            self.noise.revise(retained * weight, delta / weight, y / weight - before.mean, before.leverage);
+        }
+    }
+
+    /// The arm's offset fades, and its portion of the shared posterior.
+    pub(super) fn forget_shared(&mut self, arm: u32, retained: f64, portion: f64) {
+        if let Some(offset) = self.offsets.get_mut(arm as usize) {
+            let precision = OFFSET_PRECISION + retained * (offset.precision - OFFSET_PRECISION);
+            *offset = Offset { mean: offset.mean * retained * offset.precision / precision, precision };
+        }
+        let fade = 1.0 - portion * (1.0 - retained);
+        // Each of thousands of arms is a sliver of the whole: slivers are kept until they are worth their cost.
+        self.owed += -fade.ln();
+        if self.owed >= FADE_SHARED && !self.arms.is_empty() {
+            let retained = (-self.owed).exp();
+            self.owed = 0.0;
+            let gain = self.posterior_mut(0).forget(retained);
+            self.noise.forget(retained, gain);
+        }
+    }
+
+    /// Correlated scores: draws of the weights that all candidates share, and of each one's offset.
+    pub(super) fn joint(&self, arms: &[Option<u32>], rows: &[SparseVector], scoring: Scoring) -> Joint {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(scoring.seed);
+        let row = |i: usize| if rows.len() == 1 { &rows[0] } else { &rows[i] };
+        let prior = Gaussian::new(self.design.prior_precision);
+        let posterior = self.arms.first().map_or(&prior, AsRef::as_ref);
+        let dim = (0..arms.len()).map(|i| row(i).dim()).max().unwrap_or(0).max(posterior.dim());
+        let features = rows.iter().map(|row| row.entries.len()).max().unwrap_or(0);
+        let spread = scoring.width * self.design.link.balanced(features) * self.noise_variance().sqrt();
+        let predictor = |i: usize| row(i).entries.iter();
+        let center: Vec<f64> = (0..arms.len())
+            .map(|i| {
+                let known = predictor(i).filter_map(|&(j, x)| Some(x * posterior.mean().get(j as usize)?));
+                known.sum::<f64>() + self.offset(arms[i]).mean
+            })
+            .collect();
+        let of_own: Vec<f64> = (0..arms.len())
+            .map(|i| (1.0 / self.offset(arms[i]).precision + row(i).unseen / self.design.prior_precision).sqrt())
+            .collect();
+        let entries: u64 = (0..arms.len()).map(|i| row(i).entries.len() as u64 + 8).sum();
+        let cost = entries + (dim * dim / 2) as u64;
+        let draws = scoring.compute_budget.map_or(DRAWS.1, |budget| (budget / cost.max(1)).clamp(DRAWS.0, DRAWS.1));
+        let keep = scoring.places.max(1).min(arms.len());
+        let (mut squares, mut tops) = (vec![0.0; arms.len()], Vec::new());
+        for _ in 0..draws {
+            let mut weights: Vec<f64> = (0..dim).map(|_| rng.sample(StandardNormal)).collect();
+            posterior.color(&mut weights);
+            let scores: Vec<f64> = (0..arms.len())
+                .map(|i| {
+                    let shared: f64 = predictor(i).map(|&(j, x)| x * weights[j as usize]).sum();
+                    let own: f64 = of_own[i] * rng.sample::<f64, _>(StandardNormal);
+                    squares[i] += (shared + own).powi(2);
+                    center[i] + spread * (shared + own)
+                })
+                .collect();
+            let mut order: Vec<usize> = (0..arms.len()).collect();
+            let better = |a: &usize, b: &usize| scores[*b].total_cmp(&scores[*a]);
+            if keep < order.len() {
+                order.select_nth_unstable_by(keep, better);
+                order.truncate(keep);
+            }
+            order.sort_unstable_by(better);
+            tops.push(order);
+        }
+        let std = |i: usize| (squares[i] / draws as f64).sqrt();
+        let mut joint = Joint { means: Vec::new(), stds: Vec::new(), tops };
+        for (i, &mean) in center.iter().enumerate() {
+            let rate = expected_rate(mean, std(i).powi(2));
+            let (mean, slope) = match self.design.link {
+                Link::Identity => (mean, 1.0),
+                Link::Logit => (rate, rate * (1.0 - rate)),
+            };
+            joint.means.push(mean);
+            joint.stds.push(spread * std(i) * slope);
+        }
+        joint
+    }
+}

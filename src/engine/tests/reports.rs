@@ -1,0 +1,62 @@
+//! What a slot says of itself.
+
+use super::*;
+
+/// The report's interval covers the truth and its chances are those of the posterior.
+#[test]
+fn the_report_says_what_was_counted() {
+    let mut world = World::new(definition(&["a", "b"]));
+    world.update(|d| {
+        d.goal = Goal::default();
+        d.controls.floor = Some(0.5);
+    });
+    for i in 0..2_000 {
+        // Silence is learned once it lasts longer than rewards take.
+        world.at_us += 1_000_000;
+        let decided = world.decide(request());
+        let every = if decided.chosen[0].arm == arm_id("a") { 2 } else { 5 };
+        if i % every == 0 {
+            world.reward(&format!("e{i}"), &decided, "click", None);
+        }
+    }
+    let report = report(&world.state.slot("offers").unwrap().view());
+    assert_eq!(report.arms.iter().map(|a| a.shown).sum::<u64>(), 2_000);
+    assert!((report.models.iter().map(|m| m.1).sum::<f64>() - 1.0).abs() < 1e-12);
+    assert!(
+        (report.reward_per_decision() - report.arms.iter().map(|a| a.reward_sum).sum::<f64>() / 2_000.0).abs() < 1e-9
+    );
+    let a = &report.arms[0];
+    assert!(a.low < 0.5 && 0.5 < a.high && a.low < a.mean && a.mean < a.high, "{a:?}");
+    assert!(a.chance_best > 0.999);
+}
+
+/// Values with a heavy tail: what is learned of one is limited to the quantile of those before it, what is reported
+/// is both; and the reversal takes back what was learned, not what came.
+#[test]
+fn winsorized_values_are_reported_as_they_came_and_as_they_were_learned() {
+    let mut world = World::new(definition(&["a"]));
+    world.update(|d| {
+        let kind = RewardKind { kind: "buy".into(), weight: 1.0, use_value: true, cap: None, winsorize: Some(0.9) };
+        d.goal.kinds = vec![kind];
+    });
+    for i in 0..200 {
+        let decided = world.decide(request());
+        world.reward(&format!("e{i}"), &decided, "buy", Some(1.0 + f64::from(i % 10)));
+    }
+    let sums = |world: &World| {
+        let arm = report(&world.state.slot("offers").unwrap().view()).arms.remove(0);
+        (arm.reward_sum, arm.learned_sum)
+    };
+    // 1 to 10, evenly: 5.5 each as they came. Nine of ten are learned as they are, the tenth as about 9 from the
+    // hundredth on; a bin of the quantiles is a few per cent wide.
+    let (came, learned) = sums(&world);
+    assert!((came - 1100.0).abs() < 1e-9 && (1085.0..1100.0).contains(&learned), "{came} {learned}");
+    let decided = world.decide(request());
+    world.reward("huge", &decided, "buy", Some(1e6));
+    let (with, learned_with) = sums(&world);
+    assert!((with - came - 1e6).abs() < 1e-6, "{with}");
+    assert!((8.5..10.0).contains(&(learned_with - learned)), "{learned_with}");
+    world.reverse("back", &decided, "huge");
+    let (after, learned_after) = sums(&world);
+    assert!((after - came).abs() < 1e-6 && (learned_after - learned).abs() < 1e-9, "{after} {learned_after}");
+}
