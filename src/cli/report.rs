@@ -91,7 +91,7 @@ fn table(report: &SlotReport) -> String {
         ),
         format!("model {}, {} dimensions, revision {}", report.model, report.dimensions, report.revision),
     ];
-    if report.models.len() > 1 {
+    if report.model == "portfolio" {
         let part = |(model, weight): &(String, f64)| format!("{model} {:.0} %", 100.0 * weight);
         lines.push(format!("deciding: {}", report.models.iter().map(part).collect::<Vec<_>>().join(", ")));
     }

@@ -13,6 +13,7 @@ use crate::{
     slot::{Arm, ArmId, Consent, Definition, Goal, RewardKind, SlotId},
 };
 
+mod catalogue;
 mod clicks;
 mod reports;
 
