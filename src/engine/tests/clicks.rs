@@ -112,12 +112,20 @@ fn a_cascade_learns_nothing_of_what_stands_below_the_last_click() {
     assert_eq!([top, middle, bottom].map(|c| learned(&world, &c.arm)), [(0.0, 1.0), (0.0, 1.0), (0.0, 0.0)]);
     world.send(click("e2", &bottom.arm));
     assert_eq!(learned(&world, &bottom.arm), (1.0, 0.0));
+    // What stands below the last click stays unseen when the window closes, too.
+    let weight = |world: &World, arm: &ArmId| summary(world, arm.as_str()).rate.weight();
+    let clicked = world.decide(request());
+    let click = rewarded("e3", Some(clicked.id), "click", None);
+    world.send(Rewarded { arm: Some(clicked.chosen[1].arm.clone()), ..click });
+    let before = clicked.chosen.iter().map(|c| weight(&world, &c.arm)).collect::<Vec<_>>();
+    world.at_us += 25 * HOUR_US;
+    world.decide(request());
+    assert!(weight(&world, &clicked.chosen[2].arm) <= before[2], "nobody saw it");
     // Where nothing at all is clicked, all were seen: silence is learned when the window closes, at the latest.
     let silent = world.decide(request());
-    world.at_us += 2 * HOUR_US;
-    world.at_us += 24 * HOUR_US;
+    world.at_us += 26 * HOUR_US;
     let before: f64 = silent.chosen.iter().map(|c| summary(&world, c.arm.as_str()).rate.weight()).sum();
     world.decide(request());
     let after: f64 = silent.chosen.iter().map(|c| summary(&world, c.arm.as_str()).rate.weight()).sum();
-    assert!((after - before - 3.0).abs() < 0.5, "three more, but for what a day takes: {before} {after}");
+    assert!(after - before > 2.5, "three more at least, but for what a day takes: {before} {after}");
 }
