@@ -4,14 +4,19 @@
 //! when [`Journal::append`] returns, they are on disk. It gives them back in order,
 //! each verified by its own checksum before anyone decodes it.
 //!
-//! Invariants: after a failed commit nothing is taken any more (what that commit
-//! left on disk is unknown until the next start reads it); a hole or a damaged
-//! record is an error that names file and position, never skipped.
+//! Invariants: after a commit that failed for anything but want of room nothing is
+//! taken any more (what it left on disk is unknown until the next start reads it); a
+//! hole, a damaged record or an end before what was acknowledged is an error that
+//! names file and position, never skipped.
 //!
 //! Deliberately not here: what the records mean. A body is bytes.
 
+mod mark;
+mod reader;
+mod rows;
 mod sqlite;
 
+pub use reader::JournalReader;
 pub use sqlite::SqliteJournal;
 
 use std::path::PathBuf;
@@ -31,11 +36,28 @@ pub struct Record {
     pub body: Vec<u8>,
 }
 
+/// A record as it is read back, its checksum verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored<'a> {
+    /// Where it stands.
+    pub position: u64,
+    /// When it was taken, microseconds since 1970.
+    pub at_us: i64,
+    /// What kind of event it is.
+    pub kind: &'a str,
+    /// The slot it belongs to.
+    pub slot: &'a str,
+    /// The decision it is about.
+    pub decision: Option<&'a str>,
+    /// The event.
+    pub body: &'a [u8],
+}
+
 /// Why a journal cannot be opened or read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// It cannot be opened as what it should be.
-    #[error("cannot open the journal {}: {why}", file.display())]
+    #[error("cannot open the journal {} (nothing was read, from position 1 on): {why}", file.display())]
     Open {
         /// The file.
         file: PathBuf,
@@ -51,6 +73,24 @@ pub enum ReadError {
         found: i64,
         /// Ours.
         known: i64,
+    },
+    /// It ends before what was acknowledged.
+    #[error("the journal {} ends at position {last}, but position {acknowledged} was acknowledged: its end is damaged; restore it from a backup", file.display())]
+    Short {
+        /// The file.
+        file: PathBuf,
+        /// The last position that is there.
+        last: u64,
+        /// The last one that was acknowledged.
+        acknowledged: u64,
+    },
+    /// What was asked for was dropped when its time had passed.
+    #[error("the journal {} no longer holds all events up to position {trimmed}: their retention is over; begin from a snapshot at or after it", file.display())]
+    Trimmed {
+        /// The file.
+        file: PathBuf,
+        /// Up to where only changes of slots are kept.
+        trimmed: u64,
     },
     /// A position is missing.
     #[error("the journal {} has a hole: position {expected} is missing, {found} follows; restore it from a backup", file.display())]
@@ -95,8 +135,8 @@ pub enum ReadError {
 /// Why records were not taken.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AppendError {
-    /// The disk is full. Nothing of the batch is in the journal.
-    #[error("cannot write the journal {}: the disk is full", file.display())]
+    /// There is no room on the disk. Nothing of the batch is in the journal, and it may be tried again.
+    #[error("cannot write the journal {}: the disk is full; nothing of this was taken, and writing goes on when there is room", file.display())]
     Full {
         /// The file.
         file: PathBuf,
@@ -117,8 +157,8 @@ pub enum AppendError {
     },
 }
 
-/// Takes a record's position and body, or says why it cannot use it.
-pub type Each<'a> = dyn FnMut(u64, &[u8]) -> Result<(), String> + 'a;
+/// Takes a record, or says why it cannot use it.
+pub type Each<'a> = dyn FnMut(&Stored<'_>) -> Result<(), String> + 'a;
 
 /// A durable, ordered log.
 pub trait Journal: Send {
@@ -128,6 +168,13 @@ pub trait Journal: Send {
     /// The position of the last record; 0: there is none.
     fn last(&self) -> u64;
 
-    /// Hands every record after `position` to `each`, in order, with its position; returns the last one's.
+    /// Up to which position records were dropped by [`trim`](Self::trim); 0: none were.
+    fn trimmed(&self) -> u64;
+
+    /// Hands every record after `position` to `each`, in order; returns the last one's position.
     fn replay(&mut self, position: u64, each: &mut Each<'_>) -> Result<u64, ReadError>;
+
+    /// Drops records of these kinds that were taken before `before_us` and stand at or before `up_to`, oldest first,
+    /// looking at no more than `most`. Says whether there may be more.
+    fn trim(&mut self, kinds: &[&str], before_us: i64, up_to: u64, most: u64) -> Result<bool, AppendError>;
 }

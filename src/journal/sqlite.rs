@@ -3,23 +3,33 @@
 //! One connection writes, in WAL mode with `synchronous = FULL`, so a commit is one
 //! append to the log and one fsync. Checkpoints run on a thread of their own, which
 //! keeps them out of the commit path. SQLite does not checksum its pages: every
-//! record carries a CRC-32 over its position and all its columns.
+//! record carries a CRC-32 over its position and all its columns, and a mark beside
+//! the file says what was acknowledged.
+//!
+//! A commit that finds no room is rolled back and may be tried again: its frames lie
+//! behind the log's last commit, and the next one overwrites them. Any other failure
+//! poisons, a failed fsync above all: the kernel may have dropped what it could not write.
 
 use std::{
+    fs::{self, OpenOptions},
+    io::{self, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
-    sync::mpsc::{RecvTimeoutError, Sender, channel},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{RecvTimeoutError, Sender, channel},
+    },
     thread::JoinHandle,
     time::Duration,
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
-use super::{AppendError, Each, Journal, ReadError, Record};
+use super::{
+    AppendError, Each, Journal, ReadError, Record, Stored,
+    mark::{self, Mark},
+    rows::{self, APPLICATION_ID, Extent, FORMAT, TABLES, checksum, retention_checksum, stored},
+};
 
-/// Marks the file as ours ("SLOT").
-const APPLICATION_ID: i64 = 0x534c_4f54;
-/// The version of the table.
-const FORMAT: i64 = 1;
 /// How often the checkpointer looks.
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
 /// A write-ahead log below this many bytes is left alone.
@@ -31,92 +41,122 @@ const RESTART_BYTES: u64 = 128 * 1024 * 1024;
 const LOOK_EVERY: u32 = 256;
 /// How long a connection waits for the other one.
 const BUSY: Duration = Duration::from_secs(10);
+/// Room that must be there after a failed write for the failure to have another cause than want of it.
+const PROBE_BYTES: usize = 64 * 1024;
 
 /// A journal in one SQLite file, `journal.sqlite3`.
 #[derive(Debug)]
 pub struct SqliteJournal {
     file: PathBuf,
     connection: Connection,
-    last: u64,
+    extent: Extent,
+    mark: Mark,
     poisoned: bool,
     commits: u32,
+    /// Why a checkpoint failed for good.
+    sick: Arc<Mutex<Option<String>>>,
     checkpointer: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+/// The journal's file in a folder.
+pub(super) fn file_in(folder: &Path) -> PathBuf {
+    folder.join("journal.sqlite3")
 }
 
 impl SqliteJournal {
     /// Opens the journal in `folder`, or makes one.
     pub fn open(folder: &Path) -> Result<Self, ReadError> {
-        let file = folder.join("journal.sqlite3");
+        let file = file_in(folder);
         let why = |why: rusqlite::Error| ReadError::Open { file: file.clone(), why: why.to_string() };
+        let io = |why: io::Error| ReadError::Open { file: file.clone(), why: why.to_string() };
+        let acknowledged = mark::read(folder).map_err(io)?;
+        let lost = acknowledged.unwrap_or(0);
+        if lost > 0 && fs::metadata(&file).map_or(0, |file| file.len()) == 0 {
+            // Nothing is made in the place of what is gone.
+            return Err(ReadError::Short { file, last: 0, acknowledged: lost });
+        }
         let connection = Connection::open(&file).map_err(why)?;
         connection.busy_timeout(BUSY).map_err(why)?;
-        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(why)?;
-        if version > FORMAT {
-            return Err(ReadError::Version { file, found: version, known: FORMAT });
-        }
+        let format = rows::format(&connection, &file)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(why)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(why)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(why)?;
-        connection
-            .execute_batch(&format!(
-                "BEGIN IMMEDIATE;
-                 PRAGMA application_id = {APPLICATION_ID};
-                 PRAGMA user_version = {FORMAT};
-                 CREATE TABLE IF NOT EXISTS events (
-                     position INTEGER PRIMARY KEY,
-                     at_us INTEGER NOT NULL,
-                     kind TEXT NOT NULL,
-                     slot TEXT NOT NULL,
-                     decision_id TEXT,
-                     checksum INTEGER NOT NULL,
-                     body BLOB NOT NULL
-                 ) STRICT;
-                 COMMIT;"
-            ))
-            .map_err(why)?;
-        let last: Option<i64> =
-            connection.query_row("SELECT max(position) FROM events", [], |row| row.get(0)).map_err(why)?;
-        let last = last.and_then(|last| u64::try_from(last).ok()).unwrap_or(0);
-        let checkpointer = checkpointer(&file).map_err(why)?;
-        Ok(Self { file, connection, last, poisoned: false, commits: 0, checkpointer: Some(checkpointer) })
+        if format < FORMAT {
+            connection
+                .execute_batch(&format!(
+                    "BEGIN IMMEDIATE;
+                     PRAGMA application_id = {APPLICATION_ID};
+                     PRAGMA user_version = {FORMAT};
+                     {TABLES}
+                     COMMIT;"
+                ))
+                .map_err(why)?;
+        }
+        let extent = rows::extent(&connection, &file, lost)?;
+        let mark = Mark::open(folder).map_err(io)?;
+        if acknowledged.is_none() {
+            if extent.last > 0 {
+                tracing::warn!(folder = %folder.display(), "there is no whole mark of what was acknowledged beside the journal; a new one is begun");
+            }
+            mark.sync().and_then(|()| fs::File::open(folder)?.sync_all()).map_err(io)?;
+        }
+        let sick = Arc::default();
+        let checkpointer = checkpointer(&file, Arc::clone(&sick)).map_err(why)?;
+        Ok(Self { file, connection, extent, mark, poisoned: false, commits: 0, sick, checkpointer: Some(checkpointer) })
     }
 
     fn commit(&mut self, records: &[Record]) -> rusqlite::Result<u64> {
         let transaction = self.connection.transaction()?;
-        let mut position = self.last;
+        let mut position = self.extent.last;
         {
             let mut insert = transaction.prepare_cached(
                 "INSERT INTO events (position, at_us, kind, slot, decision_id, checksum, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
             )?;
             for record in records {
                 position += 1;
-                let sum = checksum(
-                    position,
-                    record.at_us,
-                    record.kind,
-                    &record.slot,
-                    record.decision.as_deref(),
-                    &record.body,
-                );
-                insert.execute(params![
-                    i64::try_from(position).unwrap_or(i64::MAX),
-                    record.at_us,
-                    record.kind,
-                    record.slot,
-                    record.decision,
-                    i64::from(sum),
-                    record.body
-                ])?;
+                let Record { at_us, kind, slot, decision, body } = record;
+                let sum =
+                    checksum(&Stored { position, at_us: *at_us, kind, slot, decision: decision.as_deref(), body });
+                insert.execute(params![stored(position), at_us, kind, slot, decision, i64::from(sum), body])?;
             }
         }
         transaction.commit()?;
         Ok(position)
     }
 
+    /// What a failed write means: no room, after which it may be tried again, or the end.
+    fn failed(&mut self, why: &rusqlite::Error) -> AppendError {
+        let file = self.file.clone();
+        let full = match why.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => true,
+            // A quota, or a limit on a file's size, is told as any other failed write.
+            Some(ErrorCode::SystemIoFailure) => is_write(why) && no_room(&self.file),
+            _ => false,
+        };
+        // Where the transaction could not be rolled back, nothing may follow it.
+        if full && self.connection.is_autocommit() {
+            return AppendError::Full { file };
+        }
+        self.poisoned = true;
+        AppendError::Engine { file, why: why.to_string() }
+    }
+
+    fn check_health(&mut self) -> Result<(), AppendError> {
+        let sick = self.sick.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(why) = sick {
+            self.poisoned = true;
+            return Err(AppendError::Engine { file: self.file.clone(), why });
+        }
+        if self.poisoned {
+            return Err(AppendError::Poisoned { file: self.file.clone() });
+        }
+        Ok(())
+    }
+
     fn bound_log(&mut self) {
         self.commits = self.commits.wrapping_add(1);
         if self.commits.is_multiple_of(LOOK_EVERY)
-            && std::fs::metadata(log_file(&self.file)).is_ok_and(|log| log.len() > RESTART_BYTES)
+            && fs::metadata(log_file(&self.file)).is_ok_and(|log| log.len() > RESTART_BYTES)
         {
             // What it cannot do now it does at the next look; nothing that is durable depends on it.
             // It must not wait for a reader either: rewards wait for this thread.
@@ -127,8 +167,38 @@ impl SqliteJournal {
             let done = self.connection.busy_timeout(BUSY).and(done);
             if let Err(why) = done {
                 tracing::warn!(%why, "the journal's write-ahead log could not be started anew");
+                tell_if_sick(&self.sick, &why);
             }
         }
+    }
+
+    /// The last position up to `up_to` of a record that was taken before `before_us`: times ascend with positions.
+    fn last_before(&self, before_us: i64, up_to: u64) -> rusqlite::Result<u64> {
+        let mut select = self.connection.prepare_cached("SELECT at_us FROM events WHERE position = ?")?;
+        let (mut low, mut high) = (self.extent.trimmed, up_to.min(self.extent.last));
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            let at_us: i64 = select.query_row([stored(middle)], |row| row.get(0))?;
+            if at_us < before_us {
+                low = middle;
+            } else {
+                high = middle - 1;
+            }
+        }
+        Ok(low)
+    }
+
+    fn drop_until(&mut self, kinds: &[&str], until: u64) -> rusqlite::Result<()> {
+        let trimmed = self.extent.trimmed;
+        let transaction = self.connection.transaction()?;
+        for kind in kinds {
+            let delete = "DELETE FROM events WHERE position > ? AND position <= ? AND kind = ?";
+            transaction.prepare_cached(delete)?.execute(params![stored(trimmed), stored(until), kind])?;
+        }
+        let sum = i64::from(retention_checksum(until));
+        let keep = "INSERT OR REPLACE INTO retention (id, trimmed, checksum) VALUES (1, ?, ?)";
+        transaction.prepare_cached(keep)?.execute(params![stored(until), sum])?;
+        transaction.commit()
     }
 }
 
@@ -148,8 +218,39 @@ fn log_file(file: &Path) -> PathBuf {
     log.into()
 }
 
+/// SQLite's extended code of a write that failed, as against a sync or a read.
+fn is_write(why: &rusqlite::Error) -> bool {
+    why.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_WRITE)
+}
+
+/// Whether a file beside the journal cannot grow as the write-ahead log would have to.
+fn no_room(file: &Path) -> bool {
+    let probe = file.with_extension("probe");
+    let tried = OpenOptions::new().create(true).write(true).truncate(true).open(&probe).and_then(|mut file_| {
+        file_.seek(SeekFrom::Start(fs::metadata(log_file(file))?.len()))?;
+        file_.write_all(&[0; PROBE_BYTES])
+    });
+    // It is of no use to anyone, and the next probe truncates it.
+    let _ = fs::remove_file(&probe);
+    tried.is_err_and(|why| {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(why.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+    })
+}
+
+/// A checkpoint that finds no room, or somebody in its way, is tried again; any other failure is the disk's.
+fn tell_if_sick(sick: &Mutex<Option<String>>, why: &rusqlite::Error) {
+    if !matches!(
+        why.sqlite_error_code(),
+        Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    ) && !is_write(why)
+    {
+        *sick.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("a checkpoint failed: {why}"));
+    }
+}
+
 /// Starts the thread that moves what is committed from the write-ahead log into the file.
-fn checkpointer(file: &Path) -> rusqlite::Result<(Sender<()>, JoinHandle<()>)> {
+fn checkpointer(file: &Path, sick: Arc<Mutex<Option<String>>>) -> rusqlite::Result<(Sender<()>, JoinHandle<()>)> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(BUSY)?;
@@ -158,12 +259,13 @@ fn checkpointer(file: &Path) -> rusqlite::Result<(Sender<()>, JoinHandle<()>)> {
     let (stop, stopped) = channel::<()>();
     let thread = std::thread::spawn(move || {
         while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(CHECKPOINT_EVERY) {
-            let bytes = std::fs::metadata(&log).map_or(0, |log| log.len());
+            let bytes = fs::metadata(&log).map_or(0, |log| log.len());
             if bytes > CHECKPOINT_BYTES {
                 // Passive: waits for nobody. If it cannot finish, the log grows, and the next look tries again.
                 let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
                 if let Err(why) = done {
-                    tracing::warn!(%why, "a checkpoint of the journal failed; it will be tried again");
+                    tracing::warn!(%why, "a checkpoint of the journal failed");
+                    tell_if_sick(&sick, &why);
                 }
             }
         }
@@ -171,171 +273,50 @@ fn checkpointer(file: &Path) -> rusqlite::Result<(Sender<()>, JoinHandle<()>)> {
     Ok((stop, thread))
 }
 
-fn checksum(position: u64, at_us: i64, kind: &str, slot: &str, decision: Option<&str>, body: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&position.to_be_bytes());
-    hasher.update(&at_us.to_be_bytes());
-    for text in [kind, slot, decision.unwrap_or("")] {
-        hasher.update(text.as_bytes());
-        hasher.update(&[0]);
-    }
-    hasher.update(body);
-    hasher.finalize()
-}
-
 impl Journal for SqliteJournal {
     fn append(&mut self, records: &[Record]) -> Result<u64, AppendError> {
-        if self.poisoned {
-            return Err(AppendError::Poisoned { file: self.file.clone() });
-        }
+        self.check_health()?;
         if records.is_empty() {
-            return Ok(self.last);
+            return Ok(self.extent.last);
         }
-        match self.commit(records) {
-            Ok(last) => {
-                self.last = last;
-                self.bound_log();
-                Ok(last)
-            }
-            Err(why) => {
-                self.poisoned = true;
-                let file = self.file.clone();
-                Err(match why.sqlite_error_code() {
-                    Some(ErrorCode::DiskFull) => AppendError::Full { file },
-                    _ => AppendError::Engine { file, why: why.to_string() },
-                })
-            }
+        let last = self.commit(records).map_err(|why| self.failed(&why))?;
+        self.extent.last = last;
+        if let Err(why) = self.mark.write(last) {
+            // The commit stands; without its mark a damaged end would go unnoticed.
+            tracing::warn!(%why, position = last, "what was acknowledged could not be marked");
         }
+        self.bound_log();
+        Ok(last)
     }
 
     fn last(&self) -> u64 {
-        self.last
+        self.extent.last
+    }
+
+    fn trimmed(&self) -> u64 {
+        self.extent.trimmed
     }
 
     fn replay(&mut self, position: u64, each: &mut Each<'_>) -> Result<u64, ReadError> {
-        let mut at = position;
-        let failed = |file: &Path, at: u64, why: &rusqlite::Error| ReadError::Engine {
-            file: file.to_owned(),
-            position: at,
-            why: why.to_string(),
-        };
-        let mut select = self
-            .connection
-            .prepare_cached(
-                "SELECT position, at_us, kind, slot, decision_id, checksum, body FROM events WHERE position > ? ORDER BY position",
-            )
-            .map_err(|why| failed(&self.file, at, &why))?;
-        let mut rows =
-            select.query([i64::try_from(position).unwrap_or(i64::MAX)]).map_err(|why| failed(&self.file, at, &why))?;
-        while let Some(row) = rows.next().map_err(|why| failed(&self.file, at, &why))? {
-            let found = row.get::<_, i64>(0).map_err(|why| failed(&self.file, at, &why))?;
-            let found = u64::try_from(found).unwrap_or(0);
-            if found != at + 1 {
-                return Err(ReadError::Hole { file: self.file.clone(), expected: at + 1, found });
-            }
-            let columns = || -> rusqlite::Result<(i64, String, String, Option<String>, i64)> {
-                Ok((row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-            };
-            let (at_us, kind, slot, decision, expected) = columns().map_err(|why| failed(&self.file, at, &why))?;
-            let body = row.get_ref(6).map_err(|why| failed(&self.file, at, &why))?;
-            let body = body.as_blob().map_err(|_| ReadError::Checksum { file: self.file.clone(), position: found })?;
-            if i64::from(checksum(found, at_us, &kind, &slot, decision.as_deref(), body)) != expected {
-                return Err(ReadError::Checksum { file: self.file.clone(), position: found });
-            }
-            each(found, body).map_err(|why| ReadError::Reader { file: self.file.clone(), position: found, why })?;
-            at = found;
+        if position < self.extent.trimmed {
+            return Err(ReadError::Trimmed { file: self.file.clone(), trimmed: self.extent.trimmed });
         }
-        if at < self.last {
-            return Err(ReadError::Hole { file: self.file.clone(), expected: at + 1, found: self.last });
-        }
-        Ok(at)
+        rows::each(&self.connection, &self.file, self.extent, position, each)
+    }
+
+    fn trim(&mut self, kinds: &[&str], before_us: i64, up_to: u64, most: u64) -> Result<bool, AppendError> {
+        self.check_health()?;
+        let done = self.last_before(before_us, up_to).and_then(|until| {
+            let now = until.min(self.extent.trimmed.saturating_add(most));
+            if now > self.extent.trimmed {
+                self.drop_until(kinds, now)?;
+                self.extent.trimmed = now;
+            }
+            Ok(now < until)
+        });
+        done.map_err(|why| self.failed(&why))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record(i: u64) -> Record {
-        Record {
-            at_us: 1_000 + i64::try_from(i).unwrap(),
-            kind: "decided",
-            slot: "offers".into(),
-            decision: i.is_multiple_of(2).then(|| format!("d{i}")),
-            body: i.to_be_bytes().repeat(20),
-        }
-    }
-
-    fn bodies(journal: &mut SqliteJournal, after: u64) -> Result<Vec<(u64, Vec<u8>)>, ReadError> {
-        let mut found = Vec::new();
-        journal.replay(after, &mut |position, body| {
-            found.push((position, body.to_vec()));
-            Ok(())
-        })?;
-        Ok(found)
-    }
-
-    fn filled(folder: &Path) -> SqliteJournal {
-        let mut journal = SqliteJournal::open(folder).unwrap();
-        assert_eq!(journal.append(&(1..=3).map(record).collect::<Vec<_>>()).unwrap(), 3);
-        assert_eq!(journal.append(&(4..=10).map(record).collect::<Vec<_>>()).unwrap(), 10);
-        journal
-    }
-
-    #[test]
-    fn what_was_appended_comes_back_in_order_after_reopening() {
-        let folder = tempfile::tempdir().unwrap();
-        drop(filled(folder.path()));
-        let mut journal = SqliteJournal::open(folder.path()).unwrap();
-        assert_eq!(journal.last(), 10);
-        let want: Vec<_> = (1..=10).map(|i| (i, record(i).body)).collect();
-        assert_eq!(bodies(&mut journal, 0).unwrap(), want);
-        assert_eq!(bodies(&mut journal, 7).unwrap(), want[7..]);
-    }
-
-    /// Every column of a record is covered by its checksum, and a missing record is a hole.
-    #[test]
-    fn damage_is_refused_with_its_position() {
-        for (damage, hole) in [
-            ("UPDATE events SET body = zeroblob(160) WHERE position = 6", false),
-            ("UPDATE events SET at_us = at_us + 1 WHERE position = 6", false),
-            ("UPDATE events SET kind = 'rewarded' WHERE position = 6", false),
-            ("UPDATE events SET slot = 'offer' WHERE position = 6", false),
-            ("UPDATE events SET decision_id = NULL WHERE position = 6", false),
-            ("DELETE FROM events WHERE position = 6", true),
-        ] {
-            let folder = tempfile::tempdir().unwrap();
-            let mut journal = filled(folder.path());
-            journal.connection.execute(damage, []).unwrap();
-            match bodies(&mut journal, 0) {
-                Err(ReadError::Checksum { position: 6, .. }) if !hole => {}
-                Err(ReadError::Hole { expected: 6, found: 7, .. }) if hole => {}
-                other => panic!("{damage}: {other:?}"),
-            }
-            assert_eq!(bodies(&mut journal, 6).unwrap().len(), 4, "what follows is whole");
-        }
-    }
-
-    #[test]
-    fn a_failed_commit_leaves_nothing_and_poisons() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut journal = filled(folder.path());
-        // A journal that may not grow is what a full disk looks like to SQLite.
-        let pages: i64 = journal.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
-        journal.connection.pragma_update(None, "max_page_count", pages).unwrap();
-        let many: Vec<_> = (11..=5_000).map(record).collect();
-        assert!(matches!(journal.append(&many), Err(AppendError::Full { .. })));
-        assert!(matches!(journal.append(&[record(11)]), Err(AppendError::Poisoned { .. })));
-        drop(journal);
-        let mut journal = SqliteJournal::open(folder.path()).unwrap();
-        assert_eq!(bodies(&mut journal, 0).unwrap().len(), 10);
-        assert_eq!(journal.append(&[record(11)]).unwrap(), 11);
-    }
-
-    #[test]
-    fn a_file_that_is_no_journal_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("journal.sqlite3"), "not a database, by a long way, at all").unwrap();
-        assert!(matches!(SqliteJournal::open(folder.path()), Err(ReadError::Open { .. })));
-    }
-}
+mod tests;

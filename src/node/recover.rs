@@ -17,8 +17,8 @@ pub(super) fn recover(folder: &Folder, journal: &mut dyn Journal) -> Result<(Sta
     }
     let from = state.position();
     let snapshot = (from > 0).then_some((from, state.at_us()));
-    journal.replay(from, &mut |_, body| {
-        let event = codec::decode(body)?;
+    journal.replay(from, &mut |stored| {
+        let event = codec::decode(stored.body)?;
         state.apply(&event);
         Ok(())
     })?;
@@ -32,8 +32,8 @@ pub fn fold(folder: &Path) -> Result<State, OpenError> {
     let folder = Folder::open(folder)?;
     let mut journal = SqliteJournal::open(folder.path())?;
     let mut state = State::default();
-    journal.replay(0, &mut |_, body| {
-        let event = codec::decode(body)?;
+    journal.replay(0, &mut |stored| {
+        let event = codec::decode(stored.body)?;
         state.apply(&event);
         Ok(())
     })?;
