@@ -12,6 +12,10 @@ use serde::Deserialize;
 /// Between the snapshots of a default configuration: bounds what a restart has to replay.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_mins(5);
 
+/// How long a default configuration keeps decisions and rewards in the journal: a quarter, which is what reports and
+/// evaluations look back on.
+const RETENTION: Duration = Duration::from_hours(90 * 24);
+
 /// The settings of `slotwise serve`, as the file given with `--config` holds them (TOML).
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -27,6 +31,10 @@ pub struct Config {
     /// How often a snapshot is taken, as in "5m"; at least a second.
     #[serde(deserialize_with = "duration")]
     pub snapshot_interval: Duration,
+    /// How long decisions and rewards stay in the journal, as in "90days" (at least a second), or "forever". What is
+    /// older goes once two snapshots hold what came of it; changes of slots stay for good.
+    #[serde(deserialize_with = "retention")]
+    pub retention: Option<Duration>,
     /// What is logged, in the words of `RUST_LOG`: "info", "slotwise=debug".
     pub log: String,
 }
@@ -39,18 +47,27 @@ impl Default for Config {
             data: "data".into(),
             durable_decisions: false,
             snapshot_interval: SNAPSHOT_INTERVAL,
+            retention: Some(RETENTION),
             log: "info".into(),
         }
     }
 }
 
-fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let duration = humantime::parse_duration(&text).map_err(serde::de::Error::custom)?;
+fn parse<E: serde::de::Error>(text: &str) -> Result<Duration, E> {
+    let duration = humantime::parse_duration(text).map_err(E::custom)?;
     if duration < Duration::from_secs(1) {
-        return Err(serde::de::Error::custom("must be at least 1s"));
+        return Err(E::custom("must be at least 1s"));
     }
     Ok(duration)
+}
+
+fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    parse(&String::deserialize(deserializer)?)
+}
+
+fn retention<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text == "forever" { Ok(None) } else { parse(&text).map(Some) }
 }
 
 /// Why a configuration cannot be used.
@@ -106,6 +123,9 @@ mod tests {
         let config = read("snapshot_interval = \"90s\"\nhttp_address = \"127.0.0.1:0\"").unwrap();
         assert_eq!(config.snapshot_interval, Duration::from_secs(90));
         assert_eq!(config.http_address.port(), 0);
+        assert_eq!(read("retention = \"30days\"").unwrap().retention, Some(Duration::from_hours(30 * 24)));
+        assert_eq!(read("retention = \"forever\"").unwrap().retention, None);
+        assert!(read("retention = \"for ever\"").is_err() && read("retention = \"0s\"").is_err());
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    core::Collector, process_collector::ProcessCollector,
 };
 
 use crate::{
     engine::RewardOutcome,
-    node::{Node, Observer},
+    node::{DiskUse, Node, Observer},
 };
 
 /// Slots with at most this many arms get a label per arm.
@@ -24,8 +25,14 @@ pub struct Metrics {
     arms_shown: IntCounterVec,
     rewards: IntCounterVec,
     append_seconds: Histogram,
-    committed: prometheus::IntCounter,
+    committed: IntCounter,
+    unrecorded: IntCounter,
     pending: IntGaugeVec,
+    pending_bytes: IntGaugeVec,
+    disk: IntGaugeVec,
+    disk_full: IntGauge,
+    failed: IntGauge,
+    pause_seconds: Histogram,
     snapshot_age: IntGauge,
     snapshot_us: RwLock<Option<i64>>,
 }
@@ -37,70 +44,77 @@ pub struct Metrics {
 /// Only if two of them had the same name: a bug, and the first test of this file would tell.
 pub fn metrics() -> Result<Arc<Metrics>, prometheus::Error> {
     let registry = Registry::new();
-    let micro = |from: f64| prometheus::exponential_buckets(from, 2.0, 16);
-    let metrics = Metrics {
-        decide_seconds: add(
-            &registry,
-            Histogram::with_opts(
-                HistogramOpts::new(
-                    "slotwise_decide_duration_seconds",
-                    "From a decoded Decide or BatchDecide request to its answer.",
-                )
-                .buckets(micro(4e-6)?),
-            )?,
-        )?,
-        decisions: add(
-            &registry,
-            IntCounterVec::new(
-                Opts::new("slotwise_decisions_total", "Decisions by slot and outcome (decided, holdout, a fallback)."),
-                &["slot", "outcome"],
-            )?,
-        )?,
-        arms_shown: add(
-            &registry,
-            IntCounterVec::new(
-                Opts::new("slotwise_arms_shown_total", "Arms shown, for slots with at most 50 arms."),
-                &["slot", "arm"],
-            )?,
-        )?,
-        rewards: add(
-            &registry,
-            IntCounterVec::new(
-                Opts::new(
-                    "slotwise_rewards_total",
-                    "Reward events by slot, kind (of the slot's goal, or other) and result.",
-                ),
-                &["slot", "kind", "result"],
-            )?,
-        )?,
-        append_seconds: add(
-            &registry,
-            Histogram::with_opts(
-                HistogramOpts::new("slotwise_journal_append_duration_seconds", "One group commit: write and fsync.")
-                    .buckets(micro(3.2e-5)?),
-            )?,
-        )?,
-        committed: add(
-            &registry,
-            prometheus::IntCounter::new("slotwise_journal_events_total", "Events committed to the journal.")?,
-        )?,
-        pending: add(
-            &registry,
-            IntGaugeVec::new(
-                Opts::new("slotwise_pending_decisions", "Decisions that may still be rewarded."),
-                &["slot"],
-            )?,
-        )?,
-        snapshot_age: add(
-            &registry,
-            IntGauge::new("slotwise_snapshot_age_seconds", "Since the newest snapshot; -1 where there is none.")?,
-        )?,
-        snapshot_us: RwLock::new(None),
-        registry,
+    let histogram = |name: &str, from: f64, help: &str| {
+        let buckets = prometheus::exponential_buckets(from, 2.0, 16)?;
+        add(&registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?)
     };
-    let build =
-        IntGaugeVec::new(Opts::new("slotwise_build_info", "Always 1; the version is the label."), &["version"])?;
-    add(&metrics.registry, build)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    let counters =
+        |name: &str, labels: &[&str], help: &str| add(&registry, IntCounterVec::new(Opts::new(name, help), labels)?);
+    let counter = |name: &str, help: &str| add(&registry, IntCounter::new(name, help)?);
+    let gauges =
+        |name: &str, labels: &[&str], help: &str| add(&registry, IntGaugeVec::new(Opts::new(name, help), labels)?);
+    let gauge = |name: &str, help: &str| add(&registry, IntGauge::new(name, help)?);
+    gauges("slotwise_build_info", &["version"], "Always 1; the version is the label.")?
+        .with_label_values(&[env!("CARGO_PKG_VERSION")])
+        .set(1);
+    // Memory, processor time, open files and threads of this process, under the names that every dashboard knows.
+    registry.register(Box::new(ProcessCollector::for_self()))?;
+    let metrics = Metrics {
+        decide_seconds: histogram(
+            "slotwise_decide_duration_seconds",
+            4e-6,
+            "From a decoded Decide or BatchDecide request to its answer.",
+        )?,
+        decisions: counters(
+            "slotwise_decisions_total",
+            &["slot", "outcome"],
+            "Decisions by slot and outcome (decided, holdout, a fallback).",
+        )?,
+        arms_shown: counters(
+            "slotwise_arms_shown_total",
+            &["slot", "arm"],
+            "Arms shown, for slots with at most 50 arms.",
+        )?,
+        rewards: counters(
+            "slotwise_rewards_total",
+            &["slot", "kind", "result"],
+            "Reward events by slot, kind (of the slot's goal, or other) and result.",
+        )?,
+        append_seconds: histogram(
+            "slotwise_journal_append_duration_seconds",
+            3.2e-5,
+            "One group commit: write and fsync.",
+        )?,
+        committed: counter("slotwise_journal_events_total", "Events committed to the journal.")?,
+        unrecorded: counter(
+            "slotwise_decisions_unrecorded_total",
+            "Decisions that were answered and will never be in the journal: it took no more, or had no room for too long.",
+        )?,
+        pending: gauges("slotwise_pending_decisions", &["slot"], "Decisions that may still be rewarded.")?,
+        pending_bytes: gauges(
+            "slotwise_pending_decisions_bytes",
+            &["slot"],
+            "What those take in memory, their indices among it.",
+        )?,
+        disk: gauges(
+            "slotwise_disk_bytes",
+            &["file"],
+            "What the data folder takes (journal, its write-ahead log, snapshots).",
+        )?,
+        disk_full: gauge(
+            "slotwise_disk_full",
+            "1 while rewards and changes are refused for want of room on the disk.",
+        )?,
+        failed: gauge("slotwise_journal_failed", "1 once nothing is written any more until a restart.")?,
+        pause_seconds: histogram(
+            "slotwise_snapshot_pause_seconds",
+            1e-5,
+            "How long nothing was written because the state was held still for a snapshot.",
+        )?,
+        snapshot_age: gauge("slotwise_snapshot_age_seconds", "Since the newest snapshot; -1 where there is none.")?,
+        snapshot_us: RwLock::new(None),
+        registry: registry.clone(),
+    };
     Ok(Arc::new(metrics))
 }
 
@@ -139,17 +153,29 @@ impl Metrics {
     /// Everything, as text; gauges are read from the node now.
     pub fn render(&self, node: Option<&Node>) -> Result<String, prometheus::Error> {
         self.pending.reset();
+        self.pending_bytes.reset();
         if let Some(node) = node {
             for view in node.slots() {
-                let pending = i64::try_from(view.pending).unwrap_or(i64::MAX);
-                self.pending.with_label_values(&[view.definition.id.as_str()]).set(pending);
+                let slot = &[view.definition.id.as_str()];
+                self.pending.with_label_values(slot).set(gauge(view.pending as u64));
+                self.pending_bytes.with_label_values(slot).set(gauge(view.pending_bytes));
             }
+            let DiskUse { journal, log, snapshots } = node.disk_use();
+            for (file, bytes) in [("journal", journal), ("write_ahead_log", log), ("snapshots", snapshots)] {
+                self.disk.with_label_values(&[file]).set(gauge(bytes));
+            }
+            self.disk_full.set(i64::from(*node.full().borrow()));
+            self.failed.set(i64::from(node.failure().borrow().is_some()));
         }
         let saved = *self.snapshot_us.read().unwrap_or_else(PoisonError::into_inner);
         let age = saved.zip(node).map(|(us, node)| (node.now_us() - us) / 1_000_000);
         self.snapshot_age.set(age.unwrap_or(-1));
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
+}
+
+fn gauge(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 impl Observer for Metrics {
@@ -169,7 +195,18 @@ impl Observer for Metrics {
         self.rewards.with_label_values(&[slot, kind, result]).inc();
     }
 
-    fn snapshot_saved(&self, now_us: i64) {
+    fn frozen(&self, seconds: f64) {
+        self.pause_seconds.observe(seconds);
+    }
+
+    fn unrecorded(&self, decisions: usize) {
+        self.unrecorded.inc_by(decisions as u64);
+    }
+
+    fn snapshot_saved(&self, now_us: i64, seconds: f64, bytes: u64) {
+        if bytes > 0 {
+            tracing::info!(bytes, seconds, "a snapshot was saved");
+        }
         *self.snapshot_us.write().unwrap_or_else(PoisonError::into_inner) = Some(now_us);
     }
 }

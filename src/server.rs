@@ -26,7 +26,12 @@ use crate::{
 /// How long calls that were taken may go on once the server drains.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Why a server could not start, or stopped by itself.
+/// What answers while the disk has no room, the service as a whole ("") among it.
+const READERS: [&str; 3] = ["", "slotwise.v1.DecisionService", "slotwise.v1.InsightService"];
+/// What does not.
+const WRITERS: [&str; 2] = ["slotwise.v1.FeedbackService", "slotwise.v1.SlotService"];
+
+/// Why a server could not start, or had failed when it stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// An address cannot be listened on.
@@ -45,7 +50,7 @@ pub enum ServeError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The node failed while running.
-    #[error("stopped: {0}")]
+    #[error("stopped, and had written nothing since this failed: {0}")]
     Failed(String),
     /// The transport failed.
     #[error("the gRPC transport failed: {0}")]
@@ -85,10 +90,12 @@ impl Listeners {
     }
 }
 
-/// Serves until `stop` is cancelled, or the node can write no more; then finishes what was taken,
-/// snapshots, and returns.
+/// Serves until `stop` is cancelled; then finishes what was taken, snapshots, and returns: an error if the node could
+/// write no more by then.
 ///
-/// The ports answer at once: health says `NOT_SERVING` and every call `UNAVAILABLE` until recovery is done.
+/// The ports answer at once: health says `NOT_SERVING` and every call `UNAVAILABLE` until recovery is done. Health
+/// says `NOT_SERVING` again once nothing can be written any more, of the services that must write already while the
+/// disk has no room.
 pub async fn run(listeners: Listeners, config: &Config, stop: CancellationToken) -> Result<(), ServeError> {
     run_and_tell(listeners, config, stop, || {}).await
 }
@@ -104,19 +111,13 @@ pub async fn run_and_tell(
     let tasks = TaskTracker::new();
     let api = Api::new(Arc::clone(&metrics), tasks.clone(), stop.child_token());
     let (health, health_service) = tonic_health::server::health_reporter();
-    let services = [
-        "",
-        "slotwise.v1.DecisionService",
-        "slotwise.v1.FeedbackService",
-        "slotwise.v1.SlotService",
-        "slotwise.v1.InsightService",
-    ];
-    let say = async |status: ServingStatus| {
+    let say = async |services: &[&str], status: ServingStatus| {
         for service in services {
-            health.set_service_status(service, status).await;
+            health.set_service_status(*service, status).await;
         }
     };
-    say(ServingStatus::NotServing).await;
+    say(&READERS, ServingStatus::NotServing).await;
+    say(&WRITERS, ServingStatus::NotServing).await;
 
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -150,16 +151,26 @@ pub async fn run_and_tell(
         () = stop.cancelled() => return Ok(()),
     };
     api.open(Arc::clone(&node));
-    say(ServingStatus::Serving).await;
+    say(&READERS, ServingStatus::Serving).await;
+    say(&WRITERS, ServingStatus::Serving).await;
     ready();
 
-    let mut failure = node.failure();
-    let failed = tokio::select! {
-        () = stop.cancelled() => None,
-        // The sender lives as long as the node, which this function holds.
-        why = failure.wait_for(Option::is_some) => why.ok().and_then(|why| why.clone()),
-    };
-    say(ServingStatus::NotServing).await;
+    let (mut failure, mut full) = (node.failure(), node.full());
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            // The senders live as long as the node, which this function holds.
+            changed = failure.changed() => drop(changed),
+            changed = full.changed() => drop(changed),
+        }
+        let (failed, full) = (failure.borrow_and_update().is_some(), *full.borrow_and_update());
+        let status = |out: bool| if out { ServingStatus::NotServing } else { ServingStatus::Serving };
+        say(&READERS, status(failed)).await;
+        say(&WRITERS, status(failed || full)).await;
+    }
+    let failed = failure.borrow().clone();
+    say(&READERS, ServingStatus::NotServing).await;
+    say(&WRITERS, ServingStatus::NotServing).await;
     stop.cancel();
     let served = tokio::time::timeout(DRAIN, grpc).await;
     http_stop.cancel();
@@ -186,6 +197,7 @@ async fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<Node>, Serve
         folder: config.data.clone(),
         snapshot_every_us: i64::try_from(config.snapshot_interval.as_micros()).unwrap_or(i64::MAX),
         durable_decisions: config.durable_decisions,
+        retention_us: config.retention.map(|for_| i64::try_from(for_.as_micros()).unwrap_or(i64::MAX)),
     };
     let opened = tasks_blocking(move || Node::open(&options, Arc::new(SystemClock), metrics)).await;
     Ok(Arc::new(opened.map_err(|why| ServeError::Internal(why.to_string()))??))

@@ -161,14 +161,14 @@ async fn nothing_acknowledged_is_lost_by_kill_nine() {
     process.signal(Signal::SIGKILL);
     process.child.wait().unwrap();
 
-    let from_start = fold(folder.path()).unwrap();
+    let from_start = fold(folder.path(), 1).unwrap();
     let snapshots = std::fs::read_dir(folder.path()).unwrap().filter_map(|entry| {
         let name = entry.unwrap().file_name().into_string().unwrap();
         name.strip_prefix("snapshot-")?.strip_suffix(".bin")?.parse::<u64>().ok()
     });
     let newest = snapshots.max().unwrap();
     assert!(0 < newest && newest < from_start.position(), "recovery is a snapshot and a tail: {newest}");
-    let as_recovered = recovered(folder.path()).unwrap();
+    let as_recovered = recovered(folder.path(), 2).unwrap();
     assert_eq!(
         snapshot::encode(&from_start).unwrap(),
         snapshot::encode(&as_recovered).unwrap(),

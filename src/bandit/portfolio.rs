@@ -67,8 +67,10 @@ struct Challenger {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mark {
     /// The arm's fading so far, as a logarithm.
+    #[serde(with = "crate::stats::compact")]
     pub(super) ln_retained: f64,
     /// How much of an observation it was.
+    #[serde(with = "crate::stats::compact")]
     pub(super) weight: f64,
     takeovers: u32,
     challenger: u32,

@@ -85,6 +85,9 @@ pub enum Body {
     Rewarded(Box<Rewarded>),
 }
 
+/// The kinds of what shoppers bring about, as against what people change: by far the most, and what retention is for.
+pub const TRAFFIC: [&str; 2] = ["decided", "rewarded"];
+
 impl Body {
     /// The slot it belongs to.
     pub fn slot(&self) -> &SlotId {

@@ -12,10 +12,15 @@
 //! Deliberately not here: files, sockets, threads, the clock, generated types.
 
 mod change;
+mod chunks;
 mod counters;
 mod decide;
 mod event;
 mod ids;
+mod index;
+mod ledger;
+mod memory;
+mod packed;
 mod pending;
 mod report;
 mod revisions;
@@ -30,8 +35,9 @@ mod view;
 pub use change::{Change, ChangeError, plan};
 pub use counters::{Counters, Tally};
 pub use decide::{CandidateExplanation, Decision, Draw, Explanation, Request, RequestCandidate, decide};
-pub use event::{Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, Subject};
+pub use event::{Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, Subject, TRAFFIC};
 pub use ids::{DecisionId, Key, hash};
+pub use ledger::{Ledger, Slots, Step};
 pub use pending::Pending;
 pub use report::{ArmReport, SlotReport, report};
 pub use reward::{Rejection, RewardOutcome, Unmatched};

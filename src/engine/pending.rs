@@ -1,20 +1,33 @@
 //! Decisions that wait for their rewards.
+//!
+//! They stand in a queue in the order they were made, packed to some two hundred bytes each, and are
+//! found again by id, by event and by subject through indices that are rebuilt, not persisted. The oldest
+//! go when their window has closed, or when there are too many or too many bytes of them.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
+    chunks::Chunks,
     event::Subject,
     ids::{DecisionId, Key, hash},
+    index::Index,
+    packed,
 };
 use crate::{
     bandit::{Mark, Rows},
-    slot::Contribution,
+    slot::{
+        Contribution,
+        limits::{PENDING_BYTES_MAX, PENDING_MAX},
+    },
+    stats::compact,
 };
+
+/// Beside its bytes, what a packed decision takes: its pointer, what the allocator adds, its entry in the index.
+const OVERHEAD: u64 = 16 + 16 + 16;
+/// An entry of an index, at the emptiest that a table of them is.
+const ENTRY: u64 = 20;
 
 /// An event that counts towards a shown arm's reward. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,11 +53,12 @@ impl Counted {
 
 /// What the learner was told of a shown arm. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) enum Told {
-    /// Nothing yet: its reward, or silence, is to come.
-    NotYet,
+pub(super) struct Told {
     /// This reward.
-    Reward(f64, Mark),
+    #[serde(with = "compact")]
+    pub(super) reward: f64,
+    /// What its revision needs.
+    pub(super) mark: Mark,
 }
 
 /// A shown arm. *Persisted.*
@@ -55,35 +69,54 @@ pub(super) struct ShownArm {
     /// Its rows where it has features of its own; else the decision's.
     pub(super) rows: Option<Rows>,
     /// The probability of the other order of this arm and the one above, given the two.
+    #[serde(with = "compact")]
     pub(super) overlap: f64,
     /// An event that counts came for it, whether or not it was taken back: somebody saw it.
     pub(super) seen: bool,
     /// It tells of its position: the fading of positions so far when it did, as a logarithm.
     pub(super) tells: Option<f64>,
     /// The reward that counts now.
+    #[serde(with = "compact")]
     pub(super) reward: f64,
-    /// What the learner was told.
-    pub(super) told: Told,
+    /// What the learner was told; none: nothing yet, its reward or silence is to come.
+    pub(super) told: Option<Told>,
     /// The events that count towards it.
     pub(super) counted: Vec<Counted>,
 }
 
-/// A decision that may still be rewarded. *Persisted.*
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What became of an event id that was accepted. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Accepted {
+    /// It belongs to an arm that was shown.
+    Event(u32),
+    /// It was taken back.
+    Reversed,
+    /// It took another event back.
+    Reversal,
+}
+
+/// An event that was accepted for a decision, counted or not. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Known {
+    pub(super) event: Key,
+    pub(super) what: Accepted,
+}
+
+/// A decision that may still be rewarded; see [`packed`] for how it is kept.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct PendingDecision {
+    pub(super) id: DecisionId,
     pub(super) at_us: i64,
     pub(super) holdout: bool,
-    /// How many decisions there were with it.
-    pub(super) ordinal: u64,
     /// It was made while learning was frozen: it is never learned.
     pub(super) frozen: bool,
     /// The rows of its context, one per model.
     pub(super) rows: Rows,
     pub(super) shown: Vec<ShownArm>,
-    /// Every event that was accepted for it, counted or not.
-    pub(super) events: Vec<Key>,
-    /// The keys under which subjects find it.
-    pub(super) subjects: Vec<(Key, u32)>,
+    /// Every event that was accepted for it, in order.
+    pub(super) events: Vec<Known>,
+    /// The keys under which its subject finds it.
+    pub(super) subjects: Vec<Key>,
 }
 
 impl PendingDecision {
@@ -93,30 +126,38 @@ impl PendingDecision {
     }
 }
 
-/// What became of an event id that was accepted. *Persisted.*
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Accepted {
-    /// It belongs to an arm of a decision.
-    Event(DecisionId, u32),
-    /// It was taken back.
-    Reversed,
-    /// It took another event back.
-    Reversal,
+/// A packed decision. *Persisted.*
+pub(super) type Packed = Box<[u8]>;
+
+/// All decisions of a slot that may still be rewarded. *Persisted* but for its indices; the queue by chunks of
+/// its own.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Pending {
+    #[serde(skip)]
+    queue: Chunks<Packed>,
+    /// From this one on the learner may not have been told of its silence.
+    waiting: u64,
+    /// When the newest decision was made that went before its window closed, microseconds since 1970; 0: none did.
+    dropped_us: i64,
+    #[serde(skip)]
+    bytes: u64,
+    #[serde(skip)]
+    ids: Index,
+    #[serde(skip)]
+    events: Index,
+    #[serde(skip)]
+    latest: Index,
 }
 
-/// All decisions of a slot that may still be rewarded, in the order they were made. *Persisted.*
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Pending {
-    decisions: BTreeMap<DecisionId, Arc<PendingDecision>>,
-    order: VecDeque<DecisionId>,
-    /// Those of which the learner may not have been told yet, in order.
-    waiting: VecDeque<DecisionId>,
-    events: BTreeMap<Key, Accepted>,
-    latest: BTreeMap<(Key, u32), DecisionId>,
+/// Indices follow from the queue.
+impl PartialEq for Pending {
+    fn eq(&self, other: &Self) -> bool {
+        (self.waiting, self.dropped_us) == (other.waiting, other.dropped_us) && self.queue == other.queue
+    }
 }
 
 /// The keys by which a subject is found again: its id's, then its session's.
-fn subject_keys(subject: &Subject) -> impl Iterator<Item = Key> {
+pub(super) fn subject_keys(subject: &Subject) -> impl Iterator<Item = Key> {
     let key = |purpose: &str, id: &str| (!id.is_empty()).then(|| hash(purpose, &[id.as_bytes()]));
     key("subject", &subject.id).into_iter().chain(key("session", &subject.session_id))
 }
@@ -126,95 +167,189 @@ pub(super) fn event_key(event_id: &str) -> Key {
     hash("event", &[event_id.as_bytes()])
 }
 
+fn id_word(id: DecisionId) -> u64 {
+    id.as_bytes()[8..].iter().fold(0, |word, &byte| word << 8 | u64::from(byte))
+}
+
+/// A subject's key and an arm's index as one.
+fn shown_word(subject: Key, arm: u32) -> u64 {
+    // Odd, so that no two arms of a subject are taken for one.
+    subject.word() ^ u64::from(arm).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// What a packed decision takes in memory, its entries in the indices among it.
+fn cost(packed: &[u8], found_by: &packed::FoundBy) -> u64 {
+    let entries = found_by.events.len() + found_by.subjects.len() * found_by.arms.len();
+    packed.len() as u64 + OVERHEAD + ENTRY * entries as u64
+}
+
 impl Pending {
     /// How many decisions.
     pub fn len(&self) -> usize {
-        self.decisions.len()
+        self.queue.len()
     }
 
-    /// None.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.decisions.is_empty()
+        self.queue.len() == 0
     }
 
-    /// Adds a decision, so that its subject finds it under each arm it showed.
-    pub(super) fn insert(&mut self, id: DecisionId, mut decision: PendingDecision, subject: &Subject) {
-        for key in subject_keys(subject) {
-            decision.subjects.extend(decision.shown.iter().map(|shown| (key, shown.arm)));
-        }
-        for &key in &decision.subjects {
-            self.latest.insert(key, id);
-        }
-        if self.decisions.insert(id, Arc::new(decision)).is_none() {
-            self.order.push_back(id);
-            self.waiting.push_back(id);
-        }
+    /// What they take in memory, bytes: packed, with the queue and the indices they are found by.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
-    /// The next decision made before `before_us` of which the learner may not have been told yet; it is told now.
-    pub(super) fn next_waiting(&mut self, before_us: i64) -> Option<DecisionId> {
-        while let Some(&id) = self.waiting.front() {
-            match self.decisions.get(&id) {
-                Some(decision) if decision.at_us >= before_us => return None,
-                Some(_) => return self.waiting.pop_front(),
-                None => drop(self.waiting.pop_front()),
+    /// How many decisions were ever added.
+    pub(super) fn made(&self) -> u64 {
+        self.queue.next()
+    }
+
+    /// Adds a decision.
+    pub(super) fn insert(&mut self, decision: &PendingDecision) {
+        self.insert_packed(packed::pack(decision));
+    }
+
+    fn insert_packed(&mut self, packed: Packed) {
+        let found_by = packed::found_by(&packed).unwrap_or_default();
+        let ordinal = self.queue.next();
+        if let Some(id) = packed::id(&packed) {
+            self.ids.insert(id_word(id), ordinal);
+        }
+        for known in &found_by.events {
+            self.events.insert(known.event.word(), ordinal);
+        }
+        for &subject in &found_by.subjects {
+            for &arm in &found_by.arms {
+                // The latest takes the place of the one before.
+                if let Some(before) = self.latest_of(subject, arm) {
+                    self.latest.remove(shown_word(subject, arm), before);
+                }
+                self.latest.insert(shown_word(subject, arm), ordinal);
             }
         }
-        None
+        self.bytes += cost(&packed, &found_by);
+        self.queue.push(packed);
     }
 
-    /// The oldest decision, if it was made before `horizon_us` or there are more than `most`.
-    pub(super) fn next_expired(&self, horizon_us: i64, most: usize) -> Option<DecisionId> {
-        let &id = self.order.front()?;
-        let old = self.decisions.get(&id).is_none_or(|decision| decision.at_us < horizon_us);
-        (old || self.decisions.len() > most).then_some(id)
+    /// The next decision made before `before_us` of whose silence the learner may not have been told yet; it is
+    /// told now.
+    pub(super) fn next_waiting(&mut self, before_us: i64) -> Option<u64> {
+        self.waiting = self.waiting.max(self.queue.first());
+        let packed = self.queue.get(self.waiting)?;
+        (packed::at_us(packed) < before_us).then(|| {
+            self.waiting += 1;
+            self.waiting - 1
+        })
     }
 
-    /// Drops the oldest decision.
-    pub(super) fn drop_oldest(&mut self) {
-        let Some(id) = self.order.pop_front() else { return };
-        let Some(decision) = self.decisions.remove(&id) else { return };
-        for event in &decision.events {
-            self.events.remove(event);
+    /// The oldest decision, if it was made before `horizon_us` or there is too much of them.
+    pub(super) fn next_expired(&self, horizon_us: i64) -> Option<u64> {
+        let packed = self.queue.get(self.queue.first())?;
+        let old = packed::at_us(packed) < horizon_us;
+        (old || self.queue.len() > PENDING_MAX || self.bytes > PENDING_BYTES_MAX).then(|| self.queue.first())
+    }
+
+    /// Drops the oldest decision; those made before `horizon_us` in good time, others early.
+    pub(super) fn drop_oldest(&mut self, horizon_us: i64) {
+        let ordinal = self.queue.first();
+        let Some(packed) = self.queue.pop() else { return };
+        let found_by = packed::found_by(&packed).unwrap_or_default();
+        if let Some(id) = packed::id(&packed) {
+            self.ids.remove(id_word(id), ordinal);
         }
-        for key in &decision.subjects {
-            if self.latest.get(key) == Some(&id) {
-                self.latest.remove(key);
+        for known in &found_by.events {
+            self.events.remove(known.event.word(), ordinal);
+        }
+        for &subject in &found_by.subjects {
+            for &arm in &found_by.arms {
+                self.latest.remove(shown_word(subject, arm), ordinal);
             }
         }
+        self.bytes -= cost(&packed, &found_by);
+        self.waiting = self.waiting.max(self.queue.first());
+        let made_us = packed::at_us(&packed);
+        if made_us >= horizon_us {
+            self.dropped_us = self.dropped_us.max(made_us);
+        }
     }
 
-    /// What became of an event id.
-    pub(super) fn event(&self, event: Key) -> Option<Accepted> {
-        self.events.get(&event).copied()
+    /// Whether a decision that is not there, made at `made_us`, may have gone before its window closed.
+    pub(super) fn dropped(&self, made_us: i64) -> bool {
+        made_us <= self.dropped_us
+    }
+
+    fn packed(&self, ordinal: u64) -> &[u8] {
+        self.queue.get(ordinal).map_or(&[], AsRef::as_ref)
     }
 
     /// A decision.
-    pub(super) fn get(&self, id: DecisionId) -> Option<&PendingDecision> {
-        self.decisions.get(&id).map(AsRef::as_ref)
+    pub(super) fn get(&self, ordinal: u64) -> Option<PendingDecision> {
+        self.queue.get(ordinal).map(|packed| packed::unpack(packed))
     }
 
-    /// A decision, to change.
-    pub(super) fn get_mut(&mut self, id: DecisionId) -> Option<&mut PendingDecision> {
-        self.decisions.get_mut(&id).map(Arc::make_mut)
+    /// Puts a decision back after it was changed.
+    pub(super) fn put(&mut self, ordinal: u64, decision: &PendingDecision) {
+        let after = packed::pack(decision);
+        let Some(before) = self.queue.get_mut(ordinal) else { return };
+        // Its subject and what it showed stay; events only ever come.
+        let (had, has) = (packed::found_by(before).unwrap_or_default(), packed::found_by(&after).unwrap_or_default());
+        self.bytes = self.bytes + cost(&after, &has) - cost(before, &had);
+        *before = after;
+        for known in &has.events[had.events.len().min(has.events.len())..] {
+            self.events.insert(known.event.word(), ordinal);
+        }
+    }
+
+    /// The decision of this id.
+    pub(super) fn find(&self, id: DecisionId) -> Option<u64> {
+        self.ids.find(id_word(id), self.queue.first(), |ordinal| packed::id(self.packed(ordinal)) == Some(id))
+    }
+
+    /// The decision that an event was accepted for, and what became of the event.
+    pub(super) fn event(&self, event: Key) -> Option<(u64, Accepted)> {
+        let mut what = None;
+        let ordinal = self.events.find(event.word(), self.queue.first(), |ordinal| {
+            let known = packed::found_by(self.packed(ordinal)).unwrap_or_default().events;
+            what = known.iter().find(|known| known.event == event).map(|known| known.what);
+            what.is_some()
+        })?;
+        what.map(|what| (ordinal, what))
+    }
+
+    fn latest_of(&self, subject: Key, arm: u32) -> Option<u64> {
+        self.latest.find(shown_word(subject, arm), self.queue.first(), |ordinal| {
+            let found_by = packed::found_by(self.packed(ordinal)).unwrap_or_default();
+            found_by.subjects.contains(&subject) && found_by.arms.contains(&arm)
+        })
     }
 
     /// The latest decision that showed the arm to the subject.
-    pub(super) fn latest(&self, subject: &Subject, arm: u32) -> Option<DecisionId> {
-        let found = subject_keys(subject).filter_map(|key| self.latest.get(&(key, arm)).copied());
-        found.max_by_key(|id| self.get(*id).map(|decision| decision.at_us))
+    pub(super) fn latest(&self, subject: &Subject, arm: u32) -> Option<u64> {
+        subject_keys(subject).filter_map(|key| self.latest_of(key, arm)).max()
     }
 
-    /// Remembers that an accepted event was taken back.
-    pub(super) fn mark_reversed(&mut self, event: Key) {
-        self.events.insert(event, Accepted::Reversed);
+    /// The same without its indices: for a snapshot, cheap however many there are.
+    pub(super) fn without_indices(&self) -> Self {
+        let (queue, waiting, dropped_us, bytes) = (self.queue.clone(), self.waiting, self.dropped_us, self.bytes);
+        Self { queue, waiting, dropped_us, bytes, ..Self::default() }
     }
 
-    /// Remembers that an event was accepted for a decision.
-    pub(super) fn accept(&mut self, event: Key, what: Accepted, decision: DecisionId) {
-        self.events.insert(event, what);
-        if let Some(decision) = self.get_mut(decision) {
-            decision.events.push(event);
+    /// The queue, as a snapshot holds it.
+    pub(super) fn queue(&self) -> &Chunks<Packed> {
+        &self.queue
+    }
+
+    /// Begins the queue at an ordinal, as a snapshot is read.
+    pub(super) fn start_at(&mut self, first: u64) {
+        self.queue = Chunks::starting_at(first);
+    }
+
+    /// Adds a decision that a snapshot holds; says whether it is one.
+    pub(super) fn restore(&mut self, packed: &[u8]) -> bool {
+        let whole = packed::id(packed).is_some() && packed::found_by(packed).is_some();
+        if whole {
+            self.insert_packed(packed.into());
         }
+        whole
     }
 }

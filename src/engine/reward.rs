@@ -5,12 +5,15 @@ use std::sync::Arc;
 use super::{
     event::Rewarded,
     ids::{DecisionId, Key},
-    pending::{Accepted, Counted, Told, event_key},
+    pending::{Accepted, Counted, Known, PendingDecision, Told, event_key},
     state::SlotState,
 };
 use crate::{
     bandit::{ClickModel, Lesson, seen},
-    slot::{Learning, limits::EVENTS_PER_DECISION_MAX},
+    slot::{
+        Learning,
+        limits::{EVENT_MEMORY_US, EVENTS_PER_DECISION_MAX},
+    },
 };
 
 /// Values of a kind before any is winsorized: a quantile of a handful is none.
@@ -81,14 +84,14 @@ impl SlotState {
 
     fn try_reward(&mut self, at_us: i64, event: &Rewarded) -> Result<RewardOutcome, RewardOutcome> {
         let key = event_key(&event.event_id);
-        if self.pending.event(key).is_some() {
+        if self.pending.event(key).is_some() || self.memory.knows(key) {
             return Err(RewardOutcome::Duplicate);
         }
         if let Some(reversed) = &event.reverses {
-            return self.reverse(at_us, key, reversed);
+            return self.reverse(at_us, key, event, reversed);
         }
-        let id = self.find(at_us, event)?;
-        let decision = self.pending.get(id).ok_or(RewardOutcome::Unmatched(Unmatched::Decision))?;
+        let ordinal = self.find(at_us, event)?;
+        let mut decision = self.pending.get(ordinal).ok_or(RewardOutcome::Unmatched(Unmatched::Decision))?;
         if event.time_us.saturating_sub(decision.at_us) > self.definition.goal.window_us {
             return Err(RewardOutcome::Late);
         }
@@ -112,32 +115,45 @@ impl SlotState {
             return Err(RewardOutcome::Rejected(Rejection::ValueNeeded));
         }
         let counts = kind.is_some();
-        let arm = decision.shown[place].arm;
-        self.pending.accept(key, Accepted::Event(id, arm), id);
+        decision.events.push(Known { event: key, what: Accepted::Event(decision.shown[place].arm) });
+        if event.decision.is_none() {
+            self.memory.remember(at_us, key, at_us.saturating_sub(self.event_memory_us()));
+        }
         if counts {
             let learned = self.winsorized(event);
             let kind = event.kind.as_str().into();
             let counted = Counted { event: key, kind, value: event.value, learned, time_us: event.time_us };
-            if let Some(decision) = self.pending.get_mut(id) {
-                if decision.shown[place].counted.is_empty() {
-                    self.delays.observe((at_us - decision.at_us) as f64);
-                    self.lags.observe(self.watermark_us.saturating_sub(decision.at_us).max(0) as f64);
-                    self.watermark_us = self.watermark_us.max(decision.at_us);
-                }
-                decision.shown[place].counted.push(counted);
-                decision.shown[place].seen = true;
+            if decision.shown[place].counted.is_empty() {
+                self.delays.observe((at_us - decision.at_us) as f64);
+                self.lags.observe(self.watermark_us.saturating_sub(decision.at_us).max(0) as f64);
+                self.watermark_us = self.watermark_us.max(decision.at_us);
             }
-            self.settle(at_us, id, place);
+            decision.shown[place].counted.push(counted);
+            decision.shown[place].seen = true;
+            self.settle(at_us, ordinal, &mut decision, place);
         } else {
             self.counters.other_kinds += 1;
         }
+        self.pending.put(ordinal, &decision);
         Ok(RewardOutcome::Accepted)
     }
 
-    /// The decision that an event belongs to.
-    fn find(&self, at_us: i64, event: &Rewarded) -> Result<DecisionId, RewardOutcome> {
+    /// How long the ids of events that name no decision are remembered, microseconds: beyond the window, with the
+    /// skew of clocks, there is no decision that such an event could still join.
+    fn event_memory_us(&self) -> i64 {
+        self.definition.goal.window_us.saturating_add(CLOCK_SKEW_US).max(EVENT_MEMORY_US)
+    }
+
+    /// The decision that an event belongs to, by its ordinal.
+    fn find(&self, at_us: i64, event: &Rewarded) -> Result<u64, RewardOutcome> {
         let unmatched = |why| RewardOutcome::Unmatched(why);
         let Some(id) = event.decision else {
+            // Its decision is gone, and so may be the memory of its own id.
+            let age_us = at_us.saturating_sub(event.time_us);
+            let window_us = self.definition.goal.window_us.saturating_add(CLOCK_SKEW_US);
+            if age_us > window_us || self.memory.forgot(event.time_us) {
+                return Err(RewardOutcome::Late);
+            }
             let arm = event.arm.as_ref().and_then(|arm| self.arms.learned(arm.as_str()));
             let arm = arm.ok_or(unmatched(Unmatched::Subject))?;
             let latest = self.pending.latest(&event.subject, arm).ok_or(unmatched(Unmatched::Subject))?;
@@ -146,31 +162,48 @@ impl SlotState {
             let possible = event.time_us.saturating_add(CLOCK_SKEW_US) >= made_us;
             return if possible { Ok(latest) } else { Err(unmatched(Unmatched::Subject)) };
         };
-        if self.pending.get(id).is_some() {
-            Ok(id)
-        } else if id.slot() == self.number && at_us.saturating_sub(id.at_us()) > self.definition.goal.window_us {
-            // Forgotten by now; its id still says when it was made.
-            Err(RewardOutcome::Late)
-        } else {
-            Err(unmatched(Unmatched::Decision))
+        match self.pending.find(id) {
+            Some(ordinal) => Ok(ordinal),
+            None if self.is_gone(at_us, id) => Err(RewardOutcome::Late),
+            None => Err(unmatched(Unmatched::Decision)),
         }
     }
 
-    fn reverse(&mut self, at_us: i64, key: Key, reversed: &str) -> Result<RewardOutcome, RewardOutcome> {
+    /// Whether a decision that is not there is one that was forgotten: its id still says when it was made.
+    fn is_gone(&self, at_us: i64, id: DecisionId) -> bool {
+        let closed = at_us.saturating_sub(id.at_us()) > self.definition.goal.window_us;
+        id.slot() == self.number && (closed || self.pending.dropped(id.at_us()))
+    }
+
+    fn reverse(
+        &mut self,
+        at_us: i64,
+        key: Key,
+        event: &Rewarded,
+        reversed: &str,
+    ) -> Result<RewardOutcome, RewardOutcome> {
         let reversed = event_key(reversed);
-        let (id, arm) = match self.pending.event(reversed) {
-            Some(Accepted::Event(id, arm)) => (id, arm),
-            Some(Accepted::Reversal) => return Err(RewardOutcome::Rejected(Rejection::ReversalOfReversal)),
-            Some(Accepted::Reversed) => return Err(RewardOutcome::Rejected(Rejection::AlreadyReversed)),
+        let (ordinal, arm) = match self.pending.event(reversed) {
+            Some((ordinal, Accepted::Event(arm))) => (ordinal, arm),
+            Some((_, Accepted::Reversal)) => return Err(RewardOutcome::Rejected(Rejection::ReversalOfReversal)),
+            Some((_, Accepted::Reversed)) => return Err(RewardOutcome::Rejected(Rejection::AlreadyReversed)),
+            // It was counted, or belonged to a decision that is closed.
+            None if self.memory.knows(reversed) => return Err(RewardOutcome::Late),
+            None if event.decision.is_some_and(|id| self.pending.find(id).is_none() && self.is_gone(at_us, id)) => {
+                return Err(RewardOutcome::Late);
+            }
             None => return Err(RewardOutcome::Unmatched(Unmatched::Reversed)),
         };
-        self.pending.accept(key, Accepted::Reversal, id);
-        self.pending.mark_reversed(reversed);
-        let Some(decision) = self.pending.get_mut(id) else { return Ok(RewardOutcome::Accepted) };
+        let Some(mut decision) = self.pending.get(ordinal) else { return Ok(RewardOutcome::Accepted) };
+        for known in decision.events.iter_mut().filter(|known| known.event == reversed) {
+            known.what = Accepted::Reversed;
+        }
+        decision.events.push(Known { event: key, what: Accepted::Reversal });
         if let Some(place) = decision.shown.iter().position(|shown| shown.arm == arm) {
             decision.shown[place].counted.retain(|counted| counted.event != reversed);
-            self.settle(at_us, id, place);
+            self.settle(at_us, ordinal, &mut decision, place);
         }
+        self.pending.put(ordinal, &decision);
         Ok(RewardOutcome::Accepted)
     }
 
@@ -187,16 +220,14 @@ impl SlotState {
     }
 
     /// Brings counters and learner to the reward that a shown arm's events now give.
-    fn settle(&mut self, at_us: i64, id: DecisionId, place: usize) {
-        self.settle_position(at_us, id, place);
-        let Some(decision) = self.pending.get_mut(id) else { return };
-        let holdout = decision.holdout;
+    fn settle(&mut self, at_us: i64, ordinal: u64, decision: &mut PendingDecision, place: usize) {
+        self.settle_position(at_us, decision, place);
         let shown = &mut decision.shown[place];
         let reward = self.definition.goal.reward(shown.counted.iter().map(Counted::contribution));
         let more = reward - shown.reward;
         shown.reward = reward;
         self.counters.reward_sum += more;
-        if holdout {
+        if decision.holdout {
             self.counters.holdout_reward_sum += more;
         }
         let arm = shown.arm;
@@ -206,19 +237,18 @@ impl SlotState {
         }
         if self.definition.goal.click_model == ClickModel::Cascade {
             // Whoever got down to here saw what stands above.
-            (0..=place).for_each(|place| self.learn_arm(at_us, id, place));
+            (0..=place).for_each(|place| self.learn_arm(at_us, ordinal, decision, place));
         } else {
-            self.learn_arm(at_us, id, place);
+            self.learn_arm(at_us, ordinal, decision, place);
         }
     }
 
     /// Tells the positions of a shown arm that became rewarded, or no longer is.
-    fn settle_position(&mut self, at_us: i64, id: DecisionId, place: usize) {
-        if self.pending.get(id).is_none_or(|decision| decision.shown.iter().all(|shown| shown.overlap <= 0.0)) {
+    fn settle_position(&mut self, at_us: i64, decision: &mut PendingDecision, place: usize) {
+        if decision.shown.iter().all(|shown| shown.overlap <= 0.0) {
             return;
         }
         self.fade_positions(at_us);
-        let Some(decision) = self.pending.get_mut(id) else { return };
         let overlaps: Vec<f64> = decision.shown.iter().skip(1).map(|shown| shown.overlap).collect();
         let shown = &mut decision.shown[place];
         let goal = &self.definition.goal;
@@ -237,31 +267,30 @@ impl SlotState {
     }
 
     /// Learns what a decision has come to for each arm that it showed.
-    pub(super) fn learn(&mut self, at_us: i64, id: DecisionId) {
-        let shown = self.pending.get(id).map_or(0, |decision| decision.shown.len());
+    pub(super) fn learn(&mut self, at_us: i64, ordinal: u64) {
         if self.definition.controls.freeze_learning() {
             return;
         }
-        for place in 0..shown {
-            self.learn_arm(at_us, id, place);
+        let Some(mut decision) = self.pending.get(ordinal) else { return };
+        for place in 0..decision.shown.len() {
+            self.learn_arm(at_us, ordinal, &mut decision, place);
         }
+        self.pending.put(ordinal, &decision);
     }
 
     /// Tells the learner the reward that a shown arm's events now give, or the difference to what it was told.
-    fn learn_arm(&mut self, at_us: i64, id: DecisionId, place: usize) {
+    fn learn_arm(&mut self, at_us: i64, ordinal: u64, decision: &mut PendingDecision, place: usize) {
+        if decision.frozen {
+            return;
+        }
         let half_life_us = self.definition.controls.half_life_us();
-        let decisions = self.counters.decisions;
-        let Some(decision) = self.pending.get_mut(id) else { return };
-        let lag = decisions.saturating_sub(decision.ordinal);
+        let lag = self.pending.made().saturating_sub(ordinal + 1);
         let shown = &decision.shown[place];
         let y = self.definition.goal.reward(shown.counted.iter().map(Counted::lesson));
         let rows = shown.rows.as_ref().unwrap_or(&decision.rows);
         let arm = shown.arm;
-        if decision.frozen {
-            return;
-        }
-        match &shown.told {
-            Told::NotYet => {
+        let told = match &shown.told {
+            None => {
                 let weight = match self.definition.goal.click_model {
                     ClickModel::PositionBased => self.positions.exposure(place),
                     // Nobody is known to have seen it: nothing is learned of it.
@@ -269,16 +298,15 @@ impl SlotState {
                     ClickModel::None | ClickModel::Cascade => 1.0,
                 };
                 let lesson = Lesson { arm, y, weight, at_us, half_life_us, lag };
-                let mark = Arc::make_mut(&mut self.learner).observe(lesson, rows);
-                decision.shown[place].told = Told::Reward(y, mark);
+                Told { reward: y, mark: Arc::make_mut(&mut self.learner).observe(lesson, rows) }
             }
             // A difference of exactly zero has nothing to tell.
-            Told::Reward(before, _) if before.total_cmp(&y).is_eq() => {}
-            Told::Reward(before, mark) => {
-                Arc::make_mut(&mut self.learner).revise(arm, rows, *before, y - before, mark);
-                let mark = mark.clone();
-                decision.shown[place].told = Told::Reward(y, mark);
+            Some(told) if told.reward.total_cmp(&y).is_eq() => return,
+            Some(Told { reward, mark }) => {
+                Arc::make_mut(&mut self.learner).revise(arm, rows, *reward, y - reward, mark);
+                Told { reward: y, mark: mark.clone() }
             }
-        }
+        };
+        decision.shown[place].told = Some(told);
     }
 }

@@ -1,11 +1,7 @@
 //! What time does to a slot: silence becomes a lesson, windows close, and what is known of positions fades.
 
 use super::state::SlotState;
-use crate::{
-    bandit::ClickModel,
-    slot::{Learning, limits::PENDING_MAX},
-    stats::Quantiles,
-};
+use crate::{bandit::ClickModel, slot::Learning, stats::Quantiles};
 
 /// Of the delays of rewards so far, this share must have been shorter for silence to count as the default reward.
 const SILENCE_SHARE: f64 = 0.95;
@@ -23,9 +19,9 @@ impl SlotState {
     pub(super) fn close(&mut self, at_us: i64) {
         let horizon_us = at_us.saturating_sub(self.definition.goal.window_us);
         for _ in 0..AT_ONCE_MAX {
-            let Some(id) = self.pending.next_expired(horizon_us, PENDING_MAX) else { return };
-            self.learn(at_us, id);
-            self.pending.drop_oldest();
+            let Some(ordinal) = self.pending.next_expired(horizon_us) else { return };
+            self.learn(at_us, ordinal);
+            self.pending.drop_oldest(horizon_us);
         }
     }
 
@@ -47,8 +43,8 @@ impl SlotState {
             Learning::AtClose => at_us.saturating_sub(window_us),
         };
         for _ in 0..AT_ONCE_MAX {
-            let Some(id) = self.pending.next_waiting(before_us) else { return };
-            self.learn(at_us, id);
+            let Some(ordinal) = self.pending.next_waiting(before_us) else { return };
+            self.learn(at_us, ordinal);
         }
     }
 

@@ -1,34 +1,55 @@
-//! A state as bytes. *Persisted.*
+//! A state as bytes, in sections that are written and read one at a time. *Persisted.*
 //!
 //! ```text
 //! "SLOTSNAP"   8 bytes
-//! version      u32, big endian
+//! version      u32, big endian like all that follows
 //! position     u64: of the last event that is in the state
-//! length       u64: of the body
-//! checksum     u32: CRC-32 of all the above and the body
-//! body         MessagePack, structs by field name
+//! checksum     u32: CRC-32 of the above
+//! sections, each:
+//!   length     u64: of the body
+//!   checksum   u32: CRC-32 of the section's number (u32, from 0), the length and the body
+//!   body       MessagePack, structs by field name: the ledger; for each slot itself, then the decisions
+//!              that wait, the events it remembers and the requests, a chunk at a time; at last the end
 //! ```
 //!
-//! Fields by name let a newer version read an older body. Maps are ordered and
-//! floats are written bit for bit, so equal states give equal bytes.
+//! Fields by name let a newer version read an older body; the many small things (decisions that wait) are
+//! arrays whose new fields stand last. Maps are ordered and floats are written bit for bit, so equal states
+//! give equal bytes.
 
-use serde::{Deserialize as _, Serialize as _};
+use std::sync::Arc;
 
-use super::state::State;
+use serde::{Deserialize, Serialize};
+use serde_bytes::{ByteBuf, Bytes};
+
+use super::{
+    event::Decided,
+    ledger::Ledger,
+    memory::Remembered,
+    packed,
+    state::{SlotState, State},
+};
+use crate::slot::SlotId;
 
 const MAGIC: &[u8; 8] = b"SLOTSNAP";
 /// The version that is written.
-const VERSION: u32 = 2;
-/// The oldest that is read: what an older one holds is learned anew from the journal.
-const OLDEST: u32 = 2;
-const HEADER: usize = 8 + 4 + 8 + 8 + 4;
+const VERSION: u32 = 3;
+/// The oldest that is read: what an older one holds is learned anew from the journal, of which nothing was ever
+/// dropped at that time.
+const OLDEST: u32 = 3;
+/// Bytes before the first section.
+pub const HEADER: usize = 8 + 4 + 8 + 4;
+/// Bytes before the body of a section.
+pub const FRAME: usize = 8 + 4;
+
+/// The body of the last section: its variant's name.
+const END: &[u8] = b"\xa3End";
 
 /// Why bytes are not a state.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    /// They do not begin as a snapshot does, or end before it does.
-    #[error("it is not a whole snapshot")]
-    Truncated,
+    /// They do not begin as a snapshot does, end before it does, or go on after it.
+    #[error("it is not a whole snapshot: it ends, or goes wrong, at byte {0}")]
+    Truncated(u64),
     /// They were written by a newer version.
     #[error("its format is version {0}, newer than this program's {VERSION}; run the newer program")]
     Version(u32),
@@ -36,53 +57,269 @@ pub enum SnapshotError {
     #[error("its format is version {0}, older than {OLDEST}: what it holds is learned anew from the journal")]
     Older(u32),
     /// They were damaged.
-    #[error("its checksum is wrong: it was damaged")]
-    Checksum,
-    /// The body does not hold a state.
-    #[error("its body cannot be read")]
-    Body(#[from] rmp_serde::decode::Error),
+    #[error("the checksum of what begins at byte {0} is wrong: it was damaged")]
+    Checksum(u64),
+    /// A section does not hold what it should.
+    #[error("what begins at byte {0} cannot be read: {1}")]
+    Body(u64, String),
+}
+
+/// A state as it was at one moment, to be written while the state itself goes on: everything large is shared.
+#[derive(Debug)]
+pub struct Frozen(State);
+
+impl Frozen {
+    /// The position of its last event.
+    pub fn position(&self) -> u64 {
+        self.0.position()
+    }
+
+    /// Its bytes, some at a time.
+    pub fn sections(&self) -> impl Iterator<Item = Result<Vec<u8>, rmp_serde::encode::Error>> + '_ {
+        sections(&self.0)
+    }
+}
+
+impl State {
+    /// The state as it is now: microseconds of work per slot, and per ten thousand decisions that wait.
+    pub fn freeze(&self) -> Frozen {
+        let slots = self.slots().map(|(id, slot)| (id.clone(), slot.without_indices())).collect();
+        Frozen(Self { ledger: self.ledger.clone(), slots })
+    }
+}
+
+/// Where each of a slot's queues begins: the ordinals of their oldest items.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Firsts {
+    pending: u64,
+    events: u64,
+    requests: u64,
+}
+
+#[derive(Serialize)]
+enum SectionRef<'a> {
+    Ledger(&'a Ledger),
+    Slot { slot: &'a SlotId, state: &'a SlotState, firsts: Firsts },
+    Pending(Vec<&'a Bytes>),
+    Events(&'a [Remembered]),
+    Requests(Vec<&'a (i64, Arc<Decided>)>),
+    End,
+}
+
+#[derive(Deserialize)]
+enum Section {
+    Ledger(Ledger),
+    Slot { slot: SlotId, state: Box<SlotState>, firsts: Firsts },
+    Pending(Vec<ByteBuf>),
+    Events(Vec<Remembered>),
+    Requests(Vec<(i64, Arc<Decided>)>),
+    End,
+}
+
+fn sections_of<'a>((slot, state): (&'a SlotId, &'a SlotState)) -> impl Iterator<Item = SectionRef<'a>> {
+    let (pending, events, requests) = (state.pending.queue(), state.memory.queue(), &state.requests);
+    let firsts = Firsts { pending: pending.first(), events: events.first(), requests: requests.first() };
+    let pending = pending.runs().map(|run| SectionRef::Pending(run.iter().map(|packed| Bytes::new(packed)).collect()));
+    let events = events.runs().map(SectionRef::Events);
+    let requests = requests.runs().map(|run| SectionRef::Requests(run.iter().flatten().collect()));
+    std::iter::once(SectionRef::Slot { slot, state, firsts }).chain(pending).chain(events).chain(requests)
+}
+
+fn header(position: u64) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER);
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&VERSION.to_be_bytes());
+    bytes.extend_from_slice(&position.to_be_bytes());
+    bytes.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
+    bytes
+}
+
+fn checksum(number: u32, length: u64, body: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&number.to_be_bytes());
+    hasher.update(&length.to_be_bytes());
+    hasher.update(body);
+    hasher.finalize()
+}
+
+fn framed(number: u32, section: &SectionRef<'_>) -> Result<Vec<u8>, rmp_serde::encode::Error> {
+    let mut bytes = vec![0; FRAME];
+    section.serialize(&mut rmp_serde::Serializer::new(&mut bytes).with_struct_map())?;
+    let length = (bytes.len() - FRAME) as u64;
+    let checksum = checksum(number, length, &bytes[FRAME..]);
+    bytes[..8].copy_from_slice(&length.to_be_bytes());
+    bytes[8..FRAME].copy_from_slice(&checksum.to_be_bytes());
+    Ok(bytes)
+}
+
+/// The state as bytes, some at a time.
+pub fn sections(state: &State) -> impl Iterator<Item = Result<Vec<u8>, rmp_serde::encode::Error>> + '_ {
+    let sections = std::iter::once(SectionRef::Ledger(&state.ledger))
+        .chain(state.slots().flat_map(sections_of))
+        .chain(std::iter::once(SectionRef::End));
+    let framed = (0_u32..).zip(sections).map(|(number, section)| framed(number, &section));
+    std::iter::once(Ok(header(state.position()))).chain(framed)
 }
 
 /// The state as bytes.
 pub fn encode(state: &State) -> Result<Vec<u8>, rmp_serde::encode::Error> {
-    let mut bytes = vec![0; HEADER];
-    state.serialize(&mut rmp_serde::Serializer::new(&mut bytes).with_struct_map())?;
-    let length = (bytes.len() - HEADER) as u64;
-    bytes[..8].copy_from_slice(MAGIC);
-    bytes[8..12].copy_from_slice(&VERSION.to_be_bytes());
-    bytes[12..20].copy_from_slice(&state.position().to_be_bytes());
-    bytes[20..28].copy_from_slice(&length.to_be_bytes());
-    let checksum = checksum(&bytes);
-    bytes[28..HEADER].copy_from_slice(&checksum.to_be_bytes());
+    let mut bytes = Vec::new();
+    for section in sections(state) {
+        bytes.extend_from_slice(&section?);
+    }
     Ok(bytes)
 }
 
-fn checksum(bytes: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&bytes[..28]);
-    hasher.update(&bytes[HEADER..]);
-    hasher.finalize()
+/// Reads a state, a section at a time.
+#[derive(Debug)]
+pub struct Decoder {
+    position: u64,
+    /// Bytes read.
+    at: u64,
+    sections: u32,
+    ended: bool,
+    state: State,
+    slot: Option<(SlotId, Box<SlotState>)>,
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte))
+}
+
+impl Decoder {
+    /// Begins with the bytes before the first section.
+    pub fn new(header: &[u8; HEADER]) -> Result<Self, SnapshotError> {
+        if &header[..8] != MAGIC {
+            return Err(SnapshotError::Truncated(0));
+        }
+        // The version first: another one may have another checksum.
+        let version = u32::try_from(number(&header[8..12])).unwrap_or(u32::MAX);
+        let intact = number(&header[20..]) == u64::from(crc32fast::hash(&header[..20]));
+        match version {
+            ..OLDEST => return Err(SnapshotError::Older(version)),
+            VERSION if !intact => return Err(SnapshotError::Checksum(0)),
+            VERSION => {}
+            // A flipped bit is no newer version.
+            _ if intact => return Err(SnapshotError::Version(version)),
+            _ => return Err(SnapshotError::Checksum(0)),
+        }
+        Ok(Self {
+            position: number(&header[12..20]),
+            at: HEADER as u64,
+            sections: 0,
+            ended: false,
+            state: State::default(),
+            slot: None,
+        })
+    }
+
+    /// The position of the last event that is in the state.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// How long the body is that follows a frame, bytes.
+    pub fn length(frame: &[u8; FRAME]) -> u64 {
+        number(&frame[..8])
+    }
+
+    /// Whether the last section was read.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// That the bytes ended before the last section did, or after it.
+    pub fn truncated(&self) -> SnapshotError {
+        SnapshotError::Truncated(self.at)
+    }
+
+    /// Takes the next section; with `verify_only`, looks at its checksum alone.
+    pub fn section(&mut self, frame: &[u8; FRAME], body: &[u8], verify_only: bool) -> Result<(), SnapshotError> {
+        let length = body.len() as u64;
+        if length != Self::length(frame) {
+            return Err(self.truncated());
+        }
+        if number(&frame[8..]) != u64::from(checksum(self.sections, length, body)) {
+            return Err(SnapshotError::Checksum(self.at));
+        }
+        if verify_only {
+            self.ended = body == END;
+        } else {
+            let section = rmp_serde::from_slice(body).map_err(|why| SnapshotError::Body(self.at, why.to_string()))?;
+            if !self.take(section) {
+                return Err(SnapshotError::Body(self.at, "it does not belong there, or is not whole".into()));
+            }
+        }
+        self.sections += 1;
+        self.at += FRAME as u64 + length;
+        Ok(())
+    }
+
+    /// Says whether the section may stand here, and is whole.
+    fn take(&mut self, section: Section) -> bool {
+        match (section, &mut self.slot) {
+            (Section::Ledger(ledger), None) if self.sections == 0 => self.state.ledger = ledger,
+            (Section::Slot { slot, mut state, firsts }, _) if self.sections > 0 => {
+                state.rebuild();
+                state.pending.start_at(firsts.pending);
+                state.memory.start_at(firsts.events);
+                state.requests = super::chunks::Chunks::starting_at(firsts.requests);
+                self.finish_slot();
+                self.slot = Some((slot, state));
+            }
+            (Section::Pending(packed), Some((_, state))) => {
+                // One is read in full: they were all written by the same version.
+                let readable = packed.first().is_none_or(|packed| packed::check(packed));
+                return readable && packed.iter().all(|packed| state.pending.restore(packed));
+            }
+            (Section::Events(events), Some((_, state))) => {
+                for remembered in events {
+                    state.memory.restore(remembered);
+                }
+            }
+            (Section::Requests(requests), Some((_, state))) => {
+                for request in requests {
+                    state.restore_request(request);
+                }
+            }
+            (Section::End, _) if self.sections > 0 => {
+                self.finish_slot();
+                self.ended = true;
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn finish_slot(&mut self) {
+        if let Some((slot, state)) = self.slot.take() {
+            self.state.slots.insert(slot, *state);
+        }
+    }
+
+    /// The state, once the last section was read.
+    pub fn finish(self) -> Result<State, SnapshotError> {
+        if !self.ended {
+            return Err(self.truncated());
+        }
+        if self.state.position() != self.position {
+            return Err(SnapshotError::Body(0, format!("its ledger is at position {}", self.state.position())));
+        }
+        Ok(self.state)
+    }
 }
 
 /// The state in the bytes.
 pub fn decode(bytes: &[u8]) -> Result<State, SnapshotError> {
-    if bytes.len() < HEADER || &bytes[..8] != MAGIC {
-        return Err(SnapshotError::Truncated);
+    let truncated = |at: usize| SnapshotError::Truncated(at as u64);
+    let (header, mut rest) = bytes.split_first_chunk::<HEADER>().ok_or(truncated(bytes.len()))?;
+    let mut decoder = Decoder::new(header)?;
+    while !decoder.ended() {
+        let (frame, after) = rest.split_first_chunk::<FRAME>().ok_or_else(|| decoder.truncated())?;
+        let length = usize::try_from(Decoder::length(frame)).map_err(|_| decoder.truncated())?;
+        let (body, after) = after.split_at_checked(length).ok_or_else(|| decoder.truncated())?;
+        decoder.section(frame, body, false)?;
+        rest = after;
     }
-    let number = |range: std::ops::Range<usize>| bytes[range].iter().fold(0_u64, |n, &byte| n << 8 | u64::from(byte));
-    if number(8..12) > u64::from(VERSION) {
-        return Err(SnapshotError::Version(u32::try_from(number(8..12)).unwrap_or(u32::MAX)));
-    }
-    if number(8..12) < u64::from(OLDEST) {
-        return Err(SnapshotError::Older(u32::try_from(number(8..12)).unwrap_or(0)));
-    }
-    if number(20..28) != (bytes.len() - HEADER) as u64 {
-        return Err(SnapshotError::Truncated);
-    }
-    if number(28..32) != u64::from(checksum(bytes)) {
-        return Err(SnapshotError::Checksum);
-    }
-    let mut state = State::deserialize(&mut rmp_serde::Deserializer::new(&bytes[HEADER..]))?;
-    state.rebuild();
-    Ok(state)
+    if rest.is_empty() { decoder.finish() } else { Err(decoder.truncated()) }
 }

@@ -1,26 +1,25 @@
 //! The state, and the one place where it changes.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     change::upsert,
+    chunks::Chunks,
     counters::{Counters, Tally},
     event::{Body, Decided, Event},
-    ids::{Key, hash},
-    pending::{Pending, PendingDecision, ShownArm, Told},
-    reward::{RewardOutcome, Unmatched},
+    ledger::{Ledger, Slots, Step},
+    memory::EventMemory,
+    pending::{Pending, PendingDecision, ShownArm, subject_keys},
+    reward::RewardOutcome,
     view::{ArmTable, SlotView},
 };
 use crate::{
     bandit::{Features, Learner, Parts, Positions, Rows},
     slot::{
         Arm, ArmId, Definition, Revision, SlotId,
-        limits::{REQUEST_MEMORY_US, REQUESTS_MAX, REVISIONS_MAX},
+        limits::{REQUEST_ARMS_MAX, REQUEST_MEMORY_US, REQUESTS_MAX, REVISIONS_MAX},
     },
     stats::Quantiles,
 };
@@ -35,17 +34,22 @@ pub struct SlotState {
     pub(super) definition: Arc<Definition>,
     #[serde(with = "super::revisions")]
     pub(super) revisions: Arc<Vec<Revision>>,
-    /// Rebuilt from the names and the definition.
-    #[serde(skip)]
+    /// By their names; the rest is rebuilt from the definition.
+    #[serde(with = "super::view::names")]
     pub(super) arms: Arc<ArmTable>,
-    arm_names: Vec<ArmId>,
     pub(super) learner: Arc<Learner>,
     pub(super) pending: Pending,
     pub(super) counters: Counters,
     /// One per arm that was ever shown.
     pub(super) tallies: Arc<Vec<Tally>>,
-    requests: BTreeMap<Key, Arc<Decided>>,
-    request_order: VecDeque<(i64, Key)>,
+    /// Events that were counted without naming their decision.
+    pub(super) memory: EventMemory,
+    /// Decisions with a request id that may still be repeated, and when each was made.
+    #[serde(skip)]
+    pub(super) requests: Chunks<Repeatable>,
+    /// How many arms those decisions show.
+    #[serde(skip)]
+    request_arms: usize,
     /// From a decision to the first event that counts for an arm it showed, microseconds.
     pub(super) delays: Quantiles,
     /// The newest decision that was ever rewarded, microseconds since 1970.
@@ -61,22 +65,19 @@ pub struct SlotState {
     pub(super) positions_ln_retained: f64,
 }
 
+/// A decision that may be repeated and when it was made, microseconds since 1970; none only where one is no longer.
+pub(super) type Repeatable = Option<(i64, Arc<Decided>)>;
+
 /// Stands in for a definition until it is brought back from the revisions.
 fn nothing() -> Arc<Definition> {
     Arc::new(Definition::empty())
 }
 
 /// Everything that the journal's events made true. *Persisted.*
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
-    /// The position of the last event applied; 0 before the first.
-    position: u64,
-    /// Its time, microseconds since 1970.
-    at_us: i64,
-    /// How many slots were ever made.
-    slots_made: u32,
-    slots: BTreeMap<SlotId, SlotState>,
-    numbers: BTreeMap<u32, SlotId>,
+    pub(super) ledger: Ledger,
+    pub(super) slots: Slots,
 }
 
 /// What applying an event did.
@@ -90,20 +91,15 @@ pub enum Applied {
     Reward(RewardOutcome),
 }
 
-/// The key under which a request id is remembered.
-pub(super) fn request_key(request_id: &str) -> Key {
-    hash("request", &[request_id.as_bytes()])
-}
-
 impl State {
     /// The position of the last event applied; 0 before the first.
     pub fn position(&self) -> u64 {
-        self.position
+        self.ledger.position()
     }
 
     /// The time of the last event applied, microseconds since 1970.
     pub fn at_us(&self) -> i64 {
-        self.at_us
+        self.ledger.at_us()
     }
 
     /// A slot.
@@ -120,75 +116,43 @@ impl State {
     /// everything large is shared.
     #[must_use]
     pub fn only(&self, slot: &SlotId) -> Self {
-        let slots = self.slots.get(slot).map(|state| (slot.clone(), state.without_memory())).into_iter().collect();
-        Self { slots, numbers: BTreeMap::new(), ..*self }
+        let slots = self.slots.get(slot.as_str()).map(|state| (slot.clone(), state.without_memory()));
+        Self { slots: slots.into_iter().collect(), ledger: self.ledger.clone() }
     }
 
     /// The slot of this number.
     pub fn slot_of_number(&self, number: u32) -> Option<&SlotId> {
-        self.numbers.get(&number)
+        self.ledger.slot_of_number(number)
     }
 
     /// Makes the event true. Positions are contiguous: each call is the next one.
     ///
     /// Total: an event about a slot that is gone changes nothing but the position.
     pub fn apply(&mut self, event: &Event) -> Applied {
-        self.position += 1;
-        self.at_us = self.at_us.max(event.at_us);
-        let at_us = self.at_us;
-        match &event.body {
-            Body::SlotCreated { definition, reason } => {
-                self.slots_made += 1;
-                let number = self.slots_made;
-                if let Some(before) =
-                    self.slots.insert(definition.id.clone(), SlotState::new(number, definition, at_us, reason))
-                {
-                    self.numbers.remove(&before.number);
-                }
-                self.numbers.insert(number, definition.id.clone());
-                return Applied::Change;
-            }
-            Body::SlotDeleted { slot, reason: _ } => {
-                if let Some(gone) = self.slots.remove(slot) {
-                    self.numbers.remove(&gone.number);
-                }
-                return Applied::Change;
-            }
-            Body::SlotReset { slot, .. } => {
-                // A new number, so that rewards of the decisions before match nothing.
-                if let Some(state) = self.slots.get_mut(slot) {
-                    self.slots_made += 1;
-                    self.numbers.remove(&state.number);
-                    state.number = self.slots_made;
-                    self.numbers.insert(state.number, slot.clone());
-                }
-            }
-            Body::SlotUpdated { .. }
-            | Body::ArmsUpserted { .. }
-            | Body::ArmsRemoved { .. }
-            | Body::AvailabilitySet { .. }
-            | Body::Decided(_)
-            | Body::Rewarded(_) => {}
-        }
-        let slot = self.slots.get_mut(event.body.slot());
-        match (&event.body, slot) {
-            (Body::Rewarded(_), None) => Applied::Reward(RewardOutcome::Unmatched(Unmatched::Slot)),
-            (Body::Decided(_), None) => Applied::Decision,
-            (_, None) => Applied::Change,
-            (body, Some(slot)) => slot.apply(at_us, body),
-        }
+        let step = self.ledger.step(event.at_us, &event.body);
+        self.slots.apply(step, &event.body)
+    }
+
+    /// In two parts, so that the slots' may be folded by several workers: each event goes through the ledger in
+    /// journal order, and then, with the step that makes of it, to the slots of its own slot's part.
+    pub fn split(self, parts: usize) -> (Ledger, Vec<Slots>) {
+        (self.ledger, self.slots.split(parts))
+    }
+
+    /// The inverse of [`split`](Self::split).
+    pub fn join(ledger: Ledger, parts: Vec<Slots>) -> Self {
+        Self { ledger, slots: Slots::join(parts) }
     }
 }
 
 impl SlotState {
-    fn new(number: u32, definition: &Arc<Definition>, at_us: i64, reason: &str) -> Self {
+    pub(super) fn new(number: u32, definition: &Arc<Definition>, at_us: i64, reason: &str) -> Self {
         let mut state = Self {
             number,
             revision: 0,
             definition: Arc::clone(definition),
             revisions: Arc::default(),
             arms: Arc::default(),
-            arm_names: Vec::new(),
             learner: Arc::new(Learner::new(definition.model, definition.setting())),
             delays: Quantiles::new(),
             watermark_us: i64::MIN,
@@ -200,27 +164,40 @@ impl SlotState {
             pending: Pending::default(),
             counters: Counters::default(),
             tallies: Arc::default(),
-            requests: BTreeMap::new(),
-            request_order: VecDeque::new(),
+            memory: EventMemory::default(),
+            requests: Chunks::default(),
+            request_arms: 0,
         };
         state.define(at_us, Arc::clone(definition), reason, "created".into());
         state
     }
 
-    fn without_memory(&self) -> Self {
+    /// The same without what waits for rewards or retries.
+    pub(super) fn without_memory(&self) -> Self {
+        Self {
+            pending: Pending::default(),
+            memory: EventMemory::default(),
+            requests: Chunks::default(),
+            request_arms: 0,
+            ..self.without_indices()
+        }
+    }
+
+    /// The same without its indices: cheap, everything large is shared. Not for applying events to.
+    pub(super) fn without_indices(&self) -> Self {
         Self {
             number: self.number,
             revision: self.revision,
             definition: Arc::clone(&self.definition),
             revisions: Arc::clone(&self.revisions),
             arms: Arc::clone(&self.arms),
-            arm_names: self.arm_names.clone(),
             learner: Arc::clone(&self.learner),
-            pending: Pending::default(),
+            pending: self.pending.without_indices(),
             counters: self.counters,
             tallies: Arc::clone(&self.tallies),
-            requests: BTreeMap::new(),
-            request_order: VecDeque::new(),
+            memory: self.memory.without_index(),
+            requests: self.requests.clone(),
+            request_arms: self.request_arms,
             delays: self.delays.clone(),
             watermark_us: self.watermark_us,
             lags: self.lags.clone(),
@@ -244,6 +221,7 @@ impl SlotState {
             exposures: self.exposures(),
             revisions: Arc::clone(&self.revisions),
             pending: self.pending.len(),
+            pending_bytes: self.pending.bytes(),
         }
     }
 
@@ -259,7 +237,7 @@ impl SlotState {
 
     /// Decisions with a request id that may still be repeated, oldest first: when each was made, and the decision.
     pub fn requests(&self) -> impl Iterator<Item = (i64, &Arc<Decided>)> {
-        self.request_order.iter().filter_map(|(at_us, key)| Some((*at_us, self.requests.get(key)?)))
+        self.requests.iter().flatten().map(|(at_us, decided)| (*at_us, decided))
     }
 
     /// The revision of this number.
@@ -277,14 +255,13 @@ impl SlotState {
         if let Some(newest) = self.revisions.last() {
             self.definition = Arc::clone(&newest.definition);
         }
-        self.arms = Arc::new(ArmTable::new(self.arm_names.clone(), &self.definition));
+        self.arms = Arc::new(ArmTable::new(self.arms.names().to_vec(), &self.definition));
         Arc::make_mut(&mut self.learner).rebuild();
     }
 
     fn define(&mut self, at_us: i64, definition: Arc<Definition>, reason: &str, change: String) {
         self.revision += 1;
-        self.arms = Arc::new(ArmTable::new(std::mem::take(&mut self.arm_names), &definition));
-        self.arm_names = self.arms.names().to_vec();
+        self.arms = Arc::new(ArmTable::new(self.arms.names().to_vec(), &definition));
         if self.learner.decides() != (definition.model, definition.setting()) {
             Arc::make_mut(&mut self.learner).decide_by(definition.model, definition.setting());
         }
@@ -308,7 +285,9 @@ impl SlotState {
         self.define(at_us, Arc::new(definition), reason, change.to_owned());
     }
 
-    fn apply(&mut self, at_us: i64, body: &Body) -> Applied {
+    pub(super) fn apply(&mut self, step: Step, body: &Body) -> Applied {
+        let at_us = step.at_us;
+        self.number = step.number.unwrap_or(self.number);
         self.close(at_us);
         if let Body::Rewarded(rewarded) = body {
             // Before silence is learned: this may be what breaks it.
@@ -359,9 +338,9 @@ impl SlotState {
         self.pending = Pending::default();
         self.counters = Counters::default();
         self.tallies = Arc::default();
-        self.requests.clear();
-        self.request_order.clear();
-        self.arm_names.clear();
+        self.memory = EventMemory::default();
+        (self.requests, self.request_arms) = (Chunks::default(), 0);
+        self.arms = Arc::default();
         self.define(at_us, Arc::clone(&self.definition), reason, "reset".into());
     }
 
@@ -389,17 +368,16 @@ impl SlotState {
         if decided.holdout {
             self.counters.holdout_reward_sum += silence;
         }
-        let pending = PendingDecision {
+        self.pending.insert(&PendingDecision {
+            id: decided.id,
             at_us,
             holdout: decided.holdout,
-            ordinal: self.counters.decisions,
             frozen,
             rows,
             shown,
             events: Vec::new(),
-            subjects: Vec::new(),
-        };
-        self.pending.insert(decided.id, pending, &decided.subject);
+            subjects: subject_keys(&decided.subject).collect(),
+        });
     }
 
     /// Meets what was shown. The rows of the first arm stand for all whose features are the same.
@@ -427,23 +405,12 @@ impl SlotState {
             .iter()
             .zip(rows.drain(..))
             .map(|(chosen, rows)| {
-                let arm = self.arms.learned(chosen.arm.as_str()).unwrap_or_else(|| {
-                    self.arm_names.push(chosen.arm.clone());
-                    Arc::make_mut(&mut self.arms).intern(&chosen.arm)
-                });
+                let learned = self.arms.learned(chosen.arm.as_str());
+                let arm = learned.unwrap_or_else(|| Arc::make_mut(&mut self.arms).intern(&chosen.arm));
                 let rows = (rows != first).then_some(rows);
                 let reward = definition.goal.default_reward;
                 let overlap = chosen.overlap;
-                ShownArm {
-                    arm,
-                    rows,
-                    overlap,
-                    seen: false,
-                    tells: None,
-                    reward,
-                    told: Told::NotYet,
-                    counted: Vec::new(),
-                }
+                ShownArm { arm, rows, overlap, seen: false, tells: None, reward, told: None, counted: Vec::new() }
             })
             .collect();
         (first, shown)
@@ -458,24 +425,21 @@ impl SlotState {
     }
 
     fn remember_request(&mut self, at_us: i64, decided: &Arc<Decided>) {
-        while let Some(&(made_us, key)) = self.request_order.front()
-            && (made_us < at_us - REQUEST_MEMORY_US || self.request_order.len() > REQUESTS_MAX)
+        while let Some(Some((made_us, oldest))) = self.requests.get(self.requests.first())
+            && (*made_us < at_us - REQUEST_MEMORY_US
+                || self.requests.len() >= REQUESTS_MAX
+                || self.request_arms > REQUEST_ARMS_MAX)
         {
-            self.request_order.pop_front();
-            self.requests.remove(&key);
+            self.request_arms -= oldest.chosen.len();
+            self.requests.pop();
         }
-        if let Some(request_id) = &decided.request_id {
-            let key = request_key(request_id);
-            if self.requests.insert(key, Arc::new(decided.answer())).is_none() {
-                self.request_order.push_back((at_us, key));
-            }
+        if decided.request_id.is_some() {
+            self.restore_request((at_us, Arc::new(decided.answer())));
         }
     }
-}
 
-impl State {
-    /// Rebuilds what snapshots leave out.
-    pub(super) fn rebuild(&mut self) {
-        self.slots.values_mut().for_each(SlotState::rebuild);
+    pub(super) fn restore_request(&mut self, (made_us, decided): (i64, Arc<Decided>)) {
+        self.request_arms += decided.chosen.len();
+        self.requests.push(Some((made_us, decided)));
     }
 }

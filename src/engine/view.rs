@@ -61,6 +61,24 @@ impl ArmTable {
     }
 }
 
+/// A table as a snapshot holds it: the names, from which and the definition it is made anew. *Persisted.*
+pub(super) mod names {
+    use std::sync::Arc;
+
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::{ArmTable, HashMap};
+    use crate::slot::ArmId;
+
+    pub(in crate::engine) fn serialize<S: Serializer>(table: &ArmTable, serializer: S) -> Result<S::Ok, S::Error> {
+        table.names.serialize(serializer)
+    }
+
+    pub(in crate::engine) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<ArmTable>, D::Error> {
+        Ok(Arc::new(ArmTable { names: Vec::<ArmId>::deserialize(from)?, by_id: HashMap::new() }))
+    }
+}
+
 /// Indices of arms fit in 32 bits by their limit.
 fn index(i: usize) -> u32 {
     u32::try_from(i).unwrap_or(u32::MAX)
@@ -89,6 +107,8 @@ pub struct SlotView {
     pub revisions: Arc<Vec<Revision>>,
     /// Decisions that wait for rewards.
     pub pending: usize,
+    /// What they take in memory, bytes.
+    pub pending_bytes: u64,
 }
 
 impl SlotView {

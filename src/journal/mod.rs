@@ -19,7 +19,7 @@ mod sqlite;
 pub use reader::JournalReader;
 pub use sqlite::SqliteJournal;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One event, encoded, with the columns that people query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,6 +162,9 @@ pub type Each<'a> = dyn FnMut(&Stored<'_>) -> Result<(), String> + 'a;
 
 /// A durable, ordered log.
 pub trait Journal: Send {
+    /// The file, for messages.
+    fn file(&self) -> &Path;
+
     /// Takes `records`, durably, all or none, and returns the position of the last one.
     fn append(&mut self, records: &[Record]) -> Result<u64, AppendError>;
 
@@ -173,6 +176,9 @@ pub trait Journal: Send {
 
     /// Hands every record after `position` to `each`, in order; returns the last one's position.
     fn replay(&mut self, position: u64, each: &mut Each<'_>) -> Result<u64, ReadError>;
+
+    /// Tries whether there is room, after there was none: writes what is there already.
+    fn probe(&mut self) -> Result<(), AppendError>;
 
     /// Drops records of these kinds that were taken before `before_us` and stand at or before `up_to`, oldest first,
     /// looking at no more than `most`. Says whether there may be more.

@@ -228,7 +228,7 @@ fn no_room(file: &Path) -> bool {
     let probe = file.with_extension("probe");
     let tried = OpenOptions::new().create(true).write(true).truncate(true).open(&probe).and_then(|mut file_| {
         file_.seek(SeekFrom::Start(fs::metadata(log_file(file))?.len()))?;
-        file_.write_all(&[0; PROBE_BYTES])
+        file_.write_all(&vec![0; PROBE_BYTES])
     });
     // It is of no use to anyone, and the next probe truncates it.
     let _ = fs::remove_file(&probe);
@@ -274,6 +274,10 @@ fn checkpointer(file: &Path, sick: Arc<Mutex<Option<String>>>) -> rusqlite::Resu
 }
 
 impl Journal for SqliteJournal {
+    fn file(&self) -> &Path {
+        &self.file
+    }
+
     fn append(&mut self, records: &[Record]) -> Result<u64, AppendError> {
         self.check_health()?;
         if records.is_empty() {
@@ -302,6 +306,11 @@ impl Journal for SqliteJournal {
             return Err(ReadError::Trimmed { file: self.file.clone(), trimmed: self.extent.trimmed });
         }
         rows::each(&self.connection, &self.file, self.extent, position, each)
+    }
+
+    fn probe(&mut self) -> Result<(), AppendError> {
+        self.check_health()?;
+        self.drop_until(&[], self.extent.trimmed).map_err(|why| self.failed(&why))
     }
 
     fn trim(&mut self, kinds: &[&str], before_us: i64, up_to: u64, most: u64) -> Result<bool, AppendError> {

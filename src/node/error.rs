@@ -27,6 +27,16 @@ pub enum OpenError {
         /// The snapshot's.
         claimed: u64,
     },
+    /// What was dropped of the journal is in no snapshot that can be read.
+    #[error("the journal in {} holds everything only after position {trimmed}, and of the snapshots that hold what was before, {damaged}; restore the folder from a backup", folder.display())]
+    NoSnapshot {
+        /// The folder.
+        folder: PathBuf,
+        /// Up to where the journal's retention is over.
+        trimmed: u64,
+        /// What is wrong with the snapshots.
+        damaged: String,
+    },
     /// The system gives no thread.
     #[error("cannot start the writer")]
     Thread(#[source] std::io::Error),

@@ -2,13 +2,13 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Write as _},
+    io::{self, BufReader, BufWriter, Read, Write as _},
     path::{Path, PathBuf},
 };
 
 use crate::engine::{
     State,
-    snapshot::{self, SnapshotError},
+    snapshot::{Decoder, FRAME, Frozen, HEADER, SnapshotError},
 };
 
 /// How many snapshots are kept: the newest, and the one before should it be damaged.
@@ -30,9 +30,9 @@ pub enum FolderError {
         /// What the system says.
         source: io::Error,
     },
-    /// A snapshot is of a newer version.
-    #[error("cannot read the snapshot {}: {source}", path.display())]
-    Newer {
+    /// A snapshot is of a newer version, or cannot be used.
+    #[error("cannot use the snapshot {}: {source}", path.display())]
+    Snapshot {
         /// The file.
         path: PathBuf,
         /// What is wrong.
@@ -52,10 +52,102 @@ pub(super) struct Folder {
     _lock: File,
 }
 
+/// What the snapshots of a folder come to.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The newest whole one.
+    pub(super) state: Option<State>,
+    /// The highest position that any of them, whole or not, says was durable.
+    pub(super) claimed: u64,
+    /// What is wrong with those that are newer than the one that is whole.
+    pub(super) damaged: Vec<String>,
+}
+
+/// The snapshots in a folder by position, newest first.
+pub(super) fn snapshots(folder: &Path) -> Result<Vec<(u64, PathBuf)>, FolderError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(io_error("list", folder))? {
+        let path = entry.map_err(io_error("list", folder))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let position = name.strip_prefix("snapshot-").and_then(|rest| rest.strip_suffix(".bin"));
+        if let Some(position) = position.and_then(|digits| digits.parse().ok()) {
+            found.push((position, path));
+        }
+    }
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(found)
+}
+
+/// Reads a snapshot a section at a time; with `verify_only`, for its checksums alone.
+fn read(path: &Path, verify_only: bool) -> Result<Decoder, FolderError> {
+    let mut file = BufReader::with_capacity(1 << 20, File::open(path).map_err(io_error("read", path))?);
+    let refused = |source| FolderError::Snapshot { path: path.to_owned(), source };
+    // What is shorter than what must come is cut off; what cannot be read is another matter.
+    let mut part = |length: u64, body: &mut Vec<u8>| {
+        body.clear();
+        Read::take(&mut file, length).read_to_end(body).map_err(io_error("read", path))
+    };
+    let mut bytes = Vec::new();
+    part(HEADER as u64, &mut bytes)?;
+    let header = bytes.first_chunk::<HEADER>().ok_or(SnapshotError::Truncated(bytes.len() as u64));
+    let mut decoder = header.and_then(Decoder::new).map_err(refused)?;
+    while !decoder.ended() {
+        part(FRAME as u64, &mut bytes)?;
+        let Some(&frame) = bytes.first_chunk::<FRAME>() else { return Err(refused(decoder.truncated())) };
+        part(Decoder::length(&frame), &mut bytes)?;
+        decoder.section(&frame, &bytes, verify_only).map_err(refused)?;
+    }
+    if part(1, &mut bytes)? > 0 {
+        return Err(refused(decoder.truncated()));
+    }
+    Ok(decoder)
+}
+
+/// The state in a snapshot's file.
+pub(super) fn read_snapshot(path: &Path) -> Result<State, FolderError> {
+    let refused = |source| FolderError::Snapshot { path: path.to_owned(), source };
+    read(path, false)?.finish().map_err(refused)
+}
+
+/// Looks whether a snapshot's file is whole.
+pub(super) fn verify_snapshot(path: &Path) -> Result<(), FolderError> {
+    read(path, true).map(drop)
+}
+
+/// The newest whole snapshot of a folder; those that are newer and damaged are warned of.
+pub(super) fn newest_snapshot(folder: &Path) -> Result<Found, FolderError> {
+    let snapshots = snapshots(folder)?;
+    let mut found = Found { claimed: snapshots.first().map_or(0, |(position, _)| *position), ..Found::default() };
+    for (position, path) in snapshots {
+        let why = match read_snapshot(&path) {
+            Ok(state) if state.position() == position => {
+                found.state = Some(state);
+                return Ok(found);
+            }
+            Ok(state) => format!(
+                "the snapshot {} is of position {}, not of the one that its name says",
+                path.display(),
+                state.position()
+            ),
+            Err(why @ FolderError::Snapshot { source: SnapshotError::Version(_), .. }) => return Err(why),
+            Err(why) => why.to_string(),
+        };
+        tracing::warn!("{why}; going back to the one before");
+        found.damaged.push(why);
+    }
+    Ok(found)
+}
+
 impl Folder {
     /// Locks the folder; makes it where it is not there.
     pub(super) fn open(path: &Path) -> Result<Self, FolderError> {
-        fs::create_dir_all(path).map_err(io_error("make the data folder", path))?;
+        if !path.is_dir() {
+            fs::create_dir_all(path).map_err(io_error("make the data folder", path))?;
+            // Its name is durable once the folder that it stands in is.
+            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                File::open(parent).and_then(|parent| parent.sync_all()).map_err(io_error("sync", parent))?;
+            }
+        }
         let lock_path = path.join("lock");
         let lock = OpenOptions::new()
             .create(true)
@@ -90,65 +182,72 @@ impl Folder {
         Ok(())
     }
 
-    /// The snapshots by position, newest first.
-    fn snapshots(&self) -> Result<Vec<(u64, PathBuf)>, FolderError> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(io_error("list", &self.path))? {
-            let path = entry.map_err(io_error("list", &self.path))?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let position = name.strip_prefix("snapshot-").and_then(|rest| rest.strip_suffix(".bin"));
-            if let Some(position) = position.and_then(|digits| digits.parse().ok()) {
-                found.push((position, path));
-            }
-        }
-        found.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(found)
-    }
-
-    /// The newest whole snapshot, and the highest position that any of them, whole or not, claims was durable.
-    pub(super) fn newest_snapshot(&self) -> Result<(State, u64), FolderError> {
-        let snapshots = self.snapshots()?;
-        let claimed = snapshots.first().map_or(0, |(position, _)| *position);
-        for (position, path) in snapshots {
-            let bytes = fs::read(&path).map_err(io_error("read", &path))?;
-            match snapshot::decode(&bytes) {
-                Ok(state) if state.position() == position => return Ok((state, claimed)),
-                Ok(state) => {
-                    tracing::warn!(path = %path.display(), position = state.position(), "a snapshot is of another position than its name says; going back to the one before");
-                }
-                Err(source @ SnapshotError::Version(_)) => return Err(FolderError::Newer { path, source }),
-                Err(why) => {
-                    tracing::warn!(path = %path.display(), %why, "a snapshot cannot be used; going back to the one before");
-                }
-            }
-        }
-        Ok((State::default(), claimed))
-    }
-
-    /// Writes a snapshot: whole or not at all.
-    pub(super) fn write_snapshot(path: &Path, state: &State) -> Result<(), FolderError> {
-        let name = format!("snapshot-{:020}.bin", state.position());
+    /// Writes a snapshot: whole or not at all. Returns its length, bytes.
+    pub(super) fn write_snapshot(path: &Path, frozen: &Frozen) -> Result<u64, FolderError> {
+        let name = format!("snapshot-{:020}.bin", frozen.position());
         let (target, scratch) = (path.join(&name), path.join(format!("{name}.new")));
-        let bytes = snapshot::encode(state).map_err(|e| io_error("encode", &target)(io::Error::other(e)))?;
-        let written = File::create(&scratch).and_then(|mut file| {
-            file.write_all(&bytes)?;
-            file.sync_all()
-        });
-        if let Err(why) = written {
+        let write = || -> io::Result<u64> {
+            let mut file = BufWriter::with_capacity(1 << 20, File::create(&scratch)?);
+            let mut length = 0;
+            for section in frozen.sections() {
+                let section = section.map_err(io::Error::other)?;
+                file.write_all(&section)?;
+                length += section.len() as u64;
+            }
+            file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+            Ok(length)
+        };
+        let length = write().map_err(|why| {
             // A part of a snapshot is of no use, and may be what fills the disk.
             let _ = fs::remove_file(&scratch);
-            return Err(io_error("write", &scratch)(why));
-        }
+            io_error("write", &scratch)(why)
+        })?;
         fs::rename(&scratch, &target).map_err(io_error("rename", &scratch))?;
         // The name is durable once its folder is.
-        File::open(path).and_then(|folder| folder.sync_all()).map_err(io_error("sync", path))
+        File::open(path).and_then(|folder| folder.sync_all()).map_err(io_error("sync", path))?;
+        Ok(length)
+    }
+
+    /// The position of the oldest snapshot that is kept, if there are as many as are kept and it is whole: what the
+    /// journal must go back to.
+    pub(super) fn covered(path: &Path) -> Result<u64, FolderError> {
+        let snapshots = snapshots(path)?;
+        let Some((position, oldest)) = snapshots.get(SNAPSHOTS - 1) else { return Ok(0) };
+        verify_snapshot(oldest)?;
+        Ok(*position)
     }
 
     /// Drops all but the newest snapshots.
-    pub(super) fn prune(&self) -> Result<(), FolderError> {
-        for (_, path) in self.snapshots()?.into_iter().skip(SNAPSHOTS) {
+    pub(super) fn prune(path: &Path) -> Result<(), FolderError> {
+        for (_, path) in snapshots(path)?.into_iter().skip(SNAPSHOTS) {
             fs::remove_file(&path).map_err(io_error("remove", &path))?;
         }
         Ok(())
     }
+}
+
+/// What the files of a data folder take on the disk, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DiskUse {
+    /// The journal.
+    pub journal: u64,
+    /// Its write-ahead log.
+    pub log: u64,
+    /// The snapshots, one that is being written among them.
+    pub snapshots: u64,
+}
+
+/// What a data folder takes on the disk. What cannot be looked at counts as nothing.
+pub(super) fn disk_use(path: &Path) -> DiskUse {
+    let mut used = DiskUse::default();
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        let bytes = entry.metadata().map_or(0, |file| file.len());
+        match entry.file_name().to_str().unwrap_or_default() {
+            "journal.sqlite3" => used.journal += bytes,
+            "journal.sqlite3-wal" => used.log += bytes,
+            name if name.starts_with("snapshot-") => used.snapshots += bytes,
+            _ => {}
+        }
+    }
+    used
 }

@@ -8,7 +8,9 @@
 //!
 //! Invariants: nothing is applied before it is durable; a decision is sent to the
 //! journal before it is answered, so a reward for it always comes after it; after a
-//! failed commit, or a panic of the writer, nothing is taken any more.
+//! failed fsync, or a panic of the writer, nothing is written any more. A disk without
+//! room is no such failure: what must be durable is refused until there is some, and
+//! decisions go on and are written later.
 //!
 //! Deliberately not here: gRPC, HTTP, configuration files.
 
@@ -18,9 +20,13 @@ mod error;
 mod folder;
 mod recover;
 mod requests;
+mod saver;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::{
+    collections::VecDeque,
     fmt,
     path::PathBuf,
     sync::{
@@ -40,18 +46,19 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use codec::{decode as decode_event, encode as encode_event};
 pub(crate) use codec::{payload_from_struct, payload_to_struct};
 pub use error::{DecideError, OpenError, WriteError};
-pub use folder::FolderError;
-pub use recover::{fold, recovered};
+pub use folder::{DiskUse, FolderError};
+pub use recover::{fold, recovered, recovered_from};
 pub use writer::{ChangeFailure, RewardRequest};
 
 use crate::{
     engine::{Change, Decided, DecisionId, Draw, Explanation, Request, RewardOutcome, SlotView, decide, hash},
-    journal::SqliteJournal,
+    journal::{Journal, SqliteJournal},
     slot::{ArmId, SlotId, suggestion},
 };
 use folder::Folder;
-use recover::recover;
+use recover::{recover, workers};
 use requests::Requests;
+use saver::Saver;
 use writer::{ChangeCommand, Command, Writer};
 
 /// Commands that may wait for the writer: a second of full load. Beyond it callers are told to come back.
@@ -78,12 +85,23 @@ pub struct Options {
     pub snapshot_every_us: i64,
     /// Decide waits until its decision is durable.
     pub durable_decisions: bool,
+    /// How long decisions and rewards stay in the journal once snapshots hold what they came to, microseconds; none:
+    /// for ever.
+    pub retention_us: Option<i64>,
 }
+
+/// How long decisions and rewards stay in the journal by default, microseconds: 90 days.
+pub const RETENTION_US: i64 = 90 * 24 * 3600 * 1_000_000;
 
 impl Options {
     /// Everything at its default, in `folder`.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), snapshot_every_us: 5 * 60 * 1_000_000, durable_decisions: false }
+        Self {
+            folder: folder.into(),
+            snapshot_every_us: 5 * 60 * 1_000_000,
+            durable_decisions: false,
+            retention_us: Some(RETENTION_US),
+        }
     }
 }
 
@@ -93,8 +111,12 @@ pub trait Observer: Send + Sync + fmt::Debug {
     fn committed(&self, events: usize, seconds: f64);
     /// A reward event was dealt with; `kind` is one of its slot's goal, or "other".
     fn rewarded(&self, slot: &str, kind: &str, outcome: RewardOutcome);
-    /// A snapshot was saved.
-    fn snapshot_saved(&self, now_us: i64);
+    /// The state was held still for a snapshot, which took `seconds`: nothing was written meanwhile.
+    fn frozen(&self, seconds: f64);
+    /// A snapshot of so many bytes was saved, which took `seconds` beside the traffic.
+    fn snapshot_saved(&self, now_us: i64, seconds: f64, bytes: u64);
+    /// So many decisions were answered and will never be in the journal.
+    fn unrecorded(&self, decisions: usize);
 }
 
 /// An observer that looks away.
@@ -104,7 +126,9 @@ pub struct Unobserved;
 impl Observer for Unobserved {
     fn committed(&self, _: usize, _: f64) {}
     fn rewarded(&self, _: &str, _: &str, _: RewardOutcome) {}
-    fn snapshot_saved(&self, _: i64) {}
+    fn frozen(&self, _: f64) {}
+    fn snapshot_saved(&self, _: i64, _: f64, _: u64) {}
+    fn unrecorded(&self, _: usize) {}
 }
 
 /// A decision, with the view it was made from.
@@ -125,9 +149,9 @@ pub(crate) struct Shared {
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
     failure: watch::Sender<Option<String>>,
+    /// The disk has no room.
+    full: watch::Sender<bool>,
     stopped: AtomicBool,
-    /// The position of the newest snapshot that was saved, or recovered from.
-    saved_position: AtomicU64,
 }
 
 /// Measures how long something takes; never becomes part of the state.
@@ -147,8 +171,27 @@ impl Shared {
     }
 
     fn fail(&self, why: &str) {
-        tracing::error!(why, "the journal takes no more writes until the service is restarted");
-        self.failure.send_replace(Some(why.to_owned()));
+        if !self.failed() {
+            tracing::error!(why, "nothing is written any more until the service is restarted");
+            self.failure.send_replace(Some(why.to_owned()));
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        *self.full.borrow()
+    }
+
+    /// Says why there is no room, or that there is; logged when that changes.
+    fn tell_full(&self, why: Option<&str>) {
+        if why.is_some() == self.is_full() {
+            return;
+        }
+        if let Some(why) = why {
+            tracing::error!(why, "rewards and changes are refused until there is room");
+        } else {
+            tracing::info!("there is room on the disk again; rewards and changes are taken");
+        }
+        self.full.send_replace(why.is_some());
     }
 
     fn failed(&self) -> bool {
@@ -166,25 +209,36 @@ pub struct Node {
     secret: [u8; 16],
     counter: AtomicU64,
     durable_decisions: bool,
+    folder: PathBuf,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Node {
     /// Opens the data folder, recovers what it holds, and starts the writer.
     pub fn open(options: &Options, clock: Arc<dyn Clock>, observer: Arc<dyn Observer>) -> Result<Self, OpenError> {
+        Self::open_with(options, clock, observer, |journal| Box::new(journal))
+    }
+
+    /// [`open`](Self::open) with the journal as `wrap` makes it: for tests of what a journal may do.
+    pub fn open_with(
+        options: &Options,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+        wrap: impl FnOnce(SqliteJournal) -> Box<dyn Journal>,
+    ) -> Result<Self, OpenError> {
         let folder = Folder::open(&options.folder)?;
-        let mut journal = SqliteJournal::open(folder.path())?;
-        let (state, snapshot) = recover(&folder, &mut journal)?;
+        let mut journal = wrap(SqliteJournal::open(folder.path())?);
+        let (state, snapshot) = recover(folder.path(), &mut *journal, workers())?;
         if let Some((_, at_us)) = snapshot {
-            observer.snapshot_saved(at_us);
+            observer.snapshot_saved(at_us, 0.0, 0);
         }
         let shared = Arc::new(Shared {
             views: DashMap::new(),
             clock,
             observer,
             failure: watch::Sender::new(None),
+            full: watch::Sender::new(false),
             stopped: AtomicBool::new(false),
-            saved_position: AtomicU64::new(snapshot.map_or(0, |(position, _)| position)),
         });
         let requests = Requests::default();
         for (id, slot) in state.slots() {
@@ -195,15 +249,21 @@ impl Node {
             shared.views.insert(id.clone(), Arc::new(view));
         }
         let (commands, receiver) = sync_channel(QUEUE);
+        let saver = Saver::new(
+            folder.path().to_owned(),
+            Arc::clone(&shared),
+            options.snapshot_every_us,
+            options.retention_us,
+            snapshot.map_or(0, |(position, _)| position),
+        );
         let writer = Writer {
-            snapshot_position: state.position(),
-            snapshot_us: shared.clock.now_us(),
-            snapshot_every_us: options.snapshot_every_us,
             state,
-            journal: Box::new(journal),
-            folder,
+            journal,
+            _folder: folder,
             shared: Arc::clone(&shared),
-            snapshotting: None,
+            saver,
+            backlog: VecDeque::new(),
+            durable_decisions: options.durable_decisions,
         };
         let writer = std::thread::Builder::new()
             .name("slotwise-writer".into())
@@ -220,6 +280,7 @@ impl Node {
             secret,
             counter: AtomicU64::new(0),
             durable_decisions: options.durable_decisions,
+            folder: options.folder.clone(),
             writer: Mutex::new(Some(writer)),
         })
     }
@@ -232,6 +293,16 @@ impl Node {
     /// Becomes `Some` with the reason when the node can write no more.
     pub fn failure(&self) -> watch::Receiver<Option<String>> {
         self.shared.failure.subscribe()
+    }
+
+    /// Whether the disk has no room: rewards and changes are refused until it has, decisions go on.
+    pub fn full(&self) -> watch::Receiver<bool> {
+        self.shared.full.subscribe()
+    }
+
+    /// What the data folder takes on the disk.
+    pub fn disk_use(&self) -> DiskUse {
+        folder::disk_use(&self.folder)
     }
 
     /// A slot as published.
@@ -255,14 +326,18 @@ impl Node {
     /// Decides all requests, in order; all or none are recorded.
     ///
     /// With `distinct`, arms given to one request are not eligible for those after it. Each request
-    /// is decided as a fallback once `deadline_passed` says so.
+    /// is decided as a fallback once `deadline_passed` says so. A node that can write no more still decides, unless
+    /// decisions are to be durable; those decisions are counted as unrecorded.
     pub async fn decide(
         &self,
         mut requests: Vec<Request>,
         distinct: bool,
         deadline_passed: &(dyn Fn() -> bool + Send + Sync),
     ) -> Result<Vec<Answer>, DecideError> {
-        self.writable()?;
+        self.taking()?;
+        if self.durable_decisions {
+            self.writable()?;
+        }
         // Only a request with an id can lose a race and have to be decided anew.
         let repeatable = requests.iter().any(|request| request.request_id.is_some());
         let arms = self.arms_of(&requests);
@@ -275,8 +350,12 @@ impl Node {
                 // Another call was given a decision for one of these requests meanwhile: that one counts.
                 continue;
             }
-            if let Some(durable) = durable {
-                durable.await.unwrap_or(Err(WriteError::Unanswered))?;
+            if let Some(durable) = durable
+                && let Err(why) = durable.await.unwrap_or(Err(WriteError::Unanswered))
+            {
+                // What was not recorded must not be what a retry is answered with.
+                self.requests.claims().release(&fresh);
+                return Err(why.into());
             }
             return Ok(answers);
         }
@@ -294,9 +373,16 @@ impl Node {
         if fresh.is_empty() && reply.is_none() {
             return Ok(true);
         }
-        let decisions = fresh.iter().map(|(_, decided)| Arc::clone(decided)).collect();
+        let decisions: Vec<_> = fresh.iter().map(|(_, decided)| Arc::clone(decided)).collect();
+        let send = || {
+            if self.shared.failed() && reply.is_none() {
+                self.shared.observer.unrecorded(decisions.len());
+                return Ok(());
+            }
+            self.send(Command::Decided(decisions, reply))
+        };
         if fresh.iter().all(|(_, decided)| decided.request_id.is_none()) {
-            self.send(Command::Decided(decisions, reply))?;
+            send()?;
             return Ok(true);
         }
         let now_us = self.now_us();
@@ -304,7 +390,7 @@ impl Node {
         if fresh.iter().any(|(slot, decided)| claims.taken(*slot, decided, now_us)) {
             return Ok(false);
         }
-        self.send(Command::Decided(decisions, reply))?;
+        send()?;
         for (slot, decided) in fresh {
             claims.claim(*slot, decided, now_us);
         }
@@ -395,10 +481,11 @@ impl Node {
         if let Some(why) = self.shared.failure.borrow().as_ref() {
             return Err(WriteError::Failed(why.clone()));
         }
-        if self.draining.load(Ordering::SeqCst) {
-            return Err(WriteError::Stopped);
-        }
-        Ok(())
+        self.taking()
+    }
+
+    fn taking(&self) -> Result<(), WriteError> {
+        if self.draining.load(Ordering::SeqCst) { Err(WriteError::Stopped) } else { Ok(()) }
     }
 
     fn send(&self, command: Command) -> Result<(), WriteError> {

@@ -1,49 +1,167 @@
 //! From a data folder to a state.
+//!
+//! One thread reads the journal and verifies it; the slots are folded by workers beside it, each slot by one
+//! of them, in journal order. The state is the same for any number of workers, bit for bit.
 
-use std::path::Path;
-
-use super::{codec, error::OpenError, folder::Folder};
-use crate::{
-    engine::State,
-    journal::{Journal, SqliteJournal},
+use std::{
+    num::NonZero,
+    path::Path,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread,
 };
 
-/// The newest whole snapshot with the rest of the journal applied, and position and time of
-/// the snapshot where there was one.
-pub(super) fn recover(folder: &Folder, journal: &mut dyn Journal) -> Result<(State, Option<(u64, i64)>), OpenError> {
-    let (mut state, claimed) = folder.newest_snapshot()?;
-    if journal.last() < claimed {
-        return Err(OpenError::JournalBehind { folder: folder.path().to_owned(), last: journal.last(), claimed });
+use super::{
+    codec,
+    error::OpenError,
+    folder::{self, Folder},
+};
+use crate::{
+    engine::{Body, Ledger, Slots, State, Step, TRAFFIC},
+    journal::{Journal, ReadError, SqliteJournal, Stored},
+};
+
+/// Events that a worker is handed at a time.
+const BATCH: usize = 256;
+/// Batches that may wait for a worker: the reader is never far ahead.
+const WAITING: usize = 16;
+/// More workers than this gain nothing: the reader is one.
+const WORKERS_MAX: usize = 16;
+/// Events between two lines of progress in the log.
+const PROGRESS: u64 = 1_000_000;
+
+/// What a worker does with an event.
+enum Work {
+    /// Read it and apply it. Where it stands, and its bytes.
+    Read(u64, Step, Vec<u8>),
+    /// Apply it.
+    Apply(Step, Box<Body>),
+}
+
+/// As many workers as there are cores.
+pub(super) fn workers() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get).min(WORKERS_MAX)
+}
+
+/// Applies what a worker is sent; in the end its slots, or the position of an event that cannot be read and why.
+fn work(mut slots: Slots, batches: &Receiver<Vec<Work>>) -> Result<Slots, (u64, String)> {
+    for work in batches.iter().flatten() {
+        match work {
+            Work::Read(position, step, body) => {
+                let event = codec::decode(&body).map_err(|why| (position, why))?;
+                slots.apply(step, &event.body);
+            }
+            Work::Apply(step, body) => drop(slots.apply(step, &body)),
+        }
     }
+    Ok(slots)
+}
+
+/// The reader's side: the ledger, and what is gathered for each worker.
+struct Reader {
+    ledger: Ledger,
+    workers: Vec<(SyncSender<Vec<Work>>, Vec<Work>)>,
+}
+
+impl Reader {
+    fn take(&mut self, stored: &Stored<'_>) -> Result<(), String> {
+        let work = if TRAFFIC.contains(&stored.kind) {
+            Work::Read(stored.position, self.ledger.pass(stored.at_us), stored.body.to_vec())
+        } else {
+            let event = codec::decode(stored.body)?;
+            Work::Apply(self.ledger.step(event.at_us, &event.body), Box::new(event.body))
+        };
+        if stored.position.is_multiple_of(PROGRESS) {
+            tracing::info!(position = stored.position, "reading the journal");
+        }
+        let part = Slots::part(stored.slot, self.workers.len());
+        let (_, batch) = &mut self.workers[part];
+        batch.push(work);
+        if batch.len() < BATCH { Ok(()) } else { self.send(part) }
+    }
+
+    fn send(&mut self, part: usize) -> Result<(), String> {
+        let (worker, batch) = &mut self.workers[part];
+        worker.send(std::mem::take(batch)).map_err(|_| "the worker that applies it has stopped".into())
+    }
+}
+
+/// The state with everything applied that the journal holds after it.
+pub(super) fn replay(state: State, journal: &mut dyn Journal, workers: usize) -> Result<State, ReadError> {
     let from = state.position();
-    let snapshot = (from > 0).then_some((from, state.at_us()));
-    journal.replay(from, &mut |stored| {
-        let event = codec::decode(stored.body)?;
-        state.apply(&event);
-        Ok(())
-    })?;
+    let (ledger, parts) = state.split(workers);
+    thread::scope(|scope| {
+        let mut senders = Vec::new();
+        let mut folding = Vec::new();
+        for part in parts {
+            let (sender, batches) = sync_channel(WAITING);
+            senders.push((sender, Vec::new()));
+            folding.push(scope.spawn(move || work(part, &batches)));
+        }
+        let mut reader = Reader { ledger, workers: senders };
+        let mut read = journal.replay(from, &mut |stored| reader.take(stored));
+        let at = reader.ledger.position();
+        for part in 0..reader.workers.len() {
+            // A worker that is gone says below why.
+            let _ = reader.send(part);
+        }
+        let Reader { ledger, workers } = reader;
+        drop(workers);
+        let mut parts = Vec::new();
+        let mut first: Option<(u64, String)> = None;
+        for folding in folding {
+            match folding.join().unwrap_or_else(|_| Err((at, "applying what is before it panicked".into()))) {
+                Ok(part) => parts.push(part),
+                Err(wrong) if first.as_ref().is_none_or(|first| wrong.0 < first.0) => first = Some(wrong),
+                Err(_) => {}
+            }
+        }
+        if let Some((position, why)) = first {
+            read = Err(ReadError::Reader { file: journal.file().to_owned(), position, why });
+        }
+        read.map(|_| State::join(ledger, parts))
+    })
+}
+
+/// A state, and of the snapshot it came from, where there was one, position and time.
+pub(super) type Recovered = (State, Option<(u64, i64)>);
+
+/// The newest whole snapshot with the rest of the journal applied.
+pub(super) fn recover(path: &Path, journal: &mut dyn Journal, workers: usize) -> Result<Recovered, OpenError> {
+    let found = folder::newest_snapshot(path)?;
+    if journal.last() < found.claimed {
+        let (folder, last) = (path.to_owned(), journal.last());
+        return Err(OpenError::JournalBehind { folder, last, claimed: found.claimed });
+    }
+    let snapshot = found.state.as_ref().map(|state| (state.position(), state.at_us()));
+    let from = snapshot.map_or(0, |(position, _)| position);
+    if from < journal.trimmed() {
+        let damaged = if found.damaged.is_empty() { "there is none".into() } else { found.damaged.join("; ") };
+        return Err(OpenError::NoSnapshot { folder: path.to_owned(), trimmed: journal.trimmed(), damaged });
+    }
+    let state = replay(found.state.unwrap_or_default(), journal, workers)?;
     tracing::info!(snapshot = from, position = state.position(), slots = state.slots().count(), "recovered");
     Ok((state, snapshot))
 }
 
-/// The state that the journal in a folder gives when it is folded from its beginning, snapshots left
-/// aside; for audits and tests. The folder must not be in use.
-pub fn fold(folder: &Path) -> Result<State, OpenError> {
+/// The state that the journal in a folder gives when it is folded from its beginning by so many workers, snapshots
+/// left aside; for audits and tests. The folder must not be in use.
+pub fn fold(folder: &Path, workers: usize) -> Result<State, OpenError> {
     let folder = Folder::open(folder)?;
     let mut journal = SqliteJournal::open(folder.path())?;
-    let mut state = State::default();
-    journal.replay(0, &mut |stored| {
-        let event = codec::decode(stored.body)?;
-        state.apply(&event);
-        Ok(())
-    })?;
-    Ok(state)
+    Ok(replay(State::default(), &mut journal, workers)?)
 }
 
 /// The state that a node would start from: the newest whole snapshot and what follows; for audits and
 /// tests. The folder must not be in use.
-pub fn recovered(folder: &Path) -> Result<State, OpenError> {
+pub fn recovered(folder: &Path, workers: usize) -> Result<State, OpenError> {
     let folder = Folder::open(folder)?;
     let mut journal = SqliteJournal::open(folder.path())?;
-    Ok(recover(&folder, &mut journal)?.0)
+    Ok(recover(folder.path(), &mut journal, workers)?.0)
+}
+
+/// The state of one snapshot and what follows it; for audits and tests. The folder must not be in use.
+pub fn recovered_from(folder: &Path, snapshot: &Path, workers: usize) -> Result<State, OpenError> {
+    let folder = Folder::open(folder)?;
+    let mut journal = SqliteJournal::open(folder.path())?;
+    Ok(replay(folder::read_snapshot(snapshot)?, &mut journal, workers)?)
 }

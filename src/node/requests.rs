@@ -71,4 +71,13 @@ impl Claims<'_> {
             self.decisions.remove_if(&key, |_, (at_us, _)| *at_us == made_us);
         }
     }
+
+    /// Forgets decisions that did not come about.
+    pub(super) fn release(&mut self, decisions: &[(u32, Arc<Decided>)]) {
+        for (slot, decided) in decisions {
+            if let Some(request_id) = &decided.request_id {
+                self.decisions.remove_if(&key(*slot, request_id), |_, (_, have)| have.id == decided.id);
+            }
+        }
+    }
 }

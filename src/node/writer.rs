@@ -1,25 +1,24 @@
 //! The one thread that writes: commits batches, applies them, publishes what changed.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     sync::{
         Arc,
         atomic::Ordering,
         mpsc::{Receiver, RecvTimeoutError},
     },
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
 
-use super::{Shared, WriteError, codec, folder::Folder};
+use super::{Shared, WriteError, codec, folder::Folder, saver::Saver};
 use crate::{
     engine::{
         Applied, Body, Change, ChangeError, Decided, DecisionId, Event, RewardOutcome, Rewarded, SlotView, State,
-        Subject, Unmatched, plan,
+        Subject, TRAFFIC, Unmatched, plan,
     },
-    journal::{Journal, Record},
+    journal::{AppendError, Journal, Record},
     slot::{ArmId, FieldError, SlotId},
 };
 
@@ -27,8 +26,12 @@ use crate::{
 const BATCH_MAX: usize = 4_096;
 /// How long decisions that nobody waits for may be gathered before they are committed.
 const LINGER: Duration = Duration::from_millis(5);
-/// How often the writer looks whether a snapshot is due when nothing comes.
+/// How often the writer looks whether a snapshot is due, or there is room again, when nothing comes.
 const IDLE: Duration = Duration::from_millis(500);
+/// The same while it drops what is old.
+const TRIMMING: Duration = Duration::from_millis(100);
+/// Decisions that are kept for a disk without room to have some again: ten seconds of full load.
+const BACKLOG_MAX: usize = 65_536;
 
 /// A reward event as it came, before its slot is known.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,12 +110,14 @@ struct Batch {
 pub(super) struct Writer {
     pub(super) state: State,
     pub(super) journal: Box<dyn Journal>,
-    pub(super) folder: Folder,
+    /// Locked for as long as the writer lives.
+    pub(super) _folder: Folder,
     pub(super) shared: Arc<Shared>,
-    pub(super) snapshot_every_us: i64,
-    pub(super) snapshot_us: i64,
-    pub(super) snapshot_position: u64,
-    pub(super) snapshotting: Option<JoinHandle<()>>,
+    pub(super) saver: Saver,
+    /// Decisions that were answered and found no room on the disk, oldest first.
+    pub(super) backlog: VecDeque<Event>,
+    /// Decisions are answered when they are durable: none is kept that was not.
+    pub(super) durable_decisions: bool,
 }
 
 impl Writer {
@@ -122,28 +127,28 @@ impl Writer {
         let _guard = PanicGuard(Arc::clone(&self.shared));
         let mut next = None;
         loop {
+            let patience = if self.saver.trimming() { TRIMMING } else { IDLE };
             let command = match next.take() {
-                Some(command) => command,
-                None => match commands.recv_timeout(IDLE) {
-                    Ok(command) => command,
-                    Err(RecvTimeoutError::Timeout) => {
-                        self.snapshot_if_due();
-                        continue;
-                    }
+                Some(command) => Some(command),
+                None => match commands.recv_timeout(patience) {
+                    Ok(command) => Some(command),
+                    Err(RecvTimeoutError::Timeout) => None,
                     Err(RecvTimeoutError::Disconnected) => break,
                 },
             };
             match command {
-                Command::Stop => break,
-                Command::Change(change) => self.change(*change),
-                gathered @ (Command::Decided(..) | Command::Rewards(..)) => {
+                None => self.look_for_room(),
+                Some(Command::Stop) => break,
+                Some(Command::Change(change)) => self.change(*change),
+                Some(gathered @ (Command::Decided(..) | Command::Rewards(..))) => {
                     let mut batch = Batch::default();
                     self.add(&mut batch, gathered);
                     next = self.gather(&mut batch, commands);
                     self.commit(batch);
                 }
             }
-            self.snapshot_if_due();
+            self.saver.save_if_due(&self.state);
+            self.trim();
         }
         self.finish();
     }
@@ -221,12 +226,9 @@ impl Writer {
     fn write(&mut self, events: &[Event]) -> Result<Vec<Applied>, WriteError> {
         let records: Vec<Record> = events.iter().map(codec::encode).collect();
         let begun = self.shared.stopwatch();
-        if let Err(why) = self.journal.append(&records) {
-            let failure = WriteError::Journal(why);
-            self.shared.fail(&failure.to_string());
-            return Err(failure);
-        }
+        self.journal.append(&records).map_err(|why| self.not_written(why))?;
         self.shared.observer.committed(events.len(), begun.seconds());
+        self.shared.tell_full(None);
         let mut touched = BTreeSet::new();
         let applied = events
             .iter()
@@ -242,6 +244,61 @@ impl Writer {
         Ok(applied)
     }
 
+    /// Want of room passes; after any other failure nothing is written any more.
+    fn not_written(&self, why: AppendError) -> WriteError {
+        match why {
+            AppendError::Full { .. } => self.shared.tell_full(Some(&why.to_string())),
+            AppendError::Engine { .. } | AppendError::Poisoned { .. } => self.shared.fail(&why.to_string()),
+        }
+        WriteError::Journal(why)
+    }
+
+    /// Writes the decisions that found no room, before anything that came after them.
+    fn write_backlog(&mut self) -> Result<(), WriteError> {
+        while !self.backlog.is_empty() {
+            let some = self.backlog.len().min(BATCH_MAX);
+            let events: Vec<Event> = self.backlog.iter().take(some).cloned().collect();
+            self.write(&events)?;
+            self.backlog.drain(..some);
+        }
+        Ok(())
+    }
+
+    /// Keeps the decisions of a batch that could not be written, where they may be later.
+    fn keep(&mut self, events: Vec<Event>) {
+        let decided = events.into_iter().filter(|event| matches!(event.body, Body::Decided(_)));
+        if self.durable_decisions {
+            // Whoever waits for them is told.
+            return;
+        }
+        self.backlog.extend(decided);
+        // They were answered, and may be rewarded: those rewards will match nothing.
+        let most = if self.shared.failed() { 0 } else { BACKLOG_MAX };
+        let over = self.backlog.len().saturating_sub(most);
+        self.backlog.drain(..over);
+        self.shared.observer.unrecorded(over);
+    }
+
+    /// Tries whether there is room again, where there was none.
+    fn look_for_room(&mut self) {
+        if !self.shared.is_full() || self.write_backlog().is_err() || !self.shared.is_full() {
+            return;
+        }
+        match self.journal.probe() {
+            Ok(()) => self.shared.tell_full(None),
+            Err(why) => drop(self.not_written(why)),
+        }
+    }
+
+    fn trim(&mut self) {
+        let now_us = self.now_us();
+        if !self.shared.failed()
+            && let Err(why) = self.saver.trim(&mut *self.journal, &TRAFFIC, now_us)
+        {
+            self.shared.fail(&why.to_string());
+        }
+    }
+
     fn publish(&self, slot: &SlotId) {
         match self.state.slot(slot.as_str()) {
             Some(state) => drop(self.shared.views.insert(slot.clone(), Arc::new(state.view()))),
@@ -250,9 +307,10 @@ impl Writer {
     }
 
     fn commit(&mut self, batch: Batch) {
-        let written = self.write(&batch.events);
-        if let Ok(applied) = &written {
-            self.observe(&batch.events, applied);
+        let written = self.write_backlog().and_then(|()| self.write(&batch.events));
+        match &written {
+            Ok(applied) => self.observe(&batch.events, applied),
+            Err(_) => self.keep(batch.events),
         }
         let mut outcomes = written.as_ref().ok().into_iter().flatten().filter_map(|applied| match applied {
             Applied::Reward(outcome) => Some(*outcome),
@@ -296,6 +354,9 @@ impl Writer {
     }
 
     fn try_change(&mut self, slot: &SlotId, change: Change, reason: &str, validate_only: bool) -> Changed {
+        if !validate_only {
+            self.write_backlog()?;
+        }
         let before = self.state.slot(slot.as_str()).map(|state| Arc::new(state.view()));
         if let Some(body) = plan(&self.state, slot, change, reason)? {
             let event = Event { at_us: self.now_us(), body };
@@ -316,47 +377,13 @@ impl Writer {
         after.or(before).ok_or(ChangeFailure::Write(WriteError::Stopped))
     }
 
-    fn snapshot_if_due(&mut self) {
-        let now_us = self.shared.clock.now_us();
-        let running = self.snapshotting.as_ref().is_some_and(|thread| !thread.is_finished());
-        let due = now_us.saturating_sub(self.snapshot_us) >= self.snapshot_every_us;
-        if running || !due || self.state.position() == self.snapshot_position || self.shared.failed() {
-            return;
-        }
-        self.snapshot_us = now_us;
-        self.snapshot_position = self.state.position();
-        // A copy of what may change and shared pointers to what does not: traffic goes on while it is written.
-        let (state, path, shared) = (self.state.clone(), self.folder.path().to_owned(), Arc::clone(&self.shared));
-        if let Err(why) = self.folder.prune() {
-            tracing::warn!(%why, "old snapshots could not be removed");
-        }
-        self.snapshotting = Some(std::thread::spawn(move || save(&path, &state, &shared)));
-    }
-
     fn finish(mut self) {
-        if let Some(thread) = self.snapshotting.take() {
-            // Its own failure was logged; the last snapshot follows here anyway.
-            drop(thread.join());
+        if !self.backlog.is_empty() && self.write_backlog().is_err() {
+            self.shared.observer.unrecorded(self.backlog.len());
+            tracing::error!(decisions = self.backlog.len(), "decisions found no room on the disk and are not recorded");
         }
-        let saved = self.shared.saved_position.load(Ordering::SeqCst);
-        if !self.shared.failed() && self.state.position() != saved {
-            save(self.folder.path(), &self.state, &self.shared);
-            if let Err(why) = self.folder.prune() {
-                tracing::warn!(%why, "old snapshots could not be removed");
-            }
-        }
+        self.saver.finish(&self.state);
         self.shared.stopped.store(true, Ordering::SeqCst);
-    }
-}
-
-fn save(path: &std::path::Path, state: &State, shared: &Shared) {
-    match Folder::write_snapshot(path, state) {
-        Ok(()) => {
-            shared.saved_position.fetch_max(state.position(), Ordering::SeqCst);
-            shared.observer.snapshot_saved(shared.clock.now_us());
-        }
-        // The journal has everything: recovery takes longer, nothing is lost.
-        Err(why) => tracing::error!(%why, "a snapshot could not be written"),
     }
 }
 

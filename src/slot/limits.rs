@@ -52,10 +52,20 @@ pub const CATALOGUE_MIN: usize = 1_000;
 pub const MODELS_MAX: usize = 16;
 /// Decisions of one slot that wait for rewards; the oldest expire first.
 pub const PENDING_MAX: usize = 1_000_000;
+/// Bytes that the waiting decisions of one slot take in memory, what finds them among it; the oldest expire first. A
+/// million of them, with a dozen features and one arm shown each, take two thirds of it.
+pub const PENDING_BYTES_MAX: u64 = 400_000_000;
+/// How long, in microseconds, the ids of events that came without a decision's are remembered at least: a queue that
+/// stood still over a night sends them again.
+pub const EVENT_MEMORY_US: i64 = 24 * 3600 * 1_000_000;
+/// Events without a decision's id whose ids one slot remembers; the oldest are forgotten first. 40 MB.
+pub const EVENTS_REMEMBERED_MAX: usize = 1_000_000;
 /// How long, in microseconds, a request id gets the same decision: a retry comes within minutes.
 pub const REQUEST_MEMORY_US: i64 = 10 * 60 * 1_000_000;
 /// Requests of one slot that are remembered.
 pub const REQUESTS_MAX: usize = 100_000;
+/// Arms that the decisions for those show in all: rankings take more memory than offers.
+pub const REQUEST_ARMS_MAX: usize = 10 * REQUESTS_MAX;
 /// How far ahead of the service's clock a reward may say it happened, in microseconds: a day of a wrong time zone.
 pub const AHEAD_US_MAX: i64 = 24 * 3600 * 1_000_000;
 /// Bytes of one gRPC message: 5,000 candidates with a dozen features each fit.

@@ -10,9 +10,11 @@ use super::Cholesky;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct SparseVector {
     /// Index and value of each entry that may differ from zero.
+    #[serde(with = "super::compact::entries")]
     pub entries: Vec<(u32, f64)>,
     /// The squared length of what the encoder has no index for yet: words that
     /// were never learned. They cannot move the mean; they do widen the score.
+    #[serde(with = "super::compact")]
     pub unseen: f64,
 }
 

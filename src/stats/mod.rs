@@ -6,6 +6,7 @@
 //! * [`Beta`], [`NormalInverseGamma`]: the conjugate posteriors without features.
 //! * [`Winners`]: the probability that each of several independent scores is the largest, by quadrature.
 //! * [`Moments`]: running mean and deviation.
+//! * [`compact`]: numbers as few bytes, bit for bit.
 //!
 //! Invariants: everything here is a plain value and a pure function of its
 //! arguments; a number that is not finite never enters a posterior; a posterior
@@ -15,6 +16,7 @@
 
 mod beta;
 mod cholesky;
+pub mod compact;
 mod gaussian;
 mod legendre;
 mod marginal;

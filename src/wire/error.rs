@@ -60,7 +60,12 @@ pub(super) fn write(error: &WriteError) -> Status {
         }
         WriteError::Journal(AppendError::Full { .. }) => {
             let mut details = details("DISK_FULL");
-            details.add_precondition_failure_violation("DISK", "journal", "make room on the disk and restart");
+            details.set_retry_info(Some(RETRY_START));
+            details.add_precondition_failure_violation(
+                "DISK",
+                "journal",
+                "make room on the disk; the service goes on by itself",
+            );
             status(Code::ResourceExhausted, message, details)
         }
         WriteError::Journal(AppendError::Poisoned { .. }) | WriteError::Failed(_) => {

@@ -1,0 +1,157 @@
+//! A queue that is cheap to copy however long it is.
+//!
+//! Items stand in chunks behind shared pointers. A copy shares them all, so one of a million
+//! items is made in microseconds; whoever changes an item afterwards copies its chunk first.
+//! An item keeps its ordinal for good, and chunks begin at multiples of their length: equal
+//! queues are equally cut, whatever happened to them.
+
+use std::{collections::VecDeque, sync::Arc};
+
+/// Items of a chunk: copying one takes some ten microseconds, and a million items make four thousand chunks.
+pub(super) const CHUNK: u64 = 256;
+
+/// A queue of items that are found by their ordinals.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Chunks<T> {
+    /// The oldest item's ordinal.
+    first: u64,
+    /// The next one's.
+    next: u64,
+    /// The first chunk holds the oldest item, at its place; what was before it there is empty.
+    shared: VecDeque<Arc<Vec<T>>>,
+}
+
+impl<T> Default for Chunks<T> {
+    fn default() -> Self {
+        Self { first: 0, next: 0, shared: VecDeque::new() }
+    }
+}
+
+/// A place within a chunk.
+fn place(ordinal: u64) -> usize {
+    // Below CHUNK.
+    usize::try_from(ordinal % CHUNK).unwrap_or(0)
+}
+
+impl<T: Clone + Default> Chunks<T> {
+    /// An empty queue whose first item will have this ordinal.
+    pub(super) fn starting_at(first: u64) -> Self {
+        let mut chunks = VecDeque::new();
+        if !first.is_multiple_of(CHUNK) {
+            chunks.push_back(Arc::new(vec![T::default(); place(first)]));
+        }
+        Self { first, next: first, shared: chunks }
+    }
+
+    /// The oldest item's ordinal; the next one's where there is none.
+    pub(super) fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// The ordinal of the next item.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// How many items.
+    pub(super) fn len(&self) -> usize {
+        usize::try_from(self.next - self.first).unwrap_or(usize::MAX)
+    }
+
+    fn chunk_of(&self, ordinal: u64) -> Option<usize> {
+        if ordinal < self.first || ordinal >= self.next {
+            return None;
+        }
+        usize::try_from(ordinal / CHUNK - self.first / CHUNK).ok()
+    }
+
+    /// An item.
+    pub(super) fn get(&self, ordinal: u64) -> Option<&T> {
+        self.shared.get(self.chunk_of(ordinal)?)?.get(place(ordinal))
+    }
+
+    /// An item, to change.
+    pub(super) fn get_mut(&mut self, ordinal: u64) -> Option<&mut T> {
+        let chunk = self.chunk_of(ordinal)?;
+        Arc::make_mut(self.shared.get_mut(chunk)?).get_mut(place(ordinal))
+    }
+
+    /// Adds an item; returns its ordinal.
+    pub(super) fn push(&mut self, item: T) -> u64 {
+        let ordinal = self.next;
+        if ordinal.is_multiple_of(CHUNK) || self.shared.is_empty() {
+            let mut chunk = Vec::with_capacity(place(CHUNK - 1) + 1);
+            chunk.resize(place(ordinal), T::default());
+            self.shared.push_back(Arc::new(chunk));
+        }
+        if let Some(last) = self.shared.back_mut() {
+            Arc::make_mut(last).push(item);
+        }
+        self.next += 1;
+        ordinal
+    }
+
+    /// Takes the oldest item out.
+    pub(super) fn pop(&mut self) -> Option<T> {
+        let item = std::mem::take(self.get_mut(self.first)?);
+        self.first += 1;
+        if self.first.is_multiple_of(CHUNK) || self.first == self.next {
+            self.shared.pop_front();
+        }
+        Some(item)
+    }
+
+    /// All items, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.runs().flatten()
+    }
+
+    /// All items, oldest first, a chunk at a time; none of the runs is empty.
+    pub(super) fn runs(&self) -> impl Iterator<Item = &[T]> {
+        let before = place(self.first);
+        let run = move |(i, chunk): (usize, &'_ Arc<Vec<T>>)| if i == 0 { before } else { 0 }..chunk.len();
+        self.shared.iter().enumerate().map(move |at| &at.1[run(at)]).filter(|run| !run.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+    use super::*;
+
+    /// Against a plain queue, over many random steps, with copies taken in between that must not change.
+    #[test]
+    fn it_is_a_queue_and_its_copies_stand_still() {
+        let mut rng = StdRng::seed_from_u64(3);
+        let (mut chunks, mut plain) = (Chunks::<u64>::default(), VecDeque::<(u64, u64)>::new());
+        let mut copies: Vec<(Chunks<u64>, Vec<u64>)> = Vec::new();
+        for step in 0..20_000_u64 {
+            match rng.random_range(0..10) {
+                // Grows and shrinks in turn, down to nothing at times.
+                0..=5 if step % 4_000 < 2_000 => plain.push_back((chunks.push(step), step)),
+                0..=7 => assert_eq!(chunks.pop(), plain.pop_front().map(|(_, item)| item)),
+                8 if !plain.is_empty() => {
+                    let i = rng.random_range(0..plain.len());
+                    plain[i].1 += 1_000_000;
+                    *chunks.get_mut(plain[i].0).unwrap() += 1_000_000;
+                }
+                _ => {}
+            }
+            if step % 1_000 == 999 {
+                copies.push((chunks.clone(), plain.iter().map(|p| p.1).collect()));
+            }
+            assert_eq!((chunks.len(), chunks.get(chunks.next())), (plain.len(), None));
+            if let Some(&(ordinal, item)) = plain.front() {
+                assert_eq!((chunks.first(), chunks.get(ordinal)), (ordinal, Some(&item)));
+            }
+        }
+        for (copy, want) in copies {
+            assert_eq!(copy.iter().copied().collect::<Vec<_>>(), want);
+            // Built anew from its items it is the same, cuts and all.
+            let mut again = Chunks::starting_at(copy.first());
+            copy.iter().for_each(|&item| assert!(again.push(item) >= copy.first()));
+            assert!(again.runs().eq(copy.runs()));
+        }
+    }
+}

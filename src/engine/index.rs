@@ -1,0 +1,70 @@
+//! From a key to the ordinals of what it may stand for.
+//!
+//! An entry is 32 bits of the key and 32 of the ordinal, so a million keys take some 15 MB. Whoever asks
+//! compares the key itself with what stands at the ordinal. Not persisted: it is rebuilt from the items.
+
+use hashbrown::HashTable;
+
+/// Entries by key; several may share one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Index(HashTable<(u32, u32)>);
+
+/// Spreads 32 bits over 64 (the golden ratio's; Knuth, *Sorting and Searching*, §6.4).
+fn spread(bits: u32) -> u64 {
+    u64::from(bits).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low bits are what is wanted")]
+fn low(word: u64) -> u32 {
+    word as u32
+}
+
+impl Index {
+    /// Adds an entry.
+    pub(super) fn insert(&mut self, key: u64, ordinal: u64) {
+        self.0.insert_unique(spread(low(key)), (low(key), low(ordinal)), |entry| spread(entry.0));
+    }
+
+    /// The ordinal, of those from `first` on, of an entry of this key that `is` says is meant.
+    ///
+    /// There are never as many as 2^32 ordinals from `first` on.
+    pub(super) fn find(&self, key: u64, first: u64, mut is: impl FnMut(u64) -> bool) -> Option<u64> {
+        let full = |ordinal: u32| first + u64::from(ordinal.wrapping_sub(low(first)));
+        let found = self.0.find(spread(low(key)), |entry| entry.0 == low(key) && is(full(entry.1)));
+        found.map(|entry| full(entry.1))
+    }
+
+    /// Removes one entry of this key and ordinal, where there is one.
+    pub(super) fn remove(&mut self, key: u64, ordinal: u64) {
+        let entry = (low(key), low(ordinal));
+        if let Ok(found) = self.0.find_entry(spread(low(key)), |have| *have == entry) {
+            found.remove();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_share_their_low_bits_are_told_apart_and_ordinals_may_pass_32_bits() {
+        let mut index = Index::default();
+        let first = (1_u64 << 32) - 10;
+        let keys: Vec<u64> = (0..20_000).map(|i| (i % 100) | (i << 40)).collect();
+        for (i, &key) in keys.iter().enumerate() {
+            index.insert(key, first + i as u64);
+        }
+        let find = |index: &Index, i: usize| {
+            index.find(keys[i], first, |ordinal| keys[usize::try_from(ordinal - first).unwrap()] == keys[i])
+        };
+        assert!((0..keys.len()).all(|i| find(&index, i) == Some(first + i as u64)));
+        for i in (0..keys.len()).step_by(2) {
+            index.remove(keys[i], first + i as u64);
+        }
+        assert!((0..keys.len()).all(|i| find(&index, i).is_some() == (i % 2 == 1)));
+        assert_eq!(index.0.len(), keys.len() / 2);
+        index.remove(keys[0], first);
+        assert_eq!(index.0.len(), keys.len() / 2);
+    }
+}

@@ -1,0 +1,174 @@
+//! How long things are remembered, and what is answered when they no longer are.
+
+use super::*;
+use crate::{
+    engine::pending::{Pending, PendingDecision, ShownArm},
+    slot::limits::{EVENT_MEMORY_US, PENDING_BYTES_MAX, REQUEST_MEMORY_US, REQUESTS_MAX},
+};
+
+const MINUTE_US: i64 = 60_000_000;
+
+fn joined(event_id: &str, time_us: i64) -> Rewarded {
+    let subject = Subject { id: "ann".into(), session_id: String::new() };
+    Rewarded { time_us, subject, arm: Some(arm_id("a")), ..rewarded(event_id, None, "click", None) }
+}
+
+fn for_ann() -> Request {
+    Request { subject: Subject { id: "ann".into(), session_id: String::new() }, ..request() }
+}
+
+/// An event that was joined by its subject is known for a day though its decision's window is an hour: sent again it
+/// does not count for a newer decision. What is older than that is late.
+#[test]
+fn an_event_without_a_decision_counts_once_after_its_decision_is_gone() {
+    let mut world = World::new(definition(&["a"]));
+    world.decide(for_ann());
+    let time_us = world.at_us;
+    assert_eq!(world.send(joined("e1", time_us)), RewardOutcome::Accepted);
+    let snapshot = |world: &mut World| {
+        let bytes = snapshot::encode(&world.state).unwrap();
+        world.state = snapshot::decode(&bytes).unwrap();
+    };
+    for hours in [0, 2, 10, 11] {
+        world.at_us += hours * HOUR_US;
+        world.decide(for_ann());
+        snapshot(&mut world);
+        // Without a time it would join the decision that was just made.
+        let now_us = world.at_us;
+        assert_eq!(world.send(joined("e1", now_us)), RewardOutcome::Duplicate, "{hours}");
+    }
+    assert_eq!(world.counters().rewards, 1);
+    world.at_us = time_us + EVENT_MEMORY_US + 2 * HOUR_US;
+    world.decide(for_ann());
+    assert_eq!(world.send(joined("e2", world.at_us)), RewardOutcome::Accepted, "which forgets what is older");
+    assert_eq!(world.send(joined("e1", time_us)), RewardOutcome::Late);
+    assert_eq!(world.counters().rewards, 2);
+}
+
+#[test]
+fn an_event_of_a_decision_that_is_gone_is_late_whichever_way_it_went() {
+    let mut world = World::new(definition(&["a"]));
+    let decided = world.decide(request());
+    assert_eq!(world.reward("e1", &decided, "click", None), RewardOutcome::Accepted);
+    world.at_us += HOUR_US + 1;
+    let newer = world.decide(request());
+    assert_eq!(world.reward("e1", &decided, "click", None), RewardOutcome::Late, "the window closed");
+    assert_eq!(world.reverse("e2", &decided, "e1"), RewardOutcome::Late);
+    assert_eq!(world.reverse("e3", &newer, "nothing"), RewardOutcome::Unmatched(Unmatched::Reversed));
+    let unknown = Decided { id: DecisionId::new(newer.id.slot(), world.at_us, 77), ..(*newer).clone() };
+    assert_eq!(world.reward("e4", &unknown, "click", None), RewardOutcome::Unmatched(Unmatched::Decision));
+}
+
+/// A decision as large as bytes are counted in, made `at_us`.
+fn pending(count: u64, at_us: i64, arms: u32) -> PendingDecision {
+    let shown = |arm| ShownArm {
+        arm,
+        rows: None,
+        overlap: 0.25,
+        seen: false,
+        tells: None,
+        reward: 0.0,
+        told: None,
+        counted: Vec::new(),
+    };
+    PendingDecision {
+        id: DecisionId::new(1, at_us, count),
+        at_us,
+        holdout: false,
+        frozen: false,
+        rows: Vec::new(),
+        shown: (0..arms).map(shown).collect(),
+        events: Vec::new(),
+        subjects: vec![crate::engine::hash("subject", &[&count.to_be_bytes()])],
+    }
+}
+
+/// Decisions that show many arms reach the limit on bytes long before that on their number.
+#[test]
+fn decisions_beyond_the_bytes_that_may_wait_go_early_and_their_rewards_are_late() {
+    let mut queue = Pending::default();
+    let arms = 1_000;
+    let mut made = 0_u64;
+    while queue.next_expired(0).is_none() {
+        queue.insert(&pending(made, 1_000 * i64::try_from(made + 1).unwrap(), arms));
+        made += 1;
+    }
+    assert!(queue.bytes() > PENDING_BYTES_MAX && made < 50_000, "{made} take {} bytes", queue.bytes());
+    let id = |count: u64| DecisionId::new(1, 1_000 * i64::try_from(count + 1).unwrap(), count);
+    queue.drop_oldest(0);
+    assert!(queue.bytes() <= PENDING_BYTES_MAX && queue.next_expired(0).is_none());
+    assert!(queue.find(id(0)).is_none() && queue.dropped(id(0).at_us()));
+    assert!(queue.find(id(1)).is_some() && !queue.dropped(id(1).at_us()));
+    while !queue.is_empty() {
+        queue.drop_oldest(0);
+    }
+    assert_eq!(queue.bytes(), 0, "what is counted for a decision goes with it");
+}
+
+/// The indices against plain maps, over decisions that share subjects and arms, change and go.
+#[test]
+fn what_waits_is_found_by_id_event_and_subject() {
+    let mut rng = StdRng::seed_from_u64(8);
+    let mut queue = Pending::default();
+    let mut plain: BTreeMap<u64, PendingDecision> = BTreeMap::new();
+    let subject = |n: u32| Subject { id: format!("s{n}"), session_id: String::new() };
+    for step in 0..4_000_u64 {
+        let mut decision = pending(step, i64::try_from(step).unwrap(), rng.random_range(1..4));
+        let who = subject(rng.random_range(0..50));
+        decision.subjects = crate::engine::pending::subject_keys(&who).collect();
+        let ordinal = queue.made();
+        queue.insert(&decision);
+        plain.insert(ordinal, decision);
+        if rng.random_bool(0.5) {
+            let ordinals: Vec<u64> = plain.keys().copied().collect();
+            let ordinal = ordinals[rng.random_range(0..ordinals.len())];
+            let mut changed = queue.get(ordinal).unwrap();
+            assert_eq!(changed, plain[&ordinal]);
+            let event = crate::engine::hash("event", &[&step.to_be_bytes()]);
+            changed
+                .events
+                .push(crate::engine::pending::Known { event, what: crate::engine::pending::Accepted::Event(0) });
+            queue.put(ordinal, &changed);
+            plain.insert(ordinal, changed);
+        }
+        while plain.len() > 700 || (step > 3_000 && !plain.is_empty() && rng.random_bool(0.6)) {
+            queue.drop_oldest(i64::MAX);
+            plain.pop_first();
+        }
+    }
+    let known: Vec<_> = plain.iter().flat_map(|(&o, d)| d.events.iter().map(move |known| (o, known))).collect();
+    assert!(plain.len() > 100 && known.len() > 20, "{} decisions, {} events", plain.len(), known.len());
+    for (&ordinal, decision) in &plain {
+        assert_eq!(queue.find(decision.id), Some(ordinal));
+    }
+    for (ordinal, known) in known {
+        assert_eq!(queue.event(known.event), Some((ordinal, known.what)));
+    }
+    assert_eq!(queue.event(crate::engine::hash("event", &[b"none"])), None);
+    for n in 0..50 {
+        let keys: Vec<_> = crate::engine::pending::subject_keys(&subject(n)).collect();
+        for arm in 0..3 {
+            let shows = |decision: &PendingDecision| decision.shown.iter().any(|shown| shown.arm == arm);
+            let latest = plain.iter().rev().find(|(_, d)| d.subjects == keys && shows(d)).map(|(&o, _)| o);
+            assert_eq!(queue.latest(&subject(n), arm), latest, "{n} {arm}");
+        }
+    }
+}
+
+#[test]
+fn requests_are_remembered_for_ten_minutes_and_not_without_bound() {
+    let mut world = World::new(definition(&["a", "b"]));
+    for i in 0..20 {
+        world.at_us += MINUTE_US;
+        world.decide(Request { request_id: Some(format!("r{i}")), ..request() });
+    }
+    let ids = |world: &World| -> Vec<String> {
+        let requests: Vec<_> = world.state.slot("offers").unwrap().requests().map(|(_, d)| Arc::clone(d)).collect();
+        requests.iter().map(|decided| decided.request_id.clone().unwrap()).collect()
+    };
+    let want: Vec<String> = (19 - REQUEST_MEMORY_US / MINUTE_US..20).map(|i| format!("r{i}")).collect();
+    assert_eq!(ids(&world), want);
+    let restored = snapshot::decode(&snapshot::encode(&world.state).unwrap()).unwrap();
+    assert!(restored == world.state);
+    assert!(REQUESTS_MAX > want.len());
+}

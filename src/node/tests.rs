@@ -1,0 +1,328 @@
+//! A node whose journal does what disks do.
+
+use std::sync::atomic::AtomicU8;
+
+use super::*;
+use crate::{
+    engine::Subject,
+    journal::{AppendError, Each, ReadError, Record},
+    slot::{Arm, Definition, Goal, RewardKind},
+};
+
+/// What the next commits come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Weather {
+    Fair = 0,
+    /// No room.
+    Full = 1,
+    /// A sync fails.
+    Sick = 2,
+    /// The worker panics.
+    Panic = 3,
+}
+
+#[derive(Debug)]
+struct Moody {
+    inner: SqliteJournal,
+    weather: Arc<AtomicU8>,
+}
+
+impl Moody {
+    fn look(&self) -> Result<(), AppendError> {
+        let file = self.inner.file().to_owned();
+        match self.weather.load(Ordering::SeqCst) {
+            1 => Err(AppendError::Full { file }),
+            2 => Err(AppendError::Engine { file, why: "fsync failed".into() }),
+            3 => panic!("as a bug would"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Journal for Moody {
+    fn file(&self) -> &std::path::Path {
+        self.inner.file()
+    }
+
+    fn append(&mut self, records: &[Record]) -> Result<u64, AppendError> {
+        self.look()?;
+        self.inner.append(records)
+    }
+
+    fn last(&self) -> u64 {
+        self.inner.last()
+    }
+
+    fn trimmed(&self) -> u64 {
+        self.inner.trimmed()
+    }
+
+    fn replay(&mut self, position: u64, each: &mut Each<'_>) -> Result<u64, ReadError> {
+        self.inner.replay(position, each)
+    }
+
+    fn probe(&mut self) -> Result<(), AppendError> {
+        self.look()?;
+        self.inner.probe()
+    }
+
+    fn trim(&mut self, kinds: &[&str], before_us: i64, up_to: u64, most: u64) -> Result<bool, AppendError> {
+        self.inner.trim(kinds, before_us, up_to, most)
+    }
+}
+
+/// Counts what is never recorded.
+#[derive(Debug, Default)]
+struct Counting(AtomicU64);
+
+impl Observer for Counting {
+    fn committed(&self, _: usize, _: f64) {}
+    fn rewarded(&self, _: &str, _: &str, _: RewardOutcome) {}
+    fn frozen(&self, _: f64) {}
+    fn snapshot_saved(&self, _: i64, _: f64, _: u64) {}
+    fn unrecorded(&self, decisions: usize) {
+        self.0.fetch_add(decisions as u64, Ordering::SeqCst);
+    }
+}
+
+const DAY_US: i64 = 24 * 3600 * 1_000_000;
+
+struct World {
+    folder: tempfile::TempDir,
+    clock: Arc<ManualClock>,
+    weather: Arc<AtomicU8>,
+    counting: Arc<Counting>,
+    options: Options,
+}
+
+fn slot_id() -> SlotId {
+    SlotId::parse("slot_id", "offers").unwrap()
+}
+
+fn definition() -> Definition {
+    let arm = |id: &str| {
+        let id = ArmId::parse("arm_id", id).unwrap();
+        Arc::new(Arm { id, attributes: crate::bandit::Features::new(), available: true, payload: None })
+    };
+    let kind = RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: Some(1.0), winsorize: None };
+    let goal = Goal { kinds: vec![kind], window_us: DAY_US, ..Goal::default() };
+    Definition { arms: vec![arm("a"), arm("b")], goal, ..Definition::new(slot_id()) }
+}
+
+fn request(request_id: Option<&str>) -> Request {
+    Request {
+        slot: slot_id(),
+        subject: Subject::default(),
+        context: crate::bandit::Features::new(),
+        candidates: Vec::new(),
+        count: 0,
+        request_id: request_id.map(str::to_owned),
+        consent: None,
+        explain: false,
+    }
+}
+
+fn click(event_id: &str, decided: &Decided) -> RewardRequest {
+    RewardRequest {
+        slot: None,
+        event_id: event_id.into(),
+        decision: Some(decided.id),
+        subject: Subject::default(),
+        arm: None,
+        kind: "click".into(),
+        value: None,
+        time_us: None,
+        reverses: None,
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { snapshot_every_us: i64::MAX, ..Options::new(folder.path()) };
+        let clock = Arc::new(ManualClock::new(1_793_000_000_000_000));
+        Self { folder, clock, weather: Arc::default(), counting: Arc::default(), options }
+    }
+
+    fn open(&self) -> Node {
+        let weather = Arc::clone(&self.weather);
+        self.set(Weather::Fair);
+        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
+        let observer: Arc<dyn Observer> = Arc::clone(&self.counting) as _;
+        Node::open_with(&self.options, clock, observer, |inner| Box::new(Moody { inner, weather })).unwrap()
+    }
+
+    fn set(&self, weather: Weather) {
+        self.weather.store(weather as u8, Ordering::SeqCst);
+    }
+
+    fn unrecorded(&self) -> u64 {
+        self.counting.0.load(Ordering::SeqCst)
+    }
+
+    /// How many decisions and rewards the state has that is recovered from the folder.
+    fn counted(&self) -> (u64, u64) {
+        let counters = recovered(self.folder.path(), 1).unwrap().slot("offers").unwrap().view().counters;
+        (counters.decisions, counters.rewards)
+    }
+}
+
+async fn create(node: &Node) {
+    node.change(slot_id(), Change::Create(definition()), String::new(), false).await.unwrap();
+}
+
+async fn decide_one(node: &Node, request_id: Option<&str>) -> Result<Arc<Decided>, DecideError> {
+    let mut answers = node.decide(vec![request(request_id)], false, &|| false).await?;
+    Ok(answers.remove(0).decided)
+}
+
+async fn reward(node: &Node, event_id: &str, decided: &Decided) -> Result<RewardOutcome, WriteError> {
+    Ok(node.record(vec![click(event_id, decided)])?.await?.remove(0))
+}
+
+#[tokio::test]
+async fn without_room_decisions_wait_rewards_are_refused_and_all_goes_on_by_itself() {
+    let world = World::new();
+    let node = world.open();
+    create(&node).await;
+    let first = decide_one(&node, None).await.unwrap();
+    assert_eq!(reward(&node, "e1", &first).await.unwrap(), RewardOutcome::Accepted);
+    world.set(Weather::Full);
+    let second = decide_one(&node, Some("r2")).await.unwrap();
+    for _ in 0..3 {
+        let refused = reward(&node, "e2", &second).await.unwrap_err();
+        assert!(matches!(refused, WriteError::Journal(AppendError::Full { .. })), "{refused}");
+    }
+    let change = node.change(slot_id(), Change::Reset, String::new(), false).await.unwrap_err();
+    assert!(matches!(change, ChangeFailure::Write(WriteError::Journal(AppendError::Full { .. }))), "{change}");
+    let would_be = node.change(slot_id(), Change::Reset, String::new(), true).await;
+    assert!(would_be.is_ok(), "what would only be looked at needs no room");
+    assert!(*node.full().borrow() && node.failure().borrow().is_none());
+    assert_eq!(decide_one(&node, Some("r2")).await.unwrap().id, second.id, "a retry is answered as before");
+
+    world.set(Weather::Fair);
+    // Nobody asks for anything: it looks by itself.
+    let mut full = node.full();
+    tokio::time::timeout(std::time::Duration::from_secs(20), full.wait_for(|full| !full)).await.unwrap().unwrap();
+    assert_eq!(reward(&node, "e2", &second).await.unwrap(), RewardOutcome::Accepted, "its decision is written first");
+    node.shutdown();
+    assert!(node.stopped());
+    drop(node);
+    assert_eq!((world.counted(), world.unrecorded()), ((2, 2), 0));
+}
+
+#[tokio::test]
+async fn without_room_a_durable_decision_is_refused_and_a_retry_is_decided_anew() {
+    let mut world = World::new();
+    world.options.durable_decisions = true;
+    let node = world.open();
+    create(&node).await;
+    world.set(Weather::Full);
+    let refused = decide_one(&node, Some("r1")).await.unwrap_err();
+    assert!(matches!(refused, DecideError::Write(WriteError::Journal(AppendError::Full { .. }))), "{refused}");
+    world.set(Weather::Fair);
+    let decided = decide_one(&node, Some("r1")).await.unwrap();
+    assert_eq!(reward(&node, "e1", &decided).await.unwrap(), RewardOutcome::Accepted, "it is recorded");
+    drop(node);
+    assert_eq!((world.counted(), world.unrecorded()), ((1, 1), 0));
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_or_a_panic_nothing_is_written_and_decisions_are_counted_as_unrecorded() {
+    for weather in [Weather::Sick, Weather::Panic] {
+        let world = World::new();
+        let node = world.open();
+        create(&node).await;
+        let first = decide_one(&node, None).await.unwrap();
+        assert_eq!(reward(&node, "e1", &first).await.unwrap(), RewardOutcome::Accepted);
+        world.set(weather);
+        let lost = reward(&node, "e2", &first).await.unwrap_err();
+        let unknown = matches!(lost, WriteError::Journal(AppendError::Engine { .. }) | WriteError::Unanswered);
+        assert!(unknown, "whether it was written is not known: {lost}");
+        let mut failure = node.failure();
+        let why = failure.wait_for(Option::is_some).await.unwrap().clone().unwrap();
+        assert!(why.contains(if weather == Weather::Sick { "fsync failed" } else { "panicked" }), "{why}");
+        // The disk recovers; the node does not trust it.
+        world.set(Weather::Fair);
+        let refused = reward(&node, "e3", &first).await.unwrap_err();
+        assert!(matches!(refused, WriteError::Failed(_)), "{refused}");
+        assert!(node.change(slot_id(), Change::Reset, String::new(), false).await.is_err());
+        let before = world.unrecorded();
+        let second = decide_one(&node, Some("r")).await.unwrap();
+        assert_eq!(decide_one(&node, Some("r")).await.unwrap().id, second.id);
+        assert_eq!(world.unrecorded(), before + 1, "{weather:?}");
+        node.shutdown();
+        assert!(!node.stopped());
+        drop(node);
+        let node = world.open();
+        assert_eq!(reward(&node, "e1", &first).await.unwrap(), RewardOutcome::Duplicate);
+        assert_eq!(reward(&node, "e2", &first).await.unwrap(), RewardOutcome::Accepted);
+        drop(node);
+        assert_eq!(world.counted(), (1, 2));
+    }
+}
+
+/// What is old and in both snapshots goes from the journal; a start needs no more than is left, from either.
+#[tokio::test]
+async fn what_outlived_its_retention_goes_and_both_snapshots_still_recover() {
+    let mut world = World::new();
+    world.options.retention_us = Some(2 * DAY_US);
+    world.options.snapshot_every_us = 1;
+    for day in 0..6_u32 {
+        let node = world.open();
+        if day == 0 {
+            create(&node).await;
+        }
+        for i in 0..20 {
+            let decided = decide_one(&node, None).await.unwrap();
+            reward(&node, &format!("e{day}-{i}"), &decided).await.unwrap();
+            world.clock.advance(DAY_US / 40);
+        }
+        node.shutdown();
+        drop(node);
+        world.clock.advance(DAY_US / 2);
+    }
+    let node = world.open();
+    // Each look moves the clock: steps of dropping are as far apart as they are.
+    let mut trimmed = 0;
+    for _ in 0..200 {
+        world.clock.advance(200_000);
+        let decided = decide_one(&node, None).await.unwrap();
+        reward(&node, &format!("e{}", decided.id), &decided).await.unwrap();
+        trimmed = crate::journal::JournalReader::open(world.folder.path()).unwrap().trimmed();
+        if trimmed > 120 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    // 41 records a day but for the first's one more: those of the days before the last two are gone.
+    assert!(trimmed > 120, "{trimmed}");
+    node.shutdown();
+    drop(node);
+    let want = crate::engine::snapshot::encode(&recovered(world.folder.path(), 1).unwrap()).unwrap();
+    assert!(matches!(fold(world.folder.path(), 1), Err(OpenError::Journal(ReadError::Trimmed { .. }))));
+    let snapshots = folder::snapshots(world.folder.path()).unwrap();
+    assert_eq!(snapshots.len(), 2);
+    for workers in [1, 3] {
+        for (_, path) in &snapshots {
+            let state = recovered_from(world.folder.path(), path, workers).unwrap();
+            assert!(crate::engine::snapshot::encode(&state).unwrap() == want, "{} {workers}", path.display());
+        }
+    }
+    // The newest damaged, the one before does; both damaged, it is said where.
+    let flip = |path: &std::path::Path| {
+        let mut bytes = std::fs::read(path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(path, bytes).unwrap();
+    };
+    flip(&snapshots[0].1);
+    let again = recovered(world.folder.path(), 1).unwrap();
+    assert!(crate::engine::snapshot::encode(&again).unwrap() == want);
+    flip(&snapshots[1].1);
+    let refused = recovered(world.folder.path(), 1).unwrap_err().to_string();
+    assert!(matches!(recovered(world.folder.path(), 1), Err(OpenError::NoSnapshot { .. })), "{refused}");
+    for (_, path) in &snapshots {
+        assert!(refused.contains(path.to_str().unwrap()) && refused.contains("byte"), "{refused}");
+    }
+}
