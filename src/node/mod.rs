@@ -47,7 +47,7 @@ pub use codec::{decode as decode_event, encode as encode_event};
 pub(crate) use codec::{payload_from_struct, payload_to_struct};
 pub use error::{DecideError, OpenError, WriteError};
 pub use folder::{DiskUse, FolderError};
-pub use recover::{fold, recovered, recovered_from};
+pub use recover::{fold, recovered, recovered_from, save_snapshot};
 pub use writer::{ChangeFailure, RewardRequest};
 
 use crate::{

@@ -16,7 +16,7 @@ use super::{
     folder::{self, Folder},
 };
 use crate::{
-    engine::{Body, Ledger, Slots, State, Step, TRAFFIC},
+    engine::{Body, Ledger, Slots, State, Step, TRAFFIC, snapshot::Frozen},
     journal::{Journal, ReadError, SqliteJournal, Stored},
 };
 
@@ -164,4 +164,9 @@ pub fn recovered_from(folder: &Path, snapshot: &Path, workers: usize) -> Result<
     let folder = Folder::open(folder)?;
     let mut journal = SqliteJournal::open(folder.path())?;
     Ok(replay(folder::read_snapshot(snapshot)?, &mut journal, workers)?)
+}
+
+/// Writes a snapshot into a folder, as a node does; for audits, tests and benches.
+pub fn save_snapshot(folder: &Path, frozen: &Frozen) -> Result<u64, OpenError> {
+    Ok(Folder::write_snapshot(folder, frozen)?)
 }

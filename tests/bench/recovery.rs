@@ -1,0 +1,224 @@
+//! How long a start takes, what a snapshot stops, and what a decision that waits takes in memory.
+//!
+//! `cargo bench --bench recovery`. A slot with 20 arms and a linear model of 32 dimensions, a million decisions that
+//! all still wait, a tenth of them rewarded. The journal is made first, with the real encoder and the real journal;
+//! then it is folded from its beginning by one worker and by two, frozen, saved, and recovered from its snapshot with
+//! a tail of 10,000 events. Each is done three times and the median told. `SLOTWISE_DECISIONS` makes it smaller.
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench: it reads the clock and prints"
+)]
+
+use std::{
+    fs,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use slotwise::{
+    bandit::{Features, ModelSpec, Value},
+    engine::{Body, Chosen, Decided, DecisionId, Event, Reason, Rewarded, Subject, snapshot},
+    journal::{Journal as _, SqliteJournal},
+    node::{encode_event, fold, recovered, save_snapshot},
+    slot::{Arm, ArmId, Definition, Goal, RewardKind, SlotId},
+};
+
+/// Between two decisions, microseconds: a million span 14 hours, well within the window.
+const STEP_US: i64 = 50_000;
+const ARMS: usize = 20;
+/// Of the decisions, one in so many is rewarded.
+const REWARDED: u64 = 10;
+/// Events after the snapshot.
+const TAIL: u64 = 10_000;
+const BATCH: usize = 4_096;
+const RUNS: usize = 3;
+
+fn definition(model: ModelSpec) -> Definition {
+    let arm = |i: usize| {
+        let id = ArmId::parse("arm_id", &format!("arm-{i}")).unwrap();
+        Arc::new(Arm { id, attributes: Features::new(), available: true, payload: None })
+    };
+    let kind = RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: Some(1.0), winsorize: None };
+    let goal = Goal { kinds: vec![kind], window_us: 7 * 24 * 3_600_000_000, ..Goal::default() };
+    let id = SlotId::parse("slot_id", "offers").unwrap();
+    Definition { arms: (0..ARMS).map(arm).collect(), goal, model, ..Definition::new(id) }
+}
+
+/// Three numbers and seven words of four values each: 32 dimensions with the constant one.
+fn context(rng: &mut StdRng) -> Features {
+    let numbers = (0..3).map(|i| (format!("number{i}"), Value::Number(rng.random_range(-2.0..2.0))));
+    let mut features: Features = numbers.collect();
+    features.extend((0..7).map(|i| (format!("word{i}"), Value::Text(format!("w{}", rng.random_range(0..4))))));
+    features
+}
+
+/// The events of a slot: its making, then decisions, each followed at times by a reward of one before.
+fn events(model: ModelSpec, decisions: u64) -> impl Iterator<Item = Event> {
+    let definition = Arc::new(definition(model));
+    let mut rng = StdRng::seed_from_u64(32);
+    let slot = definition.id.clone();
+    let start_us = 1_793_000_000_000_000;
+    let made = Event {
+        at_us: start_us,
+        body: Body::SlotCreated { definition: Arc::clone(&definition), reason: String::new() },
+    };
+    let mut recent: Vec<DecisionId> = Vec::new();
+    let rest = (0..decisions).flat_map(move |i| {
+        let at_us = start_us + (i64::try_from(i).unwrap() + 1) * STEP_US;
+        let id = DecisionId::new(1, at_us, rng.random());
+        let chosen = Chosen {
+            arm: definition.arms[rng.random_range(0..ARMS)].id.clone(),
+            propensity: 1.0 / ARMS as f64,
+            expected_reward: 0.1,
+            baseline_position: 1,
+            overlap: 0.0,
+            reason: Reason::Exploring,
+        };
+        let decided = Decided {
+            slot: slot.clone(),
+            id,
+            request_id: None,
+            subject: Subject { id: String::new(), session_id: format!("session-{}", i / 5) },
+            context: context(&mut rng),
+            candidates: Vec::new(),
+            taken: Vec::new(),
+            chosen: vec![chosen],
+            holdout: false,
+            fallback: None,
+            revision: 1,
+            model: "linear".into(),
+            seed: rng.random(),
+        };
+        recent.push(id);
+        let mut made = vec![Event { at_us, body: Body::Decided(Arc::new(decided)) }];
+        if i % REWARDED == REWARDED - 1 {
+            // A minute or so after it was shown: of those since, one.
+            let oldest = recent.len().saturating_sub(1_000);
+            let decision = recent[rng.random_range(oldest..recent.len())];
+            made.push(Event {
+                at_us,
+                body: Body::Rewarded(Box::new(Rewarded {
+                    slot: slot.clone(),
+                    event_id: format!("event-{i}"),
+                    decision: Some(decision),
+                    subject: Subject::default(),
+                    arm: None,
+                    kind: "click".into(),
+                    value: None,
+                    time_us: at_us,
+                    reverses: None,
+                })),
+            });
+        }
+        made
+    });
+    std::iter::once(made).chain(rest)
+}
+
+fn fill(folder: &Path, events: impl Iterator<Item = Event>) -> Duration {
+    let begun = Instant::now();
+    let mut journal = SqliteJournal::open(folder).unwrap();
+    let mut batch = Vec::with_capacity(BATCH);
+    for event in events {
+        batch.push(encode_event(&event));
+        if batch.len() == BATCH {
+            journal.append(&batch).unwrap();
+            batch.clear();
+        }
+    }
+    journal.append(&batch).unwrap();
+    begun.elapsed()
+}
+
+/// Resident memory of this process, bytes.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+/// The median of a few runs, seconds.
+fn median(mut run: impl FnMut() -> Duration) -> f64 {
+    let mut seconds: Vec<f64> = (0..RUNS).map(|_| run().as_secs_f64()).collect();
+    seconds.sort_by(f64::total_cmp);
+    seconds[RUNS / 2]
+}
+
+fn size(folder: &Path, prefix: &str) -> f64 {
+    let files = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let of = files.filter(|file| file.file_name().to_str().unwrap().starts_with(prefix));
+    of.map(|file| file.metadata().unwrap().len()).sum::<u64>() as f64 / 1e6
+}
+
+fn main() {
+    let decisions: u64 = std::env::var("SLOTWISE_DECISIONS").map_or(1_000_000, |n| n.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let linear = ModelSpec::linear(None, None);
+    let written = fill(folder.path(), events(linear, decisions));
+    println!("{decisions} decisions and {} rewards, linear, d = 32, {ARMS} arms", decisions / REWARDED);
+    println!("| what | seconds | |\n| --- | --- | --- |");
+    let journal = size(folder.path(), "journal");
+    println!("| written to the journal | {:.1} | {journal:.0} MB |", written.as_secs_f64());
+    let before = resident();
+    let state = fold(folder.path(), 1).unwrap();
+    let view = state.slot("offers").unwrap().view();
+    assert_eq!(view.pending as u64, decisions, "all wait");
+    let (grown, counted) = ((resident() - before) as f64, view.pending_bytes as f64);
+    for workers in [1, 2] {
+        let seconds = median(|| {
+            let begun = Instant::now();
+            drop(std::hint::black_box(fold(folder.path(), workers).unwrap()));
+            begun.elapsed()
+        });
+        println!("| recovered from the journal alone, {workers} worker(s) beside the reader | {seconds:.1} | |");
+    }
+    let pause = median(|| {
+        let begun = Instant::now();
+        let frozen = state.freeze();
+        let taken = begun.elapsed();
+        drop(frozen);
+        taken
+    });
+    println!("| held still for a snapshot | {pause:.6} | |");
+    let saved = median(|| {
+        let begun = Instant::now();
+        save_snapshot(folder.path(), &state.freeze()).unwrap();
+        begun.elapsed()
+    });
+    println!("| snapshot written beside the traffic | {saved:.2} | {:.0} MB |", size(folder.path(), "snapshot"));
+    let learned = snapshot::encode(&state).unwrap();
+    drop(state);
+    let seconds = median(|| {
+        let begun = Instant::now();
+        let again = recovered(folder.path(), 1).unwrap();
+        let taken = begun.elapsed();
+        assert!(snapshot::encode(&again).unwrap() == learned, "the same state");
+        taken
+    });
+    println!("| recovered from the snapshot | {seconds:.2} | |");
+    let more = events(linear, decisions + TAIL).skip(usize::try_from(decisions + decisions / REWARDED + 1).unwrap());
+    fill(folder.path(), more);
+    let seconds = median(|| {
+        let begun = Instant::now();
+        drop(std::hint::black_box(recovered(folder.path(), 1).unwrap()));
+        begun.elapsed()
+    });
+    println!("| recovered from the snapshot and a tail of {} | {seconds:.2} | |", TAIL + TAIL / REWARDED);
+    println!(
+        "a decision that waits: {:.0} bytes as counted, {:.0} of resident memory",
+        counted / decisions as f64,
+        grown / decisions as f64
+    );
+
+    let few = 20_000.min(decisions);
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path(), events(ModelSpec::default(), few));
+    let state = fold(folder.path(), 1).unwrap();
+    let bytes = state.slot("offers").unwrap().view().pending_bytes;
+    println!("with the default portfolio (of {few}): {:.0} bytes as counted", bytes as f64 / few as f64);
+}
