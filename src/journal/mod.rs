@@ -65,7 +65,7 @@ pub enum ReadError {
         why: String,
     },
     /// It was written by a newer version.
-    #[error("the journal {} is of format {found}, newer than this program's {known}; run the newer program", file.display())]
+    #[error("the journal {} is of format {found}, newer than this program's {known} (nothing was read, from position 1 on); run the newer program", file.display())]
     Version {
         /// The file.
         file: PathBuf,
