@@ -8,6 +8,7 @@
 //! * [`replay`]: a classification set streamed as a bandit, and what came of it.
 //! * [`clock`]: how long something takes, for people.
 //! * [`learning`]: many sets, variants and seeds, beside what other learners reach.
+//! * [`meta`]: the same run twice, compared byte by byte.
 //! * [`progress`]: how far a run is, for people.
 //! * [`cli`]: the program round it.
 //!
@@ -23,6 +24,7 @@ pub mod cli;
 pub mod clock;
 pub mod dataset;
 pub mod learning;
+pub mod meta;
 pub mod order;
 pub mod progress;
 pub mod replay;
