@@ -2,11 +2,13 @@
 //!
 //! Parses, starts the runtime, and prints an error as one line with a hint. Usage errors are clap's,
 //! exit code 2; other errors have exit code 1, or 3 from the commands whose 1 is a result: that the service
-//! learns worse than it should (`bench-learning`), that two runs differ (`meta`). Results go to standard output, progress to standard error.
+//! learns worse than it should (`bench-learning`), that two runs differ (`meta`), or that a server does not hold (`soak`).
+//! Results go to standard output, progress to standard error.
 
 mod bench_learning;
 mod meta;
 mod replay;
+mod soak;
 
 use std::{
     error::Error,
@@ -39,6 +41,8 @@ enum Command {
     BenchLearning(bench_learning::BenchLearning),
     /// Whether a seed gives the same bytes twice: events and snapshots of two runs, compared byte by byte.
     Meta(meta::Meta),
+    /// Load on a live server by the wall clock, to see that it holds: no errors, and memory that does not grow.
+    Soak(soak::Soak),
 }
 
 /// Flags about how a slot learns.
@@ -138,6 +142,7 @@ pub fn main() -> ExitCode {
         Command::Replay(replay) => (replay.run(&mut out).map(|()| ExitCode::SUCCESS), 1),
         Command::BenchLearning(bench) => (bench.run(&mut out), COULD_NOT_RUN),
         Command::Meta(meta) => (meta.run(&mut out), COULD_NOT_RUN),
+        Command::Soak(soak) => (soak.run(&mut out), COULD_NOT_RUN),
     };
     done.unwrap_or_else(|why| {
         report_error(&*why);
