@@ -17,7 +17,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
     ops::RangeInclusive,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     sync::{Arc, Mutex},
 };
@@ -148,7 +148,9 @@ fn run(events: u64, seed: u64) -> Vec<Image> {
         let some = rng.random_range(1..12).min(events - done);
         let batch: Vec<Event> = (done..done + some).map(event).collect();
         journal.append(&batch.iter().map(encode_event).collect::<Vec<_>>()).unwrap();
-        batch.iter().for_each(|event| drop(state.apply(event)));
+        for event in &batch {
+            state.apply(event);
+        }
         done += some;
         images.push(image(folder.path(), "commit", done));
         let mut checkpoint = |mode: &str| {
@@ -247,7 +249,7 @@ fn crash(before: &Image, after: &Image, rng: &mut StdRng) -> Case {
         if let Some(name) = name {
             let cut = rng.random_range(0..=after.files[name].len());
             files.insert(format!("{name}.new"), after.files[name][..cut].to_vec());
-            told += &format!(", {name} cut at {cut}");
+            told = format!("{told}, {name} cut at {cut}");
         }
     } else {
         // In the order in which they are written: a checkpoint's log may be cut or begun anew once the file is whole.
@@ -269,7 +271,7 @@ fn crash(before: &Image, after: &Image, rng: &mut StdRng) -> Case {
             let mixed = if rng.random_bool(0.5) {
                 // Cut at a byte: what follows is as it was; beyond that it may be zeros that the file system put there.
                 let cut = rng.random_range(0..=longest);
-                told += &format!(", {name} torn at byte {cut}");
+                told = format!("{told}, {name} torn at byte {cut}");
                 let mut mixed = new[..cut.min(new.len())].to_vec();
                 mixed.extend_from_slice(old.get(mixed.len()..).unwrap_or(&[]));
                 if rng.random_bool(0.3) && new.len() > mixed.len() {
@@ -278,7 +280,7 @@ fn crash(before: &Image, after: &Image, rng: &mut StdRng) -> Case {
                 mixed
             } else {
                 // Sectors reach the disk in any order.
-                told += &format!(", {name} by sectors");
+                told = format!("{told}, {name} by sectors");
                 let share = rng.random_range(0.0..1.0);
                 let length = if rng.random_bool(0.5) { new.len() } else { longest };
                 let mut mixed = vec![0; length];
@@ -344,10 +346,12 @@ fn damage(image: &Image, rng: &mut StdRng) -> Case {
     Case { told, files, positions: image.acknowledged..=image.acknowledged, may_be_refused: true }
 }
 
+/// Events of a journal that is damaged.
+const EVENTS: u64 = 150;
+
 #[test]
 fn a_torn_write_is_recovered_from_and_damage_is_survived_or_refused() {
     let _turn = TURN.lock();
-    const EVENTS: u64 = 150;
     let truth = truth(EVENTS + 1);
     let runs: Vec<Vec<Image>> = (0..6).map(|seed| run(EVENTS, seed)).collect();
     for what in ["commit", "checkpoint", "snapshot", "retention"] {
@@ -437,7 +441,7 @@ fn a_write_that_fails_at_any_byte_loses_nothing() {
         let mut child = Command::new("bash")
             // The limit's signal is ignored, so that the write fails instead. Blocks of 1024 bytes.
             .args(["-c", &format!("trap '' XFSZ; ulimit -S -f {limit}; ulimit -c 0; exec \"$@\""), "bash"])
-            .arg(PathBuf::from(test))
+            .arg(test)
             .args(["--exact", "a_writer_whose_file_may_not_grow", "--nocapture"])
             .env(WRITER, format!("{case} {}", folder.path().display()))
             .stdin(Stdio::null())
