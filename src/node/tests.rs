@@ -4,9 +4,9 @@ use std::sync::atomic::AtomicU8;
 
 use super::*;
 use crate::{
-    engine::Subject,
+    engine::{Request, Subject},
     journal::{AppendError, Each, ReadError, Record},
-    slot::{Arm, Definition, Goal, RewardKind},
+    slot::{Arm, ArmId, Definition, Goal, RewardKind},
 };
 
 /// What the next commits come to.
