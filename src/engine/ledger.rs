@@ -186,7 +186,9 @@ impl Slots {
         match (body, self.by_id.get_mut(body.slot())) {
             (Body::Rewarded(_), None) => Applied::Reward(RewardOutcome::Unmatched(Unmatched::Slot)),
             (Body::Decided(decided), None) => {
-                told.into_iter().for_each(|told| told(Closed::uncounted(decided.id)));
+                if let Some(told) = told {
+                    told(Closed::uncounted(decided.id));
+                }
                 Applied::Decision
             }
             (_, None) => Applied::Change,

@@ -364,14 +364,18 @@ impl SlotState {
     fn decided(&mut self, at_us: i64, decided: &Arc<Decided>, told: Option<&mut Told<'_>>) {
         if decided.id.slot() != self.number {
             // Decided before a reset that came first: it belongs to what was forgotten.
-            told.into_iter().for_each(|told| told(Closed::uncounted(decided.id)));
+            if let Some(told) = told {
+                told(Closed::uncounted(decided.id));
+            }
             return;
         }
         if !self.accounting {
             self.remember_request(at_us, decided);
         }
         if decided.chosen.is_empty() {
-            told.into_iter().for_each(|told| told(Closed::empty(decided.id)));
+            if let Some(told) = told {
+                told(Closed::empty(decided.id));
+            }
             return;
         }
         self.counters.decisions += 1;

@@ -14,6 +14,8 @@
 //!
 //! Deliberately not here: gRPC, HTTP, configuration files.
 
+mod audit;
+mod backup;
 mod clock;
 mod codec;
 mod error;
@@ -42,11 +44,13 @@ use dashmap::DashMap;
 use rand::{Rng as _, rngs::StdRng};
 use tokio::sync::{oneshot, watch};
 
+pub use audit::{Audit, AuditError, AuditedSnapshot, Progress, audit};
+pub use backup::{BackupError, Copied, backup, restore};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use codec::{decode as decode_event, encode as encode_event};
 pub(crate) use codec::{payload_from_struct, payload_to_struct};
 pub use error::{DecideError, OpenError, WriteError};
-pub use folder::{DiskUse, FolderError};
+pub use folder::{DiskUse, FolderError, disk_use};
 pub use recover::{fold, recovered, recovered_from};
 pub use writer::{ChangeFailure, RewardRequest};
 
@@ -302,7 +306,7 @@ impl Node {
 
     /// What the data folder takes on the disk.
     pub fn disk_use(&self) -> DiskUse {
-        folder::disk_use(&self.folder)
+        disk_use(&self.folder)
     }
 
     /// A slot as published.
