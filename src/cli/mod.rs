@@ -40,7 +40,7 @@ enum Command {
     Backup(backup::Backup),
     /// Make a data folder of a backup.
     Restore(restore::Restore),
-    /// Verify and measure the journal of a data folder, in use or not.
+    /// Verify, measure and export the journal of a data folder, in use or not.
     Journal(journal::Journal),
 }
 

@@ -20,6 +20,7 @@ mod clock;
 mod codec;
 mod error;
 mod folder;
+mod join;
 mod recover;
 mod requests;
 mod saver;
@@ -51,6 +52,7 @@ pub use codec::{decode as decode_event, encode as encode_event};
 pub(crate) use codec::{payload_from_struct, payload_to_struct};
 pub use error::{DecideError, OpenError, WriteError};
 pub use folder::{DiskUse, FolderError, disk_use};
+pub use join::{JoinError, Joined, JoinedEvent, Selection, join};
 pub use recover::{fold, recovered, recovered_from};
 pub use writer::{ChangeFailure, RewardRequest};
 

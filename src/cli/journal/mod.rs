@@ -1,5 +1,6 @@
 //! `slotwise journal`: the journal of a data folder, beside the service that writes it or without one.
 
+mod export;
 mod stats;
 mod time;
 mod verify;
@@ -21,6 +22,8 @@ enum Command {
     Verify(verify::Verify),
     /// What the journal holds, by kind, slot and day.
     Stats(stats::Stats),
+    /// Write every decision with what came of it, one row each.
+    Export(export::Export),
 }
 
 impl Journal {
@@ -28,6 +31,7 @@ impl Journal {
         match self.command {
             Command::Verify(verify) => verify.run(),
             Command::Stats(stats) => stats.run(),
+            Command::Export(export) => export.run(),
         }
     }
 }
