@@ -13,6 +13,7 @@ use crate::{
     slot::{Arm, ArmId, Consent, Definition, Goal, RewardKind, SlotId},
 };
 
+mod accounts;
 mod catalogue;
 mod clicks;
 mod horizons;

@@ -14,11 +14,14 @@
 //!
 //! Deliberately not here: gRPC, HTTP, configuration files.
 
+mod audit;
+mod backup;
 mod clock;
 mod codec;
 mod deciding;
 mod error;
 mod folder;
+mod join;
 mod observer;
 mod recover;
 mod requests;
@@ -43,12 +46,15 @@ use dashmap::DashMap;
 use rand::{Rng as _, rngs::StdRng};
 use tokio::sync::{oneshot, watch};
 
+pub use audit::{Audit, AuditError, AuditedSnapshot, Progress, audit};
+pub use backup::{BackupError, Copied, backup, restore};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use codec::{decode as decode_event, encode as encode_event};
 pub(crate) use codec::{payload_from_struct, payload_to_struct};
 pub(crate) use deciding::run_long;
 pub use error::{DecideError, OpenError, WriteError};
-pub use folder::{DiskUse, FolderError};
+pub use folder::{DiskUse, FolderError, disk_use};
+pub use join::{JoinError, Joined, JoinedEvent, Selection, join};
 pub use observer::{Observer, Unobserved};
 pub use recover::{fold, recovered, recovered_from, save_snapshot};
 pub use writer::{ChangeFailure, RewardRequest};
@@ -267,7 +273,7 @@ impl Node {
 
     /// What the data folder takes on the disk.
     pub fn disk_use(&self) -> DiskUse {
-        folder::disk_use(&self.folder)
+        disk_use(&self.folder)
     }
 
     /// A slot as published.
