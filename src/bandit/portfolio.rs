@@ -309,8 +309,10 @@ impl Portfolio {
         };
         let mut parts = Vec::with_capacity(challenger.models.len());
         for (i, model, evidence) in &mut challenger.models {
-            let (coder, row) = (&coders[self.members[*i].coder], &seen.rows[self.members[*i].coder]);
-            let x = expand(model, coder, row);
+            // A decision from before its coder was made has no row for it.
+            let coder = self.members[*i].coder;
+            let Some(row) = seen.rows.get(coder) else { continue };
+            let x = expand(model, &coders[coder], row);
             let score = model.forecast(seen.arm, &x, seen.unit).seen(seen.weight).ln_score(seen.y);
             model.observe(seen.arm, &x, seen.y, seen.weight);
             parts.push((*evidence, score));
@@ -320,7 +322,7 @@ impl Portfolio {
         for (_, _, evidence) in &mut challenger.models {
             *evidence = (*evidence - top).max(-GAP_MAX);
         }
-        if !prompt {
+        if !prompt || parts.is_empty() {
             return;
         }
         challenger.lead += (ln_mixture(parts.into_iter()) - of_incumbents).clamp(-STEP, STEP);
@@ -380,7 +382,8 @@ impl Portfolio {
         for challenger in self.challenger.iter_mut().filter(|c| c.id == mark.challenger) {
             for (i, model, _) in &mut challenger.models {
                 let coder = self.members[*i].coder;
-                let x = expand(model, &coders[coder], &rows[coder]);
+                let Some(row) = rows.get(coder) else { continue };
+                let x = expand(model, &coders[coder], row);
                 model.revise(arm, &x, Revision { y, delta, weight: mark.weight, retained });
             }
         }
