@@ -16,7 +16,7 @@ use slotwise::{
         Body, Decision, DecisionId, Draw, Event, Explanation, Reason, Request, Rewarded, SlotView, State, Subject,
         decide, hash,
     },
-    slot::{Arm, ArmId, Definition, SlotId},
+    slot::{Arm, ArmId, Definition, SlotId, Why},
 };
 use statrs::distribution::{ChiSquared, ContinuousCDF as _};
 
@@ -62,7 +62,7 @@ fn learned(model: ModelSpec, policy: Policy) -> SlotView {
         at_us += 1_000;
         state.apply(&Event { at_us, body });
     };
-    apply(&mut state, Body::SlotCreated { definition: Arc::new(definition), reason: String::new() });
+    apply(&mut state, Body::SlotCreated { definition: Arc::new(definition), why: Why::default() });
     let mut rng = StdRng::seed_from_u64(51);
     for i in 0..400_u64 {
         let view = state.slot("offers").unwrap().view();

@@ -5,10 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use super::{event::Body, state::State};
+use super::{
+    event::{Availability, Body},
+    state::State,
+};
 use crate::slot::{
-    Arm, ArmId, Definition, FieldError, SlotId,
-    limits::{LEARNED_ARMS_MAX, MODELS_MAX, REASON_BYTES_MAX, REVISIONS_MAX, SLOTS_MAX},
+    Arm, ArmId, Definition, FieldError, SlotId, Why,
+    limits::{DISPLAY_NAME_BYTES_MAX, LEARNED_ARMS_MAX, MODELS_MAX, REASON_BYTES_MAX, REVISIONS_MAX, SLOTS_MAX},
     suggestion,
 };
 
@@ -31,7 +34,7 @@ pub enum Change {
     /// Remove arms.
     RemoveArms(Vec<ArmId>),
     /// Set availability.
-    SetAvailability(Vec<(ArmId, bool)>),
+    SetAvailability(Vec<(ArmId, Availability)>),
     /// Go back to a revision.
     Rollback(u64),
     /// Forget what was learned.
@@ -74,17 +77,21 @@ pub enum ChangeError {
     Full(String),
 }
 
-fn check_reason(reason: &str) -> Result<(), FieldError> {
-    if reason.len() > REASON_BYTES_MAX {
-        return Err(FieldError::new("reason", format!("has more than {REASON_BYTES_MAX} bytes")));
+fn check_why(why: &Why) -> Result<(), FieldError> {
+    for (field, text, most) in
+        [("reason", &why.reason, REASON_BYTES_MAX), ("author", &why.author, DISPLAY_NAME_BYTES_MAX)]
+    {
+        if text.len() > most {
+            return Err(FieldError::new(field, format!("has more than {most} bytes")));
+        }
     }
     Ok(())
 }
 
 /// The event that makes `change` true of `slot`; none: it is so already.
-pub fn plan(state: &State, slot: &SlotId, change: Change, reason: &str) -> Result<Option<Body>, ChangeError> {
-    check_reason(reason)?;
-    let reason = reason.to_owned();
+pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<Option<Body>, ChangeError> {
+    check_why(why)?;
+    let why = why.clone();
     if let Change::Create(definition) = change {
         if state.slot(slot.as_str()).is_some() {
             return Err(ChangeError::Exists(slot.clone()));
@@ -93,7 +100,7 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, reason: &str) -> Resul
             return Err(ChangeError::Full(format!("there are {SLOTS_MAX} slots; delete one first")));
         }
         definition.check().map_err(|e| e.within("slot"))?;
-        return Ok(Some(Body::SlotCreated { definition: Arc::new(definition), reason }));
+        return Ok(Some(Body::SlotCreated { definition: Arc::new(definition), why }));
     }
     let Some(now) = state.slot(slot.as_str()) else {
         let suggestion = suggestion(slot.as_str(), state.slots().map(|(id, _)| id.as_str()));
@@ -120,11 +127,11 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, reason: &str) -> Resul
             check_learned(now, &definition)?;
             (definition != **have).then(|| Body::SlotUpdated {
                 definition: Arc::new(definition),
-                reason,
+                why,
                 rolled_back_to: None,
             })
         }
-        Change::Delete => Some(Body::SlotDeleted { slot, reason }),
+        Change::Delete => Some(Body::SlotDeleted { slot, why }),
         Change::UpsertArms(arms) => {
             let mut seen = HashSet::new();
             for (i, arm) in arms.iter().enumerate() {
@@ -139,7 +146,7 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, reason: &str) -> Resul
             upsert(&mut after.arms, &arms);
             after.check()?;
             check_learned(now, &after)?;
-            (after != **have).then_some(Body::ArmsUpserted { slot, arms, reason })
+            (after != **have).then_some(Body::ArmsUpserted { slot, arms, why })
         }
         Change::RemoveArms(arms) => {
             for (i, arm) in arms.iter().enumerate() {
@@ -149,16 +156,21 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, reason: &str) -> Resul
                     return Err(FieldError::new(format!("arm_ids[{i}]"), message).into());
                 }
             }
-            Some(Body::ArmsRemoved { slot, arms, reason })
+            Some(Body::ArmsRemoved { slot, arms, why })
         }
         Change::SetAvailability(available) => {
-            for (arm, _) in &available {
-                known(format!("available[{:?}]", arm.as_str()), arm)?;
+            let ids: HashSet<&ArmId> = have.arms.iter().map(|arm| &arm.id).collect();
+            for (arm, wanted) in &available {
+                let field = format!("available[{:?}]", arm.as_str());
+                if !ids.contains(arm) {
+                    known(field, arm)?;
+                } else if let Some(schedule) = &wanted.schedule {
+                    schedule.check().map_err(|e| e.within(&field))?;
+                }
             }
-            let differs = |(id, available): &(ArmId, bool)| {
-                have.arms.iter().any(|arm| arm.id == *id && arm.available != *available)
-            };
-            available.iter().any(differs).then_some(Body::AvailabilitySet { slot, available, reason })
+            let arms: HashMap<&ArmId, &Arm> = have.arms.iter().map(|arm| (&arm.id, arm.as_ref())).collect();
+            let differs = |(id, wanted): &(ArmId, Availability)| arms.get(id).is_some_and(|arm| wanted.changes(arm));
+            available.iter().any(differs).then_some(Body::AvailabilitySet { slot, available, why })
         }
         Change::Rollback(number) => {
             let Some(revision) = now.revision(number) else {
@@ -170,9 +182,9 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, reason: &str) -> Resul
             };
             check_models(now, &revision.definition)?;
             let definition = Arc::clone(&revision.definition);
-            (definition != *have).then_some(Body::SlotUpdated { definition, reason, rolled_back_to: Some(number) })
+            (definition != *have).then_some(Body::SlotUpdated { definition, why, rolled_back_to: Some(number) })
         }
-        Change::Reset => Some(Body::SlotReset { slot, reason }),
+        Change::Reset => Some(Body::SlotReset { slot, why }),
     };
     Ok(body)
 }

@@ -7,8 +7,50 @@ use serde::{Deserialize, Serialize};
 use super::ids::DecisionId;
 use crate::{
     bandit::Features,
-    slot::{Arm, ArmId, Definition, SlotId},
+    slot::{Arm, ArmId, Definition, Schedule, SlotId, Unavailable, Why},
 };
+
+/// What becomes of an arm's availability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Availability {
+    /// Whether it may be shown; none: as before.
+    pub available: Option<bool>,
+    /// Why not, where it may not.
+    pub because: Option<Unavailable>,
+    /// When it may be shown; none: as before.
+    pub schedule: Option<Schedule>,
+}
+
+impl Availability {
+    /// Only whether it may be shown.
+    pub fn new(available: bool) -> Self {
+        Self { available: Some(available), because: None, schedule: None }
+    }
+
+    /// Whether the arm is not so yet.
+    pub fn changes(&self, arm: &Arm) -> bool {
+        let mut after = (arm.available, arm.because, arm.schedule);
+        self.of(&mut after);
+        after != (arm.available, arm.because, arm.schedule)
+    }
+
+    /// Makes it true of the arm.
+    pub fn apply(&self, arm: &mut Arm) {
+        let mut after = (arm.available, arm.because, arm.schedule);
+        self.of(&mut after);
+        (arm.available, arm.because, arm.schedule) = after;
+    }
+
+    fn of(&self, (available, because, schedule): &mut (bool, Option<Unavailable>, Schedule)) {
+        if let Some(wanted) = self.available {
+            *available = wanted;
+            *because = self.because.filter(|_| !wanted);
+        }
+        if let Some(wanted) = self.schedule {
+            *schedule = wanted;
+        }
+    }
+}
 
 /// One event.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,15 +68,15 @@ pub enum Body {
     SlotCreated {
         /// The definition; it has passed its check.
         definition: Arc<Definition>,
-        /// Why.
-        reason: String,
+        /// Who, and why.
+        why: Why,
     },
     /// A definition was replaced.
     SlotUpdated {
         /// The new definition; it has passed its check.
         definition: Arc<Definition>,
-        /// Why.
-        reason: String,
+        /// Who, and why.
+        why: Why,
         /// The revision that was rolled back to.
         rolled_back_to: Option<u64>,
     },
@@ -42,8 +84,8 @@ pub enum Body {
     SlotDeleted {
         /// Which.
         slot: SlotId,
-        /// Why.
-        reason: String,
+        /// Who, and why.
+        why: Why,
     },
     /// Arms were added or replaced.
     ArmsUpserted {
@@ -51,8 +93,8 @@ pub enum Body {
         slot: SlotId,
         /// The arms.
         arms: Vec<Arc<Arm>>,
-        /// Why.
-        reason: String,
+        /// Who, and why.
+        why: Why,
     },
     /// Arms were removed; what was learned of them stays.
     ArmsRemoved {
@@ -60,24 +102,24 @@ pub enum Body {
         slot: SlotId,
         /// The arms.
         arms: Vec<ArmId>,
-        /// Why.
-        reason: String,
+        /// Who, and why.
+        why: Why,
     },
     /// The availability of arms was set.
     AvailabilitySet {
         /// Which slot.
         slot: SlotId,
-        /// The arms and whether they may be shown.
-        available: Vec<(ArmId, bool)>,
-        /// Why.
-        reason: String,
+        /// The arms and what becomes of each.
+        available: Vec<(ArmId, Availability)>,
+        /// Who, and why.
+        why: Why,
     },
     /// What was learned was forgotten.
     SlotReset {
         /// Which slot.
         slot: SlotId,
-        /// Why.
-        reason: String,
+        /// Who, and why.
+        why: Why,
     },
     /// A decision was made.
     Decided(Arc<Decided>),
@@ -169,6 +211,12 @@ pub enum Reason {
     Holdout,
     /// No model decided.
     Fallback,
+    /// A rule put it there: it had no rival left.
+    Rule,
+    /// The subject was shown it before.
+    Sticky,
+    /// The slot only watches: the baseline is shown.
+    Watching,
 }
 
 /// A chosen arm. *Persisted.*
@@ -217,6 +265,52 @@ pub struct Decided {
     pub model: String,
     /// The seed of the draw.
     pub seed: u64,
+    /// The largest expected reward of what could have stood first, in the goal's units; 0 without scores.
+    #[serde(default)]
+    pub best_expected: f64,
+    /// What the policy would have chosen, where the slot only watches.
+    #[serde(default)]
+    pub would: Vec<Chosen>,
+    /// The subject is in the analysis slice: nothing is learned of this decision.
+    #[serde(default)]
+    pub analysis: bool,
+    /// The decision that this one repeats for its subject.
+    #[serde(default)]
+    pub sticky: Option<DecisionId>,
+    /// The names of the rules that had an effect, in the slot's order.
+    #[serde(default)]
+    pub fired: Vec<String>,
+    /// What was known of the candidates, at most [`SCORED_MAX`] of them: those with the largest probability first.
+    #[serde(default)]
+    pub scored: Vec<Scored>,
+    /// Candidates that rules kept out, at most [`SCORED_MAX`] of them.
+    #[serde(default)]
+    pub barred: Vec<Barred>,
+}
+
+/// How many candidates of a decision are recorded with what was known of them: more than a screen shows.
+pub const SCORED_MAX: usize = 64;
+
+/// What was known of a candidate when it was decided. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Scored {
+    /// Its place among the request's candidates, or without those among the slot's arms, from 0.
+    pub candidate: u32,
+    /// The posterior mean of its reward.
+    pub mean: f32,
+    /// The spread of that mean, after the width multiplier.
+    pub std: f32,
+    /// The probability of the first position.
+    pub propensity: f32,
+}
+
+/// A candidate that a rule kept out. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Barred {
+    /// Its place among the request's candidates, or without those among the slot's arms, from 0.
+    pub candidate: u32,
+    /// The rule, by its place in [`Decided::fired`].
+    pub rule: u32,
 }
 
 impl Decided {
@@ -237,6 +331,13 @@ impl Decided {
             revision: self.revision,
             model: self.model.clone(),
             seed: self.seed,
+            best_expected: 0.0,
+            would: Vec::new(),
+            analysis: self.analysis,
+            sticky: self.sticky,
+            fired: Vec::new(),
+            scored: Vec::new(),
+            barred: Vec::new(),
         }
     }
 

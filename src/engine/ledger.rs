@@ -159,16 +159,16 @@ impl Slots {
 
     fn apply_telling(&mut self, step: Step, body: &Body, told: Option<&mut Told<'_>>) -> Applied {
         match body {
-            Body::SlotCreated { definition, reason } => {
+            Body::SlotCreated { definition, why } => {
                 let number = step.number.unwrap_or(0);
-                let state = SlotState::new(number, definition, step.at_us, reason, self.accounting);
+                let state = SlotState::new(number, definition, step.at_us, why, self.accounting);
                 let before = self.by_id.insert(definition.id.clone(), state);
                 if let Some(before) = before {
                     before.tell_open(step.at_us, told);
                 }
                 return Applied::Change;
             }
-            Body::SlotDeleted { slot, reason: _ } => {
+            Body::SlotDeleted { slot, why: _ } => {
                 let before = self.by_id.remove(slot);
                 if let Some(before) = before {
                     before.tell_open(step.at_us, told);

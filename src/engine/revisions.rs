@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::slot::{Arm, ArmId, Definition, Revision};
+use crate::slot::{Arm, ArmId, Definition, Revision, Why};
 
 #[derive(Serialize, Deserialize)]
 struct Persisted {
@@ -20,6 +20,8 @@ struct Persisted {
 struct PersistedRevision {
     number: u64,
     at_us: i64,
+    #[serde(default)]
+    author: String,
     reason: String,
     change: String,
     /// Without its arms.
@@ -31,7 +33,7 @@ struct PersistedRevision {
 pub(super) fn serialize<S: Serializer>(revisions: &[Revision], serializer: S) -> Result<S::Ok, S::Error> {
     let mut persisted = Persisted { arms: Vec::new(), revisions: Vec::new() };
     let mut known: HashMap<&ArmId, Vec<u32>> = HashMap::new();
-    for Revision { number, at_us, reason, change, definition } in revisions {
+    for Revision { number, at_us, why, change, definition } in revisions {
         let mut arms = Vec::with_capacity(definition.arms.len());
         for arm in &definition.arms {
             let versions = known.entry(&arm.id).or_default();
@@ -51,12 +53,12 @@ pub(super) fn serialize<S: Serializer>(revisions: &[Revision], serializer: S) ->
             arms.push(index);
         }
         let definition = Definition { arms: Vec::new(), ..(**definition).clone() };
-        let (reason, change) = (reason.clone(), change.clone());
         persisted.revisions.push(PersistedRevision {
             number: *number,
             at_us: *at_us,
-            reason,
-            change,
+            author: why.author.clone(),
+            reason: why.reason.clone(),
+            change: change.clone(),
             definition,
             arms,
         });
@@ -67,14 +69,14 @@ pub(super) fn serialize<S: Serializer>(revisions: &[Revision], serializer: S) ->
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Vec<Revision>>, D::Error> {
     let Persisted { arms: table, revisions } = Persisted::deserialize(deserializer)?;
     let revision = |persisted: PersistedRevision| {
-        let PersistedRevision { number, at_us, reason, change, mut definition, arms } = persisted;
+        let PersistedRevision { number, at_us, author, reason, change, mut definition, arms } = persisted;
         let arm = |index: u32| table.get(index as usize).cloned();
         definition.arms = arms
             .into_iter()
             .map(arm)
             .collect::<Option<_>>()
             .ok_or_else(|| serde::de::Error::custom("a revision names an arm that is not there"))?;
-        Ok(Revision { number, at_us, reason, change, definition: Arc::new(definition) })
+        Ok(Revision { number, at_us, why: Why { author, reason }, change, definition: Arc::new(definition) })
     };
     Ok(Arc::new(revisions.into_iter().map(revision).collect::<Result<_, D::Error>>()?))
 }

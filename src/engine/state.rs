@@ -9,7 +9,7 @@ use super::{
     chunks::Chunks,
     closed::{Closed, Told},
     counters::{Counters, Tally},
-    event::{Body, Decided, Event},
+    event::{Availability, Body, Decided, Event},
     ledger::{Ledger, Slots, Step},
     memory::EventMemory,
     pending::{Pending, PendingDecision, ShownArm, subject_keys},
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     bandit::{Features, Learner, Parts, Positions, Rows},
     slot::{
-        Arm, ArmId, Definition, Revision, SlotId,
+        Arm, ArmId, Definition, Revision, SlotId, Why,
         limits::{REQUEST_ARMS_MAX, REQUEST_MEMORY_US, REQUESTS_MAX, REVISIONS_MAX},
     },
     stats::Quantiles,
@@ -158,7 +158,7 @@ impl State {
 }
 
 impl SlotState {
-    pub(super) fn new(number: u32, definition: &Arc<Definition>, at_us: i64, reason: &str, accounting: bool) -> Self {
+    pub(super) fn new(number: u32, definition: &Arc<Definition>, at_us: i64, why: &Why, accounting: bool) -> Self {
         let mut state = Self {
             number,
             revision: 0,
@@ -181,7 +181,7 @@ impl SlotState {
             request_arms: 0,
             accounting,
         };
-        state.define(at_us, Arc::clone(definition), reason, "created".into());
+        state.define(at_us, Arc::clone(definition), why, "created".into());
         state
     }
 
@@ -273,7 +273,7 @@ impl SlotState {
         Arc::make_mut(&mut self.learner).rebuild();
     }
 
-    fn define(&mut self, at_us: i64, definition: Arc<Definition>, reason: &str, change: String) {
+    fn define(&mut self, at_us: i64, definition: Arc<Definition>, why: &Why, change: String) {
         self.revision += 1;
         self.arms = Arc::new(ArmTable::new(self.arms.names().to_vec(), &definition));
         if self.learner.decides() != (definition.model, definition.setting()) {
@@ -286,17 +286,17 @@ impl SlotState {
         revisions.push(Revision {
             number: self.revision,
             at_us,
-            reason: reason.to_owned(),
+            why: why.clone(),
             change,
             definition: Arc::clone(&definition),
         });
         self.definition = definition;
     }
 
-    fn redefine(&mut self, at_us: i64, reason: &str, change: &str, edit: impl FnOnce(&mut Vec<Arc<Arm>>)) {
+    fn redefine(&mut self, at_us: i64, why: &Why, change: &str, edit: impl FnOnce(&mut Vec<Arc<Arm>>)) {
         let mut definition = (*self.definition).clone();
         edit(&mut definition.arms);
-        self.define(at_us, Arc::new(definition), reason, change.to_owned());
+        self.define(at_us, Arc::new(definition), why, change.to_owned());
     }
 
     pub(super) fn apply(&mut self, step: Step, body: &Body, mut told: Option<&mut Told<'_>>) -> Applied {
@@ -311,31 +311,31 @@ impl SlotState {
         }
         self.learn_silence(at_us);
         match body {
-            Body::SlotUpdated { definition, reason, rolled_back_to } => {
+            Body::SlotUpdated { definition, why, rolled_back_to } => {
                 let change = rolled_back_to.map_or("updated".into(), |n| format!("rolled back to {n}"));
-                self.define(at_us, Arc::clone(definition), reason, change);
+                self.define(at_us, Arc::clone(definition), why, change);
             }
-            Body::ArmsUpserted { arms, reason, .. } => {
-                self.redefine(at_us, reason, "arms upserted", |have| upsert(have, arms));
+            Body::ArmsUpserted { arms, why, .. } => {
+                self.redefine(at_us, why, "arms upserted", |have| upsert(have, arms));
             }
-            Body::ArmsRemoved { arms, reason, .. } => self.redefine(at_us, reason, "arms removed", |have| {
+            Body::ArmsRemoved { arms, why, .. } => self.redefine(at_us, why, "arms removed", |have| {
                 have.retain(|arm| !arms.contains(&arm.id));
             }),
-            Body::AvailabilitySet { available, reason, .. } => {
-                self.redefine(at_us, reason, "availability", |have| {
-                    let wanted: BTreeMap<&ArmId, bool> = available.iter().map(|(arm, a)| (arm, *a)).collect();
+            Body::AvailabilitySet { available, why, .. } => {
+                self.redefine(at_us, why, "availability", |have| {
+                    let wanted: BTreeMap<&ArmId, Availability> = available.iter().map(|(arm, a)| (arm, *a)).collect();
                     for arm in have {
-                        if let Some(&available) = wanted.get(&arm.id)
-                            && available != arm.available
+                        if let Some(wanted) = wanted.get(&arm.id)
+                            && wanted.changes(arm)
                         {
-                            Arc::make_mut(arm).available = available;
+                            wanted.apply(Arc::make_mut(arm));
                         }
                     }
                 });
             }
-            Body::SlotReset { reason, .. } => {
+            Body::SlotReset { why, .. } => {
                 self.tell_open(at_us, told);
-                self.reset(at_us, reason);
+                self.reset(at_us, why);
             }
             Body::Decided(decided) => {
                 self.decided(at_us, decided, told);
@@ -347,7 +347,7 @@ impl SlotState {
         Applied::Change
     }
 
-    fn reset(&mut self, at_us: i64, reason: &str) {
+    fn reset(&mut self, at_us: i64, why: &Why) {
         self.learner = Arc::new(Learner::new(self.definition.model, self.definition.setting()));
         (self.delays, self.lags, self.watermark_us) = (Quantiles::new(), Quantiles::new(), i64::MIN);
         self.values.clear();
@@ -358,7 +358,7 @@ impl SlotState {
         self.memory = EventMemory::default();
         (self.requests, self.request_arms) = (Chunks::default(), 0);
         self.arms = Arc::default();
-        self.define(at_us, Arc::clone(&self.definition), reason, "reset".into());
+        self.define(at_us, Arc::clone(&self.definition), why, "reset".into());
     }
 
     fn decided(&mut self, at_us: i64, decided: &Arc<Decided>, told: Option<&mut Told<'_>>) {

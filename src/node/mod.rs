@@ -62,7 +62,7 @@ pub use writer::{ChangeFailure, RewardRequest};
 use crate::{
     engine::{Change, Decided, Explanation, RewardOutcome, SlotView},
     journal::{Journal, SqliteJournal},
-    slot::{SlotId, suggestion},
+    slot::{SlotId, Why, suggestion},
 };
 use folder::Folder;
 use recover::{recover, workers};
@@ -312,12 +312,12 @@ impl Node {
         &self,
         slot: SlotId,
         change: Change,
-        reason: String,
+        why: Why,
         validate_only: bool,
     ) -> Result<Arc<SlotView>, ChangeFailure> {
         self.writable()?;
         let (reply, changed) = oneshot::channel();
-        let command = ChangeCommand { slot, change, reason, validate_only, reply };
+        let command = ChangeCommand { slot, change, why, validate_only, reply };
         self.send(Command::Change(Box::new(command)))?;
         changed.await.unwrap_or(Err(ChangeFailure::Write(WriteError::Unanswered)))
     }

@@ -19,7 +19,7 @@ use crate::{
         Subject, TRAFFIC, Unmatched, plan,
     },
     journal::{AppendError, Journal, Record},
-    slot::{ArmId, FieldError, SlotId},
+    slot::{ArmId, FieldError, SlotId, Why},
 };
 
 /// Events of one commit: enough to make the fsync cheap per event, few enough to keep a reward's wait short.
@@ -88,7 +88,7 @@ pub(super) enum Command {
 pub(super) struct ChangeCommand {
     pub(super) slot: SlotId,
     pub(super) change: Change,
-    pub(super) reason: String,
+    pub(super) why: Why,
     pub(super) validate_only: bool,
     pub(super) reply: oneshot::Sender<Changed>,
 }
@@ -347,18 +347,18 @@ impl Writer {
     }
 
     fn change(&mut self, command: ChangeCommand) {
-        let ChangeCommand { slot, change, reason, validate_only, reply } = command;
-        let result = self.try_change(&slot, change, &reason, validate_only);
+        let ChangeCommand { slot, change, why, validate_only, reply } = command;
+        let result = self.try_change(&slot, change, &why, validate_only);
         // Whoever no longer waits does not need the answer.
         drop(reply.send(result));
     }
 
-    fn try_change(&mut self, slot: &SlotId, change: Change, reason: &str, validate_only: bool) -> Changed {
+    fn try_change(&mut self, slot: &SlotId, change: Change, why: &Why, validate_only: bool) -> Changed {
         if !validate_only {
             self.write_backlog()?;
         }
         let before = self.state.slot(slot.as_str()).map(|state| Arc::new(state.view()));
-        if let Some(body) = plan(&self.state, slot, change, reason)? {
+        if let Some(body) = plan(&self.state, slot, change, why)? {
             let event = Event { at_us: self.now_us(), body };
             // What could not be read back must not be written: changes are rare, and this is cheap.
             if let Err(why) = codec::decode(&codec::encode(&event).body) {

@@ -1,8 +1,13 @@
-//! How a slot explores.
+//! How a slot explores, and for whom.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{id::FieldError, limits::NUMBER_MAX};
+use super::{
+    id::{ArmId, FieldError},
+    limits::{ID_BYTES_MAX, NUMBER_MAX},
+};
 use crate::bandit::Policy;
 
 const MINUTE_US: i64 = 60 * 1_000_000;
@@ -29,6 +34,137 @@ pub struct Controls {
     pub safe_choice: Option<bool>,
     /// How scores become probabilities.
     pub policy: Option<Policy>,
+    /// The width multiplier by name, or the even split; instead of a number.
+    #[serde(default)]
+    pub stop: Option<Stop>,
+    /// Least and greatest probability of single arms, instead of those for all.
+    #[serde(default)]
+    pub arm_shares: BTreeMap<ArmId, Share>,
+    /// An even split until every arm had its chance.
+    #[serde(default)]
+    pub warm_up: Option<WarmUp>,
+    /// A share that new arms are guaranteed.
+    #[serde(default)]
+    pub head_start: Option<HeadStart>,
+    /// Who gets what the policy chooses.
+    #[serde(default)]
+    pub mode: Option<Mode>,
+    /// What those get who do not get what the policy chooses.
+    #[serde(default)]
+    pub baseline: Option<Baseline>,
+    /// Shuffles who is in the holdout and the analysis slice; empty: by the slot's id alone.
+    #[serde(default)]
+    pub salt: Option<String>,
+    /// The share of subjects who get the policy and from whom nothing is learned, 0 to 1.
+    #[serde(default)]
+    pub analysis: Option<f64>,
+    /// How long a subject gets the same.
+    #[serde(default)]
+    pub stickiness: Option<Stickiness>,
+    /// Simulated traffic is welcome.
+    #[serde(default)]
+    pub simulated: Option<bool>,
+}
+
+/// A named width multiplier. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stop {
+    /// 0.5.
+    Cautious,
+    /// 1.
+    Balanced,
+    /// 1.5.
+    Curious,
+    /// All alike, whatever the scores.
+    EvenSplit,
+}
+
+impl Stop {
+    /// The width multiplier that it stands for; none: all alike.
+    pub fn width(self) -> Option<f64> {
+        match self {
+            Self::Cautious => Some(0.5),
+            Self::Balanced => Some(1.0),
+            Self::Curious => Some(1.5),
+            Self::EvenSplit => None,
+        }
+    }
+}
+
+/// The least and the greatest probability of an arm; none: that for all. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Share {
+    /// The least, 0 to 1.
+    pub floor: Option<f64>,
+    /// The greatest, above 0 up to 1.
+    pub ceiling: Option<f64>,
+}
+
+/// Until every arm that could be chosen was shown and rewarded so often, all are alike. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct WarmUp {
+    /// Showings.
+    pub views: u64,
+    /// Showings with a reward.
+    pub rewards: u64,
+}
+
+/// What a new arm is guaranteed until it was shown so often. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct HeadStart {
+    /// Showings.
+    pub views: u64,
+    /// The least probability of each, 0 to 1.
+    pub share: f64,
+    /// The most that all new arms together are guaranteed, 0 to 1.
+    pub limit: f64,
+}
+
+/// Who gets what the policy chooses. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub enum Mode {
+    /// All but the holdout.
+    #[default]
+    On,
+    /// Nobody: what it would have chosen is recorded, and the baseline shown.
+    Watch,
+    /// This share of the subjects, 0 to 1; the others count as holdout.
+    Test(f64),
+}
+
+/// What is shown where the policy does not choose. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Baseline {
+    /// The caller's order; without candidates the slot's.
+    #[default]
+    CallersOrder,
+    /// This arm, then the caller's order.
+    Arm(ArmId),
+    /// All orders alike.
+    Uniform,
+}
+
+/// How long a subject gets the same. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Stickiness {
+    /// Each decision is drawn anew.
+    #[default]
+    Never,
+    /// As long as the session lasts, at most a day.
+    Session,
+    /// So long after the first draw, microseconds.
+    For(i64),
+}
+
+impl Stickiness {
+    /// How long what was drawn is remembered, microseconds.
+    pub fn memory_us(self) -> i64 {
+        match self {
+            Self::Never => 0,
+            Self::Session => DAY_US,
+            Self::For(us) => us,
+        }
+    }
 }
 
 impl Controls {
@@ -38,9 +174,45 @@ impl Controls {
     /// The least γ of `SquareCB`: times the largest gap that rewards can have it still counts.
     const GAMMA_MIN: f64 = 1.0 / NUMBER_MAX;
 
+    /// The holdout's share of a slot that is made without saying it: enough to measure by, and most gain from the rest.
+    pub const HOLDOUT_NEW: f64 = 0.1;
+
     /// The width multiplier; 1 is the posterior itself.
     pub fn exploration(&self) -> f64 {
-        self.exploration.unwrap_or(1.0)
+        self.exploration.or(self.stop.and_then(Stop::width)).unwrap_or(1.0)
+    }
+
+    /// Whether all arms are drawn alike, whatever was learned.
+    pub fn even_split(&self) -> bool {
+        self.stop == Some(Stop::EvenSplit)
+    }
+
+    /// Who gets what the policy chooses.
+    pub fn mode(&self) -> Mode {
+        self.mode.unwrap_or_default()
+    }
+
+    /// What the others get.
+    pub fn baseline(&self) -> &Baseline {
+        self.baseline.as_ref().unwrap_or(&Baseline::CallersOrder)
+    }
+
+    /// How long a subject gets the same.
+    pub fn stickiness(&self) -> Stickiness {
+        self.stickiness.unwrap_or_default()
+    }
+
+    /// The share of subjects from whom nothing is learned.
+    pub fn analysis(&self) -> f64 {
+        self.analysis.unwrap_or(0.0)
+    }
+
+    /// The share of subjects who get the baseline and are measured by: the holdout, or all that a test leaves out.
+    pub fn control_share(&self) -> f64 {
+        match self.mode() {
+            Mode::Test(share) => self.holdout().max(1.0 - share),
+            Mode::On | Mode::Watch => self.holdout(),
+        }
     }
 
     /// The floor.
@@ -75,7 +247,7 @@ impl Controls {
 
     /// The policy.
     pub fn policy(&self) -> Policy {
-        self.policy.unwrap_or_default()
+        if self.even_split() { Policy::Uniform } else { self.policy.unwrap_or_default() }
     }
 
     pub(super) fn check(&self) -> Result<(), FieldError> {
@@ -97,6 +269,7 @@ impl Controls {
             }
             Policy::ThompsonSampling | Policy::Uniform | Policy::FixedOrder | Policy::Greedy | Policy::LinUcb => {}
         }
+        self.check_steering()?;
         if self.floor() > self.ceiling() {
             let message =
                 format!("is {}, above the ceiling {}; lower one or raise the other", self.floor(), self.ceiling());
@@ -107,7 +280,62 @@ impl Controls {
         }
         Ok(())
     }
+
+    /// The controls that say who gets what, and how much of it.
+    fn check_steering(&self) -> Result<(), FieldError> {
+        let fail = |field: &str, message: String| Err(FieldError::new(format!("controls.{field}"), message));
+        let share = |field: &str, value: f64| {
+            if (0.0..=1.0).contains(&value) { Ok(()) } else { fail(field, format!("is {value}; must be from 0 to 1")) }
+        };
+        if self.exploration.is_some() && self.stop.is_some() {
+            return fail("exploration_stop", "says the same as exploration; leave one of them out".into());
+        }
+        if let Some(analysis) = self.analysis {
+            share("analysis", analysis)?;
+        }
+        if let Mode::Test(of) = self.mode() {
+            share("mode.test.share", of)?;
+        }
+        if let Some(HeadStart { views, share: each, limit }) = self.head_start {
+            share("head_start.share", each)?;
+            share("head_start.limit", limit)?;
+            if views == 0 {
+                return fail(
+                    "head_start.views",
+                    "must be at least 1: after how many showings an arm is new no more".into(),
+                );
+            }
+        }
+        if self.salt.as_ref().is_some_and(|salt| salt.len() > ID_BYTES_MAX) {
+            return fail("salt", format!("has more than {ID_BYTES_MAX} bytes"));
+        }
+        if let Stickiness::For(us) = self.stickiness()
+            && !(MINUTE_US..=STICKY_US_MAX).contains(&us)
+        {
+            return fail("stickiness.for", "must be from 1 minute to 90 days".into());
+        }
+        let mut floors = 0.0;
+        for (arm, Share { floor, ceiling }) in &self.arm_shares {
+            let field = |which: &str| format!("arm_shares[{:?}].{which}", arm.as_str());
+            share(&field("floor"), floor.unwrap_or(0.0))?;
+            if ceiling.is_some_and(|ceiling| !(ceiling > 0.0 && ceiling <= 1.0)) {
+                return fail(&field("ceiling"), "must be above 0 and at most 1".into());
+            }
+            let (floor, ceiling) = (floor.unwrap_or(self.floor()), ceiling.unwrap_or(self.ceiling()));
+            if floor > ceiling {
+                return fail(&field("floor"), format!("is {floor}, above the ceiling {ceiling}"));
+            }
+            floors += floor;
+        }
+        if floors > 1.0 + 1e-9 {
+            return fail("arm_shares", format!("have floors that add up to {floors}; they must leave room within 1"));
+        }
+        Ok(())
+    }
 }
+
+/// How long what a subject was given is remembered at most: a season.
+const STICKY_US_MAX: i64 = 90 * DAY_US;
 
 #[cfg(test)]
 mod tests {

@@ -5,13 +5,14 @@ use std::{collections::HashSet, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    controls::Controls,
+    controls::{Baseline, Controls},
     goal::Goal,
-    id::{ArmId, FieldError, SlotId},
+    id::{ArmId, FieldError, SlotId, suggestion},
     limits::{
         ARMS_MAX, CATALOGUE_MIN, COUNT_MAX, DISPLAY_NAME_BYTES_MAX, FEATURES_MAX, NAME_BYTES_MAX, NUMBER_MAX,
         PAYLOAD_BYTES_MAX, PAYLOAD_DEPTH_MAX, VECTOR_MAX, WORD_BYTES_MAX, WORDS_MAX,
     },
+    rule::Rule,
 };
 use crate::bandit::{Features, LinearSpec, ModelSpec, PortfolioSpec, Setting, Value};
 
@@ -49,10 +50,51 @@ pub struct Arm {
     pub id: ArmId,
     /// What it is.
     pub attributes: Features,
-    /// Whether it may be shown.
+    /// Whether it may be shown, within its schedule.
     pub available: bool,
     /// Handed out with a decision.
     pub payload: Option<Payload>,
+    /// Why it is not available, where that was said.
+    #[serde(default)]
+    pub because: Option<Unavailable>,
+    /// When it may be shown.
+    #[serde(default)]
+    pub schedule: Schedule,
+}
+
+/// Why an arm is not available. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unavailable {
+    /// Somebody paused it.
+    Paused,
+    /// There is none left.
+    OutOfStock,
+}
+
+/// When something holds, microseconds since 1970. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Schedule {
+    /// From this moment on; none: always.
+    pub from_us: Option<i64>,
+    /// Until just before this one; none: for ever.
+    pub until_us: Option<i64>,
+}
+
+impl Schedule {
+    /// Whether it ever holds; the error names the field by its path from the arm.
+    pub fn check(&self) -> Result<(), FieldError> {
+        match (self.from_us, self.until_us) {
+            (Some(from_us), Some(until_us)) if from_us >= until_us => {
+                Err(FieldError::new("until", "must be after from; an arm that is never to be shown can be paused"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it holds at this moment.
+    pub fn holds(&self, at_us: i64) -> bool {
+        self.from_us.is_none_or(|from_us| at_us >= from_us) && self.until_us.is_none_or(|until_us| at_us < until_us)
+    }
 }
 
 /// All that is said about a slot. *Persisted.*
@@ -80,6 +122,18 @@ pub struct Definition {
     pub controls: Controls,
     /// What an unspecified consent means.
     pub default_consent: Consent,
+    /// What may be shown where, whatever was learned.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+}
+
+/// Who makes a change, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Why {
+    /// Who, as they call themselves; may be empty.
+    pub author: String,
+    /// In the author's words; may be empty.
+    pub reason: String,
 }
 
 /// A definition as it was after a change. *Persisted.*
@@ -89,8 +143,8 @@ pub struct Revision {
     pub number: u64,
     /// When it was made, microseconds since 1970.
     pub at_us: i64,
-    /// Why, in the author's words.
-    pub reason: String,
+    /// Who made it, and why.
+    pub why: Why,
     /// What kind of change it was.
     pub change: String,
     /// The definition after it.
@@ -117,6 +171,7 @@ impl Definition {
             model: ModelSpec::default(),
             controls: Controls::default(),
             default_consent: Consent::default(),
+            rules: Vec::new(),
         }
     }
 
@@ -136,6 +191,15 @@ impl Definition {
             unit: self.goal.within_unit(),
             catalogue: many || (self.kind == SlotKind::Ranking && self.open_catalogue),
         }
+    }
+
+    /// That an arm is one of the slot's, or that the slot allows others.
+    fn check_arm(&self, field: &str, arm: &ArmId) -> Result<(), FieldError> {
+        if self.open_catalogue || self.arms.iter().any(|have| have.id == *arm) {
+            return Ok(());
+        }
+        let near = suggestion(arm.as_str(), self.arms.iter().map(|have| have.id.as_str()));
+        Err(FieldError::new(field, format!("'{arm}' is not one of the slot's arms{near}")))
     }
 
     /// Whether it holds together; the error names the field by its path from the slot.
@@ -167,6 +231,12 @@ impl Definition {
         if self.count.is_some_and(|count| count > COUNT_MAX) {
             return fail("count", format!("is {}; at most {COUNT_MAX} are allowed", self.count()));
         }
+        for arm in self.controls.arm_shares.keys() {
+            self.check_arm(&format!("controls.arm_shares[{:?}]", arm.as_str()), arm)?;
+        }
+        if let Baseline::Arm(arm) = self.controls.baseline() {
+            self.check_arm("controls.baseline.arm_id", arm)?;
+        }
         self.goal.check()?;
         check_model(&self.model)?;
         self.controls.check()
@@ -177,6 +247,7 @@ impl Arm {
     /// Whether it holds together; the error names the field by its path from the arm.
     pub fn check(&self) -> Result<(), FieldError> {
         check_features("attributes", &self.attributes)?;
+        self.schedule.check()?;
         if let Some(payload) = &self.payload {
             let bytes = serde_json::to_string(payload).map_or(usize::MAX, |json| json.len());
             if bytes > PAYLOAD_BYTES_MAX {

@@ -25,7 +25,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use slotwise::{
     bandit::{Features, Value as Feature},
     engine::{Body, DecisionId, Draw, Event, Request, SlotView, State, decide as engine_decide, hash},
-    slot::{Arm as SlotArm, ArmId, Definition, SlotId, SlotKind},
+    slot::{Arm as SlotArm, ArmId, Definition, SlotId, SlotKind, Why},
     wire::proto::{
         Arm, BatchDecideRequest, BatchDecideResponse, Candidate, ChosenArm, CreateSlotRequest, DecideRequest,
         DecideResponse, FeatureValue, RecordRewardsRequest, RewardEvent, Slot,
@@ -273,7 +273,7 @@ fn view(decisions: u32) -> SlotView {
     let apply = |state: &mut State, at_us, body| {
         state.apply(&Event { at_us, body });
     };
-    apply(&mut state, 0, Body::SlotCreated { definition: Arc::new(definition), reason: String::new() });
+    apply(&mut state, 0, Body::SlotCreated { definition: Arc::new(definition), why: Why::default() });
     for i in 0..decisions {
         let view = state.slot("search").expect("made").view();
         let decided = Arc::new(decide_in(&view, i));

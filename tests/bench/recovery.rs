@@ -25,7 +25,7 @@ use slotwise::{
     engine::{Body, Chosen, Decided, DecisionId, Event, Reason, Rewarded, Subject, snapshot},
     journal::{Journal as _, SqliteJournal},
     node::{encode_event, fold, recovered, save_snapshot},
-    slot::{Arm, ArmId, Definition, Goal, RewardKind, SlotId},
+    slot::{Arm, ArmId, Definition, Goal, RewardKind, SlotId, Why},
 };
 
 /// Between two decisions, microseconds: a million span 14 hours, well within the window.
@@ -63,10 +63,8 @@ fn events(model: ModelSpec, decisions: u64) -> impl Iterator<Item = Event> {
     let mut rng = StdRng::seed_from_u64(32);
     let slot = definition.id.clone();
     let start_us = 1_793_000_000_000_000;
-    let made = Event {
-        at_us: start_us,
-        body: Body::SlotCreated { definition: Arc::clone(&definition), reason: String::new() },
-    };
+    let made =
+        Event { at_us: start_us, body: Body::SlotCreated { definition: Arc::clone(&definition), why: Why::default() } };
     let mut recent: Vec<DecisionId> = Vec::new();
     let rest = (0..decisions).flat_map(move |i| {
         let at_us = start_us + (i64::try_from(i).unwrap() + 1) * STEP_US;
