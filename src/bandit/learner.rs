@@ -185,7 +185,7 @@ impl Learner {
     ///
     /// The heaviest models come first; one that does not fit into what is left of the budget is left out. The cheapest
     /// is asked if no other could be.
-    pub fn scores(&self, candidates: Candidates<'_>, scoring: Scoring) -> Option<Mixture> {
+    pub fn scores(&self, candidates: Candidates<'_>, scoring: Scoring<'_>) -> Option<Mixture> {
         let n = candidates.arms.len();
         let mut rows: Vec<Option<Rows>> = vec![None; self.coders.len()];
         let mut left = self.spec.compute_budget().unwrap_or(u64::MAX);
@@ -213,7 +213,7 @@ impl Learner {
     }
 
     /// By the first model alone, where none of those that decide has anything to say of these candidates.
-    fn plainly(&self, candidates: Candidates<'_>, scoring: Scoring) -> Option<Mixture> {
+    fn plainly(&self, candidates: Candidates<'_>, scoring: Scoring<'_>) -> Option<Mixture> {
         let member = self.portfolio.members.first()?;
         let coder = self.coders.get(member.coder)?;
         let rows: Vec<SparseVector> = (0..candidates.arms.len())
@@ -223,7 +223,7 @@ impl Learner {
     }
 
     /// Scores by the arms' mean rewards, context left aside: for when the models' cannot be used.
-    pub fn summary_scores(&self, arms: &[Option<u32>], scoring: Scoring) -> Option<Mixture> {
+    pub fn summary_scores(&self, arms: &[Option<u32>], scoring: Scoring<'_>) -> Option<Mixture> {
         let prior = ArmSummary::default().value;
         let posteriors = arms.iter().map(|arm| arm.and_then(|a| self.summary(a)).map_or(prior, |s| s.value)).collect();
         let arms: Vec<Option<u32>> = (0..arms.len()).map(|i| u32::try_from(i).ok()).collect();

@@ -120,7 +120,7 @@ pub struct Linear {
 
 /// What it takes to score the candidates of a decision.
 #[derive(Debug, Clone, Copy)]
-pub struct Scoring {
+pub struct Scoring<'a> {
     /// The width multiplier.
     pub width: f64,
     /// Positions that will be drawn.
@@ -129,6 +129,17 @@ pub struct Scoring {
     pub seed: u64,
     /// Multiplications that those may cost.
     pub compute_budget: Option<u64>,
+    /// What each candidate's expected reward counts for, where joint draws are to be compared by that.
+    pub boosts: Option<&'a [f64]>,
+    /// The posterior as it is: a width of 1 stands for its own standard deviation, not for the balanced one.
+    pub plain: bool,
+}
+
+impl Scoring<'_> {
+    /// Without boosts or a bound on the cost, 1 standing for the balanced width.
+    pub const fn new(width: f64, places: usize, seed: u64) -> Self {
+        Self { width, places, seed, compute_budget: None, boosts: None, plain: false }
+    }
 }
 
 /// The logistic function.
@@ -318,13 +329,13 @@ impl Linear {
     }
 
     /// One score per arm; `rows` holds one row for all or one row each, as [`expand`](Self::expand) makes them.
-    pub(super) fn scores(&self, arms: &[Option<u32>], rows: &[SparseVector], scoring: Scoring) -> Scores {
+    pub(super) fn scores(&self, arms: &[Option<u32>], rows: &[SparseVector], scoring: Scoring<'_>) -> Scores {
         if self.design.sharing == Sharing::Shared {
             return Scores::Joint(self.joint(arms, rows, scoring));
         }
         let mut work = Vec::new();
         let features = rows.iter().map(|row| row.entries.len()).max().unwrap_or(0);
-        let spread = scoring.width * self.design.link.balanced(features) * self.noise_variance().sqrt();
+        let spread = self.spread(features, scoring);
         let mut predict = |i: usize| {
             let x = if rows.len() == 1 { &rows[0] } else { &rows[i] };
             self.predict(arms[i], x, &mut work)
@@ -351,6 +362,12 @@ impl Linear {
                     .collect(),
             ),
         }
+    }
+
+    /// What a deviation of 1 of the posterior counts for, over rows of so many features.
+    fn spread(&self, features: usize, scoring: Scoring<'_>) -> f64 {
+        let balanced = if scoring.plain { 1.0 } else { self.design.link.balanced(features) };
+        scoring.width * balanced * self.noise_variance().sqrt()
     }
 
     /// What scoring `arms` candidates costs, in multiplications.

@@ -51,6 +51,30 @@ impl Mixture {
         self.len() == 0
     }
 
+    /// Of these candidates only, in this order.
+    #[must_use]
+    pub fn only(&self, kept: &[usize]) -> Self {
+        let only = |part: &Part| Part { scores: part.scores.only(kept), ..*part };
+        Self { parts: self.parts.iter().map(only).collect() }
+    }
+
+    /// The same with each candidate's expected reward times its factor; see [`Scores::boosted`].
+    #[must_use]
+    pub fn boosted(&self, factors: &[f64]) -> Self {
+        let boost = |part: &Part| Part { scores: part.scores.boosted(factors), ..*part };
+        Self { parts: self.parts.iter().map(boost).collect() }
+    }
+
+    /// The probability that candidate `i` scores above `reward`.
+    pub fn exceeds(&self, i: usize, reward: f64) -> f64 {
+        self.parts.iter().map(|part| part.weight * part.scores.exceeds(i, reward)).sum()
+    }
+
+    /// The probability that candidate `i` scores above candidate `j`.
+    pub fn beats(&self, i: usize, j: usize) -> f64 {
+        self.parts.iter().map(|part| part.weight * part.scores.beats(i, j)).sum()
+    }
+
     /// The expected reward of candidate `i`.
     pub fn mean(&self, i: usize) -> f64 {
         self.parts.iter().map(|part| part.weight * part.scores.mean(i)).sum()

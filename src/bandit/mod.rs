@@ -27,6 +27,7 @@ mod model;
 mod policy;
 mod portfolio;
 mod score;
+mod slate;
 mod spec;
 mod summary;
 
@@ -42,5 +43,6 @@ pub use model::{Design, Model};
 pub use policy::{Exploration, Place, Ranking, controlled, draw, rank};
 pub use portfolio::Mark;
 pub use score::{Forecast, Joint, LogitScore, Scores};
+pub use slate::{Constraints, Pin, Spread};
 pub use spec::{LinearSpec, MemberSpec, ModelSpec, PortfolioSpec, Setting};
 pub use summary::ArmSummary;

@@ -147,7 +147,7 @@ impl Model {
     /// One score per arm (an unknown arm has the prior's), spread times the width multiplier.
     ///
     /// `rows` holds one row for all arms, or one row for each.
-    pub fn scores(&self, arms: &[Option<u32>], rows: &[SparseVector], scoring: Scoring) -> Scores {
+    pub fn scores(&self, arms: &[Option<u32>], rows: &[SparseVector], scoring: Scoring<'_>) -> Scores {
         let width = scoring.width;
         match self {
             Self::Linear(linear) => linear.scores(arms, rows, scoring),

@@ -9,6 +9,7 @@ use super::{
     choice::{Choice, Policy},
     click::overlap,
     mixture::{Mixture, Part},
+    slate::{Constraints, Narrowed},
 };
 
 /// How many positions one grid serves before it is laid anew for what is left:
@@ -35,47 +36,48 @@ pub struct Place {
     pub best_guess: bool,
     /// The draw fell in the part of its probability that the floor gave.
     pub by_floor: bool,
+    /// A rule put it there.
+    pub by_rule: bool,
     /// The probability of the other order of this position and the one above, given the two; 0 where
     /// that was not asked for, or there is none above. See [`overlap`].
     pub overlap: f64,
 }
 
-/// Puts floor and ceiling on a pmf over the `active` candidates.
+/// Puts floors and ceilings on a pmf over the `active` candidates.
 ///
-/// With k active: `p = f + (1 − k·f)·w` for the floor f (at most 1/k); then what exceeds
-/// the ceiling (at least 1/k) goes to the others in proportion, until none exceeds it.
-/// Where the two contradict each other the ceiling gives way: no candidate falls below its floor.
-/// Returns the floor as applied.
-pub fn controlled(pmf: &mut [f64], active: &[bool], exploration: Exploration) -> f64 {
-    let k = active.iter().filter(|&&a| a).count();
-    if k == 0 {
-        return 0.0;
+/// With the floors f of the k active (at most 1 together, else in proportion): `p = f + (1 − Σf)·w`; then what
+/// exceeds its ceiling goes to the others in proportion, until none exceeds its own. Ceilings that add up to less
+/// than 1 are raised in proportion; where floor and ceiling contradict each other the ceiling gives way: no
+/// candidate falls below its floor. Returns what the floors were multiplied with, and 1 − Σf.
+pub fn controlled(pmf: &mut [f64], active: &[bool], floors: &[f64], ceilings: &[f64]) -> (f64, f64) {
+    let who: Vec<usize> = (0..pmf.len()).filter(|&i| active[i]).collect();
+    if who.is_empty() {
+        return (1.0, 1.0);
     }
-    let even = 1.0 / k as f64;
-    let floor = exploration.floor.min(even);
-    let rest = 1.0 - k as f64 * floor;
-    for (p, _) in pmf.iter_mut().zip(active).filter(|(_, a)| **a) {
-        *p = floor + rest * *p;
+    let asked: f64 = who.iter().map(|&i| floors[i]).sum();
+    let scale = if asked > 1.0 { 1.0 / asked } else { 1.0 };
+    let rest = (1.0 - asked).max(0.0);
+    for &i in &who {
+        pmf[i] = scale * floors[i] + rest * pmf[i];
     }
-    let ceiling = exploration.ceiling.max(even);
+    let most = |i: usize| ceilings[i].max(scale * floors[i]);
+    let room: f64 = who.iter().map(|&i| most(i)).sum();
+    let raise = if room < 1.0 { 1.0 / room } else { 1.0 };
     let mut full = vec![false; pmf.len()];
     loop {
         let mut excess = 0.0;
-        for i in (0..pmf.len()).filter(|&i| active[i]) {
-            if pmf[i] > ceiling {
-                excess += pmf[i] - ceiling;
-                pmf[i] = ceiling;
+        for &i in &who {
+            if pmf[i] > raise * most(i) {
+                excess += pmf[i] - raise * most(i);
+                pmf[i] = raise * most(i);
                 full[i] = true;
             }
         }
-        if excess <= 0.0 {
-            return floor;
+        let open: Vec<usize> = who.iter().copied().filter(|&i| !full[i]).collect();
+        if excess <= 0.0 || open.is_empty() {
+            return (scale, rest);
         }
-        let open: Vec<usize> = (0..pmf.len()).filter(|&i| active[i] && !full[i]).collect();
         let mass: f64 = open.iter().map(|&i| pmf[i]).sum();
-        if open.is_empty() {
-            return floor;
-        }
         for &i in &open {
             pmf[i] += if mass > 0.0 { excess * pmf[i] / mass } else { excess / open.len() as f64 };
         }
@@ -113,82 +115,138 @@ pub fn rank(
     exploration: Exploration,
     rng: &mut dyn Rng,
 ) -> (Vec<Place>, Vec<f64>) {
-    Ranking { policy, exploration, overlaps: false }.draw(mixture, places, rng)
+    Ranking { policy, exploration, overlaps: false, constraints: &FREE }.draw(mixture, places, rng)
 }
 
 /// How a slate is drawn; see [`rank`].
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Ranking {
+pub struct Ranking<'a> {
     /// From scores to a pmf.
     pub policy: Policy,
-    /// Floor and ceiling.
+    /// Floor and ceiling of those that have none of their own.
     pub exploration: Exploration,
     /// Whether to say how likely neighbours would have stood in the other order: costs a pmf more for each position.
     pub overlaps: bool,
+    /// What the slate must obey.
+    pub constraints: &'a Constraints,
+}
+
+/// No constraints.
+pub(super) static FREE: Constraints =
+    Constraints { floors: Vec::new(), ceilings: Vec::new(), pins: Vec::new(), windows: Vec::new(), quotas: Vec::new() };
+
+/// What the steps of a slate have in common, for the candidates that are `left`.
+struct Course<'a> {
+    ranking: Ranking<'a>,
+    choices: Vec<Choice>,
+    left: &'a [usize],
+    floors: Vec<f64>,
+    ceilings: Vec<f64>,
+    places: usize,
 }
 
 /// A position before it is drawn: who is left, and what each model of the mixture makes of them.
 struct Step<'a> {
-    choices: &'a [Choice],
+    course: &'a Course<'a>,
+    /// The candidates above.
+    drawn: Vec<usize>,
+    /// Not drawn yet.
+    open: Vec<bool>,
+    /// Of those, who may take the position.
     active: Vec<bool>,
+    narrowed: Narrowed,
     /// Of the models.
     weights: Vec<f64>,
     /// By each model, before the controls.
     of_each: Vec<Vec<f64>>,
     /// Together, after the controls.
     pmf: Vec<f64>,
-    floor: f64,
+    /// What the floors were multiplied with, and what they left.
+    floors: (f64, f64),
 }
 
 impl<'a> Step<'a> {
-    fn new(choices: &'a [Choice], active: Vec<bool>, weights: Vec<f64>, exploration: Exploration) -> Self {
+    fn new(course: &'a Course<'a>, drawn: Vec<usize>, open: Vec<bool>, weights: Vec<f64>) -> Self {
+        let mut active = open.clone();
+        let narrowed = course.ranking.constraints.narrow(&drawn, course.left, course.places, &mut active);
         let mut pmf = vec![0.0; active.len()];
-        let mut of_each = vec![vec![0.0; active.len()]; choices.len()];
-        for ((choice, weight), own) in choices.iter().zip(&weights).zip(&mut of_each) {
+        let mut of_each = vec![vec![0.0; active.len()]; course.choices.len()];
+        for ((choice, weight), own) in course.choices.iter().zip(&weights).zip(&mut of_each) {
             if *weight > 0.0 {
                 choice.probabilities(&active, own);
                 pmf.iter_mut().zip(own.iter()).for_each(|(p, own)| *p += weight * own);
             }
         }
-        let floor = controlled(&mut pmf, &active, exploration);
-        Self { choices, active, weights, of_each, pmf, floor }
+        let floors = controlled(&mut pmf, &active, &course.floors, &course.ceilings);
+        Self { course, drawn, open, active, narrowed, weights, of_each, pmf, floors }
     }
 
-    /// Who is left, and the models' weights, once `index` was drawn.
-    fn after(&self, index: usize) -> (Vec<bool>, Vec<f64>) {
-        let rest = 1.0 - self.floor * self.active.iter().filter(|&&a| a).count() as f64;
-        let (mut active, mut weights) = (self.active.clone(), self.weights.clone());
-        reweigh(&mut weights, self.of_each.iter().map(|own| self.floor + rest * own[index]));
-        active[index] = false;
-        (active, weights)
+    /// What the floor gives to `index`.
+    fn floor(&self, index: usize) -> f64 {
+        self.floors.0 * self.course.floors[index]
+    }
+
+    /// The position below, once `index` was drawn: those above it, who is left, and the models' weights.
+    fn after(&self, index: usize) -> (Vec<usize>, Vec<bool>, Vec<f64>) {
+        let (mut drawn, mut open, mut weights) = (self.drawn.clone(), self.open.clone(), self.weights.clone());
+        reweigh(&mut weights, self.of_each.iter().map(|own| self.floor(index) + self.floors.1 * own[index]));
+        drawn.push(self.course.left[index]);
+        open[index] = false;
+        (drawn, open, weights)
     }
 
     /// The probability of drawing `first` here and then `second`.
-    fn both(&self, first: usize, second: usize, exploration: Exploration) -> f64 {
-        let (active, weights) = self.after(first);
-        self.pmf[first] * Step::new(self.choices, active, weights, exploration).pmf[second]
+    fn both(&self, first: usize, second: usize) -> f64 {
+        if self.pmf[first] <= 0.0 {
+            return 0.0;
+        }
+        let (drawn, open, weights) = self.after(first);
+        self.pmf[first] * Step::new(self.course, drawn, open, weights).pmf[second]
+    }
+
+    /// A rule left nobody else.
+    fn by_rule(&self) -> bool {
+        match self.narrowed {
+            Narrowed::No => false,
+            Narrowed::Pinned => true,
+            Narrowed::Yes => self.active.iter().filter(|&&a| a).count() == 1,
+        }
     }
 }
 
-impl Ranking {
+impl Ranking<'_> {
     /// See [`rank`].
     pub fn draw(self, mixture: &Mixture, places: usize, rng: &mut dyn Rng) -> (Vec<Place>, Vec<f64>) {
-        let Self { policy, exploration, overlaps } = self;
+        let Self { policy, exploration, overlaps, constraints } = self;
         let places = places.min(mixture.len());
         let means: Vec<f64> = (0..mixture.len()).map(|i| mixture.mean(i)).collect();
+        let of = |own: &[f64], all: f64, left: &[usize]| -> Vec<f64> {
+            left.iter().map(|&i| own.get(i).copied().unwrap_or(all)).collect()
+        };
         let mut weights: Vec<f64> = mixture.parts().iter().map(|part| part.weight).collect();
+        let mut above: Vec<usize> = Vec::new();
         let mut drawn: Vec<Place> = Vec::with_capacity(places);
         let mut first = Vec::new();
         let mut left: Vec<usize> = (0..mixture.len()).collect();
         while drawn.len() < places {
-            // Neighbours are compared on one grid.
-            let batch = if overlaps { places } else { PLACES_PER_GRID.min(places - drawn.len()) };
-            let choice = |part: &Part| Choice::new(policy, &part.scores, &left, batch);
-            let choices: Vec<Choice> = mixture.parts().iter().map(choice).collect();
-            let mut active = vec![true; left.len()];
-            let mut above: Option<(Step<'_>, usize)> = None;
+            // Neighbours are compared on one grid; and whom rules keep back may be needed on any.
+            let whole = overlaps || !constraints.open();
+            let batch = if whole { places } else { PLACES_PER_GRID.min(places - drawn.len()) };
+            let choice = |part: &Part| {
+                Choice::new(policy, &part.scores, &left, if constraints.open() { batch } else { left.len() })
+            };
+            let course = Course {
+                ranking: self,
+                choices: mixture.parts().iter().map(choice).collect(),
+                left: &left,
+                floors: of(&constraints.floors, exploration.floor, &left),
+                ceilings: of(&constraints.ceilings, exploration.ceiling, &left),
+                places,
+            };
+            let mut open = vec![true; left.len()];
+            let mut upper: Option<(Step<'_>, usize)> = None;
             for _ in 0..batch {
-                let step = Step::new(&choices, std::mem::take(&mut active), weights, exploration);
+                let step = Step::new(&course, std::mem::take(&mut above), std::mem::take(&mut open), weights);
                 if first.is_empty() {
                     first.clone_from(&step.pmf);
                 }
@@ -196,22 +254,23 @@ impl Ranking {
                 let best = (0..left.len())
                     .filter(|&i| step.active[i])
                     .reduce(|a, b| if means[left[b]] > means[left[a]] { b } else { a });
-                let kept = above.as_ref().map(|(above, upper)| {
+                let kept = upper.as_ref().map(|(above, upper)| {
                     let kept = above.pmf[*upper] * step.pmf[index];
-                    overlap(kept, above.both(index, *upper, exploration))
+                    overlap(kept, above.both(index, *upper))
                 });
                 drawn.push(Place {
                     candidate: left[index],
                     propensity: step.pmf[index],
                     best_guess: best == Some(index),
-                    by_floor: offset < step.floor,
+                    by_floor: offset < step.floor(index),
+                    by_rule: step.by_rule(),
                     overlap: kept.unwrap_or(0.0),
                 });
-                (active, weights) = step.after(index);
-                above = overlaps.then_some((step, index));
+                (above, open, weights) = step.after(index);
+                upper = overlaps.then_some((step, index));
             }
-            let mut keep = active.iter();
-            left.retain(|_| keep.next().is_some_and(|&a| a));
+            let mut keep = open.iter();
+            left = left.iter().copied().filter(|_| keep.next().is_some_and(|&a| a)).collect();
         }
         (drawn, first)
     }
@@ -238,7 +297,8 @@ mod tests {
     #[track_caller]
     fn check(mut pmf: Vec<f64>, floor: f64, ceiling: f64, want: &[f64]) {
         let active = vec![true; pmf.len()];
-        controlled(&mut pmf, &active, Exploration { floor, ceiling });
+        let (floors, ceilings) = (vec![floor; pmf.len()], vec![ceiling; pmf.len()]);
+        controlled(&mut pmf, &active, &floors, &ceilings);
         for (got, want) in pmf.iter().zip(want) {
             assert!((got - want).abs() < 1e-12, "{pmf:?} against {want}");
         }
@@ -312,7 +372,7 @@ mod tests {
         let part = |weight, means| Part { weight, name: "test", scores: normal(means) };
         let mixture = Mixture::new(vec![part(0.6, [0.1, 0.5, 0.2, 0.3]), part(0.4, [0.6, 0.0, 0.3, 0.1])]).unwrap();
         let exploration = Exploration { floor: 0.03, ceiling: 0.8 };
-        let ranking = Ranking { policy: Policy::ThompsonSampling, exploration, overlaps: true };
+        let ranking = Ranking { policy: Policy::ThompsonSampling, exploration, overlaps: true, constraints: &FREE };
         let mut rng = StdRng::seed_from_u64(5);
         let mut orders = std::collections::BTreeMap::<(usize, usize), (f64, f64)>::new();
         for _ in 0..100_000 {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::{BetaScore, NormalScore, StudentScore, Winners};
+use crate::stats::{BetaScore, Marginal, NormalScore, StudentScore, Winners};
 
 /// A forecast's log score is never taken for less: one surprise must not settle which model is right.
 const LN_SCORE_MIN: f64 = -14.0;
@@ -76,6 +76,27 @@ impl Forecast {
             }
         }
     }
+}
+
+fn pick<M: Copy>(scores: &[M], among: &[usize]) -> Vec<M> {
+    among.iter().map(|&i| scores[i]).collect()
+}
+
+/// A boosted rate stays below this: nothing is certain.
+const RATE_MAX: f64 = 0.9999;
+
+/// So many times the rate, short of certainty.
+fn boosted_rate(rate: f64, factor: f64) -> f64 {
+    (factor * rate).min(RATE_MAX.max(rate))
+}
+
+/// How far that is on the line of log odds.
+pub(super) fn shift(rate: f64, factor: f64) -> f64 {
+    let odds = |p: f64| {
+        let p = p.clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON);
+        (p / (1.0 - p)).ln()
+    };
+    odds(boosted_rate(rate, factor)) - odds(rate)
 }
 
 /// A score on the scale of log odds.
@@ -160,12 +181,105 @@ impl Scores {
             && if let Self::Logit(scores) = self { scores.iter().all(odds) } else { true }
     }
 
+    /// Of these candidates only, in this order.
+    #[must_use]
+    pub fn only(&self, kept: &[usize]) -> Self {
+        match self {
+            Self::Normal(scores) => Self::Normal(pick(scores, kept)),
+            Self::Logit(scores) => Self::Logit(pick(scores, kept)),
+            Self::Joint(joint) => Self::Joint(Joint {
+                means: pick(&joint.means, kept),
+                stds: pick(&joint.stds, kept),
+                tops: joint.among(kept),
+            }),
+            Self::Beta { means, stds, scores } => {
+                Self::Beta { means: pick(means, kept), stds: pick(stds, kept), scores: pick(scores, kept) }
+            }
+            Self::Student { means, stds, scores } => {
+                Self::Student { means: pick(means, kept), stds: pick(stds, kept), scores: pick(scores, kept) }
+            }
+        }
+    }
+
+    /// The same with each candidate's expected reward times its factor, and its spread with it. A rate is moved on
+    /// the line of log odds to where its mean is so many times as large, short of certainty. Joint draws have to be
+    /// [compared so](super::Scoring::boosts) when they are made.
+    #[must_use]
+    pub fn boosted(&self, factors: &[f64]) -> Self {
+        let times = |values: &[f64]| values.iter().zip(factors).map(|(value, factor)| value * factor).collect();
+        match self {
+            Self::Normal(scores) => Self::Normal(
+                scores
+                    .iter()
+                    .zip(factors)
+                    .map(|(s, factor)| NormalScore { mean: factor * s.mean, std: factor * s.std })
+                    .collect(),
+            ),
+            Self::Logit(scores) => Self::Logit(
+                scores
+                    .iter()
+                    .zip(factors)
+                    .map(|(s, &factor)| LogitScore {
+                        log_odds: NormalScore { mean: s.log_odds.mean + shift(s.rate, factor), ..s.log_odds },
+                        rate: boosted_rate(s.rate, factor),
+                    })
+                    .collect(),
+            ),
+            Self::Joint(joint) => {
+                Self::Joint(Joint { means: times(&joint.means), stds: times(&joint.stds), tops: joint.tops.clone() })
+            }
+            Self::Beta { means, stds, scores } => Self::Beta {
+                means: means.iter().zip(factors).map(|(&mean, &factor)| boosted_rate(mean, factor)).collect(),
+                stds: times(stds),
+                scores: (0..means.len()).map(|i| scores[i].shifted(shift(means[i], factors[i]))).collect(),
+            },
+            Self::Student { means, stds, scores } => Self::Student {
+                means: times(means),
+                stds: times(stds),
+                scores: scores.iter().zip(factors).map(|(score, &factor)| score.scaled(factor)).collect(),
+            },
+        }
+    }
+
+    /// The probability that candidate `i` scores above `reward`.
+    pub fn exceeds(&self, i: usize, reward: f64) -> f64 {
+        fn above(score: &impl Marginal, x: f64) -> f64 {
+            score.point().map_or_else(|| 1.0 - score.cdf(x), |point| f64::from(u8::from(point > x)))
+        }
+        // Log odds are defined within (0, 1) only.
+        let odds = |score: &dyn Fn(f64) -> f64| match reward {
+            ..=0.0 => 1.0,
+            1.0.. => 0.0,
+            rate => score((rate / (1.0 - rate)).ln()),
+        };
+        match self {
+            Self::Normal(scores) => above(&scores[i], reward),
+            Self::Joint(joint) => above(&NormalScore { mean: joint.means[i], std: joint.stds[i] }, reward),
+            Self::Student { scores, .. } => above(&scores[i], reward),
+            Self::Logit(scores) => odds(&|x| above(&scores[i].log_odds, x)),
+            Self::Beta { scores, .. } => odds(&|x| above(&scores[i], x)),
+        }
+    }
+
+    /// The probability that candidate `i` scores above candidate `j`; joint draws are taken for independent, which
+    /// makes it less sure than it is.
+    pub fn beats(&self, i: usize, j: usize) -> f64 {
+        let mut pmf = [0.0; 2];
+        match self {
+            Self::Joint(joint) => {
+                let score = |i: usize| NormalScore { mean: joint.means[i], std: joint.stds[i] };
+                Winners::new(&[score(i), score(j)], 1).probabilities(&[true; 2], &mut pmf);
+            }
+            Self::Normal(_) | Self::Logit(_) | Self::Beta { .. } | Self::Student { .. } => {
+                self.best(&[i, j], 1).probabilities(&[true; 2], &mut pmf);
+            }
+        }
+        pmf[0]
+    }
+
     /// What it takes to say who of the candidates `among` is best, `places` times over; only for scores that
     /// are [`finite`](Self::finite).
     pub(super) fn best(&self, among: &[usize], places: usize) -> Best {
-        fn pick<M: Copy>(scores: &[M], among: &[usize]) -> Vec<M> {
-            among.iter().map(|&i| scores[i]).collect()
-        }
         Best::Grid(match self {
             Self::Normal(scores) => Winners::new(&pick(scores, among), places),
             // Log odds are a monotone map of rates: who is best is the same.

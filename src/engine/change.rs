@@ -10,7 +10,7 @@ use super::{
     state::State,
 };
 use crate::slot::{
-    Arm, ArmId, Definition, FieldError, SlotId, Why,
+    Arm, ArmId, Controls, Definition, FieldError, SlotId, Why,
     limits::{DISPLAY_NAME_BYTES_MAX, LEARNED_ARMS_MAX, MODELS_MAX, REASON_BYTES_MAX, REVISIONS_MAX, SLOTS_MAX},
     suggestion,
 };
@@ -100,6 +100,8 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
             return Err(ChangeError::Full(format!("there are {SLOTS_MAX} slots; delete one first")));
         }
         definition.check().map_err(|e| e.within("slot"))?;
+        let mut definition = definition;
+        definition.controls.holdout.get_or_insert(Controls::HOLDOUT_NEW);
         return Ok(Some(Body::SlotCreated { definition: Arc::new(definition), why }));
     }
     let Some(now) = state.slot(slot.as_str()) else {

@@ -36,4 +36,7 @@ pub struct Tally {
     pub shown: u64,
     /// The sum of its rewards as they came.
     pub reward_sum: f64,
+    /// How many of its showings have an event that counts.
+    #[serde(default)]
+    pub rewarded: u64,
 }

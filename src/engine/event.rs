@@ -314,30 +314,47 @@ pub struct Barred {
 }
 
 impl Decided {
-    /// What a repetition of the request is answered from: all but what it was decided from.
-    #[must_use]
-    pub fn answer(&self) -> Self {
+    /// A decision of nothing for nobody.
+    pub fn empty(slot: SlotId, id: DecisionId) -> Self {
         Self {
-            slot: self.slot.clone(),
-            id: self.id,
-            request_id: self.request_id.clone(),
+            slot,
+            id,
+            request_id: None,
             subject: Subject::default(),
             context: Features::new(),
             candidates: Vec::new(),
             taken: Vec::new(),
+            chosen: Vec::new(),
+            holdout: false,
+            fallback: None,
+            revision: 0,
+            model: String::new(),
+            seed: 0,
+            best_expected: 0.0,
+            would: Vec::new(),
+            analysis: false,
+            sticky: None,
+            fired: Vec::new(),
+            scored: Vec::new(),
+            barred: Vec::new(),
+        }
+    }
+
+    /// What a repetition of the request is answered from: all but what it was decided from.
+    #[must_use]
+    pub fn answer(&self) -> Self {
+        Self {
+            request_id: self.request_id.clone(),
             chosen: self.chosen.clone(),
             holdout: self.holdout,
             fallback: self.fallback,
             revision: self.revision,
             model: self.model.clone(),
             seed: self.seed,
-            best_expected: 0.0,
-            would: Vec::new(),
+            would: self.would.clone(),
             analysis: self.analysis,
             sticky: self.sticky,
-            fired: Vec::new(),
-            scored: Vec::new(),
-            barred: Vec::new(),
+            ..Self::empty(self.slot.clone(), self.id)
         }
     }
 

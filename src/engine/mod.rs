@@ -22,6 +22,7 @@ mod index;
 mod ledger;
 mod memory;
 mod packed;
+mod past;
 mod pending;
 mod report;
 mod revisions;
@@ -36,10 +37,15 @@ mod view;
 pub use change::{Change, ChangeError, plan};
 pub use closed::{Closed, Fate, Told};
 pub use counters::{Counters, Tally};
-pub use decide::{CandidateExplanation, Decision, Draw, Explanation, Request, RequestCandidate, decide};
-pub use event::{Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, Subject, TRAFFIC};
+pub use decide::{
+    CandidateExplanation, Decision, Draw, Explanation, Request, RequestCandidate, decide, decide_with,
+};
+pub use event::{
+    Availability, Barred, Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, SCORED_MAX, Scored, Subject, TRAFFIC,
+};
 pub use ids::{DecisionId, Key, hash};
 pub use ledger::{Ledger, Slots, Step};
+pub use past::{Memory, Past, PastDecision, ShownTo};
 pub use pending::{Pending, event_key};
 pub use report::{ArmReport, SlotReport, report};
 pub use reward::{Rejection, RewardOutcome, Unmatched};

@@ -103,7 +103,7 @@ pub fn report(view: &SlotView) -> SlotReport {
         .zip(summaries)
         .zip(tallies)
         .enumerate()
-        .map(|(i, (((arm, available), s), Tally { shown, reward_sum }))| {
+        .map(|(i, (((arm, available), s), Tally { shown, reward_sum, .. }))| {
             let (mean, low, high) = if unit {
                 (s.rate.mean(), s.rate.quantile(0.025), s.rate.quantile(0.975))
             } else {

@@ -128,6 +128,10 @@ impl SlotState {
                 self.lags.observe(self.watermark_us.saturating_sub(decision.at_us).max(0) as f64);
                 self.watermark_us = self.watermark_us.max(decision.at_us);
             }
+            if decision.shown[place].counted.is_empty() {
+                let arm = decision.shown[place].arm;
+                self.tally(arm).rewarded += 1;
+            }
             decision.shown[place].counted.push(counted);
             decision.shown[place].seen = true;
             self.settle(at_us, ordinal, &mut decision, place);
@@ -200,7 +204,13 @@ impl SlotState {
         }
         decision.events.push(Known { event: key, what: Accepted::Reversal });
         if let Some(place) = decision.shown.iter().position(|shown| shown.arm == arm) {
-            decision.shown[place].counted.retain(|counted| counted.event != reversed);
+            let counted = &mut decision.shown[place].counted;
+            let had = !counted.is_empty();
+            counted.retain(|counted| counted.event != reversed);
+            if had && counted.is_empty() {
+                let tally = self.tally(arm);
+                tally.rewarded = tally.rewarded.saturating_sub(1);
+            }
             self.settle(at_us, ordinal, &mut decision, place);
         }
         self.pending.put(ordinal, &decision);

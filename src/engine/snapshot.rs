@@ -9,7 +9,8 @@
 //!   length     u64: of the body
 //!   checksum   u32: CRC-32 of the section's number (u32, from 0), the length and the body
 //!   body       MessagePack, structs by field name: the ledger; for each slot itself, then the decisions
-//!              that wait, the events it remembers and the requests, a chunk at a time; at last the end
+//!              that wait, the events it remembers, the requests and what subjects were shown, a chunk at a time;
+//!              at last the end
 //! ```
 //!
 //! Fields by name let a newer version read an older body; the many small things (decisions that wait) are
@@ -26,6 +27,7 @@ use super::{
     ledger::Ledger,
     memory::Remembered,
     packed,
+    past::PastDecision,
     state::{SlotState, State},
 };
 use crate::slot::SlotId;
@@ -94,6 +96,8 @@ struct Firsts {
     pending: u64,
     events: u64,
     requests: u64,
+    #[serde(default)]
+    past: u64,
 }
 
 #[derive(Serialize)]
@@ -103,6 +107,7 @@ enum SectionRef<'a> {
     Pending(Vec<&'a Bytes>),
     Events(&'a [Remembered]),
     Requests(Vec<&'a (i64, Arc<Decided>)>),
+    Past(Vec<&'a Arc<PastDecision>>),
     End,
 }
 
@@ -113,16 +118,23 @@ enum Section {
     Pending(Vec<ByteBuf>),
     Events(Vec<Remembered>),
     Requests(Vec<(i64, Arc<Decided>)>),
+    Past(Vec<Arc<PastDecision>>),
     End,
 }
 
 fn sections_of<'a>((slot, state): (&'a SlotId, &'a SlotState)) -> impl Iterator<Item = SectionRef<'a>> {
     let (pending, events, requests) = (state.pending.queue(), state.memory.queue(), &state.requests);
-    let firsts = Firsts { pending: pending.first(), events: events.first(), requests: requests.first() };
+    let past = state.past.queue();
+    let firsts = Firsts { pending: pending.first(), events: events.first(), requests: requests.first(), past: past.first() };
     let pending = pending.runs().map(|run| SectionRef::Pending(run.iter().map(|packed| Bytes::new(packed)).collect()));
     let events = events.runs().map(SectionRef::Events);
     let requests = requests.runs().map(|run| SectionRef::Requests(run.iter().flatten().collect()));
-    std::iter::once(SectionRef::Slot { slot, state, firsts }).chain(pending).chain(events).chain(requests)
+    let past = past.runs().map(|run| SectionRef::Past(run.iter().flatten().collect()));
+    std::iter::once(SectionRef::Slot { slot, state, firsts })
+        .chain(pending)
+        .chain(events)
+        .chain(requests)
+        .chain(past)
 }
 
 fn header(position: u64) -> Vec<u8> {
@@ -264,6 +276,7 @@ impl Decoder {
                 state.pending.start_at(firsts.pending);
                 state.memory.start_at(firsts.events);
                 state.requests = super::chunks::Chunks::starting_at(firsts.requests);
+                state.past.start_at(firsts.past);
                 self.finish_slot();
                 self.slot = Some((slot, state));
             }
@@ -280,6 +293,11 @@ impl Decoder {
             (Section::Requests(requests), Some((_, state))) => {
                 for request in requests {
                     state.restore_request(request);
+                }
+            }
+            (Section::Past(past), Some((_, state))) => {
+                for decision in past {
+                    state.past.restore(decision);
                 }
             }
             (Section::End, _) if self.sections > 0 => {

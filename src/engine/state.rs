@@ -12,6 +12,7 @@ use super::{
     event::{Availability, Body, Decided, Event},
     ledger::{Ledger, Slots, Step},
     memory::EventMemory,
+    past::{Memory, Past},
     pending::{Pending, PendingDecision, ShownArm, subject_keys},
     reward::RewardOutcome,
     view::{ArmTable, SlotView},
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     bandit::{Features, Learner, Parts, Positions, Rows},
     slot::{
-        Arm, ArmId, Definition, Revision, SlotId, Why,
+        Arm, ArmId, Definition, Revision, RuleBook, SlotId, Why,
         limits::{REQUEST_ARMS_MAX, REQUEST_MEMORY_US, REQUESTS_MAX, REVISIONS_MAX},
     },
     stats::Quantiles,
@@ -64,10 +65,19 @@ pub struct SlotState {
     pub(super) positions_faded_us: i64,
     /// The product of all their fading, as a logarithm.
     pub(super) positions_ln_retained: f64,
+    /// What subjects were shown, where anything asks for it.
+    #[serde(default)]
+    pub(super) past: Past,
+    /// The definition's rules, compiled.
+    #[serde(skip)]
+    pub(super) rules: Arc<RuleBook>,
     /// It only counts, see [`State::accounting`]; never written.
     #[serde(skip)]
     pub(super) accounting: bool,
 }
+
+/// The kind of change that sets the availability of arms.
+const AVAILABILITY: &str = "availability";
 
 /// A decision that may be repeated and when it was made, microseconds since 1970; none only where one is no longer.
 pub(super) type Repeatable = Option<(i64, Arc<Decided>)>;
@@ -179,6 +189,8 @@ impl SlotState {
             memory: EventMemory::default(),
             requests: Chunks::default(),
             request_arms: 0,
+            past: Past::default(),
+            rules: Arc::default(),
             accounting,
         };
         state.define(at_us, Arc::clone(definition), why, "created".into());
@@ -192,6 +204,7 @@ impl SlotState {
             memory: EventMemory::default(),
             requests: Chunks::default(),
             request_arms: 0,
+            past: Past::default(),
             ..self.without_indices()
         }
     }
@@ -218,6 +231,8 @@ impl SlotState {
             positions: self.positions.clone(),
             positions_faded_us: self.positions_faded_us,
             positions_ln_retained: self.positions_ln_retained,
+            past: self.past.without_index(),
+            rules: Arc::clone(&self.rules),
             accounting: self.accounting,
         }
     }
@@ -234,6 +249,7 @@ impl SlotState {
             tallies: Arc::clone(&self.tallies),
             exposures: self.exposures(),
             revisions: Arc::clone(&self.revisions),
+            rules: Arc::clone(&self.rules),
             pending: self.pending.len(),
             pending_bytes: self.pending.bytes(),
         }
@@ -254,6 +270,11 @@ impl SlotState {
         self.requests.iter().flatten().map(|(at_us, decided)| (*at_us, decided))
     }
 
+    /// What subjects were shown, where controls or rules ask for it.
+    pub fn past(&self) -> &Past {
+        &self.past
+    }
+
     /// The revision of this number.
     pub fn revision(&self, number: u64) -> Option<&Revision> {
         self.revisions.iter().find(|revision| revision.number == number)
@@ -270,6 +291,7 @@ impl SlotState {
             self.definition = Arc::clone(&newest.definition);
         }
         self.arms = Arc::new(ArmTable::new(self.arms.names().to_vec(), &self.definition));
+        self.rules = Arc::new(RuleBook::new(&self.definition.rules, &self.definition.arms));
         Arc::make_mut(&mut self.learner).rebuild();
     }
 
@@ -279,7 +301,14 @@ impl SlotState {
         if self.learner.decides() != (definition.model, definition.setting()) {
             Arc::make_mut(&mut self.learner).decide_by(definition.model, definition.setting());
         }
+        if !self.accounting {
+            self.rules = Arc::new(self.rules.renewed(&definition.rules, &definition.arms));
+        }
         let revisions = Arc::make_mut(&mut self.revisions);
+        // A stock feed must not push out what people changed: of its revisions in a row the last one stays.
+        if change == AVAILABILITY && revisions.last().is_some_and(|last| last.change == AVAILABILITY) {
+            revisions.pop();
+        }
         if revisions.len() >= REVISIONS_MAX {
             revisions.remove(0);
         }
@@ -322,7 +351,7 @@ impl SlotState {
                 have.retain(|arm| !arms.contains(&arm.id));
             }),
             Body::AvailabilitySet { available, why, .. } => {
-                self.redefine(at_us, why, "availability", |have| {
+                self.redefine(at_us, why, AVAILABILITY, |have| {
                     let wanted: BTreeMap<&ArmId, Availability> = available.iter().map(|(arm, a)| (arm, *a)).collect();
                     for arm in have {
                         if let Some(wanted) = wanted.get(&arm.id)
@@ -357,6 +386,7 @@ impl SlotState {
         self.tallies = Arc::default();
         self.memory = EventMemory::default();
         (self.requests, self.request_arms) = (Chunks::default(), 0);
+        self.past = Past::default();
         self.arms = Arc::default();
         self.define(at_us, Arc::clone(&self.definition), why, "reset".into());
     }
@@ -371,6 +401,12 @@ impl SlotState {
         }
         if !self.accounting {
             self.remember_request(at_us, decided);
+            let memory = Memory::of(&self.definition);
+            if memory.wanted() {
+                self.past.remember(at_us, decided, memory);
+            } else {
+                self.past = Past::default();
+            }
         }
         if decided.chosen.is_empty() {
             if let Some(told) = told {
@@ -380,7 +416,7 @@ impl SlotState {
         }
         self.counters.decisions += 1;
         self.counters.holdout_decisions += u64::from(decided.holdout);
-        let frozen = self.accounting || self.definition.controls.freeze_learning();
+        let frozen = self.accounting || self.definition.controls.freeze_learning() || decided.analysis;
         let (rows, shown) = self.show(decided, frozen);
         for shown in &shown {
             let tally = self.tally(shown.arm);

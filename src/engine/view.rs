@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::counters::{Counters, Tally};
 use crate::{
     bandit::Learner,
-    slot::{Arm, ArmId, Definition, Revision},
+    slot::{Arm, ArmId, Definition, Revision, RuleBook},
 };
 
 /// The arms of a slot by id: where they stand in its order, and which index they are learned under.
@@ -105,6 +105,8 @@ pub struct SlotView {
     pub exposures: Vec<f64>,
     /// Its revisions, oldest first.
     pub revisions: Arc<Vec<Revision>>,
+    /// Its rules, compiled.
+    pub rules: Arc<RuleBook>,
     /// Decisions that wait for rewards.
     pub pending: usize,
     /// What they take in memory, bytes.

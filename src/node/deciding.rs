@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::{Answer, DecideError, Node, WriteError, writer::Command};
 use crate::{
-    engine::{Decided, DecisionId, Draw, Request, decide, hash},
+    engine::{Decided, DecisionId, Draw, Request, hash},
     slot::ArmId,
 };
 
@@ -44,9 +44,14 @@ impl Node {
         for _ in 0..CLAIM_TRIES {
             let batch = if repeatable { requests.clone() } else { std::mem::take(&mut requests) };
             let mut fresh: Vec<(u32, Arc<Decided>)> = Vec::new();
-            let answers = run_long(arms, || self.decide_each(batch, distinct, deadline_passed, &mut fresh))?;
+            let answers = run_long(arms, || self.decide_each(batch, distinct, deadline_passed, &mut fresh));
+            let answers = answers.inspect_err(|_| self.pasts.forget(&fresh))?;
             let (reply, durable) = if self.durable_decisions { Some(oneshot::channel()).unzip() } else { (None, None) };
-            if !self.claim_and_send(&fresh, reply)? {
+            let claimed = self.claim_and_send(&fresh, reply);
+            if !matches!(claimed, Ok(true)) {
+                self.pasts.forget(&fresh);
+            }
+            if !claimed? {
                 // Another call was given a decision for one of these requests meanwhile: that one counts.
                 continue;
             }
@@ -55,6 +60,7 @@ impl Node {
             {
                 // What was not recorded must not be what a retry is answered with.
                 self.requests.claims().release(&fresh);
+                self.pasts.forget(&fresh);
                 return Err(why.into());
             }
             return Ok(answers);
@@ -136,7 +142,8 @@ impl Node {
                     taken: &taken,
                     deadline_passed: deadline_passed(),
                 };
-                let decision = decide(&view, request, draw).map_err(|error| DecideError::Field { index, error })?;
+                let decision =
+                    self.pasts.decide(&view, request, draw).map_err(|error| DecideError::Field { index, error })?;
                 let decided = Arc::new(decision.decided);
                 fresh.push((view.number, Arc::clone(&decided)));
                 Answer { decided, explanation: decision.explanation, view }

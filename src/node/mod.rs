@@ -23,6 +23,7 @@ mod error;
 mod folder;
 mod join;
 mod observer;
+mod pasts;
 mod recover;
 mod requests;
 mod saver;
@@ -65,6 +66,7 @@ use crate::{
     slot::{SlotId, Why, suggestion},
 };
 use folder::Folder;
+use pasts::Pasts;
 use recover::{recover, workers};
 use requests::Requests;
 use saver::Saver;
@@ -176,6 +178,7 @@ pub struct Node {
     shared: Arc<Shared>,
     commands: SyncSender<Command>,
     requests: Requests,
+    pasts: Pasts,
     draining: AtomicBool,
     secret: [u8; 16],
     counter: AtomicU64,
@@ -211,11 +214,14 @@ impl Node {
             full: watch::Sender::new(false),
             stopped: AtomicBool::new(false),
         });
-        let requests = Requests::default();
+        let (requests, pasts) = (Requests::default(), Pasts::default());
         for (id, slot) in state.slots() {
             let view = slot.view();
             for (at_us, decided) in slot.requests() {
                 requests.claims().claim(view.number, decided, at_us);
+            }
+            if !slot.past().is_empty() {
+                pasts.begin(view.number, slot.past().clone());
             }
             shared.views.insert(id.clone(), Arc::new(view));
         }
@@ -247,6 +253,7 @@ impl Node {
             shared,
             commands,
             requests,
+            pasts,
             draining: AtomicBool::new(false),
             secret,
             counter: AtomicU64::new(0),

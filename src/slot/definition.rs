@@ -127,8 +127,8 @@ pub struct Definition {
     pub rules: Vec<Rule>,
 }
 
-/// Who makes a change, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// Who makes a change, and why. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Why {
     /// Who, as they call themselves; may be empty.
     pub author: String,

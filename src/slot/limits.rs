@@ -82,3 +82,6 @@ pub const BOOST_MAX: f64 = 100.0;
 pub const CAP_WINDOW_US_MIN: i64 = 1_000_000;
 /// Greatest one: what was shown within it is remembered per subject.
 pub const CAP_WINDOW_US_MAX: i64 = 90 * 24 * 3600 * 1_000_000;
+/// Decisions of one slot that are remembered by subject, for stickiness and caps; the oldest are forgotten first. With
+/// one arm shown each they take some 100 MB.
+pub const PAST_MAX: usize = 500_000;

@@ -20,6 +20,8 @@ mod goal;
 mod id;
 pub mod limits;
 mod rule;
+mod book_stub;
+pub use book_stub::*;
 
 pub use controls::{Baseline, Controls, HeadStart, Mode, Share, Stickiness, Stop, WarmUp};
 pub use definition::{

@@ -85,6 +85,8 @@ pub struct BetaScore {
     std: f64,
     support: (f64, f64),
     point: Option<f64>,
+    /// How far it was moved on the line of log odds.
+    by: f64,
 }
 
 impl BetaScore {
@@ -100,7 +102,7 @@ impl BetaScore {
         let (a, b) = (mean * widened, (1.0 - mean) * widened);
         if !widened.is_finite() || widened > 1e15 {
             let point = Some((mean / (1.0 - mean)).ln());
-            return Self { a, b, ln_norm: 0.0, mode: 0.0, std: 0.0, support: (0.0, 0.0), point };
+            return Self { a, b, ln_norm: 0.0, mode: 0.0, std: 0.0, support: (0.0, 0.0), point, by: 0.0 };
         }
         let ln_norm = Beta::ln_norm(a, b);
         // F(x) ≤ xᵃ/(a·B) for b ≥ 1, and nearly so else; the mirror image on the right.
@@ -108,7 +110,20 @@ impl BetaScore {
         let upper = -log_odds((TAIL.ln() + b.ln() + ln_norm) / b);
         let std = (trigamma(a) + trigamma(b)).sqrt();
         let mode = if a.min(b) > 1.0 { (a / b).ln() } else { digamma(a) - digamma(b) };
-        Self { a, b, ln_norm, mode, std, support: (lower, upper), point: None }
+        Self { a, b, ln_norm, mode, std, support: (lower, upper), point: None, by: 0.0 }
+    }
+
+    /// The same further up the line of log odds, by `by`.
+    #[must_use]
+    pub fn shifted(self, by: f64) -> Self {
+        let point = self.point.map(|point| point + by);
+        Self {
+            mode: self.mode + by,
+            support: (self.support.0 + by, self.support.1 + by),
+            point,
+            by: self.by + by,
+            ..self
+        }
     }
 }
 
@@ -139,12 +154,14 @@ impl Marginal for BetaScore {
     }
 
     #[inline]
-    fn density(&self, _: f64, (ln_p, ln_q): (f64, f64)) -> f64 {
+    fn density(&self, x: f64, (ln_p, ln_q): (f64, f64)) -> f64 {
+        // Those that were moved have nodes of their own; most were not.
+        let (ln_p, ln_q) = if self.by.abs() > 0.0 { Self::node(x - self.by) } else { (ln_p, ln_q) };
         (self.a * ln_p + self.b * ln_q - self.ln_norm).exp()
     }
 
     fn cdf(&self, x: f64) -> f64 {
-        beta_reg(self.a, self.b, 1.0 / (1.0 + (-x).exp()))
+        beta_reg(self.a, self.b, 1.0 / (1.0 + (self.by - x).exp()))
     }
 
     fn support(&self) -> (f64, f64) {
@@ -185,6 +202,17 @@ impl StudentScore {
             ((ln_norm + scale.ln() - TAIL.ln()) / degrees + 0.5 * degrees.ln() * (degrees - 1.0) / degrees).exp();
         let reach = if degrees > 200.0 { power.min(NORMAL_TAIL * 1.2) } else { power.max(NORMAL_TAIL) };
         Self { location, scale, degrees, ln_norm, reach }
+    }
+
+    /// The same of a quantity `factor` > 0 times as large.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        Self {
+            location: factor * self.location,
+            scale: factor * self.scale,
+            ln_norm: self.ln_norm - factor.ln(),
+            ..self
+        }
     }
 
     fn z(&self, x: f64) -> f64 {

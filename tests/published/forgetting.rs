@@ -59,7 +59,7 @@ impl Slot {
         let exploration = Exploration { floor: self.floor, ceiling: 1.0 };
         let (mut before, mut after) = (0.0, 0.0);
         for round in 0..ROUNDS {
-            let scoring = Scoring { width: self.width, places: 1, seed: u64::from(round), compute_budget: None };
+            let scoring = Scoring::new(self.width, 1, u64::from(round));
             let mixture = learner.scores(candidates, scoring).unwrap();
             let (places, _) = rank(&mixture, Policy::ThompsonSampling, 1, exploration, &mut rng);
             let chosen = places[0].candidate;

@@ -128,7 +128,7 @@ impl Contender {
         let mut rng = StdRng::seed_from_u64(0);
         let decision_us = median_us(plan, |call| {
             let context = &contexts[call % contexts.len()];
-            let scoring = Scoring { width: 1.0, places: 1, seed: call as u64, compute_budget: None };
+            let scoring = Scoring::new(1.0, 1, call as u64);
             let mixture = learner.scores(Candidates { arms: &arms, context, own: None, attributes }, scoring);
             let exploration = Exploration { floor: 0.0, ceiling: 1.0 };
             let places = mixture.map(|m| rank(&m, Policy::ThompsonSampling, 1, exploration, &mut rng));

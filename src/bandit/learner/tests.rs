@@ -110,7 +110,7 @@ fn fading_often_is_fading_once() {
     }
 }
 
-const SCORING: Scoring = Scoring { width: 1.0, places: 1, seed: 3, compute_budget: None };
+const SCORING: Scoring<'_> = Scoring::new(1.0, 1, 3);
 
 #[test]
 fn an_arm_that_nobody_shows_falls_back_to_its_prior() {

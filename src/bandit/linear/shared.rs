@@ -3,9 +3,12 @@
 use rand::{RngExt as _, SeedableRng as _, rngs::Xoshiro256PlusPlus};
 use rand_distr::StandardNormal;
 
-use super::{Linear, Link, OFFSET_PRECISION, Offset, Scoring, expected_rate};
+use super::{Linear, Link, OFFSET_PRECISION, Offset, Scoring, expected_rate, logistic};
 use crate::{
-    bandit::{model::Revision, score::Joint},
+    bandit::{
+        model::Revision,
+        score::{Joint, shift},
+    },
     stats::{Gaussian, SparseVector},
 };
 
@@ -14,6 +17,29 @@ const FADE_SHARED: f64 = 0.01;
 
 /// Joint draws of correlated scores, at least and at most; between them as many as the budget allows.
 pub(super) const DRAWS: (u64, u64) = (64, 512);
+
+/// What a boost makes of a score on the link's own line.
+#[derive(Debug, Clone, Copy)]
+enum Boost {
+    Times(f64),
+    Shifted(f64),
+}
+
+impl Boost {
+    fn new(link: Link, center: f64, factor: f64) -> Self {
+        match link {
+            Link::Identity => Self::Times(factor),
+            Link::Logit => Self::Shifted(shift(logistic(center), factor)),
+        }
+    }
+
+    fn of(self, score: f64) -> f64 {
+        match self {
+            Self::Times(factor) => factor * score,
+            Self::Shifted(by) => score + by,
+        }
+    }
+}
 
 impl Linear {
     /// The exact update of posterior and offset together, after which their covariance is dropped: each sees
@@ -72,14 +98,13 @@ impl Linear {
     }
 
     /// Correlated scores: draws of the weights that all candidates share, and of each one's offset.
-    pub(super) fn joint(&self, arms: &[Option<u32>], rows: &[SparseVector], scoring: Scoring) -> Joint {
+    pub(super) fn joint(&self, arms: &[Option<u32>], rows: &[SparseVector], scoring: Scoring<'_>) -> Joint {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(scoring.seed);
         let row = |i: usize| if rows.len() == 1 { &rows[0] } else { &rows[i] };
         let prior = Gaussian::new(self.design.prior_precision);
         let posterior = self.arms.first().map_or(&prior, AsRef::as_ref);
         let dim = (0..arms.len()).map(|i| row(i).dim()).max().unwrap_or(0).max(posterior.dim());
         let features = rows.iter().map(|row| row.entries.len()).max().unwrap_or(0);
-        let spread = scoring.width * self.design.link.balanced(features) * self.noise_variance().sqrt();
         let predictor = |i: usize| row(i).entries.iter();
         let center: Vec<f64> = (0..arms.len())
             .map(|i| {
@@ -87,6 +112,10 @@ impl Linear {
                 known.sum::<f64>() + self.offset(arms[i]).mean
             })
             .collect();
+        let spread = self.spread(features, scoring);
+        let boosts: Option<Vec<Boost>> = scoring
+            .boosts
+            .map(|factors| (0..arms.len()).map(|i| Boost::new(self.design.link, center[i], factors[i])).collect());
         let of_own: Vec<f64> = (0..arms.len())
             .map(|i| (1.0 / self.offset(arms[i]).precision + row(i).unseen / self.design.prior_precision).sqrt())
             .collect();
@@ -103,7 +132,8 @@ impl Linear {
                     let shared: f64 = predictor(i).map(|&(j, x)| x * weights[j as usize]).sum();
                     let own: f64 = of_own[i] * rng.sample::<f64, _>(StandardNormal);
                     squares[i] += (shared + own).powi(2);
-                    center[i] + spread * (shared + own)
+                    let score = center[i] + spread * (shared + own);
+                    boosts.as_ref().map_or(score, |boosts| boosts[i].of(score))
                 })
                 .collect();
             let mut order: Vec<usize> = (0..arms.len()).collect();

@@ -17,7 +17,7 @@ fn random_row(rng: &mut StdRng) -> SparseVector {
     row(&[1.0, rng.random_range(-2.0..3.0), rng.random_range(-1.0..0.5)])
 }
 
-const BALANCED: Scoring = Scoring { width: 1.0, places: 1, seed: 1, compute_budget: None };
+const BALANCED: Scoring<'_> = Scoring::new(1.0, 1, 1);
 
 #[track_caller]
 fn assert_near(got: f64, want: f64, tolerance: f64) {
@@ -260,7 +260,7 @@ fn joint_draws_win_as_often_as_independent_ones() {
     let mut pmf = [0.0; 4];
     for seed in 0..200 {
         let mut out = [0.0; 4];
-        let scores = linear.scores(&arms, &rows, Scoring { width, places: 4, seed, compute_budget: None });
+        let scores = linear.scores(&arms, &rows, Scoring::new(width, 4, seed));
         scores.best(&[0, 1, 2, 3], 4).probabilities(&[true; 4], &mut out);
         (0..4).for_each(|i| pmf[i] += out[i] / 200.0);
     }

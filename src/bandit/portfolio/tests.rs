@@ -131,7 +131,7 @@ impl World {
             let kind = self.rng.random_range(0..2);
             let words = context(&[WORDS[kind]]);
             let candidates = Candidates { arms: &[Some(0), Some(1)], context: &words, own: None, attributes: None };
-            let scoring = crate::bandit::Scoring { width: 1.0, places: 1, seed: 0, compute_budget: None };
+            let scoring = crate::bandit::Scoring::new(1.0, 1, 0);
             let mixture = self.learner.scores(candidates, scoring).unwrap();
             let exploration = Exploration { floor: 0.01, ceiling: 1.0 };
             let (places, _) = rank(&mixture, Policy::ThompsonSampling, 1, exploration, &mut self.rng);

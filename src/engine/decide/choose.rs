@@ -1,0 +1,304 @@
+//! From scores to a slate: by the policy, by the baseline, or as before.
+
+use rand::{SeedableRng as _, rngs::Xoshiro256PlusPlus};
+
+use super::{candidates::Candidate, steering::Steering};
+use crate::{
+    bandit::{
+        Candidates, ClickModel, Constraints, Exploration, Features, Mixture, ModelSpec, Part, Place, Policy, Ranking,
+        Scores, Scoring,
+    },
+    engine::{
+        event::{Chosen, Fallback, Reason},
+        ids::hash,
+        past::PastDecision,
+        view::SlotView,
+    },
+    slot::{Baseline, WarmUp},
+    stats::NormalScore,
+};
+
+/// What was decided, before it becomes an event.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) chosen: Vec<Chosen>,
+    pub(super) fallback: Option<Fallback>,
+    pub(super) model: String,
+    /// Of candidates, by their index: mean, spread, probability of the first position.
+    pub(super) known: Vec<(usize, f64, f64, f64)>,
+    /// The largest expected reward.
+    pub(super) best_expected: f64,
+}
+
+/// For candidates without features.
+static NOTHING: Features = Features::new();
+
+/// The model that decides, or that its numbers could not be used and the mean rewards could.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    Model,
+    MeanReward,
+}
+
+/// How wide scores are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Width {
+    /// As the slot's controls say.
+    Controls,
+    /// As the posterior is.
+    Plain,
+}
+
+/// The scores of some candidates.
+#[derive(Debug)]
+pub(super) struct Scored {
+    /// The candidates, by their index.
+    pub(super) of: Vec<usize>,
+    pub(super) mixture: Mixture,
+    pub(super) by: By,
+}
+
+impl Scored {
+    /// Of those at these places only.
+    pub(super) fn only(self, kept: &[usize]) -> Self {
+        let of = kept.iter().map(|&at| self.of[at]).collect();
+        Self { of, mixture: self.mixture.only(kept), by: self.by }
+    }
+}
+
+/// One for each, or none at all where none has any.
+fn each<'a>(list: impl Iterator<Item = Option<&'a Features>> + Clone) -> Option<Vec<&'a Features>> {
+    let some = list.clone().any(|features| features.is_some_and(|features| !features.is_empty()));
+    some.then(|| list.map(|features| features.unwrap_or(&NOTHING)).collect())
+}
+
+/// What the models say; where that cannot be used, the mean rewards; where those cannot either, none decides.
+#[expect(clippy::too_many_arguments, reason = "what a score depends on; each is its own")]
+pub(super) fn scores(
+    view: &SlotView,
+    context: &Features,
+    candidates: &[Candidate<'_>],
+    of: Vec<usize>,
+    width: Width,
+    places: usize,
+    seed: u64,
+    boosts: Option<&[f64]>,
+) -> Option<Scored> {
+    let arms: Vec<Option<u32>> = of.iter().map(|&i| candidates[i].learned).collect();
+    let own = each(of.iter().map(|&i| candidates[i].features));
+    let attributes = each(of.iter().map(|&i| candidates[i].attributes));
+    // A stream of its own, so that the draw of the positions does not depend on how many draws the scores took.
+    let seed = hash("scores", &[&seed.to_be_bytes()]).word();
+    let scoring = match width {
+        Width::Controls => Scoring { boosts, ..Scoring::new(view.definition.controls.exploration(), places, seed) },
+        Width::Plain => Scoring { plain: true, ..Scoring::new(1.0, places, seed) },
+    };
+    let asked = Candidates { arms: &arms, context, own: own.as_deref(), attributes: attributes.as_deref() };
+    if let Some(mixture) = view.learner.scores(asked, scoring) {
+        return Some(Scored { of, mixture, by: By::Model });
+    }
+    let mixture = view.learner.summary_scores(&arms, scoring)?;
+    Some(Scored { of, mixture, by: By::MeanReward })
+}
+
+/// Whether the slot warms up: some of these arms had too little of a chance yet.
+fn warms_up(view: &SlotView, candidates: &[Candidate<'_>], of: &[usize]) -> bool {
+    let Some(WarmUp { views, rewards }) = view.definition.controls.warm_up else { return false };
+    of.iter().any(|&i| {
+        let tally = candidates[i].learned.and_then(|arm| view.tallies.get(arm as usize)).copied().unwrap_or_default();
+        tally.shown < views || tally.rewarded < rewards
+    })
+}
+
+/// The policy's slate.
+pub(super) fn by_model(
+    view: &SlotView,
+    candidates: &[Candidate<'_>],
+    scored: &Scored,
+    steering: &mut Steering,
+    boosts: Option<&[f64]>,
+    count: usize,
+    seed: u64,
+) -> Outcome {
+    let controls = &view.definition.controls;
+    let Scored { of, mixture, by } = scored;
+    let constraints = steering.constraints(view, candidates, of);
+    let exploration = Exploration { floor: controls.floor(), ceiling: controls.ceiling() };
+    let overlaps = view.definition.goal.click_model == ClickModel::PositionBased;
+    let warms_up = warms_up(view, candidates, of);
+    let policy = if warms_up { Policy::Uniform } else { controls.policy() };
+    let ranking = Ranking { policy, exploration, overlaps, constraints: &constraints };
+    let boosted = boosts.map(|factors| mixture.boosted(factors));
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let (places, first) = ranking.draw(boosted.as_ref().unwrap_or(mixture), count, &mut rng);
+    let (model, fallback) = match by {
+        By::Model => (name(view, mixture), None),
+        By::MeanReward => ("mean_reward".to_owned(), Some(Fallback::Model)),
+    };
+    let chosen = places
+        .iter()
+        .map(|place| {
+            let candidate = &candidates[of[place.candidate]];
+            Chosen {
+                arm: candidate.arm.clone(),
+                propensity: place.propensity,
+                expected_reward: mixture.mean(place.candidate),
+                baseline_position: candidate.baseline_position,
+                overlap: place.overlap,
+                reason: if fallback.is_some() { Reason::Fallback } else { reason(place) },
+            }
+        })
+        .collect();
+    let known: Vec<_> =
+        first.iter().enumerate().map(|(at, &p)| (of[at], mixture.mean(at), mixture.std(at), p)).collect();
+    Outcome { chosen, fallback, model, best_expected: best(&known), known }
+}
+
+/// The largest mean, and 0 where there is none.
+fn best(known: &[(usize, f64, f64, f64)]) -> f64 {
+    known.iter().map(|k| k.1).reduce(f64::max).unwrap_or(0.0)
+}
+
+/// The model that decided: a portfolio with its heaviest member.
+fn name(view: &SlotView, mixture: &Mixture) -> String {
+    let model = view.definition.model;
+    match (model, mixture.parts().first()) {
+        (ModelSpec::Portfolio(_), Some(part)) => format!("{}/{}", model.name(), part.name),
+        _ => model.name().to_owned(),
+    }
+}
+
+fn reason(place: &Place) -> Reason {
+    if place.by_rule {
+        Reason::Rule
+    } else if place.best_guess {
+        Reason::BestGuess
+    } else if place.by_floor {
+        Reason::Floor
+    } else {
+        Reason::Exploring
+    }
+}
+
+/// The baseline of the `eligible`: the caller's order or one arm before it, each with certainty, or all orders alike;
+/// the default arm where nothing is eligible.
+pub(super) fn baseline(
+    view: &SlotView,
+    candidates: &[Candidate<'_>],
+    eligible: &[usize],
+    count: usize,
+    reason: Reason,
+    scored: Option<&Scored>,
+    seed: u64,
+) -> Outcome {
+    let mean_of =
+        |learned: Option<u32>| learned.and_then(|arm| view.learner.summary(arm)).map_or(0.0, |s| s.value.mean());
+    let expected = |at: usize| {
+        scored.map_or_else(|| mean_of(candidates[eligible[at]].learned), |scored| scored.mixture.mean(at))
+    };
+    let (order, first) = order(view, candidates, eligible, count, seed);
+    let mut chosen: Vec<Chosen> = order
+        .into_iter()
+        .map(|(at, propensity)| Chosen {
+            arm: candidates[eligible[at]].arm.clone(),
+            propensity,
+            expected_reward: expected(at),
+            baseline_position: candidates[eligible[at]].baseline_position,
+            overlap: 0.0,
+            reason,
+        })
+        .collect();
+    if let (true, Some(default)) = (eligible.is_empty(), &view.definition.default_arm) {
+        chosen.push(Chosen {
+            arm: default.clone(),
+            propensity: 1.0,
+            expected_reward: mean_of(view.arms.learned(default.as_str())),
+            baseline_position: 0,
+            overlap: 0.0,
+            reason,
+        });
+    }
+    let known: Vec<_> = eligible
+        .iter()
+        .enumerate()
+        .map(|(at, &i)| {
+            let (mean, std) = scored.map_or((0.0, 0.0), |scored| (scored.mixture.mean(at), scored.mixture.std(at)));
+            (i, mean, std, first[at])
+        })
+        .collect();
+    Outcome { chosen, fallback: None, model: "baseline".to_owned(), best_expected: best(&known), known }
+}
+
+/// The baseline's order, each with its propensity given those above, and the probability of each to stand first.
+fn order(
+    view: &SlotView,
+    candidates: &[Candidate<'_>],
+    eligible: &[usize],
+    count: usize,
+    seed: u64,
+) -> (Vec<(usize, f64)>, Vec<f64>) {
+    let certain = |order: Vec<usize>| {
+        let mut first = vec![0.0; eligible.len()];
+        if let Some(&leader) = order.first() {
+            first[leader] = 1.0;
+        }
+        (order.into_iter().take(count).map(|at| (at, 1.0)).collect(), first)
+    };
+    match view.definition.controls.baseline() {
+        Baseline::CallersOrder => certain((0..eligible.len()).collect()),
+        Baseline::Arm(arm) => {
+            let (mut order, rest): (Vec<usize>, Vec<usize>) =
+                (0..eligible.len()).partition(|&at| candidates[eligible[at]].arm == arm);
+            order.extend(rest);
+            certain(order)
+        }
+        Baseline::Uniform => {
+            let equal = Scores::Normal(vec![NormalScore { mean: 0.0, std: 0.0 }; eligible.len()]);
+            let part = Part { weight: 1.0, name: "baseline", scores: equal };
+            let Some(mixture) = Mixture::new(vec![part]) else { return certain(Vec::new()) };
+            let exploration = Exploration { floor: 0.0, ceiling: 1.0 };
+            let constraints = Constraints::default();
+            let ranking = Ranking { policy: Policy::Uniform, exploration, overlaps: false, constraints: &constraints };
+            // A stream of its own: the policy's draw must not depend on it.
+            let mut rng = Xoshiro256PlusPlus::seed_from_u64(hash("baseline", &[&seed.to_be_bytes()]).word());
+            let (places, first) = ranking.draw(&mixture, count, &mut rng);
+            let first = if first.is_empty() { vec![0.0; eligible.len()] } else { first };
+            (places.into_iter().map(|place| (place.candidate, place.propensity)).collect(), first)
+        }
+    }
+}
+
+/// The slate that a subject sticks to, with the propensities of its first draw; none: not all of it may be shown now.
+pub(super) fn stuck(
+    candidates: &[Candidate<'_>],
+    eligible: &[usize],
+    count: usize,
+    past: &PastDecision,
+    scored: Option<&Scored>,
+) -> Option<Outcome> {
+    if past.shown.len() != count.min(eligible.len()) {
+        return None;
+    }
+    let mut chosen = Vec::with_capacity(past.shown.len());
+    for shown in &past.shown {
+        let at = eligible.iter().position(|&i| *candidates[i].arm == shown.arm)?;
+        chosen.push(Chosen {
+            arm: shown.arm.clone(),
+            propensity: shown.propensity,
+            expected_reward: scored.map_or(0.0, |scored| scored.mixture.mean(at)),
+            baseline_position: candidates[eligible[at]].baseline_position,
+            overlap: 0.0,
+            reason: Reason::Sticky,
+        });
+    }
+    let leads = |i: usize| past.shown.first().is_some_and(|first| first.arm == *candidates[i].arm);
+    let known: Vec<_> = eligible
+        .iter()
+        .enumerate()
+        .map(|(at, &i)| {
+            let (mean, std) = scored.map_or((0.0, 0.0), |scored| (scored.mixture.mean(at), scored.mixture.std(at)));
+            (i, mean, std, if leads(i) { past.shown[0].propensity } else { 0.0 })
+        })
+        .collect();
+    Some(Outcome { chosen, fallback: None, model: "sticky".to_owned(), best_expected: best(&known), known })
+}

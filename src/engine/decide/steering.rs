@@ -1,0 +1,391 @@
+//! What a slot's rules make of the candidates of one request.
+//!
+//! First who may be chosen at all (exclusions, caps, evidence), which holds for everybody; then, for what the
+//! policy chooses, the constraints of the slate and what expected rewards count for.
+
+use std::collections::HashMap;
+
+use super::{
+    Request,
+    candidates::{Candidate, Ineligible},
+    choose::{self, Scored},
+};
+use crate::{
+    bandit::{Constraints, Features, Pin, Spread, Value},
+    engine::{past::Past, view::SlotView},
+    slot::{ArmId, Controls, Effect, Facts, OnError, Rule, Share, Target, Than, Verdict, Verdicts},
+};
+
+/// The verdicts of one request's rules.
+#[derive(Debug, Default)]
+pub(super) struct Steering {
+    /// Over the candidates in `judged`; none: the slot has no rules.
+    verdicts: Option<Verdicts>,
+    /// Where each candidate stands among those that were judged.
+    judged: Vec<Option<usize>>,
+    /// The rules that had something to say, ascending.
+    pub(super) fired: Vec<u32>,
+    /// The rules that could not be evaluated.
+    pub(super) failed: Vec<u32>,
+}
+
+fn index(i: usize) -> u32 {
+    u32::try_from(i).unwrap_or(u32::MAX)
+}
+
+impl Steering {
+    fn of(&self, rule: usize, candidate: usize) -> Verdict {
+        match (&self.verdicts, self.judged.get(candidate).copied().flatten()) {
+            (Some(verdicts), Some(target)) => verdicts.of(rule, target),
+            _ => Verdict::No,
+        }
+    }
+
+    fn fires(&mut self, rule: usize) {
+        let rule = index(rule);
+        if let Err(at) = self.fired.binary_search(&rule) {
+            self.fired.insert(at, rule);
+        }
+    }
+
+    /// The eligible candidates that a rule matches.
+    fn matched<'a>(&'a self, rule: usize, candidates: &'a [Candidate<'_>]) -> impl Iterator<Item = usize> + 'a {
+        let any = self.verdicts.as_ref().is_some_and(|verdicts| verdicts.any(rule));
+        let all = if any { 0..candidates.len() } else { 0..0 };
+        all.filter(move |&i| candidates[i].eligible() && self.of(rule, i) == Verdict::Yes)
+    }
+
+    /// Judges the candidates that are eligible so far, and keeps out whom exclusions and caps keep out.
+    pub(super) fn new(
+        view: &SlotView,
+        request: &Request,
+        candidates: &mut [Candidate<'_>],
+        past: &Past,
+        now_us: i64,
+    ) -> Self {
+        let book = &view.rules;
+        if book.is_empty() {
+            return Self::default();
+        }
+        let mut targets = Vec::with_capacity(candidates.len());
+        let judged = candidates
+            .iter()
+            .map(|candidate| {
+                candidate.eligible().then(|| {
+                    let Candidate { arm, position, features, .. } = *candidate;
+                    targets.push(Target { arm, position, own: features });
+                    targets.len() - 1
+                })
+            })
+            .collect();
+        let facts = Facts {
+            context: &request.context,
+            subject_id: &request.subject.id,
+            session_id: &request.subject.session_id,
+        };
+        let verdicts = Some(book.judge(&facts, &targets));
+        let mut steering = Self { verdicts, judged, fired: Vec::new(), failed: Vec::new() };
+        for (rule, of) in book.rules().iter().enumerate().filter(|(_, of)| !of.paused) {
+            steering.fail(rule, of, candidates);
+            steering.keep_out(rule, of, candidates, request, past, now_us);
+        }
+        steering
+    }
+
+    fn fail(&mut self, rule: usize, of: &Rule, candidates: &mut [Candidate<'_>]) {
+        if !self.verdicts.as_ref().is_some_and(|verdicts| verdicts.any(rule)) {
+            return;
+        }
+        let failed: Vec<usize> = (0..candidates.len()).filter(|&i| self.of(rule, i) == Verdict::Failed).collect();
+        if failed.is_empty() {
+            return;
+        }
+        self.failed.push(index(rule));
+        if of.on_error == OnError::Exclude {
+            for i in failed {
+                candidates[i].ineligible.get_or_insert(Ineligible::FailedRule(index(rule)));
+            }
+            self.fires(rule);
+        }
+    }
+
+    fn keep_out(
+        &mut self,
+        rule: usize,
+        of: &Rule,
+        candidates: &mut [Candidate<'_>],
+        request: &Request,
+        past: &Past,
+        now_us: i64,
+    ) {
+        let matched: Vec<usize> = self.matched(rule, candidates).collect();
+        let full = |counts: &dyn Fn(&ArmId) -> u64, most: u64, together: bool| -> Vec<usize> {
+            let all: u64 = matched.iter().map(|&i| counts(candidates[i].arm)).sum();
+            let over = |&&i: &&usize| if together { all >= most } else { counts(candidates[i].arm) >= most };
+            matched.iter().filter(over).copied().collect()
+        };
+        let out = match of.effect {
+            Effect::Exclude => matched,
+            Effect::SubjectCap { count, window_us, together } => {
+                let shown: HashMap<&ArmId, u64> = past.shown_to(&request.subject, now_us - window_us);
+                full(&|arm| shown.get(arm).copied().unwrap_or(0), u64::from(count), together)
+            }
+            Effect::DayCap { count, together } => full(&|arm| past.today(arm, now_us), count, together),
+            Effect::Evidence { .. }
+            | Effect::Pin { .. }
+            | Effect::Boost { .. }
+            | Effect::Share { .. }
+            | Effect::Quota { .. }
+            | Effect::MaxMoves { .. } => return,
+        };
+        if !out.is_empty() {
+            self.fires(rule);
+        }
+        for i in out {
+            candidates[i].ineligible = Some(Ineligible::Rule(index(rule)));
+        }
+    }
+
+    /// Keeps out those that the posterior is not sure enough of; `scored` are the scores of the eligible.
+    pub(super) fn ask_for_evidence(
+        &mut self,
+        view: &SlotView,
+        request: &Request,
+        candidates: &mut [Candidate<'_>],
+        scored: Option<&Scored>,
+        seed: u64,
+    ) {
+        for (rule, of) in view.rules.rules().iter().enumerate().filter(|(_, of)| !of.paused) {
+            let Effect::Evidence { confidence, than } = of.effect else { continue };
+            let matched: Vec<usize> = self.matched(rule, candidates).collect();
+            if matched.is_empty() {
+                continue;
+            }
+            let sure = sure(view, request, candidates, &matched, than, scored, seed);
+            for (&i, sure) in matched.iter().zip(sure) {
+                if sure.is_none_or(|sure| sure < confidence) {
+                    candidates[i].ineligible = Some(Ineligible::Rule(index(rule)));
+                    self.fires(rule);
+                }
+            }
+        }
+    }
+
+    /// Whether any rule asks for evidence of one of these.
+    pub(super) fn wants_evidence(&self, view: &SlotView, candidates: &[Candidate<'_>]) -> bool {
+        let evidence = |(_, of): &(usize, &Rule)| !of.paused && matches!(of.effect, Effect::Evidence { .. });
+        let mut rules = view.rules.rules().iter().enumerate().filter(evidence);
+        rules.any(|(rule, _)| self.matched(rule, candidates).next().is_some())
+    }
+
+    /// What the expected reward of each of the `eligible` counts for; none: for itself.
+    pub(super) fn boosts(&mut self, view: &SlotView, candidates: &[Candidate<'_>], eligible: &[usize]) -> Option<Vec<f64>> {
+        let mut factors: Option<Vec<f64>> = None;
+        for (rule, of) in view.rules.rules().iter().enumerate().filter(|(_, of)| !of.paused) {
+            let Effect::Boost { factor } = of.effect else { continue };
+            if self.matched(rule, candidates).next().is_none() {
+                continue;
+            }
+            self.fires(rule);
+            let factors = factors.get_or_insert_with(|| vec![1.0; eligible.len()]);
+            for (have, &i) in factors.iter_mut().zip(eligible) {
+                if self.of(rule, i) == Verdict::Yes {
+                    *have *= factor;
+                }
+            }
+        }
+        factors
+    }
+
+    /// What the slate of the `eligible` must obey.
+    pub(super) fn constraints(
+        &mut self,
+        view: &SlotView,
+        candidates: &[Candidate<'_>],
+        eligible: &[usize],
+    ) -> Constraints {
+        let controls = &view.definition.controls;
+        let mut constraints = Constraints::default();
+        let shares = Shares { view, candidates, eligible };
+        shares.of_arms(controls, &mut constraints);
+        for (rule, of) in view.rules.rules().iter().enumerate().filter(|(_, of)| !of.paused) {
+            let yes: Vec<bool> = match of.effect {
+                Effect::Exclude
+                | Effect::Evidence { .. }
+                | Effect::Boost { .. }
+                | Effect::SubjectCap { .. }
+                | Effect::DayCap { .. } => continue,
+                Effect::Pin { .. } | Effect::Share { .. } | Effect::Quota { .. } | Effect::MaxMoves { .. } => {
+                    if self.matched(rule, candidates).next().is_none() {
+                        continue;
+                    }
+                    eligible.iter().map(|&i| self.of(rule, i) == Verdict::Yes).collect()
+                }
+            };
+            self.fires(rule);
+            shares.obey(&of.effect, yes, controls, &mut constraints);
+        }
+        shares.head_start(controls, &mut constraints);
+        constraints
+    }
+}
+
+/// How sure the posterior is that each of the `matched` pays; none: it cannot be said.
+fn sure(
+    view: &SlotView,
+    request: &Request,
+    candidates: &[Candidate<'_>],
+    matched: &[usize],
+    than: Than,
+    scored: Option<&Scored>,
+    seed: u64,
+) -> Vec<Option<f64>> {
+    let Some(scored) = scored else { return vec![None; matched.len()] };
+    // The best of the others by what is expected of it; those that are matched and it are scored anew, by the
+    // posterior as it is: the width multiplier is about exploring, not about being sure.
+    let rival = match than {
+        Than::Reward(_) => None,
+        Than::Others => {
+            let others = scored.of.iter().enumerate().filter(|(_, i)| !matched.contains(i) && candidates[**i].eligible());
+            let best = others.map(|(at, &i)| (scored.mixture.mean(at), i)).max_by(|a, b| a.0.total_cmp(&b.0));
+            // There is nothing that it would have to be better than.
+            let Some((_, rival)) = best else { return vec![Some(1.0); matched.len()] };
+            Some(rival)
+        }
+    };
+    let of: Vec<usize> = matched.iter().copied().chain(rival).collect();
+    let Some(scored) = choose::scores(view, &request.context, candidates, of, choose::Width::Plain, 1, seed, None) else {
+        return vec![None; matched.len()];
+    };
+    (0..matched.len())
+        .map(|at| {
+            Some(match than {
+                Than::Reward(reward) => scored.mixture.exceeds(at, reward),
+                Than::Others => scored.mixture.beats(at, matched.len()),
+            })
+        })
+        .collect()
+}
+
+/// The bounds of probabilities, and what else rules say of places.
+struct Shares<'a> {
+    view: &'a SlotView,
+    candidates: &'a [Candidate<'a>],
+    eligible: &'a [usize],
+}
+
+impl Shares<'_> {
+    fn floors<'c>(&self, controls: &Controls, constraints: &'c mut Constraints) -> &'c mut [f64] {
+        if constraints.floors.is_empty() {
+            constraints.floors = vec![controls.floor(); self.eligible.len()];
+        }
+        &mut constraints.floors
+    }
+
+    fn ceilings<'c>(&self, controls: &Controls, constraints: &'c mut Constraints) -> &'c mut [f64] {
+        if constraints.ceilings.is_empty() {
+            constraints.ceilings = vec![controls.ceiling(); self.eligible.len()];
+        }
+        &mut constraints.ceilings
+    }
+
+    /// Of single arms.
+    fn of_arms(&self, controls: &Controls, constraints: &mut Constraints) {
+        if controls.arm_shares.is_empty() {
+            return;
+        }
+        for (at, &i) in self.eligible.iter().enumerate() {
+            let Some(&Share { floor, ceiling }) = controls.arm_shares.get(self.candidates[i].arm) else { continue };
+            if let Some(floor) = floor {
+                self.floors(controls, constraints)[at] = floor;
+            }
+            if let Some(ceiling) = ceiling {
+                self.ceilings(controls, constraints)[at] = ceiling;
+            }
+        }
+    }
+
+    fn obey(&self, effect: &Effect, yes: Vec<bool>, controls: &Controls, constraints: &mut Constraints) {
+        match effect {
+            Effect::Share { min, max } => {
+                for at in (0..yes.len()).filter(|&at| yes[at]) {
+                    if let Some(min) = *min {
+                        let floor = &mut self.floors(controls, constraints)[at];
+                        *floor = floor.max(min);
+                    }
+                    if let Some(max) = *max {
+                        let ceiling = &mut self.ceilings(controls, constraints)[at];
+                        *ceiling = ceiling.min(max);
+                    }
+                }
+            }
+            Effect::Pin { position } => {
+                constraints.pins.push(Pin { position: position.saturating_sub(1) as usize, to: yes });
+            }
+            Effect::MaxMoves { positions } => {
+                if constraints.windows.is_empty() {
+                    constraints.windows = vec![None; self.eligible.len()];
+                }
+                let most = *positions as usize;
+                for at in (0..yes.len()).filter(|&at| yes[at]) {
+                    // The eligible stand in the caller's order: what is not eligible leaves no gap.
+                    let (first, last) = constraints.windows[at].unwrap_or((0, usize::MAX));
+                    constraints.windows[at] = Some((first.max(at.saturating_sub(most)), last.min(at + most)));
+                }
+            }
+            Effect::Quota { attribute, top, min_values, max_per_value } => {
+                let mut ids: HashMap<String, u32> = HashMap::new();
+                let values = (0..yes.len())
+                    .map(|at| {
+                        let candidate = &self.candidates[self.eligible[at]];
+                        let value = value(candidate, attribute).filter(|_| yes[at])?;
+                        let fresh = index(ids.len());
+                        Some(*ids.entry(value).or_insert(fresh))
+                    })
+                    .collect();
+                constraints.quotas.push(Spread {
+                    values,
+                    top: *top as usize,
+                    min_values: min_values.map(|n| n as usize),
+                    max_per_value: max_per_value.map(|n| n as usize),
+                });
+            }
+            Effect::Exclude
+            | Effect::Evidence { .. }
+            | Effect::Boost { .. }
+            | Effect::SubjectCap { .. }
+            | Effect::DayCap { .. } => {}
+        }
+    }
+
+    /// New arms are guaranteed their share, inside the limit of all.
+    fn head_start(&self, controls: &Controls, constraints: &mut Constraints) {
+        let Some(start) = controls.head_start else { return };
+        let new = |&at: &usize| {
+            let shown = self.candidates[self.eligible[at]].learned.and_then(|arm| self.view.tallies.get(arm as usize));
+            shown.is_none_or(|tally| tally.shown < start.views)
+        };
+        let new: Vec<usize> = (0..self.eligible.len()).filter(new).collect();
+        if new.is_empty() || new.len() == self.eligible.len() {
+            // Where all are new none is ahead of another.
+            return;
+        }
+        let share = start.share.min(start.limit / new.len() as f64);
+        for at in new {
+            let floor = &mut self.floors(controls, constraints)[at];
+            *floor = floor.max(share);
+        }
+    }
+}
+
+/// An attribute's value as text, the request's before the arm's; of a list its first word.
+fn value(candidate: &Candidate<'_>, attribute: &str) -> Option<String> {
+    let of = |features: Option<&Features>| features.and_then(|features| features.get(attribute)).cloned();
+    match of(candidate.features).or_else(|| of(candidate.attributes))? {
+        Value::Number(number) => Some(number.to_string()),
+        Value::Text(text) => Some(text),
+        Value::Flag(flag) => Some(flag.to_string()),
+        Value::Texts(texts) => texts.into_iter().next(),
+        Value::Vector(_) => None,
+    }
+}

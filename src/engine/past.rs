@@ -1,0 +1,315 @@
+//! What subjects were shown: for sticking to it, and for not showing it too often.
+//!
+//! Kept only where a slot's controls or rules ask for it, as long as they do, at most [`PAST_MAX`]
+//! decisions of a slot; the oldest are forgotten first. The state keeps one, which snapshots hold;
+//! whoever decides keeps another that runs ahead of it, so that a cap holds from one decision to the next.
+//!
+//! Deliberately not here: what a cap or stickiness does to a decision.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    chunks::Chunks,
+    event::{Decided, Subject},
+    ids::{DecisionId, Key},
+    pending::subject_keys,
+};
+use crate::slot::{ArmId, Definition, Effect, Stickiness, limits::PAST_MAX};
+
+const DAY_US: i64 = 24 * 3600 * 1_000_000;
+
+/// An arm that a subject was shown. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShownTo {
+    /// The arm.
+    pub arm: ArmId,
+    /// The propensity it was drawn with.
+    pub propensity: f64,
+}
+
+/// What a decision showed to a subject. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PastDecision {
+    /// When, microseconds since 1970.
+    pub at_us: i64,
+    /// Which decision.
+    pub id: DecisionId,
+    /// The keys of its subject.
+    keys: Vec<Key>,
+    /// It was drawn by the policy: what sticks.
+    drawn: bool,
+    /// What it showed, best position first.
+    pub shown: Vec<ShownTo>,
+}
+
+/// What a slot's subjects were shown. *Persisted*: the queue by chunks of its own, the rest with the slot.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Past {
+    #[serde(skip)]
+    queue: Chunks<Option<Arc<PastDecision>>>,
+    #[serde(skip)]
+    by_subject: HashMap<Key, VecDeque<u64>>,
+    /// The day that is counted, since 1970, in UTC.
+    day: i64,
+    /// How often each arm was shown on it.
+    today: BTreeMap<ArmId, u64>,
+}
+
+/// The index follows from the queue.
+impl PartialEq for Past {
+    fn eq(&self, other: &Self) -> bool {
+        (self.day, &self.today) == (other.day, &other.today) && self.queue == other.queue
+    }
+}
+
+/// What a definition wants remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// How long what a subject was shown counts, microseconds; 0: not at all.
+    subject_us: i64,
+    /// Whether showings are counted by day.
+    days: bool,
+}
+
+impl Memory {
+    /// Of this slot.
+    pub fn of(definition: &Definition) -> Self {
+        let mut memory = Self { subject_us: definition.controls.stickiness().memory_us(), days: false };
+        for rule in definition.rules.iter().filter(|rule| !rule.paused) {
+            match rule.effect {
+                Effect::SubjectCap { window_us, .. } => memory.subject_us = memory.subject_us.max(window_us),
+                Effect::DayCap { .. } => memory.days = true,
+                Effect::Exclude
+                | Effect::Evidence { .. }
+                | Effect::Pin { .. }
+                | Effect::Boost { .. }
+                | Effect::Share { .. }
+                | Effect::Quota { .. }
+                | Effect::MaxMoves { .. } => {}
+            }
+        }
+        memory
+    }
+
+    /// Whether anything is to be remembered.
+    pub fn wanted(self) -> bool {
+        self.subject_us > 0 || self.days
+    }
+}
+
+impl Past {
+    /// Nothing was shown.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.queue.len() == 0 && self.today.is_empty()
+    }
+
+    /// Takes in what a decision at `at_us` showed.
+    pub fn remember(&mut self, at_us: i64, decided: &Decided, memory: Memory) {
+        while let Some(oldest) = self.queue.get(self.queue.first())
+            && (oldest.as_ref().is_none_or(|oldest| oldest.at_us < at_us - memory.subject_us)
+                || self.queue.len() >= PAST_MAX)
+        {
+            self.drop_oldest();
+        }
+        if memory.days {
+            let day = at_us.div_euclid(DAY_US);
+            if day != self.day {
+                (self.day, self.today) = (day, BTreeMap::new());
+            }
+            for chosen in &decided.chosen {
+                *self.today.entry(chosen.arm.clone()).or_default() += 1;
+            }
+        } else {
+            self.today.clear();
+        }
+        let keys: Vec<Key> = subject_keys(&decided.subject).collect();
+        if memory.subject_us > 0 && !keys.is_empty() && !decided.chosen.is_empty() {
+            let drawn = !decided.holdout && decided.fallback.is_none() && decided.would.is_empty();
+            let shown = decided.chosen.iter().map(|c| ShownTo { arm: c.arm.clone(), propensity: c.propensity }).collect();
+            let drawn = drawn && decided.sticky.is_none();
+            self.restore(Arc::new(PastDecision { at_us, id: decided.id, keys, drawn, shown }));
+        }
+    }
+
+    pub(super) fn restore(&mut self, decision: Arc<PastDecision>) {
+        let ordinal = self.queue.next();
+        for &key in &decision.keys {
+            self.by_subject.entry(key).or_default().push_back(ordinal);
+        }
+        self.queue.push(Some(decision));
+    }
+
+    fn drop_oldest(&mut self) {
+        let ordinal = self.queue.first();
+        if let Some(Some(decision)) = self.queue.pop() {
+            self.unlist(&decision, ordinal);
+        }
+    }
+
+    fn unlist(&mut self, decision: &PastDecision, ordinal: u64) {
+        for key in &decision.keys {
+            if let Some(list) = self.by_subject.get_mut(key) {
+                list.retain(|&have| have != ordinal);
+                if list.is_empty() {
+                    self.by_subject.remove(key);
+                }
+            }
+        }
+    }
+
+    /// Takes back what a decision showed that did not come about.
+    pub fn forget(&mut self, decided: &Decided) {
+        for chosen in &decided.chosen {
+            if let Some(count) = self.today.get_mut(&chosen.arm) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        for key in subject_keys(&decided.subject) {
+            let ordinals: Vec<u64> = self.by_subject.get(&key).into_iter().flatten().copied().collect();
+            for ordinal in ordinals {
+                let its = |past: &Option<Arc<PastDecision>>| past.as_ref().is_some_and(|past| past.id == decided.id);
+                if self.queue.get(ordinal).is_some_and(its)
+                    && let Some(decision) = self.queue.get_mut(ordinal).and_then(Option::take)
+                {
+                    self.unlist(&decision, ordinal);
+                }
+            }
+        }
+    }
+
+    fn decisions(&self, key: Key) -> impl Iterator<Item = &PastDecision> {
+        let ordinals = self.by_subject.get(&key).into_iter().flatten().rev();
+        ordinals.filter_map(|&ordinal| self.queue.get(ordinal)?.as_deref())
+    }
+
+    /// What the subject sticks to at `now_us`: the newest that was drawn for it within the time, by its session or,
+    /// for stickiness over sessions, by its id where it has one.
+    pub fn sticky(&self, subject: &Subject, stickiness: Stickiness, now_us: i64) -> Option<&PastDecision> {
+        let key = match stickiness {
+            Stickiness::Never => return None,
+            Stickiness::Session => {
+                let session = Subject { id: String::new(), session_id: subject.session_id.clone() };
+                subject_keys(&session).next()?
+            }
+            Stickiness::For(_) => subject_keys(subject).next()?,
+        };
+        let since_us = now_us - stickiness.memory_us();
+        self.decisions(key).take_while(|past| past.at_us >= since_us).find(|past| past.drawn)
+    }
+
+    /// How often each arm was shown to the subject since `since_us`.
+    pub fn shown_to(&self, subject: &Subject, since_us: i64) -> HashMap<&ArmId, u64> {
+        let mut counts = HashMap::new();
+        // Whoever has an id is counted by it over all sessions.
+        let Some(key) = subject_keys(subject).next() else { return counts };
+        for past in self.decisions(key).take_while(|past| past.at_us >= since_us) {
+            for shown in &past.shown {
+                *counts.entry(&shown.arm).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// How often an arm was shown on the day of `now_us`, in UTC.
+    pub fn today(&self, arm: &ArmId, now_us: i64) -> u64 {
+        if now_us.div_euclid(DAY_US) == self.day { self.today.get(arm).copied().unwrap_or(0) } else { 0 }
+    }
+
+    /// The same without its index, for a snapshot.
+    pub(super) fn without_index(&self) -> Self {
+        Self { queue: self.queue.clone(), by_subject: HashMap::new(), day: self.day, today: self.today.clone() }
+    }
+
+    /// The queue, as a snapshot holds it.
+    pub(super) fn queue(&self) -> &Chunks<Option<Arc<PastDecision>>> {
+        &self.queue
+    }
+
+    /// Begins the queue at an ordinal, as a snapshot is read.
+    pub(super) fn start_at(&mut self, first: u64) {
+        self.queue = Chunks::starting_at(first);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        engine::{Chosen, Reason},
+        slot::SlotId,
+    };
+
+    const MEMORY: Memory = Memory { subject_us: 1_000, days: true };
+
+    fn decided(n: u64, at_us: i64, subject: (&str, &str), arms: &[&str]) -> Decided {
+        let mut decided = Decided::empty(SlotId::parse("s", "s").unwrap(), DecisionId::new(1, at_us, n));
+        decided.subject = Subject { id: subject.0.into(), session_id: subject.1.into() };
+        decided.chosen = arms
+            .iter()
+            .map(|arm| Chosen {
+                arm: ArmId::parse("arm", arm).unwrap(),
+                propensity: 0.25,
+                expected_reward: 0.0,
+                baseline_position: 1,
+                overlap: 0.0,
+                reason: Reason::Exploring,
+            })
+            .collect();
+        decided
+    }
+
+    fn subject(id: &str, session_id: &str) -> Subject {
+        Subject { id: id.into(), session_id: session_id.into() }
+    }
+
+    #[test]
+    fn what_was_shown_counts_within_its_window_by_subject() {
+        let mut past = Past::new();
+        past.remember(100, &decided(1, 100, ("ann", "s1"), &["a", "b"]), MEMORY);
+        past.remember(300, &decided(2, 300, ("ann", "s2"), &["a"]), MEMORY);
+        past.remember(300, &decided(3, 300, ("bob", ""), &["a"]), MEMORY);
+        let a = ArmId::parse("arm", "a").unwrap();
+        let count = |who: &Subject, since| past.shown_to(who, since).get(&a).copied().unwrap_or(0);
+        assert_eq!((count(&subject("ann", "s9"), 0), count(&subject("ann", ""), 200)), (2, 1));
+        assert_eq!((count(&subject("", "s1"), 0), count(&subject("", ""), 0)), (1, 0));
+        assert_eq!((past.today(&a, 300), past.today(&a, DAY_US)), (3, 0));
+    }
+
+    #[test]
+    fn what_did_not_come_about_and_what_is_too_old_is_forgotten() {
+        let (mut past, twin) = (Past::new(), decided(2, 300, ("ann", "s2"), &["a"]));
+        past.remember(100, &decided(1, 100, ("ann", "s1"), &["a", "b"]), MEMORY);
+        let before = past.clone();
+        past.remember(300, &twin, MEMORY);
+        past.forget(&twin);
+        assert_eq!((&past.by_subject, past.today.get("a")), (&before.by_subject, before.today.get("a")));
+        past.remember(1_200, &decided(4, 1_200, ("bob", ""), &["b"]), MEMORY);
+        assert_eq!(past.queue.len(), 1, "the first is older than what is remembered");
+        assert!(past.shown_to(&subject("ann", "s1"), 0).is_empty());
+    }
+
+    #[test]
+    fn a_subject_sticks_to_the_newest_draw_within_the_time() {
+        let mut past = Past::new();
+        past.remember(100, &decided(1, 100, ("ann", "s1"), &["a"]), MEMORY);
+        let held = Decided { holdout: true, ..decided(2, 200, ("ann", "s1"), &["b"]) };
+        past.remember(200, &held, MEMORY);
+        let at = |who: &Subject, how, now| past.sticky(who, how, now).map(|past| past.at_us);
+        assert_eq!(at(&subject("ann", "s2"), Stickiness::For(500), 600), Some(100));
+        assert_eq!(at(&subject("ann", "s2"), Stickiness::For(500), 601), None, "too long ago");
+        assert_eq!(at(&subject("ann", "s2"), Stickiness::Session, 300), None, "another session");
+        assert_eq!(at(&subject("eve", "s1"), Stickiness::Session, 300), Some(100), "whoever it is");
+        assert_eq!(at(&subject("", ""), Stickiness::For(500), 300), None, "nobody");
+        assert_eq!(at(&subject("ann", "s1"), Stickiness::Never, 300), None);
+    }
+}

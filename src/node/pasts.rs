@@ -1,0 +1,49 @@
+//! What subjects were shown so far, decisions that are still on their way to the journal among it: so that a cap
+//! holds from one decision to the next, and a subject sticks to what it got a moment ago.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dashmap::DashMap;
+
+use crate::{
+    engine::{Decided, Decision, Draw, Memory, Past, Request, SlotView, decide, decide_with},
+    slot::FieldError,
+};
+
+/// By slot number.
+#[derive(Debug, Default)]
+pub(super) struct Pasts(DashMap<u32, Arc<Mutex<Past>>>);
+
+impl Pasts {
+    /// Begins with what the journal holds of a slot.
+    pub(super) fn begin(&self, slot: u32, past: Past) {
+        self.0.insert(slot, Arc::new(Mutex::new(past)));
+    }
+
+    /// Decides, and remembers what that showed where the slot asks for it; such a slot's decisions are made one
+    /// after another.
+    pub(super) fn decide(&self, view: &SlotView, request: Request, draw: Draw<'_>) -> Result<Decision, FieldError> {
+        let memory = Memory::of(&view.definition);
+        if !memory.wanted() {
+            if !self.0.is_empty() {
+                self.0.remove(&view.number);
+            }
+            return decide(view, request, draw);
+        }
+        let past = Arc::clone(&self.0.entry(view.number).or_default());
+        let mut past = past.lock().unwrap_or_else(PoisonError::into_inner);
+        let decision = decide_with(view, request, draw, &past)?;
+        past.remember(draw.id.at_us(), &decision.decided, memory);
+        Ok(decision)
+    }
+
+    /// Takes back what did not come about.
+    pub(super) fn forget(&self, decisions: &[(u32, Arc<Decided>)]) {
+        for (slot, decided) in decisions {
+            let past = self.0.get(slot).map(|past| Arc::clone(&past));
+            if let Some(past) = past {
+                past.lock().unwrap_or_else(PoisonError::into_inner).forget(decided);
+            }
+        }
+    }
+}
