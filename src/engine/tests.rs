@@ -17,6 +17,7 @@ mod accounts;
 mod catalogue;
 mod clicks;
 mod horizons;
+mod levers;
 mod reports;
 
 const HOUR_US: i64 = 3_600_000_000;

@@ -244,6 +244,18 @@ impl Definition {
 }
 
 impl Arm {
+    /// An available arm with nothing more said about it.
+    pub fn new(id: ArmId) -> Self {
+        Self {
+            id,
+            attributes: Features::new(),
+            available: true,
+            payload: None,
+            because: None,
+            schedule: Schedule::default(),
+        }
+    }
+
     /// Whether it holds together; the error names the field by its path from the arm.
     pub fn check(&self) -> Result<(), FieldError> {
         check_features("attributes", &self.attributes)?;

@@ -1,0 +1,299 @@
+//! Propensities stay exact through every lever: a million decisions of random slots, against their frequencies.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    clippy::print_stdout,
+    reason = "a test stops at the first thing that is wrong"
+)]
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use slotwise::{
+    bandit::{Features, LinearSpec, ModelSpec, Policy, Sharing, Value},
+    engine::{
+        Body, Decided, DecisionId, Draw, Event, Request, RequestCandidate, Rewarded, SlotView, State, Subject,
+        decide, hash,
+    },
+    slot::{
+        Arm, ArmId, Baseline, Controls, Definition, Effect, HeadStart, Mode, OnError, Rule, Share, SlotId, Stop, Than,
+        WarmUp, Why,
+    },
+};
+
+/// Random slots, and decisions of each: a million in all.
+const SLOTS: u64 = 224;
+const DECISIONS: u64 = 4_500;
+
+/// The odds of a false alarm, of all comparisons together: some 224 slots with at most some two hundred each.
+const Z: f64 = 5.5;
+
+fn slot_id() -> SlotId {
+    SlotId::parse("slot_id", "offers").unwrap()
+}
+
+fn arm_id(i: usize) -> ArmId {
+    ArmId::parse("arm_id", &format!("arm{i}")).unwrap()
+}
+
+fn maybe<T>(rng: &mut StdRng, p: f64, some: impl FnOnce(&mut StdRng) -> T) -> Option<T> {
+    rng.random_bool(p).then(|| some(rng))
+}
+
+fn rules(rng: &mut StdRng, arms: usize) -> Vec<Rule> {
+    let conditions = [
+        "arm.price > 3.0",
+        "arm.brand == 'x'",
+        "context.loyalty == 'gold' && arm.brand != 'y'",
+        "context.loyalty == 'silver'",
+        "arm.price < context.budget",
+        "has(arm.sale) && arm.sale",
+        "",
+    ];
+    let count = rng.random_range(0..5);
+    (0..count)
+        .map(|n| {
+            let when = conditions[rng.random_range(0..conditions.len())];
+            let effect = match rng.random_range(0..8) {
+                0 => Effect::Exclude,
+                1 => Effect::Evidence {
+                    confidence: rng.random_range(0.5..0.9),
+                    than: if rng.random_bool(0.5) { Than::Others } else { Than::Reward(rng.random_range(0.1..0.5)) },
+                },
+                2 => Effect::Pin { position: rng.random_range(1..4) },
+                3 => Effect::Boost { factor: rng.random_range(0.3..2.0) },
+                4 => Effect::Share {
+                    min: maybe(rng, 0.7, |rng| rng.random_range(0.0..0.9 / arms as f64)),
+                    max: maybe(rng, 0.7, |rng| rng.random_range(0.3..1.0)),
+                },
+                5 => Effect::Quota {
+                    attribute: "brand".into(),
+                    top: rng.random_range(2..5),
+                    min_values: Some(rng.random_range(1..3)),
+                    max_per_value: maybe(rng, 0.5, |rng| rng.random_range(1..3)),
+                },
+                6 => Effect::MaxMoves { positions: rng.random_range(0..3) },
+                _ => Effect::Boost { factor: rng.random_range(0.8..1.2) },
+            };
+            // Excluding all that there is would leave nothing to look at.
+            let when = if matches!(effect, Effect::Exclude) { "arm.id == 'arm0'" } else { when };
+            let on_error = if rng.random_bool(0.5) { OnError::Ignore } else { OnError::Exclude };
+            Rule { name: format!("rule {n}"), when: when.into(), effect, on_error, paused: rng.random_bool(0.1) }
+        })
+        .collect()
+}
+
+fn controls(rng: &mut StdRng, arms: usize) -> Controls {
+    let stop = maybe(rng, 0.3, |rng| {
+        [Stop::Cautious, Stop::Balanced, Stop::Curious, Stop::EvenSplit][rng.random_range(0..4)]
+    });
+    let policies = [
+        Policy::ThompsonSampling,
+        Policy::ThompsonSampling,
+        Policy::epsilon_greedy(Some(0.3)),
+        Policy::square_cb(Some(20.0)),
+        Policy::Greedy,
+        Policy::FixedOrder,
+    ];
+    let floor = maybe(rng, 0.5, |rng| rng.random_range(0.0..1.2 / arms as f64).min(1.0));
+    let ceiling = maybe(rng, 0.4, |rng| rng.random_range(0.3..1.0));
+    Controls {
+        exploration: if stop.is_none() { maybe(rng, 0.5, |rng| rng.random_range(0.0..2.0)) } else { None },
+        stop,
+        floor: floor.map(|floor| floor.min(ceiling.unwrap_or(1.0))),
+        ceiling,
+        policy: maybe(rng, 0.6, |rng| policies[rng.random_range(0..policies.len())]),
+        arm_shares: if rng.random_bool(0.3) {
+            let share = Share { floor: Some(rng.random_range(0.0..0.3)), ceiling: Some(1.0) };
+            [(arm_id(rng.random_range(0..arms)), share)].into()
+        } else {
+            BTreeMap::new()
+        },
+        warm_up: maybe(rng, 0.1, |_| WarmUp { views: 1_000_000, rewards: 0 }),
+        head_start: maybe(rng, 0.3, |rng| HeadStart {
+            views: rng.random_range(1..60),
+            share: rng.random_range(0.0..0.3),
+            limit: rng.random_range(0.0..0.6),
+        }),
+        mode: maybe(rng, 0.3, |rng| {
+            [Mode::On, Mode::Watch, Mode::Test(rng.random_range(0.3..0.9))][rng.random_range(0..3)]
+        }),
+        baseline: maybe(rng, 0.6, |rng| {
+            [Baseline::CallersOrder, Baseline::Arm(arm_id(arms - 1)), Baseline::Uniform][rng.random_range(0..3)].clone()
+        }),
+        holdout: Some(if rng.random_bool(0.5) { 0.0 } else { rng.random_range(0.05..0.5) }),
+        analysis: maybe(rng, 0.3, |rng| rng.random_range(0.0..1.0)),
+        ..Controls::default()
+    }
+}
+
+/// A slot of random arms, controls and rules that has learned for a while.
+fn random_slot(rng: &mut StdRng) -> (SlotView, Request) {
+    let arms = rng.random_range(2..8);
+    let arm = |i: usize, rng: &mut StdRng| {
+        let mut attributes: Features = [
+            ("price".to_owned(), Value::Number(rng.random_range(1.0..6.0))),
+            ("brand".to_owned(), Value::Text(["x", "y", "z"][rng.random_range(0..3)].into())),
+        ]
+        .into();
+        if rng.random_bool(0.5) {
+            attributes.insert("sale".into(), Value::Flag(rng.random_bool(0.5)));
+        }
+        Arc::new(Arm { attributes, available: i == 0 || rng.random_bool(0.95), ..Arm::new(arm_id(i)) })
+    };
+    let linear = |sharing| ModelSpec::Linear(LinearSpec { sharing, ..LinearSpec::default() });
+    let models = [
+        ModelSpec::beta_bernoulli(None, None),
+        ModelSpec::beta_bernoulli(None, None),
+        ModelSpec::normal_inverse_gamma(None, None, None, None),
+        linear(Some(Sharing::Disjoint)),
+        linear(Some(Sharing::Shared)),
+        ModelSpec::default(),
+    ];
+    let definition = loop {
+        let definition = Definition {
+            arms: (0..arms).map(|i| arm(i, rng)).collect(),
+            model: models[rng.random_range(0..models.len())],
+            controls: controls(rng, arms),
+            rules: rules(rng, arms),
+            ..Definition::new(slot_id())
+        };
+        // Some contradict themselves: those are refused.
+        if definition.check().is_ok() {
+            break definition;
+        }
+    };
+    let context: Features = [
+        ("loyalty".to_owned(), Value::Text(["gold", "silver"][rng.random_range(0..2)].into())),
+        ("budget".to_owned(), Value::Number(rng.random_range(1.0..6.0))),
+    ]
+    .into();
+    let mut request = Request { context, count: rng.random_range(1..5), ..Request::new(slot_id()) };
+    if rng.random_bool(0.3) {
+        let candidate = |i: usize| RequestCandidate { arm: arm_id(i), features: Features::new() };
+        request.candidates = (0..arms).rev().map(candidate).collect();
+    }
+    let mut state = State::default();
+    let mut at_us = 0;
+    let mut apply = |state: &mut State, body| {
+        at_us += 1_000;
+        state.apply(&Event { at_us, body });
+    };
+    apply(&mut state, Body::SlotCreated { definition: Arc::new(definition), why: Why::default() });
+    for i in 0..rng.random_range(20..120_u64) {
+        let view = state.slot("offers").unwrap().view();
+        let decided = Arc::new(ask(&view, request.clone(), 1 << 40 | i));
+        apply(&mut state, Body::Decided(Arc::clone(&decided)));
+        let rewarded: Vec<ArmId> =
+            decided.chosen.iter().filter(|_| rng.random_bool(0.35)).map(|chosen| chosen.arm.clone()).collect();
+        for arm in rewarded {
+            let event = Rewarded {
+                slot: slot_id(),
+                event_id: format!("{i}-{arm}"),
+                decision: Some(decided.id),
+                subject: Subject::default(),
+                arm: Some(arm),
+                kind: "click".into(),
+                value: None,
+                time_us: 0,
+                reverses: None,
+            };
+            apply(&mut state, Body::Rewarded(Box::new(event)));
+        }
+    }
+    (state.slot("offers").unwrap().view(), request)
+}
+
+fn ask(view: &SlotView, request: Request, count: u64) -> Decided {
+    let draw = Draw {
+        id: DecisionId::new(view.number, 0, count),
+        seed: hash("test", &[&count.to_be_bytes()]).word(),
+        taken: &[],
+        deadline_passed: false,
+    };
+    decide(view, request, draw).unwrap().decided
+}
+
+/// What was seen of one arm at one place below the same others.
+#[derive(Debug, Default, Clone, Copy)]
+struct Seen {
+    times: u64,
+    /// Of each decision that came so far, the probability it had there; only where it is the same each time.
+    propensity: f64,
+}
+
+/// Every place of every slate, given what stands above it: how often each arm came against what was logged.
+/// Returns how many comparisons there were.
+fn check(slot: u64) -> usize {
+    let mut rng = StdRng::seed_from_u64(slot);
+    let (view, request) = random_slot(&mut rng);
+    // Joint draws are made anew for each decision: their propensities differ from one to the next.
+    let drawn_anew = view.learner.weights().any(|(name, _)| name.starts_with("shared"))
+        || matches!(view.definition.model, ModelSpec::Linear(LinearSpec { sharing: Some(Sharing::Shared), .. }));
+    type Above = (bool, bool, Vec<ArmId>);
+    let mut places = BTreeMap::<Above, (u64, BTreeMap<ArmId, Seen>)>::new();
+    // Of the first place: how often more than expected, and the variance of that.
+    let mut first = BTreeMap::<(bool, u32), (f64, f64)>::new();
+    for n in 0..DECISIONS {
+        let decided = ask(&view, request.clone(), n);
+        for (would, chosen) in [(false, &decided.chosen), (true, &decided.would)] {
+            let mut above = Vec::new();
+            for chosen in chosen {
+                assert!(chosen.propensity > 0.0 && chosen.propensity <= 1.0 + 1e-12, "{slot}: {chosen:?}");
+                let place = places.entry((decided.holdout, would, above.clone())).or_default();
+                place.0 += 1;
+                let seen = place.1.entry(chosen.arm.clone()).or_default();
+                let same = seen.times == 0 || seen.propensity.to_bits() == chosen.propensity.to_bits();
+                assert!(same || drawn_anew, "{slot}: {chosen:?} below {above:?} was {}", seen.propensity);
+                *seen = Seen { times: seen.times + 1, propensity: chosen.propensity };
+                above.push(chosen.arm.clone());
+            }
+        }
+        let leads = if decided.would.is_empty() { &decided.chosen } else { &decided.would };
+        let place_of = |i: u32| match request.candidates.get(i as usize) {
+            Some(candidate) => &candidate.arm,
+            None => &view.definition.arms[i as usize].id,
+        };
+        let mut total = 0.0;
+        for scored in &decided.scored {
+            let p = f64::from(scored.propensity);
+            let came = f64::from(u8::from(leads.first().is_some_and(|c| c.arm == *place_of(scored.candidate))));
+            let cell = first.entry((decided.holdout, scored.candidate)).or_default();
+            *cell = (cell.0 + came - p, cell.1 + p * (1.0 - p));
+            total += p;
+        }
+        assert!(decided.scored.is_empty() || (total - 1.0).abs() < 1e-5, "{slot}: {:?}", decided.scored);
+    }
+    let mut comparisons = 0;
+    for ((holdout, arm), (more, variance)) in first {
+        comparisons += 1;
+        assert!(more.abs() <= Z * variance.sqrt() + 1e-3 * DECISIONS as f64 * 1e-4 + 0.5, "{slot}: {holdout} {arm} {more} {variance}");
+    }
+    if drawn_anew {
+        return comparisons;
+    }
+    for ((holdout, would, above), (n, arms)) in places {
+        let all: f64 = arms.values().map(|seen| seen.propensity).sum();
+        assert!(all <= 1.0 + 1e-9, "{slot}: {arms:?} below {above:?} add up to {all}");
+        for (arm, seen) in &arms {
+            let (n, p) = (n as f64, seen.propensity);
+            let error = (n * p * (1.0 - p)).sqrt();
+            comparisons += 1;
+            // A rare arm's count is no normal: one or two of it may always come.
+            let far = (seen.times as f64 - n * p).abs() - 3.0;
+            assert!(far <= Z * error, "{slot} ({holdout} {would}): {arm} below {above:?}: {} of {n}, {p}", seen.times);
+        }
+    }
+    comparisons
+}
+
+#[test]
+fn propensities_are_exact_through_any_combination_of_levers() {
+    let half = |first: u64| (first..SLOTS).step_by(2).map(check).sum::<usize>();
+    let comparisons: usize = std::thread::scope(|scope| {
+        let other = scope.spawn(|| half(1));
+        half(0) + other.join().unwrap()
+    });
+    println!("{SLOTS} slots, {} decisions, {comparisons} comparisons", SLOTS * DECISIONS);
+    assert!(comparisons > 1_000);
+}
