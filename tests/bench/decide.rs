@@ -23,9 +23,9 @@ use std::{
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use slotwise::{
-    bandit::{Features, Value as Feature},
+    bandit::{Features, ModelSpec, Value as Feature},
     engine::{Body, DecisionId, Draw, Event, Request, SlotView, State, decide as engine_decide, hash},
-    slot::{Arm as SlotArm, ArmId, Definition, SlotId, SlotKind, Why},
+    slot::{Arm as SlotArm, ArmId, Definition, Effect, OnError, Rule, SlotId, SlotKind, Why},
     wire::proto::{
         Arm, BatchDecideRequest, BatchDecideResponse, Candidate, ChosenArm, CreateSlotRequest, DecideRequest,
         DecideResponse, FeatureValue, RecordRewardsRequest, RewardEvent, Slot,
@@ -262,13 +262,14 @@ fn transport(criterion: &mut Criterion) {
 fn view(decisions: u32) -> SlotView {
     let id = SlotId::parse("slot_id", "search").expect("an id");
     let mut definition = Definition { kind: SlotKind::Ranking, ..Definition::new(id.clone()) };
-    let arm = |c: usize| SlotArm {
-        id: ArmId::parse("arm_id", &format!("product-{c:04}")).expect("an id"),
-        attributes: Features::new(),
-        available: true,
-        payload: None,
-    };
+    let arm = |c: usize| SlotArm::new(ArmId::parse("arm_id", &format!("product-{c:04}")).expect("an id"));
     definition.arms = (0..CANDIDATES).map(|c| Arc::new(arm(c))).collect();
+    learned(definition, decisions)
+}
+
+/// A slot after so many decisions.
+fn learned(definition: Definition, decisions: u32) -> SlotView {
+    let id = definition.id.clone();
     let mut state = State::default();
     let apply = |state: &mut State, at_us, body| {
         state.apply(&Event { at_us, body });
@@ -276,7 +277,7 @@ fn view(decisions: u32) -> SlotView {
     apply(&mut state, 0, Body::SlotCreated { definition: Arc::new(definition), why: Why::default() });
     for i in 0..decisions {
         let view = state.slot("search").expect("made").view();
-        let decided = Arc::new(decide_in(&view, i));
+        let decided = Arc::new(decide_in(&view, i, SHOWN));
         apply(&mut state, i64::from(i), Body::Decided(Arc::clone(&decided)));
         for chosen in decided.chosen.iter().filter(|c| (u32::from(c.arm.as_str().as_bytes()[11]) * 13 + i) % 20 < 3) {
             let event = slotwise::engine::Rewarded {
@@ -296,23 +297,23 @@ fn view(decisions: u32) -> SlotView {
     state.slot("search").expect("made").view()
 }
 
-fn engine_request(i: u32) -> Request {
+fn engine_request(i: u32, count: u32) -> Request {
     let mut context = Features::new();
     for n in 0..6 {
         context.insert(format!("number{n}"), Feature::Number(number(i, n)));
         context.insert(format!("text{n}"), Feature::Text(format!("word{}", (i + n) % 3)));
     }
-    Request { context, count: SHOWN, ..Request::new(SlotId::parse("slot_id", "search").expect("an id")) }
+    Request { context, count, ..Request::new(SlotId::parse("slot_id", "search").expect("an id")) }
 }
 
-fn decide_in(view: &SlotView, i: u32) -> slotwise::engine::Decided {
+fn decide_in(view: &SlotView, i: u32, count: u32) -> slotwise::engine::Decided {
     let draw = Draw {
         id: DecisionId::new(view.number, i64::from(i), u64::from(i)),
         seed: hash("bench", &[&i.to_be_bytes()]).word(),
         taken: &[],
         deadline_passed: false,
     };
-    engine_decide(view, engine_request(i), draw).expect("decided").decided
+    engine_decide(view, engine_request(i, count), draw).expect("decided").decided
 }
 
 fn engine(criterion: &mut Criterion) {
@@ -324,18 +325,87 @@ fn engine(criterion: &mut Criterion) {
                 let mut i = 0_u32;
                 bencher.iter(|| {
                     i += 1;
-                    let draw = Draw {
-                        id: DecisionId::new(view.number, i64::from(i), u64::from(i)),
-                        seed: hash("bench", &[&i.to_be_bytes()]).word(),
-                        taken: &[],
-                        deadline_passed: false,
-                    };
-                    engine_decide(&view, Request { count: shown, ..engine_request(i) }, draw)
+                    decide_in(&view, i, shown)
                 });
             });
         }
     }
-    group.bench_function("of which making the request", |bencher| bencher.iter(|| engine_request(black_box(7))));
+    group.bench_function("of which making the request", |bencher| bencher.iter(|| engine_request(black_box(7), SHOWN)));
+    group.finish();
+}
+
+/// Twenty rules of the kinds that people write: most of them about the arm and the request, each for itself; some
+/// that compare the two.
+fn rules() -> Vec<Rule> {
+    let rule = |n: usize, when: &str, effect| Rule {
+        name: format!("rule {n}"),
+        when: when.into(),
+        effect,
+        on_error: OnError::Ignore,
+        paused: false,
+    };
+    let boost = || Effect::Boost { factor: 1.1 };
+    let share = || Effect::Share { min: Some(0.01), max: None };
+    let conditions = [
+        ("arm.brand == 'b3'", boost()),
+        ("arm.price > 40.0 && context.text0 == 'word1'", boost()),
+        ("arm.discount > 0.2 && context.text1 == 'word0'", boost()),
+        ("context.text2 == 'word2' && arm.category in ['c1', 'c2']", boost()),
+        ("arm.brand.startsWith('b')", Effect::Boost { factor: 0.9 }),
+        ("arm.sale", share()),
+        ("context.number0 > 3.0 && arm.sale", share()),
+        ("arm.stock < 3.0", Effect::Exclude),
+        ("arm.brand == 'b9' && context.text3 != 'word1'", Effect::Exclude),
+        ("context.text4 == 'nothing'", Effect::Exclude),
+        ("has(context.vip) && arm.price < 5.0", Effect::Exclude),
+        ("arm.price > context.number1 * 50.0", boost()),
+        ("arm.price < context.number2", boost()),
+        ("context.text5 == 'word0' || arm.discount > 0.4", boost()),
+        ("arm.id == 'product-0007'", Effect::Share { min: None, max: Some(0.6) }),
+        ("subject.id == 'somebody' && arm.sale", Effect::Exclude),
+        ("arm.category == 'c4' && context.number3 >= 1.0", boost()),
+        ("arm.price >= 10.0 && arm.price <= 30.0", boost()),
+        ("!(context.text0 == 'word2') && arm.brand == 'b1'", boost()),
+        ("arm.discount > 0.3 && context.text0 == 'word0'", Effect::MaxMoves { positions: 15 }),
+    ];
+    conditions.into_iter().enumerate().map(|(n, (when, effect))| rule(n, when, effect)).collect()
+}
+
+fn attributes(c: u32) -> Features {
+    [
+        ("brand".to_owned(), Feature::Text(format!("b{}", c % 10))),
+        ("category".to_owned(), Feature::Text(format!("c{}", c % 5))),
+        ("price".to_owned(), Feature::Number(f64::from(3 + 4 * c))),
+        ("discount".to_owned(), Feature::Number(f64::from(c % 6) / 10.0)),
+        ("stock".to_owned(), Feature::Number(f64::from(3 + c % 4))),
+        ("sale".to_owned(), Feature::Flag(c.is_multiple_of(3))),
+    ]
+    .into()
+}
+
+/// What twenty rules cost, for a cheap model and for the default.
+fn steered(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("engine: decide, 20 arms, 12 features, one shown");
+    for (name, model) in [("beta", ModelSpec::beta_bernoulli(None, None)), ("portfolio", ModelSpec::default())] {
+        for (with, rules) in [("no rules", Vec::new()), ("20 rules", rules())] {
+            let mut definition = Definition::new(SlotId::parse("slot_id", "search").expect("an id"));
+            let arm = |c: u32| SlotArm {
+                attributes: attributes(c),
+                ..SlotArm::new(ArmId::parse("arm_id", &format!("product-{c:04}")).expect("an id"))
+            };
+            definition.arms = (0..20).map(|c| Arc::new(arm(c))).collect();
+            (definition.model, definition.rules) = (model, rules);
+            definition.check().expect("holds together");
+            let view = learned(definition, 5_000);
+            group.bench_function(format!("{name}, {with}"), |bencher| {
+                let mut i = 0_u32;
+                bencher.iter(|| {
+                    i += 1;
+                    decide_in(&view, i, 1)
+                });
+            });
+        }
+    }
     group.finish();
 }
 
@@ -345,6 +415,7 @@ fn main() {
     }
     let mut criterion = Criterion::default().configure_from_args();
     engine(&mut criterion);
+    steered(&mut criterion);
     transport(&mut criterion);
     criterion.final_summary();
 }
