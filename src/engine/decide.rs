@@ -166,6 +166,13 @@ pub fn decide(view: &SlotView, mut request: Request, draw: Draw<'_>) -> Result<D
         context: request.context,
         candidates: request.candidates.into_iter().map(|c| (c.arm, c.features)).collect(),
         taken: draw.taken.to_vec(),
+        best_expected: 0.0,
+        would: Vec::new(),
+        analysis: false,
+        sticky: None,
+        fired: Vec::new(),
+        scored: Vec::new(),
+        barred: Vec::new(),
     };
     Ok(Decision { decided, explanation })
 }
@@ -431,6 +438,9 @@ fn explain(candidates: &[Candidate<'_>], outcome: &Outcome, policy: Policy) -> E
                 Reason::Floor => "was drawn from the floor that every arm is guaranteed",
                 Reason::Holdout => "leads the baseline, which the holdout gets",
                 Reason::Fallback => "is the fallback",
+                Reason::Rule => "was put there by a rule",
+                Reason::Sticky => "was shown before",
+                Reason::Watching => "leads the baseline, which is shown while the slot watches",
             };
             format!(
                 "'{}' {how}; its expected reward is {:.4}, and it was to be drawn with probability {:.4} by {}.",

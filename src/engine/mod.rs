@@ -37,7 +37,10 @@ pub use change::{Change, ChangeError, plan};
 pub use closed::{Closed, Fate, Told};
 pub use counters::{Counters, Tally};
 pub use decide::{CandidateExplanation, Decision, Draw, Explanation, Request, RequestCandidate, decide};
-pub use event::{Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, Subject, TRAFFIC};
+pub use event::{
+    Availability, Barred, Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, SCORED_MAX, Scored, Subject,
+    TRAFFIC,
+};
 pub use ids::{DecisionId, Key, hash};
 pub use ledger::{Ledger, Slots, Step};
 pub use pending::{Pending, event_key};

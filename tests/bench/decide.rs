@@ -267,6 +267,8 @@ fn view(decisions: u32) -> SlotView {
         attributes: Features::new(),
         available: true,
         payload: None,
+        because: None,
+        schedule: slotwise::slot::Schedule::default(),
     };
     definition.arms = (0..CANDIDATES).map(|c| Arc::new(arm(c))).collect();
     let mut state = State::default();
