@@ -70,3 +70,15 @@ pub const REQUEST_ARMS_MAX: usize = 10 * REQUESTS_MAX;
 pub const AHEAD_US_MAX: i64 = 24 * 3600 * 1_000_000;
 /// Bytes of one gRPC message: 5,000 candidates with a dozen features each fit.
 pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Rules of one slot: each costs every decision a little, and nobody keeps an overview of more.
+pub const RULES_MAX: usize = 100;
+/// Bytes of a rule's name.
+pub const RULE_NAME_BYTES_MAX: usize = 128;
+/// Bytes of a rule's condition: a page of text.
+pub const RULE_BYTES_MAX: usize = 4_096;
+/// Greatest factor of a boost: beyond it a pin says what is meant.
+pub const BOOST_MAX: f64 = 100.0;
+/// Least window, in microseconds, within which showings to one subject are counted.
+pub const CAP_WINDOW_US_MIN: i64 = 1_000_000;
+/// Greatest one: what was shown within it is remembered per subject.
+pub const CAP_WINDOW_US_MAX: i64 = 90 * 24 * 3600 * 1_000_000;

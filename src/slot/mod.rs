@@ -4,6 +4,7 @@
 //!   the one place that says whether it holds together.
 //! * [`Goal`]: how the reward events of a shown arm become one number.
 //! * [`Controls`]: how it explores. Unset means the default, so a better default reaches old slots.
+//! * [`Rule`]: a condition and what it does to the arms that it matches.
 //! * [`Revision`]: a definition as it was after a change.
 //! * [`limits`]: a limit on everything, with its reason.
 //!
@@ -18,6 +19,7 @@ mod examples;
 mod goal;
 mod id;
 pub mod limits;
+mod rule;
 
 pub use controls::Controls;
 pub use definition::{Arm, Consent, Definition, Payload, Revision, SlotKind, check_features};
@@ -25,3 +27,4 @@ pub use definition::{Arm, Consent, Definition, Payload, Revision, SlotKind, chec
 pub(crate) use examples::examples;
 pub use goal::{Aggregation, Contribution, Goal, Learning, RewardKind};
 pub use id::{ArmId, FieldError, SlotId, check_token, suggestion};
+pub use rule::{Effect, OnError, Rule, Than};

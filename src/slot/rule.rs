@@ -1,0 +1,322 @@
+//! Rules: what a marketer says about which arms may be shown, where and how often.
+//!
+//! A [`Rule`] is a condition in CEL over `context`, `subject` and `arm`, and an [`Effect`] on the arms it matches.
+//!
+//! Deliberately not here: what an effect does to a decision, and the counts that the caps are held against.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    id::FieldError,
+    limits::{
+        BOOST_MAX, CAP_WINDOW_US_MAX, CAP_WINDOW_US_MIN, COUNT_MAX, NAME_BYTES_MAX, NUMBER_MAX, RULE_NAME_BYTES_MAX,
+    },
+};
+
+/// A marketer's rule. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rule {
+    /// What people call it; no two rules of a slot share one.
+    pub name: String,
+    /// The condition, a CEL expression over `context`, `subject` and `arm`; empty: always.
+    pub when: String,
+    /// What happens to the arms that it matches.
+    pub effect: Effect,
+    /// What a condition means that fails while it is evaluated.
+    #[serde(default)]
+    pub on_error: OnError,
+    /// Kept, but without effect.
+    #[serde(default)]
+    pub paused: bool,
+}
+
+/// What a condition means that fails while it is evaluated, say because the request lacks a feature. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum OnError {
+    /// The rule does not apply to the arm.
+    #[default]
+    Ignore,
+    /// The arm is not eligible.
+    Exclude,
+}
+
+/// What a rule does to the arms that it matches. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Effect {
+    /// They are not eligible.
+    Exclude,
+    /// They are eligible only if the posterior is sure enough that they pay.
+    Evidence {
+        /// How sure: a probability from 0.5 to below 1.
+        confidence: f64,
+        /// What they must pay more than.
+        than: Than,
+    },
+    /// A position goes to one of them.
+    Pin {
+        /// The position, from 1.
+        position: u32,
+    },
+    /// Their expected reward counts for more, or for less.
+    Boost {
+        /// The multiplier, above 0 up to 100; below 1 it buries.
+        factor: f64,
+    },
+    /// The bounds of each one's probability.
+    Share {
+        /// The least probability.
+        min: Option<f64>,
+        /// The greatest probability.
+        max: Option<f64>,
+    },
+    /// They are shown at most so often to one subject.
+    SubjectCap {
+        /// How often.
+        count: u32,
+        /// Within how long a time, microseconds.
+        window_us: i64,
+        /// Whether all matched arms count together, or each for itself.
+        together: bool,
+    },
+    /// They are shown at most so often per day, in UTC.
+    DayCap {
+        /// How often.
+        count: u64,
+        /// Whether all matched arms count together, or each for itself.
+        together: bool,
+    },
+    /// How an attribute's values are spread over the first positions.
+    Quota {
+        /// The attribute of the arm.
+        attribute: String,
+        /// How many positions from the first on.
+        top: u32,
+        /// At least so many different values.
+        min_values: Option<u32>,
+        /// At most so many arms of one value.
+        max_per_value: Option<u32>,
+    },
+    /// They stand at most so many positions from where the caller had them.
+    MaxMoves {
+        /// How many positions.
+        positions: u32,
+    },
+}
+
+/// What an arm must pay more than under [`Effect::Evidence`]. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Than {
+    /// This reward.
+    Reward(f64),
+    /// The best expected reward of the eligible arms that the rule does not match.
+    Others,
+}
+
+impl Rule {
+    /// Whether it holds together by itself; the error names the field by its path from the rule.
+    pub fn check(&self) -> Result<(), FieldError> {
+        if self.name.trim().is_empty() {
+            return Err(FieldError::new("name", "must not be empty"));
+        }
+        if self.name.len() > RULE_NAME_BYTES_MAX {
+            let message = format!("has {} bytes; at most {RULE_NAME_BYTES_MAX} are allowed", self.name.len());
+            return Err(FieldError::new("name", message));
+        }
+        if self.name.chars().any(char::is_control) {
+            return Err(FieldError::new("name", "must be printable"));
+        }
+        self.effect.check()
+    }
+}
+
+/// A number that must lie in a closed range.
+fn within(field: &str, value: f64, low: f64, high: f64) -> Result<(), FieldError> {
+    if (low..=high).contains(&value) {
+        Ok(())
+    } else {
+        Err(FieldError::new(field, format!("is {value}; must be from {low} to {high}")))
+    }
+}
+
+/// A count that must lie in a closed range.
+fn counted(field: &str, value: u32, low: u32, high: u32) -> Result<(), FieldError> {
+    if (low..=high).contains(&value) {
+        Ok(())
+    } else {
+        Err(FieldError::new(field, format!("is {value}; must be from {low} to {high}")))
+    }
+}
+
+impl Effect {
+    /// Whether its numbers are in their ranges; the error names the field by its path from the rule.
+    fn check(&self) -> Result<(), FieldError> {
+        let fail = |field: &str, message: String| Err(FieldError::new(field, message));
+        match self {
+            Effect::Exclude => Ok(()),
+            Effect::Evidence { confidence, than } => {
+                if !(0.5..1.0).contains(confidence) {
+                    return fail("evidence.confidence", format!("is {confidence}; must be from 0.5 to below 1"));
+                }
+                match than {
+                    Than::Reward(reward) => within("evidence.reward", *reward, -NUMBER_MAX, NUMBER_MAX),
+                    Than::Others => Ok(()),
+                }
+            }
+            Effect::Pin { position } => counted("pin.position", *position, 1, COUNT_MAX),
+            Effect::Boost { factor } => {
+                if *factor > 0.0 && *factor <= BOOST_MAX {
+                    Ok(())
+                } else {
+                    fail("boost.factor", format!("is {factor}; must be above 0 and at most {BOOST_MAX}"))
+                }
+            }
+            Effect::Share { min, max } => check_share(*min, *max),
+            Effect::SubjectCap { count, window_us, together: _ } => {
+                if *count == 0 {
+                    return fail("subject_cap.count", "is 0; to show them to nobody use exclude".into());
+                }
+                if !(CAP_WINDOW_US_MIN..=CAP_WINDOW_US_MAX).contains(window_us) {
+                    return fail("subject_cap.window", "must be from 1 second to 90 days".into());
+                }
+                Ok(())
+            }
+            Effect::DayCap { count, together: _ } => {
+                if *count == 0 {
+                    return fail("day_cap.count", "is 0; to show them to nobody use exclude".into());
+                }
+                Ok(())
+            }
+            Effect::Quota { attribute, top, min_values, max_per_value } => {
+                if attribute.is_empty() || attribute.len() > NAME_BYTES_MAX {
+                    return fail("quota.attribute", format!("must have 1 to {NAME_BYTES_MAX} bytes"));
+                }
+                counted("quota.top", *top, 1, COUNT_MAX)?;
+                if min_values.is_none() && max_per_value.is_none() {
+                    return fail("quota", "says nothing; set min_values, max_per_value or both".into());
+                }
+                if let Some(min_values) = min_values {
+                    if min_values > top {
+                        let message =
+                            format!("is {min_values}, but {top} positions cannot have more than {top} values");
+                        return fail("quota.min_values", message);
+                    }
+                    counted("quota.min_values", *min_values, 1, COUNT_MAX)?;
+                }
+                max_per_value.map_or(Ok(()), |most| counted("quota.max_per_value", most, 1, COUNT_MAX))
+            }
+            Effect::MaxMoves { positions } => counted("max_moves.positions", *positions, 0, COUNT_MAX),
+        }
+    }
+}
+
+fn check_share(min: Option<f64>, max: Option<f64>) -> Result<(), FieldError> {
+    if min.is_none() && max.is_none() {
+        return Err(FieldError::new("share", "says nothing; set min, max or both"));
+    }
+    if let Some(min) = min {
+        within("share.min", min, 0.0, 1.0)?;
+    }
+    if let Some(max) = max {
+        if max == 0.0 {
+            return Err(FieldError::new("share.max", "is 0; to show them to nobody use exclude"));
+        }
+        within("share.max", max, 0.0, 1.0)?;
+    }
+    match (min, max) {
+        (Some(min), Some(max)) if min > max => {
+            let message = format!("is {min}, above the greatest share {max}; lower one or raise the other");
+            Err(FieldError::new("share.min", message))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(effect: Effect) -> Rule {
+        Rule { name: "a rule".into(), when: String::new(), effect, on_error: OnError::Ignore, paused: false }
+    }
+
+    /// One rule per effect, with numbers in their ranges.
+    fn good() -> Vec<Rule> {
+        let quota =
+            |min_values, max_per_value| Effect::Quota { attribute: "brand".into(), top: 10, min_values, max_per_value };
+        [
+            Effect::Exclude,
+            Effect::Evidence { confidence: 0.5, than: Than::Others },
+            Effect::Evidence { confidence: 0.999, than: Than::Reward(-2.5) },
+            Effect::Pin { position: 1 },
+            Effect::Boost { factor: 0.01 },
+            Effect::Boost { factor: 100.0 },
+            Effect::Share { min: Some(0.0), max: None },
+            Effect::Share { min: Some(0.2), max: Some(0.2) },
+            Effect::SubjectCap { count: 3, window_us: 24 * 3600 * 1_000_000, together: true },
+            Effect::DayCap { count: 1, together: false },
+            quota(Some(10), None),
+            quota(None, Some(1)),
+            Effect::MaxMoves { positions: 0 },
+        ]
+        .map(rule)
+        .to_vec()
+    }
+
+    #[test]
+    fn rules_survive_a_snapshot_bit_for_bit() {
+        for rule in good() {
+            assert_eq!(rule.check(), Ok(()), "{rule:?}");
+            let bytes = rmp_serde::to_vec_named(&rule).unwrap();
+            assert_eq!(rmp_serde::from_slice::<Rule>(&bytes).unwrap(), rule);
+        }
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused_by_name() {
+        let quota = |top, min_values, max_per_value| Effect::Quota {
+            attribute: "brand".into(),
+            top,
+            min_values,
+            max_per_value,
+        };
+        for (effect, field) in [
+            (Effect::Evidence { confidence: 0.49, than: Than::Others }, "evidence.confidence"),
+            (Effect::Evidence { confidence: 1.0, than: Than::Others }, "evidence.confidence"),
+            (Effect::Evidence { confidence: f64::NAN, than: Than::Others }, "evidence.confidence"),
+            (Effect::Evidence { confidence: 0.9, than: Than::Reward(f64::INFINITY) }, "evidence.reward"),
+            (Effect::Pin { position: 0 }, "pin.position"),
+            (Effect::Pin { position: 1_001 }, "pin.position"),
+            (Effect::Boost { factor: 0.0 }, "boost.factor"),
+            (Effect::Boost { factor: 100.1 }, "boost.factor"),
+            (Effect::Boost { factor: f64::NAN }, "boost.factor"),
+            (Effect::Share { min: None, max: None }, "share"),
+            (Effect::Share { min: Some(-0.1), max: None }, "share.min"),
+            (Effect::Share { min: None, max: Some(0.0) }, "share.max"),
+            (Effect::Share { min: None, max: Some(1.1) }, "share.max"),
+            (Effect::Share { min: Some(0.3), max: Some(0.2) }, "share.min"),
+            (Effect::SubjectCap { count: 0, window_us: 1_000_000, together: false }, "subject_cap.count"),
+            (Effect::SubjectCap { count: 1, window_us: 999_999, together: false }, "subject_cap.window"),
+            (Effect::SubjectCap { count: 1, window_us: i64::MAX, together: false }, "subject_cap.window"),
+            (Effect::DayCap { count: 0, together: true }, "day_cap.count"),
+            (quota(0, None, Some(1)), "quota.top"),
+            (quota(10, None, None), "quota"),
+            (quota(10, Some(11), None), "quota.min_values"),
+            (quota(10, Some(0), None), "quota.min_values"),
+            (quota(10, None, Some(0)), "quota.max_per_value"),
+            (Effect::MaxMoves { positions: 1_001 }, "max_moves.positions"),
+        ] {
+            let rule = rule(effect);
+            assert_eq!(rule.check().unwrap_err().field, field, "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_short_and_printable() {
+        let named = |name: &str| Rule { name: name.into(), ..rule(Effect::Exclude) }.check().map_err(|e| e.field);
+        assert_eq!(named("Kein Rabatt für Stammkunden"), Ok(()));
+        assert_eq!(named(&"x".repeat(128)), Ok(()));
+        for bad in ["", "  ", "a\nb", &"x".repeat(129)] {
+            assert_eq!(named(bad), Err("name".to_owned()), "{bad:?}");
+        }
+    }
+}
