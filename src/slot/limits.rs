@@ -82,3 +82,10 @@ pub const BOOST_MAX: f64 = 100.0;
 pub const CAP_WINDOW_US_MIN: i64 = 1_000_000;
 /// Greatest one: what was shown within it is remembered per subject.
 pub const CAP_WINDOW_US_MAX: i64 = 90 * 24 * 3600 * 1_000_000;
+/// Brackets that may be open at once in a rule's condition: its parser takes 8 kB of stack for each.
+pub const RULE_NESTING_MAX: usize = 16;
+/// How deep a condition's operators may be nested in all: whatever walks it takes stack for each.
+pub const RULE_DEPTH_MAX: usize = 64;
+/// Steps that a condition may take for one arm: a look at each of a list's [`VECTOR_MAX`] values, and thirty steps
+/// for each. It may take them for each of [`CANDIDATES_MAX`] candidates.
+pub const RULE_STEPS_MAX: usize = 8_000;

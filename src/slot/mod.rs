@@ -27,4 +27,4 @@ pub use definition::{Arm, Consent, Definition, Payload, Revision, SlotKind, chec
 pub(crate) use examples::examples;
 pub use goal::{Aggregation, Contribution, Goal, Learning, RewardKind};
 pub use id::{ArmId, FieldError, SlotId, check_token, suggestion};
-pub use rule::{Effect, OnError, Rule, Than};
+pub use rule::{Effect, Facts, OnError, Rule, RuleBook, Target, Than, Verdict, Verdicts, check_rules, warn_rules};
