@@ -27,6 +27,8 @@ pub(super) struct Slots {
 enum Command {
     /// Make the slots that a file, or every .toml file of a folder, describes; change those that differ.
     Apply(apply::Apply),
+    /// Write a commented document to begin with.
+    New(new::New),
     /// Say field by field what `apply` would change.
     Diff(apply::Diff),
     /// List the slots.
