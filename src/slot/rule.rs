@@ -10,6 +10,7 @@
 //! Deliberately not here: what an effect does to a decision, and the counts that the caps are held against.
 
 mod book;
+mod call;
 mod compile;
 mod conflict;
 mod eval;

@@ -10,7 +10,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{
     Rule,
     compile::{Program, compile},
-    eval::{Scene, holds},
+    eval::{Hoisted, Scene, evaluate_once, holds},
     node::Node,
 };
 use crate::{
@@ -41,10 +41,10 @@ impl Verdict {
         }
     }
 
-    fn of(parts: &[Node], scene: &Scene<'_>) -> Self {
+    fn of<'a>(parts: &'a [Node], scene: &Scene<'a>, hoisted: &Hoisted<'a>) -> Self {
         let mut all = Self::Yes;
         for part in parts {
-            match holds(part, scene) {
+            match holds(part, scene, hoisted) {
                 Ok(true) => {}
                 Ok(false) => return Self::No,
                 Err(_) => all = Self::Failed,
@@ -179,7 +179,7 @@ impl RuleBook {
                 Some(entry) => entry.program.clone(),
                 None => compile(&rule.when).ok().map(Arc::new),
             };
-            let table = program.as_ref().filter(|program| !program.of_arm.is_empty()).map(|program| {
+            let table = program.as_ref().filter(|program| !program.arm.is_empty()).map(|program| {
                 match (old.and_then(|entry| entry.table.as_ref()), &kept) {
                     (Some(table), Kept::All) => Arc::clone(table),
                     (Some(table), Kept::Some(places)) => {
@@ -265,8 +265,8 @@ impl RuleBook {
                 _ if rule.paused => Row::Same(Verdict::No),
                 None => Row::Same(Verdict::Failed),
                 Some(program) => {
-                    let always = Verdict::of(&program.of_request, &request);
-                    if always == Verdict::No || (program.of_arm.is_empty() && program.of_both.is_empty()) {
+                    let always = Verdict::of(&program.request, &request, &Hoisted::new());
+                    if always == Verdict::No || (program.arm.is_empty() && program.both.is_empty()) {
                         Row::Same(always)
                     } else {
                         self.judge_each(program, entry, always, &request, targets, &mut verdicts.cells)
@@ -288,6 +288,7 @@ impl RuleBook {
         cells: &mut Vec<Verdict>,
     ) -> Row {
         let start = cells.len();
+        let hoisted = evaluate_once(&program.hoisted, request);
         for target in targets {
             let definition = target.position.and_then(|position| self.arms.get(position));
             let own = target.own.filter(|own| !own.is_empty());
@@ -305,12 +306,12 @@ impl RuleBook {
                 }
                 (Some(_), Some(_)) => None,
             };
-            let of_arm = tabled.unwrap_or_else(|| Verdict::of(&program.of_arm, &scene));
-            let verdict = match always.and(of_arm) {
+            let of_arm = tabled.unwrap_or_else(|| Verdict::of(&program.arm, &scene, &Hoisted::new()));
+            let so_far = always.and(of_arm);
+            cells.push(match so_far {
                 Verdict::No => Verdict::No,
-                so_far => so_far.and(Verdict::of(&program.of_both, &scene)),
-            };
-            cells.push(verdict);
+                Verdict::Yes | Verdict::Failed => so_far.and(Verdict::of(&program.both, &scene, &hoisted)),
+            });
         }
         let row = cells.get(start..).unwrap_or_default();
         match row.first() {
@@ -340,14 +341,14 @@ impl RuleBook {
         // What the definition leaves open, the request's candidates are meant to say.
         let arm_itself = self.arms.get(arm)?;
         let settled = |name: &String| name == "id" || arm_itself.attributes.contains_key(name);
-        let reads = &program.of_arm_reads;
+        let reads = &program.arm_reads;
         if reads.any_name || !reads.names.iter().all(settled) { None } else { table.get(arm).copied() }
     }
 
     /// Whether the rule's condition reads neither context nor subject.
     pub(super) fn is_certain(&self, rule: usize) -> bool {
         let program = self.entries.get(rule).and_then(|entry| entry.program.as_ref());
-        program.is_some_and(|program| program.of_request.is_empty() && program.of_both.is_empty())
+        program.is_some_and(|program| program.request.is_empty() && program.both.is_empty())
     }
 }
 
@@ -361,7 +362,7 @@ enum Kept {
 
 /// Whether what a request says about an arm may change what the arm's own parts say.
 fn touches(program: &Program, own: &Features) -> bool {
-    let reads = &program.of_arm_reads;
+    let reads = &program.arm_reads;
     reads.any_name || reads.names.iter().any(|name| own.contains_key(name))
 }
 
@@ -376,5 +377,5 @@ fn of_arm(program: &Program, arm: &Arm) -> Verdict {
         attributes: Some(&arm.attributes),
         own: None,
     };
-    Verdict::of(&program.of_arm, &scene)
+    Verdict::of(&program.arm, &scene, &Hoisted::new())
 }

@@ -44,13 +44,15 @@ impl Reads {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Program {
     /// Parts that are the same for all arms of a request.
-    pub(super) of_request: Vec<Node>,
+    pub(super) request: Vec<Node>,
     /// Parts that are the same in all requests.
-    pub(super) of_arm: Vec<Node>,
+    pub(super) arm: Vec<Node>,
     /// What those read.
-    pub(super) of_arm_reads: Reads,
+    pub(super) arm_reads: Reads,
     /// Parts that set the arm against the request.
-    pub(super) of_both: Vec<Node>,
+    pub(super) both: Vec<Node>,
+    /// What those ask of the request alone.
+    pub(super) hoisted: Vec<Node>,
 }
 
 /// Compiles a condition, or says where it is wrong.
@@ -79,12 +81,16 @@ pub(super) fn compile(text: &str) -> Result<Program, Refusal> {
         }
         let reads = lowering.reads;
         match (reads.request, reads.arm) {
-            (true, true) => program.of_both.push(lowered.node),
-            (false, true) => {
-                program.of_arm_reads.add(reads);
-                program.of_arm.push(lowered.node);
+            (true, true) => {
+                let mut node = lowered.node;
+                node.hoist(&mut program.hoisted);
+                program.both.push(node);
             }
-            (true | false, false) => program.of_request.push(lowered.node),
+            (false, true) => {
+                program.arm_reads.add(reads);
+                program.arm.push(lowered.node);
+            }
+            (true | false, false) => program.request.push(lowered.node),
         }
     }
     Ok(program)
@@ -97,11 +103,13 @@ pub(super) fn split<'a>(tree: &'a IdedExpr, parts: &mut Vec<&'a IdedExpr>) {
 
 /// What the outermost `operator`s of a tree join.
 pub(super) fn joined<'a>(tree: &'a IdedExpr, operator: &str, parts: &mut Vec<&'a IdedExpr>) {
-    match &tree.expr {
-        Expr::Call(call) if call.func_name == operator && call.target.is_none() => {
-            call.args.iter().for_each(|side| joined(side, operator, parts));
-        }
-        _ => parts.push(tree),
+    if let Expr::Call(call) = &tree.expr
+        && call.func_name == operator
+        && call.target.is_none()
+    {
+        call.args.iter().for_each(|side| joined(side, operator, parts));
+    } else {
+        parts.push(tree);
     }
 }
 

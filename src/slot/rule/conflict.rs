@@ -188,19 +188,22 @@ impl RuleBook {
         let mut warnings = Vec::new();
         for (i, rule) in self.active() {
             let name = &rule.name;
-            match &rule.effect {
-                Effect::Pin { position } if *position > count => warnings.push(format!(
+            if let Effect::Pin { position } = &rule.effect
+                && *position > count
+            {
+                warnings.push(format!(
                     "Rule '{name}' pins position {position}, but a decision shows {count} unless the request asks for more."
-                )),
-                Effect::Quota { attribute, .. }
-                    if !self.arms().is_empty() && self.arms().iter().all(|arm| !arm.attributes.contains_key(attribute)) =>
-                {
-                    warnings.push(format!(
-                        "Rule '{name}' counts values of '{attribute}', which no arm of the slot has; only a request's \
-                         candidates can bring it."
-                    ));
-                }
-                _ => {}
+                ));
+            }
+            let lacks = |attribute: &str| self.arms().iter().all(|arm| !arm.attributes.contains_key(attribute));
+            if let Effect::Quota { attribute, .. } = &rule.effect
+                && !self.arms().is_empty()
+                && lacks(attribute)
+            {
+                warnings.push(format!(
+                    "Rule '{name}' counts values of '{attribute}', which no arm of the slot has; only a request's \
+                     candidates can bring it."
+                ));
             }
             let none = (0..self.arms().len()).all(|arm| self.certain(i, arm) == Some(Verdict::No));
             if none && !self.arms().is_empty() {

@@ -125,6 +125,7 @@ impl<'a> Datum<'a> {
         }
     }
 
+    #[expect(clippy::float_cmp, reason = "a rule that compares with == means just that")]
     fn equals(&self, other: &Datum<'_>) -> bool {
         match (self, other) {
             (Self::Flag(a), Datum::Flag(b)) => a == b,
@@ -150,13 +151,23 @@ impl<'a> Datum<'a> {
     }
 }
 
+/// What was evaluated once for all arms of a request.
+pub(super) type Hoisted<'a> = Vec<Result<Datum<'a>, Failed>>;
+
 /// Whether the condition holds.
-pub(super) fn holds<'a>(node: &'a Node, scene: &Scene<'a>) -> Result<bool, Failed> {
-    Evaluation { scene, bound: Vec::new() }.flag(node)
+pub(super) fn holds<'a>(node: &'a Node, scene: &Scene<'a>, hoisted: &Hoisted<'a>) -> Result<bool, Failed> {
+    Evaluation { scene, hoisted, bound: Vec::new() }.flag(node)
+}
+
+/// Evaluates what is the same for all arms of a request.
+pub(super) fn evaluate_once<'a>(nodes: &'a [Node], request: &Scene<'a>) -> Hoisted<'a> {
+    let nothing = Hoisted::new();
+    nodes.iter().map(|node| Evaluation { scene: request, hoisted: &nothing, bound: Vec::new() }.value(node)).collect()
 }
 
 struct Evaluation<'s, 'a> {
     scene: &'s Scene<'a>,
+    hoisted: &'s Hoisted<'a>,
     /// The values in hand of the enclosing lists.
     bound: Vec<Datum<'a>>,
 }
@@ -210,6 +221,10 @@ impl<'a> Evaluation<'_, 'a> {
                 let chosen = self.chosen(parts)?;
                 self.flag(chosen)
             }
+            Node::Hoisted(place) => match self.hoisted.get(*place) {
+                Some(Ok(value)) => value.flag(),
+                Some(Err(_)) | None => Err(Failed),
+            },
             Node::Literal(_)
             | Node::Field(..)
             | Node::FieldOf(..)
@@ -232,6 +247,7 @@ impl<'a> Evaluation<'_, 'a> {
                 let name = self.value(name)?;
                 self.scene.field(*owner, name.text()?).ok_or(Failed)
             }
+            Node::Hoisted(place) => self.hoisted.get(*place).cloned().unwrap_or(Err(Failed)),
             Node::Bound(depth) => self.bound.get(*depth).cloned().ok_or(Failed),
             Node::Negate(part) => Ok(Datum::Number(-self.value(part)?.number()?)),
             Node::If(parts) => {
@@ -247,27 +263,29 @@ impl<'a> Evaluation<'_, 'a> {
                 let [list, at] = self.both(sides)?;
                 let (len, at) = (list.len()?, at.number()?);
                 // What is not a place of the list finds nothing: a fraction, a negative number, one beyond the end.
-                let found = (0..len).find(|&place| place as f64 == at).and_then(|place| list.get(place));
+                let found = (0..len).find(|&place| (place as f64).total_cmp(&at).is_eq());
+                let found = found.and_then(|place| list.get(place));
                 found.ok_or(Failed)
             }
             Node::Size(part) => {
-                let size = match self.value(part)? {
-                    Datum::Text(text) => text.chars().count(),
-                    list => list.len()?,
-                };
+                let value = self.value(part)?;
+                let size = if let Datum::Text(text) = &value { text.chars().count() } else { value.len()? };
                 Ok(Datum::Number(size as f64))
             }
-            Node::ToNumber(part) => match self.value(part)? {
-                Datum::Text(text) => text.parse().map(Datum::Number).map_err(|_| Failed),
-                other => Ok(Datum::Number(other.number()?)),
-            },
-            Node::ToWhole(part) => match self.value(part)? {
-                Datum::Text(text) => text.parse::<i64>().map(|whole| Datum::Number(whole as f64)).map_err(|_| Failed),
-                other => {
-                    let whole = other.number()?.trunc();
-                    if whole.abs() < WHOLE_END { Ok(Datum::Number(whole)) } else { Err(Failed) }
+            Node::ToNumber(part) => {
+                let value = self.value(part)?;
+                let number =
+                    if let Datum::Text(text) = &value { text.parse().map_err(|_| Failed) } else { value.number() };
+                number.map(Datum::Number)
+            }
+            Node::ToWhole(part) => {
+                let value = self.value(part)?;
+                if let Datum::Text(text) = &value {
+                    return text.parse::<i64>().map(|whole| Datum::Number(whole as f64)).map_err(|_| Failed);
                 }
-            },
+                let whole = value.number()?.trunc();
+                if whole.abs() < WHOLE_END { Ok(Datum::Number(whole)) } else { Err(Failed) }
+            }
             Node::Each(Each::Filter, parts) => self.filtered(parts),
             Node::Each(Each::Map, parts) => self.mapped(parts),
             Node::Has(..)

@@ -2,6 +2,8 @@
 //!
 //! Deliberately not here: evaluation, and where in the text a node stood.
 
+use std::{mem, slice};
+
 /// Whose features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
@@ -131,4 +133,87 @@ pub(super) enum Node {
     ToWhole(Box<Node>),
     /// `list.exists(x, condition)` and the like
     Each(Each, Box<[Node; 2]>),
+    /// What was evaluated once for all arms of the request.
+    Hoisted(usize),
+}
+
+impl Node {
+    /// What it is made of.
+    pub(super) fn parts(&self) -> &[Node] {
+        match self {
+            Node::Literal(_) | Node::Field(..) | Node::Has(..) | Node::Bound(_) | Node::Hoisted(_) => &[],
+            Node::FieldOf(_, part)
+            | Node::HasOf(_, part)
+            | Node::Not(part)
+            | Node::Negate(part)
+            | Node::InLiterals(part, _)
+            | Node::Size(part)
+            | Node::ToNumber(part)
+            | Node::ToWhole(part) => slice::from_ref(part),
+            Node::And(parts) | Node::Or(parts) | Node::List(parts) => parts,
+            Node::If(parts) => parts.as_slice(),
+            Node::Compare(_, parts)
+            | Node::Compute(_, parts)
+            | Node::In(parts)
+            | Node::Index(parts)
+            | Node::TextTest(_, parts)
+            | Node::Each(_, parts) => parts.as_slice(),
+        }
+    }
+
+    /// The same, to be changed.
+    fn parts_mut(&mut self) -> &mut [Node] {
+        match self {
+            Node::Literal(_) | Node::Field(..) | Node::Has(..) | Node::Bound(_) | Node::Hoisted(_) => &mut [],
+            Node::FieldOf(_, part)
+            | Node::HasOf(_, part)
+            | Node::Not(part)
+            | Node::Negate(part)
+            | Node::InLiterals(part, _)
+            | Node::Size(part)
+            | Node::ToNumber(part)
+            | Node::ToWhole(part) => slice::from_mut(part),
+            Node::And(parts) | Node::Or(parts) | Node::List(parts) => parts,
+            Node::If(parts) => parts.as_mut_slice(),
+            Node::Compare(_, parts)
+            | Node::Compute(_, parts)
+            | Node::In(parts)
+            | Node::Index(parts)
+            | Node::TextTest(_, parts)
+            | Node::Each(_, parts) => parts.as_mut_slice(),
+        }
+    }
+
+    /// Whose features it reads itself.
+    fn owner(&self) -> Option<Owner> {
+        if let Node::Field(owner, _) | Node::FieldOf(owner, _) | Node::Has(owner, _) | Node::HasOf(owner, _) = self {
+            Some(*owner)
+        } else {
+            None
+        }
+    }
+
+    /// Whether its value is the same for all arms of a request, whatever value of a list is in hand.
+    fn is_of_request(&self) -> bool {
+        let itself = match self.owner() {
+            Some(owner) => owner != Owner::Arm,
+            None => !matches!(self, Node::Bound(_)),
+        };
+        itself && self.parts().iter().all(Node::is_of_request)
+    }
+
+    /// Whether it is made of literals only.
+    fn is_constant(&self) -> bool {
+        self.owner().is_none() && self.parts().iter().all(Node::is_constant)
+    }
+
+    /// Moves what is the same for all arms of a request out of it; [`Node::Hoisted`] stays in its place.
+    pub(super) fn hoist(&mut self, hoisted: &mut Vec<Node>) {
+        if !self.is_of_request() {
+            self.parts_mut().iter_mut().for_each(|part| part.hoist(hoisted));
+        } else if !self.is_constant() {
+            let place = Node::Hoisted(hoisted.len());
+            hoisted.push(mem::replace(self, place));
+        }
+    }
 }

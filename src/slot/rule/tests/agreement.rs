@@ -249,11 +249,10 @@ fn a_renewed_book_is_a_new_one() {
     let mut writer = Writer { rng: StdRng::seed_from_u64(8) };
     let mut rules = conditions(&mut writer, 12);
     let mut arms: Vec<Arc<Arm>> = (0..30).map(|i| arm(&format!("a{i}"), writer.features())).collect();
-    let mut next = arms.len();
     let mut book = RuleBook::new(&rules, &arms);
-    for round in 0..60 {
+    for round in 30..90 {
         match writer.rng.random_range(0..7) {
-            0 => arms.push(arm(&format!("a{next}"), writer.features())),
+            0 => arms.push(arm(&format!("a{round}"), writer.features())),
             1 if arms.len() > 5 => drop(arms.remove(writer.rng.random_range(0..arms.len()))),
             2 => {
                 let at = writer.rng.random_range(0..arms.len());
@@ -265,7 +264,6 @@ fn a_renewed_book_is_a_new_one() {
             5 => rules[0] = conditions(&mut writer, 1).remove(0),
             _ => rules[1].paused = !rules[1].paused,
         }
-        next += 1;
         book = book.renewed(&rules, &arms);
         let fresh = RuleBook::new(&rules, &arms);
         let context = writer.features();

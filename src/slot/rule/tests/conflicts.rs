@@ -140,9 +140,9 @@ fn what_is_hardly_meant_is_warned_of() {
         named("typo", "arm.brand == 'akme'", Effect::Exclude),
         Rule { paused: true, ..named("paused", "arm.brand == 'akme'", quota) },
     ];
-    expect![[r#"
+    expect![[r"
         Rule 'late' pins position 4, but a decision shows 3 unless the request asks for more.
         Rule 'colours' counts values of 'colour', which no arm of the slot has; only a request's candidates can bring it.
-        Rule 'typo' matches no arm of the slot."#]].assert_eq(&warn_rules(&rules, &arms(), 3).join("\n"));
+        Rule 'typo' matches no arm of the slot."]].assert_eq(&warn_rules(&rules, &arms(), 3).join("\n"));
     assert_eq!(warn_rules(&rules[..1], &arms(), 4), Vec::<String>::new());
 }

@@ -50,7 +50,7 @@ fn names_that_are_not_known_are_refused_where_they_stand() {
         context.tags.exists(t, arm.tags.exists(t, true))
             line 1, column 40: the name 't' is taken; choose another
         context.tags.exists('x')
-            line 1, column 14: is called on a list with a name and a condition, as in context.tags.exists(tag, tag == "new")
+            line 1, column 14: exists() is called on a list with a name and a condition, as in context.tags.exists(tag, tag == "new")
         has(context)
             line 1, column 5: has() asks for a member, as in has(context.loyalty); or write "loyalty" in context
         math.abs(arm.price) > 1
@@ -76,7 +76,7 @@ fn names_that_are_not_known_are_refused_where_they_stand() {
 
 #[test]
 fn conditions_that_never_hold_or_fail_are_refused_by_their_types() {
-    expect![[r#"
+    expect![[r"
         'gold'
             line 1, column 1: this is a text; a rule's condition needs true or false
         5
@@ -131,7 +131,7 @@ fn conditions_that_never_hold_or_fail_are_refused_by_their_types() {
             line 1, column 8: messages cannot be written in a rule
         arm.price == 9007199254740993
             line 1, column 14: the number is too large; at most 9007199254740992 is exact
-    "#]]
+    "]]
     .assert_eq(&messages(&[
         "'gold'",
         "5",
