@@ -60,12 +60,12 @@ fn a_field_is_told_by_the_name_that_the_contract_gives_it() {
     check(|d| d.controls.mode = Some(Mode::Test(0.2)), &["controls.mode:  -> test, share 0.2"]);
     check(|d| d.controls.baseline = Some(Baseline::Arm(arm_id("b"))), &["controls.baseline:  -> arm_id b"]);
     check(|d| d.controls.stickiness = Some(Stickiness::For(60_000_000)), &["controls.stickiness:  -> for 1m"]);
-    check(|d| d.controls.policy = Some(Policy::SquareCb { gamma: 2.5 }), &["controls.policy:  -> square_cb, gamma 2.5"]);
-    let share = Share { floor: Some(0.1), ceiling: None };
     check(
-        |d| drop(d.controls.arm_shares.insert(arm_id("a"), share)),
-        &["controls.arm_shares[\"a\"].floor:  -> 0.1"],
+        |d| d.controls.policy = Some(Policy::SquareCb { gamma: 2.5 }),
+        &["controls.policy:  -> square_cb, gamma 2.5"],
     );
+    let share = Share { floor: Some(0.1), ceiling: None };
+    check(|d| d.controls.arm_shares = [(arm_id("a"), share)].into(), &["controls.arm_shares[\"a\"].floor:  -> 0.1"]);
     check(
         |d| d.controls.warm_up = Some(WarmUp { views: 9, rewards: 2 }),
         &["controls.warm_up.views:  -> 9", "controls.warm_up.rewards:  -> 2"],
