@@ -4,6 +4,7 @@
 //! * [`steer`]: history, rollback, the safe choice, pausing arms.
 
 mod apply;
+mod new;
 mod steer;
 
 use clap::{Subcommand, ValueEnum};
@@ -95,6 +96,7 @@ impl Slots {
     pub(super) async fn run(self) -> CommandResult {
         match self.command {
             Command::Apply(apply) => apply.run().await,
+            Command::New(new) => new.run(),
             Command::Diff(diff) => diff.run().await,
             Command::List { target } => list(&target).await,
             Command::Get { slot, revision, output, target } => get(&slot, revision, output, &target).await,

@@ -136,8 +136,8 @@ pub struct Why {
     pub reason: String,
 }
 
-/// A definition as it was after a change. *Persisted.*
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A definition as it was after a change.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Revision {
     /// Its number, from 1.
     pub number: u64,
