@@ -21,6 +21,7 @@ mod error;
 mod feedback;
 mod insight;
 pub mod proto;
+mod report;
 mod slots;
 #[cfg(test)]
 mod tests;
