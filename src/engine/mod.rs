@@ -38,11 +38,10 @@ mod view;
 pub use change::{Change, ChangeError, plan};
 pub use closed::{Closed, Fate, Told};
 pub use counters::{Counters, Tally};
-pub use decide::{
-    CandidateExplanation, Decision, Draw, Explanation, Request, RequestCandidate, decide, decide_with,
-};
+pub use decide::{CandidateExplanation, Decision, Draw, Explanation, Request, RequestCandidate, decide, decide_with};
 pub use event::{
-    Availability, Barred, Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, SCORED_MAX, Scored, Subject, TRAFFIC,
+    Availability, Barred, Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, SCORED_MAX, Scored, Subject,
+    TRAFFIC,
 };
 pub use ids::{DecisionId, Key, hash};
 pub use insight::{Comparison, Insight};

@@ -12,7 +12,7 @@ use super::{
         ARMS_MAX, CATALOGUE_MIN, COUNT_MAX, DISPLAY_NAME_BYTES_MAX, FEATURES_MAX, NAME_BYTES_MAX, NUMBER_MAX,
         PAYLOAD_BYTES_MAX, PAYLOAD_DEPTH_MAX, VECTOR_MAX, WORD_BYTES_MAX, WORDS_MAX,
     },
-    rule::Rule,
+    rule::{Rule, check_rules},
 };
 use crate::bandit::{Features, LinearSpec, ModelSpec, PortfolioSpec, Setting, Value};
 
@@ -239,7 +239,8 @@ impl Definition {
         }
         self.goal.check()?;
         check_model(&self.model)?;
-        self.controls.check()
+        self.controls.check()?;
+        check_rules(&self.rules, &self.arms, self.open_catalogue, self.controls.floor())
     }
 }
 
@@ -259,7 +260,7 @@ impl Arm {
     /// Whether it holds together; the error names the field by its path from the arm.
     pub fn check(&self) -> Result<(), FieldError> {
         check_features("attributes", &self.attributes)?;
-        self.schedule.check()?;
+        self.schedule.check().map_err(|e| e.within("schedule"))?;
         if let Some(payload) = &self.payload {
             let bytes = serde_json::to_string(payload).map_or(usize::MAX, |json| json.len());
             if bytes > PAYLOAD_BYTES_MAX {

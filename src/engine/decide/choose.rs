@@ -193,9 +193,8 @@ pub(super) fn baseline(
 ) -> Outcome {
     let mean_of =
         |learned: Option<u32>| learned.and_then(|arm| view.learner.summary(arm)).map_or(0.0, |s| s.value.mean());
-    let expected = |at: usize| {
-        scored.map_or_else(|| mean_of(candidates[eligible[at]].learned), |scored| scored.mixture.mean(at))
-    };
+    let expected =
+        |at: usize| scored.map_or_else(|| mean_of(candidates[eligible[at]].learned), |scored| scored.mixture.mean(at));
     let (order, first) = order(view, candidates, eligible, count, seed);
     let mut chosen: Vec<Chosen> = order
         .into_iter()

@@ -39,8 +39,9 @@ fn because(view: &SlotView, why: Ineligible) -> String {
             | Effect::Quota { .. }
             | Effect::MaxMoves { .. } => format!("the rule '{}' excludes it", rule.name),
         }),
-        Ineligible::FailedRule(of) => rule(of)
-            .map_or_else(String::new, |rule| format!("the rule '{}' could not be evaluated, and excludes it then", rule.name)),
+        Ineligible::FailedRule(of) => rule(of).map_or_else(String::new, |rule| {
+            format!("the rule '{}' could not be evaluated, and excludes it then", rule.name)
+        }),
     }
 }
 

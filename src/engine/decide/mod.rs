@@ -7,13 +7,11 @@ mod candidates;
 mod choose;
 mod explain;
 mod steering;
-#[cfg(test)]
-mod tests;
 
 use self::{
     candidates::{Candidate, candidates},
     choose::{Outcome, Scored, Width, baseline, by_model, scores, stuck},
-    explain::{explain, summary},
+    explain::explain,
     steering::Steering,
 };
 use super::{
@@ -137,12 +135,7 @@ pub fn decide(view: &SlotView, request: Request, draw: Draw<'_>) -> Result<Decis
 /// # Errors
 ///
 /// A candidate that the slot does not know, where it has no open catalogue: named by its field.
-pub fn decide_with(
-    view: &SlotView,
-    mut request: Request,
-    draw: Draw<'_>,
-    past: &Past,
-) -> Result<Decision, FieldError> {
+pub fn decide_with(view: &SlotView, mut request: Request, draw: Draw<'_>, past: &Past) -> Result<Decision, FieldError> {
     let definition = &*view.definition;
     let now_us = draw.id.at_us();
     request.subject = consented(request.subject, request.consent.unwrap_or(definition.default_consent));
@@ -211,7 +204,12 @@ impl Asked<'_> {
         (0..candidates.len()).filter(|&i| candidates[i].eligible()).collect()
     }
 
-    fn baseline(&self, candidates: &[Candidate<'_>], why: Result<Reason, Fallback>, scored: Option<&Scored>) -> Outcome {
+    fn baseline(
+        &self,
+        candidates: &[Candidate<'_>],
+        why: Result<Reason, Fallback>,
+        scored: Option<&Scored>,
+    ) -> Outcome {
         let reason = why.unwrap_or(Reason::Fallback);
         let eligible = Self::eligible(candidates);
         let outcome = baseline(self.view, candidates, &eligible, self.count, reason, scored, self.draw.seed);
