@@ -3,10 +3,11 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    Api, encode, error,
+    Api, error,
     proto::{GetSlotReportRequest, GetSlotReportResponse, insight_service_server::InsightService},
+    report,
 };
-use crate::{engine::report, node::run_long, slot::SlotId};
+use crate::{engine::report as slot_report, node::run_long, slot::SlotId};
 
 #[tonic::async_trait]
 impl InsightService for Api {
@@ -20,7 +21,7 @@ impl InsightService for Api {
         let view =
             node.slot(&slot).ok_or_else(|| error::slot_not_found("slot_id", &slot, &node.suggest(slot.as_str())))?;
         Ok(Response::new(GetSlotReportResponse {
-            report: Some(encode::report(run_long(view.arms.names().len(), || report(&view)))),
+            report: Some(report::encode(run_long(view.arms.names().len(), || slot_report(&view)))),
         }))
     }
 }

@@ -28,6 +28,7 @@ mod feedback;
 mod insight;
 mod mask;
 pub mod proto;
+mod report;
 mod slots;
 mod steering;
 #[cfg(test)]
