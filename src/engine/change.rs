@@ -10,7 +10,7 @@ use super::{
     state::State,
 };
 use crate::slot::{
-    Arm, ArmId, Controls, Definition, FieldError, SlotId, Why,
+    Arm, ArmId, Baseline, Controls, Definition, FieldError, SlotId, Why,
     limits::{DISPLAY_NAME_BYTES_MAX, LEARNED_ARMS_MAX, MODELS_MAX, REASON_BYTES_MAX, REVISIONS_MAX, SLOTS_MAX},
     suggestion,
 };
@@ -123,7 +123,9 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
     let slot = slot.clone();
     let body = match change {
         Change::Create(_) => None,
-        Change::Update { definition, revision } => {
+        Change::Update { mut definition, revision } => {
+            // Nobody ends a holdout by leaving it out.
+            definition.controls.holdout = definition.controls.holdout.or(have.controls.holdout);
             if revision != 0 && revision != now.revision_number() {
                 let current = now.revision_number();
                 let last = now.revision(current);
@@ -165,6 +167,20 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
                     return Err(FieldError::new(format!("arm_ids[{i}]"), message).into());
                 }
             }
+            let gone: HashSet<&ArmId> = arms.iter().collect();
+            for (i, arm) in arms.iter().enumerate() {
+                let named = if *have.controls.baseline() == Baseline::Arm(arm.clone()) {
+                    "the slot's baseline; set another controls.baseline first"
+                } else if have.controls.arm_shares.contains_key(arm) && !have.open_catalogue {
+                    "one of controls.arm_shares; take it out there first"
+                } else {
+                    continue;
+                };
+                return Err(FieldError::new(format!("arm_ids[{i}]"), format!("'{arm}' is {named}")).into());
+            }
+            let mut after = (**have).clone();
+            after.arms.retain(|arm| !gone.contains(&arm.id));
+            after.check()?;
             Some(Body::ArmsRemoved { slot, arms, why })
         }
         Change::SetAvailability(available) => {
@@ -189,13 +205,28 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
                 );
                 return Err(FieldError::new("revision", message).into());
             };
-            check_models(now, &revision.definition)?;
-            let definition = Arc::clone(&revision.definition);
+            let definition = Arc::new(as_available(&revision.definition, have));
+            definition.check()?;
+            check_models(now, &definition)?;
             (definition != *have).then_some(Body::SlotUpdated { definition, why, rolled_back_to: Some(number) })
         }
         Change::Reset => Some(Body::SlotReset { slot, why }),
     };
     Ok(body)
+}
+
+/// `wanted` with its arms as available as they are now: what is out of stock does not come back with a setting.
+fn as_available(wanted: &Definition, have: &Definition) -> Definition {
+    let now: HashMap<&ArmId, &Arc<Arm>> = have.arms.iter().map(|arm| (&arm.id, arm)).collect();
+    let mut wanted = wanted.clone();
+    for arm in &mut wanted.arms {
+        let Some(now) = now.get(&arm.id) else { continue };
+        let stays = Availability { available: Some(now.available), because: now.because, schedule: Some(now.schedule) };
+        if stays.changes(arm) {
+            stays.apply(Arc::make_mut(arm));
+        }
+    }
+    wanted
 }
 
 /// Adds arms at the end, or puts them in the place of those of their id.

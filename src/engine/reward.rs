@@ -120,10 +120,10 @@ impl SlotState {
             self.memory.remember(at_us, key, at_us.saturating_sub(self.event_memory_us()));
         }
         if counts {
-            let learned = self.winsorized(event);
+            let learned = self.winsorized(event, decision.frozen);
             let kind = event.kind.as_str().into();
             let counted = Counted { event: key, kind, value: event.value, learned, time_us: event.time_us };
-            if decision.shown[place].counted.is_empty() {
+            if decision.shown[place].counted.is_empty() && !decision.frozen {
                 self.delays.observe((at_us - decision.at_us) as f64);
                 self.lags.observe(self.watermark_us.saturating_sub(decision.at_us).max(0) as f64);
                 self.watermark_us = self.watermark_us.max(decision.at_us);
@@ -219,14 +219,17 @@ impl SlotState {
     }
 
     /// The event's value as it is learned: where its kind is winsorized, at most that quantile of the values so far.
-    fn winsorized(&mut self, event: &Rewarded) -> Option<f64> {
+    /// What is never learned is no value to go by either.
+    fn winsorized(&mut self, event: &Rewarded, frozen: bool) -> Option<f64> {
         let value = event.value?;
         let Some(share) = self.definition.goal.kind(&event.kind).and_then(|kind| kind.winsorize) else {
             return Some(value);
         };
         let values = self.values.entry(event.kind.clone()).or_default();
         let most = values.quantile(share).filter(|_| values.count() >= WINSORIZE_FROM);
-        values.observe(value.abs());
+        if !frozen {
+            values.observe(value.abs());
+        }
         Some(most.map_or(value, |most| value.clamp(-most, most)))
     }
 
@@ -258,7 +261,7 @@ impl SlotState {
 
     /// Tells the positions of a shown arm that became rewarded, or no longer is.
     fn settle_position(&mut self, at_us: i64, decision: &mut PendingDecision, place: usize) {
-        if decision.shown.iter().all(|shown| shown.overlap <= 0.0) {
+        if decision.frozen || decision.shown.iter().all(|shown| shown.overlap <= 0.0) {
             return;
         }
         self.fade_positions(at_us);

@@ -313,8 +313,10 @@ impl SlotState {
             self.rules = Arc::new(self.rules.renewed(&definition.rules, &definition.arms));
         }
         let revisions = Arc::make_mut(&mut self.revisions);
-        // A stock feed must not push out what people changed: of its revisions in a row the last one stays.
-        if change == AVAILABILITY && revisions.last().is_some_and(|last| last.change == AVAILABILITY) {
+        // A stock feed must not push out what people changed: of its revisions in a row the last one stays. Whoever
+        // says something else of it, or is somebody else, has a revision of their own.
+        let same = |last: &Revision| last.change == AVAILABILITY && last.why == *why;
+        if change == AVAILABILITY && revisions.last().is_some_and(same) {
             revisions.pop();
         }
         if revisions.len() >= REVISIONS_MAX {

@@ -7,7 +7,7 @@ use super::{Linear, Link, OFFSET_PRECISION, Offset, Scoring, expected_rate, logi
 use crate::{
     bandit::{
         model::Revision,
-        score::{Joint, shift},
+        score::{Joint, boosted_mean, shift},
     },
     stats::{Gaussian, SparseVector},
 };
@@ -21,21 +21,26 @@ pub(super) const DRAWS: (u64, u64) = (64, 512);
 /// What a boost makes of a score on the link's own line.
 #[derive(Debug, Clone, Copy)]
 enum Boost {
-    Times(f64),
+    /// Of a center, how far it moves, and what the distance from it is multiplied with.
+    Moved {
+        center: f64,
+        by: f64,
+        factor: f64,
+    },
     Shifted(f64),
 }
 
 impl Boost {
     fn new(link: Link, center: f64, factor: f64) -> Self {
         match link {
-            Link::Identity => Self::Times(factor),
+            Link::Identity => Self::Moved { center, by: boosted_mean(center, factor) - center, factor },
             Link::Logit => Self::Shifted(shift(logistic(center), factor)),
         }
     }
 
     fn of(self, score: f64) -> f64 {
         match self {
-            Self::Times(factor) => factor * score,
+            Self::Moved { center, by, factor } => center + by + factor * (score - center),
             Self::Shifted(by) => score + by,
         }
     }

@@ -209,31 +209,34 @@ impl Asked<'_> {
         candidates: &[Candidate<'_>],
         why: Result<Reason, Fallback>,
         scored: Option<&Scored>,
+        steering: &Steering,
     ) -> Outcome {
         let reason = why.unwrap_or(Reason::Fallback);
         let eligible = Self::eligible(candidates);
-        let outcome = baseline(self.view, candidates, &eligible, self.count, reason, scored, self.draw.seed);
+        let outcome = baseline(self.view, candidates, &eligible, self.count, reason, scored, self.draw.seed, steering);
         Outcome { fallback: why.err(), ..outcome }
     }
 
     fn decide(&self, candidates: &mut [Candidate<'_>], steering: &mut Steering) -> Placed {
         let Self { view, request, draw, count, past } = *self;
         let controls = &view.definition.controls;
-        let plainly = |outcome| Placed { outcome, would: None, holdout: false, analysis: false, sticky: None };
+        // Nothing is ever learned of these subjects, whatever they are shown.
+        let analysis = falls_in(view, "analysis", &request.subject, draw.id, controls.analysis());
+        let plainly = |outcome| Placed { outcome, would: None, holdout: false, analysis, sticky: None };
         if !candidates.iter().any(Candidate::eligible) {
-            return plainly(self.baseline(candidates, Err(Fallback::NoEligibleArm), None));
+            return plainly(self.baseline(candidates, Err(Fallback::NoEligibleArm), None, steering));
         }
         // What cannot be scored in time cannot be asked for evidence either: it is not shown.
         let hurried = draw.deadline_passed.then_some(Fallback::Deadline);
         let forced = hurried.or(controls.safe_choice().then_some(Fallback::SafeChoice));
         let asks = steering.wants_evidence(view, candidates);
         if let (Some(fallback), false) = (forced, asks) {
-            return plainly(self.baseline(candidates, Err(fallback), None));
+            return plainly(self.baseline(candidates, Err(fallback), None, steering));
         }
         let mut eligible = Self::eligible(candidates);
         let boosts = steering.boosts(view, candidates, &eligible);
         // Rules may bring forward whoever it is, so that all of them count, not only the best.
-        let places = if view.rules.is_empty() { count } else { eligible.len() };
+        let places = if steering.places(view, candidates) { eligible.len().min(4 * count + 64) } else { count };
         let scored = (hurried.is_none())
             .then(|| {
                 let of = eligible.clone();
@@ -245,7 +248,7 @@ impl Asked<'_> {
             steering.ask_for_evidence(view, request, candidates, scored.as_ref(), draw.seed);
             let left = Self::eligible(candidates);
             if left.is_empty() {
-                return plainly(self.baseline(candidates, Err(Fallback::NoEligibleArm), None));
+                return plainly(self.baseline(candidates, Err(Fallback::NoEligibleArm), None, steering));
             }
             if left.len() < eligible.len() {
                 let kept: Vec<usize> = (0..eligible.len()).filter(|&at| candidates[eligible[at]].eligible()).collect();
@@ -254,31 +257,30 @@ impl Asked<'_> {
                 eligible = left;
             }
             if let Some(fallback) = forced {
-                return plainly(self.baseline(candidates, Err(fallback), scored.as_ref()));
+                return plainly(self.baseline(candidates, Err(fallback), scored.as_ref(), steering));
             }
         }
         if falls_in(view, "holdout", &request.subject, draw.id, controls.control_share()) {
-            let outcome = self.baseline(candidates, Ok(Reason::Holdout), scored.as_ref());
-            return Placed { holdout: true, ..plainly(outcome) };
+            let outcome = self.baseline(candidates, Ok(Reason::Holdout), scored.as_ref(), steering);
+            return Placed { holdout: true, analysis: false, ..plainly(outcome) };
         }
-        let analysis = falls_in(view, "analysis", &request.subject, draw.id, controls.analysis());
         let watching = controls.mode() == Mode::Watch;
         if !watching
             && controls.stickiness() != Stickiness::Never
             && let Some(before) = past.sticky(&request.subject, controls.stickiness(), draw.id.at_us())
-            && let Some(outcome) = stuck(candidates, &eligible, count, before, scored.as_ref())
+            && let Some(outcome) = stuck(view, candidates, &eligible, count, before, scored.as_ref(), steering)
         {
-            return Placed { analysis, sticky: Some(before.id), ..plainly(outcome) };
+            return Placed { sticky: Some(before.id), ..plainly(outcome) };
         }
         let Some(scored) = scored else {
-            return Placed { analysis, ..plainly(self.baseline(candidates, Err(Fallback::Model), None)) };
+            return plainly(self.baseline(candidates, Err(Fallback::Model), None, steering));
         };
         let by_policy = by_model(view, candidates, &scored, steering, boosts.as_deref(), count, draw.seed);
         if watching {
-            let outcome = self.baseline(candidates, Ok(Reason::Watching), Some(&scored));
+            let outcome = self.baseline(candidates, Ok(Reason::Watching), Some(&scored), steering);
             return Placed { would: Some(by_policy), ..plainly(outcome) };
         }
-        Placed { analysis, ..plainly(by_policy) }
+        plainly(by_policy)
     }
 }
 
