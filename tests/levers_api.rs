@@ -96,7 +96,7 @@ async fn every_revision_says_who_changed_what_and_why() {
     assert_eq!(first.slot.unwrap(), made, "the slot as it was then");
     let gone = clients.slots.get_revision(ask(9)).await.unwrap_err();
     check(&gone, "revision");
-    assert!(gone.message().contains("1 to 3"), "{}", gone.message());
+    assert!(gone.message().contains("the slot is at 3"), "{}", gone.message());
     server.stop().await;
 }
 

@@ -62,7 +62,7 @@ pub(super) fn answer(answer: Answer) -> proto::DecideResponse {
         .into(),
         revision: decided.revision,
         model: decided.model.clone(),
-        explanation: how.map(|how| explanation(how, decided)),
+        explanation: how.map(explanation),
         sticky: decided.sticky.is_some(),
         would: decided.would.iter().enumerate().map(|(i, c)| chosen(i, c, &view)).collect(),
         analysis: decided.analysis,
@@ -91,20 +91,18 @@ fn chosen(index: usize, chosen: &Chosen, view: &SlotView) -> proto::ChosenArm {
     }
 }
 
-fn explanation(explanation: Explanation, decided: &Decided) -> proto::Explanation {
+fn explanation(explanation: Explanation) -> proto::Explanation {
+    let Explanation { summary, candidates, fired } = explanation;
     let candidate = |c: crate::engine::CandidateExplanation| proto::CandidateExplanation {
         arm_id: c.arm.to_string(),
         eligible: c.ineligible_because.is_none(),
-        ineligible_because: c.ineligible_because.unwrap_or_default().to_owned(),
+        ineligible_because: c.ineligible_because.unwrap_or_default(),
         mean: c.mean,
         std: c.std,
         propensity: c.propensity,
+        moved_by: c.moved_by.into_iter().map(|(feature, by)| proto::FeatureInfluence { feature, by }).collect(),
     };
-    proto::Explanation {
-        summary: explanation.summary,
-        candidates: explanation.candidates.into_iter().map(candidate).collect(),
-        rules_fired: decided.fired.clone(),
-    }
+    proto::Explanation { summary, candidates: candidates.into_iter().map(candidate).collect(), rules_fired: fired }
 }
 
 /// A result that needs no further word, or says what to do.
