@@ -99,6 +99,15 @@ impl Config {
     }
 }
 
+/// Who runs this program, as the system calls them; empty where it does not say.
+#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+pub fn user_name() -> String {
+    ["USER", "LOGNAME", "USERNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()))
+        .unwrap_or_default()
+}
+
 /// A TOML error in one line, with the place it is about.
 pub fn one_line(error: &toml::de::Error, text: &str) -> String {
     let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);

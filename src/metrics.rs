@@ -27,6 +27,7 @@ pub struct Metrics {
     append_seconds: Histogram,
     committed: IntCounter,
     unrecorded: IntCounter,
+    rule_failures: IntCounterVec,
     pending: IntGaugeVec,
     pending_bytes: IntGaugeVec,
     disk: IntGaugeVec,
@@ -89,6 +90,11 @@ pub fn metrics() -> Result<Arc<Metrics>, prometheus::Error> {
         unrecorded: counter(
             "slotwise_decisions_unrecorded_total",
             "Decisions that were answered and will never be in the journal: it took no more, or had no room for too long.",
+        )?,
+        rule_failures: counters(
+            "slotwise_rule_failures_total",
+            &["slot", "rule"],
+            "Conditions of rules that failed while they were evaluated, say because a request lacked a feature.",
         )?,
         pending: gauges("slotwise_pending_decisions", &["slot"], "Decisions that may still be rewarded.")?,
         pending_bytes: gauges(
@@ -203,6 +209,10 @@ impl Observer for Metrics {
         self.unrecorded.inc_by(decisions as u64);
     }
 
+    fn rule_failed(&self, slot: &str, rule: &str, times: u64) {
+        self.rule_failures.with_label_values(&[slot, rule]).inc_by(times);
+    }
+
     fn snapshot_saved(&self, now_us: i64, seconds: f64, bytes: u64) {
         if bytes > 0 {
             tracing::info!(bytes, seconds, "a snapshot was saved");
@@ -221,11 +231,13 @@ mod tests {
         metrics.decide_seconds.observe(1e-5);
         metrics.committed(3, 1e-3);
         metrics.rewarded("offers", "click", RewardOutcome::Late);
+        metrics.rule_failed("offers", "no gifts", 3);
         let text = metrics.render(None).unwrap();
         for line in [
             "slotwise_decide_duration_seconds_count 1",
             "slotwise_journal_append_duration_seconds_sum 0.001",
             "slotwise_rewards_total{kind=\"click\",result=\"late\",slot=\"offers\"} 1",
+            "slotwise_rule_failures_total{rule=\"no gifts\",slot=\"offers\"} 3",
             "slotwise_snapshot_age_seconds -1",
             "slotwise_build_info{version=",
         ] {

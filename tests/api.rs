@@ -35,6 +35,7 @@ async fn a_slot_lives_through_its_whole_life() {
         update_mask: Some(FieldMask { paths: vec!["controls.floor".into()] }),
         reason: "show everything now and then".into(),
         validate_only: true,
+        author: "ann".into(),
     };
     let would_be = clients.slots.update_slot(update.clone()).await.unwrap().into_inner().slot.unwrap();
     assert_eq!((would_be.revision, would_be.controls.unwrap().floor), (2, Some(0.1)));
@@ -60,17 +61,18 @@ async fn a_slot_lives_through_its_whole_life() {
         ..UpdateSlotRequest::default()
     };
     let would_be = clients.slots.update_slot(update).await.unwrap().into_inner().slot.unwrap();
-    assert_eq!(would_be.controls.unwrap(), Controls { policy, ..controls }, "only what the mask names");
+    assert_eq!(would_be.controls.unwrap(), Controls { policy, ..controls.clone() }, "only what the mask names");
 
     let arms = vec![Arm { arm_id: "c".into(), ..Arm::default() }];
-    let upsert = UpsertArmsRequest { slot_id: "offers".into(), arms, reason: String::new() };
+    let upsert = UpsertArmsRequest { slot_id: "offers".into(), arms, ..UpsertArmsRequest::default() };
     assert_eq!(clients.slots.upsert_arms(upsert).await.unwrap().into_inner().slot.unwrap().arms.len(), 3);
-    let remove = RemoveArmsRequest { slot_id: "offers".into(), arm_ids: vec!["a".into()], reason: String::new() };
+    let remove =
+        RemoveArmsRequest { slot_id: "offers".into(), arm_ids: vec!["a".into()], ..RemoveArmsRequest::default() };
     assert_eq!(clients.slots.remove_arms(remove).await.unwrap().into_inner().slot.unwrap().arms.len(), 2);
     let available = SetArmAvailabilityRequest {
         slot_id: "offers".into(),
         available: HashMap::from([("b".into(), false)]),
-        reason: String::new(),
+        ..SetArmAvailabilityRequest::default()
     };
     let off = clients.slots.set_arm_availability(available).await.unwrap().into_inner().slot.unwrap();
     assert_eq!(off.arms[0].available, Some(false));
@@ -78,7 +80,12 @@ async fn a_slot_lives_through_its_whole_life() {
         assert_eq!(clients.decide(decide("offers")).await.unwrap().arms[0].arm_id, "c");
     }
 
-    let rollback = RollbackSlotRequest { slot_id: "offers".into(), revision: 1, reason: "undo".into() };
+    let rollback = RollbackSlotRequest {
+        slot_id: "offers".into(),
+        revision: 1,
+        reason: "undo".into(),
+        ..RollbackSlotRequest::default()
+    };
     let back = clients.slots.rollback_slot(rollback).await.unwrap().into_inner().slot.unwrap();
     assert_eq!((back.revision, back.arms.len()), (6, 2));
     let list = ListRevisionsRequest { slot_id: "offers".into(), page_size: 4, page_token: String::new() };
@@ -100,13 +107,14 @@ async fn a_slot_lives_through_its_whole_life() {
     );
     assert_eq!(second.revisions[0].reason, "show everything now and then");
 
-    let reset = ResetSlotRequest { slot_id: "offers".into(), reason: "start over".into() };
+    let reset =
+        ResetSlotRequest { slot_id: "offers".into(), reason: "start over".into(), ..ResetSlotRequest::default() };
     clients.slots.reset_slot(reset).await.unwrap();
     let ask = GetSlotReportRequest { slot_id: "offers".into() };
     let report = clients.insight.get_slot_report(ask).await.unwrap().into_inner().report.unwrap();
     assert_eq!((report.decisions, report.revision), (0, 7));
 
-    let delete = DeleteSlotRequest { slot_id: "offers".into(), reason: String::new() };
+    let delete = DeleteSlotRequest { slot_id: "offers".into(), ..DeleteSlotRequest::default() };
     clients.slots.delete_slot(delete).await.unwrap();
     assert_eq!(clients.slots.get_slot(get).await.unwrap_err().code(), Code::NotFound);
     server.stop().await;

@@ -233,7 +233,8 @@ async fn a_bad_slot_is_refused_when_made_and_when_updated() {
     let stale = clients.slots.update_slot(stale).await.unwrap_err();
     assert_eq!(stale.code(), Code::Aborted);
     assert!(stale.get_details_precondition_failure().is_some());
-    let gone = RemoveArmsRequest { slot_id: "offers".into(), arm_ids: vec!["appel".into()], reason: String::new() };
+    let gone =
+        RemoveArmsRequest { slot_id: "offers".into(), arm_ids: vec!["appel".into()], ..RemoveArmsRequest::default() };
     let gone = clients.slots.remove_arms(gone).await.unwrap_err();
     check(&gone, Code::InvalidArgument, "arm_ids[0]");
     assert!(gone.message().contains("did you mean 'apple'"), "{}", gone.message());

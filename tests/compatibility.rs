@@ -16,12 +16,12 @@ use serde_json::{Value as Json, json};
 use slotwise::{
     bandit::{ClickModel, Features, ModelSpec, Policy, Value},
     engine::{
-        Applied, Body, Change, Decided, DecisionId, Draw, Event, Request, RequestCandidate, Rewarded, State, Subject,
-        decide, hash, plan,
+        Applied, Availability, Body, Change, Decided, DecisionId, Draw, Event, Request, RequestCandidate, Rewarded,
+        State, Subject, decide, hash, plan,
     },
     journal::{Journal as _, JournalReader, SqliteJournal},
     node::{decode_event, encode_event, fold, recovered, recovered_from, save_snapshot},
-    slot::{Arm, ArmId, Definition, Goal, Learning, RewardKind, SlotId, SlotKind},
+    slot::{Arm, ArmId, Definition, Goal, Learning, RewardKind, SlotId, SlotKind, Why},
 };
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
@@ -33,7 +33,14 @@ fn slot_id(id: &str) -> SlotId {
 
 fn arm(id: &str) -> Arm {
     let attributes = [("brand".to_owned(), Value::Text(format!("brand-{}", id.len())))].into();
-    Arm { id: ArmId::parse("arm_id", id).unwrap(), attributes, available: true, payload: None }
+    Arm {
+        id: ArmId::parse("arm_id", id).unwrap(),
+        attributes,
+        available: true,
+        payload: None,
+        because: None,
+        schedule: slotwise::slot::Schedule::default(),
+    }
 }
 
 fn definition(id: &str) -> Definition {
@@ -91,7 +98,10 @@ impl World {
     }
 
     fn change(&mut self, slot: &str, change: Change) {
-        let body = plan(&self.state, &slot_id(slot), change, "for the fixture").unwrap().unwrap();
+        let body =
+            plan(&self.state, &slot_id(slot), change, &Why { author: "ann".into(), reason: "for the fixture".into() })
+                .unwrap()
+                .unwrap();
         self.apply(body);
     }
 
@@ -184,7 +194,7 @@ fn write(folder: &Path) {
     world.traffic(15);
     save_snapshot(folder, &world.state.freeze()).unwrap();
     world.change("offers", Change::UpsertArms(vec![arm("eeeee")]));
-    world.change("offers", Change::SetAvailability(vec![(arm("a").id, false)]));
+    world.change("offers", Change::SetAvailability(vec![(arm("a").id, Availability::new(false))]));
     let mut edited = (**world.state.slot("revenue").unwrap().definition()).clone();
     edited.controls.floor = Some(0.05);
     world.change("revenue", Change::Update { definition: edited, revision: 0 });

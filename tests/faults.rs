@@ -48,7 +48,14 @@ fn scratch() -> tempfile::TempDir {
 fn definition() -> Definition {
     let arm = |id: &str| {
         let id = ArmId::parse("arm_id", id).unwrap();
-        Arc::new(Arm { id, attributes: Features::new(), available: true, payload: None })
+        Arc::new(Arm {
+            id,
+            attributes: Features::new(),
+            available: true,
+            payload: None,
+            because: None,
+            schedule: slotwise::slot::Schedule::default(),
+        })
     };
     let kind = RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: Some(1.0), winsorize: None };
     let goal = Goal { kinds: vec![kind], window_us: 200_000, ..Goal::default() };
@@ -101,6 +108,13 @@ fn event(i: u64) -> Event {
                 revision: 1,
                 model: "linear".into(),
                 seed: i,
+                best_expected: 0.0,
+                would: Vec::new(),
+                analysis: false,
+                sticky: None,
+                fired: Vec::new(),
+                scored: Vec::new(),
+                barred: Vec::new(),
             }))
         }
     };

@@ -12,8 +12,8 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::{
     bandit::{Features, LinearSpec, ModelSpec, Policy, Sharing, Value},
     engine::{
-        Body, Decided, DecisionId, Draw, Event, Request, RequestCandidate, Rewarded, SlotView, State, Subject,
-        decide, hash,
+        Body, Decided, DecisionId, Draw, Event, Request, RequestCandidate, Rewarded, SlotView, State, Subject, decide,
+        hash,
     },
     slot::{
         Arm, ArmId, Baseline, Controls, Definition, Effect, HeadStart, Mode, OnError, Rule, Share, SlotId, Stop, Than,
@@ -84,9 +84,8 @@ fn rules(rng: &mut StdRng, arms: usize) -> Vec<Rule> {
 }
 
 fn controls(rng: &mut StdRng, arms: usize) -> Controls {
-    let stop = maybe(rng, 0.3, |rng| {
-        [Stop::Cautious, Stop::Balanced, Stop::Curious, Stop::EvenSplit][rng.random_range(0..4)]
-    });
+    let stop =
+        maybe(rng, 0.3, |rng| [Stop::Cautious, Stop::Balanced, Stop::Curious, Stop::EvenSplit][rng.random_range(0..4)]);
     let policies = [
         Policy::ThompsonSampling,
         Policy::ThompsonSampling,
@@ -267,7 +266,10 @@ fn check(slot: u64) -> usize {
     let mut comparisons = 0;
     for ((holdout, arm), (more, variance)) in first {
         comparisons += 1;
-        assert!(more.abs() <= Z * variance.sqrt() + 1e-3 * DECISIONS as f64 * 1e-4 + 0.5, "{slot}: {holdout} {arm} {more} {variance}");
+        assert!(
+            more.abs() <= Z * variance.sqrt() + 1e-3 * DECISIONS as f64 * 1e-4 + 0.5,
+            "{slot}: {holdout} {arm} {more} {variance}"
+        );
     }
     if drawn_anew {
         return comparisons;

@@ -54,6 +54,8 @@ fn learned(model: ModelSpec, policy: Policy) -> SlotView {
         attributes: Features::new(),
         available: true,
         payload: None,
+        because: None,
+        schedule: slotwise::slot::Schedule::default(),
     };
     definition.arms = (0..ARMS).map(|i| Arc::new(arm(i))).collect();
     let mut state = State::default();

@@ -88,7 +88,7 @@ fn what_the_server_refuses_is_counted_by_its_name() {
     with_server(false, async |server, mut client| {
         let options = options(&server);
         let slot_is_taken_away = async {
-            while client.delete_slot("soak", "a test").await.is_err() {
+            while client.delete_slot("soak", &slotwise::slot::Why::default()).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };

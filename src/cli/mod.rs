@@ -2,7 +2,7 @@
 //!
 //! Every command is a file of its own and returns a `Result`; this one parses, starts
 //! the runtime, and prints an error as one line with a hint, exit code 1. Usage errors
-//! are clap's, exit code 2.
+//! are clap's, exit code 2; so is a difference that was asked for with `--check`.
 
 mod backup;
 mod demo;
@@ -13,6 +13,7 @@ mod report;
 mod restore;
 mod serve;
 mod slots;
+mod time;
 
 use std::{error::Error, io::Write as _, path::PathBuf, process::ExitCode};
 
@@ -43,6 +44,11 @@ enum Command {
     /// Verify, measure and export the journal of a data folder, in use or not.
     Journal(journal::Journal),
 }
+
+/// What was compared differs, and that was to be told by the exit code: 2. What differs stands on standard output.
+#[derive(Debug, thiserror::Error)]
+#[error("there are differences")]
+struct Differs;
 
 /// What a command returns: an error is for a person, in one line.
 pub(crate) type CommandResult = Result<(), Box<dyn Error + Send + Sync>>;
@@ -75,6 +81,7 @@ pub fn main() -> ExitCode {
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        Err(why) if why.is::<Differs>() => ExitCode::from(2),
         Err(why) => report_error(&*why),
     }
 }

@@ -1,18 +1,18 @@
-//! `slotwise slots`: slots as documents.
+//! `slotwise slots`: slots as documents, and their levers.
+//!
+//! * [`apply`]: files against slots, `diff` and `apply`.
+//! * [`steer`]: history, rollback, the safe choice, pausing arms.
 
-use std::{
-    collections::HashMap,
-    fs,
-    path::{Path, PathBuf},
-};
+mod apply;
+mod steer;
 
 use clap::{Subcommand, ValueEnum};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 
 use super::{CommandResult, Target, document::SlotDocument, say};
 use crate::{
-    config::one_line,
-    slot::{Definition, SlotId, SlotKind},
+    config::user_name,
+    slot::{Definition, SlotKind, Why},
     wire::Client,
 };
 
@@ -26,16 +26,9 @@ pub(super) struct Slots {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make the slots that a file, or every .toml file of a folder, describes; change those that differ.
-    Apply {
-        /// The file or folder.
-        #[arg(short, long, value_name = "FILE|DIR")]
-        file: PathBuf,
-        /// Why; stands in the slot's history.
-        #[arg(long, default_value = "slots apply")]
-        reason: String,
-        #[command(flatten)]
-        target: Target,
-    },
+    Apply(apply::Apply),
+    /// Say field by field what `apply` would change.
+    Diff(apply::Diff),
     /// List the slots.
     List {
         #[command(flatten)]
@@ -45,12 +38,46 @@ enum Command {
     Get {
         /// The slot.
         slot: String,
+        /// As it was after this revision; see `slots history`.
+        #[arg(long, value_name = "REVISION")]
+        revision: Option<u64>,
         /// As what.
         #[arg(short, long, default_value = "toml")]
         output: Output,
         #[command(flatten)]
         target: Target,
     },
+    /// Print who changed what of a slot, when and why; newest first.
+    History(steer::History),
+    /// Make a slot what it was at a revision; what was learned stays.
+    Rollback(steer::Rollback),
+    /// Show everyone the baseline of a slot, or of all slots; or back.
+    Safe(steer::Safe),
+    /// Stop showing arms of a slot.
+    Pause(steer::Pause),
+    /// Show paused arms of a slot again.
+    Resume(steer::Resume),
+}
+
+/// Who makes a change, and why.
+#[derive(Debug, clap::Args)]
+struct Because {
+    /// Why; stands in the slot's history.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Who; stands in the slot's history. Without it, the user's name.
+    #[arg(long, value_name = "NAME")]
+    author: Option<String>,
+}
+
+impl Because {
+    /// What stands in the history, with the command where no reason was given.
+    fn why(self, command: &str) -> Why {
+        Why {
+            author: self.author.unwrap_or_else(user_name),
+            reason: self.reason.unwrap_or_else(|| format!("slots {command}")),
+        }
+    }
 }
 
 /// How a document is printed.
@@ -65,78 +92,17 @@ pub(super) enum Output {
 impl Slots {
     pub(super) async fn run(self) -> CommandResult {
         match self.command {
-            Command::Apply { file, reason, target } => apply(&file, &reason, &target).await,
+            Command::Apply(apply) => apply.run().await,
+            Command::Diff(diff) => diff.run().await,
             Command::List { target } => list(&target).await,
-            Command::Get { slot, output, target } => get(&slot, output, &target).await,
+            Command::Get { slot, revision, output, target } => get(&slot, revision, output, &target).await,
+            Command::History(history) => history.run().await,
+            Command::Rollback(rollback) => rollback.run().await,
+            Command::Safe(safe) => safe.run().await,
+            Command::Pause(pause) => pause.run().await,
+            Command::Resume(resume) => resume.run().await,
         }
     }
-}
-
-/// The documents of a file or folder; all are read before any is applied.
-fn read(path: &Path) -> Result<Vec<(PathBuf, SlotDocument)>, Box<dyn std::error::Error + Send + Sync>> {
-    let unreadable = |path: &Path, why: std::io::Error| format!("cannot read {}: {why}", path.display());
-    let mut files = vec![path.to_owned()];
-    if path.is_dir() {
-        files = fs::read_dir(path)
-            .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
-            .map_err(|why| unreadable(path, why))?;
-        files.retain(|file: &PathBuf| file.extension().is_some_and(|extension| extension == "toml"));
-        files.sort();
-        if files.is_empty() {
-            return Err(
-                format!("the folder {} has no .toml file; give a file or a folder of them", path.display()).into()
-            );
-        }
-    }
-    let mut documents = Vec::new();
-    for file in files {
-        let text = fs::read_to_string(&file).map_err(|why| unreadable(&file, why))?;
-        let document: SlotDocument =
-            toml::from_str(&text).map_err(|why| format!("{}: {}", file.display(), one_line(&why, &text)))?;
-        document.definition().map_err(|why| format!("{}: {why}", file.display()))?;
-        documents.push((file, document));
-    }
-    let mut seen: HashMap<SlotId, &PathBuf> = HashMap::new();
-    for (file, document) in &documents {
-        let id = document.definition()?.id;
-        if let Some(other) = seen.get(&id) {
-            return Err(format!("{} and {} both describe the slot '{id}'", other.display(), file.display()).into());
-        }
-        seen.insert(id, file);
-    }
-    Ok(documents)
-}
-
-async fn apply(path: &Path, reason: &str, target: &Target) -> CommandResult {
-    let documents = read(path)?;
-    let mut client = Client::connect(&target.target).await?;
-    for (file, document) in documents {
-        let line = apply_one(&mut client, &document, reason).await;
-        say(line.map_err(|why| format!("{}: {why}", file.display()))?);
-    }
-    Ok(())
-}
-
-async fn apply_one(
-    client: &mut Client,
-    document: &SlotDocument,
-    reason: &str,
-) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
-    let wanted = document.definition()?;
-    let (current, revision) = match client.get_slot(wanted.id.as_str()).await {
-        Ok(found) => found,
-        Err(why) if why.not_found() => {
-            let revision = client.create_slot(&wanted, reason).await?;
-            return Ok(format!("created   {} (revision {revision})", wanted.id));
-        }
-        Err(why) => return Err(why.into()),
-    };
-    if wanted == current {
-        return Ok(format!("unchanged {} (revision {revision})", wanted.id));
-    }
-    // From the revision that the difference was seen against, unless the document names one.
-    let revision = client.update_slot(&wanted, document.revision.unwrap_or(revision), reason).await?;
-    Ok(format!("updated   {} (revision {revision})", wanted.id))
 }
 
 async fn list(target: &Target) -> CommandResult {
@@ -148,6 +114,7 @@ async fn list(target: &Target) -> CommandResult {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_header(["slot", "kind", "arms", "available", "model", "revision", "name"]);
     for (definition, revision) in slots {
+        let safe = if definition.controls.safe_choice() { " (safe choice)" } else { "" };
         let Definition { id, display_name, kind, arms, model, .. } = definition;
         let kind = match kind {
             SlotKind::Offer => "offer",
@@ -162,15 +129,19 @@ async fn list(target: &Target) -> CommandResult {
             available.to_string(),
             model.name().to_owned(),
             revision.to_string(),
-            display_name,
+            format!("{display_name}{safe}"),
         ]);
     }
     say(table);
     Ok(())
 }
 
-async fn get(slot: &str, output: Output, target: &Target) -> CommandResult {
-    let (definition, _) = Client::connect(&target.target).await?.get_slot(slot).await?;
+async fn get(slot: &str, revision: Option<u64>, output: Output, target: &Target) -> CommandResult {
+    let mut client = Client::connect(&target.target).await?;
+    let definition = match revision {
+        None => client.get_slot(slot).await?.0,
+        Some(revision) => client.get_revision(slot, revision).await?.definition,
+    };
     let document = SlotDocument::of(&definition);
     match output {
         Output::Toml => say(toml::to_string_pretty(&document)?.trim_end()),

@@ -57,7 +57,7 @@ pub enum ChangeError {
     },
     /// The change was made from another revision.
     #[error(
-        "slot '{slot}' is at revision {current}, the change was made from {given}; the last change was \"{change}\"; read the slot again"
+        "slot '{slot}' is at revision {current}, the change was made from {given}; the last change was \"{change}\"; read the slot again, and make the change from what it is now"
     )]
     Stale {
         /// The slot.
@@ -66,8 +66,12 @@ pub enum ChangeError {
         given: u64,
         /// The current one.
         current: u64,
-        /// What changed last.
+        /// What kind of change was the last.
         change: String,
+        /// When that was, microseconds since 1970.
+        at_us: i64,
+        /// Who made it, and why.
+        why: Why,
     },
     /// A field is at fault.
     #[error(transparent)]
@@ -121,8 +125,11 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
         Change::Create(_) => None,
         Change::Update { definition, revision } => {
             if revision != 0 && revision != now.revision_number() {
-                let change = now.revision(now.revision_number()).map_or(String::new(), |r| r.change.clone());
-                return Err(ChangeError::Stale { slot, given: revision, current: now.revision_number(), change });
+                let current = now.revision_number();
+                let last = now.revision(current);
+                let (change, at_us) = last.map_or((String::new(), 0), |last| (last.change.clone(), last.at_us));
+                let why = last.map(|last| last.why.clone()).unwrap_or_default();
+                return Err(ChangeError::Stale { slot, given: revision, current, change, at_us, why });
             }
             definition.check().map_err(|e| e.within("slot"))?;
             check_models(now, &definition)?;

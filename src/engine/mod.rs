@@ -43,7 +43,8 @@ pub use decide::{
     CandidateExplanation, Decision, Draw, Explanation, Recalled, Request, RequestCandidate, decide, decide_with, recall,
 };
 pub use event::{
-    Availability, Barred, Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, SCORED_MAX, Scored, Subject, TRAFFIC,
+    Availability, Barred, Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, SCORED_MAX, Scored, Subject,
+    TRAFFIC,
 };
 pub use ids::{DecisionId, Key, hash};
 pub use ledger::{Ledger, Slots, Step};

@@ -135,7 +135,8 @@ impl Past {
         let keys: Vec<Key> = subject_keys(&decided.subject).collect();
         if memory.subject_us > 0 && !keys.is_empty() && !decided.chosen.is_empty() {
             let drawn = !decided.holdout && decided.fallback.is_none() && decided.would.is_empty();
-            let shown = decided.chosen.iter().map(|c| ShownTo { arm: c.arm.clone(), propensity: c.propensity }).collect();
+            let shown =
+                decided.chosen.iter().map(|c| ShownTo { arm: c.arm.clone(), propensity: c.propensity }).collect();
             let drawn = drawn && decided.sticky.is_none();
             self.restore(Arc::new(PastDecision { at_us, id: decided.id, keys, drawn, shown }));
         }

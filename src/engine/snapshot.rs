@@ -125,16 +125,13 @@ enum Section {
 fn sections_of<'a>((slot, state): (&'a SlotId, &'a SlotState)) -> impl Iterator<Item = SectionRef<'a>> {
     let (pending, events, requests) = (state.pending.queue(), state.memory.queue(), &state.requests);
     let past = state.past.queue();
-    let firsts = Firsts { pending: pending.first(), events: events.first(), requests: requests.first(), past: past.first() };
+    let firsts =
+        Firsts { pending: pending.first(), events: events.first(), requests: requests.first(), past: past.first() };
     let pending = pending.runs().map(|run| SectionRef::Pending(run.iter().map(|packed| Bytes::new(packed)).collect()));
     let events = events.runs().map(SectionRef::Events);
     let requests = requests.runs().map(|run| SectionRef::Requests(run.iter().flatten().collect()));
     let past = past.runs().map(|run| SectionRef::Past(run.iter().flatten().collect()));
-    std::iter::once(SectionRef::Slot { slot, state, firsts })
-        .chain(pending)
-        .chain(events)
-        .chain(requests)
-        .chain(past)
+    std::iter::once(SectionRef::Slot { slot, state, firsts }).chain(pending).chain(events).chain(requests).chain(past)
 }
 
 fn header(position: u64) -> Vec<u8> {

@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::{
-    Applied, Body, Change, Decided, Decision, DecisionId, Draw, Event, Fallback, Reason, Rejection, Request,
-    RequestCandidate, RewardOutcome, Rewarded, State, Subject, Unmatched, decide, plan, report, snapshot,
+    Applied, Availability, Body, Change, Decided, Decision, DecisionId, Draw, Event, Fallback, Reason, Rejection,
+    Request, RequestCandidate, RewardOutcome, Rewarded, State, Subject, Unmatched, decide, plan, report, snapshot,
 };
 use crate::{
     bandit::{Features, ModelSpec, Policy, Value},
-    slot::{Arm, ArmId, Consent, Definition, Goal, RewardKind, SlotId},
+    slot::{Arm, ArmId, Consent, Definition, Goal, RewardKind, SlotId, Why},
 };
 
 mod accounts;
@@ -31,7 +31,16 @@ fn arm_id(id: &str) -> ArmId {
 }
 
 fn definition(arms: &[&str]) -> Definition {
-    let arm = |id: &&str| Arc::new(Arm { id: arm_id(id), attributes: Features::new(), available: true, payload: None });
+    let arm = |id: &&str| {
+        Arc::new(Arm {
+            id: arm_id(id),
+            attributes: Features::new(),
+            available: true,
+            payload: None,
+            because: None,
+            schedule: crate::slot::Schedule::default(),
+        })
+    };
     let kind =
         |kind: &str, weight, use_value, cap| RewardKind { kind: kind.into(), weight, use_value, cap, winsorize: None };
     let goal = Goal {
@@ -53,6 +62,9 @@ struct World {
 impl World {
     fn new(definition: Definition) -> Self {
         let mut world = Self { state: State::default(), at_us: 1_793_000_000_000_000, count: 0, events: Vec::new() };
+        // All get what the policy chooses, unless a test asks for a holdout.
+        let mut definition = definition;
+        definition.controls.holdout.get_or_insert(0.0);
         world.change(Change::Create(definition)).unwrap();
         world
     }
@@ -65,7 +77,7 @@ impl World {
     }
 
     fn change(&mut self, change: Change) -> Result<(), super::ChangeError> {
-        if let Some(body) = plan(&self.state, &slot_id(), change, "because")? {
+        if let Some(body) = plan(&self.state, &slot_id(), change, &Why::default())? {
             self.apply(body);
         }
         Ok(())
@@ -150,7 +162,7 @@ fn busy_world(seed: u64) -> World {
         }
         if i == 300 {
             world.change(Change::RemoveArms(vec![arm_id("b")])).unwrap();
-            world.change(Change::SetAvailability(vec![(arm_id("c"), false)])).unwrap();
+            world.change(Change::SetAvailability(vec![(arm_id("c"), Availability::new(false))])).unwrap();
             world.change(Change::Rollback(1)).unwrap();
             world.update(|d| d.open_catalogue = true);
         }
@@ -318,7 +330,7 @@ fn nothing_a_user_changes_resets_learning_but_a_reset() {
                 match i {
                     20 => world.update(|d| d.controls.exploration = Some(0.3)),
                     30 => world.update(|d| d.controls.policy = Some(Policy::square_cb(None))),
-                    40 => world.change(Change::SetAvailability(vec![(arm_id("b"), false)])).unwrap(),
+                    40 => world.change(Change::SetAvailability(vec![(arm_id("b"), Availability::new(false))])).unwrap(),
                     50 => world.change(Change::RemoveArms(vec![arm_id("b")])).unwrap(),
                     60 => world.update(|d| d.goal.kinds[0].weight = 3.0),
                     61 => world.change(Change::Rollback(1)).unwrap(),
@@ -365,7 +377,12 @@ fn what_happened_while_frozen_is_counted_and_caught_up_with() {
 #[test]
 fn nothing_eligible_is_answered() {
     let mut world = World::new(definition(&["a", "b"]));
-    world.change(Change::SetAvailability(vec![(arm_id("a"), false), (arm_id("b"), false)])).unwrap();
+    world
+        .change(Change::SetAvailability(vec![
+            (arm_id("a"), Availability::new(false)),
+            (arm_id("b"), Availability::new(false)),
+        ]))
+        .unwrap();
     let empty = world.decide(request());
     assert_eq!((empty.fallback, empty.chosen.len()), (Some(Fallback::NoEligibleArm), 0));
     world.update(|d| d.default_arm = Some(arm_id("b")));
@@ -471,7 +488,14 @@ fn an_event_never_joins_a_decision_made_after_it() {
 #[test]
 fn an_upsert_that_would_leave_the_slot_wrong_is_refused() {
     let mut world = World::new(Definition { default_arm: Some(arm_id("none")), ..definition(&[]) });
-    let arm = |id: &str| Arm { id: arm_id(id), attributes: Features::new(), available: true, payload: None };
+    let arm = |id: &str| Arm {
+        id: arm_id(id),
+        attributes: Features::new(),
+        available: true,
+        payload: None,
+        because: None,
+        schedule: crate::slot::Schedule::default(),
+    };
     let error = world.change(Change::UpsertArms(vec![arm("a")])).unwrap_err().to_string();
     assert!(error.contains("default_arm_id"), "{error}");
     world.change(Change::UpsertArms(vec![arm("a"), arm("none")])).unwrap();
@@ -484,7 +508,7 @@ fn a_snapshot_holds_each_version_of_an_arm_once() {
     let mut world = World::new(definition(&ids.iter().map(String::as_str).collect::<Vec<_>>()));
     let one = snapshot::encode(&world.state).unwrap().len();
     for i in 0..200 {
-        world.change(Change::SetAvailability(vec![(arm_id(&format!("arm{i}")), false)])).unwrap();
+        world.change(Change::SetAvailability(vec![(arm_id(&format!("arm{i}")), Availability::new(false))])).unwrap();
     }
     let bytes = snapshot::encode(&world.state).unwrap();
     // Each revision adds its thousand indices, some three bytes each.

@@ -16,6 +16,8 @@ pub trait Observer: Send + Sync + fmt::Debug {
     fn snapshot_saved(&self, now_us: i64, seconds: f64, bytes: u64);
     /// So many decisions were answered and will never be in the journal.
     fn unrecorded(&self, decisions: usize);
+    /// The condition of a rule failed so many times while it was evaluated.
+    fn rule_failed(&self, slot: &str, rule: &str, times: u64);
 }
 
 /// An observer that looks away.
@@ -28,4 +30,5 @@ impl Observer for Unobserved {
     fn frozen(&self, _: f64) {}
     fn snapshot_saved(&self, _: i64, _: f64, _: u64) {}
     fn unrecorded(&self, _: usize) {}
+    fn rule_failed(&self, _: &str, _: &str, _: u64) {}
 }

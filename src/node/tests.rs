@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     engine::{Request, Subject},
     journal::{AppendError, Each, ReadError, Record},
-    slot::{Arm, ArmId, Definition, Goal, RewardKind},
+    slot::{Arm, ArmId, Definition, Goal, RewardKind, Why},
 };
 
 /// What the next commits come to.
@@ -83,6 +83,7 @@ impl Observer for Counting {
     fn unrecorded(&self, decisions: usize) {
         self.0.fetch_add(decisions as u64, Ordering::SeqCst);
     }
+    fn rule_failed(&self, _: &str, _: &str, _: u64) {}
 }
 
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
@@ -102,7 +103,14 @@ fn slot_id() -> SlotId {
 fn definition() -> Definition {
     let arm = |id: &str| {
         let id = ArmId::parse("arm_id", id).unwrap();
-        Arc::new(Arm { id, attributes: crate::bandit::Features::new(), available: true, payload: None })
+        Arc::new(Arm {
+            id,
+            attributes: crate::bandit::Features::new(),
+            available: true,
+            payload: None,
+            because: None,
+            schedule: crate::slot::Schedule::default(),
+        })
     };
     let kind = RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: Some(1.0), winsorize: None };
     let goal = Goal { kinds: vec![kind], window_us: DAY_US, ..Goal::default() };
@@ -168,7 +176,7 @@ impl World {
 }
 
 async fn create(node: &Node) {
-    node.change(slot_id(), Change::Create(definition()), String::new(), false).await.unwrap();
+    node.change(slot_id(), Change::Create(definition()), Why::default(), false).await.unwrap();
 }
 
 async fn decide_one(node: &Node, request_id: Option<&str>) -> Result<Arc<Decided>, DecideError> {
@@ -193,9 +201,9 @@ async fn without_room_decisions_wait_rewards_are_refused_and_all_goes_on_by_itse
         let refused = reward(&node, "e2", &second).await.unwrap_err();
         assert!(matches!(refused, WriteError::Journal(AppendError::Full { .. })), "{refused}");
     }
-    let change = node.change(slot_id(), Change::Reset, String::new(), false).await.unwrap_err();
+    let change = node.change(slot_id(), Change::Reset, Why::default(), false).await.unwrap_err();
     assert!(matches!(change, ChangeFailure::Write(WriteError::Journal(AppendError::Full { .. }))), "{change}");
-    let would_be = node.change(slot_id(), Change::Reset, String::new(), true).await;
+    let would_be = node.change(slot_id(), Change::Reset, Why::default(), true).await;
     assert!(would_be.is_ok(), "what would only be looked at needs no room");
     assert!(*node.full().borrow() && node.failure().borrow().is_none());
     assert_eq!(decide_one(&node, Some("r2")).await.unwrap().id, second.id, "a retry is answered as before");
@@ -246,7 +254,7 @@ async fn after_a_failed_sync_or_a_panic_nothing_is_written_and_decisions_are_cou
         world.set(Weather::Fair);
         let refused = reward(&node, "e3", &first).await.unwrap_err();
         assert!(matches!(refused, WriteError::Failed(_)), "{refused}");
-        assert!(node.change(slot_id(), Change::Reset, String::new(), false).await.is_err());
+        assert!(node.change(slot_id(), Change::Reset, Why::default(), false).await.is_err());
         let before = world.unrecorded();
         let second = decide_one(&node, Some("r")).await.unwrap();
         assert_eq!(decide_one(&node, Some("r")).await.unwrap().id, second.id);

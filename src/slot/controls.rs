@@ -167,6 +167,11 @@ impl Stickiness {
     }
 }
 
+impl HeadStart {
+    /// The limit where none is said: what is known to be good keeps the other half.
+    pub const LIMIT_DEFAULT: f64 = 0.5;
+}
+
 impl Controls {
     /// The half-life where none is set: a fortnight, two of a shop's weekly cycles.
     pub const HALF_LIFE_US_DEFAULT: i64 = 14 * DAY_US;

@@ -259,7 +259,7 @@ impl Arm {
     /// Whether it holds together; the error names the field by its path from the arm.
     pub fn check(&self) -> Result<(), FieldError> {
         check_features("attributes", &self.attributes)?;
-        self.schedule.check()?;
+        self.schedule.check().map_err(|e| e.within("schedule"))?;
         if let Some(payload) = &self.payload {
             let bytes = serde_json::to_string(payload).map_or(usize::MAX, |json| json.len());
             if bytes > PAYLOAD_BYTES_MAX {

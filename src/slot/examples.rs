@@ -1,13 +1,94 @@
-//! Definitions for tests of whatever writes and reads them: every way to learn.
+//! Definitions for tests of whatever writes and reads them: every way to learn, and every lever.
 
-use super::{Aggregation, Definition, Goal, Learning, RewardKind, SlotId};
+use std::sync::Arc;
+
+use super::{
+    Aggregation, Arm, ArmId, Baseline, Controls, Definition, Effect, Goal, HeadStart, Learning, Mode, OnError,
+    RewardKind, Rule, Schedule, Share, SlotId, Stickiness, Stop, Than, Unavailable, WarmUp,
+};
 use crate::bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, Sharing};
 
 fn kind(use_value: bool, cap: Option<f64>, winsorize: Option<f64>) -> RewardKind {
     RewardKind { kind: "buy".into(), weight: 1.5, use_value, cap, winsorize }
 }
 
-/// One definition per model and per setting of the goal.
+fn arm_id(id: &str) -> ArmId {
+    ArmId::parse("arm_id", id).unwrap()
+}
+
+fn arm(id: &str, because: Option<Unavailable>, schedule: Schedule) -> Arc<Arm> {
+    let (id, attributes) = (arm_id(id), crate::bandit::Features::new());
+    Arc::new(Arm { id, attributes, available: because.is_none(), payload: None, because, schedule })
+}
+
+/// Controls with each of the levers at each of its settings.
+fn levers() -> Vec<Controls> {
+    let mut levers = vec![
+        Controls {
+            holdout: Some(0.1),
+            arm_shares: [
+                (arm_id("a"), Share { floor: Some(0.05), ceiling: None }),
+                (arm_id("b"), Share { floor: Some(0.1), ceiling: Some(0.6) }),
+            ]
+            .into(),
+            warm_up: Some(WarmUp { views: 100, rewards: 7 }),
+            head_start: Some(HeadStart { views: 50, share: 0.125, limit: 0.25 }),
+            salt: Some("spring".into()),
+            analysis: Some(0.05),
+            simulated: Some(true),
+            ..Controls::default()
+        },
+        Controls {
+            safe_choice: Some(true),
+            freeze_learning: Some(true),
+            exploration: Some(0.25),
+            ..Controls::default()
+        },
+    ];
+    for stop in [Stop::Cautious, Stop::Balanced, Stop::Curious, Stop::EvenSplit] {
+        levers.push(Controls { stop: Some(stop), ..Controls::default() });
+    }
+    for mode in [Mode::On, Mode::Watch, Mode::Test(0.3)] {
+        levers.push(Controls { mode: Some(mode), ..Controls::default() });
+    }
+    for baseline in [Baseline::CallersOrder, Baseline::Arm(arm_id("b")), Baseline::Uniform] {
+        levers.push(Controls { baseline: Some(baseline), ..Controls::default() });
+    }
+    for stickiness in [Stickiness::Never, Stickiness::Session, Stickiness::For(36 * 3600 * 1_000_000)] {
+        levers.push(Controls { stickiness: Some(stickiness), ..Controls::default() });
+    }
+    levers
+}
+
+/// One rule per effect.
+fn rules() -> Vec<Rule> {
+    let quota =
+        |min_values, max_per_value| Effect::Quota { attribute: "brand".into(), top: 10, min_values, max_per_value };
+    let effects = [
+        Effect::Exclude,
+        Effect::Evidence { confidence: 0.95, than: Than::Others },
+        Effect::Evidence { confidence: 0.75, than: Than::Reward(-0.5) },
+        Effect::Pin { position: 2 },
+        Effect::Boost { factor: 1.25 },
+        Effect::Share { min: Some(0.125), max: None },
+        Effect::Share { min: None, max: Some(0.5) },
+        Effect::SubjectCap { count: 3, window_us: 86_400_000_000, together: true },
+        Effect::DayCap { count: 1_000, together: false },
+        quota(Some(3), None),
+        quota(None, Some(2)),
+        Effect::MaxMoves { positions: 4 },
+    ];
+    let rule = |(i, effect): (usize, Effect)| Rule {
+        name: format!("rule {i}"),
+        when: if i == 0 { String::new() } else { "context.loyalty == \"gold\" && arm.discount > 0.2".into() },
+        effect,
+        on_error: if i % 2 == 0 { OnError::Exclude } else { OnError::Ignore },
+        paused: i % 3 == 1,
+    };
+    effects.into_iter().enumerate().map(rule).collect()
+}
+
+/// One definition per model, per setting of the goal and per lever.
 pub(crate) fn examples() -> Vec<Definition> {
     let of =
         |goal: Goal, model| Definition { goal, model, ..Definition::new(SlotId::parse("slot_id", "offers").unwrap()) };
@@ -37,5 +118,17 @@ pub(crate) fn examples() -> Vec<Definition> {
         }
     }
     examples.push(of(Goal { kinds: vec![kind(false, Some(3.0), None)], ..Goal::default() }, ModelSpec::default()));
+    let always = Schedule::default();
+    let (from_us, until_us) = (Some(1_793_000_000_000_000), Some(1_793_086_400_123_456));
+    let arms = vec![
+        arm("a", None, Schedule { from_us, until_us }),
+        arm("b", Some(Unavailable::Paused), Schedule { from_us, until_us: None }),
+        arm("c", Some(Unavailable::OutOfStock), Schedule { from_us: None, until_us }),
+        arm("d", None, always),
+    ];
+    for controls in levers() {
+        let plain = of(Goal::default(), ModelSpec::default());
+        examples.push(Definition { controls, arms: arms.clone(), rules: rules(), ..plain });
+    }
     examples
 }

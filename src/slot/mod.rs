@@ -12,6 +12,7 @@
 //!
 //! Deliberately not here: anything that happens over time, and anything that was learned.
 
+mod book_stub;
 mod controls;
 mod definition;
 #[cfg(test)]
@@ -20,7 +21,6 @@ mod goal;
 mod id;
 pub mod limits;
 mod rule;
-mod book_stub;
 pub use book_stub::*;
 
 pub use controls::{Baseline, Controls, HeadStart, Mode, Share, Stickiness, Stop, WarmUp};

@@ -4,17 +4,16 @@ use tonic::{Code, Status, transport::Channel};
 use tonic_types::StatusExt as _;
 
 use super::{
-    decode_slot, encode,
+    encode,
     proto::{
-        self, CreateSlotRequest, DeleteSlotRequest, GetSlotReportRequest, GetSlotRequest, ListSlotsRequest,
-        RecordRewardsRequest, UpdateSlotRequest, decision_service_client::DecisionServiceClient,
+        self, GetSlotReportRequest, RecordRewardsRequest, decision_service_client::DecisionServiceClient,
         feedback_service_client::FeedbackServiceClient, insight_service_client::InsightServiceClient,
         slot_service_client::SlotServiceClient,
     },
 };
 use crate::{
     engine::{ArmReport, Counters, Request, SlotReport, Subject},
-    slot::{ArmId, Definition, FieldError, limits::MESSAGE_BYTES_MAX},
+    slot::{ArmId, FieldError, limits::MESSAGE_BYTES_MAX},
 };
 
 /// Why a call did not succeed.
@@ -108,7 +107,7 @@ pub enum RewardStatus {
 pub struct Client {
     decisions: DecisionServiceClient<Channel>,
     feedback: FeedbackServiceClient<Channel>,
-    slots: SlotServiceClient<Channel>,
+    pub(super) slots: SlotServiceClient<Channel>,
     insight: InsightServiceClient<Channel>,
 }
 
@@ -131,56 +130,6 @@ impl Client {
             slots: SlotServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
             insight: InsightServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX),
         })
-    }
-
-    /// Makes a slot; returns its revision.
-    pub async fn create_slot(&mut self, definition: &Definition, reason: &str) -> Result<u64, ClientError> {
-        let slot = Some(encode::definition(definition, 0));
-        let request = CreateSlotRequest { slot, reason: reason.to_owned(), validate_only: false };
-        let response = self.slots.create_slot(request).await?.into_inner();
-        Ok(response.slot.unwrap_or_default().revision)
-    }
-
-    /// Replaces a slot's definition; returns its revision.
-    pub async fn update_slot(
-        &mut self,
-        definition: &Definition,
-        revision: u64,
-        reason: &str,
-    ) -> Result<u64, ClientError> {
-        let slot = Some(encode::definition(definition, revision));
-        let request = UpdateSlotRequest { slot, update_mask: None, reason: reason.to_owned(), validate_only: false };
-        let response = self.slots.update_slot(request).await?.into_inner();
-        Ok(response.slot.unwrap_or_default().revision)
-    }
-
-    /// Reads a slot and its revision.
-    pub async fn get_slot(&mut self, slot: &str) -> Result<(Definition, u64), ClientError> {
-        let response = self.slots.get_slot(GetSlotRequest { slot_id: slot.to_owned() }).await?.into_inner();
-        decode_slot::slot(response.slot).map_err(|why| ClientError::Answer(why.to_string()))
-    }
-
-    /// All slots with their revisions, by id.
-    pub async fn list_slots(&mut self) -> Result<Vec<(Definition, u64)>, ClientError> {
-        let mut slots = Vec::new();
-        let mut page_token = String::new();
-        loop {
-            let response = self.slots.list_slots(ListSlotsRequest { page_size: 0, page_token }).await?.into_inner();
-            for slot in response.slots {
-                slots.push(decode_slot::slot(Some(slot)).map_err(|why| ClientError::Answer(why.to_string()))?);
-            }
-            page_token = response.next_page_token;
-            if page_token.is_empty() {
-                return Ok(slots);
-            }
-        }
-    }
-
-    /// Deletes a slot.
-    pub async fn delete_slot(&mut self, slot: &str, reason: &str) -> Result<(), ClientError> {
-        let request = DeleteSlotRequest { slot_id: slot.to_owned(), reason: reason.to_owned() };
-        self.slots.delete_slot(request).await?;
-        Ok(())
     }
 
     /// Decides.

@@ -4,16 +4,13 @@ use prost_types::{Duration, Timestamp};
 
 use super::proto;
 use crate::{
-    bandit::{ClickModel, Expansion, Features, LinearSpec, Link, ModelSpec, Policy, PortfolioSpec, Sharing, Value},
+    bandit::{Features, Value},
     engine::{
         ArmReport, Chosen, Decided, Explanation, Fallback, Reason, Rejection, Request, RequestCandidate, RewardOutcome,
         SlotReport, SlotView, Subject, Unmatched,
     },
     node::{Answer, payload_to_struct},
-    slot::{
-        Aggregation, Arm, ArmId, Consent, Controls, Definition, Goal, Learning, Revision, RewardKind, SlotKind,
-        limits::EVENTS_PER_DECISION_MAX,
-    },
+    slot::{Consent, limits::EVENTS_PER_DECISION_MAX},
 };
 
 /// Positions and counts in messages are 32 bits wide; their limits are far below.
@@ -26,12 +23,12 @@ pub(super) fn timestamp(us: i64) -> Timestamp {
     Timestamp { seconds: us.div_euclid(1_000_000), nanos }
 }
 
-fn duration(us: i64) -> Duration {
+pub(super) fn duration(us: i64) -> Duration {
     let nanos = i32::try_from(us % 1_000_000 * 1_000).unwrap_or(0);
     Duration { seconds: us / 1_000_000, nanos }
 }
 
-fn features(features: &Features) -> std::collections::HashMap<String, proto::FeatureValue> {
+pub(super) fn features(features: &Features) -> std::collections::HashMap<String, proto::FeatureValue> {
     features.iter().map(|(name, v)| (name.clone(), value(v))).collect()
 }
 
@@ -65,7 +62,10 @@ pub(super) fn answer(answer: Answer) -> proto::DecideResponse {
         .into(),
         revision: decided.revision,
         model: decided.model.clone(),
-        explanation: how.map(explanation),
+        explanation: how.map(|how| explanation(how, decided)),
+        sticky: decided.sticky.is_some(),
+        would: decided.would.iter().enumerate().map(|(i, c)| chosen(i, c, &view)).collect(),
+        analysis: decided.analysis,
     }
 }
 
@@ -82,13 +82,16 @@ fn chosen(index: usize, chosen: &Chosen, view: &SlotView) -> proto::ChosenArm {
             Reason::Floor => proto::Reason::Floor,
             Reason::Holdout => proto::Reason::Holdout,
             Reason::Fallback => proto::Reason::Fallback,
+            Reason::Rule => proto::Reason::Rule,
+            Reason::Sticky => proto::Reason::Sticky,
+            Reason::Watching => proto::Reason::Watching,
         }
         .into(),
         payload: view.arm(chosen.arm.as_str()).and_then(|arm| arm.payload.as_ref()).map(payload_to_struct),
     }
 }
 
-fn explanation(explanation: Explanation) -> proto::Explanation {
+fn explanation(explanation: Explanation, decided: &Decided) -> proto::Explanation {
     let candidate = |c: crate::engine::CandidateExplanation| proto::CandidateExplanation {
         arm_id: c.arm.to_string(),
         eligible: c.ineligible_because.is_none(),
@@ -100,6 +103,7 @@ fn explanation(explanation: Explanation) -> proto::Explanation {
     proto::Explanation {
         summary: explanation.summary,
         candidates: explanation.candidates.into_iter().map(candidate).collect(),
+        rules_fired: decided.fired.clone(),
     }
 }
 
@@ -135,164 +139,13 @@ pub(super) fn outcome(outcome: RewardOutcome) -> proto::RewardResult {
     proto::RewardResult { status: status.into(), message }
 }
 
-pub(super) fn slot(view: &SlotView) -> proto::Slot {
-    definition(&view.definition, view.revision)
-}
-
-pub(super) fn revision(revision: &Revision) -> proto::Revision {
-    proto::Revision {
-        revision: revision.number,
-        time: Some(timestamp(revision.at_us)),
-        reason: revision.reason.clone(),
-        change: revision.change.clone(),
-        slot: Some(definition(&revision.definition, revision.number)),
-    }
-}
-
-pub(super) fn definition(d: &Definition, revision: u64) -> proto::Slot {
-    proto::Slot {
-        slot_id: d.id.to_string(),
-        display_name: d.display_name.clone(),
-        kind: match d.kind {
-            SlotKind::Offer => proto::SlotKind::Offer,
-            SlotKind::Ranking => proto::SlotKind::Ranking,
-            SlotKind::Block => proto::SlotKind::Block,
-        }
-        .into(),
-        revision,
-        arms: d.arms.iter().map(|a| arm(a)).collect(),
-        open_catalogue: d.open_catalogue,
-        default_arm_id: d.default_arm.as_ref().map(ArmId::to_string).unwrap_or_default(),
-        count: d.count.unwrap_or(0),
-        goal: Some(goal(&d.goal)),
-        model: Some(model(d.model)),
-        controls: Some(controls(&d.controls)),
-        default_consent: consent(Some(d.default_consent)).into(),
-    }
-}
-
-fn consent(consent: Option<Consent>) -> proto::Consent {
+pub(super) fn consent(consent: Option<Consent>) -> proto::Consent {
     match consent {
         None => proto::Consent::Unspecified,
         Some(Consent::Full) => proto::Consent::Full,
         Some(Consent::SessionOnly) => proto::Consent::SessionOnly,
         Some(Consent::None) => proto::Consent::None,
     }
-}
-
-pub(super) fn arm(arm: &Arm) -> proto::Arm {
-    proto::Arm {
-        arm_id: arm.id.to_string(),
-        attributes: features(&arm.attributes),
-        available: Some(arm.available),
-        payload: arm.payload.as_ref().map(payload_to_struct),
-    }
-}
-
-fn goal(goal: &Goal) -> proto::Goal {
-    let kind = |RewardKind { kind, weight, use_value, cap, winsorize }: &RewardKind| proto::RewardKind {
-        kind: kind.clone(),
-        weight: *weight,
-        use_value: *use_value,
-        cap: *cap,
-        winsorize: *winsorize,
-    };
-    proto::Goal {
-        kinds: goal.kinds.iter().map(kind).collect(),
-        default_reward: goal.default_reward,
-        window: Some(duration(goal.window_us)),
-        aggregation: match goal.aggregation {
-            Aggregation::Sum => proto::Aggregation::Sum,
-            Aggregation::Max => proto::Aggregation::Max,
-            Aggregation::Last => proto::Aggregation::Last,
-        }
-        .into(),
-        learning: match goal.learning {
-            Learning::Eager => proto::Learning::Eager,
-            Learning::AtClose => proto::Learning::AtClose,
-        }
-        .into(),
-        click_model: match goal.click_model {
-            ClickModel::None => proto::ClickModel::None,
-            ClickModel::PositionBased => proto::ClickModel::PositionBased,
-            ClickModel::Cascade => proto::ClickModel::Cascade,
-        }
-        .into(),
-    }
-}
-
-fn model(model: ModelSpec) -> proto::Model {
-    use proto::model::Model as Out;
-    let model = match model {
-        ModelSpec::Portfolio(PortfolioSpec { dimension_budget, compute_budget, detect_changes }) => {
-            Out::Portfolio(proto::PortfolioModel {
-                dimension_budget: Some(dimension_budget),
-                compute_budget: Some(compute_budget),
-                detect_changes: Some(detect_changes),
-            })
-        }
-        ModelSpec::Linear(spec) => Out::Linear(linear(spec)),
-        ModelSpec::BetaBernoulli { prior_a, prior_b } => {
-            Out::BetaBernoulli(proto::BetaBernoulliModel { prior_a: Some(prior_a), prior_b: Some(prior_b) })
-        }
-        ModelSpec::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale } => {
-            Out::NormalInverseGamma(proto::NormalInverseGammaModel {
-                prior_mean: Some(prior_mean),
-                prior_strength: Some(prior_strength),
-                prior_shape: Some(prior_shape),
-                prior_scale: Some(prior_scale),
-            })
-        }
-    };
-    proto::Model { model: Some(model) }
-}
-
-fn linear(spec: LinearSpec) -> proto::LinearModel {
-    let LinearSpec { link, expansion, sharing, prior_precision, dimension_budget } = spec;
-    proto::LinearModel {
-        prior_precision: Some(prior_precision),
-        dimension_budget: Some(dimension_budget),
-        link: match link {
-            None => proto::Link::Unspecified,
-            Some(Link::Identity) => proto::Link::Identity,
-            Some(Link::Logit) => proto::Link::Logit,
-        }
-        .into(),
-        expansion: match expansion {
-            Expansion::None => proto::Expansion::None,
-            Expansion::Interactions => proto::Expansion::Interactions,
-            Expansion::Fourier => proto::Expansion::Fourier,
-        }
-        .into(),
-        sharing: match sharing {
-            None => proto::Sharing::Unspecified,
-            Some(Sharing::Disjoint) => proto::Sharing::Disjoint,
-            Some(Sharing::Opposed) => proto::Sharing::Opposed,
-            Some(Sharing::Shared) => proto::Sharing::Shared,
-        }
-        .into(),
-    }
-}
-
-fn controls(controls: &Controls) -> proto::Controls {
-    let Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice, policy: p } =
-        *controls;
-    let (half_life, policy) = (half_life_us.map(duration), p.map(policy));
-    proto::Controls { exploration, floor, ceiling, half_life, holdout, freeze_learning, safe_choice, policy }
-}
-
-fn policy(policy: Policy) -> proto::Policy {
-    use proto::policy::Policy as Out;
-    let policy = match policy {
-        Policy::ThompsonSampling => Out::ThompsonSampling(proto::ThompsonSamplingPolicy {}),
-        Policy::Uniform => Out::Uniform(proto::UniformPolicy {}),
-        Policy::FixedOrder => Out::FixedOrder(proto::FixedOrderPolicy {}),
-        Policy::Greedy => Out::Greedy(proto::GreedyPolicy {}),
-        Policy::EpsilonGreedy { epsilon } => Out::EpsilonGreedy(proto::EpsilonGreedyPolicy { epsilon: Some(epsilon) }),
-        Policy::LinUcb => Out::LinUcb(proto::LinUcbPolicy {}),
-        Policy::SquareCb { gamma } => Out::SquareCb(proto::SquareCbPolicy { gamma: Some(gamma) }),
-    };
-    proto::Policy { policy: Some(policy) }
 }
 
 pub(super) fn report(report: SlotReport) -> proto::SlotReport {

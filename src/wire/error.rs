@@ -5,11 +5,12 @@ use std::{collections::HashMap, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use super::time::time_text;
 use crate::{
     engine::ChangeError,
     journal::AppendError,
     node::{ChangeFailure, DecideError, WriteError},
-    slot::{FieldError, SlotId},
+    slot::{FieldError, SlotId, Why},
 };
 
 /// The domain of every `ErrorInfo`.
@@ -100,6 +101,60 @@ pub(super) fn decide(error: DecideError, single: bool) -> Status {
     }
 }
 
+/// The change that was made after the one that the caller knew.
+pub(super) struct Last<'a> {
+    pub(super) revision: u64,
+    pub(super) change: &'a str,
+    pub(super) at_us: i64,
+    pub(super) why: &'a Why,
+}
+
+/// Who changed what when, for whoever made a change from an older revision; `fields` are those that differ since.
+pub(super) fn stale(slot: &SlotId, given: u64, last: &Last<'_>, fields: &[String]) -> Status {
+    /// Fields that are named.
+    const FIELDS_MAX: usize = 5;
+    let Last { revision, change, at_us, why } = last;
+    let who = if why.author.is_empty() { "somebody" } else { &why.author };
+    let reason = if why.reason.is_empty() { String::new() } else { format!(", for the reason {:?}", why.reason) };
+    let named = fields[..fields.len().min(FIELDS_MAX)].join(", ");
+    let since = match fields.len() {
+        0 => String::new(),
+        1..=FIELDS_MAX => format!("; changed since {given}: {named}"),
+        all => format!("; changed since {given}: {named} and {} more", all - FIELDS_MAX),
+    };
+    let message = format!(
+        "slot '{slot}' is at revision {revision}, the change was made from {given}: {who} changed it last, at {} ({change}){reason}{since}; read the slot again and make the change from what it is now, or give revision 0 to overwrite what others changed",
+        time_text(*at_us),
+    );
+    let mut details = details("REVISION_STALE");
+    details.add_precondition_failure_violation("REVISION", "slot.revision", &message);
+    status(Code::Aborted, message, details)
+}
+
+/// What is wrong with one message of a stream, of which those before it were applied.
+pub(super) fn of_message(error: &Status, index: usize) -> Status {
+    let mut details = error.get_error_details();
+    if let Some(mut bad) = details.bad_request().cloned() {
+        for violation in &mut bad.field_violations {
+            violation.field = format!("messages[{index}].{}", violation.field);
+        }
+        details.set_bad_request(bad.field_violations);
+    }
+    let before = match index {
+        0 => "no message was applied".to_owned(),
+        1 => "the message before it was applied".to_owned(),
+        many => format!("the {many} messages before it were applied"),
+    };
+    status(error.code(), format!("messages[{index}]: {}; {before}", error.message()), details)
+}
+
+/// What is wrong with one slot of several, of which some were changed.
+pub(super) fn of_slot(error: &Status, slot: &SlotId, changed: usize) -> Status {
+    let message =
+        format!("slot '{slot}': {}; {changed} slots were changed before it, ask again for the others", error.message());
+    status(error.code(), message, error.get_error_details())
+}
+
 /// Why a slot was not changed; `at` is where the request names the slot.
 pub(super) fn change(error: ChangeFailure, at: &str) -> Status {
     match error {
@@ -114,10 +169,8 @@ pub(super) fn change(error: ChangeFailure, at: &str) -> Status {
                     status(Code::AlreadyExists, message, details)
                 }
                 ChangeError::NotFound { slot, suggestion } => slot_not_found(at, &slot, &suggestion),
-                ChangeError::Stale { .. } => {
-                    let mut details = details("REVISION_STALE");
-                    details.add_precondition_failure_violation("REVISION", "slot.revision", &message);
-                    status(Code::Aborted, message, details)
+                ChangeError::Stale { slot, given, current, change, at_us, why } => {
+                    stale(&slot, given, &Last { revision: current, change: &change, at_us, why: &why }, &[])
                 }
                 ChangeError::Field(error) => field(&error),
                 ChangeError::Full(_) => {

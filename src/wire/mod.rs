@@ -4,6 +4,7 @@
 //! * `decode`, `encode`: between messages and the domain's values; a message that comes in is
 //!   checked here, once, and every error names its field.
 //! * One file per service; `error` is the one map from our errors to gRPC's.
+//! * [`differences`]: what differs between two definitions, by the names of the contract.
 //! * [`Client`]: the same from the other side, for the command line and the simulator.
 //!
 //! Invariants: a message is destructured where it is decoded, so a new field breaks the build;
@@ -12,18 +13,26 @@
 //! Deliberately not here: listening, configuration.
 
 mod client;
+mod client_slots;
 mod codec;
 mod decision;
 mod decode;
+mod decode_learning;
 mod decode_slot;
+mod decode_steering;
+mod difference;
 mod encode;
+mod encode_slot;
 mod error;
 mod feedback;
 mod insight;
+mod mask;
 pub mod proto;
 mod slots;
+mod steering;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use std::sync::{Arc, OnceLock};
 
@@ -33,6 +42,9 @@ use tonic::Status;
 pub use codec::MessageCodec;
 
 pub use client::{Client, ClientDecision, ClientError, ClientReward, RewardStatus};
+pub use client_slots::ClientRevision;
+pub use difference::{Difference, differences};
+pub use time::time_text;
 
 use crate::{metrics::Metrics, node::Node};
 

@@ -1,30 +1,26 @@
-//! `SlotService`.
+//! `SlotService`: each call as a change, or as what it reads. What several of them share stands in `steering`.
 
-use std::sync::Arc;
-
-use prost_types::FieldMask;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    Api, decode_slot, encode, error,
+    Api, decode_slot, encode_slot as encode, error,
     proto::{
-        CreateSlotRequest, CreateSlotResponse, DeleteSlotRequest, DeleteSlotResponse, GetSlotRequest, GetSlotResponse,
-        ListRevisionsRequest, ListRevisionsResponse, ListSlotsRequest, ListSlotsResponse, RemoveArmsRequest,
-        RemoveArmsResponse, ResetSlotRequest, ResetSlotResponse, RollbackSlotRequest, RollbackSlotResponse,
-        SetArmAvailabilityRequest, SetArmAvailabilityResponse, Slot, UpdateSlotRequest, UpdateSlotResponse,
-        UpsertArmsRequest, UpsertArmsResponse, slot_service_server::SlotService,
+        CreateSlotRequest, CreateSlotResponse, DeleteSlotRequest, DeleteSlotResponse, GetRevisionRequest,
+        GetRevisionResponse, GetSlotRequest, GetSlotResponse, ListRevisionsRequest, ListRevisionsResponse,
+        ListSlotsRequest, ListSlotsResponse, RemoveArmsRequest, RemoveArmsResponse, ResetSlotRequest,
+        ResetSlotResponse, RollbackSlotRequest, RollbackSlotResponse, SetArmAvailabilityRequest,
+        SetArmAvailabilityResponse, SetSafeChoiceRequest, SetSafeChoiceResponse, Slot, StreamArmAvailabilityResponse,
+        UpdateSlotRequest, UpdateSlotResponse, UpsertArmsRequest, UpsertArmsResponse, slot_service_server::SlotService,
     },
 };
 use crate::{
-    engine::{Change, ChangeError, SlotView},
-    node::ChangeFailure,
-    slot::{ArmId, Definition, FieldError, SlotId, limits::ARMS_MAX},
+    engine::Change,
+    node::run_long,
+    slot::{ArmId, FieldError, SlotId, Why, limits::ARMS_MAX},
 };
 
 /// A page ends once it has this many bytes.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
-/// How often an update without a revision is tried again when another change came between.
-const UPDATE_TRIES: usize = 100;
 
 fn page(size: u32, default: u16, most: u16) -> Result<usize, Status> {
     if size > u32::from(most) {
@@ -48,7 +44,7 @@ fn page_of<T: prost::Message>(entries: impl Iterator<Item = T>, size: usize) -> 
     page
 }
 
-fn parse_slot(text: &str) -> Result<SlotId, Status> {
+pub(super) fn parse_slot(text: &str) -> Result<SlotId, Status> {
     SlotId::parse("slot_id", text).map_err(|e| error::field(&e))
 }
 
@@ -61,58 +57,22 @@ fn some_of<T>(field: &str, values: &[T]) -> Result<(), Status> {
 }
 
 impl Api {
-    fn view(&self, slot: &SlotId) -> Result<Arc<SlotView>, Status> {
-        let node = self.node()?;
-        node.slot(slot).ok_or_else(|| error::slot_not_found("slot_id", slot, &node.suggest(slot.as_str())))
-    }
-
-    async fn change(&self, slot: &str, change: Change, reason: String) -> Result<Option<Slot>, Status> {
-        let slot = parse_slot(slot)?;
-        let view = self.node()?.change(slot, change, reason, false).await.map_err(|e| error::change(e, "slot_id"))?;
+    async fn changed(&self, slot: &str, change: Change, why: Why, validate_only: bool) -> Result<Option<Slot>, Status> {
+        let view = self.change(&parse_slot(slot)?, change, why, validate_only).await?;
         Ok(Some(encode::slot(&view)))
-    }
-
-    async fn update(
-        &self,
-        wanted: &Definition,
-        revision: u64,
-        mask: Option<FieldMask>,
-        reason: &str,
-        validate_only: bool,
-    ) -> Result<Arc<SlotView>, Status> {
-        let node = self.node()?;
-        let masks = mask.as_ref().is_some_and(|mask| !mask.paths.is_empty());
-        let mut tries = UPDATE_TRIES;
-        loop {
-            tries -= 1;
-            let current = node
-                .slot(&wanted.id)
-                .ok_or_else(|| error::slot_not_found("slot.slot_id", &wanted.id, &node.suggest(wanted.id.as_str())))?;
-            let definition =
-                decode_slot::masked(&current.definition, wanted.clone(), mask.clone()).map_err(|e| error::field(&e))?;
-            // Without a mask nothing of the current one is left, so it need not be the one that was read.
-            let from = if revision == 0 && masks { current.revision } else { revision };
-            let change = Change::Update { definition, revision: from };
-            match node.change(wanted.id.clone(), change, reason.to_owned(), validate_only).await {
-                Ok(view) => return Ok(view),
-                // Somebody else was quicker, and this caller does not care from what it starts.
-                Err(ChangeFailure::Refused(ChangeError::Stale { .. })) if revision == 0 && tries > 0 => {}
-                Err(why) => return Err(error::change(why, "slot.slot_id")),
-            }
-        }
     }
 }
 
 #[tonic::async_trait]
 impl SlotService for Api {
     async fn create_slot(&self, request: Request<CreateSlotRequest>) -> Result<Response<CreateSlotResponse>, Status> {
-        let CreateSlotRequest { slot, reason, validate_only } = request.into_inner();
+        let CreateSlotRequest { slot, reason, validate_only, author } = request.into_inner();
         let (definition, revision) = decode_slot::slot(slot).map_err(|e| error::field(&e))?;
         if revision != 0 {
             return Err(error::field(&FieldError::new("slot.revision", "must be 0 for a new slot")));
         }
-        let id = definition.id.clone();
-        let view = self.node()?.change(id, Change::Create(definition), reason, validate_only).await;
+        let (id, why) = (definition.id.clone(), Why { author, reason });
+        let view = self.node()?.change(id, Change::Create(definition), why, validate_only).await;
         let view = view.map_err(|e| error::change(e, "slot.slot_id"))?;
         Ok(Response::new(CreateSlotResponse { slot: Some(encode::slot(&view)) }))
     }
@@ -136,32 +96,34 @@ impl SlotService for Api {
     }
 
     async fn update_slot(&self, request: Request<UpdateSlotRequest>) -> Result<Response<UpdateSlotResponse>, Status> {
-        let UpdateSlotRequest { slot, update_mask, reason, validate_only } = request.into_inner();
-        let (wanted, revision) = decode_slot::slot(slot).map_err(|e| error::field(&e))?;
-        let view = self.update(&wanted, revision, update_mask, &reason, validate_only).await?;
+        let UpdateSlotRequest { slot, update_mask, reason, validate_only, author } = request.into_inner();
+        let mask = update_mask.filter(|mask| !mask.paths.is_empty());
+        let read = if mask.is_some() { decode_slot::part_of_slot } else { decode_slot::slot };
+        let (wanted, revision) = read(slot).map_err(|e| error::field(&e))?;
+        let view = self.update(&wanted, revision, mask.as_ref(), &Why { author, reason }, validate_only).await?;
         Ok(Response::new(UpdateSlotResponse { slot: Some(encode::slot(&view)) }))
     }
 
     async fn delete_slot(&self, request: Request<DeleteSlotRequest>) -> Result<Response<DeleteSlotResponse>, Status> {
-        let DeleteSlotRequest { slot_id, reason } = request.into_inner();
-        let slot = self.change(&slot_id, Change::Delete, reason).await?;
+        let DeleteSlotRequest { slot_id, reason, author } = request.into_inner();
+        let slot = self.changed(&slot_id, Change::Delete, Why { author, reason }, false).await?;
         Ok(Response::new(DeleteSlotResponse { slot }))
     }
 
     async fn upsert_arms(&self, request: Request<UpsertArmsRequest>) -> Result<Response<UpsertArmsResponse>, Status> {
-        let UpsertArmsRequest { slot_id, arms, reason } = request.into_inner();
+        let UpsertArmsRequest { slot_id, arms, reason, author, validate_only } = request.into_inner();
         some_of("arms", &arms)?;
         let arms = decode_slot::arms(arms).map_err(|e| error::field(&e))?;
-        let slot = self.change(&slot_id, Change::UpsertArms(arms), reason).await?;
+        let slot = self.changed(&slot_id, Change::UpsertArms(arms), Why { author, reason }, validate_only).await?;
         Ok(Response::new(UpsertArmsResponse { slot }))
     }
 
     async fn remove_arms(&self, request: Request<RemoveArmsRequest>) -> Result<Response<RemoveArmsResponse>, Status> {
-        let RemoveArmsRequest { slot_id, arm_ids, reason } = request.into_inner();
+        let RemoveArmsRequest { slot_id, arm_ids, reason, author, validate_only } = request.into_inner();
         some_of("arm_ids", &arm_ids)?;
         let arms = arm_ids.iter().enumerate().map(|(i, arm)| ArmId::parse(&format!("arm_ids[{i}]"), arm));
         let arms = arms.collect::<Result<_, _>>().map_err(|e| error::field(&e))?;
-        let slot = self.change(&slot_id, Change::RemoveArms(arms), reason).await?;
+        let slot = self.changed(&slot_id, Change::RemoveArms(arms), Why { author, reason }, validate_only).await?;
         Ok(Response::new(RemoveArmsResponse { slot }))
     }
 
@@ -169,15 +131,25 @@ impl SlotService for Api {
         &self,
         request: Request<SetArmAvailabilityRequest>,
     ) -> Result<Response<SetArmAvailabilityResponse>, Status> {
-        let SetArmAvailabilityRequest { slot_id, available, reason } = request.into_inner();
-        let mut available: Vec<(String, bool)> = available.into_iter().collect();
-        some_of("available", &available)?;
-        available.sort();
-        let parse =
-            |(arm, available): (String, bool)| Ok((ArmId::parse(&format!("available[{arm:?}]"), &arm)?, available));
-        let available = available.into_iter().map(parse).collect::<Result<_, _>>().map_err(|e| error::field(&e))?;
-        let slot = self.change(&slot_id, Change::SetAvailability(available), reason).await?;
-        Ok(Response::new(SetArmAvailabilityResponse { slot }))
+        let (view, _) = self.set_availability(request.into_inner()).await?;
+        Ok(Response::new(SetArmAvailabilityResponse { slot: Some(encode::slot(&view)) }))
+    }
+
+    async fn stream_arm_availability(
+        &self,
+        request: Request<Streaming<SetArmAvailabilityRequest>>,
+    ) -> Result<Response<StreamArmAvailabilityResponse>, Status> {
+        Ok(Response::new(self.stream_availability(request.into_inner()).await?))
+    }
+
+    async fn set_safe_choice(
+        &self,
+        request: Request<SetSafeChoiceRequest>,
+    ) -> Result<Response<SetSafeChoiceResponse>, Status> {
+        let SetSafeChoiceRequest { slot_id, on, reason, author } = request.into_inner();
+        let slot = if slot_id.is_empty() { None } else { Some(parse_slot(&slot_id)?) };
+        let revisions = self.safe_choice(slot, on, &Why { author, reason }).await?;
+        Ok(Response::new(SetSafeChoiceResponse { revisions }))
     }
 
     async fn list_revisions(
@@ -194,25 +166,43 @@ impl SlotService for Api {
             })?
         };
         let view = self.view(&parse_slot(&slot_id)?)?;
-        let mut rest = view.revisions.iter().rev().filter(|revision| revision.number < before);
-        let revisions: Vec<_> = page_of(rest.by_ref().map(encode::revision), size);
+        let end = view.revisions.partition_point(|revision| revision.number < before);
+        let told =
+            (0..end).rev().map(|i| encode::revision(&view.revisions[i], i.checked_sub(1).map(|i| &view.revisions[i])));
+        let revisions: Vec<_> = run_long(view.definition.arms.len(), || page_of(told, size));
         let oldest = view.revisions.first().map_or(0, |revision| revision.number);
         let next = revisions.last().filter(|last| last.revision > oldest).map(|last| last.revision.to_string());
         Ok(Response::new(ListRevisionsResponse { revisions, next_page_token: next.unwrap_or_default() }))
+    }
+
+    async fn get_revision(
+        &self,
+        request: Request<GetRevisionRequest>,
+    ) -> Result<Response<GetRevisionResponse>, Status> {
+        let GetRevisionRequest { slot_id, revision } = request.into_inner();
+        let view = self.view(&parse_slot(&slot_id)?)?;
+        let Some(found) = view.revisions.iter().position(|kept| kept.number == revision) else {
+            let oldest = view.revisions.first().map_or(0, |oldest| oldest.number);
+            let message = format!("{revision} is not kept; the slot keeps {oldest} to {}", view.revision);
+            return Err(error::field(&FieldError::new("revision", message)));
+        };
+        let before = found.checked_sub(1).map(|i| &view.revisions[i]);
+        let revision = encode::revision(&view.revisions[found], before);
+        Ok(Response::new(GetRevisionResponse { revision: Some(revision) }))
     }
 
     async fn rollback_slot(
         &self,
         request: Request<RollbackSlotRequest>,
     ) -> Result<Response<RollbackSlotResponse>, Status> {
-        let RollbackSlotRequest { slot_id, revision, reason } = request.into_inner();
-        let slot = self.change(&slot_id, Change::Rollback(revision), reason).await?;
+        let RollbackSlotRequest { slot_id, revision, reason, author, validate_only } = request.into_inner();
+        let slot = self.changed(&slot_id, Change::Rollback(revision), Why { author, reason }, validate_only).await?;
         Ok(Response::new(RollbackSlotResponse { slot }))
     }
 
     async fn reset_slot(&self, request: Request<ResetSlotRequest>) -> Result<Response<ResetSlotResponse>, Status> {
-        let ResetSlotRequest { slot_id, reason } = request.into_inner();
-        let slot = self.change(&slot_id, Change::Reset, reason).await?;
+        let ResetSlotRequest { slot_id, reason, author } = request.into_inner();
+        let slot = self.changed(&slot_id, Change::Reset, Why { author, reason }, false).await?;
         Ok(Response::new(ResetSlotResponse { slot }))
     }
 }

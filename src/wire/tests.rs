@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use prost_types::FieldMask;
+
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
 
 use super::{
-    Api, decode_slot, encode,
+    Api, decode_slot,
+    difference::differences,
+    encode_slot as encode, mask,
     proto::{
         self, Arm, CreateSlotRequest, DecideRequest, Fallback, GetSlotRequest, RecordRewardsRequest, Slot,
         decision_service_server::DecisionService as _, feedback_service_server::FeedbackService as _,
@@ -80,10 +84,86 @@ fn every_policy_survives_its_message_and_none_stays_none() {
 }
 
 #[test]
-fn every_way_to_learn_survives_its_message() {
+fn every_way_to_learn_and_every_lever_survives_its_message() {
     for definition in crate::slot::examples() {
         assert_eq!(decode_slot::slot(Some(encode::definition(&definition, 1))).unwrap().0, definition);
     }
+}
+
+/// Every field of a slot that can be set can be set alone: a mask that names it takes it and nothing else.
+#[test]
+fn a_mask_takes_what_it_names_and_nothing_else() {
+    let paths = [
+        "display_name",
+        "kind",
+        "arms",
+        "open_catalogue",
+        "default_arm_id",
+        "count",
+        "default_consent",
+        "goal.kinds",
+        "goal.default_reward",
+        "goal.window",
+        "goal.aggregation",
+        "goal.learning",
+        "goal.click_model",
+        "model",
+        "controls.exploration",
+        "controls.exploration_stop",
+        "controls.floor",
+        "controls.ceiling",
+        "controls.arm_shares",
+        "controls.half_life",
+        "controls.holdout",
+        "controls.salt",
+        "controls.analysis",
+        "controls.baseline",
+        "controls.mode",
+        "controls.stickiness",
+        "controls.warm_up",
+        "controls.head_start",
+        "controls.freeze_learning",
+        "controls.safe_choice",
+        "controls.simulated",
+        "controls.policy",
+        "rules",
+    ];
+    let plain = Definition::new(SlotId::parse("slot_id", "offers").unwrap());
+    let taken = |wanted: &Definition, paths: &[&str]| {
+        let mask = FieldMask { paths: paths.iter().map(|&path| path.to_owned()).collect() };
+        mask::masked(&plain, wanted.clone(), Some(&mask)).unwrap()
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    let mut all = crate::slot::examples();
+    all.push(whole());
+    for wanted in all {
+        assert_eq!(taken(&wanted, &paths), wanted, "together they are all of it");
+        for path in paths {
+            let changed = differences(&plain, &taken(&wanted, &[path]));
+            assert!(changed.iter().all(|changed| changed.path.starts_with(path)), "{path}: {changed:?}");
+            if !changed.is_empty() {
+                seen.insert(path);
+            }
+        }
+    }
+    assert_eq!(seen, paths.into(), "every path took something of some definition");
+}
+
+/// A definition of which much has not its default that the examples leave at it.
+fn whole() -> Definition {
+    let mut whole = Definition::new(SlotId::parse("slot_id", "offers").unwrap());
+    whole.display_name = "Offers".into();
+    whole.kind = crate::slot::SlotKind::Block;
+    whole.open_catalogue = true;
+    whole.default_arm = Some(crate::slot::ArmId::parse("arm_id", "none").unwrap());
+    whole.count = Some(2);
+    whole.default_consent = crate::slot::Consent::SessionOnly;
+    whole.goal.window_us = 5_000_000;
+    whole.controls.floor = Some(0.25);
+    whole.controls.ceiling = Some(0.75);
+    whole.controls.half_life_us = Some(86_400_000_000);
+    whole.controls.policy = Some(Policy::Greedy);
+    whole
 }
 
 #[test]

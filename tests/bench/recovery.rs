@@ -41,7 +41,14 @@ const RUNS: usize = 3;
 fn definition(model: ModelSpec) -> Definition {
     let arm = |i: usize| {
         let id = ArmId::parse("arm_id", &format!("arm-{i}")).unwrap();
-        Arc::new(Arm { id, attributes: Features::new(), available: true, payload: None })
+        Arc::new(Arm {
+            id,
+            attributes: Features::new(),
+            available: true,
+            payload: None,
+            because: None,
+            schedule: slotwise::slot::Schedule::default(),
+        })
     };
     let kind = RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: Some(1.0), winsorize: None };
     let goal = Goal { kinds: vec![kind], window_us: 7 * 24 * 3_600_000_000, ..Goal::default() };
@@ -91,6 +98,13 @@ fn events(model: ModelSpec, decisions: u64) -> impl Iterator<Item = Event> {
             revision: 1,
             model: "linear".into(),
             seed: rng.random(),
+            best_expected: 0.0,
+            would: Vec::new(),
+            analysis: false,
+            sticky: None,
+            fired: Vec::new(),
+            scored: Vec::new(),
+            barred: Vec::new(),
         };
         recent.push(id);
         let mut made = vec![Event { at_us, body: Body::Decided(Arc::new(decided)) }];

@@ -85,7 +85,11 @@ pub(crate) async fn traffic(data: &Path) {
     quick_ones(&mut clients, 0).await;
     let gone = clients.decide(decide("gone")).await.unwrap();
     clients.reward(click("gone-1", &gone)).await.unwrap();
-    clients.slots.delete_slot(DeleteSlotRequest { slot_id: "gone".into(), reason: String::new() }).await.unwrap();
+    clients
+        .slots
+        .delete_slot(DeleteSlotRequest { slot_id: "gone".into(), ..DeleteSlotRequest::default() })
+        .await
+        .unwrap();
     for i in 0..700_u32 {
         match rng.random_range(0..10) {
             0..=3 => {

@@ -54,7 +54,14 @@ fn when(options: &Options) -> Goal {
 pub fn definition(options: &Options, dataset: &Dataset, seed: u64) -> Result<Definition, FieldError> {
     let arm = |id: String| {
         let id = ArmId::parse("arm_id", &id)?;
-        Ok(Arc::new(Arm { id, attributes: Features::new(), available: true, payload: None }))
+        Ok(Arc::new(Arm {
+            id,
+            attributes: Features::new(),
+            available: true,
+            payload: None,
+            because: None,
+            schedule: slotwise::slot::Schedule::default(),
+        }))
     };
     let kind = |kind: &str, weight| RewardKind {
         kind: kind.to_owned(),

@@ -10,7 +10,7 @@ use slotwise::{
     slot::{Definition, SlotId},
 };
 
-use super::{Choice, REASON, Reward, Service, ServiceError};
+use super::{Choice, Reward, Service, ServiceError, why};
 
 /// Between one decision and the next, microseconds.
 pub const ROUND_US: i64 = 1_000;
@@ -81,7 +81,7 @@ impl<W: Witness> InProcess<W> {
     }
 
     fn change(&mut self, slot: &SlotId, change: Change) -> Result<(), ServiceError> {
-        let body = plan(&self.state, slot, change, REASON).map_err(|why| match why {
+        let body = plan(&self.state, slot, change, &why()).map_err(|why| match why {
             ChangeError::Exists(slot) => ServiceError::Exists(slot),
             why @ (ChangeError::NotFound { .. }
             | ChangeError::Stale { .. }

@@ -13,7 +13,7 @@ mod remote;
 
 use slotwise::{
     engine::{ChangeError, Request},
-    slot::{Definition, FieldError, SlotId},
+    slot::{Definition, FieldError, SlotId, Why},
     wire::ClientError,
 };
 
@@ -104,5 +104,7 @@ pub trait Service {
     fn delete(&mut self, slot: &SlotId) -> impl Future<Output = Result<(), ServiceError>> + Send;
 }
 
-/// What stands as the reason of every change.
-const REASON: &str = "slotwise-simulator";
+/// Who makes every change.
+fn why() -> Why {
+    Why { author: "slotwise-simulator".into(), reason: String::new() }
+}

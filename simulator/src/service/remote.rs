@@ -6,7 +6,7 @@ use slotwise::{
     wire::{Client, ClientError, ClientReward, RewardStatus},
 };
 
-use super::{Choice, REASON, Reward, Service, ServiceError};
+use super::{Choice, Reward, Service, ServiceError, why};
 
 /// A live server, over gRPC.
 ///
@@ -27,12 +27,12 @@ impl Remote {
 impl Service for Remote {
     async fn create(&mut self, definition: Definition, replace: bool) -> Result<(), ServiceError> {
         if replace {
-            match self.client.delete_slot(definition.id.as_str(), REASON).await {
+            match self.client.delete_slot(definition.id.as_str(), &why()).await {
                 Err(why) if why.not_found() => {}
                 done => done?,
             }
         }
-        match self.client.create_slot(&definition, REASON).await {
+        match self.client.create_slot(&definition, &why(), false).await {
             Ok(_) => Ok(()),
             Err(why) if why.exists() => Err(ServiceError::Exists(definition.id)),
             Err(why) => Err(why.into()),
@@ -64,6 +64,6 @@ impl Service for Remote {
     }
 
     async fn delete(&mut self, slot: &SlotId) -> Result<(), ServiceError> {
-        Ok(self.client.delete_slot(slot.as_str(), REASON).await?)
+        Ok(self.client.delete_slot(slot.as_str(), &why()).await?)
     }
 }

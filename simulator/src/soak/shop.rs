@@ -39,7 +39,14 @@ const CATEGORIES: [&str; 10] =
 pub fn definition(slot: &str, window: Duration, model: ModelSpec) -> Result<Definition, FieldError> {
     let arm = |i| {
         let id = ArmId::parse("arm_id", &arm(i))?;
-        Ok(Arc::new(Arm { id, attributes: Features::new(), available: true, payload: None }))
+        Ok(Arc::new(Arm {
+            id,
+            attributes: Features::new(),
+            available: true,
+            payload: None,
+            because: None,
+            schedule: slotwise::slot::Schedule::default(),
+        }))
     };
     let click = RewardKind { kind: CLICK.to_owned(), weight: 1.0, use_value: false, cap: Some(1.0), winsorize: None };
     // The slot's check knows the longest window; what does not even fit is longer.

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     bandit::{Features, Value},
     engine::{Request, Subject},
-    slot::{Arm, ArmId, Definition, FieldError, Goal, RewardKind, SlotId},
+    slot::{Arm, ArmId, Definition, FieldError, Goal, RewardKind, Schedule, SlotId, Why},
     wire::{Client, ClientDecision, ClientError, ClientReward, RewardStatus},
 };
 
@@ -102,9 +102,10 @@ pub(super) async fn open_shop(client: &mut Client) -> Result<(), TrafficError> {
     let failed = |source| TrafficError::Call { what: "make its slots", source };
     for place in &PLACES {
         let definition = definition(place)?;
+        let why = Why { author: "slotwise demo".into(), reason: String::new() };
         let mut asked = 0;
         loop {
-            match client.create_slot(&definition, "slotwise demo").await {
+            match client.create_slot(&definition, &why, false).await {
                 Ok(_) => break,
                 Err(ClientError::Refused(status)) if status.code() == Code::Unavailable && asked < STARTS.0 => {
                     asked += 1;
@@ -136,7 +137,8 @@ fn definition(place: &Place) -> Result<Definition, FieldError> {
         ]);
         let payload = serde_json::Map::from_iter([("title".to_owned(), Json::from(thing.title))]);
         let id = ArmId::parse("arm_id", thing.id)?;
-        Ok(Arc::new(Arm { id, attributes, available: true, payload: Some(payload) }))
+        let schedule = Schedule::default();
+        Ok(Arc::new(Arm { id, attributes, available: true, payload: Some(payload), because: None, schedule }))
     };
     Ok(Definition {
         display_name: place.title.into(),

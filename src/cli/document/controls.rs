@@ -1,18 +1,26 @@
 //! A slot's controls as part of its document.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::values::{DurationText, NoKeys};
-use crate::{
-    bandit::Policy,
-    slot::{Controls, FieldError},
+use super::{
+    levers::{
+        BaselineChoice, ExplorationChoice, HeadStartDocument, ModeChoice, ShareDocument, StickinessChoice, StopName,
+        WarmUpDocument,
+    },
+    policy::PolicyChoice,
+    values::DurationText,
 };
+use crate::slot::{ArmId, Controls, FieldError, HeadStart, Share, WarmUp};
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ControlsDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    exploration: Option<f64>,
+    exploration: Option<ExplorationChoice>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exploration_stop: Option<StopName>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     floor: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,99 +30,185 @@ pub(super) struct ControlsDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     holdout: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    salt: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    analysis: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     freeze_learning: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     safe_choice: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    simulated: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     policy: Option<PolicyChoice>,
-}
-
-/// A policy by its name alone, with its parameters, or an empty table for the default.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "thompson_sampling, uniform, fixed_order, greedy, epsilon_greedy, lin_ucb or square_cb: by name, or as a table of its parameters"
-)]
-enum PolicyChoice {
-    Name(PolicyName),
-    With(PolicyDocument),
-    Default(NoKeys),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum PolicyName {
-    ThompsonSampling,
-    Uniform,
-    FixedOrder,
-    Greedy,
-    EpsilonGreedy,
-    LinUcb,
-    SquareCb,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum PolicyDocument {
-    ThompsonSampling {},
-    Uniform {},
-    FixedOrder {},
-    Greedy {},
-    EpsilonGreedy { epsilon: Option<f64> },
-    LinUcb {},
-    SquareCb { gamma: Option<f64> },
-}
-
-impl PolicyChoice {
-    fn policy(&self) -> Option<Policy> {
-        use {PolicyDocument as With, PolicyName as Name};
-        Some(match *self {
-            Self::Default(NoKeys {}) => return None,
-            Self::Name(Name::ThompsonSampling) | Self::With(With::ThompsonSampling {}) => Policy::ThompsonSampling,
-            Self::Name(Name::Uniform) | Self::With(With::Uniform {}) => Policy::Uniform,
-            Self::Name(Name::FixedOrder) | Self::With(With::FixedOrder {}) => Policy::FixedOrder,
-            Self::Name(Name::Greedy) | Self::With(With::Greedy {}) => Policy::Greedy,
-            Self::Name(Name::EpsilonGreedy) => Policy::epsilon_greedy(None),
-            Self::With(With::EpsilonGreedy { epsilon }) => Policy::epsilon_greedy(epsilon),
-            Self::Name(Name::LinUcb) | Self::With(With::LinUcb {}) => Policy::LinUcb,
-            Self::Name(Name::SquareCb) => Policy::square_cb(None),
-            Self::With(With::SquareCb { gamma }) => Policy::square_cb(gamma),
-        })
-    }
-
-    fn of(policy: Policy) -> Self {
-        match policy {
-            Policy::ThompsonSampling => Self::Name(PolicyName::ThompsonSampling),
-            Policy::Uniform => Self::Name(PolicyName::Uniform),
-            Policy::FixedOrder => Self::Name(PolicyName::FixedOrder),
-            Policy::Greedy => Self::Name(PolicyName::Greedy),
-            Policy::EpsilonGreedy { epsilon } => Self::With(PolicyDocument::EpsilonGreedy { epsilon: Some(epsilon) }),
-            Policy::LinUcb => Self::Name(PolicyName::LinUcb),
-            Policy::SquareCb { gamma } => Self::With(PolicyDocument::SquareCb { gamma: Some(gamma) }),
-        }
-    }
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mode: Option<ModeChoice>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    baseline: Option<BaselineChoice>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stickiness: Option<StickinessChoice>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    warm_up: Option<WarmUpDocument>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    head_start: Option<HeadStartDocument>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    arm_shares: BTreeMap<String, ShareDocument>,
 }
 
 impl ControlsDocument {
     pub(super) fn controls(&self) -> Result<Controls, FieldError> {
-        let half_life_us = self.half_life.as_ref().map(|text| text.us("controls.half_life")).transpose()?;
-        let policy = self.policy.as_ref().and_then(PolicyChoice::policy);
-        let Self { exploration, floor, ceiling, half_life: _, holdout, freeze_learning, safe_choice, policy: _ } =
-            *self;
-        Ok(Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice, policy })
+        let (exploration, by_name) = match self.exploration {
+            None => (None, None),
+            Some(ExplorationChoice::Width(width)) => (Some(width), None),
+            Some(ExplorationChoice::Stop(stop)) => (None, Some(stop)),
+        };
+        if by_name.is_some() && self.exploration_stop.is_some() {
+            let message = "says the same as exploration; leave one of them out";
+            return Err(FieldError::new("controls.exploration_stop", message));
+        }
+        let share = |(arm, ShareDocument { floor, ceiling }): (&String, &ShareDocument)| {
+            let arm = ArmId::parse(&format!("controls.arm_shares[{arm:?}]"), arm)?;
+            Ok((arm, Share { floor: *floor, ceiling: *ceiling }))
+        };
+        let head_start = self.head_start.map(|HeadStartDocument { views, share, limit }| HeadStart {
+            views,
+            share,
+            limit: limit.unwrap_or(HeadStart::LIMIT_DEFAULT),
+        });
+        Ok(Controls {
+            exploration,
+            floor: self.floor,
+            ceiling: self.ceiling,
+            half_life_us: self.half_life.as_ref().map(|text| text.us("controls.half_life")).transpose()?,
+            holdout: self.holdout,
+            freeze_learning: self.freeze_learning,
+            safe_choice: self.safe_choice,
+            policy: self.policy.as_ref().and_then(PolicyChoice::policy),
+            stop: by_name.or(self.exploration_stop).map(StopName::stop),
+            arm_shares: self.arm_shares.iter().map(share).collect::<Result<_, FieldError>>()?,
+            warm_up: self.warm_up.map(|WarmUpDocument { views, rewards }| WarmUp { views, rewards }),
+            head_start,
+            mode: self.mode.and_then(ModeChoice::mode),
+            baseline: self.baseline.as_ref().map_or(Ok(None), BaselineChoice::baseline)?,
+            salt: self.salt.clone().filter(|salt| !salt.is_empty()),
+            analysis: self.analysis,
+            stickiness: self.stickiness.as_ref().map_or(Ok(None), StickinessChoice::stickiness)?,
+            simulated: self.simulated,
+        })
     }
 
     pub(super) fn of(controls: &Controls) -> Self {
-        let Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice, policy } =
-            *controls;
-        let (half_life, policy) = (half_life_us.map(DurationText::of), policy.map(PolicyChoice::of));
-        Self { exploration, floor, ceiling, half_life, holdout, freeze_learning, safe_choice, policy }
+        let Controls {
+            exploration,
+            floor,
+            ceiling,
+            half_life_us,
+            holdout,
+            freeze_learning,
+            safe_choice,
+            policy,
+            stop,
+            arm_shares,
+            warm_up,
+            head_start,
+            mode,
+            baseline,
+            salt,
+            analysis,
+            stickiness,
+            simulated,
+        } = controls;
+        let share = |(arm, Share { floor, ceiling }): (&ArmId, &Share)| {
+            (arm.to_string(), ShareDocument { floor: *floor, ceiling: *ceiling })
+        };
+        let head_start =
+            head_start.map(|HeadStart { views, share, limit }| HeadStartDocument { views, share, limit: Some(limit) });
+        let by_name = stop.map(|stop| ExplorationChoice::Stop(StopName::of(stop)));
+        Self {
+            exploration: exploration.map(ExplorationChoice::Width).or(by_name),
+            exploration_stop: None,
+            floor: *floor,
+            ceiling: *ceiling,
+            half_life: half_life_us.map(DurationText::of),
+            holdout: *holdout,
+            salt: salt.clone(),
+            analysis: *analysis,
+            freeze_learning: *freeze_learning,
+            safe_choice: *safe_choice,
+            simulated: *simulated,
+            policy: policy.map(PolicyChoice::of),
+            mode: mode.map(ModeChoice::of),
+            baseline: baseline.as_ref().map(BaselineChoice::of),
+            stickiness: stickiness.map(StickinessChoice::of),
+            warm_up: warm_up.map(|WarmUp { views, rewards }| WarmUpDocument { views, rewards }),
+            head_start,
+            arm_shares: arm_shares.iter().map(share).collect(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        bandit::Policy,
+        slot::{Baseline, Mode, Stickiness, Stop},
+    };
+
+    fn controls(text: &str) -> Controls {
+        toml::from_str::<ControlsDocument>(text).unwrap().controls().unwrap()
+    }
+
+    #[test]
+    fn levers_are_given_by_name_or_by_their_parameters() {
+        for (text, want) in [
+            ("exploration = 0.7", Controls { exploration: Some(0.7), ..Controls::default() }),
+            ("exploration = 2", Controls { exploration: Some(2.0), ..Controls::default() }),
+            ("exploration = \"cautious\"", Controls { stop: Some(Stop::Cautious), ..Controls::default() }),
+            ("exploration_stop = \"even_split\"", Controls { stop: Some(Stop::EvenSplit), ..Controls::default() }),
+            ("mode = {}", Controls::default()),
+            ("mode = \"watch\"", Controls { mode: Some(Mode::Watch), ..Controls::default() }),
+            ("mode = { watch = {} }", Controls { mode: Some(Mode::Watch), ..Controls::default() }),
+            ("[mode.test]\nshare = 0.2", Controls { mode: Some(Mode::Test(0.2)), ..Controls::default() }),
+            ("baseline = \"uniform\"", Controls { baseline: Some(Baseline::Uniform), ..Controls::default() }),
+            ("stickiness = \"session\"", Controls { stickiness: Some(Stickiness::Session), ..Controls::default() }),
+            (
+                "stickiness = { for = \"7days\" }",
+                Controls { stickiness: Some(Stickiness::For(7 * 86_400_000_000)), ..Controls::default() },
+            ),
+            (
+                "head_start = { views = 9, share = 0.1 }",
+                Controls { head_start: Some(HeadStart { views: 9, share: 0.1, limit: 0.5 }), ..Controls::default() },
+            ),
+            (
+                "warm_up = { views = 9 }",
+                Controls { warm_up: Some(WarmUp { views: 9, rewards: 0 }), ..Controls::default() },
+            ),
+        ] {
+            assert_eq!(controls(text), want, "{text}");
+        }
+        let arm = ArmId::parse("arm_id", "a").unwrap();
+        assert_eq!(controls("baseline = { arm_id = \"a\" }").baseline, Some(Baseline::Arm(arm.clone())));
+        let shares = controls("[arm_shares]\na = { floor = 0.2 }").arm_shares;
+        assert_eq!(shares, [(arm, Share { floor: Some(0.2), ceiling: None })].into());
+    }
+
+    #[test]
+    fn a_lever_that_is_no_lever_is_refused_with_what_there_is() {
+        for (text, words) in [
+            ("exploration = \"wild\"", "cautious, balanced, curious or even_split"),
+            ("mode = \"off\"", "on, watch, or a table"),
+            ("baseline = \"best\"", "callers_order, uniform, or a table"),
+            ("stickiness = 3", "never, session, or a table"),
+            ("warm_up = { shows = 3 }", "shows"),
+        ] {
+            let error = toml::from_str::<ControlsDocument>(text).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        let both = "exploration = \"cautious\"\nexploration_stop = \"curious\"";
+        let error = toml::from_str::<ControlsDocument>(both).unwrap().controls().unwrap_err();
+        assert_eq!(error.field, "controls.exploration_stop");
+    }
 
     fn policy(text: &str) -> Option<Policy> {
         toml::from_str::<ControlsDocument>(text).unwrap().controls().unwrap().policy

@@ -6,7 +6,12 @@
 //! form (`{ text = "x" }`). Unknown keys are refused with their line.
 
 mod controls;
+mod levers;
 mod model;
+mod policy;
+mod rules;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -15,14 +20,27 @@ use serde::{Deserialize, Serialize};
 
 use controls::ControlsDocument;
 use model::ModelChoice;
-use values::{Attribute, DurationText, normal, without_nulls};
+use rules::RuleDocument;
+use values::{Attribute, DurationText, TimeText, normal, without_nulls};
 
 use crate::{
     bandit::{ClickModel, Features, ModelSpec},
+    config::one_line,
     slot::{
-        Aggregation, Arm, ArmId, Consent, Definition, FieldError, Goal, Learning, Payload, RewardKind, SlotId, SlotKind,
+        Aggregation, Arm, ArmId, Consent, Definition, FieldError, Goal, Learning, Payload, RewardKind, Schedule,
+        SlotId, SlotKind, Unavailable, suggestion,
     },
 };
+
+/// Why a text is no slot's document, in one line: with the place, and what an unknown key may have been meant to be.
+pub(super) fn unreadable(error: &toml::de::Error, text: &str) -> String {
+    let line = one_line(error, text);
+    let mut quoted = error.message().split('`').skip(1).step_by(2);
+    match quoted.next() {
+        Some(key) if error.message().starts_with("unknown ") => format!("{line}{}", suggestion(key, quoted)),
+        _ => line,
+    }
+}
 
 /// A slot's document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,6 +69,8 @@ pub(super) struct SlotDocument {
     controls: ControlsDocument,
     #[serde(default)]
     arms: Vec<ArmDocument>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rules: Vec<RuleDocument>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -146,21 +166,36 @@ struct ArmDocument {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     attributes: BTreeMap<String, Attribute>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    unavailable_because: Option<BecauseName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    schedule: Option<ScheduleDocument>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     payload: Option<Payload>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum BecauseName {
+    #[serde(alias = "PAUSED", alias = "UNAVAILABLE_BECAUSE_PAUSED")]
+    Paused,
+    #[serde(alias = "OUT_OF_STOCK", alias = "UNAVAILABLE_BECAUSE_OUT_OF_STOCK")]
+    OutOfStock,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScheduleDocument {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    from: Option<TimeText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<TimeText>,
 }
 
 impl SlotDocument {
     /// The definition it describes; what it leaves out has its default.
     pub(super) fn definition(&self) -> Result<Definition, FieldError> {
-        let arms = self.arms.iter().enumerate().map(|(i, arm)| {
-            let id = ArmId::parse("arm_id", &arm.arm_id).map_err(|e| e.within(&format!("arms[{i}]")))?;
-            Ok(Arc::new(Arm {
-                available: arm.available.unwrap_or(true),
-                attributes: arm.attributes.iter().map(|(name, value)| (name.clone(), value.value())).collect(),
-                payload: arm.payload.as_ref().map(normal),
-                id,
-            }))
-        });
+        let arm = |(i, arm): (usize, &ArmDocument)| arm.arm().map_err(|e| e.within(&format!("arms[{i}]")));
+        let rule = |(i, rule): (usize, &RuleDocument)| rule.rule().map_err(|e| e.within(&format!("rules[{i}]")));
         let definition = Definition {
             id: SlotId::parse("slot_id", &self.slot_id)?,
             display_name: self.display_name.clone(),
@@ -169,7 +204,7 @@ impl SlotDocument {
                 KindName::Ranking => SlotKind::Ranking,
                 KindName::Block => SlotKind::Block,
             },
-            arms: arms.collect::<Result<_, FieldError>>()?,
+            arms: self.arms.iter().enumerate().map(arm).collect::<Result<_, FieldError>>()?,
             open_catalogue: self.open_catalogue,
             default_arm: self.default_arm_id.as_deref().map(|arm| ArmId::parse("default_arm_id", arm)).transpose()?,
             count: self.count.filter(|&count| count > 0),
@@ -181,6 +216,7 @@ impl SlotDocument {
                 Some(ConsentName::SessionOnly) => Consent::SessionOnly,
                 Some(ConsentName::None) => Consent::None,
             },
+            rules: self.rules.iter().enumerate().map(rule).collect::<Result<_, FieldError>>()?,
         };
         definition.check()?;
         Ok(definition)
@@ -210,17 +246,49 @@ impl SlotDocument {
             model: Some(ModelChoice::of(d.model)),
             controls: ControlsDocument::of(&d.controls),
             arms: d.arms.iter().map(|arm| ArmDocument::of(arm)).collect(),
+            rules: d.rules.iter().map(RuleDocument::of).collect(),
         }
     }
 }
 
 impl ArmDocument {
+    /// The arm; paths in errors begin with the arm's fields.
+    fn arm(&self) -> Result<Arc<Arm>, FieldError> {
+        let available = self.available.unwrap_or(true);
+        let because = self.unavailable_because.filter(|_| !available).map(|because| match because {
+            BecauseName::Paused => Unavailable::Paused,
+            BecauseName::OutOfStock => Unavailable::OutOfStock,
+        });
+        let time = |field: &str, time: &Option<TimeText>| time.as_ref().map(|time| time.us(field)).transpose();
+        let schedule = match &self.schedule {
+            None => Schedule::default(),
+            Some(ScheduleDocument { from, until }) => {
+                Schedule { from_us: time("schedule.from", from)?, until_us: time("schedule.until", until)? }
+            }
+        };
+        Ok(Arc::new(Arm {
+            id: ArmId::parse("arm_id", &self.arm_id)?,
+            attributes: self.attributes.iter().map(|(name, value)| (name.clone(), value.value())).collect(),
+            available,
+            payload: self.payload.as_ref().map(normal),
+            because,
+            schedule,
+        }))
+    }
+
     fn of(arm: &Arm) -> Self {
         let attributes: &Features = &arm.attributes;
+        let Schedule { from_us, until_us } = arm.schedule;
+        let (from, until) = (from_us.map(TimeText::of), until_us.map(TimeText::of));
         Self {
             arm_id: arm.id.to_string(),
             available: (!arm.available).then_some(false),
             attributes: attributes.iter().map(|(name, value)| (name.clone(), Attribute::of(value))).collect(),
+            unavailable_because: arm.because.map(|because| match because {
+                Unavailable::Paused => BecauseName::Paused,
+                Unavailable::OutOfStock => BecauseName::OutOfStock,
+            }),
+            schedule: (arm.schedule != Schedule::default()).then_some(ScheduleDocument { from, until }),
             // TOML has no null; in an object, absent says the same.
             payload: arm.payload.as_ref().map(without_nulls),
         }
@@ -285,111 +353,5 @@ impl GoalDocument {
             }),
             kinds: goal.kinds.iter().map(kind).collect(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::bandit::Value;
-
-    const WHOLE: &str = r#"
-slot_id = "offers"
-display_name = "Offers on the home page"
-kind = "SLOT_KIND_BLOCK"
-count = 2
-default_arm_id = "none"
-default_consent = "session_only"
-
-[goal]
-window = "36h"
-aggregation = "max"
-kinds = [{ kind = "buy", weight = 1.5, use_value = true, cap = 500 }]
-
-[model.linear]
-dimension_budget = 64
-
-[controls]
-exploration = 0.5
-half_life = "3days"
-
-[[arms]]
-arm_id = "none"
-
-[[arms]]
-arm_id = "gift"
-available = false
-attributes = { price = 3, brand = "acme", new = true, tags = ["a", "b"], taste = [0.5, 1.0], colour = { text = "red" } }
-payload = { title = "A gift", rank = 1.5, deep = { list = [1.0, "x"] } }
-"#;
-
-    fn parse(text: &str) -> SlotDocument {
-        toml::from_str(text).unwrap()
-    }
-
-    #[test]
-    fn a_document_says_what_the_contract_says() {
-        let definition = parse(WHOLE).definition().unwrap();
-        assert_eq!((definition.kind, definition.count()), (SlotKind::Block, 2));
-        assert_eq!(definition.goal.window_us, 36 * 3_600_000_000);
-        assert_eq!(definition.controls.half_life_us, Some(3 * 86_400_000_000));
-        assert_eq!(definition.model, ModelSpec::linear(None, Some(64)));
-        let gift = &definition.arms[1];
-        assert!(!gift.available);
-        assert_eq!(gift.attributes["price"], Value::Number(3.0));
-        assert_eq!(gift.attributes["colour"], Value::Text("red".into()));
-        assert_eq!(gift.attributes["taste"], Value::Vector(vec![0.5, 1.0]));
-        assert_eq!(gift.attributes["tags"], Value::Texts(vec!["a".into(), "b".into()]));
-    }
-
-    #[test]
-    fn a_definition_survives_its_document() {
-        let definition = parse(WHOLE).definition().unwrap();
-        let text = toml::to_string_pretty(&SlotDocument::of(&definition)).unwrap();
-        assert_eq!(parse(&text).definition().unwrap(), definition, "{text}");
-    }
-
-    #[test]
-    fn every_way_to_learn_survives_its_document() {
-        for definition in crate::slot::examples() {
-            let text = toml::to_string_pretty(&SlotDocument::of(&definition)).unwrap();
-            assert_eq!(parse(&text).definition().unwrap(), definition, "{text}");
-        }
-    }
-
-    #[test]
-    fn every_form_that_the_contract_suggests_is_taken() {
-        for (text, want) in [
-            ("model = \"beta_bernoulli\"", ModelSpec::beta_bernoulli(None, None)),
-            ("model = {}", ModelSpec::default()),
-            ("[model.beta_bernoulli]\nprior_a = 2.0", ModelSpec::beta_bernoulli(Some(2.0), None)),
-            ("kind = \"OFFER\"\ndefault_consent = \"FULL\"\n[goal]\nwindow = 86400", ModelSpec::default()),
-        ] {
-            let definition = parse(&format!("slot_id = \"a\"\n{text}")).definition().unwrap();
-            assert_eq!((definition.model, definition.goal.window_us), (want, 86_400_000_000), "{text}");
-        }
-    }
-
-    #[test]
-    fn payloads_are_what_the_service_keeps() {
-        let text =
-            "slot_id = \"a\"\n[[arms]]\narm_id = \"x\"\npayload = { rank = 1, until = 2026-12-01, deep = [{ n = 2 }] }";
-        let mut definition = parse(text).definition().unwrap();
-        let payload = definition.arms[0].payload.clone().unwrap();
-        assert_eq!(payload["rank"], serde_json::json!(1.0));
-        assert_eq!(payload["until"], "2026-12-01");
-        assert_eq!(payload["deep"][0]["n"], serde_json::json!(2.0));
-        let with_null = serde_json::from_str("{\"a\": null, \"b\": [null, 1.0]}").unwrap();
-        Arc::make_mut(&mut definition.arms[0]).payload = Some(with_null);
-        assert!(toml::to_string_pretty(&SlotDocument::of(&definition)).is_ok());
-    }
-
-    #[test]
-    fn an_unknown_key_and_a_wrong_value_are_refused() {
-        assert!(toml::from_str::<SlotDocument>("slot_id = \"a\"\ncolour = 1").is_err());
-        let error = parse("slot_id = \"a\"\n[controls]\nfloor = 2.0").definition().unwrap_err();
-        assert_eq!(error.field, "controls.floor");
-        let error = parse("slot_id = \"a\"\n[controls]\nhalf_life = \"soon\"").definition().unwrap_err();
-        assert_eq!(error.field, "controls.half_life");
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::super::time;
 use crate::{
     bandit::Value,
     slot::{FieldError, Payload},
@@ -87,6 +88,33 @@ impl DurationText {
 
     pub(super) fn of(us: i64) -> Self {
         Self::Text(humantime::format_duration(std::time::Duration::from_micros(us.unsigned_abs())).to_string())
+    }
+}
+
+/// A time as people write it, or as TOML has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a time such as 2026-12-01T08:00:00Z, or a date")]
+pub(super) enum TimeText {
+    Text(String),
+    Toml(TomlTime),
+}
+
+/// How the TOML library hands over a time that is none of its own types.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct TomlTime {
+    #[serde(rename = "$__toml_private_datetime")]
+    text: String,
+}
+
+impl TimeText {
+    /// Microseconds since 1970.
+    pub(super) fn us(&self, field: &str) -> Result<i64, FieldError> {
+        let (Self::Text(text) | Self::Toml(TomlTime { text })) = self;
+        time::parse(text).map_err(|why| FieldError::new(field, format!("'{text}' is no time; {why}")))
+    }
+
+    pub(super) fn of(us: i64) -> Self {
+        Self::Text(time::text(us))
     }
 }
 

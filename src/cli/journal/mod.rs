@@ -2,12 +2,11 @@
 
 mod export;
 mod stats;
-mod time;
 mod verify;
 
 use clap::Subcommand;
 
-use super::CommandResult;
+use super::{CommandResult, time};
 
 /// Flags of `journal`.
 #[derive(Debug, clap::Args)]

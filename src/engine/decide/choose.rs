@@ -203,9 +203,8 @@ pub(super) fn baseline(
     drawing: Drawing<'_>,
 ) -> Outcome {
     let mean_of = |learned: Option<u32>| mean_reward(view, learned);
-    let expected = |at: usize| {
-        scored.map_or_else(|| mean_of(candidates[eligible[at]].learned), |scored| scored.mixture.mean(at))
-    };
+    let expected =
+        |at: usize| scored.map_or_else(|| mean_of(candidates[eligible[at]].learned), |scored| scored.mixture.mean(at));
     let (order, first) = order(view, candidates, eligible, drawing);
     let mut chosen: Vec<Chosen> = order
         .into_iter()

@@ -42,8 +42,9 @@ pub(super) fn because(rules: &[Rule], why: Ineligible) -> String {
             | Effect::Quota { .. }
             | Effect::MaxMoves { .. } => format!("the rule '{}' excludes it", rule.name),
         }),
-        Ineligible::FailedRule(of) => rule(of)
-            .map_or_else(String::new, |rule| format!("the rule '{}' could not be evaluated, and excludes it then", rule.name)),
+        Ineligible::FailedRule(of) => rule(of).map_or_else(String::new, |rule| {
+            format!("the rule '{}' could not be evaluated, and excludes it then", rule.name)
+        }),
     }
 }
 

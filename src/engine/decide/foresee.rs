@@ -15,7 +15,12 @@ use super::{
     steering::Steering,
 };
 use crate::{
-    engine::{event::{Fallback, Reason, Subject}, ids::DecisionId, past::Past, view::SlotView},
+    engine::{
+        event::{Fallback, Reason, Subject},
+        ids::DecisionId,
+        past::Past,
+        view::SlotView,
+    },
     slot::{ArmId, FieldError, Mode},
 };
 
@@ -150,8 +155,7 @@ impl<'a> Look<'a> {
             }
             slate
         };
-        let baseline =
-            watched(&mut |watch| asked.baseline(&candidates, &field, Ok(Reason::Holdout), watch));
+        let baseline = watched(&mut |watch| asked.baseline(&candidates, &field, Ok(Reason::Holdout), watch));
         let policy = if field.forced.is_some() {
             vec![baseline.clone()]
         } else {
@@ -163,7 +167,9 @@ impl<'a> Look<'a> {
         };
         let kept_out = candidates.iter().filter_map(|candidate| match candidate.ineligible {
             Some(Ineligible::Rule(rule) | Ineligible::FailedRule(rule)) => Some(rule),
-            Some(Ineligible::Unavailable(_) | Ineligible::Unscheduled | Ineligible::Taken | Ineligible::CatalogueFull)
+            Some(
+                Ineligible::Unavailable(_) | Ineligible::Unscheduled | Ineligible::Taken | Ineligible::CatalogueFull,
+            )
             | None => None,
         });
         let default = view.definition.default_arm.as_ref().filter(|_| field.eligible.is_empty());
@@ -257,8 +263,7 @@ impl Scored {
         if self.of == of {
             return Some(self.clone());
         }
-        let kept: Vec<usize> =
-            of.iter().map(|i| self.of.iter().position(|have| have == i)).collect::<Option<_>>()?;
+        let kept: Vec<usize> = of.iter().map(|i| self.of.iter().position(|have| have == i)).collect::<Option<_>>()?;
         Some(Self { of: of.to_vec(), mixture: self.mixture.only(&kept), by: self.by })
     }
 

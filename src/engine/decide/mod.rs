@@ -142,12 +142,7 @@ pub fn decide(view: &SlotView, request: Request, draw: Draw<'_>) -> Result<Decis
 /// # Errors
 ///
 /// A candidate that the slot does not know, where it has no open catalogue: named by its field.
-pub fn decide_with(
-    view: &SlotView,
-    mut request: Request,
-    draw: Draw<'_>,
-    past: &Past,
-) -> Result<Decision, FieldError> {
+pub fn decide_with(view: &SlotView, mut request: Request, draw: Draw<'_>, past: &Past) -> Result<Decision, FieldError> {
     let definition = &*view.definition;
     let now_us = draw.id.at_us();
     request.subject = consented(request.subject, request.consent.unwrap_or(definition.default_consent));

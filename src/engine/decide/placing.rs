@@ -57,7 +57,13 @@ pub(super) struct Field {
 }
 
 impl Asked<'_> {
-    fn score(&self, candidates: &[Candidate<'_>], of: &[usize], places: usize, boosts: Option<&[f64]>) -> Option<Scored> {
+    fn score(
+        &self,
+        candidates: &[Candidate<'_>],
+        of: &[usize],
+        places: usize,
+        boosts: Option<&[f64]>,
+    ) -> Option<Scored> {
         let of = of.to_vec();
         match self.scorer {
             Some(scorer) => scorer(candidates, of, places, boosts),

@@ -95,7 +95,10 @@ pub fn recall(view: Option<&SlotView>, decided: &Decided) -> Recalled {
     let mut summary = sentences(first, would, decided.fallback, &decided.model, policy, &decided.fired);
     let revision_kept = matches!(then, Then::Kept(_));
     if !revision_kept {
-        let note = format!(" The slot's revision {} is kept no longer: which arms were not available is not known.", decided.revision);
+        let note = format!(
+            " The slot's revision {} is kept no longer: which arms were not available is not known.",
+            decided.revision
+        );
         summary.push_str(&note);
     }
     Recalled { explanation: Explanation { summary, candidates, fired: decided.fired.clone() }, revision_kept }
@@ -142,7 +145,8 @@ fn unavailable(then: &Then<'_>, decided: &Decided, arm: &ArmId) -> Option<String
 
 /// What would move the means of the recorded candidates now.
 fn moved_now(view: &SlotView, decided: &Decided, arms: &[&ArmId]) -> Vec<Vec<(String, f64)>> {
-    let own = |i: usize| decided.candidates.get(i).map(|(_, features)| features).filter(|own: &&Features| !own.is_empty());
+    let own =
+        |i: usize| decided.candidates.get(i).map(|(_, features)| features).filter(|own: &&Features| !own.is_empty());
     let candidates: Vec<Candidate<'_>> = arms
         .iter()
         .enumerate()

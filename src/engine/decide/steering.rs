@@ -179,7 +179,12 @@ impl Steering {
     }
 
     /// What the expected reward of each of the `eligible` counts for; none: for itself.
-    pub(super) fn boosts(&mut self, view: &SlotView, candidates: &[Candidate<'_>], eligible: &[usize]) -> Option<Vec<f64>> {
+    pub(super) fn boosts(
+        &mut self,
+        view: &SlotView,
+        candidates: &[Candidate<'_>],
+        eligible: &[usize],
+    ) -> Option<Vec<f64>> {
         let mut factors: Option<Vec<f64>> = None;
         for (rule, of) in view.rules.rules().iter().enumerate().filter(|(_, of)| !of.paused) {
             let Effect::Boost { factor } = of.effect else { continue };
@@ -246,7 +251,8 @@ fn sure(
     let rival = match than {
         Than::Reward(_) => None,
         Than::Others => {
-            let others = scored.of.iter().enumerate().filter(|(_, i)| !matched.contains(i) && candidates[**i].eligible());
+            let others =
+                scored.of.iter().enumerate().filter(|(_, i)| !matched.contains(i) && candidates[**i].eligible());
             let best = others.map(|(at, &i)| (scored.mixture.mean(at), i)).max_by(|a, b| a.0.total_cmp(&b.0));
             // There is nothing that it would have to be better than.
             let Some((_, rival)) = best else { return vec![Some(1.0); matched.len()] };
@@ -254,7 +260,8 @@ fn sure(
         }
     };
     let of: Vec<usize> = matched.iter().copied().chain(rival).collect();
-    let Some(scored) = choose::scores(view, &request.context, candidates, of, choose::Width::Plain, 1, seed, None) else {
+    let Some(scored) = choose::scores(view, &request.context, candidates, of, choose::Width::Plain, 1, seed, None)
+    else {
         return vec![None; matched.len()];
     };
     (0..matched.len())

@@ -208,10 +208,8 @@ fn sum(values: impl Iterator<Item = f64>) -> Sum {
 
 impl PreviewTally {
     pub(super) fn new(views: &BeforeAfter<&SlotView>) -> Self {
-        let side = |view: &&SlotView| Side {
-            rules: vec![OfRule::default(); view.rules.rules().len()],
-            ..Side::default()
-        };
+        let side =
+            |view: &&SlotView| Side { rules: vec![OfRule::default(); view.rules.rules().len()], ..Side::default() };
         Self { sides: views.map(side), both: 0.0, change: Sum::default() }
     }
 
@@ -270,7 +268,8 @@ impl PreviewTally {
         let mut told = BTreeSet::new();
         let all = ids(views.after).into_iter().chain(ids(views.before)).chain(seen);
         let shares = |arm: &ArmId, which: fn(&OfArm) -> Sum| {
-            self.sides.map(|side| side.arms.get(arm).map_or(Estimate::default(), |of| which(of).estimate(side.decisions)))
+            self.sides
+                .map(|side| side.arms.get(arm).map_or(Estimate::default(), |of| which(of).estimate(side.decisions)))
         };
         all.filter(|arm| told.insert(arm.clone()))
             .map(|arm| PreviewArm { all: shares(&arm, |of| of.all), policy: shares(&arm, |of| of.policy), arm })
@@ -292,7 +291,11 @@ impl PreviewTally {
                     before: find(views.before, &self.sides.before, &name),
                     after: find(views.after, &self.sides.after, &name),
                 };
-                PreviewRule { fires: of.map(|of| of.map(|o| o.0)), keeps_out: of.map(|of| of.map_or(0.0, |o| o.1)), name }
+                PreviewRule {
+                    fires: of.map(|of| of.map(|o| o.0)),
+                    keeps_out: of.map(|of| of.map_or(0.0, |o| o.1)),
+                    name,
+                }
             })
             .collect()
     }

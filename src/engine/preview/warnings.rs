@@ -55,13 +55,8 @@ fn shares(views: &BeforeAfter<&SlotView>, preview: &Preview, warnings: &mut Vec<
     let had = |arm: &&PreviewArm| {
         arm.policy.before.value >= LITTLE || views.before.arm(arm.arm.as_str()).is_none_or(|arm| !arm.available)
     };
-    let little: Vec<&PreviewArm> = preview
-        .arms
-        .iter()
-        .filter(|arm| arm.policy.after.value < LITTLE)
-        .filter(offered)
-        .filter(had)
-        .collect();
+    let little: Vec<&PreviewArm> =
+        preview.arms.iter().filter(|arm| arm.policy.after.value < LITTLE).filter(offered).filter(had).collect();
     for arm in little.iter().take(NAMED) {
         let share = percent(arm.policy.after.value);
         warnings.push(format!("'{}' would be shown in {share} of the decisions: too seldom to learn of it.", arm.arm));
@@ -72,7 +67,10 @@ fn shares(views: &BeforeAfter<&SlotView>, preview: &Preview, warnings: &mut Vec<
     if view.definition.count() == 1 {
         for arm in preview.arms.iter().filter(|arm| arm.policy.after.value > NEARLY_ALL && preview.arms.len() > 1) {
             let share = percent(arm.policy.after.value);
-            warnings.push(format!("'{}' would be shown in {share} of the decisions: nothing is learned of the others.", arm.arm));
+            warnings.push(format!(
+                "'{}' would be shown in {share} of the decisions: nothing is learned of the others.",
+                arm.arm
+            ));
         }
     }
 }
@@ -134,7 +132,8 @@ fn controls(views: &BeforeAfter<&SlotView>, warnings: &mut Vec<String>) {
     let (before, after) = (&views.before.definition, &views.after.definition);
     let controls = &after.controls;
     if controls.safe_choice() {
-        warnings.push("The safe choice is on: everybody would get the baseline, and little would be learned.".to_owned());
+        warnings
+            .push("The safe choice is on: everybody would get the baseline, and little would be learned.".to_owned());
     } else if controls.mode() == Mode::Watch {
         warnings.push("The slot would only watch: everybody would get the baseline.".to_owned());
     } else if controls.control_share() < HOLDOUT_MIN {
@@ -145,11 +144,16 @@ fn controls(views: &BeforeAfter<&SlotView>, warnings: &mut Vec<String>) {
         ));
     }
     if (after.model, after.setting()) != (before.model, before.setting()) {
-        warnings.push("The model would change: one that is new to the slot starts from nothing, and these are its first shares.".to_owned());
+        warnings.push(
+            "The model would change: one that is new to the slot starts from nothing, and these are its first shares."
+                .to_owned(),
+        );
     }
     let capped = |effect: &Effect| matches!(effect, Effect::SubjectCap { .. } | Effect::DayCap { .. });
     if after.rules.iter().any(|rule| !rule.paused && capped(&rule.effect)) {
-        warnings.push("Caps are taken for not reached: arms that reach theirs would be shown less, the others more.".to_owned());
+        warnings.push(
+            "Caps are taken for not reached: arms that reach theirs would be shown less, the others more.".to_owned(),
+        );
     }
     if controls.stickiness() != Stickiness::Never {
         warnings.push("Stickiness is left out: these are the shares of first draws, and subjects keep what they have for a while.".to_owned());

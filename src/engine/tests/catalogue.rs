@@ -11,7 +11,14 @@ fn arm(i: usize) -> Arc<Arm> {
     let mut attributes = Features::new();
     attributes.insert("liked".into(), Value::Flag(i.is_multiple_of(10)));
     attributes.insert("price".into(), Value::Number((i % 7) as f64));
-    Arc::new(Arm { id: arm_id(&format!("arm{i}")), attributes, available: true, payload: None })
+    Arc::new(Arm {
+        id: arm_id(&format!("arm{i}")),
+        attributes,
+        available: true,
+        payload: None,
+        because: None,
+        schedule: crate::slot::Schedule::default(),
+    })
 }
 
 /// One arm in ten is liked, at .6 instead of .1. 400 slates of ten of forty candidates show each arm three times or

@@ -160,7 +160,7 @@ fn shares_of_subjects_move_only_those_they_must() {
     let count = |held: &[bool]| held.iter().filter(|h| **h).count() as f64;
     // Five standard errors of 2,000 draws.
     for (held, share) in [(&small, 0.8), (&large, 0.4), (&on, 0.1), (&salted, 0.1)] {
-        let error = (2_000.0 * share * (1.0 - share)).sqrt();
+        let error = f64::sqrt(2_000.0 * share * (1.0 - share));
         assert!((count(held) - 2_000.0 * share).abs() < 5.0 * error, "{share}: {}", count(held));
     }
     let within = |few: &[bool], many: &[bool]| few.iter().zip(many).all(|(few, many)| !few || *many);
@@ -290,7 +290,11 @@ fn a_subject_sticks_to_its_first_draw_with_its_propensity() {
 #[test]
 fn caps_hold_by_subject_and_by_day() {
     let caps = vec![
-        rule("b twice a day each", "arm.id == 'b'", Effect::SubjectCap { count: 2, window_us: DAY_US, together: false }),
+        rule(
+            "b twice a day each",
+            "arm.id == 'b'",
+            Effect::SubjectCap { count: 2, window_us: DAY_US, together: false },
+        ),
         rule("c five a day", "arm.id == 'c'", Effect::DayCap { count: 5, together: false }),
     ];
     let mut world = world(|d| d.rules = caps);
@@ -360,7 +364,10 @@ fn rules_exclude_pin_boost_and_share() {
     };
     let share = Effect::Share { min: Some(0.25), max: Some(0.3) };
     let shares = p(with(vec![rule("a quarter", "arm.id != 'b'", share)], 1));
-    assert!(shares[0] >= 0.25 && shares[2] >= 0.25 && shares[0] <= 0.3 + 1e-12 && shares[2] <= 0.3 + 1e-12, "{shares:?}");
+    assert!(
+        shares[0] >= 0.25 && shares[2] >= 0.25 && shares[0] <= 0.3 + 1e-12 && shares[2] <= 0.3 + 1e-12,
+        "{shares:?}"
+    );
     let plain = p(with(Vec::new(), 1));
     let boosted = with(vec![rule("push a", "arm.id == 'a'", Effect::Boost { factor: 3.0 })], 1);
     let expected = boosted.decided.best_expected;

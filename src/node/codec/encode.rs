@@ -1,56 +1,71 @@
 //! From events to the log's messages.
 
-use super::{log, payload_to_struct};
+use super::{
+    encode_slot::{arm, because, definition, schedule},
+    log,
+};
 use crate::{
-    bandit::{ClickModel, Expansion, Features, LinearSpec, Link, ModelSpec, Policy, PortfolioSpec, Sharing, Value},
-    engine::{Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, Subject},
-    slot::{Aggregation, Arm, ArmId, Consent, Controls, Definition, Goal, Learning, SlotKind},
+    bandit::{Features, Value},
+    engine::{Availability, Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, Subject},
+    slot::{ArmId, SlotId, Why},
 };
 
 pub(super) fn event(event: &Event) -> log::Event {
+    log::Event { at_us: event.at_us, body: Some(body(&event.body)) }
+}
+
+fn body(body: &Body) -> log::event::Body {
     use log::event::Body as Out;
-    let body = match &event.body {
-        Body::SlotCreated { definition: d, reason } => {
-            Out::SlotCreated(log::SlotCreated { definition: Some(definition(d)), reason: reason.clone() })
+    let said = |Why { author, reason }: &Why| (author.clone(), reason.clone());
+    let id = SlotId::to_string;
+    match body {
+        Body::SlotCreated { definition: d, why } => {
+            let (author, reason) = said(why);
+            Out::SlotCreated(log::SlotCreated { definition: Some(definition(d)), reason, author })
         }
-        Body::SlotUpdated { definition: d, reason, rolled_back_to } => Out::SlotUpdated(log::SlotUpdated {
-            definition: Some(definition(d)),
-            reason: reason.clone(),
-            rolled_back_to: *rolled_back_to,
-        }),
-        Body::SlotDeleted { slot, reason } => {
-            Out::SlotDeleted(log::SlotDeleted { slot_id: slot.to_string(), reason: reason.clone() })
+        Body::SlotUpdated { definition: d, why, rolled_back_to } => {
+            let ((author, reason), definition) = (said(why), Some(definition(d)));
+            Out::SlotUpdated(log::SlotUpdated { definition, reason, rolled_back_to: *rolled_back_to, author })
         }
-        Body::ArmsUpserted { slot, arms, reason } => Out::ArmsUpserted(log::ArmsUpserted {
-            slot_id: slot.to_string(),
-            arms: arms.iter().map(|a| arm(a)).collect(),
-            reason: reason.clone(),
-        }),
-        Body::ArmsRemoved { slot, arms, reason } => Out::ArmsRemoved(log::ArmsRemoved {
-            slot_id: slot.to_string(),
-            arm_ids: arms.iter().map(ArmId::to_string).collect(),
-            reason: reason.clone(),
-        }),
-        Body::AvailabilitySet { slot, available, reason } => {
-            let of =
-                |wanted: bool| available.iter().filter(|(_, a)| *a == wanted).map(|(arm, _)| arm.to_string()).collect();
+        Body::SlotDeleted { slot, why } => {
+            let (author, reason) = said(why);
+            Out::SlotDeleted(log::SlotDeleted { slot_id: id(slot), reason, author })
+        }
+        Body::ArmsUpserted { slot, arms, why } => {
+            let ((author, reason), arms) = (said(why), arms.iter().map(|a| arm(a)).collect());
+            Out::ArmsUpserted(log::ArmsUpserted { slot_id: id(slot), arms, reason, author })
+        }
+        Body::ArmsRemoved { slot, arms, why } => {
+            let ((author, reason), arm_ids) = (said(why), arms.iter().map(ArmId::to_string).collect());
+            Out::ArmsRemoved(log::ArmsRemoved { slot_id: id(slot), arm_ids, reason, author })
+        }
+        Body::AvailabilitySet { slot, available, why } => {
+            let (author, reason) = said(why);
+            let change = |(arm, to): &(ArmId, Availability)| log::ArmAvailability {
+                arm_id: arm.to_string(),
+                available: to.available,
+                because: because(to.because),
+                schedule: to.schedule.map(schedule),
+            };
             Out::AvailabilitySet(log::AvailabilitySet {
-                slot_id: slot.to_string(),
-                available: of(true),
-                unavailable: of(false),
-                reason: reason.clone(),
+                slot_id: id(slot),
+                available: Vec::new(),
+                unavailable: Vec::new(),
+                reason,
+                changes: available.iter().map(change).collect(),
+                author,
             })
         }
-        Body::SlotReset { slot, reason } => {
-            Out::SlotReset(log::SlotReset { slot_id: slot.to_string(), reason: reason.clone() })
+        Body::SlotReset { slot, why } => {
+            let (author, reason) = said(why);
+            Out::SlotReset(log::SlotReset { slot_id: id(slot), reason, author })
         }
         Body::Decided(d) => Out::Decided(decided(d)),
         Body::Rewarded(r) => Out::Rewarded(rewarded(r)),
-    };
-    log::Event { at_us: event.at_us, body: Some(body) }
+    }
 }
 
-fn features(features: &Features) -> Vec<log::Feature> {
+pub(super) fn features(features: &Features) -> Vec<log::Feature> {
     features.iter().map(|(name, v)| log::Feature { name: name.clone(), value: Some(value(v)) }).collect()
 }
 
@@ -64,125 +79,6 @@ fn value(value: &Value) -> log::Value {
         Value::Vector(values) => Out::Vector(log::Numbers { values: values.clone() }),
     };
     log::Value { value: Some(value) }
-}
-
-fn definition(d: &Definition) -> log::Definition {
-    log::Definition {
-        slot_id: d.id.to_string(),
-        display_name: d.display_name.clone(),
-        kind: match d.kind {
-            SlotKind::Offer => 1,
-            SlotKind::Ranking => 2,
-            SlotKind::Block => 3,
-        },
-        arms: d.arms.iter().map(|a| arm(a)).collect(),
-        open_catalogue: d.open_catalogue,
-        default_arm_id: d.default_arm.as_ref().map(ArmId::to_string),
-        count: d.count,
-        goal: Some(goal(&d.goal)),
-        model: Some(model(d.model)),
-        controls: Some(controls(&d.controls)),
-        default_consent: match d.default_consent {
-            Consent::Full => 1,
-            Consent::SessionOnly => 2,
-            Consent::None => 3,
-        },
-    }
-}
-
-fn arm(arm: &Arm) -> log::Arm {
-    log::Arm {
-        arm_id: arm.id.to_string(),
-        attributes: features(&arm.attributes),
-        available: arm.available,
-        payload: arm.payload.as_ref().map(payload_to_struct),
-    }
-}
-
-fn goal(goal: &Goal) -> log::Goal {
-    let kind = |kind: &crate::slot::RewardKind| log::RewardKind {
-        kind: kind.kind.clone(),
-        weight: kind.weight,
-        use_value: kind.use_value,
-        cap: kind.cap,
-        winsorize: kind.winsorize,
-    };
-    log::Goal {
-        kinds: goal.kinds.iter().map(kind).collect(),
-        default_reward: goal.default_reward,
-        window_us: goal.window_us,
-        aggregation: match goal.aggregation {
-            Aggregation::Sum => 1,
-            Aggregation::Max => 2,
-            Aggregation::Last => 3,
-        },
-        learning: match goal.learning {
-            Learning::Eager => 0,
-            Learning::AtClose => 1,
-        },
-        click_model: match goal.click_model {
-            ClickModel::None => 0,
-            ClickModel::PositionBased => 1,
-            ClickModel::Cascade => 2,
-        },
-    }
-}
-
-fn model(model: ModelSpec) -> log::Model {
-    use log::model::Model as Out;
-    let model = match model {
-        ModelSpec::Portfolio(PortfolioSpec { dimension_budget, compute_budget, detect_changes }) => {
-            Out::Portfolio(log::Portfolio { dimension_budget, compute_budget, detect_changes })
-        }
-        ModelSpec::Linear(LinearSpec { link, expansion, sharing, prior_precision, dimension_budget }) => {
-            Out::Linear(log::Linear {
-                prior_precision,
-                dimension_budget,
-                link: match link {
-                    Some(Link::Identity) => 0,
-                    Some(Link::Logit) => 1,
-                    None => 2,
-                },
-                expansion: match expansion {
-                    Expansion::None => 0,
-                    Expansion::Interactions => 1,
-                    Expansion::Fourier => 2,
-                },
-                sharing: match sharing {
-                    Some(Sharing::Disjoint) => 0,
-                    Some(Sharing::Opposed) => 1,
-                    Some(Sharing::Shared) => 2,
-                    None => 3,
-                },
-            })
-        }
-        ModelSpec::BetaBernoulli { prior_a, prior_b } => Out::BetaBernoulli(log::BetaBernoulli { prior_a, prior_b }),
-        ModelSpec::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale } => {
-            Out::NormalInverseGamma(log::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale })
-        }
-    };
-    log::Model { model: Some(model) }
-}
-
-fn controls(controls: &Controls) -> log::Controls {
-    let Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice, policy: p } =
-        *controls;
-    let policy = p.map(policy);
-    log::Controls { exploration, floor, ceiling, half_life_us, holdout, freeze_learning, safe_choice, policy }
-}
-
-fn policy(policy: Policy) -> log::Policy {
-    use log::policy::Policy as Out;
-    let policy = match policy {
-        Policy::ThompsonSampling => Out::ThompsonSampling(log::Unparameterised {}),
-        Policy::Uniform => Out::Uniform(log::Unparameterised {}),
-        Policy::FixedOrder => Out::FixedOrder(log::Unparameterised {}),
-        Policy::Greedy => Out::Greedy(log::Unparameterised {}),
-        Policy::EpsilonGreedy { epsilon } => Out::EpsilonGreedy(log::EpsilonGreedy { epsilon }),
-        Policy::LinUcb => Out::LinUcb(log::Unparameterised {}),
-        Policy::SquareCb { gamma } => Out::SquareCb(log::SquareCb { gamma }),
-    };
-    log::Policy { policy: Some(policy) }
 }
 
 fn subject(subject: &Subject) -> Option<log::Subject> {
@@ -212,6 +108,17 @@ fn decided(d: &Decided) -> log::Decided {
         model: d.model.clone(),
         seed: d.seed,
         taken: d.taken.iter().map(ArmId::to_string).collect(),
+        best_expected: d.best_expected,
+        would: d.would.iter().map(chosen).collect(),
+        analysis: d.analysis,
+        sticky: d.sticky.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
+        fired: d.fired.clone(),
+        scored_candidate: d.scored.iter().map(|s| s.candidate).collect(),
+        scored_mean: d.scored.iter().map(|s| s.mean).collect(),
+        scored_std: d.scored.iter().map(|s| s.std).collect(),
+        scored_propensity: d.scored.iter().map(|s| s.propensity).collect(),
+        barred_candidate: d.barred.iter().map(|b| b.candidate).collect(),
+        barred_rule: d.barred.iter().map(|b| b.rule).collect(),
     }
 }
 
@@ -226,8 +133,11 @@ fn chosen(chosen: &Chosen) -> log::Chosen {
             Reason::BestGuess => 1,
             Reason::Exploring => 2,
             Reason::Floor => 3,
+            Reason::Rule => 4,
             Reason::Holdout => 5,
+            Reason::Sticky => 6,
             Reason::Fallback => 7,
+            Reason::Watching => 8,
         },
     }
 }

@@ -110,7 +110,8 @@ fn words_numbers_flags_and_lists_are_called_by_their_names() {
 /// One pair of words each: the difference of differences of four means is that of the products.
 #[test]
 fn products_are_called_by_both_and_are_what_the_features_do_together() {
-    let mut learner = Learner::new(spec(Expansion::Interactions, Link::Identity, Sharing::Disjoint), Setting::default());
+    let mut learner =
+        Learner::new(spec(Expansion::Interactions, Link::Identity, Sharing::Disjoint), Setting::default());
     let pair = |a: &str, b: &str| -> Features { [("a".to_owned(), text(a)), ("b".to_owned(), text(b))].into() };
     let mut rng = StdRng::seed_from_u64(9);
     for i in 0..200 {
@@ -161,7 +162,8 @@ fn a_candidate_s_own_features_count_for_it_alone() {
     let price = |price: f64| Features::from([("price".to_owned(), Value::Number(price))]);
     for i in 0..100_u32 {
         let own = price(rng.random_range(1.0..9.0));
-        let rows = learner.meet(&[crate::bandit::Parts { candidate: Some(&own), ..crate::bandit::Parts::of(&context) }]);
+        let rows =
+            learner.meet(&[crate::bandit::Parts { candidate: Some(&own), ..crate::bandit::Parts::of(&context) }]);
         let Value::Number(value) = own["price"] else { unreachable!() };
         learner.observe(lesson(i % 2, 10.0 - value), &rows[0]);
     }

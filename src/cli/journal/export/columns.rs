@@ -95,9 +95,12 @@ pub(super) const COLUMNS: &[Column] = &[
     column("expected_rewards", "list", "The mean reward that the model expected of each.", |row| {
         each(row, |chosen| chosen.expected_reward)
     }),
-    column("reasons", "list", "Why each stood there: best_guess, exploring, floor, holdout or fallback.", |row| {
-        each(row, |chosen| reason_name(chosen.reason))
-    }),
+    column(
+        "reasons",
+        "list",
+        "Why each stood there: best_guess, exploring, floor, rule, holdout, sticky, watching or fallback.",
+        |row| each(row, |chosen| reason_name(chosen.reason)),
+    ),
     column("baseline_positions", "list", "The place of each in the baseline, from 1; 0: none.", |row| {
         each(row, |chosen| chosen.baseline_position)
     }),
@@ -107,6 +110,28 @@ pub(super) const COLUMNS: &[Column] = &[
         "The probability of the other order of each and the arm above it, given the two; 0 where it was not asked for.",
         |row| each(row, |chosen| chosen.overlap),
     ),
+    column(
+        "best_expected",
+        "number",
+        "The largest expected reward of what could have stood first; 0 where no model decided.",
+        |row| json(&row.decided.best_expected),
+    ),
+    column(
+        "would",
+        "list",
+        "What the policy would have chosen, where the slot only watches, each {arm, propensity, expected_reward}, best position first.",
+        |row| json(&row.decided.would.iter().map(Would::new).collect::<Vec<_>>()),
+    ),
+    column("analysis", "flag", "The subject was in the analysis slice: nothing was learned of it.", |row| {
+        json(&row.decided.analysis)
+    }),
+    column(
+        "sticky",
+        "text or null",
+        "The decision that this one repeats for its subject, with the propensities of that draw.",
+        |row| row.decided.sticky.map_or(Cell::Missing, |first| text(first.to_string())),
+    ),
+    column("rules_fired", "list", "The names of the rules that had an effect.", |row| json(&row.decided.fired)),
     column(
         "rewards",
         "list or null",
@@ -178,6 +203,9 @@ fn reason_name(reason: Reason) -> &'static str {
         Reason::Floor => "floor",
         Reason::Holdout => "holdout",
         Reason::Fallback => "fallback",
+        Reason::Rule => "rule",
+        Reason::Sticky => "sticky",
+        Reason::Watching => "watching",
     }
 }
 
@@ -208,6 +236,19 @@ impl Serialize for PlainValue<'_> {
 struct Candidate<'a> {
     arm: &'a str,
     features: Plain<'a>,
+}
+
+#[derive(Serialize)]
+struct Would<'a> {
+    arm: &'a str,
+    propensity: f64,
+    expected_reward: f64,
+}
+
+impl<'a> Would<'a> {
+    fn new(Chosen { arm, propensity, expected_reward, .. }: &'a Chosen) -> Self {
+        Self { arm: arm.as_str(), propensity: *propensity, expected_reward: *expected_reward }
+    }
 }
 
 #[derive(Serialize)]

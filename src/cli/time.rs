@@ -1,17 +1,11 @@
 //! Times as people write them.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
-/// The last microsecond of the year 9999, after which RFC 3339 has no years.
-const LAST_US: u64 = 253_402_300_799_999_999;
+pub(super) use crate::wire::time_text as text;
+
 /// Microseconds of a day.
 pub(super) const DAY_US: i64 = 24 * 3600 * 1_000_000;
-
-/// A time in RFC 3339 with microseconds; what lies outside the years 1970 to 9999 is the nearest that does not.
-pub(super) fn text(us: i64) -> String {
-    let us = u64::try_from(us).unwrap_or(0).min(LAST_US);
-    humantime::format_rfc3339_micros(UNIX_EPOCH + Duration::from_micros(us)).to_string()
-}
 
 /// The date, UTC, of a day counted from 1970.
 pub(super) fn date(day: i64) -> String {

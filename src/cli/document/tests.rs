@@ -1,0 +1,130 @@
+//! Documents as people write them.
+
+use super::*;
+use crate::bandit::Value;
+
+const WHOLE: &str = r#"
+slot_id = "offers"
+display_name = "Offers on the home page"
+kind = "SLOT_KIND_BLOCK"
+count = 2
+default_arm_id = "none"
+default_consent = "session_only"
+
+[goal]
+window = "36h"
+aggregation = "max"
+kinds = [{ kind = "buy", weight = 1.5, use_value = true, cap = 500 }]
+
+[model.linear]
+dimension_budget = 64
+
+[controls]
+exploration = 0.5
+half_life = "3days"
+
+[[arms]]
+arm_id = "none"
+
+[[arms]]
+arm_id = "gift"
+available = false
+attributes = { price = 3, brand = "acme", new = true, tags = ["a", "b"], taste = [0.5, 1.0], colour = { text = "red" } }
+payload = { title = "A gift", rank = 1.5, deep = { list = [1.0, "x"] } }
+"#;
+
+fn parse(text: &str) -> SlotDocument {
+    toml::from_str(text).unwrap()
+}
+
+#[test]
+fn a_document_says_what_the_contract_says() {
+    let definition = parse(WHOLE).definition().unwrap();
+    assert_eq!((definition.kind, definition.count()), (SlotKind::Block, 2));
+    assert_eq!(definition.goal.window_us, 36 * 3_600_000_000);
+    assert_eq!(definition.controls.half_life_us, Some(3 * 86_400_000_000));
+    assert_eq!(definition.model, ModelSpec::linear(None, Some(64)));
+    let gift = &definition.arms[1];
+    assert!(!gift.available);
+    assert_eq!(gift.attributes["price"], Value::Number(3.0));
+    assert_eq!(gift.attributes["colour"], Value::Text("red".into()));
+    assert_eq!(gift.attributes["taste"], Value::Vector(vec![0.5, 1.0]));
+    assert_eq!(gift.attributes["tags"], Value::Texts(vec!["a".into(), "b".into()]));
+}
+
+#[test]
+fn a_definition_survives_its_document() {
+    let definition = parse(WHOLE).definition().unwrap();
+    let text = toml::to_string_pretty(&SlotDocument::of(&definition)).unwrap();
+    assert_eq!(parse(&text).definition().unwrap(), definition, "{text}");
+}
+
+#[test]
+fn every_way_to_learn_and_every_lever_survives_its_document() {
+    for definition in crate::slot::examples() {
+        let text = toml::to_string_pretty(&SlotDocument::of(&definition)).unwrap();
+        assert_eq!(parse(&text).definition().unwrap(), definition, "{text}");
+    }
+}
+
+#[test]
+fn every_form_that_the_contract_suggests_is_taken() {
+    for (text, want) in [
+        ("model = \"beta_bernoulli\"", ModelSpec::beta_bernoulli(None, None)),
+        ("model = {}", ModelSpec::default()),
+        ("[model.beta_bernoulli]\nprior_a = 2.0", ModelSpec::beta_bernoulli(Some(2.0), None)),
+        ("kind = \"OFFER\"\ndefault_consent = \"FULL\"\n[goal]\nwindow = 86400", ModelSpec::default()),
+    ] {
+        let definition = parse(&format!("slot_id = \"a\"\n{text}")).definition().unwrap();
+        assert_eq!((definition.model, definition.goal.window_us), (want, 86_400_000_000), "{text}");
+    }
+}
+
+#[test]
+fn payloads_are_what_the_service_keeps() {
+    let text =
+        "slot_id = \"a\"\n[[arms]]\narm_id = \"x\"\npayload = { rank = 1, until = 2026-12-01, deep = [{ n = 2 }] }";
+    let mut definition = parse(text).definition().unwrap();
+    let payload = definition.arms[0].payload.clone().unwrap();
+    assert_eq!(payload["rank"], serde_json::json!(1.0));
+    assert_eq!(payload["until"], "2026-12-01");
+    assert_eq!(payload["deep"][0]["n"], serde_json::json!(2.0));
+    let with_null = serde_json::from_str("{\"a\": null, \"b\": [null, 1.0]}").unwrap();
+    Arc::make_mut(&mut definition.arms[0]).payload = Some(with_null);
+    assert!(toml::to_string_pretty(&SlotDocument::of(&definition)).is_ok());
+}
+
+#[test]
+fn an_unknown_key_and_a_wrong_value_are_refused() {
+    assert!(toml::from_str::<SlotDocument>("slot_id = \"a\"\ncolour = 1").is_err());
+    let error = parse("slot_id = \"a\"\n[controls]\nfloor = 2.0").definition().unwrap_err();
+    assert_eq!(error.field, "controls.floor");
+    let error = parse("slot_id = \"a\"\n[controls]\nhalf_life = \"soon\"").definition().unwrap_err();
+    assert_eq!(error.field, "controls.half_life");
+}
+
+#[test]
+fn times_are_taken_as_toml_has_them_and_as_texts() {
+    let schedule = |text: &str| {
+        let text = format!("slot_id = \"a\"\n[[arms]]\narm_id = \"x\"\nschedule = {text}");
+        parse(&text).definition().map(|definition| definition.arms[0].schedule)
+    };
+    let day_us = 86_400_000_000;
+    let from = |from_us| Ok(Schedule { from_us: Some(from_us), until_us: None });
+    assert_eq!(schedule("{ from = 1970-01-02 }"), from(day_us));
+    assert_eq!(schedule("{ from = \"1970-01-02\" }"), from(day_us));
+    assert_eq!(schedule("{ from = 1970-01-02T00:00:01.5Z }"), from(day_us + 1_500_000));
+    assert_eq!(schedule("{ from = \"1970-01-02T00:00:01.5Z\" }"), from(day_us + 1_500_000));
+    assert_eq!(schedule("{ from = \"tomorrow\" }").unwrap_err().field, "arms[0].schedule.from");
+    assert_eq!(schedule("{ from = 1970-01-02, until = 1970-01-02 }").unwrap_err().field, "arms[0].schedule.until");
+}
+
+#[test]
+fn an_arm_says_why_it_is_not_available_and_only_then() {
+    let because = |text: &str| {
+        let text = format!("slot_id = \"a\"\n[[arms]]\narm_id = \"x\"\nunavailable_because = \"paused\"\n{text}");
+        parse(&text).definition().unwrap().arms[0].because
+    };
+    assert_eq!(because("available = false"), Some(Unavailable::Paused));
+    assert_eq!(because(""), None);
+}

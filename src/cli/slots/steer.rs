@@ -1,0 +1,202 @@
+//! A slot's levers that are one command each, and who pulled which.
+
+use clap::ValueEnum;
+use serde_json::json;
+
+use super::{
+    super::{CommandResult, Target, say, time},
+    Because,
+    apply::line,
+};
+use crate::{
+    engine::Availability,
+    slot::{ArmId, FieldError, Unavailable},
+    wire::{Client, ClientRevision, Difference},
+};
+
+/// Flags of `slots history`.
+#[derive(Debug, clap::Args)]
+pub(super) struct History {
+    /// The slot.
+    slot: String,
+    /// How many revisions at most, newest first.
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "N")]
+    count: usize,
+    /// As what.
+    #[arg(short, long, default_value = "text")]
+    output: Output,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Output {
+    /// For people.
+    Text,
+    /// JSON, with the names of the contract.
+    Json,
+}
+
+impl History {
+    pub(super) async fn run(self) -> CommandResult {
+        let revisions = Client::connect(&self.target.target).await?.revisions(&self.slot, self.count).await?;
+        match self.output {
+            Output::Text => revisions.iter().for_each(tell),
+            Output::Json => say(serde_json::to_string_pretty(&revisions.iter().map(json).collect::<Vec<_>>())?),
+        }
+        Ok(())
+    }
+}
+
+fn tell(revision: &ClientRevision) {
+    let ClientRevision { number, at_us, why, change, differences, definition: _ } = revision;
+    let author = if why.author.is_empty() { String::new() } else { format!(" by {}", why.author) };
+    let reason = if why.reason.is_empty() { String::new() } else { format!(": {}", why.reason) };
+    say(format_args!("{number}  {}  {change}{author}{reason}", time::text(*at_us)));
+    differences.iter().for_each(|difference| say(format_args!("    {}", line(difference))));
+}
+
+fn json(revision: &ClientRevision) -> serde_json::Value {
+    let ClientRevision { number, at_us, why, change, differences, definition: _ } = revision;
+    let field =
+        |Difference { path, before, after }: &Difference| json!({"path": path, "before": before, "after": after});
+    json!({
+        "revision": number,
+        "time": time::text(*at_us),
+        "author": why.author,
+        "reason": why.reason,
+        "change": change,
+        "diff": differences.iter().map(field).collect::<Vec<_>>(),
+    })
+}
+
+/// Flags of `slots rollback`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Rollback {
+    /// The slot.
+    slot: String,
+    /// One of its kept revisions; see `slots history`.
+    revision: u64,
+    #[command(flatten)]
+    because: Because,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Rollback {
+    pub(super) async fn run(self) -> CommandResult {
+        let Self { slot, revision, because, target } = self;
+        let made = Client::connect(&target.target).await?.rollback(&slot, revision, &because.why("rollback")).await?;
+        say(format_args!("{slot} is what it was at revision {revision} (revision {made})"));
+        Ok(())
+    }
+}
+
+/// Flags of `slots safe`.
+#[derive(Debug, clap::Args)]
+#[command(allow_missing_positional = true)]
+pub(super) struct Safe {
+    /// The slot; or --all.
+    slot: Option<String>,
+    /// The baseline for everyone, or back.
+    state: OnOff,
+    /// All slots.
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    because: Because,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OnOff {
+    /// The baseline for everyone.
+    On,
+    /// Back to what the slot was.
+    Off,
+}
+
+impl Safe {
+    pub(super) async fn run(self) -> CommandResult {
+        let Self { slot, state, all, because, target } = self;
+        if slot.is_some() == all {
+            return Err("give one slot, or --all: slotwise slots safe offers on".into());
+        }
+        let why = because.why(if state == OnOff::On { "safe on" } else { "safe off" });
+        let mut client = Client::connect(&target.target).await?;
+        let changed = client.set_safe_choice(slot.as_deref(), state == OnOff::On, &why).await?;
+        let word = if state == OnOff::On { "on" } else { "off" };
+        for (slot, revision) in &changed {
+            say(format_args!("{slot}: safe choice {word} (revision {revision})"));
+        }
+        if changed.is_empty() {
+            say(format_args!("the safe choice is {word} already; nothing was changed"));
+        }
+        Ok(())
+    }
+}
+
+/// Flags of `slots pause`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Pause {
+    /// The slot.
+    slot: String,
+    /// Its arms.
+    #[arg(required = true, value_name = "ARM")]
+    arms: Vec<String>,
+    /// There are none left, rather than somebody paused them.
+    #[arg(long)]
+    out_of_stock: bool,
+    #[command(flatten)]
+    because: Because,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Flags of `slots resume`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Resume {
+    /// The slot.
+    slot: String,
+    /// Its arms.
+    #[arg(required = true, value_name = "ARM")]
+    arms: Vec<String>,
+    #[command(flatten)]
+    because: Because,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Pause {
+    pub(super) async fn run(self) -> CommandResult {
+        let Self { slot, arms, out_of_stock, because, target } = self;
+        let why_not = if out_of_stock { Unavailable::OutOfStock } else { Unavailable::Paused };
+        let to = Availability { because: Some(why_not), ..Availability::new(false) };
+        set(&slot, &arms, to, because, "pause", &target).await
+    }
+}
+
+impl Resume {
+    pub(super) async fn run(self) -> CommandResult {
+        let Self { slot, arms, because, target } = self;
+        set(&slot, &arms, Availability::new(true), because, "resume", &target).await
+    }
+}
+
+async fn set(
+    slot: &str,
+    arms: &[String],
+    to: Availability,
+    because: Because,
+    command: &str,
+    target: &Target,
+) -> CommandResult {
+    let changes = arms.iter().map(|arm| Ok((ArmId::parse("ARM", arm)?, to)));
+    let changes = changes.collect::<Result<Vec<_>, FieldError>>()?;
+    let mut client = Client::connect(&target.target).await?;
+    let revision = client.set_availability(slot, &changes, &because.why(command)).await?;
+    let shown = if to.available == Some(true) { "may be shown" } else { "not shown" };
+    say(format_args!("{slot}: {}: {shown} (revision {revision})", arms.join(", ")));
+    Ok(())
+}

@@ -1,0 +1,288 @@
+//! From the log's messages to definitions.
+
+use std::sync::Arc;
+
+use super::{
+    decode::{Decode, arm_id, features, missing, slot_id, unknown},
+    log, payload_from_struct,
+};
+use crate::{
+    bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, Policy, PortfolioSpec, Sharing},
+    slot::{
+        Aggregation, Arm, Baseline, Consent, Controls, Definition, Effect, Goal, HeadStart, Learning, Mode, OnError,
+        RewardKind, Rule, Schedule, Share, SlotKind, Stickiness, Stop, Than, Unavailable, WarmUp,
+    },
+};
+
+pub(super) fn definition(definition: Option<log::Definition>) -> Decode<Arc<Definition>> {
+    let log::Definition {
+        slot_id: slot,
+        display_name,
+        kind,
+        arms,
+        open_catalogue,
+        default_arm_id,
+        count,
+        goal: g,
+        model: m,
+        controls,
+        default_consent,
+        rules,
+    } = definition.ok_or_else(|| missing("the definition"))?;
+    Ok(Arc::new(Definition {
+        id: slot_id(&slot)?,
+        display_name,
+        kind: match kind {
+            1 => SlotKind::Offer,
+            2 => SlotKind::Ranking,
+            3 => SlotKind::Block,
+            other => return Err(unknown("the slot's kind", other)),
+        },
+        arms: self::arms(arms)?,
+        open_catalogue,
+        default_arm: default_arm_id.as_deref().map(arm_id).transpose()?,
+        count,
+        goal: goal(g)?,
+        model: model(m)?,
+        controls: self::controls(controls.ok_or_else(|| missing("controls"))?)?,
+        default_consent: match default_consent {
+            1 => Consent::Full,
+            2 => Consent::SessionOnly,
+            3 => Consent::None,
+            other => return Err(unknown("the consent", other)),
+        },
+        rules: rules.into_iter().map(rule).collect::<Decode<_>>()?,
+    }))
+}
+
+pub(super) fn arms(arms: Vec<log::Arm>) -> Decode<Vec<Arc<Arm>>> {
+    let arm = |log::Arm { arm_id: arm, attributes, available, payload, because: why, schedule: when }| {
+        Ok(Arc::new(Arm {
+            id: arm_id(&arm)?,
+            attributes: features(attributes)?,
+            available,
+            payload: payload.map(payload_from_struct).transpose()?,
+            because: because(why)?,
+            schedule: when.map(schedule).unwrap_or_default(),
+        }))
+    };
+    arms.into_iter().map(arm).collect()
+}
+
+pub(super) fn because(number: u32) -> Decode<Option<Unavailable>> {
+    Ok(match number {
+        0 => None,
+        1 => Some(Unavailable::Paused),
+        2 => Some(Unavailable::OutOfStock),
+        other => return Err(unknown("why an arm is not available", other)),
+    })
+}
+
+pub(super) fn schedule(log::Schedule { from_us, until_us }: log::Schedule) -> Schedule {
+    Schedule { from_us, until_us }
+}
+
+fn goal(goal: Option<log::Goal>) -> Decode<Goal> {
+    let log::Goal { kinds, default_reward, window_us, aggregation, learning, click_model } =
+        goal.ok_or_else(|| missing("the goal"))?;
+    let kind = |log::RewardKind { kind, weight, use_value, cap, winsorize }| RewardKind {
+        kind,
+        weight,
+        use_value,
+        cap,
+        winsorize,
+    };
+    Ok(Goal {
+        kinds: kinds.into_iter().map(kind).collect(),
+        default_reward,
+        window_us,
+        aggregation: match aggregation {
+            1 => Aggregation::Sum,
+            2 => Aggregation::Max,
+            3 => Aggregation::Last,
+            other => return Err(unknown("the aggregation", other)),
+        },
+        learning: match learning {
+            0 => Learning::Eager,
+            1 => Learning::AtClose,
+            other => return Err(unknown("when it learns", other)),
+        },
+        click_model: match click_model {
+            0 => ClickModel::None,
+            1 => ClickModel::PositionBased,
+            2 => ClickModel::Cascade,
+            other => return Err(unknown("the click model", other)),
+        },
+    })
+}
+
+fn model(model: Option<log::Model>) -> Decode<ModelSpec> {
+    use log::model::Model as In;
+    Ok(match model.and_then(|model| model.model).ok_or_else(|| missing("the model"))? {
+        In::Portfolio(log::Portfolio { dimension_budget, compute_budget, detect_changes }) => {
+            ModelSpec::Portfolio(PortfolioSpec { dimension_budget, compute_budget, detect_changes })
+        }
+        In::Linear(message) => ModelSpec::Linear(linear(message)?),
+        In::BetaBernoulli(log::BetaBernoulli { prior_a, prior_b }) => ModelSpec::BetaBernoulli { prior_a, prior_b },
+        In::NormalInverseGamma(log::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale }) => {
+            ModelSpec::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale }
+        }
+    })
+}
+
+fn linear(message: log::Linear) -> Decode<LinearSpec> {
+    let log::Linear { prior_precision, dimension_budget, link, expansion, sharing } = message;
+    Ok(LinearSpec {
+        link: match link {
+            0 => Some(Link::Identity),
+            1 => Some(Link::Logit),
+            2 => None,
+            other => return Err(unknown("the link", other)),
+        },
+        expansion: match expansion {
+            0 => Expansion::None,
+            1 => Expansion::Interactions,
+            2 => Expansion::Fourier,
+            other => return Err(unknown("the expansion", other)),
+        },
+        sharing: match sharing {
+            0 => Some(Sharing::Disjoint),
+            1 => Some(Sharing::Opposed),
+            2 => Some(Sharing::Shared),
+            3 => None,
+            other => return Err(unknown("what arms share", other)),
+        },
+        prior_precision,
+        dimension_budget,
+    })
+}
+
+fn controls(controls: log::Controls) -> Decode<Controls> {
+    let log::Controls {
+        exploration,
+        floor,
+        ceiling,
+        half_life_us,
+        holdout,
+        freeze_learning,
+        safe_choice,
+        policy: p,
+        stop,
+        arm_shares,
+        warm_up,
+        head_start,
+        mode: m,
+        baseline: b,
+        salt,
+        analysis,
+        stickiness: s,
+        simulated,
+    } = controls;
+    let share = |log::ArmShare { arm_id: arm, floor, ceiling }| Ok((arm_id(&arm)?, Share { floor, ceiling }));
+    Ok(Controls {
+        exploration,
+        floor,
+        ceiling,
+        half_life_us,
+        holdout,
+        freeze_learning,
+        safe_choice,
+        policy: p.map(policy).transpose()?,
+        stop: match stop {
+            0 => None,
+            1 => Some(Stop::Cautious),
+            2 => Some(Stop::Balanced),
+            3 => Some(Stop::Curious),
+            4 => Some(Stop::EvenSplit),
+            other => return Err(unknown("the exploration stop", other)),
+        },
+        arm_shares: arm_shares.into_iter().map(share).collect::<Decode<_>>()?,
+        warm_up: warm_up.map(|log::WarmUp { views, rewards }| WarmUp { views, rewards }),
+        head_start: head_start.map(|log::HeadStart { views, share, limit }| HeadStart { views, share, limit }),
+        mode: m.map(mode).transpose()?,
+        baseline: b.map(baseline).transpose()?,
+        salt,
+        analysis,
+        stickiness: s.map(stickiness).transpose()?,
+        simulated,
+    })
+}
+
+// What a newer version chose looks as if it were missing.
+
+fn mode(mode: log::Mode) -> Decode<Mode> {
+    use log::mode::Mode as In;
+    Ok(match mode.mode.ok_or_else(|| missing("which mode"))? {
+        In::On(log::Unparameterised {}) => Mode::On,
+        In::Watch(log::Unparameterised {}) => Mode::Watch,
+        In::Test(share) => Mode::Test(share),
+    })
+}
+
+fn baseline(baseline: log::Baseline) -> Decode<Baseline> {
+    use log::baseline::Baseline as In;
+    Ok(match baseline.baseline.ok_or_else(|| missing("which baseline"))? {
+        In::CallersOrder(log::Unparameterised {}) => Baseline::CallersOrder,
+        In::ArmId(arm) => Baseline::Arm(arm_id(&arm)?),
+        In::Uniform(log::Unparameterised {}) => Baseline::Uniform,
+    })
+}
+
+fn stickiness(stickiness: log::Stickiness) -> Decode<Stickiness> {
+    use log::stickiness::Stickiness as In;
+    Ok(match stickiness.stickiness.ok_or_else(|| missing("which stickiness"))? {
+        In::Never(log::Unparameterised {}) => Stickiness::Never,
+        In::Session(log::Unparameterised {}) => Stickiness::Session,
+        In::ForUs(us) => Stickiness::For(us),
+    })
+}
+
+fn rule(rule: log::Rule) -> Decode<Rule> {
+    let log::Rule { name, when, effect: e, on_error, paused } = rule;
+    Ok(Rule {
+        effect: effect(e.ok_or_else(|| missing(&format!("the effect of the rule '{name}'")))?),
+        name,
+        when,
+        on_error: match on_error {
+            0 => OnError::Ignore,
+            1 => OnError::Exclude,
+            other => return Err(unknown("what a failing condition means", other)),
+        },
+        paused,
+    })
+}
+
+fn effect(effect: log::rule::Effect) -> Effect {
+    use log::rule::Effect as In;
+    match effect {
+        In::Exclude(log::Unparameterised {}) => Effect::Exclude,
+        In::Evidence(log::Evidence { confidence, reward }) => {
+            Effect::Evidence { confidence, than: reward.map_or(Than::Others, Than::Reward) }
+        }
+        In::Pin(position) => Effect::Pin { position },
+        In::Boost(factor) => Effect::Boost { factor },
+        In::Share(log::Share { min, max }) => Effect::Share { min, max },
+        In::SubjectCap(log::SubjectCap { count, window_us, together }) => {
+            Effect::SubjectCap { count, window_us, together }
+        }
+        In::DayCap(log::DayCap { count, together }) => Effect::DayCap { count, together },
+        In::Quota(log::Quota { attribute, top, min_values, max_per_value }) => {
+            Effect::Quota { attribute, top, min_values, max_per_value }
+        }
+        In::MaxMoves(positions) => Effect::MaxMoves { positions },
+    }
+}
+
+fn policy(policy: log::Policy) -> Decode<Policy> {
+    use log::policy::Policy as In;
+    // One that a newer version wrote looks as if it were missing.
+    Ok(match policy.policy.ok_or_else(|| missing("which policy"))? {
+        In::ThompsonSampling(log::Unparameterised {}) => Policy::ThompsonSampling,
+        In::Uniform(log::Unparameterised {}) => Policy::Uniform,
+        In::FixedOrder(log::Unparameterised {}) => Policy::FixedOrder,
+        In::Greedy(log::Unparameterised {}) => Policy::Greedy,
+        In::EpsilonGreedy(log::EpsilonGreedy { epsilon }) => Policy::EpsilonGreedy { epsilon },
+        In::LinUcb(log::Unparameterised {}) => Policy::LinUcb,
+        In::SquareCb(log::SquareCb { gamma }) => Policy::SquareCb { gamma },
+    })
+}

@@ -1,0 +1,235 @@
+//! What is written is read back, and so is what was written once.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::{
+    bandit::Policy,
+    engine::{Availability, Barred, Chosen, Decided, DecisionId, Fallback, Reason, Rewarded, Scored, Subject},
+    slot::{Arm, ArmId, Controls, Definition, Schedule, SlotId, Unavailable, Why},
+};
+
+fn created(policy: Option<Policy>) -> Event {
+    let mut definition = Definition::new(SlotId::parse("slot_id", "offers").unwrap());
+    definition.controls.policy = policy;
+    Event { at_us: 7, body: Body::SlotCreated { definition: Arc::new(definition), why: Why::default() } }
+}
+
+#[test]
+fn every_policy_survives_the_log() {
+    for policy in [
+        Policy::ThompsonSampling,
+        Policy::Uniform,
+        Policy::FixedOrder,
+        Policy::Greedy,
+        Policy::EpsilonGreedy { epsilon: 0.3 },
+        Policy::LinUcb,
+        Policy::SquareCb { gamma: 40.0 },
+    ] {
+        let event = created(Some(policy));
+        assert_eq!(decode(&encode(&event).body), Ok(event));
+    }
+}
+
+#[test]
+fn every_way_to_learn_and_every_lever_survives_the_log() {
+    for definition in crate::slot::examples() {
+        let body = Body::SlotCreated {
+            definition: Arc::new(definition),
+            why: Why { author: "ann".into(), reason: "because".into() },
+        };
+        let event = Event { at_us: 7, body };
+        assert_eq!(decode(&encode(&event).body), Ok(event));
+    }
+}
+
+/// An event as the journal got it before there was a policy.
+#[test]
+fn an_event_from_before_there_was_a_policy_still_reads() {
+    let hex = "\
+        0894dbfaeab8989803127c0a6d0a066f6666657273180122050a0161180122050a0162180142240a190a05636c69636b\
+        11000000000000f03f21000000000000f03f1880c0ddeec10220014a0e0a0c09000000000000f03f108002521b090000\
+        00000000e03f117b14ae47e17a843f2080c098ccc50738005801120b736c6f7473206170706c79";
+    let byte = |i: usize| u8::from_str_radix(&hex[i..i + 2], 16).unwrap();
+    let before: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+    let event = decode(&before).unwrap();
+    let Body::SlotCreated { definition, .. } = &event.body else { panic!("{event:?}") };
+    let want = Controls {
+        exploration: Some(0.5),
+        floor: Some(0.01),
+        half_life_us: Some(3 * 86_400_000_000),
+        safe_choice: Some(false),
+        ..Controls::default()
+    };
+    assert_eq!(definition.controls, want);
+    assert_eq!(encode(&event).body, before, "and is written as it was");
+}
+
+#[test]
+fn a_policy_of_a_newer_version_is_refused() {
+    let mut event = encode::event(&created(Some(Policy::Uniform)));
+    if let Some(log::event::Body::SlotCreated(log::SlotCreated { definition: Some(definition), .. })) = &mut event.body
+    {
+        definition.controls.get_or_insert_default().policy = Some(log::Policy::default());
+    }
+    assert!(decode(&event.encode_to_vec()).unwrap_err().contains("policy"));
+}
+
+fn arm_id(id: &str) -> ArmId {
+    ArmId::parse("arm_id", id).unwrap()
+}
+
+fn slot_id() -> SlotId {
+    SlotId::parse("slot_id", "offers").unwrap()
+}
+
+#[test]
+fn who_and_why_survive_the_log_with_every_change() {
+    let why = || Why { author: "ann".into(), reason: "because".into() };
+    let (slot, definition) = (slot_id(), Arc::new(Definition::new(slot_id())));
+    let arm = Arc::new(Arm {
+        id: arm_id("a"),
+        attributes: crate::bandit::Features::new(),
+        available: false,
+        payload: None,
+        because: Some(Unavailable::OutOfStock),
+        schedule: Schedule { from_us: Some(5), until_us: Some(9) },
+    });
+    for body in [
+        Body::SlotCreated { definition: Arc::clone(&definition), why: why() },
+        Body::SlotUpdated { definition, why: why(), rolled_back_to: Some(3) },
+        Body::SlotDeleted { slot: slot.clone(), why: why() },
+        Body::ArmsUpserted { slot: slot.clone(), arms: vec![arm], why: why() },
+        Body::ArmsRemoved { slot: slot.clone(), arms: vec![arm_id("a")], why: why() },
+        Body::AvailabilitySet { slot: slot.clone(), available: vec![], why: why() },
+        Body::SlotReset { slot, why: why() },
+    ] {
+        let event = Event { at_us: 7, body };
+        assert_eq!(decode(&encode(&event).body), Ok(event));
+    }
+}
+
+#[test]
+fn what_becomes_of_an_arm_survives_the_log_in_its_order() {
+    let schedule = |from_us, until_us| Some(Schedule { from_us, until_us });
+    let available = vec![
+        (arm_id("z"), Availability::new(true)),
+        (arm_id("b"), Availability { available: Some(false), because: Some(Unavailable::Paused), schedule: None }),
+        (arm_id("c"), Availability { available: None, because: None, schedule: schedule(Some(5), None) }),
+        // To say that it is always to be shown is not to say nothing.
+        (arm_id("a"), Availability { available: None, because: None, schedule: schedule(None, None) }),
+        (arm_id("d"), Availability { available: None, because: None, schedule: None }),
+    ];
+    let event = Event { at_us: 7, body: Body::AvailabilitySet { slot: slot_id(), available, why: Why::default() } };
+    assert_eq!(decode(&encode(&event).body), Ok(event));
+}
+
+#[test]
+fn availability_as_it_was_written_before_schedules_still_reads() {
+    let before = log::AvailabilitySet {
+        slot_id: "offers".into(),
+        available: vec!["b".into()],
+        unavailable: vec!["a".into()],
+        reason: "sold out".into(),
+        ..log::AvailabilitySet::default()
+    };
+    let before = log::Event { at_us: 7, body: Some(log::event::Body::AvailabilitySet(before)) };
+    let body = Body::AvailabilitySet {
+        slot: slot_id(),
+        available: vec![(arm_id("b"), Availability::new(true)), (arm_id("a"), Availability::new(false))],
+        why: Why { author: String::new(), reason: "sold out".into() },
+    };
+    assert_eq!(decode(&before.encode_to_vec()), Ok(Event { at_us: 7, body }));
+}
+
+/// A decision in which nothing has its default.
+fn decided() -> Decided {
+    let chosen = |arm: &str, reason| Chosen {
+        arm: arm_id(arm),
+        propensity: 0.25,
+        expected_reward: 1.5,
+        baseline_position: 3,
+        overlap: 0.125,
+        reason,
+    };
+    let every = [
+        Reason::BestGuess,
+        Reason::Exploring,
+        Reason::Floor,
+        Reason::Holdout,
+        Reason::Fallback,
+        Reason::Rule,
+        Reason::Sticky,
+        Reason::Watching,
+    ];
+    Decided {
+        slot: slot_id(),
+        id: DecisionId::new(3, 7, 11),
+        request_id: Some("r1".into()),
+        subject: Subject { id: "ann".into(), session_id: "s1".into() },
+        context: [("age".to_owned(), crate::bandit::Value::Number(3.0))].into(),
+        candidates: vec![(arm_id("a"), [("near".to_owned(), crate::bandit::Value::Flag(true))].into())],
+        taken: vec![arm_id("t")],
+        chosen: every.iter().enumerate().map(|(i, reason)| chosen(&format!("a{i}"), *reason)).collect(),
+        holdout: true,
+        fallback: Some(Fallback::Deadline),
+        revision: 9,
+        model: "linear".into(),
+        seed: u64::MAX,
+        best_expected: -2.5,
+        would: vec![chosen("w", Reason::Exploring), chosen("x", Reason::BestGuess)],
+        analysis: true,
+        sticky: Some(DecisionId::new(3, 5, 2)),
+        fired: vec!["no gifts".into(), "cap".into()],
+        scored: vec![
+            Scored { candidate: 300, mean: 0.5, std: 0.25, propensity: 0.75 },
+            Scored { candidate: 0, mean: -1.0, std: 2.0, propensity: 0.0 },
+        ],
+        barred: vec![Barred { candidate: 4, rule: 1 }, Barred { candidate: 5, rule: 0 }],
+    }
+}
+
+#[test]
+fn all_of_a_decision_survives_the_log() {
+    let event = Event { at_us: 7, body: Body::Decided(Arc::new(decided())) };
+    assert_eq!(decode(&encode(&event).body), Ok(event));
+    let rewarded = Rewarded {
+        slot: slot_id(),
+        event_id: "e1".into(),
+        decision: Some(DecisionId::new(3, 7, 11)),
+        subject: Subject::default(),
+        arm: Some(arm_id("a")),
+        kind: "click".into(),
+        value: Some(0.0),
+        time_us: 8,
+        reverses: Some("e0".into()),
+    };
+    let event = Event { at_us: 8, body: Body::Rewarded(Box::new(rewarded)) };
+    assert_eq!(decode(&encode(&event).body), Ok(event));
+}
+
+/// What a decision may say of its candidates stands in lists side by side; one that was cut would say it of others.
+#[test]
+fn lists_that_are_not_of_one_length_are_refused() {
+    let message = || match encode::event(&Event { at_us: 7, body: Body::Decided(Arc::new(decided())) }).body {
+        Some(log::event::Body::Decided(decided)) => decided,
+        other => panic!("{other:?}"),
+    };
+    let cut = |edit: &dyn Fn(&mut log::Decided)| {
+        let mut decided = message();
+        edit(&mut decided);
+        let event = log::Event { at_us: 7, body: Some(log::event::Body::Decided(decided)) };
+        decode(&event.encode_to_vec())
+    };
+    assert!(cut(&|_| {}).is_ok());
+    for edit in [
+        &(|d: &mut log::Decided| d.scored_candidate.truncate(1)) as &dyn Fn(&mut log::Decided),
+        &|d| d.scored_mean.truncate(1),
+        &|d| d.scored_std.clear(),
+        &|d| d.scored_propensity.truncate(1),
+        &|d| d.barred_candidate.truncate(1),
+        &|d| d.barred_rule.clear(),
+    ] {
+        assert!(cut(edit).unwrap_err().contains("several lengths"));
+    }
+}

@@ -1,0 +1,312 @@
+//! From definitions to messages.
+
+use super::{
+    difference::{Difference, differences},
+    encode::{consent, duration, features, timestamp},
+    proto,
+};
+use crate::{
+    bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, Policy, PortfolioSpec, Sharing},
+    engine::SlotView,
+    node::payload_to_struct,
+    slot::{
+        Aggregation, Arm, ArmId, Baseline, Controls, Definition, Effect, Goal, HeadStart, Learning, Mode, OnError,
+        Revision, RewardKind, Rule, Schedule, Share, SlotKind, Stickiness, Stop, Than, Unavailable, WarmUp, Why,
+    },
+};
+
+pub(super) fn slot(view: &SlotView) -> proto::Slot {
+    definition(&view.definition, view.revision)
+}
+
+/// A revision, and what it changed against the one before it.
+pub(super) fn revision(revision: &Revision, before: Option<&Revision>) -> proto::Revision {
+    let Revision { number, at_us, why: Why { author, reason }, change, definition: now } = revision;
+    let diff = before.map(|before| differences(&before.definition, now)).unwrap_or_default();
+    let field = |Difference { path, before, after }| proto::FieldChange { path, before, after };
+    proto::Revision {
+        revision: *number,
+        time: Some(timestamp(*at_us)),
+        reason: reason.clone(),
+        change: change.clone(),
+        slot: Some(definition(now, *number)),
+        author: author.clone(),
+        diff: diff.into_iter().map(field).collect(),
+    }
+}
+
+pub(super) fn definition(d: &Definition, revision: u64) -> proto::Slot {
+    proto::Slot {
+        slot_id: d.id.to_string(),
+        display_name: d.display_name.clone(),
+        kind: match d.kind {
+            SlotKind::Offer => proto::SlotKind::Offer,
+            SlotKind::Ranking => proto::SlotKind::Ranking,
+            SlotKind::Block => proto::SlotKind::Block,
+        }
+        .into(),
+        revision,
+        arms: d.arms.iter().map(|a| arm(a)).collect(),
+        open_catalogue: d.open_catalogue,
+        default_arm_id: d.default_arm.as_ref().map(ArmId::to_string).unwrap_or_default(),
+        count: d.count.unwrap_or(0),
+        goal: Some(goal(&d.goal)),
+        model: Some(model(d.model)),
+        controls: Some(controls(&d.controls)),
+        default_consent: consent(Some(d.default_consent)).into(),
+        rules: d.rules.iter().map(rule).collect(),
+    }
+}
+
+pub(super) fn arm(arm: &Arm) -> proto::Arm {
+    proto::Arm {
+        arm_id: arm.id.to_string(),
+        attributes: features(&arm.attributes),
+        available: Some(arm.available),
+        payload: arm.payload.as_ref().map(payload_to_struct),
+        unavailable_because: because(arm.because),
+        schedule: (arm.schedule != Schedule::default()).then(|| schedule(arm.schedule)),
+    }
+}
+
+pub(super) fn because(because: Option<Unavailable>) -> i32 {
+    match because {
+        None => proto::UnavailableBecause::Unspecified,
+        Some(Unavailable::Paused) => proto::UnavailableBecause::Paused,
+        Some(Unavailable::OutOfStock) => proto::UnavailableBecause::OutOfStock,
+    }
+    .into()
+}
+
+pub(super) fn schedule(Schedule { from_us, until_us }: Schedule) -> proto::Schedule {
+    proto::Schedule { from: from_us.map(timestamp), until: until_us.map(timestamp) }
+}
+
+fn goal(goal: &Goal) -> proto::Goal {
+    let kind = |RewardKind { kind, weight, use_value, cap, winsorize }: &RewardKind| proto::RewardKind {
+        kind: kind.clone(),
+        weight: *weight,
+        use_value: *use_value,
+        cap: *cap,
+        winsorize: *winsorize,
+    };
+    proto::Goal {
+        kinds: goal.kinds.iter().map(kind).collect(),
+        default_reward: goal.default_reward,
+        window: Some(duration(goal.window_us)),
+        aggregation: match goal.aggregation {
+            Aggregation::Sum => proto::Aggregation::Sum,
+            Aggregation::Max => proto::Aggregation::Max,
+            Aggregation::Last => proto::Aggregation::Last,
+        }
+        .into(),
+        learning: match goal.learning {
+            Learning::Eager => proto::Learning::Eager,
+            Learning::AtClose => proto::Learning::AtClose,
+        }
+        .into(),
+        click_model: match goal.click_model {
+            ClickModel::None => proto::ClickModel::None,
+            ClickModel::PositionBased => proto::ClickModel::PositionBased,
+            ClickModel::Cascade => proto::ClickModel::Cascade,
+        }
+        .into(),
+    }
+}
+
+fn model(model: ModelSpec) -> proto::Model {
+    use proto::model::Model as Out;
+    let model = match model {
+        ModelSpec::Portfolio(PortfolioSpec { dimension_budget, compute_budget, detect_changes }) => {
+            Out::Portfolio(proto::PortfolioModel {
+                dimension_budget: Some(dimension_budget),
+                compute_budget: Some(compute_budget),
+                detect_changes: Some(detect_changes),
+            })
+        }
+        ModelSpec::Linear(spec) => Out::Linear(linear(spec)),
+        ModelSpec::BetaBernoulli { prior_a, prior_b } => {
+            Out::BetaBernoulli(proto::BetaBernoulliModel { prior_a: Some(prior_a), prior_b: Some(prior_b) })
+        }
+        ModelSpec::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale } => {
+            Out::NormalInverseGamma(proto::NormalInverseGammaModel {
+                prior_mean: Some(prior_mean),
+                prior_strength: Some(prior_strength),
+                prior_shape: Some(prior_shape),
+                prior_scale: Some(prior_scale),
+            })
+        }
+    };
+    proto::Model { model: Some(model) }
+}
+
+fn linear(spec: LinearSpec) -> proto::LinearModel {
+    let LinearSpec { link, expansion, sharing, prior_precision, dimension_budget } = spec;
+    proto::LinearModel {
+        prior_precision: Some(prior_precision),
+        dimension_budget: Some(dimension_budget),
+        link: match link {
+            None => proto::Link::Unspecified,
+            Some(Link::Identity) => proto::Link::Identity,
+            Some(Link::Logit) => proto::Link::Logit,
+        }
+        .into(),
+        expansion: match expansion {
+            Expansion::None => proto::Expansion::None,
+            Expansion::Interactions => proto::Expansion::Interactions,
+            Expansion::Fourier => proto::Expansion::Fourier,
+        }
+        .into(),
+        sharing: match sharing {
+            None => proto::Sharing::Unspecified,
+            Some(Sharing::Disjoint) => proto::Sharing::Disjoint,
+            Some(Sharing::Opposed) => proto::Sharing::Opposed,
+            Some(Sharing::Shared) => proto::Sharing::Shared,
+        }
+        .into(),
+    }
+}
+
+fn controls(controls: &Controls) -> proto::Controls {
+    let Controls {
+        exploration,
+        floor,
+        ceiling,
+        half_life_us,
+        holdout,
+        freeze_learning,
+        safe_choice,
+        policy: p,
+        stop,
+        arm_shares,
+        warm_up,
+        head_start,
+        mode: m,
+        baseline: b,
+        salt,
+        analysis,
+        stickiness: s,
+        simulated,
+    } = controls;
+    let share = |(arm, Share { floor, ceiling }): (&ArmId, &Share)| {
+        (arm.to_string(), proto::ArmShare { floor: *floor, ceiling: *ceiling })
+    };
+    let head_start =
+        head_start.map(|HeadStart { views, share, limit }| proto::HeadStart { views, share, limit: Some(limit) });
+    proto::Controls {
+        exploration: *exploration,
+        floor: *floor,
+        ceiling: *ceiling,
+        half_life: half_life_us.map(duration),
+        holdout: *holdout,
+        freeze_learning: *freeze_learning,
+        safe_choice: *safe_choice,
+        policy: p.map(policy),
+        exploration_stop: match stop {
+            None => proto::ExplorationStop::Unspecified,
+            Some(Stop::Cautious) => proto::ExplorationStop::Cautious,
+            Some(Stop::Balanced) => proto::ExplorationStop::Balanced,
+            Some(Stop::Curious) => proto::ExplorationStop::Curious,
+            Some(Stop::EvenSplit) => proto::ExplorationStop::EvenSplit,
+        }
+        .into(),
+        arm_shares: arm_shares.iter().map(share).collect(),
+        warm_up: warm_up.map(|WarmUp { views, rewards }| proto::WarmUp { views, rewards }),
+        head_start,
+        mode: m.map(mode),
+        baseline: b.as_ref().map(baseline),
+        salt: salt.clone(),
+        analysis: *analysis,
+        stickiness: s.map(stickiness),
+        simulated: *simulated,
+    }
+}
+
+fn mode(mode: Mode) -> proto::Mode {
+    use proto::mode::Mode as Out;
+    let mode = match mode {
+        Mode::On => Out::On(proto::OnMode {}),
+        Mode::Watch => Out::Watch(proto::WatchMode {}),
+        Mode::Test(share) => Out::Test(proto::TestMode { share }),
+    };
+    proto::Mode { mode: Some(mode) }
+}
+
+fn baseline(baseline: &Baseline) -> proto::Baseline {
+    use proto::baseline::Baseline as Out;
+    let baseline = match baseline {
+        Baseline::CallersOrder => Out::CallersOrder(proto::CallersOrderBaseline {}),
+        Baseline::Arm(arm) => Out::ArmId(arm.to_string()),
+        Baseline::Uniform => Out::Uniform(proto::UniformBaseline {}),
+    };
+    proto::Baseline { baseline: Some(baseline) }
+}
+
+fn stickiness(stickiness: Stickiness) -> proto::Stickiness {
+    use proto::stickiness::Stickiness as Out;
+    let stickiness = match stickiness {
+        Stickiness::Never => Out::Never(proto::NeverSticky {}),
+        Stickiness::Session => Out::Session(proto::SessionSticky {}),
+        Stickiness::For(us) => Out::For(duration(us)),
+    };
+    proto::Stickiness { stickiness: Some(stickiness) }
+}
+
+fn policy(policy: Policy) -> proto::Policy {
+    use proto::policy::Policy as Out;
+    let policy = match policy {
+        Policy::ThompsonSampling => Out::ThompsonSampling(proto::ThompsonSamplingPolicy {}),
+        Policy::Uniform => Out::Uniform(proto::UniformPolicy {}),
+        Policy::FixedOrder => Out::FixedOrder(proto::FixedOrderPolicy {}),
+        Policy::Greedy => Out::Greedy(proto::GreedyPolicy {}),
+        Policy::EpsilonGreedy { epsilon } => Out::EpsilonGreedy(proto::EpsilonGreedyPolicy { epsilon: Some(epsilon) }),
+        Policy::LinUcb => Out::LinUcb(proto::LinUcbPolicy {}),
+        Policy::SquareCb { gamma } => Out::SquareCb(proto::SquareCbPolicy { gamma: Some(gamma) }),
+    };
+    proto::Policy { policy: Some(policy) }
+}
+
+fn rule(rule: &Rule) -> proto::Rule {
+    let Rule { name, when, effect: e, on_error, paused } = rule;
+    proto::Rule {
+        name: name.clone(),
+        when: when.clone(),
+        effect: Some(effect(e)),
+        on_error: match on_error {
+            OnError::Ignore => proto::OnError::Ignore,
+            OnError::Exclude => proto::OnError::Exclude,
+        }
+        .into(),
+        paused: *paused,
+    }
+}
+
+fn effect(effect: &Effect) -> proto::rule::Effect {
+    use proto::{evidence_effect::Than as OutThan, rule::Effect as Out};
+    match effect {
+        Effect::Exclude => Out::Exclude(proto::ExcludeEffect {}),
+        Effect::Evidence { confidence, than } => Out::Evidence(proto::EvidenceEffect {
+            confidence: *confidence,
+            than: Some(match than {
+                Than::Reward(reward) => OutThan::Reward(*reward),
+                Than::Others => OutThan::Others(proto::OthersThan {}),
+            }),
+        }),
+        Effect::Pin { position } => Out::Pin(proto::PinEffect { position: *position }),
+        Effect::Boost { factor } => Out::Boost(proto::BoostEffect { factor: *factor }),
+        Effect::Share { min, max } => Out::Share(proto::ShareEffect { min: *min, max: *max }),
+        Effect::SubjectCap { count, window_us, together } => Out::SubjectCap(proto::SubjectCapEffect {
+            count: *count,
+            window: Some(duration(*window_us)),
+            together: *together,
+        }),
+        Effect::DayCap { count, together } => Out::DayCap(proto::DayCapEffect { count: *count, together: *together }),
+        Effect::Quota { attribute, top, min_values, max_per_value } => Out::Quota(proto::QuotaEffect {
+            attribute: attribute.clone(),
+            top: *top,
+            min_values: *min_values,
+            max_per_value: *max_per_value,
+        }),
+        Effect::MaxMoves { positions } => Out::MaxMoves(proto::MaxMovesEffect { positions: *positions }),
+    }
+}
