@@ -18,6 +18,8 @@ mod catalogue;
 mod clicks;
 mod horizons;
 mod levers;
+mod previews;
+mod recalls;
 mod reports;
 
 const HOUR_US: i64 = 3_600_000_000;

@@ -12,8 +12,6 @@
 
 mod alike;
 mod tally;
-#[cfg(test)]
-mod tests;
 mod warnings;
 
 use std::sync::Arc;
