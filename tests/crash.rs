@@ -68,7 +68,7 @@ async fn load(address: String, name: String, acknowledged: Arc<Mutex<Acknowledge
                 slot: Some(Slot { controls: Some(controls), ..slot("offers", &ARMS) }),
                 update_mask: Some(prost_types::FieldMask { paths: vec!["controls.exploration".into()] }),
                 reason: reason.clone(),
-                validate_only: false,
+                ..UpdateSlotRequest::default()
             };
             match clients.slots.update_slot(update).await {
                 Ok(_) => drop(acknowledged.lock().unwrap().changes.insert(reason)),

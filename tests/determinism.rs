@@ -75,8 +75,7 @@ async fn shop(address: String, shopper: u64) {
                 let update = UpdateSlotRequest {
                     slot: Some(Slot { controls: Some(controls), ..slot }),
                     update_mask: Some(prost_types::FieldMask { paths: vec!["controls.exploration".into()] }),
-                    why: Why::default(),
-                    validate_only: false,
+                    ..UpdateSlotRequest::default()
                 };
                 clients.slots.update_slot(update).await.unwrap();
             }

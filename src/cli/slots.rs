@@ -5,6 +5,7 @@
 //! * [`steer`]: history, rollback, the safe choice, pausing arms.
 
 mod apply;
+mod new;
 mod preview;
 mod steer;
 
@@ -29,6 +30,8 @@ pub(super) struct Slots {
 enum Command {
     /// Make the slots that a file, or every .toml file of a folder, describes; change those that differ.
     Apply(apply::Apply),
+    /// Write a commented document to begin with.
+    New(new::New),
     /// Say field by field what `apply` would change.
     Diff(apply::Diff),
     /// Say what `apply` would do to shares, rewards and the cost of exploring, by past decisions.
@@ -97,6 +100,7 @@ impl Slots {
     pub(super) async fn run(self) -> CommandResult {
         match self.command {
             Command::Apply(apply) => apply.run().await,
+            Command::New(new) => new.run(),
             Command::Diff(diff) => diff.run().await,
             Command::Preview(preview) => preview.run().await,
             Command::List { target } => list(&target).await,

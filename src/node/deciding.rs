@@ -144,6 +144,11 @@ impl Node {
                 };
                 let decision =
                     self.pasts.decide(&view, request, draw).map_err(|error| DecideError::Field { index, error })?;
+                for &rule in &decision.failed_rules {
+                    if let Some(rule) = view.definition.rules.get(rule as usize) {
+                        self.shared.observer.rule_failed(view.definition.id.as_str(), &rule.name, 1);
+                    }
+                }
                 let decided = Arc::new(decision.decided);
                 fresh.push((view.number, Arc::clone(&decided)));
                 Answer { decided, explanation: decision.explanation, view }

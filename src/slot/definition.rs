@@ -12,7 +12,7 @@ use super::{
         ARMS_MAX, CATALOGUE_MIN, COUNT_MAX, DISPLAY_NAME_BYTES_MAX, FEATURES_MAX, NAME_BYTES_MAX, NUMBER_MAX,
         PAYLOAD_BYTES_MAX, PAYLOAD_DEPTH_MAX, VECTOR_MAX, WORD_BYTES_MAX, WORDS_MAX,
     },
-    rule::Rule,
+    rule::{Rule, check_rules},
 };
 use crate::bandit::{Features, LinearSpec, ModelSpec, PortfolioSpec, Setting, Value};
 
@@ -136,8 +136,8 @@ pub struct Why {
     pub reason: String,
 }
 
-/// A definition as it was after a change. *Persisted.*
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A definition as it was after a change.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Revision {
     /// Its number, from 1.
     pub number: u64,
@@ -239,7 +239,8 @@ impl Definition {
         }
         self.goal.check()?;
         check_model(&self.model)?;
-        self.controls.check()
+        self.controls.check()?;
+        check_rules(&self.rules, &self.arms, self.open_catalogue, self.controls.floor())
     }
 }
 

@@ -85,3 +85,10 @@ pub const CAP_WINDOW_US_MAX: i64 = 90 * 24 * 3600 * 1_000_000;
 /// Decisions of one slot that are remembered by subject, for stickiness and caps; the oldest are forgotten first. With
 /// one arm shown each they take some 100 MB.
 pub const PAST_MAX: usize = 500_000;
+/// Brackets that may be open at once in a rule's condition: its parser takes 8 kB of stack for each.
+pub const RULE_NESTING_MAX: usize = 16;
+/// How deep a condition's operators may be nested in all: whatever walks it takes stack for each.
+pub const RULE_DEPTH_MAX: usize = 64;
+/// Steps that a condition may take for one arm: a look at each of a list's [`VECTOR_MAX`] values, and thirty steps
+/// for each. It may take them for each of [`CANDIDATES_MAX`] candidates.
+pub const RULE_STEPS_MAX: usize = 8_000;

@@ -12,7 +12,6 @@
 //!
 //! Deliberately not here: anything that happens over time, and anything that was learned.
 
-mod book_stub;
 mod controls;
 mod definition;
 #[cfg(test)]
@@ -21,7 +20,6 @@ mod goal;
 mod id;
 pub mod limits;
 mod rule;
-pub use book_stub::*;
 
 pub use controls::{Baseline, Controls, HeadStart, Mode, Share, Stickiness, Stop, WarmUp};
 pub use definition::{
@@ -31,4 +29,4 @@ pub use definition::{
 pub(crate) use examples::examples;
 pub use goal::{Aggregation, Contribution, Goal, Learning, RewardKind};
 pub use id::{ArmId, FieldError, SlotId, check_token, suggestion};
-pub use rule::{Effect, OnError, Rule, Than};
+pub use rule::{Effect, Facts, OnError, Rule, RuleBook, Target, Than, Verdict, Verdicts, check_rules, warn_rules};

@@ -27,7 +27,7 @@ use slotwise::{
     engine::{Body, DecisionId, Draw, Event, Request, SlotView, State, decide as engine_decide, hash},
     slot::{Arm as SlotArm, ArmId, Definition, Effect, OnError, Rule, SlotId, SlotKind, Why},
     wire::proto::{
-        Arm, BatchDecideRequest, BatchDecideResponse, Candidate, ChosenArm, CreateSlotRequest, DecideRequest,
+        Arm, BatchDecideRequest, BatchDecideResponse, Candidate, ChosenArm, Controls, CreateSlotRequest, DecideRequest,
         DecideResponse, FeatureValue, RecordRewardsRequest, RewardEvent, Slot,
         decision_service_client::DecisionServiceClient,
         decision_service_server::{DecisionService, DecisionServiceServer},
@@ -181,7 +181,8 @@ async fn load(clients: &[DecisionServiceClient<Channel>], count: u64) -> Vec<Dur
 async fn prepare(address: &str) {
     let channel = Channel::from_shared(address.to_owned()).expect("an address").connect().await.expect("it listens");
     let arms = (0..CANDIDATES).map(|c| Arm { arm_id: format!("product-{c:04}"), ..Arm::default() }).collect();
-    let slot = Slot { slot_id: "search".into(), kind: 2, arms, ..Slot::default() };
+    let controls = Some(Controls { holdout: Some(0.0), ..Controls::default() });
+    let slot = Slot { slot_id: "search".into(), kind: 2, arms, controls, ..Slot::default() };
     let create = CreateSlotRequest { slot: Some(slot), ..CreateSlotRequest::default() };
     SlotServiceClient::new(channel.clone()).create_slot(create).await.expect("made");
     let (mut decisions, mut feedback) =

@@ -143,7 +143,8 @@ pub fn slot(id: &str, ids: &[&str]) -> Slot {
         slot_id: id.to_owned(),
         arms: arms(ids),
         goal: Some(Goal { kinds: vec![kind], ..Goal::default() }),
-        controls: Some(Controls::default()),
+        // Everybody gets what the policy chooses, unless a test asks for a holdout.
+        controls: Some(Controls { holdout: Some(0.0), ..Controls::default() }),
         ..Slot::default()
     }
 }

@@ -2,7 +2,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::*;
 use crate::{
-    bandit::{Exploration, controlled, draw},
+    bandit::{controlled, draw},
     stats::{Beta, BetaScore, Gaussian, Noise, SparseVector, Winners},
 };
 

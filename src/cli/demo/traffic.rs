@@ -24,7 +24,7 @@ use super::{
 use crate::{
     bandit::{Features, Value},
     engine::{Request, Subject},
-    slot::{Arm, ArmId, Definition, FieldError, Goal, RewardKind, Schedule, SlotId, Why},
+    slot::{Arm, ArmId, Controls, Definition, FieldError, Goal, RewardKind, Schedule, SlotId, Why},
     wire::{Client, ClientDecision, ClientError, ClientReward, RewardStatus},
 };
 
@@ -146,6 +146,8 @@ fn definition(place: &Place) -> Result<Definition, FieldError> {
         arms: place.things.iter().map(arm).collect::<Result<_, FieldError>>()?,
         count: u32::try_from(place.looks.len()).ok(),
         goal: Goal { kinds, ..Goal::default() },
+        // The demo has a twin of its own to be measured by.
+        controls: Controls { holdout: Some(0.0), ..Controls::default() },
         ..Definition::new(SlotId::parse("slot_id", place.id)?)
     })
 }

@@ -50,7 +50,7 @@ impl Steering {
 
     /// The eligible candidates that a rule matches.
     fn matched<'a>(&'a self, rule: usize, candidates: &'a [Candidate<'_>]) -> impl Iterator<Item = usize> + 'a {
-        let any = self.verdicts.as_ref().is_some_and(|verdicts| verdicts.any(rule));
+        let any = self.verdicts.as_ref().is_some_and(|verdicts| verdicts.concerns(rule));
         let all = if any { 0..candidates.len() } else { 0..0 };
         all.filter(move |&i| candidates[i].eligible() && self.of(rule, i) == Verdict::Yes)
     }
@@ -93,7 +93,7 @@ impl Steering {
     }
 
     fn fail(&mut self, rule: usize, of: &Rule, candidates: &mut [Candidate<'_>]) {
-        if !self.verdicts.as_ref().is_some_and(|verdicts| verdicts.any(rule)) {
+        if !self.verdicts.as_ref().is_some_and(|verdicts| verdicts.concerns(rule)) {
             return;
         }
         let failed: Vec<usize> = (0..candidates.len()).filter(|&i| self.of(rule, i) == Verdict::Failed).collect();

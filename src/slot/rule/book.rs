@@ -1,0 +1,381 @@
+//! A slot's rules made ready: compiled once, and what depends on an arm alone evaluated once per arm.
+//!
+//! Invariants: a book's verdicts are those of evaluating each rule's whole condition anew for each target; a renewed
+//! book is one made anew. Both are tested.
+//!
+//! Deliberately not here: what follows from a verdict.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    Rule,
+    compile::{Program, compile},
+    eval::{Hoisted, Scene, evaluate_once, holds},
+    node::Node,
+};
+use crate::{
+    bandit::Features,
+    slot::{Arm, ArmId},
+};
+
+/// What a condition says of an arm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum Verdict {
+    /// It does not hold.
+    #[default]
+    No,
+    /// It holds.
+    Yes,
+    /// It has no value, say because a feature is missing; [`Rule::on_error`] says what that means.
+    Failed,
+}
+
+impl Verdict {
+    /// Of two conditions that must both hold: one that does not decides, even where the other fails.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::No, _) | (_, Self::No) => Self::No,
+            (Self::Failed, _) | (_, Self::Failed) => Self::Failed,
+            (Self::Yes, Self::Yes) => Self::Yes,
+        }
+    }
+
+    fn of<'a>(parts: &'a [Node], scene: &Scene<'a>, hoisted: &Hoisted<'a>) -> Self {
+        let mut all = Self::Yes;
+        for part in parts {
+            match holds(part, scene, hoisted) {
+                Ok(true) => {}
+                Ok(false) => return Self::No,
+                Err(_) => all = Self::Failed,
+            }
+        }
+        all
+    }
+}
+
+/// What a request tells its rules.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// Its context.
+    pub context: &'a Features,
+    /// The subject; empty: `subject.id` is missing.
+    pub subject_id: &'a str,
+    /// The session; empty: `subject.session_id` is missing.
+    pub session_id: &'a str,
+}
+
+/// An arm that a request's rules are asked about.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// Its id.
+    pub arm: &'a ArmId,
+    /// Where it stands among the definition's arms; none: it is not among them.
+    pub position: Option<usize>,
+    /// What the request says about it; goes before what the definition says.
+    pub own: Option<&'a Features>,
+}
+
+/// A rule made ready.
+#[derive(Debug, Clone)]
+struct Entry {
+    /// None: it does not compile, though a checked rule does.
+    program: Option<Arc<Program>>,
+    /// What the parts that read the arm alone say of each of the definition's arms; none where there are no such parts.
+    table: Option<Arc<[Verdict]>>,
+}
+
+/// A slot's rules made ready.
+#[derive(Debug, Clone, Default)]
+pub struct RuleBook {
+    rules: Arc<[Rule]>,
+    arms: Arc<[Arc<Arm>]>,
+    entries: Arc<[Entry]>,
+}
+
+/// What it was made of says all.
+impl PartialEq for RuleBook {
+    fn eq(&self, other: &Self) -> bool {
+        self.rules == other.rules && self.arms == other.arms
+    }
+}
+
+/// What a request's rules say of its arms.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Verdicts {
+    rules: Vec<Row>,
+    /// The verdicts of all rows that have one per target.
+    cells: Vec<Verdict>,
+    targets: usize,
+}
+
+/// What one rule says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Row {
+    /// The same of each.
+    Same(Verdict),
+    /// What stands in the cells from here on.
+    From(usize),
+}
+
+impl Verdicts {
+    /// Whether the rule's condition holds, or fails, for any target.
+    pub fn concerns(&self, rule: usize) -> bool {
+        match self.rules.get(rule) {
+            Some(Row::Same(verdict)) => *verdict != Verdict::No && self.targets > 0,
+            Some(Row::From(_)) => true,
+            None => false,
+        }
+    }
+
+    /// What the rule says of the target; no of those that were not asked about.
+    pub fn of(&self, rule: usize, target: usize) -> Verdict {
+        match self.rules.get(rule) {
+            Some(Row::Same(verdict)) if target < self.targets => *verdict,
+            Some(Row::From(start)) if target < self.targets => {
+                self.cells.get(start + target).copied().unwrap_or_default()
+            }
+            Some(_) | None => Verdict::No,
+        }
+    }
+
+    /// The targets for which the rule's condition holds.
+    pub fn matched(&self, rule: usize) -> impl Iterator<Item = usize> + '_ {
+        let targets = if self.concerns(rule) { self.targets } else { 0 };
+        (0..targets).filter(move |&target| self.of(rule, target) == Verdict::Yes)
+    }
+
+    /// How many targets the rule's condition fails for.
+    pub fn failures(&self, rule: usize) -> usize {
+        let targets = if self.concerns(rule) { self.targets } else { 0 };
+        (0..targets).filter(|&target| self.of(rule, target) == Verdict::Failed).count()
+    }
+}
+
+impl RuleBook {
+    /// Makes rules ready that have passed their checks. One that does not compile fails for every arm.
+    ///
+    /// Costs a parse per rule and an evaluation per arm and rule that reads the arm alone.
+    pub fn new(rules: &[Rule], arms: &[Arc<Arm>]) -> Self {
+        Self::default().renewed(rules, arms)
+    }
+
+    /// The book of these rules and arms; what they share with this book's is taken over.
+    ///
+    /// A condition that stays is not compiled again, and an arm that is the same allocation is not evaluated again.
+    #[must_use]
+    pub fn renewed(&self, rules: &[Rule], arms: &[Arc<Arm>]) -> Self {
+        if rules.is_empty() {
+            return Self::default();
+        }
+        let kept = self.kept(arms);
+        let mut entries = Vec::with_capacity(rules.len());
+        for (i, rule) in rules.iter().enumerate() {
+            let same = |old: &&(&Rule, &Entry)| old.0.when == rule.when;
+            let here = self.rules.iter().zip(self.entries.iter()).skip(i).take(1);
+            let old = here.chain(self.rules.iter().zip(self.entries.iter())).collect::<Vec<_>>();
+            let old = old.iter().find(same).map(|(_, entry)| *entry);
+            let program = match old {
+                Some(entry) => entry.program.clone(),
+                None => compile(&rule.when).ok().map(Arc::new),
+            };
+            let table = program.as_ref().filter(|program| !program.arm.is_empty()).map(|program| {
+                match (old.and_then(|entry| entry.table.as_ref()), &kept) {
+                    (Some(table), Kept::All) => Arc::clone(table),
+                    (Some(table), Kept::Some(places)) => {
+                        let verdict = |(arm, place): (&Arc<Arm>, &Option<usize>)| {
+                            let known = place.and_then(|place| table.get(place)).copied();
+                            known.unwrap_or_else(|| of_arm(program, arm))
+                        };
+                        arms.iter().zip(places).map(verdict).collect()
+                    }
+                    (None, _) => arms.iter().map(|arm| of_arm(program, arm)).collect(),
+                }
+            });
+            entries.push(Entry { program, table });
+        }
+        let arms = if matches!(kept, Kept::All) { Arc::clone(&self.arms) } else { arms.into() };
+        Self { rules: rules.into(), arms, entries: entries.into() }
+    }
+
+    /// Whether the other book has this one's programs, not programs like them.
+    #[cfg(test)]
+    pub(super) fn shares_programs_with(&self, other: &Self) -> bool {
+        let same = |(a, b): (&Entry, &Entry)| match (&a.program, &b.program) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        self.entries.len() == other.entries.len() && self.entries.iter().zip(other.entries.iter()).all(same)
+    }
+
+    /// Whether it has its tables and arms too.
+    #[cfg(test)]
+    pub(super) fn shares_all_with(&self, other: &Self) -> bool {
+        let same = |(a, b): (&Entry, &Entry)| match (&a.table, &b.table) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        };
+        self.shares_programs_with(other)
+            && Arc::ptr_eq(&self.arms, &other.arms)
+            && self.entries.iter().zip(other.entries.iter()).all(same)
+    }
+
+    /// Where in this book each arm stands.
+    fn kept(&self, arms: &[Arc<Arm>]) -> Kept {
+        let same = |(old, new): (&Arc<Arm>, &Arc<Arm>)| Arc::ptr_eq(old, new);
+        if self.arms.len() == arms.len() && self.arms.iter().zip(arms).all(same) {
+            return Kept::All;
+        }
+        // This book holds its arms, so that none of their addresses can have become another arm's.
+        let places: HashMap<_, _> =
+            self.arms.iter().enumerate().map(|(place, arm)| (Arc::as_ptr(arm), place)).collect();
+        Kept::Some(arms.iter().map(|arm| places.get(&Arc::as_ptr(arm)).copied()).collect())
+    }
+
+    /// Whether there are no rules.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// The rules, in the slot's order.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The definition's arms that the book was made for, in their order.
+    pub fn arms(&self) -> &[Arc<Arm>] {
+        &self.arms
+    }
+
+    /// What each rule says of each target. A paused rule says no.
+    pub fn judge(&self, facts: &Facts<'_>, targets: &[Target<'_>]) -> Verdicts {
+        let request = Scene {
+            context: facts.context,
+            subject_id: facts.subject_id,
+            session_id: facts.session_id,
+            arm_id: "",
+            attributes: None,
+            own: None,
+        };
+        let mut verdicts =
+            Verdicts { rules: Vec::with_capacity(self.rules.len()), cells: Vec::new(), targets: targets.len() };
+        for (rule, entry) in self.rules.iter().zip(self.entries.iter()) {
+            let row = match &entry.program {
+                _ if rule.paused => Row::Same(Verdict::No),
+                None => Row::Same(Verdict::Failed),
+                Some(program) => {
+                    let always = Verdict::of(&program.request, &request, &Hoisted::new());
+                    if always == Verdict::No || (program.arm.is_empty() && program.both.is_empty()) {
+                        Row::Same(always)
+                    } else {
+                        self.judge_each(program, entry, always, &request, targets, &mut verdicts.cells)
+                    }
+                }
+            };
+            verdicts.rules.push(row);
+        }
+        verdicts
+    }
+
+    fn judge_each(
+        &self,
+        program: &Program,
+        entry: &Entry,
+        always: Verdict,
+        request: &Scene<'_>,
+        targets: &[Target<'_>],
+        cells: &mut Vec<Verdict>,
+    ) -> Row {
+        let start = cells.len();
+        let hoisted = evaluate_once(&program.hoisted, request);
+        for target in targets {
+            let definition = target.position.and_then(|position| self.arms.get(position));
+            let own = target.own.filter(|own| !own.is_empty());
+            let scene = Scene {
+                arm_id: target.arm.as_str(),
+                attributes: definition.map(|arm| &arm.attributes),
+                own,
+                ..*request
+            };
+            let tabled = match (&entry.table, own) {
+                (None, _) => Some(Verdict::Yes),
+                (Some(table), None) => target.position.and_then(|position| table.get(position).copied()),
+                (Some(table), Some(own)) if !touches(program, own) => {
+                    target.position.and_then(|position| table.get(position).copied())
+                }
+                (Some(_), Some(_)) => None,
+            };
+            let of_arm = tabled.unwrap_or_else(|| Verdict::of(&program.arm, &scene, &Hoisted::new()));
+            let so_far = always.and(of_arm);
+            cells.push(match so_far {
+                Verdict::No => Verdict::No,
+                Verdict::Yes | Verdict::Failed => so_far.and(Verdict::of(&program.both, &scene, &hoisted)),
+            });
+        }
+        let row = cells.get(start..).unwrap_or_default();
+        match row.first() {
+            Some(&first) if row.iter().any(|&verdict| verdict != first) => Row::From(start),
+            first => {
+                let same = first.copied().unwrap_or_default();
+                cells.truncate(start);
+                Row::Same(same)
+            }
+        }
+    }
+
+    /// What the rule says of a definition's arm in every request whose candidates do not contradict the definition;
+    /// none where that depends on the request.
+    pub(super) fn certain(&self, rule: usize, arm: usize) -> Option<Verdict> {
+        let entry = self.entries.get(rule)?;
+        let program = entry.program.as_ref()?;
+        if self.rules.get(rule)?.paused {
+            return Some(Verdict::No);
+        }
+        if !self.is_certain(rule) {
+            return None;
+        }
+        let Some(table) = &entry.table else {
+            return Some(Verdict::Yes);
+        };
+        // What the definition leaves open, the request's candidates are meant to say.
+        let arm_itself = self.arms.get(arm)?;
+        let settled = |name: &String| name == "id" || arm_itself.attributes.contains_key(name);
+        let reads = &program.arm_reads;
+        if reads.any_name || !reads.names.iter().all(settled) { None } else { table.get(arm).copied() }
+    }
+
+    /// Whether the rule's condition reads neither context nor subject.
+    pub(super) fn is_certain(&self, rule: usize) -> bool {
+        let program = self.entries.get(rule).and_then(|entry| entry.program.as_ref());
+        program.is_some_and(|program| program.request.is_empty() && program.both.is_empty())
+    }
+}
+
+/// Where the arms of a new book stand in the old one.
+enum Kept {
+    /// They are the same.
+    All,
+    /// Each one's place; none: it is new.
+    Some(Vec<Option<usize>>),
+}
+
+/// Whether what a request says about an arm may change what the arm's own parts say.
+fn touches(program: &Program, own: &Features) -> bool {
+    let reads = &program.arm_reads;
+    reads.any_name || reads.names.iter().any(|name| own.contains_key(name))
+}
+
+/// What a condition's parts that read the arm alone say of one of the definition's.
+fn of_arm(program: &Program, arm: &Arm) -> Verdict {
+    let nothing = Features::new();
+    let scene = Scene {
+        context: &nothing,
+        subject_id: "",
+        session_id: "",
+        arm_id: arm.id.as_str(),
+        attributes: Some(&arm.attributes),
+        own: None,
+    };
+    Verdict::of(&program.arm, &scene, &Hoisted::new())
+}

@@ -1,0 +1,300 @@
+//! Operators and functions: each one's name, operands and types, and how many steps it takes.
+//!
+//! Deliberately not here: names of values and literals, which are [`super::lower`]'s.
+
+use cel::common::ast::{CallExpr, Expr, IdedExpr, operators};
+
+use super::{
+    Refusal,
+    compile::joined,
+    lower::{Kind, Lowered, Lowering, meant, owner},
+    node::{Arithmetic, Comparison, Each, Node, TextTest},
+};
+
+const FUNCTIONS: [&str; 13] = [
+    "size",
+    "startsWith",
+    "endsWith",
+    "contains",
+    "has",
+    "all",
+    "exists",
+    "exists_one",
+    "existsOne",
+    "filter",
+    "map",
+    "double",
+    "int",
+];
+impl Lowering<'_> {
+    /// Checks a call: of an operator, of a function, on a value.
+    pub(super) fn call(&mut self, expr: &IdedExpr, call: &CallExpr) -> Result<Lowered, Refusal> {
+        let name = call.func_name.as_str();
+        match (name, call.target.as_deref(), call.args.as_slice()) {
+            (operators::LOGICAL_AND, None, _) => self.logic(expr, name, Node::And, "&&"),
+            (operators::LOGICAL_OR, None, _) => self.logic(expr, name, Node::Or, "||"),
+            (operators::LOGICAL_NOT, None, [part]) => {
+                let part = self.lower_as(part, Kind::Flag, "!")?;
+                Ok(Lowered::new(Node::Not(Box::new(part.node)), Kind::Flag, part.steps))
+            }
+            (operators::NEGATE, None, [part]) => {
+                let part = self.lower_as(part, Kind::Number, "a minus")?;
+                let kind = if part.kind == Kind::Whole { Kind::Whole } else { Kind::Number };
+                Ok(Lowered::new(Node::Negate(Box::new(part.node)), kind, part.steps))
+            }
+            (operators::CONDITIONAL, None, [condition, yes, no]) => self.conditional(condition, yes, no),
+            (operators::EQUALS, None, [a, b]) => self.equality(expr, Comparison::Equal, a, b),
+            (operators::NOT_EQUALS, None, [a, b]) => self.equality(expr, Comparison::NotEqual, a, b),
+            (operators::LESS, None, [a, b]) => self.order(expr, Comparison::Less, a, b),
+            (operators::LESS_EQUALS, None, [a, b]) => self.order(expr, Comparison::AtMost, a, b),
+            (operators::GREATER, None, [a, b]) => self.order(expr, Comparison::Greater, a, b),
+            (operators::GREATER_EQUALS, None, [a, b]) => self.order(expr, Comparison::AtLeast, a, b),
+            (operators::ADD, None, [a, b]) => self.sum(expr, a, b),
+            (operators::SUBSTRACT, None, [a, b]) => self.compute(Arithmetic::Subtract, a, b, "-"),
+            (operators::MULTIPLY, None, [a, b]) => self.compute(Arithmetic::Multiply, a, b, "*"),
+            (operators::DIVIDE, None, [a, b]) => self.compute(Arithmetic::Divide, a, b, "/"),
+            (operators::MODULO, None, [a, b]) => self.compute(Arithmetic::Remainder, a, b, "%"),
+            (operators::IN, None, [value, list]) => self.within(value, list),
+            (operators::INDEX, None, [list, at]) => self.index(list, at),
+            ("has", None, [member]) => self.has(member),
+            ("size", Some(part), []) | ("size", None, [part]) => {
+                let part = self.lower(part)?;
+                if !part.kind.may_be(Kind::Text) && !part.kind.may_be(Kind::List) {
+                    return self.refuse(expr, format!("size() is of a text or a list, not of {}", part.kind.words()));
+                }
+                Ok(Lowered::new(Node::Size(Box::new(part.node)), Kind::Whole, part.steps))
+            }
+            ("startsWith", Some(text), [part]) => self.text_test(TextTest::StartsWith, text, part, "startsWith()"),
+            ("endsWith", Some(text), [part]) => self.text_test(TextTest::EndsWith, text, part, "endsWith()"),
+            ("contains", Some(text), [part]) => self.text_test(TextTest::Contains, text, part, "contains()"),
+            ("double", None, [part]) => self.conversion(expr, part, Node::ToNumber, Kind::Number, "double()"),
+            ("int", None, [part]) => self.conversion(expr, part, Node::ToWhole, Kind::Whole, "int()"),
+            ("all", Some(list), [name, body]) => self.each(Each::All, list, name, body, "all()"),
+            ("exists", Some(list), [name, body]) => self.each(Each::Exists, list, name, body, "exists()"),
+            ("exists_one" | "existsOne", Some(list), [name, body]) => {
+                self.each(Each::ExistsOne, list, name, body, "exists_one()")
+            }
+            ("filter", Some(list), [name, body]) => self.each(Each::Filter, list, name, body, "filter()"),
+            ("map", Some(list), [name, body]) => self.each(Each::Map, list, name, body, "map()"),
+            _ if FUNCTIONS.contains(&name) => self.refuse(expr, format!("{name}() {}", misused(name))),
+            _ => {
+                let (known, meant) = (FUNCTIONS.join(", "), meant(name, &FUNCTIONS));
+                let message = format!("there is no function {name}(); a rule may use {known}{meant}");
+                self.refuse(expr, message)
+            }
+        }
+    }
+
+    fn logic(
+        &mut self,
+        expr: &IdedExpr,
+        operator: &str,
+        node: fn(Vec<Node>) -> Node,
+        who: &str,
+    ) -> Result<Lowered, Refusal> {
+        let mut parts = Vec::new();
+        joined(expr, operator, &mut parts);
+        let mut nodes = Vec::with_capacity(parts.len());
+        let mut steps = 0_usize;
+        for part in parts {
+            let lowered = self.lower_as(part, Kind::Flag, who)?;
+            steps = steps.saturating_add(lowered.steps);
+            nodes.push(lowered.node);
+        }
+        Ok(Lowered::new(node(nodes), Kind::Flag, steps))
+    }
+
+    fn conditional(&mut self, condition: &IdedExpr, yes: &IdedExpr, no: &IdedExpr) -> Result<Lowered, Refusal> {
+        let condition = self.lower_as(condition, Kind::Flag, "what stands before a ?")?;
+        let (yes, no) = (self.lower(yes)?, self.lower(no)?);
+        let kind = match (yes.kind, no.kind) {
+            (a, b) if a == b => a,
+            (a, b) if a.is_number() && b.is_number() => Kind::Number,
+            (a, b) if a.is_list() && b.is_list() => Kind::List,
+            _ => Kind::Any,
+        };
+        let steps = condition.steps.saturating_add(yes.steps.max(no.steps));
+        let length = yes.length.max(no.length);
+        Ok(Lowered { length, ..Lowered::new(Node::If(Box::new([condition.node, yes.node, no.node])), kind, steps) })
+    }
+
+    fn equality(&mut self, expr: &IdedExpr, how: Comparison, a: &IdedExpr, b: &IdedExpr) -> Result<Lowered, Refusal> {
+        let (a, b) = (self.lower(a)?, self.lower(b)?);
+        if !a.kind.may_be(b.kind) {
+            return self.refuse(expr, format!("{} never equals {}", a.kind.words(), b.kind.words()));
+        }
+        let steps = a.steps.saturating_add(b.steps).saturating_add(compared(&a, &b));
+        Ok(Lowered::new(Node::Compare(how, Box::new([a.node, b.node])), Kind::Flag, steps))
+    }
+
+    fn order(&mut self, expr: &IdedExpr, how: Comparison, a: &IdedExpr, b: &IdedExpr) -> Result<Lowered, Refusal> {
+        let (a, b) = (self.lower(a)?, self.lower(b)?);
+        if !a.kind.may_be(b.kind) || a.kind.is_list() || b.kind.is_list() {
+            return self.refuse(expr, format!("{} has no order with {}", a.kind.words(), b.kind.words()));
+        }
+        let steps = a.steps.saturating_add(b.steps);
+        Ok(Lowered::new(Node::Compare(how, Box::new([a.node, b.node])), Kind::Flag, steps))
+    }
+
+    fn sum(&mut self, expr: &IdedExpr, a: &IdedExpr, b: &IdedExpr) -> Result<Lowered, Refusal> {
+        let (a, b) = (self.lower(a)?, self.lower(b)?);
+        let kind = match (a.kind, b.kind) {
+            (a, b) if !a.may_be(b) || a == Kind::Flag || b == Kind::Flag => {
+                return self.refuse(expr, format!("{} and {} do not add up", a.words(), b.words()));
+            }
+            (Kind::Any, Kind::Any) => Kind::Any,
+            // With an unknown side a whole number need not stay whole.
+            (Kind::Any, other) | (other, Kind::Any) if other.is_number() => Kind::Number,
+            (Kind::Any, other) | (other, Kind::Any) if other.is_list() => Kind::List,
+            (Kind::Any, other) | (other, Kind::Any) => other,
+            (a, b) if a == b => a,
+            (a, _) if a.is_number() => Kind::Number,
+            _ => Kind::List,
+        };
+        let mut steps = a.steps.saturating_add(b.steps);
+        let mut length = a.length.saturating_add(b.length);
+        if kind.is_list() || kind == Kind::Any {
+            steps = steps.saturating_add(length);
+        } else {
+            length = 0;
+        }
+        Ok(Lowered { length, ..Lowered::new(Node::Compute(Arithmetic::Add, Box::new([a.node, b.node])), kind, steps) })
+    }
+
+    fn compute(&mut self, how: Arithmetic, a: &IdedExpr, b: &IdedExpr, who: &str) -> Result<Lowered, Refusal> {
+        let a = self.lower_as(a, Kind::Number, who)?;
+        let b = self.lower_as(b, Kind::Number, who)?;
+        let (how, kind) = match (how, a.kind, b.kind) {
+            (Arithmetic::Divide, Kind::Whole, Kind::Whole) => (Arithmetic::DivideWhole, Kind::Whole),
+            (how, Kind::Whole, Kind::Whole) => (how, Kind::Whole),
+            (how, ..) => (how, Kind::Number),
+        };
+        let steps = a.steps.saturating_add(b.steps);
+        Ok(Lowered::new(Node::Compute(how, Box::new([a.node, b.node])), kind, steps))
+    }
+
+    fn within(&mut self, value: &IdedExpr, list: &IdedExpr) -> Result<Lowered, Refusal> {
+        if let Some(owner) = self.whole_owner(list) {
+            return self.keyed(value, owner, Node::Has, Node::HasOf, Kind::Flag);
+        }
+        let value = self.lower(value)?;
+        let list = self.lower_as(list, Kind::List, "what stands behind in")?;
+        let steps = value.steps.saturating_add(list.steps).saturating_add(list.length / COMPARED_PER_STEP);
+        Ok(Lowered::new(member_of(value.node, list.node), Kind::Flag, steps))
+    }
+
+    fn index(&mut self, list: &IdedExpr, at: &IdedExpr) -> Result<Lowered, Refusal> {
+        if let Some(owner) = self.whole_owner(list) {
+            return self.keyed(at, owner, Node::Field, Node::FieldOf, Kind::Any);
+        }
+        let list = self.lower_as(list, Kind::List, "an index")?;
+        let at = self.lower_as(at, Kind::Number, "a place in a list")?;
+        let kind = if list.kind == Kind::Wholes { Kind::Whole } else { Kind::Any };
+        let steps = list.steps.saturating_add(at.steps);
+        Ok(Lowered::new(Node::Index(Box::new([list.node, at.node])), kind, steps))
+    }
+
+    fn has(&mut self, member: &IdedExpr) -> Result<Lowered, Refusal> {
+        let Expr::Select(select) = &member.expr else {
+            return self.refuse(
+                member,
+                "has() asks for a member, as in has(context.loyalty); or write \"loyalty\" in context",
+            );
+        };
+        let owner = self.owner_of(member, &select.operand)?;
+        self.field(member, owner, &select.field)?;
+        Ok(Lowered::new(Node::Has(owner, select.field.clone()), Kind::Flag, 1))
+    }
+
+    fn text_test(&mut self, test: TextTest, text: &IdedExpr, part: &IdedExpr, who: &str) -> Result<Lowered, Refusal> {
+        let text = self.lower_as(text, Kind::Text, who)?;
+        let part = self.lower_as(part, Kind::Text, who)?;
+        let steps = text.steps.saturating_add(part.steps);
+        Ok(Lowered::new(Node::TextTest(test, Box::new([text.node, part.node])), Kind::Flag, steps))
+    }
+
+    fn conversion(
+        &mut self,
+        expr: &IdedExpr,
+        part: &IdedExpr,
+        node: fn(Box<Node>) -> Node,
+        kind: Kind,
+        who: &str,
+    ) -> Result<Lowered, Refusal> {
+        let part = self.lower(part)?;
+        if !part.kind.may_be(Kind::Text) && !part.kind.may_be(Kind::Number) {
+            return self.refuse(expr, format!("{who} is of a number or a text, not of {}", part.kind.words()));
+        }
+        Ok(Lowered::new(node(Box::new(part.node)), kind, part.steps))
+    }
+
+    fn each(
+        &mut self,
+        each: Each,
+        list: &IdedExpr,
+        name: &IdedExpr,
+        body: &IdedExpr,
+        who: &str,
+    ) -> Result<Lowered, Refusal> {
+        let Expr::Ident(bound) = &name.expr else {
+            return self
+                .refuse(name, format!("{who} wants a new name first, as in context.tags.exists(tag, tag == \"new\")"));
+        };
+        if owner(bound).is_some() || self.bound.iter().any(|(other, _)| other == bound) {
+            return self.refuse(name, format!("the name '{bound}' is taken; choose another"));
+        }
+        let list = self.lower_as(list, Kind::List, who)?;
+        let one = if list.kind == Kind::Wholes { Kind::Whole } else { Kind::Any };
+        self.bound.push((bound.clone(), one));
+        let lowered = if each == Each::Map { self.lower(body) } else { self.lower_as(body, Kind::Flag, who) };
+        self.bound.pop();
+        let body = lowered?;
+        let steps = list.steps.saturating_add(list.length.saturating_mul(body.steps));
+        let (kind, length) = match each {
+            Each::All | Each::Exists | Each::ExistsOne => (Kind::Flag, 0),
+            Each::Filter => (if list.kind == Kind::Wholes { Kind::Wholes } else { Kind::List }, list.length),
+            Each::Map if body.kind == Kind::Whole => (Kind::Wholes, list.length),
+            Each::Map => (Kind::List, list.length),
+        };
+        Ok(Lowered { length, ..Lowered::new(Node::Each(each, Box::new([list.node, body.node])), kind, steps) })
+    }
+}
+
+/// Values that are compared in the time of one step.
+const COMPARED_PER_STEP: usize = 32;
+
+/// Steps that a comparison takes beyond a look at each side: lists are compared value by value.
+fn compared(a: &Lowered, b: &Lowered) -> usize {
+    let values = |side: &Lowered| match side.kind {
+        Kind::Any | Kind::List | Kind::Wholes => side.length,
+        Kind::Flag | Kind::Number | Kind::Whole | Kind::Text => 0,
+    };
+    values(a).min(values(b)) / COMPARED_PER_STEP
+}
+
+/// `value in list`; a list of literals is never made.
+fn member_of(value: Node, list: Node) -> Node {
+    let Node::List(nodes) = list else {
+        return Node::In(Box::new([value, list]));
+    };
+    let literals: Option<Vec<_>> =
+        nodes.iter().map(|node| if let Node::Literal(literal) = node { Some(literal.clone()) } else { None }).collect();
+    match literals {
+        Some(literals) => Node::InLiterals(Box::new(value), literals),
+        None => Node::In(Box::new([value, Node::List(nodes)])),
+    }
+}
+
+/// How a function is called that was called in another way.
+fn misused(name: &str) -> &'static str {
+    match name {
+        "size" => "is called as in size(context.tags)",
+        "startsWith" | "endsWith" | "contains" => {
+            "is called on a text with one text, as in context.page.contains(\"sale\")"
+        }
+        "has" => "is called as in has(context.loyalty)",
+        "double" | "int" => "is called with one value, as in double(context.age)",
+        "map" => "is called as in context.prices.map(price, price * 2.0)",
+        _ => "is called on a list with a name and a condition, as in context.tags.exists(tag, tag == \"new\")",
+    }
+}

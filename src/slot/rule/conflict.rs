@@ -1,0 +1,215 @@
+//! What is wrong with rules taken together, or with rules and arms.
+//!
+//! A rule is *certain* if its condition reads neither context nor subject: what it says of the definition's arms holds
+//! in every request. Only certain rules can be held against each other before there is a request.
+//!
+//! Deliberately not here: what is wrong with a rule by itself, which is [`Rule::check`].
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{Effect, OnError, Rule, RuleBook, Verdict};
+use crate::slot::{Arm, FieldError, limits::RULES_MAX};
+
+/// Sums of shares that are off by rounding alone are not refused.
+const ROUNDING: f64 = 1e-9;
+
+/// Whether a slot's rules hold together, by themselves and with its arms.
+///
+/// `open_catalogue`: requests may name arms that are not among `arms`. `floor`: the least probability of each arm that
+/// the slot's controls set.
+pub fn check_rules(rules: &[Rule], arms: &[Arc<Arm>], open_catalogue: bool, floor: f64) -> Result<(), FieldError> {
+    if rules.len() > RULES_MAX {
+        return Err(FieldError::new("rules", format!("has {} rules; at most {RULES_MAX} are allowed", rules.len())));
+    }
+    let mut names = BTreeMap::new();
+    for (i, rule) in rules.iter().enumerate() {
+        rule.check().map_err(|error| error.within(&format!("rules[{i}]")))?;
+        if let Some(first) = names.insert(rule.name.as_str(), i) {
+            let message = format!("'{}' is the name of rules[{first}] too; choose another", rule.name);
+            return Err(FieldError::new(format!("rules[{i}].name"), message));
+        }
+    }
+    RuleBook::new(rules, arms).check(open_catalogue, floor)
+}
+
+/// What is allowed in a slot's rules but hardly meant; in whole sentences. `count`: arms per decision.
+pub fn warn_rules(rules: &[Rule], arms: &[Arc<Arm>], count: u32) -> Vec<String> {
+    RuleBook::new(rules, arms).warnings(count)
+}
+
+impl RuleBook {
+    /// Whether rules that each hold by themselves hold together, and with the arms; see [`check_rules`].
+    pub fn check(&self, open_catalogue: bool, floor: f64) -> Result<(), FieldError> {
+        self.check_pins()?;
+        self.check_shares(floor)?;
+        self.check_exclusions(open_catalogue)
+    }
+
+    fn active(&self) -> impl Iterator<Item = (usize, &Rule)> {
+        self.rules().iter().enumerate().filter(|(_, rule)| !rule.paused)
+    }
+
+    /// The arms that a certain rule matches.
+    fn certainly(&self, rule: usize) -> impl Iterator<Item = usize> + '_ {
+        (0..self.arms().len()).filter(move |&arm| self.certain(rule, arm) == Some(Verdict::Yes))
+    }
+
+    /// Whether both rules apply at once in some request for certain.
+    fn clash(&self, a: usize, b: usize) -> bool {
+        let when = |rule: usize| self.rules().get(rule).map(|rule| rule.when.trim());
+        let matches = |rule| when(rule) == Some("") || self.certainly(rule).next().is_some();
+        when(a) == when(b) || (matches(a) && matches(b))
+    }
+
+    fn check_pins(&self) -> Result<(), FieldError> {
+        let mut pins = Vec::new();
+        for (i, rule) in self.active() {
+            let Effect::Pin { position } = rule.effect else { continue };
+            let at = format!("rules[{i}].pin.position");
+            let other = pins.iter().find(|&&(other, taken)| taken == position && self.clash(other, i));
+            if let Some((other, _)) = other {
+                let message = format!(
+                    "is {position}, which '{}' (rules[{other}]) pins as well; choose another position, or conditions \
+                     that exclude each other",
+                    self.name(*other)
+                );
+                return Err(FieldError::new(at, message));
+            }
+            pins.push((i, position));
+        }
+        Ok(())
+    }
+
+    fn name(&self, rule: usize) -> &str {
+        self.rules().get(rule).map_or("", |rule| rule.name.as_str())
+    }
+
+    fn check_shares(&self, floor: f64) -> Result<(), FieldError> {
+        // Per arm: the greatest least share, the least greatest share, and the rules that set them.
+        let arms = self.arms().len();
+        let mut least: Vec<Option<(f64, usize)>> = vec![None; arms];
+        let mut most: Vec<Option<(f64, usize)>> = vec![None; arms];
+        let mut last = None;
+        for (i, rule) in self.active() {
+            let Effect::Share { min, max } = rule.effect else { continue };
+            for arm in self.certainly(i) {
+                if let (Some(min), Some(least)) = (min, least.get_mut(arm)) {
+                    last = Some(i);
+                    if least.is_none_or(|(other, _)| min > other) {
+                        *least = Some((min, i));
+                    }
+                }
+                if let (Some(max), Some(most)) = (max, most.get_mut(arm))
+                    && most.is_none_or(|(other, _)| max < other)
+                {
+                    *most = Some((max, i));
+                }
+            }
+        }
+        for ((least, most), arm) in least.iter().zip(&most).zip(self.arms()) {
+            if let (Some((min, a)), Some((max, b))) = (least, most)
+                && min > max
+            {
+                let message = format!(
+                    "is {min}, but '{}' (rules[{b}]) allows '{}' {max} at most; lower one or raise the other",
+                    self.name(*b),
+                    arm.id
+                );
+                return Err(FieldError::new(format!("rules[{a}].share.min"), message));
+            }
+        }
+        let Some(last) = last else { return Ok(()) };
+        let shares: f64 = least.iter().flatten().map(|(min, _)| min).sum();
+        let sum: f64 = least.iter().map(|least| least.map_or(floor, |(min, _)| min.max(floor))).sum();
+        if shares > 1.0 + ROUNDING {
+            let mut setters: Vec<usize> = least.iter().flatten().map(|(_, rule)| *rule).collect();
+            setters.sort_unstable();
+            setters.dedup();
+            let message = format!(
+                "with {} the least shares of the arms come to {shares:.4}, above 1; lower them",
+                self.list(&setters)
+            );
+            return Err(FieldError::new(format!("rules[{last}].share.min"), message));
+        }
+        if sum > 1.0 + ROUNDING {
+            let message = format!(
+                "with the floor of {floor} for the other arms the least shares come to {sum:.4}, above 1; lower one"
+            );
+            return Err(FieldError::new(format!("rules[{last}].share.min"), message));
+        }
+        Ok(())
+    }
+
+    /// Rules by name.
+    fn list(&self, rules: &[usize]) -> String {
+        rules.iter().map(|&rule| format!("'{}' (rules[{rule}])", self.name(rule))).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Which rule keeps an arm from ever being shown.
+    fn excluded_by(&self, arm: usize) -> Option<usize> {
+        let excludes = |(i, rule): &(usize, &Rule)| match self.certain(*i, arm) {
+            Some(Verdict::Yes) => rule.effect == Effect::Exclude,
+            Some(Verdict::Failed) => rule.on_error == OnError::Exclude,
+            Some(Verdict::No) | None => false,
+        };
+        self.active().find(excludes).map(|(i, _)| i)
+    }
+
+    fn check_exclusions(&self, open_catalogue: bool) -> Result<(), FieldError> {
+        let excluded: Vec<Option<usize>> = (0..self.arms().len()).map(|arm| self.excluded_by(arm)).collect();
+        if !open_catalogue && !excluded.is_empty() && excluded.iter().all(Option::is_some) {
+            let mut by: Vec<usize> = excluded.into_iter().flatten().collect();
+            by.sort_unstable();
+            by.dedup();
+            let last = by.last().copied().unwrap_or_default();
+            let message = format!("{} leave no arm of the slot to show; narrow or pause one", self.list(&by));
+            return Err(FieldError::new(format!("rules[{last}].when"), message));
+        }
+        for (i, rule) in self.active() {
+            let Effect::Pin { position } = rule.effect else { continue };
+            let by: Option<Vec<usize>> = self.certainly(i).map(|arm| excluded.get(arm).copied().flatten()).collect();
+            let open = (0..self.arms().len()).any(|arm| self.certain(i, arm).is_none()) || open_catalogue;
+            if let Some(by) = by
+                && let Some(first) = by.first()
+                && !open
+            {
+                let message = format!(
+                    "the rule pins arms to position {position} that '{}' (rules[{first}]) excludes; narrow or pause one",
+                    self.name(*first)
+                );
+                return Err(FieldError::new(format!("rules[{i}].when"), message));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is allowed but hardly meant; see [`warn_rules`].
+    pub fn warnings(&self, count: u32) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (i, rule) in self.active() {
+            let name = &rule.name;
+            if let Effect::Pin { position } = &rule.effect
+                && *position > count
+            {
+                warnings.push(format!(
+                    "Rule '{name}' pins position {position}, but a decision shows {count} unless the request asks for more."
+                ));
+            }
+            let lacks = |attribute: &str| self.arms().iter().all(|arm| !arm.attributes.contains_key(attribute));
+            if let Effect::Quota { attribute, .. } = &rule.effect
+                && !self.arms().is_empty()
+                && lacks(attribute)
+            {
+                warnings.push(format!(
+                    "Rule '{name}' counts values of '{attribute}', which no arm of the slot has; only a request's \
+                     candidates can bring it."
+                ));
+            }
+            let none = (0..self.arms().len()).all(|arm| self.certain(i, arm) == Some(Verdict::No));
+            if none && !self.arms().is_empty() {
+                warnings.push(format!("Rule '{name}' matches no arm of the slot."));
+            }
+        }
+        warnings
+    }
+}

@@ -1,0 +1,394 @@
+//! Evaluation of a condition: what CEL says, on numbers that are all doubles.
+//!
+//! * `&&` and `||` absorb an error where the other side decides, in either order; nothing else does.
+//! * Values of different types are unequal; they have no order.
+//! * No allocation but for lists and texts that the condition itself makes.
+//!
+//! The steps were bounded when the condition was compiled. Deliberately not here: which conditions are allowed.
+
+use std::{borrow::Cow, cmp::Ordering};
+
+use super::node::{Arithmetic, Comparison, Each, Literal, Node, Owner, TextTest};
+use crate::bandit::{Features, Value};
+
+/// What a condition is asked of: a request, and perhaps an arm.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scene<'a> {
+    /// The request's features.
+    pub(super) context: &'a Features,
+    /// The subject; empty: not known.
+    pub(super) subject_id: &'a str,
+    /// The session; empty: not known.
+    pub(super) session_id: &'a str,
+    /// The arm; empty where there is none.
+    pub(super) arm_id: &'a str,
+    /// The arm's features in the slot.
+    pub(super) attributes: Option<&'a Features>,
+    /// Its features in the request, which go first.
+    pub(super) own: Option<&'a Features>,
+}
+
+impl<'a> Scene<'a> {
+    fn field(&self, owner: Owner, name: &str) -> Option<Datum<'a>> {
+        let given = |id: &'a str| (!id.is_empty()).then_some(Datum::Text(Cow::Borrowed(id)));
+        match owner {
+            Owner::Context => self.context.get(name).map(Datum::of),
+            Owner::Subject => match name {
+                "id" => given(self.subject_id),
+                "session_id" => given(self.session_id),
+                _ => None,
+            },
+            Owner::Arm if name == "id" => given(self.arm_id),
+            Owner::Arm => {
+                let of = |features: Option<&'a Features>| features.and_then(|features| features.get(name));
+                of(self.own).or_else(|| of(self.attributes)).map(Datum::of)
+            }
+        }
+    }
+}
+
+/// It has no value: a feature is missing, or a value is of a type that has no such operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Failed;
+
+/// A value in hand.
+#[derive(Debug, Clone)]
+pub(super) enum Datum<'a> {
+    Flag(bool),
+    Number(f64),
+    Text(Cow<'a, str>),
+    Words(&'a [String]),
+    Numbers(&'a [f32]),
+    List(Vec<Datum<'a>>),
+}
+
+impl<'a> Datum<'a> {
+    fn of(value: &'a Value) -> Self {
+        match value {
+            Value::Number(number) => Self::Number(*number),
+            Value::Text(text) => Self::Text(Cow::Borrowed(text)),
+            Value::Flag(flag) => Self::Flag(*flag),
+            Value::Texts(words) => Self::Words(words),
+            Value::Vector(numbers) => Self::Numbers(numbers),
+        }
+    }
+
+    fn of_literal(literal: &'a Literal) -> Self {
+        match literal {
+            Literal::Flag(flag) => Self::Flag(*flag),
+            Literal::Number(number) => Self::Number(*number),
+            Literal::Text(text) => Self::Text(Cow::Borrowed(text)),
+        }
+    }
+
+    fn flag(&self) -> Result<bool, Failed> {
+        if let Self::Flag(flag) = self { Ok(*flag) } else { Err(Failed) }
+    }
+
+    fn number(&self) -> Result<f64, Failed> {
+        if let Self::Number(number) = self { Ok(*number) } else { Err(Failed) }
+    }
+
+    fn text(&self) -> Result<&str, Failed> {
+        if let Self::Text(text) = self { Ok(text) } else { Err(Failed) }
+    }
+
+    /// Its values, if it is a list.
+    fn len(&self) -> Result<usize, Failed> {
+        match self {
+            Self::Words(words) => Ok(words.len()),
+            Self::Numbers(numbers) => Ok(numbers.len()),
+            Self::List(list) => Ok(list.len()),
+            Self::Flag(_) | Self::Number(_) | Self::Text(_) => Err(Failed),
+        }
+    }
+
+    /// A list's value.
+    fn get(&self, at: usize) -> Option<Datum<'a>> {
+        match self {
+            Self::Words(words) => words.get(at).map(|word| Self::Text(Cow::Borrowed(word))),
+            Self::Numbers(numbers) => numbers.get(at).map(|number| Self::Number(f64::from(*number))),
+            Self::List(list) => list.get(at).cloned(),
+            Self::Flag(_) | Self::Number(_) | Self::Text(_) => None,
+        }
+    }
+
+    fn values(&self) -> Result<impl Iterator<Item = Datum<'a>>, Failed> {
+        let len = self.len()?;
+        Ok((0..len).filter_map(|at| self.get(at)))
+    }
+
+    fn has(&self, value: &Datum<'_>) -> Result<bool, Failed> {
+        match (self, value) {
+            (Self::Words(words), Datum::Text(text)) => Ok(words.iter().any(|word| word == text)),
+            (list, value) => Ok(list.values()?.any(|other| other.equals(value))),
+        }
+    }
+
+    #[expect(clippy::float_cmp, reason = "a rule that compares with == means just that")]
+    fn equals(&self, other: &Datum<'_>) -> bool {
+        match (self, other) {
+            (Self::Flag(a), Datum::Flag(b)) => a == b,
+            (Self::Number(a), Datum::Number(b)) => a == b,
+            (Self::Text(a), Datum::Text(b)) => a == b,
+            (a, b) => match (a.len(), b.len()) {
+                (Ok(these), Ok(those)) if these == those => (0..these).all(|at| match (a.get(at), b.get(at)) {
+                    (Some(a), Some(b)) => a.equals(&b),
+                    _ => false,
+                }),
+                _ => false,
+            },
+        }
+    }
+
+    fn order(&self, other: &Datum<'_>) -> Result<Ordering, Failed> {
+        match (self, other) {
+            (Self::Flag(a), Datum::Flag(b)) => Ok(a.cmp(b)),
+            (Self::Number(a), Datum::Number(b)) => a.partial_cmp(b).ok_or(Failed),
+            (Self::Text(a), Datum::Text(b)) => Ok(a.as_ref().cmp(b.as_ref())),
+            _ => Err(Failed),
+        }
+    }
+}
+
+/// What was evaluated once for all arms of a request.
+pub(super) type Hoisted<'a> = Vec<Result<Datum<'a>, Failed>>;
+
+/// Whether the condition holds.
+pub(super) fn holds<'a>(node: &'a Node, scene: &Scene<'a>, hoisted: &Hoisted<'a>) -> Result<bool, Failed> {
+    Evaluation { scene, hoisted, bound: Vec::new() }.flag(node)
+}
+
+/// Evaluates what is the same for all arms of a request.
+pub(super) fn evaluate_once<'a>(nodes: &'a [Node], request: &Scene<'a>) -> Hoisted<'a> {
+    let nothing = Hoisted::new();
+    nodes.iter().map(|node| Evaluation { scene: request, hoisted: &nothing, bound: Vec::new() }.value(node)).collect()
+}
+
+struct Evaluation<'s, 'a> {
+    scene: &'s Scene<'a>,
+    hoisted: &'s Hoisted<'a>,
+    /// The values in hand of the enclosing lists.
+    bound: Vec<Datum<'a>>,
+}
+
+impl<'a> Evaluation<'_, 'a> {
+    fn flag(&mut self, node: &'a Node) -> Result<bool, Failed> {
+        match node {
+            Node::And(parts) => self.decided(parts, false),
+            Node::Or(parts) => self.decided(parts, true),
+            Node::Not(part) => Ok(!self.flag(part)?),
+            Node::Has(owner, name) => Ok(self.scene.field(*owner, name).is_some()),
+            Node::Compare(comparison, sides) => {
+                let [a, b] = self.both(sides)?;
+                match comparison {
+                    Comparison::Equal => Ok(a.equals(&b)),
+                    Comparison::NotEqual => Ok(!a.equals(&b)),
+                    Comparison::Less => Ok(a.order(&b)?.is_lt()),
+                    Comparison::AtMost => Ok(a.order(&b)?.is_le()),
+                    Comparison::Greater => Ok(a.order(&b)?.is_gt()),
+                    Comparison::AtLeast => Ok(a.order(&b)?.is_ge()),
+                }
+            }
+            Node::In(sides) => {
+                let [value, list] = self.both(sides)?;
+                list.has(&value)
+            }
+            Node::InLiterals(value, literals) => {
+                let value = self.value(value)?;
+                Ok(literals.iter().any(|literal| Datum::of_literal(literal).equals(&value)))
+            }
+            Node::HasOf(owner, name) => {
+                let name = self.value(name)?;
+                Ok(self.scene.field(*owner, name.text()?).is_some())
+            }
+            Node::TextTest(test, sides) => {
+                let [text, part] = self.both(sides)?;
+                let (text, part) = (text.text()?, part.text()?);
+                Ok(match test {
+                    TextTest::StartsWith => text.starts_with(part),
+                    TextTest::EndsWith => text.ends_with(part),
+                    TextTest::Contains => text.contains(part),
+                })
+            }
+            Node::Each(each, parts) => match each {
+                Each::All => self.decided_by_each(parts, false),
+                Each::Exists => self.decided_by_each(parts, true),
+                Each::ExistsOne => self.holds_for_one(parts),
+                Each::Filter | Each::Map => Err(Failed),
+            },
+            Node::If(parts) => {
+                let chosen = self.chosen(parts)?;
+                self.flag(chosen)
+            }
+            Node::Hoisted(place) => match self.hoisted.get(*place) {
+                Some(Ok(value)) => value.flag(),
+                Some(Err(_)) | None => Err(Failed),
+            },
+            Node::Literal(_)
+            | Node::Field(..)
+            | Node::FieldOf(..)
+            | Node::Bound(_)
+            | Node::Negate(_)
+            | Node::Compute(..)
+            | Node::List(_)
+            | Node::Index(_)
+            | Node::Size(_)
+            | Node::ToNumber(_)
+            | Node::ToWhole(_) => self.value(node)?.flag(),
+        }
+    }
+
+    fn value(&mut self, node: &'a Node) -> Result<Datum<'a>, Failed> {
+        match node {
+            Node::Literal(literal) => Ok(Datum::of_literal(literal)),
+            Node::Field(owner, name) => self.scene.field(*owner, name).ok_or(Failed),
+            Node::FieldOf(owner, name) => {
+                let name = self.value(name)?;
+                self.scene.field(*owner, name.text()?).ok_or(Failed)
+            }
+            Node::Hoisted(place) => self.hoisted.get(*place).cloned().unwrap_or(Err(Failed)),
+            Node::Bound(depth) => self.bound.get(*depth).cloned().ok_or(Failed),
+            Node::Negate(part) => Ok(Datum::Number(-self.value(part)?.number()?)),
+            Node::If(parts) => {
+                let chosen = self.chosen(parts)?;
+                self.value(chosen)
+            }
+            Node::Compute(arithmetic, sides) => {
+                let [a, b] = self.both(sides)?;
+                compute(*arithmetic, a, b)
+            }
+            Node::List(nodes) => Ok(Datum::List(nodes.iter().map(|node| self.value(node)).collect::<Result<_, _>>()?)),
+            Node::Index(sides) => {
+                let [list, at] = self.both(sides)?;
+                let (len, at) = (list.len()?, at.number()?);
+                // What is not a place of the list finds nothing: a fraction, a negative number, one beyond the end.
+                let found = (0..len).find(|&place| (place as f64).total_cmp(&at).is_eq());
+                let found = found.and_then(|place| list.get(place));
+                found.ok_or(Failed)
+            }
+            Node::Size(part) => {
+                let value = self.value(part)?;
+                let size = if let Datum::Text(text) = &value { text.chars().count() } else { value.len()? };
+                Ok(Datum::Number(size as f64))
+            }
+            Node::ToNumber(part) => {
+                let value = self.value(part)?;
+                let number =
+                    if let Datum::Text(text) = &value { text.parse().map_err(|_| Failed) } else { value.number() };
+                number.map(Datum::Number)
+            }
+            Node::ToWhole(part) => {
+                let value = self.value(part)?;
+                if let Datum::Text(text) = &value {
+                    return text.parse::<i64>().map(|whole| Datum::Number(whole as f64)).map_err(|_| Failed);
+                }
+                let whole = value.number()?.trunc();
+                if whole.abs() < WHOLE_END { Ok(Datum::Number(whole)) } else { Err(Failed) }
+            }
+            Node::Each(Each::Filter, parts) => self.filtered(parts),
+            Node::Each(Each::Map, parts) => self.mapped(parts),
+            Node::Has(..)
+            | Node::HasOf(..)
+            | Node::Not(_)
+            | Node::And(_)
+            | Node::Or(_)
+            | Node::Compare(..)
+            | Node::In(_)
+            | Node::InLiterals(..)
+            | Node::TextTest(..)
+            | Node::Each(Each::All | Each::Exists | Each::ExistsOne, _) => self.flag(node).map(Datum::Flag),
+        }
+    }
+
+    fn both(&mut self, [a, b]: &'a [Node; 2]) -> Result<[Datum<'a>; 2], Failed> {
+        Ok([self.value(a)?, self.value(b)?])
+    }
+
+    fn chosen(&mut self, [condition, yes, no]: &'a [Node; 3]) -> Result<&'a Node, Failed> {
+        Ok(if self.flag(condition)? { yes } else { no })
+    }
+
+    /// `&&` over the parts where `decisive` is false, `||` where it is true: one part that is `decisive` decides, even
+    /// where others fail.
+    fn decided(&mut self, parts: &'a [Node], decisive: bool) -> Result<bool, Failed> {
+        let mut without = Ok(!decisive);
+        for part in parts {
+            match self.flag(part) {
+                Ok(flag) if flag == decisive => return Ok(decisive),
+                Ok(_) => {}
+                Err(Failed) => without = Err(Failed),
+            }
+        }
+        without
+    }
+
+    /// The same over what the condition says of each of a list's values.
+    fn decided_by_each(&mut self, [list, condition]: &'a [Node; 2], decisive: bool) -> Result<bool, Failed> {
+        let list = self.value(list)?;
+        let mut without = Ok(!decisive);
+        for value in list.values()? {
+            match self.with(value, |this| this.flag(condition)) {
+                Ok(flag) if flag == decisive => return Ok(decisive),
+                Ok(_) => {}
+                Err(Failed) => without = Err(Failed),
+            }
+        }
+        without
+    }
+
+    fn holds_for_one(&mut self, [list, condition]: &'a [Node; 2]) -> Result<bool, Failed> {
+        let list = self.value(list)?;
+        let mut held = 0;
+        for value in list.values()? {
+            held += usize::from(self.with(value, |this| this.flag(condition))?);
+        }
+        Ok(held == 1)
+    }
+
+    fn filtered(&mut self, [list, condition]: &'a [Node; 2]) -> Result<Datum<'a>, Failed> {
+        let list = self.value(list)?;
+        let mut kept = Vec::new();
+        for value in list.values()? {
+            if self.with(value.clone(), |this| this.flag(condition))? {
+                kept.push(value);
+            }
+        }
+        Ok(Datum::List(kept))
+    }
+
+    fn mapped(&mut self, [list, made]: &'a [Node; 2]) -> Result<Datum<'a>, Failed> {
+        let list = self.value(list)?;
+        list.values()?.map(|value| self.with(value, |this| this.value(made))).collect::<Result<_, _>>().map(Datum::List)
+    }
+
+    fn with<T>(&mut self, value: Datum<'a>, then: impl FnOnce(&mut Self) -> T) -> T {
+        self.bound.push(value);
+        let result = then(self);
+        self.bound.pop();
+        result
+    }
+}
+
+/// Beyond it a double is not a whole number of 64 bits.
+const WHOLE_END: f64 = 9_223_372_036_854_775_808.0;
+
+fn compute<'a>(arithmetic: Arithmetic, a: Datum<'a>, b: Datum<'a>) -> Result<Datum<'a>, Failed> {
+    if arithmetic == Arithmetic::Add {
+        return match (a, b) {
+            (Datum::Number(a), Datum::Number(b)) => Ok(Datum::Number(a + b)),
+            (Datum::Text(a), Datum::Text(b)) => Ok(Datum::Text(Cow::Owned(a.into_owned() + &b))),
+            (a, b) => Ok(Datum::List(a.values()?.chain(b.values()?).collect())),
+        };
+    }
+    let (a, b) = (a.number()?, b.number()?);
+    Ok(Datum::Number(match arithmetic {
+        Arithmetic::Add => a + b,
+        Arithmetic::Subtract => a - b,
+        Arithmetic::Multiply => a * b,
+        Arithmetic::Divide => a / b,
+        Arithmetic::DivideWhole | Arithmetic::Remainder if b == 0.0 => return Err(Failed),
+        Arithmetic::DivideWhole => (a / b).trunc(),
+        Arithmetic::Remainder => a % b,
+    }))
+}

@@ -1,0 +1,208 @@
+//! What a condition may not be before the parser sees it: too long, or nested too deep.
+//!
+//! The parser descends recursively, with some 8 kB of stack per bracket and 1 kB per link of a chain such as
+//! `a + b + c`; so does whatever walks the tree afterwards. What passes here needs a fifth of a megabyte.
+//!
+//! Deliberately not here: whether it is an expression at all. Brackets are counted, not matched.
+
+use super::Refusal;
+use crate::slot::limits::{RULE_BYTES_MAX, RULE_DEPTH_MAX, RULE_NESTING_MAX};
+
+/// What is open at one level of brackets.
+#[derive(Default, Clone, Copy)]
+struct Level {
+    /// Conditionals: each holds what follows it, up to the bracket's end.
+    conditionals: usize,
+    /// Links of the current chain of operators and members.
+    chain: usize,
+}
+
+/// The text's characters that are neither in a string nor in a comment, with where they stand.
+struct Code<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Code<'a> {
+    fn starts(&self, with: &[u8]) -> bool {
+        self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(with))
+    }
+
+    /// Passes the word that begins here, and returns it; empty where none does.
+    fn pass_word(&mut self) -> &'a [u8] {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let inside = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        let length = rest.iter().position(|byte| !inside(byte)).unwrap_or(rest.len());
+        self.at += length;
+        rest.get(..length).unwrap_or_default()
+    }
+
+    /// Passes the string that opens here; where it opened if it never closes.
+    fn pass_string(&mut self, quote: u8, raw: bool) -> Result<(), usize> {
+        let opened = self.at;
+        let triple = [quote; 3];
+        let close: &[u8] = if self.starts(&triple) { &triple } else { &triple[..1] };
+        self.at += close.len();
+        while self.at < self.bytes.len() {
+            if self.starts(close) {
+                self.at += close.len();
+                return Ok(());
+            }
+            match self.bytes.get(self.at) {
+                Some(b'\\') if !raw => self.at += 2,
+                Some(b'\n') if close.len() == 1 => return Err(opened),
+                _ => self.at += 1,
+            }
+        }
+        Err(opened)
+    }
+}
+
+/// Refuses what is too long, nested too deep, or has a text that does not end.
+pub(super) fn check(text: &str) -> Result<(), Refusal> {
+    if text.len() > RULE_BYTES_MAX {
+        return Err(Refusal::new(0, format!("has {} bytes; at most {RULE_BYTES_MAX} are allowed", text.len())));
+    }
+    let mut code = Code { bytes: text.as_bytes(), at: 0 };
+    let mut levels = vec![Level::default()];
+    let mut depth = 1;
+    let mut raw = false;
+    while let Some(&byte) = code.bytes.get(code.at) {
+        let at = code.at;
+        let word = code.pass_word();
+        if !word.is_empty() {
+            raw = matches!(word, b"r" | b"R" | b"br" | b"bR" | b"Br" | b"BR");
+            if word != b"in" {
+                continue;
+            }
+        }
+        match byte {
+            b'"' | b'\'' => {
+                let unclosed =
+                    |opened| Refusal::new(opened, format!("the text is not closed: a {} is missing", char::from(byte)));
+                code.pass_string(byte, raw).map_err(unclosed)?;
+                raw = false;
+                continue;
+            }
+            b'/' if code.starts(b"//") => {
+                while code.bytes.get(code.at).is_some_and(|&byte| byte != b'\n') {
+                    code.at += 1;
+                }
+                continue;
+            }
+            _ => {}
+        }
+        raw = false;
+        if word.is_empty() {
+            code.at += if code.starts(b"&&") || code.starts(b"||") { 2 } else { 1 };
+        }
+        let Some(level) = levels.last_mut() else { break };
+        match byte {
+            b'(' | b'[' | b'{' => {
+                levels.push(Level::default());
+                depth += 1;
+            }
+            b')' | b']' | b'}' => {
+                let closed = *level;
+                if levels.len() > 1 {
+                    depth -= 1 + closed.conditionals + closed.chain;
+                    levels.pop();
+                }
+                // A member, an index or a call of what was in the brackets goes on with the chain.
+                if let Some(level) = levels.last_mut() {
+                    level.chain += 1;
+                    depth += 1;
+                }
+            }
+            b',' => {
+                depth -= level.conditionals + level.chain;
+                *level = Level::default();
+            }
+            b'&' | b'|' => {
+                depth -= level.chain;
+                level.chain = 0;
+            }
+            b'?' => {
+                level.conditionals += 1;
+                depth += 1;
+            }
+            b'.' | b'+' | b'-' | b'*' | b'/' | b'%' | b'<' | b'>' | b'=' | b'!' | b'i' => {
+                level.chain += 1;
+                depth += 1;
+            }
+            _ => {}
+        }
+        if levels.len() > RULE_NESTING_MAX + 1 {
+            return Err(Refusal::new(at, format!("more than {RULE_NESTING_MAX} brackets are open; split the rule")));
+        }
+        if depth > RULE_DEPTH_MAX {
+            let message = "is nested too deep from here on; join with && and ||, or split the rule";
+            return Err(Refusal::new(at, message.into()));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused_at(text: &str) -> Option<usize> {
+        check(text).err().map(|refusal| refusal.at)
+    }
+
+    #[test]
+    fn brackets_may_be_nested_only_so_deep() {
+        let nested = |n: usize| format!("{}true{}", "(".repeat(n), ")".repeat(n));
+        assert_eq!(refused_at(&nested(RULE_NESTING_MAX)), None);
+        assert_eq!(refused_at(&nested(RULE_NESTING_MAX + 1)), Some(RULE_NESTING_MAX));
+        assert_eq!(refused_at(&"[{(".repeat(1_000)), Some(RULE_NESTING_MAX));
+    }
+
+    #[test]
+    fn chains_may_be_only_so_long() {
+        for link in ["+1", ".a", "<1", "?1:", "(1)", "[0]", "-1", "!x", " in a"] {
+            let chain = |n: usize| format!("a{}", link.repeat(n));
+            assert_eq!(refused_at(&chain(RULE_DEPTH_MAX / 2 - 1)), None, "{link}");
+            assert!(refused_at(&chain(RULE_DEPTH_MAX + 1)).is_some(), "{link}");
+        }
+    }
+
+    #[test]
+    fn what_is_joined_or_listed_may_be_long() {
+        assert_eq!(refused_at(&["context.a == 1"; 200].join(" || ")), None);
+        assert_eq!(refused_at(&["context.a == 1"; 200].join(" && ")), None);
+        assert_eq!(refused_at(&format!("arm.id in [{}]", ["'x.y.z'"; 400].join(", "))), None);
+    }
+
+    #[test]
+    fn brackets_in_texts_and_comments_do_not_count() {
+        let brackets = "(".repeat(100);
+        for text in [
+            format!("context.a == '{brackets}'"),
+            format!("context.a == \"{brackets}\""),
+            format!("context.a == r'\\' && context.b == '{brackets}'"),
+            format!("context.a == '\\'{brackets}'"),
+            format!("context.a == '''{brackets}'\n{brackets}'''"),
+            format!("// {brackets} 'not closed\ncontext.a"),
+        ] {
+            assert_eq!(refused_at(&text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_does_not_end_is_refused_where_it_begins() {
+        assert_eq!(refused_at("context.a == 'gold"), Some(13));
+        assert_eq!(refused_at("context.a == \"gold' "), Some(13));
+        assert_eq!(refused_at("'''gold''"), Some(0));
+        assert_eq!(refused_at("'gold\\'"), Some(0));
+        assert_eq!(refused_at("'gold\n'"), Some(0));
+        assert_eq!(refused_at("'\\"), Some(0));
+    }
+
+    #[test]
+    fn length_is_limited() {
+        assert_eq!(refused_at(&" ".repeat(RULE_BYTES_MAX)), None);
+        assert!(refused_at(&" ".repeat(RULE_BYTES_MAX + 1)).is_some());
+    }
+}

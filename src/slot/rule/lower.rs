@@ -1,0 +1,298 @@
+//! Names and types: the parser's tree becomes a [`Node`] tree, or is refused where it can never have a value.
+//!
+//! Features are of any type until they are read; literals and what is computed of them have a known one. Numbers are
+//! all doubles, as features are. A whole number is one only for `/`, which then drops the rest as CEL's does.
+//!
+//! Deliberately not here: the grammar, which is the parser's; operators and functions, which are [`super::call`]'s.
+
+use cel::common::ast::{Expr, IdedExpr, LiteralValue, SourceInfo};
+
+use super::{
+    Refusal,
+    compile::Reads,
+    node::{Literal, Node, Owner},
+};
+use crate::slot::{id::suggestion, limits::VECTOR_MAX};
+
+/// What type an expression's value will have, as far as the text says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Any: it is a feature's.
+    Any,
+    /// Yes or no.
+    Flag,
+    /// A number.
+    Number,
+    /// A whole number.
+    Whole,
+    /// A text.
+    Text,
+    /// A list.
+    List,
+    /// A list of whole numbers.
+    Wholes,
+}
+
+impl Kind {
+    pub(super) fn is_number(self) -> bool {
+        matches!(self, Kind::Number | Kind::Whole)
+    }
+
+    pub(super) fn is_list(self) -> bool {
+        matches!(self, Kind::List | Kind::Wholes)
+    }
+
+    /// Whether a value of this kind may turn out to be one of the other.
+    pub(super) fn may_be(self, other: Kind) -> bool {
+        self == Kind::Any
+            || other == Kind::Any
+            || self == other
+            || (self.is_number() && other.is_number())
+            || (self.is_list() && other.is_list())
+    }
+
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Kind::Any => "a value",
+            Kind::Flag => "true or false",
+            Kind::Number | Kind::Whole => "a number",
+            Kind::Text => "a text",
+            Kind::List | Kind::Wholes => "a list",
+        }
+    }
+}
+
+/// A checked expression.
+#[derive(Debug)]
+pub(super) struct Lowered {
+    pub(super) node: Node,
+    pub(super) kind: Kind,
+    /// Steps that its evaluation takes at most.
+    pub(super) steps: usize,
+    /// Values that it has at most, if it is a list.
+    pub(super) length: usize,
+}
+
+impl Lowered {
+    pub(super) fn new(node: Node, kind: Kind, steps: usize) -> Self {
+        // A feature's list is the longest that a text does not spell out.
+        Self { node, kind, steps: steps.saturating_add(1), length: VECTOR_MAX }
+    }
+}
+
+/// One walk over a tree.
+pub(super) struct Lowering<'a> {
+    text: &'a str,
+    places: &'a SourceInfo,
+    /// Names of the values in hand of the enclosing lists, and their kinds.
+    pub(super) bound: Vec<(String, Kind)>,
+    pub(super) reads: Reads,
+}
+
+const SUBJECT_FIELDS: [&str; 2] = ["id", "session_id"];
+
+pub(super) fn owner(name: &str) -> Option<Owner> {
+    match name {
+        "context" => Some(Owner::Context),
+        "subject" => Some(Owner::Subject),
+        "arm" => Some(Owner::Arm),
+        _ => None,
+    }
+}
+
+/// What a wrong name was most likely meant to be, abbreviations among it.
+pub(super) fn meant<'a>(given: &str, known: &[&'a str]) -> String {
+    let abbreviates = |name: &&&'a str| {
+        let mut letters = name.chars();
+        given.len() >= 2
+            && name.chars().next() == given.chars().next()
+            && given.chars().all(|c| letters.any(|l| l == c))
+    };
+    match known.iter().find(abbreviates) {
+        Some(name) => format!("; did you mean '{name}'?"),
+        None => suggestion(given, known.iter().copied()),
+    }
+}
+
+impl<'a> Lowering<'a> {
+    pub(super) fn new(text: &'a str, places: &'a SourceInfo) -> Self {
+        Self { text, places, bound: Vec::new(), reads: Reads::default() }
+    }
+
+    /// The byte where it stands: for a call or a member its name, for an operation its operator.
+    pub(super) fn place(&self, expr: &IdedExpr) -> usize {
+        let at = self.places.offset_for(expr.id).map_or(0, |(start, _)| start as usize);
+        #[expect(clippy::wildcard_enum_match_arm, reason = "all else stands where it begins")]
+        match &expr.expr {
+            Expr::Call(call) if self.text.get(at..).is_some_and(|rest| rest.starts_with('(')) => {
+                let before = self.text.get(..at).unwrap_or_default().trim_end();
+                if before.ends_with(call.func_name.as_str()) { before.len() - call.func_name.len() } else { at }
+            }
+            Expr::Select(_) => {
+                let name = self.text.get(at..).and_then(|rest| rest.strip_prefix('.')).map(str::trim_start);
+                name.map_or(at, |name| self.text.len() - name.len())
+            }
+            _ => at,
+        }
+    }
+
+    pub(super) fn refuse<T>(&self, expr: &IdedExpr, message: impl Into<String>) -> Result<T, Refusal> {
+        Err(Refusal::new(self.place(expr), message.into()))
+    }
+
+    /// Refuses what cannot be of the kind that `who` needs.
+    pub(super) fn expect(&self, expr: &IdedExpr, got: &Lowered, kind: Kind, who: &str) -> Result<(), Refusal> {
+        if got.kind.may_be(kind) {
+            Ok(())
+        } else {
+            self.refuse(expr, format!("this is {}; {who} needs {}", got.kind.words(), kind.words()))
+        }
+    }
+
+    pub(super) fn lower_as(&mut self, expr: &IdedExpr, kind: Kind, who: &str) -> Result<Lowered, Refusal> {
+        let lowered = self.lower(expr)?;
+        self.expect(expr, &lowered, kind, who)?;
+        Ok(lowered)
+    }
+
+    /// Checks an expression and all that is in it.
+    pub(super) fn lower(&mut self, expr: &IdedExpr) -> Result<Lowered, Refusal> {
+        match &expr.expr {
+            Expr::Literal(literal) => self.literal(expr, literal),
+            Expr::Ident(name) => self.ident(expr, name),
+            Expr::Select(select) => {
+                let owner = self.owner_of(expr, &select.operand)?;
+                self.field(expr, owner, &select.field)?;
+                Ok(Lowered::new(Node::Field(owner, select.field.clone()), Kind::Any, 1))
+            }
+            Expr::List(list) => self.list(&list.elements),
+            Expr::Call(call) => self.call(expr, call),
+            Expr::Map(_) => self.refuse(expr, "maps cannot be written in a rule; compare with == and join with ||"),
+            Expr::Struct(_) => self.refuse(expr, "messages cannot be written in a rule"),
+            Expr::Comprehension(_) | Expr::Unspecified => self.refuse(expr, "is not understood"),
+        }
+    }
+
+    fn literal(&self, expr: &IdedExpr, literal: &LiteralValue) -> Result<Lowered, Refusal> {
+        /// Up to here every whole number is a double.
+        const EXACT: u64 = 1 << 53;
+        let whole = |number: f64, size: u64| {
+            if size <= EXACT {
+                Ok(Lowered::new(Node::Literal(Literal::Number(number)), Kind::Whole, 0))
+            } else {
+                self.refuse(expr, format!("the number is too large; at most {EXACT} is exact"))
+            }
+        };
+        match literal {
+            LiteralValue::Boolean(flag) => Ok(Lowered::new(Node::Literal(Literal::Flag(*flag.inner())), Kind::Flag, 0)),
+            LiteralValue::Double(number) => {
+                Ok(Lowered::new(Node::Literal(Literal::Number(*number.inner())), Kind::Number, 0))
+            }
+            LiteralValue::Int(number) => whole(*number.inner() as f64, number.inner().unsigned_abs()),
+            LiteralValue::UInt(number) => whole(*number.inner() as f64, *number.inner()),
+            LiteralValue::String(text) => {
+                Ok(Lowered::new(Node::Literal(Literal::Text(text.inner().to_owned())), Kind::Text, 0))
+            }
+            LiteralValue::Null => {
+                self.refuse(expr, "nothing is ever null here; ask with has(), as in has(context.loyalty)")
+            }
+            LiteralValue::Bytes(_) => self.refuse(expr, "bytes are not a feature's value; write a text without the b"),
+        }
+    }
+
+    fn ident(&self, expr: &IdedExpr, name: &str) -> Result<Lowered, Refusal> {
+        if let Some(depth) = self.bound.iter().rposition(|(bound, _)| bound == name) {
+            let kind = self.bound.get(depth).map_or(Kind::Any, |(_, kind)| *kind);
+            // A feature's list has no lists in it.
+            return Ok(Lowered { length: 1, ..Lowered::new(Node::Bound(depth), kind, 0) });
+        }
+        if owner(name).is_some() {
+            return self.refuse(expr, format!("'{name}' holds several values; name one, as in {name}.id"));
+        }
+        self.unknown(expr, name)
+    }
+
+    pub(super) fn unknown<T>(&self, expr: &IdedExpr, name: &str) -> Result<T, Refusal> {
+        let mut known = vec!["context", "subject", "arm"];
+        known.extend(self.bound.iter().map(|(name, _)| name.as_str()));
+        self.refuse(
+            expr,
+            format!("'{name}' is not known; a rule reads context, subject and arm{}", meant(name, &known)),
+        )
+    }
+
+    /// Whose member an expression names, whose operand this is.
+    pub(super) fn owner_of(&self, member: &IdedExpr, operand: &IdedExpr) -> Result<Owner, Refusal> {
+        if let Expr::Ident(name) = &operand.expr {
+            let bound = self.bound.iter().any(|(bound, _)| bound == name);
+            match owner(name) {
+                Some(owner) if !bound => return Ok(owner),
+                None if !bound => return self.unknown(operand, name),
+                _ => {}
+            }
+        }
+        self.refuse(member, "a value has no members; a name with a dot is written as in context[\"a.b\"]")
+    }
+
+    /// Notes that a member is read; refuses a subject's that it never has.
+    pub(super) fn field(&mut self, expr: &IdedExpr, owner: Owner, name: &str) -> Result<(), Refusal> {
+        match owner {
+            Owner::Context => self.reads.request = true,
+            Owner::Subject => {
+                self.reads.request = true;
+                if !SUBJECT_FIELDS.contains(&name) {
+                    let message = format!(
+                        "subject has id and session_id only; what else is known of a person is in context{}",
+                        meant(name, &SUBJECT_FIELDS)
+                    );
+                    return self.refuse(expr, message);
+                }
+            }
+            Owner::Arm => {
+                self.reads.arm = true;
+                self.reads.names.insert(name.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// The member of `owner` that `key` names: by a literal, or by what is computed.
+    pub(super) fn keyed(
+        &mut self,
+        key: &IdedExpr,
+        owner: Owner,
+        literally: fn(Owner, String) -> Node,
+        computed: fn(Owner, Box<Node>) -> Node,
+        kind: Kind,
+    ) -> Result<Lowered, Refusal> {
+        let lowered = self.lower_as(key, Kind::Text, "a member's name")?;
+        if let Node::Literal(Literal::Text(name)) = lowered.node {
+            self.field(key, owner, &name)?;
+            return Ok(Lowered::new(literally(owner, name), kind, 1));
+        }
+        match owner {
+            Owner::Context | Owner::Subject => self.reads.request = true,
+            Owner::Arm => {
+                self.reads.arm = true;
+                self.reads.any_name = true;
+            }
+        }
+        Ok(Lowered::new(computed(owner, Box::new(lowered.node)), kind, lowered.steps))
+    }
+
+    /// Whose members an expression names as a whole.
+    pub(super) fn whole_owner(&self, expr: &IdedExpr) -> Option<Owner> {
+        let Expr::Ident(name) = &expr.expr else { return None };
+        if self.bound.iter().any(|(bound, _)| bound == name) { None } else { owner(name) }
+    }
+
+    fn list(&mut self, elements: &[IdedExpr]) -> Result<Lowered, Refusal> {
+        let lowered = elements.iter().map(|element| self.lower(element)).collect::<Result<Vec<_>, _>>()?;
+        let wholes = lowered.iter().all(|element| element.kind == Kind::Whole);
+        let steps = lowered.iter().map(|element| element.steps).sum();
+        let nodes: Vec<_> = lowered.into_iter().map(|element| element.node).collect();
+        let length = nodes.len();
+        let kind = if wholes { Kind::Wholes } else { Kind::List };
+        Ok(Lowered { length, ..Lowered::new(Node::List(nodes), kind, steps) })
+    }
+}

@@ -1,0 +1,148 @@
+//! What rules conflict in, found when they are set.
+
+use std::sync::Arc;
+
+use expect_test::expect;
+
+use super::{arm, features, rule, text};
+use crate::{
+    bandit::Value,
+    slot::{
+        Arm, FieldError,
+        limits::RULES_MAX,
+        rule::{Effect, OnError, Rule, check_rules, warn_rules},
+    },
+};
+
+fn arms() -> Vec<Arc<Arm>> {
+    let brands = ["acme", "acme", "bolt", "core"];
+    (1..)
+        .zip(brands)
+        .map(|(i, brand)| {
+            arm(&format!("a{i}"), features([("brand", text(brand)), ("price", Value::Number(f64::from(10 * i)))]))
+        })
+        .collect()
+}
+
+fn named(name: &str, when: &str, effect: Effect) -> Rule {
+    Rule { name: name.into(), effect, ..rule(when) }
+}
+
+fn check(rules: &[Rule]) -> Result<(), FieldError> {
+    check_rules(rules, &arms(), false, 0.0)
+}
+
+fn refused(rules: &[Rule]) -> String {
+    check(rules).unwrap_err().to_string()
+}
+
+const PIN: Effect = Effect::Pin { position: 1 };
+
+#[test]
+fn rules_are_counted_and_named_apart() {
+    let rules: Vec<_> = (0..=RULES_MAX).map(|i| named(&i.to_string(), "context.vip", Effect::Exclude)).collect();
+    assert_eq!(check(&rules[1..]), Ok(()));
+    assert_eq!(check(&rules).unwrap_err().field, "rules");
+    let twice = [named("a", "context.vip", Effect::Exclude), named("a", "context.new", PIN)];
+    expect!["rules[1].name: 'a' is the name of rules[0] too; choose another"].assert_eq(&refused(&twice));
+    let bad = [named("a", "context.vip", Effect::Exclude), named("b", "ctx.new", PIN)];
+    expect!["rules[1].when: line 1, column 1: 'ctx' is not known; a rule reads context, subject and arm; did you mean 'context'?"].assert_eq(&refused(&bad));
+}
+
+#[test]
+fn two_pins_on_one_position_are_refused_where_both_would_apply() {
+    for (a, b) in
+        [("", ""), ("context.vip", " context.vip"), ("arm.brand == 'acme'", "arm.price > 30"), ("", "arm.id == 'a1'")]
+    {
+        let error = check(&[named("first", a, PIN), named("second", b, PIN)]).unwrap_err();
+        assert_eq!(error.field, "rules[1].pin.position", "{a} {b}");
+        assert!(error.message.contains("'first' (rules[0])"), "{error}");
+    }
+    for (a, b) in [("context.vip", "!context.vip"), ("", "context.vip"), ("arm.brand == 'acme'", "arm.price > 300")] {
+        assert_eq!(check(&[named("first", a, PIN), named("second", b, PIN)]), Ok(()), "{a} {b}");
+    }
+    let paused = Rule { paused: true, ..named("first", "", PIN) };
+    assert_eq!(check(&[paused, named("second", "", PIN)]), Ok(()));
+    assert_eq!(check(&[named("first", "", PIN), named("second", "", Effect::Pin { position: 2 })]), Ok(()));
+}
+
+fn share(name: &str, when: &str, min: Option<f64>, max: Option<f64>) -> Rule {
+    named(name, when, Effect::Share { min, max })
+}
+
+#[test]
+fn least_shares_above_one_are_refused() {
+    expect!["rules[1].share.min: with 'acme' (rules[0]), 'bolt' (rules[1]) the least shares of the arms come to 1.1000, above 1; lower them"].assert_eq(&refused(&[
+        share("acme", "arm.brand == 'acme'", Some(0.4), None),
+        share("bolt", "arm.brand == 'bolt'", Some(0.3), None),
+    ]));
+    let fit =
+        [share("acme", "arm.brand == 'acme'", Some(0.4), None), share("bolt", "arm.brand == 'bolt'", Some(0.2), None)];
+    assert_eq!(check(&fit), Ok(()));
+    // The greater of two least shares counts, not their sum.
+    let nested = [share("all", "", Some(0.25), None), share("acme", "arm.price > 0", Some(0.25), None)];
+    assert_eq!(check(&nested), Ok(()));
+    let sometimes = [share("a", "context.vip", Some(0.9), None), share("b", "context.new", Some(0.9), None)];
+    assert_eq!(check(&sometimes), Ok(()));
+    expect!["rules[1].share.min: with the floor of 0.1 for the other arms the least shares come to 1.1000, above 1; lower one"].assert_eq(&check_rules(&fit, &arms(), false, 0.1).unwrap_err().to_string());
+    assert_eq!(check_rules(&[], &arms(), false, 0.9), Ok(()));
+}
+
+#[test]
+fn a_least_share_above_a_greatest_one_is_refused() {
+    expect!["rules[0].share.min: is 0.5, but 'cap' (rules[1]) allows 'a1' 0.4 at most; lower one or raise the other"]
+        .assert_eq(&refused(&[
+            share("push", "arm.id == 'a1'", Some(0.5), None),
+            share("cap", "arm.brand == 'acme'", None, Some(0.4)),
+        ]));
+    let apart =
+        [share("push", "arm.id == 'a3'", Some(0.5), None), share("cap", "arm.brand == 'acme'", None, Some(0.4))];
+    assert_eq!(check(&apart), Ok(()));
+}
+
+#[test]
+fn rules_that_leave_nothing_to_show_are_refused() {
+    let cheap = named("cheap", "arm.price <= 20", Effect::Exclude);
+    let dear = named("dear", "arm.price > 20", Effect::Exclude);
+    assert_eq!(check(std::slice::from_ref(&cheap)), Ok(()));
+    let both = [cheap, dear];
+    expect![
+        "rules[1].when: 'cheap' (rules[0]), 'dear' (rules[1]) leave no arm of the slot to show; narrow or pause one"
+    ]
+    .assert_eq(&refused(&both));
+    assert_eq!(check_rules(&both, &arms(), true, 0.0), Ok(()));
+    assert_eq!(check_rules(&[named("all", "", Effect::Exclude)], &[], false, 0.0), Ok(()));
+    assert_eq!(check(&[named("all", "", Effect::Exclude)]).unwrap_err().field, "rules[0].when");
+    assert_eq!(check(&[named("some", "context.vip", Effect::Exclude)]), Ok(()));
+    // Stock comes with the request's candidates.
+    assert_eq!(check(&[named("stock", "!has(arm.stock) || arm.stock == 0", Effect::Exclude)]), Ok(()));
+    let broken = Rule { on_error: OnError::Exclude, ..named("broken", "arm.brand > 5", Effect::Boost { factor: 2.0 }) };
+    assert_eq!(check(&[broken]).unwrap_err().field, "rules[0].when");
+}
+
+#[test]
+fn a_pin_of_what_another_rule_excludes_is_refused() {
+    expect!["rules[1].when: the rule pins arms to position 1 that 'no acme' (rules[0]) excludes; narrow or pause one"]
+        .assert_eq(&refused(&[
+            named("no acme", "arm.brand == 'acme'", Effect::Exclude),
+            named("top", "arm.id == 'a1'", PIN),
+        ]));
+    let left = [named("no a1", "arm.id == 'a1'", Effect::Exclude), named("top", "arm.brand == 'acme'", PIN)];
+    assert_eq!(check(&left), Ok(()));
+}
+
+#[test]
+fn what_is_hardly_meant_is_warned_of() {
+    let quota = Effect::Quota { attribute: "colour".into(), top: 10, min_values: Some(3), max_per_value: None };
+    let rules = [
+        named("late", "context.vip", Effect::Pin { position: 4 }),
+        named("colours", "context.vip", quota.clone()),
+        named("typo", "arm.brand == 'akme'", Effect::Exclude),
+        Rule { paused: true, ..named("paused", "arm.brand == 'akme'", quota) },
+    ];
+    expect![[r"
+        Rule 'late' pins position 4, but a decision shows 3 unless the request asks for more.
+        Rule 'colours' counts values of 'colour', which no arm of the slot has; only a request's candidates can bring it.
+        Rule 'typo' matches no arm of the slot."]].assert_eq(&warn_rules(&rules, &arms(), 3).join("\n"));
+    assert_eq!(warn_rules(&rules[..1], &arms(), 4), Vec::<String>::new());
+}

@@ -1,0 +1,183 @@
+//! Slots as code and the levers on the command line: real program, real server.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first thing that is wrong")]
+
+mod support;
+
+use std::{fs, path::Path, process::Output};
+
+use support::{Process, program};
+
+const OFFERS: &str = r#"
+slot_id = "offers"
+kind = "offer"
+
+[goal]
+kinds = [{ kind = "click", weight = 1.0, cap = 1.0 }]
+
+[controls]
+exploration = "cautious"
+mode = { test = { share = 0.5 } }
+
+[[arms]]
+arm_id = "free-shipping"
+
+[[arms]]
+arm_id = "gift-wrap"
+
+[[rules]]
+name = "no gifts for gold"
+when = 'context.loyalty == "gold" && arm.arm_id == "gift-wrap"'
+exclude = {}
+"#;
+
+fn run(process: &Process, words: &[&str]) -> Output {
+    // By whom, unless it is said.
+    program().env("USER", "ann").args(words).args(["--target", &process.address]).output().unwrap()
+}
+
+#[track_caller]
+fn ended(output: &Output, code: i32) -> String {
+    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{told}");
+    told
+}
+
+struct Shop {
+    folder: tempfile::TempDir,
+    process: Process,
+}
+
+impl Shop {
+    fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Process::start(&folder.path().join("data"));
+        fs::create_dir(folder.path().join("slots")).unwrap();
+        Self { folder, process }
+    }
+
+    fn slots(&self) -> String {
+        self.folder.path().join("slots").to_str().unwrap().to_owned()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(Path::new(&self.slots()).join(name), text).unwrap();
+    }
+
+    #[track_caller]
+    fn good(&self, words: &[&str]) -> String {
+        ended(&run(&self.process, words), 0)
+    }
+}
+
+#[test]
+fn a_difference_is_told_field_by_field_and_by_the_exit_code() {
+    let shop = Shop::open();
+    let slots = shop.slots();
+    shop.write("offers.toml", OFFERS);
+    shop.write("search.toml", "slot_id = \"search\"\nkind = \"ranking\"\nopen_catalogue = true\n");
+
+    let new = shop.good(&["slots", "diff", "-f", &slots]);
+    assert!(new.contains("+ offers: a new slot with 2 arms") && new.contains("+ search: a new slot"), "{new}");
+    ended(&run(&shop.process, &["slots", "diff", "-f", &slots, "--check"]), 2);
+    ended(&run(&shop.process, &["slots", "apply", "-f", &slots, "--check"]), 2);
+    assert!(shop.good(&["slots", "list"]).contains("no slots yet"), "neither changed anything");
+
+    shop.good(&["slots", "apply", &slots]);
+    for words in [["slots", "diff", &slots, "--check"], ["slots", "apply", &slots, "--check"]] {
+        let same = shop.good(&words);
+        assert_eq!(same.matches("no difference").count(), 2, "{same}");
+    }
+    let file = format!("{slots}/offers.toml");
+    shop.write("offers.toml", &OFFERS.replace("cautious", "curious").replace("exclude = {}", "pin = { position = 1 }"));
+    let told = ended(&run(&shop.process, &["slots", "diff", "-f", &file, "--check"]), 2);
+    for line in [
+        "~ controls.exploration_stop: cautious → curious",
+        "- rules[\"no gifts for gold\"].exclude: true",
+        "+ rules[\"no gifts for gold\"].pin.position: 1",
+    ] {
+        assert!(told.contains(line), "{line} in {told}");
+    }
+    assert!(!told.contains('\u{1b}'), "no colours where there is no terminal");
+    let json = shop.good(&["slots", "get", "offers", "-o", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["controls"]["exploration"], "cautious", "diff changed nothing");
+    shop.good(&["slots", "apply", "-f", &file]);
+    assert!(shop.good(&["slots", "diff", "-f", &file]).contains("no difference"));
+
+    let both = run(&shop.process, &["slots", "diff", "-f", &file, &file]);
+    assert!(ended(&both, 2).contains("cannot be used with"));
+    shop.write("offers.toml", &OFFERS.replace("exclude = {}", "exlude = {}"));
+    let unknown = ended(&run(&shop.process, &["slots", "diff", "-f", &file]), 1);
+    assert!(unknown.contains("did you mean 'exclude'"), "{unknown}");
+    shop.write("offers.toml", &OFFERS.replace("mode =", "moode ="));
+    let unknown = ended(&run(&shop.process, &["slots", "diff", "-f", &file]), 1);
+    assert!(unknown.contains("line 10") && unknown.contains("did you mean 'mode'"), "{unknown}");
+}
+
+/// What a new slot's holdout is the service says; a file that does not speak of it leaves it alone.
+#[test]
+fn a_file_that_does_not_speak_of_the_holdout_leaves_it_alone() {
+    let shop = Shop::open();
+    let file = format!("{}/offers.toml", shop.slots());
+    shop.write("offers.toml", &OFFERS.replace("[controls]", "[controls]\nholdout = 0.3"));
+    shop.good(&["slots", "apply", &file]);
+    shop.write("offers.toml", OFFERS);
+    shop.good(&["slots", "apply", &file, "--check"]);
+    let text = shop.good(&["slots", "get", "offers"]);
+    assert!(text.contains("holdout = 0.3"), "{text}");
+}
+
+#[test]
+fn a_slot_is_steered_and_its_history_tells_by_whom() {
+    let shop = Shop::open();
+    shop.write("offers.toml", OFFERS);
+    shop.good(&["slots", "apply", "-f", &shop.slots(), "--reason", "the first one"]);
+    let before = shop.good(&["slots", "get", "offers"]);
+
+    let paused = shop.good(&["slots", "pause", "offers", "gift-wrap", "--out-of-stock", "--author", "bob"]);
+    assert!(paused.contains("gift-wrap: not shown (revision 2)"), "{paused}");
+    let text = shop.good(&["slots", "get", "offers"]);
+    assert!(text.contains("unavailable_because = \"out_of_stock\""), "{text}");
+    shop.good(&["slots", "resume", "offers", "gift-wrap", "free-shipping"]);
+    let unknown = ended(&run(&shop.process, &["slots", "pause", "offers", "gift-wrp"]), 1);
+    assert!(unknown.contains("did you mean 'gift-wrap'"), "{unknown}");
+
+    let safe = shop.good(&["slots", "safe", "offers", "on", "--reason", "too wild"]);
+    assert!(safe.contains("offers: safe choice on (revision 4)"), "{safe}");
+    assert!(shop.good(&["slots", "list"]).contains("(safe choice)"));
+    assert!(shop.good(&["slots", "safe", "--all", "on"]).contains("nothing was changed"));
+    assert!(shop.good(&["slots", "safe", "--all", "off"]).contains("offers: safe choice off (revision 5)"));
+    for words in [&["slots", "safe", "on"] as &[&str], &["slots", "safe", "offers", "on", "--all"]] {
+        assert!(ended(&run(&shop.process, words), 1).contains("slots safe offers on"));
+    }
+    let back = shop.good(&["slots", "rollback", "offers", "2", "--reason", "sold out again"]);
+    assert!(back.contains("(revision 6)"), "{back}");
+    assert_eq!(shop.good(&["slots", "get", "offers", "--revision", "1"]), before);
+
+    let history = shop.good(&["slots", "history", "offers"]);
+    let lines: Vec<&str> = history.lines().collect();
+    let heads = lines.iter().filter(|line| !line.starts_with(' '));
+    let heads: Vec<String> = heads
+        .map(|line| line.split("  ").enumerate().filter(|(i, _)| *i != 1).map(|(_, w)| w).collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(
+        heads,
+        [
+            "6 rolled back to 2 by ann: sold out again",
+            "5 updated by ann: slots safe off",
+            "4 updated by ann: too wild",
+            "3 availability by ann: slots resume",
+            "2 availability by bob: slots pause",
+            "1 created by ann: the first one",
+        ]
+    );
+    assert!(history.contains("    + controls.safe_choice: true"), "{history}");
+    assert!(history.contains("    ~ arms[\"gift-wrap\"].available: true → false"), "{history}");
+    let newest = shop.good(&["slots", "history", "offers", "-n", "1", "-o", "json"]);
+    let newest: serde_json::Value = serde_json::from_str(&newest).unwrap();
+    assert_eq!(newest.as_array().unwrap().len(), 1);
+    assert_eq!(
+        (newest[0]["revision"].as_u64(), newest[0]["author"].as_str(), newest[0]["diff"].as_array().unwrap().len()),
+        (Some(6), Some("ann"), 2)
+    );
+}
