@@ -178,7 +178,7 @@ fn a_policy_has_floor_and_explanation_like_any_other() {
         .fold(0, |best, i| if candidate_mean(&explanation, i) > candidate_mean(&explanation, best) { i } else { best });
     let mut seen = BTreeMap::new();
     for i in 0..2_000 {
-        let Decision { decided, explanation } = ask(&view, i, 13.0, true);
+        let Decision { decided, explanation, .. } = ask(&view, i, 13.0, true);
         let arm: usize = decided.chosen[0].arm.as_str()[3..].parse().unwrap();
         let reason = decided.chosen[0].reason;
         assert_eq!(reason == Reason::BestGuess, arm == best, "{decided:?}");

@@ -39,7 +39,7 @@ impl ArmSummary {
     }
 
     /// The weight of its observations that fading has left.
-    pub(super) fn weight(&self) -> f64 {
+    pub fn weight(&self) -> f64 {
         self.rate.weight()
     }
 

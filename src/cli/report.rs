@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{CommandResult, Target, say};
 use crate::{
-    engine::{ArmReport, SlotReport},
+    engine::{ArmReport, Lift, SlotReport},
     wire::Client,
 };
 
@@ -63,6 +63,8 @@ fn table(report: &SlotReport) -> String {
         "mean reward",
         "95 % interval",
         "chance best",
+        "expected loss",
+        "effective n",
     ]);
     for arm in &report.arms {
         let name = if arm.available { arm.arm.to_string() } else { format!("{} (off)", arm.arm) };
@@ -74,14 +76,17 @@ fn table(report: &SlotReport) -> String {
             format!("{:.4}", arm.mean),
             format!("{:.4} to {:.4}", arm.low, arm.high),
             format!("{:.1} %", 100.0 * arm.chance_best),
+            if arm.available { format!("{:.4}", arm.expected_loss) } else { String::new() },
+            format!("{:.0}", arm.effective_observations),
         ]);
     }
-    for column in [1, 2, 4, 6] {
+    for column in [1, 2, 4, 6, 7, 8] {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     let mut lines = vec![
+        report.status.sentence.clone(),
         format!(
             "{}: {} decisions, {} rewards, {:.4} reward per decision",
             report.slot,
@@ -102,7 +107,17 @@ fn table(report: &SlotReport) -> String {
     if report.changes_found > 0 {
         lines.push(format!("the world was found to have changed {} times", report.changes_found));
     }
-    if report.counters.holdout_decisions > 0 {
+    if let Some(value) = report.value_remaining {
+        let part =
+            report.value_remaining_relative.map_or(String::new(), |part| format!(", {:.1} % more", 100.0 * part));
+        lines.push(format!("value remaining: another arm could add at most {value:.4} per showing{part} (95 % sure)"));
+    }
+    if let Some(cost) = report.exploration_cost {
+        lines.push(format!("cost of exploring: {cost:.4} per decision lately"));
+    }
+    lines.extend(report.lift.map(|lift| against_holdout("policy", &lift)));
+    lines.extend(report.analysis_lift.map(|lift| against_holdout("analysis slice", &lift)));
+    if report.lift.is_none() && report.counters.holdout_decisions > 0 {
         lines.push(format!(
             "holdout: {} decisions, {:.4} reward per decision",
             report.counters.holdout_decisions,
@@ -120,6 +135,30 @@ fn table(report: &SlotReport) -> String {
     lines.join("\n")
 }
 
+fn against_holdout(who: &str, lift: &Lift) -> String {
+    let relative = lift.relative.map_or(String::new(), |part| format!(" ({:+.1} %)", 100.0 * part));
+    let interval = lift.interval.map_or("too few rewards for an interval".to_owned(), |(low, high)| {
+        format!("{low:+.4} to {high:+.4} with 95 % at all times")
+    });
+    format!(
+        "{who} against holdout: {:.4} ({} decisions) against {:.4} ({}), {:+.4}{relative}, {interval}",
+        lift.mean, lift.decisions, lift.holdout_mean, lift.holdout_decisions, lift.difference
+    )
+}
+
+fn lift_json(lift: &Lift) -> serde_json::Value {
+    json!({
+        "decisions": lift.decisions,
+        "mean": lift.mean,
+        "holdout_decisions": lift.holdout_decisions,
+        "holdout_mean": lift.holdout_mean,
+        "difference": lift.difference,
+        "low": lift.interval.map(|(low, _)| low),
+        "high": lift.interval.map(|(_, high)| high),
+        "relative": lift.relative,
+    })
+}
+
 fn json(report: &SlotReport) -> serde_json::Value {
     let arm = |arm: &ArmReport| {
         json!({
@@ -133,10 +172,20 @@ fn json(report: &SlotReport) -> serde_json::Value {
             "high": arm.high,
             "chance_best": arm.chance_best,
             "available": arm.available,
+            "rewarded": arm.rewarded,
+            "expected_loss": arm.expected_loss,
+            "effective_observations": arm.effective_observations,
         })
     };
     json!({
         "slot_id": report.slot,
+        "status": report.status.stage.word(),
+        "status_sentence": report.status.sentence,
+        "lift": report.lift.as_ref().map(lift_json),
+        "analysis_lift": report.analysis_lift.as_ref().map(lift_json),
+        "exploration_cost": report.exploration_cost,
+        "value_remaining": report.value_remaining,
+        "value_remaining_relative": report.value_remaining_relative,
         "revision": report.revision,
         "model": report.model,
         "models": report.models.iter().map(|(model, weight)| json!({"model": model, "weight": weight})).collect::<Vec<_>>(),
@@ -160,6 +209,24 @@ fn json(report: &SlotReport) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lift_is_said_with_its_interval_or_that_there_is_none() {
+        let lift = Lift {
+            decisions: 900,
+            mean: 0.041,
+            holdout_decisions: 100,
+            holdout_mean: 0.032,
+            difference: 0.009,
+            interval: Some((-0.004, 0.022)),
+            relative: Some(0.281_25),
+        };
+        let want = "policy against holdout: 0.0410 (900 decisions) against 0.0320 (100), +0.0090 (+28.1 %), \
+                    -0.0040 to +0.0220 with 95 % at all times";
+        assert_eq!(against_holdout("policy", &lift), want);
+        let unsure = against_holdout("policy", &Lift { interval: None, relative: None, ..lift });
+        assert!(unsure.ends_with("+0.0090, too few rewards for an interval"), "{unsure}");
+    }
 
     #[test]
     fn bars_are_as_long_as_their_part() {

@@ -20,6 +20,7 @@ mod decide;
 mod event;
 mod ids;
 mod index;
+mod insight;
 mod ledger;
 mod memory;
 mod packed;
@@ -47,13 +48,14 @@ pub use event::{
     TRAFFIC,
 };
 pub use ids::{DecisionId, Key, hash};
+pub use insight::{Comparison, Insight};
 pub use ledger::{Ledger, Slots, Step};
 pub use past::{Memory, Past, PastDecision, ShownTo};
 pub use pending::{Pending, event_key};
 pub use preview::{
     BeforeAfter, Estimate, PREVIEW_DECISIONS_MAX, Preview, PreviewArm, PreviewRule, PreviewTally, Previewer, preview,
 };
-pub use report::{ArmReport, SlotReport, report};
+pub use report::{ArmReport, Lift, SlotReport, Stage, Status, report};
 pub use reward::{Rejection, RewardOutcome, Unmatched};
 pub use state::{Applied, SlotState, State};
 pub use view::{ArmTable, SlotView};

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ids::{DecisionId, Key},
+    insight::Trial,
     pending::{Known, PendingDecision, ShownArm},
 };
 use crate::bandit::Rows;
@@ -39,6 +40,7 @@ struct RestRef<'a> {
     frozen: bool,
     rows: &'a Rows,
     shown: &'a [ShownArm],
+    trial: &'a Option<Trial>,
 }
 
 #[derive(Deserialize)]
@@ -47,14 +49,16 @@ struct Rest {
     frozen: bool,
     rows: Rows,
     shown: Vec<ShownArm>,
+    #[serde(default)]
+    trial: Option<Trial>,
 }
 
 /// A decision as bytes.
 pub(super) fn pack(decision: &PendingDecision) -> Box<[u8]> {
-    let PendingDecision { id, at_us, holdout, frozen, rows, shown, events, subjects } = decision;
+    let PendingDecision { id, at_us, holdout, frozen, rows, shown, events, subjects, trial } = decision;
     let arms = if subjects.is_empty() { Vec::new() } else { shown.iter().map(|shown| shown.arm).collect() };
     let found_by = FoundBy { subjects: subjects.clone(), events: events.clone(), arms };
-    let rest = RestRef { holdout: *holdout, frozen: *frozen, rows, shown };
+    let rest = RestRef { holdout: *holdout, frozen: *frozen, rows, shown, trial };
     let mut bytes = Vec::with_capacity(256);
     bytes.extend_from_slice(id.as_bytes());
     bytes.extend_from_slice(&at_us.to_be_bytes());
@@ -85,8 +89,8 @@ pub(super) fn found_by(bytes: &[u8]) -> Option<FoundBy> {
 fn try_unpack(bytes: &[u8]) -> Option<PendingDecision> {
     let mut reader = rmp_serde::Deserializer::from_read_ref(bytes.get(HEAD..)?);
     let FoundBy { subjects, events, arms: _ } = FoundBy::deserialize(&mut reader).ok()?;
-    let Rest { holdout, frozen, rows, shown } = Rest::deserialize(&mut reader).ok()?;
-    Some(PendingDecision { id: id(bytes)?, at_us: at_us(bytes), holdout, frozen, rows, shown, events, subjects })
+    let Rest { holdout, frozen, rows, shown, trial } = Rest::deserialize(&mut reader).ok()?;
+    Some(PendingDecision { id: id(bytes)?, at_us: at_us(bytes), holdout, frozen, rows, shown, events, subjects, trial })
 }
 
 /// The decision in the bytes.

@@ -13,6 +13,7 @@ use super::{
     event::Subject,
     ids::{DecisionId, Key, hash},
     index::Index,
+    insight::Trial,
     packed,
 };
 use crate::{
@@ -117,6 +118,8 @@ pub(super) struct PendingDecision {
     pub(super) events: Vec<Known>,
     /// The keys under which its subject finds it.
     pub(super) subjects: Vec<Key>,
+    /// What its slot is judged by; none: it was made before anything was.
+    pub(super) trial: Option<Trial>,
 }
 
 impl PendingDecision {

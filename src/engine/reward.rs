@@ -132,6 +132,7 @@ impl SlotState {
                 let arm = decision.shown[place].arm;
                 self.tally(arm).rewarded += 1;
             }
+            self.judge_event(at_us);
             decision.shown[place].counted.push(counted);
             decision.shown[place].seen = true;
             self.settle(at_us, ordinal, &mut decision, place);
@@ -234,7 +235,8 @@ impl SlotState {
         self.settle_position(at_us, decision, place);
         let shown = &mut decision.shown[place];
         let reward = self.definition.goal.reward(shown.counted.iter().map(Counted::contribution));
-        let more = reward - shown.reward;
+        let before = shown.reward;
+        let more = reward - before;
         shown.reward = reward;
         self.counters.reward_sum += more;
         if decision.holdout {
@@ -242,6 +244,7 @@ impl SlotState {
         }
         let arm = shown.arm;
         self.tally(arm).reward_sum += more;
+        self.judge_settled(decision, place, before);
         if self.definition.controls.freeze_learning() || self.definition.goal.learning == Learning::AtClose {
             return;
         }

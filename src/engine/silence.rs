@@ -34,9 +34,7 @@ impl SlotState {
             return;
         }
         let window_us = self.definition.goal.window_us;
-        #[expect(clippy::cast_possible_truncation, reason = "a quantile of microseconds is one")]
-        let quantile =
-            |of: &Quantiles| of.quantile(SILENCE_SHARE).map_or(window_us, |us| (us.ceil() as i64).min(window_us));
+        let quantile = |of: &Quantiles| self.most(of);
         let before_us = match self.definition.goal.learning {
             Learning::Eager => {
                 at_us.saturating_sub(quantile(&self.delays)).max(self.watermark_us.saturating_sub(quantile(&self.lags)))
@@ -47,6 +45,18 @@ impl SlotState {
             let Some(ordinal) = self.pending.next_waiting(before_us) else { return };
             self.learn(at_us, ordinal);
         }
+    }
+
+    /// 95 % of these microseconds were fewer; the window where none is known.
+    #[expect(clippy::cast_possible_truncation, reason = "a quantile of microseconds is one")]
+    fn most(&self, of: &Quantiles) -> i64 {
+        let window_us = self.definition.goal.window_us;
+        of.quantile(SILENCE_SHARE).map_or(window_us, |us| (us.ceil() as i64).min(window_us))
+    }
+
+    /// Rewards most often come within this time, microseconds.
+    pub(super) fn patience_us(&self) -> i64 {
+        self.most(&self.delays)
     }
 
     /// Lets what is known of the positions fade, once that is worth a step.

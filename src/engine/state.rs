@@ -10,6 +10,7 @@ use super::{
     closed::{Closed, Told},
     counters::{Counters, Tally},
     event::{Availability, Body, Decided, Event},
+    insight::Insight,
     ledger::{Ledger, Slots, Step},
     memory::EventMemory,
     past::{Memory, Past},
@@ -68,6 +69,9 @@ pub struct SlotState {
     /// What subjects were shown, where anything asks for it.
     #[serde(default)]
     pub(super) past: Past,
+    /// What it is judged by.
+    #[serde(default)]
+    pub(super) insight: Arc<Insight>,
     /// The definition's rules, compiled.
     #[serde(skip)]
     pub(super) rules: Arc<RuleBook>,
@@ -190,6 +194,7 @@ impl SlotState {
             requests: Chunks::default(),
             request_arms: 0,
             past: Past::default(),
+            insight: Arc::default(),
             rules: Arc::default(),
             accounting,
         };
@@ -232,6 +237,7 @@ impl SlotState {
             positions_faded_us: self.positions_faded_us,
             positions_ln_retained: self.positions_ln_retained,
             past: self.past.without_index(),
+            insight: Arc::clone(&self.insight),
             rules: Arc::clone(&self.rules),
             accounting: self.accounting,
         }
@@ -247,6 +253,8 @@ impl SlotState {
             learner: Arc::clone(&self.learner),
             counters: self.counters,
             tallies: Arc::clone(&self.tallies),
+            insight: Arc::clone(&self.insight),
+            patience_us: self.patience_us(),
             exposures: self.exposures(),
             revisions: Arc::clone(&self.revisions),
             rules: Arc::clone(&self.rules),
@@ -387,6 +395,7 @@ impl SlotState {
         self.memory = EventMemory::default();
         (self.requests, self.request_arms) = (Chunks::default(), 0);
         self.past = Past::default();
+        self.insight = Arc::default();
         self.arms = Arc::default();
         self.define(at_us, Arc::clone(&self.definition), why, "reset".into());
     }
@@ -429,6 +438,8 @@ impl SlotState {
         if decided.holdout {
             self.counters.holdout_reward_sum += silence;
         }
+        let arms: Vec<u32> = shown.iter().map(|shown| shown.arm).collect();
+        let trial = self.judge_decided(at_us, decided, &arms);
         self.pending.insert(&PendingDecision {
             id: decided.id,
             at_us,
@@ -438,6 +449,7 @@ impl SlotState {
             shown,
             events: Vec::new(),
             subjects: subject_keys(&decided.subject).collect(),
+            trial: Some(trial),
         });
     }
 

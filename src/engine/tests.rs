@@ -17,6 +17,7 @@ mod accounts;
 mod catalogue;
 mod clicks;
 mod horizons;
+mod insight;
 mod levers;
 mod previews;
 mod recalls;

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::counters::{Counters, Tally};
+use super::{
+    counters::{Counters, Tally},
+    insight::Insight,
+};
 use crate::{
     bandit::Learner,
     slot::{Arm, ArmId, Definition, Revision, RuleBook},
@@ -101,6 +104,10 @@ pub struct SlotView {
     pub counters: Counters,
     /// What was counted of each arm, by the index it is learned under.
     pub tallies: Arc<Vec<Tally>>,
+    /// What it is judged by.
+    pub insight: Arc<Insight>,
+    /// Rewards most often come within this time, microseconds.
+    pub patience_us: i64,
     /// How often each position is looked at, in units of the first; empty without a position-based click model.
     pub exposures: Vec<f64>,
     /// Its revisions, oldest first.

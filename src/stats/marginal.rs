@@ -89,6 +89,27 @@ pub struct BetaScore {
     by: f64,
 }
 
+/// Where the mass of a Beta with a, b ≥ 1 lies on the line of rates, but for a negligible rest.
+pub(super) fn rate_support(a: f64, b: f64) -> (f64, f64) {
+    let ln_norm = Beta::ln_norm(a, b);
+    let end = |a: f64| ((TAIL.ln() + a.ln() + ln_norm) / a).exp();
+    // As for the log odds below; that bound is far too wide for the lower end of a large b, and Chernoff's for a
+    // sub-Gaussian with variance 1/(4(a + b + 1)) is not.
+    let (mean, reach) = (a / (a + b), NORMAL_TAIL * 1.1 / (2.0 * (a + b + 1.0).sqrt()));
+    (end(a).max(mean - reach), (1.0 - end(b)).min(mean + reach))
+}
+
+/// The distribution function of a Beta, anywhere.
+pub(super) fn rate_cdf(a: f64, b: f64, rate: f64) -> f64 {
+    if rate <= 0.0 {
+        0.0
+    } else if rate >= 1.0 {
+        1.0
+    } else {
+        beta_reg(a, b, rate)
+    }
+}
+
 impl BetaScore {
     /// The least a + b that widening leaves: wider than this it would be a coin between 0 and 1.
     const TOTAL_MIN: f64 = 0.05;
@@ -213,6 +234,12 @@ impl StudentScore {
             ln_norm: self.ln_norm - factor.ln(),
             ..self
         }
+    }
+
+    /// The same with `by` added to it.
+    #[must_use]
+    pub fn moved(self, by: f64) -> Self {
+        Self { location: self.location + by, ..self }
     }
 
     fn z(&self, x: f64) -> f64 {

@@ -5,6 +5,8 @@
 //! * [`Noise`]: the pooled noise variance beside it (inverse gamma).
 //! * [`Beta`], [`NormalInverseGamma`]: the conjugate posteriors without features.
 //! * [`Winners`]: the probability that each of several independent scores is the largest, by quadrature.
+//! * [`Sample`], [`difference`], [`Duel`]: intervals and evidence that hold however often one looks.
+//! * [`best`]: what a choice among them loses on average, and what another could still add.
 //! * [`Moments`]: running mean and deviation.
 //! * [`compact`]: numbers as few bytes, bit for bit.
 //!
@@ -15,8 +17,10 @@
 //! Deliberately not here: names of features, arms, time, randomness.
 
 mod beta;
+pub mod best;
 mod cholesky;
 pub mod compact;
+mod confidence;
 mod gaussian;
 mod legendre;
 mod marginal;
@@ -28,6 +32,7 @@ mod winners;
 
 pub use beta::Beta;
 pub use cholesky::{Cholesky, NotPositiveDefinite};
+pub use confidence::{Duel, Interval, REWARDS_MIN, Sample, difference};
 pub use gaussian::{Gaussian, Prediction, SparseVector};
 pub use marginal::{BetaScore, Marginal, NormalScore, StudentScore};
 pub use moments::Moments;

@@ -10,10 +10,11 @@ use super::{
         feedback_service_client::FeedbackServiceClient, insight_service_client::InsightServiceClient,
         slot_service_client::SlotServiceClient,
     },
+    report,
 };
 use crate::{
-    engine::{ArmReport, Counters, Request, SlotReport, Subject},
-    slot::{ArmId, FieldError, limits::MESSAGE_BYTES_MAX},
+    engine::{Request, SlotReport, Subject},
+    slot::limits::MESSAGE_BYTES_MAX,
 };
 
 /// Why a call did not succeed.
@@ -179,51 +180,6 @@ impl Client {
         let request = GetSlotReportRequest { slot_id: slot.to_owned() };
         let response = self.insight.get_slot_report(request).await?.into_inner();
         let report = response.report.ok_or_else(|| ClientError::Answer("there is no report in it".into()))?;
-        self::report(report).map_err(|why| ClientError::Answer(why.to_string()))
+        report::decode(report).map_err(|why| ClientError::Answer(why.to_string()))
     }
-}
-
-fn report(report: proto::SlotReport) -> Result<SlotReport, FieldError> {
-    let proto::SlotReport {
-        slot_id,
-        decisions,
-        rewards,
-        reward_per_decision,
-        arms,
-        revision,
-        model,
-        dimensions,
-        holdout_decisions,
-        holdout_reward_per_decision,
-        duplicate_rewards,
-        late_rewards,
-        unmatched_rewards,
-        other_kind_rewards,
-        rejected_rewards,
-        models,
-        changes_found,
-        position_exposures: exposures,
-    } = report;
-    let arm = |arm: proto::ArmReport| {
-        let proto::ArmReport { arm_id, shown, share, reward_sum, mean, low, high, chance_best, available, learned_sum } =
-            arm;
-        let arm = ArmId::parse("arm_id", &arm_id)?;
-        Ok(ArmReport { arm, shown, share, reward_sum, learned_sum, mean, low, high, chance_best, available })
-    };
-    let arms = arms.into_iter().map(arm).collect::<Result<Vec<ArmReport>, FieldError>>()?;
-    let counters = Counters {
-        decisions,
-        holdout_decisions,
-        shown: arms.iter().map(|arm| arm.shown).sum(),
-        rewards,
-        reward_sum: reward_per_decision * decisions as f64,
-        holdout_reward_sum: holdout_reward_per_decision * holdout_decisions as f64,
-        other_kinds: other_kind_rewards,
-        duplicates: duplicate_rewards,
-        late: late_rewards,
-        unmatched: unmatched_rewards,
-        rejected: rejected_rewards,
-    };
-    let models = models.into_iter().map(|m| (m.model, m.weight)).collect();
-    Ok(SlotReport { slot: slot_id, revision, model, models, changes_found, dimensions, exposures, counters, arms })
 }

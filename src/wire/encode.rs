@@ -6,8 +6,8 @@ use super::proto;
 use crate::{
     bandit::{Features, Value},
     engine::{
-        ArmReport, Chosen, Decided, Explanation, Fallback, Reason, Recalled, Rejection, Request, RequestCandidate,
-        RewardOutcome, SlotReport, SlotView, Subject, Unmatched,
+        Chosen, Decided, Explanation, Fallback, Reason, Recalled, Rejection, Request, RequestCandidate, RewardOutcome,
+        SlotView, Subject, Unmatched,
     },
     node::{Answer, Recollection, payload_to_struct},
     slot::{ArmId, Consent, limits::EVENTS_PER_DECISION_MAX},
@@ -173,44 +173,6 @@ pub(super) fn consent(consent: Option<Consent>) -> proto::Consent {
         Some(Consent::Full) => proto::Consent::Full,
         Some(Consent::SessionOnly) => proto::Consent::SessionOnly,
         Some(Consent::None) => proto::Consent::None,
-    }
-}
-
-pub(super) fn report(report: SlotReport) -> proto::SlotReport {
-    let (reward_per_decision, holdout_reward_per_decision) =
-        (report.reward_per_decision(), report.holdout_reward_per_decision());
-    let SlotReport { slot, revision, model, models, changes_found, dimensions, exposures, counters: c, arms } = report;
-    let arm = |a: ArmReport| proto::ArmReport {
-        arm_id: a.arm.to_string(),
-        shown: a.shown,
-        share: a.share,
-        reward_sum: a.reward_sum,
-        learned_sum: a.learned_sum,
-        mean: a.mean,
-        low: a.low,
-        high: a.high,
-        chance_best: a.chance_best,
-        available: a.available,
-    };
-    proto::SlotReport {
-        slot_id: slot,
-        decisions: c.decisions,
-        rewards: c.rewards,
-        reward_per_decision,
-        arms: arms.into_iter().map(arm).collect(),
-        revision,
-        model,
-        models: models.into_iter().map(|(model, weight)| proto::ModelWeight { model, weight }).collect(),
-        changes_found,
-        position_exposures: exposures,
-        dimensions,
-        holdout_decisions: c.holdout_decisions,
-        holdout_reward_per_decision,
-        duplicate_rewards: c.duplicates,
-        late_rewards: c.late,
-        unmatched_rewards: c.unmatched,
-        other_kind_rewards: c.other_kinds,
-        rejected_rewards: c.rejected,
     }
 }
 

@@ -8,9 +8,10 @@ use super::{
         ExplainDecisionRequest, ExplainDecisionResponse, GetSlotReportRequest, GetSlotReportResponse,
         insight_service_server::InsightService,
     },
+    report,
 };
 use crate::{
-    engine::{DecisionId, report},
+    engine::{DecisionId, report as slot_report},
     node::run_long,
     slot::{FieldError, SlotId},
 };
@@ -27,7 +28,7 @@ impl InsightService for Api {
         let view =
             node.slot(&slot).ok_or_else(|| error::slot_not_found("slot_id", &slot, &node.suggest(slot.as_str())))?;
         Ok(Response::new(GetSlotReportResponse {
-            report: Some(encode::report(run_long(view.arms.names().len(), || report(&view)))),
+            report: Some(report::encode(run_long(view.arms.names().len(), || slot_report(&view)))),
         }))
     }
 

@@ -30,6 +30,7 @@ mod insight;
 mod mask;
 mod preview;
 pub mod proto;
+mod report;
 mod slots;
 mod steering;
 #[cfg(test)]

@@ -80,6 +80,7 @@ fn pending(count: u64, at_us: i64, arms: u32) -> PendingDecision {
         shown: (0..arms).map(shown).collect(),
         events: Vec::new(),
         subjects: vec![crate::engine::hash("subject", &[&count.to_be_bytes()])],
+        trial: None,
     }
 }
 

@@ -1,0 +1,264 @@
+//! Reports, to messages and back.
+
+use super::proto;
+use crate::{
+    engine::{ArmReport, Counters, Lift, SlotReport, Stage, Status},
+    slot::{ArmId, FieldError},
+};
+
+/// A report as a message.
+pub(super) fn encode(report: SlotReport) -> proto::SlotReport {
+    let (reward_per_decision, holdout_reward_per_decision) =
+        (report.reward_per_decision(), report.holdout_reward_per_decision());
+    let SlotReport {
+        slot,
+        revision,
+        model,
+        models,
+        changes_found,
+        dimensions,
+        exposures,
+        counters: c,
+        arms,
+        lift,
+        analysis_lift,
+        exploration_cost,
+        value_remaining,
+        value_remaining_relative,
+        status: Status { stage, sentence },
+    } = report;
+    proto::SlotReport {
+        slot_id: slot,
+        decisions: c.decisions,
+        rewards: c.rewards,
+        reward_per_decision,
+        arms: arms.into_iter().map(encode_arm).collect(),
+        revision,
+        model,
+        models: models.into_iter().map(|(model, weight)| proto::ModelWeight { model, weight }).collect(),
+        changes_found,
+        position_exposures: exposures,
+        dimensions,
+        holdout_decisions: c.holdout_decisions,
+        holdout_reward_per_decision,
+        duplicate_rewards: c.duplicates,
+        late_rewards: c.late,
+        unmatched_rewards: c.unmatched,
+        other_kind_rewards: c.other_kinds,
+        rejected_rewards: c.rejected,
+        status: encode_stage(stage).into(),
+        status_sentence: sentence,
+        lift: lift.map(encode_lift),
+        analysis_lift: analysis_lift.map(encode_lift),
+        exploration_cost,
+        value_remaining,
+        value_remaining_relative,
+    }
+}
+
+fn encode_arm(arm: ArmReport) -> proto::ArmReport {
+    let ArmReport {
+        arm,
+        shown,
+        share,
+        reward_sum,
+        learned_sum,
+        mean,
+        low,
+        high,
+        chance_best,
+        available,
+        rewarded,
+        expected_loss,
+        effective_observations,
+    } = arm;
+    proto::ArmReport {
+        arm_id: arm.to_string(),
+        shown,
+        share,
+        reward_sum,
+        mean,
+        low,
+        high,
+        chance_best,
+        available,
+        learned_sum,
+        rewarded,
+        expected_loss,
+        effective_observations,
+    }
+}
+
+fn encode_lift(lift: Lift) -> proto::Lift {
+    let Lift { decisions, mean, holdout_decisions, holdout_mean, difference, interval, relative } = lift;
+    let (low, high) = interval.unzip();
+    proto::Lift { decisions, mean, holdout_decisions, holdout_mean, difference, low, high, relative }
+}
+
+fn encode_stage(stage: Stage) -> proto::SlotStatus {
+    match stage {
+        Stage::NeedsAttention => proto::SlotStatus::NeedsAttention,
+        Stage::Watching => proto::SlotStatus::Watching,
+        Stage::WarmingUp => proto::SlotStatus::WarmingUp,
+        Stage::Confident => proto::SlotStatus::Confident,
+        Stage::NoDifference => proto::SlotStatus::NoDifference,
+        Stage::Learning => proto::SlotStatus::Learning,
+    }
+}
+
+/// A message as a report.
+pub(super) fn decode(report: proto::SlotReport) -> Result<SlotReport, FieldError> {
+    let proto::SlotReport {
+        slot_id,
+        decisions,
+        rewards,
+        reward_per_decision,
+        arms,
+        revision,
+        model,
+        dimensions,
+        holdout_decisions,
+        holdout_reward_per_decision,
+        duplicate_rewards,
+        late_rewards,
+        unmatched_rewards,
+        other_kind_rewards,
+        rejected_rewards,
+        models,
+        changes_found,
+        position_exposures: exposures,
+        status,
+        status_sentence: sentence,
+        lift,
+        analysis_lift,
+        exploration_cost,
+        value_remaining,
+        value_remaining_relative,
+    } = report;
+    let arms = arms.into_iter().map(decode_arm).collect::<Result<Vec<ArmReport>, FieldError>>()?;
+    let counters = Counters {
+        decisions,
+        holdout_decisions,
+        shown: arms.iter().map(|arm| arm.shown).sum(),
+        rewards,
+        reward_sum: reward_per_decision * decisions as f64,
+        holdout_reward_sum: holdout_reward_per_decision * holdout_decisions as f64,
+        other_kinds: other_kind_rewards,
+        duplicates: duplicate_rewards,
+        late: late_rewards,
+        unmatched: unmatched_rewards,
+        rejected: rejected_rewards,
+    };
+    let known = |stage: &&Stage| i32::from(encode_stage(**stage)) == status;
+    let stage = *Stage::ALL.iter().find(known).ok_or_else(|| {
+        FieldError::new("status", format!("is {status}, which this program does not know; use a newer one"))
+    })?;
+    Ok(SlotReport {
+        slot: slot_id,
+        revision,
+        model,
+        models: models.into_iter().map(|m| (m.model, m.weight)).collect(),
+        changes_found,
+        dimensions,
+        exposures,
+        counters,
+        arms,
+        lift: lift.map(decode_lift),
+        analysis_lift: analysis_lift.map(decode_lift),
+        exploration_cost,
+        value_remaining,
+        value_remaining_relative,
+        status: Status { stage, sentence },
+    })
+}
+
+fn decode_arm(arm: proto::ArmReport) -> Result<ArmReport, FieldError> {
+    let proto::ArmReport {
+        arm_id,
+        shown,
+        share,
+        reward_sum,
+        mean,
+        low,
+        high,
+        chance_best,
+        available,
+        learned_sum,
+        rewarded,
+        expected_loss,
+        effective_observations,
+    } = arm;
+    Ok(ArmReport {
+        arm: ArmId::parse("arm_id", &arm_id)?,
+        shown,
+        share,
+        reward_sum,
+        learned_sum,
+        mean,
+        low,
+        high,
+        chance_best,
+        available,
+        rewarded,
+        expected_loss,
+        effective_observations,
+    })
+}
+
+fn decode_lift(lift: proto::Lift) -> Lift {
+    let proto::Lift { decisions, mean, holdout_decisions, holdout_mean, difference, low, high, relative } = lift;
+    Lift { decisions, mean, holdout_decisions, holdout_mean, difference, interval: low.zip(high), relative }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_comes_back_as_it_went() {
+        let lift = Lift {
+            decisions: 900,
+            mean: 0.041,
+            holdout_decisions: 100,
+            holdout_mean: 0.032,
+            difference: 0.009,
+            interval: Some((-0.004, 0.02)),
+            relative: Some(0.28),
+        };
+        let arm = ArmReport {
+            arm: ArmId::parse("arm_id", "b").unwrap(),
+            shown: 700,
+            share: 0.7,
+            reward_sum: 30.5,
+            learned_sum: 29.5,
+            mean: 0.04,
+            low: 0.03,
+            high: 0.05,
+            chance_best: 0.9,
+            available: true,
+            rewarded: 28,
+            expected_loss: 0.001,
+            effective_observations: 650.5,
+        };
+        for stage in Stage::ALL {
+            let report = SlotReport {
+                slot: "offers".into(),
+                revision: 7,
+                model: "portfolio".into(),
+                models: vec![("linear".into(), 1.0)],
+                changes_found: 1,
+                dimensions: 9,
+                exposures: vec![1.0, 0.5],
+                counters: Counters { decisions: 1_024, shown: 700, reward_sum: 64.0, ..Counters::default() },
+                arms: vec![arm.clone()],
+                lift: Some(lift),
+                analysis_lift: Some(Lift { interval: None, relative: None, ..lift }),
+                exploration_cost: Some(0.002),
+                value_remaining: None,
+                value_remaining_relative: Some(0.1),
+                status: Status { stage, sentence: "Learning.".into() },
+            };
+            assert_eq!(decode(encode(report.clone())).unwrap(), report);
+        }
+    }
+}
