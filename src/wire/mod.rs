@@ -45,7 +45,7 @@ use tonic::Status;
 pub use codec::MessageCodec;
 
 pub use client::{Client, ClientDecision, ClientError, ClientReward, RewardStatus};
-pub use client_hindsight::{ClientExplanation, ClientPreview};
+pub use client_hindsight::{ClientExplanation, ClientPreview, ClientShown};
 pub use client_slots::ClientRevision;
 pub use difference::{Difference, differences};
 pub use time::time_text;
