@@ -20,6 +20,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             "slotwise/v1/controls.proto",
             "slotwise/v1/rule.proto",
             "slotwise/v1/insight.proto",
+            "slotwise/v1/preview.proto",
+            "slotwise/v1/explain.proto",
         ],
         ["proto"],
     )?;

@@ -1,5 +1,7 @@
 //! From named values to rows of numbers, without a schema.
 
+mod names;
+
 use std::{collections::BTreeMap, hash::Hasher as _};
 
 use serde::{Deserialize, Serialize};
@@ -244,15 +246,12 @@ impl Encoder {
     }
 
     fn encode(&self, parts: Parts<'_>, included: Included) -> Row {
-        let context = parts.context;
-        let mut row = SparseVector { entries: Vec::with_capacity(context.len() + 1), unseen: 0.0 };
+        let mut row = SparseVector { entries: Vec::with_capacity(parts.context.len() + 1), unseen: 0.0 };
         row.entries.push((0, 1.0));
-        for (name, value) in context {
-            self.encode_one(name, value, included, &mut row);
-        }
-        for (name, value) in parts.own() {
-            self.encode_one(&name, value, included, &mut row);
-        }
+        self.each_entry(parts, included, &mut |index, value, _| match index {
+            Some(index) => row.entries.push((index, value)),
+            None => row.unseen += value,
+        });
         row.entries.sort_unstable_by_key(|&(index, _)| index);
         // Words that share a bucket add up.
         row.entries.dedup_by(|later, first| {
@@ -265,7 +264,24 @@ impl Encoder {
         Row { vector: row, numbers: self.numbers }
     }
 
-    fn encode_one(&self, name: &str, value: &Value, included: Included, row: &mut SparseVector) {
+    /// Hands every entry of the row but the constant to `put`, with what it is called; an indicator that was never
+    /// met has no index.
+    fn each_entry(&self, parts: Parts<'_>, included: Included, put: &mut impl FnMut(Option<u32>, f64, Label<'_>)) {
+        for (name, value) in parts.context {
+            self.encode_one(name, value, included, put);
+        }
+        for (name, value) in parts.own() {
+            self.encode_one(&name, value, included, put);
+        }
+    }
+
+    fn encode_one(
+        &self,
+        name: &str,
+        value: &Value,
+        included: Included,
+        put: &mut impl FnMut(Option<u32>, f64, Label<'_>),
+    ) {
         let feature = self.features.get(name);
         let mut number = |numeric: Option<&Numeric>, value: f64| {
             // A number that was never met has no deviation: it is its own mean.
@@ -273,7 +289,7 @@ impl Encoder {
                 let moments = if included == Included::Yes { *moments } else { moments.with(value) };
                 let standardised = moments.standardise(value, CLIP);
                 if standardised != 0.0 {
-                    row.entries.push((*index, standardised));
+                    put(Some(*index), standardised, Label::Number(name));
                 }
             }
         };
@@ -284,21 +300,28 @@ impl Encoder {
                     number(feature.and_then(|f| f.vector.get(i)), f64::from(*value));
                 }
             }
-            Value::Flag(flag) => match feature.and_then(|f| f.flag[usize::from(*flag)]) {
-                Some(index) => row.entries.push((index, 1.0)),
-                None => row.unseen += 1.0,
-            },
+            Value::Flag(flag) => {
+                put(feature.and_then(|f| f.flag[usize::from(*flag)]), 1.0, Label::Flag(name, *flag));
+            }
             Value::Text(_) | Value::Texts(_) => {
                 for word in words(value) {
                     let own = feature.and_then(|f| f.words.get(word));
-                    match own.or_else(|| self.buckets.get(&self.bucket(name, word))) {
-                        Some(&index) => row.entries.push((index, 1.0)),
-                        None => row.unseen += 1.0,
-                    }
+                    let index = own.or_else(|| self.buckets.get(&self.bucket(name, word)));
+                    put(index.copied(), 1.0, Label::Word(name, word));
                 }
             }
         }
     }
+}
+
+/// What an entry of a row is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Label<'a> {
+    /// A number, or one of a vector's, by its feature.
+    Number(&'a str),
+    Flag(&'a str, bool),
+    /// Feature and word.
+    Word(&'a str, &'a str),
 }
 
 /// The words of a value, each once.

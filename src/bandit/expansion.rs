@@ -34,6 +34,17 @@ pub enum Expansion {
     Fourier,
 }
 
+/// What a term of a model's row is made of, by the encoder's indices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Term {
+    /// A feature; 0 is the constant.
+    Base(u32),
+    /// Two features, or a number twice.
+    Product(u32, u32),
+    /// All numbers.
+    Fourier,
+}
+
 /// Turns encoded rows into rows of a model, whose indices it gives out as features are met. *Persisted.*
 ///
 /// The base features come first to it as they come to the encoder, each with an index of its own. Of
@@ -192,31 +203,12 @@ impl Expander {
 
     /// The model's row. What has no index yet counts as unseen.
     pub(super) fn expand(&self, encoder: &Encoder, row: &Row) -> SparseVector {
-        let count = row.vector.entries.len().saturating_sub(1).max(1) as f64;
-        let scale = (LINEAR_VARIANCE / count).min(1.0).sqrt();
+        let scale = linear_scale(row);
         let mut out = SparseVector { entries: Vec::new(), unseen: row.vector.unseen * scale * scale };
-        for &(index, value) in &row.vector.entries {
-            let value = if index == 0 { value } else { value * scale };
-            match self.base.get(index as usize) {
-                Some(&own) if own != NONE => out.entries.push((own, value)),
-                _ => out.unseen += value * value,
-            }
-        }
-        match self.expansion {
-            Expansion::None => {}
-            Expansion::Interactions => {
-                let pairs = products(encoder, row);
-                let scale = (PRODUCT_VARIANCE / pairs.len().max(1) as f64).min(1.0).sqrt();
-                for (pair, product) in pairs {
-                    let value = product * scale;
-                    match self.product(pair) {
-                        Some(own) => out.entries.push((own, value)),
-                        None => out.unseen += value * value,
-                    }
-                }
-            }
-            Expansion::Fourier => self.add_cosines(row, &mut out),
-        }
+        self.each_term(encoder, row, &mut |index, value, _| match index {
+            Some(own) => out.entries.push((own, value)),
+            None => out.unseen += value * value,
+        });
         out.entries.sort_unstable_by_key(|&(index, _)| index);
         // Products that share a bucket add up.
         out.entries.dedup_by(|later, first| {
@@ -229,13 +221,34 @@ impl Expander {
         out
     }
 
-    fn add_cosines(&self, row: &Row, out: &mut SparseVector) {
+    /// Hands every term of the model's row to `put`: its index, none where it has none yet, its value, and what it is
+    /// made of.
+    pub(super) fn each_term(&self, encoder: &Encoder, row: &Row, put: &mut impl FnMut(Option<u32>, f64, Term)) {
+        let scale = linear_scale(row);
+        for &(index, value) in &row.vector.entries {
+            let value = if index == 0 { value } else { value * scale };
+            let own = self.base.get(index as usize).copied().filter(|&own| own != NONE);
+            put(own, value, Term::Base(index));
+        }
+        match self.expansion {
+            Expansion::None => {}
+            Expansion::Interactions => {
+                let pairs = products(encoder, row);
+                let scale = (PRODUCT_VARIANCE / pairs.len().max(1) as f64).min(1.0).sqrt();
+                for (pair, product) in pairs {
+                    put(self.product(pair), product * scale, Term::Product(pair.0, pair.1));
+                }
+            }
+            Expansion::Fourier => self.each_cosine(row, put),
+        }
+    }
+
+    fn each_cosine(&self, row: &Row, put: &mut impl FnMut(Option<u32>, f64, Term)) {
         if row.numbers == 0 {
             return;
         }
         let Some(first) = self.fourier else {
-            out.unseen += FOURIER_VARIANCE;
-            return;
+            return put(None, FOURIER_VARIANCE.sqrt(), Term::Fourier);
         };
         let mut angles = self.phases.clone();
         let inverse_length = 1.0 / f64::from(row.numbers).sqrt();
@@ -246,8 +259,16 @@ impl Expander {
             }
         }
         let scale = (2.0 * FOURIER_VARIANCE / angles.len() as f64).sqrt();
-        out.entries.extend((first..).zip(angles).map(|(index, angle)| (index, scale * angle.cos())));
+        for (index, angle) in (first..).zip(angles) {
+            put(Some(index), scale * angle.cos(), Term::Fourier);
+        }
     }
+}
+
+/// What the encoded features of a row are multiplied with.
+fn linear_scale(row: &Row) -> f64 {
+    let count = row.vector.entries.len().saturating_sub(1).max(1) as f64;
+    (LINEAR_VARIANCE / count).min(1.0).sqrt()
 }
 
 /// The products of a row: pairs of features (never two of one feature) and the squares of numbers.

@@ -1,5 +1,7 @@
 //! All that a slot has learned.
 
+mod contributions;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,6 @@
 //! A linear reward per arm over the features of a row, on one of two links.
 
+mod parts;
 mod shared;
 
 use std::{f64::consts::PI, sync::Arc};

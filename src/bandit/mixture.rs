@@ -65,6 +65,18 @@ impl Mixture {
         Self { parts: self.parts.iter().map(boost).collect() }
     }
 
+    /// Whether some of its scores are joint draws.
+    pub fn joint(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part.scores, Scores::Joint(_)))
+    }
+
+    /// The same with so many times the spread, as another width multiplier would make it; none: scores of this kind
+    /// have to be formed anew.
+    pub fn widened(&self, factor: f64) -> Option<Self> {
+        let widen = |part: &Part| Some(Part { scores: part.scores.widened(factor)?, ..*part });
+        Some(Self { parts: self.parts.iter().map(widen).collect::<Option<_>>()? })
+    }
+
     /// The probability that candidate `i` scores above `reward`.
     pub fn exceeds(&self, i: usize, reward: f64) -> f64 {
         self.parts.iter().map(|part| part.weight * part.scores.exceeds(i, reward)).sum()

@@ -40,7 +40,7 @@ pub use learner::{Candidates, Learner, Lesson, Rows};
 pub use linear::{Linear, LinearDesign, Link, Scoring, Sharing};
 pub use mixture::{Mixture, Part};
 pub use model::{Design, Model};
-pub use policy::{Exploration, Place, Ranking, controlled, draw, rank};
+pub use policy::{Exploration, Place, Ranking, Watch, controlled, draw, rank};
 pub use portfolio::Mark;
 pub use score::{Forecast, Joint, LogitScore, Scores};
 pub use slate::{Constraints, Pin, Spread};

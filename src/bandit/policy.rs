@@ -234,9 +234,23 @@ impl<'a> Step<'a> {
     }
 }
 
+/// Is told of each position, from 0, who was left and the probability that each of them takes it, given those above.
+pub type Watch<'a> = dyn FnMut(usize, &[usize], &[f64]) + 'a;
+
 impl Ranking<'_> {
     /// See [`rank`].
     pub fn draw(self, mixture: &Mixture, places: usize, rng: &mut dyn Rng) -> (Vec<Place>, Vec<f64>) {
+        self.draw_watched(mixture, places, rng, &mut |_, _, _| {})
+    }
+
+    /// [`draw`](Self::draw), with a look at the pmf of every position.
+    pub fn draw_watched(
+        self,
+        mixture: &Mixture,
+        places: usize,
+        rng: &mut dyn Rng,
+        watch: &mut Watch<'_>,
+    ) -> (Vec<Place>, Vec<f64>) {
         let Self { policy, exploration, overlaps, constraints } = self;
         let places = places.min(mixture.len());
         let means: Vec<f64> = (0..mixture.len()).map(|i| mixture.mean(i)).collect();
@@ -268,6 +282,7 @@ impl Ranking<'_> {
                 if first.is_empty() {
                     first.clone_from(&step.pmf);
                 }
+                watch(drawn.len(), &left, &step.pmf);
                 let Some((index, offset)) = draw(&step.pmf, rng.random()) else { return (drawn, first) };
                 let best = (0..left.len())
                     .filter(|&i| step.active[i])

@@ -250,6 +250,19 @@ impl Scores {
         }
     }
 
+    /// The same with so many times the spread; none: scores of this kind have to be formed anew.
+    pub fn widened(&self, factor: f64) -> Option<Self> {
+        let wide = |score: NormalScore| NormalScore { std: factor * score.std, ..score };
+        match self {
+            Self::Normal(scores) => Some(Self::Normal(scores.iter().copied().map(wide).collect())),
+            Self::Logit(scores) => {
+                let wide = |score: &LogitScore| LogitScore { log_odds: wide(score.log_odds), ..*score };
+                Some(Self::Logit(scores.iter().map(wide).collect()))
+            }
+            Self::Joint(_) | Self::Beta { .. } | Self::Student { .. } => None,
+        }
+    }
+
     /// The probability that candidate `i` scores above `reward`.
     pub fn exceeds(&self, i: usize, reward: f64) -> f64 {
         fn above(score: &impl Marginal, x: f64) -> f64 {

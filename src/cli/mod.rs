@@ -7,6 +7,7 @@
 mod backup;
 mod demo;
 mod document;
+mod explain;
 mod journal;
 mod progress;
 mod report;
@@ -37,6 +38,8 @@ enum Command {
     Slots(slots::Slots),
     /// Print what a slot has learned.
     Report(report::Report),
+    /// Print how a decision came about.
+    Explain(explain::Explain),
     /// Copy the state of a service's data folder, in use or not, to a new folder.
     Backup(backup::Backup),
     /// Make a data folder of a backup.
@@ -92,6 +95,7 @@ async fn run(command: Command) -> CommandResult {
         Command::Demo(demo) => demo.run().await,
         Command::Slots(slots) => slots.run().await,
         Command::Report(report) => report.run().await,
+        Command::Explain(explain) => explain.run().await,
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
         Command::Journal(journal) => journal.run(),

@@ -1,10 +1,12 @@
 //! `slotwise slots`: slots as documents, and their levers.
 //!
 //! * [`apply`]: files against slots, `diff` and `apply`.
+//! * [`preview`]: what a change would do.
 //! * [`steer`]: history, rollback, the safe choice, pausing arms.
 
 mod apply;
 mod new;
+mod preview;
 mod steer;
 
 use clap::{Subcommand, ValueEnum};
@@ -32,6 +34,8 @@ enum Command {
     New(new::New),
     /// Say field by field what `apply` would change.
     Diff(apply::Diff),
+    /// Say what `apply` would do to shares, rewards and the cost of exploring, by past decisions.
+    Preview(preview::Preview),
     /// List the slots.
     List {
         #[command(flatten)]
@@ -98,6 +102,7 @@ impl Slots {
             Command::Apply(apply) => apply.run().await,
             Command::New(new) => new.run(),
             Command::Diff(diff) => diff.run().await,
+            Command::Preview(preview) => preview.run().await,
             Command::List { target } => list(&target).await,
             Command::Get { slot, revision, output, target } => get(&slot, revision, output, &target).await,
             Command::History(history) => history.run().await,

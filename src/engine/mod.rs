@@ -1,6 +1,7 @@
 //! The state machine: what is decided, what happened, and what is true because of it.
 //!
 //! * [`decide`](decide()) reads a published [`SlotView`] and makes a [`Decided`]; it changes nothing.
+//! * [`preview`](preview()) says what a change would do, by past decisions; [`recall`] how one of them came about.
 //! * [`plan`] turns a wished-for [`Change`] of a slot into an event, or says why not.
 //! * [`State::apply`] takes an [`Event`] and is the only place where state changes.
 //! * [`snapshot`] turns a state into bytes and back; [`report`] says what was learned.
@@ -25,6 +26,7 @@ mod memory;
 mod packed;
 mod past;
 mod pending;
+mod preview;
 mod report;
 mod revisions;
 mod reward;
@@ -38,7 +40,9 @@ mod view;
 pub use change::{Change, ChangeError, plan};
 pub use closed::{Closed, Fate, Told};
 pub use counters::{Counters, Tally};
-pub use decide::{CandidateExplanation, Decision, Draw, Explanation, Request, RequestCandidate, decide, decide_with};
+pub use decide::{
+    CandidateExplanation, Decision, Draw, Explanation, Recalled, Request, RequestCandidate, decide, decide_with, recall,
+};
 pub use event::{
     Availability, Barred, Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, SCORED_MAX, Scored, Subject,
     TRAFFIC,
@@ -48,6 +52,9 @@ pub use insight::{Comparison, Insight};
 pub use ledger::{Ledger, Slots, Step};
 pub use past::{Memory, Past, PastDecision, ShownTo};
 pub use pending::{Pending, event_key};
+pub use preview::{
+    BeforeAfter, Estimate, PREVIEW_DECISIONS_MAX, Preview, PreviewArm, PreviewRule, PreviewTally, Previewer, preview,
+};
 pub use report::{ArmReport, Lift, SlotReport, Stage, Status, report};
 pub use reward::{Rejection, RewardOutcome, Unmatched};
 pub use state::{Applied, SlotState, State};

@@ -19,6 +19,8 @@ mod clicks;
 mod horizons;
 mod insight;
 mod levers;
+mod previews;
+mod recalls;
 mod reports;
 
 const HOUR_US: i64 = 3_600_000_000;

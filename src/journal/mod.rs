@@ -14,6 +14,7 @@
 mod mark;
 mod reader;
 mod rows;
+mod search;
 mod sqlite;
 
 pub use reader::JournalReader;

@@ -62,6 +62,14 @@ impl JournalReader {
         rows::each(&self.connection, &self.file, extent, position, each)
     }
 
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(super) fn failed(&self, position: u64, why: &rusqlite::Error) -> ReadError {
+        ReadError::Engine { file: self.file.clone(), position, why: why.to_string() }
+    }
+
     /// The file, for messages.
     pub fn file(&self) -> &Path {
         &self.file

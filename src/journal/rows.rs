@@ -115,6 +115,28 @@ pub(super) fn extent(connection: &Connection, file: &Path, acknowledged: u64) ->
     Ok(Extent { trimmed, last })
 }
 
+/// The columns of a record, in the order in which [`record`] wants them.
+pub(super) const COLUMNS: &str = "position, at_us, kind, slot, decision_id, checksum, body";
+
+/// The record of a row of [`COLUMNS`], its checksum verified.
+pub(super) fn record<'a>(row: &'a Row<'_>, position: u64, file: &Path) -> Result<Stored<'a>, ReadError> {
+    let damaged = || ReadError::Checksum { file: file.to_owned(), position };
+    let columns = || -> Option<(Stored<'_>, i64)> {
+        let text = |i: usize| row.get_ref(i).ok()?.as_str_or_null().ok();
+        let stored = Stored {
+            position,
+            at_us: row.get(1).ok()?,
+            kind: text(2)??,
+            slot: text(3)??,
+            decision: text(4)?,
+            body: row.get_ref(6).ok()?.as_blob().ok()?,
+        };
+        Some((stored, row.get(5).ok()?))
+    };
+    let (record, sum) = columns().ok_or_else(damaged)?;
+    if i64::from(checksum(&record)) == sum { Ok(record) } else { Err(damaged()) }
+}
+
 /// Hands every record after `position` and up to the extent's last to `each`, in order. Up to where records were
 /// dropped there may be holes, after it there are none.
 pub(super) fn each(
@@ -132,9 +154,7 @@ pub(super) fn each(
     };
     let hole = |expected: u64, found: u64| ReadError::Hole { file: file.to_owned(), expected, found };
     let mut select = connection
-        .prepare_cached(
-            "SELECT position, at_us, kind, slot, decision_id, checksum, body FROM events WHERE position > ? AND position <= ? ORDER BY position",
-        )
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM events WHERE position > ? AND position <= ? ORDER BY position"))
         .map_err(|why| failed(at, &why))?;
     let mut rows = select.query([stored(position), stored(extent.last)]).map_err(|why| failed(at, &why))?;
     while let Some(row) = rows.next().map_err(|why| failed(at, &why))? {
@@ -144,23 +164,7 @@ pub(super) fn each(
         if found <= at || (found > extent.trimmed && found != expected) {
             return Err(hole(expected, found));
         }
-        let damaged = || ReadError::Checksum { file: file.to_owned(), position: found };
-        let columns = || -> Option<(Stored<'_>, i64)> {
-            let text = |i: usize| row.get_ref(i).ok()?.as_str_or_null().ok();
-            let stored = Stored {
-                position: found,
-                at_us: row.get(1).ok()?,
-                kind: text(2)??,
-                slot: text(3)??,
-                decision: text(4)?,
-                body: row.get_ref(6).ok()?.as_blob().ok()?,
-            };
-            Some((stored, row.get(5).ok()?))
-        };
-        let (record, sum) = columns().ok_or_else(damaged)?;
-        if i64::from(checksum(&record)) != sum {
-            return Err(damaged());
-        }
+        let record = record(row, found, file)?;
         each(&record).map_err(|why| ReadError::Reader { file: file.to_owned(), position: found, why })?;
         at = found;
     }

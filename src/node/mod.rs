@@ -2,6 +2,7 @@
 //!
 //! * [`Node::open`] locks the data folder, loads the newest whole snapshot and applies the rest of the journal.
 //! * [`Node::decide`] runs on the caller's thread against a published view: no disk, no learning, no waiting.
+//! * [`Node::preview`] and [`Node::recall`] look back into the journal, beside the writer.
 //! * [`Node::record`] and [`Node::change`] answer when what they wrote is durable and true.
 //! * One writer thread commits in batches (group commit), applies in journal order and publishes what changed.
 //! * [`Node::shutdown`] finishes what was taken, snapshots, and stops.
@@ -21,6 +22,7 @@ mod codec;
 mod deciding;
 mod error;
 mod folder;
+mod hindsight;
 mod join;
 mod observer;
 mod pasts;
@@ -45,7 +47,7 @@ use std::{
 
 use dashmap::DashMap;
 use rand::{Rng as _, rngs::StdRng};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Mutex as Turn, oneshot, watch};
 
 pub use audit::{Audit, AuditError, AuditedSnapshot, Progress, audit};
 pub use backup::{BackupError, Copied, backup, restore};
@@ -55,6 +57,7 @@ pub(crate) use codec::{payload_from_struct, payload_to_struct};
 pub(crate) use deciding::run_long;
 pub use error::{DecideError, OpenError, WriteError};
 pub use folder::{DiskUse, FolderError, disk_use};
+pub use hindsight::{HindsightError, Recollection};
 pub use join::{JoinError, Joined, JoinedEvent, Selection, join};
 pub use observer::{Observer, Unobserved};
 pub use recover::{fold, recovered, recovered_from, save_snapshot};
@@ -184,6 +187,8 @@ pub struct Node {
     counter: AtomicU64,
     durable_decisions: bool,
     folder: PathBuf,
+    /// Whoever previews takes every core for a while: one after another.
+    previewing: Turn<()>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -259,6 +264,7 @@ impl Node {
             counter: AtomicU64::new(0),
             durable_decisions: options.durable_decisions,
             folder: options.folder.clone(),
+            previewing: Turn::new(()),
             writer: Mutex::new(Some(writer)),
         })
     }

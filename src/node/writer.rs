@@ -79,6 +79,8 @@ pub(super) enum Command {
     Rewards(Vec<RewardRequest>, oneshot::Sender<Result<Vec<RewardOutcome>, WriteError>>),
     /// Change a slot.
     Change(Box<ChangeCommand>),
+    /// Say how a slot would be after a change.
+    Draft(Box<DraftCommand>),
     /// Finish.
     Stop,
 }
@@ -91,6 +93,17 @@ pub(super) struct ChangeCommand {
     pub(super) why: Why,
     pub(super) validate_only: bool,
     pub(super) reply: oneshot::Sender<Changed>,
+}
+
+/// A slot as it is, and as it would be after a change.
+pub(super) type Drafted = Result<(Arc<SlotView>, Arc<SlotView>), ChangeFailure>;
+
+/// A change of a slot that is not made.
+#[derive(Debug)]
+pub(super) struct DraftCommand {
+    pub(super) slot: SlotId,
+    pub(super) change: Change,
+    pub(super) reply: oneshot::Sender<Drafted>,
 }
 
 /// Who waits for a batch.
@@ -140,6 +153,11 @@ impl Writer {
                 None => self.look_for_room(),
                 Some(Command::Stop) => break,
                 Some(Command::Change(change)) => self.change(*change),
+                Some(Command::Draft(draft)) => {
+                    let DraftCommand { slot, change, reply } = *draft;
+                    // Whoever no longer waits does not need the answer.
+                    drop(reply.send(self.draft(&slot, change, &Why::default())));
+                }
                 Some(gathered @ (Command::Decided(..) | Command::Rewards(..))) => {
                     let mut batch = Batch::default();
                     self.add(&mut batch, gathered);
@@ -163,7 +181,7 @@ impl Writer {
                 if batch.waiting.is_empty() { LINGER.saturating_sub(begun.elapsed()) } else { Duration::ZERO };
             match commands.recv_timeout(patience) {
                 Ok(command @ (Command::Decided(..) | Command::Rewards(..))) => self.add(batch, command),
-                Ok(other @ (Command::Change(_) | Command::Stop)) => return Some(other),
+                Ok(other @ (Command::Change(_) | Command::Draft(_) | Command::Stop)) => return Some(other),
                 Err(_) => break,
             }
         }
@@ -198,7 +216,7 @@ impl Writer {
                 }
                 batch.waiting.push(Waiting::Rewards(known, reply));
             }
-            Command::Change(_) | Command::Stop => {}
+            Command::Change(_) | Command::Draft(_) | Command::Stop => {}
         }
     }
 
@@ -353,28 +371,44 @@ impl Writer {
         drop(reply.send(result));
     }
 
-    fn try_change(&mut self, slot: &SlotId, change: Change, why: &Why, validate_only: bool) -> Changed {
-        if !validate_only {
-            self.write_backlog()?;
+    fn viewed(&self, slot: &SlotId) -> Option<Arc<SlotView>> {
+        self.state.slot(slot.as_str()).map(|state| Arc::new(state.view()))
+    }
+
+    /// The event that makes a change true; none: it is so already.
+    fn planned(&self, slot: &SlotId, change: Change, why: &Why) -> Result<Option<Event>, ChangeFailure> {
+        let Some(body) = plan(&self.state, slot, change, why)? else { return Ok(None) };
+        let event = Event { at_us: self.now_us(), body };
+        // What could not be read back must not be written: changes are rare, and this is cheap.
+        if let Err(why) = codec::decode(&codec::encode(&event).body) {
+            let message = format!("cannot be stored: {why}");
+            return Err(ChangeFailure::Refused(ChangeError::Field(FieldError::new("slot", message))));
         }
-        let before = self.state.slot(slot.as_str()).map(|state| Arc::new(state.view()));
-        if let Some(body) = plan(&self.state, slot, change, why)? {
-            let event = Event { at_us: self.now_us(), body };
-            // What could not be read back must not be written: changes are rare, and this is cheap.
-            if let Err(why) = codec::decode(&codec::encode(&event).body) {
-                let message = format!("cannot be stored: {why}");
-                return Err(ChangeFailure::Refused(ChangeError::Field(FieldError::new("slot", message))));
-            }
-            if validate_only {
-                let mut would_be = self.state.only(slot);
-                would_be.apply(&event);
-                let after = would_be.slot(slot.as_str()).map(|state| Arc::new(state.view()));
-                return after.or(before).ok_or(ChangeFailure::Write(WriteError::Stopped));
-            }
+        Ok(Some(event))
+    }
+
+    /// The slot as it is (for a new one, as it would be), and as it would be; nothing is changed.
+    fn draft(&self, slot: &SlotId, change: Change, why: &Why) -> Drafted {
+        let before = self.viewed(slot);
+        let after = self.planned(slot, change, why)?.and_then(|event| {
+            let mut would_be = self.state.only(slot);
+            would_be.apply(&event);
+            would_be.slot(slot.as_str()).map(|state| Arc::new(state.view()))
+        });
+        let (before, after) = (before.clone().or_else(|| after.clone()), after.or(before));
+        before.zip(after).ok_or(ChangeFailure::Write(WriteError::Stopped))
+    }
+
+    fn try_change(&mut self, slot: &SlotId, change: Change, why: &Why, validate_only: bool) -> Changed {
+        if validate_only {
+            return self.draft(slot, change, why).map(|(_, after)| after);
+        }
+        self.write_backlog()?;
+        let before = self.viewed(slot);
+        if let Some(event) = self.planned(slot, change, why)? {
             self.write(std::slice::from_ref(&event))?;
         }
-        let after = self.state.slot(slot.as_str()).map(|state| Arc::new(state.view()));
-        after.or(before).ok_or(ChangeFailure::Write(WriteError::Stopped))
+        self.viewed(slot).or(before).ok_or(ChangeFailure::Write(WriteError::Stopped))
     }
 
     fn finish(mut self) {

@@ -109,7 +109,7 @@ pub struct Client {
     decisions: DecisionServiceClient<Channel>,
     feedback: FeedbackServiceClient<Channel>,
     pub(super) slots: SlotServiceClient<Channel>,
-    insight: InsightServiceClient<Channel>,
+    pub(super) insight: InsightServiceClient<Channel>,
 }
 
 impl Client {

@@ -6,11 +6,11 @@ use super::proto;
 use crate::{
     bandit::{Features, Value},
     engine::{
-        Chosen, Decided, Explanation, Fallback, Reason, Rejection, Request, RequestCandidate, RewardOutcome, SlotView,
-        Subject, Unmatched,
+        Chosen, Decided, Explanation, Fallback, Reason, Recalled, Rejection, Request, RequestCandidate, RewardOutcome,
+        SlotView, Subject, Unmatched,
     },
-    node::{Answer, payload_to_struct},
-    slot::{Consent, limits::EVENTS_PER_DECISION_MAX},
+    node::{Answer, Recollection, payload_to_struct},
+    slot::{ArmId, Consent, limits::EVENTS_PER_DECISION_MAX},
 };
 
 /// Positions and counts in messages are 32 bits wide; their limits are far below.
@@ -45,11 +45,15 @@ fn value(value: &Value) -> proto::FeatureValue {
 }
 
 pub(super) fn answer(answer: Answer) -> proto::DecideResponse {
-    let Answer { decided, explanation: how, view } = answer;
-    let decided: &Decided = &decided;
+    let Answer { decided, explanation, view } = answer;
+    decision(&decided, explanation, Some(&view))
+}
+
+/// A decision, with the payloads of the slot as it is where it still is.
+fn decision(decided: &Decided, how: Option<Explanation>, view: Option<&SlotView>) -> proto::DecideResponse {
     proto::DecideResponse {
         decision_id: decided.id.to_string(),
-        arms: decided.chosen.iter().enumerate().map(|(i, c)| chosen(i, c, &view)).collect(),
+        arms: decided.chosen.iter().enumerate().map(|(i, c)| chosen(i, c, view)).collect(),
         holdout: decided.holdout,
         exploring: decided.exploring(),
         fallback: match decided.fallback {
@@ -64,12 +68,13 @@ pub(super) fn answer(answer: Answer) -> proto::DecideResponse {
         model: decided.model.clone(),
         explanation: how.map(explanation),
         sticky: decided.sticky.is_some(),
-        would: decided.would.iter().enumerate().map(|(i, c)| chosen(i, c, &view)).collect(),
+        would: decided.would.iter().enumerate().map(|(i, c)| chosen(i, c, view)).collect(),
         analysis: decided.analysis,
     }
 }
 
-fn chosen(index: usize, chosen: &Chosen, view: &SlotView) -> proto::ChosenArm {
+fn chosen(index: usize, chosen: &Chosen, view: Option<&SlotView>) -> proto::ChosenArm {
+    let payload = view.and_then(|view| view.arm(chosen.arm.as_str())?.payload.as_ref());
     proto::ChosenArm {
         arm_id: chosen.arm.to_string(),
         position: narrow(index + 1),
@@ -87,7 +92,7 @@ fn chosen(index: usize, chosen: &Chosen, view: &SlotView) -> proto::ChosenArm {
             Reason::Watching => proto::Reason::Watching,
         }
         .into(),
-        payload: view.arm(chosen.arm.as_str()).and_then(|arm| arm.payload.as_ref()).map(payload_to_struct),
+        payload: payload.map(payload_to_struct),
     }
 }
 
@@ -100,9 +105,31 @@ fn explanation(explanation: Explanation) -> proto::Explanation {
         mean: c.mean,
         std: c.std,
         propensity: c.propensity,
-        moved_by: c.moved_by.into_iter().map(|(feature, by)| proto::FeatureInfluence { feature, by }).collect(),
+        moved_by: c.moved_by.into_iter().map(|(feature, effect)| proto::FeatureEffect { feature, effect }).collect(),
     };
     proto::Explanation { summary, candidates: candidates.into_iter().map(candidate).collect(), rules_fired: fired }
+}
+
+/// How a past decision came about.
+pub(super) fn recollection(recollection: Recollection) -> proto::ExplainDecisionResponse {
+    let Recollection { decided, at_us, recalled: Recalled { explanation, revision_kept }, view } = recollection;
+    let candidate =
+        |(arm, own): &(ArmId, Features)| proto::Candidate { arm_id: arm.to_string(), features: features(own) };
+    proto::ExplainDecisionResponse {
+        effects_as_of_now: explanation.candidates.iter().any(|candidate| !candidate.moved_by.is_empty()),
+        decision: Some(decision(&decided, Some(explanation), view.as_deref())),
+        slot_id: decided.slot.to_string(),
+        time: Some(timestamp(at_us)),
+        subject: Some(subject(&decided.subject)),
+        context: features(&decided.context),
+        candidates: decided.candidates.iter().map(candidate).collect(),
+        taken_arm_ids: decided.taken.iter().map(ArmId::to_string).collect(),
+        request_id: decided.request_id.clone().unwrap_or_default(),
+        sticky_decision_id: decided.sticky.map(|id| id.to_string()).unwrap_or_default(),
+        seed: decided.seed,
+        best_expected: decided.best_expected,
+        revision_kept,
+    }
 }
 
 /// A result that needs no further word, or says what to do.

@@ -23,7 +23,6 @@ pub(super) fn slot(view: &SlotView) -> proto::Slot {
 pub(super) fn revision(revision: &Revision, before: Option<&Revision>) -> proto::Revision {
     let Revision { number, at_us, why: Why { author, reason }, change, definition: now } = revision;
     let diff = before.map(|before| differences(&before.definition, now)).unwrap_or_default();
-    let field = |Difference { path, before, after }| proto::FieldChange { path, before, after };
     proto::Revision {
         revision: *number,
         time: Some(timestamp(*at_us)),
@@ -31,8 +30,13 @@ pub(super) fn revision(revision: &Revision, before: Option<&Revision>) -> proto:
         change: change.clone(),
         slot: Some(definition(now, *number)),
         author: author.clone(),
-        diff: diff.into_iter().map(field).collect(),
+        diff: diff.into_iter().map(difference).collect(),
     }
+}
+
+pub(super) fn difference(difference: Difference) -> proto::FieldChange {
+    let Difference { path, before, after } = difference;
+    proto::FieldChange { path, before, after }
 }
 
 pub(super) fn definition(d: &Definition, revision: u64) -> proto::Slot {

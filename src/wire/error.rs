@@ -9,7 +9,7 @@ use super::time::time_text;
 use crate::{
     engine::ChangeError,
     journal::AppendError,
-    node::{ChangeFailure, DecideError, WriteError},
+    node::{ChangeFailure, DecideError, HindsightError, WriteError},
     slot::{FieldError, SlotId, Why},
 };
 
@@ -153,6 +153,19 @@ pub(super) fn of_slot(error: &Status, slot: &SlotId, changed: usize) -> Status {
     let message =
         format!("slot '{slot}': {}; {changed} slots were changed before it, ask again for the others", error.message());
     status(error.code(), message, error.get_error_details())
+}
+
+/// Why there is nothing to be said of the past.
+pub(super) fn hindsight(error: HindsightError) -> Status {
+    match error {
+        HindsightError::Change(failure) => change(failure, "slot.slot_id"),
+        HindsightError::Read(why) => status(Code::Internal, why.to_string(), details("JOURNAL_UNREADABLE")),
+        HindsightError::Unknown(message) => {
+            let mut details = details("DECISION_NOT_FOUND");
+            details.add_bad_request_violation("decision_id", &message);
+            status(Code::NotFound, message, details)
+        }
+    }
 }
 
 /// Why a slot was not changed; `at` is where the request names the slot.

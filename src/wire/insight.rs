@@ -3,11 +3,18 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    Api, error,
-    proto::{GetSlotReportRequest, GetSlotReportResponse, insight_service_server::InsightService},
+    Api, encode, error,
+    proto::{
+        ExplainDecisionRequest, ExplainDecisionResponse, GetSlotReportRequest, GetSlotReportResponse,
+        insight_service_server::InsightService,
+    },
     report,
 };
-use crate::{engine::report as slot_report, node::run_long, slot::SlotId};
+use crate::{
+    engine::{DecisionId, report as slot_report},
+    node::run_long,
+    slot::{FieldError, SlotId},
+};
 
 #[tonic::async_trait]
 impl InsightService for Api {
@@ -23,5 +30,19 @@ impl InsightService for Api {
         Ok(Response::new(GetSlotReportResponse {
             report: Some(report::encode(run_long(view.arms.names().len(), || slot_report(&view)))),
         }))
+    }
+
+    async fn explain_decision(
+        &self,
+        request: Request<ExplainDecisionRequest>,
+    ) -> Result<Response<ExplainDecisionResponse>, Status> {
+        let ExplainDecisionRequest { decision_id, slot_id } = request.into_inner();
+        let none =
+            || FieldError::new("decision_id", "is no decision's id; give one as DecideResponse.decision_id has it");
+        let id = DecisionId::parse(&decision_id).ok_or_else(|| error::field(&none()))?;
+        let slot = (!slot_id.is_empty()).then(|| SlotId::parse("slot_id", &slot_id)).transpose();
+        let slot = slot.map_err(|e| error::field(&e))?;
+        let recollection = self.node()?.recall(id, slot.as_ref()).await.map_err(error::hindsight)?;
+        Ok(Response::new(encode::recollection(recollection)))
     }
 }

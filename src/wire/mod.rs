@@ -13,6 +13,7 @@
 //! Deliberately not here: listening, configuration.
 
 mod client;
+mod client_hindsight;
 mod client_slots;
 mod codec;
 mod decision;
@@ -27,6 +28,7 @@ mod error;
 mod feedback;
 mod insight;
 mod mask;
+mod preview;
 pub mod proto;
 mod report;
 mod slots;
@@ -43,6 +45,7 @@ use tonic::Status;
 pub use codec::MessageCodec;
 
 pub use client::{Client, ClientDecision, ClientError, ClientReward, RewardStatus};
+pub use client_hindsight::{ClientExplanation, ClientPreview, ClientShown};
 pub use client_slots::ClientRevision;
 pub use difference::{Difference, differences};
 pub use time::time_text;

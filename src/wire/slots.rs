@@ -7,10 +7,11 @@ use super::{
     proto::{
         CreateSlotRequest, CreateSlotResponse, DeleteSlotRequest, DeleteSlotResponse, GetRevisionRequest,
         GetRevisionResponse, GetSlotRequest, GetSlotResponse, ListRevisionsRequest, ListRevisionsResponse,
-        ListSlotsRequest, ListSlotsResponse, RemoveArmsRequest, RemoveArmsResponse, ResetSlotRequest,
-        ResetSlotResponse, RollbackSlotRequest, RollbackSlotResponse, SetArmAvailabilityRequest,
-        SetArmAvailabilityResponse, SetSafeChoiceRequest, SetSafeChoiceResponse, Slot, StreamArmAvailabilityResponse,
-        UpdateSlotRequest, UpdateSlotResponse, UpsertArmsRequest, UpsertArmsResponse, slot_service_server::SlotService,
+        ListSlotsRequest, ListSlotsResponse, PreviewSlotChangeRequest, PreviewSlotChangeResponse, RemoveArmsRequest,
+        RemoveArmsResponse, ResetSlotRequest, ResetSlotResponse, RollbackSlotRequest, RollbackSlotResponse,
+        SetArmAvailabilityRequest, SetArmAvailabilityResponse, SetSafeChoiceRequest, SetSafeChoiceResponse, Slot,
+        StreamArmAvailabilityResponse, UpdateSlotRequest, UpdateSlotResponse, UpsertArmsRequest, UpsertArmsResponse,
+        slot_service_server::SlotService,
     },
 };
 use crate::{
@@ -204,5 +205,12 @@ impl SlotService for Api {
         let ResetSlotRequest { slot_id, reason, author } = request.into_inner();
         let slot = self.changed(&slot_id, Change::Reset, Why { author, reason }, false).await?;
         Ok(Response::new(ResetSlotResponse { slot }))
+    }
+
+    async fn preview_slot_change(
+        &self,
+        request: Request<PreviewSlotChangeRequest>,
+    ) -> Result<Response<PreviewSlotChangeResponse>, Status> {
+        Ok(Response::new(self.preview(request.into_inner()).await?))
     }
 }

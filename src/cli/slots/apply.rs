@@ -21,11 +21,11 @@ use crate::{
     wire::{Client, Difference, differences},
 };
 
-type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+pub(super) type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Where the documents are.
 #[derive(Debug, clap::Args)]
-struct Files {
+pub(super) struct Files {
     /// The file or folder.
     #[arg(short, long, value_name = "FILE|DIR", required_unless_present = "path", conflicts_with = "path")]
     file: Option<PathBuf>,
@@ -35,7 +35,7 @@ struct Files {
 }
 
 impl Files {
-    fn read(self) -> Outcome<Vec<(PathBuf, SlotDocument)>> {
+    pub(super) fn read(self) -> Outcome<Vec<(PathBuf, SlotDocument)>> {
         read(&self.file.or(self.path).unwrap_or_default())
     }
 }
@@ -126,7 +126,10 @@ fn read(path: &Path) -> Outcome<Vec<(PathBuf, SlotDocument)>> {
 }
 
 /// What a document wants, and what there is: none, or a slot and the revision to change it from.
-async fn wanted(client: &mut Client, document: &SlotDocument) -> Outcome<(Definition, Option<(Definition, u64)>)> {
+pub(super) async fn wanted(
+    client: &mut Client,
+    document: &SlotDocument,
+) -> Outcome<(Definition, Option<(Definition, u64)>)> {
     let mut wanted = document.definition()?;
     let (current, revision) = match client.get_slot(wanted.id.as_str()).await {
         Ok(found) => found,

@@ -8,7 +8,7 @@ use super::{candidates::Candidate, steering::Steering};
 use crate::{
     bandit::{
         Candidates, ClickModel, Exploration, Features, Mixture, ModelSpec, Part, Place, Policy, Ranking, Scores,
-        Scoring,
+        Scoring, Watch,
     },
     engine::{
         event::{Chosen, Fallback, Reason},
@@ -32,6 +32,13 @@ pub(super) struct Outcome {
     pub(super) best_expected: f64,
 }
 
+/// How many positions are drawn, with what randomness, and who looks on: at places among the eligible.
+pub(super) struct Drawing<'a> {
+    pub(super) count: usize,
+    pub(super) seed: u64,
+    pub(super) watch: &'a mut Watch<'a>,
+}
+
 /// For candidates without features.
 static NOTHING: Features = Features::new();
 
@@ -52,7 +59,7 @@ pub(super) enum Width {
 }
 
 /// The scores of some candidates.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Scored {
     /// The candidates, by their index.
     pub(super) of: Vec<usize>,
@@ -69,7 +76,7 @@ impl Scored {
 }
 
 /// One for each, or none at all where none has any.
-fn each<'a>(list: impl Iterator<Item = Option<&'a Features>> + Clone) -> Option<Vec<&'a Features>> {
+pub(super) fn each<'a>(list: impl Iterator<Item = Option<&'a Features>> + Clone) -> Option<Vec<&'a Features>> {
     let some = list.clone().any(|features| features.is_some_and(|features| !features.is_empty()));
     some.then(|| list.map(|features| features.unwrap_or(&NOTHING)).collect())
 }
@@ -119,8 +126,7 @@ pub(super) fn by_model(
     scored: &Scored,
     steering: &mut Steering,
     boosts: Option<&[f64]>,
-    count: usize,
-    seed: u64,
+    drawing: Drawing<'_>,
 ) -> Outcome {
     let controls = &view.definition.controls;
     let Scored { of, mixture, by } = scored;
@@ -132,8 +138,9 @@ pub(super) fn by_model(
     let policy = if warms_up { Policy::Uniform } else { controls.policy() };
     let ranking = Ranking { policy, exploration, overlaps, constraints: &constraints };
     let boosted = boosts.map(|factors| mixture.boosted(factors));
-    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-    let (places, first) = ranking.draw(boosted.as_ref().unwrap_or(mixture), count, &mut rng);
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(drawing.seed);
+    let (places, first) =
+        ranking.draw_watched(boosted.as_ref().unwrap_or(mixture), drawing.count, &mut rng, drawing.watch);
     let (model, fallback) = match by {
         By::Model => (name(view, mixture), None),
         By::MeanReward => ("mean_reward".to_owned(), Some(Fallback::Model)),
@@ -186,24 +193,26 @@ fn reason(place: &Place) -> Reason {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "what a baseline depends on; each is its own")]
+/// What an arm brought so far, whatever the context; 0 where it was never shown.
+pub(super) fn mean_reward(view: &SlotView, learned: Option<u32>) -> f64 {
+    learned.and_then(|arm| view.learner.summary(arm)).map_or(0.0, |summary| summary.value.mean())
+}
+
 /// The baseline of the `eligible`: the caller's order or one arm before it, each with certainty, or all orders alike;
 /// the default arm where nothing is eligible.
 pub(super) fn baseline(
     view: &SlotView,
     candidates: &[Candidate<'_>],
     eligible: &[usize],
-    count: usize,
     reason: Reason,
     scored: Option<&Scored>,
-    seed: u64,
+    drawing: Drawing<'_>,
     steering: &Steering,
 ) -> Outcome {
-    let mean_of =
-        |learned: Option<u32>| learned.and_then(|arm| view.learner.summary(arm)).map_or(0.0, |s| s.value.mean());
+    let mean_of = |learned: Option<u32>| mean_reward(view, learned);
     let expected =
         |at: usize| scored.map_or_else(|| mean_of(candidates[eligible[at]].learned), |scored| scored.mixture.mean(at));
-    let (order, first) = order(view, candidates, eligible, count, seed, steering);
+    let (order, first) = order(view, candidates, eligible, drawing, steering);
     let mut chosen: Vec<Chosen> = order
         .into_iter()
         .map(|(at, propensity)| Chosen {
@@ -241,11 +250,11 @@ fn order(
     view: &SlotView,
     candidates: &[Candidate<'_>],
     eligible: &[usize],
-    count: usize,
-    seed: u64,
+    drawing: Drawing<'_>,
     steering: &Steering,
 ) -> (Vec<(usize, f64)>, Vec<f64>) {
-    let certain = |order: Vec<usize>| {
+    let Drawing { count, seed, watch } = drawing;
+    let mut certain = |order: Vec<usize>| {
         let place: HashMap<usize, usize> = order.iter().map(|&at| (eligible[at], at)).collect();
         let order: Vec<usize> = steering
             .through_caps(order.into_iter().map(|at| eligible[at]).collect())
@@ -256,6 +265,7 @@ fn order(
         if let Some(&leader) = order.first() {
             first[leader] = 1.0;
         }
+        order.iter().take(count).enumerate().for_each(|(position, &at)| watch(position, &[at], &[1.0]));
         (order.into_iter().take(count).map(|at| (at, 1.0)).collect(), first)
     };
     match view.definition.controls.baseline() {
@@ -275,7 +285,7 @@ fn order(
             let ranking = Ranking { policy: Policy::Uniform, exploration, overlaps: false, constraints: &constraints };
             // A stream of its own: the policy's draw must not depend on it.
             let mut rng = Xoshiro256PlusPlus::seed_from_u64(hash("baseline", &[&seed.to_be_bytes()]).word());
-            let (places, first) = ranking.draw(&mixture, count, &mut rng);
+            let (places, first) = ranking.draw_watched(&mixture, count, &mut rng, watch);
             let first = if first.is_empty() { vec![0.0; eligible.len()] } else { first };
             let kept = steering.within_caps(places.iter().map(|place| eligible[place.candidate]));
             (places.into_iter().take(kept).map(|place| (place.candidate, place.propensity)).collect(), first)

@@ -3,20 +3,23 @@
 use super::{
     CandidateExplanation, Explanation, Request,
     candidates::{Candidate, Ineligible},
-    choose::Outcome,
+    choose::{Outcome, each},
 };
 use crate::{
-    bandit::Policy,
+    bandit::{Candidates, Features, Policy},
     engine::{
-        event::{Chosen, Fallback, Reason},
+        event::{Chosen, Fallback, Reason, SCORED_MAX},
         view::SlotView,
     },
-    slot::{Effect, Unavailable},
+    slot::{Effect, Rule, Unavailable},
 };
 
+/// How many features are named that moved a candidate's mean.
+const MOVED_MAX: usize = 5;
+
 /// Why a candidate cannot be chosen, for people.
-fn because(view: &SlotView, why: Ineligible) -> String {
-    let rule = |rule: u32| view.rules.rules().get(rule as usize);
+pub(super) fn because(rules: &[Rule], why: Ineligible) -> String {
+    let rule = |rule: u32| rules.get(rule as usize);
     match why {
         Ineligible::Unavailable(None) => "it is not available".into(),
         Ineligible::Unavailable(Some(Unavailable::Paused)) => "it is paused".into(),
@@ -55,13 +58,13 @@ pub(super) fn explain(
     fired: Vec<String>,
 ) -> Explanation {
     let known = &would.unwrap_or(outcome).known;
-    let moved = moved(view, request, candidates);
+    let moved = moved(view, &request.context, candidates, known.iter().map(|k| (k.0, k.3)).collect());
     let mut explained: Vec<CandidateExplanation> = candidates
         .iter()
         .zip(moved)
         .map(|(candidate, moved_by)| CandidateExplanation {
             arm: candidate.arm.clone(),
-            ineligible_because: candidate.ineligible.map(|why| because(view, why)),
+            ineligible_because: candidate.ineligible.map(|why| because(view.rules.rules(), why)),
             mean: 0.0,
             std: 0.0,
             propensity: 0.0,
@@ -73,9 +76,45 @@ pub(super) fn explain(
         (of.mean, of.std, of.propensity) = (mean, std, propensity);
     }
     let policy = view.definition.controls.policy();
-    let first = outcome.chosen.first();
-    let mut summary = summary(first, outcome.fallback, &outcome.model, policy);
-    if let (Some(would), Some(first)) = (would.and_then(|would| would.chosen.first()), first) {
+    let leads = |chosen: &[Chosen]| chosen.first().cloned();
+    let (first, would) = (leads(&outcome.chosen), would.and_then(|would| leads(&would.chosen)));
+    let summary = sentences(first.as_ref(), would.as_ref(), outcome.fallback, &outcome.model, policy, &fired);
+    Explanation { summary, candidates: explained, fired }
+}
+
+/// What moved the mean of each candidate most, for those with the largest probabilities: `known` has their indices
+/// and those.
+pub(super) fn moved(
+    view: &SlotView,
+    context: &Features,
+    candidates: &[Candidate<'_>],
+    mut known: Vec<(usize, f64)>,
+) -> Vec<Vec<(String, f64)>> {
+    known.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    known.truncate(SCORED_MAX);
+    let of: Vec<usize> = known.into_iter().map(|(i, _)| i).collect();
+    let arms: Vec<Option<u32>> = of.iter().map(|&i| candidates[i].learned).collect();
+    let own = each(of.iter().map(|&i| candidates[i].features));
+    let attributes = each(of.iter().map(|&i| candidates[i].attributes));
+    let asked = Candidates { arms: &arms, context, own: own.as_deref(), attributes: attributes.as_deref() };
+    let mut moved = vec![Vec::new(); candidates.len()];
+    for (i, contributions) in of.iter().zip(view.learner.contributions(asked, MOVED_MAX)) {
+        moved[*i] = contributions;
+    }
+    moved
+}
+
+/// A decision in a sentence, and in one more each where the slot only watches and where rules applied.
+pub(super) fn sentences(
+    first: Option<&Chosen>,
+    would: Option<&Chosen>,
+    fallback: Option<Fallback>,
+    model: &str,
+    policy: Policy,
+    fired: &[String],
+) -> String {
+    let mut summary = summary(first, fallback, model, policy);
+    if let (Some(would), Some(first)) = (would, first) {
         summary.push_str(&if would.arm == first.arm {
             " The slot only watches: it would have led with the same.".to_owned()
         } else {
@@ -86,17 +125,11 @@ pub(super) fn explain(
         let names: Vec<String> = fired.iter().map(|name| format!("'{name}'")).collect();
         summary.push_str(&format!(" Rules that applied: {}.", names.join(", ")));
     }
-    Explanation { summary, candidates: explained, fired }
-}
-
-/// What moved the mean of each candidate most.
-fn moved(view: &SlotView, request: &Request, candidates: &[Candidate<'_>]) -> Vec<Vec<(String, f64)>> {
-    let _ = (view, request);
-    vec![Vec::new(); candidates.len()]
+    summary
 }
 
 /// A decision in one sentence.
-pub(super) fn summary(first: Option<&Chosen>, fallback: Option<Fallback>, model: &str, policy: Policy) -> String {
+fn summary(first: Option<&Chosen>, fallback: Option<Fallback>, model: &str, policy: Policy) -> String {
     let Some(first) = first else {
         return "Nothing was eligible, and the slot has no default arm.".to_owned();
     };

@@ -1,28 +1,35 @@
 //! From a request and a view to a decision.
 //!
-//! In order: who may be chosen ([`candidates`], [`steering`]), who gets the baseline, what sticks, then scores,
-//! pmf and draw ([`choose`]), and how that came about ([`explain`]).
+//! In order: who may be chosen ([`candidates`], [`steering`]), who gets the baseline and what sticks ([`placing`]), then
+//! scores, pmf and draw ([`choose`]), and how that came about ([`explain`]; after the fact: [`recall`]). A preview
+//! takes the same way ([`foresee`]), and stops before the draw.
 
 mod candidates;
 mod choose;
 mod explain;
+pub(super) mod foresee;
+mod placing;
+mod recall;
 mod steering;
+
+pub use self::recall::{Recalled, recall};
 
 use self::{
     candidates::{Candidate, candidates},
-    choose::{Outcome, Scored, Width, baseline, by_model, scores, stuck},
+    choose::Outcome,
     explain::explain,
+    placing::{Asked, Placed},
     steering::Steering,
 };
 use super::{
-    event::{Barred, Decided, Fallback, Reason, SCORED_MAX, Scored as Recorded, Subject},
-    ids::{DecisionId, hash},
+    event::{Barred, Decided, SCORED_MAX, Scored as Recorded, Subject},
+    ids::DecisionId,
     past::Past,
     view::SlotView,
 };
 use crate::{
     bandit::Features,
-    slot::{ArmId, Consent, FieldError, Mode, SlotId, Stickiness},
+    slot::{ArmId, Consent, FieldError, SlotId},
 };
 
 /// A candidate of a request.
@@ -142,7 +149,7 @@ pub fn decide_with(view: &SlotView, mut request: Request, draw: Draw<'_>, past: 
     let mut candidates = candidates(view, &request, draw.taken, now_us)?;
     let mut steering = Steering::new(view, &request, &mut candidates, past, now_us);
     let count = if request.count == 0 { definition.count() } else { request.count } as usize;
-    let asked = Asked { view, request: &request, draw, count, past };
+    let asked = Asked { view, request: &request, draw, count, past, scorer: None };
     let decided = asked.decide(&mut candidates, &mut steering);
 
     let Placed { outcome, would, holdout, analysis, sticky } = decided;
@@ -178,112 +185,6 @@ pub fn decide_with(view: &SlotView, mut request: Request, draw: Draw<'_>, past: 
     Ok(Decision { decided, explanation, failed_rules: steering.failed })
 }
 
-/// What is asked, of whom, and with what randomness.
-#[derive(Clone, Copy)]
-struct Asked<'a> {
-    view: &'a SlotView,
-    request: &'a Request,
-    draw: Draw<'a>,
-    count: usize,
-    past: &'a Past,
-}
-
-/// What was decided, and for whom.
-struct Placed {
-    outcome: Outcome,
-    /// What the policy would have chosen.
-    would: Option<Outcome>,
-    holdout: bool,
-    analysis: bool,
-    sticky: Option<DecisionId>,
-}
-
-impl Asked<'_> {
-    /// The eligible, by their index.
-    fn eligible(candidates: &[Candidate<'_>]) -> Vec<usize> {
-        (0..candidates.len()).filter(|&i| candidates[i].eligible()).collect()
-    }
-
-    fn baseline(
-        &self,
-        candidates: &[Candidate<'_>],
-        why: Result<Reason, Fallback>,
-        scored: Option<&Scored>,
-        steering: &Steering,
-    ) -> Outcome {
-        let reason = why.unwrap_or(Reason::Fallback);
-        let eligible = Self::eligible(candidates);
-        let outcome = baseline(self.view, candidates, &eligible, self.count, reason, scored, self.draw.seed, steering);
-        Outcome { fallback: why.err(), ..outcome }
-    }
-
-    fn decide(&self, candidates: &mut [Candidate<'_>], steering: &mut Steering) -> Placed {
-        let Self { view, request, draw, count, past } = *self;
-        let controls = &view.definition.controls;
-        // Nothing is ever learned of these subjects, whatever they are shown.
-        let analysis = falls_in(view, "analysis", &request.subject, draw.id, controls.analysis());
-        let plainly = |outcome| Placed { outcome, would: None, holdout: false, analysis, sticky: None };
-        if !candidates.iter().any(Candidate::eligible) {
-            return plainly(self.baseline(candidates, Err(Fallback::NoEligibleArm), None, steering));
-        }
-        // What cannot be scored in time cannot be asked for evidence either: it is not shown.
-        let hurried = draw.deadline_passed.then_some(Fallback::Deadline);
-        let forced = hurried.or(controls.safe_choice().then_some(Fallback::SafeChoice));
-        let asks = steering.wants_evidence(view, candidates);
-        if let (Some(fallback), false) = (forced, asks) {
-            return plainly(self.baseline(candidates, Err(fallback), None, steering));
-        }
-        let mut eligible = Self::eligible(candidates);
-        let boosts = steering.boosts(view, candidates, &eligible);
-        // Rules may bring forward whoever it is, so that all of them count, not only the best.
-        let places = if steering.places(view, candidates) { eligible.len().min(4 * count + 64) } else { count };
-        let scored = (hurried.is_none())
-            .then(|| {
-                let of = eligible.clone();
-                scores(view, &request.context, candidates, of, Width::Controls, places, draw.seed, boosts.as_deref())
-            })
-            .flatten();
-        let (mut scored, mut boosts) = (scored, boosts);
-        if asks {
-            steering.ask_for_evidence(view, request, candidates, scored.as_ref(), draw.seed);
-            let left = Self::eligible(candidates);
-            if left.is_empty() {
-                return plainly(self.baseline(candidates, Err(Fallback::NoEligibleArm), None, steering));
-            }
-            if left.len() < eligible.len() {
-                let kept: Vec<usize> = (0..eligible.len()).filter(|&at| candidates[eligible[at]].eligible()).collect();
-                scored = scored.map(|scored| scored.only(&kept));
-                boosts = boosts.map(|factors| kept.iter().map(|&at| factors[at]).collect());
-                eligible = left;
-            }
-            if let Some(fallback) = forced {
-                return plainly(self.baseline(candidates, Err(fallback), scored.as_ref(), steering));
-            }
-        }
-        if falls_in(view, "holdout", &request.subject, draw.id, controls.control_share()) {
-            let outcome = self.baseline(candidates, Ok(Reason::Holdout), scored.as_ref(), steering);
-            return Placed { holdout: true, analysis: false, ..plainly(outcome) };
-        }
-        let watching = controls.mode() == Mode::Watch;
-        if !watching
-            && controls.stickiness() != Stickiness::Never
-            && let Some(before) = past.sticky(&request.subject, controls.stickiness(), draw.id.at_us())
-            && let Some(outcome) = stuck(view, candidates, &eligible, count, before, scored.as_ref(), steering)
-        {
-            return Placed { sticky: Some(before.id), ..plainly(outcome) };
-        }
-        let Some(scored) = scored else {
-            return plainly(self.baseline(candidates, Err(Fallback::Model), None, steering));
-        };
-        let by_policy = by_model(view, candidates, &scored, steering, boosts.as_deref(), count, draw.seed);
-        if watching {
-            let outcome = self.baseline(candidates, Ok(Reason::Watching), Some(&scored), steering);
-            return Placed { would: Some(by_policy), ..plainly(outcome) };
-        }
-        plainly(by_policy)
-    }
-}
-
 fn consented(mut subject: Subject, consent: Consent) -> Subject {
     match consent {
         Consent::Full => {}
@@ -291,25 +192,6 @@ fn consented(mut subject: Subject, consent: Consent) -> Subject {
         Consent::None => subject = Subject::default(),
     }
     subject
-}
-
-/// Whether a subject is among this share of all. Its place is a hash of the slot, its salt and the subject's id, so a
-/// change of the share moves only those it must; each purpose has places of its own.
-fn falls_in(view: &SlotView, purpose: &str, subject: &Subject, id: DecisionId, share: f64) -> bool {
-    if share <= 0.0 {
-        return false;
-    }
-    let slot = view.definition.id.as_str().as_bytes();
-    let who: &[u8] = match (subject.id.as_str(), subject.session_id.as_str()) {
-        ("", "") => id.as_bytes(),
-        ("", session) => session.as_bytes(),
-        (id, _) => id.as_bytes(),
-    };
-    let place = match view.definition.controls.salt.as_deref() {
-        None | Some("") => hash(purpose, &[slot, who]),
-        Some(salt) => hash(purpose, &[slot, who, salt.as_bytes()]),
-    };
-    place.fraction() < share
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "for people and estimators: seven digits")]

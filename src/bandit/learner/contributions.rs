@@ -1,0 +1,58 @@
+//! Which features moved an expected reward most, by name.
+
+use std::collections::BTreeMap;
+
+use super::{Candidates, Learner, Model, applied};
+use crate::bandit::expansion::Term;
+
+/// What an arm brings along whatever the features: its intercept, or its offset.
+const OF_ARM: &str = "(arm)";
+/// What random features of all numbers together do; one number's part of them cannot be told.
+const NONLINEAR: &str = "numbers (nonlinear)";
+
+fn name(term: Option<Term>, names: &BTreeMap<u32, String>) -> String {
+    let of = |index: u32| names.get(&index).map_or("?", String::as_str);
+    match term {
+        None | Some(Term::Base(0)) => OF_ARM.to_owned(),
+        Some(Term::Base(index)) => of(index).to_owned(),
+        Some(Term::Product(first, second)) if first == second => format!("{}²", of(first)),
+        Some(Term::Product(first, second)) => format!("{} × {}", of(first), of(second)),
+        Some(Term::Fourier) => NONLINEAR.to_owned(),
+    }
+}
+
+impl Learner {
+    /// What moved the expected reward of each candidate most, at most so many features each, the largest first: by name,
+    /// and by how much, on the identity link in units of the reward, on the logit link in log odds. By the heaviest
+    /// model that has features; nothing where none has.
+    ///
+    /// Numbers are by name, words as `loyalty=gold`, products as `age × loyalty=gold`, what the arm brings along
+    /// whatever the features as `(arm)`, and random features of all numbers as `numbers (nonlinear)`.
+    pub fn contributions(&self, candidates: Candidates<'_>, most: usize) -> Vec<Vec<(String, f64)>> {
+        let nothing = || vec![Vec::new(); candidates.arms.len()];
+        let deciders = self.portfolio.deciders(self.arms.len());
+        let named = deciders.into_iter().find_map(|(_, member, model)| {
+            let Model::Linear(linear) = model else { return None };
+            Some((linear, applied(model, candidates.arms)?, self.coders.get(member.coder)?))
+        });
+        let Some((linear, arms, coder)) = named else { return nothing() };
+        let contributions = |(i, &arm): (usize, &Option<u32>)| {
+            let parts = coder.parts(candidates.parts(i));
+            let (row, names) = (coder.encoder.encode_new(parts), coder.encoder.names(parts));
+            let mut sums: BTreeMap<String, f64> = BTreeMap::new();
+            linear.each_part(arm, &coder.encoder, &row, &mut |term, amount| {
+                if amount != 0.0 {
+                    *sums.entry(name(term, &names)).or_default() += amount;
+                }
+            });
+            let mut sums: Vec<(String, f64)> = sums.into_iter().collect();
+            sums.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+            sums.truncate(most);
+            sums
+        };
+        arms.iter().enumerate().map(contributions).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

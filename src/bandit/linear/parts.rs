@@ -1,0 +1,35 @@
+//! What each term of a row adds to the linear predictor.
+
+use super::{Linear, Link, Sharing};
+use crate::bandit::{
+    encoder::{Encoder, Row},
+    expansion::Term,
+};
+
+impl Linear {
+    /// Hands what each term of `row` adds to the linear predictor of `arm` to `put`, and what the arm does by itself
+    /// with no term. All of them add up to the predictor's mean: on the identity link the expected reward, on the
+    /// logit link its log odds (before the posterior's spread pulls the rate towards one half).
+    pub(in crate::bandit) fn each_part(
+        &self,
+        arm: Option<u32>,
+        encoder: &Encoder,
+        row: &Row,
+        put: &mut impl FnMut(Option<Term>, f64),
+    ) {
+        let shared = self.design.sharing == Sharing::Shared;
+        let reads = arm.map(|arm| self.reads(arm)).or(shared.then_some((0, false)));
+        let mean = reads.and_then(|(index, _)| self.arms.get(index)).map_or(&[][..], |posterior| posterior.mean());
+        let opposite = reads.is_some_and(|(_, opposite)| opposite);
+        let sign = if opposite { -1.0 } else { 1.0 };
+        self.expander.each_term(encoder, row, &mut |index, value, term| {
+            let weight = index.and_then(|index| mean.get(index as usize)).copied().unwrap_or(0.0);
+            put(Some(term), sign * value * weight);
+        });
+        match (self.design.sharing, self.design.link) {
+            (Sharing::Shared, _) => put(None, self.offset(arm).mean),
+            (Sharing::Opposed, Link::Identity) if opposite => put(None, 1.0),
+            (Sharing::Opposed | Sharing::Disjoint, _) => {}
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! `slotwise slots preview`: what a file would do, before it is applied.
+
+use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
+use console::style;
+use serde_json::json;
+
+use super::{
+    super::{CommandResult, Target, report::bar, say},
+    apply::{Files, line, wanted},
+};
+use crate::{
+    engine::{BeforeAfter, Estimate, PreviewArm, PreviewRule},
+    wire::{Client, ClientPreview},
+};
+
+/// Arms that are listed for people; the others are told by their number.
+const ARMS_MAX: usize = 30;
+
+/// Flags of `slots preview`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Preview {
+    #[command(flatten)]
+    files: Files,
+    /// By how many of each slot's last decisions, at most 10000; 0: as many.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    decisions: u32,
+    /// JSON, with the names of the contract, instead of tables; a document per slot.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Preview {
+    pub(super) async fn run(self) -> CommandResult {
+        let documents = self.files.read()?;
+        let mut client = Client::connect(&self.target.target).await?;
+        for (file, document) in documents {
+            let failed = |why: &dyn std::fmt::Display| format!("{}: {why}", file.display());
+            let (definition, found) = wanted(&mut client, &document).await.map_err(|why| failed(&why))?;
+            let Some((_, revision)) = found else {
+                say(format_args!("{}: a new slot, without past decisions to go by", definition.id));
+                continue;
+            };
+            let preview = client.preview_slot(&definition, revision, self.decisions).await;
+            let preview = preview.map_err(|why| failed(&why))?;
+            let slot = definition.id.as_str();
+            if self.json {
+                say(serde_json::to_string_pretty(&json(slot, &preview))?)
+            } else {
+                say(text(slot, &preview))
+            }
+        }
+        Ok(())
+    }
+}
+
+fn percent(part: f64) -> String {
+    format!("{:.1} %", 100.0 * part)
+}
+
+/// A value with its standard error.
+fn with_error(of: Estimate, digits: usize) -> String {
+    format!("{:.digits$} ± {:.digits$}", of.value, of.standard_error)
+}
+
+fn arms(preview: &[PreviewArm]) -> Vec<String> {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY).set_header(["arm", "now", "", "then", "", "± s.e.", "policy now → then"]);
+    // Where several arms are shown, the shares of some may all be near one.
+    let top = preview.iter().flat_map(|arm| [arm.all.before.value, arm.all.after.value]).fold(1e-9, f64::max);
+    let mut order: Vec<&PreviewArm> = preview.iter().collect();
+    if order.len() > ARMS_MAX {
+        order.sort_by(|a, b| b.all.after.value.total_cmp(&a.all.after.value));
+    }
+    for PreviewArm { arm, all, policy } in order.iter().take(ARMS_MAX) {
+        table.add_row([
+            arm.to_string(),
+            percent(all.before.value),
+            bar(all.before.value / top),
+            percent(all.after.value),
+            bar(all.after.value / top),
+            format!("{:.1}", 100.0 * all.after.standard_error),
+            format!("{} → {}", percent(policy.before.value), percent(policy.after.value)),
+        ]);
+    }
+    for column in [1, 3, 5] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let mut lines = vec![table.to_string()];
+    if order.len() > ARMS_MAX {
+        lines.push(format!("and {} arms more", order.len() - ARMS_MAX));
+    }
+    lines
+}
+
+fn rule(rule: &PreviewRule) -> String {
+    let side = |fires: Option<f64>, keeps_out: f64| match fires {
+        None => "not there".to_owned(),
+        Some(fires) if keeps_out > 0.0 => {
+            format!("applies in {}, keeps out {keeps_out:.2} candidates per decision", percent(fires))
+        }
+        Some(fires) => format!("applies in {}", percent(fires)),
+    };
+    let PreviewRule { name, fires, keeps_out } = rule;
+    let (now, then) = (side(fires.before, keeps_out.before), side(fires.after, keeps_out.after));
+    if now == then { format!("rule '{name}': {now}, as now") } else { format!("rule '{name}': now {now}; then {then}") }
+}
+
+fn text(slot: &str, preview: &ClientPreview) -> String {
+    let ClientPreview { preview, differences } = preview;
+    if differences.is_empty() {
+        return format!("{slot}: no difference");
+    }
+    let per_day = preview.decisions_per_day;
+    let rate = if per_day > 0.0 { format!(", {per_day:.0} per day") } else { String::new() };
+    let mut lines = vec![format!("{slot}: by {} past decisions{rate}", preview.decisions_used)];
+    lines.extend(differences.iter().map(|difference| format!("    {}", line(difference))));
+    lines.extend(arms(&preview.arms));
+    let BeforeAfter { before, after } = preview.expected_reward;
+    lines.push(format!(
+        "expected reward per decision: {} → {}, a change of {}",
+        with_error(before, 4),
+        with_error(after, 4),
+        with_error(preview.expected_reward_change, 4)
+    ));
+    let BeforeAfter { before, after } = preview.exploration_cost_per_day;
+    lines.push(format!("cost of exploring per day: {} → {}", with_error(before, 2), with_error(after, 2)));
+    lines.extend(preview.rules.iter().map(rule));
+    lines.extend(preview.warnings.iter().map(|warning| style(format!("! {warning}")).yellow().to_string()));
+    lines.join("\n")
+}
+
+fn json(slot: &str, preview: &ClientPreview) -> serde_json::Value {
+    let ClientPreview { preview, differences } = preview;
+    let estimate = |of: Estimate| json!({"value": of.value, "standard_error": of.standard_error});
+    let arm = |arm: &PreviewArm| {
+        json!({
+            "arm_id": arm.arm.as_str(),
+            "share_before": estimate(arm.all.before),
+            "share_after": estimate(arm.all.after),
+            "policy_share_before": estimate(arm.policy.before),
+            "policy_share_after": estimate(arm.policy.after),
+        })
+    };
+    let rule = |rule: &PreviewRule| {
+        json!({
+            "name": rule.name,
+            "fires_before": rule.fires.before,
+            "fires_after": rule.fires.after,
+            "keeps_out_before": rule.keeps_out.before,
+            "keeps_out_after": rule.keeps_out.after,
+        })
+    };
+    json!({
+        "slot_id": slot,
+        "diff": differences.iter().map(|d| json!({"path": d.path, "before": d.before, "after": d.after})).collect::<Vec<_>>(),
+        "decisions_used": preview.decisions_used,
+        "decisions_per_day": preview.decisions_per_day,
+        "arms": preview.arms.iter().map(arm).collect::<Vec<_>>(),
+        "expected_reward_before": estimate(preview.expected_reward.before),
+        "expected_reward_after": estimate(preview.expected_reward.after),
+        "expected_reward_change": estimate(preview.expected_reward_change),
+        "exploration_cost_per_day_before": estimate(preview.exploration_cost_per_day.before),
+        "exploration_cost_per_day_after": estimate(preview.exploration_cost_per_day.after),
+        "rules": preview.rules.iter().map(rule).collect::<Vec<_>>(),
+        "warnings": preview.warnings,
+    })
+}

@@ -1,0 +1,182 @@
+//! Finding single records in a journal without reading all of it: there is no index but the positions, and times ascend
+//! with them.
+
+use rusqlite::{OptionalExtension as _, Row, params};
+
+use super::{
+    Each, JournalReader, ReadError,
+    rows::{COLUMNS, record, stored},
+};
+
+impl JournalReader {
+    /// Hands the newest `count` records of this kind and slot to `each`, newest first, looking back over no more than
+    /// `most` positions.
+    pub fn newest(
+        &self,
+        kind: &str,
+        slot: &str,
+        count: usize,
+        most: u64,
+        each: &mut Each<'_>,
+    ) -> Result<(), ReadError> {
+        let failed = |why: rusqlite::Error| self.failed(self.last(), &why);
+        let select = format!(
+            "SELECT {COLUMNS} FROM events WHERE position > ? AND position <= ? AND kind = ? AND slot = ? ORDER BY position DESC LIMIT ?"
+        );
+        let mut select = self.connection().prepare_cached(&select).map_err(failed)?;
+        let (from, count) = (stored(self.last().saturating_sub(most)), i64::try_from(count).unwrap_or(i64::MAX));
+        let mut rows = select.query(params![from, stored(self.last()), kind, slot, count]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            self.hand(row, each)?;
+        }
+        Ok(())
+    }
+
+    /// Hands the first record of this kind and decision to `each` that was taken at `at_us` or later, looking at no more
+    /// than `most` positions from there on; says whether there is one.
+    pub fn find(
+        &self,
+        kind: &str,
+        decision: &str,
+        at_us: i64,
+        most: u64,
+        each: &mut Each<'_>,
+    ) -> Result<bool, ReadError> {
+        let first = self.first_since(at_us)?;
+        let failed = |why: rusqlite::Error| self.failed(first, &why);
+        let select = format!(
+            "SELECT {COLUMNS} FROM events WHERE position >= ? AND position < ? AND decision_id = ? AND kind = ? ORDER BY position LIMIT 1"
+        );
+        let mut select = self.connection().prepare_cached(&select).map_err(failed)?;
+        let bounds = (stored(first), stored(first.saturating_add(most)));
+        let mut rows = select.query(params![bounds.0, bounds.1, decision, kind]).map_err(failed)?;
+        match rows.next().map_err(failed)? {
+            Some(row) => self.hand(row, each).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// When the first record was taken of those that are all kept, microseconds since 1970; none: there is none.
+    pub fn kept_since_us(&self) -> Result<Option<i64>, ReadError> {
+        Ok(self.at_or_after(self.trimmed() + 1)?.map(|(_, at_us)| at_us))
+    }
+
+    fn hand(&self, row: &Row<'_>, each: &mut Each<'_>) -> Result<(), ReadError> {
+        let position = row.get::<_, i64>(0).map_err(|why| self.failed(0, &why))?;
+        let position = u64::try_from(position).unwrap_or(0);
+        let record = record(row, position, self.file())?;
+        each(&record).map_err(|why| ReadError::Reader { file: self.file().to_owned(), position, why })
+    }
+
+    /// The position of the first record that was taken at `at_us` or later; one beyond the last where none was.
+    fn first_since(&self, at_us: i64) -> Result<u64, ReadError> {
+        let (mut low, mut high) = (1, self.last() + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.at_or_after(middle)? {
+                Some((position, taken_us)) if taken_us < at_us => low = position + 1,
+                Some(_) | None => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
+    /// The first record at this position or after it, and when it was taken: positions may have holes up to where
+    /// records were dropped.
+    fn at_or_after(&self, position: u64) -> Result<Option<(u64, i64)>, ReadError> {
+        let failed = |why: rusqlite::Error| self.failed(position, &why);
+        let select =
+            "SELECT position, at_us FROM events WHERE position >= ? AND position <= ? ORDER BY position LIMIT 1";
+        let mut select = self.connection().prepare_cached(select).map_err(failed)?;
+        let pair = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+        let found =
+            select.query_row(params![stored(position), stored(self.last())], pair).optional().map_err(failed)?;
+        Ok(found.map(|(position, at_us)| (u64::try_from(position).unwrap_or(0), at_us)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Journal as _, Record, SqliteJournal};
+
+    const KINDS: [&str; 3] = ["decided", "rewarded", "slot_updated"];
+    const SLOTS: [&str; 2] = ["offers", "search"];
+
+    /// Three records a second of their own kinds, two slots, every record with a decision of its own.
+    fn records(count: u64) -> Vec<Record> {
+        let record = |i: u64| Record {
+            at_us: i64::try_from(i / 3).unwrap() * 1_000,
+            kind: KINDS[usize::try_from(i % 3).unwrap()],
+            slot: SLOTS[usize::try_from(i / 3 % 2).unwrap()].to_owned(),
+            decision: Some(format!("d{i}")),
+            body: i.to_be_bytes().to_vec(),
+        };
+        (0..count).map(record).collect()
+    }
+
+    fn journal(count: u64) -> (tempfile::TempDir, SqliteJournal, JournalReader) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = SqliteJournal::open(folder.path()).unwrap();
+        journal.append(&records(count)).unwrap();
+        let reader = JournalReader::open(folder.path()).unwrap();
+        (folder, journal, reader)
+    }
+
+    #[test]
+    fn the_newest_records_of_a_slot_come_newest_first() {
+        let (_folder, _journal, reader) = journal(300);
+        let newest = |count, most| {
+            let mut got = Vec::new();
+            let mut each = |stored: &crate::journal::Stored<'_>| {
+                assert_eq!((stored.kind, stored.slot), ("decided", "search"));
+                got.push(stored.position);
+                Ok(())
+            };
+            reader.newest("decided", "search", count, most, &mut each).unwrap();
+            got
+        };
+        let want: Vec<u64> = (0..300).filter(|i| i % 3 == 0 && i / 3 % 2 == 1).map(|i| i + 1).rev().collect();
+        assert_eq!(newest(usize::MAX, u64::MAX), want);
+        assert_eq!(newest(4, 1_000), want[..4]);
+        assert_eq!(newest(1_000, 30), want[..5], "thirty positions hold five of them");
+    }
+
+    #[test]
+    fn a_record_is_found_from_its_time_on_and_within_the_bound() {
+        let (_folder, _journal, reader) = journal(300);
+        let find = |kind: &str, decision: &str, at_us, most| {
+            let mut found = None;
+            let there = reader.find(kind, decision, at_us, most, &mut |stored| {
+                found = Some(stored.position);
+                Ok(())
+            });
+            assert_eq!(there.unwrap(), found.is_some());
+            found
+        };
+        for i in (0..300).step_by(3) {
+            let at_us = i64::try_from(i / 3).unwrap() * 1_000;
+            let id = format!("d{i}");
+            assert_eq!(find("decided", &id, at_us, 1), Some(i + 1), "the first of its time");
+            assert_eq!(find("decided", &id, at_us - 2_000, 7), Some(i + 1), "two times later");
+            assert_eq!(find("decided", &id, at_us + 1, 1_000), None, "later than it was");
+            assert_eq!(find("rewarded", &id, at_us, 1_000), None, "of another kind");
+        }
+        assert_eq!(find("decided", "d30", 0, 30), None, "beyond the bound");
+    }
+
+    #[test]
+    fn holes_of_what_was_dropped_do_not_mislead_the_search() {
+        let (folder, mut journal, _) = journal(300);
+        while journal.trim(&["decided", "rewarded"], 60_000, 200, 50).unwrap() {}
+        let reader = JournalReader::open(folder.path()).unwrap();
+        assert!(reader.trimmed() > 100, "{}", reader.trimmed());
+        let found = |i: u64, kind: &str| {
+            let at_us = i64::try_from(i / 3).unwrap() * 1_000;
+            reader.find(kind, &format!("d{i}"), at_us, 10, &mut |_| Ok(())).unwrap()
+        };
+        assert!(!found(30, "decided") && found(32, "slot_updated") && found(240, "decided"));
+        let since = reader.kept_since_us().unwrap().unwrap();
+        assert!((50_000..=67_000).contains(&since), "{since}");
+    }
+}

@@ -1,0 +1,177 @@
+//! What the journal tells of past decisions, beside the writer: what a change would have done to them, and how one of
+//! them came about.
+//!
+//! Invariant: nothing is changed, and the writer waits for nothing of this but to say how a slot would be.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio::sync::oneshot;
+
+use super::{
+    ChangeFailure, Node, WriteError, codec,
+    recover::workers,
+    run_long,
+    writer::{Command, DraftCommand, Drafted},
+};
+use crate::{
+    engine::{
+        Body, Change, Decided, DecisionId, PREVIEW_DECISIONS_MAX, Preview, PreviewTally, Previewer, Recalled, SlotView,
+        recall,
+    },
+    journal::{JournalReader, ReadError, Stored},
+    slot::SlotId,
+};
+
+/// How far back a preview looks for decisions of its slot, positions: a second or so of reading.
+const LOOK_BACK: u64 = 1_000_000;
+/// How far from its time on a decision is looked for, positions: more than ever wait to be written.
+const LOOK_ON: u64 = 250_000;
+/// How much earlier than its id says a decision may stand: the clocks of two threads.
+const EARLIER_US: i64 = 1_000_000;
+
+/// A past decision and how it came about.
+#[derive(Debug, Clone)]
+pub struct Recollection {
+    /// The decision.
+    pub decided: Arc<Decided>,
+    /// When it was taken into the journal, microseconds since 1970.
+    pub at_us: i64,
+    /// How it came about.
+    pub recalled: Recalled,
+    /// Its slot as it is now; none: it was deleted.
+    pub view: Option<Arc<SlotView>>,
+}
+
+/// Why there is nothing to be said of the past.
+#[derive(Debug, thiserror::Error)]
+pub enum HindsightError {
+    /// The change cannot be, or the node takes nothing any more.
+    #[error(transparent)]
+    Change(#[from] ChangeFailure),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The decision is not there.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+/// A decision of a record.
+fn decision(stored: &Stored<'_>) -> Result<(i64, Arc<Decided>), String> {
+    match codec::decode(stored.body)?.body {
+        Body::Decided(decided) => Ok((stored.at_us, decided)),
+        other => Err(format!("it is called a decision and is of the kind {}", other.kind())),
+    }
+}
+
+impl Node {
+    /// What a change would do to a slot, by its last `count` decisions (0: as many as a preview looks at), and the slot
+    /// as it is and as it would be.
+    pub async fn preview(
+        &self,
+        slot: SlotId,
+        change: Change,
+        count: usize,
+    ) -> Result<(Preview, Arc<SlotView>, Arc<SlotView>), HindsightError> {
+        let count = if count == 0 { PREVIEW_DECISIONS_MAX } else { count.min(PREVIEW_DECISIONS_MAX) };
+        let _turn = self.previewing.lock().await;
+        let (before, after) = self.draft(slot.clone(), change).await?;
+        self.settle().await;
+        let preview = run_long(usize::MAX, || -> Result<Preview, HindsightError> {
+            let decisions = self.last_decisions(&slot, count)?;
+            let previewer = Previewer::new(&before, &after, &decisions, self.now_us());
+            Ok(previewer.finish(shared(&previewer)))
+        })?;
+        Ok((preview, before, after))
+    }
+
+    /// How a decision of the past came about; `slot` is where it is thought to be, if that is known.
+    pub async fn recall(&self, id: DecisionId, slot: Option<&SlotId>) -> Result<Recollection, HindsightError> {
+        self.settle().await;
+        let (at_us, decided) = run_long(usize::MAX, || self.find(id))?;
+        if let Some(slot) = slot.filter(|slot| **slot != decided.slot) {
+            let message = format!("decision '{id}' is of the slot '{}', not of '{slot}'", decided.slot);
+            return Err(HindsightError::Unknown(message));
+        }
+        let view = self.slot(&decided.slot);
+        let recalled = run_long(decided.candidates.len(), || recall(view.as_deref(), &decided));
+        Ok(Recollection { decided, at_us, recalled, view })
+    }
+
+    /// Waits until what was decided so far is in the journal, as far as it can be.
+    async fn settle(&self) {
+        let (reply, written) = oneshot::channel();
+        if self.send(Command::Decided(Vec::new(), Some(reply))).is_ok() {
+            // A writer that cannot write has nothing to wait for.
+            drop(written.await);
+        }
+    }
+
+    async fn draft(&self, slot: SlotId, change: Change) -> Drafted {
+        self.writable()?;
+        let (reply, drafted) = oneshot::channel();
+        self.send(Command::Draft(Box::new(DraftCommand { slot, change, reply })))?;
+        drafted.await.unwrap_or(Err(ChangeFailure::Write(WriteError::Unanswered)))
+    }
+
+    /// The last decisions of a slot, oldest first; those from before a reset are of the same place, and count.
+    fn last_decisions(&self, slot: &SlotId, count: usize) -> Result<Vec<(i64, Arc<Decided>)>, HindsightError> {
+        let reader = JournalReader::open(&self.folder)?;
+        let mut decisions = Vec::new();
+        reader.newest("decided", slot.as_str(), count, LOOK_BACK, &mut |stored| {
+            decisions.push(decision(stored)?);
+            Ok(())
+        })?;
+        decisions.reverse();
+        Ok(decisions)
+    }
+
+    fn find(&self, id: DecisionId) -> Result<(i64, Arc<Decided>), HindsightError> {
+        let reader = JournalReader::open(&self.folder)?;
+        let mut found = None;
+        reader.find("decided", &id.to_string(), id.at_us() - EARLIER_US, LOOK_ON, &mut |stored| {
+            found = Some(decision(stored)?);
+            Ok(())
+        })?;
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        let over = reader.trimmed() > 0 && reader.kept_since_us()?.is_none_or(|since_us| id.at_us() < since_us);
+        let why = if over {
+            "it was made before all that the journal still keeps: its retention is over (see the service's setting `retention`)"
+        } else if id.at_us() > self.now_us() {
+            "its id is of a time that is still to come: did it come from another service?"
+        } else {
+            "the journal holds no such decision: did it come from this service, or was it never recorded because there was no room?"
+        };
+        Err(HindsightError::Unknown(format!("decision '{id}' not found: {why}")))
+    }
+}
+
+/// The parts of a preview, by as many threads as there are cores.
+fn shared(previewer: &Previewer<'_>) -> Vec<PreviewTally> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let part = next.fetch_add(1, Ordering::Relaxed);
+            if part >= previewer.parts() {
+                return done;
+            }
+            done.push((part, previewer.part(part)));
+        }
+    };
+    let mut done = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..workers()).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for other in others {
+            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done
+    });
+    done.sort_by_key(|(part, _)| *part);
+    done.into_iter().map(|(_, tally)| tally).collect()
+}
