@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use prost_types::FieldMask;
-
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
