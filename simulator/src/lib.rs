@@ -10,6 +10,8 @@
 //! * [`learning`]: many sets, variants and seeds, beside what other learners reach.
 //! * [`meta`]: the same run twice, compared byte by byte.
 //! * [`soak`]: load on a live server by the wall clock, to see that it holds.
+//! * [`scenario`]: shoppers, a catalogue, a slot, traffic, and what must hold.
+//! * [`report`]: what came of a scenario, as plain data.
 //! * [`progress`]: how far a run is, for people.
 //! * [`cli`]: the program round it.
 //!
@@ -30,5 +32,7 @@ pub mod meta;
 pub mod order;
 pub mod progress;
 pub mod replay;
+pub mod report;
+pub mod scenario;
 pub mod service;
 pub mod soak;

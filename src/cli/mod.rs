@@ -6,7 +6,7 @@
 
 mod backup;
 mod demo;
-mod document;
+pub mod document;
 mod journal;
 mod progress;
 mod report;

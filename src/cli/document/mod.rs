@@ -24,10 +24,10 @@ use crate::{
     },
 };
 
-/// A slot's document.
+/// A slot's document; parsed with `toml`, it is checked when its definition is asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SlotDocument {
+pub struct SlotDocument {
     slot_id: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     display_name: String,
@@ -151,7 +151,7 @@ struct ArmDocument {
 
 impl SlotDocument {
     /// The definition it describes; what it leaves out has its default.
-    pub(super) fn definition(&self) -> Result<Definition, FieldError> {
+    pub fn definition(&self) -> Result<Definition, FieldError> {
         let arms = self.arms.iter().enumerate().map(|(i, arm)| {
             let id = ArmId::parse("arm_id", &arm.arm_id).map_err(|e| e.within(&format!("arms[{i}]")))?;
             Ok(Arc::new(Arm {
@@ -187,7 +187,7 @@ impl SlotDocument {
     }
 
     /// The document of a definition.
-    pub(super) fn of(definition: &Definition) -> Self {
+    pub fn of(definition: &Definition) -> Self {
         let d = definition;
         Self {
             slot_id: d.id.to_string(),

@@ -1,0 +1,20 @@
+//! The scenarios that come with the program.
+
+macro_rules! shipped {
+    ($($name:literal),+ $(,)?) => {
+        /// Their names and texts, in the order of `list`.
+        const ALL: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../scenarios/", $name, ".toml")))),+];
+    };
+}
+
+shipped!("offer");
+
+/// The text of one.
+pub fn text(name: &str) -> Option<&'static str> {
+    ALL.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// All names.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|(name, _)| *name)
+}
