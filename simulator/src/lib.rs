@@ -12,6 +12,7 @@
 //! * [`soak`]: load on a live server by the wall clock, to see that it holds.
 //! * [`scenario`]: shoppers, a catalogue, a slot, traffic, and what must hold.
 //! * [`report`]: what came of a scenario, as plain data.
+//! * [`output`]: a report as text for people and for CI, and as a page.
 //! * [`progress`]: how far a run is, for people.
 //! * [`cli`]: the program round it.
 //!
@@ -30,6 +31,7 @@ pub mod dataset;
 pub mod learning;
 pub mod meta;
 pub mod order;
+pub mod output;
 pub mod progress;
 pub mod replay;
 pub mod report;
