@@ -9,11 +9,7 @@ use std::fmt::Write as _;
 
 use crate::report::{CheckOutcome, CheckReport, RunReport};
 
-use super::{
-    markup::Markup,
-    number::{count, p_value},
-    phrase,
-};
+use super::{markup::Markup, number::p_value, phrase};
 
 /// The run as a JUnit document, ending in a line feed.
 pub fn render(report: &RunReport) -> String {
@@ -71,9 +67,7 @@ fn case(out: &mut Markup, report: &RunReport, check: &CheckReport) {
                 out.trusted("\n      ").leaf("failure", &attributes, numbers(check));
             }
             CheckOutcome::Inconclusive => {
-                let needed = check.replications_needed;
-                let needed = needed.map_or(String::new(), |n| format!(" ({} replications would tell)", count(n)));
-                let message = format!("inconclusive: {}{needed}", check.sentence);
+                let message = format!("inconclusive: {}", check.sentence);
                 out.trusted("\n      ").leaf("skipped", &[("message", &message)], numbers(check));
             }
             CheckOutcome::Skipped => {
@@ -117,29 +111,29 @@ mod tests {
                   <property name="verdict" value="fails"/>
                   <property name="set" value="traffic.per_day=5000"/>
                 </properties>
-                <testcase classname="offer.default" name="lift of default over uniform ≥ 3 %" time="0">
-                  <system-out>The lift is 11.8 % (10.4 % to 13.2 %); at least 3 % was asked.
+                <testcase classname="offer.default" name="lift, default over uniform" time="0">
+                  <system-out>lift, default over uniform is 11.8 % [10.4 %, 13.2 %]: at least 3 % holds
             measured: 11.8 % (10.4 % to 13.2 %)
             asked: ≥ 3 %
             confidence: 0.95
             p: &lt; 0.0001, after Holm&#39;s correction &lt; 0.0001</system-out>
                 </testcase>
                 <testcase classname="offer.default" name="no discount for loyal customers" time="0">
-                  <failure message="The share is 8.3 % (7.1 % to 9.5 %); at most 5 % was asked." type="share">The share is 8.3 % (7.1 % to 9.5 %); at most 5 % was asked.
+                  <failure message="no discount for loyal customers is 8.3 % [7.1 %, 9.5 %]: at most 5 % fails" type="share">no discount for loyal customers is 8.3 % [7.1 %, 9.5 %]: at most 5 % fails
             measured: 8.3 % (7.1 % to 9.5 %)
             asked: ≤ 5 %
             confidence: 0.95
             p: 1.00, after Holm&#39;s correction 1.00</failure>
                 </testcase>
-                <testcase classname="offer.default" name="regret_last_tenth of default ≤ 0.03" time="0">
-                  <skipped message="inconclusive: The regret over the last tenth is 0.0278 (0.0241 to 0.0315); at most 0.03 was asked, and chance could explain either. (64 replications would tell)">The regret over the last tenth is 0.0278 (0.0241 to 0.0315); at most 0.03 was asked, and chance could explain either.
+                <testcase classname="offer.default" name="regret in the last tenth, default" time="0">
+                  <skipped message="inconclusive: regret in the last tenth, default is 0.02780 [0.02410, 0.03150]: at most 0.03000 is not told from chance; about 64 replications would tell">regret in the last tenth, default is 0.02780 [0.02410, 0.03150]: at most 0.03000 is not told from chance; about 64 replications would tell
             measured: 0.0278 (0.0241 to 0.0315)
             asked: ≤ 0.03
             confidence: 0.95
             p: 0.12, after Holm&#39;s correction 0.24</skipped>
                 </testcase>
-                <testcase classname="offer.default" name="p99_latency of default ≤ 10 ms" time="0">
-                  <skipped message="In process there is no latency."/>
+                <testcase classname="offer.default" name="99th percentile of latency, default" time="0">
+                  <skipped message="99th percentile of latency, default: only a live server has one; run with --target"/>
                 </testcase>
               </testsuite>
             </testsuites>

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::report::{CheckOutcome, CheckReport, Estimate, PolicyReport, RunReport, Target, Verdict};
+use crate::{
+    report::{CheckOutcome, CheckReport, Estimate, PolicyReport, RunReport, Target, Verdict},
+    scenario::Metric,
+};
 
 use super::number::{UNKNOWN, Unit, count, counted};
 
@@ -65,7 +68,13 @@ pub(super) fn place(target: Target) -> &'static str {
 /// What was measured, with its interval.
 pub(super) fn measured(check: &CheckReport) -> String {
     let interval = check.low.zip(check.high);
-    check.estimate.map_or(UNKNOWN.to_owned(), |mean| Unit::of(&check.metric).show_interval(mean, interval))
+    match check.estimate {
+        None => UNKNOWN.to_owned(),
+        Some(statistic) if check.metric == Metric::PropensityCalibration.name() => {
+            format!("χ² {} per degree of freedom", Unit::Plain.show(statistic))
+        }
+        Some(mean) => Unit::of(&check.metric).show_interval(mean, interval),
+    }
 }
 
 /// What was asked for.
@@ -77,6 +86,12 @@ pub(super) fn bounds(check: &CheckReport) -> String {
         (None, Some(max)) => format!("≤ {}", unit.show(max)),
         (None, None) => UNKNOWN.to_owned(),
     }
+}
+
+/// A check's sentence after its name, which most begin with: "is 5 %: at least 3 % holds".
+pub(super) fn after_name(check: &CheckReport) -> &str {
+    let rest = check.sentence.strip_prefix(&check.name).map(|rest| rest.trim_start_matches([':', ' ']));
+    rest.filter(|rest| !rest.is_empty()).unwrap_or(&check.sentence)
 }
 
 /// A number that may not be there.
@@ -140,7 +155,7 @@ pub(super) fn confidence(report: &RunReport) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::sample, *};
     use CheckOutcome::{Fail, Inconclusive, Pass, Skipped};
 
     fn lift(mean: f64, low: f64, high: f64) -> Estimate {
@@ -158,9 +173,21 @@ mod tests {
     }
 
     #[test]
+    fn a_sentence_goes_on_after_the_name_and_stands_alone_without_it() {
+        let after = |sentence: &str| {
+            let check = CheckReport { name: "the floor".to_owned(), sentence: sentence.to_owned(), ..sample::check() };
+            after_name(&check).to_owned()
+        };
+        assert_eq!(after("the floor is 2 %: at least 1 % holds"), "is 2 %: at least 1 % holds");
+        assert_eq!(after("the floor: nothing to measure it on"), "nothing to measure it on");
+        assert_eq!(after("Nothing was shown."), "Nothing was shown.");
+        assert_eq!(after("the floor"), "the floor");
+    }
+
+    #[test]
     fn checks_are_counted_by_what_came_of_them() {
         let checks = |outcomes: &[CheckOutcome]| {
-            let check = super::super::sample::check();
+            let check = sample::check();
             outcomes.iter().map(|outcome| CheckReport { outcome: *outcome, ..check.clone() }).collect::<Vec<_>>()
         };
         assert_eq!(tally(&[]), "no checks");

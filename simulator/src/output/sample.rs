@@ -36,7 +36,7 @@ fn point(mean: f64, standard_error: f64) -> Point {
 /// A check that holds.
 pub(super) fn check() -> CheckReport {
     CheckReport {
-        name: "lift of default over uniform ≥ 3 %".to_owned(),
+        name: "lift, default over uniform".to_owned(),
         metric: "lift".to_owned(),
         policy: "default".to_owned(),
         over: Some("uniform".to_owned()),
@@ -50,7 +50,7 @@ pub(super) fn check() -> CheckReport {
         p_value: Some(0.000_000_3),
         p_adjusted: Some(0.000_001),
         replications_needed: None,
-        sentence: "The lift is 11.8 % (10.4 % to 13.2 %); at least 3 % was asked.".to_owned(),
+        sentence: "lift, default over uniform is 11.8 % [10.4 %, 13.2 %]: at least 3 % holds".to_owned(),
     }
 }
 
@@ -68,11 +68,11 @@ fn checks() -> Vec<CheckReport> {
             high: Some(0.095),
             p_value: Some(0.999_9),
             p_adjusted: Some(1.0),
-            sentence: "The share is 8.3 % (7.1 % to 9.5 %); at most 5 % was asked.".to_owned(),
+            sentence: "no discount for loyal customers is 8.3 % [7.1 %, 9.5 %]: at most 5 % fails".to_owned(),
             ..plain.clone()
         },
         CheckReport {
-            name: "regret_last_tenth of default ≤ 0.03".to_owned(),
+            name: "regret in the last tenth, default".to_owned(),
             metric: "regret_last_tenth".to_owned(),
             max: Some(0.03),
             outcome: CheckOutcome::Inconclusive,
@@ -82,13 +82,14 @@ fn checks() -> Vec<CheckReport> {
             p_value: Some(0.12),
             p_adjusted: Some(0.24),
             replications_needed: Some(64),
-            sentence: "The regret over the last tenth is 0.0278 (0.0241 to 0.0315); at most 0.03 was asked, \
-                       and chance could explain either."
-                .to_owned(),
+            sentence:
+                "regret in the last tenth, default is 0.02780 [0.02410, 0.03150]: at most 0.03000 is not told from \
+                       chance; about 64 replications would tell"
+                    .to_owned(),
             ..plain.clone()
         },
         CheckReport {
-            name: "p99_latency of default ≤ 10 ms".to_owned(),
+            name: "99th percentile of latency, default".to_owned(),
             metric: "p99_latency".to_owned(),
             max: Some(10.0),
             outcome: CheckOutcome::Skipped,
@@ -97,7 +98,7 @@ fn checks() -> Vec<CheckReport> {
             high: None,
             p_value: None,
             p_adjusted: None,
-            sentence: "In process there is no latency.".to_owned(),
+            sentence: "99th percentile of latency, default: only a live server has one; run with --target".to_owned(),
             ..plain
         },
     ]

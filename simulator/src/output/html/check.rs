@@ -5,7 +5,7 @@ use crate::report::{CheckOutcome, CheckReport, RunReport};
 use super::{
     super::{
         markup::Markup,
-        number::{UNKNOWN, Unit, count, p_value},
+        number::{Unit, p_value},
         phrase,
     },
     plot::{CHARACTER, px, range},
@@ -48,17 +48,10 @@ fn one(out: &mut Markup, check: &CheckReport) {
     out.leaf("span", &[("class", "badge")], phrase::outcome(check.outcome));
     out.element("div", &[("class", "said")], |out| {
         out.leaf("h3", &[], &check.name);
-        out.leaf("p", &[], &check.sentence);
+        out.leaf("p", &[], phrase::after_name(check));
         out.element("dl", &[], |out| {
             let p = check.p_adjusted.or(check.p_value);
-            let needed = check.replications_needed.filter(|_| check.outcome == CheckOutcome::Inconclusive);
-            for (name, value) in [
-                ("measured", Some(phrase::measured(check)).filter(|text| text != UNKNOWN)),
-                ("asked", Some(phrase::bounds(check)).filter(|text| text != UNKNOWN)),
-                ("p", p.map(p_value)),
-                ("confidence", Some(Unit::Part.show(check.confidence))),
-                ("replications that would tell", needed.map(count)),
-            ] {
+            for (name, value) in [("p", p.map(p_value)), ("confidence", Some(Unit::Part.show(check.confidence)))] {
                 if let Some(value) = value {
                     out.element("div", &[], |out| {
                         out.leaf("dt", &[], name);

@@ -92,7 +92,7 @@ fn header(out: &mut Markup, report: &RunReport) {
         ("scenario", format!("{}{version}", scenario.name)),
         ("seed", report.seed.to_string()),
         ("decisions", format!("{} × {}", count(report.horizon), counted(report.replications as usize, "replication"))),
-        ("in the shop's time", format!("{} days", Unit::Plain.show(scenario.days))),
+        ("in the shop's time", format!("{} days", Unit::Plain.show((scenario.days * 100.0).round() / 100.0))),
         ("arms", count(scenario.arms)),
         ("run", phrase::place(report.target).to_owned()),
     ];

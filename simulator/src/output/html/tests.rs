@@ -221,8 +221,7 @@ fn lines_pass_through_the_numbers_that_they_stand_for() {
     }
     let shares = figure("share-0");
     let y = scale(shares, "end", "y", 4.5);
-    let topmost =
-        shares.descendants().filter(|node| node.attribute("class") == Some("area other")).next_back().unwrap();
+    let topmost = shares.descendants().rfind(|node| node.attribute("class") == Some("area other")).unwrap();
     let first = topmost.attribute("d").unwrap()[1..].split(' ').next().unwrap().split_once(',').unwrap().1;
     assert!((first.parse::<f64>().unwrap() - y(100.0)).abs() < 0.3, "{first}");
 }
