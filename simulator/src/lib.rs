@@ -17,6 +17,7 @@
 //! * [`judge`]: whether checks hold.
 //! * [`run`]: replications over threads, then one report.
 //! * [`show`]: reports and scenarios as text for a terminal.
+//! * [`output`]: a report as text for people and for CI, and as a page.
 //! * [`progress`]: how far a run is, for people.
 //! * [`cli`]: the program round it.
 //!
@@ -37,6 +38,7 @@ pub mod judge;
 pub mod learning;
 pub mod meta;
 pub mod order;
+pub mod output;
 pub mod progress;
 pub mod replay;
 pub mod report;
