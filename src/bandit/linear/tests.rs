@@ -288,7 +288,7 @@ fn huge_rewards_leave_finite_posteriors() {
             assert!(scores.finite(), "{link:?} {sharing:?}: {scores:?}");
             assert!(linear.noise_variance().is_finite() && linear.noise_variance() > 0.0);
             for y in [0.0, 1e18] {
-                let score = linear.forecast(0, &x, link == Link::Logit).ln_score(y);
+                let score = linear.expect(0, &x, link == Link::Logit).mean.ln_score(y);
                 assert!(score.is_finite(), "{link:?} {sharing:?}: {score}");
             }
         }

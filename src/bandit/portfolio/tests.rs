@@ -188,7 +188,7 @@ fn late_rewards_raise_no_alarm() {
     world.run(600);
     let portfolio = world.learner.portfolio();
     assert_eq!((portfolio.challengers, portfolio.takeovers), (0, 0));
-    assert!(portfolio.alarm <= 0.0, "{}", portfolio.alarm);
+    assert!(portfolio.watch.alarm <= 0.0, "{}", portfolio.watch.alarm);
 }
 
 #[test]
@@ -222,4 +222,187 @@ fn a_refund_from_before_a_takeover_leaves_the_new_models_alone() {
     assert_eq!(models(&world.learner), before);
     world.learner.revise(0, &rows, 1.0, -1.0, &new);
     assert!(models(&world.learner).iter().zip(&before).any(|(now, before)| now != before));
+}
+
+/// Silence is learned first and all rewards come later, as in a nightly upload: every revision is upward, and speaks
+/// against whoever foresaw silence. Of three arms none is another's opposite, and there are neither numbers nor two
+/// words to multiply: only two models ever speak, and the others stay where the first is.
+#[test]
+fn revisions_neither_favour_nor_harm_who_was_silent() {
+    let mut rng = StdRng::seed_from_u64(84);
+    let mut learner = Learner::new(ModelSpec::portfolio(None, None, Some(false)), UNIT);
+    let mut shown = Vec::new();
+    for n in 0..1_500 {
+        let (i, arm) = (rng.random_range(0..3_usize), if n == 0 { 2 } else { rng.random_range(0..3_u32) });
+        let (rows, mark) = show(&mut learner, &context(&[WORDS[i]]), lesson(arm, 0.0));
+        shown.push((arm, rows, mark, rng.random_bool(if i == arm as usize { 0.7 } else { 0.2 })));
+    }
+    for (arm, rows, mark, _) in shown.iter().filter(|shown| shown.3) {
+        learner.revise(*arm, rows, 0.0, 1.0, mark);
+    }
+    let linear = learner.portfolio().evidence("linear");
+    for name in ["interactions", "fourier", "opposed"] {
+        let silent = learner.portfolio().evidence(name);
+        assert!((silent - linear).abs() < 1e-9, "{name}: {silent} against {linear}");
+    }
+    assert!(linear.max(learner.portfolio().evidence("fast_linear")) > -1e-9, "the best is one that speaks");
+}
+
+/// Those who came later know nothing of earlier observations: the revisions of those change nothing between them and
+/// the others, nor between the others where none of them decides.
+#[test]
+fn revisions_of_what_came_before_a_model_say_nothing_of_it() {
+    let mut rng = StdRng::seed_from_u64(85);
+    let mut learner = Learner::new(ModelSpec::portfolio(None, None, Some(false)), UNIT);
+    let words = context(&["a", "b"]);
+    let old: Vec<_> = (0..300).map(|i| (i % 2, show(&mut learner, &words, lesson(i % 2, 0.0)))).collect();
+    let evidence = |learner: &Learner| -> Vec<f64> { learner.portfolio().members.iter().map(|m| m.evidence).collect() };
+    learner.decide_by(ModelSpec::linear(Some(3.0), Some(64)), UNIT);
+    let before = evidence(&learner);
+    for (arm, (rows, mark)) in old.iter().filter(|_| rng.random_bool(0.3)) {
+        learner.revise(*arm, rows, 0.0, 1.0, mark);
+    }
+    assert_eq!(evidence(&learner), before, "the one that decides had nothing to say");
+    // A decision from before the change that is learned of now: it has no row for the new model's coder.
+    learner.observe(lesson(0, 1.0), &old[0].1.0);
+    assert_eq!(evidence(&learner), before);
+}
+
+/// A decision from before its models' coder: nothing is learned of it, nothing said, and nothing breaks.
+#[test]
+fn rows_of_an_earlier_coder_are_no_lesson_for_a_challenger() {
+    let mut world = World::new(3);
+    world.run(2_000);
+    world.swap();
+    while world.learner.portfolio().challenger.is_none() {
+        world.run(1);
+    }
+    let before = world.learner.portfolio().clone();
+    let mark = world.learner.observe(lesson(0, 1.0), &[]);
+    world.learner.revise(0, &[], 1.0, -1.0, &mark);
+    let now = world.learner.portfolio();
+    assert_eq!((&now.members, &now.challenger), (&before.members, &before.challenger));
+}
+
+/// The observation that gives birth to a challenger is none of its models' lessons; the one with which it takes over
+/// is one of those, and none of the models that start anew with it.
+#[test]
+fn a_mark_names_those_who_learned_its_observation() {
+    let mut world = World::new(1);
+    world.run(3_000);
+    world.swap();
+    let words = context(&["a"]);
+    // The best arm of these visitors no longer gives anything.
+    let step = |world: &mut World| show(&mut world.learner, &words, lesson(0, 0.0));
+    let (rows, birth) = loop {
+        let shown = step(&mut world);
+        if world.learner.portfolio().challenger.is_some() {
+            break shown;
+        }
+    };
+    let fresh = |world: &World| world.learner.portfolio().challenger.clone().unwrap();
+    assert!(
+        fresh(&world)
+            .models
+            .iter()
+            .all(|f| f.model == Model::new(world.learner.portfolio().members[f.member].spec.design))
+    );
+    let before = fresh(&world);
+    world.learner.revise(0, &rows, 0.0, 1.0, &birth);
+    assert_eq!(fresh(&world), before, "it did not learn what gave birth to it");
+    let (rows, last) = loop {
+        let shown = step(&mut world);
+        if world.learner.takeovers() == 1 {
+            break shown;
+        }
+    };
+    let before = world.learner.portfolio().clone();
+    let took = |i: usize| before.members[i].was > 0;
+    assert!((0..before.members.len()).any(|i| took(i)) && !(0..before.members.len()).all(|i| took(i)));
+    world.learner.revise(0, &rows, 0.0, 1.0, &last);
+    for (i, (now, before)) in world.learner.portfolio().members.iter().zip(&before.members).enumerate() {
+        let speaks = before.applies(2);
+        assert_eq!(now.model != before.model, took(i) && speaks, "{}", before.spec.name());
+        assert!(
+            (now.evidence - before.evidence).abs() < 1e-12,
+            "by what another model expected: {}",
+            before.spec.name()
+        );
+    }
+}
+
+/// A challenger's models forget as fast as those whose places they would take, and take back no more than is left: a
+/// rate of one success from the flat prior, halved twice over.
+#[test]
+fn a_challenger_s_models_forget_as_fast_as_those_they_would_replace() {
+    let design = Design::BetaBernoulli { prior_a: 1.0, prior_b: 1.0 };
+    let spec = MemberSpec { design, haste: 2 };
+    let member = Member { spec, coder: 0, model: Model::new(design), evidence: 0.0, takeover: 0, was: 0 };
+    let learner = Learner::new(ModelSpec::default(), UNIT);
+    let mut portfolio = Portfolio { members: vec![member], deciding: vec![0], ..Portfolio::new() };
+    portfolio.challenger = Some(Challenger::new(1, &portfolio.members, 0..1));
+    let rows = [Row::default()];
+    let seen = Observation {
+        arm: 0,
+        arms: 1,
+        rows: &rows,
+        y: 1.0,
+        weight: 1.0,
+        unit: true,
+        lag: 0,
+        detect: true,
+        retained: 1.0,
+    };
+    let mark = portfolio.observe(learner.coders(), seen);
+    portfolio.forget(0, 0.5, 1.0);
+    let rates = |portfolio: &Portfolio| -> Vec<(f64, f64)> {
+        let fresh = &portfolio.challenger.as_ref().unwrap().models[0].model;
+        let models = [&portfolio.members[0].model, fresh].into_iter();
+        models
+            .map(|model| {
+                let Model::BetaBernoulli { arms, .. } = model else { unreachable!() };
+                (arms[0].a(), arms[0].b())
+            })
+            .collect()
+    };
+    assert_eq!(rates(&portfolio), [(1.25, 1.0); 2]);
+    let change = Change { arms: 1, y: 1.0, delta: -1.0, mark: &mark, retained: 0.5 };
+    portfolio.revise(learner.coders(), 0, &rows, change);
+    assert_eq!(rates(&portfolio), [(1.0, 1.25); 2]);
+}
+
+/// Two arms that gave three percent for thousands of decisions, and fifteen new ones that give as much: what the prior
+/// expects of those is no promise that the world broke.
+#[test]
+fn new_arms_of_a_mature_slot_raise_no_alarm() {
+    for (seed, rate) in (0..10).flat_map(|seed| [(seed, 0.03), (seed, 0.1)]) {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut learner = Learner::new(ModelSpec::default(), UNIT);
+        let show_one_of = |learner: &mut Learner, rng: &mut StdRng, arms: u32| {
+            let words = context(&[WORDS[rng.random_range(0..3)]]);
+            show(learner, &words, lesson(rng.random_range(0..arms), success(rng, rate)));
+        };
+        (0..3_000).for_each(|_| show_one_of(&mut learner, &mut rng, 2));
+        (0..4_000).for_each(|_| show_one_of(&mut learner, &mut rng, 17));
+        assert_eq!(learner.portfolio().challengers, 0, "seed {seed} rate {rate}");
+    }
+}
+
+/// Models that come to decide later are held to what they expect only once they had the time to learn it.
+#[test]
+fn another_model_of_a_mature_slot_raises_no_alarm() {
+    for seed in 0..10 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut learner = Learner::new(ModelSpec::default(), UNIT);
+        let mut run = |learner: &mut Learner, decisions: u32| {
+            for _ in 0..decisions {
+                let words = context(&[WORDS[rng.random_range(0..3)]]);
+                show(learner, &words, lesson(rng.random_range(0..8), success(&mut rng, 0.03)));
+            }
+        };
+        run(&mut learner, 3_000);
+        learner.decide_by(ModelSpec::portfolio(Some(64), None, None), UNIT);
+        run(&mut learner, 3_000);
+        assert_eq!(learner.portfolio().challengers, 0, "seed {seed}");
+    }
 }
