@@ -156,11 +156,9 @@ impl SlotState {
             }
             let arm = event.arm.as_ref().and_then(|arm| self.arms.learned(arm.as_str()));
             let arm = arm.ok_or(unmatched(Unmatched::Subject))?;
-            let latest = self.pending.latest(&event.subject, arm).ok_or(unmatched(Unmatched::Subject))?;
             // What was shown only after the event cannot have brought it about.
-            let made_us = self.pending.get(latest).map_or(i64::MAX, |decision| decision.at_us);
-            let possible = event.time_us.saturating_add(CLOCK_SKEW_US) >= made_us;
-            return if possible { Ok(latest) } else { Err(unmatched(Unmatched::Subject)) };
+            let until_us = event.time_us.saturating_add(CLOCK_SKEW_US);
+            return self.pending.latest(&event.subject, arm, until_us).ok_or(unmatched(Unmatched::Subject));
         };
         match self.pending.find(id) {
             Some(ordinal) => Ok(ordinal),
