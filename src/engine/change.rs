@@ -138,6 +138,7 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, reason: &str) -> Resul
             let mut after = (**have).clone();
             upsert(&mut after.arms, &arms);
             after.check()?;
+            check_models(now, &after)?;
             check_learned(now, &after)?;
             (after != **have).then_some(Body::ArmsUpserted { slot, arms, reason })
         }
@@ -149,6 +150,9 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, reason: &str) -> Resul
                     return Err(FieldError::new(format!("arm_ids[{i}]"), message).into());
                 }
             }
+            let mut after = (**have).clone();
+            after.arms.retain(|arm| !arms.contains(&arm.id));
+            check_models(now, &after)?;
             Some(Body::ArmsRemoved { slot, arms, reason })
         }
         Change::SetAvailability(available) => {
@@ -202,6 +206,8 @@ fn check_learned(now: &super::state::SlotState, wanted: &Definition) -> Result<(
     Err(FieldError::new("arms", message).into())
 }
 
+/// Another definition may need other models, and so may more arms or fewer, where they become a catalogue or are none
+/// any longer.
 fn check_models(now: &super::state::SlotState, wanted: &Definition) -> Result<(), ChangeError> {
     let models = now.learner().models_with(&wanted.model, wanted.setting());
     if models <= MODELS_MAX {

@@ -198,8 +198,13 @@ impl SlotState {
         }
         decision.events.push(Known { event: key, what: Accepted::Reversal });
         if let Some(place) = decision.shown.iter().position(|shown| shown.arm == arm) {
-            decision.shown[place].counted.retain(|counted| counted.event != reversed);
-            self.settle(at_us, ordinal, &mut decision, place);
+            let counted = &mut decision.shown[place].counted;
+            let before = counted.len();
+            counted.retain(|counted| counted.event != reversed);
+            // What did not count breaks no silence when it is taken back either.
+            if counted.len() < before {
+                self.settle(at_us, ordinal, &mut decision, place);
+            }
         }
         self.pending.put(ordinal, &decision);
         Ok(RewardOutcome::Accepted)
@@ -241,9 +246,11 @@ impl SlotState {
         }
     }
 
-    /// Tells the positions of a shown arm that became rewarded, or no longer is.
+    /// Tells the positions of a shown arm that became rewarded, or no longer is. What they were not told because
+    /// learning was frozen they are told when the arm is settled next.
     fn settle_position(&mut self, at_us: i64, decision: &mut PendingDecision, place: usize) {
-        if decision.shown.iter().all(|shown| shown.overlap <= 0.0) {
+        let frozen = decision.frozen || self.definition.controls.freeze_learning();
+        if frozen || decision.shown.iter().all(|shown| shown.overlap <= 0.0) {
             return;
         }
         self.fade_positions(at_us);
