@@ -1,7 +1,10 @@
 //! Kill −9 at random moments under load: nothing acknowledged is missing, nothing is double.
 //!
 //! A supervisor runs the real program, loads it over gRPC, kills it, restarts it on the
-//! same folder and checks what was acknowledged. Twenty kills by default; more with
+//! same folder and checks what was acknowledged; now and then it kills it again while it
+//! starts, or lets it live long enough to be killed while it writes a snapshot. In the end
+//! the state is folded anew, by one worker and by several, and the posteriors of one slot
+//! are counted from the raw records in another way. Twenty kills by default; more with
 //! `SLOTWISE_KILLS=200 cargo test --test crash`.
 #![allow(
     clippy::unwrap_used,
@@ -25,13 +28,15 @@ use slotwise::{
     engine::{Body, snapshot},
     node::{decode_event, fold, recovered},
     wire::proto::{
-        Controls, DecideRequest, ListRevisionsRequest, RecordRewardsRequest, RewardEvent, RewardStatus, Slot,
-        UpdateSlotRequest,
+        BetaBernoulliModel, Controls, DecideRequest, Learning, ListRevisionsRequest, Model, RecordRewardsRequest,
+        RewardEvent, RewardStatus, Slot, UpdateSlotRequest, model,
     },
 };
-use support::{Clients, Process, click, context, decide, number, slot, text};
+use support::{Clients, Process, click, context, decide, number, serve_command, slot, text};
 
 const ARMS: [&str; 5] = ["a", "b", "c", "d", "e"];
+/// The slot whose posteriors are counted again.
+const RATES: &str = "rates";
 
 /// What the service said was done.
 #[derive(Default)]
@@ -40,6 +45,8 @@ struct Acknowledged {
     events: BTreeMap<String, RewardEvent>,
     /// Reasons of changes.
     changes: BTreeSet<String>,
+    /// Events of the slot whose posteriors are counted again.
+    counted: BTreeSet<String>,
 }
 
 /// One shopper after another, until the service is gone.
@@ -76,7 +83,62 @@ async fn load(address: String, name: String, acknowledged: Arc<Mutex<Acknowledge
             assert_eq!(result.status(), RewardStatus::Accepted, "{}", result.message);
             acknowledged.lock().unwrap().events.insert(event.event_id.clone(), event);
         }
+        let Ok(decision) = clients.decide(decide(RATES)).await else { return };
+        if i % 3 == 0 {
+            let event = click(&format!("{name}-{i}-rate"), &decision);
+            match clients.reward(event.clone()).await {
+                Ok(result) if result.status() == RewardStatus::Accepted => {
+                    acknowledged.lock().unwrap().counted.insert(event.event_id);
+                }
+                // A second had passed.
+                Ok(result) => assert_eq!(result.status(), RewardStatus::Late, "{}", result.message),
+                Err(_) => return,
+            }
+        }
     }
+}
+
+/// A slot without features that learns a decision's reward when its window of a second closes: its posteriors
+/// follow from the records by counting.
+fn rates() -> Slot {
+    let mut rates = slot(RATES, &ARMS);
+    let goal = rates.goal.as_mut().unwrap();
+    goal.window = Some(prost_types::Duration { seconds: 1, nanos: 0 });
+    goal.learning = Learning::AtClose.into();
+    rates.model = Some(Model { model: Some(model::Model::BetaBernoulli(BetaBernoulliModel::default())) });
+    rates
+}
+
+/// Per arm how many decisions closed with a click and how many without, by plain maps over the raw records.
+fn count_rates(folder: &Path) -> (BTreeMap<String, (f64, f64)>, BTreeSet<String>) {
+    const WINDOW_US: i64 = 1_000_000;
+    let connection = rusqlite::Connection::open(folder.join("journal.sqlite3")).unwrap();
+    let mut select = connection.prepare("SELECT at_us, body FROM events WHERE slot = ? ORDER BY position").unwrap();
+    let rows = select.query_map([RATES], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))).unwrap();
+    let (mut made, mut clicked, mut ids, mut last_us) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new(), 0);
+    for row in rows {
+        let (at_us, body) = row.unwrap();
+        last_us = at_us;
+        match decode_event(&body).unwrap().body {
+            Body::Decided(decided) => {
+                made.insert(decided.id, (at_us, decided.chosen[0].arm.to_string()));
+            }
+            Body::Rewarded(event) => {
+                ids.insert(event.event_id);
+                let decision = event.decision.unwrap();
+                if made.get(&decision).is_some_and(|(made_us, _)| at_us - made_us <= WINDOW_US) {
+                    clicked.insert(decision);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut arms: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    for (id, (_, arm)) in made.into_iter().filter(|(_, (made_us, _))| *made_us < last_us - WINDOW_US) {
+        let (with, without) = arms.entry(arm).or_default();
+        *(if clicked.contains(&id) { with } else { without }) += 1.0;
+    }
+    (arms, ids)
 }
 
 /// Every acknowledged event is known (sent again, it is a duplicate), every acknowledged change stands in the history.
@@ -102,7 +164,7 @@ async fn check(address: &str, events: Vec<RewardEvent>, changes: &BTreeSet<Strin
 /// Counts what the journal holds in its own way: reads the file, keeps a set of event ids and the decisions made.
 fn recount(folder: &Path) -> (usize, usize, BTreeSet<String>) {
     let connection = rusqlite::Connection::open(folder.join("journal.sqlite3")).unwrap();
-    let mut select = connection.prepare("SELECT body FROM events ORDER BY position").unwrap();
+    let mut select = connection.prepare("SELECT body FROM events WHERE slot = 'offers' ORDER BY position").unwrap();
     let (mut decisions, mut accepted, mut updates) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for body in select.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap() {
         match decode_event(&body.unwrap()).unwrap().body {
@@ -127,22 +189,39 @@ async fn nothing_acknowledged_is_lost_by_kill_nine() {
     let folder = tempfile::tempdir().unwrap();
     let acknowledged = Arc::new(Mutex::new(Acknowledged::default()));
     let mut rng = StdRng::seed_from_u64(41);
-    let mut process = Process::start(folder.path());
-    Clients::connect(&process.address).await.create(slot("offers", &ARMS)).await.unwrap();
+    let config = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(config.path(), "snapshot_interval = \"1s\"\nlog = \"error\"").unwrap();
+    let command = || {
+        let mut command = serve_command(folder.path());
+        command.arg("--config").arg(config.path());
+        command
+    };
+    let mut process = Process::start_command(command());
+    let mut clients = Clients::connect(&process.address).await;
+    clients.create(slot("offers", &ARMS)).await.unwrap();
+    clients.create(rates()).await.unwrap();
     for kill in 0..kills() {
         let mut shoppers = tokio::task::JoinSet::new();
         let before: BTreeSet<String> = acknowledged.lock().unwrap().events.keys().cloned().collect();
         for shopper in 0..4 {
             shoppers.spawn(load(process.address.clone(), format!("k{kill}-s{shopper}"), Arc::clone(&acknowledged)));
         }
-        tokio::time::sleep(Duration::from_millis(rng.random_range(20..300))).await;
+        // Some live until they take snapshots.
+        let life = if kill % 6 == 5 { 1_000..1_200 } else { 20..300 };
+        tokio::time::sleep(Duration::from_millis(rng.random_range(life))).await;
         // Now and then it is asked to stop, which leaves a snapshot for the kills after it to recover from.
         process.signal(if kill % 5 == 3 { Signal::SIGTERM } else { Signal::SIGKILL });
         process.child.wait().unwrap();
         while let Some(done) = shoppers.join_next().await {
             done.unwrap();
         }
-        process = Process::start(folder.path());
+        if rng.random_bool(0.3) {
+            let mut starting = command().spawn().unwrap();
+            tokio::time::sleep(Duration::from_millis(rng.random_range(0..25))).await;
+            starting.kill().unwrap();
+            starting.wait().unwrap();
+        }
+        process = Process::start_command(command());
         let (events, changes) = {
             let acknowledged = acknowledged.lock().unwrap();
             let fresh =
@@ -162,6 +241,16 @@ async fn nothing_acknowledged_is_lost_by_kill_nine() {
     process.child.wait().unwrap();
 
     let from_start = fold(folder.path(), 1).unwrap();
+    let (arms, ids) = count_rates(folder.path());
+    assert!(acknowledged.lock().unwrap().counted.is_subset(&ids), "an acknowledged event is not in the journal");
+    let view = from_start.slot(RATES).unwrap().view();
+    for (arm, (with, without)) in &arms {
+        let rate = view.learner.summary(view.arms.learned(arm).unwrap()).unwrap().rate;
+        let mean = (1.0 + with) / (2.0 + with + without);
+        assert!((rate.mean() - mean).abs() < 1e-9, "{arm}: {} and {mean}", rate.mean());
+        assert!((rate.weight() - with - without).abs() < 1e-6, "{arm}: {} and {}", rate.weight(), with + without);
+    }
+    assert!(arms.values().all(|(with, without)| with.min(*without) > 1.0), "{arms:?}");
     let snapshots = std::fs::read_dir(folder.path()).unwrap().filter_map(|entry| {
         let name = entry.unwrap().file_name().into_string().unwrap();
         name.strip_prefix("snapshot-")?.strip_suffix(".bin")?.parse::<u64>().ok()
@@ -169,11 +258,10 @@ async fn nothing_acknowledged_is_lost_by_kill_nine() {
     let newest = snapshots.max().unwrap();
     assert!(0 < newest && newest < from_start.position(), "recovery is a snapshot and a tail: {newest}");
     let as_recovered = recovered(folder.path(), 2).unwrap();
-    assert_eq!(
-        snapshot::encode(&from_start).unwrap(),
-        snapshot::encode(&as_recovered).unwrap(),
-        "the posteriors equal a full replay, bit for bit"
-    );
+    let bytes = snapshot::encode(&from_start).unwrap();
+    assert!(bytes == snapshot::encode(&as_recovered).unwrap(), "the posteriors equal a full replay, bit for bit");
+    let by_several = fold(folder.path(), 3).unwrap();
+    assert!(bytes == snapshot::encode(&by_several).unwrap(), "and so do those of several workers");
     let (decisions, accepted, updates) = recount(folder.path());
     let counters = from_start.slot("offers").unwrap().view().counters;
     assert_eq!((counters.decisions, counters.rewards), (decisions as u64, accepted as u64), "nothing is double");

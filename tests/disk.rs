@@ -1,5 +1,6 @@
-//! A disk without room, under the real program: decisions go on, nothing that must be durable is acknowledged, and
-//! writing goes on by itself once there is room.
+//! Disks that fail, under the real program. Without room decisions go on, nothing that must be durable is
+//! acknowledged, and writing goes on by itself once there is room. After any other failure nothing is written until a
+//! restart, and everybody who asks is told.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -11,6 +12,7 @@ mod support;
 
 use std::{
     collections::BTreeSet,
+    io::Read as _,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -122,6 +124,64 @@ async fn a_full_disk_refuses_what_must_be_durable_decides_on_and_recovers_by_its
         })
         .unwrap();
     assert_eq!(recorded, decisions, "those made while there was no room among them");
+}
+
+/// Somebody else writes into the journal: the next commit fails, and whether anything can be trusted is not known.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_failed_commit_health_and_log_say_so_and_only_decisions_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Process::start(folder.path());
+    let mut clients = Clients::connect(&process.address).await;
+    clients.create(slot("offers", &["a", "b"])).await.unwrap();
+    let decision = clients.decide(decide("offers")).await.unwrap();
+    let event = click("e1", &decision);
+    assert_eq!(clients.reward(event.clone()).await.unwrap().status(), RewardStatus::Accepted);
+    let other = rusqlite::Connection::open(folder.path().join("journal.sqlite3")).unwrap();
+    other.execute("INSERT INTO events VALUES (4, 0, 'foreign', '', NULL, 0, x'00')", []).unwrap();
+    let unknown = clients.reward(click("e2", &decision)).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::Unknown, "{unknown}");
+    assert_eq!(unknown.get_error_details().error_info().unwrap().reason, "COMMIT_UNKNOWN");
+    let refused = clients.reward(click("e3", &decision)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+    assert!(clients.create(slot("others", &["a"])).await.is_err());
+    assert_eq!(clients.decide(decide("offers")).await.unwrap().arms.len(), 1, "decisions go on");
+    for service in ["", "slotwise.v1.DecisionService", "slotwise.v1.FeedbackService", "slotwise.v1.SlotService"] {
+        let mut waited = 0;
+        while serving(&process.address, service).await {
+            waited += 1;
+            assert!(waited < 100, "{service} is still said to serve");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let metrics = http(&process.http, "/metrics").await;
+    assert!(metrics.contains("slotwise_journal_failed 1"), "{metrics}");
+    assert!(metrics.contains("slotwise_decisions_unrecorded_total 1"), "{metrics}");
+    assert!(http(&process.http, "/healthz").await.starts_with("HTTP/1.1 503"));
+
+    process.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(!process.child.wait().unwrap().success());
+    let mut log = String::new();
+    process.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(log.contains("nothing is written any more") && log.contains("UNIQUE constraint"), "{log}");
+    assert_eq!(log.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{log}");
+
+    let refused = serve_command(folder.path()).output().unwrap();
+    let error = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && error.contains("position 4"), "what is foreign is found: {error}");
+    other.execute("DELETE FROM events WHERE position = 4", []).unwrap();
+    drop(other);
+    all_there(folder.path(), &[event]).await;
+}
+
+/// What a path of the HTTP side answers, head and all.
+async fn http(address: &str, path: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 /// Started again, the program knows every one of these events.

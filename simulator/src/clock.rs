@@ -2,7 +2,7 @@
 //!
 //! Deliberately not here: time as a fact. In process that is virtual, see [`crate::service`].
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Measures a duration.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +13,11 @@ impl Stopwatch {
     #[expect(clippy::disallowed_methods, reason = "a duration for people, not a fact")]
     pub fn start() -> Self {
         Self(Instant::now())
+    }
+
+    /// Since it began.
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
     }
 
     /// Seconds since it began.

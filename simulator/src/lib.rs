@@ -8,13 +8,16 @@
 //! * [`replay`]: a classification set streamed as a bandit, and what came of it.
 //! * [`clock`]: how long something takes, for people.
 //! * [`learning`]: many sets, variants and seeds, beside what other learners reach.
+//! * [`meta`]: the same run twice, compared byte by byte.
+//! * [`soak`]: load on a live server by the wall clock, to see that it holds.
 //! * [`progress`]: how far a run is, for people.
 //! * [`cli`]: the program round it.
 //!
 //! Invariants: a loop is written once and does not know which service it talks to; in process
 //! there is no clock, no socket and no hidden randomness, so the same seed gives the same bytes
 //! on standard output. What depends on the machine (times, speeds) goes to standard error; only the
-//! table of `bench-learning` has a column for it and, where it is asked for, a second table and a key of its JSON.
+//! table of `bench-learning` has a column for it and, where it is asked for, a second table and a key of its JSON,
+//! and `soak` is about nothing else.
 
 // Counts of rounds become losses: all are far below 2^52.
 #![allow(clippy::cast_precision_loss, reason = "counts of rounds are far below 2^52")]
@@ -23,7 +26,9 @@ pub mod cli;
 pub mod clock;
 pub mod dataset;
 pub mod learning;
+pub mod meta;
 pub mod order;
 pub mod progress;
 pub mod replay;
 pub mod service;
+pub mod soak;

@@ -1,4 +1,5 @@
-//! In which order a data set is streamed: a shuffle that is the same on every machine and in every language.
+//! In which order a data set is streamed: a shuffle that is the same on every machine and in every language;
+//! and the generator under it, from which simulated shoppers draw too.
 //!
 //! Deliberately not here: randomness of any other purpose. Decisions draw from the engine's own streams.
 
@@ -24,12 +25,23 @@ impl SplitMix64 {
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
+
+    /// The next number, uniform over the multiples of 2^−53 in [0, 1).
+    pub fn fraction(&mut self) -> f64 {
+        (self.next_word() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// The next number, uniform over 0 to `n` − 1; the remainder favours small ones by less than n / 2^64.
+    pub fn below(&mut self, n: usize) -> usize {
+        #[expect(clippy::cast_possible_truncation, reason = "a remainder of n is below n, a usize")]
+        let below = (self.next_word() % n as u64) as usize;
+        below
+    }
 }
 
 /// The numbers 0 to `n` − 1 in the order of this seed.
 ///
-/// For i from n − 1 down to 1, the entries i and j = next mod (i + 1) change places. The remainder
-/// favours small j by less than n / 2^64.
+/// For i from n − 1 down to 1, the entries i and j = next mod (i + 1) change places.
 ///
 /// # Source
 ///
@@ -38,9 +50,7 @@ pub fn permutation(n: usize, seed: u64) -> Vec<usize> {
     let mut random = SplitMix64::new(seed);
     let mut order: Vec<usize> = (0..n).collect();
     for i in (1..n).rev() {
-        #[expect(clippy::cast_possible_truncation, reason = "a remainder of i + 1 is at most i, a usize")]
-        let j = (random.next_word() % (i as u64 + 1)) as usize;
-        order.swap(i, j);
+        order.swap(i, random.below(i + 1));
     }
     order
 }
@@ -54,6 +64,18 @@ mod tests {
     fn splitmix_gives_its_published_values() {
         let mut random = SplitMix64::new(0);
         assert_eq!([random.next_word(), random.next_word()], [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4]);
+    }
+
+    /// A uniform number has the mean 1/2 and the standard deviation 1/√12: the mean of 10,000 is off by .0029,
+    /// and five of those is a false alarm once in 1.7 million fresh seeds; the seed is fixed.
+    #[test]
+    fn fractions_are_uniform_between_0_and_1() {
+        let mut random = SplitMix64::new(3);
+        let drawn: Vec<f64> = (0..10_000).map(|_| random.fraction()).collect();
+        assert!(drawn.iter().all(|x| (0.0..1.0).contains(x)));
+        assert!((drawn.iter().sum::<f64>() / 10_000.0 - 0.5).abs() < 5.0 * 0.0029);
+        let first = 0xe220_a839_7b1d_cdaf_u64 as f64 / 2_f64.powi(64);
+        assert!((SplitMix64::new(0).fraction() - first).abs() < 1e-15);
     }
 
     /// The values come from another implementation, in another language.

@@ -2,62 +2,22 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
-use std::{net::Ipv4Addr, num::NonZeroUsize, path::PathBuf, time::Duration};
+#[path = "support/server.rs"]
+mod server;
 
-use slotwise::{
-    config::Config,
-    server::{Listeners, run},
-    wire::Client,
-};
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use server::with_server;
 use slotwise_simulator::{
     dataset::Dataset,
     replay::{Options, Spread, Unwatched, Variant, replay},
 };
-use tokio_util::sync::CancellationToken;
 
 const ROUNDS: usize = 400;
 
 fn digits() -> Dataset {
     let stem: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "data", "digits"].iter().collect();
     Dataset::read(&stem).unwrap()
-}
-
-/// Waits until recovery is done: until then every call is refused as unavailable.
-async fn serving(target: &str) -> Client {
-    let mut client = Client::connect(target).await.unwrap();
-    for _ in 0..1000 {
-        if client.list_slots().await.is_ok() {
-            return client;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the server does not come up");
-}
-
-/// Runs `test` against a server, and stops it afterwards. With `durable_decisions`, what was decided
-/// is counted by the time it is answered.
-fn with_server(durable_decisions: bool, test: impl AsyncFnOnce(String, Client)) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let folder = tempfile::tempdir().unwrap();
-        let config = Config {
-            grpc_address: (Ipv4Addr::LOCALHOST, 0).into(),
-            http_address: (Ipv4Addr::LOCALHOST, 0).into(),
-            data: folder.path().to_owned(),
-            durable_decisions,
-            ..Config::default()
-        };
-        let listeners = Listeners::bind(&config).await.unwrap();
-        let target = format!("http://{}", listeners.grpc_address().unwrap());
-        let stop = CancellationToken::new();
-        let tested = async {
-            let client = serving(&target).await;
-            test(target, client).await;
-            stop.cancel();
-        };
-        let (served, ()) = tokio::join!(Box::pin(run(listeners, &config, stop.clone())), Box::pin(tested));
-        served.unwrap();
-    });
 }
 
 /// The server draws from its own randomness, so its loss is one more draw from the distribution
@@ -67,9 +27,9 @@ fn with_server(durable_decisions: bool, test: impl AsyncFnOnce(String, Client)) 
 /// the last bound: uniform choice has .90, and .80 lies six deviations above what was seen.
 #[test]
 fn a_live_server_learns_as_well_as_the_engine_in_process() {
-    with_server(false, async |target, mut client| {
+    with_server(false, async |server, mut client| {
         let digits = digits();
-        let live = Options { target: Some(target), rounds: Some(ROUNDS), ..Options::default() };
+        let live = Options { target: Some(server.grpc), rounds: Some(ROUNDS), ..Options::default() };
         let here = Options { target: None, seeds: (0..40).collect(), ..live.clone() };
         let here = replay(&here, &digits, &mut Unwatched).await.unwrap();
         let losses: Vec<f64> = here.runs.iter().map(|run| run.loss).collect();
@@ -89,9 +49,9 @@ fn a_live_server_learns_as_well_as_the_engine_in_process() {
 
 #[test]
 fn a_slot_that_is_there_is_replaced_only_when_asked() {
-    with_server(true, async |target, mut client| {
+    with_server(true, async |server, mut client| {
         let digits = digits();
-        let keep = Options { target: Some(target), rounds: Some(20), keep: true, ..Options::default() };
+        let keep = Options { target: Some(server.grpc), rounds: Some(20), keep: true, ..Options::default() };
         let first = replay(&keep, &digits, &mut Unwatched).await.unwrap();
         let report = client.report("replay-digits-0").await.unwrap();
         let (counters, rewards) = (report.counters, first.runs[0].rewards);
@@ -119,9 +79,10 @@ fn a_slot_that_is_there_is_replaced_only_when_asked() {
 /// Of 20 rounds the first two batches of 8 arrive; with silent zeros, the right ones among them.
 #[test]
 fn a_live_server_hears_late_and_only_what_is_sent() {
-    with_server(true, async |target, mut client| {
+    with_server(true, async |server, mut client| {
         let drift = Variant { drift: true, delay: NonZeroUsize::new(8) };
-        let late = Options { target: Some(target), rounds: Some(20), keep: true, variant: drift, ..Options::default() };
+        let late =
+            Options { target: Some(server.grpc), rounds: Some(20), keep: true, variant: drift, ..Options::default() };
         replay(&late, &digits(), &mut Unwatched).await.unwrap();
         assert_eq!(client.report("replay-digits-0").await.unwrap().counters.rewards, 16);
 

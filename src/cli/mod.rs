@@ -4,13 +4,17 @@
 //! the runtime, and prints an error as one line with a hint, exit code 1. Usage errors
 //! are clap's, exit code 2.
 
+mod backup;
 mod demo;
 mod document;
+mod journal;
+mod progress;
 mod report;
+mod restore;
 mod serve;
 mod slots;
 
-use std::{error::Error, io::Write as _, process::ExitCode};
+use std::{error::Error, io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -32,6 +36,12 @@ enum Command {
     Slots(slots::Slots),
     /// Print what a slot has learned.
     Report(report::Report),
+    /// Copy the state of a service's data folder, in use or not, to a new folder.
+    Backup(backup::Backup),
+    /// Make a data folder of a backup.
+    Restore(restore::Restore),
+    /// Verify, measure and export the journal of a data folder, in use or not.
+    Journal(journal::Journal),
 }
 
 /// What a command returns: an error is for a person, in one line.
@@ -43,6 +53,14 @@ struct Target {
     /// The service's gRPC address.
     #[arg(long, default_value = "http://127.0.0.1:50051", value_name = "URL")]
     target: String,
+}
+
+/// Where commands that work on files find them.
+#[derive(Debug, clap::Args)]
+struct Data {
+    /// The service's data folder.
+    #[arg(long, default_value = "data", value_name = "DIR")]
+    data: PathBuf,
 }
 
 /// Runs the program with the process's arguments.
@@ -67,6 +85,9 @@ async fn run(command: Command) -> CommandResult {
         Command::Demo(demo) => demo.run().await,
         Command::Slots(slots) => slots.run().await,
         Command::Report(report) => report.run().await,
+        Command::Backup(backup) => backup.run(),
+        Command::Restore(restore) => restore.run(),
+        Command::Journal(journal) => journal.run(),
     }
 }
 

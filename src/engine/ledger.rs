@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
 use super::{
+    closed::{Closed, Told},
     event::Body,
     reward::{RewardOutcome, Unmatched},
     state::{Applied, SlotState},
@@ -91,11 +92,15 @@ impl Ledger {
 
 /// Slots by id: all of a state's, or one worker's part.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Slots(BTreeMap<SlotId, SlotState>);
+pub struct Slots {
+    by_id: BTreeMap<SlotId, SlotState>,
+    /// Slots that are made only count, see [`State::accounting`](super::State::accounting).
+    accounting: bool,
+}
 
 impl FromIterator<(SlotId, SlotState)> for Slots {
     fn from_iter<I: IntoIterator<Item = (SlotId, SlotState)>>(slots: I) -> Self {
-        Self(slots.into_iter().collect())
+        Self { by_id: slots.into_iter().collect(), accounting: false }
     }
 }
 
@@ -107,41 +112,67 @@ impl Slots {
         usize::try_from(hasher.finish() % parts.max(1) as u64).unwrap_or(0)
     }
 
-    pub(super) fn get(&self, slot: &str) -> Option<&SlotState> {
-        self.0.get(slot)
+    /// None, and those to come only count.
+    pub(super) fn accounting() -> Self {
+        Self { by_id: BTreeMap::new(), accounting: true }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&SlotId, &SlotState)> {
-        self.0.iter()
+    pub(super) fn get(&self, slot: &str) -> Option<&SlotState> {
+        self.by_id.get(slot)
+    }
+
+    /// The slots, by id.
+    pub fn iter(&self) -> impl Iterator<Item = (&SlotId, &SlotState)> {
+        self.by_id.iter()
     }
 
     pub(super) fn insert(&mut self, slot: SlotId, state: SlotState) {
-        self.0.insert(slot, state);
+        self.by_id.insert(slot, state);
     }
 
     pub(super) fn split(self, parts: usize) -> Vec<Self> {
-        let mut split: Vec<Self> = (0..parts.max(1)).map(|_| Self::default()).collect();
-        for (slot, state) in self.0 {
+        let part = || Self { by_id: BTreeMap::new(), accounting: self.accounting };
+        let mut split: Vec<Self> = (0..parts.max(1)).map(|_| part()).collect();
+        for (slot, state) in self.by_id {
             split[Self::part(slot.as_str(), parts)].insert(slot, state);
         }
         split
     }
 
     pub(super) fn join(parts: Vec<Self>) -> Self {
-        parts.into_iter().flat_map(|part| part.0).collect()
+        let accounting = parts.iter().any(|part| part.accounting);
+        Self { by_id: parts.into_iter().flat_map(|part| part.by_id).collect(), accounting }
     }
 
     /// Makes the event of a step true.
     pub fn apply(&mut self, step: Step, body: &Body) -> Applied {
+        self.apply_telling(step, body, None)
+    }
+
+    /// The same, and tells of every decision that no longer waits for rewards because of it.
+    ///
+    /// Each decision that was applied is told of once, or is at the end among its slot's
+    /// [`open_decisions`](SlotState::open_decisions).
+    pub fn apply_and(&mut self, step: Step, body: &Body, told: &mut Told<'_>) -> Applied {
+        self.apply_telling(step, body, Some(told))
+    }
+
+    fn apply_telling(&mut self, step: Step, body: &Body, told: Option<&mut Told<'_>>) -> Applied {
         match body {
             Body::SlotCreated { definition, reason } => {
                 let number = step.number.unwrap_or(0);
-                let state = SlotState::new(number, definition, step.at_us, reason);
-                self.0.insert(definition.id.clone(), state);
+                let state = SlotState::new(number, definition, step.at_us, reason, self.accounting);
+                let before = self.by_id.insert(definition.id.clone(), state);
+                if let Some(before) = before {
+                    before.tell_open(step.at_us, told);
+                }
                 return Applied::Change;
             }
             Body::SlotDeleted { slot, reason: _ } => {
-                self.0.remove(slot);
+                let before = self.by_id.remove(slot);
+                if let Some(before) = before {
+                    before.tell_open(step.at_us, told);
+                }
                 return Applied::Change;
             }
             Body::SlotUpdated { .. }
@@ -152,11 +183,16 @@ impl Slots {
             | Body::Decided(_)
             | Body::Rewarded(_) => {}
         }
-        match (body, self.0.get_mut(body.slot())) {
+        match (body, self.by_id.get_mut(body.slot())) {
             (Body::Rewarded(_), None) => Applied::Reward(RewardOutcome::Unmatched(Unmatched::Slot)),
-            (Body::Decided(_), None) => Applied::Decision,
+            (Body::Decided(decided), None) => {
+                if let Some(told) = told {
+                    told(Closed::uncounted(decided.id));
+                }
+                Applied::Decision
+            }
             (_, None) => Applied::Change,
-            (body, Some(slot)) => slot.apply(step, body),
+            (body, Some(slot)) => slot.apply(step, body, told),
         }
     }
 }

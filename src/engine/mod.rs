@@ -13,6 +13,7 @@
 
 mod change;
 mod chunks;
+mod closed;
 mod counters;
 mod decide;
 mod event;
@@ -33,12 +34,13 @@ mod tests;
 mod view;
 
 pub use change::{Change, ChangeError, plan};
+pub use closed::{Closed, Fate, Told};
 pub use counters::{Counters, Tally};
 pub use decide::{CandidateExplanation, Decision, Draw, Explanation, Request, RequestCandidate, decide};
 pub use event::{Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, Subject, TRAFFIC};
 pub use ids::{DecisionId, Key, hash};
 pub use ledger::{Ledger, Slots, Step};
-pub use pending::Pending;
+pub use pending::{Pending, event_key};
 pub use report::{ArmReport, SlotReport, report};
 pub use reward::{Rejection, RewardOutcome, Unmatched};
 pub use state::{Applied, SlotState, State};

@@ -62,7 +62,8 @@ pub(super) fn pack(decision: &PendingDecision) -> Box<[u8]> {
         rmp_serde::encode::write(&mut bytes, &found_by).and_then(|()| rmp_serde::encode::write(&mut bytes, &rest));
     // Plain values into memory: there is nothing that could fail.
     written.unwrap_or_else(|why| unreachable!("{why}"));
-    bytes.into_boxed_slice()
+    // Copied, not shrunk: what a shrunk allocation leaves free is too small for the next one to begin in.
+    bytes.as_slice().into()
 }
 
 /// The id of a packed decision.

@@ -163,8 +163,8 @@ pub(super) fn subject_keys(subject: &Subject) -> impl Iterator<Item = Key> {
     key("subject", &subject.id).into_iter().chain(key("session", &subject.session_id))
 }
 
-/// The key of an event id.
-pub(super) fn event_key(event_id: &str) -> Key {
+/// The key under which an event id is known.
+pub fn event_key(event_id: &str) -> Key {
     hash("event", &[event_id.as_bytes()])
 }
 
@@ -342,6 +342,11 @@ impl Pending {
     pub(super) fn without_indices(&self) -> Self {
         let (queue, waiting, dropped_us, bytes) = (self.queue.clone(), self.waiting, self.dropped_us, self.bytes);
         Self { queue, waiting, dropped_us, bytes, ..Self::default() }
+    }
+
+    /// All decisions, oldest first.
+    pub(super) fn decisions(&self) -> impl Iterator<Item = PendingDecision> {
+        self.queue.iter().map(|packed| packed::unpack(packed))
     }
 
     /// The queue, as a snapshot holds it.

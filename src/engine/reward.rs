@@ -273,7 +273,7 @@ impl SlotState {
 
     /// Learns what a decision has come to for each arm that it showed.
     pub(super) fn learn(&mut self, at_us: i64, ordinal: u64) {
-        if self.definition.controls.freeze_learning() {
+        if self.accounting || self.definition.controls.freeze_learning() {
             return;
         }
         let Some(mut decision) = self.pending.get(ordinal) else { return };

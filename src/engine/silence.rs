@@ -1,6 +1,6 @@
 //! What time does to a slot: silence becomes a lesson, windows close, and what is known of positions fades.
 
-use super::state::SlotState;
+use super::{closed::Told, state::SlotState};
 use crate::{bandit::ClickModel, slot::Learning, stats::Quantiles};
 
 /// Of the delays of rewards so far, this share must have been shorter for silence to count as the default reward.
@@ -16,11 +16,12 @@ const FADE_STEP: f64 = 1e-3;
 impl SlotState {
     /// Drops the decisions whose window has closed, and the oldest where there are too many; what was not learned
     /// of them yet is learned now.
-    pub(super) fn close(&mut self, at_us: i64) {
+    pub(super) fn close(&mut self, at_us: i64, mut told: Option<&mut Told<'_>>) {
         let horizon_us = at_us.saturating_sub(self.definition.goal.window_us);
         for _ in 0..AT_ONCE_MAX {
             let Some(ordinal) = self.pending.next_expired(horizon_us) else { return };
             self.learn(at_us, ordinal);
+            self.tell(at_us, ordinal, told.as_deref_mut());
             self.pending.drop_oldest(horizon_us);
         }
     }
@@ -29,7 +30,7 @@ impl SlotState {
     /// by rewards of later decisions further than 95 % of rewards ever were (so where rewards are reported in
     /// batches, a batch tells of all that it covers).
     pub(super) fn learn_silence(&mut self, at_us: i64) {
-        if self.definition.controls.freeze_learning() {
+        if self.accounting || self.definition.controls.freeze_learning() {
             return;
         }
         let window_us = self.definition.goal.window_us;

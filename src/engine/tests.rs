@@ -16,6 +16,7 @@ use crate::{
     },
 };
 
+mod accounts;
 mod catalogue;
 mod clicks;
 mod horizons;

@@ -64,8 +64,16 @@ pub enum ReadError {
         /// What the storage engine says.
         why: String,
     },
+    /// The mark of what was acknowledged cannot be written.
+    #[error("cannot write the mark beside the journal in {}: {why}", folder.display())]
+    Mark {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        why: std::io::Error,
+    },
     /// It was written by a newer version.
-    #[error("the journal {} is of format {found}, newer than this program's {known}; run the newer program", file.display())]
+    #[error("the journal {} is of format {found}, newer than this program's {known} (nothing was read, from position 1 on); run the newer program", file.display())]
     Version {
         /// The file.
         file: PathBuf,

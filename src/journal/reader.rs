@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
-    Each, ReadError, mark,
+    Each, ReadError,
+    mark::{self, Mark},
     rows::{self, Extent},
     sqlite::file_in,
 };
@@ -52,10 +53,22 @@ impl JournalReader {
     /// Hands every record after `position` to `each`, in order, those that outlived their retention among them;
     /// returns the last one's position.
     pub fn each(&self, position: u64, each: &mut Each<'_>) -> Result<u64, ReadError> {
-        rows::each(&self.connection, &self.file, self.extent, position, each)
+        self.each_until(position, self.extent.last, each)
     }
 
-    /// Writes a copy of the journal, as it is seen here, into another folder, durably.
+    /// [`each`](Self::each) up to a position, that one among them.
+    pub fn each_until(&self, position: u64, up_to: u64, each: &mut Each<'_>) -> Result<u64, ReadError> {
+        let extent = Extent { last: up_to.min(self.extent.last), ..self.extent };
+        rows::each(&self.connection, &self.file, extent, position, each)
+    }
+
+    /// The file, for messages.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Writes a copy of the journal and its mark into another folder, durably but for the folder itself. What came
+    /// since this was opened is in it too.
     pub fn copy_to(&self, folder: &Path) -> Result<(), ReadError> {
         let target = file_in(folder);
         let failed = |why: String| ReadError::Open { file: target.clone(), why };
@@ -65,6 +78,10 @@ impl JournalReader {
         let copied = self.connection.execute("VACUUM INTO ?", [name]).map_err(|why| failed(why.to_string()));
         self.connection.execute_batch("BEGIN").map_err(|why| failed(why.to_string()))?;
         copied?;
-        std::fs::File::open(&target).and_then(|file| file.sync_all()).map_err(|why| failed(why.to_string()))
+        std::fs::File::open(&target).and_then(|file| file.sync_all()).map_err(|why| failed(why.to_string()))?;
+        // Without it, a copy whose end is lost would pass for a whole one.
+        let copy = Self::open(folder)?;
+        let mark = Mark::open(folder).and_then(|mut mark| mark.write(copy.last()).and_then(|()| mark.sync()));
+        mark.map_err(|why| ReadError::Mark { folder: folder.to_owned(), why })
     }
 }

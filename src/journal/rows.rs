@@ -115,8 +115,8 @@ pub(super) fn extent(connection: &Connection, file: &Path, acknowledged: u64) ->
     Ok(Extent { trimmed, last })
 }
 
-/// Hands every record after `position` to `each`, in order. Up to where records were dropped there may be
-/// holes, after it there are none.
+/// Hands every record after `position` and up to the extent's last to `each`, in order. Up to where records were
+/// dropped there may be holes, after it there are none.
 pub(super) fn each(
     connection: &Connection,
     file: &Path,
@@ -133,10 +133,10 @@ pub(super) fn each(
     let hole = |expected: u64, found: u64| ReadError::Hole { file: file.to_owned(), expected, found };
     let mut select = connection
         .prepare_cached(
-            "SELECT position, at_us, kind, slot, decision_id, checksum, body FROM events WHERE position > ? ORDER BY position",
+            "SELECT position, at_us, kind, slot, decision_id, checksum, body FROM events WHERE position > ? AND position <= ? ORDER BY position",
         )
         .map_err(|why| failed(at, &why))?;
-    let mut rows = select.query([stored(position)]).map_err(|why| failed(at, &why))?;
+    let mut rows = select.query([stored(position), stored(extent.last)]).map_err(|why| failed(at, &why))?;
     while let Some(row) = rows.next().map_err(|why| failed(at, &why))? {
         let found = row.get::<_, i64>(0).map_err(|why| failed(at, &why))?;
         let found = u64::try_from(found).unwrap_or(0);
@@ -164,7 +164,7 @@ pub(super) fn each(
         each(&record).map_err(|why| ReadError::Reader { file: file.to_owned(), position: found, why })?;
         at = found;
     }
-    let at = at.max(extent.trimmed);
+    let at = at.max(extent.trimmed.min(extent.last));
     if at < extent.last {
         return Err(hole(at + 1, extent.last));
     }

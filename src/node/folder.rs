@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, BufReader, BufWriter, Read, Write as _},
+    io::{self, BufReader, BufWriter, Read, Seek as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -38,9 +38,17 @@ pub enum FolderError {
         /// What is wrong.
         source: SnapshotError,
     },
+    /// A snapshot holds another position than its name says.
+    #[error("the snapshot {} is of position {position}, not of the one that its name says", path.display())]
+    Name {
+        /// The file.
+        path: PathBuf,
+        /// The position that it holds.
+        position: u64,
+    },
 }
 
-fn io_error(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FolderError {
+pub(super) fn io_error(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FolderError {
     move |source| FolderError::Io { verb, path: path.to_owned(), source }
 }
 
@@ -79,8 +87,8 @@ pub(super) fn snapshots(folder: &Path) -> Result<Vec<(u64, PathBuf)>, FolderErro
 }
 
 /// Reads a snapshot a section at a time; with `verify_only`, for its checksums alone.
-fn read(path: &Path, verify_only: bool) -> Result<Decoder, FolderError> {
-    let mut file = BufReader::with_capacity(1 << 20, File::open(path).map_err(io_error("read", path))?);
+fn read(path: &Path, file: &File, verify_only: bool) -> Result<Decoder, FolderError> {
+    let mut file = BufReader::with_capacity(1 << 20, file);
     let refused = |source| FolderError::Snapshot { path: path.to_owned(), source };
     // What is shorter than what must come is cut off; what cannot be read is another matter.
     let mut part = |length: u64, body: &mut Vec<u8>| {
@@ -103,15 +111,63 @@ fn read(path: &Path, verify_only: bool) -> Result<Decoder, FolderError> {
     Ok(decoder)
 }
 
+/// A snapshot's file, open: what it holds stays readable when it is removed.
+#[derive(Debug)]
+pub(super) struct SnapshotFile {
+    /// The position that its name says.
+    pub(super) position: u64,
+    pub(super) path: PathBuf,
+    pub(super) file: File,
+}
+
+impl SnapshotFile {
+    /// Opens all snapshots of a folder, newest first. Those that the service removes meanwhile are left out.
+    pub(super) fn open_all(folder: &Path) -> Result<Vec<Self>, FolderError> {
+        let mut open = Vec::new();
+        for (position, path) in snapshots(folder)? {
+            match File::open(&path) {
+                Ok(file) => open.push(Self { position, path, file }),
+                Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+                Err(why) => return Err(io_error("read", &path)(why)),
+            }
+        }
+        Ok(open)
+    }
+
+    /// Its length, bytes.
+    pub(super) fn length(&self) -> Result<u64, FolderError> {
+        self.file.metadata().map(|file| file.len()).map_err(io_error("read", &self.path))
+    }
+
+    /// The file, from its beginning.
+    pub(super) fn rewound(&self) -> Result<&File, FolderError> {
+        (&self.file).rewind().map_err(io_error("read", &self.path))?;
+        Ok(&self.file)
+    }
+
+    /// Looks whether it is whole, and of the position that its name says.
+    pub(super) fn verify(&self) -> Result<(), FolderError> {
+        let said = read(&self.path, self.rewound()?, true)?.position();
+        if said == self.position { Ok(()) } else { Err(FolderError::Name { path: self.path.clone(), position: said }) }
+    }
+
+    /// The state in it.
+    pub(super) fn state(&self) -> Result<State, FolderError> {
+        let refused = |source| FolderError::Snapshot { path: self.path.clone(), source };
+        read(&self.path, self.rewound()?, false)?.finish().map_err(refused)
+    }
+}
+
 /// The state in a snapshot's file.
 pub(super) fn read_snapshot(path: &Path) -> Result<State, FolderError> {
-    let refused = |source| FolderError::Snapshot { path: path.to_owned(), source };
-    read(path, false)?.finish().map_err(refused)
+    let file = File::open(path).map_err(io_error("read", path))?;
+    SnapshotFile { position: 0, path: path.to_owned(), file }.state()
 }
 
 /// Looks whether a snapshot's file is whole.
 pub(super) fn verify_snapshot(path: &Path) -> Result<(), FolderError> {
-    read(path, true).map(drop)
+    let file = File::open(path).map_err(io_error("read", path))?;
+    read(path, &file, true).map(drop)
 }
 
 /// The newest whole snapshot of a folder; those that are newer and damaged are warned of.
@@ -124,11 +180,7 @@ pub(super) fn newest_snapshot(folder: &Path) -> Result<Found, FolderError> {
                 found.state = Some(state);
                 return Ok(found);
             }
-            Ok(state) => format!(
-                "the snapshot {} is of position {}, not of the one that its name says",
-                path.display(),
-                state.position()
-            ),
+            Ok(state) => FolderError::Name { path, position: state.position() }.to_string(),
             Err(why @ FolderError::Snapshot { source: SnapshotError::Version(_), .. }) => return Err(why),
             Err(why) => why.to_string(),
         };
@@ -238,7 +290,7 @@ pub struct DiskUse {
 }
 
 /// What a data folder takes on the disk. What cannot be looked at counts as nothing.
-pub(super) fn disk_use(path: &Path) -> DiskUse {
+pub fn disk_use(path: &Path) -> DiskUse {
     let mut used = DiskUse::default();
     for entry in fs::read_dir(path).into_iter().flatten().flatten() {
         let bytes = entry.metadata().map_or(0, |file| file.len());

@@ -14,10 +14,15 @@
 //!
 //! Deliberately not here: gRPC, HTTP, configuration files.
 
+mod audit;
+mod backup;
 mod clock;
 mod codec;
+mod deciding;
 mod error;
 mod folder;
+mod join;
+mod observer;
 mod recover;
 mod requests;
 mod saver;
@@ -27,7 +32,6 @@ mod writer;
 
 use std::{
     collections::VecDeque,
-    fmt,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -42,18 +46,23 @@ use dashmap::DashMap;
 use rand::{Rng as _, rngs::StdRng};
 use tokio::sync::{oneshot, watch};
 
+pub use audit::{Audit, AuditError, AuditedSnapshot, Progress, audit};
+pub use backup::{BackupError, Copied, backup, restore};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use codec::{decode as decode_event, encode as encode_event};
 pub(crate) use codec::{payload_from_struct, payload_to_struct};
+pub(crate) use deciding::run_long;
 pub use error::{DecideError, OpenError, WriteError};
-pub use folder::{DiskUse, FolderError};
+pub use folder::{DiskUse, FolderError, disk_use};
+pub use join::{JoinError, Joined, JoinedEvent, Selection, join};
+pub use observer::{Observer, Unobserved};
 pub use recover::{fold, recovered, recovered_from, save_snapshot};
 pub use writer::{ChangeFailure, RewardRequest};
 
 use crate::{
-    engine::{Change, Decided, DecisionId, Draw, Explanation, Request, RewardOutcome, SlotView, decide, hash},
+    engine::{Change, Decided, Explanation, RewardOutcome, SlotView},
     journal::{Journal, SqliteJournal},
-    slot::{ArmId, SlotId, suggestion},
+    slot::{SlotId, suggestion},
 };
 use folder::Folder;
 use recover::{recover, workers};
@@ -63,18 +72,6 @@ use writer::{ChangeCommand, Command, Writer};
 
 /// Commands that may wait for the writer: a second of full load. Beyond it callers are told to come back.
 const QUEUE: usize = 65_536;
-
-/// How often a decision is made anew because another call was quicker with the same request id.
-const CLAIM_TRIES: usize = 8;
-/// Candidates of one call beyond which the runtime is told that its thread will be busy: about a millisecond.
-const LONG: usize = 500;
-
-/// Runs `work` over so many arms in place; where they are many, the runtime moves its other tasks away first.
-pub(crate) fn run_long<T>(arms: usize, work: impl FnOnce() -> T) -> T {
-    use tokio::runtime::{Handle, RuntimeFlavor};
-    let several = Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
-    if arms > LONG && several { tokio::task::block_in_place(work) } else { work() }
-}
 
 /// How a node runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,32 +100,6 @@ impl Options {
             retention_us: Some(RETENTION_US),
         }
     }
-}
-
-/// Is told what a node does, for metrics.
-pub trait Observer: Send + Sync + fmt::Debug {
-    /// `events` were committed in one go, which took `seconds`.
-    fn committed(&self, events: usize, seconds: f64);
-    /// A reward event was dealt with; `kind` is one of its slot's goal, or "other".
-    fn rewarded(&self, slot: &str, kind: &str, outcome: RewardOutcome);
-    /// The state was held still for a snapshot, which took `seconds`: nothing was written meanwhile.
-    fn frozen(&self, seconds: f64);
-    /// A snapshot of so many bytes was saved, which took `seconds` beside the traffic.
-    fn snapshot_saved(&self, now_us: i64, seconds: f64, bytes: u64);
-    /// So many decisions were answered and will never be in the journal.
-    fn unrecorded(&self, decisions: usize);
-}
-
-/// An observer that looks away.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Unobserved;
-
-impl Observer for Unobserved {
-    fn committed(&self, _: usize, _: f64) {}
-    fn rewarded(&self, _: &str, _: &str, _: RewardOutcome) {}
-    fn frozen(&self, _: f64) {}
-    fn snapshot_saved(&self, _: i64, _: f64, _: u64) {}
-    fn unrecorded(&self, _: usize) {}
 }
 
 /// A decision, with the view it was made from.
@@ -302,7 +273,7 @@ impl Node {
 
     /// What the data folder takes on the disk.
     pub fn disk_use(&self) -> DiskUse {
-        folder::disk_use(&self.folder)
+        disk_use(&self.folder)
     }
 
     /// A slot as published.
@@ -321,132 +292,6 @@ impl Node {
     pub fn suggest(&self, slot: &str) -> String {
         let names: Vec<SlotId> = self.shared.views.iter().map(|entry| entry.key().clone()).collect();
         suggestion(slot, names.iter().map(SlotId::as_str))
-    }
-
-    /// Decides all requests, in order; all or none are recorded.
-    ///
-    /// With `distinct`, arms given to one request are not eligible for those after it. Each request
-    /// is decided as a fallback once `deadline_passed` says so. A node that can write no more still decides, unless
-    /// decisions are to be durable; those decisions are counted as unrecorded.
-    pub async fn decide(
-        &self,
-        mut requests: Vec<Request>,
-        distinct: bool,
-        deadline_passed: &(dyn Fn() -> bool + Send + Sync),
-    ) -> Result<Vec<Answer>, DecideError> {
-        self.taking()?;
-        if self.durable_decisions {
-            self.writable()?;
-        }
-        // Only a request with an id can lose a race and have to be decided anew.
-        let repeatable = requests.iter().any(|request| request.request_id.is_some());
-        let arms = self.arms_of(&requests);
-        for _ in 0..CLAIM_TRIES {
-            let batch = if repeatable { requests.clone() } else { std::mem::take(&mut requests) };
-            let mut fresh: Vec<(u32, Arc<Decided>)> = Vec::new();
-            let answers = run_long(arms, || self.decide_each(batch, distinct, deadline_passed, &mut fresh))?;
-            let (reply, durable) = if self.durable_decisions { Some(oneshot::channel()).unzip() } else { (None, None) };
-            if !self.claim_and_send(&fresh, reply)? {
-                // Another call was given a decision for one of these requests meanwhile: that one counts.
-                continue;
-            }
-            if let Some(durable) = durable
-                && let Err(why) = durable.await.unwrap_or(Err(WriteError::Unanswered))
-            {
-                // What was not recorded must not be what a retry is answered with.
-                self.requests.claims().release(&fresh);
-                return Err(why.into());
-            }
-            return Ok(answers);
-        }
-        Err(WriteError::Busy.into())
-    }
-
-    /// Sends decisions to the journal, and only then lets repetitions of their requests find them: all in
-    /// one step. Says whether none of the requests had been decided by another call meanwhile; else
-    /// nothing was done.
-    fn claim_and_send(
-        &self,
-        fresh: &[(u32, Arc<Decided>)],
-        reply: Option<oneshot::Sender<Result<(), WriteError>>>,
-    ) -> Result<bool, WriteError> {
-        if fresh.is_empty() && reply.is_none() {
-            return Ok(true);
-        }
-        let decisions: Vec<_> = fresh.iter().map(|(_, decided)| Arc::clone(decided)).collect();
-        let send = || {
-            if self.shared.failed() && reply.is_none() {
-                self.shared.observer.unrecorded(decisions.len());
-                return Ok(());
-            }
-            self.send(Command::Decided(decisions, reply))
-        };
-        if fresh.iter().all(|(_, decided)| decided.request_id.is_none()) {
-            send()?;
-            return Ok(true);
-        }
-        let now_us = self.now_us();
-        let mut claims = self.requests.claims();
-        if fresh.iter().any(|(slot, decided)| claims.taken(*slot, decided, now_us)) {
-            return Ok(false);
-        }
-        send()?;
-        for (slot, decided) in fresh {
-            claims.claim(*slot, decided, now_us);
-        }
-        Ok(true)
-    }
-
-    /// How many arms are to be scored in all.
-    fn arms_of(&self, requests: &[Request]) -> usize {
-        let arms = |request: &Request| {
-            let all = || self.slot(&request.slot).map_or(0, |view| view.definition.arms.len());
-            if request.candidates.is_empty() { all() } else { request.candidates.len() }
-        };
-        requests.iter().map(arms).sum()
-    }
-
-    fn decide_each(
-        &self,
-        requests: Vec<Request>,
-        distinct: bool,
-        deadline_passed: &(dyn Fn() -> bool + Send + Sync),
-        fresh: &mut Vec<(u32, Arc<Decided>)>,
-    ) -> Result<Vec<Answer>, DecideError> {
-        let now_us = self.now_us();
-        let mut taken: Vec<ArmId> = Vec::new();
-        let mut answers = Vec::with_capacity(requests.len());
-        for (index, request) in requests.into_iter().enumerate() {
-            let view = self.slot(&request.slot).ok_or_else(|| DecideError::SlotNotFound {
-                index,
-                slot: request.slot.clone(),
-                suggestion: self.suggest(request.slot.as_str()),
-            })?;
-            let repeated = request.request_id.as_deref().and_then(|id| {
-                let here = fresh.iter().find(|(slot, d)| *slot == view.number && d.request_id.as_deref() == Some(id));
-                here.map(|(_, decided)| Arc::clone(decided)).or_else(|| self.requests.get(view.number, id, now_us))
-            });
-            let answer = if let Some(decided) = repeated {
-                Answer { decided, explanation: None, view }
-            } else {
-                let random = hash("draw", &[&self.secret, &self.counter.fetch_add(1, Ordering::Relaxed).to_be_bytes()]);
-                let draw = Draw {
-                    id: DecisionId::new(view.number, now_us, random.other_word()),
-                    seed: random.word(),
-                    taken: &taken,
-                    deadline_passed: deadline_passed(),
-                };
-                let decision = decide(&view, request, draw).map_err(|error| DecideError::Field { index, error })?;
-                let decided = Arc::new(decision.decided);
-                fresh.push((view.number, Arc::clone(&decided)));
-                Answer { decided, explanation: decision.explanation, view }
-            };
-            if distinct {
-                taken.extend(answer.decided.chosen.iter().map(|chosen| chosen.arm.clone()));
-            }
-            answers.push(answer);
-        }
-        Ok(answers)
     }
 
     /// Hands reward events to the writer at once, and gives back what to wait on; so a caller that

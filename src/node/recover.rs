@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     engine::{Body, Ledger, Slots, State, Step, TRAFFIC, snapshot::Frozen},
-    journal::{Journal, ReadError, SqliteJournal, Stored},
+    journal::{Each, Journal, ReadError, SqliteJournal, Stored},
 };
 
 /// Events that a worker is handed at a time.
@@ -87,7 +87,17 @@ impl Reader {
 
 /// The state with everything applied that the journal holds after it.
 pub(super) fn replay(state: State, journal: &mut dyn Journal, workers: usize) -> Result<State, ReadError> {
-    let from = state.position();
+    let (from, file) = (state.position(), journal.file().to_owned());
+    replay_by(state, &file, workers, |each| journal.replay(from, each))
+}
+
+/// The state with everything applied that `read` hands out, of this journal and in order.
+pub(super) fn replay_by(
+    state: State,
+    file: &Path,
+    workers: usize,
+    read: impl FnOnce(&mut Each<'_>) -> Result<u64, ReadError>,
+) -> Result<State, ReadError> {
     let (ledger, parts) = state.split(workers);
     thread::scope(|scope| {
         let mut senders = Vec::new();
@@ -98,7 +108,7 @@ pub(super) fn replay(state: State, journal: &mut dyn Journal, workers: usize) ->
             folding.push(scope.spawn(move || work(part, &batches)));
         }
         let mut reader = Reader { ledger, workers: senders };
-        let mut read = journal.replay(from, &mut |stored| reader.take(stored));
+        let mut read = read(&mut |stored| reader.take(stored));
         let at = reader.ledger.position();
         for part in 0..reader.workers.len() {
             // A worker that is gone says below why.
@@ -116,7 +126,7 @@ pub(super) fn replay(state: State, journal: &mut dyn Journal, workers: usize) ->
             }
         }
         if let Some((position, why)) = first {
-            read = Err(ReadError::Reader { file: journal.file().to_owned(), position, why });
+            read = Err(ReadError::Reader { file: file.to_owned(), position, why });
         }
         read.map(|_| State::join(ledger, parts))
     })

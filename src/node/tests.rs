@@ -4,9 +4,9 @@ use std::sync::atomic::AtomicU8;
 
 use super::*;
 use crate::{
-    engine::Subject,
+    engine::{Request, Subject},
     journal::{AppendError, Each, ReadError, Record},
-    slot::{Arm, Definition, Goal, RewardKind},
+    slot::{Arm, ArmId, Definition, Goal, RewardKind},
 };
 
 /// What the next commits come to.
@@ -325,4 +325,39 @@ async fn what_outlived_its_retention_goes_and_both_snapshots_still_recover() {
     for (_, path) in &snapshots {
         assert!(refused.contains(path.to_str().unwrap()) && refused.contains("byte"), "{refused}");
     }
+}
+
+/// Time stands still until the clock has caught up: nothing is lost, nothing expires, snapshots go on.
+#[tokio::test]
+async fn a_clock_that_is_set_back_stops_time_and_nothing_else() {
+    let mut world = World::new();
+    world.options.snapshot_every_us = 1;
+    let node = world.open();
+    create(&node).await;
+    let before = decide_one(&node, None).await.unwrap();
+    world.clock.advance(-3 * DAY_US);
+    let after = decide_one(&node, Some("r")).await.unwrap();
+    assert_eq!(reward(&node, "e1", &before).await.unwrap(), RewardOutcome::Accepted);
+    assert_eq!(reward(&node, "e2", &after).await.unwrap(), RewardOutcome::Accepted);
+    assert_eq!(reward(&node, "e2", &after).await.unwrap(), RewardOutcome::Duplicate);
+    assert_eq!(decide_one(&node, Some("r")).await.unwrap().id, after.id);
+    world.clock.advance(2);
+    drop(node);
+    assert!(!folder::snapshots(world.folder.path()).unwrap().is_empty());
+    // Also across a restart; and the journal's times never go back.
+    let node = world.open();
+    assert_eq!(reward(&node, "e2", &after).await.unwrap(), RewardOutcome::Duplicate);
+    assert_eq!(decide_one(&node, Some("r")).await.unwrap().id, after.id);
+    let third = decide_one(&node, None).await.unwrap();
+    assert_eq!(reward(&node, "e3", &third).await.unwrap(), RewardOutcome::Accepted);
+    drop(node);
+    assert_eq!(world.counted(), (3, 3));
+    let (mut last_us, mut times) = (i64::MIN, 0);
+    let reader = crate::journal::JournalReader::open(world.folder.path()).unwrap();
+    let read = reader.each(0, &mut |stored| {
+        assert!(stored.at_us >= last_us);
+        (last_us, times) = (stored.at_us, times + 1);
+        Ok(())
+    });
+    assert_eq!((read.unwrap(), times), (9, 9), "a slot, three decisions, three rewards and two duplicates");
 }

@@ -24,9 +24,6 @@ use crate::{
     replay::Variant,
 };
 
-/// The exit code when there is nothing to tell.
-pub(super) const COULD_NOT_RUN: u8 = 3;
-
 /// Flags of `bench-learning`.
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER_HELP)]

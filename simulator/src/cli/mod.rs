@@ -1,11 +1,14 @@
 //! The command line.
 //!
 //! Parses, starts the runtime, and prints an error as one line with a hint. Usage errors are clap's,
-//! exit code 2; other errors have exit code 1, or 3 from `bench-learning`, where 1 says that the
-//! service learns worse than it should. Results go to standard output, progress to standard error.
+//! exit code 2; other errors have exit code 1, or 3 from the commands whose 1 is a result: that the service
+//! learns worse than it should (`bench-learning`), that two runs differ (`meta`), or that a server does not hold (`soak`).
+//! Results go to standard output, progress to standard error.
 
 mod bench_learning;
+mod meta;
 mod replay;
+mod soak;
 
 use std::{
     error::Error,
@@ -15,6 +18,9 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use slotwise::bandit::{self, Expansion, LinearSpec, ModelSpec};
+
+/// The exit code of a command that could not run, where 1 is a result.
+const COULD_NOT_RUN: u8 = 3;
 
 /// Passes at most: each is a pass over the whole set.
 const SEEDS_MAX: u64 = 1_000;
@@ -33,6 +39,10 @@ enum Command {
     Replay(replay::Replay),
     /// How well it learns: every set of a folder, over many seeds, beside what other learners reach.
     BenchLearning(bench_learning::BenchLearning),
+    /// Whether a seed gives the same bytes twice: events and snapshots of two runs, compared byte by byte.
+    Meta(meta::Meta),
+    /// Load on a live server by the wall clock, to see that it holds: no errors, and memory that does not grow.
+    Soak(soak::Soak),
 }
 
 /// Flags about how a slot learns.
@@ -130,7 +140,9 @@ pub fn main() -> ExitCode {
     let mut out = io::stdout();
     let (done, error_code) = match Cli::parse().command {
         Command::Replay(replay) => (replay.run(&mut out).map(|()| ExitCode::SUCCESS), 1),
-        Command::BenchLearning(bench) => (bench.run(&mut out), bench_learning::COULD_NOT_RUN),
+        Command::BenchLearning(bench) => (bench.run(&mut out), COULD_NOT_RUN),
+        Command::Meta(meta) => (meta.run(&mut out), COULD_NOT_RUN),
+        Command::Soak(soak) => (soak.run(&mut out), COULD_NOT_RUN),
     };
     done.unwrap_or_else(|why| {
         report_error(&*why);

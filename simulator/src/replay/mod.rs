@@ -84,6 +84,18 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// How many rows of this set a pass has.
+    pub(crate) fn rounds_of(&self, dataset: &Dataset) -> Result<usize, ReplayError> {
+        let rounds = self.rounds.unwrap_or(dataset.rows());
+        if rounds > dataset.rows() {
+            let (rows, dataset) = (dataset.rows(), dataset.name().to_owned());
+            return Err(ReplayError::Rounds { rounds, rows, dataset });
+        }
+        Ok(rounds)
+    }
+}
+
 /// Why a replay did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
@@ -135,11 +147,7 @@ impl Watch for Unwatched {
 
 /// Replays a set, once for each seed.
 pub async fn replay(options: &Options, dataset: &Dataset, watch: &mut dyn Watch) -> Result<Report, ReplayError> {
-    let rounds = options.rounds.unwrap_or(dataset.rows());
-    if rounds > dataset.rows() {
-        let (rows, dataset) = (dataset.rows(), dataset.name().to_owned());
-        return Err(ReplayError::Rounds { rounds, rows, dataset });
-    }
+    let rounds = options.rounds_of(dataset)?;
     let mut runs = Vec::with_capacity(options.seeds.len());
     let mut remote = match &options.target {
         Some(target) => Some(Remote::connect(target).await?),

@@ -15,6 +15,26 @@ use super::{Choice, REASON, Reward, Service, ServiceError};
 /// Between one decision and the next, microseconds.
 pub const ROUND_US: i64 = 1_000;
 
+/// Is told what an engine in this process does.
+pub trait Witness {
+    /// `event` was applied, and made this state true.
+    ///
+    /// # Errors
+    ///
+    /// Ends the run: the call that applied the event fails with it.
+    fn applied(&mut self, event: &Event, state: &State) -> Result<(), ServiceError>;
+}
+
+/// A witness that looks away.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unwitnessed;
+
+impl Witness for Unwitnessed {
+    fn applied(&mut self, _: &Event, _: &State) -> Result<(), ServiceError> {
+        Ok(())
+    }
+}
+
 /// The engine in this process.
 ///
 /// Its clock starts at 0 and moves 1 ms with every decision; a reward's time is that at which it
@@ -22,17 +42,25 @@ pub const ROUND_US: i64 = 1_000;
 /// a hash of the seed and t, so nothing that happens between two decisions moves the draws of the
 /// second.
 #[derive(Debug)]
-pub struct InProcess {
+pub struct InProcess<W = Unwitnessed> {
     state: State,
     seed: u64,
     decisions: u64,
     now_us: i64,
+    witness: W,
 }
 
 impl InProcess {
     /// An engine without slots, whose draws follow `seed`.
     pub fn new(seed: u64) -> Self {
-        Self { state: State::default(), seed, decisions: 0, now_us: 0 }
+        Self::witnessed(seed, Unwitnessed)
+    }
+}
+
+impl<W: Witness> InProcess<W> {
+    /// The same, whose witness is told of every event.
+    pub fn witnessed(seed: u64, witness: W) -> Self {
+        Self { state: State::default(), seed, decisions: 0, now_us: 0, witness }
     }
 
     /// Everything that happened so far, folded.
@@ -40,8 +68,16 @@ impl InProcess {
         &self.state
     }
 
-    fn apply(&mut self, body: Body) -> Applied {
-        self.state.apply(&Event { at_us: self.now_us, body })
+    /// The state and the witness, once nothing more is to happen.
+    pub fn into_parts(self) -> (State, W) {
+        (self.state, self.witness)
+    }
+
+    fn apply(&mut self, body: Body) -> Result<Applied, ServiceError> {
+        let event = Event { at_us: self.now_us, body };
+        let applied = self.state.apply(&event);
+        self.witness.applied(&event, &self.state)?;
+        Ok(applied)
     }
 
     fn change(&mut self, slot: &SlotId, change: Change) -> Result<(), ServiceError> {
@@ -53,13 +89,13 @@ impl InProcess {
             | ChangeError::Full(_)) => ServiceError::Change(why),
         })?;
         if let Some(body) = body {
-            self.apply(body);
+            self.apply(body)?;
         }
         Ok(())
     }
 }
 
-impl Service for InProcess {
+impl<W: Witness + Send> Service for InProcess<W> {
     async fn create(&mut self, definition: Definition, replace: bool) -> Result<(), ServiceError> {
         let slot = definition.id.clone();
         if replace && self.state.slot(slot.as_str()).is_some() {
@@ -92,7 +128,7 @@ impl Service for InProcess {
             propensity: chosen.propensity,
             fallback: decided.fallback.is_some(),
         };
-        self.apply(Body::Decided(Arc::new(decided)));
+        self.apply(Body::Decided(Arc::new(decided)))?;
         Ok(choice)
     }
 
@@ -109,7 +145,7 @@ impl Service for InProcess {
             time_us: self.now_us,
             reverses: None,
         };
-        match self.apply(Body::Rewarded(Box::new(rewarded))) {
+        match self.apply(Body::Rewarded(Box::new(rewarded)))? {
             Applied::Reward(RewardOutcome::Accepted) => Ok(()),
             other @ (Applied::Change | Applied::Decision | Applied::Reward(_)) => {
                 Err(ServiceError::NotCounted { event, why: format!("{other:?}") })

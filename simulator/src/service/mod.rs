@@ -17,7 +17,7 @@ use slotwise::{
     wire::ClientError,
 };
 
-pub use local::{InProcess, ROUND_US};
+pub use local::{InProcess, ROUND_US, Unwitnessed, Witness};
 pub use remote::Remote;
 
 /// A decision, as far as a simulated shopper sees it.
@@ -74,6 +74,12 @@ pub enum ServiceError {
         /// Why.
         why: String,
     },
+    /// The witness of a run has heard enough.
+    #[error("the run was given up")]
+    GivenUp,
+    /// A state cannot be written as bytes.
+    #[error("the state cannot be written as a snapshot: {0}")]
+    Snapshot(String),
     /// The server did not do it.
     #[error(transparent)]
     Client(#[from] ClientError),

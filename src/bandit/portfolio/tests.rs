@@ -418,3 +418,23 @@ fn another_model_of_a_mature_slot_raises_no_alarm() {
         assert_eq!(learner.portfolio().challengers, 0, "seed {seed}");
     }
 }
+
+/// A decision that waits knows nothing of the features that models met which came after it: a challenger of those
+/// models learns nothing of it.
+#[test]
+fn a_decision_from_before_a_model_s_features_is_learned_without_it() {
+    let mut world = World::new(3);
+    let words = context(&["a"]);
+    let old = world.learner.meet(&[crate::bandit::Parts::of(&words)]).remove(0);
+    world.run(50);
+    world.learner.decide_by(ModelSpec::portfolio(Some(64), None, None), UNIT);
+    world.run(2_000);
+    world.swap();
+    let challenged = (0..500).any(|_| {
+        world.run(1);
+        world.learner.portfolio().challenger.is_some()
+    });
+    assert!(challenged && old.len() == 1, "there is a challenger of models with another encoder");
+    let mark = world.learner.observe(lesson(0, 0.0), &old);
+    world.learner.revise(0, &old, 0.0, 1.0, &mark);
+}

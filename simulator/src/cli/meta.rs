@@ -1,0 +1,66 @@
+//! `slotwise-simulator meta`.
+
+use std::{error::Error, io::Write, num::NonZeroU64, path::PathBuf, process::ExitCode};
+
+use clap::Args;
+
+use super::Learning;
+use crate::{
+    dataset::Dataset,
+    meta::{Verdict, meta},
+    progress::Progress,
+    replay::Options,
+};
+
+/// Flags of `meta`.
+#[derive(Debug, Args)]
+#[command(after_long_help = AFTER_HELP)]
+pub(super) struct Meta {
+    /// The data set: NAME.csv.gz, NAME.json, or NAME alone for the pair.
+    dataset: PathBuf,
+    /// The seed of the order and of the draws, in both runs.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Stop after so many rows [default: all].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+    /// Also compare the whole state after every so many decisions, and at the end.
+    #[arg(long, value_name = "N", default_value = "1000")]
+    snapshot_every: NonZeroU64,
+    #[command(flatten)]
+    learning: Learning,
+}
+
+const AFTER_HELP: &str = "\
+Replays the set twice at the same time with the same seed, in this process. Every event is compared as the journal
+stores it, and the state as a snapshot stores it, byte by byte; the first byte that differs ends both runs.
+
+Exit codes: 0 the runs are equal, 1 they differ, 2 usage, 3 could not run.";
+
+impl Meta {
+    /// Whether the runs are equal, as an exit code.
+    pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error>> {
+        let dataset = Dataset::read(&self.dataset)?;
+        let options = Options {
+            seeds: vec![self.seed],
+            rounds: self.rounds.map(usize::try_from).transpose()?,
+            model: self.learning.model.spec(),
+            policy: self.learning.policy.policy(),
+            exploration: self.learning.exploration,
+            silent_zeros: self.learning.silent_zeros,
+            ..Options::default()
+        };
+        let (name, seed) = (dataset.name(), self.seed);
+        // A closed pipe is no error of ours.
+        Ok(match meta(&options, &dataset, self.snapshot_every, &mut Progress::default())? {
+            Verdict::Equal(equal) => {
+                let _ = writeln!(out, "{name}, seed {seed}, twice: {equal}");
+                ExitCode::SUCCESS
+            }
+            Verdict::Differs(difference) => {
+                let _ = writeln!(out, "{name}, seed {seed}, twice: {difference}");
+                ExitCode::FAILURE
+            }
+        })
+    }
+}

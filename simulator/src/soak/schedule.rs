@@ -1,0 +1,164 @@
+//! When what is due: decisions at a rate, laid down in advance, and the clicks that answers bring.
+//!
+//! Invariant: how fast answers come moves no decision.
+//!
+//! Deliberately not here: the clock; times are since the run began, and `now` is an argument.
+
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::BinaryHeap,
+    time::Duration,
+};
+
+use super::shop::Click;
+use crate::order::SplitMix64;
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Due {
+    /// The decision of this number.
+    Decision(u64),
+    /// A click of the decision of this number.
+    Click(u64, Click),
+}
+
+/// When a click is due, of which decision it is, and the click; the earliest is the least.
+#[derive(Debug, PartialEq, Eq)]
+struct Waiting(Duration, u64, Click);
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.0, self.1).cmp(&(other.0, other.1))
+    }
+}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// When what is due.
+///
+/// Decision k of a rate comes at a random point of [k, k + 1) / rate: as many in every second as the rate
+/// says, and not in step with anything that the server does at regular times.
+#[derive(Debug)]
+pub struct Schedule {
+    rate: f64,
+    decisions: u64,
+    /// The next decision, and its time; none: there are no more.
+    next: Option<(Duration, u64)>,
+    random: SplitMix64,
+    clicks: BinaryHeap<Reverse<Waiting>>,
+}
+
+impl Schedule {
+    /// `rate` decisions per second, above 0, for so long; at least one.
+    pub fn new(rate: f64, duration: Duration) -> Self {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 1; saturates")]
+        let decisions = (rate * duration.as_secs_f64()).round().max(1.0) as u64;
+        // One seed will do: nothing hangs on which.
+        let mut schedule = Self { rate, decisions, next: None, random: SplitMix64::new(0), clicks: BinaryHeap::new() };
+        schedule.next = schedule.decision(0);
+        schedule
+    }
+
+    fn decision(&mut self, k: u64) -> Option<(Duration, u64)> {
+        let at_s = (k as f64 + self.random.fraction()) / self.rate;
+        // A time beyond what a duration can hold never comes.
+        (k < self.decisions).then(|| (Duration::try_from_secs_f64(at_s).unwrap_or(Duration::MAX), k))
+    }
+
+    /// How many decisions there are in all.
+    pub fn decisions(&self) -> u64 {
+        self.decisions
+    }
+
+    /// Whether decisions are still to come.
+    pub fn decides(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// A click of decision `k` is due at `at`.
+    pub fn add(&mut self, at: Duration, k: u64, click: Click) {
+        self.clicks.push(Reverse(Waiting(at, k, click)));
+    }
+
+    /// When the next thing is due; none: nothing is.
+    pub fn next_at(&self) -> Option<Duration> {
+        let click = self.clicks.peek().map(|Reverse(Waiting(at, ..))| *at);
+        let decision = self.next.map(|(at, _)| at);
+        match (decision, click) {
+            (Some(decision), Some(click)) => Some(decision.min(click)),
+            (decision, click) => decision.or(click),
+        }
+    }
+
+    /// Takes the next thing out, if it is due by `now`, with the time at which it was.
+    pub fn take(&mut self, now: Duration) -> Option<(Duration, Due)> {
+        let at = self.next_at().filter(|at| *at <= now)?;
+        if let Some((decision_at, k)) = self.next
+            && decision_at == at
+        {
+            self.next = self.decision(k + 1);
+            return Some((at, Due::Decision(k)));
+        }
+        self.clicks.pop().map(|Reverse(Waiting(at, k, click))| (at, Due::Click(k, click)))
+    }
+
+    /// Forgets all that is not done yet.
+    pub fn clear(&mut self) {
+        self.next = None;
+        self.clicks.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn click(decision: &str) -> Click {
+        Click { decision: decision.to_owned(), after: Duration::ZERO }
+    }
+
+    #[test]
+    fn each_decision_comes_in_an_interval_of_its_own() {
+        let mut schedule = Schedule::new(250.0, Duration::from_secs(4));
+        let mut taken = Vec::new();
+        while let Some((at, due)) = schedule.take(Duration::MAX) {
+            taken.push((at.as_secs_f64() * 250.0, due));
+        }
+        assert_eq!((taken.len(), schedule.decisions()), (1000, 1000));
+        for (k, (at, due)) in taken.iter().enumerate() {
+            assert_eq!(*due, Due::Decision(k as u64));
+            assert!((k as f64..k as f64 + 1.0 + 1e-6).contains(at), "{k}: {at}");
+        }
+        assert!(!schedule.decides() && schedule.next_at().is_none());
+        assert_eq!(Schedule::new(0.1, Duration::from_secs(1)).decisions(), 1, "never none at all");
+    }
+
+    #[test]
+    fn clicks_and_decisions_come_in_the_order_of_their_times() {
+        let mut schedule = Schedule::new(1.0, Duration::from_secs(3));
+        let at = Duration::from_millis;
+        schedule.add(at(2500), 1, click("late"));
+        schedule.add(at(0), 2, click("early"));
+        schedule.add(at(9000), 3, click("last"));
+        let taken: Vec<(Duration, Due)> = std::iter::from_fn(|| schedule.take(Duration::MAX)).collect();
+        assert!(taken.is_sorted_by_key(|(at, _)| *at) && taken.len() == 6, "{taken:?}");
+        assert_eq!(taken[0], (at(0), Due::Click(2, click("early"))));
+        assert_eq!(taken[5], (at(9000), Due::Click(3, click("last"))));
+    }
+
+    #[test]
+    fn nothing_is_taken_before_it_is_due() {
+        let mut schedule = Schedule::new(1.0, Duration::from_secs(1));
+        let due = schedule.next_at().unwrap();
+        assert_eq!(schedule.take(due.saturating_sub(Duration::from_nanos(1))), None);
+        schedule.add(due + Duration::from_secs(5), 0, click("a"));
+        assert_eq!(schedule.take(due), Some((due, Due::Decision(0))));
+        assert_eq!(schedule.take(due), None);
+        schedule.clear();
+        assert_eq!(schedule.take(Duration::MAX), None);
+    }
+}

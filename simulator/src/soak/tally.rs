@@ -1,0 +1,170 @@
+//! What is counted of one method: answers, their latencies, and failures by name.
+
+use std::{
+    collections::BTreeMap,
+    mem,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use hdrhistogram::{CreationError, Histogram};
+use serde::Serialize;
+
+/// Latencies from 1 µs up to this are told apart, to three digits; longer than a request may take.
+const LATENCY_US_MAX: u64 = 60_000_000;
+const DIGITS: u8 = 3;
+
+/// Failures by name: a code of gRPC, a status of a reward event, or a word of ours.
+pub type Failures = BTreeMap<String, u64>;
+
+/// Latencies in microseconds, from when a request was due to its answer. 0 where there was none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Latencies {
+    /// The median.
+    pub p50_us: u64,
+    /// One in a hundred took longer.
+    pub p99_us: u64,
+    /// One in a thousand took longer.
+    pub p999_us: u64,
+    /// The longest.
+    pub max_us: u64,
+}
+
+/// What came of the calls of a method, over some time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Calls {
+    /// Answered as they should be.
+    pub answered: u64,
+    /// The latencies of those.
+    pub latencies: Latencies,
+    /// All others.
+    pub failures: Failures,
+}
+
+impl Calls {
+    /// How many failed.
+    pub fn failed(&self) -> u64 {
+        self.failures.values().sum()
+    }
+}
+
+/// Counts the calls of a method.
+#[derive(Debug)]
+pub struct Tally(Mutex<Counts>);
+
+#[derive(Debug)]
+struct Counts {
+    /// Since the last look.
+    recent: Part,
+    /// Before it.
+    before: Part,
+}
+
+#[derive(Debug)]
+struct Part {
+    latencies: Histogram<u64>,
+    failures: Failures,
+}
+
+impl Part {
+    fn new() -> Result<Self, CreationError> {
+        let latencies = Histogram::new_with_bounds(1, LATENCY_US_MAX, DIGITS)?;
+        Ok(Self { latencies, failures: Failures::new() })
+    }
+
+    fn calls(&self) -> Calls {
+        let quantile = |q| self.latencies.value_at_quantile(q);
+        let latencies = Latencies {
+            p50_us: quantile(0.5),
+            p99_us: quantile(0.99),
+            p999_us: quantile(0.999),
+            max_us: self.latencies.max(),
+        };
+        Calls { answered: self.latencies.len(), latencies, failures: self.failures.clone() }
+    }
+
+    /// Empties `self` into `all`.
+    fn drain_into(&mut self, all: &mut Self) {
+        // Histograms of the same bounds can be added.
+        let _ = all.latencies.add(&self.latencies);
+        self.latencies.reset();
+        for (why, count) in mem::take(&mut self.failures) {
+            *all.failures.entry(why).or_default() += count;
+        }
+    }
+}
+
+impl Tally {
+    /// Nothing counted yet.
+    pub fn new() -> Result<Self, CreationError> {
+        Ok(Self(Mutex::new(Counts { recent: Part::new()?, before: Part::new()? })))
+    }
+
+    fn counts<T>(&self, with: impl FnOnce(&mut Counts) -> T) -> T {
+        with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A call was answered as it should be.
+    pub fn answered(&self, latency: Duration) {
+        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        self.counts(|counts| counts.recent.latencies.saturating_record(us.max(1)));
+    }
+
+    /// A call was not.
+    pub fn failed(&self, why: &str) {
+        self.counts(|counts| *counts.recent.failures.entry(why.to_owned()).or_default() += 1);
+    }
+
+    /// What was counted since the last look.
+    pub fn look(&self) -> Calls {
+        self.counts(|Counts { recent, before }| {
+            let calls = recent.calls();
+            recent.drain_into(before);
+            calls
+        })
+    }
+
+    /// All that was ever counted.
+    pub fn all(&self) -> Calls {
+        self.counts(|Counts { recent, before }| {
+            recent.drain_into(before);
+            before.calls()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of 1 to 1000 ms the 500th, 990th, 999th and last; three digits are within 1 in 1000.
+    #[test]
+    fn quantiles_are_those_of_the_answers_since_the_last_look() {
+        let tally = Tally::new().unwrap();
+        (1..=1000).for_each(|ms| tally.answered(Duration::from_millis(ms)));
+        tally.failed("UNAVAILABLE");
+        let Calls { answered, latencies, failures } = tally.look();
+        assert_eq!((answered, failures), (1000, [("UNAVAILABLE".to_owned(), 1)].into()));
+        let close = |us: u64, ms: u64| us.abs_diff(ms * 1000) <= ms;
+        assert!(close(latencies.p50_us, 500) && close(latencies.p99_us, 990), "{latencies:?}");
+        assert!(close(latencies.p999_us, 999) && close(latencies.max_us, 1000), "{latencies:?}");
+        let none = tally.look();
+        assert_eq!((none.answered, none.failed(), none.latencies.p50_us), (0, 0, 0));
+    }
+
+    #[test]
+    fn all_is_what_every_look_saw_and_what_came_after() {
+        let tally = Tally::new().unwrap();
+        tally.answered(Duration::from_hours(1));
+        tally.failed("SHED");
+        tally.look();
+        tally.answered(Duration::ZERO);
+        tally.failed("SHED");
+        tally.failed("NOT_FOUND");
+        let all = tally.all();
+        assert_eq!((all.answered, all.failed(), all.failures["SHED"]), (2, 3, 2));
+        assert_eq!(all.latencies.p50_us, 1, "a clock may be coarser than an answer is fast");
+        assert!(all.latencies.max_us >= LATENCY_US_MAX, "beyond the bound is at the bound");
+        assert_eq!(tally.all(), all);
+    }
+}

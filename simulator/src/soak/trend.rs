@@ -1,0 +1,65 @@
+//! Whether a number grows: a line through points by least squares.
+
+use serde::Serialize;
+
+/// The slope of a line and how far it may be off.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Trend {
+    /// Units of y per unit of x.
+    pub slope: f64,
+    /// Its standard error, as if what the line leaves were independent from point to point; memory is not
+    /// quite, so it is the least that the slope may be off.
+    pub standard_error: f64,
+    /// How many points.
+    pub points: usize,
+}
+
+impl Trend {
+    /// Of the points (x, y); none for fewer than three, or where all x are the same. O(points).
+    ///
+    /// ```text
+    /// slope           = Sxy / Sxx                 Sxy = Σ (x − x̄)(y − ȳ), Sxx = Σ (x − x̄)²
+    /// standard error  = √(Σ e² / (n − 2) / Sxx)   e: what the line leaves of y
+    /// ```
+    ///
+    /// # Source
+    ///
+    /// Draper & Smith, *Applied Regression Analysis* (3rd ed. 1998), §1.2 and §1.4.
+    pub fn of(points: &[(f64, f64)]) -> Option<Self> {
+        if points.len() < 3 {
+            return None;
+        }
+        let n = points.len() as f64;
+        let x_mean = points.iter().map(|(x, _)| x).sum::<f64>() / n;
+        let y_mean = points.iter().map(|(_, y)| y).sum::<f64>() / n;
+        let s_xx: f64 = points.iter().map(|(x, _)| (x - x_mean).powi(2)).sum();
+        let s_xy: f64 = points.iter().map(|(x, y)| (x - x_mean) * (y - y_mean)).sum();
+        if s_xx <= 0.0 {
+            return None;
+        }
+        let slope = s_xy / s_xx;
+        let left: f64 = points.iter().map(|(x, y)| (y - y_mean - slope * (x - x_mean)).powi(2)).sum();
+        Some(Self { slope, standard_error: (left / (n - 2.0) / s_xx).sqrt(), points: points.len() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By hand: through (10, 1), (12, 3), (14, 2), (16, 5) Sxx is 20 and Sxy 11, so the slope is .55; the line
+    /// leaves −.1, .8, −1.3 and .6, squares 2.7, and √(2.7 / 2 / 20) = .2598.
+    #[test]
+    fn a_slope_and_its_error_are_those_of_least_squares() {
+        let trend = Trend::of(&[(10.0, 1.0), (12.0, 3.0), (14.0, 2.0), (16.0, 5.0)]).unwrap();
+        assert!((trend.slope - 0.55).abs() < 1e-12, "{trend:?}");
+        assert!((trend.standard_error - 0.259_807_621_135_331_6).abs() < 1e-12, "{trend:?}");
+        assert_eq!(trend.points, 4);
+    }
+
+    #[test]
+    fn a_line_of_two_points_or_of_one_moment_has_no_error_to_tell() {
+        assert_eq!(Trend::of(&[(1.0, 2.0), (2.0, 3.0)]), None);
+        assert_eq!(Trend::of(&[(1.0, 2.0), (1.0, 3.0), (1.0, 4.0)]), None);
+    }
+}

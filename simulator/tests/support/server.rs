@@ -1,0 +1,61 @@
+//! A real server in this process, on free ports, with a folder of its own.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
+#![allow(dead_code, reason = "not every test asks for metrics")]
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use slotwise::{
+    config::Config,
+    server::{Listeners, run},
+    wire::Client,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Where it is, `http://host:port`.
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(crate) grpc: String,
+    pub(crate) http: String,
+}
+
+/// Waits until recovery is done: until then every call is refused as unavailable.
+async fn serving(target: &str) -> Client {
+    let mut client = Client::connect(target).await.unwrap();
+    for _ in 0..1000 {
+        if client.list_slots().await.is_ok() {
+            return client;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the server does not come up");
+}
+
+/// Runs `test` against a server, and stops it afterwards. With `durable_decisions`, what was decided
+/// is counted by the time it is answered.
+pub(crate) fn with_server(durable_decisions: bool, test: impl AsyncFnOnce(Server, Client)) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config {
+            grpc_address: (Ipv4Addr::LOCALHOST, 0).into(),
+            http_address: (Ipv4Addr::LOCALHOST, 0).into(),
+            data: folder.path().to_owned(),
+            durable_decisions,
+            ..Config::default()
+        };
+        let listeners = Listeners::bind(&config).await.unwrap();
+        let server = Server {
+            grpc: format!("http://{}", listeners.grpc_address().unwrap()),
+            http: format!("http://{}", listeners.http_address().unwrap()),
+        };
+        let stop = CancellationToken::new();
+        let tested = async {
+            let client = serving(&server.grpc).await;
+            test(server, client).await;
+            stop.cancel();
+        };
+        let (served, ()) = tokio::join!(Box::pin(run(listeners, &config, stop.clone())), Box::pin(tested));
+        served.unwrap();
+    });
+}

@@ -1,0 +1,58 @@
+//! `slotwise backup DIR`.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use indicatif::HumanBytes;
+
+use super::{CommandResult, Data, progress::Meter, say};
+use crate::node::{self, Audit, Copied};
+
+/// Flags of `backup`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Backup {
+    /// The folder to make; one that exists must be empty.
+    #[arg(value_name = "DIR")]
+    target: PathBuf,
+    #[command(flatten)]
+    data: Data,
+}
+
+impl Backup {
+    pub(super) fn run(self) -> CommandResult {
+        let mut meter = Meter::new();
+        let copied = node::backup(&self.data.data, &self.target, &mut |progress| meter.tell(progress))?;
+        drop(meter);
+        tell("backed up", &self.data.data, &self.target, &copied);
+        Ok(())
+    }
+}
+
+/// Says in one line what was copied; what was left out of it goes to standard error.
+pub(super) fn tell(verb: &str, from: &Path, to: &Path, copied: &Copied) {
+    for why in &copied.left_out {
+        // The copy is whole without it.
+        let _ = writeln!(std::io::stderr(), "left out: {why}");
+    }
+    say(format_args!("{verb} {} to {}: {}", from.display(), to.display(), summary(&copied.audit)));
+}
+
+fn summary(audit: &Audit) -> String {
+    let bytes = audit.journal_bytes + audit.snapshots.iter().map(|snapshot| snapshot.bytes).sum::<u64>();
+    let snapshot = match audit.snapshots.first() {
+        Some(snapshot) => format!("snapshot at {}", snapshot.position),
+        None => "no snapshot".into(),
+    };
+    format!("{}, {}, {snapshot}", positions(audit), HumanBytes(bytes))
+}
+
+/// Which positions a journal holds.
+pub(super) fn positions(audit: &Audit) -> String {
+    match audit.trimmed {
+        0 if audit.last == 0 => "no positions".into(),
+        0 => format!("positions 1 to {}", audit.last),
+        trimmed => format!("positions {} to {}, before them changes of slots", trimmed + 1, audit.last),
+    }
+}

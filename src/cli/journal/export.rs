@@ -1,0 +1,130 @@
+//! `slotwise journal export`: a table of decisions for those who evaluate them.
+//!
+//! * [`columns`]: what a row holds, in one table that both formats and the help are made from.
+//! * [`rows`]: how rows are written.
+//!
+//! The join is the engine's own ([`join`]). A file gets its name when it is whole.
+
+mod columns;
+mod rows;
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::ValueEnum;
+
+use super::{
+    super::{CommandResult, Data, progress::Meter, say},
+    time,
+};
+use crate::{
+    journal::JournalReader,
+    node::{JoinError, Selection, join},
+    slot::SlotId,
+};
+use rows::Rows;
+
+/// Flags of `journal export`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = columns::help())]
+pub(super) struct Export {
+    #[command(flatten)]
+    data: Data,
+    /// Decisions of this slot only.
+    #[arg(long)]
+    slot: Option<String>,
+    /// Decisions made at or after this: a date or a time in UTC.
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    from: Option<i64>,
+    /// Decisions made before this.
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    until: Option<i64>,
+    /// As what.
+    #[arg(long, default_value = "jsonl")]
+    format: Format,
+    /// Where to; without it, standard output.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A JSON object a line.
+    Jsonl,
+    /// CSV (RFC 4180) with a header; lists as JSON.
+    Csv,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, Default)]
+struct Written {
+    rows: u64,
+    complete: u64,
+}
+
+impl Export {
+    pub(super) fn run(self) -> CommandResult {
+        let slot = self.slot.as_deref().map(|slot| SlotId::parse("--slot", slot)).transpose()?;
+        let selection =
+            Selection { slot, from_us: self.from.unwrap_or(i64::MIN), until_us: self.until.unwrap_or(i64::MAX) };
+        let reader = JournalReader::open(&self.data.data)?;
+        let Some(output) = self.output else {
+            return match write(&reader, &selection, self.format, io::stdout().lock()) {
+                // Whoever read it has enough.
+                Err(JoinError::Taker(why)) if why.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                Err(JoinError::Taker(why)) => Err(format!("cannot write to standard output: {why}").into()),
+                done => Ok(done.map(drop)?),
+            };
+        };
+        let Written { rows, complete } = write_file(&reader, &selection, self.format, &output)?;
+        say(format_args!("wrote {rows} decisions, {complete} of them complete, to {}", output.display()));
+        Ok(())
+    }
+}
+
+/// Writes a file under a scratch name, and gives it its own when it is whole.
+fn write_file(
+    reader: &JournalReader,
+    selection: &Selection,
+    format: Format,
+    output: &Path,
+) -> Result<Written, Box<dyn std::error::Error + Send + Sync>> {
+    let mut scratch = output.as_os_str().to_owned();
+    scratch.push(".partial");
+    let scratch = PathBuf::from(scratch);
+    let failed = |why: io::Error| format!("cannot write {}: {why}", output.display());
+    let file = File::create(&scratch).map_err(failed)?;
+    let done = write(reader, selection, format, &file).map_err(|why| match why {
+        JoinError::Taker(why) => failed(why).into(),
+        why @ (JoinError::Read(_) | JoinError::NoSlot { .. }) => why.into(),
+    });
+    let named = done.and_then(|written| {
+        file.sync_all().and_then(|()| fs::rename(&scratch, output)).map_err(failed)?;
+        Ok(written)
+    });
+    if named.is_err() {
+        // A part of an export is of no use.
+        let _ = fs::remove_file(&scratch);
+    }
+    named
+}
+
+fn write(
+    reader: &JournalReader,
+    selection: &Selection,
+    format: Format,
+    to: impl Write,
+) -> Result<Written, JoinError<io::Error>> {
+    let (mut meter, mut written) = (Meter::new(), Written::default());
+    let mut rows = Rows::begin(format, to).map_err(JoinError::Taker)?;
+    join(reader, selection, &mut |progress| meter.tell(progress), &mut |joined| {
+        written.rows += 1;
+        written.complete += u64::from(joined.complete);
+        rows.write(&joined)
+    })?;
+    rows.finish().map_err(JoinError::Taker)?;
+    Ok(written)
+}

@@ -1,0 +1,37 @@
+//! `slotwise journal`: the journal of a data folder, beside the service that writes it or without one.
+
+mod export;
+mod stats;
+mod time;
+mod verify;
+
+use clap::Subcommand;
+
+use super::CommandResult;
+
+/// Flags of `journal`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Journal {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read every record and every snapshot and see whether they are whole and agree.
+    Verify(verify::Verify),
+    /// What the journal holds, by kind, slot and day.
+    Stats(stats::Stats),
+    /// Write every decision with what came of it, one row each.
+    Export(export::Export),
+}
+
+impl Journal {
+    pub(super) fn run(self) -> CommandResult {
+        match self.command {
+            Command::Verify(verify) => verify.run(),
+            Command::Stats(stats) => stats.run(),
+            Command::Export(export) => export.run(),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! `slotwise journal verify`.
+
+use indicatif::HumanBytes;
+
+use super::super::{CommandResult, Data, backup::positions, progress::Meter, say};
+use crate::node;
+
+/// Flags of `journal verify`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    data: Data,
+    /// Fold the journal, too, and compare what it gives with each snapshot, byte for byte: takes as long as learning it
+    /// all anew.
+    #[arg(long)]
+    fold: bool,
+}
+
+impl Verify {
+    pub(super) fn run(self) -> CommandResult {
+        let mut meter = Meter::new();
+        let audit = node::audit(&self.data.data, self.fold, &mut |progress| meter.tell(progress))?;
+        drop(meter);
+        let (records, bytes) = (audit.records, HumanBytes(audit.journal_bytes));
+        say(format_args!("journal: {}, {records} records, {bytes}: all are whole and can be read", positions(&audit)));
+        for snapshot in &audit.snapshots {
+            let folded = match (snapshot.compared, self.fold) {
+                (true, _) => "whole, and byte for byte what the journal gives",
+                (false, true) => "whole; the fold began there",
+                (false, false) => "whole",
+            };
+            say(format_args!("snapshot at {}: {}: {folded}", snapshot.position, HumanBytes(snapshot.bytes)));
+        }
+        if audit.snapshots.is_empty() {
+            say("no snapshots");
+        }
+        Ok(())
+    }
+}

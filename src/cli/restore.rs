@@ -1,0 +1,26 @@
+//! `slotwise restore BACKUP`.
+
+use std::path::PathBuf;
+
+use super::{CommandResult, Data, backup::tell, progress::Meter};
+use crate::node;
+
+/// Flags of `restore`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Restore {
+    /// What `slotwise backup` made; it is verified first.
+    #[arg(value_name = "BACKUP")]
+    backup: PathBuf,
+    #[command(flatten)]
+    data: Data,
+}
+
+impl Restore {
+    pub(super) fn run(self) -> CommandResult {
+        let mut meter = Meter::new();
+        let copied = node::restore(&self.backup, &self.data.data, &mut |progress| meter.tell(progress))?;
+        drop(meter);
+        tell("restored", &self.backup, &self.data.data, &copied);
+        Ok(())
+    }
+}

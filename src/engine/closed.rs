@@ -1,0 +1,89 @@
+//! What a decision came to, told when it no longer waits for rewards.
+//!
+//! A decision leaves when its window has closed, when too many wait, or with its slot (reset, deleted or made anew).
+//! Whoever folds a journal with [`Slots::apply_and`](super::Slots::apply_and) is told of each as it leaves.
+//!
+//! Deliberately not here: what the decision was, and what its events said. Those stand in the journal; an event is
+//! named by the key of its id.
+
+use super::{
+    ids::{DecisionId, Key},
+    pending::{Accepted, PendingDecision},
+    state::SlotState,
+};
+
+/// Is told of decisions that no longer wait.
+pub type Told<'a> = dyn FnMut(Closed) + 'a;
+
+/// What a decision came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Closed {
+    /// The decision.
+    pub id: DecisionId,
+    /// For each arm that it showed, in order, the reward that its slot counted; none: the slot was reset or deleted
+    /// before the decision came, and counted nothing of it.
+    pub rewards: Option<Vec<f64>>,
+    /// The events that were accepted for it, in order: the key of each id, and what became of it.
+    pub events: Vec<(Key, Fate)>,
+    /// Its window had closed: nothing could come any more.
+    pub complete: bool,
+}
+
+/// What became of an event that was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It stands.
+    Stands,
+    /// Another took it back.
+    Reversed,
+    /// It took another back.
+    Reversal,
+}
+
+impl Closed {
+    /// A decision that its slot counted nothing of.
+    pub(super) fn uncounted(id: DecisionId) -> Self {
+        Self { id, rewards: None, events: Vec::new(), complete: false }
+    }
+
+    /// A decision that showed nothing, and so waits for nothing.
+    pub(super) fn empty(id: DecisionId) -> Self {
+        Self { id, rewards: Some(Vec::new()), events: Vec::new(), complete: true }
+    }
+}
+
+impl SlotState {
+    fn closed(&self, at_us: i64, decision: &PendingDecision) -> Closed {
+        let fate = |what: Accepted| match what {
+            Accepted::Event(_) => Fate::Stands,
+            Accepted::Reversed => Fate::Reversed,
+            Accepted::Reversal => Fate::Reversal,
+        };
+        Closed {
+            id: decision.id,
+            rewards: Some(decision.shown.iter().map(|shown| shown.reward).collect()),
+            events: decision.events.iter().map(|known| (known.event, fate(known.what))).collect(),
+            complete: at_us.saturating_sub(decision.at_us) > self.definition.goal.window_us,
+        }
+    }
+
+    /// Tells of one decision that still waits, if anyone wants to know.
+    pub(super) fn tell(&self, at_us: i64, ordinal: u64, told: Option<&mut Told<'_>>) {
+        if let Some((told, decision)) = told.zip(self.pending.get(ordinal)) {
+            told(self.closed(at_us, &decision));
+        }
+    }
+
+    /// Tells of all that still wait, if anyone wants to know.
+    pub(super) fn tell_open(&self, at_us: i64, told: Option<&mut Told<'_>>) {
+        if let Some(told) = told {
+            self.open_decisions(at_us).for_each(told);
+        }
+    }
+
+    /// The decisions that still wait for rewards, oldest first, with what they have come to at `at_us`, microseconds
+    /// since 1970.
+    pub fn open_decisions(&self, at_us: i64) -> impl Iterator<Item = Closed> {
+        self.pending.decisions().map(move |decision| self.closed(at_us, &decision))
+    }
+}

@@ -1,0 +1,228 @@
+//! Whether a data folder holds what it says, beside the service that writes it or without one.
+//!
+//! Every record is read, its checksum verified, and decoded; positions must be contiguous, and columns must say what
+//! the event says. Every snapshot must be whole, and the journal must reach back and forth to what it needs. With a
+//! fold, the state that the journal gives at a snapshot's position must be the snapshot's, byte for byte.
+//!
+//! Invariant: nothing is changed.
+
+use std::{
+    io::{BufReader, Read as _},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    codec,
+    error::OpenError,
+    folder::{FolderError, SnapshotFile, io_error},
+    recover::{replay_by, workers},
+};
+use crate::{
+    engine::{State, snapshot},
+    journal::{JournalReader, ReadError, Stored},
+};
+
+/// Records between two reports of progress.
+const REPORT_EVERY: u64 = 4_096;
+/// How often the folder is looked at anew because the service moved on meanwhile: once is rare, twice a very fast
+/// service.
+pub(super) const TRIES: usize = 3;
+
+/// How far something is that may take long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// What is done.
+    pub doing: &'static str,
+    /// How much of it.
+    pub done: u64,
+    /// Of how much; 0: nobody knows.
+    pub of: u64,
+}
+
+/// A snapshot that is whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditedSnapshot {
+    /// Its position.
+    pub position: u64,
+    /// Its length.
+    pub bytes: u64,
+    /// The fold of the journal gives the same, byte for byte; false: it was not asked for, or began there.
+    pub compared: bool,
+}
+
+/// What a data folder holds; all of it was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// Records.
+    pub records: u64,
+    /// Up to here only changes of slots are kept.
+    pub trimmed: u64,
+    /// The last position.
+    pub last: u64,
+    /// The length of the journal's file.
+    pub journal_bytes: u64,
+    /// Newest first.
+    pub snapshots: Vec<AuditedSnapshot>,
+}
+
+/// What is wrong with a data folder.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// It cannot be read, or is damaged.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A snapshot is not what the journal gives.
+    #[error("the snapshot {} is not what the journal gives when it is folded up to position {position}: they differ from byte {byte} on; keep both, and restore a backup that verifies", snapshot.display())]
+    Differs {
+        /// The file.
+        snapshot: PathBuf,
+        /// Its position.
+        position: u64,
+        /// The first byte that is another.
+        byte: u64,
+    },
+    /// The state cannot be written down to be compared.
+    #[error("cannot write down the state at position {position}: {source}")]
+    Encode {
+        /// Its position.
+        position: u64,
+        /// Why.
+        source: rmp_serde::encode::Error,
+    },
+}
+
+impl From<ReadError> for AuditError {
+    fn from(why: ReadError) -> Self {
+        Self::Open(why.into())
+    }
+}
+
+impl From<FolderError> for AuditError {
+    fn from(why: FolderError) -> Self {
+        Self::Open(why.into())
+    }
+}
+
+/// Verifies all that a data folder holds; with `fold`, also that the journal gives what the snapshots hold.
+pub fn audit(folder: &Path, fold: bool, progress: &mut dyn FnMut(Progress)) -> Result<Audit, AuditError> {
+    let mut tries = 1;
+    let (snapshots, reader) = loop {
+        // In this order: the journal holds what any snapshot before it claims.
+        let snapshots = SnapshotFile::open_all(folder)?;
+        let reader = JournalReader::open(folder)?;
+        if reaches(reader.trimmed(), snapshots.iter().map(|snapshot| snapshot.position)) {
+            break (snapshots, reader);
+        }
+        if tries == TRIES {
+            let (folder, damaged) = (folder.to_owned(), "none is there that reaches so far".into());
+            return Err(OpenError::NoSnapshot { folder, trimmed: reader.trimmed(), damaged }.into());
+        }
+        tries += 1;
+    };
+    if let Some(SnapshotFile { position, .. }) = snapshots.first()
+        && *position > reader.last()
+    {
+        let (folder, last, claimed) = (folder.to_owned(), reader.last(), *position);
+        return Err(OpenError::JournalBehind { folder, last, claimed }.into());
+    }
+    let mut audited = Vec::new();
+    for snapshot in &snapshots {
+        snapshot.verify()?;
+        audited.push(AuditedSnapshot { position: snapshot.position, bytes: snapshot.length()?, compared: false });
+    }
+    let records = read_all(&reader, progress)?;
+    if fold {
+        compare(&reader, &snapshots, &mut audited, progress)?;
+    }
+    let file = reader.file();
+    let journal_bytes = std::fs::metadata(file).map_err(io_error("read", file))?.len();
+    Ok(Audit { records, trimmed: reader.trimmed(), last: reader.last(), journal_bytes, snapshots: audited })
+}
+
+/// Whether a state can be had: from the journal alone, or from a snapshot at one of these positions.
+pub(super) fn reaches(trimmed: u64, mut snapshots: impl Iterator<Item = u64>) -> bool {
+    trimmed == 0 || snapshots.any(|position| position >= trimmed)
+}
+
+/// Reads and decodes every record; says how many there are.
+fn read_all(reader: &JournalReader, progress: &mut dyn FnMut(Progress)) -> Result<u64, AuditError> {
+    let mut records = 0;
+    reader.each(0, &mut |stored| {
+        records += 1;
+        if stored.position.is_multiple_of(REPORT_EVERY) {
+            progress(Progress { doing: "reading the journal", done: stored.position, of: reader.last() });
+        }
+        check(stored)
+    })?;
+    Ok(records)
+}
+
+/// The event must be readable, and the columns beside it must say what it says.
+fn check(stored: &Stored<'_>) -> Result<(), String> {
+    let event = codec::decode(stored.body)?;
+    let decision = event.body.decision().map(|id| id.to_string());
+    let wrong = [
+        ("at_us", event.at_us != stored.at_us),
+        ("kind", event.body.kind() != stored.kind),
+        ("slot", event.body.slot().as_str() != stored.slot),
+        ("decision_id", decision.as_deref() != stored.decision),
+    ];
+    match wrong.iter().find(|(_, wrong)| *wrong) {
+        Some((column, _)) => Err(format!("the column {column} says something else than the event")),
+        None => Ok(()),
+    }
+}
+
+/// Folds the journal and compares the state with the snapshots on the way; where records were dropped, from the
+/// oldest snapshot on.
+fn compare(
+    reader: &JournalReader,
+    snapshots: &[SnapshotFile],
+    audited: &mut [AuditedSnapshot],
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), AuditError> {
+    let of = snapshots.first().map_or(0, |snapshot| snapshot.position);
+    let mut state = (reader.trimmed() == 0).then(State::default);
+    // A snapshot before what was dropped says nothing any more.
+    for (snapshot, audited) in snapshots.iter().zip(audited).rev().filter(|(s, _)| s.position >= reader.trimmed()) {
+        let Some(before) = state else {
+            state = Some(snapshot.state()?);
+            continue;
+        };
+        let from = before.position();
+        let folded = replay_by(before, reader.file(), workers(), |each| {
+            reader.each_until(from, snapshot.position, &mut |stored| {
+                if stored.position.is_multiple_of(REPORT_EVERY) {
+                    progress(Progress { doing: "folding the journal", done: stored.position, of });
+                }
+                each(stored)
+            })
+        })?;
+        if let Some(byte) = first_difference(&folded, snapshot)? {
+            return Err(AuditError::Differs { snapshot: snapshot.path.clone(), position: snapshot.position, byte });
+        }
+        audited.compared = true;
+        state = Some(folded);
+    }
+    Ok(())
+}
+
+/// Where a state's bytes and a snapshot's first differ; none: nowhere.
+fn first_difference(state: &State, snapshot: &SnapshotFile) -> Result<Option<u64>, AuditError> {
+    let unreadable = |why| AuditError::from(io_error("read", &snapshot.path)(why));
+    let mut file = BufReader::with_capacity(1 << 20, snapshot.rewound()?);
+    let (mut at, mut have) = (0, Vec::new());
+    for section in snapshot::sections(state) {
+        let section = section.map_err(|source| AuditError::Encode { position: snapshot.position, source })?;
+        have.clear();
+        (&mut file).take(section.len() as u64).read_to_end(&mut have).map_err(unreadable)?;
+        if have != section {
+            let same = have.iter().zip(&section).take_while(|(a, b)| a == b).count();
+            return Ok(Some(at + same as u64));
+        }
+        at += section.len() as u64;
+    }
+    have.clear();
+    let more = file.take(1).read_to_end(&mut have).map_err(unreadable)?;
+    Ok((more > 0).then_some(at))
+}

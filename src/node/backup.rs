@@ -1,0 +1,188 @@
+//! A data folder copied while it is in use, and put back.
+//!
+//! The snapshots first, then the journal: so the journal always holds what a snapshot claims. The copy is made under
+//! a scratch name, verified, made durable and only then given its own: a folder of that name is a whole backup.
+//!
+//! Deliberately not here: backups that hold only what is new.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    audit::{Audit, AuditError, Progress, TRIES, audit, reaches},
+    error::OpenError,
+    folder::{FolderError, SnapshotFile, io_error},
+};
+use crate::journal::{JournalReader, ReadError};
+
+/// What the name of a copy ends in that is not whole yet.
+const PARTIAL: &str = "partial";
+
+/// Why a folder was not copied.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// Something is there already.
+    #[error("the folder {} is not empty; {hint}", folder.display())]
+    NotEmpty {
+        /// The folder.
+        folder: PathBuf,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// Another copy to the same place is being made, or was cut short.
+    #[error("{} is there: another copy is being made, or was cut short; if none is being made, remove it", .0.display())]
+    Scratch(PathBuf),
+    /// It is a copy that was cut short.
+    #[error("{} is a backup that was cut short; take another one", .0.display())]
+    Partial(PathBuf),
+    /// The place has no name.
+    #[error("{} has no name of its own; name the folder that is to be made", .0.display())]
+    Nameless(PathBuf),
+    /// It cannot be read, or what was copied is not what it should be.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+}
+
+impl From<ReadError> for BackupError {
+    fn from(why: ReadError) -> Self {
+        Self::Audit(why.into())
+    }
+}
+
+impl From<FolderError> for BackupError {
+    fn from(why: FolderError) -> Self {
+        Self::Audit(why.into())
+    }
+}
+
+/// A copy that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// What it holds.
+    pub audit: Audit,
+    /// What is wrong with snapshots that are not in it: the journal and the others do without them.
+    pub left_out: Vec<String>,
+}
+
+/// Copies the state of a data folder, which may be in use, to `target`: a new folder, or an empty one.
+pub fn backup(data: &Path, target: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Copied, BackupError> {
+    refuse_contents(target, "give a new folder for each backup")?;
+    copy(data, target, progress)
+}
+
+/// Verifies a backup and makes the data folder `data` of it, which must not be there, or be empty.
+pub fn restore(backup: &Path, data: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Copied, BackupError> {
+    if backup.extension().is_some_and(|extension| extension == PARTIAL) {
+        return Err(BackupError::Partial(backup.to_owned()));
+    }
+    refuse_contents(data, "move it away first, or give another folder with --data")?;
+    audit(backup, false, progress)?;
+    copy(backup, data, progress)
+}
+
+fn refuse_contents(folder: &Path, hint: &'static str) -> Result<(), BackupError> {
+    match fs::read_dir(folder) {
+        Ok(entries) => match entries.count() {
+            0 => Ok(()),
+            _ => Err(BackupError::NotEmpty { folder: folder.to_owned(), hint }),
+        },
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(why) => Err(io_error("list", folder)(why).into()),
+    }
+}
+
+fn copy(source: &Path, target: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Copied, BackupError> {
+    let scratch = Scratch::make(target)?;
+    let mut tries = 1;
+    let left_out = loop {
+        let (positions, left_out) = copy_snapshots(source, &scratch.path)?;
+        progress(Progress { doing: "copying the journal", done: 0, of: 0 });
+        JournalReader::open(source)?.copy_to(&scratch.path)?;
+        let trimmed = JournalReader::open(&scratch.path)?.trimmed();
+        // The service may have taken a snapshot meanwhile, and dropped what is in it.
+        if reaches(trimmed, positions.into_iter()) {
+            break left_out;
+        }
+        if tries == TRIES {
+            let damaged = if left_out.is_empty() { "none reaches so far".to_owned() } else { left_out.join("; ") };
+            return Err(AuditError::from(OpenError::NoSnapshot { folder: source.to_owned(), trimmed, damaged }).into());
+        }
+        tries += 1;
+        scratch.clear()?;
+    };
+    let audit = audit(&scratch.path, false, progress)?;
+    scratch.finish()?;
+    Ok(Copied { audit, left_out })
+}
+
+/// Copies the snapshots that are whole, durably; the positions of those, and what is wrong with the others.
+fn copy_snapshots(source: &Path, target: &Path) -> Result<(Vec<u64>, Vec<String>), BackupError> {
+    let (mut positions, mut left_out) = (Vec::new(), Vec::new());
+    for snapshot in SnapshotFile::open_all(source)? {
+        if let Err(why) = snapshot.verify() {
+            left_out.push(why.to_string());
+            continue;
+        }
+        let Some(name) = snapshot.path.file_name() else { continue };
+        let path = target.join(name);
+        let write = || -> Result<(), FolderError> {
+            let mut from = snapshot.rewound()?;
+            let mut to = File::create(&path).map_err(io_error("write", &path))?;
+            io::copy(&mut from, &mut to).and_then(|_| to.sync_all()).map_err(io_error("write", &path))
+        };
+        write()?;
+        positions.push(snapshot.position);
+    }
+    Ok((positions, left_out))
+}
+
+/// A folder under its scratch name; removed when it is dropped unfinished.
+struct Scratch {
+    path: PathBuf,
+    target: PathBuf,
+    parent: PathBuf,
+}
+
+impl Scratch {
+    fn make(target: &Path) -> Result<Self, BackupError> {
+        let mut name: OsString = target.file_name().ok_or_else(|| BackupError::Nameless(target.to_owned()))?.into();
+        name.push(".");
+        name.push(PARTIAL);
+        let parent = match target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        fs::create_dir_all(&parent).map_err(io_error("make", &parent))?;
+        let path = target.with_file_name(name);
+        match fs::create_dir(&path) {
+            Ok(()) => Ok(Self { path, target: target.to_owned(), parent }),
+            Err(why) if why.kind() == io::ErrorKind::AlreadyExists => Err(BackupError::Scratch(path)),
+            Err(why) => Err(io_error("make", &path)(why).into()),
+        }
+    }
+
+    fn clear(&self) -> Result<(), FolderError> {
+        fs::remove_dir_all(&self.path).and_then(|()| fs::create_dir(&self.path)).map_err(io_error("clear", &self.path))
+    }
+
+    /// Makes it durable and gives it its name.
+    fn finish(self) -> Result<(), FolderError> {
+        let sync =
+            |folder: &Path| File::open(folder).and_then(|file| file.sync_all()).map_err(io_error("sync", folder));
+        sync(&self.path)?;
+        // Onto an empty folder, or none.
+        fs::rename(&self.path, &self.target).map_err(io_error("rename the finished copy to", &self.target))?;
+        sync(&self.parent)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Finished, it no longer has this name.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}

@@ -1,0 +1,151 @@
+//! Deciding: on the caller's thread, against a published view.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use tokio::sync::oneshot;
+
+use super::{Answer, DecideError, Node, WriteError, writer::Command};
+use crate::{
+    engine::{Decided, DecisionId, Draw, Request, decide, hash},
+    slot::ArmId,
+};
+
+/// How often a decision is made anew because another call was quicker with the same request id.
+const CLAIM_TRIES: usize = 8;
+/// Candidates of one call beyond which the runtime is told that its thread will be busy: about a millisecond.
+const LONG: usize = 500;
+
+/// Runs `work` over so many arms in place; where they are many, the runtime moves its other tasks away first.
+pub(crate) fn run_long<T>(arms: usize, work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    let several = Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if arms > LONG && several { tokio::task::block_in_place(work) } else { work() }
+}
+
+impl Node {
+    /// Decides all requests, in order; all or none are recorded.
+    ///
+    /// With `distinct`, arms given to one request are not eligible for those after it. Each request
+    /// is decided as a fallback once `deadline_passed` says so. A node that can write no more still decides, unless
+    /// decisions are to be durable; those decisions are counted as unrecorded.
+    pub async fn decide(
+        &self,
+        mut requests: Vec<Request>,
+        distinct: bool,
+        deadline_passed: &(dyn Fn() -> bool + Send + Sync),
+    ) -> Result<Vec<Answer>, DecideError> {
+        self.taking()?;
+        if self.durable_decisions {
+            self.writable()?;
+        }
+        // Only a request with an id can lose a race and have to be decided anew.
+        let repeatable = requests.iter().any(|request| request.request_id.is_some());
+        let arms = self.arms_of(&requests);
+        for _ in 0..CLAIM_TRIES {
+            let batch = if repeatable { requests.clone() } else { std::mem::take(&mut requests) };
+            let mut fresh: Vec<(u32, Arc<Decided>)> = Vec::new();
+            let answers = run_long(arms, || self.decide_each(batch, distinct, deadline_passed, &mut fresh))?;
+            let (reply, durable) = if self.durable_decisions { Some(oneshot::channel()).unzip() } else { (None, None) };
+            if !self.claim_and_send(&fresh, reply)? {
+                // Another call was given a decision for one of these requests meanwhile: that one counts.
+                continue;
+            }
+            if let Some(durable) = durable
+                && let Err(why) = durable.await.unwrap_or(Err(WriteError::Unanswered))
+            {
+                // What was not recorded must not be what a retry is answered with.
+                self.requests.claims().release(&fresh);
+                return Err(why.into());
+            }
+            return Ok(answers);
+        }
+        Err(WriteError::Busy.into())
+    }
+
+    /// Sends decisions to the journal, and only then lets repetitions of their requests find them: all in
+    /// one step. Says whether none of the requests had been decided by another call meanwhile; else
+    /// nothing was done.
+    fn claim_and_send(
+        &self,
+        fresh: &[(u32, Arc<Decided>)],
+        reply: Option<oneshot::Sender<Result<(), WriteError>>>,
+    ) -> Result<bool, WriteError> {
+        if fresh.is_empty() && reply.is_none() {
+            return Ok(true);
+        }
+        let decisions: Vec<_> = fresh.iter().map(|(_, decided)| Arc::clone(decided)).collect();
+        let send = || {
+            if self.shared.failed() && reply.is_none() {
+                self.shared.observer.unrecorded(decisions.len());
+                return Ok(());
+            }
+            self.send(Command::Decided(decisions, reply))
+        };
+        if fresh.iter().all(|(_, decided)| decided.request_id.is_none()) {
+            send()?;
+            return Ok(true);
+        }
+        let now_us = self.now_us();
+        let mut claims = self.requests.claims();
+        if fresh.iter().any(|(slot, decided)| claims.taken(*slot, decided, now_us)) {
+            return Ok(false);
+        }
+        send()?;
+        for (slot, decided) in fresh {
+            claims.claim(*slot, decided, now_us);
+        }
+        Ok(true)
+    }
+
+    /// How many arms are to be scored in all.
+    fn arms_of(&self, requests: &[Request]) -> usize {
+        let arms = |request: &Request| {
+            let all = || self.slot(&request.slot).map_or(0, |view| view.definition.arms.len());
+            if request.candidates.is_empty() { all() } else { request.candidates.len() }
+        };
+        requests.iter().map(arms).sum()
+    }
+
+    fn decide_each(
+        &self,
+        requests: Vec<Request>,
+        distinct: bool,
+        deadline_passed: &(dyn Fn() -> bool + Send + Sync),
+        fresh: &mut Vec<(u32, Arc<Decided>)>,
+    ) -> Result<Vec<Answer>, DecideError> {
+        let now_us = self.now_us();
+        let mut taken: Vec<ArmId> = Vec::new();
+        let mut answers = Vec::with_capacity(requests.len());
+        for (index, request) in requests.into_iter().enumerate() {
+            let view = self.slot(&request.slot).ok_or_else(|| DecideError::SlotNotFound {
+                index,
+                slot: request.slot.clone(),
+                suggestion: self.suggest(request.slot.as_str()),
+            })?;
+            let repeated = request.request_id.as_deref().and_then(|id| {
+                let here = fresh.iter().find(|(slot, d)| *slot == view.number && d.request_id.as_deref() == Some(id));
+                here.map(|(_, decided)| Arc::clone(decided)).or_else(|| self.requests.get(view.number, id, now_us))
+            });
+            let answer = if let Some(decided) = repeated {
+                Answer { decided, explanation: None, view }
+            } else {
+                let random = hash("draw", &[&self.secret, &self.counter.fetch_add(1, Ordering::Relaxed).to_be_bytes()]);
+                let draw = Draw {
+                    id: DecisionId::new(view.number, now_us, random.other_word()),
+                    seed: random.word(),
+                    taken: &taken,
+                    deadline_passed: deadline_passed(),
+                };
+                let decision = decide(&view, request, draw).map_err(|error| DecideError::Field { index, error })?;
+                let decided = Arc::new(decision.decided);
+                fresh.push((view.number, Arc::clone(&decided)));
+                Answer { decided, explanation: decision.explanation, view }
+            };
+            if distinct {
+                taken.extend(answer.decided.chosen.iter().map(|chosen| chosen.arm.clone()));
+            }
+            answers.push(answer);
+        }
+        Ok(answers)
+    }
+}

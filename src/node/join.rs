@@ -1,0 +1,230 @@
+//! Every decision of a journal with what it came to: the join of decisions and rewards, made by the engine itself.
+//!
+//! The journal is folded by a state that only keeps accounts ([`State::accounting`]). What a decision was, and what its
+//! events said, waits here as bytes for as long as the decision waits in the engine, and is handed out when the engine
+//! tells that it no longer does. Where old records were dropped, the changes of slots that outlived them are folded, and
+//! then the rest.
+//!
+//! Invariant: each decision that is selected is handed out once, in the order in which they leave; memory is bounded by
+//! what may wait in the engine.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use super::{audit::Progress, codec};
+use crate::{
+    engine::{
+        Applied, Body, Closed, Decided, DecisionId, Fate, Key, Ledger, RewardOutcome, Rewarded, Slots, State, TRAFFIC,
+        event_key,
+    },
+    journal::{JournalReader, ReadError, Stored},
+    slot::{SlotId, suggestion},
+};
+
+/// Records between two reports of progress.
+const REPORT_EVERY: u64 = 4_096;
+
+/// Which decisions are handed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// Those of this slot; none: of all.
+    pub slot: Option<SlotId>,
+    /// Those made at or after this, microseconds since 1970.
+    pub from_us: i64,
+    /// Those made before this, microseconds since 1970.
+    pub until_us: i64,
+}
+
+impl Default for Selection {
+    /// All.
+    fn default() -> Self {
+        Self { slot: None, from_us: i64::MIN, until_us: i64::MAX }
+    }
+}
+
+/// A decision and what it came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Joined {
+    /// When it was made, microseconds since 1970.
+    pub at_us: i64,
+    /// The decision.
+    pub decided: Arc<Decided>,
+    /// For each arm that it showed, in order, the reward that its slot counted; none: the slot was reset or deleted
+    /// before the decision came, and counted nothing of it.
+    pub rewards: Option<Vec<f64>>,
+    /// The events that were accepted for it, in order.
+    pub events: Vec<JoinedEvent>,
+    /// Its window had closed: nothing could come any more.
+    pub complete: bool,
+}
+
+/// An event that was accepted for a decision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JoinedEvent {
+    /// The event.
+    pub event: Rewarded,
+    /// Another took it back.
+    pub reversed: bool,
+}
+
+/// Why a join came to no end.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError<E: std::error::Error> {
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The journal never heard of the slot.
+    #[error("the journal knows no slot '{slot}'{suggestion}")]
+    NoSlot {
+        /// The slot.
+        slot: SlotId,
+        /// What may have been meant.
+        suggestion: String,
+    },
+    /// Whoever was handed the decisions takes no more.
+    #[error(transparent)]
+    Taker(E),
+}
+
+/// Why the reading stops.
+enum Stop<E> {
+    Unreadable(String),
+    Taker(E),
+}
+
+/// What a slot's decisions and events were, as the journal holds them, until the engine tells what they came to.
+#[derive(Default)]
+struct Waiting {
+    /// Those that are selected.
+    decisions: HashMap<DecisionId, Box<[u8]>>,
+    events: HashMap<Key, Box<[u8]>>,
+}
+
+impl Waiting {
+    /// What a decision came to, if it is selected.
+    fn close(&mut self, closed: Closed) -> Result<Option<Joined>, String> {
+        let Closed { id, rewards, events: keys, complete } = closed;
+        let mut events = Vec::with_capacity(keys.len());
+        let decision = self.decisions.remove(&id);
+        for (key, fate) in keys {
+            let Some(body) = self.events.remove(&key).filter(|_| decision.is_some()) else { continue };
+            if let Body::Rewarded(event) = codec::decode(&body)?.body {
+                events.push(JoinedEvent { event: *event, reversed: fate == Fate::Reversed });
+            }
+        }
+        let Some(decision) = decision else { return Ok(None) };
+        let event = codec::decode(&decision)?;
+        let Body::Decided(decided) = event.body else { return Ok(None) };
+        Ok(Some(Joined { at_us: event.at_us, decided, rewards, events, complete }))
+    }
+}
+
+struct Join<'a, E> {
+    selection: &'a Selection,
+    ledger: Ledger,
+    slots: Slots,
+    waiting: BTreeMap<SlotId, Waiting>,
+    /// Every slot that was ever made.
+    known: BTreeSet<SlotId>,
+    each: &'a mut dyn FnMut(Joined) -> Result<(), E>,
+}
+
+/// Hands a decision on that was closed.
+fn hand_out<E>(
+    waiting: &mut Waiting,
+    closed: Closed,
+    each: &mut dyn FnMut(Joined) -> Result<(), E>,
+) -> Result<(), Stop<E>> {
+    match waiting.close(closed).map_err(Stop::Unreadable)? {
+        Some(joined) => each(joined).map_err(Stop::Taker),
+        None => Ok(()),
+    }
+}
+
+impl<E> Join<'_, E> {
+    fn take(&mut self, stored: &Stored<'_>) -> Result<(), Stop<E>> {
+        let elsewhere = self.selection.slot.as_ref().is_some_and(|slot| slot.as_str() != stored.slot);
+        if elsewhere && TRAFFIC.contains(&stored.kind) {
+            self.ledger.pass(stored.at_us);
+            return Ok(());
+        }
+        let event = codec::decode(stored.body).map_err(Stop::Unreadable)?;
+        let step = self.ledger.step(event.at_us, &event.body);
+        let slot = event.body.slot();
+        if matches!(event.body, Body::SlotCreated { .. }) {
+            self.known.insert(slot.clone());
+        }
+        let waiting = self.waiting.entry(slot.clone()).or_default();
+        if let Body::Decided(decided) = &event.body
+            && (self.selection.from_us..self.selection.until_us).contains(&event.at_us)
+        {
+            waiting.decisions.insert(decided.id, stored.body.into());
+        }
+        let (each, mut done) = (&mut *self.each, Ok(()));
+        let applied = self.slots.apply_and(step, &event.body, &mut |closed| {
+            if done.is_ok() {
+                done = hand_out(waiting, closed, each);
+            }
+        });
+        if let (Body::Rewarded(rewarded), Applied::Reward(RewardOutcome::Accepted)) = (&event.body, applied) {
+            waiting.events.insert(event_key(&rewarded.event_id), stored.body.into());
+        }
+        done
+    }
+
+    /// Hands out what still waits at the journal's end.
+    fn finish(&mut self) -> Result<(), Stop<E>> {
+        for (slot, state) in self.slots.iter() {
+            let Some(waiting) = self.waiting.get_mut(slot) else { continue };
+            for closed in state.open_decisions(self.ledger.at_us()) {
+                hand_out(waiting, closed, self.each)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Hands every selected decision to `each` with what it came to, as they leave the engine's queue; what still waits at
+/// the journal's end comes last, slot by slot.
+pub fn join<E: std::error::Error>(
+    reader: &JournalReader,
+    selection: &Selection,
+    progress: &mut dyn FnMut(Progress),
+    each: &mut dyn FnMut(Joined) -> Result<(), E>,
+) -> Result<(), JoinError<E>> {
+    let (ledger, mut parts) = State::accounting().split(1);
+    let slots = parts.pop().unwrap_or_default();
+    let (waiting, known) = (BTreeMap::new(), BTreeSet::new());
+    let mut join = Join { selection, ledger, slots, waiting, known, each };
+    let mut taker = None;
+    let stopped = |stop, taker: &mut Option<E>| match stop {
+        Stop::Unreadable(why) => why,
+        Stop::Taker(why) => {
+            *taker = Some(why);
+            String::new()
+        }
+    };
+    let mut read = reader.each(0, &mut |stored| {
+        if stored.position.is_multiple_of(REPORT_EVERY) {
+            progress(Progress { doing: "reading the journal", done: stored.position, of: reader.last() });
+        }
+        join.take(stored).map_err(|stop| stopped(stop, &mut taker))
+    });
+    if let Ok(position) = read {
+        let unreadable = |why| ReadError::Reader { file: reader.file().to_owned(), position, why };
+        read = join.finish().map(|()| position).map_err(|stop| unreadable(stopped(stop, &mut taker)));
+    }
+    if let Some(why) = taker {
+        return Err(JoinError::Taker(why));
+    }
+    read?;
+    match &selection.slot {
+        Some(slot) if !join.known.contains(slot) => {
+            let suggestion = suggestion(slot.as_str(), join.known.iter().map(SlotId::as_str));
+            Err(JoinError::NoSlot { slot: slot.clone(), suggestion })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,31 @@
+//! Who is told what a node does.
+
+use std::fmt;
+
+use crate::engine::RewardOutcome;
+
+/// Is told what a node does, for metrics.
+pub trait Observer: Send + Sync + fmt::Debug {
+    /// `events` were committed in one go, which took `seconds`.
+    fn committed(&self, events: usize, seconds: f64);
+    /// A reward event was dealt with; `kind` is one of its slot's goal, or "other".
+    fn rewarded(&self, slot: &str, kind: &str, outcome: RewardOutcome);
+    /// The state was held still for a snapshot, which took `seconds`: nothing was written meanwhile.
+    fn frozen(&self, seconds: f64);
+    /// A snapshot of so many bytes was saved, which took `seconds` beside the traffic.
+    fn snapshot_saved(&self, now_us: i64, seconds: f64, bytes: u64);
+    /// So many decisions were answered and will never be in the journal.
+    fn unrecorded(&self, decisions: usize);
+}
+
+/// An observer that looks away.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    fn committed(&self, _: usize, _: f64) {}
+    fn rewarded(&self, _: &str, _: &str, _: RewardOutcome) {}
+    fn frozen(&self, _: f64) {}
+    fn snapshot_saved(&self, _: i64, _: f64, _: u64) {}
+    fn unrecorded(&self, _: usize) {}
+}

@@ -1,0 +1,333 @@
+//! What was ever written stays readable: journals and snapshots of every format stand in `tests/fixtures`.
+//!
+//! A folder's name says the formats it was written in. Of each, the journal is read and folded, every snapshot is
+//! read with what follows it, and what comes of them is compared with what came of them then. A folder is never
+//! changed; a new format adds one: `SLOTWISE_FIXTURE=journal-2-snapshot-3 cargo test --test compatibility`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first thing that is wrong")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde_json::{Value as Json, json};
+use slotwise::{
+    bandit::{ClickModel, Features, ModelSpec, Policy, Value},
+    engine::{
+        Applied, Body, Change, Decided, DecisionId, Draw, Event, Request, RequestCandidate, Rewarded, State, Subject,
+        decide, hash, plan,
+    },
+    journal::{Journal as _, JournalReader, SqliteJournal},
+    node::{decode_event, encode_event, fold, recovered, recovered_from, save_snapshot},
+    slot::{Arm, ArmId, Definition, Goal, Learning, RewardKind, SlotId, SlotKind},
+};
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+const MINUTE_US: i64 = 60_000_000;
+
+fn slot_id(id: &str) -> SlotId {
+    SlotId::parse("slot_id", id).unwrap()
+}
+
+fn arm(id: &str) -> Arm {
+    let attributes = [("brand".to_owned(), Value::Text(format!("brand-{}", id.len())))].into();
+    Arm { id: ArmId::parse("arm_id", id).unwrap(), attributes, available: true, payload: None }
+}
+
+fn definition(id: &str) -> Definition {
+    let kind = |kind: &str, use_value, cap, winsorize| RewardKind {
+        kind: kind.into(),
+        weight: 1.0,
+        use_value,
+        cap,
+        winsorize,
+    };
+    let kinds = vec![kind("click", false, Some(1.0), None)];
+    let goal = Goal { kinds, window_us: 30 * MINUTE_US, ..Goal::default() };
+    let arms = ["a", "bb", "ccc", "dddd"].map(|id| Arc::new(arm(id))).to_vec();
+    let mut definition = Definition { arms, goal, ..Definition::new(slot_id(id)) };
+    match id {
+        "revenue" => {
+            definition.goal.kinds.push(kind("buy", true, None, Some(0.95)));
+            definition.controls.holdout = Some(0.2);
+            definition.model = ModelSpec::linear(None, None);
+            definition.controls.policy = Some(Policy::square_cb(Some(50.0)));
+        }
+        "ranking" => {
+            (definition.kind, definition.count, definition.open_catalogue) = (SlotKind::Ranking, Some(3), true);
+            definition.goal.click_model = ClickModel::PositionBased;
+            definition.model = ModelSpec::linear(None, None);
+        }
+        "cascade" => {
+            (definition.kind, definition.count) = (SlotKind::Block, Some(3));
+            definition.goal.click_model = ClickModel::Cascade;
+            definition.model = ModelSpec::linear(None, None);
+        }
+        "rates" => {
+            definition.goal.learning = Learning::AtClose;
+            definition.model = ModelSpec::beta_bernoulli(None, None);
+        }
+        "values" => definition.model = ModelSpec::normal_inverse_gamma(None, None, None, None),
+        _ => {}
+    }
+    definition
+}
+
+/// A journal and its state, with a clock.
+struct World {
+    state: State,
+    journal: SqliteJournal,
+    at_us: i64,
+    count: u64,
+}
+
+impl World {
+    fn apply(&mut self, body: Body) -> Applied {
+        let event = Event { at_us: self.at_us, body };
+        self.journal.append(&[encode_event(&event)]).unwrap();
+        self.state.apply(&event)
+    }
+
+    fn change(&mut self, slot: &str, change: Change) {
+        let body = plan(&self.state, &slot_id(slot), change, "for the fixture").unwrap().unwrap();
+        self.apply(body);
+    }
+
+    fn decide(&mut self, slot: &str) -> Arc<Decided> {
+        self.count += 1;
+        let random = hash("fixture", &[&self.count.to_be_bytes()]);
+        let context: Features = [
+            ("age".to_owned(), Value::Number(random.fraction() * 60.0)),
+            ("device".to_owned(), Value::Text(["web", "app", "till"][usize::try_from(self.count % 3).unwrap()].into())),
+            ("member".to_owned(), Value::Flag(self.count.is_multiple_of(2))),
+            ("tags".to_owned(), Value::Texts(vec!["new".into(), format!("t{}", self.count % 5)])),
+            ("taste".to_owned(), Value::Vector(vec![0.5, -1.25])),
+        ]
+        .into();
+        let candidate = |id: &str| RequestCandidate {
+            arm: ArmId::parse("arm_id", id).unwrap(),
+            features: [("near".to_owned(), Value::Number(0.25))].into(),
+        };
+        let request = Request {
+            slot: slot_id(slot),
+            subject: Subject { id: format!("subject-{}", self.count % 9), session_id: format!("s{}", self.count % 4) },
+            context,
+            candidates: if slot == "ranking" { ["a", "dddd", "x", "y"].map(candidate).to_vec() } else { Vec::new() },
+            count: 0,
+            request_id: self.count.is_multiple_of(4).then(|| format!("request-{}", self.count)),
+            consent: None,
+            explain: false,
+        };
+        let view = self.state.slot(slot).unwrap().view();
+        let id = DecisionId::new(view.number, self.at_us, random.other_word());
+        let draw = Draw { id, seed: random.word(), taken: &[], deadline_passed: false };
+        let decided = Arc::new(decide(&view, request, draw).unwrap().decided);
+        self.apply(Body::Decided(Arc::clone(&decided)));
+        decided
+    }
+
+    fn reward(
+        &mut self,
+        decided: &Decided,
+        kind: &str,
+        value: Option<f64>,
+        by_subject: bool,
+        reverses: Option<String>,
+    ) -> String {
+        self.count += 1;
+        let event_id = format!("event-{}", self.count);
+        self.apply(Body::Rewarded(Box::new(Rewarded {
+            slot: decided.slot.clone(),
+            event_id: event_id.clone(),
+            decision: (!by_subject).then_some(decided.id),
+            subject: if by_subject { decided.subject.clone() } else { Subject::default() },
+            arm: decided.chosen.first().map(|chosen| chosen.arm.clone()),
+            kind: kind.into(),
+            value,
+            time_us: self.at_us,
+            reverses,
+        })));
+        event_id
+    }
+
+    fn traffic(&mut self, rounds: u64) {
+        for round in 0..rounds {
+            for slot in ["offers", "revenue", "ranking", "cascade", "rates", "values"] {
+                self.at_us += 2_000_000;
+                let decided = self.decide(slot);
+                if round % 3 == 0 {
+                    let event = self.reward(&decided, "click", None, round % 2 == 0, None);
+                    if round % 9 == 0 {
+                        self.at_us += 1_000_000;
+                        self.reward(&decided, "undo", None, false, Some(event));
+                    }
+                }
+                if slot == "revenue" && round % 4 == 0 {
+                    self.reward(&decided, "buy", Some(f64::from(u32::try_from(round % 7).unwrap()) * 9.5), false, None);
+                    self.reward(&decided, "wish", None, false, None);
+                }
+            }
+        }
+    }
+}
+
+/// Writes a fixture: a journal with every kind of event, two snapshots, what follows them, and what comes of it.
+fn write(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    let journal = SqliteJournal::open(folder).unwrap();
+    let mut world = World { state: State::default(), journal, at_us: 1_793_000_000_000_000, count: 0 };
+    for slot in ["offers", "revenue", "ranking", "cascade", "rates", "values", "gone"] {
+        world.change(slot, Change::Create(definition(slot)));
+    }
+    world.traffic(15);
+    save_snapshot(folder, &world.state.freeze()).unwrap();
+    world.change("offers", Change::UpsertArms(vec![arm("eeeee")]));
+    world.change("offers", Change::SetAvailability(vec![(arm("a").id, false)]));
+    let mut edited = (**world.state.slot("revenue").unwrap().definition()).clone();
+    edited.controls.floor = Some(0.05);
+    world.change("revenue", Change::Update { definition: edited, revision: 0 });
+    world.change("revenue", Change::Rollback(1));
+    world.traffic(10);
+    world.change("offers", Change::RemoveArms(vec![arm("eeeee").id]));
+    world.change("values", Change::Reset);
+    world.change("gone", Change::Delete);
+    world.traffic(5);
+    save_snapshot(folder, &world.state.freeze()).unwrap();
+    world.traffic(5);
+    let expected = serde_json::to_string_pretty(&summary(&world.state)).unwrap();
+    drop(world);
+    fs::write(folder.join("expected.json"), expected).unwrap();
+}
+
+/// What a state comes to, as far as every version must agree on it.
+fn summary(state: &State) -> Json {
+    let slots: BTreeMap<String, Json> = state
+        .slots()
+        .map(|(id, slot)| {
+            let view = slot.view();
+            let arm = |(i, name): (usize, &ArmId)| {
+                let learned = view.learner.summary(u32::try_from(i).unwrap());
+                let tally = view.tallies.get(i).copied().unwrap_or_default();
+                let told = json!({
+                    "shown": tally.shown,
+                    "reward_sum": tally.reward_sum,
+                    "mean": learned.map(|learned| learned.value.mean()),
+                    "spread": learned.map(|learned| learned.value.spread()),
+                });
+                (name.to_string(), told)
+            };
+            let arms: BTreeMap<String, Json> = view.arms.names().iter().enumerate().map(arm).collect();
+            let told = json!({
+                "revision": view.revision,
+                "revisions": view.revisions.len(),
+                "counters": view.counters,
+                "pending": view.pending,
+                "repeatable": slot.requests().count(),
+                "arms": arms,
+            });
+            (id.to_string(), told)
+        })
+        .collect();
+    json!({ "position": state.position(), "at_us": state.at_us(), "slots": slots })
+}
+
+/// Numbers may differ in their last digits: another machine has another libm.
+fn same(found: &Json, want: &Json, at: &str) {
+    match (found, want) {
+        (Json::Number(found), Json::Number(want)) => {
+            let (found, want) = (found.as_f64().unwrap(), want.as_f64().unwrap());
+            assert!((found - want).abs() <= 1e-9 * want.abs().max(1.0), "{at}: {found}, and was {want}");
+        }
+        (Json::Object(found), Json::Object(want)) => {
+            let keys = |map: &serde_json::Map<String, Json>| map.keys().cloned().collect::<BTreeSet<_>>();
+            assert_eq!(keys(found), keys(want), "{at}");
+            for (key, want) in want {
+                same(&found[key], want, &format!("{at}.{key}"));
+            }
+        }
+        _ => assert_eq!(found, want, "{at}"),
+    }
+}
+
+fn copied(fixture: &Path) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(fixture).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    folder
+}
+
+fn fixtures() -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(FIXTURES).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn what_every_version_wrote_is_read() {
+    #[expect(clippy::disallowed_methods, reason = "the flag that adds a fixture")]
+    if let Ok(name) = std::env::var("SLOTWISE_FIXTURE") {
+        let folder = Path::new(FIXTURES).join(name);
+        assert!(!folder.exists(), "a fixture is never changed");
+        write(&folder);
+    }
+    assert!(!fixtures().is_empty());
+    for fixture in fixtures() {
+        let told = fixture.display();
+        let want: Json = serde_json::from_str(&fs::read_to_string(fixture.join("expected.json")).unwrap()).unwrap();
+        let folder = copied(&fixture);
+        let snapshots: Vec<PathBuf> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "bin"))
+            .collect();
+        assert_eq!(snapshots.len(), 2, "{told}");
+        same(&summary(&recovered(folder.path(), 1).unwrap()), &want, &format!("{told}, as at a start"));
+        for snapshot in snapshots {
+            let state = recovered_from(folder.path(), &snapshot, 2).unwrap();
+            same(&summary(&state), &want, &format!("{told}, from {}", snapshot.display()));
+        }
+        same(&summary(&fold(folder.path(), 1).unwrap()), &want, &format!("{told}, from its beginning"));
+    }
+}
+
+/// The newest fixture holds every kind of event there is, and is of the formats that are written now.
+#[test]
+fn the_newest_fixture_is_of_this_version_and_holds_every_kind_of_event() {
+    let newest = fixtures().pop().unwrap();
+    let folder = copied(&newest);
+    let mut kinds = BTreeSet::new();
+    let reader = JournalReader::open(folder.path()).unwrap();
+    reader
+        .each(0, &mut |stored| {
+            assert_eq!(decode_event(stored.body)?.body.kind(), stored.kind);
+            kinds.insert(stored.kind.to_owned());
+            Ok(())
+        })
+        .unwrap();
+    let every = [
+        "slot_created",
+        "slot_updated",
+        "slot_deleted",
+        "arms_upserted",
+        "arms_removed",
+        "availability_set",
+        "slot_reset",
+        "decided",
+        "rewarded",
+    ];
+    assert_eq!(kinds, every.map(str::to_owned).into(), "a kind was added: add a fixture that holds it");
+    let formats = |folder: &Path| {
+        let journal = fs::read(folder.join("journal.sqlite3")).unwrap();
+        let snapshots = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let snapshot = snapshots.filter(|path| path.extension().is_some_and(|e| e == "bin")).min().unwrap();
+        // SQLite's user_version, and the version in a snapshot's head.
+        (journal[60..64].to_vec(), fs::read(snapshot).unwrap()[8..12].to_vec())
+    };
+    let fresh = tempfile::tempdir().unwrap();
+    write(fresh.path());
+    assert_eq!(formats(&newest), formats(fresh.path()), "a format is new: add a fixture of it");
+}

@@ -1,0 +1,144 @@
+//! State is a fold of the journal, and that is tested itself: the same journal folded twice, from its beginning and
+//! from every snapshot there ever was, by one worker and by several, gives the same bytes.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first thing that is wrong")]
+
+mod support;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use nix::sys::signal::Signal;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use slotwise::{
+    engine::{State, snapshot},
+    node::{fold, recovered, recovered_from},
+    wire::proto::{ClickModel, Controls, DecideRequest, RewardEvent, Slot, SlotKind, Subject, UpdateSlotRequest},
+};
+use support::{Clients, Process, click, context, decide, number, serve_command, slot, text};
+
+const ARMS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+/// Rounds of a shopper: each decides in every slot.
+const ROUNDS: u32 = 250;
+const SHOPPERS: u64 = 3;
+
+/// Slots that learn in every way there is.
+fn slots() -> Vec<Slot> {
+    let ranking = |id: &str, click_model: ClickModel| {
+        let mut ranking = Slot { kind: SlotKind::Ranking.into(), count: 4, ..slot(id, &ARMS) };
+        ranking.goal.as_mut().unwrap().click_model = click_model.into();
+        ranking
+    };
+    vec![
+        slot("offers", &ARMS),
+        slot("two", &ARMS[..2]),
+        ranking("positions", ClickModel::PositionBased),
+        ranking("cascade", ClickModel::Cascade),
+        Slot { open_catalogue: true, ..ranking("plain", ClickModel::None) },
+    ]
+}
+
+async fn shop(address: String, shopper: u64) {
+    let mut clients = Clients::connect(&address).await;
+    let mut rng = StdRng::seed_from_u64(shopper);
+    for i in 0..ROUNDS {
+        // Long enough for a few snapshots.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        for slot in slots() {
+            let request = DecideRequest {
+                subject: Some(Subject { id: format!("s{}", rng.random_range(0..40)), session_id: String::new() }),
+                context: context(&[
+                    ("age", number(rng.random_range(18.0..80.0))),
+                    ("device", text(["web", "app", "till"][rng.random_range(0..3)])),
+                ]),
+                request_id: if i % 4 == 0 { format!("{shopper}-{i}") } else { String::new() },
+                ..decide(&slot.slot_id)
+            };
+            let decision = clients.decide(request).await.unwrap();
+            for arm in &decision.arms {
+                if rng.random_bool(0.7) {
+                    continue;
+                }
+                let id = format!("{shopper}-{i}-{}", arm.arm_id);
+                let event = RewardEvent { arm_id: arm.arm_id.clone(), ..click(&id, &decision) };
+                clients.reward(event.clone()).await.unwrap();
+                if rng.random_bool(0.2) {
+                    let back = RewardEvent { event_id: format!("{id}-back"), reverses_event_id: id, ..event };
+                    clients.reward(back).await.unwrap();
+                }
+            }
+            if rng.random_bool(0.02) {
+                let controls = Controls { exploration: Some(rng.random_range(0.0..2.0)), ..Controls::default() };
+                let update = UpdateSlotRequest {
+                    slot: Some(Slot { controls: Some(controls), ..slot }),
+                    update_mask: Some(prost_types::FieldMask { paths: vec!["controls.exploration".into()] }),
+                    reason: String::new(),
+                    validate_only: false,
+                };
+                clients.slots.update_slot(update).await.unwrap();
+            }
+        }
+    }
+}
+
+fn snapshots(folder: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "bin")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_gives_the_same_bytes_from_anywhere_and_by_any_number_of_workers() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = tempfile::tempdir().unwrap();
+    let config = tempfile::NamedTempFile::new().unwrap();
+    fs::write(config.path(), "snapshot_interval = \"1s\"\nlog = \"error\"").unwrap();
+    let mut command = serve_command(folder.path());
+    command.arg("--config").arg(config.path());
+    let mut process = Process::start_command(command);
+    let mut clients = Clients::connect(&process.address).await;
+    for slot in slots() {
+        clients.create(slot).await.unwrap();
+    }
+    let mut shoppers = tokio::task::JoinSet::new();
+    for shopper in 0..SHOPPERS {
+        shoppers.spawn(shop(process.address.clone(), shopper));
+    }
+    // Snapshots come and go: each is kept aside. A link stays when the file's name goes.
+    let mut seen: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
+    while !shoppers.is_empty() {
+        for path in snapshots(folder.path()) {
+            let aside = kept.path().join(path.file_name().unwrap());
+            if !seen.contains_key(&path) && fs::hard_link(&path, &aside).is_ok() {
+                seen.insert(path, aside);
+            }
+        }
+        if let Ok(Some(done)) = tokio::time::timeout(Duration::from_millis(50), shoppers.join_next()).await {
+            done.unwrap();
+        }
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    process.signal(Signal::SIGKILL);
+    process.child.wait().unwrap();
+
+    let bytes = |state: &State| snapshot::encode(state).unwrap();
+    let first = fold(folder.path(), 1).unwrap();
+    let want = bytes(&first);
+    let decisions: u64 = first.slots().map(|(_, slot)| slot.view().counters.decisions).sum();
+    assert_eq!(decisions, u64::from(ROUNDS) * SHOPPERS * slots().len() as u64);
+    for workers in [1, 2, 5] {
+        assert!(bytes(&fold(folder.path(), workers).unwrap()) == want, "from the beginning, {workers} workers");
+        assert!(bytes(&recovered(folder.path(), workers).unwrap()) == want, "as at a start, {workers} workers");
+        for aside in seen.values() {
+            let state = recovered_from(folder.path(), aside, workers).unwrap();
+            assert!(bytes(&state) == want, "from {}, {workers} workers", aside.display());
+        }
+    }
+    for aside in seen.values() {
+        let written = fs::read(aside).unwrap();
+        assert!(bytes(&snapshot::decode(&written).unwrap()) == written, "{}", aside.display());
+    }
+    assert!(seen.len() >= 2, "{} snapshots were taken", seen.len());
+}

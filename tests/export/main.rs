@@ -1,0 +1,282 @@
+//! The export against the journal's raw records, joined here in another way: with plain maps.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test stops at the first thing that is wrong"
+)]
+
+mod plain;
+#[path = "../support/mod.rs"]
+mod support;
+mod traffic;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    process::Output,
+};
+
+use plain::{Plain, PlainJoin};
+use serde_json::{Value as Json, json};
+use slotwise::{
+    engine::{Body, report},
+    journal::{Journal as _, JournalReader, SqliteJournal},
+    node::{decode_event, recovered},
+    wire::proto::RewardStatus,
+};
+use support::{Server, click, decide, program, slot};
+use traffic::{AWKWARD, traffic};
+
+fn export(data: &Path, words: &[&str]) -> Output {
+    program().args(["journal", "export", "--data"]).arg(data).args(words).output().unwrap()
+}
+
+#[track_caller]
+fn good(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn rows(text: &str) -> Vec<Json> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn by_id(rows: &[Json]) -> BTreeMap<String, &Json> {
+    let by_id: BTreeMap<_, _> = rows.iter().map(|row| (row["decision_id"].as_str().unwrap().to_owned(), row)).collect();
+    assert_eq!(by_id.len(), rows.len(), "each decision once");
+    by_id
+}
+#[track_caller]
+fn near(got: &Json, want: f64) {
+    // A handful of additions of numbers below a thousand, in another order.
+    assert!((got.as_f64().unwrap() - want).abs() < 1e-9, "{got} against {want}");
+}
+
+fn check(line: &str, plain: &Plain, join: &PlainJoin) {
+    let row: Json = serde_json::from_str(line).unwrap();
+    let decided = &plain.decided;
+    let texts =
+        |of: &dyn Fn(&slotwise::engine::Chosen) -> Json| Json::from(decided.chosen.iter().map(of).collect::<Vec<_>>());
+    assert_eq!(row["arms"], texts(&|chosen| chosen.arm.as_str().into()));
+    // As text: reading a number back may cost its last bit.
+    let numbers = |name: &str, of: &dyn Fn(&slotwise::engine::Chosen) -> f64| {
+        let numbers: Vec<f64> = decided.chosen.iter().map(of).collect();
+        format!("\"{name}\":{}", serde_json::to_string(&numbers).unwrap())
+    };
+    for list in [
+        numbers("propensities", &|chosen| chosen.propensity),
+        numbers("expected_rewards", &|chosen| chosen.expected_reward),
+        numbers("overlaps", &|chosen| chosen.overlap),
+    ] {
+        assert!(line.contains(&list), "{list} in {line}");
+    }
+    assert_eq!(row["baseline_positions"], texts(&|chosen| chosen.baseline_position.into()));
+    assert_eq!(row["seed"], decided.seed.to_string());
+    assert_eq!((&row["slot"], &row["revision"]), (&json!(decided.slot.as_str()), &json!(decided.revision)));
+    let time = humantime::parse_rfc3339(row["time"].as_str().unwrap()).unwrap();
+    assert_eq!(time.duration_since(std::time::UNIX_EPOCH).unwrap().as_micros(), u128::try_from(plain.at_us).unwrap());
+    let events = row["events"].as_array().unwrap();
+    assert_eq!(events.len(), plain.events.len(), "{row}");
+    for (got, (event, place, reversed)) in events.iter().zip(&plain.events) {
+        assert_eq!((&got["event_id"], &got["kind"]), (&json!(event.event_id), &json!(event.kind)));
+        assert_eq!((&got["value"], &got["reversed"]), (&json!(event.value), &json!(reversed)));
+        assert_eq!(got["reverses"], json!(event.reverses));
+        if let Some(place) = place {
+            assert_eq!(got["arm"], decided.chosen[*place].arm.as_str());
+        }
+    }
+    let rewards = row["rewards"].as_array().unwrap();
+    assert_eq!(rewards.len(), decided.chosen.len());
+    let mut sum = 0.0;
+    for (place, got) in rewards.iter().enumerate() {
+        near(got, join.worth(plain, place));
+        sum += join.worth(plain, place);
+    }
+    near(&row["reward"], sum);
+    let window_us = join.goals[decided.slot.as_str()].window_us;
+    assert_eq!(row["complete"], join.last_us - plain.at_us > window_us);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_is_the_join_that_the_records_give_and_sums_to_the_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    traffic(&data).await;
+    let join = PlainJoin::of(&data);
+    for outcome in ["accepted", "duplicate", "late", "unmatched", "rejected", "reversal"] {
+        assert!(join.outcomes.get(outcome).is_some_and(|&count| count >= 5), "{outcome}: {:?}", join.outcomes);
+    }
+    let whole = good(&export(&data, &[]));
+    let (lines, rows): (Vec<&str>, Vec<Json>) = (whole.lines().collect(), rows(&whole));
+    let found = by_id(&rows);
+    let all: Vec<&Plain> = join.decisions.values().flatten().collect();
+    assert_eq!(found.len(), all.len());
+    for plain in &all {
+        let row = found[&plain.decided.id.to_string()];
+        let at = rows.iter().position(|other| std::ptr::eq(other, row)).unwrap();
+        check(lines[at], plain, &join);
+        if plain.decided.slot.as_str() == "page" {
+            assert_eq!(row["context"]["said"], AWKWARD);
+            let candidates = row["candidates"].as_array().unwrap();
+            assert_eq!(candidates.is_empty(), row["request_id"].is_null());
+            assert!(candidates.iter().all(|candidate| candidate["features"]["rank"].is_number()));
+        }
+    }
+    let joined = all.iter().flat_map(|plain| &plain.events).filter(|(event, ..)| event.decision.is_none()).count();
+    assert!(joined > 10, "{joined} were joined by their subject");
+    // Complete are the first quick ones, and they come first.
+    assert_eq!(rows.iter().filter(|row| row["complete"] == true).count(), 5);
+    let order: Vec<&str> = rows.iter().map(|row| row["slot"].as_str().unwrap()).collect();
+    assert_eq!(order[0], "gone", "it was deleted while everything else waited");
+    assert_eq!((&rows[0]["complete"], &rows[0]["rewards"]), (&json!(false), &json!([1.0])));
+    assert!(order[1..6].iter().all(|slot| *slot == "quick"));
+
+    let state = recovered(&data, 1).unwrap();
+    for name in ["page", "quick"] {
+        let own = || rows.iter().filter(|row| row["slot"] == name);
+        let report = report(&state.slot(name).unwrap().view());
+        near(&Json::from(own().map(|row| row["reward"].as_f64().unwrap()).sum::<f64>()), report.counters.reward_sum);
+        assert_eq!(own().count() as u64, report.counters.decisions);
+        let events: usize = own().map(|row| row["events"].as_array().unwrap().len()).sum();
+        assert_eq!(events as u64, report.counters.rewards);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_formats_hold_the_same_and_selections_cut_it_where_they_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    traffic(&data).await;
+    let whole = good(&export(&data, &[]));
+    let all = rows(&whole);
+
+    let csv = good(&export(&data, &["--format", "csv"]));
+    assert!(csv.starts_with("decision_id,slot,time,") && csv.contains(",complete\r\n"), "{}", &csv[..200]);
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let header: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
+    let names: BTreeSet<&String> = header.iter().collect();
+    assert_eq!(names, all[0].as_object().unwrap().keys().collect());
+    let records: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(records.len(), all.len());
+    for (record, row) in records.iter().zip(&all) {
+        for (name, cell) in header.iter().zip(record) {
+            match &row[name] {
+                Json::Null => assert_eq!(cell, ""),
+                Json::String(text) => assert_eq!(cell, text),
+                other => assert_eq!(serde_json::from_str::<Json>(cell).unwrap(), *other, "{name}"),
+            }
+        }
+    }
+
+    let page = rows(&good(&export(&data, &["--slot", "page"])));
+    let own: Vec<&Json> = all.iter().filter(|row| row["slot"] == "page").collect();
+    assert_eq!(page.iter().collect::<Vec<_>>(), own, "another slot changes nothing of it");
+    let middle = own[own.len() / 2]["time"].as_str().unwrap();
+    let before = rows(&good(&export(&data, &["--until", middle])));
+    let after = rows(&good(&export(&data, &["--from", middle])));
+    assert!(before.iter().all(|row| row["time"].as_str().unwrap() < middle) && !before.is_empty());
+    assert!(after.iter().all(|row| row["time"].as_str().unwrap() >= middle));
+    let halves: Vec<Json> = before.into_iter().chain(after).collect();
+    assert_eq!(by_id(&halves), by_id(&all));
+
+    let file = folder.path().join("decisions.jsonl");
+    let line = good(&export(&data, &["--output", file.to_str().unwrap()]));
+    assert!(line.starts_with(&format!("wrote {} decisions, 5 of them complete", all.len())), "{line}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), whole);
+    assert!(!folder.path().join("decisions.jsonl.partial").exists());
+
+    for (words, says) in [
+        (["--slot", "pge"], "no slot 'pge'; did you mean 'page'?"),
+        (["--output", "/proc/decisions"], "cannot write /proc/decisions"),
+        (["--slot", "no slot"], "--slot"),
+    ] {
+        let output = export(&data, &words);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), error.lines().count()), (Some(1), 1), "{error}");
+        assert!(error.contains(says), "{error}");
+    }
+    assert_eq!(export(&data, &["--from", "yesterday"]).status.code(), Some(2), "a usage error");
+}
+
+/// What is old was dropped: the decisions after it are there, joined as before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_of_a_trimmed_journal_has_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    traffic(&data).await;
+    let whole = rows(&good(&export(&data, &[])));
+    let mut journal = SqliteJournal::open(&data).unwrap();
+    let half = journal.last() / 2;
+    let mut early = BTreeSet::new();
+    JournalReader::open(&data)
+        .unwrap()
+        .each_until(0, half, &mut |stored| {
+            if let Body::Rewarded(event) = decode_event(stored.body)?.body {
+                early.insert(event.event_id);
+            }
+            Ok(())
+        })
+        .unwrap();
+    while journal.trim(&["decided", "rewarded"], i64::MAX, half, 1_000).unwrap() {}
+    drop(journal);
+    let mut kept = BTreeMap::new();
+    JournalReader::open(&data)
+        .unwrap()
+        .each(half, &mut |stored| {
+            if let Body::Decided(decided) = decode_event(stored.body)?.body {
+                kept.insert(decided.id.to_string(), stored.position);
+            }
+            Ok(())
+        })
+        .unwrap();
+    let rest = rows(&good(&export(&data, &[])));
+    let (found, before) = (by_id(&rest), by_id(&whole));
+    assert_eq!(found.keys().collect::<Vec<_>>(), kept.keys().collect::<Vec<_>>());
+    assert!(kept.len() > 50);
+    let ids = |row: &Json| -> BTreeSet<String> {
+        row["events"].as_array().unwrap().iter().map(|event| event["event_id"].as_str().unwrap().to_owned()).collect()
+    };
+    let mut same = 0;
+    for (id, row) in found {
+        // That an event was sent before, for a decision that was dropped since, nobody knows any more.
+        let again: Vec<String> = ids(row).difference(&ids(before[&id])).cloned().collect();
+        assert!(again.iter().all(|event| early.contains(event)), "{again:?}");
+        if again.is_empty() {
+            assert_eq!(row, before[&id]);
+            same += 1;
+        }
+    }
+    assert!(same > kept.len() / 2, "{same} of {}", kept.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_journals_figures_add_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start(&data).await;
+    let mut clients = server.clients().await;
+    clients.create(slot("offers", &["a", "b"])).await.unwrap();
+    for i in 0..7 {
+        let decision = clients.decide(decide("offers")).await.unwrap();
+        let result = clients.reward(click(&format!("e{i}"), &decision)).await.unwrap();
+        assert_eq!(result.status(), RewardStatus::Accepted);
+    }
+    // Beside the service that runs.
+    let stats =
+        |words: &[&str]| good(&program().args(["journal", "stats", "--data"]).arg(&data).args(words).output().unwrap());
+    let json: Json = serde_json::from_str(&stats(&["--json"])).unwrap();
+    assert_eq!((&json["records"], &json["last_position"], &json["trimmed"]), (&json!(15), &json!(15), &json!(0)));
+    let of = |what: &str, name: &str| json[what][name]["records"].as_u64().unwrap();
+    let kinds = (of("kinds", "slot_created"), of("kinds", "decided"), of("kinds", "rewarded"));
+    assert_eq!((kinds, of("slots", "offers")), ((1, 7, 7), 15));
+    let bytes = |name: &str| json["kinds"][name]["bytes"].as_u64().unwrap();
+    assert_eq!(json["bytes"], bytes("slot_created") + bytes("decided") + bytes("rewarded"));
+    let days = json["decisions_per_day"].as_object().unwrap();
+    assert_eq!(days.values().map(|day| day.as_u64().unwrap()).sum::<u64>(), 7);
+    assert!(days.contains_key(&json["last_time"].as_str().unwrap()[..10]));
+    let table = stats(&[]);
+    assert!(["decided", "offers", "last position 15", "day (UTC)"].iter().all(|word| table.contains(word)), "{table}");
+    server.stop().await;
+}

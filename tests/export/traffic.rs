@@ -1,0 +1,126 @@
+//! A small shop's day, with all that can happen to an event.
+
+use std::{path::Path, time::Duration};
+
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use slotwise::wire::proto::{
+    Candidate, DecideRequest, DecideResponse, DeleteSlotRequest, RewardEvent, RewardKind, Slot, SlotKind, Subject,
+};
+
+use crate::support::{Clients, Server, click, context, decide, number, slot, text};
+
+/// A text that CSV and JSON must quote.
+pub(crate) const AWKWARD: &str = "she said \"hi, there\"\r\nand left; \u{e9}\u{1f6d2}";
+
+/// Three arms are shown; clicks count at most 1, purchases by their value, refunds against them at most 20.
+fn page() -> Slot {
+    let kind =
+        |kind: &str, weight, use_value, cap| RewardKind { kind: kind.into(), weight, use_value, cap, winsorize: None };
+    let mut page = slot("page", &["a", "b", "c", "d", "e"]);
+    page.kind = SlotKind::Block.into();
+    page.count = 3;
+    let goal = page.goal.as_mut().unwrap();
+    goal.kinds = vec![
+        kind("click", 0.5, false, Some(1.0)),
+        kind("buy", 0.25, true, None),
+        kind("refund", -1.0, true, Some(20.0)),
+    ];
+    goal.default_reward = 0.125;
+    goal.window = Some(prost_types::Duration { seconds: 3600, nanos: 0 });
+    page
+}
+
+/// A second is its window.
+fn quick() -> Slot {
+    let mut quick = slot("quick", &["x", "y"]);
+    quick.goal.as_mut().unwrap().window = Some(prost_types::Duration { seconds: 1, nanos: 0 });
+    quick
+}
+
+fn request(rng: &mut StdRng, i: u32) -> DecideRequest {
+    let person = |of: &str, n: u32| format!("{of}-{n}");
+    let subject = Subject { id: person("customer", rng.random_range(0..6)), session_id: person("session", i / 4) };
+    let mut request = DecideRequest { subject: Some(subject), ..decide("page") };
+    request.context = context(&[("age", number(f64::from(i % 60))), ("said", text(AWKWARD))]);
+    if i.is_multiple_of(3) {
+        let candidate =
+            |id: &str| Candidate { arm_id: id.into(), features: context(&[("rank", number(f64::from(i)))]) };
+        request.candidates = ["a", "b", "c", "d"].map(candidate).to_vec();
+        request.request_id = format!("request-{i}");
+    }
+    request
+}
+
+/// An event of a shopper: for one of the arms shown, sometimes for the subject, sometimes too late or of no use.
+fn event(rng: &mut StdRng, i: u32, (request, decision): &(DecideRequest, DecideResponse)) -> RewardEvent {
+    let arm = &decision.arms[rng.random_range(0..decision.arms.len())];
+    let mut event = RewardEvent { arm_id: arm.arm_id.clone(), ..click(&format!("e{i}"), decision) };
+    event.kind = ["click", "click", "buy", "refund", "look"][rng.random_range(0..5)].into();
+    event.value = (rng.random_range(0..8) > 0).then(|| f64::from(rng.random_range(1..60_u32)));
+    match rng.random_range(0..12) {
+        0..=2 => {
+            (event.decision_id, event.slot_id, event.subject) = (String::new(), "page".into(), request.subject.clone());
+        }
+        3 => {
+            // Two hours later, by whoever reports it.
+            let now = std::time::UNIX_EPOCH.elapsed().unwrap() + Duration::from_hours(2);
+            event.time = Some(prost_types::Timestamp { seconds: i64::try_from(now.as_secs()).unwrap(), nanos: 0 });
+        }
+        4 => event.arm_id = "no-such-arm".into(),
+        5 => event.arm_id = String::new(),
+        _ => {}
+    }
+    event
+}
+
+/// A small shop's day: the folder that the service leaves.
+pub(crate) async fn traffic(data: &Path) {
+    let server = Server::start(data).await;
+    let mut clients = server.clients().await;
+    for slot in [page(), quick(), slot("gone", &["g"])] {
+        clients.create(slot).await.unwrap();
+    }
+    let mut rng = StdRng::seed_from_u64(11);
+    let (mut made, mut sent): (Vec<(DecideRequest, DecideResponse)>, Vec<RewardEvent>) = (Vec::new(), Vec::new());
+    quick_ones(&mut clients, 0).await;
+    let gone = clients.decide(decide("gone")).await.unwrap();
+    clients.reward(click("gone-1", &gone)).await.unwrap();
+    clients.slots.delete_slot(DeleteSlotRequest { slot_id: "gone".into(), reason: String::new() }).await.unwrap();
+    for i in 0..700_u32 {
+        match rng.random_range(0..10) {
+            0..=3 => {
+                let request = request(&mut rng, i);
+                made.push((request.clone(), clients.decide(request).await.unwrap()));
+            }
+            4..=7 if !made.is_empty() => {
+                let of = &made[rng.random_range(0..made.len())];
+                let event = event(&mut rng, i, of);
+                clients.reward(event.clone()).await.unwrap();
+                sent.push(event);
+            }
+            8 if !sent.is_empty() => {
+                let again = sent[rng.random_range(0..sent.len())].clone();
+                clients.reward(again).await.unwrap();
+            }
+            9 if !sent.is_empty() => {
+                let reversed = &sent[rng.random_range(0..sent.len())];
+                let reverses_event_id = reversed.event_id.clone();
+                let of = made.iter().find(|(_, decision)| decision.decision_id == reversed.decision_id);
+                let Some((_, decision)) = of else { continue };
+                clients.reward(RewardEvent { reverses_event_id, ..click(&format!("r{i}"), decision) }).await.unwrap();
+            }
+            _ => {}
+        }
+    }
+    // The windows of the first ones close; another event lets the service see it.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    quick_ones(&mut clients, 5).await;
+    server.stop().await;
+}
+
+async fn quick_ones(clients: &mut Clients, first: u32) {
+    for i in first..first + 5 {
+        let decision = clients.decide(decide("quick")).await.unwrap();
+        clients.reward(click(&format!("quick-{i}"), &decision)).await.unwrap();
+    }
+}
