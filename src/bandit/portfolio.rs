@@ -397,8 +397,9 @@ impl Portfolio {
             deciders.push(((1.0 - share) * weight, &self.members[i], &self.members[i].model));
         }
         if let Some(challenger) = challenger.filter(|_| share > 0.0) {
-            let total: f64 = challenger.models.iter().map(|fresh| fresh.evidence.exp()).sum();
-            for Fresh { member, model, evidence } in &challenger.models {
+            let able = challenger.models.iter().filter(|fresh| self.members[fresh.member].applies(arms));
+            let total: f64 = able.clone().map(|fresh| fresh.evidence.exp()).sum();
+            for Fresh { member, model, evidence } in able {
                 deciders.push((share * evidence.exp() / total, &self.members[*member], model));
             }
         }

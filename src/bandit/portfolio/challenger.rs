@@ -51,18 +51,23 @@ impl Challenger {
     }
 
     /// Its models learn the observation. Returns the log score of what they foresaw together, nats; none: none of
-    /// them was told.
+    /// them was told. Whoever was not goes with the first that was: it neither gains nor loses by its silence.
     pub(super) fn observe(&mut self, members: &[Member], coders: &[Coder], seen: Observation<'_>) -> Option<f64> {
-        let mut told = Vec::with_capacity(self.models.len());
-        for Fresh { member, model, evidence } in &mut self.models {
-            let coder = members[*member].coder;
+        let learn = |fresh: &mut Fresh| {
+            let member = &members[fresh.member];
             // A decision from before the coder has no row of it.
-            let Some(row) = seen.rows.get(coder) else { continue };
-            let x = expand(model, &coders[coder], row);
-            let score = model.expect(seen.arm, &x, seen.unit).mean.seen(seen.weight).ln_score(seen.y);
-            model.observe(seen.arm, &x, seen.y, seen.weight);
-            told.push((*evidence, score));
-            *evidence += score;
+            let row = seen.rows.get(member.coder).filter(|_| member.applies(seen.arms))?;
+            let x = expand(&fresh.model, &coders[member.coder], row);
+            let score = fresh.model.expect(seen.arm, &x, seen.unit).mean.seen(seen.weight).ln_score(seen.y);
+            fresh.model.observe(seen.arm, &x, seen.y, seen.weight);
+            Some(score)
+        };
+        let scores: Vec<Option<f64>> = self.models.iter_mut().map(learn).collect();
+        let told: Vec<_> =
+            self.models.iter().zip(&scores).filter_map(|(f, score)| Some((f.evidence, (*score)?))).collect();
+        let &(_, first) = told.first()?;
+        for (fresh, score) in self.models.iter_mut().zip(scores) {
+            fresh.evidence += score.unwrap_or(first);
         }
         let top = self.models.iter().map(|fresh| fresh.evidence).fold(f64::NEG_INFINITY, f64::max);
         for fresh in &mut self.models {

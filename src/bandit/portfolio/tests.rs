@@ -339,6 +339,40 @@ fn a_mark_names_those_who_learned_its_observation() {
     }
 }
 
+/// A third arm comes while a challenger of two competes: none is another's opposite any longer, so the model that takes
+/// them for that learns nothing, decides nothing, and stands where the first does.
+#[test]
+fn a_challenger_s_model_that_does_not_apply_is_left_out() {
+    let mut learner = Learner::new(ModelSpec::portfolio(None, None, Some(false)), UNIT);
+    let words = context(&["a", "b"]);
+    let (rows, _) = (0..4).map(|i| show(&mut learner, &words, lesson(i % 2, 1.0))).last().unwrap();
+    let mut portfolio = learner.portfolio().clone();
+    let all = 0..portfolio.members.len();
+    portfolio.challenger = Some(Challenger::new(1, &portfolio.members, all));
+    let is_opposed = |member: &Member| member.spec.name() == "opposed";
+    let decides = |portfolio: &Portfolio, arms| portfolio.deciders(arms).iter().any(|d| is_opposed(d.1));
+    assert!(decides(&portfolio, 2) && !decides(&portfolio, 3));
+    let opposed = portfolio.members.iter().position(is_opposed).unwrap();
+    portfolio.meet(learner.coders(), &rows);
+    let expects = |portfolio: &Portfolio, i: usize, arm| {
+        let (fresh, coder) = (&portfolio.challenger.as_ref().unwrap().models[i], portfolio.members[i].coder);
+        let x = expand(&fresh.model, &learner.coders()[coder], &rows[coder]);
+        (fresh.model.expect(arm, &x, true).mean, fresh.evidence)
+    };
+    let before = [expects(&portfolio, 0, 2).0, expects(&portfolio, opposed, 0).0, expects(&portfolio, opposed, 1).0];
+    let (retained, detect) = (1.0, true);
+    let seen = Observation { arm: 2, arms: 3, rows: &rows, y: 1.0, weight: 1.0, unit: true, lag: 0, detect, retained };
+    portfolio.observe(learner.coders(), seen);
+    assert!(!decides(&portfolio, 3));
+    let (first, evidence) = expects(&portfolio, 0, 2);
+    assert_ne!(first, before[0], "the first learned it");
+    for arm in 0..2 {
+        let (expected, of_opposed) = expects(&portfolio, opposed, arm);
+        assert_eq!(expected, before[1 + arm as usize]);
+        assert!((of_opposed - evidence).abs() < 1e-12, "{of_opposed} {evidence}");
+    }
+}
+
 /// A challenger's models forget as fast as those whose places they would take, and take back no more than is left: a
 /// rate of one success from the flat prior, halved twice over.
 #[test]
