@@ -156,9 +156,10 @@ impl SlotState {
             }
             let arm = event.arm.as_ref().and_then(|arm| self.arms.learned(arm.as_str()));
             let arm = arm.ok_or(unmatched(Unmatched::Subject))?;
-            // What was shown only after the event cannot have brought it about.
-            let until_us = event.time_us.saturating_add(CLOCK_SKEW_US);
-            return self.pending.latest(&event.subject, arm, until_us).ok_or(unmatched(Unmatched::Subject));
+            // What was shown only after the event cannot have brought it about, unless the clock that says so is behind.
+            let by = |until_us| self.pending.latest(&event.subject, arm, until_us);
+            let latest = by(event.time_us).or_else(|| by(event.time_us.saturating_add(CLOCK_SKEW_US)));
+            return latest.ok_or(unmatched(Unmatched::Subject));
         };
         match self.pending.find(id) {
             Some(ordinal) => Ok(ordinal),
