@@ -16,6 +16,18 @@ pub struct Forecast {
     variance: Option<f64>,
 }
 
+/// What a model expects of a reward.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expectation {
+    /// By its posterior's mean.
+    pub(super) mean: Forecast,
+    /// By two of its standard deviations less: what is hoped of an arm that little is known of is no promise.
+    pub(super) least: Forecast,
+}
+
+/// The standard deviations by which [`Expectation::least`] is less than the mean.
+pub(super) const LEAST: f64 = 2.0;
+
 impl Forecast {
     /// Of a reward that is 1 with probability `p`; `unit`: so rewards are scored.
     pub(super) fn rate(p: f64, unit: bool) -> Self {

@@ -156,6 +156,7 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
             let mut after = (**have).clone();
             upsert(&mut after.arms, &arms);
             after.check()?;
+            check_models(now, &after)?;
             check_learned(now, &after)?;
             (after != **have).then_some(Body::ArmsUpserted { slot, arms, why })
         }
@@ -181,6 +182,7 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
             let mut after = (**have).clone();
             after.arms.retain(|arm| !gone.contains(&arm.id));
             after.check()?;
+            check_models(now, &after)?;
             Some(Body::ArmsRemoved { slot, arms, why })
         }
         Change::SetAvailability(available) => {
@@ -254,6 +256,8 @@ fn check_learned(now: &super::state::SlotState, wanted: &Definition) -> Result<(
     Err(FieldError::new("arms", message).into())
 }
 
+/// Another definition may need other models, and so may more arms or fewer, where they become a catalogue or are none
+/// any longer.
 fn check_models(now: &super::state::SlotState, wanted: &Definition) -> Result<(), ChangeError> {
     let models = now.learner().models_with(&wanted.model, wanted.setting());
     if models <= MODELS_MAX {

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use slotwise::{
     engine::{
         Applied, Body, Change, ChangeError, Counters, Decided, Decision, DecisionId, Draw, Event, Request,
-        RewardOutcome, Rewarded, SlotReport, State, decide, plan, report, snapshot,
+        RewardOutcome, Rewarded, SlotReport, State, decide_with, plan, report, snapshot,
     },
-    slot::{Definition, FieldError, SlotId},
+    slot::{Definition, FieldError, SlotId, Why},
 };
 
 /// Said where the engine asks for a reason.
-const REASON: &str = "simulation";
+fn why() -> Why {
+    Why { author: "the simulator".to_owned(), reason: "simulation".to_owned() }
+}
 
 /// Why a simulated service could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +57,7 @@ impl Service {
 
     /// Changes the slot, unless it is so already.
     pub fn change(&mut self, change: Change, at_us: i64) -> Result<(), ServiceError> {
-        if let Some(body) = plan(&self.state, &self.slot, change, REASON)? {
+        if let Some(body) = plan(&self.state, &self.slot, change, &why())? {
             self.state.apply(&Event { at_us, body });
         }
         Ok(())
@@ -66,7 +68,8 @@ impl Service {
         let state = self.state.slot(self.slot.as_str()).ok_or_else(|| ServiceError::Slot(self.slot.clone()))?;
         let view = state.view();
         let id = DecisionId::new(view.number, at_us, random[0]);
-        Ok(decide(&view, request, Draw { id, seed: random[1], taken: &[], deadline_passed: false })?)
+        let draw = Draw { id, seed: random[1], taken: &[], deadline_passed: false };
+        Ok(decide_with(&view, request, draw, state.past())?)
     }
 
     /// Takes a decision in.
@@ -84,8 +87,7 @@ impl Service {
 
     /// Lets time pass, so that windows close.
     pub fn wait_until(&mut self, at_us: i64) {
-        let nothing =
-            Body::AvailabilitySet { slot: self.slot.clone(), available: Vec::new(), reason: REASON.to_owned() };
+        let nothing = Body::AvailabilitySet { slot: self.slot.clone(), available: Vec::new(), why: why() };
         self.state.apply(&Event { at_us, body: nothing });
     }
 

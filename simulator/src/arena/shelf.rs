@@ -3,8 +3,8 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use slotwise::{
-    engine::Change,
-    slot::{Arm, ArmId},
+    engine::{Availability, Change},
+    slot::{Arm, ArmId, Unavailable},
 };
 
 use crate::{
@@ -92,14 +92,15 @@ impl Shelf {
         if !left.is_empty() {
             changes.push(Change::RemoveArms(left));
         }
-        let mut available: Vec<(ArmId, bool)> = Vec::new();
+        let mut available: Vec<(ArmId, Availability)> = Vec::new();
         while self.to_tell.front().is_some_and(|(at_us, ..)| *at_us <= now.at_us) {
             let Some((_, i, in_stock)) = self.to_tell.pop_front() else { break };
             self.told[i] = in_stock;
             if self.present[i] {
                 let id = &world.arms()[i].arm.id;
                 available.retain(|(known, _)| known != id);
-                available.push((id.clone(), in_stock));
+                let because = (!in_stock).then_some(Unavailable::OutOfStock);
+                available.push((id.clone(), Availability { because, ..Availability::new(in_stock) }));
             }
         }
         if !available.is_empty() {

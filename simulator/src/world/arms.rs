@@ -150,7 +150,7 @@ fn by_hand(spec: &ArmSpec) -> Result<WorldArm, FieldError> {
     if let Some(price) = spec.price {
         attributes.entry("price".to_owned()).or_insert(Value::Number(price));
     }
-    let arm = Arm { id: ArmId::parse("arm_id", &spec.arm_id)?, attributes, available: true, payload: None };
+    let arm = Arm { attributes, ..Arm::new(ArmId::parse("arm_id", &spec.arm_id)?) };
     Ok(WorldArm {
         arm: Arc::new(arm),
         appeal: spec.appeal,
@@ -185,7 +185,7 @@ fn one_drawn(of: &Generated, i: u32, coins: Coins) -> Result<WorldArm, FieldErro
         (_, stays) => stays,
     });
     let id = format!("{}{i}", of.prefix);
-    let arm = Arm { id: ArmId::parse("arm_id", &id)?, attributes, available: true, payload: None };
+    let arm = Arm { attributes, ..Arm::new(ArmId::parse("arm_id", &id)?) };
     Ok(WorldArm {
         arm: Arc::new(arm),
         appeal: of.appeal + of.appeal_std * coins.normal(For::Arm, 0),
