@@ -164,12 +164,12 @@ fn rule(name: &str, when: &str, effect: Effect) -> Rule {
 
 /// The journal's events, folded with and without what people changed of the slot.
 fn learner_without_levers(folder: &std::path::Path) -> (State, State) {
-    let (whole, _) = recovered(folder, 1).unwrap();
+    let whole = recovered(folder, 1).unwrap();
     let mut without = State::default();
     let mut revision = 0;
     slotwise::journal::JournalReader::open(folder)
         .unwrap()
-        .replay(1, &mut |stored| {
+        .each(0, &mut |stored| {
             let event: Event = decode_event(&stored.body).unwrap();
             let lever = matches!(event.body, Body::SlotUpdated { .. } | Body::AvailabilitySet { .. });
             revision += u32::from(lever);
