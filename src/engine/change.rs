@@ -125,11 +125,7 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
         Change::Create(_) => None,
         Change::Update { definition, revision } => {
             if revision != 0 && revision != now.revision_number() {
-                let current = now.revision_number();
-                let last = now.revision(current);
-                let (change, at_us) = last.map_or((String::new(), 0), |last| (last.change.clone(), last.at_us));
-                let why = last.map(|last| last.why.clone()).unwrap_or_default();
-                return Err(ChangeError::Stale { slot, given: revision, current, change, at_us, why });
+                return Err(stale(now, slot, revision));
             }
             definition.check().map_err(|e| e.within("slot"))?;
             check_models(now, &definition)?;
@@ -196,6 +192,15 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
         Change::Reset => Some(Body::SlotReset { slot, why }),
     };
     Ok(body)
+}
+
+/// That a change was made from another revision than the slot is at, and who changed it last.
+fn stale(now: &super::state::SlotState, slot: SlotId, given: u64) -> ChangeError {
+    let current = now.revision_number();
+    let last = now.revision(current);
+    let (change, at_us) = last.map_or((String::new(), 0), |last| (last.change.clone(), last.at_us));
+    let why = last.map(|last| last.why.clone()).unwrap_or_default();
+    ChangeError::Stale { slot, given, current, change, at_us, why }
 }
 
 /// Adds arms at the end, or puts them in the place of those of their id.
