@@ -127,11 +127,7 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
             // Nobody ends a holdout by leaving it out.
             definition.controls.holdout = definition.controls.holdout.or(have.controls.holdout);
             if revision != 0 && revision != now.revision_number() {
-                let current = now.revision_number();
-                let last = now.revision(current);
-                let (change, at_us) = last.map_or((String::new(), 0), |last| (last.change.clone(), last.at_us));
-                let why = last.map(|last| last.why.clone()).unwrap_or_default();
-                return Err(ChangeError::Stale { slot, given: revision, current, change, at_us, why });
+                return Err(stale(now, slot, revision));
             }
             definition.check().map_err(|e| e.within("slot"))?;
             check_models(now, &definition)?;
@@ -217,6 +213,7 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
     Ok(body)
 }
 
+<<<<<<< HEAD
 /// `wanted` with its arms as available as they are now: what is out of stock does not come back with a setting.
 fn as_available(wanted: &Definition, have: &Definition) -> Definition {
     let now: HashMap<&ArmId, &Arc<Arm>> = have.arms.iter().map(|arm| (&arm.id, arm)).collect();
@@ -229,6 +226,15 @@ fn as_available(wanted: &Definition, have: &Definition) -> Definition {
         }
     }
     wanted
+=======
+/// That a change was made from another revision than the slot is at, and who changed it last.
+fn stale(now: &super::state::SlotState, slot: SlotId, given: u64) -> ChangeError {
+    let current = now.revision_number();
+    let last = now.revision(current);
+    let (change, at_us) = last.map_or((String::new(), 0), |last| (last.change.clone(), last.at_us));
+    let why = last.map(|last| last.why.clone()).unwrap_or_default();
+    ChangeError::Stale { slot, given, current, change, at_us, why }
+>>>>>>> edges
 }
 
 /// Adds arms at the end, or puts them in the place of those of their id.
