@@ -213,7 +213,6 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
     Ok(body)
 }
 
-<<<<<<< HEAD
 /// `wanted` with its arms as available as they are now: what is out of stock does not come back with a setting.
 fn as_available(wanted: &Definition, have: &Definition) -> Definition {
     let now: HashMap<&ArmId, &Arc<Arm>> = have.arms.iter().map(|arm| (&arm.id, arm)).collect();
@@ -226,7 +225,8 @@ fn as_available(wanted: &Definition, have: &Definition) -> Definition {
         }
     }
     wanted
-=======
+}
+
 /// That a change was made from another revision than the slot is at, and who changed it last.
 fn stale(now: &super::state::SlotState, slot: SlotId, given: u64) -> ChangeError {
     let current = now.revision_number();
@@ -234,7 +234,6 @@ fn stale(now: &super::state::SlotState, slot: SlotId, given: u64) -> ChangeError
     let (change, at_us) = last.map_or((String::new(), 0), |last| (last.change.clone(), last.at_us));
     let why = last.map(|last| last.why.clone()).unwrap_or_default();
     ChangeError::Stale { slot, given, current, change, at_us, why }
->>>>>>> edges
 }
 
 /// Adds arms at the end, or puts them in the place of those of their id.
