@@ -172,8 +172,8 @@ pub struct Simulated {
 
 #[derive(Debug)]
 struct Replications {
-    replications: u64,
-    replications_done: AtomicU64,
+    count: u64,
+    done: AtomicU64,
     decisions: u64,
     decisions_done: AtomicU64,
     stopwatch: Stopwatch,
@@ -184,8 +184,8 @@ struct Replications {
 impl arena::Watch for Simulated {
     fn begin(&self, replications: u64, decisions: u64) {
         self.run.get_or_init(|| Replications {
-            replications,
-            replications_done: AtomicU64::new(0),
+            count: replications,
+            done: AtomicU64::new(0),
             decisions,
             decisions_done: AtomicU64::new(0),
             stopwatch: Stopwatch::start(),
@@ -202,7 +202,7 @@ impl arena::Watch for Simulated {
         } else if done * 10 / run.decisions.max(1) > before * 10 / run.decisions.max(1) {
             // Only one thread brings it beyond a tenth.
             let per_s = done as f64 / run.stopwatch.seconds();
-            let (replications, all) = (run.replications_done.load(Ordering::Relaxed), run.replications);
+            let (replications, all) = (run.done.load(Ordering::Relaxed), run.count);
             let percent = done * 100 / run.decisions.max(1);
             say(format_args!("{percent} %, {replications} of {all} replications done, {per_s:.0} decisions/s"));
         }
@@ -210,7 +210,7 @@ impl arena::Watch for Simulated {
 
     fn replication(&self) {
         if let Some(run) = self.run.get() {
-            run.replications_done.fetch_add(1, Ordering::Relaxed);
+            run.done.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -221,9 +221,6 @@ impl arena::Watch for Simulated {
         }
         let (done, seconds) = (run.decisions_done.load(Ordering::Relaxed), run.stopwatch.seconds());
         let per_s = done as f64 / seconds;
-        say(format_args!(
-            "{} replications, {done} decisions in {seconds:.1} s, {per_s:.0} decisions/s",
-            run.replications
-        ));
+        say(format_args!("{} replications, {done} decisions in {seconds:.1} s, {per_s:.0} decisions/s", run.count));
     }
 }

@@ -152,7 +152,9 @@ pub fn replicate(setup: &Setup<'_>, replication: u64, watch: &dyn Watch) -> Resu
             };
             player.play(scene).map_err(failed)?;
         }
-        due.into_iter().for_each(|i| faults[i] = true);
+        for i in due {
+            faults[i] = true;
+        }
         if (now.index + 1).is_multiple_of(TELL_EVERY) {
             watch.advance(TELL_EVERY * players.len() as u64);
         }

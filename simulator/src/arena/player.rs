@@ -136,15 +136,19 @@ impl<'a> Player<'a> {
             let reverses = queued.event.reverses.is_some();
             self.tally.events.arrived += 1;
             let counts = &mut self.tally.events;
-            match self.service.reward(queued.event, at_us) {
+            let outcome = self.service.reward(queued.event, at_us);
+            match outcome {
                 Some(RewardOutcome::Accepted) => counts.accepted += 1,
                 Some(RewardOutcome::Duplicate) => counts.duplicates += 1,
                 Some(RewardOutcome::Late) => counts.late += 1,
                 Some(RewardOutcome::Unmatched(_)) | None => counts.unmatched += 1,
                 Some(RewardOutcome::Rejected(_)) => counts.rejected += 1,
             }
-            let Some(place) = of.place.filter(|_| of.in_time && of.visit >= self.since) else { continue };
-            let at = (of.visit - self.since) as usize * self.count() + place;
+            // What takes an event back is taken as long as its decision is remembered, which may be a while longer than
+            // the window.
+            let in_time = of.in_time || (reverses && outcome == Some(RewardOutcome::Accepted));
+            let Some(place) = of.place.filter(|_| in_time && of.visit >= self.since) else { continue };
+            let at = index(of.visit - self.since) * self.count() + place;
             if let Some(Some((_, way))) = self.heard.get_mut(at) {
                 let steps = &self.setup.scenario.behaviour.steps;
                 let known = crate::world::needs(steps, of.step).is_some_and(|after| *way & (1 << after) != 0);
@@ -191,9 +195,9 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
-    fn remember(&mut self, chosen: &[usize], index: u64) {
+    fn remember(&mut self, chosen: &[usize], at: u64) {
         let count = self.count();
-        self.heard.resize((index - self.since) as usize * count, None);
+        self.heard.resize(index(at - self.since) * count, None);
         self.heard.extend((0..count).map(|place| chosen.get(place).map(|&arm| (arm, 0))));
     }
 
@@ -247,7 +251,7 @@ impl<'a> Player<'a> {
             if index < probe.after {
                 continue;
             }
-            let block = ((index - probe.after) / probe.block) as usize;
+            let block = self::index((index - probe.after) / probe.block);
             if blocks.len() <= block {
                 blocks.resize(block + 1, (0.0, 0.0));
             }
@@ -351,6 +355,11 @@ fn counts(setup: &Setup<'_>, probe: &ShareProbe<'_>, world: &World<'_>, shelf: &
         }
     };
     named && attribute && state
+}
+
+/// As an index: at most the horizon.
+fn index(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 /// Decisions until the end of the first block that is good enough; to the end, where none is.

@@ -33,7 +33,7 @@ pub(super) struct How {
     /// The small version, fit for CI.
     #[arg(long)]
     small: bool,
-    /// Change a setting of the scenario, as in --set traffic.per_day=500 or --set check.lift.min=0.1.
+    /// Change a setting of the scenario, as in `--set traffic.per_day=500` or `--set check.lift.min=0.1`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Replications [default: the scenario's].

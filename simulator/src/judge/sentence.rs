@@ -32,7 +32,16 @@ fn number(metric: Metric, value: f64) -> String {
     match metric {
         Metric::DecisionsToAdapt => format!("{value:.0}"),
         Metric::P99Latency => format!("{value:.3} ms"),
-        _ => format!("{value:.5}"),
+        Metric::RewardPerDecision
+        | Metric::RegretPerDecision
+        | Metric::RegretLastTenth
+        | Metric::PropensityCalibration
+        | Metric::Lift
+        | Metric::Share
+        | Metric::IntervalCoverage
+        | Metric::FalseConfidence
+        | Metric::CountedError
+        | Metric::FallbackShare => format!("{value:.5}"),
     }
 }
 
@@ -69,9 +78,8 @@ pub fn name(check: &Check, first: &str) -> String {
         Metric::P99Latency => "99th percentile of latency",
     };
     let segment = check.segment.as_ref().map_or(String::new(), |segment| format!(" for {segment}"));
-    let over = check.over.as_ref().map_or(String::new(), |over| match check.metric {
-        Metric::Lift => format!(" over {over}"),
-        _ => format!(" less that of {over}"),
+    let over = check.over.as_ref().map_or(String::new(), |over| {
+        if check.metric == Metric::Lift { format!(" over {over}") } else { format!(" less that of {over}") }
     });
     let policy = check.policy.as_deref().unwrap_or(first);
     format!("{metric}{of}{segment}, {policy}{over}")
@@ -93,15 +101,17 @@ pub(super) fn sentence(check: &Check, report: &CheckReport) -> String {
     let name = &report.name;
     if check.metric == Metric::PropensityCalibration {
         let p = report.p_value.unwrap_or(1.0);
-        return match report.outcome {
-            CheckOutcome::Fail => format!("{name}: what was promised did not happen as often (p = {p:.2e})"),
-            _ => format!("{name}: what was promised happened as often, as far as chance lets one see (p = {p:.3})"),
+        return if report.outcome == CheckOutcome::Fail {
+            format!("{name}: what was promised did not happen as often (p = {p:.2e})")
+        } else {
+            format!("{name}: what was promised happened as often, as far as chance lets one see (p = {p:.3})")
         };
     }
     let Some(estimate) = report.estimate else {
-        return match report.outcome {
-            CheckOutcome::Skipped => format!("{name}: only a live server has one; run with --target"),
-            _ => format!("{name}: there was nothing to measure it on"),
+        return if report.outcome == CheckOutcome::Skipped {
+            format!("{name}: only a live server has one; run with --target")
+        } else {
+            format!("{name}: there was nothing to measure it on")
         };
     };
     let of = |value| number(check.metric, value);

@@ -61,20 +61,27 @@ pub(super) fn evidence(scenario: &Scenario, check: &Check, replications: &[Repli
         }
         Metric::FalseConfidence => proportion(tallies().filter(|t| t.falsely_sure).count() as u64, count, count),
         Metric::PropensityCalibration => promises(tallies()),
-        _ => match of_name(&check.over) {
-            None => Evidence::Mean(tallies().filter_map(|tally| value(scenario, check, tally)).collect()),
-            Some(over) => {
-                let pairs = replications.iter().filter_map(|replication| {
-                    let of = |policy: usize| value(scenario, check, &replication.policies[policy]);
-                    of(policy).zip(of(over))
-                });
-                if check.metric == Metric::Lift {
-                    Evidence::Lift(pairs.collect())
-                } else {
-                    Evidence::Mean(pairs.map(|(own, other)| own - other).collect())
-                }
+        Metric::RewardPerDecision
+        | Metric::Lift
+        | Metric::RegretPerDecision
+        | Metric::RegretLastTenth
+        | Metric::DecisionsToAdapt
+        | Metric::Share
+        | Metric::CountedError
+        | Metric::FallbackShare => {
+            let Some(over) = of_name(&check.over) else {
+                return Evidence::Mean(tallies().filter_map(|tally| value(scenario, check, tally)).collect());
+            };
+            let pairs = replications.iter().filter_map(|replication| {
+                let of = |policy: usize| value(scenario, check, &replication.policies[policy]);
+                of(policy).zip(of(over))
+            });
+            if check.metric == Metric::Lift {
+                Evidence::Lift(pairs.collect())
+            } else {
+                Evidence::Mean(pairs.map(|(own, other)| own - other).collect())
             }
-        },
+        }
     }
 }
 

@@ -118,7 +118,7 @@ fn one(setup: &Setup<'_>, replications: &[Replication], policy: usize, baseline:
         given_per_decision: each(&|tally, whole| per(tally.given, whole.decisions)),
         regret_per_decision: each(&|_, whole| per(whole.regret, whole.decisions)),
         regret_total: each(&|_, whole| whole.regret),
-        lift: over(replications, policy, baseline, |tally| tally.whole()),
+        lift: over(replications, policy, baseline, Tally::whole),
         reward_by_bucket: by_bucket(|sum| per(sum.reward, sum.decisions)),
         regret_by_bucket: by_bucket(|sum| per(sum.regret, sum.decisions)),
         regret_so_far: (0..BUCKETS).map(|i| point(&so_far(i))).collect(),

@@ -64,7 +64,7 @@ pub struct Step {
 pub struct Term {
     /// Log odds.
     pub weight: f64,
-    /// `segment:NAME`, `intent:NAME`, `trait:word`, "returning", "new" (each 0 or 1), "price_sensitivity" (0 to 1), or
+    /// `segment:NAME`, `intent:NAME`, `trait:word`, `returning`, `new` (each 0 or 1), `price_sensitivity` (0 to 1), or
     /// a number's trait; none: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shopper: Option<String>,

@@ -18,8 +18,8 @@ pub struct Shoppers {
     pub traits: Named<Trait>,
     /// How many returning shoppers there are: each keeps its id and its traits.
     pub pool: u64,
-    /// What the shop sends along: "segment", "intent", "returning", "price_sensitivity", "step" (of the session, from
-    /// 1), "hour", "weekday", or a trait's name. What is not named here the slot does not know.
+    /// What the shop sends along: `segment`, `intent`, `returning`, `price_sensitivity`, `step` (of the session, from
+    /// 1), `hour`, `weekday`, or a trait's name. What is not named here the slot does not know.
     pub context: Vec<String>,
     /// What is left of that for those without consent.
     pub context_without_consent: Vec<String>,

@@ -48,7 +48,6 @@ fn a_misspelt_metric_or_name_is_told_with_what_was_meant() {
     refused("[shoppers]\ncontext = [\"segmnt\"]", &["shoppers.context[0]", "did you mean 'segment'?"]);
     let drift = "[[drift]]\nweight = 1\nshopper = \"segment:lojal\"\ncourse = { abrupt = { at = 0.5 } }";
     refused(drift, &["drift[0].shopper", "did you mean 'segment:loyal'?"]);
-    refused("extends = \"ofer\"", &["ofer"]);
 }
 
 #[test]

@@ -38,16 +38,9 @@ pub fn explain(loaded: &Loaded, seed: u64) -> Result<String, Problem> {
     let steps: Vec<&str> = scenario.behaviour.steps.iter().map(|step| step.kind.as_str()).collect();
     let _ = writeln!(out, "what shoppers do: {}", steps.join(", "));
     for policy in &scenario.policies {
-        let changes = toml::Value::Table(policy.slot.clone());
-        let _ = writeln!(
-            out,
-            "policy {}: {}",
-            policy.name,
-            match policy.slot.is_empty() {
-                true => "the slot as it is".to_owned(),
-                false => changes.to_string(),
-            }
-        );
+        let changes = toml::Value::Table(policy.slot.clone()).to_string();
+        let changes = if policy.slot.is_empty() { "the slot as it is" } else { &changes };
+        let _ = writeln!(out, "policy {}: {changes}", policy.name);
     }
     let first = scenario.policies.first().map_or("", |policy| policy.name.as_str());
     for check in &scenario.check {

@@ -100,7 +100,10 @@ pub fn text(report: &RunReport) -> String {
         "{}",
         match report.verdict {
             Verdict::Holds if report.checks.is_empty() => "no checks".to_owned(),
-            Verdict::Holds => format!("all {} checks hold", report.checks.len() - of(CheckOutcome::Skipped)),
+            Verdict::Holds => match report.checks.len() - of(CheckOutcome::Skipped) {
+                1 => "the one check holds".to_owned(),
+                n => format!("all {n} checks hold"),
+            },
             Verdict::Fails => format!("{} of {} checks fail", of(CheckOutcome::Fail), report.checks.len()),
             Verdict::Inconclusive =>
                 format!("{} of {} checks are inconclusive", of(CheckOutcome::Inconclusive), report.checks.len()),

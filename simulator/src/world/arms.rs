@@ -48,7 +48,7 @@ impl WorldArm {
     /// Whether it is in stock, in the period of this number.
     pub fn in_stock(&self, now: Moment, period: u64, share: f64) -> bool {
         let out = self.out_of_stock.iter().any(|out| out.from.reached(now) && !out.until.reached(now));
-        !out && !(share > 0.0 && self.coins.flip(For::Stock, period, share))
+        !(out || share > 0.0 && self.coins.flip(For::Stock, period, share))
     }
 
     /// How far something that odds depend on applies to it; prices in units of `median`.

@@ -1,7 +1,7 @@
 //! The odds of every step, and what every way through the funnel is worth.
 //!
 //! A *way* is the set of steps that were taken with a shown arm, as bits: bit j for step j. A step can only be taken
-//! where the one it needs was. With p_j the chance of step j once it can be taken, and R the goal's reward of a way,
+//! where the one it needs was. With `p_j` the chance of step j once it can be taken, and R the goal's reward of a way,
 //!
 //! ```text
 //! E[reward | looked at] = Σ_ways R(way) · Π_{j in way} p_j · Π_{j not in way, can be taken} (1 − p_j)

@@ -116,12 +116,11 @@ impl<'a> World<'a> {
         }
         truth.expected.clear();
         for arm in 0..self.arms.len() {
-            let expected = match visit.shopper.bot {
-                false => self.funnel.expected(arm, &truth.factors),
-                true => {
-                    let clicks = self.bot_clicks(arm);
-                    clicks * self.funnel.first_step(arm) + (1.0 - clicks) * self.nothing()
-                }
+            let expected = if visit.shopper.bot {
+                let clicks = self.bot_clicks(arm);
+                clicks * self.funnel.first_step(arm) + (1.0 - clicks) * self.nothing()
+            } else {
+                self.funnel.expected(arm, &truth.factors)
             };
             truth.expected.push(expected);
         }

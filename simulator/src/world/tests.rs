@@ -28,13 +28,13 @@ fn some_order(visit: &Visit, arms: usize, count: usize) -> Vec<usize> {
 #[test]
 fn what_the_formula_expects_is_what_shoppers_do_in_every_shipped_scenario() {
     for name in shipped::names() {
-        let loaded = scenario(name, &["horizon=20000"]);
+        let loaded = scenario(name, &["horizon=8000"]);
         let goal = goal(&loaded);
         let world = World::new(&loaded.scenario, &goal, 7, 3).unwrap();
         let count = slots::of_table(loaded.scenario.slot.clone()).unwrap().count() as usize;
         let arms = world.arms().len();
         let (mut truth, mut deeds, mut differences) = (Truth::default(), Vec::new(), Vec::new());
-        let visits = if arms > 100 { 1_000 } else { 20_000 };
+        let visits = if arms > 100 { 500 } else { 8_000 };
         for visit in world.traffic().take(visits) {
             let shown = some_order(&visit, arms, count);
             let in_stock: Vec<bool> = (0..arms).map(|arm| world.in_stock(arm, visit.now)).collect();
