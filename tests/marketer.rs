@@ -15,6 +15,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::{
     engine::{Body, Event, State},
     node::{decode_event, recovered},
+    slot::{SlotId, Why},
     wire::proto::{
         BatchDecideRequest, ChosenArm, Controls, DayCapEffect, DecideRequest, DecideResponse, ExcludeEffect,
         ExplorationStop, FieldChange, GetSlotReportRequest, GetSlotRequest, ListRevisionsRequest, PinEffect,
@@ -146,12 +147,11 @@ impl Shop {
     }
 }
 
-/// What is believed of each arm.
-fn learned(report: &slotwise::wire::proto::SlotReport) -> Vec<(String, u64, u64, u64)> {
-    let bits = |arm: &slotwise::wire::proto::ArmReport| {
-        (arm.arm_id.clone(), arm.mean.to_bits(), arm.low.to_bits(), arm.high.to_bits())
-    };
-    report.arms.iter().map(bits).collect()
+/// What stands behind the beliefs about each arm. The beliefs themselves move a little with time, as silence is
+/// learned; that they are what they would be without levers is seen at the end, bit for bit.
+fn learned(report: &slotwise::wire::proto::SlotReport) -> Vec<(String, u64, u64)> {
+    let of = |arm: &slotwise::wire::proto::ArmReport| (arm.arm_id.clone(), arm.shown, arm.reward_sum.to_bits());
+    report.arms.iter().map(of).collect()
 }
 
 fn led_by<'a>(responses: &'a [DecideResponse], arm: &'a str) -> impl Iterator<Item = &'a DecideResponse> + 'a {
@@ -173,9 +173,14 @@ fn learner_without_levers(folder: &std::path::Path) -> (State, State) {
             let event: Event = decode_event(&stored.body).unwrap();
             let lever = matches!(event.body, Body::SlotUpdated { .. } | Body::AvailabilitySet { .. });
             revision += u32::from(lever);
-            if !lever {
-                without.apply(&event);
-            }
+            // Time passes all the same: nothing else happens.
+            let nothing = |slot: &SlotId| Body::AvailabilitySet {
+                slot: slot.clone(),
+                available: Vec::new(),
+                why: Why::default(),
+            };
+            let body = if lever { nothing(event.body.slot()) } else { event.body };
+            without.apply(&Event { body, ..event });
             Ok(())
         })
         .unwrap();
