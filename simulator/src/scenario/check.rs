@@ -403,6 +403,9 @@ fn one_check(scenario: &Scenario, check: &Check) -> Checked {
             return fail(key, "must be a finite number");
         }
     }
+    if metric == Metric::CountedError && scenario.behaviour.steps.iter().any(|step| step.value_spread > 0.0) {
+        return fail("metric", "counted_error needs values without a spread, so that it can be told to the last cent");
+    }
     if metric == Metric::Lift && check.over.is_none() {
         return fail("over", "is missing: lift is over another policy");
     }

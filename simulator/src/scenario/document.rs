@@ -189,7 +189,7 @@ pub struct Fault {
     /// Which policies' services; empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<String>,
-    /// How long no reward comes in before it; they arrive afterwards, those that wait together.
+    /// How long no reward comes in after it; those that would have arrive together at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outage: Option<Span>,
 }

@@ -10,7 +10,7 @@ use slotwise::slot::suggestion;
 use toml::{Table, Value};
 
 use super::{
-    Scenario, check,
+    Fault, Policy, Scenario, check,
     error::{Problem, ScenarioError},
     merge::{merge, parse_set},
     shipped,
@@ -39,6 +39,23 @@ pub struct Loaded {
     pub changes: Changes,
     /// The scenario; it has passed its check, and no entry of it is to be skipped.
     pub scenario: Scenario,
+}
+
+impl Loaded {
+    /// The same with these policies instead of its own, the last the baseline, and without checks.
+    ///
+    /// # Errors
+    ///
+    /// Where a policy is none for this scenario.
+    pub fn comparing(mut self, policies: Vec<Policy>) -> Result<Self, ScenarioError> {
+        let scenario = &mut self.scenario;
+        scenario.check.clear();
+        scenario.faults.retain(|fault| fault.policies.is_empty());
+        scenario.baseline = policies.last().map(|policy| policy.name.clone());
+        scenario.policies = policies;
+        check::check(scenario).map_err(|problem| ScenarioError::Key { name: self.name.clone(), problem })?;
+        Ok(self)
+    }
 }
 
 /// Where a scenario's text comes from.
@@ -131,14 +148,25 @@ fn build(name: &str, mut table: Table, changes: &Changes) -> Result<Loaded, Scen
         merge(&mut table, parse_set(given).map_err(set)?).map_err(|why| set(why.to_string()))?;
     }
     let mut scenario: Scenario = deserialize(table).map_err(key)?;
+    let skipped: Vec<String> = scenario.policies.iter().filter(|p| p.skip).map(|p| p.name.clone()).collect();
     scenario.policies.retain(|policy| !policy.skip);
+    about(&mut scenario.faults, |name| !skipped.contains(name));
     scenario.check.retain(|check| !check.skip);
     only(&mut scenario, &changes.policies).map_err(key)?;
     if scenario.policies.is_empty() {
-        scenario.policies.push(super::Policy { name: "default".to_owned(), slot: Table::new(), skip: false });
+        scenario.policies.push(Policy { name: "default".to_owned(), slot: Table::new(), skip: false });
     }
     check::check(&scenario).map_err(key)?;
     Ok(Loaded { name: name.to_owned(), changes: changes.clone(), scenario })
+}
+
+/// Leaves the faults that are about policies which stay, or about all.
+fn about(faults: &mut Vec<Fault>, stays: impl Fn(&String) -> bool) {
+    faults.retain_mut(|fault| {
+        let all = fault.policies.is_empty();
+        fault.policies.retain(&stays);
+        all || !fault.policies.is_empty()
+    });
 }
 
 /// Leaves these policies, and the checks and faults that are about them alone.
@@ -158,11 +186,7 @@ fn only(scenario: &mut Scenario, names: &[String]) -> Result<(), Problem> {
     for check in &mut scenario.check {
         check.policy = check.policy.take().or_else(|| first.clone());
     }
-    scenario.faults.retain_mut(|fault| {
-        let all = fault.policies.is_empty();
-        fault.policies.retain(|name| names.contains(name));
-        all || !fault.policies.is_empty()
-    });
+    about(&mut scenario.faults, |name| names.contains(name));
     scenario.policies.retain(|policy| names.contains(&policy.name));
     scenario.baseline = scenario.baseline.take().filter(|baseline| names.contains(baseline));
     Ok(())

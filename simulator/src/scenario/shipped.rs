@@ -7,7 +7,22 @@ macro_rules! shipped {
     };
 }
 
-shipped!("offer");
+shipped!(
+    "offer",
+    "search-ranking",
+    "email-delays",
+    "product-a-day",
+    "gift-season",
+    "flash-sale",
+    "seasonal",
+    "stock-outs",
+    "dirty-events",
+    "nothing-to-find",
+    "large-catalogue",
+    "returning-or-new",
+    "restart",
+    "opt-out",
+);
 
 /// The text of one.
 pub fn text(name: &str) -> Option<&'static str> {
