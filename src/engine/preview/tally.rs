@@ -15,7 +15,7 @@ use crate::{
 /// A sum over decisions, with what its standard error needs.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sum {
-    sum: f64,
+    total: f64,
     squares: f64,
     /// The variance of the sum that comes of drawing.
     noise: f64,
@@ -23,7 +23,7 @@ struct Sum {
 
 impl Sum {
     fn add(&mut self, other: Self) {
-        self.sum += other.sum;
+        self.total += other.total;
         self.squares += other.squares;
         self.noise += other.noise;
     }
