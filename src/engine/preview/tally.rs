@@ -33,7 +33,7 @@ impl Sum {
         if n <= 0.0 {
             return Estimate::default();
         }
-        let value = self.sum / n;
+        let value = self.total / n;
         let variance = (self.squares / n - value * value).max(0.0) * n / (n - 1.0).max(1.0);
         Estimate { value, standard_error: (variance / n + self.noise / (n * n)).sqrt() }
     }
@@ -139,15 +139,15 @@ impl Side {
             let (drawn, noise) = mean(seen.policy.iter().map(|slate: &Slate| slate.showings[at].1));
             let arm = self.arm(seen.arms[i]);
             arm.all.add(Sum {
-                sum: base * shown + policy * drawn,
+                total: base * shown + policy * drawn,
                 squares: bb * shown * shown + 2.0 * bp * shown * drawn + pp * drawn * drawn,
                 noise: policy * policy * noise,
             });
-            arm.policy.add(Sum { sum: n * drawn, squares: n * drawn * drawn, noise: n * n * noise });
+            arm.policy.add(Sum { total: n * drawn, squares: n * drawn * drawn, noise: n * n * noise });
         }
         if let Some(default) = seen.default {
             let arm = self.arm(default);
-            let certain = Sum { sum: n, squares: n, noise: 0.0 };
+            let certain = Sum { total: n, squares: n, noise: 0.0 };
             arm.all.add(certain);
             arm.policy.add(certain);
         }
@@ -201,7 +201,7 @@ impl Side {
 fn sum(values: impl Iterator<Item = f64>) -> Sum {
     let mut sum = Sum::default();
     for value in values {
-        sum.add(Sum { sum: value, squares: value * value, noise: 0.0 });
+        sum.add(Sum { total: value, squares: value * value, noise: 0.0 });
     }
     sum
 }
