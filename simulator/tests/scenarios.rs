@@ -1,4 +1,5 @@
 //! Scenarios as a whole: that they hold, that threads and policies change nothing, and what the command says.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first thing that is wrong")]
 
 use std::{num::NonZeroUsize, path::PathBuf, process::Command};
 
