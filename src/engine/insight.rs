@@ -6,11 +6,12 @@
 //!
 //! Deliberately not here: what the sums say; see [`report`](super::report()).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
+    duels::Duels,
     event::{Decided, Fallback, Reason},
     pending::PendingDecision,
     state::SlotState,
@@ -26,8 +27,8 @@ const SHARES_MAX: usize = 8;
 /// Arms of one decision that are compared with each other: the likeliest to be shown.
 const RIVALS_MAX: usize = 16;
 
-/// Pairs of arms that are compared: those of forty-five arms. A pair takes some fifty bytes.
-const DUELS_MAX: usize = 1_000;
+/// An arm less likely than this is compared with none: a pair of which one is hardly ever shown says next to nothing.
+const RIVAL_MIN: f32 = 1e-3;
 
 /// What exploring costs is the mean of about so many decisions.
 const SPENDING_DECISIONS: f64 = 1_000.0;
@@ -101,8 +102,8 @@ pub struct Insight {
     pub comparisons: Vec<Comparison>,
     /// How many there ever were.
     made: u64,
-    /// How arms did against each other, by the indices they are learned under, the smaller first.
-    pub duels: BTreeMap<(u32, u32), Duel>,
+    /// How arms did against each other.
+    pub duels: Duels,
     /// The first position's rewards, where it was drawn by the policy.
     pub first: Sample,
     /// Decisions that were drawn by the policy, fading.
@@ -132,8 +133,7 @@ impl Insight {
 
     /// How the arm learned as `a` did against `b`.
     pub fn duel(&self, a: u32, b: u32) -> Option<Duel> {
-        let duel = self.duels.get(&(a.min(b), a.max(b))).copied()?;
-        Some(if a < b { duel } else { duel.turned() })
+        self.duels.get(a, b)
     }
 
     /// The number of the comparison while the holdout has this share, which may be a new one.
@@ -153,25 +153,6 @@ impl Insight {
         self.comparisons.iter_mut().find(|c| c.number == number).map(|c| c.group(audience))
     }
 
-    fn duel_mut(&mut self, a: u32, b: u32) -> Option<&mut Duel> {
-        let pair = (a.min(b), a.max(b));
-        if self.duels.len() >= DUELS_MAX && !self.duels.contains_key(&pair) {
-            return None;
-        }
-        Some(self.duels.entry(pair).or_default())
-    }
-
-    /// Takes in which arms might have stood first.
-    fn offer(&mut self, rivals: &[(u32, f32)]) {
-        for (i, &(a, p)) in rivals.iter().enumerate() {
-            for &(b, q) in &rivals[i + 1..] {
-                if let Some(duel) = self.duel_mut(a, b) {
-                    duel.offer(f64::from(p), f64::from(q));
-                }
-            }
-        }
-    }
-
     /// Takes in what a decision comes to before anything is known of it.
     fn begin(&mut self, trial: &Trial, total: f64, first: f64) {
         if let Some(group) = trial.compared.and_then(|of| self.group(of)) {
@@ -179,12 +160,10 @@ impl Insight {
         }
         let Some((&(shown, _), rivals)) = trial.rivals.split_first() else { return };
         self.first.add(first);
-        for &(rival, p) in rivals {
+        self.duels.each(shown, rivals, |duel, p, second| {
             let y = trial.outcome(p, first);
-            if let Some(duel) = self.duel_mut(shown, rival) {
-                duel.add(if shown < rival { y } else { -y });
-            }
-        }
+            duel.add(if second { -y } else { y });
+        });
     }
 
     /// What a decision comes to changed; `first` is the first position's reward before and after, if that did.
@@ -195,23 +174,31 @@ impl Insight {
         }
         let (Some((before, after)), Some((&(shown, _), rivals))) = (first, trial.rivals.split_first()) else { return };
         self.first.revise(before, after);
-        for &(rival, p) in rivals {
-            if let Some(duel) = self.duels.get_mut(&(shown.min(rival), shown.max(rival))) {
-                let (before, after) = (trial.outcome(p, before), trial.outcome(p, after));
-                if shown < rival {
-                    duel.revise(before, after);
-                } else {
-                    duel.revise(-before, -after);
-                }
+        self.duels.each(shown, rivals, |duel, p, second| {
+            let (before, after) = (trial.outcome(p, before), trial.outcome(p, after));
+            if second {
+                duel.revise(-before, -after);
+            } else {
+                duel.revise(before, after);
             }
-        }
+        });
     }
 }
 
 impl SlotState {
+    /// Arms that are the slot's no more make room for newer ones.
+    pub(super) fn make_room(&mut self) {
+        if !self.insight.duels.full() {
+            return;
+        }
+        let there: BTreeSet<u32> =
+            self.definition.arms.iter().filter_map(|arm| self.arms.learned(arm.id.as_str())).collect();
+        Arc::make_mut(&mut self.insight).duels.make_room(|arm| there.contains(&arm));
+    }
+
     /// Takes in a decision that showed `shown`, by the indices they are learned under.
     pub(super) fn judge_decided(&mut self, at_us: i64, decided: &Decided, shown: &[u32]) -> Trial {
-        let trial = self.trial(decided, shown);
+        let (trial, drawn) = self.trial(decided, shown);
         let silence = self.definition.goal.default_reward;
         let insight = Arc::make_mut(&mut self.insight);
         insight.begin(&trial, shown.len() as f64 * silence, silence);
@@ -221,7 +208,7 @@ impl SlotState {
         insight.decided_us = at_us;
         insight.quiet += 1;
         insight.model_fallbacks += u64::from(decided.fallback == Some(Fallback::Model));
-        if let (false, Some(first)) = (trial.rivals.is_empty(), decided.chosen.first()) {
+        if let (true, Some(first)) = (drawn, decided.chosen.first()) {
             let kept = 1.0 - 1.0 / SPENDING_DECISIONS;
             insight.spending_weight = kept * insight.spending_weight + 1.0;
             insight.spending = kept * insight.spending + (decided.best_expected - first.expected_reward).max(0.0);
@@ -244,7 +231,8 @@ impl SlotState {
         Arc::make_mut(&mut self.insight).revise(trial, (total - after + before, total), first);
     }
 
-    fn trial(&mut self, decided: &Decided, shown: &[u32]) -> Trial {
+    /// How it is added up, and whether the policy drew the first position.
+    fn trial(&mut self, decided: &Decided, shown: &[u32]) -> (Trial, bool) {
         let controls = &self.definition.controls;
         let reason = decided.chosen.first().map(|first| first.reason);
         let watching = controls.mode() == Mode::Watch || reason == Some(Reason::Watching);
@@ -259,22 +247,23 @@ impl SlotState {
         let compared = (asked && !watching && share > 0.0 && share < 1.0)
             .then(|| (Arc::make_mut(&mut self.insight).number(share), audience));
         let drawn = asked && !watching && audience != Audience::Holdout && decided.sticky.is_none();
-        let rivals = if drawn { self.rivals(decided, shown) } else { Vec::new() };
+        let rivals = if drawn { self.rivals(decided, shown) } else { None };
         let mean = self.insight.first.mean();
         let centre = if self.definition.goal.within_unit() { mean.clamp(0.0, 1.0) } else { mean };
-        Trial { compared, centre, rivals }
+        let drawn = rivals.is_some();
+        (Trial { compared, centre, rivals: rivals.unwrap_or_default() }, drawn)
     }
 
     /// Takes in which arms might have stood first, and returns them, the shown one before the others; empty: it is not among
-    /// the likeliest.
-    fn rivals(&mut self, decided: &Decided, shown: &[u32]) -> Vec<(u32, f32)> {
-        let (Some(&own), Some(chosen)) = (shown.first(), decided.chosen.first()) else { return Vec::new() };
+    /// the likeliest; none: it took its place by something else than the draw of the first position.
+    fn rivals(&mut self, decided: &Decided, shown: &[u32]) -> Option<Vec<(u32, f32)>> {
+        let (own, chosen) = (*shown.first()?, decided.chosen.first()?);
         let definition = if decided.revision == self.revision {
             &self.definition
         } else if let Some(then) = self.revisions.iter().rev().find(|r| r.number == decided.revision) {
             &then.definition
         } else {
-            return Vec::new();
+            return Some(Vec::new());
         };
         let name = |candidate: usize| {
             let own = decided.candidates.get(candidate).map(|(arm, _)| arm);
@@ -289,17 +278,17 @@ impl SlotState {
                 Some((arm, scored.propensity))
             })
             .collect();
+        let drawn_with = likeliest.iter().find(|(arm, _)| *arm == own).map(|(_, p)| f64::from(*p));
+        if drawn_with.is_some_and(|p| (p - chosen.propensity).abs() > 1e-5) {
+            return None;
+        }
         // Which are compared must not depend on which was drawn.
+        likeliest.retain(|(_, p)| *p >= RIVAL_MIN);
         likeliest.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         likeliest.truncate(RIVALS_MAX);
-        let at = likeliest.iter().position(|(arm, _)| *arm == own);
-        if at.is_some_and(|at| (f64::from(likeliest[at].1) - chosen.propensity).abs() > 1e-5) {
-            // It took its place by something else than the draw of the first position.
-            return Vec::new();
-        }
-        Arc::make_mut(&mut self.insight).offer(&likeliest);
-        let Some(at) = at else { return Vec::new() };
+        Arc::make_mut(&mut self.insight).duels.offer(&likeliest);
+        let Some(at) = likeliest.iter().position(|(arm, _)| *arm == own) else { return Some(Vec::new()) };
         likeliest.swap(0, at);
-        likeliest
+        Some(likeliest)
     }
 }

@@ -17,6 +17,7 @@ mod chunks;
 mod closed;
 mod counters;
 mod decide;
+mod duels;
 mod event;
 mod ids;
 mod index;

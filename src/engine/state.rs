@@ -333,6 +333,7 @@ impl SlotState {
             definition: Arc::clone(&definition),
         });
         self.definition = definition;
+        self.make_room();
     }
 
     fn redefine(&mut self, at_us: i64, why: &Why, change: &str, edit: impl FnOnce(&mut Vec<Arc<Arm>>)) {

@@ -22,7 +22,7 @@ use std::{
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::{
     bandit::{Features, ModelSpec, Value},
-    engine::{Body, Chosen, Decided, DecisionId, Event, Reason, Rewarded, Subject, snapshot},
+    engine::{Body, Decided, DecisionId, Draw, Event, Request, Rewarded, State, Subject, decide_with, snapshot},
     journal::{Journal as _, SqliteJournal},
     node::{encode_event, fold, recovered, save_snapshot},
     slot::{Arm, ArmId, Definition, Goal, RewardKind, SlotId, Why},
@@ -31,8 +31,11 @@ use slotwise::{
 /// Between two decisions, microseconds: a million span 14 hours, well within the window.
 const STEP_US: i64 = 50_000;
 const ARMS: usize = 20;
+const START_US: i64 = 1_793_000_000_000_000;
 /// Of the decisions, one in so many is rewarded.
 const REWARDED: u64 = 10;
+/// Decisions that the engine is asked for; those of the journal are these, over and over, with ids of their own.
+const MADE: usize = 4_096;
 /// Events after the snapshot.
 const TAIL: u64 = 10_000;
 const BATCH: usize = 4_096;
@@ -64,47 +67,65 @@ fn context(rng: &mut StdRng) -> Features {
     features
 }
 
+fn start(definition: &Arc<Definition>) -> Event {
+    Event { at_us: START_US, body: Body::SlotCreated { definition: Arc::clone(definition), why: Why::default() } }
+}
+
+fn reward(slot: &SlotId, decision: DecisionId, event_id: String, at_us: i64) -> Event {
+    let rewarded = Rewarded {
+        slot: slot.clone(),
+        event_id,
+        decision: Some(decision),
+        subject: Subject::default(),
+        arm: None,
+        kind: "click".into(),
+        value: None,
+        time_us: at_us,
+        reverses: None,
+    };
+    Event { at_us, body: Body::Rewarded(Box::new(rewarded)) }
+}
+
+/// What the engine decides while it learns: with all that a decision records, such as the scores of every candidate.
+fn decisions(definition: &Arc<Definition>, rng: &mut StdRng) -> Vec<Decided> {
+    let mut state = State::default();
+    state.apply(&start(definition));
+    (0..MADE)
+        .map(|i| {
+            let at_us = START_US + i64::try_from(i).unwrap() * STEP_US;
+            let view = state.slot("offers").unwrap().view();
+            let draw = Draw {
+                id: DecisionId::new(1, at_us, rng.random()),
+                seed: rng.random(),
+                taken: &[],
+                deadline_passed: false,
+            };
+            let request = Request { context: context(rng), ..Request::new(definition.id.clone()) };
+            let decided = decide_with(&view, request, draw, state.slot("offers").unwrap().past()).unwrap().decided;
+            state.apply(&Event { at_us, body: Body::Decided(Arc::new(decided.clone())) });
+            if rng.random_bool(1.0 / REWARDED as f64) {
+                state.apply(&reward(&definition.id, decided.id, format!("made-{i}"), at_us));
+            }
+            decided
+        })
+        .collect()
+}
+
 /// The events of a slot: its making, then decisions, each followed at times by a reward of one before.
-fn events(model: ModelSpec, decisions: u64) -> impl Iterator<Item = Event> {
+fn events(model: ModelSpec, count: u64) -> impl Iterator<Item = Event> {
     let definition = Arc::new(definition(model));
     let mut rng = StdRng::seed_from_u64(32);
     let slot = definition.id.clone();
-    let start_us = 1_793_000_000_000_000;
-    let made =
-        Event { at_us: start_us, body: Body::SlotCreated { definition: Arc::clone(&definition), why: Why::default() } };
+    let made = decisions(&definition, &mut rng);
+    let first = start(&definition);
     let mut recent: Vec<DecisionId> = Vec::new();
-    let rest = (0..decisions).flat_map(move |i| {
-        let at_us = start_us + (i64::try_from(i).unwrap() + 1) * STEP_US;
+    let rest = (0..count).flat_map(move |i| {
+        let at_us = START_US + (i64::try_from(i).unwrap() + 1) * STEP_US;
         let id = DecisionId::new(1, at_us, rng.random());
-        let chosen = Chosen {
-            arm: definition.arms[rng.random_range(0..ARMS)].id.clone(),
-            propensity: 1.0 / ARMS as f64,
-            expected_reward: 0.1,
-            baseline_position: 1,
-            overlap: 0.0,
-            reason: Reason::Exploring,
-        };
         let decided = Decided {
-            slot: slot.clone(),
             id,
-            request_id: None,
             subject: Subject { id: String::new(), session_id: format!("session-{}", i / 5) },
-            context: context(&mut rng),
-            candidates: Vec::new(),
-            taken: Vec::new(),
-            chosen: vec![chosen],
-            holdout: false,
-            fallback: None,
-            revision: 1,
-            model: "linear".into(),
-            seed: rng.random(),
-            best_expected: 0.0,
-            would: Vec::new(),
-            analysis: false,
-            sticky: None,
-            fired: Vec::new(),
-            scored: Vec::new(),
-            barred: Vec::new(),
+            ..made[rng.random_range(0..MADE)].clone()
         };
         recent.push(id);
         let mut made = vec![Event { at_us, body: Body::Decided(Arc::new(decided)) }];
@@ -112,24 +133,11 @@ fn events(model: ModelSpec, decisions: u64) -> impl Iterator<Item = Event> {
             // A minute or so after it was shown: of those since, one.
             let oldest = recent.len().saturating_sub(1_000);
             let decision = recent[rng.random_range(oldest..recent.len())];
-            made.push(Event {
-                at_us,
-                body: Body::Rewarded(Box::new(Rewarded {
-                    slot: slot.clone(),
-                    event_id: format!("event-{i}"),
-                    decision: Some(decision),
-                    subject: Subject::default(),
-                    arm: None,
-                    kind: "click".into(),
-                    value: None,
-                    time_us: at_us,
-                    reverses: None,
-                })),
-            });
+            made.push(reward(&slot, decision, format!("event-{i}"), at_us));
         }
         made
     });
-    std::iter::once(made).chain(rest)
+    std::iter::once(first).chain(rest)
 }
 
 fn fill(folder: &Path, events: impl Iterator<Item = Event>) -> Duration {

@@ -1,0 +1,201 @@
+//! How arms did against each other, pair by pair.
+//!
+//! Invariants: a pair's duel is kept for both of its arms or not at all; which arms have a place follows from the order
+//! in which they were met, so that a fold of the same events gives the same table; once there is no place left those
+//! whose arm is not the slot's any more are given away, and no others.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::stats::Duel;
+
+/// Arms that are compared with each other. A pair takes forty bytes.
+const RIVALS_KEPT: usize = 45;
+
+/// A table of duels. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(from = "Written")]
+pub struct Duels {
+    /// The arms by the indices they are learned under, in the order they were met.
+    arms: Vec<u32>,
+    /// Row after row: of each arm its duels with those before it, the smaller index first in each.
+    pairs: Vec<Duel>,
+}
+
+/// What may have been written.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Table {
+        arms: Vec<u32>,
+        pairs: Vec<Duel>,
+    },
+    /// By the early snapshots of version 4.
+    Map(BTreeMap<(u32, u32), Duel>),
+}
+
+impl From<Written> for Duels {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Table { arms, pairs } if pairs.len() == before(arms.len()) => Self { arms, pairs },
+            Written::Table { .. } => Self::default(),
+            Written::Map(of) => {
+                let mut duels = Self::default();
+                for ((a, b), duel) in of {
+                    if let (Some(a), Some(b)) = (duels.meet(a), duels.meet(b))
+                        && let Some(kept) = duels.pairs.get_mut(pair(a, b))
+                    {
+                        *kept = duel;
+                    }
+                }
+                duels
+            }
+        }
+    }
+}
+
+/// How many pairs stand in the rows above the row of a place.
+fn before(place: usize) -> usize {
+    place * place.saturating_sub(1) / 2
+}
+
+/// Where the duel of two different places stands.
+fn pair(a: usize, b: usize) -> usize {
+    before(a.max(b)) + a.min(b)
+}
+
+impl Duels {
+    fn place(&self, arm: u32) -> Option<usize> {
+        self.arms.iter().position(|known| *known == arm)
+    }
+
+    /// The arm's place, which may be a new one; none: there is none left.
+    fn meet(&mut self, arm: u32) -> Option<usize> {
+        self.place(arm).or_else(|| {
+            (!self.full()).then(|| {
+                self.pairs.resize(before(self.arms.len() + 1), Duel::default());
+                self.arms.push(arm);
+                self.arms.len() - 1
+            })
+        })
+    }
+
+    /// Takes in arms that might have been shown, with the probability of each.
+    pub(super) fn offer(&mut self, rivals: &[(u32, f32)]) {
+        let placed: Vec<(usize, f64)> =
+            rivals.iter().filter_map(|&(arm, p)| Some((self.meet(arm)?, f64::from(p)))).collect();
+        for (i, &(a, p)) in placed.iter().enumerate() {
+            for &(b, q) in &placed[i + 1..] {
+                if let Some(duel) = self.pairs.get_mut(pair(a, b)) {
+                    duel.offer(p, q);
+                }
+            }
+        }
+    }
+
+    /// The duels of one arm with others: `of` is given each with what was said of the other, and whether the one stands
+    /// second in it.
+    pub(super) fn each<T: Copy>(&mut self, arm: u32, others: &[(u32, T)], mut of: impl FnMut(&mut Duel, T, bool)) {
+        let Some(own) = self.place(arm) else { return };
+        for &(other, said) in others {
+            if let Some(place) = self.place(other).filter(|place| *place != own)
+                && let Some(duel) = self.pairs.get_mut(pair(own, place))
+            {
+                of(duel, said, other < arm);
+            }
+        }
+    }
+
+    /// How arm `a` did against `b`; none: they never met.
+    pub(super) fn get(&self, a: u32, b: u32) -> Option<Duel> {
+        let (at, other) = (self.place(a)?, self.place(b)?);
+        let duel = (at != other).then(|| self.pairs.get(pair(at, other)).copied()).flatten()?;
+        Some(if a < b { duel } else { duel.turned() })
+    }
+
+    /// Whether all places are taken.
+    pub(super) fn full(&self) -> bool {
+        self.arms.len() >= RIVALS_KEPT
+    }
+
+    /// Gives the places of arms away that are not among `there`, if all are taken.
+    pub(super) fn make_room(&mut self, there: impl Fn(u32) -> bool) {
+        if !self.full() {
+            return;
+        }
+        let kept: Vec<usize> = (0..self.arms.len()).filter(|&place| there(self.arms[place])).collect();
+        let rows = kept.iter().enumerate().flat_map(|(row, &a)| kept[..row].iter().map(move |&b| pair(a, b)));
+        self.pairs = rows.filter_map(|at| self.pairs.get(at).copied()).collect();
+        self.arms = kept.into_iter().map(|place| self.arms[place]).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn duel(count: u64) -> Duel {
+        Duel { count, sum: count as f64, ..Duel::default() }
+    }
+
+    /// A duel of every pair of so many arms, told apart by its count.
+    fn full(arms: u32) -> (Duels, BTreeMap<(u32, u32), u64>) {
+        let (mut duels, mut counts) = (Duels::default(), BTreeMap::new());
+        let all: Vec<(u32, f32)> = (0..arms).map(|arm| (arm, 0.1)).collect();
+        duels.offer(&all);
+        for (a, b) in (0..arms).flat_map(|a| (0..a).map(move |b| (a, b))) {
+            for _ in 0..=(a * arms + b) % 7 {
+                duels.each(a, &[(b, 1.0)], |duel, y, second| duel.add(if second { -y } else { y }));
+                *counts.entry((b, a)).or_default() += 1;
+            }
+        }
+        (duels, counts)
+    }
+
+    #[test]
+    fn every_pair_has_a_duel_of_its_own_whichever_stands_first() {
+        let (duels, counts) = full(12);
+        for (&(a, b), &count) in &counts {
+            let (one, other) = (duels.get(a, b).unwrap(), duels.get(b, a).unwrap());
+            assert_eq!((one.count, other.count), (count, count), "{a} {b}");
+            assert!((one.sum + count as f64).abs() < 1e-12 && (other.sum - count as f64).abs() < 1e-12);
+            assert!((one.overlap - 0.05).abs() < 1e-7);
+        }
+        assert!(duels.get(3, 3).is_none() && duels.get(3, 12).is_none());
+    }
+
+    #[test]
+    fn arms_that_are_gone_make_room_and_the_others_keep_what_they_did() {
+        let most = u32::try_from(RIVALS_KEPT).unwrap();
+        let (mut duels, counts) = full(most);
+        duels.offer(&[(7, 0.5), (1_000, 0.5)]);
+        assert!(duels.get(7, 1_000).is_none(), "there is no place left");
+        let there = |arm: u32| !arm.is_multiple_of(3);
+        duels.make_room(there);
+        for (&(a, b), &count) in &counts {
+            let left = duels.get(a, b).map(|duel| duel.count);
+            assert_eq!(left, (there(a) && there(b)).then_some(count), "{a} {b}");
+        }
+        duels.offer(&[(7, 0.5), (1_000, 0.5)]);
+        assert!((duels.get(7, 1_000).unwrap().overlap - 0.25).abs() < 1e-12);
+        let before = duels.clone();
+        duels.make_room(|_| false);
+        assert_eq!(duels, before, "while there is room nobody has to go");
+    }
+
+    #[test]
+    fn what_was_written_is_read_also_where_it_was_a_map() {
+        let (duels, _) = full(5);
+        let bytes = rmp_serde::to_vec_named(&duels).unwrap();
+        assert_eq!(rmp_serde::from_slice::<Duels>(&bytes).unwrap(), duels);
+        let map: BTreeMap<(u32, u32), Duel> = [((2, 9), duel(3)), ((2, 4), duel(5)), ((4, 9), duel(7))].into();
+        let read: Duels = rmp_serde::from_slice(&rmp_serde::to_vec_named(&map).unwrap()).unwrap();
+        for ((a, b), duel) in map {
+            assert_eq!(read.get(a, b), Some(duel));
+        }
+        let empty: Duels =
+            rmp_serde::from_slice(&rmp_serde::to_vec_named(&BTreeMap::<(u32, u32), Duel>::new()).unwrap()).unwrap();
+        assert_eq!(empty, Duels::default());
+    }
+}
