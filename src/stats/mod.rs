@@ -16,8 +16,8 @@
 //!
 //! Deliberately not here: names of features, arms, time, randomness.
 
-mod beta;
 pub mod best;
+mod beta;
 mod cholesky;
 pub mod compact;
 mod confidence;

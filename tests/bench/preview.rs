@@ -1,0 +1,154 @@
+//! How long a preview takes.
+//!
+//! `cargo bench --bench preview`. A slot with ten arms that has learned from 5,000 decisions, previewed by 10,000 past
+//! ones whose contexts of three numbers and three words all differ: by one thread, and by as many as there are cores, as
+//! the service does. The change is one that shares its scores with the slot as it is (a floor), or does not (another
+//! width for the Beta posteriors).
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench: its counts are small"
+)]
+
+use std::{
+    hint::black_box,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use criterion::Criterion;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use slotwise::{
+    bandit::{Features, ModelSpec, Value},
+    engine::{
+        Body, Change, Decided, DecisionId, Draw, Event, Previewer, Request, Rewarded, SlotView, State, Subject, decide,
+        hash, plan,
+    },
+    slot::{Arm, ArmId, Controls, Definition, Goal, RewardKind, SlotId, Why},
+};
+
+const ARMS: usize = 10;
+const LEARNED: u64 = 5_000;
+const PREVIEWED: u64 = 10_000;
+
+fn slot_id() -> SlotId {
+    SlotId::parse("slot_id", "offers").unwrap()
+}
+
+fn context(rng: &mut StdRng) -> Features {
+    let numbers = (0..3).map(|i| (format!("number{i}"), Value::Number(rng.random_range(-2.0..2.0))));
+    let mut features: Features = numbers.collect();
+    features.extend((0..3).map(|i| (format!("word{i}"), Value::Text(format!("w{}", rng.random_range(0..4))))));
+    features
+}
+
+type Past = Vec<(i64, Arc<Decided>)>;
+
+/// A slot that has learned, and past decisions.
+fn slot(model: ModelSpec) -> (State, Past) {
+    let arm = |i: usize| Arc::new(Arm::new(ArmId::parse("arm_id", &format!("arm-{i}")).unwrap()));
+    let kind = RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: Some(1.0), winsorize: None };
+    let goal = Goal { kinds: vec![kind], ..Goal::default() };
+    let controls = Controls { holdout: Some(0.1), ..Controls::default() };
+    let definition =
+        Definition { arms: (0..ARMS).map(arm).collect(), goal, model, controls, ..Definition::new(slot_id()) };
+    let (mut state, mut rng, mut past) = (State::default(), StdRng::seed_from_u64(5), Past::new());
+    let made = Body::SlotCreated { definition: Arc::new(definition), why: Why::default() };
+    state.apply(&Event { at_us: 0, body: made });
+    let mut view = state.slot("offers").unwrap().view();
+    for i in 0..LEARNED + PREVIEWED {
+        let at_us = i64::try_from(i).unwrap() * 1_000_000;
+        let subject = Subject { id: format!("s{}", i % 3_000), session_id: String::new() };
+        let request = Request { context: context(&mut rng), subject, ..Request::new(slot_id()) };
+        let random = hash("bench", &[&i.to_be_bytes()]);
+        let id = DecisionId::new(view.number, at_us, random.other_word());
+        let draw = Draw { id, seed: random.word(), taken: &[], deadline_passed: false };
+        let decided = Arc::new(decide(&view, request, draw).unwrap().decided);
+        if i >= LEARNED {
+            past.push((at_us, decided));
+            continue;
+        }
+        state.apply(&Event { at_us, body: Body::Decided(Arc::clone(&decided)) });
+        let rate = 0.1 + 0.03 * f64::from(decided.chosen[0].arm.as_str().as_bytes()[4] - b'0');
+        if rng.random_bool(rate) {
+            let event = Rewarded {
+                slot: slot_id(),
+                event_id: format!("e{i}"),
+                decision: Some(id),
+                subject: Subject::default(),
+                arm: None,
+                kind: "click".into(),
+                value: None,
+                time_us: at_us,
+                reverses: None,
+            };
+            state.apply(&Event { at_us, body: Body::Rewarded(Box::new(event)) });
+        }
+        view = state.slot("offers").unwrap().view();
+    }
+    (state, past)
+}
+
+fn after(state: &State, edit: impl FnOnce(&mut Controls)) -> SlotView {
+    let mut definition = (**state.slot("offers").unwrap().definition()).clone();
+    edit(&mut definition.controls);
+    let change = Change::Update { definition, revision: 0 };
+    let body = plan(state, &slot_id(), change, &Why::default()).unwrap().unwrap();
+    let mut only = state.only(&slot_id());
+    only.apply(&Event { at_us: state.at_us(), body });
+    only.slot("offers").unwrap().view()
+}
+
+/// As the node does it.
+fn by_threads(previewer: &Previewer<'_>, threads: usize) -> f64 {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let part = next.fetch_add(1, Ordering::Relaxed);
+            if part >= previewer.parts() {
+                return done;
+            }
+            done.push((part, previewer.part(part)));
+        }
+    };
+    let mut done = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        others.into_iter().for_each(|other| done.extend(other.join().unwrap()));
+        done
+    });
+    done.sort_by_key(|(part, _)| *part);
+    previewer.finish(done.into_iter().map(|(_, tally)| tally).collect()).expected_reward.after.value
+}
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    let mut group = criterion.benchmark_group("preview by 10,000 past decisions, 10 arms, 6 features");
+    group.sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(8));
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    for (name, model) in [("portfolio", ModelSpec::default()), ("beta", ModelSpec::beta_bernoulli(None, None))] {
+        let (state, past) = slot(model);
+        let before = state.slot("offers").unwrap().view();
+        let weights: Vec<String> = before.learner.weights().map(|(name, w)| format!("{name} {w:.2}")).collect();
+        println!("{name}: {}", weights.join(", "));
+        let floor = after(&state, |controls| controls.floor = Some(0.02));
+        let width = after(&state, |controls| controls.exploration = Some(0.5));
+        for (change, after) in [("floor", &floor), ("width", &width)] {
+            for threads in if cores > 1 { vec![1, cores] } else { vec![1] } {
+                group.bench_function(format!("{name}, {change}, {threads} threads"), |bencher| {
+                    bencher.iter(|| {
+                        let previewer = Previewer::new(&before, after, &past, black_box(0));
+                        by_threads(&previewer, threads)
+                    });
+                });
+            }
+        }
+    }
+    group.finish();
+    criterion.final_summary();
+}
