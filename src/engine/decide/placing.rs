@@ -154,7 +154,7 @@ impl Asked<'_> {
         let Self { view, request, draw, count, past, .. } = *self;
         let controls = &view.definition.controls;
         let plainly = |outcome| Placed { outcome, would: None, holdout: false, analysis: false, sticky: None };
-        let nobody: &mut Watch<'_> = &mut |_, _, _| {};
+        let nobody: &mut Watch<'_> = &mut |_, _, _, _| {};
         let field = self.field(candidates, steering);
         if let Some(fallback) = field.forced {
             return plainly(self.baseline(candidates, &field, Err(fallback), nobody));
