@@ -96,7 +96,7 @@ async fn every_revision_says_who_changed_what_and_why() {
     assert_eq!(first.slot.unwrap(), made, "the slot as it was then");
     let gone = clients.slots.get_revision(ask(9)).await.unwrap_err();
     check(&gone, "revision");
-    assert!(gone.message().contains("1 to 3"), "{}", gone.message());
+    assert!(gone.message().contains("the slot is at 3"), "{}", gone.message());
     server.stop().await;
 }
 
@@ -412,5 +412,26 @@ async fn levers_are_set_one_by_one_and_come_back_as_they_were_set() {
     ] {
         check(&clients.slots.update_slot(masked(slot, &[path])).await.unwrap_err(), field);
     }
+    server.stop().await;
+}
+
+/// What was invented is not learned where people are shown something, unless the slot is for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn simulated_traffic_needs_a_slot_that_is_for_it() {
+    let (_folder, server, mut clients) = started().await;
+    clients.create(slot("offers", &["a", "b"])).await.unwrap();
+    let simulated = |request| {
+        let mut request = tonic::Request::new(request);
+        request.metadata_mut().insert("slotwise-simulated", "run 7".parse().unwrap());
+        request
+    };
+    let refused = clients.decisions.decide(simulated(decide("offers"))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("controls.simulated"), "{}", refused.message());
+    assert!(clients.decide(decide("offers")).await.is_ok(), "real shoppers are welcome");
+    let controls = Controls { simulated: Some(true), ..Controls::default() };
+    let wanted = Slot { slot_id: "offers".into(), controls: Some(controls), ..Slot::default() };
+    clients.slots.update_slot(masked(wanted, &["controls.simulated"])).await.unwrap();
+    assert!(clients.decisions.decide(simulated(decide("offers"))).await.is_ok());
     server.stop().await;
 }

@@ -10,6 +10,14 @@
 //! * [`learning`]: many sets, variants and seeds, beside what other learners reach.
 //! * [`meta`]: the same run twice, compared byte by byte.
 //! * [`soak`]: load on a live server by the wall clock, to see that it holds.
+//! * [`scenario`]: shoppers, a catalogue, a slot, traffic, and what must hold.
+//! * [`world`]: who comes, what is true of every arm for them, and what they do.
+//! * [`arena`]: one replication, in which every policy meets the same shoppers.
+//! * [`report`]: what came of a scenario, as plain data.
+//! * [`judge`]: whether checks hold.
+//! * [`run`]: replications over threads, then one report.
+//! * [`show`]: reports and scenarios as text for a terminal.
+//! * [`output`]: a report as text for people and for CI, and as a page.
 //! * [`progress`]: how far a run is, for people.
 //! * [`cli`]: the program round it.
 //!
@@ -22,13 +30,21 @@
 // Counts of rounds become losses: all are far below 2^52.
 #![allow(clippy::cast_precision_loss, reason = "counts of rounds are far below 2^52")]
 
+pub mod arena;
 pub mod cli;
 pub mod clock;
 pub mod dataset;
+pub mod judge;
 pub mod learning;
 pub mod meta;
 pub mod order;
+pub mod output;
 pub mod progress;
 pub mod replay;
+pub mod report;
+pub mod run;
+pub mod scenario;
 pub mod service;
+pub mod show;
 pub mod soak;
+pub mod world;

@@ -6,13 +6,14 @@ use std::{
     io::{IsTerminal as _, Write as _},
     sync::{
         OnceLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
+    arena,
     clock::Stopwatch,
     learning::WatchAll,
     replay::{Run, Variant, Watch},
@@ -43,7 +44,11 @@ fn say(line: impl std::fmt::Display) {
 }
 
 fn bar(name: String, rounds: usize) -> ProgressBar {
-    let bar = ProgressBar::new(rounds as u64).with_prefix(name);
+    bar_of(name, rounds as u64)
+}
+
+fn bar_of(name: String, length: u64) -> ProgressBar {
+    let bar = ProgressBar::new(length).with_prefix(name);
     let template = "{prefix} {bar:30} {pos}/{len} {msg} {per_sec} {eta}";
     // The template is a constant, and a bar without one would do.
     if let Ok(style) = ProgressStyle::with_template(template) {
@@ -155,5 +160,67 @@ impl WatchAll for Overall {
         }
         let (done, seconds) = (course.rounds_done.load(Ordering::Relaxed), course.stopwatch.seconds());
         say(format_args!("{} runs, {done} rows in {seconds:.1} s", course.runs_done.load(Ordering::Relaxed)));
+    }
+}
+
+/// Shows the progress of a scenario's replications.
+#[derive(Debug, Default)]
+pub struct Simulated {
+    /// None: not begun.
+    run: OnceLock<Replications>,
+}
+
+#[derive(Debug)]
+struct Replications {
+    count: u64,
+    done: AtomicU64,
+    decisions: u64,
+    decisions_done: AtomicU64,
+    stopwatch: Stopwatch,
+    /// None: there is no terminal.
+    bar: Option<ProgressBar>,
+}
+
+impl arena::Watch for Simulated {
+    fn begin(&self, replications: u64, decisions: u64) {
+        self.run.get_or_init(|| Replications {
+            count: replications,
+            done: AtomicU64::new(0),
+            decisions,
+            decisions_done: AtomicU64::new(0),
+            stopwatch: Stopwatch::start(),
+            bar: std::io::stderr().is_terminal().then(|| bar_of(format!("{replications} replications"), decisions)),
+        });
+    }
+
+    fn advance(&self, decisions: u64) {
+        let Some(run) = self.run.get() else { return };
+        let before = run.decisions_done.fetch_add(decisions, Ordering::Relaxed);
+        let done = before + decisions;
+        if let Some(bar) = &run.bar {
+            bar.set_position(done);
+        } else if done * 10 / run.decisions.max(1) > before * 10 / run.decisions.max(1) {
+            // Only one thread brings it beyond a tenth.
+            let per_s = done as f64 / run.stopwatch.seconds();
+            let (replications, all) = (run.done.load(Ordering::Relaxed), run.count);
+            let percent = done * 100 / run.decisions.max(1);
+            say(format_args!("{percent} %, {replications} of {all} replications done, {per_s:.0} decisions/s"));
+        }
+    }
+
+    fn replication(&self) {
+        if let Some(run) = self.run.get() {
+            run.done.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn end(&self) {
+        let Some(run) = self.run.get() else { return };
+        if let Some(bar) = &run.bar {
+            bar.finish_and_clear();
+        }
+        let (done, seconds) = (run.decisions_done.load(Ordering::Relaxed), run.stopwatch.seconds());
+        let per_s = done as f64 / seconds;
+        say(format_args!("{} replications, {done} decisions in {seconds:.1} s, {per_s:.0} decisions/s", run.count));
     }
 }

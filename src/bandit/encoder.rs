@@ -300,9 +300,12 @@ impl Encoder {
                     number(feature.and_then(|f| f.vector.get(i)), f64::from(*value));
                 }
             }
-            Value::Flag(flag) => {
-                put(feature.and_then(|f| f.flag[usize::from(*flag)]), 1.0, Label::Flag(name, *flag));
-            }
+            Value::Flag(flag) => match feature.and_then(|f| f.flag[usize::from(*flag)]) {
+                Some(index) => put(Some(index), 1.0, Label::Flag(name, *flag)),
+                // Once there is no room it is left out, not new.
+                None if self.next < self.budget - self.buckets_max() => put(None, 1.0, Label::Flag(name, *flag)),
+                None => {}
+            },
             Value::Text(_) | Value::Texts(_) => {
                 for word in words(value) {
                     let own = feature.and_then(|f| f.words.get(word));
@@ -391,9 +394,16 @@ mod tests {
     fn beyond_the_budget_words_share_and_numbers_are_left_out() {
         let mut encoder = Encoder::new(16);
         for i in 0..500 {
-            let row = features(&[("w", text(&format!("word{i}"))), (&format!("n{i}"), Value::Number(f64::from(i)))]);
+            let row = features(&[
+                ("w", text(&format!("word{i}"))),
+                ("known", Value::Flag(i < 400)),
+                (&format!("n{i}"), Value::Number(f64::from(i))),
+                (&format!("x{i}"), Value::Flag(i % 2 == 0)),
+            ]);
             encoder.learn(Parts::of(&row), true);
-            assert!(encoder.encode_met(Parts::of(&row)).vector.unseen == 0.0);
+            // What has no index and gets none is nothing that could be learned of: it widens no score.
+            assert!(encoder.encode_met(Parts::of(&row)).vector.unseen == 0.0, "{i}");
+            assert!(encoder.dim() < 15 || encoder.encode_new(Parts::of(&row)).vector.unseen == 0.0, "{i}");
             let empty =
                 features(&[(&format!("t{i}"), Value::Texts(vec![])), (&format!("v{i}"), Value::Vector(vec![]))]);
             encoder.learn(Parts::of(&empty), true);

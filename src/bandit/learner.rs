@@ -283,7 +283,8 @@ impl Learner {
         let Some(summary) = self.arms.get_mut(arm as usize) else { return };
         let retained = (summary.ln_retained - mark.ln_retained).exp();
         summary.revise(Revision { y, delta, weight: mark.weight, retained });
-        self.portfolio.revise(&self.coders, arm, rows, Change { y, delta, mark, retained });
+        let change = Change { arms: self.arms.len(), y, delta, mark, retained };
+        self.portfolio.revise(&self.coders, arm, rows, change);
     }
 
     /// The most dimensions that any of its models uses.

@@ -11,7 +11,7 @@ use super::{
     encoder::{Encoder, Row},
     expansion::{Expander, Expansion},
     model::Revision,
-    score::{Forecast, LogitScore, Scores},
+    score::{Expectation, Forecast, LEAST, LogitScore, Scores},
 };
 use crate::stats::{Gaussian, Noise, NormalScore, Prediction, SparseVector};
 
@@ -257,11 +257,19 @@ impl Linear {
     }
 
     /// What it expects of the arm at `x`.
-    pub(super) fn forecast(&self, arm: u32, x: &SparseVector, unit: bool) -> Forecast {
+    pub(super) fn expect(&self, arm: u32, x: &SparseVector, unit: bool) -> Expectation {
         let Prediction { mean, leverage } = self.predict(Some(arm), x, &mut Vec::new());
+        let less = LEAST * (self.noise_variance() * leverage).sqrt();
         match self.design.link {
-            Link::Logit => Forecast::rate(expected_rate(mean, leverage), unit),
-            Link::Identity => Forecast::normal(mean, self.noise.variance() * (1.0 + leverage), unit),
+            Link::Logit => {
+                let rate = expected_rate(mean, leverage);
+                let least = Forecast::rate(logistic(mean - less).min(rate), unit);
+                Expectation { mean: Forecast::rate(rate, unit), least }
+            }
+            Link::Identity => {
+                let of = |mean| Forecast::normal(mean, self.noise.variance() * (1.0 + leverage), unit);
+                Expectation { mean: of(mean), least: of(mean - less) }
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     linear::{Linear, LinearDesign, Scoring},
-    score::{Forecast, Scores},
+    score::{Expectation, Forecast, LEAST, Scores},
 };
 use crate::stats::{Beta, BetaScore, NormalInverseGamma, SparseVector, StudentScore};
 
@@ -96,13 +96,19 @@ impl Model {
     }
 
     /// What it expects of the arm at `x`; `unit`: rewards lie in [0, 1].
-    pub(super) fn forecast(&self, arm: u32, x: &SparseVector, unit: bool) -> Forecast {
+    pub(super) fn expect(&self, arm: u32, x: &SparseVector, unit: bool) -> Expectation {
         match self {
-            Self::Linear(linear) => linear.forecast(arm, x, unit),
-            Self::BetaBernoulli { prior, arms } => Forecast::rate(arms.get(arm as usize).unwrap_or(prior).mean(), unit),
+            Self::Linear(linear) => linear.expect(arm, x, unit),
+            Self::BetaBernoulli { prior, arms } => {
+                let posterior = arms.get(arm as usize).unwrap_or(prior);
+                let (mean, std) = (posterior.mean(), posterior.variance().sqrt());
+                let of = |rate: f64| Forecast::rate(rate.max(0.0), unit);
+                Expectation { mean: of(mean), least: of(mean - LEAST * std) }
+            }
             Self::NormalInverseGamma { prior, arms } => {
                 let posterior = arms.get(arm as usize).unwrap_or(prior);
-                Forecast::normal(posterior.mean(), posterior.predictive_variance(), unit)
+                let of = |mean| Forecast::normal(mean, posterior.predictive_variance(), unit);
+                Expectation { mean: of(posterior.mean()), least: of(posterior.mean() - LEAST * posterior.spread()) }
             }
         }
     }

@@ -138,11 +138,28 @@ pub(super) static FREE: Constraints =
 /// What the steps of a slate have in common, for the candidates that are `left`.
 struct Course<'a> {
     ranking: Ranking<'a>,
+    mixture: &'a Mixture,
     choices: Vec<Choice>,
     left: &'a [usize],
     floors: Vec<f64>,
     ceilings: Vec<f64>,
     places: usize,
+}
+
+impl Course<'_> {
+    /// What a model makes of those who are `active`, whoever else is left: who rules bring forward may be nobody that
+    /// the common grid reckons with.
+    fn among(&self, model: usize, active: &[bool], own: &mut [f64]) {
+        let who: Vec<usize> = (0..active.len()).filter(|&i| active[i]).collect();
+        let part = &self.mixture.parts()[model];
+        let candidates: Vec<usize> = who.iter().map(|&i| self.left[i]).collect();
+        let mut pmf = vec![1.0; who.len()];
+        if who.len() > 1 {
+            Choice::new(self.ranking.policy, &part.scores, &candidates, 1)
+                .probabilities(&vec![true; who.len()], &mut pmf);
+        }
+        who.iter().zip(pmf).for_each(|(&i, p)| own[i] = p);
+    }
 }
 
 /// A position before it is drawn: who is left, and what each model of the mixture makes of them.
@@ -171,9 +188,13 @@ impl<'a> Step<'a> {
         let narrowed = course.ranking.constraints.narrow(&drawn, course.left, course.places, &mut active);
         let mut pmf = vec![0.0; active.len()];
         let mut of_each = vec![vec![0.0; active.len()]; course.choices.len()];
-        for ((choice, weight), own) in course.choices.iter().zip(&weights).zip(&mut of_each) {
+        for (model, (weight, own)) in weights.iter().zip(&mut of_each).enumerate() {
             if *weight > 0.0 {
-                choice.probabilities(&active, own);
+                if narrowed == Narrowed::No {
+                    course.choices[model].probabilities(&active, own);
+                } else {
+                    course.among(model, &active, own);
+                }
                 pmf.iter_mut().zip(own.iter()).for_each(|(p, own)| *p += weight * own);
             }
         }
@@ -208,7 +229,6 @@ impl<'a> Step<'a> {
     fn by_rule(&self) -> bool {
         match self.narrowed {
             Narrowed::No => false,
-            Narrowed::Pinned => true,
             Narrowed::Yes => self.active.iter().filter(|&&a| a).count() == 1,
         }
     }
@@ -244,14 +264,12 @@ impl Ranking<'_> {
         let mut first = Vec::new();
         let mut left: Vec<usize> = (0..mixture.len()).collect();
         while drawn.len() < places {
-            // Neighbours are compared on one grid; and whom rules keep back may be needed on any.
-            let whole = overlaps || !constraints.open();
-            let batch = if whole { places } else { PLACES_PER_GRID.min(places - drawn.len()) };
-            let choice = |part: &Part| {
-                Choice::new(policy, &part.scores, &left, if constraints.open() { batch } else { left.len() })
-            };
+            // Neighbours are compared on one grid.
+            let batch = if overlaps { places } else { PLACES_PER_GRID.min(places - drawn.len()) };
+            let choice = |part: &Part| Choice::new(policy, &part.scores, &left, batch);
             let course = Course {
                 ranking: self,
+                mixture,
                 choices: mixture.parts().iter().map(choice).collect(),
                 left: &left,
                 floors: of(&constraints.floors, exploration.floor, &left),

@@ -1,5 +1,8 @@
 //! Several models of one slot, each weighted by how well it foresaw.
 
+mod challenger;
+mod watch;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -11,6 +14,8 @@ use super::{
     spec::{MemberSpec, ModelSpec, Setting},
 };
 use crate::stats::SparseVector;
+use challenger::{Challenger, Fresh, Verdict};
+use watch::Watch;
 
 /// No model falls further behind the best in log evidence, nats: so one whose time has come takes over within
 /// tens of decisions, however long it was wrong.
@@ -20,24 +25,10 @@ const LATE: f64 = 5.0;
 /// A weight below this is not worth its cost in a decision, nor a challenger of its model.
 pub(super) const NEGLIGIBLE: f64 = 0.01;
 
-/// A change of the world is told from chance once it is so much likelier, nats.
-const ALARM: f64 = 10.0;
-/// The change that is watched for: the odds of a reward fall to e⁻³ of what the models expect; or the reward by one
-/// standard deviation, where it is no rate. Models are overconfident, by less than that.
-const DROP: (f64, f64) = (3.0, 1.0);
-/// A rate is never taken to have been expected to be greater: nothing is that certain.
-const EXPECTED_MAX: f64 = 0.97;
-/// Observations before models are held to what they expect.
-const CALIBRATED: u64 = 200;
 /// Only rewards of which at most so many decisions (and a hundredth of all observations so far) were made before
 /// they were learned tell of a change: the best guesses of a policy that could not hear turn out worse than
 /// foreseen, all at once when its rewards come in a batch, and nothing has changed.
 const LAG: (u64, u64) = (20, 100);
-/// What one observation may speak for or against a challenger, nats.
-const STEP: f64 = 2.0;
-/// A challenger has won, or lost, when it is so far ahead or behind, nats.
-const DECIDED: f64 = 15.0;
-
 /// A model with its evidence. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Member {
@@ -53,16 +44,6 @@ pub(super) struct Member {
     was: u32,
 }
 
-/// Fresh models that learn from what is new only, since the world seems to have changed. *Persisted.*
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Challenger {
-    id: u32,
-    /// How much better than the incumbents it foresaw since its birth, nats.
-    lead: f64,
-    /// Of which members: index, fresh model and its evidence.
-    models: Vec<(usize, Model, f64)>,
-}
-
 /// What an observation leaves with whoever may revise it. *Persisted* (inside pending decisions).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mark {
@@ -72,7 +53,9 @@ pub struct Mark {
     /// How much of an observation it was.
     #[serde(with = "crate::stats::compact")]
     pub(super) weight: f64,
+    /// How many challengers had taken over before it.
     takeovers: u32,
+    /// The challenger that learned it; 0: none.
     challenger: u32,
     /// What each member expected; none: it was not told.
     forecasts: Vec<Option<Forecast>>,
@@ -90,27 +73,26 @@ impl Mark {
 /// Evidence is prequential: the log predictive density of each reward before it is learned, added up, faded by
 /// the slot's half-life, never more than [`GAP_MAX`] apart; a model's weight is in proportion to its exponential.
 ///
-/// A change of the world is found by Page's test for rewards that stay far below what the models that decide expect.
+/// A change of the world is found by Page's test for rewards that stay far below the least that the models that decide
+/// expect.
 /// Then a challenger is born: fresh models that learn from nothing but what comes from then on. It and the
 /// incumbents share the decisions by how well each foresees; once one is far ahead the other is dropped. If it is
 /// the incumbents, what they knew is gone, which is the point; if it was a false alarm, nothing is.
 ///
 /// # Source
 ///
-/// Dawid, "The Prequential Approach" (1984), §4. Page, "Continuous Inspection Schemes" (1954), §2.
+/// Dawid, "The Prequential Approach" (1984), §4.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Portfolio {
     pub(super) members: Vec<Member>,
     deciding: Vec<usize>,
     challenger: Option<Challenger>,
-    /// Page's statistic, nats: how much likelier a drop of the rewards is than none.
-    alarm: f64,
+    /// Began anew when others came to decide, and when the last challenger was born.
+    watch: Watch,
     takeovers: u32,
     challengers: u32,
     /// How many observations were learned.
     observations: u64,
-    /// How many of them when the last challenger was born.
-    since: u64,
 }
 
 /// What an observation is.
@@ -136,6 +118,8 @@ pub(super) struct Observation<'a> {
 /// How an observation's reward changed.
 #[derive(Clone, Copy)]
 pub(super) struct Change<'a> {
+    /// How many arms were ever observed.
+    pub(super) arms: usize,
     /// The reward so far.
     pub(super) y: f64,
     pub(super) delta: f64,
@@ -144,14 +128,13 @@ pub(super) struct Change<'a> {
     pub(super) retained: f64,
 }
 
-/// `ln Σ exp` of pairs of log weight and log score, over that of the weights alone.
-fn ln_mixture(parts: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
-    let ln_sum = |values: &mut dyn Iterator<Item = f64>| {
-        let values: Vec<f64> = values.collect();
-        let top = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        top + values.iter().map(|v| (v - top).exp()).sum::<f64>().ln()
+/// `ln Σ exp` of pairs of log weight and log score, over that of the weights alone; none of none.
+fn ln_mixture(parts: &[(f64, f64)]) -> Option<f64> {
+    let ln_sum = |value: &dyn Fn(&(f64, f64)) -> f64| {
+        let top = parts.iter().map(value).fold(f64::NEG_INFINITY, f64::max);
+        top + parts.iter().map(|part| (value(part) - top).exp()).sum::<f64>().ln()
     };
-    ln_sum(&mut parts.clone().map(|(weight, score)| weight + score)) - ln_sum(&mut parts.map(|(weight, _)| weight))
+    (!parts.is_empty()).then(|| ln_sum(&|(weight, score)| weight + score) - ln_sum(&|(weight, _)| *weight))
 }
 
 /// The row of a model: none for one without features.
@@ -172,9 +155,19 @@ impl Member {
         }
     }
 
+    /// Whether the model in its place was there, and is who expected what this mark says.
+    fn expected(&self, mark: &Mark) -> bool {
+        mark.takeovers >= self.takeover
+    }
+
     /// Whether the model in its place learned the observation of this mark.
     fn knows(&self, mark: &Mark) -> bool {
-        mark.takeovers >= self.takeover || (self.was > 0 && self.was == mark.challenger)
+        self.expected(mark) || (self.was > 0 && self.was == mark.challenger)
+    }
+
+    /// What is left to its model of what `retained` is left of in the slot.
+    fn retained(&self, retained: f64) -> f64 {
+        retained.powi(i32::try_from(self.spec.haste).unwrap_or(1)).max(f64::MIN_POSITIVE)
     }
 }
 
@@ -185,11 +178,10 @@ impl Portfolio {
             members: Vec::new(),
             deciding: Vec::new(),
             challenger: None,
-            alarm: 0.0,
+            watch: Watch::default(),
             takeovers: 0,
             challengers: 0,
             observations: 0,
-            since: 0,
         }
     }
 
@@ -214,7 +206,8 @@ impl Portfolio {
             }));
         }
         if deciding != self.deciding {
-            self.challenger = None;
+            // Who has learned little yet is not held to what it expects.
+            (self.challenger, self.watch) = (None, Watch::default());
             self.deciding = deciding;
         }
     }
@@ -227,7 +220,7 @@ impl Portfolio {
 
     /// Meets a row of each coder.
     fn meet(&mut self, coders: &[Coder], rows: &[Row]) {
-        let challenger = self.challenger.iter_mut().flat_map(|c| &mut c.models).map(|(i, model, _)| (*i, model));
+        let challenger = self.challenger.iter_mut().flat_map(|c| &mut c.models).map(|f| (f.member, &mut f.model));
         let of: Vec<usize> = self.members.iter().map(|member| member.coder).collect();
         let all = self.members.iter_mut().map(|member| &mut member.model).enumerate().chain(challenger);
         for (i, model) in all {
@@ -240,7 +233,7 @@ impl Portfolio {
     /// Brings back what snapshots leave out.
     pub(super) fn rebuild(&mut self, coders: &[Coder]) {
         let of: Vec<usize> = self.members.iter().map(|member| member.coder).collect();
-        let challenger = self.challenger.iter_mut().flat_map(|c| &mut c.models).map(|(i, model, _)| (*i, model));
+        let challenger = self.challenger.iter_mut().flat_map(|c| &mut c.models).map(|f| (f.member, &mut f.model));
         for (i, model) in self.members.iter_mut().map(|member| &mut member.model).enumerate().chain(challenger) {
             if let (Model::Linear(linear), Some(coder)) = (model, coders.get(of[i])) {
                 linear.rebuild(coder.encoder());
@@ -252,44 +245,48 @@ impl Portfolio {
     pub(super) fn observe(&mut self, coders: &[Coder], seen: Observation<'_>) -> Mark {
         let Observation { arm, rows, y, weight, unit, .. } = seen;
         self.meet(coders, rows);
-        let mut forecasts = Vec::with_capacity(self.members.len());
-        for member in &mut self.members {
+        // Of those who learn it: a challenger that this gives birth to does not.
+        let (takeovers, challenger) = (self.takeovers, self.challenger.as_ref().map_or(0, |c| c.id));
+        let (mut forecasts, mut least) = (vec![None; self.members.len()], vec![None; self.members.len()]);
+        for (i, member) in self.members.iter_mut().enumerate() {
             if !member.applies(seen.arms) || member.coder >= rows.len() {
-                forecasts.push(None);
                 continue;
             }
             let x = expand(&member.model, &coders[member.coder], &rows[member.coder]);
-            forecasts.push(Some(member.model.forecast(arm, &x, unit).seen(weight)));
+            let expected = member.model.expect(arm, &x, unit);
+            (forecasts[i], least[i]) = (Some(expected.mean.seen(weight)), Some(expected.least.seen(weight)));
             member.model.observe(arm, &x, y, weight);
         }
-        let score = |i: usize| forecasts[i].map(|f| f.ln_score(y));
-        let told = self.deciding.iter().filter_map(|&i| Some((self.members[i].evidence, score(i)?)));
-        let of_incumbents = if told.clone().next().is_some() { ln_mixture(told) } else { 0.0 };
-        for (i, member) in self.members.iter_mut().enumerate() {
-            member.evidence = member.evidence * seen.retained + score(i).unwrap_or(0.0);
+        let scores: Vec<Option<f64>> = forecasts.iter().map(|f| f.map(|f| f.ln_score(y))).collect();
+        let told: Vec<_> = self.deciding.iter().filter_map(|&i| Some((self.members[i].evidence, scores[i]?))).collect();
+        for member in &mut self.members {
+            member.evidence *= seen.retained;
         }
-        self.settle_evidence(Some(&forecasts));
+        self.weigh(seen.arms, &scores);
         self.observations += 1;
         if seen.detect {
-            self.challenge(coders, seen, &forecasts, of_incumbents);
+            self.challenge(coders, seen, &least, ln_mixture(&told));
         } else {
             self.challenger = None;
         }
-        let challenger = self.challenger.as_ref().map_or(0, |c| c.id);
-        Mark { ln_retained: 0.0, weight, takeovers: self.takeovers, challenger, forecasts }
+        self.watch.meet();
+        Mark { ln_retained: 0.0, weight, takeovers, challenger, forecasts }
     }
 
-    /// Evidence relative to the best of those that decide, within the gap. One that had nothing to say keeps up
-    /// with the first, so that it starts level when it has.
-    fn settle_evidence(&mut self, forecasts: Option<&[Option<Forecast>]>) {
-        let spoke = |i: usize| forecasts.is_none_or(|forecasts| forecasts[i].is_some());
-        let Some(level) = self.deciding.first().map(|&i| self.members[i].evidence) else { return };
-        let deciding = self.deciding.iter().filter(|&&i| spoke(i)).map(|&i| self.members[i].evidence);
-        let top = deciding.fold(f64::NEG_INFINITY, f64::max);
-        let top = if top.is_finite() { top } else { level };
+    /// Adds to each member's evidence what a reward spoke for it, nats, and takes it relative to the best of those
+    /// that decide, within the gap. Whoever had nothing to say goes with the first that did: it neither gains nor
+    /// loses by its silence. Where none of those that decide had, nothing is known of any.
+    fn weigh(&mut self, arms: usize, spoke: &[Option<f64>]) {
+        let of = |i: usize| spoke.get(i).copied().flatten();
+        let Some(first) = self.deciding.iter().find_map(|&i| of(i)) else { return };
         for (i, member) in self.members.iter_mut().enumerate() {
-            let evidence = if spoke(i) { member.evidence } else { level };
-            member.evidence = (evidence - top).clamp(-GAP_MAX, 0.0);
+            member.evidence += of(i).unwrap_or(first);
+        }
+        let able = self.deciding.iter().map(|&i| &self.members[i]).filter(|member| member.applies(arms));
+        let top = able.map(|member| member.evidence).fold(f64::NEG_INFINITY, f64::max);
+        let top = if top.is_finite() { top } else { self.members[self.deciding[0]].evidence };
+        for member in &mut self.members {
+            member.evidence = (member.evidence - top).clamp(-GAP_MAX, 0.0);
         }
     }
 
@@ -298,59 +295,37 @@ impl Portfolio {
         &mut self,
         coders: &[Coder],
         seen: Observation<'_>,
-        forecasts: &[Option<Forecast>],
-        of_incumbents: f64,
+        least: &[Option<Forecast>],
+        of_incumbents: Option<f64>,
     ) {
         let prompt = seen.lag <= LAG.0 + self.observations / LAG.1;
         let Some(challenger) = &mut self.challenger else {
             return if prompt {
-                self.watch(seen, forecasts);
+                self.watch(seen, least);
             };
         };
-        let mut parts = Vec::with_capacity(challenger.models.len());
-        for (i, model, evidence) in &mut challenger.models {
-            // A decision from before its coder was made has no row for it.
-            let coder = self.members[*i].coder;
-            let Some(row) = seen.rows.get(coder) else { continue };
-            let x = expand(model, &coders[coder], row);
-            let score = model.forecast(seen.arm, &x, seen.unit).seen(seen.weight).ln_score(seen.y);
-            model.observe(seen.arm, &x, seen.y, seen.weight);
-            parts.push((*evidence, score));
-            *evidence += score;
-        }
-        let top = challenger.models.iter().map(|m| m.2).fold(f64::NEG_INFINITY, f64::max);
-        for (_, _, evidence) in &mut challenger.models {
-            *evidence = (*evidence - top).max(-GAP_MAX);
-        }
-        if !prompt || parts.is_empty() {
-            return;
-        }
-        challenger.lead += (ln_mixture(parts.into_iter()) - of_incumbents).clamp(-STEP, STEP);
-        if challenger.lead >= DECIDED {
-            self.take_over();
-        } else if challenger.lead <= -DECIDED {
-            self.challenger = None;
+        let score = challenger.observe(&self.members, coders, seen);
+        if let (true, Some(score), Some(of_incumbents)) = (prompt, score, of_incumbents) {
+            match challenger.compare(score - of_incumbents) {
+                Verdict::Open => {}
+                Verdict::Won => self.take_over(),
+                Verdict::Lost => self.challenger = None,
+            }
         }
     }
 
-    /// Page's test, of the mean that the models expected together.
-    fn watch(&mut self, seen: Observation<'_>, forecasts: &[Option<Forecast>]) {
-        if self.observations - self.since < CALIBRATED {
-            return;
-        }
-        let told = self.deciding.iter().filter_map(|&i| Some((self.members[i].evidence.exp(), forecasts[i]?)));
+    /// Page's test, of the mean that the models expected together at least.
+    fn watch(&mut self, seen: Observation<'_>, least: &[Option<Forecast>]) {
+        let told = self.deciding.iter().filter_map(|&i| Some((self.members[i].evidence.exp(), least[i]?)));
         let Some(expected) = Forecast::mixture(told) else { return };
-        self.alarm = (self.alarm + expected.ln_drop(seen.y, DROP, EXPECTED_MAX)).max(0.0);
-        if self.alarm < ALARM {
+        if !self.watch.raised(expected, seen.y) {
             return;
         }
-        (self.alarm, self.since) = (0.0, self.observations);
+        self.watch = Watch::default();
         self.challengers += 1;
         let worth = |&(i, weight): &(usize, f64)| weight >= NEGLIGIBLE || Some(&i) == self.deciding.first();
-        let weights = self.weights(seen.arms);
-        let models =
-            weights.iter().filter(|w| worth(w)).map(|&(i, _)| (i, Model::new(self.members[i].spec.design), 0.0));
-        self.challenger = Some(Challenger { id: self.challengers, lead: 0.0, models: models.collect() });
+        let of = self.weights(seen.arms).into_iter().filter(worth).map(|(i, _)| i);
+        self.challenger = Some(Challenger::new(self.challengers, &self.members, of));
     }
 
     /// The challenger's models take the places of the incumbents; those it has none for start anew.
@@ -362,41 +337,39 @@ impl Portfolio {
             (member.takeover, member.was) = (self.takeovers, 0);
             (member.model, member.evidence) = (Model::new(member.spec.design), -LATE);
         }
-        for (i, model, evidence) in challenger.models {
-            let member = &mut self.members[i];
+        for Fresh { member, model, evidence } in challenger.models {
+            let member = &mut self.members[member];
             (member.model, member.evidence, member.was) = (model, evidence, challenger.id);
         }
     }
 
     /// The reward of an observation changed by `delta` from `y`; `retained` is what fading has left of it.
     pub(super) fn revise(&mut self, coders: &[Coder], arm: u32, rows: &[Row], change: Change<'_>) {
-        let Change { y, delta, mark, retained } = change;
-        for (member, forecast) in self.members.iter_mut().zip(&mark.forecasts) {
-            let Some(forecast) = forecast.filter(|_| member.knows(mark)) else { continue };
-            let retained = retained.powi(i32::try_from(member.spec.haste).unwrap_or(1));
-            let x = expand(&member.model, &coders[member.coder], &rows[member.coder]);
-            member.model.revise(arm, &x, Revision { y, delta, weight: mark.weight, retained });
-            member.evidence += retained * (forecast.ln_score(y + delta) - forecast.ln_score(y));
+        let Change { arms, y, delta, mark, retained } = change;
+        let mut spoke = vec![None; self.members.len()];
+        for (i, (member, forecast)) in self.members.iter_mut().zip(&mark.forecasts).enumerate() {
+            let Some(row) = rows.get(member.coder).filter(|_| member.knows(mark)) else { continue };
+            let Some(forecast) = forecast else { continue };
+            let x = expand(&member.model, &coders[member.coder], row);
+            let left = member.retained(retained);
+            member.model.revise(arm, &x, Revision { y, delta, weight: mark.weight, retained: left });
+            // What the model expected that was in its place before says nothing of it.
+            let corrected = || retained * (forecast.ln_score(y + delta) - forecast.ln_score(y));
+            spoke[i] = member.expected(mark).then(corrected);
         }
-        self.settle_evidence(None);
-        for challenger in self.challenger.iter_mut().filter(|c| c.id == mark.challenger) {
-            for (i, model, _) in &mut challenger.models {
-                let coder = self.members[*i].coder;
-                let Some(row) = rows.get(coder) else { continue };
-                let x = expand(model, &coders[coder], row);
-                model.revise(arm, &x, Revision { y, delta, weight: mark.weight, retained });
-            }
+        self.weigh(arms, &spoke);
+        if let Some(challenger) = self.challenger.as_mut().filter(|c| c.id == mark.challenger) {
+            challenger.revise(&self.members, coders, (arm, rows), change);
         }
     }
 
     /// See [`Model::forget`].
     pub(super) fn forget(&mut self, arm: u32, retained: f64, portion: f64) {
         for member in &mut self.members {
-            let haste = i32::try_from(member.spec.haste).unwrap_or(1);
-            member.model.forget(arm, retained.powi(haste).max(f64::MIN_POSITIVE), portion);
+            member.model.forget(arm, member.retained(retained), portion);
         }
-        for (_, model, _) in self.challenger.iter_mut().flat_map(|c| &mut c.models) {
-            model.forget(arm, retained, portion);
+        if let Some(challenger) = &mut self.challenger {
+            challenger.forget(&self.members, arm, retained, portion);
         }
     }
 
@@ -418,16 +391,16 @@ impl Portfolio {
     /// weights are left out, so they need not add up to 1.
     pub(super) fn deciders(&self, arms: usize) -> Vec<(f64, &Member, &Model)> {
         let challenger = self.challenger.as_ref();
-        let share = challenger.map_or(0.0, |c| 1.0 / (1.0 + (-c.lead).exp()));
-        let share = if share < NEGLIGIBLE { 0.0 } else { share };
+        let share = challenger.map_or(0.0, Challenger::share);
         let mut deciders: Vec<(f64, &Member, &Model)> = Vec::new();
         for (i, weight) in self.weights(arms) {
             deciders.push(((1.0 - share) * weight, &self.members[i], &self.members[i].model));
         }
         if let Some(challenger) = challenger.filter(|_| share > 0.0) {
-            let total: f64 = challenger.models.iter().map(|m| m.2.exp()).sum();
-            for (i, model, evidence) in &challenger.models {
-                deciders.push((share * evidence.exp() / total, &self.members[*i], model));
+            let able = challenger.models.iter().filter(|fresh| self.members[fresh.member].applies(arms));
+            let total: f64 = able.clone().map(|fresh| fresh.evidence.exp()).sum();
+            for Fresh { member, model, evidence } in able {
+                deciders.push((share * evidence.exp() / total, &self.members[*member], model));
             }
         }
         deciders.sort_by(|a, b| b.0.total_cmp(&a.0));

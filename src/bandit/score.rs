@@ -16,6 +16,18 @@ pub struct Forecast {
     variance: Option<f64>,
 }
 
+/// What a model expects of a reward.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expectation {
+    /// By its posterior's mean.
+    pub(super) mean: Forecast,
+    /// By two of its standard deviations less: what is hoped of an arm that little is known of is no promise.
+    pub(super) least: Forecast,
+}
+
+/// The standard deviations by which [`Expectation::least`] is less than the mean.
+pub(super) const LEAST: f64 = 2.0;
+
 impl Forecast {
     /// Of a reward that is 1 with probability `p`; `unit`: so rewards are scored.
     pub(super) fn rate(p: f64, unit: bool) -> Self {
@@ -84,6 +96,11 @@ fn pick<M: Copy>(scores: &[M], among: &[usize]) -> Vec<M> {
 
 /// A boosted rate stays below this: nothing is certain.
 const RATE_MAX: f64 = 0.9999;
+
+/// So many times the mean; of one below 0, as much of its size the better.
+pub(super) fn boosted_mean(mean: f64, factor: f64) -> f64 {
+    mean + (factor - 1.0) * mean.abs()
+}
 
 /// So many times the rate, short of certainty.
 fn boosted_rate(rate: f64, factor: f64) -> f64 {
@@ -201,18 +218,20 @@ impl Scores {
         }
     }
 
-    /// The same with each candidate's expected reward times its factor, and its spread with it. A rate is moved on
+    /// The same with each candidate's expected reward times its factor, and its spread with it (one below 0 moves by as
+    /// much of its size: a boost is never to its harm). A rate is moved on
     /// the line of log odds to where its mean is so many times as large, short of certainty. Joint draws have to be
     /// [compared so](super::Scoring::boosts) when they are made.
     #[must_use]
     pub fn boosted(&self, factors: &[f64]) -> Self {
         let times = |values: &[f64]| values.iter().zip(factors).map(|(value, factor)| value * factor).collect();
+        let moved = |means: &[f64]| means.iter().zip(factors).map(|(&m, &factor)| boosted_mean(m, factor)).collect();
         match self {
             Self::Normal(scores) => Self::Normal(
                 scores
                     .iter()
                     .zip(factors)
-                    .map(|(s, factor)| NormalScore { mean: factor * s.mean, std: factor * s.std })
+                    .map(|(s, &factor)| NormalScore { mean: boosted_mean(s.mean, factor), std: factor * s.std })
                     .collect(),
             ),
             Self::Logit(scores) => Self::Logit(
@@ -226,7 +245,7 @@ impl Scores {
                     .collect(),
             ),
             Self::Joint(joint) => {
-                Self::Joint(Joint { means: times(&joint.means), stds: times(&joint.stds), tops: joint.tops.clone() })
+                Self::Joint(Joint { means: moved(&joint.means), stds: times(&joint.stds), tops: joint.tops.clone() })
             }
             Self::Beta { means, stds, scores } => Self::Beta {
                 means: means.iter().zip(factors).map(|(&mean, &factor)| boosted_rate(mean, factor)).collect(),
@@ -234,9 +253,11 @@ impl Scores {
                 scores: (0..means.len()).map(|i| scores[i].shifted(shift(means[i], factors[i]))).collect(),
             },
             Self::Student { means, stds, scores } => Self::Student {
-                means: times(means),
+                means: moved(means),
                 stds: times(stds),
-                scores: scores.iter().zip(factors).map(|(score, &factor)| score.scaled(factor)).collect(),
+                scores: (0..means.len())
+                    .map(|i| scores[i].moved_to(boosted_mean(means[i], factors[i]), factors[i]))
+                    .collect(),
             },
         }
     }

@@ -54,8 +54,6 @@ pub(super) enum Narrowed {
     No,
     /// Somebody who was left may not take it.
     Yes,
-    /// It is pinned.
-    Pinned,
 }
 
 /// Who may take a position: those of the `left` candidates that are `active`.
@@ -78,7 +76,7 @@ impl Field<'_> {
         for (&candidate, active) in self.left.iter().zip(self.active.iter_mut()) {
             if *active && !wanted(candidate) {
                 *active = false;
-                self.narrowed = if self.narrowed == Narrowed::Pinned { Narrowed::Pinned } else { Narrowed::Yes };
+                self.narrowed = Narrowed::Yes;
             }
         }
         true
@@ -106,17 +104,27 @@ impl Constraints {
         field.narrowed
     }
 
+    /// Whether a slate of these of `n` candidates could have been drawn.
+    pub fn allows(&self, slate: &[usize], n: usize) -> bool {
+        let left: Vec<usize> = (0..n).collect();
+        (0..slate.len()).all(|at| {
+            let mut active: Vec<bool> = left.iter().map(|i| !slate[..at].contains(i)).collect();
+            self.narrow(&slate[..at], &left, slate.len(), &mut active);
+            active[slate[at]]
+        })
+    }
+
     fn pin(&self, position: usize, places: usize, field: &mut Field<'_>) {
         // Counted before this position takes any of them.
         let there: Vec<usize> = field.may().collect();
         for pin in self.pins.iter().filter(|pin| pin.position == position) {
-            if field.keep(|i| pin.to[i]) {
-                field.narrowed = Narrowed::Pinned;
-            }
+            field.keep(|i| pin.to[i]);
         }
         let later = |pin: &&Pin| (position + 1..places).contains(&pin.position);
         for pin in self.pins.iter().filter(later) {
-            let needed = self.pins.iter().filter(later).filter(|other| other.to == pin.to).count();
+            // Whoever may take one of these positions may take this one too.
+            let within = |other: &&Pin| other.to.iter().zip(&pin.to).all(|(other, this)| !other || *this);
+            let needed = self.pins.iter().filter(later).filter(within).count();
             if there.iter().filter(|&&i| pin.to[i]).count() <= needed {
                 field.keep(|i| !pin.to[i]);
             }
@@ -127,11 +135,12 @@ impl Constraints {
         if self.windows.is_empty() {
             return;
         }
-        field.keep(|i| self.windows[i].is_none_or(|(first, _)| first <= position));
-        // Once as many are due by some position as there is room for, one of them has to go now.
+        // Once as many are due by some position as there is room for, one of them has to go now: those that may not
+        // stand here yet among them.
         let mut due: Vec<usize> =
             field.may().filter_map(|i| self.windows[i]).map(|(_, last)| last).filter(|&last| last < places).collect();
         due.sort_unstable();
+        field.keep(|i| self.windows[i].is_none_or(|(first, _)| first <= position));
         let full = due.iter().enumerate().find(|&(before, &last)| position + before >= last);
         if let Some((_, &by)) = full {
             field.keep(|i| self.windows[i].is_some_and(|(_, last)| last <= by));
@@ -181,11 +190,15 @@ mod tests {
     fn a_pin_takes_its_position_and_is_kept_for_it() {
         let pins = vec![Pin { position: 2, to: to(5, &[1]) }, Pin { position: 0, to: to(5, &[3, 4]) }];
         let rules = Constraints { pins, ..Constraints::default() };
-        assert_eq!(may(&rules, 5, &[], 3), (vec![3, 4], Narrowed::Pinned));
+        assert_eq!(may(&rules, 5, &[], 3), (vec![3, 4], Narrowed::Yes));
         assert_eq!(may(&rules, 5, &[3], 3), (vec![0, 2, 4], Narrowed::Yes));
-        assert_eq!(may(&rules, 5, &[3, 0], 3), (vec![1], Narrowed::Pinned));
+        assert_eq!(may(&rules, 5, &[3, 0], 3), (vec![1], Narrowed::Yes));
         // A slate of two never gets to the third position.
         assert_eq!(may(&rules, 5, &[3], 2), (vec![0, 1, 2, 4], Narrowed::No));
+        // The second position takes whom only it can have, so that the third has somebody left.
+        let pins = vec![Pin { position: 1, to: to(3, &[0]) }, Pin { position: 2, to: to(3, &[0, 1]) }];
+        let nested = Constraints { pins, ..Constraints::default() };
+        assert_eq!(may(&nested, 3, &[], 3).0, [2]);
         // A pin of what is not there narrows nothing.
         let gone = Constraints { pins: vec![Pin { position: 0, to: to(3, &[]) }], ..Constraints::default() };
         assert_eq!(may(&gone, 3, &[], 1), (vec![0, 1, 2], Narrowed::No));
@@ -227,6 +240,14 @@ mod tests {
             orders.sort();
             assert_eq!(orders, want, "{n} candidates, {most} positions, {places} places");
         }
+    }
+
+    /// Two are due at the third position, one of which may not stand anywhere else: the other goes before.
+    #[test]
+    fn who_may_not_stand_here_yet_is_reckoned_with() {
+        let windows = vec![None, Some((0, 2)), Some((2, 2)), None];
+        let rules = Constraints { windows, ..Constraints::default() };
+        assert_eq!(may(&rules, 4, &[0], 4).0, [1]);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 mod backup;
 mod demo;
-mod document;
+pub mod document;
 mod explain;
 mod journal;
 mod progress;

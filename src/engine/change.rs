@@ -10,7 +10,7 @@ use super::{
     state::State,
 };
 use crate::slot::{
-    Arm, ArmId, Controls, Definition, FieldError, SlotId, Why,
+    Arm, ArmId, Baseline, Controls, Definition, FieldError, SlotId, Why,
     limits::{DISPLAY_NAME_BYTES_MAX, LEARNED_ARMS_MAX, MODELS_MAX, REASON_BYTES_MAX, REVISIONS_MAX, SLOTS_MAX},
     suggestion,
 };
@@ -123,13 +123,11 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
     let slot = slot.clone();
     let body = match change {
         Change::Create(_) => None,
-        Change::Update { definition, revision } => {
+        Change::Update { mut definition, revision } => {
+            // Nobody ends a holdout by leaving it out.
+            definition.controls.holdout = definition.controls.holdout.or(have.controls.holdout);
             if revision != 0 && revision != now.revision_number() {
-                let current = now.revision_number();
-                let last = now.revision(current);
-                let (change, at_us) = last.map_or((String::new(), 0), |last| (last.change.clone(), last.at_us));
-                let why = last.map(|last| last.why.clone()).unwrap_or_default();
-                return Err(ChangeError::Stale { slot, given: revision, current, change, at_us, why });
+                return Err(stale(now, slot, revision));
             }
             definition.check().map_err(|e| e.within("slot"))?;
             check_models(now, &definition)?;
@@ -154,6 +152,7 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
             let mut after = (**have).clone();
             upsert(&mut after.arms, &arms);
             after.check()?;
+            check_models(now, &after)?;
             check_learned(now, &after)?;
             (after != **have).then_some(Body::ArmsUpserted { slot, arms, why })
         }
@@ -165,6 +164,21 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
                     return Err(FieldError::new(format!("arm_ids[{i}]"), message).into());
                 }
             }
+            let gone: HashSet<&ArmId> = arms.iter().collect();
+            for (i, arm) in arms.iter().enumerate() {
+                let named = if *have.controls.baseline() == Baseline::Arm(arm.clone()) {
+                    "the slot's baseline; set another controls.baseline first"
+                } else if have.controls.arm_shares.contains_key(arm) && !have.open_catalogue {
+                    "one of controls.arm_shares; take it out there first"
+                } else {
+                    continue;
+                };
+                return Err(FieldError::new(format!("arm_ids[{i}]"), format!("'{arm}' is {named}")).into());
+            }
+            let mut after = (**have).clone();
+            after.arms.retain(|arm| !gone.contains(&arm.id));
+            after.check()?;
+            check_models(now, &after)?;
             Some(Body::ArmsRemoved { slot, arms, why })
         }
         Change::SetAvailability(available) => {
@@ -189,13 +203,37 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
                 );
                 return Err(FieldError::new("revision", message).into());
             };
-            check_models(now, &revision.definition)?;
-            let definition = Arc::clone(&revision.definition);
+            let definition = Arc::new(as_available(&revision.definition, have));
+            definition.check()?;
+            check_models(now, &definition)?;
             (definition != *have).then_some(Body::SlotUpdated { definition, why, rolled_back_to: Some(number) })
         }
         Change::Reset => Some(Body::SlotReset { slot, why }),
     };
     Ok(body)
+}
+
+/// `wanted` with its arms as available as they are now: what is out of stock does not come back with a setting.
+fn as_available(wanted: &Definition, have: &Definition) -> Definition {
+    let now: HashMap<&ArmId, &Arc<Arm>> = have.arms.iter().map(|arm| (&arm.id, arm)).collect();
+    let mut wanted = wanted.clone();
+    for arm in &mut wanted.arms {
+        let Some(now) = now.get(&arm.id) else { continue };
+        let stays = Availability { available: Some(now.available), because: now.because, schedule: Some(now.schedule) };
+        if stays.changes(arm) {
+            stays.apply(Arc::make_mut(arm));
+        }
+    }
+    wanted
+}
+
+/// That a change was made from another revision than the slot is at, and who changed it last.
+fn stale(now: &super::state::SlotState, slot: SlotId, given: u64) -> ChangeError {
+    let current = now.revision_number();
+    let last = now.revision(current);
+    let (change, at_us) = last.map_or((String::new(), 0), |last| (last.change.clone(), last.at_us));
+    let why = last.map(|last| last.why.clone()).unwrap_or_default();
+    ChangeError::Stale { slot, given, current, change, at_us, why }
 }
 
 /// Adds arms at the end, or puts them in the place of those of their id.
@@ -223,6 +261,8 @@ fn check_learned(now: &super::state::SlotState, wanted: &Definition) -> Result<(
     Err(FieldError::new("arms", message).into())
 }
 
+/// Another definition may need other models, and so may more arms or fewer, where they become a catalogue or are none
+/// any longer.
 fn check_models(now: &super::state::SlotState, wanted: &Definition) -> Result<(), ChangeError> {
     let models = now.learner().models_with(&wanted.model, wanted.setting());
     if models <= MODELS_MAX {

@@ -19,6 +19,11 @@ fn low(word: u64) -> u32 {
     word as u32
 }
 
+/// The ordinal from `first` on of these low bits.
+fn full(ordinal: u32, first: u64) -> u64 {
+    first + u64::from(ordinal.wrapping_sub(low(first)))
+}
+
 impl Index {
     /// Adds an entry.
     pub(super) fn insert(&mut self, key: u64, ordinal: u64) {
@@ -29,9 +34,16 @@ impl Index {
     ///
     /// There are never as many as 2^32 ordinals from `first` on.
     pub(super) fn find(&self, key: u64, first: u64, mut is: impl FnMut(u64) -> bool) -> Option<u64> {
-        let full = |ordinal: u32| first + u64::from(ordinal.wrapping_sub(low(first)));
-        let found = self.0.find(spread(low(key)), |entry| entry.0 == low(key) && is(full(entry.1)));
-        found.map(|entry| full(entry.1))
+        let found = self.0.find(spread(low(key)), |entry| entry.0 == low(key) && is(full(entry.1, first)));
+        found.map(|entry| full(entry.1, first))
+    }
+
+    /// The ordinals, of those from `first` on, of all entries of this key, in no order.
+    ///
+    /// Each call, and each entry that is added or removed, takes as many steps as the key has entries.
+    pub(super) fn all(&self, key: u64, first: u64) -> impl Iterator<Item = u64> + '_ {
+        let entries = self.0.iter_hash(spread(low(key))).filter(move |entry| entry.0 == low(key));
+        entries.map(move |&(_, ordinal)| full(ordinal, first))
     }
 
     /// Removes one entry of this key and ordinal, where there is one.

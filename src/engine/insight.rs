@@ -104,7 +104,7 @@ pub struct Insight {
     /// How arms did against each other, by the indices they are learned under, the smaller first.
     pub duels: BTreeMap<(u32, u32), Duel>,
     /// The first position's rewards, where it was drawn by the policy.
-    first: Sample,
+    pub first: Sample,
     /// Decisions that were drawn by the policy, fading.
     spending_weight: f64,
     /// What their first positions were expected to earn less than the best guess, fading alike.
@@ -153,6 +153,25 @@ impl Insight {
         self.comparisons.iter_mut().find(|c| c.number == number).map(|c| c.group(audience))
     }
 
+    fn duel_mut(&mut self, a: u32, b: u32) -> Option<&mut Duel> {
+        let pair = (a.min(b), a.max(b));
+        if self.duels.len() >= DUELS_MAX && !self.duels.contains_key(&pair) {
+            return None;
+        }
+        Some(self.duels.entry(pair).or_default())
+    }
+
+    /// Takes in which arms might have stood first.
+    fn offer(&mut self, rivals: &[(u32, f32)]) {
+        for (i, &(a, p)) in rivals.iter().enumerate() {
+            for &(b, q) in &rivals[i + 1..] {
+                if let Some(duel) = self.duel_mut(a, b) {
+                    duel.offer(f64::from(p), f64::from(q));
+                }
+            }
+        }
+    }
+
     /// Takes in what a decision comes to before anything is known of it.
     fn begin(&mut self, trial: &Trial, total: f64, first: f64) {
         if let Some(group) = trial.compared.and_then(|of| self.group(of)) {
@@ -161,12 +180,10 @@ impl Insight {
         let Some((&(shown, _), rivals)) = trial.rivals.split_first() else { return };
         self.first.add(first);
         for &(rival, p) in rivals {
-            let pair = (shown.min(rival), shown.max(rival));
-            if self.duels.len() >= DUELS_MAX && !self.duels.contains_key(&pair) {
-                continue;
-            }
             let y = trial.outcome(p, first);
-            self.duels.entry(pair).or_default().add(if shown < rival { y } else { -y });
+            if let Some(duel) = self.duel_mut(shown, rival) {
+                duel.add(if shown < rival { y } else { -y });
+            }
         }
     }
 
@@ -243,14 +260,14 @@ impl SlotState {
             .then(|| (Arc::make_mut(&mut self.insight).number(share), audience));
         let drawn = asked && !watching && audience != Audience::Holdout && decided.sticky.is_none();
         let rivals = if drawn { self.rivals(decided, shown) } else { Vec::new() };
-        let insight = &self.insight;
-        let mean = insight.first.mean();
+        let mean = self.insight.first.mean();
         let centre = if self.definition.goal.within_unit() { mean.clamp(0.0, 1.0) } else { mean };
         Trial { compared, centre, rivals }
     }
 
-    /// Which arms might have stood first, the shown one before the others; empty: none was drawn among those likeliest.
-    fn rivals(&self, decided: &Decided, shown: &[u32]) -> Vec<(u32, f32)> {
+    /// Takes in which arms might have stood first, and returns them, the shown one before the others; empty: it is not among
+    /// the likeliest.
+    fn rivals(&mut self, decided: &Decided, shown: &[u32]) -> Vec<(u32, f32)> {
         let (Some(&own), Some(chosen)) = (shown.first(), decided.chosen.first()) else { return Vec::new() };
         let definition = if decided.revision == self.revision {
             &self.definition
@@ -275,11 +292,13 @@ impl SlotState {
         // Which are compared must not depend on which was drawn.
         likeliest.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         likeliest.truncate(RIVALS_MAX);
-        let Some(at) = likeliest.iter().position(|(arm, _)| *arm == own) else { return Vec::new() };
-        if (f64::from(likeliest[at].1) - chosen.propensity).abs() > 1e-5 {
+        let at = likeliest.iter().position(|(arm, _)| *arm == own);
+        if at.is_some_and(|at| (f64::from(likeliest[at].1) - chosen.propensity).abs() > 1e-5) {
             // It took its place by something else than the draw of the first position.
             return Vec::new();
         }
+        Arc::make_mut(&mut self.insight).offer(&likeliest);
+        let Some(at) = at else { return Vec::new() };
         likeliest.swap(0, at);
         likeliest
     }

@@ -40,7 +40,7 @@ struct RestRef<'a> {
     frozen: bool,
     rows: &'a Rows,
     shown: &'a [ShownArm],
-    trial: &'a Option<Trial>,
+    trial: Option<&'a Trial>,
 }
 
 #[derive(Deserialize)]
@@ -58,7 +58,7 @@ pub(super) fn pack(decision: &PendingDecision) -> Box<[u8]> {
     let PendingDecision { id, at_us, holdout, frozen, rows, shown, events, subjects, trial } = decision;
     let arms = if subjects.is_empty() { Vec::new() } else { shown.iter().map(|shown| shown.arm).collect() };
     let found_by = FoundBy { subjects: subjects.clone(), events: events.clone(), arms };
-    let rest = RestRef { holdout: *holdout, frozen: *frozen, rows, shown, trial };
+    let rest = RestRef { holdout: *holdout, frozen: *frozen, rows, shown, trial: trial.as_ref() };
     let mut bytes = Vec::with_capacity(256);
     bytes.extend_from_slice(id.as_bytes());
     bytes.extend_from_slice(&at_us.to_be_bytes());

@@ -23,6 +23,9 @@ use crate::slot::{ArmId, Definition, Effect, Stickiness, limits::PAST_MAX};
 
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
 
+/// Decisions of one subject that a cap counts: who has more is no shopper, but an id that many share.
+const COUNTED_MAX: usize = 2_000;
+
 /// An arm that a subject was shown. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShownTo {
@@ -72,6 +75,8 @@ impl PartialEq for Past {
 pub struct Memory {
     /// How long what a subject was shown counts, microseconds; 0: not at all.
     subject_us: i64,
+    /// Whether showings are counted by subject, and not only what was drawn for it is stuck to.
+    counts: bool,
     /// Whether showings are counted by day.
     days: bool,
 }
@@ -79,10 +84,13 @@ pub struct Memory {
 impl Memory {
     /// Of this slot.
     pub fn of(definition: &Definition) -> Self {
-        let mut memory = Self { subject_us: definition.controls.stickiness().memory_us(), days: false };
+        let mut memory = Self { subject_us: definition.controls.stickiness().memory_us(), counts: false, days: false };
         for rule in definition.rules.iter().filter(|rule| !rule.paused) {
             match rule.effect {
-                Effect::SubjectCap { window_us, .. } => memory.subject_us = memory.subject_us.max(window_us),
+                Effect::SubjectCap { window_us, .. } => {
+                    memory.subject_us = memory.subject_us.max(window_us);
+                    memory.counts = true;
+                }
                 Effect::DayCap { .. } => memory.days = true,
                 Effect::Exclude
                 | Effect::Evidence { .. }
@@ -133,11 +141,12 @@ impl Past {
             self.today.clear();
         }
         let keys: Vec<Key> = subject_keys(&decided.subject).collect();
-        if memory.subject_us > 0 && !keys.is_empty() && !decided.chosen.is_empty() {
-            let drawn = !decided.holdout && decided.fallback.is_none() && decided.would.is_empty();
+        let drawn = !decided.holdout && decided.fallback.is_none() && decided.would.is_empty();
+        let drawn = drawn && decided.sticky.is_none();
+        let counts = drawn || memory.counts;
+        if memory.subject_us > 0 && counts && !keys.is_empty() && !decided.chosen.is_empty() {
             let shown =
                 decided.chosen.iter().map(|c| ShownTo { arm: c.arm.clone(), propensity: c.propensity }).collect();
-            let drawn = drawn && decided.sticky.is_none();
             self.restore(Arc::new(PastDecision { at_us, id: decided.id, keys, drawn, shown }));
         }
     }
@@ -160,7 +169,12 @@ impl Past {
     fn unlist(&mut self, decision: &PastDecision, ordinal: u64) {
         for key in &decision.keys {
             if let Some(list) = self.by_subject.get_mut(key) {
-                list.retain(|&have| have != ordinal);
+                // Most often it is the oldest that goes.
+                if list.front() == Some(&ordinal) {
+                    list.pop_front();
+                } else {
+                    list.retain(|&have| have != ordinal);
+                }
                 if list.is_empty() {
                     self.by_subject.remove(key);
                 }
@@ -208,17 +222,23 @@ impl Past {
         self.decisions(key).take_while(|past| past.at_us >= since_us).find(|past| past.drawn)
     }
 
-    /// How often each arm was shown to the subject since `since_us`.
+    /// How often each arm was shown to the subject since `since_us`, by its last [`COUNTED_MAX`] decisions.
     pub fn shown_to(&self, subject: &Subject, since_us: i64) -> HashMap<&ArmId, u64> {
         let mut counts = HashMap::new();
         // Whoever has an id is counted by it over all sessions.
         let Some(key) = subject_keys(subject).next() else { return counts };
-        for past in self.decisions(key).take_while(|past| past.at_us >= since_us) {
+        for past in self.decisions(key).take(COUNTED_MAX).take_while(|past| past.at_us >= since_us) {
             for shown in &past.shown {
                 *counts.entry(&shown.arm).or_default() += 1;
             }
         }
         counts
+    }
+
+    /// The arms that were shown on the day of `now_us`, in UTC.
+    pub fn shown_today(&self, now_us: i64) -> impl Iterator<Item = &ArmId> {
+        let today = now_us.div_euclid(DAY_US) == self.day;
+        self.today.keys().filter(move |_| today)
     }
 
     /// How often an arm was shown on the day of `now_us`, in UTC.
@@ -250,7 +270,7 @@ mod tests {
         slot::SlotId,
     };
 
-    const MEMORY: Memory = Memory { subject_us: 1_000, days: true };
+    const MEMORY: Memory = Memory { subject_us: 1_000, counts: true, days: true };
 
     fn decided(n: u64, at_us: i64, subject: (&str, &str), arms: &[&str]) -> Decided {
         let mut decided = Decided::empty(SlotId::parse("s", "s").unwrap(), DecisionId::new(1, at_us, n));

@@ -20,7 +20,7 @@ use crate::{
     bandit::{Mark, Rows},
     slot::{
         Contribution,
-        limits::{PENDING_BYTES_MAX, PENDING_MAX},
+        limits::{PENDING_BYTES_MAX, PENDING_MAX, SHOWINGS_MAX},
     },
     stats::compact,
 };
@@ -148,8 +148,9 @@ pub struct Pending {
     ids: Index,
     #[serde(skip)]
     events: Index,
+    /// Of each subject and arm, the newest [`SHOWINGS_MAX`].
     #[serde(skip)]
-    latest: Index,
+    showings: Index,
 }
 
 /// Indices follow from the queue.
@@ -223,11 +224,15 @@ impl Pending {
         }
         for &subject in &found_by.subjects {
             for &arm in &found_by.arms {
-                // The latest takes the place of the one before.
-                if let Some(before) = self.latest_of(subject, arm) {
-                    self.latest.remove(shown_word(subject, arm), before);
+                let word = shown_word(subject, arm);
+                let (count, oldest) = self
+                    .showings
+                    .all(word, self.queue.first())
+                    .fold((0, ordinal), |(n, oldest), o| (n + 1, oldest.min(o)));
+                if count >= SHOWINGS_MAX {
+                    self.showings.remove(word, oldest);
                 }
-                self.latest.insert(shown_word(subject, arm), ordinal);
+                self.showings.insert(word, ordinal);
             }
         }
         self.bytes += cost(&packed, &found_by);
@@ -265,7 +270,7 @@ impl Pending {
         }
         for &subject in &found_by.subjects {
             for &arm in &found_by.arms {
-                self.latest.remove(shown_word(subject, arm), ordinal);
+                self.showings.remove(shown_word(subject, arm), ordinal);
             }
         }
         self.bytes -= cost(&packed, &found_by);
@@ -319,16 +324,21 @@ impl Pending {
         what.map(|what| (ordinal, what))
     }
 
-    fn latest_of(&self, subject: Key, arm: u32) -> Option<u64> {
-        self.latest.find(shown_word(subject, arm), self.queue.first(), |ordinal| {
+    fn latest_of(&self, subject: Key, arm: u32, until_us: i64) -> Option<u64> {
+        let made_by_then = |&ordinal: &u64| packed::at_us(self.packed(ordinal)) <= until_us;
+        let all = self.showings.all(shown_word(subject, arm), self.queue.first());
+        let mut ordinals: Vec<u64> = all.filter(made_by_then).collect();
+        ordinals.sort_unstable();
+        ordinals.into_iter().rev().find(|&ordinal| {
             let found_by = packed::found_by(self.packed(ordinal)).unwrap_or_default();
             found_by.subjects.contains(&subject) && found_by.arms.contains(&arm)
         })
     }
 
-    /// The latest decision that showed the arm to the subject.
-    pub(super) fn latest(&self, subject: &Subject, arm: u32) -> Option<u64> {
-        subject_keys(subject).filter_map(|key| self.latest_of(key, arm)).max()
+    /// The latest decision made by `until_us` that showed the arm to the subject, of the newest [`SHOWINGS_MAX`] that
+    /// did: so it takes no more steps however many there are.
+    pub(super) fn latest(&self, subject: &Subject, arm: u32, until_us: i64) -> Option<u64> {
+        subject_keys(subject).filter_map(|key| self.latest_of(key, arm, until_us)).max()
     }
 
     /// The same without its indices: for a snapshot, cheap however many there are.

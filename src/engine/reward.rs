@@ -120,10 +120,10 @@ impl SlotState {
             self.memory.remember(at_us, key, at_us.saturating_sub(self.event_memory_us()));
         }
         if counts {
-            let learned = self.winsorized(event);
+            let learned = self.winsorized(event, decision.frozen);
             let kind = event.kind.as_str().into();
             let counted = Counted { event: key, kind, value: event.value, learned, time_us: event.time_us };
-            if decision.shown[place].counted.is_empty() {
+            if decision.shown[place].counted.is_empty() && !decision.frozen {
                 self.delays.observe((at_us - decision.at_us) as f64);
                 self.lags.observe(self.watermark_us.saturating_sub(decision.at_us).max(0) as f64);
                 self.watermark_us = self.watermark_us.max(decision.at_us);
@@ -161,11 +161,10 @@ impl SlotState {
             }
             let arm = event.arm.as_ref().and_then(|arm| self.arms.learned(arm.as_str()));
             let arm = arm.ok_or(unmatched(Unmatched::Subject))?;
-            let latest = self.pending.latest(&event.subject, arm).ok_or(unmatched(Unmatched::Subject))?;
-            // What was shown only after the event cannot have brought it about.
-            let made_us = self.pending.get(latest).map_or(i64::MAX, |decision| decision.at_us);
-            let possible = event.time_us.saturating_add(CLOCK_SKEW_US) >= made_us;
-            return if possible { Ok(latest) } else { Err(unmatched(Unmatched::Subject)) };
+            // What was shown only after the event cannot have brought it about, unless the clock that says so is behind.
+            let by = |until_us| self.pending.latest(&event.subject, arm, until_us);
+            let latest = by(event.time_us).or_else(|| by(event.time_us.saturating_add(CLOCK_SKEW_US)));
+            return latest.ok_or(unmatched(Unmatched::Subject));
         };
         match self.pending.find(id) {
             Some(ordinal) => Ok(ordinal),
@@ -206,27 +205,33 @@ impl SlotState {
         decision.events.push(Known { event: key, what: Accepted::Reversal });
         if let Some(place) = decision.shown.iter().position(|shown| shown.arm == arm) {
             let counted = &mut decision.shown[place].counted;
-            let had = !counted.is_empty();
+            let before = counted.len();
             counted.retain(|counted| counted.event != reversed);
-            if had && counted.is_empty() {
-                let tally = self.tally(arm);
-                tally.rewarded = tally.rewarded.saturating_sub(1);
+            // What did not count breaks no silence when it is taken back either.
+            if counted.len() < before {
+                if counted.is_empty() {
+                    let tally = self.tally(arm);
+                    tally.rewarded = tally.rewarded.saturating_sub(1);
+                }
+                self.settle(at_us, ordinal, &mut decision, place);
             }
-            self.settle(at_us, ordinal, &mut decision, place);
         }
         self.pending.put(ordinal, &decision);
         Ok(RewardOutcome::Accepted)
     }
 
     /// The event's value as it is learned: where its kind is winsorized, at most that quantile of the values so far.
-    fn winsorized(&mut self, event: &Rewarded) -> Option<f64> {
+    /// What is never learned is no value to go by either.
+    fn winsorized(&mut self, event: &Rewarded, frozen: bool) -> Option<f64> {
         let value = event.value?;
         let Some(share) = self.definition.goal.kind(&event.kind).and_then(|kind| kind.winsorize) else {
             return Some(value);
         };
         let values = self.values.entry(event.kind.clone()).or_default();
         let most = values.quantile(share).filter(|_| values.count() >= WINSORIZE_FROM);
-        values.observe(value.abs());
+        if !frozen {
+            values.observe(value.abs());
+        }
         Some(most.map_or(value, |most| value.clamp(-most, most)))
     }
 
@@ -256,9 +261,11 @@ impl SlotState {
         }
     }
 
-    /// Tells the positions of a shown arm that became rewarded, or no longer is.
+    /// Tells the positions of a shown arm that became rewarded, or no longer is. What they were not told because
+    /// learning was frozen they are told when the arm is settled next.
     fn settle_position(&mut self, at_us: i64, decision: &mut PendingDecision, place: usize) {
-        if decision.shown.iter().all(|shown| shown.overlap <= 0.0) {
+        let frozen = decision.frozen || self.definition.controls.freeze_learning();
+        if frozen || decision.shown.iter().all(|shown| shown.overlap <= 0.0) {
             return;
         }
         self.fade_positions(at_us);

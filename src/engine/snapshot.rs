@@ -34,9 +34,9 @@ use crate::slot::SlotId;
 
 const MAGIC: &[u8; 8] = b"SLOTSNAP";
 /// The version that is written.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// The oldest that is read: what an older one holds is learned anew from the journal, of which nothing was ever
-/// dropped at that time.
+/// dropped at that time. Version 3 lacks what subjects were shown, and some counts.
 const OLDEST: u32 = 3;
 /// Bytes before the first section.
 pub const HEADER: usize = 8 + 4 + 8 + 4;
@@ -195,6 +195,12 @@ fn number(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte))
 }
 
+/// Whether bytes that begin so were written by a program that writes as this one does: only then are equal states
+/// equal bytes.
+pub fn is_current(header: &[u8; HEADER]) -> bool {
+    number(&header[8..12]) == u64::from(VERSION)
+}
+
 impl Decoder {
     /// Begins with the bytes before the first section.
     pub fn new(header: &[u8; HEADER]) -> Result<Self, SnapshotError> {
@@ -206,8 +212,8 @@ impl Decoder {
         let intact = number(&header[20..]) == u64::from(crc32fast::hash(&header[..20]));
         match version {
             ..OLDEST => return Err(SnapshotError::Older(version)),
-            VERSION if !intact => return Err(SnapshotError::Checksum(0)),
-            VERSION => {}
+            OLDEST..=VERSION if !intact => return Err(SnapshotError::Checksum(0)),
+            OLDEST..=VERSION => {}
             // A flipped bit is no newer version.
             _ if intact => return Err(SnapshotError::Version(version)),
             _ => return Err(SnapshotError::Checksum(0)),

@@ -1,6 +1,9 @@
 //! The state, and the one place where it changes.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -313,8 +316,10 @@ impl SlotState {
             self.rules = Arc::new(self.rules.renewed(&definition.rules, &definition.arms));
         }
         let revisions = Arc::make_mut(&mut self.revisions);
-        // A stock feed must not push out what people changed: of its revisions in a row the last one stays.
-        if change == AVAILABILITY && revisions.last().is_some_and(|last| last.change == AVAILABILITY) {
+        // A stock feed must not push out what people changed: of its revisions in a row the last one stays. Whoever
+        // says something else of it, or is somebody else, has a revision of their own.
+        let same = |last: &Revision| last.change == AVAILABILITY && last.why == *why;
+        if change == AVAILABILITY && revisions.last().is_some_and(same) {
             revisions.pop();
         }
         if revisions.len() >= REVISIONS_MAX {
@@ -457,11 +462,16 @@ impl SlotState {
     fn show(&mut self, decided: &Decided, frozen: bool) -> (Rows, Vec<ShownArm>) {
         let definition = Arc::clone(&self.definition);
         let nothing = Features::new();
+        // Looked up, not searched for: a search page shows hundreds out of thousands.
+        let mut own_of: HashMap<&ArmId, &Features> = HashMap::with_capacity(decided.candidates.len());
+        for (id, own) in &decided.candidates {
+            own_of.entry(id).or_insert(own);
+        }
         let parts: Vec<Parts<'_>> = decided
             .chosen
             .iter()
             .map(|chosen| {
-                let own = decided.candidates.iter().find(|(id, _)| *id == chosen.arm).map(|(_, own)| own);
+                let own = own_of.get(&chosen.arm).copied();
                 let attributes = self.arms.position(chosen.arm.as_str()).map(|at| &definition.arms[at].attributes);
                 Parts {
                     context: &decided.context,

@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     bandit::{Features, ModelSpec, Policy, Value},
-    slot::{Arm, ArmId, Consent, Definition, Goal, RewardKind, SlotId, Why},
+    slot::{
+        Arm, ArmId, Consent, Definition, Goal, RewardKind, SlotId, Why,
+        limits::{CATALOGUE_MIN, MODELS_MAX},
+    },
 };
 
 mod accounts;
@@ -375,6 +378,50 @@ fn what_happened_while_frozen_is_counted_and_caught_up_with() {
     world.reward("e3", &before, "click", None);
     let sum = world.state.slot("offers").unwrap().learner().summary(0).unwrap().reward_sum;
     assert!((sum - 6.0).abs() < 1e-12, "the purchase that came while frozen, and the click: {sum}");
+}
+
+/// An event of a kind that does not count, and its reversal, are no reward: silence has not ended.
+#[test]
+fn a_reversal_of_what_does_not_count_ends_no_silence() {
+    let mut world = World::new(definition(&["a"]));
+    let decided = world.decide(request());
+    assert_eq!(world.reward("e1", &decided, "hover", None), RewardOutcome::Accepted);
+    assert_eq!(world.reverse("e2", &decided, "e1"), RewardOutcome::Accepted);
+    let learner = |world: &World| world.state.slot("offers").unwrap().learner().clone();
+    assert!(learner(&world).summary(0).is_none(), "{:?}", learner(&world).summary(0));
+    assert_eq!(world.reward("e3", &decided, "click", None), RewardOutcome::Accepted);
+    assert_eq!(world.reverse("e4", &decided, "e3"), RewardOutcome::Accepted);
+    assert!(learner(&world).summary(0).is_some());
+}
+
+/// A slot has all the models it may have; arms that make a catalogue of it, or that go so that it is none, would bring
+/// others.
+#[test]
+fn arms_that_would_bring_too_many_models_are_refused() {
+    let arm = |i: usize| Arm::new(arm_id(&format!("arm{i}")));
+    let fill = |world: &mut World| {
+        let models = |world: &World| {
+            let slot = world.state.slot("offers").unwrap();
+            slot.learner().models_with(&slot.definition().model, slot.definition().setting())
+        };
+        for i in 0..MODELS_MAX - models(world) {
+            world.update(|d| d.model = ModelSpec::linear(Some(2.0 + i as f64), None));
+        }
+        assert_eq!(models(world), MODELS_MAX);
+        world.update(|d| d.model = ModelSpec::default());
+    };
+    let mut world = World::new(definition(&["a"]));
+    fill(&mut world);
+    let arms: Vec<Arm> = (0..=CATALOGUE_MIN).map(arm).collect();
+    world.change(Change::UpsertArms(arms[..CATALOGUE_MIN - 2].to_vec())).unwrap();
+    let error = world.change(Change::UpsertArms(arms[..CATALOGUE_MIN - 1].to_vec())).unwrap_err().to_string();
+    assert!(error.contains("models"), "{error}");
+
+    let mut world = World::new(Definition { arms: arms.into_iter().map(Arc::new).collect(), ..definition(&[]) });
+    fill(&mut world);
+    world.change(Change::RemoveArms(vec![arm_id("arm0")])).unwrap();
+    let error = world.change(Change::RemoveArms(vec![arm_id("arm1")])).unwrap_err().to_string();
+    assert!(error.contains("models"), "{error}");
 }
 
 #[test]

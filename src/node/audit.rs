@@ -185,7 +185,8 @@ fn compare(
     let mut state = (reader.trimmed() == 0).then(State::default);
     // A snapshot before what was dropped says nothing any more.
     for (snapshot, audited) in snapshots.iter().zip(audited).rev().filter(|(s, _)| s.position >= reader.trimmed()) {
-        let Some(before) = state else {
+        // What an older program wrote is read, but it is not what this one would have written.
+        let Some(before) = state.filter(|_| is_current(snapshot)) else {
             state = Some(snapshot.state()?);
             continue;
         };
@@ -205,6 +206,12 @@ fn compare(
         state = Some(folded);
     }
     Ok(())
+}
+
+/// Whether this program's version wrote the snapshot.
+fn is_current(snapshot: &SnapshotFile) -> bool {
+    let mut header = [0; snapshot::HEADER];
+    snapshot.rewound().is_ok_and(|mut file| file.read_exact(&mut header).is_ok()) && snapshot::is_current(&header)
 }
 
 /// Where a state's bytes and a snapshot's first differ; none: nowhere.

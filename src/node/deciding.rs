@@ -103,6 +103,11 @@ impl Node {
         Ok(true)
     }
 
+    /// Whether there is a slot of this number.
+    fn lives(&self, number: u32) -> bool {
+        self.shared.views.iter().any(|view| view.number == number)
+    }
+
     /// How many arms are to be scored in all.
     fn arms_of(&self, requests: &[Request]) -> usize {
         let arms = |request: &Request| {
@@ -142,8 +147,10 @@ impl Node {
                     taken: &taken,
                     deadline_passed: deadline_passed(),
                 };
-                let decision =
-                    self.pasts.decide(&view, request, draw).map_err(|error| DecideError::Field { index, error })?;
+                let decision = self
+                    .pasts
+                    .decide(&view, request, draw, |number| self.lives(number))
+                    .map_err(|error| DecideError::Field { index, error })?;
                 for &rule in &decision.failed_rules {
                     if let Some(rule) = view.definition.rules.get(rule as usize) {
                         self.shared.observer.rule_failed(view.definition.id.as_str(), &rule.name, 1);

@@ -22,13 +22,25 @@ impl Pasts {
 
     /// Decides, and remembers what that showed where the slot asks for it; such a slot's decisions are made one
     /// after another.
-    pub(super) fn decide(&self, view: &SlotView, request: Request, draw: Draw<'_>) -> Result<Decision, FieldError> {
+    ///
+    /// `lives` says of a slot number whether there still is a slot of it.
+    pub(super) fn decide(
+        &self,
+        view: &SlotView,
+        request: Request,
+        draw: Draw<'_>,
+        lives: impl Fn(u32) -> bool,
+    ) -> Result<Decision, FieldError> {
         let memory = Memory::of(&view.definition);
         if !memory.wanted() {
-            if !self.0.is_empty() {
+            if self.0.contains_key(&view.number) {
                 self.0.remove(&view.number);
             }
             return decide(view, request, draw);
+        }
+        if !self.0.contains_key(&view.number) {
+            // What was deleted or reset needs no memory any more.
+            self.0.retain(|&number, _| lives(number));
         }
         let past = Arc::clone(&self.0.entry(view.number).or_default());
         let mut past = past.lock().unwrap_or_else(PoisonError::into_inner);

@@ -202,6 +202,11 @@ impl Controls {
         self.baseline.as_ref().unwrap_or(&Baseline::CallersOrder)
     }
 
+    /// Whether simulated traffic is welcome.
+    pub fn simulated(&self) -> bool {
+        self.simulated.unwrap_or(false)
+    }
+
     /// How long a subject gets the same.
     pub fn stickiness(&self) -> Stickiness {
         self.stickiness.unwrap_or_default()

@@ -240,7 +240,7 @@ impl Definition {
         self.goal.check()?;
         check_model(&self.model)?;
         self.controls.check()?;
-        check_rules(&self.rules, &self.arms, self.open_catalogue, self.controls.floor())
+        check_rules(&self.rules, &self.arms, self.open_catalogue, &self.controls)
     }
 }
 

@@ -80,7 +80,7 @@ fn rules() -> Vec<Rule> {
     ];
     let rule = |(i, effect): (usize, Effect)| Rule {
         name: format!("rule {i}"),
-        when: if i == 0 { String::new() } else { "context.loyalty == \"gold\" && arm.discount > 0.2".into() },
+        when: if i == 4 { String::new() } else { "context.loyalty == \"gold\" && arm.discount > 0.2".into() },
         effect,
         on_error: if i % 2 == 0 { OnError::Exclude } else { OnError::Ignore },
         paused: i % 3 == 1,

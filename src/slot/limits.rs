@@ -55,6 +55,9 @@ pub const PENDING_MAX: usize = 1_000_000;
 /// Bytes that the waiting decisions of one slot take in memory, what finds them among it; the oldest expire first. A
 /// million of them, with a dozen features and one arm shown each, take two thirds of it.
 pub const PENDING_BYTES_MAX: u64 = 400_000_000;
+/// Decisions among which an event that names none is joined to its subject's and arm's: the newest of those. Nobody
+/// looks at one thing more often within a window, and a robot that does must not make each event dearer than the last.
+pub const SHOWINGS_MAX: usize = 100;
 /// How long, in microseconds, the ids of events that came without a decision's are remembered at least: a queue that
 /// stood still over a night sends them again.
 pub const EVENT_MEMORY_US: i64 = 24 * 3600 * 1_000_000;

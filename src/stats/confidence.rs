@@ -88,13 +88,18 @@ impl Sample {
         ((self.sum_sq - self.sum * self.sum / n) / (n - 1.0)).max(0.0)
     }
 
-    /// Whether it has enough rewards for its variance to be known well: `(Σy)²/Σy²` of what lies off the silence's
-    /// `default` reward, which is their number where all are of one size, and less the more a few of them make up.
-    fn settled(&self, default: f64) -> bool {
+    /// How many rewards of equal size would be as spread as those that lie off the silence's `default` reward:
+    /// `(Σy)²/Σy²` of them, which is their number where all are of one size, and less the more a few of them make up.
+    fn effective(&self, default: f64) -> f64 {
         let n = self.count as f64;
         let sum = self.sum - n * default;
         let sum_sq = self.sum_sq - 2.0 * default * self.sum + n * default * default;
-        sum_sq > 0.0 && sum * sum / sum_sq >= REWARDS_MIN
+        if sum_sq > 0.0 { sum * sum / sum_sq } else { 0.0 }
+    }
+
+    /// Whether it has enough of them for its variance to be known well.
+    fn settled(&self, default: f64) -> bool {
+        self.effective(default) >= REWARDS_MIN
     }
 
     /// The interval that holds the mean of the stream at all times with probability 1 − `alpha`; `unit`: all rewards
@@ -235,12 +240,18 @@ pub struct Duel {
     pub sum: f64,
     /// The sum of their squares, reward².
     pub sum_sq: f64,
-    /// The sum of their sizes, reward.
-    pub size: f64,
+    /// The sum of pq/(p+q) over all decisions that could have shown either: times a reward's variance, the variance of
+    /// the sum of y. Unlike the sum of squares it misses nothing that was likely and did not happen yet.
+    pub overlap: f64,
 }
 
 impl Duel {
-    /// A decision that showed one of the two.
+    /// A decision that could have shown either, with these probabilities.
+    pub fn offer(&mut self, p: f64, q: f64) {
+        self.overlap += p * q / (p + q);
+    }
+
+    /// It showed one of the two.
     pub fn add(&mut self, y: f64) {
         self.count += 1;
         self.revise(0.0, y);
@@ -250,7 +261,6 @@ impl Duel {
     pub fn revise(&mut self, before: f64, after: f64) {
         self.sum += after - before;
         self.sum_sq += after * after - before * before;
-        self.size += after.abs() - before.abs();
     }
 
     /// The same with the arms the other way round.
@@ -264,9 +274,10 @@ impl Duel {
     ///
     /// For rewards in [0, 1], the wealth of a gambler who bets the share λ on y, averaged over a grid of λ, and
     /// bounded below by what the two sums tell: `1 + λy ≥ exp(λy − (−ln(1−λ) − λ)y²)` for y ≥ −1 (Fan, Grama and Liu
-    /// 2015, lemma 4.1). Else the normal mixture with the variance of the sum, asymptotically; −∞ while that is not
-    /// known, which takes `y`s as spread as [`REWARDS_MIN`] of equal size.
-    pub fn evidence(&self, unit: bool) -> f64 {
+    /// 2015, lemma 4.1). Else the normal mixture in the clock of `overlap`, asymptotically, with the variance of all
+    /// the slot's `rewards`; −∞ until the two must have had [`REWARDS_MIN`] rewards' worth (the rarer one a quarter of
+    /// them). `default` is the reward of silence.
+    pub fn evidence(&self, unit: bool, rewards: &Sample, default: f64) -> f64 {
         if self.count == 0 || self.sum <= 0.0 {
             return f64::NEG_INFINITY;
         }
@@ -279,11 +290,14 @@ impl Duel {
             let most = wealth.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             return most + (wealth.iter().map(|w| (w - most).exp()).sum::<f64>() / BETS as f64).ln();
         }
-        if self.size * self.size < REWARDS_MIN * self.sum_sq {
+        let share = rewards.effective(default) / (rewards.count as f64).max(1.0);
+        if 4.0 * self.overlap * share < REWARDS_MIN {
             return f64::NEG_INFINITY;
         }
-        let x = self.count as f64 * tuning(0.05) / TUNED_FOR;
-        0.5 * (self.sum * self.sum / self.sum_sq) * x / (1.0 + x) - 0.5 * x.ln_1p()
+        let variance = (self.overlap * rewards.variance()).max(self.sum_sq);
+        // Where both are as likely, four times the overlap is the number of decisions.
+        let x = 4.0 * self.overlap * tuning(0.05) / TUNED_FOR;
+        0.5 * (self.sum * self.sum / variance) * x / (1.0 + x) - 0.5 * x.ln_1p()
     }
 }
 

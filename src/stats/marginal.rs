@@ -225,15 +225,10 @@ impl StudentScore {
         Self { location, scale, degrees, ln_norm, reach }
     }
 
-    /// The same of a quantity `factor` > 0 times as large.
+    /// The same elsewhere, with its scale times `factor` > 0.
     #[must_use]
-    pub fn scaled(self, factor: f64) -> Self {
-        Self {
-            location: factor * self.location,
-            scale: factor * self.scale,
-            ln_norm: self.ln_norm - factor.ln(),
-            ..self
-        }
+    pub fn moved_to(self, location: f64, factor: f64) -> Self {
+        Self { location, scale: factor * self.scale, ln_norm: self.ln_norm - factor.ln(), ..self }
     }
 
     /// The same with `by` added to it.

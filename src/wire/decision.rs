@@ -11,7 +11,10 @@ use super::{
         decision_service_server::DecisionService,
     },
 };
-use crate::node::DecideError;
+use crate::{
+    engine,
+    node::{DecideError, Node},
+};
 
 /// How long the caller waits, by its `grpc-timeout` header.
 ///
@@ -31,6 +34,25 @@ fn timeout(metadata: &MetadataMap) -> Option<Duration> {
     })
 }
 
+/// The header by which a caller says that its shoppers are simulated.
+const SIMULATED: &str = "slotwise-simulated";
+
+/// That each of these slots is for simulated traffic, where the caller says that its is. A slot that does not exist is
+/// refused for that.
+fn welcome(node: &Node, metadata: &MetadataMap, requests: &[engine::Request]) -> Result<(), Status> {
+    if metadata.get(SIMULATED).is_none() {
+        return Ok(());
+    }
+    for request in requests {
+        if let Some(view) = node.slot(&request.slot)
+            && !view.definition.controls.simulated()
+        {
+            return Err(error::simulated(&request.slot));
+        }
+    }
+    Ok(())
+}
+
 /// When a request came in; never becomes part of the state.
 #[expect(clippy::disallowed_methods, reason = "a deadline and a duration for metrics, not facts")]
 fn arrival() -> Instant {
@@ -43,9 +65,11 @@ impl DecisionService for Api {
         let begun = arrival();
         let node = self.node()?;
         let patience = timeout(request.metadata());
-        let request = decode::request(request.into_inner()).map_err(|e| error::field(&e))?;
+        let (metadata, _, request) = request.into_parts();
+        let requests = vec![decode::request(request).map_err(|e| error::field(&e))?];
+        welcome(node, &metadata, &requests)?;
         let deadline_passed = || patience.is_some_and(|patience| begun.elapsed() >= patience);
-        let answers = node.decide(vec![request], false, &deadline_passed).await;
+        let answers = node.decide(requests, false, &deadline_passed).await;
         let mut answers = answers.map_err(|e| error::decide(e, true))?;
         let answer =
             answers.pop().ok_or_else(|| error::decide(DecideError::Write(crate::node::WriteError::Stopped), true))?;
@@ -61,7 +85,9 @@ impl DecisionService for Api {
         let begun = arrival();
         let node = self.node()?;
         let patience = timeout(request.metadata());
-        let (requests, distinct) = decode::batch_requests(request.into_inner()).map_err(|e| error::field(&e))?;
+        let (metadata, _, request) = request.into_parts();
+        let (requests, distinct) = decode::batch_requests(request).map_err(|e| error::field(&e))?;
+        welcome(node, &metadata, &requests)?;
         let deadline_passed = || patience.is_some_and(|patience| begun.elapsed() >= patience);
         let answers = node.decide(requests, distinct, &deadline_passed).await.map_err(|e| error::decide(e, false))?;
         for answer in &answers {

@@ -66,7 +66,7 @@ fn decision(decided: &Decided, how: Option<Explanation>, view: Option<&SlotView>
         .into(),
         revision: decided.revision,
         model: decided.model.clone(),
-        explanation: how.map(|how| explanation(how, decided)),
+        explanation: how.map(explanation),
         sticky: decided.sticky.is_some(),
         would: decided.would.iter().enumerate().map(|(i, c)| chosen(i, c, view)).collect(),
         analysis: decided.analysis,
@@ -96,21 +96,18 @@ fn chosen(index: usize, chosen: &Chosen, view: Option<&SlotView>) -> proto::Chos
     }
 }
 
-fn explanation(explanation: Explanation, decided: &Decided) -> proto::Explanation {
+fn explanation(explanation: Explanation) -> proto::Explanation {
+    let Explanation { summary, candidates, fired } = explanation;
     let candidate = |c: crate::engine::CandidateExplanation| proto::CandidateExplanation {
         arm_id: c.arm.to_string(),
         eligible: c.ineligible_because.is_none(),
-        ineligible_because: c.ineligible_because.unwrap_or_default().to_owned(),
+        ineligible_because: c.ineligible_because.unwrap_or_default(),
         mean: c.mean,
         std: c.std,
         propensity: c.propensity,
         moved_by: c.moved_by.into_iter().map(|(feature, effect)| proto::FeatureEffect { feature, effect }).collect(),
     };
-    proto::Explanation {
-        summary: explanation.summary,
-        candidates: explanation.candidates.into_iter().map(candidate).collect(),
-        rules_fired: decided.fired.clone(),
-    }
+    proto::Explanation { summary, candidates: candidates.into_iter().map(candidate).collect(), rules_fired: fired }
 }
 
 /// How a past decision came about.

@@ -51,6 +51,16 @@ pub(super) fn slot_not_found(field: &str, slot: &SlotId, suggestion: &str) -> St
     status(Code::NotFound, message, details)
 }
 
+/// Simulated shoppers came to a slot for real ones.
+pub(super) fn simulated(slot: &SlotId) -> Status {
+    let message = format!(
+        "slot '{slot}' is for real shoppers, and these are simulated; set controls.simulated on a slot that is for them"
+    );
+    let mut details = details("SIMULATED_TRAFFIC");
+    details.add_precondition_failure_violation("SIMULATED", slot.as_str(), &message);
+    status(Code::FailedPrecondition, message, details)
+}
+
 /// What could not be written.
 pub(super) fn write(error: &WriteError) -> Status {
     let message = error.to_string();

@@ -183,8 +183,8 @@ impl SlotService for Api {
         let GetRevisionRequest { slot_id, revision } = request.into_inner();
         let view = self.view(&parse_slot(&slot_id)?)?;
         let Some(found) = view.revisions.iter().position(|kept| kept.number == revision) else {
-            let oldest = view.revisions.first().map_or(0, |oldest| oldest.number);
-            let message = format!("{revision} is not kept; the slot keeps {oldest} to {}", view.revision);
+            let message =
+                format!("{revision} is not kept; the slot is at {}, and ListRevisions says which are", view.revision);
             return Err(error::field(&FieldError::new("revision", message)));
         };
         let before = found.checked_sub(1).map(|i| &view.revisions[i]);

@@ -3,11 +3,14 @@
 //! Parses, starts the runtime, and prints an error as one line with a hint. Usage errors are clap's,
 //! exit code 2; other errors have exit code 1, or 3 from the commands whose 1 is a result: that the service
 //! learns worse than it should (`bench-learning`), that two runs differ (`meta`), or that a server does not hold (`soak`).
+//! Scenarios have exit codes of their own: 0 all checks hold, 1 one fails, 2 bad scenario, 3 could not run, 4 inconclusive.
 //! Results go to standard output, progress to standard error.
 
 mod bench_learning;
+mod compare;
 mod meta;
 mod replay;
+mod scenario;
 mod soak;
 
 use std::{
@@ -35,6 +38,18 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a scenario in this process: its policies meet the same simulated shoppers, and its checks hold or do not.
+    Run(scenario::Run),
+    /// List the scenarios that come with the program.
+    List,
+    /// What a scenario is about, what is true in it, and what must hold.
+    Explain(scenario::Explain),
+    /// Write a commented scenario to begin with.
+    New(scenario::New),
+    /// Two slot configurations on one scenario.
+    Compare(compare::Compare),
+    /// One scenario for several values of a setting: a table and a plot of the reward against it.
+    Sweep(compare::Sweep),
     /// Stream a classification set as a bandit: context = features, arms = classes, reward 1 for the right class.
     Replay(replay::Replay),
     /// How well it learns: every set of a folder, over many seeds, beside what other learners reach.
@@ -138,7 +153,20 @@ impl Policy {
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
     let mut out = io::stdout();
+    let scenario = |done: Result<ExitCode, scenario::Stop>| match done {
+        Ok(code) => (Ok(code), 0),
+        Err(stop) => {
+            let code = stop.exit_code();
+            (Err(Box::<dyn Error>::from(stop)), code)
+        }
+    };
     let (done, error_code) = match Cli::parse().command {
+        Command::Run(run) => scenario(run.run(&mut out)),
+        Command::List => scenario(scenario::list(&mut out)),
+        Command::Explain(explain) => scenario(explain.run(&mut out)),
+        Command::New(new) => scenario(new.run(&mut out)),
+        Command::Compare(compare) => scenario(compare.run(&mut out)),
+        Command::Sweep(sweep) => scenario(sweep.run(&mut out)),
         Command::Replay(replay) => (replay.run(&mut out).map(|()| ExitCode::SUCCESS), 1),
         Command::BenchLearning(bench) => (bench.run(&mut out), COULD_NOT_RUN),
         Command::Meta(meta) => (meta.run(&mut out), COULD_NOT_RUN),

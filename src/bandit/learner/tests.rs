@@ -9,6 +9,11 @@ impl Learner {
         &self.portfolio
     }
 
+    /// Their encoders.
+    pub(in crate::bandit) fn coders(&self) -> &[Coder] {
+        &self.coders
+    }
+
     /// The first model of this name.
     fn model(&self, name: &str) -> &Model {
         &self.portfolio.members.iter().find(|member| member.spec.name() == name).unwrap().model

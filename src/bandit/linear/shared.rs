@@ -7,7 +7,7 @@ use super::{Linear, Link, OFFSET_PRECISION, Offset, Scoring, expected_rate, logi
 use crate::{
     bandit::{
         model::Revision,
-        score::{Joint, shift},
+        score::{Joint, boosted_mean, shift},
     },
     stats::{Gaussian, SparseVector},
 };
@@ -21,21 +21,26 @@ pub(super) const DRAWS: (u64, u64) = (64, 512);
 /// What a boost makes of a score on the link's own line.
 #[derive(Debug, Clone, Copy)]
 enum Boost {
-    Times(f64),
+    /// Of a center, how far it moves, and what the distance from it is multiplied with.
+    Moved {
+        center: f64,
+        by: f64,
+        factor: f64,
+    },
     Shifted(f64),
 }
 
 impl Boost {
     fn new(link: Link, center: f64, factor: f64) -> Self {
         match link {
-            Link::Identity => Self::Times(factor),
+            Link::Identity => Self::Moved { center, by: boosted_mean(center, factor) - center, factor },
             Link::Logit => Self::Shifted(shift(logistic(center), factor)),
         }
     }
 
     fn of(self, score: f64) -> f64 {
         match self {
-            Self::Times(factor) => factor * score,
+            Self::Moved { center, by, factor } => center + by + factor * (score - center),
             Self::Shifted(by) => score + by,
         }
     }
@@ -63,6 +68,13 @@ impl Linear {
         }
     }
 
+    /// A change of a reward that was learned just before makes posterior, offset and noise what they would be had it
+    /// been that from the start. Later it is right to first order; and as the noise takes what the change really did
+    /// to the prediction, taking it back leaves nothing.
+    ///
+    /// With p and q the leverages of the shared part and of the offset times the observation's weight w, the exact
+    /// update left them with the covariance −c/w, where `c(1 + c) = pq`: the determinant of their covariance, in
+    /// units of 1/w, is `pq − c²` and `c`.
     pub(super) fn revise_shared(&mut self, arm: u32, x: &SparseVector, revision: Revision) {
         let Revision { y, delta, weight, retained } = revision;
         let before = self.predict(Some(arm), x, &mut Vec::new());
@@ -73,10 +85,19 @@ impl Linear {
             Link::Identity => retained * delta,
             Link::Logit => retained * ((y + delta).clamp(0.0, 1.0) - y.clamp(0.0, 1.0)),
         };
-        self.posterior_mut(0).revise(x, amount / (1.0 + curvature * of_arm));
-        self.offsets[arm as usize].mean += amount / (1.0 + curvature * of_shared) * of_arm;
+        let (p, q) = (retained * curvature * of_shared, retained * curvature * of_arm);
+        let c = 0.5 * ((1.0 + 4.0 * p * q).sqrt() - 1.0);
+        let (to_shared, to_arm) = ((1.0 - q / (1.0 + c)).max(0.0), (1.0 - p / (1.0 + c)).max(0.0));
+        // The prediction never moves by more than the reward: what other observations taught of the one part, of which
+        // the other was not told, may make it seem to.
+        let gain = p * to_shared + q * to_arm;
+        let damp = 1.0 / gain.max(1.0);
+        self.posterior_mut(0).revise(x, amount * damp * to_shared);
+        self.offsets[arm as usize].mean += amount * damp * to_arm * of_arm;
         if self.design.link == Link::Identity {
-            self.noise.revise(retained * weight, delta / weight, y / weight - before.mean, before.leverage);
+            let weight_left = retained * weight;
+            let leverage = damp * gain / weight_left;
+            self.noise.revise(weight_left, delta / weight, y / weight - before.mean, leverage);
         }
     }
 

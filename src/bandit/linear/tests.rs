@@ -204,6 +204,71 @@ fn a_shared_update_is_kalmans_with_the_covariance_dropped() {
     }
 }
 
+/// What is expected of the arm at each of two rows, with their leverages, and the noise statistic b.
+fn believed(linear: &Linear, arm: u32) -> [f64; 5] {
+    let of = |x: &[f64]| linear.predict(Some(arm), &row(x), &mut Vec::new());
+    let (one, other) = (of(&[1.0, 0.7]), of(&[1.0, -2.0]));
+    [one.mean, other.mean, one.leverage, other.leverage, linear.noise.scale()]
+}
+
+/// Of arms that share a posterior: a reward that is revised at once is as one that was it from the start, however wide
+/// the posterior was, and whatever part of an observation it is.
+#[test]
+fn a_shared_reward_that_is_revised_at_once_is_as_if_known_from_the_start() {
+    let mut rng = StdRng::seed_from_u64(77);
+    let mut linear = Linear::new(design(Link::Identity, Sharing::Shared));
+    for i in 0..60 {
+        let (x, arm) = (row(&[1.0, rng.random_range(-2.0..2.0)]), rng.random_range(0..5));
+        let (y, delta) = (rng.random_range(-1.0..2.0), rng.random_range(-3.0..9.0));
+        let weight = rng.random_range(0.2..1.0);
+        let mut revised = linear.clone();
+        revised.observe(arm, &x, y, weight);
+        revised.revise(arm, &x, Revision { y, delta, weight, retained: 1.0 });
+        linear.observe(arm, &x, y + delta, weight);
+        for arm in 0..5 {
+            for (got, want) in believed(&revised, arm).into_iter().zip(believed(&linear, arm)) {
+                assert!((got - want).abs() < 1e-9 * want.abs().max(1.0), "{i}: {got} against {want}");
+            }
+        }
+    }
+}
+
+/// Revisions among other observations and fading. The noise statistic never falls by the term in Δ², no prediction
+/// moves by more than the reward did, and what is taken back leaves nothing.
+#[test]
+fn a_late_revision_of_a_shared_reward_never_overshoots_and_can_be_taken_back() {
+    let mut rng = StdRng::seed_from_u64(78);
+    let mut linear = Linear::new(LinearDesign { prior_precision: 0.1, ..design(Link::Identity, Sharing::Shared) });
+    let mut kept: Vec<(u32, SparseVector, f64, f64)> = Vec::new();
+    let mut damped = 0;
+    for i in 0..600 {
+        // Some rows in a direction of their own, so that its arm becomes known while the direction does not.
+        let x = if i % 10 == 0 { row(&[1.0, 0.0, 3.0]) } else { row(&[1.0, rng.random_range(-2.0..2.0)]) };
+        let (arm, y, weight) = (rng.random_range(0..4), rng.random_range(-1.0..2.0), rng.random_range(0.2..1.0));
+        linear.observe(arm, &x, y, weight);
+        kept.push((arm, x, y, weight));
+        linear.forget(rng.random_range(0..4), 0.8, 0.25);
+        let (arm, x, y, weight) = kept[rng.random_range(0..kept.len())].clone();
+        let (delta, retained) = (rng.random_range(-20.0..20.0), rng.random_range(0.05..1.0));
+        let mean = |linear: &Linear| linear.predict(Some(arm), &x, &mut Vec::new()).mean;
+        let (before, scale) = (mean(&linear), linear.noise.scale());
+        let mut revised = linear.clone();
+        revised.revise(arm, &x, Revision { y, delta, weight, retained });
+        let moved = (mean(&revised) - before) / (delta / weight);
+        assert!((-1e-12..=1.0 + 1e-9).contains(&moved), "{i}: {moved}");
+        damped += i32::from(moved > 1.0 - 1e-9);
+        let first_order = retained * delta * (y / weight - before);
+        assert!(revised.noise.scale() >= (scale + first_order - 1e-9 * scale).max(0.0), "{i}");
+        if revised.noise.scale() > revised.noise.prior_scale() {
+            revised.revise(arm, &x, Revision { y: y + delta, delta: -delta, weight, retained });
+            for (got, want) in believed(&revised, arm).into_iter().zip(believed(&linear, arm)) {
+                assert!((got - want).abs() < 1e-7 * want.abs().max(1.0), "{i}: {got} against {want}");
+            }
+        }
+    }
+    assert!(damped > 0, "the bound was reached");
+}
+
 #[test]
 fn a_new_arm_of_a_catalogue_starts_from_its_attributes() {
     let mut linear = Linear::new(design(Link::Identity, Sharing::Shared));
@@ -288,7 +353,7 @@ fn huge_rewards_leave_finite_posteriors() {
             assert!(scores.finite(), "{link:?} {sharing:?}: {scores:?}");
             assert!(linear.noise_variance().is_finite() && linear.noise_variance() > 0.0);
             for y in [0.0, 1e18] {
-                let score = linear.forecast(0, &x, link == Link::Logit).ln_score(y);
+                let score = linear.expect(0, &x, link == Link::Logit).mean.ln_score(y);
                 assert!(score.is_finite(), "{link:?} {sharing:?}: {score}");
             }
         }

@@ -188,7 +188,7 @@ fn late_rewards_raise_no_alarm() {
     world.run(600);
     let portfolio = world.learner.portfolio();
     assert_eq!((portfolio.challengers, portfolio.takeovers), (0, 0));
-    assert!(portfolio.alarm <= 0.0, "{}", portfolio.alarm);
+    assert!(portfolio.watch.alarm <= 0.0, "{}", portfolio.watch.alarm);
 }
 
 #[test]
@@ -222,6 +222,235 @@ fn a_refund_from_before_a_takeover_leaves_the_new_models_alone() {
     assert_eq!(models(&world.learner), before);
     world.learner.revise(0, &rows, 1.0, -1.0, &new);
     assert!(models(&world.learner).iter().zip(&before).any(|(now, before)| now != before));
+}
+
+/// Silence is learned first and all rewards come later, as in a nightly upload: every revision is upward, and speaks
+/// against whoever foresaw silence. Until the last observation there were neither numbers nor two words to multiply:
+/// those who had nothing to say of the others stand to the first as they did.
+#[test]
+fn revisions_neither_favour_nor_harm_who_was_silent() {
+    let mut rng = StdRng::seed_from_u64(84);
+    let mut learner = Learner::new(ModelSpec::portfolio(None, None, Some(false)), UNIT);
+    let mut shown = Vec::new();
+    for _ in 0..1_500 {
+        let (i, arm) = (rng.random_range(0..3_usize), rng.random_range(0..2_u32));
+        let (rows, mark) = show(&mut learner, &context(&[WORDS[i]]), lesson(arm, 0.0));
+        shown.push((arm, rows, mark, rng.random_bool(if i == arm as usize { 0.7 } else { 0.2 })));
+    }
+    let mut words = context(&["a", "b"]);
+    words.insert("age".into(), crate::bandit::Value::Number(30.0));
+    show(&mut learner, &words, lesson(0, 0.0));
+    words.insert("age".into(), crate::bandit::Value::Number(40.0));
+    show(&mut learner, &words, lesson(1, 0.0));
+    let silent = ["interactions", "fourier", "interactions_identity", "opposed"];
+    let gaps = |learner: &Learner| {
+        assert!(learner.portfolio().members.iter().all(|member| member.applies(2)));
+        silent.map(|name| learner.portfolio().evidence(name) - learner.portfolio().evidence("linear"))
+    };
+    let before = gaps(&learner);
+    for (arm, rows, mark, _) in shown.iter().filter(|shown| shown.3) {
+        learner.revise(*arm, rows, 0.0, 1.0, mark);
+    }
+    for (now, before) in gaps(&learner).into_iter().zip(before) {
+        assert!((now - before).abs() < 1e-9, "{now} against {before}");
+    }
+}
+
+/// Those who came later know nothing of earlier observations: the revisions of those change nothing between them and
+/// the others, nor between the others where none of them decides.
+#[test]
+fn revisions_of_what_came_before_a_model_say_nothing_of_it() {
+    let mut rng = StdRng::seed_from_u64(85);
+    let mut learner = Learner::new(ModelSpec::portfolio(None, None, Some(false)), UNIT);
+    let words = context(&["a", "b"]);
+    let old: Vec<_> = (0..300).map(|i| (i % 2, show(&mut learner, &words, lesson(i % 2, 0.0)))).collect();
+    let evidence = |learner: &Learner| -> Vec<f64> { learner.portfolio().members.iter().map(|m| m.evidence).collect() };
+    learner.decide_by(ModelSpec::linear(Some(3.0), Some(64)), UNIT);
+    let before = evidence(&learner);
+    for (arm, (rows, mark)) in old.iter().filter(|_| rng.random_bool(0.3)) {
+        learner.revise(*arm, rows, 0.0, 1.0, mark);
+    }
+    assert_eq!(evidence(&learner), before, "the one that decides had nothing to say");
+    // A decision from before the change that is learned of now: it has no row for the new model's coder.
+    learner.observe(lesson(0, 1.0), &old[0].1.0);
+    assert_eq!(evidence(&learner), before);
+}
+
+/// A decision from before its models' coder: nothing is learned of it, nothing said, and nothing breaks.
+#[test]
+fn rows_of_an_earlier_coder_are_no_lesson_for_a_challenger() {
+    let mut world = World::new(3);
+    world.run(2_000);
+    world.swap();
+    while world.learner.portfolio().challenger.is_none() {
+        world.run(1);
+    }
+    let before = world.learner.portfolio().clone();
+    let mark = world.learner.observe(lesson(0, 1.0), &[]);
+    world.learner.revise(0, &[], 1.0, -1.0, &mark);
+    let now = world.learner.portfolio();
+    assert_eq!((&now.members, &now.challenger), (&before.members, &before.challenger));
+}
+
+/// The observation that gives birth to a challenger is none of its models' lessons; the one with which it takes over
+/// is one of those, and none of the models that start anew with it. Products of five words are noise here, so their
+/// models are too far behind to be challenged.
+#[test]
+fn a_mark_names_those_who_learned_its_observation() {
+    let mut rng = StdRng::seed_from_u64(86);
+    let mut learner = Learner::new(ModelSpec::default(), UNIT);
+    let mut at_us = 0;
+    let mut step = |learner: &mut Learner, good: f64| {
+        let picks: Vec<&str> = (0..5).map(|_| WORDS[rng.random_range(0..3)]).collect();
+        let arm = rng.random_range(0..2);
+        let y = success(&mut rng, if (picks[0] == "a") == (arm == 0) { good } else { 0.1 * good });
+        at_us += HALF_LIFE_US / 8_000;
+        (arm, y, show(learner, &context(&picks), Lesson { at_us, ..lesson(arm, y) }))
+    };
+    (0..1_500).for_each(|_| drop(step(&mut learner, 0.9)));
+    let challenger = |learner: &Learner| learner.portfolio().challenger.clone();
+    let (arm, y, (rows, birth)) = loop {
+        let shown = step(&mut learner, 0.0);
+        if challenger(&learner).is_some() {
+            break shown;
+        }
+    };
+    let born = challenger(&learner);
+    let fresh = |f: &Fresh| f.model == Model::new(learner.portfolio().members[f.member].spec.design);
+    assert!(born.iter().flat_map(|c| &c.models).all(fresh));
+    learner.revise(arm, &rows, y, 1.0, &birth);
+    assert_eq!(challenger(&learner), born, "it did not learn what gave birth to it");
+    let (arm, y, (rows, last)) = loop {
+        let shown = step(&mut learner, 0.0);
+        if learner.takeovers() == 1 {
+            break shown;
+        }
+    };
+    let before = learner.portfolio().members.clone();
+    let spoke = |i: usize| last.forecasts[i].is_some();
+    let took = |i: usize| before[i].was > 0;
+    let count = |took_over: bool| (0..before.len()).filter(|&i| spoke(i) && took(i) == took_over).count();
+    assert!(count(true) > 1 && count(false) > 0, "{} took over, {} start anew", count(true), count(false));
+    learner.revise(arm, &rows, y, 1.0, &last);
+    for (i, (now, before)) in learner.portfolio().members.iter().zip(&before).enumerate() {
+        let name = before.spec.name();
+        assert_eq!(now.model != before.model, took(i) && spoke(i), "{name}");
+        assert!((now.evidence - before.evidence).abs() < 1e-12, "{name}: not by what another model expected");
+    }
+}
+
+/// A third arm comes while a challenger of two competes: none is another's opposite any longer, so the model that takes
+/// them for that learns nothing, decides nothing, and stands where the first does.
+#[test]
+fn a_challenger_s_model_that_does_not_apply_is_left_out() {
+    let mut learner = Learner::new(ModelSpec::portfolio(None, None, Some(false)), UNIT);
+    let words = context(&["a", "b"]);
+    let (rows, _) = (0..4).map(|i| show(&mut learner, &words, lesson(i % 2, 1.0))).last().unwrap();
+    let mut portfolio = learner.portfolio().clone();
+    let all = 0..portfolio.members.len();
+    portfolio.challenger = Some(Challenger::new(1, &portfolio.members, all));
+    let is_opposed = |member: &Member| member.spec.name() == "opposed";
+    let decides = |portfolio: &Portfolio, arms| portfolio.deciders(arms).iter().any(|d| is_opposed(d.1));
+    assert!(decides(&portfolio, 2) && !decides(&portfolio, 3));
+    let opposed = portfolio.members.iter().position(is_opposed).unwrap();
+    portfolio.meet(learner.coders(), &rows);
+    let expects = |portfolio: &Portfolio, i: usize, arm| {
+        let (fresh, coder) = (&portfolio.challenger.as_ref().unwrap().models[i], portfolio.members[i].coder);
+        let x = expand(&fresh.model, &learner.coders()[coder], &rows[coder]);
+        (fresh.model.expect(arm, &x, true).mean, fresh.evidence)
+    };
+    let before = [expects(&portfolio, 0, 2).0, expects(&portfolio, opposed, 0).0, expects(&portfolio, opposed, 1).0];
+    let (retained, detect) = (1.0, true);
+    let seen = Observation { arm: 2, arms: 3, rows: &rows, y: 1.0, weight: 1.0, unit: true, lag: 0, detect, retained };
+    portfolio.observe(learner.coders(), seen);
+    assert!(!decides(&portfolio, 3));
+    let (first, evidence) = expects(&portfolio, 0, 2);
+    assert_ne!(first, before[0], "the first learned it");
+    for arm in 0..2 {
+        let (expected, of_opposed) = expects(&portfolio, opposed, arm);
+        assert_eq!(expected, before[1 + arm as usize]);
+        assert!((of_opposed - evidence).abs() < 1e-12, "{of_opposed} {evidence}");
+    }
+}
+
+/// A challenger's models forget as fast as those whose places they would take, and take back no more than is left: a
+/// rate of one success from the flat prior, halved twice over.
+#[test]
+fn a_challenger_s_models_forget_as_fast_as_those_they_would_replace() {
+    let design = Design::BetaBernoulli { prior_a: 1.0, prior_b: 1.0 };
+    let spec = MemberSpec { design, haste: 2 };
+    let member = Member { spec, coder: 0, model: Model::new(design), evidence: 0.0, takeover: 0, was: 0 };
+    let learner = Learner::new(ModelSpec::default(), UNIT);
+    let mut portfolio = Portfolio { members: vec![member], deciding: vec![0], ..Portfolio::new() };
+    portfolio.challenger = Some(Challenger::new(1, &portfolio.members, 0..1));
+    let rows = [Row::default()];
+    let seen = Observation {
+        arm: 0,
+        arms: 1,
+        rows: &rows,
+        y: 1.0,
+        weight: 1.0,
+        unit: true,
+        lag: 0,
+        detect: true,
+        retained: 1.0,
+    };
+    let mark = portfolio.observe(learner.coders(), seen);
+    portfolio.forget(0, 0.5, 1.0);
+    let rates = |portfolio: &Portfolio| -> Vec<(f64, f64)> {
+        let fresh = &portfolio.challenger.as_ref().unwrap().models[0].model;
+        let models = [&portfolio.members[0].model, fresh].into_iter();
+        models
+            .map(|model| {
+                let Model::BetaBernoulli { arms, .. } = model else { unreachable!() };
+                (arms[0].a(), arms[0].b())
+            })
+            .collect()
+    };
+    assert_eq!(rates(&portfolio), [(1.25, 1.0); 2]);
+    let change = Change { arms: 1, y: 1.0, delta: -1.0, mark: &mark, retained: 0.5 };
+    portfolio.revise(learner.coders(), 0, &rows, change);
+    assert_eq!(rates(&portfolio), [(1.0, 1.25); 2]);
+}
+
+/// Two arms that gave three percent for thousands of decisions, and fifteen new ones that give as much: what the prior
+/// expects of those is no promise that the world broke.
+#[test]
+fn new_arms_of_a_mature_slot_raise_no_alarm() {
+    for (seed, rate) in (0..10).flat_map(|seed| [(seed, 0.03), (seed, 0.1)]) {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut learner = Learner::new(ModelSpec::default(), UNIT);
+        let show_one_of = |learner: &mut Learner, rng: &mut StdRng, arms: u32| {
+            let words = context(&[WORDS[rng.random_range(0..3)]]);
+            show(learner, &words, lesson(rng.random_range(0..arms), success(rng, rate)));
+        };
+        (0..3_000).for_each(|_| show_one_of(&mut learner, &mut rng, 2));
+        (0..4_000).for_each(|_| show_one_of(&mut learner, &mut rng, 17));
+        assert_eq!(learner.portfolio().challengers, 0, "seed {seed} rate {rate}");
+    }
+}
+
+/// Models that come to decide later are held to what they expect only once they had the time to learn it: the watch
+/// begins anew, but not for a change of something else.
+#[test]
+fn another_model_of_a_mature_slot_raises_no_alarm() {
+    for seed in 0..10 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut learner = Learner::new(ModelSpec::default(), UNIT);
+        let mut run = |learner: &mut Learner, decisions: u32| {
+            for _ in 0..decisions {
+                let words = context(&[WORDS[rng.random_range(0..3)]]);
+                show(learner, &words, lesson(rng.random_range(0..8), success(&mut rng, 0.03)));
+            }
+        };
+        run(&mut learner, 3_000);
+        learner.decide_by(ModelSpec::portfolio(None, Some(1_000), None), UNIT);
+        assert_ne!(learner.portfolio().watch, Watch::default());
+        learner.decide_by(ModelSpec::portfolio(Some(64), None, None), UNIT);
+        assert_eq!(learner.portfolio().watch, Watch::default());
+        run(&mut learner, 3_000);
+        assert_eq!(learner.portfolio().challengers, 0, "seed {seed}");
+    }
 }
 
 /// A decision that waits knows nothing of the features that models met which came after it: a challenger of those

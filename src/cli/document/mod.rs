@@ -42,10 +42,10 @@ pub(super) fn unreadable(error: &toml::de::Error, text: &str) -> String {
     }
 }
 
-/// A slot's document.
+/// A slot's document; parsed with `toml`, it is checked when its definition is asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SlotDocument {
+pub struct SlotDocument {
     slot_id: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     display_name: String,
@@ -193,7 +193,7 @@ struct ScheduleDocument {
 
 impl SlotDocument {
     /// The definition it describes; what it leaves out has its default.
-    pub(super) fn definition(&self) -> Result<Definition, FieldError> {
+    pub fn definition(&self) -> Result<Definition, FieldError> {
         let arm = |(i, arm): (usize, &ArmDocument)| arm.arm().map_err(|e| e.within(&format!("arms[{i}]")));
         let rule = |(i, rule): (usize, &RuleDocument)| rule.rule().map_err(|e| e.within(&format!("rules[{i}]")));
         let definition = Definition {
@@ -223,7 +223,7 @@ impl SlotDocument {
     }
 
     /// The document of a definition.
-    pub(super) fn of(definition: &Definition) -> Self {
+    pub fn of(definition: &Definition) -> Self {
         let d = definition;
         Self {
             slot_id: d.id.to_string(),

@@ -183,7 +183,9 @@ async fn tell_one(client: &mut Client, document: &SlotDocument) -> Outcome<bool>
         return Ok(false);
     }
     say(style(format!("~ {} (revision {revision})", current.id)).bold());
-    differences.iter().for_each(|difference| say(format_args!("    {}", line(difference))));
+    for difference in &differences {
+        say(format_args!("    {}", line(difference)));
+    }
     Ok(true)
 }
 

@@ -56,7 +56,7 @@ impl New {
         let failed = |why: std::io::Error| format!("{}: {why}", file.display());
         let mut out = fs::OpenOptions::new().write(true).create_new(true).open(file).map_err(failed)?;
         std::io::Write::write_all(&mut out, document.as_bytes()).map_err(failed)?;
-        say(&format!("{}: fill it in, then run `slotwise slots apply -f {}`", file.display(), file.display()));
+        say(format!("{}: fill it in, then run `slotwise slots apply -f {}`", file.display(), file.display()));
         Ok(())
     }
 }

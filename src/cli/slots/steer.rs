@@ -53,7 +53,9 @@ fn tell(revision: &ClientRevision) {
     let author = if why.author.is_empty() { String::new() } else { format!(" by {}", why.author) };
     let reason = if why.reason.is_empty() { String::new() } else { format!(": {}", why.reason) };
     say(format_args!("{number}  {}  {change}{author}{reason}", time::text(*at_us)));
-    differences.iter().for_each(|difference| say(format_args!("    {}", line(difference))));
+    for difference in differences {
+        say(format_args!("    {}", line(difference)));
+    }
 }
 
 fn json(revision: &ClientRevision) -> serde_json::Value {

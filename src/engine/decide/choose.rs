@@ -1,12 +1,14 @@
 //! From scores to a slate: by the policy, by the baseline, or as before.
 
+use std::collections::HashMap;
+
 use rand::{SeedableRng as _, rngs::Xoshiro256PlusPlus};
 
 use super::{candidates::Candidate, steering::Steering};
 use crate::{
     bandit::{
-        Candidates, ClickModel, Constraints, Exploration, Features, Mixture, ModelSpec, Part, Place, Policy, Ranking,
-        Scores, Scoring, Watch,
+        Candidates, ClickModel, Exploration, Features, Mixture, ModelSpec, Part, Place, Policy, Ranking, Scores,
+        Scoring, Watch,
     },
     engine::{
         event::{Chosen, Fallback, Reason},
@@ -14,7 +16,7 @@ use crate::{
         past::PastDecision,
         view::SlotView,
     },
-    slot::{Baseline, WarmUp},
+    slot::{ArmId, Baseline, WarmUp},
     stats::NormalScore,
 };
 
@@ -129,6 +131,7 @@ pub(super) fn by_model(
     let controls = &view.definition.controls;
     let Scored { of, mixture, by } = scored;
     let constraints = steering.constraints(view, candidates, of);
+    steering.fire_boosts(view, candidates);
     let exploration = Exploration { floor: controls.floor(), ceiling: controls.ceiling() };
     let overlaps = view.definition.goal.click_model == ClickModel::PositionBased;
     let warms_up = warms_up(view, candidates, of);
@@ -142,8 +145,11 @@ pub(super) fn by_model(
         By::Model => (name(view, mixture), None),
         By::MeanReward => ("mean_reward".to_owned(), Some(Fallback::Model)),
     };
+    // A slate may end early where only capped arms are left.
+    let kept = steering.within_caps(places.iter().map(|place| of[place.candidate]));
     let chosen = places
         .iter()
+        .take(kept)
         .map(|place| {
             let candidate = &candidates[of[place.candidate]];
             Chosen {
@@ -201,11 +207,12 @@ pub(super) fn baseline(
     reason: Reason,
     scored: Option<&Scored>,
     drawing: Drawing<'_>,
+    steering: &Steering,
 ) -> Outcome {
     let mean_of = |learned: Option<u32>| mean_reward(view, learned);
     let expected =
         |at: usize| scored.map_or_else(|| mean_of(candidates[eligible[at]].learned), |scored| scored.mixture.mean(at));
-    let (order, first) = order(view, candidates, eligible, drawing);
+    let (order, first) = order(view, candidates, eligible, drawing, steering);
     let mut chosen: Vec<Chosen> = order
         .into_iter()
         .map(|(at, propensity)| Chosen {
@@ -244,9 +251,16 @@ fn order(
     candidates: &[Candidate<'_>],
     eligible: &[usize],
     drawing: Drawing<'_>,
+    steering: &Steering,
 ) -> (Vec<(usize, f64)>, Vec<f64>) {
     let Drawing { count, seed, watch } = drawing;
     let mut certain = |order: Vec<usize>| {
+        let place: HashMap<usize, usize> = order.iter().map(|&at| (eligible[at], at)).collect();
+        let order: Vec<usize> = steering
+            .through_caps(order.into_iter().map(|at| eligible[at]).collect())
+            .into_iter()
+            .filter_map(|i| place.get(&i).copied())
+            .collect();
         let mut first = vec![0.0; eligible.len()];
         if let Some(&leader) = order.first() {
             first[leader] = 1.0;
@@ -267,31 +281,43 @@ fn order(
             let part = Part { weight: 1.0, name: "baseline", scores: equal };
             let Some(mixture) = Mixture::new(vec![part]) else { return certain(Vec::new()) };
             let exploration = Exploration { floor: 0.0, ceiling: 1.0 };
-            let constraints = Constraints::default();
+            let constraints = steering.rooms_of(eligible);
             let ranking = Ranking { policy: Policy::Uniform, exploration, overlaps: false, constraints: &constraints };
             // A stream of its own: the policy's draw must not depend on it.
             let mut rng = Xoshiro256PlusPlus::seed_from_u64(hash("baseline", &[&seed.to_be_bytes()]).word());
             let (places, first) = ranking.draw_watched(&mixture, count, &mut rng, watch);
             let first = if first.is_empty() { vec![0.0; eligible.len()] } else { first };
-            (places.into_iter().map(|place| (place.candidate, place.propensity)).collect(), first)
+            let kept = steering.within_caps(places.iter().map(|place| eligible[place.candidate]));
+            (places.into_iter().take(kept).map(|place| (place.candidate, place.propensity)).collect(), first)
         }
     }
 }
 
 /// The slate that a subject sticks to, with the propensities of its first draw; none: not all of it may be shown now.
 pub(super) fn stuck(
+    view: &SlotView,
     candidates: &[Candidate<'_>],
     eligible: &[usize],
     count: usize,
     past: &PastDecision,
     scored: Option<&Scored>,
+    steering: &Steering,
 ) -> Option<Outcome> {
-    if past.shown.len() != count.min(eligible.len()) {
+    let places = count.min(eligible.len());
+    if past.shown.len() != places {
+        return None;
+    }
+    let place_of = |arm: &ArmId| eligible.iter().position(|&i| candidates[i].arm == arm);
+    let slate: Vec<usize> = past.shown.iter().map(|shown| place_of(&shown.arm)).collect::<Option<_>>()?;
+    // What rules say of places today holds for it too.
+    let constraints = steering.slate_of(view, candidates, eligible);
+    if !constraints.allows(&slate, eligible.len())
+        || steering.within_caps(slate.iter().map(|&at| eligible[at])) < places
+    {
         return None;
     }
     let mut chosen = Vec::with_capacity(past.shown.len());
-    for shown in &past.shown {
-        let at = eligible.iter().position(|&i| *candidates[i].arm == shown.arm)?;
+    for (shown, &at) in past.shown.iter().zip(&slate) {
         chosen.push(Chosen {
             arm: shown.arm.clone(),
             propensity: shown.propensity,

@@ -163,7 +163,7 @@ impl<'a> Look<'a> {
             }
             slate
         };
-        let baseline = watched(&mut |watch| asked.baseline(&candidates, &field, Ok(Reason::Holdout), watch));
+        let baseline = watched(&mut |watch| asked.baseline(&candidates, &field, Ok(Reason::Holdout), &steering, watch));
         let policy = if field.forced.is_some() {
             vec![baseline.clone()]
         } else {

@@ -94,8 +94,8 @@ impl Asked<'_> {
         let hurried = draw.deadline_passed.then_some(Fallback::Deadline);
         let forced = hurried.or(view.definition.controls.safe_choice().then_some(Fallback::SafeChoice));
         let asks = steering.wants_evidence(view, candidates);
-        // Rules may bring forward whoever it is, so that all of them count, not only the best.
-        let places = if view.rules.is_empty() { count } else { eligible.len() };
+        // Rules may bring forward whoever it is, so that more of them count than the best.
+        let places = if steering.places(view, candidates) { eligible.len().min(4 * count + 64) } else { count };
         if forced.is_some() && !asks {
             let scored = self.scorer.and_then(|_| self.score(candidates, &eligible, places, None));
             return Field { eligible, boosts: None, scored, forced };
@@ -126,11 +126,13 @@ impl Asked<'_> {
         candidates: &[Candidate<'_>],
         field: &Field,
         why: Result<Reason, Fallback>,
+        steering: &Steering,
         watch: &mut Watch<'_>,
     ) -> Outcome {
         let drawing = Drawing { count: self.count, seed: self.draw.seed, watch };
         let reason = why.unwrap_or(Reason::Fallback);
-        let outcome = baseline(self.view, candidates, &field.eligible, reason, field.scored.as_ref(), drawing);
+        let outcome =
+            baseline(self.view, candidates, &field.eligible, reason, field.scored.as_ref(), drawing, steering);
         Outcome { fallback: why.err(), ..outcome }
     }
 
@@ -144,7 +146,7 @@ impl Asked<'_> {
         watch: &mut Watch<'_>,
     ) -> Outcome {
         let Some(scored) = &field.scored else {
-            return self.baseline(candidates, field, Err(Fallback::Model), watch);
+            return self.baseline(candidates, field, Err(Fallback::Model), steering, watch);
         };
         let drawing = Drawing { count: self.count, seed, watch };
         by_model(self.view, candidates, scored, steering, field.boosts.as_deref(), drawing)
@@ -153,31 +155,33 @@ impl Asked<'_> {
     pub(super) fn decide(&self, candidates: &mut [Candidate<'_>], steering: &mut Steering) -> Placed {
         let Self { view, request, draw, count, past, .. } = *self;
         let controls = &view.definition.controls;
-        let plainly = |outcome| Placed { outcome, would: None, holdout: false, analysis: false, sticky: None };
+        // Nothing is ever learned of these subjects, whatever they are shown.
+        let analysis = falls_in(view, "analysis", &request.subject, draw.id, controls.analysis());
+        let plainly = |outcome| Placed { outcome, would: None, holdout: false, analysis, sticky: None };
         let nobody: &mut Watch<'_> = &mut |_, _, _, _| {};
         let field = self.field(candidates, steering);
         if let Some(fallback) = field.forced {
-            return plainly(self.baseline(candidates, &field, Err(fallback), nobody));
+            return plainly(self.baseline(candidates, &field, Err(fallback), steering, nobody));
         }
         if falls_in(view, "holdout", &request.subject, draw.id, controls.control_share()) {
-            let outcome = self.baseline(candidates, &field, Ok(Reason::Holdout), nobody);
-            return Placed { holdout: true, ..plainly(outcome) };
+            let outcome = self.baseline(candidates, &field, Ok(Reason::Holdout), steering, nobody);
+            return Placed { holdout: true, analysis: false, ..plainly(outcome) };
         }
-        let analysis = falls_in(view, "analysis", &request.subject, draw.id, controls.analysis());
         let watching = controls.mode() == Mode::Watch;
         if !watching
             && controls.stickiness() != Stickiness::Never
             && let Some(before) = past.sticky(&request.subject, controls.stickiness(), draw.id.at_us())
-            && let Some(outcome) = stuck(candidates, &field.eligible, count, before, field.scored.as_ref())
+            && let Some(outcome) =
+                stuck(view, candidates, &field.eligible, count, before, field.scored.as_ref(), steering)
         {
-            return Placed { analysis, sticky: Some(before.id), ..plainly(outcome) };
+            return Placed { sticky: Some(before.id), ..plainly(outcome) };
         }
         let by_policy = self.by_policy(candidates, steering, &field, draw.seed, nobody);
         if watching && field.scored.is_some() {
-            let outcome = self.baseline(candidates, &field, Ok(Reason::Watching), nobody);
+            let outcome = self.baseline(candidates, &field, Ok(Reason::Watching), steering, nobody);
             return Placed { would: Some(by_policy), ..plainly(outcome) };
         }
-        Placed { analysis, ..plainly(by_policy) }
+        plainly(by_policy)
     }
 }
 

@@ -3,7 +3,7 @@
 //! First who may be chosen at all (exclusions, caps, evidence), which holds for everybody; then, for what the
 //! policy chooses, the constraints of the slate and what expected rewards count for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{
     Request,
@@ -27,7 +27,56 @@ pub(super) struct Steering {
     pub(super) fired: Vec<u32>,
     /// The rules that could not be evaluated.
     pub(super) failed: Vec<u32>,
+    /// What caps that arms share leave.
+    rooms: Vec<Room>,
 }
+
+/// So many more of these candidates may be shown.
+#[derive(Debug)]
+struct Room {
+    /// By their index.
+    of: Vec<usize>,
+    left: usize,
+}
+
+/// What was shown so far.
+#[derive(Clone, Copy)]
+struct Showings<'a> {
+    request: &'a Request,
+    past: &'a Past,
+    now_us: i64,
+    /// Arms that were shown and are no candidates, and where each stands among the targets.
+    others: &'a [(usize, &'a ArmId)],
+}
+
+/// The arms that were shown and are not among the candidates, where a cap that arms share is about them.
+fn others(rules: &[Rule], request: &Request, candidates: &[Candidate<'_>], past: &Past, now_us: i64) -> Vec<ArmId> {
+    let mut shown: BTreeSet<&ArmId> = BTreeSet::new();
+    for rule in rules.iter().filter(|rule| !rule.paused) {
+        match rule.effect {
+            Effect::SubjectCap { window_us, together: true, .. } => {
+                shown.extend(past.shown_to(&request.subject, now_us - window_us).into_keys());
+            }
+            Effect::DayCap { together: true, .. } => shown.extend(past.shown_today(now_us)),
+            Effect::SubjectCap { .. }
+            | Effect::DayCap { .. }
+            | Effect::Exclude
+            | Effect::Evidence { .. }
+            | Effect::Pin { .. }
+            | Effect::Boost { .. }
+            | Effect::Share { .. }
+            | Effect::Quota { .. }
+            | Effect::MaxMoves { .. } => {}
+        }
+    }
+    for candidate in candidates {
+        shown.remove(candidate.arm);
+    }
+    shown.into_iter().cloned().collect()
+}
+
+/// All boosts of an arm together are within this, and its inverse.
+const BOOSTS_MAX: f64 = 100.0;
 
 fn index(i: usize) -> u32 {
     u32::try_from(i).unwrap_or(u32::MAX)
@@ -67,27 +116,31 @@ impl Steering {
         if book.is_empty() {
             return Self::default();
         }
-        let mut targets = Vec::with_capacity(candidates.len());
-        let judged = candidates
+        // Caps that arms share count what was shown of those that are not candidates now, too.
+        let others = others(book.rules(), request, candidates, past, now_us);
+        let mut targets = Vec::with_capacity(candidates.len() + others.len());
+        let judged: Vec<Option<usize>> = candidates
             .iter()
             .map(|candidate| {
-                candidate.eligible().then(|| {
-                    let Candidate { arm, position, features, .. } = *candidate;
-                    targets.push(Target { arm, position, own: features });
-                    targets.len() - 1
-                })
+                let Candidate { arm, position, features, .. } = *candidate;
+                targets.push(Target { arm, position, own: features });
+                Some(targets.len() - 1)
             })
             .collect();
+        let first_other = targets.len();
+        targets.extend(others.iter().map(|arm| Target { arm, position: view.arms.position(arm.as_str()), own: None }));
         let facts = Facts {
             context: &request.context,
             subject_id: &request.subject.id,
             session_id: &request.subject.session_id,
         };
         let verdicts = Some(book.judge(&facts, &targets));
-        let mut steering = Self { verdicts, judged, fired: Vec::new(), failed: Vec::new() };
+        let mut steering = Self { verdicts, judged, fired: Vec::new(), failed: Vec::new(), rooms: Vec::new() };
+        let others: Vec<(usize, &ArmId)> = (first_other..).zip(others.iter()).collect();
         for (rule, of) in book.rules().iter().enumerate().filter(|(_, of)| !of.paused) {
             steering.fail(rule, of, candidates);
-            steering.keep_out(rule, of, candidates, request, past, now_us);
+            let showings = Showings { request, past, now_us, others: &others };
+            steering.keep_out(rule, of, candidates, &showings);
         }
         steering
     }
@@ -109,28 +162,20 @@ impl Steering {
         }
     }
 
-    fn keep_out(
-        &mut self,
-        rule: usize,
-        of: &Rule,
-        candidates: &mut [Candidate<'_>],
-        request: &Request,
-        past: &Past,
-        now_us: i64,
-    ) {
+    fn keep_out(&mut self, rule: usize, of: &Rule, candidates: &mut [Candidate<'_>], showings: &Showings<'_>) {
         let matched: Vec<usize> = self.matched(rule, candidates).collect();
-        let full = |counts: &dyn Fn(&ArmId) -> u64, most: u64, together: bool| -> Vec<usize> {
-            let all: u64 = matched.iter().map(|&i| counts(candidates[i].arm)).sum();
-            let over = |&&i: &&usize| if together { all >= most } else { counts(candidates[i].arm) >= most };
-            matched.iter().filter(over).copied().collect()
-        };
+        let Showings { request, past, now_us, others: _ } = *showings;
         let out = match of.effect {
             Effect::Exclude => matched,
             Effect::SubjectCap { count, window_us, together } => {
                 let shown: HashMap<&ArmId, u64> = past.shown_to(&request.subject, now_us - window_us);
-                full(&|arm| shown.get(arm).copied().unwrap_or(0), u64::from(count), together)
+                let counts = |arm: &ArmId| shown.get(arm).copied().unwrap_or(0);
+                self.cap(rule, matched, candidates, showings, counts, (u64::from(count), together))
             }
-            Effect::DayCap { count, together } => full(&|arm| past.today(arm, now_us), count, together),
+            Effect::DayCap { count, together } => {
+                let counts = |arm: &ArmId| past.today(arm, now_us);
+                self.cap(rule, matched, candidates, showings, counts, (count, together))
+            }
             Effect::Evidence { .. }
             | Effect::Pin { .. }
             | Effect::Boost { .. }
@@ -144,6 +189,75 @@ impl Steering {
         for i in out {
             candidates[i].ineligible = Some(Ineligible::Rule(index(rule)));
         }
+    }
+
+    /// Whom a cap keeps out: `most` showings of each, or of all of them together.
+    fn cap(
+        &mut self,
+        rule: usize,
+        matched: Vec<usize>,
+        candidates: &[Candidate<'_>],
+        showings: &Showings<'_>,
+        counts: impl Fn(&ArmId) -> u64,
+        (most, together): (u64, bool),
+    ) -> Vec<usize> {
+        if !together {
+            return matched.into_iter().filter(|&i| counts(candidates[i].arm) >= most).collect();
+        }
+        let yes = |target: usize| self.verdicts.as_ref().is_some_and(|v| v.of(rule, target) == Verdict::Yes);
+        let here: u64 = (0..candidates.len())
+            .filter(|&i| self.of(rule, i) == Verdict::Yes)
+            .map(|i| counts(candidates[i].arm))
+            .sum();
+        let elsewhere: u64 = showings.others.iter().filter(|(at, _)| yes(*at)).map(|(_, arm)| counts(arm)).sum();
+        let left = most.saturating_sub(here + elsewhere);
+        if left == 0 {
+            return matched;
+        }
+        if left < matched.len() as u64 {
+            self.rooms.push(Room { of: matched, left: usize::try_from(left).unwrap_or(usize::MAX) });
+        }
+        Vec::new()
+    }
+
+    /// What shared caps leave, of a slate of the `eligible`.
+    pub(super) fn rooms_of(&self, eligible: &[usize]) -> Constraints {
+        let spread = |room: &Room| Spread {
+            values: eligible.iter().map(|i| room.of.contains(i).then_some(0)).collect(),
+            top: usize::MAX,
+            min_values: None,
+            max_per_value: Some(room.left),
+        };
+        Constraints { quotas: self.rooms.iter().map(spread).collect(), ..Constraints::default() }
+    }
+
+    /// How many of the slate `chosen`, of candidates by their index, shared caps leave standing.
+    pub(super) fn within_caps(&self, chosen: impl Iterator<Item = usize>) -> usize {
+        let mut left: Vec<usize> = self.rooms.iter().map(|room| room.left).collect();
+        let mut kept = 0;
+        for candidate in chosen {
+            for (room, left) in self.rooms.iter().zip(&mut left).filter(|(room, _)| room.of.contains(&candidate)) {
+                debug_assert!(room.left > 0);
+                let Some(one_less) = left.checked_sub(1) else { return kept };
+                *left = one_less;
+            }
+            kept += 1;
+        }
+        kept
+    }
+
+    /// The eligible whom shared caps let through in this order, for an order that is not drawn.
+    pub(super) fn through_caps(&self, eligible: Vec<usize>) -> Vec<usize> {
+        let mut left: Vec<usize> = self.rooms.iter().map(|room| room.left).collect();
+        let mut through = Vec::with_capacity(eligible.len());
+        for candidate in eligible {
+            let mut of = (0..self.rooms.len()).filter(|&at| self.rooms[at].of.contains(&candidate)).collect::<Vec<_>>();
+            if of.iter().all(|&at| left[at] > 0) {
+                of.drain(..).for_each(|at| left[at] -= 1);
+                through.push(candidate);
+            }
+        }
+        through
     }
 
     /// Keeps out those that the posterior is not sure enough of; `scored` are the scores of the eligible.
@@ -191,24 +305,64 @@ impl Steering {
             if self.matched(rule, candidates).next().is_none() {
                 continue;
             }
-            self.fires(rule);
             let factors = factors.get_or_insert_with(|| vec![1.0; eligible.len()]);
             for (have, &i) in factors.iter_mut().zip(eligible) {
                 if self.of(rule, i) == Verdict::Yes {
-                    *have *= factor;
+                    *have = (*have * factor).clamp(1.0 / BOOSTS_MAX, BOOSTS_MAX);
                 }
             }
         }
         factors
     }
 
-    /// What the slate of the `eligible` must obey.
+    /// Whether any rule has a say in who stands where.
+    pub(super) fn places(&self, view: &SlotView, candidates: &[Candidate<'_>]) -> bool {
+        let about_places = |of: &Rule| match of.effect {
+            Effect::Pin { .. } | Effect::Quota { .. } | Effect::MaxMoves { .. } | Effect::Evidence { .. } => !of.paused,
+            Effect::Exclude
+            | Effect::Boost { .. }
+            | Effect::Share { .. }
+            | Effect::SubjectCap { .. }
+            | Effect::DayCap { .. } => false,
+        };
+        let mut rules = view.rules.rules().iter().enumerate().filter(|(_, of)| about_places(of));
+        !self.rooms.is_empty() || rules.any(|(rule, _)| self.matched(rule, candidates).next().is_some())
+    }
+
+    /// The rules that changed what the policy reckons with fire.
+    pub(super) fn fire_boosts(&mut self, view: &SlotView, candidates: &[Candidate<'_>]) {
+        for (rule, of) in view.rules.rules().iter().enumerate().filter(|(_, of)| !of.paused) {
+            if matches!(of.effect, Effect::Boost { .. }) && self.matched(rule, candidates).next().is_some() {
+                self.fires(rule);
+            }
+        }
+    }
+
+    /// What the slate of the `eligible` must obey; the rules that say so fire.
     pub(super) fn constraints(
         &mut self,
         view: &SlotView,
         candidates: &[Candidate<'_>],
         eligible: &[usize],
     ) -> Constraints {
+        for (rule, of) in view.rules.rules().iter().enumerate().filter(|(_, of)| !of.paused) {
+            let shapes = match of.effect {
+                Effect::Pin { .. } | Effect::Share { .. } | Effect::Quota { .. } | Effect::MaxMoves { .. } => true,
+                Effect::Exclude
+                | Effect::Evidence { .. }
+                | Effect::Boost { .. }
+                | Effect::SubjectCap { .. }
+                | Effect::DayCap { .. } => false,
+            };
+            if shapes && self.matched(rule, candidates).next().is_some() {
+                self.fires(rule);
+            }
+        }
+        self.slate_of(view, candidates, eligible)
+    }
+
+    /// What the slate of the `eligible` must obey.
+    pub(super) fn slate_of(&self, view: &SlotView, candidates: &[Candidate<'_>], eligible: &[usize]) -> Constraints {
         let controls = &view.definition.controls;
         let mut constraints = Constraints::default();
         let shares = Shares { view, candidates, eligible };
@@ -227,10 +381,10 @@ impl Steering {
                     eligible.iter().map(|&i| self.of(rule, i) == Verdict::Yes).collect()
                 }
             };
-            self.fires(rule);
             shares.obey(&of.effect, yes, controls, &mut constraints);
         }
         shares.head_start(controls, &mut constraints);
+        constraints.quotas.extend(self.rooms_of(eligible).quotas);
         constraints
     }
 }
@@ -379,8 +533,9 @@ impl Shares<'_> {
         }
         let share = start.share.min(start.limit / new.len() as f64);
         for at in new {
+            let ceiling = constraints.ceilings.get(at).copied().unwrap_or(controls.ceiling());
             let floor = &mut self.floors(controls, constraints)[at];
-            *floor = floor.max(share);
+            *floor = floor.max(share.min(ceiling));
         }
     }
 }

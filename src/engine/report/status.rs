@@ -24,7 +24,7 @@ use crate::{
 const ALPHA: f64 = 0.025;
 
 /// What could be added is negligible below this part of the leader's mean reward.
-pub const NEGLIGIBLE: f64 = 0.05;
+const NEGLIGIBLE: f64 = 0.05;
 
 /// Decisions without a reward that are no cause for alarm.
 const QUIET_MIN: u64 = 1_000;
@@ -156,9 +156,12 @@ fn best_arm<'a>(view: &SlotView, report: &'a SlotReport) -> Option<&'a ArmReport
     if may.len() < 2 {
         return None;
     }
-    let unit = view.definition.goal.within_unit();
+    let goal = &view.definition.goal;
+    let (unit, default) = (goal.within_unit(), goal.default_reward);
     let enough = (may.len() as f64 / ALPHA).ln();
-    let beats = |a: u32, b: u32| view.insight.duel(a, b).is_some_and(|duel| duel.evidence(unit) >= enough);
+    let beats = |a: u32, b: u32| {
+        view.insight.duel(a, b).is_some_and(|duel| duel.evidence(unit, &view.insight.first, default) >= enough)
+    };
     // One that is not better than the first is not the best; mostly that settles it.
     let best = may.iter().find(|(_, a)| may.iter().all(|(_, b)| a == b || beats(*a, *b)))?;
     Some(best.0)

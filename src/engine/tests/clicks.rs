@@ -91,6 +91,35 @@ fn a_reward_and_its_reversal_leave_the_positions_as_they_were() {
     assert!((after.exposure(2) - before.exposure(2)).abs() < 1e-12);
 }
 
+/// Frozen, the positions learn no more than the arms do; a later event catches up with what was clicked then, but
+/// nothing ever does with what was shown then.
+#[test]
+fn frozen_positions_learn_nothing_and_catch_up() {
+    let mut world = slate(ClickModel::PositionBased);
+    browse(&mut world, 50);
+    let click = |decided: &Decided, event: &str, place: usize| Rewarded {
+        arm: Some(decided.chosen[place].arm.clone()),
+        ..rewarded(event, Some(decided.id), "click", None)
+    };
+    let positions = |world: &World| world.state.slot("offers").unwrap().positions.clone();
+    let decided = world.decide(request());
+    let mut plain = World { state: world.state.clone(), events: Vec::new(), ..world };
+    world = World { state: plain.state.clone(), events: Vec::new(), ..plain };
+    let before = positions(&world);
+    world.update(|d| d.controls.freeze_learning = Some(true));
+    world.send(click(&decided, "e1", 2));
+    let frozen = world.decide(request());
+    world.send(click(&frozen, "e2", 2));
+    assert_eq!(positions(&world), before);
+    world.update(|d| d.controls.freeze_learning = None);
+    world.send(click(&frozen, "e3", 1));
+    assert_eq!(positions(&world), before, "what was shown while frozen is never learned");
+    world.send(click(&decided, "e4", 2));
+    plain.send(click(&decided, "e1", 2));
+    assert_eq!(positions(&world), positions(&plain));
+    assert_ne!(positions(&world), before);
+}
+
 /// What stands below the last click was not seen; what stands above was, and silence there is learned at once.
 #[test]
 fn a_cascade_learns_nothing_of_what_stands_below_the_last_click() {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     engine::pending::{Pending, PendingDecision, ShownArm},
-    slot::limits::{EVENT_MEMORY_US, PENDING_BYTES_MAX, REQUEST_MEMORY_US, REQUESTS_MAX},
+    slot::limits::{EVENT_MEMORY_US, PENDING_BYTES_MAX, REQUEST_MEMORY_US, REQUESTS_MAX, SHOWINGS_MAX},
 };
 
 const MINUTE_US: i64 = 60_000_000;
@@ -150,10 +150,67 @@ fn what_waits_is_found_by_id_event_and_subject() {
         let keys: Vec<_> = crate::engine::pending::subject_keys(&subject(n)).collect();
         for arm in 0..3 {
             let shows = |decision: &PendingDecision| decision.shown.iter().any(|shown| shown.arm == arm);
-            let latest = plain.iter().rev().find(|(_, d)| d.subjects == keys && shows(d)).map(|(&o, _)| o);
-            assert_eq!(queue.latest(&subject(n), arm), latest, "{n} {arm}");
+            for until_us in [0, 3_200, 3_500, 3_800, 3_990, i64::MAX] {
+                let fits = |decision: &PendingDecision| decision.subjects == keys && shows(decision);
+                let mut newest_first = plain.iter().rev().filter(|(_, d)| fits(d));
+                let latest = newest_first.find(|(_, d)| d.at_us <= until_us).map(|(&o, _)| o);
+                assert_eq!(queue.latest(&subject(n), arm, until_us), latest, "{n} {arm} {until_us}");
+            }
         }
     }
+}
+
+/// A robot with a thousand times as many decisions as are kept to join: the newest are, in the queue as in one that
+/// a snapshot was read into, and as long as they wait.
+#[test]
+fn of_one_subject_s_decisions_with_an_arm_the_newest_are_joined() {
+    let mut queue = Pending::default();
+    let robot = Subject { id: "robot".into(), session_id: "s".into() };
+    let count = 100_000;
+    let at_us = |ordinal: u64| 1_000 * i64::try_from(ordinal + 1).unwrap();
+    for ordinal in 0..count {
+        let subjects = crate::engine::pending::subject_keys(&robot).collect();
+        queue.insert(&PendingDecision { subjects, ..pending(ordinal, at_us(ordinal), 2) });
+    }
+    let mut restored = Pending::default();
+    restored.start_at(queue.queue().first());
+    queue.queue().iter().for_each(|packed| assert!(restored.restore(packed)));
+    let first_joined = count - SHOWINGS_MAX as u64;
+    for queue in [&mut queue, &mut restored] {
+        for arm in 0..2 {
+            assert_eq!(queue.latest(&robot, arm, i64::MAX), Some(count - 1));
+            for ordinal in first_joined..count {
+                assert_eq!(queue.latest(&robot, arm, at_us(ordinal) + 999), Some(ordinal));
+            }
+            assert_eq!(queue.latest(&robot, arm, at_us(first_joined) - 1), None);
+        }
+        for _ in 0..count - 10 {
+            queue.drop_oldest(i64::MAX);
+        }
+        assert_eq!(queue.latest(&robot, 0, at_us(count - 10) - 1), None);
+        assert_eq!(queue.latest(&robot, 0, at_us(count - 10)), Some(count - 10));
+    }
+}
+
+/// A page was loaded again before the click on it was reported: the click is the first page's. Only a click from
+/// before every page, by a clock that is a little behind, is a later page's.
+#[test]
+fn an_event_joins_the_newest_decision_that_was_there_when_it_happened() {
+    let mut world = World::new(definition(&["a"]));
+    let before_us = world.at_us - MINUTE_US;
+    let first = world.decide(for_ann());
+    let clicked_us = world.at_us + 1_000;
+    world.at_us += MINUTE_US;
+    let second = world.decide(for_ann());
+    let sent = [("e1", clicked_us, &first), ("e2", world.at_us, &second), ("e3", before_us, &second)];
+    for (event, time_us, decided) in sent {
+        assert_eq!(world.send(joined(event, time_us)), RewardOutcome::Accepted, "{event}");
+        let pending = &world.state.slot("offers").unwrap().pending;
+        let key = crate::engine::pending::event_key(event);
+        assert_eq!(pending.event(key).map(|known| known.0), pending.find(decided.id), "{event}");
+    }
+    let long_before_us = world.at_us - 10 * MINUTE_US;
+    assert_eq!(world.send(joined("e4", long_before_us)), RewardOutcome::Unmatched(Unmatched::Subject));
 }
 
 #[test]

@@ -209,6 +209,10 @@ fn no_lever_resets_learning() {
     let paused = Availability { because: Some(Unavailable::Paused), ..Availability::new(false) };
     world.change(Change::SetAvailability(vec![(arm_id("b"), paused)])).unwrap();
     assert_eq!(learner(&world), before);
+    // What is not available does not come back with a setting.
+    world.change(Change::Rollback(was_revision(&world, &was))).unwrap();
+    assert!(!world.state.slot("offers").unwrap().definition().arms[1].available);
+    world.change(Change::SetAvailability(vec![(arm_id("b"), Availability::new(true))])).unwrap();
     world.change(Change::Rollback(was_revision(&world, &was))).unwrap();
     assert_eq!((learner(&world), &**world.state.slot("offers").unwrap().definition()), (before, &was));
 }
@@ -285,6 +289,35 @@ fn a_subject_sticks_to_its_first_draw_with_its_propensity() {
     assert!(other.sticky.is_none() && other.chosen[0].arm != first.chosen[0].arm);
     world.at_us += 3 * DAY_US;
     assert_eq!(ask(&mut world, of("ann")).sticky, None);
+}
+
+/// A budget that arms share counts what was shown of those that are no candidates now, and holds within a slate.
+#[test]
+fn caps_that_arms_share_hold_over_requests_and_within_a_slate() {
+    let cap = rule("a and b", "arm.id != 'c'", Effect::DayCap { count: 5, together: true });
+    let mut world = world(|d| d.rules = vec![cap]);
+    let memory = Memory::of(world.state.slot("offers").unwrap().definition());
+    let mut past = Past::new();
+    let mut shown = 0;
+    let mut slates = Vec::new();
+    for n in 0..8_u64 {
+        world.count += 1;
+        let view = world.state.slot("offers").unwrap().view();
+        let id = DecisionId::new(view.number, world.at_us, world.count);
+        let draw = Draw { id, seed: n, taken: &[], deadline_passed: false };
+        let only_b = vec![RequestCandidate { arm: arm_id("b"), features: Features::new() }];
+        let request = match n {
+            0..2 => Request { count: 3, ..Request::new(slot_id()) },
+            2 => Request { candidates: only_b, ..Request::new(slot_id()) },
+            _ => Request { count: 3, ..Request::new(slot_id()) },
+        };
+        let decided = decide_with(&view, request, draw, &past).unwrap().decided;
+        past.remember(world.at_us, &decided, memory);
+        shown += decided.chosen.iter().filter(|c| c.arm.as_str() != "c").count();
+        slates.push(decided.chosen.len());
+    }
+    assert_eq!(shown, 5, "{slates:?}");
+    assert_eq!(slates, [3, 3, 1, 1, 1, 1, 1, 1]);
 }
 
 #[test]

@@ -8,16 +8,21 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Effect, OnError, Rule, RuleBook, Verdict};
-use crate::slot::{Arm, FieldError, limits::RULES_MAX};
+use crate::slot::{Arm, Controls, FieldError, limits::RULES_MAX};
 
 /// Sums of shares that are off by rounding alone are not refused.
 const ROUNDING: f64 = 1e-9;
 
 /// Whether a slot's rules hold together, by themselves and with its arms.
 ///
-/// `open_catalogue`: requests may name arms that are not among `arms`. `floor`: the least probability of each arm that
-/// the slot's controls set.
-pub fn check_rules(rules: &[Rule], arms: &[Arc<Arm>], open_catalogue: bool, floor: f64) -> Result<(), FieldError> {
+/// `open_catalogue`: requests may name arms that are not among `arms`. `controls`: the least and greatest
+/// probabilities that the slot's controls set.
+pub fn check_rules(
+    rules: &[Rule],
+    arms: &[Arc<Arm>],
+    open_catalogue: bool,
+    controls: &Controls,
+) -> Result<(), FieldError> {
     if rules.len() > RULES_MAX {
         return Err(FieldError::new("rules", format!("has {} rules; at most {RULES_MAX} are allowed", rules.len())));
     }
@@ -29,7 +34,7 @@ pub fn check_rules(rules: &[Rule], arms: &[Arc<Arm>], open_catalogue: bool, floo
             return Err(FieldError::new(format!("rules[{i}].name"), message));
         }
     }
-    RuleBook::new(rules, arms).check(open_catalogue, floor)
+    RuleBook::new(rules, arms).check(open_catalogue, controls)
 }
 
 /// What is allowed in a slot's rules but hardly meant; in whole sentences. `count`: arms per decision.
@@ -39,9 +44,9 @@ pub fn warn_rules(rules: &[Rule], arms: &[Arc<Arm>], count: u32) -> Vec<String> 
 
 impl RuleBook {
     /// Whether rules that each hold by themselves hold together, and with the arms; see [`check_rules`].
-    pub fn check(&self, open_catalogue: bool, floor: f64) -> Result<(), FieldError> {
+    pub fn check(&self, open_catalogue: bool, controls: &Controls) -> Result<(), FieldError> {
         self.check_pins()?;
-        self.check_shares(floor)?;
+        self.check_shares(controls)?;
         self.check_exclusions(open_catalogue)
     }
 
@@ -84,7 +89,7 @@ impl RuleBook {
         self.rules().get(rule).map_or("", |rule| rule.name.as_str())
     }
 
-    fn check_shares(&self, floor: f64) -> Result<(), FieldError> {
+    fn check_shares(&self, controls: &Controls) -> Result<(), FieldError> {
         // Per arm: the greatest least share, the least greatest share, and the rules that set them.
         let arms = self.arms().len();
         let mut least: Vec<Option<(f64, usize)>> = vec![None; arms];
@@ -118,9 +123,34 @@ impl RuleBook {
                 return Err(FieldError::new(format!("rules[{a}].share.min"), message));
             }
         }
-        let Some(last) = last else { return Ok(()) };
+        let share = |arm: &Arm| controls.arm_shares.get(&arm.id).copied().unwrap_or_default();
+        for (least, arm) in least.iter().zip(self.arms()) {
+            let ceiling = share(arm).ceiling.unwrap_or(controls.ceiling());
+            if let Some((min, a)) = least
+                && *min > ceiling
+            {
+                let message = format!(
+                    "is {min}, above the ceiling {ceiling} that the controls set for '{}'; lower one or raise the other",
+                    arm.id
+                );
+                return Err(FieldError::new(format!("rules[{a}].share.min"), message));
+            }
+        }
+        let floor = |arm: &Arm| share(arm).floor.unwrap_or(controls.floor());
+        let sum: f64 = least
+            .iter()
+            .zip(self.arms())
+            .map(|(least, arm)| least.map_or(floor(arm), |(min, _)| min.max(floor(arm))))
+            .sum();
+        let Some(last) = last else {
+            // A floor for all alone is cut to what there is room for; what single arms are promised is not.
+            if !controls.arm_shares.is_empty() && sum > 1.0 + ROUNDING {
+                let message = format!("and the floor of the other arms come to {sum:.4}, above 1; lower one");
+                return Err(FieldError::new("controls.arm_shares", message));
+            }
+            return Ok(());
+        };
         let shares: f64 = least.iter().flatten().map(|(min, _)| min).sum();
-        let sum: f64 = least.iter().map(|least| least.map_or(floor, |(min, _)| min.max(floor))).sum();
         if shares > 1.0 + ROUNDING {
             let mut setters: Vec<usize> = least.iter().flatten().map(|(_, rule)| *rule).collect();
             setters.sort_unstable();
@@ -132,9 +162,8 @@ impl RuleBook {
             return Err(FieldError::new(format!("rules[{last}].share.min"), message));
         }
         if sum > 1.0 + ROUNDING {
-            let message = format!(
-                "with the floor of {floor} for the other arms the least shares come to {sum:.4}, above 1; lower one"
-            );
+            let message =
+                format!("with the floors of the other arms the least shares come to {sum:.4}, above 1; lower one");
             return Err(FieldError::new(format!("rules[{last}].share.min"), message));
         }
         Ok(())

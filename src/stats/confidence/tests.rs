@@ -208,8 +208,9 @@ fn confounded(rng: &mut StdRng, rounds: usize, unit: bool, better: f64) -> (Duel
         let centre = of[0].with(of[1]).mean();
         let centre = if unit { centre.clamp(0.0, 1.0) } else { centre };
         of[shown].add(reward);
+        duel.offer(p, 1.0 - p);
         duel.add(if shown == 0 { (reward - centre) * (1.0 - p) } else { (centre - reward) * p });
-        most = most.max(duel.evidence(unit));
+        most = most.max(duel.evidence(unit, &of[0].with(of[1]), 0.0));
     }
     (duel, of, most)
 }
@@ -235,8 +236,11 @@ fn the_evidence_of_a_duel_grows_where_the_first_is_better() {
     for unit in [true, false] {
         let mut rng = StdRng::seed_from_u64(12);
         let found = (0..100).filter(|_| {
-            let (duel, _, most) = confounded(&mut rng, 10_000, unit, 0.6);
-            assert!(duel.turned().evidence(unit) < (1.0 / ALPHA).ln(), "never the other way round at the end");
+            let (duel, of, most) = confounded(&mut rng, if unit { 10_000 } else { 20_000 }, unit, 0.6);
+            assert!(
+                duel.turned().evidence(unit, &of[0].with(of[1]), 0.0) < (1.0 / ALPHA).ln(),
+                "never the other way round at the end"
+            );
             most >= (1.0 / ALPHA).ln()
         });
         let found = found.count();
@@ -257,6 +261,31 @@ fn a_duel_s_bound_is_never_above_the_wealth_itself() {
             *ln_wealth += (BET_MAX * BET_STEP.powi(i32::try_from(j).unwrap()) * y).ln_1p();
         }
         let wealth = ln_wealth.iter().map(|w| w.exp()).sum::<f64>() / BETS as f64;
-        assert!(duel.evidence(true) <= wealth.ln() + 1e-9, "{} {wealth}", duel.evidence(true));
+        assert!(
+            duel.evidence(true, &Sample::default(), 0.0) <= wealth.ln() + 1e-9,
+            "{} {wealth}",
+            duel.evidence(true, &Sample::default(), 0.0)
+        );
     }
+}
+
+/// An arm that is hardly ever shown any more: until it earns something again, all that is seen speaks for the other, a
+/// little at a time. The variance that was likely must count, not only the one that was seen.
+#[test]
+fn the_evidence_of_a_duel_is_rarely_great_where_one_is_rarely_shown() {
+    let share = misses(RUNS, 14, |rng| {
+        let (mut duel, mut all, mut most) = (Duel::default(), Sample::default(), f64::NEG_INFINITY);
+        for _ in 0..4_000 {
+            let p = 0.97;
+            let first = rng.random_bool(p);
+            let (reward, centre) = (money(rng), all.mean());
+            all.add(reward);
+            duel.offer(p, 1.0 - p);
+            duel.add(if first { (reward - centre) * (1.0 - p) } else { (centre - reward) * p });
+            most = most.max(duel.evidence(false, &all, 0.0));
+        }
+        most >= (1.0 / ALPHA).ln()
+    });
+    println!("duel of a rare one: {share}");
+    assert!(share <= allowed(ALPHA, RUNS), "{share}");
 }

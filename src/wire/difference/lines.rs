@@ -19,6 +19,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
+    #[expect(clippy::needless_pass_by_value, reason = "it is read best where it is called, of which there are many")]
     fn add(&mut self, path: impl Into<String>, value: impl ToString) {
         let path = path.into();
         self.places.insert(path.clone(), self.lines.len());
@@ -230,8 +231,12 @@ impl Lines {
             Effect::Pin { position } => add("pin.position", position.to_string()),
             Effect::Boost { factor } => add("boost.factor", factor.to_string()),
             Effect::Share { min, max } => {
-                min.iter().for_each(|min| add("share.min", min.to_string()));
-                max.iter().for_each(|max| add("share.max", max.to_string()));
+                if let Some(min) = min {
+                    add("share.min", min.to_string());
+                }
+                if let Some(max) = max {
+                    add("share.max", max.to_string());
+                }
             }
             Effect::SubjectCap { count, window_us, together } => {
                 add("subject_cap.count", count.to_string());
@@ -245,8 +250,12 @@ impl Lines {
             Effect::Quota { attribute, top, min_values, max_per_value } => {
                 add("quota.attribute", attribute.clone());
                 add("quota.top", top.to_string());
-                min_values.iter().for_each(|least| add("quota.min_values", least.to_string()));
-                max_per_value.iter().for_each(|most| add("quota.max_per_value", most.to_string()));
+                if let Some(least) = min_values {
+                    add("quota.min_values", least.to_string());
+                }
+                if let Some(most) = max_per_value {
+                    add("quota.max_per_value", most.to_string());
+                }
             }
             Effect::MaxMoves { positions } => add("max_moves.positions", positions.to_string()),
         }

@@ -73,10 +73,10 @@ fn a_field_is_told_by_the_name_that_the_contract_gives_it() {
     check(
         |d| d.model = ModelSpec::beta_bernoulli(None, Some(3.0)),
         &[
-            "model.beta_bernoulli.prior_a:  -> 1",
             "model.portfolio.dimension_budget: 256 -> ",
-            "model.beta_bernoulli.prior_b:  -> 3",
+            "model.beta_bernoulli.prior_a:  -> 1",
             "model.portfolio.compute_budget: 4000000 -> ",
+            "model.beta_bernoulli.prior_b:  -> 3",
             "model.portfolio.detect_changes: true -> ",
         ],
     );

@@ -8,7 +8,7 @@ use super::{arm, features, rule, text};
 use crate::{
     bandit::Value,
     slot::{
-        Arm, FieldError,
+        Arm, Controls, FieldError,
         limits::RULES_MAX,
         rule::{Effect, OnError, Rule, check_rules, warn_rules},
     },
@@ -28,8 +28,12 @@ fn named(name: &str, when: &str, effect: Effect) -> Rule {
     Rule { name: name.into(), effect, ..rule(when) }
 }
 
+fn floor(floor: f64) -> Controls {
+    Controls { floor: Some(floor), ..Controls::default() }
+}
+
 fn check(rules: &[Rule]) -> Result<(), FieldError> {
-    check_rules(rules, &arms(), false, 0.0)
+    check_rules(rules, &arms(), false, &floor(0.0))
 }
 
 fn refused(rules: &[Rule]) -> String {
@@ -84,8 +88,11 @@ fn least_shares_above_one_are_refused() {
     assert_eq!(check(&nested), Ok(()));
     let sometimes = [share("a", "context.vip", Some(0.9), None), share("b", "context.new", Some(0.9), None)];
     assert_eq!(check(&sometimes), Ok(()));
-    expect!["rules[1].share.min: with the floor of 0.1 for the other arms the least shares come to 1.1000, above 1; lower one"].assert_eq(&check_rules(&fit, &arms(), false, 0.1).unwrap_err().to_string());
-    assert_eq!(check_rules(&[], &arms(), false, 0.9), Ok(()));
+    expect![
+        "rules[1].share.min: with the floors of the other arms the least shares come to 1.1000, above 1; lower one"
+    ]
+    .assert_eq(&check_rules(&fit, &arms(), false, &floor(0.1)).unwrap_err().to_string());
+    assert_eq!(check_rules(&[], &arms(), false, &floor(0.9)), Ok(()));
 }
 
 #[test]
@@ -110,8 +117,8 @@ fn rules_that_leave_nothing_to_show_are_refused() {
         "rules[1].when: 'cheap' (rules[0]), 'dear' (rules[1]) leave no arm of the slot to show; narrow or pause one"
     ]
     .assert_eq(&refused(&both));
-    assert_eq!(check_rules(&both, &arms(), true, 0.0), Ok(()));
-    assert_eq!(check_rules(&[named("all", "", Effect::Exclude)], &[], false, 0.0), Ok(()));
+    assert_eq!(check_rules(&both, &arms(), true, &floor(0.0)), Ok(()));
+    assert_eq!(check_rules(&[named("all", "", Effect::Exclude)], &[], false, &floor(0.0)), Ok(()));
     assert_eq!(check(&[named("all", "", Effect::Exclude)]).unwrap_err().field, "rules[0].when");
     assert_eq!(check(&[named("some", "context.vip", Effect::Exclude)]), Ok(()));
     // Stock comes with the request's candidates.

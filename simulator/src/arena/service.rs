@@ -1,0 +1,116 @@
+//! The engine in this process, as a policy's service: the one place of the arena that names its calls.
+//!
+//! Invariants: no clock and no randomness of its own; both come with each call.
+
+use std::sync::Arc;
+
+use slotwise::{
+    engine::{
+        Applied, Body, Change, ChangeError, Counters, Decided, Decision, DecisionId, Draw, Event, Request,
+        RewardOutcome, Rewarded, SlotReport, State, decide_with, plan, report, snapshot,
+    },
+    slot::{Definition, FieldError, SlotId, Why},
+};
+
+/// Said where the engine asks for a reason.
+fn why() -> Why {
+    Why { author: "the simulator".to_owned(), reason: "simulation".to_owned() }
+}
+
+/// Why a simulated service could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// It refused a change.
+    #[error("the service refused a change: {0}")]
+    Change(#[from] ChangeError),
+    /// It refused a request.
+    #[error("the service refused a request: {0}")]
+    Request(#[from] FieldError),
+    /// It does not have the slot.
+    #[error("the service has no slot '{0}'")]
+    Slot(SlotId),
+    /// It did not come back from a restart as it was.
+    #[error("the service did not survive its restart: {0}")]
+    Restart(String),
+}
+
+/// A service with one slot.
+#[derive(Debug)]
+pub struct Service {
+    state: State,
+    slot: SlotId,
+}
+
+impl Service {
+    /// A service with this slot.
+    pub fn new(definition: Definition, at_us: i64) -> Result<Self, ServiceError> {
+        let slot = definition.id.clone();
+        let mut service = Self { state: State::default(), slot };
+        service.change(Change::Create(definition), at_us)?;
+        Ok(service)
+    }
+
+    /// The slot's id.
+    pub fn slot(&self) -> &SlotId {
+        &self.slot
+    }
+
+    /// Changes the slot, unless it is so already.
+    pub fn change(&mut self, change: Change, at_us: i64) -> Result<(), ServiceError> {
+        if let Some(body) = plan(&self.state, &self.slot, change, &why())? {
+            self.state.apply(&Event { at_us, body });
+        }
+        Ok(())
+    }
+
+    /// Decides, with these 128 bits of randomness. Changes nothing.
+    pub fn decide(&self, request: Request, at_us: i64, random: [u64; 2]) -> Result<Decision, ServiceError> {
+        let state = self.state.slot(self.slot.as_str()).ok_or_else(|| ServiceError::Slot(self.slot.clone()))?;
+        let view = state.view();
+        let id = DecisionId::new(view.number, at_us, random[0]);
+        let draw = Draw { id, seed: random[1], taken: &[], deadline_passed: false };
+        Ok(decide_with(&view, request, draw, state.past())?)
+    }
+
+    /// Takes a decision in.
+    pub fn take(&mut self, decided: Decided, at_us: i64) {
+        self.state.apply(&Event { at_us, body: Body::Decided(Arc::new(decided)) });
+    }
+
+    /// Takes a reward event in; none: the slot is gone.
+    pub fn reward(&mut self, rewarded: Rewarded, at_us: i64) -> Option<RewardOutcome> {
+        match self.state.apply(&Event { at_us, body: Body::Rewarded(Box::new(rewarded)) }) {
+            Applied::Reward(outcome) => Some(outcome),
+            Applied::Change | Applied::Decision => None,
+        }
+    }
+
+    /// Lets time pass, so that windows close.
+    pub fn wait_until(&mut self, at_us: i64) {
+        let nothing = Body::AvailabilitySet { slot: self.slot.clone(), available: Vec::new(), why: why() };
+        self.state.apply(&Event { at_us, body: nothing });
+    }
+
+    /// Writes the state as a snapshot, drops it, and reads it again.
+    pub fn restart(&mut self) -> Result<(), ServiceError> {
+        let failed = |why: &dyn std::fmt::Display| ServiceError::Restart(why.to_string());
+        let bytes = snapshot::encode(&self.state).map_err(|why| failed(&why))?;
+        let before = std::mem::take(&mut self.state);
+        self.state = snapshot::decode(&bytes).map_err(|why| failed(&why))?;
+        let again = snapshot::encode(&self.state).map_err(|why| failed(&why))?;
+        if bytes != again || before.position() != self.state.position() {
+            return Err(failed(&"what was read is not what was written"));
+        }
+        Ok(())
+    }
+
+    /// What the slot counted.
+    pub fn counters(&self) -> Counters {
+        self.state.slot(self.slot.as_str()).map(|state| state.view().counters).unwrap_or_default()
+    }
+
+    /// What the slot says that it learned.
+    pub fn report(&self) -> Option<SlotReport> {
+        self.state.slot(self.slot.as_str()).map(|state| report(&state.view()))
+    }
+}

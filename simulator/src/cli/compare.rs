@@ -1,0 +1,110 @@
+//! `slotwise-simulator compare` and `sweep`: one scenario under several settings.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Args;
+use toml::Table;
+
+use super::scenario::{How, Stop};
+use crate::{scenario::Policy, show};
+
+/// Flags of `compare`.
+#[derive(Debug, Args)]
+#[command(after_long_help = COMPARE_HELP)]
+pub(super) struct Compare {
+    /// The first slot: a document as `slotwise slots apply` reads it.
+    a: PathBuf,
+    /// The second.
+    b: PathBuf,
+    /// A shipped scenario's name, or a .toml file.
+    #[arg(long, value_name = "SCENARIO")]
+    on: String,
+    #[command(flatten)]
+    how: How,
+}
+
+const COMPARE_HELP: &str = "\
+Both slots meet the same shoppers, in the place of the scenario's policies. Arms, ids and the default arm are the
+scenario's; what a document leaves out is as in the scenario's slot. Rewards are measured by the scenario's goal.
+
+Exit codes: 0 ran, 2 the scenario or a document cannot be used, 3 could not run.";
+
+impl Compare {
+    pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, Stop> {
+        let mut names = [name(&self.a), name(&self.b)];
+        if names[0] == names[1] {
+            names = ["A".to_owned(), "B".to_owned()];
+        }
+        let mut policies = Vec::new();
+        for (file, name) in [&self.a, &self.b].into_iter().zip(names) {
+            policies.push(Policy { name, slot: slot(file)?, skip: false });
+        }
+        let loaded = self.how.load(&self.on)?.comparing(policies)?;
+        let _ = writeln!(out, "seed {}", self.how.seed(&loaded));
+        let report = self.how.run(&loaded)?;
+        let _ = writeln!(out, "{}", show::text(&report));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn name(file: &Path) -> String {
+    file.file_stem().map_or_else(|| file.display().to_string(), |stem| stem.to_string_lossy().replace(':', "_"))
+}
+
+/// What a slot's document says, without what a scenario says itself.
+fn slot(file: &Path) -> Result<Table, Stop> {
+    let wrong = |message: String| Stop::Slot { file: file.to_owned(), message };
+    let text = fs::read_to_string(file).map_err(|why| wrong(format!("cannot be read: {why}")))?;
+    let mut table: Table = text.parse().map_err(|why: toml::de::Error| wrong(why.message().replace('\n', " ")))?;
+    for key in ["slot_id", "arms", "default_arm_id", "open_catalogue", "revision"] {
+        table.remove(key);
+    }
+    Ok(table)
+}
+
+/// Flags of `sweep`.
+#[derive(Debug, Args)]
+#[command(after_long_help = SWEEP_HELP)]
+pub(super) struct Sweep {
+    /// A shipped scenario's name, or a .toml file.
+    scenario: String,
+    /// The setting and its values, as in --over slot.controls.exploration=0,0.5,1,2.
+    #[arg(long, value_name = "KEY=V1,V2,...")]
+    over: String,
+    #[command(flatten)]
+    how: How,
+}
+
+const SWEEP_HELP: &str = "\
+Runs the scenario once for each value, all with the same seed, and prints the first policy's reward against the value.
+A setting of the slot is one of every policy that does not set it itself.
+
+Exit codes: 0 ran, 2 the scenario cannot be used, 3 could not run.";
+
+impl Sweep {
+    pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, Stop> {
+        let (key, values) = self.over.split_once('=').unwrap_or((self.over.as_str(), ""));
+        let values: Vec<&str> = values.split(',').map(str::trim).filter(|value| !value.is_empty()).collect();
+        let mut loaded = Vec::new();
+        // All are loaded before the first is run: a mistake is told at once.
+        for value in &values {
+            loaded.push((value, self.how.with(format!("{key}={value}")).load(&self.scenario)?));
+        }
+        if loaded.is_empty() {
+            let why = "has no values; write --over key=v1,v2,...".to_owned();
+            return Err(crate::scenario::ScenarioError::Set { given: self.over.clone(), why }.into());
+        }
+        let _ = writeln!(out, "seed {}", self.how.seed(&loaded[0].1));
+        let mut runs = Vec::new();
+        for (value, loaded) in loaded {
+            runs.push(((*value).to_owned(), self.how.run(&loaded)?));
+        }
+        let _ = writeln!(out, "{}", show::sweep(key, &runs));
+        Ok(ExitCode::SUCCESS)
+    }
+}

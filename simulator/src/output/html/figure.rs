@@ -1,0 +1,151 @@
+//! A figure: its title, what it says, a legend, the drawing, and its numbers as a table.
+//!
+//! Invariants: a drawing has a title and a description for those who do not see it; a legend never tells by colour
+//! alone; the numbers that are drawn are in the table.
+
+use super::{
+    super::markup::Markup,
+    plot::{WIDTH, px, series_class, shape},
+};
+
+/// An entry of a legend.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// What it stands for.
+    pub(super) name: String,
+    /// How that is drawn.
+    pub(super) sign: Sign,
+}
+
+/// How something is drawn.
+#[derive(Debug)]
+pub(super) enum Sign {
+    /// A policy's line.
+    Line(usize),
+    /// A policy's mark.
+    Mark(usize),
+    /// A line of reference, by its class.
+    Reference(&'static str),
+    /// An area, by its class.
+    Area(String),
+}
+
+/// A table of numbers: the first column names the rows.
+#[derive(Debug)]
+pub(super) struct Numbers {
+    pub(super) header: Vec<String>,
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+/// A figure but for its drawing.
+#[derive(Debug)]
+pub(super) struct Figure {
+    /// Unique in the page.
+    pub(super) id: String,
+    pub(super) title: String,
+    /// What it says, in a sentence or two.
+    pub(super) note: String,
+    /// What is seen, for those who do not see it.
+    pub(super) description: String,
+    pub(super) legend: Vec<Key>,
+    pub(super) numbers: Numbers,
+}
+
+impl Figure {
+    /// Writes the figure, `height` units high.
+    pub(super) fn write(&self, out: &mut Markup, height: f64, draw: impl FnOnce(&mut Markup)) {
+        out.trusted("\n").element("figure", &[("id", &self.id)], |out| {
+            out.element("figcaption", &[], |out| {
+                out.leaf("h3", &[], &self.title);
+                if !self.note.is_empty() {
+                    out.leaf("p", &[], &self.note);
+                }
+            });
+            if !self.legend.is_empty() {
+                out.element("ul", &[("class", "legend")], |out| self.legend.iter().for_each(|key| key.write(out)));
+            }
+            let (title, description) = (format!("{}-title", self.id), format!("{}-description", self.id));
+            let view = format!("0 0 {} {}", px(WIDTH), px(height));
+            let attributes = [
+                ("class", "drawing"),
+                ("role", "img"),
+                ("viewBox", &*view),
+                ("aria-labelledby", &*title),
+                ("aria-describedby", &*description),
+            ];
+            out.element("svg", &attributes, |out| {
+                out.leaf("title", &[("id", &title)], &self.title);
+                out.leaf("desc", &[("id", &description)], &self.description);
+                draw(out);
+            });
+            out.element("details", &[("class", "numbers")], |out| {
+                out.leaf("summary", &[], "Numbers");
+                out.element("div", &[("class", "scroll"), ("tabindex", "0")], |out| {
+                    self.numbers.write(out, &self.title);
+                });
+            });
+        });
+    }
+}
+
+impl Key {
+    fn write(&self, out: &mut Markup) {
+        out.element("li", &[], |out| {
+            let view = [("viewBox", "-14 -7 28 14"), ("aria-hidden", "true")];
+            out.element("svg", &view, |out| match &self.sign {
+                Sign::Line(series) => {
+                    let class = format!("line {}", series_class(*series));
+                    out.empty("path", &[("class", &class), ("d", "M-14,0H14")]);
+                }
+                Sign::Mark(series) => {
+                    let class = format!("mark {}", series_class(*series));
+                    out.empty("path", &[("class", &class), ("d", shape(*series))]);
+                }
+                Sign::Reference(class) => out.empty("path", &[("class", class), ("d", "M-14,0H14")]),
+                Sign::Area(class) => {
+                    let attributes =
+                        [("class", &**class), ("x", "-10"), ("y", "-6"), ("width", "20"), ("height", "12")];
+                    out.empty("rect", &attributes);
+                }
+            });
+            out.leaf("span", &[], &self.name);
+        });
+    }
+}
+
+impl Numbers {
+    /// As a table with a caption.
+    pub(super) fn write(&self, out: &mut Markup, caption: &str) {
+        out.element("table", &[], |out| {
+            out.leaf("caption", &[], caption);
+            out.element("thead", &[], |out| {
+                out.element("tr", &[], |out| {
+                    for name in &self.header {
+                        out.leaf("th", &[("scope", "col")], name);
+                    }
+                });
+            });
+            out.element("tbody", &[], |out| {
+                for row in &self.rows {
+                    out.trusted("\n").element("tr", &[], |out| {
+                        for (i, cell) in row.iter().enumerate() {
+                            if i == 0 {
+                                out.leaf("th", &[("scope", "row")], cell);
+                            } else {
+                                out.leaf("td", &[], cell);
+                            }
+                        }
+                    });
+                }
+            });
+        });
+    }
+}
+
+/// Something that tells its numbers when pointed at.
+pub(super) fn spot(out: &mut Markup, tells: &str, inside: impl FnOnce(&mut Markup)) {
+    out.element("g", &[("class", "spot")], |out| {
+        out.leaf("title", &[], tells);
+        inside(out);
+    });
+}

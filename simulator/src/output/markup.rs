@@ -1,0 +1,124 @@
+//! Markup, written so that it is well-formed XML and HTML at once.
+//!
+//! Invariants: text and attribute values are escaped on the way in, so what a scenario's author wrote is never markup;
+//! every element that is opened is closed; a character that XML does not have becomes U+FFFD. What is not escaped has
+//! to be `'static`: it was written here.
+//!
+//! Deliberately not here: a library. The outputs need elements, attributes and text; a parser written by others reads
+//! them back in the tests.
+
+use std::fmt::{self, Display, Write};
+
+/// Attributes of an element: names are ours, values anybody's.
+pub(super) type Attributes<'a> = &'a [(&'static str, &'a str)];
+
+/// A document that grows.
+#[derive(Debug, Default)]
+pub(super) struct Markup {
+    text: String,
+}
+
+/// Escapes what is written through it.
+struct Escaped<'a>(&'a mut String);
+
+impl Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            match c {
+                '&' => self.0.push_str("&amp;"),
+                '<' => self.0.push_str("&lt;"),
+                '>' => self.0.push_str("&gt;"),
+                '"' => self.0.push_str("&quot;"),
+                '\'' => self.0.push_str("&#39;"),
+                '\t' | '\n' => self.0.push(c),
+                // Not among XML's characters, even escaped.
+                c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => self.0.push(char::REPLACEMENT_CHARACTER),
+                c => self.0.push(c),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Markup {
+    /// A document that begins with `prologue`.
+    pub(super) fn beginning(prologue: &'static str) -> Self {
+        Self { text: prologue.to_owned() }
+    }
+
+    /// Text, escaped.
+    pub(super) fn text(&mut self, text: impl Display) -> &mut Self {
+        // Writing to a string cannot fail.
+        let _ = write!(Escaped(&mut self.text), "{text}");
+        self
+    }
+
+    /// Text of our own that may be markup.
+    pub(super) fn trusted(&mut self, text: &'static str) -> &mut Self {
+        self.text.push_str(text);
+        self
+    }
+
+    /// An element, with what `inside` writes in it, and an end tag.
+    pub(super) fn element(&mut self, tag: &'static str, attributes: Attributes<'_>, inside: impl FnOnce(&mut Self)) {
+        self.open(tag, attributes);
+        self.text.push('>');
+        inside(self);
+        let _ = write!(self.text, "</{tag}>");
+    }
+
+    /// An element with text in it.
+    pub(super) fn leaf(&mut self, tag: &'static str, attributes: Attributes<'_>, text: impl Display) {
+        self.element(tag, attributes, |out| {
+            out.text(text);
+        });
+    }
+
+    /// An element without an end tag: HTML's void elements, SVG's shapes.
+    pub(super) fn empty(&mut self, tag: &'static str, attributes: Attributes<'_>) {
+        self.open(tag, attributes);
+        self.text.push_str("/>");
+    }
+
+    fn open(&mut self, tag: &'static str, attributes: Attributes<'_>) {
+        let _ = write!(self.text, "<{tag}");
+        for (name, value) in attributes {
+            let _ = write!(self.text, " {name}=\"");
+            self.text(value);
+            self.text.push('"');
+        }
+    }
+
+    /// The document.
+    pub(super) fn finish(self) -> String {
+        self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_name_holds_a_parser_reads_it_back() {
+        let nasty = "</script><script>alert('1')</script> & \"quoted\" ]]> <!-- – ✓\n\ttwo lines";
+        let mut out = Markup::default();
+        out.element("a", &[("b", nasty)], |out| out.leaf("c", &[], nasty));
+        let text = out.finish();
+        let document = roxmltree::Document::parse(&text).unwrap();
+        assert_eq!(document.descendants().find(|node| node.has_tag_name("c")).unwrap().text(), Some(nasty));
+        // A parser makes blanks of line breaks and tabs in attributes.
+        let on_one_line = nasty.replace(['\n', '\t'], " ");
+        assert_eq!(document.root_element().attribute("b"), Some(on_one_line.as_str()));
+    }
+
+    #[test]
+    fn characters_that_xml_does_not_have_are_replaced() {
+        let mut out = Markup::default();
+        out.leaf("a", &[], "bell \u{7}, nul \0, delete \u{7f}, next line \u{85}, none \u{ffff}, return \r");
+        let text = out.finish();
+        let document = roxmltree::Document::parse(&text).unwrap();
+        let want = "bell \u{fffd}, nul \u{fffd}, delete \u{fffd}, next line \u{fffd}, none \u{fffd}, return \u{fffd}";
+        assert_eq!(document.root_element().text(), Some(want));
+    }
+}

@@ -1,0 +1,110 @@
+//! What replications say of each check.
+
+use crate::{
+    arena::{BUCKETS, Replication, Sum, Tally, change, share},
+    judge::Evidence,
+    scenario::{Check, Metric, Scenario},
+};
+
+/// Below this a bin's statistic is not normal.
+const VARIANCE_MIN: f64 = 5.0;
+
+fn per(sum: f64, count: u64) -> Option<f64> {
+    (count > 0).then(|| sum / count as f64)
+}
+
+/// A policy's own number in one replication; none: it had no occasion.
+fn value(scenario: &Scenario, check: &Check, tally: &Tally) -> Option<f64> {
+    let whole = || {
+        let segment = check.segment.as_ref();
+        let at = segment.and_then(|name| scenario.shoppers.segments.iter().position(|segment| segment.name == *name));
+        at.map_or_else(|| tally.whole(), |at| tally.segments[at])
+    };
+    let regret = |sum: Sum| per(sum.regret, sum.decisions);
+    match check.metric {
+        Metric::RewardPerDecision | Metric::Lift => per(whole().reward, whole().decisions),
+        Metric::RegretPerDecision => regret(whole()),
+        Metric::RegretLastTenth => regret(tally.part(BUCKETS * 9 / 10..BUCKETS)),
+        Metric::DecisionsToAdapt => {
+            let at = place(scenario, check, |check| change(scenario, check).is_some());
+            tally.adapted.get(at).copied()
+        }
+        Metric::Share => {
+            let at = place(scenario, check, |check| share(scenario, check).is_some());
+            tally.shares.get(at).and_then(|&(shown, all)| per(shown as f64, all))
+        }
+        Metric::CountedError => Some(tally.counted_error),
+        Metric::FallbackShare => per(tally.fallbacks as f64, tally.decisions),
+        Metric::IntervalCoverage | Metric::PropensityCalibration | Metric::FalseConfidence | Metric::P99Latency => None,
+    }
+}
+
+/// The place of a check among those of its kind.
+fn place(scenario: &Scenario, check: &Check, kind: impl Fn(&Check) -> bool) -> usize {
+    let mut of_kind = scenario.check.iter().filter(|check| kind(check));
+    of_kind.position(|known| std::ptr::eq(known, check)).unwrap_or(usize::MAX)
+}
+
+/// What replications say of a check of the scenario.
+pub(super) fn evidence(scenario: &Scenario, check: &Check, replications: &[Replication]) -> Evidence {
+    let of_name = |name: &Option<String>| {
+        name.as_ref().and_then(|name| scenario.policies.iter().position(|policy| policy.name == *name))
+    };
+    let policy = of_name(&check.policy).unwrap_or(0);
+    let tallies = || replications.iter().map(|replication| &replication.policies[policy]);
+    let count = replications.len() as u64;
+    match check.metric {
+        Metric::P99Latency => Evidence::Nothing,
+        Metric::IntervalCoverage => {
+            let (held, all) = tallies().fold((0, 0), |(a, b), t| (a + t.covered.0, b + t.covered.1));
+            proportion(held, all, count)
+        }
+        Metric::FalseConfidence => proportion(tallies().filter(|t| t.falsely_sure).count() as u64, count, count),
+        Metric::PropensityCalibration => promises(tallies()),
+        Metric::RewardPerDecision
+        | Metric::Lift
+        | Metric::RegretPerDecision
+        | Metric::RegretLastTenth
+        | Metric::DecisionsToAdapt
+        | Metric::Share
+        | Metric::CountedError
+        | Metric::FallbackShare => {
+            let Some(over) = of_name(&check.over) else {
+                return Evidence::Mean(tallies().filter_map(|tally| value(scenario, check, tally)).collect());
+            };
+            let pairs = replications.iter().filter_map(|replication| {
+                let of = |policy: usize| value(scenario, check, &replication.policies[policy]);
+                of(policy).zip(of(over))
+            });
+            if check.metric == Metric::Lift {
+                Evidence::Lift(pairs.collect())
+            } else {
+                Evidence::Mean(pairs.map(|(own, other)| own - other).collect())
+            }
+        }
+    }
+}
+
+fn proportion(successes: u64, trials: u64, replications: u64) -> Evidence {
+    if trials == 0 { Evidence::Nothing } else { Evidence::Proportion { successes, trials, replications } }
+}
+
+fn promises<'a>(tallies: impl Iterator<Item = &'a Tally> + Clone) -> Evidence {
+    let bins = tallies.clone().next().map_or(0, |tally| tally.propensity.len());
+    let (mut chi_squared, mut degrees) = (0.0, 0);
+    for bin in 0..bins {
+        let (mut promised, mut variance, mut happened) = (0.0, 0.0, 0);
+        for of in tallies.clone().map(|tally| tally.propensity[bin]) {
+            promised += of.promised;
+            variance += of.variance;
+            happened += of.happened;
+        }
+        if variance >= VARIANCE_MIN {
+            chi_squared += (happened as f64 - promised).powi(2) / variance;
+            degrees += 1;
+        }
+    }
+    // Certainties have no variance: whatever was promised for certain or never must have been so.
+    let mismatches = tallies.map(|tally| tally.mismatches).sum();
+    Evidence::Promises { chi_squared, degrees, mismatches }
+}

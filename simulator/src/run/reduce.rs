@@ -1,0 +1,278 @@
+//! From replications to what a report says of policies.
+
+use crate::{
+    arena::{BUCKETS, PROPENSITIES, Replication, Setup, Sum, Tally},
+    judge::{Measured, lift, mean},
+    report::{
+        ArmShare, Bucket, CalibrationBin, Estimate, EventCounts, Mark, Point, PolicyReport, PropensityBin,
+        SegmentReport,
+    },
+    scenario::Scenario,
+};
+
+/// Of estimates that no check asks for.
+const CONFIDENCE: f64 = 0.95;
+/// Arms whose shares are told one by one.
+const SHARES_MAX: usize = 8;
+/// Bins of calibration.
+const BINS: usize = 10;
+const DAY_US: f64 = 86_400e6;
+
+/// What a report holds beside scenario and checks.
+pub(super) struct Reduced {
+    pub(super) arms: u64,
+    pub(super) days: f64,
+    pub(super) buckets: Vec<Bucket>,
+    pub(super) marks: Vec<Mark>,
+    pub(super) baseline: Option<String>,
+    pub(super) policies: Vec<PolicyReport>,
+}
+
+pub(super) fn reduce(setup: &Setup<'_>, replications: &[Replication]) -> Reduced {
+    let scenario = setup.scenario;
+    let n = replications.len().max(1) as f64;
+    let day = |at: usize| replications.iter().map(|r| r.ends_us[at] / DAY_US).sum::<f64>() / n;
+    let baseline = baseline(scenario);
+    let policies = (0..scenario.policies.len()).map(|policy| one(setup, replications, policy, baseline)).collect();
+    let generated = scenario.catalogue.generated.as_ref().map_or(0, |generated| u64::from(generated.count));
+    Reduced {
+        arms: scenario.catalogue.arms.len() as u64 + generated,
+        days: day(BUCKETS - 1),
+        buckets: buckets(scenario.horizon)
+            .into_iter()
+            .enumerate()
+            .map(|(i, b)| Bucket { ends_day: day(i), ..b })
+            .collect(),
+        marks: marks(setup, replications),
+        baseline: baseline.map(|baseline| scenario.policies[baseline].name.clone()),
+        policies,
+    }
+}
+
+fn buckets(horizon: u64) -> Vec<Bucket> {
+    // The first decision of bucket i is the least index with ⌊100·index/horizon⌋ = i.
+    let first = |i: usize| (i as u64 * horizon).div_ceil(BUCKETS as u64);
+    (0..BUCKETS).map(|i| Bucket { from: first(i), until: first(i + 1), ends_day: 0.0 }).collect()
+}
+
+fn marks(setup: &Setup<'_>, replications: &[Replication]) -> Vec<Mark> {
+    let mut marks: Vec<Mark> = setup
+        .marks
+        .iter()
+        .enumerate()
+        .filter_map(|(i, (_, what))| {
+            let at: Vec<f64> = replications.iter().filter_map(|r| r.marks[i]).map(|index| index as f64).collect();
+            (!at.is_empty()).then(|| Mark { at: mean(&at).mean, what: what.clone() })
+        })
+        .collect();
+    marks.sort_by(|a, b| a.at.total_cmp(&b.at));
+    marks
+}
+
+/// The policy that lifts are over; none: there is only one.
+fn baseline(scenario: &Scenario) -> Option<usize> {
+    let named = |name: &str| scenario.policies.iter().position(|policy| policy.name == name);
+    let chosen = scenario.baseline.as_deref().and_then(named).or_else(|| named("uniform"));
+    (scenario.policies.len() > 1).then(|| chosen.unwrap_or(scenario.policies.len() - 1))
+}
+
+fn estimate(measured: Measured) -> Estimate {
+    let interval = measured.interval(CONFIDENCE);
+    Estimate {
+        mean: measured.mean,
+        standard_error: measured.error,
+        low: interval.map(|(low, _)| low),
+        high: interval.map(|(_, high)| high),
+        confidence: CONFIDENCE,
+    }
+}
+
+fn point(values: &[f64]) -> Point {
+    let measured = mean(values);
+    Point { mean: (!values.is_empty()).then_some(measured.mean), standard_error: measured.error }
+}
+
+fn per(sum: f64, count: u64) -> f64 {
+    if count > 0 { sum / count as f64 } else { 0.0 }
+}
+
+fn one(setup: &Setup<'_>, replications: &[Replication], policy: usize, baseline: Option<usize>) -> PolicyReport {
+    let spec = &setup.scenario.policies[policy];
+    let tallies: Vec<&Tally> = replications.iter().map(|r| &r.policies[policy]).collect();
+    let wholes: Vec<Sum> = tallies.iter().map(|tally| tally.whole()).collect();
+    let each = |of: &dyn Fn(&Tally, Sum) -> f64| {
+        let values: Vec<f64> = tallies.iter().zip(&wholes).map(|(tally, whole)| of(tally, *whole)).collect();
+        estimate(mean(&values))
+    };
+    let by_bucket = |of: fn(Sum) -> f64| -> Vec<Point> {
+        let at = |i: usize| tallies.iter().map(move |tally| tally.buckets[i]).filter(|sum| sum.decisions > 0).map(of);
+        (0..BUCKETS).map(|i| point(&at(i).collect::<Vec<f64>>())).collect()
+    };
+    let so_far = |i: usize| tallies.iter().map(move |tally| tally.part(0..i + 1).regret).collect::<Vec<f64>>();
+    let all = |of: fn(&Tally) -> u64| tallies.iter().map(|tally| of(tally)).sum::<u64>();
+    let decisions = all(|tally| tally.decisions);
+    PolicyReport {
+        name: spec.name.clone(),
+        overrides: if spec.slot.is_empty() { String::new() } else { toml::Value::Table(spec.slot.clone()).to_string() },
+        reward_per_decision: each(&|_, whole| per(whole.reward, whole.decisions)),
+        given_per_decision: each(&|tally, whole| per(tally.given, whole.decisions)),
+        regret_per_decision: each(&|_, whole| per(whole.regret, whole.decisions)),
+        regret_total: each(&|_, whole| whole.regret),
+        lift: over(replications, policy, baseline, Tally::whole),
+        reward_by_bucket: by_bucket(|sum| per(sum.reward, sum.decisions)),
+        regret_by_bucket: by_bucket(|sum| per(sum.regret, sum.decisions)),
+        regret_so_far: (0..BUCKETS).map(|i| point(&so_far(i))).collect(),
+        shares: shares(setup, &tallies),
+        uniform_regret_per_decision: each(&|tally, whole| per(tally.uniform_regret, whole.decisions)).mean,
+        calibration: calibration(&tallies),
+        propensity: propensity(&tallies),
+        segments: segments(setup, replications, policy, baseline),
+        events: tallies.iter().fold(EventCounts::default(), |sum, tally| added(sum, tally.events)),
+        exploring: per(all(|tally| tally.exploring) as f64, decisions),
+        fallbacks: per(all(|tally| tally.fallbacks) as f64, decisions),
+        holdout: per(all(|tally| tally.holdout) as f64, decisions),
+        latency: None,
+    }
+}
+
+/// The lift of a policy over the baseline in some part of the decisions; none for the baseline itself.
+fn over(
+    replications: &[Replication],
+    policy: usize,
+    baseline: Option<usize>,
+    part: impl Fn(&Tally) -> Sum,
+) -> Option<Estimate> {
+    let baseline = baseline.filter(|&baseline| baseline != policy)?;
+    let pairs: Vec<(f64, f64)> = replications
+        .iter()
+        .map(|r| (part(&r.policies[policy]), part(&r.policies[baseline])))
+        .filter(|(own, _)| own.decisions > 0)
+        .map(|(own, other)| (per(own.reward, own.decisions), per(other.reward, other.decisions)))
+        .collect();
+    let measured = lift(&pairs);
+    measured.mean.is_finite().then(|| estimate(measured))
+}
+
+fn shares(setup: &Setup<'_>, tallies: &[&Tally]) -> Vec<ArmShare> {
+    let groups = setup.groups.len();
+    let at = |bucket: usize, group: usize| -> u64 {
+        tallies.iter().map(|tally| u64::from(tally.groups[bucket * groups + group])).sum()
+    };
+    let all_of = |bucket: usize| (0..groups).map(|group| at(bucket, group)).sum::<u64>();
+    let all: Vec<u64> = (0..BUCKETS).map(all_of).collect();
+    let whole: u64 = all.iter().sum();
+    let mut order: Vec<(usize, u64)> =
+        (0..groups).map(|group| (group, (0..BUCKETS).map(|bucket| at(bucket, group)).sum())).collect();
+    // Most shown first; at a tie in the slot's order.
+    order.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    let rest: Vec<usize> = order.iter().skip(SHARES_MAX).map(|(group, _)| *group).collect();
+    let line = |name: &str, members: &[usize]| {
+        let sum = |bucket: usize| members.iter().map(|&group| at(bucket, group)).sum::<u64>();
+        let total: u64 = (0..BUCKETS).map(sum).sum();
+        ArmShare {
+            arm: name.to_owned(),
+            share: per(total as f64, whole),
+            by_bucket: (0..BUCKETS).map(|b| (all[b] > 0).then(|| per(sum(b) as f64, all[b]))).collect(),
+        }
+    };
+    let mut lines: Vec<ArmShare> =
+        order.iter().take(SHARES_MAX).map(|&(group, _)| line(&setup.groups[group], &[group])).collect();
+    if !rest.is_empty() {
+        lines.push(line("other", &rest));
+    }
+    lines
+}
+
+/// Bins of equally many, by what was foreseen.
+fn calibration(tallies: &[&Tally]) -> Vec<CalibrationBin> {
+    let mut pairs: Vec<(f64, f64)> = tallies.iter().flat_map(|tally| tally.calibration.iter().copied()).collect();
+    pairs.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let n = pairs.len();
+    let bins = BINS.min(n);
+    (0..bins)
+        .map(|i| {
+            let part = &pairs[i * n / bins..(i + 1) * n / bins];
+            let count = part.len() as u64;
+            let sum = part.iter().fold((0.0, 0.0), |(x, y), (a, b)| (x + a, y + b));
+            CalibrationBin { count, predicted: per(sum.0, count), truth: per(sum.1, count) }
+        })
+        .collect()
+}
+
+fn propensity(tallies: &[&Tally]) -> Vec<PropensityBin> {
+    let bin = |i: usize| {
+        let (mut count, mut promised, mut variance, mut happened) = (0, 0.0, 0.0, 0);
+        for of in tallies.iter().map(|tally| tally.propensity[i]) {
+            count += of.count;
+            promised += of.promised;
+            variance += of.variance;
+            happened += of.happened;
+        }
+        (count > 0).then(|| PropensityBin {
+            from: PROPENSITIES[i],
+            until: PROPENSITIES.get(i + 1).copied().unwrap_or(1.0),
+            count,
+            promised: per(promised, count),
+            happened: per(happened as f64, count),
+            standard_error: variance.max(0.0).sqrt() / count as f64,
+        })
+    };
+    (0..PROPENSITIES.len()).filter_map(bin).collect()
+}
+
+fn segments(
+    setup: &Setup<'_>,
+    replications: &[Replication],
+    policy: usize,
+    baseline: Option<usize>,
+) -> Vec<SegmentReport> {
+    let tallies = || replications.iter().map(|r| &r.policies[policy]);
+    let all: u64 = tallies().map(|tally| tally.whole().decisions).sum();
+    let names = setup.scenario.shoppers.segments.iter().enumerate();
+    names
+        .map(|(i, segment)| {
+            let sums = || tallies().map(|tally| tally.segments[i]).filter(|sum| sum.decisions > 0);
+            let each = |of: fn(Sum) -> f64| {
+                estimate(mean(&sums().map(|sum| per(of(sum), sum.decisions)).collect::<Vec<f64>>()))
+            };
+            SegmentReport {
+                segment: segment.name.clone(),
+                share: per(sums().map(|sum| sum.decisions).sum::<u64>() as f64, all),
+                reward_per_decision: each(|sum| sum.reward),
+                regret_per_decision: each(|sum| sum.regret),
+                lift: over(replications, policy, baseline, |tally| tally.segments[i]),
+            }
+        })
+        .collect()
+}
+
+fn added(a: EventCounts, b: EventCounts) -> EventCounts {
+    EventCounts {
+        happened: a.happened + b.happened,
+        lost: a.lost + b.lost,
+        arrived: a.arrived + b.arrived,
+        accepted: a.accepted + b.accepted,
+        duplicates: a.duplicates + b.duplicates,
+        late: a.late + b.late,
+        unmatched: a.unmatched + b.unmatched,
+        rejected: a.rejected + b.rejected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arena::bucket;
+
+    #[test]
+    fn buckets_are_where_decisions_are_counted() {
+        for horizon in [100, 101, 250, 999, 12_345] {
+            let buckets = buckets(horizon);
+            for index in 0..horizon {
+                let of = buckets[bucket(index, horizon)];
+                assert!((of.from..of.until).contains(&index), "{index} of {horizon}: {of:?}");
+            }
+            assert_eq!((buckets[0].from, buckets[BUCKETS - 1].until), (0, horizon));
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What terms, drift and checks name: something about a shopper, something about arms.
+
+use slotwise::slot::suggestion;
+
+use super::{Attribute, Catalogue, Scenario, Shoppers, Trait, error::Problem};
+
+/// Something about a shopper that odds may depend on: a number per visit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShopperFactor {
+    /// 1.
+    Always,
+    /// 1 for this segment.
+    Segment(usize),
+    /// 1 for this intent.
+    Intent(usize),
+    /// 1 where a trait is this word: the trait's place by name, the word's place in it.
+    Word(usize, usize),
+    /// A number's trait, by its place by name.
+    Number(usize),
+    /// 1 for those who have been here before.
+    Returning,
+    /// 1 for the others.
+    New,
+    /// 0 to 1.
+    PriceSensitivity,
+}
+
+/// Something about arms that odds may depend on: a number per arm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArmFactor {
+    /// 1.
+    Always,
+    /// 1 for the arm of this id.
+    Id(String),
+    /// 1 where an attribute is this word, or yes where the word is "true".
+    Word(String, String),
+    /// A number's attribute.
+    Number(String),
+    /// ln(price / the catalogue's median price); 0 without a price.
+    Price,
+}
+
+fn unknown(given: &str, what: &str, known: &[String]) -> Problem {
+    let near = suggestion(given, known.iter().map(String::as_str));
+    let rest = if near.is_empty() { format!("; there are {}", known.join(", ")) } else { near };
+    Problem::new("", format!("{what} '{given}' is not known{rest}"))
+}
+
+/// What may be said of a shopper, as terms write it, and what it means.
+pub fn shopper_factors(shoppers: &Shoppers) -> Vec<(String, ShopperFactor)> {
+    let mut all = vec![
+        ("returning".to_owned(), ShopperFactor::Returning),
+        ("new".to_owned(), ShopperFactor::New),
+        ("price_sensitivity".to_owned(), ShopperFactor::PriceSensitivity),
+    ];
+    all.extend(
+        shoppers.segments.iter().enumerate().map(|(i, s)| (format!("segment:{}", s.name), ShopperFactor::Segment(i))),
+    );
+    all.extend(
+        shoppers.intents.iter().enumerate().map(|(i, s)| (format!("intent:{}", s.name), ShopperFactor::Intent(i))),
+    );
+    for (i, (name, of)) in shoppers.traits.iter().enumerate() {
+        match of {
+            Trait::Words(words) => {
+                all.extend(words.keys().enumerate().map(|(j, w)| (format!("{name}:{w}"), ShopperFactor::Word(i, j))));
+            }
+            Trait::Normal { .. } | Trait::Uniform { .. } => all.push((name.clone(), ShopperFactor::Number(i))),
+        }
+    }
+    all
+}
+
+/// What a term's `shopper` means.
+pub fn shopper_factor(shoppers: &Shoppers, given: Option<&str>) -> Result<ShopperFactor, Problem> {
+    let Some(given) = given else { return Ok(ShopperFactor::Always) };
+    let all = shopper_factors(shoppers);
+    if let Some((_, factor)) = all.iter().find(|(name, _)| name == given) {
+        return Ok(*factor);
+    }
+    let known: Vec<String> = all.into_iter().map(|(name, _)| name).collect();
+    Err(unknown(given, "what a shopper is:", &known))
+}
+
+/// What may be said of arms, as terms write it, but for ids.
+fn arm_factors(catalogue: &Catalogue) -> Vec<(String, ArmFactor)> {
+    let mut all = vec![("price".to_owned(), ArmFactor::Price)];
+    let mut add = |name: String, factor: ArmFactor| {
+        if !all.iter().any(|(known, _)| *known == name) {
+            all.push((name, factor));
+        }
+    };
+    for (name, value) in catalogue.arms.iter().flat_map(|arm| &arm.attributes) {
+        match value {
+            Attribute::Number(_) => add(name.clone(), ArmFactor::Number(name.clone())),
+            Attribute::Flag(flag) => add(format!("{name}:{flag}"), ArmFactor::Word(name.clone(), flag.to_string())),
+            Attribute::Word(word) => add(format!("{name}:{word}"), ArmFactor::Word(name.clone(), word.clone())),
+        }
+    }
+    for (name, of) in catalogue.generated.iter().flat_map(|generated| &generated.attributes) {
+        match of {
+            Trait::Words(words) => {
+                for word in words.keys() {
+                    add(format!("{name}:{word}"), ArmFactor::Word(name.clone(), word.clone()));
+                }
+            }
+            Trait::Normal { .. } | Trait::Uniform { .. } => add(name.clone(), ArmFactor::Number(name.clone())),
+        }
+    }
+    all
+}
+
+/// What a term's `arm` means.
+pub fn arm_factor(catalogue: &Catalogue, given: Option<&str>) -> Result<ArmFactor, Problem> {
+    let Some(given) = given else { return Ok(ArmFactor::Always) };
+    if let Some(id) = given.strip_prefix("arm:") {
+        arm_id(catalogue, id)?;
+        return Ok(ArmFactor::Id(id.to_owned()));
+    }
+    let all = arm_factors(catalogue);
+    if let Some((_, factor)) = all.iter().find(|(name, _)| name == given) {
+        return Ok(factor.clone());
+    }
+    let known: Vec<String> = all
+        .into_iter()
+        .map(|(name, _)| name)
+        .chain(catalogue.arms.iter().map(|a| format!("arm:{}", a.arm_id)))
+        .collect();
+    Err(unknown(given, "what an arm is:", &known))
+}
+
+/// Whether there is an arm of this id, generated ones among them.
+pub fn arm_id(catalogue: &Catalogue, given: &str) -> Result<(), Problem> {
+    let generated = catalogue.generated.as_ref().is_some_and(|generated| {
+        let number = given.strip_prefix(&generated.prefix).and_then(|number| number.parse::<u32>().ok());
+        number.is_some_and(|number| number < generated.count)
+    });
+    if generated || catalogue.arms.iter().any(|arm| arm.arm_id == given) {
+        return Ok(());
+    }
+    let known: Vec<String> = catalogue.arms.iter().map(|arm| arm.arm_id.clone()).collect();
+    Err(unknown(given, "the arm", &known))
+}
+
+/// The names that `shoppers.context` may hold.
+pub fn context_names(shoppers: &Shoppers) -> Vec<String> {
+    let own = ["segment", "intent", "returning", "price_sensitivity", "step", "hour", "weekday"];
+    own.into_iter().map(str::to_owned).chain(shoppers.traits.keys().cloned()).collect()
+}
+
+/// The place of a name among others.
+pub fn place<'a>(what: &str, given: &str, known: impl Iterator<Item = &'a str>) -> Result<usize, Problem> {
+    let known: Vec<String> = known.map(str::to_owned).collect();
+    known.iter().position(|name| name == given).ok_or_else(|| unknown(given, what, &known))
+}
+
+/// The places of the policies that a fault is about.
+pub fn policy(scenario: &Scenario, given: &str) -> Result<usize, Problem> {
+    place("the policy", given, scenario.policies.iter().map(|policy| policy.name.as_str()))
+}

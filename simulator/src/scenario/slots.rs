@@ -1,0 +1,46 @@
+//! The slots of a scenario: its document, as each policy changes it, with the arms of the catalogue.
+
+use std::sync::Arc;
+
+use slotwise::{
+    cli::document::SlotDocument,
+    slot::{Arm, Definition},
+};
+use toml::{Table, Value};
+
+use super::{Policy, Scenario, error::Problem, load::deserialize, merge::merge};
+
+/// The id of a slot that has none.
+const SLOT_ID: &str = "simulated";
+
+/// The slot of a policy, without arms.
+pub fn definition(scenario: &Scenario, policy: &Policy) -> Result<Definition, Problem> {
+    let mut table = scenario.slot.clone();
+    merge(&mut table, policy.slot.clone()).map_err(|e| e.within("slot"))?;
+    of_table(table)
+}
+
+/// A slot of its document, without arms.
+pub fn of_table(mut table: Table) -> Result<Definition, Problem> {
+    if table.contains_key("arms") {
+        return Err(Problem::new("slot.arms", "a scenario's arms stand in its catalogue; leave them out here"));
+    }
+    table.entry("slot_id").or_insert_with(|| Value::String(SLOT_ID.to_owned()));
+    // Arms that come with the catalogue may be the default arm: it is checked once they are there.
+    let default_arm = table.remove("default_arm_id");
+    let document: SlotDocument = deserialize(table).map_err(|e| e.within("slot"))?;
+    let mut definition = document.definition().map_err(|e| Problem::from(e).within("slot"))?;
+    if let Some(default) = default_arm {
+        let id = default.as_str().unwrap_or_default();
+        let id = slotwise::slot::ArmId::parse("default_arm_id", id).map_err(|e| Problem::from(e).within("slot"))?;
+        definition.default_arm = Some(id);
+    }
+    Ok(definition)
+}
+
+/// The same slot with these arms.
+pub fn with_arms(definition: &Definition, arms: Vec<Arc<Arm>>) -> Result<Definition, Problem> {
+    let definition = Definition { arms, ..definition.clone() };
+    definition.check().map_err(|e| Problem::from(e).within("slot"))?;
+    Ok(definition)
+}

@@ -1,0 +1,11 @@
+//! Reports and scenarios as text for a terminal.
+//!
+//! Deliberately not here: files for other programs, which are made from the same [`crate::report::RunReport`].
+
+mod explain;
+mod spark;
+mod text;
+
+pub use explain::explain;
+pub use spark::{bar, sparkline};
+pub use text::{percent, sweep, text, with_error};

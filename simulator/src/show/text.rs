@@ -1,0 +1,166 @@
+//! A report as text for a terminal.
+
+use std::fmt::Write as _;
+
+use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
+
+use super::spark::sparkline;
+use crate::report::{CheckOutcome, Estimate, PolicyReport, RunReport, Verdict};
+
+/// Bars of a curve.
+const WIDTH: usize = 25;
+
+/// A number with as many digits as its error leaves it.
+pub fn with_error(estimate: &Estimate) -> String {
+    match estimate.standard_error {
+        Some(error) if error > 1e-9 * estimate.mean.abs() => {
+            let digits = digits(error);
+            format!("{:.digits$} ± {error:.digits$}", estimate.mean)
+        }
+        _ => format!("{:.4}", estimate.mean),
+    }
+}
+
+/// Decimals that show two digits of `error`.
+fn digits(error: f64) -> usize {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 8")]
+    let digits = (1.0 - error.log10().floor()).clamp(0.0, 8.0) as usize;
+    digits
+}
+
+/// A part as percent, with its interval.
+pub fn percent(estimate: &Estimate) -> String {
+    let of = |value: f64| format!("{:+.1}", 100.0 * value);
+    match (estimate.low, estimate.high) {
+        (Some(low), Some(high)) => format!("{} % [{}, {}]", of(estimate.mean), of(low), of(high)),
+        _ => format!("{} %", of(estimate.mean)),
+    }
+}
+
+fn table(header: &[&str], left: &[usize]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY).set_header(header.to_vec());
+    for (i, column) in table.column_iter_mut().enumerate() {
+        column.set_cell_alignment(if left.contains(&i) { CellAlignment::Left } else { CellAlignment::Right });
+    }
+    table
+}
+
+fn highest_regret(report: &RunReport) -> f64 {
+    let all = report.policies.iter().flat_map(|policy| &policy.regret_by_bucket);
+    all.filter_map(|point| point.mean).fold(0.0, f64::max)
+}
+
+fn regret_curve(policy: &PolicyReport, highest: f64) -> String {
+    let means: Vec<Option<f64>> = policy.regret_by_bucket.iter().map(|point| point.mean).collect();
+    sparkline(&means, 0.0, highest, WIDTH)
+}
+
+/// The whole report.
+pub fn text(report: &RunReport) -> String {
+    let scenario = &report.scenario;
+    let small = if scenario.small { ", small" } else { "" };
+    let mut out = format!(
+        "{}{small}: {}\n{} decisions of {} replications, {} arms, {:.1} days of the shop's time\n",
+        scenario.name, scenario.title, report.horizon, report.replications, scenario.arms, scenario.days
+    );
+    let lift = report.baseline.as_ref().map_or_else(|| "lift".to_owned(), |baseline| format!("over {baseline}"));
+    let mut policies =
+        table(&["policy", "reward/decision", &lift, "regret/decision", "regret over time", "fallbacks"], &[0, 4]);
+    let highest = highest_regret(report);
+    for policy in &report.policies {
+        policies.add_row(vec![
+            policy.name.clone(),
+            with_error(&policy.reward_per_decision),
+            policy.lift.as_ref().map_or("–".to_owned(), percent),
+            with_error(&policy.regret_per_decision),
+            regret_curve(policy, highest),
+            if policy.fallbacks > 0.0 { format!("{:.1} %", 100.0 * policy.fallbacks) } else { "–".to_owned() },
+        ]);
+    }
+    let _ = writeln!(out, "{policies}");
+    if let Some(first) = report.policies.first() {
+        out.push_str(&shares(first));
+        if first.segments.len() > 1 {
+            out.push_str(&segments(report));
+        }
+    }
+    for check in &report.checks {
+        let mark = match check.outcome {
+            CheckOutcome::Pass => "✓",
+            CheckOutcome::Fail => "✗",
+            CheckOutcome::Inconclusive => "?",
+            CheckOutcome::Skipped => "–",
+        };
+        let _ = writeln!(out, "{mark} {}", check.sentence);
+    }
+    let of = |outcome: CheckOutcome| report.checks.iter().filter(|check| check.outcome == outcome).count();
+    let _ = write!(
+        out,
+        "{}",
+        match report.verdict {
+            Verdict::Holds if report.checks.is_empty() => "no checks".to_owned(),
+            Verdict::Holds => match report.checks.len() - of(CheckOutcome::Skipped) {
+                1 => "the one check holds".to_owned(),
+                n => format!("all {n} checks hold"),
+            },
+            Verdict::Fails => format!("{} of {} checks fail", of(CheckOutcome::Fail), report.checks.len()),
+            Verdict::Inconclusive =>
+                format!("{} of {} checks are inconclusive", of(CheckOutcome::Inconclusive), report.checks.len()),
+        }
+    );
+    out
+}
+
+fn shares(policy: &PolicyReport) -> String {
+    let mut table = table(&["shown by", "share", "share over time"], &[0, 2]);
+    for share in &policy.shares {
+        let curve = sparkline(&share.by_bucket, 0.0, 1.0, WIDTH);
+        table.add_row(vec![format!("{}: {}", policy.name, share.arm), format!("{:.1} %", 100.0 * share.share), curve]);
+    }
+    format!("{table}\n")
+}
+
+fn segments(report: &RunReport) -> String {
+    let mut table = table(&["segment", "share", "policy", "reward/decision", "lift", "regret/decision"], &[0, 2]);
+    for (i, policy) in report.policies.iter().enumerate().take(2) {
+        for segment in &policy.segments {
+            table.add_row(vec![
+                segment.segment.clone(),
+                format!("{:.1} %", 100.0 * segment.share),
+                report.policies[i].name.clone(),
+                with_error(&segment.reward_per_decision),
+                segment.lift.as_ref().map_or("–".to_owned(), percent),
+                with_error(&segment.regret_per_decision),
+            ]);
+        }
+    }
+    format!("{table}\n")
+}
+
+/// Runs side by side: what was set, and the reward and regret of each run's first policy, with bars of the reward.
+pub fn sweep(key: &str, runs: &[(String, RunReport)]) -> String {
+    let rewards = || runs.iter().filter_map(|(_, report)| report.policies.first()).map(|p| p.reward_per_decision.mean);
+    let (low, high) = rewards().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), r| (low.min(r), high.max(r)));
+    // Bars begin a little below the least, so that it has one too.
+    let low = low - 0.1 * (high - low);
+    let mut table = table(&[key, "reward/decision", "", "lift", "regret/decision", "regret over time"], &[0, 2, 5]);
+    let highest = runs.iter().map(|(_, report)| highest_regret_of_first(report)).fold(0.0, f64::max);
+    for (value, report) in runs {
+        let Some(first) = report.policies.first() else { continue };
+        table.add_row(vec![
+            value.clone(),
+            with_error(&first.reward_per_decision),
+            super::spark::bar(first.reward_per_decision.mean, low, high, 30),
+            first.lift.as_ref().map_or("–".to_owned(), percent),
+            with_error(&first.regret_per_decision),
+            regret_curve(first, highest),
+        ]);
+    }
+    table.to_string()
+}
+
+fn highest_regret_of_first(report: &RunReport) -> f64 {
+    let first = report.policies.first().into_iter().flat_map(|policy| &policy.regret_by_bucket);
+    first.filter_map(|point| point.mean).fold(0.0, f64::max)
+}

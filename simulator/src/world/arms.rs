@@ -1,0 +1,200 @@
+//! The arms of one replication: those of the catalogue, and those that are drawn.
+
+use std::sync::Arc;
+
+use slotwise::{
+    bandit::{Features, Value},
+    slot::{Arm, ArmId, FieldError},
+};
+
+use super::coin::{Coins, For};
+use crate::scenario::{
+    ArmSpec, Attribute, Catalogue, Generated, Period, Scenario, Trait,
+    names::ArmFactor,
+    time::{Moment, When},
+};
+
+/// From so many arms on, the report tells of groups instead.
+const ARMS_TOLD_MAX: usize = 50;
+
+/// An arm.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorldArm {
+    /// As the slot knows it.
+    pub arm: Arc<Arm>,
+    /// Log odds of the first step, before terms.
+    pub appeal: f64,
+    /// What a shopper pays.
+    pub price: Option<f64>,
+    /// What the shop keeps of it.
+    pub margin: Option<f64>,
+    /// When it joins the slot.
+    pub launch: Option<When>,
+    /// When it leaves.
+    pub retire: Option<When>,
+    /// When it is out of stock, whatever else.
+    pub out_of_stock: Vec<Period>,
+    /// Which of [`groups`] it belongs to.
+    pub group: usize,
+    coins: Coins,
+}
+
+impl WorldArm {
+    /// Whether it is in the slot.
+    pub fn present(&self, now: Moment) -> bool {
+        self.launch.is_none_or(|launch| launch.reached(now)) && self.retire.is_none_or(|retire| !retire.reached(now))
+    }
+
+    /// Whether it is in stock, in the period of this number.
+    pub fn in_stock(&self, now: Moment, period: u64, share: f64) -> bool {
+        let out = self.out_of_stock.iter().any(|out| out.from.reached(now) && !out.until.reached(now));
+        !(out || share > 0.0 && self.coins.flip(For::Stock, period, share))
+    }
+
+    /// How far something that odds depend on applies to it; prices in units of `median`.
+    pub fn factor(&self, factor: &ArmFactor, median: f64) -> f64 {
+        let yes = |applies: bool| f64::from(u8::from(applies));
+        match factor {
+            ArmFactor::Always => 1.0,
+            ArmFactor::Id(id) => yes(self.arm.id.as_str() == id),
+            ArmFactor::Word(name, word) => yes(match self.arm.attributes.get(name) {
+                Some(Value::Text(have)) => have == word,
+                Some(Value::Flag(have)) => have.to_string() == *word,
+                Some(Value::Number(_) | Value::Texts(_) | Value::Vector(_)) | None => false,
+            }),
+            ArmFactor::Number(name) => match self.arm.attributes.get(name) {
+                Some(Value::Number(number)) => *number,
+                Some(Value::Text(_) | Value::Flag(_) | Value::Texts(_) | Value::Vector(_)) | None => 0.0,
+            },
+            ArmFactor::Price => self.price.map_or(0.0, |price| (price / median).ln()),
+        }
+    }
+}
+
+/// What the report tells shares of: arms, or groups of them where there are many.
+pub fn groups(scenario: &Scenario) -> Vec<String> {
+    let Catalogue { arms, generated, group_by, .. } = &scenario.catalogue;
+    let drawn = generated.as_ref().map_or(0, |generated| generated.count);
+    if arms.len() + drawn as usize <= ARMS_TOLD_MAX {
+        let ids = generated.iter().flat_map(|of| (0..of.count).map(|i| format!("{}{i}", of.prefix)));
+        return arms.iter().map(|arm| arm.arm_id.clone()).chain(ids).collect();
+    }
+    let mut words: Vec<String> = Vec::new();
+    if let Some(name) = group_by {
+        let own = arms.iter().filter_map(|arm| match arm.attributes.get(name) {
+            Some(Attribute::Word(word)) => Some(word.clone()),
+            Some(Attribute::Flag(_) | Attribute::Number(_)) | None => None,
+        });
+        let drawn = generated.iter().flat_map(|of| match of.attributes.get(name) {
+            Some(Trait::Words(words)) => words.keys().cloned().collect(),
+            Some(Trait::Normal { .. } | Trait::Uniform { .. }) | None => Vec::new(),
+        });
+        for word in own.chain(drawn) {
+            if !words.contains(&word) {
+                words.push(word);
+            }
+        }
+    }
+    words.push("other".to_owned());
+    words
+}
+
+fn group(scenario: &Scenario, groups: &[String], arm: &Arm) -> usize {
+    let last = groups.len().saturating_sub(1);
+    let by_word = scenario.catalogue.group_by.as_ref().and_then(|name| match arm.attributes.get(name) {
+        Some(Value::Text(word)) => groups.iter().position(|group| group == word),
+        Some(_) | None => None,
+    });
+    groups.iter().position(|group| group == arm.id.as_str()).or(by_word).unwrap_or(last)
+}
+
+/// A trait as an attribute of an arm.
+fn drawn(of: &Trait, coins: Coins, item: u64) -> Value {
+    match of {
+        Trait::Words(words) => {
+            let i = coins.pick(For::Trait, 2 * item, words.values().copied());
+            Value::Text(words.keys().nth(i).cloned().unwrap_or_default())
+        }
+        Trait::Normal { mean, std } => Value::Number(mean + std * coins.normal(For::Trait, item)),
+        Trait::Uniform { from, until } => Value::Number(from + (until - from) * coins.fraction(For::Trait, 2 * item)),
+    }
+}
+
+/// The arms of a replication, in the slot's order.
+pub(super) fn arms(scenario: &Scenario, seed: u64, replication: u64) -> Result<Vec<WorldArm>, FieldError> {
+    let groups = groups(scenario);
+    let mut all = Vec::new();
+    for spec in &scenario.catalogue.arms {
+        all.push(by_hand(spec)?);
+    }
+    if let Some(generated) = &scenario.catalogue.generated {
+        for i in 0..generated.count {
+            let coins = Coins::of("simulated arm", &[seed, replication, u64::from(i)]);
+            all.push(one_drawn(generated, i, coins)?);
+        }
+    }
+    for (i, arm) in (0_u64..).zip(&mut all) {
+        arm.coins = Coins::of("simulated stock", &[seed, replication, i]);
+        arm.group = group(scenario, &groups, &arm.arm);
+    }
+    Ok(all)
+}
+
+fn by_hand(spec: &ArmSpec) -> Result<WorldArm, FieldError> {
+    let value = |value: &Attribute| match value {
+        Attribute::Flag(flag) => Value::Flag(*flag),
+        Attribute::Number(number) => Value::Number(*number),
+        Attribute::Word(word) => Value::Text(word.clone()),
+    };
+    let mut attributes: Features = spec.attributes.iter().map(|(name, of)| (name.clone(), value(of))).collect();
+    if let Some(price) = spec.price {
+        attributes.entry("price".to_owned()).or_insert(Value::Number(price));
+    }
+    let arm = Arm { attributes, ..Arm::new(ArmId::parse("arm_id", &spec.arm_id)?) };
+    Ok(WorldArm {
+        arm: Arc::new(arm),
+        appeal: spec.appeal,
+        price: spec.price,
+        margin: spec.margin,
+        launch: spec.launch,
+        retire: spec.retire,
+        out_of_stock: spec.out_of_stock.clone(),
+        group: 0,
+        coins: Coins::of("", &[]),
+    })
+}
+
+fn one_drawn(of: &Generated, i: u32, coins: Coins) -> Result<WorldArm, FieldError> {
+    let mut attributes: Features =
+        (0_u64..).zip(&of.attributes).map(|(item, (name, of))| (name.clone(), drawn(of, coins, item))).collect();
+    let price = of.price.map(|median| median * (of.price_spread * coins.normal(For::Value, 0)).exp());
+    if let Some(price) = price {
+        attributes.entry("price".to_owned()).or_insert(Value::Number(price));
+    }
+    let later = i.saturating_sub(of.at_start.unwrap_or(of.count).saturating_sub(1));
+    let after = |when: When, times: f64| match when {
+        When::Part(part) => When::Part(part * times),
+        When::After(span) => When::After(crate::scenario::time::Span { us: span.us * times }),
+    };
+    let launch = of.launch_every.filter(|_| later > 0).map(|every| after(every, f64::from(later)));
+    let retire = of.stays.map(|stays| match (launch, stays) {
+        (Some(When::Part(from)), When::Part(stays)) => When::Part(from + stays),
+        (Some(When::After(from)), When::After(stays)) => {
+            When::After(crate::scenario::time::Span { us: from.us + stays.us })
+        }
+        (_, stays) => stays,
+    });
+    let id = format!("{}{i}", of.prefix);
+    let arm = Arm { attributes, ..Arm::new(ArmId::parse("arm_id", &id)?) };
+    Ok(WorldArm {
+        arm: Arc::new(arm),
+        appeal: of.appeal + of.appeal_std * coins.normal(For::Arm, 0),
+        price,
+        margin: price.zip(of.margin_rate).map(|(price, rate)| price * rate),
+        launch,
+        retire,
+        out_of_stock: Vec::new(),
+        group: 0,
+        coins,
+    })
+}

@@ -1,0 +1,45 @@
+//! How what is true changes over time.
+
+use std::f64::consts::TAU;
+
+use crate::scenario::{Course, time::Moment};
+
+/// Where a course stands: 0 to 1, seasonal −1 to 1.
+pub fn level(course: &Course, now: Moment) -> f64 {
+    match *course {
+        Course::Abrupt { at, until } => {
+            f64::from(u8::from(at.reached(now) && until.is_none_or(|until| !until.reached(now))))
+        }
+        Course::Gradual { from, until } => {
+            let (begin, end) = (from.value(), until.value());
+            ((from.scale(now) - begin) / (end - begin)).clamp(0.0, 1.0)
+        }
+        Course::Seasonal { period, phase } => (TAU * (period.scale(now) / period.value() + phase)).sin(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::time::{Span, When};
+
+    fn at(index: u64) -> Moment {
+        Moment { index, horizon: 100, at_us: index as f64 * 3_600e6 }
+    }
+
+    /// By hand, in parts of a horizon of 100 and in hours.
+    #[test]
+    fn courses_stand_where_their_shape_says() {
+        let abrupt = Course::Abrupt { at: When::Part(0.5), until: Some(When::Part(0.75)) };
+        assert_eq!([49, 50, 74, 75].map(|i| level(&abrupt, at(i))), [0.0, 1.0, 1.0, 0.0]);
+        let gradual = Course::Gradual { from: When::Part(0.2), until: When::Part(0.6) };
+        for (index, want) in [(0, 0.0), (20, 0.0), (30, 0.25), (60, 1.0), (99, 1.0)] {
+            assert!((level(&gradual, at(index)) - want).abs() < 1e-12, "{index}");
+        }
+        let day = When::After(Span::seconds(24.0 * 3600.0));
+        let seasonal = Course::Seasonal { period: day, phase: 0.25 };
+        for (hour, want) in [(0, 1.0), (6, 0.0), (12, -1.0), (24, 1.0)] {
+            assert!((level(&seasonal, at(hour)) - want).abs() < 1e-12, "{hour}");
+        }
+    }
+}

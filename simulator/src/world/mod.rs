@@ -1,0 +1,201 @@
+//! The world of one replication: who comes when, what is true of every arm for them, and what they do.
+//!
+//! * [`Traffic`]: the visits, in order of time.
+//! * [`World`]: the expected reward of every arm in every visit, by formula; and what a shopper does with what is
+//!   shown, by the coins of that visit.
+//! * [`coin`]: where randomness comes from.
+//!
+//! Invariants: nothing here knows a policy or a slot's state, so all policies meet the same shoppers, who would do
+//! the same with the same arm; what is expected is what happens on average.
+//!
+//! Deliberately not here: what the slot hears of it, and when.
+
+mod arms;
+pub mod coin;
+mod course;
+mod funnel;
+mod shopper;
+#[cfg(test)]
+mod tests;
+mod traffic;
+
+use slotwise::slot::Goal;
+
+pub use arms::{WorldArm, groups};
+pub use coin::{Coins, For};
+pub use course::level;
+pub use funnel::{Way, needs, reward, value};
+pub use shopper::{Shopper, TraitValue, Visit};
+pub use traffic::Traffic;
+
+use crate::scenario::{Delay, Problem, Scenario, time::Moment};
+use funnel::Funnel;
+
+/// The world of one replication.
+#[derive(Debug)]
+pub struct World<'a> {
+    scenario: &'a Scenario,
+    seed: u64,
+    replication: u64,
+    arms: Vec<WorldArm>,
+    funnel: Funnel,
+    goal: &'a Goal,
+}
+
+/// What a shopper did: a step with an arm.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Deed {
+    /// The place of the arm among those shown.
+    pub place: usize,
+    /// The step's index.
+    pub step: usize,
+    /// From the decision to it, microseconds.
+    pub delay_us: f64,
+    /// The value of its event.
+    pub value: Option<f64>,
+}
+
+/// What is true of every arm for a visit.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Truth {
+    /// The value of each factor that odds depend on.
+    factors: Vec<f64>,
+    /// Expected reward per arm, when it is looked at.
+    pub expected: Vec<f64>,
+}
+
+impl<'a> World<'a> {
+    /// The world of a replication, whose rewards are `goal`'s.
+    pub fn new(scenario: &'a Scenario, goal: &'a Goal, seed: u64, replication: u64) -> Result<Self, Problem> {
+        let arms = arms::arms(scenario, seed, replication).map_err(|e| Problem::from(e).within("catalogue"))?;
+        let funnel = Funnel::new(scenario, &arms, goal)?;
+        Ok(Self { scenario, seed, replication, arms, funnel, goal })
+    }
+
+    /// Its arms, in the slot's order; those to come among them.
+    pub fn arms(&self) -> &[WorldArm] {
+        &self.arms
+    }
+
+    /// Its visits.
+    pub fn traffic(&self) -> Traffic<'a> {
+        Traffic::new(self.scenario, self.seed, self.replication)
+    }
+
+    /// Where the period of random stock-outs stands: their number, and which arms are in stock in it.
+    pub fn stock_period(&self, now: Moment) -> u64 {
+        let Some(outs) = &self.scenario.catalogue.stock_outs else { return 0 };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 0, and few")]
+        let period = (outs.length.scale(now) / outs.length.value()).floor() as u64;
+        period
+    }
+
+    /// Whether an arm is in stock.
+    pub fn in_stock(&self, arm: usize, now: Moment) -> bool {
+        let share = self.scenario.catalogue.stock_outs.as_ref().map_or(0.0, |outs| outs.share);
+        self.arms[arm].in_stock(now, self.stock_period(now), share)
+    }
+
+    /// The reward of an arm that nothing is done with.
+    pub fn nothing(&self) -> f64 {
+        self.funnel.nothing()
+    }
+
+    /// The chance that a position is looked at, from 0.
+    pub fn look(&self, position: usize) -> f64 {
+        let looks = &self.scenario.behaviour.position_bias;
+        looks.get(position).or(looks.last()).copied().unwrap_or(1.0)
+    }
+
+    /// Writes what is true of every arm for this visit into `truth`. Stock is left aside.
+    pub fn truth(&self, visit: &Visit, truth: &mut Truth) {
+        truth.factors.clear();
+        for factor in self.funnel.factors() {
+            let level = factor.drift.map_or(1.0, |drift| level(&self.scenario.drift[drift].course, visit.now));
+            truth.factors.push(level * visit.factor(factor.shopper));
+        }
+        truth.expected.clear();
+        for arm in 0..self.arms.len() {
+            let expected = if visit.shopper.bot {
+                let clicks = self.bot_clicks(arm);
+                clicks * self.funnel.first_step(arm) + (1.0 - clicks) * self.nothing()
+            } else {
+                self.funnel.expected(arm, &truth.factors)
+            };
+            truth.expected.push(expected);
+        }
+    }
+
+    /// The chance that a bot takes the first step with an arm.
+    fn bot_clicks(&self, arm: usize) -> f64 {
+        let Some(bots) = &self.scenario.traffic.bots else { return 0.0 };
+        let likes = bots.arm.as_ref().is_none_or(|liked| liked == self.arms[arm].arm.id.as_str());
+        if likes { bots.clicks } else { 0.0 }
+    }
+
+    /// The expected reward of arms shown in this order; `in_stock` says of each arm of the world.
+    pub fn worth(&self, truth: &Truth, shown: &[usize], in_stock: &[bool]) -> f64 {
+        let nothing = self.nothing();
+        let of = |(position, &arm): (usize, &usize)| {
+            let beyond = if in_stock[arm] { truth.expected[arm] - nothing } else { 0.0 };
+            nothing + self.look(position) * beyond
+        };
+        shown.iter().enumerate().map(of).sum()
+    }
+
+    /// Writes what the shopper of this visit does with arms shown in this order into `deeds`, in order of place and step.
+    pub fn deeds(&self, visit: &Visit, truth: &Truth, shown: &[usize], in_stock: &[bool], deeds: &mut Vec<Deed>) {
+        deeds.clear();
+        let steps = &self.scenario.behaviour.steps;
+        let coins = visit.coins;
+        for (place, &arm) in shown.iter().enumerate().filter(|(_, arm)| in_stock[**arm]) {
+            let item = |step: usize| (arm * crate::scenario::STEPS_MAX + step) as u64;
+            if visit.shopper.bot {
+                if coins.flip(For::Step, item(0), self.bot_clicks(arm)) {
+                    deeds.push(Deed { place, step: 0, delay_us: 0.0, value: value(&steps[0], &self.arms[arm]) });
+                }
+                continue;
+            }
+            if !coins.flip(For::Look, place as u64, self.look(place)) {
+                continue;
+            }
+            // Which steps were taken, and when.
+            let mut taken: [Option<f64>; crate::scenario::STEPS_MAX] = Default::default();
+            for (i, step) in steps.iter().enumerate() {
+                let since = match self.funnel.after(i) {
+                    None => Some(0.0),
+                    Some(after) => taken[after],
+                };
+                let Some(since) = since else { continue };
+                if !coins.flip(For::Step, item(i), self.funnel.chance(i, arm, &truth.factors)) {
+                    continue;
+                }
+                let delay_us = since + delay(&step.delay, coins, item(i));
+                taken[i] = Some(delay_us);
+                // exp(sz − s²/2) has the mean 1.
+                let s = step.value_spread;
+                let factor = if s > 0.0 { (s * coins.normal(For::Value, item(i)) - s * s / 2.0).exp() } else { 1.0 };
+                let value = value(step, &self.arms[arm]).map(|value| value * factor);
+                deeds.push(Deed { place, step: i, delay_us, value });
+            }
+        }
+    }
+
+    /// What deeds with one shown arm come to, whether or not the slot hears of them.
+    pub fn given(&self, deeds: &[Deed], place: usize) -> f64 {
+        let at = |step: usize| deeds.iter().find(|deed| deed.place == place && deed.step == step);
+        let way = deeds.iter().filter(|deed| deed.place == place).fold(0, |way: Way, deed| way | 1 << deed.step);
+        reward(self.goal, &self.scenario.behaviour.steps, way, |i| at(i).and_then(|deed| deed.value))
+    }
+}
+
+/// How long something takes, microseconds.
+fn delay(delay: &Delay, coins: Coins, item: u64) -> f64 {
+    match *delay {
+        Delay::None => 0.0,
+        Delay::Fixed(span) => span.us,
+        Delay::Exponential(mean) => mean.us * coins.exponential(For::Delay, 2 * item),
+        Delay::LogNormal { median, spread } => median.us * (spread * coins.normal(For::Delay, item)).exp(),
+        Delay::Uniform { from, until } => from.us + (until.us - from.us) * coins.fraction(For::Delay, 2 * item),
+    }
+}

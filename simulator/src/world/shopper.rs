@@ -1,0 +1,158 @@
+//! Who comes by: a visit, and what the shop tells the slot of it.
+
+use slotwise::{
+    bandit::{Features, Value},
+    engine::Subject,
+    slot::Consent,
+};
+
+use super::coin::{Coins, For};
+use crate::scenario::{Shoppers, Trait, names::ShopperFactor, time::Moment};
+
+const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+/// Microseconds.
+const HOUR: f64 = 3_600e6;
+
+/// A trait's value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum TraitValue {
+    /// The word of this place.
+    Word(usize),
+    /// A number.
+    Number(f64),
+}
+
+/// Whoever a session is of: the same from its first decision to its last, but for the intent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shopper {
+    /// Which segment.
+    pub segment: usize,
+    /// In the order of their names.
+    pub traits: Vec<TraitValue>,
+    /// Has been here before.
+    pub returning: bool,
+    /// 0 to 1.
+    pub price_sensitivity: f64,
+    /// To what.
+    pub consent: Consent,
+    /// The subject's and the session's ids, before consent.
+    pub subject: Subject,
+    /// No shopper at all.
+    pub bot: bool,
+}
+
+/// One decision's worth of a shopper.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Visit {
+    /// When.
+    pub now: Moment,
+    /// Who.
+    pub shopper: Shopper,
+    /// What for.
+    pub intent: usize,
+    /// Which decision of the session, from 1.
+    pub step: u32,
+    /// The coins of this decision.
+    pub coins: Coins,
+}
+
+impl Shopper {
+    /// The shopper of a session; of a pool member if it returns, and then always the same.
+    pub fn of_session(shoppers: &Shoppers, world: [u64; 2], session: u64) -> Self {
+        let [seed, replication] = world;
+        let coins = Coins::of("simulated session", &[seed, replication, session]);
+        let segment = coins.pick(For::Who, 0, shoppers.segments.iter().map(|segment| segment.share));
+        let spec = &shoppers.segments[segment];
+        let returning = coins.flip(For::Who, 1, spec.returning);
+        let (who, id) = if returning {
+            // Each segment has its part of the pool.
+            let whole: f64 = shoppers.segments.iter().map(|segment| segment.share).sum();
+            let size = (shoppers.pool as f64 * spec.share / whole).max(1.0);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below the pool's size")]
+            let member = (coins.fraction(For::Who, 2) * size) as u64;
+            let coins = Coins::of("simulated member", &[seed, replication, segment as u64, member]);
+            (coins, format!("{}-{member}", spec.name))
+        } else {
+            (coins, format!("n{session}"))
+        };
+        let traits = (0_u64..).zip(shoppers.traits.values()).map(|(item, of)| match of {
+            Trait::Words(words) => TraitValue::Word(who.pick(For::Trait, 2 * item, words.values().copied())),
+            Trait::Normal { mean, std } => TraitValue::Number(mean + std * who.normal(For::Trait, item)),
+            Trait::Uniform { from, until } => {
+                TraitValue::Number(from + (until - from) * who.fraction(For::Trait, 2 * item))
+            }
+        });
+        let price = spec.price_sensitivity + spec.price_spread * (2.0 * who.fraction(For::Who, 3) - 1.0);
+        let consent = match who.fraction(For::Who, 4) {
+            u if u < spec.opt_out => Consent::None,
+            u if u < spec.opt_out + spec.session_only => Consent::SessionOnly,
+            _ => Consent::Full,
+        };
+        Self {
+            segment,
+            traits: traits.collect(),
+            returning,
+            price_sensitivity: price.clamp(0.0, 1.0),
+            consent,
+            subject: Subject { id, session_id: format!("s{session}") },
+            bot: false,
+        }
+    }
+}
+
+impl Visit {
+    /// How far something that odds depend on applies.
+    pub fn factor(&self, factor: ShopperFactor) -> f64 {
+        let yes = |applies: bool| f64::from(u8::from(applies));
+        let shopper = &self.shopper;
+        match factor {
+            ShopperFactor::Always => 1.0,
+            ShopperFactor::Segment(segment) => yes(shopper.segment == segment),
+            ShopperFactor::Intent(intent) => yes(self.intent == intent),
+            ShopperFactor::Word(of, word) => yes(shopper.traits.get(of) == Some(&TraitValue::Word(word))),
+            ShopperFactor::Number(of) => match shopper.traits.get(of) {
+                Some(TraitValue::Number(number)) => *number,
+                Some(TraitValue::Word(_)) | None => 0.0,
+            },
+            ShopperFactor::Returning => yes(shopper.returning),
+            ShopperFactor::New => yes(!shopper.returning),
+            ShopperFactor::PriceSensitivity => shopper.price_sensitivity,
+        }
+    }
+
+    /// What the shop sends along, as far as consent goes.
+    pub fn context(&self, shoppers: &Shoppers) -> Features {
+        let names = match self.shopper.consent {
+            Consent::None => &shoppers.context_without_consent,
+            Consent::Full | Consent::SessionOnly => &shoppers.context,
+        };
+        names.iter().filter_map(|name| Some((name.clone(), self.feature(shoppers, name)?))).collect()
+    }
+
+    fn feature(&self, shoppers: &Shoppers, name: &str) -> Option<Value> {
+        let shopper = &self.shopper;
+        // The first day is a Monday.
+        let hours = (self.now.at_us / HOUR).floor();
+        Some(match name {
+            "segment" => Value::Text(shoppers.segments.get(shopper.segment)?.name.clone()),
+            "intent" => Value::Text(shoppers.intents.get(self.intent)?.name.clone()),
+            "returning" => Value::Flag(shopper.returning),
+            "price_sensitivity" => Value::Number(shopper.price_sensitivity),
+            "step" => Value::Number(f64::from(self.step)),
+            "hour" => Value::Number(hours % 24.0),
+            "weekday" => {
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 6")]
+                let day = ((hours / 24.0).floor() % 7.0) as usize;
+                Value::Text(DAYS[day.min(6)].to_owned())
+            }
+            name => {
+                let (i, (_, of)) = shoppers.traits.iter().enumerate().find(|(_, (known, _))| *known == name)?;
+                match (shopper.traits.get(i)?, of) {
+                    (TraitValue::Word(word), Trait::Words(words)) => Value::Text(words.keys().nth(*word)?.clone()),
+                    (TraitValue::Number(number), _) => Value::Number(*number),
+                    (TraitValue::Word(_), Trait::Normal { .. } | Trait::Uniform { .. }) => return None,
+                }
+            }
+        })
+    }
+}

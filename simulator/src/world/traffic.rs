@@ -1,0 +1,190 @@
+//! When shoppers come: sessions as a Poisson stream whose rate has a shape, each of some decisions.
+//!
+//! Invariants: what comes does not depend on any policy, only on (seed, replication). Times never go back.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    f64::consts::TAU,
+};
+
+use super::{
+    coin::{Coins, For},
+    course::level,
+    shopper::{Shopper, Visit},
+};
+use crate::scenario::{Scenario, time::Moment};
+
+const DAY: f64 = 86_400e6;
+/// Between two decisions of a session, microseconds on average: as long as a page is looked at.
+const GAP: f64 = 40e6;
+/// Decisions of a session at most, so that it ends.
+const SESSION_MAX: u32 = 1_000;
+
+/// A session under way: its next decision's time comes first, so that the order is by it. Times are whole microseconds.
+type Waiting = Reverse<(u64, u64, u32)>;
+
+/// The visits of a replication, in order of time.
+#[derive(Debug)]
+pub struct Traffic<'a> {
+    scenario: &'a Scenario,
+    world: [u64; 2],
+    coins: Coins,
+    /// Sessions per microsecond at most, and on an average day.
+    rates: (f64, f64),
+    /// Bots' part of all sessions.
+    bots: f64,
+    index: u64,
+    tries: u64,
+    sessions: u64,
+    next_session_us: f64,
+    waiting: BinaryHeap<Waiting>,
+    /// Who comes in the sessions under way, by session.
+    shoppers: BTreeMap<u64, (Shopper, usize)>,
+}
+
+impl<'a> Traffic<'a> {
+    /// Those of a replication.
+    pub fn new(scenario: &'a Scenario, seed: u64, replication: u64) -> Self {
+        let segments = &scenario.shoppers.segments;
+        let whole: f64 = segments.iter().map(|segment| segment.share).sum();
+        let length = segments.iter().map(|segment| segment.share * segment.session_length).sum::<f64>() / whole;
+        let traffic = &scenario.traffic;
+        let bots = traffic.bots.as_ref().map_or(0.0, |bots| bots.share);
+        let mean = traffic.per_day / length / (1.0 - bots) / DAY;
+        let weekly =
+            traffic.weekly.map_or(1.0, |days| 7.0 * days.into_iter().fold(0.0, f64::max) / days.iter().sum::<f64>());
+        let sales: f64 = traffic.flash_sales.iter().map(|sale| sale.factor.max(1.0)).product();
+        let most = mean * (1.0 + traffic.daily_swing) * weekly * sales;
+        let mut result = Self {
+            scenario,
+            world: [seed, replication],
+            coins: Coins::of("simulated traffic", &[seed, replication]),
+            rates: (most, mean),
+            bots,
+            index: 0,
+            tries: 0,
+            sessions: 0,
+            next_session_us: 0.0,
+            waiting: BinaryHeap::new(),
+            shoppers: BTreeMap::new(),
+        };
+        result.await_session(0.0);
+        result
+    }
+
+    fn moment(&self, at_us: f64) -> Moment {
+        Moment { index: self.index, horizon: self.scenario.horizon, at_us }
+    }
+
+    /// Sessions per microsecond.
+    fn rate(&self, now: Moment) -> f64 {
+        let traffic = &self.scenario.traffic;
+        let days = now.at_us / DAY;
+        // Highest at 20:00.
+        let daily = 1.0 + traffic.daily_swing * (TAU * (days - 20.0 / 24.0)).cos();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 6")]
+        let weekday = (days.floor() % 7.0) as usize;
+        let weekly = traffic.weekly.map_or(1.0, |days| 7.0 * days[weekday.min(6)] / days.iter().sum::<f64>());
+        let on = traffic.flash_sales.iter().filter(|sale| sale.from.reached(now) && !sale.until.reached(now));
+        self.rates.1 * daily * weekly * on.map(|sale| sale.factor).product::<f64>()
+    }
+
+    /// Draws when the next session after `from_us` begins. (Thinning: Lewis & Shedler 1979.)
+    fn await_session(&mut self, from_us: f64) {
+        let mut at_us = from_us;
+        loop {
+            let item = self.tries;
+            self.tries += 1;
+            at_us += self.coins.exponential(For::Arrival, 2 * item) / self.rates.0;
+            let now = self.moment(at_us);
+            if self.coins.flip(For::Arrival, 2 * item + 1, self.rate(now) / self.rates.0) {
+                // Whole, like all times, so that none goes back.
+                self.next_session_us = at_us.floor();
+                return;
+            }
+        }
+    }
+
+    /// Begins the session that is next.
+    fn begin(&mut self) {
+        let session = self.sessions;
+        self.sessions += 1;
+        let mut shopper = Shopper::of_session(&self.scenario.shoppers, self.world, session);
+        let coins = self.session_coins(session);
+        shopper.bot = coins.flip(For::Session, 0, self.bots);
+        if shopper.bot {
+            shopper.subject.id = format!("b{session}");
+        }
+        let intent = self.intent(coins, 0, self.moment(self.next_session_us));
+        self.shoppers.insert(session, (shopper, intent));
+        self.waiting.push(Reverse((whole(self.next_session_us), session, 1)));
+        self.await_session(self.next_session_us);
+    }
+
+    fn session_coins(&self, session: u64) -> Coins {
+        Coins::of("simulated course", &[self.world[0], self.world[1], session])
+    }
+
+    /// What is come for now.
+    fn intent(&self, coins: Coins, item: u64, now: Moment) -> usize {
+        let intents = &self.scenario.shoppers.intents;
+        let whole: f64 = intents.iter().map(|intent| intent.share).sum();
+        let mut shares: Vec<f64> = intents.iter().map(|intent| intent.share / whole).collect();
+        for drift in &self.scenario.drift {
+            let place = intents.iter().position(|intent| Some(&intent.name) == drift.intent.as_ref());
+            let (Some(place), Some(share)) = (place, drift.share) else { continue };
+            let before = shares[place];
+            let after = (before + share * level(&drift.course, now)).clamp(0.0, 1.0);
+            let others = if before < 1.0 { (1.0 - after) / (1.0 - before) } else { 0.0 };
+            for (i, share) in shares.iter_mut().enumerate() {
+                *share = if i == place { after } else { *share * others };
+            }
+        }
+        coins.pick(For::Intent, item, shares.iter().copied())
+    }
+}
+
+impl Iterator for Traffic<'_> {
+    type Item = Visit;
+
+    fn next(&mut self) -> Option<Visit> {
+        if self.index >= self.scenario.horizon {
+            return None;
+        }
+        while self.waiting.peek().is_none_or(|Reverse((at, ..))| *at as f64 > self.next_session_us) {
+            self.begin();
+        }
+        let Reverse((at, session, step)) = self.waiting.pop()?;
+        let (shopper, mut intent) = self.shoppers.remove(&session)?;
+        let now = self.moment(at as f64);
+        let coins = self.session_coins(session);
+        let item = u64::from(step);
+        if step > 1 && coins.flip(For::Session, 3 * item, self.scenario.shoppers.intent_shift) {
+            intent = self.intent(coins, item, now);
+        }
+        let length = if shopper.bot {
+            self.scenario.traffic.bots.as_ref().map_or(1.0, |bots| bots.session_length)
+        } else {
+            self.scenario.shoppers.segments[shopper.segment].session_length
+        };
+        if step < SESSION_MAX && coins.flip(For::Session, 3 * item + 1, 1.0 - 1.0 / length) {
+            let gap = GAP * coins.exponential(For::Session, 3 * item + 2);
+            self.waiting.push(Reverse((whole(at as f64 + gap), session, step + 1)));
+            self.shoppers.insert(session, (shopper.clone(), intent));
+        }
+        let coins = Coins::of("simulated visit", &[self.world[0], self.world[1], self.index]);
+        self.index += 1;
+        Some(Visit { now, shopper, intent, step, coins })
+    }
+}
+
+fn whole(us: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "times are at least 0, and decades fit"
+    )]
+    let us = us as u64;
+    us
+}

@@ -1,0 +1,191 @@
+//! Scenarios as a whole: that they hold, that threads and policies change nothing, and what the command says.
+
+use std::{num::NonZeroUsize, path::PathBuf, process::Command};
+
+use slotwise_simulator::{
+    arena::Unwatched,
+    report::{CheckOutcome, RunReport, Verdict},
+    run::run,
+    scenario::{Changes, Loaded, load, shipped},
+};
+
+fn small(name: &str, set: &[&str]) -> Loaded {
+    let set = set.iter().map(ToString::to_string).collect();
+    load(name, &Changes { small: true, set, policies: Vec::new() }).unwrap_or_else(|why| panic!("{why}"))
+}
+
+fn report(loaded: &Loaded, threads: usize) -> RunReport {
+    run(loaded, None, NonZeroUsize::new(threads).unwrap(), &Unwatched).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// The policy test of every shipped scenario; seeds are fixed, so this is no matter of chance.
+#[test]
+fn every_shipped_scenario_holds_in_its_small_version() {
+    let mut wrong = Vec::new();
+    for name in shipped::names() {
+        let report = report(&small(name, &[]), 2);
+        if report.verdict != Verdict::Holds {
+            let not_held = report.checks.iter().filter(|check| check.outcome != CheckOutcome::Pass);
+            wrong.extend(not_held.map(|check| format!("{name}: {}", check.sentence)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_with_any_number_of_threads() {
+    let loaded = small("dirty-events", &["horizon=400", "replications=5"]);
+    let json = |threads| report(&loaded, threads).json().unwrap();
+    let first = json(1);
+    for threads in [1, 2, 4] {
+        assert!(json(threads) == first, "{threads} threads");
+    }
+    let other = run(&loaded, Some(99), NonZeroUsize::MIN, &Unwatched).unwrap();
+    assert_ne!(other.json().unwrap(), first, "another seed is another run");
+}
+
+/// What came of a policy does not depend on who else was there: common random numbers.
+#[test]
+fn a_policy_alone_has_the_results_it_has_in_company() {
+    let company = report(&small("opt-out", &["horizon=500", "replications=3"]), 2);
+    let set = vec!["horizon=500".to_owned(), "replications=3".to_owned(), "check=[]".to_owned()];
+    let alone = Changes { small: true, set, policies: vec!["uniform".to_owned()] };
+    let alone = report(&load("opt-out", &alone).unwrap(), 2);
+    let mut in_company = company.policy("uniform").unwrap().clone();
+    in_company.lift = None;
+    in_company.segments.iter_mut().for_each(|segment| segment.lift = None);
+    let mut of_its_own = alone.policy("uniform").unwrap().clone();
+    of_its_own.lift = None;
+    of_its_own.segments.iter_mut().for_each(|segment| segment.lift = None);
+    assert_eq!(of_its_own, in_company);
+}
+
+#[test]
+fn a_report_adds_up() {
+    let report = report(&small("returning-or-new", &["horizon=600"]), 2);
+    assert_eq!(report.buckets.len(), 100);
+    for policy in &report.policies {
+        assert_eq!(policy.regret_by_bucket.len(), 100);
+        let total = policy.regret_so_far.last().and_then(|point| point.mean).unwrap();
+        assert!((total - policy.regret_total.mean).abs() < 1e-9);
+        let shares: f64 = policy.shares.iter().map(|share| share.share).sum();
+        assert!((shares - 1.0).abs() < 1e-9, "{shares}");
+        let segments: f64 = policy.segments.iter().map(|segment| segment.share).sum();
+        assert!((segments - 1.0).abs() < 1e-9, "{segments}");
+        let events = policy.events;
+        let answered = events.accepted + events.duplicates + events.late + events.unmatched + events.rejected;
+        assert_eq!(events.arrived, answered);
+        assert!(policy.regret_per_decision.mean >= 0.0);
+    }
+    // Uniform choice has the regret of uniform choice, up to which arm it happened to draw.
+    let uniform = report.policy("uniform").unwrap();
+    let error = uniform.regret_per_decision.standard_error.unwrap();
+    let apart = uniform.regret_per_decision.mean - uniform.uniform_regret_per_decision;
+    assert!(apart.abs() < 5.0 * error, "{apart} ± {error}");
+    let text = serde_json::to_string(&report).unwrap();
+    let again: RunReport = serde_json::from_str(&text).unwrap();
+    let told = |report: &RunReport| (report.checks.len(), report.policies[0].shares.len(), report.buckets.len());
+    assert_eq!(told(&again), told(&report));
+}
+
+/// No policy can be expected to give more than the best: regret is never negative, in any scenario.
+#[test]
+fn regret_is_never_negative() {
+    for name in shipped::names().filter(|name| *name != "large-catalogue") {
+        let report = report(&small(name, &["horizon=200", "replications=2"]), 2);
+        for policy in &report.policies {
+            for point in policy.regret_by_bucket.iter().filter_map(|point| point.mean) {
+                assert!(point >= -1e-12, "{name}, {}: {point}", policy.name);
+            }
+        }
+    }
+}
+
+fn simulator(arguments: &[&str]) -> (i32, String, String) {
+    let done = Command::new(env!("CARGO_BIN_EXE_slotwise-simulator")).args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (done.status.code().unwrap(), text(done.stdout), text(done.stderr))
+}
+
+const QUICK: [&str; 4] = ["--small", "--set", "horizon=300", "--replications=4"];
+
+fn quick<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    ["run", "stock-outs"].into_iter().chain(QUICK).chain(more.iter().copied()).collect()
+}
+
+#[test]
+fn exit_codes_say_what_came_of_it() {
+    // Only the check that needs no chance.
+    let holds = ["--set", "check.1.skip=true", "--set", "check.2.skip=true", "--set", "check.3.skip=true"];
+    let (code, out, _) = simulator(&quick(&holds));
+    assert_eq!(code, 0, "{out}");
+    assert!(out.starts_with("seed 1\n") && out.contains("the one check holds"), "{out}");
+    let (code, out, _) = simulator(&quick(&["--set", "check.lift.min=50"]));
+    assert!(code == 1 && out.contains("✗ lift"), "{code} {out}");
+    let (code, _, error) = simulator(&quick(&["--set", "horizn=5"]));
+    assert!(code == 2 && error.contains("did you mean 'horizon'?"), "{code} {error}");
+    let (code, _, error) = simulator(&quick(&["--json", "/nowhere/at/all.json"]));
+    assert!(code == 3 && error.contains("cannot write /nowhere/at/all.json"), "{code} {error}");
+}
+
+/// Two replications of 200 decisions do not tell 0.25 from what is a little more or less.
+#[test]
+fn what_chance_could_explain_is_inconclusive_and_says_what_it_would_take() {
+    let set = ["run", "opt-out", "--small", "--set", "horizon=200", "--set", "check.0.min=0.25", "--replications=2"];
+    let (code, out, _) = simulator(&set);
+    assert!(code == 4 && out.contains("replications would tell"), "{code} {out}");
+}
+
+#[test]
+fn json_goes_to_a_file_or_to_standard_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let file: PathBuf = folder.path().join("report.json");
+    let (_, out, _) = simulator(&quick(&["--json", file.to_str().unwrap()]));
+    assert!(out.contains("regret"), "{out}");
+    let (_, stdout, error) = simulator(&quick(&["--json", "-", "--threads", "2"]));
+    assert!(error.starts_with("seed 1\n"), "{error}");
+    assert!(std::fs::read_to_string(&file).unwrap() == stdout, "the same bytes");
+}
+
+#[test]
+fn scenarios_are_listed_explained_and_begun() {
+    let (code, out, _) = simulator(&["list"]);
+    assert_eq!((code, out.lines().count()), (0, shipped::names().count()));
+    let (code, out, _) = simulator(&["explain", "offer"]);
+    assert!(code == 0 && out.contains("twenty-percent") && out.contains("check: lift"), "{out}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine");
+    let file = file.to_str().unwrap();
+    let (code, out, _) = simulator(&["new", file]);
+    assert!(code == 0 && out.contains("mine.toml"), "{out}");
+    let (code, out, error) = simulator(&["explain", &format!("{file}.toml")]);
+    assert_eq!(code, 0, "{out} {error}");
+    let (code, _, error) = simulator(&["new", file]);
+    assert!(code == 3 && error.contains("mine.toml"), "a file is never overwritten: {error}");
+}
+
+#[test]
+fn two_slots_are_compared_and_a_setting_is_swept() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let bold = write("bold.toml", "slot_id = \"x\"\n[controls]\nexploration = 2.0\n[[arms]]\narm_id = \"a\"");
+    let meek = write("meek.toml", "slot_id = \"x\"\n[controls]\nexploration = 0.1");
+    let on = ["--on", "stock-outs"];
+    let arguments: Vec<&str> = ["compare", &bold, &meek].into_iter().chain(on).chain(QUICK).collect();
+    let (code, out, error) = simulator(&arguments);
+    assert!(code == 0 && out.contains("bold") && out.contains("over meek"), "{out} {error}");
+    let broken = write("broken.toml", "slot_id = \"x\"\n[controls]\nexplration = 2.0");
+    let arguments: Vec<&str> = ["compare", &bold, &broken].into_iter().chain(on).chain(QUICK).collect();
+    let (code, _, error) = simulator(&arguments);
+    assert!(code == 2 && error.contains("did you mean 'exploration'?"), "{code} {error}");
+    let sweep = ["sweep", "stock-outs", "--over", "slot.controls.exploration=0,1,3"];
+    let arguments: Vec<&str> = sweep.into_iter().chain(QUICK).collect();
+    let (code, out, error) = simulator(&arguments);
+    assert!(code == 0 && out.contains("slot.controls.exploration") && out.contains('█'), "{out} {error}");
+    let (code, _, _) = simulator(&["sweep", "stock-outs", "--over", "horizon"]);
+    assert_eq!(code, 2);
+}

@@ -1,0 +1,118 @@
+//! Fresh models that compete with those of a slot.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    super::{
+        encoder::Row,
+        learner::Coder,
+        model::{Model, Revision},
+    },
+    Change, GAP_MAX, Member, NEGLIGIBLE, Observation, expand, ln_mixture,
+};
+
+/// What one observation may speak for or against a challenger, nats.
+const STEP: f64 = 2.0;
+/// A challenger has won, or lost, when it is so far ahead or behind, nats.
+const DECIDED: f64 = 15.0;
+
+/// What has become of a challenger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Open,
+    Won,
+    Lost,
+}
+
+/// One of its models. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Fresh {
+    /// Whose place it would take: the member's index.
+    pub(super) member: usize,
+    pub(super) model: Model,
+    /// Log evidence, nats, relative to the best: 0 or below.
+    pub(super) evidence: f64,
+}
+
+/// Fresh models that learn from what is new only, since the world seems to have changed. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Challenger {
+    pub(super) id: u32,
+    /// How much better than the incumbents it foresaw since its birth, nats.
+    pub(super) lead: f64,
+    pub(super) models: Vec<Fresh>,
+}
+
+impl Challenger {
+    /// With a fresh model for each of these members.
+    pub(super) fn new(id: u32, members: &[Member], of: impl Iterator<Item = usize>) -> Self {
+        let fresh = |member: usize| Fresh { member, model: Model::new(members[member].spec.design), evidence: 0.0 };
+        Self { id, lead: 0.0, models: of.map(fresh).collect() }
+    }
+
+    /// Its models learn the observation. Returns the log score of what they foresaw together, nats; none: none of
+    /// them was told. Whoever was not goes with the first that was: it neither gains nor loses by its silence.
+    pub(super) fn observe(&mut self, members: &[Member], coders: &[Coder], seen: Observation<'_>) -> Option<f64> {
+        let learn = |fresh: &mut Fresh| {
+            let member = &members[fresh.member];
+            // A decision from before the coder has no row of it.
+            let row = seen.rows.get(member.coder).filter(|_| member.applies(seen.arms))?;
+            let x = expand(&fresh.model, &coders[member.coder], row);
+            let score = fresh.model.expect(seen.arm, &x, seen.unit).mean.seen(seen.weight).ln_score(seen.y);
+            fresh.model.observe(seen.arm, &x, seen.y, seen.weight);
+            Some(score)
+        };
+        let scores: Vec<Option<f64>> = self.models.iter_mut().map(learn).collect();
+        let told: Vec<_> =
+            self.models.iter().zip(&scores).filter_map(|(f, score)| Some((f.evidence, (*score)?))).collect();
+        let &(_, first) = told.first()?;
+        for (fresh, score) in self.models.iter_mut().zip(scores) {
+            fresh.evidence += score.unwrap_or(first);
+        }
+        let top = self.models.iter().map(|fresh| fresh.evidence).fold(f64::NEG_INFINITY, f64::max);
+        for fresh in &mut self.models {
+            fresh.evidence = (fresh.evidence - top).max(-GAP_MAX);
+        }
+        ln_mixture(&told)
+    }
+
+    /// Whether it is settled who foresees better, once it foresaw a reward so much better than the incumbents, nats.
+    pub(super) fn compare(&mut self, better: f64) -> Verdict {
+        self.lead += better.clamp(-STEP, STEP);
+        match self.lead {
+            lead if lead >= DECIDED => Verdict::Won,
+            lead if lead <= -DECIDED => Verdict::Lost,
+            _ => Verdict::Open,
+        }
+    }
+
+    /// The reward of an observation that it learned changed.
+    pub(super) fn revise(
+        &mut self,
+        members: &[Member],
+        coders: &[Coder],
+        (arm, rows): (u32, &[Row]),
+        change: Change<'_>,
+    ) {
+        let Change { y, delta, mark, retained, .. } = change;
+        for Fresh { member, model, .. } in &mut self.models {
+            let member = &members[*member];
+            let Some(row) = rows.get(member.coder) else { continue };
+            let x = expand(model, &coders[member.coder], row);
+            model.revise(arm, &x, Revision { y, delta, weight: mark.weight, retained: member.retained(retained) });
+        }
+    }
+
+    /// See [`Model::forget`].
+    pub(super) fn forget(&mut self, members: &[Member], arm: u32, retained: f64, portion: f64) {
+        for Fresh { member, model, .. } in &mut self.models {
+            model.forget(arm, members[*member].retained(retained), portion);
+        }
+    }
+
+    /// Its share of the decisions; one that is not worth its cost has none.
+    pub(super) fn share(&self) -> f64 {
+        let share = 1.0 / (1.0 + (-self.lead).exp());
+        if share < NEGLIGIBLE { 0.0 } else { share }
+    }
+}
