@@ -134,10 +134,10 @@ fn a_slot_is_steered_and_its_history_tells_by_whom() {
     shop.good(&["slots", "apply", "-f", &shop.slots(), "--reason", "the first one"]);
     let before = shop.good(&["slots", "get", "offers"]);
 
-    let paused = shop.good(&["slots", "pause", "offers", "gift-wrap", "--out-of-stock", "--author", "bob"]);
+    let paused = shop.good(&["slots", "pause", "offers", "gift-wrap", "--author", "bob"]);
     assert!(paused.contains("gift-wrap: not shown (revision 2)"), "{paused}");
     let text = shop.good(&["slots", "get", "offers"]);
-    assert!(text.contains("unavailable_because = \"out_of_stock\""), "{text}");
+    assert!(text.contains("unavailable_because = \"paused\""), "{text}");
     let unknown = ended(&run(&shop.process, &["slots", "pause", "offers", "gift-wrp"]), 1);
     assert!(unknown.contains("did you mean 'gift-wrap'"), "{unknown}");
 

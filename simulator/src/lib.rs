@@ -17,7 +17,7 @@
 //! * [`judge`]: whether checks hold.
 //! * [`run`]: replications over threads, then one report.
 //! * [`show`]: reports and scenarios as text for a terminal.
-//! * [`output`]: a report as text for people and for CI, and as a page.
+//! * [`output`]: a report as files: for a pull request, for CI, and as a page.
 //! * [`progress`]: how far a run is, for people.
 //! * [`cli`]: the program round it.
 //!

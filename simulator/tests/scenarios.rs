@@ -1,4 +1,5 @@
 //! Scenarios as a whole: that they hold, that threads and policies change nothing, and what the command says.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first thing that is wrong")]
 
 use std::{num::NonZeroUsize, path::PathBuf, process::Command};
 
@@ -145,6 +146,35 @@ fn json_goes_to_a_file_or_to_standard_output() {
     let (_, stdout, error) = simulator(&quick(&["--json", "-", "--threads", "2"]));
     assert!(error.starts_with("seed 1\n"), "{error}");
     assert!(std::fs::read_to_string(&file).unwrap() == stdout, "the same bytes");
+}
+
+/// Each output is written, tells the verdict and what was run, and is the same on a second run with other threads.
+#[test]
+fn a_run_is_written_for_colleagues_for_ci_and_for_a_pull_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |run: &str, threads: &str| {
+        let names = ["page.html", "junit.xml", "comment.md"].map(|name| folder.path().join(format!("{run}-{name}")));
+        let [html, junit, markdown] = names.each_ref().map(|name| name.to_str().unwrap());
+        let (code, _, error) =
+            simulator(&quick(&["--html", html, "--junit", junit, "--markdown", markdown, "--threads", threads]));
+        assert!(matches!(code, 0 | 1 | 4), "{error}");
+        names.map(|name| std::fs::read_to_string(name).unwrap())
+    };
+    let [html, junit, markdown] = write("one", "1");
+    assert!(write("two", "3") == [html.clone(), junit.clone(), markdown.clone()], "the same bytes");
+
+    let allow_dtd = roxmltree::ParsingOptions { allow_dtd: true, ..roxmltree::ParsingOptions::default() };
+    let page = roxmltree::Document::parse_with_options(&html, allow_dtd).unwrap();
+    assert!(page.descendants().filter(|node| node.has_tag_name("figure")).count() >= 5);
+    assert!(html.contains("horizon = 300"), "the scenario as it was run, with what --set made of it");
+    let suite = roxmltree::Document::parse(&junit).unwrap();
+    let checks = small("stock-outs", &[]).scenario.check.len();
+    assert_eq!(suite.descendants().filter(|node| node.has_tag_name("testcase")).count(), checks);
+    assert_eq!(markdown.lines().next().unwrap().split(": ").count(), 2, "{markdown}");
+    assert!(markdown.starts_with("### ") && markdown.contains(" stock-outs: "), "{markdown}");
+
+    let (code, _, error) = simulator(&quick(&["--html", "/nowhere/at/all.html"]));
+    assert!(code == 3 && error.contains("cannot write /nowhere/at/all.html"), "{code} {error}");
 }
 
 #[test]

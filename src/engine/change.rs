@@ -10,7 +10,7 @@ use super::{
     state::State,
 };
 use crate::slot::{
-    Arm, ArmId, Baseline, Controls, Definition, FieldError, SlotId, Why,
+    Arm, ArmId, Baseline, Controls, Definition, FieldError, SlotId, Unavailable, Why,
     limits::{DISPLAY_NAME_BYTES_MAX, LEARNED_ARMS_MAX, MODELS_MAX, REASON_BYTES_MAX, REVISIONS_MAX, SLOTS_MAX},
     suggestion,
 };
@@ -93,6 +93,7 @@ fn check_why(why: &Why) -> Result<(), FieldError> {
 }
 
 /// The event that makes `change` true of `slot`; none: it is so already.
+#[expect(clippy::too_many_lines, reason = "one arm for each kind of change")]
 pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<Option<Body>, ChangeError> {
     check_why(why)?;
     let why = why.clone();
@@ -213,14 +214,16 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
     Ok(body)
 }
 
-/// `wanted` with its arms as available as they are now: what is out of stock does not come back with a setting.
+/// `wanted` with its arms in stock as they are now: what was sold out since does not come back with a setting, and what
+/// came in since does not go.
 fn as_available(wanted: &Definition, have: &Definition) -> Definition {
     let now: HashMap<&ArmId, &Arc<Arm>> = have.arms.iter().map(|arm| (&arm.id, arm)).collect();
     let mut wanted = wanted.clone();
     for arm in &mut wanted.arms {
         let Some(now) = now.get(&arm.id) else { continue };
-        let stays = Availability { available: Some(now.available), because: now.because, schedule: Some(now.schedule) };
-        if stays.changes(arm) {
+        let sold_out = |arm: &Arm| !arm.available && arm.because == Some(Unavailable::OutOfStock);
+        let stays = Availability { available: Some(now.available), because: now.because, schedule: None };
+        if (sold_out(now) || sold_out(arm)) && stays.changes(arm) {
             stays.apply(Arc::make_mut(arm));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{
     error::Error,
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io::{self, Write},
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -14,6 +14,7 @@ use clap::Args;
 
 use super::COULD_NOT_RUN;
 use crate::{
+    output::{html, junit, markdown},
     progress::Simulated,
     report::RunReport,
     run::{RunError, run},
@@ -131,10 +132,19 @@ pub(super) struct Run {
     /// Write the report as JSON to a file, or with - to standard output instead of the tables.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write a page to show a colleague: one file that needs no network.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write JUnit XML for a CI system: a test case per check; what is inconclusive is skipped there.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write Markdown for a pull request.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
 }
 
 const AFTER_HELP: &str = "\
-The same scenario and seed print the same bytes, with any number of threads; so does --json.
+The same scenario and seed print the same bytes, with any number of threads; so do the files.
 
 Expected rewards and regret are exact: the world says what every arm is worth to every shopper. All policies meet the
 same shoppers, who would do the same with the same arm. A check passes or fails only where chance is ruled out with its
@@ -158,14 +168,28 @@ impl Run {
             if to_stdout {
                 let _ = out.write_all(json.as_bytes());
             } else {
-                std::fs::write(file, json).map_err(|why| Stop::Write { file: file.clone(), why })?;
+                write(file, &json)?;
             }
+        }
+        if let Some(file) = &self.html {
+            let source = toml::to_string_pretty(&loaded.scenario).map_err(|why| Stop::Other(why.into()))?;
+            write(file, &html::render(&report, &source))?;
+        }
+        if let Some(file) = &self.junit {
+            write(file, &junit::render(&report))?;
+        }
+        if let Some(file) = &self.markdown {
+            write(file, &markdown::render(&report))?;
         }
         if !to_stdout {
             let _ = writeln!(out, "{}", show::text(&report));
         }
         Ok(ExitCode::from(report.verdict.exit_code()))
     }
+}
+
+fn write(file: &Path, text: &str) -> Result<(), Stop> {
+    fs::write(file, text).map_err(|why| Stop::Write { file: file.to_owned(), why })
 }
 
 /// Lists the shipped scenarios.

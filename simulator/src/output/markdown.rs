@@ -4,13 +4,18 @@
 
 use std::fmt::Write as _;
 
-use crate::report::{CheckOutcome, CheckReport, RunReport, Verdict};
+use crate::{
+    report::{CheckOutcome, CheckReport, PolicyReport, RunReport, Verdict},
+    show::sparkline,
+};
 
 use super::{
     number::{UNKNOWN, Unit, p_value},
     phrase,
-    sparkline::{sparkline, top},
 };
+
+/// Bars of a line.
+const BARS: usize = 20;
 
 /// The run as Markdown, ending in a line feed.
 pub fn render(report: &RunReport) -> String {
@@ -69,7 +74,9 @@ fn policies(out: &mut String, report: &RunReport) {
         "| policy | reward per decision | lift | regret per decision | of uniform choice's | regret over time |\n",
     );
     out.push_str("|---|--:|--:|--:|--:|---|\n");
-    let highest = top(report.policies.iter().map(|policy| policy.regret_by_bucket.as_slice()));
+    let regret = |policy: &PolicyReport| policy.regret_by_bucket.iter().map(|point| point.mean).collect::<Vec<_>>();
+    // One height for all, so that policies can be compared.
+    let highest = report.policies.iter().flat_map(regret).flatten().fold(0.0, f64::max);
     for policy in &report.policies {
         let left = phrase::regret_left(policy).map_or(UNKNOWN.to_owned(), |left| Unit::Part.show_fixed(left, 1));
         let _ = writeln!(
@@ -79,7 +86,7 @@ fn policies(out: &mut String, report: &RunReport) {
             Unit::Plain.show_estimate(&policy.reward_per_decision),
             phrase::lift(report, policy),
             Unit::Plain.show_estimate(&policy.regret_per_decision),
-            sparkline(&policy.regret_by_bucket, highest),
+            sparkline(&regret(policy), 0.0, highest, BARS),
         );
     }
     out.push('\n');
@@ -179,7 +186,7 @@ mod tests {
 
             | policy | reward per decision | lift | regret per decision | of uniform choice's | regret over time |
             |---|--:|--:|--:|--:|---|
-            | default | 0.6517 (0.6473 to 0.6561) | 16.8 % (15.4 % to 18.2 %) | 0.0583 (0.0556 to 0.0610) | 38.4 % | ▆▅▄▄▄▃▅▄▃▃ |
+            | default | 0.6517 (0.6473 to 0.6561) | 16.8 % (15.4 % to 18.2 %) | 0.0583 (0.0556 to 0.0610) | 38.4 % | ▆▄▄▃▃▃▄▃▃▃ |
             | uniform | 0.5568 (0.5524 to 0.5612) | baseline | 0.1532 (0.1504 to 0.1559) | 100.8 % | ██████████ |
 
             <details><summary>What was run, and segments</summary>

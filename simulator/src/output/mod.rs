@@ -18,4 +18,3 @@ mod number;
 mod phrase;
 #[cfg(test)]
 mod sample;
-mod sparkline;

@@ -129,6 +129,10 @@ fn read(name: &str, source: &Source, depth: usize) -> Result<Table, ScenarioErro
             };
             let (other, source) = find(&other, &folder)?;
             let mut base = read(&other, &source, depth + 1)?;
+            if table.contains_key("small") {
+                // A small version is of one scenario: it may name what the other one does not have.
+                base.remove("small");
+            }
             merge(&mut base, table).map_err(key)?;
             Ok(base)
         }

@@ -39,9 +39,9 @@ fn simulate(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("simulate");
     group.throughput(Throughput::Elements(DECISIONS)).sample_size(10);
     let names: Vec<String> = (0..31).map(|i| format!("t{i:02}")).collect();
-    let traits: String =
-        names.iter().map(|name| format!("{name} = {{ normal = {{ mean = 0.0, std = 1.0 }} }}\n")).collect();
-    let wide = format!("[shoppers]\ncontext = {names:?}\n[shoppers.traits]\n{traits}");
+    let each = names.iter().map(|name| format!("{name} = {{ normal = {{ mean = 0.0, std = 1.0 }} }}"));
+    let traits = each.collect::<Vec<_>>().join("\n");
+    let wide = format!("[shoppers]\ncontext = {names:?}\n[shoppers.traits]\n{traits}\n");
     for (name, slot, shoppers) in [
         ("beta, 10 arms", "model = \"beta_bernoulli\"", ""),
         ("normal-inverse-gamma, 10 arms", "model = \"normal_inverse_gamma\"", ""),

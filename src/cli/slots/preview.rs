@@ -46,9 +46,9 @@ impl Preview {
             let preview = preview.map_err(|why| failed(&why))?;
             let slot = definition.id.as_str();
             if self.json {
-                say(serde_json::to_string_pretty(&json(slot, &preview))?)
+                say(serde_json::to_string_pretty(&json(slot, &preview))?);
             } else {
-                say(text(slot, &preview))
+                say(text(slot, &preview));
             }
         }
         Ok(())

@@ -115,15 +115,12 @@ pub(super) fn sentences(
 ) -> String {
     let mut summary = summary(first, fallback, model, policy);
     if let (Some(would), Some(first)) = (would, first) {
-        summary.push_str(&if would.arm == first.arm {
-            " The slot only watches: it would have led with the same.".to_owned()
-        } else {
-            format!(" The slot only watches: it would have led with '{}'.", would.arm)
-        });
+        let with = if would.arm == first.arm { "the same".to_owned() } else { format!("'{}'", would.arm) };
+        summary = format!("{summary} The slot only watches: it would have led with {with}.");
     }
     if !fired.is_empty() {
         let names: Vec<String> = fired.iter().map(|name| format!("'{name}'")).collect();
-        summary.push_str(&format!(" Rules that applied: {}.", names.join(", ")));
+        summary = format!("{summary} Rules that applied: {}.", names.join(", "));
     }
     summary
 }

@@ -77,7 +77,7 @@ pub fn recall(view: Option<&SlotView>, decided: &Decided) -> Recalled {
         let of = |number: Option<f32>| number.map_or(0.0, f64::from);
         let why = match (known, barred.get(&i)) {
             (Some(_), _) => None,
-            (None, Some(barred)) => Some(by_rule(definition, decided, barred)),
+            (None, Some(barred)) => Some(by_rule(definition, decided, **barred)),
             (None, None) => unavailable(&then, decided, arm),
         };
         CandidateExplanation {
@@ -115,7 +115,7 @@ fn arms<'a>(definition: Option<&'a Definition>, decided: &'a Decided) -> Vec<&'a
     }
 }
 
-fn by_rule(definition: Option<&Definition>, decided: &Decided, barred: &Barred) -> String {
+fn by_rule(definition: Option<&Definition>, decided: &Decided, barred: Barred) -> String {
     let Some(name) = decided.fired.get(barred.rule as usize) else { return "a rule kept it out".into() };
     let rules = definition.map_or(&[][..], |definition| &definition.rules);
     match rules.iter().zip(0..).find(|(rule, _)| rule.name == *name) {

@@ -128,12 +128,16 @@ fn features(hasher: &mut SipHasher13, features: &Features) {
             Value::Texts(words) => {
                 hasher.write_u8(4);
                 hasher.write_u64(words.len() as u64);
-                words.iter().for_each(|word| text(hasher, word));
+                for word in words {
+                    text(hasher, word);
+                }
             }
             Value::Vector(numbers) => {
                 hasher.write_u8(5);
                 hasher.write_u64(numbers.len() as u64);
-                numbers.iter().for_each(|number| hasher.write_u32(number.to_bits()));
+                for number in numbers {
+                    hasher.write_u32(number.to_bits());
+                }
             }
         }
     }

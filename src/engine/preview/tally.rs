@@ -15,7 +15,7 @@ use crate::{
 /// A sum over decisions, with what its standard error needs.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sum {
-    sum: f64,
+    total: f64,
     /// Of what would be expected without drawing.
     squares: f64,
     /// The variance of the sum that comes of drawing.
@@ -24,7 +24,7 @@ struct Sum {
 
 impl Sum {
     fn add(&mut self, other: Self) {
-        self.sum += other.sum;
+        self.total += other.total;
         self.squares += other.squares;
         self.noise += other.noise;
     }
@@ -34,7 +34,7 @@ impl Sum {
         if n <= 0.0 {
             return Estimate::default();
         }
-        let value = self.sum / n;
+        let value = self.total / n;
         let variance = (self.squares / n - value * value).max(0.0) * n / (n - 1.0).max(1.0);
         Estimate { value, standard_error: (variance / n + self.noise / (n * n)).sqrt() }
     }
@@ -141,16 +141,16 @@ impl Side {
         for (at, &(i, shown)) in seen.baseline.showings.iter().enumerate() {
             let (drawn, noise) = mean(seen.policy.iter().map(|slate: &Slate| slate.showings[at].1));
             let all = Sum {
-                sum: base * shown + policy * drawn,
+                total: base * shown + policy * drawn,
                 // The square of a mean of draws is too large by its variance.
                 squares: bb * shown * shown + 2.0 * bp * shown * drawn + pp * (drawn * drawn - noise),
                 noise: policy * policy * noise,
             };
-            let alone = Sum { sum: n * drawn, squares: n * (drawn * drawn - noise), noise: n * n * noise };
+            let alone = Sum { total: n * drawn, squares: n * (drawn * drawn - noise), noise: n * n * noise };
             self.add_arm(seen.arms[i], all, alone);
         }
         if let Some(default) = seen.default {
-            let certain = Sum { sum: n, squares: n, noise: 0.0 };
+            let certain = Sum { total: n, squares: n, noise: 0.0 };
             self.add_arm(default, certain, certain);
         }
     }
@@ -205,7 +205,7 @@ impl Side {
 fn sum(values: impl Iterator<Item = f64>) -> Sum {
     let mut sum = Sum::default();
     for value in values {
-        sum.add(Sum { sum: value, squares: value * value, noise: 0.0 });
+        sum.add(Sum { total: value, squares: value * value, noise: 0.0 });
     }
     sum
 }

@@ -1,7 +1,5 @@
 //! What a slot is judged by: lift, duels, status; above all that equal arms are hardly ever called different.
 
-use std::thread;
-
 use super::*;
 use crate::{
     engine::{ArmReport, SlotReport, Stage},
@@ -72,17 +70,8 @@ fn standard_errors(a: &ArmReport, b: &ArmReport) -> f64 {
     (rate(a) - rate(b)) / (var(a) + var(b)).sqrt()
 }
 
-fn simulate_all(slots: u64, one: impl Fn(u64) -> Run + Sync) -> Vec<Run> {
-    let threads = thread::available_parallelism().map_or(1, |n| n.get() as u64);
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|worker| {
-                let one = &one;
-                scope.spawn(move || (worker..slots).step_by(threads as usize).map(one).collect::<Vec<Run>>())
-            })
-            .collect();
-        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
-    })
+fn simulate_all(slots: u64, one: impl Fn(u64) -> Run) -> Vec<Run> {
+    (0..slots).map(one).collect()
 }
 
 fn share(runs: &[Run], of: impl Fn(&Run) -> bool) -> f64 {

@@ -206,10 +206,10 @@ fn no_lever_resets_learning() {
         d.controls.stickiness = Some(Stickiness::Session);
         d.rules = vec![rule("no a", "arm.id == 'a'", Effect::Exclude)];
     });
-    let paused = Availability { because: Some(Unavailable::Paused), ..Availability::new(false) };
+    let paused = Availability { because: Some(Unavailable::OutOfStock), ..Availability::new(false) };
     world.change(Change::SetAvailability(vec![(arm_id("b"), paused)])).unwrap();
     assert_eq!(learner(&world), before);
-    // What is not available does not come back with a setting.
+    // What is out of stock does not come back with a setting.
     world.change(Change::Rollback(was_revision(&world, &was))).unwrap();
     assert!(!world.state.slot("offers").unwrap().definition().arms[1].available);
     world.change(Change::SetAvailability(vec![(arm_id("b"), Availability::new(true))])).unwrap();

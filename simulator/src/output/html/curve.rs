@@ -8,7 +8,6 @@ use super::{
     super::{
         markup::Markup,
         number::{UNKNOWN, Unit},
-        sparkline::mean,
     },
     course,
     figure::{Figure, Key, Numbers, Sign},
@@ -164,6 +163,12 @@ fn description(report: &RunReport, of: Of) -> String {
         }
     }
     text
+}
+
+/// The mean of what is known.
+fn mean(points: &[Point]) -> Option<f64> {
+    let known: Vec<f64> = points.iter().filter_map(|point| point.mean).collect();
+    (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
 }
 
 /// Runs of buckets in which something is known.

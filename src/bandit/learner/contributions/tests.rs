@@ -122,8 +122,10 @@ fn products_are_called_by_both_and_are_what_the_features_do_together() {
     let (mut of_means, mut of_products) = (0.0, 0.0);
     for (a, b, sign) in [("x", "u", 1.0), ("x", "v", -1.0), ("y", "u", -1.0), ("y", "v", 1.0)] {
         of_means += sign * means(&learner, &[Some(0)], &pair(a, b))[0];
-        // What adds nothing is not told.
-        of_products += sign * of(&learner, 0, &pair(a, b)).get(&format!("a={a} × b={b}")).copied().unwrap_or(0.0);
+        // Whichever of the two was met first is told first.
+        let told = of(&learner, 0, &pair(a, b));
+        let product = told.get(&format!("a={a} × b={b}")).or_else(|| told.get(&format!("b={b} × a={a}")));
+        of_products += sign * product.unwrap();
     }
     close(of_products, of_means);
     assert!(of_products > 2.0, "{of_products}");
