@@ -221,6 +221,9 @@ struct Seen {
     propensity: f64,
 }
 
+/// Whether it was held out, whether it is what the policy would have chosen, and the arms above.
+type Above = (bool, bool, Vec<ArmId>);
+
 /// Every place of every slate, given what stands above it: how often each arm came against what was logged.
 /// Returns how many comparisons there were.
 fn check(slot: u64) -> usize {
@@ -229,7 +232,6 @@ fn check(slot: u64) -> usize {
     // Joint draws are made anew for each decision: their propensities differ from one to the next.
     let drawn_anew = view.learner.weights().any(|(name, _)| name.starts_with("shared"))
         || matches!(view.definition.model, ModelSpec::Linear(LinearSpec { sharing: Some(Sharing::Shared), .. }));
-    type Above = (bool, bool, Vec<ArmId>);
     let mut places = BTreeMap::<Above, (u64, BTreeMap<ArmId, Seen>)>::new();
     // Of the first place: how often more than expected, and the variance of that.
     let mut first = BTreeMap::<(bool, u32), (f64, f64)>::new();

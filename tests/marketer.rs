@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::cast_precision_loss,
+    clippy::too_many_lines,
     reason = "a test stops at the first thing that is wrong"
 )]
 
@@ -134,25 +135,25 @@ impl Shop {
         let after = self.report().await;
         assert_eq!(learned(&before), learned(&after), "{reason}: nothing is forgotten");
         let responses = self.shoppers(LOOK).await;
-        self.compare(reason, &preview, &responses);
+        compare(reason, &preview, &responses);
         (preview, responses)
     }
+}
 
-    /// The shares that came, against those that the preview told for after the change.
-    fn compare(&self, reason: &str, preview: &PreviewSlotChangeResponse, responses: &[DecideResponse]) {
-        let mut came = BTreeMap::<&str, f64>::new();
-        for response in responses {
-            *came.entry(&response.arms[0].arm_id).or_default() += 1.0 / responses.len() as f64;
-        }
-        let total: f64 = preview.arms.iter().map(|arm| arm.share_after.unwrap().value).sum();
-        assert!((total - 1.0).abs() < 1e-6, "{reason}: {preview:?}");
-        for arm in &preview.arms {
-            let (told, came) = (arm.share_after.unwrap().value, came.get(arm.arm_id.as_str()).copied().unwrap_or(0.0));
-            // What the preview says of its own error, that of what came, and 0.02 for what is learned meanwhile.
-            let error =
-                (arm.share_after.unwrap().standard_error.powi(2) + told * (1.0 - told) / responses.len() as f64).sqrt();
-            assert!((told - came).abs() < 5.0 * error + 0.02, "{reason}: {} told {told}, came {came}", arm.arm_id);
-        }
+/// The shares that came, against those that the preview told for after the change.
+fn compare(reason: &str, preview: &PreviewSlotChangeResponse, responses: &[DecideResponse]) {
+    let mut came = BTreeMap::<&str, f64>::new();
+    for response in responses {
+        *came.entry(&response.arms[0].arm_id).or_default() += 1.0 / responses.len() as f64;
+    }
+    let total: f64 = preview.arms.iter().map(|arm| arm.share_after.unwrap().value).sum();
+    assert!((total - 1.0).abs() < 1e-6, "{reason}: {preview:?}");
+    for arm in &preview.arms {
+        let (told, came) = (arm.share_after.unwrap().value, came.get(arm.arm_id.as_str()).copied().unwrap_or(0.0));
+        // What the preview says of its own error, that of what came, and 0.02 for what is learned meanwhile.
+        let error =
+            (arm.share_after.unwrap().standard_error.powi(2) + told * (1.0 - told) / responses.len() as f64).sqrt();
+        assert!((told - came).abs() < 5.0 * error + 0.02, "{reason}: {} told {told}, came {came}", arm.arm_id);
     }
 }
 
@@ -179,7 +180,7 @@ fn learner_without_levers(folder: &std::path::Path) -> (State, State) {
     slotwise::journal::JournalReader::open(folder)
         .unwrap()
         .each(0, &mut |stored| {
-            let event: Event = decode_event(&stored.body).unwrap();
+            let event: Event = decode_event(stored.body).unwrap();
             let lever = matches!(event.body, Body::SlotUpdated { .. } | Body::AvailabilitySet { .. });
             revision += u32::from(lever);
             // Time passes all the same: nothing else happens.

@@ -71,7 +71,7 @@ pub enum ChangeError {
         /// When that was, microseconds since 1970.
         at_us: i64,
         /// Who made it, and why.
-        why: Why,
+        why: Box<Why>,
     },
     /// A field is at fault.
     #[error(transparent)]
@@ -236,7 +236,7 @@ fn stale(now: &super::state::SlotState, slot: SlotId, given: u64) -> ChangeError
     let last = now.revision(current);
     let (change, at_us) = last.map_or((String::new(), 0), |last| (last.change.clone(), last.at_us));
     let why = last.map(|last| last.why.clone()).unwrap_or_default();
-    ChangeError::Stale { slot, given, current, change, at_us, why }
+    ChangeError::Stale { slot, given, current, change, at_us, why: Box::new(why) }
 }
 
 /// Adds arms at the end, or puts them in the place of those of their id.

@@ -63,7 +63,14 @@ pub enum HindsightError {
 fn decision(stored: &Stored<'_>) -> Result<(i64, Arc<Decided>), String> {
     match codec::decode(stored.body)?.body {
         Body::Decided(decided) => Ok((stored.at_us, decided)),
-        other => Err(format!("it is called a decision and is of the kind {}", other.kind())),
+        other @ (Body::SlotCreated { .. }
+        | Body::SlotUpdated { .. }
+        | Body::SlotDeleted { .. }
+        | Body::ArmsUpserted { .. }
+        | Body::ArmsRemoved { .. }
+        | Body::AvailabilitySet { .. }
+        | Body::SlotReset { .. }
+        | Body::Rewarded(_)) => Err(format!("it is called a decision and is of the kind {}", other.kind())),
     }
 }
 

@@ -12,7 +12,7 @@
 //! # Source
 //!
 //! Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform central limit theory and asymptotic
-//! confidence sequences" (2024), theorem 2.2 and section 3; Howard, Ramdas, McAuliffe and Sekhon,
+//! confidence sequences" (2024), theorem 2.2 and section 3; Howard, Ramdas, `McAuliffe` and Sekhon,
 //! "Time-uniform, nonparametric, nonasymptotic confidence sequences" (2021), proposition 7;
 //! Waudby-Smith, Wu, Ramdas, Karampatziakis and Mineiro, "Anytime-valid off-policy inference for
 //! contextual bandits" (2024), section 2.
@@ -191,7 +191,7 @@ pub fn difference(a: &Sample, b: &Sample, unit: bool, default: f64, alpha: f64) 
     let error = (a.variance() / a.count as f64 + b.variance() / b.count as f64).sqrt();
     let radius = error * stretch((a.count + b.count) as f64, alpha);
     let middle = a.mean() - b.mean();
-    (a.settled(default) && b.settled(default)).then(|| Interval { low: middle - radius, high: middle + radius })
+    (a.settled(default) && b.settled(default)).then_some(Interval { low: middle - radius, high: middle + radius })
 }
 
 /// The most that the mean of `a` may lie above that of `b` where both mixtures together say no more than `most`: what

@@ -17,6 +17,7 @@ use crate::{
 /// How often a preview without a revision is tried again when a change came between.
 const TRIES: usize = 10;
 
+#[expect(clippy::unnecessary_wraps, reason = "as the message's fields have it")]
 fn estimate(estimate: engine::Estimate) -> Option<Estimate> {
     Some(Estimate { value: estimate.value, standard_error: estimate.standard_error })
 }

@@ -138,7 +138,6 @@ impl<'a> Previewer<'a> {
     }
 
     /// Into how many parts it falls.
-    #[expect(clippy::unused_self, reason = "how many is the preview's business")]
     pub fn parts(&self) -> usize {
         PARTS
     }

@@ -307,7 +307,6 @@ fn caps_that_arms_share_hold_over_requests_and_within_a_slate() {
         let draw = Draw { id, seed: n, taken: &[], deadline_passed: false };
         let only_b = vec![RequestCandidate { arm: arm_id("b"), features: Features::new() }];
         let request = match n {
-            0..2 => Request { count: 3, ..Request::new(slot_id()) },
             2 => Request { candidates: only_b, ..Request::new(slot_id()) },
             _ => Request { count: 3, ..Request::new(slot_id()) },
         };

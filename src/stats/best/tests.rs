@@ -37,6 +37,7 @@ fn check<B: Believed>(beliefs: &[B], chosen: usize, drawn: &Drawn) {
         assert!((got - want).abs() < 5.0 * error, "{got} against {want} ± {error}");
     }
     let got = value_remaining(beliefs, chosen, 0.95);
+    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "small whole numbers")]
     let at = |share: f64| drawn.remaining[(share * DRAWS as f64).round() as usize];
     let slack = 5.0 * (0.95 * 0.05 / DRAWS as f64).sqrt();
     let (low, high) = (at(0.95 - slack), at(0.95 + slack));
@@ -51,7 +52,6 @@ fn beta(rng: &mut StdRng, a: u32, b: u32) -> f64 {
 }
 
 #[test]
-#[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "small whole numbers")]
 fn rates_lose_and_leave_what_draws_do() {
     let mut rng = StdRng::seed_from_u64(1);
     for (of, chosen) in [

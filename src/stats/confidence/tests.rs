@@ -129,9 +129,9 @@ fn the_exact_difference_misses_at_most_as_often_as_it_says_when_looked_at_always
         let (mut a, mut b) = (Sample::default(), Sample::default());
         (0..2_000).any(|_| {
             if rng.random_bool(0.9) {
-                a.add(coin(rng, p))
+                a.add(coin(rng, p));
             } else {
-                b.add(coin(rng, q))
+                b.add(coin(rng, q));
             }
             a.against(p) + b.against(q) > -ALPHA.ln()
         })
@@ -166,9 +166,9 @@ fn the_asymptotic_intervals_cover_skewed_money() {
         (0..10_000).any(|_| {
             let amount = money(rng);
             if rng.random_bool(0.9) {
-                a.add(1.2 * amount)
+                a.add(1.2 * amount);
             } else {
-                b.add(amount)
+                b.add(amount);
             }
             difference(&a, &b, false, 0.0, ALPHA).is_some_and(|i| 0.2 * MONEY_MEAN < i.low || i.high < 0.2 * MONEY_MEAN)
         })
