@@ -189,7 +189,7 @@ async fn a_stream_that_fails_says_where_and_what_was_applied() {
     check(&failed, "messages[2].available[\"bb\"]");
     assert!(failed.message().contains("the 2 messages before it were applied"), "{}", failed.message());
     assert!(failed.message().contains("did you mean 'b'"), "{}", failed.message());
-    assert_eq!(get(&mut clients, "offers").await.arms.iter().map(|a| a.available()).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(get(&mut clients, "offers").await.arms.iter().map(Arm::available).collect::<Vec<_>>(), [false, true]);
     assert_eq!(get(&mut clients, "search").await.arms[0].available, Some(false));
 
     let nowhere = clients.slots.stream_arm_availability(tokio_stream::iter(vec![message("ofers", "a")])).await;
@@ -347,13 +347,14 @@ async fn levers_are_set_one_by_one_and_come_back_as_they_were_set() {
     let (_folder, server, mut clients) = started().await;
     clients.create(slot("offers", &["a", "b"])).await.unwrap();
     let rule = |name: &str, effect| Rule { name: name.into(), effect: Some(effect), ..Rule::default() };
-    let window = Some(prost_types::Duration { seconds: 3_600, nanos: 0 });
+    let hour = prost_types::Duration { seconds: 3_600, nanos: 0 };
+    let window = Some(hour);
     let wanted = Slot {
         slot_id: "offers".into(),
         controls: Some(Controls {
             baseline: Some(Baseline { baseline: Some(baseline::Baseline::ArmId("b".into())) }),
             mode: Some(Mode { mode: Some(mode::Mode::Test(TestMode { share: 0.25 })) }),
-            stickiness: Some(Stickiness { stickiness: Some(stickiness::Stickiness::For(window.unwrap())) }),
+            stickiness: Some(Stickiness { stickiness: Some(stickiness::Stickiness::For(hour)) }),
             salt: Some("spring".into()),
             ..Controls::default()
         }),

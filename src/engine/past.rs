@@ -222,7 +222,7 @@ impl Past {
         self.decisions(key).take_while(|past| past.at_us >= since_us).find(|past| past.drawn)
     }
 
-    /// How often each arm was shown to the subject since `since_us`, by its last [`COUNTED_MAX`] decisions.
+    /// How often each arm was shown to the subject since `since_us`, by its last two thousand decisions.
     pub fn shown_to(&self, subject: &Subject, since_us: i64) -> HashMap<&ArmId, u64> {
         let mut counts = HashMap::new();
         // Whoever has an id is counted by it over all sessions.

@@ -119,7 +119,9 @@ fn by_threads(previewer: &Previewer<'_>, threads: usize) -> f64 {
     let mut done = std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
         let mut done = work();
-        others.into_iter().for_each(|other| done.extend(other.join().unwrap()));
+        for other in others {
+            done.extend(other.join().unwrap());
+        }
         done
     });
     done.sort_by_key(|(part, _)| *part);
