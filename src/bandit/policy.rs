@@ -234,13 +234,14 @@ impl<'a> Step<'a> {
     }
 }
 
-/// Is told of each position, from 0, who was left and the probability that each of them takes it, given those above.
-pub type Watch<'a> = dyn FnMut(usize, &[usize], &[f64]) + 'a;
+/// Is told of each position, from 0, who was left, the probability that each of them takes it, given those above, and
+/// which of them did.
+pub type Watch<'a> = dyn FnMut(usize, &[usize], &[f64], usize) + 'a;
 
 impl Ranking<'_> {
     /// See [`rank`].
     pub fn draw(self, mixture: &Mixture, places: usize, rng: &mut dyn Rng) -> (Vec<Place>, Vec<f64>) {
-        self.draw_watched(mixture, places, rng, &mut |_, _, _| {})
+        self.draw_watched(mixture, places, rng, &mut |_, _, _, _| {})
     }
 
     /// [`draw`](Self::draw), with a look at the pmf of every position.
@@ -282,8 +283,8 @@ impl Ranking<'_> {
                 if first.is_empty() {
                     first.clone_from(&step.pmf);
                 }
-                watch(drawn.len(), &left, &step.pmf);
                 let Some((index, offset)) = draw(&step.pmf, rng.random()) else { return (drawn, first) };
+                watch(drawn.len(), &left, &step.pmf, index);
                 let best = (0..left.len())
                     .filter(|&i| step.active[i])
                     .reduce(|a, b| if means[left[b]] > means[left[a]] { b } else { a });

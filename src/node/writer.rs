@@ -1,5 +1,7 @@
 //! The one thread that writes: commits batches, applies them, publishes what changed.
 
+mod changes;
+
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::{
@@ -15,11 +17,11 @@ use tokio::sync::oneshot;
 use super::{Shared, WriteError, codec, folder::Folder, saver::Saver};
 use crate::{
     engine::{
-        Applied, Body, Change, ChangeError, Decided, DecisionId, Event, RewardOutcome, Rewarded, SlotView, State,
-        Subject, TRAFFIC, Unmatched, plan,
+        Applied, Body, ChangeError, Decided, DecisionId, Event, RewardOutcome, Rewarded, State, Subject, TRAFFIC,
+        Unmatched,
     },
     journal::{AppendError, Journal, Record},
-    slot::{ArmId, FieldError, SlotId, Why},
+    slot::{ArmId, SlotId},
 };
 
 /// Events of one commit: enough to make the fsync cheap per event, few enough to keep a reward's wait short.
@@ -56,9 +58,6 @@ pub struct RewardRequest {
     pub reverses: Option<String>,
 }
 
-/// What became of a change: the slot as it is now (for a deletion, as it was), or as it would be.
-pub(super) type Changed = Result<Arc<SlotView>, ChangeFailure>;
-
 /// Why a change did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeFailure {
@@ -69,6 +68,8 @@ pub enum ChangeFailure {
     #[error(transparent)]
     Write(#[from] WriteError),
 }
+
+pub(super) use changes::{ChangeCommand, DraftCommand, Drafted};
 
 /// What the writer is asked to do.
 #[derive(Debug)]
@@ -83,27 +84,6 @@ pub(super) enum Command {
     Draft(Box<DraftCommand>),
     /// Finish.
     Stop,
-}
-
-/// A change of a slot.
-#[derive(Debug)]
-pub(super) struct ChangeCommand {
-    pub(super) slot: SlotId,
-    pub(super) change: Change,
-    pub(super) why: Why,
-    pub(super) validate_only: bool,
-    pub(super) reply: oneshot::Sender<Changed>,
-}
-
-/// A slot as it is, and as it would be after a change.
-pub(super) type Drafted = Result<(Arc<SlotView>, Arc<SlotView>), ChangeFailure>;
-
-/// A change of a slot that is not made.
-#[derive(Debug)]
-pub(super) struct DraftCommand {
-    pub(super) slot: SlotId,
-    pub(super) change: Change,
-    pub(super) reply: oneshot::Sender<Drafted>,
 }
 
 /// Who waits for a batch.
@@ -153,11 +133,7 @@ impl Writer {
                 None => self.look_for_room(),
                 Some(Command::Stop) => break,
                 Some(Command::Change(change)) => self.change(*change),
-                Some(Command::Draft(draft)) => {
-                    let DraftCommand { slot, change, reply } = *draft;
-                    // Whoever no longer waits does not need the answer.
-                    drop(reply.send(self.draft(&slot, change, &Why::default())));
-                }
+                Some(Command::Draft(draft)) => self.tell_draft(*draft),
                 Some(gathered @ (Command::Decided(..) | Command::Rewards(..))) => {
                     let mut batch = Batch::default();
                     self.add(&mut batch, gathered);
@@ -362,53 +338,6 @@ impl Writer {
                 self.shared.observer.rewarded(rewarded.slot.as_str(), kind, *outcome);
             }
         }
-    }
-
-    fn change(&mut self, command: ChangeCommand) {
-        let ChangeCommand { slot, change, why, validate_only, reply } = command;
-        let result = self.try_change(&slot, change, &why, validate_only);
-        // Whoever no longer waits does not need the answer.
-        drop(reply.send(result));
-    }
-
-    fn viewed(&self, slot: &SlotId) -> Option<Arc<SlotView>> {
-        self.state.slot(slot.as_str()).map(|state| Arc::new(state.view()))
-    }
-
-    /// The event that makes a change true; none: it is so already.
-    fn planned(&self, slot: &SlotId, change: Change, why: &Why) -> Result<Option<Event>, ChangeFailure> {
-        let Some(body) = plan(&self.state, slot, change, why)? else { return Ok(None) };
-        let event = Event { at_us: self.now_us(), body };
-        // What could not be read back must not be written: changes are rare, and this is cheap.
-        if let Err(why) = codec::decode(&codec::encode(&event).body) {
-            let message = format!("cannot be stored: {why}");
-            return Err(ChangeFailure::Refused(ChangeError::Field(FieldError::new("slot", message))));
-        }
-        Ok(Some(event))
-    }
-
-    /// The slot as it is (for a new one, as it would be), and as it would be; nothing is changed.
-    fn draft(&self, slot: &SlotId, change: Change, why: &Why) -> Drafted {
-        let before = self.viewed(slot);
-        let after = self.planned(slot, change, why)?.and_then(|event| {
-            let mut would_be = self.state.only(slot);
-            would_be.apply(&event);
-            would_be.slot(slot.as_str()).map(|state| Arc::new(state.view()))
-        });
-        let (before, after) = (before.clone().or_else(|| after.clone()), after.or(before));
-        before.zip(after).ok_or(ChangeFailure::Write(WriteError::Stopped))
-    }
-
-    fn try_change(&mut self, slot: &SlotId, change: Change, why: &Why, validate_only: bool) -> Changed {
-        if validate_only {
-            return self.draft(slot, change, why).map(|(_, after)| after);
-        }
-        self.write_backlog()?;
-        let before = self.viewed(slot);
-        if let Some(event) = self.planned(slot, change, why)? {
-            self.write(std::slice::from_ref(&event))?;
-        }
-        self.viewed(slot).or(before).ok_or(ChangeFailure::Write(WriteError::Stopped))
     }
 
     fn finish(mut self) {

@@ -16,7 +16,11 @@ fn name(term: Option<Term>, names: &BTreeMap<u32, String>) -> String {
         None | Some(Term::Base(0)) => OF_ARM.to_owned(),
         Some(Term::Base(index)) => of(index).to_owned(),
         Some(Term::Product(first, second)) if first == second => format!("{}²", of(first)),
-        Some(Term::Product(first, second)) => format!("{} × {}", of(first), of(second)),
+        Some(Term::Product(first, second)) => {
+            // In the order of their names: which was met first says nothing to people.
+            let (first, second) = (of(first).min(of(second)), of(first).max(of(second)));
+            format!("{first} × {second}")
+        }
         Some(Term::Fourier) => NONLINEAR.to_owned(),
     }
 }

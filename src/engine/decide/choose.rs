@@ -266,7 +266,7 @@ fn order(
         if let Some(&leader) = order.first() {
             first[leader] = 1.0;
         }
-        order.iter().take(count).enumerate().for_each(|(position, &at)| watch(position, &[at], &[1.0]));
+        order.iter().take(count).enumerate().for_each(|(position, &at)| watch(position, &[at], &[1.0], 0));
         (order.into_iter().take(count).map(|at| (at, 1.0)).collect(), first)
     };
     match view.definition.controls.baseline() {

@@ -1,7 +1,7 @@
 //! What a request would be answered with, before anything is drawn: for previews.
 //!
-//! The first position's probabilities are exact. Those of later ones depend on what stands above, so they are those
-//! given a slate that is drawn: right on average.
+//! Where one arm is shown its probability is exact. A slate of several is drawn: how often each arm is part of it is
+//! right on average.
 //!
 //! Deliberately not here: caps that were reached and what subjects stick to; both are as if nothing was shown yet.
 
@@ -27,7 +27,8 @@ use crate::{
 /// What somebody would be shown.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::engine) struct Slate {
-    /// How often each candidate that may be shown is, by its index; beyond the first position given a draw.
+    /// How often each candidate that may be shown is, by its index: a probability where one is shown, else what was
+    /// drawn.
     pub(in crate::engine) showings: Vec<(usize, f64)>,
     /// The expected reward.
     pub(in crate::engine) expected: f64,
@@ -113,7 +114,7 @@ pub(in crate::engine) struct Look<'a> {
     /// The moment at which schedules are looked at, microseconds since 1970.
     pub(in crate::engine) now_us: i64,
     pub(in crate::engine) seed: u64,
-    /// How often later positions are drawn.
+    /// How often slates of several are drawn.
     pub(in crate::engine) draws: usize,
     pub(in crate::engine) memo: &'a Memo,
     pub(in crate::engine) side: Side<'a>,
@@ -142,11 +143,18 @@ impl<'a> Look<'a> {
         let watched = |drawn: &mut dyn FnMut(&mut crate::bandit::Watch<'_>) -> Outcome| -> Slate {
             let mut slate = Slate::default();
             let mut showings = vec![0.0; field.eligible.len()];
-            let outcome = drawn(&mut |position, left, pmf| {
+            let outcome = drawn(&mut |position, left, pmf, drawn| {
                 let exposure = view.exposures.get(position).copied().unwrap_or(1.0);
-                for (&at, p) in left.iter().zip(pmf) {
+                let mut show = |at: usize, p: f64| {
                     showings[at] += p;
                     slate.expected += exposure * p * means.of[at];
+                };
+                if count > 1 {
+                    // Their probabilities given the draws above add up to another number with each draw: an arm that
+                    // is nearly always shown would seem to be shown now more, now less than once.
+                    show(left[drawn], 1.0);
+                } else {
+                    left.iter().zip(pmf).for_each(|(&at, &p)| show(at, p));
                 }
             });
             slate.showings = field.eligible.iter().copied().zip(showings).collect();

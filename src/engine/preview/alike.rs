@@ -4,7 +4,7 @@ use std::{collections::HashMap, hash::Hasher as _, sync::Arc};
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use super::BeforeAfter;
+use super::{BeforeAfter, DRAWS_MAX};
 use crate::{
     bandit::{Features, Value},
     engine::{
@@ -24,7 +24,15 @@ pub(super) struct Group {
     pub(super) count: u32,
 }
 
-/// The decisions in groups, and how many they are: all, or every n-th where their candidates would be more than `most`.
+impl Group {
+    /// How often its slates are drawn.
+    pub(super) fn draws(&self) -> usize {
+        self.members.len().min(DRAWS_MAX)
+    }
+}
+
+/// The decisions in groups, and how many they are: all, or every n-th where more than `most` candidates would have to be
+/// weighed, each once per position that is drawn.
 pub(super) fn grouped(
     views: BeforeAfter<&SlotView>,
     decisions: &[(i64, Arc<Decided>)],
@@ -40,21 +48,28 @@ pub(super) fn grouped(
     }
 }
 
-/// Groups of every `step`-th decision, and how many candidates theirs have in all.
+/// Groups of every `step`-th decision, and how many candidates have to be weighed for them.
 fn every(step: usize, views: BeforeAfter<&SlotView>, decisions: &[(i64, Arc<Decided>)]) -> (Vec<Group>, usize) {
     let by_subject = !(views.before.rules.is_empty() && views.after.rules.is_empty());
     let arms = views.before.definition.arms.len().max(views.after.definition.arms.len());
     let mut places: HashMap<u128, usize> = HashMap::new();
-    let (mut groups, mut cost) = (Vec::<Group>::new(), 0);
+    let mut groups = Vec::<Group>::new();
     for (i, (_, decided)) in decisions.iter().enumerate().rev().step_by(step) {
         let count = count(views.before, decided);
         let place = *places.entry(digest(decided, count, by_subject)).or_insert_with(|| {
             groups.push(Group { first: i, members: Vec::new(), count });
-            cost += if decided.candidates.is_empty() { arms } else { decided.candidates.len() };
             groups.len() - 1
         });
         groups[place].members.push(i);
     }
+    let own = views.before.definition.count().max(views.after.definition.count());
+    let cost = |group: &Group| {
+        let candidates = decisions[group.first].1.candidates.len();
+        let candidates = if candidates == 0 { arms } else { candidates };
+        let places = if group.count == 0 { own } else { group.count } as usize;
+        candidates * if places > 1 { group.draws() * places.min(candidates) } else { 1 }
+    };
+    let cost = groups.iter().map(cost).sum();
     (groups, cost)
 }
 

@@ -1,9 +1,9 @@
 //! What a change of a slot would do, computed from its past decisions, without making it.
 //!
 //! Each past decision is looked at again, under the slot as it is and under the slot as it would be, with what the
-//! models know *now*, by the very code that decides ([`Look`]): the first position's probabilities are exact for its
-//! context, those of later ones given a seeded draw. Standard errors are those of taking these decisions for the ones
-//! that will come; that the models may be wrong is not in them.
+//! models know *now*, by the very code that decides ([`Look`]): where one arm is shown its probability is exact for the
+//! context, slates of several are drawn by a seed. Standard errors are those of taking these decisions for the ones
+//! that will come, and of drawing; that the models may be wrong is not in them.
 //!
 //! Requests that are alike are looked at once, and what does not depend on the change is computed once. The work is in
 //! parts that may be done at the same time, and gives the same bits however it is shared.
@@ -32,12 +32,12 @@ use tally::{Half, Seen};
 
 /// Past decisions that a preview looks at, at most.
 pub const PREVIEW_DECISIONS_MAX: usize = 10_000;
-/// Candidates that it scores at most, over all decisions: about a second of one core. Of more only every second
-/// decision is looked at, or every third and so on.
-const SCORED_MAX: usize = 250_000;
+/// Candidates that it weighs at most, over all decisions and positions: about a second of one core. Of more only every
+/// second decision is looked at, or every third and so on.
+const WEIGHED_MAX: usize = 250_000;
 /// Into so many parts the work falls.
 const PARTS: usize = 16;
-/// How often requests that are alike draw the positions beyond the first, at most.
+/// How often requests that are alike draw their slates, at most.
 const DRAWS_MAX: usize = 32;
 const DAY_US: f64 = 24.0 * 3600.0 * 1e6;
 
@@ -133,7 +133,7 @@ impl<'a> Previewer<'a> {
     pub fn new(before: &'a SlotView, after: &'a SlotView, decisions: &'a [(i64, Arc<Decided>)], now_us: i64) -> Self {
         let decisions = &decisions[decisions.len().saturating_sub(PREVIEW_DECISIONS_MAX)..];
         let views = BeforeAfter { before, after };
-        let (groups, used) = grouped(views, decisions, SCORED_MAX);
+        let (groups, used) = grouped(views, decisions, WEIGHED_MAX);
         Self { views, twins: Twins::new(before, after), now_us, decisions, groups, used }
     }
 
@@ -163,7 +163,7 @@ impl<'a> Previewer<'a> {
                 taken: &decided.taken,
                 now_us: self.now_us,
                 seed: hash("preview", &[decided.id.as_bytes()]).word(),
-                draws: group.members.len().min(DRAWS_MAX),
+                draws: group.draws(),
                 memo: &memo,
                 side,
             }

@@ -16,6 +16,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, Default)]
 struct Sum {
     total: f64,
+    /// Of what would be expected without drawing.
     squares: f64,
     /// The variance of the sum that comes of drawing.
     noise: f64,
@@ -122,11 +123,13 @@ impl Side {
         self.add_rules(half, seen);
         let (rewards, noise) = Half::rewards(seen, half.baseline());
         let policy: f64 = half.baseline().map(|c| 1.0 - c).sum();
-        let noise = policy * policy * noise;
-        self.reward.add(Sum { noise, ..sum(rewards.iter().copied()) });
+        let squares: f64 = half.baseline().map(|c| (1.0 - c) * (1.0 - c)).sum();
+        // The squares of means of draws are too large by their variance.
+        let drawn = |of: Sum| Sum { noise: policy * policy * noise, squares: of.squares - squares * noise, ..of };
+        self.reward.add(drawn(sum(rewards.iter().copied())));
         if seen.forced.is_none() {
             let (shown, _) = mean(seen.policy.iter().map(|slate| slate.expected));
-            self.cost.add(Sum { noise, ..sum(half.baseline().map(|c| (1.0 - c) * (seen.best - shown))) });
+            self.cost.add(drawn(sum(half.baseline().map(|c| (1.0 - c) * (seen.best - shown)))));
         }
     }
 
@@ -137,27 +140,28 @@ impl Side {
         let (bb, bp, pp) = (over(|c| c * c), over(|c| c * (1.0 - c)), over(|c| (1.0 - c) * (1.0 - c)));
         for (at, &(i, shown)) in seen.baseline.showings.iter().enumerate() {
             let (drawn, noise) = mean(seen.policy.iter().map(|slate: &Slate| slate.showings[at].1));
-            let arm = self.arm(seen.arms[i]);
-            arm.all.add(Sum {
+            let all = Sum {
                 total: base * shown + policy * drawn,
-                squares: bb * shown * shown + 2.0 * bp * shown * drawn + pp * drawn * drawn,
+                // The square of a mean of draws is too large by its variance.
+                squares: bb * shown * shown + 2.0 * bp * shown * drawn + pp * (drawn * drawn - noise),
                 noise: policy * policy * noise,
-            });
-            arm.policy.add(Sum { total: n * drawn, squares: n * drawn * drawn, noise: n * n * noise });
+            };
+            let alone = Sum { total: n * drawn, squares: n * (drawn * drawn - noise), noise: n * n * noise };
+            self.add_arm(seen.arms[i], all, alone);
         }
         if let Some(default) = seen.default {
-            let arm = self.arm(default);
             let certain = Sum { total: n, squares: n, noise: 0.0 };
-            arm.all.add(certain);
-            arm.policy.add(certain);
+            self.add_arm(default, certain, certain);
         }
     }
 
-    fn arm(&mut self, arm: &ArmId) -> &mut OfArm {
-        if !self.arms.contains_key(arm) {
-            self.arms.insert(arm.clone(), OfArm::default());
+    fn add_arm(&mut self, arm: &ArmId, all: Sum, policy: Sum) {
+        if let Some(of) = self.arms.get_mut(arm) {
+            of.all.add(all);
+            of.policy.add(policy);
+        } else {
+            self.arms.insert(arm.clone(), OfArm { all, policy });
         }
-        self.arms.entry(arm.clone()).or_default()
     }
 
     fn add_rules(&mut self, half: &Half<'_>, seen: &Foreseen<'_>) {

@@ -8,9 +8,11 @@ use crate::{
     slot::{Baseline, Effect, Mode, OnError, Rule, Share, Stickiness, Stop},
 };
 
-const DECISIONS: usize = 240;
+const DECISIONS: usize = 160;
 /// How often brute force decides each past request.
-const AGAIN: u64 = 60;
+const AGAIN: u64 = 30;
+/// How many previews of slates are averaged, each with draws of its own.
+const PREVIEWS: u64 = 10;
 const ARMS: [&str; 5] = ["a", "b", "c", "d", "e"];
 
 /// What gold customers like is another arm than what the others like.
@@ -40,6 +42,7 @@ fn shopper(rng: &mut StdRng) -> Request {
 fn learned(edit: impl FnOnce(&mut Definition)) -> (World, Vec<(i64, Arc<Decided>)>) {
     let mut definition = definition(&ARMS);
     definition.controls.holdout = Some(0.0);
+    definition.model = ModelSpec::linear(None, None);
     edit(&mut definition);
     let mut world = World::new(definition);
     let (mut rng, mut decisions) = (StdRng::seed_from_u64(11), Vec::new());
@@ -138,24 +141,40 @@ fn mean(values: &[f64]) -> (f64, f64) {
     (mean, (squares / (n - 1.0) / n).sqrt())
 }
 
+/// The same decisions with ids of their own, from which a preview's draws come.
+fn renamed(decisions: &[(i64, Arc<Decided>)], n: u64) -> Vec<(i64, Arc<Decided>)> {
+    let rename = |(i, (at_us, decided)): (u64, &(i64, Arc<Decided>))| {
+        let id = DecisionId::new(decided.id.slot(), *at_us, n * 1_000_000 + i);
+        (*at_us, Arc::new(Decided { id, ..(**decided).clone() }))
+    };
+    (0..).zip(decisions).map(rename).collect()
+}
+
 /// With m draws a share is off by at most √(p(1−p)/m), a mean by its standard error; five of those over the hundred
-/// or so that are compared is a false alarm once in ten thousand fresh seeds. Positions below the first are drawn by
-/// the preview too, once per request: those count as well.
+/// or so that are compared is a false alarm once in ten thousand fresh seeds. Slates of several are drawn by the preview
+/// too, once per request: so several previews are averaged.
 #[track_caller]
 fn check(what: &str, world: &World, decisions: &[(i64, Arc<Decided>)], after: &SlotView) -> Preview {
     let preview = previewed(world, after, decisions);
     let drawn = brute_force(after, decisions, world.at_us);
     let slates = after.definition.count() > 1;
-    let m = if slates { decisions.len() as f64 / 2.0 } else { drawn.n };
-    for arm in &preview.arms {
+    let previews: Vec<Preview> = if slates {
+        (0..PREVIEWS).map(|n| previewed(world, after, &renamed(decisions, n))).collect()
+    } else {
+        vec![preview.clone()]
+    };
+    let said = |of: &dyn Fn(&Preview) -> f64| previews.iter().map(of).sum::<f64>() / previews.len() as f64;
+    let draws = if slates { 1.0 / (decisions.len() as f64 * PREVIEWS as f64) } else { 0.0 };
+    for (at, arm) in preview.arms.iter().enumerate() {
         let got = drawn.shown.get(arm.arm.as_str()).copied().unwrap_or(0.0) / drawn.n;
-        let (said, error) = (arm.all.after.value, (got * (1.0 - got) / m).sqrt());
+        let said = said(&|preview| preview.arms[at].all.after.value);
+        let error = (said * (1.0 - said).max(0.0) * (1.0 / drawn.n + draws)).sqrt();
         assert!((got - said).abs() <= 5.0 * error + 1e-9, "{what}: {}: {got} drawn, {said} previewed", arm.arm);
     }
     if !after.definition.controls.safe_choice() {
         let (reward, error) = mean(&drawn.rewards);
-        let error = if slates { error * (2.0 * AGAIN as f64).sqrt() } else { error };
-        let said = preview.expected_reward.after.value;
+        let error = error * (1.0 + draws * drawn.n).sqrt();
+        let said = said(&|preview| preview.expected_reward.after.value);
         assert!((reward - said).abs() <= 5.0 * error + 1e-9, "{what}: reward {reward} drawn, {said} previewed");
     }
     if !slates {
@@ -165,7 +184,8 @@ fn check(what: &str, world: &World, decisions: &[(i64, Arc<Decided>)], after: &S
     }
     for rule in preview.rules.iter().filter(|rule| rule.fires.after.is_some()) {
         let got = drawn.fired.get(&rule.name).copied().unwrap_or(0.0) / drawn.n;
-        let (said, error) = (rule.fires.after.unwrap(), (got * (1.0 - got) / drawn.n).sqrt());
+        let said = rule.fires.after.unwrap();
+        let error = (said * (1.0 - said) / drawn.n).sqrt();
         assert!((got - said).abs() <= 5.0 * error + 1e-9, "{what}: '{}' {got} drawn, {said} previewed", rule.name);
     }
     // What was taken over from the slot as it is must be what the slot as it would be gives by itself.
@@ -217,6 +237,7 @@ fn changes_of_arms_and_of_the_model_are_previewed_alike() {
     let added = check("added", &world, &decisions, &draft(&world, Change::UpsertArms(vec![new])));
     assert!(added.arms.last().is_some_and(|arm| arm.all.before.value == 0.0 && arm.all.after.value > 0.0));
     check("moved", &world, &decisions, &edited(&world, |d| d.arms.reverse()));
+    check("portfolio", &world, &decisions, &edited(&world, |d| d.model = ModelSpec::default()));
     check("beta", &world, &decisions, &edited(&world, |d| d.model = ModelSpec::beta_bernoulli(None, None)));
 }
 
@@ -322,7 +343,7 @@ fn requests_that_would_be_refused_are_counted_and_left_out() {
     }
     let after = draft(&world, Change::RemoveArms(vec![arm_id("a")]));
     let preview = previewed(&world, &after, &decisions);
-    let refused = format!("{:.1} % of the past requests name arms", 100.0 * 20.0 / 300.0);
+    let refused = format!("{:.1} % of the past requests name arms", 100.0 * 20.0 / decisions.len() as f64);
     assert!(preview.warnings.iter().any(|w| w.starts_with(&refused)), "{:?}", preview.warnings);
     let sum: f64 = preview.arms.iter().map(|arm| arm.all.after.value).sum();
     assert!((sum - 1.0).abs() < 1e-9, "{sum}");

@@ -1,0 +1,92 @@
+//! Changes of slots: made, or only said how they would come out.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::{ChangeFailure, Writer};
+use crate::{
+    engine::{Change, ChangeError, Event, SlotView, plan},
+    node::{WriteError, codec},
+    slot::{FieldError, SlotId, Why},
+};
+
+/// What became of a change: the slot as it is now (for a deletion, as it was), or as it would be.
+pub(in crate::node) type Changed = Result<Arc<SlotView>, ChangeFailure>;
+
+/// A change of a slot.
+#[derive(Debug)]
+pub(in crate::node) struct ChangeCommand {
+    pub(in crate::node) slot: SlotId,
+    pub(in crate::node) change: Change,
+    pub(in crate::node) why: Why,
+    pub(in crate::node) validate_only: bool,
+    pub(in crate::node) reply: oneshot::Sender<Changed>,
+}
+
+/// A slot as it is, and as it would be after a change.
+pub(in crate::node) type Drafted = Result<(Arc<SlotView>, Arc<SlotView>), ChangeFailure>;
+
+/// A change of a slot that is not made.
+#[derive(Debug)]
+pub(in crate::node) struct DraftCommand {
+    pub(in crate::node) slot: SlotId,
+    pub(in crate::node) change: Change,
+    pub(in crate::node) reply: oneshot::Sender<Drafted>,
+}
+
+impl Writer {
+    pub(super) fn change(&mut self, command: ChangeCommand) {
+        let ChangeCommand { slot, change, why, validate_only, reply } = command;
+        let result = self.try_change(&slot, change, &why, validate_only);
+        // Whoever no longer waits does not need the answer.
+        drop(reply.send(result));
+    }
+
+    /// See [`DraftCommand`].
+    pub(super) fn tell_draft(&self, command: DraftCommand) {
+        let DraftCommand { slot, change, reply } = command;
+        // Whoever no longer waits does not need the answer.
+        drop(reply.send(self.draft(&slot, change, &Why::default())));
+    }
+
+    fn viewed(&self, slot: &SlotId) -> Option<Arc<SlotView>> {
+        self.state.slot(slot.as_str()).map(|state| Arc::new(state.view()))
+    }
+
+    /// The event that makes a change true; none: it is so already.
+    fn planned(&self, slot: &SlotId, change: Change, why: &Why) -> Result<Option<Event>, ChangeFailure> {
+        let Some(body) = plan(&self.state, slot, change, why)? else { return Ok(None) };
+        let event = Event { at_us: self.now_us(), body };
+        // What could not be read back must not be written: changes are rare, and this is cheap.
+        if let Err(why) = codec::decode(&codec::encode(&event).body) {
+            let message = format!("cannot be stored: {why}");
+            return Err(ChangeFailure::Refused(ChangeError::Field(FieldError::new("slot", message))));
+        }
+        Ok(Some(event))
+    }
+
+    /// The slot as it is (for a new one, as it would be), and as it would be; nothing is changed.
+    fn draft(&self, slot: &SlotId, change: Change, why: &Why) -> Drafted {
+        let before = self.viewed(slot);
+        let after = self.planned(slot, change, why)?.and_then(|event| {
+            let mut would_be = self.state.only(slot);
+            would_be.apply(&event);
+            would_be.slot(slot.as_str()).map(|state| Arc::new(state.view()))
+        });
+        let (before, after) = (before.clone().or_else(|| after.clone()), after.or(before));
+        before.zip(after).ok_or(ChangeFailure::Write(WriteError::Stopped))
+    }
+
+    fn try_change(&mut self, slot: &SlotId, change: Change, why: &Why, validate_only: bool) -> Changed {
+        if validate_only {
+            return self.draft(slot, change, why).map(|(_, after)| after);
+        }
+        self.write_backlog()?;
+        let before = self.viewed(slot);
+        if let Some(event) = self.planned(slot, change, why)? {
+            self.write(std::slice::from_ref(&event))?;
+        }
+        self.viewed(slot).or(before).ok_or(ChangeFailure::Write(WriteError::Stopped))
+    }
+}

@@ -1,0 +1,255 @@
+//! Previews and explanations of past decisions against a live server.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_precision_loss,
+    reason = "a test stops at the first thing that is wrong"
+)]
+
+mod support;
+
+use std::collections::HashMap;
+
+use prost_types::FieldMask;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use slotwise::{
+    engine::snapshot,
+    journal::JournalReader,
+    node::{fold, recovered},
+    wire::proto::{
+        Controls, DecideRequest, DecideResponse, ExplainDecisionRequest, GetSlotReportRequest, GetSlotRequest,
+        PreviewSlotChangeRequest, PreviewSlotChangeResponse, RewardEvent, Slot, UpdateSlotRequest,
+    },
+};
+use support::{Clients, Process, Server, click, context, decide, number, program, slot, text};
+use tonic::Code;
+use tonic_types::StatusExt as _;
+
+const ARMS: [&str; 4] = ["a", "b", "c", "d"];
+
+fn shopper(rng: &mut StdRng) -> DecideRequest {
+    let loyalty = ["gold", "none"][rng.random_range(0..2)];
+    DecideRequest {
+        context: context(&[("loyalty", text(loyalty)), ("hour", number(f64::from(rng.random_range(0..24))))]),
+        ..decide("offers")
+    }
+}
+
+/// Gold customers like `a`, the others `b`.
+async fn shop(clients: &mut Clients, rng: &mut StdRng, rounds: u32) {
+    for i in 0..rounds {
+        let request = shopper(rng);
+        let gold = request.context["loyalty"] == text("gold");
+        let decision = clients.decide(request).await.unwrap();
+        let rate = match (decision.arms[0].arm_id.as_str(), gold) {
+            ("a", true) | ("b", false) => 0.6,
+            _ => 0.2,
+        };
+        if rng.random_bool(rate) {
+            clients.reward(click(&format!("e{i}"), &decision)).await.unwrap();
+        }
+    }
+}
+
+fn with(controls: Controls) -> Slot {
+    Slot { controls: Some(controls), ..slot("offers", &ARMS) }
+}
+
+fn mask(paths: &[&str]) -> Option<FieldMask> {
+    Some(FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() })
+}
+
+async fn preview(clients: &mut Clients, slot: Slot, paths: &[&str]) -> PreviewSlotChangeResponse {
+    let request = PreviewSlotChangeRequest { slot: Some(slot), update_mask: mask(paths), decisions: 0 };
+    clients.slots.preview_slot_change(request).await.unwrap().into_inner()
+}
+
+/// Anonymous subjects, so that both shares and draws are those of chance: with n decisions an observed share is off by
+/// √(p(1−p)/n), what was previewed by its own standard error. Five of both, four arms, is one false alarm in 400,000.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_previewed_is_what_is_observed_once_it_is_applied_and_nothing_before() {
+    const LATER: u32 = 700;
+    let (folder, server, mut clients) = support::started().await;
+    clients.create(with(Controls { holdout: Some(0.0), ..Controls::default() })).await.unwrap();
+    let mut rng = StdRng::seed_from_u64(3);
+    shop(&mut clients, &mut rng, 400).await;
+    let state = async |clients: &mut Clients| {
+        let slot = clients.slots.get_slot(GetSlotRequest { slot_id: "offers".into() }).await.unwrap().into_inner();
+        let request = GetSlotReportRequest { slot_id: "offers".into() };
+        let report = clients.insight.get_slot_report(request).await.unwrap().into_inner();
+        (slot, report)
+    };
+    let before = state(&mut clients).await;
+
+    let draft = || {
+        with(Controls {
+            holdout: Some(0.2),
+            floor: Some(0.1),
+            exploration: Some(0.5),
+            freeze_learning: Some(true),
+            ..Controls::default()
+        })
+    };
+    let paths = ["controls.holdout", "controls.floor", "controls.exploration", "controls.freeze_learning"];
+    let said = preview(&mut clients, draft(), &paths).await;
+    let position = JournalReader::open(folder.path()).unwrap().last();
+    let twice = preview(&mut clients, draft(), &paths).await;
+    assert_eq!(said, twice, "the same past gives the same bits");
+    assert_eq!(state(&mut clients).await, before);
+    assert_eq!(JournalReader::open(folder.path()).unwrap().last(), position, "nothing was written");
+
+    assert_eq!(said.decisions_used, 400);
+    assert!(said.decisions_per_day > 400.0);
+    assert!(
+        said.diff.iter().any(|field| (&*field.path, &*field.after) == ("controls.floor", "0.1")),
+        "{:?}",
+        said.diff
+    );
+    let sum: f64 = said.arms.iter().map(|arm| arm.share_after.unwrap().value).sum();
+    assert!((sum - 1.0).abs() < 1e-9, "{sum}");
+    assert!(said.arms.iter().all(|arm| arm.policy_share_after.unwrap().value >= 0.1 - 1e-9));
+
+    let update = UpdateSlotRequest { slot: Some(draft()), update_mask: mask(&paths), ..UpdateSlotRequest::default() };
+    clients.slots.update_slot(update).await.unwrap();
+    let mut observed = HashMap::<String, f64>::new();
+    for _ in 0..LATER {
+        let decision = clients.decide(shopper(&mut rng)).await.unwrap();
+        *observed.entry(decision.arms[0].arm_id.clone()).or_default() += 1.0 / f64::from(LATER);
+    }
+    for arm in &said.arms {
+        let (share, seen) = (arm.share_after.unwrap(), observed.get(&arm.arm_id).copied().unwrap_or(0.0));
+        let error = (share.value * (1.0 - share.value) / f64::from(LATER) + share.standard_error.powi(2)).sqrt();
+        assert!((seen - share.value).abs() <= 5.0 * error, "{}: {seen} observed, {share:?} previewed", arm.arm_id);
+    }
+    server.stop().await;
+    // What the previews looked at was the state itself; the journal knows nothing of them.
+    let bytes = |state| snapshot::sections(&state).map(Result::unwrap).collect::<Vec<_>>().concat();
+    assert!(bytes(fold(folder.path(), 1).unwrap()) == bytes(recovered(folder.path(), 1).unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_of_what_cannot_be_says_why() {
+    let (_folder, server, mut clients) = support::started().await;
+    clients.create(slot("offers", &ARMS)).await.unwrap();
+    let none =
+        preview(&mut clients, with(Controls { floor: Some(0.1), ..Controls::default() }), &["controls.floor"]).await;
+    assert_eq!((none.decisions_used, none.arms.len()), (0, 4));
+    assert!(none.warnings[0].contains("no past decisions"), "{:?}", none.warnings);
+
+    let mut fails = async |request: PreviewSlotChangeRequest| {
+        let status = clients.slots.preview_slot_change(request).await.unwrap_err();
+        let field = status.get_details_bad_request().map(|bad| bad.field_violations[0].field.clone());
+        (status.code(), field.unwrap_or_default())
+    };
+    let request = |slot: Slot| PreviewSlotChangeRequest { slot: Some(slot), update_mask: None, decisions: 0 };
+    let high = with(Controls { floor: Some(1.5), ..Controls::default() });
+    assert_eq!(fails(request(high)).await, (Code::InvalidArgument, "slot.controls.floor".into()));
+    assert_eq!(fails(request(slot("orders", &ARMS))).await, (Code::NotFound, "slot.slot_id".into()));
+    let many = PreviewSlotChangeRequest { decisions: 10_001, ..request(slot("offers", &ARMS)) };
+    assert_eq!(fails(many).await, (Code::InvalidArgument, "decisions".into()));
+    let stale = Slot { revision: 7, ..slot("offers", &ARMS) };
+    assert_eq!(fails(request(stale)).await.0, Code::Aborted);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_is_explained_by_its_id_also_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let mut clients = server.clients().await;
+    clients.create(with(Controls { holdout: Some(0.0), ..Controls::default() })).await.unwrap();
+    let mut rng = StdRng::seed_from_u64(4);
+    shop(&mut clients, &mut rng, 150).await;
+    let mut told: Vec<(DecideRequest, DecideResponse)> = Vec::new();
+    for _ in 0..20 {
+        let request = DecideRequest { explain: true, request_id: format!("r{}", told.len()), ..shopper(&mut rng) };
+        let decision = clients.decide(request.clone()).await.unwrap();
+        clients.reward(RewardEvent { ..click(&format!("late{}", told.len()), &decision) }).await.unwrap();
+        told.push((request, decision));
+    }
+    let check = async |clients: &mut Clients| {
+        for (request, decision) in &told {
+            let ask = ExplainDecisionRequest { decision_id: decision.decision_id.clone(), slot_id: "offers".into() };
+            let got = clients.insight.explain_decision(ask).await.unwrap().into_inner();
+            assert_eq!((&got.context, &got.request_id), (&request.context, &request.request_id));
+            assert!(got.revision_kept && got.effects_as_of_now);
+            let (then, now) = (decision.clone(), got.decision.unwrap());
+            assert_eq!((&now.arms, &now.model, now.revision), (&then.arms, &then.model, then.revision));
+            let (then, now) = (then.explanation.unwrap(), now.explanation.unwrap());
+            assert_eq!(now.summary, then.summary);
+            for (now, then) in now.candidates.iter().zip(&then.candidates) {
+                assert_eq!((&now.arm_id, now.eligible), (&then.arm_id, then.eligible));
+                for (now, then) in [(now.mean, then.mean), (now.std, then.std), (now.propensity, then.propensity)] {
+                    assert!((now - then).abs() <= 1e-6 * then.abs(), "{now} against {then}");
+                }
+                assert!(!now.moved_by.is_empty() && now.moved_by.len() <= 5, "{now:?}");
+            }
+        }
+    };
+    // At once: what was decided a moment ago may still be on its way to the journal.
+    check(&mut clients).await;
+    let last = clients.decide(shopper(&mut rng)).await.unwrap();
+    let ask = |id: &str, slot: &str| ExplainDecisionRequest { decision_id: id.into(), slot_id: slot.into() };
+    assert!(clients.insight.explain_decision(ask(&last.decision_id, "")).await.is_ok());
+    server.stop().await;
+
+    let server = Server::start(folder.path()).await;
+    let mut clients = server.clients().await;
+    check(&mut clients).await;
+    let mut fails = async |id: &str, slot: &str| clients.insight.explain_decision(ask(id, slot)).await.unwrap_err();
+    assert_eq!(fails("nonsense", "").await.code(), Code::InvalidArgument);
+    let known = &told[0].1.decision_id;
+    let other = slotwise::engine::DecisionId::parse(known).unwrap();
+    let unknown = slotwise::engine::DecisionId::new(other.slot(), other.at_us(), 99).to_string();
+    let status = fails(&unknown, "").await;
+    assert_eq!(status.code(), Code::NotFound);
+    assert_eq!(status.get_details_error_info().unwrap().reason, "DECISION_NOT_FOUND");
+    assert!(status.message().contains("holds no such decision"), "{}", status.message());
+    let elsewhere = fails(known, "orders").await;
+    assert!(elsewhere.message().contains("is of the slot 'offers'"), "{}", elsewhere.message());
+    server.stop().await;
+}
+
+#[test]
+fn the_command_line_shows_what_a_file_would_do_and_how_a_decision_came_about() {
+    const OFFERS: &str = "slot_id = \"offers\"\n[[arms]]\narm_id = \"gift\"\n[[arms]]\narm_id = \"ship\"\n";
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(&folder.path().join("data"));
+    let run = |words: &[&str]| {
+        let output = program().args(words).args(["--target", &process.address]).output().unwrap();
+        (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let file = folder.path().join("offers.toml");
+    std::fs::write(&file, OFFERS).unwrap();
+    let path = file.to_str().unwrap();
+    assert!(run(&["slots", "preview", "-f", path]).1.contains("a new slot"));
+    assert!(run(&["slots", "apply", "-f", path]).0);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let decision = runtime.block_on(async {
+        let mut clients = Clients::connect(&process.address).await;
+        let mut decision = DecideResponse::default();
+        for _ in 0..120 {
+            decision = clients.decide(decide("offers")).await.unwrap();
+        }
+        decision
+    });
+    std::fs::write(&file, format!("{OFFERS}[controls]\nholdout = 0.5\n")).unwrap();
+    let (good, text) = run(&["slots", "preview", "-f", path]);
+    assert!(good, "{text}");
+    for part in ["offers: by 120 past decisions", "controls.holdout", "gift", "█", "expected reward per decision"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let (good, json) = run(&["slots", "preview", "-f", path, "--json", "--decisions", "50"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(good && json["decisions_used"] == 50 && json["arms"][0]["arm_id"] == "gift", "{json}");
+    let same = run(&["slots", "preview", "-f", path, "--decisions", "10001"]);
+    assert!(!same.0 && same.1.contains("at most 10000"), "{same:?}");
+
+    let (good, text) = run(&["explain", &decision.decision_id]);
+    assert!(good && text.contains(&decision.arms[0].arm_id) && text.contains("slot offers, revision 1"), "{text}");
+    let (_, json) = run(&["explain", &decision.decision_id, "-o", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["arms"][0]["arm_id"], decision.arms[0].arm_id.as_str());
+    let (good, error) = run(&["explain", "nonsense"]);
+    assert!(!good && error.contains("is no decision's id"), "{error}");
+}
