@@ -231,7 +231,7 @@ fn a_reward_that_is_taken_back_leaves_no_trace() {
     };
     let ((plain, duel), (back, back_duel)) = (play(false), play(true));
     assert!((plain[0].policy.sum - back[0].policy.sum).abs() < 1e-12);
-    assert_eq!((duel.count, back_duel.count), (40, 40));
+    assert!(duel.count > 30 && duel.count == back_duel.count, "{duel:?} {back_duel:?}");
     assert!((duel.sum - back_duel.sum).abs() < 1e-12 && (duel.sum_sq - back_duel.sum_sq).abs() < 1e-12);
 }
 
