@@ -4,6 +4,7 @@
 
 use super::{
     Beta, Marginal, NormalInverseGamma, StudentScore, Winners,
+    lanes::Nodes,
     marginal::{rate_cdf, rate_support},
 };
 
@@ -40,16 +41,18 @@ impl RateScore {
 }
 
 impl Marginal for RateScore {
-    type Node = ();
+    type Shared = ();
 
-    fn node(_: f64) {}
+    fn shared(_: &Nodes) {}
 
-    fn density(&self, x: f64, (): ()) -> f64 {
-        let rate = x - self.by;
-        if rate <= 0.0 || rate >= 1.0 {
-            return 0.0;
-        }
-        ((self.a - 1.0) * rate.ln() + (self.b - 1.0) * (-rate).ln_1p() - self.ln_norm).exp()
+    fn densities(&self, xs: &Nodes, (): &()) -> Nodes {
+        xs.map(|x| {
+            let rate = x - self.by;
+            if rate <= 0.0 || rate >= 1.0 {
+                return 0.0;
+            }
+            ((self.a - 1.0) * rate.ln() + (self.b - 1.0) * (-rate).ln_1p() - self.ln_norm).exp()
+        })
     }
 
     fn cdf(&self, x: f64) -> f64 {
@@ -95,12 +98,14 @@ impl ValueScore {
 }
 
 impl Marginal for ValueScore {
-    type Node = ();
+    type Shared = ();
 
-    fn node(_: f64) {}
+    fn shared(_: &Nodes) {}
 
-    fn density(&self, x: f64, (): ()) -> f64 {
-        self.score.density(x, ())
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+    #[inline(always)]
+    fn densities(&self, xs: &Nodes, (): &()) -> Nodes {
+        self.score.densities(xs, &())
     }
 
     fn cdf(&self, x: f64) -> f64 {

@@ -11,8 +11,8 @@ pub(super) struct Rule {
     pub(super) nodes: [f64; NODES],
     /// How much.
     pub(super) weights: [f64; NODES],
-    /// `upto[i][j] = ∫₋₁^{xᵢ} ℓⱼ(t) dt` for the Lagrange basis ℓ on the nodes, so that
-    /// `Σⱼ upto[i][j]·f(xⱼ)` is the integral of f from −1 to node i.
+    /// `upto[j][i] = ∫₋₁^{xᵢ} ℓⱼ(t) dt` for the Lagrange basis ℓ on the nodes, so that
+    /// `Σⱼ upto[j][i]·f(xⱼ)` is the integral of f from −1 to node i.
     pub(super) upto: [[f64; NODES]; NODES],
 }
 
@@ -51,7 +51,7 @@ fn rule() -> Rule {
         // The same rule, moved to [−1, xᵢ], is exact for the basis.
         let half = 0.5 * (nodes[i] + 1.0);
         for j in 0..NODES {
-            upto[i][j] = (0..NODES).map(|k| half * weights[k] * basis(j, half * (nodes[k] + 1.0) - 1.0)).sum();
+            upto[j][i] = (0..NODES).map(|k| half * weights[k] * basis(j, half * (nodes[k] + 1.0) - 1.0)).sum();
         }
     }
     Rule { nodes, weights, upto }
@@ -68,7 +68,7 @@ mod tests {
         let whole: f64 = (0..NODES).map(|i| RULE.weights[i] * f(RULE.nodes[i])).sum();
         assert!((whole - (integral(1.0) - integral(-1.0))).abs() < 1e-14);
         for i in 0..NODES {
-            let part: f64 = (0..NODES).map(|j| RULE.upto[i][j] * f(RULE.nodes[j])).sum();
+            let part: f64 = (0..NODES).map(|j| RULE.upto[j][i] * f(RULE.nodes[j])).sum();
             assert!((part - (integral(RULE.nodes[i]) - integral(-1.0))).abs() < 1e-13);
         }
     }

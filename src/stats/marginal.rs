@@ -6,7 +6,11 @@ use statrs::function::{
     gamma::{digamma, ln_gamma},
 };
 
-use super::Beta;
+use super::{
+    Beta,
+    lanes::{self, Nodes},
+    legendre::NODES,
+};
 
 /// What lies outside a score's support on either side.
 const TAIL: f64 = 1e-11;
@@ -19,13 +23,13 @@ const POINT: f64 = 1e-13;
 ///
 /// The line need not be the reward's: any monotone map of it keeps who is best.
 pub trait Marginal {
-    /// What densities share at a node, computed once for all candidates.
-    type Node: Copy;
+    /// What densities share at the nodes of a panel, computed once for all candidates.
+    type Shared: Copy;
 
-    /// The shared part at `x`.
-    fn node(x: f64) -> Self::Node;
-    /// The density at `x`.
-    fn density(&self, x: f64, node: Self::Node) -> f64;
+    /// The shared part at `xs`.
+    fn shared(xs: &Nodes) -> Self::Shared;
+    /// The densities at `xs`.
+    fn densities(&self, xs: &Nodes, shared: &Self::Shared) -> Nodes;
     /// The distribution function at `x`.
     fn cdf(&self, x: f64) -> f64;
     /// Where the mass lies, but for a negligible rest on either side.
@@ -46,16 +50,23 @@ pub struct NormalScore {
 }
 
 impl Marginal for NormalScore {
-    type Node = ();
+    type Shared = ();
 
-    fn node(_: f64) {}
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+    #[inline(always)]
+    fn shared(_: &Nodes) {}
 
-    #[inline]
-    fn density(&self, x: f64, (): ()) -> f64 {
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+    #[inline(always)]
+    fn densities(&self, xs: &Nodes, (): &()) -> Nodes {
         const INV_SQRT_TAU: f64 = 0.398_942_280_401_432_7;
         let inverse = 1.0 / self.std;
-        let z = (x - self.mean) * inverse;
-        INV_SQRT_TAU * inverse * (-0.5 * z * z).exp()
+        let mut power = [0.0; NODES];
+        for j in 0..NODES {
+            let z = (xs[j] - self.mean) * inverse;
+            power[j] = -0.5 * z * z;
+        }
+        lanes::exps(&power).map(|of| INV_SQRT_TAU * inverse * of)
     }
 
     fn cdf(&self, x: f64) -> f64 {
@@ -167,18 +178,30 @@ fn trigamma(mut x: f64) -> f64 {
 
 impl Marginal for BetaScore {
     /// ln p and ln (1 − p).
-    type Node = (f64, f64);
+    type Shared = (Nodes, Nodes);
 
-    fn node(x: f64) -> (f64, f64) {
-        let softplus = |t: f64| if t > 0.0 { t + (-t).exp().ln_1p() } else { t.exp().ln_1p() };
-        (-softplus(-x), -softplus(x))
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+    #[inline(always)]
+    fn shared(xs: &Nodes) -> (Nodes, Nodes) {
+        lanes::ln_rates(xs)
     }
 
-    #[inline]
-    fn density(&self, x: f64, (ln_p, ln_q): (f64, f64)) -> f64 {
-        // Those that were moved have nodes of their own; most were not.
-        let (ln_p, ln_q) = if self.by.abs() > 0.0 { Self::node(x - self.by) } else { (ln_p, ln_q) };
-        (self.a * ln_p + self.b * ln_q - self.ln_norm).exp()
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+    #[inline(always)]
+    fn densities(&self, xs: &Nodes, shared: &(Nodes, Nodes)) -> Nodes {
+        // Those that were moved have rates of their own; most were not.
+        let own;
+        let (ln_p, ln_q) = if self.by.abs() > 0.0 {
+            own = lanes::ln_rates(&xs.map(|x| x - self.by));
+            (&own.0, &own.1)
+        } else {
+            (&shared.0, &shared.1)
+        };
+        let mut power = [0.0; NODES];
+        for j in 0..NODES {
+            power[j] = self.a * ln_p[j] + self.b * ln_q[j] - self.ln_norm;
+        }
+        lanes::exps(&power)
     }
 
     fn cdf(&self, x: f64) -> f64 {
@@ -243,14 +266,26 @@ impl StudentScore {
 }
 
 impl Marginal for StudentScore {
-    type Node = ();
+    type Shared = ();
 
-    fn node(_: f64) {}
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+    #[inline(always)]
+    fn shared(_: &Nodes) {}
 
-    #[inline]
-    fn density(&self, x: f64, (): ()) -> f64 {
-        let z = self.z(x);
-        (self.ln_norm - 0.5 * (self.degrees + 1.0) * (z * z / self.degrees).ln_1p()).exp()
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+    #[inline(always)]
+    fn densities(&self, xs: &Nodes, (): &()) -> Nodes {
+        let (inverse, per_degree) = (1.0 / self.scale, 1.0 / self.degrees);
+        let mut square = [0.0; NODES];
+        for j in 0..NODES {
+            let z = (xs[j] - self.location) * inverse;
+            square[j] = z * z * per_degree;
+        }
+        let mut power = lanes::ln_1ps(&square);
+        for j in 0..NODES {
+            power[j] = self.ln_norm - 0.5 * (self.degrees + 1.0) * power[j];
+        }
+        lanes::exps(&power)
     }
 
     fn cdf(&self, x: f64) -> f64 {

@@ -22,6 +22,7 @@ mod cholesky;
 pub mod compact;
 mod confidence;
 mod gaussian;
+mod lanes;
 mod legendre;
 mod marginal;
 mod moments;

@@ -2,6 +2,7 @@
 
 use super::{
     Marginal,
+    lanes::{Nodes, total, wide},
     legendre::{NODES, RULE},
 };
 
@@ -10,11 +11,11 @@ use super::{
 /// are still the ones reported).
 const PANELS_MAX: usize = 600;
 
+/// As many are room for from the start.
+const PANELS_USUAL: usize = 8;
+
 /// The grid ends where the largest of what is left lies below it with less than this probability.
 const CUT: f64 = 1e-11;
-
-/// One number per node of a panel.
-type Nodes = [f64; NODES];
 
 /// Densities and distribution functions of all candidates on one grid, from
 /// which `P(a is best) = ∫ φ_a(x) Π_{b≠a} Φ_b(x) dx` follows for any subset of them.
@@ -62,7 +63,10 @@ impl Winners {
             live,
         };
         let mut stretch = 1.0;
-        while !winners.lay(marginals, &supports, low, places, stretch) {
+        while !wide(
+            #[inline(always)]
+            || winners.lay(marginals, &supports, low, places, stretch),
+        ) {
             stretch *= 2.0;
         }
         winners.fill_points(marginals);
@@ -70,6 +74,8 @@ impl Winners {
     }
 
     /// Lays the panels, each `stretch` times as long as it should be; says whether they were few enough.
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+    #[inline(always)]
     fn lay<M: Marginal>(
         &mut self,
         marginals: &[M],
@@ -85,10 +91,14 @@ impl Winners {
         let high = spread.iter().map(|&i| supports[i].1).fold(f64::NEG_INFINITY, f64::max);
         let mut breaks: Vec<f64> = self.points.iter().flatten().copied().filter(|&p| p > low && p < high).collect();
         breaks.sort_by(f64::total_cmp);
+        for rows in [&mut self.mass, &mut self.below] {
+            rows.reserve(PANELS_USUAL * self.live.len());
+        }
         let mut above = vec![0.0; self.live.len()];
+        let mut left = Vec::with_capacity(self.live.len());
         let mut top = high;
         for _ in 0..PANELS_MAX {
-            if top <= low || self.decided(&above, top, places) {
+            if top <= low || self.decided(&above, top, places, &mut left) {
                 return true;
             }
             let mut bottom = low;
@@ -114,13 +124,14 @@ impl Winners {
     }
 
     /// Whether, below `top`, one of the first `places` can be won with no more than a negligible probability.
-    fn decided(&self, above: &[f64], top: f64, places: usize) -> bool {
-        let mut below: Vec<f64> = self
-            .live
-            .iter()
-            .zip(above)
-            .map(|(&i, above)| self.points[i].map_or(1.0 - above, |point| f64::from(point < top)))
-            .collect();
+    fn decided(&self, above: &[f64], top: f64, places: usize, below: &mut Vec<f64>) -> bool {
+        let each = self.live.iter().zip(above);
+        let of = |(&i, above): (&usize, &f64)| self.points[i].map_or(1.0 - above, |point| f64::from(point < top));
+        if places == 1 {
+            return each.map(of).product::<f64>() < CUT;
+        }
+        below.clear();
+        below.extend(each.map(of));
         // Whichever are taken first, what is left has at most this chance to lie below.
         let taken = (places - 1).min(below.len());
         if taken > 0 && taken < below.len() {
@@ -129,6 +140,8 @@ impl Winners {
         below[taken..].iter().product::<f64>() < CUT
     }
 
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+    #[inline(always)]
     fn add_panel<M: Marginal>(
         &mut self,
         marginals: &[M],
@@ -140,7 +153,7 @@ impl Winners {
         let rule = &*RULE;
         let half = 0.5 * (top - bottom);
         let xs: Nodes = rule.nodes.map(|t| bottom + half * (t + 1.0));
-        let shared: [M::Node; NODES] = xs.map(M::node);
+        let shared = M::shared(&xs);
         self.nodes.push(xs);
         for (&i, above) in self.live.iter().zip(above) {
             let (lower, upper) = supports[i];
@@ -150,16 +163,23 @@ impl Winners {
             } else if bottom >= upper {
                 below = [1.0; NODES];
             } else if top > lower {
-                let mut density = [0.0; NODES];
+                let density = marginals[i].densities(&xs, &shared);
                 for j in 0..NODES {
-                    density[j] = half * marginals[i].density(xs[j], shared[j]);
-                    mass[j] = rule.weights[j] * density[j];
+                    mass[j] = rule.weights[j] * (half * density[j]);
                 }
-                *above += mass.iter().sum::<f64>();
+                *above += total(&mass);
+                // Column by column, so that the nodes are added to side by side.
+                let (mut upto, mut odd) = ([0.0; NODES], [0.0; NODES]);
+                for k in (0..NODES).step_by(2) {
+                    let (even_density, odd_density) = (half * density[k], half * density[k + 1]);
+                    for j in 0..NODES {
+                        upto[j] += even_density * rule.upto[k][j];
+                        odd[j] += odd_density * rule.upto[k + 1][j];
+                    }
+                }
                 let at_bottom = 1.0 - *above;
                 for j in 0..NODES {
-                    let upto: f64 = rule.upto[j].iter().zip(&density).map(|(u, d)| u * d).sum();
-                    below[j] = (at_bottom + upto).clamp(0.0, 1.0);
+                    below[j] = (at_bottom + (upto[j] + odd[j])).clamp(0.0, 1.0);
                 }
             }
             self.mass.push(mass);
@@ -191,6 +211,15 @@ impl Winners {
     ///
     /// Where either does not have one entry per candidate.
     pub fn probabilities(&self, active: &[bool], out: &mut [f64]) {
+        wide(
+            #[inline(always)]
+            || self.integrate(active, out),
+        );
+    }
+
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+    #[inline(always)]
+    fn integrate(&self, active: &[bool], out: &mut [f64]) {
         assert!(active.len() == self.candidates && out.len() == self.candidates, "one entry per candidate");
         out.fill(0.0);
         let rows: Vec<usize> = (0..self.live.len()).filter(|&row| active[self.live[row]]).collect();
@@ -216,7 +245,7 @@ impl Winners {
                     won[j] = mass[j] * (before[j] * after[j]);
                     after[j] *= below[j];
                 }
-                out[self.live[row]] += won.iter().sum::<f64>();
+                out[self.live[row]] += total(&won);
             }
             // Panels go downwards, nodes upwards: all that is active lies below the lowest node with
             // this probability, so no lower panel can add more.
