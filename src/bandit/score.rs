@@ -219,8 +219,8 @@ impl Scores {
     }
 
     /// The same with each candidate's expected reward times its factor, and its spread with it (one below 0 moves by as
-    /// much of its size: a boost is never to its harm). A rate is moved on
-    /// the line of log odds to where its mean is so many times as large, short of certainty. Joint draws have to be
+    /// much of its size: a boost is never to its harm), short of certainty. Log odds are moved to where the
+    /// rate that is expected is so many times as large. Joint draws have to be
     /// [compared so](super::Scoring::boosts) when they are made.
     #[must_use]
     pub fn boosted(&self, factors: &[f64]) -> Self {
@@ -250,7 +250,9 @@ impl Scores {
             Self::Beta { means, stds, scores } => Self::Beta {
                 means: means.iter().zip(factors).map(|(&mean, &factor)| boosted_rate(mean, factor)).collect(),
                 stds: times(stds),
-                scores: (0..means.len()).map(|i| scores[i].shifted(shift(means[i], factors[i]))).collect(),
+                scores: (0..means.len())
+                    .map(|i| scores[i].moved_to(boosted_rate(means[i], factors[i]), factors[i]))
+                    .collect(),
             },
             Self::Student { means, stds, scores } => Self::Student {
                 means: moved(means),

@@ -2,9 +2,12 @@
 //!
 //! Kept packed by columns, so that each of the three inner loops (update,
 //! forward, backward) runs over contiguous memory without a dependency between
-//! its steps, and the compiler vectorises it.
+//! its steps, and the compiler vectorises it, as wide as the processor can; the
+//! bits are the same on every one.
 
 use serde::{Deserialize, Serialize};
+
+use super::lanes::wide;
 
 /// The matrix handed to [`Cholesky::factorise`] is not positive definite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -126,6 +129,15 @@ impl Cholesky {
     /// Source: Golub & Van Loan, *Matrix Computations* (4th ed.), §6.5.4, by Givens rotations.
     pub fn update(&mut self, x: &mut [f64]) {
         assert_eq!(x.len(), self.dim, "a vector of the factor's dimension");
+        wide(
+            #[inline(always)]
+            || self.rotate(x),
+        );
+    }
+
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+    #[inline(always)]
+    fn rotate(&mut self, x: &mut [f64]) {
         let dim = self.dim;
         for k in 0..dim {
             let xk = x[k];
@@ -148,6 +160,15 @@ impl Cholesky {
 
     /// Solves `L·z = b` in place, for a `b` whose entries before `first` are zero.
     pub fn forward(&self, first: usize, b: &mut [f64]) {
+        wide(
+            #[inline(always)]
+            || self.substitute(first, b),
+        );
+    }
+
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+    #[inline(always)]
+    fn substitute(&self, first: usize, b: &mut [f64]) {
         let mut start = Self::start(self.dim, first);
         for k in first..self.dim {
             let length = self.dim - k;
@@ -166,11 +187,16 @@ impl Cholesky {
 
     /// Solves `Lᵀ·z = b` in place.
     pub fn backward(&self, b: &mut [f64]) {
-        for k in (0..self.dim).rev() {
-            let column = self.column(k);
-            let below = dot(&column[1..], &b[k + 1..self.dim]);
-            b[k] = (b[k] - below) / column[0];
-        }
+        wide(
+            #[inline(always)]
+            || {
+                for k in (0..self.dim).rev() {
+                    let column = self.column(k);
+                    let below = dot(&column[1..], &b[k + 1..self.dim]);
+                    b[k] = (b[k] - below) / column[0];
+                }
+            },
+        );
     }
 
     /// `A·x`. O(d²).
@@ -193,6 +219,8 @@ impl Cholesky {
 }
 
 /// Dot product with four running sums, so that the additions need not wait for each other.
+#[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+#[inline(always)]
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 4];
     let (a_chunks, b_chunks) = (a.chunks_exact(4), b.chunks_exact(4));

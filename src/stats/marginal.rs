@@ -96,8 +96,6 @@ pub struct BetaScore {
     std: f64,
     support: (f64, f64),
     point: Option<f64>,
-    /// How far it was moved on the line of log odds.
-    by: f64,
 }
 
 /// Where the mass of a Beta with a, b ≥ 1 lies on the line of rates, but for a negligible rest.
@@ -130,11 +128,16 @@ impl BetaScore {
     /// A Beta's variance is at most mean·(1 − mean); a width that asks for more gets almost that.
     pub fn new(posterior: &Beta, width: f64) -> Self {
         let (mean, total) = (posterior.mean(), posterior.a() + posterior.b());
-        let widened = ((total + 1.0) / (width * width) - 1.0).max(Self::TOTAL_MIN);
-        let (a, b) = (mean * widened, (1.0 - mean) * widened);
-        if !widened.is_finite() || widened > 1e15 {
+        Self::about(mean, (total + 1.0) / (width * width) - 1.0)
+    }
+
+    /// The one with this mean, in (0, 1), and a + b about `total`.
+    fn about(mean: f64, total: f64) -> Self {
+        let total = total.max(Self::TOTAL_MIN);
+        let (a, b) = (mean * total, (1.0 - mean) * total);
+        if !total.is_finite() || total > 1e15 {
             let point = Some((mean / (1.0 - mean)).ln());
-            return Self { a, b, ln_norm: 0.0, mode: 0.0, std: 0.0, support: (0.0, 0.0), point, by: 0.0 };
+            return Self { a, b, ln_norm: 0.0, mode: 0.0, std: 0.0, support: (0.0, 0.0), point };
         }
         let ln_norm = Beta::ln_norm(a, b);
         // F(x) ≤ xᵃ/(a·B) for b ≥ 1, and nearly so else; the mirror image on the right.
@@ -142,20 +145,20 @@ impl BetaScore {
         let upper = -log_odds((TAIL.ln() + b.ln() + ln_norm) / b);
         let std = (trigamma(a) + trigamma(b)).sqrt();
         let mode = if a.min(b) > 1.0 { (a / b).ln() } else { digamma(a) - digamma(b) };
-        Self { a, b, ln_norm, mode, std, support: (lower, upper), point: None, by: 0.0 }
+        Self { a, b, ln_norm, mode, std, support: (lower, upper), point: None }
     }
 
-    /// The same further up the line of log odds, by `by`.
+    /// The Beta whose mean is `mean` instead, in (0, 1), and whose standard deviation is `factor` > 0 times this one's.
+    ///
+    /// One that asks for more than a Beta of that mean can have gets almost that.
     #[must_use]
-    pub fn shifted(self, by: f64) -> Self {
-        let point = self.point.map(|point| point + by);
-        Self {
-            mode: self.mode + by,
-            support: (self.support.0 + by, self.support.1 + by),
-            point,
-            by: self.by + by,
-            ..self
+    pub fn moved_to(&self, mean: f64, factor: f64) -> Self {
+        if self.point.is_some() {
+            return Self::about(mean, f64::INFINITY);
         }
+        let total = self.a + self.b;
+        let was = self.a / total;
+        Self::about(mean, mean * (1.0 - mean) * (total + 1.0) / (factor * factor * was * (1.0 - was)) - 1.0)
     }
 }
 
@@ -188,15 +191,7 @@ impl Marginal for BetaScore {
 
     #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
     #[inline(always)]
-    fn densities(&self, xs: &Nodes, shared: &(Nodes, Nodes)) -> Nodes {
-        // Those that were moved have rates of their own; most were not.
-        let own;
-        let (ln_p, ln_q) = if self.by.abs() > 0.0 {
-            own = lanes::ln_rates(&xs.map(|x| x - self.by));
-            (&own.0, &own.1)
-        } else {
-            (&shared.0, &shared.1)
-        };
+    fn densities(&self, _: &Nodes, (ln_p, ln_q): &(Nodes, Nodes)) -> Nodes {
         let mut power = [0.0; NODES];
         for j in 0..NODES {
             power[j] = self.a * ln_p[j] + self.b * ln_q[j] - self.ln_norm;
@@ -205,7 +200,7 @@ impl Marginal for BetaScore {
     }
 
     fn cdf(&self, x: f64) -> f64 {
-        beta_reg(self.a, self.b, 1.0 / (1.0 + (self.by - x).exp()))
+        beta_reg(self.a, self.b, 1.0 / (1.0 + (-x).exp()))
     }
 
     fn support(&self) -> (f64, f64) {
@@ -319,5 +314,21 @@ mod tests {
         assert!((widened.mean() - posterior.mean()).abs() < 1e-12);
         assert!((widened.variance().sqrt() / posterior.variance().sqrt() - 1.7).abs() < 1e-9);
         assert!(BetaScore::new(&posterior, 0.0).point().is_some());
+    }
+
+    #[test]
+    fn a_moved_rate_has_the_mean_and_the_spread_that_were_asked_for() {
+        let posterior = Beta::new(30.0, 70.0);
+        for (mean, factor) in [(0.33, 1.1), (0.15, 0.5), (0.6, 2.0)] {
+            let moved = BetaScore::new(&posterior, 1.0).moved_to(mean, factor);
+            let beta = Beta::new(moved.a, moved.b);
+            assert!((beta.mean() - mean).abs() < 1e-12);
+            assert!((beta.variance().sqrt() / posterior.variance().sqrt() - factor).abs() < 1e-9);
+        }
+        // A hundred times the spread is more than a rate can have: nearly a coin.
+        let coin = BetaScore::new(&posterior, 1.0).moved_to(0.5, 100.0);
+        assert!((coin.a + coin.b - BetaScore::TOTAL_MIN).abs() < 1e-12);
+        let point = BetaScore::new(&posterior, 0.0).moved_to(0.6, 2.0);
+        assert!((point.point().unwrap() - 1.5_f64.ln()).abs() < 1e-9, "what is certain stays so");
     }
 }

@@ -12,7 +12,7 @@ use super::{
 const PANELS_MAX: usize = 600;
 
 /// As many are room for from the start.
-const PANELS_USUAL: usize = 8;
+const PANELS_USUAL: usize = 16;
 
 /// The grid ends where the largest of what is left lies below it with less than this probability.
 const CUT: f64 = 1e-11;
