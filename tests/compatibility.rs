@@ -17,13 +17,18 @@ use slotwise::{
     bandit::{ClickModel, Features, ModelSpec, Policy, Value},
     engine::{
         Applied, Availability, Body, Change, Decided, DecisionId, Draw, Event, Request, RequestCandidate, Rewarded,
-        State, Subject, decide, hash, plan,
+        State, Subject, decide_with, hash, plan,
     },
     journal::{Journal as _, JournalReader, SqliteJournal},
     node::{decode_event, encode_event, fold, recovered, recovered_from, save_snapshot},
-    slot::{Arm, ArmId, Definition, Goal, Learning, RewardKind, SlotId, SlotKind, Why},
+    slot::{
+        Arm, ArmId, Baseline, Controls, Definition, Effect, Goal, HeadStart, Learning, Mode, OnError, RewardKind, Rule,
+        Schedule, Share, SlotId, SlotKind, Stickiness, Stop, Than, Unavailable, WarmUp, Why,
+    },
 };
 
+/// Those that have traffic.
+const SLOTS: [&str; 8] = ["offers", "revenue", "ranking", "cascade", "rates", "values", "levers", "watched"];
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 const MINUTE_US: i64 = 60_000_000;
 
@@ -40,6 +45,48 @@ fn arm(id: &str) -> Arm {
         payload: None,
         because: None,
         schedule: slotwise::slot::Schedule::default(),
+    }
+}
+
+/// A rule of every effect, all of which apply to something, and one that fails.
+fn rules() -> Vec<Rule> {
+    let effects = [
+        ("arm.id == 'dddd' && context.age > 45.0", Effect::Exclude),
+        ("arm.id == 'ccc' && !context.member", Effect::Evidence { confidence: 0.6, than: Than::Others }),
+        ("arm.id == 'a' && context.device == 'till'", Effect::Pin { position: 2 }),
+        ("arm.brand == 'brand-2'", Effect::Boost { factor: 1.5 }),
+        ("arm.id == 'bb'", Effect::Share { min: Some(0.1), max: Some(0.7) }),
+        ("arm.id == 'a'", Effect::SubjectCap { count: 3, window_us: 20 * MINUTE_US, together: false }),
+        ("arm.brand == 'brand-3'", Effect::DayCap { count: 25, together: true }),
+        ("true", Effect::Quota { attribute: "brand".into(), top: 2, min_values: Some(2), max_per_value: None }),
+        ("arm.brand == 'brand-4'", Effect::MaxMoves { positions: 3 }),
+        ("context.nothing > 1.0", Effect::Exclude),
+    ];
+    let rule = |(n, (when, effect)): (usize, (&str, Effect))| Rule {
+        name: format!("rule {n}"),
+        when: when.into(),
+        effect,
+        on_error: OnError::Ignore,
+        paused: n == 8,
+    };
+    effects.into_iter().enumerate().map(rule).collect()
+}
+
+fn levers() -> Controls {
+    Controls {
+        stop: Some(Stop::Curious),
+        floor: Some(0.02),
+        arm_shares: [(arm("dddd").id, Share { floor: None, ceiling: Some(0.6) })].into(),
+        warm_up: Some(WarmUp { views: 2, rewards: 0 }),
+        head_start: Some(HeadStart { views: 5, share: 0.1, limit: 0.3 }),
+        holdout: Some(0.2),
+        analysis: Some(0.2),
+        mode: Some(Mode::Test(0.9)),
+        baseline: Some(Baseline::Arm(arm("bb").id)),
+        salt: Some("autumn".into()),
+        stickiness: Some(Stickiness::Session),
+        simulated: Some(true),
+        ..Controls::default()
     }
 }
 
@@ -75,6 +122,14 @@ fn definition(id: &str) -> Definition {
         "rates" => {
             definition.goal.learning = Learning::AtClose;
             definition.model = ModelSpec::beta_bernoulli(None, None);
+        }
+        "levers" => {
+            (definition.kind, definition.count) = (SlotKind::Block, Some(2));
+            (definition.controls, definition.rules) = (levers(), rules());
+        }
+        "watched" => {
+            definition.controls.mode = Some(Mode::Watch);
+            definition.controls.baseline = Some(Baseline::Uniform);
         }
         "values" => definition.model = ModelSpec::normal_inverse_gamma(None, None, None, None),
         _ => {}
@@ -130,10 +185,11 @@ impl World {
             consent: None,
             explain: false,
         };
-        let view = self.state.slot(slot).unwrap().view();
+        let state = self.state.slot(slot).unwrap();
+        let view = state.view();
         let id = DecisionId::new(view.number, self.at_us, random.other_word());
         let draw = Draw { id, seed: random.word(), taken: &[], deadline_passed: false };
-        let decided = Arc::new(decide(&view, request, draw).unwrap().decided);
+        let decided = Arc::new(decide_with(&view, request, draw, state.past()).unwrap().decided);
         self.apply(Body::Decided(Arc::clone(&decided)));
         decided
     }
@@ -164,7 +220,7 @@ impl World {
 
     fn traffic(&mut self, rounds: u64) {
         for round in 0..rounds {
-            for slot in ["offers", "revenue", "ranking", "cascade", "rates", "values"] {
+            for slot in SLOTS {
                 self.at_us += 2_000_000;
                 let decided = self.decide(slot);
                 if round % 3 == 0 {
@@ -188,13 +244,17 @@ fn write(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     let journal = SqliteJournal::open(folder).unwrap();
     let mut world = World { state: State::default(), journal, at_us: 1_793_000_000_000_000, count: 0 };
-    for slot in ["offers", "revenue", "ranking", "cascade", "rates", "values", "gone"] {
+    for slot in SLOTS.into_iter().chain(["gone"]) {
         world.change(slot, Change::Create(definition(slot)));
     }
     world.traffic(15);
     save_snapshot(folder, &world.state.freeze()).unwrap();
     world.change("offers", Change::UpsertArms(vec![arm("eeeee")]));
     world.change("offers", Change::SetAvailability(vec![(arm("a").id, Availability::new(false))]));
+    let soon = Schedule { from_us: Some(world.at_us + MINUTE_US), until_us: Some(world.at_us + 60 * MINUTE_US) };
+    let gone = Availability { available: Some(false), because: Some(Unavailable::OutOfStock), schedule: None };
+    let scheduled = Availability { available: None, because: None, schedule: Some(soon) };
+    world.change("levers", Change::SetAvailability(vec![(arm("dddd").id, gone), (arm("ccc").id, scheduled)]));
     let mut edited = (**world.state.slot("revenue").unwrap().definition()).clone();
     edited.controls.floor = Some(0.05);
     world.change("revenue", Change::Update { definition: edited, revision: 0 });
@@ -304,16 +364,31 @@ fn what_every_version_wrote_is_read() {
     }
 }
 
-/// The newest fixture holds every kind of event there is, and is of the formats that are written now.
+/// The newest fixture holds every kind of event there is, decisions with everything that can be said of one, and is of the formats that are written now.
 #[test]
 fn the_newest_fixture_is_of_this_version_and_holds_every_kind_of_event() {
     let newest = fixtures().pop().unwrap();
     let folder = copied(&newest);
     let mut kinds = BTreeSet::new();
+    let mut said = BTreeSet::new();
     let reader = JournalReader::open(folder.path()).unwrap();
     reader
         .each(0, &mut |stored| {
-            assert_eq!(decode_event(stored.body)?.body.kind(), stored.kind);
+            let event = decode_event(stored.body)?;
+            assert_eq!(event.body.kind(), stored.kind);
+            if let Body::Decided(decided) = &event.body {
+                let parts = [
+                    ("would", !decided.would.is_empty()),
+                    ("analysis", decided.analysis),
+                    ("holdout", decided.holdout),
+                    ("sticky", decided.sticky.is_some()),
+                    ("fired", !decided.fired.is_empty()),
+                    ("scored", !decided.scored.is_empty()),
+                    ("barred", !decided.barred.is_empty()),
+                    ("best_expected", decided.best_expected > 0.0),
+                ];
+                said.extend(parts.into_iter().filter_map(|(part, is)| is.then_some(part)));
+            }
             kinds.insert(stored.kind.to_owned());
             Ok(())
         })
@@ -330,6 +405,7 @@ fn the_newest_fixture_is_of_this_version_and_holds_every_kind_of_event() {
         "rewarded",
     ];
     assert_eq!(kinds, every.map(str::to_owned).into(), "a kind was added: add a fixture that holds it");
+    assert_eq!(said.len(), 8, "a decision says {said:?}");
     let formats = |folder: &Path| {
         let journal = fs::read(folder.join("journal.sqlite3")).unwrap();
         let snapshots = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
