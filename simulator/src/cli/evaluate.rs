@@ -157,16 +157,13 @@ fn candidates(
     learning: &Learning,
 ) -> Result<Vec<Candidate>, Box<dyn Error>> {
     let mut asked = Vec::new();
-    match file {
-        Some(file) => {
-            for (name, definition) in policies(file)? {
-                asked.push(Candidate::slot(log, &name, definition)?);
-            }
+    if let Some(file) = file {
+        for (name, definition) in policies(file)? {
+            asked.push(Candidate::slot(log, &name, definition)?);
         }
-        None => {
-            let policy = learning.policy.policy();
-            asked.push(Candidate::plain(log, learning.model.spec(), policy, learning.exploration)?);
-        }
+    } else {
+        let policy = learning.policy.policy();
+        asked.push(Candidate::plain(log, learning.model.spec(), policy, learning.exploration)?);
     }
     for arm in arms {
         asked.push(Candidate::arm(log, arm)?);

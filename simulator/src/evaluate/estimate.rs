@@ -27,7 +27,7 @@
 //! algorithms" (2011), algorithm 2 and theorem 1; Dudík, Erhan, Langford and Li, "Sample-efficient nonstationary policy evaluation
 //! for contextual bandits" (2012), whose estimator DR-ns is the doubly robust one along an accepted history.
 
-use super::interval::{Moments, normal};
+use super::interval::Moments;
 use crate::report::Estimate;
 
 /// What a decision of the log says of a policy.
@@ -56,7 +56,7 @@ pub struct Estimates {
     pub doubly_robust: Estimate,
     /// What is foreseen alone, biased as that is.
     pub direct: f64,
-    /// The doubly robust estimate less the log's own mean, paired by decision; the interval is the normal one.
+    /// The doubly robust estimate less the log's own mean, paired by decision.
     pub over_log: Estimate,
     /// The mean of the accepted rewards; none: none was accepted.
     pub replay: Option<Estimate>,
@@ -87,13 +87,18 @@ fn mean(of: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     (mean, if count > 1.0 { (squares / (count - 1.0) / count).sqrt() } else { 0.0 })
 }
 
-/// The mean of the log's rewards.
-pub fn of_log(rewards: impl Iterator<Item = f64> + Clone, confidence: f64) -> Estimate {
+/// The mean of rewards, of which the largest there could have been is this.
+pub fn of_rewards(rewards: impl Iterator<Item = f64> + Clone, largest: f64, confidence: f64) -> Estimate {
     let (value, standard_error) = mean(rewards.clone());
-    let (count, least, most) =
-        rewards.fold((0.0, 0.0_f64, 0.0_f64), |(count, least, most), r| (count + 1.0, least.min(r), most.max(r)));
+    let (count, least) = rewards.fold((0.0, 0.0_f64), |(count, least), r| (count + 1.0, least.min(r)));
     let events = (least >= 0.0).then_some(value);
-    Moments { value, standard_error, events, largest: most / f64::max(count, 1.0) }.estimate(confidence)
+    Moments { value, standard_error, events, largest: largest / f64::max(count, 1.0) }.estimate(confidence)
+}
+
+/// The mean of a log's rewards.
+pub fn of_log(rewards: impl Iterator<Item = f64> + Clone, confidence: f64) -> Estimate {
+    let largest = rewards.clone().fold(0.0, f64::max);
+    of_rewards(rewards, largest, confidence)
 }
 
 impl Weights {
@@ -113,9 +118,8 @@ impl Estimates {
         let n = terms.clone().count() as f64;
         let weights = Weights::of(terms.clone().map(|t| t.weight));
         let nonnegative = terms.clone().all(|t| t.reward >= 0.0);
-        let largest = terms.clone().map(|t| t.weight).fold(0.0, f64::max)
-            * terms.clone().map(|t| t.reward).fold(0.0, f64::max)
-            / n;
+        let largest_reward = terms.clone().map(|t| t.reward).fold(0.0, f64::max);
+        let largest = weights.largest * largest_reward / n;
         let (ips, ips_error) = mean(terms.clone().map(|t| t.weight * t.reward));
         let robust = |t: &Term| t.direct + t.weight * (t.reward - t.foreseen);
         let (doubly, doubly_error) = mean(terms.clone().map(robust));
@@ -133,8 +137,8 @@ impl Estimates {
             self_normalised: moments(normalised, normalised_error, normalised, largest / total),
             doubly_robust: moments(doubly, doubly_error, ips, largest),
             direct: mean(terms.map(|t| t.direct)).0,
-            over_log: normal(over, over_error, confidence),
-            replay: (count > 0).then(|| of_log(accepted, confidence)),
+            over_log: moments(over, over_error, ips, largest),
+            replay: (count > 0).then(|| of_rewards(accepted, largest_reward, confidence)),
             accepted: count,
             weights,
         }
@@ -192,6 +196,17 @@ mod tests {
         let mean = of_log(own.iter().map(|term| term.reward), 0.9);
         assert_eq!((of.ips, of.self_normalised, of.doubly_robust), (mean, mean, mean));
         near(of.weights.effective, 4.0);
+    }
+
+    /// Nothing was earned by what was accepted, one of two: by the exponential of one more reward of the largest size, 2, over one
+    /// decision, the interval ends at 2 · 3.689.
+    #[test]
+    fn without_a_reward_an_interval_does_not_end_at_0() {
+        let mut terms = terms();
+        terms[0].accepted = false;
+        let replay = Estimates::of(terms.iter(), 0.95).replay.unwrap();
+        assert!((replay.high.unwrap() + 2.0 * 0.025_f64.ln()).abs() < 1e-8, "{replay:?}");
+        assert!(replay.mean.abs() < 1e-15 && replay.low.unwrap().abs() < 1e-15);
     }
 
     #[test]

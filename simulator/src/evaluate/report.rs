@@ -184,7 +184,7 @@ impl Report {
                 from_us: rows.first().map_or(0, |row| row.at_us),
                 until_us: rows.last().map_or(0, |row| row.at_us),
                 reward: of_log(rows.iter().map(|row| row.reward), confidence),
-                rewarded: rows.iter().filter(|row| row.reward != log.silent).count() as u64,
+                rewarded: rows.iter().filter(|row| row.reward.to_bits() != log.silent.to_bits()).count() as u64,
                 left_out: log.left_out,
                 zero_propensity: log.left_out.zero_propensity as f64 / all as f64,
                 incomplete: log.incomplete,

@@ -48,10 +48,10 @@ fn draw(pmf: &[f64; ARMS], random: &mut SplitMix64) -> usize {
 fn log(rows: usize, policy: &[[f64; ARMS]; 2], told: f64, seed: u64) -> Log {
     let contexts = [0, 1].map(|kind| Arc::new(Features::from([("kind".to_owned(), Value::Flag(kind == 1))])));
     let mut random = SplitMix64::new(seed);
-    let rows = (0..rows).map(|i| {
+    let rows = (1..=i64::try_from(rows).unwrap()).map(|i| {
         let kind = random.below(2);
         let arm = draw(&policy[kind], &mut random);
-        let at_us = 1_000_000 * (i as i64 + 1);
+        let at_us = 1_000_000 * i;
         Row {
             at_us,
             subject: Subject::default(),
@@ -200,8 +200,8 @@ fn run(definition: &Definition, decisions: usize, seed: u64) -> f64 {
     let mut service = Service::new(definition.clone(), 0).unwrap();
     let contexts = log(1, &UNIFORM, 1.0, 0);
     let mut worth = 0.0;
-    for i in 0..decisions {
-        let (kind, at_us) = (random.below(2), 1_000_000 * (i as i64 + 1));
+    for i in 1..=i64::try_from(decisions).unwrap() {
+        let (kind, at_us) = (random.below(2), 1_000_000 * i);
         let mut request = contexts.request(&contexts.rows[0], service.slot());
         request.context = Features::from([("kind".to_owned(), Value::Flag(kind == 1))]);
         let decided = service.decide(request, at_us, [random.next_word(), random.next_word()]).unwrap().decided;
@@ -263,7 +263,7 @@ fn what_a_policy_learns_from_is_what_was_asked_for() {
     let first = with(Learning::First(0.5));
     assert_eq!((first.learned, first.terms.len()), (Some(150), 150));
     // Frozen, with a rate per arm and no context: its probabilities stay, so each arm has one weight.
-    let mut weights: Vec<u64> = first.terms.iter().map(|term| (term.weight * 1e6).round() as u64).collect();
+    let mut weights: Vec<String> = first.terms.iter().map(|term| format!("{:.6}", term.weight)).collect();
     weights.sort_unstable();
     weights.dedup();
     assert_eq!(weights.len(), ARMS, "{weights:?}");

@@ -44,7 +44,7 @@ pub fn text(report: &Report) -> String {
     let confidence = 100.0 * report.log.reward.confidence;
     let _ = write!(
         out,
-        "\n[…]: {confidence} % intervals, gamma (Fay and Feuer 1997) where no reward lies below 0, else normal; over the log: normal, paired"
+        "\n[…]: {confidence} % intervals, gamma (Fay and Feuer 1997) where no reward lies below 0, else normal; over the log is doubly robust, paired by decision"
     );
     out
 }

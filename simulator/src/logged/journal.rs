@@ -116,9 +116,9 @@ pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
     let json = std::io::BufRead::fill_buf(&mut text).map_err(unread)?.starts_with(b"{");
     let mut taking = Taking::new(wanted);
     if json {
-        json_lines(path, text, &mut taking)?
+        json_lines(path, text, &mut taking)?;
     } else {
-        csv_rows(path, &mut taking)?
+        csv_rows(path, &mut taking)?;
     }
     taking.log(path)
 }
@@ -259,7 +259,9 @@ impl<'a> Taking<'a> {
             None
         };
         let (Some(reward), None) = (reward, &count) else {
-            count.into_iter().for_each(|count| *count += 1);
+            if let Some(count) = count {
+                *count += 1;
+            }
             return Ok(());
         };
         if self.rows.len() >= ROWS_MAX {

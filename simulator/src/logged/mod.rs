@@ -213,7 +213,9 @@ impl Log {
             Offered::Listed(listed) => listed.iter().map(|(arm, own)| candidate(*arm, own.clone())).collect(),
             Offered::Affinities(known) => {
                 let mut all = vec![0.0; self.arms.len()];
-                known.iter().for_each(|&(arm, value)| all[arm] = value);
+                for &(arm, value) in known {
+                    all[arm] = value;
+                }
                 all.into_iter().enumerate().map(|(arm, value)| candidate(arm, affinity(value))).collect()
             }
         };

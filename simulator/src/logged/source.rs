@@ -24,12 +24,7 @@ pub(super) fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
 
 /// Why reading failed, for people.
 pub(super) fn unreadable(why: &io::Error) -> String {
-    match why.kind() {
-        io::ErrorKind::InvalidData if why.to_string().contains("UTF-8") => {
-            "is not UTF-8; save the file as UTF-8".to_owned()
-        }
-        _ => format!("cannot be unpacked ({why}); is it a whole gzip file?"),
-    }
+    format!("cannot be unpacked ({why}); is it a whole gzip file?")
 }
 
 /// The lines of a file, each at most so many bytes, without their ends.

@@ -47,10 +47,12 @@ impl<'a> Table<'a> {
     pub(super) fn next(&mut self) -> Result<bool, LogError> {
         let more = self.csv.read_record(&mut self.record).map_err(|why| {
             let line = why.position().map_or(self.line + 1, csv::Position::line);
-            let why = match why.kind() {
-                csv::ErrorKind::Io(why) => source::unreadable(why),
-                csv::ErrorKind::Utf8 { .. } => "is not UTF-8; save the file as UTF-8".to_owned(),
-                _ => why.to_string(),
+            let why = if let csv::ErrorKind::Io(why) = why.kind() {
+                source::unreadable(why)
+            } else if let csv::ErrorKind::Utf8 { .. } = why.kind() {
+                "is not UTF-8; save the file as UTF-8".to_owned()
+            } else {
+                why.to_string()
             };
             self.broken(Place::Line(line), why)
         })?;

@@ -43,9 +43,9 @@ pub fn policies(given: &str) -> Result<Vec<(String, Definition)>, ScenarioError>
         return loaded.scenario.policies.iter().map(slot).collect::<Result<_, _>>().map_err(key);
     }
     if table.contains_key("slot_id") {
-        let definition = slots::of_document(table).map_err(|mut problem| {
-            problem.path = problem.path.strip_prefix("slot.").unwrap_or(&problem.path).to_owned();
-            key(problem)
+        let definition = slots::of_document(table).map_err(|Problem { path, message }| {
+            // Here the document is the file.
+            key(Problem::new(path.strip_prefix("slot.").unwrap_or(&path), message))
         })?;
         return Ok(vec![(definition.id.to_string(), definition)]);
     }
