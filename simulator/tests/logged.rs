@@ -1,6 +1,7 @@
 //! Logs as files: what is read of them, what a broken one is answered with, and what the program says of them.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
+#![allow(clippy::cast_precision_loss, reason = "counts of some hundred")]
 
 #[path = "support/server.rs"]
 mod server;
@@ -44,7 +45,7 @@ const ITEMS: &str = "\
 
 fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     let file = folder.join(name);
-    if name.ends_with(".gz") {
+    if file.extension().is_some_and(|ending| ending == "gz") {
         let mut gzip = GzEncoder::new(fs::File::create(&file).unwrap(), Compression::fast());
         gzip.write_all(text.as_bytes()).unwrap();
         gzip.finish().unwrap();
@@ -336,10 +337,11 @@ fn the_program_tells_of_a_log_and_prints_the_same_bytes_with_any_threads() {
     for i in 0..240 {
         let (item, position, click) = ([0, 2, 10][i % 3], i % 2 + 1, usize::from(i % 8 == 1));
         let (minute, second) = (i / 60, i % 60);
-        rows += &format!(
+        let row = format!(
             "{i},2019-11-24 00:{minute:02}:{second:02}+00:00,{item},{position},{click},0.25,u{},{i},0,1\n",
             i % 5
         );
+        rows += &row;
     }
     let file = write(folder.path(), "rows.csv.gz", &rows);
     let policies = write(

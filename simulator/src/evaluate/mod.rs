@@ -61,7 +61,7 @@ pub enum Learning {
     Matched,
     /// Every logged decision before it, whoever made it: the value of what has learned from the log so far.
     All,
-    /// Every decision of the first part (this share of all), and then nothing: the value, over the rest, of what was
+    /// Every decision of the first part (this share of all), with rewards that come later, and then nothing: the value, over the rest, of what was
     /// learned by then. Everything is evaluated over the rest only.
     First(f64),
 }
