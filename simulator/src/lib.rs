@@ -4,6 +4,7 @@
 //!
 //! * [`order`]: in which order a data set is streamed, the same on every machine.
 //! * [`dataset`]: a classification set, read and checked.
+//! * [`logged`]: decisions that were logged elsewhere, with their propensities and rewards.
 //! * [`service`]: what is simulated against: the engine in this process, or a live server.
 //! * [`replay`]: a classification set streamed as a bandit, and what came of it.
 //! * [`clock`]: how long something takes, for people.
@@ -15,6 +16,7 @@
 //! * [`arena`]: one replication, in which every policy meets the same shoppers.
 //! * [`report`]: what came of a scenario, as plain data.
 //! * [`judge`]: whether checks hold.
+//! * [`evaluate`]: what other policies would have earned by logged decisions.
 //! * [`run`]: replications over threads, then one report.
 //! * [`show`]: reports and scenarios as text for a terminal.
 //! * [`output`]: a report as files: for a pull request, for CI, and as a page.
@@ -34,8 +36,10 @@ pub mod arena;
 pub mod cli;
 pub mod clock;
 pub mod dataset;
+pub mod evaluate;
 pub mod judge;
 pub mod learning;
+pub mod logged;
 pub mod meta;
 pub mod order;
 pub mod output;

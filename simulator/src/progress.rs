@@ -15,6 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{
     arena,
     clock::Stopwatch,
+    evaluate,
     learning::WatchAll,
     replay::{Run, Variant, Watch},
 };
@@ -222,5 +223,54 @@ impl arena::Watch for Simulated {
         let (done, seconds) = (run.decisions_done.load(Ordering::Relaxed), run.stopwatch.seconds());
         let per_s = done as f64 / seconds;
         say(format_args!("{} replications, {done} decisions in {seconds:.1} s, {per_s:.0} decisions/s", run.count));
+    }
+}
+
+/// Shows the progress of an evaluation, over all its policies.
+#[derive(Debug, Default)]
+pub struct Evaluated {
+    /// None: not begun.
+    course: OnceLock<Walking>,
+}
+
+#[derive(Debug)]
+struct Walking {
+    decisions: usize,
+    done: AtomicUsize,
+    stopwatch: Stopwatch,
+    /// None: there is no terminal.
+    bar: Option<ProgressBar>,
+}
+
+impl evaluate::Watch for Evaluated {
+    fn begin(&self, candidates: usize, decisions: usize) {
+        self.course.get_or_init(|| Walking {
+            decisions,
+            done: AtomicUsize::new(0),
+            stopwatch: Stopwatch::start(),
+            bar: std::io::stderr().is_terminal().then(|| bar(format!("{candidates} policies"), decisions)),
+        });
+    }
+
+    fn advance(&self, decisions: usize) {
+        let Some(course) = self.course.get() else { return };
+        let before = course.done.fetch_add(decisions, Ordering::Relaxed);
+        let done = before + decisions;
+        if let Some(bar) = &course.bar {
+            bar.set_position(done as u64);
+        } else if done * 10 / course.decisions.max(1) > before * 10 / course.decisions.max(1) {
+            // Only one thread brings it beyond a tenth.
+            let percent = done * 100 / course.decisions.max(1);
+            say(format_args!("{percent} %, {done} of {} decisions over all policies", course.decisions));
+        }
+    }
+
+    fn end(&self) {
+        let Some(course) = self.course.get() else { return };
+        if let Some(bar) = &course.bar {
+            bar.finish_and_clear();
+        }
+        let (done, seconds) = (course.done.load(Ordering::Relaxed), course.stopwatch.seconds());
+        say(format_args!("{done} decisions over all policies in {seconds:.1} s"));
     }
 }

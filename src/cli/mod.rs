@@ -20,6 +20,8 @@ use std::{error::Error, io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
+pub use journal::{ExportFormat, export};
+
 /// Slotwise decides what to show this shopper now, and learns from what follows.
 #[derive(Debug, Parser)]
 #[command(version, about, propagate_version = true)]

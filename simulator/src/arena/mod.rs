@@ -9,6 +9,7 @@
 //! Invariants: a replication follows from the scenario, the seed and its number, whoever runs it and when. Policies
 //! go through a visit one after the other and share nothing that they change.
 
+mod bounds;
 mod player;
 mod queue;
 mod service;
@@ -27,6 +28,7 @@ pub use service::{Service, ServiceError};
 pub use setup::{AdaptProbe, Setup, ShareProbe, change, share};
 pub use tally::{BUCKETS, PROPENSITIES, Promised, Replication, Sum, Tally, bucket};
 
+use bounds::bounds;
 use player::{Player, Scene};
 use shelf::Shelf;
 
@@ -185,29 +187,4 @@ impl Means {
     fn of(&self) -> Vec<f64> {
         self.sums.iter().map(|sum| sum / self.count.max(1) as f64).collect()
     }
-}
-
-/// The expected reward of the best `count` arms in the best order, and of `count` arms drawn uniformly.
-///
-/// The best order puts the best arm where most look, and so on: no two arms can then gain by changing places. Out of
-/// a uniform draw each arm stands at each position with the same chance.
-fn bounds(world: &World<'_>, truth: &Truth, shelf: &Shelf, count: usize) -> (f64, f64) {
-    let nothing = world.nothing();
-    let mut beyond: Vec<f64> =
-        (0..truth.expected.len()).filter(|&i| shelf.eligible(i)).map(|i| truth.expected[i] - nothing).collect();
-    let shown = count.min(beyond.len());
-    if shown == 0 {
-        return (0.0, 0.0);
-    }
-    let mean = beyond.iter().sum::<f64>() / beyond.len() as f64;
-    let mut looks: Vec<f64> = (0..shown).map(|position| world.look(position)).collect();
-    let uniform = shown as f64 * nothing + looks.iter().sum::<f64>() * mean;
-    if shown == 1 {
-        let most = beyond.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        return (nothing + looks[0] * most, uniform);
-    }
-    beyond.sort_unstable_by(|a, b| b.total_cmp(a));
-    looks.sort_unstable_by(|a, b| b.total_cmp(a));
-    let best = shown as f64 * nothing + looks.iter().zip(&beyond).map(|(look, beyond)| look * beyond).sum::<f64>();
-    (best, uniform)
 }

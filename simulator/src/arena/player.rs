@@ -223,7 +223,7 @@ impl<'a> Player<'a> {
         self.tally.fallbacks += u64::from(decided.fallback.is_some());
         self.tally.holdout += u64::from(decided.holdout);
         let clicks = self.definition.goal.click_model != ClickModel::None;
-        let looked = |place: usize| if clicks { 1.0 } else { world.look(place) };
+        let looked = |place: usize| if clicks { 1.0 } else { world.reach(truth, chosen, &shelf.in_stock, place) };
         if self.setup.needs_report {
             self.showings(scene, chosen, looked);
         }

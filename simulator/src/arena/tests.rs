@@ -24,11 +24,17 @@ fn slates(from: &[usize], count: usize) -> Vec<Vec<usize>> {
     all
 }
 
-/// 120 orders of three out of six, at positions whose looks do not even fall: the best and the mean of their worth.
+/// 120 orders of three out of six: the best and the mean of their worth. At positions whose looks do not even fall, and in
+/// a cascade, where it is not the best three that are worth most but those that stop few for what they are worth.
 #[test]
 fn the_best_and_the_uniform_slate_are_those_of_all_slates() {
-    let set = ["catalogue.generated.count=6", "slot.count=3", "behaviour.position_bias=[0.5, 1.0, 0.2]"];
-    let loaded = loaded("search-ranking", &set);
+    slates_agree("behaviour.position_bias=[0.5, 1.0, 0.2]");
+    slates_agree("behaviour={ click_model = \"cascade\", position_bias = [1.0] }");
+}
+
+#[track_caller]
+fn slates_agree(clicks: &str) {
+    let loaded = loaded("search-ranking", &["catalogue.generated.count=6", "slot.count=3", clicks]);
     let setup = Setup::new(&loaded.scenario, 3).unwrap();
     let world = World::new(&loaded.scenario, &setup.slot.goal, 3, 0).unwrap();
     let start = Moment { index: 0, horizon: loaded.scenario.horizon, at_us: 0.0 };

@@ -8,6 +8,7 @@
 
 mod bench_learning;
 mod compare;
+mod evaluate;
 mod meta;
 mod replay;
 mod scenario;
@@ -50,8 +51,9 @@ enum Command {
     Compare(compare::Compare),
     /// One scenario for several values of a setting: a table and a plot of the reward against it.
     Sweep(compare::Sweep),
-    /// Stream a classification set as a bandit: context = features, arms = classes, reward 1 for the right class.
-    Replay(replay::Replay),
+    /// Logged data: what would policies have earned? Of a journal export or the Open Bandit Dataset, off policy with
+    /// intervals; a classification set is streamed as a bandit (context = features, arms = classes, reward 1 for the right one).
+    Replay(Box<replay::Replay>),
     /// How well it learns: every set of a folder, over many seeds, beside what other learners reach.
     BenchLearning(bench_learning::BenchLearning),
     /// Whether a seed gives the same bytes twice: events and snapshots of two runs, compared byte by byte.

@@ -4,9 +4,13 @@ use std::{error::Error, io::Write, num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
 
-use super::{Learning, SEEDS_MAX};
+use super::{
+    Learning, SEEDS_MAX,
+    evaluate::{Asked, Logged},
+};
 use crate::{
     dataset::Dataset,
+    logged::Form,
     progress::Progress,
     replay::{Options, Variant, replay},
 };
@@ -15,11 +19,12 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(super) struct Replay {
-    /// The data set: NAME.csv.gz, NAME.json, or NAME alone for the pair.
+    /// A classification set (NAME.csv.gz, NAME.json, or NAME alone for the pair), or a log of decisions: what
+    /// `slotwise journal export` writes, or the Open Bandit Dataset's rows.
     dataset: PathBuf,
     #[command(flatten)]
     live: Live,
-    /// The seed of the order and, in process, of the draws.
+    /// The seed of the order and, in process, of the draws; of a log, of the draws.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// A pass for each of the seeds 0 to N − 1.
@@ -36,6 +41,8 @@ pub(super) struct Replay {
     delay: Option<NonZeroUsize>,
     #[command(flatten)]
     learning: Learning,
+    #[command(flatten)]
+    logged: Logged,
     /// Print one JSON object; its keys are described in the long help.
     #[arg(long)]
     json: bool,
@@ -47,8 +54,9 @@ struct Live {
     /// A live server, as in <http://127.0.0.1:50051>; without it the engine runs in this process.
     #[arg(long, value_name = "URL")]
     target: Option<String>,
-    /// The slot's id [default: replay-DATASET-SEED]; with --seeds, the seed is added to it.
-    #[arg(long, value_name = "NAME", requires = "target")]
+    /// With --target: the slot's id [default: replay-DATASET-SEED]; with --seeds, the seed is added to it. Of a journal
+    /// export: the slot whose decisions are evaluated [default: the only one].
+    #[arg(long, value_name = "NAME")]
     slot: Option<String>,
     /// If the slot exists, delete it, and what it learned, first.
     #[arg(long, requires = "target")]
@@ -59,7 +67,7 @@ struct Live {
 }
 
 const AFTER_HELP: &str = "\
-Without --target the same command prints the same bytes every time.
+A CLASSIFICATION SET is streamed through a slot as a bandit. Without --target the same command prints the same bytes every time.
 
 The loss is the mean of 1 - reward over the rows as they come; \"last 20 %\" counts the rounds from floor(0.8 n) on.
 With --delay B the rewards of rounds [jB, (j+1)B) all arrive right before round (j+1)B; what would arrive after the
@@ -75,10 +83,45 @@ Keys of --json:
   silent_zeros          whether a reward of 0 was no event
   runs                  per seed: seed, loss, loss_last_20_percent, rewards, fallbacks, loss_by_tenth
   loss                  over the seeds: mean, standard_error (null for one seed)
-  loss_last_20_percent  the same over the last 20 %";
+  loss_last_20_percent  the same over the last 20 %
+
+A LOG OF DECISIONS is evaluated off policy: what would policies have earned per decision? Each decides at every logged
+moment, in order of time, in this process; the weight of a logged decision is its probability of what was shown over the
+logged one. IPS is the mean of weight x reward; self-normalised, the same over the sum of the weights; doubly robust adds
+what the default slot foresaw of all arms, learning from the log as it goes. All three hold for a policy that learns on
+the way as for one that does not. Replay is the mean reward of the decisions that match the policy's own draw, accepted
+with least propensity / propensity.
+--learn matched: a policy learns from those decisions alone, as if it had run by itself for so many.
+--learn all: from every logged decision, which it would have had only if it had shown what was logged.
+--learn first: from the first part; it is frozen then, and everything is evaluated on the rest.
+The README's section on the simulator says when which is to be trusted. An estimate that the log does not allow is refused.
+
+Keys of --json for a log, where an estimate is mean, standard_error, low, high, confidence:
+  log                   name, form, decisions, learned_before, arms, from_us, until_us, reward (an estimate), rewarded,
+                        left_out (counts by reason), zero_propensity (part of the decisions), incomplete, slates
+  calibration           smallest and largest propensity, certain (part of the decisions), warnings, and the mean weights
+                        (mean, standard_error, effective) uniform, own_shares, and of each of arms
+  seed, learning, least_propensity
+  policies              per policy: name, ips, self_normalised, doubly_robust, over_log, replay (estimates, null where
+                        refused), direct (the reward model alone), accepted, acceptable, mean_weight, mean_weight_error,
+                        effective, largest_weight, refused, learned, fallbacks, and the same per position in positions";
 
 impl Replay {
     pub(super) fn run(self, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+        let form = self.logged.form.unwrap_or_else(|| Form::of(&self.dataset));
+        if form != Form::Classification {
+            return self.evaluate(form, out);
+        }
+        if let Some(flag) = self.logged.given() {
+            return Err(format!(
+                "{flag} is for a log of decisions; {} is a classification set",
+                self.dataset.display()
+            )
+            .into());
+        }
+        if self.live.slot.is_some() && self.live.target.is_none() {
+            return Err("--slot: of a classification set it names a slot on a server; give --target, too".into());
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let dataset = Dataset::read(&self.dataset)?;
         let options = Options {
@@ -100,5 +143,34 @@ impl Replay {
         // A closed pipe is no error of ours.
         let _ = writeln!(out, "{text}");
         Ok(())
+    }
+
+    fn evaluate(self, form: Form, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+        let given = [
+            ("--target", self.live.target.is_some()),
+            ("--replace", self.live.replace),
+            ("--keep", self.live.keep),
+            ("--seeds", self.seeds.is_some()),
+            ("--drift", self.drift),
+            ("--delay", self.delay.is_some()),
+            ("--silent-zeros", self.learning.silent_zeros),
+        ];
+        if let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) {
+            return Err(format!(
+                "{flag} is for a classification set; {} is a log of decisions",
+                self.dataset.display()
+            )
+            .into());
+        }
+        let asked = Asked {
+            file: self.dataset,
+            form,
+            slot: self.live.slot,
+            seed: self.seed,
+            rows: self.rounds.map(usize::try_from).transpose()?,
+            learning: self.learning,
+            json: self.json,
+        };
+        self.logged.run(&asked, out)
     }
 }

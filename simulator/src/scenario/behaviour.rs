@@ -8,6 +8,9 @@ use super::time::{Span, When};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Behaviour {
+    /// How a shopper goes through what is shown.
+    #[serde(default)]
+    pub click_model: ClickModel,
     /// The chance that each position is looked at, first position first; positions beyond the list have its last
     /// entry. Nothing is done with what is not looked at.
     #[serde(default = "always")]
@@ -20,6 +23,17 @@ pub struct Behaviour {
     /// Something else than what was decided is shown.
     #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
     pub overridden: Option<Override>,
+}
+
+/// How a shopper goes through what is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClickModel {
+    /// Each position is looked at with a chance of its own, `position_bias`.
+    #[default]
+    Position,
+    /// From the top down, until the first step is taken with something: what stands below that is not looked at.
+    Cascade,
 }
 
 fn always() -> Vec<f64> {

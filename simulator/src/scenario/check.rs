@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use slotwise::slot::{Aggregation, ArmId, Definition, suggestion};
 
 use super::{
-    Bots, Catalogue, Course, Delay, Scenario, Shoppers, Step, StepValue, Traffic, Trait, ValueName,
+    Bots, Catalogue, ClickModel, Course, Delay, Scenario, Shoppers, Step, StepValue, Traffic, Trait, ValueName,
     error::Problem,
     names::{arm_factor, arm_id, context_names, place, policy, shopper_factor},
     slots,
@@ -234,6 +234,11 @@ fn behaviour(scenario: &Scenario) -> Checked {
     }
     for (i, &look) in behaviour.position_bias.iter().enumerate() {
         chance(format!("behaviour.position_bias[{i}]"), look)?;
+    }
+    if behaviour.click_model == ClickModel::Cascade && behaviour.position_bias.iter().any(|look| *look < 1.0) {
+        let message =
+            "is for the click model \"position\"; in a cascade all is looked at down to the first click: leave it out";
+        return fail("behaviour.position_bias", message);
     }
     let steps = &behaviour.steps;
     if steps.is_empty() || steps.len() > STEPS_MAX {

@@ -59,7 +59,7 @@ impl Loaded {
 }
 
 /// Where a scenario's text comes from.
-enum Source {
+pub(super) enum Source {
     Shipped(&'static str),
     File(PathBuf),
 }
@@ -88,7 +88,7 @@ pub fn text(given: &str) -> Result<String, ScenarioError> {
     text_of(&source)
 }
 
-fn find(given: &str, folder: &Path) -> Result<(String, Source), ScenarioError> {
+pub(super) fn find(given: &str, folder: &Path) -> Result<(String, Source), ScenarioError> {
     if let Some(text) = shipped::text(given) {
         return Ok((given.to_owned(), Source::Shipped(text)));
     }
@@ -110,7 +110,7 @@ fn text_of(source: &Source) -> Result<String, ScenarioError> {
 }
 
 /// The table of a scenario over that which it extends.
-fn read(name: &str, source: &Source, depth: usize) -> Result<Table, ScenarioError> {
+pub(super) fn read(name: &str, source: &Source, depth: usize) -> Result<Table, ScenarioError> {
     if depth >= EXTENDS_MAX {
         return Err(ScenarioError::Circle(name.to_owned()));
     }

@@ -4,6 +4,7 @@
 //! * [`load()`]: from a name or a file to a scenario that holds together; `extends`, `small`, `--set`.
 //! * [`shipped`]: those that come with the program.
 //! * [`slots`]: the slot as each policy changes it.
+//! * [`policies()`]: the policies of a file alone, for logged data.
 //! * [`names`]: what terms, drift and checks name.
 //! * [`time`]: moments and durations as a scenario writes them.
 //!
@@ -21,6 +22,7 @@ mod error;
 mod load;
 mod merge;
 pub mod names;
+mod policies;
 pub mod shipped;
 mod shoppers;
 pub mod slots;
@@ -28,11 +30,12 @@ pub mod slots;
 mod tests;
 pub mod time;
 
-pub use behaviour::{Behaviour, Delay, Dirty, Override, Step, StepValue, Term, ValueName};
+pub use behaviour::{Behaviour, ClickModel, Delay, Dirty, Override, Step, StepValue, Term, ValueName};
 pub use catalogue::{ArmSpec, Attribute, Catalogue, Generated, Period, StockOuts};
 pub use check::{STEPS_MAX, change_point};
 pub use checks::{ArmState, Check, Metric};
 pub use document::{Bots, Course, Drift, Fault, FaultKind, FlashSale, Named, Policy, Scenario, Traffic};
 pub use error::{Problem, ScenarioError};
 pub use load::{Changes, Loaded, load, text};
+pub use policies::policies;
 pub use shoppers::{Intent, Segment, Shoppers, Trait};

@@ -21,10 +21,15 @@ pub fn definition(scenario: &Scenario, policy: &Policy) -> Result<Definition, Pr
 }
 
 /// A slot of its document, without arms.
-pub fn of_table(mut table: Table) -> Result<Definition, Problem> {
+pub fn of_table(table: Table) -> Result<Definition, Problem> {
     if table.contains_key("arms") {
         return Err(Problem::new("slot.arms", "a scenario's arms stand in its catalogue; leave them out here"));
     }
+    of_document(table)
+}
+
+/// A slot of its document, with the arms that it has; the default arm may come later.
+pub(super) fn of_document(mut table: Table) -> Result<Definition, Problem> {
     table.entry("slot_id").or_insert_with(|| Value::String(SLOT_ID.to_owned()));
     // Arms that come with the catalogue may be the default arm: it is checked once they are there.
     let default_arm = table.remove("default_arm_id");

@@ -134,3 +134,29 @@ fn a_scenario_survives_its_toml() {
         assert_eq!(again.scenario, loaded.scenario, "{name}");
     }
 }
+
+/// The policies of a file by their names and floors.
+#[track_caller]
+fn floors(text: &str) -> Result<Vec<(String, f64, usize)>, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("candidates.toml");
+    fs::write(&file, text).unwrap();
+    let found = policies(file.to_str().unwrap()).map_err(|why| why.to_string())?;
+    Ok(found.into_iter().map(|(name, slot)| (name, slot.controls.floor(), slot.arms.len())).collect())
+}
+
+#[test]
+fn policies_alone_are_read_from_three_kinds_of_files() {
+    let own = |name: &str, floor, arms| (name.to_owned(), floor, arms);
+    let alone = "[slot]\ncontrols = { floor = 0.1 }\narms = [{ arm_id = \"a\", attributes = { price = 3 } }]\n\
+                 [[policies]]\nname = \"plain\"\n[[policies]]\nname = \"less\"\nslot.controls.floor = 0.05\n\
+                 [[policies]]\nname = \"not\"\nskip = true\n";
+    assert_eq!(floors(alone), Ok(vec![own("plain", 0.1, 1), own("less", 0.05, 1)]));
+    let document =
+        "slot_id = \"offers\"\ncontrols = { floor = 0.02 }\narms = [{ arm_id = \"a\" }, { arm_id = \"b\" }]\n";
+    assert_eq!(floors(document), Ok(vec![own("offers", 0.02, 2)]));
+    let scenario = "extends = \"offer\"\nsmall = {}\npolicies = [{ name = \"mine\", slot = { controls = { floor = 0.03 } } }]\ncheck = []\nfaults = []\nbaseline = \"mine\"\n";
+    assert_eq!(floors(scenario), Ok(vec![own("mine", 0.03, 0)]));
+    let wrong = floors("slot_id = \"offers\"\ncontrols = { flor = 0.02 }\n").unwrap_err();
+    assert_eq!(wrong, "candidates: controls.flor: unknown key 'flor'; did you mean 'floor'?");
+}

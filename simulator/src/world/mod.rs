@@ -28,7 +28,7 @@ pub use funnel::{Way, needs, reward, value};
 pub use shopper::{Shopper, TraitValue, Visit};
 pub use traffic::Traffic;
 
-use crate::scenario::{Delay, Problem, Scenario, time::Moment};
+use crate::scenario::{ClickModel, Delay, Problem, Scenario, time::Moment};
 use funnel::Funnel;
 
 /// The world of one replication.
@@ -62,6 +62,8 @@ pub struct Truth {
     factors: Vec<f64>,
     /// Expected reward per arm, when it is looked at.
     pub expected: Vec<f64>,
+    /// In a cascade, the chance per arm that the shopper stops there, when it is looked at; else empty.
+    pub stops: Vec<f64>,
 }
 
 impl<'a> World<'a> {
@@ -101,7 +103,7 @@ impl<'a> World<'a> {
         self.funnel.nothing()
     }
 
-    /// The chance that a position is looked at, from 0.
+    /// The chance that a position is looked at, from 0; in a cascade, if nothing above it stops the shopper.
     pub fn look(&self, position: usize) -> f64 {
         let looks = &self.scenario.behaviour.position_bias;
         looks.get(position).or(looks.last()).copied().unwrap_or(1.0)
@@ -124,6 +126,27 @@ impl<'a> World<'a> {
             };
             truth.expected.push(expected);
         }
+        truth.stops.clear();
+        if self.cascades() {
+            truth.stops.extend((0..self.arms.len()).map(|arm| self.funnel.chance(0, arm, &truth.factors)));
+        }
+    }
+
+    /// Whether a shopper looks no further than to the first click.
+    pub fn cascades(&self) -> bool {
+        self.scenario.behaviour.click_model == ClickModel::Cascade
+    }
+
+    /// The chance that the place of this number is looked at where arms are shown in this order.
+    ///
+    /// In a cascade that is `Π (1 − stop)` over the places above it (Craswell, Zoeter, Taylor and Ramsey 2008, "An
+    /// experimental comparison of click position-bias models", section 3.4).
+    pub fn reach(&self, truth: &Truth, shown: &[usize], in_stock: &[bool], place: usize) -> f64 {
+        if !self.cascades() {
+            return self.look(place);
+        }
+        let above = shown.iter().take(place).filter(|arm| in_stock[**arm]);
+        above.map(|&arm| 1.0 - truth.stops.get(arm).copied().unwrap_or(0.0)).product()
     }
 
     /// The chance that a bot takes the first step with an arm.
@@ -138,7 +161,7 @@ impl<'a> World<'a> {
         let nothing = self.nothing();
         let of = |(position, &arm): (usize, &usize)| {
             let beyond = if in_stock[arm] { truth.expected[arm] - nothing } else { 0.0 };
-            nothing + self.look(position) * beyond
+            nothing + self.reach(truth, shown, in_stock, position) * beyond
         };
         shown.iter().enumerate().map(of).sum()
     }
@@ -177,6 +200,9 @@ impl<'a> World<'a> {
                 let factor = if s > 0.0 { (s * coins.normal(For::Value, item(i)) - s * s / 2.0).exp() } else { 1.0 };
                 let value = value(step, &self.arms[arm]).map(|value| value * factor);
                 deeds.push(Deed { place, step: i, delay_us, value });
+            }
+            if self.cascades() && taken[0].is_some() {
+                return;
             }
         }
     }

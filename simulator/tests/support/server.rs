@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Server {
     pub(crate) grpc: String,
     pub(crate) http: String,
+    /// Its data folder.
+    pub(crate) data: std::path::PathBuf,
 }
 
 /// Waits until recovery is done: until then every call is refused as unavailable.
@@ -48,6 +50,7 @@ pub(crate) fn with_server(durable_decisions: bool, test: impl AsyncFnOnce(Server
         let server = Server {
             grpc: format!("http://{}", listeners.grpc_address().unwrap()),
             http: format!("http://{}", listeners.http_address().unwrap()),
+            data: folder.path().to_owned(),
         };
         let stop = CancellationToken::new();
         let tested = async {

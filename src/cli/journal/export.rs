@@ -50,8 +50,9 @@ pub(super) struct Export {
     output: Option<PathBuf>,
 }
 
+/// As what an export is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub enum Format {
     /// A JSON object a line.
     Jsonl,
     /// CSV (RFC 4180) with a header; lists as JSON.
@@ -83,6 +84,20 @@ impl Export {
         say(format_args!("wrote {rows} decisions, {complete} of them complete, to {}", output.display()));
         Ok(())
     }
+}
+
+/// Writes the decisions of a journal that are selected, as `slotwise journal export` does; how many.
+///
+/// # Errors
+///
+/// The journal cannot be read, has no such slot, or `to` takes no more.
+pub fn export(
+    reader: &JournalReader,
+    selection: &Selection,
+    format: Format,
+    to: impl Write,
+) -> Result<u64, JoinError<io::Error>> {
+    Ok(write(reader, selection, format, to)?.rows)
 }
 
 /// Writes a file under a scratch name, and gives it its own when it is whole.

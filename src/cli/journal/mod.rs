@@ -6,6 +6,8 @@ mod verify;
 
 use clap::Subcommand;
 
+pub use export::{Format as ExportFormat, export};
+
 use super::{CommandResult, time};
 
 /// Flags of `journal`.

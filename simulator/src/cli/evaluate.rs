@@ -1,0 +1,182 @@
+//! `slotwise-simulator replay` of a log: which candidates, and what is printed.
+
+use std::{error::Error, io::Write, num::NonZeroUsize, path::PathBuf, thread};
+
+use clap::{Args, ValueEnum};
+
+use super::Learning;
+use crate::{
+    evaluate::{self, Candidate, Options, evaluate, text},
+    logged::{Form, Log, Wanted},
+    progress::Evaluated,
+    scenario::policies,
+};
+
+/// Flags about a log of decisions.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Logged decisions")]
+pub(super) struct Logged {
+    /// What the file is [default: by its first line].
+    #[arg(long)]
+    pub(super) form: Option<Form>,
+    /// Evaluate the policies of this file (a scenario, a file with [slot] and [[policies]], or a slot's file) instead of that of --model and --policy.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "policy", "exploration"])]
+    policies: Option<String>,
+    /// Evaluate always showing this arm, too; may be repeated.
+    #[arg(long, value_name = "ARM")]
+    arm: Vec<String>,
+    /// What policies learn from.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    learn: Option<Learn>,
+    /// With --learn first: the part of the decisions that is learned from [default: 0.5].
+    #[arg(long, value_name = "PART", value_parser = part)]
+    first: Option<f64>,
+    /// With --learn matched: propensities below this are taken for this, which accepts more decisions, with some bias [default: the smallest].
+    #[arg(long, value_name = "P", value_parser = part)]
+    least_propensity: Option<f64>,
+    /// Open Bandit Dataset: what its items are.
+    #[arg(long, value_name = "FILE")]
+    items: Option<PathBuf>,
+    /// Open Bandit Dataset: this position alone.
+    #[arg(long, value_name = "N")]
+    position: Option<u32>,
+    /// Journal export: only decisions whose window had closed.
+    #[arg(long)]
+    complete: bool,
+    /// The confidence of the intervals [default: 0.95].
+    #[arg(long, value_name = "C", value_parser = part)]
+    confidence: Option<f64>,
+    /// Policies at a time [default: one per core].
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
+
+/// What policies learn from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Learn {
+    /// Decisions at which their own draw matches what was logged: as if they had run by themselves.
+    Matched,
+    /// Every logged decision before.
+    All,
+    /// The first part of the decisions, and then nothing; the rest is evaluated.
+    First,
+}
+
+fn part(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|part| *part > 0.0 && *part < 1.0).ok_or_else(|| "must lie between 0 and 1".into())
+}
+
+impl Logged {
+    /// The first flag that was given although it is only for logs.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let Self {
+            form: _,
+            policies,
+            arm,
+            learn,
+            first,
+            least_propensity,
+            items,
+            position,
+            complete,
+            confidence,
+            threads,
+        } = self;
+        [
+            ("--policies", policies.is_some()),
+            ("--arm", !arm.is_empty()),
+            ("--learn", learn.is_some()),
+            ("--first", first.is_some()),
+            ("--least-propensity", least_propensity.is_some()),
+            ("--items", items.is_some()),
+            ("--position", position.is_some()),
+            ("--complete", *complete),
+            ("--confidence", confidence.is_some()),
+            ("--threads", threads.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(flag, given)| given.then_some(flag))
+    }
+
+    /// Evaluates and prints.
+    pub(super) fn run(self, log: &Asked, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+        let only = |flag: &str, given: bool, with: &str| {
+            if given { Err(format!("{flag} is for {with}; leave it out")) } else { Ok(()) }
+        };
+        let learn = self.learn.unwrap_or(Learn::Matched);
+        only("--first", self.first.is_some() && learn != Learn::First, "--learn first")?;
+        only("--least-propensity", self.least_propensity.is_some() && learn != Learn::Matched, "--learn matched")?;
+        only("--items", self.items.is_some() && log.form != Form::OpenBandit, "the Open Bandit Dataset")?;
+        only("--position", self.position.is_some() && log.form != Form::OpenBandit, "the Open Bandit Dataset")?;
+        only("--complete", self.complete && log.form != Form::Journal, "a journal export")?;
+        only("--slot", log.slot.is_some() && log.form != Form::Journal, "a journal export, or for --target")?;
+        let wanted = Wanted {
+            slot: log.slot.clone(),
+            position: self.position,
+            complete: self.complete,
+            items: self.items,
+            rows: log.rows,
+        };
+        let read = Log::read(&log.file, log.form, &wanted)?;
+        let candidates = candidates(&read, self.policies.as_deref(), &self.arm, &log.learning)?;
+        let options = Options {
+            seed: log.seed,
+            learning: match learn {
+                Learn::Matched => evaluate::Learning::Matched,
+                Learn::All => evaluate::Learning::All,
+                Learn::First => evaluate::Learning::First(self.first.unwrap_or(0.5)),
+            },
+            least_propensity: self.least_propensity,
+            confidence: self.confidence.unwrap_or(0.95),
+            threads: self.threads.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
+        };
+        let report = evaluate(&read, &candidates, &options, &Evaluated::default())?;
+        let text = if log.json { report.json()? } else { text::text(&report) };
+        // A closed pipe is no error of ours.
+        let _ = writeln!(out, "{text}");
+        Ok(())
+    }
+}
+
+/// What the flags that a log shares with a classification set say.
+pub(super) struct Asked {
+    pub(super) file: PathBuf,
+    pub(super) form: Form,
+    pub(super) slot: Option<String>,
+    pub(super) seed: u64,
+    pub(super) rows: Option<usize>,
+    pub(super) learning: Learning,
+    pub(super) json: bool,
+}
+
+/// The log's own policy and uniform choice, then what was asked for; a policy of that name replaces uniform choice.
+fn candidates(
+    log: &Log,
+    file: Option<&str>,
+    arms: &[String],
+    learning: &Learning,
+) -> Result<Vec<Candidate>, Box<dyn Error>> {
+    let mut asked = Vec::new();
+    if let Some(file) = file {
+        for (name, definition) in policies(file)? {
+            asked.push(Candidate::slot(log, &name, definition)?);
+        }
+    } else {
+        let policy = learning.policy.policy();
+        asked.push(Candidate::plain(log, learning.model.spec(), policy, learning.exploration)?);
+    }
+    for arm in arms {
+        asked.push(Candidate::arm(log, arm)?);
+    }
+    let mut all = vec![Candidate::logged()];
+    if !asked.iter().any(|candidate| candidate.name == "uniform") {
+        all.push(Candidate::uniform());
+    }
+    all.append(&mut asked);
+    let mut names: Vec<&str> = all.iter().map(|candidate| candidate.name.as_str()).collect();
+    names.sort_unstable();
+    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(evaluate::EvaluateError::Twice(twice[0].to_owned()).into());
+    }
+    Ok(all)
+}

@@ -1,0 +1,209 @@
+//! Whether the logged propensities can be what was drawn from.
+//!
+//! Where they are, every policy's weights average 1, as long as the log could show all that the policy would. Three are
+//! looked at: uniform choice; each arm by itself (the sum of 1/p over the decisions that showed it is about the number of those that could have); and
+//! the log's own shares, a policy that shows arms as often as the log did so far. The last is like the log, so its weights are
+//! of moderate size and their mean is known well, also where some propensities are tiny: it tells propensities that are off
+//! from arms that the log hardly ever could show. The other two tell of both.
+//!
+//! A mean above 1 can only come of propensities that are too small. One below 1 also comes of weights so large and rare that
+//! none of them was met.
+
+use serde::{Deserialize, Serialize};
+
+use super::estimate::Weights;
+use crate::logged::{Log, Offered, Row};
+
+/// Standard errors from which on a mean is off: 6 of 100,000 means that are not.
+const ERRORS_MIN: f64 = 4.0;
+/// Parts of 1 that a mean may be off whatever its error: logs have propensities of a few digits.
+const TOLERANCE: f64 = 2e-3;
+/// Decisions that must have shown an arm, and what their weights must be worth, for it to be looked at.
+const SHOWN_MIN: f64 = 30.0;
+/// Decisions spread over what is on offer before the log's own shares are known.
+const PRIOR: f64 = 1.0;
+
+/// What the logged propensities add up to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// The smallest.
+    pub smallest: f64,
+    /// The largest.
+    pub largest: f64,
+    /// The part of decisions that were certain although there was a choice: of what else they could have earned the log knows nothing.
+    pub certain: f64,
+    /// The weights of uniform choice.
+    pub uniform: WeightMean,
+    /// Those of the log's own shares so far.
+    pub own_shares: WeightMean,
+    /// Of every arm that was shown.
+    pub arms: Vec<ArmWeights>,
+    /// What is wrong, for people.
+    pub warnings: Vec<String>,
+}
+
+/// The mean of weights: 1 is right.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct WeightMean {
+    /// The mean.
+    pub mean: f64,
+    /// Its standard error.
+    pub standard_error: f64,
+    /// How many decisions of its own the weights are worth.
+    pub effective: f64,
+}
+
+/// The weights of one arm.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArmWeights {
+    /// Its id.
+    pub arm: String,
+    /// Decisions that showed it.
+    pub shown: u64,
+    /// Decisions that could have.
+    pub offered: u64,
+    /// The sum of 1/p over those that showed it, over those that could have.
+    pub weights: WeightMean,
+}
+
+impl WeightMean {
+    fn of(weights: impl Iterator<Item = f64> + Clone) -> Self {
+        let Weights { mean, standard_error, effective, .. } = Weights::of(weights);
+        Self { mean, standard_error, effective }
+    }
+
+    /// By how much more than chance allows it lies above 1; below 0: below.
+    fn off(self) -> f64 {
+        let off = self.mean - 1.0;
+        let allowed = f64::max(ERRORS_MIN * self.standard_error, TOLERANCE);
+        if off.abs() > allowed { off } else { 0.0 }
+    }
+}
+
+impl Calibration {
+    /// Of a log's rows from `first` on; at least one.
+    pub fn of(log: &Log, first: usize) -> Self {
+        let rows = &log.rows[first..];
+        let each = |row: &Row| 1.0 / (log.offered(row) as f64 * row.propensity);
+        let own = own_shares(log, rows);
+        let certain = rows.iter().filter(|row| row.propensity >= 1.0 && log.offered(row) > 1).count();
+        let mut calibration = Self {
+            smallest: rows.iter().map(|row| row.propensity).fold(1.0, f64::min),
+            largest: rows.iter().map(|row| row.propensity).fold(0.0, f64::max),
+            certain: certain as f64 / rows.len() as f64,
+            uniform: WeightMean::of(rows.iter().map(each)),
+            own_shares: WeightMean::of(own.iter().copied()),
+            arms: arms(log, rows),
+            warnings: Vec::new(),
+        };
+        calibration.warnings = calibration.warn();
+        calibration
+    }
+
+    fn warn(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let (uniform, own) = (self.uniform.off(), self.own_shares.off());
+        let too_small: Vec<&ArmWeights> =
+            self.arms.iter().filter(|arm| arm.known() && arm.weights.off() > 0.0).collect();
+        if own != 0.0 || uniform > 0.0 || !too_small.is_empty() {
+            let (what, of) = if own != 0.0 {
+                ("the log's own shares", self.own_shares)
+            } else if uniform > 0.0 {
+                ("a uniform policy", self.uniform)
+            } else {
+                ("a single arm", too_small.first().map_or(self.uniform, |arm| arm.weights))
+            };
+            let way = if of.mean > 1.0 { "small" } else { "large" };
+            let arm = too_small.first().map_or_else(String::new, |arm| {
+                format!(
+                    " ('{}' was shown {} times, its propensities promise {:.0})",
+                    arm.arm,
+                    arm.shown,
+                    arm.promised()
+                )
+            });
+            warnings.push(format!(
+                "the logged propensities are off: the weights of {what} average {:.3} ± {:.3} where it must be 1; they are too {way} by about that factor{arm}; \
+                 do not trust what is estimated with them",
+                of.mean, of.standard_error
+            ));
+        } else if uniform < 0.0 {
+            warnings.push(format!(
+                "the weights of a uniform policy average {:.3}: some arms were shown with hardly any probability; what they would earn there, this log cannot tell",
+                self.uniform.mean
+            ));
+        }
+        if self.certain > 0.0 {
+            warnings.push(format!(
+                "{:.1} % of the decisions were certain although there was a choice: what else would have earned there, this log cannot tell",
+                100.0 * self.certain
+            ));
+        }
+        warnings
+    }
+}
+
+impl ArmWeights {
+    /// Whether its weights are known well enough to be judged.
+    fn known(&self) -> bool {
+        self.weights.effective >= SHOWN_MIN
+    }
+
+    /// How often its propensities promise it to be shown.
+    fn promised(&self) -> f64 {
+        self.shown as f64 / self.weights.mean
+    }
+}
+
+/// The weights of a policy that shows what is on offer as often as the log did before.
+fn own_shares(log: &Log, rows: &[Row]) -> Vec<f64> {
+    let mut shown = vec![0.0; log.arms.len()];
+    let mut all = 0.0;
+    let mut weights = Vec::with_capacity(rows.len());
+    for row in rows {
+        let offered = log.offered(row) as f64;
+        let of_offered: f64 = match &row.offered {
+            Offered::All | Offered::Affinities(_) => all,
+            Offered::Listed(listed) => listed.iter().map(|(arm, _)| shown[*arm]).sum(),
+        };
+        let share = (shown[row.arm] + PRIOR / offered) / (of_offered + PRIOR);
+        weights.push(share / row.propensity);
+        shown[row.arm] += 1.0;
+        all += 1.0;
+    }
+    weights
+}
+
+/// Of each arm that was shown: the weights of a policy that shows it wherever it can, over the decisions that could have.
+fn arms(log: &Log, rows: &[Row]) -> Vec<ArmWeights> {
+    #[derive(Clone, Copy, Default)]
+    struct Sums {
+        shown: u64,
+        offered: u64,
+        weight: f64,
+        weight_sq: f64,
+    }
+    let mut sums = vec![Sums::default(); log.arms.len()];
+    let mut everywhere = 0;
+    for row in rows {
+        match &row.offered {
+            Offered::All | Offered::Affinities(_) => everywhere += 1,
+            Offered::Listed(listed) => listed.iter().for_each(|(arm, _)| sums[*arm].offered += 1),
+        }
+        let of = &mut sums[row.arm];
+        of.shown += 1;
+        of.weight += 1.0 / row.propensity;
+        of.weight_sq += (1.0 / row.propensity).powi(2);
+    }
+    let shown = log.arms.iter().zip(sums).filter(|(_, of)| of.shown > 0);
+    shown
+        .map(|(arm, Sums { shown, offered, weight, weight_sq })| {
+            let offered = offered + everywhere;
+            let n = offered as f64;
+            let mean = weight / n;
+            let var = if offered > 1 { (weight_sq / n - mean * mean).max(0.0) / (n - 1.0) } else { 0.0 };
+            let weights = WeightMean { mean, standard_error: var.sqrt(), effective: weight * weight / weight_sq };
+            ArmWeights { arm: arm.id.to_string(), shown, offered, weights }
+        })
+        .collect()
+}

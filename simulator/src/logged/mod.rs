@@ -1,0 +1,243 @@
+//! Decisions that were logged elsewhere: what was shown to whom, with which probability, and what it earned.
+//!
+//! * [`Form`]: which files there are, and which of them one is.
+//! * [`Log`]: the decisions in order of time.
+//! * [`journal`]: the rows that `slotwise journal export` writes, as JSON lines or as CSV.
+//! * [`open_bandit`]: the Open Bandit Dataset's format.
+//! * [`error`]: why a file cannot be used.
+//! * [`source`], [`table`]: packed or not, and CSV with places.
+//!
+//! Invariants: rows are in order of time, and as they stood in the file where that is the same; every propensity of a
+//! row lies in (0, 1], every number is finite, and the arm that was shown is among those on offer. What cannot be
+//! evaluated is left out and counted in [`LeftOut`], never dropped in silence.
+//!
+//! Deliberately not here: what another policy would have done.
+
+pub mod error;
+pub mod journal;
+pub mod open_bandit;
+mod source;
+mod table;
+
+use std::{io::Read as _, path::Path, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use slotwise::{
+    bandit::{Features, Value},
+    engine::{Request, RequestCandidate, Subject},
+    slot::{ArmId, SlotId},
+};
+
+pub use error::LogError;
+
+/// Rows at most: of more than a million decisions a slot forgets the oldest before their window is over.
+pub const ROWS_MAX: usize = crate::dataset::ROWS_MAX;
+
+/// The name of the feature that a user-item affinity of the Open Bandit Dataset becomes.
+pub const AFFINITY: &str = "affinity";
+
+/// What kind of data a path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// A classification set: NAME.csv.gz and NAME.json.
+    Classification,
+    /// What `slotwise journal export` writes, as JSON lines or as CSV, packed with gzip or not.
+    Journal,
+    /// The Open Bandit Dataset's rows as CSV, packed with gzip or not.
+    OpenBandit,
+}
+
+impl Form {
+    /// By the first line of the file; what is no file is the stem of a classification set.
+    pub fn of(path: &Path) -> Self {
+        let Ok(mut text) = source::open(path) else { return Self::Classification };
+        let mut line = Vec::new();
+        // What cannot be read is told by whoever reads it next, with its place.
+        let _ = (&mut text).take(source::HEADER_BYTES).read_to_end(&mut line);
+        let line = String::from_utf8_lossy(&line);
+        let line = line.trim_start_matches('\u{feff}').lines().next().unwrap_or_default();
+        let names = |name: &str| line.split(',').any(|column| column.trim().trim_matches('"') == name);
+        if line.starts_with('{') || names("decision_id") {
+            Self::Journal
+        } else if names("item_id") || names("propensity_score") {
+            Self::OpenBandit
+        } else {
+            Self::Classification
+        }
+    }
+}
+
+/// Which rows of a file are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// Of a journal: this slot's. None: the only one's.
+    pub slot: Option<String>,
+    /// Of the Open Bandit Dataset: those at this position. None: all.
+    pub position: Option<u32>,
+    /// Of a journal: only those whose window had closed.
+    pub complete: bool,
+    /// Of the Open Bandit Dataset: what its items are.
+    pub items: Option<std::path::PathBuf>,
+    /// The first so many, in order of time. None: all.
+    pub rows: Option<usize>,
+}
+
+/// What an arm of a log is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoggedArm {
+    /// Its id.
+    pub id: ArmId,
+    /// Its attributes, as far as the log has them.
+    pub attributes: Features,
+}
+
+/// What a decision could choose from; arms by their place in the log's list.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Offered {
+    /// Every arm of the log.
+    All,
+    /// These, with what the request said of each, in its order.
+    Listed(Vec<(usize, Features)>),
+    /// Every arm of the log, each with its affinity to the user; those that are not named have none, 0.
+    Affinities(Vec<(usize, f64)>),
+}
+
+/// A decision that was logged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// When it was made, microseconds since 1970.
+    pub at_us: i64,
+    /// Whom it was for.
+    pub subject: Subject,
+    /// The features of the request; rows that have the same share them.
+    pub context: Arc<Features>,
+    /// What could be chosen.
+    pub offered: Offered,
+    /// What was shown, by its place in the log's list.
+    pub arm: usize,
+    /// The probability with which it was drawn, in (0, 1].
+    pub propensity: f64,
+    /// What it earned.
+    pub reward: f64,
+    /// When that was known, not before the decision; none: nothing was ever heard, and the reward is that of silence.
+    pub told_us: Option<i64>,
+    /// Where it stood, from 1.
+    pub position: u32,
+}
+
+/// How many rows were left out, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Of another slot, or at another position than was asked for.
+    pub not_asked_for: u64,
+    /// The baseline's, for subjects in the holdout.
+    pub holdout: u64,
+    /// Repetitions of an earlier decision for the same subject: nothing was drawn.
+    pub sticky: u64,
+    /// Made by no model, or of nothing.
+    pub fallback: u64,
+    /// The slot was reset or deleted before anything was counted.
+    pub uncounted: u64,
+    /// Their window had not closed.
+    pub incomplete: u64,
+    /// Logged with a propensity of 0: what cannot happen cannot be weighed.
+    pub zero_propensity: u64,
+}
+
+/// Decisions that were logged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    /// The file's name.
+    pub name: String,
+    /// What kind of file it is.
+    pub form: Form,
+    /// Everything that could be shown.
+    pub arms: Vec<LoggedArm>,
+    /// In order of time; at least one.
+    pub rows: Vec<Row>,
+    /// What was left out.
+    pub left_out: LeftOut,
+    /// Rows whose window had not closed, and that are here all the same.
+    pub incomplete: u64,
+    /// Rows that showed more than one arm; only the first position is here.
+    pub slates: u64,
+    /// The reward of silence.
+    pub silent: f64,
+}
+
+impl Log {
+    /// Reads a log.
+    ///
+    /// # Errors
+    ///
+    /// See [`LogError`]; a classification set is none.
+    pub fn read(path: &Path, form: Form, wanted: &Wanted) -> Result<Self, LogError> {
+        let mut log = match form {
+            Form::Journal => journal::read(path, wanted)?,
+            Form::OpenBandit => open_bandit::read(path, wanted)?,
+            Form::Classification => return Err(LogError::Form(path.to_owned())),
+        };
+        log.rows.sort_by_key(|row| row.at_us);
+        if let Some(rows) = wanted.rows {
+            log.rows.truncate(rows);
+        }
+        if log.rows.is_empty() {
+            return Err(LogError::Empty { file: path.to_owned(), left_out: Box::new(log.left_out) });
+        }
+        Ok(log)
+    }
+
+    /// How many arms a row could choose from.
+    pub fn offered(&self, row: &Row) -> usize {
+        match &row.offered {
+            Offered::All | Offered::Affinities(_) => self.arms.len(),
+            Offered::Listed(listed) => listed.len(),
+        }
+    }
+
+    /// Whether a row could have shown this arm.
+    pub fn offers(&self, row: &Row, arm: usize) -> bool {
+        match &row.offered {
+            Offered::All | Offered::Affinities(_) => arm < self.arms.len(),
+            Offered::Listed(listed) => listed.iter().any(|(other, _)| *other == arm),
+        }
+    }
+
+    /// The request of a row, to a slot that has the log's arms: for one arm, explained.
+    pub fn request(&self, row: &Row, slot: &SlotId) -> Request {
+        let candidate = |arm: usize, features: Features| RequestCandidate { arm: self.arms[arm].id.clone(), features };
+        let affinity = |value: f64| Features::from([(AFFINITY.to_owned(), Value::Number(value))]);
+        let candidates = match &row.offered {
+            Offered::All => Vec::new(),
+            Offered::Listed(listed) => listed.iter().map(|(arm, own)| candidate(*arm, own.clone())).collect(),
+            Offered::Affinities(known) => {
+                let mut all = vec![0.0; self.arms.len()];
+                for &(arm, value) in known {
+                    all[arm] = value;
+                }
+                all.into_iter().enumerate().map(|(arm, value)| candidate(arm, affinity(value))).collect()
+            }
+        };
+        Request {
+            subject: row.subject.clone(),
+            context: (*row.context).clone(),
+            candidates,
+            count: 1,
+            explain: true,
+            ..Request::new(slot.clone())
+        }
+    }
+
+    /// The one size that every reward has that is not silence's, less that; none: they differ, or one lies below it.
+    pub fn unit(&self) -> Option<f64> {
+        let mut sizes = self.rows.iter().map(|row| row.reward - self.silent).filter(|size| *size != 0.0);
+        let first = sizes.next().filter(|size| *size > 0.0)?;
+        sizes.all(|size| size.to_bits() == first.to_bits()).then_some(first)
+    }
+}
+
+/// The name of a file, without its folder.
+fn name_of(path: &Path) -> String {
+    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+}

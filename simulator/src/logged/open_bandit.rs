@@ -1,0 +1,295 @@
+//! The Open Bandit Dataset's format: one row per item that was shown at one position, by time.
+//!
+//! Needed are the columns `timestamp`, `item_id`, `position`, `click` and `propensity_score`. Every `user_feature_*`
+//! becomes a feature of the context, a number where all of its values are numbers and a word else; so does the
+//! position, as a word: what an item earns depends on where it stands. `user-item_affinity_K` is what the user has to do
+//! with item K, and becomes that candidate's feature `affinity`. A second file says what items are: `item_id`, and
+//! attributes of any names. Other columns are not read.
+//!
+//! A row is a decision of its own with one arm, as the dataset's own library takes it: the propensity is that of the item
+//! at its position. A click is known at once.
+//!
+//! # Source
+//!
+//! Saito, Aihara, Matsutani and Narita, "Open Bandit Dataset and Pipeline" (`NeurIPS` Datasets and Benchmarks 2021), section 3.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::Arc,
+    time::UNIX_EPOCH,
+};
+
+use slotwise::{
+    bandit::{Features, Value},
+    engine::Subject,
+    slot::{
+        ArmId,
+        limits::{ARMS_MAX, COUNT_MAX, NUMBER_MAX, WORD_BYTES_MAX},
+    },
+};
+
+use super::{Form, LeftOut, Log, LogError, LoggedArm, Offered, ROWS_MAX, Row, Wanted, name_of, table::Table};
+
+const NEEDED: [&str; 5] = ["timestamp", "item_id", "position", "click", "propensity_score"];
+const AFFINITY_COLUMN: &str = "user-item_affinity_";
+const USER_COLUMN: &str = "user_feature_";
+
+/// The cells of one column, each distinct text once.
+#[derive(Debug, Default)]
+struct Texts {
+    list: Vec<String>,
+    index: HashMap<String, usize>,
+}
+
+impl Texts {
+    fn add(&mut self, text: &str) -> usize {
+        if let Some(&known) = self.index.get(text) {
+            return known;
+        }
+        self.list.push(text.to_owned());
+        self.index.insert(text.to_owned(), self.list.len() - 1);
+        self.list.len() - 1
+    }
+
+    /// What each text means: numbers where all are, words else; none for the empty one, which is a missing feature.
+    fn values(&self) -> Vec<Option<Value>> {
+        let number = |text: &String| text.parse().ok().filter(|number: &f64| number.abs() <= NUMBER_MAX);
+        let numbers = self.list.iter().filter(|text| !text.is_empty()).all(|text| number(text).is_some());
+        let value =
+            |text: &String| if numbers { number(text).map(Value::Number) } else { Some(Value::Text(text.clone())) };
+        self.list.iter().map(|text| if text.is_empty() { None } else { value(text) }).collect()
+    }
+}
+
+/// A row as it stands, its texts by their numbers.
+struct Raw {
+    at_us: i64,
+    arm: usize,
+    position: u32,
+    click: f64,
+    propensity: f64,
+    user: Vec<usize>,
+    affinities: Vec<(usize, f64)>,
+}
+
+/// Where the columns are.
+struct Columns {
+    needed: [usize; 5],
+    user: Vec<(String, usize)>,
+    affinities: Vec<(String, usize)>,
+}
+
+impl Columns {
+    fn of(table: &Table<'_>) -> Self {
+        let starting = |with: &str| {
+            let named = table.header().iter().enumerate().filter(|(_, name)| name.starts_with(with));
+            named.map(|(place, name)| (name.clone(), place)).collect::<Vec<_>>()
+        };
+        let affinities = starting(AFFINITY_COLUMN)
+            .into_iter()
+            .map(|(name, place)| (name.strip_prefix(AFFINITY_COLUMN).unwrap_or_default().to_owned(), place));
+        Self {
+            needed: NEEDED.map(|name| table.place(name).unwrap_or_default()),
+            user: starting(USER_COLUMN),
+            affinities: affinities.collect(),
+        }
+    }
+}
+
+/// Microseconds since 1970 of "2019-11-24 00:03:13.442536+00:00", or of another time in UTC.
+fn time(text: &str) -> Option<i64> {
+    let text = text.strip_suffix("+00:00").unwrap_or(text);
+    let time = humantime::parse_rfc3339_weak(text).ok()?;
+    i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_micros()).ok()
+}
+
+/// Reads the rows at `path`.
+pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
+    let mut table = Table::open(path, &NEEDED)?;
+    let columns = Columns::of(&table);
+    let mut items = Texts::default();
+    let mut attributes = BTreeMap::new();
+    if let Some(file) = &wanted.items {
+        attributes = read_items(file)?;
+        for id in attributes.keys() {
+            items.add(id);
+        }
+    }
+    let affine: Vec<usize> = columns.affinities.iter().map(|(item, _)| items.add(item)).collect();
+    let mut user = Vec::new();
+    user.resize_with(columns.user.len(), Texts::default);
+    let (mut raw, mut left_out) = (Vec::new(), LeftOut::default());
+    while table.next()? {
+        let row = one(&table, &columns, &affine, &mut items, &mut user)?;
+        if wanted.position.is_some_and(|position| position != row.position) {
+            left_out.not_asked_for += 1;
+        } else if row.propensity > 0.0 {
+            raw.push(row);
+        } else {
+            left_out.zero_propensity += 1;
+        }
+        if raw.len() > ROWS_MAX {
+            return Err(table.whole_line(format!("is row {} of the log; at most {ROWS_MAX} are allowed", raw.len())));
+        }
+        if items.list.len() > ARMS_MAX {
+            return Err(
+                table.whole_line(format!("names the {}th item; at most {ARMS_MAX} are allowed", items.list.len()))
+            );
+        }
+    }
+    let (arms, place) = arms(&items.list, &attributes);
+    let values: Vec<Vec<Option<Value>>> = user.iter().map(Texts::values).collect();
+    let mut contexts: HashMap<(Vec<usize>, u32), Arc<Features>> = HashMap::new();
+    let mut rows = Vec::with_capacity(raw.len());
+    for row in raw {
+        let Raw { at_us, arm, position, click, propensity, user, affinities } = row;
+        let context = contexts.entry((user, position)).or_insert_with_key(|(user, position)| {
+            let of_user = columns.user.iter().zip(user.iter().zip(&values));
+            let mut context: Features = of_user
+                .filter_map(|((name, _), (&text, values))| Some((name.clone(), values[text].clone()?)))
+                .collect();
+            context.insert("position".to_owned(), Value::Text(position.to_string()));
+            Arc::new(context)
+        });
+        let offered = if columns.affinities.is_empty() {
+            Offered::All
+        } else {
+            Offered::Affinities(affinities.into_iter().map(|(item, value)| (place[item], value)).collect())
+        };
+        rows.push(Row {
+            at_us,
+            subject: Subject::default(),
+            context: Arc::clone(context),
+            offered,
+            arm: place[arm],
+            propensity,
+            reward: click,
+            told_us: Some(at_us),
+            position,
+        });
+    }
+    Ok(Log { name: name_of(path), form: Form::OpenBandit, arms, rows, left_out, incomplete: 0, slates: 0, silent: 0.0 })
+}
+
+/// The arms in order of their ids, numbers by size, and the place of each item among them.
+fn arms(items: &[String], attributes: &BTreeMap<String, Features>) -> (Vec<LoggedArm>, Vec<usize>) {
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_by_key(|&item| (items[item].parse::<u64>().unwrap_or(u64::MAX), &items[item]));
+    let mut place = vec![0; items.len()];
+    let mut arms = Vec::with_capacity(items.len());
+    for item in order {
+        // Checked when it was met.
+        let Ok(id) = ArmId::parse("item_id", &items[item]) else { continue };
+        place[item] = arms.len();
+        arms.push(LoggedArm { id, attributes: attributes.get(&items[item]).cloned().unwrap_or_default() });
+    }
+    (arms, place)
+}
+
+/// Takes the record in.
+fn one(
+    table: &Table<'_>,
+    columns: &Columns,
+    affine: &[usize],
+    items: &mut Texts,
+    user: &mut [Texts],
+) -> Result<Raw, LogError> {
+    let [at, item, position, click, propensity] = columns.needed;
+    let number = |place: usize, what: &str, allowed: &dyn Fn(f64) -> bool, must: &str| {
+        let text = table.cell(place);
+        text.parse()
+            .ok()
+            .filter(|&number: &f64| allowed(number))
+            .ok_or_else(|| table.column(place, format!("{what} is '{text}'; it must be {must}")))
+    };
+    let at_us = time(table.cell(at)).ok_or_else(|| {
+        let text = table.cell(at);
+        table.column(at, format!("timestamp is '{text}'; write it in UTC, as in 2019-11-24 00:03:13.442536+00:00"))
+    })?;
+    let id = table.cell(item);
+    ArmId::parse("item_id", id).map_err(|why| table.column(item, why.to_string()))?;
+    let text = table.cell(position);
+    let position = text
+        .parse()
+        .ok()
+        .filter(|position| (1..=COUNT_MAX).contains(position))
+        .ok_or_else(|| table.column(position, format!("position is '{text}'; it must be from 1 to {COUNT_MAX}")))?;
+    // 0 or 1 here, other rewards in data of the same form.
+    let click = number(click, "click", &|n| n.abs() <= NUMBER_MAX, "a number, 0 or 1 as a rule")?;
+    let propensity = number(propensity, "propensity_score", &|p| (0.0..=1.0).contains(&p), "from 0 to 1")?;
+    let mut affinities = Vec::new();
+    for ((_, place), &item) in columns.affinities.iter().zip(affine) {
+        let value = number(*place, "the affinity", &|n| n.abs() <= NUMBER_MAX, "a number")?;
+        if value != 0.0 {
+            affinities.push((item, value));
+        }
+    }
+    let mut words = Vec::with_capacity(user.len());
+    for ((name, place), texts) in columns.user.iter().zip(user) {
+        let text = table.cell(*place);
+        if text.len() > WORD_BYTES_MAX {
+            return Err(
+                table.column(*place, format!("the word in {name} has more than {WORD_BYTES_MAX} bytes; shorten it"))
+            );
+        }
+        words.push(texts.add(text));
+    }
+    Ok(Raw { at_us, arm: items.add(id), position, click, propensity, user: words, affinities })
+}
+
+/// The attributes of items by their ids.
+fn read_items(file: &Path) -> Result<BTreeMap<String, Features>, LogError> {
+    let mut table = Table::open(file, &["item_id"])?;
+    let id = table.place("item_id").unwrap_or_default();
+    let named = table.header().iter().enumerate().filter(|(place, name)| *place != id && !name.is_empty());
+    let columns: Vec<(String, usize)> = named.map(|(place, name)| (name.clone(), place)).collect();
+    let mut texts = Vec::new();
+    texts.resize_with(columns.len(), Texts::default);
+    let mut items: Vec<(String, Vec<usize>)> = Vec::new();
+    while table.next()? {
+        ArmId::parse("item_id", table.cell(id)).map_err(|why| table.column(id, why.to_string()))?;
+        if items.iter().any(|(known, _)| known == table.cell(id)) {
+            return Err(table.column(id, format!("the item '{}' stands here twice", table.cell(id))));
+        }
+        if items.len() >= ARMS_MAX {
+            return Err(table.whole_line(format!("is item {}; at most {ARMS_MAX} are allowed", items.len() + 1)));
+        }
+        let row = columns.iter().zip(&mut texts).map(|((_, place), texts)| texts.add(table.cell(*place))).collect();
+        items.push((table.cell(id).to_owned(), row));
+    }
+    let values: Vec<Vec<Option<Value>>> = texts.iter().map(Texts::values).collect();
+    let features = |row: Vec<usize>| {
+        let cells = columns.iter().zip(row.into_iter().zip(&values));
+        cells.filter_map(|((name, _), (text, values))| Some((name.clone(), values[text].clone()?))).collect()
+    };
+    Ok(items.into_iter().map(|(id, row)| (id, features(row))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_holds_numbers_only_if_all_of_it_does() {
+        let values = |texts: &[&str]| {
+            let mut column = Texts::default();
+            let places: Vec<usize> = texts.iter().map(|text| column.add(text)).collect();
+            let values = column.values();
+            places.into_iter().map(|place| values[place].clone()).collect::<Vec<_>>()
+        };
+        let number = |n| Some(Value::Number(n));
+        let word = |w: &str| Some(Value::Text(w.to_owned()));
+        assert_eq!(values(&["1.5", "", "-2", "1.5"]), [number(1.5), None, number(-2.0), number(1.5)]);
+        assert_eq!(values(&["1.5", "", "a", "inf"]), [word("1.5"), None, word("a"), word("inf")]);
+    }
+
+    /// By hand: 24 November 2019 was a Sunday, 18,224 days after 1 January 1970.
+    #[test]
+    fn times_are_read_as_the_dataset_writes_them() {
+        let midnight = 18_224 * 24 * 3600 * 1_000_000;
+        assert_eq!(time("2019-11-24 00:03:13.442536+00:00"), Some(midnight + 193_442_536));
+        assert_eq!(time("2019-11-24T00:00:00Z"), Some(midnight));
+        assert_eq!((time("2019-11-24 00:00:00+09:00"), time("yesterday"), time("")), (None, None, None));
+    }
+}

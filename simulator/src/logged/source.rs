@@ -1,0 +1,61 @@
+//! A file as text: packed with gzip or not, whatever its name says.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read as _},
+    path::Path,
+};
+
+use flate2::read::MultiGzDecoder;
+
+/// What a gzip file begins with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// So much of a file is looked at to see which form it has: a header of 200 names.
+pub(super) const HEADER_BYTES: u64 = 64 * 1024;
+
+/// Opens a file for reading.
+pub(super) fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
+    let mut file = BufReader::new(File::open(path)?);
+    // A folder opens, and fails here.
+    let packed = file.fill_buf()?.starts_with(&GZIP);
+    Ok(if packed { Box::new(BufReader::new(MultiGzDecoder::new(file))) } else { Box::new(file) })
+}
+
+/// Why reading failed, for people.
+pub(super) fn unreadable(why: &io::Error) -> String {
+    format!("cannot be unpacked ({why}); is it a whole gzip file?")
+}
+
+/// The lines of a file, each at most so many bytes, without their ends.
+pub(super) struct Lines {
+    text: Box<dyn BufRead>,
+    /// The number of the line read last, from 1.
+    pub(super) number: u64,
+    line: Vec<u8>,
+}
+
+/// A row of an export at most: a request of the API is at most 8 MiB.
+const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+impl Lines {
+    pub(super) fn new(text: Box<dyn BufRead>) -> Self {
+        Self { text, number: 0, line: Vec::new() }
+    }
+
+    /// The next line; none: there is none. An error is for people.
+    pub(super) fn next(&mut self) -> Result<Option<&str>, String> {
+        self.line.clear();
+        self.number += 1;
+        let read = (&mut self.text).take(LINE_BYTES_MAX).read_until(b'\n', &mut self.line);
+        let read = read.map_err(|why| unreadable(&why))?;
+        if read as u64 == LINE_BYTES_MAX {
+            return Err(format!("has more than {LINE_BYTES_MAX} bytes"));
+        }
+        if read == 0 {
+            return Ok(None);
+        }
+        let text = std::str::from_utf8(&self.line).map_err(|_| "is not UTF-8; save the file as UTF-8".to_owned())?;
+        Ok(Some(text.trim_end_matches(['\n', '\r'])))
+    }
+}

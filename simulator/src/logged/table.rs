@@ -1,0 +1,94 @@
+//! CSV with a header, whose errors know their place.
+
+use std::{collections::HashMap, io::BufRead, path::Path};
+
+use csv::{Reader, ReaderBuilder, StringRecord};
+
+use super::{LogError, source};
+use crate::dataset::Place;
+
+/// A table that is read row by row.
+pub(super) struct Table<'a> {
+    file: &'a Path,
+    csv: Reader<Box<dyn BufRead>>,
+    header: Vec<String>,
+    places: HashMap<String, usize>,
+    record: StringRecord,
+    line: u64,
+}
+
+impl<'a> Table<'a> {
+    /// Begins to read: with the header, which must have these columns. Columns without a name are of no use to us.
+    pub(super) fn open(file: &'a Path, needed: &[&str]) -> Result<Self, LogError> {
+        let text = source::open(file).map_err(|source| LogError::Read { file: file.to_owned(), source })?;
+        let csv = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
+        let mut table =
+            Self { file, csv, header: Vec::new(), places: HashMap::new(), record: StringRecord::new(), line: 1 };
+        if !table.next()? {
+            return Err(
+                table.whole_line(format!("there is none; the first line names the columns: {}", needed.join(", ")))
+            );
+        }
+        table.header = table.record.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect();
+        for (place, name) in table.header.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+            if table.places.insert(name.clone(), place).is_some() {
+                return Err(table.column(place, format!("'{name}' stands in the header twice; rename one")));
+            }
+        }
+        if let Some(missing) = needed.iter().find(|name| !table.places.contains_key(**name)) {
+            return Err(
+                table.whole_line(format!("the column '{missing}' is missing; needed are {}", needed.join(", ")))
+            );
+        }
+        Ok(table)
+    }
+
+    /// Reads the next record; false: there is none.
+    pub(super) fn next(&mut self) -> Result<bool, LogError> {
+        let more = self.csv.read_record(&mut self.record).map_err(|why| {
+            let line = why.position().map_or(self.line + 1, csv::Position::line);
+            let why = if let csv::ErrorKind::Io(why) = why.kind() {
+                source::unreadable(why)
+            } else if let csv::ErrorKind::Utf8 { .. } = why.kind() {
+                "is not UTF-8; save the file as UTF-8".to_owned()
+            } else {
+                why.to_string()
+            };
+            self.broken(Place::Line(line), why)
+        })?;
+        self.line = self.record.position().filter(|_| more).map_or(self.line, csv::Position::line);
+        if more && !self.header.is_empty() && self.record.len() != self.header.len() {
+            let (have, want) = (self.record.len(), self.header.len());
+            return Err(self.whole_line(format!("has {have} columns, the header has {want}; quote what has a comma")));
+        }
+        Ok(more)
+    }
+
+    /// The names of the columns.
+    pub(super) fn header(&self) -> &[String] {
+        &self.header
+    }
+
+    /// Where a column stands, from 0.
+    pub(super) fn place(&self, name: &str) -> Option<usize> {
+        self.places.get(name).copied()
+    }
+
+    /// A cell of the record; empty beyond its end.
+    pub(super) fn cell(&self, place: usize) -> &str {
+        self.record.get(place).unwrap_or_default()
+    }
+
+    pub(super) fn whole_line(&self, why: String) -> LogError {
+        self.broken(Place::Line(self.line), why)
+    }
+
+    /// An error about a column, counted from 0.
+    pub(super) fn column(&self, column: usize, why: String) -> LogError {
+        self.broken(Place::Column { line: self.line, column: column + 1 }, why)
+    }
+
+    fn broken(&self, place: Place, why: String) -> LogError {
+        LogError::Broken { file: self.file.to_owned(), place, why }
+    }
+}
