@@ -64,7 +64,7 @@ fn play_until(
     watch: &dyn Watch,
     stop: &CancellationToken,
 ) -> Result<RunReport, RunError> {
-    block_in_place(|| run_live(loaded, None, options, &Handle::current(), (watch, &|_| ()), stop))
+    block_in_place(|| run_live(loaded, None, options, &Handle::current(), watch, stop))
 }
 
 fn slot(id: &str) -> SlotId {
@@ -178,7 +178,7 @@ fn a_slow_server_delays_no_arrival_and_all_waiting_is_counted() {
         let playing = {
             let loaded = loaded.clone();
             tokio::task::spawn_blocking(move || {
-                run_live(&loaded, None, options, &runtime, (&Unwatched, &|_| ()), &CancellationToken::new()).unwrap()
+                run_live(&loaded, None, options, &runtime, &Unwatched, &CancellationToken::new()).unwrap()
             })
         };
         let (report, ()) = tokio::join!(playing, opens);
@@ -244,7 +244,7 @@ fn a_server_that_refuses_ends_the_run() {
         let options = Options { slots: Some("mine".into()), tempo, ..options(&server.grpc) };
         let runtime = Handle::current();
         let playing = tokio::task::spawn_blocking(move || {
-            run_live(&loaded, None, options, &runtime, (&Unwatched, &|_| ()), &CancellationToken::new())
+            run_live(&loaded, None, options, &runtime, &Unwatched, &CancellationToken::new())
         });
         let mut definition = loop {
             assert!(!playing.is_finished(), "it plays for half a minute: {:?}", playing.await);

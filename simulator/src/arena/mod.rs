@@ -66,6 +66,8 @@ pub trait Watch: Sync {
     fn replication(&self);
     /// All are.
     fn end(&self);
+    /// How it is played, in a line, where that is not as always.
+    fn tell(&self, _line: &str) {}
 }
 
 /// Looks away.

@@ -1,7 +1,5 @@
 //! Where `run` plays a scenario: in this process, or against a live server.
 
-use std::io::{self, Write as _};
-
 use clap::Args;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -78,12 +76,8 @@ impl Against {
             }
         };
         tasks.spawn_on(listen, runtime.handle());
-        let say = |line: &str| {
-            // A closed standard error is no error of ours.
-            let _ = writeln!(io::stderr(), "{line}");
-        };
         let progress = Simulated::default();
-        let report = run_live(loaded, how.given_seed(), options, runtime.handle(), (&progress, &say), &stop);
+        let report = run_live(loaded, how.given_seed(), options, runtime.handle(), &progress, &stop);
         // Whoever listens for Ctrl-C does so for ever.
         runtime.shutdown_background();
         Ok(report?)

@@ -60,7 +60,9 @@ impl Playing<'_> {
                     Err(why) => {
                         let index = sent.first().map_or(0, |(of, ..)| of.visit);
                         if let Some(name) = self.failed(policy, index, at, why) {
-                            sent.iter().for_each(|_| gave_up(&mut self.calls[policy].record, &name));
+                            for _ in &sent {
+                                gave_up(&mut self.calls[policy].record, &name);
+                            }
                         }
                     }
                 }

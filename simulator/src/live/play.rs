@@ -258,7 +258,9 @@ impl<'a> Playing<'a> {
                 continue;
             }
             if self.under_way >= BACKLOG_MAX {
-                sent.iter().for_each(|_| gave_up(&mut self.calls[policy].record, SHED));
+                for _ in &sent {
+                    gave_up(&mut self.calls[policy].record, SHED);
+                }
                 continue;
             }
             let line = self.live.line(sent.first().map_or(0, |(of, ..)| of.visit));

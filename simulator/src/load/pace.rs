@@ -56,7 +56,9 @@ pub fn open_loop<P: Play>(play: &mut P, answers: &Receiver<P::Answer>, stopwatch
             Ok(answer) => {
                 play.take(answer);
                 // What else has come by now costs no more waiting.
-                answers.try_iter().for_each(|answer| play.take(answer));
+                for answer in answers.try_iter() {
+                    play.take(answer);
+                }
             }
             Err(RecvTimeoutError::Timeout) => {}
             // Whoever plays holds a sender; without one, only time brings anything.

@@ -65,7 +65,7 @@ pub fn run(
 }
 
 /// Runs a scenario against a live server, by the wall clock, until it is through or `stop` is cancelled: what was not
-/// played to its end then is left out, unless nothing else is there. `say` is told how it is played, before it is.
+/// played to its end then is left out, unless nothing else is there. `watch` is told how it is played, before it is.
 ///
 /// Blocks, and so wants a thread that may; `runtime` does the calls.
 ///
@@ -77,7 +77,7 @@ pub fn run_live(
     seed: Option<u64>,
     options: live::Options,
     runtime: &Handle,
-    (watch, say): (&dyn Watch, &dyn Fn(&str)),
+    watch: &dyn Watch,
     stop: &CancellationToken,
 ) -> Result<RunReport, RunError> {
     let scenario = &loaded.scenario;
@@ -97,7 +97,7 @@ pub fn run_live(
     let options = live::Options { slots, ..options };
     let how = how(&scale, scenario.replications, at_once);
     let live = Live::open(options, scale, &setup, runtime, stop.child_token())?;
-    say(&how);
+    watch.tell(&how);
     begin(&setup, watch);
     let stopwatch = Stopwatch::start();
     let play = |number| {

@@ -290,7 +290,7 @@ async fn report(
                 RewardStatus::Accepted => counted += 1,
                 RewardStatus::Duplicate => (not_counted, complaint) = (not_counted + 1, Some("a duplicate".into())),
                 RewardStatus::Late(why) | RewardStatus::Unmatched(why) | RewardStatus::Rejected(why) => {
-                    (not_counted, complaint) = (not_counted + 1, Some(why))
+                    (not_counted, complaint) = (not_counted + 1, Some(why));
                 }
             }
         }
