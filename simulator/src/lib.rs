@@ -10,10 +10,12 @@
 //! * [`clock`]: how long something takes, for people.
 //! * [`learning`]: many sets, variants and seeds, beside what other learners reach.
 //! * [`meta`]: the same run twice, compared byte by byte.
+//! * [`load`]: requests to a live server at times that were laid down, and how long they took.
 //! * [`soak`]: load on a live server by the wall clock, to see that it holds.
 //! * [`scenario`]: shoppers, a catalogue, a slot, traffic, and what must hold.
 //! * [`world`]: who comes, what is true of every arm for them, and what they do.
 //! * [`arena`]: one replication, in which every policy meets the same shoppers.
+//! * [`live`]: the same against a live server, by the wall clock.
 //! * [`report`]: what came of a scenario, as plain data.
 //! * [`judge`]: whether checks hold.
 //! * [`evaluate`]: what other policies would have earned by logged decisions.
@@ -27,7 +29,7 @@
 //! there is no clock, no socket and no hidden randomness, so the same seed gives the same bytes
 //! on standard output. What depends on the machine (times, speeds) goes to standard error; only the
 //! table of `bench-learning` has a column for it and, where it is asked for, a second table and a key of its JSON,
-//! and `soak` is about nothing else.
+//! `soak` is about nothing else, and what is run against a live server says how long that took.
 
 // Counts of rounds become losses: all are far below 2^52.
 #![allow(clippy::cast_precision_loss, reason = "counts of rounds are far below 2^52")]
@@ -39,6 +41,8 @@ pub mod dataset;
 pub mod evaluate;
 pub mod judge;
 pub mod learning;
+pub mod live;
+pub mod load;
 pub mod logged;
 pub mod meta;
 pub mod order;

@@ -183,6 +183,10 @@ struct Replications {
 }
 
 impl arena::Watch for Simulated {
+    fn tell(&self, line: &str) {
+        say(line);
+    }
+
     fn begin(&self, replications: u64, decisions: u64) {
         self.run.get_or_init(|| Replications {
             count: replications,

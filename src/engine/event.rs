@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::DecisionId;
 use crate::{
     bandit::Features,
-    slot::{Arm, ArmId, Definition, Schedule, SlotId, Unavailable, Why},
+    slot::{Arm, ArmId, Consent, Definition, Schedule, SlotId, Unavailable, Why},
 };
 
 /// What becomes of an arm's availability.
@@ -183,6 +183,19 @@ pub struct Subject {
     pub id: String,
     /// The session's id, or empty.
     pub session_id: String,
+}
+
+impl Subject {
+    /// What may be used of it.
+    #[must_use]
+    pub fn as_far_as(mut self, consent: Consent) -> Self {
+        match consent {
+            Consent::Full => {}
+            Consent::SessionOnly => self.id.clear(),
+            Consent::None => self = Self::default(),
+        }
+        self
+    }
 }
 
 /// Why the slot's model did not decide. *Persisted.*

@@ -1,9 +1,17 @@
 //! The API from the other side: what the command line and the simulator call.
 
-use tonic::{Code, Status, transport::Channel};
+use std::time::Duration;
+
+use tonic::{
+    Code, Request as Call, Status,
+    metadata::MetadataValue,
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::Channel,
+};
 use tonic_types::StatusExt as _;
 
 use super::{
+    decision::SIMULATED,
     encode,
     proto::{
         self, GetSlotReportRequest, RecordRewardsRequest, decision_service_client::DecisionServiceClient,
@@ -92,44 +100,82 @@ pub struct ClientReward {
     pub value: Option<f64>,
 }
 
-/// What became of a reward event.
+/// What became of a reward event; where it was not counted, with the service's own words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RewardStatus {
     /// Counted.
     Accepted,
     /// Counted before.
     Duplicate,
-    /// Not counted, for this reason.
-    NotCounted(String),
+    /// Its decision is older than the window.
+    Late(String),
+    /// No decision is known that it could belong to.
+    Unmatched(String),
+    /// It cannot be counted as it is.
+    Rejected(String),
 }
+
+/// How a client calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Calling {
+    /// Its shoppers are simulated: every request says so, and slots for real ones refuse it.
+    pub simulated: bool,
+    /// How long it waits for an answer; none: as long as it takes.
+    pub patience: Option<Duration>,
+}
+
+/// Says on every request who calls.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark {
+    simulated: bool,
+}
+
+impl Interceptor for Mark {
+    fn call(&mut self, mut call: Call<()>) -> Result<Call<()>, Status> {
+        if self.simulated {
+            call.metadata_mut().insert(SIMULATED, MetadataValue::from_static("true"));
+        }
+        Ok(call)
+    }
+}
+
+type Transport = InterceptedService<Channel, Mark>;
 
 /// A connection to a Slotwise.
 #[derive(Debug, Clone)]
 pub struct Client {
-    decisions: DecisionServiceClient<Channel>,
-    feedback: FeedbackServiceClient<Channel>,
-    pub(super) slots: SlotServiceClient<Channel>,
-    pub(super) insight: InsightServiceClient<Channel>,
+    pub(super) decisions: DecisionServiceClient<Transport>,
+    pub(super) feedback: FeedbackServiceClient<Transport>,
+    pub(super) slots: SlotServiceClient<Transport>,
+    pub(super) insight: InsightServiceClient<Transport>,
 }
 
 impl Client {
     /// Connects to `target`, `http://host:port`.
     pub async fn connect(target: &str) -> Result<Self, ClientError> {
+        Self::connect_as(target, Calling::default()).await
+    }
+
+    /// The same, calling in this way.
+    pub async fn connect_as(target: &str, calling: Calling) -> Result<Self, ClientError> {
         let endpoint = Channel::from_shared(target.to_owned()).map_err(|_| ClientError::Address(target.to_owned()))?;
         if !target.starts_with("http://") {
             return Err(ClientError::Address(target.to_owned()));
         }
+        let mut endpoint = endpoint.connect_timeout(Duration::from_secs(5)).tcp_nodelay(true);
+        if let Some(patience) = calling.patience {
+            endpoint = endpoint.timeout(patience);
+        }
         let channel = endpoint
-            .connect_timeout(std::time::Duration::from_secs(5))
-            .tcp_nodelay(true)
             .connect()
             .await
             .map_err(|source| ClientError::Unreachable { target: target.to_owned(), source })?;
+        let transport = InterceptedService::new(channel, Mark { simulated: calling.simulated });
         Ok(Self {
-            decisions: DecisionServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
-            feedback: FeedbackServiceClient::new(channel.clone()),
-            slots: SlotServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
-            insight: InsightServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX),
+            decisions: DecisionServiceClient::new(transport.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
+            feedback: FeedbackServiceClient::new(transport.clone()),
+            slots: SlotServiceClient::new(transport.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
+            insight: InsightServiceClient::new(transport).max_decoding_message_size(MESSAGE_BYTES_MAX),
         })
     }
 
@@ -160,16 +206,23 @@ impl Client {
             time: None,
             reverses_event_id: String::new(),
         };
-        let request = RecordRewardsRequest { events: rewards.into_iter().map(event).collect() };
-        let response = self.feedback.record_rewards(request).await?.into_inner();
-        let status = |result: proto::RewardResult| match result.status() {
-            proto::RewardStatus::Accepted => RewardStatus::Accepted,
-            proto::RewardStatus::Duplicate => RewardStatus::Duplicate,
-            other @ (proto::RewardStatus::Unspecified
-            | proto::RewardStatus::Late
-            | proto::RewardStatus::Unmatched
-            | proto::RewardStatus::Rejected) => {
-                RewardStatus::NotCounted(format!("{} {}", other.as_str_name(), result.message))
+        self.record_events(rewards.into_iter().map(event).collect()).await
+    }
+
+    pub(super) async fn record_events(
+        &mut self,
+        events: Vec<proto::RewardEvent>,
+    ) -> Result<Vec<RewardStatus>, ClientError> {
+        let response = self.feedback.record_rewards(RecordRewardsRequest { events }).await?.into_inner();
+        let status = |result: proto::RewardResult| {
+            let status = result.status();
+            let why = format!("{} {}", status.as_str_name(), result.message);
+            match status {
+                proto::RewardStatus::Accepted => RewardStatus::Accepted,
+                proto::RewardStatus::Duplicate => RewardStatus::Duplicate,
+                proto::RewardStatus::Late => RewardStatus::Late(why),
+                proto::RewardStatus::Unmatched => RewardStatus::Unmatched(why),
+                proto::RewardStatus::Unspecified | proto::RewardStatus::Rejected => RewardStatus::Rejected(why),
             }
         };
         Ok(response.results.into_iter().map(status).collect())

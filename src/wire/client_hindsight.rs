@@ -155,6 +155,20 @@ fn word(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).to_lowercase()
 }
 
+/// What was known of a candidate.
+pub(super) fn candidate(candidate: proto::CandidateExplanation) -> Result<CandidateExplanation, FieldError> {
+    let proto::CandidateExplanation { arm_id, eligible, ineligible_because, mean, std, propensity, moved_by } =
+        candidate;
+    Ok(CandidateExplanation {
+        arm: ArmId::parse("candidates.arm_id", &arm_id)?,
+        ineligible_because: (!eligible).then_some(ineligible_because),
+        mean,
+        std,
+        propensity,
+        moved_by: moved_by.into_iter().map(|effect| (effect.feature, effect.effect)).collect(),
+    })
+}
+
 fn explanation(response: proto::ExplainDecisionResponse) -> Result<ClientExplanation, FieldError> {
     let proto::ExplainDecisionResponse {
         decision,
@@ -186,18 +200,6 @@ fn explanation(response: proto::ExplainDecisionResponse) -> Result<ClientExplana
         reason: word(arm.reason().as_str_name(), "REASON_"),
     };
     let how = decision.explanation.clone().unwrap_or_default();
-    let candidate = |candidate: proto::CandidateExplanation| {
-        let proto::CandidateExplanation { arm_id, eligible, ineligible_because, mean, std, propensity, moved_by } =
-            candidate;
-        Ok(CandidateExplanation {
-            arm: ArmId::parse("candidates.arm_id", &arm_id)?,
-            ineligible_because: (!eligible).then_some(ineligible_because),
-            mean,
-            std,
-            propensity,
-            moved_by: moved_by.into_iter().map(|effect| (effect.feature, effect.effect)).collect(),
-        })
-    };
     let proto::Subject { id, session_id } = subject.unwrap_or_default();
     Ok(ClientExplanation {
         slot: slot_id,
@@ -208,7 +210,7 @@ fn explanation(response: proto::ExplainDecisionResponse) -> Result<ClientExplana
         revision: decision.revision,
         shown: decision.arms.iter().map(shown).collect(),
         would: decision.would.iter().map(shown).collect(),
-        candidates: how.candidates.into_iter().map(candidate).collect::<Result<_, FieldError>>()?,
+        candidates: how.candidates.into_iter().map(candidate).collect::<Result<_, _>>()?,
         rules: how.rules_fired,
         summary: how.summary,
         holdout: decision.holdout,

@@ -6,13 +6,13 @@ use super::{
     encode_slot as encode,
     proto::{
         self, ArmAvailability, CreateSlotRequest, DeleteSlotRequest, GetRevisionRequest, GetSlotRequest,
-        ListRevisionsRequest, ListSlotsRequest, RollbackSlotRequest, SetArmAvailabilityRequest, SetSafeChoiceRequest,
-        UpdateSlotRequest,
+        ListRevisionsRequest, ListSlotsRequest, RemoveArmsRequest, ResetSlotRequest, RollbackSlotRequest,
+        SetArmAvailabilityRequest, SetSafeChoiceRequest, UpdateSlotRequest, UpsertArmsRequest,
     },
 };
 use crate::{
     engine::Availability,
-    slot::{ArmId, Definition, Why},
+    slot::{Arm, ArmId, Definition, Why},
 };
 
 /// A revision as a client gets it.
@@ -110,6 +110,29 @@ impl Client {
         };
         let response = self.slots.set_arm_availability(request).await?.into_inner();
         Ok(response.slot.unwrap_or_default().revision)
+    }
+
+    /// Adds arms to a slot, or replaces those of the same ids.
+    pub async fn upsert_arms(&mut self, slot: &str, arms: &[Arm], why: &Why) -> Result<(), ClientError> {
+        let (slot_id, arms, Why { author, reason }) =
+            (slot.to_owned(), arms.iter().map(encode::arm).collect(), why.clone());
+        self.slots.upsert_arms(UpsertArmsRequest { slot_id, arms, reason, author, validate_only: false }).await?;
+        Ok(())
+    }
+
+    /// Removes arms from a slot; what was learned of them stays.
+    pub async fn remove_arms(&mut self, slot: &str, arms: &[ArmId], why: &Why) -> Result<(), ClientError> {
+        let (slot_id, arm_ids, Why { author, reason }) =
+            (slot.to_owned(), arms.iter().map(ArmId::to_string).collect(), why.clone());
+        self.slots.remove_arms(RemoveArmsRequest { slot_id, arm_ids, reason, author, validate_only: false }).await?;
+        Ok(())
+    }
+
+    /// Forgets all that a slot has learned.
+    pub async fn reset_slot(&mut self, slot: &str, why: &Why) -> Result<(), ClientError> {
+        let Why { author, reason } = why.clone();
+        self.slots.reset_slot(ResetSlotRequest { slot_id: slot.to_owned(), reason, author }).await?;
+        Ok(())
     }
 
     /// The newest revisions of a slot, newest first, at most so many.

@@ -35,7 +35,7 @@ fn timeout(metadata: &MetadataMap) -> Option<Duration> {
 }
 
 /// The header by which a caller says that its shoppers are simulated.
-const SIMULATED: &str = "slotwise-simulated";
+pub(super) const SIMULATED: &str = "slotwise-simulated";
 
 /// That each of these slots is for simulated traffic, where the caller says that its is. A slot that does not exist is
 /// refused for that.

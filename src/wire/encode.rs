@@ -50,7 +50,7 @@ pub(super) fn answer(answer: Answer) -> proto::DecideResponse {
 }
 
 /// A decision, with the payloads of the slot as it is where it still is.
-fn decision(decided: &Decided, how: Option<Explanation>, view: Option<&SlotView>) -> proto::DecideResponse {
+pub(super) fn decision(decided: &Decided, how: Option<Explanation>, view: Option<&SlotView>) -> proto::DecideResponse {
     proto::DecideResponse {
         decision_id: decided.id.to_string(),
         arms: decided.chosen.iter().enumerate().map(|(i, c)| chosen(i, c, view)).collect(),

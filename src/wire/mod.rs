@@ -15,6 +15,7 @@
 mod client;
 mod client_hindsight;
 mod client_slots;
+mod client_traffic;
 mod codec;
 mod decision;
 mod decode;
@@ -44,7 +45,7 @@ use tonic::Status;
 
 pub use codec::MessageCodec;
 
-pub use client::{Client, ClientDecision, ClientError, ClientReward, RewardStatus};
+pub use client::{Calling, Client, ClientDecision, ClientError, ClientReward, RewardStatus};
 pub use client_hindsight::{ClientExplanation, ClientPreview, ClientShown};
 pub use client_slots::ClientRevision;
 pub use difference::{Difference, differences};

@@ -1,41 +1,37 @@
 //! The arena: one replication of a scenario, in which every policy meets the same shoppers.
 //!
 //! * [`Setup`]: what a run's replications have in common.
-//! * [`replicate`]: the loop: who comes, what is true for them, and for each policy what arrives, what is decided,
-//!   what the shopper does with it.
-//! * [`Service`]: the engine, as a policy's service.
+//! * `stage`: who comes, what is true for them, and what changes on the way.
+//! * `player`: each policy's books: what is decided, what the shopper does with it, what of that arrives when.
+//! * [`replicate`]: the loop in this process, and [`Service`], the engine as a policy's service. Against a live server
+//!   the loop is [`crate::live`]'s, over the same stage and books.
 //! * [`Tally`]: what is counted of each policy.
 //!
 //! Invariants: a replication follows from the scenario, the seed and its number, whoever runs it and when. Policies
 //! go through a visit one after the other and share nothing that they change.
 
 mod bounds;
-mod player;
-mod queue;
+mod local;
+pub(crate) mod player;
+pub(crate) mod queue;
 mod service;
 mod setup;
-mod shelf;
+pub(crate) mod shelf;
+pub(crate) mod stage;
 mod tally;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-
-use slotwise::slot::ArmId;
-
 pub use player::EPOCH_US;
 pub use service::{Service, ServiceError};
 pub use setup::{AdaptProbe, Setup, ShareProbe, change, share};
-pub use tally::{BUCKETS, PROPENSITIES, Promised, Replication, Sum, Tally, bucket};
+pub use tally::{BUCKETS, Calls, PROPENSITIES, Promised, Replication, Sum, Tally, bucket};
 
-use bounds::bounds;
-use player::{Player, Scene};
-use shelf::Shelf;
+use local::Local;
+use player::Scene;
+use stage::Stage;
 
-use crate::{
-    scenario::{Problem, time::Moment},
-    world::{For, Truth, World},
-};
+use crate::{scenario::Problem, world::Truth};
 
 /// Visits between two times that progress is told.
 const TELL_EVERY: u64 = 256;
@@ -56,6 +52,9 @@ pub enum ArenaError {
     /// The world could not be made.
     #[error(transparent)]
     World(#[from] Problem),
+    /// A live server could not go on.
+    #[error(transparent)]
+    Live(#[from] crate::live::LiveError),
 }
 
 /// Is told how far a run is, by several threads at once.
@@ -68,6 +67,8 @@ pub trait Watch: Sync {
     fn replication(&self);
     /// All are.
     fn end(&self);
+    /// How it is played, in a line, where that is not as always.
+    fn tell(&self, _line: &str) {}
 }
 
 /// Looks away.
@@ -81,110 +82,58 @@ impl Watch for Unwatched {
     fn end(&self) {}
 }
 
-/// Runs one replication.
+/// Runs one replication in this process.
 ///
 /// # Errors
 ///
 /// Where a service refuses what a shop would send it; none for a scenario whose slot is as it should be.
 pub fn replicate(setup: &Setup<'_>, replication: u64, watch: &dyn Watch) -> Result<Replication, ArenaError> {
     let scenario = setup.scenario;
-    let world = World::new(scenario, &setup.slot.goal, setup.seed, replication)?;
-    let by_id: HashMap<ArmId, usize> = world.arms().iter().enumerate().map(|(i, a)| (a.arm.id.clone(), i)).collect();
-    let start = Moment { index: 0, horizon: scenario.horizon, at_us: 0.0 };
-    let mut shelf = Shelf::new(&world, start);
+    let mut stage = Stage::new(setup, replication)?;
     let failed = |policy: usize, index: u64| {
         move |why| ArenaError::Service { policy: scenario.policies[policy].name.clone(), index, why }
     };
     let mut players = Vec::new();
     for policy in 0..setup.policies.len() {
-        players.push(Player::new(setup, policy, &world, &shelf).map_err(failed(policy, 0))?);
+        players.push(Local::new(setup, policy, &stage.world, &stage.shelf).map_err(failed(policy, 0))?);
     }
-    let overridden = scenario.behaviour.overridden.as_ref();
-    let shown_instead = overridden.and_then(|o| world.arms().iter().position(|a| a.arm.id.as_str() == o.arm));
-    let mut out =
-        Replication { ends_us: vec![0.0; BUCKETS], marks: vec![None; setup.marks.len()], policies: Vec::new() };
-    let mut faults: Vec<bool> = vec![false; scenario.faults.len()];
-    let mut means = Means::new(world.arms().len());
     let mut truth = Truth::default();
-    let mut end_us = 0.0;
-    for visit in world.traffic() {
+    for visit in stage.world.traffic() {
         let now = visit.now;
-        end_us = now.at_us;
-        out.ends_us[bucket(now.index, scenario.horizon)] = now.at_us;
-        for (mark, (when, _)) in out.marks.iter_mut().zip(&setup.marks) {
-            if mark.is_none() && when.reached(now) {
-                *mark = Some(now.index);
-            }
-        }
-        let changes = shelf.advance(scenario, &world, now);
-        let due: Vec<usize> = (0..faults.len()).filter(|&i| !faults[i] && scenario.faults[i].at.reached(now)).collect();
-        world.truth(&visit, &mut truth);
-        if setup.needs_report && 10 * now.index >= 9 * scenario.horizon && !visit.shopper.bot {
-            means.add(&truth);
-        }
-        let overridden =
-            shown_instead.filter(|_| overridden.is_some_and(|over| visit.coins.flip(For::Override, 0, over.share)));
-        let audited = scenario.audit_every > 0 && now.index.is_multiple_of(scenario.audit_every.into());
+        let turn = stage.turn(&visit, &mut truth);
         let mut best = (usize::MAX, (0.0, 0.0));
         for (policy, player) in players.iter_mut().enumerate() {
             let failed = failed(policy, now.index);
             player.hear(now.at_us);
-            for &i in &due {
-                let fault = &scenario.faults[i];
-                if fault.policies.is_empty() || fault.policies.contains(&scenario.policies[policy].name) {
-                    let outage_us = fault.outage.map_or(0.0, |outage| outage.us);
-                    player.fault(fault.kind, now.at_us, outage_us, now.index).map_err(failed)?;
-                }
+            for fault in turn.faults.iter().filter(|fault| fault.hits(policy)) {
+                player.fault(fault.kind, now.at_us, fault.outage_us, now.index).map_err(failed)?;
             }
-            for change in &changes {
+            for change in &turn.changes {
                 player.change(change.clone(), now.at_us).map_err(failed)?;
             }
             if best.0 != player.count() {
-                best = (player.count(), bounds(&world, &truth, &shelf, player.count()));
+                best = (player.count(), stage.bounds(&truth, &stage.shelf, player.count()));
             }
             let scene = Scene {
-                world: &world,
+                world: &stage.world,
                 visit: &visit,
                 truth: &truth,
-                shelf: &shelf,
-                by_id: &by_id,
+                shelf: &stage.shelf,
+                by_id: &stage.by_id,
                 best: best.1,
-                overridden,
-                audited,
+                overridden: turn.overridden,
+                audited: turn.audited,
             };
-            player.play(scene).map_err(failed)?;
-        }
-        for i in due {
-            faults[i] = true;
+            player.play(&scene).map_err(failed)?;
         }
         if (now.index + 1).is_multiple_of(TELL_EVERY) {
             watch.advance(TELL_EVERY * players.len() as u64);
         }
     }
     watch.advance(scenario.horizon % TELL_EVERY * players.len() as u64);
-    let means = means.of();
-    out.policies = players.into_iter().map(|player| player.finish(&world, end_us, &means)).collect();
+    let means = stage.means();
+    let tallies =
+        players.into_iter().map(|player| player.finish(&stage.world, stage.end_us, &means)).collect::<Vec<_>>();
     watch.replication();
-    Ok(out)
-}
-
-/// Expected rewards of every arm over some shoppers.
-struct Means {
-    sums: Vec<f64>,
-    count: u64,
-}
-
-impl Means {
-    fn new(arms: usize) -> Self {
-        Self { sums: vec![0.0; arms], count: 0 }
-    }
-
-    fn add(&mut self, truth: &Truth) {
-        self.count += 1;
-        self.sums.iter_mut().zip(&truth.expected).for_each(|(sum, expected)| *sum += expected);
-    }
-
-    fn of(&self) -> Vec<f64> {
-        self.sums.iter().map(|sum| sum / self.count.max(1) as f64).collect()
-    }
+    Ok(stage.end(tallies))
 }

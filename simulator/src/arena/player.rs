@@ -1,22 +1,23 @@
-//! One policy in one replication: its service, the events on their way to it, and what is counted of it.
+//! One policy in one replication: the events on their way to its service, and what is counted of it.
+//!
+//! Deliberately not here: the service itself, which is in this process or a live server.
 
 use std::collections::HashMap;
 
 use slotwise::{
     bandit::ClickModel,
-    engine::{Change, Decided, Decision, Request, RewardOutcome},
-    slot::{ArmId, Definition, Goal},
+    engine::{Decided, Decision, Request, Rewarded, SlotReport},
+    slot::{ArmId, Definition, Goal, SlotId},
 };
 
 use super::{
-    queue::{Queue, Shown, whole},
-    service::{Service, ServiceError},
+    queue::{Dating, Origin, Queue, Shown},
     setup::{AdaptProbe, Setup, ShareProbe},
     shelf::Shelf,
     tally::{Tally, bucket},
 };
 use crate::{
-    scenario::{ArmState, FaultKind, names::arm_factor},
+    scenario::{ArmState, names::arm_factor},
     world::{Deed, Truth, Visit, Way, World, reward, value},
 };
 
@@ -28,7 +29,7 @@ const FORESEEN: u64 = 400;
 
 /// What is the same for all policies at a visit.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scene<'a, 'w> {
+pub(crate) struct Scene<'a, 'w> {
     /// The replication's world.
     pub world: &'a World<'w>,
     /// Who comes.
@@ -47,12 +48,27 @@ pub(super) struct Scene<'a, 'w> {
     pub audited: bool,
 }
 
-/// One policy in one replication.
+/// What the service answered to an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// Counted.
+    Accepted,
+    /// Counted before.
+    Duplicate,
+    /// Too late.
+    Late,
+    /// Belongs to nothing.
+    Unmatched,
+    /// Cannot be counted.
+    Rejected,
+}
+
+/// One policy in one replication: its books. Whoever holds the service tells it what was decided and what was heard.
 #[derive(Debug)]
-pub(super) struct Player<'a> {
+pub(crate) struct Player<'a> {
     setup: &'a Setup<'a>,
     definition: &'a Definition,
-    service: Service,
+    slot: SlotId,
     queue: Queue,
     /// What is counted.
     pub tally: Tally,
@@ -61,6 +77,8 @@ pub(super) struct Player<'a> {
     /// The first visit since the last reset.
     since: u64,
     closed_until_us: f64,
+    /// By when everything has arrived, at the latest.
+    latest_us: f64,
     /// What is true of each arm, over its showings: faded sum, faded count, when last, and how often.
     truths: Vec<(f64, f64, f64, u64)>,
     /// Of each watched change: regret and uniform choice's, by block.
@@ -69,117 +87,122 @@ pub(super) struct Player<'a> {
 }
 
 impl<'a> Player<'a> {
-    /// With the slot of policy number `policy` and these arms.
-    pub(super) fn new(
-        setup: &'a Setup<'a>,
-        policy: usize,
-        world: &World<'_>,
-        shelf: &Shelf,
-    ) -> Result<Self, ServiceError> {
-        let definition = &setup.policies[policy];
-        let slot = Definition { arms: shelf.arms(world), ..definition.clone() };
-        let segments = setup.scenario.shoppers.segments.len();
-        Ok(Self {
+    /// Of policy number `policy`, whose slot has this id.
+    pub(crate) fn new(setup: &'a Setup<'a>, policy: usize, world: &World<'_>, slot: SlotId) -> Self {
+        Self {
             setup,
-            definition,
-            service: Service::new(slot, EPOCH_US)?,
+            definition: &setup.policies[policy],
+            slot,
             queue: Queue::default(),
-            tally: Tally::new(segments, setup.groups.len(), setup.shares.len()),
+            tally: Tally::new(setup.scenario.shoppers.segments.len(), setup.groups.len(), setup.shares.len()),
             heard: Vec::new(),
             since: 0,
             closed_until_us: 0.0,
+            latest_us: f64::INFINITY,
             truths: vec![(0.0, 0.0, 0.0, 0); world.arms().len()],
             blocks: vec![Vec::new(); setup.changes.len()],
             deeds: Vec::new(),
-        })
+        }
     }
 
     /// How many arms it shows.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.definition.count() as usize
     }
 
-    /// Takes a fault: what breaks, and how long no reward comes in.
-    pub(super) fn fault(
-        &mut self,
-        kind: FaultKind,
-        at_us: f64,
-        outage_us: f64,
-        index: u64,
-    ) -> Result<(), ServiceError> {
-        match kind {
-            FaultKind::Restart => self.service.restart()?,
-            FaultKind::Reset => {
-                self.service.change(Change::Reset, EPOCH_US + whole(at_us))?;
-                self.heard.clear();
-                self.since = index;
-                self.truths.fill((0.0, 0.0, 0.0, 0));
-            }
-        }
+    /// Its slot's id.
+    pub(crate) fn slot(&self) -> &SlotId {
+        &self.slot
+    }
+
+    /// No reward comes in for so long.
+    pub(crate) fn close(&mut self, at_us: f64, outage_us: f64) {
         self.closed_until_us = self.closed_until_us.max(at_us + outage_us);
-        Ok(())
     }
 
-    /// Tells the slot of a change.
-    pub(super) fn change(&mut self, change: Change, at_us: f64) -> Result<(), ServiceError> {
-        self.service.change(change, EPOCH_US + whole(at_us))
+    /// Nothing is closed after this.
+    pub(crate) fn open(&mut self, from_us: f64) {
+        self.closed_until_us = self.closed_until_us.min(from_us);
     }
 
-    /// Lets the events arrive that have by then.
-    pub(super) fn hear(&mut self, by_us: f64) {
-        if by_us < self.closed_until_us {
-            return;
+    /// Whatever is on its way arrives by then.
+    pub(crate) fn hasten(&mut self, latest_us: f64) {
+        self.latest_us = latest_us;
+    }
+
+    /// The slot forgets all; `index` is the first decision after it.
+    pub(crate) fn forget(&mut self, index: u64) {
+        self.heard.clear();
+        self.since = index;
+        self.truths.fill((0.0, 0.0, 0.0, 0));
+    }
+
+    /// When the next event arrives, and is let in.
+    pub(crate) fn next_us(&self) -> Option<f64> {
+        self.queue.next_us().map(|at_us| at_us.max(self.closed_until_us).min(self.latest_us))
+    }
+
+    /// The next event that has arrived by then, and when it did.
+    pub(crate) fn next_by(&mut self, by_us: f64) -> Option<(Rewarded, Origin, f64)> {
+        if by_us < self.closed_until_us.min(self.latest_us) {
+            return None;
         }
-        while let Some(queued) = self.queue.next_by(by_us) {
-            let at_us = EPOCH_US + whole(queued.arrives_us.max(self.closed_until_us));
-            let of = queued.of;
-            let reverses = queued.event.reverses.is_some();
-            self.tally.events.arrived += 1;
-            let counts = &mut self.tally.events;
-            let outcome = self.service.reward(queued.event, at_us);
-            match outcome {
-                Some(RewardOutcome::Accepted) => counts.accepted += 1,
-                Some(RewardOutcome::Duplicate) => counts.duplicates += 1,
-                Some(RewardOutcome::Late) => counts.late += 1,
-                Some(RewardOutcome::Unmatched(_)) | None => counts.unmatched += 1,
-                Some(RewardOutcome::Rejected(_)) => counts.rejected += 1,
-            }
-            // What takes an event back is taken as long as its decision is remembered, which may be a while longer than
-            // the window.
-            let in_time = of.in_time || (reverses && outcome == Some(RewardOutcome::Accepted));
-            let Some(place) = of.place.filter(|_| in_time && of.visit >= self.since) else { continue };
-            let at = index(of.visit - self.since) * self.count() + place;
-            if let Some(Some((_, way))) = self.heard.get_mut(at) {
-                let steps = &self.setup.scenario.behaviour.steps;
-                let known = crate::world::needs(steps, of.step).is_some_and(|after| *way & (1 << after) != 0);
-                // What takes back an event that is not known takes back nothing.
-                if !reverses || known {
-                    *way |= 1 << of.step;
-                }
+        let queued = self.queue.next_by(if by_us < self.latest_us { by_us } else { f64::INFINITY })?;
+        self.tally.events.arrived += 1;
+        Some((queued.event, queued.of, queued.arrives_us.max(self.closed_until_us)))
+    }
+
+    /// Whatever has not arrived is forgotten.
+    pub(crate) fn drop_events(&mut self) {
+        self.queue.clear();
+    }
+
+    /// What the service said to an event; none: it has no such slot.
+    pub(crate) fn heard(&mut self, of: Origin, reverses: bool, heard: Option<Heard>) {
+        let counts = &mut self.tally.events;
+        match heard {
+            Some(Heard::Accepted) => counts.accepted += 1,
+            Some(Heard::Duplicate) => counts.duplicates += 1,
+            Some(Heard::Late) => counts.late += 1,
+            Some(Heard::Unmatched) | None => counts.unmatched += 1,
+            Some(Heard::Rejected) => counts.rejected += 1,
+        }
+        // What takes an event back is taken as long as its decision is remembered, which may be a while longer than
+        // the window.
+        let in_time = of.in_time || (reverses && heard == Some(Heard::Accepted));
+        let Some(place) = of.place.filter(|_| in_time && of.visit >= self.since) else { return };
+        let at = index(of.visit - self.since) * self.count() + place;
+        if let Some(Some((_, way))) = self.heard.get_mut(at) {
+            let steps = &self.setup.scenario.behaviour.steps;
+            let known = crate::world::needs(steps, of.step).is_some_and(|after| *way & (1 << after) != 0);
+            // What takes back an event that is not known takes back nothing.
+            if !reverses || known {
+                *way |= 1 << of.step;
             }
         }
     }
 
-    /// Decides, shows, and counts.
-    pub(super) fn play(&mut self, scene: Scene<'_, '_>) -> Result<(), ServiceError> {
-        let Scene { world, visit, truth, shelf, by_id, .. } = scene;
-        let scenario = self.setup.scenario;
-        let mut request = Request::new(self.service.slot().clone());
+    /// What the shop asks for a visit.
+    pub(crate) fn request(&self, visit: &Visit, audited: bool) -> Request {
+        let mut request = Request::new(self.slot.clone());
         request.subject = visit.shopper.subject.clone();
-        request.context = visit.context(&scenario.shoppers);
+        request.context = visit.context(&self.setup.scenario.shoppers);
         request.consent = Some(visit.shopper.consent);
-        request.explain = scene.audited;
-        let at_us = EPOCH_US + whole(visit.now.at_us);
-        let random = [visit.coins.word(crate::world::For::Draw, 0), visit.coins.word(crate::world::For::Draw, 1)];
-        let decision = self.service.decide(request, at_us, random)?;
-        self.audit(&decision);
-        let decided = decision.decided;
+        request.explain = audited;
+        request
+    }
+
+    /// Shows what was decided, at `at_us` of the shop's time, and counts.
+    pub(crate) fn decided(&mut self, scene: &Scene<'_, '_>, decision: &Decision, at_us: f64, dating: Dating) {
+        let Scene { world, visit, truth, shelf, by_id, .. } = *scene;
+        self.audit(decision);
+        let decided = &decision.decided;
         let chosen: Vec<usize> = decided.chosen.iter().filter_map(|c| by_id.get(&c.arm).copied()).collect();
         let mut shown = chosen.clone();
         if let (Some(first), Some(arm)) = (shown.first_mut(), scene.overridden) {
             *first = arm;
         }
-        self.count_decision(&scene, &decided, &chosen);
+        self.count_decision(scene, decided, &chosen);
         let mut deeds = std::mem::take(&mut self.deeds);
         world.deeds(visit, truth, &shown, &shelf.in_stock, &mut deeds);
         if !visit.shopper.bot && scene.overridden.is_none() {
@@ -188,17 +211,22 @@ impl<'a> Player<'a> {
         self.remember(&chosen, visit.now.index);
         let arms: Vec<&ArmId> = shown.iter().map(|&arm| &world.arms()[arm].arm.id).collect();
         let window_us = self.definition.goal.window_us as f64;
-        let shown = Shown { visit, decided: &decided, arms: &arms, window_us, epoch_us: EPOCH_US };
-        self.queue.send(scenario, self.service.slot(), shown, &deeds, &mut self.tally.events);
+        let shown = Shown { visit, decided, arms: &arms, window_us, at_us, dating };
+        self.queue.send(self.setup.scenario, &self.slot, shown, &deeds, &mut self.tally.events);
         self.deeds = deeds;
-        self.service.take(decided, at_us);
-        Ok(())
     }
 
+    /// Answers may come out of order, and after a reset to visits from before it.
     fn remember(&mut self, chosen: &[usize], at: u64) {
         let count = self.count();
-        self.heard.resize(index(at - self.since) * count, None);
-        self.heard.extend((0..count).map(|place| chosen.get(place).map(|&arm| (arm, 0))));
+        let Some(since) = at.checked_sub(self.since) else { return };
+        let from = index(since) * count;
+        if self.heard.len() < from + count {
+            self.heard.resize(from + count, None);
+        }
+        for (heard, arm) in self.heard[from..from + count].iter_mut().zip(chosen) {
+            *heard = Some((*arm, 0));
+        }
     }
 
     /// The pmf that was explained against what was drawn, and against the propensity that was logged.
@@ -277,33 +305,35 @@ impl<'a> Player<'a> {
         for (place, &arm) in chosen.iter().enumerate() {
             let beyond = if shelf.in_stock[arm] { truth.expected[arm] - nothing } else { 0.0 };
             let (sum, weight, last_us, times) = &mut self.truths[arm];
-            let kept = (-(visit.now.at_us - *last_us) / half_life_us).exp2();
+            // Answers may come out of order.
+            let kept = (-(visit.now.at_us - *last_us).max(0.0) / half_life_us).exp2();
             *sum = *sum * kept + nothing + looked(place) * beyond;
             *weight = *weight * kept + 1.0;
-            *last_us = visit.now.at_us;
+            *last_us = last_us.max(visit.now.at_us);
             *times += 1;
         }
     }
 
-    /// Lets everything arrive, and closes the books. `means` are the arms' expected rewards over the last shoppers.
-    pub(super) fn finish(mut self, world: &World<'_>, end_us: f64, means: &[f64]) -> Tally {
-        self.closed_until_us = self.closed_until_us.min(end_us);
-        self.hear(f64::INFINITY);
+    /// Closes the books, once everything has arrived. `counted` is the reward that the slot counted, `report` what it
+    /// says of its arms, where a check asks for that; `means` are the arms' expected rewards over the last shoppers.
+    pub(crate) fn finish(
+        mut self,
+        world: &World<'_>,
+        counted: f64,
+        report: Option<&SlotReport>,
+        means: &[f64],
+    ) -> Tally {
         self.tally.adapted =
             self.setup.changes.iter().zip(&self.blocks).map(|(probe, blocks)| adapted(probe, blocks)).collect();
-        self.tally.counted_error = self.counted_error(world);
-        if self.setup.needs_report {
-            // An event may have come later than any window closes.
-            let window_us = self.definition.goal.window_us;
-            let last_us = EPOCH_US + whole(end_us) + 2 * window_us;
-            self.service.wait_until(last_us);
-            self.compare_report(world, means);
+        self.tally.counted_error = self.counted_error(world, counted);
+        if let Some(report) = report {
+            self.compare_report(report, world, means);
         }
         self.tally
     }
 
     /// What the slot counted, beside what it heard of in time, each event once.
-    fn counted_error(&self, world: &World<'_>) -> f64 {
+    fn counted_error(&self, world: &World<'_>, have: f64) -> f64 {
         let goal: &Goal = &self.definition.goal;
         let steps = &self.setup.scenario.behaviour.steps;
         let want: f64 = self
@@ -312,16 +342,14 @@ impl<'a> Player<'a> {
             .flatten()
             .map(|&(arm, way)| reward(goal, steps, way, |i| value(&steps[i], &world.arms()[arm])))
             .sum();
-        let have = self.service.counters().reward_sum;
         if want.abs() > 0.0 { (have - want).abs() / want.abs() } else { have.abs() }
     }
 
-    fn compare_report(&mut self, world: &World<'_>, means: &[f64]) {
+    fn compare_report(&mut self, report: &SlotReport, world: &World<'_>, means: &[f64]) {
         /// An interval of fewer showings says little.
         const SHOWN_MIN: u64 = 30;
         /// As sure as this.
         const SURE: f64 = 0.95;
-        let Some(report) = self.service.report() else { return };
         let highest_but = |arm: usize| {
             let others = means.iter().enumerate().filter(|&(i, _)| i != arm);
             others.map(|(_, mean)| *mean).fold(f64::NEG_INFINITY, f64::max)

@@ -11,11 +11,11 @@ use crate::{
 };
 
 /// Beyond the window, microseconds: surely late.
-const LATE_BY: f64 = 3_600e6;
+pub(crate) const LATE_BY: f64 = 3_600e6;
 
 /// An event on its way.
 #[derive(Debug, Clone)]
-pub(super) struct Queued {
+pub(crate) struct Queued {
     /// When it arrives, microseconds since the start.
     pub arrives_us: f64,
     /// Breaks ties: what set out first arrives first.
@@ -28,7 +28,7 @@ pub(super) struct Queued {
 
 /// What an event came of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Origin {
+pub(crate) struct Origin {
     /// The visit's index.
     pub visit: u64,
     /// The place of the arm in the decision; none: it was not decided on.
@@ -62,14 +62,14 @@ impl Ord for Queued {
 
 /// All events on their way to one service.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     waiting: BinaryHeap<Queued>,
     sent: u64,
 }
 
 /// What was shown, and by which decision.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shown<'a> {
+pub(crate) struct Shown<'a> {
     /// The visit.
     pub visit: &'a Visit,
     /// The decision.
@@ -78,13 +78,35 @@ pub(super) struct Shown<'a> {
     pub arms: &'a [&'a slotwise::slot::ArmId],
     /// The goal's window, microseconds.
     pub window_us: f64,
-    /// When the simulation began, microseconds since 1970.
-    pub epoch_us: i64,
+    /// When it was shown, microseconds of the shop's time since the start.
+    pub at_us: f64,
+    /// What events say that it is.
+    pub dating: Dating,
+}
+
+/// From the shop's time to what events say.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Dating {
+    /// A moment, microseconds of the shop's time since the start,
+    pub shop_us: f64,
+    /// and what events say that it is, microseconds since 1970.
+    pub told_us: i64,
+    /// How much of the shop's time goes by while one second of theirs does.
+    pub speed: f64,
+}
+
+impl Dating {
+    /// In process events say the shop's own time.
+    pub(crate) const IN_PROCESS: Self = Self { shop_us: 0.0, told_us: super::EPOCH_US, speed: 1.0 };
+
+    fn of(self, shop_us: f64) -> i64 {
+        self.told_us + whole((shop_us - self.shop_us) / self.speed)
+    }
 }
 
 impl Queue {
     /// Sends what a shopper did on its way, as dirty as the scenario has it.
-    pub(super) fn send(
+    pub(crate) fn send(
         &mut self,
         scenario: &Scenario,
         slot: &SlotId,
@@ -105,11 +127,11 @@ impl Queue {
                 counts.lost += 1;
                 continue;
             }
-            let mut happened_us = shown.visit.now.at_us + deed.delay_us;
+            let mut happened_us = shown.at_us + deed.delay_us;
             if dirt(1, dirty.late) {
-                happened_us = happened_us.max(shown.visit.now.at_us + shown.window_us + LATE_BY);
+                happened_us = happened_us.max(shown.at_us + shown.window_us + LATE_BY);
             }
-            let in_time = happened_us - shown.visit.now.at_us <= shown.window_us;
+            let in_time = happened_us - shown.at_us <= shown.window_us;
             let mut arrives_us = happened_us;
             if dirt(2, dirty.reordered) {
                 arrives_us += dirty.reordered_by.us * coins.exponential(For::Dirt, item(3));
@@ -125,7 +147,7 @@ impl Queue {
                 arm: Some(arm.clone()),
                 kind: step.kind.clone(),
                 value: deed.value,
-                time_us: shown.epoch_us + whole(happened_us),
+                time_us: shown.dating.of(happened_us),
                 reverses: step.reverses.then(|| crate::world::needs(steps, deed.step).map(id)).flatten(),
             };
             let of = Origin { visit: index, place, step: deed.step, in_time };
@@ -142,8 +164,18 @@ impl Queue {
         self.waiting.push(Queued { arrives_us, order: self.sent, event, of });
     }
 
+    /// When the next event arrives.
+    pub(crate) fn next_us(&self) -> Option<f64> {
+        self.waiting.peek().map(|queued| queued.arrives_us)
+    }
+
+    /// Forgets all that has not arrived.
+    pub(crate) fn clear(&mut self) {
+        self.waiting.clear();
+    }
+
     /// The next event that has arrived by then.
-    pub(super) fn next_by(&mut self, at_us: f64) -> Option<Queued> {
+    pub(crate) fn next_by(&mut self, at_us: f64) -> Option<Queued> {
         if self.waiting.peek()?.arrives_us > at_us {
             return None;
         }
@@ -152,7 +184,7 @@ impl Queue {
 }
 
 /// Whole microseconds.
-pub(super) fn whole(us: f64) -> i64 {
+pub(crate) fn whole(us: f64) -> i64 {
     #[expect(clippy::cast_possible_truncation, reason = "decades of microseconds fit")]
     let us = us as i64;
     us

@@ -13,8 +13,8 @@ use crate::{
 };
 
 /// The shelf: arms by their index in the world.
-#[derive(Debug)]
-pub(super) struct Shelf {
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Shelf {
     /// In the slot.
     pub present: Vec<bool>,
     /// In fact in stock.
@@ -32,7 +32,7 @@ pub(super) struct Shelf {
 
 impl Shelf {
     /// As it is at the start.
-    pub(super) fn new(world: &World<'_>, start: Moment) -> Self {
+    pub(crate) fn new(world: &World<'_>, start: Moment) -> Self {
         let arms = world.arms();
         let own = |i: &usize| {
             let arm = &arms[*i];
@@ -51,7 +51,7 @@ impl Shelf {
     }
 
     /// Arms that the slot has, as it has them.
-    pub(super) fn arms(&self, world: &World<'_>) -> Vec<Arc<Arm>> {
+    pub(crate) fn arms(&self, world: &World<'_>) -> Vec<Arc<Arm>> {
         (0..self.present.len()).filter(|&i| self.present[i]).map(|i| self.arm(world, i)).collect()
     }
 
@@ -61,7 +61,7 @@ impl Shelf {
     }
 
     /// Goes on to `now`; what the slot is to be told of it.
-    pub(super) fn advance(&mut self, scenario: &Scenario, world: &World<'_>, now: Moment) -> Vec<Change> {
+    pub(crate) fn advance(&mut self, scenario: &Scenario, world: &World<'_>, now: Moment) -> Vec<Change> {
         let mut changes = Vec::new();
         let (mut joined, mut left): (Vec<Arm>, Vec<ArmId>) = (Vec::new(), Vec::new());
         let period = world.stock_period(now);
@@ -110,7 +110,27 @@ impl Shelf {
     }
 
     /// Whether the slot may show an arm, and it can be bought.
-    pub(super) fn eligible(&self, i: usize) -> bool {
+    pub(crate) fn eligible(&self, i: usize) -> bool {
         self.present[i] && self.in_stock[i] && self.told[i]
+    }
+
+    /// While the slot is being told of changes, nobody can say whether a decision is made before or after: of the arms
+    /// that they are about, what was so before counts as well.
+    pub(crate) fn or_as(&mut self, before: &Self, world: &World<'_>, changes: &[Change]) {
+        let about = |arm: &ArmId| {
+            changes.iter().any(|change| match change {
+                Change::UpsertArms(arms) => arms.iter().any(|of| of.id == *arm),
+                Change::RemoveArms(arms) => arms.contains(arm),
+                Change::SetAvailability(arms) => arms.iter().any(|(of, _)| of == arm),
+                Change::Create(_) | Change::Update { .. } | Change::Delete | Change::Rollback(_) | Change::Reset => {
+                    false
+                }
+            })
+        };
+        for i in (0..self.present.len()).filter(|&i| about(&world.arms()[i].arm.id)) {
+            self.present[i] |= before.present[i];
+            self.in_stock[i] |= before.in_stock[i];
+            self.told[i] |= before.told[i];
+        }
     }
 }

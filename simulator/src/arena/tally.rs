@@ -1,6 +1,6 @@
 //! What is counted of one policy in one replication.
 
-use crate::report::EventCounts;
+use crate::{load::tally::Counted, report::EventCounts};
 
 /// Parts of the horizon that curves have a point for.
 pub const BUCKETS: usize = 100;
@@ -86,6 +86,18 @@ pub struct Tally {
     pub falsely_sure: bool,
     /// See [`Metric::CountedError`](crate::scenario::Metric::CountedError).
     pub counted_error: f64,
+    /// The calls of a live server; none: it was in this process.
+    pub calls: Option<Box<Calls>>,
+}
+
+/// The calls of a live server, each counted from when it was due; what failed counts among the latencies as so long as
+/// an answer is waited for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Calls {
+    /// Decisions.
+    pub decide: Counted,
+    /// Events.
+    pub record: Counted,
 }
 
 impl Tally {
@@ -110,6 +122,7 @@ impl Tally {
             covered: (0, 0),
             falsely_sure: false,
             counted_error: 0.0,
+            calls: None,
         }
     }
 

@@ -1,7 +1,10 @@
 //! Regret against brute force, and what a shop that is slow to tell gets.
 
-use super::*;
-use crate::scenario::{Changes, Loaded, load};
+use super::{bounds::bounds, shelf::Shelf, *};
+use crate::{
+    scenario::{Changes, Loaded, load, time::Moment},
+    world::World,
+};
 
 fn loaded(name: &str, set: &[&str]) -> Loaded {
     let set = set.iter().map(ToString::to_string).collect();
@@ -81,4 +84,24 @@ fn a_restart_changes_no_decision_and_a_reset_does() {
     assert_ne!(of("forgot everything").buckets, of("never stopped").buckets);
     let before = |tally: &Tally| tally.part(0..BUCKETS / 2);
     assert_eq!(before(of("forgot everything")), before(of("never stopped")));
+}
+
+/// Of the arms that a slot is being told of, what was so before counts too; of no others.
+#[test]
+fn as_long_as_a_change_is_under_way_the_shelf_before_counts_too() {
+    use slotwise::engine::{Availability, Change};
+    let loaded = loaded("search-ranking", &["catalogue.generated.count=4"]);
+    let setup = Setup::new(&loaded.scenario, 3).unwrap();
+    let world = World::new(&loaded.scenario, &setup.slot.goal, 3, 0).unwrap();
+    let before = Shelf::new(&world, Moment { index: 0, horizon: 100, at_us: 0.0 });
+    let mut after = before.clone();
+    for arm in [0, 1] {
+        after.in_stock[arm] = false;
+        after.told[arm] = false;
+    }
+    after.present[2] = false;
+    let id = |arm: usize| world.arms()[arm].arm.id.clone();
+    let changes = [Change::SetAvailability(vec![(id(0), Availability::new(false))]), Change::RemoveArms(vec![id(2)])];
+    after.or_as(&before, &world, &changes);
+    assert_eq!([0, 1, 2, 3].map(|arm| after.eligible(arm)), [true, false, true, true]);
 }

@@ -6,6 +6,7 @@
 //! Scenarios have exit codes of their own: 0 all checks hold, 1 one fails, 2 bad scenario, 3 could not run, 4 inconclusive.
 //! Results go to standard output, progress to standard error.
 
+mod against;
 mod bench_learning;
 mod compare;
 mod evaluate;
@@ -39,7 +40,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a scenario in this process: its policies meet the same simulated shoppers, and its checks hold or do not.
+    /// Run a scenario, in this process or against a live server: its policies meet the same simulated shoppers, and its checks hold or do not.
     Run(scenario::Run),
     /// List the scenarios that come with the program.
     List,

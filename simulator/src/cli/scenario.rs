@@ -12,7 +12,7 @@ use std::{
 
 use clap::Args;
 
-use super::COULD_NOT_RUN;
+use super::{COULD_NOT_RUN, against::Against};
 use crate::{
     output::{html, junit, markdown},
     progress::Simulated,
@@ -46,7 +46,7 @@ pub(super) struct How {
     /// Only this policy; more than once: only these.
     #[arg(long = "policy", value_name = "NAME")]
     policies: Vec<String>,
-    /// Replications at the same time; changes no result [default: as many as the machine has processors].
+    /// Replications at the same time; in process it changes no result [default: as many as the machine has processors].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 }
@@ -73,12 +73,21 @@ impl How {
         self.seed.unwrap_or(loaded.scenario.seed)
     }
 
-    pub(super) fn run(&self, loaded: &Loaded) -> Result<RunReport, Stop> {
-        let threads = match self.threads {
+    /// What `--seed` says.
+    pub(super) fn given_seed(&self) -> Option<u64> {
+        self.seed
+    }
+
+    /// Replications at the same time.
+    pub(super) fn threads(&self) -> NonZeroUsize {
+        match self.threads {
             Some(threads) => threads,
             None => thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-        };
-        Ok(run(loaded, self.seed, threads, &Simulated::default())?)
+        }
+    }
+
+    pub(super) fn run(&self, loaded: &Loaded) -> Result<RunReport, Stop> {
+        Ok(run(loaded, self.seed, self.threads(), &Simulated::default())?)
     }
 }
 
@@ -116,7 +125,9 @@ impl Stop {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Scenario(_) | Self::Slot { .. } | Self::Run(RunError::Scenario(_)) => BAD_SCENARIO,
-            Self::Run(RunError::Replication { .. }) | Self::Write { .. } | Self::Other(_) => COULD_NOT_RUN,
+            Self::Run(RunError::Replication { .. } | RunError::Live(_)) | Self::Write { .. } | Self::Other(_) => {
+                COULD_NOT_RUN
+            }
         }
     }
 }
@@ -141,14 +152,22 @@ pub(super) struct Run {
     /// Write Markdown for a pull request.
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    #[command(flatten)]
+    against: Against,
 }
 
 const AFTER_HELP: &str = "\
-The same scenario and seed print the same bytes, with any number of threads; so do the files.
+In process the same scenario and seed print the same bytes, with any number of threads; so do the files.
 
 Expected rewards and regret are exact: the world says what every arm is worth to every shopper. All policies meet the
 same shoppers, who would do the same with the same arm. A check passes or fails only where chance is ruled out with its
 confidence, after Holm's correction over all checks; else it is inconclusive, and says how many replications would tell.
+
+With --target the same shoppers come to a live server, over gRPC and by the wall clock, at times laid down in advance,
+whether or not earlier answers came; latencies count from those times, and what failed counts as 10 s. Each policy gets a
+slot of its own in each replication, for simulated traffic (controls.simulated), which is deleted when done, also after
+Ctrl-C. The slots' own times (window, half-life) are divided by the speed. Draws are the server's, so results differ
+from run to run. Slots that are there and not for simulated traffic are never touched; a restart cannot be played.
 
 Exit codes: 0 all checks hold, 1 one fails, 2 the scenario cannot be used, 3 could not run, 4 inconclusive.";
 
@@ -162,7 +181,7 @@ impl Run {
         } else {
             let _ = writeln!(out, "seed {}", self.how.seed(&loaded));
         }
-        let report = self.how.run(&loaded)?;
+        let report = self.against.run(&self.how, &loaded)?;
         if let Some(file) = &self.json {
             let json = report.json().map_err(|why| Stop::Other(why.into()))?;
             if to_stdout {

@@ -32,6 +32,8 @@ pub enum Evidence {
     },
     /// Nothing.
     Nothing,
+    /// Nothing, and there can be none where it was run.
+    NotHere,
 }
 
 /// A mean with its spread.
@@ -102,7 +104,12 @@ impl Evidence {
         match self {
             Self::Mean(values) if !values.is_empty() => Some(mean(values)),
             Self::Lift(pairs) if !pairs.is_empty() => Some(lift(pairs)),
-            Self::Mean(_) | Self::Lift(_) | Self::Proportion { .. } | Self::Promises { .. } | Self::Nothing => None,
+            Self::Mean(_)
+            | Self::Lift(_)
+            | Self::Proportion { .. }
+            | Self::Promises { .. }
+            | Self::Nothing
+            | Self::NotHere => None,
         }
     }
 
@@ -111,7 +118,9 @@ impl Evidence {
         match *self {
             Self::Proportion { successes, trials, .. } => (trials > 0).then(|| successes as f64 / trials as f64),
             Self::Promises { chi_squared, degrees, .. } => Some(chi_squared / degrees.max(1) as f64),
-            Self::Mean(_) | Self::Lift(_) | Self::Nothing => self.measured().map(|measured| measured.mean),
+            Self::Mean(_) | Self::Lift(_) | Self::Nothing | Self::NotHere => {
+                self.measured().map(|measured| measured.mean)
+            }
         }
     }
 
@@ -122,7 +131,7 @@ impl Evidence {
                 Some(binomial_interval(successes, trials, (1.0 - confidence) / 2.0))
             }
             Self::Mean(_) | Self::Lift(_) => self.measured()?.interval(confidence),
-            Self::Proportion { .. } | Self::Promises { .. } | Self::Nothing => None,
+            Self::Proportion { .. } | Self::Promises { .. } | Self::Nothing | Self::NotHere => None,
         }
     }
 
@@ -186,7 +195,7 @@ impl Evidence {
                 let measured = self.measured()?;
                 measured.error? * (measured.n as f64).sqrt()
             }
-            Self::Promises { .. } | Self::Nothing => return None,
+            Self::Promises { .. } | Self::Nothing | Self::NotHere => return None,
         };
         if gap <= 0.0 {
             return None;

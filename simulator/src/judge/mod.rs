@@ -46,7 +46,7 @@ pub fn judge(scenario: &Scenario, checks: &[Check], evidence: &[Evidence]) -> Ve
             let told = p_adjusted.is_some_and(|p| p <= tail);
             let estimate = evidence.estimate();
             let outcome = match (estimate, check.metric) {
-                (None, Metric::P99Latency) => CheckOutcome::Skipped,
+                (None, _) if *evidence == Evidence::NotHere => CheckOutcome::Skipped,
                 (None, _) => CheckOutcome::Inconclusive,
                 // Promises are kept until they are shown to be broken.
                 (Some(_), Metric::PropensityCalibration) if told => CheckOutcome::Fail,
@@ -128,10 +128,18 @@ mod tests {
                       [[check]]\nmetric = \"propensity_calibration\"";
         let shown = Evidence::Mean(vec![0.1, 0.11, 0.09, 0.1]);
         let kept = Evidence::Promises { chi_squared: 9.0, degrees: 10, mismatches: 0 };
-        let got = outcomes(checks, &[shown, Evidence::Nothing, kept]);
+        let got = outcomes(checks, &[shown, Evidence::NotHere, kept]);
         assert_eq!(
             got.iter().map(|g| g.0).collect::<Vec<_>>(),
             [CheckOutcome::Fail, CheckOutcome::Skipped, CheckOutcome::Pass]
         );
+    }
+
+    /// Nothing was played to its end: not even promises are kept then.
+    #[test]
+    fn without_any_evidence_nothing_is_told() {
+        let checks = "[[check]]\nmetric = \"p99_latency\"\nmax = 5\n[[check]]\nmetric = \"propensity_calibration\"";
+        let got = outcomes(checks, &[Evidence::Nothing, Evidence::Nothing]);
+        assert_eq!(got, [(CheckOutcome::Inconclusive, None); 2]);
     }
 }

@@ -99,7 +99,7 @@ fn bound(check: &Check) -> String {
 /// What came of a check.
 pub(super) fn sentence(check: &Check, report: &CheckReport) -> String {
     let name = &report.name;
-    if check.metric == Metric::PropensityCalibration {
+    if check.metric == Metric::PropensityCalibration && report.estimate.is_some() {
         let p = report.p_value.unwrap_or(1.0);
         return if report.outcome == CheckOutcome::Fail {
             format!("{name}: what was promised did not happen as often (p = {p:.2e})")

@@ -1,4 +1,5 @@
-//! A run as a comment on a pull request: the verdict first, the checks and the policies as tables, the rest folded.
+//! A run as a comment on a pull request: the verdict first, the checks and the policies as tables (and, of a live
+//! server, how long it took), the rest folded.
 //!
 //! Invariants: GitHub's flavour; whatever names hold stays text, in its cell.
 
@@ -6,11 +7,11 @@ use std::fmt::Write as _;
 
 use crate::{
     report::{CheckOutcome, CheckReport, PolicyReport, RunReport, Verdict},
-    show::sparkline,
+    show::{latencies, live_notes, pace, quantiles, sparkline},
 };
 
 use super::{
-    number::{UNKNOWN, Unit, p_value},
+    number::{UNKNOWN, Unit, count, p_value},
     phrase,
 };
 
@@ -33,6 +34,7 @@ pub fn render(report: &RunReport) -> String {
     }
     checks(&mut out, report);
     policies(&mut out, report);
+    service(&mut out, report);
     details(&mut out, report);
     out
 }
@@ -100,6 +102,9 @@ fn details(out: &mut String, report: &RunReport) {
     }
     let small = if scenario.small { ", small version" } else { "" };
     let _ = writeln!(out, "* {}{small}; seed {}", capital(&phrase::extent(report)), report.seed);
+    if let Some(pace) = pace(report) {
+        let _ = writeln!(out, "* {pace}");
+    }
     for set in &scenario.set {
         let _ = writeln!(out, "* set: {}", escaped(set));
     }
@@ -112,6 +117,29 @@ fn details(out: &mut String, report: &RunReport) {
     out.push('\n');
     segments(out, report);
     out.push_str("</details>\n");
+}
+
+/// How long a live server took, and what there is to say of it; nothing in process.
+fn service(out: &mut String, report: &RunReport) {
+    let rows: Vec<_> = latencies(report).collect();
+    if !rows.is_empty() {
+        out.push_str("| time from when it was due | requests | p50 | p90 | p99 | p99.9 | max |\n");
+        out.push_str("|---|--:|--:|--:|--:|--:|--:|\n");
+    }
+    for (name, of) in &rows {
+        let times = quantiles(of).map(|(_, ms)| Unit::Milliseconds.show(ms));
+        let _ = writeln!(out, "| {} | {} | {} |", escaped(name), count(of.count), times.join(" | "));
+    }
+    if !rows.is_empty() {
+        out.push('\n');
+    }
+    let notes = live_notes(report);
+    for note in &notes {
+        let _ = writeln!(out, "* {}", escaped(note));
+    }
+    if !notes.is_empty() {
+        out.push('\n');
+    }
 }
 
 fn segments(out: &mut String, report: &RunReport) {

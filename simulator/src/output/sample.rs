@@ -1,8 +1,10 @@
 //! Reports for tests: made up, but of the shape and the sizes that a run has, and the same every time.
 
+use std::collections::BTreeMap;
+
 use crate::report::{
-    ArmShare, Bucket, CalibrationBin, CheckOutcome, CheckReport, Estimate, EventCounts, FORM, Latency, Mark, Point,
-    PolicyReport, PropensityBin, RunReport, ScenarioReport, SegmentReport, Target, Verdict,
+    ArmShare, Bucket, CalibrationBin, CheckOutcome, CheckReport, Estimate, EventCounts, FORM, Latency, LiveReport,
+    Mark, Point, PolicyReport, PropensityBin, RunReport, ScenarioReport, SegmentReport, Target, Verdict,
 };
 
 /// Of the made-up shop.
@@ -175,6 +177,8 @@ fn policy(number: u32, buckets: u32, horizon: u64, live: bool) -> PolicyReport {
         fallbacks: 0.0,
         holdout: 0.0,
         latency: live.then(|| latency(number)),
+        event_latency: live.then(|| latency(number + 3)),
+        failures: if live && number == 1 { [("UNAVAILABLE".to_owned(), 3)].into() } else { BTreeMap::new() },
     }
 }
 
@@ -263,6 +267,14 @@ fn run(policies: &[u32], buckets: u32, live: bool) -> RunReport {
             days: horizon as f64 / 5_000.0,
         },
         target: if live { Target::Live } else { Target::InProcess },
+        live: live.then(|| LiveReport {
+            target: "http://127.0.0.1:50051".to_owned(),
+            speed: 1_440.0,
+            rate: 200.0,
+            at_once: 2,
+            seconds: 612.4,
+            notes: vec!["rule 'twice a day' counts days of the server's clock, not of the shop's".to_owned()],
+        }),
         seed: 20_261_121,
         horizon,
         replications: 20,

@@ -3,6 +3,7 @@
 //! * [`RunReport`]: the scenario, its policies and its checks. As JSON it is what `--json` writes.
 //! * [`PolicyReport`]: one policy's rewards, regret, shares, calibration and segments.
 //! * [`CheckReport`]: one check and what came of it.
+//! * [`LiveReport`]: how a live server was played against.
 //!
 //! Invariants: in process nothing here depends on the machine, the number of threads or the time
 //! of day, so the same scenario and seed give the same bytes; what is not known is `None` and not 0.
@@ -12,12 +13,14 @@
 
 mod check;
 mod estimate;
+mod live;
 mod policy;
 
 use serde::{Deserialize, Serialize};
 
 pub use check::{CheckOutcome, CheckReport};
 pub use estimate::{Estimate, Point};
+pub use live::LiveReport;
 pub use policy::{ArmShare, CalibrationBin, EventCounts, Latency, PolicyReport, PropensityBin, SegmentReport};
 
 /// The version of the report's form; rises when a key changes its meaning or goes.
@@ -32,6 +35,9 @@ pub struct RunReport {
     pub scenario: ScenarioReport,
     /// Where it was run.
     pub target: Target,
+    /// How, where that was a live server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<LiveReport>,
     /// What everything was drawn from.
     pub seed: u64,
     /// Decisions of one replication, bots' among them.

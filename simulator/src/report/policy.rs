@@ -1,5 +1,7 @@
 //! What came of one policy.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::estimate::{Estimate, Point};
@@ -50,6 +52,12 @@ pub struct PolicyReport {
     pub holdout: f64,
     /// How long decisions took; only against a live server.
     pub latency: Option<Latency>,
+    /// How long events took until they were durable; only against a live server, and where there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_latency: Option<Latency>,
+    /// Decisions and events that came to nothing on a live server, by gRPC code; SHED: not sent, as too much was unanswered.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failures: BTreeMap<String, u64>,
 }
 
 /// How often something was shown.
@@ -127,7 +135,8 @@ pub struct EventCounts {
     pub rejected: u64,
 }
 
-/// How long decisions took, from the moment each was due, milliseconds.
+/// How long requests took, from the moment each was due, milliseconds. What failed counts as 10 s, as long as is waited
+/// for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     /// How many.

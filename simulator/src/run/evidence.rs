@@ -35,7 +35,8 @@ fn value(scenario: &Scenario, check: &Check, tally: &Tally) -> Option<f64> {
         }
         Metric::CountedError => Some(tally.counted_error),
         Metric::FallbackShare => per(tally.fallbacks as f64, tally.decisions),
-        Metric::IntervalCoverage | Metric::PropensityCalibration | Metric::FalseConfidence | Metric::P99Latency => None,
+        Metric::P99Latency => tally.calls.as_ref().map(|calls| calls.decide.quantile_us(0.99) as f64 / 1e3),
+        Metric::IntervalCoverage | Metric::PropensityCalibration | Metric::FalseConfidence => None,
     }
 }
 
@@ -53,8 +54,12 @@ pub(super) fn evidence(scenario: &Scenario, check: &Check, replications: &[Repli
     let policy = of_name(&check.policy).unwrap_or(0);
     let tallies = || replications.iter().map(|replication| &replication.policies[policy]);
     let count = replications.len() as u64;
+    if replications.is_empty() {
+        return Evidence::Nothing;
+    }
     match check.metric {
-        Metric::P99Latency => Evidence::Nothing,
+        Metric::P99Latency if tallies().all(|tally| tally.calls.is_none()) => Evidence::NotHere,
+        Metric::P99Latency => Evidence::Mean(tallies().filter_map(|tally| value(scenario, check, tally)).collect()),
         Metric::IntervalCoverage => {
             let (held, all) = tallies().fold((0, 0), |(a, b), t| (a + t.covered.0, b + t.covered.1));
             proportion(held, all, count)

@@ -1,6 +1,6 @@
 //! A run: replications over threads, then one report.
 //!
-//! Invariants: replications are reduced in their order, so the report is the same for any number of threads.
+//! Invariants: replications are reduced in their order, so in process the report is the same for any number of threads.
 
 mod evidence;
 mod reduce;
@@ -10,12 +10,19 @@ use std::{
     panic::resume_unwind,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
+    time::Duration,
 };
+
+use humantime::format_duration;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     arena::{ArenaError, Replication, Setup, Watch, replicate},
+    clock::Stopwatch,
     judge::judge,
-    report::{FORM, RunReport, ScenarioReport, Target, Verdict},
+    live::{self, Live, LiveError, Scale},
+    report::{FORM, LiveReport, RunReport, ScenarioReport, Target, Verdict},
     scenario::{Loaded, Problem},
 };
 
@@ -25,6 +32,9 @@ pub enum RunError {
     /// The scenario does not hold together.
     #[error("{0}")]
     Scenario(#[from] Problem),
+    /// A live server cannot be played against.
+    #[error(transparent)]
+    Live(#[from] LiveError),
     /// A replication did not come to its end.
     #[error("replication {number}: {why}")]
     Replication {
@@ -35,7 +45,7 @@ pub enum RunError {
     },
 }
 
-/// Runs a scenario: with `seed`, or its own; `threads` replications at a time.
+/// Runs a scenario in this process: with `seed`, or its own; `threads` replications at a time.
 ///
 /// # Errors
 ///
@@ -46,18 +56,114 @@ pub fn run(
     threads: NonZeroUsize,
     watch: &dyn Watch,
 ) -> Result<RunReport, RunError> {
-    let scenario = &loaded.scenario;
-    let seed = seed.unwrap_or(scenario.seed);
-    let setup = Setup::new(scenario, seed)?;
-    let count = u64::from(scenario.replications);
-    watch.begin(count, count * scenario.horizon * setup.policies.len() as u64);
-    let replications = replications(&setup, count, threads, watch)?;
+    let setup = Setup::new(&loaded.scenario, seed.unwrap_or(loaded.scenario.seed))?;
+    begin(&setup, watch);
+    let play = |number| replicate(&setup, number, watch);
+    let replications = replications(&setup, threads, &play, &|| true)?;
     watch.end();
-    let evidence: Vec<_> =
-        scenario.check.iter().map(|check| evidence::evidence(scenario, check, &replications)).collect();
+    Ok(report(loaded, &setup, &replications, &replications, None))
+}
+
+/// Runs a scenario against a live server, by the wall clock, until it is through or `stop` is cancelled: what was not
+/// played to its end then is left out, unless nothing else is there. `watch` is told how it is played, before it is.
+///
+/// Blocks, and so wants a thread that may; `runtime` does the calls.
+///
+/// # Errors
+///
+/// That of the first replication that fails, by number; those under way end early.
+pub fn run_live(
+    loaded: &Loaded,
+    seed: Option<u64>,
+    options: live::Options,
+    runtime: &Handle,
+    watch: &dyn Watch,
+    stop: &CancellationToken,
+) -> Result<RunReport, RunError> {
+    let scenario = &loaded.scenario;
+    let setup = Setup::new(scenario, seed.unwrap_or(scenario.seed))?;
+    live::playable(&setup)?;
+    let at_once = options.at_once.get().min(scenario.replications as usize).max(1);
+    let scale = Scale::new(&setup, options.tempo, at_once)?;
+    let mut report_live = LiveReport {
+        target: options.target.clone(),
+        speed: scale.speed,
+        rate: scale.rate,
+        at_once: u32::try_from(at_once).unwrap_or(u32::MAX),
+        seconds: 0.0,
+        notes: scale.notes.clone(),
+    };
+    let slots = Some(live::prefix(options.slots.as_deref(), &loaded.name)?);
+    let options = live::Options { slots, ..options };
+    let how = how(&scale, scenario.replications, at_once);
+    let live = Live::open(options, scale, &setup, runtime, stop.child_token())?;
+    watch.tell(&how);
+    begin(&setup, watch);
+    let stopwatch = Stopwatch::start();
+    let play = |number| {
+        let played = live::replicate(&live, &setup, number, watch);
+        if played.is_err() {
+            live.stop();
+        }
+        played
+    };
+    let threads = NonZeroUsize::new(at_once).unwrap_or(NonZeroUsize::MIN);
+    let played = replications(&setup, threads, &play, &|| !live.stopped());
+    watch.end();
+    let (complete, rest): (Vec<_>, Vec<_>) = played?.into_iter().partition(|played| played.complete);
+    let [complete, rest] =
+        [complete, rest].map(|all| all.into_iter().map(|played| played.replication).collect::<Vec<_>>());
+    report_live.seconds = stopwatch.seconds();
+    report_live.notes.extend(live.notes());
+    if complete.len() < scenario.replications as usize {
+        let (done, all) = (complete.len(), scenario.replications);
+        report_live.notes.push(if complete.is_empty() {
+            format!(
+                "stopped before any of {all} replications was through: what is told is of {} that were under way",
+                rest.len()
+            )
+        } else {
+            format!("stopped after {done} of {all} replications; those under way are left out")
+        });
+    }
+    let told = if complete.is_empty() { &rest } else { &complete };
+    Ok(report(loaded, &setup, told, &complete, Some(report_live)))
+}
+
+/// How a live server is played against, in words.
+fn how(scale: &Scale, replications: u32, at_once: usize) -> String {
+    let seconds = |time: Duration| format_duration(Duration::from_secs(time.as_secs().max(1))).to_string();
+    let rounds = Duration::from_secs_f64(
+        (scale.length.as_secs_f64() * f64::from(replications) / at_once as f64).min(u32::MAX.into()),
+    );
+    format!(
+        "{:.1} decisions/s, {:.0} times as fast as the shop; {replications} replications, {at_once} at a time, in about {} \
+         and up to {} for the last events of each",
+        scale.rate,
+        scale.speed,
+        seconds(rounds),
+        seconds(scale.tail)
+    )
+}
+
+fn begin(setup: &Setup<'_>, watch: &dyn Watch) {
+    let count = u64::from(setup.scenario.replications);
+    watch.begin(count, count * setup.scenario.horizon * setup.policies.len() as u64);
+}
+
+/// What came of `replications`; checks are judged by those that are `complete`.
+fn report(
+    loaded: &Loaded,
+    setup: &Setup<'_>,
+    replications: &[Replication],
+    complete: &[Replication],
+    live: Option<LiveReport>,
+) -> RunReport {
+    let scenario = &loaded.scenario;
+    let evidence: Vec<_> = scenario.check.iter().map(|check| evidence::evidence(scenario, check, complete)).collect();
     let checks = judge(scenario, &scenario.check, &evidence);
-    let reduced = reduce::reduce(&setup, &replications);
-    Ok(RunReport {
+    let reduced = reduce::reduce(setup, replications);
+    RunReport {
         form: FORM,
         scenario: ScenarioReport {
             name: loaded.name.clone(),
@@ -68,34 +174,37 @@ pub fn run(
             arms: reduced.arms,
             days: reduced.days,
         },
-        target: Target::InProcess,
-        seed,
+        target: if live.is_some() { Target::Live } else { Target::InProcess },
+        live,
+        seed: setup.seed,
         horizon: scenario.horizon,
-        replications: scenario.replications,
+        replications: u32::try_from(replications.len()).unwrap_or(u32::MAX),
         buckets: reduced.buckets,
         marks: reduced.marks,
         baseline: reduced.baseline,
         policies: reduced.policies,
         verdict: Verdict::of(checks.iter().map(|check| check.outcome)),
         checks,
-    })
+    }
 }
 
-fn replications(
+/// Replications in their order, on threads; none begins after one that failed, nor where `go_on` says no.
+fn replications<T: Send>(
     setup: &Setup<'_>,
-    count: u64,
     threads: NonZeroUsize,
-    watch: &dyn Watch,
-) -> Result<Vec<Replication>, RunError> {
+    play: &(dyn Fn(u64) -> Result<T, ArenaError> + Sync),
+    go_on: &(dyn Fn() -> bool + Sync),
+) -> Result<Vec<T>, RunError> {
+    let count = u64::from(setup.scenario.replications);
     let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
     let work = || {
         let mut done = Vec::new();
-        while !failed.load(Ordering::Relaxed) {
+        while !failed.load(Ordering::Relaxed) && go_on() {
             let number = next.fetch_add(1, Ordering::Relaxed);
             if number >= count {
                 break;
             }
-            let result = replicate(setup, number, watch);
+            let result = play(number);
             failed.fetch_or(result.is_err(), Ordering::Relaxed);
             done.push((number, result));
         }

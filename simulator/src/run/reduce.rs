@@ -1,10 +1,13 @@
 //! From replications to what a report says of policies.
 
+use std::collections::BTreeMap;
+
 use crate::{
-    arena::{BUCKETS, PROPENSITIES, Replication, Setup, Sum, Tally},
+    arena::{BUCKETS, Calls, PROPENSITIES, Replication, Setup, Sum, Tally},
     judge::{Measured, lift, mean},
+    load::tally::Counted,
     report::{
-        ArmShare, Bucket, CalibrationBin, Estimate, EventCounts, Mark, Point, PolicyReport, PropensityBin,
+        ArmShare, Bucket, CalibrationBin, Estimate, EventCounts, Latency, Mark, Point, PolicyReport, PropensityBin,
         SegmentReport,
     },
     scenario::Scenario,
@@ -131,8 +134,37 @@ fn one(setup: &Setup<'_>, replications: &[Replication], policy: usize, baseline:
         exploring: per(all(|tally| tally.exploring) as f64, decisions),
         fallbacks: per(all(|tally| tally.fallbacks) as f64, decisions),
         holdout: per(all(|tally| tally.holdout) as f64, decisions),
-        latency: None,
+        latency: latency(&tallies, |calls| &calls.decide),
+        event_latency: latency(&tallies, |calls| &calls.record),
+        failures: failures(&tallies),
     }
+}
+
+/// How long the calls of a kind took, over all replications; none: there were none, or nobody measured.
+fn latency(tallies: &[&Tally], of: fn(&Calls) -> &Counted) -> Option<Latency> {
+    let mut each = tallies.iter().filter_map(|tally| tally.calls.as_deref()).map(of);
+    let mut all = each.next()?.clone();
+    each.for_each(|counted| all.add(counted));
+    let ms = |us: u64| us as f64 / 1e3;
+    let quantile = |part| ms(all.quantile_us(part));
+    (all.count() > 0).then(|| Latency {
+        count: all.count(),
+        p50_ms: quantile(0.5),
+        p90_ms: quantile(0.9),
+        p99_ms: quantile(0.99),
+        p999_ms: quantile(0.999),
+        max_ms: ms(all.max_us()),
+    })
+}
+
+fn failures(tallies: &[&Tally]) -> BTreeMap<String, u64> {
+    let mut all = BTreeMap::new();
+    for calls in tallies.iter().filter_map(|tally| tally.calls.as_deref()) {
+        for (why, count) in calls.decide.failures().iter().chain(calls.record.failures()) {
+            *all.entry(why.clone()).or_default() += count;
+        }
+    }
+    all
 }
 
 /// The lift of a policy over the baseline in some part of the decisions; none for the baseline itself.

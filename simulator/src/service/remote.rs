@@ -58,7 +58,7 @@ impl Service for Remote {
         let why = match status.ok_or_else(|| ClientError::Answer("there is no result in it".into()))? {
             RewardStatus::Accepted => return Ok(()),
             RewardStatus::Duplicate => "the service has counted an event of this id before".to_owned(),
-            RewardStatus::NotCounted(why) => why,
+            RewardStatus::Late(why) | RewardStatus::Unmatched(why) | RewardStatus::Rejected(why) => why,
         };
         Err(ServiceError::NotCounted { event, why })
     }

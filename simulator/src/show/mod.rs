@@ -3,9 +3,11 @@
 //! Deliberately not here: files for other programs, which are made from the same [`crate::report::RunReport`].
 
 mod explain;
+mod live;
 mod spark;
 mod text;
 
 pub use explain::explain;
+pub use live::{latencies, live_notes, pace, quantiles};
 pub use spark::{bar, sparkline};
 pub use text::{percent, sweep, text, with_error};

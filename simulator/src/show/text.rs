@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 
-use super::spark::sparkline;
+use super::{
+    live::{latencies, live_notes, pace, quantiles},
+    spark::sparkline,
+};
 use crate::report::{CheckOutcome, Estimate, PolicyReport, RunReport, Verdict};
 
 /// Bars of a curve.
@@ -85,6 +88,7 @@ pub fn text(report: &RunReport) -> String {
             out.push_str(&segments(report));
         }
     }
+    out.push_str(&service(report));
     for check in &report.checks {
         let mark = match check.outcome {
             CheckOutcome::Pass => "✓",
@@ -136,6 +140,27 @@ fn segments(report: &RunReport) -> String {
         }
     }
     format!("{table}\n")
+}
+
+/// How long a live server took, and what there is to say of it; nothing in process.
+fn service(report: &RunReport) -> String {
+    let mut table = table(&["ms since due", "requests", "p50", "p90", "p99", "p99.9", "max"], &[0]);
+    let mut out = String::new();
+    for (name, of) in latencies(report) {
+        let times = quantiles(&of).map(|(_, ms)| format!("{ms:.2}"));
+        table.add_row([name, of.count.to_string()].into_iter().chain(times));
+    }
+    if table.row_count() > 0 {
+        let _ = writeln!(out, "{table}");
+    }
+    if let Some(live) = &report.live {
+        let pace = pace(report).unwrap_or_default();
+        let _ = writeln!(out, "against {}: {pace}, in {:.1} s", live.target, live.seconds);
+    }
+    for note in live_notes(report) {
+        let _ = writeln!(out, "note: {note}");
+    }
+    out
 }
 
 /// Runs side by side: what was set, and the reward and regret of each run's first policy, with bars of the reward.

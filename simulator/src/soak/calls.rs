@@ -13,20 +13,16 @@ use slotwise::wire::{
         feedback_service_client::FeedbackServiceClient,
     },
 };
-use tonic::{Code, transport::Channel};
+use tonic::transport::Channel;
 
-use super::{
-    shop::{self, Click},
-    tally::Tally,
+use super::shop::{self, Click};
+use crate::{
+    clock::Stopwatch,
+    load::{CONNECTIONS, PATIENCE, code_name, tally::Tally},
 };
-use crate::clock::Stopwatch;
 
-/// Connections at the same time: a single one's writes are one task's work, in the server too.
-const CONNECTIONS: u64 = 4;
 /// How long a connection may take to come about.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
-/// How long an answer may take before it counts as none: many times the budget of a page.
-pub const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone)]
 struct Connection {
@@ -92,7 +88,7 @@ impl Caller {
         let answer = match answer {
             Ok(answer) => answer.into_inner(),
             Err(status) => {
-                self.decide.failed(&name(status.code()));
+                self.decide.failed(&code_name(status.code()));
                 return None;
             }
         };
@@ -118,30 +114,7 @@ impl Caller {
                 Some(other) => self.record.failed(other.as_str_name()),
                 None => self.record.failed("NO_RESULT"),
             },
-            Err(status) => self.record.failed(&name(status.code())),
+            Err(status) => self.record.failed(&code_name(status.code())),
         }
-    }
-}
-
-/// A code as gRPC spells it, from how its type does: `NOT_FOUND` from `NotFound`.
-fn name(code: Code) -> String {
-    let mut name = String::new();
-    for letter in format!("{code:?}").chars() {
-        if letter.is_ascii_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_uppercase());
-    }
-    name
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_are_spelled_as_grpc_does() {
-        let names = [Code::Unavailable, Code::NotFound, Code::ResourceExhausted, Code::DeadlineExceeded].map(name);
-        assert_eq!(names, ["UNAVAILABLE", "NOT_FOUND", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"]);
     }
 }

@@ -2,9 +2,8 @@
 //!
 //! * [`shop`]: the slot that is made, what is asked, and what is clicked.
 //! * [`schedule`]: when what is due.
-//! * [`tally`]: answers, latencies, failures.
 //! * [`calls`]: the calls themselves.
-//! * [`pace`]: the open loop of the run, and the closed one that finds the peak.
+//! * [`pace`]: the open loop of the run (over [`crate::load`]'s), and the closed one that finds the peak.
 //! * [`scrape`]: what the server says of itself.
 //! * [`trend`], [`report`]: what came of it.
 //!
@@ -20,7 +19,6 @@ pub mod report;
 pub mod schedule;
 pub mod scrape;
 pub mod shop;
-pub mod tally;
 pub mod trend;
 
 use std::{num::NonZeroUsize, panic::resume_unwind, sync::Arc, time::Duration};
@@ -34,6 +32,7 @@ pub use report::{Memory, Peak, Report, Sample};
 
 use crate::{
     clock::Stopwatch,
+    load::BACKLOG_MAX,
     service::{Remote, Service as _, ServiceError},
 };
 use calls::{Caller, Connections};
@@ -47,8 +46,6 @@ pub const WINDOW_MIN: Duration = Duration::from_secs(30);
 const BACKLOG_S: f64 = 2.0;
 /// But no fewer: a hiccup at a low rate is no overload.
 const BACKLOG_MIN: usize = 64;
-/// And no more: each is a request in memory, and a server that far behind does not hold.
-const BACKLOG_MAX: usize = 10_000;
 /// The part of a run after which memory counts.
 const SETTLED_SHARE: f64 = 1.0 / 6.0;
 /// The windows of the slot after which memory counts: in the first, the decisions that wait only come; in the

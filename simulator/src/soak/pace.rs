@@ -1,17 +1,12 @@
-//! Sends requests: at the times that were laid down (open loop), or as fast as answers come (closed loop).
-//!
-//! Invariant of the open loop: a request is sent when it is due, however many are unanswered, and its latency
-//! counts from when it was due. So a server that stands still for a second shows a second, and not one slow
-//! answer (Tene's "coordinated omission"). Beyond a bound of unanswered requests the surplus is shed: a failure
-//! that is counted.
+//! Sends the soak's requests: at the times that were laid down (the open loop of [`crate::load::pace`]), or as fast as
+//! answers come (closed loop).
 
 use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
-        mpsc::{RecvTimeoutError, Sender, channel},
+        mpsc::{Sender, channel},
     },
-    thread,
     time::Duration,
 };
 
@@ -23,16 +18,16 @@ use super::{
     schedule::{Due, Schedule},
     shop::Click,
 };
-use crate::clock::Stopwatch;
+use crate::{
+    clock::Stopwatch,
+    load::{
+        SHED,
+        pace::{Play, open_loop},
+    },
+};
 
-/// Between two looks at whether the run is to stop.
-const LOOK: Duration = Duration::from_millis(100);
-
-/// What a request that is not sent any more counts as.
-const SHED: &str = "SHED";
-
-/// A click that an answer brought, with the number of its decision and when it is due.
-type Brought = (Duration, u64, Click);
+/// What came of a decision: the click that an answer brought, with the number of its decision and when it is due.
+type Brought = Option<(Duration, u64, Click)>;
 
 /// An open loop.
 #[derive(Debug)]
@@ -52,52 +47,71 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Sends until all was sent, or told to stop; the last answers are left to `tasks`.
-    ///
-    /// Blocks, on a thread of its own: a runtime's timer is a millisecond coarse, more than a decision takes.
-    pub fn run(mut self, runtime: &Handle) {
+    /// Sends until all was sent, or told to stop; the last answers are left to `tasks`. Blocks.
+    pub fn run(self, runtime: &Handle) {
         let (sender, brought) = channel::<Brought>();
-        let mut sender = Some(sender);
-        loop {
-            if self.stop.is_cancelled() {
-                self.schedule.clear();
-            }
-            while let Some((at, due)) = self.schedule.take(self.stopwatch.elapsed()) {
-                self.send(at, due, runtime, sender.clone());
-            }
-            if !self.schedule.decides() {
-                // From now on only the decisions that are under way bring clicks.
-                sender = None;
-            }
-            let next = self.schedule.next_at();
-            let wait = next.map_or(LOOK, |at| at.saturating_sub(self.stopwatch.elapsed()).min(LOOK));
-            match brought.recv_timeout(wait) {
-                Ok((at, k, click)) => self.schedule.add(at, k, click),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) if next.is_none() => return,
-                Err(RecvTimeoutError::Disconnected) => thread::sleep(wait),
-            }
+        let (stopwatch, stop) = (self.stopwatch, self.stop.clone());
+        open_loop(&mut Sending { pace: self, runtime, sender, deciding: 0 }, &brought, stopwatch, &stop);
+    }
+}
+
+struct Sending<'a> {
+    pace: Pace,
+    runtime: &'a Handle,
+    sender: Sender<Brought>,
+    /// Decisions that may bring a click yet.
+    deciding: u64,
+}
+
+impl Play for Sending<'_> {
+    type Answer = Brought;
+
+    fn next_at(&self) -> Option<Duration> {
+        self.pace.schedule.next_at()
+    }
+
+    fn send(&mut self, now: Duration) {
+        while let Some((at, due)) = self.pace.schedule.take(now) {
+            self.send_one(at, due);
         }
     }
 
-    fn send(&self, at: Duration, due: Due, runtime: &Handle, brought: Option<Sender<Brought>>) {
-        let (caller, stopwatch) = (Arc::clone(&self.caller), self.stopwatch);
-        let full = self.tasks.len() >= self.backlog_max;
+    fn take(&mut self, brought: Brought) {
+        self.deciding -= 1;
+        if let Some((at, k, click)) = brought.filter(|_| !self.pace.stop.is_cancelled()) {
+            self.pace.schedule.add(at, k, click);
+        }
+    }
+
+    fn stop(&mut self) {
+        self.pace.schedule.clear();
+    }
+
+    fn over(&self) -> bool {
+        self.deciding == 0 && self.pace.schedule.next_at().is_none()
+    }
+}
+
+impl Sending<'_> {
+    fn send_one(&mut self, at: Duration, due: Due) {
+        let pace = &self.pace;
+        let (caller, stopwatch) = (Arc::clone(&pace.caller), pace.stopwatch);
+        let full = pace.tasks.len() >= pace.backlog_max;
         match due {
             Due::Decision(_) if full => caller.decide.failed(SHED),
             Due::Click(..) if full => caller.record.failed(SHED),
             Due::Decision(k) => {
+                self.deciding += 1;
+                let brought = self.sender.clone();
                 let decide = async move {
                     let click = caller.decide(k, stopwatch, at).await;
-                    if let (Some(click), Some(brought)) = (click, brought) {
-                        // Nobody waits for it once the run was stopped.
-                        let _ = brought.send((stopwatch.elapsed() + click.after, k, click));
-                    }
+                    // The loop waits for it.
+                    let _ = brought.send(click.map(|click| (stopwatch.elapsed() + click.after, k, click)));
                 };
-                self.tasks.spawn_on(decide, runtime);
+                pace.tasks.spawn_on(decide, self.runtime);
             }
             Due::Click(k, click) => {
-                self.tasks.spawn_on(async move { caller.click(k, click, stopwatch, at).await }, runtime);
+                pace.tasks.spawn_on(async move { caller.click(k, click, stopwatch, at).await }, self.runtime);
             }
         }
     }

@@ -6,10 +6,8 @@ use std::fmt::{self, Write as _};
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
 
-use super::{
-    tally::{Calls, Failures},
-    trend::Trend,
-};
+use super::trend::Trend;
+use crate::load::tally::{Calls, Failures};
 
 /// Bytes of a megabyte.
 const MB: f64 = 1e6;
@@ -211,7 +209,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::soak::tally::Tally;
+    use crate::load::tally::Tally;
 
     /// 100 MB and 3 MB more every 36 s, a hundredth of an hour: 300 MB per hour, after 50 s of another course.
     #[test]

@@ -74,11 +74,6 @@ impl Schedule {
         self.decisions
     }
 
-    /// Whether decisions are still to come.
-    pub fn decides(&self) -> bool {
-        self.next.is_some()
-    }
-
     /// A click of decision `k` is due at `at`.
     pub fn add(&mut self, at: Duration, k: u64, click: Click) {
         self.clicks.push(Reverse(Waiting(at, k, click)));
@@ -133,7 +128,7 @@ mod tests {
             assert_eq!(*due, Due::Decision(k as u64));
             assert!((k as f64..k as f64 + 1.0 + 1e-6).contains(at), "{k}: {at}");
         }
-        assert!(!schedule.decides() && schedule.next_at().is_none());
+        assert!(schedule.next_at().is_none());
         assert_eq!(Schedule::new(0.1, Duration::from_secs(1)).decisions(), 1, "never none at all");
     }
 

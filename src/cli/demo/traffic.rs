@@ -289,7 +289,9 @@ async fn report(
             match answer {
                 RewardStatus::Accepted => counted += 1,
                 RewardStatus::Duplicate => (not_counted, complaint) = (not_counted + 1, Some("a duplicate".into())),
-                RewardStatus::NotCounted(why) => (not_counted, complaint) = (not_counted + 1, Some(why)),
+                RewardStatus::Late(why) | RewardStatus::Unmatched(why) | RewardStatus::Rejected(why) => {
+                    (not_counted, complaint) = (not_counted + 1, Some(why));
+                }
             }
         }
         let _ = notes.send(Note::Recorded { counted, not_counted, complaint }).await;

@@ -145,7 +145,7 @@ pub fn decide(view: &SlotView, request: Request, draw: Draw<'_>) -> Result<Decis
 pub fn decide_with(view: &SlotView, mut request: Request, draw: Draw<'_>, past: &Past) -> Result<Decision, FieldError> {
     let definition = &*view.definition;
     let now_us = draw.id.at_us();
-    request.subject = consented(request.subject, request.consent.unwrap_or(definition.default_consent));
+    request.subject = request.subject.as_far_as(request.consent.unwrap_or(definition.default_consent));
     let mut candidates = candidates(view, &request, draw.taken, now_us)?;
     let mut steering = Steering::new(view, &request, &mut candidates, past, now_us);
     let count = if request.count == 0 { definition.count() } else { request.count } as usize;
@@ -183,15 +183,6 @@ pub fn decide_with(view: &SlotView, mut request: Request, draw: Draw<'_>, past: 
         taken: draw.taken.to_vec(),
     };
     Ok(Decision { decided, explanation, failed_rules: steering.failed })
-}
-
-fn consented(mut subject: Subject, consent: Consent) -> Subject {
-    match consent {
-        Consent::Full => {}
-        Consent::SessionOnly => subject.id.clear(),
-        Consent::None => subject = Subject::default(),
-    }
-    subject
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "for people and estimators: seven digits")]

@@ -1,8 +1,11 @@
-//! How long decisions took: quantiles along an axis of logarithms, a row per policy.
+//! How long decisions and events took: quantiles along an axis of logarithms, a row per policy.
 
 use std::fmt::Write as _;
 
-use crate::report::{Latency, PolicyReport, RunReport};
+use crate::{
+    report::{Latency, PolicyReport, RunReport},
+    show::quantiles,
+};
 
 use super::{
     super::{
@@ -20,10 +23,37 @@ const ROW: f64 = 44.0;
 /// A policy with its place among the policies, and its latencies.
 type Shown<'a> = (usize, &'a PolicyReport, Latency);
 
-/// How long decisions took; nothing where that was not measured.
-pub(super) fn write(out: &mut Markup, report: &RunReport) {
+/// Of which requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    /// Decisions.
+    Decisions,
+    /// Events.
+    Events,
+}
+
+impl Of {
+    fn of(self, policy: &PolicyReport) -> Option<Latency> {
+        match self {
+            Self::Decisions => policy.latency,
+            Self::Events => policy.event_latency,
+        }
+    }
+
+    /// The figure's id, its title, and what is counted.
+    fn words(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Decisions => ("latency", "How long a decision takes", "decisions"),
+            Self::Events => ("event-latency", "How long an event takes until it is kept", "events"),
+        }
+    }
+}
+
+/// How long requests took; nothing where that was not measured.
+pub(super) fn write(out: &mut Markup, report: &RunReport, of: Of) {
     let shown: Vec<Shown<'_>> =
-        report.policies.iter().enumerate().filter_map(|(i, policy)| Some((i, policy, policy.latency?))).collect();
+        report.policies.iter().enumerate().filter_map(|(i, policy)| Some((i, policy, of.of(policy)?))).collect();
+    let (id, title, counted) = of.words();
     if shown.is_empty() {
         return;
     }
@@ -32,13 +62,14 @@ pub(super) fn write(out: &mut Markup, report: &RunReport) {
     let (low, high) = range(all.filter(|ms| *ms > 0.0).map(f64::log10));
     let axis = Axis::logarithmic("time from when it was due", Unit::Milliseconds, (low, high));
     let plot = Plot::rows(axis, left(&names), ROW * names.len() as f64);
-    let (numbers, description) = numbers(&shown);
+    let (numbers, description) = numbers(&shown, counted);
     let tells =
         |policy: &PolicyReport, name: &str, ms| format!("{}\n{name}: {}", policy.name, Unit::Milliseconds.show(ms));
     let figure = Figure {
-        id: "latency".to_owned(),
-        title: "How long a decision takes".to_owned(),
-        note: "From the moment each was due, so that waiting behind a slow one counts. p99: 99 of 100 take at most so long."
+        id: id.to_owned(),
+        title: title.to_owned(),
+        note: "From the moment each was due, so that waiting behind a slow one counts; what failed counts as 10 s. p99: 99 of \
+               100 take at most so long."
             .to_owned(),
         description,
         legend: Vec::new(),
@@ -71,13 +102,8 @@ pub(super) fn write(out: &mut Markup, report: &RunReport) {
     });
 }
 
-fn quantiles(of: &Latency) -> [(&'static str, f64); 5] {
-    let Latency { count: _, p50_ms, p90_ms, p99_ms, p999_ms, max_ms } = *of;
-    [("p50", p50_ms), ("p90", p90_ms), ("p99", p99_ms), ("p99.9", p999_ms), ("max", max_ms)]
-}
-
 /// As a table, and in words.
-fn numbers(shown: &[Shown<'_>]) -> (Numbers, String) {
+fn numbers(shown: &[Shown<'_>], counted: &str) -> (Numbers, String) {
     let (mut rows, mut description) = (Vec::new(), String::new());
     for (_, policy, of) in shown {
         let [p50, p99] = [of.p50_ms, of.p99_ms].map(|ms| Unit::Milliseconds.show(ms));
@@ -85,6 +111,6 @@ fn numbers(shown: &[Shown<'_>]) -> (Numbers, String) {
         let named = [policy.name.clone(), count(of.count)].into_iter();
         rows.push(named.chain(quantiles(of).map(|(_, ms)| Unit::Milliseconds.show(ms))).collect());
     }
-    let header = ["policy", "decisions", "p50", "p90", "p99", "p99.9", "max"].map(str::to_owned).to_vec();
+    let header = ["policy", counted, "p50", "p90", "p99", "p99.9", "max"].map(str::to_owned).to_vec();
     (Numbers { header, rows }, description)
 }

@@ -22,7 +22,10 @@ mod tests;
 
 use std::fmt::Write as _;
 
-use crate::report::{PolicyReport, RunReport, Verdict};
+use crate::{
+    report::{PolicyReport, RunReport, Verdict},
+    show,
+};
 
 use super::{
     markup::Markup,
@@ -96,6 +99,9 @@ fn header(out: &mut Markup, report: &RunReport) {
         ("arms", count(scenario.arms)),
         ("run", phrase::place(report.target).to_owned()),
     ];
+    if let Some(pace) = show::pace(report) {
+        facts.push(("pace", pace));
+    }
     facts.extend(scenario.set.iter().map(|set| ("set", set.clone())));
     out.element("dl", &[("class", "facts")], |out| {
         for (name, value) in facts {
@@ -250,7 +256,18 @@ const REGRET_NOTE: &str = "The world is made up, so what every arm would have be
 
 /// Latency, and what became of events.
 fn service(out: &mut Markup, report: &RunReport) {
-    figures(out, |out| latency::write(out, report));
+    figures(out, |out| {
+        latency::write(out, report, latency::Of::Decisions);
+        latency::write(out, report, latency::Of::Events);
+    });
+    let notes = show::live_notes(report);
+    if !notes.is_empty() {
+        out.element("ul", &[("class", "moments")], |out| {
+            for note in notes {
+                out.leaf("li", &[], note);
+            }
+        });
+    }
     let row = |policy: &PolicyReport| {
         let events = &policy.events;
         let counts = [

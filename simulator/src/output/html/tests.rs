@@ -61,6 +61,7 @@ fn no_name_is_taken_for_markup() {
             segment.segment = format!("{} {nasty}", segment.segment);
         }
     }
+    nasty.clone_into(&mut report.live.as_mut().unwrap().notes[0]);
     for check in &mut report.checks {
         for text in [&mut check.name, &mut check.sentence, &mut check.policy] {
             nasty.clone_into(text);
@@ -85,7 +86,7 @@ fn every_drawing_is_told_in_words_and_as_a_table() {
     let figures: Vec<_> =
         all(&document, "figure").iter().map(|node| node.attribute("id").unwrap().to_owned()).collect();
     let want = ["regret-so-far", "regret", "reward", "share-0", "share-1", "share-2", "segment-lift", "segment-regret"];
-    assert_eq!(figures, [&want[..], &["calibration", "propensity", "latency"]].concat());
+    assert_eq!(figures, [&want[..], &["calibration", "propensity", "latency", "event-latency"]].concat());
     let ids: Vec<_> = document.descendants().filter_map(|node| node.attribute("id")).collect();
     for (i, id) in ids.iter().enumerate() {
         assert!(!ids[..i].contains(id), "{id} is there twice");

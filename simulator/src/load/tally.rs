@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    mem,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -48,56 +47,94 @@ impl Calls {
     }
 }
 
-/// Counts the calls of a method.
+/// Latencies and failures, as they are counted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Counted {
+    latencies: Histogram<u64>,
+    failures: Failures,
+}
+
+impl Counted {
+    /// Nothing counted yet.
+    pub fn new() -> Result<Self, CreationError> {
+        let latencies = Histogram::new_with_bounds(1, LATENCY_US_MAX, DIGITS)?;
+        Ok(Self { latencies, failures: Failures::new() })
+    }
+
+    /// A call was answered as it should be.
+    pub fn answered(&mut self, latency: Duration) {
+        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        self.latencies.saturating_record(us.max(1));
+    }
+
+    /// A call was not.
+    pub fn failed(&mut self, why: &str) {
+        *self.failures.entry(why.to_owned()).or_default() += 1;
+    }
+
+    /// How many latencies were counted.
+    pub fn count(&self) -> u64 {
+        self.latencies.len()
+    }
+
+    /// The latency that this part took at most, microseconds; 0 where none was counted.
+    pub fn quantile_us(&self, part: f64) -> u64 {
+        self.latencies.value_at_quantile(part)
+    }
+
+    /// The longest, microseconds.
+    pub fn max_us(&self) -> u64 {
+        self.latencies.max()
+    }
+
+    /// Failures by name.
+    pub fn failures(&self) -> &Failures {
+        &self.failures
+    }
+
+    /// Counts what another counted too.
+    pub fn add(&mut self, other: &Self) {
+        // Histograms of the same bounds can be added.
+        let _ = self.latencies.add(&other.latencies);
+        for (why, count) in &other.failures {
+            *self.failures.entry(why.clone()).or_default() += count;
+        }
+    }
+
+    fn calls(&self) -> Calls {
+        let latencies = Latencies {
+            p50_us: self.quantile_us(0.5),
+            p99_us: self.quantile_us(0.99),
+            p999_us: self.quantile_us(0.999),
+            max_us: self.max_us(),
+        };
+        Calls { answered: self.count(), latencies, failures: self.failures.clone() }
+    }
+
+    /// Empties `self` into `all`.
+    fn drain_into(&mut self, all: &mut Self) {
+        all.add(self);
+        self.latencies.reset();
+        self.failures.clear();
+    }
+}
+
+/// Counts the calls of a method, by several tasks at once.
 #[derive(Debug)]
 pub struct Tally(Mutex<Counts>);
 
 #[derive(Debug)]
 struct Counts {
     /// Since the last look.
-    recent: Part,
+    recent: Counted,
     /// Before it.
-    before: Part,
-}
-
-#[derive(Debug)]
-struct Part {
-    latencies: Histogram<u64>,
-    failures: Failures,
-}
-
-impl Part {
-    fn new() -> Result<Self, CreationError> {
-        let latencies = Histogram::new_with_bounds(1, LATENCY_US_MAX, DIGITS)?;
-        Ok(Self { latencies, failures: Failures::new() })
-    }
-
-    fn calls(&self) -> Calls {
-        let quantile = |q| self.latencies.value_at_quantile(q);
-        let latencies = Latencies {
-            p50_us: quantile(0.5),
-            p99_us: quantile(0.99),
-            p999_us: quantile(0.999),
-            max_us: self.latencies.max(),
-        };
-        Calls { answered: self.latencies.len(), latencies, failures: self.failures.clone() }
-    }
-
-    /// Empties `self` into `all`.
-    fn drain_into(&mut self, all: &mut Self) {
-        // Histograms of the same bounds can be added.
-        let _ = all.latencies.add(&self.latencies);
-        self.latencies.reset();
-        for (why, count) in mem::take(&mut self.failures) {
-            *all.failures.entry(why).or_default() += count;
-        }
-    }
+    before: Counted,
 }
 
 impl Tally {
     /// Nothing counted yet.
     pub fn new() -> Result<Self, CreationError> {
-        Ok(Self(Mutex::new(Counts { recent: Part::new()?, before: Part::new()? })))
+        Ok(Self(Mutex::new(Counts { recent: Counted::new()?, before: Counted::new()? })))
     }
 
     fn counts<T>(&self, with: impl FnOnce(&mut Counts) -> T) -> T {
@@ -106,13 +143,12 @@ impl Tally {
 
     /// A call was answered as it should be.
     pub fn answered(&self, latency: Duration) {
-        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        self.counts(|counts| counts.recent.latencies.saturating_record(us.max(1)));
+        self.counts(|counts| counts.recent.answered(latency));
     }
 
     /// A call was not.
     pub fn failed(&self, why: &str) {
-        self.counts(|counts| *counts.recent.failures.entry(why.to_owned()).or_default() += 1);
+        self.counts(|counts| counts.recent.failed(why));
     }
 
     /// What was counted since the last look.

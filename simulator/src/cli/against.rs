@@ -1,0 +1,85 @@
+//! Where `run` plays a scenario: in this process, or against a live server.
+
+use clap::Args;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::scenario::{How, Stop};
+use crate::{
+    live::{Options, Tempo},
+    progress::Simulated,
+    report::RunReport,
+    run::run_live,
+    scenario::Loaded,
+};
+
+/// Decisions per second at most: far beyond what one such loop can send.
+const RATE_MAX: f64 = 1e6;
+/// How much faster than the shop at most: a year in half a minute.
+const SPEED_MAX: f64 = 1e6;
+
+/// Flags about a live server.
+#[derive(Debug, Args)]
+pub(super) struct Against {
+    /// Run against this live server, as in <http://127.0.0.1:50051>, instead of in process.
+    #[arg(long, value_name = "URL")]
+    target: Option<String>,
+    /// Decisions per second, on average, of all policies and replications at the same time
+    /// [default: 200, or fewer where the slots' own times would get too short].
+    #[arg(long, value_name = "N", value_parser = rate, requires = "target", conflicts_with = "speed")]
+    rate: Option<f64>,
+    /// The same as how many times as fast as in the shop time goes by.
+    #[arg(long, value_name = "X", value_parser = speed, requires = "target")]
+    speed: Option<f64>,
+    /// What the slots' ids begin with [default: sim-SCENARIO].
+    #[arg(long, value_name = "NAME", requires = "target")]
+    slot: Option<String>,
+    /// If there are slots of these ids for simulated traffic, delete them, and what they learned, first.
+    #[arg(long, requires = "target")]
+    replace: bool,
+    /// Leave the slots on the server when done.
+    #[arg(long, requires = "target")]
+    keep: bool,
+}
+
+fn above_0(text: &str, most: f64) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|x: &f64| *x > 0.0 && *x <= most);
+    number.ok_or_else(|| format!("must be a number above 0 and at most {most}"))
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    above_0(text, RATE_MAX)
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    above_0(text, SPEED_MAX)
+}
+
+impl Against {
+    pub(super) fn run(&self, how: &How, loaded: &Loaded) -> Result<RunReport, Stop> {
+        let Some(target) = &self.target else { return how.run(loaded) };
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|why| Stop::Other(why.into()))?;
+        let options = Options {
+            tempo: self.rate.map(Tempo::Rate).or(self.speed.map(Tempo::Speed)),
+            slots: self.slot.clone(),
+            replace: self.replace,
+            keep: self.keep,
+            at_once: how.threads(),
+            ..Options::new(target)
+        };
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let interrupted = stop.clone();
+        let listen = async move {
+            // Where the signal cannot be caught, nothing is to be stopped.
+            if tokio::signal::ctrl_c().await.is_ok() {
+                interrupted.cancel();
+            }
+        };
+        tasks.spawn_on(listen, runtime.handle());
+        let progress = Simulated::default();
+        let report = run_live(loaded, how.given_seed(), options, runtime.handle(), &progress, &stop);
+        // Whoever listens for Ctrl-C does so for ever.
+        runtime.shutdown_background();
+        Ok(report?)
+    }
+}

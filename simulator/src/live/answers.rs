@@ -1,0 +1,160 @@
+//! What comes back from a live server: decisions that are shown, events that were heard, calls that came to nothing.
+
+use std::time::Duration;
+
+use slotwise::{
+    engine::Decision,
+    wire::{ClientError, RewardStatus},
+};
+use tonic::Code;
+
+use super::{
+    LiveError,
+    calls::{Answer, Held},
+    play::Playing,
+};
+use crate::{
+    arena::{
+        player::{Heard, Scene},
+        queue::Dating,
+    },
+    load::{PATIENCE, code_name, tally::Counted},
+};
+
+/// After so long without any answer the server is given up.
+pub(super) const SILENCE: Duration = Duration::from_secs(15);
+
+/// So much later than its id says a decision may have been taken in, microseconds: what follows it must not seem to have
+/// come before it.
+const ID_US: i64 = 2_000;
+
+impl Playing<'_> {
+    /// Takes what came back.
+    pub(super) fn answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Decided { policy, held, at, result } => {
+                self.under_way -= 1;
+                match result {
+                    Ok(decision) => {
+                        self.answered_at = at;
+                        self.calls[policy].decide.answered(at.saturating_sub(held.due));
+                        self.decided(policy, &held, at, &decision);
+                    }
+                    Err(why) => {
+                        if let Some(name) = self.failed(policy, held.visit.now.index, at, why) {
+                            gave_up(&mut self.calls[policy].decide, &name);
+                        }
+                    }
+                }
+            }
+            Answer::Recorded { policy, sent, at, result } => {
+                self.under_way -= 1;
+                match result {
+                    Ok(statuses) => {
+                        self.answered_at = at;
+                        for ((of, reverses, due), status) in sent.into_iter().zip(statuses) {
+                            self.calls[policy].record.answered(at.saturating_sub(due));
+                            self.players[policy].heard(of, reverses, Some(heard(&status)));
+                        }
+                    }
+                    Err(why) => {
+                        let index = sent.first().map_or(0, |(of, ..)| of.visit);
+                        if let Some(name) = self.failed(policy, index, at, why) {
+                            for _ in &sent {
+                                gave_up(&mut self.calls[policy].record, &name);
+                            }
+                        }
+                    }
+                }
+            }
+            Answer::Changed { policy, result } => {
+                self.unchanged -= 1;
+                if self.unchanged == 0 {
+                    self.changing.clear();
+                }
+                if let Err(why) = result {
+                    let slot = self.players[policy].slot().clone();
+                    self.failure.get_or_insert(LiveError::Slot { slot, why });
+                }
+            }
+        }
+    }
+
+    fn decided(&mut self, policy: usize, held: &Held, at: Duration, decision: &Decision) {
+        let player = &mut self.players[policy];
+        let count = player.count();
+        let best = held.best.iter().find(|(known, _)| *known == count).map_or((0.0, 0.0), |(_, best)| *best);
+        let scene = Scene {
+            world: &self.stage.world,
+            visit: &held.visit,
+            truth: &held.truth,
+            shelf: &held.shelf,
+            by_id: &self.stage.by_id,
+            best,
+            overridden: held.overridden,
+            audited: held.audited,
+        };
+        let (at_us, speed) = (self.live.scale.shop_us(at), self.live.scale.speed);
+        // The server's clock is the one that counts; the id says what it was, down to the millisecond.
+        let dating = Dating { shop_us: at_us, told_us: decision.decided.id.at_us() + ID_US, speed };
+        player.decided(&scene, decision, at_us, dating);
+    }
+
+    /// A call came to nothing: that is counted, unless there is no sense in going on.
+    fn failed(&mut self, policy: usize, index: u64, at: Duration, why: ClientError) -> Option<String> {
+        let code = match &why {
+            ClientError::Refused(status) if passing(status.code()) => status.code(),
+            ClientError::Refused(_)
+            | ClientError::Unreachable { .. }
+            | ClientError::Address(_)
+            | ClientError::Answer(_) => {
+                let slot = self.players[policy].slot().clone();
+                self.failure.get_or_insert(LiveError::Refused { slot, index, why });
+                return None;
+            }
+        };
+        if at.saturating_sub(self.answered_at) > SILENCE {
+            self.failure.get_or_insert(LiveError::Silent { why });
+        }
+        Some(code_name(code))
+    }
+}
+
+/// Whether a call that ends with this code may succeed another time.
+fn passing(code: Code) -> bool {
+    match code {
+        Code::Unavailable
+        | Code::DeadlineExceeded
+        | Code::Cancelled
+        | Code::ResourceExhausted
+        | Code::Aborted
+        | Code::Internal
+        | Code::Unknown => true,
+        Code::Ok
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::DataLoss
+        | Code::Unauthenticated => false,
+    }
+}
+
+/// Nobody knows how long an answer that never came would have taken: at least as long as is waited.
+pub(super) fn gave_up(counted: &mut Counted, why: &str) {
+    counted.failed(why);
+    counted.answered(PATIENCE);
+}
+
+fn heard(status: &RewardStatus) -> Heard {
+    match status {
+        RewardStatus::Accepted => Heard::Accepted,
+        RewardStatus::Duplicate => Heard::Duplicate,
+        RewardStatus::Late(_) => Heard::Late,
+        RewardStatus::Unmatched(_) => Heard::Unmatched,
+        RewardStatus::Rejected(_) => Heard::Rejected,
+    }
+}

@@ -1,0 +1,94 @@
+//! The calls of a replication, each on a task of its own; what comes of them goes back to the loop that sent them.
+
+use std::{sync::Arc, sync::mpsc::Sender, time::Duration};
+
+use slotwise::{
+    engine::{Change, Decision, Request, Rewarded},
+    slot::{Arm, SlotId},
+    wire::{Client, ClientError, RewardStatus},
+};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::slots::why;
+use crate::{
+    arena::{queue::Origin, shelf::Shelf},
+    clock::Stopwatch,
+    world::{Truth, Visit},
+};
+
+/// A visit whose decisions are under way, with all that was true when it came.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// Who came.
+    pub visit: Visit,
+    /// What was true for them.
+    pub truth: Truth,
+    /// What was on the shelf.
+    pub shelf: Arc<Shelf>,
+    /// What the best and the uniform choice are worth, by how many arms are shown.
+    pub best: Vec<(usize, (f64, f64))>,
+    /// What was shown instead.
+    pub overridden: Option<usize>,
+    /// The pmf was asked for.
+    pub audited: bool,
+    /// When it was due.
+    pub due: Duration,
+}
+
+/// An event under way: what it came of, whether it takes something back, and when it was due.
+pub(super) type Sent = (Origin, bool, Duration);
+
+/// What came of a call, and when.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// Of a decision.
+    Decided { policy: usize, held: Arc<Held>, at: Duration, result: Result<Box<Decision>, ClientError> },
+    /// Of events.
+    Recorded { policy: usize, sent: Vec<Sent>, at: Duration, result: Result<Vec<RewardStatus>, ClientError> },
+    /// Of a change.
+    Changed { policy: usize, result: Result<(), ClientError> },
+}
+
+/// Where answers go. The loop that waits for them is gone once the run is given up; then nobody waits.
+#[derive(Debug, Clone)]
+pub(super) struct Back {
+    pub(super) to: Sender<Answer>,
+    pub(super) stopwatch: Stopwatch,
+}
+
+impl Back {
+    pub(super) async fn decide(self, mut client: Client, policy: usize, held: Arc<Held>, request: Request) {
+        let result = client.decide_whole(&request).await.map(Box::new);
+        let _ = self.to.send(Answer::Decided { policy, held, at: self.stopwatch.elapsed(), result });
+    }
+
+    pub(super) async fn record(self, mut client: Client, policy: usize, events: Vec<Rewarded>, sent: Vec<Sent>) {
+        let result = client.record_rewarded(&events).await;
+        let _ = self.to.send(Answer::Recorded { policy, sent, at: self.stopwatch.elapsed(), result });
+    }
+
+    /// Tells a slot of changes, one after the other, until there are no more to come.
+    pub(super) async fn change(
+        self,
+        mut client: Client,
+        policy: usize,
+        slot: SlotId,
+        mut changes: UnboundedReceiver<Change>,
+    ) {
+        while let Some(change) = changes.recv().await {
+            let result = tell(&mut client, slot.as_str(), change).await;
+            let _ = self.to.send(Answer::Changed { policy, result });
+        }
+    }
+}
+
+async fn tell(client: &mut Client, slot: &str, change: Change) -> Result<(), ClientError> {
+    match change {
+        Change::UpsertArms(arms) => client.upsert_arms(slot, &arms as &[Arm], &why()).await,
+        Change::RemoveArms(arms) => client.remove_arms(slot, &arms, &why()).await,
+        Change::SetAvailability(arms) => client.set_availability(slot, &arms, &why()).await.map(|_| ()),
+        Change::Reset => client.reset_slot(slot, &why()).await,
+        // No scenario brings these about.
+        Change::Create(_) | Change::Update { .. } | Change::Delete | Change::Rollback(_) => Ok(()),
+    }
+}

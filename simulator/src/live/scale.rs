@@ -1,0 +1,237 @@
+//! From the shop's time to the wall clock's.
+//!
+//! The server knows only its own clock. So that a window of a day is a day of the shop's time there too, the times that a
+//! slot is set to (window, half-life, stickiness, caps per subject) are divided by the speed. What cannot be divided is
+//! refused or noted, never left as it is in silence.
+
+use std::time::Duration;
+
+use slotwise::slot::{Controls, Definition, Effect, SlotId, Stickiness, limits::CAP_WINDOW_US_MIN};
+
+use crate::{arena::Setup, scenario::Problem, world::Traffic};
+
+/// Decisions per second, of all policies and of all replications under way together, where nothing is said: what a server
+/// on a desk does beside other work.
+pub const RATE: f64 = 200.0;
+
+/// The shortest window that a slot may have, microseconds.
+const WINDOW_US_MIN: f64 = 1e6;
+/// The shortest half-life, and the shortest time that a subject gets the same, microseconds.
+const MINUTE_US: f64 = 60e6;
+
+/// How fast.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Tempo {
+    /// Decisions per second, on average, of all policies and of all replications under way together; above 0.
+    Rate(f64),
+    /// So many times as fast as the shop's own time; above 0.
+    Speed(f64),
+}
+
+/// How the shop's time goes by on the wall clock.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scale {
+    /// How many times as fast as in the shop.
+    pub speed: f64,
+    /// Decisions per second, on average, of all policies and of all replications under way together.
+    pub rate: f64,
+    /// How long the visits of a replication take, about.
+    pub length: Duration,
+    /// How much longer its last events may take.
+    pub tail: Duration,
+    /// What there is to say.
+    pub notes: Vec<String>,
+}
+
+/// How fast a slot can be at most, and which of its settings says so.
+fn fastest(definition: &Definition) -> (f64, &'static str) {
+    let mut limits = vec![
+        (definition.goal.window_us as f64 / WINDOW_US_MIN, "goal.window"),
+        (definition.controls.half_life_us() as f64 / MINUTE_US, "controls.half_life"),
+    ];
+    if let Stickiness::For(us) = definition.controls.stickiness() {
+        limits.push((us as f64 / MINUTE_US, "controls.stickiness.for"));
+    }
+    for rule in &definition.rules {
+        if let Effect::SubjectCap { window_us, .. } = rule.effect {
+            limits.push((window_us as f64 / CAP_WINDOW_US_MIN as f64, "rules: subject_cap.window"));
+        }
+    }
+    limits.into_iter().fold((f64::INFINITY, ""), |least, limit| if limit.0 < least.0 { limit } else { least })
+}
+
+impl Scale {
+    /// Of a run, with so many replications at the same time.
+    ///
+    /// # Errors
+    ///
+    /// Where a time of a slot's would be shorter than a server takes.
+    pub fn new(setup: &Setup<'_>, tempo: Option<Tempo>, at_once: usize) -> Result<Self, Problem> {
+        let scenario = setup.scenario;
+        let last_us = Traffic::new(scenario, setup.seed, 0).last().map_or(0.0, |visit| visit.now.at_us);
+        // Visits per microsecond of the shop's time, times who decides at each.
+        let decisions = scenario.horizon as f64 / last_us.max(1.0) * (setup.policies.len() * at_once) as f64;
+        let rate_of = |speed: f64| decisions * speed * 1e6;
+        let speed_of = |rate: f64| rate / decisions / 1e6;
+        let limits = setup.policies.iter().zip(&scenario.policies).map(|(slot, policy)| (fastest(slot), policy));
+        let limit = limits.reduce(|least, limit| if limit.0.0 < least.0.0 { limit } else { least });
+        let most = limit.as_ref().map_or(f64::INFINITY, |((most, _), _)| *most);
+        let speed = match tempo {
+            None => speed_of(RATE).min(most),
+            Some(Tempo::Rate(rate)) => speed_of(rate),
+            Some(Tempo::Speed(speed)) => speed,
+        };
+        if let Some(((most, which), policy)) = limit
+            && speed > most
+        {
+            let key = if matches!(tempo, Some(Tempo::Rate(_))) { "--rate" } else { "--speed" };
+            // Rounded down, so that what is said can be given.
+            let (most, rate) = (floor(most), floor(rate_of(most)));
+            let message = format!(
+                "{speed:.0} times as fast as the shop, {which} of policy '{}' would be shorter than a server takes; \
+                 give --speed {most} or --rate {rate} at most",
+                policy.name
+            );
+            return Err(Problem::new(key, message));
+        }
+        let window_us = setup.policies.iter().map(|slot| slot.goal.window_us).max().unwrap_or(0) as f64;
+        let wall = |us: f64| Duration::try_from_secs_f64(us / speed / 1e6).unwrap_or(Duration::MAX);
+        let scale = Self {
+            speed,
+            rate: rate_of(speed),
+            length: wall(last_us),
+            tail: wall(window_us + crate::arena::queue::LATE_BY),
+            notes: notes(setup),
+        };
+        for (slot, policy) in setup.policies.iter().zip(&scenario.policies) {
+            let scaled = scale.definition(slot, slot.id.clone());
+            let arms = setup.scenario.catalogue.arms.is_empty();
+            // Arms come with the catalogue, and are checked with it.
+            if !arms && let Err(why) = (Definition { default_arm: None, open_catalogue: true, ..scaled }).check() {
+                return Err(Problem::from(why).within(&format!("policy '{}' at this speed", policy.name)));
+            }
+        }
+        Ok(scale)
+    }
+
+    /// A slot for simulated traffic, of this id, whose times go by as fast as the shop's.
+    pub fn definition(&self, slot: &Definition, id: SlotId) -> Definition {
+        let mut slot = Definition { id, ..slot.clone() };
+        slot.goal.window_us = self.time_us(slot.goal.window_us);
+        slot.controls = Controls {
+            half_life_us: Some(self.time_us(slot.controls.half_life_us())),
+            stickiness: slot.controls.stickiness.map(|stickiness| match stickiness {
+                Stickiness::For(us) => Stickiness::For(self.time_us(us)),
+                as_it_is @ (Stickiness::Never | Stickiness::Session) => as_it_is,
+            }),
+            simulated: Some(true),
+            ..slot.controls
+        };
+        for rule in &mut slot.rules {
+            if let Effect::SubjectCap { window_us, .. } = &mut rule.effect {
+                *window_us = self.time_us(*window_us);
+            }
+        }
+        slot
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a time divided; saturates")]
+    fn time_us(&self, us: i64) -> i64 {
+        // Rounded up: what is just long enough stays so.
+        (us as f64 / self.speed).ceil() as i64
+    }
+
+    /// When a moment of the shop's time is, since a replication began.
+    pub(super) fn wall(&self, shop_us: f64) -> Duration {
+        Duration::try_from_secs_f64(shop_us.max(0.0) / self.speed / 1e6).unwrap_or(Duration::MAX)
+    }
+
+    /// The shop's time at a moment since a replication began, microseconds.
+    pub(super) fn shop_us(&self, wall: Duration) -> f64 {
+        wall.as_secs_f64() * 1e6 * self.speed
+    }
+}
+
+/// Three digits of a number, not more than it.
+fn floor(number: f64) -> f64 {
+    let unit = 10_f64.powf(number.log10().floor() - 2.0);
+    let digits = (number / unit).floor();
+    // A power of ten below 1 is not exact; its inverse is.
+    if unit < 1.0 { digits / (1.0 / unit).round() } else { digits * unit }
+}
+
+fn notes(setup: &Setup<'_>) -> Vec<String> {
+    let mut notes: Vec<String> = Vec::new();
+    for rule in setup.policies.iter().flat_map(|slot| &slot.rules) {
+        if let Effect::DayCap { .. } = rule.effect {
+            let note = format!("rule '{}' counts days of the server's clock, not of the shop's", rule.name);
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Changes, load};
+
+    fn scale(set: &[&str], tempo: Option<Tempo>, at_once: usize) -> Result<Scale, Problem> {
+        let set = set.iter().map(ToString::to_string).collect();
+        let loaded = load("offer", &Changes { set, ..Changes::default() }).unwrap();
+        Scale::new(&Setup::new(&loaded.scenario, 1).unwrap(), tempo, at_once)
+    }
+
+    /// 1,000 visits a day for each of the policies, as often as there are replications: at speed 1 so many a day.
+    #[test]
+    fn a_rate_counts_policies_and_replications_and_is_the_other_way_round_a_speed() {
+        let set = ["horizon=4000", "traffic.per_day=1000", "traffic.daily_swing=0.0"];
+        let loaded = load("offer", &Changes { set: set.map(str::to_owned).to_vec(), ..Changes::default() }).unwrap();
+        let policies = loaded.scenario.policies.len() as f64;
+        let one = scale(&set, Some(Tempo::Speed(864.0)), 1).unwrap();
+        // Sessions of about two come at random: 4,000 visits are off by 2 % or so.
+        assert!((one.rate / (10.0 * policies) - 1.0).abs() < 0.1, "{one:?}");
+        assert!((one.length.as_secs_f64() * 10.0 / 4000.0 - 1.0).abs() < 0.1, "{one:?}");
+        let three = scale(&set, Some(Tempo::Speed(864.0)), 3).unwrap();
+        assert!((three.rate / one.rate - 3.0).abs() < 1e-9);
+        let back = scale(&set, Some(Tempo::Rate(three.rate)), 3).unwrap();
+        assert!((back.speed - 864.0).abs() < 1e-6, "{back:?}");
+    }
+
+    #[test]
+    fn the_slots_own_times_go_by_as_fast_and_it_is_for_simulated_traffic() {
+        let set = ["slot.goal.window=\"10h\"", "slot.controls.half_life=\"5days\""];
+        let loaded = load("offer", &Changes { set: set.map(str::to_owned).to_vec(), ..Changes::default() }).unwrap();
+        let setup = Setup::new(&loaded.scenario, 1).unwrap();
+        let scale = Scale::new(&setup, Some(Tempo::Speed(1000.0)), 1).unwrap();
+        let id = SlotId::parse("", "mine").unwrap();
+        let slot = scale.definition(&setup.policies[0], id.clone());
+        assert_eq!((slot.goal.window_us, slot.controls.half_life_us()), (36_000_000, 432_000_000));
+        assert!(slot.controls.simulated() && slot.id == id);
+        assert_eq!(slot.model, setup.policies[0].model);
+        assert_eq!(scale.wall(2_500e6), Duration::from_millis(2_500));
+        assert!((scale.shop_us(Duration::from_millis(2_500)) - 2_500e6).abs() < 1e-3);
+    }
+
+    /// The window of an hour is a second at 3,600 times the pace; unasked, it is never shorter.
+    #[test]
+    fn what_a_server_does_not_take_is_refused_with_what_it_takes() {
+        let set = ["slot.goal.window=\"1h\"", "traffic.per_day=10"];
+        let refused = scale(&set, Some(Tempo::Speed(3_601.0)), 1).unwrap_err().to_string();
+        assert!(refused.starts_with("--speed: 3601 times as fast as the shop, goal.window of policy "), "{refused}");
+        assert!(refused.contains("give --speed 3600 or --rate "), "{refused}");
+        let rate = refused.rsplit("--rate ").next().unwrap().split(' ').next().unwrap().parse().unwrap();
+        assert!(scale(&set, Some(Tempo::Rate(rate)), 1).is_ok(), "what is said can be given");
+        let refused = scale(&set, Some(Tempo::Rate(1e6)), 1).unwrap_err().to_string();
+        assert!(refused.starts_with("--rate: "), "{refused}");
+        assert!((scale(&set, None, 1).unwrap().speed - 3_600.0).abs() < 1e-9);
+        assert!((scale(&["traffic.per_day=100000"], None, 1).unwrap().rate - RATE).abs() < 1e-6);
+    }
+
+    #[test]
+    fn numbers_that_are_said_are_rounded_down() {
+        assert_eq!([3_600.0, 12_345.0, 0.123_456].map(floor).map(|x| x.to_string()), ["3600", "12300", "0.123"]);
+    }
+}

@@ -1,0 +1,154 @@
+//! The slots of a run on the server: made for each policy and replication, and gone afterwards.
+//!
+//! Invariant: a slot that is not for simulated traffic is neither changed nor deleted, whatever it is called.
+
+use slotwise::{
+    slot::{Definition, SlotId, Why},
+    wire::Client,
+};
+
+use super::{Live, LiveError};
+use crate::{
+    arena::{Setup, stage::Stage},
+    scenario::{Problem, Scenario},
+};
+
+/// Letters of a name that becomes part of an id.
+const PART_MAX: usize = 40;
+
+/// Said where the server asks for a reason.
+pub(super) fn why() -> Why {
+    Why { author: "slotwise-simulator".to_owned(), reason: "simulation".to_owned() }
+}
+
+/// Letters, digits and dashes of a name.
+fn part(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let part: String = name.chars().map(plain).take(PART_MAX).collect();
+    part.trim_matches('-').to_owned()
+}
+
+/// What ids begin with: what was given, or the scenario's name.
+///
+/// # Errors
+///
+/// Where no id can begin like that.
+pub fn prefix(given: Option<&str>, scenario: &str) -> Result<String, Problem> {
+    let prefix = given.map_or_else(|| format!("sim-{}", part(scenario)), str::to_owned);
+    // A policy's name and a number come after it.
+    let longest = format!("{prefix}-{}-{}", "x".repeat(PART_MAX + 4), u32::MAX);
+    SlotId::parse("--slot", &longest).map(|_| ()).map_err(|_| {
+        let message = format!("'{prefix}' cannot begin a slot's id; use at most 60 letters, digits and - . _");
+        Problem::new("--slot", message)
+    })?;
+    Ok(prefix)
+}
+
+/// The ids of the policies' slots in a replication.
+fn ids(prefix: &str, scenario: &Scenario, replication: u64) -> Vec<SlotId> {
+    let parts: Vec<String> = scenario.policies.iter().map(|policy| part(&policy.name)).collect();
+    let id = |(i, part): (usize, &String)| {
+        let twice = part.is_empty() || parts.iter().filter(|other| *other == part).count() > 1;
+        let number = if twice { format!("{i}") } else { String::new() };
+        SlotId::parse("--slot", &format!("{prefix}-{part}{number}-{replication}")).ok()
+    };
+    parts.iter().enumerate().filter_map(id).collect()
+}
+
+impl Live {
+    fn ids(&self, setup: &Setup<'_>, replication: u64) -> Vec<SlotId> {
+        ids(self.options.slots.as_deref().unwrap_or("sim"), setup.scenario, replication)
+    }
+
+    /// That no slot of a run's ids is there; those for simulated traffic go, where that is wanted.
+    pub(super) fn clear_the_way(&self, setup: &Setup<'_>) -> Result<(), LiveError> {
+        let all = (0..u64::from(setup.scenario.replications)).flat_map(|number| self.ids(setup, number));
+        let mut left = Vec::new();
+        for id in all {
+            match self.runtime.block_on(self.admin.clone().get_slot(id.as_str())) {
+                Err(why) if why.not_found() => {}
+                Err(why) => return Err(why.into()),
+                Ok((slot, _)) if !slot.controls.simulated() => return Err(LiveError::Foreign(id)),
+                Ok(_) if !self.options.replace => return Err(LiveError::Exists(id)),
+                Ok(_) => left.push(id),
+            }
+        }
+        // Only once all of them are known to be ours.
+        for slot in left {
+            let deleted = self.runtime.block_on(self.admin.clone().delete_slot(slot.as_str(), &why()));
+            deleted.map_err(|why| LiveError::Slot { slot, why })?;
+        }
+        Ok(())
+    }
+
+    /// Makes the slots of a replication's policies, with the arms that are there at its start.
+    pub(super) fn make(
+        &self,
+        setup: &Setup<'_>,
+        stage: &Stage<'_>,
+        replication: u64,
+    ) -> Result<Vec<SlotId>, LiveError> {
+        let mut made = Vec::new();
+        for (slot, id) in setup.policies.iter().zip(self.ids(setup, replication)) {
+            let slot = Definition { arms: stage.shelf.arms(&stage.world), ..self.scale.definition(slot, id.clone()) };
+            match self.runtime.block_on(self.admin.clone().create_slot(&slot, &why(), false)) {
+                Ok(_) => made.push(id),
+                Err(why) => {
+                    self.remove(&made);
+                    // Somebody was quicker.
+                    return Err(if why.exists() { LiveError::Exists(id) } else { LiveError::Slot { slot: id, why } });
+                }
+            }
+        }
+        Ok(made)
+    }
+
+    /// Deletes slots that were made here, unless they are to be kept; what cannot be deleted is noted.
+    pub(super) fn remove(&self, made: &[SlotId]) {
+        if self.options.keep {
+            return;
+        }
+        for id in made {
+            let deleted = self.runtime.block_on(remove(self.admin.clone(), id));
+            if let Err(why) = deleted {
+                self.note(format!("slot '{id}' could not be deleted: {why}"));
+            }
+        }
+    }
+}
+
+async fn remove(mut client: Client, id: &SlotId) -> Result<(), LiveError> {
+    match client.get_slot(id.as_str()).await {
+        Err(why) if why.not_found() => return Ok(()),
+        Err(why) => return Err(why.into()),
+        // Somebody has made it their own since.
+        Ok((slot, _)) if !slot.controls.simulated() => return Err(LiveError::Foreign(id.clone())),
+        Ok(_) => {}
+    }
+    match client.delete_slot(id.as_str(), &why()).await {
+        Err(why) if why.not_found() => Ok(()),
+        done => Ok(done?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Changes, load};
+
+    #[test]
+    fn ids_are_the_scenarios_and_the_policys_names_and_never_two_the_same() {
+        let mut scenario = load("offer", &Changes::default()).unwrap().scenario;
+        let names = ["Never stopped!", "a b", "a-b", "ä"];
+        scenario.policies.truncate(1);
+        let policy = scenario.policies.remove(0);
+        scenario.policies =
+            names.map(|name| crate::scenario::Policy { name: name.to_owned(), ..policy.clone() }).to_vec();
+        let prefix = prefix(None, "My scenario").unwrap();
+        let got: Vec<String> = ids(&prefix, &scenario, 7).iter().map(ToString::to_string).collect();
+        let want = ["never-stopped", "a-b1", "a-b2", "3"].map(|name| format!("sim-my-scenario-{name}-7"));
+        assert_eq!(got, want);
+        assert!(super::prefix(Some("no spaces"), "x").unwrap_err().to_string().contains("--slot: 'no spaces' cannot"));
+        assert!(super::prefix(Some(&"x".repeat(100)), "x").is_err());
+    }
+}

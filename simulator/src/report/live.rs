@@ -1,0 +1,20 @@
+//! What is only known of a run against a live server.
+
+use serde::{Deserialize, Serialize};
+
+/// How a live server was played against.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LiveReport {
+    /// Its address.
+    pub target: String,
+    /// How many times as fast as in the shop time went by.
+    pub speed: f64,
+    /// Decisions per second, on average, of all policies and of all replications under way together, as laid down.
+    pub rate: f64,
+    /// Replications at the same time.
+    pub at_once: u32,
+    /// From the first request to the last answer.
+    pub seconds: f64,
+    /// What else there is to say: what was left out, what failed, that it was stopped.
+    pub notes: Vec<String>,
+}
