@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     event::{Availability, Body},
-    state::State,
+    state::{AVAILABILITY, State},
 };
 use crate::slot::{
     Arm, ArmId, Baseline, Controls, Definition, FieldError, SlotId, Unavailable, Why,
@@ -127,7 +127,7 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
         Change::Update { mut definition, revision } => {
             // Nobody ends a holdout by leaving it out.
             definition.controls.holdout = definition.controls.holdout.or(have.controls.holdout);
-            if revision != 0 && revision != now.revision_number() {
+            if revision != 0 && revision != now.revision_number() && !only_stock_since(now, revision, &definition) {
                 return Err(stale(now, slot, revision));
             }
             definition.check().map_err(|e| e.within("slot"))?;
@@ -228,6 +228,19 @@ fn as_available(wanted: &Definition, have: &Definition) -> Definition {
         }
     }
     wanted
+}
+
+/// Whether a change to `wanted` that was made from revision `given` undoes nothing: since then only arms came into stock or
+/// went, as they do all day, and it leaves them as they are.
+fn only_stock_since(now: &super::state::SlotState, given: u64, wanted: &Definition) -> bool {
+    let kept = now.revisions();
+    let known = given <= now.revision_number() && kept.first().is_some_and(|first| first.number <= given);
+    if !known || kept.iter().any(|revision| revision.number > given && revision.change != AVAILABILITY) {
+        return false;
+    }
+    let have: HashMap<&ArmId, &Arc<Arm>> = now.definition().arms.iter().map(|arm| (&arm.id, arm)).collect();
+    let stock = |arm: &Arm| (arm.available, arm.because, arm.schedule);
+    wanted.arms.iter().all(|arm| have.get(&arm.id).is_none_or(|have| stock(have) == stock(arm)))
 }
 
 /// That a change was made from another revision than the slot is at, and who changed it last.

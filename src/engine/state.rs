@@ -84,7 +84,7 @@ pub struct SlotState {
 }
 
 /// The kind of change that sets the availability of arms.
-const AVAILABILITY: &str = "availability";
+pub(super) const AVAILABILITY: &str = "availability";
 
 /// A decision that may be repeated and when it was made, microseconds since 1970; none only where one is no longer.
 pub(super) type Repeatable = Option<(i64, Arc<Decided>)>;
@@ -289,6 +289,11 @@ impl SlotState {
     /// The revision of this number.
     pub fn revision(&self, number: u64) -> Option<&Revision> {
         self.revisions.iter().find(|revision| revision.number == number)
+    }
+
+    /// The revisions that are kept, the newest last.
+    pub fn revisions(&self) -> &[Revision] {
+        &self.revisions
     }
 
     /// The number of the current revision.

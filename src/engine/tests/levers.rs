@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
-    engine::{Availability, Memory, Past, decide_with},
+    engine::{Availability, ChangeError, Memory, Past, decide_with},
     slot::{
         Baseline, Effect, HeadStart, Mode, OnError, Rule, Schedule, Share, Stickiness, Stop, Than, Unavailable, WarmUp,
     },
@@ -427,4 +427,28 @@ fn a_slot_made_without_saying_it_holds_a_tenth_out() {
     let mut world = World { state: State::default(), at_us: 1, count: 0, events: Vec::new() };
     world.change(Change::Create(definition(&["a"]))).unwrap();
     assert_eq!(world.state.slot("offers").unwrap().definition().controls.holdout, Some(0.1));
+}
+
+/// A marketer who reads, edits and writes back is not stopped by the stock feed; by what the feed said, and by people, she is.
+#[test]
+fn an_update_from_before_the_stock_changed_is_taken_as_long_as_it_leaves_the_stock_alone() {
+    let mut world = World::new(definition(&["a", "b"]));
+    let read = world.state.slot("offers").unwrap();
+    let (from, before) = (read.revision_number(), (**read.definition()).clone());
+    for available in [false, true, false] {
+        world.change(Change::SetAvailability(vec![(arm_id("b"), Availability::new(available))])).unwrap();
+    }
+    let with = |mut definition: Definition, floor: f64| {
+        definition.controls.floor = Some(floor);
+        Change::Update { definition, revision: from }
+    };
+    let error = world.change(with(before.clone(), 0.1)).unwrap_err();
+    assert!(matches!(error, ChangeError::Stale { .. }), "it would bring b back: {error}");
+    let mut now = before;
+    Arc::make_mut(&mut now.arms[1]).available = false;
+    world.change(with(now.clone(), 0.1)).unwrap();
+    let slot = world.state.slot("offers").unwrap();
+    assert_eq!((slot.definition().controls.floor, slot.definition().arms[1].available), (Some(0.1), false));
+    let error = world.change(with(now, 0.2)).unwrap_err();
+    assert!(matches!(error, ChangeError::Stale { .. }), "somebody set the floor since: {error}");
 }
