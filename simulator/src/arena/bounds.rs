@@ -80,3 +80,40 @@ fn mean_cascade(arms: &[(f64, f64)], shown: usize) -> f64 {
     };
     arms.iter().map(of).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::SplitMix64;
+
+    /// What a cascade adds, place by place.
+    fn cascade(slate: &[(f64, f64)]) -> f64 {
+        slate
+            .iter()
+            .fold((0.0, 1.0), |(sum, reached), (beyond, stop)| (sum + reached * beyond, reached * (1.0 - stop)))
+            .0
+    }
+
+    /// All orders of three out of six arms, whose worth has nothing to do with how many they stop: then neither the best three nor
+    /// the best first are right. Now and then an arm stops nobody and adds nothing, or takes away.
+    #[test]
+    fn the_best_and_the_mean_cascade_are_those_of_all_orders() {
+        let mut random = SplitMix64::new(4);
+        for _ in 0..200 {
+            let mut arms: Vec<(f64, f64)> = (0..6).map(|_| (random.fraction() - 0.1, random.fraction())).collect();
+            if random.fraction() < 0.2 {
+                arms[3] = (0.0, 0.0);
+            }
+            let mut all = Vec::new();
+            for i in 0..6 {
+                for j in (0..6).filter(|j| *j != i) {
+                    all.extend((0..6).filter(|k| *k != i && *k != j).map(|k| cascade(&[arms[i], arms[j], arms[k]])));
+                }
+            }
+            let best = all.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let mean = all.iter().sum::<f64>() / all.len() as f64;
+            assert!((mean_cascade(&arms, 3) - mean).abs() < 1e-12, "{arms:?}");
+            assert!((best_cascade(&mut arms, 3) - best).abs() < 1e-12, "{arms:?}");
+        }
+    }
+}

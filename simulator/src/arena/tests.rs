@@ -28,7 +28,7 @@ fn slates(from: &[usize], count: usize) -> Vec<Vec<usize>> {
 }
 
 /// 120 orders of three out of six: the best and the mean of their worth. At positions whose looks do not even fall, and in
-/// a cascade, where it is not the best three that are worth most but those that stop few for what they are worth.
+/// a cascade.
 #[test]
 fn the_best_and_the_uniform_slate_are_those_of_all_slates() {
     slates_agree("behaviour.position_bias=[0.5, 1.0, 0.2]");

@@ -5,7 +5,7 @@
 //! * [`journal`]: the rows that `slotwise journal export` writes, as JSON lines or as CSV.
 //! * [`open_bandit`]: the Open Bandit Dataset's format.
 //! * [`error`]: why a file cannot be used.
-//! * [`source`], [`table`]: packed or not, and CSV with places.
+//! * `source`, `table`: packed or not, and CSV with places.
 //!
 //! Invariants: rows are in order of time, and as they stood in the file where that is the same; every propensity of a
 //! row lies in (0, 1], every number is finite, and the arm that was shown is among those on offer. What cannot be
