@@ -1,6 +1,6 @@
 //! Decisions that wait for their rewards.
 //!
-//! They stand in a queue in the order they were made, packed to some two hundred bytes each, and are
+//! They stand in a queue in the order they were made, packed to some three hundred bytes each, and are
 //! found again by id, by event and by subject through indices that are rebuilt, not persisted. The oldest
 //! go when their window has closed, or when there are too many or too many bytes of them.
 

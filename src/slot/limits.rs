@@ -53,7 +53,7 @@ pub const MODELS_MAX: usize = 16;
 /// Decisions of one slot that wait for rewards; the oldest expire first.
 pub const PENDING_MAX: usize = 1_000_000;
 /// Bytes that the waiting decisions of one slot take in memory, what finds them among it; the oldest expire first. A
-/// million of them, with a dozen features and one arm shown each, take two thirds of it.
+/// million of them, with a dozen features, twenty candidates and one arm shown each, take four fifths of it.
 pub const PENDING_BYTES_MAX: u64 = 400_000_000;
 /// Decisions among which an event that names none is joined to its subject's and arm's: the newest of those. Nobody
 /// looks at one thing more often within a window, and a robot that does must not make each event dearer than the last.
