@@ -44,7 +44,7 @@ fn arm(id: &str) -> Arm {
         available: true,
         payload: None,
         because: None,
-        schedule: slotwise::slot::Schedule::default(),
+        schedule: Schedule::default(),
     }
 }
 

@@ -55,12 +55,12 @@ fn with(controls: Controls) -> Slot {
     Slot { controls: Some(controls), ..slot("offers", &ARMS) }
 }
 
-fn mask(paths: &[&str]) -> Option<FieldMask> {
-    Some(FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() })
+fn mask(paths: &[&str]) -> FieldMask {
+    FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() }
 }
 
 async fn preview(clients: &mut Clients, slot: Slot, paths: &[&str]) -> PreviewSlotChangeResponse {
-    let request = PreviewSlotChangeRequest { slot: Some(slot), update_mask: mask(paths), decisions: 0 };
+    let request = PreviewSlotChangeRequest { slot: Some(slot), update_mask: Some(mask(paths)), decisions: 0 };
     clients.slots.preview_slot_change(request).await.unwrap().into_inner()
 }
 
@@ -109,7 +109,8 @@ async fn what_is_previewed_is_what_is_observed_once_it_is_applied_and_nothing_be
     assert!((sum - 1.0).abs() < 1e-9, "{sum}");
     assert!(said.arms.iter().all(|arm| arm.policy_share_after.unwrap().value >= 0.1 - 1e-9));
 
-    let update = UpdateSlotRequest { slot: Some(draft()), update_mask: mask(&paths), ..UpdateSlotRequest::default() };
+    let update =
+        UpdateSlotRequest { slot: Some(draft()), update_mask: Some(mask(&paths)), ..UpdateSlotRequest::default() };
     clients.slots.update_slot(update).await.unwrap();
     let mut observed = HashMap::<String, f64>::new();
     for _ in 0..LATER {

@@ -160,7 +160,7 @@ mod tests {
             assert_eq!(got.map(f64::to_bits), ln_1ps(&x).map(f64::to_bits), "the same without wide instructions");
         }
         assert!(worst <= 4.0, "{worst}");
-        assert_eq!(ln_1ps(&[0.0; NODES]), [0.0; NODES]);
+        assert_eq!(ln_1ps(&[0.0; NODES]).map(f64::to_bits), [0; NODES]);
     }
 
     #[test]

@@ -52,11 +52,9 @@ pub struct NormalScore {
 impl Marginal for NormalScore {
     type Shared = ();
 
-    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
     #[inline(always)]
     fn shared(_: &Nodes) {}
 
-    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
     #[inline(always)]
     fn densities(&self, xs: &Nodes, (): &()) -> Nodes {
         const INV_SQRT_TAU: f64 = 0.398_942_280_401_432_7;
@@ -263,7 +261,6 @@ impl StudentScore {
 impl Marginal for StudentScore {
     type Shared = ();
 
-    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
     #[inline(always)]
     fn shared(_: &Nodes) {}
 
