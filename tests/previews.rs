@@ -8,7 +8,7 @@
 
 mod support;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use prost_types::FieldMask;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -22,6 +22,7 @@ use slotwise::{
     },
 };
 use support::{Clients, Process, Server, click, context, decide, number, program, slot, text};
+use tokio::time::sleep;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
@@ -35,8 +36,15 @@ fn shopper(rng: &mut StdRng) -> DecideRequest {
     }
 }
 
-/// Gold customers like `a`, the others `b`.
+/// How many decisions the slot has taken in.
+async fn taken_in(clients: &mut Clients) -> u64 {
+    let request = GetSlotReportRequest { slot_id: "offers".into() };
+    clients.insight.get_slot_report(request).await.unwrap().into_inner().report.unwrap().decisions
+}
+
+/// Gold customers like `a`, the others `b`. Ends when the last decision was taken in, which is after it was answered.
 async fn shop(clients: &mut Clients, rng: &mut StdRng, rounds: u32) {
+    let all = taken_in(clients).await + u64::from(rounds);
     for i in 0..rounds {
         let request = shopper(rng);
         let gold = request.context["loyalty"] == text("gold");
@@ -49,6 +57,13 @@ async fn shop(clients: &mut Clients, rng: &mut StdRng, rounds: u32) {
             clients.reward(click(&format!("e{i}"), &decision)).await.unwrap();
         }
     }
+    for _ in 0..500 {
+        if taken_in(clients).await == all {
+            return;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    panic!("not all decisions were taken in within ten seconds");
 }
 
 fn with(controls: Controls) -> Slot {

@@ -94,6 +94,7 @@ fn live_and_in_process_agree() {
             assert_eq!(live.latency.unwrap().count, 1200);
             assert_eq!(live.event_latency.unwrap().count, events.accepted);
             assert!(live.latency.unwrap().p50_ms > 0.0);
+            assert!(live.propensity.iter().map(|bin| bin.count).sum::<u64>() > 0, "no propensity was seen");
         }
         let [default, uniform] = &live.policies[..] else { panic!("two policies") };
         assert!(default.reward_per_decision.mean > uniform.reward_per_decision.mean + 0.05, "it learns");

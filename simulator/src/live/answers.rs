@@ -21,7 +21,7 @@ use crate::{
     load::{PATIENCE, code_name, tally::Counted},
 };
 
-/// After so long without any answer the server is given up.
+/// When nothing but failures came for so long the server is given up.
 pub(super) const SILENCE: Duration = Duration::from_secs(15);
 
 /// So much later than its id says a decision may have been taken in, microseconds: what follows it must not seem to have
@@ -36,7 +36,7 @@ impl Playing<'_> {
                 self.under_way -= 1;
                 match result {
                     Ok(decision) => {
-                        self.answered_at = at;
+                        self.failing_since = None;
                         self.calls[policy].decide.answered(at.saturating_sub(held.due));
                         self.decided(policy, &held, at, &decision);
                     }
@@ -51,7 +51,7 @@ impl Playing<'_> {
                 self.under_way -= 1;
                 match result {
                     Ok(statuses) => {
-                        self.answered_at = at;
+                        self.failing_since = None;
                         for ((of, reverses, due), status) in sent.into_iter().zip(statuses) {
                             self.calls[policy].record.answered(at.saturating_sub(due));
                             self.players[policy].heard(of, reverses, Some(heard(&status)));
@@ -113,7 +113,10 @@ impl Playing<'_> {
                 return None;
             }
         };
-        if at.saturating_sub(self.answered_at) > SILENCE {
+        if code == Code::ResourceExhausted {
+            // That is an answer: it is there, and has too much to do.
+            self.failing_since = None;
+        } else if at.saturating_sub(*self.failing_since.get_or_insert(at)) > SILENCE {
             self.failure.get_or_insert(LiveError::Silent { why });
         }
         Some(code_name(code))
@@ -121,7 +124,7 @@ impl Playing<'_> {
 }
 
 /// Whether a call that ends with this code may succeed another time.
-fn passing(code: Code) -> bool {
+pub(super) fn passing(code: Code) -> bool {
     match code {
         Code::Unavailable
         | Code::DeadlineExceeded

@@ -105,8 +105,8 @@ pub(super) struct Playing<'a> {
     tell: Vec<UnboundedSender<Change>>,
     back: Back,
     pub(super) under_way: usize,
-    /// When the last answer came.
-    pub(super) answered_at: Duration,
+    /// When the first of the failures since the last answer came.
+    pub(super) failing_since: Option<Duration>,
     stopped: bool,
     pub(super) failure: Option<LiveError>,
     watch: &'a dyn Watch,
@@ -152,7 +152,7 @@ impl<'a> Playing<'a> {
             tell,
             back,
             under_way: 0,
-            answered_at: Duration::ZERO,
+            failing_since: None,
             stopped: false,
             failure: None,
             watch,
@@ -228,8 +228,10 @@ impl<'a> Playing<'a> {
         }
         let Turn { overridden, audited, .. } = turn;
         let held = Arc::new(Held { visit, truth, shelf, best, overridden, audited, due });
+        // All policies are asked about a shopper, or none: they are compared on the same ones.
+        let room = self.under_way + self.players.len() <= BACKLOG_MAX;
         for policy in 0..self.players.len() {
-            if self.under_way >= BACKLOG_MAX {
+            if !room {
                 gave_up(&mut self.calls[policy].decide, SHED);
                 continue;
             }

@@ -94,6 +94,8 @@ impl Live {
             match self.runtime.block_on(self.admin.clone().create_slot(&slot, &why(), false)) {
                 Ok(_) => made.push(id),
                 Err(why) => {
+                    // Where the answer was lost it may have been made all the same: before it was not there.
+                    made.extend((!why.exists()).then(|| id.clone()));
                     self.remove(&made);
                     // Somebody was quicker.
                     return Err(if why.exists() { LiveError::Exists(id) } else { LiveError::Slot { slot: id, why } });

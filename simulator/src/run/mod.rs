@@ -110,7 +110,8 @@ pub fn run_live(
     let threads = NonZeroUsize::new(at_once).unwrap_or(NonZeroUsize::MIN);
     let played = replications(&setup, threads, &play, &|| !live.stopped());
     watch.end();
-    let (complete, rest): (Vec<_>, Vec<_>) = played?.into_iter().partition(|played| played.complete);
+    let played = played.inspect_err(|_| live.notes().iter().for_each(|note| watch.tell(note)))?;
+    let (complete, rest): (Vec<_>, Vec<_>) = played.into_iter().partition(|played| played.complete);
     let [complete, rest] =
         [complete, rest].map(|all| all.into_iter().map(|played| played.replication).collect::<Vec<_>>());
     report_live.seconds = stopwatch.seconds();
@@ -127,6 +128,7 @@ pub fn run_live(
         });
     }
     let told = if complete.is_empty() { &rest } else { &complete };
+    report_live.notes.extend(unanswered(told));
     Ok(report(loaded, &setup, told, &complete, Some(report_live)))
 }
 
@@ -221,4 +223,17 @@ fn replications<T: Send>(
     });
     done.sort_by_key(|(number, _)| *number);
     done.into_iter().map(|(number, result)| result.map_err(|why| RunError::Replication { number, why })).collect()
+}
+
+/// That decisions were not answered, if so.
+fn unanswered(replications: &[Replication]) -> Option<String> {
+    let calls = || replications.iter().flat_map(|of| &of.policies).filter_map(|tally| tally.calls.as_ref());
+    let failed: u64 = calls().flat_map(|calls| calls.decide.failures().values()).sum();
+    let all: u64 = calls().map(|calls| calls.decide.count()).sum();
+    (failed > 0).then(|| {
+        let part = 100.0 * failed as f64 / all as f64;
+        format!(
+            "{failed} of {all} decisions ({part:.2} %) were not answered: rewards, regret and shares are of the others"
+        )
+    })
 }
