@@ -276,10 +276,10 @@ mod tests {
     /// Against sorting everything at the end. Times repeat, so that their order in the file matters.
     #[test]
     fn the_earliest_rows_are_the_same_however_many_there_are() {
-        let all: Vec<(i64, usize)> = (0..9_000).map(|i| ((i as i64 * 7_919) % 1_000, i)).collect();
+        let all: Vec<(i64, i64)> = (0..9_000).map(|i| ((i * 7_919) % 1_000, i)).collect();
         let (mut rows, mut largest) = (Vec::new(), 0);
         for row in &all {
-            assert!(room(&mut rows, Some(40), 50, |row: &(i64, usize)| row.0), "more than 50 are read");
+            assert!(room(&mut rows, Some(40), 50, |row: &(i64, i64)| row.0), "more than 50 are read");
             rows.push(*row);
             largest = largest.max(rows.len());
         }
