@@ -58,7 +58,7 @@ enum Learn {
     Matched,
     /// Every logged decision before.
     All,
-    /// The first part of the decisions, and then nothing; the rest is evaluated.
+    /// The first part of the decisions, with its rewards that come later, and then nothing; the rest is evaluated.
     First,
 }
 

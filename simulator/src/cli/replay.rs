@@ -93,7 +93,8 @@ the way as for one that does not. Replay is the mean reward of the decisions tha
 with least propensity / propensity.
 --learn matched: a policy learns from those decisions alone, as if it had run by itself for so many.
 --learn all: from every logged decision, which it would have had only if it had shown what was logged.
---learn first: from the first part; it is frozen then, and everything is evaluated on the rest.
+--learn first: from the first part, also from its rewards that come later; everything is evaluated on the rest.
+A policy's mode, holdout, analysis slice and stickiness are set aside: the policy itself is evaluated.
 The README's section on the simulator says when which is to be trusted. An estimate that the log does not allow is refused.
 
 Keys of --json for a log, where an estimate is mean, standard_error, low, high, confidence:
@@ -104,7 +105,8 @@ Keys of --json for a log, where an estimate is mean, standard_error, low, high, 
   seed, learning, least_propensity
   policies              per policy: name, ips, self_normalised, doubly_robust, over_log, replay (estimates, null where
                         refused), direct (the reward model alone), accepted, acceptable, mean_weight, mean_weight_error,
-                        effective, largest_weight, refused, learned, fallbacks, and the same per position in positions";
+                        effective, largest_weight, refused, learned, fallbacks, set_aside (settings), and the same per position in
+                        positions";
 
 impl Replay {
     pub(super) fn run(self, out: &mut impl Write) -> Result<(), Box<dyn Error>> {

@@ -3,11 +3,12 @@
 //! Where they are, every policy's weights average 1, as long as the log could show all that the policy would. Three are
 //! looked at: uniform choice; each arm by itself (the sum of 1/p over the decisions that showed it is about the number of those that could have); and
 //! the log's own shares, a policy that shows arms as often as the log did so far. The last is like the log, so its weights are
-//! of moderate size and their mean is known well, also where some propensities are tiny: it tells propensities that are off
-//! from arms that the log hardly ever could show. The other two tell of both.
+//! of moderate size and their mean is known well, also where some propensities are tiny.
 //!
-//! A mean above 1 can only come of propensities that are too small. One below 1 also comes of weights so large and rare that
-//! none of them was met.
+//! A mean above 1 can only come of propensities that are too small: nothing that was not shown adds to it. One below 1 comes of
+//! propensities that are too large, and just as well of arms that could not be shown at times (retired, barred by a rule, or never
+//! chosen by a greedy policy), or with weights so large and rare that none of them was met. Which of these, a log
+//! does not say; so only a mean above 1 is told as an error.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,10 @@ const TOLERANCE: f64 = 2e-3;
 const SHOWN_MIN: f64 = 30.0;
 /// Decisions spread over what is on offer before the log's own shares are known.
 const PRIOR: f64 = 1.0;
+
+/// What policies are called in warnings.
+const OWN_SHARES: &str = "the log's own shares";
+const UNIFORM: &str = "a uniform policy";
 
 /// What the logged propensities add up to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,15 +110,14 @@ impl Calibration {
         let (uniform, own) = (self.uniform.off(), self.own_shares.off());
         let too_small: Vec<&ArmWeights> =
             self.arms.iter().filter(|arm| arm.known() && arm.weights.off() > 0.0).collect();
-        if own != 0.0 || uniform > 0.0 || !too_small.is_empty() {
-            let (what, of) = if own != 0.0 {
-                ("the log's own shares", self.own_shares)
+        if own > 0.0 || uniform > 0.0 || !too_small.is_empty() {
+            let (what, of) = if own > 0.0 {
+                (OWN_SHARES, self.own_shares)
             } else if uniform > 0.0 {
-                ("a uniform policy", self.uniform)
+                (UNIFORM, self.uniform)
             } else {
                 ("a single arm", too_small.first().map_or(self.uniform, |arm| arm.weights))
             };
-            let way = if of.mean > 1.0 { "small" } else { "large" };
             let arm = too_small.first().map_or_else(String::new, |arm| {
                 format!(
                     " ('{}' was shown {} times, its propensities promise {:.0})",
@@ -123,14 +127,16 @@ impl Calibration {
                 )
             });
             warnings.push(format!(
-                "the logged propensities are off: the weights of {what} average {:.3} ± {:.3} where it must be 1; they are too {way} by about that factor{arm}; \
+                "the logged propensities are off: the weights of {what} average {:.3} ± {:.3} where it must be 1; they are too small by about that factor{arm}; \
                  do not trust what is estimated with them",
                 of.mean, of.standard_error
             ));
-        } else if uniform < 0.0 {
+        } else if own < 0.0 || uniform < 0.0 {
+            let (what, of) = if own < 0.0 { (OWN_SHARES, self.own_shares) } else { (UNIFORM, self.uniform) };
             warnings.push(format!(
-                "the weights of a uniform policy average {:.3}: some arms were shown with hardly any probability; what they would earn there, this log cannot tell",
-                self.uniform.mean
+                "the weights of {what} average {:.3} ± {:.3}, less than 1: some arms could not be shown at times, or hardly ever, and what they would earn \
+                 there this log cannot tell; or its propensities are too large, which it cannot tell either",
+                of.mean, of.standard_error
             ));
         }
         if self.certain > 0.0 {

@@ -6,6 +6,9 @@
 //! that with one more event of the largest weight. It holds at least its confidence in what they tried, ends above 0
 //! without any event, and is the normal one where there are many.
 //!
+//! Rewards without weights that are mostly the largest there is are the same seen from above: what they fall short of it is
+//! the rare event. The interval is then the wider of both, each way. Clicks without weights need none of this: they are counted.
+//!
 //! # Source
 //!
 //! Fay and Feuer, "Confidence intervals for directly standardized rates: a method based on the gamma distribution"
@@ -29,20 +32,26 @@ pub struct Moments {
     pub events: Option<f64>,
     /// What one more reward of the largest size and weight would add.
     pub largest: f64,
+    /// What the mean cannot exceed; none: weights have no such bound.
+    pub ceiling: Option<f64>,
 }
 
 impl Moments {
     /// With the interval of Fay and Feuer where no reward lies below 0, else the normal one.
     pub fn estimate(self, confidence: f64) -> Estimate {
-        let Self { value, standard_error, events, largest } = self;
+        let Self { value, standard_error, events, largest, ceiling } = self;
         let tail = 0.5 * (1.0 - confidence);
         let normal = normal_quantile(tail) * standard_error;
         let (below, above) = match events {
             None => (normal, normal),
             Some(events) => {
                 let var = standard_error * standard_error;
-                let below = events - gamma_quantile(tail, events, var);
-                let above = gamma_quantile(1.0 - tail, events + largest, var + largest * largest) - events;
+                let under = |mean: f64| mean - gamma_quantile(tail, mean, var);
+                let over = |mean: f64| gamma_quantile(1.0 - tail, mean + largest, var + largest * largest) - mean;
+                let (mut below, mut above) = (under(events), over(events));
+                if let Some(short) = ceiling.map(|most| most - events).filter(|short| *short < events) {
+                    (below, above) = (below.max(over(short)).min(events), above.max(under(short)));
+                }
                 // Where a model foresaw rewards, its errors are spread too, both ways.
                 if value.to_bits() == events.to_bits() {
                     (below, above)
@@ -63,7 +72,7 @@ impl Moments {
 
 /// The normal interval.
 pub fn normal(value: f64, standard_error: f64, confidence: f64) -> Estimate {
-    Moments { value, standard_error, events: None, largest: 0.0 }.estimate(confidence)
+    Moments { value, standard_error, events: None, largest: 0.0, ceiling: None }.estimate(confidence)
 }
 
 /// The number that a gamma variate of this mean and variance is below with probability `p`.
@@ -109,7 +118,8 @@ mod tests {
     fn with_equal_weights_it_is_the_poisson_interval() {
         let n = 1e4;
         let of = |k: f64| {
-            let moments = Moments { value: k / n, standard_error: k.sqrt() / n, events: Some(k / n), largest: 1.0 / n };
+            let (value, standard_error) = (k / n, k.sqrt() / n);
+            let moments = Moments { value, standard_error, events: Some(value), largest: 1.0 / n, ceiling: None };
             let estimate = moments.estimate(0.95);
             [estimate.low.unwrap() * n, estimate.high.unwrap() * n]
         };
@@ -143,7 +153,7 @@ mod tests {
             let value: f64 = sum / n;
             let standard_error = ((sum_sq / n - value * value) / n).sqrt();
             let misses = |e: Estimate| !(e.low.unwrap()..=e.high.unwrap()).contains(&truth);
-            let moments = Moments { value, standard_error, events: Some(value), largest: 20.0 / n };
+            let moments = Moments { value, standard_error, events: Some(value), largest: 20.0 / n, ceiling: None };
             missed += i32::from(misses(moments.estimate(0.95)));
             missed_by_normal += i32::from(misses(normal(value, standard_error, 0.95)));
         }

@@ -43,11 +43,11 @@ use slotwise::{engine::RewardOutcome, slot::FieldError};
 pub use report::Report;
 pub use setup::{Candidate, How};
 
-use crate::{arena::ServiceError, logged::Log};
+use crate::{
+    arena::ServiceError,
+    logged::{CELLS_MAX, Log},
+};
 use walk::{Course, Foreseen, Walk};
-
-/// Decisions times arms at most: what the reward model foresaw of each is kept, 4 bytes each.
-pub const CELLS_MAX: usize = 100_000_000;
 
 /// Decisions between two times that progress is told.
 const TELL_EVERY: usize = 64;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Candidate, How, Learning, Options,
     calibration::Calibration,
-    estimate::{Estimates, Term, of_log},
+    estimate::{Estimates, Term, Weights, of_rewards},
     walk::{Course, Walk},
 };
 use crate::{
@@ -97,6 +97,8 @@ pub struct PolicyReport {
     pub learned: Option<u64>,
     /// Decisions of the log that its model would not have made.
     pub fallbacks: u64,
+    /// What its document says of who gets the policy and for how long, which is set aside: the policy itself is evaluated.
+    pub set_aside: Vec<String>,
 }
 
 /// What a policy would have earned at a position.
@@ -124,7 +126,7 @@ pub struct Value {
     pub doubly_robust: Option<Estimate>,
     /// The doubly robust estimate less the log's mean, paired by decision.
     pub over_log: Option<Estimate>,
-    /// The mean reward of the decisions that were accepted.
+    /// The mean reward of the decisions that were accepted; none where they are few, or all of a part of what the policy would show.
     pub replay: Option<Estimate>,
     /// What the reward model alone says, as biased as that is.
     pub direct: Option<f64>,
@@ -149,7 +151,7 @@ impl Report {
     pub(super) fn new(course: &Course<'_>, candidates: &[Candidate], walks: &[Walk], options: &Options) -> Self {
         let (log, first) = (course.log, course.first);
         let rows = &log.rows[first..];
-        let confidence = options.confidence;
+        let (confidence, largest) = (options.confidence, log.largest());
         let all = rows.len() as u64 + log.left_out.zero_propensity;
         let mut positions: Vec<u32> = rows.iter().map(|row| row.position).collect();
         positions.sort_unstable();
@@ -159,11 +161,11 @@ impl Report {
         }
         let policy = |(candidate, walk): (&Candidate, &Walk)| {
             let own = candidate.how == How::Logged;
-            let value = |terms: &[&Term]| Value::of(terms, own, course.least, confidence);
+            let value = |terms: &[&Term]| Value::of(terms, own, course.least, largest, confidence);
             let at = |position: u32| {
                 let there: Vec<&Term> =
                     walk.terms.iter().zip(rows).filter(|(_, row)| row.position == position).map(|(t, _)| t).collect();
-                let log = of_log(there.iter().map(|term| term.reward), confidence);
+                let log = of_rewards(there.iter().map(|term| term.reward), largest, confidence);
                 PositionValue { position, decisions: there.len() as u64, log, value: value(&there) }
             };
             PolicyReport {
@@ -172,6 +174,7 @@ impl Report {
                 positions: positions.iter().map(|&position| at(position)).collect(),
                 learned: walk.learned,
                 fallbacks: walk.fallbacks,
+                set_aside: candidate.set_aside.iter().map(|&field| field.to_owned()).collect(),
             }
         };
         Self {
@@ -183,7 +186,7 @@ impl Report {
                 arms: log.arms.len() as u64,
                 from_us: rows.first().map_or(0, |row| row.at_us),
                 until_us: rows.last().map_or(0, |row| row.at_us),
-                reward: of_log(rows.iter().map(|row| row.reward), confidence),
+                reward: of_rewards(rows.iter().map(|row| row.reward), largest, confidence),
                 rewarded: rows.iter().filter(|row| row.reward.to_bits() != log.silent.to_bits()).count() as u64,
                 left_out: log.left_out,
                 zero_propensity: log.left_out.zero_propensity as f64 / all as f64,
@@ -219,8 +222,8 @@ impl Report {
 
 impl Value {
     /// Of these terms, at least one; `own`: of the log's policy.
-    fn of(terms: &[&Term], own: bool, least: f64, confidence: f64) -> Self {
-        let of = Estimates::of(terms.iter().copied(), confidence);
+    fn of(terms: &[&Term], own: bool, least: f64, largest: f64, confidence: f64) -> Self {
+        let of = Estimates::of(terms.iter().copied(), largest, confidence);
         let refused = refused(&of);
         let told = refused.is_none();
         let enough = of.accepted as f64 >= EFFECTIVE_MIN;
@@ -229,7 +232,8 @@ impl Value {
             self_normalised: told.then_some(of.self_normalised),
             doubly_robust: (told && !own).then_some(of.doubly_robust),
             over_log: (told && !own).then_some(of.over_log),
-            replay: of.replay.filter(|_| enough),
+            // Few accepted decisions are no obstacle to weights, but what the log never shows is accepted nowhere.
+            replay: of.replay.filter(|_| enough && overlaps(&of.weights)),
             direct: (!own).then_some(of.direct),
             accepted: (!own).then_some(of.accepted),
             acceptable: (!own).then_some(of.accepted as f64 / (least * terms.len() as f64)),
@@ -242,10 +246,15 @@ impl Value {
     }
 }
 
+/// Whether the log could have shown most of what a policy would.
+fn overlaps(weights: &Weights) -> bool {
+    weights.mean + ERRORS_MAX * weights.standard_error >= OVERLAP_MIN
+}
+
 /// Why the log cannot tell what a policy would have earned.
 fn refused(of: &Estimates) -> Option<String> {
     let weights = of.weights;
-    if weights.mean + ERRORS_MAX * weights.standard_error < OVERLAP_MIN {
+    if !overlaps(&weights) {
         let beyond = 100.0 * (1.0 - weights.mean);
         return Some(format!("{beyond:.0} % of what it would show, the log hardly ever shows there"));
     }

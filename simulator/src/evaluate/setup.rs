@@ -1,7 +1,9 @@
 //! The slot that a log needs, and the candidates that are evaluated.
 //!
 //! A log's slot has the log's arms, shows one of them, and learns the log's rewards as they were counted there: what a
-//! document says of its goal is set aside. Rewards of one size, as clicks are, are learned as a kind without value, so that
+//! document says of its goal is set aside, but for its window and when it learns. So is who gets the policy, and for how long: mode,
+//! holdout, analysis slice and stickiness would mix what others decide, or what was drawn once, with the policy's own
+//! propensities, and the policy is what is evaluated. Rules stay, caps per subject among them. Rewards of one size, as clicks are, are learned as a kind without value, so that
 //! the slot knows them to be rates; others by their value.
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -9,7 +11,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use slotwise::{
     bandit::{ModelSpec, Policy},
     slot::{
-        Arm, Controls, Definition, FieldError, Goal, Learning as When, RewardKind, Schedule, SlotId, SlotKind,
+        Arm, Controls, Definition, FieldError, Goal, Mode, RewardKind, Schedule, SlotId, SlotKind, Stickiness,
         suggestion,
     },
 };
@@ -22,9 +24,6 @@ pub(super) const REWARD: &str = "reward";
 /// The kind of what is known to have earned no more than silence.
 pub(super) const NOTHING: &str = "nothing";
 
-/// The least time that a decision's reward is waited for, microseconds.
-const WINDOW_US_MIN: i64 = 24 * 3600 * 1_000_000;
-
 /// A policy that is evaluated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
@@ -32,6 +31,8 @@ pub struct Candidate {
     pub name: String,
     /// How it decides.
     pub how: How,
+    /// The settings of its document that are set aside.
+    pub set_aside: Vec<&'static str>,
 }
 
 /// How a candidate decides.
@@ -50,12 +51,12 @@ pub enum How {
 impl Candidate {
     /// The log's own policy.
     pub fn logged() -> Self {
-        Self { name: "logged".into(), how: How::Logged }
+        Self { name: "logged".into(), how: How::Logged, set_aside: Vec::new() }
     }
 
     /// Uniform choice.
     pub fn uniform() -> Self {
-        Self { name: "uniform".into(), how: How::Uniform }
+        Self { name: "uniform".into(), how: How::Uniform, set_aside: Vec::new() }
     }
 
     /// Always one arm, by its id.
@@ -68,7 +69,7 @@ impl Candidate {
             arm: id.to_owned(),
             suggestion: suggestion(id, log.arms.iter().map(|arm| arm.id.as_str())),
         })?;
-        Ok(Self { name: format!("always {id}"), how: How::Arm(place) })
+        Ok(Self { name: format!("always {id}"), how: How::Arm(place), set_aside: Vec::new() })
     }
 
     /// A slot with this model and policy and every other setting at its default.
@@ -88,8 +89,9 @@ impl Candidate {
     ///
     /// With the log's arms it is none.
     pub fn slot(log: &Log, name: &str, document: Definition) -> Result<Self, EvaluateError> {
+        let set_aside = set_aside(&document.controls);
         let definition = definition(log, document).map_err(|why| failed(name, why))?;
-        Ok(Self { name: name.to_owned(), how: How::Slot(Box::new(definition)) })
+        Ok(Self { name: name.to_owned(), how: How::Slot(Box::new(definition)), set_aside })
     }
 }
 
@@ -109,6 +111,19 @@ pub(super) fn foreseer(log: &Log) -> Result<Definition, EvaluateError> {
     definition(log, plain).map_err(|why| failed(NAME, why))
 }
 
+/// The settings by which not everyone gets what the policy draws.
+fn set_aside(controls: &Controls) -> Vec<&'static str> {
+    [
+        ("mode", controls.mode() != Mode::On),
+        ("holdout", controls.holdout() > 0.0),
+        ("analysis", controls.analysis() > 0.0),
+        ("stickiness", controls.stickiness() != Stickiness::Never),
+    ]
+    .into_iter()
+    .filter_map(|(field, said)| said.then_some(field))
+    .collect()
+}
+
 /// The slot of a document, with the log's arms and rewards.
 fn definition(log: &Log, document: Definition) -> Result<Definition, FieldError> {
     let known: BTreeSet<_> = document.arms.iter().map(|arm| arm.id.clone()).collect();
@@ -123,8 +138,14 @@ fn definition(log: &Log, document: Definition) -> Result<Definition, FieldError>
     let definition = Definition {
         arms: said.chain(rest).collect(),
         count: Some(1),
-        goal: goal(log, document.goal.learning),
-        controls: Controls { holdout: Some(document.controls.holdout.unwrap_or(0.0)), ..document.controls.clone() },
+        goal: goal(log, &document.goal),
+        controls: Controls {
+            mode: Some(Mode::On),
+            holdout: Some(0.0),
+            analysis: Some(0.0),
+            stickiness: Some(Stickiness::Never),
+            ..document.controls.clone()
+        },
         ..document
     };
     definition.check()?;
@@ -142,8 +163,8 @@ fn arm(logged: &LoggedArm) -> Arc<Arm> {
     })
 }
 
-/// What the log's rewards are to a slot.
-fn goal(log: &Log, learning: When) -> Goal {
+/// What the log's rewards are to a slot: they count as long as the document says, or as the log's longest took.
+fn goal(log: &Log, document: &Goal) -> Goal {
     let kind = |kind: &str, weight: f64| RewardKind {
         kind: kind.to_owned(),
         weight,
@@ -159,8 +180,8 @@ fn goal(log: &Log, learning: When) -> Goal {
     Goal {
         kinds: vec![reward, kind(NOTHING, 0.0)],
         default_reward: log.silent,
-        window_us: longest_us.saturating_add(1_000_000).max(WINDOW_US_MIN),
-        learning,
+        window_us: longest_us.saturating_add(1_000_000).max(document.window_us),
+        learning: document.learning,
         ..Goal::default()
     }
 }

@@ -44,7 +44,7 @@ pub fn text(report: &Report) -> String {
     let confidence = 100.0 * report.log.reward.confidence;
     let _ = write!(
         out,
-        "\n[…]: {confidence} % intervals, gamma (Fay and Feuer 1997) where no reward lies below 0, else normal; over the log is doubly robust, paired by decision"
+        "\n[…]: {confidence} % intervals, gamma (Fay and Feuer 1997) where no reward lies below 0, else normal; clicks without weights binomial (Clopper and Pearson 1934); over the log is doubly robust, paired by decision"
     );
     out
 }
@@ -114,11 +114,14 @@ fn head(report: &Report) -> String {
 }
 
 fn notes(out: &mut String, policy: &PolicyReport, report: &Report) {
-    let PolicyReport { name, value, fallbacks, .. } = policy;
+    let PolicyReport { name, value, fallbacks, set_aside, .. } = policy;
+    if !set_aside.is_empty() {
+        let _ = write!(out, "\n{name}: set aside, since the policy itself is evaluated: {}", set_aside.join(", "));
+    }
     if let Some(refused) = &value.refused {
         let _ = write!(out, "\n{name}: not estimated: {refused}");
     }
-    if let (Some(accepted), None) = (value.accepted, &value.replay) {
+    if let (Some(accepted), None) = (value.accepted.filter(|&n| (n as f64) < EFFECTIVE_MIN), &value.replay) {
         let _ = write!(out, "\n{name}: no replay: {accepted} decisions were accepted, fewer than {EFFECTIVE_MIN}");
         if report.least_propensity < 1.0 / report.log.arms as f64 {
             let _ = write!(out, "; a larger --least-propensity accepts more, with some bias");

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::LeftOut;
+use super::{CELLS_MAX, LeftOut};
 use crate::dataset::Place;
 
 /// Why a log cannot be used.
@@ -43,6 +43,16 @@ pub enum LogError {
         slot: String,
         /// "; did you mean …?", or nothing.
         suggestion: String,
+    },
+    /// It is more than is held in memory.
+    #[error("{}: {rows} decisions of {arms} arms each are more than {CELLS_MAX} in all; give fewer --rounds", file.display())]
+    Size {
+        /// The file.
+        file: PathBuf,
+        /// Decisions that were asked for.
+        rows: usize,
+        /// Arms.
+        arms: usize,
     },
     /// No row is left to evaluate.
     #[error("{} holds no decision that can be evaluated: {}", file.display(), why(left_out))]

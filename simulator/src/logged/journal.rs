@@ -11,6 +11,9 @@
 //! Deliberately not here: later positions, and which arms a slot had at which revision, which an export does not say: an
 //! empty list of candidates stands for all arms of the log.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -27,7 +30,7 @@ use slotwise::{
 };
 
 use super::{
-    Form, LeftOut, Log, LogError, LoggedArm, Offered, ROWS_MAX, Row, Wanted, name_of,
+    CELLS_MAX, Form, LeftOut, Log, LogError, LoggedArm, Offered, ROWS_MAX, Row, Wanted, earliest, name_of, room,
     source::{self, Lines},
     table::Table,
 };
@@ -113,7 +116,7 @@ fn wrong(field: &'static str, why: impl Into<String>) -> Wrong {
 pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
     let unread = |source| LogError::Read { file: path.to_owned(), source };
     let mut text = source::open(path).map_err(unread)?;
-    let json = std::io::BufRead::fill_buf(&mut text).map_err(unread)?.starts_with(b"{");
+    let json = source::begins_object(&mut *text).map_err(unread)?;
     let mut taking = Taking::new(wanted);
     if json {
         json_lines(path, text, &mut taking)?;
@@ -264,7 +267,7 @@ impl<'a> Taking<'a> {
             }
             return Ok(());
         };
-        if self.rows.len() >= ROWS_MAX {
+        if !room(&mut self.rows, self.wanted.rows, ROWS_MAX, |row| row.at_us) {
             return Err(wrong(
                 "time",
                 format!("this is row {} of the log; at most {ROWS_MAX} are allowed", ROWS_MAX + 1),
@@ -309,7 +312,7 @@ impl<'a> Taking<'a> {
         Ok(())
     }
 
-    fn log(self, path: &Path) -> Result<Log, LogError> {
+    fn log(mut self, path: &Path) -> Result<Log, LogError> {
         let file = || path.to_owned();
         match &self.wanted.slot {
             Some(slot) if !self.slots.contains(slot) => {
@@ -320,6 +323,14 @@ impl<'a> Taking<'a> {
                 return Err(LogError::Slots { file: file(), slots: self.slots.into_iter().collect() });
             }
             Some(_) | None => {}
+        }
+        if let Some(wanted) = self.wanted.rows {
+            earliest(&mut self.rows, wanted, |row| row.at_us);
+        }
+        // Before any row is given a list of all arms but a few.
+        let (rows, arms) = (self.rows.len(), self.arms.len());
+        if rows.saturating_mul(arms) > CELLS_MAX {
+            return Err(LogError::Size { file: file(), rows, arms });
         }
         let place: BTreeMap<&str, usize> = self.arms.iter().enumerate().map(|(i, id)| (id.as_str(), i)).collect();
         // Every name was put there when it was met.

@@ -33,6 +33,9 @@ pub use error::LogError;
 /// Rows at most: of more than a million decisions a slot forgets the oldest before their window is over.
 pub const ROWS_MAX: usize = crate::dataset::ROWS_MAX;
 
+/// Rows times arms at most: so many numbers, and what each row could choose from, are kept.
+pub const CELLS_MAX: usize = 100_000_000;
+
 /// The name of the feature that a user-item affinity of the Open Bandit Dataset becomes.
 pub const AFFINITY: &str = "affinity";
 
@@ -229,6 +232,12 @@ impl Log {
         }
     }
 
+    /// The largest reward that a row has; where none is above 0, 1, as that of a click.
+    pub fn largest(&self) -> f64 {
+        let largest = self.rows.iter().map(|row| row.reward).fold(0.0, f64::max);
+        if largest > 0.0 { largest } else { 1.0 }
+    }
+
     /// The one size that every reward has that is not silence's, less that; none: they differ, or one lies below it.
     pub fn unit(&self) -> Option<f64> {
         let mut sizes = self.rows.iter().map(|row| row.reward - self.silent).filter(|size| *size != 0.0);
@@ -237,7 +246,54 @@ impl Log {
     }
 }
 
+/// Whether there is room for one more row, of `most` at most. Where only the earliest so many are wanted there always is: later
+/// ones go, now and then, and those of one time stay in their order.
+fn room<T>(rows: &mut Vec<T>, wanted: Option<usize>, most: usize, at_us: impl Fn(&T) -> i64) -> bool {
+    /// Rows beyond twice those wanted that are read before any go.
+    const SPARE: usize = 1_024;
+    let Some(wanted) = wanted.filter(|wanted| *wanted <= most) else { return rows.len() < most };
+    if rows.len() >= 2 * wanted + SPARE {
+        earliest(rows, wanted, at_us);
+    }
+    true
+}
+
+/// Leaves the earliest so many rows, in order of time.
+fn earliest<T>(rows: &mut Vec<T>, wanted: usize, at_us: impl Fn(&T) -> i64) {
+    rows.sort_by_key(at_us);
+    rows.truncate(wanted);
+}
+
 /// The name of a file, without its folder.
 fn name_of(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Against sorting everything at the end. Times repeat, so that their order in the file matters.
+    #[test]
+    fn the_earliest_rows_are_the_same_however_many_there_are() {
+        let all: Vec<(i64, i64)> = (0..9_000).map(|i| ((i * 7_919) % 1_000, i)).collect();
+        let (mut rows, mut largest) = (Vec::new(), 0);
+        for row in &all {
+            assert!(room(&mut rows, Some(40), 50, |row: &(i64, i64)| row.0), "more than 50 are read");
+            rows.push(*row);
+            largest = largest.max(rows.len());
+        }
+        earliest(&mut rows, 40, |row| row.0);
+        let mut want = all.clone();
+        want.sort_by_key(|row| row.0);
+        assert_eq!(rows, want[..40]);
+        assert!(largest < 2_000, "{largest} were held at once");
+        // All wanted, or more than are allowed: the 51st is one too many.
+        for wanted in [None, Some(51)] {
+            let mut rows = vec![0; 49];
+            assert!(room(&mut rows, wanted, 50, |at| *at));
+            rows.push(0);
+            assert!(!room(&mut rows, wanted, 50, |at| *at));
+        }
+    }
 }

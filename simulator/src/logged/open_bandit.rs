@@ -29,7 +29,9 @@ use slotwise::{
     },
 };
 
-use super::{Form, LeftOut, Log, LogError, LoggedArm, Offered, ROWS_MAX, Row, Wanted, name_of, table::Table};
+use super::{
+    Form, LeftOut, Log, LogError, LoggedArm, Offered, ROWS_MAX, Row, Wanted, earliest, name_of, room, table::Table,
+};
 
 const NEEDED: [&str; 5] = ["timestamp", "item_id", "position", "click", "propensity_score"];
 const AFFINITY_COLUMN: &str = "user-item_affinity_";
@@ -124,19 +126,22 @@ pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
         let row = one(&table, &columns, &affine, &mut items, &mut user)?;
         if wanted.position.is_some_and(|position| position != row.position) {
             left_out.not_asked_for += 1;
-        } else if row.propensity > 0.0 {
+        } else if row.propensity <= 0.0 {
+            left_out.zero_propensity += 1;
+        } else if room(&mut raw, wanted.rows, ROWS_MAX, |row: &Raw| row.at_us) {
             raw.push(row);
         } else {
-            left_out.zero_propensity += 1;
-        }
-        if raw.len() > ROWS_MAX {
-            return Err(table.whole_line(format!("is row {} of the log; at most {ROWS_MAX} are allowed", raw.len())));
+            let number = raw.len() + 1;
+            return Err(table.whole_line(format!("is row {number} of the log; at most {ROWS_MAX} are allowed")));
         }
         if items.list.len() > ARMS_MAX {
             return Err(
                 table.whole_line(format!("names the {}th item; at most {ARMS_MAX} are allowed", items.list.len()))
             );
         }
+    }
+    if let Some(wanted) = wanted.rows {
+        earliest(&mut raw, wanted, |row: &Raw| row.at_us);
     }
     let (arms, place) = arms(&items.list, &attributes);
     let values: Vec<Vec<Option<Value>>> = user.iter().map(Texts::values).collect();

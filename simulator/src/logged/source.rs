@@ -22,6 +22,17 @@ pub(super) fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     Ok(if packed { Box::new(BufReader::new(MultiGzDecoder::new(file))) } else { Box::new(file) })
 }
 
+/// What some programs begin a text with.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// Whether a text is one of JSON objects; a byte order mark before the first is read over.
+pub(super) fn begins_object(text: &mut dyn BufRead) -> io::Result<bool> {
+    if text.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+        text.consume(BYTE_ORDER_MARK.len());
+    }
+    Ok(text.fill_buf()?.starts_with(b"{"))
+}
+
 /// Why reading failed, for people.
 pub(super) fn unreadable(why: &io::Error) -> String {
     format!("cannot be unpacked ({why}); is it a whole gzip file?")
