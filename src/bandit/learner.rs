@@ -16,7 +16,7 @@ use super::{
     spec::{ModelSpec, Setting},
     summary::ArmSummary,
 };
-use crate::stats::SparseVector;
+use crate::stats::{Memo, SparseVector};
 
 /// Observations fade in steps of at least this part of their weight.
 const FADE_STEP: f64 = 1e-3;
@@ -229,7 +229,8 @@ impl Learner {
         let prior = ArmSummary::default().value;
         let posteriors = arms.iter().map(|arm| arm.and_then(|a| self.summary(a)).map_or(prior, |s| s.value)).collect();
         let arms: Vec<Option<u32>> = (0..arms.len()).map(|i| u32::try_from(i).ok()).collect();
-        Mixture::of(Model::NormalInverseGamma { prior, arms: posteriors }.scores(&arms, &[], scoring), "mean_reward")
+        let model = Model::NormalInverseGamma { prior, arms: posteriors, memo: Memo::default() };
+        Mixture::of(model.scores(&arms, &[], scoring), "mean_reward")
     }
 
     /// Meets the features of what was shown, before it is observed: each arm's parts, one for all where they

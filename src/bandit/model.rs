@@ -6,7 +6,7 @@ use super::{
     linear::{Linear, LinearDesign, Scoring},
     score::{Expectation, Forecast, LEAST, Scores},
 };
-use crate::stats::{Beta, BetaScore, NormalInverseGamma, SparseVector, StudentScore};
+use crate::stats::{Beta, BetaScore, Memo, NormalInverseGamma, SparseVector, StudentScore};
 
 /// A model with everything said: what a slot's [`ModelSpec`](super::ModelSpec) comes to once its goal is known. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -44,6 +44,9 @@ pub enum Model {
         prior: Beta,
         /// One per arm.
         arms: Vec<Beta>,
+        /// What their scores came to the last time.
+        #[serde(skip)]
+        memo: Memo<BetaScore>,
     },
     /// See [`NormalInverseGamma`].
     NormalInverseGamma {
@@ -51,6 +54,9 @@ pub enum Model {
         prior: NormalInverseGamma,
         /// One per arm.
         arms: Vec<NormalInverseGamma>,
+        /// What their scores came to the last time.
+        #[serde(skip)]
+        memo: Memo<StudentScore>,
     },
 }
 
@@ -86,11 +92,11 @@ impl Model {
         match design {
             Design::Linear(design) => Self::Linear(Linear::new(design)),
             Design::BetaBernoulli { prior_a, prior_b } => {
-                Self::BetaBernoulli { prior: Beta::new(prior_a, prior_b), arms: Vec::new() }
+                Self::BetaBernoulli { prior: Beta::new(prior_a, prior_b), arms: Vec::new(), memo: Memo::default() }
             }
             Design::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale } => {
                 let prior = NormalInverseGamma::new(prior_mean, prior_strength, prior_shape, prior_scale);
-                Self::NormalInverseGamma { prior, arms: Vec::new() }
+                Self::NormalInverseGamma { prior, arms: Vec::new(), memo: Memo::default() }
             }
         }
     }
@@ -99,13 +105,13 @@ impl Model {
     pub(super) fn expect(&self, arm: u32, x: &SparseVector, unit: bool) -> Expectation {
         match self {
             Self::Linear(linear) => linear.expect(arm, x, unit),
-            Self::BetaBernoulli { prior, arms } => {
+            Self::BetaBernoulli { prior, arms, .. } => {
                 let posterior = arms.get(arm as usize).unwrap_or(prior);
                 let (mean, std) = (posterior.mean(), posterior.variance().sqrt());
                 let of = |rate: f64| Forecast::rate(rate.max(0.0), unit);
                 Expectation { mean: of(mean), least: of(mean - LEAST * std) }
             }
-            Self::NormalInverseGamma { prior, arms } => {
+            Self::NormalInverseGamma { prior, arms, .. } => {
                 let posterior = arms.get(arm as usize).unwrap_or(prior);
                 let of = |mean| Forecast::normal(mean, posterior.predictive_variance(), unit);
                 Expectation { mean: of(posterior.mean()), least: of(posterior.mean() - LEAST * posterior.spread()) }
@@ -118,8 +124,8 @@ impl Model {
     pub(super) fn observe(&mut self, arm: u32, x: &SparseVector, y: f64, weight: f64) {
         match self {
             Self::Linear(linear) => linear.observe(arm, x, y, weight),
-            Self::BetaBernoulli { prior, arms } => entry(arms, *prior, arm).observe_part(weight, unit(y)),
-            Self::NormalInverseGamma { prior, arms } => entry(arms, *prior, arm).observe_part(weight, y / weight),
+            Self::BetaBernoulli { prior, arms, .. } => entry(arms, *prior, arm).observe_part(weight, unit(y)),
+            Self::NormalInverseGamma { prior, arms, .. } => entry(arms, *prior, arm).observe_part(weight, y / weight),
         }
     }
 
@@ -128,10 +134,10 @@ impl Model {
         let Revision { y, delta, weight, retained } = revision;
         match self {
             Self::Linear(linear) => linear.revise(arm, x, revision),
-            Self::BetaBernoulli { prior, arms } => {
+            Self::BetaBernoulli { prior, arms, .. } => {
                 entry(arms, *prior, arm).revise(retained, unit(y + delta) - unit(y));
             }
-            Self::NormalInverseGamma { prior, arms } => {
+            Self::NormalInverseGamma { prior, arms, .. } => {
                 entry(arms, *prior, arm).revise(retained * weight, y / weight, delta / weight);
             }
         }
@@ -157,25 +163,25 @@ impl Model {
         let width = scoring.width;
         match self {
             Self::Linear(linear) => linear.scores(arms, rows, scoring),
-            Self::BetaBernoulli { prior, arms: posteriors } => {
-                let find = |arm: &Option<u32>| *arm.and_then(|a| posteriors.get(a as usize)).unwrap_or(prior);
-                let posteriors: Vec<Beta> = arms.iter().map(find).collect();
+            Self::BetaBernoulli { prior, arms: posteriors, memo } => {
+                let of = |arm: &Option<u32>| arm.and_then(|a| posteriors.get(a as usize)).unwrap_or(prior);
                 Scores::Beta {
-                    means: posteriors.iter().map(Beta::mean).collect(),
-                    stds: posteriors.iter().map(|p| width * p.variance().sqrt()).collect(),
-                    scores: posteriors.iter().map(|p| BetaScore::new(p, width)).collect(),
+                    means: arms.iter().map(|arm| of(arm).mean()).collect(),
+                    stds: arms.iter().map(|arm| width * of(arm).variance().sqrt()).collect(),
+                    scores: memo.scores(arms.len(), |i, known| BetaScore::known_or_new(of(&arms[i]), width, known)),
+                    memo: memo.clone(),
                 }
             }
-            Self::NormalInverseGamma { prior, arms: posteriors } => {
-                let find = |arm: &Option<u32>| *arm.and_then(|a| posteriors.get(a as usize)).unwrap_or(prior);
-                let posteriors: Vec<NormalInverseGamma> = arms.iter().map(find).collect();
+            Self::NormalInverseGamma { prior, arms: posteriors, memo } => {
+                let of = |arm: &Option<u32>| arm.and_then(|a| posteriors.get(a as usize)).unwrap_or(prior);
+                let score = |p: &NormalInverseGamma, known: Option<&StudentScore>| {
+                    StudentScore::known_or_new(p.mean(), width * p.spread(), p.degrees(), known)
+                };
                 Scores::Student {
-                    means: posteriors.iter().map(NormalInverseGamma::mean).collect(),
-                    stds: posteriors.iter().map(|p| width * p.spread()).collect(),
-                    scores: posteriors
-                        .iter()
-                        .map(|p| StudentScore::new(p.mean(), width * p.spread(), p.degrees()))
-                        .collect(),
+                    means: arms.iter().map(|arm| of(arm).mean()).collect(),
+                    stds: arms.iter().map(|arm| width * of(arm).spread()).collect(),
+                    scores: memo.scores(arms.len(), |i, known| score(of(&arms[i]), known)),
+                    memo: memo.clone(),
                 }
             }
         }

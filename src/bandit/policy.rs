@@ -188,10 +188,12 @@ impl<'a> Step<'a> {
         let narrowed = course.ranking.constraints.narrow(&drawn, course.left, course.places, &mut active);
         let mut pmf = vec![0.0; active.len()];
         let mut of_each = vec![vec![0.0; active.len()]; course.choices.len()];
+        let all = active.iter().all(|active| *active);
         for (model, (weight, own)) in weights.iter().zip(&mut of_each).enumerate() {
             if *weight > 0.0 {
-                if narrowed == Narrowed::No {
-                    course.choices[model].probabilities(&active, own);
+                let choice = &course.choices[model];
+                if narrowed == Narrowed::No && (all || !choice.of_all()) {
+                    choice.probabilities(&active, own);
                 } else {
                     course.among(model, &active, own);
                 }

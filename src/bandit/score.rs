@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::{BetaScore, Marginal, NormalScore, StudentScore, Winners};
+use crate::stats::{BetaScore, Marginal, Memo, NormalScore, StudentScore, Winners};
 
 /// A forecast's log score is never taken for less: one surprise must not settle which model is right.
 const LN_SCORE_MIN: f64 = -14.0;
@@ -142,6 +142,8 @@ pub enum Scores {
         stds: Vec<f64>,
         /// The scores.
         scores: Vec<BetaScore>,
+        /// What such scores came to the last time.
+        memo: Memo<BetaScore>,
     },
     /// Student t scores.
     Student {
@@ -151,6 +153,8 @@ pub enum Scores {
         stds: Vec<f64>,
         /// The scores.
         scores: Vec<StudentScore>,
+        /// What such scores came to the last time.
+        memo: Memo<StudentScore>,
     },
 }
 
@@ -209,12 +213,18 @@ impl Scores {
                 stds: pick(&joint.stds, kept),
                 tops: joint.among(kept),
             }),
-            Self::Beta { means, stds, scores } => {
-                Self::Beta { means: pick(means, kept), stds: pick(stds, kept), scores: pick(scores, kept) }
-            }
-            Self::Student { means, stds, scores } => {
-                Self::Student { means: pick(means, kept), stds: pick(stds, kept), scores: pick(scores, kept) }
-            }
+            Self::Beta { means, stds, scores, memo } => Self::Beta {
+                means: pick(means, kept),
+                stds: pick(stds, kept),
+                scores: pick(scores, kept),
+                memo: memo.clone(),
+            },
+            Self::Student { means, stds, scores, memo } => Self::Student {
+                means: pick(means, kept),
+                stds: pick(stds, kept),
+                scores: pick(scores, kept),
+                memo: memo.clone(),
+            },
         }
     }
 
@@ -247,19 +257,21 @@ impl Scores {
             Self::Joint(joint) => {
                 Self::Joint(Joint { means: moved(&joint.means), stds: times(&joint.stds), tops: joint.tops.clone() })
             }
-            Self::Beta { means, stds, scores } => Self::Beta {
+            Self::Beta { means, stds, scores, memo } => Self::Beta {
                 means: means.iter().zip(factors).map(|(&mean, &factor)| boosted_rate(mean, factor)).collect(),
                 stds: times(stds),
                 scores: (0..means.len())
                     .map(|i| scores[i].moved_to(boosted_rate(means[i], factors[i]), factors[i]))
                     .collect(),
+                memo: memo.clone(),
             },
-            Self::Student { means, stds, scores } => Self::Student {
+            Self::Student { means, stds, scores, memo } => Self::Student {
                 means: moved(means),
                 stds: times(stds),
                 scores: (0..means.len())
                     .map(|i| scores[i].moved_to(boosted_mean(means[i], factors[i]), factors[i]))
                     .collect(),
+                memo: memo.clone(),
             },
         }
     }
@@ -314,8 +326,13 @@ impl Scores {
     }
 
     /// What it takes to say who of the candidates `among` is best, `places` times over; only for scores that
-    /// are [`finite`](Self::finite).
+    /// are [`finite`](Self::finite). Of one place, all of them are asked about.
     pub(super) fn best(&self, among: &[usize], places: usize) -> Best {
+        if places == 1
+            && let Some(pmf) = self.best_kept(among)
+        {
+            return Best::Known(pmf);
+        }
         Best::Grid(match self {
             Self::Normal(scores) => Winners::new(&pick(scores, among), places),
             // Log odds are a monotone map of rates: who is best is the same.
@@ -324,6 +341,19 @@ impl Scores {
             Self::Student { scores, .. } => Winners::new(&pick(scores, among), places),
             Self::Joint(joint) => return Best::Drawn(joint.among(among)),
         })
+    }
+
+    /// The probability of each of the candidates `among` to be the best; none: these scores do not lie on a lattice.
+    fn best_kept(&self, among: &[usize]) -> Option<Vec<f64>> {
+        fn of<M: Marginal>(scores: &[M], among: &[usize], memo: &Memo<M>) -> Option<Vec<f64>> {
+            let all = among.len() == scores.len() && among.iter().enumerate().all(|(at, &i)| at == i);
+            if all { memo.probabilities(scores) } else { memo.probabilities(&pick(scores, among)) }
+        }
+        match self {
+            Self::Beta { scores, memo, .. } => of(scores, among, memo),
+            Self::Student { scores, memo, .. } => of(scores, among, memo),
+            Self::Normal(_) | Self::Logit(_) | Self::Joint(_) => None,
+        }
     }
 }
 
@@ -355,13 +385,22 @@ pub(super) enum Best {
     Grid(Winners),
     /// Of correlated ones: the share of joint draws that each wins.
     Drawn(Vec<Vec<usize>>),
+    /// Of one place: all that there is to say.
+    Known(Vec<f64>),
 }
 
 impl Best {
-    /// Writes the pmf over the `active` into `out`, 0 for the others.
+    /// Whether it knows of the pmf over all of them only.
+    pub(super) fn of_all(&self) -> bool {
+        matches!(self, Self::Known(_))
+    }
+
+    /// Writes the pmf over the `active` into `out`, 0 for the others; they are all of them where it knows
+    /// [of these only](Self::of_all).
     pub(super) fn probabilities(&self, active: &[bool], out: &mut [f64]) {
         match self {
             Self::Grid(winners) => winners.probabilities(active, out),
+            Self::Known(pmf) => out.copy_from_slice(pmf),
             Self::Drawn(tops) => {
                 out.fill(0.0);
                 let winners = tops.iter().filter_map(|top| top.iter().copied().find(|&i| active[i]));

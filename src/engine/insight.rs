@@ -224,11 +224,11 @@ impl SlotState {
 
     /// The reward at `place` of a decision changed from `before` to what it is now.
     pub(super) fn judge_settled(&mut self, decision: &PendingDecision, place: usize, before: f64) {
-        let Some(trial) = &decision.trial else { return };
+        let Some(trial) = decision.judged.trial() else { return };
         let after = decision.shown[place].reward;
         let total: f64 = decision.shown.iter().map(|shown| shown.reward).sum();
         let first = (place == 0).then_some((before, after));
-        Arc::make_mut(&mut self.insight).revise(trial, (total - after + before, total), first);
+        Arc::make_mut(&mut self.insight).revise(&trial, (total - after + before, total), first);
     }
 
     /// How it is added up, and whether the policy drew the first position.
@@ -258,26 +258,21 @@ impl SlotState {
     /// the likeliest; none: it took its place by something else than the draw of the first position.
     fn rivals(&mut self, decided: &Decided, shown: &[u32]) -> Option<Vec<(u32, f32)>> {
         let (own, chosen) = (*shown.first()?, decided.chosen.first()?);
-        let definition = if decided.revision == self.revision {
-            &self.definition
+        let then = if decided.revision == self.revision {
+            None
         } else if let Some(then) = self.revisions.iter().rev().find(|r| r.number == decided.revision) {
-            &then.definition
+            Some(&then.definition)
         } else {
             return Some(Vec::new());
         };
-        let name = |candidate: usize| {
-            let own = decided.candidates.get(candidate).map(|(arm, _)| arm);
-            own.or_else(|| definition.arms.get(candidate).filter(|_| decided.candidates.is_empty()).map(|arm| &arm.id))
+        let learned = |candidate: usize| match then {
+            _ if !decided.candidates.is_empty() => self.arms.learned(decided.candidates.get(candidate)?.0.as_str()),
+            Some(then) => self.arms.learned(then.arms.get(candidate)?.id.as_str()),
+            None => self.arms.learned_at(candidate),
         };
-        let mut likeliest: Vec<(u32, f32)> = decided
-            .scored
-            .iter()
-            .filter(|scored| scored.propensity > 0.0)
-            .filter_map(|scored| {
-                let arm = self.arms.learned(name(scored.candidate as usize)?.as_str())?;
-                Some((arm, scored.propensity))
-            })
-            .collect();
+        let might = decided.scored.iter().filter(|scored| scored.propensity > 0.0);
+        let mut likeliest: Vec<(u32, f32)> =
+            might.filter_map(|scored| Some((learned(scored.candidate as usize)?, scored.propensity))).collect();
         let drawn_with = likeliest.iter().find(|(arm, _)| *arm == own).map(|(_, p)| f64::from(*p));
         if drawn_with.is_some_and(|p| (p - chosen.propensity).abs() > 1e-5) {
             return None;

@@ -8,9 +8,12 @@
 //! id            16 bytes
 //! at_us         i64, big endian
 //! found_by      array: see FoundBy
-//! rest          array: see Rest
+//! rest          array: holdout, frozen, rows, what was shown, what it is judged by
 //! ```
 
+use std::borrow::Cow;
+
+use rmp_serde::{Deserializer, decode, encode};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -34,40 +37,82 @@ pub(super) struct FoundBy {
     pub(super) arms: Vec<u32>,
 }
 
-#[derive(Serialize)]
-struct RestRef<'a> {
-    holdout: bool,
-    frozen: bool,
-    rows: &'a Rows,
-    shown: &'a [ShownArm],
-    trial: Option<&'a Trial>,
+impl FoundBy {
+    /// What finds this decision.
+    pub(super) fn of(decision: &PendingDecision) -> Self {
+        let PendingDecision { shown, events, subjects, .. } = decision;
+        let arms = if subjects.is_empty() { Vec::new() } else { shown.iter().map(|shown| shown.arm).collect() };
+        Self { subjects: subjects.clone(), events: events.clone(), arms }
+    }
 }
 
-#[derive(Deserialize)]
-struct Rest {
-    holdout: bool,
-    frozen: bool,
-    rows: Rows,
-    shown: Vec<ShownArm>,
-    #[serde(default)]
-    trial: Option<Trial>,
+/// MessagePack's array of few fields begins with this and their number.
+const ARRAY: u8 = 0x90;
+/// How many fields the rest has.
+const REST: u8 = 5;
+/// Before anything was judged.
+const REST_BEFORE: u8 = 4;
+
+/// What a decision is judged by: packed until somebody asks, as most never do.
+#[derive(Debug, Clone)]
+pub(super) enum Judged {
+    /// As it was packed.
+    Packed(Box<[u8]>),
+    /// None: it was made before anything was judged.
+    Open(Option<Trial>),
 }
 
-/// A decision as bytes.
-pub(super) fn pack(decision: &PendingDecision) -> Box<[u8]> {
-    let PendingDecision { id, at_us, holdout, frozen, rows, shown, events, subjects, trial } = decision;
-    let arms = if subjects.is_empty() { Vec::new() } else { shown.iter().map(|shown| shown.arm).collect() };
-    let found_by = FoundBy { subjects: subjects.clone(), events: events.clone(), arms };
-    let rest = RestRef { holdout: *holdout, frozen: *frozen, rows, shown, trial: trial.as_ref() };
-    let mut bytes = Vec::with_capacity(256);
-    bytes.extend_from_slice(id.as_bytes());
-    bytes.extend_from_slice(&at_us.to_be_bytes());
-    let written =
-        rmp_serde::encode::write(&mut bytes, &found_by).and_then(|()| rmp_serde::encode::write(&mut bytes, &rest));
+impl Judged {
+    /// What it is.
+    pub(super) fn trial(&self) -> Option<Cow<'_, Trial>> {
+        match self {
+            Self::Packed(bytes) => try_trial(bytes).ok().flatten().map(Cow::Owned),
+            Self::Open(trial) => trial.as_ref().map(Cow::Borrowed),
+        }
+    }
+
+    fn whole(&self) -> bool {
+        match self {
+            Self::Packed(bytes) => try_trial(bytes).is_ok(),
+            Self::Open(_) => true,
+        }
+    }
+}
+
+impl PartialEq for Judged {
+    fn eq(&self, other: &Self) -> bool {
+        self.trial() == other.trial()
+    }
+}
+
+fn try_trial(bytes: &[u8]) -> Result<Option<Trial>, decode::Error> {
+    Option::deserialize(&mut Deserializer::from_read_ref(bytes))
+}
+
+/// A decision as bytes; `found_by` is [its own](FoundBy::of).
+pub(super) fn pack(decision: &PendingDecision, found_by: &FoundBy) -> Box<[u8]> {
+    let mut bytes = Vec::with_capacity(512);
+    bytes.extend_from_slice(decision.id.as_bytes());
+    bytes.extend_from_slice(&decision.at_us.to_be_bytes());
     // Plain values into memory: there is nothing that could fail.
-    written.unwrap_or_else(|why| unreachable!("{why}"));
+    write(decision, found_by, &mut bytes).unwrap_or_else(|why| unreachable!("{why}"));
     // Copied, not shrunk: what a shrunk allocation leaves free is too small for the next one to begin in.
     bytes.as_slice().into()
+}
+
+fn write(decision: &PendingDecision, found_by: &FoundBy, bytes: &mut Vec<u8>) -> Result<(), encode::Error> {
+    let PendingDecision { id: _, at_us: _, holdout, frozen, rows, shown, events: _, subjects: _, judged } = decision;
+    encode::write(bytes, found_by)?;
+    bytes.push(ARRAY | REST);
+    encode::write(bytes, holdout)?;
+    encode::write(bytes, frozen)?;
+    encode::write(bytes, rows)?;
+    encode::write(bytes, shown)?;
+    match judged {
+        Judged::Packed(packed) => bytes.extend_from_slice(packed),
+        Judged::Open(trial) => encode::write(bytes, trial)?,
+    }
+    Ok(())
 }
 
 /// The id of a packed decision.
@@ -83,14 +128,25 @@ pub(super) fn at_us(bytes: &[u8]) -> i64 {
 
 /// What a packed decision is found again by; none: it is not one.
 pub(super) fn found_by(bytes: &[u8]) -> Option<FoundBy> {
-    FoundBy::deserialize(&mut rmp_serde::Deserializer::from_read_ref(bytes.get(HEAD..)?)).ok()
+    FoundBy::deserialize(&mut Deserializer::from_read_ref(bytes.get(HEAD..)?)).ok()
 }
 
 fn try_unpack(bytes: &[u8]) -> Option<PendingDecision> {
-    let mut reader = rmp_serde::Deserializer::from_read_ref(bytes.get(HEAD..)?);
+    let mut reader = Deserializer::new(bytes.get(HEAD..)?);
     let FoundBy { subjects, events, arms: _ } = FoundBy::deserialize(&mut reader).ok()?;
-    let Rest { holdout, frozen, rows, shown, trial } = Rest::deserialize(&mut reader).ok()?;
-    Some(PendingDecision { id: id(bytes)?, at_us: at_us(bytes), holdout, frozen, rows, shown, events, subjects, trial })
+    let (&head, rest) = reader.get_ref().split_first()?;
+    let mut reader = Deserializer::new(rest);
+    let holdout = bool::deserialize(&mut reader).ok()?;
+    let frozen = bool::deserialize(&mut reader).ok()?;
+    let rows = Rows::deserialize(&mut reader).ok()?;
+    let shown = Vec::<ShownArm>::deserialize(&mut reader).ok()?;
+    let judged = match (head.checked_sub(ARRAY)?, *reader.get_ref()) {
+        (REST, packed) => Judged::Packed(packed.into()),
+        (REST_BEFORE, []) => Judged::Open(None),
+        _ => return None,
+    };
+    let (id, at_us) = (id(bytes)?, at_us(bytes));
+    Some(PendingDecision { id, at_us, holdout, frozen, rows, shown, events, subjects, judged })
 }
 
 /// The decision in the bytes.
@@ -104,5 +160,5 @@ pub(super) fn unpack(bytes: &[u8]) -> PendingDecision {
 
 /// Whether bytes from a snapshot are a decision, all of it.
 pub(super) fn check(bytes: &[u8]) -> bool {
-    try_unpack(bytes).is_some()
+    try_unpack(bytes).is_some_and(|decision| decision.judged.whole())
 }

@@ -13,8 +13,7 @@ use super::{
     event::Subject,
     ids::{DecisionId, Key, hash},
     index::Index,
-    insight::Trial,
-    packed,
+    packed::{self, FoundBy, Judged},
 };
 use crate::{
     bandit::{Mark, Rows},
@@ -118,8 +117,8 @@ pub(super) struct PendingDecision {
     pub(super) events: Vec<Known>,
     /// The keys under which its subject finds it.
     pub(super) subjects: Vec<Key>,
-    /// What its slot is judged by; none: it was made before anything was.
-    pub(super) trial: Option<Trial>,
+    /// What its slot is judged by.
+    pub(super) judged: Judged,
 }
 
 impl PendingDecision {
@@ -182,7 +181,7 @@ fn shown_word(subject: Key, arm: u32) -> u64 {
 }
 
 /// What a packed decision takes in memory, its entries in the indices among it.
-fn cost(packed: &[u8], found_by: &packed::FoundBy) -> u64 {
+fn cost(packed: &[u8], found_by: &FoundBy) -> u64 {
     let entries = found_by.events.len() + found_by.subjects.len() * found_by.arms.len();
     packed.len() as u64 + OVERHEAD + ENTRY * entries as u64
 }
@@ -210,11 +209,11 @@ impl Pending {
 
     /// Adds a decision.
     pub(super) fn insert(&mut self, decision: &PendingDecision) {
-        self.insert_packed(packed::pack(decision));
+        let found_by = FoundBy::of(decision);
+        self.insert_packed(packed::pack(decision, &found_by), &found_by);
     }
 
-    fn insert_packed(&mut self, packed: Packed) {
-        let found_by = packed::found_by(&packed).unwrap_or_default();
+    fn insert_packed(&mut self, packed: Packed, found_by: &FoundBy) {
         let ordinal = self.queue.next();
         if let Some(id) = packed::id(&packed) {
             self.ids.insert(id_word(id), ordinal);
@@ -235,7 +234,7 @@ impl Pending {
                 self.showings.insert(word, ordinal);
             }
         }
-        self.bytes += cost(&packed, &found_by);
+        self.bytes += cost(&packed, found_by);
         self.queue.push(packed);
     }
 
@@ -297,10 +296,11 @@ impl Pending {
 
     /// Puts a decision back after it was changed.
     pub(super) fn put(&mut self, ordinal: u64, decision: &PendingDecision) {
-        let after = packed::pack(decision);
+        let has = FoundBy::of(decision);
+        let after = packed::pack(decision, &has);
         let Some(before) = self.queue.get_mut(ordinal) else { return };
         // Its subject and what it showed stay; events only ever come.
-        let (had, has) = (packed::found_by(before).unwrap_or_default(), packed::found_by(&after).unwrap_or_default());
+        let had = packed::found_by(before).unwrap_or_default();
         self.bytes = self.bytes + cost(&after, &has) - cost(before, &had);
         *before = after;
         for known in &has.events[had.events.len().min(has.events.len())..] {
@@ -364,10 +364,8 @@ impl Pending {
 
     /// Adds a decision that a snapshot holds; says whether it is one.
     pub(super) fn restore(&mut self, packed: &[u8]) -> bool {
-        let whole = packed::id(packed).is_some() && packed::found_by(packed).is_some();
-        if whole {
-            self.insert_packed(packed.into());
-        }
-        whole
+        let (Some(_), Some(found_by)) = (packed::id(packed), packed::found_by(packed)) else { return false };
+        self.insert_packed(packed.into(), &found_by);
+        true
     }
 }

@@ -255,7 +255,9 @@ impl SlotState {
         }
         if self.definition.goal.click_model == ClickModel::Cascade {
             // Whoever got down to here saw what stands above.
-            (0..=place).for_each(|place| self.learn_arm(at_us, ordinal, decision, place));
+            for place in 0..=place {
+                self.learn_arm(at_us, ordinal, decision, place);
+            }
         } else {
             self.learn_arm(at_us, ordinal, decision, place);
         }
@@ -292,16 +294,20 @@ impl SlotState {
             return;
         }
         let Some(mut decision) = self.pending.get(ordinal) else { return };
+        let mut told = false;
         for place in 0..decision.shown.len() {
-            self.learn_arm(at_us, ordinal, &mut decision, place);
+            told |= self.learn_arm(at_us, ordinal, &mut decision, place);
         }
-        self.pending.put(ordinal, &decision);
+        if told {
+            self.pending.put(ordinal, &decision);
+        }
     }
 
-    /// Tells the learner the reward that a shown arm's events now give, or the difference to what it was told.
-    fn learn_arm(&mut self, at_us: i64, ordinal: u64, decision: &mut PendingDecision, place: usize) {
+    /// Tells the learner the reward that a shown arm's events now give, or the difference to what it was told; says
+    /// whether there was anything to tell.
+    fn learn_arm(&mut self, at_us: i64, ordinal: u64, decision: &mut PendingDecision, place: usize) -> bool {
         if decision.frozen {
-            return;
+            return false;
         }
         let half_life_us = self.definition.controls.half_life_us();
         let lag = self.pending.made().saturating_sub(ordinal + 1);
@@ -314,19 +320,20 @@ impl SlotState {
                 let weight = match self.definition.goal.click_model {
                     ClickModel::PositionBased => self.positions.exposure(place),
                     // Nobody is known to have seen it: nothing is learned of it.
-                    ClickModel::Cascade if place >= seen(&decision.seen()) => return,
+                    ClickModel::Cascade if place >= seen(&decision.seen()) => return false,
                     ClickModel::None | ClickModel::Cascade => 1.0,
                 };
                 let lesson = Lesson { arm, y, weight, at_us, half_life_us, lag };
                 Told { reward: y, mark: Arc::make_mut(&mut self.learner).observe(lesson, rows) }
             }
             // A difference of exactly zero has nothing to tell.
-            Some(told) if told.reward.total_cmp(&y).is_eq() => return,
+            Some(told) if told.reward.total_cmp(&y).is_eq() => return false,
             Some(Told { reward, mark }) => {
                 Arc::make_mut(&mut self.learner).revise(arm, rows, *reward, y - reward, mark);
                 Told { reward: y, mark: mark.clone() }
             }
         };
         decision.shown[place].told = Some(told);
+        true
     }
 }

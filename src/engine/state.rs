@@ -16,6 +16,7 @@ use super::{
     insight::Insight,
     ledger::{Ledger, Slots, Step},
     memory::EventMemory,
+    packed::Judged,
     past::{Memory, Past},
     pending::{Pending, PendingDecision, ShownArm, subject_keys},
     reward::RewardOutcome,
@@ -460,7 +461,7 @@ impl SlotState {
             shown,
             events: Vec::new(),
             subjects: subject_keys(&decided.subject).collect(),
-            trial: Some(trial),
+            judged: Judged::Open(Some(trial)),
         });
     }
 

@@ -16,6 +16,8 @@ use crate::{
 pub struct ArmTable {
     names: Vec<ArmId>,
     by_id: HashMap<ArmId, (u32, Option<u32>)>,
+    /// By their place in the slot's order.
+    in_order: Vec<u32>,
 }
 
 impl ArmTable {
@@ -24,6 +26,7 @@ impl ArmTable {
     pub(super) fn new(mut names: Vec<ArmId>, definition: &Definition) -> Self {
         let mut by_id: HashMap<ArmId, (u32, Option<u32>)> =
             names.iter().enumerate().map(|(i, name)| (name.clone(), (index(i), None))).collect();
+        let mut in_order = Vec::with_capacity(definition.arms.len());
         for (position, arm) in definition.arms.iter().enumerate() {
             let fresh = index(names.len());
             let entry = by_id.entry(arm.id.clone()).or_insert_with(|| {
@@ -31,8 +34,9 @@ impl ArmTable {
                 (fresh, None)
             });
             entry.1 = Some(index(position));
+            in_order.push(entry.0);
         }
-        Self { names, by_id }
+        Self { names, by_id, in_order }
     }
 
     /// The ids by the index they are learned under.
@@ -43,6 +47,11 @@ impl ArmTable {
     /// The index that an arm is learned under; none: never heard of.
     pub fn learned(&self, arm: &str) -> Option<u32> {
         self.by_id.get(arm).map(|&(learned, _)| learned)
+    }
+
+    /// The same of the arm at this place in the slot's order.
+    pub fn learned_at(&self, position: usize) -> Option<u32> {
+        self.in_order.get(position).copied()
     }
 
     /// Its place in the slot's order; none: not in the slot.
@@ -78,7 +87,7 @@ pub(super) mod names {
     }
 
     pub(in crate::engine) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<ArmTable>, D::Error> {
-        Ok(Arc::new(ArmTable { names: Vec::<ArmId>::deserialize(from)?, by_id: HashMap::new() }))
+        Ok(Arc::new(ArmTable { names: Vec::<ArmId>::deserialize(from)?, by_id: HashMap::new(), in_order: Vec::new() }))
     }
 }
 

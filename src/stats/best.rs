@@ -67,6 +67,11 @@ impl Marginal for RateScore {
         self.std()
     }
 
+    fn begins(&self) -> f64 {
+        // It may end in a jump.
+        0.0
+    }
+
     fn point(&self) -> Option<f64> {
         None
     }

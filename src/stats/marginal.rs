@@ -1,10 +1,6 @@
 //! The distribution of one score, as the quadrature needs it.
 
-use statrs::function::{
-    beta::beta_reg,
-    erf::erfc,
-    gamma::{digamma, ln_gamma},
-};
+use statrs::function::{beta::beta_reg, erf::erfc, gamma::ln_gamma};
 
 use super::{
     Beta,
@@ -12,8 +8,14 @@ use super::{
     legendre::NODES,
 };
 
-/// What lies outside a score's support on either side.
-const TAIL: f64 = 1e-11;
+/// What lies outside a score's support on either side is 1e-10: this is its logarithm.
+const LN_TAIL: f64 = -23.025_850_929_940_457;
+/// The same for a rate.
+const RATE_TAIL: f64 = 1e-11;
+/// Where a log-concave density has fallen by this much from its mode, in nats, no more lies beyond.
+const TAIL_FALL: f64 = 20.5;
+/// [`TAIL_FALL`] over a·b/(a + b) is more than this where there were few observations.
+const FEW: f64 = 0.5;
 /// The same for a normal, in standard deviations.
 const NORMAL_TAIL: f64 = 6.4;
 /// Below this many times the magnitude of its mean a spread is rounding error: a point mass.
@@ -22,7 +24,7 @@ const POINT: f64 = 1e-13;
 /// A continuous distribution over a line on which the scores of all candidates are compared.
 ///
 /// The line need not be the reward's: any monotone map of it keeps who is best.
-pub trait Marginal {
+pub trait Marginal: Copy + PartialEq {
     /// What densities share at the nodes of a panel, computed once for all candidates.
     type Shared: Copy;
 
@@ -36,6 +38,14 @@ pub trait Marginal {
     fn support(&self) -> (f64, f64);
     /// How long a stretch around `x` a polynomial of degree 15 follows well.
     fn panel(&self, x: f64) -> f64;
+    /// The length of panels that do wherever there is mass; none: it takes panels of different lengths.
+    fn even_panel(&self) -> Option<f64> {
+        None
+    }
+    /// How far a panel that begins above the support may reach into it: there, hardly any mass lies.
+    fn begins(&self) -> f64 {
+        0.45 * self.panel(self.support().1)
+    }
     /// The value of a score without spread.
     fn point(&self) -> Option<f64>;
 }
@@ -90,8 +100,10 @@ pub struct BetaScore {
     a: f64,
     b: f64,
     ln_norm: f64,
-    mode: f64,
-    std: f64,
+    /// The mode of the log odds' density.
+    centre: f64,
+    /// By the curvature there.
+    scale: f64,
     support: (f64, f64),
     point: Option<f64>,
 }
@@ -99,7 +111,7 @@ pub struct BetaScore {
 /// Where the mass of a Beta with a, b ≥ 1 lies on the line of rates, but for a negligible rest.
 pub(super) fn rate_support(a: f64, b: f64) -> (f64, f64) {
     let ln_norm = Beta::ln_norm(a, b);
-    let end = |a: f64| ((TAIL.ln() + a.ln() + ln_norm) / a).exp();
+    let end = |a: f64| ((RATE_TAIL.ln() + a.ln() + ln_norm) / a).exp();
     // As for the log odds below; that bound is far too wide for the lower end of a large b, and Chernoff's for a
     // sub-Gaussian with variance 1/(4(a + b + 1)) is not.
     let (mean, reach) = (a / (a + b), NORMAL_TAIL * 1.1 / (2.0 * (a + b + 1.0).sqrt()));
@@ -125,25 +137,54 @@ impl BetaScore {
     ///
     /// A Beta's variance is at most mean·(1 − mean); a width that asks for more gets almost that.
     pub fn new(posterior: &Beta, width: f64) -> Self {
-        let (mean, total) = (posterior.mean(), posterior.a() + posterior.b());
-        Self::about(mean, (total + 1.0) / (width * width) - 1.0)
+        let (mean, total) = Self::spread(posterior, width);
+        Self::about(mean, total)
+    }
+
+    /// The same, where `known` may be it already.
+    pub fn known_or_new(posterior: &Beta, width: f64, known: Option<&Self>) -> Self {
+        let (mean, total) = Self::spread(posterior, width);
+        let (a, b) = Self::parameters(mean, total);
+        let same =
+            |known: &&Self| known.point.is_none() && known.a.total_cmp(&a).is_eq() && known.b.total_cmp(&b).is_eq();
+        known.filter(same).copied().unwrap_or_else(|| Self::about(mean, total))
+    }
+
+    /// The mean, and a + b for so many times the standard deviation.
+    fn spread(posterior: &Beta, width: f64) -> (f64, f64) {
+        let total = posterior.a() + posterior.b();
+        (posterior.mean(), (total + 1.0) / (width * width) - 1.0)
+    }
+
+    fn parameters(mean: f64, total: f64) -> (f64, f64) {
+        let total = total.max(Self::TOTAL_MIN);
+        (mean * total, (1.0 - mean) * total)
     }
 
     /// The one with this mean, in (0, 1), and a + b about `total`.
     fn about(mean: f64, total: f64) -> Self {
-        let total = total.max(Self::TOTAL_MIN);
-        let (a, b) = (mean * total, (1.0 - mean) * total);
+        let (a, b) = Self::parameters(mean, total);
         if !total.is_finite() || total > 1e15 {
             let point = Some((mean / (1.0 - mean)).ln());
-            return Self { a, b, ln_norm: 0.0, mode: 0.0, std: 0.0, support: (0.0, 0.0), point };
+            return Self { a, b, ln_norm: 0.0, centre: 0.0, scale: 0.0, support: (0.0, 0.0), point };
         }
         let ln_norm = Beta::ln_norm(a, b);
-        // F(x) ≤ xᵃ/(a·B) for b ≥ 1, and nearly so else; the mirror image on the right.
-        let lower = log_odds((TAIL.ln() + a.ln() + ln_norm) / a);
-        let upper = -log_odds((TAIL.ln() + b.ln() + ln_norm) / b);
-        let std = (trigamma(a) + trigamma(b)).sqrt();
-        let mode = if a.min(b) > 1.0 { (a / b).ln() } else { digamma(a) - digamma(b) };
-        Self { a, b, ln_norm, mode, std, support: (lower, upper), point: None }
+        let (ln_a, ln_b) = (a.ln(), b.ln());
+        // By the mode of the log odds' density, ln (a/b), its logarithm falls at least as
+        // a·b/(a + b)·(e^−|s| − 1 + |s|) ≥ a·b/(a + b)·s²/(2 + |s|) does (self-concordance: Bach, "Self-concordant
+        // analysis for logistic regression", 2010, lemma 1), and beyond there it is log-concave.
+        let centre = ln_a - ln_b;
+        let fall = TAIL_FALL * (a + b) / (a * b);
+        let reach = 0.5 * (fall + (fall * (fall + 8.0)).sqrt());
+        let (mut lower, mut upper) = (centre - reach, centre + reach);
+        if fall > FEW {
+            // F(x) ≤ xᵃ/(a·B) for b ≥ 1, and nearly so else; the mirror image on the right. Of many observations that
+            // bound is far too wide.
+            lower = lower.max(log_odds((LN_TAIL + ln_a + ln_norm) / a));
+            upper = upper.min(-log_odds((LN_TAIL + ln_b + ln_norm) / b));
+        }
+        let scale = ((a + b) / (a * b)).sqrt();
+        Self { a, b, ln_norm, centre, scale, support: (lower, upper), point: None }
     }
 
     /// The Beta whose mean is `mean` instead, in (0, 1), and whose standard deviation is `factor` > 0 times this one's.
@@ -164,17 +205,6 @@ impl BetaScore {
 fn log_odds(ln_p: f64) -> f64 {
     let ln_p = ln_p.min(-1e-12);
     ln_p - (-ln_p.exp_m1()).ln()
-}
-
-/// ψ′ by recurrence and its asymptotic series; absolute error below 1e-7, and only widths of panels rest on it.
-fn trigamma(mut x: f64) -> f64 {
-    let mut sum = 0.0;
-    while x < 6.0 {
-        sum += 1.0 / (x * x);
-        x += 1.0;
-    }
-    let y = 1.0 / (x * x);
-    sum + 1.0 / x + 0.5 * y + y / x * (1.0 / 6.0 - y * (1.0 / 30.0 - y / 42.0))
 }
 
 impl Marginal for BetaScore {
@@ -206,9 +236,14 @@ impl Marginal for BetaScore {
     }
 
     fn panel(&self, x: f64) -> f64 {
-        // Near its mode a wide one still bends as the logistic does, on the scale of one;
-        // further out it is an exponential.
-        1.5 * self.std.min(1.0 + 0.5 * (x - self.mode).abs())
+        // A wide one bends as the logistic does between its mode and even odds, on the scale of one; further out it is
+        // an exponential.
+        let beyond = (x - self.centre.max(0.0)).max(self.centre.min(0.0) - x).max(0.0);
+        (2.0 * self.scale).min(1.5 + 0.75 * beyond)
+    }
+
+    fn even_panel(&self) -> Option<f64> {
+        Some(2.0 * self.scale).filter(|panel| *panel <= 1.5)
     }
 
     fn point(&self) -> Option<f64> {
@@ -235,16 +270,22 @@ impl StudentScore {
             - scale.ln();
         // The tail beyond t is at most exp(ln_norm)·ν^((ν−1)/2)·t^−ν in units of the scale: solved for t;
         // near the normal that bound is far too wide, and Chernoff's is not.
-        let power =
-            ((ln_norm + scale.ln() - TAIL.ln()) / degrees + 0.5 * degrees.ln() * (degrees - 1.0) / degrees).exp();
+        let power = ((ln_norm + scale.ln() - LN_TAIL) / degrees + 0.5 * degrees.ln() * (degrees - 1.0) / degrees).exp();
         let reach = if degrees > 200.0 { power.min(NORMAL_TAIL * 1.2) } else { power.max(NORMAL_TAIL) };
         Self { location, scale, degrees, ln_norm, reach }
+    }
+
+    /// [`new`](Self::new), where `known` may be it already.
+    pub fn known_or_new(location: f64, scale: f64, degrees: f64, known: Option<&Self>) -> Self {
+        let is = |known: f64, asked: f64| known.total_cmp(&asked).is_eq();
+        let same = |k: &&Self| is(k.location, location) && is(k.scale, scale) && is(k.degrees, degrees);
+        known.filter(same).copied().unwrap_or_else(|| Self::new(location, scale, degrees))
     }
 
     /// The same elsewhere, with its scale times `factor` > 0.
     #[must_use]
     pub fn moved_to(self, location: f64, factor: f64) -> Self {
-        Self { location, scale: factor * self.scale, ln_norm: self.ln_norm - factor.ln(), ..self }
+        Self::new(location, factor * self.scale, self.degrees)
     }
 
     /// The same with `by` added to it.
@@ -291,7 +332,12 @@ impl Marginal for StudentScore {
     }
 
     fn panel(&self, x: f64) -> f64 {
-        self.scale * (0.5 * self.z(x).abs()).max(1.5)
+        self.scale * (0.5 * self.z(x).abs()).max(2.0)
+    }
+
+    fn even_panel(&self) -> Option<f64> {
+        // Of few degrees of freedom the tails are long.
+        Some(2.0 * self.scale).filter(|_| self.degrees > 30.0)
     }
 
     fn point(&self) -> Option<f64> {

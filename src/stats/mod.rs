@@ -5,6 +5,7 @@
 //! * [`Noise`]: the pooled noise variance beside it (inverse gamma).
 //! * [`Beta`], [`NormalInverseGamma`]: the conjugate posteriors without features.
 //! * [`Winners`]: the probability that each of several independent scores is the largest, by quadrature.
+//! * [`Memo`]: the same for one place, where most scores are as they were the last time.
 //! * [`Sample`], [`difference`], [`Duel`]: intervals and evidence that hold however often one looks.
 //! * [`best`]: what a choice among them loses on average, and what another could still add.
 //! * [`Moments`]: running mean and deviation.
@@ -23,6 +24,7 @@ pub mod compact;
 mod confidence;
 mod gaussian;
 mod lanes;
+mod lattice;
 mod legendre;
 mod marginal;
 mod moments;
@@ -35,6 +37,7 @@ pub use beta::Beta;
 pub use cholesky::{Cholesky, NotPositiveDefinite};
 pub use confidence::{Duel, Interval, REWARDS_MIN, Sample, difference};
 pub use gaussian::{Gaussian, Prediction, SparseVector};
+pub use lattice::Memo;
 pub use marginal::{BetaScore, Marginal, NormalScore, StudentScore};
 pub use moments::Moments;
 pub use nig::NormalInverseGamma;

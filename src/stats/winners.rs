@@ -15,7 +15,7 @@ const PANELS_MAX: usize = 600;
 const PANELS_USUAL: usize = 16;
 
 /// The grid ends where the largest of what is left lies below it with less than this probability.
-const CUT: f64 = 1e-11;
+pub(super) const CUT: f64 = 1e-9;
 
 /// Densities and distribution functions of all candidates on one grid, from
 /// which `P(a is best) = ∫ φ_a(x) Π_{b≠a} Φ_b(x) dx` follows for any subset of them.
@@ -108,7 +108,7 @@ impl Winners {
                     bottom = bottom.max(top - stretch * marginals[i].panel(top));
                 } else if upper < top {
                     // A panel may reach a little into a tail that begins.
-                    bottom = bottom.max(upper - 0.25 * stretch * marginals[i].panel(upper));
+                    bottom = bottom.max(upper - stretch * marginals[i].begins());
                 }
             }
             while breaks.last().is_some_and(|&point| point >= top) {
@@ -150,9 +150,8 @@ impl Winners {
         top: f64,
         above: &mut [f64],
     ) {
-        let rule = &*RULE;
         let half = 0.5 * (top - bottom);
-        let xs: Nodes = rule.nodes.map(|t| bottom + half * (t + 1.0));
+        let xs: Nodes = RULE.nodes.map(|t| bottom + half * (t + 1.0));
         let shared = M::shared(&xs);
         self.nodes.push(xs);
         for (&i, above) in self.live.iter().zip(above) {
@@ -163,24 +162,7 @@ impl Winners {
             } else if bottom >= upper {
                 below = [1.0; NODES];
             } else if top > lower {
-                let density = marginals[i].densities(&xs, &shared);
-                for j in 0..NODES {
-                    mass[j] = rule.weights[j] * (half * density[j]);
-                }
-                *above += total(&mass);
-                // Column by column, so that the nodes are added to side by side.
-                let (mut upto, mut odd) = ([0.0; NODES], [0.0; NODES]);
-                for k in (0..NODES).step_by(2) {
-                    let (even_density, odd_density) = (half * density[k], half * density[k + 1]);
-                    for j in 0..NODES {
-                        upto[j] += even_density * rule.upto[k][j];
-                        odd[j] += odd_density * rule.upto[k + 1][j];
-                    }
-                }
-                let at_bottom = 1.0 - *above;
-                for j in 0..NODES {
-                    below[j] = (at_bottom + (upto[j] + odd[j])).clamp(0.0, 1.0);
-                }
+                (mass, below) = cells(&marginals[i], &xs, &shared, half, above);
             }
             self.mass.push(mass);
             self.below.push(below);
@@ -306,6 +288,40 @@ impl Winners {
             out[self.live[row]] = chance / winners.len() as f64;
         }
     }
+}
+
+/// A score on a panel, `half` as long as its nodes `xs` say: weight times density, and distribution function; `above` is
+/// the probability above the panel, and then above its lower end.
+#[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+#[inline(always)]
+pub(super) fn cells<M: Marginal>(
+    score: &M,
+    xs: &Nodes,
+    shared: &M::Shared,
+    half: f64,
+    above: &mut f64,
+) -> (Nodes, Nodes) {
+    let rule = &*RULE;
+    let density = score.densities(xs, shared);
+    let (mut mass, mut below) = ([0.0; NODES], [0.0; NODES]);
+    for j in 0..NODES {
+        mass[j] = rule.weights[j] * (half * density[j]);
+    }
+    *above += total(&mass);
+    // Column by column, so that the nodes are added to side by side.
+    let (mut upto, mut odd) = ([0.0; NODES], [0.0; NODES]);
+    for k in (0..NODES).step_by(2) {
+        let (even_density, odd_density) = (half * density[k], half * density[k + 1]);
+        for j in 0..NODES {
+            upto[j] += even_density * rule.upto[k][j];
+            odd[j] += odd_density * rule.upto[k + 1][j];
+        }
+    }
+    let at_bottom = 1.0 - *above;
+    for j in 0..NODES {
+        below[j] = (at_bottom + (upto[j] + odd[j])).clamp(0.0, 1.0);
+    }
+    (mass, below)
 }
 
 /// Equal parts for the active.

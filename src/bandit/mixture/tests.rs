@@ -5,7 +5,7 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use super::*;
 use crate::{
     bandit::{Exploration, Policy, rank},
-    stats::{Beta, BetaScore, NormalScore},
+    stats::{Beta, BetaScore, Memo, NormalScore},
 };
 
 const FREE: Exploration = Exploration { floor: 0.0, ceiling: 1.0 };
@@ -20,6 +20,7 @@ fn beta(of: &[(f64, f64)]) -> Scores {
         means: posteriors.iter().map(Beta::mean).collect(),
         stds: posteriors.iter().map(|p| p.variance().sqrt()).collect(),
         scores: posteriors.iter().map(|p| BetaScore::new(p, 1.0)).collect(),
+        memo: Memo::default(),
     }
 }
 

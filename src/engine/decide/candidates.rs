@@ -66,7 +66,7 @@ pub(super) fn candidates<'a>(
             place += u32::from(arm.available && arm.schedule.holds(now_us));
             result.push(Candidate {
                 arm: &arm.id,
-                learned: view.arms.learned(arm.id.as_str()),
+                learned: view.arms.learned_at(position),
                 position: Some(position),
                 features: None,
                 attributes: Some(&arm.attributes),

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::{
-    engine::pending::{Pending, PendingDecision, ShownArm},
+    engine::{
+        packed::Judged,
+        pending::{Pending, PendingDecision, ShownArm},
+    },
     slot::limits::{EVENT_MEMORY_US, PENDING_BYTES_MAX, REQUEST_MEMORY_US, REQUESTS_MAX, SHOWINGS_MAX},
 };
 
@@ -80,7 +83,7 @@ fn pending(count: u64, at_us: i64, arms: u32) -> PendingDecision {
         shown: (0..arms).map(shown).collect(),
         events: Vec::new(),
         subjects: vec![crate::engine::hash("subject", &[&count.to_be_bytes()])],
-        trial: None,
+        judged: Judged::Open(None),
     }
 }
 

@@ -130,3 +130,19 @@ fn places_further_down_equal_a_fresh_start_without_the_taken() {
         check(&got, &fresh, 1e-8);
     }
 }
+
+/// Rates of hardly any weight, whose log odds reach hundreds of units down: `∫ φ_X Φ_Y` by trapezoids, which are exact
+/// to rounding for what is smooth and ends.
+#[test]
+fn rates_of_hardly_any_weight_are_compared_as_well_as_others() {
+    for pair in [[(0.06, 1.25), (0.055, 0.77)], [(0.104, 3.64), (35.26, 2297.8)], [(0.3, 0.2), (8.0, 0.5)]] {
+        let of = betas(&pair);
+        let (step, mut first) = (0.02, 0.0);
+        for i in -30_000..30_000 {
+            let x = step * f64::from(i);
+            let xs = [x; NODES];
+            first += step * of[0].densities(&xs, &BetaScore::shared(&xs))[0] * of[1].cdf(x);
+        }
+        check(&best(&of), &[first, 1.0 - first], 2e-7);
+    }
+}

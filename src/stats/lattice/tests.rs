@@ -1,0 +1,95 @@
+//! Against the grid that fits itself to the scores, and against itself with nothing kept.
+
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+use super::*;
+use crate::stats::{Beta, BetaScore, StudentScore, Winners};
+
+fn by_grid<M: Marginal>(scores: &[M]) -> Vec<f64> {
+    let mut out = vec![0.0; scores.len()];
+    Winners::new(scores, 1).probabilities(&vec![true; scores.len()], &mut out);
+    out
+}
+
+fn bits(pmf: &[f64]) -> Vec<u64> {
+    pmf.iter().map(|p| p.to_bits()).collect()
+}
+
+#[track_caller]
+fn check<M: Marginal + std::fmt::Debug>(scores: &[M], tolerance: f64) -> bool {
+    let Some(got) = Memo::default().probabilities(scores) else { return false };
+    for (got, want) in got.iter().zip(by_grid(scores)) {
+        assert!((got - want).abs() < tolerance, "{got} against {want}: {scores:?}");
+    }
+    assert!((got.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+    true
+}
+
+/// Each grid is good to 1e-7 at the worst.
+#[test]
+fn both_grids_say_the_same() {
+    let mut rng = StdRng::seed_from_u64(17);
+    let (mut betas, mut students) = (0, 0);
+    for _ in 0..1_500 {
+        let n = rng.random_range(1..30);
+        let (centre, apart) = (rng.random_range(-4.0..1.0), rng.random_range(0.0_f64..0.9).powi(2));
+        let beta = |rng: &mut StdRng| {
+            let odds: f64 = centre + apart * rng.random_range(-1.0..1.0);
+            let (rate, weight) = (1.0 / (1.0 + (-odds).exp()), rng.random_range(3.0_f64..8.0).exp());
+            BetaScore::new(&Beta::new(1.0 + rate * weight, 1.0 + (1.0 - rate) * weight), rng.random_range(0.3..2.0))
+        };
+        let scores: Vec<BetaScore> = (0..n).map(|_| beta(&mut rng)).collect();
+        betas += u32::from(check(&scores, 2e-7));
+        let student = |rng: &mut StdRng| {
+            let spread = rng.random_range(0.01..0.2);
+            StudentScore::new(3.0 + apart * rng.random_range(-1.0..1.0), spread, rng.random_range(20.0..900.0))
+        };
+        let scores: Vec<StudentScore> = (0..n).map(|_| student(&mut rng)).collect();
+        students += u32::from(check(&scores, 2e-7));
+    }
+    assert!(betas > 300 && students > 300, "{betas} and {students} took the lattice");
+}
+
+/// Arms learn, fade, come and go and change places, and their width is changed now and then; the memo is asked all along, by
+/// some while others hold it.
+#[test]
+fn what_is_kept_changes_no_bit() {
+    let mut rng = StdRng::seed_from_u64(18);
+    let memo = Memo::default();
+    let (mut arms, mut width) = (vec![Beta::new(3.0, 9.0); 6], 1.0);
+    let (mut taken, mut lengths) = (0, std::collections::BTreeSet::new());
+    for step in 0..6_000 {
+        let at = rng.random_range(0..arms.len());
+        arms[at].observe(f64::from(u8::from(rng.random_bool(0.1 + 0.02 * at as f64))));
+        match rng.random_range(0..60) {
+            0 if arms.len() < 12 => arms.push(Beta::new(2.0, 7.0)),
+            1 if arms.len() > 3 => drop(arms.swap_remove(at)),
+            2 => arms.swap(0, at),
+            3 => arms[at].forget(0.5),
+            4 => width = rng.random_range(0.5..1.5),
+            _ => {}
+        }
+        let scores: Vec<BetaScore> = arms.iter().map(|arm| BetaScore::new(arm, width)).collect();
+        let fresh = Memo::default().probabilities(&scores).map(|pmf| bits(&pmf));
+        let held = (step % 7 == 0).then(|| memo.0.lock().unwrap());
+        let got = memo.clone().probabilities(&scores).map(|pmf| bits(&pmf));
+        drop(held);
+        assert_eq!(got, fresh, "step {step}");
+        taken += u32::from(got.is_some());
+        lengths.insert(memo.0.lock().unwrap().length.to_bits());
+    }
+    assert!(taken > 3_000 && lengths.len() > 3, "{taken} answers on {} lattices", lengths.len());
+}
+
+#[test]
+fn scores_that_take_a_grid_of_their_own_are_left_to_it() {
+    let score = |a, b, width| BetaScore::new(&Beta::new(a, b), width);
+    let none = |scores: &[BetaScore]| assert_eq!(Memo::default().probabilities(scores), None, "{scores:?}");
+    none(&[score(30.0, 70.0, 0.0), score(30.0, 60.0, 1.0)]);
+    none(&[score(1.0, 1.0, 1.0), score(30.0, 60.0, 1.0)]);
+    none(&[score(50.0, 100.0, 1.0), score(4e6, 9e6, 1.0)]);
+    none(&vec![score(30.0, 70.0, 1.0); SCORES_MAX + 1]);
+    none(&[]);
+    assert_eq!(Memo::default().probabilities(&[StudentScore::new(0.0, 1.0, 3.0); 2]), None);
+    assert_eq!(Memo::default().probabilities(&[score(30.0, 70.0, 1.0)]), Some(vec![1.0]));
+}
