@@ -202,12 +202,16 @@ impl Learner {
             }
             left = left.saturating_sub(cost);
             let coder = &self.coders[member.coder];
-            let rows = rows[member.coder].get_or_insert_with(|| {
-                let one = candidates.own.is_none() && (candidates.attributes.is_none() || !coder.attributes);
-                let count = if one { 1 } else { n };
-                (0..count).map(|i| coder.encoder.encode_new(coder.parts(candidates.parts(i)))).collect()
-            });
-            let expanded: Vec<SparseVector> = rows.iter().map(|row| expand(model, coder, row)).collect();
+            let expanded: Vec<SparseVector> = if model.has_features() {
+                let rows = rows[member.coder].get_or_insert_with(|| {
+                    let one = candidates.own.is_none() && (candidates.attributes.is_none() || !coder.attributes);
+                    let count = if one { 1 } else { n };
+                    (0..count).map(|i| coder.encoder.encode_new(coder.parts(candidates.parts(i)))).collect()
+                });
+                rows.iter().map(|row| expand(model, coder, row)).collect()
+            } else {
+                Vec::new()
+            };
             let scoring = Scoring { compute_budget: self.spec.compute_budget(), ..scoring };
             parts.push(Part { weight, name: member.spec.name(), scores: model.scores(&arms, &expanded, scoring) });
         }

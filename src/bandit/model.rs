@@ -101,6 +101,11 @@ impl Model {
         }
     }
 
+    /// Whether what it says depends on features.
+    pub(super) fn has_features(&self) -> bool {
+        matches!(self, Self::Linear(_))
+    }
+
     /// What it expects of the arm at `x`; `unit`: rewards lie in [0, 1].
     pub(super) fn expect(&self, arm: u32, x: &SparseVector, unit: bool) -> Expectation {
         match self {
@@ -158,7 +163,7 @@ impl Model {
 
     /// One score per arm (an unknown arm has the prior's), spread times the width multiplier.
     ///
-    /// `rows` holds one row for all arms, or one row for each.
+    /// `rows` holds one row for all arms, or one row for each; none where it [has no features](Self::has_features).
     pub fn scores(&self, arms: &[Option<u32>], rows: &[SparseVector], scoring: Scoring<'_>) -> Scores {
         let width = scoring.width;
         match self {

@@ -50,30 +50,35 @@ pub struct Place {
 /// than 1 are raised in proportion; where floor and ceiling contradict each other the ceiling gives way: no
 /// candidate falls below its floor. Returns what the floors were multiplied with, and 1 − Σf.
 pub fn controlled(pmf: &mut [f64], active: &[bool], floors: &[f64], ceilings: &[f64]) -> (f64, f64) {
-    let who: Vec<usize> = (0..pmf.len()).filter(|&i| active[i]).collect();
-    if who.is_empty() {
+    let n = pmf.len();
+    let who = || (0..n).filter(|&i| active[i]);
+    if who().next().is_none() {
         return (1.0, 1.0);
     }
-    let asked: f64 = who.iter().map(|&i| floors[i]).sum();
+    let asked: f64 = who().map(|i| floors[i]).sum();
     let scale = if asked > 1.0 { 1.0 / asked } else { 1.0 };
     let rest = (1.0 - asked).max(0.0);
-    for &i in &who {
+    for i in who() {
         pmf[i] = scale * floors[i] + rest * pmf[i];
     }
     let most = |i: usize| ceilings[i].max(scale * floors[i]);
-    let room: f64 = who.iter().map(|&i| most(i)).sum();
+    let room: f64 = who().map(most).sum();
     let raise = if room < 1.0 { 1.0 / room } else { 1.0 };
-    let mut full = vec![false; pmf.len()];
+    let most = |i: usize| raise * most(i);
+    if who().all(|i| pmf[i] <= most(i)) {
+        return (scale, rest);
+    }
+    let mut full = vec![false; n];
     loop {
         let mut excess = 0.0;
-        for &i in &who {
-            if pmf[i] > raise * most(i) {
-                excess += pmf[i] - raise * most(i);
-                pmf[i] = raise * most(i);
+        for i in who() {
+            if pmf[i] > most(i) {
+                excess += pmf[i] - most(i);
+                pmf[i] = most(i);
                 full[i] = true;
             }
         }
-        let open: Vec<usize> = who.iter().copied().filter(|&i| !full[i]).collect();
+        let open: Vec<usize> = who().filter(|&i| !full[i]).collect();
         if excess <= 0.0 || open.is_empty() {
             return (scale, rest);
         }
@@ -302,6 +307,9 @@ impl Ranking<'_> {
                     by_rule: step.by_rule(),
                     overlap: kept.unwrap_or(0.0),
                 });
+                if drawn.len() == places {
+                    return (drawn, first);
+                }
                 (above, open, weights) = step.after(index);
                 upper = overlaps.then_some((step, index));
             }

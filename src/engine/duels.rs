@@ -83,8 +83,8 @@ impl Duels {
 
     /// Takes in arms that might have been shown, with the probability of each.
     pub(super) fn offer(&mut self, rivals: &[(u32, f32)]) {
-        let placed: Vec<(usize, f64)> =
-            rivals.iter().filter_map(|&(arm, p)| Some((self.meet(arm)?, f64::from(p)))).collect();
+        let mut placed: Vec<(usize, f64)> = Vec::with_capacity(rivals.len());
+        placed.extend(rivals.iter().filter_map(|&(arm, p)| Some((self.meet(arm)?, f64::from(p)))));
         for (i, &(a, p)) in placed.iter().enumerate() {
             for &(b, q) in &placed[i + 1..] {
                 if let Some(duel) = self.pairs.get_mut(pair(a, b)) {

@@ -17,6 +17,11 @@ impl Key {
         (self.0 >> 11) as f64 / (1_u64 << 53) as f64
     }
 
+    /// From its two words.
+    pub(super) fn of_words(word: u64, other: u64) -> Self {
+        Self(word, other)
+    }
+
     /// 64 bits of it.
     pub fn word(self) -> u64 {
         self.0

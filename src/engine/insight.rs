@@ -8,11 +8,13 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use rmp_serde::encode;
 use serde::{Deserialize, Serialize};
 
 use super::{
     duels::Duels,
     event::{Decided, Fallback, Reason},
+    packed::tokens,
     pending::PendingDecision,
     state::SlotState,
 };
@@ -76,16 +78,34 @@ impl Comparison {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Trial {
     /// The number of its comparison, and who it was for; none: it is not compared.
-    compared: Option<(u64, Audience)>,
+    pub(super) compared: Option<(u64, Audience)>,
     /// What the first position's reward is compared with: the mean of those before.
     #[serde(with = "compact")]
-    centre: f64,
+    pub(super) centre: f64,
     /// The first position's arms that might have been, with the probability of each; the shown one first. Empty: it
     /// was not drawn.
-    rivals: Vec<(u32, f32)>,
+    pub(super) rivals: Vec<(u32, f32)>,
 }
 
 impl Trial {
+    /// Writes it as serde does.
+    pub(super) fn write(&self, bytes: &mut Vec<u8>) -> Result<(), encode::Error> {
+        let Self { compared, centre, rivals } = self;
+        tokens::array(bytes, 3)?;
+        match compared {
+            None => tokens::nothing(bytes)?,
+            Some(compared) => encode::write(bytes, compared)?,
+        }
+        tokens::number(bytes, *centre)?;
+        tokens::array(bytes, rivals.len())?;
+        for &(arm, propensity) in rivals {
+            tokens::array(bytes, 2)?;
+            tokens::uint(bytes, arm.into())?;
+            tokens::single(bytes, propensity)?;
+        }
+        Ok(())
+    }
+
     /// What its reward adds to the duel of the arm that was shown against the rival, in this order.
     fn outcome(&self, rival: f32, reward: f64) -> f64 {
         let own = f64::from(self.rivals.first().map_or(1.0, |shown| shown.1));
@@ -271,8 +291,8 @@ impl SlotState {
             None => self.arms.learned_at(candidate),
         };
         let might = decided.scored.iter().filter(|scored| scored.propensity > 0.0);
-        let mut likeliest: Vec<(u32, f32)> =
-            might.filter_map(|scored| Some((learned(scored.candidate as usize)?, scored.propensity))).collect();
+        let mut likeliest: Vec<(u32, f32)> = Vec::with_capacity(decided.scored.len());
+        likeliest.extend(might.filter_map(|scored| Some((learned(scored.candidate as usize)?, scored.propensity))));
         let drawn_with = likeliest.iter().find(|(arm, _)| *arm == own).map(|(_, p)| f64::from(*p));
         if drawn_with.is_some_and(|p| (p - chosen.propensity).abs() > 1e-5) {
             return None;

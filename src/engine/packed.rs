@@ -11,23 +11,29 @@
 //! rest          array: holdout, frozen, rows, what was shown, what it is judged by
 //! ```
 
+pub(super) mod tokens;
+
 use std::borrow::Cow;
 
 use rmp_serde::{Deserializer, decode, encode};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize as _;
 
+use self::tokens::Tokens;
 use super::{
     ids::{DecisionId, Key},
     insight::Trial,
-    pending::{Known, PendingDecision, ShownArm},
+    pending::{Known, PendingDecision, ShownArm, Told},
 };
-use crate::bandit::Rows;
+use crate::{
+    bandit::{Row, Rows},
+    stats::SparseVector,
+};
 
 const ID: usize = 16;
 const HEAD: usize = ID + 8;
 
 /// What a decision is found again by.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default)]
 pub(super) struct FoundBy {
     /// The keys of its subject.
     pub(super) subjects: Vec<Key>,
@@ -38,20 +44,22 @@ pub(super) struct FoundBy {
 }
 
 impl FoundBy {
-    /// What finds this decision.
-    pub(super) fn of(decision: &PendingDecision) -> Self {
-        let PendingDecision { shown, events, subjects, .. } = decision;
-        let arms = if subjects.is_empty() { Vec::new() } else { shown.iter().map(|shown| shown.arm).collect() };
-        Self { subjects: subjects.clone(), events: events.clone(), arms }
+    fn read(tokens: &mut Tokens<'_>) -> Option<Self> {
+        tokens.array_of(3)?;
+        let subjects = tokens.list(|tokens| {
+            tokens.array_of(2)?;
+            Some(Key::of_words(tokens.uint()?, tokens.uint()?))
+        })?;
+        Some(Self { subjects, events: tokens.others()?, arms: tokens.list(Tokens::uint)? })
     }
 }
 
-/// MessagePack's array of few fields begins with this and their number.
-const ARRAY: u8 = 0x90;
 /// How many fields the rest has.
-const REST: u8 = 5;
+const REST: usize = 5;
 /// Before anything was judged.
-const REST_BEFORE: u8 = 4;
+const REST_BEFORE: usize = 4;
+/// How many fields a shown arm has.
+const SHOWN: usize = 8;
 
 /// What a decision is judged by: packed until somebody asks, as most never do.
 #[derive(Debug, Clone)]
@@ -86,33 +94,94 @@ impl PartialEq for Judged {
 }
 
 fn try_trial(bytes: &[u8]) -> Result<Option<Trial>, decode::Error> {
-    Option::deserialize(&mut Deserializer::from_read_ref(bytes))
+    Option::<Trial>::deserialize(&mut Deserializer::from_read_ref(bytes))
 }
 
-/// A decision as bytes; `found_by` is [its own](FoundBy::of).
-pub(super) fn pack(decision: &PendingDecision, found_by: &FoundBy) -> Box<[u8]> {
-    let mut bytes = Vec::with_capacity(512);
-    bytes.extend_from_slice(decision.id.as_bytes());
-    bytes.extend_from_slice(&decision.at_us.to_be_bytes());
+/// A decision as bytes; `room` is where they are put together.
+pub(super) fn pack(decision: &PendingDecision, room: &mut Vec<u8>) -> Box<[u8]> {
+    room.clear();
+    room.extend_from_slice(decision.id.as_bytes());
+    room.extend_from_slice(&decision.at_us.to_be_bytes());
     // Plain values into memory: there is nothing that could fail.
-    write(decision, found_by, &mut bytes).unwrap_or_else(|why| unreachable!("{why}"));
+    write(decision, room).unwrap_or_else(|why| unreachable!("{why}"));
     // Copied, not shrunk: what a shrunk allocation leaves free is too small for the next one to begin in.
-    bytes.as_slice().into()
+    room.as_slice().into()
 }
 
-fn write(decision: &PendingDecision, found_by: &FoundBy, bytes: &mut Vec<u8>) -> Result<(), encode::Error> {
-    let PendingDecision { id: _, at_us: _, holdout, frozen, rows, shown, events: _, subjects: _, judged } = decision;
-    encode::write(bytes, found_by)?;
-    bytes.push(ARRAY | REST);
-    encode::write(bytes, holdout)?;
-    encode::write(bytes, frozen)?;
-    encode::write(bytes, rows)?;
-    encode::write(bytes, shown)?;
+/// The arms by which a decision is found.
+pub(super) fn found_arms(decision: &PendingDecision) -> &[ShownArm] {
+    if decision.subjects.is_empty() { &[] } else { &decision.shown }
+}
+
+fn write(decision: &PendingDecision, bytes: &mut Vec<u8>) -> Result<(), encode::Error> {
+    let PendingDecision { id: _, at_us: _, holdout, frozen, rows, shown, events, subjects, judged } = decision;
+    // FoundBy
+    tokens::array(bytes, 3)?;
+    tokens::array(bytes, subjects.len())?;
+    for key in subjects {
+        tokens::array(bytes, 2)?;
+        tokens::uint(bytes, key.word())?;
+        tokens::uint(bytes, key.other_word())?;
+    }
+    if events.is_empty() { tokens::array(bytes, 0) } else { encode::write(bytes, events) }?;
+    tokens::array(bytes, found_arms(decision).len())?;
+    for shown in found_arms(decision) {
+        tokens::uint(bytes, shown.arm.into())?;
+    }
+    // The rest
+    tokens::array(bytes, REST)?;
+    tokens::boolean(bytes, *holdout)?;
+    tokens::boolean(bytes, *frozen)?;
+    write_rows(rows, bytes)?;
+    tokens::array(bytes, shown.len())?;
+    for shown in shown {
+        write_shown(shown, bytes)?;
+    }
     match judged {
         Judged::Packed(packed) => bytes.extend_from_slice(packed),
-        Judged::Open(trial) => encode::write(bytes, trial)?,
+        Judged::Open(None) => tokens::nothing(bytes)?,
+        Judged::Open(Some(trial)) => trial.write(bytes)?,
     }
     Ok(())
+}
+
+fn write_rows(rows: &Rows, bytes: &mut Vec<u8>) -> Result<(), encode::Error> {
+    tokens::array(bytes, rows.len())?;
+    for Row { vector, numbers } in rows {
+        tokens::array(bytes, 2)?;
+        tokens::array(bytes, 2)?;
+        tokens::array(bytes, vector.entries.len())?;
+        for &(index, value) in &vector.entries {
+            tokens::array(bytes, 2)?;
+            tokens::uint(bytes, index.into())?;
+            tokens::number(bytes, value)?;
+        }
+        tokens::number(bytes, vector.unseen)?;
+        tokens::uint(bytes, (*numbers).into())?;
+    }
+    Ok(())
+}
+
+fn write_shown(shown: &ShownArm, bytes: &mut Vec<u8>) -> Result<(), encode::Error> {
+    let ShownArm { arm, rows, overlap, seen, tells, reward, told, counted } = shown;
+    tokens::array(bytes, SHOWN)?;
+    tokens::uint(bytes, (*arm).into())?;
+    match rows {
+        None => tokens::nothing(bytes)?,
+        Some(rows) => write_rows(rows, bytes)?,
+    }
+    tokens::number(bytes, *overlap)?;
+    tokens::boolean(bytes, *seen)?;
+    match tells {
+        None => tokens::nothing(bytes)?,
+        Some(tells) => encode::write(bytes, tells)?,
+    }
+    tokens::number(bytes, *reward)?;
+    match told {
+        None => tokens::nothing(bytes)?,
+        Some(told) => encode::write(bytes, told)?,
+    }
+    if counted.is_empty() { tokens::array(bytes, 0) } else { encode::write(bytes, counted) }
 }
 
 /// The id of a packed decision.
@@ -128,25 +197,136 @@ pub(super) fn at_us(bytes: &[u8]) -> i64 {
 
 /// What a packed decision is found again by; none: it is not one.
 pub(super) fn found_by(bytes: &[u8]) -> Option<FoundBy> {
-    FoundBy::deserialize(&mut Deserializer::from_read_ref(bytes.get(HEAD..)?)).ok()
+    FoundBy::read(&mut Tokens(bytes.get(HEAD..)?))
+}
+
+/// How many events were accepted for a packed decision.
+pub(super) fn events(bytes: &[u8]) -> usize {
+    let count = |bytes| {
+        let mut tokens = Tokens(bytes);
+        tokens.array_of(3)?;
+        for _ in 0..tokens.array()? {
+            tokens.array_of(2)?;
+            (tokens.uint::<u64>()?, tokens.uint::<u64>()?);
+        }
+        tokens.array()
+    };
+    bytes.get(HEAD..).and_then(count).unwrap_or(0)
 }
 
 fn try_unpack(bytes: &[u8]) -> Option<PendingDecision> {
-    let mut reader = Deserializer::new(bytes.get(HEAD..)?);
-    let FoundBy { subjects, events, arms: _ } = FoundBy::deserialize(&mut reader).ok()?;
-    let (&head, rest) = reader.get_ref().split_first()?;
-    let mut reader = Deserializer::new(rest);
-    let holdout = bool::deserialize(&mut reader).ok()?;
-    let frozen = bool::deserialize(&mut reader).ok()?;
-    let rows = Rows::deserialize(&mut reader).ok()?;
-    let shown = Vec::<ShownArm>::deserialize(&mut reader).ok()?;
-    let judged = match (head.checked_sub(ARRAY)?, *reader.get_ref()) {
+    let mut tokens = Tokens(bytes.get(HEAD..)?);
+    let FoundBy { subjects, events, arms: _ } = FoundBy::read(&mut tokens)?;
+    let fields = tokens.array()?;
+    let (holdout, frozen) = (tokens.boolean()?, tokens.boolean()?);
+    let rows = read_rows(&mut tokens)?;
+    let shown = tokens.list(read_shown)?;
+    let judged = match (fields, tokens.0) {
         (REST, packed) => Judged::Packed(packed.into()),
         (REST_BEFORE, []) => Judged::Open(None),
         _ => return None,
     };
     let (id, at_us) = (id(bytes)?, at_us(bytes));
     Some(PendingDecision { id, at_us, holdout, frozen, rows, shown, events, subjects, judged })
+}
+
+/// Where things stand in a packed decision that showed one arm and heard nothing, of which nothing was learned: most are
+/// so when their silence is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Silent {
+    /// The arm.
+    pub(super) arm: u32,
+    /// It is never learned.
+    pub(super) frozen: bool,
+    rows: usize,
+    told: usize,
+}
+
+impl Silent {
+    /// None: it is not of that kind.
+    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
+        let mut tokens = Tokens(bytes.get(HEAD..)?);
+        tokens.array_of(3)?;
+        for _ in 0..tokens.array()? {
+            tokens.array_of(2)?;
+            (tokens.uint::<u64>()?, tokens.uint::<u64>()?);
+        }
+        tokens.array_of(0)?;
+        for _ in 0..tokens.array()? {
+            tokens.uint::<u32>()?;
+        }
+        tokens.array()?;
+        let (_, frozen) = (tokens.boolean()?, tokens.boolean()?);
+        let rows = bytes.len() - tokens.0.len();
+        skip_rows(&mut tokens)?;
+        tokens.array_of(1)?;
+        tokens.array_of(SHOWN)?;
+        let arm = tokens.uint()?;
+        let common_rows = tokens.nothing();
+        (tokens.number()?, tokens.boolean()?);
+        let untold = tokens.nothing();
+        tokens.number()?;
+        let told = bytes.len() - tokens.0.len();
+        let unlearned = tokens.nothing();
+        tokens.array_of(0)?;
+        (common_rows && untold && unlearned).then_some(Self { arm, frozen, rows, told })
+    }
+
+    /// The rows of its context; `bytes` are [its own](Self::of).
+    pub(super) fn rows(&self, bytes: &[u8]) -> Rows {
+        bytes.get(self.rows..).and_then(|rows| read_rows(&mut Tokens(rows))).unwrap_or_default()
+    }
+
+    /// The same once the learner was told of it.
+    pub(super) fn told(&self, bytes: &[u8], told: &Told, room: &mut Vec<u8>) -> Box<[u8]> {
+        let (before, after) = bytes.split_at(self.told);
+        room.clear();
+        room.extend_from_slice(before);
+        encode::write(room, told).unwrap_or_else(|why| unreachable!("{why}"));
+        // Instead of the nothing that stood there.
+        room.extend_from_slice(after.get(1..).unwrap_or_default());
+        room.as_slice().into()
+    }
+}
+
+fn skip_rows(tokens: &mut Tokens<'_>) -> Option<()> {
+    for _ in 0..tokens.array()? {
+        tokens.array_of(2)?;
+        tokens.array_of(2)?;
+        for _ in 0..tokens.array()? {
+            tokens.array_of(2)?;
+            (tokens.uint::<u32>()?, tokens.number()?);
+        }
+        (tokens.number()?, tokens.uint::<u32>()?);
+    }
+    Some(())
+}
+
+fn read_rows(tokens: &mut Tokens<'_>) -> Option<Rows> {
+    tokens.list(|tokens| {
+        tokens.array_of(2)?;
+        tokens.array_of(2)?;
+        let entries = tokens.list(|tokens| {
+            tokens.array_of(2)?;
+            Some((tokens.uint()?, tokens.number()?))
+        })?;
+        let vector = SparseVector { entries, unseen: tokens.number()? };
+        Some(Row { vector, numbers: tokens.uint()? })
+    })
+}
+
+fn read_shown(tokens: &mut Tokens<'_>) -> Option<ShownArm> {
+    tokens.array_of(SHOWN)?;
+    Some(ShownArm {
+        arm: tokens.uint()?,
+        rows: if tokens.nothing() { None } else { Some(read_rows(tokens)?) },
+        overlap: tokens.number()?,
+        seen: tokens.boolean()?,
+        tells: if tokens.nothing() { None } else { Some(tokens.number()?) },
+        reward: tokens.number()?,
+        told: if tokens.nothing() { None } else { Some(tokens.other()?) },
+        counted: tokens.others()?,
+    })
 }
 
 /// The decision in the bytes.
@@ -162,3 +342,6 @@ pub(super) fn unpack(bytes: &[u8]) -> PendingDecision {
 pub(super) fn check(bytes: &[u8]) -> bool {
     try_unpack(bytes).is_some_and(|decision| decision.judged.whole())
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use super::{
     event::Subject,
     ids::{DecisionId, Key, hash},
     index::Index,
-    packed::{self, FoundBy, Judged},
+    packed::{self, FoundBy, Judged, Silent},
 };
 use crate::{
     bandit::{Mark, Rows},
@@ -150,6 +150,9 @@ pub struct Pending {
     /// Of each subject and arm, the newest [`SHOWINGS_MAX`].
     #[serde(skip)]
     showings: Index,
+    /// Where decisions are packed.
+    #[serde(skip)]
+    room: Vec<u8>,
 }
 
 /// Indices follow from the queue.
@@ -180,10 +183,9 @@ fn shown_word(subject: Key, arm: u32) -> u64 {
     subject.word() ^ u64::from(arm).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// What a packed decision takes in memory, its entries in the indices among it.
-fn cost(packed: &[u8], found_by: &FoundBy) -> u64 {
-    let entries = found_by.events.len() + found_by.subjects.len() * found_by.arms.len();
-    packed.len() as u64 + OVERHEAD + ENTRY * entries as u64
+/// What a packed decision takes in memory, its entries in the indices by event, and by subject and arm, among it.
+fn cost(packed: &[u8], events: usize, showings: usize) -> u64 {
+    packed.len() as u64 + OVERHEAD + ENTRY * (events + showings) as u64
 }
 
 impl Pending {
@@ -209,20 +211,28 @@ impl Pending {
 
     /// Adds a decision.
     pub(super) fn insert(&mut self, decision: &PendingDecision) {
-        let found_by = FoundBy::of(decision);
-        self.insert_packed(packed::pack(decision, &found_by), &found_by);
+        let packed = packed::pack(decision, &mut self.room);
+        let arms = packed::found_arms(decision).iter().map(|shown| shown.arm);
+        self.insert_packed(packed, &decision.events, &decision.subjects, arms);
     }
 
-    fn insert_packed(&mut self, packed: Packed, found_by: &FoundBy) {
+    fn insert_packed(
+        &mut self,
+        packed: Packed,
+        events: &[Known],
+        subjects: &[Key],
+        arms: impl ExactSizeIterator<Item = u32> + Clone,
+    ) {
         let ordinal = self.queue.next();
         if let Some(id) = packed::id(&packed) {
             self.ids.insert(id_word(id), ordinal);
         }
-        for known in &found_by.events {
+        for known in events {
             self.events.insert(known.event.word(), ordinal);
         }
-        for &subject in &found_by.subjects {
-            for &arm in &found_by.arms {
+        self.bytes += cost(&packed, events.len(), subjects.len() * arms.len());
+        for &subject in subjects {
+            for arm in arms.clone() {
                 let word = shown_word(subject, arm);
                 let (count, oldest) = self
                     .showings
@@ -234,7 +244,6 @@ impl Pending {
                 self.showings.insert(word, ordinal);
             }
         }
-        self.bytes += cost(&packed, found_by);
         self.queue.push(packed);
     }
 
@@ -272,7 +281,7 @@ impl Pending {
                 self.showings.remove(shown_word(subject, arm), ordinal);
             }
         }
-        self.bytes -= cost(&packed, &found_by);
+        self.bytes -= cost(&packed, found_by.events.len(), found_by.subjects.len() * found_by.arms.len());
         self.waiting = self.waiting.max(self.queue.first());
         let made_us = packed::at_us(&packed);
         if made_us >= horizon_us {
@@ -294,16 +303,31 @@ impl Pending {
         self.queue.get(ordinal).map(|packed| packed::unpack(packed))
     }
 
+    /// A decision that showed one arm and heard nothing, and its rows; none: there is more to it.
+    pub(super) fn silent(&self, ordinal: u64) -> Option<(Silent, Rows)> {
+        let packed = self.queue.get(ordinal)?;
+        let silent = Silent::of(packed)?;
+        Some((silent, silent.rows(packed)))
+    }
+
+    /// The learner was told of a decision that is [silent](Self::silent).
+    pub(super) fn told(&mut self, ordinal: u64, silent: Silent, told: &Told) {
+        let Some(packed) = self.queue.get_mut(ordinal) else { return };
+        let after = silent.told(packed, told, &mut self.room);
+        self.bytes = self.bytes + cost(&after, 0, 0) - cost(packed, 0, 0);
+        *packed = after;
+    }
+
     /// Puts a decision back after it was changed.
     pub(super) fn put(&mut self, ordinal: u64, decision: &PendingDecision) {
-        let has = FoundBy::of(decision);
-        let after = packed::pack(decision, &has);
+        let after = packed::pack(decision, &mut self.room);
         let Some(before) = self.queue.get_mut(ordinal) else { return };
         // Its subject and what it showed stay; events only ever come.
-        let had = packed::found_by(before).unwrap_or_default();
-        self.bytes = self.bytes + cost(&after, &has) - cost(before, &had);
+        let had = packed::events(before);
+        let events = &decision.events;
+        self.bytes = self.bytes + cost(&after, events.len(), 0) - cost(before, had, 0);
         *before = after;
-        for known in &has.events[had.events.len().min(has.events.len())..] {
+        for known in &events[had.min(events.len())..] {
             self.events.insert(known.event.word(), ordinal);
         }
     }
@@ -365,7 +389,8 @@ impl Pending {
     /// Adds a decision that a snapshot holds; says whether it is one.
     pub(super) fn restore(&mut self, packed: &[u8]) -> bool {
         let (Some(_), Some(found_by)) = (packed::id(packed), packed::found_by(packed)) else { return false };
-        self.insert_packed(packed.into(), &found_by);
+        let FoundBy { subjects, events, arms } = found_by;
+        self.insert_packed(packed.into(), &events, &subjects, arms.into_iter());
         true
     }
 }

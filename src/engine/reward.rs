@@ -293,6 +293,9 @@ impl SlotState {
         if self.accounting || self.definition.controls.freeze_learning() {
             return;
         }
+        if self.learn_silent(at_us, ordinal) {
+            return;
+        }
         let Some(mut decision) = self.pending.get(ordinal) else { return };
         let mut told = false;
         for place in 0..decision.shown.len() {
@@ -301,6 +304,30 @@ impl SlotState {
         if told {
             self.pending.put(ordinal, &decision);
         }
+    }
+
+    /// Learns a decision that showed one arm and heard nothing, without unpacking more of it than that takes; says
+    /// whether it is one.
+    fn learn_silent(&mut self, at_us: i64, ordinal: u64) -> bool {
+        let goal = &self.definition.goal;
+        if goal.click_model != ClickModel::None {
+            return false;
+        }
+        let Some((silent, rows)) = self.pending.silent(ordinal) else { return false };
+        if silent.frozen {
+            return true;
+        }
+        let lesson = Lesson {
+            arm: silent.arm,
+            y: goal.reward(std::iter::empty()),
+            weight: 1.0,
+            at_us,
+            half_life_us: self.definition.controls.half_life_us(),
+            lag: self.pending.made().saturating_sub(ordinal + 1),
+        };
+        let mark = Arc::make_mut(&mut self.learner).observe(lesson, &rows);
+        self.pending.told(ordinal, silent, &Told { reward: lesson.y, mark });
+        true
     }
 
     /// Tells the learner the reward that a shown arm's events now give, or the difference to what it was told; says

@@ -6,7 +6,7 @@
 use serde::{Deserialize as _, Deserializer, Serialize, Serializer};
 
 /// As the integer that it is; none: it is none, or has more than a byte.
-fn small(value: f64) -> Option<i8> {
+pub fn small(value: f64) -> Option<i8> {
     #[expect(clippy::cast_possible_truncation, reason = "compared bit for bit with what it came from")]
     let whole = value as i8;
     (whole >= -32 && f64::from(whole).to_bits() == value.to_bits()).then_some(whole)

@@ -28,6 +28,9 @@ const SCORES_MAX: usize = 64;
 /// No more panels: scores whose spreads differ that much are better off on a grid of their own.
 const PANELS_MAX: i64 = 64;
 
+/// Sign, exponent and the first two digits of the mantissa.
+const LENGTHS: u64 = 0xfffc_0000_0000_0000;
+
 /// What scores come to, kept from one call to the next; a copy shares it.
 pub struct Memo<M: Marginal>(Arc<Mutex<Lattice<M>>>);
 
@@ -88,22 +91,42 @@ struct Cell {
     below: Nodes,
 }
 
-/// A score on the panels from the one its support ends in downwards.
+/// What is known of a score.
 struct Column<M> {
     score: M,
+    /// The panel that its support ends in.
     top: i64,
-    cells: Vec<Cell>,
-    /// The probability above the lowest of them.
+    /// The lowest panel that it was computed on, of all from its top on; one more than that before the first.
+    done: i64,
+    /// The probability above that panel's lower end.
     above: f64,
+}
+
+impl<M: Marginal> Column<M> {
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+    #[inline(always)]
+    fn new(score: M, length: f64) -> Option<Self> {
+        let top = panel_of(score.support().1, length)?;
+        Some(Self { score, top, done: top + 1, above: 0.0 })
+    }
+}
+
+/// All scores on one panel.
+struct Row<M: Marginal> {
+    panel: i64,
+    xs: Nodes,
+    shared: M::Shared,
+    /// By score; good from its column's top down to where that is done.
+    cells: Vec<Cell>,
 }
 
 /// Panels from `k` times their length to `k + 1` times it.
 struct Lattice<M: Marginal> {
-    /// A power of two.
+    /// Four to an octave, so that it is the same for long, and a panel's ends are exact.
     length: f64,
-    /// Of the newest panels what their densities share, by the panel's number modulo how many there are.
-    shared: Vec<Option<(i64, M::Shared)>>,
     columns: Vec<Column<M>>,
+    /// By the panel's number modulo how many there are.
+    rows: Vec<Option<Row<M>>>,
     /// The scores that can be the largest, in the order in which they begin.
     live: Vec<usize>,
     before: Vec<Nodes>,
@@ -112,13 +135,15 @@ struct Lattice<M: Marginal> {
 
 impl<M: Marginal> Default for Lattice<M> {
     fn default() -> Self {
-        let (shared, columns, live, before, won) = Default::default();
-        Self { length: 0.0, shared, columns, live, before, won }
+        let (columns, rows, live, before, won) = Default::default();
+        Self { length: 0.0, columns, rows, live, before, won }
     }
 }
 
 /// The panel that `x` lies in; none: there are too many.
 #[expect(clippy::cast_possible_truncation, reason = "compared before")]
+#[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+#[inline(always)]
 fn panel_of(x: f64, length: f64) -> Option<i64> {
     let panel = (x / length).floor();
     (panel.abs() < 1e15).then_some(panel as i64)
@@ -140,6 +165,8 @@ impl<M: Marginal> Lattice<M> {
     }
 
     /// Says which scores are looked at, and from which panel down to which.
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+    #[inline(always)]
     fn lay(&mut self, scores: &[M]) -> Option<(i64, i64)> {
         if scores.len() > SCORES_MAX || scores.iter().any(|score| score.point().is_some()) {
             return None;
@@ -156,66 +183,84 @@ impl<M: Marginal> Lattice<M> {
         if !panel.is_normal() {
             return None;
         }
-        // The largest power of two that is not larger.
-        let length = f64::from_bits(panel.to_bits() & f64::INFINITY.to_bits());
+        let length = f64::from_bits(panel.to_bits() & LENGTHS);
         let bottom = panel_of(low, length)?;
-        let mut top = bottom;
-        for &i in &self.live {
-            top = top.max(panel_of(scores[i].support().1, length)?);
-        }
+        self.keep(scores, length)?;
+        let columns = &self.columns;
+        let top = self.live.iter().map(|&i| columns[i].top).max()?;
         if top - bottom >= PANELS_MAX {
             return None;
         }
-        if self.length.to_bits() != length.to_bits() {
-            self.length = length;
-            self.columns.clear();
-            self.shared.clear();
-        }
-        self.shared.resize(usize::try_from(PANELS_MAX).unwrap_or(0), None);
-        for (i, &score) in scores.iter().enumerate() {
-            let top = panel_of(score.support().1, length)?;
-            match self.columns.get_mut(i) {
-                Some(column) if column.score == score => {}
-                Some(column) => {
-                    column.cells.clear();
-                    (column.score, column.top, column.above) = (score, top, 0.0);
-                }
-                None => self.columns.push(Column::new(score, top)),
-            }
-        }
-        let columns = &self.columns;
         self.live.sort_unstable_by_key(|&i| (Reverse(columns[i].top), i));
         Some((top, bottom))
+    }
+
+    /// Keeps what is still good.
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+    #[inline(always)]
+    fn keep(&mut self, scores: &[M], length: f64) -> Option<()> {
+        if self.length.to_bits() != length.to_bits() || self.columns.len() != scores.len() {
+            self.length = length;
+            self.columns.clear();
+            self.rows.clear();
+            self.rows.resize_with(usize::try_from(PANELS_MAX).unwrap_or(0), || None);
+        }
+        for (i, &score) in scores.iter().enumerate() {
+            match self.columns.get_mut(i) {
+                Some(known) if known.score == score => {}
+                Some(known) => *known = Column::new(score, length)?,
+                None => self.columns.push(Column::new(score, length)?),
+            }
+        }
+        Some(())
     }
 
     /// Adds up on panel after panel, from the top downwards, what each wins where all others lie below.
     #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
     #[inline(always)]
     fn integrate(&mut self, top: i64, bottom: i64, pmf: &mut [f64]) {
-        let Self { length, shared, columns, live, before, won } = self;
+        let Self { length, columns, rows, live, before, won } = self;
         before.clear();
         before.resize(live.len(), [1.0; NODES]);
         won.clear();
         won.resize(live.len(), [0.0; NODES]);
         let mut begun = 0;
         for panel in (bottom..=top).rev() {
+            let row = &mut rows[usize::try_from(panel.rem_euclid(PANELS_MAX)).unwrap_or(0)];
+            if row.as_ref().is_some_and(|row| row.panel != panel) {
+                // Its place is another panel's; whatever was done on that has to be done again.
+                columns.iter_mut().for_each(|column| (column.done, column.above) = (column.top + 1, 0.0));
+            }
+        }
+        for panel in (bottom..=top).rev() {
+            let row = &mut rows[usize::try_from(panel.rem_euclid(PANELS_MAX)).unwrap_or(0)];
+            let row = match row {
+                Some(row) if row.panel == panel => row,
+                other => other.insert(Row::new(panel, *length, columns.len())),
+            };
             // Columns stand in the order in which they begin; what has not begun lies below.
             while begun < live.len() && columns[live[begun]].top >= panel {
                 begun += 1;
             }
             let mut all = [1.0; NODES];
-            for at in 0..begun {
-                before[at] = all;
-                let Cell { below, .. } = columns[live[at]].cell(panel, *length, shared);
+            for (&i, before) in live[..begun].iter().zip(before.iter_mut()) {
+                let column = &mut columns[i];
+                if column.done > panel {
+                    let (mass, below) = cells(&column.score, &row.xs, &row.shared, 0.5 * *length, &mut column.above);
+                    row.cells[i] = Cell { mass, below };
+                    column.done = panel;
+                }
+                *before = all;
+                let below = &row.cells[i].below;
                 for j in 0..NODES {
                     all[j] *= below[j];
                 }
             }
             let mut after = [1.0; NODES];
-            for at in (0..begun).rev() {
-                let Cell { mass, below } = columns[live[at]].cell(panel, *length, shared);
+            for ((&i, before), won) in live[..begun].iter().zip(before.iter()).zip(won.iter_mut()).rev() {
+                let Cell { mass, below } = &row.cells[i];
                 for j in 0..NODES {
-                    won[at][j] += mass[j] * (before[at][j] * after[j]);
+                    won[j] += mass[j] * (before[j] * after[j]);
                     after[j] *= below[j];
                 }
             }
@@ -230,30 +275,14 @@ impl<M: Marginal> Lattice<M> {
     }
 }
 
-impl<M: Marginal> Column<M> {
-    fn new(score: M, top: i64) -> Self {
-        Self { score, top, cells: Vec::new(), above: 0.0 }
-    }
-
-    /// The score on a panel that is not above its top, after it was asked about all between.
+impl<M: Marginal> Row<M> {
     #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
     #[inline(always)]
-    fn cell(&mut self, panel: i64, length: f64, shared: &mut [Option<(i64, M::Shared)>]) -> Cell {
-        let at = usize::try_from(self.top - panel).unwrap_or(0);
-        if let Some(cell) = self.cells.get(at) {
-            return *cell;
-        }
-        let (from, half) = (panel as f64 * length, 0.5 * length);
-        let xs: Nodes = RULE.nodes.map(|t| from + half * (t + 1.0));
-        let kept = &mut shared[usize::try_from(panel.rem_euclid(PANELS_MAX)).unwrap_or(0)];
-        let shared = match kept {
-            Some((known, shared)) if *known == panel => *shared,
-            _ => kept.insert((panel, M::shared(&xs))).1,
-        };
-        let (mass, below) = cells(&self.score, &xs, &shared, half, &mut self.above);
-        let cell = Cell { mass, below };
-        self.cells.push(cell);
-        cell
+    fn new(panel: i64, length: f64, scores: usize) -> Self {
+        let from = panel as f64 * length;
+        let xs: Nodes = RULE.nodes.map(|t| from + 0.5 * length * (t + 1.0));
+        let nothing = Cell { mass: [0.0; NODES], below: [0.0; NODES] };
+        Self { panel, xs, shared: M::shared(&xs), cells: vec![nothing; scores] }
     }
 }
 

@@ -49,12 +49,16 @@ impl Quantiles {
 
     /// A number that at least the `share` of all are not above; none of none.
     pub fn quantile(&self, share: f64) -> Option<f64> {
-        let mut below = 0.0;
-        let bin = self.counts.iter().find_map(|(&bin, count)| {
-            below += count;
-            (below >= share * self.total).then_some(bin)
-        });
-        let bin = bin.or_else(|| self.counts.keys().next_back().copied())?;
+        // From the top, as large shares are asked for; sums of whole numbers and their halves are exact in any order.
+        let (mut above, mut found) = (0.0, None);
+        for (&bin, count) in self.counts.iter().rev() {
+            if found.is_some() && self.total - above < share * self.total {
+                break;
+            }
+            found = Some(bin);
+            above += count;
+        }
+        let bin = found?;
         Some(if bin == i32::MIN { 0.0 } else { (f64::from(bin) / PER_OCTAVE).exp2() })
     }
 }

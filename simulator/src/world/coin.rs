@@ -56,9 +56,9 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Coins {
     /// Those of the thing that these numbers name, under a name that keeps one use apart from another.
-    pub fn of(purpose: &str, numbers: &[u64]) -> Self {
-        let bytes: Vec<[u8; 8]> = numbers.iter().map(|number| number.to_be_bytes()).collect();
-        let parts: Vec<&[u8]> = bytes.iter().map(<[u8; 8]>::as_slice).collect();
+    pub fn of<const N: usize>(purpose: &str, numbers: &[u64; N]) -> Self {
+        let bytes = numbers.map(u64::to_be_bytes);
+        let parts: [&[u8]; N] = std::array::from_fn(|i| bytes[i].as_slice());
         Self(hash(purpose, &parts).word())
     }
 

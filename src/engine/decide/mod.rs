@@ -152,7 +152,7 @@ pub fn decide_with(view: &SlotView, mut request: Request, draw: Draw<'_>, past: 
     let asked = Asked { view, request: &request, draw, count, past, scorer: None };
     let decided = asked.decide(&mut candidates, &mut steering);
 
-    let Placed { outcome, would, holdout, analysis, sticky } = decided;
+    let Placed { mut outcome, would, holdout, analysis, sticky } = decided;
     let rules = view.rules.rules();
     let names = |which: &[u32]| -> Vec<String> {
         which.iter().filter_map(|&rule| rules.get(rule as usize)).map(|rule| rule.name.clone()).collect()
@@ -166,7 +166,7 @@ pub fn decide_with(view: &SlotView, mut request: Request, draw: Draw<'_>, past: 
         holdout,
         fallback: outcome.fallback,
         revision: view.revision,
-        model: outcome.model.clone(),
+        model: std::mem::take(&mut outcome.model),
         seed: draw.seed,
         scored: recorded(would.as_ref().unwrap_or(&outcome)),
         barred: barred(&candidates, &steering.fired),
@@ -187,20 +187,18 @@ pub fn decide_with(view: &SlotView, mut request: Request, draw: Draw<'_>, past: 
 
 #[expect(clippy::cast_possible_truncation, reason = "for people and estimators: seven digits")]
 fn recorded(outcome: &Outcome) -> Vec<Recorded> {
-    let mut known: Vec<&(usize, f64, f64, f64)> = outcome.known.iter().collect();
-    if known.len() > SCORED_MAX {
-        known.sort_by(|a, b| b.3.total_cmp(&a.3).then(a.0.cmp(&b.0)));
-        known.truncate(SCORED_MAX);
+    let recorded = |&(i, mean, std, propensity): &(usize, f64, f64, f64)| Recorded {
+        candidate: u32::try_from(i).unwrap_or(u32::MAX),
+        mean: mean as f32,
+        std: std as f32,
+        propensity: propensity as f32,
+    };
+    if outcome.known.len() <= SCORED_MAX {
+        return outcome.known.iter().map(recorded).collect();
     }
-    known
-        .into_iter()
-        .map(|&(i, mean, std, propensity)| Recorded {
-            candidate: u32::try_from(i).unwrap_or(u32::MAX),
-            mean: mean as f32,
-            std: std as f32,
-            propensity: propensity as f32,
-        })
-        .collect()
+    let mut known: Vec<&(usize, f64, f64, f64)> = outcome.known.iter().collect();
+    known.sort_by(|a, b| b.3.total_cmp(&a.3).then(a.0.cmp(&b.0)));
+    known.into_iter().take(SCORED_MAX).map(recorded).collect()
 }
 
 fn barred(candidates: &[Candidate<'_>], fired: &[u32]) -> Vec<Barred> {

@@ -84,7 +84,9 @@ impl Asked<'_> {
     pub(super) fn field(&self, candidates: &mut [Candidate<'_>], steering: &mut Steering) -> Field {
         let Self { view, request, draw, count, .. } = *self;
         let all = |candidates: &[Candidate<'_>]| -> Vec<usize> {
-            (0..candidates.len()).filter(|&i| candidates[i].eligible()).collect()
+            let mut eligible = Vec::with_capacity(candidates.len());
+            eligible.extend((0..candidates.len()).filter(|&i| candidates[i].eligible()));
+            eligible
         };
         let mut eligible = all(candidates);
         if eligible.is_empty() {

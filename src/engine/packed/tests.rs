@@ -1,0 +1,199 @@
+//! Against what serde makes of the same fields.
+
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use serde::Serialize;
+
+use super::*;
+use crate::{
+    bandit::{Learner, Lesson, Mark, ModelSpec, Parts, Setting, Value},
+    engine::{
+        hash,
+        insight::Audience,
+        pending::{Accepted, Counted, Told},
+    },
+};
+
+#[derive(Serialize)]
+struct Found<'a> {
+    subjects: &'a [Key],
+    events: &'a [Known],
+    arms: &'a [u32],
+}
+
+#[derive(Serialize)]
+struct Rest<'a> {
+    holdout: bool,
+    frozen: bool,
+    rows: &'a Rows,
+    shown: &'a [ShownArm],
+    trial: Option<&'a Trial>,
+}
+
+fn by_serde(decision: &PendingDecision) -> Vec<u8> {
+    let arms: Vec<u32> = decision.shown.iter().map(|shown| shown.arm).collect();
+    let trial = decision.judged.trial();
+    let PendingDecision { holdout, frozen, rows, shown, events, subjects, .. } = decision;
+    let arms = if subjects.is_empty() { &[] } else { arms.as_slice() };
+    let rest = Rest { holdout: *holdout, frozen: *frozen, rows, shown, trial: trial.as_deref() };
+    let mut bytes = [decision.id.as_bytes().as_slice(), &decision.at_us.to_be_bytes()].concat();
+    rmp_serde::encode::write(&mut bytes, &Found { subjects, events, arms }).unwrap();
+    rmp_serde::encode::write(&mut bytes, &rest).unwrap();
+    bytes
+}
+
+fn number(rng: &mut StdRng) -> f64 {
+    let wild = [0.0, -0.0, 1.0, -1.0, 127.0, 128.0, -32.0, -33.0, 0.5, 1e300, f64::MIN_POSITIVE];
+    if rng.random_bool(0.5) { wild[rng.random_range(0..wild.len())] } else { rng.random_range(-300.0..300.0) }
+}
+
+fn whole(rng: &mut StdRng) -> u32 {
+    // Of every length that is written.
+    rng.random::<u32>() >> rng.random_range(0..32)
+}
+
+fn some<T>(rng: &mut StdRng, most: usize, mut item: impl FnMut(&mut StdRng) -> T) -> Vec<T> {
+    (0..rng.random_range(0..=most)).map(|_| item(rng)).collect()
+}
+
+fn rows(rng: &mut StdRng) -> Rows {
+    some(rng, 3, |rng| {
+        let entries = some(rng, 40, |rng| (whole(rng), number(rng)));
+        Row { vector: SparseVector { entries, unseen: number(rng) }, numbers: whole(rng) }
+    })
+}
+
+fn mark(rng: &mut StdRng) -> Mark {
+    let spec = if rng.random() { ModelSpec::default() } else { ModelSpec::beta_bernoulli(None, None) };
+    let lesson = Lesson { arm: 1, y: number(rng).clamp(0.0, 1.0), weight: 0.5, at_us: 7, half_life_us: 1_000, lag: 3 };
+    let mut learner = Learner::new(spec, Setting { unit: rng.random(), ..Setting::default() });
+    let context = [("age".to_owned(), Value::Number(3.0))].into_iter().collect();
+    let rows = learner.meet(&[Parts::of(&context)]).remove(0);
+    learner.observe(lesson, &rows)
+}
+
+fn shown(rng: &mut StdRng) -> ShownArm {
+    let counted = |rng: &mut StdRng| Counted {
+        event: hash("event", &[&whole(rng).to_be_bytes()]),
+        kind: "purchase".into(),
+        value: rng.random::<bool>().then(|| number(rng)),
+        learned: rng.random::<bool>().then(|| number(rng)),
+        time_us: whole(rng).into(),
+    };
+    ShownArm {
+        arm: whole(rng),
+        rows: rng.random_bool(0.2).then(|| rows(rng)),
+        overlap: number(rng),
+        seen: rng.random(),
+        tells: rng.random_bool(0.3).then(|| number(rng)),
+        reward: number(rng),
+        told: rng.random::<bool>().then(|| Told { reward: number(rng), mark: mark(rng) }),
+        counted: some(rng, 2, counted),
+    }
+}
+
+fn decision(rng: &mut StdRng) -> PendingDecision {
+    let key = |rng: &mut StdRng| hash("some", &[&whole(rng).to_be_bytes()]);
+    let what = [Accepted::Event(whole(rng)), Accepted::Reversed, Accepted::Reversal];
+    let audience = [Audience::Policy, Audience::Analysis, Audience::Holdout];
+    let trial = |rng: &mut StdRng| Trial {
+        compared: rng.random::<bool>().then(|| (whole(rng).into(), audience[rng.random_range(0..3)])),
+        centre: number(rng),
+        rivals: some(rng, 16, |rng| (whole(rng), rng.random::<f32>())),
+    };
+    PendingDecision {
+        id: DecisionId::new(whole(rng), whole(rng).into(), rng.random()),
+        at_us: rng.random(),
+        holdout: rng.random(),
+        frozen: rng.random(),
+        rows: rows(rng),
+        shown: some(rng, 20, shown),
+        events: some(rng, 4, |rng| Known { event: key(rng), what: what[rng.random_range(0..3)] }),
+        subjects: some(rng, 2, key),
+        judged: Judged::Open(rng.random::<bool>().then(|| trial(rng))),
+    }
+}
+
+#[test]
+fn a_decision_is_the_bytes_that_serde_writes_and_comes_back() {
+    let mut rng = StdRng::seed_from_u64(4);
+    for i in 0..2_000 {
+        let decision = decision(&mut rng);
+        let bytes = pack(&decision, &mut Vec::new());
+        assert_eq!(*bytes, by_serde(&decision), "{i}: {decision:?}");
+        let read = try_unpack(&bytes).unwrap();
+        assert_eq!(read, decision, "{i}");
+        assert!(matches!(read.judged, Judged::Packed(_)), "nobody asked");
+        assert_eq!(pack(&read, &mut vec![1, 2, 3]), bytes, "{i}");
+        assert!(check(&bytes));
+    }
+}
+
+/// Of decisions of every kind: whoever takes the short way changes what the long one changes.
+#[test]
+fn a_silent_decision_is_told_as_any_other() {
+    let mut rng = StdRng::seed_from_u64(7);
+    let mut silent_ones = 0;
+    for i in 0..3_000 {
+        let mut decision = decision(&mut rng);
+        let mut bare = |often| rng.random_bool(often);
+        let (one, quiet, same, untold) = (bare(0.8), bare(0.8), bare(0.9), bare(0.9));
+        decision.shown.truncate(if one { 1 } else { 20 });
+        if quiet {
+            decision.events.clear();
+            decision.shown.iter_mut().for_each(|shown| shown.counted.clear());
+        }
+        for shown in &mut decision.shown {
+            shown.rows = shown.rows.take().filter(|_| !same);
+            shown.told = shown.told.take().filter(|_| !untold);
+            shown.tells = shown.tells.filter(|_| !untold);
+        }
+        let bytes = pack(&decision, &mut Vec::new());
+        let plain = |shown: &ShownArm| {
+            shown.rows.is_none() && shown.told.is_none() && shown.tells.is_none() && shown.counted.is_empty()
+        };
+        let is = decision.events.is_empty() && matches!(decision.shown.as_slice(), [shown] if plain(shown));
+        let silent = Silent::of(&bytes);
+        assert_eq!(silent.is_some(), is, "{i}: {decision:?}");
+        let Some(silent) = silent else { continue };
+        silent_ones += 1;
+        assert_eq!((silent.arm, silent.frozen), (decision.shown[0].arm, decision.frozen));
+        assert_eq!(silent.rows(&bytes), decision.rows);
+        let told = Told { reward: number(&mut rng), mark: mark(&mut rng) };
+        let short = silent.told(&bytes, &told, &mut vec![9]);
+        decision.shown[0].told = Some(told);
+        assert_eq!(short, pack(&decision, &mut Vec::new()), "{i}");
+    }
+    assert!(silent_ones > 500, "{silent_ones}");
+}
+
+#[test]
+fn what_is_cut_short_or_goes_on_is_no_decision() {
+    let mut rng = StdRng::seed_from_u64(5);
+    for _ in 0..40 {
+        let decision = decision(&mut rng);
+        let bytes = pack(&decision, &mut Vec::new());
+        for end in 0..bytes.len() {
+            assert!(!check(&bytes[..end]), "{end} of {}", bytes.len());
+        }
+        // An array that says it is longer than memory.
+        let mut long = bytes[..HEAD].to_vec();
+        long.extend_from_slice(&[0x93, 0xdd, 0xff, 0xff, 0xff, 0xff]);
+        assert!(!check(&long));
+    }
+}
+
+#[test]
+fn what_was_written_before_anything_was_judged_is_read() {
+    let mut rng = StdRng::seed_from_u64(6);
+    let decision = PendingDecision { judged: Judged::Open(None), ..decision(&mut rng) };
+    let mut bytes = pack(&decision, &mut Vec::new()).into_vec();
+    let found_by = bytes[HEAD..].len() - {
+        let mut tokens = Tokens(&bytes[HEAD..]);
+        FoundBy::read(&mut tokens).unwrap();
+        tokens.0.len()
+    };
+    // Four fields, and no last one.
+    bytes[HEAD + found_by] -= 1;
+    bytes.pop();
+    assert_eq!(try_unpack(&bytes), Some(decision));
+}
