@@ -5,14 +5,14 @@
 
 #[path = "support/gate.rs"]
 mod gate;
+#[path = "support/live.rs"]
+mod live;
 #[path = "support/server.rs"]
 mod server;
 
 use std::{
     fs,
     num::NonZeroUsize,
-    path::PathBuf,
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -21,6 +21,7 @@ use std::{
 };
 
 use gate::Gate;
+use live::{command, file, loaded, options, play, play_until};
 use server::with_server;
 use slotwise::{
     engine::Request,
@@ -32,40 +33,10 @@ use slotwise_simulator::{
     live::{LiveError, Options, Tempo},
     report::{CheckOutcome, RunReport, Target, Verdict},
     run::{RunError, run, run_live},
-    scenario::{Changes, Loaded, load},
     world::Traffic,
 };
 use tokio::{runtime::Handle, task::block_in_place};
 use tokio_util::sync::CancellationToken;
-
-fn file() -> String {
-    let file: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "data", "live.toml"].iter().collect();
-    file.to_str().unwrap().to_owned()
-}
-
-fn loaded(set: &[&str]) -> Loaded {
-    let set = set.iter().map(ToString::to_string).collect();
-    load(&file(), &Changes { set, ..Changes::default() }).unwrap_or_else(|why| panic!("{why}"))
-}
-
-/// 75 visits a second: four seconds a replication.
-fn options(target: &str) -> Options {
-    let at_once = NonZeroUsize::new(2).unwrap();
-    Options { tempo: Some(Tempo::Rate(300.0)), at_once, ..Options::new(target) }
-}
-
-fn play(loaded: &Loaded, options: Options) -> Result<RunReport, RunError> {
-    play_until(loaded, options, &Unwatched, &CancellationToken::new())
-}
-
-fn play_until(
-    loaded: &Loaded,
-    options: Options,
-    watch: &dyn Watch,
-    stop: &CancellationToken,
-) -> Result<RunReport, RunError> {
-    block_in_place(|| run_live(loaded, None, options, &Handle::current(), watch, stop))
-}
 
 fn slot(id: &str) -> SlotId {
     SlotId::parse("slot", id).unwrap()
@@ -78,7 +49,7 @@ fn slot(id: &str) -> SlotId {
 fn live_and_in_process_agree() {
     with_server(false, async |server, mut client| {
         let loaded = loaded(&[]);
-        let here = run(&self::loaded(&["replications=20"]), None, NonZeroUsize::MIN, &Unwatched).unwrap();
+        let here = run(&live::loaded(&["replications=20"]), None, NonZeroUsize::MIN, &Unwatched).unwrap();
         let live = play(&loaded, options(&server.grpc)).unwrap();
         for (here, live) in here.policies.iter().zip(&live.policies) {
             let (a, b) = (here.reward_per_decision, live.reward_per_decision);
@@ -301,12 +272,6 @@ fn a_run_that_is_stopped_tells_what_was_played_and_takes_its_slots_away() {
         assert_eq!(one.live.unwrap().notes, [note]);
         assert!(client.list_slots().await.unwrap().is_empty());
     });
-}
-
-fn command(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_slotwise-simulator")).args(arguments).output().unwrap();
-    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-    (output.status.code(), out, err)
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What comes back from a live server: decisions that are shown, events that were heard, calls that came to nothing.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use slotwise::{
     engine::Decision,
@@ -10,7 +10,7 @@ use tonic::Code;
 
 use super::{
     LiveError,
-    calls::{Answer, Held},
+    calls::{Answer, Held, Told},
     play::Playing,
 };
 use crate::{
@@ -46,6 +46,7 @@ impl Playing<'_> {
                         }
                     }
                 }
+                self.shelves.done(&held.asked);
             }
             Answer::Recorded { policy, sent, at, result } => {
                 self.under_way -= 1;
@@ -67,14 +68,16 @@ impl Playing<'_> {
                     }
                 }
             }
-            Answer::Changed { policy, result } => {
+            Answer::Changed { policy, told, result } => {
                 self.unchanged -= 1;
-                if self.unchanged == 0 {
-                    self.changing.clear();
-                }
                 if let Err(why) = result {
                     let slot = self.players[policy].slot().clone();
                     self.failure.get_or_insert(LiveError::Slot { slot, why });
+                }
+                match told {
+                    Told::Part => {}
+                    Told::Batch(number) => self.shelves.told(policy, number),
+                    Told::Reset { before } => self.players[policy].reset(before),
                 }
             }
         }
@@ -83,12 +86,16 @@ impl Playing<'_> {
     fn decided(&mut self, policy: usize, held: &Held, at: Duration, decision: &Decision) {
         let player = &mut self.players[policy];
         let count = player.count();
-        let best = held.best.iter().find(|(known, _)| *known == count).map_or((0.0, 0.0), |(_, best)| *best);
+        let chosen: Vec<usize> =
+            decision.decided.chosen.iter().filter_map(|chosen| self.stage.by_id.get(&chosen.arm).copied()).collect();
+        let shelf = self.shelves.judge(policy, &held.asked, &chosen, count);
+        let known = held.best.iter().find(|(known, _)| *known == count).filter(|_| Arc::ptr_eq(&shelf, &held.shelf));
+        let best = known.map_or_else(|| self.stage.bounds(&held.truth, &shelf, count), |(_, best)| *best);
         let scene = Scene {
             world: &self.stage.world,
             visit: &held.visit,
             truth: &held.truth,
-            shelf: &held.shelf,
+            shelf: &shelf,
             by_id: &self.stage.by_id,
             best,
             overridden: held.overridden,

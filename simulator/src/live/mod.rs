@@ -4,6 +4,7 @@
 //! * [`Scale`]: from the shop's time to the wall clock's, and the slots' own times with it.
 //! * `slots`: slots are made for each policy and replication, and go again; whatever is not for simulation is left alone.
 //! * `play`, `answers`: one replication: visits at times that were laid down, answers as they come.
+//! * `shelves`: what was on the shelf when a server decided, as far as anybody can say.
 //!
 //! Invariants: when shoppers come follows from the scenario, the seed and the scale alone, never from an answer
 //! ([`crate::load::pace`]); every request says that it is simulated; what a replication made on the server it takes
@@ -15,6 +16,7 @@ mod answers;
 mod calls;
 mod play;
 mod scale;
+mod shelves;
 mod slots;
 
 use std::{

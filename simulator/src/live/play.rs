@@ -4,12 +4,11 @@
 //! shoppers do follows from the answer's moment on, as a page shows nothing before it; latencies count from when a visit
 //! or an event was due.
 //!
-//! The slots are told of what changes before a visit as soon as the visit before it was sent. As long as a change is
-//! unanswered, nobody can say whether a decision was made before or after: for those visits the shelf before counts as
-//! well as the shelf after.
+//! The slots are told of what changes before a visit as soon as the visit before it was sent; which shelf a decision is
+//! judged by then, `shelves` says. Faults happen when their visit is due. Whether a decision was made before or after a
+//! reset its id says, so the books are of what the slot still remembers.
 
 use std::{
-    collections::VecDeque,
     sync::{
         Arc,
         mpsc::{Sender, channel},
@@ -26,14 +25,15 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use super::{
     Live, LiveError,
     answers::gave_up,
-    calls::{Answer, Back, Held},
+    calls::{Answer, Back, Held, Telling, Told},
+    shelves::Shelves,
 };
 use crate::{
     arena::{
         ArenaError, Calls, Replication, Setup, Tally, Watch,
         player::Player,
         queue::LATE_BY,
-        shelf::Shelf,
+        shelf::about,
         stage::{Stage, Turn},
     },
     clock::Stopwatch,
@@ -96,13 +96,11 @@ pub(super) struct Playing<'a> {
     pub(super) calls: Vec<Calls>,
     /// None: there are no more.
     next: Option<Next>,
-    /// The shelf as it is now.
-    shelf: Arc<Shelf>,
-    /// Changes that are unanswered, with the shelf before them.
-    pub(super) changing: VecDeque<(Arc<Shelf>, Vec<Change>)>,
+    pub(super) shelves: Shelves,
+    /// Changes that are unanswered.
     pub(super) unchanged: usize,
     /// To the tasks that tell the slots.
-    tell: Vec<UnboundedSender<Change>>,
+    tell: Vec<UnboundedSender<Telling>>,
     back: Back,
     pub(super) under_way: usize,
     /// When the first of the failures since the last answer came.
@@ -140,14 +138,13 @@ impl<'a> Playing<'a> {
         }
         let mut playing = Self {
             traffic: stage.world.traffic(),
-            shelf: Arc::new(stage.shelf.clone()),
+            shelves: Shelves::new(stage.shelf.clone(), slots.len()),
             live,
             setup,
             stage,
             players,
             calls,
             next: None,
-            changing: VecDeque::new(),
             unchanged: 0,
             tell,
             back,
@@ -175,51 +172,43 @@ impl<'a> Playing<'a> {
         let mut truth = Truth::default();
         let mut turn = self.stage.turn(&visit, &mut truth);
         let changes = std::mem::take(&mut turn.changes);
-        let before = Arc::clone(&self.shelf);
-        if *before != self.stage.shelf {
-            self.shelf = Arc::new(self.stage.shelf.clone());
-        }
-        for policy in 0..self.players.len() {
-            for fault in turn.faults.iter().filter(|fault| fault.hits(policy)) {
-                // A restart is not to be had; scenarios with one are refused.
-                if fault.kind == FaultKind::Reset {
-                    self.change(policy, Change::Reset);
-                    self.players[policy].forget(visit.now.index);
+        if changes.is_empty() {
+            self.shelves.set(&self.stage.shelf);
+        } else {
+            let batch = self.shelves.tell(&self.stage.shelf, about(&self.stage.world, &changes));
+            for policy in 0..self.players.len() {
+                for (left, change) in changes.iter().enumerate().map(|(i, change)| (changes.len() - 1 - i, change)) {
+                    self.change(policy, change.clone(), if left > 0 { Told::Part } else { Told::Batch(batch) });
                 }
-                self.players[policy].close(visit.now.at_us, fault.outage_us);
             }
-            for change in &changes {
-                self.change(policy, change.clone());
-            }
-        }
-        if !changes.is_empty() {
-            self.changing.push_back((before, changes));
         }
         let due = self.live.scale.wall(visit.now.at_us);
         self.next = Some(Next { visit, truth, turn, due });
     }
 
-    fn change(&mut self, policy: usize, change: Change) {
+    fn change(&mut self, policy: usize, change: Change, told: Told) {
         self.unchanged += 1;
         // Its task waits as long as we are here.
-        let _ = self.tell[policy].send(change);
+        let _ = self.tell[policy].send((change, told));
     }
 
-    /// What is on the shelf, as far as anybody can say.
-    fn on_the_shelf(&self) -> Arc<Shelf> {
-        if self.changing.is_empty() {
-            return Arc::clone(&self.shelf);
+    /// What goes wrong when a visit is due.
+    fn faults(&mut self, next: &Next) {
+        for policy in 0..self.players.len() {
+            for fault in next.turn.faults.iter().filter(|fault| fault.hits(policy)) {
+                // A restart is not to be had; scenarios with one are refused.
+                if fault.kind == FaultKind::Reset {
+                    let before = self.players[policy].life();
+                    self.change(policy, Change::Reset, Told::Reset { before });
+                }
+                self.players[policy].close(next.visit.now.at_us, fault.outage_us);
+            }
         }
-        let mut shelf = (*self.shelf).clone();
-        for (before, changes) in &self.changing {
-            shelf.or_as(before, &self.stage.world, changes);
-        }
-        Arc::new(shelf)
     }
 
     fn visit(&mut self, next: Next) {
         let Next { visit, truth, turn, due } = next;
-        let shelf = self.on_the_shelf();
+        let shelf = self.shelves.now();
         let mut best: Vec<(usize, (f64, f64))> = Vec::new();
         for count in self.players.iter().map(Player::count) {
             if best.iter().all(|(known, _)| *known != count) {
@@ -227,9 +216,10 @@ impl<'a> Playing<'a> {
             }
         }
         let Turn { overridden, audited, .. } = turn;
-        let held = Arc::new(Held { visit, truth, shelf, best, overridden, audited, due });
         // All policies are asked about a shopper, or none: they are compared on the same ones.
         let room = self.under_way + self.players.len() <= BACKLOG_MAX;
+        let asked = self.shelves.ask(if room { self.players.len() } else { 0 });
+        let held = Arc::new(Held { visit, truth, shelf, asked, best, overridden, audited, due });
         for policy in 0..self.players.len() {
             if !room {
                 gave_up(&mut self.calls[policy].decide, SHED);
@@ -314,6 +304,7 @@ impl Play for Playing<'_> {
         }
         self.events(now);
         while let Some(next) = self.next.take_if(|next| next.due <= now) {
+            self.faults(&next);
             self.visit(next);
             self.prepare();
         }
