@@ -9,6 +9,8 @@ mod live;
 #[path = "support/server.rs"]
 mod server;
 
+use std::time::Duration;
+
 use gate::{Gate, Hold, Way};
 use live::{loaded, named, playing, until};
 use server::with_server;
@@ -127,5 +129,33 @@ fn what_overtook_a_reset_is_forgotten_with_what_came_before() {
         assert_eq!(estimate(&report, "counted_error"), [0.0; 2], "{:?}", report.checks);
         let events = report.policies[0].events;
         assert!(events.accepted > 10 && events.rejected == 0, "{events:?}");
+    });
+}
+
+/// One connection is slow. What takes a click back, sent over another one or in another batch, would be there first, and
+/// take back nothing.
+#[test]
+fn what_takes_an_event_back_does_not_overtake_it() {
+    with_server(false, async |server, _| {
+        let slow = Hold::Late(Duration::from_millis(150));
+        let gate = Gate::with(
+            &server.grpc,
+            move |number, way| if number == 2 && way == Way::Request { slow } else { Hold::Free },
+        );
+        let set = [
+            "behaviour.steps=[{ kind = \"click\", delay = { exponential = \"30s\" } }, \
+             { kind = \"undo\", chance = 0.5, reverses = true, delay = { exponential = \"30s\" } }]",
+            // So long that what waits is in time.
+            "slot.goal.window=\"6h\"",
+            "horizon=150",
+            "replications=2",
+            COUNTED,
+        ];
+        let report = playing(loaded(&set), named(&gate.address, "line")).await.unwrap().unwrap();
+        assert_eq!(estimate(&report, "counted_error"), [0.0; 2], "{:?}", report.checks);
+        for policy in &report.policies {
+            let events = policy.events;
+            assert!(events.accepted > 50 && events.accepted == events.happened, "{events:?}");
+        }
     });
 }

@@ -11,7 +11,7 @@ use std::{
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::Model;
+use super::{Model, stop::told_to_stop};
 use crate::soak::{Load, Options, soak};
 
 /// Decisions per second at most: far beyond what one such loop can send.
@@ -130,11 +130,8 @@ impl Soak {
             let mut soaking = Box::pin(soak(&options, &stop, &mut say));
             tokio::select! {
                 report = &mut soaking => report,
-                interrupted = tokio::signal::ctrl_c() => {
-                    // Where the signal cannot be caught, nothing is to be stopped.
-                    if interrupted.is_ok() {
-                        stop.cancel();
-                    }
+                () = told_to_stop() => {
+                    stop.cancel();
                     soaking.await
                 }
             }

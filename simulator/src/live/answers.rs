@@ -24,6 +24,23 @@ use crate::{
 /// When nothing but failures came for so long the server is given up.
 pub(super) const SILENCE: Duration = Duration::from_secs(15);
 
+/// When the first of the failures since the last answer came. From then on it counts: before, there may have been nothing
+/// to answer.
+#[derive(Debug, Default)]
+pub(super) struct Silence(Option<Duration>);
+
+impl Silence {
+    /// An answer came.
+    fn broken(&mut self) {
+        self.0 = None;
+    }
+
+    /// A failure came; whether nothing else did for too long.
+    fn too_long(&mut self, at: Duration) -> bool {
+        at.saturating_sub(*self.0.get_or_insert(at)) > SILENCE
+    }
+}
+
 /// So much later than its id says a decision may have been taken in, microseconds: what follows it must not seem to have
 /// come before it.
 const ID_US: i64 = 2_000;
@@ -32,11 +49,12 @@ impl Playing<'_> {
     /// Takes what came back.
     pub(super) fn answer(&mut self, answer: Answer) {
         match answer {
-            Answer::Decided { policy, held, at, result } => {
+            Answer::Decided { policy, held, sent, at, result } => {
                 self.under_way -= 1;
+                self.calls[policy].lag.answered(sent.saturating_sub(held.due));
                 match result {
                     Ok(decision) => {
-                        self.failing_since = None;
+                        self.silence.broken();
                         self.calls[policy].decide.answered(at.saturating_sub(held.due));
                         self.decided(policy, &held, at, &decision);
                     }
@@ -50,9 +68,10 @@ impl Playing<'_> {
             }
             Answer::Recorded { policy, sent, at, result } => {
                 self.under_way -= 1;
+                self.recording[policy] = false;
                 match result {
                     Ok(statuses) => {
-                        self.failing_since = None;
+                        self.silence.broken();
                         for ((of, reverses, due), status) in sent.into_iter().zip(statuses) {
                             self.calls[policy].record.answered(at.saturating_sub(due));
                             self.players[policy].heard(of, reverses, Some(heard(&status)));
@@ -122,8 +141,8 @@ impl Playing<'_> {
         };
         if code == Code::ResourceExhausted {
             // That is an answer: it is there, and has too much to do.
-            self.failing_since = None;
-        } else if at.saturating_sub(*self.failing_since.get_or_insert(at)) > SILENCE {
+            self.silence.broken();
+        } else if self.silence.too_long(at) {
             self.failure.get_or_insert(LiveError::Silent { why });
         }
         Some(code_name(code))
@@ -166,5 +185,21 @@ fn heard(status: &RewardStatus) -> Heard {
         RewardStatus::Late(_) => Heard::Late,
         RewardStatus::Unmatched(_) => Heard::Unmatched,
         RewardStatus::Rejected(_) => Heard::Rejected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nothing is due for a minute, say; then a server that answers nothing is given up after 15 s and not at once.
+    #[test]
+    fn silence_counts_from_the_first_failure_since_an_answer() {
+        let seconds = Duration::from_secs;
+        let mut silence = Silence::default();
+        assert!(![60, 70, 75].map(|at| silence.too_long(seconds(at))).contains(&true), "no more than 15 s");
+        silence.broken();
+        assert!(![76, 91].map(|at| silence.too_long(seconds(at))).contains(&true), "it answered in between");
+        assert!(silence.too_long(seconds(92)));
     }
 }

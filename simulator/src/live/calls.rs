@@ -58,7 +58,14 @@ pub(super) enum Told {
 #[derive(Debug)]
 pub(super) enum Answer {
     /// Of a decision.
-    Decided { policy: usize, held: Arc<Held>, at: Duration, result: Result<Box<Decision>, ClientError> },
+    Decided {
+        policy: usize,
+        held: Arc<Held>,
+        /// When it was sent: later than it was due, as far as this machine has too much to do.
+        sent: Duration,
+        at: Duration,
+        result: Result<Box<Decision>, ClientError>,
+    },
     /// Of events.
     Recorded { policy: usize, sent: Vec<Sent>, at: Duration, result: Result<Vec<RewardStatus>, ClientError> },
     /// Of a change.
@@ -74,8 +81,9 @@ pub(super) struct Back {
 
 impl Back {
     pub(super) async fn decide(self, mut client: Client, policy: usize, held: Arc<Held>, request: Request) {
+        let sent = self.stopwatch.elapsed();
         let result = client.decide_whole(&request).await.map(Box::new);
-        let _ = self.to.send(Answer::Decided { policy, held, at: self.stopwatch.elapsed(), result });
+        let _ = self.to.send(Answer::Decided { policy, held, sent, at: self.stopwatch.elapsed(), result });
     }
 
     pub(super) async fn record(self, mut client: Client, policy: usize, events: Vec<Rewarded>, sent: Vec<Sent>) {

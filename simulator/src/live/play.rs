@@ -7,6 +7,10 @@
 //! The slots are told of what changes before a visit as soon as the visit before it was sent; which shelf a decision is
 //! judged by then, `shelves` says. Faults happen when their visit is due. Whether a decision was made before or after a
 //! reset its id says, so the books are of what the slot still remembers.
+//!
+//! The events of a policy go over one connection, one batch after the other is answered, as from a shop's outbox: what
+//! takes an event back overtakes nothing, and nothing overtakes it. An event that has to wait for that has waited since
+//! it was due, and that counts.
 
 use std::{
     sync::{
@@ -24,7 +28,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::{
     Live, LiveError,
-    answers::gave_up,
+    answers::{Silence, gave_up},
     calls::{Answer, Back, Held, Telling, Told},
     shelves::Shelves,
 };
@@ -38,7 +42,7 @@ use crate::{
     },
     clock::Stopwatch,
     load::{
-        BACKLOG_MAX, SHED,
+        SHED,
         pace::{Play, open_loop},
         tally::Counted,
     },
@@ -58,10 +62,9 @@ pub(crate) struct Played {
 /// Plays a replication. Blocks, on a thread of its own.
 pub(crate) fn replicate(live: &Live, setup: &Setup<'_>, number: u64, watch: &dyn Watch) -> Result<Played, ArenaError> {
     let stage = Stage::new(setup, number)?;
+    // They go with it, however it ends.
     let slots = live.make(setup, &stage, number)?;
-    let played = play(live, setup, stage, &slots, watch);
-    live.remove(&slots);
-    Ok(played?)
+    Ok(play(live, setup, stage, slots.ids(), watch)?)
 }
 
 fn play<'a>(
@@ -102,9 +105,10 @@ pub(super) struct Playing<'a> {
     /// To the tasks that tell the slots.
     tell: Vec<UnboundedSender<Telling>>,
     back: Back,
+    /// By policy, whether a batch of events is unanswered.
+    pub(super) recording: Vec<bool>,
     pub(super) under_way: usize,
-    /// When the first of the failures since the last answer came.
-    pub(super) failing_since: Option<Duration>,
+    pub(super) silence: Silence,
     stopped: bool,
     pub(super) failure: Option<LiveError>,
     watch: &'a dyn Watch,
@@ -126,7 +130,7 @@ impl<'a> Playing<'a> {
             .collect();
         let mut calls = Vec::new();
         for _ in slots {
-            calls.push(Calls { decide: Counted::new()?, record: Counted::new()? });
+            calls.push(Calls { decide: Counted::new()?, record: Counted::new()?, lag: Counted::new()? });
         }
         let back = Back { to, stopwatch: Stopwatch::start() };
         let mut tell = Vec::new();
@@ -148,8 +152,9 @@ impl<'a> Playing<'a> {
             unchanged: 0,
             tell,
             back,
+            recording: vec![false; slots.len()],
             under_way: 0,
-            failing_since: None,
+            silence: Silence::default(),
             stopped: false,
             failure: None,
             watch,
@@ -217,7 +222,7 @@ impl<'a> Playing<'a> {
         }
         let Turn { overridden, audited, .. } = turn;
         // All policies are asked about a shopper, or none: they are compared on the same ones.
-        let room = self.under_way + self.players.len() <= BACKLOG_MAX;
+        let room = self.under_way + self.players.len() <= self.live.options.backlog_max.get();
         let asked = self.shelves.ask(if room { self.players.len() } else { 0 });
         let held = Arc::new(Held { visit, truth, shelf, asked, best, overridden, audited, due });
         for policy in 0..self.players.len() {
@@ -234,10 +239,10 @@ impl<'a> Playing<'a> {
         self.watch.advance(self.players.len() as u64);
     }
 
-    /// Sends the events that are due, those of a slot together, so that they come in their order.
+    /// Sends the events that are due, those of a slot together and in their order.
     fn events(&mut self, now: Duration) {
         let by_us = self.live.scale.shop_us(now);
-        for policy in 0..self.players.len() {
+        for policy in (0..self.players.len()).filter(|&policy| !self.recording[policy]).collect::<Vec<_>>() {
             let (mut events, mut sent) = (Vec::new(), Vec::new());
             while events.len() < EVENTS_MAX
                 && let Some((event, of, at_us)) = self.players[policy].next_by(by_us)
@@ -249,13 +254,8 @@ impl<'a> Playing<'a> {
             if events.is_empty() {
                 continue;
             }
-            if self.under_way >= BACKLOG_MAX {
-                for _ in &sent {
-                    gave_up(&mut self.calls[policy].record, SHED);
-                }
-                continue;
-            }
-            let line = self.live.line(sent.first().map_or(0, |(of, ..)| of.visit));
+            let line = self.live.line(policy as u64);
+            self.recording[policy] = true;
             self.under_way += 1;
             self.live.tasks.spawn_on(self.back.clone().record(line, policy, events, sent), &self.live.runtime);
         }
@@ -289,7 +289,8 @@ impl Play for Playing<'_> {
         if self.stopped {
             return None;
         }
-        let event_us = self.players.iter().filter_map(Player::next_us).fold(f64::INFINITY, f64::min);
+        let free = self.players.iter().zip(&self.recording).filter(|(_, recording)| !**recording);
+        let event_us = free.filter_map(|(player, _)| player.next_us()).fold(f64::INFINITY, f64::min);
         let event = event_us.is_finite().then(|| self.live.scale.wall(event_us));
         let visit = self.next.as_ref().map(|next| next.due);
         match (visit, event) {
