@@ -161,7 +161,7 @@ fn a_signal_ends_a_run_and_takes_its_slots_away() {
             let file = file();
             let mut run = Command::new(env!("CARGO_BIN_EXE_slotwise-simulator"))
                 .args(["run", &file, "--target", &server.grpc, "--rate", "150", "--threads", "1"])
-                .args(["--set", "horizon=2000"])
+                .args(["--set", "horizon=2000", "--replications", "2"])
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .spawn()

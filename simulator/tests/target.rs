@@ -104,7 +104,7 @@ fn dirty_events_are_told_by_the_wire_as_they_are_in_process() {
             assert_eq!(events.arrived, answered);
         }
         for check in &live.checks {
-            assert_eq!((check.outcome, check.estimate), (CheckOutcome::Pass, Some(0.0)), "{}", check.sentence);
+            assert!(check.outcome == CheckOutcome::Pass && check.estimate.unwrap() < 1e-9, "{check:?}");
         }
 
         let nameless = "behaviour.dirty={ without_decision = 1.0 }";
@@ -117,7 +117,7 @@ fn dirty_events_are_told_by_the_wire_as_they_are_in_process() {
             assert!(events.accepted > 50 && events.accepted == events.happened, "{events:?}");
         }
         for check in &live.checks {
-            assert_eq!((check.outcome, check.estimate), (CheckOutcome::Pass, Some(0.0)), "{}", check.sentence);
+            assert!(check.outcome == CheckOutcome::Pass && check.estimate.unwrap() < 1e-9, "{check:?}");
         }
     });
 }
