@@ -39,7 +39,8 @@ impl Memory {
     }
 
     /// A reset was answered, and `before` is the newest life that was known of when it was sent. Whether all is forgotten
-    /// that was heard so far: so it is, unless a decision of a newer life was answered since.
+    /// that was heard so far: so it is, unless a decision of a newer life was answered since. (Where none at all was
+    /// answered before a reset was sent, what was answered since is taken for the new life's.)
     pub(super) fn reset(&mut self, before: u32) -> bool {
         let forgotten = self.life == before;
         if forgotten {

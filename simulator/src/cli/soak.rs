@@ -65,7 +65,8 @@ pub(super) struct Soak {
 
 const AFTER_HELP: &str = "\
 Makes a slot of its own: an offer of 20 arms whose goal is a click, twelve features of every type per request, and for
-a tenth to three tenths of the decisions, by arm, a click within 3 s. Deletes it when done, also after Ctrl-C.
+a tenth to three tenths of the decisions, by arm, a click within 3 s. Deletes it when done, also after Ctrl-C or SIGTERM.
+It is for simulated traffic (controls.simulated), and no other slot is ever touched.
 
 Requests are sent at times laid down in advance, whether or not earlier ones were answered, and latencies count from
 those times: a server that stands still shows it. A request has 10 s. Every 10 s there is a line on standard error.

@@ -289,6 +289,6 @@ mod tests {
 
     fn shelf_of(n: u64) -> Shelf {
         thread_local!(static BOTH: [Shelf; 2] = [shelf(ALL), shelf(without(&[0]))]);
-        BOTH.with(|both| both[usize::from(n % 2 == 0)].clone())
+        BOTH.with(|both| both[usize::from(n.is_multiple_of(2))].clone())
     }
 }
