@@ -415,24 +415,3 @@ async fn levers_are_set_one_by_one_and_come_back_as_they_were_set() {
     }
     server.stop().await;
 }
-
-/// What was invented is not learned where people are shown something, unless the slot is for it.
-#[tokio::test(flavor = "multi_thread")]
-async fn simulated_traffic_needs_a_slot_that_is_for_it() {
-    let (_folder, server, mut clients) = started().await;
-    clients.create(slot("offers", &["a", "b"])).await.unwrap();
-    let simulated = |request| {
-        let mut request = tonic::Request::new(request);
-        request.metadata_mut().insert("slotwise-simulated", "run 7".parse().unwrap());
-        request
-    };
-    let refused = clients.decisions.decide(simulated(decide("offers"))).await.unwrap_err();
-    assert_eq!(refused.code(), Code::FailedPrecondition);
-    assert!(refused.message().contains("controls.simulated"), "{}", refused.message());
-    assert!(clients.decide(decide("offers")).await.is_ok(), "real shoppers are welcome");
-    let controls = Controls { simulated: Some(true), ..Controls::default() };
-    let wanted = Slot { slot_id: "offers".into(), controls: Some(controls), ..Slot::default() };
-    clients.slots.update_slot(masked(wanted, &["controls.simulated"])).await.unwrap();
-    assert!(clients.decisions.decide(simulated(decide("offers"))).await.is_ok());
-    server.stop().await;
-}

@@ -76,6 +76,24 @@ fn a_slot_that_is_there_is_replaced_only_when_asked() {
     });
 }
 
+/// A shop's slot is not replaced, and the one that is made is for simulated traffic.
+#[test]
+fn a_replay_touches_only_slots_for_simulated_traffic() {
+    with_server(true, async |server, mut client| {
+        let digits = digits();
+        let keep =
+            Options { target: Some(server.grpc), rounds: Some(20), keep: true, replace: true, ..Options::default() };
+        replay(&keep, &digits, &mut Unwatched).await.unwrap();
+        let (mut definition, _) = client.get_slot("replay-digits-0").await.unwrap();
+        assert!(definition.controls.simulated());
+        definition.controls.simulated = Some(false);
+        client.update_slot(&definition, 0, &slotwise::slot::Why::default(), false).await.unwrap();
+        let refused = replay(&keep, &digits, &mut Unwatched).await.unwrap_err().to_string();
+        assert!(refused.starts_with("slot 'replay-digits-0' is for real shoppers, "), "{refused}");
+        assert_eq!(client.report("replay-digits-0").await.unwrap().counters.decisions, 20, "what it learned is there");
+    });
+}
+
 /// Of 20 rounds the first two batches of 8 arrive; with silent zeros, the right ones among them.
 #[test]
 fn a_live_server_hears_late_and_only_what_is_sent() {

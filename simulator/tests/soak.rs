@@ -5,10 +5,13 @@
 #[path = "support/server.rs"]
 mod server;
 
-use std::{num::NonZeroUsize, process::Command, time::Duration};
+use std::{num::NonZeroUsize, process::Command, sync::Arc, time::Duration};
 
 use server::{Server, with_server};
-use slotwise::bandit::ModelSpec;
+use slotwise::{
+    bandit::ModelSpec,
+    slot::{Arm, ArmId, Definition, SlotId},
+};
 use slotwise_simulator::soak::{Load, Options, soak};
 use tokio_util::sync::CancellationToken;
 
@@ -140,6 +143,47 @@ fn a_soak_that_is_stopped_ends_and_takes_its_slot_away() {
         assert!(report.scheduled == 144_000 && report.decide.answered < 144_000, "{report:?}");
         assert_eq!((report.errors, report.notes), (0, vec!["stopped before its end".to_owned()]));
         assert!(client.list_slots().await.unwrap().is_empty());
+    });
+}
+
+/// The slot of a shop is not replaced, whatever is asked; and once its own becomes a shop's, nothing more reaches it.
+#[test]
+fn a_soak_touches_only_a_slot_for_simulated_traffic() {
+    with_server(true, async |server, mut client| {
+        let why = slotwise::slot::Why::default();
+        let arms = vec![Arc::new(Arm::new(ArmId::parse("arm", "a").unwrap()))];
+        let shops = Definition { arms, ..Definition::new(SlotId::parse("slot", "shop").unwrap()) };
+        client.create_slot(&shops, &why, false).await.unwrap();
+        let theirs = Options { slot: "shop".to_owned(), replace: true, ..options(&server) };
+        let refused = soak(&theirs, &go_on(), &mut |_| ()).await.unwrap_err().to_string();
+        assert!(refused.starts_with("slot 'shop' is for real shoppers, "), "{refused}");
+        assert_eq!(client.get_slot("shop").await.unwrap().1, 1, "it is as it was");
+
+        let options = options(&server);
+        let becomes_the_shops = async {
+            let mut definition = loop {
+                match client.get_slot("soak").await {
+                    Ok((definition, _)) => break definition,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+                }
+            };
+            assert!(definition.controls.simulated());
+            while client.report("soak").await.unwrap().counters.decisions < 40 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            definition.controls.simulated = Some(false);
+            client.update_slot(&definition, 0, &why, false).await.unwrap();
+        };
+        let (go_on, mut quiet) = (go_on(), |_: &str| ());
+        let (report, ()) = tokio::join!(soak(&options, &go_on, &mut quiet), becomes_the_shops);
+        let report = report.unwrap();
+        let refused = report.decide.failures["FAILED_PRECONDITION"];
+        assert!(report.decide.answered >= 40 && report.decide.answered + refused == 80, "{report:?}");
+        // Clicks come up to 3 s after their decision: of some of forty, after the change.
+        let clicks = &report.record_rewards.failures;
+        assert!(clicks.keys().all(|why| why == "REWARD_STATUS_REJECTED") && !clicks.is_empty(), "{clicks:?}");
+        let note = "slot 'soak' could not be deleted: slot 'soak' is for real shoppers, ";
+        assert!(report.notes.iter().any(|told| told.starts_with(note)), "{:?}", report.notes);
     });
 }
 

@@ -5,22 +5,23 @@
 
 #[path = "support/gate.rs"]
 mod gate;
+#[path = "support/live.rs"]
+mod live;
 #[path = "support/server.rs"]
 mod server;
 
 use std::{
     fs,
     num::NonZeroUsize,
-    path::PathBuf,
-    process::Command,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use gate::Gate;
+use live::{command, file, loaded, options, play, play_until};
 use server::with_server;
 use slotwise::{
     engine::Request,
@@ -32,40 +33,10 @@ use slotwise_simulator::{
     live::{LiveError, Options, Tempo},
     report::{CheckOutcome, RunReport, Target, Verdict},
     run::{RunError, run, run_live},
-    scenario::{Changes, Loaded, load},
     world::Traffic,
 };
 use tokio::{runtime::Handle, task::block_in_place};
 use tokio_util::sync::CancellationToken;
-
-fn file() -> String {
-    let file: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "data", "live.toml"].iter().collect();
-    file.to_str().unwrap().to_owned()
-}
-
-fn loaded(set: &[&str]) -> Loaded {
-    let set = set.iter().map(ToString::to_string).collect();
-    load(&file(), &Changes { set, ..Changes::default() }).unwrap_or_else(|why| panic!("{why}"))
-}
-
-/// 75 visits a second: four seconds a replication.
-fn options(target: &str) -> Options {
-    let at_once = NonZeroUsize::new(2).unwrap();
-    Options { tempo: Some(Tempo::Rate(300.0)), at_once, ..Options::new(target) }
-}
-
-fn play(loaded: &Loaded, options: Options) -> Result<RunReport, RunError> {
-    play_until(loaded, options, &Unwatched, &CancellationToken::new())
-}
-
-fn play_until(
-    loaded: &Loaded,
-    options: Options,
-    watch: &dyn Watch,
-    stop: &CancellationToken,
-) -> Result<RunReport, RunError> {
-    block_in_place(|| run_live(loaded, None, options, &Handle::current(), watch, stop))
-}
 
 fn slot(id: &str) -> SlotId {
     SlotId::parse("slot", id).unwrap()
@@ -78,7 +49,7 @@ fn slot(id: &str) -> SlotId {
 fn live_and_in_process_agree() {
     with_server(false, async |server, mut client| {
         let loaded = loaded(&[]);
-        let here = run(&self::loaded(&["replications=20"]), None, NonZeroUsize::MIN, &Unwatched).unwrap();
+        let here = run(&live::loaded(&["replications=20"]), None, NonZeroUsize::MIN, &Unwatched).unwrap();
         let live = play(&loaded, options(&server.grpc)).unwrap();
         for (here, live) in here.policies.iter().zip(&live.policies) {
             let (a, b) = (here.reward_per_decision, live.reward_per_decision);
@@ -103,21 +74,27 @@ fn live_and_in_process_agree() {
         assert_eq!(counted(&here)[2], CheckOutcome::Skipped, "in process there is no latency");
         assert_eq!((live.target, live.replications), (Target::Live, 4));
         let told = live.live.as_ref().unwrap();
-        assert!((told.rate - 300.0).abs() < 1e-6 && told.at_once == 2 && told.notes.is_empty(), "{told:?}");
+        assert!((told.rate - 300.0).abs() < 1e-6 && told.at_once == 2, "{told:?}");
+        assert!(told.notes.iter().all(|note| note.contains("by the simulator itself")), "{told:?}");
+        assert_eq!(told.lag.unwrap().count, 2400);
         assert!(client.list_slots().await.unwrap().is_empty(), "the slots are gone afterwards");
     });
 }
 
-/// Each kind of dirt, and that the server's answers to it are those that the engine gives: what it counted is what it
-/// heard of in time.
+/// Each kind of dirt, and that each event counts as it does in process: what the slot counted is what it heard of in time,
+/// each event once. Where an event names no decision it joins the subject's latest that showed the arm, which may be
+/// another than it came of; so kinds have no cap there, and it counts the same wherever it counts.
 #[test]
 fn dirty_events_are_told_by_the_wire_as_they_are_in_process() {
     with_server(true, async |server, _| {
         let dirty =
             "behaviour.dirty={ lost = 0.1, duplicated = 0.2, late = 0.1, reordered = 0.3, reordered_by = \"5min\" }";
         let override_ = "behaviour.override={ share = 0.1, arm = \"poor\" }";
-        let loaded = loaded(&[dirty, override_, "check=[]", "horizon=200", "replications=2"]);
-        let live = play(&loaded, options(&server.grpc)).unwrap();
+        let counted = "check=[{ metric = \"counted_error\", max = 1e-9 }, \
+                       { metric = \"counted_error\", policy = \"uniform\", max = 1e-9 }]";
+        // So long that what waits on a busy machine is in time.
+        let set = [dirty, override_, counted, "horizon=200", "replications=2", "slot.goal.window=\"4h\""];
+        let live = play(&loaded(&set), options(&server.grpc)).unwrap();
         for policy in &live.policies {
             let events = policy.events;
             assert!(events.lost > 0 && events.duplicates > 0 && events.late > 0, "{events:?}");
@@ -125,6 +102,22 @@ fn dirty_events_are_told_by_the_wire_as_they_are_in_process() {
             assert!(events.unmatched > 0 && events.rejected == 0, "{events:?}");
             let answered = events.accepted + events.duplicates + events.late + events.unmatched;
             assert_eq!(events.arrived, answered);
+        }
+        for check in &live.checks {
+            assert!(check.outcome == CheckOutcome::Pass && check.estimate.unwrap() < 1e-9, "{check:?}");
+        }
+
+        let nameless = "behaviour.dirty={ without_decision = 1.0 }";
+        let kinds = "slot.goal.kinds=[{ kind = \"click\", weight = 1.0 }]";
+        let set = [nameless, kinds, counted, "horizon=200", "replications=2", "slot.goal.window=\"4h\""];
+        let options = Options { slots: Some("nameless".into()), ..options(&server.grpc) };
+        let live = play(&loaded(&set), options).unwrap();
+        for policy in &live.policies {
+            let events = policy.events;
+            assert!(events.accepted > 50 && events.accepted == events.happened, "{events:?}");
+        }
+        for check in &live.checks {
+            assert!(check.outcome == CheckOutcome::Pass && check.estimate.unwrap() < 1e-9, "{check:?}");
         }
     });
 }
@@ -236,6 +229,20 @@ fn what_is_not_for_simulation_is_left_alone() {
     });
 }
 
+/// Keeps what it is told.
+#[derive(Default)]
+struct Told(Mutex<Vec<String>>);
+
+impl Watch for Told {
+    fn begin(&self, _: u64, _: u64) {}
+    fn advance(&self, _: u64) {}
+    fn replication(&self) {}
+    fn end(&self) {}
+    fn tell(&self, line: &str) {
+        self.0.lock().unwrap().push(line.to_owned());
+    }
+}
+
 /// Somebody makes a slot the shop's own in the middle: from then on nothing more is played there.
 #[test]
 fn a_server_that_refuses_ends_the_run() {
@@ -244,8 +251,10 @@ fn a_server_that_refuses_ends_the_run() {
         let tempo = Some(Tempo::Rate(75.0));
         let options = Options { slots: Some("mine".into()), tempo, ..options(&server.grpc) };
         let runtime = Handle::current();
+        let told = Arc::new(Told::default());
+        let watch = Arc::clone(&told);
         let playing = tokio::task::spawn_blocking(move || {
-            run_live(&loaded, None, options, &runtime, &Unwatched, &CancellationToken::new())
+            run_live(&loaded, None, options, &runtime, &*watch, &CancellationToken::new())
         });
         let mut definition = loop {
             assert!(!playing.is_finished(), "it plays for half a minute: {:?}", playing.await);
@@ -261,6 +270,9 @@ fn a_server_that_refuses_ends_the_run() {
         assert!(refused.contains("is for real shoppers"), "{refused}");
         let left = client.get_slot("mine-default-0").await.unwrap().0;
         assert!(!left.controls.simulated(), "what is no longer for simulation is no longer ours to delete");
+        let note = "slot 'mine-default-0' could not be deleted: slot 'mine-default-0' is there and not for simulated ";
+        let told = told.0.lock().unwrap();
+        assert!(told.iter().any(|line| line.starts_with(note)), "and that is told: {told:?}");
     });
 }
 
@@ -293,20 +305,14 @@ fn a_run_that_is_stopped_tells_what_was_played_and_takes_its_slots_away() {
         assert!((60..300).contains(&decided), "{decided}");
         assert_eq!((none.replications, none.verdict), (1, Verdict::Inconclusive), "{:?}", none.checks);
         let note = "stopped before any of 4 replications was through: what is told is of 1 that were under way";
-        assert_eq!(none.live.unwrap().notes, [note]);
+        assert_eq!(none.live.unwrap().notes[0], note);
 
         let one = played(&["horizon=100", "replications=3"], 240);
         assert_eq!((one.replications, one.policies[0].latency.unwrap().count), (1, 100));
         let note = "stopped after 1 of 3 replications; those under way are left out";
-        assert_eq!(one.live.unwrap().notes, [note]);
+        assert_eq!(one.live.unwrap().notes[0], note);
         assert!(client.list_slots().await.unwrap().is_empty());
     });
-}
-
-fn command(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_slotwise-simulator")).args(arguments).output().unwrap();
-    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-    (output.status.code(), out, err)
 }
 
 #[test]

@@ -11,7 +11,6 @@ use tonic::{
 use tonic_types::StatusExt as _;
 
 use super::{
-    decision::SIMULATED,
     encode,
     proto::{
         self, GetSlotReportRequest, RecordRewardsRequest, decision_service_client::DecisionServiceClient,
@@ -19,6 +18,7 @@ use super::{
         slot_service_client::SlotServiceClient,
     },
     report,
+    simulated::SIMULATED,
 };
 use crate::{
     engine::{Request, SlotReport, Subject},
@@ -118,16 +118,23 @@ pub enum RewardStatus {
 /// How a client calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Calling {
-    /// Its shoppers are simulated: every request says so, and slots for real ones refuse it.
+    /// Its shoppers are simulated: every call says so, and slots for real ones refuse what would decide, count or change
+    /// anything.
     pub simulated: bool,
     /// How long it waits for an answer; none: as long as it takes.
     pub patience: Option<Duration>,
 }
 
-/// Says on every request who calls.
+/// Says on every request who calls: for whoever uses the generated clients of [`proto`] without a [`Client`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Mark {
+pub struct Mark {
     simulated: bool,
+}
+
+impl From<Calling> for Mark {
+    fn from(calling: Calling) -> Self {
+        Self { simulated: calling.simulated }
+    }
 }
 
 impl Interceptor for Mark {
@@ -170,7 +177,7 @@ impl Client {
             .connect()
             .await
             .map_err(|source| ClientError::Unreachable { target: target.to_owned(), source })?;
-        let transport = InterceptedService::new(channel, Mark { simulated: calling.simulated });
+        let transport = InterceptedService::new(channel, Mark::from(calling));
         Ok(Self {
             decisions: DecisionServiceClient::new(transport.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
             feedback: FeedbackServiceClient::new(transport.clone()),

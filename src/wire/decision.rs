@@ -10,11 +10,9 @@ use super::{
         BatchDecideRequest, BatchDecideResponse, DecideRequest, DecideResponse,
         decision_service_server::DecisionService,
     },
+    simulated::Caller,
 };
-use crate::{
-    engine,
-    node::{DecideError, Node},
-};
+use crate::node::DecideError;
 
 /// How long the caller waits, by its `grpc-timeout` header.
 ///
@@ -34,25 +32,6 @@ fn timeout(metadata: &MetadataMap) -> Option<Duration> {
     })
 }
 
-/// The header by which a caller says that its shoppers are simulated.
-pub(super) const SIMULATED: &str = "slotwise-simulated";
-
-/// That each of these slots is for simulated traffic, where the caller says that its is. A slot that does not exist is
-/// refused for that.
-fn welcome(node: &Node, metadata: &MetadataMap, requests: &[engine::Request]) -> Result<(), Status> {
-    if metadata.get(SIMULATED).is_none() {
-        return Ok(());
-    }
-    for request in requests {
-        if let Some(view) = node.slot(&request.slot)
-            && !view.definition.controls.simulated()
-        {
-            return Err(error::simulated(&request.slot));
-        }
-    }
-    Ok(())
-}
-
 /// When a request came in; never becomes part of the state.
 #[expect(clippy::disallowed_methods, reason = "a deadline and a duration for metrics, not facts")]
 fn arrival() -> Instant {
@@ -67,7 +46,7 @@ impl DecisionService for Api {
         let patience = timeout(request.metadata());
         let (metadata, _, request) = request.into_parts();
         let requests = vec![decode::request(request).map_err(|e| error::field(&e))?];
-        welcome(node, &metadata, &requests)?;
+        Caller::of(&metadata).may_ask(node, &requests)?;
         let deadline_passed = || patience.is_some_and(|patience| begun.elapsed() >= patience);
         let answers = node.decide(requests, false, &deadline_passed).await;
         let mut answers = answers.map_err(|e| error::decide(e, true))?;
@@ -87,7 +66,7 @@ impl DecisionService for Api {
         let patience = timeout(request.metadata());
         let (metadata, _, request) = request.into_parts();
         let (requests, distinct) = decode::batch_requests(request).map_err(|e| error::field(&e))?;
-        welcome(node, &metadata, &requests)?;
+        Caller::of(&metadata).may_ask(node, &requests)?;
         let deadline_passed = || patience.is_some_and(|patience| begun.elapsed() >= patience);
         let answers = node.decide(requests, distinct, &deadline_passed).await.map_err(|e| error::decide(e, false))?;
         for answer in &answers {

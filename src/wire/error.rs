@@ -51,10 +51,10 @@ pub(super) fn slot_not_found(field: &str, slot: &SlotId, suggestion: &str) -> St
     status(Code::NotFound, message, details)
 }
 
-/// Simulated shoppers came to a slot for real ones.
+/// A simulator came to a slot for real shoppers, or would make it one.
 pub(super) fn simulated(slot: &SlotId) -> Status {
     let message = format!(
-        "slot '{slot}' is for real shoppers, and these are simulated; set controls.simulated on a slot that is for them"
+        "slot '{slot}' is for real shoppers, and this call is of a simulator (header slotwise-simulated); set controls.simulated on a slot that is for it"
     );
     let mut details = details("SIMULATED_TRAFFIC");
     details.add_precondition_failure_violation("SIMULATED", slot.as_str(), &message);

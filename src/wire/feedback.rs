@@ -12,6 +12,7 @@ use super::{
         RecordRewardsRequest, RecordRewardsResponse, RewardResult, RewardStatus,
         feedback_service_server::FeedbackService,
     },
+    simulated::{Caller, Reporting},
 };
 use crate::{
     metrics::Metrics,
@@ -26,6 +27,7 @@ const IN_FLIGHT: usize = 64;
 fn take(
     node: &Node,
     metrics: &Metrics,
+    caller: Caller,
     request: RecordRewardsRequest,
 ) -> Result<impl Future<Output = Result<RecordRewardsResponse, Status>> + Send + use<>, Status> {
     let RecordRewardsRequest { events } = request;
@@ -34,22 +36,27 @@ fn take(
         return Err(error::field(&FieldError::new("events", message)));
     }
     let now_us = node.now_us();
+    let reporting = Reporting::new(caller, node);
+    let rejected = |message: String| {
+        metrics.not_journalled("rejected");
+        Some(RewardResult { status: RewardStatus::Rejected.into(), message })
+    };
     let mut known = Vec::with_capacity(events.len());
     let mut rewards = Vec::with_capacity(events.len());
     for event in events {
         known.push(match decode::reward(event, now_us) {
             Ok(Ok(reward)) => {
-                rewards.push(reward);
-                None
+                let refused = reporting.refusal(&reward).and_then(rejected);
+                if refused.is_none() {
+                    rewards.push(reward);
+                }
+                refused
             }
             Ok(Err(message)) => {
                 metrics.not_journalled("unmatched");
                 Some(RewardResult { status: RewardStatus::Unmatched.into(), message })
             }
-            Err(why) => {
-                metrics.not_journalled("rejected");
-                Some(RewardResult { status: RewardStatus::Rejected.into(), message: why.to_string() })
-            }
+            Err(why) => rejected(why.to_string()),
         });
     }
     let outcomes = node.record(rewards).map_err(|why| error::write(&why))?;
@@ -67,7 +74,8 @@ impl FeedbackService for Api {
         &self,
         request: Request<RecordRewardsRequest>,
     ) -> Result<Response<RecordRewardsResponse>, Status> {
-        let results = take(self.node()?, &self.metrics, request.into_inner())?;
+        let caller = Caller::of(request.metadata());
+        let results = take(self.node()?, &self.metrics, caller, request.into_inner())?;
         Ok(Response::new(results.await?))
     }
 
@@ -78,6 +86,7 @@ impl FeedbackService for Api {
         request: Request<Streaming<RecordRewardsRequest>>,
     ) -> Result<Response<Self::StreamRewardsStream>, Status> {
         let (node, metrics) = (Arc::clone(self.node()?), Arc::clone(&self.metrics));
+        let caller = Caller::of(request.metadata());
         let mut requests = request.into_inner();
         let (waiting, in_order) = mpsc::channel(IN_FLIGHT);
         let mut failure = node.failure();
@@ -91,7 +100,7 @@ impl FeedbackService for Api {
                 };
                 let taken = match next {
                     None => return,
-                    Some(Ok(request)) => take(&node, &metrics, request),
+                    Some(Ok(request)) => take(&node, &metrics, caller, request),
                     Some(Err(status)) => Err(status),
                 };
                 let last = taken.is_err();

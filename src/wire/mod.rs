@@ -32,6 +32,7 @@ mod mask;
 mod preview;
 pub mod proto;
 mod report;
+mod simulated;
 mod slots;
 mod steering;
 #[cfg(test)]
@@ -45,7 +46,7 @@ use tonic::Status;
 
 pub use codec::MessageCodec;
 
-pub use client::{Calling, Client, ClientDecision, ClientError, ClientReward, RewardStatus};
+pub use client::{Calling, Client, ClientDecision, ClientError, ClientReward, Mark, RewardStatus};
 pub use client_hindsight::{ClientExplanation, ClientPreview, ClientShown};
 pub use client_slots::ClientRevision;
 pub use difference::{Difference, differences};

@@ -13,6 +13,7 @@ use super::{
         StreamArmAvailabilityResponse, UpdateSlotRequest, UpdateSlotResponse, UpsertArmsRequest, UpsertArmsResponse,
         slot_service_server::SlotService,
     },
+    simulated::Caller,
 };
 use crate::{
     engine::Change,
@@ -58,8 +59,15 @@ fn some_of<T>(field: &str, values: &[T]) -> Result<(), Status> {
 }
 
 impl Api {
-    async fn changed(&self, slot: &str, change: Change, why: Why, validate_only: bool) -> Result<Option<Slot>, Status> {
-        let view = self.change(&parse_slot(slot)?, change, why, validate_only).await?;
+    async fn changed(
+        &self,
+        caller: Caller,
+        slot: &str,
+        change: Change,
+        why: Why,
+        validate_only: bool,
+    ) -> Result<Option<Slot>, Status> {
+        let view = self.change(caller, &parse_slot(slot)?, change, why, validate_only).await?;
         Ok(Some(encode::slot(&view)))
     }
 }
@@ -67,13 +75,16 @@ impl Api {
 #[tonic::async_trait]
 impl SlotService for Api {
     async fn create_slot(&self, request: Request<CreateSlotRequest>) -> Result<Response<CreateSlotResponse>, Status> {
+        let caller = Caller::of(request.metadata());
         let CreateSlotRequest { slot, reason, validate_only, author } = request.into_inner();
         let (definition, revision) = decode_slot::slot(slot).map_err(|e| error::field(&e))?;
         if revision != 0 {
             return Err(error::field(&FieldError::new("slot.revision", "must be 0 for a new slot")));
         }
         let (id, why) = (definition.id.clone(), Why { author, reason });
-        let view = self.node()?.change(id, Change::Create(definition), why, validate_only).await;
+        let (node, change) = (self.node()?, Change::Create(definition));
+        caller.may_change(node, &id, &change)?;
+        let view = node.change(id, change, why, validate_only).await;
         let view = view.map_err(|e| error::change(e, "slot.slot_id"))?;
         Ok(Response::new(CreateSlotResponse { slot: Some(encode::slot(&view)) }))
     }
@@ -97,34 +108,41 @@ impl SlotService for Api {
     }
 
     async fn update_slot(&self, request: Request<UpdateSlotRequest>) -> Result<Response<UpdateSlotResponse>, Status> {
+        let caller = Caller::of(request.metadata());
         let UpdateSlotRequest { slot, update_mask, reason, validate_only, author } = request.into_inner();
         let mask = update_mask.filter(|mask| !mask.paths.is_empty());
         let read = if mask.is_some() { decode_slot::part_of_slot } else { decode_slot::slot };
         let (wanted, revision) = read(slot).map_err(|e| error::field(&e))?;
-        let view = self.update(&wanted, revision, mask.as_ref(), &Why { author, reason }, validate_only).await?;
+        let view =
+            self.update(caller, &wanted, revision, mask.as_ref(), &Why { author, reason }, validate_only).await?;
         Ok(Response::new(UpdateSlotResponse { slot: Some(encode::slot(&view)) }))
     }
 
     async fn delete_slot(&self, request: Request<DeleteSlotRequest>) -> Result<Response<DeleteSlotResponse>, Status> {
+        let caller = Caller::of(request.metadata());
         let DeleteSlotRequest { slot_id, reason, author } = request.into_inner();
-        let slot = self.changed(&slot_id, Change::Delete, Why { author, reason }, false).await?;
+        let slot = self.changed(caller, &slot_id, Change::Delete, Why { author, reason }, false).await?;
         Ok(Response::new(DeleteSlotResponse { slot }))
     }
 
     async fn upsert_arms(&self, request: Request<UpsertArmsRequest>) -> Result<Response<UpsertArmsResponse>, Status> {
+        let caller = Caller::of(request.metadata());
         let UpsertArmsRequest { slot_id, arms, reason, author, validate_only } = request.into_inner();
         some_of("arms", &arms)?;
         let arms = decode_slot::arms(arms).map_err(|e| error::field(&e))?;
-        let slot = self.changed(&slot_id, Change::UpsertArms(arms), Why { author, reason }, validate_only).await?;
+        let slot =
+            self.changed(caller, &slot_id, Change::UpsertArms(arms), Why { author, reason }, validate_only).await?;
         Ok(Response::new(UpsertArmsResponse { slot }))
     }
 
     async fn remove_arms(&self, request: Request<RemoveArmsRequest>) -> Result<Response<RemoveArmsResponse>, Status> {
+        let caller = Caller::of(request.metadata());
         let RemoveArmsRequest { slot_id, arm_ids, reason, author, validate_only } = request.into_inner();
         some_of("arm_ids", &arm_ids)?;
         let arms = arm_ids.iter().enumerate().map(|(i, arm)| ArmId::parse(&format!("arm_ids[{i}]"), arm));
         let arms = arms.collect::<Result<_, _>>().map_err(|e| error::field(&e))?;
-        let slot = self.changed(&slot_id, Change::RemoveArms(arms), Why { author, reason }, validate_only).await?;
+        let slot =
+            self.changed(caller, &slot_id, Change::RemoveArms(arms), Why { author, reason }, validate_only).await?;
         Ok(Response::new(RemoveArmsResponse { slot }))
     }
 
@@ -132,7 +150,8 @@ impl SlotService for Api {
         &self,
         request: Request<SetArmAvailabilityRequest>,
     ) -> Result<Response<SetArmAvailabilityResponse>, Status> {
-        let (view, _) = self.set_availability(request.into_inner()).await?;
+        let caller = Caller::of(request.metadata());
+        let (view, _) = self.set_availability(caller, request.into_inner()).await?;
         Ok(Response::new(SetArmAvailabilityResponse { slot: Some(encode::slot(&view)) }))
     }
 
@@ -140,16 +159,18 @@ impl SlotService for Api {
         &self,
         request: Request<Streaming<SetArmAvailabilityRequest>>,
     ) -> Result<Response<StreamArmAvailabilityResponse>, Status> {
-        Ok(Response::new(self.stream_availability(request.into_inner()).await?))
+        let caller = Caller::of(request.metadata());
+        Ok(Response::new(self.stream_availability(caller, request.into_inner()).await?))
     }
 
     async fn set_safe_choice(
         &self,
         request: Request<SetSafeChoiceRequest>,
     ) -> Result<Response<SetSafeChoiceResponse>, Status> {
+        let caller = Caller::of(request.metadata());
         let SetSafeChoiceRequest { slot_id, on, reason, author } = request.into_inner();
         let slot = if slot_id.is_empty() { None } else { Some(parse_slot(&slot_id)?) };
-        let revisions = self.safe_choice(slot, on, &Why { author, reason }).await?;
+        let revisions = self.safe_choice(caller, slot, on, &Why { author, reason }).await?;
         Ok(Response::new(SetSafeChoiceResponse { revisions }))
     }
 
@@ -196,14 +217,17 @@ impl SlotService for Api {
         &self,
         request: Request<RollbackSlotRequest>,
     ) -> Result<Response<RollbackSlotResponse>, Status> {
+        let caller = Caller::of(request.metadata());
         let RollbackSlotRequest { slot_id, revision, reason, author, validate_only } = request.into_inner();
-        let slot = self.changed(&slot_id, Change::Rollback(revision), Why { author, reason }, validate_only).await?;
+        let slot =
+            self.changed(caller, &slot_id, Change::Rollback(revision), Why { author, reason }, validate_only).await?;
         Ok(Response::new(RollbackSlotResponse { slot }))
     }
 
     async fn reset_slot(&self, request: Request<ResetSlotRequest>) -> Result<Response<ResetSlotResponse>, Status> {
+        let caller = Caller::of(request.metadata());
         let ResetSlotRequest { slot_id, reason, author } = request.into_inner();
-        let slot = self.changed(&slot_id, Change::Reset, Why { author, reason }, false).await?;
+        let slot = self.changed(caller, &slot_id, Change::Reset, Why { author, reason }, false).await?;
         Ok(Response::new(ResetSlotResponse { slot }))
     }
 

@@ -13,6 +13,7 @@ use super::{
     difference::differences,
     error, mask,
     proto::{SetArmAvailabilityRequest, StreamArmAvailabilityResponse},
+    simulated::Caller,
     slots::parse_slot,
 };
 use crate::{
@@ -32,18 +33,22 @@ impl Api {
 
     pub(super) async fn change(
         &self,
+        caller: Caller,
         slot: &SlotId,
         change: Change,
         why: Why,
         validate_only: bool,
     ) -> Result<Arc<SlotView>, Status> {
-        let changed = self.node()?.change(slot.clone(), change, why, validate_only).await;
+        let node = self.node()?;
+        caller.may_change(node, slot, &change)?;
+        let changed = node.change(slot.clone(), change, why, validate_only).await;
         changed.map_err(|e| error::change(e, "slot_id"))
     }
 
     /// Makes a slot what is wanted, as far as the mask goes.
     pub(super) async fn update(
         &self,
+        caller: Caller,
         wanted: &Definition,
         revision: u64,
         mask: Option<&FieldMask>,
@@ -53,16 +58,17 @@ impl Api {
         let edit =
             |current: &Definition| mask::masked(current, wanted.clone(), mask).map(Some).map_err(|e| error::field(&e));
         // Without a mask nothing of the current one is left, so it need not be the one that was read.
-        let edited = self.edit(&wanted.id, revision, mask.is_some(), why, validate_only, edit).await?;
+        let edited = self.edit(caller, &wanted.id, (revision, mask.is_some()), why, validate_only, edit).await?;
         edited.ok_or_else(|| error::slot_not_found("slot.slot_id", &wanted.id, ""))
     }
 
-    /// Makes of a slot what `edit` makes of its definition; none where that is nothing.
+    /// Makes of a slot what `edit` makes of its definition; none where that is nothing. Where the edit was made from a
+    /// revision (0: from any), and whether it is one of what the slot is now.
     async fn edit(
         &self,
+        caller: Caller,
         slot: &SlotId,
-        revision: u64,
-        of_current: bool,
+        (revision, of_current): (u64, bool),
         why: &Why,
         validate_only: bool,
         edit: impl Fn(&Definition) -> Result<Option<Definition>, Status>,
@@ -77,6 +83,7 @@ impl Api {
             let Some(definition) = edit(&current.definition)? else { return Ok(None) };
             let from = if revision == 0 && of_current { current.revision } else { revision };
             let change = Change::Update { definition, revision: from };
+            caller.may_change(node, slot, &change)?;
             match node.change(slot.clone(), change, why.clone(), validate_only).await {
                 Ok(view) => return Ok(Some(view)),
                 // Somebody else was quicker, and this caller does not care from what it starts.
@@ -101,6 +108,7 @@ impl Api {
     /// Sets the availability of some of a slot's arms; also says of how many.
     pub(super) async fn set_availability(
         &self,
+        caller: Caller,
         request: SetArmAvailabilityRequest,
     ) -> Result<(Arc<SlotView>, usize), Status> {
         let SetArmAvailabilityRequest { slot_id, available, reason, changes, author, validate_only } = request;
@@ -108,11 +116,12 @@ impl Api {
         let available = decode_slot::availability(available, changes).map_err(|e| error::field(&e))?;
         let arms = available.len();
         let change = Change::SetAvailability(available);
-        Ok((self.change(&slot, change, Why { author, reason }, validate_only).await?, arms))
+        Ok((self.change(caller, &slot, change, Why { author, reason }, validate_only).await?, arms))
     }
 
     pub(super) async fn stream_availability(
         &self,
+        caller: Caller,
         mut requests: Streaming<SetArmAvailabilityRequest>,
     ) -> Result<StreamArmAvailabilityResponse, Status> {
         let draining = self.draining();
@@ -129,7 +138,7 @@ impl Api {
                     "validate_only",
                     "cannot be in a stream; try the message with SetArmAvailability",
                 ))),
-                Ok(Some(request)) => self.set_availability(request).await,
+                Ok(Some(request)) => self.set_availability(caller, request).await,
                 Err(status) => Err(status),
             };
             let (view, named) = done.map_err(|status| error::of_message(&status, messages))?;
@@ -143,6 +152,7 @@ impl Api {
     /// Turns the safe choice of one slot, or of all, on or off; answers with the revisions of those that it changed.
     pub(super) async fn safe_choice(
         &self,
+        caller: Caller,
         slot: Option<SlotId>,
         on: bool,
         why: &Why,
@@ -154,13 +164,15 @@ impl Api {
         };
         if let Some(slot) = slot {
             self.view(&slot)?;
-            let changed = self.edit(&slot, 0, true, why, false, edit).await?;
+            let changed = self.edit(caller, &slot, (0, true), why, false, edit).await?;
             return Ok(changed.map(|view| (slot.to_string(), view.revision)).into_iter().collect());
         }
-        let mut revisions = HashMap::new();
-        for view in self.node()?.slots() {
+        let (node, mut revisions) = (self.node()?, HashMap::new());
+        // Before any is changed.
+        caller.may_change_all(node)?;
+        for view in node.slots() {
             let slot = &view.definition.id;
-            match self.edit(slot, 0, true, why, false, edit).await {
+            match self.edit(caller, slot, (0, true), why, false, edit).await {
                 Ok(None) => {}
                 Ok(Some(view)) => drop(revisions.insert(slot.to_string(), view.revision)),
                 // It was deleted since.

@@ -49,19 +49,10 @@ impl<'a> Local<'a> {
     }
 
     /// Takes a fault: what breaks, and how long no reward comes in.
-    pub(super) fn fault(
-        &mut self,
-        kind: FaultKind,
-        at_us: f64,
-        outage_us: f64,
-        index: u64,
-    ) -> Result<(), ServiceError> {
+    pub(super) fn fault(&mut self, kind: FaultKind, at_us: f64, outage_us: f64) -> Result<(), ServiceError> {
         match kind {
             FaultKind::Restart => self.service.restart()?,
-            FaultKind::Reset => {
-                self.change(Change::Reset, at_us)?;
-                self.player.forget(index);
-            }
+            FaultKind::Reset => self.change(Change::Reset, at_us)?,
         }
         self.player.close(at_us, outage_us);
         Ok(())

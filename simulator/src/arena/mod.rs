@@ -3,6 +3,7 @@
 //! * [`Setup`]: what a run's replications have in common.
 //! * `stage`: who comes, what is true for them, and what changes on the way.
 //! * `player`: each policy's books: what is decided, what the shopper does with it, what of that arrives when.
+//! * `memory`: what a slot should have counted.
 //! * [`replicate`]: the loop in this process, and [`Service`], the engine as a policy's service. Against a live server
 //!   the loop is [`crate::live`]'s, over the same stage and books.
 //! * [`Tally`]: what is counted of each policy.
@@ -12,6 +13,7 @@
 
 mod bounds;
 mod local;
+mod memory;
 pub(crate) mod player;
 pub(crate) mod queue;
 mod service;
@@ -106,7 +108,7 @@ pub fn replicate(setup: &Setup<'_>, replication: u64, watch: &dyn Watch) -> Resu
             let failed = failed(policy, now.index);
             player.hear(now.at_us);
             for fault in turn.faults.iter().filter(|fault| fault.hits(policy)) {
-                player.fault(fault.kind, now.at_us, fault.outage_us, now.index).map_err(failed)?;
+                player.fault(fault.kind, now.at_us, fault.outage_us).map_err(failed)?;
             }
             for change in &turn.changes {
                 player.change(change.clone(), now.at_us).map_err(failed)?;

@@ -7,10 +7,11 @@ use std::collections::HashMap;
 use slotwise::{
     bandit::ClickModel,
     engine::{Decided, Decision, Request, Rewarded, SlotReport},
-    slot::{ArmId, Definition, Goal, SlotId},
+    slot::{ArmId, Definition, SlotId},
 };
 
 use super::{
+    memory::Memory,
     queue::{Dating, Origin, Queue, Shown},
     setup::{AdaptProbe, Setup, ShareProbe},
     shelf::Shelf,
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     scenario::{ArmState, names::arm_factor},
-    world::{Deed, Truth, Visit, Way, World, reward, value},
+    world::{Deed, Truth, Visit, World},
 };
 
 /// When every simulation begins: Monday, 5 January 2026, 00:00 UTC; microseconds since 1970.
@@ -72,10 +73,8 @@ pub(crate) struct Player<'a> {
     queue: Queue,
     /// What is counted.
     pub tally: Tally,
-    /// Per decision and place, the arm and the way that the slot heard of in time. Decisions since the last reset.
-    heard: Vec<Option<(usize, Way)>>,
-    /// The first visit since the last reset.
-    since: u64,
+    /// What the slot should have counted.
+    memory: Memory,
     closed_until_us: f64,
     /// By when everything has arrived, at the latest.
     latest_us: f64,
@@ -95,8 +94,7 @@ impl<'a> Player<'a> {
             slot,
             queue: Queue::default(),
             tally: Tally::new(setup.scenario.shoppers.segments.len(), setup.groups.len(), setup.shares.len()),
-            heard: Vec::new(),
-            since: 0,
+            memory: Memory::new(setup.policies[policy].count() as usize),
             closed_until_us: 0.0,
             latest_us: f64::INFINITY,
             truths: vec![(0.0, 0.0, 0.0, 0); world.arms().len()],
@@ -130,10 +128,20 @@ impl<'a> Player<'a> {
         self.latest_us = latest_us;
     }
 
-    /// The slot forgets all; `index` is the first decision after it.
-    pub(crate) fn forget(&mut self, index: u64) {
-        self.heard.clear();
-        self.since = index;
+    /// The newest life of the slot that a decision told of; 0: none did. With each reset another one begins, and a
+    /// decision's id says in which it was made, whenever it was asked for and answered.
+    pub(crate) fn life(&self) -> u32 {
+        self.memory.life()
+    }
+
+    /// A reset was answered; `before` is the newest life that was known of when it was sent.
+    pub(crate) fn reset(&mut self, before: u32) {
+        if self.memory.reset(before) {
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
         self.truths.fill((0.0, 0.0, 0.0, 0));
     }
 
@@ -167,19 +175,7 @@ impl<'a> Player<'a> {
             Some(Heard::Unmatched) | None => counts.unmatched += 1,
             Some(Heard::Rejected) => counts.rejected += 1,
         }
-        // What takes an event back is taken as long as its decision is remembered, which may be a while longer than
-        // the window.
-        let in_time = of.in_time || (reverses && heard == Some(Heard::Accepted));
-        let Some(place) = of.place.filter(|_| in_time && of.visit >= self.since) else { return };
-        let at = index(of.visit - self.since) * self.count() + place;
-        if let Some(Some((_, way))) = self.heard.get_mut(at) {
-            let steps = &self.setup.scenario.behaviour.steps;
-            let known = crate::world::needs(steps, of.step).is_some_and(|after| *way & (1 << after) != 0);
-            // What takes back an event that is not known takes back nothing.
-            if !reverses || known {
-                *way |= 1 << of.step;
-            }
-        }
+        self.memory.heard(&self.setup.scenario.behaviour.steps, of, reverses, heard);
     }
 
     /// What the shop asks for a visit.
@@ -197,36 +193,29 @@ impl<'a> Player<'a> {
         let Scene { world, visit, truth, shelf, by_id, .. } = *scene;
         self.audit(decision);
         let decided = &decision.decided;
+        if self.memory.begins_anew(decided) {
+            self.forget();
+        }
+        let remembered = self.memory.holds(decided);
         let chosen: Vec<usize> = decided.chosen.iter().filter_map(|c| by_id.get(&c.arm).copied()).collect();
         let mut shown = chosen.clone();
         if let (Some(first), Some(arm)) = (shown.first_mut(), scene.overridden) {
             *first = arm;
         }
-        self.count_decision(scene, decided, &chosen);
+        self.count_decision(scene, decided, &chosen, remembered);
         let mut deeds = std::mem::take(&mut self.deeds);
         world.deeds(visit, truth, &shown, &shelf.in_stock, &mut deeds);
         if !visit.shopper.bot && scene.overridden.is_none() {
             self.tally.given += (0..shown.len()).map(|place| world.given(&deeds, place)).sum::<f64>();
         }
-        self.remember(&chosen, visit.now.index);
+        if remembered {
+            self.memory.remember(&chosen, visit.now.index);
+        }
         let arms: Vec<&ArmId> = shown.iter().map(|&arm| &world.arms()[arm].arm.id).collect();
         let window_us = self.definition.goal.window_us as f64;
         let shown = Shown { visit, decided, arms: &arms, window_us, at_us, dating };
         self.queue.send(self.setup.scenario, &self.slot, shown, &deeds, &mut self.tally.events);
         self.deeds = deeds;
-    }
-
-    /// Answers may come out of order, and after a reset to visits from before it.
-    fn remember(&mut self, chosen: &[usize], at: u64) {
-        let count = self.count();
-        let Some(since) = at.checked_sub(self.since) else { return };
-        let from = index(since) * count;
-        if self.heard.len() < from + count {
-            self.heard.resize(from + count, None);
-        }
-        for (heard, arm) in self.heard[from..from + count].iter_mut().zip(chosen) {
-            *heard = Some((*arm, 0));
-        }
     }
 
     /// The pmf that was explained against what was drawn, and against the propensity that was logged.
@@ -243,7 +232,7 @@ impl<'a> Player<'a> {
         }
     }
 
-    fn count_decision(&mut self, scene: &Scene<'_, '_>, decided: &Decided, chosen: &[usize]) {
+    fn count_decision(&mut self, scene: &Scene<'_, '_>, decided: &Decided, chosen: &[usize], remembered: bool) {
         let Scene { world, visit, truth, shelf, .. } = *scene;
         let (scenario, index) = (self.setup.scenario, visit.now.index);
         self.tally.decisions += 1;
@@ -252,7 +241,7 @@ impl<'a> Player<'a> {
         self.tally.holdout += u64::from(decided.holdout);
         let clicks = self.definition.goal.click_model != ClickModel::None;
         let looked = |place: usize| if clicks { 1.0 } else { world.reach(truth, chosen, &shelf.in_stock, place) };
-        if self.setup.needs_report {
+        if self.setup.needs_report && remembered {
             self.showings(scene, chosen, looked);
         }
         if visit.shopper.bot || scene.overridden.is_some() {
@@ -325,24 +314,12 @@ impl<'a> Player<'a> {
     ) -> Tally {
         self.tally.adapted =
             self.setup.changes.iter().zip(&self.blocks).map(|(probe, blocks)| adapted(probe, blocks)).collect();
-        self.tally.counted_error = self.counted_error(world, counted);
+        let steps = &self.setup.scenario.behaviour.steps;
+        self.tally.counted_error = self.memory.error(&self.definition.goal, steps, world, counted);
         if let Some(report) = report {
             self.compare_report(report, world, means);
         }
         self.tally
-    }
-
-    /// What the slot counted, beside what it heard of in time, each event once.
-    fn counted_error(&self, world: &World<'_>, have: f64) -> f64 {
-        let goal: &Goal = &self.definition.goal;
-        let steps = &self.setup.scenario.behaviour.steps;
-        let want: f64 = self
-            .heard
-            .iter()
-            .flatten()
-            .map(|&(arm, way)| reward(goal, steps, way, |i| value(&steps[i], &world.arms()[arm])))
-            .sum();
-        if want.abs() > 0.0 { (have - want).abs() / want.abs() } else { have.abs() }
     }
 
     fn compare_report(&mut self, report: &SlotReport, world: &World<'_>, means: &[f64]) {
@@ -386,7 +363,7 @@ fn counts(setup: &Setup<'_>, probe: &ShareProbe<'_>, world: &World<'_>, shelf: &
 }
 
 /// As an index: at most the horizon.
-fn index(count: u64) -> usize {
+pub(super) fn index(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 

@@ -1,6 +1,9 @@
 //! Which arms are in the slot and in stock, as it changes over time, and what the slot is told of it.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
 
 use slotwise::{
     engine::{Availability, Change},
@@ -114,23 +117,46 @@ impl Shelf {
         self.present[i] && self.in_stock[i] && self.told[i]
     }
 
-    /// While the slot is being told of changes, nobody can say whether a decision is made before or after: of the arms
-    /// that they are about, what was so before counts as well.
-    pub(crate) fn or_as(&mut self, before: &Self, world: &World<'_>, changes: &[Change]) {
-        let about = |arm: &ArmId| {
-            changes.iter().any(|change| match change {
-                Change::UpsertArms(arms) => arms.iter().any(|of| of.id == *arm),
-                Change::RemoveArms(arms) => arms.contains(arm),
-                Change::SetAvailability(arms) => arms.iter().any(|(of, _)| of == arm),
-                Change::Create(_) | Change::Update { .. } | Change::Delete | Change::Rollback(_) | Change::Reset => {
-                    false
-                }
-            })
-        };
-        for i in (0..self.present.len()).filter(|&i| about(&world.arms()[i].arm.id)) {
-            self.present[i] |= before.present[i];
-            self.in_stock[i] |= before.in_stock[i];
-            self.told[i] |= before.told[i];
+    /// Whether a slot that was told of all this may show an arm.
+    pub(crate) fn may_show(&self, i: usize) -> bool {
+        self.present[i] && self.told[i]
+    }
+
+    /// The same, but for these arms as they are on another shelf.
+    pub(crate) fn with(&self, arms: &[usize], of: &Self) -> Self {
+        let mut shelf = self.clone();
+        for &i in arms {
+            shelf.present[i] = of.present[i];
+            shelf.in_stock[i] = of.in_stock[i];
+            shelf.told[i] = of.told[i];
+            shelf.launched[i] = of.launched[i];
+        }
+        shelf
+    }
+
+    /// Adds what is on another shelf.
+    pub(crate) fn or(&mut self, other: &Self) {
+        for i in 0..self.present.len() {
+            self.present[i] |= other.present[i];
+            self.in_stock[i] |= other.in_stock[i];
+            self.told[i] |= other.told[i];
+            self.launched[i] = self.launched[i].or(other.launched[i]);
         }
     }
+}
+
+/// The arms that changes are about, by their index in the world.
+pub(crate) fn about(world: &World<'_>, changes: &[Change]) -> Vec<usize> {
+    let named: HashSet<&ArmId> = changes
+        .iter()
+        .flat_map(|change| match change {
+            Change::UpsertArms(arms) => arms.iter().map(|arm| &arm.id).collect::<Vec<_>>(),
+            Change::RemoveArms(arms) => arms.iter().collect(),
+            Change::SetAvailability(arms) => arms.iter().map(|(arm, _)| arm).collect(),
+            Change::Create(_) | Change::Update { .. } | Change::Delete | Change::Rollback(_) | Change::Reset => {
+                Vec::new()
+            }
+        })
+        .collect();
+    (0..world.arms().len()).filter(|&i| named.contains(&world.arms()[i].arm.id)).collect()
 }

@@ -98,6 +98,8 @@ pub struct Calls {
     pub decide: Counted,
     /// Events.
     pub record: Counted,
+    /// How late decisions were sent, which is the simulator's own doing and part of their latency.
+    pub lag: Counted,
 }
 
 impl Tally {

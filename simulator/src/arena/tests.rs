@@ -1,6 +1,10 @@
 //! Regret against brute force, and what a shop that is slow to tell gets.
 
-use super::{bounds::bounds, shelf::Shelf, *};
+use super::{
+    bounds::bounds,
+    shelf::{self, Shelf},
+    *,
+};
 use crate::{
     scenario::{Changes, Loaded, load, time::Moment},
     world::World,
@@ -86,9 +90,9 @@ fn a_restart_changes_no_decision_and_a_reset_does() {
     assert_eq!(before(of("forgot everything")), before(of("never stopped")));
 }
 
-/// Of the arms that a slot is being told of, what was so before counts too; of no others.
+/// As it was for the arms that a slot is told of, and for no others.
 #[test]
-fn as_long_as_a_change_is_under_way_the_shelf_before_counts_too() {
+fn a_shelf_is_as_another_for_the_arms_that_changes_are_about() {
     use slotwise::engine::{Availability, Change};
     let loaded = loaded("search-ranking", &["catalogue.generated.count=4"]);
     let setup = Setup::new(&loaded.scenario, 3).unwrap();
@@ -102,6 +106,10 @@ fn as_long_as_a_change_is_under_way_the_shelf_before_counts_too() {
     after.present[2] = false;
     let id = |arm: usize| world.arms()[arm].arm.id.clone();
     let changes = [Change::SetAvailability(vec![(id(0), Availability::new(false))]), Change::RemoveArms(vec![id(2)])];
-    after.or_as(&before, &world, &changes);
-    assert_eq!([0, 1, 2, 3].map(|arm| after.eligible(arm)), [true, false, true, true]);
+    let arms = shelf::about(&world, &changes);
+    assert_eq!(arms, [0, 2]);
+    let as_before = after.with(&arms, &before);
+    assert_eq!([0, 1, 2, 3].map(|arm| as_before.eligible(arm)), [true, false, true, true]);
+    after.or(&before);
+    assert_eq!([0, 1, 2, 3].map(|arm| after.eligible(arm)), [true; 4]);
 }

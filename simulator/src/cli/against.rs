@@ -3,7 +3,10 @@
 use clap::Args;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::scenario::{How, Stop};
+use super::{
+    scenario::{How, Stop},
+    stop::told_to_stop,
+};
 use crate::{
     live::{Options, Tempo},
     progress::Simulated,
@@ -70,15 +73,13 @@ impl Against {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let interrupted = stop.clone();
         let listen = async move {
-            // Where the signal cannot be caught, nothing is to be stopped.
-            if tokio::signal::ctrl_c().await.is_ok() {
-                interrupted.cancel();
-            }
+            told_to_stop().await;
+            interrupted.cancel();
         };
         tasks.spawn_on(listen, runtime.handle());
         let progress = Simulated::default();
         let report = run_live(loaded, how.given_seed(), options, runtime.handle(), &progress, &stop);
-        // Whoever listens for Ctrl-C does so for ever.
+        // Whoever listens for signals does so for ever.
         runtime.shutdown_background();
         Ok(report?)
     }

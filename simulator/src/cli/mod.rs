@@ -14,6 +14,7 @@ mod meta;
 mod replay;
 mod scenario;
 mod soak;
+mod stop;
 
 use std::{
     error::Error,

@@ -166,8 +166,8 @@ confidence, after Holm's correction over all checks; else it is inconclusive, an
 With --target the same shoppers come to a live server, over gRPC and by the wall clock, at times laid down in advance,
 whether or not earlier answers came; latencies count from those times, and what failed counts as 10 s. Each policy gets a
 slot of its own in each replication, for simulated traffic (controls.simulated), which is deleted when done, also after
-Ctrl-C. The slots' own times (window, half-life) are divided by the speed. Draws are the server's, so results differ
-from run to run. Slots that are there and not for simulated traffic are never touched; a restart cannot be played.
+Ctrl-C, SIGTERM or a failure. The slots' own times (window, half-life) are divided by the speed. Draws are the server's,
+so results differ from run to run. Slots that are there and not for simulated traffic are never touched; a restart cannot be played.
 
 Exit codes: 0 all checks hold, 1 one fails, 2 the scenario cannot be used, 3 could not run, 4 inconclusive.";
 

@@ -11,7 +11,7 @@ use std::{
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::Model;
+use super::{Model, stop::told_to_stop};
 use crate::soak::{Load, Options, soak};
 
 /// Decisions per second at most: far beyond what one such loop can send.
@@ -65,7 +65,8 @@ pub(super) struct Soak {
 
 const AFTER_HELP: &str = "\
 Makes a slot of its own: an offer of 20 arms whose goal is a click, twelve features of every type per request, and for
-a tenth to three tenths of the decisions, by arm, a click within 3 s. Deletes it when done, also after Ctrl-C.
+a tenth to three tenths of the decisions, by arm, a click within 3 s. Deletes it when done, also after Ctrl-C or SIGTERM.
+It is for simulated traffic (controls.simulated), and no other slot is ever touched.
 
 Requests are sent at times laid down in advance, whether or not earlier ones were answered, and latencies count from
 those times: a server that stands still shows it. A request has 10 s. Every 10 s there is a line on standard error.
@@ -130,11 +131,8 @@ impl Soak {
             let mut soaking = Box::pin(soak(&options, &stop, &mut say));
             tokio::select! {
                 report = &mut soaking => report,
-                interrupted = tokio::signal::ctrl_c() => {
-                    // Where the signal cannot be caught, nothing is to be stopped.
-                    if interrupted.is_ok() {
-                        stop.cancel();
-                    }
+                () = told_to_stop() => {
+                    stop.cancel();
                     soaking.await
                 }
             }

@@ -9,7 +9,7 @@ use slotwise::{
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::slots::why;
+use super::{shelves::Asked, slots::why};
 use crate::{
     arena::{queue::Origin, shelf::Shelf},
     clock::Stopwatch,
@@ -23,9 +23,11 @@ pub(super) struct Held {
     pub visit: Visit,
     /// What was true for them.
     pub truth: Truth,
-    /// What was on the shelf.
+    /// What was on the shelf when it came.
     pub shelf: Arc<Shelf>,
-    /// What the best and the uniform choice are worth, by how many arms are shown.
+    /// What the slots had been told of it when they were asked.
+    pub asked: Asked,
+    /// What the best and the uniform choice of that shelf are worth, by how many arms are shown.
     pub best: Vec<(usize, (f64, f64))>,
     /// What was shown instead.
     pub overridden: Option<usize>,
@@ -38,15 +40,36 @@ pub(super) struct Held {
 /// An event under way: what it came of, whether it takes something back, and when it was due.
 pub(super) type Sent = (Origin, bool, Duration);
 
+/// A change, and what its answer tells.
+pub(super) type Telling = (Change, Told);
+
+/// What the answer to a change tells.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Told {
+    /// Nothing yet: more of its batch comes.
+    Part,
+    /// The slot has heard all of the batch of this number.
+    Batch(u64),
+    /// The slot has forgotten all; `before` is the newest life of it that was known of when the reset was sent.
+    Reset { before: u32 },
+}
+
 /// What came of a call, and when.
 #[derive(Debug)]
 pub(super) enum Answer {
     /// Of a decision.
-    Decided { policy: usize, held: Arc<Held>, at: Duration, result: Result<Box<Decision>, ClientError> },
+    Decided {
+        policy: usize,
+        held: Arc<Held>,
+        /// When it was sent: later than it was due, as far as this machine has too much to do.
+        sent: Duration,
+        at: Duration,
+        result: Result<Box<Decision>, ClientError>,
+    },
     /// Of events.
     Recorded { policy: usize, sent: Vec<Sent>, at: Duration, result: Result<Vec<RewardStatus>, ClientError> },
     /// Of a change.
-    Changed { policy: usize, result: Result<(), ClientError> },
+    Changed { policy: usize, told: Told, result: Result<(), ClientError> },
 }
 
 /// Where answers go. The loop that waits for them is gone once the run is given up; then nobody waits.
@@ -58,8 +81,9 @@ pub(super) struct Back {
 
 impl Back {
     pub(super) async fn decide(self, mut client: Client, policy: usize, held: Arc<Held>, request: Request) {
+        let sent = self.stopwatch.elapsed();
         let result = client.decide_whole(&request).await.map(Box::new);
-        let _ = self.to.send(Answer::Decided { policy, held, at: self.stopwatch.elapsed(), result });
+        let _ = self.to.send(Answer::Decided { policy, held, sent, at: self.stopwatch.elapsed(), result });
     }
 
     pub(super) async fn record(self, mut client: Client, policy: usize, events: Vec<Rewarded>, sent: Vec<Sent>) {
@@ -73,11 +97,11 @@ impl Back {
         mut client: Client,
         policy: usize,
         slot: SlotId,
-        mut changes: UnboundedReceiver<Change>,
+        mut changes: UnboundedReceiver<Telling>,
     ) {
-        while let Some(change) = changes.recv().await {
+        while let Some((change, told)) = changes.recv().await {
             let result = tell(&mut client, slot.as_str(), change).await;
-            let _ = self.to.send(Answer::Changed { policy, result });
+            let _ = self.to.send(Answer::Changed { policy, told, result });
         }
     }
 }

@@ -4,10 +4,11 @@
 //! * [`Scale`]: from the shop's time to the wall clock's, and the slots' own times with it.
 //! * `slots`: slots are made for each policy and replication, and go again; whatever is not for simulation is left alone.
 //! * `play`, `answers`: one replication: visits at times that were laid down, answers as they come.
+//! * `shelves`: what was on the shelf when a server decided, as far as anybody can say.
 //!
 //! Invariants: when shoppers come follows from the scenario, the seed and the scale alone, never from an answer
 //! ([`crate::load::pace`]); every request says that it is simulated; what a replication made on the server it takes
-//! away, however it ended, unless it is to be kept; every request has a deadline, so a run ends.
+//! away, however it ended, a panic among that, unless it is to be kept; every request has a deadline, so a run ends.
 //!
 //! Deliberately not here: what is counted of a policy, which is the arena's; draws, which are the server's own.
 
@@ -15,6 +16,7 @@ mod answers;
 mod calls;
 mod play;
 mod scale;
+mod shelves;
 mod slots;
 
 use std::{
@@ -36,7 +38,7 @@ pub use slots::prefix;
 
 use crate::{
     arena::Setup,
-    load::{CONNECTIONS, PATIENCE},
+    load::{BACKLOG_MAX, CONNECTIONS, PATIENCE},
     scenario::{FaultKind, Problem},
 };
 
@@ -55,13 +57,16 @@ pub struct Options {
     pub keep: bool,
     /// Replications at the same time, which share the rate.
     pub at_once: NonZeroUsize,
+    /// Unanswered requests of a replication at most; a visit for which there is no room is asked of no policy.
+    pub backlog_max: NonZeroUsize,
 }
 
 impl Options {
     /// One replication after the other against the server at `target`.
     pub fn new(target: impl Into<String>) -> Self {
         let (target, at_once) = (target.into(), NonZeroUsize::MIN);
-        Self { target, tempo: None, slots: None, replace: false, keep: false, at_once }
+        let backlog_max = NonZeroUsize::new(BACKLOG_MAX).unwrap_or(NonZeroUsize::MIN);
+        Self { target, tempo: None, slots: None, replace: false, keep: false, at_once, backlog_max }
     }
 }
 

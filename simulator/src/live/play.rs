@@ -4,12 +4,15 @@
 //! shoppers do follows from the answer's moment on, as a page shows nothing before it; latencies count from when a visit
 //! or an event was due.
 //!
-//! The slots are told of what changes before a visit as soon as the visit before it was sent. As long as a change is
-//! unanswered, nobody can say whether a decision was made before or after: for those visits the shelf before counts as
-//! well as the shelf after.
+//! The slots are told of what changes before a visit as soon as the visit before it was sent; which shelf a decision is
+//! judged by then, `shelves` says. Faults happen when their visit is due. Whether a decision was made before or after a
+//! reset its id says, so the books are of what the slot still remembers.
+//!
+//! The events of a policy go over one connection, one batch after the other is answered, as from a shop's outbox: what
+//! takes an event back overtakes nothing, and nothing overtakes it. An event that has to wait for that has waited since
+//! it was due, and that counts.
 
 use std::{
-    collections::VecDeque,
     sync::{
         Arc,
         mpsc::{Sender, channel},
@@ -25,20 +28,21 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::{
     Live, LiveError,
-    answers::gave_up,
-    calls::{Answer, Back, Held},
+    answers::{Silence, gave_up},
+    calls::{Answer, Back, Held, Telling, Told},
+    shelves::Shelves,
 };
 use crate::{
     arena::{
         ArenaError, Calls, Replication, Setup, Tally, Watch,
         player::Player,
         queue::LATE_BY,
-        shelf::Shelf,
+        shelf::about,
         stage::{Stage, Turn},
     },
     clock::Stopwatch,
     load::{
-        BACKLOG_MAX, SHED,
+        SHED,
         pace::{Play, open_loop},
         tally::Counted,
     },
@@ -58,10 +62,9 @@ pub(crate) struct Played {
 /// Plays a replication. Blocks, on a thread of its own.
 pub(crate) fn replicate(live: &Live, setup: &Setup<'_>, number: u64, watch: &dyn Watch) -> Result<Played, ArenaError> {
     let stage = Stage::new(setup, number)?;
+    // They go with it, however it ends.
     let slots = live.make(setup, &stage, number)?;
-    let played = play(live, setup, stage, &slots, watch);
-    live.remove(&slots);
-    Ok(played?)
+    Ok(play(live, setup, stage, slots.ids(), watch)?)
 }
 
 fn play<'a>(
@@ -96,17 +99,16 @@ pub(super) struct Playing<'a> {
     pub(super) calls: Vec<Calls>,
     /// None: there are no more.
     next: Option<Next>,
-    /// The shelf as it is now.
-    shelf: Arc<Shelf>,
-    /// Changes that are unanswered, with the shelf before them.
-    pub(super) changing: VecDeque<(Arc<Shelf>, Vec<Change>)>,
+    pub(super) shelves: Shelves,
+    /// Changes that are unanswered.
     pub(super) unchanged: usize,
     /// To the tasks that tell the slots.
-    tell: Vec<UnboundedSender<Change>>,
+    tell: Vec<UnboundedSender<Telling>>,
     back: Back,
+    /// By policy, whether a batch of events is unanswered.
+    pub(super) recording: Vec<bool>,
     pub(super) under_way: usize,
-    /// When the first of the failures since the last answer came.
-    pub(super) failing_since: Option<Duration>,
+    pub(super) silence: Silence,
     stopped: bool,
     pub(super) failure: Option<LiveError>,
     watch: &'a dyn Watch,
@@ -128,7 +130,7 @@ impl<'a> Playing<'a> {
             .collect();
         let mut calls = Vec::new();
         for _ in slots {
-            calls.push(Calls { decide: Counted::new()?, record: Counted::new()? });
+            calls.push(Calls { decide: Counted::new()?, record: Counted::new()?, lag: Counted::new()? });
         }
         let back = Back { to, stopwatch: Stopwatch::start() };
         let mut tell = Vec::new();
@@ -140,19 +142,19 @@ impl<'a> Playing<'a> {
         }
         let mut playing = Self {
             traffic: stage.world.traffic(),
-            shelf: Arc::new(stage.shelf.clone()),
+            shelves: Shelves::new(stage.shelf.clone(), slots.len()),
             live,
             setup,
             stage,
             players,
             calls,
             next: None,
-            changing: VecDeque::new(),
             unchanged: 0,
             tell,
             back,
+            recording: vec![false; slots.len()],
             under_way: 0,
-            failing_since: None,
+            silence: Silence::default(),
             stopped: false,
             failure: None,
             watch,
@@ -175,51 +177,43 @@ impl<'a> Playing<'a> {
         let mut truth = Truth::default();
         let mut turn = self.stage.turn(&visit, &mut truth);
         let changes = std::mem::take(&mut turn.changes);
-        let before = Arc::clone(&self.shelf);
-        if *before != self.stage.shelf {
-            self.shelf = Arc::new(self.stage.shelf.clone());
-        }
-        for policy in 0..self.players.len() {
-            for fault in turn.faults.iter().filter(|fault| fault.hits(policy)) {
-                // A restart is not to be had; scenarios with one are refused.
-                if fault.kind == FaultKind::Reset {
-                    self.change(policy, Change::Reset);
-                    self.players[policy].forget(visit.now.index);
+        if changes.is_empty() {
+            self.shelves.set(&self.stage.shelf);
+        } else {
+            let batch = self.shelves.tell(&self.stage.shelf, about(&self.stage.world, &changes));
+            for policy in 0..self.players.len() {
+                for (left, change) in changes.iter().enumerate().map(|(i, change)| (changes.len() - 1 - i, change)) {
+                    self.change(policy, change.clone(), if left > 0 { Told::Part } else { Told::Batch(batch) });
                 }
-                self.players[policy].close(visit.now.at_us, fault.outage_us);
             }
-            for change in &changes {
-                self.change(policy, change.clone());
-            }
-        }
-        if !changes.is_empty() {
-            self.changing.push_back((before, changes));
         }
         let due = self.live.scale.wall(visit.now.at_us);
         self.next = Some(Next { visit, truth, turn, due });
     }
 
-    fn change(&mut self, policy: usize, change: Change) {
+    fn change(&mut self, policy: usize, change: Change, told: Told) {
         self.unchanged += 1;
         // Its task waits as long as we are here.
-        let _ = self.tell[policy].send(change);
+        let _ = self.tell[policy].send((change, told));
     }
 
-    /// What is on the shelf, as far as anybody can say.
-    fn on_the_shelf(&self) -> Arc<Shelf> {
-        if self.changing.is_empty() {
-            return Arc::clone(&self.shelf);
+    /// What goes wrong when a visit is due.
+    fn faults(&mut self, next: &Next) {
+        for policy in 0..self.players.len() {
+            for fault in next.turn.faults.iter().filter(|fault| fault.hits(policy)) {
+                // A restart is not to be had; scenarios with one are refused.
+                if fault.kind == FaultKind::Reset {
+                    let before = self.players[policy].life();
+                    self.change(policy, Change::Reset, Told::Reset { before });
+                }
+                self.players[policy].close(next.visit.now.at_us, fault.outage_us);
+            }
         }
-        let mut shelf = (*self.shelf).clone();
-        for (before, changes) in &self.changing {
-            shelf.or_as(before, &self.stage.world, changes);
-        }
-        Arc::new(shelf)
     }
 
     fn visit(&mut self, next: Next) {
         let Next { visit, truth, turn, due } = next;
-        let shelf = self.on_the_shelf();
+        let shelf = self.shelves.now();
         let mut best: Vec<(usize, (f64, f64))> = Vec::new();
         for count in self.players.iter().map(Player::count) {
             if best.iter().all(|(known, _)| *known != count) {
@@ -227,9 +221,10 @@ impl<'a> Playing<'a> {
             }
         }
         let Turn { overridden, audited, .. } = turn;
-        let held = Arc::new(Held { visit, truth, shelf, best, overridden, audited, due });
         // All policies are asked about a shopper, or none: they are compared on the same ones.
-        let room = self.under_way + self.players.len() <= BACKLOG_MAX;
+        let room = self.under_way + self.players.len() <= self.live.options.backlog_max.get();
+        let asked = self.shelves.ask(if room { self.players.len() } else { 0 });
+        let held = Arc::new(Held { visit, truth, shelf, asked, best, overridden, audited, due });
         for policy in 0..self.players.len() {
             if !room {
                 gave_up(&mut self.calls[policy].decide, SHED);
@@ -244,10 +239,10 @@ impl<'a> Playing<'a> {
         self.watch.advance(self.players.len() as u64);
     }
 
-    /// Sends the events that are due, those of a slot together, so that they come in their order.
+    /// Sends the events that are due, those of a slot together and in their order.
     fn events(&mut self, now: Duration) {
         let by_us = self.live.scale.shop_us(now);
-        for policy in 0..self.players.len() {
+        for policy in (0..self.players.len()).filter(|&policy| !self.recording[policy]).collect::<Vec<_>>() {
             let (mut events, mut sent) = (Vec::new(), Vec::new());
             while events.len() < EVENTS_MAX
                 && let Some((event, of, at_us)) = self.players[policy].next_by(by_us)
@@ -259,13 +254,8 @@ impl<'a> Playing<'a> {
             if events.is_empty() {
                 continue;
             }
-            if self.under_way >= BACKLOG_MAX {
-                for _ in &sent {
-                    gave_up(&mut self.calls[policy].record, SHED);
-                }
-                continue;
-            }
-            let line = self.live.line(sent.first().map_or(0, |(of, ..)| of.visit));
+            let line = self.live.line(policy as u64);
+            self.recording[policy] = true;
             self.under_way += 1;
             self.live.tasks.spawn_on(self.back.clone().record(line, policy, events, sent), &self.live.runtime);
         }
@@ -299,7 +289,8 @@ impl Play for Playing<'_> {
         if self.stopped {
             return None;
         }
-        let event_us = self.players.iter().filter_map(Player::next_us).fold(f64::INFINITY, f64::min);
+        let free = self.players.iter().zip(&self.recording).filter(|(_, recording)| !**recording);
+        let event_us = free.filter_map(|(player, _)| player.next_us()).fold(f64::INFINITY, f64::min);
         let event = event_us.is_finite().then(|| self.live.scale.wall(event_us));
         let visit = self.next.as_ref().map(|next| next.due);
         match (visit, event) {
@@ -314,6 +305,7 @@ impl Play for Playing<'_> {
         }
         self.events(now);
         while let Some(next) = self.next.take_if(|next| next.due <= now) {
+            self.faults(&next);
             self.visit(next);
             self.prepare();
         }

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a slot that is not for simulated traffic is neither changed nor deleted, whatever it is called.
 
+use std::thread;
+
 use slotwise::{
     slot::{Definition, SlotId, Why},
     wire::Client,
@@ -82,23 +84,18 @@ impl Live {
     }
 
     /// Makes the slots of a replication's policies, with the arms that are there at its start.
-    pub(super) fn make(
-        &self,
-        setup: &Setup<'_>,
-        stage: &Stage<'_>,
-        replication: u64,
-    ) -> Result<Vec<SlotId>, LiveError> {
-        let mut made = Vec::new();
+    pub(super) fn make(&self, setup: &Setup<'_>, stage: &Stage<'_>, replication: u64) -> Result<Made<'_>, LiveError> {
+        let mut made = Made { live: self, ids: Vec::new() };
         for (slot, id) in setup.policies.iter().zip(self.ids(setup, replication)) {
             let slot = Definition { arms: stage.shelf.arms(&stage.world), ..self.scale.definition(slot, id.clone()) };
             match self.runtime.block_on(self.admin.clone().create_slot(&slot, &why(), false)) {
-                Ok(_) => made.push(id),
+                Ok(_) => made.ids.push(id),
+                // Somebody was quicker.
+                Err(why) if why.exists() => return Err(LiveError::Exists(id)),
                 Err(why) => {
                     // Where the answer was lost it may have been made all the same: before it was not there.
-                    made.extend((!why.exists()).then(|| id.clone()));
-                    self.remove(&made);
-                    // Somebody was quicker.
-                    return Err(if why.exists() { LiveError::Exists(id) } else { LiveError::Slot { slot: id, why } });
+                    made.ids.push(id.clone());
+                    return Err(LiveError::Slot { slot: id, why });
                 }
             }
         }
@@ -106,7 +103,7 @@ impl Live {
     }
 
     /// Deletes slots that were made here, unless they are to be kept; what cannot be deleted is noted.
-    pub(super) fn remove(&self, made: &[SlotId]) {
+    fn remove(&self, made: &[SlotId]) {
         if self.options.keep {
             return;
         }
@@ -116,6 +113,30 @@ impl Live {
                 self.note(format!("slot '{id}' could not be deleted: {why}"));
             }
         }
+    }
+}
+
+/// Slots that were made for a replication. They go when this does: when it is through, or given up, or panics.
+#[derive(Debug)]
+pub(super) struct Made<'a> {
+    live: &'a Live,
+    ids: Vec<SlotId>,
+}
+
+impl Made<'_> {
+    /// Their ids, by policy.
+    pub(super) fn ids(&self) -> &[SlotId] {
+        &self.ids
+    }
+}
+
+impl Drop for Made<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // The others need not play to their end.
+            self.live.stop();
+        }
+        self.live.remove(&self.ids);
     }
 }
 

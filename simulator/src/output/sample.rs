@@ -273,6 +273,7 @@ fn run(policies: &[u32], buckets: u32, live: bool) -> RunReport {
             rate: 200.0,
             at_once: 2,
             seconds: 612.4,
+            lag: None,
             notes: vec!["rule 'twice a day' counts days of the server's clock, not of the shop's".to_owned()],
         }),
         seed: 20_261_121,

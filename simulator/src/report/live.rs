@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::policy::Latency;
+
 /// How a live server was played against.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LiveReport {
@@ -15,6 +17,10 @@ pub struct LiveReport {
     pub at_once: u32,
     /// From the first request to the last answer.
     pub seconds: f64,
+    /// How late decisions were sent, of all policies: that is the simulator's own doing, and part of every latency. None:
+    /// none was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag: Option<Latency>,
     /// What else there is to say: what was left out, what failed, that it was stopped.
     pub notes: Vec<String>,
 }

@@ -18,13 +18,16 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    arena::{ArenaError, Replication, Setup, Watch, replicate},
+    arena::{ArenaError, Replication, Setup, Tally, Watch, replicate},
     clock::Stopwatch,
     judge::judge,
     live::{self, Live, LiveError, Scale},
-    report::{FORM, LiveReport, RunReport, ScenarioReport, Target, Verdict},
+    report::{FORM, Latency, LiveReport, RunReport, ScenarioReport, Target, Verdict},
     scenario::{Loaded, Problem},
 };
+
+/// The part of a latency's 99th percentile that the simulator's own may be before that is said.
+const LAG_SHARE: f64 = 0.25;
 
 /// Why a run did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +94,7 @@ pub fn run_live(
         rate: scale.rate,
         at_once: u32::try_from(at_once).unwrap_or(u32::MAX),
         seconds: 0.0,
+        lag: None,
         notes: scale.notes.clone(),
     };
     let slots = Some(live::prefix(options.slots.as_deref(), &loaded.name)?);
@@ -129,6 +133,10 @@ pub fn run_live(
     }
     let told = if complete.is_empty() { &rest } else { &complete };
     report_live.notes.extend(unanswered(told));
+    let tallies: Vec<&Tally> = told.iter().flat_map(|of| &of.policies).collect();
+    report_live.lag = reduce::latency(&tallies, |calls| &calls.lag);
+    let decide = reduce::latency(&tallies, |calls| &calls.decide);
+    report_live.notes.extend(report_live.lag.zip(decide).and_then(|(lag, decide)| lagging(&lag, &decide)));
     Ok(report(loaded, &setup, told, &complete, Some(report_live)))
 }
 
@@ -225,6 +233,18 @@ fn replications<T: Send>(
     done.into_iter().map(|(number, result)| result.map_err(|why| RunError::Replication { number, why })).collect()
 }
 
+/// That a considerable part of latency is the simulator's own doing, if so.
+fn lagging(lag: &Latency, decide: &Latency) -> Option<String> {
+    (lag.p99_ms > LAG_SHARE * decide.p99_ms).then(|| {
+        format!(
+            "1 in 100 decisions was sent {:.2} ms late or later by the simulator itself, and latencies, {:.2} ms at the same \
+             quantile, count from when they were due: not all of that is the server's; give a lower --rate, fewer \
+             --threads, or the two a machine each",
+            lag.p99_ms, decide.p99_ms
+        )
+    })
+}
+
 /// That decisions were not answered, if so.
 fn unanswered(replications: &[Replication]) -> Option<String> {
     let calls = || replications.iter().flat_map(|of| &of.policies).filter_map(|tally| tally.calls.as_ref());
@@ -236,4 +256,21 @@ fn unanswered(replications: &[Replication]) -> Option<String> {
             "{failed} of {all} decisions ({part:.2} %) were not answered: rewards, regret and shares are of the others"
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lag_is_told_where_it_is_more_than_a_quarter_of_the_latency() {
+        let latency = |p99_ms| Latency { count: 9, p50_ms: 0.0, p90_ms: 0.0, p99_ms, p999_ms: p99_ms, max_ms: p99_ms };
+        assert_eq!(lagging(&latency(2.5), &latency(10.0)), None);
+        let note = lagging(&latency(2.6), &latency(10.0)).unwrap();
+        assert!(
+            note.starts_with("1 in 100 decisions was sent 2.60 ms late or later by the simulator itself, "),
+            "{note}"
+        );
+        assert!(note.contains(" 10.00 ms at the same quantile, count from when they were due: not all"), "{note}");
+    }
 }

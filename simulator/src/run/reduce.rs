@@ -141,7 +141,7 @@ fn one(setup: &Setup<'_>, replications: &[Replication], policy: usize, baseline:
 }
 
 /// How long the calls of a kind took, over all replications; none: there were none, or nobody measured.
-fn latency(tallies: &[&Tally], of: fn(&Calls) -> &Counted) -> Option<Latency> {
+pub(super) fn latency(tallies: &[&Tally], of: fn(&Calls) -> &Counted) -> Option<Latency> {
     let mut each = tallies.iter().filter_map(|tally| tally.calls.as_deref()).map(of);
     let mut all = each.next()?.clone();
     each.for_each(|counted| all.add(counted));

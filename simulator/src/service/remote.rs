@@ -3,12 +3,12 @@
 use slotwise::{
     engine::Request,
     slot::{Definition, SlotId},
-    wire::{Client, ClientError, ClientReward, RewardStatus},
+    wire::{Calling, Client, ClientError, ClientReward, RewardStatus},
 };
 
 use super::{Choice, Reward, Service, ServiceError, why};
 
-/// A live server, over gRPC.
+/// A live server, over gRPC, as a simulator: its slots are for simulated traffic, and it reaches no others.
 ///
 /// A reward is durable when it is answered. A decision is journalled behind its answer, so one that
 /// earns no reward event may be learned a little after the next one is made.
@@ -20,12 +20,14 @@ pub struct Remote {
 impl Remote {
     /// Connects to the server at `target`, `http://host:port`.
     pub async fn connect(target: &str) -> Result<Self, ServiceError> {
-        Ok(Self { client: Client::connect(target).await? })
+        let calling = Calling { simulated: true, patience: None };
+        Ok(Self { client: Client::connect_as(target, calling).await? })
     }
 }
 
 impl Service for Remote {
-    async fn create(&mut self, definition: Definition, replace: bool) -> Result<(), ServiceError> {
+    async fn create(&mut self, mut definition: Definition, replace: bool) -> Result<(), ServiceError> {
+        definition.controls.simulated = Some(true);
         if replace {
             match self.client.delete_slot(definition.id.as_str(), &why()).await {
                 Err(why) if why.not_found() => {}

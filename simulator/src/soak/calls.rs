@@ -7,13 +7,13 @@ use std::{
 
 use hdrhistogram::CreationError;
 use slotwise::wire::{
-    ClientError,
+    Calling, ClientError, Mark,
     proto::{
         Fallback, RecordRewardsRequest, RewardResult, RewardStatus, decision_service_client::DecisionServiceClient,
         feedback_service_client::FeedbackServiceClient,
     },
 };
-use tonic::transport::Channel;
+use tonic::{service::interceptor::InterceptedService, transport::Channel};
 
 use super::shop::{self, Click};
 use crate::{
@@ -26,11 +26,11 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
 struct Connection {
-    decisions: DecisionServiceClient<Channel>,
-    feedback: FeedbackServiceClient<Channel>,
+    decisions: DecisionServiceClient<InterceptedService<Channel, Mark>>,
+    feedback: FeedbackServiceClient<InterceptedService<Channel, Mark>>,
 }
 
-/// Several connections to the same server.
+/// Several connections to the same server, as a simulator.
 #[derive(Debug, Clone)]
 pub struct Connections(Vec<Connection>);
 
@@ -43,8 +43,9 @@ impl Connections {
         for _ in 0..CONNECTIONS {
             let unreachable = |source| ClientError::Unreachable { target: target.to_owned(), source };
             let channel = endpoint.connect().await.map_err(unreachable)?;
-            let (decisions, feedback) =
-                (DecisionServiceClient::new(channel.clone()), FeedbackServiceClient::new(channel));
+            let mark = Mark::from(Calling { simulated: true, patience: None });
+            let decisions = DecisionServiceClient::with_interceptor(channel.clone(), mark);
+            let feedback = FeedbackServiceClient::with_interceptor(channel, mark);
             connections.push(Connection { decisions, feedback });
         }
         Ok(Self(connections))

@@ -1,12 +1,35 @@
-//! A server's answers, held back: a proxy before it whose first connection is free, and whose others bring no answer
-//! before the gate is opened. Requests go through at all times.
+//! A proxy before a server, which holds back what it is told to, one way, of some connections.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+#![allow(dead_code, reason = "not every test does everything")]
 
 use std::{
-    io::copy,
+    io::{Read as _, Write as _},
     net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
     sync::{Arc, Condvar, Mutex},
     thread,
+    time::Duration,
 };
+
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// To the server.
+    Request,
+    /// From it.
+    Answer,
+}
+
+/// What happens to the bytes of a connection, one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// They pass.
+    Free,
+    /// They pass while the gate is open.
+    Gate,
+    /// They come so much later.
+    Late(Duration),
+}
 
 /// A proxy.
 pub(crate) struct Gate {
@@ -16,39 +39,59 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// Before the server at `server`, `http://host:port`; closed.
+    /// Before the server at `server`, `http://host:port`, and closed: the first connection is free, the others bring no
+    /// answer before it is opened, and requests go through at all times.
     pub(crate) fn before(server: &str) -> Self {
+        let answers = |number, way| if number > 0 && way == Way::Answer { Hold::Gate } else { Hold::Free };
+        let gate = Self::with(server, answers);
+        gate.close();
+        gate
+    }
+
+    /// Open, and with what holds for each connection, by its number from 0.
+    pub(crate) fn with(server: &str, hold: impl Fn(usize, Way) -> Hold + Send + 'static) -> Self {
         let server = server.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let open = Arc::new((Mutex::new(false), Condvar::new()));
+        let open = Arc::new((Mutex::new(true), Condvar::new()));
         let gate = Arc::clone(&open);
         thread::spawn(move || {
             for (number, client) in listener.incoming().enumerate() {
                 let (Ok(client), Ok(server)) = (client, TcpStream::connect(&server)) else { return };
-                let held = (number > 0).then(|| Arc::clone(&gate));
-                relay(&client, &server, None);
-                relay(&server, &client, held);
+                relay(&client, &server, hold(number, Way::Request), &gate);
+                relay(&server, &client, hold(number, Way::Answer), &gate);
             }
         });
         Self { address, open }
     }
 
-    /// Lets all answers through, from now on.
+    /// Lets everything through, from now on.
     pub(crate) fn open(&self) {
         *self.open.0.lock().unwrap() = true;
         self.open.1.notify_all();
     }
+
+    /// Holds back what comes from now on.
+    pub(crate) fn close(&self) {
+        *self.open.0.lock().unwrap() = false;
+    }
 }
 
-fn relay(from: &TcpStream, to: &TcpStream, held: Option<Arc<(Mutex<bool>, Condvar)>>) {
-    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+fn relay(from: &TcpStream, to: &TcpStream, hold: Hold, gate: &Arc<(Mutex<bool>, Condvar)>) {
+    let (mut from, mut to, gate) = (from.try_clone().unwrap(), to.try_clone().unwrap(), Arc::clone(gate));
     to.set_nodelay(true).unwrap();
     thread::spawn(move || {
-        if let Some(gate) = held {
-            drop(gate.1.wait_while(gate.0.lock().unwrap(), |open| !*open));
+        let mut bytes = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut bytes) {
+            match hold {
+                Hold::Free => {}
+                Hold::Gate => drop(gate.1.wait_while(gate.0.lock().unwrap(), |open| !*open)),
+                Hold::Late(by) => thread::sleep(by),
+            }
+            if to.write_all(&bytes[..count]).is_err() {
+                break;
+            }
         }
-        let _ = copy(&mut from, &mut to);
         let _ = to.shutdown(Shutdown::Write);
     });
 }

@@ -1,0 +1,294 @@
+//! What was on the shelf when a server decided, as far as anybody can say.
+//!
+//! The slots are told of changes in batches, each before the visit that meets it. A decision may have been made before or
+//! after every batch that was unanswered when it was asked for, and every one that was sent before its own answer came.
+//! The rule: it is judged by the shelf that its visit met, if what was shown could be shown there; else by the nearest
+//! one in time, later ones first, that explains it; else by all of them together. So no server is blamed for what it was
+//! allowed to do under one of them, and regret is over the best of the shelf that explains what was shown.
+//!
+//! Invariants: of a shelf before or after, only the arms that the batches between are about count; everything else is as
+//! the visit met it. A batch is dropped once every slot has answered it and no decision that was asked for before that
+//! is under way.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    iter::once,
+    sync::Arc,
+};
+
+use crate::arena::shelf::Shelf;
+
+/// Changes that were sent together.
+#[derive(Debug)]
+struct Batch {
+    /// The arms that they are about.
+    arms: Vec<usize>,
+    before: Arc<Shelf>,
+    after: Arc<Shelf>,
+}
+
+/// What was sent and answered of batches when decisions were asked for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// The shelf that the visit met.
+    shelf: Arc<Shelf>,
+    /// Batches that were sent.
+    sent: u64,
+    /// Batches that were answered, by policy.
+    answered: Vec<u64>,
+}
+
+impl Asked {
+    /// Batches that had been answered for all policies.
+    fn by_all(&self) -> u64 {
+        self.answered.iter().copied().min().unwrap_or(self.sent)
+    }
+}
+
+/// The shelf as it is and, as long as that matters, as it was.
+#[derive(Debug)]
+pub(super) struct Shelves {
+    now: Arc<Shelf>,
+    /// Those that may still matter, in the order in which they were sent.
+    batches: VecDeque<Batch>,
+    sent: u64,
+    answered: Vec<u64>,
+    /// Decisions under way, by how many batches were answered when they were asked for.
+    under_way: BTreeMap<u64, usize>,
+}
+
+impl Shelves {
+    /// At the start, for so many policies.
+    pub(super) fn new(shelf: Shelf, policies: usize) -> Self {
+        Self {
+            now: Arc::new(shelf),
+            batches: VecDeque::new(),
+            sent: 0,
+            answered: vec![0; policies],
+            under_way: BTreeMap::new(),
+        }
+    }
+
+    /// The shelf as it is.
+    pub(super) fn now(&self) -> Arc<Shelf> {
+        Arc::clone(&self.now)
+    }
+
+    /// The shelf is now so; the slots need not hear of it.
+    pub(super) fn set(&mut self, shelf: &Shelf) {
+        if *self.now != *shelf {
+            self.now = Arc::new(shelf.clone());
+        }
+    }
+
+    /// The same, and the slots are told, of these arms; the batch's number.
+    pub(super) fn tell(&mut self, shelf: &Shelf, arms: Vec<usize>) -> u64 {
+        let before = self.now();
+        self.set(shelf);
+        self.batches.push_back(Batch { arms, before, after: self.now() });
+        self.sent += 1;
+        self.sent
+    }
+
+    /// A policy's slot has heard all of a batch.
+    pub(super) fn told(&mut self, policy: usize, batch: u64) {
+        self.answered[policy] = batch;
+        self.drop_old();
+    }
+
+    /// So many decisions are asked for.
+    pub(super) fn ask(&mut self, decisions: usize) -> Asked {
+        let asked = Asked { shelf: self.now(), sent: self.sent, answered: self.answered.clone() };
+        if decisions > 0 {
+            *self.under_way.entry(asked.by_all()).or_default() += decisions;
+        }
+        asked
+    }
+
+    /// One of them is no longer under way.
+    pub(super) fn done(&mut self, asked: &Asked) {
+        let at = asked.by_all();
+        if let Some(count) = self.under_way.get_mut(&at) {
+            *count -= 1;
+            if *count == 0 {
+                self.under_way.remove(&at);
+            }
+        }
+        self.drop_old();
+    }
+
+    fn drop_old(&mut self) {
+        let answered = self.answered.iter().copied().min().unwrap_or(self.sent);
+        let certain = self.under_way.keys().next().map_or(answered, |&first| first.min(answered));
+        while self.first() <= certain && self.batches.pop_front().is_some() {}
+    }
+
+    /// The number of the first batch that is kept.
+    fn first(&self) -> u64 {
+        self.sent + 1 - self.batches.len() as u64
+    }
+
+    /// Batches from one number to another, that among them.
+    fn between(&self, from: u64, until: u64) -> impl DoubleEndedIterator<Item = &Batch> {
+        let at = |number: u64| usize::try_from(number.saturating_sub(self.first())).unwrap_or(usize::MAX);
+        self.batches.range(at(from).min(self.batches.len())..at(until + 1).min(self.batches.len()))
+    }
+
+    /// The shelf by which a policy's decision is judged whose answer has come: of `count` arms, these were chosen.
+    pub(super) fn judge(&self, policy: usize, asked: &Asked, chosen: &[usize], count: usize) -> Arc<Shelf> {
+        let own = &asked.shelf;
+        let (mut later, mut earlier) = (Vec::new(), Vec::new());
+        let mut arms = Vec::new();
+        for batch in self.between(asked.sent + 1, self.sent) {
+            arms.extend_from_slice(&batch.arms);
+            later.push(Arc::new(own.with(&arms, &batch.after)));
+        }
+        arms.clear();
+        for batch in self.between(asked.answered[policy] + 1, asked.sent).rev() {
+            arms.extend_from_slice(&batch.arms);
+            earlier.push(Arc::new(own.with(&arms, &batch.before)));
+        }
+        if later.is_empty() && earlier.is_empty() {
+            return Arc::clone(own);
+        }
+        let all = || once(own).chain(&later).chain(&earlier);
+        let allows = |shelf: &&Arc<Shelf>| chosen.iter().all(|&arm| shelf.may_show(arm));
+        // A slot that shows fewer arms than it may has reasons of its own, or does not have them.
+        let fills = |shelf: &&Arc<Shelf>| {
+            let may = (0..shelf.present.len()).filter(|&arm| shelf.may_show(arm)).count();
+            chosen.len() == count.min(may)
+        };
+        let explains = all().filter(allows).find(fills).or_else(|| all().find(allows));
+        explains.map_or_else(
+            || {
+                let mut any = (**own).clone();
+                all().for_each(|shelf| any.or(shelf));
+                Arc::new(any)
+            },
+            Arc::clone,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        arena::Setup,
+        scenario::{Changes, load, time::Moment},
+        world::World,
+    };
+
+    /// Six arms, of which these may be shown.
+    fn shelf(may: [bool; 6]) -> Shelf {
+        let loaded = load(
+            "search-ranking",
+            &Changes { set: vec!["catalogue.generated.count=6".to_owned()], ..Changes::default() },
+        );
+        let loaded = loaded.unwrap();
+        let setup = Setup::new(&loaded.scenario, 1).unwrap();
+        let world = World::new(&loaded.scenario, &setup.slot.goal, 1, 0).unwrap();
+        let start = Moment { index: 0, horizon: loaded.scenario.horizon, at_us: 0.0 };
+        let mut shelf = Shelf::new(&world, start);
+        (shelf.present, shelf.in_stock, shelf.told) = (may.to_vec(), may.to_vec(), may.to_vec());
+        shelf
+    }
+
+    const ALL: [bool; 6] = [true; 6];
+
+    fn without(arms: &[usize]) -> [bool; 6] {
+        std::array::from_fn(|i| !arms.contains(&i))
+    }
+
+    fn may(shelf: &Shelf) -> Vec<usize> {
+        (0..6).filter(|&i| shelf.may_show(i)).collect()
+    }
+
+    /// Asked for between two batches, with none answered: 0 leaves before it, 1 comes after it and 2 leaves then.
+    #[test]
+    fn a_decision_is_judged_by_the_shelf_that_explains_what_was_shown() {
+        let mut shelves = Shelves::new(shelf(without(&[1])), 2);
+        shelves.tell(&shelf(without(&[0, 1])), vec![0]);
+        let asked = shelves.ask(2);
+        assert_eq!(may(&shelves.judge(0, &asked, &[2], 1)), [2, 3, 4, 5], "its own");
+        assert_eq!(may(&shelves.judge(0, &asked, &[0], 1)), [0, 2, 3, 4, 5], "as it was");
+        shelves.tell(&shelf(without(&[0])), vec![1]);
+        shelves.tell(&shelf(without(&[0, 2])), vec![2]);
+        assert_eq!(may(&shelves.judge(0, &asked, &[2], 1)), [2, 3, 4, 5], "its own still");
+        assert_eq!(may(&shelves.judge(0, &asked, &[1], 1)), [1, 2, 3, 4, 5], "what came since, and no more");
+        assert_eq!(may(&shelves.judge(0, &asked, &[3, 4, 5, 1], 4)), [1, 2, 3, 4, 5]);
+        assert_eq!(may(&shelves.judge(0, &asked, &[3, 1, 4, 5], 5)), [1, 3, 4, 5], "no more were there to show");
+        assert_eq!(may(&shelves.judge(0, &asked, &[0, 1], 2)), [0, 1, 2, 3, 4, 5], "no one of them explains that");
+
+        // The other policy's slot had been told of the first batch when this was asked for.
+        shelves.told(1, 1);
+        let asked = shelves.ask(2);
+        assert_eq!(may(&shelves.judge(0, &asked, &[0], 1)), [0, 2, 3, 4, 5], "the first may be told of it late");
+        assert_eq!(
+            may(&shelves.judge(1, &asked, &[0], 1)),
+            [1, 2, 3, 4, 5],
+            "the second may not, and all is against it"
+        );
+    }
+
+    /// What was in stock or not without a word to the slots stays as the visit met it.
+    #[test]
+    fn arms_that_no_batch_is_about_are_as_the_visit_met_them() {
+        let mut shelves = Shelves::new(shelf(ALL), 1);
+        let asked = shelves.ask(1);
+        let mut sold = shelf(ALL);
+        sold.in_stock[3] = false;
+        shelves.set(&sold);
+        let mut gone = sold.clone();
+        gone.present[0] = false;
+        shelves.tell(&gone, vec![0]);
+        let mut back = gone.clone();
+        (back.present[0], back.launched[0]) = (true, Some(7));
+        shelves.tell(&back, vec![0]);
+        let judged = shelves.judge(0, &asked, &[0, 1, 2, 4, 5], 5);
+        assert!(judged.in_stock[3], "{judged:?}");
+        let judged = shelves.judge(0, &asked, &[1, 2, 3, 4, 5], 6);
+        assert!(judged.in_stock[3] && !judged.present[0], "{judged:?}");
+    }
+
+    #[test]
+    fn batches_are_dropped_once_they_can_matter_no_more() {
+        let mut shelves = Shelves::new(shelf(ALL), 2);
+        let early = shelves.ask(2);
+        for out in 0..5 {
+            let number = shelves.tell(&shelf(without(&[out])), vec![out, (out + 5) % 6]);
+            shelves.told(0, number);
+        }
+        let late = shelves.ask(2);
+        assert_eq!(shelves.batches.len(), 5);
+        shelves.told(1, 5);
+        shelves.done(&early);
+        assert_eq!(shelves.batches.len(), 5, "one that was asked for before all of them is under way");
+        shelves.done(&early);
+        assert_eq!(shelves.batches.len(), 5, "and one whose second policy may have heard of none");
+        (0..2).for_each(|_| shelves.done(&late));
+        assert_eq!((shelves.batches.len(), shelves.under_way.len()), (0, 0));
+        let certain = shelves.ask(1);
+        assert_eq!(may(&shelves.judge(0, &certain, &[4], 1)), [0, 1, 2, 3, 5], "that is the server's fault");
+        shelves.tell(&shelf(ALL), vec![4]);
+        assert_eq!(may(&shelves.judge(0, &certain, &[4], 1)), [0, 1, 2, 3, 4, 5]);
+        shelves.done(&certain);
+        assert_eq!(shelves.batches.len(), 1, "it is unanswered");
+        shelves.told(0, 6);
+        shelves.told(1, 6);
+        assert_eq!(shelves.batches.len(), 0);
+        // Without one in between nothing grows either.
+        (7..1000).for_each(|n| {
+            let asked = shelves.ask(2);
+            assert_eq!(shelves.tell(&shelf_of(n), vec![0]), n);
+            (0..2).for_each(|policy| shelves.told(policy, n));
+            (0..2).for_each(|_| shelves.done(&asked));
+            assert!(shelves.batches.is_empty());
+        });
+    }
+
+    fn shelf_of(n: u64) -> Shelf {
+        thread_local!(static BOTH: [Shelf; 2] = [shelf(ALL), shelf(without(&[0]))]);
+        BOTH.with(|both| both[usize::from(n.is_multiple_of(2))].clone())
+    }
+}

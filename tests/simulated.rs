@@ -1,0 +1,203 @@
+//! What a simulator may touch on a server that has real shoppers too: a real server, a real client, port 0.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first thing that is wrong")]
+
+mod support;
+
+use std::{collections::HashMap, sync::Arc};
+
+use slotwise::{
+    engine::{Availability, Request, Rewarded, Subject},
+    slot::{Arm, ArmId, Controls, Definition, SlotId, Why},
+    wire::{
+        Calling, Client, ClientError, RewardStatus,
+        proto::{
+            BatchDecideRequest, RecordRewardsRequest, RewardEvent, RewardStatus as Status, SetArmAvailabilityRequest,
+        },
+    },
+};
+use support::{Clients, decide, started};
+use tonic::Code;
+use tonic_types::StatusExt as _;
+
+fn arm(id: &str) -> ArmId {
+    ArmId::parse("arm", id).unwrap()
+}
+
+fn definition(id: &str, simulated: Option<bool>) -> Definition {
+    let arms = ["a", "b"].map(|id| Arc::new(Arm::new(arm(id)))).to_vec();
+    let controls = Controls { simulated, holdout: Some(0.0), ..Controls::default() };
+    Definition { arms, controls, ..Definition::new(SlotId::parse("slot", id).unwrap()) }
+}
+
+/// The same with the header of a simulator.
+fn marked<T>(message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.metadata_mut().insert("slotwise-simulated", "run 7".parse().unwrap());
+    request
+}
+
+#[track_caller]
+fn refused<T: std::fmt::Debug>(result: Result<T, ClientError>) {
+    let why = result.unwrap_err();
+    let ClientError::Refused(status) = &why else { panic!("{why}") };
+    assert_eq!(status.code(), Code::FailedPrecondition, "{why}");
+    assert_eq!(status.get_details_error_info().unwrap().reason, "SIMULATED_TRAFFIC");
+    assert!(why.to_string().contains("controls.simulated"), "{why}");
+}
+
+/// A server with a slot of a shop, "offers", and one for simulated traffic, "sim"; whoever runs the shop, and a simulator.
+async fn both() -> (tempfile::TempDir, support::Server, Clients, Client, Client) {
+    let (folder, server, clients) = started().await;
+    let mut shop = Client::connect(&server.address).await.unwrap();
+    let calling = Calling { simulated: true, patience: None };
+    let simulator = Client::connect_as(&server.address, calling).await.unwrap();
+    shop.create_slot(&definition("offers", None), &Why::default(), false).await.unwrap();
+    shop.create_slot(&definition("sim", Some(true)), &Why::default(), false).await.unwrap();
+    (folder, server, clients, shop, simulator)
+}
+
+/// What was invented is not learned where people are shown something, unless the slot is for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn simulated_shoppers_need_a_slot_that_is_for_them() {
+    let (_folder, server, mut clients, mut shop, mut simulator) = both().await;
+    let ask = |slot: &str| Request::new(SlotId::parse("slot", slot).unwrap());
+    refused(simulator.decide(&ask("offers")).await);
+    simulator.decide(&ask("sim")).await.unwrap();
+    let batch = |slots: &[&str]| {
+        marked(BatchDecideRequest { requests: slots.iter().map(|slot| decide(slot)).collect(), distinct_arms: false })
+    };
+    let status = clients.decisions.batch_decide(batch(&["sim", "offers"])).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
+    assert!(clients.decisions.batch_decide(batch(&["sim", "sim"])).await.is_ok());
+    for slot in ["offers", "sim"] {
+        shop.decide(&ask(slot)).await.unwrap();
+    }
+    // Not there is not there, whoever asks.
+    assert!(simulator.decide(&ask("other")).await.unwrap_err().not_found());
+    server.stop().await;
+}
+
+/// Each event by itself: by the slot that it names, and by that of the decision that it names, also in a stream.
+#[tokio::test(flavor = "multi_thread")]
+async fn simulated_events_for_real_decisions_are_rejected_one_by_one() {
+    let (_folder, server, mut clients, mut shop, mut simulator) = both().await;
+    let subject = Subject { id: "ann".into(), ..Subject::default() };
+    let mut decisions = HashMap::new();
+    for slot in ["offers", "sim"] {
+        let mut request = Request::new(SlotId::parse("slot", slot).unwrap());
+        request.subject = subject.clone();
+        decisions.insert(slot, shop.decide_whole(&request).await.unwrap().decided);
+    }
+    let event = |id: &str, of: &str, named: &str, by_id: bool| {
+        let decided = &decisions[of];
+        Rewarded {
+            slot: SlotId::parse("slot", named).unwrap(),
+            event_id: id.to_owned(),
+            decision: by_id.then_some(decided.id),
+            subject: subject.clone(),
+            arm: Some(decided.chosen[0].arm.clone()),
+            kind: "click".to_owned(),
+            value: None,
+            time_us: decided.id.at_us() + 2_000,
+            reverses: None,
+        }
+    };
+    let events = [
+        event("1", "sim", "sim", true),
+        event("2", "offers", "offers", true),
+        event("3", "sim", "sim", false),
+        event("4", "offers", "offers", false),
+        // The decision's own slot counts, whatever slot is named beside it, and that too.
+        event("5", "offers", "sim", true),
+        event("6", "sim", "offers", true),
+        event("1", "sim", "sim", true),
+    ];
+    let mut told = Vec::new();
+    for status in simulator.record_rewarded(&events).await.unwrap() {
+        told.push(match status {
+            RewardStatus::Accepted => "accepted".to_owned(),
+            RewardStatus::Duplicate => "duplicate".to_owned(),
+            RewardStatus::Rejected(why) => {
+                assert!(why.contains("slot 'offers' is for real shoppers"), "{why}");
+                why.split(' ').nth(1).unwrap().to_owned()
+            }
+            other @ (RewardStatus::Late(_) | RewardStatus::Unmatched(_)) => format!("{other:?}"),
+        });
+    }
+    let want = ["accepted", "slot_id:", "accepted", "slot_id:", "decision_id:", "slot_id:", "duplicate"];
+    assert_eq!(told, want);
+    let counted = async |shop: &mut Client, slot: &str| shop.report(slot).await.unwrap().counters;
+    let offers = counted(&mut shop, "offers").await;
+    assert_eq!((offers.rewards, offers.unmatched, offers.rejected), (0, 0, 0), "no word of it reached the slot");
+    assert_eq!(counted(&mut shop, "sim").await.rewards, 2);
+
+    let message = |id: &str| RecordRewardsRequest {
+        events: vec![RewardEvent {
+            event_id: id.to_owned(),
+            decision_id: decisions["offers"].id.to_string(),
+            kind: "click".to_owned(),
+            ..RewardEvent::default()
+        }],
+    };
+    let stream = marked(tokio_stream::iter([message("7")]));
+    let mut answers = clients.feedback.stream_rewards(stream).await.unwrap().into_inner();
+    let answer = answers.message().await.unwrap().unwrap();
+    assert_eq!(answer.results[0].status(), Status::Rejected, "{answer:?}");
+    assert!(answer.results[0].message.starts_with("decision_id: slot 'offers' is for real"), "{answer:?}");
+    // A real shopper's is welcome, under the same id too.
+    let real = clients.feedback.record_rewards(message("7")).await.unwrap().into_inner();
+    assert_eq!(real.results[0].status(), Status::Accepted, "{real:?}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_simulator_makes_and_changes_only_slots_for_simulated_traffic() {
+    let (_folder, server, mut clients, mut shop, mut simulator) = both().await;
+    let (why, to) = (Why::default(), Availability::new(false));
+    refused(simulator.create_slot(&definition("new", None), &why, false).await);
+    refused(simulator.create_slot(&definition("new", Some(false)), &why, true).await);
+    refused(simulator.update_slot(&definition("offers", Some(true)), 0, &why, false).await);
+    refused(simulator.update_slot(&definition("sim", None), 0, &why, false).await);
+    refused(simulator.upsert_arms("offers", &[Arm::new(arm("c"))], &why).await);
+    refused(simulator.remove_arms("offers", &[arm("a")], &why).await);
+    refused(simulator.set_availability("offers", &[(arm("a"), to)], &why).await);
+    refused(simulator.set_safe_choice(Some("offers"), true, &why).await);
+    refused(simulator.set_safe_choice(None, true, &why).await);
+    refused(simulator.reset_slot("offers", &why).await);
+    refused(simulator.rollback("offers", 1, &why).await);
+    refused(simulator.delete_slot("offers", &why).await);
+    let out = |slot: &str| SetArmAvailabilityRequest {
+        slot_id: slot.to_owned(),
+        available: [("a".to_owned(), false)].into(),
+        ..SetArmAvailabilityRequest::default()
+    };
+    let stream = marked(tokio_stream::iter([out("sim"), out("offers")]));
+    let status = clients.slots.stream_arm_availability(stream).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
+    assert!(status.message().contains("messages[1]") && status.message().contains("was applied"), "{status:?}");
+    let (offers, revision) = shop.get_slot("offers").await.unwrap();
+    assert_eq!((offers, revision), (definition("offers", None), 1), "it is as it was");
+
+    // All of it, where the slot is for it.
+    simulator.create_slot(&definition("new", Some(true)), &why, false).await.unwrap();
+    let renamed = Definition { display_name: "Renamed".to_owned(), ..definition("new", Some(true)) };
+    simulator.update_slot(&renamed, 0, &why, false).await.unwrap();
+    simulator.upsert_arms("new", &[Arm::new(arm("c"))], &why).await.unwrap();
+    simulator.remove_arms("new", &[arm("c")], &why).await.unwrap();
+    simulator.set_availability("new", &[(arm("a"), to)], &why).await.unwrap();
+    simulator.set_safe_choice(Some("new"), true, &why).await.unwrap();
+    simulator.reset_slot("new", &why).await.unwrap();
+    simulator.rollback("new", 1, &why).await.unwrap();
+
+    // A revision at which it was a shop's own is none to go back to.
+    let (_, at) = shop.get_slot("new").await.unwrap();
+    shop.update_slot(&definition("new", None), 0, &why, false).await.unwrap();
+    shop.update_slot(&definition("new", Some(true)), 0, &why, false).await.unwrap();
+    refused(simulator.rollback("new", at + 1, &why).await);
+    simulator.rollback("new", at, &why).await.unwrap();
+    simulator.delete_slot("new", &why).await.unwrap();
+    shop.delete_slot("offers", &why).await.unwrap();
+    assert_eq!(simulator.set_safe_choice(None, true, &why).await.unwrap().len(), 1, "there are no others any more");
+    assert!(simulator.delete_slot("offers", &why).await.unwrap_err().not_found());
+    server.stop().await;
+}
