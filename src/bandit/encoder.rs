@@ -176,8 +176,11 @@ impl Encoder {
         }
         let count = u32::try_from(self.features.len()).unwrap_or(u32::MAX);
         let next = &mut self.next;
-        let feature =
-            self.features.entry(name.to_owned()).or_insert_with(|| Feature { order: count, ..Feature::default() });
+        // Looked up again rather than a name made for each that is known.
+        if !self.features.contains_key(name) {
+            self.features.insert(name.to_owned(), Feature { order: count, ..Feature::default() });
+        }
+        let Some(feature) = self.features.get_mut(name) else { return };
         let order = feature.order;
         let mut overflow: Vec<&str> = Vec::new();
         match value {

@@ -2,7 +2,7 @@
 
 mod contributions;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -251,6 +251,16 @@ impl Learner {
         shown.iter().map(|&parts| self.coders.iter().map(|c| row(c, parts)).collect()).collect()
     }
 
+    /// Whether any of its models looks at the rows of what was shown.
+    pub fn has_features(&self) -> bool {
+        self.portfolio.members.iter().any(|member| member.model.has_features())
+    }
+
+    /// As many rows of nothing, for models that [look at none](Self::has_features).
+    pub fn no_rows(&self) -> Rows {
+        vec![Row::default(); self.coders.len()]
+    }
+
     /// Learns a reward at `rows`. Returns what [`revise`](Self::revise) wants back.
     pub fn observe(&mut self, lesson: Lesson, rows: &[Row]) -> Mark {
         let Lesson { arm, y, weight, at_us, half_life_us, lag: _ } = lesson;
@@ -321,13 +331,13 @@ impl Learner {
 }
 
 /// The arms as a model takes them; none: it has nothing to say of these.
-fn applied(model: &Model, arms: &[Option<u32>]) -> Option<Vec<Option<u32>>> {
+fn applied<'a>(model: &Model, arms: &'a [Option<u32>]) -> Option<Cow<'a, [Option<u32>]>> {
     let opposed = matches!(model, Model::Linear(linear) if linear.design().sharing == Sharing::Opposed);
     match arms {
-        _ if !opposed => Some(arms.to_vec()),
+        _ if !opposed => Some(Cow::Borrowed(arms)),
         // The other of two arms, which was never shown, will be the next to be learned of.
-        [Some(0), None | Some(1)] => Some(vec![Some(0), Some(1)]),
-        [None | Some(1), Some(0)] => Some(vec![Some(1), Some(0)]),
+        [Some(0), None | Some(1)] => Some(Cow::Borrowed(&[Some(0), Some(1)])),
+        [None | Some(1), Some(0)] => Some(Cow::Borrowed(&[Some(1), Some(0)])),
         _ => None,
     }
 }

@@ -94,6 +94,9 @@ impl Mixture {
 
     /// The standard deviation of that expectation, after the width multiplier: within the models and between them.
     pub fn std(&self, i: usize) -> f64 {
+        if let [part] = self.parts.as_slice() {
+            return part.scores.std(i);
+        }
         let mean = self.mean(i);
         let part = |part: &Part| part.weight * (part.scores.std(i).powi(2) + (part.scores.mean(i) - mean).powi(2));
         self.parts.iter().map(part).sum::<f64>().sqrt()

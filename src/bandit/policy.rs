@@ -261,7 +261,6 @@ impl Ranking<'_> {
     ) -> (Vec<Place>, Vec<f64>) {
         let Self { policy, exploration, overlaps, constraints } = self;
         let places = places.min(mixture.len());
-        let means: Vec<f64> = (0..mixture.len()).map(|i| mixture.mean(i)).collect();
         let of = |own: &[f64], all: f64, left: &[usize]| -> Vec<f64> {
             left.iter().map(|&i| own.get(i).copied().unwrap_or(all)).collect()
         };
@@ -287,14 +286,17 @@ impl Ranking<'_> {
             let mut upper: Option<(Step<'_>, usize)> = None;
             for _ in 0..batch {
                 let step = Step::new(&course, std::mem::take(&mut above), std::mem::take(&mut open), weights);
-                if first.is_empty() {
+                if first.is_empty() && places > 1 {
                     first.clone_from(&step.pmf);
                 }
-                let Some((index, offset)) = draw(&step.pmf, rng.random()) else { return (drawn, first) };
+                let Some((index, offset)) = draw(&step.pmf, rng.random()) else {
+                    return (drawn, if first.is_empty() { step.pmf } else { first });
+                };
                 watch(drawn.len(), &left, &step.pmf, index);
                 let best = (0..left.len())
                     .filter(|&i| step.active[i])
-                    .reduce(|a, b| if means[left[b]] > means[left[a]] { b } else { a });
+                    .map(|i| (i, mixture.mean(left[i])))
+                    .reduce(|a, b| if b.1 > a.1 { b } else { a });
                 let kept = upper.as_ref().map(|(above, upper)| {
                     let kept = above.pmf[*upper] * step.pmf[index];
                     overlap(kept, above.both(index, *upper))
@@ -302,13 +304,13 @@ impl Ranking<'_> {
                 drawn.push(Place {
                     candidate: left[index],
                     propensity: step.pmf[index],
-                    best_guess: best == Some(index),
+                    best_guess: best.is_some_and(|best| best.0 == index),
                     by_floor: offset < step.floor(index),
                     by_rule: step.by_rule(),
                     overlap: kept.unwrap_or(0.0),
                 });
                 if drawn.len() == places {
-                    return (drawn, first);
+                    return (drawn, if first.is_empty() { step.pmf } else { first });
                 }
                 (above, open, weights) = step.after(index);
                 upper = overlaps.then_some((step, index));

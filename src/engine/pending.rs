@@ -303,11 +303,14 @@ impl Pending {
         self.queue.get(ordinal).map(|packed| packed::unpack(packed))
     }
 
-    /// A decision that showed one arm and heard nothing, and its rows; none: there is more to it.
-    pub(super) fn silent(&self, ordinal: u64) -> Option<(Silent, Rows)> {
-        let packed = self.queue.get(ordinal)?;
-        let silent = Silent::of(packed)?;
-        Some((silent, silent.rows(packed)))
+    /// A decision that showed one arm and heard nothing; none: there is more to it.
+    pub(super) fn silent(&self, ordinal: u64) -> Option<Silent> {
+        Silent::of(self.queue.get(ordinal)?)
+    }
+
+    /// The rows of a decision that is [silent](Self::silent).
+    pub(super) fn rows(&self, ordinal: u64, silent: Silent) -> Rows {
+        self.queue.get(ordinal).map(|packed| silent.rows(packed)).unwrap_or_default()
     }
 
     /// The learner was told of a decision that is [silent](Self::silent).

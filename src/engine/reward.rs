@@ -313,7 +313,7 @@ impl SlotState {
         if goal.click_model != ClickModel::None {
             return false;
         }
-        let Some((silent, rows)) = self.pending.silent(ordinal) else { return false };
+        let Some(silent) = self.pending.silent(ordinal) else { return false };
         if silent.frozen {
             return true;
         }
@@ -325,7 +325,9 @@ impl SlotState {
             half_life_us: self.definition.controls.half_life_us(),
             lag: self.pending.made().saturating_sub(ordinal + 1),
         };
-        let mark = Arc::make_mut(&mut self.learner).observe(lesson, &rows);
+        let learner = Arc::make_mut(&mut self.learner);
+        let rows = if learner.has_features() { self.pending.rows(ordinal, silent) } else { learner.no_rows() };
+        let mark = learner.observe(lesson, &rows);
         self.pending.told(ordinal, silent, &Told { reward: lesson.y, mark });
         true
     }

@@ -488,16 +488,18 @@ impl SlotState {
             })
             .collect();
         let mut rows =
-            if frozen { vec![Rows::new(); parts.len()] } else { Arc::make_mut(&mut self.learner).meet(&parts) };
-        let first = rows.first().cloned().unwrap_or_default();
+            if frozen { vec![Rows::new(); parts.len()] } else { Arc::make_mut(&mut self.learner).meet(&parts) }
+                .into_iter();
+        let first = rows.next().unwrap_or_default();
+        // The first arm's are the decision's own.
+        let others = rows.map(|rows| (rows != first).then_some(rows));
         let shown = decided
             .chosen
             .iter()
-            .zip(rows.drain(..))
+            .zip(std::iter::once(None).chain(others))
             .map(|(chosen, rows)| {
                 let learned = self.arms.learned(chosen.arm.as_str());
                 let arm = learned.unwrap_or_else(|| Arc::make_mut(&mut self.arms).intern(&chosen.arm));
-                let rows = (rows != first).then_some(rows);
                 let reward = definition.goal.default_reward;
                 let overlap = chosen.overlap;
                 ShownArm { arm, rows, overlap, seen: false, tells: None, reward, told: None, counted: Vec::new() }

@@ -67,6 +67,10 @@ impl Marginal for RateScore {
         self.std()
     }
 
+    fn even_panel(&self) -> f64 {
+        self.std()
+    }
+
     fn begins(&self) -> f64 {
         // It may end in a jump.
         0.0
@@ -123,6 +127,10 @@ impl Marginal for ValueScore {
 
     fn panel(&self, x: f64) -> f64 {
         self.score.panel(x)
+    }
+
+    fn even_panel(&self) -> f64 {
+        self.score.even_panel()
     }
 
     fn point(&self) -> Option<f64> {

@@ -177,7 +177,7 @@ impl<M: Marginal> Lattice<M> {
         for (i, score) in scores.iter().enumerate() {
             if score.support().1 >= low {
                 self.live.push(i);
-                panel = panel.min(score.even_panel()?);
+                panel = panel.min(score.even_panel());
             }
         }
         if !panel.is_normal() {

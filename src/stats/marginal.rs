@@ -38,10 +38,8 @@ pub trait Marginal: Copy + PartialEq {
     fn support(&self) -> (f64, f64);
     /// How long a stretch around `x` a polynomial of degree 15 follows well.
     fn panel(&self, x: f64) -> f64;
-    /// The length of panels that do wherever there is mass; none: it takes panels of different lengths.
-    fn even_panel(&self) -> Option<f64> {
-        None
-    }
+    /// The length of panels that do wherever there is mass.
+    fn even_panel(&self) -> f64;
     /// How far a panel that begins above the support may reach into it: there, hardly any mass lies.
     fn begins(&self) -> f64 {
         0.45 * self.panel(self.support().1)
@@ -89,13 +87,17 @@ impl Marginal for NormalScore {
         2.0 * self.std
     }
 
+    fn even_panel(&self) -> f64 {
+        2.0 * self.std
+    }
+
     fn point(&self) -> Option<f64> {
         (self.std <= POINT * self.mean.abs() || self.std < f64::MIN_POSITIVE).then_some(self.mean)
     }
 }
 
 /// A Beta, on the line of log odds: there its density is smooth for every a and b.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct BetaScore {
     a: f64,
     b: f64,
@@ -129,6 +131,13 @@ pub(super) fn rate_cdf(a: f64, b: f64, rate: f64) -> f64 {
     }
 }
 
+/// All else follows.
+impl PartialEq for BetaScore {
+    fn eq(&self, other: &Self) -> bool {
+        self.same(other.a, other.b) && self.point == other.point
+    }
+}
+
 impl BetaScore {
     /// The least a + b that widening leaves: wider than this it would be a coin between 0 and 1.
     const TOTAL_MIN: f64 = 0.05;
@@ -148,6 +157,10 @@ impl BetaScore {
         let same =
             |known: &&Self| known.point.is_none() && known.a.total_cmp(&a).is_eq() && known.b.total_cmp(&b).is_eq();
         known.filter(same).copied().unwrap_or_else(|| Self::about(mean, total))
+    }
+
+    fn same(&self, a: f64, b: f64) -> bool {
+        self.a.total_cmp(&a).is_eq() && self.b.total_cmp(&b).is_eq()
     }
 
     /// The mean, and a + b for so many times the standard deviation.
@@ -242,8 +255,8 @@ impl Marginal for BetaScore {
         (2.0 * self.scale).min(1.5 + 0.75 * beyond)
     }
 
-    fn even_panel(&self) -> Option<f64> {
-        Some(2.0 * self.scale).filter(|panel| *panel <= 1.5)
+    fn even_panel(&self) -> f64 {
+        (2.0 * self.scale).min(1.5)
     }
 
     fn point(&self) -> Option<f64> {
@@ -335,9 +348,8 @@ impl Marginal for StudentScore {
         self.scale * (0.5 * self.z(x).abs()).max(2.0)
     }
 
-    fn even_panel(&self) -> Option<f64> {
-        // Of few degrees of freedom the tails are long.
-        Some(2.0 * self.scale).filter(|_| self.degrees > 30.0)
+    fn even_panel(&self) -> f64 {
+        2.0 * self.scale
     }
 
     fn point(&self) -> Option<f64> {

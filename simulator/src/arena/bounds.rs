@@ -11,6 +11,15 @@ use crate::world::{Truth, World};
 pub(super) fn bounds(world: &World<'_>, truth: &Truth, shelf: &Shelf, count: usize) -> (f64, f64) {
     let nothing = world.nothing();
     let eligible = || (0..truth.expected.len()).filter(|&i| shelf.eligible(i));
+    if count == 1 {
+        let (mut most, mut sum, mut number) = (f64::NEG_INFINITY, 0.0, 0.0);
+        for i in eligible() {
+            let beyond = truth.expected[i] - nothing;
+            (most, sum, number) = (most.max(beyond), sum + beyond, number + 1.0);
+        }
+        let look = world.look(0);
+        return if number > 0.0 { (nothing + look * most, nothing + look * (sum / number)) } else { (0.0, 0.0) };
+    }
     let mut beyond: Vec<f64> = eligible().map(|i| truth.expected[i] - nothing).collect();
     let shown = count.min(beyond.len());
     if shown == 0 {
@@ -25,10 +34,6 @@ pub(super) fn bounds(world: &World<'_>, truth: &Truth, shelf: &Shelf, count: usi
     let mean = beyond.iter().sum::<f64>() / beyond.len() as f64;
     let mut looks: Vec<f64> = (0..shown).map(|position| world.look(position)).collect();
     let uniform = all_nothing + looks.iter().sum::<f64>() * mean;
-    if shown == 1 {
-        let most = beyond.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        return (nothing + looks[0] * most, uniform);
-    }
     beyond.sort_unstable_by(|a, b| b.total_cmp(a));
     looks.sort_unstable_by(|a, b| b.total_cmp(a));
     let best = all_nothing + looks.iter().zip(&beyond).map(|(look, beyond)| look * beyond).sum::<f64>();

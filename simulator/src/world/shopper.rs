@@ -1,5 +1,7 @@
 //! Who comes by: a visit, and what the shop tells the slot of it.
 
+use std::sync::Arc;
+
 use slotwise::{
     bandit::{Features, Value},
     engine::Subject,
@@ -47,7 +49,7 @@ pub struct Visit {
     /// When.
     pub now: Moment,
     /// Who.
-    pub shopper: Shopper,
+    pub shopper: Arc<Shopper>,
     /// What for.
     pub intent: usize,
     /// Which decision of the session, from 1.
@@ -126,7 +128,13 @@ impl Visit {
             Consent::None => &shoppers.context_without_consent,
             Consent::Full | Consent::SessionOnly => &shoppers.context,
         };
-        names.iter().filter_map(|name| Some((name.clone(), self.feature(shoppers, name)?))).collect()
+        let mut context = Features::new();
+        for name in names {
+            if let Some(value) = self.feature(shoppers, name) {
+                context.insert(name.clone(), value);
+            }
+        }
+        context
     }
 
     fn feature(&self, shoppers: &Shoppers, name: &str) -> Option<Value> {

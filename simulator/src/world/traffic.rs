@@ -6,6 +6,7 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
     f64::consts::TAU,
+    sync::Arc,
 };
 
 use super::{
@@ -40,7 +41,7 @@ pub struct Traffic<'a> {
     next_session_us: f64,
     waiting: BinaryHeap<Waiting>,
     /// Who comes in the sessions under way, by session.
-    shoppers: BTreeMap<u64, (Shopper, usize)>,
+    shoppers: BTreeMap<u64, (Arc<Shopper>, usize)>,
 }
 
 impl<'a> Traffic<'a> {
@@ -117,7 +118,7 @@ impl<'a> Traffic<'a> {
             shopper.subject.id = format!("b{session}");
         }
         let intent = self.intent(coins, 0, self.moment(self.next_session_us));
-        self.shoppers.insert(session, (shopper, intent));
+        self.shoppers.insert(session, (Arc::new(shopper), intent));
         self.waiting.push(Reverse((whole(self.next_session_us), session, 1)));
         self.await_session(self.next_session_us);
     }
@@ -171,7 +172,7 @@ impl Iterator for Traffic<'_> {
         if step < SESSION_MAX && coins.flip(For::Session, 3 * item + 1, 1.0 - 1.0 / length) {
             let gap = GAP * coins.exponential(For::Session, 3 * item + 2);
             self.waiting.push(Reverse((whole(at as f64 + gap), session, step + 1)));
-            self.shoppers.insert(session, (shopper.clone(), intent));
+            self.shoppers.insert(session, (Arc::clone(&shopper), intent));
         }
         let coins = Coins::of("simulated visit", &[self.world[0], self.world[1], self.index]);
         self.index += 1;

@@ -97,7 +97,7 @@ pub(super) fn scores(
     let own = each(of.iter().map(|&i| candidates[i].features));
     let attributes = each(of.iter().map(|&i| candidates[i].attributes));
     // A stream of its own, so that the draw of the positions does not depend on how many draws the scores took.
-    let seed = hash("scores", &[&seed.to_be_bytes()]).word();
+    let seed = if view.learner.has_features() { hash("scores", &[&seed.to_be_bytes()]).word() } else { 0 };
     let scoring = match width {
         Width::Controls => Scoring { boosts, ..Scoring::new(view.definition.controls.exploration(), places, seed) },
         Width::Plain => Scoring { plain: true, ..Scoring::new(1.0, places, seed) },
