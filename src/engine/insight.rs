@@ -299,7 +299,7 @@ impl SlotState {
         }
         // Which are compared must not depend on which was drawn.
         likeliest.retain(|(_, p)| *p >= RIVAL_MIN);
-        likeliest.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        likeliest.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         likeliest.truncate(RIVALS_MAX);
         Arc::make_mut(&mut self.insight).duels.offer(&likeliest);
         let Some(at) = likeliest.iter().position(|(arm, _)| *arm == own) else { return Some(Vec::new()) };

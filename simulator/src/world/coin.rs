@@ -5,8 +5,6 @@
 
 use std::f64::consts::TAU;
 
-use slotwise::engine::hash;
-
 /// What a number is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
@@ -54,12 +52,19 @@ fn mix(mut z: u64) -> u64 {
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// A hash that goes on with another number.
+fn then(word: u64, number: u64) -> u64 {
+    mix(word.wrapping_add(GOLDEN) ^ mix(number.wrapping_add(GOLDEN)))
+}
+
 impl Coins {
     /// Those of the thing that these numbers name, under a name that keeps one use apart from another.
-    pub fn of<const N: usize>(purpose: &str, numbers: &[u64; N]) -> Self {
-        let bytes = numbers.map(u64::to_be_bytes);
-        let parts: [&[u8]; N] = std::array::from_fn(|i| bytes[i].as_slice());
-        Self(hash(purpose, &parts).word())
+    pub fn of(purpose: &str, numbers: &[u64]) -> Self {
+        let mut word = purpose.len() as u64;
+        for eight in purpose.as_bytes().chunks(8) {
+            word = then(word, eight.iter().fold(0, |all, &byte| all << 8 | u64::from(byte)));
+        }
+        Self(numbers.iter().fold(word, |word, &number| then(word, number)))
     }
 
     /// 64 random bits.

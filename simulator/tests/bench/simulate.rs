@@ -12,6 +12,10 @@ use slotwise_simulator::{
     world::{Truth, World},
 };
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const DECISIONS: u64 = 10_000;
 
 /// The offer scenario with ten arms and one policy.
