@@ -49,19 +49,24 @@ pub struct Place {
 /// exceeds its ceiling goes to the others in proportion, until none exceeds its own. Ceilings that add up to less
 /// than 1 are raised in proportion; where floor and ceiling contradict each other the ceiling gives way: no
 /// candidate falls below its floor. Returns what the floors were multiplied with, and 1 − Σf.
-pub fn controlled(pmf: &mut [f64], active: &[bool], floors: &[f64], ceilings: &[f64]) -> (f64, f64) {
+pub fn controlled(
+    pmf: &mut [f64],
+    active: &[bool],
+    floor: impl Fn(usize) -> f64,
+    ceiling: impl Fn(usize) -> f64,
+) -> (f64, f64) {
     let n = pmf.len();
     let who = || (0..n).filter(|&i| active[i]);
     if who().next().is_none() {
         return (1.0, 1.0);
     }
-    let asked: f64 = who().map(|i| floors[i]).sum();
+    let asked: f64 = who().map(&floor).sum();
     let scale = if asked > 1.0 { 1.0 / asked } else { 1.0 };
     let rest = (1.0 - asked).max(0.0);
     for i in who() {
-        pmf[i] = scale * floors[i] + rest * pmf[i];
+        pmf[i] = scale * floor(i) + rest * pmf[i];
     }
-    let most = |i: usize| ceilings[i].max(scale * floors[i]);
+    let most = |i: usize| ceiling(i).max(scale * floor(i));
     let room: f64 = who().map(most).sum();
     let raise = if room < 1.0 { 1.0 / room } else { 1.0 };
     let most = |i: usize| raise * most(i);
@@ -146,12 +151,22 @@ struct Course<'a> {
     mixture: &'a Mixture,
     choices: Vec<Choice>,
     left: &'a [usize],
-    floors: Vec<f64>,
-    ceilings: Vec<f64>,
     places: usize,
 }
 
 impl Course<'_> {
+    /// The floor of one that was left.
+    fn floor(&self, index: usize) -> f64 {
+        let Ranking { constraints, exploration, .. } = self.ranking;
+        constraints.floors.get(self.left[index]).copied().unwrap_or(exploration.floor)
+    }
+
+    /// Its ceiling.
+    fn ceiling(&self, index: usize) -> f64 {
+        let Ranking { constraints, exploration, .. } = self.ranking;
+        constraints.ceilings.get(self.left[index]).copied().unwrap_or(exploration.ceiling)
+    }
+
     /// What a model makes of those who are `active`, whoever else is left: who rules bring forward may be nobody that
     /// the common grid reckons with.
     fn among(&self, model: usize, active: &[bool], own: &mut [f64]) {
@@ -192,26 +207,34 @@ impl<'a> Step<'a> {
         let mut active = open.clone();
         let narrowed = course.ranking.constraints.narrow(&drawn, course.left, course.places, &mut active);
         let mut pmf = vec![0.0; active.len()];
-        let mut of_each = vec![vec![0.0; active.len()]; course.choices.len()];
+        let mut of_each = Vec::new();
         let all = active.iter().all(|active| *active);
-        for (model, (weight, own)) in weights.iter().zip(&mut of_each).enumerate() {
-            if *weight > 0.0 {
-                let choice = &course.choices[model];
-                if narrowed == Narrowed::No && (all || !choice.of_all()) {
-                    choice.probabilities(&active, own);
-                } else {
-                    course.among(model, &active, own);
+        let says = |model: usize, own: &mut [f64]| {
+            let choice = &course.choices[model];
+            if narrowed == Narrowed::No && (all || !choice.of_all()) {
+                choice.probabilities(&active, own);
+            } else {
+                course.among(model, &active, own);
+            }
+        };
+        if let [_] = course.choices.as_slice() {
+            says(0, &mut pmf);
+        } else {
+            of_each = vec![vec![0.0; active.len()]; course.choices.len()];
+            for (model, (weight, own)) in weights.iter().zip(&mut of_each).enumerate() {
+                if *weight > 0.0 {
+                    says(model, own);
+                    pmf.iter_mut().zip(own.iter()).for_each(|(p, own)| *p += weight * own);
                 }
-                pmf.iter_mut().zip(own.iter()).for_each(|(p, own)| *p += weight * own);
             }
         }
-        let floors = controlled(&mut pmf, &active, &course.floors, &course.ceilings);
+        let floors = controlled(&mut pmf, &active, |i| course.floor(i), |i| course.ceiling(i));
         Self { course, drawn, open, active, narrowed, weights, of_each, pmf, floors }
     }
 
     /// What the floor gives to `index`.
     fn floor(&self, index: usize) -> f64 {
-        self.floors.0 * self.course.floors[index]
+        self.floors.0 * self.course.floor(index)
     }
 
     /// The position below, once `index` was drawn: those above it, who is left, and the models' weights.
@@ -259,11 +282,8 @@ impl Ranking<'_> {
         rng: &mut dyn Rng,
         watch: &mut Watch<'_>,
     ) -> (Vec<Place>, Vec<f64>) {
-        let Self { policy, exploration, overlaps, constraints } = self;
+        let Self { policy, overlaps, .. } = self;
         let places = places.min(mixture.len());
-        let of = |own: &[f64], all: f64, left: &[usize]| -> Vec<f64> {
-            left.iter().map(|&i| own.get(i).copied().unwrap_or(all)).collect()
-        };
         let mut weights: Vec<f64> = mixture.parts().iter().map(|part| part.weight).collect();
         let mut above: Vec<usize> = Vec::new();
         let mut drawn: Vec<Place> = Vec::with_capacity(places);
@@ -278,8 +298,6 @@ impl Ranking<'_> {
                 mixture,
                 choices: mixture.parts().iter().map(choice).collect(),
                 left: &left,
-                floors: of(&constraints.floors, exploration.floor, &left),
-                ceilings: of(&constraints.ceilings, exploration.ceiling, &left),
                 places,
             };
             let mut open = vec![true; left.len()];
@@ -343,8 +361,7 @@ mod tests {
     #[track_caller]
     fn check(mut pmf: Vec<f64>, floor: f64, ceiling: f64, want: &[f64]) {
         let active = vec![true; pmf.len()];
-        let (floors, ceilings) = (vec![floor; pmf.len()], vec![ceiling; pmf.len()]);
-        controlled(&mut pmf, &active, &floors, &ceilings);
+        controlled(&mut pmf, &active, |_| floor, |_| ceiling);
         for (got, want) in pmf.iter().zip(want) {
             assert!((got - want).abs() < 1e-12, "{pmf:?} against {want}");
         }

@@ -391,6 +391,9 @@ impl Portfolio {
     /// weights are left out, so they need not add up to 1.
     pub(super) fn deciders(&self, arms: usize) -> Vec<(f64, &Member, &Model)> {
         let challenger = self.challenger.as_ref();
+        if let (None, &[only]) = (challenger, self.deciding.as_slice()) {
+            return vec![(1.0, &self.members[only], &self.members[only].model)];
+        }
         let share = challenger.map_or(0.0, Challenger::share);
         let mut deciders: Vec<(f64, &Member, &Model)> = Vec::new();
         for (i, weight) in self.weights(arms) {

@@ -230,8 +230,8 @@ fn try_unpack(bytes: &[u8]) -> Option<PendingDecision> {
     Some(PendingDecision { id, at_us, holdout, frozen, rows, shown, events, subjects, judged })
 }
 
-/// Where things stand in a packed decision that showed one arm and heard nothing, of which nothing was learned: most are
-/// so when their silence is.
+/// Where things stand in a packed decision that showed one arm and heard nothing, as most have when they are learned, and
+/// when they go.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Silent {
     /// The arm.
@@ -267,9 +267,14 @@ impl Silent {
         let untold = tokens.nothing();
         tokens.number()?;
         let told = bytes.len() - tokens.0.len();
-        let unlearned = tokens.nothing();
-        tokens.array_of(0)?;
-        (common_rows && untold && unlearned).then_some(Self { arm, frozen, rows, told })
+        (common_rows && untold).then_some(Self { arm, frozen, rows, told })
+    }
+
+    /// The reward that the learner was told of it; `bytes` are [its own](Self::of).
+    pub(super) fn reward(&self, bytes: &[u8]) -> Option<f64> {
+        let mut tokens = Tokens(bytes.get(self.told..)?);
+        tokens.array_of(2)?;
+        tokens.number()
     }
 
     /// The rows of its context; `bytes` are [its own](Self::of).
@@ -277,7 +282,7 @@ impl Silent {
         bytes.get(self.rows..).and_then(|rows| read_rows(&mut Tokens(rows))).unwrap_or_default()
     }
 
-    /// The same once the learner was told of it.
+    /// The same once the learner was told of it, which it was not yet.
     pub(super) fn told(&self, bytes: &[u8], told: &Told, room: &mut Vec<u8>) -> Box<[u8]> {
         let (before, after) = bytes.split_at(self.told);
         room.clear();

@@ -303,9 +303,12 @@ impl Pending {
         self.queue.get(ordinal).map(|packed| packed::unpack(packed))
     }
 
-    /// A decision that showed one arm and heard nothing; none: there is more to it.
-    pub(super) fn silent(&self, ordinal: u64) -> Option<Silent> {
-        Silent::of(self.queue.get(ordinal)?)
+    /// A decision that showed one arm and heard nothing, and the reward that the learner was told of it; none: there is
+    /// more to it.
+    pub(super) fn silent(&self, ordinal: u64) -> Option<(Silent, Option<f64>)> {
+        let packed = self.queue.get(ordinal)?;
+        let silent = Silent::of(packed)?;
+        Some((silent, silent.reward(packed)))
     }
 
     /// The rows of a decision that is [silent](Self::silent).
@@ -313,7 +316,7 @@ impl Pending {
         self.queue.get(ordinal).map(|packed| silent.rows(packed)).unwrap_or_default()
     }
 
-    /// The learner was told of a decision that is [silent](Self::silent).
+    /// The learner was told of a decision that is [silent](Self::silent), for the first time.
     pub(super) fn told(&mut self, ordinal: u64, silent: Silent, told: &Told) {
         let Some(packed) = self.queue.get_mut(ordinal) else { return };
         let after = silent.told(packed, told, &mut self.room);

@@ -313,22 +313,22 @@ impl SlotState {
         if goal.click_model != ClickModel::None {
             return false;
         }
-        let Some(silent) = self.pending.silent(ordinal) else { return false };
-        if silent.frozen {
+        let Some((silent, told)) = self.pending.silent(ordinal) else { return false };
+        let y = goal.reward(std::iter::empty());
+        if silent.frozen || told.is_some_and(|told| told.total_cmp(&y).is_eq()) {
             return true;
         }
-        let lesson = Lesson {
-            arm: silent.arm,
-            y: goal.reward(std::iter::empty()),
-            weight: 1.0,
-            at_us,
-            half_life_us: self.definition.controls.half_life_us(),
-            lag: self.pending.made().saturating_sub(ordinal + 1),
-        };
+        if told.is_some() {
+            // What silence is worth has changed since.
+            return false;
+        }
+        let lag = self.pending.made().saturating_sub(ordinal + 1);
+        let half_life_us = self.definition.controls.half_life_us();
+        let lesson = Lesson { arm: silent.arm, y, weight: 1.0, at_us, half_life_us, lag };
         let learner = Arc::make_mut(&mut self.learner);
         let rows = if learner.has_features() { self.pending.rows(ordinal, silent) } else { learner.no_rows() };
         let mark = learner.observe(lesson, &rows);
-        self.pending.told(ordinal, silent, &Told { reward: lesson.y, mark });
+        self.pending.told(ordinal, silent, &Told { reward: y, mark });
         true
     }
 

@@ -1,6 +1,6 @@
 //! Quantiles of a stream of numbers whose sizes differ by orders of magnitude.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,10 +18,20 @@ const COUNT_MAX: f64 = 10_000.0;
 ///
 /// Masson, Rim and Lee, "`DDSketch`: A Fast and Fully-Mergeable Quantile Sketch with Relative-Error
 /// Guarantees" (2019), §2.1; the bins are theirs, fading is added.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Quantiles {
     counts: BTreeMap<i32, f64>,
     total: f64,
+    /// The share that was asked for since the last number came, and its quantile.
+    #[serde(skip)]
+    asked: OnceLock<(f64, Option<f64>)>,
+}
+
+/// Whatever was asked.
+impl PartialEq for Quantiles {
+    fn eq(&self, other: &Self) -> bool {
+        self.total.total_cmp(&other.total).is_eq() && self.counts == other.counts
+    }
 }
 
 impl Quantiles {
@@ -39,6 +49,7 @@ impl Quantiles {
     pub fn observe(&mut self, value: f64) {
         #[expect(clippy::cast_possible_truncation, reason = "the logarithm of an f64 is below 1100")]
         let bin = if value > 0.0 { (PER_OCTAVE * value.log2()).ceil() as i32 } else { i32::MIN };
+        self.asked = OnceLock::new();
         *self.counts.entry(bin).or_default() += 1.0;
         self.total += 1.0;
         if self.total > COUNT_MAX {
@@ -49,6 +60,12 @@ impl Quantiles {
 
     /// A number that at least the `share` of all are not above; none of none.
     pub fn quantile(&self, share: f64) -> Option<f64> {
+        // Most ask for the same again and again.
+        let &(asked, quantile) = self.asked.get_or_init(|| (share, self.find(share)));
+        if asked.total_cmp(&share).is_eq() { quantile } else { self.find(share) }
+    }
+
+    fn find(&self, share: f64) -> Option<f64> {
         // From the top, as large shares are asked for; sums of whole numbers and their halves are exact in any order.
         let (mut above, mut found) = (0.0, None);
         for (&bin, count) in self.counts.iter().rev() {

@@ -43,7 +43,7 @@ impl Table {
             let active: Vec<bool> = (0..ARMS).map(|arm| taken >> arm & 1 == 0).collect();
             let mut pmf = vec![0.0; ARMS];
             winners.probabilities(&active, &mut pmf);
-            controlled(&mut pmf, &active, &vec![0.01; active.len()], &vec![1.0; active.len()]);
+            controlled(&mut pmf, &active, |_| 0.01, |_| 1.0);
             pmf
         })
     }
