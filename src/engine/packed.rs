@@ -207,7 +207,8 @@ pub(super) fn events(bytes: &[u8]) -> usize {
         tokens.array_of(3)?;
         for _ in 0..tokens.array()? {
             tokens.array_of(2)?;
-            (tokens.uint::<u64>()?, tokens.uint::<u64>()?);
+            tokens.uint::<u64>()?;
+            tokens.uint::<u64>()?;
         }
         tokens.array()
     };
@@ -249,7 +250,8 @@ impl Silent {
         tokens.array_of(3)?;
         for _ in 0..tokens.array()? {
             tokens.array_of(2)?;
-            (tokens.uint::<u64>()?, tokens.uint::<u64>()?);
+            tokens.uint::<u64>()?;
+            tokens.uint::<u64>()?;
         }
         tokens.array_of(0)?;
         for _ in 0..tokens.array()? {
@@ -263,7 +265,8 @@ impl Silent {
         tokens.array_of(SHOWN)?;
         let arm = tokens.uint()?;
         let common_rows = tokens.nothing();
-        (tokens.number()?, tokens.boolean()?);
+        tokens.number()?;
+        tokens.boolean()?;
         let untold = tokens.nothing();
         tokens.number()?;
         let told = bytes.len() - tokens.0.len();
@@ -300,9 +303,11 @@ fn skip_rows(tokens: &mut Tokens<'_>) -> Option<()> {
         tokens.array_of(2)?;
         for _ in 0..tokens.array()? {
             tokens.array_of(2)?;
-            (tokens.uint::<u32>()?, tokens.number()?);
+            tokens.uint::<u32>()?;
+            tokens.number()?;
         }
-        (tokens.number()?, tokens.uint::<u32>()?);
+        tokens.number()?;
+        tokens.uint::<u32>()?;
     }
     Some(())
 }

@@ -213,7 +213,7 @@ impl Pending {
     pub(super) fn insert(&mut self, decision: &PendingDecision) {
         let packed = packed::pack(decision, &mut self.room);
         let arms = packed::found_arms(decision).iter().map(|shown| shown.arm);
-        self.insert_packed(packed, &decision.events, &decision.subjects, arms);
+        self.insert_packed(packed, &decision.events, &decision.subjects, &arms);
     }
 
     fn insert_packed(
@@ -221,7 +221,7 @@ impl Pending {
         packed: Packed,
         events: &[Known],
         subjects: &[Key],
-        arms: impl ExactSizeIterator<Item = u32> + Clone,
+        arms: &(impl ExactSizeIterator<Item = u32> + Clone),
     ) {
         let ordinal = self.queue.next();
         if let Some(id) = packed::id(&packed) {
@@ -396,7 +396,7 @@ impl Pending {
     pub(super) fn restore(&mut self, packed: &[u8]) -> bool {
         let (Some(_), Some(found_by)) = (packed::id(packed), packed::found_by(packed)) else { return false };
         let FoundBy { subjects, events, arms } = found_by;
-        self.insert_packed(packed.into(), &events, &subjects, arms.into_iter());
+        self.insert_packed(packed.into(), &events, &subjects, &arms.into_iter());
         true
     }
 }

@@ -160,7 +160,9 @@ impl<M: Marginal> Lattice<M> {
         if !(total > 0.0 && total.is_finite()) {
             return None;
         }
-        pmf.iter_mut().for_each(|p| *p /= total);
+        for p in &mut pmf {
+            *p /= total;
+        }
         Some(pmf)
     }
 
@@ -229,7 +231,9 @@ impl<M: Marginal> Lattice<M> {
             let row = &mut rows[usize::try_from(panel.rem_euclid(PANELS_MAX)).unwrap_or(0)];
             if row.as_ref().is_some_and(|row| row.panel != panel) {
                 // Its place is another panel's; whatever was done on that has to be done again.
-                columns.iter_mut().for_each(|column| (column.done, column.above) = (column.top + 1, 0.0));
+                for column in columns.iter_mut() {
+                    (column.done, column.above) = (column.top + 1, 0.0);
+                }
             }
         }
         for panel in (bottom..=top).rev() {

@@ -108,6 +108,20 @@ mod tests {
     }
 
     #[test]
+    fn what_was_asked_before_is_not_what_is_answered_once_more_came() {
+        let mut quantiles = Quantiles::new();
+        for i in 1..=200_u32 {
+            quantiles.observe(f64::from(i));
+            let mut plain = quantiles.clone();
+            plain.asked = OnceLock::new();
+            for share in [0.95, 0.5, 0.95] {
+                assert_eq!(quantiles.quantile(share), plain.find(share), "{i} {share}");
+            }
+            assert_eq!(quantiles, plain);
+        }
+    }
+
+    #[test]
     fn what_is_old_fades() {
         let mut quantiles = Quantiles::new();
         (0..5_000).for_each(|_| quantiles.observe(1e9));

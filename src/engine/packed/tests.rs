@@ -36,8 +36,8 @@ fn by_serde(decision: &PendingDecision) -> Vec<u8> {
     let arms = if subjects.is_empty() { &[] } else { arms.as_slice() };
     let rest = Rest { holdout: *holdout, frozen: *frozen, rows, shown, trial: trial.as_deref() };
     let mut bytes = [decision.id.as_bytes().as_slice(), &decision.at_us.to_be_bytes()].concat();
-    rmp_serde::encode::write(&mut bytes, &Found { subjects, events, arms }).unwrap();
-    rmp_serde::encode::write(&mut bytes, &rest).unwrap();
+    encode::write(&mut bytes, &Found { subjects, events, arms }).unwrap();
+    encode::write(&mut bytes, &rest).unwrap();
     bytes
 }
 

@@ -87,10 +87,13 @@ impl Tokens<'_> {
 
     /// A number, however it was written.
     pub(in crate::engine) fn number(&mut self) -> Option<f64> {
-        match Marker::from_u8(*self.0.first()?) {
-            Marker::F64 => decode::read_f64(&mut self.0).ok(),
-            Marker::F32 => decode::read_f32(&mut self.0).ok().map(f64::from),
-            _ => decode::read_int::<i32, _>(&mut self.0).ok().map(f64::from),
+        let marker = Marker::from_u8(*self.0.first()?);
+        if marker == Marker::F64 {
+            decode::read_f64(&mut self.0).ok()
+        } else if marker == Marker::F32 {
+            decode::read_f32(&mut self.0).ok().map(f64::from)
+        } else {
+            decode::read_int::<i32, _>(&mut self.0).ok().map(f64::from)
         }
     }
 

@@ -16,7 +16,7 @@ fn bits(pmf: &[f64]) -> Vec<u64> {
 }
 
 #[track_caller]
-fn check<M: Marginal + std::fmt::Debug>(scores: &[M], tolerance: f64) -> bool {
+fn check<M: Marginal + fmt::Debug>(scores: &[M], tolerance: f64) -> bool {
     let Some(got) = Memo::default().probabilities(scores) else { return false };
     for (got, want) in got.iter().zip(by_grid(scores)) {
         assert!((got - want).abs() < tolerance, "{got} against {want}: {scores:?}");
