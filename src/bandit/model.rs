@@ -163,7 +163,7 @@ impl Model {
 
     /// One score per arm (an unknown arm has the prior's), spread times the width multiplier.
     ///
-    /// `rows` holds one row for all arms, or one row for each; none where it [has no features](Self::has_features).
+    /// `rows` holds one row for all arms, or one row for each; none where it looks at no features.
     pub fn scores(&self, arms: &[Option<u32>], rows: &[SparseVector], scoring: Scoring<'_>) -> Scores {
         let width = scoring.width;
         match self {
