@@ -86,10 +86,26 @@ fn scores_that_take_a_grid_of_their_own_are_left_to_it() {
     let score = |a, b, width| BetaScore::new(&Beta::new(a, b), width);
     let none = |scores: &[BetaScore]| assert_eq!(Memo::default().probabilities(scores), None, "{scores:?}");
     none(&[score(30.0, 70.0, 0.0), score(30.0, 60.0, 1.0)]);
+    none(&[score(90.0, 10.0, 0.0), score(3_000.0, 1_000.0, 1.0)]);
     none(&[score(1.0, 1.0, 1.0), score(300.0, 600.0, 1.0)]);
     none(&[score(50.0, 100.0, 1.0), score(4e6, 9e6, 1.0)]);
     none(&vec![score(30.0, 70.0, 1.0); SCORES_MAX + 1]);
     none(&[]);
     assert_eq!(Memo::default().probabilities(&[StudentScore::new(0.0, 1.0, 3.0); 2]), None);
     assert_eq!(Memo::default().probabilities(&[score(30.0, 70.0, 1.0)]), Some(vec![1.0]));
+}
+
+/// One arm stays, the other moves to the mirrored rate and back: where that is as many panels away as are kept, its
+/// panels take the place of the first one's.
+#[test]
+fn what_takes_another_panels_place_is_not_taken_for_it() {
+    for weight in (4_000..20_000).step_by(10) {
+        let score = |a: f64, b: f64| BetaScore::new(&Beta::new(a * f64::from(weight), b * f64::from(weight)), 1.0);
+        let (near, far) = ([score(0.2, 0.8); 2], [score(0.2, 0.8), score(0.8, 0.2)]);
+        let memo = Memo::default();
+        for scores in [near, far, near] {
+            let fresh = Memo::default().probabilities(&scores).map(|pmf| bits(&pmf));
+            assert_eq!(memo.probabilities(&scores).map(|pmf| bits(&pmf)), fresh, "{weight}");
+        }
+    }
 }
