@@ -331,17 +331,18 @@ enum Label<'a> {
 }
 
 /// The words of a value, each once.
-fn words(value: &Value) -> Vec<&str> {
-    match value {
-        Value::Text(word) => vec![word],
+fn words(value: &Value) -> impl Iterator<Item = &str> {
+    let (one, more) = match value {
+        Value::Text(word) => (Some(word.as_str()), Vec::new()),
         Value::Texts(words) => {
             let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
             words.sort_unstable();
             words.dedup();
-            words
+            (None, words)
         }
-        Value::Number(_) | Value::Flag(_) | Value::Vector(_) => Vec::new(),
-    }
+        Value::Number(_) | Value::Flag(_) | Value::Vector(_) => (None, Vec::new()),
+    };
+    one.into_iter().chain(more)
 }
 
 #[cfg(test)]

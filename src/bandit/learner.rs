@@ -5,6 +5,7 @@ mod contributions;
 use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use smallvec::{SmallVec, smallvec};
 
 use super::{
     encoder::{Encoder, Parts, Row},
@@ -189,7 +190,7 @@ impl Learner {
     /// is asked if no other could be.
     pub fn scores(&self, candidates: Candidates<'_>, scoring: Scoring<'_>) -> Option<Mixture> {
         let n = candidates.arms.len();
-        let mut rows: Vec<Option<Rows>> = vec![None; self.coders.len()];
+        let mut rows: SmallVec<[Option<Rows>; 2]> = smallvec![None; self.coders.len()];
         let mut left = self.spec.compute_budget().unwrap_or(u64::MAX);
         let deciders = self.portfolio.deciders(self.arms.len());
         let cheapest = deciders.iter().map(|(_, _, model)| cost(model, n)).min().unwrap_or(0);

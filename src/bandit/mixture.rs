@@ -89,6 +89,9 @@ impl Mixture {
 
     /// The expected reward of candidate `i`.
     pub fn mean(&self, i: usize) -> f64 {
+        if let [part] = self.parts.as_slice() {
+            return part.weight * part.scores.mean(i);
+        }
         self.parts.iter().map(|part| part.weight * part.scores.mean(i)).sum()
     }
 

@@ -171,8 +171,6 @@ impl Model {
             Self::BetaBernoulli { prior, arms: posteriors, memo } => {
                 let of = |arm: &Option<u32>| arm.and_then(|a| posteriors.get(a as usize)).unwrap_or(prior);
                 Scores::Beta {
-                    means: arms.iter().map(|arm| of(arm).mean()).collect(),
-                    stds: arms.iter().map(|arm| width * of(arm).variance().sqrt()).collect(),
                     scores: memo.scores(arms.len(), |i, known| BetaScore::known_or_new(of(&arms[i]), width, known)),
                     memo: memo.clone(),
                 }
@@ -183,8 +181,6 @@ impl Model {
                     StudentScore::known_or_new(p.mean(), width * p.spread(), p.degrees(), known)
                 };
                 Scores::Student {
-                    means: arms.iter().map(|arm| of(arm).mean()).collect(),
-                    stds: arms.iter().map(|arm| width * of(arm).spread()).collect(),
                     scores: memo.scores(arms.len(), |i, known| score(of(&arms[i]), known)),
                     memo: memo.clone(),
                 }

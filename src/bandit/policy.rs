@@ -4,6 +4,7 @@
 //! entry of the very pmf it drew from.
 
 use rand::{Rng, RngExt as _};
+use smallvec::{SmallVec, smallvec};
 
 use super::{
     choice::{Choice, Policy},
@@ -145,11 +146,18 @@ pub struct Ranking<'a> {
 pub(super) static FREE: Constraints =
     Constraints { floors: Vec::new(), ceilings: Vec::new(), pins: Vec::new(), windows: Vec::new(), quotas: Vec::new() };
 
+/// Candidates, by their index.
+type Indices = SmallVec<[usize; 16]>;
+/// One per candidate.
+type Flags = SmallVec<[bool; 32]>;
+/// One per model.
+type Weights = SmallVec<[f64; 4]>;
+
 /// What the steps of a slate have in common, for the candidates that are `left`.
 struct Course<'a> {
     ranking: Ranking<'a>,
     mixture: &'a Mixture,
-    choices: Vec<Choice>,
+    choices: SmallVec<[Choice; 1]>,
     left: &'a [usize],
     places: usize,
 }
@@ -186,14 +194,14 @@ impl Course<'_> {
 struct Step<'a> {
     course: &'a Course<'a>,
     /// The candidates above.
-    drawn: Vec<usize>,
+    drawn: Indices,
     /// Not drawn yet.
-    open: Vec<bool>,
-    /// Of those, who may take the position.
-    active: Vec<bool>,
+    open: Flags,
+    /// Of those, who may take the position; none: all of them.
+    allowed: Option<Flags>,
     narrowed: Narrowed,
     /// Of the models.
-    weights: Vec<f64>,
+    weights: Weights,
     /// By each model, before the controls.
     of_each: Vec<Vec<f64>>,
     /// Together, after the controls.
@@ -203,18 +211,22 @@ struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    fn new(course: &'a Course<'a>, drawn: Vec<usize>, open: Vec<bool>, weights: Vec<f64>) -> Self {
-        let mut active = open.clone();
-        let narrowed = course.ranking.constraints.narrow(&drawn, course.left, course.places, &mut active);
+    fn new(course: &'a Course<'a>, drawn: Indices, open: Flags, weights: Weights) -> Self {
+        let Ranking { constraints, exploration, .. } = course.ranking;
+        let mut allowed = (!constraints.open()).then(|| open.clone());
+        let narrowed = allowed
+            .as_mut()
+            .map_or(Narrowed::No, |allowed| constraints.narrow(&drawn, course.left, course.places, allowed));
+        let active = allowed.as_ref().unwrap_or(&open);
         let mut pmf = vec![0.0; active.len()];
         let mut of_each = Vec::new();
         let all = active.iter().all(|active| *active);
         let says = |model: usize, own: &mut [f64]| {
             let choice = &course.choices[model];
             if narrowed == Narrowed::No && (all || !choice.of_all()) {
-                choice.probabilities(&active, own);
+                choice.probabilities(active, own);
             } else {
-                course.among(model, &active, own);
+                course.among(model, active, own);
             }
         };
         if let [_] = course.choices.as_slice() {
@@ -228,8 +240,17 @@ impl<'a> Step<'a> {
                 }
             }
         }
-        let floors = controlled(&mut pmf, &active, |i| course.floor(i), |i| course.ceiling(i));
-        Self { course, drawn, open, active, narrowed, weights, of_each, pmf, floors }
+        let floors = if constraints.floors.is_empty() && constraints.ceilings.is_empty() {
+            controlled(&mut pmf, active, |_| exploration.floor, |_| exploration.ceiling)
+        } else {
+            controlled(&mut pmf, active, |i| course.floor(i), |i| course.ceiling(i))
+        };
+        Self { course, drawn, open, allowed, narrowed, weights, of_each, pmf, floors }
+    }
+
+    /// Who may take the position.
+    fn active(&self) -> &[bool] {
+        self.allowed.as_ref().unwrap_or(&self.open)
     }
 
     /// What the floor gives to `index`.
@@ -238,7 +259,7 @@ impl<'a> Step<'a> {
     }
 
     /// The position below, once `index` was drawn: those above it, who is left, and the models' weights.
-    fn after(&self, index: usize) -> (Vec<usize>, Vec<bool>, Vec<f64>) {
+    fn after(&self, index: usize) -> (Indices, Flags, Weights) {
         let (mut drawn, mut open, mut weights) = (self.drawn.clone(), self.open.clone(), self.weights.clone());
         reweigh(&mut weights, self.of_each.iter().map(|own| self.floor(index) + self.floors.1 * own[index]));
         drawn.push(self.course.left[index]);
@@ -259,7 +280,7 @@ impl<'a> Step<'a> {
     fn by_rule(&self) -> bool {
         match self.narrowed {
             Narrowed::No => false,
-            Narrowed::Yes => self.active.iter().filter(|&&a| a).count() == 1,
+            Narrowed::Yes => self.active().iter().filter(|&&a| a).count() == 1,
         }
     }
 }
@@ -284,11 +305,11 @@ impl Ranking<'_> {
     ) -> (Vec<Place>, Vec<f64>) {
         let Self { policy, overlaps, .. } = self;
         let places = places.min(mixture.len());
-        let mut weights: Vec<f64> = mixture.parts().iter().map(|part| part.weight).collect();
-        let mut above: Vec<usize> = Vec::new();
+        let mut weights: Weights = mixture.parts().iter().map(|part| part.weight).collect();
+        let mut above = Indices::new();
         let mut drawn: Vec<Place> = Vec::with_capacity(places);
         let mut first = Vec::new();
-        let mut left: Vec<usize> = (0..mixture.len()).collect();
+        let mut left: Indices = (0..mixture.len()).collect();
         while drawn.len() < places {
             // Neighbours are compared on one grid.
             let batch = if overlaps { places } else { PLACES_PER_GRID.min(places - drawn.len()) };
@@ -300,7 +321,7 @@ impl Ranking<'_> {
                 left: &left,
                 places,
             };
-            let mut open = vec![true; left.len()];
+            let mut open: Flags = smallvec![true; left.len()];
             let mut upper: Option<(Step<'_>, usize)> = None;
             for _ in 0..batch {
                 let step = Step::new(&course, std::mem::take(&mut above), std::mem::take(&mut open), weights);
@@ -312,8 +333,9 @@ impl Ranking<'_> {
                 };
                 watch(drawn.len(), &left, &step.pmf, index);
                 let best = (0..left.len())
-                    .filter(|&i| step.active[i])
-                    .map(|i| (i, mixture.mean(left[i])))
+                    .zip(step.active())
+                    .filter(|(_, active)| **active)
+                    .map(|(i, _)| (i, mixture.mean(left[i])))
                     .reduce(|a, b| if b.1 > a.1 { b } else { a });
                 let kept = upper.as_ref().map(|(above, upper)| {
                     let kept = above.pmf[*upper] * step.pmf[index];
@@ -377,6 +399,29 @@ mod tests {
         check(vec![0.80, 0.19, 0.01], 0.0, 0.4, &[0.4, 0.4, 0.2]);
         check(vec![1.0, 0.0, 0.0], 0.0, 0.6, &[0.6, 0.2, 0.2]);
         check(vec![0.5, 0.3, 0.2], 0.0, 0.01, &[1.0 / 3.0; 3]);
+    }
+
+    /// Against the formula, where some have a floor or a ceiling of their own and the others' is that of all.
+    #[test]
+    fn a_floor_of_ones_own_holds_and_so_does_a_ceiling() {
+        let scores = Scores::Normal([0.0, 0.1, 0.4].map(|mean| NormalScore { mean, std: 0.2 }).to_vec());
+        let exploration = Exploration { floor: 0.01, ceiling: 0.9 };
+        let first = |constraints: &Constraints| {
+            let ranking = Ranking { policy: Policy::ThompsonSampling, exploration, overlaps: false, constraints };
+            ranking.draw(&mixture(scores.clone()), 1, &mut StdRng::seed_from_u64(3)).1
+        };
+        let free = Exploration { floor: 0.0, ceiling: 1.0 };
+        let (_, own) = rank(&mixture(scores.clone()), Policy::ThompsonSampling, 1, free, &mut StdRng::seed_from_u64(3));
+        let near = |got: &[f64], want: [f64; 3]| {
+            assert!(got.iter().zip(want).all(|(got, want)| (got - want).abs() < 1e-12), "{got:?} {want:?}");
+        };
+        let floored = first(&Constraints { floors: vec![0.2, 0.01, 0.01], ..Constraints::default() });
+        near(&floored, [0.2 + 0.78 * own[0], 0.01 + 0.78 * own[1], 0.01 + 0.78 * own[2]]);
+        let capped = first(&Constraints { ceilings: vec![0.9, 0.9, 0.3], ..Constraints::default() });
+        let rest = [0.01 + 0.97 * own[0], 0.01 + 0.97 * own[1]];
+        let share = |p: f64| p * 0.7 / (rest[0] + rest[1]);
+        near(&capped, [share(rest[0]), share(rest[1]), 0.3]);
+        assert!(capped.iter().all(|p| *p < 0.9), "the others' ceiling is not in the way: {capped:?}");
     }
 
     #[test]

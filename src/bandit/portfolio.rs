@@ -4,6 +4,7 @@ mod challenger;
 mod watch;
 
 use serde::{Deserialize, Serialize};
+use smallvec::{SmallVec, smallvec};
 
 use super::{
     encoder::Row,
@@ -220,13 +221,16 @@ impl Portfolio {
 
     /// Meets a row of each coder.
     fn meet(&mut self, coders: &[Coder], rows: &[Row]) {
-        let challenger = self.challenger.iter_mut().flat_map(|c| &mut c.models).map(|f| (f.member, &mut f.model));
-        let of: Vec<usize> = self.members.iter().map(|member| member.coder).collect();
-        let all = self.members.iter_mut().map(|member| &mut member.model).enumerate().chain(challenger);
-        for (i, model) in all {
-            if let (Model::Linear(linear), Some(coder), Some(row)) = (model, coders.get(of[i]), rows.get(of[i])) {
+        let meet = |model: &mut Model, coder: usize| {
+            if let (Model::Linear(linear), Some(coder), Some(row)) = (model, coders.get(coder), rows.get(coder)) {
                 linear.meet(coder.encoder(), row);
             }
+        };
+        for member in &mut self.members {
+            meet(&mut member.model, member.coder);
+        }
+        for fresh in self.challenger.iter_mut().flat_map(|challenger| &mut challenger.models) {
+            meet(&mut fresh.model, self.members[fresh.member].coder);
         }
     }
 
@@ -257,12 +261,14 @@ impl Portfolio {
             (forecasts[i], least[i]) = (Some(expected.mean.seen(weight)), Some(expected.least.seen(weight)));
             member.model.observe(arm, &x, y, weight);
         }
-        let scores: Vec<Option<f64>> = forecasts.iter().map(|f| f.map(|f| f.ln_score(y))).collect();
-        let told: Vec<_> = self.deciding.iter().filter_map(|&i| Some((self.members[i].evidence, scores[i]?))).collect();
+        let spoke = |i: usize| forecasts[i].map(|f: Forecast| f.ln_score(y));
+        // Only a challenger is compared with it.
+        let deciding = if self.challenger.is_some() { self.deciding.as_slice() } else { &[] };
+        let told: Vec<_> = deciding.iter().filter_map(|&i| Some((self.members[i].evidence, spoke(i)?))).collect();
         for member in &mut self.members {
             member.evidence *= seen.retained;
         }
-        self.weigh(seen.arms, &scores);
+        self.weigh(seen.arms, spoke);
         self.observations += 1;
         if seen.detect {
             self.challenge(coders, seen, &least, ln_mixture(&told));
@@ -276,8 +282,7 @@ impl Portfolio {
     /// Adds to each member's evidence what a reward spoke for it, nats, and takes it relative to the best of those
     /// that decide, within the gap. Whoever had nothing to say goes with the first that did: it neither gains nor
     /// loses by its silence. Where none of those that decide had, nothing is known of any.
-    fn weigh(&mut self, arms: usize, spoke: &[Option<f64>]) {
-        let of = |i: usize| spoke.get(i).copied().flatten();
+    fn weigh(&mut self, arms: usize, of: impl Fn(usize) -> Option<f64>) {
         let Some(first) = self.deciding.iter().find_map(|&i| of(i)) else { return };
         for (i, member) in self.members.iter_mut().enumerate() {
             member.evidence += of(i).unwrap_or(first);
@@ -357,7 +362,7 @@ impl Portfolio {
             let corrected = || retained * (forecast.ln_score(y + delta) - forecast.ln_score(y));
             spoke[i] = member.expected(mark).then(corrected);
         }
-        self.weigh(arms, &spoke);
+        self.weigh(arms, |i| spoke[i]);
         if let Some(challenger) = self.challenger.as_mut().filter(|c| c.id == mark.challenger) {
             challenger.revise(&self.members, coders, (arm, rows), change);
         }
@@ -389,13 +394,13 @@ impl Portfolio {
 
     /// Who decides, with what weight: members, and the challenger's models with their members. Negligible
     /// weights are left out, so they need not add up to 1.
-    pub(super) fn deciders(&self, arms: usize) -> Vec<(f64, &Member, &Model)> {
+    pub(super) fn deciders(&self, arms: usize) -> SmallVec<[(f64, &Member, &Model); 4]> {
         let challenger = self.challenger.as_ref();
         if let (None, &[only]) = (challenger, self.deciding.as_slice()) {
-            return vec![(1.0, &self.members[only], &self.members[only].model)];
+            return smallvec![(1.0, &self.members[only], &self.members[only].model)];
         }
         let share = challenger.map_or(0.0, Challenger::share);
-        let mut deciders: Vec<(f64, &Member, &Model)> = Vec::new();
+        let mut deciders = SmallVec::<[(f64, &Member, &Model); 4]>::new();
         for (i, weight) in self.weights(arms) {
             deciders.push(((1.0 - share) * weight, &self.members[i], &self.members[i].model));
         }

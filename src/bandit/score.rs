@@ -136,10 +136,6 @@ pub enum Scores {
     Joint(Joint),
     /// Beta scores, compared as log odds.
     Beta {
-        /// Means, as rewards.
-        means: Vec<f64>,
-        /// Standard deviations, as rewards.
-        stds: Vec<f64>,
         /// The scores.
         scores: Vec<BetaScore>,
         /// What such scores came to the last time.
@@ -147,10 +143,6 @@ pub enum Scores {
     },
     /// Student t scores.
     Student {
-        /// Means, as rewards.
-        means: Vec<f64>,
-        /// Scales, as rewards.
-        stds: Vec<f64>,
         /// The scores.
         scores: Vec<StudentScore>,
         /// What such scores came to the last time.
@@ -165,7 +157,8 @@ impl Scores {
             Self::Normal(scores) => scores.len(),
             Self::Logit(scores) => scores.len(),
             Self::Joint(joint) => joint.means.len(),
-            Self::Beta { means, .. } | Self::Student { means, .. } => means.len(),
+            Self::Beta { scores, .. } => scores.len(),
+            Self::Student { scores, .. } => scores.len(),
         }
     }
 
@@ -180,7 +173,8 @@ impl Scores {
             Self::Normal(scores) => scores[i].mean,
             Self::Logit(scores) => scores[i].rate,
             Self::Joint(joint) => joint.means[i],
-            Self::Beta { means, .. } | Self::Student { means, .. } => means[i],
+            Self::Beta { scores, .. } => scores[i].mean(),
+            Self::Student { scores, .. } => scores[i].mean(),
         }
     }
 
@@ -191,15 +185,21 @@ impl Scores {
             // To first order.
             Self::Logit(scores) => scores[i].log_odds.std * scores[i].rate * (1.0 - scores[i].rate),
             Self::Joint(joint) => joint.stds[i],
-            Self::Beta { stds, .. } | Self::Student { stds, .. } => stds[i],
+            Self::Beta { scores, .. } => scores[i].std(),
+            Self::Student { scores, .. } => scores[i].std(),
         }
     }
 
     /// Whether every number can be used.
     pub fn finite(&self) -> bool {
-        let odds = |score: &LogitScore| score.log_odds.mean.is_finite() && score.log_odds.std.is_finite();
-        (0..self.len()).all(|i| self.mean(i).is_finite() && self.std(i).is_finite())
-            && if let Self::Logit(scores) = self { scores.iter().all(odds) } else { true }
+        let normal = |score: &NormalScore| score.mean.is_finite() && score.std.is_finite();
+        match self {
+            Self::Normal(scores) => scores.iter().all(normal),
+            Self::Logit(scores) => scores.iter().all(|score| score.rate.is_finite() && normal(&score.log_odds)),
+            Self::Joint(joint) => joint.means.iter().chain(&joint.stds).all(|number| number.is_finite()),
+            Self::Beta { scores, .. } => scores.iter().all(|s| s.mean().is_finite() && s.std().is_finite()),
+            Self::Student { scores, .. } => scores.iter().all(|s| s.mean().is_finite() && s.std().is_finite()),
+        }
     }
 
     /// Of these candidates only, in this order.
@@ -213,18 +213,8 @@ impl Scores {
                 stds: pick(&joint.stds, kept),
                 tops: joint.among(kept),
             }),
-            Self::Beta { means, stds, scores, memo } => Self::Beta {
-                means: pick(means, kept),
-                stds: pick(stds, kept),
-                scores: pick(scores, kept),
-                memo: memo.clone(),
-            },
-            Self::Student { means, stds, scores, memo } => Self::Student {
-                means: pick(means, kept),
-                stds: pick(stds, kept),
-                scores: pick(scores, kept),
-                memo: memo.clone(),
-            },
+            Self::Beta { scores, memo } => Self::Beta { scores: pick(scores, kept), memo: memo.clone() },
+            Self::Student { scores, memo } => Self::Student { scores: pick(scores, kept), memo: memo.clone() },
         }
     }
 
@@ -257,22 +247,14 @@ impl Scores {
             Self::Joint(joint) => {
                 Self::Joint(Joint { means: moved(&joint.means), stds: times(&joint.stds), tops: joint.tops.clone() })
             }
-            Self::Beta { means, stds, scores, memo } => Self::Beta {
-                means: means.iter().zip(factors).map(|(&mean, &factor)| boosted_rate(mean, factor)).collect(),
-                stds: times(stds),
-                scores: (0..means.len())
-                    .map(|i| scores[i].moved_to(boosted_rate(means[i], factors[i]), factors[i]))
-                    .collect(),
-                memo: memo.clone(),
-            },
-            Self::Student { means, stds, scores, memo } => Self::Student {
-                means: moved(means),
-                stds: times(stds),
-                scores: (0..means.len())
-                    .map(|i| scores[i].moved_to(boosted_mean(means[i], factors[i]), factors[i]))
-                    .collect(),
-                memo: memo.clone(),
-            },
+            Self::Beta { scores, memo } => {
+                let boosted = |(s, &factor): (&BetaScore, &f64)| s.moved_to(boosted_rate(s.mean(), factor), factor);
+                Self::Beta { scores: scores.iter().zip(factors).map(boosted).collect(), memo: memo.clone() }
+            }
+            Self::Student { scores, memo } => {
+                let boosted = |(s, &factor): (&StudentScore, &f64)| s.moved_to(boosted_mean(s.mean(), factor), factor);
+                Self::Student { scores: scores.iter().zip(factors).map(boosted).collect(), memo: memo.clone() }
+            }
         }
     }
 

@@ -69,7 +69,9 @@ impl SlotState {
 
     /// Tells of one decision that still waits, if anyone wants to know.
     pub(super) fn tell(&self, at_us: i64, ordinal: u64, told: Option<&mut Told<'_>>) {
-        if let Some((told, decision)) = told.zip(self.pending.get(ordinal)) {
+        if let Some(told) = told
+            && let Some(decision) = self.pending.get(ordinal)
+        {
             told(self.closed(at_us, &decision));
         }
     }

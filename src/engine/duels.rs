@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::Duel;
+use crate::{slot::limits::LEARNED_ARMS_MAX, stats::Duel};
 
 /// Arms that are compared with each other. A pair takes forty bytes.
 const RIVALS_KEPT: usize = 45;
@@ -21,6 +21,9 @@ pub struct Duels {
     arms: Vec<u32>,
     /// Row after row: of each arm its duels with those before it, the smaller index first in each.
     pairs: Vec<Duel>,
+    /// By an arm's index the place that it has. Follows from the arms.
+    #[serde(skip)]
+    places: Vec<Option<u8>>,
 }
 
 /// What may have been written.
@@ -38,8 +41,10 @@ enum Written {
 impl From<Written> for Duels {
     fn from(written: Written) -> Self {
         match written {
-            Written::Table { arms, pairs } if pairs.len() == before(arms.len()) => Self { arms, pairs },
-            Written::Table { .. } => Self::default(),
+            Written::Table { arms, pairs } => {
+                let whole = arms.len() <= RIVALS_KEPT && pairs.len() == before(arms.len());
+                if whole && arms.iter().copied().all(known) { Self::of(arms, pairs) } else { Self::default() }
+            }
             Written::Map(of) => {
                 let mut duels = Self::default();
                 for ((a, b), duel) in of {
@@ -55,6 +60,11 @@ impl From<Written> for Duels {
     }
 }
 
+/// Whether an arm can have this index.
+fn known(arm: u32) -> bool {
+    (arm as usize) < LEARNED_ARMS_MAX
+}
+
 /// How many pairs stand in the rows above the row of a place.
 fn before(place: usize) -> usize {
     place * place.saturating_sub(1) / 2
@@ -66,16 +76,33 @@ fn pair(a: usize, b: usize) -> usize {
 }
 
 impl Duels {
+    fn of(arms: Vec<u32>, pairs: Vec<Duel>) -> Self {
+        let mut duels = Self { pairs, ..Self::default() };
+        for arm in arms {
+            duels.seat(arm);
+        }
+        duels
+    }
+
+    /// Gives an arm the next place.
+    fn seat(&mut self, arm: u32) {
+        if self.places.len() <= arm as usize {
+            self.places.resize(arm as usize + 1, None);
+        }
+        self.places[arm as usize] = u8::try_from(self.arms.len()).ok();
+        self.arms.push(arm);
+    }
+
     fn place(&self, arm: u32) -> Option<usize> {
-        self.arms.iter().position(|known| *known == arm)
+        self.places.get(arm as usize).copied().flatten().map(usize::from)
     }
 
     /// The arm's place, which may be a new one; none: there is none left.
     fn meet(&mut self, arm: u32) -> Option<usize> {
         self.place(arm).or_else(|| {
-            (!self.full()).then(|| {
+            (!self.full() && known(arm)).then(|| {
                 self.pairs.resize(before(self.arms.len() + 1), Duel::default());
-                self.arms.push(arm);
+                self.seat(arm);
                 self.arms.len() - 1
             })
         })
@@ -83,11 +110,19 @@ impl Duels {
 
     /// Takes in arms that might have been shown, with the probability of each.
     pub(super) fn offer(&mut self, rivals: &[(u32, f32)]) {
-        let mut placed: Vec<(usize, f64)> = Vec::with_capacity(rivals.len());
-        placed.extend(rivals.iter().filter_map(|&(arm, p)| Some((self.meet(arm)?, f64::from(p)))));
-        for (i, &(a, p)) in placed.iter().enumerate() {
-            for &(b, q) in &placed[i + 1..] {
-                if let Some(duel) = self.pairs.get_mut(pair(a, b)) {
+        // By place, so that a row of duels is gone through as it stands; 0 for whoever might not have been.
+        let mut likely = [0.0; RIVALS_KEPT];
+        for &(arm, p) in rivals {
+            if let Some(place) = self.meet(arm) {
+                likely[place] = f64::from(p);
+            }
+        }
+        let mut rows = self.pairs.as_mut_slice();
+        for (place, &p) in likely[..self.arms.len()].iter().enumerate() {
+            let (row, below) = rows.split_at_mut(place.min(rows.len()));
+            rows = below;
+            if p > 0.0 {
+                for (duel, &q) in row.iter_mut().zip(&likely) {
                     duel.offer(p, q);
                 }
             }
@@ -126,8 +161,8 @@ impl Duels {
         }
         let kept: Vec<usize> = (0..self.arms.len()).filter(|&place| there(self.arms[place])).collect();
         let rows = kept.iter().enumerate().flat_map(|(row, &a)| kept[..row].iter().map(move |&b| pair(a, b)));
-        self.pairs = rows.filter_map(|at| self.pairs.get(at).copied()).collect();
-        self.arms = kept.into_iter().map(|place| self.arms[place]).collect();
+        let pairs = rows.filter_map(|at| self.pairs.get(at).copied()).collect();
+        *self = Self::of(kept.into_iter().map(|place| self.arms[place]).collect(), pairs);
     }
 }
 
@@ -182,6 +217,23 @@ mod tests {
         let before = duels.clone();
         duels.make_room(|_| false);
         assert_eq!(duels, before, "while there is room nobody has to go");
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_is_read_as_none() {
+        let most = u32::try_from(LEARNED_ARMS_MAX).unwrap();
+        let read = |arms: Vec<u32>, pairs: usize| -> Duels {
+            let written = Duels { pairs: vec![duel(1); pairs], arms, places: Vec::new() };
+            rmp_serde::from_slice(&rmp_serde::to_vec_named(&written).unwrap()).unwrap()
+        };
+        let crowd: Vec<u32> = (0..=u32::try_from(RIVALS_KEPT).unwrap()).collect();
+        for (arms, pairs) in [(crowd, before(RIVALS_KEPT + 1)), (vec![most, 1], 1), (vec![1, 2], 2), (vec![1, 2], 0)] {
+            assert_eq!(read(arms, pairs), Duels::default(), "{pairs}");
+        }
+        assert_eq!(read(vec![most - 1, 1], 1).get(1, most - 1), Some(duel(1)));
+        let mut duels = Duels::default();
+        duels.offer(&[(most, 0.5), (1, 0.5)]);
+        assert_eq!(duels.get(1, most), None, "no slot learns of so many arms");
     }
 
     #[test]

@@ -8,14 +8,13 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use rmp_serde::encode;
 use serde::{Deserialize, Serialize};
 
 use super::{
     duels::Duels,
     event::{Decided, Fallback, Reason},
-    packed::tokens,
-    pending::PendingDecision,
+    packed::tokens::Writer,
+    pending::{PendingDecision, ShownArm},
     state::SlotState,
 };
 use crate::{
@@ -89,21 +88,20 @@ pub(super) struct Trial {
 
 impl Trial {
     /// Writes it as serde does.
-    pub(super) fn write(&self, bytes: &mut Vec<u8>) -> Result<(), encode::Error> {
+    pub(super) fn write(&self, to: &mut Writer) {
         let Self { compared, centre, rivals } = self;
-        tokens::array(bytes, 3)?;
+        to.array(3);
         match compared {
-            None => tokens::nothing(bytes)?,
-            Some(compared) => encode::write(bytes, compared)?,
+            None => to.nothing(),
+            Some(compared) => to.other(compared),
         }
-        tokens::number(bytes, *centre)?;
-        tokens::array(bytes, rivals.len())?;
+        to.number(*centre);
+        to.array(rivals.len());
         for &(arm, propensity) in rivals {
-            tokens::array(bytes, 2)?;
-            tokens::uint(bytes, arm.into())?;
-            tokens::single(bytes, propensity)?;
+            to.array(2);
+            to.uint(arm);
+            to.single(propensity);
         }
-        Ok(())
     }
 
     /// What its reward adds to the duel of the arm that was shown against the rival, in this order.
@@ -216,8 +214,8 @@ impl SlotState {
         Arc::make_mut(&mut self.insight).duels.make_room(|arm| there.contains(&arm));
     }
 
-    /// Takes in a decision that showed `shown`, by the indices they are learned under.
-    pub(super) fn judge_decided(&mut self, at_us: i64, decided: &Decided, shown: &[u32]) -> Trial {
+    /// Takes in a decision that showed `shown`.
+    pub(super) fn judge_decided(&mut self, at_us: i64, decided: &Decided, shown: &[ShownArm]) -> Trial {
         let (trial, drawn) = self.trial(decided, shown);
         let silence = self.definition.goal.default_reward;
         let insight = Arc::make_mut(&mut self.insight);
@@ -252,7 +250,7 @@ impl SlotState {
     }
 
     /// How it is added up, and whether the policy drew the first position.
-    fn trial(&mut self, decided: &Decided, shown: &[u32]) -> (Trial, bool) {
+    fn trial(&mut self, decided: &Decided, shown: &[ShownArm]) -> (Trial, bool) {
         let controls = &self.definition.controls;
         let reason = decided.chosen.first().map(|first| first.reason);
         let watching = controls.mode() == Mode::Watch || reason == Some(Reason::Watching);
@@ -276,8 +274,8 @@ impl SlotState {
 
     /// Takes in which arms might have stood first, and returns them, the shown one before the others; empty: it is not among
     /// the likeliest; none: it took its place by something else than the draw of the first position.
-    fn rivals(&mut self, decided: &Decided, shown: &[u32]) -> Option<Vec<(u32, f32)>> {
-        let (own, chosen) = (*shown.first()?, decided.chosen.first()?);
+    fn rivals(&mut self, decided: &Decided, shown: &[ShownArm]) -> Option<Vec<(u32, f32)>> {
+        let (own, chosen) = (shown.first()?.arm, decided.chosen.first()?);
         let then = if decided.revision == self.revision {
             None
         } else if let Some(then) = self.revisions.iter().rev().find(|r| r.number == decided.revision) {

@@ -15,10 +15,11 @@ pub(super) mod tokens;
 
 use std::borrow::Cow;
 
-use rmp_serde::{Deserializer, decode, encode};
+use rmp_serde::{Deserializer, decode};
 use serde::Deserialize as _;
+use smallvec::SmallVec;
 
-use self::tokens::Tokens;
+use self::tokens::{Tokens, Writer};
 use super::{
     ids::{DecisionId, Key},
     insight::Trial,
@@ -36,21 +37,21 @@ const HEAD: usize = ID + 8;
 #[derive(Debug, Default)]
 pub(super) struct FoundBy {
     /// The keys of its subject.
-    pub(super) subjects: Vec<Key>,
+    pub(super) subjects: SmallVec<[Key; 2]>,
     /// The events that were accepted for it.
     pub(super) events: Vec<Known>,
     /// The arms it showed, where it has a subject.
-    pub(super) arms: Vec<u32>,
+    pub(super) arms: SmallVec<[u32; 4]>,
 }
 
 impl FoundBy {
     fn read(tokens: &mut Tokens<'_>) -> Option<Self> {
         tokens.array_of(3)?;
-        let subjects = tokens.list(|tokens| {
+        let subjects = tokens.few(|tokens| {
             tokens.array_of(2)?;
             Some(Key::of_words(tokens.uint()?, tokens.uint()?))
         })?;
-        Some(Self { subjects, events: tokens.others()?, arms: tokens.list(Tokens::uint)? })
+        Some(Self { subjects, events: tokens.others()?, arms: tokens.few(Tokens::uint)? })
     }
 }
 
@@ -98,12 +99,11 @@ fn try_trial(bytes: &[u8]) -> Result<Option<Trial>, decode::Error> {
 }
 
 /// A decision as bytes; `room` is where they are put together.
-pub(super) fn pack(decision: &PendingDecision, room: &mut Vec<u8>) -> Box<[u8]> {
+pub(super) fn pack(decision: &PendingDecision, room: &mut Writer) -> Box<[u8]> {
     room.clear();
-    room.extend_from_slice(decision.id.as_bytes());
-    room.extend_from_slice(&decision.at_us.to_be_bytes());
-    // Plain values into memory: there is nothing that could fail.
-    write(decision, room).unwrap_or_else(|why| unreachable!("{why}"));
+    room.raw(decision.id.as_bytes());
+    room.raw(&decision.at_us.to_be_bytes());
+    write(decision, room);
     // Copied, not shrunk: what a shrunk allocation leaves free is too small for the next one to begin in.
     room.as_slice().into()
 }
@@ -113,75 +113,73 @@ pub(super) fn found_arms(decision: &PendingDecision) -> &[ShownArm] {
     if decision.subjects.is_empty() { &[] } else { &decision.shown }
 }
 
-fn write(decision: &PendingDecision, bytes: &mut Vec<u8>) -> Result<(), encode::Error> {
+fn write(decision: &PendingDecision, to: &mut Writer) {
     let PendingDecision { id: _, at_us: _, holdout, frozen, rows, shown, events, subjects, judged } = decision;
     // FoundBy
-    tokens::array(bytes, 3)?;
-    tokens::array(bytes, subjects.len())?;
+    to.array(3);
+    to.array(subjects.len());
     for key in subjects {
-        tokens::array(bytes, 2)?;
-        tokens::uint(bytes, key.word())?;
-        tokens::uint(bytes, key.other_word())?;
+        to.array(2);
+        to.uint(key.word());
+        to.uint(key.other_word());
     }
-    if events.is_empty() { tokens::array(bytes, 0) } else { encode::write(bytes, events) }?;
-    tokens::array(bytes, found_arms(decision).len())?;
+    to.others(events);
+    to.array(found_arms(decision).len());
     for shown in found_arms(decision) {
-        tokens::uint(bytes, shown.arm.into())?;
+        to.uint(shown.arm);
     }
     // The rest
-    tokens::array(bytes, REST)?;
-    tokens::boolean(bytes, *holdout)?;
-    tokens::boolean(bytes, *frozen)?;
-    write_rows(rows, bytes)?;
-    tokens::array(bytes, shown.len())?;
+    to.array(REST);
+    to.boolean(*holdout);
+    to.boolean(*frozen);
+    write_rows(rows, to);
+    to.array(shown.len());
     for shown in shown {
-        write_shown(shown, bytes)?;
+        write_shown(shown, to);
     }
     match judged {
-        Judged::Packed(packed) => bytes.extend_from_slice(packed),
-        Judged::Open(None) => tokens::nothing(bytes)?,
-        Judged::Open(Some(trial)) => trial.write(bytes)?,
+        Judged::Packed(packed) => to.raw(packed),
+        Judged::Open(None) => to.nothing(),
+        Judged::Open(Some(trial)) => trial.write(to),
     }
-    Ok(())
 }
 
-fn write_rows(rows: &Rows, bytes: &mut Vec<u8>) -> Result<(), encode::Error> {
-    tokens::array(bytes, rows.len())?;
+fn write_rows(rows: &Rows, to: &mut Writer) {
+    to.array(rows.len());
     for Row { vector, numbers } in rows {
-        tokens::array(bytes, 2)?;
-        tokens::array(bytes, 2)?;
-        tokens::array(bytes, vector.entries.len())?;
+        to.array(2);
+        to.array(2);
+        to.array(vector.entries.len());
         for &(index, value) in &vector.entries {
-            tokens::array(bytes, 2)?;
-            tokens::uint(bytes, index.into())?;
-            tokens::number(bytes, value)?;
+            to.array(2);
+            to.uint(index);
+            to.number(value);
         }
-        tokens::number(bytes, vector.unseen)?;
-        tokens::uint(bytes, (*numbers).into())?;
+        to.number(vector.unseen);
+        to.uint(*numbers);
     }
-    Ok(())
 }
 
-fn write_shown(shown: &ShownArm, bytes: &mut Vec<u8>) -> Result<(), encode::Error> {
+fn write_shown(shown: &ShownArm, to: &mut Writer) {
     let ShownArm { arm, rows, overlap, seen, tells, reward, told, counted } = shown;
-    tokens::array(bytes, SHOWN)?;
-    tokens::uint(bytes, (*arm).into())?;
+    to.array(SHOWN);
+    to.uint(*arm);
     match rows {
-        None => tokens::nothing(bytes)?,
-        Some(rows) => write_rows(rows, bytes)?,
+        None => to.nothing(),
+        Some(rows) => write_rows(rows, to),
     }
-    tokens::number(bytes, *overlap)?;
-    tokens::boolean(bytes, *seen)?;
+    to.number(*overlap);
+    to.boolean(*seen);
     match tells {
-        None => tokens::nothing(bytes)?,
-        Some(tells) => encode::write(bytes, tells)?,
+        None => to.nothing(),
+        Some(tells) => to.other(tells),
     }
-    tokens::number(bytes, *reward)?;
+    to.number(*reward);
     match told {
-        None => tokens::nothing(bytes)?,
-        Some(told) => encode::write(bytes, told)?,
+        None => to.nothing(),
+        Some(told) => to.other(told),
     }
-    if counted.is_empty() { tokens::array(bytes, 0) } else { encode::write(bytes, counted) }
+    to.others(counted);
 }
 
 /// The id of a packed decision.
@@ -197,13 +195,13 @@ pub(super) fn at_us(bytes: &[u8]) -> i64 {
 
 /// What a packed decision is found again by; none: it is not one.
 pub(super) fn found_by(bytes: &[u8]) -> Option<FoundBy> {
-    FoundBy::read(&mut Tokens(bytes.get(HEAD..)?))
+    FoundBy::read(&mut Tokens::of(bytes.get(HEAD..)?))
 }
 
 /// How many events were accepted for a packed decision.
 pub(super) fn events(bytes: &[u8]) -> usize {
     let count = |bytes| {
-        let mut tokens = Tokens(bytes);
+        let mut tokens = Tokens::of(bytes);
         tokens.array_of(3)?;
         for _ in 0..tokens.array()? {
             tokens.array_of(2)?;
@@ -216,13 +214,13 @@ pub(super) fn events(bytes: &[u8]) -> usize {
 }
 
 fn try_unpack(bytes: &[u8]) -> Option<PendingDecision> {
-    let mut tokens = Tokens(bytes.get(HEAD..)?);
+    let mut tokens = Tokens::of(bytes.get(HEAD..)?);
     let FoundBy { subjects, events, arms: _ } = FoundBy::read(&mut tokens)?;
     let fields = tokens.array()?;
     let (holdout, frozen) = (tokens.boolean()?, tokens.boolean()?);
     let rows = read_rows(&mut tokens)?;
     let shown = tokens.list(read_shown)?;
-    let judged = match (fields, tokens.0) {
+    let judged = match (fields, tokens.rest()) {
         (REST, packed) => Judged::Packed(packed.into()),
         (REST_BEFORE, []) => Judged::Open(None),
         _ => return None,
@@ -246,7 +244,7 @@ pub(super) struct Silent {
 impl Silent {
     /// None: it is not of that kind.
     pub(super) fn of(bytes: &[u8]) -> Option<Self> {
-        let mut tokens = Tokens(bytes.get(HEAD..)?);
+        let mut tokens = Tokens::of(bytes.get(HEAD..)?);
         tokens.array_of(3)?;
         for _ in 0..tokens.array()? {
             tokens.array_of(2)?;
@@ -259,7 +257,7 @@ impl Silent {
         }
         tokens.array()?;
         let (_, frozen) = (tokens.boolean()?, tokens.boolean()?);
-        let rows = bytes.len() - tokens.0.len();
+        let rows = bytes.len() - tokens.rest().len();
         skip_rows(&mut tokens)?;
         tokens.array_of(1)?;
         tokens.array_of(SHOWN)?;
@@ -269,30 +267,30 @@ impl Silent {
         tokens.boolean()?;
         let untold = tokens.nothing();
         tokens.number()?;
-        let told = bytes.len() - tokens.0.len();
+        let told = bytes.len() - tokens.rest().len();
         (common_rows && untold).then_some(Self { arm, frozen, rows, told })
     }
 
     /// The reward that the learner was told of it; `bytes` are [its own](Self::of).
     pub(super) fn reward(&self, bytes: &[u8]) -> Option<f64> {
-        let mut tokens = Tokens(bytes.get(self.told..)?);
+        let mut tokens = Tokens::of(bytes.get(self.told..)?);
         tokens.array_of(2)?;
         tokens.number()
     }
 
     /// The rows of its context; `bytes` are [its own](Self::of).
     pub(super) fn rows(&self, bytes: &[u8]) -> Rows {
-        bytes.get(self.rows..).and_then(|rows| read_rows(&mut Tokens(rows))).unwrap_or_default()
+        bytes.get(self.rows..).and_then(|rows| read_rows(&mut Tokens::of(rows))).unwrap_or_default()
     }
 
     /// The same once the learner was told of it, which it was not yet.
-    pub(super) fn told(&self, bytes: &[u8], told: &Told, room: &mut Vec<u8>) -> Box<[u8]> {
+    pub(super) fn told(&self, bytes: &[u8], told: &Told, room: &mut Writer) -> Box<[u8]> {
         let (before, after) = bytes.split_at(self.told);
         room.clear();
-        room.extend_from_slice(before);
-        encode::write(room, told).unwrap_or_else(|why| unreachable!("{why}"));
+        room.raw(before);
+        room.other(told);
         // Instead of the nothing that stood there.
-        room.extend_from_slice(after.get(1..).unwrap_or_default());
+        room.raw(after.get(1..).unwrap_or_default());
         room.as_slice().into()
     }
 }

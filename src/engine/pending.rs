@@ -7,13 +7,14 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::{
     chunks::Chunks,
     event::Subject,
     ids::{DecisionId, Key, hash},
     index::Index,
-    packed::{self, FoundBy, Judged, Silent},
+    packed::{self, FoundBy, Judged, Silent, tokens::Writer},
 };
 use crate::{
     bandit::{Mark, Rows},
@@ -116,7 +117,7 @@ pub(super) struct PendingDecision {
     /// Every event that was accepted for it, in order.
     pub(super) events: Vec<Known>,
     /// The keys under which its subject finds it.
-    pub(super) subjects: Vec<Key>,
+    pub(super) subjects: SmallVec<[Key; 2]>,
     /// What its slot is judged by.
     pub(super) judged: Judged,
 }
@@ -152,7 +153,7 @@ pub struct Pending {
     showings: Index,
     /// Where decisions are packed.
     #[serde(skip)]
-    room: Vec<u8>,
+    room: Writer,
 }
 
 /// Indices follow from the queue.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::{
     change::upsert,
@@ -450,8 +451,7 @@ impl SlotState {
         if decided.holdout {
             self.counters.holdout_reward_sum += silence;
         }
-        let arms: Vec<u32> = shown.iter().map(|shown| shown.arm).collect();
-        let trial = self.judge_decided(at_us, decided, &arms);
+        let trial = self.judge_decided(at_us, decided, &shown);
         self.pending.insert(&PendingDecision {
             id: decided.id,
             at_us,
@@ -474,12 +474,14 @@ impl SlotState {
         for (id, own) in &decided.candidates {
             own_of.entry(id).or_insert(own);
         }
-        let parts: Vec<Parts<'_>> = decided
+        let found: SmallVec<[_; 4]> = decided.chosen.iter().map(|chosen| self.arms.find(chosen.arm.as_str())).collect();
+        let parts: SmallVec<[Parts<'_>; 4]> = decided
             .chosen
             .iter()
-            .map(|chosen| {
+            .zip(&found)
+            .map(|(chosen, found)| {
                 let own = own_of.get(&chosen.arm).copied();
-                let attributes = self.arms.position(chosen.arm.as_str()).map(|at| &definition.arms[at].attributes);
+                let attributes = found.and_then(|(_, position)| position).map(|at| &definition.arms[at].attributes);
                 Parts {
                     context: &decided.context,
                     candidate: own.filter(|own| !own.is_empty()),
@@ -496,10 +498,13 @@ impl SlotState {
         let shown = decided
             .chosen
             .iter()
+            .zip(found)
             .zip(std::iter::once(None).chain(others))
-            .map(|(chosen, rows)| {
-                let learned = self.arms.learned(chosen.arm.as_str());
-                let arm = learned.unwrap_or_else(|| Arc::make_mut(&mut self.arms).intern(&chosen.arm));
+            .map(|((chosen, found), rows)| {
+                let arm = match found {
+                    Some((learned, _)) => learned,
+                    None => Arc::make_mut(&mut self.arms).intern(&chosen.arm),
+                };
                 let reward = definition.goal.default_reward;
                 let overlap = chosen.overlap;
                 ShownArm { arm, rows, overlap, seen: false, tells: None, reward, told: None, counted: Vec::new() }

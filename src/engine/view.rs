@@ -46,7 +46,12 @@ impl ArmTable {
 
     /// The index that an arm is learned under; none: never heard of.
     pub fn learned(&self, arm: &str) -> Option<u32> {
-        self.by_id.get(arm).map(|&(learned, _)| learned)
+        self.find(arm).map(|(learned, _)| learned)
+    }
+
+    /// That, and its place in the slot's order; none: not in the slot.
+    pub(super) fn find(&self, arm: &str) -> Option<(u32, Option<usize>)> {
+        self.by_id.get(arm).map(|&(learned, position)| (learned, position.map(|p| p as usize)))
     }
 
     /// The same of the arm at this place in the slot's order.
@@ -56,7 +61,7 @@ impl ArmTable {
 
     /// Its place in the slot's order; none: not in the slot.
     pub fn position(&self, arm: &str) -> Option<usize> {
-        self.by_id.get(arm).and_then(|&(_, position)| position).map(|p| p as usize)
+        self.find(arm).and_then(|(_, position)| position)
     }
 
     /// The index of an arm that may be new.

@@ -148,10 +148,13 @@ impl Goal {
         if !(0.0..=1.0).contains(&self.default_reward) || self.kinds.iter().any(|k| k.weight < 0.0 || k.use_value) {
             return false;
         }
-        let Some(mosts) = self.kinds.iter().map(most).collect::<Option<Vec<f64>>>() else { return false };
         match self.aggregation {
-            Aggregation::Sum => self.default_reward + mosts.iter().sum::<f64>() <= 1.0,
-            Aggregation::Max | Aggregation::Last => mosts.iter().all(|&most| most <= 1.0),
+            Aggregation::Sum => {
+                self.kinds.iter().map(most).sum::<Option<f64>>().is_some_and(|most| self.default_reward + most <= 1.0)
+            }
+            Aggregation::Max | Aggregation::Last => {
+                self.kinds.iter().all(|kind| most(kind).is_some_and(|most| most <= 1.0))
+            }
         }
     }
 

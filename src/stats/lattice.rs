@@ -28,6 +28,9 @@ const SCORES_MAX: usize = 64;
 /// No more panels: scores whose spreads differ that much are better off on a grid of their own.
 const PANELS_MAX: i64 = 64;
 
+/// A distribution function is divided by, so it is taken for no less; where even ten of them are that small nobody wins.
+const LEAST: f64 = 1e-30;
+
 /// Sign, exponent and the first two digits of the mantissa.
 const LENGTHS: u64 = 0xfffc_0000_0000_0000;
 
@@ -84,11 +87,26 @@ impl<M: Marginal> fmt::Debug for Memo<M> {
     }
 }
 
-/// A score on one panel: weight times density, and distribution function.
+/// A score on one panel: its distribution function, and weight times density over that, which times the distribution
+/// function of the largest of all is what it wins.
 #[derive(Clone, Copy)]
 struct Cell {
-    mass: Nodes,
     below: Nodes,
+    rate: Nodes,
+}
+
+impl Cell {
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+    #[inline(always)]
+    fn new(mass: &Nodes, below: &Nodes) -> Self {
+        let mut cell = Self { below: [0.0; NODES], rate: [0.0; NODES] };
+        for j in 0..NODES {
+            // The same in both, so that their product is as good as the mass is.
+            cell.below[j] = below[j].max(LEAST);
+            cell.rate[j] = mass[j] / cell.below[j];
+        }
+        cell
+    }
 }
 
 /// What is known of a score.
@@ -127,16 +145,19 @@ struct Lattice<M: Marginal> {
     columns: Vec<Column<M>>,
     /// By the panel's number modulo how many there are.
     rows: Vec<Option<Row<M>>>,
-    /// The scores that can be the largest, in the order in which they begin.
+    /// All scores in the order in which they begin.
+    order: Vec<usize>,
+    /// Those of them that can be the largest, likewise.
     live: Vec<usize>,
-    before: Vec<Nodes>,
     won: Vec<Nodes>,
+    /// The panel that the last integral ended on.
+    reached: i64,
 }
 
 impl<M: Marginal> Default for Lattice<M> {
     fn default() -> Self {
-        let (columns, rows, live, before, won) = Default::default();
-        Self { length: 0.0, columns, rows, live, before, won }
+        let (columns, rows, order, live, won) = Default::default();
+        Self { length: 0.0, columns, rows, order, live, won, reached: 0 }
     }
 }
 
@@ -174,27 +195,19 @@ impl<M: Marginal> Lattice<M> {
             return None;
         }
         let low = scores.iter().map(|score| score.support().0).fold(f64::NEG_INFINITY, f64::max);
-        self.live.clear();
-        let mut panel = f64::INFINITY;
-        for (i, score) in scores.iter().enumerate() {
-            if score.support().1 >= low {
-                self.live.push(i);
-                panel = panel.min(score.even_panel());
-            }
-        }
+        let can_win = |score: &M| score.support().1 >= low;
+        let panels = scores.iter().filter(|score| can_win(score)).map(Marginal::even_panel);
+        let panel = panels.fold(f64::INFINITY, f64::min);
         if !panel.is_normal() {
             return None;
         }
         let length = f64::from_bits(panel.to_bits() & LENGTHS);
         let bottom = panel_of(low, length)?;
         self.keep(scores, length)?;
-        let columns = &self.columns;
-        let top = self.live.iter().map(|&i| columns[i].top).max()?;
-        if top - bottom >= PANELS_MAX {
-            return None;
-        }
-        self.live.sort_unstable_by_key(|&i| (Reverse(columns[i].top), i));
-        Some((top, bottom))
+        self.live.clear();
+        self.live.extend(self.order.iter().copied().filter(|&i| can_win(&scores[i])));
+        let top = self.columns[*self.live.first()?].top;
+        (top - bottom < PANELS_MAX).then_some((top, bottom))
     }
 
     /// Keeps what is still good.
@@ -206,13 +219,29 @@ impl<M: Marginal> Lattice<M> {
             self.columns.clear();
             self.rows.clear();
             self.rows.resize_with(usize::try_from(PANELS_MAX).unwrap_or(0), || None);
+            self.order.clear();
+            self.order.extend(0..scores.len());
         }
+        let mut moved = self.columns.len() != scores.len();
         for (i, &score) in scores.iter().enumerate() {
-            match self.columns.get_mut(i) {
-                Some(known) if known.score == score => {}
-                Some(known) => *known = Column::new(score, length)?,
-                None => self.columns.push(Column::new(score, length)?),
+            if self.columns.get(i).is_some_and(|known| known.score == score) {
+                continue;
             }
+            let Some(column) = Column::new(score, length) else {
+                self.columns.clear();
+                return None;
+            };
+            match self.columns.get_mut(i) {
+                Some(known) => {
+                    moved |= known.top != column.top;
+                    *known = column;
+                }
+                None => self.columns.push(column),
+            }
+        }
+        if moved {
+            let columns = &self.columns;
+            self.order.sort_unstable_by_key(|&i| (Reverse(columns[i].top), i));
         }
         Some(())
     }
@@ -221,62 +250,92 @@ impl<M: Marginal> Lattice<M> {
     #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
     #[inline(always)]
     fn integrate(&mut self, top: i64, bottom: i64, pmf: &mut [f64]) {
-        let Self { length, columns, rows, live, before, won } = self;
-        before.clear();
-        before.resize(live.len(), [1.0; NODES]);
-        won.clear();
-        won.resize(live.len(), [0.0; NODES]);
+        self.make_rows(top, bottom);
+        // Column by column as far down as the last time, and from there on panel by panel.
+        self.reached = self.reached.clamp(bottom, top);
+        self.fill(self.reached);
+        self.won.clear();
+        self.won.resize(self.live.len(), [0.0; NODES]);
         let mut begun = 0;
-        for panel in (bottom..=top).rev() {
-            let row = &mut rows[usize::try_from(panel.rem_euclid(PANELS_MAX)).unwrap_or(0)];
-            if row.as_ref().is_some_and(|row| row.panel != panel) {
-                // Its place is another panel's; whatever was done on that has to be done again.
-                for column in columns.iter_mut() {
-                    (column.done, column.above) = (column.top + 1, 0.0);
-                }
-            }
-        }
-        for panel in (bottom..=top).rev() {
-            let row = &mut rows[usize::try_from(panel.rem_euclid(PANELS_MAX)).unwrap_or(0)];
-            let row = match row {
-                Some(row) if row.panel == panel => row,
-                other => other.insert(Row::new(panel, *length, columns.len())),
-            };
-            // Columns stand in the order in which they begin; what has not begun lies below.
-            while begun < live.len() && columns[live[begun]].top >= panel {
+        let mut panel = top;
+        loop {
+            // What has not begun lies below.
+            while self.live.get(begun).is_some_and(|&i| self.columns[i].top >= panel) {
                 begun += 1;
             }
+            let live = &self.live[..begun];
+            let Some(row) = &self.rows[place(panel)] else { break };
+            let cells = row.cells.as_slice();
             let mut all = [1.0; NODES];
-            for (&i, before) in live[..begun].iter().zip(before.iter_mut()) {
-                let column = &mut columns[i];
-                if column.done > panel {
-                    let (mass, below) = cells(&column.score, &row.xs, &row.shared, 0.5 * *length, &mut column.above);
-                    row.cells[i] = Cell { mass, below };
-                    column.done = panel;
-                }
-                *before = all;
-                let below = &row.cells[i].below;
+            for &i in live {
+                let below = &cells[i].below;
                 for j in 0..NODES {
                     all[j] *= below[j];
                 }
             }
-            let mut after = [1.0; NODES];
-            for ((&i, before), won) in live[..begun].iter().zip(before.iter()).zip(won.iter_mut()).rev() {
-                let Cell { mass, below } = &row.cells[i];
+            for (&i, won) in live.iter().zip(self.won.iter_mut()) {
+                let rate = &cells[i].rate;
+                // Not in place: what might lie on each other is not added side by side.
+                let mut sum = *won;
                 for j in 0..NODES {
-                    won[j] += mass[j] * (before[j] * after[j]);
-                    after[j] *= below[j];
+                    sum[j] += rate[j] * all[j];
                 }
+                *won = sum;
             }
-            // Everybody lies below the lowest node with this probability.
-            if begun == live.len() && after[0] < CUT {
+            // Everybody lies below the lowest node with no more than this probability.
+            if all[0] < CUT || panel == bottom {
                 break;
             }
+            panel -= 1;
+            if panel < self.reached {
+                self.fill(panel);
+            }
         }
-        for (&i, won) in live.iter().zip(won.iter()) {
+        self.reached = panel;
+        for (&i, won) in self.live.iter().zip(&self.won) {
             pmf[i] = total(won);
         }
     }
+
+    /// A row for each of these panels.
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+    #[inline(always)]
+    fn make_rows(&mut self, top: i64, bottom: i64) {
+        for panel in bottom..=top {
+            let row = &mut self.rows[place(panel)];
+            if row.as_ref().is_some_and(|row| row.panel == panel) {
+                continue;
+            }
+            if row.replace(Row::new(panel, self.length, self.columns.len())).is_some() {
+                // Its place was another panel's; whatever was done on that has to be done again.
+                for column in &mut self.columns {
+                    (column.done, column.above) = (column.top + 1, 0.0);
+                }
+            }
+        }
+    }
+
+    /// Computes what is still missing of the live columns down to `panel`.
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+    #[inline(always)]
+    fn fill(&mut self, panel: i64) {
+        for &i in &self.live {
+            let column = &mut self.columns[i];
+            while column.done > panel {
+                column.done -= 1;
+                let Some(row) = &mut self.rows[place(column.done)] else { break };
+                let (mass, below) = cells(&column.score, &row.xs, &row.shared, 0.5 * self.length, &mut column.above);
+                row.cells[i] = Cell::new(&mass, &below);
+            }
+        }
+    }
+}
+
+/// The place of a panel among the rows.
+#[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+#[inline(always)]
+fn place(panel: i64) -> usize {
+    usize::try_from(panel.rem_euclid(PANELS_MAX)).unwrap_or(0)
 }
 
 impl<M: Marginal> Row<M> {
@@ -285,7 +344,7 @@ impl<M: Marginal> Row<M> {
     fn new(panel: i64, length: f64, scores: usize) -> Self {
         let from = panel as f64 * length;
         let xs: Nodes = RULE.nodes.map(|t| from + 0.5 * length * (t + 1.0));
-        let nothing = Cell { mass: [0.0; NODES], below: [0.0; NODES] };
+        let nothing = Cell { below: [1.0; NODES], rate: [0.0; NODES] };
         Self { panel, xs, shared: M::shared(&xs), cells: vec![nothing; scores] }
     }
 }

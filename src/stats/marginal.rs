@@ -108,6 +108,10 @@ pub struct BetaScore {
     scale: f64,
     support: (f64, f64),
     point: Option<f64>,
+    mean: f64,
+    std: f64,
+    /// The posterior's a and b and the width that it was made of.
+    made_of: [f64; 3],
 }
 
 /// Where the mass of a Beta with a, b ≥ 1 lies on the line of rates, but for a negligible rest.
@@ -146,40 +150,52 @@ impl BetaScore {
     ///
     /// A Beta's variance is at most mean·(1 − mean); a width that asks for more gets almost that.
     pub fn new(posterior: &Beta, width: f64) -> Self {
-        let (mean, total) = Self::spread(posterior, width);
-        Self::about(mean, total)
+        let (a, b) = (posterior.a(), posterior.b());
+        let std = width * posterior.variance().sqrt();
+        let score = Self::about(posterior.mean(), (a + b + 1.0) / (width * width) - 1.0, std);
+        Self { made_of: [a, b, width], ..score }
     }
 
     /// The same, where `known` may be it already.
     pub fn known_or_new(posterior: &Beta, width: f64, known: Option<&Self>) -> Self {
-        let (mean, total) = Self::spread(posterior, width);
-        let (a, b) = Self::parameters(mean, total);
-        let same =
-            |known: &&Self| known.point.is_none() && known.a.total_cmp(&a).is_eq() && known.b.total_cmp(&b).is_eq();
-        known.filter(same).copied().unwrap_or_else(|| Self::about(mean, total))
+        let of = [posterior.a(), posterior.b(), width];
+        let same = |known: &&Self| known.made_of.iter().zip(of).all(|(known, of)| known.total_cmp(&of).is_eq());
+        known.filter(same).copied().unwrap_or_else(|| Self::new(posterior, width))
+    }
+
+    /// The rate that is expected.
+    pub fn mean(&self) -> f64 {
+        self.mean
+    }
+
+    /// The standard deviation of that expectation, as it was asked for.
+    pub fn std(&self) -> f64 {
+        self.std
     }
 
     fn same(&self, a: f64, b: f64) -> bool {
         self.a.total_cmp(&a).is_eq() && self.b.total_cmp(&b).is_eq()
     }
 
-    /// The mean, and a + b for so many times the standard deviation.
-    fn spread(posterior: &Beta, width: f64) -> (f64, f64) {
-        let total = posterior.a() + posterior.b();
-        (posterior.mean(), (total + 1.0) / (width * width) - 1.0)
-    }
-
-    fn parameters(mean: f64, total: f64) -> (f64, f64) {
-        let total = total.max(Self::TOTAL_MIN);
-        (mean * total, (1.0 - mean) * total)
-    }
-
-    /// The one with this mean, in (0, 1), and a + b about `total`.
-    fn about(mean: f64, total: f64) -> Self {
-        let (a, b) = Self::parameters(mean, total);
+    /// The one with this mean, in (0, 1), and a + b about `total`; `std` is what was asked for.
+    fn about(mean: f64, total: f64, std: f64) -> Self {
+        let at_least = total.max(Self::TOTAL_MIN);
+        let (a, b) = (mean * at_least, (1.0 - mean) * at_least);
+        let (none, made_of) = (0.0, [f64::NAN; 3]);
+        let score = Self {
+            a,
+            b,
+            ln_norm: none,
+            centre: none,
+            scale: none,
+            support: (none, none),
+            point: None,
+            mean,
+            std,
+            made_of,
+        };
         if !total.is_finite() || total > 1e15 {
-            let point = Some((mean / (1.0 - mean)).ln());
-            return Self { a, b, ln_norm: 0.0, centre: 0.0, scale: 0.0, support: (0.0, 0.0), point };
+            return Self { point: Some((mean / (1.0 - mean)).ln()), ..score };
         }
         let ln_norm = Beta::ln_norm(a, b);
         let (ln_a, ln_b) = (a.ln(), b.ln());
@@ -197,7 +213,7 @@ impl BetaScore {
             upper = upper.min(-log_odds((LN_TAIL + ln_b + ln_norm) / b));
         }
         let scale = ((a + b) / (a * b)).sqrt();
-        Self { a, b, ln_norm, centre, scale, support: (lower, upper), point: None }
+        Self { ln_norm, centre, scale, support: (lower, upper), ..score }
     }
 
     /// The Beta whose mean is `mean` instead, in (0, 1), and whose standard deviation is `factor` > 0 times this one's.
@@ -205,12 +221,13 @@ impl BetaScore {
     /// One that asks for more than a Beta of that mean can have gets almost that.
     #[must_use]
     pub fn moved_to(&self, mean: f64, factor: f64) -> Self {
+        let std = factor * self.std;
         if self.point.is_some() {
-            return Self::about(mean, f64::INFINITY);
+            return Self::about(mean, f64::INFINITY, std);
         }
         let total = self.a + self.b;
         let was = self.a / total;
-        Self::about(mean, mean * (1.0 - mean) * (total + 1.0) / (factor * factor * was * (1.0 - was)) - 1.0)
+        Self::about(mean, mean * (1.0 - mean) * (total + 1.0) / (factor * factor * was * (1.0 - was)) - 1.0, std)
     }
 }
 
@@ -295,6 +312,16 @@ impl StudentScore {
         known.filter(same).copied().unwrap_or_else(|| Self::new(location, scale, degrees))
     }
 
+    /// The reward that is expected.
+    pub fn mean(&self) -> f64 {
+        self.location
+    }
+
+    /// The scale, reward.
+    pub fn std(&self) -> f64 {
+        self.scale
+    }
+
     /// The same elsewhere, with its scale times `factor` > 0.
     #[must_use]
     pub fn moved_to(self, location: f64, factor: f64) -> Self {
@@ -368,7 +395,31 @@ mod tests {
         let widened = Beta::new(wide.a, wide.b);
         assert!((widened.mean() - posterior.mean()).abs() < 1e-12);
         assert!((widened.variance().sqrt() / posterior.variance().sqrt() - 1.7).abs() < 1e-9);
+        assert!((wide.mean() - 0.3).abs() < 1e-12 && (wide.std() / widened.variance().sqrt() - 1.0).abs() < 1e-9);
         assert!(BetaScore::new(&posterior, 0.0).point().is_some());
+    }
+
+    /// Two of them differ in one thing each, others in none, and some by so wide a spread that they are the same Beta.
+    #[test]
+    fn a_score_that_is_known_is_taken_only_for_the_posterior_and_width_that_it_was_made_of() {
+        let all = |score: &BetaScore| {
+            let BetaScore { a, b, ln_norm, centre, scale, support, point, mean, std, made_of } = *score;
+            let [from_a, from_b, width] = made_of;
+            let of = [a, b, ln_norm, centre, scale, support.0, support.1, mean, std, from_a, from_b, width];
+            (of.map(f64::to_bits), point.map(f64::to_bits))
+        };
+        let made_of = [(30.0, 70.0, 1.0), (30.0, 71.0, 1.0), (31.0, 70.0, 1.0), (30.0, 70.0, 0.5), (30.0, 70.0, 0.0)];
+        let wide = [(30.0, 70.0, 80.0), (30.0, 70.0, 90.0), (60.0, 140.0, 90.0)];
+        for &(a, b, width) in made_of.iter().chain(&wide) {
+            let new = BetaScore::new(&Beta::new(a, b), width);
+            for &(a, b, width) in made_of.iter().chain(&wide) {
+                let (posterior, moved) = (Beta::new(a, b), new.moved_to(a / (a + b), 1.0));
+                for known in [new, moved] {
+                    let got = BetaScore::known_or_new(&posterior, width, Some(&known));
+                    assert_eq!(all(&got), all(&BetaScore::new(&posterior, width)), "{a} {b} {width} {known:?}");
+                }
+            }
+        }
     }
 
     #[test]
@@ -379,6 +430,8 @@ mod tests {
             let beta = Beta::new(moved.a, moved.b);
             assert!((beta.mean() - mean).abs() < 1e-12);
             assert!((beta.variance().sqrt() / posterior.variance().sqrt() - factor).abs() < 1e-9);
+            assert!((moved.mean() - mean).abs() < 1e-12);
+            assert!((moved.std() / beta.variance().sqrt() - 1.0).abs() < 1e-9);
         }
         // A hundred times the spread is more than a rate can have: nearly a coin.
         let coin = BetaScore::new(&posterior, 1.0).moved_to(0.5, 100.0);

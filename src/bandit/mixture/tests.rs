@@ -16,12 +16,7 @@ fn normal(of: &[(f64, f64)]) -> Scores {
 
 fn beta(of: &[(f64, f64)]) -> Scores {
     let posteriors: Vec<Beta> = of.iter().map(|&(a, b)| Beta::new(a, b)).collect();
-    Scores::Beta {
-        means: posteriors.iter().map(Beta::mean).collect(),
-        stds: posteriors.iter().map(|p| p.variance().sqrt()).collect(),
-        scores: posteriors.iter().map(|p| BetaScore::new(p, 1.0)).collect(),
-        memo: Memo::default(),
-    }
+    Scores::Beta { scores: posteriors.iter().map(|p| BetaScore::new(p, 1.0)).collect(), memo: Memo::default() }
 }
 
 fn part(weight: f64, scores: Scores) -> Part {

@@ -63,7 +63,8 @@ pub(super) fn candidates<'a>(
     if request.candidates.is_empty() {
         for (position, arm) in definition.arms.iter().enumerate() {
             // The baseline is the order of those that are available.
-            place += u32::from(arm.available && arm.schedule.holds(now_us));
+            let why = why(&arm.id, Some(arm));
+            place += u32::from(!matches!(why, Some(Ineligible::Unavailable(_) | Ineligible::Unscheduled)));
             result.push(Candidate {
                 arm: &arm.id,
                 learned: view.arms.learned_at(position),
@@ -71,7 +72,7 @@ pub(super) fn candidates<'a>(
                 features: None,
                 attributes: Some(&arm.attributes),
                 baseline_position: place,
-                ineligible: why(&arm.id, Some(arm)),
+                ineligible: why,
             });
         }
         return Ok(result);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use rand::{SeedableRng as _, rngs::Xoshiro256PlusPlus};
+use smallvec::SmallVec;
 
 use super::{candidates::Candidate, steering::Steering};
 use crate::{
@@ -93,11 +94,15 @@ pub(super) fn scores(
     seed: u64,
     boosts: Option<&[f64]>,
 ) -> Option<Scored> {
-    let arms: Vec<Option<u32>> = of.iter().map(|&i| candidates[i].learned).collect();
-    let own = each(of.iter().map(|&i| candidates[i].features));
-    let attributes = each(of.iter().map(|&i| candidates[i].attributes));
-    // A stream of its own, so that the draw of the positions does not depend on how many draws the scores took.
-    let seed = if view.learner.has_features() { hash("scores", &[&seed.to_be_bytes()]).word() } else { 0 };
+    let arms: SmallVec<[Option<u32>; 16]> = of.iter().map(|&i| candidates[i].learned).collect();
+    let (own, attributes, seed) = if view.learner.has_features() {
+        let own = each(of.iter().map(|&i| candidates[i].features));
+        let attributes = each(of.iter().map(|&i| candidates[i].attributes));
+        // A stream of its own, so that the draw of the positions does not depend on how many draws the scores took.
+        (own, attributes, hash("scores", &[&seed.to_be_bytes()]).word())
+    } else {
+        (None, None, 0)
+    };
     let scoring = match width {
         Width::Controls => Scoring { boosts, ..Scoring::new(view.definition.controls.exploration(), places, seed) },
         Width::Plain => Scoring { plain: true, ..Scoring::new(1.0, places, seed) },

@@ -10,6 +10,7 @@ mod explain;
 pub(super) mod foresee;
 mod placing;
 mod recall;
+mod shares;
 mod steering;
 
 pub use self::recall::{Recalled, recall};

@@ -1,6 +1,7 @@
 //! Against what serde makes of the same fields.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use rmp_serde::encode;
 use serde::Serialize;
 
 use super::*;
@@ -39,6 +40,13 @@ fn by_serde(decision: &PendingDecision) -> Vec<u8> {
     encode::write(&mut bytes, &Found { subjects, events, arms }).unwrap();
     encode::write(&mut bytes, &rest).unwrap();
     bytes
+}
+
+/// A room that something else was written in before.
+fn used() -> Writer {
+    let mut room = Writer::default();
+    room.raw(&[1, 2, 3]);
+    room
 }
 
 fn number(rng: &mut StdRng) -> f64 {
@@ -108,7 +116,7 @@ fn decision(rng: &mut StdRng) -> PendingDecision {
         rows: rows(rng),
         shown: some(rng, 20, shown),
         events: some(rng, 4, |rng| Known { event: key(rng), what: what[rng.random_range(0..3)] }),
-        subjects: some(rng, 2, key),
+        subjects: some(rng, 3, key).into(),
         judged: Judged::Open(rng.random::<bool>().then(|| trial(rng))),
     }
 }
@@ -118,12 +126,12 @@ fn a_decision_is_the_bytes_that_serde_writes_and_comes_back() {
     let mut rng = StdRng::seed_from_u64(4);
     for i in 0..2_000 {
         let decision = decision(&mut rng);
-        let bytes = pack(&decision, &mut Vec::new());
+        let bytes = pack(&decision, &mut Writer::default());
         assert_eq!(*bytes, by_serde(&decision), "{i}: {decision:?}");
         let read = try_unpack(&bytes).unwrap();
         assert_eq!(read, decision, "{i}");
         assert!(matches!(read.judged, Judged::Packed(_)), "nobody asked");
-        assert_eq!(pack(&read, &mut vec![1, 2, 3]), bytes, "{i}");
+        assert_eq!(pack(&read, &mut used()), bytes, "{i}");
         assert!(check(&bytes));
     }
 }
@@ -147,7 +155,7 @@ fn a_silent_decision_is_told_as_any_other() {
             shown.told = shown.told.take().filter(|_| !untold);
             shown.tells = shown.tells.filter(|_| !untold);
         }
-        let bytes = pack(&decision, &mut Vec::new());
+        let bytes = pack(&decision, &mut Writer::default());
         let plain = |shown: &ShownArm| shown.rows.is_none() && shown.tells.is_none();
         let is = decision.events.is_empty() && matches!(decision.shown.as_slice(), [shown] if plain(shown));
         let silent = Silent::of(&bytes);
@@ -162,9 +170,9 @@ fn a_silent_decision_is_told_as_any_other() {
             continue;
         }
         let told = Told { reward: number(&mut rng), mark: mark(&mut rng) };
-        let short = silent.told(&bytes, &told, &mut vec![9]);
+        let short = silent.told(&bytes, &told, &mut used());
         decision.shown[0].told = Some(told);
-        assert_eq!(short, pack(&decision, &mut Vec::new()), "{i}");
+        assert_eq!(short, pack(&decision, &mut Writer::default()), "{i}");
     }
     assert!(silent_ones > 500, "{silent_ones}");
 }
@@ -174,7 +182,7 @@ fn what_is_cut_short_or_goes_on_is_no_decision() {
     let mut rng = StdRng::seed_from_u64(5);
     for _ in 0..40 {
         let decision = decision(&mut rng);
-        let bytes = pack(&decision, &mut Vec::new());
+        let bytes = pack(&decision, &mut Writer::default());
         for end in 0..bytes.len() {
             assert!(!check(&bytes[..end]), "{end} of {}", bytes.len());
         }
@@ -189,11 +197,11 @@ fn what_is_cut_short_or_goes_on_is_no_decision() {
 fn what_was_written_before_anything_was_judged_is_read() {
     let mut rng = StdRng::seed_from_u64(6);
     let decision = PendingDecision { judged: Judged::Open(None), ..decision(&mut rng) };
-    let mut bytes = pack(&decision, &mut Vec::new()).into_vec();
+    let mut bytes = pack(&decision, &mut Writer::default()).into_vec();
     let found_by = bytes[HEAD..].len() - {
-        let mut tokens = Tokens(&bytes[HEAD..]);
+        let mut tokens = Tokens::of(&bytes[HEAD..]);
         FoundBy::read(&mut tokens).unwrap();
-        tokens.0.len()
+        tokens.rest().len()
     };
     // Four fields, and no last one.
     bytes[HEAD + found_by] -= 1;

@@ -2,54 +2,123 @@
 //!
 //! Deliberately not here: what few decisions have, which serde writes and reads.
 
-use rmp::{Marker, decode, encode as write};
-use rmp_serde::{Deserializer, encode::Error};
-use serde::Deserialize;
+use std::ops::Range;
+
+use rmp::{
+    Marker,
+    decode::{self, RmpRead as _},
+    encode::{self as write, ByteBuf},
+};
+use rmp_serde::{Deserializer, encode};
+use serde::{Deserialize, Serialize};
+use smallvec::{Array, SmallVec};
 
 use crate::stats::compact;
 
 /// The empty array.
 const NONE: u8 = 0x90;
+/// The first byte of an array of more than fifteen.
+const LONG: u8 = 0xa0;
+/// The first number that is not a byte of its own.
+const LARGE: u8 = 0x80;
 
-pub(in crate::engine) fn array(bytes: &mut Vec<u8>, len: usize) -> Result<(), Error> {
-    write::write_array_len(bytes, u32::try_from(len).unwrap_or(u32::MAX))?;
-    Ok(())
-}
+/// What is written. Nothing can fail: it goes into memory.
+#[derive(Debug, Clone, Default)]
+pub(in crate::engine) struct Writer(ByteBuf);
 
-pub(in crate::engine) fn uint(bytes: &mut Vec<u8>, value: u64) -> Result<(), Error> {
-    write::write_uint(bytes, value)?;
-    Ok(())
-}
-
-pub(in crate::engine) fn boolean(bytes: &mut Vec<u8>, value: bool) -> Result<(), Error> {
-    write::write_bool(bytes, value).map_err(write::ValueWriteError::InvalidDataWrite)?;
-    Ok(())
-}
-
-pub(in crate::engine) fn nothing(bytes: &mut Vec<u8>) -> Result<(), Error> {
-    write::write_nil(bytes).map_err(write::ValueWriteError::InvalidMarkerWrite)?;
-    Ok(())
-}
-
-/// As [`compact`] does.
-pub(in crate::engine) fn number(bytes: &mut Vec<u8>, value: f64) -> Result<(), Error> {
-    match compact::small(value) {
-        Some(whole) => write::write_sint(bytes, whole.into()).map(|_| ())?,
-        None => write::write_f64(bytes, value)?,
+impl Writer {
+    /// Begins anew, in the same room.
+    pub(in crate::engine) fn clear(&mut self) {
+        self.0.as_mut_vec().clear();
     }
-    Ok(())
-}
 
-pub(in crate::engine) fn single(bytes: &mut Vec<u8>, value: f32) -> Result<(), Error> {
-    write::write_f32(bytes, value)?;
-    Ok(())
+    /// What was written so far.
+    pub(in crate::engine) fn as_slice(&self) -> &[u8] {
+        self.0.as_slice()
+    }
+
+    /// Bytes as they are.
+    pub(in crate::engine) fn raw(&mut self, bytes: &[u8]) {
+        self.0.as_mut_vec().extend_from_slice(bytes);
+    }
+
+    pub(in crate::engine) fn array(&mut self, len: usize) {
+        let Ok(_) = write::write_array_len(&mut self.0, u32::try_from(len).unwrap_or(u32::MAX));
+    }
+
+    pub(in crate::engine) fn uint(&mut self, value: impl Into<u64>) {
+        match value.into() {
+            // Most are.
+            small if small < LARGE.into() => self.raw(&[small.to_le_bytes()[0]]),
+            large => {
+                let Ok(_) = write::write_uint(&mut self.0, large);
+            }
+        }
+    }
+
+    pub(in crate::engine) fn boolean(&mut self, value: bool) {
+        let Ok(()) = write::write_bool(&mut self.0, value);
+    }
+
+    pub(in crate::engine) fn nothing(&mut self) {
+        let Ok(()) = write::write_nil(&mut self.0);
+    }
+
+    /// As [`compact`] does.
+    pub(in crate::engine) fn number(&mut self, value: f64) {
+        match compact::small(value) {
+            Some(whole) => {
+                let Ok(_) = write::write_sint(&mut self.0, whole.into());
+            }
+            None => {
+                let Ok(()) = write::write_f64(&mut self.0, value);
+            }
+        }
+    }
+
+    pub(in crate::engine) fn single(&mut self, value: f32) {
+        let Ok(()) = write::write_f32(&mut self.0, value);
+    }
+
+    /// Anything else.
+    pub(in crate::engine) fn other(&mut self, value: &impl Serialize) {
+        // Plain values into memory: there is nothing that could fail.
+        encode::write(self.0.as_mut_vec(), value).unwrap_or_else(|why| unreachable!("{why}"));
+    }
+
+    /// A list of anything else.
+    pub(in crate::engine) fn others(&mut self, list: &[impl Serialize]) {
+        if list.is_empty() { self.array(0) } else { self.other(&list) }
+    }
 }
 
 /// What is left to read. Each read takes what it returns; none: that is not what stands there.
-pub(in crate::engine) struct Tokens<'a>(pub(in crate::engine) &'a [u8]);
+pub(in crate::engine) struct Tokens<'a>(decode::Bytes<'a>);
 
-impl Tokens<'_> {
+impl<'a> Tokens<'a> {
+    /// In these bytes.
+    pub(in crate::engine) fn of(bytes: &'a [u8]) -> Self {
+        Self(decode::Bytes::new(bytes))
+    }
+
+    /// What was not read yet.
+    pub(in crate::engine) fn rest(&self) -> &'a [u8] {
+        self.0.remaining_slice()
+    }
+
+    fn next(&self) -> Option<u8> {
+        self.rest().first().copied()
+    }
+
+    /// The next byte, if it lies in this range: most tokens are one.
+    fn short(&mut self, range: Range<u8>) -> Option<u8> {
+        self.next().filter(|byte| range.contains(byte)).and_then(|_| self.0.read_u8().ok())
+    }
+
     pub(in crate::engine) fn array(&mut self) -> Option<usize> {
+        if let Some(short) = self.short(NONE..LONG) {
+            return Some(usize::from(short - NONE));
+        }
         usize::try_from(decode::read_array_len(&mut self.0).ok()?).ok()
     }
 
@@ -59,17 +128,36 @@ impl Tokens<'_> {
     }
 
     /// An array, item by item.
-    pub(in crate::engine) fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+    pub(in crate::engine) fn list<T>(&mut self, item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         let len = self.array()?;
         // Every item takes a byte at least: what says it has more is not what was written.
-        let mut items = Vec::with_capacity(len.min(self.0.len()));
-        for _ in 0..len {
-            items.push(item(self)?);
-        }
-        Some(items)
+        let mut items = Vec::with_capacity(len.min(self.rest().len()));
+        self.each(len, item, |item| items.push(item)).map(|()| items)
+    }
+
+    /// The same of a few.
+    pub(in crate::engine) fn few<A: Array>(
+        &mut self,
+        item: impl FnMut(&mut Self) -> Option<A::Item>,
+    ) -> Option<SmallVec<A>> {
+        let len = self.array()?;
+        let mut items = SmallVec::new();
+        self.each(len, item, |item| items.push(item)).map(|()| items)
+    }
+
+    fn each<T>(
+        &mut self,
+        len: usize,
+        mut item: impl FnMut(&mut Self) -> Option<T>,
+        mut to: impl FnMut(T),
+    ) -> Option<()> {
+        (0..len).try_for_each(|_| item(self).map(&mut to))
     }
 
     pub(in crate::engine) fn uint<T: TryFrom<u64>>(&mut self) -> Option<T> {
+        if let Some(small) = self.short(0..LARGE) {
+            return u64::from(small).try_into().ok();
+        }
         decode::read_int::<u64, _>(&mut self.0).ok()?.try_into().ok()
     }
 
@@ -79,15 +167,12 @@ impl Tokens<'_> {
 
     /// Whether nothing stands here.
     pub(in crate::engine) fn nothing(&mut self) -> bool {
-        decode::read_nil(&mut { self.0 }).is_ok_and(|()| {
-            self.0 = self.0.get(1..).unwrap_or_default();
-            true
-        })
+        self.next() == Some(Marker::Null.to_u8()) && decode::read_nil(&mut self.0).is_ok()
     }
 
     /// A number, however it was written.
     pub(in crate::engine) fn number(&mut self) -> Option<f64> {
-        let marker = Marker::from_u8(*self.0.first()?);
+        let marker = Marker::from_u8(self.next()?);
         if marker == Marker::F64 {
             decode::read_f64(&mut self.0).ok()
         } else if marker == Marker::F32 {
@@ -99,18 +184,17 @@ impl Tokens<'_> {
 
     /// A list of anything else.
     pub(in crate::engine) fn others<'de, T: Deserialize<'de>>(&mut self) -> Option<Vec<T>> {
-        if let Some((&NONE, rest)) = self.0.split_first() {
-            self.0 = rest;
-            return Some(Vec::new());
+        if self.next() == Some(NONE) {
+            return self.array().map(|_| Vec::new());
         }
         self.other()
     }
 
     /// Anything else.
     pub(in crate::engine) fn other<'de, T: Deserialize<'de>>(&mut self) -> Option<T> {
-        let mut reader = Deserializer::new(self.0);
+        let mut reader = Deserializer::new(self.rest());
         let read = T::deserialize(&mut reader).ok()?;
-        self.0 = reader.get_ref();
+        *self = Self::of(reader.get_ref());
         Some(read)
     }
 }

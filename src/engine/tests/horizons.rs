@@ -82,7 +82,7 @@ fn pending(count: u64, at_us: i64, arms: u32) -> PendingDecision {
         rows: Vec::new(),
         shown: (0..arms).map(shown).collect(),
         events: Vec::new(),
-        subjects: vec![crate::engine::hash("subject", &[&count.to_be_bytes()])],
+        subjects: [crate::engine::hash("subject", &[&count.to_be_bytes()])].into_iter().collect(),
         judged: Judged::Open(None),
     }
 }
@@ -154,7 +154,7 @@ fn what_waits_is_found_by_id_event_and_subject() {
         for arm in 0..3 {
             let shows = |decision: &PendingDecision| decision.shown.iter().any(|shown| shown.arm == arm);
             for until_us in [0, 3_200, 3_500, 3_800, 3_990, i64::MAX] {
-                let fits = |decision: &PendingDecision| decision.subjects == keys && shows(decision);
+                let fits = |decision: &PendingDecision| *decision.subjects == keys && shows(decision);
                 let mut newest_first = plain.iter().rev().filter(|(_, d)| fits(d));
                 let latest = newest_first.find(|(_, d)| d.at_us <= until_us).map(|(&o, _)| o);
                 assert_eq!(queue.latest(&subject(n), arm, until_us), latest, "{n} {arm} {until_us}");

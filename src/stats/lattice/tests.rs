@@ -31,7 +31,7 @@ fn both_grids_say_the_same() {
     let mut rng = StdRng::seed_from_u64(17);
     let (mut betas, mut students) = (0, 0);
     for _ in 0..1_500 {
-        let n = rng.random_range(1..30);
+        let n = rng.random_range(1..=SCORES_MAX);
         let (centre, apart) = (rng.random_range(-4.0..1.0), rng.random_range(0.0_f64..0.9).powi(2));
         let beta = |rng: &mut StdRng| {
             let odds: f64 = centre + apart * rng.random_range(-1.0..1.0);
@@ -108,4 +108,17 @@ fn what_takes_another_panels_place_is_not_taken_for_it() {
             assert_eq!(memo.probabilities(&scores).map(|pmf| bits(&pmf)), fresh, "{weight}");
         }
     }
+}
+
+/// Between two calls that take the lattice one arm leads in a call that does not: what that call began is not half done.
+#[test]
+fn a_score_off_the_lattice_leaves_nothing_half_done() {
+    let score = |location: f64| StudentScore::new(location, 0.1, 300.0);
+    let off = StudentScore::new(-1e20, 2e7, 300.0);
+    let memo = Memo::default();
+    assert!(memo.probabilities(&[score(0.0), score(0.4), score(0.1)]).is_some());
+    assert_eq!(memo.probabilities(&[score(0.9), off, score(0.1)]), None);
+    let scores = [score(0.9), score(0.4), score(0.1)];
+    let fresh = Memo::default().probabilities(&scores).map(|pmf| bits(&pmf));
+    assert_eq!(memo.probabilities(&scores).map(|pmf| bits(&pmf)), fresh);
 }
