@@ -2,7 +2,7 @@
 //!
 //! Deliberately not here: the service itself, which is in this process or a live server.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use slotwise::{
     bandit::ClickModel,
@@ -198,9 +198,9 @@ impl<'a> Player<'a> {
         }
         let remembered = self.memory.holds(decided);
         let chosen: Vec<usize> = decided.chosen.iter().filter_map(|c| by_id.get(&c.arm).copied()).collect();
-        let mut shown = chosen.clone();
-        if let (Some(first), Some(arm)) = (shown.first_mut(), scene.overridden) {
-            *first = arm;
+        let mut shown = Cow::Borrowed(chosen.as_slice());
+        if let (false, Some(arm)) = (chosen.is_empty(), scene.overridden) {
+            shown.to_mut()[0] = arm;
         }
         self.count_decision(scene, decided, &chosen, remembered);
         let mut deeds = std::mem::take(&mut self.deeds);
@@ -211,9 +211,8 @@ impl<'a> Player<'a> {
         if remembered {
             self.memory.remember(&chosen, visit.now.index);
         }
-        let arms: Vec<&ArmId> = shown.iter().map(|&arm| &world.arms()[arm].arm.id).collect();
         let window_us = self.definition.goal.window_us as f64;
-        let shown = Shown { visit, decided, arms: &arms, window_us, at_us, dating };
+        let shown = Shown { visit, decided, world, arms: &shown, window_us, at_us, dating };
         self.queue.send(self.setup.scenario, &self.slot, shown, &deeds, &mut self.tally.events);
         self.deeds = deeds;
     }

@@ -7,7 +7,7 @@ use slotwise::{engine::Rewarded, slot::SlotId};
 use crate::{
     report::EventCounts,
     scenario::{STEPS_MAX, Scenario},
-    world::{Deed, For, Visit},
+    world::{Deed, For, Visit, World},
 };
 
 /// Beyond the window, microseconds: surely late.
@@ -74,8 +74,10 @@ pub(crate) struct Shown<'a> {
     pub visit: &'a Visit,
     /// The decision.
     pub decided: &'a slotwise::engine::Decided,
-    /// The ids of the arms that were in fact shown, by place.
-    pub arms: &'a [&'a slotwise::slot::ArmId],
+    /// Where.
+    pub world: &'a World<'a>,
+    /// The arms that were in fact shown, by place.
+    pub arms: &'a [usize],
     /// The goal's window, microseconds.
     pub window_us: f64,
     /// When it was shown, microseconds of the shop's time since the start.
@@ -120,7 +122,7 @@ impl Queue {
         let index = shown.visit.now.index;
         for deed in deeds {
             counts.happened += 1;
-            let arm = shown.arms[deed.place];
+            let arm = &shown.world.arms()[shown.arms[deed.place]].arm.id;
             let item = |what: u64| ((deed.place * STEPS_MAX + deed.step) as u64) * 8 + what;
             let dirt = |what: u64, chance: f64| !clean && coins.flip(For::Dirt, item(what), chance);
             if dirt(0, dirty.lost) {

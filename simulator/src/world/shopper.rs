@@ -58,6 +58,13 @@ pub struct Visit {
     pub coins: Coins,
 }
 
+/// An id. Made for every session, so not by way of a format.
+fn numbered(kind: char, number: u64) -> String {
+    let mut id = number.to_string();
+    id.insert(0, kind);
+    id
+}
+
 impl Shopper {
     /// The shopper of a session; of a pool member if it returns, and then always the same.
     pub fn of_session(shoppers: &Shoppers, world: [u64; 2], session: u64) -> Self {
@@ -75,7 +82,7 @@ impl Shopper {
             let coins = Coins::of("simulated member", &[seed, replication, segment as u64, member]);
             (coins, format!("{}-{member}", spec.name))
         } else {
-            (coins, format!("n{session}"))
+            (coins, numbered('n', session))
         };
         let traits = (0_u64..).zip(shoppers.traits.values()).map(|(item, of)| match of {
             Trait::Words(words) => TraitValue::Word(who.pick(For::Trait, 2 * item, words.values().copied())),
@@ -96,7 +103,7 @@ impl Shopper {
             returning,
             price_sensitivity: price.clamp(0.0, 1.0),
             consent,
-            subject: Subject { id, session_id: format!("s{session}") },
+            subject: Subject { id, session_id: numbered('s', session) },
             bot: false,
         }
     }
