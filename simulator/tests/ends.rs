@@ -12,6 +12,7 @@ mod server;
 use std::{
     num::NonZeroUsize,
     panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
     process::{Command, Stdio},
     sync::{
         Arc,
@@ -173,6 +174,29 @@ fn a_signal_ends_a_run_and_takes_its_slots_away() {
             // What was played does not tell what the checks ask.
             assert_eq!(ended.code(), Some(4), "{signal}: {ended}");
             assert!(client.list_slots().await.unwrap().is_empty(), "{signal}");
+        });
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_a_replay_and_takes_its_slot_away() {
+    for (signal, keep) in [("TERM", false), ("INT", false), ("TERM", true)] {
+        with_server(false, async |server, mut client| {
+            let digits: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "data", "digits"].iter().collect();
+            let mut replay = Command::new(env!("CARGO_BIN_EXE_slotwise-simulator"));
+            replay.arg("replay").arg(digits).args(["--target", &server.grpc, "--seeds", "9"]);
+            replay.args(keep.then_some("--keep")).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let replay = replay.spawn().unwrap();
+            until(async || client.report("replay-digits-0").await.is_ok_and(|of| of.counters.decisions > 10)).await;
+            let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {}", replay.id())]).status().unwrap();
+            assert!(sent.success());
+            let ended = block_in_place(|| replay.wait_with_output()).unwrap();
+            let said = String::from_utf8(ended.stderr).unwrap();
+            assert!(said.contains("stopped after ") && said.contains(" of 1797 rows of seed 0"), "{said}");
+            assert!(!ended.status.success() && ended.stdout.is_empty(), "{signal}: {}", ended.status);
+            let left = client.list_slots().await.unwrap().len();
+            assert_eq!(left, usize::from(keep), "{signal}");
         });
     }
 }

@@ -1,18 +1,20 @@
 //! `slotwise-simulator replay`.
 
-use std::{error::Error, io::Write, num::NonZeroUsize, path::PathBuf};
+use std::{error::Error, io::Write, num::NonZeroUsize, path::PathBuf, pin::pin};
 
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Learning, SEEDS_MAX,
     evaluate::{Asked, Logged},
+    stop::told_to_stop,
 };
 use crate::{
     dataset::Dataset,
     logged::Form,
     progress::Progress,
-    replay::{Options, Variant, replay},
+    replay::{Options, Variant, replay_until},
 };
 
 /// Flags of `replay`.
@@ -68,6 +70,7 @@ struct Live {
 
 const AFTER_HELP: &str = "\
 A CLASSIFICATION SET is streamed through a slot as a bandit. Without --target the same command prints the same bytes every time.
+With it the slot is deleted when done, also after Ctrl-C, SIGTERM or a failure, unless --keep is given.
 
 The loss is the mean of 1 - reward over the rows as they come; \"last 20 %\" counts the rounds from floor(0.8 n) on.
 With --delay B the rewards of rounds [jB, (j+1)B) all arrive right before round (j+1)B; what would arrive after the
@@ -140,7 +143,21 @@ impl Replay {
             silent_zeros: self.learning.silent_zeros,
             at_close: None,
         };
-        let report = runtime.block_on(replay(&options, &dataset, &mut Progress::default()))?;
+        let report = runtime.block_on(async {
+            let (stop, mut progress) = (CancellationToken::new(), Progress::default());
+            let mut replaying = pin!(replay_until(&options, &dataset, &mut progress, &stop));
+            if options.target.is_none() {
+                // It has nothing to take away, and would not hear.
+                return replaying.await;
+            }
+            tokio::select! {
+                report = &mut replaying => report,
+                () = told_to_stop() => {
+                    stop.cancel();
+                    replaying.await
+                }
+            }
+        })?;
         let text = if self.json { report.json()? } else { report.text() };
         // A closed pipe is no error of ours.
         let _ = writeln!(out, "{text}");

@@ -24,6 +24,7 @@ use slotwise::{
     bandit::{ModelSpec, Policy},
     slot::FieldError,
 };
+use tokio_util::sync::CancellationToken;
 
 pub use report::{Report, Run, Spread};
 pub use tenths::Tenths;
@@ -115,6 +116,16 @@ pub enum ReplayError {
     /// The service did not do something.
     #[error(transparent)]
     Service(#[from] ServiceError),
+    /// Somebody said stop.
+    #[error("stopped after {done} of {rounds} rows of seed {seed}; nothing is said of a part")]
+    Stopped {
+        /// The seed.
+        seed: u64,
+        /// Rows that were through.
+        done: usize,
+        /// Rows of a pass.
+        rounds: usize,
+    },
     /// The service showed an arm that is no class.
     #[error("slot '{slot}' shows '{arm}', which is no class of the set; was the slot changed meanwhile?")]
     Arm {
@@ -145,8 +156,40 @@ impl Watch for Unwatched {
     fn end(&mut self) {}
 }
 
+/// Tells somebody else, and knows how far it is.
+struct Counting<'a> {
+    watch: &'a mut dyn Watch,
+    done: usize,
+}
+
+impl Watch for Counting<'_> {
+    fn begin(&mut self, seed: u64, rounds: usize) {
+        self.watch.begin(seed, rounds);
+    }
+
+    fn round(&mut self, done: usize, wrong: usize) {
+        self.done = done;
+        self.watch.round(done, wrong);
+    }
+
+    fn end(&mut self) {
+        self.watch.end();
+    }
+}
+
 /// Replays a set, once for each seed.
 pub async fn replay(options: &Options, dataset: &Dataset, watch: &mut dyn Watch) -> Result<Report, ReplayError> {
+    replay_until(options, dataset, watch, &CancellationToken::new()).await
+}
+
+/// The same, until `stop` says so: then the slot is taken away as ever, and [`ReplayError::Stopped`] is returned. In this
+/// process, where nothing is waited for, only between two seeds.
+pub async fn replay_until(
+    options: &Options,
+    dataset: &Dataset,
+    watch: &mut dyn Watch,
+    stop: &CancellationToken,
+) -> Result<Report, ReplayError> {
     let rounds = options.rounds_of(dataset)?;
     let mut runs = Vec::with_capacity(options.seeds.len());
     let mut remote = match &options.target {
@@ -156,8 +199,8 @@ pub async fn replay(options: &Options, dataset: &Dataset, watch: &mut dyn Watch)
     for &seed in &options.seeds {
         let pass = Pass { options, dataset, seed, rounds };
         runs.push(match &mut remote {
-            Some(remote) => pass.run(remote, watch).await?,
-            None => pass.run(&mut InProcess::new(seed), watch).await?,
+            Some(remote) => pass.run_until(remote, watch, stop).await?,
+            None => pass.run_until(&mut InProcess::new(seed), watch, stop).await?,
         });
     }
     Ok(Report::new(options, dataset, rounds, runs))
@@ -174,6 +217,15 @@ pub(crate) struct Pass<'a> {
 
 impl Pass<'_> {
     pub(crate) async fn run(&self, service: &mut impl Service, watch: &mut dyn Watch) -> Result<Run, ReplayError> {
+        self.run_until(service, watch, &CancellationToken::new()).await
+    }
+
+    async fn run_until(
+        &self,
+        service: &mut impl Service,
+        watch: &mut dyn Watch,
+        stop: &CancellationToken,
+    ) -> Result<Run, ReplayError> {
         let definition = setup::definition(self.options, self.dataset, self.seed)?;
         let (slot, arms) = (definition.id.clone(), setup::arms(self.dataset));
         service.create(definition, self.options.replace).await?;
@@ -187,7 +239,10 @@ impl Pass<'_> {
             variant: self.options.variant,
             silent_zeros: self.options.silent_zeros,
         };
-        let run = stream::stream(service, &plan, watch).await;
+        let mut counting = Counting { watch, done: 0 };
+        let run = stop.run_until_cancelled(stream::stream(service, &plan, &mut counting)).await;
+        let stopped = ReplayError::Stopped { seed: self.seed, done: counting.done, rounds: self.rounds };
+        let run = run.unwrap_or(Err(stopped));
         watch.end();
         if self.options.keep {
             return run;
