@@ -22,6 +22,7 @@ mod event;
 mod ids;
 mod index;
 mod insight;
+mod intake;
 mod ledger;
 mod memory;
 mod packed;

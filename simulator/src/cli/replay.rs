@@ -1,6 +1,6 @@
 //! `slotwise-simulator replay`.
 
-use std::{error::Error, io::Write, num::NonZeroUsize, path::PathBuf, pin::pin};
+use std::{error::Error, io::Write, num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Learning, SEEDS_MAX,
     evaluate::{Asked, Logged},
-    stop::told_to_stop,
+    stop::until_told,
 };
 use crate::{
     dataset::Dataset,
@@ -143,19 +143,13 @@ impl Replay {
             silent_zeros: self.learning.silent_zeros,
             at_close: None,
         };
+        let (stop, mut progress) = (CancellationToken::new(), Progress::default());
+        let replaying = replay_until(&options, &dataset, &mut progress, &stop);
         let report = runtime.block_on(async {
-            let (stop, mut progress) = (CancellationToken::new(), Progress::default());
-            let mut replaying = pin!(replay_until(&options, &dataset, &mut progress, &stop));
-            if options.target.is_none() {
+            match &options.target {
+                Some(_) => until_told(&stop, replaying).await,
                 // It has nothing to take away, and would not hear.
-                return replaying.await;
-            }
-            tokio::select! {
-                report = &mut replaying => report,
-                () = told_to_stop() => {
-                    stop.cancel();
-                    replaying.await
-                }
+                None => replaying.await,
             }
         })?;
         let text = if self.json { report.json()? } else { report.text() };

@@ -11,7 +11,7 @@ use std::{
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::{Model, stop::told_to_stop};
+use super::{Model, stop::until_told};
 use crate::soak::{Load, Options, soak};
 
 /// Decisions per second at most: far beyond what one such loop can send.
@@ -128,14 +128,8 @@ impl Soak {
                 // A closed standard error is no error of ours.
                 let _ = writeln!(io::stderr(), "{line}");
             };
-            let mut soaking = Box::pin(soak(&options, &stop, &mut say));
-            tokio::select! {
-                report = &mut soaking => report,
-                () = told_to_stop() => {
-                    stop.cancel();
-                    soaking.await
-                }
-            }
+            // Boxed, as it is large.
+            until_told(&stop, Box::pin(soak(&options, &stop, &mut say))).await
         })?;
         let text = if self.json { report.json()? } else { report.text() };
         // A closed pipe is no error of ours.

@@ -1,6 +1,20 @@
 //! What tells a command to end early: Ctrl-C, and SIGTERM where there is such a thing.
 
-use std::future::pending;
+use std::{future::pending, pin::pin};
+
+use tokio_util::sync::CancellationToken;
+
+/// Does the work; when the process is told to end, cancels `stop` and waits for what the work makes of it.
+pub(super) async fn until_told<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    tokio::select! {
+        done = &mut work => done,
+        () = told_to_stop() => {
+            stop.cancel();
+            work.await
+        }
+    }
+}
 
 /// Waits until the process is told to end. For ever, where that cannot be heard: then nothing is to be stopped.
 pub(super) async fn told_to_stop() {

@@ -117,15 +117,8 @@ pub enum ReplayError {
     #[error(transparent)]
     Service(#[from] ServiceError),
     /// Somebody said stop.
-    #[error("stopped after {done} of {rounds} rows of seed {seed}; nothing is said of a part")]
-    Stopped {
-        /// The seed.
-        seed: u64,
-        /// Rows that were through.
-        done: usize,
-        /// Rows of a pass.
-        rounds: usize,
-    },
+    #[error("stopped during the pass of seed {0}; nothing is said of a part")]
+    Stopped(u64),
     /// The service showed an arm that is no class.
     #[error("slot '{slot}' shows '{arm}', which is no class of the set; was the slot changed meanwhile?")]
     Arm {
@@ -154,27 +147,6 @@ impl Watch for Unwatched {
     fn begin(&mut self, _: u64, _: usize) {}
     fn round(&mut self, _: usize, _: usize) {}
     fn end(&mut self) {}
-}
-
-/// Tells somebody else, and knows how far it is.
-struct Counting<'a> {
-    watch: &'a mut dyn Watch,
-    done: usize,
-}
-
-impl Watch for Counting<'_> {
-    fn begin(&mut self, seed: u64, rounds: usize) {
-        self.watch.begin(seed, rounds);
-    }
-
-    fn round(&mut self, done: usize, wrong: usize) {
-        self.done = done;
-        self.watch.round(done, wrong);
-    }
-
-    fn end(&mut self) {
-        self.watch.end();
-    }
 }
 
 /// Replays a set, once for each seed.
@@ -239,10 +211,8 @@ impl Pass<'_> {
             variant: self.options.variant,
             silent_zeros: self.options.silent_zeros,
         };
-        let mut counting = Counting { watch, done: 0 };
-        let run = stop.run_until_cancelled(stream::stream(service, &plan, &mut counting)).await;
-        let stopped = ReplayError::Stopped { seed: self.seed, done: counting.done, rounds: self.rounds };
-        let run = run.unwrap_or(Err(stopped));
+        let run = stop.run_until_cancelled(stream::stream(service, &plan, watch)).await;
+        let run = run.unwrap_or(Err(ReplayError::Stopped(self.seed)));
         watch.end();
         if self.options.keep {
             return run;

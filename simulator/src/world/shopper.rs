@@ -59,7 +59,7 @@ pub struct Visit {
 }
 
 /// An id. Made for every session, so not by way of a format.
-fn numbered(kind: char, number: u64) -> String {
+pub(super) fn numbered(kind: char, number: u64) -> String {
     let mut id = number.to_string();
     id.insert(0, kind);
     id

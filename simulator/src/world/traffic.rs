@@ -12,7 +12,7 @@ use std::{
 use super::{
     coin::{Coins, For},
     course::level,
-    shopper::{Shopper, Visit},
+    shopper::{Shopper, Visit, numbered},
 };
 use crate::scenario::{Scenario, time::Moment};
 
@@ -115,7 +115,7 @@ impl<'a> Traffic<'a> {
         let coins = self.session_coins(session);
         shopper.bot = coins.flip(For::Session, 0, self.bots);
         if shopper.bot {
-            shopper.subject.id = format!("b{session}");
+            shopper.subject.id = numbered('b', session);
         }
         let intent = self.intent(coins, 0, self.moment(self.next_session_us));
         self.shoppers.insert(session, (Arc::new(shopper), intent));
