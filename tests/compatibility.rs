@@ -153,10 +153,7 @@ impl World {
     }
 
     fn change(&mut self, slot: &str, change: Change) {
-        let body =
-            plan(&self.state, &slot_id(slot), change, &Why { author: "ann".into(), reason: "for the fixture".into() })
-                .unwrap()
-                .unwrap();
+        let body = plan(&self.state, &slot_id(slot), change, &Why::new("ann", "for the fixture")).unwrap().unwrap();
         self.apply(body);
     }
 

@@ -12,7 +12,7 @@ use slotwise::wire::proto::{
     Schedule, SetArmAvailabilityRequest, SetSafeChoiceRequest, Slot, Stickiness, SubjectCapEffect, TestMode,
     UnavailableBecause, UpdateSlotRequest, UpsertArmsRequest, baseline, mode, rule, stickiness,
 };
-use support::{Clients, decide, slot, started};
+use support::{Clients, Server, decide, slot, started};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -97,6 +97,38 @@ async fn every_revision_says_who_changed_what_and_why() {
     let gone = clients.slots.get_revision(ask(9)).await.unwrap_err();
     check(&gone, "revision");
     assert!(gone.message().contains("the slot is at 3"), "{}", gone.message());
+    server.stop().await;
+}
+
+/// A change of the slot `offers` that carries a request id.
+async fn pause_as(clients: &mut Clients, arm: &str, request_id: &str) {
+    let changes = vec![ArmAvailability { arm_id: arm.into(), available: Some(false), ..ArmAvailability::default() }];
+    let pause = SetArmAvailabilityRequest { slot_id: "offers".into(), changes, ..SetArmAvailabilityRequest::default() };
+    let mut request = tonic::Request::new(pause);
+    request.metadata_mut().insert("x-request-id", request_id.parse().unwrap());
+    clients.slots.set_arm_availability(request).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_revision_says_from_where_and_with_which_request_id_it_came() {
+    let (folder, server, mut clients) = started().await;
+    clients.create(slot("offers", &["a", "b"])).await.unwrap();
+    pause_as(&mut clients, "a", "call-7").await;
+    let found = revisions(&mut clients, "offers").await;
+    let actors: Vec<_> = found.iter().map(|revision| revision.actor.clone().unwrap()).collect();
+    assert_eq!(actors[0].request_id, "call-7");
+    assert!(actors[1].request_id.len() == 32, "one was made up for the call that carried none: {actors:?}");
+    assert!(actors.iter().all(|actor| actor.origin.starts_with("127.0.0.1:") && actor.principal.is_empty()));
+
+    // Two messages of a stock feed are one revision, although each is a call of its own.
+    pause_as(&mut clients, "b", "call-8").await;
+    let merged = revisions(&mut clients, "offers").await;
+    assert_eq!((merged.len(), merged[0].actor.clone().unwrap().request_id.as_str()), (2, "call-8"));
+    server.stop().await;
+
+    let server = Server::start(folder.path()).await;
+    let mut clients = server.clients().await;
+    assert_eq!(revisions(&mut clients, "offers").await, merged, "the journal and the snapshot keep it");
     server.stop().await;
 }
 

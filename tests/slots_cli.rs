@@ -173,6 +173,7 @@ fn a_slot_is_steered_and_its_history_tells_by_whom() {
         ]
     );
     assert!(history.contains("    + controls.safe_choice: true"), "{history}");
+    assert!(history.contains("    from 127.0.0.1:") && history.contains(", request "), "{history}");
     assert!(history.contains("    ~ arms[\"gift-wrap\"].available: true → false"), "{history}");
     let newest = shop.good(&["slots", "history", "offers", "-n", "1", "-o", "json"]);
     let newest: serde_json::Value = serde_json::from_str(&newest).unwrap();

@@ -80,10 +80,7 @@ struct Because {
 impl Because {
     /// What stands in the history, with the command where no reason was given.
     fn why(self, command: &str) -> Why {
-        Why {
-            author: self.author.unwrap_or_else(user_name),
-            reason: self.reason.unwrap_or_else(|| format!("slots {command}")),
-        }
+        Why::new(self.author.unwrap_or_else(user_name), self.reason.unwrap_or_else(|| format!("slots {command}")))
     }
 }
 

@@ -10,8 +10,11 @@ use super::{
     state::{AVAILABILITY, State},
 };
 use crate::slot::{
-    Arm, ArmId, Baseline, Controls, Definition, FieldError, SlotId, Unavailable, Why,
-    limits::{DISPLAY_NAME_BYTES_MAX, LEARNED_ARMS_MAX, MODELS_MAX, REASON_BYTES_MAX, REVISIONS_MAX, SLOTS_MAX},
+    Actor, Arm, ArmId, Baseline, Controls, Definition, FieldError, SlotId, Unavailable, Why,
+    limits::{
+        ACTOR_BYTES_MAX, DISPLAY_NAME_BYTES_MAX, LEARNED_ARMS_MAX, MODELS_MAX, REASON_BYTES_MAX, REVISIONS_MAX,
+        SLOTS_MAX,
+    },
     suggestion,
 };
 
@@ -82,9 +85,14 @@ pub enum ChangeError {
 }
 
 fn check_why(why: &Why) -> Result<(), FieldError> {
-    for (field, text, most) in
-        [("reason", &why.reason, REASON_BYTES_MAX), ("author", &why.author, DISPLAY_NAME_BYTES_MAX)]
-    {
+    let Actor { principal, origin, request_id } = &why.actor;
+    for (field, text, most) in [
+        ("reason", &why.reason, REASON_BYTES_MAX),
+        ("author", &why.author, DISPLAY_NAME_BYTES_MAX),
+        ("actor.principal", principal, ACTOR_BYTES_MAX),
+        ("actor.origin", origin, ACTOR_BYTES_MAX),
+        ("actor.request_id", request_id, ACTOR_BYTES_MAX),
+    ] {
         if text.len() > most {
             return Err(FieldError::new(field, format!("has more than {most} bytes")));
         }

@@ -160,6 +160,20 @@ impl Body {
         }
     }
 
+    /// Returns who made a change, and why; `None` for a decision or a reward event.
+    pub fn why(&self) -> Option<&Why> {
+        match self {
+            Self::SlotCreated { why, .. }
+            | Self::SlotUpdated { why, .. }
+            | Self::SlotDeleted { why, .. }
+            | Self::ArmsUpserted { why, .. }
+            | Self::ArmsRemoved { why, .. }
+            | Self::AvailabilitySet { why, .. }
+            | Self::SlotReset { why, .. } => Some(why),
+            Self::Decided(_) | Self::Rewarded(_) => None,
+        }
+    }
+
     /// The decision it is about.
     pub fn decision(&self) -> Option<DecisionId> {
         match self {

@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::slot::{Arm, ArmId, Definition, Revision, Why};
+use crate::slot::{Actor, Arm, ArmId, Definition, Revision, Why};
 
 #[derive(Serialize, Deserialize)]
 struct Persisted {
@@ -23,6 +23,8 @@ struct PersistedRevision {
     #[serde(default)]
     author: String,
     reason: String,
+    #[serde(default, skip_serializing_if = "Actor::is_empty")]
+    actor: Actor,
     change: String,
     /// Without its arms.
     definition: Definition,
@@ -58,6 +60,7 @@ pub(super) fn serialize<S: Serializer>(revisions: &[Revision], serializer: S) ->
             at_us: *at_us,
             author: why.author.clone(),
             reason: why.reason.clone(),
+            actor: why.actor.clone(),
             change: change.clone(),
             definition,
             arms,
@@ -69,14 +72,14 @@ pub(super) fn serialize<S: Serializer>(revisions: &[Revision], serializer: S) ->
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Vec<Revision>>, D::Error> {
     let Persisted { arms: table, revisions } = Persisted::deserialize(deserializer)?;
     let revision = |persisted: PersistedRevision| {
-        let PersistedRevision { number, at_us, author, reason, change, mut definition, arms } = persisted;
+        let PersistedRevision { number, at_us, author, reason, actor, change, mut definition, arms } = persisted;
         let arm = |index: u32| table.get(index as usize).cloned();
         definition.arms = arms
             .into_iter()
             .map(arm)
             .collect::<Option<_>>()
             .ok_or_else(|| serde::de::Error::custom("a revision names an arm that is not there"))?;
-        Ok(Revision { number, at_us, why: Why { author, reason }, change, definition: Arc::new(definition) })
+        Ok(Revision { number, at_us, why: Why { author, reason, actor }, change, definition: Arc::new(definition) })
     };
     Ok(Arc::new(revisions.into_iter().map(revision).collect::<Result<_, D::Error>>()?))
 }

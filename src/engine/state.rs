@@ -317,7 +317,7 @@ impl SlotState {
         let revisions = Arc::make_mut(&mut self.revisions);
         // A stock feed must not push out what people changed: of its revisions in a row the last one stays. Whoever
         // says something else of it, or is somebody else, has a revision of their own.
-        let same = |last: &Revision| last.change == AVAILABILITY && last.why == *why;
+        let same = |last: &Revision| last.change == AVAILABILITY && last.why.says_the_same_as(why);
         if change == AVAILABILITY && revisions.last().is_some_and(same) {
             revisions.pop();
         }

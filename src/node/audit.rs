@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    codec,
+    codec::{self, Decoded, Skipped},
     error::OpenError,
     folder::{FolderError, SnapshotFile, io_error},
     recover::{replay_by, workers},
@@ -159,7 +159,10 @@ fn read_all(reader: &JournalReader, progress: &mut dyn FnMut(Progress)) -> Resul
 
 /// The event must be readable, and the columns beside it must say what it says.
 fn check(stored: &Stored<'_>) -> Result<(), String> {
-    let event = codec::decode(stored.body)?;
+    let event = match codec::read(stored.body)? {
+        Decoded::Event(event) => event,
+        Decoded::Skipped(skipped) => return check_skipped(stored, &skipped),
+    };
     let decision = event.body.decision().map(|id| id.to_string());
     let wrong = [
         ("at_us", event.at_us != stored.at_us),
@@ -167,6 +170,16 @@ fn check(stored: &Stored<'_>) -> Result<(), String> {
         ("slot", event.body.slot().as_str() != stored.slot),
         ("decision_id", decision.as_deref() != stored.decision),
     ];
+    agree(&wrong)
+}
+
+/// The columns beside an event of an unknown kind must say what its envelope says.
+fn check_skipped(stored: &Stored<'_>, skipped: &Skipped) -> Result<(), String> {
+    let Skipped { at_us, kind, slot } = skipped;
+    agree(&[("at_us", *at_us != stored.at_us), ("kind", kind != stored.kind), ("slot", slot != stored.slot)])
+}
+
+fn agree(wrong: &[(&str, bool)]) -> Result<(), String> {
     match wrong.iter().find(|(_, wrong)| *wrong) {
         Some((column, _)) => Err(format!("the column {column} says something else than the event")),
         None => Ok(()),

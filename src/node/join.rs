@@ -13,7 +13,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{audit::Progress, codec};
+use super::{
+    audit::Progress,
+    codec::{self, Decoded},
+};
 use crate::{
     engine::{
         Applied, Body, Closed, Decided, DecisionId, Fate, Key, Ledger, RewardOutcome, Rewarded, Slots, State, TRAFFIC,
@@ -150,7 +153,13 @@ impl<E> Join<'_, E> {
             self.ledger.pass(stored.at_us);
             return Ok(());
         }
-        let event = codec::decode(stored.body).map_err(Stop::Unreadable)?;
+        let event = match codec::read(stored.body).map_err(Stop::Unreadable)? {
+            Decoded::Event(event) => event,
+            Decoded::Skipped(skipped) => {
+                self.ledger.pass(skipped.at_us);
+                return Ok(());
+            }
+        };
         let step = self.ledger.step(event.at_us, &event.body);
         let slot = event.body.slot();
         if matches!(event.body, Body::SlotCreated { .. }) {

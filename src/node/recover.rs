@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    codec,
+    codec::{self, Decoded},
     error::OpenError,
     folder::{self, Folder},
 };
@@ -67,8 +67,14 @@ impl Reader {
         let work = if TRAFFIC.contains(&stored.kind) {
             Work::Read(stored.position, self.ledger.pass(stored.at_us), stored.body.to_vec())
         } else {
-            let event = codec::decode(stored.body)?;
-            Work::Apply(self.ledger.step(event.at_us, &event.body), Box::new(event.body))
+            match codec::read(stored.body)? {
+                Decoded::Event(event) => Work::Apply(self.ledger.step(event.at_us, &event.body), Box::new(event.body)),
+                // Position and time go on; no slot hears of it.
+                Decoded::Skipped(skipped) => {
+                    self.ledger.pass(skipped.at_us);
+                    return Ok(());
+                }
+            }
         };
         if stored.position.is_multiple_of(PROGRESS) {
             tracing::info!(position = stored.position, "reading the journal");

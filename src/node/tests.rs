@@ -1,5 +1,7 @@
 //! A node whose journal does what disks do.
 
+mod later_kinds;
+
 use std::sync::atomic::AtomicU8;
 
 use super::*;

@@ -36,6 +36,8 @@ pub const ID_BYTES_MAX: usize = 128;
 pub const DISPLAY_NAME_BYTES_MAX: usize = 256;
 /// Bytes of a reason.
 pub const REASON_BYTES_MAX: usize = 1_024;
+/// Bytes of each part of an actor: principal, origin and request id.
+pub const ACTOR_BYTES_MAX: usize = 256;
 /// Bytes of an arm's payload as JSON: it travels with every decision that shows the arm.
 pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024;
 /// How deep a payload's lists and objects may be nested: a protobuf decoder stops at 100 messages, and each

@@ -23,7 +23,7 @@ mod rule;
 
 pub use controls::{Baseline, Controls, HeadStart, Mode, Share, Stickiness, Stop, WarmUp};
 pub use definition::{
-    Arm, Consent, Definition, Payload, Revision, Schedule, SlotKind, Unavailable, Why, check_features,
+    Actor, Arm, Consent, Definition, Payload, Revision, Schedule, SlotKind, Unavailable, Why, check_features,
 };
 #[cfg(test)]
 pub(crate) use examples::examples;

@@ -40,7 +40,7 @@ impl Client {
         why: &Why,
         validate_only: bool,
     ) -> Result<(Definition, u64), ClientError> {
-        let (slot, Why { author, reason }) = (Some(encode::definition(definition, 0)), why.clone());
+        let (slot, Why { author, reason, actor: _ }) = (Some(encode::definition(definition, 0)), why.clone());
         let request = CreateSlotRequest { slot, reason, validate_only, author };
         self.slots.create_slot(request).await?.into_inner().slot.read()
     }
@@ -53,7 +53,7 @@ impl Client {
         why: &Why,
         validate_only: bool,
     ) -> Result<(Definition, u64), ClientError> {
-        let (slot, Why { author, reason }) = (Some(encode::definition(definition, revision)), why.clone());
+        let (slot, Why { author, reason, actor: _ }) = (Some(encode::definition(definition, revision)), why.clone());
         let request = UpdateSlotRequest { slot, update_mask: None, reason, validate_only, author };
         self.slots.update_slot(request).await?.into_inner().slot.read()
     }
@@ -81,7 +81,7 @@ impl Client {
 
     /// Deletes a slot.
     pub async fn delete_slot(&mut self, slot: &str, why: &Why) -> Result<(), ClientError> {
-        let Why { author, reason } = why.clone();
+        let Why { author, reason, actor: _ } = why.clone();
         self.slots.delete_slot(DeleteSlotRequest { slot_id: slot.to_owned(), reason, author }).await?;
         Ok(())
     }
@@ -99,7 +99,7 @@ impl Client {
             because: encode::because(to.because),
             schedule: to.schedule.map(encode::schedule),
         };
-        let Why { author, reason } = why.clone();
+        let Why { author, reason, actor: _ } = why.clone();
         let request = SetArmAvailabilityRequest {
             slot_id: slot.to_owned(),
             available: std::collections::HashMap::new(),
@@ -114,7 +114,7 @@ impl Client {
 
     /// Adds arms to a slot, or replaces those of the same ids.
     pub async fn upsert_arms(&mut self, slot: &str, arms: &[Arm], why: &Why) -> Result<(), ClientError> {
-        let (slot_id, arms, Why { author, reason }) =
+        let (slot_id, arms, Why { author, reason, actor: _ }) =
             (slot.to_owned(), arms.iter().map(encode::arm).collect(), why.clone());
         self.slots.upsert_arms(UpsertArmsRequest { slot_id, arms, reason, author, validate_only: false }).await?;
         Ok(())
@@ -122,7 +122,7 @@ impl Client {
 
     /// Removes arms from a slot; what was learned of them stays.
     pub async fn remove_arms(&mut self, slot: &str, arms: &[ArmId], why: &Why) -> Result<(), ClientError> {
-        let (slot_id, arm_ids, Why { author, reason }) =
+        let (slot_id, arm_ids, Why { author, reason, actor: _ }) =
             (slot.to_owned(), arms.iter().map(ArmId::to_string).collect(), why.clone());
         self.slots.remove_arms(RemoveArmsRequest { slot_id, arm_ids, reason, author, validate_only: false }).await?;
         Ok(())
@@ -130,7 +130,7 @@ impl Client {
 
     /// Forgets all that a slot has learned.
     pub async fn reset_slot(&mut self, slot: &str, why: &Why) -> Result<(), ClientError> {
-        let Why { author, reason } = why.clone();
+        let Why { author, reason, actor: _ } = why.clone();
         self.slots.reset_slot(ResetSlotRequest { slot_id: slot.to_owned(), reason, author }).await?;
         Ok(())
     }
@@ -163,7 +163,7 @@ impl Client {
 
     /// Makes a slot what it was at a revision; returns the revision that this makes.
     pub async fn rollback(&mut self, slot: &str, revision: u64, why: &Why) -> Result<u64, ClientError> {
-        let (slot_id, Why { author, reason }) = (slot.to_owned(), why.clone());
+        let (slot_id, Why { author, reason, actor: _ }) = (slot.to_owned(), why.clone());
         let request = RollbackSlotRequest { slot_id, revision, reason, author, validate_only: false };
         let response = self.slots.rollback_slot(request).await?.into_inner();
         Ok(response.slot.unwrap_or_default().revision)
@@ -176,7 +176,7 @@ impl Client {
         on: bool,
         why: &Why,
     ) -> Result<Vec<(String, u64)>, ClientError> {
-        let (slot_id, Why { author, reason }) = (slot.unwrap_or_default().to_owned(), why.clone());
+        let (slot_id, Why { author, reason, actor: _ }) = (slot.unwrap_or_default().to_owned(), why.clone());
         let request = SetSafeChoiceRequest { slot_id, on, reason, author };
         let response = self.slots.set_safe_choice(request).await?.into_inner();
         let mut changed: Vec<_> = response.revisions.into_iter().collect();
@@ -186,13 +186,13 @@ impl Client {
 }
 
 fn revision(message: proto::Revision) -> Result<ClientRevision, ClientError> {
-    let proto::Revision { revision: number, time, reason, change, slot, author, diff } = message;
+    let proto::Revision { revision: number, time, reason, change, slot, author, diff, actor } = message;
     let at_us = decode::timestamp("time", time.unwrap_or_default());
     let field = |proto::FieldChange { path, before, after }| Difference { path, before, after };
     Ok(ClientRevision {
         number,
         at_us: at_us.map_err(|why| ClientError::Answer(why.to_string()))?,
-        why: Why { author, reason },
+        why: Why { author, reason, actor: decode_slot::actor(actor) },
         change,
         differences: diff.into_iter().map(field).collect(),
         definition: slot.read()?.0,

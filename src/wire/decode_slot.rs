@@ -14,7 +14,9 @@ use super::{
 use crate::{
     engine::Availability,
     node::payload_from_struct,
-    slot::{Arm, ArmId, Definition, FieldError, Goal, Schedule, SlotId, SlotKind, Unavailable, limits::ARMS_MAX},
+    slot::{
+        Actor, Arm, ArmId, Definition, FieldError, Goal, Schedule, SlotId, SlotKind, Unavailable, limits::ARMS_MAX,
+    },
 };
 
 /// The slot of a request, and its revision; paths in errors begin with `slot`.
@@ -142,4 +144,10 @@ fn change_of(change: proto::ArmAvailability) -> Decode<(ArmId, Availability)> {
         schedule: when.map(|when| schedule("schedule", when)).transpose()?,
     };
     Ok((ArmId::parse("arm_id", &arm_id)?, availability))
+}
+
+/// The caller of a change, of an answer.
+pub(super) fn actor(actor: Option<proto::Actor>) -> Actor {
+    let proto::Actor { principal, origin, request_id } = actor.unwrap_or_default();
+    Actor { principal, origin, request_id }
 }

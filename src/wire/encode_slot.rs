@@ -10,8 +10,9 @@ use crate::{
     engine::SlotView,
     node::payload_to_struct,
     slot::{
-        Aggregation, Arm, ArmId, Baseline, Controls, Definition, Effect, Goal, HeadStart, Learning, Mode, OnError,
-        Revision, RewardKind, Rule, Schedule, Share, SlotKind, Stickiness, Stop, Than, Unavailable, WarmUp, Why,
+        Actor, Aggregation, Arm, ArmId, Baseline, Controls, Definition, Effect, Goal, HeadStart, Learning, Mode,
+        OnError, Revision, RewardKind, Rule, Schedule, Share, SlotKind, Stickiness, Stop, Than, Unavailable, WarmUp,
+        Why,
     },
 };
 
@@ -21,7 +22,7 @@ pub(super) fn slot(view: &SlotView) -> proto::Slot {
 
 /// A revision, and what it changed against the one before it.
 pub(super) fn revision(revision: &Revision, before: Option<&Revision>) -> proto::Revision {
-    let Revision { number, at_us, why: Why { author, reason }, change, definition: now } = revision;
+    let Revision { number, at_us, why: Why { author, reason, actor: by }, change, definition: now } = revision;
     let diff = before.map(|before| differences(&before.definition, now)).unwrap_or_default();
     proto::Revision {
         revision: *number,
@@ -31,7 +32,12 @@ pub(super) fn revision(revision: &Revision, before: Option<&Revision>) -> proto:
         slot: Some(definition(now, *number)),
         author: author.clone(),
         diff: diff.into_iter().map(difference).collect(),
+        actor: (!by.is_empty()).then(|| actor(by)),
     }
+}
+
+fn actor(Actor { principal, origin, request_id }: &Actor) -> proto::Actor {
+    proto::Actor { principal: principal.clone(), origin: origin.clone(), request_id: request_id.clone() }
 }
 
 pub(super) fn difference(difference: Difference) -> proto::FieldChange {

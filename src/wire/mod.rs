@@ -12,6 +12,7 @@
 //!
 //! Deliberately not here: listening, configuration.
 
+mod actor;
 mod client;
 mod client_hindsight;
 mod client_slots;

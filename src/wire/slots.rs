@@ -3,7 +3,9 @@
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    Api, decode_slot, encode_slot as encode, error,
+    Api,
+    actor::actor,
+    decode_slot, encode_slot as encode, error,
     proto::{
         CreateSlotRequest, CreateSlotResponse, DeleteSlotRequest, DeleteSlotResponse, GetRevisionRequest,
         GetRevisionResponse, GetSlotRequest, GetSlotResponse, ListRevisionsRequest, ListRevisionsResponse,
@@ -75,13 +77,13 @@ impl Api {
 #[tonic::async_trait]
 impl SlotService for Api {
     async fn create_slot(&self, request: Request<CreateSlotRequest>) -> Result<Response<CreateSlotResponse>, Status> {
-        let caller = Caller::of(request.metadata());
+        let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
         let CreateSlotRequest { slot, reason, validate_only, author } = request.into_inner();
         let (definition, revision) = decode_slot::slot(slot).map_err(|e| error::field(&e))?;
         if revision != 0 {
             return Err(error::field(&FieldError::new("slot.revision", "must be 0 for a new slot")));
         }
-        let (id, why) = (definition.id.clone(), Why { author, reason });
+        let (id, why) = (definition.id.clone(), Why { author, reason, actor });
         let (node, change) = (self.node()?, Change::Create(definition));
         caller.may_change(node, &id, &change)?;
         let view = node.change(id, change, why, validate_only).await;
@@ -108,41 +110,44 @@ impl SlotService for Api {
     }
 
     async fn update_slot(&self, request: Request<UpdateSlotRequest>) -> Result<Response<UpdateSlotResponse>, Status> {
-        let caller = Caller::of(request.metadata());
+        let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
         let UpdateSlotRequest { slot, update_mask, reason, validate_only, author } = request.into_inner();
         let mask = update_mask.filter(|mask| !mask.paths.is_empty());
         let read = if mask.is_some() { decode_slot::part_of_slot } else { decode_slot::slot };
         let (wanted, revision) = read(slot).map_err(|e| error::field(&e))?;
-        let view =
-            self.update(caller, &wanted, revision, mask.as_ref(), &Why { author, reason }, validate_only).await?;
+        let view = self
+            .update(caller, &wanted, revision, mask.as_ref(), &Why { author, reason, actor }, validate_only)
+            .await?;
         Ok(Response::new(UpdateSlotResponse { slot: Some(encode::slot(&view)) }))
     }
 
     async fn delete_slot(&self, request: Request<DeleteSlotRequest>) -> Result<Response<DeleteSlotResponse>, Status> {
-        let caller = Caller::of(request.metadata());
+        let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
         let DeleteSlotRequest { slot_id, reason, author } = request.into_inner();
-        let slot = self.changed(caller, &slot_id, Change::Delete, Why { author, reason }, false).await?;
+        let slot = self.changed(caller, &slot_id, Change::Delete, Why { author, reason, actor }, false).await?;
         Ok(Response::new(DeleteSlotResponse { slot }))
     }
 
     async fn upsert_arms(&self, request: Request<UpsertArmsRequest>) -> Result<Response<UpsertArmsResponse>, Status> {
-        let caller = Caller::of(request.metadata());
+        let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
         let UpsertArmsRequest { slot_id, arms, reason, author, validate_only } = request.into_inner();
         some_of("arms", &arms)?;
         let arms = decode_slot::arms(arms).map_err(|e| error::field(&e))?;
-        let slot =
-            self.changed(caller, &slot_id, Change::UpsertArms(arms), Why { author, reason }, validate_only).await?;
+        let slot = self
+            .changed(caller, &slot_id, Change::UpsertArms(arms), Why { author, reason, actor }, validate_only)
+            .await?;
         Ok(Response::new(UpsertArmsResponse { slot }))
     }
 
     async fn remove_arms(&self, request: Request<RemoveArmsRequest>) -> Result<Response<RemoveArmsResponse>, Status> {
-        let caller = Caller::of(request.metadata());
+        let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
         let RemoveArmsRequest { slot_id, arm_ids, reason, author, validate_only } = request.into_inner();
         some_of("arm_ids", &arm_ids)?;
         let arms = arm_ids.iter().enumerate().map(|(i, arm)| ArmId::parse(&format!("arm_ids[{i}]"), arm));
         let arms = arms.collect::<Result<_, _>>().map_err(|e| error::field(&e))?;
-        let slot =
-            self.changed(caller, &slot_id, Change::RemoveArms(arms), Why { author, reason }, validate_only).await?;
+        let slot = self
+            .changed(caller, &slot_id, Change::RemoveArms(arms), Why { author, reason, actor }, validate_only)
+            .await?;
         Ok(Response::new(RemoveArmsResponse { slot }))
     }
 
@@ -150,8 +155,8 @@ impl SlotService for Api {
         &self,
         request: Request<SetArmAvailabilityRequest>,
     ) -> Result<Response<SetArmAvailabilityResponse>, Status> {
-        let caller = Caller::of(request.metadata());
-        let (view, _) = self.set_availability(caller, request.into_inner()).await?;
+        let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
+        let (view, _) = self.set_availability(caller, &actor, request.into_inner()).await?;
         Ok(Response::new(SetArmAvailabilityResponse { slot: Some(encode::slot(&view)) }))
     }
 
@@ -159,18 +164,18 @@ impl SlotService for Api {
         &self,
         request: Request<Streaming<SetArmAvailabilityRequest>>,
     ) -> Result<Response<StreamArmAvailabilityResponse>, Status> {
-        let caller = Caller::of(request.metadata());
-        Ok(Response::new(self.stream_availability(caller, request.into_inner()).await?))
+        let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
+        Ok(Response::new(self.stream_availability(caller, &actor, request.into_inner()).await?))
     }
 
     async fn set_safe_choice(
         &self,
         request: Request<SetSafeChoiceRequest>,
     ) -> Result<Response<SetSafeChoiceResponse>, Status> {
-        let caller = Caller::of(request.metadata());
+        let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
         let SetSafeChoiceRequest { slot_id, on, reason, author } = request.into_inner();
         let slot = if slot_id.is_empty() { None } else { Some(parse_slot(&slot_id)?) };
-        let revisions = self.safe_choice(caller, slot, on, &Why { author, reason }).await?;
+        let revisions = self.safe_choice(caller, slot, on, &Why { author, reason, actor }).await?;
         Ok(Response::new(SetSafeChoiceResponse { revisions }))
     }
 
@@ -217,17 +222,18 @@ impl SlotService for Api {
         &self,
         request: Request<RollbackSlotRequest>,
     ) -> Result<Response<RollbackSlotResponse>, Status> {
-        let caller = Caller::of(request.metadata());
+        let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
         let RollbackSlotRequest { slot_id, revision, reason, author, validate_only } = request.into_inner();
-        let slot =
-            self.changed(caller, &slot_id, Change::Rollback(revision), Why { author, reason }, validate_only).await?;
+        let slot = self
+            .changed(caller, &slot_id, Change::Rollback(revision), Why { author, reason, actor }, validate_only)
+            .await?;
         Ok(Response::new(RollbackSlotResponse { slot }))
     }
 
     async fn reset_slot(&self, request: Request<ResetSlotRequest>) -> Result<Response<ResetSlotResponse>, Status> {
-        let caller = Caller::of(request.metadata());
+        let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
         let ResetSlotRequest { slot_id, reason, author } = request.into_inner();
-        let slot = self.changed(caller, &slot_id, Change::Reset, Why { author, reason }, false).await?;
+        let slot = self.changed(caller, &slot_id, Change::Reset, Why { author, reason, actor }, false).await?;
         Ok(Response::new(ResetSlotResponse { slot }))
     }
 

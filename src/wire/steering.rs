@@ -19,7 +19,7 @@ use super::{
 use crate::{
     engine::{Change, ChangeError, SlotView},
     node::{ChangeFailure, WriteError},
-    slot::{Definition, FieldError, SlotId, Why},
+    slot::{Actor, Definition, FieldError, SlotId, Why},
 };
 
 /// How often an update without a revision is tried again when another change came between.
@@ -109,6 +109,7 @@ impl Api {
     pub(super) async fn set_availability(
         &self,
         caller: Caller,
+        actor: &Actor,
         request: SetArmAvailabilityRequest,
     ) -> Result<(Arc<SlotView>, usize), Status> {
         let SetArmAvailabilityRequest { slot_id, available, reason, changes, author, validate_only } = request;
@@ -116,12 +117,14 @@ impl Api {
         let available = decode_slot::availability(available, changes).map_err(|e| error::field(&e))?;
         let arms = available.len();
         let change = Change::SetAvailability(available);
-        Ok((self.change(caller, &slot, change, Why { author, reason }, validate_only).await?, arms))
+        let why = Why { author, reason, actor: actor.clone() };
+        Ok((self.change(caller, &slot, change, why, validate_only).await?, arms))
     }
 
     pub(super) async fn stream_availability(
         &self,
         caller: Caller,
+        actor: &Actor,
         mut requests: Streaming<SetArmAvailabilityRequest>,
     ) -> Result<StreamArmAvailabilityResponse, Status> {
         let draining = self.draining();
@@ -138,7 +141,7 @@ impl Api {
                     "validate_only",
                     "cannot be in a stream; try the message with SetArmAvailability",
                 ))),
-                Ok(Some(request)) => self.set_availability(caller, request).await,
+                Ok(Some(request)) => self.set_availability(caller, actor, request).await,
                 Err(status) => Err(status),
             };
             let (view, named) = done.map_err(|status| error::of_message(&status, messages))?;

@@ -14,7 +14,7 @@ use slotwise::{
 
 /// Said where the engine asks for a reason.
 fn why() -> Why {
-    Why { author: "the simulator".to_owned(), reason: "simulation".to_owned() }
+    Why::new("the simulator", "simulation")
 }
 
 /// Why a simulated service could not go on.

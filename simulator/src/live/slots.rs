@@ -20,7 +20,7 @@ const PART_MAX: usize = 40;
 
 /// Said where the server asks for a reason.
 pub(super) fn why() -> Why {
-    Why { author: "slotwise-simulator".to_owned(), reason: "simulation".to_owned() }
+    Why::new("slotwise-simulator", "simulation")
 }
 
 /// Letters, digits and dashes of a name.

@@ -106,5 +106,5 @@ pub trait Service {
 
 /// Who makes every change.
 fn why() -> Why {
-    Why { author: "slotwise-simulator".into(), reason: String::new() }
+    Why::new("slotwise-simulator", "")
 }

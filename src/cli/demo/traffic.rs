@@ -102,7 +102,7 @@ pub(super) async fn open_shop(client: &mut Client) -> Result<(), TrafficError> {
     let failed = |source| TrafficError::Call { what: "make its slots", source };
     for place in &PLACES {
         let definition = definition(place)?;
-        let why = Why { author: "slotwise demo".into(), reason: String::new() };
+        let why = Why::new("slotwise demo", "");
         let mut asked = 0;
         loop {
             match client.create_slot(&definition, &why, false).await {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     engine::Availability,
-    slot::{ArmId, FieldError, Unavailable},
+    slot::{Actor, ArmId, FieldError, Unavailable},
     wire::{Client, ClientRevision, Difference},
 };
 
@@ -53,9 +53,20 @@ fn tell(revision: &ClientRevision) {
     let author = if why.author.is_empty() { String::new() } else { format!(" by {}", why.author) };
     let reason = if why.reason.is_empty() { String::new() } else { format!(": {}", why.reason) };
     say(format_args!("{number}  {}  {change}{author}{reason}", time::text(*at_us)));
+    if let Some(actor) = actor_line(&why.actor) {
+        say(format_args!("    {actor}"));
+    }
     for difference in differences {
         say(format_args!("    {}", line(difference)));
     }
+}
+
+/// The caller as the service saw it; `None` if nothing was recorded.
+fn actor_line(Actor { principal, origin, request_id }: &Actor) -> Option<String> {
+    let parts = [("as", principal), ("from", origin), ("request", request_id)];
+    let said: Vec<String> =
+        parts.iter().filter(|(_, part)| !part.is_empty()).map(|(what, part)| format!("{what} {part}")).collect();
+    (!said.is_empty()).then(|| said.join(", "))
 }
 
 fn json(revision: &ClientRevision) -> serde_json::Value {
@@ -67,6 +78,11 @@ fn json(revision: &ClientRevision) -> serde_json::Value {
         "time": time::text(*at_us),
         "author": why.author,
         "reason": why.reason,
+        "actor": {
+            "principal": why.actor.principal,
+            "origin": why.actor.origin,
+            "request_id": why.actor.request_id,
+        },
         "change": change,
         "diff": differences.iter().map(field).collect::<Vec<_>>(),
     })

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    Decoded, Skipped,
     decode_slot::{arms, because, definition, schedule},
     log,
 };
@@ -11,7 +12,7 @@ use crate::{
     engine::{
         Availability, Barred, Body, Chosen, Decided, DecisionId, Event, Fallback, Reason, Rewarded, Scored, Subject,
     },
-    slot::{ArmId, SlotId, Why},
+    slot::{Actor, ArmId, SlotId, Why},
 };
 
 pub(super) type Decode<T> = Result<T, String>;
@@ -40,14 +41,27 @@ fn non_empty(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-pub(super) fn event(event: log::Event) -> Decode<Event> {
-    let log::Event { at_us, body: b } = event;
-    Ok(Event { at_us, body: body(b.ok_or_else(|| missing("the event's body"))?)? })
+/// The event in a message, or what an event says that may be passed over because this program does not know its kind.
+pub(super) fn event(event: log::Event) -> Decode<Decoded> {
+    let log::Event { at_us, body: b, actor: a, kind, slot_id: slot, skippable } = event;
+    match b {
+        Some(b) => Ok(Decoded::Event(Event { at_us, body: body(b, &actor(a))? })),
+        None if kind.is_empty() => Err(missing("the event's body")),
+        None if skippable => Ok(Decoded::Skipped(Skipped { at_us, kind, slot })),
+        None => Err(format!(
+            "it is of the kind '{kind}', which this program does not know and must not pass over; a newer program wrote it: start that one"
+        )),
+    }
 }
 
-fn body(body: log::event::Body) -> Decode<Body> {
+fn actor(actor: Option<log::Actor>) -> Actor {
+    let log::Actor { principal, origin, request_id } = actor.unwrap_or_default();
+    Actor { principal, origin, request_id }
+}
+
+fn body(body: log::event::Body, actor: &Actor) -> Decode<Body> {
     use log::event::Body as In;
-    let why = |author, reason| Why { author, reason };
+    let why = |author, reason| Why { author, reason, actor: actor.clone() };
     Ok(match body {
         In::SlotCreated(log::SlotCreated { definition: d, reason, author }) => {
             Body::SlotCreated { definition: definition(d)?, why: why(author, reason) }
@@ -64,7 +78,7 @@ fn body(body: log::event::Body) -> Decode<Body> {
         In::ArmsRemoved(log::ArmsRemoved { slot_id: slot, arm_ids: a, reason, author }) => {
             Body::ArmsRemoved { slot: slot_id(&slot)?, arms: arm_ids(&a)?, why: why(author, reason) }
         }
-        In::AvailabilitySet(message) => availability_set(message)?,
+        In::AvailabilitySet(message) => availability_set(message, actor.clone())?,
         In::SlotReset(log::SlotReset { slot_id: slot, reason, author }) => {
             Body::SlotReset { slot: slot_id(&slot)?, why: why(author, reason) }
         }
@@ -73,7 +87,7 @@ fn body(body: log::event::Body) -> Decode<Body> {
     })
 }
 
-fn availability_set(message: log::AvailabilitySet) -> Decode<Body> {
+fn availability_set(message: log::AvailabilitySet, actor: Actor) -> Decode<Body> {
     let log::AvailabilitySet { slot_id: slot, available, unavailable, reason, changes, author } = message;
     let change = |log::ArmAvailability { arm_id: arm, available, because: why, schedule: when }| {
         Ok((arm_id(&arm)?, Availability { available, because: because(why)?, schedule: when.map(schedule) }))
@@ -84,7 +98,7 @@ fn availability_set(message: log::AvailabilitySet) -> Decode<Body> {
     let mut all = plain(&available, true)?;
     all.extend(plain(&unavailable, false)?);
     all.extend(changes.into_iter().map(change).collect::<Decode<Vec<_>>>()?);
-    Ok(Body::AvailabilitySet { slot: slot_id(&slot)?, available: all, why: Why { author, reason } })
+    Ok(Body::AvailabilitySet { slot: slot_id(&slot)?, available: all, why: Why { author, reason, actor } })
 }
 
 pub(super) fn features(features: Vec<log::Feature>) -> Decode<Features> {

@@ -7,16 +7,26 @@ use super::{
 use crate::{
     bandit::{Features, Value},
     engine::{Availability, Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, Subject},
-    slot::{ArmId, SlotId, Why},
+    slot::{Actor, ArmId, SlotId, Why},
 };
 
 pub(super) fn event(event: &Event) -> log::Event {
-    log::Event { at_us: event.at_us, body: Some(body(&event.body)) }
+    let actor = event.body.why().map(|why| &why.actor).filter(|actor| !actor.is_empty());
+    log::Event {
+        at_us: event.at_us,
+        body: Some(body(&event.body)),
+        actor: actor.map(self::actor),
+        ..log::Event::default()
+    }
+}
+
+fn actor(Actor { principal, origin, request_id }: &Actor) -> log::Actor {
+    log::Actor { principal: principal.clone(), origin: origin.clone(), request_id: request_id.clone() }
 }
 
 fn body(body: &Body) -> log::event::Body {
     use log::event::Body as Out;
-    let said = |Why { author, reason }: &Why| (author.clone(), reason.clone());
+    let said = |Why { author, reason, actor: _ }: &Why| (author.clone(), reason.clone());
     let id = SlotId::to_string;
     match body {
         Body::SlotCreated { definition: d, why } => {

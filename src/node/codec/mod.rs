@@ -46,8 +46,38 @@ pub fn encode(event: &Event) -> Record {
     }
 }
 
-/// The event in a record's body; the error says what is wrong with it.
-pub fn decode(body: &[u8]) -> Result<Event, String> {
+/// Content of a record.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Decoded {
+    /// An event of a kind that this program knows.
+    Event(Event),
+    /// An event of a kind that this program does not know and may pass over: it has no effect on the state.
+    Skipped(Skipped),
+}
+
+/// Envelope of an event that is passed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Skipped {
+    /// When the service took it, microseconds since 1970.
+    pub(super) at_us: i64,
+    /// The name of its kind.
+    pub(super) kind: String,
+    /// The slot that it belongs to; empty if there is none.
+    pub(super) slot: String,
+}
+
+/// The content of a record's body; the error says what is wrong with it, or names a kind that must not be passed over.
+pub(super) fn read(body: &[u8]) -> Result<Decoded, String> {
     let event = log::Event::decode(body).map_err(|e| e.to_string())?;
     decode::event(event)
+}
+
+/// The event in a record's body; an event that [`read`] would pass over is an error as well.
+pub fn decode(body: &[u8]) -> Result<Event, String> {
+    match read(body)? {
+        Decoded::Event(event) => Ok(event),
+        Decoded::Skipped(Skipped { kind, .. }) => {
+            Err(format!("it is of the kind '{kind}', which this program does not know"))
+        }
+    }
 }

@@ -6,8 +6,14 @@ use super::*;
 use crate::{
     bandit::Policy,
     engine::{Availability, Barred, Chosen, Decided, DecisionId, Fallback, Reason, Rewarded, Scored, Subject},
-    slot::{Arm, ArmId, Controls, Definition, Schedule, SlotId, Unavailable, Why},
+    slot::{Actor, Arm, ArmId, Controls, Definition, Schedule, SlotId, Unavailable, Why},
 };
+
+fn why() -> Why {
+    let text = |text: &str| text.to_owned();
+    let actor = Actor { principal: text("ops"), origin: text("[::1]:5000"), request_id: text("r-1") };
+    Why { author: text("ann"), reason: text("because"), actor }
+}
 
 fn created(policy: Option<Policy>) -> Event {
     let mut definition = Definition::new(SlotId::parse("slot_id", "offers").unwrap());
@@ -34,10 +40,7 @@ fn every_policy_survives_the_log() {
 #[test]
 fn every_way_to_learn_and_every_lever_survives_the_log() {
     for definition in crate::slot::examples() {
-        let body = Body::SlotCreated {
-            definition: Arc::new(definition),
-            why: Why { author: "ann".into(), reason: "because".into() },
-        };
+        let body = Body::SlotCreated { definition: Arc::new(definition), why: why() };
         let event = Event { at_us: 7, body };
         assert_eq!(decode(&encode(&event).body), Ok(event));
     }
@@ -85,7 +88,6 @@ fn slot_id() -> SlotId {
 
 #[test]
 fn who_and_why_survive_the_log_with_every_change() {
-    let why = || Why { author: "ann".into(), reason: "because".into() };
     let (slot, definition) = (slot_id(), Arc::new(Definition::new(slot_id())));
     let arm = Arc::new(Arm {
         id: arm_id("a"),
@@ -133,11 +135,12 @@ fn availability_as_it_was_written_before_schedules_still_reads() {
         reason: "sold out".into(),
         ..log::AvailabilitySet::default()
     };
-    let before = log::Event { at_us: 7, body: Some(log::event::Body::AvailabilitySet(before)) };
+    let before =
+        log::Event { at_us: 7, body: Some(log::event::Body::AvailabilitySet(before)), ..log::Event::default() };
     let body = Body::AvailabilitySet {
         slot: slot_id(),
         available: vec![(arm_id("b"), Availability::new(true)), (arm_id("a"), Availability::new(false))],
-        why: Why { author: String::new(), reason: "sold out".into() },
+        why: Why::new("", "sold out"),
     };
     assert_eq!(decode(&before.encode_to_vec()), Ok(Event { at_us: 7, body }));
 }
@@ -208,6 +211,24 @@ fn all_of_a_decision_survives_the_log() {
     assert_eq!(decode(&encode(&event).body), Ok(event));
 }
 
+/// An event of a kind that comes later, as its program would write it.
+fn of_a_later_kind(skippable: bool) -> Vec<u8> {
+    let (kind, slot_id) = ("shopper_seen".to_owned(), "offers".to_owned());
+    let mut bytes = log::Event { at_us: 9, kind, slot_id, skippable, ..log::Event::default() }.encode_to_vec();
+    // Its body: field 39, as a message of two bytes.
+    bytes.extend([0xba, 0x02, 2, 0x08, 1]);
+    bytes
+}
+
+#[test]
+fn an_event_of_an_unknown_kind_is_passed_over_only_if_it_says_that_it_may_be() {
+    let skipped = Skipped { at_us: 9, kind: "shopper_seen".into(), slot: "offers".into() };
+    assert_eq!(read(&of_a_later_kind(true)), Ok(Decoded::Skipped(skipped)));
+    let refused = read(&of_a_later_kind(false)).unwrap_err();
+    assert!(refused.contains("'shopper_seen'") && refused.contains("newer program"), "{refused}");
+    assert!(decode(&of_a_later_kind(true)).unwrap_err().contains("'shopper_seen'"));
+}
+
 /// What a decision may say of its candidates stands in lists side by side; one that was cut would say it of others.
 #[test]
 fn lists_that_are_not_of_one_length_are_refused() {
@@ -218,7 +239,7 @@ fn lists_that_are_not_of_one_length_are_refused() {
     let cut = |edit: &dyn Fn(&mut log::Decided)| {
         let mut decided = message();
         edit(&mut decided);
-        let event = log::Event { at_us: 7, body: Some(log::event::Body::Decided(decided)) };
+        let event = log::Event { at_us: 7, body: Some(log::event::Body::Decided(decided)), ..log::Event::default() };
         decode(&event.encode_to_vec())
     };
     assert!(cut(&|_| {}).is_ok());
