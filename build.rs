@@ -26,7 +26,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["proto"],
     )?;
     fs::write(out.join("slotwise_descriptors.bin"), api.encode_to_vec())?;
-    tonic_prost_build::configure().codec_path("crate::wire::MessageCodec").compile_fds(api)?;
+    // The error of one request of a batch is the type that tonic's own error details are made of.
+    tonic_prost_build::configure()
+        .codec_path("crate::wire::MessageCodec")
+        .extern_path(".google.rpc.Status", "::tonic_types::Status")
+        .compile_fds(api)?;
 
     let log = protox::compile(["slotwise/log/v1/event.proto"], ["proto"])?;
     tonic_prost_build::configure().build_client(false).build_server(false).compile_fds(log)?;

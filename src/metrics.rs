@@ -23,6 +23,7 @@ pub struct Metrics {
     pub decide_seconds: Histogram,
     decisions: IntCounterVec,
     arms_shown: IntCounterVec,
+    ignored: IntCounterVec,
     rewards: IntCounterVec,
     append_seconds: Histogram,
     committed: IntCounter,
@@ -75,6 +76,11 @@ pub fn metrics() -> Result<Arc<Metrics>, prometheus::Error> {
             "slotwise_arms_shown_total",
             &["slot", "arm"],
             "Arms shown, for slots with at most 50 arms.",
+        )?,
+        ignored: counters(
+            "slotwise_ignored_total",
+            &["slot", "what"],
+            "What was left out of requests: candidates that the slot does not know, features without a value.",
         )?,
         rewards: counters(
             "slotwise_rewards_total",
@@ -130,8 +136,8 @@ fn add<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Res
 }
 
 impl Metrics {
-    /// Counts a decision.
-    pub fn decided(&self, answer: &crate::node::Answer) {
+    /// Counts a decision, for which so many features of the request were left out.
+    pub fn decided(&self, answer: &crate::node::Answer, ignored_features: usize) {
         use crate::engine::Fallback;
         let decided = &answer.decided;
         let outcome = match decided.fallback {
@@ -144,6 +150,11 @@ impl Metrics {
         };
         let slot = decided.slot.as_str();
         self.decisions.with_label_values(&[slot, outcome]).inc();
+        for (what, count) in [("candidate", answer.ignored_candidates.len()), ("feature", ignored_features)] {
+            if count > 0 {
+                self.ignored.with_label_values(&[slot, what]).inc_by(count as u64);
+            }
+        }
         if answer.view.arms.names().len() <= ARM_LABELS_MAX {
             for chosen in &decided.chosen {
                 self.arms_shown.with_label_values(&[slot, chosen.arm.as_str()]).inc();

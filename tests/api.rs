@@ -8,6 +8,9 @@
 
 mod support;
 
+#[path = "api/requests.rs"]
+mod requests;
+
 use std::collections::HashMap;
 
 use prost_types::FieldMask;
@@ -196,7 +199,7 @@ async fn a_request_id_and_an_event_id_hold_across_a_restart() {
         requests: vec![DecideRequest { request_id: "r0".into(), ..decide("offers") }; 2],
         distinct_arms: false,
     };
-    let twice = clients.decisions.batch_decide(twice).await.unwrap().into_inner().responses;
+    let twice: Vec<_> = clients.decide_all(twice).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(twice[0], twice[1], "the same request twice in one batch");
     // All at once, as retries come: still one decision.
     let other = DecideRequest { request_id: "r2".into(), ..request.clone() };
@@ -240,7 +243,7 @@ async fn nothing_to_show_is_answered_and_a_batch_can_be_distinct() {
     clients.create(slot("page", &["a", "b", "c"])).await.unwrap();
     for _ in 0..20 {
         let batch = BatchDecideRequest { requests: vec![decide("page"); 4], distinct_arms: true };
-        let responses = clients.decisions.batch_decide(batch).await.unwrap().into_inner().responses;
+        let responses: Vec<_> = clients.decide_all(batch).await.into_iter().map(Result::unwrap).collect();
         let mut arms: Vec<_> = responses[..3].iter().map(|r| r.arms[0].arm_id.clone()).collect();
         arms.sort();
         assert_eq!(arms, ["a", "b", "c"]);

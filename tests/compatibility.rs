@@ -186,7 +186,7 @@ impl World {
         let view = state.view();
         let id = DecisionId::new(view.number, self.at_us, random.other_word());
         let draw = Draw { id, seed: random.word(), taken: &[], deadline_passed: false };
-        let decided = Arc::new(decide_with(&view, request, draw, state.past()).unwrap().decided);
+        let decided = Arc::new(decide_with(&view, request, draw, state.past()).decided);
         self.apply(Body::Decided(Arc::clone(&decided)));
         decided
     }

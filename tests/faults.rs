@@ -112,6 +112,7 @@ fn event(i: u64) -> Event {
                 fired: Vec::new(),
                 scored: Vec::new(),
                 barred: Vec::new(),
+                request_fingerprint: 0,
             }))
         }
     };

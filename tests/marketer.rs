@@ -60,7 +60,7 @@ impl Shop {
                 })
                 .collect();
             let batch = BatchDecideRequest { requests, distinct_arms: false };
-            let came = self.clients.decisions.batch_decide(batch).await.unwrap().into_inner().responses;
+            let came: Vec<_> = self.clients.decide_all(batch).await.into_iter().map(Result::unwrap).collect();
             self.reward(&came).await;
             responses.extend(came);
         }

@@ -11,7 +11,8 @@ use slotwise::{
     wire::{
         Calling, Client, ClientError, RewardStatus,
         proto::{
-            BatchDecideRequest, RecordRewardsRequest, RewardEvent, RewardStatus as Status, SetArmAvailabilityRequest,
+            BatchDecideRequest, DecideResult, RecordRewardsRequest, RewardEvent, RewardStatus as Status,
+            SetArmAvailabilityRequest, decide_result,
         },
     },
 };
@@ -66,9 +67,13 @@ async fn simulated_shoppers_need_a_slot_that_is_for_them() {
     let batch = |slots: &[&str]| {
         marked(BatchDecideRequest { requests: slots.iter().map(|slot| decide(slot)).collect(), distinct_arms: false })
     };
-    let status = clients.decisions.batch_decide(batch(&["sim", "offers"])).await.unwrap_err();
-    assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
-    assert!(clients.decisions.batch_decide(batch(&["sim", "sim"])).await.is_ok());
+    let results = clients.decisions.batch_decide(batch(&["sim", "offers", "sim"])).await.unwrap().into_inner().results;
+    let refused = |result: &DecideResult| match result.result.as_ref().unwrap() {
+        decide_result::Result::Response(_) => None,
+        decide_result::Result::Status(status) => Some(Code::from(status.code)),
+    };
+    let refused: Vec<_> = results.iter().map(refused).collect();
+    assert_eq!(refused, [None, Some(Code::FailedPrecondition), None], "each by itself");
     for slot in ["offers", "sim"] {
         shop.decide(&ask(slot)).await.unwrap();
     }

@@ -313,6 +313,10 @@ pub struct Decided {
     /// Candidates that rules kept out, at most [`SCORED_MAX`] of them.
     #[serde(default)]
     pub barred: Vec<Barred>,
+    /// [`Request::fingerprint`](super::Request::fingerprint) of a request with an id; 0 if it has none, or was recorded
+    /// before there were fingerprints.
+    #[serde(default)]
+    pub request_fingerprint: u64,
 }
 
 /// How many candidates of a decision are recorded with what was known of them: more than a screen shows.
@@ -364,6 +368,7 @@ impl Decided {
             fired: Vec::new(),
             scored: Vec::new(),
             barred: Vec::new(),
+            request_fingerprint: 0,
         }
     }
 
@@ -381,6 +386,7 @@ impl Decided {
             would: self.would.clone(),
             analysis: self.analysis,
             sticky: self.sticky,
+            request_fingerprint: self.request_fingerprint,
             ..Self::empty(self.slot.clone(), self.id)
         }
     }

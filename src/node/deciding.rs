@@ -4,10 +4,10 @@ use std::sync::{Arc, atomic::Ordering};
 
 use tokio::sync::oneshot;
 
-use super::{Answer, DecideError, Node, WriteError, writer::Command};
+use super::{Answer, DecideError, Node, WriteError, requests::Remembered, writer::Command};
 use crate::{
-    engine::{Decided, DecisionId, Draw, Request, hash},
-    slot::ArmId,
+    engine::{Decided, DecisionId, Draw, Request, SlotView, hash},
+    slot::{ArmId, FieldError},
 };
 
 /// How often a decision is made anew because another call was quicker with the same request id.
@@ -23,7 +23,7 @@ pub(crate) fn run_long<T>(arms: usize, work: impl FnOnce() -> T) -> T {
 }
 
 impl Node {
-    /// Decides all requests, in order; all or none are recorded.
+    /// Decides all requests, in order, each with a result of its own; all decisions are recorded, or none.
     ///
     /// With `distinct`, arms given to one request are not eligible for those after it. Each request
     /// is decided as a fallback once `deadline_passed` says so. A node that can write no more still decides, unless
@@ -33,7 +33,7 @@ impl Node {
         mut requests: Vec<Request>,
         distinct: bool,
         deadline_passed: &(dyn Fn() -> bool + Send + Sync),
-    ) -> Result<Vec<Answer>, DecideError> {
+    ) -> Result<Vec<Result<Answer, DecideError>>, WriteError> {
         self.taking()?;
         if self.durable_decisions {
             self.writable()?;
@@ -45,7 +45,6 @@ impl Node {
             let batch = if repeatable { requests.clone() } else { std::mem::take(&mut requests) };
             let mut fresh: Vec<(u32, Arc<Decided>)> = Vec::new();
             let answers = run_long(arms, || self.decide_each(batch, distinct, deadline_passed, &mut fresh));
-            let answers = answers.inspect_err(|_| self.pasts.forget(&fresh))?;
             let (reply, durable) = if self.durable_decisions { Some(oneshot::channel()).unzip() } else { (None, None) };
             let claimed = self.claim_and_send(&fresh, reply);
             if !matches!(claimed, Ok(true)) {
@@ -61,11 +60,11 @@ impl Node {
                 // What was not recorded must not be what a retry is answered with.
                 self.requests.claims().release(&fresh);
                 self.pasts.forget(&fresh);
-                return Err(why.into());
+                return Err(why);
             }
             return Ok(answers);
         }
-        Err(WriteError::Busy.into())
+        Err(WriteError::Busy)
     }
 
     /// Sends decisions to the journal, and only then lets repetitions of their requests find them: all in
@@ -93,7 +92,7 @@ impl Node {
         }
         let now_us = self.now_us();
         let mut claims = self.requests.claims();
-        if fresh.iter().any(|(slot, decided)| claims.taken(*slot, decided, now_us)) {
+        if fresh.iter().any(|(_, decided)| claims.taken(decided, now_us, |entry| self.counts(entry))) {
             return Ok(false);
         }
         send()?;
@@ -101,6 +100,47 @@ impl Node {
             claims.claim(*slot, decided, now_us);
         }
         Ok(true)
+    }
+
+    /// Returns `false` for a decision of a slot that was deleted or reset since.
+    fn counts(&self, entry: &Remembered) -> bool {
+        self.slot(&entry.decided.slot).is_some_and(|view| view.number == entry.slot)
+    }
+
+    /// The decision that this request repeats, if any.
+    ///
+    /// # Errors
+    ///
+    /// The request's id was used for another request.
+    fn repeated(
+        &self,
+        view: &SlotView,
+        request: &Request,
+        fingerprint: u64,
+        fresh: &[(u32, Arc<Decided>)],
+        now_us: i64,
+    ) -> Result<Option<Arc<Decided>>, FieldError> {
+        let Some(id) = request.request_id.as_deref() else { return Ok(None) };
+        let here = fresh.iter().find(|(_, decided)| decided.request_id.as_deref() == Some(id));
+        let found = match here {
+            Some((slot, decided)) => (*slot, Arc::clone(decided)),
+            None => match self.requests.get(id, now_us).filter(|entry| self.counts(entry)) {
+                Some(Remembered { slot, decided, .. }) => (slot, decided),
+                None => return Ok(None),
+            },
+        };
+        match found {
+            (slot, decided) if slot == view.number && [0, fingerprint].contains(&decided.request_fingerprint) => {
+                Ok(Some(decided))
+            }
+            // Recorded when each slot had request ids of its own.
+            (slot, decided) if slot != view.number && decided.request_fingerprint == 0 => Ok(None),
+            _ => Err(FieldError::new(
+                "request_id",
+                "request_id was used for another request (slot, subject, candidates, count or consent differ); \
+                 give each request an id of its own",
+            )),
+        }
     }
 
     /// Whether there is a slot of this number.
@@ -123,48 +163,58 @@ impl Node {
         distinct: bool,
         deadline_passed: &(dyn Fn() -> bool + Send + Sync),
         fresh: &mut Vec<(u32, Arc<Decided>)>,
-    ) -> Result<Vec<Answer>, DecideError> {
+    ) -> Vec<Result<Answer, DecideError>> {
         let now_us = self.now_us();
         let mut taken: Vec<ArmId> = Vec::new();
         let mut answers = Vec::with_capacity(requests.len());
-        for (index, request) in requests.into_iter().enumerate() {
-            let view = self.slot(&request.slot).ok_or_else(|| DecideError::SlotNotFound {
-                index,
-                slot: request.slot.clone(),
-                suggestion: self.suggest(request.slot.as_str()),
-            })?;
-            let repeated = request.request_id.as_deref().and_then(|id| {
-                let here = fresh.iter().find(|(slot, d)| *slot == view.number && d.request_id.as_deref() == Some(id));
-                here.map(|(_, decided)| Arc::clone(decided)).or_else(|| self.requests.get(view.number, id, now_us))
-            });
-            let answer = if let Some(decided) = repeated {
-                Answer { decided, explanation: None, view }
-            } else {
-                let random = hash("draw", &[&self.secret, &self.counter.fetch_add(1, Ordering::Relaxed).to_be_bytes()]);
-                let draw = Draw {
-                    id: DecisionId::new(view.number, now_us, random.other_word()),
-                    seed: random.word(),
-                    taken: &taken,
-                    deadline_passed: deadline_passed(),
-                };
-                let decision = self
-                    .pasts
-                    .decide(&view, request, draw, |number| self.lives(number))
-                    .map_err(|error| DecideError::Field { index, error })?;
-                for &rule in &decision.failed_rules {
-                    if let Some(rule) = view.definition.rules.get(rule as usize) {
-                        self.shared.observer.rule_failed(view.definition.id.as_str(), &rule.name, 1);
-                    }
-                }
-                let decided = Arc::new(decision.decided);
-                fresh.push((view.number, Arc::clone(&decided)));
-                Answer { decided, explanation: decision.explanation, view }
-            };
-            if distinct {
+        for request in requests {
+            let answer = self.decide_one(request, &taken, now_us, deadline_passed, fresh);
+            if let Ok(answer) = &answer
+                && distinct
+            {
                 taken.extend(answer.decided.chosen.iter().map(|chosen| chosen.arm.clone()));
             }
             answers.push(answer);
         }
-        Ok(answers)
+        answers
+    }
+
+    fn decide_one(
+        &self,
+        mut request: Request,
+        taken: &[ArmId],
+        now_us: i64,
+        deadline_passed: &(dyn Fn() -> bool + Send + Sync),
+        fresh: &mut Vec<(u32, Arc<Decided>)>,
+    ) -> Result<Answer, DecideError> {
+        let view = self.slot(&request.slot).ok_or_else(|| DecideError::SlotNotFound {
+            slot: request.slot.clone(),
+            suggestion: self.suggest(request.slot.as_str()),
+        })?;
+        let fingerprint = match request.request_id {
+            Some(_) => request.fingerprint(view.definition.default_consent),
+            None => 0,
+        };
+        let ignored_candidates = request.leave_out_unknown(&view);
+        if let Some(decided) = self.repeated(&view, &request, fingerprint, fresh, now_us)? {
+            return Ok(Answer { decided, explanation: None, view, ignored_candidates });
+        }
+        let random = hash("draw", &[&self.secret, &self.counter.fetch_add(1, Ordering::Relaxed).to_be_bytes()]);
+        let draw = Draw {
+            id: DecisionId::new(view.number, now_us, random.other_word()),
+            seed: random.word(),
+            taken,
+            deadline_passed: deadline_passed(),
+        };
+        let mut decision = self.pasts.decide(&view, request, draw, |number| self.lives(number));
+        decision.decided.request_fingerprint = fingerprint;
+        for &rule in &decision.failed_rules {
+            if let Some(rule) = view.definition.rules.get(rule as usize) {
+                self.shared.observer.rule_failed(view.definition.id.as_str(), &rule.name, 1);
+            }
+        }
+        let decided = Arc::new(decision.decided);
+        fresh.push((view.number, Arc::clone(&decided)));
+        Ok(Answer { decided, explanation: decision.explanation, view, ignored_candidates })
     }
 }

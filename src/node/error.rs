@@ -62,28 +62,18 @@ pub enum WriteError {
     Unanswered,
 }
 
-/// Why a decision could not be made.
-#[derive(Debug, Clone, thiserror::Error)]
+/// Why one request of a call was not decided; the others were.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecideError {
     /// There is no such slot.
     #[error("slot '{slot}' not found{suggestion}")]
     SlotNotFound {
-        /// Which request of the batch.
-        index: usize,
         /// The id.
         slot: SlotId,
         /// What may have been meant.
         suggestion: String,
     },
     /// A field is at fault.
-    #[error("{error}")]
-    Field {
-        /// Which request of the batch.
-        index: usize,
-        /// The error.
-        error: FieldError,
-    },
-    /// It could not be recorded.
     #[error(transparent)]
-    Write(#[from] WriteError),
+    Field(#[from] FieldError),
 }

@@ -66,7 +66,7 @@ pub use writer::{ChangeFailure, RewardRequest};
 use crate::{
     engine::{Change, Decided, Explanation, RewardOutcome, SlotView},
     journal::{Journal, SqliteJournal},
-    slot::{SlotId, Why, suggestion},
+    slot::{ArmId, SlotId, Why, suggestion},
 };
 use folder::Folder;
 use pasts::Pasts;
@@ -116,6 +116,8 @@ pub struct Answer {
     pub explanation: Option<Explanation>,
     /// The slot.
     pub view: Arc<SlotView>,
+    /// Candidates of the request that were left out because the slot does not know them.
+    pub ignored_candidates: Vec<ArmId>,
 }
 
 /// What the writer and the callers share.

@@ -5,10 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dashmap::DashMap;
 
-use crate::{
-    engine::{Decided, Decision, Draw, Memory, Past, Request, SlotView, decide, decide_with},
-    slot::FieldError,
-};
+use crate::engine::{Decided, Decision, Draw, Memory, Past, Request, SlotView, decide, decide_with};
 
 /// By slot number.
 #[derive(Debug, Default)]
@@ -30,7 +27,7 @@ impl Pasts {
         request: Request,
         draw: Draw<'_>,
         lives: impl Fn(u32) -> bool,
-    ) -> Result<Decision, FieldError> {
+    ) -> Decision {
         let memory = Memory::of(&view.definition);
         if !memory.wanted() {
             if self.0.contains_key(&view.number) {
@@ -44,9 +41,9 @@ impl Pasts {
         }
         let past = Arc::clone(&self.0.entry(view.number).or_default());
         let mut past = past.lock().unwrap_or_else(PoisonError::into_inner);
-        let decision = decide_with(view, request, draw, &past)?;
+        let decision = decide_with(view, request, draw, &past);
         past.remember(draw.id.at_us(), &decision.decided, memory);
-        Ok(decision)
+        decision
     }
 
     /// Takes back what did not come about.

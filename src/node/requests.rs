@@ -16,31 +16,40 @@ use crate::{
 /// [`REQUESTS_MAX`] of each.
 const TOTAL_MAX: usize = 10 * REQUESTS_MAX;
 
-/// Slot number and request id.
-type RequestKey = (u32, Key);
+/// The decision that a request id was given.
+#[derive(Debug, Clone)]
+pub(super) struct Remembered {
+    /// When it was made, microseconds since 1970.
+    at_us: i64,
+    /// The slot's number.
+    pub(super) slot: u32,
+    /// The decision.
+    pub(super) decided: Arc<Decided>,
+}
 
-/// The decisions of the last ten minutes by request id, as far as answering again needs them.
+/// The decisions of the last ten minutes by request id, as far as answering again needs them. A request id is one of the
+/// whole service, so that its use for another slot is noticed.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
-    decisions: DashMap<RequestKey, (i64, Arc<Decided>)>,
-    order: Mutex<VecDeque<(i64, RequestKey)>>,
+    decisions: DashMap<Key, Remembered>,
+    order: Mutex<VecDeque<(i64, Key)>>,
 }
 
 /// The right to add decisions: one caller at a time has it.
 pub(super) struct Claims<'a> {
-    decisions: &'a DashMap<RequestKey, (i64, Arc<Decided>)>,
-    order: MutexGuard<'a, VecDeque<(i64, RequestKey)>>,
+    decisions: &'a DashMap<Key, Remembered>,
+    order: MutexGuard<'a, VecDeque<(i64, Key)>>,
 }
 
-fn key(slot: u32, request_id: &str) -> RequestKey {
-    (slot, hash("request", &[request_id.as_bytes()]))
+fn key(request_id: &str) -> Key {
+    hash("request", &[request_id.as_bytes()])
 }
 
 impl Requests {
     /// The decision that this request was given, if it may still be repeated.
-    pub(super) fn get(&self, slot: u32, request_id: &str, now_us: i64) -> Option<Arc<Decided>> {
-        let entry = self.decisions.get(&key(slot, request_id))?;
-        (entry.0 >= now_us - REQUEST_MEMORY_US).then(|| Arc::clone(&entry.1))
+    pub(super) fn get(&self, request_id: &str, now_us: i64) -> Option<Remembered> {
+        let entry = self.decisions.get(&key(request_id))?;
+        (entry.at_us >= now_us - REQUEST_MEMORY_US).then(|| entry.clone())
     }
 
     /// The right to add; nobody else adds while it is held.
@@ -50,33 +59,36 @@ impl Requests {
 }
 
 impl Claims<'_> {
-    /// Whether this decision's request was given another one.
-    pub(super) fn taken(&self, slot: u32, decided: &Decided, now_us: i64) -> bool {
+    /// Returns `true` if this decision's request was given another one that `counts`.
+    pub(super) fn taken(&self, decided: &Decided, now_us: i64, counts: impl Fn(&Remembered) -> bool) -> bool {
         let Some(request_id) = &decided.request_id else { return false };
-        let entry = self.decisions.get(&key(slot, request_id));
-        entry.is_some_and(|entry| entry.0 >= now_us - REQUEST_MEMORY_US)
+        let entry = self.decisions.get(&key(request_id));
+        entry.is_some_and(|entry| entry.at_us >= now_us - REQUEST_MEMORY_US && counts(&entry))
     }
 
     /// Remembers a decision, where it has a request id; forgets those that are too old or too many.
     pub(super) fn claim(&mut self, slot: u32, decided: &Decided, now_us: i64) {
         let Some(request_id) = &decided.request_id else { return };
-        let key = key(slot, request_id);
-        self.decisions.insert(key, (now_us, Arc::new(decided.answer())));
+        let key = key(request_id);
+        let newer = self.decisions.get(&key).is_some_and(|entry| entry.at_us > now_us);
+        if !newer {
+            self.decisions.insert(key, Remembered { at_us: now_us, slot, decided: Arc::new(decided.answer()) });
+        }
         self.order.push_back((now_us, key));
         while let Some(&(made_us, key)) = self.order.front()
             && (made_us < now_us - REQUEST_MEMORY_US || self.order.len() > TOTAL_MAX)
         {
             self.order.pop_front();
             // A request that was decided anew since then stays.
-            self.decisions.remove_if(&key, |_, (at_us, _)| *at_us == made_us);
+            self.decisions.remove_if(&key, |_, entry| entry.at_us == made_us);
         }
     }
 
     /// Forgets decisions that did not come about.
     pub(super) fn release(&mut self, decisions: &[(u32, Arc<Decided>)]) {
-        for (slot, decided) in decisions {
+        for (_, decided) in decisions {
             if let Some(request_id) = &decided.request_id {
-                self.decisions.remove_if(&key(*slot, request_id), |_, (_, have)| have.id == decided.id);
+                self.decisions.remove_if(&key(request_id), |_, entry| entry.decided.id == decided.id);
             }
         }
     }

@@ -181,9 +181,9 @@ async fn create(node: &Node) {
     node.change(slot_id(), Change::Create(definition()), Why::default(), false).await.unwrap();
 }
 
-async fn decide_one(node: &Node, request_id: Option<&str>) -> Result<Arc<Decided>, DecideError> {
+async fn decide_one(node: &Node, request_id: Option<&str>) -> Result<Arc<Decided>, WriteError> {
     let mut answers = node.decide(vec![request(request_id)], false, &|| false).await?;
-    Ok(answers.remove(0).decided)
+    Ok(answers.remove(0).unwrap().decided)
 }
 
 async fn reward(node: &Node, event_id: &str, decided: &Decided) -> Result<RewardOutcome, WriteError> {
@@ -229,7 +229,7 @@ async fn without_room_a_durable_decision_is_refused_and_a_retry_is_decided_anew(
     create(&node).await;
     world.set(Weather::Full);
     let refused = decide_one(&node, Some("r1")).await.unwrap_err();
-    assert!(matches!(refused, DecideError::Write(WriteError::Journal(AppendError::Full { .. }))), "{refused}");
+    assert!(matches!(refused, WriteError::Journal(AppendError::Full { .. })), "{refused}");
     world.set(Weather::Fair);
     let decided = decide_one(&node, Some("r1")).await.unwrap();
     assert_eq!(reward(&node, "e1", &decided).await.unwrap(), RewardOutcome::Accepted, "it is recorded");

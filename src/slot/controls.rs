@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     id::{ArmId, FieldError},
-    limits::{ID_BYTES_MAX, NUMBER_MAX},
+    limits::{NUMBER_MAX, SALT_BYTES_MAX},
 };
 use crate::bandit::Policy;
 
@@ -316,8 +316,8 @@ impl Controls {
                 );
             }
         }
-        if self.salt.as_ref().is_some_and(|salt| salt.len() > ID_BYTES_MAX) {
-            return fail("salt", format!("has more than {ID_BYTES_MAX} bytes"));
+        if self.salt.as_ref().is_some_and(|salt| salt.len() > SALT_BYTES_MAX) {
+            return fail("salt", format!("has more than {SALT_BYTES_MAX} bytes"));
         }
         if let Stickiness::For(us) = self.stickiness()
             && !(MINUTE_US..=STICKY_US_MAX).contains(&us)

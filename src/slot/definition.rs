@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     controls::{Baseline, Controls},
     goal::Goal,
-    id::{ArmId, FieldError, SlotId, suggestion},
+    id::{ArmId, FieldError, SlotId, shorten_key, suggestion},
     limits::{
         ARMS_MAX, CATALOGUE_MIN, COUNT_MAX, DISPLAY_NAME_BYTES_MAX, FEATURES_MAX, NAME_BYTES_MAX, NUMBER_MAX,
         PAYLOAD_BYTES_MAX, PAYLOAD_DEPTH_MAX, VECTOR_MAX, WORD_BYTES_MAX, WORDS_MAX,
@@ -358,12 +358,22 @@ pub fn check_features(field: &str, features: &Features) -> Result<(), FieldError
         return Err(FieldError::new(field, message));
     }
     for (name, value) in features {
-        if name.is_empty() || name.len() > NAME_BYTES_MAX {
-            return Err(FieldError::new(field, format!("a feature's name must have 1 to {NAME_BYTES_MAX} bytes")));
-        }
+        check_name(field, name)?;
         if let Err(message) = check_value(value) {
-            return Err(FieldError::new(format!("{field}[{name:?}]"), message));
+            return Err(FieldError::new(format!("{field}[{}]", shorten_key(name)), message));
         }
+    }
+    Ok(())
+}
+
+/// Checks the name of a feature of `field`.
+pub fn check_name(field: &str, name: &str) -> Result<(), FieldError> {
+    if name.is_empty() {
+        return Err(FieldError::new(field, format!("a feature's name must have 1 to {NAME_BYTES_MAX} bytes")));
+    }
+    if name.len() > NAME_BYTES_MAX {
+        let message = format!("the name has {} bytes; a feature's name must have 1 to {NAME_BYTES_MAX}", name.len());
+        return Err(FieldError::new(format!("{field}[{}]", shorten_key(name)), message));
     }
     Ok(())
 }

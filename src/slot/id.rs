@@ -4,7 +4,7 @@ use std::{borrow::Borrow, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::limits::ID_BYTES_MAX;
+use super::limits::{ID_BYTES_MAX, SLOT_ID_BYTES_MAX};
 
 /// A field is missing, malformed or out of its range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,56 +29,110 @@ impl FieldError {
     }
 }
 
-fn check_identifier(text: &str) -> Result<(), String> {
+/// Longest text of a caller that an error repeats, in bytes.
+const SHORT_BYTES_MAX: usize = 80;
+
+/// The text as an error or a log line repeats it: control characters are escaped, and what is longer than 80 bytes ends
+/// with an ellipsis.
+///
+/// A text from a caller may have megabytes, and a terminal obeys its control characters.
+pub fn shorten(text: &str) -> String {
+    let mut short = String::with_capacity(text.len().min(SHORT_BYTES_MAX + 8));
+    for character in text.chars() {
+        let before = short.len();
+        if reorders_or_controls(character) {
+            short.extend(character.escape_default());
+        } else {
+            short.push(character);
+        }
+        if short.len() > SHORT_BYTES_MAX {
+            short.truncate(before);
+            short.push('…');
+            break;
+        }
+    }
+    short
+}
+
+/// [`shorten`], in quotation marks as a field's path has a key: `context["price"]`.
+pub fn shorten_key(key: &str) -> String {
+    format!("\"{}\"", shorten(key).replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// Returns `true` for a character that a terminal obeys instead of showing it: the control characters, and those that
+/// break lines or reorder what stands around them.
+pub fn reorders_or_controls(character: char) -> bool {
+    let reorders = matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    character.is_control() || reorders
+}
+
+/// Checks a slot's id: `[A-Za-z0-9][A-Za-z0-9._:-]{0,127}`.
+fn check_slot_id(text: &str) -> Result<(), String> {
     if text.is_empty() {
         return Err("must not be empty".into());
     }
-    if text.len() > ID_BYTES_MAX {
-        return Err(format!("has {} bytes; at most {ID_BYTES_MAX} are allowed", text.len()));
+    if text.len() > SLOT_ID_BYTES_MAX {
+        return Err(format!("has {} bytes; at most {SLOT_ID_BYTES_MAX} are allowed", text.len()));
     }
     let well_formed = |(i, byte): (usize, u8)| byte.is_ascii_alphanumeric() || (i > 0 && b"._:-".contains(&byte));
     if text.bytes().enumerate().all(well_formed) {
         Ok(())
     } else {
-        Err(format!("{text:?} is not allowed: letters, digits and . _ : - only, and the first a letter or digit"))
+        let short = shorten(text);
+        Err(format!("'{short}' is not allowed: letters, digits and . _ : - only, and the first a letter or digit"))
     }
 }
 
-/// Checks a request, event, decision or subject id: printable ASCII, 1 to 128 characters.
-pub fn check_token(field: &str, text: &str) -> Result<(), FieldError> {
+/// Checks any other id: 1 to 256 bytes of UTF-8 without control characters.
+///
+/// Ids are the caller's: a shop's product number has spaces, slashes and quotation marks, a subject's may be an address.
+/// They are compared byte by byte and never normalised.
+fn check_text_id(text: &str) -> Result<(), String> {
     if text.is_empty() {
-        return Err(FieldError::new(field, "must not be empty"));
+        return Err("must not be empty".into());
     }
     if text.len() > ID_BYTES_MAX {
-        return Err(FieldError::new(field, format!("has {} bytes; at most {ID_BYTES_MAX} are allowed", text.len())));
+        return Err(format!("'{}' has {} bytes; at most {ID_BYTES_MAX} are allowed", shorten(text), text.len()));
     }
-    if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
-        Ok(())
-    } else {
-        Err(FieldError::new(field, "must be printable ASCII"))
+    match text.chars().find(|character| character.is_control()) {
+        None => Ok(()),
+        Some(control) => Err(format!(
+            "'{}' contains the control character U+{:04X}; an id has none",
+            shorten(text),
+            u32::from(control)
+        )),
     }
+}
+
+/// Checks the id of a request, event, decision, subject or session: 1 to 256 bytes of UTF-8 without control characters.
+pub fn check_token(field: &str, text: &str) -> Result<(), FieldError> {
+    check_text_id(text).map_err(|message| FieldError::new(field, message))
 }
 
 /// The name among `known` that `given` was most likely meant to be, as a half sentence ("; did you mean 'offers'?"), or nothing.
 pub fn suggestion<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> String {
+    // A name that long is no misspelling, and comparing it with thousands takes seconds.
+    if given.len() > ID_BYTES_MAX {
+        return String::new();
+    }
     // A catalogue may have thousands of names: the first few thousand are enough to guess from.
     let near = known.take(2_000).map(|name| (strsim::osa_distance(given, name), name)).min();
     match near {
-        Some((distance, name)) if distance <= 2.max(given.len() / 4) => format!("; did you mean '{name}'?"),
+        Some((distance, name)) if distance <= 2.max(given.len() / 4) => format!("; did you mean '{}'?", shorten(name)),
         _ => String::new(),
     }
 }
 
 macro_rules! identifier {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $check:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Checks the form `[A-Za-z0-9][A-Za-z0-9._:-]{0,127}`; the error names `field`.
+            /// Checks the text; the error names `field`.
             pub fn parse(field: &str, text: &str) -> Result<Self, FieldError> {
-                check_identifier(text).map_err(|message| FieldError::new(field, message))?;
+                $check(text).map_err(|message| FieldError::new(field, message))?;
                 Ok(Self(text.into()))
             }
 
@@ -103,8 +157,8 @@ macro_rules! identifier {
 }
 
 identifier! {
-    /// A slot's id. *Persisted.*
-    SlotId
+    /// A slot's id: `[A-Za-z0-9][A-Za-z0-9._:-]{0,127}`. *Persisted.*
+    SlotId, check_slot_id
 }
 impl SlotId {
     /// An id that no slot has.
@@ -114,8 +168,8 @@ impl SlotId {
 }
 
 identifier! {
-    /// An arm's id. *Persisted.*
-    ArmId
+    /// An arm's id: 1 to 256 bytes of UTF-8 without control characters, compared byte by byte. *Persisted.*
+    ArmId, check_text_id
 }
 
 #[cfg(test)]
@@ -131,6 +185,41 @@ mod tests {
             let error = SlotId::parse("slot_id", bad).unwrap_err();
             assert_eq!(error.field, "slot_id", "{bad}");
         }
+    }
+
+    #[test]
+    fn ids_of_arms_and_subjects_are_taken_as_they_are() {
+        let long = "é".repeat(128);
+        let good = [
+            "SK DEADPAUL1",
+            "gid://shopify/Product/7967",
+            "8472-998/XL",
+            "josé@example.com",
+            "a\"b\\c=1,2",
+            " ",
+            &long,
+        ];
+        for good in good {
+            assert_eq!(ArmId::parse("arm_id", good).unwrap().as_str(), good);
+            assert!(check_token("subject.id", good).is_ok(), "{good}");
+        }
+        for bad in ["", "a\nb", "\u{7f}", "\u{85}", "\u{1b}[2J", &"é".repeat(129)] {
+            assert_eq!(ArmId::parse("arm_id", bad).unwrap_err().field, "arm_id", "{bad:?}");
+            assert_eq!(check_token("request_id", bad).unwrap_err().field, "request_id", "{bad:?}");
+        }
+        // Composed and decomposed are two ids.
+        let (composed, decomposed) = (ArmId::parse("arm_id", "\u{e9}"), ArmId::parse("arm_id", "e\u{301}"));
+        assert_ne!(composed.unwrap(), decomposed.unwrap());
+    }
+
+    #[test]
+    fn a_caller_s_text_is_repeated_shortened_and_escaped() {
+        assert_eq!(shorten("josé"), "josé");
+        assert_eq!(shorten("\u{1b}[2J\n"), r"\u{1b}[2J\n");
+        assert_eq!(shorten(&"k".repeat(5_000)), format!("{}…", "k".repeat(80)));
+        assert!(shorten(&"é".repeat(5_000)).len() <= 83);
+        assert_eq!(shorten_key(r#"a"b\c"#), r#""a\"b\\c""#);
+        assert!(SlotId::parse("slot_id", &"\u{1b}".repeat(100)).unwrap_err().to_string().len() < 250);
     }
 
     #[test]

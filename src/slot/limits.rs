@@ -30,8 +30,13 @@ pub const EVENTS_MAX: usize = 1_000;
 pub const EVENTS_PER_DECISION_MAX: usize = 1_000;
 /// Reward kinds of one goal.
 pub const KINDS_MAX: usize = 32;
-/// Bytes of an identifier.
-pub const ID_BYTES_MAX: usize = 128;
+/// Bytes of a slot's id.
+pub const SLOT_ID_BYTES_MAX: usize = 128;
+/// Bytes of any other id (arm, subject, session, event, request): catalogues and address books hold longer ones only by
+/// mistake.
+pub const ID_BYTES_MAX: usize = 256;
+/// Bytes of a salt.
+pub const SALT_BYTES_MAX: usize = 128;
 /// Bytes of a display name.
 pub const DISPLAY_NAME_BYTES_MAX: usize = 256;
 /// Bytes of a reason.

@@ -64,6 +64,8 @@ fn decision(request: &Request, response: DecideResponse) -> Result<Decision, Fie
         sticky: _,
         would,
         analysis,
+        ignored_candidates: _,
+        ignored_features: _,
     } = response;
     let id = DecisionId::parse(&decision_id).ok_or_else(|| FieldError::new("decision_id", "is none of Slotwise's"))?;
     let subject = request.subject.clone().as_far_as(request.consent.unwrap_or_default());

@@ -1,6 +1,6 @@
 //! Requests and events: from messages to the domain, checked.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use prost_types::{Duration, Timestamp};
 
@@ -10,8 +10,9 @@ use crate::{
     engine::{DecisionId, Request, RequestCandidate, Subject},
     node::RewardRequest,
     slot::{
-        ArmId, Consent, FieldError, SlotId, check_features, check_token,
-        limits::{AHEAD_US_MAX, BATCH_MAX, CANDIDATES_MAX, NAME_BYTES_MAX, NUMBER_MAX},
+        ArmId, Consent, FieldError, SlotId, check_features, check_name, check_token,
+        limits::{AHEAD_US_MAX, BATCH_MAX, CANDIDATES_MAX, FEATURES_MAX, NAME_BYTES_MAX, NUMBER_MAX},
+        shorten, shorten_key,
     },
 };
 
@@ -19,22 +20,46 @@ pub(super) type Decode<T> = Result<T, FieldError>;
 
 /// Below this many candidates, comparing each with each is quicker than hashing them.
 const PAIRWISE_MAX: usize = 32;
+/// Features without a value that an answer names: as many as a context and a candidate may have.
+const IGNORED_FEATURES_MAX: usize = 2 * FEATURES_MAX;
 
 fn optional(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
 pub(super) fn features(field: &str, features: HashMap<String, proto::FeatureValue>) -> Decode<Features> {
-    let decoded: Features = features
-        .into_iter()
-        .map(|(name, proto::FeatureValue { value })| match value {
-            Some(value) => Ok((name, self::value(value))),
-            None => Err(FieldError::new(
-                format!("{field}[{name:?}]"),
-                "has no value; set one of number, text, flag, texts, vector",
-            )),
-        })
-        .collect::<Decode<_>>()?;
+    let mut missing = BTreeSet::new();
+    let decoded = features_with_value(field, "", features, &mut missing)?;
+    match missing.first() {
+        Some(name) => Err(FieldError::new(
+            format!("{field}[{}]", shorten_key(name)),
+            "has no value; set one of number, text, flag, texts, vector",
+        )),
+        None => Ok(decoded),
+    }
+}
+
+/// The features that have a value; the names of the others are added to `missing`, each after `prefix`.
+fn features_with_value(
+    field: &str,
+    prefix: &str,
+    features: HashMap<String, proto::FeatureValue>,
+    missing: &mut BTreeSet<String>,
+) -> Decode<Features> {
+    if features.len() > FEATURES_MAX {
+        let message = format!("has {} features; at most {FEATURES_MAX} are allowed", features.len());
+        return Err(FieldError::new(field, message));
+    }
+    let mut decoded = Features::new();
+    for (name, proto::FeatureValue { value }) in features {
+        match value {
+            Some(value) => drop(decoded.insert(name, self::value(value))),
+            None => {
+                check_name(field, &name)?;
+                missing.insert(format!("{prefix}{name}"));
+            }
+        }
+    }
     check_features(field, &decoded)?;
     Ok(decoded)
 }
@@ -90,21 +115,26 @@ pub(super) fn duration(field: &str, duration: Duration) -> Decode<i64> {
         .ok_or_else(|| FieldError::new(field, "is too long"))
 }
 
-pub(super) fn batch_requests(message: proto::BatchDecideRequest) -> Decode<(Vec<Request>, bool)> {
+/// A request for a decision as it came.
+#[derive(Debug)]
+pub(super) struct DecodedRequest {
+    /// The request.
+    pub(super) request: Request,
+    /// The names of the features that came without a value.
+    pub(super) ignored_features: Vec<String>,
+}
+
+/// The requests of a batch, each decoded or in error by itself, and the batch's `distinct_arms`.
+pub(super) fn batch_requests(message: proto::BatchDecideRequest) -> Decode<(Vec<Decode<DecodedRequest>>, bool)> {
     let proto::BatchDecideRequest { requests, distinct_arms } = message;
     if requests.is_empty() || requests.len() > BATCH_MAX {
         let message = format!("has {} requests; 1 to {BATCH_MAX} are allowed", requests.len());
         return Err(FieldError::new("requests", message));
     }
-    let requests = requests
-        .into_iter()
-        .enumerate()
-        .map(|(i, request)| self::request(request).map_err(|e| e.within(&format!("requests[{i}]"))))
-        .collect::<Decode<_>>()?;
-    Ok((requests, distinct_arms))
+    Ok((requests.into_iter().map(request).collect(), distinct_arms))
 }
 
-pub(super) fn request(message: proto::DecideRequest) -> Decode<Request> {
+pub(super) fn request(message: proto::DecideRequest) -> Decode<DecodedRequest> {
     let proto::DecideRequest {
         slot_id,
         subject: who,
@@ -118,19 +148,22 @@ pub(super) fn request(message: proto::DecideRequest) -> Decode<Request> {
     if !request_id.is_empty() {
         check_token("request_id", &request_id)?;
     }
-    Ok(Request {
+    let mut missing = BTreeSet::new();
+    let request = Request {
         slot: SlotId::parse("slot_id", &slot_id)?,
         subject: subject(who)?,
-        context: features("context", context)?,
-        candidates: candidates(allowed)?,
+        context: features_with_value("context", "", context, &mut missing)?,
+        candidates: candidates(allowed, &mut missing)?,
         count,
         request_id: optional(request_id),
         consent: consent("consent", how)?,
         explain,
-    })
+    };
+    let ignored_features = missing.into_iter().take(IGNORED_FEATURES_MAX).collect();
+    Ok(DecodedRequest { request, ignored_features })
 }
 
-fn candidates(candidates: Vec<proto::Candidate>) -> Decode<Vec<RequestCandidate>> {
+fn candidates(candidates: Vec<proto::Candidate>, missing: &mut BTreeSet<String>) -> Decode<Vec<RequestCandidate>> {
     if candidates.len() > CANDIDATES_MAX {
         let message = format!("has {} candidates; at most {CANDIDATES_MAX} are allowed", candidates.len());
         return Err(FieldError::new("candidates", message));
@@ -144,13 +177,13 @@ fn candidates(candidates: Vec<proto::Candidate>) -> Decode<Vec<RequestCandidate>
                 features: if own.is_empty() {
                     Features::new()
                 } else {
-                    features(&format!("candidates[{i}].features"), own)?
+                    features_with_value(&format!("candidates[{i}].features"), "candidate.", own, missing)?
                 },
             })
         })
         .collect::<Decode<_>>()?;
     if let Some(i) = repeated(&candidates) {
-        let message = format!("'{}' stands in the request twice", candidates[i].arm);
+        let message = format!("'{}' stands in the request twice", shorten(candidates[i].arm.as_str()));
         return Err(FieldError::new(format!("candidates[{i}].arm_id"), message));
     }
     Ok(candidates)
@@ -202,7 +235,7 @@ pub(super) fn reward(event: proto::RewardEvent, now_us: i64) -> Decode<Result<Re
         match DecisionId::parse(&decision_id) {
             Some(id) => Some(id),
             // Well formed as an id, but none of ours: unmatched rather than rejected.
-            None => return Ok(Err(format!("decision_id: no decision '{decision_id}' was ever made here"))),
+            None => return Ok(Err(format!("decision_id: no decision '{}' was ever made here", shorten(&decision_id)))),
         }
     };
     if decision.is_none() {

@@ -16,6 +16,7 @@ use crate::{
     node::payload_from_struct,
     slot::{
         Actor, Arm, ArmId, Definition, FieldError, Goal, Schedule, SlotId, SlotKind, Unavailable, limits::ARMS_MAX,
+        shorten_key,
     },
 };
 
@@ -123,7 +124,7 @@ pub(super) fn availability(
     plain.sort();
     let mut result = Vec::with_capacity(total);
     for (arm, available) in plain {
-        let id = ArmId::parse(&format!("available[{arm:?}]"), &arm)?;
+        let id = ArmId::parse(&format!("available[{}]", shorten_key(&arm)), &arm)?;
         result.push((id, Availability::new(available)));
     }
     for (i, change) in changes.into_iter().enumerate() {

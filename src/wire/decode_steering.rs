@@ -8,7 +8,7 @@ use crate::{
     bandit::Policy,
     slot::{
         ArmId, Baseline, Controls, Effect, FieldError, HeadStart, Mode, OnError, Rule, Share, Stickiness, Stop, Than,
-        WarmUp,
+        WarmUp, shorten_key,
     },
 };
 
@@ -35,7 +35,7 @@ pub(super) fn controls(controls: Option<proto::Controls>) -> Decode<Controls> {
         simulated,
     } = controls.unwrap_or_default();
     let share = |(arm, proto::ArmShare { floor, ceiling }): (String, proto::ArmShare)| {
-        Ok((ArmId::parse(&format!("controls.arm_shares[{arm:?}]"), &arm)?, Share { floor, ceiling }))
+        Ok((ArmId::parse(&format!("controls.arm_shares[{}]", shorten_key(&arm)), &arm)?, Share { floor, ceiling }))
     };
     let head_start = head_start.map(|proto::HeadStart { views, share, limit }| HeadStart {
         views,

@@ -45,8 +45,9 @@ fn value(value: &Value) -> proto::FeatureValue {
 }
 
 pub(super) fn answer(answer: Answer) -> proto::DecideResponse {
-    let Answer { decided, explanation, view } = answer;
-    decision(&decided, explanation, Some(&view))
+    let Answer { decided, explanation, view, ignored_candidates } = answer;
+    let ignored_candidates = ignored_candidates.iter().map(ArmId::to_string).collect();
+    proto::DecideResponse { ignored_candidates, ..decision(&decided, explanation, Some(&view)) }
 }
 
 /// A decision, with the payloads of the slot as it is where it still is.
@@ -70,6 +71,8 @@ pub(super) fn decision(decided: &Decided, how: Option<Explanation>, view: Option
         sticky: decided.sticky.is_some(),
         would: decided.would.iter().enumerate().map(|(i, c)| chosen(i, c, view)).collect(),
         analysis: decided.analysis,
+        ignored_candidates: Vec::new(),
+        ignored_features: Vec::new(),
     }
 }
 

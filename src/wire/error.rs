@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -10,7 +11,7 @@ use crate::{
     engine::ChangeError,
     journal::AppendError,
     node::{ChangeFailure, DecideError, HindsightError, WriteError},
-    slot::{FieldError, SlotId, Why},
+    slot::{FieldError, SlotId, Why, reorders_or_controls, shorten},
 };
 
 /// The domain of every `ErrorInfo`.
@@ -24,8 +25,72 @@ fn details(reason: &str) -> ErrorDetails {
     ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new())
 }
 
-fn status(code: Code, message: impl Into<String>, details: ErrorDetails) -> Status {
-    Status::with_error_details(code, message, details)
+/// Bytes of an error's message as they are sent, where a letter beyond ASCII takes three for each of its own.
+const MESSAGE_BYTES_MAX: usize = 1_500;
+/// Bytes of each text in an error's details.
+const DETAIL_BYTES_MAX: usize = 700;
+/// Bytes of a field's path.
+const FIELD_BYTES_MAX: usize = 300;
+/// Violations that an error names.
+const VIOLATIONS_MAX: usize = 2;
+
+/// The one place where a status is made.
+///
+/// Invariant: message and details fit into 8 KiB of trailers. Clients report a status with larger trailers as
+/// `RESOURCE_EXHAUSTED`, and send it again.
+fn status(code: Code, message: impl Into<String>, mut details: ErrorDetails) -> Status {
+    if let Some(mut bad) = details.bad_request().cloned() {
+        bad.field_violations.truncate(VIOLATIONS_MAX);
+        for violation in &mut bad.field_violations {
+            violation.field = cut(&violation.field, FIELD_BYTES_MAX);
+            violation.description = cut(&violation.description, DETAIL_BYTES_MAX);
+        }
+        details.set_bad_request(bad.field_violations);
+    }
+    if let Some(mut failed) = details.precondition_failure().cloned() {
+        for violation in &mut failed.violations {
+            violation.description = cut(&violation.description, DETAIL_BYTES_MAX);
+        }
+        details.set_precondition_failure(failed.violations);
+    }
+    if let Some(mut quota) = details.quota_failure().cloned() {
+        for violation in &mut quota.violations {
+            violation.description = cut(&violation.description, DETAIL_BYTES_MAX);
+        }
+        details.set_quota_failure(quota.violations);
+    }
+    if let Some(info) = details.resource_info().cloned() {
+        let description = cut(&info.description, DETAIL_BYTES_MAX);
+        details.set_resource_info(info.resource_type, info.resource_name, info.owner, description);
+    }
+    Status::with_error_details(code, cut(&message.into(), MESSAGE_BYTES_MAX), details)
+}
+
+/// A text without control characters and no longer than so many bytes as they are sent.
+fn cut(text: &str, most: usize) -> String {
+    let mut short = String::with_capacity(text.len().min(most));
+    let mut bytes = 0;
+    for character in text.chars() {
+        let escaped: String = if reorders_or_controls(character) && character != '\n' {
+            character.escape_default().collect()
+        } else {
+            character.into()
+        };
+        bytes += escaped.bytes().map(|byte| if (b' '..=b'~').contains(&byte) { 1 } else { 3 }).sum::<usize>();
+        if bytes > most {
+            short.push('…');
+            break;
+        }
+        short.push_str(&escaped);
+    }
+    short
+}
+
+/// A status as a message, for where it is the result of one request of several.
+pub(super) fn as_message(status: &Status) -> tonic_types::Status {
+    // What a status carries as its details is this message.
+    let details = tonic_types::Status::decode(status.details()).map(|status| status.details).unwrap_or_default();
+    tonic_types::Status { code: status.code().into(), message: status.message().to_owned(), details }
 }
 
 /// A field is missing, malformed or out of its range.
@@ -97,17 +162,11 @@ pub(super) fn write(error: &WriteError) -> Status {
     }
 }
 
-/// Why a decision was not made; `single` says that there is no batch whose index to name.
-pub(super) fn decide(error: DecideError, single: bool) -> Status {
-    let path = |index: usize| if single { String::new() } else { format!("requests[{index}]") };
+/// Why a request was not decided.
+pub(super) fn decide(error: &DecideError) -> Status {
     match error {
-        DecideError::SlotNotFound { index, slot, suggestion } => {
-            let prefix = path(index);
-            let at = if single { "slot_id".to_owned() } else { format!("{prefix}.slot_id") };
-            slot_not_found(&at, &slot, &suggestion)
-        }
-        DecideError::Field { index, error } => field(&error.within(&path(index))),
-        DecideError::Write(error) => write(&error),
+        DecideError::SlotNotFound { slot, suggestion } => slot_not_found("slot_id", slot, suggestion),
+        DecideError::Field(error) => field(error),
     }
 }
 
@@ -124,9 +183,11 @@ pub(super) fn stale(slot: &SlotId, given: u64, last: &Last<'_>, fields: &[String
     /// Fields that are named.
     const FIELDS_MAX: usize = 5;
     let Last { revision, change, at_us, why } = last;
-    let who = if why.author.is_empty() { "somebody" } else { &why.author };
-    let reason = if why.reason.is_empty() { String::new() } else { format!(", for the reason {:?}", why.reason) };
-    let named = fields[..fields.len().min(FIELDS_MAX)].join(", ");
+    let who = if why.author.is_empty() { "somebody".to_owned() } else { shorten(&why.author) };
+    let reason =
+        if why.reason.is_empty() { String::new() } else { format!(", for the reason \"{}\"", shorten(&why.reason)) };
+    let named: Vec<String> = fields.iter().take(FIELDS_MAX).map(|field| shorten(field)).collect();
+    let named = named.join(", ");
     let since = match fields.len() {
         0 => String::new(),
         1..=FIELDS_MAX => format!("; changed since {given}: {named}"),

@@ -3,7 +3,7 @@
 use prost_types::FieldMask;
 
 use super::decode::Decode;
-use crate::slot::{Definition, FieldError};
+use crate::slot::{Definition, FieldError, shorten};
 
 /// `current` with the fields that the mask names taken from `wanted`; all of them without a mask.
 pub(super) fn masked(current: &Definition, wanted: Definition, mask: Option<&FieldMask>) -> Decode<Definition> {
@@ -47,7 +47,8 @@ pub(super) fn masked(current: &Definition, wanted: Definition, mask: Option<&Fie
             "rules" => result.rules.clone_from(&wanted.rules),
             "default_consent" => result.default_consent = wanted.default_consent,
             other => {
-                let message = format!("'{other}' cannot be updated; see UpdateSlotRequest.update_mask for what can");
+                let message =
+                    format!("'{}' cannot be updated; see UpdateSlotRequest.update_mask for what can", shorten(other));
                 return Err(FieldError::new("update_mask", message));
             }
         }

@@ -44,11 +44,11 @@ impl Caller {
         if metadata.contains_key(SIMULATED) { Self::Simulated } else { Self::Real }
     }
 
-    /// That it may ask for these decisions.
-    pub(super) fn may_ask(self, node: &Node, requests: &[engine::Request]) -> Result<(), Status> {
+    /// That it may ask for this decision.
+    pub(super) fn may_ask(self, node: &Node, request: &engine::Request) -> Result<(), Status> {
         match self {
             Self::Real => Ok(()),
-            Self::Simulated => requests.iter().try_for_each(|request| of_slot(node, &request.slot)),
+            Self::Simulated => of_slot(node, &request.slot),
         }
     }
 

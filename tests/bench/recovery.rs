@@ -101,7 +101,7 @@ fn decisions(definition: &Arc<Definition>, rng: &mut StdRng) -> Vec<Decided> {
                 deadline_passed: false,
             };
             let request = Request { context: context(rng), ..Request::new(definition.id.clone()) };
-            let decided = decide_with(&view, request, draw, state.slot("offers").unwrap().past()).unwrap().decided;
+            let decided = decide_with(&view, request, draw, state.slot("offers").unwrap().past()).decided;
             state.apply(&Event { at_us, body: Body::Decided(Arc::new(decided.clone())) });
             if rng.random_bool(1.0 / REWARDED as f64) {
                 state.apply(&reward(&definition.id, decided.id, format!("made-{i}"), at_us));

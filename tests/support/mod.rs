@@ -21,10 +21,11 @@ use slotwise::{
     config::Config,
     server::{Listeners, run},
     wire::proto::{
-        Arm, Controls, CreateSlotRequest, DecideRequest, DecideResponse, FeatureValue, Goal, RecordRewardsRequest,
-        RewardEvent, RewardKind, RewardResult, Slot, decision_service_client::DecisionServiceClient,
-        feature_value::Value, feedback_service_client::FeedbackServiceClient,
-        insight_service_client::InsightServiceClient, slot_service_client::SlotServiceClient,
+        Arm, BatchDecideRequest, Controls, CreateSlotRequest, DecideRequest, DecideResponse, FeatureValue, Goal,
+        RecordRewardsRequest, RewardEvent, RewardKind, RewardResult, Slot, decide_result,
+        decision_service_client::DecisionServiceClient, feature_value::Value,
+        feedback_service_client::FeedbackServiceClient, insight_service_client::InsightServiceClient,
+        slot_service_client::SlotServiceClient,
     },
 };
 use tokio::task::JoinHandle;
@@ -124,6 +125,19 @@ impl Clients {
 
     pub async fn decide(&mut self, request: DecideRequest) -> Result<DecideResponse, Status> {
         Ok(self.decisions.decide(request).await?.into_inner())
+    }
+
+    /// The outcome of each request of a batch.
+    pub async fn decide_all(&mut self, batch: BatchDecideRequest) -> Vec<Result<DecideResponse, Status>> {
+        let results = self.decisions.batch_decide(batch).await.unwrap().into_inner().results;
+        let outcome = |result: decide_result::Result| match result {
+            decide_result::Result::Response(response) => Ok(response),
+            decide_result::Result::Status(status) => {
+                let details = prost::Message::encode_to_vec(&status);
+                Err(Status::with_details(status.code.into(), status.message, details.into()))
+            }
+        };
+        results.into_iter().map(|result| outcome(result.result.expect("one of both"))).collect()
     }
 
     pub async fn reward(&mut self, event: RewardEvent) -> Result<RewardResult, Status> {

@@ -69,7 +69,7 @@ impl Service {
         let view = state.view();
         let id = DecisionId::new(view.number, at_us, random[0]);
         let draw = Draw { id, seed: random[1], taken: &[], deadline_passed: false };
-        Ok(decide_with(&view, request, draw, state.past())?)
+        Ok(decide_with(&view, request, draw, state.past()))
     }
 
     /// Takes a decision in.

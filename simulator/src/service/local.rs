@@ -119,7 +119,7 @@ impl<W: Witness + Send> Service for InProcess<W> {
                 taken: &[],
                 deadline_passed: false,
             };
-            decide(&view, request, draw)?.decided
+            decide(&view, request, draw).decided
         };
         let chosen = decided.chosen.first().ok_or(ServiceError::Nothing(slot))?;
         let choice = Choice {

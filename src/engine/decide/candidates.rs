@@ -6,7 +6,7 @@ use super::Request;
 use crate::{
     bandit::Features,
     engine::view::SlotView,
-    slot::{Arm, ArmId, FieldError, Unavailable, limits::LEARNED_ARMS_MAX, suggestion},
+    slot::{Arm, ArmId, Unavailable, limits::LEARNED_ARMS_MAX},
 };
 
 /// Why a candidate cannot be chosen.
@@ -16,6 +16,8 @@ pub(super) enum Ineligible {
     Unscheduled,
     Taken,
     CatalogueFull,
+    /// The slot does not know it (any longer).
+    Unknown,
     /// By this rule of the slot's.
     Rule(u32),
     /// This rule could not be evaluated, and says what that means.
@@ -49,7 +51,7 @@ pub(super) fn candidates<'a>(
     request: &'a Request,
     taken: &[ArmId],
     now_us: i64,
-) -> Result<Vec<Candidate<'a>>, FieldError> {
+) -> Vec<Candidate<'a>> {
     let definition = &*view.definition;
     let taken: HashSet<&ArmId> = taken.iter().collect();
     let why = |id: &ArmId, arm: Option<&Arm>| match arm {
@@ -75,24 +77,19 @@ pub(super) fn candidates<'a>(
                 ineligible: why,
             });
         }
-        return Ok(result);
+        return result;
     }
     let full = view.arms.names().len() >= LEARNED_ARMS_MAX;
-    for (i, candidate) in request.candidates.iter().enumerate() {
-        place += 1;
+    for candidate in &request.candidates {
         let position = view.arms.position(candidate.arm.as_str());
         let learned = view.arms.learned(candidate.arm.as_str());
-        if position.is_none() && !definition.open_catalogue {
-            let near = suggestion(candidate.arm.as_str(), definition.arms.iter().map(|a| a.id.as_str()));
-            let message = format!(
-                "the slot '{}' has no arm '{}'{near}; add it with UpsertArms, or set open_catalogue",
-                definition.id, candidate.arm
-            );
-            return Err(FieldError::new(format!("candidates[{i}].arm_id"), message));
-        }
         let known = position.map(|position| definition.arms[position].as_ref());
-        let ineligible =
-            if full && learned.is_none() { Some(Ineligible::CatalogueFull) } else { why(&candidate.arm, known) };
+        let ineligible = match position {
+            None if !definition.open_catalogue => Some(Ineligible::Unknown),
+            _ if full && learned.is_none() => Some(Ineligible::CatalogueFull),
+            _ => why(&candidate.arm, known),
+        };
+        place += u32::from(ineligible != Some(Ineligible::Unknown));
         result.push(Candidate {
             arm: &candidate.arm,
             learned,
@@ -103,5 +100,5 @@ pub(super) fn candidates<'a>(
             ineligible,
         });
     }
-    Ok(result)
+    result
 }

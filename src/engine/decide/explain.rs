@@ -27,6 +27,7 @@ pub(super) fn because(rules: &[Rule], why: Ineligible) -> String {
         Ineligible::Unscheduled => "it is outside its schedule".into(),
         Ineligible::Taken => "an earlier request of the batch was given it".into(),
         Ineligible::CatalogueFull => "the open catalogue is full".into(),
+        Ineligible::Unknown => "it is not one of the slot's arms".into(),
         Ineligible::Rule(of) => rule(of).map_or_else(String::new, |rule| match rule.effect {
             Effect::SubjectCap { .. } => {
                 format!("the rule '{}' caps how often the subject is shown it", rule.name)

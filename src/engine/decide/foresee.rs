@@ -21,7 +21,7 @@ use crate::{
         past::Past,
         view::SlotView,
     },
-    slot::{ArmId, FieldError, Mode},
+    slot::{ArmId, Mode},
 };
 
 /// What somebody would be shown.
@@ -55,6 +55,8 @@ pub(in crate::engine) struct Foreseen<'a> {
     pub(in crate::engine) fired_by_policy: Vec<u32>,
     /// The rules that could not be evaluated.
     pub(in crate::engine) failed: Vec<u32>,
+    /// The request names an arm that the slot does not know.
+    pub(in crate::engine) unknown: bool,
     /// For each candidate that a rule keeps out, which.
     pub(in crate::engine) kept_out: Vec<u32>,
 }
@@ -122,14 +124,10 @@ pub(in crate::engine) struct Look<'a> {
 
 impl<'a> Look<'a> {
     /// What would come of it.
-    ///
-    /// # Errors
-    ///
-    /// A candidate that the slot does not know, where it has no open catalogue.
-    pub(in crate::engine) fn foresee(&self) -> Result<Foreseen<'a>, FieldError> {
+    pub(in crate::engine) fn foresee(&self) -> Foreseen<'a> {
         let Self { view, request, taken, now_us, seed, .. } = *self;
         let past = Past::new();
-        let mut candidates = candidates(view, request, taken, now_us)?;
+        let mut candidates = candidates(view, request, taken, now_us);
         let mut steering = Steering::new(view, request, &mut candidates, &past, now_us);
         let count = if request.count == 0 { view.definition.count() } else { request.count } as usize;
         let draw = Draw { id: DecisionId::new(view.number, now_us, 0), seed, taken, deadline_passed: false };
@@ -176,12 +174,16 @@ impl<'a> Look<'a> {
         let kept_out = candidates.iter().filter_map(|candidate| match candidate.ineligible {
             Some(Ineligible::Rule(rule) | Ineligible::FailedRule(rule)) => Some(rule),
             Some(
-                Ineligible::Unavailable(_) | Ineligible::Unscheduled | Ineligible::Taken | Ineligible::CatalogueFull,
+                Ineligible::Unavailable(_)
+                | Ineligible::Unscheduled
+                | Ineligible::Taken
+                | Ineligible::CatalogueFull
+                | Ineligible::Unknown,
             )
             | None => None,
         });
         let default = view.definition.default_arm.as_ref().filter(|_| field.eligible.is_empty());
-        Ok(Foreseen {
+        Foreseen {
             policy,
             baseline,
             default,
@@ -191,8 +193,9 @@ impl<'a> Look<'a> {
             fired_by_policy: std::mem::take(&mut steering.fired),
             failed: std::mem::take(&mut steering.failed),
             kept_out: kept_out.collect(),
+            unknown: candidates.iter().any(|candidate| candidate.ineligible == Some(Ineligible::Unknown)),
             arms: candidates.iter().map(|candidate| candidate.arm).collect(),
-        })
+        }
     }
 
     /// The scores, from the other view's where they are the same.

@@ -24,13 +24,13 @@ use self::{
 };
 use super::{
     event::{Barred, Decided, SCORED_MAX, Scored as Recorded, Subject},
-    ids::DecisionId,
+    ids::{DecisionId, hash},
     past::Past,
     view::SlotView,
 };
 use crate::{
     bandit::Features,
-    slot::{ArmId, Consent, FieldError, SlotId},
+    slot::{ArmId, Consent, SlotId},
 };
 
 /// A candidate of a request.
@@ -76,6 +76,42 @@ impl Request {
             consent: None,
             explain: false,
         }
+    }
+
+    /// Takes the candidates out that the slot does not know (any longer), where it has no open catalogue, and returns
+    /// them in their order.
+    ///
+    /// Where it knows none of them they stay, and none is eligible: a request without candidates would allow every arm.
+    pub fn leave_out_unknown(&mut self, view: &SlotView) -> Vec<ArmId> {
+        let known = |arm: &ArmId| view.definition.open_catalogue || view.arms.position(arm.as_str()).is_some();
+        let unknown: Vec<ArmId> = self.candidates.iter().map(|c| &c.arm).filter(|&arm| !known(arm)).cloned().collect();
+        if !unknown.is_empty() && unknown.len() < self.candidates.len() {
+            self.candidates.retain(|candidate| known(&candidate.arm));
+        }
+        unknown
+    }
+
+    /// Hash of what a repetition of this request has in common with it: slot, subject, candidates in their order, count
+    /// and consent. Never 0. `default_consent` is the slot's.
+    ///
+    /// The features may differ: what was known of a shopper or a price may have changed since. Only 16 bits depend on
+    /// the subject: enough to notice another one, and too few to find out from the record who it was.
+    pub fn fingerprint(&self, default_consent: Consent) -> u64 {
+        const SUBJECT_BITS: u64 = 0xffff;
+        let consent = match self.consent {
+            None => 0_u8,
+            Some(Consent::Full) => 1,
+            Some(Consent::SessionOnly) => 2,
+            Some(Consent::None) => 3,
+        };
+        let (consent, count) = ([consent], self.count.to_be_bytes());
+        let mut parts: Vec<&[u8]> = vec![self.slot.as_str().as_bytes(), &consent, &count];
+        parts.extend(self.candidates.iter().map(|candidate| candidate.arm.as_str().as_bytes()));
+        let rest = hash("request fingerprint", &parts).word();
+        let subject = self.subject.clone().as_far_as(self.consent.unwrap_or(default_consent));
+        let parts = [subject.id.as_bytes(), subject.session_id.as_bytes()];
+        let subject = hash("request fingerprint, subject", &parts).word();
+        ((rest & !SUBJECT_BITS) | (subject & SUBJECT_BITS)).max(1)
     }
 }
 
@@ -132,22 +168,19 @@ pub struct CandidateExplanation {
 }
 
 /// [`decide_with`] nothing remembered of what subjects were shown.
-pub fn decide(view: &SlotView, request: Request, draw: Draw<'_>) -> Result<Decision, FieldError> {
+pub fn decide(view: &SlotView, request: Request, draw: Draw<'_>) -> Decision {
     decide_with(view, request, draw, &Past::new())
 }
 
 /// Decides: eligible arms, rules, holdout, scores, pmf, controls, draw.
 ///
 /// Reads only; the same view, request, draw and past give the same decision.
-///
-/// # Errors
-///
-/// A candidate that the slot does not know, where it has no open catalogue: named by its field.
-pub fn decide_with(view: &SlotView, mut request: Request, draw: Draw<'_>, past: &Past) -> Result<Decision, FieldError> {
+/// A candidate that the slot does not know is not eligible; [`Request::leave_out_unknown`] takes those out before.
+pub fn decide_with(view: &SlotView, mut request: Request, draw: Draw<'_>, past: &Past) -> Decision {
     let definition = &*view.definition;
     let now_us = draw.id.at_us();
     request.subject = request.subject.as_far_as(request.consent.unwrap_or(definition.default_consent));
-    let mut candidates = candidates(view, &request, draw.taken, now_us)?;
+    let mut candidates = candidates(view, &request, draw.taken, now_us);
     let mut steering = Steering::new(view, &request, &mut candidates, past, now_us);
     let count = if request.count == 0 { definition.count() } else { request.count } as usize;
     let asked = Asked { view, request: &request, draw, count, past, scorer: None };
@@ -182,8 +215,9 @@ pub fn decide_with(view: &SlotView, mut request: Request, draw: Draw<'_>, past: 
         context: request.context,
         candidates: request.candidates.into_iter().map(|c| (c.arm, c.features)).collect(),
         taken: draw.taken.to_vec(),
+        request_fingerprint: 0,
     };
-    Ok(Decision { decided, explanation, failed_rules: steering.failed })
+    Decision { decided, explanation, failed_rules: steering.failed }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "for people and estimators: seven digits")]

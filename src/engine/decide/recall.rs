@@ -129,9 +129,10 @@ fn unavailable(then: &Then<'_>, decided: &Decided, arm: &ArmId) -> Option<String
     if decided.taken.contains(arm) {
         return Some(because(&[], Ineligible::Taken));
     }
-    if let Then::Kept(definition) = then
-        && let Some(arm) = definition.arms.iter().find(|have| have.id == *arm)
-    {
+    if let Then::Kept(definition) = then {
+        let Some(arm) = definition.arms.iter().find(|have| have.id == *arm) else {
+            return (!definition.open_catalogue).then(|| because(&[], Ineligible::Unknown));
+        };
         if !arm.available {
             return Some(because(&[], Ineligible::Unavailable(arm.because)));
         }

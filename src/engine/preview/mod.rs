@@ -168,7 +168,6 @@ impl<'a> Previewer<'a> {
                 side,
             }
             .foresee()
-            .ok()
         };
         let before = look(self.views.before, Side::Before);
         let after = look(self.views.after, Side::After(&self.twins));

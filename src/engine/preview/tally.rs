@@ -50,8 +50,8 @@ fn mean(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
 
 /// What some requests that are alike would be answered with, on one side of the change.
 pub(super) struct Half<'a> {
-    /// None: they would be refused.
-    pub(super) seen: Option<Foreseen<'a>>,
+    /// What they would be answered with.
+    pub(super) seen: Foreseen<'a>,
     /// For each, the probability of getting the baseline.
     pub(super) control: Vec<f64>,
     /// What the policy chooses is shown.
@@ -91,7 +91,7 @@ struct OfRule {
 #[derive(Debug, Clone, Default)]
 struct Side {
     decisions: f64,
-    refused: f64,
+    unknown: f64,
     nothing_eligible: f64,
     arms: BTreeMap<ArmId, OfArm>,
     rules: Vec<OfRule>,
@@ -103,19 +103,17 @@ struct Side {
 #[derive(Debug, Clone)]
 pub struct PreviewTally {
     sides: BeforeAfter<Side>,
-    /// Decisions that neither side refuses.
-    both: f64,
     change: Sum,
 }
 
 impl Side {
     fn add(&mut self, half: &Half<'_>) {
         let n = half.control.len() as f64;
-        let Some(seen) = &half.seen else {
-            self.refused += n;
-            return;
-        };
+        let seen = &half.seen;
         self.decisions += n;
+        if seen.unknown {
+            self.unknown += n;
+        }
         if seen.forced == Some(Fallback::NoEligibleArm) {
             self.nothing_eligible += n;
         }
@@ -181,7 +179,7 @@ impl Side {
 
     fn merge(&mut self, other: Self) {
         self.decisions += other.decisions;
-        self.refused += other.refused;
+        self.unknown += other.unknown;
         self.nothing_eligible += other.nothing_eligible;
         for (arm, of) in other.arms {
             let mine = self.arms.entry(arm).or_default();
@@ -214,24 +212,20 @@ impl PreviewTally {
     pub(super) fn new(views: &BeforeAfter<&SlotView>) -> Self {
         let side =
             |view: &&SlotView| Side { rules: vec![OfRule::default(); view.rules.rules().len()], ..Side::default() };
-        Self { sides: views.map(side), both: 0.0, change: Sum::default() }
+        Self { sides: views.map(side), change: Sum::default() }
     }
 
     pub(super) fn add(&mut self, seen: &Seen<'_>) {
         self.sides.before.add(&seen.before);
         self.sides.after.add(&seen.after);
-        if let (Some(before), Some(after)) = (&seen.before.seen, &seen.after.seen) {
-            self.both += seen.before.control.len() as f64;
-            let (rewards, _) = Half::rewards(after, seen.after.baseline());
-            let (were, _) = Half::rewards(before, seen.before.baseline());
-            self.change.add(sum(rewards.iter().zip(&were).map(|(after, before)| after - before)));
-        }
+        let (rewards, _) = Half::rewards(&seen.after.seen, seen.after.baseline());
+        let (were, _) = Half::rewards(&seen.before.seen, seen.before.baseline());
+        self.change.add(sum(rewards.iter().zip(&were).map(|(after, before)| after - before)));
     }
 
     pub(super) fn merge(&mut self, other: Self) {
         self.sides.before.merge(other.sides.before);
         self.sides.after.merge(other.sides.after);
-        self.both += other.both;
         self.change.add(other.change);
     }
 
@@ -245,7 +239,7 @@ impl PreviewTally {
     }
 
     pub(super) fn change(&self) -> Estimate {
-        self.change.estimate(self.both)
+        self.change.estimate(self.sides.after.decisions)
     }
 
     /// The share of decisions in which nothing is eligible.
@@ -253,11 +247,10 @@ impl PreviewTally {
         self.sides.map(|side| side.part(side.nothing_eligible))
     }
 
-    /// The share of requests that would be refused.
-    pub(super) fn refused(&self) -> f64 {
+    /// The share of requests that name arms that the slot as it would be does not know.
+    pub(super) fn unknown(&self) -> f64 {
         let side = &self.sides.after;
-        let all = side.refused + side.decisions;
-        if all > 0.0 { side.refused / all } else { 0.0 }
+        side.part(side.unknown)
     }
 
     /// The share of decisions in which a rule of the slot as it would be cannot be evaluated.

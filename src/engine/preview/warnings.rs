@@ -98,10 +98,10 @@ fn requests(tally: &PreviewTally, warnings: &mut Vec<String>) {
         let before = if nothing.before > 0.0 { format!(" (now {})", percent(nothing.before)) } else { String::new() };
         warnings.push(format!("In {}{before} of the past requests nothing would be eligible.", percent(nothing.after)));
     }
-    if tally.refused() > 0.0 {
+    if tally.unknown() > 0.0 {
         warnings.push(format!(
-            "{} of the past requests name arms that the slot would not know: such requests would be refused.",
-            percent(tally.refused())
+            "{} of the past requests name arms that the slot would not know: such arms would be left out.",
+            percent(tally.unknown())
         ));
     }
 }

@@ -265,7 +265,7 @@ fn a_subject_sticks_to_its_first_draw_with_its_propensity() {
             taken: &[],
             deadline_passed: false,
         };
-        let decided = Arc::new(decide_with(&view, request, draw, &past).unwrap().decided);
+        let decided = Arc::new(decide_with(&view, request, draw, &past).decided);
         world.apply(Body::Decided(Arc::clone(&decided)));
         decided
     };
@@ -310,7 +310,7 @@ fn caps_that_arms_share_hold_over_requests_and_within_a_slate() {
             2 => Request { candidates: only_b, ..Request::new(slot_id()) },
             _ => Request { count: 3, ..Request::new(slot_id()) },
         };
-        let decided = decide_with(&view, request, draw, &past).unwrap().decided;
+        let decided = decide_with(&view, request, draw, &past).decided;
         past.remember(world.at_us, &decided, memory);
         shown += decided.chosen.iter().filter(|c| c.arm.as_str() != "c").count();
         slates.push(decided.chosen.len());
@@ -342,7 +342,7 @@ fn caps_hold_by_subject_and_by_day() {
         let id = DecisionId::new(view.number, world.at_us, world.count);
         let seed = super::super::hash("test", &[&world.count.to_be_bytes()]).word();
         let draw = Draw { id, seed, taken: &[], deadline_passed: false };
-        let decided = decide_with(&view, of(&who), draw, &past).unwrap().decided;
+        let decided = decide_with(&view, of(&who), draw, &past).decided;
         past.remember(world.at_us, &decided, memory);
         *shown.entry((who, decided.chosen[0].arm.to_string())).or_default() += 1;
     }

@@ -116,7 +116,7 @@ fn brute_force(view: &SlotView, decisions: &[(i64, Arc<Decided>)], now_us: i64) 
             let random = crate::engine::hash("brute force", &[&(i as u64).to_be_bytes(), &n.to_be_bytes()]);
             let id = DecisionId::new(view.number, now_us, random.other_word());
             let draw = Draw { id, seed: random.word(), taken: &past.taken, deadline_passed: false };
-            let decided = decide(view, again(past), draw).unwrap().decided;
+            let decided = decide(view, again(past), draw).decided;
             drawn.n += 1.0;
             for chosen in &decided.chosen {
                 *drawn.shown.entry(chosen.arm.to_string()).or_default() += 1.0;
@@ -333,7 +333,7 @@ fn what_to_think_twice_about_is_said() {
 }
 
 #[test]
-fn requests_that_would_be_refused_are_counted_and_left_out() {
+fn requests_that_name_arms_which_would_be_left_out_are_counted() {
     let (mut world, mut decisions) = learned(|_| {});
     for i in 0..60 {
         let candidate = |id: &str| RequestCandidate { arm: arm_id(id), features: Features::new() };
@@ -343,8 +343,8 @@ fn requests_that_would_be_refused_are_counted_and_left_out() {
     }
     let after = draft(&world, Change::RemoveArms(vec![arm_id("a")]));
     let preview = previewed(&world, &after, &decisions);
-    let refused = format!("{:.1} % of the past requests name arms", 100.0 * 20.0 / decisions.len() as f64);
-    assert!(preview.warnings.iter().any(|w| w.starts_with(&refused)), "{:?}", preview.warnings);
+    let warning = format!("{:.1} % of the past requests name arms", 100.0 * 20.0 / decisions.len() as f64);
+    assert!(preview.warnings.iter().any(|w| w.starts_with(&warning)), "{:?}", preview.warnings);
     let sum: f64 = preview.arms.iter().map(|arm| arm.all.after.value).sum();
     assert!((sum - 1.0).abs() < 1e-9, "{sum}");
 }

@@ -150,6 +150,7 @@ fn decided(decided: log::Decided) -> Decode<Decided> {
         scored_propensity,
         barred_candidate,
         barred_rule,
+        request_fingerprint,
     } = decided;
     Ok(Decided {
         slot: slot_id(&slot)?,
@@ -182,6 +183,7 @@ fn decided(decided: log::Decided) -> Decode<Decided> {
         fired,
         scored: scored(&scored_candidate, &scored_mean, &scored_std, &scored_propensity)?,
         barred: barred(&barred_candidate, &barred_rule)?,
+        request_fingerprint,
     })
 }
 

@@ -129,6 +129,7 @@ fn decided(d: &Decided) -> log::Decided {
         scored_propensity: d.scored.iter().map(|s| s.propensity).collect(),
         barred_candidate: d.barred.iter().map(|b| b.candidate).collect(),
         barred_rule: d.barred.iter().map(|b| b.rule).collect(),
+        request_fingerprint: d.request_fingerprint,
     }
 }
 

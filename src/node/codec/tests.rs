@@ -189,6 +189,7 @@ fn decided() -> Decided {
             Scored { candidate: 0, mean: -1.0, std: 2.0, propensity: 0.0 },
         ],
         barred: vec![Barred { candidate: 4, rule: 1 }, Barred { candidate: 5, rule: 0 }],
+        request_fingerprint: u64::MAX,
     }
 }
 

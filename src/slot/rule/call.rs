@@ -10,6 +10,7 @@ use super::{
     lower::{Kind, Lowered, Lowering, meant, owner},
     node::{Arithmetic, Comparison, Each, Node, TextTest},
 };
+use crate::slot::id::shorten;
 
 const FUNCTIONS: [&str; 13] = [
     "size",
@@ -79,7 +80,7 @@ impl Lowering<'_> {
             _ if FUNCTIONS.contains(&name) => self.refuse(expr, format!("{name}() {}", misused(name))),
             _ => {
                 let (known, meant) = (FUNCTIONS.join(", "), meant(name, &FUNCTIONS));
-                let message = format!("there is no function {name}(); a rule may use {known}{meant}");
+                let message = format!("there is no function {}(); a rule may use {known}{meant}", shorten(name));
                 self.refuse(expr, message)
             }
         }
@@ -241,7 +242,7 @@ impl Lowering<'_> {
                 .refuse(name, format!("{who} wants a new name first, as in context.tags.exists(tag, tag == \"new\")"));
         };
         if owner(bound).is_some() || self.bound.iter().any(|(other, _)| other == bound) {
-            return self.refuse(name, format!("the name '{bound}' is taken; choose another"));
+            return self.refuse(name, format!("the name '{}' is taken; choose another", shorten(bound)));
         }
         let list = self.lower_as(list, Kind::List, who)?;
         let one = if list.kind == Kind::Wholes { Kind::Whole } else { Kind::Any };

@@ -16,7 +16,7 @@ use super::{
     lower::{Kind, Lowering},
     node::Node,
 };
-use crate::slot::limits::RULE_STEPS_MAX;
+use crate::slot::{id::shorten, limits::RULE_STEPS_MAX};
 
 /// What a part reads.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -174,6 +174,6 @@ fn unexpected(before: &str, rest: &str, said: &str) -> String {
             format!("'{letter}' may stand in a text only; write a name that has it as in context[\"name\"]")
         }
         Some(first) if word.is_empty() => format!("'{}' is not expected here", first.escape_debug()),
-        Some(_) => format!("'{word}' is not expected here"),
+        Some(_) => format!("'{}' is not expected here", shorten(&word)),
     }
 }

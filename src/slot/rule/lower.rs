@@ -12,7 +12,10 @@ use super::{
     compile::Reads,
     node::{Literal, Node, Owner},
 };
-use crate::slot::{id::suggestion, limits::VECTOR_MAX};
+use crate::slot::{
+    id::{shorten, suggestion},
+    limits::VECTOR_MAX,
+};
 
 /// What type an expression's value will have, as far as the text says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,7 +220,7 @@ impl<'a> Lowering<'a> {
         known.extend(self.bound.iter().map(|(name, _)| name.as_str()));
         self.refuse(
             expr,
-            format!("'{name}' is not known; a rule reads context, subject and arm{}", meant(name, &known)),
+            format!("'{}' is not known; a rule reads context, subject and arm{}", shorten(name), meant(name, &known)),
         )
     }
 
