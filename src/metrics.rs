@@ -1,6 +1,9 @@
 //! Metrics in Prometheus' text format: base units in the names, bounded labels.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
 
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -8,12 +11,14 @@ use prometheus::{
 };
 
 use crate::{
-    engine::RewardOutcome,
+    engine::{RewardOutcome, SlotView},
     node::{DiskUse, Node, Observer},
 };
 
 /// Slots with at most this many arms get a label per arm.
 const ARM_LABELS_MAX: usize = 50;
+/// Deleted slots whose series may still be there until the next scrape.
+const DELETED_MAX: usize = 500;
 
 /// All metrics of one process.
 #[derive(Debug)]
@@ -37,6 +42,7 @@ pub struct Metrics {
     pause_seconds: Histogram,
     snapshot_age: IntGauge,
     snapshot_us: RwLock<Option<i64>>,
+    deleted: Mutex<HashSet<String>>,
 }
 
 /// A registry with every metric of ours in it.
@@ -125,6 +131,7 @@ pub fn metrics() -> Result<Arc<Metrics>, prometheus::Error> {
         )?,
         snapshot_age: gauge("slotwise_snapshot_age_seconds", "Since the newest snapshot; -1 where there is none.")?,
         snapshot_us: RwLock::new(None),
+        deleted: Mutex::default(),
         registry: registry.clone(),
     };
     Ok(Arc::new(metrics))
@@ -172,7 +179,9 @@ impl Metrics {
         self.pending.reset();
         self.pending_bytes.reset();
         if let Some(node) = node {
-            for view in node.slots() {
+            let slots = node.slots();
+            self.forget_what_is_gone(&slots);
+            for view in slots {
                 let slot = &[view.definition.id.as_str()];
                 self.pending.with_label_values(slot).set(gauge(view.pending as u64));
                 self.pending_bytes.with_label_values(slot).set(gauge(view.pending_bytes));
@@ -193,6 +202,50 @@ impl Metrics {
 
 fn gauge(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Removes the series of `vector` whose labels are not `kept`.
+fn retain(vector: &IntCounterVec, kept: impl Fn(&HashMap<&str, &str>) -> bool) {
+    for family in vector.collect() {
+        for metric in family.get_metric() {
+            let labels: HashMap<&str, &str> = metric.get_label().iter().map(|l| (l.name(), l.value())).collect();
+            if !kept(&labels) {
+                // It is there, unless another scrape removed it.
+                let _ = vector.remove(&labels);
+            }
+        }
+    }
+}
+
+impl Metrics {
+    /// Every counter with a label for the slot. A new one belongs here, or its series outlive their slots.
+    fn counters_by_slot(&self) -> [&IntCounterVec; 5] {
+        [&self.decisions, &self.arms_shown, &self.ignored, &self.rewards, &self.rule_failures]
+    }
+
+    /// Removes the series of slots that are not among `slots`, and of rules that theirs have no longer: a call that was
+    /// under way when its slot was deleted may have counted after that.
+    fn forget_what_is_gone(&self, slots: &[Arc<SlotView>]) {
+        self.deleted.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let slots: HashMap<&str, &SlotView> =
+            slots.iter().map(|view| (view.definition.id.as_str(), view.as_ref())).collect();
+        let kept = |labels: &HashMap<&str, &str>| {
+            // An event for no slot is counted under an empty one.
+            let Some(slot) = labels.get("slot").filter(|slot| !slot.is_empty()) else { return true };
+            let Some(view) = slots.get(slot) else { return false };
+            labels.get("rule").is_none_or(|rule| view.definition.rules.iter().any(|have| have.name == **rule))
+        };
+        for vector in self.counters_by_slot() {
+            retain(vector, kept);
+        }
+    }
+
+    /// Removes the series of these slots.
+    fn forget(&self, deleted: &HashSet<String>) {
+        for vector in self.counters_by_slot() {
+            retain(vector, |labels| labels.get("slot").is_none_or(|&slot| !deleted.contains(slot)));
+        }
+    }
 }
 
 impl Observer for Metrics {
@@ -222,6 +275,15 @@ impl Observer for Metrics {
 
     fn rule_failed(&self, slot: &str, rule: &str, times: u64) {
         self.rule_failures.with_label_values(&[slot, rule]).inc_by(times);
+    }
+
+    fn slot_deleted(&self, slot: &str) {
+        let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+        deleted.insert(slot.to_owned());
+        // Every scrape removes what is gone; where nobody scrapes, this does. One pass over all series is for many slots.
+        if deleted.len() >= DELETED_MAX {
+            self.forget(&std::mem::take(&mut *deleted));
+        }
     }
 
     fn snapshot_saved(&self, now_us: i64, seconds: f64, bytes: u64) {

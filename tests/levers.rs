@@ -210,7 +210,7 @@ fn ask(view: &SlotView, request: Request, count: u64) -> Decided {
         taken: &[],
         deadline_passed: false,
     };
-    decide(view, request, draw).unwrap().decided
+    decide(view, request, draw).decided
 }
 
 /// What was seen of one arm at one place below the same others.

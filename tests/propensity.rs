@@ -40,7 +40,7 @@ fn ask(view: &SlotView, count: u64, hour: f64, explain: bool) -> Decision {
         taken: &[],
         deadline_passed: false,
     };
-    decide(view, request, draw).unwrap()
+    decide(view, request, draw)
 }
 
 /// A slot of eight arms that has learned for a while from rewards that depend on arm and context.

@@ -41,7 +41,7 @@ struct Pass {
 
 fn say(line: impl std::fmt::Display) {
     // A closed standard error is no error of ours.
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", slotwise::cli::terminal::printable(&line.to_string()));
 }
 
 fn bar(name: String, rounds: usize) -> ProgressBar {

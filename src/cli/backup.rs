@@ -7,7 +7,7 @@ use std::{
 
 use indicatif::HumanBytes;
 
-use super::{CommandResult, Data, progress::Meter, say};
+use super::{CommandResult, Data, progress::Meter, say, terminal::printable};
 use crate::node::{self, Audit, Copied};
 
 /// Flags of `backup`.
@@ -34,7 +34,7 @@ impl Backup {
 pub(super) fn tell(verb: &str, from: &Path, to: &Path, copied: &Copied) {
     for why in &copied.left_out {
         // The copy is whole without it.
-        let _ = writeln!(std::io::stderr(), "left out: {why}");
+        let _ = writeln!(std::io::stderr(), "left out: {}", printable(&why.to_string()));
     }
     say(format_args!("{verb} {} to {}: {}", from.display(), to.display(), summary(&copied.audit)));
 }

@@ -21,7 +21,7 @@ use clap::Args;
 use tokio::time::{MissedTickBehavior, interval_at, sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{CommandResult, say};
+use super::{CommandResult, say, say_styled};
 use crate::{
     config::Config,
     server::{self, Listeners},
@@ -98,7 +98,7 @@ async fn show(head: &Head) -> CommandResult {
     let elapsed = watch(head, &client, &mut board, screen.as_ref()).await?;
     drop(screen);
     say("");
-    screen::summary(elapsed, &board).iter().for_each(say);
+    screen::summary(elapsed, &board).iter().for_each(say_styled);
     agree(&mut client, &board).await
 }
 
@@ -134,7 +134,7 @@ async fn watch(
                 match screen {
                     Some(screen) => screen.draw(head, since, board),
                     None if since.as_secs().is_multiple_of(PLAIN_EVERY) => {
-                        screen::plain(since, board).iter().for_each(say);
+                        screen::plain(since, board).iter().for_each(say_styled);
                     }
                     None => {}
                 }

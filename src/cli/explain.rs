@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use serde_json::json;
 
-use super::{CommandResult, Target, report::bar, say, time};
+use super::{CommandResult, Target, report::bar, say, terminal::printable, time};
 use crate::{
     bandit::Value,
     engine::CandidateExplanation,
@@ -58,7 +58,7 @@ fn value(value: &Value) -> serde_json::Value {
 }
 
 fn effects(moved_by: &[(String, f64)]) -> String {
-    let effect = |(feature, amount): &(String, f64)| format!("{feature} {amount:+.3}");
+    let effect = |(feature, amount): &(String, f64)| format!("{} {amount:+.3}", printable(feature));
     moved_by.iter().take(EFFECTS_MAX).map(effect).collect::<Vec<_>>().join(", ")
 }
 
@@ -73,7 +73,8 @@ fn text(of: &ClientExplanation) -> String {
         of.summary.clone(),
         format!("slot {}, revision {}, {}, for {who}", of.slot, of.revision, time::text(of.at_us)),
     ];
-    let context: Vec<String> = of.context.iter().map(|(name, v)| format!("{name} = {}", value(v))).collect();
+    let context: Vec<String> =
+        of.context.iter().map(|(name, v)| format!("{} = {}", printable(name), value(v))).collect();
     if !context.is_empty() {
         lines.push(format!("context: {}", context.join(", ")));
     }
@@ -115,11 +116,12 @@ fn table(of: &ClientExplanation) -> Table {
         order.truncate(CANDIDATES_MAX);
     }
     for CandidateExplanation { arm, ineligible_because, mean, std, propensity, moved_by } in order {
-        let position = position(arm.as_str()).map(|position| (position + 1).to_string()).unwrap_or_default();
+        let (arm, position) = (printable(arm.as_str()).into_owned(), position(arm.as_str()));
+        let position = position.map(|position| (position + 1).to_string()).unwrap_or_default();
         table.add_row(match ineligible_because {
-            Some(why) => [arm.to_string(), position, String::new(), String::new(), String::new(), why.clone()],
+            Some(why) => [arm, position, String::new(), String::new(), String::new(), printable(why).into_owned()],
             None => [
-                arm.to_string(),
+                arm,
                 position,
                 format!("{:.1} %", 100.0 * propensity),
                 bar(*propensity),

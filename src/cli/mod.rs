@@ -14,6 +14,7 @@ mod report;
 mod restore;
 mod serve;
 mod slots;
+pub mod terminal;
 mod time;
 
 use std::{error::Error, io::Write as _, path::PathBuf, process::ExitCode};
@@ -21,6 +22,9 @@ use std::{error::Error, io::Write as _, path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 pub use journal::{ExportFormat, export};
+pub(crate) use terminal::{say, say_document, say_styled};
+
+use terminal::printable;
 
 /// Slotwise decides what to show this shopper now, and learns from what follows.
 #[derive(Debug, Parser)]
@@ -104,11 +108,6 @@ async fn run(command: Command) -> CommandResult {
     }
 }
 
-/// Prints a line to standard output; a closed pipe is no error of ours.
-pub(crate) fn say(line: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stdout(), "{line}");
-}
-
 fn report_error(why: &(dyn Error + 'static)) -> ExitCode {
     let mut line = why.to_string();
     // The cause, where the message does not tell it already.
@@ -117,6 +116,6 @@ fn report_error(why: &(dyn Error + 'static)) -> ExitCode {
     {
         line = format!("{line} ({source})");
     }
-    let _ = writeln!(std::io::stderr(), "error: {}", line.replace('\n', " "));
+    let _ = writeln!(std::io::stderr(), "error: {}", printable(&line.replace('\n', " ")));
     ExitCode::FAILURE
 }

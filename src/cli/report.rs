@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use serde_json::json;
 
-use super::{CommandResult, Target, say};
+use super::{CommandResult, Target, say, terminal::printable};
 use crate::{
     engine::{ArmReport, Lift, SlotReport},
     wire::Client,
@@ -67,7 +67,8 @@ fn table(report: &SlotReport) -> String {
         "effective n",
     ]);
     for arm in &report.arms {
-        let name = if arm.available { arm.arm.to_string() } else { format!("{} (off)", arm.arm) };
+        let name = printable(arm.arm.as_str());
+        let name = if arm.available { name.into_owned() } else { format!("{name} (off)") };
         table.add_row([
             name,
             arm.shown.to_string(),

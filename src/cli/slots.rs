@@ -12,7 +12,7 @@ mod steer;
 use clap::{Subcommand, ValueEnum};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 
-use super::{CommandResult, Target, document::SlotDocument, say};
+use super::{CommandResult, Target, document::SlotDocument, say, say_document, terminal::printable};
 use crate::{
     config::user_name,
     slot::{Definition, SlotKind, Why},
@@ -135,7 +135,7 @@ async fn list(target: &Target) -> CommandResult {
             available.to_string(),
             model.name().to_owned(),
             revision.to_string(),
-            format!("{display_name}{safe}"),
+            format!("{}{safe}", printable(&display_name)),
         ]);
     }
     say(table);
@@ -150,7 +150,7 @@ async fn get(slot: &str, revision: Option<u64>, output: Output, target: &Target)
     };
     let document = SlotDocument::of(&definition);
     match output {
-        Output::Toml => say(toml::to_string_pretty(&document)?.trim_end()),
+        Output::Toml => say_document(toml::to_string_pretty(&document)?.trim_end()),
         Output::Json => say(serde_json::to_string_pretty(&document)?),
     }
     Ok(())

@@ -18,6 +18,8 @@ pub trait Observer: Send + Sync + fmt::Debug {
     fn unrecorded(&self, decisions: usize);
     /// The condition of a rule failed so many times while it was evaluated.
     fn rule_failed(&self, slot: &str, rule: &str, times: u64);
+    /// A slot was deleted, and is not published any more.
+    fn slot_deleted(&self, slot: &str);
 }
 
 /// An observer that looks away.
@@ -31,4 +33,5 @@ impl Observer for Unobserved {
     fn snapshot_saved(&self, _: i64, _: f64, _: u64) {}
     fn unrecorded(&self, _: usize) {}
     fn rule_failed(&self, _: &str, _: &str, _: u64) {}
+    fn slot_deleted(&self, _: &str) {}
 }

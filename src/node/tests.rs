@@ -86,6 +86,7 @@ impl Observer for Counting {
         self.0.fetch_add(decisions as u64, Ordering::SeqCst);
     }
     fn rule_failed(&self, _: &str, _: &str, _: u64) {}
+    fn slot_deleted(&self, _: &str) {}
 }
 
 const DAY_US: i64 = 24 * 3600 * 1_000_000;

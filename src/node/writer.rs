@@ -296,7 +296,10 @@ impl Writer {
     fn publish(&self, slot: &SlotId) {
         match self.state.slot(slot.as_str()) {
             Some(state) => drop(self.shared.views.insert(slot.clone(), Arc::new(state.view()))),
-            None => drop(self.shared.views.remove(slot)),
+            None => {
+                self.shared.views.remove(slot);
+                self.shared.observer.slot_deleted(slot.as_str());
+            }
         }
     }
 

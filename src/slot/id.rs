@@ -1,6 +1,10 @@
 //! Identifiers, and the error that names a field.
 
-use std::{borrow::Borrow, fmt, sync::Arc};
+use std::{
+    borrow::Borrow,
+    fmt::{self, Write as _},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +45,7 @@ pub fn shorten(text: &str) -> String {
     for character in text.chars() {
         let before = short.len();
         if reorders_or_controls(character) {
-            short.extend(character.escape_default());
+            push_escaped(&mut short, character);
         } else {
             short.push(character);
         }
@@ -64,6 +68,12 @@ pub fn shorten_key(key: &str) -> String {
 pub fn reorders_or_controls(character: char) -> bool {
     let reorders = matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     character.is_control() || reorders
+}
+
+/// Appends a character as JSON escapes it: `\u001b`.
+pub fn push_escaped(to: &mut String, character: char) {
+    // Writing to a string cannot fail.
+    let _ = write!(to, "\\u{:04x}", u32::from(character));
 }
 
 /// Checks a slot's id: `[A-Za-z0-9][A-Za-z0-9._:-]{0,127}`.
@@ -215,7 +225,7 @@ mod tests {
     #[test]
     fn a_caller_s_text_is_repeated_shortened_and_escaped() {
         assert_eq!(shorten("josé"), "josé");
-        assert_eq!(shorten("\u{1b}[2J\n"), r"\u{1b}[2J\n");
+        assert_eq!(shorten("\u{1b}[2J\n"), r"\u001b[2J\u000a");
         assert_eq!(shorten(&"k".repeat(5_000)), format!("{}…", "k".repeat(80)));
         assert!(shorten(&"é".repeat(5_000)).len() <= 83);
         assert_eq!(shorten_key(r#"a"b\c"#), r#""a\"b\\c""#);

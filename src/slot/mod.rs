@@ -23,10 +23,13 @@ mod rule;
 
 pub use controls::{Baseline, Controls, HeadStart, Mode, Share, Stickiness, Stop, WarmUp};
 pub use definition::{
-    Actor, Arm, Consent, Definition, Payload, Revision, Schedule, SlotKind, Unavailable, Why, check_features, check_name,
+    Actor, Arm, Consent, Definition, Payload, Revision, Schedule, SlotKind, Unavailable, Why, check_features,
+    check_name,
 };
 #[cfg(test)]
 pub(crate) use examples::examples;
 pub use goal::{Aggregation, Contribution, Goal, Learning, RewardKind};
-pub use id::{ArmId, FieldError, SlotId, check_token, reorders_or_controls, shorten, shorten_key, suggestion};
+pub use id::{
+    ArmId, FieldError, SlotId, check_token, push_escaped, reorders_or_controls, shorten, shorten_key, suggestion,
+};
 pub use rule::{Effect, Facts, OnError, Rule, RuleBook, Target, Than, Verdict, Verdicts, check_rules, warn_rules};

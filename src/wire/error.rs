@@ -11,7 +11,7 @@ use crate::{
     engine::ChangeError,
     journal::AppendError,
     node::{ChangeFailure, DecideError, HindsightError, WriteError},
-    slot::{FieldError, SlotId, Why, reorders_or_controls, shorten},
+    slot::{FieldError, SlotId, Why, push_escaped, reorders_or_controls, shorten},
 };
 
 /// The domain of every `ErrorInfo`.
@@ -71,11 +71,12 @@ fn cut(text: &str, most: usize) -> String {
     let mut short = String::with_capacity(text.len().min(most));
     let mut bytes = 0;
     for character in text.chars() {
-        let escaped: String = if reorders_or_controls(character) && character != '\n' {
-            character.escape_default().collect()
+        let mut escaped = String::new();
+        if reorders_or_controls(character) && character != '\n' {
+            push_escaped(&mut escaped, character);
         } else {
-            character.into()
-        };
+            escaped.push(character);
+        }
         bytes += escaped.bytes().map(|byte| if (b' '..=b'~').contains(&byte) { 1 } else { 3 }).sum::<usize>();
         if bytes > most {
             short.push('…');

@@ -23,7 +23,10 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use slotwise::bandit::{self, Expansion, LinearSpec, ModelSpec};
+use slotwise::{
+    bandit::{self, Expansion, LinearSpec, ModelSpec},
+    cli::terminal::{Escaping, printable},
+};
 
 /// The exit code of a command that could not run, where 1 is a result.
 const COULD_NOT_RUN: u8 = 3;
@@ -156,7 +159,7 @@ impl Policy {
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
-    let mut out = io::stdout();
+    let mut out = Escaping(io::stdout());
     let scenario = |done: Result<ExitCode, scenario::Stop>| match done {
         Ok(code) => (Ok(code), 0),
         Err(stop) => {
@@ -190,5 +193,5 @@ fn report_error(why: &(dyn Error + 'static)) {
     {
         line = format!("{line} ({source})");
     }
-    let _ = writeln!(io::stderr(), "error: {}", line.replace('\n', " "));
+    let _ = writeln!(io::stderr(), "error: {}", printable(&line.replace('\n', " ")));
 }

@@ -45,6 +45,10 @@ pub(super) struct Export {
     /// As what.
     #[arg(long, default_value = "jsonl")]
     format: Format,
+    /// CSV only: put an apostrophe before each text that a spreadsheet would run as a formula (it begins with = + - @, a
+    /// tab or a line break). Off by default, since other programs take the apostrophe for a part of the id.
+    #[arg(long)]
+    spreadsheet_safe: bool,
     /// Where to; without it, standard output.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -57,6 +61,14 @@ pub enum Format {
     Jsonl,
     /// CSV (RFC 4180) with a header; lists as JSON.
     Csv,
+}
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy)]
+struct Style {
+    format: Format,
+    /// Texts that a spreadsheet would run have an apostrophe before them.
+    spreadsheet_safe: bool,
 }
 
 /// What was written.
@@ -72,15 +84,16 @@ impl Export {
         let selection =
             Selection { slot, from_us: self.from.unwrap_or(i64::MIN), until_us: self.until.unwrap_or(i64::MAX) };
         let reader = JournalReader::open(&self.data.data)?;
+        let style = Style { format: self.format, spreadsheet_safe: self.spreadsheet_safe };
         let Some(output) = self.output else {
-            return match write(&reader, &selection, self.format, io::stdout().lock()) {
+            return match write(&reader, &selection, style, io::stdout().lock()) {
                 // Whoever read it has enough.
                 Err(JoinError::Taker(why)) if why.kind() == io::ErrorKind::BrokenPipe => Ok(()),
                 Err(JoinError::Taker(why)) => Err(format!("cannot write to standard output: {why}").into()),
                 done => Ok(done.map(drop)?),
             };
         };
-        let Written { rows, complete } = write_file(&reader, &selection, self.format, &output)?;
+        let Written { rows, complete } = write_file(&reader, &selection, style, &output)?;
         say(format_args!("wrote {rows} decisions, {complete} of them complete, to {}", output.display()));
         Ok(())
     }
@@ -97,14 +110,14 @@ pub fn export(
     format: Format,
     to: impl Write,
 ) -> Result<u64, JoinError<io::Error>> {
-    Ok(write(reader, selection, format, to)?.rows)
+    Ok(write(reader, selection, Style { format, spreadsheet_safe: false }, to)?.rows)
 }
 
 /// Writes a file under a scratch name, and gives it its own when it is whole.
 fn write_file(
     reader: &JournalReader,
     selection: &Selection,
-    format: Format,
+    style: Style,
     output: &Path,
 ) -> Result<Written, Box<dyn std::error::Error + Send + Sync>> {
     let mut scratch = output.as_os_str().to_owned();
@@ -112,7 +125,7 @@ fn write_file(
     let scratch = PathBuf::from(scratch);
     let failed = |why: io::Error| format!("cannot write {}: {why}", output.display());
     let file = File::create(&scratch).map_err(failed)?;
-    let done = write(reader, selection, format, &file).map_err(|why| match why {
+    let done = write(reader, selection, style, &file).map_err(|why| match why {
         JoinError::Taker(why) => failed(why).into(),
         why @ (JoinError::Read(_) | JoinError::NoSlot { .. }) => why.into(),
     });
@@ -130,11 +143,11 @@ fn write_file(
 fn write(
     reader: &JournalReader,
     selection: &Selection,
-    format: Format,
+    style: Style,
     to: impl Write,
 ) -> Result<Written, JoinError<io::Error>> {
     let (mut meter, mut written) = (Meter::new(), Written::default());
-    let mut rows = Rows::begin(format, to).map_err(JoinError::Taker)?;
+    let mut rows = Rows::begin(style, to).map_err(JoinError::Taker)?;
     join(reader, selection, &mut |progress| meter.tell(progress), &mut |joined| {
         written.rows += 1;
         written.complete += u64::from(joined.complete);

@@ -12,7 +12,8 @@ use super::{
     super::{
         CommandResult, Differs, Target,
         document::{SlotDocument, unreadable},
-        say,
+        say, say_styled,
+        terminal::printable,
     },
     Because,
 };
@@ -173,7 +174,7 @@ async fn tell_one(client: &mut Client, document: &SlotDocument) -> Outcome<bool>
     let Some((current, revision)) = found else {
         let (made, _) = client.create_slot(&wanted, &why, true).await?;
         let arms = if made.arms.len() == 1 { "1 arm".to_owned() } else { format!("{} arms", made.arms.len()) };
-        say(style(format!("+ {}: a new slot with {arms}", made.id)).green());
+        say_styled(style(format!("+ {}: a new slot with {arms}", made.id)).green());
         return Ok(true);
     };
     let (would_be, _) = client.update_slot(&wanted, revision, &why, true).await?;
@@ -182,16 +183,17 @@ async fn tell_one(client: &mut Client, document: &SlotDocument) -> Outcome<bool>
         say(format_args!("  {}: no difference", current.id));
         return Ok(false);
     }
-    say(style(format!("~ {} (revision {revision})", current.id)).bold());
+    say_styled(style(format!("~ {} (revision {revision})", current.id)).bold());
     for difference in &differences {
-        say(format_args!("    {}", line(difference)));
+        say_styled(format_args!("    {}", line(difference)));
     }
     Ok(true)
 }
 
 /// A difference in a line.
 pub(super) fn line(Difference { path, before, after }: &Difference) -> String {
-    match (before.as_str(), after.as_str()) {
+    let (path, before, after) = (printable(path), printable(before), printable(after));
+    match (&*before, &*after) {
         ("", after) => style(format!("+ {path}: {after}")).green().to_string(),
         (before, "") => style(format!("- {path}: {before}")).red().to_string(),
         (before, after) => {

@@ -5,7 +5,7 @@ use console::style;
 use serde_json::json;
 
 use super::{
-    super::{CommandResult, Target, report::bar, say},
+    super::{CommandResult, Target, report::bar, say, say_styled, terminal::printable},
     apply::{Files, line, wanted},
 };
 use crate::{
@@ -48,7 +48,7 @@ impl Preview {
             if self.json {
                 say(serde_json::to_string_pretty(&json(slot, &preview))?);
             } else {
-                say(text(slot, &preview));
+                say_styled(text(slot, &preview));
             }
         }
         Ok(())
@@ -129,7 +129,8 @@ fn text(slot: &str, preview: &ClientPreview) -> String {
     let BeforeAfter { before, after } = preview.exploration_cost_per_day;
     lines.push(format!("cost of exploring per day: {} → {}", with_error(before, 2), with_error(after, 2)));
     lines.extend(preview.rules.iter().map(rule));
-    lines.extend(preview.warnings.iter().map(|warning| style(format!("! {warning}")).yellow().to_string()));
+    lines
+        .extend(preview.warnings.iter().map(|warning| style(format!("! {}", printable(warning))).yellow().to_string()));
     lines.join("\n")
 }
 

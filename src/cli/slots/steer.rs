@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use super::{
-    super::{CommandResult, Target, say, time},
+    super::{CommandResult, Target, say, say_styled, terminal::printable, time},
     Because,
     apply::line,
 };
@@ -50,14 +50,14 @@ impl History {
 
 fn tell(revision: &ClientRevision) {
     let ClientRevision { number, at_us, why, change, differences, definition: _ } = revision;
-    let author = if why.author.is_empty() { String::new() } else { format!(" by {}", why.author) };
-    let reason = if why.reason.is_empty() { String::new() } else { format!(": {}", why.reason) };
+    let author = if why.author.is_empty() { String::new() } else { format!(" by {}", printable(&why.author)) };
+    let reason = if why.reason.is_empty() { String::new() } else { format!(": {}", printable(&why.reason)) };
     say(format_args!("{number}  {}  {change}{author}{reason}", time::text(*at_us)));
     if let Some(actor) = actor_line(&why.actor) {
         say(format_args!("    {actor}"));
     }
     for difference in differences {
-        say(format_args!("    {}", line(difference)));
+        say_styled(format_args!("    {}", line(difference)));
     }
 }
 

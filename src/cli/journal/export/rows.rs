@@ -1,11 +1,14 @@
 //! Rows as JSON lines or as CSV.
 
-use std::io::{self, BufWriter, Write};
+use std::{
+    borrow::Cow,
+    io::{self, BufWriter, Write},
+};
 
 use csv::{Terminator, Writer, WriterBuilder};
 
 use super::{
-    Format,
+    Format, Style,
     columns::{COLUMNS, Cell},
 };
 use crate::node::Joined;
@@ -16,20 +19,39 @@ const BUFFER: usize = 64 * 1024;
 /// Writes rows in a format.
 pub(super) enum Rows<W: Write> {
     Jsonl(BufWriter<W>),
-    Csv(Box<Writer<W>>),
+    Csv(Box<Writer<W>>, Formulas),
+}
+
+/// What becomes of texts that a spreadsheet would run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Formulas {
+    /// They are written as they are.
+    Kept,
+    /// An apostrophe stands before them, which a spreadsheet takes for "this is text".
+    Quoted,
+}
+
+impl Formulas {
+    fn cell(self, text: &str) -> Cow<'_, str> {
+        match self {
+            Self::Quoted if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) => Cow::Owned(format!("'{text}")),
+            Self::Quoted | Self::Kept => Cow::Borrowed(text),
+        }
+    }
 }
 
 impl<W: Write> Rows<W> {
     /// Begins: with the header, where there is one.
-    pub(super) fn begin(format: Format, to: W) -> io::Result<Self> {
-        match format {
+    pub(super) fn begin(style: Style, to: W) -> io::Result<Self> {
+        match style.format {
             Format::Jsonl => Ok(Self::Jsonl(BufWriter::with_capacity(BUFFER, to))),
             Format::Csv => {
                 // RFC 4180 ends lines so.
                 let mut writer =
                     WriterBuilder::new().terminator(Terminator::CRLF).buffer_capacity(BUFFER).from_writer(to);
                 writer.write_record(COLUMNS.iter().map(|column| column.name))?;
-                Ok(Self::Csv(Box::new(writer)))
+                let formulas = if style.spreadsheet_safe { Formulas::Quoted } else { Formulas::Kept };
+                Ok(Self::Csv(Box::new(writer), formulas))
             }
         }
     }
@@ -38,11 +60,11 @@ impl<W: Write> Rows<W> {
     pub(super) fn write(&mut self, joined: &Joined) -> io::Result<()> {
         match self {
             Self::Jsonl(to) => json_line(joined, to),
-            Self::Csv(writer) => {
+            Self::Csv(writer, formulas) => {
                 for column in COLUMNS {
                     match (column.cell)(joined) {
                         Cell::Missing => writer.write_field("")?,
-                        Cell::Text(text) => writer.write_field(&*text)?,
+                        Cell::Text(text) => writer.write_field(&*formulas.cell(&text))?,
                         Cell::Json(json) => writer.write_field(json)?,
                     }
                 }
@@ -56,7 +78,7 @@ impl<W: Write> Rows<W> {
     pub(super) fn finish(self) -> io::Result<()> {
         match self {
             Self::Jsonl(mut to) => to.flush(),
-            Self::Csv(mut writer) => writer.flush(),
+            Self::Csv(mut writer, _) => writer.flush(),
         }
     }
 }
@@ -73,4 +95,20 @@ fn json_line(joined: &Joined, to: &mut impl Write) -> io::Result<()> {
         before = ",";
     }
     to.write_all(b"}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_a_spreadsheet_would_run_is_quoted_on_request() {
+        for formula in ["=1+1", "+1", "-1+2", "@SUM(A1)", "\t=1", "\r=1"] {
+            assert_eq!(Formulas::Quoted.cell(formula), format!("'{formula}"));
+            assert_eq!(Formulas::Kept.cell(formula), formula);
+        }
+        for plain in ["", "a=b", "8472-998/XL", "josé@example.com", "'=1"] {
+            assert_eq!(Formulas::Quoted.cell(plain), plain);
+        }
+    }
 }

@@ -1,0 +1,103 @@
+//! Texts on a terminal: what a caller wrote is shown, never obeyed.
+//!
+//! A context word, a display name or a reason may hold control characters: an escape sequence clears the screen of
+//! whoever lists slots, a line break forges a line of a history. They are written as JSON writes them (`\u001b`).
+//!
+//! * [`printable`] is for a text within a line or a cell: nothing of it stays that is not shown.
+//! * [`say`] and [`Escaping`] are the last step before a terminal: line breaks and tabs stay.
+
+use std::{
+    borrow::Cow,
+    io::{self, IsTerminal as _, Write},
+};
+
+use crate::slot::{push_escaped, reorders_or_controls};
+
+/// The text with every control character escaped, line breaks and tabs among them.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    escaped(text, |_| false)
+}
+
+fn escaped(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let obeyed = |character: char| reorders_or_controls(character) && !stays(character);
+    if !text.contains(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if obeyed(character) {
+            push_escaped(&mut shown, character);
+        } else {
+            shown.push(character);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// The text of several lines with every control character escaped but line breaks and tabs.
+fn lines(text: &str) -> Cow<'_, str> {
+    escaped(text, |character| matches!(character, '\n' | '\t'))
+}
+
+/// Prints a line to standard output; that nobody reads it is no error.
+pub(crate) fn say(line: impl std::fmt::Display) {
+    print(&lines(&line.to_string()));
+}
+
+/// Prints a line with colours of our own in it. Texts of callers go through [`printable`] before.
+pub(crate) fn say_styled(line: impl std::fmt::Display) {
+    print(&line.to_string());
+}
+
+/// Prints a document that another program may read: as it is, unless it goes to a terminal.
+pub(crate) fn say_document(text: &str) {
+    print(&if io::stdout().is_terminal() { lines(text) } else { Cow::Borrowed(text) });
+}
+
+fn print(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// A writer for a terminal, through which control characters go escaped; line breaks and tabs stay.
+///
+/// Every write is text by itself, as [`write!`] makes it.
+#[derive(Debug)]
+pub struct Escaping<W>(pub W);
+
+impl<W: Write> Write for Escaping<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_all(lines(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown() {
+        assert_eq!(printable("crème – ✓ 日本"), "crème – ✓ 日本");
+        assert_eq!(printable("\u{1b}[2J\n\t\u{7f}\u{9b}1m"), r"\u001b[2J\u000a\u0009\u007f\u009b1m");
+        assert_eq!(printable("a\u{202e}b"), r"a\u202eb");
+        assert_eq!(lines("┌\t─┐\n│\u{1b}│"), "┌\t─┐\n│\\u001b│");
+    }
+
+    #[test]
+    fn what_is_escaped_is_the_same_text_in_json() {
+        let text = "\u{1b}[2J\u{9b}\u{7f}\u{202e}\u{2028} \"é\" \\";
+        let json = serde_json::to_string(text).unwrap();
+        assert_eq!(serde_json::from_str::<String>(&lines(&json)).unwrap(), text);
+    }
+
+    #[test]
+    fn a_writer_escapes_what_goes_through_it() {
+        let mut out = Escaping(Vec::new());
+        writeln!(out, "arm {}: {}", "\u{1b}]0;x\u{7}", 3).unwrap();
+        assert_eq!(String::from_utf8(out.0).unwrap(), "arm \\u001b]0;x\\u0007: 3\n");
+    }
+}
