@@ -172,7 +172,7 @@ fn recount(folder: &Path) -> (usize, usize, BTreeSet<String>) {
             Body::Rewarded(event) if decisions.contains(&event.decision.unwrap()) => {
                 accepted.insert(event.event_id);
             }
-            Body::SlotUpdated { why, .. } => drop(updates.insert(why.reason)),
+            Body::SlotPatched { why, .. } => drop(updates.insert(why.reason)),
             _ => {}
         }
     }

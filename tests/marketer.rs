@@ -181,7 +181,7 @@ fn learner_without_levers(folder: &std::path::Path) -> (State, State) {
         .unwrap()
         .each(0, &mut |stored| {
             let event: Event = decode_event(stored.body).unwrap();
-            let lever = matches!(event.body, Body::SlotUpdated { .. } | Body::AvailabilitySet { .. });
+            let lever = matches!(event.body, Body::SlotPatched { .. } | Body::AvailabilitySet { .. });
             revision += u32::from(lever);
             // Time passes all the same: nothing else happens.
             let nothing = |slot: &SlotId| Body::AvailabilitySet {

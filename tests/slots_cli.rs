@@ -151,8 +151,10 @@ fn a_slot_is_steered_and_its_history_tells_by_whom() {
     for words in [&["slots", "safe", "on"] as &[&str], &["slots", "safe", "offers", "on", "--all"]] {
         assert!(ended(&run(&shop.process, words), 1).contains("slots safe offers on"));
     }
-    let back = shop.good(&["slots", "rollback", "offers", "2", "--reason", "sold out again"]);
-    assert!(back.contains("(revision 6)"), "{back}");
+    shop.write("offers.toml", &OFFERS.replace("cautious", "curious"));
+    shop.good(&["slots", "apply", "-f", &shop.slots(), "--reason", "try more"]);
+    let back = shop.good(&["slots", "rollback", "offers", "2", "--reason", "too curious"]);
+    assert!(back.contains("(revision 7)"), "{back}");
     assert_eq!(shop.good(&["slots", "get", "offers", "--revision", "1"]), before);
 
     let history = shop.good(&["slots", "history", "offers"]);
@@ -164,7 +166,8 @@ fn a_slot_is_steered_and_its_history_tells_by_whom() {
     assert_eq!(
         heads,
         [
-            "6 rolled back to 2 by ann: sold out again",
+            "7 rolled back to 2 by ann: too curious",
+            "6 updated by ann: try more",
             "5 availability by ann: slots resume",
             "4 updated by ann: slots safe off",
             "3 updated by ann: too wild",
@@ -180,6 +183,6 @@ fn a_slot_is_steered_and_its_history_tells_by_whom() {
     assert_eq!(newest.as_array().unwrap().len(), 1);
     assert_eq!(
         (newest[0]["revision"].as_u64(), newest[0]["author"].as_str(), newest[0]["diff"].as_array().unwrap().len()),
-        (Some(6), Some("ann"), 2)
+        (Some(7), Some("ann"), 1)
     );
 }

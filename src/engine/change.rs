@@ -7,10 +7,12 @@ use std::{
 
 use super::{
     event::{Availability, Body},
-    state::{AVAILABILITY, State},
+    ownership::{ArmDraft, keep_operations},
+    patch::Patch,
+    state::{AVAILABILITY, SlotState, State},
 };
 use crate::slot::{
-    Actor, Arm, ArmId, Baseline, Controls, Definition, FieldError, SlotId, Unavailable, Why,
+    Actor, Arm, ArmId, Baseline, Controls, Definition, FieldError, SlotId, Why,
     limits::{
         ACTOR_BYTES_MAX, DISPLAY_NAME_BYTES_MAX, LEARNED_ARMS_MAX, MODELS_MAX, REASON_BYTES_MAX, REVISIONS_MAX,
         SLOTS_MAX,
@@ -34,12 +36,16 @@ pub enum Change {
     Delete,
     /// Add or replace arms.
     UpsertArms(Vec<Arm>),
+    /// The same; what an arm's draft does not name stays as it is.
+    MergeArms(Vec<ArmDraft>),
     /// Remove arms.
     RemoveArms(Vec<ArmId>),
     /// Set availability.
     SetAvailability(Vec<(ArmId, Availability)>),
-    /// Go back to a revision.
+    /// Go back to a revision; what operations own stays as it is.
     Rollback(u64),
+    /// Show everybody the baseline, or no longer.
+    SetSafeChoice(bool),
     /// Forget what was learned.
     Reset,
 }
@@ -138,33 +144,14 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
             if revision != 0 && revision != now.revision_number() && !only_stock_since(now, revision, &definition) {
                 return Err(stale(now, slot, revision));
             }
-            definition.check().map_err(|e| e.within("slot"))?;
+            check(now, &definition).map_err(|e| e.within("slot"))?;
             check_models(now, &definition)?;
             check_learned(now, &definition)?;
-            (definition != **have).then(|| Body::SlotUpdated {
-                definition: Arc::new(definition),
-                why,
-                rolled_back_to: None,
-            })
+            patched(have, &definition, why, None)
         }
         Change::Delete => Some(Body::SlotDeleted { slot, why }),
-        Change::UpsertArms(arms) => {
-            let mut seen = HashSet::new();
-            for (i, arm) in arms.iter().enumerate() {
-                if !seen.insert(&arm.id) {
-                    let message = format!("'{}' stands in the request twice", arm.id);
-                    return Err(FieldError::new(format!("arms[{i}].arm_id"), message).into());
-                }
-                arm.check().map_err(|e| e.within(&format!("arms[{i}]")))?;
-            }
-            let arms: Vec<Arc<Arm>> = arms.into_iter().map(Arc::new).collect();
-            let mut after = (**have).clone();
-            upsert(&mut after.arms, &arms);
-            after.check()?;
-            check_models(now, &after)?;
-            check_learned(now, &after)?;
-            (after != **have).then_some(Body::ArmsUpserted { slot, arms, why })
-        }
+        Change::UpsertArms(arms) => upserted(now, slot, arms.into_iter().map(ArmDraft::from).collect(), why)?,
+        Change::MergeArms(arms) => upserted(now, slot, arms, why)?,
         Change::RemoveArms(arms) => {
             for (i, arm) in arms.iter().enumerate() {
                 known(format!("arm_ids[{i}]"), arm)?;
@@ -186,7 +173,7 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
             }
             let mut after = (**have).clone();
             after.arms.retain(|arm| !gone.contains(&arm.id));
-            after.check()?;
+            check(now, &after)?;
             check_models(now, &after)?;
             Some(Body::ArmsRemoved { slot, arms, why })
         }
@@ -201,8 +188,12 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
                 }
             }
             let arms: HashMap<&ArmId, &Arm> = have.arms.iter().map(|arm| (&arm.id, arm.as_ref())).collect();
-            let differs = |(id, wanted): &(ArmId, Availability)| arms.get(id).is_some_and(|arm| wanted.changes(arm));
-            available.iter().any(differs).then_some(Body::AvailabilitySet { slot, available, why })
+            // Of an arm that is named twice, the last says what becomes of it.
+            let last: HashMap<ArmId, Availability> = available.iter().cloned().collect();
+            let differs = |id: &ArmId| arms.get(id).zip(last.get(id)).is_some_and(|(arm, to)| to.changes(arm));
+            let available: Vec<_> =
+                available.into_iter().filter(|(id, to)| differs(id) && last.get(id) == Some(to)).collect();
+            (!available.is_empty()).then_some(Body::AvailabilitySet { slot, available, why })
         }
         Change::Rollback(number) => {
             let Some(revision) = now.revision(number) else {
@@ -212,35 +203,70 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
                 );
                 return Err(FieldError::new("revision", message).into());
             };
-            let definition = Arc::new(as_available(&revision.definition, have));
-            definition.check()?;
+            let definition = keep_operations(&revision.definition, have);
+            check(now, &definition)?;
             check_models(now, &definition)?;
-            (definition != *have).then_some(Body::SlotUpdated { definition, why, rolled_back_to: Some(number) })
+            patched(have, &definition, why, Some(number))
         }
+        Change::SetSafeChoice(on) => (have.controls.safe_choice() != on)
+            .then(|| {
+                let mut definition = (**have).clone();
+                definition.controls.safe_choice = on.then_some(true);
+                patched(have, &definition, why, None)
+            })
+            .flatten(),
         Change::Reset => Some(Body::SlotReset { slot, why }),
     };
     Ok(body)
 }
 
-/// `wanted` with its arms in stock as they are now: what was sold out since does not come back with a setting, and what
-/// came in since does not go.
-fn as_available(wanted: &Definition, have: &Definition) -> Definition {
-    let now: HashMap<&ArmId, &Arc<Arm>> = have.arms.iter().map(|arm| (&arm.id, arm)).collect();
-    let mut wanted = wanted.clone();
-    for arm in &mut wanted.arms {
-        let Some(now) = now.get(&arm.id) else { continue };
-        let sold_out = |arm: &Arm| !arm.available && arm.because == Some(Unavailable::OutOfStock);
-        let stays = Availability { available: Some(now.available), because: now.because, schedule: None };
-        if (sold_out(now) || sold_out(arm)) && stays.changes(arm) {
-            stays.apply(Arc::make_mut(arm));
+/// Returns the event that makes `wanted` of `have`, or `None` if it is so already.
+fn patched(have: &Definition, wanted: &Definition, why: Why, rolled_back_to: Option<u64>) -> Option<Body> {
+    let patch = Patch::between(have, wanted);
+    (!patch.changes_nothing(have)).then(|| Body::SlotPatched { patch: Box::new(patch), why, rolled_back_to })
+}
+
+/// Whether a definition that was made of the slot's holds together; arms that it shares with that have passed their
+/// check before.
+fn check(now: &SlotState, wanted: &Definition) -> Result<(), FieldError> {
+    let have = &now.definition().arms;
+    let known: HashSet<*const Arm> = have.iter().map(Arc::as_ptr).collect();
+    wanted.check_changed(|arm| known.contains(&Arc::as_ptr(arm)), wanted.arms_bytes_since(have, now.arms_bytes))
+}
+
+/// Returns the event that adds or replaces arms, or `None` if they are so already; arms that are as they were are left
+/// out.
+fn upserted(now: &SlotState, slot: SlotId, drafts: Vec<ArmDraft>, why: Why) -> Result<Option<Body>, ChangeError> {
+    let have = now.definition();
+    let known: HashMap<&ArmId, &Arc<Arm>> = have.arms.iter().map(|arm| (&arm.id, arm)).collect();
+    let mut seen = HashSet::new();
+    for (i, ArmDraft { arm, .. }) in drafts.iter().enumerate() {
+        if !seen.insert(&arm.id) {
+            let message = format!("'{}' stands in the request twice", arm.id);
+            return Err(FieldError::new(format!("arms[{i}].arm_id"), message).into());
         }
+        arm.check().map_err(|e| e.within(&format!("arms[{i}]")))?;
     }
-    wanted
+    let whole = |draft: ArmDraft| {
+        let have = known.get(&draft.arm.id).map(|have| have.as_ref());
+        let arm = draft.onto(have);
+        (have != Some(&arm)).then(|| Arc::new(arm))
+    };
+    let arms: Vec<Arc<Arm>> = drafts.into_iter().filter_map(whole).collect();
+    if arms.is_empty() {
+        return Ok(None);
+    }
+    let mut after = (**have).clone();
+    upsert(&mut after.arms, &arms);
+    check(now, &after)?;
+    check_models(now, &after)?;
+    check_learned(now, &after)?;
+    Ok(Some(Body::ArmsUpserted { slot, arms, why }))
 }
 
 /// Whether a change to `wanted` that was made from revision `given` undoes nothing: since then only arms came into stock or
 /// went, as they do all day, and it leaves them as they are.
-fn only_stock_since(now: &super::state::SlotState, given: u64, wanted: &Definition) -> bool {
+fn only_stock_since(now: &SlotState, given: u64, wanted: &Definition) -> bool {
     let kept = now.revisions();
     let known = given <= now.revision_number() && kept.first().is_some_and(|first| first.number <= given);
     if !known || kept.iter().any(|revision| revision.number > given && revision.change != AVAILABILITY) {
@@ -252,7 +278,7 @@ fn only_stock_since(now: &super::state::SlotState, given: u64, wanted: &Definiti
 }
 
 /// That a change was made from another revision than the slot is at, and who changed it last.
-fn stale(now: &super::state::SlotState, slot: SlotId, given: u64) -> ChangeError {
+fn stale(now: &SlotState, slot: SlotId, given: u64) -> ChangeError {
     let current = now.revision_number();
     let last = now.revision(current);
     let (change, at_us) = last.map_or((String::new(), 0), |last| (last.change.clone(), last.at_us));
@@ -272,7 +298,7 @@ pub(super) fn upsert(have: &mut Vec<Arc<Arm>>, arms: &[Arc<Arm>]) {
 }
 
 /// What was learned of an arm is kept when it goes: so there is a limit on all that ever came.
-fn check_learned(now: &super::state::SlotState, wanted: &Definition) -> Result<(), ChangeError> {
+fn check_learned(now: &SlotState, wanted: &Definition) -> Result<(), ChangeError> {
     let known = now.view().arms;
     let fresh = wanted.arms.iter().filter(|arm| known.learned(arm.id.as_str()).is_none()).count();
     if known.names().len() + fresh <= LEARNED_ARMS_MAX {
@@ -287,7 +313,7 @@ fn check_learned(now: &super::state::SlotState, wanted: &Definition) -> Result<(
 
 /// Another definition may need other models, and so may more arms or fewer, where they become a catalogue or are none
 /// any longer.
-fn check_models(now: &super::state::SlotState, wanted: &Definition) -> Result<(), ChangeError> {
+fn check_models(now: &SlotState, wanted: &Definition) -> Result<(), ChangeError> {
     let models = now.learner().models_with(&wanted.model, wanted.setting());
     if models <= MODELS_MAX {
         return Ok(());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::DecisionId;
+use super::{ids::DecisionId, patch::Patch};
 use crate::{
     bandit::Features,
     slot::{Arm, ArmId, Consent, Definition, Schedule, SlotId, Unavailable, Why},
@@ -71,10 +71,19 @@ pub enum Body {
         /// Who, and why.
         why: Why,
     },
-    /// A definition was replaced.
+    /// A definition was replaced, as earlier versions wrote it.
     SlotUpdated {
         /// The new definition; it has passed its check.
         definition: Arc<Definition>,
+        /// Who, and why.
+        why: Why,
+        /// The revision that was rolled back to.
+        rolled_back_to: Option<u64>,
+    },
+    /// A definition was changed.
+    SlotPatched {
+        /// What changed; the definition that it makes has passed its check.
+        patch: Box<Patch>,
         /// Who, and why.
         why: Why,
         /// The revision that was rolled back to.
@@ -135,6 +144,7 @@ impl Body {
     pub fn slot(&self) -> &SlotId {
         match self {
             Self::SlotCreated { definition, .. } | Self::SlotUpdated { definition, .. } => &definition.id,
+            Self::SlotPatched { patch, .. } => &patch.settings.id,
             Self::SlotDeleted { slot, .. }
             | Self::ArmsUpserted { slot, .. }
             | Self::ArmsRemoved { slot, .. }
@@ -150,6 +160,7 @@ impl Body {
         match self {
             Self::SlotCreated { .. } => "slot_created",
             Self::SlotUpdated { .. } => "slot_updated",
+            Self::SlotPatched { .. } => "slot_patched",
             Self::SlotDeleted { .. } => "slot_deleted",
             Self::ArmsUpserted { .. } => "arms_upserted",
             Self::ArmsRemoved { .. } => "arms_removed",
@@ -165,6 +176,7 @@ impl Body {
         match self {
             Self::SlotCreated { why, .. }
             | Self::SlotUpdated { why, .. }
+            | Self::SlotPatched { why, .. }
             | Self::SlotDeleted { why, .. }
             | Self::ArmsUpserted { why, .. }
             | Self::ArmsRemoved { why, .. }
@@ -181,6 +193,7 @@ impl Body {
             Self::Rewarded(rewarded) => rewarded.decision,
             Self::SlotCreated { .. }
             | Self::SlotUpdated { .. }
+            | Self::SlotPatched { .. }
             | Self::SlotDeleted { .. }
             | Self::ArmsUpserted { .. }
             | Self::ArmsRemoved { .. }

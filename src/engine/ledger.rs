@@ -66,6 +66,7 @@ impl Ledger {
             Body::SlotReset { slot, .. } if self.is_there(slot) => step.number = Some(self.renumber(slot)),
             Body::SlotReset { .. }
             | Body::SlotUpdated { .. }
+            | Body::SlotPatched { .. }
             | Body::ArmsUpserted { .. }
             | Body::ArmsRemoved { .. }
             | Body::AvailabilitySet { .. }
@@ -176,6 +177,7 @@ impl Slots {
                 return Applied::Change;
             }
             Body::SlotUpdated { .. }
+            | Body::SlotPatched { .. }
             | Body::SlotReset { .. }
             | Body::ArmsUpserted { .. }
             | Body::ArmsRemoved { .. }

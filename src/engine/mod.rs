@@ -25,8 +25,10 @@ mod insight;
 mod intake;
 mod ledger;
 mod memory;
+mod ownership;
 mod packed;
 mod past;
+mod patch;
 mod pending;
 mod preview;
 mod report;
@@ -52,7 +54,9 @@ pub use event::{
 pub use ids::{DecisionId, Key, hash};
 pub use insight::{Comparison, Insight};
 pub use ledger::{Ledger, Slots, Step};
+pub use ownership::ArmDraft;
 pub use past::{Memory, Past, PastDecision, ShownTo};
+pub use patch::{Patch, Piece};
 pub use pending::{Pending, event_key};
 pub use preview::{
     BeforeAfter, Estimate, PREVIEW_DECISIONS_MAX, Preview, PreviewArm, PreviewRule, PreviewTally, Previewer, preview,

@@ -1,18 +1,26 @@
 //! Revisions as a snapshot holds them: every distinct arm once. *Persisted.*
 //!
-//! Two hundred revisions of a slot with thousands of arms differ in a few of them.
-//! Arms are told apart by value, so equal states give equal bytes however their
-//! memory is shared.
+//! Two hundred revisions of a slot with thousands of arms differ in a few of them, so the places of a revision's arms
+//! in the table of all arms are mostly a few stretches. Rules and arm shares stand in tables of their own in the same
+//! way. All are told apart by value, so equal states give equal bytes however their memory is shared.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::slot::{Actor, Arm, ArmId, Definition, Revision, Why};
+use super::patch::without_lists;
+use crate::slot::{Actor, Arm, ArmId, Definition, Revision, Rule, Share, Why};
 
 #[derive(Serialize, Deserialize)]
 struct Persisted {
     arms: Vec<Arc<Arm>>,
+    #[serde(default)]
+    rules: Vec<Rule>,
+    #[serde(default)]
+    shares: Vec<BTreeMap<ArmId, Share>>,
     revisions: Vec<PersistedRevision>,
 }
 
@@ -26,60 +34,131 @@ struct PersistedRevision {
     #[serde(default, skip_serializing_if = "Actor::is_empty")]
     actor: Actor,
     change: String,
-    /// Without its arms.
+    /// Without its arms, rules and arm shares.
     definition: Definition,
-    /// Indices into the arms above.
+    /// Places in the table of arms, one by one, as earlier versions wrote them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     arms: Vec<u32>,
+    /// Places in the table of arms, as stretches of a first place and a length.
+    #[serde(default)]
+    arm_stretches: Vec<(u32, u32)>,
+    /// Places in the table of rules.
+    #[serde(default)]
+    rules: Vec<u32>,
+    /// The place in the table of arm shares.
+    #[serde(default)]
+    shares: Option<u32>,
+    #[serde(default)]
+    own_bytes: u64,
+}
+
+/// A table of values, each once; `K` is what most values of one key have in common.
+struct Table<'a, K, T> {
+    values: Vec<&'a T>,
+    known: HashMap<K, Vec<u32>>,
+}
+
+impl<'a, K: std::hash::Hash + Eq, T> Table<'a, K, T> {
+    fn new() -> Self {
+        Self { values: Vec::new(), known: HashMap::new() }
+    }
+
+    /// Returns the place of a value, which is added if it is not there yet.
+    fn place(&mut self, key: K, value: &'a T, same: impl Fn(&T, &T) -> bool) -> Option<u32> {
+        let versions = self.known.entry(key).or_default();
+        // The newest version first: most values are as they were.
+        if let Some(&place) = versions.iter().rev().find(|&&place| same(self.values[place as usize], value)) {
+            return Some(place);
+        }
+        let place = u32::try_from(self.values.len()).ok()?;
+        self.values.push(value);
+        versions.push(place);
+        Some(place)
+    }
+}
+
+fn add(stretches: &mut Vec<(u32, u32)>, place: u32) {
+    match stretches.last_mut() {
+        Some((first, length)) if *first + *length == place => *length += 1,
+        _ => stretches.push((place, 1)),
+    }
 }
 
 pub(super) fn serialize<S: Serializer>(revisions: &[Revision], serializer: S) -> Result<S::Ok, S::Error> {
-    let mut persisted = Persisted { arms: Vec::new(), revisions: Vec::new() };
-    let mut known: HashMap<&ArmId, Vec<u32>> = HashMap::new();
-    for Revision { number, at_us, why, change, definition } in revisions {
-        let mut arms = Vec::with_capacity(definition.arms.len());
+    let many = || serde::ser::Error::custom("a slot has more arms than can be counted");
+    let (mut arms, mut rules, mut shares) = (Table::new(), Table::new(), Table::new());
+    let mut persisted = Vec::with_capacity(revisions.len());
+    for Revision { number, at_us, why, change, definition, own_bytes } in revisions {
+        let mut arm_stretches = Vec::new();
         for arm in &definition.arms {
-            let versions = known.entry(&arm.id).or_default();
-            // The newest version first: most arms are as they were.
-            let same = |&&index: &&u32| {
-                let have = &persisted.arms[index as usize];
-                Arc::ptr_eq(have, arm) || have == arm
-            };
-            let index = if let Some(&index) = versions.iter().rev().find(same) {
-                index
-            } else {
-                let index = u32::try_from(persisted.arms.len()).map_err(serde::ser::Error::custom)?;
-                persisted.arms.push(Arc::clone(arm));
-                versions.push(index);
-                index
-            };
-            arms.push(index);
+            let place = arms.place(&arm.id, arm, |have: &Arc<Arm>, arm| Arc::ptr_eq(have, arm) || have == arm);
+            add(&mut arm_stretches, place.ok_or_else(many)?);
         }
-        let definition = Definition { arms: Vec::new(), ..(**definition).clone() };
-        persisted.revisions.push(PersistedRevision {
+        let mut rule_places = Vec::with_capacity(definition.rules.len());
+        for rule in &definition.rules {
+            rule_places.push(rules.place(&rule.name, rule, PartialEq::eq).ok_or_else(many)?);
+        }
+        let arm_shares = Some(&definition.controls.arm_shares).filter(|shares| !shares.is_empty());
+        let share_place = arm_shares.map(|of| shares.place((), of, PartialEq::eq).ok_or_else(many)).transpose()?;
+        persisted.push(PersistedRevision {
             number: *number,
             at_us: *at_us,
             author: why.author.clone(),
             reason: why.reason.clone(),
             actor: why.actor.clone(),
             change: change.clone(),
-            definition,
-            arms,
+            definition: without_lists(definition),
+            arms: Vec::new(),
+            arm_stretches,
+            rules: rule_places,
+            shares: share_place,
+            own_bytes: *own_bytes,
         });
     }
-    persisted.serialize(serializer)
+    Persisted {
+        arms: arms.values.into_iter().cloned().collect(),
+        rules: rules.values.into_iter().cloned().collect(),
+        shares: shares.values.into_iter().cloned().collect(),
+        revisions: persisted,
+    }
+    .serialize(serializer)
 }
 
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Vec<Revision>>, D::Error> {
-    let Persisted { arms: table, revisions } = Persisted::deserialize(deserializer)?;
+    let Persisted { arms: table, rules: rule_table, shares: share_table, revisions } =
+        Persisted::deserialize(deserializer)?;
+    let missing = |what: &str| serde::de::Error::custom(format!("a revision names {what} that is not there"));
     let revision = |persisted: PersistedRevision| {
-        let PersistedRevision { number, at_us, author, reason, actor, change, mut definition, arms } = persisted;
-        let arm = |index: u32| table.get(index as usize).cloned();
-        definition.arms = arms
-            .into_iter()
-            .map(arm)
-            .collect::<Option<_>>()
-            .ok_or_else(|| serde::de::Error::custom("a revision names an arm that is not there"))?;
-        Ok(Revision { number, at_us, why: Why { author, reason, actor }, change, definition: Arc::new(definition) })
+        let PersistedRevision {
+            number,
+            at_us,
+            author,
+            reason,
+            actor,
+            change,
+            mut definition,
+            arms,
+            arm_stretches,
+            rules,
+            shares,
+            own_bytes,
+        } = persisted;
+        let one_by_one = arms.into_iter().map(|place| (place, 1));
+        for (first, length) in one_by_one.chain(arm_stretches) {
+            let end = (first as usize).saturating_add(length as usize);
+            let stretch = table.get(first as usize..end).ok_or_else(|| missing("an arm"))?;
+            definition.arms.extend_from_slice(stretch);
+        }
+        for place in rules {
+            let rule = rule_table.get(place as usize).ok_or_else(|| missing("a rule"))?;
+            definition.rules.push(rule.clone());
+        }
+        if let Some(place) = shares {
+            let shares = share_table.get(place as usize).ok_or_else(|| missing("an arm share"))?;
+            definition.controls.arm_shares.clone_from(shares);
+        }
+        let why = Why { author, reason, actor };
+        Ok(Revision { number, at_us, why, change, definition: Arc::new(definition), own_bytes })
     };
     Ok(Arc::new(revisions.into_iter().map(revision).collect::<Result<_, D::Error>>()?))
 }

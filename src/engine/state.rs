@@ -1,6 +1,9 @@
 //! The state, and the one place where it changes.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +23,10 @@ use super::{
 };
 use crate::{
     bandit::{Learner, Positions},
-    slot::{Arm, ArmId, Definition, Revision, RuleBook, SlotId, Why, limits::REVISIONS_MAX},
+    slot::{
+        Arm, ArmId, Definition, Revision, RuleBook, SlotId, Why,
+        limits::{REVISIONS_BYTES_MAX, REVISIONS_MAX},
+    },
     stats::Quantiles,
 };
 
@@ -29,6 +35,9 @@ use crate::{
 pub struct SlotState {
     pub(super) number: u32,
     pub(super) revision: u64,
+    /// Bytes that the arms of the definition take; rebuilt from it.
+    #[serde(skip)]
+    pub(super) arms_bytes: usize,
     /// That of the newest revision.
     #[serde(skip, default = "nothing")]
     pub(super) definition: Arc<Definition>,
@@ -173,6 +182,7 @@ impl SlotState {
         let mut state = Self {
             number,
             revision: 0,
+            arms_bytes: definition.arms_bytes(),
             definition: Arc::clone(definition),
             revisions: Arc::default(),
             arms: Arc::default(),
@@ -216,6 +226,7 @@ impl SlotState {
         Self {
             number: self.number,
             revision: self.revision,
+            arms_bytes: self.arms_bytes,
             definition: Arc::clone(&self.definition),
             revisions: Arc::clone(&self.revisions),
             arms: Arc::clone(&self.arms),
@@ -300,14 +311,19 @@ impl SlotState {
         if let Some(newest) = self.revisions.last() {
             self.definition = Arc::clone(&newest.definition);
         }
+        self.arms_bytes = self.definition.arms_bytes();
         self.arms = Arc::new(ArmTable::new(self.arms.names().to_vec(), &self.definition));
         self.rules = Arc::new(RuleBook::new(&self.definition.rules, &self.definition.arms));
         Arc::make_mut(&mut self.learner).rebuild();
     }
 
-    fn define(&mut self, at_us: i64, definition: Arc<Definition>, why: &Why, change: String) {
+    fn define(&mut self, at_us: i64, mut definition: Arc<Definition>, why: &Why, change: String) {
         self.revision += 1;
-        self.arms = Arc::new(ArmTable::new(self.arms.names().to_vec(), &definition));
+        let own_bytes = self.share_arms(&mut definition);
+        self.arms_bytes = definition.arms_bytes_since(&self.definition.arms, self.arms_bytes);
+        if !self.arms.is_of(&definition) {
+            self.arms = Arc::new(ArmTable::new(self.arms.names().to_vec(), &definition));
+        }
         if self.learner.decides() != (definition.model, definition.setting()) {
             Arc::make_mut(&mut self.learner).decide_by(definition.model, definition.setting());
         }
@@ -321,18 +337,48 @@ impl SlotState {
         if change == AVAILABILITY && revisions.last().is_some_and(same) {
             revisions.pop();
         }
-        if revisions.len() >= REVISIONS_MAX {
-            revisions.remove(0);
-        }
         revisions.push(Revision {
             number: self.revision,
             at_us,
             why: why.clone(),
             change,
             definition: Arc::clone(&definition),
+            own_bytes,
         });
+        let mut bytes: u64 = revisions.iter().map(|revision| revision.own_bytes).sum();
+        while revisions.len() > REVISIONS_MAX || (revisions.len() > 1 && bytes > REVISIONS_BYTES_MAX) {
+            bytes -= revisions.remove(0).own_bytes;
+        }
         self.definition = definition;
         self.make_room();
+    }
+
+    /// Makes arms that are as they were the same in memory as they were, and returns the bytes of what is new.
+    fn share_arms(&self, definition: &mut Arc<Definition>) -> u64 {
+        let before = &self.definition.arms;
+        // Nothing to share: a new slot's first definition is its own.
+        let known = !self.revisions.is_empty();
+        let here = |(i, arm): (usize, &Arc<Arm>)| known && before.get(i).is_some_and(|have| Arc::ptr_eq(have, arm));
+        let mut own = definition.settings_bytes();
+        if definition.arms.iter().enumerate().all(here) {
+            return own as u64;
+        }
+        let places: HashMap<&ArmId, &Arc<Arm>> = before.iter().filter(|_| known).map(|arm| (&arm.id, arm)).collect();
+        let mut shared = Vec::new();
+        for (i, arm) in definition.arms.iter().enumerate() {
+            match places.get(&arm.id) {
+                Some(have) if Arc::ptr_eq(have, arm) => {}
+                Some(&have) if have == arm => shared.push((i, Arc::clone(have))),
+                _ => own = own.saturating_add(arm.bytes()),
+            }
+        }
+        if !shared.is_empty() {
+            let definition = Arc::make_mut(definition);
+            for (i, arm) in shared {
+                definition.arms[i] = arm;
+            }
+        }
+        own as u64
     }
 
     fn redefine(&mut self, at_us: i64, why: &Why, change: &str, edit: impl FnOnce(&mut Vec<Arc<Arm>>)) {
@@ -357,11 +403,17 @@ impl SlotState {
                 let change = rolled_back_to.map_or("updated".into(), |n| format!("rolled back to {n}"));
                 self.define(at_us, Arc::clone(definition), why, change);
             }
+            Body::SlotPatched { patch, why, rolled_back_to } => {
+                let change = rolled_back_to.map_or("updated".into(), |n| format!("rolled back to {n}"));
+                let definition = patch.apply(&self.definition);
+                self.define(at_us, Arc::new(definition), why, change);
+            }
             Body::ArmsUpserted { arms, why, .. } => {
                 self.redefine(at_us, why, "arms upserted", |have| upsert(have, arms));
             }
             Body::ArmsRemoved { arms, why, .. } => self.redefine(at_us, why, "arms removed", |have| {
-                have.retain(|arm| !arms.contains(&arm.id));
+                let gone: HashSet<&ArmId> = arms.iter().collect();
+                have.retain(|arm| !gone.contains(&arm.id));
             }),
             Body::AvailabilitySet { available, why, .. } => {
                 self.redefine(at_us, why, AVAILABILITY, |have| {

@@ -39,6 +39,12 @@ impl ArmTable {
         Self { names, by_id, in_order }
     }
 
+    /// Whether it is the table of this definition: its arms are the same ones in the same order.
+    pub(super) fn is_of(&self, definition: &Definition) -> bool {
+        let here = |(arm, &learned): (&Arc<Arm>, &u32)| self.names.get(learned as usize) == Some(&arm.id);
+        self.in_order.len() == definition.arms.len() && definition.arms.iter().zip(&self.in_order).all(here)
+    }
+
     /// The ids by the index they are learned under.
     pub fn names(&self) -> &[ArmId] {
         &self.names

@@ -65,6 +65,7 @@ fn decision(stored: &Stored<'_>) -> Result<(i64, Arc<Decided>), String> {
         Body::Decided(decided) => Ok((stored.at_us, decided)),
         other @ (Body::SlotCreated { .. }
         | Body::SlotUpdated { .. }
+        | Body::SlotPatched { .. }
         | Body::SlotDeleted { .. }
         | Body::ArmsUpserted { .. }
         | Body::ArmsRemoved { .. }

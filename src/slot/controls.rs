@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     id::{ArmId, FieldError},
-    limits::{NUMBER_MAX, SALT_BYTES_MAX},
+    limits::{ARM_SHARES_MAX, NUMBER_MAX, SALT_BYTES_MAX},
 };
 use crate::bandit::Policy;
 
@@ -323,6 +323,10 @@ impl Controls {
             && !(MINUTE_US..=STICKY_US_MAX).contains(&us)
         {
             return fail("stickiness.for", "must be from 1 minute to 90 days".into());
+        }
+        if self.arm_shares.len() > ARM_SHARES_MAX {
+            let message = format!("has {} entries; at most {ARM_SHARES_MAX} are allowed", self.arm_shares.len());
+            return fail("arm_shares", message);
         }
         let mut floors = 0.0;
         for (arm, Share { floor, ceiling }) in &self.arm_shares {

@@ -10,9 +10,10 @@ use super::{
     id::{ArmId, FieldError, SlotId, shorten_key, suggestion},
     limits::{
         ARMS_MAX, CATALOGUE_MIN, COUNT_MAX, DISPLAY_NAME_BYTES_MAX, FEATURES_MAX, NAME_BYTES_MAX, NUMBER_MAX,
-        PAYLOAD_BYTES_MAX, PAYLOAD_DEPTH_MAX, VECTOR_MAX, WORD_BYTES_MAX, WORDS_MAX,
+        PAYLOAD_BYTES_MAX, PAYLOAD_DEPTH_MAX, SLOT_BYTES_MAX, VECTOR_MAX, WORD_BYTES_MAX, WORDS_MAX,
     },
     rule::{Rule, check_rules},
+    size::payload_bytes,
 };
 use crate::bandit::{Features, LinearSpec, ModelSpec, PortfolioSpec, Setting, Value};
 
@@ -184,6 +185,8 @@ pub struct Revision {
     pub change: String,
     /// The definition after it.
     pub definition: Arc<Definition>,
+    /// Bytes that it takes beside the arms that it shares with the revision before it.
+    pub own_bytes: u64,
 }
 
 impl Definition {
@@ -239,6 +242,12 @@ impl Definition {
 
     /// Whether it holds together; the error names the field by its path from the slot.
     pub fn check(&self) -> Result<(), FieldError> {
+        self.check_changed(|_| false, self.arms_bytes())
+    }
+
+    /// The same, where the arms of which `known` says so have passed their check before, and all arms take
+    /// `arms_bytes`.
+    pub fn check_changed(&self, known: impl Fn(&Arc<Arm>) -> bool, arms_bytes: usize) -> Result<(), FieldError> {
         let fail = |field: &str, message: String| Err(FieldError::new(field, message));
         if self.display_name.len() > DISPLAY_NAME_BYTES_MAX {
             return fail("display_name", format!("has more than {DISPLAY_NAME_BYTES_MAX} bytes"));
@@ -251,7 +260,20 @@ impl Definition {
             if !seen.insert(&arm.id) {
                 return fail(&format!("arms[{i}].arm_id"), format!("'{}' stands in the slot twice", arm.id));
             }
-            arm.check().map_err(|e| e.within(&format!("arms[{i}]")))?;
+            if !known(arm) {
+                arm.check().map_err(|e| e.within(&format!("arms[{i}]")))?;
+            }
+        }
+        let bytes = arms_bytes.saturating_add(self.settings_bytes());
+        if bytes > SLOT_BYTES_MAX {
+            let mebibytes = |bytes: usize| bytes as f64 / (1024.0 * 1024.0);
+            let message = format!(
+                "the slot has {:.1} MiB with its {} arms; at most {} MiB are allowed: shorten attributes and payloads, or give the slot fewer arms",
+                mebibytes(bytes),
+                self.arms.len(),
+                mebibytes(SLOT_BYTES_MAX)
+            );
+            return fail("arms", message);
         }
         if let Some(default) = &self.default_arm
             && !self.arms.is_empty()
@@ -297,8 +319,7 @@ impl Arm {
         check_features("attributes", &self.attributes)?;
         self.schedule.check().map_err(|e| e.within("schedule"))?;
         if let Some(payload) = &self.payload {
-            let bytes = serde_json::to_string(payload).map_or(usize::MAX, |json| json.len());
-            if bytes > PAYLOAD_BYTES_MAX {
+            if payload_bytes(payload) > PAYLOAD_BYTES_MAX {
                 return Err(FieldError::new("payload", format!("has more than {PAYLOAD_BYTES_MAX} bytes as JSON")));
             }
             if payload.values().map(depth).max().unwrap_or(0) >= PAYLOAD_DEPTH_MAX {

@@ -48,6 +48,13 @@ pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024;
 /// How deep a payload's lists and objects may be nested: a protobuf decoder stops at 100 messages, and each
 /// level is several.
 pub const PAYLOAD_DEPTH_MAX: usize = 16;
+/// Bytes of one slot's definition, its arms' attributes and payloads among them: ten thousand arms with 3 kB each. All
+/// of it is in memory, and a new snapshot holds all of it.
+pub const SLOT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes that the kept revisions of one slot take beside what they share; the oldest go first, but never the newest.
+pub const REVISIONS_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Arms of one slot that have a floor or a ceiling of their own: nobody sets more of them one by one.
+pub const ARM_SHARES_MAX: usize = 1_000;
 /// Slots of one service: each publishes a view of its own.
 pub const SLOTS_MAX: usize = 10_000;
 /// Revisions that a slot keeps.

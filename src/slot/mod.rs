@@ -20,6 +20,7 @@ mod goal;
 mod id;
 pub mod limits;
 mod rule;
+mod size;
 
 pub use controls::{Baseline, Controls, HeadStart, Mode, Share, Stickiness, Stop, WarmUp};
 pub use definition::{

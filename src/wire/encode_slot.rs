@@ -22,7 +22,8 @@ pub(super) fn slot(view: &SlotView) -> proto::Slot {
 
 /// A revision, and what it changed against the one before it.
 pub(super) fn revision(revision: &Revision, before: Option<&Revision>) -> proto::Revision {
-    let Revision { number, at_us, why: Why { author, reason, actor: by }, change, definition: now } = revision;
+    let Revision { number, at_us, why: Why { author, reason, actor: by }, change, definition: now, own_bytes: _ } =
+        revision;
     let diff = before.map(|before| differences(&before.definition, now)).unwrap_or_default();
     proto::Revision {
         revision: *number,

@@ -71,6 +71,8 @@ impl Caller {
             }
             Change::Delete
             | Change::UpsertArms(_)
+            | Change::MergeArms(_)
+            | Change::SetSafeChoice(_)
             | Change::RemoveArms(_)
             | Change::SetAvailability(_)
             | Change::Reset => of_slot(node, slot),

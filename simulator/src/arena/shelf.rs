@@ -153,9 +153,13 @@ pub(crate) fn about(world: &World<'_>, changes: &[Change]) -> Vec<usize> {
             Change::UpsertArms(arms) => arms.iter().map(|arm| &arm.id).collect::<Vec<_>>(),
             Change::RemoveArms(arms) => arms.iter().collect(),
             Change::SetAvailability(arms) => arms.iter().map(|(arm, _)| arm).collect(),
-            Change::Create(_) | Change::Update { .. } | Change::Delete | Change::Rollback(_) | Change::Reset => {
-                Vec::new()
-            }
+            Change::Create(_)
+            | Change::Update { .. }
+            | Change::Delete
+            | Change::Rollback(_)
+            | Change::MergeArms(_)
+            | Change::SetSafeChoice(_)
+            | Change::Reset => Vec::new(),
         })
         .collect();
     (0..world.arms().len()).filter(|&i| named.contains(&world.arms()[i].arm.id)).collect()

@@ -113,6 +113,11 @@ async fn tell(client: &mut Client, slot: &str, change: Change) -> Result<(), Cli
         Change::SetAvailability(arms) => client.set_availability(slot, &arms, &why()).await.map(|_| ()),
         Change::Reset => client.reset_slot(slot, &why()).await,
         // No scenario brings these about.
-        Change::Create(_) | Change::Update { .. } | Change::Delete | Change::Rollback(_) => Ok(()),
+        Change::Create(_)
+        | Change::Update { .. }
+        | Change::Delete
+        | Change::Rollback(_)
+        | Change::MergeArms(_)
+        | Change::SetSafeChoice(_) => Ok(()),
     }
 }

@@ -213,6 +213,8 @@ fn no_lever_resets_learning() {
     world.change(Change::Rollback(was_revision(&world, &was))).unwrap();
     assert!(!world.state.slot("offers").unwrap().definition().arms[1].available);
     world.change(Change::SetAvailability(vec![(arm_id("b"), Availability::new(true))])).unwrap();
+    // What operations own is theirs to take back.
+    world.update(|d| (d.controls.mode, d.controls.safe_choice, d.controls.freeze_learning) = (None, None, None));
     world.change(Change::Rollback(was_revision(&world, &was))).unwrap();
     assert_eq!((learner(&world), &**world.state.slot("offers").unwrap().definition()), (before, &was));
 }

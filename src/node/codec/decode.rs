@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Decoded, Skipped,
     decode_slot::{arms, because, definition, schedule},
-    log,
+    log, patch,
 };
 use crate::{
     bandit::{Features, Value},
@@ -69,6 +69,7 @@ fn body(body: log::event::Body, actor: &Actor) -> Decode<Body> {
         In::SlotUpdated(log::SlotUpdated { definition: d, reason, rolled_back_to, author }) => {
             Body::SlotUpdated { definition: definition(d)?, why: why(author, reason), rolled_back_to }
         }
+        In::SlotPatched(patched) => patch::decode(patched, actor.clone())?,
         In::SlotDeleted(log::SlotDeleted { slot_id: slot, reason, author }) => {
             Body::SlotDeleted { slot: slot_id(&slot)?, why: why(author, reason) }
         }

@@ -9,8 +9,8 @@ use super::{
 use crate::{
     bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, Policy, PortfolioSpec, Sharing},
     slot::{
-        Aggregation, Arm, Baseline, Consent, Controls, Definition, Effect, Goal, HeadStart, Learning, Mode, OnError,
-        RewardKind, Rule, Schedule, Share, SlotKind, Stickiness, Stop, Than, Unavailable, WarmUp,
+        Aggregation, Arm, ArmId, Baseline, Consent, Controls, Definition, Effect, Goal, HeadStart, Learning, Mode,
+        OnError, RewardKind, Rule, Schedule, Share, SlotKind, Stickiness, Stop, Than, Unavailable, WarmUp,
     },
 };
 
@@ -178,7 +178,6 @@ fn controls(controls: log::Controls) -> Decode<Controls> {
         stickiness: s,
         simulated,
     } = controls;
-    let share = |log::ArmShare { arm_id: arm, floor, ceiling }| Ok((arm_id(&arm)?, Share { floor, ceiling }));
     Ok(Controls {
         exploration,
         floor,
@@ -206,6 +205,10 @@ fn controls(controls: log::Controls) -> Decode<Controls> {
         stickiness: s.map(stickiness).transpose()?,
         simulated,
     })
+}
+
+pub(super) fn share(log::ArmShare { arm_id: arm, floor, ceiling }: log::ArmShare) -> Decode<(ArmId, Share)> {
+    Ok((arm_id(&arm)?, Share { floor, ceiling }))
 }
 
 // What a newer version chose looks as if it were missing.
@@ -237,7 +240,7 @@ fn stickiness(stickiness: log::Stickiness) -> Decode<Stickiness> {
     })
 }
 
-fn rule(rule: log::Rule) -> Decode<Rule> {
+pub(super) fn rule(rule: log::Rule) -> Decode<Rule> {
     let log::Rule { name, when, effect: e, on_error, paused } = rule;
     Ok(Rule {
         effect: effect(e.ok_or_else(|| missing(&format!("the effect of the rule '{name}'")))?),

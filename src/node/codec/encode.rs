@@ -2,7 +2,7 @@
 
 use super::{
     encode_slot::{arm, because, definition, schedule},
-    log,
+    log, patch,
 };
 use crate::{
     bandit::{Features, Value},
@@ -12,11 +12,15 @@ use crate::{
 
 pub(super) fn event(event: &Event) -> log::Event {
     let actor = event.body.why().map(|why| &why.actor).filter(|actor| !actor.is_empty());
+    // Kinds from before events named their kind do not name it, so that they are written as they were.
+    let named = matches!(event.body, Body::SlotPatched { .. });
     log::Event {
         at_us: event.at_us,
         body: Some(body(&event.body)),
         actor: actor.map(self::actor),
-        ..log::Event::default()
+        kind: if named { event.body.kind().to_owned() } else { String::new() },
+        slot_id: if named { event.body.slot().to_string() } else { String::new() },
+        skippable: false,
     }
 }
 
@@ -37,6 +41,7 @@ fn body(body: &Body) -> log::event::Body {
             let ((author, reason), definition) = (said(why), Some(definition(d)));
             Out::SlotUpdated(log::SlotUpdated { definition, reason, rolled_back_to: *rolled_back_to, author })
         }
+        Body::SlotPatched { patch: p, why, rolled_back_to } => Out::SlotPatched(patch::encode(p, why, *rolled_back_to)),
         Body::SlotDeleted { slot, why } => {
             let (author, reason) = said(why);
             Out::SlotDeleted(log::SlotDeleted { slot_id: id(slot), reason, author })

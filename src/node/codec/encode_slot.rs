@@ -143,11 +143,6 @@ fn controls(controls: &Controls) -> log::Controls {
         stickiness: s,
         simulated,
     } = controls;
-    let share = |(arm, Share { floor, ceiling }): (&ArmId, &Share)| log::ArmShare {
-        arm_id: arm.to_string(),
-        floor: *floor,
-        ceiling: *ceiling,
-    };
     log::Controls {
         exploration: *exploration,
         floor: *floor,
@@ -164,7 +159,7 @@ fn controls(controls: &Controls) -> log::Controls {
             Some(Stop::Curious) => 3,
             Some(Stop::EvenSplit) => 4,
         },
-        arm_shares: arm_shares.iter().map(share).collect(),
+        arm_shares: arm_shares.iter().map(|(arm, of)| share(arm, *of)).collect(),
         warm_up: warm_up.map(|WarmUp { views, rewards }| log::WarmUp { views, rewards }),
         head_start: head_start.map(|HeadStart { views, share, limit }| log::HeadStart { views, share, limit }),
         mode: m.map(mode),
@@ -206,7 +201,7 @@ fn stickiness(stickiness: Stickiness) -> log::Stickiness {
     log::Stickiness { stickiness: Some(stickiness) }
 }
 
-fn rule(rule: &Rule) -> log::Rule {
+pub(super) fn rule(rule: &Rule) -> log::Rule {
     let Rule { name, when, effect: e, on_error, paused } = rule;
     log::Rule {
         name: name.clone(),
@@ -260,4 +255,8 @@ fn policy(policy: Policy) -> log::Policy {
         Policy::SquareCb { gamma } => Out::SquareCb(log::SquareCb { gamma }),
     };
     log::Policy { policy: Some(policy) }
+}
+
+pub(super) fn share(arm: &ArmId, Share { floor, ceiling }: Share) -> log::ArmShare {
+    log::ArmShare { arm_id: arm.to_string(), floor, ceiling }
 }

@@ -7,6 +7,7 @@ mod decode;
 mod decode_slot;
 mod encode;
 mod encode_slot;
+mod patch;
 mod payload;
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     bandit::Policy,
-    engine::{Availability, Barred, Chosen, Decided, DecisionId, Fallback, Reason, Rewarded, Scored, Subject},
-    slot::{Actor, Arm, ArmId, Controls, Definition, Schedule, SlotId, Unavailable, Why},
+    engine::{
+        Availability, Barred, Change, Chosen, Decided, DecisionId, Fallback, Patch, Reason, Rewarded, Scored, State,
+        Subject, plan, snapshot,
+    },
+    slot::{Actor, Arm, ArmId, Controls, Definition, Payload, Schedule, Share, SlotId, Unavailable, Why},
 };
 
 fn why() -> Why {
@@ -97,9 +100,18 @@ fn who_and_why_survive_the_log_with_every_change() {
         because: Some(Unavailable::OutOfStock),
         schedule: Schedule { from_us: Some(5), until_us: Some(9) },
     });
+    let mut after = crate::slot::examples().into_iter().find(|example| example.rules.len() > 1).unwrap();
+    after.arms.insert(0, Arc::clone(&arm));
+    after.controls.arm_shares = [(arm_id("a"), Share { floor: Some(0.25), ceiling: None })].into();
+    let mut before = after.clone();
+    before.rules.remove(0);
+    before.arms.remove(0);
+    before.controls.arm_shares = [(arm_id("b"), Share { floor: None, ceiling: Some(0.5) })].into();
+    let patch = Patch::between(&before, &after);
     for body in [
         Body::SlotCreated { definition: Arc::clone(&definition), why: why() },
         Body::SlotUpdated { definition, why: why(), rolled_back_to: Some(3) },
+        Body::SlotPatched { patch: Box::new(patch), why: why(), rolled_back_to: Some(3) },
         Body::SlotDeleted { slot: slot.clone(), why: why() },
         Body::ArmsUpserted { slot: slot.clone(), arms: vec![arm], why: why() },
         Body::ArmsRemoved { slot: slot.clone(), arms: vec![arm_id("a")], why: why() },
@@ -254,4 +266,47 @@ fn lists_that_are_not_of_one_length_are_refused() {
     ] {
         assert!(cut(edit).unwrap_err().contains("several lengths"));
     }
+}
+
+/// The journal of a catalogue of 400 arms with 15 kB of payload each, and what small changes add to it and to a
+/// snapshot.
+#[test]
+fn a_small_change_of_a_large_slot_is_a_small_record() {
+    let arm = |i: usize, text: &str| {
+        let payload: Payload = [("text".to_owned(), serde_json::Value::from(text))].into_iter().collect();
+        Arm { payload: Some(payload), ..Arm::new(arm_id(&format!("arm{i}"))) }
+    };
+    let text = "x".repeat(15_000);
+    let mut definition = Definition::new(slot_id());
+    definition.arms = (0..400).map(|i| Arc::new(arm(i, &text))).collect();
+    let mut state = State::default();
+    let change = |state: &mut State, change| {
+        let body = plan(state, &slot_id(), change, &Why::default()).unwrap().unwrap();
+        let event = Event { at_us: 7, body };
+        let record = encode(&event);
+        assert_eq!(decode(&record.body), Ok(event));
+        // What the journal holds is what is applied.
+        state.apply(&decode(&record.body).unwrap());
+        record.body.len()
+    };
+    let first = change(&mut state, Change::Create(definition));
+    let before = snapshot::encode(&state).unwrap().len();
+    let now = |state: &State| (**state.slot("offers").unwrap().definition()).clone();
+    for i in 0..20 {
+        let definition = Definition { display_name: format!("name {i}"), ..now(&state) };
+        let named = change(&mut state, Change::Update { definition, revision: 0 });
+        let mut moved = now(&state);
+        let last = moved.arms.pop().unwrap();
+        moved.arms.insert(i, last);
+        let moved = change(&mut state, Change::Update { definition: moved, revision: 0 });
+        let safe = change(&mut state, Change::SetSafeChoice(i % 2 == 0));
+        assert!(named.max(moved).max(safe) < 1_000, "{named}, {moved} and {safe} of {first} bytes");
+    }
+    let mut one = now(&state);
+    let id = one.arms[9].id.clone();
+    one.arms[9] = Arc::new(Arm { id, ..arm(0, "short") });
+    let one = change(&mut state, Change::Update { definition: one, revision: 0 });
+    assert!(one < 1_000, "{one} of {first} bytes");
+    let grown = snapshot::encode(&state).unwrap().len() - before;
+    assert!(grown < 61 * 3_000, "a snapshot grew by {grown} bytes, from {before}");
 }
