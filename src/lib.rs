@@ -25,6 +25,7 @@
 // Counts and indices become floating-point numbers all over a statistics library: all are far
 // below 2^52, and the few that go the other way say so where they do.
 #![allow(clippy::cast_precision_loss, reason = "counts and indices are far below 2^52")]
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test compares with the standard library's functions"))]
 
 pub mod bandit;
 pub mod cli;

@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wire", &["metrics", "node", "journal", "engine", "slot", "bandit", "stats"]),
     ("config", &[]),
     ("server", &["config", "metrics", "node", "slot", "wire"]),
-    ("cli", &["config", "server", "wire", "node", "journal", "engine", "slot", "bandit"]),
+    ("cli", &["config", "server", "wire", "node", "journal", "engine", "slot", "bandit", "stats"]),
 ];
 
 /// Rooms that know no shell.

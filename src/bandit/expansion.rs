@@ -3,11 +3,13 @@
 use std::f64::consts::TAU;
 
 use rand::{RngExt as _, SeedableRng as _, rngs::Xoshiro256PlusPlus};
-use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
-use super::encoder::{Encoder, Row};
-use crate::stats::SparseVector;
+use super::{
+    encoder::{Encoder, Row},
+    normal::standard_normal,
+};
+use crate::stats::{SparseVector, math::cos};
 
 /// A prior of precision 1 thinks of the encoded features of one row as adding up to at most this
 /// variance; rows of more features are scaled down to it. With tens of features each of variance 1 the
@@ -179,7 +181,7 @@ impl Expander {
             let number = u32::try_from(index).ok().and_then(|i| encoder.column(i)).is_some_and(|c| c.number);
             let mut rng = Xoshiro256PlusPlus::seed_from_u64(index as u64);
             self.directions.push(if number {
-                (0..features).map(|_| rng.sample(StandardNormal)).collect()
+                (0..features).map(|_| standard_normal(&mut rng)).collect()
             } else {
                 Vec::new()
             });
@@ -260,7 +262,7 @@ impl Expander {
         }
         let scale = (2.0 * FOURIER_VARIANCE / angles.len() as f64).sqrt();
         for (index, angle) in (first..).zip(angles) {
-            put(Some(index), scale * angle.cos(), Term::Fourier);
+            put(Some(index), scale * cos(angle), Term::Fourier);
         }
     }
 }

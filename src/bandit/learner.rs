@@ -17,7 +17,7 @@ use super::{
     spec::{ModelSpec, Setting},
     summary::ArmSummary,
 };
-use crate::stats::{Memo, SparseVector};
+use crate::stats::{Memo, SparseVector, math};
 
 /// Observations fade in steps of at least this part of their weight.
 const FADE_STEP: f64 = 1e-3;
@@ -283,7 +283,7 @@ impl Learner {
             unit: self.setting.unit,
             lag: lesson.lag,
             detect: self.spec.detects_changes(),
-            retained: (-half_lives).exp2(),
+            retained: math::exp2(-half_lives),
         };
         let mark = self.portfolio.observe(&self.coders, seen);
         self.weight += weight;
@@ -297,7 +297,7 @@ impl Learner {
     /// observation and is not told of its revision.
     pub fn revise(&mut self, arm: u32, rows: &[Row], y: f64, delta: f64, mark: &Mark) {
         let Some(summary) = self.arms.get_mut(arm as usize) else { return };
-        let retained = (summary.ln_retained - mark.ln_retained).exp();
+        let retained = math::exp(summary.ln_retained - mark.ln_retained);
         summary.revise(Revision { y, delta, weight: mark.weight, retained });
         let change = Change { arms: self.arms.len(), y, delta, mark, retained };
         self.portfolio.revise(&self.coders, arm, rows, change);
@@ -315,10 +315,10 @@ impl Learner {
     /// Lets the arm's observations fade to what the half-life leaves of them at `at_us`, once that is worth a step.
     fn fade(&mut self, arm: u32, at_us: i64, half_life_us: i64) {
         let dim = self.dim();
-        let step = (FADE_STEP * (dim / FADE_DIM).powi(3)).clamp(FADE_STEP, FADE_STEP_MAX);
+        let step = (FADE_STEP * math::power(dim / FADE_DIM, 3)).clamp(FADE_STEP, FADE_STEP_MAX);
         let summary = &mut self.arms[arm as usize];
         let half_lives = (at_us - summary.faded_at_us) as f64 / half_life_us as f64;
-        let retained = (-half_lives).exp2().max(RETAINED_MIN);
+        let retained = math::exp2(-half_lives).max(RETAINED_MIN);
         if retained > 1.0 - step {
             return;
         }

@@ -13,7 +13,7 @@ use super::{
     model::Revision,
     score::{Expectation, Forecast, LEAST, LogitScore, Scores},
 };
-use crate::stats::{Gaussian, Noise, NormalScore, Prediction, SparseVector};
+use crate::stats::{Gaussian, Noise, NormalScore, Prediction, SparseVector, math::logistic};
 
 /// Prior of the noise variance, shape a₀ and scale b₀: one observation's worth, of
 /// the variance that a yes/no reward has at most. A thousand times larger or
@@ -141,11 +141,6 @@ impl Scoring<'_> {
     pub const fn new(width: f64, places: usize, seed: u64) -> Self {
         Self { width, places, seed, compute_budget: None, boosts: None, plain: false }
     }
-}
-
-/// The logistic function.
-pub(super) fn logistic(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
 }
 
 /// The expected rate of log odds that are normal with this mean and variance: `MacKay`'s approximation.

@@ -1,6 +1,7 @@
 //! What the models of a portfolio say together.
 
 use super::score::Scores;
+use crate::stats::math;
 
 /// A model's part in a decision.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,7 +102,8 @@ impl Mixture {
             return part.scores.std(i);
         }
         let mean = self.mean(i);
-        let part = |part: &Part| part.weight * (part.scores.std(i).powi(2) + (part.scores.mean(i) - mean).powi(2));
+        let part =
+            |part: &Part| part.weight * (math::square(part.scores.std(i)) + math::square(part.scores.mean(i) - mean));
         self.parts.iter().map(part).sum::<f64>().sqrt()
     }
 }

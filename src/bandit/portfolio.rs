@@ -14,7 +14,10 @@ use super::{
     score::Forecast,
     spec::{MemberSpec, ModelSpec, Setting},
 };
-use crate::stats::SparseVector;
+use crate::stats::{
+    SparseVector,
+    math::{exp, ln, power},
+};
 use challenger::{Challenger, Fresh, Verdict};
 use watch::Watch;
 
@@ -133,7 +136,7 @@ pub(super) struct Change<'a> {
 fn ln_mixture(parts: &[(f64, f64)]) -> Option<f64> {
     let ln_sum = |value: &dyn Fn(&(f64, f64)) -> f64| {
         let top = parts.iter().map(value).fold(f64::NEG_INFINITY, f64::max);
-        top + parts.iter().map(|part| (value(part) - top).exp()).sum::<f64>().ln()
+        top + ln(parts.iter().map(|part| exp(value(part) - top)).sum::<f64>())
     };
     (!parts.is_empty()).then(|| ln_sum(&|(weight, score)| weight + score) - ln_sum(&|(weight, _)| *weight))
 }
@@ -168,7 +171,7 @@ impl Member {
 
     /// What is left to its model of what `retained` is left of in the slot.
     fn retained(&self, retained: f64) -> f64 {
-        retained.powi(i32::try_from(self.spec.haste).unwrap_or(1)).max(f64::MIN_POSITIVE)
+        power(retained, self.spec.haste).max(f64::MIN_POSITIVE)
     }
 }
 
@@ -321,7 +324,7 @@ impl Portfolio {
 
     /// Page's test, of the mean that the models expected together at least.
     fn watch(&mut self, seen: Observation<'_>, least: &[Option<Forecast>]) {
-        let told = self.deciding.iter().filter_map(|&i| Some((self.members[i].evidence.exp(), least[i]?)));
+        let told = self.deciding.iter().filter_map(|&i| Some((exp(self.members[i].evidence), least[i]?)));
         let Some(expected) = Forecast::mixture(told) else { return };
         if !self.watch.raised(expected, seen.y) {
             return;
@@ -381,7 +384,7 @@ impl Portfolio {
     /// The weights of those that decide and have something to say, adding up to 1.
     fn weights(&self, arms: usize) -> Vec<(usize, f64)> {
         let can = self.deciding.iter().filter(|&&i| self.members[i].applies(arms));
-        let mut weights: Vec<(usize, f64)> = can.map(|&i| (i, self.members[i].evidence.exp())).collect();
+        let mut weights: Vec<(usize, f64)> = can.map(|&i| (i, exp(self.members[i].evidence))).collect();
         if weights.is_empty() {
             weights.extend(self.deciding.first().map(|&i| (i, 1.0)));
         }
@@ -406,9 +409,9 @@ impl Portfolio {
         }
         if let Some(challenger) = challenger.filter(|_| share > 0.0) {
             let able = challenger.models.iter().filter(|fresh| self.members[fresh.member].applies(arms));
-            let total: f64 = able.clone().map(|fresh| fresh.evidence.exp()).sum();
+            let total: f64 = able.clone().map(|fresh| exp(fresh.evidence)).sum();
             for Fresh { member, model, evidence } in able {
-                deciders.push((share * evidence.exp() / total, &self.members[*member], model));
+                deciders.push((share * exp(*evidence) / total, &self.members[*member], model));
             }
         }
         deciders.sort_by(|a, b| b.0.total_cmp(&a.0));

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::{BetaScore, Marginal, Memo, NormalScore, StudentScore, Winners};
+use crate::stats::{
+    BetaScore, Marginal, Memo, NormalScore, StudentScore, Winners,
+    math::{ln, logistic},
+};
 
 /// A forecast's log score is never taken for less: one surprise must not settle which model is right.
 const LN_SCORE_MIN: f64 = -14.0;
@@ -38,7 +41,7 @@ impl Forecast {
     /// density there over that at both: so it compares with models of rates.
     pub(super) fn normal(mean: f64, variance: f64, unit: bool) -> Self {
         if unit {
-            Self { at: super::linear::logistic((mean - 0.5) / variance), variance: None }
+            Self { at: logistic((mean - 0.5) / variance), variance: None }
         } else {
             Self { at: mean, variance: Some(variance.max(f64::MIN_POSITIVE)) }
         }
@@ -67,8 +70,8 @@ impl Forecast {
         match self.variance {
             None => {
                 let (before, y) = (self.at.clamp(f64::EPSILON, max), y.clamp(0.0, 1.0));
-                let after = super::linear::logistic((before / (1.0 - before)).ln() - drop.0);
-                y * (after / before).ln() + (1.0 - y) * ((1.0 - after) / (1.0 - before)).ln()
+                let after = logistic(ln(before / (1.0 - before)) - drop.0);
+                y * ln(after / before) + (1.0 - y) * ln((1.0 - after) / (1.0 - before))
             }
             Some(variance) => -drop.1 * (y - self.at) / variance.sqrt() - 0.5 * drop.1 * drop.1,
         }
@@ -79,12 +82,12 @@ impl Forecast {
         match self.variance {
             None => {
                 let (p, y) = (self.at, y.clamp(0.0, 1.0));
-                let part = |share: f64, p: f64| if share > 0.0 { share * p.ln() } else { 0.0 };
+                let part = |share: f64, p: f64| if share > 0.0 { share * ln(p) } else { 0.0 };
                 (part(y, p) + part(1.0 - y, 1.0 - p)).max(LN_SCORE_MIN)
             }
             Some(variance) => {
                 let residual = y - self.at;
-                (-0.5 * residual * residual / variance).max(LN_SCORE_MIN) - 0.5 * variance.ln()
+                (-0.5 * residual * residual / variance).max(LN_SCORE_MIN) - 0.5 * ln(variance)
             }
         }
     }
@@ -111,7 +114,7 @@ fn boosted_rate(rate: f64, factor: f64) -> f64 {
 pub(super) fn shift(rate: f64, factor: f64) -> f64 {
     let odds = |p: f64| {
         let p = p.clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON);
-        (p / (1.0 - p)).ln()
+        ln(p / (1.0 - p))
     };
     odds(boosted_rate(rate, factor)) - odds(rate)
 }
@@ -280,7 +283,7 @@ impl Scores {
         let odds = |score: &dyn Fn(f64) -> f64| match reward {
             ..=0.0 => 1.0,
             1.0.. => 0.0,
-            rate => score((rate / (1.0 - rate)).ln()),
+            rate => score(ln(rate / (1.0 - rate))),
         };
         match self {
             Self::Normal(scores) => above(&scores[i], reward),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::model::Revision;
-use crate::stats::{Beta, NormalInverseGamma};
+use crate::stats::{Beta, NormalInverseGamma, math};
 
 /// What is known of an arm whatever the context. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ impl ArmSummary {
 
     pub(super) fn forget(&mut self, at_us: i64, retained: f64) {
         self.faded_at_us = at_us;
-        self.ln_retained += retained.ln();
+        self.ln_retained += math::ln(retained);
         self.rate.forget(retained);
         self.value.forget(retained);
     }

@@ -14,6 +14,7 @@ use crate::{
         Learning,
         limits::{EVENT_MEMORY_US, EVENTS_PER_DECISION_MAX},
     },
+    stats::math,
 };
 
 /// Values of a kind before any is winsorized: a quantile of a handful is none.
@@ -282,7 +283,7 @@ impl SlotState {
             }
             (Some(then), false) => {
                 shown.tells = None;
-                self.positions.revise(place, &overlaps, (self.positions_ln_retained - then).exp(), false);
+                self.positions.revise(place, &overlaps, math::exp(self.positions_ln_retained - then), false);
             }
             (None, false) | (Some(_), true) => {}
         }

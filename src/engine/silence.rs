@@ -1,7 +1,11 @@
 //! What time does to a slot: silence becomes a lesson, windows close, and what is known of positions fades.
 
 use super::{closed::Told, state::SlotState};
-use crate::{bandit::ClickModel, slot::Learning, stats::Quantiles};
+use crate::{
+    bandit::ClickModel,
+    slot::Learning,
+    stats::{Quantiles, math},
+};
 
 /// Of the delays of rewards so far, this share must have been shorter for silence to count as the default reward.
 const SILENCE_SHARE: f64 = 0.95;
@@ -62,11 +66,11 @@ impl SlotState {
     /// Lets what is known of the positions fade, once that is worth a step.
     pub(super) fn fade_positions(&mut self, at_us: i64) {
         let half_life_us = self.definition.controls.half_life_us();
-        let retained = (-((at_us - self.positions_faded_us) as f64 / half_life_us as f64)).exp2();
+        let retained = math::exp2(-((at_us - self.positions_faded_us) as f64 / half_life_us as f64));
         if retained < 1.0 - FADE_STEP {
             let retained = retained.max(f64::MIN_POSITIVE);
             self.positions.forget(retained);
-            self.positions_ln_retained += retained.ln();
+            self.positions_ln_retained += math::ln(retained);
             self.positions_faded_us = at_us;
         }
     }

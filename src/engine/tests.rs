@@ -14,6 +14,7 @@ use crate::{
         Arm, ArmId, Consent, Definition, Goal, RewardKind, SlotId, Why,
         limits::{CATALOGUE_MIN, MODELS_MAX},
     },
+    stats::{Width, limited},
 };
 
 mod accounts;
@@ -225,6 +226,14 @@ fn the_same_events_give_the_same_bytes_and_a_snapshot_with_its_tail_is_the_whole
     let counters = world.counters();
     let all = [counters.rewards, counters.duplicates, counters.late, counters.unmatched, counters.other_kinds];
     assert!(all[..4].iter().all(|&n| n > 10), "the run must exercise every outcome: {all:?}");
+}
+
+#[test]
+fn every_width_of_instructions_gives_the_same_bytes() {
+    let bytes = |width| limited(width, || snapshot::encode(&busy_world(3).state).unwrap());
+    let widest = bytes(Width::Widest);
+    assert!(bytes(Width::Avx2) == widest, "four numbers at once");
+    assert!(bytes(Width::Baseline) == widest, "without instructions that only some processors have");
 }
 
 #[test]

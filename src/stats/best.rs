@@ -6,6 +6,8 @@ use super::{
     Beta, Marginal, NormalInverseGamma, StudentScore, Winners,
     lanes::Nodes,
     marginal::{rate_cdf, rate_support},
+    math::{exp, ln, ln_1p},
+    special::ln_beta,
 };
 
 /// A mean reward that is believed to be about this, on the line of rewards itself.
@@ -31,7 +33,7 @@ impl RateScore {
     /// Of this posterior.
     pub fn new(posterior: &Beta) -> Self {
         let (a, b) = (posterior.a(), posterior.b());
-        Self { a, b, ln_norm: Beta::ln_norm(a, b), support: rate_support(a, b), by: 0.0 }
+        Self { a, b, ln_norm: ln_beta(a, b), support: rate_support(a, b), by: 0.0 }
     }
 
     fn std(&self) -> f64 {
@@ -51,7 +53,7 @@ impl Marginal for RateScore {
             if rate <= 0.0 || rate >= 1.0 {
                 return 0.0;
             }
-            ((self.a - 1.0) * rate.ln() + (self.b - 1.0) * (-rate).ln_1p() - self.ln_norm).exp()
+            exp((self.a - 1.0) * ln(rate) + (self.b - 1.0) * ln_1p(-rate) - self.ln_norm)
         })
     }
 

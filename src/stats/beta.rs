@@ -1,10 +1,8 @@
 //! Beta–Bernoulli.
 
 use serde::{Deserialize, Serialize};
-use statrs::function::beta::{inv_beta_reg, ln_beta};
 
-/// From here on the series of ln Γ that is used is good to 1e-12.
-const STIRLING_MIN: f64 = 10.0;
+use super::{math::logistic, special::beta_quantile_log_odds};
 
 /// What is believed of a success rate: `Beta(a, b)`, both above zero. *Persisted.*
 ///
@@ -74,20 +72,6 @@ impl Beta {
 
     /// The rate below which the true one lies with probability `p` in (0, 1).
     pub fn quantile(&self, p: f64) -> f64 {
-        inv_beta_reg(self.a(), self.b(), p)
-    }
-
-    /// `ln B(a, b)`; relative to B within 1e-12 and the rounding of `a ln (1 + b/a)`.
-    pub(super) fn ln_norm(a: f64, b: f64) -> f64 {
-        if a.min(b) < STIRLING_MIN {
-            return ln_beta(a, b);
-        }
-        // Stirling's series of each Γ (DLMF 5.11.1), in which the large parts cancel before they are formed.
-        let (n, rest) = (a + b, |x: f64| {
-            let y = 1.0 / (x * x);
-            (1.0 / 12.0 - y * (1.0 / 360.0 - y * (1.0 / 1_260.0 - y / 1_680.0))) / x
-        });
-        0.5 * (std::f64::consts::TAU * n / (a * b)).ln() - a * (n / a).ln() - b * (n / b).ln()
-            + (rest(a) + rest(b) - rest(n))
+        logistic(beta_quantile_log_odds(self.a(), self.b(), p))
     }
 }

@@ -147,7 +147,7 @@ impl Cholesky {
             let start = Self::start(dim, k);
             let column = &mut self.columns[start..start + dim - k];
             let diagonal = column[0];
-            let radius = diagonal.hypot(xk);
+            let radius = super::math::hypot(diagonal, xk);
             let (cosine, sine) = (radius / diagonal, xk / diagonal);
             let inverse = diagonal / radius;
             column[0] = radius;

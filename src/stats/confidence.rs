@@ -20,7 +20,11 @@
 //! Deliberately not here: whose rewards they are, and when they count.
 
 use serde::{Deserialize, Serialize};
-use statrs::function::beta::ln_beta;
+
+use super::{
+    math::{exp, ln, ln_1p},
+    special::ln_beta,
+};
 
 /// The number of rewards for which the sequences are tightest: 3.0 standard errors wide, with a hundred times as many 3.6, with
 /// a tenth of them 3.9.
@@ -109,7 +113,7 @@ impl Sample {
             return None;
         }
         if unit {
-            let most = -alpha.ln();
+            let most = -ln(alpha);
             return Some(Interval { low: self.least(most), high: self.greatest(most) });
         }
         let radius = (self.variance() / self.count as f64).sqrt() * stretch(self.count as f64, alpha);
@@ -126,7 +130,7 @@ impl Sample {
         let sum = self.sum.clamp(0.0, n);
         let prior = TUNED_FOR / tuning(0.05);
         let (a, b) = (prior * mu, prior * (1.0 - mu));
-        ln_beta(a + sum, b + n - sum) - ln_beta(a, b) - sum * mu.ln() - (n - sum) * (1.0 - mu).ln()
+        ln_beta(a + sum, b + n - sum) - ln_beta(a, b) - sum * ln(mu) - (n - sum) * ln(1.0 - mu)
     }
 
     /// The least mean that the mixture says no more than `most` against; 0 where there is none.
@@ -149,29 +153,29 @@ fn boundary(out: f64, inside: f64, is_inside: impl Fn(f64) -> bool) -> (f64, f64
     if inside <= MU_MIN || is_inside(out) {
         return (0.0, 0.0);
     }
-    let (mut out, mut inside) = (out.ln(), inside.ln());
+    let (mut out, mut inside) = (ln(out), ln(inside));
     for _ in 0..42 {
         let middle = 0.5 * (out + inside);
-        if is_inside(middle.exp()) {
+        if is_inside(exp(middle)) {
             inside = middle;
         } else {
             out = middle;
         }
     }
-    (out.exp(), inside.exp())
+    (exp(out), exp(inside))
 }
 
 /// ρ²·t for the mixture that is tightest at t: Waudby-Smith et al. (2024), appendix on the choice of ρ.
 fn tuning(alpha: f64) -> f64 {
-    let ln = -2.0 * alpha.ln();
-    ln + (ln + 1.0).ln()
+    let twice = -2.0 * ln(alpha);
+    twice + ln(twice + 1.0)
 }
 
 /// How many standard errors after `n` rewards: theorem 2.2's
 /// `√(2(nρ² + 1)/(nρ²)·ln(√(nρ² + 1)/α))`, where a fixed n would take 1.96.
 fn stretch(n: f64, alpha: f64) -> f64 {
     let x = n * tuning(alpha) / TUNED_FOR;
-    ((1.0 + 1.0 / x) * ((1.0 + x).ln() - 2.0 * alpha.ln())).sqrt()
+    ((1.0 + 1.0 / x) * (ln(1.0 + x) - 2.0 * ln(alpha))).sqrt()
 }
 
 /// How much the mean of `a` lies above the mean of `b`, at all times with probability 1 − `alpha`; `unit` and `default`
@@ -186,7 +190,7 @@ pub fn difference(a: &Sample, b: &Sample, unit: bool, default: f64, alpha: f64) 
         return None;
     }
     if unit {
-        return Some(Interval { low: -most_above(b, a, -alpha.ln()), high: most_above(a, b, -alpha.ln()) });
+        return Some(Interval { low: -most_above(b, a, -ln(alpha)), high: most_above(a, b, -ln(alpha)) });
     }
     let error = (a.variance() / a.count as f64 + b.variance() / b.count as f64).sqrt();
     let radius = error * stretch((a.count + b.count) as f64, alpha);
@@ -285,10 +289,10 @@ impl Duel {
             let mut bet = BET_MAX / BET_STEP;
             let wealth = [(); BETS].map(|()| {
                 bet *= BET_STEP;
-                bet * self.sum + ((-bet).ln_1p() + bet) * self.sum_sq
+                bet * self.sum + (ln_1p(-bet) + bet) * self.sum_sq
             });
             let most = wealth.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            return most + (wealth.iter().map(|w| (w - most).exp()).sum::<f64>() / BETS as f64).ln();
+            return most + ln(wealth.iter().map(|w| exp(w - most)).sum::<f64>() / BETS as f64);
         }
         let share = rewards.effective(default) / (rewards.count as f64).max(1.0);
         if 4.0 * self.overlap * share < REWARDS_MIN {
@@ -297,7 +301,7 @@ impl Duel {
         let variance = (self.overlap * rewards.variance()).max(self.sum_sq);
         // Where both are as likely, four times the overlap is the number of decisions.
         let x = 4.0 * self.overlap * tuning(0.05) / TUNED_FOR;
-        0.5 * (self.sum * self.sum / variance) * x / (1.0 + x) - 0.5 * x.ln_1p()
+        0.5 * (self.sum * self.sum / variance) * x / (1.0 + x) - 0.5 * ln_1p(x)
     }
 }
 

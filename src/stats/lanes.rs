@@ -2,10 +2,14 @@
 //!
 //! Plain arithmetic in loops of a fixed length, without a branch or a call, which the compiler turns into the widest
 //! instructions that it may use: inside of [`wide`] those of the processor at hand, found out when the program runs.
-//! Nothing is fused or reordered for it, so every processor gives the same bits.
+//! Nothing is fused or reordered for it, so every processor gives the same bits: sums are written as lanes that are
+//! added up in a stated order, whatever the width.
 //!
 //! Deliberately not here: numbers that are not finite, and results below the smallest normal number: densities need
 //! neither.
+
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+use fearless_simd::{Level, Simd as _};
 
 use super::legendre::NODES;
 
@@ -20,8 +24,67 @@ const MANTISSA: u64 = 0x000f_ffff_ffff_ffff;
 const BIAS: u64 = 1023;
 
 /// Runs `job` with the widest instructions there are; they reach what is inlined into it.
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 pub(super) fn wide<R>(job: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(job)
+    let level = Level::new();
+    let width = width();
+    if let (Some(avx512), Width::Widest) = (level.as_avx512(), width) {
+        return avx512.vectorize(job);
+    }
+    if let (Some(avx2), Width::Widest | Width::Avx2) = (level.as_avx2(), width) {
+        return avx2.vectorize(job);
+    }
+    job()
+}
+
+/// Runs `job`: what this processor family always has is what the compiler uses anyway.
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+pub(super) fn wide<R>(job: impl FnOnce() -> R) -> R {
+    job()
+}
+
+/// Limit on the width of instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(test), expect(dead_code, reason = "only tests set a limit"))]
+pub(crate) enum Width {
+    /// The widest that the processor has.
+    Widest,
+    /// At most four numbers at once.
+    Avx2,
+    /// What every processor of the family has.
+    Baseline,
+}
+
+#[cfg(not(test))]
+fn width() -> Width {
+    Width::Widest
+}
+
+#[cfg(test)]
+use limit::width;
+
+/// Limits the width on one thread, so that tests can compare the results of every width.
+#[cfg(test)]
+pub(crate) mod limit {
+    use std::cell::Cell;
+
+    use super::Width;
+
+    thread_local! {
+        static WIDTH: Cell<Width> = const { Cell::new(Width::Widest) };
+    }
+
+    pub(super) fn width() -> Width {
+        WIDTH.get()
+    }
+
+    /// Runs `job` on this thread with instructions of at most this width.
+    pub(crate) fn limited<R>(width: Width, job: impl FnOnce() -> R) -> R {
+        WIDTH.set(width);
+        let result = job();
+        WIDTH.set(Width::Widest);
+        result
+    }
 }
 
 /// eˣ within 2 units in the last place for |x| ≤ 708; beyond that as at ±708.

@@ -34,7 +34,7 @@ fn rule() -> Rule {
     let mut weights = [0.0; NODES];
     for i in 0..NODES {
         // Newton from Tricomi's first guess.
-        let mut x = -(std::f64::consts::PI * (i as f64 + 0.75) / (NODES as f64 + 0.5)).cos();
+        let mut x = -super::math::cos(std::f64::consts::PI * (i as f64 + 0.75) / (NODES as f64 + 0.5));
         for _ in 0..20 {
             let (value, slope) = legendre(x);
             x -= value / slope;

@@ -1,17 +1,17 @@
 //! The distribution of one score, as the quadrature needs it.
 
-use statrs::function::{beta::beta_reg, erf::erfc, gamma::ln_gamma};
-
 use super::{
     Beta,
     lanes::{self, Nodes},
     legendre::NODES,
+    math::{exp, exp_m1, ln},
+    special::{beta_cdf, beta_cdf_at_log_odds, erfc, ln_beta, ln_gamma},
 };
 
 /// What lies outside a score's support on either side is 1e-10: this is its logarithm.
 const LN_TAIL: f64 = -23.025_850_929_940_457;
-/// The same for a rate.
-const RATE_TAIL: f64 = 1e-11;
+/// The same for a rate, where 1e-11 lies outside.
+const LN_RATE_TAIL: f64 = -25.328_436_022_934_504;
 /// Where a log-concave density has fallen by this much from its mode, in nats, no more lies beyond.
 const TAIL_FALL: f64 = 20.5;
 /// [`TAIL_FALL`] over a·b/(a + b) is more than this where there were few observations.
@@ -116,8 +116,8 @@ pub struct BetaScore {
 
 /// Where the mass of a Beta with a, b ≥ 1 lies on the line of rates, but for a negligible rest.
 pub(super) fn rate_support(a: f64, b: f64) -> (f64, f64) {
-    let ln_norm = Beta::ln_norm(a, b);
-    let end = |a: f64| ((RATE_TAIL.ln() + a.ln() + ln_norm) / a).exp();
+    let ln_norm = ln_beta(a, b);
+    let end = |a: f64| exp((LN_RATE_TAIL + ln(a) + ln_norm) / a);
     // As for the log odds below; that bound is far too wide for the lower end of a large b, and Chernoff's for a
     // sub-Gaussian with variance 1/(4(a + b + 1)) is not.
     let (mean, reach) = (a / (a + b), NORMAL_TAIL * 1.1 / (2.0 * (a + b + 1.0).sqrt()));
@@ -126,13 +126,7 @@ pub(super) fn rate_support(a: f64, b: f64) -> (f64, f64) {
 
 /// The distribution function of a Beta, anywhere.
 pub(super) fn rate_cdf(a: f64, b: f64, rate: f64) -> f64 {
-    if rate <= 0.0 {
-        0.0
-    } else if rate >= 1.0 {
-        1.0
-    } else {
-        beta_reg(a, b, rate)
-    }
+    beta_cdf(a, b, rate)
 }
 
 /// All else follows.
@@ -195,10 +189,10 @@ impl BetaScore {
             made_of,
         };
         if !total.is_finite() || total > 1e15 {
-            return Self { point: Some((mean / (1.0 - mean)).ln()), ..score };
+            return Self { point: Some(ln(mean / (1.0 - mean))), ..score };
         }
-        let ln_norm = Beta::ln_norm(a, b);
-        let (ln_a, ln_b) = (a.ln(), b.ln());
+        let ln_norm = ln_beta(a, b);
+        let (ln_a, ln_b) = (ln(a), ln(b));
         // By the mode of the log odds' density, ln (a/b), its logarithm falls at least as
         // a·b/(a + b)·(e^−|s| − 1 + |s|) ≥ a·b/(a + b)·s²/(2 + |s|) does (self-concordance: Bach, "Self-concordant
         // analysis for logistic regression", 2010, lemma 1), and beyond there it is log-concave.
@@ -234,7 +228,7 @@ impl BetaScore {
 /// The log odds of a probability given by its logarithm.
 fn log_odds(ln_p: f64) -> f64 {
     let ln_p = ln_p.min(-1e-12);
-    ln_p - (-ln_p.exp_m1()).ln()
+    ln_p - ln(-exp_m1(ln_p))
 }
 
 impl Marginal for BetaScore {
@@ -258,7 +252,7 @@ impl Marginal for BetaScore {
     }
 
     fn cdf(&self, x: f64) -> f64 {
-        beta_reg(self.a, self.b, 1.0 / (1.0 + (-x).exp()))
+        beta_cdf_at_log_odds(self.a, self.b, x)
     }
 
     fn support(&self) -> (f64, f64) {
@@ -296,11 +290,11 @@ impl StudentScore {
     pub fn new(location: f64, scale: f64, degrees: f64) -> Self {
         let ln_norm = ln_gamma(0.5 * (degrees + 1.0))
             - ln_gamma(0.5 * degrees)
-            - 0.5 * (degrees * std::f64::consts::PI).ln()
-            - scale.ln();
+            - 0.5 * ln(degrees * std::f64::consts::PI)
+            - ln(scale);
         // The tail beyond t is at most exp(ln_norm)·ν^((ν−1)/2)·t^−ν in units of the scale: solved for t;
         // near the normal that bound is far too wide, and Chernoff's is not.
-        let power = ((ln_norm + scale.ln() - LN_TAIL) / degrees + 0.5 * degrees.ln() * (degrees - 1.0) / degrees).exp();
+        let power = exp((ln_norm + ln(scale) - LN_TAIL) / degrees + 0.5 * ln(degrees) * (degrees - 1.0) / degrees);
         let reach = if degrees > 200.0 { power.min(NORMAL_TAIL * 1.2) } else { power.max(NORMAL_TAIL) };
         Self { location, scale, degrees, ln_norm, reach }
     }
@@ -363,7 +357,7 @@ impl Marginal for StudentScore {
 
     fn cdf(&self, x: f64) -> f64 {
         let z = self.z(x);
-        let tail = 0.5 * beta_reg(0.5 * self.degrees, 0.5, self.degrees / (self.degrees + z * z));
+        let tail = 0.5 * beta_cdf(0.5 * self.degrees, 0.5, self.degrees / (self.degrees + z * z));
         if z > 0.0 { 1.0 - tail } else { tail }
     }
 

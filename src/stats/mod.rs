@@ -10,6 +10,7 @@
 //! * [`best`]: what a choice among them loses on average, and what another could still add.
 //! * [`Moments`]: running mean and deviation.
 //! * [`compact`]: numbers as few bytes, bit for bit.
+//! * [`math`]: elementary functions that give the same bits on every processor.
 //!
 //! Invariants: everything here is a plain value and a pure function of its
 //! arguments; a number that is not finite never enters a posterior; a posterior
@@ -27,16 +28,20 @@ mod lanes;
 mod lattice;
 mod legendre;
 mod marginal;
+pub mod math;
 mod moments;
 mod nig;
 mod noise;
 mod quantiles;
+mod special;
 mod winners;
 
 pub use beta::Beta;
 pub use cholesky::{Cholesky, NotPositiveDefinite};
 pub use confidence::{Duel, Interval, REWARDS_MIN, Sample, difference};
 pub use gaussian::{Gaussian, Prediction, SparseVector};
+#[cfg(test)]
+pub(crate) use lanes::{Width, limit::limited};
 pub use lattice::Memo;
 pub use marginal::{BetaScore, Marginal, NormalScore, StudentScore};
 pub use moments::Moments;

@@ -1,7 +1,8 @@
 //! Normal-inverse-gamma: mean and variance of a real reward, both unknown.
 
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF as _, StudentsT};
+
+use super::special::student_quantile;
 
 /// `y ~ N(μ, σ²)`, `μ | σ² ~ N(m, σ²/κ)`, `σ² ~ InvGamma(a, b)`. *Persisted.*
 ///
@@ -95,10 +96,7 @@ impl NormalInverseGamma {
 
     /// The mean reward below which the true one lies with probability `p` in (0, 1).
     pub fn quantile(&self, p: f64) -> f64 {
-        match StudentsT::new(self.mean(), self.spread(), self.degrees()) {
-            Ok(t) => t.inverse_cdf(p),
-            Err(_) => self.mean(),
-        }
+        self.mean() + self.spread() * student_quantile(self.degrees(), p)
     }
 }
 

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, sync::OnceLock};
 
 use serde::{Deserialize, Serialize};
 
+use super::math::{exp2, log2};
+
 /// Eight bins an octave: a bin's end is at most 9.1 % above what is in it.
 const PER_OCTAVE: f64 = 8.0;
 /// Beyond this many all counts are halved, so that what is old fades.
@@ -48,7 +50,7 @@ impl Quantiles {
     /// Another number; what is not above zero counts as the smallest there is.
     pub fn observe(&mut self, value: f64) {
         #[expect(clippy::cast_possible_truncation, reason = "the logarithm of an f64 is below 1100")]
-        let bin = if value > 0.0 { (PER_OCTAVE * value.log2()).ceil() as i32 } else { i32::MIN };
+        let bin = if value > 0.0 { (PER_OCTAVE * log2(value)).ceil() as i32 } else { i32::MIN };
         self.asked = OnceLock::new();
         *self.counts.entry(bin).or_default() += 1.0;
         self.total += 1.0;
@@ -76,7 +78,7 @@ impl Quantiles {
             above += count;
         }
         let bin = found?;
-        Some(if bin == i32::MIN { 0.0 } else { (f64::from(bin) / PER_OCTAVE).exp2() })
+        Some(if bin == i32::MIN { 0.0 } else { exp2(f64::from(bin) / PER_OCTAVE) })
     }
 }
 

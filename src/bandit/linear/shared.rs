@@ -1,15 +1,18 @@
 //! Arms that share one posterior, each with an offset of its own.
 
-use rand::{RngExt as _, SeedableRng as _, rngs::Xoshiro256PlusPlus};
-use rand_distr::StandardNormal;
+use rand::{SeedableRng as _, rngs::Xoshiro256PlusPlus};
 
-use super::{Linear, Link, OFFSET_PRECISION, Offset, Scoring, expected_rate, logistic};
+use super::{Linear, Link, OFFSET_PRECISION, Offset, Scoring, expected_rate};
 use crate::{
     bandit::{
         model::Revision,
+        normal::standard_normal,
         score::{Joint, boosted_mean, shift},
     },
-    stats::{Gaussian, SparseVector},
+    stats::{
+        Gaussian, SparseVector,
+        math::{exp, ln, logistic, square},
+    },
 };
 
 /// A shared posterior fades in steps of at least this part of its weight.
@@ -109,9 +112,9 @@ impl Linear {
         }
         let fade = 1.0 - portion * (1.0 - retained);
         // Each of thousands of arms is a sliver of the whole: slivers are kept until they are worth their cost.
-        self.owed += -fade.ln();
+        self.owed += -ln(fade);
         if self.owed >= FADE_SHARED && !self.arms.is_empty() {
-            let retained = (-self.owed).exp();
+            let retained = exp(-self.owed);
             self.owed = 0.0;
             let gain = self.posterior_mut(0).forget(retained);
             self.noise.forget(retained, gain);
@@ -146,13 +149,13 @@ impl Linear {
         let keep = scoring.places.max(1).min(arms.len());
         let (mut squares, mut tops) = (vec![0.0; arms.len()], Vec::new());
         for _ in 0..draws {
-            let mut weights: Vec<f64> = (0..dim).map(|_| rng.sample(StandardNormal)).collect();
+            let mut weights: Vec<f64> = (0..dim).map(|_| standard_normal(&mut rng)).collect();
             posterior.color(&mut weights);
             let scores: Vec<f64> = (0..arms.len())
                 .map(|i| {
                     let shared: f64 = predictor(i).map(|&(j, x)| x * weights[j as usize]).sum();
-                    let own: f64 = of_own[i] * rng.sample::<f64, _>(StandardNormal);
-                    squares[i] += (shared + own).powi(2);
+                    let own: f64 = of_own[i] * standard_normal(&mut rng);
+                    squares[i] += square(shared + own);
                     let score = center[i] + spread * (shared + own);
                     boosts.as_ref().map_or(score, |boosts| boosts[i].of(score))
                 })
@@ -169,7 +172,7 @@ impl Linear {
         let std = |i: usize| (squares[i] / draws as f64).sqrt();
         let mut joint = Joint { means: Vec::new(), stds: Vec::new(), tops };
         for (i, &mean) in center.iter().enumerate() {
-            let rate = expected_rate(mean, std(i).powi(2));
+            let rate = expected_rate(mean, square(std(i)));
             let (mean, slope) = match self.design.link {
                 Link::Identity => (mean, 1.0),
                 Link::Logit => (rate, rate * (1.0 - rate)),

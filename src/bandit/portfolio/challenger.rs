@@ -112,7 +112,7 @@ impl Challenger {
 
     /// Its share of the decisions; one that is not worth its cost has none.
     pub(super) fn share(&self) -> f64 {
-        let share = 1.0 / (1.0 + (-self.lead).exp());
+        let share = crate::stats::math::logistic(self.lead);
         if share < NEGLIGIBLE { 0.0 } else { share }
     }
 }

@@ -9,12 +9,12 @@
 //! models*, 2008, §3.) Positions do not influence each other, so expectations are plain sums.
 
 use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::Xoshiro256PlusPlus};
-use rand_distr::{Distribution as _, LogNormal};
 
 use super::catalogue::{Place, THINGS};
 use crate::{
-    bandit::{Features, Value},
+    bandit::{Features, Value, standard_normal},
     engine::hash,
+    stats::math,
 };
 
 /// The median basket, euros, and the spread of its logarithm: as in a middling outdoor shop.
@@ -80,7 +80,7 @@ impl Trait {
             Self::At(daypart) => yes(shopper.daypart == daypart),
             Self::Seeks(search) => yes(shopper.search == search),
             Self::PriceSensitive => shopper.price_sensitivity - 0.5,
-            Self::BigBasket => (shopper.basket / BASKET.0).ln().clamp(-1.5, 1.5),
+            Self::BigBasket => math::ln(shopper.basket / BASKET.0).clamp(-1.5, 1.5),
         }
     }
 }
@@ -153,10 +153,7 @@ impl Shopper {
         // Those who know the shop mind its prices less.
         let lean = if segment == Segment::Loyal { 0.4 } else { 0.55 };
         let price_sensitivity: f64 = lean + 0.4 * (rng.random::<f64>() + rng.random::<f64>() - 1.0);
-        let basket = match LogNormal::new(f64::ln(BASKET.0), BASKET.1) {
-            Ok(baskets) => baskets.sample(&mut rng),
-            Err(_) => BASKET.0,
-        };
+        let basket = BASKET.0 * math::exp(BASKET.1 * standard_normal(&mut rng));
         Self {
             number,
             segment,
@@ -181,7 +178,7 @@ impl Shopper {
             ("search".into(), text(self.search.word())),
             ("price_sensitivity".into(), Value::Number(self.price_sensitivity)),
             // Money is felt by its ratio, and a shop knows that.
-            ("basket_log".into(), Value::Number(self.basket.ln())),
+            ("basket_log".into(), Value::Number(math::ln(self.basket))),
         ])
     }
 
@@ -189,7 +186,7 @@ impl Shopper {
     pub(super) fn liking(&self, place: &Place, thing: usize) -> f64 {
         let thing = &place.things[thing];
         let log_odds = thing.likes.iter().fold(thing.appeal, |sum, (likes, weight)| sum + weight * likes.of(self));
-        1.0 / (1.0 + (-log_odds).exp())
+        math::logistic(log_odds)
     }
 
     /// The chance that a click ends in an order.
@@ -274,7 +271,7 @@ mod tests {
             for (policy, differences) in [("uniform", uniform), ("best", best)] {
                 let n = f64::from(SHOPPERS);
                 let mean = differences.iter().sum::<f64>() / n;
-                let variance = differences.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (n - 1.0);
+                let variance = differences.iter().map(|d| math::square(d - mean)).sum::<f64>() / (n - 1.0);
                 let error = (variance / n).sqrt();
                 assert!(error > 0.0 && mean.abs() < 5.0 * error, "{} {policy}: {mean} ± {error}", place.id);
             }

@@ -10,6 +10,7 @@ use crate::{
         view::SlotView,
     },
     slot::ArmId,
+    stats::math,
 };
 
 /// A sum over decisions, with what its standard error needs.
@@ -44,7 +45,7 @@ impl Sum {
 fn mean(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     let n = values.clone().count() as f64;
     let mean = values.clone().sum::<f64>() / n;
-    let squares: f64 = values.map(|value| (value - mean).powi(2)).sum();
+    let squares: f64 = values.map(|value| math::square(value - mean)).sum();
     (mean, if n > 1.0 { squares / (n - 1.0) / n } else { 0.0 })
 }
 

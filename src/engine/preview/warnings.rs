@@ -4,6 +4,7 @@ use super::{BeforeAfter, Estimate, Preview, PreviewArm, PreviewTally};
 use crate::{
     engine::view::SlotView,
     slot::{Effect, Mode, Stickiness},
+    stats::math,
 };
 
 /// An arm with a smaller share hardly learns.
@@ -118,7 +119,7 @@ fn rewards(preview: &Preview, warnings: &mut Vec<String>) {
         ));
     }
     let cost = &preview.exploration_cost_per_day;
-    let error = |of: Estimate| of.standard_error.powi(2);
+    let error = |of: Estimate| math::square(of.standard_error);
     let rise = cost.after.value - cost.before.value;
     if rise > DEARER * cost.before.value.abs() && rise > SURE * (error(cost.before) + error(cost.after)).sqrt() {
         warnings.push(format!(

@@ -18,6 +18,7 @@ use super::{ArmReport, SlotReport};
 use crate::{
     engine::view::SlotView,
     slot::{Mode, WarmUp},
+    stats::math,
 };
 
 /// How often one arm is taken for the best that is not.
@@ -158,7 +159,7 @@ fn best_arm<'a>(view: &SlotView, report: &'a SlotReport) -> Option<&'a ArmReport
     }
     let goal = &view.definition.goal;
     let (unit, default) = (goal.within_unit(), goal.default_reward);
-    let enough = (may.len() as f64 / ALPHA).ln();
+    let enough = math::ln(may.len() as f64 / ALPHA);
     let beats = |a: u32, b: u32| {
         view.insight.duel(a, b).is_some_and(|duel| duel.evidence(unit, &view.insight.first, default) >= enough)
     };

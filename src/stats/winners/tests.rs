@@ -1,7 +1,7 @@
 //! Against golden vectors, closed forms and Monte Carlo.
 
 use super::*;
-use crate::stats::{Beta, BetaScore, NormalScore, StudentScore};
+use crate::stats::{Beta, BetaScore, Memo, NormalScore, StudentScore, Width, limited};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rand_distr::{Distribution as _, StandardNormal, StudentT};
 
@@ -145,4 +145,41 @@ fn rates_of_hardly_any_weight_are_compared_as_well_as_others() {
         }
         check(&best(&of), &[first, 1.0 - first], 2e-7);
     }
+}
+
+#[test]
+fn every_width_of_instructions_gives_the_same_bits() {
+    let results = |width| {
+        limited(width, || {
+            let mut rng = StdRng::seed_from_u64(5);
+            let mut bits = Vec::new();
+            for n in [2, 3, 7, 20, 60] {
+                let rates: Vec<BetaScore> = (0..n)
+                    .map(|_| Beta::new(rng.random_range(0.2..900.0), rng.random_range(0.2..900.0)))
+                    .map(|beta| BetaScore::new(&beta, 1.3))
+                    .collect();
+                let draw = |rng: &mut StdRng| (rng.random_range(-1.0..1.0), rng.random_range(0.01..3.0));
+                let normals: Vec<NormalScore> =
+                    (0..n).map(|_| draw(&mut rng)).map(|(mean, std)| NormalScore { mean, std }).collect();
+                let students: Vec<StudentScore> = (0..n)
+                    .map(|_| draw(&mut rng))
+                    .map(|(location, scale)| StudentScore::new(location, scale, 2.0 + 9.0 * scale))
+                    .collect();
+                let active = vec![true; n];
+                let mut out = vec![0.0; n];
+                Winners::new(&rates, 1).probabilities(&active, &mut out);
+                bits.extend(out.iter().map(|p| p.to_bits()));
+                Winners::new(&normals, 1).probabilities(&active, &mut out);
+                bits.extend(out.iter().map(|p| p.to_bits()));
+                Winners::new(&students, 1).probabilities(&active, &mut out);
+                bits.extend(out.iter().map(|p| p.to_bits()));
+                let kept = Memo::default().probabilities(&normals);
+                bits.extend(kept.into_iter().flatten().map(f64::to_bits));
+            }
+            bits
+        })
+    };
+    let widest = results(Width::Widest);
+    assert_eq!(results(Width::Avx2), widest);
+    assert_eq!(results(Width::Baseline), widest);
 }
