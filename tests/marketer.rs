@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::cast_precision_loss,
+    clippy::disallowed_methods,
     clippy::too_many_lines,
     reason = "a test stops at the first thing that is wrong"
 )]

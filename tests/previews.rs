@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::cast_precision_loss,
+    clippy::disallowed_methods,
     reason = "a test stops at the first thing that is wrong"
 )]
 

@@ -2,6 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::cast_precision_loss,
+    clippy::disallowed_methods,
     clippy::print_stdout,
     reason = "a test stops at the first thing that is wrong"
 )]

@@ -11,6 +11,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::cast_precision_loss,
+    clippy::disallowed_methods,
     clippy::print_stdout,
     reason = "a test stops at the first thing that is wrong, and says what it measured"
 )]
