@@ -6,7 +6,7 @@ use std::{
 };
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
     core::Collector, process_collector::ProcessCollector,
 };
 
@@ -36,6 +36,11 @@ pub struct Metrics {
     rule_failures: IntCounterVec,
     pending: IntGaugeVec,
     pending_bytes: IntGaugeVec,
+    waiting: IntGaugeVec,
+    waiting_bytes: IntGauge,
+    waiting_max: IntGauge,
+    waiting_seconds: Gauge,
+    refused: IntCounterVec,
     disk: IntGaugeVec,
     disk_full: IntGauge,
     failed: IntGauge,
@@ -114,6 +119,28 @@ pub fn metrics() -> Result<Arc<Metrics>, prometheus::Error> {
             &["slot"],
             "What those take in memory, their indices among it.",
         )?,
+        waiting: gauges(
+            "slotwise_journal_waiting",
+            &["what"],
+            "What waits to be written: decisions that were answered, reward events and changes that were not.",
+        )?,
+        waiting_bytes: gauge("slotwise_journal_waiting_decisions_bytes", "Memory that waiting decisions take.")?,
+        waiting_max: gauge(
+            "slotwise_journal_waiting_decisions_max",
+            "Decisions that may wait, by the measured rate of writing; beyond it new ones are refused.",
+        )?,
+        waiting_seconds: add(
+            &registry,
+            Gauge::new(
+                "slotwise_journal_waiting_seconds",
+                "Since the oldest waiting decision was answered; 0 if none waits.",
+            )?,
+        )?,
+        refused: counters(
+            "slotwise_refused_total",
+            &["what"],
+            "Decisions, reward events and changes that were refused with RESOURCE_EXHAUSTED because too much waits.",
+        )?,
         disk: gauges(
             "slotwise_disk_bytes",
             &["file"],
@@ -186,6 +213,15 @@ impl Metrics {
                 self.pending.with_label_values(slot).set(gauge(view.pending as u64));
                 self.pending_bytes.with_label_values(slot).set(gauge(view.pending_bytes));
             }
+            let waiting = node.waiting();
+            for (what, count) in
+                [("decisions", waiting.decisions), ("events", waiting.events), ("changes", waiting.changes)]
+            {
+                self.waiting.with_label_values(&[what]).set(gauge(count as u64));
+            }
+            self.waiting_bytes.set(gauge(waiting.decision_bytes as u64));
+            self.waiting_max.set(gauge(waiting.decisions_max as u64));
+            self.waiting_seconds.set(waiting.oldest_seconds);
             let DiskUse { journal, log, snapshots } = node.disk_use();
             for (file, bytes) in [("journal", journal), ("write_ahead_log", log), ("snapshots", snapshots)] {
                 self.disk.with_label_values(&[file]).set(gauge(bytes));
@@ -271,6 +307,10 @@ impl Observer for Metrics {
 
     fn unrecorded(&self, decisions: usize) {
         self.unrecorded.inc_by(decisions as u64);
+    }
+
+    fn refused(&self, what: &str, count: usize) {
+        self.refused.with_label_values(&[what]).inc_by(count as u64);
     }
 
     fn rule_failed(&self, slot: &str, rule: &str, times: u64) {

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use tokio::sync::oneshot;
 
-use super::{Answer, DecideError, Node, WriteError, requests::Remembered, writer::Command};
+use super::{Answer, DecideError, Node, WriteError, queue::DecisionReply, requests::Remembered};
 use crate::{
     engine::{Decided, DecisionId, Draw, Request, SlotView, hash},
     slot::{ArmId, FieldError},
@@ -40,13 +40,18 @@ impl Node {
         }
         // Only a request with an id can lose a race and have to be decided anew.
         let repeatable = requests.iter().any(|request| request.request_id.is_some());
+        if !repeatable && !self.shared.is_full() && !self.shared.failed() {
+            // Beyond capacity nothing is computed that cannot be kept.
+            let admitted = self.shared.queue.admits(requests.len());
+            self.count_refusal("decisions", requests.len(), admitted)?;
+        }
         let arms = self.arms_of(&requests);
         for _ in 0..CLAIM_TRIES {
             let batch = if repeatable { requests.clone() } else { std::mem::take(&mut requests) };
             let mut fresh: Vec<(u32, Arc<Decided>)> = Vec::new();
             let answers = run_long(arms, || self.decide_each(batch, distinct, deadline_passed, &mut fresh));
-            let (reply, durable) = if self.durable_decisions { Some(oneshot::channel()).unzip() } else { (None, None) };
-            let claimed = self.claim_and_send(&fresh, reply);
+            let (replies, durable) = self.replies(fresh.len());
+            let claimed = self.claim_and_send(&fresh, replies);
             if !matches!(claimed, Ok(true)) {
                 self.pasts.forget(&fresh);
             }
@@ -54,9 +59,11 @@ impl Node {
                 // Another call was given a decision for one of these requests meanwhile: that one counts.
                 continue;
             }
-            if let Some(durable) = durable
-                && let Err(why) = durable.await.unwrap_or(Err(WriteError::Unanswered))
-            {
+            let mut written = Ok(());
+            for durable in durable {
+                written = written.and(durable.await.unwrap_or(Err(WriteError::Unanswered)));
+            }
+            if let Err(why) = written {
                 // What was not recorded must not be what a retry is answered with.
                 self.requests.claims().release(&fresh);
                 self.pasts.forget(&fresh);
@@ -67,24 +74,32 @@ impl Node {
         Err(WriteError::Busy)
     }
 
+    /// Where the callers of so many decisions are told that they are durable, if callers wait for that.
+    fn replies(&self, decisions: usize) -> (Vec<DecisionReply>, Vec<oneshot::Receiver<Result<(), WriteError>>>) {
+        let wanted = if self.durable_decisions { decisions } else { 0 };
+        (0..wanted).map(|_| oneshot::channel()).unzip()
+    }
+
     /// Sends decisions to the journal, and only then lets repetitions of their requests find them: all in
     /// one step. Says whether none of the requests had been decided by another call meanwhile; else
     /// nothing was done.
-    fn claim_and_send(
-        &self,
-        fresh: &[(u32, Arc<Decided>)],
-        reply: Option<oneshot::Sender<Result<(), WriteError>>>,
-    ) -> Result<bool, WriteError> {
-        if fresh.is_empty() && reply.is_none() {
+    fn claim_and_send(&self, fresh: &[(u32, Arc<Decided>)], replies: Vec<DecisionReply>) -> Result<bool, WriteError> {
+        if fresh.is_empty() {
             return Ok(true);
         }
         let decisions: Vec<_> = fresh.iter().map(|(_, decided)| Arc::clone(decided)).collect();
-        let send = || {
-            if self.shared.failed() && reply.is_none() {
+        let send = || -> Result<(), WriteError> {
+            if self.shared.failed() && replies.is_empty() {
                 self.shared.observer.unrecorded(decisions.len());
                 return Ok(());
             }
-            self.send(Command::Decided(decisions, reply))
+            let full = self.shared.is_full() && replies.is_empty();
+            let count = decisions.len();
+            let pushed = self.shared.queue.push_decisions(decisions, replies, full);
+            let dropped = self.count_refusal("decisions", count, pushed)?;
+            // They were answered, and may be rewarded: those rewards will match nothing.
+            self.shared.observer.unrecorded(dropped);
+            Ok(())
         };
         if fresh.iter().all(|(_, decided)| decided.request_id.is_none()) {
             send()?;

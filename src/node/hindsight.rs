@@ -12,9 +12,10 @@ use tokio::sync::oneshot;
 
 use super::{
     ChangeFailure, Node, WriteError, codec,
+    queue::Single,
     recover::workers,
     run_long,
-    writer::{Command, DraftCommand, Drafted},
+    writer::{DraftCommand, Drafted},
 };
 use crate::{
     engine::{
@@ -87,7 +88,7 @@ impl Node {
         let count = if count == 0 { PREVIEW_DECISIONS_MAX } else { count.min(PREVIEW_DECISIONS_MAX) };
         let _turn = self.previewing.lock().await;
         let (before, after) = self.draft(slot.clone(), change).await?;
-        self.settle().await;
+        self.settle(before.number).await;
         let preview = run_long(usize::MAX, || -> Result<Preview, HindsightError> {
             let decisions = self.last_decisions(&slot, count)?;
             let previewer = Previewer::new(&before, &after, &decisions, self.now_us());
@@ -98,7 +99,7 @@ impl Node {
 
     /// How a decision of the past came about; `slot` is where it is thought to be, if that is known.
     pub async fn recall(&self, id: DecisionId, slot: Option<&SlotId>) -> Result<Recollection, HindsightError> {
-        self.settle().await;
+        self.settle(id.slot()).await;
         let (at_us, decided) = run_long(usize::MAX, || self.find(id))?;
         if let Some(slot) = slot.filter(|slot| **slot != decided.slot) {
             let message = format!("decision '{id}' is of the slot '{}', not of '{slot}'", decided.slot);
@@ -109,10 +110,10 @@ impl Node {
         Ok(Recollection { decided, at_us, recalled, view })
     }
 
-    /// Waits until what was decided so far is in the journal, as far as it can be.
-    async fn settle(&self) {
+    /// Waits until what was decided so far in the slot of this number is in the journal, as far as it can be.
+    async fn settle(&self, number: u32) {
         let (reply, written) = oneshot::channel();
-        if self.send(Command::Decided(Vec::new(), Some(reply))).is_ok() {
+        if self.shared.queue.push_single(Single::Settle(reply), Some(number)).is_ok() {
             // A writer that cannot write has nothing to wait for.
             drop(written.await);
         }
@@ -121,7 +122,8 @@ impl Node {
     async fn draft(&self, slot: SlotId, change: Change) -> Drafted {
         self.writable()?;
         let (reply, drafted) = oneshot::channel();
-        self.send(Command::Draft(Box::new(DraftCommand { slot, change, reply })))?;
+        let command = DraftCommand { slot, change, reply };
+        self.shared.queue.push_single(Single::Draft(Box::new(command)), None)?;
         drafted.await.unwrap_or(Err(ChangeFailure::Write(WriteError::Unanswered)))
     }
 

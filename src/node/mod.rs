@@ -15,6 +15,7 @@
 //!
 //! Deliberately not here: gRPC, HTTP, configuration files.
 
+mod admission;
 mod audit;
 mod backup;
 mod clock;
@@ -26,20 +27,20 @@ mod hindsight;
 mod join;
 mod observer;
 mod pasts;
+mod queue;
 mod recover;
 mod requests;
+mod room;
 mod saver;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 use std::{
-    collections::VecDeque,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
     time::Instant,
@@ -49,6 +50,7 @@ use dashmap::DashMap;
 use rand::{Rng as _, rngs::StdRng};
 use tokio::sync::{Mutex as Turn, oneshot, watch};
 
+pub use admission::Waiting;
 pub use audit::{Audit, AuditError, AuditedSnapshot, Progress, audit};
 pub use backup::{BackupError, Copied, backup, restore};
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -70,13 +72,11 @@ use crate::{
 };
 use folder::Folder;
 use pasts::Pasts;
+use queue::{Queue, Single};
 use recover::{recover, workers};
 use requests::Requests;
 use saver::Saver;
-use writer::{ChangeCommand, Command, Writer};
-
-/// Commands that may wait for the writer: a second of full load. Beyond it callers are told to come back.
-const QUEUE: usize = 65_536;
+use writer::{ChangeCommand, Writer};
 
 /// How a node runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,9 +130,13 @@ pub(crate) struct Shared {
     /// The disk has no room.
     full: watch::Sender<bool>,
     stopped: AtomicBool,
+    /// Decisions that were answered and are not in the journal, once the node has stopped.
+    unsaved: AtomicU64,
+    queue: Queue,
 }
 
 /// Measures how long something takes; never becomes part of the state.
+#[derive(Debug)]
 struct Stopwatch(Instant);
 
 impl Stopwatch {
@@ -181,7 +185,6 @@ impl Shared {
 #[derive(Debug)]
 pub struct Node {
     shared: Arc<Shared>,
-    commands: SyncSender<Command>,
     requests: Requests,
     pasts: Pasts,
     draining: AtomicBool,
@@ -220,6 +223,8 @@ impl Node {
             failure: watch::Sender::new(None),
             full: watch::Sender::new(false),
             stopped: AtomicBool::new(false),
+            unsaved: AtomicU64::new(0),
+            queue: Queue::default(),
         });
         let (requests, pasts) = (Requests::default(), Pasts::default());
         for (id, slot) in state.slots() {
@@ -232,7 +237,6 @@ impl Node {
             }
             shared.views.insert(id.clone(), Arc::new(view));
         }
-        let (commands, receiver) = sync_channel(QUEUE);
         let saver = Saver::new(
             folder.path().to_owned(),
             Arc::clone(&shared),
@@ -246,19 +250,18 @@ impl Node {
             _folder: folder,
             shared: Arc::clone(&shared),
             saver,
-            backlog: VecDeque::new(),
             durable_decisions: options.durable_decisions,
+            after_full: None,
         };
         let writer = std::thread::Builder::new()
             .name("slotwise-writer".into())
-            .spawn(move || writer.run(&receiver))
+            .spawn(move || writer.run())
             .map_err(OpenError::Thread)?;
         let mut secret = [0; 16];
         // Decisions of two runs must not share their random numbers.
         rand::make_rng::<StdRng>().fill_bytes(&mut secret);
         Ok(Self {
             shared,
-            commands,
             requests,
             pasts,
             draining: AtomicBool::new(false),
@@ -317,7 +320,10 @@ impl Node {
     ) -> Result<impl Future<Output = Result<Vec<RewardOutcome>, WriteError>> + use<>, WriteError> {
         self.writable()?;
         let (reply, outcome) = oneshot::channel();
-        self.send(Command::Rewards(rewards, reply))?;
+        let number_of = |slot: &SlotId| self.shared.views.get(slot).map(|view| view.number);
+        let events = rewards.len();
+        let pushed = self.shared.queue.push_rewards(rewards, reply, number_of);
+        self.count_refusal("events", events, pushed)?;
         Ok(async { outcome.await.unwrap_or(Err(WriteError::Unanswered)) })
     }
 
@@ -333,7 +339,8 @@ impl Node {
         self.writable()?;
         let (reply, changed) = oneshot::channel();
         let command = ChangeCommand { slot, change, why, validate_only, reply };
-        self.send(Command::Change(Box::new(command)))?;
+        let pushed = self.shared.queue.push_single(Single::Change(Box::new(command)), None);
+        self.count_refusal("changes", 1, pushed)?;
         changed.await.unwrap_or(Err(ChangeFailure::Write(WriteError::Unanswered)))
     }
 
@@ -348,10 +355,12 @@ impl Node {
         if self.draining.load(Ordering::SeqCst) { Err(WriteError::Stopped) } else { Ok(()) }
     }
 
-    fn send(&self, command: Command) -> Result<(), WriteError> {
-        self.commands.try_send(command).map_err(|why| match why {
-            TrySendError::Full(_) => WriteError::Busy,
-            TrySendError::Disconnected(_) => WriteError::Stopped,
+    /// Tells the observer of what was refused because too much waits.
+    fn count_refusal<T>(&self, what: &str, count: usize, pushed: Result<T, WriteError>) -> Result<T, WriteError> {
+        pushed.inspect_err(|why| {
+            if matches!(why, WriteError::Busy) {
+                self.shared.observer.refused(what, count);
+            }
         })
     }
 
@@ -365,12 +374,21 @@ impl Node {
         self.drain();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
-            // A full queue empties; a writer that is gone needs no word.
-            drop(self.commands.send(Command::Stop));
+            self.shared.queue.stop();
             if writer.join().is_err() {
                 tracing::error!("the writer had panicked");
             }
         }
+    }
+
+    /// What waits to be written, and how much may.
+    pub fn waiting(&self) -> Waiting {
+        self.shared.queue.waiting()
+    }
+
+    /// Number of decisions that were answered and found no room on the disk, once the node has stopped.
+    pub fn unsaved(&self) -> u64 {
+        self.shared.unsaved.load(Ordering::SeqCst)
     }
 
     /// Whether the writer finished in good order.

@@ -16,6 +16,10 @@ pub trait Observer: Send + Sync + fmt::Debug {
     fn snapshot_saved(&self, now_us: i64, seconds: f64, bytes: u64);
     /// So many decisions were answered and will never be in the journal.
     fn unrecorded(&self, decisions: usize);
+    /// `count` decisions, events or changes (`what`) were refused because too much waits.
+    fn refused(&self, what: &str, count: usize) {
+        let _ = (what, count);
+    }
     /// The condition of a rule failed so many times while it was evaluated.
     fn rule_failed(&self, slot: &str, rule: &str, times: u64);
     /// A slot was deleted, and is not published any more.

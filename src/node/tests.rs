@@ -1,6 +1,7 @@
 //! A node whose journal does what disks do.
 
 mod later_kinds;
+mod overload;
 
 use std::sync::atomic::AtomicU8;
 
@@ -27,6 +28,10 @@ enum Weather {
 struct Moody {
     inner: SqliteJournal,
     weather: Arc<AtomicU8>,
+    /// Records for which there is room in all.
+    room: Arc<AtomicU64>,
+    /// Microseconds that each record takes.
+    slow_us: Arc<AtomicU64>,
 }
 
 impl Moody {
@@ -48,6 +53,12 @@ impl Journal for Moody {
 
     fn append(&mut self, records: &[Record]) -> Result<u64, AppendError> {
         self.look()?;
+        let records_now = records.len() as u64;
+        std::thread::sleep(std::time::Duration::from_micros(records_now * self.slow_us.load(Ordering::SeqCst)));
+        let enough = |room: u64| room.checked_sub(records_now);
+        if self.room.fetch_update(Ordering::SeqCst, Ordering::SeqCst, enough).is_err() {
+            return Err(AppendError::Full { file: self.inner.file().to_owned() });
+        }
         self.inner.append(records)
     }
 
@@ -95,6 +106,8 @@ struct World {
     folder: tempfile::TempDir,
     clock: Arc<ManualClock>,
     weather: Arc<AtomicU8>,
+    room: Arc<AtomicU64>,
+    slow_us: Arc<AtomicU64>,
     counting: Arc<Counting>,
     options: Options,
 }
@@ -152,15 +165,18 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let options = Options { snapshot_every_us: i64::MAX, ..Options::new(folder.path()) };
         let clock = Arc::new(ManualClock::new(1_793_000_000_000_000));
-        Self { folder, clock, weather: Arc::default(), counting: Arc::default(), options }
+        let room = Arc::new(AtomicU64::new(u64::MAX));
+        let (weather, slow_us, counting) = (Arc::default(), Arc::default(), Arc::default());
+        Self { folder, clock, weather, room, slow_us, counting, options }
     }
 
     fn open(&self) -> Node {
-        let weather = Arc::clone(&self.weather);
+        let (weather, room, slow_us) = (Arc::clone(&self.weather), Arc::clone(&self.room), Arc::clone(&self.slow_us));
         self.set(Weather::Fair);
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         let observer: Arc<dyn Observer> = Arc::clone(&self.counting) as _;
-        Node::open_with(&self.options, clock, observer, |inner| Box::new(Moody { inner, weather })).unwrap()
+        Node::open_with(&self.options, clock, observer, |inner| Box::new(Moody { inner, weather, room, slow_us }))
+            .unwrap()
     }
 
     fn set(&self, weather: Weather) {

@@ -3,37 +3,34 @@
 mod changes;
 
 use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::{
-        Arc,
-        atomic::Ordering,
-        mpsc::{Receiver, RecvTimeoutError},
-    },
-    time::{Duration, Instant},
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
-use tokio::sync::oneshot;
-
-use super::{Shared, WriteError, codec, folder::Folder, saver::Saver};
+use super::{
+    Shared, Stopwatch, WriteError,
+    admission::{GRACE_AFTER_FULL, PORTION_MAX, PORTION_MIN},
+    codec,
+    folder::Folder,
+    queue::{Portion, RewardReply, Single, Taken, TakenCounts, Wake, Woken},
+    room,
+    saver::Saver,
+};
 use crate::{
     engine::{
-        Applied, Body, ChangeError, Decided, DecisionId, Event, RewardOutcome, Rewarded, State, Subject, TRAFFIC,
-        Unmatched,
+        Applied, Body, ChangeError, DecisionId, Event, RewardOutcome, Rewarded, State, Subject, TRAFFIC, Unmatched,
     },
     journal::{AppendError, Journal, Record},
     slot::{ArmId, SlotId},
 };
 
-/// Events of one commit: enough to make the fsync cheap per event, few enough to keep a reward's wait short.
-const BATCH_MAX: usize = 4_096;
 /// How long decisions that nobody waits for may be gathered before they are committed.
 const LINGER: Duration = Duration::from_millis(5);
 /// How often the writer looks whether a snapshot is due, or there is room again, when nothing comes.
 const IDLE: Duration = Duration::from_millis(500);
 /// The same while it drops what is old.
 const TRIMMING: Duration = Duration::from_millis(100);
-/// Decisions that are kept for a disk without room to have some again: ten seconds of full load.
-const BACKLOG_MAX: usize = 65_536;
 
 /// A reward event as it came, before its slot is known.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,33 +68,9 @@ pub enum ChangeFailure {
 
 pub(super) use changes::{ChangeCommand, DraftCommand, Drafted};
 
-/// What the writer is asked to do.
-#[derive(Debug)]
-pub(super) enum Command {
-    /// Record decisions; whoever waits is told when they are durable.
-    Decided(Vec<Arc<Decided>>, Option<oneshot::Sender<Result<(), WriteError>>>),
-    /// Record reward events.
-    Rewards(Vec<RewardRequest>, oneshot::Sender<Result<Vec<RewardOutcome>, WriteError>>),
-    /// Change a slot.
-    Change(Box<ChangeCommand>),
-    /// Say how a slot would be after a change.
-    Draft(Box<DraftCommand>),
-    /// Finish.
-    Stop,
-}
-
-/// Who waits for a batch.
-enum Waiting {
-    Decisions(oneshot::Sender<Result<(), WriteError>>),
-    /// For each of its events: the outcome already known, or that the next one applied is its.
-    Rewards(Vec<Option<RewardOutcome>>, oneshot::Sender<Result<Vec<RewardOutcome>, WriteError>>),
-}
-
-#[derive(Default)]
-struct Batch {
-    events: Vec<Event>,
-    waiting: Vec<Waiting>,
-}
+/// A batch of rewards whose callers wait: for each event the outcome that is known already, or `None` if the next
+/// applied event is its own.
+type WaitingRewards = (Vec<Option<RewardOutcome>>, RewardReply);
 
 /// The writer's side of a node.
 pub(super) struct Writer {
@@ -107,39 +80,42 @@ pub(super) struct Writer {
     pub(super) _folder: Folder,
     pub(super) shared: Arc<Shared>,
     pub(super) saver: Saver,
-    /// Decisions that were answered and found no room on the disk, oldest first.
-    pub(super) backlog: VecDeque<Event>,
     /// Decisions are answered when they are durable: none is kept that was not.
     pub(super) durable_decisions: bool,
+    /// Once the disk was full, until no decision waits.
+    pub(super) after_full: Option<AfterFull>,
+}
+
+/// How decisions follow once a full disk has room again.
+#[derive(Debug)]
+pub(super) struct AfterFull {
+    /// Since the disk was last known to be full.
+    since: Stopwatch,
+    /// Number of decisions that nobody asks for and that are written at once.
+    unasked: usize,
 }
 
 impl Writer {
-    /// Works until it is told to stop, or every sender is gone; then takes a last snapshot.
-    pub(super) fn run(mut self, commands: &Receiver<Command>) {
+    /// Works until it is told to stop, then takes a last snapshot.
+    pub(super) fn run(mut self) {
         // Should anything here panic, the node must not go on as if its writer were there.
-        let _guard = PanicGuard(Arc::clone(&self.shared));
-        let mut next = None;
+        let _guard = Guard(Arc::clone(&self.shared));
+        let mut looked = self.shared.stopwatch();
         loop {
             let patience = if self.saver.trimming() { TRIMMING } else { IDLE };
-            let command = match next.take() {
-                Some(command) => Some(command),
-                None => match commands.recv_timeout(patience) {
-                    Ok(command) => Some(command),
-                    Err(RecvTimeoutError::Timeout) => None,
-                    Err(RecvTimeoutError::Disconnected) => break,
-                },
+            let wake = match (self.durable_decisions, self.is_in_grace() || self.holds_decisions()) {
+                (true, _) => Wake::AtOnce,
+                (false, true) => Wake::Never,
+                (false, false) => Wake::After(LINGER),
             };
-            match command {
-                None => self.look_for_room(),
-                Some(Command::Stop) => break,
-                Some(Command::Change(change)) => self.change(*change),
-                Some(Command::Draft(draft)) => self.tell_draft(*draft),
-                Some(gathered @ (Command::Decided(..) | Command::Rewards(..))) => {
-                    let mut batch = Batch::default();
-                    self.add(&mut batch, gathered);
-                    next = self.gather(&mut batch, commands);
-                    self.commit(batch);
-                }
+            match self.shared.queue.wait(patience, wake) {
+                Woken::Stop => break,
+                Woken::Work => self.step(),
+                Woken::Idle => {}
+            }
+            if looked.seconds() >= IDLE.as_secs_f64() {
+                looked = self.shared.stopwatch();
+                self.look_for_room();
             }
             self.saver.save_if_due(&self.state);
             self.trim();
@@ -147,53 +123,96 @@ impl Writer {
         self.finish();
     }
 
-    /// Fills a batch with what is there; what cannot be part of it is returned.
-    #[expect(clippy::disallowed_methods, reason = "how long to linger is no fact that is stored anywhere")]
-    fn gather(&mut self, batch: &mut Batch, commands: &Receiver<Command>) -> Option<Command> {
-        let begun = Instant::now();
-        while batch.events.len() < BATCH_MAX {
-            // Somebody waits for the disk: commit what is there. Nobody does: linger a little.
-            let patience =
-                if batch.waiting.is_empty() { LINGER.saturating_sub(begun.elapsed()) } else { Duration::ZERO };
-            match commands.recv_timeout(patience) {
-                Ok(command @ (Command::Decided(..) | Command::Rewards(..))) => self.add(batch, command),
-                Ok(other @ (Command::Change(_) | Command::Draft(_) | Command::Stop)) => return Some(other),
-                Err(_) => break,
+    /// Whether decisions wait for room on the disk.
+    fn holds_decisions(&self) -> bool {
+        self.shared.is_full() || self.after_full.is_some() && !room::is_ample(self.journal.file())
+    }
+
+    /// Whether decisions that nobody asks for wait for rewards and changes that were refused to be sent again.
+    fn is_in_grace(&self) -> bool {
+        self.after_full.as_ref().is_some_and(|after| after.since.seconds() < GRACE_AFTER_FULL.as_secs_f64())
+    }
+
+    /// Notes that the disk is full now.
+    fn begin_after_full(&mut self) {
+        self.after_full = Some(AfterFull { since: self.shared.stopwatch(), unasked: PORTION_MIN });
+    }
+
+    /// How much is taken at once: the section "Overload" of [`admission`](super::admission) says why.
+    fn portion(&mut self) -> Portion {
+        let events = self.shared.queue.portion();
+        if self.shared.is_full() {
+            self.begin_after_full();
+        }
+        let unasked = match &self.after_full {
+            Some(_) if self.is_in_grace() => 0,
+            Some(after) => after.unasked.min(events),
+            None => events,
+        };
+        Portion { events, unasked, decisions: self.durable_decisions || !self.holds_decisions() }
+    }
+
+    /// Writes the next batch, then does what is to be done alone.
+    fn step(&mut self) {
+        let begun = self.shared.stopwatch();
+        let portion = self.portion();
+        let Taken { decisions, counts, rewards, single, refused } = self.shared.queue.take(portion);
+        for reply in refused {
+            // A caller that no longer waits does not need the answer.
+            drop(reply.send(Err(WriteError::Journal(AppendError::Full { file: self.journal.file().to_owned() }))));
+        }
+        let at_us = self.now_us();
+        let mut events: Vec<Event> =
+            decisions.into_iter().map(|decided| Event { at_us, body: Body::Decided(decided) }).collect();
+        let waiting: Vec<WaitingRewards> = rewards
+            .into_iter()
+            .map(|(rewards, reply)| (self.resolve_all(rewards, at_us, &mut events), reply))
+            .collect();
+        if !events.is_empty() || !waiting.is_empty() {
+            let append_seconds = self.commit(&events, &counts, waiting);
+            self.shared.queue.measure(events.len(), begun.seconds(), append_seconds);
+        }
+        match single {
+            None => {}
+            Some(Single::Change(change)) => self.change(*change),
+            Some(Single::Draft(draft)) => self.tell_draft(*draft),
+            Some(Single::Settle(reply)) => drop(reply.send(())),
+        }
+        if portion.unasked > 0 && !self.shared.is_full() {
+            if self.shared.queue.waiting().decisions == 0 {
+                self.after_full = None;
+            } else if let Some(after) = &mut self.after_full {
+                after.unasked = after.unasked.saturating_mul(2);
             }
         }
-        None
     }
 
     fn now_us(&self) -> i64 {
         self.shared.clock.now_us().max(self.state.at_us())
     }
 
-    fn add(&mut self, batch: &mut Batch, command: Command) {
-        let at_us = batch.events.last().map_or(i64::MIN, |event| event.at_us).max(self.now_us());
-        match command {
-            Command::Decided(decisions, reply) => {
-                batch.events.extend(decisions.into_iter().map(|d| Event { at_us, body: Body::Decided(d) }));
-                batch.waiting.extend(reply.map(Waiting::Decisions));
-            }
-            Command::Rewards(rewards, reply) => {
-                let mut known = Vec::with_capacity(rewards.len());
-                for reward in rewards {
-                    match self.resolve(reward, at_us) {
-                        Ok(rewarded) => {
-                            known.push(None);
-                            batch.events.push(Event { at_us, body: Body::Rewarded(Box::new(rewarded)) });
-                        }
-                        Err(why) => {
-                            let outcome = RewardOutcome::Unmatched(why);
-                            self.shared.observer.rewarded("", "other", outcome);
-                            known.push(Some(outcome));
-                        }
-                    }
+    /// Makes events of rewards, and gives the outcomes of those that cannot become one.
+    fn resolve_all(
+        &self,
+        rewards: Vec<RewardRequest>,
+        at_us: i64,
+        events: &mut Vec<Event>,
+    ) -> Vec<Option<RewardOutcome>> {
+        let mut known = Vec::with_capacity(rewards.len());
+        for reward in rewards {
+            match self.resolve(reward, at_us) {
+                Ok(rewarded) => {
+                    known.push(None);
+                    events.push(Event { at_us, body: Body::Rewarded(Box::new(rewarded)) });
                 }
-                batch.waiting.push(Waiting::Rewards(known, reply));
+                Err(why) => {
+                    let outcome = RewardOutcome::Unmatched(why);
+                    self.shared.observer.rewarded("", "other", outcome);
+                    known.push(Some(outcome));
+                }
             }
-            Command::Change(_) | Command::Draft(_) | Command::Stop => {}
         }
+        known
     }
 
     /// Finds the slot that a reward event belongs to.
@@ -216,12 +235,13 @@ impl Writer {
         Ok(Rewarded { slot, event_id, decision, subject, arm, kind, value, time_us, reverses })
     }
 
-    /// Writes the events and then makes them true.
-    fn write(&mut self, events: &[Event]) -> Result<Vec<Applied>, WriteError> {
+    /// Writes the events and then makes them true. Returns what became of each, and how long the disk took.
+    fn write(&mut self, events: &[Event]) -> Result<(Vec<Applied>, f64), WriteError> {
         let records: Vec<Record> = events.iter().map(codec::encode).collect();
         let begun = self.shared.stopwatch();
         self.journal.append(&records).map_err(|why| self.not_written(why))?;
-        self.shared.observer.committed(events.len(), begun.seconds());
+        let append_seconds = begun.seconds();
+        self.shared.observer.committed(events.len(), append_seconds);
         self.shared.tell_full(None);
         let mut touched = BTreeSet::new();
         let applied = events
@@ -235,7 +255,7 @@ impl Writer {
         for slot in touched {
             self.publish(&slot);
         }
-        Ok(applied)
+        Ok((applied, append_seconds))
     }
 
     /// Want of room passes; after any other failure nothing is written any more.
@@ -247,37 +267,12 @@ impl Writer {
         WriteError::Journal(why)
     }
 
-    /// Writes the decisions that found no room, before anything that came after them.
-    fn write_backlog(&mut self) -> Result<(), WriteError> {
-        while !self.backlog.is_empty() {
-            let some = self.backlog.len().min(BATCH_MAX);
-            let events: Vec<Event> = self.backlog.iter().take(some).cloned().collect();
-            self.write(&events)?;
-            self.backlog.drain(..some);
-        }
-        Ok(())
-    }
-
-    /// Keeps the decisions of a batch that could not be written, where they may be later.
-    fn keep(&mut self, events: Vec<Event>) {
-        let decided = events.into_iter().filter(|event| matches!(event.body, Body::Decided(_)));
-        if self.durable_decisions {
-            // Whoever waits for them is told.
-            return;
-        }
-        self.backlog.extend(decided);
-        // They were answered, and may be rewarded: those rewards will match nothing.
-        let most = if self.shared.failed() { 0 } else { BACKLOG_MAX };
-        let over = self.backlog.len().saturating_sub(most);
-        self.backlog.drain(..over);
-        self.shared.observer.unrecorded(over);
-    }
-
     /// Tries whether there is room again, where there was none.
     fn look_for_room(&mut self) {
-        if !self.shared.is_full() || self.write_backlog().is_err() || !self.shared.is_full() {
+        if !self.shared.is_full() {
             return;
         }
+        self.begin_after_full();
         match self.journal.probe() {
             Ok(()) => self.shared.tell_full(None),
             Err(why) => drop(self.not_written(why)),
@@ -303,31 +298,60 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, batch: Batch) {
-        let written = self.write_backlog().and_then(|()| self.write(&batch.events));
+    /// Writes a batch and tells its callers. Returns how long the disk took.
+    fn commit(&mut self, events: &[Event], counts: &TakenCounts, waiting: Vec<WaitingRewards>) -> f64 {
+        let begun = self.shared.stopwatch();
+        let written = self.write(events);
+        let seconds = begun.seconds();
         match &written {
-            Ok(applied) => self.observe(&batch.events, applied),
-            Err(_) => self.keep(batch.events),
+            Ok((applied, _)) => {
+                self.observe(events, applied);
+                self.shared.queue.settle(counts, &Ok(()));
+            }
+            Err(why) => self.not_committed(why, counts),
         }
-        let mut outcomes = written.as_ref().ok().into_iter().flatten().filter_map(|applied| match applied {
-            Applied::Reward(outcome) => Some(*outcome),
-            Applied::Change | Applied::Decision => None,
-        });
-        // Whoever no longer waits does not need the answer.
-        for waiting in batch.waiting {
-            match waiting {
-                Waiting::Decisions(reply) => drop(reply.send(written.as_ref().map(|_| ()).map_err(Clone::clone))),
-                Waiting::Rewards(known, reply) => {
-                    let results = match &written {
-                        Err(why) => Err(why.clone()),
-                        Ok(_) => known
-                            .into_iter()
-                            .map(|known| known.or_else(|| outcomes.next()))
-                            .collect::<Option<Vec<_>>>()
-                            .ok_or(WriteError::Stopped),
-                    };
-                    drop(reply.send(results));
-                }
+        let mut outcomes =
+            written.as_ref().ok().into_iter().flat_map(|(applied, _)| applied).filter_map(|applied| match applied {
+                Applied::Reward(outcome) => Some(*outcome),
+                Applied::Change | Applied::Decision => None,
+            });
+        for (known, reply) in waiting {
+            let results = match &written {
+                Err(why) => Err(why.clone()),
+                Ok(_) => known
+                    .into_iter()
+                    .map(|known| known.or_else(|| outcomes.next()))
+                    .collect::<Option<Vec<_>>>()
+                    .ok_or(WriteError::Stopped),
+            };
+            // A caller that no longer waits does not need the answer.
+            drop(reply.send(results));
+        }
+        written.map_or(seconds, |(_, append_seconds)| append_seconds)
+    }
+
+    /// Keeps the decisions of a batch that could not be written, where they may be later; tells everybody who waits
+    /// that there is no room.
+    fn not_committed(&mut self, why: &WriteError, counts: &TakenCounts) {
+        if self.shared.failed() || self.durable_decisions {
+            let unasked = self.shared.queue.settle(counts, &Err(why.clone()));
+            self.shared.observer.unrecorded(unasked);
+        } else {
+            self.shared.queue.keep();
+        }
+        if self.shared.failed() {
+            return;
+        }
+        let (rewards, singles) = self.shared.queue.drain_express();
+        for reply in rewards {
+            drop(reply.send(Err(why.clone())));
+        }
+        for single in singles {
+            match single {
+                Single::Change(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
+                // These need no room.
+                Single::Draft(draft) => self.tell_draft(*draft),
+                Single::Settle(reply) => drop(reply.send(())),
             }
         }
     }
@@ -343,22 +367,41 @@ impl Writer {
         }
     }
 
+    /// Writes what still waits, and takes a last snapshot.
     fn finish(mut self) {
-        if !self.backlog.is_empty() && self.write_backlog().is_err() {
-            self.shared.observer.unrecorded(self.backlog.len());
-            tracing::error!(decisions = self.backlog.len(), "decisions found no room on the disk and are not recorded");
+        let most = Portion { events: PORTION_MAX, unasked: PORTION_MAX, decisions: true };
+        loop {
+            let Taken { decisions, counts, .. } = self.shared.queue.take(most);
+            if decisions.is_empty() {
+                break;
+            }
+            let at_us = self.now_us();
+            let events: Vec<Event> =
+                decisions.into_iter().map(|decided| Event { at_us, body: Body::Decided(decided) }).collect();
+            match self.write(&events) {
+                Ok(_) => drop(self.shared.queue.settle(&counts, &Ok(()))),
+                Err(_) => break,
+            }
+        }
+        let unsaved = self.shared.queue.close();
+        if unsaved > 0 {
+            self.shared.observer.unrecorded(unsaved);
+            self.shared.unsaved.store(unsaved as u64, Ordering::SeqCst);
+            tracing::error!(decisions = unsaved, "answered decisions could not be written and are not recorded");
         }
         self.saver.finish(&self.state);
         self.shared.stopped.store(true, Ordering::SeqCst);
     }
 }
 
-/// Marks the node as failed when the writer unwinds.
-struct PanicGuard(Arc<Shared>);
+/// Closes the queue when the writer ends, and marks the node as failed if it unwinds.
+struct Guard(Arc<Shared>);
 
-impl Drop for PanicGuard {
+impl Drop for Guard {
     fn drop(&mut self) {
+        let lost = self.0.queue.close();
         if std::thread::panicking() {
+            self.0.observer.unrecorded(lost);
             self.0.fail("the writer panicked; the log above says where");
         }
     }

@@ -82,7 +82,6 @@ impl Writer {
         if validate_only {
             return self.draft(slot, change, why).map(|(_, after)| after);
         }
-        self.write_backlog()?;
         let before = self.viewed(slot);
         if let Some(event) = self.planned(slot, change, why)? {
             self.write(std::slice::from_ref(&event))?;

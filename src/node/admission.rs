@@ -1,0 +1,163 @@
+//! Overload: what the node does as load passes what it can write. This is the one place that says so.
+//!
+//! Everything that must reach the journal waits in one [`Queue`](super::queue::Queue), in two classes:
+//!
+//! * **Decisions** are answered first and written later. They wait in one lane per slot.
+//! * **Rewards and changes** are answered once they are durable. They have their own way past waiting decisions: the
+//!   writer takes them first in every commit. A reward waits for decisions only where it must come after them: the
+//!   decision that it names and those of the same slot before it, or, without a decision id, those of its slot up to
+//!   the last one of its subject. Those are written ahead of all other decisions.
+//!
+//! What waits is bounded, never by the number of calls:
+//!
+//! | what waits | bounded by | beyond it |
+//! | --- | --- | --- |
+//! | decisions | one second of the measured commit rate ([`WAITING`]), [`DECISIONS_MAX`], [`DECISION_BYTES_MAX`], and [`WAIT_MAX`] since the oldest was answered | `Decide` and `BatchDecide` get `RESOURCE_EXHAUSTED` with `RetryInfo`, and nothing is decided |
+//! | decisions while the disk is full | [`DECISIONS_MAX`], [`DECISION_BYTES_MAX`] | the oldest are dropped and counted as unrecorded |
+//! | reward events | [`EVENTS_MAX`], [`EVENT_BYTES_MAX`] | `RecordRewards` gets `RESOURCE_EXHAUSTED` with `RetryInfo` |
+//! | changes and looks into the past | [`CHANGES_MAX`] | `RESOURCE_EXHAUSTED` with `RetryInfo` |
+//!
+//! So new decisions are refused first, rewards only when rewards alone are more than can be written, changes last.
+//! Never refused: repetitions of a request whose decision is remembered, reads, health and metrics. A crash loses at
+//! most the decisions that wait: those of the last [`WAIT_MAX`].
+//!
+//! After a full disk has room again, rewards and changes are written first, for [`GRACE_AFTER_FULL`] alone. Then the
+//! decisions that wait follow in small portions that begin at [`PORTION_MIN`] and double, and only as long as
+//! [`RESERVE_BYTES`] stay free for rewards and changes.
+
+use std::time::Duration;
+
+use crate::{
+    bandit::{Features, Value},
+    engine::Decided,
+};
+
+/// Decisions may wait for as long as the writer needs to write this much of them, by its measured rate.
+pub(super) const WAITING: Duration = Duration::from_secs(1);
+/// Age of the oldest waiting decision beyond which no more are taken, whatever the measured rate says.
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(2);
+/// Number of decisions that may wait at any measured rate: a batch must fit.
+pub(super) const DECISIONS_MIN: usize = 128;
+/// Number of decisions that may wait in all: ten seconds of full load while the disk is full.
+pub(super) const DECISIONS_MAX: usize = 65_536;
+/// Bytes that waiting decisions may take.
+pub(super) const DECISION_BYTES_MAX: usize = 96 * 1024 * 1024;
+/// Reward events that may wait.
+pub(super) const EVENTS_MAX: usize = 65_536;
+/// Bytes that waiting reward events may take.
+pub(super) const EVENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Changes, drafts and looks into the past that may wait.
+pub(super) const CHANGES_MAX: usize = 1_024;
+/// Decisions per second that are assumed until the first busy commit was measured.
+const RATE_ASSUMED: f64 = 2_048.0;
+/// Decisions of one commit at least.
+pub(super) const PORTION_MIN: usize = 16;
+/// Events of one commit at most.
+pub(super) const PORTION_MAX: usize = 4_096;
+/// Duration of a commit that rewards can wait for, beside what the disk itself takes.
+const PORTION_SECONDS: f64 = 0.05;
+/// Once a full disk has room again, how long only rewards and changes are written, and decisions that a reward needs:
+/// callers that were refused come back within a second.
+pub(super) const GRACE_AFTER_FULL: Duration = Duration::from_secs(2);
+/// Free bytes of the disk that only rewards and changes may use after the disk was full.
+pub(super) const RESERVE_BYTES: u64 = 8 * 1024 * 1024;
+/// Seconds over which the measured rate forgets.
+const MEMORY_SECONDS: f64 = 2.0;
+
+/// The writer's measured speed, and the limits that follow from it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    rate: f64,
+    append_seconds: f64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { rate: RATE_ASSUMED, append_seconds: 0.0 }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number, then bounded")]
+impl Pace {
+    /// Takes in a commit of `events` that took `seconds`, of which the disk took `append_seconds`.
+    pub(super) fn measure(&mut self, events: usize, seconds: f64, append_seconds: f64) {
+        let seconds = seconds.max(1e-6);
+        let weight = seconds / (seconds + MEMORY_SECONDS);
+        self.rate += weight * (events as f64 / seconds - self.rate);
+        self.append_seconds += weight.max(0.05) * (append_seconds - self.append_seconds);
+    }
+
+    /// Number of decisions that may wait.
+    pub(super) fn decisions(self) -> usize {
+        ((self.rate * WAITING.as_secs_f64()) as usize).clamp(DECISIONS_MIN, DECISIONS_MAX)
+    }
+
+    /// Number of events of one commit.
+    pub(super) fn portion(self) -> usize {
+        let seconds = PORTION_SECONDS + 2.0 * self.append_seconds;
+        ((self.rate * seconds) as usize).clamp(PORTION_MIN, PORTION_MAX)
+    }
+}
+
+/// What waits for the journal, and the limits at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Waiting {
+    /// Decisions that were answered and are not durable.
+    pub decisions: usize,
+    /// Bytes that these decisions take.
+    pub decision_bytes: usize,
+    /// Number of decisions that may wait, by the measured rate.
+    pub decisions_max: usize,
+    /// Seconds since the oldest of them was answered, or 0.
+    pub oldest_seconds: f64,
+    /// Reward events that wait.
+    pub events: usize,
+    /// Changes, drafts and looks into the past that wait.
+    pub changes: usize,
+}
+
+/// Approximate bytes that a waiting decision takes in memory.
+pub(super) fn decision_bytes(decided: &Decided) -> usize {
+    let candidates: usize =
+        decided.candidates.iter().map(|(arm, own)| 48 + arm.as_str().len() + features_bytes(own)).sum();
+    let listed =
+        160 * (decided.chosen.len() + decided.would.len()) + 24 * decided.scored.len() + 8 * decided.barred.len();
+    let ids = decided.subject.id.len() + decided.subject.session_id.len() + 64 * decided.taken.len();
+    // The struct itself, its place in the queue and in the indices.
+    size_of::<Decided>() + 384 + features_bytes(&decided.context) + candidates + listed + ids
+}
+
+fn features_bytes(features: &Features) -> usize {
+    let value_bytes = |value: &Value| match value {
+        Value::Number(_) | Value::Flag(_) => 0,
+        Value::Text(text) => text.len() + 16,
+        Value::Texts(texts) => texts.iter().map(|text| text.len() + 40).sum(),
+        Value::Vector(vector) => 4 * vector.len() + 16,
+    };
+    // A node of the tree holds a name and a value, and is two thirds full on average.
+    features.iter().map(|(name, value)| 112 + name.len() + value_bytes(value)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limits_follow_the_measured_rate_within_their_bounds() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.decisions(), 2_048);
+        for _ in 0..200 {
+            pace.measure(1_000, 0.1, 0.01);
+        }
+        assert!((9_900..=10_000).contains(&pace.decisions()), "{}", pace.decisions());
+        assert!((680..=700).contains(&pace.portion()), "50 ms and twice the disk's 10 ms: {}", pace.portion());
+        for _ in 0..200 {
+            pace.measure(1, 1.0, 0.01);
+        }
+        assert_eq!((pace.decisions(), pace.portion()), (DECISIONS_MIN, PORTION_MIN));
+        for _ in 0..200 {
+            pace.measure(4_096, 1e-3, 1e-4);
+        }
+        assert_eq!((pace.decisions(), pace.portion()), (DECISIONS_MAX, PORTION_MAX));
+    }
+}

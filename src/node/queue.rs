@@ -1,0 +1,413 @@
+//! The queue before the writer: decisions in one lane per slot, and an express lane for rewards and changes.
+//!
+//! Invariants:
+//!
+//! * The decisions of a slot are written in the order in which they were pushed.
+//! * A reward is never taken before the decisions that it must come after: the decision that it names, and without
+//!   one the decisions of its slot up to the last one of its subject.
+//! * Rewards of one slot are taken in the order in which they were pushed.
+//! * What is taken stays in the queue until the writer says that it was written, so a full disk loses none of it.
+//!
+//! The limits are explained in [`admission`](super::admission).
+
+mod lanes;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, HashSet, VecDeque},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::oneshot;
+
+use super::{
+    WriteError,
+    admission::{self, CHANGES_MAX, DECISION_BYTES_MAX, Pace, WAIT_MAX, Waiting},
+    writer::{ChangeCommand, DraftCommand, RewardRequest},
+};
+use crate::{
+    engine::{Decided, RewardOutcome},
+    slot::SlotId,
+};
+use lanes::Lanes;
+pub(super) use lanes::{DecisionReply, TakenCounts};
+
+/// Where the outcomes of a batch of rewards go.
+pub(super) type RewardReply = oneshot::Sender<Result<Vec<RewardOutcome>, WriteError>>;
+
+/// What the writer does alone, outside of any batch.
+#[derive(Debug)]
+pub(super) enum Single {
+    /// Change a slot.
+    Change(Box<ChangeCommand>),
+    /// Tell how a slot would be after a change.
+    Draft(Box<DraftCommand>),
+    /// Tell that the decisions of a slot that were pushed before are written.
+    Settle(oneshot::Sender<()>),
+}
+
+/// What passes waiting decisions.
+#[derive(Debug)]
+enum Express {
+    Rewards(Vec<RewardRequest>, RewardReply),
+    Single(Single),
+}
+
+/// An entry of the express lane.
+#[derive(Debug)]
+struct Passenger {
+    /// By slot number, the ticket up to which its decisions must be written before; 0 if none must.
+    after: BTreeMap<u32, u64>,
+    events: usize,
+    bytes: usize,
+    what: Express,
+}
+
+/// How much the writer takes at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Portion {
+    /// Number of reward events, and number of decisions, at most.
+    pub(super) events: usize,
+    /// Number of decisions that nobody waits for, at most.
+    pub(super) unasked: usize,
+    /// Whether decisions are written at all. If not, what would have to come after them is refused.
+    pub(super) decisions: bool,
+}
+
+/// A batch as it was taken.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// Decisions, which come before all rewards of the batch.
+    pub(super) decisions: Vec<Arc<Decided>>,
+    /// How many decisions of each slot these are.
+    pub(super) counts: TakenCounts,
+    pub(super) rewards: Vec<(Vec<RewardRequest>, RewardReply)>,
+    /// Done after the rest is written.
+    pub(super) single: Option<Single>,
+    /// Rewards of decisions that cannot be written now.
+    pub(super) refused: Vec<RewardReply>,
+}
+
+/// Why the writer was woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Woken {
+    /// There is something to take.
+    Work,
+    /// Nothing came for a while.
+    Idle,
+    /// The queue is to be emptied, and then the writer ends.
+    Stop,
+}
+
+/// When waiting decisions wake the writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wake {
+    /// At once: their callers wait.
+    AtOnce,
+    /// Once they waited this long, or are a portion.
+    After(Duration),
+    /// Never: they cannot be written now.
+    Never,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    lanes: Lanes,
+    express: VecDeque<Passenger>,
+    events: usize,
+    event_bytes: usize,
+    singles: usize,
+    pace: Pace,
+    /// Decisions are taken that are neither settled nor kept.
+    writing: bool,
+    stopping: bool,
+    closed: bool,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    inner: Mutex<Inner>,
+    arrived: Condvar,
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long something waits is no fact that is stored anywhere")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whether so many decisions more would be taken now: a cheap look before they are made.
+    pub(super) fn admits(&self, decisions: usize) -> Result<(), WriteError> {
+        self.lock().admits(decisions, 0)
+    }
+
+    /// Takes decisions, all or none. With `full` the disk has no room: then the oldest make way, and their number is
+    /// returned. Each of the `replies` belongs to the decision at its index.
+    pub(super) fn push_decisions(
+        &self,
+        decisions: Vec<Arc<Decided>>,
+        replies: Vec<DecisionReply>,
+        full: bool,
+    ) -> Result<usize, WriteError> {
+        let bytes: Vec<usize> = decisions.iter().map(|decided| admission::decision_bytes(decided)).collect();
+        let at = now();
+        let mut inner = self.lock();
+        inner.open()?;
+        let bytes_in_all: usize = bytes.iter().sum();
+        if !full {
+            inner.admits(decisions.len(), bytes_in_all)?;
+        } else if inner.writing && !inner.lanes.fit(decisions.len(), bytes_in_all) {
+            // What is being written must not make way.
+            return Err(WriteError::Busy);
+        }
+        let (before, waited_for) = (inner.lanes.len(), !replies.is_empty());
+        let mut replies = replies.into_iter();
+        for (decided, bytes) in decisions.into_iter().zip(bytes) {
+            inner.lanes.push(at, decided, bytes, replies.next());
+        }
+        let mut dropped = 0;
+        while full && !inner.lanes.fit(0, 0) {
+            inner.lanes.drop_oldest();
+            dropped += 1;
+        }
+        if before == 0 || waited_for || inner.lanes.len() >= inner.pace.portion() {
+            self.arrived.notify_one();
+        }
+        Ok(dropped)
+    }
+
+    /// Takes a batch of rewards; `number_of` finds a slot's number.
+    pub(super) fn push_rewards(
+        &self,
+        rewards: Vec<RewardRequest>,
+        reply: RewardReply,
+        number_of: impl Fn(&SlotId) -> Option<u32>,
+    ) -> Result<(), WriteError> {
+        let numbers: Vec<Option<u32>> = rewards
+            .iter()
+            .map(|reward| reward.decision.map(|id| id.slot()).or_else(|| reward.slot.as_ref().and_then(&number_of)))
+            .collect();
+        let bytes = rewards.iter().map(event_bytes).sum();
+        let mut inner = self.lock();
+        inner.open()?;
+        let fits = inner.events + rewards.len() <= admission::EVENTS_MAX
+            && inner.event_bytes + bytes <= admission::EVENT_BYTES_MAX;
+        if inner.events > 0 && !fits {
+            return Err(WriteError::Busy);
+        }
+        let mut after = BTreeMap::new();
+        for (reward, number) in rewards.iter().zip(numbers) {
+            let Some(number) = number else { continue };
+            let ticket = match reward.decision {
+                Some(id) => inner.lanes.ticket_of(id),
+                None => inner.lanes.ticket_of_subject(number, &reward.subject),
+            };
+            let latest = after.entry(number).or_insert(0);
+            *latest = ticket.unwrap_or(0).max(*latest);
+        }
+        inner.events += rewards.len();
+        inner.event_bytes += bytes;
+        let events = rewards.len();
+        inner.express.push_back(Passenger { after, events, bytes, what: Express::Rewards(rewards, reply) });
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Takes something that is done alone; with `settled` it comes after all decisions of that slot that wait now.
+    pub(super) fn push_single(&self, single: Single, settled: Option<u32>) -> Result<(), WriteError> {
+        let mut inner = self.lock();
+        inner.open()?;
+        if inner.singles >= CHANGES_MAX {
+            return Err(WriteError::Busy);
+        }
+        let ticket = settled.and_then(|slot| Some((slot, inner.lanes.last_ticket(slot)?)));
+        let after = ticket.into_iter().collect();
+        inner.singles += 1;
+        inner.express.push_back(Passenger { after, events: 0, bytes: 0, what: Express::Single(single) });
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// What waits.
+    pub(super) fn waiting(&self) -> Waiting {
+        let inner = self.lock();
+        Waiting {
+            decisions: inner.lanes.len(),
+            decision_bytes: inner.lanes.bytes(),
+            decisions_max: inner.pace.decisions(),
+            oldest_seconds: inner.lanes.oldest().map_or(0.0, |at| at.elapsed().as_secs_f64()),
+            events: inner.events,
+            changes: inner.singles,
+        }
+    }
+
+    /// Takes nothing more; the writer empties the queue and ends.
+    pub(super) fn stop(&self) {
+        self.lock().stopping = true;
+        self.arrived.notify_one();
+    }
+
+    /// Drops what waits, whose callers learn that nobody can tell them what became of it. Returns how many decisions
+    /// that were answered are lost by it.
+    pub(super) fn close(&self) -> usize {
+        let mut inner = self.lock();
+        (inner.stopping, inner.closed) = (true, true);
+        inner.express.clear();
+        (inner.events, inner.event_bytes, inner.singles) = (0, 0, 0);
+        inner.lanes.clear()
+    }
+
+    /// Waits until there is something to take, or for `patience`.
+    pub(super) fn wait(&self, patience: Duration, wake: Wake) -> Woken {
+        let begun = now();
+        let mut inner = self.lock();
+        loop {
+            if !inner.express.is_empty() {
+                return Woken::Work;
+            }
+            let until_due = match (inner.lanes.oldest(), wake) {
+                (None, _) | (_, Wake::Never) => None,
+                (Some(_), Wake::AtOnce) => Some(Duration::ZERO),
+                (Some(_), Wake::After(_)) if inner.stopping || inner.lanes.len() >= inner.pace.portion() => {
+                    Some(Duration::ZERO)
+                }
+                (Some(at), Wake::After(linger)) => Some(linger.saturating_sub(at.elapsed())),
+            };
+            if until_due.is_some_and(|left| left.is_zero()) {
+                return Woken::Work;
+            }
+            if inner.stopping {
+                return Woken::Stop;
+            }
+            let left = patience.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return Woken::Idle;
+            }
+            let sleep = until_due.map_or(left, |due| due.min(left));
+            inner = self.arrived.wait_timeout(inner, sleep).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Takes the next batch. Decisions stay in the queue until [`settle`](Self::settle) or [`keep`](Self::keep) is
+    /// called for them.
+    pub(super) fn take(&self, portion: Portion) -> Taken {
+        self.lock().take(portion)
+    }
+
+    /// Number of events that the writer should take at once.
+    pub(super) fn portion(&self) -> usize {
+        self.lock().pace.portion()
+    }
+
+    /// Removes decisions that were taken: they were written, or `result` says why they never will be. Returns how many
+    /// callers had not waited for them.
+    pub(super) fn settle(&self, counts: &TakenCounts, result: &Result<(), WriteError>) -> usize {
+        let mut inner = self.lock();
+        inner.writing = false;
+        inner.lanes.settle(counts, result)
+    }
+
+    /// Leaves decisions that were taken where they are, to be taken again.
+    pub(super) fn keep(&self) {
+        self.lock().writing = false;
+    }
+
+    /// Takes in how long a commit took, if more waited than it could take: only then it says what can be written.
+    pub(super) fn measure(&self, events: usize, seconds: f64, append_seconds: f64) {
+        let mut inner = self.lock();
+        if events >= inner.pace.portion() || !inner.lanes.is_empty() || !inner.express.is_empty() {
+            inner.pace.measure(events, seconds, append_seconds);
+        }
+    }
+
+    /// Takes out all rewards and changes that wait, for their callers to be told.
+    pub(super) fn drain_express(&self) -> (Vec<RewardReply>, Vec<Single>) {
+        let mut inner = self.lock();
+        let (mut rewards, mut singles) = (Vec::new(), Vec::new());
+        for passenger in std::mem::take(&mut inner.express) {
+            match passenger.what {
+                Express::Rewards(_, reply) => rewards.push(reply),
+                Express::Single(single) => singles.push(single),
+            }
+        }
+        (inner.events, inner.event_bytes, inner.singles) = (0, 0, 0);
+        (rewards, singles)
+    }
+}
+
+impl Inner {
+    fn open(&self) -> Result<(), WriteError> {
+        if self.closed || self.stopping { Err(WriteError::Stopped) } else { Ok(()) }
+    }
+
+    fn admits(&self, decisions: usize, bytes: usize) -> Result<(), WriteError> {
+        let fits = self.lanes.is_empty()
+            || self.lanes.len() + decisions <= self.pace.decisions()
+                && self.lanes.bytes() + bytes <= DECISION_BYTES_MAX
+                && self.lanes.oldest().is_none_or(|at| at.elapsed() <= WAIT_MAX);
+        if fits { Ok(()) } else { Err(WriteError::Busy) }
+    }
+
+    fn take(&mut self, portion: Portion) -> Taken {
+        let mut taken = Taken::default();
+        // Slots of which a reward must wait: no later one may pass it.
+        let mut held: HashSet<u32> = HashSet::new();
+        let (mut events, mut at) = (0, 0);
+        while let Some(passenger) = self.express.get(at) {
+            if taken.single.is_some() || events > 0 && events + passenger.events > portion.events {
+                break;
+            }
+            let free = passenger.after.keys().all(|slot| !held.contains(slot));
+            let mut met = free;
+            for (&slot, &ticket) in passenger.after.iter().filter(|_| free && portion.decisions) {
+                let left = portion.events.saturating_sub(taken.decisions.len());
+                met &= self.lanes.take_up_to(slot, ticket, left, &mut taken.counts, &mut taken.decisions);
+            }
+            let waits_for = |(&slot, &ticket): (&u32, &u64)| ticket > 0 && self.lanes.waits(slot, ticket);
+            if !portion.decisions && passenger.after.iter().any(waits_for) {
+                met = false;
+            }
+            if !met && portion.decisions {
+                held.extend(passenger.after.keys());
+                at += 1;
+                continue;
+            }
+            let Some(passenger) = self.express.remove(at) else { break };
+            self.events -= passenger.events;
+            self.event_bytes -= passenger.bytes;
+            match passenger.what {
+                Express::Rewards(rewards, reply) if met => {
+                    events += passenger.events;
+                    taken.rewards.push((rewards, reply));
+                }
+                Express::Rewards(_, reply) => taken.refused.push(reply),
+                // A look into the past that finds decisions unwritten sees what is written.
+                Express::Single(single) => {
+                    self.singles -= 1;
+                    taken.single = Some(single);
+                }
+            }
+        }
+        if portion.decisions {
+            let least = portion.unasked.min(admission::PORTION_MIN);
+            let left = portion.events.saturating_sub(taken.decisions.len()).min(portion.unasked).max(least);
+            self.lanes.take_oldest(left, &mut taken.counts, &mut taken.decisions);
+        }
+        self.writing = !taken.decisions.is_empty();
+        taken
+    }
+}
+
+/// Approximate bytes that a waiting reward event takes in memory.
+fn event_bytes(reward: &RewardRequest) -> usize {
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let subject = reward.subject.id.len() + reward.subject.session_id.len();
+    size_of::<RewardRequest>() + reward.event_id.len() + reward.kind.len() + text(&reward.reverses) + subject
+}
