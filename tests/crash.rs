@@ -13,6 +13,8 @@
     reason = "a test stops at the first thing that is wrong"
 )]
 
+#[path = "crash/overload.rs"]
+mod overload;
 mod support;
 
 use std::{
