@@ -62,7 +62,7 @@ pub(super) const GRACE_AFTER_FULL: Duration = Duration::from_secs(2);
 /// Free bytes of the disk that only rewards and changes may use after the disk was full.
 pub(super) const RESERVE_BYTES: u64 = 8 * 1024 * 1024;
 /// Seconds over which the measured rate forgets.
-const MEMORY_SECONDS: f64 = 2.0;
+const MEMORY_SECONDS: f64 = 0.5;
 
 /// The writer's measured speed, and the limits that follow from it.
 #[derive(Debug, Clone, Copy)]

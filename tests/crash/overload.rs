@@ -119,7 +119,8 @@ fn resident_mb(process: &Process) -> f64 {
 fn per_minute(points: &[(f64, f64)]) -> f64 {
     let n = points.len() as f64;
     let (x, y) = (points.iter().map(|p| p.0).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
-    let (up, down) = points.iter().fold((0.0, 0.0), |(up, down), p| (up + (p.0 - x) * (p.1 - y), down + (p.0 - x) * (p.0 - x)));
+    let (up, down) =
+        points.iter().fold((0.0, 0.0), |(up, down), p| (up + (p.0 - x) * (p.1 - y), down + (p.0 - x) * (p.0 - x)));
     60.0 * up / down
 }
 

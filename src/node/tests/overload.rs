@@ -22,7 +22,7 @@ async fn beyond_the_rate_decisions_are_refused_and_rewards_of_an_idle_slot_pass_
     create(&node).await;
     create_other(&node).await;
     let idle = node.decide(vec![Request { slot: other_id(), ..request(None) }], false, &|| false).await.unwrap();
-    let idle = Arc::clone(&idle[0].decided);
+    let idle = Arc::clone(&idle[0].as_ref().unwrap().decided);
     // Some 200 records a second, and more decisions.
     world.slow_us.store(5_000, Ordering::SeqCst);
     let (mut made, mut refused, mut most) = (1, 0, 0);
@@ -42,7 +42,7 @@ async fn beyond_the_rate_decisions_are_refused_and_rewards_of_an_idle_slot_pass_
     loop {
         match node.decide(vec![request(None); 60], false, &|| false).await {
             Ok(answers) => made += answers.len(),
-            Err(DecideError::Write(WriteError::Busy)) => {
+            Err(WriteError::Busy) => {
                 refused += 1;
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
@@ -55,7 +55,10 @@ async fn beyond_the_rate_decisions_are_refused_and_rewards_of_an_idle_slot_pass_
     }
     assert!(refused > 20, "{refused} of {made}: {:?}", node.waiting());
     let now = node.waiting();
-    assert!((DECISIONS_MIN..=500).contains(&now.decisions_max), "a second of the measured rate: {now:?}");
+    assert!(
+        (DECISIONS_MIN..1_500).contains(&now.decisions_max),
+        "on its way to a second of the measured rate: {now:?}"
+    );
     assert!(most <= 2_048 && now.decisions <= 2_048, "never more than was assumed at first: {most}, {now:?}");
     let longest = rewards.join_next().await.unwrap().unwrap();
     assert!(longest < Duration::from_millis(1_500), "{longest:?}");
