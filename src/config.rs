@@ -35,6 +35,9 @@ pub struct Config {
     /// older goes once two snapshots hold what came of it; changes of slots stay for good.
     #[serde(deserialize_with = "retention")]
     pub retention: Option<Duration>,
+    /// Start although the journal's end may be lost; only the flag `--accept-loss` sets it, for one start.
+    #[serde(skip)]
+    pub accept_loss: bool,
     /// What is logged, in the words of `RUST_LOG`: "info", "slotwise=debug".
     pub log: String,
 }
@@ -48,6 +51,7 @@ impl Default for Config {
             durable_decisions: false,
             snapshot_interval: SNAPSHOT_INTERVAL,
             retention: Some(RETENTION),
+            accept_loss: false,
             log: "info".into(),
         }
     }

@@ -43,6 +43,7 @@ pub struct Metrics {
     refused: IntCounterVec,
     disk: IntGaugeVec,
     disk_full: IntGauge,
+    log_blocked: IntGauge,
     failed: IntGauge,
     pause_seconds: Histogram,
     snapshot_age: IntGauge,
@@ -149,6 +150,10 @@ pub fn metrics() -> Result<Arc<Metrics>, prometheus::Error> {
         disk_full: gauge(
             "slotwise_disk_full",
             "1 while rewards and changes are refused for want of room on the disk.",
+        )?,
+        log_blocked: gauge(
+            "slotwise_journal_log_blocked_bytes",
+            "Bytes of the journal's write-ahead log that cannot be moved into its file because another program reads them.",
         )?,
         failed: gauge("slotwise_journal_failed", "1 once nothing is written any more until a restart.")?,
         pause_seconds: histogram(
@@ -303,6 +308,10 @@ impl Observer for Metrics {
 
     fn frozen(&self, seconds: f64) {
         self.pause_seconds.observe(seconds);
+    }
+
+    fn log_blocked(&self, bytes: u64) {
+        self.log_blocked.set(gauge(bytes));
     }
 
     fn unrecorded(&self, decisions: usize) {

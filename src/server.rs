@@ -10,6 +10,7 @@ use tonic_health::ServingStatus;
 
 use crate::{
     config::Config,
+    journal::Loss,
     metrics::{Metrics, metrics},
     node::{Node, OpenError, Options, SystemClock},
     slot::limits::MESSAGE_BYTES_MAX,
@@ -197,6 +198,7 @@ async fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<Node>, Serve
         folder: config.data.clone(),
         snapshot_every_us: i64::try_from(config.snapshot_interval.as_micros()).unwrap_or(i64::MAX),
         durable_decisions: config.durable_decisions,
+        loss: if config.accept_loss { Loss::Accepted } else { Loss::Refused },
         retention_us: config.retention.map(|for_| i64::try_from(for_.as_micros()).unwrap_or(i64::MAX)),
     };
     let opened = tasks_blocking(move || Node::open(&options, Arc::new(SystemClock), metrics)).await;

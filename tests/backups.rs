@@ -19,6 +19,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 use slotwise::{
+    engine::snapshot::HEADER,
     journal::JournalReader,
     node::audit,
     wire::proto::{RecordRewardsRequest, RewardEvent, RewardStatus},
@@ -274,14 +275,15 @@ async fn a_journal_cut_off_is_refused() {
     connection.execute("DELETE FROM events WHERE position > 12", []).unwrap();
     drop(connection);
     refused(&verify(&backup, false), &["journal.sqlite3", "ends at position 12", "position 17 was acknowledged"]);
-    // Without the mark the snapshot still tells.
+    // Without the watermark the batches still tell.
     fs::remove_file(backup.join("journal.mark")).unwrap();
-    refused(&verify(&backup, false), &["ends at position 12", "position 17 was durable"]);
+    refused(&verify(&backup, false), &["ends at position 12", "position 17 was acknowledged"]);
 }
 
-/// A snapshot of a state that the journal does not give: whole, and wrong.
+/// A snapshot of another history is noticed by the hash that it carries; one that carries the right hash and holds a state
+/// that the journal does not give, by the fold.
 #[tokio::test]
-async fn a_snapshot_of_another_history_is_found_by_the_fold() {
+async fn a_snapshot_of_another_history_is_refused_and_a_wrong_state_is_found_by_the_fold() {
     let (_folder, data, backup) = small().await;
     let server = Server::start(&data).await;
     let mut clients = server.clients().await;
@@ -295,7 +297,14 @@ async fn a_snapshot_of_another_history_is_found_by_the_fold() {
     server.stop().await;
     let name = snapshot(&backup);
     assert_eq!(name.file_name(), snapshot(&data).file_name());
+    let own = fs::read(&name).unwrap();
     fs::copy(snapshot(&data), &name).unwrap();
+    let words = [name.to_str().unwrap(), "journal.sqlite3", "different histories", "position 19"];
+    refused(&verify(&backup, false), &words);
+    refused(&restore(&backup, &backup.with_file_name("restored")), &words);
+    let mut wrong = fs::read(&name).unwrap();
+    wrong[..HEADER].copy_from_slice(&own[..HEADER]);
+    fs::write(&name, wrong).unwrap();
     good(&verify(&backup, false));
     refused(&verify(&backup, true), &[name.to_str().unwrap(), "position 19", "differ from byte"]);
 }

@@ -140,7 +140,7 @@ async fn what_is_previewed_is_what_is_observed_once_it_is_applied_and_nothing_be
     }
     server.stop().await;
     // What the previews looked at was the state itself; the journal knows nothing of them.
-    let bytes = |state| snapshot::sections(&state).map(Result::unwrap).collect::<Vec<_>>().concat();
+    let bytes = |state| snapshot::encode(&state).unwrap();
     assert!(bytes(fold(folder.path(), 1).unwrap()) == bytes(recovered(folder.path(), 1).unwrap()));
 }
 

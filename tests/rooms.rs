@@ -22,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("metrics", &["node", "engine"]),
     ("wire", &["metrics", "node", "journal", "engine", "slot", "bandit", "stats"]),
     ("config", &[]),
-    ("server", &["config", "metrics", "node", "slot", "wire"]),
+    ("server", &["config", "journal", "metrics", "node", "slot", "wire"]),
     ("cli", &["config", "server", "wire", "node", "journal", "engine", "slot", "bandit", "stats"]),
 ];
 

@@ -30,6 +30,10 @@ pub(super) struct Serve {
     /// Let Decide wait until its decision is durable.
     #[arg(long)]
     durable_decisions: bool,
+    /// Start although the end of the journal may be lost: its write-ahead log or its watermark is missing, and events that
+    /// were acknowledged may be gone. `slotwise journal salvage` builds a folder of what is left without this.
+    #[arg(long)]
+    accept_loss: bool,
 }
 
 impl Serve {
@@ -42,6 +46,7 @@ impl Serve {
         config.grpc_address = self.grpc_address.unwrap_or(config.grpc_address);
         config.http_address = self.http_address.unwrap_or(config.http_address);
         config.durable_decisions |= self.durable_decisions;
+        config.accept_loss = self.accept_loss;
         Ok(config)
     }
 

@@ -4,6 +4,8 @@
 //! "SLOTSNAP"   8 bytes
 //! version      u32, big endian like all that follows
 //! position     u64: of the last event that is in the state
+//! journal      16 bytes: identity of the journal that the state is a fold of (from version 5 on)
+//! chain        32 bytes: hash of that journal's batches up to the position (from version 5 on)
 //! checksum     u32: CRC-32 of the above
 //! sections, each:
 //!   length     u64: of the body
@@ -34,12 +36,18 @@ use crate::slot::SlotId;
 
 const MAGIC: &[u8; 8] = b"SLOTSNAP";
 /// The version that is written.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 /// The oldest that is read: what an older one holds is learned anew from the journal, of which nothing was ever
-/// dropped at that time. Version 3 lacks what subjects were shown, and some counts.
+/// dropped at that time. Version 3 lacks what subjects were shown, and some counts; versions 3 and 4 lack their origin.
 const OLDEST: u32 = 3;
-/// Bytes before the first section.
-pub const HEADER: usize = 8 + 4 + 8 + 4;
+/// Last version whose header has no [`Origin`].
+const LAST_WITHOUT_ORIGIN: u32 = 4;
+/// Bytes of magic and version, with which the header of every version begins.
+pub const PREFIX: usize = 8 + 4;
+/// Bytes of the header, prefix included, before version 5.
+const HEADER_WITHOUT_ORIGIN: usize = PREFIX + 8 + 4;
+/// Bytes of the header, prefix included.
+pub const HEADER: usize = PREFIX + 8 + 16 + 32 + 4;
 /// Bytes before the body of a section.
 pub const FRAME: usize = 8 + 4;
 
@@ -66,6 +74,16 @@ pub enum SnapshotError {
     Body(u64, String),
 }
 
+/// Journal that a state is a fold of, and the hash of that journal's batches up to the state's position. The shell knows
+/// both and hands them in; neither is part of the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Origin {
+    /// Identity of the journal.
+    pub journal: [u8; 16],
+    /// Hash of the journal's batches up to the position of the state.
+    pub chain: [u8; 32],
+}
+
 /// A state as it was at one moment, to be written while the state itself goes on: everything large is shared.
 #[derive(Debug)]
 pub struct Frozen(State);
@@ -76,9 +94,12 @@ impl Frozen {
         self.0.position()
     }
 
-    /// Its bytes, some at a time.
-    pub fn sections(&self) -> impl Iterator<Item = Result<Vec<u8>, rmp_serde::encode::Error>> + '_ {
-        sections(&self.0)
+    /// Bytes of the snapshot, some at a time.
+    pub fn sections<'a>(
+        &'a self,
+        origin: &Origin,
+    ) -> impl Iterator<Item = Result<Vec<u8>, rmp_serde::encode::Error>> + use<'a> {
+        sections(&self.0, origin)
     }
 }
 
@@ -134,11 +155,14 @@ fn sections_of<'a>((slot, state): (&'a SlotId, &'a SlotState)) -> impl Iterator<
     std::iter::once(SectionRef::Slot { slot, state, firsts }).chain(pending).chain(events).chain(requests).chain(past)
 }
 
-fn header(position: u64) -> Vec<u8> {
+/// Header of a snapshot of the version that is written.
+pub fn header(position: u64, origin: &Origin) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&VERSION.to_be_bytes());
     bytes.extend_from_slice(&position.to_be_bytes());
+    bytes.extend_from_slice(&origin.journal);
+    bytes.extend_from_slice(&origin.chain);
     bytes.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
     bytes
 }
@@ -162,18 +186,21 @@ fn framed(number: u32, section: &SectionRef<'_>) -> Result<Vec<u8>, rmp_serde::e
 }
 
 /// The state as bytes, some at a time.
-pub fn sections(state: &State) -> impl Iterator<Item = Result<Vec<u8>, rmp_serde::encode::Error>> + '_ {
+pub fn sections<'a>(
+    state: &'a State,
+    origin: &Origin,
+) -> impl Iterator<Item = Result<Vec<u8>, rmp_serde::encode::Error>> + use<'a> {
     let sections = std::iter::once(SectionRef::Ledger(&state.ledger))
         .chain(state.slots().flat_map(sections_of))
         .chain(std::iter::once(SectionRef::End));
     let framed = (0_u32..).zip(sections).map(|(number, section)| framed(number, &section));
-    std::iter::once(Ok(header(state.position()))).chain(framed)
+    std::iter::once(Ok(header(state.position(), origin))).chain(framed)
 }
 
-/// The state as bytes.
+/// The state as bytes, of no journal: for tests and for comparing states.
 pub fn encode(state: &State) -> Result<Vec<u8>, rmp_serde::encode::Error> {
     let mut bytes = Vec::new();
-    for section in sections(state) {
+    for section in sections(state, &Origin::default()) {
         bytes.extend_from_slice(&section?);
     }
     Ok(bytes)
@@ -183,6 +210,8 @@ pub fn encode(state: &State) -> Result<Vec<u8>, rmp_serde::encode::Error> {
 #[derive(Debug)]
 pub struct Decoder {
     position: u64,
+    /// Journal that the snapshot belongs to, or `None` before version 5.
+    origin: Option<Origin>,
     /// Bytes read.
     at: u64,
     sections: u32,
@@ -195,21 +224,37 @@ fn number(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte))
 }
 
-/// Whether bytes that begin so were written by a program that writes as this one does: only then are equal states
-/// equal bytes.
-pub fn is_current(header: &[u8; HEADER]) -> bool {
-    number(&header[8..12]) == u64::from(VERSION)
+/// Returns `true` if bytes that begin so were written by a program that writes as this one does: only then are equal
+/// states equal bytes.
+pub fn is_current(prefix: &[u8; PREFIX]) -> bool {
+    number(&prefix[8..]) == u64::from(VERSION)
+}
+
+/// Version that a snapshot's first bytes name.
+fn version_of(prefix: &[u8; PREFIX]) -> u32 {
+    u32::try_from(number(&prefix[8..])).unwrap_or(u32::MAX)
 }
 
 impl Decoder {
+    /// Length of the header that begins with these bytes, prefix included. A newer version is taken to have as much as
+    /// this one.
+    pub fn header_length(prefix: &[u8; PREFIX]) -> usize {
+        if version_of(prefix) <= LAST_WITHOUT_ORIGIN { HEADER_WITHOUT_ORIGIN } else { HEADER }
+    }
+
     /// Begins with the bytes before the first section.
-    pub fn new(header: &[u8; HEADER]) -> Result<Self, SnapshotError> {
-        if &header[..8] != MAGIC {
+    pub fn new(header: &[u8]) -> Result<Self, SnapshotError> {
+        let truncated = || SnapshotError::Truncated(header.len() as u64);
+        let prefix = header.first_chunk::<PREFIX>().ok_or_else(truncated)?;
+        if &prefix[..8] != MAGIC {
             return Err(SnapshotError::Truncated(0));
         }
+        let length = Self::header_length(prefix);
+        let (signed, sum) =
+            header.get(..length).and_then(|header| header.split_at_checked(length - 4)).ok_or_else(truncated)?;
         // The version first: another one may have another checksum.
-        let version = u32::try_from(number(&header[8..12])).unwrap_or(u32::MAX);
-        let intact = number(&header[20..]) == u64::from(crc32fast::hash(&header[..20]));
+        let version = version_of(prefix);
+        let intact = number(sum) == u64::from(crc32fast::hash(signed));
         match version {
             ..OLDEST => return Err(SnapshotError::Older(version)),
             OLDEST..=VERSION if !intact => return Err(SnapshotError::Checksum(0)),
@@ -218,9 +263,14 @@ impl Decoder {
             _ if intact => return Err(SnapshotError::Version(version)),
             _ => return Err(SnapshotError::Checksum(0)),
         }
+        let origin = || {
+            let (journal, chain) = signed.get(PREFIX + 8..)?.split_first_chunk::<16>()?;
+            Some(Origin { journal: *journal, chain: *chain.first_chunk::<32>()? })
+        };
         Ok(Self {
-            position: number(&header[12..20]),
-            at: HEADER as u64,
+            position: number(&signed[PREFIX..PREFIX + 8]),
+            origin: origin(),
+            at: length as u64,
             sections: 0,
             ended: false,
             state: State::default(),
@@ -231,6 +281,11 @@ impl Decoder {
     /// The position of the last event that is in the state.
     pub fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Journal that the snapshot belongs to, or `None` if it was written before version 5.
+    pub fn origin(&self) -> Option<Origin> {
+        self.origin
     }
 
     /// How long the body is that follows a frame, bytes.
@@ -333,7 +388,8 @@ impl Decoder {
 /// The state in the bytes.
 pub fn decode(bytes: &[u8]) -> Result<State, SnapshotError> {
     let truncated = |at: usize| SnapshotError::Truncated(at as u64);
-    let (header, mut rest) = bytes.split_first_chunk::<HEADER>().ok_or(truncated(bytes.len()))?;
+    let prefix = bytes.first_chunk::<PREFIX>().ok_or(truncated(bytes.len()))?;
+    let (header, mut rest) = bytes.split_at_checked(Decoder::header_length(prefix)).ok_or(truncated(bytes.len()))?;
     let mut decoder = Decoder::new(header)?;
     while !decoder.ended() {
         let (frame, after) = rest.split_first_chunk::<FRAME>().ok_or_else(|| decoder.truncated())?;

@@ -4,19 +4,28 @@
 //! when [`Journal::append`] returns, they are on disk. It gives them back in order,
 //! each verified by its own checksum before anyone decodes it.
 //!
-//! Invariants: after a commit that failed for anything but want of room nothing is
+//! A journal has an identity, and a chain of hashes over its batches ([`ChainPoint`]): snapshots and the watermark carry
+//! both, so that a file of another journal, or of another history, is noticed.
+//!
+//! Invariants: a journal that is refused is left as it was, every byte of it; after a commit that failed for anything but want of room nothing is
 //! taken any more (what it left on disk is unknown until the next start reads it); a
 //! hole, a damaged record or an end before what was acknowledged is an error that
 //! names file and position, never skipped.
 //!
 //! Deliberately not here: what the records mean. A body is bytes.
 
-mod mark;
+mod chain;
+mod check;
+mod quiet;
 mod reader;
 mod rows;
 mod search;
 mod sqlite;
+mod stretch;
+mod watermark;
 
+pub use chain::{ChainHash, ChainPoint, JournalId};
+pub use check::Loss;
 pub use reader::JournalReader;
 pub use sqlite::SqliteJournal;
 
@@ -65,8 +74,8 @@ pub enum ReadError {
         /// What the storage engine says.
         why: String,
     },
-    /// The mark of what was acknowledged cannot be written.
-    #[error("cannot write the mark beside the journal in {}: {why}", folder.display())]
+    /// The watermark cannot be written.
+    #[error("cannot write the watermark beside the journal in {}: {why}", folder.display())]
     Mark {
         /// The folder.
         folder: PathBuf,
@@ -92,6 +101,76 @@ pub enum ReadError {
         last: u64,
         /// The last one that was acknowledged.
         acknowledged: u64,
+    },
+    /// The watermark is missing or damaged, so nobody can tell what was acknowledged.
+    #[error("the journal {} ends at position {last}, and {} is missing or damaged: it says whether events after that position were acknowledged. Copy a folder with all its files, `-wal` included, or restore a backup; to start without what may be lost, give --accept-loss", file.display(), watermark.display())]
+    Unmarked {
+        /// The file.
+        file: PathBuf,
+        /// The last position that is there.
+        last: u64,
+        /// The watermark's file.
+        watermark: PathBuf,
+    },
+    /// A file beside the journal belongs to another journal.
+    #[error("{} belongs to the journal {theirs}, but {} is the journal {ours}: they come from different services (position {position}); put the files of one service together, or restore a backup", other.display(), file.display())]
+    OtherJournal {
+        /// The journal's file.
+        file: PathBuf,
+        /// The journal's identity.
+        ours: String,
+        /// The file beside it.
+        other: PathBuf,
+        /// The identity that the file names.
+        theirs: String,
+        /// The position that the file names.
+        position: u64,
+    },
+    /// A file beside the journal was written when the journal had other records.
+    #[error("{} and the journal {} have different histories: up to position {position} they did not see the same events; put the files of one time together, or restore a backup", other.display(), file.display())]
+    OtherHistory {
+        /// The journal's file.
+        file: PathBuf,
+        /// The file beside it.
+        other: PathBuf,
+        /// The position that the file names.
+        position: u64,
+    },
+    /// The identity of the journal is missing or damaged.
+    #[error("the journal {} is damaged before position 1: its identity is missing or its checksum is wrong; restore it from a backup", file.display())]
+    NoIdentity {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Records and the chain of hashes over them do not agree.
+    #[error("the journal {} is damaged at position {position}: the records from there on are not those of the batch that was committed; restore it from a backup", file.display())]
+    Chain {
+        /// The file.
+        file: PathBuf,
+        /// First position of the batch, or of the record that is in none.
+        position: u64,
+    },
+    /// Pages of the file are missing.
+    #[error("the journal {} is cut off: it has {bytes} bytes, and what it holds up to position {last} takes {expected}; restore it from a backup, or try `slotwise journal salvage`", file.display())]
+    Cut {
+        /// The file.
+        file: PathBuf,
+        /// Its length.
+        bytes: u64,
+        /// The length it should have.
+        expected: u64,
+        /// The last position.
+        last: u64,
+    },
+    /// Records were dropped while they were read.
+    #[error("the journal {} dropped its events up to position {trimmed} while it was read, and the reader was at position {position}: their retention is over; begin again", file.display())]
+    Overtaken {
+        /// The file.
+        file: PathBuf,
+        /// Position of the last record that was handed out.
+        position: u64,
+        /// Up to where only changes of slots are kept.
+        trimmed: u64,
     },
     /// What was asked for was dropped when its time had passed.
     #[error("the journal {} no longer holds all events up to position {trimmed}: their retention is over; begin from a snapshot at or after it", file.display())]
@@ -150,6 +229,12 @@ pub enum AppendError {
         /// The file.
         file: PathBuf,
     },
+    /// Another program holds the journal. Nothing of the batch is in the journal, and it may be tried again.
+    #[error("cannot write the journal {}: another program is writing to it; nothing of this was taken, and writing goes on when it lets go", file.display())]
+    Busy {
+        /// The file.
+        file: PathBuf,
+    },
     /// Writing failed; whether the batch is in the journal only the next start can tell.
     #[error("cannot write the journal {}: {why}", file.display())]
     Engine {
@@ -182,6 +267,19 @@ pub trait Journal: Send {
 
     /// Up to which position records were dropped by [`trim`](Self::trim); 0: none were.
     fn trimmed(&self) -> u64;
+
+    /// The point of its history that the journal is at.
+    fn point(&self) -> ChainPoint;
+
+    /// Looks whether the journal's files are still those that were opened, and takes nothing any more if they are not.
+    fn check_files(&mut self) -> Result<(), AppendError> {
+        Ok(())
+    }
+
+    /// Bytes of the write-ahead log that could not be moved into the file, because something still reads them.
+    fn blocked_log_bytes(&self) -> u64 {
+        0
+    }
 
     /// Hands every record after `position` to `each`, in order; returns the last one's position.
     fn replay(&mut self, position: u64, each: &mut Each<'_>) -> Result<u64, ReadError>;

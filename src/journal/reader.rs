@@ -1,22 +1,95 @@
 //! A journal for those who only read it, beside the service that writes it or without one.
 
-use std::path::{Path, PathBuf};
+use std::{
+    cell::RefCell,
+    fs::{self, File, TryLockError},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
     Each, ReadError,
-    mark::{self, Mark},
-    rows::{self, Extent},
+    chain::{ChainPoint, JournalId},
+    check::{self, Loss},
+    quiet,
+    rows::{self, Extent, Identity},
     sqlite::file_in,
+    stretch::{self, Cursor},
+    watermark::{self, WatermarkFile},
 };
+
+/// How often a stretch is read again because the files changed while it was read.
+const TRIES: usize = 5;
+
+/// How a journal is read.
+#[derive(Debug)]
+enum Access {
+    /// Beside the process that writes it, with SQLite's own locks.
+    Shared(Connection),
+    /// Without locks, and without changing a byte: no process writes. The files as they were.
+    Quiet(Connection, Files),
+}
+
+/// What tells whether the files of a journal changed: inode, length and time of change of the file and of its log.
+type Files = [Option<(u64, u64, i64, i64)>; 2];
+
+fn files(file: &Path) -> Files {
+    [file, &quiet::log_file(file)].map(|path| {
+        let found = fs::metadata(path).ok()?;
+        Some((found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
+    })
+}
+
+/// Returns `true` if a process owns the folder: it holds the lock.
+fn is_owned(folder: &Path) -> bool {
+    let Ok(lock) = File::open(folder.join("lock")) else { return false };
+    // Given back at once, when the file is closed; an owner that starts meanwhile tries again.
+    matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+impl Access {
+    fn open(folder: &Path, file: &Path) -> Result<Self, ReadError> {
+        if is_owned(folder) {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let open = Connection::open_with_flags(file, flags);
+            return open
+                .map(Self::Shared)
+                .map_err(|why| ReadError::Open { file: file.to_owned(), why: why.to_string() });
+        }
+        Self::open_quiet(file)
+    }
+
+    fn open_quiet(file: &Path) -> Result<Self, ReadError> {
+        let before = files(file);
+        Ok(Self::Quiet(quiet::open(file)?, before))
+    }
+
+    fn connection(&self) -> &Connection {
+        match self {
+            Self::Shared(connection) | Self::Quiet(connection, _) => connection,
+        }
+    }
+
+    /// Returns `false` if what a quiet connection reads may no longer be what is there.
+    fn is_current(&self, file: &Path) -> bool {
+        match self {
+            Self::Shared(_) => true,
+            Self::Quiet(_, before) => files(file) == *before,
+        }
+    }
+}
 
 /// A journal as it was when this was opened; what is appended later is not seen.
 #[derive(Debug)]
 pub struct JournalReader {
+    folder: PathBuf,
     file: PathBuf,
-    connection: Connection,
+    access: RefCell<Access>,
     extent: Extent,
+    identity: Option<Identity>,
+    marked: bool,
 }
 
 impl JournalReader {
@@ -27,17 +100,83 @@ impl JournalReader {
         if !file.exists() {
             return Err(open("there is none; is this the data folder?".into()));
         }
-        // Before the journal itself, which may meanwhile grow: a mark is never ahead.
-        let acknowledged = mark::read(folder).map_err(|why| open(why.to_string()))?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&file, flags).map_err(|why| open(why.to_string()))?;
-        // One view of it all, however long this takes.
-        connection.execute_batch("BEGIN").map_err(|why| open(why.to_string()))?;
-        if rows::format(&connection, &file)? == 0 {
-            return Err(open("it is empty".into()));
+        let mut tries = 1;
+        loop {
+            let read = Self::read(folder, Loss::Refused, Access::open);
+            // A quiet reader that met a writer reads again.
+            let moved = match &read {
+                Ok(Some(reader)) => !reader.access.borrow().is_current(&file),
+                Ok(None) => false,
+                Err(_) => is_owned(folder),
+            };
+            if moved && tries < TRIES {
+                tries += 1;
+                continue;
+            }
+            return read?.ok_or_else(|| open("it is empty".into()));
         }
-        let extent = rows::extent(&connection, &file, acknowledged.unwrap_or(0))?;
-        Ok(Self { file, connection, extent })
+    }
+
+    /// Opens the journal in a folder that this process owns, changing nothing, to see whether it can be started from.
+    /// Returns `None` if there is none, or an empty one, and nothing was acknowledged.
+    pub fn open_owned(folder: &Path, loss: Loss) -> Result<Option<Self>, ReadError> {
+        let file = file_in(folder);
+        if quiet::length(&file) == 0 && quiet::length(&quiet::log_file(&file)) == 0 {
+            let marked =
+                watermark::read(folder).map_err(|why| ReadError::Open { file: file.clone(), why: why.to_string() })?;
+            let acknowledged = marked.map_or(0, |marked| marked.position);
+            // Nothing is made in the place of what is gone.
+            return if acknowledged == 0 || loss == Loss::Accepted {
+                Ok(None)
+            } else {
+                Err(ReadError::Short { file, last: 0, acknowledged })
+            };
+        }
+        Self::read(folder, loss, |_, file| Access::open_quiet(file)).and_then(|reader| {
+            let marked =
+                watermark::read(folder).map_err(|why| ReadError::Open { file: file.clone(), why: why.to_string() })?;
+            let checked = reader.as_ref().map(|reader| {
+                let format = if reader.identity.is_some() { rows::FORMAT } else { reader.format() };
+                check::Checked { format, extent: reader.extent, identity: reader.identity }
+            });
+            check::require_watermark(folder, &file, checked.as_ref(), marked.as_ref(), loss)?;
+            if let Some(reader) = &reader {
+                check::refuse_cut(reader.access.borrow().connection(), &file, reader.last())?;
+            }
+            Ok(reader)
+        })
+    }
+
+    fn format(&self) -> i64 {
+        rows::format(self.access.borrow().connection(), &self.file).unwrap_or(0)
+    }
+
+    fn read(
+        folder: &Path,
+        loss: Loss,
+        access: impl FnOnce(&Path, &Path) -> Result<Access, ReadError>,
+    ) -> Result<Option<Self>, ReadError> {
+        let file = file_in(folder);
+        // Before the journal itself, which may meanwhile grow: a watermark is never ahead.
+        let marked =
+            watermark::read(folder).map_err(|why| ReadError::Open { file: file.clone(), why: why.to_string() })?;
+        let access = access(folder, &file)?;
+        let transaction = access
+            .connection()
+            .unchecked_transaction()
+            .map_err(|why| ReadError::Open { file: file.clone(), why: why.to_string() })?;
+        let checked = check::check(&transaction, folder, &file, marked.as_ref(), loss)?;
+        drop(transaction);
+        let Some(checked) = checked else { return Ok(None) };
+        let (extent, identity) = (checked.extent, checked.identity);
+        Ok(Some(Self {
+            folder: folder.to_owned(),
+            file,
+            access: RefCell::new(access),
+            extent,
+            identity,
+            marked: marked.is_some(),
+        }))
     }
 
     /// The last position; 0: there is none.
@@ -50,6 +189,36 @@ impl JournalReader {
         self.extent.trimmed
     }
 
+    /// Identity of the journal, or `None` if it is of a format that has none.
+    pub fn identity(&self) -> Option<JournalId> {
+        self.identity.map(|identity| identity.journal)
+    }
+
+    /// Identity of the journal and where its chain begins.
+    pub(super) fn full_identity(&self) -> Option<Identity> {
+        self.identity
+    }
+
+    /// Returns `true` if there is a whole watermark beside the journal: its end is known to be there.
+    pub fn is_marked(&self) -> bool {
+        self.marked
+    }
+
+    /// The point of the journal's history at a position, or `None` where no batch that is kept ends there.
+    pub fn point_at(&self, position: u64) -> Result<Option<ChainPoint>, ReadError> {
+        let Some(Identity { journal, .. }) = self.identity else { return Ok(None) };
+        let hash = self.with_connection(position, |connection| rows::hash_at(connection, &self.file, position))?;
+        Ok(hash.map(|hash| ChainPoint { journal, position, hash }))
+    }
+
+    /// Refuses a file beside the journal that belongs to another journal, or to another history of this one. `point` is
+    /// what the file says of itself, `None` if it is of a version that says nothing.
+    pub fn refuse_foreign(&self, other: &Path, position: u64, point: Option<&ChainPoint>) -> Result<(), ReadError> {
+        self.with_connection(position, |connection| {
+            check::agree(connection, &self.file, self.identity.as_ref(), self.extent, position, point, other)
+        })
+    }
+
     /// Hands every record after `position` to `each`, in order, those that outlived their retention among them;
     /// returns the last one's position.
     pub fn each(&self, position: u64, each: &mut Each<'_>) -> Result<u64, ReadError> {
@@ -59,11 +228,38 @@ impl JournalReader {
     /// [`each`](Self::each) up to a position, that one among them.
     pub fn each_until(&self, position: u64, up_to: u64, each: &mut Each<'_>) -> Result<u64, ReadError> {
         let extent = Extent { last: up_to.min(self.extent.last), ..self.extent };
-        rows::each(&self.connection, &self.file, extent, position, each)
+        let mut cursor = Cursor::new(&self.file, extent, self.identity, position);
+        loop {
+            let stretch = self.with_connection(cursor.at(), |connection| {
+                stretch::read(connection, &self.file, cursor.at(), extent.last, cursor.is_chained())
+            })?;
+            if !cursor.hand_out(&stretch, each)? {
+                return Ok(cursor.at());
+            }
+        }
     }
 
-    pub(super) fn connection(&self) -> &Connection {
-        &self.connection
+    /// Reads with a connection that is current; what was read while the files changed is read again.
+    pub(super) fn with_connection<T>(
+        &self,
+        position: u64,
+        read: impl Fn(&Connection) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        let mut tries = 1;
+        loop {
+            if !self.access.borrow().is_current(&self.file) {
+                *self.access.borrow_mut() = Access::open(&self.folder, &self.file)?;
+            }
+            let done = read(self.access.borrow().connection());
+            if self.access.borrow().is_current(&self.file) {
+                return done;
+            }
+            if tries == TRIES {
+                let why = "its files change while they are read, and no service holds the folder's lock".into();
+                return done.and(Err(ReadError::Engine { file: self.file.clone(), position, why }));
+            }
+            tries += 1;
+        }
     }
 
     pub(super) fn failed(&self, position: u64, why: &rusqlite::Error) -> ReadError {
@@ -75,21 +271,27 @@ impl JournalReader {
         &self.file
     }
 
-    /// Writes a copy of the journal and its mark into another folder, durably but for the folder itself. What came
+    /// Writes a copy of the journal and its watermark into another folder, durably but for the folder itself. What came
     /// since this was opened is in it too.
     pub fn copy_to(&self, folder: &Path) -> Result<(), ReadError> {
         let target = file_in(folder);
         let failed = |why: String| ReadError::Open { file: target.clone(), why };
         let name = target.to_str().ok_or_else(|| failed("its path is not UTF-8".into()))?;
-        // Not within the view of this connection: VACUUM wants none. What came meanwhile comes along.
-        self.connection.execute_batch("COMMIT").map_err(|why| failed(why.to_string()))?;
-        let copied = self.connection.execute("VACUUM INTO ?", [name]).map_err(|why| failed(why.to_string()));
-        self.connection.execute_batch("BEGIN").map_err(|why| failed(why.to_string()))?;
-        copied?;
-        std::fs::File::open(&target).and_then(|file| file.sync_all()).map_err(|why| failed(why.to_string()))?;
+        self.with_connection(self.extent.last, |connection| {
+            // A copy of what changed meanwhile is made anew.
+            let _ = fs::remove_file(&target);
+            connection.execute("VACUUM INTO ?", [name]).map_err(|why| failed(why.to_string()))
+        })?;
+        File::open(&target).and_then(|file| file.sync_all()).map_err(|why| failed(why.to_string()))?;
         // Without it, a copy whose end is lost would pass for a whole one.
         let copy = Self::open(folder)?;
-        let mark = Mark::open(folder).and_then(|mut mark| mark.write(copy.last()).and_then(|()| mark.sync()));
-        mark.map_err(|why| ReadError::Mark { folder: folder.to_owned(), why })
+        if let Some(point) = copy.point_at(copy.last())? {
+            let written = WatermarkFile::begin(folder, &point);
+            written.map_err(|why| ReadError::Mark { folder: folder.to_owned(), why })?;
+        } else {
+            let written = watermark::write_without_identity(folder, copy.last());
+            written.map_err(|why| ReadError::Mark { folder: folder.to_owned(), why })?;
+        }
+        Ok(())
     }
 }

@@ -1,17 +1,22 @@
-//! The table of events, and how it is read.
+//! The tables of a journal, and how they are read.
 
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::{Each, ReadError, Stored};
+use super::{
+    ReadError, Stored,
+    chain::{ChainHash, JournalId},
+};
 
 /// Marks the file as ours ("SLOT").
 pub(super) const APPLICATION_ID: i64 = 0x534c_4f54;
-/// The version of the tables that is written. 1 had no `retention`.
-pub(super) const FORMAT: i64 = 2;
+/// The version of the tables that is written. Format 1 had no `retention`; formats 1 and 2 had no `identity` and no
+/// `batches`.
+pub(super) const FORMAT: i64 = 3;
 
-/// The tables. `retention` has one row once something was dropped.
+/// The tables. `retention` has one row once something was dropped. `identity` has one row; the chain of hashes begins
+/// after its position `begun`. `batches` has a row for that position, and one for each batch that is kept.
 pub(super) const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS events (
         position INTEGER PRIMARY KEY,
@@ -26,6 +31,17 @@ pub(super) const TABLES: &str = "
         id INTEGER PRIMARY KEY CHECK (id = 1),
         trimmed INTEGER NOT NULL,
         checksum INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS identity (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        journal BLOB NOT NULL,
+        begun INTEGER NOT NULL,
+        checksum INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS batches (
+        last INTEGER PRIMARY KEY,
+        first INTEGER NOT NULL,
+        hash BLOB NOT NULL
     ) STRICT;";
 
 /// Where the records of a journal are.
@@ -35,6 +51,21 @@ pub(super) struct Extent {
     pub(super) trimmed: u64,
     /// The last one.
     pub(super) last: u64,
+}
+
+/// Identity of a journal, and the position after which its chain of hashes begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) journal: JournalId,
+    pub(super) begun: u64,
+}
+
+/// A batch as `batches` has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Batch {
+    pub(super) first: u64,
+    pub(super) last: u64,
+    pub(super) hash: ChainHash,
 }
 
 /// The checksum of a record: over its position and all its columns.
@@ -55,6 +86,15 @@ pub(super) fn retention_checksum(trimmed: u64) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(b"retention");
     hasher.update(&trimmed.to_be_bytes());
+    hasher.finalize()
+}
+
+/// The checksum of what `identity` says.
+pub(super) fn identity_checksum(identity: &Identity) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(b"identity");
+    hasher.update(&identity.journal.0);
+    hasher.update(&identity.begun.to_be_bytes());
     hasher.finalize()
 }
 
@@ -83,36 +123,100 @@ pub(super) fn format(connection: &Connection, file: &Path) -> Result<i64, ReadEr
     Ok(version)
 }
 
-/// Where the records are; `acknowledged` is the last position known to have been.
-pub(super) fn extent(connection: &Connection, file: &Path, acknowledged: u64) -> Result<Extent, ReadError> {
+fn engine_error(file: &Path, position: u64, why: &rusqlite::Error) -> ReadError {
+    ReadError::Engine { file: file.to_owned(), position, why: why.to_string() }
+}
+
+fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    let count = "SELECT count(*) FROM sqlite_schema WHERE name = ?";
+    connection.query_row(count, [name], |row| row.get::<_, i64>(0)).map(|count| count > 0)
+}
+
+/// Up to where records were dropped, or 0 if none were.
+pub(super) fn trimmed(connection: &Connection, file: &Path) -> Result<u64, ReadError> {
     let damaged = |position: u64| ReadError::Checksum { file: file.to_owned(), position };
-    let engine = |why: rusqlite::Error| ReadError::Engine { file: file.to_owned(), position: 0, why: why.to_string() };
-    let has_retention = "SELECT count(*) FROM sqlite_schema WHERE name = 'retention'";
-    let has_retention: i64 = connection.query_row(has_retention, [], |row| row.get(0)).map_err(engine)?;
-    let retention = if has_retention == 0 {
-        None
-    } else {
-        let pair = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
-        let select = "SELECT trimmed, checksum FROM retention";
-        connection.query_row(select, [], pair).optional().map_err(engine)?
-    };
-    let trimmed = match retention {
-        None => 0,
-        Some((trimmed, sum)) => {
-            let trimmed = u64::try_from(trimmed).map_err(|_| damaged(0))?;
-            if i64::from(retention_checksum(trimmed)) != sum {
-                return Err(damaged(trimmed));
-            }
-            trimmed
-        }
-    };
-    let last: Option<i64> =
-        connection.query_row("SELECT max(position) FROM events", [], |row| row.get(0)).map_err(engine)?;
-    let last = u64::try_from(last.unwrap_or(0)).map_err(|_| damaged(0))?.max(trimmed);
-    if last < acknowledged {
-        return Err(ReadError::Short { file: file.to_owned(), last, acknowledged });
+    let engine = |why: rusqlite::Error| engine_error(file, 0, &why);
+    if !has_table(connection, "retention").map_err(engine)? {
+        return Ok(0);
     }
+    let pair = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+    let mut select = connection.prepare_cached("SELECT trimmed, checksum FROM retention").map_err(engine)?;
+    let Some((trimmed, sum)) = select.query_row([], pair).optional().map_err(engine)? else { return Ok(0) };
+    let trimmed = u64::try_from(trimmed).map_err(|_| damaged(0))?;
+    if i64::from(retention_checksum(trimmed)) == sum { Ok(trimmed) } else { Err(damaged(trimmed)) }
+}
+
+/// Where the records are.
+pub(super) fn extent(connection: &Connection, file: &Path) -> Result<Extent, ReadError> {
+    let trimmed = trimmed(connection, file)?;
+    let last: Option<i64> = connection
+        .query_row("SELECT max(position) FROM events", [], |row| row.get(0))
+        .map_err(|why| engine_error(file, 0, &why))?;
+    let damaged = |_| ReadError::Checksum { file: file.to_owned(), position: 0 };
+    let last = u64::try_from(last.unwrap_or(0)).map_err(damaged)?.max(trimmed);
     Ok(Extent { trimmed, last })
+}
+
+/// Identity of the journal, or `None` if it is of a format that has none.
+pub(super) fn identity(connection: &Connection, file: &Path) -> Result<Option<Identity>, ReadError> {
+    let engine = |why: rusqlite::Error| engine_error(file, 0, &why);
+    if !has_table(connection, "identity").map_err(engine)? {
+        return Ok(None);
+    }
+    let row = |row: &Row<'_>| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+    let select = "SELECT journal, begun, checksum FROM identity";
+    let found = connection.query_row(select, [], row).optional().map_err(engine)?;
+    let identity = found.and_then(|(journal, begun, sum)| {
+        let identity = Identity { journal: JournalId(journal.try_into().ok()?), begun: u64::try_from(begun).ok()? };
+        (i64::from(identity_checksum(&identity)) == sum).then_some(identity)
+    });
+    match identity {
+        Some(identity) => Ok(Some(identity)),
+        None => Err(ReadError::NoIdentity { file: file.to_owned() }),
+    }
+}
+
+fn batch(row: &Row<'_>) -> rusqlite::Result<Option<Batch>> {
+    let (first, last, hash) = (row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, Vec<u8>>(2)?);
+    let batch = || {
+        let (first, last) = (u64::try_from(first).ok()?, u64::try_from(last).ok()?);
+        Some(Batch { first, last, hash: hash.try_into().ok()? })
+    };
+    Ok(batch())
+}
+
+/// The last batch; the beginning of the chain counts as one.
+pub(super) fn last_batch(connection: &Connection, file: &Path) -> Result<Option<Batch>, ReadError> {
+    let select = "SELECT first, last, hash FROM batches ORDER BY last DESC LIMIT 1";
+    connection.query_row(select, [], batch).optional().map(Option::flatten).map_err(|why| engine_error(file, 0, &why))
+}
+
+/// Hash of the chain at a position, or `None` if no batch that is kept ends there.
+pub(super) fn hash_at(connection: &Connection, file: &Path, position: u64) -> Result<Option<ChainHash>, ReadError> {
+    let mut select = connection
+        .prepare_cached("SELECT first, last, hash FROM batches WHERE last = ?")
+        .map_err(|why| engine_error(file, position, &why))?;
+    let found = select.query_row([stored(position)], batch).optional();
+    Ok(found.map_err(|why| engine_error(file, position, &why))?.flatten().map(|batch| batch.hash))
+}
+
+/// The batches from the one that ends at `from`, or first after it, to the one that holds `to`.
+pub(super) fn batches(connection: &Connection, file: &Path, from: u64, to: u64) -> Result<Vec<Batch>, ReadError> {
+    let failed = |why: rusqlite::Error| engine_error(file, from, &why);
+    let mut select = connection
+        .prepare_cached("SELECT first, last, hash FROM batches WHERE last >= ? ORDER BY last")
+        .map_err(failed)?;
+    let mut rows = select.query([stored(from)]).map_err(failed)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        let batch = batch(row).map_err(failed)?;
+        let batch = batch.ok_or_else(|| ReadError::Chain { file: file.to_owned(), position: from + 1 })?;
+        found.push(batch);
+        if batch.last >= to {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 /// The columns of a record, in the order in which [`record`] wants them.
@@ -135,42 +239,4 @@ pub(super) fn record<'a>(row: &'a Row<'_>, position: u64, file: &Path) -> Result
     };
     let (record, sum) = columns().ok_or_else(damaged)?;
     if i64::from(checksum(&record)) == sum { Ok(record) } else { Err(damaged()) }
-}
-
-/// Hands every record after `position` and up to the extent's last to `each`, in order. Up to where records were
-/// dropped there may be holes, after it there are none.
-pub(super) fn each(
-    connection: &Connection,
-    file: &Path,
-    extent: Extent,
-    position: u64,
-    each: &mut Each<'_>,
-) -> Result<u64, ReadError> {
-    let mut at = position;
-    let failed = |at: u64, why: &rusqlite::Error| ReadError::Engine {
-        file: file.to_owned(),
-        position: at,
-        why: why.to_string(),
-    };
-    let hole = |expected: u64, found: u64| ReadError::Hole { file: file.to_owned(), expected, found };
-    let mut select = connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM events WHERE position > ? AND position <= ? ORDER BY position"))
-        .map_err(|why| failed(at, &why))?;
-    let mut rows = select.query([stored(position), stored(extent.last)]).map_err(|why| failed(at, &why))?;
-    while let Some(row) = rows.next().map_err(|why| failed(at, &why))? {
-        let found = row.get::<_, i64>(0).map_err(|why| failed(at, &why))?;
-        let found = u64::try_from(found).unwrap_or(0);
-        let expected = at.max(extent.trimmed) + 1;
-        if found <= at || (found > extent.trimmed && found != expected) {
-            return Err(hole(expected, found));
-        }
-        let record = record(row, found, file)?;
-        each(&record).map_err(|why| ReadError::Reader { file: file.to_owned(), position: found, why })?;
-        at = found;
-    }
-    let at = at.max(extent.trimmed.min(extent.last));
-    if at < extent.last {
-        return Err(hole(at + 1, extent.last));
-    }
-    Ok(at)
 }

@@ -1,12 +1,16 @@
 //! Finding single records in a journal without reading all of it: there is no index but the positions, and times ascend
 //! with them.
 
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{OptionalExtension as _, Row, ToSql, params};
 
 use super::{
     Each, JournalReader, ReadError,
     rows::{COLUMNS, record, stored},
+    stretch::Held,
 };
+
+/// Positions that are looked through in one transaction: some tens of milliseconds.
+const SPAN: u64 = 65_536;
 
 impl JournalReader {
     /// Hands the newest `count` records of this kind and slot to `each`, newest first, looking back over no more than
@@ -19,15 +23,17 @@ impl JournalReader {
         most: u64,
         each: &mut Each<'_>,
     ) -> Result<(), ReadError> {
-        let failed = |why: rusqlite::Error| self.failed(self.last(), &why);
-        let select = format!(
-            "SELECT {COLUMNS} FROM events WHERE position > ? AND position <= ? AND kind = ? AND slot = ? ORDER BY position DESC LIMIT ?"
-        );
-        let mut select = self.connection().prepare_cached(&select).map_err(failed)?;
-        let (from, count) = (stored(self.last().saturating_sub(most)), i64::try_from(count).unwrap_or(i64::MAX));
-        let mut rows = select.query(params![from, stored(self.last()), kind, slot, count]).map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
-            self.hand(row, each)?;
+        let (mut high, lowest, mut left) = (self.last(), self.last().saturating_sub(most), count);
+        while high > lowest && left > 0 {
+            let low = high.saturating_sub(SPAN).max(lowest);
+            let select = format!(
+                "SELECT {COLUMNS} FROM events WHERE position > ? AND position <= ? AND kind = ? AND slot = ? ORDER BY position DESC LIMIT ?"
+            );
+            let limit = i64::try_from(left).unwrap_or(i64::MAX);
+            let found = self.select(high, &select, params![stored(low), stored(high), kind, slot, limit])?;
+            left -= found.len();
+            self.hand(&found, each)?;
+            high = low;
         }
         Ok(())
     }
@@ -43,17 +49,20 @@ impl JournalReader {
         each: &mut Each<'_>,
     ) -> Result<bool, ReadError> {
         let first = self.first_since(at_us)?;
-        let failed = |why: rusqlite::Error| self.failed(first, &why);
+        let end = first.saturating_add(most).min(self.last().saturating_add(1));
         let select = format!(
             "SELECT {COLUMNS} FROM events WHERE position >= ? AND position < ? AND decision_id = ? AND kind = ? ORDER BY position LIMIT 1"
         );
-        let mut select = self.connection().prepare_cached(&select).map_err(failed)?;
-        let bounds = (stored(first), stored(first.saturating_add(most)));
-        let mut rows = select.query(params![bounds.0, bounds.1, decision, kind]).map_err(failed)?;
-        match rows.next().map_err(failed)? {
-            Some(row) => self.hand(row, each).map(|()| true),
-            None => Ok(false),
+        let mut low = first;
+        while low < end {
+            let high = low.saturating_add(SPAN).min(end);
+            let found = self.select(low, &select, params![stored(low), stored(high), decision, kind])?;
+            if !found.is_empty() {
+                return self.hand(&found, each).map(|()| true);
+            }
+            low = high;
         }
+        Ok(false)
     }
 
     /// When the first record was taken of those that are all kept, microseconds since 1970; none: there is none.
@@ -61,11 +70,27 @@ impl JournalReader {
         Ok(self.at_or_after(self.trimmed() + 1)?.map(|(_, at_us)| at_us))
     }
 
-    fn hand(&self, row: &Row<'_>, each: &mut Each<'_>) -> Result<(), ReadError> {
-        let position = row.get::<_, i64>(0).map_err(|why| self.failed(0, &why))?;
-        let position = u64::try_from(position).unwrap_or(0);
-        let record = record(row, position, self.file())?;
-        each(&record).map_err(|why| ReadError::Reader { file: self.file().to_owned(), position, why })
+    /// The records that a query finds, read in one transaction.
+    fn select(&self, position: u64, select: &str, bounds: &[&dyn ToSql]) -> Result<Vec<Held>, ReadError> {
+        self.with_connection(position, |connection| {
+            let failed = |why: rusqlite::Error| self.failed(position, &why);
+            let mut select = connection.prepare_cached(select).map_err(failed)?;
+            let mut rows = select.query(bounds).map_err(failed)?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next().map_err(failed)? {
+                let at = u64::try_from(row.get::<_, i64>(0).map_err(failed)?).unwrap_or(0);
+                found.push(Held::new(&record(row, at, self.file())?));
+            }
+            Ok(found)
+        })
+    }
+
+    fn hand(&self, found: &[Held], each: &mut Each<'_>) -> Result<(), ReadError> {
+        for held in found {
+            let (record, position) = (held.stored(), held.stored().position);
+            each(&record).map_err(|why| ReadError::Reader { file: self.file().to_owned(), position, why })?;
+        }
+        Ok(())
     }
 
     /// The position of the first record that was taken at `at_us` or later; one beyond the last where none was.
@@ -84,13 +109,14 @@ impl JournalReader {
     /// The first record at this position or after it, and when it was taken: positions may have holes up to where
     /// records were dropped.
     fn at_or_after(&self, position: u64) -> Result<Option<(u64, i64)>, ReadError> {
-        let failed = |why: rusqlite::Error| self.failed(position, &why);
         let select =
             "SELECT position, at_us FROM events WHERE position >= ? AND position <= ? ORDER BY position LIMIT 1";
-        let mut select = self.connection().prepare_cached(select).map_err(failed)?;
         let pair = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
-        let found =
-            select.query_row(params![stored(position), stored(self.last())], pair).optional().map_err(failed)?;
+        let found = self.with_connection(position, |connection| {
+            let failed = |why: rusqlite::Error| self.failed(position, &why);
+            let mut select = connection.prepare_cached(select).map_err(failed)?;
+            select.query_row(params![stored(position), stored(self.last())], pair).optional().map_err(failed)
+        })?;
         Ok(found.map(|(position, at_us)| (u64::try_from(position).unwrap_or(0), at_us)))
     }
 }

@@ -3,46 +3,51 @@
 //! One connection writes, in WAL mode with `synchronous = FULL`, so a commit is one
 //! append to the log and one fsync. Checkpoints run on a thread of their own, which
 //! keeps them out of the commit path. SQLite does not checksum its pages: every
-//! record carries a CRC-32 over its position and all its columns, and a mark beside
-//! the file says what was acknowledged.
+//! record carries a CRC-32 over its position and all its columns, every batch a hash
+//! over the batch before it and its records, and a watermark beside the file says what
+//! was acknowledged.
 //!
 //! A commit that finds no room is rolled back and may be tried again: its frames lie
 //! behind the log's last commit, and the next one overwrites them. Any other failure
 //! poisons, a failed fsync above all: the kernel may have dropped what it could not write.
 
+mod checkpoints;
+
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Seek as _, SeekFrom, Write as _},
+    fs, io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{RecvTimeoutError, Sender, channel},
-    },
+    sync::{Arc, PoisonError, atomic::Ordering, mpsc::Sender},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+use rusqlite::{Connection, ErrorCode, params};
 
 use super::{
-    AppendError, Each, Journal, ReadError, Record, Stored,
-    mark::{self, Mark},
-    rows::{self, APPLICATION_ID, Extent, FORMAT, TABLES, checksum, retention_checksum, stored},
+    AppendError, Each, Journal, JournalReader, ReadError, Record, Stored,
+    chain::{ChainHash, ChainPoint, JournalId, Link, beginning},
+    check::Loss,
+    quiet::{length, log_file},
+    rows::{
+        self, APPLICATION_ID, Extent, FORMAT, Identity, TABLES, checksum, identity_checksum, retention_checksum, stored,
+    },
+    stretch::{self, Cursor},
+    watermark::{self, WatermarkFile},
 };
+use checkpoints::{Told, checkpointer, is_write, no_room, tell_if_sick};
 
-/// How often the checkpointer looks.
-const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
-/// A write-ahead log below this many bytes is left alone.
-const CHECKPOINT_BYTES: u64 = 4 * 1024 * 1024;
 /// Beyond this many bytes the writer itself finishes a checkpoint, so that the log starts anew: under
-/// steady writing the checkpointer never quite catches up.
+/// steady writing the checkpointer never quite catches up. A log that grew further is cut back to this.
 const RESTART_BYTES: u64 = 128 * 1024 * 1024;
 /// How many commits pass between two looks at that.
 const LOOK_EVERY: u32 = 256;
-/// How long a connection waits for the other one.
-const BUSY: Duration = Duration::from_secs(10);
-/// Room that must be there after a failed write for the failure to have another cause than want of it.
-const PROBE_BYTES: usize = 64 * 1024;
+/// How long a start waits for another program that holds the journal.
+const BUSY_AT_START: Duration = Duration::from_secs(10);
+/// How long a commit waits for another program that holds the journal: everybody who writes waits with it.
+const BUSY: Duration = Duration::from_millis(250);
+/// How often the writer looks whether the journal's files are still in their place.
+const CHECK_FILES_EVERY: Duration = Duration::from_secs(1);
 
 /// A journal in one SQLite file, `journal.sqlite3`.
 #[derive(Debug)]
@@ -50,12 +55,17 @@ pub struct SqliteJournal {
     file: PathBuf,
     connection: Connection,
     extent: Extent,
-    mark: Mark,
+    identity: Identity,
+    /// Hash of the chain at the last position.
+    hash: ChainHash,
+    watermark: WatermarkFile,
     poisoned: bool,
     commits: u32,
-    /// Why a checkpoint failed for good.
-    sick: Arc<Mutex<Option<String>>>,
+    told: Arc<Told>,
     checkpointer: Option<(Sender<()>, JoinHandle<()>)>,
+    /// Files that must stay where they are, with device and inode.
+    files: Vec<(PathBuf, (u64, u64))>,
+    files_checked: Instant,
 }
 
 /// The journal's file in a folder.
@@ -63,51 +73,80 @@ pub(super) fn file_in(folder: &Path) -> PathBuf {
     folder.join("journal.sqlite3")
 }
 
+fn inode(path: &Path) -> io::Result<(u64, u64)> {
+    fs::metadata(path).map(|file| (file.dev(), file.ino()))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long ago the files were looked at is no fact that is stored anywhere"
+)]
+fn instant() -> Instant {
+    Instant::now()
+}
+
 impl SqliteJournal {
-    /// Opens the journal in `folder`, or makes one.
+    /// Opens the journal in `folder`, or makes one. A journal that is refused is left as it was.
     pub fn open(folder: &Path) -> Result<Self, ReadError> {
+        Self::open_with(folder, Loss::Refused)
+    }
+
+    /// [`open`](Self::open), with a word on what to do about a journal whose end may be lost.
+    pub fn open_with(folder: &Path, loss: Loss) -> Result<Self, ReadError> {
         let file = file_in(folder);
         let why = |why: rusqlite::Error| ReadError::Open { file: file.clone(), why: why.to_string() };
         let io = |why: io::Error| ReadError::Open { file: file.clone(), why: why.to_string() };
-        let acknowledged = mark::read(folder).map_err(io)?;
-        let lost = acknowledged.unwrap_or(0);
-        if lost > 0 && fs::metadata(&file).map_or(0, |file| file.len()) == 0 {
-            // Nothing is made in the place of what is gone.
-            return Err(ReadError::Short { file, last: 0, acknowledged: lost });
+        let mark = |why: io::Error| ReadError::Mark { folder: folder.to_owned(), why };
+        // Everything is verified before the first byte is written.
+        let found = JournalReader::open_owned(folder, loss)?;
+        let (last, mut identity) = found.as_ref().map_or((0, None), |found| (found.last(), found.full_identity()));
+        drop(found);
+        let upgrade = identity.is_none();
+        let identity = *identity.get_or_insert_with(|| Identity { journal: JournalId::random(), begun: last });
+        if upgrade && last == 0 {
+            // Before the journal itself: a journal without a watermark is one whose watermark was lost.
+            WatermarkFile::begin(folder, &identity.beginning()).map_err(mark)?;
         }
-        let connection = Connection::open(&file).map_err(why)?;
+        let mut connection = Connection::open(&file).map_err(why)?;
+        connection.busy_timeout(BUSY_AT_START).map_err(why)?;
+        for (name, value) in [("journal_mode", "WAL"), ("synchronous", "FULL"), ("wal_autocheckpoint", "0")] {
+            connection.pragma_update(None, name, value).map_err(why)?;
+        }
+        connection.pragma_update(None, "journal_size_limit", stored(RESTART_BYTES)).map_err(why)?;
+        if upgrade {
+            make_tables(&mut connection, &identity).map_err(why)?;
+        }
+        let extent = rows::extent(&connection, &file)?;
+        let hash = rows::hash_at(&connection, &file, extent.last)?;
+        let hash = hash.ok_or_else(|| ReadError::Chain { file: file.clone(), position: extent.last })?;
+        let point = ChainPoint { journal: identity.journal, position: extent.last, hash };
+        let watermark = WatermarkFile::begin(folder, &point).map_err(mark)?;
         connection.busy_timeout(BUSY).map_err(why)?;
-        let format = rows::format(&connection, &file)?;
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(why)?;
-        connection.pragma_update(None, "synchronous", "FULL").map_err(why)?;
-        connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(why)?;
-        if format < FORMAT {
-            connection
-                .execute_batch(&format!(
-                    "BEGIN IMMEDIATE;
-                     PRAGMA application_id = {APPLICATION_ID};
-                     PRAGMA user_version = {FORMAT};
-                     {TABLES}
-                     COMMIT;"
-                ))
-                .map_err(why)?;
-        }
-        let extent = rows::extent(&connection, &file, lost)?;
-        let mark = Mark::open(folder).map_err(io)?;
-        if acknowledged.is_none() {
-            if extent.last > 0 {
-                tracing::warn!(folder = %folder.display(), "there is no whole mark of what was acknowledged beside the journal; a new one is begun");
-            }
-            mark.sync().and_then(|()| fs::File::open(folder)?.sync_all()).map_err(io)?;
-        }
-        let sick = Arc::default();
-        let checkpointer = checkpointer(&file, Arc::clone(&sick)).map_err(why)?;
-        Ok(Self { file, connection, extent, mark, poisoned: false, commits: 0, sick, checkpointer: Some(checkpointer) })
+        let told = Arc::default();
+        let checkpointer = checkpointer(&file, Arc::clone(&told)).map_err(why)?;
+        let files = [file.clone(), log_file(&file), watermark::path(folder)];
+        let files = files.into_iter().map(|path| inode(&path).map(|inode| (path, inode)));
+        let files = files.collect::<io::Result<_>>().map_err(io)?;
+        Ok(Self {
+            file,
+            connection,
+            extent,
+            identity,
+            hash,
+            watermark,
+            poisoned: false,
+            commits: 0,
+            told,
+            checkpointer: Some(checkpointer),
+            files,
+            files_checked: instant(),
+        })
     }
 
-    fn commit(&mut self, records: &[Record]) -> rusqlite::Result<u64> {
+    fn commit(&mut self, records: &[Record]) -> rusqlite::Result<(u64, ChainHash)> {
         let transaction = self.connection.transaction()?;
-        let mut position = self.extent.last;
+        let (first, mut position) = (self.extent.last + 1, self.extent.last);
+        let mut link = Link::new(&self.hash, first);
         {
             let mut insert = transaction.prepare_cached(
                 "INSERT INTO events (position, at_us, kind, slot, decision_id, checksum, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -115,34 +154,39 @@ impl SqliteJournal {
             for record in records {
                 position += 1;
                 let Record { at_us, kind, slot, decision, body } = record;
-                let sum =
-                    checksum(&Stored { position, at_us: *at_us, kind, slot, decision: decision.as_deref(), body });
+                let as_stored = Stored { position, at_us: *at_us, kind, slot, decision: decision.as_deref(), body };
+                let sum = checksum(&as_stored);
+                link.add(&as_stored);
                 insert.execute(params![stored(position), at_us, kind, slot, decision, i64::from(sum), body])?;
             }
         }
+        let hash = link.finish();
+        insert_batch(&transaction, first, position, &hash)?;
         transaction.commit()?;
-        Ok(position)
+        Ok((position, hash))
     }
 
-    /// What a failed write means: no room, after which it may be tried again, or the end.
+    /// What a failed write means: no room, or somebody in the way, after which it may be tried again, or the end.
     fn failed(&mut self, why: &rusqlite::Error) -> AppendError {
         let file = self.file.clone();
-        let full = match why.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => true,
-            // A quota, or a limit on a file's size, is told as any other failed write.
-            Some(ErrorCode::SystemIoFailure) => is_write(why) && no_room(&self.file),
-            _ => false,
-        };
         // Where the transaction could not be rolled back, nothing may follow it.
-        if full && self.connection.is_autocommit() {
-            return AppendError::Full { file };
+        if self.connection.is_autocommit() {
+            match why.sqlite_error_code() {
+                Some(ErrorCode::DiskFull) => return AppendError::Full { file },
+                // A quota, or a limit on a file's size, is told as any other failed write.
+                Some(ErrorCode::SystemIoFailure) if is_write(why) && no_room(&self.file) => {
+                    return AppendError::Full { file };
+                }
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => return AppendError::Busy { file },
+                _ => {}
+            }
         }
         self.poisoned = true;
         AppendError::Engine { file, why: why.to_string() }
     }
 
     fn check_health(&mut self) -> Result<(), AppendError> {
-        let sick = self.sick.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let sick = self.told.sick.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(why) = sick {
             self.poisoned = true;
             return Err(AppendError::Engine { file: self.file.clone(), why });
@@ -155,9 +199,7 @@ impl SqliteJournal {
 
     fn bound_log(&mut self) {
         self.commits = self.commits.wrapping_add(1);
-        if self.commits.is_multiple_of(LOOK_EVERY)
-            && fs::metadata(log_file(&self.file)).is_ok_and(|log| log.len() > RESTART_BYTES)
-        {
+        if self.commits.is_multiple_of(LOOK_EVERY) && length(&log_file(&self.file)) > RESTART_BYTES {
             // What it cannot do now it does at the next look; nothing that is durable depends on it.
             // It must not wait for a reader either: rewards wait for this thread.
             let done = self
@@ -167,7 +209,7 @@ impl SqliteJournal {
             let done = self.connection.busy_timeout(BUSY).and(done);
             if let Err(why) = done {
                 tracing::warn!(%why, "the journal's write-ahead log could not be started anew");
-                tell_if_sick(&self.sick, &why);
+                tell_if_sick(&self.told, &why);
             }
         }
     }
@@ -198,6 +240,9 @@ impl SqliteJournal {
         let sum = i64::from(retention_checksum(until));
         let keep = "INSERT OR REPLACE INTO retention (id, trimmed, checksum) VALUES (1, ?, ?)";
         transaction.prepare_cached(keep)?.execute(params![stored(until), sum])?;
+        // The last batch that ends there, or before, stays: the chain of what is left begins with its hash.
+        let batches = "DELETE FROM batches WHERE last < (SELECT max(last) FROM batches WHERE last <= ?)";
+        transaction.prepare_cached(batches)?.execute([stored(until)])?;
         transaction.commit()
     }
 }
@@ -212,65 +257,35 @@ impl Drop for SqliteJournal {
     }
 }
 
-fn log_file(file: &Path) -> PathBuf {
-    let mut log = file.as_os_str().to_owned();
-    log.push("-wal");
-    log.into()
+/// Makes the tables of a journal, or adds those that an older one lacks, and moves them into the file at once: a copy of
+/// the file alone then says whose it is.
+fn make_tables(connection: &mut Connection, identity: &Identity) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(&format!(
+        "PRAGMA application_id = {APPLICATION_ID};
+         PRAGMA user_version = {FORMAT};
+         {TABLES}"
+    ))?;
+    let insert = "INSERT INTO identity (id, journal, begun, checksum) VALUES (1, ?, ?, ?)";
+    let sum = i64::from(identity_checksum(identity));
+    transaction.execute(insert, params![identity.journal.0, stored(identity.begun), sum])?;
+    let ChainPoint { position, hash, .. } = identity.beginning();
+    insert_batch(&transaction, position, position, &hash)?;
+    transaction.commit()?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
-/// SQLite's extended code of a write that failed, as against a sync or a read.
-fn is_write(why: &rusqlite::Error) -> bool {
-    why.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_WRITE)
+fn insert_batch(connection: &Connection, first: u64, last: u64, hash: &ChainHash) -> rusqlite::Result<()> {
+    let insert = "INSERT INTO batches (last, first, hash) VALUES (?, ?, ?)";
+    connection.prepare_cached(insert)?.execute(params![stored(last), stored(first), hash])?;
+    Ok(())
 }
 
-/// Whether a file beside the journal cannot grow as the write-ahead log would have to.
-fn no_room(file: &Path) -> bool {
-    let probe = file.with_extension("probe");
-    let tried = OpenOptions::new().create(true).write(true).truncate(true).open(&probe).and_then(|mut file_| {
-        file_.seek(SeekFrom::Start(fs::metadata(log_file(file))?.len()))?;
-        file_.write_all(&vec![0; PROBE_BYTES])
-    });
-    // It is of no use to anyone, and the next probe truncates it.
-    let _ = fs::remove_file(&probe);
-    tried.is_err_and(|why| {
-        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-        matches!(why.kind(), StorageFull | QuotaExceeded | FileTooLarge)
-    })
-}
-
-/// A checkpoint that finds no room, or somebody in its way, is tried again; any other failure is the disk's.
-fn tell_if_sick(sick: &Mutex<Option<String>>, why: &rusqlite::Error) {
-    if !matches!(
-        why.sqlite_error_code(),
-        Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
-    ) && !is_write(why)
-    {
-        *sick.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("a checkpoint failed: {why}"));
+impl Identity {
+    /// The point with which the chain begins.
+    fn beginning(&self) -> ChainPoint {
+        ChainPoint { journal: self.journal, position: self.begun, hash: beginning(self.journal, self.begun) }
     }
-}
-
-/// Starts the thread that moves what is committed from the write-ahead log into the file.
-fn checkpointer(file: &Path, sick: Arc<Mutex<Option<String>>>) -> rusqlite::Result<(Sender<()>, JoinHandle<()>)> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(file, flags)?;
-    connection.busy_timeout(BUSY)?;
-    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    let log = log_file(file);
-    let (stop, stopped) = channel::<()>();
-    let thread = std::thread::spawn(move || {
-        while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(CHECKPOINT_EVERY) {
-            let bytes = fs::metadata(&log).map_or(0, |log| log.len());
-            if bytes > CHECKPOINT_BYTES {
-                // Passive: waits for nobody. If it cannot finish, the log grows, and the next look tries again.
-                let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-                if let Err(why) = done {
-                    tracing::warn!(%why, "a checkpoint of the journal failed");
-                    tell_if_sick(&sick, &why);
-                }
-            }
-        }
-    });
-    Ok((stop, thread))
 }
 
 impl Journal for SqliteJournal {
@@ -283,11 +298,14 @@ impl Journal for SqliteJournal {
         if records.is_empty() {
             return Ok(self.extent.last);
         }
-        let last = self.commit(records).map_err(|why| self.failed(&why))?;
-        self.extent.last = last;
-        if let Err(why) = self.mark.write(last) {
-            // The commit stands; without its mark a damaged end would go unnoticed.
+        let (last, hash) = self.commit(records).map_err(|why| self.failed(&why))?;
+        (self.extent.last, self.hash) = (last, hash);
+        if let Err(why) = self.watermark.write(&self.point()) {
+            // The commit stands; without its watermark a damaged end would go unnoticed.
             tracing::warn!(%why, position = last, "what was acknowledged could not be marked");
+        }
+        if self.files_checked.elapsed() >= CHECK_FILES_EVERY {
+            self.check_files()?;
         }
         self.bound_log();
         Ok(last)
@@ -301,11 +319,39 @@ impl Journal for SqliteJournal {
         self.extent.trimmed
     }
 
+    fn point(&self) -> ChainPoint {
+        ChainPoint { journal: self.identity.journal, position: self.extent.last, hash: self.hash }
+    }
+
+    fn check_files(&mut self) -> Result<(), AppendError> {
+        self.files_checked = instant();
+        let gone = self.files.iter().find(|(path, opened)| inode(path).ok() != Some(*opened));
+        if let Some((path, _)) = gone {
+            self.poisoned = true;
+            let why = format!(
+                "{} was removed or replaced while the service ran; what was written since is in no file that a restart finds",
+                path.display()
+            );
+            return Err(AppendError::Engine { file: self.file.clone(), why });
+        }
+        Ok(())
+    }
+
+    fn blocked_log_bytes(&self) -> u64 {
+        self.told.blocked_bytes.load(Ordering::Relaxed)
+    }
+
     fn replay(&mut self, position: u64, each: &mut Each<'_>) -> Result<u64, ReadError> {
         if position < self.extent.trimmed {
             return Err(ReadError::Trimmed { file: self.file.clone(), trimmed: self.extent.trimmed });
         }
-        rows::each(&self.connection, &self.file, self.extent, position, each)
+        let mut cursor = Cursor::new(&self.file, self.extent, Some(self.identity), position);
+        loop {
+            let stretch = stretch::read(&self.connection, &self.file, cursor.at(), self.extent.last, true)?;
+            if !cursor.hand_out(&stretch, each)? {
+                return Ok(cursor.at());
+            }
+        }
     }
 
     fn probe(&mut self) -> Result<(), AppendError> {

@@ -15,7 +15,7 @@ use super::{
     codec::{self, Decoded, Skipped},
     error::OpenError,
     folder::{FolderError, SnapshotFile, io_error},
-    recover::{replay_by, workers},
+    recover::{origin, refuse_foreign, replay_by, workers},
 };
 use crate::{
     engine::{State, snapshot},
@@ -119,6 +119,7 @@ pub fn audit(folder: &Path, fold: bool, progress: &mut dyn FnMut(Progress)) -> R
         }
         tries += 1;
     };
+    refuse_foreign(&snapshots, &reader)?;
     if let Some(SnapshotFile { position, .. }) = snapshots.first()
         && *position > reader.last()
     {
@@ -212,7 +213,9 @@ fn compare(
                 each(stored)
             })
         })?;
-        if let Some(byte) = first_difference(&folded, snapshot)? {
+        let point = reader.point_at(snapshot.position)?;
+        let origin = point.as_ref().map(origin).unwrap_or_default();
+        if let Some(byte) = first_difference(&folded, &origin, snapshot)? {
             return Err(AuditError::Differs { snapshot: snapshot.path.clone(), position: snapshot.position, byte });
         }
         audited.compared = true;
@@ -223,16 +226,20 @@ fn compare(
 
 /// Whether this program's version wrote the snapshot.
 fn is_current(snapshot: &SnapshotFile) -> bool {
-    let mut header = [0; snapshot::HEADER];
-    snapshot.rewound().is_ok_and(|mut file| file.read_exact(&mut header).is_ok()) && snapshot::is_current(&header)
+    let mut prefix = [0; snapshot::PREFIX];
+    snapshot.rewound().is_ok_and(|mut file| file.read_exact(&mut prefix).is_ok()) && snapshot::is_current(&prefix)
 }
 
 /// Where a state's bytes and a snapshot's first differ; none: nowhere.
-fn first_difference(state: &State, snapshot: &SnapshotFile) -> Result<Option<u64>, AuditError> {
+fn first_difference(
+    state: &State,
+    origin: &snapshot::Origin,
+    snapshot: &SnapshotFile,
+) -> Result<Option<u64>, AuditError> {
     let unreadable = |why| AuditError::from(io_error("read", &snapshot.path)(why));
     let mut file = BufReader::with_capacity(1 << 20, snapshot.rewound()?);
     let (mut at, mut have) = (0, Vec::new());
-    for section in snapshot::sections(state) {
+    for section in snapshot::sections(state, origin) {
         let section = section.map_err(|source| AuditError::Encode { position: snapshot.position, source })?;
         have.clear();
         (&mut file).take(section.len() as u64).read_to_end(&mut have).map_err(unreadable)?;

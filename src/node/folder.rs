@@ -3,16 +3,23 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, BufReader, BufWriter, Read, Seek as _, Write as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use super::places::{self, BESIDE, Contents, LOCK, PROBES};
 use crate::engine::{
     State,
-    snapshot::{Decoder, FRAME, Frozen, HEADER, SnapshotError},
+    snapshot::{Decoder, FRAME, Frozen, Origin, PREFIX, SnapshotError},
 };
 
 /// How many snapshots are kept: the newest, and the one before should it be damaged.
 const SNAPSHOTS: usize = 2;
+/// How often a start tries to get the lock: a command that reads looks for a moment whether it is held.
+const LOCK_TRIES: u32 = 10;
+/// Time between two tries.
+const LOCK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Why the data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +27,17 @@ pub enum FolderError {
     /// Another process has it.
     #[error("the data folder {} is in use by another process; stop that one, or choose another folder with --data", .0.display())]
     InUse(PathBuf),
+    /// It holds files of others.
+    #[error("the folder {} is neither empty nor a data folder of this program (it holds '{}'); choose a new or an empty folder with --data", folder.display(), file.display())]
+    Foreign {
+        /// The folder.
+        folder: PathBuf,
+        /// A file in it.
+        file: PathBuf,
+    },
+    /// A file of it is marked as read-only.
+    #[error("cannot write {}: the file is marked as read-only; make it writable (chmod u+w), or choose another folder with --data", .0.display())]
+    ReadOnly(PathBuf),
     /// It cannot be read or written.
     #[error("cannot {verb} {}: {source}", path.display())]
     Io {
@@ -58,6 +76,8 @@ pub(super) struct Folder {
     path: PathBuf,
     /// The lock goes with the file handle, also when the process is killed.
     _lock: File,
+    /// What was made to look at the folder, and goes again if the folder is refused.
+    made: Vec<PathBuf>,
 }
 
 /// What the snapshots of a folder come to.
@@ -76,9 +96,7 @@ pub(super) fn snapshots(folder: &Path) -> Result<Vec<(u64, PathBuf)>, FolderErro
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(io_error("list", folder))? {
         let path = entry.map_err(io_error("list", folder))?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let position = name.strip_prefix("snapshot-").and_then(|rest| rest.strip_suffix(".bin"));
-        if let Some(position) = position.and_then(|digits| digits.parse().ok()) {
+        if let Some(position) = path.file_name().and_then(places::snapshot_position) {
             found.push((position, path));
         }
     }
@@ -86,19 +104,31 @@ pub(super) fn snapshots(folder: &Path) -> Result<Vec<(u64, PathBuf)>, FolderErro
     Ok(found)
 }
 
+/// Reads the header of a snapshot, and leaves the file after it.
+fn read_header(path: &Path, file: &mut impl Read) -> Result<Decoder, FolderError> {
+    let refused = |source| FolderError::Snapshot { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let mut part = |length: usize, bytes: &mut Vec<u8>| {
+        Read::take(&mut *file, length as u64).read_to_end(bytes).map_err(io_error("read", path))
+    };
+    part(PREFIX, &mut bytes)?;
+    let prefix = bytes.first_chunk::<PREFIX>().ok_or(SnapshotError::Truncated(bytes.len() as u64)).map_err(refused)?;
+    let rest = Decoder::header_length(prefix) - PREFIX;
+    part(rest, &mut bytes)?;
+    Decoder::new(&bytes).map_err(refused)
+}
+
 /// Reads a snapshot a section at a time; with `verify_only`, for its checksums alone.
 fn read(path: &Path, file: &File, verify_only: bool) -> Result<Decoder, FolderError> {
     let mut file = BufReader::with_capacity(1 << 20, file);
     let refused = |source| FolderError::Snapshot { path: path.to_owned(), source };
+    let mut decoder = read_header(path, &mut file)?;
     // What is shorter than what must come is cut off; what cannot be read is another matter.
     let mut part = |length: u64, body: &mut Vec<u8>| {
         body.clear();
         Read::take(&mut file, length).read_to_end(body).map_err(io_error("read", path))
     };
     let mut bytes = Vec::new();
-    part(HEADER as u64, &mut bytes)?;
-    let header = bytes.first_chunk::<HEADER>().ok_or(SnapshotError::Truncated(bytes.len() as u64));
-    let mut decoder = header.and_then(Decoder::new).map_err(refused)?;
     while !decoder.ended() {
         part(FRAME as u64, &mut bytes)?;
         let Some(&frame) = bytes.first_chunk::<FRAME>() else { return Err(refused(decoder.truncated())) };
@@ -143,6 +173,11 @@ impl SnapshotFile {
     pub(super) fn rewound(&self) -> Result<&File, FolderError> {
         (&self.file).rewind().map_err(io_error("read", &self.path))?;
         Ok(&self.file)
+    }
+
+    /// The journal that the snapshot says it belongs to, or `None` if it is of a version that does not say.
+    pub(super) fn origin(&self) -> Result<Option<Origin>, FolderError> {
+        Ok(read_header(&self.path, &mut self.rewound()?)?.origin())
     }
 
     /// Looks whether it is whole, and of the position that its name says.
@@ -190,32 +225,63 @@ pub(super) fn newest_snapshot(folder: &Path) -> Result<Found, FolderError> {
     Ok(found)
 }
 
-impl Folder {
-    /// Locks the folder; makes it where it is not there.
-    pub(super) fn open(path: &Path) -> Result<Self, FolderError> {
-        if !path.is_dir() {
-            fs::create_dir_all(path).map_err(io_error("make the data folder", path))?;
-            // Its name is durable once the folder that it stands in is.
-            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                File::open(parent).and_then(|parent| parent.sync_all()).map_err(io_error("sync", parent))?;
-            }
+/// Makes a folder, durably: its name is durable once the folder that it stands in is.
+fn make_folder(path: &Path) -> Result<(), FolderError> {
+    fs::create_dir_all(path).map_err(io_error("make the data folder", path))?;
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        File::open(parent).and_then(|parent| parent.sync_all()).map_err(io_error("sync", parent))?;
+    }
+    Ok(())
+}
+
+/// Takes the lock of a folder, or returns `None` if another process has it.
+fn take_lock(path: &Path) -> Result<Option<File>, FolderError> {
+    let lock =
+        OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(io_error("write", path))?;
+    for attempt in 0..LOCK_TRIES {
+        if attempt > 0 {
+            std::thread::sleep(LOCK_AGAIN);
         }
-        let lock_path = path.join("lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(io_error("write", &lock_path))?;
         match lock.try_lock() {
-            Ok(()) => {
-                let folder = Self { path: path.to_owned(), _lock: lock };
-                folder.remove_scratch()?;
-                Ok(folder)
-            }
-            Err(TryLockError::WouldBlock) => Err(FolderError::InUse(path.to_owned())),
-            Err(TryLockError::Error(source)) => Err(FolderError::Io { verb: "lock", path: lock_path, source }),
+            // A start that was refused may have removed the file that it made meanwhile.
+            Ok(()) if lock.metadata().map_err(io_error("read", path))?.nlink() == 0 => return Ok(None),
+            Ok(()) => return Ok(Some(lock)),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(source)) => return Err(io_error("lock", path)(source)),
         }
+    }
+    Ok(None)
+}
+
+impl Folder {
+    /// Locks the folder; makes it where it is not there. Until it is [kept](Self::keep), nothing else is changed, and
+    /// what was made goes again with this value.
+    pub(super) fn open(path: &Path) -> Result<Self, FolderError> {
+        let mut made = Vec::new();
+        if path.is_dir() {
+            if let Contents::Foreign(file) = places::contents(path).map_err(io_error("list", path))? {
+                return Err(FolderError::Foreign { folder: path.to_owned(), file });
+            }
+        } else {
+            make_folder(path)?;
+            made.push(path.to_owned());
+        }
+        let lock_path = path.join(LOCK);
+        if !lock_path.exists() {
+            made.push(lock_path.clone());
+        }
+        match take_lock(&lock_path)? {
+            Some(lock) => Ok(Self { path: path.to_owned(), _lock: lock, made }),
+            None => Err(FolderError::InUse(path.to_owned())),
+        }
+    }
+
+    /// Takes the folder for good: sees that it can be written, and removes what a start or a snapshot that was cut short
+    /// left behind.
+    pub(super) fn keep(&mut self) -> Result<(), FolderError> {
+        self.prove_writable()?;
+        self.made.clear();
+        self.remove_scratch()
     }
 
     /// Where it is.
@@ -223,11 +289,41 @@ impl Folder {
         &self.path
     }
 
-    /// Removes what a snapshot that was cut short left behind.
+    /// Writes, syncs and renames a file, and opens for writing what is there: a service that finds out with the first
+    /// reward that it cannot is worse than one that does not start.
+    fn prove_writable(&self) -> Result<(), FolderError> {
+        let ours = ["journal.sqlite3", "journal.mark"].into_iter().chain(BESIDE).map(|name| self.path.join(name));
+        for path in ours.filter(|path| path.exists()) {
+            if fs::metadata(&path).map_err(io_error("read", &path))?.permissions().readonly() {
+                return Err(FolderError::ReadOnly(path));
+            }
+            OpenOptions::new().write(true).open(&path).map_err(io_error("write", &path))?;
+        }
+        let [probe, renamed] = PROBES.map(|name| self.path.join(name));
+        let write = || {
+            let mut file = File::create(&probe)?;
+            file.write_all(b"slotwise")?;
+            file.sync_all()
+        };
+        match write() {
+            Ok(()) => {}
+            // A full disk is waited for while the service runs.
+            Err(why) if is_full(&why) => {
+                tracing::warn!(%why, folder = %self.path.display(), "there is no room on the disk");
+                return Ok(());
+            }
+            Err(why) => return Err(io_error("write", &probe)(why)),
+        }
+        fs::rename(&probe, &renamed).map_err(io_error("rename", &probe))?;
+        fs::remove_file(&renamed).map_err(io_error("remove", &renamed))?;
+        File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(io_error("sync", &self.path))
+    }
+
+    /// Removes what was being written when a process ended.
     fn remove_scratch(&self) -> Result<(), FolderError> {
         for entry in fs::read_dir(&self.path).map_err(io_error("list", &self.path))? {
             let path = entry.map_err(io_error("list", &self.path))?.path();
-            if path.extension().is_some_and(|extension| extension == "new") {
+            if path.file_name().is_some_and(places::is_scratch) {
                 fs::remove_file(&path).map_err(io_error("remove", &path))?;
             }
         }
@@ -235,13 +331,13 @@ impl Folder {
     }
 
     /// Writes a snapshot: whole or not at all. Returns its length, bytes.
-    pub(super) fn write_snapshot(path: &Path, frozen: &Frozen) -> Result<u64, FolderError> {
-        let name = format!("snapshot-{:020}.bin", frozen.position());
+    pub(super) fn write_snapshot(path: &Path, frozen: &Frozen, origin: &Origin) -> Result<u64, FolderError> {
+        let name = places::snapshot_name(frozen.position());
         let (target, scratch) = (path.join(&name), path.join(format!("{name}.new")));
         let write = || -> io::Result<u64> {
             let mut file = BufWriter::with_capacity(1 << 20, File::create(&scratch)?);
             let mut length = 0;
-            for section in frozen.sections() {
+            for section in frozen.sections(origin) {
                 let section = section.map_err(io::Error::other)?;
                 file.write_all(&section)?;
                 length += section.len() as u64;
@@ -276,6 +372,20 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // The lock before the folder it is in; a folder that holds something by now stays.
+        for path in self.made.iter().rev() {
+            let _ = if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) };
+        }
+    }
+}
+
+/// Returns `true` if a write failed for want of room.
+fn is_full(why: &io::Error) -> bool {
+    matches!(why.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// What the files of a data folder take on the disk, bytes.

@@ -27,6 +27,7 @@ mod hindsight;
 mod join;
 mod observer;
 mod pasts;
+mod places;
 mod queue;
 mod recover;
 mod requests;
@@ -62,12 +63,13 @@ pub use folder::{DiskUse, FolderError, disk_use};
 pub use hindsight::{HindsightError, Recollection};
 pub use join::{JoinError, Joined, JoinedEvent, Selection, join};
 pub use observer::{Observer, Unobserved};
+pub use places::data_folder_around;
 pub use recover::{fold, recovered, recovered_from, save_snapshot};
 pub use writer::{ChangeFailure, RewardRequest};
 
 use crate::{
     engine::{Change, Decided, Explanation, RewardOutcome, SlotView},
-    journal::{Journal, SqliteJournal},
+    journal::{Journal, JournalReader, Loss, SqliteJournal},
     slot::{ArmId, SlotId, Why, suggestion},
 };
 use folder::Folder;
@@ -90,6 +92,8 @@ pub struct Options {
     /// How long decisions and rewards stay in the journal once snapshots hold what they came to, microseconds; none:
     /// for ever.
     pub retention_us: Option<i64>,
+    /// What to do with a journal whose end may be lost.
+    pub loss: Loss,
 }
 
 /// How long decisions and rewards stay in the journal by default, microseconds: 90 days.
@@ -103,6 +107,7 @@ impl Options {
             snapshot_every_us: 5 * 60 * 1_000_000,
             durable_decisions: false,
             retention_us: Some(RETENTION_US),
+            loss: Loss::Refused,
         }
     }
 }
@@ -210,9 +215,18 @@ impl Node {
         observer: Arc<dyn Observer>,
         wrap: impl FnOnce(SqliteJournal) -> Box<dyn Journal>,
     ) -> Result<Self, OpenError> {
-        let folder = Folder::open(&options.folder)?;
-        let mut journal = wrap(SqliteJournal::open(folder.path())?);
-        let (state, snapshot) = recover(folder.path(), &mut *journal, workers())?;
+        let mut folder = Folder::open(&options.folder)?;
+        // All of it is read before the first byte is written: a start that is refused changes nothing.
+        let reader = JournalReader::open_owned(folder.path(), options.loss)?;
+        let (state, snapshot) = recover(folder.path(), reader.as_ref(), workers())?;
+        drop(reader);
+        folder.keep()?;
+        let journal = SqliteJournal::open_with(folder.path(), options.loss)?;
+        if journal.last() != state.position() {
+            let (folder, last) = (folder.path().to_owned(), journal.last());
+            return Err(OpenError::JournalBehind { folder, last, claimed: state.position() });
+        }
+        let journal = wrap(journal);
         if let Some((_, at_us)) = snapshot {
             observer.snapshot_saved(at_us, 0.0, 0);
         }

@@ -20,6 +20,8 @@ pub trait Observer: Send + Sync + fmt::Debug {
     fn refused(&self, what: &str, count: usize) {
         let _ = (what, count);
     }
+    /// Bytes of the journal's write-ahead log that cannot be moved into its file, because another program reads them.
+    fn log_blocked(&self, _bytes: u64) {}
     /// The condition of a rule failed so many times while it was evaluated.
     fn rule_failed(&self, slot: &str, rule: &str, times: u64);
     /// A slot was deleted, and is not published any more.

@@ -13,11 +13,14 @@ use std::{
 use super::{
     codec::{self, Decoded},
     error::OpenError,
-    folder::{self, Folder},
+    folder::{self, Folder, SnapshotFile},
 };
 use crate::{
-    engine::{Body, Ledger, Slots, State, Step, TRAFFIC, snapshot::Frozen},
-    journal::{Each, Journal, ReadError, SqliteJournal, Stored},
+    engine::{
+        Body, Ledger, Slots, State, Step, TRAFFIC,
+        snapshot::{Frozen, Origin},
+    },
+    journal::{ChainPoint, Each, JournalId, JournalReader, Loss, ReadError, Stored},
 };
 
 /// Events that a worker is handed at a time.
@@ -92,9 +95,13 @@ impl Reader {
 }
 
 /// The state with everything applied that the journal holds after it.
-pub(super) fn replay(state: State, journal: &mut dyn Journal, workers: usize) -> Result<State, ReadError> {
-    let (from, file) = (state.position(), journal.file().to_owned());
-    replay_by(state, &file, workers, |each| journal.replay(from, each))
+fn replay(state: State, journal: Option<&JournalReader>, workers: usize) -> Result<State, ReadError> {
+    let Some(journal) = journal else { return Ok(state) };
+    let from = state.position();
+    if from < journal.trimmed() {
+        return Err(ReadError::Trimmed { file: journal.file().to_owned(), trimmed: journal.trimmed() });
+    }
+    replay_by(state, journal.file(), workers, |each| journal.each(from, each))
 }
 
 /// The state with everything applied that `read` hands out, of this journal and in order.
@@ -141,18 +148,39 @@ pub(super) fn replay_by(
 /// A state, and of the snapshot it came from, where there was one, position and time.
 pub(super) type Recovered = (State, Option<(u64, i64)>);
 
-/// The newest whole snapshot with the rest of the journal applied.
-pub(super) fn recover(path: &Path, journal: &mut dyn Journal, workers: usize) -> Result<Recovered, OpenError> {
+/// What a snapshot says of the journal it belongs to, as the journal says it.
+pub(super) fn origin(point: &ChainPoint) -> Origin {
+    Origin { journal: point.journal.0, chain: point.hash }
+}
+
+/// Refuses snapshots that belong to another journal, or to another history of this one. One that is damaged says nothing.
+pub(super) fn refuse_foreign(snapshots: &[SnapshotFile], journal: &JournalReader) -> Result<(), ReadError> {
+    for snapshot in snapshots {
+        let Ok(origin) = snapshot.origin() else { continue };
+        let position = snapshot.position;
+        let point =
+            origin.map(|origin| ChainPoint { journal: JournalId(origin.journal), position, hash: origin.chain });
+        journal.refuse_foreign(&snapshot.path, position, point.as_ref())?;
+    }
+    Ok(())
+}
+
+/// The newest whole snapshot with the rest of the journal applied. Nothing is changed; `None` stands for a journal that
+/// is not there yet.
+pub(super) fn recover(path: &Path, journal: Option<&JournalReader>, workers: usize) -> Result<Recovered, OpenError> {
+    if let Some(journal) = journal {
+        refuse_foreign(&SnapshotFile::open_all(path)?, journal)?;
+    }
     let found = folder::newest_snapshot(path)?;
-    if journal.last() < found.claimed {
-        let (folder, last) = (path.to_owned(), journal.last());
-        return Err(OpenError::JournalBehind { folder, last, claimed: found.claimed });
+    let (last, trimmed) = journal.map_or((0, 0), |journal| (journal.last(), journal.trimmed()));
+    if last < found.claimed {
+        return Err(OpenError::JournalBehind { folder: path.to_owned(), last, claimed: found.claimed });
     }
     let snapshot = found.state.as_ref().map(|state| (state.position(), state.at_us()));
     let from = snapshot.map_or(0, |(position, _)| position);
-    if from < journal.trimmed() {
+    if from < trimmed {
         let damaged = if found.damaged.is_empty() { "there is none".into() } else { found.damaged.join("; ") };
-        return Err(OpenError::NoSnapshot { folder: path.to_owned(), trimmed: journal.trimmed(), damaged });
+        return Err(OpenError::NoSnapshot { folder: path.to_owned(), trimmed, damaged });
     }
     let state = replay(found.state.unwrap_or_default(), journal, workers)?;
     tracing::info!(snapshot = from, position = state.position(), slots = state.slots().count(), "recovered");
@@ -160,29 +188,32 @@ pub(super) fn recover(path: &Path, journal: &mut dyn Journal, workers: usize) ->
 }
 
 /// The state that the journal in a folder gives when it is folded from its beginning by so many workers, snapshots
-/// left aside; for audits and tests. The folder must not be in use.
+/// left aside; for audits and tests. The folder must not be in use, and is not changed.
 pub fn fold(folder: &Path, workers: usize) -> Result<State, OpenError> {
     let folder = Folder::open(folder)?;
-    let mut journal = SqliteJournal::open(folder.path())?;
-    Ok(replay(State::default(), &mut journal, workers)?)
+    let journal = JournalReader::open_owned(folder.path(), Loss::Refused)?;
+    Ok(replay(State::default(), journal.as_ref(), workers)?)
 }
 
 /// The state that a node would start from: the newest whole snapshot and what follows; for audits and
-/// tests. The folder must not be in use.
+/// tests. The folder must not be in use, and is not changed.
 pub fn recovered(folder: &Path, workers: usize) -> Result<State, OpenError> {
     let folder = Folder::open(folder)?;
-    let mut journal = SqliteJournal::open(folder.path())?;
-    Ok(recover(folder.path(), &mut journal, workers)?.0)
+    let journal = JournalReader::open_owned(folder.path(), Loss::Refused)?;
+    Ok(recover(folder.path(), journal.as_ref(), workers)?.0)
 }
 
-/// The state of one snapshot and what follows it; for audits and tests. The folder must not be in use.
+/// The state of one snapshot and what follows it; for audits and tests. The folder must not be in use, and is not
+/// changed.
 pub fn recovered_from(folder: &Path, snapshot: &Path, workers: usize) -> Result<State, OpenError> {
     let folder = Folder::open(folder)?;
-    let mut journal = SqliteJournal::open(folder.path())?;
-    Ok(replay(folder::read_snapshot(snapshot)?, &mut journal, workers)?)
+    let journal = JournalReader::open_owned(folder.path(), Loss::Refused)?;
+    Ok(replay(folder::read_snapshot(snapshot)?, journal.as_ref(), workers)?)
 }
 
-/// Writes a snapshot into a folder, as a node does; for audits, tests and benches.
+/// Writes a snapshot of the journal in a folder, as a node does; for audits, tests and benches.
 pub fn save_snapshot(folder: &Path, frozen: &Frozen) -> Result<u64, OpenError> {
-    Ok(Folder::write_snapshot(folder, frozen)?)
+    let point = JournalReader::open(folder)?.point_at(frozen.position())?;
+    let origin = point.as_ref().map(origin).unwrap_or_default();
+    Ok(Folder::write_snapshot(folder, frozen, &origin)?)
 }

@@ -4,7 +4,10 @@ use std::{path::PathBuf, sync::Arc, thread::JoinHandle};
 
 use super::{Shared, folder::Folder};
 use crate::{
-    engine::{State, snapshot::Frozen},
+    engine::{
+        State,
+        snapshot::{Frozen, Origin},
+    },
     journal::{AppendError, Journal},
 };
 
@@ -58,8 +61,9 @@ impl Saver {
         }
     }
 
-    /// Takes in a snapshot that is finished, and begins one if it is due.
-    pub(super) fn save_if_due(&mut self, state: &State) {
+    /// Takes in a snapshot that is finished, and begins one if it is due. `origin` is the journal's, at the position of
+    /// the state.
+    pub(super) fn save_if_due(&mut self, state: &State, origin: Origin) {
         if self.saving.as_ref().is_some_and(JoinHandle::is_finished) {
             self.collect();
         }
@@ -75,7 +79,7 @@ impl Saver {
         let frozen = state.freeze();
         self.shared.observer.frozen(begun.seconds());
         let (path, shared) = (self.path.clone(), Arc::clone(&self.shared));
-        self.saving = Some(std::thread::spawn(move || save(&path, &frozen, &shared)));
+        self.saving = Some(std::thread::spawn(move || save(&path, &frozen, &origin, &shared)));
     }
 
     fn collect(&mut self) {
@@ -107,25 +111,27 @@ impl Saver {
         match journal.trim(kinds, now_us.saturating_sub(retention_us), self.covered, TRIM_STEP) {
             Ok(more) => self.trimming = more,
             // The next snapshot begins it again.
-            Err(why @ AppendError::Full { .. }) => tracing::warn!(%why, "what is old could not be dropped"),
+            Err(why @ (AppendError::Full { .. } | AppendError::Busy { .. })) => {
+                tracing::warn!(%why, "what is old could not be dropped")
+            }
             Err(why) => return Err(why),
         }
         Ok(())
     }
 
     /// Waits for a snapshot that is being written, and takes a last one.
-    pub(super) fn finish(mut self, state: &State) {
+    pub(super) fn finish(mut self, state: &State, origin: &Origin) {
         self.collect();
         if !self.shared.failed() && state.position() != self.saved {
-            save(&self.path, &state.freeze(), &self.shared);
+            save(&self.path, &state.freeze(), origin, &self.shared);
         }
     }
 }
 
 /// Writes a snapshot, then drops those it makes superfluous.
-fn save(path: &std::path::Path, frozen: &Frozen, shared: &Shared) -> Option<(u64, Covered)> {
+fn save(path: &std::path::Path, frozen: &Frozen, origin: &Origin, shared: &Shared) -> Option<(u64, Covered)> {
     let begun = shared.stopwatch();
-    match Folder::write_snapshot(path, frozen) {
+    match Folder::write_snapshot(path, frozen, origin) {
         Ok(bytes) => {
             shared.observer.snapshot_saved(shared.clock.now_us(), begun.seconds(), bytes);
             if let Err(why) = Folder::prune(path) {

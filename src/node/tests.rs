@@ -2,6 +2,7 @@
 
 mod later_kinds;
 mod overload;
+mod refusals;
 
 use std::sync::atomic::AtomicU8;
 
@@ -64,6 +65,14 @@ impl Journal for Moody {
 
     fn last(&self) -> u64 {
         self.inner.last()
+    }
+
+    fn point(&self) -> crate::journal::ChainPoint {
+        self.inner.point()
+    }
+
+    fn check_files(&mut self) -> Result<(), AppendError> {
+        self.inner.check_files()
     }
 
     fn trimmed(&self) -> u64 {
@@ -316,7 +325,7 @@ async fn what_outlived_its_retention_goes_and_both_snapshots_still_recover() {
         world.clock.advance(200_000);
         let decided = decide_one(&node, None).await.unwrap();
         reward(&node, &format!("e{}", decided.id), &decided).await.unwrap();
-        trimmed = crate::journal::JournalReader::open(world.folder.path()).unwrap().trimmed();
+        trimmed = JournalReader::open(world.folder.path()).unwrap().trimmed();
         if trimmed > 120 {
             break;
         }
@@ -380,7 +389,7 @@ async fn a_clock_that_is_set_back_stops_time_and_nothing_else() {
     drop(node);
     assert_eq!(world.counted(), (3, 3));
     let (mut last_us, mut times) = (i64::MIN, 0);
-    let reader = crate::journal::JournalReader::open(world.folder.path()).unwrap();
+    let reader = JournalReader::open(world.folder.path()).unwrap();
     let read = reader.each(0, &mut |stored| {
         assert!(stored.at_us >= last_us);
         (last_us, times) = (stored.at_us, times + 1);

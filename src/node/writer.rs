@@ -14,7 +14,7 @@ use super::{
     codec,
     folder::Folder,
     queue::{Portion, RewardReply, Single, Taken, TakenCounts, Wake, Woken},
-    room,
+    recover, room,
     saver::Saver,
 };
 use crate::{
@@ -116,8 +116,10 @@ impl Writer {
             if looked.seconds() >= IDLE.as_secs_f64() {
                 looked = self.shared.stopwatch();
                 self.look_for_room();
+                self.look_at_files();
+                self.shared.observer.log_blocked(self.journal.blocked_log_bytes());
             }
-            self.saver.save_if_due(&self.state);
+            self.saver.save_if_due(&self.state, recover::origin(&self.journal.point()));
             self.trim();
         }
         self.finish();
@@ -258,10 +260,11 @@ impl Writer {
         Ok((applied, append_seconds))
     }
 
-    /// Want of room passes; after any other failure nothing is written any more.
+    /// Want of room passes, and so does another program that writes; after any other failure nothing is written any more.
     fn not_written(&self, why: AppendError) -> WriteError {
         match why {
             AppendError::Full { .. } => self.shared.tell_full(Some(&why.to_string())),
+            AppendError::Busy { .. } => tracing::warn!(%why, "rewards and changes are refused until it lets go"),
             AppendError::Engine { .. } | AppendError::Poisoned { .. } => self.shared.fail(&why.to_string()),
         }
         WriteError::Journal(why)
@@ -276,6 +279,15 @@ impl Writer {
         match self.journal.probe() {
             Ok(()) => self.shared.tell_full(None),
             Err(why) => drop(self.not_written(why)),
+        }
+    }
+
+    /// Looks whether the journal's files are still in their place.
+    fn look_at_files(&mut self) {
+        if !self.shared.failed()
+            && let Err(why) = self.journal.check_files()
+        {
+            self.shared.fail(&why.to_string());
         }
     }
 
@@ -389,7 +401,7 @@ impl Writer {
             self.shared.unsaved.store(unsaved as u64, Ordering::SeqCst);
             tracing::error!(decisions = unsaved, "answered decisions could not be written and are not recorded");
         }
-        self.saver.finish(&self.state);
+        self.saver.finish(&self.state, &recover::origin(&self.journal.point()));
         self.shared.stopped.store(true, Ordering::SeqCst);
     }
 }

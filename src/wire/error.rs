@@ -145,6 +145,16 @@ pub(super) fn write(error: &WriteError) -> Status {
             );
             status(Code::ResourceExhausted, message, details)
         }
+        WriteError::Journal(AppendError::Busy { .. }) => {
+            let mut details = details("JOURNAL_BUSY");
+            details.set_retry_info(Some(RETRY_START));
+            details.add_precondition_failure_violation(
+                "JOURNAL",
+                "journal",
+                "end the other program that writes to the journal; the service goes on by itself",
+            );
+            status(Code::Unavailable, message, details)
+        }
         WriteError::Journal(AppendError::Poisoned { .. }) | WriteError::Failed(_) => {
             let mut details = details("JOURNAL_FAILED");
             details.add_precondition_failure_violation("JOURNAL", "journal", "restart the service");

@@ -105,10 +105,10 @@ fn a_failed_checkpoint_poisons_unless_it_wanted_room() {
     let folder = tempfile::tempdir().unwrap();
     let mut journal = filled(folder.path());
     let failure = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
-    tell_if_sick(&journal.sick, &failure(rusqlite::ffi::SQLITE_FULL));
-    tell_if_sick(&journal.sick, &failure(rusqlite::ffi::SQLITE_BUSY));
+    tell_if_sick(&journal.told, &failure(rusqlite::ffi::SQLITE_FULL));
+    tell_if_sick(&journal.told, &failure(rusqlite::ffi::SQLITE_BUSY));
     assert_eq!(journal.append(&[record(11)]).unwrap(), 11);
-    tell_if_sick(&journal.sick, &failure(rusqlite::ffi::SQLITE_IOERR_FSYNC));
+    tell_if_sick(&journal.told, &failure(rusqlite::ffi::SQLITE_IOERR_FSYNC));
     match journal.append(&[record(12)]) {
         Err(AppendError::Engine { why, .. }) => assert!(why.contains("checkpoint"), "{why}"),
         other => panic!("{other:?}"),
@@ -141,6 +141,159 @@ fn an_end_before_what_was_acknowledged_is_refused() {
     fs::remove_file(&log).unwrap();
     let refused = SqliteJournal::open(crashed.path()).unwrap_err();
     assert!(matches!(refused, ReadError::Short { last: 0, acknowledged: 10, .. }), "{refused}");
+}
+
+/// Records and batches of a journal that is read, slowly or not at all, are in no transaction that waits for the reader.
+#[test]
+fn a_reader_that_stands_still_does_not_hold_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = SqliteJournal::open(folder.path()).unwrap();
+    for batch in 0..30 {
+        journal.append(&(batch * 100 + 1..=batch * 100 + 100).map(record).collect::<Vec<_>>()).unwrap();
+    }
+    let reader = JournalReader::open(folder.path()).unwrap();
+    let aside = Connection::open(folder.path().join("journal.sqlite3")).unwrap();
+    let (mut seen, mut looks) = (0, 0);
+    let last = reader.each(0, &mut |stored| {
+        seen += 1;
+        if stored.position.is_multiple_of(500) {
+            looks += 1;
+            journal.append(&[record(3_000 + looks)]).unwrap();
+            let busy: i64 = aside.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
+            let log = fs::metadata(folder.path().join("journal.sqlite3-wal")).unwrap().len();
+            assert_eq!((busy, log), (0, 0), "at position {}", stored.position);
+        }
+        Ok(())
+    });
+    assert_eq!((last.unwrap(), seen, looks), (3_000, 3_000, 6), "what came meanwhile is not seen");
+    let mut positions = Vec::new();
+    let mut each = |stored: &Stored<'_>| {
+        positions.push(stored.position);
+        Ok(())
+    };
+    reader.newest("decided", "offers", 3, 10_000, &mut each).unwrap();
+    assert_eq!(positions, [3_000, 2_999, 2_998]);
+}
+
+/// What is dropped under a slow reader is not taken for what was never there.
+#[test]
+fn a_reader_that_retention_overtakes_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = SqliteJournal::open(folder.path()).unwrap();
+    journal.append(&(1..=3_000).map(record).collect::<Vec<_>>()).unwrap();
+    journal.append(&(3_001..=4_000).map(record).collect::<Vec<_>>()).unwrap();
+    let reader = JournalReader::open(folder.path()).unwrap();
+    let read = reader.each(0, &mut |stored| {
+        if stored.position == 10 {
+            while journal.trim(&["decided"], i64::MAX, 2_000, 10_000).unwrap() {}
+        }
+        Ok(())
+    });
+    assert!(matches!(read, Err(ReadError::Overtaken { position: 1_024, trimmed: 2_000, .. })), "{read:?}");
+    // A new reader reads what is left; the batch that lost some of its records is not verified, the next one is.
+    let reader = JournalReader::open(folder.path()).unwrap();
+    assert_eq!(reader.each(0, &mut |_| Ok(())).unwrap(), 4_000);
+    let aside = Connection::open(folder.path().join("journal.sqlite3")).unwrap();
+    aside.execute("UPDATE batches SET hash = zeroblob(32) WHERE last = 4000", []).unwrap();
+    let refused = reader.each(0, &mut |_| Ok(())).unwrap_err();
+    assert!(matches!(refused, ReadError::Chain { position: 3_001, .. }), "{refused}");
+}
+
+/// A database that another program holds is not a sick one.
+#[test]
+fn a_busy_journal_takes_nothing_and_goes_on_when_it_is_free() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = filled(folder.path());
+    let other = Connection::open(folder.path().join("journal.sqlite3")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let begun = instant();
+    for _ in 0..2 {
+        let refused = journal.append(&[record(11)]).unwrap_err();
+        assert!(matches!(refused, AppendError::Busy { .. }), "{refused}");
+        let refused = journal.trim(&["decided"], i64::MAX, 5, 10).unwrap_err();
+        assert!(matches!(refused, AppendError::Busy { .. }), "{refused}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(4), "others wait with it: {:?}", begun.elapsed());
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(journal.append(&[record(11)]).unwrap(), 11);
+    assert_eq!(bodies(&mut journal, 0).unwrap().len(), 11);
+}
+
+#[test]
+fn a_file_that_is_removed_or_replaced_while_it_is_written_poisons() {
+    for (name, replace) in
+        [("journal.sqlite3", false), ("journal.sqlite3", true), ("journal.sqlite3-wal", false), ("journal.mark", true)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = filled(folder.path());
+        journal.check_files().unwrap();
+        let file = folder.path().join(name);
+        let copy = fs::read(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        if replace {
+            // Another file first, so that the inode is not given out again.
+            fs::write(folder.path().join("other"), "").unwrap();
+            fs::write(&file, copy).unwrap();
+        }
+        match journal.check_files() {
+            Err(AppendError::Engine { why, .. }) => {
+                assert!(why.contains(name) && why.contains("removed or replaced"), "{why}")
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+        assert!(matches!(journal.append(&[record(11)]), Err(AppendError::Poisoned { .. })));
+    }
+}
+
+/// Every batch has its hash, snapshots and watermark can be held against it, and a copy is the same journal.
+#[test]
+fn a_journal_has_an_identity_and_a_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = filled(folder.path());
+    let point = journal.point();
+    let reader = JournalReader::open(folder.path()).unwrap();
+    assert_eq!(reader.identity(), Some(point.journal));
+    assert_eq!(reader.point_at(10).unwrap(), Some(point));
+    assert_eq!(reader.point_at(5).unwrap(), None, "no batch ends there");
+    let before = reader.point_at(3).unwrap().unwrap();
+    let snapshot = Path::new("snapshot");
+    reader.refuse_foreign(snapshot, 3, Some(&before)).unwrap();
+    let foreign = |point: &ChainPoint| reader.refuse_foreign(snapshot, point.position, Some(point)).unwrap_err();
+    let other = ChainPoint { journal: JournalId([1; 16]), ..point };
+    let refused = foreign(&other);
+    let text = refused.to_string();
+    assert!(text.contains(&other.journal.to_string()) && text.contains(&point.journal.to_string()), "{text}");
+    let refused = foreign(&ChainPoint { hash: [1; 32], ..point });
+    assert!(matches!(refused, ReadError::OtherHistory { position: 10, .. }), "{refused}");
+    assert!(reader.refuse_foreign(snapshot, 3, None).is_err(), "written before the journal was");
+    // The same records in another journal: another chain.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = filled(elsewhere.path()).point();
+    assert!(other.journal != point.journal && other.hash != point.hash);
+    let copied = tempfile::tempdir().unwrap();
+    reader.copy_to(copied.path()).unwrap();
+    assert_eq!(SqliteJournal::open(copied.path()).unwrap().point(), point);
+    // The chain stays verifiable when its beginning is dropped.
+    while journal.trim(&["decided"], i64::MAX, 5, 100).unwrap() {}
+    let reader = JournalReader::open(folder.path()).unwrap();
+    assert_eq!(reader.each(0, &mut |_| Ok(())).unwrap(), 10);
+    assert_eq!(reader.point_at(10).unwrap(), Some(point));
+}
+
+/// A record that was exchanged for another whole one is noticed by the chain alone.
+#[test]
+fn another_record_in_the_place_of_one_breaks_the_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = filled(folder.path());
+    let other = Record { body: vec![1, 2, 3], ..record(6) };
+    let Record { at_us, kind, slot, decision, body } = &other;
+    let sum = checksum(&Stored { position: 6, at_us: *at_us, kind, slot, decision: decision.as_deref(), body });
+    let update = "UPDATE events SET body = ?, checksum = ? WHERE position = 6";
+    journal.connection.execute(update, params![body, i64::from(sum)]).unwrap();
+    let refused = bodies(&mut journal, 0).unwrap_err();
+    assert!(matches!(refused, ReadError::Chain { position: 4, .. }), "{refused}");
+    assert!(bodies(&mut journal, 3).is_err());
+    assert_eq!(bodies(&mut journal, 10).unwrap().len(), 0);
 }
 
 #[test]
@@ -195,7 +348,10 @@ fn a_journal_of_which_all_was_dropped_goes_on_where_it_was() {
 fn a_journal_of_the_first_format_is_taken_over() {
     let folder = tempfile::tempdir().unwrap();
     let journal = filled(folder.path());
-    journal.connection.execute_batch("DROP TABLE retention; PRAGMA user_version = 1").unwrap();
+    journal
+        .connection
+        .execute_batch("DROP TABLE retention; DROP TABLE identity; DROP TABLE batches; PRAGMA user_version = 1")
+        .unwrap();
     drop(journal);
     fs::remove_file(folder.path().join("journal.mark")).unwrap();
     let mut journal = SqliteJournal::open(folder.path()).unwrap();

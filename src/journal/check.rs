@@ -1,0 +1,155 @@
+//! Whether a journal, the watermark beside it and what the snapshots say belong together. Nothing is changed.
+
+use std::{fs, path::Path};
+
+use rusqlite::Connection;
+
+use super::{
+    ReadError,
+    chain::ChainPoint,
+    quiet,
+    rows::{self, Extent, Identity},
+    watermark::{self, Watermark},
+};
+
+/// What to do with a journal whose end may be lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Loss {
+    /// Refuse it.
+    #[default]
+    Refused,
+    /// Take what is there: somebody decided that what may be lost is lost.
+    Accepted,
+}
+
+/// A journal whose files belong together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Checked {
+    pub(super) format: i64,
+    pub(super) extent: Extent,
+    /// Identity, or `None` in a format that has none.
+    pub(super) identity: Option<Identity>,
+}
+
+/// Checks the journal of a connection against the watermark that was read before the connection was opened. Returns
+/// `None` if the journal is empty and nothing was acknowledged.
+pub(super) fn check(
+    connection: &Connection,
+    folder: &Path,
+    file: &Path,
+    watermark: Option<&Watermark>,
+    loss: Loss,
+) -> Result<Option<Checked>, ReadError> {
+    let acknowledged = watermark.map_or(0, |watermark| watermark.position);
+    let format = rows::format(connection, file)?;
+    if format == 0 {
+        return if acknowledged == 0 || loss == Loss::Accepted { Ok(None) } else { Err(short(file, 0, acknowledged)) };
+    }
+    let extent = rows::extent(connection, file)?;
+    let identity = rows::identity(connection, file)?;
+    let last_batch = if identity.is_some() { rows::last_batch(connection, file)? } else { None };
+    if extent.last < acknowledged && loss == Loss::Refused {
+        return Err(short(file, extent.last, acknowledged));
+    }
+    if let Some(batch) = last_batch {
+        if batch.last > extent.last {
+            return Err(short(file, extent.last, batch.last));
+        }
+        if batch.last < extent.last {
+            return Err(ReadError::Chain { file: file.to_owned(), position: batch.last + 1 });
+        }
+    } else if identity.is_some() {
+        return Err(ReadError::Chain { file: file.to_owned(), position: extent.last });
+    }
+    if let Some(Watermark { position, point }) = watermark {
+        agree(connection, file, identity.as_ref(), extent, *position, point.as_ref(), &watermark::path(folder))?;
+    }
+    Ok(Some(Checked { format, extent, identity }))
+}
+
+fn short(file: &Path, last: u64, acknowledged: u64) -> ReadError {
+    ReadError::Short { file: file.to_owned(), last, acknowledged }
+}
+
+/// Refuses a journal of which nobody can say whether its end is there. A journal of the first format never had a
+/// watermark.
+pub(super) fn require_watermark(
+    folder: &Path,
+    file: &Path,
+    checked: Option<&Checked>,
+    watermark: Option<&Watermark>,
+    loss: Loss,
+) -> Result<(), ReadError> {
+    let last = checked.map_or(0, |checked| checked.extent.last);
+    let young = match checked {
+        None => quiet::length(file) == 0 && quiet::length(&quiet::log_file(file)) == 0,
+        Some(checked) => checked.format < 2 || (checked.format == 2 && last == 0),
+    };
+    if watermark.is_some() || young || loss == Loss::Accepted {
+        return Ok(());
+    }
+    Err(ReadError::Unmarked { file: file.to_owned(), last, watermark: watermark::path(folder) })
+}
+
+/// Refuses a file beside the journal that names another journal, or another history of this one.
+pub(super) fn agree(
+    connection: &Connection,
+    file: &Path,
+    identity: Option<&Identity>,
+    extent: Extent,
+    position: u64,
+    point: Option<&ChainPoint>,
+    other: &Path,
+) -> Result<(), ReadError> {
+    let history = || ReadError::OtherHistory { file: file.to_owned(), other: other.to_owned(), position };
+    let other_journal = |ours: String, theirs: String| ReadError::OtherJournal {
+        file: file.to_owned(),
+        ours,
+        other: other.to_owned(),
+        theirs,
+        position,
+    };
+    let (identity, point) = match (identity, point) {
+        (None, None) => return Ok(()),
+        // Written before the journal got its identity; what the chain covers was written after it.
+        (Some(identity), None) if position <= identity.begun && identity.begun > 0 => return Ok(()),
+        (Some(identity), None) => {
+            return Err(other_journal(
+                identity.journal.to_string(),
+                "of an older version, without an identity,".into(),
+            ));
+        }
+        (None, Some(point)) => {
+            return Err(other_journal("of an older version, without an identity".into(), point.journal.to_string()));
+        }
+        (Some(identity), Some(point)) => (identity, point),
+    };
+    if identity.journal != point.journal {
+        return Err(other_journal(identity.journal.to_string(), point.journal.to_string()));
+    }
+    // Beyond the journal's end there is nothing to compare; before what was dropped only its last batch is kept.
+    if position > extent.last || position < identity.begun {
+        return Ok(());
+    }
+    match rows::hash_at(connection, file, position)? {
+        Some(hash) if hash == point.hash => Ok(()),
+        None if position < extent.trimmed => Ok(()),
+        Some(_) | None => Err(history()),
+    }
+}
+
+/// Refuses a file that has fewer pages than its header says, and whose write-ahead log does not have the others.
+pub(super) fn refuse_cut(connection: &Connection, file: &Path, last: u64) -> Result<(), ReadError> {
+    let engine =
+        |why: rusqlite::Error| ReadError::Engine { file: file.to_owned(), position: last, why: why.to_string() };
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(engine);
+    let (pages, size) = (pragma("page_count")?, pragma("page_size")?);
+    let expected = u64::try_from(pages.saturating_mul(size)).unwrap_or(0);
+    let bytes = fs::metadata(file).map_or(0, |file| file.len());
+    // Pages beyond the file's end must all be in the log: it is at least as long as they are.
+    let log = quiet::length(&quiet::log_file(file));
+    if bytes + log < expected {
+        return Err(ReadError::Cut { file: file.to_owned(), bytes, expected, last });
+    }
+    Ok(())
+}

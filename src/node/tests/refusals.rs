@@ -1,0 +1,278 @@
+//! Every way in which a start is refused: with a message that names the file, and without changing a byte of the folder.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+};
+
+use rusqlite::Connection;
+
+use super::*;
+use crate::{journal::Loss, node::folder::snapshots};
+
+/// The files of a folder.
+fn image(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let name = |entry: &fs::DirEntry| entry.file_name().into_string().unwrap();
+    fs::read_dir(folder)
+        .unwrap()
+        .map(Result::unwrap)
+        .map(|entry| (name(&entry), fs::read(entry.path()).unwrap_or_default()))
+        .collect()
+}
+
+fn copy(from: &Path) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in image(from) {
+        fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    folder
+}
+
+/// A service with two snapshots and a tail of events, as SIGKILL leaves it.
+async fn killed(world: &mut World) -> tempfile::TempDir {
+    world.options.snapshot_every_us = 1;
+    let node = world.open();
+    create(&node).await;
+    for i in 0..30 {
+        let decided = decide_one(&node, None).await.unwrap();
+        reward(&node, &format!("e{i}"), &decided).await.unwrap();
+        world.clock.advance(1_000);
+        if i == 12 || i == 22 {
+            for _ in 0..400 {
+                if snapshots(world.folder.path()).unwrap().len() == 2 {
+                    break;
+                }
+                world.clock.advance(1_000);
+                let decided = decide_one(&node, None).await.unwrap();
+                reward(&node, &format!("more-{}", decided.id), &decided).await.unwrap();
+            }
+        }
+    }
+    let copied = copy(world.folder.path());
+    node.shutdown();
+    copied
+}
+
+fn start(folder: &Path, loss: Loss) -> Result<Node, OpenError> {
+    let options = Options { loss, snapshot_every_us: i64::MAX, ..Options::new(folder) };
+    Node::open(&options, Arc::new(ManualClock::new(1_793_000_900_000_000)), Arc::new(Unobserved))
+}
+
+/// Starts in the folder, which must be refused with all these words, and must be as it was. Looking at the folder in
+/// other ways changes nothing either.
+#[track_caller]
+fn refused(what: &str, folder: &Path, words: &[&str]) {
+    let before = image(folder);
+    for _ in 0..2 {
+        let why = start(folder, Loss::Refused).map(drop).expect_err(what).to_string();
+        for word in words {
+            assert!(why.contains(word), "{what}: {word:?} in {why}");
+        }
+        assert!(!why.contains('\n'), "{what}: {why}");
+        let after = image(folder);
+        assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>(), "{what}: {why}");
+        assert!(before == after, "{what}: {why}");
+        drop((recovered(folder, 1), fold(folder, 1), audit(folder, true, &mut |_| ())));
+        assert!(before == image(folder), "{what}: read");
+    }
+}
+
+fn flip(file: &Path, at: usize) {
+    let mut bytes = fs::read(file).unwrap();
+    bytes[at] ^= 0x10;
+    fs::write(file, bytes).unwrap();
+}
+
+fn middle(file: &Path) -> usize {
+    usize::try_from(fs::metadata(file).unwrap().len() / 2).unwrap()
+}
+
+/// Moves everything into the journal's file, and changes something there.
+fn execute(folder: &Path, statements: &str) {
+    let journal = Connection::open(folder.join("journal.sqlite3")).unwrap();
+    journal.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    journal.execute_batch(statements).unwrap();
+}
+
+fn remove_snapshots(folder: &Path) {
+    for (_, path) in snapshots(folder).unwrap() {
+        fs::remove_file(path).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_is_refused_changes_nothing() {
+    let (mut world, mut other_world) = (World::new(), World::new());
+    let (crashed, other) = (killed(&mut world).await, killed(&mut other_world).await);
+    let path = |folder: &tempfile::TempDir, name: &str| folder.path().join(name);
+    let names = ["journal.sqlite3", "journal.sqlite3-wal", "journal.sqlite3-shm", "journal.mark", "lock"];
+    assert!(names.iter().all(|name| path(&crashed, name).exists()), "{:?}", image(crashed.path()).keys());
+    assert_eq!(snapshots(crashed.path()).unwrap().len(), 2);
+
+    // The write-ahead log.
+    let case = copy(crashed.path());
+    let log = path(&case, "journal.sqlite3-wal");
+    flip(&log, middle(&log));
+    refused("a flipped bit in the log", case.path(), &["journal.sqlite3 ends at position", "was acknowledged"]);
+    fs::remove_file(path(&case, "journal.sqlite3-shm")).unwrap();
+    refused("the same without its index", case.path(), &["was acknowledged"]);
+    fs::remove_file(path(&case, "lock")).unwrap();
+    refused("the same without a lock", case.path(), &["was acknowledged"]);
+    flip(&log, 40);
+    refused("the first frame of the log too", case.path(), &["was acknowledged"]);
+    fs::remove_file(log).unwrap();
+    refused("no log", case.path(), &["was acknowledged"]);
+    fs::remove_file(path(&case, "journal.mark")).unwrap();
+    remove_snapshots(case.path());
+    refused("neither log nor watermark nor snapshots", case.path(), &["journal.mark is missing", "--accept-loss"]);
+    drop(start(case.path(), Loss::Accepted).unwrap());
+    drop(start(case.path(), Loss::Refused).unwrap());
+
+    // The watermark.
+    let case = copy(crashed.path());
+    fs::remove_file(path(&case, "journal.mark")).unwrap();
+    refused("no watermark", case.path(), &["journal.mark is missing", "--accept-loss"]);
+    fs::copy(path(&other, "journal.mark"), path(&case, "journal.mark")).unwrap();
+    refused(
+        "the watermark of another journal",
+        case.path(),
+        &["journal.mark belongs to the journal", "journal.sqlite3 is"],
+    );
+
+    // The file.
+    let case = copy(crashed.path());
+    fs::write(path(&case, "journal.sqlite3"), "").unwrap();
+    refused("an empty file beside a log", case.path(), &["journal.sqlite3", "salvage"]);
+    fs::remove_file(path(&case, "journal.sqlite3")).unwrap();
+    refused("no file beside a log", case.path(), &["journal.sqlite3"]);
+    fs::remove_file(path(&case, "journal.sqlite3-wal")).unwrap();
+    refused("no journal", case.path(), &["ends at position 0", "was acknowledged"]);
+    fs::remove_file(path(&case, "journal.mark")).unwrap();
+    refused("no journal beside snapshots", case.path(), &["ends at position 0", "was durable"]);
+    let case = copy(crashed.path());
+    execute(case.path(), "DELETE FROM events WHERE position = 9");
+    remove_snapshots(case.path());
+    refused("a hole", case.path(), &["hole", "position 9 is missing"]);
+    let case = copy(crashed.path());
+    execute(case.path(), "UPDATE events SET body = x'00' WHERE position = 9");
+    remove_snapshots(case.path());
+    refused("a damaged record", case.path(), &["position 9", "checksum"]);
+    let case = copy(crashed.path());
+    execute(
+        case.path(),
+        "UPDATE batches SET hash = zeroblob(32) WHERE last = (SELECT last FROM batches WHERE first > 8 LIMIT 1)",
+    );
+    remove_snapshots(case.path());
+    refused("a damaged chain", case.path(), &["position", "not those of the batch"]);
+    let case = copy(crashed.path());
+    execute(case.path(), "UPDATE identity SET journal = zeroblob(16)");
+    refused("a damaged identity", case.path(), &["identity"]);
+    let case = copy(crashed.path());
+    execute(case.path(), "PRAGMA user_version = 99");
+    refused("a newer version", case.path(), &["format 99", "newer"]);
+    let case = copy(crashed.path());
+    fs::write(path(&case, "journal.sqlite3"), "not a database, by a long way, at all").unwrap();
+    refused("no database", case.path(), &["journal.sqlite3"]);
+    let case = copy(crashed.path());
+    fs::remove_file(path(&case, "journal.sqlite3")).unwrap();
+    fs::remove_file(path(&case, "journal.sqlite3-wal")).unwrap();
+    Connection::open(path(&case, "journal.sqlite3")).unwrap().execute_batch("CREATE TABLE things (name TEXT)").unwrap();
+    refused("a database of another program", case.path(), &["another program"]);
+
+    // The snapshots.
+    let case = copy(crashed.path());
+    let ours = snapshots(case.path()).unwrap();
+    let theirs = snapshots(other.path()).unwrap();
+    fs::copy(&theirs[1].1, case.path().join(theirs[1].1.file_name().unwrap())).unwrap();
+    let text = start(case.path(), Loss::Refused).map(drop).unwrap_err().to_string();
+    refused(
+        "a snapshot of another service",
+        case.path(),
+        &[
+            theirs[1].1.file_name().unwrap().to_str().unwrap(),
+            "belongs to the journal",
+            "journal.sqlite3 is the journal",
+        ],
+    );
+    assert!(text.contains("different services"), "{text}");
+    let case = copy(crashed.path());
+    execute(case.path(), "INSERT INTO retention VALUES (1, 12, 0)");
+    let sum = {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(b"retention");
+        hasher.update(&12_u64.to_be_bytes());
+        hasher.finalize()
+    };
+    execute(case.path(), &format!("UPDATE retention SET checksum = {sum}"));
+    for (_, path) in &snapshots(case.path()).unwrap() {
+        flip(path, middle(path));
+    }
+    let names: Vec<_> = ours.iter().map(|(_, path)| path.file_name().unwrap().to_str().unwrap()).collect();
+    refused("both snapshots damaged", case.path(), &[names[0], names[1], "damaged"]);
+    remove_snapshots(case.path());
+    refused("no snapshots of a trimmed journal", case.path(), &["after position 12"]);
+
+    // The folder.
+    let case = copy(crashed.path());
+    for name in ["journal.sqlite3", "journal.sqlite3-wal", "journal.mark"] {
+        fs::set_permissions(path(&case, name), Permissions::from_mode(0o444)).unwrap();
+        refused("a file that is read-only", case.path(), &[name, "read-only", "chmod"]);
+        fs::set_permissions(path(&case, name), Permissions::from_mode(0o644)).unwrap();
+    }
+    let case = tempfile::tempdir().unwrap();
+    fs::write(path(&case, "thesis.new"), "the only copy").unwrap();
+    refused("a folder of others", case.path(), &["thesis.new", "empty", "--data"]);
+    let case = copy(crashed.path());
+    let first = start(case.path(), Loss::Refused).unwrap();
+    refused("a folder in use", case.path(), &["in use by another process"]);
+    drop(first);
+    // What is whole starts, and what is not ours is left alone.
+    fs::write(path(&case, "thesis.new"), "the only copy").unwrap();
+    fs::write(path(&case, "snapshot-5.bin"), "not one of ours").unwrap();
+    fs::write(path(&case, "snapshot-00000000000000000005.bin.new"), "a part").unwrap();
+    drop(start(case.path(), Loss::Refused).unwrap());
+    assert!(path(&case, "thesis.new").exists() && path(&case, "snapshot-5.bin").exists());
+    assert!(!path(&case, "snapshot-00000000000000000005.bin.new").exists());
+}
+
+/// The file alone, copied while the service runs, has lost what stands in the log: nobody may take it for whole.
+#[tokio::test]
+async fn the_journal_s_file_alone_is_refused_and_a_flag_accepts_it() {
+    let mut world = World::new();
+    let crashed = killed(&mut world).await;
+    let alone = tempfile::tempdir().unwrap();
+    fs::copy(crashed.path().join("journal.sqlite3"), alone.path().join("journal.sqlite3")).unwrap();
+    refused("the file alone", alone.path(), &["journal.mark is missing", "--accept-loss"]);
+    let node = start(alone.path(), Loss::Accepted).unwrap();
+    assert!(node.slots().is_empty(), "all of it stood in the log");
+    create(&node).await;
+    drop(node);
+    assert_eq!(start(alone.path(), Loss::Refused).unwrap().slots().len(), 1, "accepted once, it is whole again");
+}
+
+/// A snapshot that another history of the same journal came to: a restored backup went on beside the original.
+#[tokio::test]
+async fn a_snapshot_of_another_history_is_refused_with_both_named() {
+    let mut world = World::new();
+    let (one, two) = {
+        let crashed = killed(&mut world).await;
+        (copy(crashed.path()), copy(crashed.path()))
+    };
+    for folder in [&one, &two] {
+        let node = start(folder.path(), Loss::Refused).unwrap();
+        for _ in 0..3 {
+            let decided = decide_one(&node, None).await.unwrap();
+            reward(&node, "later", &decided).await.unwrap();
+        }
+        node.shutdown();
+    }
+    let newest = snapshots(one.path()).unwrap().remove(0).1;
+    fs::copy(&newest, two.path().join(newest.file_name().unwrap())).unwrap();
+    refused(
+        "another history",
+        two.path(),
+        &[newest.file_name().unwrap().to_str().unwrap(), "different histories", "journal.sqlite3"],
+    );
+}
