@@ -366,4 +366,18 @@ mod tests {
             assert!(text.contains(line), "{line} in {text}");
         }
     }
+
+    #[test]
+    fn deleted_slots_are_forgotten_without_a_scrape() {
+        let metrics = metrics().unwrap();
+        for i in 0..2 * DELETED_MAX {
+            let slot = format!("slot-{i}");
+            metrics.rewarded(&slot, "click", RewardOutcome::Late);
+            metrics.slot_deleted(&slot);
+        }
+        metrics.rewarded("kept", "click", RewardOutcome::Late);
+        metrics.not_journalled("rejected");
+        let text = metrics.render(None).unwrap();
+        assert_eq!(text.lines().filter(|line| line.starts_with("slotwise_rewards_total{")).count(), 2, "{text}");
+    }
 }

@@ -8,13 +8,17 @@
 
 mod support;
 
+#[path = "bad_input/texts.rs"]
+mod texts;
+
 use std::collections::HashMap;
 
 use prost_types::FieldMask;
 use slotwise::wire::proto::{
-    BatchDecideRequest, Candidate, Controls, DecideRequest, EpsilonGreedyPolicy, FeatureValue, GetSlotReportRequest,
-    GetSlotRequest, Goal, LinearModel, Model, Policy, RecordRewardsRequest, RemoveArmsRequest, RewardEvent, RewardKind,
-    RewardStatus, Slot, SquareCbPolicy, Subject, TextList, UpdateSlotRequest, feature_value::Value, model, policy,
+    Arm, BatchDecideRequest, Candidate, Controls, DecideRequest, EpsilonGreedyPolicy, FeatureValue,
+    GetSlotReportRequest, GetSlotRequest, Goal, LinearModel, Model, Policy, RecordRewardsRequest, RemoveArmsRequest,
+    RewardEvent, RewardKind, RewardStatus, SetArmAvailabilityRequest, Slot, SquareCbPolicy, Subject, TextList,
+    UpdateSlotRequest, UpsertArmsRequest, feature_value::Value, model, policy,
 };
 use support::{Clients, click, context, decide, number, slot, started, text};
 use tonic::{Code, Status};
@@ -241,6 +245,41 @@ async fn bytes_that_are_no_message_are_refused() {
     let garbage = raw_call(&server.address, "/slotwise.v1.DecisionService/Decide", &[0xff; 40]).await;
     check(&garbage, Code::InvalidArgument, "subject");
     unchanged(&mut clients, before).await;
+    server.stop().await;
+}
+
+/// The name of a feature, an arm or a path is the caller's, and may be anything: the error says which, in short.
+#[tokio::test]
+async fn long_names_and_deep_payloads_are_invalid_arguments_that_name_the_field() {
+    let (_folder, server, mut clients) = started().await;
+    clients.create(slot("offers", &["apple", "pear"])).await.unwrap();
+    let long = "k".repeat(5_000);
+    let short = format!("{}…", "k".repeat(80));
+    let empty = FeatureValue { value: None };
+    let context = DecideRequest { context: context(&[(&long, empty)]), ..decide("offers") };
+    check(&clients.decide(context).await.unwrap_err(), Code::InvalidArgument, &format!("context[\"{short}\"]"));
+    let availability = SetArmAvailabilityRequest {
+        slot_id: "offers".into(),
+        available: HashMap::from([(long.clone(), false)]),
+        ..SetArmAvailabilityRequest::default()
+    };
+    let refused = clients.slots.set_arm_availability(availability).await.unwrap_err();
+    check(&refused, Code::InvalidArgument, &format!("available[\"{short}\"]"));
+    let masked = UpdateSlotRequest {
+        slot: Some(slot("offers", &["apple"])),
+        update_mask: Some(FieldMask { paths: vec![long.clone()] }),
+        ..UpdateSlotRequest::default()
+    };
+    let refused = clients.slots.update_slot(masked).await.unwrap_err();
+    check(&refused, Code::InvalidArgument, "update_mask");
+    assert!(refused.message().contains(&short) && refused.message().len() < 300, "{}", refused.message());
+    for depth in [20, 200] {
+        let deep = Arm { arm_id: "apple".into(), payload: Some(nested(depth)), ..Arm::default() };
+        let arms = vec![Arm { arm_id: "plum".into(), ..Arm::default() }, deep];
+        let upsert = UpsertArmsRequest { slot_id: "offers".into(), arms, ..UpsertArmsRequest::default() };
+        let refused = clients.slots.upsert_arms(upsert).await.unwrap_err();
+        check(&refused, Code::InvalidArgument, "arms[1].payload");
+    }
     server.stop().await;
 }
 

@@ -186,3 +186,60 @@ fn a_slot_is_steered_and_its_history_tells_by_whom() {
         (Some(7), Some("ann"), 1)
     );
 }
+
+/// Ids and words of callers: as they are in documents and tables, and never obeyed by a terminal.
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_ids_go_through_every_command_and_no_text_is_obeyed() {
+    const ODD: &str = r#"a"b\c,d=e'f<g>&h"#;
+    let shop = Shop::open();
+    let mut clients = support::Clients::connect(&shop.process.address).await;
+    let mut slot = support::slot("offers", &[ODD, "gid://shopify/Product/7967", "crème brûlée"]);
+    slot.display_name = "\u{1b}[2J\u{9b}Offers\n".into();
+    slot.arms[1].attributes = support::context(&[("word\u{7}", support::text("\u{1b}]0;x\u{7}"))]);
+    clients.create(slot).await.unwrap();
+
+    let document = shop.good(&["slots", "get", "offers"]);
+    shop.write("offers.toml", &document);
+    let file = format!("{}/offers.toml", shop.slots());
+    assert_eq!(shop.good(&["slots", "apply", &file]).trim(), "unchanged offers (revision 1)");
+    shop.good(&["slots", "pause", "offers", ODD, "--reason", "\u{1b}[2J\rgone\nforged"]);
+    let path = format!("arms[{ODD:?}].available");
+    let request = slotwise::wire::proto::DecideRequest {
+        context: support::context(&[("\u{1b}[3J", support::text("\u{1b}[2J"))]),
+        ..support::decide("offers")
+    };
+    let decision = clients.decide(request).await.unwrap().decision_id;
+    let mut told = Vec::new();
+    for words in [
+        &["slots", "list"][..],
+        &["slots", "history", "offers"],
+        &["slots", "diff", &file],
+        &["slots", "preview", &file],
+        &["report", "offers"],
+        &["slots", "resume", "offers", ODD, "nothing\u{1b}[2J"],
+    ] {
+        let output = run(&shop.process, words);
+        told.push(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)));
+    }
+    // The decision is recorded behind its answer.
+    for _ in 0..100 {
+        let output = run(&shop.process, &["explain", &decision]);
+        if output.status.success() {
+            told.push(ended(&output, 0));
+            break;
+        }
+    }
+    assert_eq!(told.len(), 7, "{told:?}");
+    for told in &told {
+        let obeyed = told.chars().find(|c| c.is_control() && *c != '\n');
+        assert_eq!(obeyed, None, "{told:?}");
+    }
+    assert!(told[0].contains(r"\u001b[2J\u009bOffers\u000a"), "{}", told[0]);
+    assert!(told[1].contains(&path) && told[1].contains(r"\u001b[2J\u000dgone\u000aforged"), "{}", told[1]);
+    assert!(told[4].contains(ODD) && told[4].contains("crème brûlée"), "{}", told[4]);
+    assert!(told[6].contains(r#"\u001b[3J = "\u001b[2J""#), "{}", told[6]);
+    // The borders of a table stand under each other, whatever its cells hold.
+    let table = told[4].lines().filter(|line| line.contains(['│', '┌', '└']));
+    let widths: std::collections::BTreeSet<usize> = table.map(|line| line.chars().count()).collect();
+    assert_eq!(widths.len(), 1, "{}", told[4]);
+}

@@ -94,6 +94,17 @@ mod tests {
         assert_eq!(serde_json::from_str::<String>(&lines(&json)).unwrap(), text);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn nothing_that_is_printed_is_obeyed(text in crate::slot::any_text()) {
+            assert!(!printable(&text).contains(reorders_or_controls));
+            let kept = |c: char| reorders_or_controls(c) && !matches!(c, '\n' | '\t');
+            assert!(!lines(&text).contains(kept));
+            let json = serde_json::to_string(&text).unwrap();
+            assert_eq!(serde_json::from_str::<String>(&lines(&json)).unwrap(), text);
+        }
+    }
+
     #[test]
     fn a_writer_escapes_what_goes_through_it() {
         let mut out = Escaping(Vec::new());

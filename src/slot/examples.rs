@@ -1,6 +1,8 @@
-//! Definitions for tests of whatever writes and reads them: every way to learn, and every lever.
+//! Definitions for tests of whatever writes and reads them: every way to learn, every lever, and any ids and texts.
 
 use std::sync::Arc;
+
+use proptest::prelude::*;
 
 use super::{
     Aggregation, Arm, ArmId, Baseline, Controls, Definition, Effect, Goal, HeadStart, Learning, Mode, OnError,
@@ -131,4 +133,51 @@ pub(crate) fn examples() -> Vec<Definition> {
         examples.push(Definition { controls, arms: arms.clone(), rules: rules(), ..plain });
     }
     examples
+}
+
+/// Any id that the contract allows for arms, subjects and events, with what quoting gets wrong more often than not.
+pub(crate) fn any_id() -> impl Strategy<Value = String> {
+    let character = prop_oneof![
+        4 => any::<char>().prop_filter("no control characters", |c| !c.is_control()),
+        3 => prop::sample::select("\"'\\`,;=:/&<>{}[]()|#?%$ -+@\u{2028}\u{202e}\u{301}".chars().collect::<Vec<_>>()),
+        2 => prop::char::range('a', 'z'),
+    ];
+    prop::collection::vec(character, 1..64).prop_map(|characters| characters.into_iter().collect())
+}
+
+/// Any text, control characters among it.
+pub(crate) fn any_text() -> impl Strategy<Value = String> {
+    prop::collection::vec(prop_oneof![any::<char>(), prop::char::range('\0', '\u{a0}')], 1..60)
+        .prop_map(|characters| characters.into_iter().collect())
+}
+
+/// A definition that has these ids, of which the first two differ, wherever ids stand, and `text` wherever texts do.
+pub(crate) fn odd_definition(ids: &[String], text: &str) -> Definition {
+    let word = crate::bandit::Value::Text(text.into());
+    let arm = |id: &String| {
+        let mut arm = Arm::new(arm_id(id));
+        arm.attributes = [(text.chars().take(30).collect(), word.clone()), ("plain".into(), word.clone())].into();
+        arm.payload = Some([(text.to_owned(), text.into()), (id.clone(), id.as_str().into())].into_iter().collect());
+        Arc::new(arm)
+    };
+    let mut definition = Definition::new(SlotId::parse("slot_id", "offers").unwrap());
+    definition.display_name = text.to_owned();
+    definition.arms = ids.iter().map(arm).collect();
+    definition.default_arm = Some(arm_id(&ids[0]));
+    let share = Share { floor: Some(0.05), ceiling: Some(0.6) };
+    definition.controls.arm_shares = [(arm_id(&ids[1]), share)].into();
+    definition.controls.baseline = Some(Baseline::Arm(arm_id(&ids[0])));
+    definition.rules = vec![Rule {
+        name: format!("not {}", ids[0].chars().take(30).collect::<String>()),
+        when: format!("context.x == 1.0 && arm.id == {}", serde_json::to_string(&ids[0]).unwrap()),
+        effect: Effect::Exclude,
+        on_error: OnError::Ignore,
+        paused: false,
+    }];
+    definition
+}
+
+/// Two or more different ids.
+pub(crate) fn any_ids() -> impl Strategy<Value = Vec<String>> {
+    prop::collection::btree_set(any_id(), 2..6).prop_map(|ids| ids.into_iter().collect())
 }

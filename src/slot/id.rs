@@ -232,6 +232,25 @@ mod tests {
         assert!(SlotId::parse("slot_id", &"\u{1b}".repeat(100)).unwrap_err().to_string().len() < 250);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_id_without_control_characters_is_an_id(id in crate::slot::any_id(), text in crate::slot::any_text()) {
+            assert_eq!(ArmId::parse("arm_id", &id).unwrap().as_str(), id);
+            let fit = !text.chars().any(char::is_control) && text.len() <= ID_BYTES_MAX;
+            assert_eq!(ArmId::parse("arm_id", &text).is_ok(), fit, "{text:?}");
+            assert_eq!(check_token("event_id", &text).is_ok(), fit, "{text:?}");
+        }
+
+        #[test]
+        fn what_is_repeated_is_short_and_shows(text in crate::slot::any_text(), times in 1..200_usize) {
+            let long = text.repeat(times);
+            for short in [shorten(&long), shorten_key(&long)] {
+                assert!(short.len() <= 2 * SHORT_BYTES_MAX + 8 && !short.contains(reorders_or_controls), "{short}");
+            }
+            assert!(!FieldError::new("f", suggestion(&long, [long.as_str()].into_iter())).message.contains(char::is_control));
+        }
+    }
+
     #[test]
     fn a_near_miss_is_suggested_and_a_far_one_is_not() {
         let known = ["offers", "search", "email"];

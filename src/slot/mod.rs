@@ -28,7 +28,7 @@ pub use definition::{
     check_name,
 };
 #[cfg(test)]
-pub(crate) use examples::examples;
+pub(crate) use examples::{any_id, any_ids, any_text, examples, odd_definition};
 pub use goal::{Aggregation, Contribution, Goal, Learning, RewardKind};
 pub use id::{
     ArmId, FieldError, SlotId, check_token, push_escaped, reorders_or_controls, shorten, shorten_key, suggestion,

@@ -3,14 +3,16 @@
 //! Bytes that are no such message are the caller's mistake, so they are answered
 //! `INVALID_ARGUMENT` with details, like any other malformed field.
 
-use prost::Message;
+use std::marker::PhantomData;
+
+use prost::{Message, bytes::Buf as _};
 use tonic::{
-    Code, Status,
+    Status,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 use tonic_prost::ProstCodec;
 
-use super::error;
+use super::{error, undecodable};
 use crate::slot::FieldError;
 
 /// Encodes `T`, decodes `U`.
@@ -34,14 +36,14 @@ where
     type Encode = T;
     type Decode = U;
     type Encoder = MessageEncoder<<ProstCodec<T, U> as Codec>::Encoder>;
-    type Decoder = MessageDecoder<<ProstCodec<T, U> as Codec>::Decoder>;
+    type Decoder = MessageDecoder<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
         MessageEncoder(self.0.encoder())
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        MessageDecoder(self.0.decoder())
+        MessageDecoder(PhantomData)
     }
 }
 
@@ -60,23 +62,23 @@ impl<E: Encoder<Error = Status>> Encoder for MessageEncoder<E> {
 
 /// See [`MessageCodec`].
 #[derive(Debug)]
-pub struct MessageDecoder<D>(D);
+pub struct MessageDecoder<U>(PhantomData<U>);
 
-impl<D: Decoder<Error = Status>> Decoder for MessageDecoder<D> {
-    type Item = D::Item;
+impl<U: Message + Default> Decoder for MessageDecoder<U> {
+    type Item = U;
     type Error = Status;
 
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
-        self.0.decode(buffer).map_err(|status| {
-            if status.code() != Code::Internal {
-                return status;
-            }
-            // Prost says in its text which message and field it stumbled over: "…: DecideRequest.slot_id: …".
-            let field = status.message().split(": ").find_map(|part| part.split_once('.')).map(|(_, field)| field);
-            let field = field.filter(|field| field.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        let bytes = buffer.copy_to_bytes(buffer.remaining());
+        let mut rest = &bytes[..];
+        U::decode(&mut rest).map(Some).map_err(|why| {
+            let why = why.to_string();
+            let field = undecodable::path(&why, &bytes, bytes.len() - rest.len());
+            // Deep in a payload prost names every level.
+            let cause = why.rsplit(": ").next().unwrap_or_default();
             error::field(&FieldError::new(
-                field.unwrap_or("message"),
-                format!("cannot be decoded ({}); send a message of this method's type", status.message()),
+                if field.is_empty() { "message" } else { &field },
+                format!("cannot be decoded ({cause}); send a message of this method's type"),
             ))
         })
     }

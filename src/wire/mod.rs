@@ -39,6 +39,7 @@ mod steering;
 #[cfg(test)]
 mod tests;
 mod time;
+mod undecodable;
 
 use std::sync::{Arc, OnceLock};
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use prost::Message as _;
 use prost_types::FieldMask;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Code, Request};
@@ -146,6 +147,42 @@ fn a_mask_takes_what_it_names_and_nothing_else() {
         }
     }
     assert_eq!(seen, paths.into(), "every path took something of some definition");
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_ids_and_texts_survive_the_contract(ids in crate::slot::any_ids(), text in crate::slot::any_text()) {
+        let definition = crate::slot::odd_definition(&ids, &text);
+        let message = encode::definition(&definition, 3);
+        let message = Slot::decode(message.encode_to_vec().as_slice()).unwrap();
+        assert_eq!(decode_slot::slot(Some(message)).unwrap(), (definition.clone(), 3));
+        // What differs is told of each arm by a path of its own.
+        let mut other = definition.clone();
+        for arm in &mut other.arms {
+            Arc::make_mut(arm).available = false;
+        }
+        let told = differences(&definition, &other);
+        let paths: std::collections::BTreeSet<&str> = told.iter().map(|told| told.path.as_str()).collect();
+        assert_eq!(paths.len(), ids.len(), "{paths:?}");
+        let quoted = format!("arms[{:?}].available", ids[0]);
+        assert!(paths.contains(quoted.as_str()), "{quoted} in {paths:?}");
+    }
+
+    #[test]
+    fn any_ids_survive_a_request(ids in crate::slot::any_ids(), text in crate::slot::any_text()) {
+        let mut request = crate::engine::Request::new(SlotId::parse("slot_id", "offers").unwrap());
+        let candidate = |id: &String| crate::engine::RequestCandidate {
+            arm: crate::slot::ArmId::parse("arm_id", id).unwrap(),
+            features: [("word".to_owned(), crate::bandit::Value::Text(text.clone()))].into(),
+        };
+        request.candidates = ids.iter().map(candidate).collect();
+        request.subject = crate::engine::Subject { id: ids[0].clone(), session_id: ids[1].clone() };
+        request.request_id = Some(ids[0].clone());
+        request.context = [("word".to_owned(), crate::bandit::Value::Text(text.clone()))].into();
+        let bytes = super::encode::request(&request).encode_to_vec();
+        let decoded = super::decode::request(DecideRequest::decode(bytes.as_slice()).unwrap()).unwrap();
+        assert_eq!((decoded.request, decoded.ignored_features), (request, Vec::new()));
+    }
 }
 
 /// A definition of which much has not its default that the examples leave at it.

@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::{
-    http_get,
+    DeleteSlotRequest, http_get,
     support::{Server, click, context, decide, number, slot, started},
 };
 
@@ -241,5 +241,24 @@ async fn a_request_id_belongs_to_one_request() {
     clients.slots.reset_slot(reset).await.unwrap();
     let elsewhere = clients.decide(others[0].clone()).await.unwrap();
     assert_ne!(elsewhere.decision_id, first.decision_id);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_series_of_a_slot_go_with_it() {
+    let (_folder, server, mut clients) = started().await;
+    for id in ["gone", "kept"] {
+        clients.create(slot(id, &["a", "b"])).await.unwrap();
+        let request = DecideRequest { candidates: candidates(&["a", "never"]), ..decide(id) };
+        let decision = clients.decide(request).await.unwrap();
+        clients.reward(click(&format!("e-{id}"), &decision)).await.unwrap();
+    }
+    let series = |text: &str, slot: &str| text.lines().filter(|l| l.contains(&format!("slot=\"{slot}\""))).count();
+    let text = http_get(&server.http, "/metrics").await;
+    assert!(series(&text, "gone") > 4 && series(&text, "gone") == series(&text, "kept"), "{text}");
+    let delete = DeleteSlotRequest { slot_id: "gone".into(), ..DeleteSlotRequest::default() };
+    clients.slots.delete_slot(delete).await.unwrap();
+    let after = http_get(&server.http, "/metrics").await;
+    assert_eq!((series(&after, "gone"), series(&after, "kept")), (0, series(&text, "kept")), "{after}");
     server.stop().await;
 }

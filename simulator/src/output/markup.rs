@@ -113,6 +113,19 @@ mod tests {
     }
 
     #[test]
+    fn ids_of_arms_are_read_back_as_they_are() {
+        for id in ["gid://shopify/Product/7967?a=1&b='2'", r#"a"b\c,d=e'f<g>&h;"#, "crème – 日本\u{202e}", "&amp;&#39;"]
+        {
+            let mut out = Markup::default();
+            out.element("a", &[("b", id)], |out| out.leaf("c", &[], id));
+            let text = out.finish();
+            let document = roxmltree::Document::parse(&text).unwrap();
+            assert_eq!(document.root_element().attribute("b"), Some(id));
+            assert_eq!(document.descendants().find(|node| node.has_tag_name("c")).unwrap().text(), Some(id));
+        }
+    }
+
+    #[test]
     fn characters_that_xml_does_not_have_are_replaced() {
         let mut out = Markup::default();
         out.leaf("a", &[], "bell \u{7}, nul \0, delete \u{7f}, next line \u{85}, none \u{ffff}, return \r");

@@ -67,6 +67,17 @@ fn every_way_to_learn_and_every_lever_survives_its_document() {
     }
 }
 
+proptest::proptest! {
+    #[test]
+    fn any_ids_and_texts_survive_the_document(ids in crate::slot::any_ids(), text in crate::slot::any_text()) {
+        let definition = crate::slot::odd_definition(&ids, &text);
+        let document = toml::to_string_pretty(&SlotDocument::of(&definition)).unwrap();
+        assert_eq!(parse(&document).definition().unwrap(), definition, "{document}");
+        let json = serde_json::to_string_pretty(&SlotDocument::of(&definition)).unwrap();
+        assert_eq!(serde_json::from_str::<SlotDocument>(&json).unwrap().definition().unwrap(), definition, "{json}");
+    }
+}
+
 #[test]
 fn every_form_that_the_contract_suggests_is_taken() {
     for (text, want) in [

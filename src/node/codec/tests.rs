@@ -71,6 +71,52 @@ fn an_event_from_before_there_was_a_policy_still_reads() {
     assert_eq!(encode(&event).body, before, "and is written as it was");
 }
 
+proptest::proptest! {
+    #[test]
+    fn any_ids_and_texts_survive_the_log(ids in crate::slot::any_ids(), text in crate::slot::any_text()) {
+        let definition = Arc::new(crate::slot::odd_definition(&ids, &text));
+        let why = Why { author: ids[0].clone(), reason: text.clone(), ..Why::default() };
+        let (slot, arms) = (slot_id(), ids.iter().map(|id| arm_id(id)).collect::<Vec<_>>());
+        let id = DecisionId::new(1, 2_000_000, 3);
+        let subject = Subject { id: ids[0].clone(), session_id: ids[1].clone() };
+        let word: crate::bandit::Features = [(text.clone(), crate::bandit::Value::Text(text.clone()))].into();
+        let decided = Decided {
+            request_id: Some(ids[0].clone()),
+            subject: subject.clone(),
+            context: word.clone(),
+            candidates: arms.iter().map(|arm| (arm.clone(), word.clone())).collect(),
+            taken: arms.clone(),
+            request_fingerprint: 7,
+            ..Decided::empty(slot.clone(), id)
+        };
+        let rewarded = Rewarded {
+            slot: slot.clone(),
+            event_id: ids[0].clone(),
+            decision: None,
+            subject,
+            arm: Some(arms[0].clone()),
+            kind: text.clone(),
+            value: None,
+            time_us: 5,
+            reverses: Some(ids[1].clone()),
+        };
+        for body in [
+            Body::SlotCreated { definition, why: why.clone() },
+            Body::ArmsRemoved { slot: slot.clone(), arms: arms.clone(), why: why.clone() },
+            Body::AvailabilitySet {
+                slot,
+                available: arms.into_iter().map(|arm| (arm, Availability::new(false))).collect(),
+                why,
+            },
+            Body::Decided(Arc::new(decided)),
+            Body::Rewarded(Box::new(rewarded)),
+        ] {
+            let event = Event { at_us: 7, body };
+            assert_eq!(decode(&encode(&event).body), Ok(event));
+        }
+    }
+}
+
 #[test]
 fn a_policy_of_a_newer_version_is_refused() {
     let mut event = encode::event(&created(Some(Policy::Uniform)));

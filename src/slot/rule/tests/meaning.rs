@@ -39,6 +39,25 @@ fn verdict(when: &str) -> Verdict {
     book.judge(&facts, &[Target { arm: &arms[0].id, position: Some(0), own: None }]).of(0, 0)
 }
 
+proptest::proptest! {
+    #[test]
+    fn an_arm_s_id_in_a_condition_is_that_arm_s(ids in crate::slot::any_ids()) {
+        let arms: Vec<_> = ids.iter().map(|id| arm(id, Features::new())).collect();
+        let literal = serde_json::to_string(&ids[0]).unwrap();
+        for when in [format!("arm.id == {literal}"), format!("arm.id in [{literal}]")] {
+            let rule = rule(&when);
+            assert_eq!(rule.check(), Ok(()), "{when}");
+            let book = RuleBook::new(&[rule], &arms);
+            let facts = Facts { context: &context(), subject_id: &ids[0], session_id: &ids[1] };
+            for (i, arm) in arms.iter().enumerate() {
+                let target = Target { arm: &arm.id, position: Some(i), own: None };
+                let want = if i == 0 { Verdict::Yes } else { Verdict::No };
+                assert_eq!(book.judge(&facts, &[target]).of(0, 0), want, "{when} of {}", arm.id);
+            }
+        }
+    }
+}
+
 #[track_caller]
 fn check(want: Verdict, conditions: &[&str]) {
     for when in conditions {
