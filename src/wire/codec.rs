@@ -74,7 +74,7 @@ impl<U: Message + Default> Decoder for MessageDecoder<U> {
         U::decode(&mut rest).map(Some).map_err(|why| {
             let why = why.to_string();
             let field = undecodable::path(&why, &bytes, bytes.len() - rest.len());
-            // Deep in a payload prost names every level.
+            // Prost names every level, and a payload may have a hundred.
             let cause = why.rsplit(": ").next().unwrap_or_default();
             error::field(&FieldError::new(
                 if field.is_empty() { "message" } else { &field },

@@ -109,7 +109,10 @@ fn arms(before: &[Arc<Arm>], after: &[Arc<Arm>]) -> Vec<Difference> {
 /// A list of ids, cut.
 fn ids(ids: &[String]) -> String {
     let more = if ids.len() > IDS_MAX { format!(" and {} more", ids.len() - IDS_MAX) } else { String::new() };
-    format!("{}{more}", ids[..ids.len().min(IDS_MAX)].join(", "))
+    // An id may hold what separates them.
+    let plain = |id: &String| if id.contains([',', '"']) { format!("{id:?}") } else { id.clone() };
+    let some: Vec<String> = ids.iter().take(IDS_MAX).map(plain).collect();
+    format!("{}{more}", some.join(", "))
 }
 
 #[cfg(test)]

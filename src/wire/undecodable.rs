@@ -1,6 +1,7 @@
 //! Where bytes stop being a message: the path of the field at fault, from prost's error and the place where it stopped.
 //!
-//! Prost names messages and fields (`UpsertArmsRequest.arms: Arm.payload: …`), but not which of several it read.
+//! Prost names messages and fields, the innermost first (`Arm.payload: UpsertArmsRequest.arms: …`), but not which of
+//! several it read.
 
 use std::sync::OnceLock;
 
@@ -27,11 +28,10 @@ fn field_of(message: &str, field: &str) -> Option<&'static FieldDescriptorProto>
 pub(super) fn path(error: &str, bytes: &[u8], stopped: usize) -> String {
     let mut path = String::new();
     let mut within = Some((bytes, stopped));
-    for part in error.split(": ") {
-        let Some((message, name)) = part.split_once('.') else {
-            // Before the first field and after the last there are words.
-            if path.is_empty() { continue } else { break }
-        };
+    // Before the first field and after the last there are words.
+    let parts = error.split(": ").skip(1).map_while(|part| part.split_once('.'));
+    let parts: Vec<(&str, &str)> = parts.collect();
+    for (message, name) in parts.into_iter().rev() {
         let Some(field) = field_of(message, name) else { break };
         if !path.is_empty() {
             path.push('.');

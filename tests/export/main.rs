@@ -27,7 +27,7 @@ use slotwise::{
     wire::proto::RewardStatus,
 };
 use support::{Server, click, decide, program, slot};
-use traffic::{AWKWARD, traffic};
+use traffic::{AWKWARD, ODD_ID, traffic};
 
 fn export(data: &Path, words: &[&str]) -> Output {
     program().args(["journal", "export", "--data"]).arg(data).args(words).output().unwrap()
@@ -169,6 +169,21 @@ async fn both_formats_hold_the_same_and_selections_cut_it_where_they_say() {
             }
         }
     }
+
+    // What a spreadsheet would run is text there on request, and nothing else is touched.
+    let safe = good(&export(&data, &["--format", "csv", "--spreadsheet-safe"]));
+    let safe: Vec<csv::StringRecord> =
+        csv::Reader::from_reader(safe.as_bytes()).records().map(Result::unwrap).collect();
+    let mut quoted = 0;
+    for (cell, plain) in safe.iter().flatten().zip(records.iter().flatten()) {
+        if plain.starts_with(ODD_ID) {
+            quoted += 1;
+            assert_eq!(cell, format!("'{plain}"));
+        } else {
+            assert_eq!(cell, plain);
+        }
+    }
+    assert!(quoted > 50 && safe.len() == records.len(), "{quoted} of {}", safe.len());
 
     let page = rows(&good(&export(&data, &["--slot", "page"])));
     let own: Vec<&Json> = all.iter().filter(|row| row["slot"] == "page").collect();

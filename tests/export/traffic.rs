@@ -12,11 +12,14 @@ use crate::support::{Clients, Server, click, context, decide, number, slot, text
 /// A text that CSV and JSON must quote.
 pub(crate) const AWKWARD: &str = "she said \"hi, there\"\r\nand left; \u{e9}\u{1f6d2}";
 
+/// An id that a CSV has to quote, and that a spreadsheet would run.
+pub(crate) const ODD_ID: &str = "=1+1 \"é\", a/b";
+
 /// Three arms are shown; clicks count at most 1, purchases by their value, refunds against them at most 20.
 fn page() -> Slot {
     let kind =
         |kind: &str, weight, use_value, cap| RewardKind { kind: kind.into(), weight, use_value, cap, winsorize: None };
-    let mut page = slot("page", &["a", "b", "c", "d", "e"]);
+    let mut page = slot("page", &["a", "b", "c", ODD_ID, "e"]);
     page.kind = SlotKind::Block.into();
     page.count = 3;
     let goal = page.goal.as_mut().unwrap();
@@ -38,14 +41,14 @@ fn quick() -> Slot {
 }
 
 fn request(rng: &mut StdRng, i: u32) -> DecideRequest {
-    let person = |of: &str, n: u32| format!("{of}-{n}");
-    let subject = Subject { id: person("customer", rng.random_range(0..6)), session_id: person("session", i / 4) };
+    let person = |of: &str, n: u32| format!("{of}{ODD_ID}{n}");
+    let subject = Subject { id: person("", rng.random_range(0..6)), session_id: person("session", i / 4) };
     let mut request = DecideRequest { subject: Some(subject), ..decide("page") };
     request.context = context(&[("age", number(f64::from(i % 60))), ("said", text(AWKWARD))]);
     if i.is_multiple_of(3) {
         let candidate =
             |id: &str| Candidate { arm_id: id.into(), features: context(&[("rank", number(f64::from(i)))]) };
-        request.candidates = ["a", "b", "c", "d"].map(candidate).to_vec();
+        request.candidates = ["a", "b", "c", ODD_ID].map(candidate).to_vec();
         request.request_id = format!("request-{i}");
     }
     request
