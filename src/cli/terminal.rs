@@ -95,6 +95,8 @@ mod tests {
     }
 
     proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
         #[test]
         fn nothing_that_is_printed_is_obeyed(text in crate::slot::any_text()) {
             assert!(!printable(&text).contains(reorders_or_controls));

@@ -233,6 +233,8 @@ mod tests {
     }
 
     proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
         #[test]
         fn any_id_without_control_characters_is_an_id(id in crate::slot::any_id(), text in crate::slot::any_text()) {
             assert_eq!(ArmId::parse("arm_id", &id).unwrap().as_str(), id);

@@ -68,6 +68,9 @@ fn every_way_to_learn_and_every_lever_survives_its_document() {
 }
 
 proptest::proptest! {
+    // A hundred would parse for seconds.
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() })]
+
     #[test]
     fn any_ids_and_texts_survive_the_document(ids in crate::slot::any_ids(), text in crate::slot::any_text()) {
         let definition = crate::slot::odd_definition(&ids, &text);

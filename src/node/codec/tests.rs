@@ -72,6 +72,9 @@ fn an_event_from_before_there_was_a_policy_still_reads() {
 }
 
 proptest::proptest! {
+    // A hundred would parse for seconds.
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() })]
+
     #[test]
     fn any_ids_and_texts_survive_the_log(ids in crate::slot::any_ids(), text in crate::slot::any_text()) {
         let definition = Arc::new(crate::slot::odd_definition(&ids, &text));

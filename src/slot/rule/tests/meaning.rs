@@ -40,6 +40,9 @@ fn verdict(when: &str) -> Verdict {
 }
 
 proptest::proptest! {
+    // A hundred would parse for seconds.
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() })]
+
     #[test]
     fn an_arm_s_id_in_a_condition_is_that_arm_s(ids in crate::slot::any_ids()) {
         let arms: Vec<_> = ids.iter().map(|id| arm(id, Features::new())).collect();
