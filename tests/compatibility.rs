@@ -77,7 +77,7 @@ fn levers() -> Controls {
         stop: Some(Stop::Curious),
         floor: Some(0.02),
         arm_shares: [(arm("dddd").id, Share { floor: None, ceiling: Some(0.6) })].into(),
-        warm_up: Some(WarmUp { views: 2, rewards: 0 }),
+        warm_up: Some(WarmUp { views: 2, rewards: 0, patience: None }),
         head_start: Some(HeadStart { views: 5, share: 0.1, limit: 0.3 }),
         holdout: Some(0.2),
         analysis: Some(0.2),

@@ -108,7 +108,7 @@ fn controls(rng: &mut StdRng, arms: usize) -> Controls {
         } else {
             BTreeMap::new()
         },
-        warm_up: maybe(rng, 0.1, |_| WarmUp { views: 1_000_000, rewards: 0 }),
+        warm_up: maybe(rng, 0.1, |_| WarmUp { views: 1_000_000, rewards: 0, patience: None }),
         head_start: maybe(rng, 0.3, |rng| HeadStart {
             views: rng.random_range(1..60),
             share: rng.random_range(0.0..0.3),

@@ -312,6 +312,30 @@ impl Learner {
         f64::from(self.portfolio.members.iter().map(|member| dim(&member.model)).max().unwrap_or(1))
     }
 
+    /// The moment up to which all observations have faded, microseconds since 1970; `None` if there are none.
+    pub fn faded_from_us(&self) -> Option<i64> {
+        if self.weight > 0.0 { self.arms.iter().map(|arm| arm.faded_at_us).min() } else { None }
+    }
+
+    /// What it takes to fade all arms, multiplications.
+    pub fn fading_cost(&self) -> f64 {
+        self.arms.len() as f64 * self.portfolio.members.len() as f64 * self.dim().powi(3)
+    }
+
+    /// A copy whose observations, and the evidence of whose models, have faded to what the half-life leaves of them at
+    /// `at_us`.
+    #[must_use]
+    pub fn faded(&self, at_us: i64, half_life_us: i64) -> Self {
+        let mut faded = self.clone();
+        for arm in 0..u32::try_from(faded.arms.len()).unwrap_or(u32::MAX) {
+            faded.fade(arm, at_us, half_life_us);
+        }
+        let half_lives = (at_us - faded.learned_at_us).max(0) as f64 / half_life_us as f64;
+        faded.portfolio.fade((-half_lives).exp2());
+        faded.learned_at_us = faded.learned_at_us.max(at_us);
+        faded
+    }
+
     /// Lets the arm's observations fade to what the half-life leaves of them at `at_us`, once that is worth a step.
     fn fade(&mut self, arm: u32, at_us: i64, half_life_us: i64) {
         let dim = self.dim();

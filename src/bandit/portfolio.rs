@@ -268,9 +268,7 @@ impl Portfolio {
         // Only a challenger is compared with it.
         let deciding = if self.challenger.is_some() { self.deciding.as_slice() } else { &[] };
         let told: Vec<_> = deciding.iter().filter_map(|&i| Some((self.members[i].evidence, spoke(i)?))).collect();
-        for member in &mut self.members {
-            member.evidence *= seen.retained;
-        }
+        self.fade(seen.retained);
         self.weigh(seen.arms, spoke);
         self.observations += 1;
         if seen.detect {
@@ -280,6 +278,13 @@ impl Portfolio {
         }
         self.watch.meet();
         Mark { ln_retained: 0.0, weight, takeovers, challenger, forecasts }
+    }
+
+    /// Lets the evidence fade to `retained`.
+    pub(super) fn fade(&mut self, retained: f64) {
+        for member in &mut self.members {
+            member.evidence *= retained;
+        }
     }
 
     /// Adds to each member's evidence what a reward spoke for it, nats, and takes it relative to the best of those

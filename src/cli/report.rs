@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::{CommandResult, Target, say, terminal::printable};
 use crate::{
-    engine::{ArmReport, Lift, SlotReport},
-    wire::Client,
+    engine::{ArmReport, GoalChange, Lift, SlotReport},
+    wire::{Client, time_text},
 };
 
 /// Characters of a full bar.
@@ -97,6 +97,7 @@ fn table(report: &SlotReport) -> String {
         ),
         format!("model {}, {} dimensions, revision {}", report.model, report.dimensions, report.revision),
     ];
+    lines.extend(report.goal_sums.as_ref().map(goal_change));
     if report.model == "portfolio" {
         let part = |(model, weight): &(String, f64)| format!("{model} {:.0} %", 100.0 * weight);
         lines.push(format!("deciding: {}", report.models.iter().map(part).collect::<Vec<_>>().join(", ")));
@@ -128,12 +129,22 @@ fn table(report: &SlotReport) -> String {
     let c = &report.counters;
     if c.duplicates + c.late + c.unmatched + c.rejected + c.other_kinds > 0 {
         lines.push(format!(
-            "not counted: {} duplicate, {} late, {} unmatched, {} rejected; of other kinds: {}",
+            "not counted: {} duplicate, {} late, {} unmatched, {} rejected; not part of the goal: {}",
             c.duplicates, c.late, c.unmatched, c.rejected, c.other_kinds
         ));
     }
     lines.push(table.to_string());
     lines.join("\n")
+}
+
+/// That sums are those since the goal changed.
+fn goal_change(change: &GoalChange) -> String {
+    format!(
+        "rewards are those of the {} decisions since revision {} changed the goal ({}); means still rest in part on what was learned before, which only a reset forgets",
+        change.decisions,
+        change.revision,
+        time_text(change.at_us)
+    )
 }
 
 fn against_holdout(who: &str, lift: &Lift) -> String {
@@ -166,6 +177,7 @@ fn json(report: &SlotReport) -> serde_json::Value {
             "arm_id": arm.arm.as_str(),
             "shown": arm.shown,
             "share": arm.share,
+            "shown_since_goal": arm.shown_since_goal,
             "reward_sum": arm.reward_sum,
             "learned_sum": arm.learned_sum,
             "mean": arm.mean,
@@ -203,6 +215,12 @@ fn json(report: &SlotReport) -> serde_json::Value {
         "unmatched_rewards": report.counters.unmatched,
         "other_kind_rewards": report.counters.other_kinds,
         "rejected_rewards": report.counters.rejected,
+        "goal_change": report.goal_sums.map(|change| json!({
+            "revision": change.revision,
+            "time": time_text(change.at_us),
+            "decisions": change.decisions,
+            "holdout_decisions": change.holdout_decisions,
+        })),
         "arms": report.arms.iter().map(arm).collect::<Vec<_>>(),
     })
 }

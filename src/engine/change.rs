@@ -118,7 +118,7 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
         if state.slots().count() >= SLOTS_MAX {
             return Err(ChangeError::Full(format!("there are {SLOTS_MAX} slots; delete one first")));
         }
-        definition.check().map_err(|e| e.within("slot"))?;
+        definition.check().and_then(|()| definition.check_ceilings()).map_err(|e| e.within("slot"))?;
         let mut definition = definition;
         definition.controls.holdout.get_or_insert(Controls::HOLDOUT_NEW);
         return Ok(Some(Body::SlotCreated { definition: Arc::new(definition), why }));
@@ -144,7 +144,7 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
             if revision != 0 && revision != now.revision_number() && !only_stock_since(now, revision, &definition) {
                 return Err(stale(now, slot, revision));
             }
-            check(now, &definition).map_err(|e| e.within("slot"))?;
+            check(now, &definition).and_then(|()| definition.check_ceilings()).map_err(|e| e.within("slot"))?;
             check_models(now, &definition)?;
             check_learned(now, &definition)?;
             patched(have, &definition, why, None)

@@ -36,11 +36,8 @@ fn place(ordinal: u64) -> usize {
 impl<T: Clone + Default> Chunks<T> {
     /// An empty queue whose first item will have this ordinal.
     pub(super) fn starting_at(first: u64) -> Self {
-        let mut chunks = VecDeque::new();
-        if !first.is_multiple_of(CHUNK) {
-            chunks.push_back(Arc::new(vec![T::default(); place(first)]));
-        }
-        Self { first, next: first, shared: chunks }
+        // What is before it in its chunk is made up when it comes.
+        Self { first, next: first, shared: VecDeque::new() }
     }
 
     /// The oldest item's ordinal; the next one's where there is none.

@@ -1,6 +1,7 @@
 //! What a decision came to, told when it no longer waits for rewards.
 //!
-//! A decision leaves when its window has closed, when too many wait, or with its slot (reset, deleted or made anew).
+//! A decision leaves when its window and the grace period are over, or, where it was rewarded, when its reversal window
+//! is; when too many wait; or with its slot (reset, deleted or made anew).
 //! Whoever folds a journal with [`Slots::apply_and`](super::Slots::apply_and) is told of each as it leaves.
 //!
 //! Deliberately not here: what the decision was, and what its events said. Those stand in the journal; an event is
@@ -8,6 +9,7 @@
 
 use super::{
     ids::{DecisionId, Key},
+    packed,
     pending::{Accepted, PendingDecision},
     state::SlotState,
 };
@@ -68,11 +70,9 @@ impl SlotState {
     }
 
     /// Tells of one decision that still waits, if anyone wants to know.
-    pub(super) fn tell(&self, at_us: i64, ordinal: u64, told: Option<&mut Told<'_>>) {
-        if let Some(told) = told
-            && let Some(decision) = self.pending.get(ordinal)
-        {
-            told(self.closed(at_us, &decision));
+    pub(super) fn tell(&self, at_us: i64, packed: &[u8], told: Option<&mut Told<'_>>) {
+        if let Some(told) = told {
+            told(self.closed(at_us, &packed::unpack(packed)));
         }
     }
 
@@ -83,9 +83,10 @@ impl SlotState {
         }
     }
 
-    /// The decisions that still wait for rewards, oldest first, with what they have come to at `at_us`, microseconds
+    /// The decisions whose rewards may still change, oldest first, with what they have come to at `at_us`, microseconds
     /// since 1970.
     pub fn open_decisions(&self, at_us: i64) -> impl Iterator<Item = Closed> {
-        self.pending.decisions().map(move |decision| self.closed(at_us, &decision))
+        let all = self.finished.decisions().chain(self.pending.decisions());
+        all.map(move |decision| self.closed(at_us, &decision))
     }
 }

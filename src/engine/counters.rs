@@ -17,7 +17,7 @@ pub struct Counters {
     pub reward_sum: f64,
     /// Of those, the holdout's.
     pub holdout_reward_sum: f64,
-    /// Accepted events of kinds that the goal does not know.
+    /// Accepted events of kinds that are not part of the goal.
     pub other_kinds: u64,
     /// Events whose id was accepted before.
     pub duplicates: u64,

@@ -2,7 +2,8 @@
 //! costs, and signs of trouble. Nothing is learned from it.
 //!
 //! Invariants: all of it follows from decisions and rewards in their order, whether or not the slot learns; a reward that
-//! comes late, is corrected or taken back changes what its decision added by the difference; only a reset begins anew.
+//! comes late, is corrected or taken back changes what its decision added by the difference; only a reset, or a goal that
+//! pays something else, begins again.
 //!
 //! Deliberately not here: what the sums say; see [`report`](super::report()).
 
@@ -152,6 +153,14 @@ impl Insight {
     /// How the arm learned as `a` did against `b`.
     pub fn duel(&self, a: u32, b: u32) -> Option<Duel> {
         self.duels.get(a, b)
+    }
+
+    /// Begins again what is added up of rewards: they are paid by another goal from now on.
+    pub(super) fn begin_goal(&mut self) {
+        // Decisions from before do not find their comparisons any more.
+        self.comparisons.clear();
+        (self.duels, self.first) = (Duels::default(), Sample::default());
+        (self.spending_weight, self.spending) = (0.0, 0.0);
     }
 
     /// The number of the comparison while the holdout has this share, which may be a new one.

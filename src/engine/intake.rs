@@ -60,6 +60,7 @@ impl SlotState {
         if decided.holdout {
             self.counters.holdout_reward_sum += silence;
         }
+        self.sum_decided(decided, shown.iter().map(|shown| shown.arm));
         let trial = self.judge_decided(at_us, decided, &shown);
         self.pending.insert(&PendingDecision {
             id: decided.id,

@@ -8,6 +8,7 @@ use siphasher::sip::SipHasher13;
 use super::{
     closed::{Closed, Told},
     event::Body,
+    reply::RewardAnswer,
     reward::{RewardOutcome, Unmatched},
     state::{Applied, SlotState},
 };
@@ -186,7 +187,7 @@ impl Slots {
             | Body::Rewarded(_) => {}
         }
         match (body, self.by_id.get_mut(body.slot())) {
-            (Body::Rewarded(_), None) => Applied::Reward(RewardOutcome::Unmatched(Unmatched::Slot)),
+            (Body::Rewarded(_), None) => Applied::Reward(RewardAnswer::new(RewardOutcome::Unmatched(Unmatched::Slot))),
             (Body::Decided(decided), None) => {
                 if let Some(told) = told {
                     told(Closed::uncounted(decided.id));

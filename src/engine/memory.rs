@@ -12,8 +12,19 @@ use crate::slot::limits::EVENTS_REMEMBERED_MAX;
 /// Ids forgotten by one event at most: what is left waits for the next one.
 const AT_ONCE_MAX: usize = 64;
 
-/// When an event came, microseconds since 1970, and its key. *Persisted.*
-pub(super) type Remembered = (i64, Key);
+/// Event that named no decision. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Remembered {
+    /// When it came, microseconds since 1970.
+    #[serde(rename = "t")]
+    pub(super) came_us: i64,
+    /// The key of its id.
+    #[serde(rename = "e")]
+    pub(super) event: Key,
+    /// A hash of what it was about; 0 for one from before that was kept.
+    #[serde(rename = "c", default)]
+    pub(super) content: u64,
+}
 
 /// The ids of counted events that named no decision. *Persisted* but for its index; the queue by chunks of its own.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -33,16 +44,16 @@ impl PartialEq for EventMemory {
 }
 
 impl EventMemory {
-    /// Remembers an event that came at `at_us`, and forgets those that came before `horizon_us` or are too many.
-    pub(super) fn remember(&mut self, at_us: i64, event: Key, horizon_us: i64) {
-        self.add((at_us, event));
+    /// Remembers an event, and forgets those that came before `horizon_us` or are too many.
+    pub(super) fn remember(&mut self, remembered: Remembered, horizon_us: i64) {
+        self.add(remembered);
         for _ in 0..AT_ONCE_MAX {
-            let Some(&(came_us, key)) = self.queue.get(self.queue.first()) else { return };
+            let Some(&Remembered { came_us, event, .. }) = self.queue.get(self.queue.first()) else { return };
             let early = came_us >= horizon_us;
             if early && self.queue.len() <= EVENTS_REMEMBERED_MAX {
                 return;
             }
-            self.index.remove(key.word(), self.queue.first());
+            self.index.remove(event.word(), self.queue.first());
             self.queue.pop();
             if early {
                 self.forgotten_us = self.forgotten_us.max(came_us);
@@ -51,14 +62,14 @@ impl EventMemory {
     }
 
     fn add(&mut self, remembered: Remembered) {
-        self.index.insert(remembered.1.word(), self.queue.next());
+        self.index.insert(remembered.event.word(), self.queue.next());
         self.queue.push(remembered);
     }
 
-    /// Whether this event is remembered.
-    pub(super) fn knows(&self, event: Key) -> bool {
-        let is = |ordinal| self.queue.get(ordinal).is_some_and(|&(_, key)| key == event);
-        self.index.find(event.word(), self.queue.first(), is).is_some()
+    /// The event of this key, if it is remembered.
+    pub(super) fn find(&self, event: Key) -> Option<&Remembered> {
+        let is = |ordinal| self.queue.get(ordinal).is_some_and(|have| have.event == event);
+        self.queue.get(self.index.find(event.word(), self.queue.first(), is)?)
     }
 
     /// Whether an event that happened at `time_us` may have been counted and forgotten since.

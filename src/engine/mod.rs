@@ -19,6 +19,9 @@ mod counters;
 mod decide;
 mod duels;
 mod event;
+mod fading;
+mod finished;
+mod goal_sums;
 mod ids;
 mod index;
 mod insight;
@@ -31,6 +34,7 @@ mod past;
 mod patch;
 mod pending;
 mod preview;
+mod reply;
 mod report;
 mod revisions;
 mod reward;
@@ -51,6 +55,7 @@ pub use event::{
     Availability, Barred, Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, SCORED_MAX, Scored, Subject,
     TRAFFIC,
 };
+pub use goal_sums::GoalSums;
 pub use ids::{DecisionId, Key, hash};
 pub use insight::{Comparison, Insight};
 pub use ledger::{Ledger, Slots, Step};
@@ -61,7 +66,8 @@ pub use pending::{Pending, event_key};
 pub use preview::{
     BeforeAfter, Estimate, PREVIEW_DECISIONS_MAX, Preview, PreviewArm, PreviewRule, PreviewTally, Previewer, preview,
 };
-pub use report::{ArmReport, Lift, SlotReport, Stage, Status, report};
+pub use reply::{FirstEvent, Lateness, RewardAnswer, RewardNote};
+pub use report::{ArmReport, GoalChange, Lift, SlotReport, Stage, Status, report};
 pub use reward::{Rejection, RewardOutcome, Unmatched};
 pub use state::{Applied, SlotState, State};
 pub use view::{ArmTable, SlotView};

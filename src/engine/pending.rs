@@ -18,10 +18,7 @@ use super::{
 };
 use crate::{
     bandit::{Mark, Rows},
-    slot::{
-        Contribution,
-        limits::{PENDING_BYTES_MAX, PENDING_MAX, SHOWINGS_MAX},
-    },
+    slot::{Contribution, limits::SHOWINGS_MAX},
     stats::compact,
 };
 
@@ -97,10 +94,14 @@ pub(super) enum Accepted {
 }
 
 /// An event that was accepted for a decision, counted or not. *Persisted.*
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Known {
     pub(super) event: Key,
     pub(super) what: Accepted,
+    /// Kind and value, where they do not stand among what the shown arm counts; `None` also for an event from before
+    /// they were kept.
+    #[serde(default)]
+    pub(super) content: Option<(Arc<str>, Option<f64>)>,
 }
 
 /// A decision that may still be rewarded; see [`packed`] for how it is kept.
@@ -131,6 +132,13 @@ impl PendingDecision {
 
 /// A packed decision. *Persisted.*
 pub(super) type Packed = Box<[u8]>;
+
+/// Room for decisions of one queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    pub(super) decisions: usize,
+    pub(super) bytes: u64,
+}
 
 /// All decisions of a slot that may still be rewarded. *Persisted* but for its indices; the queue by chunks of
 /// its own.
@@ -260,16 +268,16 @@ impl Pending {
     }
 
     /// The oldest decision, if it was made before `horizon_us` or there is too much of them.
-    pub(super) fn next_expired(&self, horizon_us: i64) -> Option<u64> {
+    pub(super) fn next_expired(&self, horizon_us: i64, room: Room) -> Option<u64> {
         let packed = self.queue.get(self.queue.first())?;
         let old = packed::at_us(packed) < horizon_us;
-        (old || self.queue.len() > PENDING_MAX || self.bytes > PENDING_BYTES_MAX).then(|| self.queue.first())
+        (old || self.queue.len() > room.decisions || self.bytes > room.bytes).then(|| self.queue.first())
     }
 
-    /// Drops the oldest decision; those made before `horizon_us` in good time, others early.
-    pub(super) fn drop_oldest(&mut self, horizon_us: i64) {
+    /// Drops the oldest decision and returns it; those made before `horizon_us` in good time, others early.
+    pub(super) fn drop_oldest(&mut self, horizon_us: i64) -> Option<Packed> {
         let ordinal = self.queue.first();
-        let Some(packed) = self.queue.pop() else { return };
+        let packed = self.queue.pop()?;
         let found_by = packed::found_by(&packed).unwrap_or_default();
         if let Some(id) = packed::id(&packed) {
             self.ids.remove(id_word(id), ordinal);
@@ -288,6 +296,7 @@ impl Pending {
         if made_us >= horizon_us {
             self.dropped_us = self.dropped_us.max(made_us);
         }
+        Some(packed)
     }
 
     /// Whether a decision that is not there, made at `made_us`, may have gone before its window closed.
@@ -355,21 +364,33 @@ impl Pending {
         what.map(|what| (ordinal, what))
     }
 
-    fn latest_of(&self, subject: Key, arm: u32, until_us: i64) -> Option<u64> {
+    /// The latest decision made by `until_us` that showed the arm under this key of a subject, and of whose keys `fits`
+    /// says that it may be joined.
+    fn latest_of(&self, subject: Key, arm: u32, until_us: i64, fits: impl Fn(&[Key]) -> bool) -> Option<u64> {
         let made_by_then = |&ordinal: &u64| packed::at_us(self.packed(ordinal)) <= until_us;
         let all = self.showings.all(shown_word(subject, arm), self.queue.first());
         let mut ordinals: Vec<u64> = all.filter(made_by_then).collect();
         ordinals.sort_unstable();
         ordinals.into_iter().rev().find(|&ordinal| {
             let found_by = packed::found_by(self.packed(ordinal)).unwrap_or_default();
-            found_by.subjects.contains(&subject) && found_by.arms.contains(&arm)
+            found_by.subjects.contains(&subject) && found_by.arms.contains(&arm) && fits(&found_by.subjects)
         })
     }
 
     /// The latest decision made by `until_us` that showed the arm to the subject, of the newest [`SHOWINGS_MAX`] that
     /// did: so it takes no more steps however many there are.
+    ///
+    /// The subject's id comes first. Its session joins only where the event or the decision has no id: two people who
+    /// share a tab are two.
     pub(super) fn latest(&self, subject: &Subject, arm: u32, until_us: i64) -> Option<u64> {
-        subject_keys(subject).filter_map(|key| self.latest_of(key, arm, until_us)).max()
+        let named = !subject.id.is_empty();
+        let mut keys = subject_keys(subject);
+        let by_id = if named { keys.next().and_then(|id| self.latest_of(id, arm, until_us, |_| true)) } else { None };
+        by_id.or_else(|| {
+            let session = keys.next()?;
+            // A decision for a subject with an id has that key before its session's.
+            self.latest_of(session, arm, until_us, |keys| !named || keys.first() == Some(&session))
+        })
     }
 
     /// The same without its indices: for a snapshot, cheap however many there are.

@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use super::{
     event::Rewarded,
-    ids::{DecisionId, Key},
-    pending::{Accepted, Counted, Known, PendingDecision, Told, event_key},
+    finished::{Place, Queue},
+    goal_sums::RewardChange,
+    ids::{DecisionId, Key, hash},
+    memory::Remembered,
+    pending::{Accepted, Counted, Known, Pending, PendingDecision, ShownArm, Told, event_key, subject_keys},
+    reply::{FirstEvent, Lateness, RewardAnswer, RewardNote},
     state::SlotState,
 };
 use crate::{
     bandit::{ClickModel, Lesson, seen},
     slot::{
-        Learning,
+        ArmId, Learning,
         limits::{EVENT_MEMORY_US, EVENTS_PER_DECISION_MAX},
     },
     stats::math,
@@ -20,7 +24,7 @@ use crate::{
 /// Values of a kind before any is winsorized: a quantile of a handful is none.
 const WINSORIZE_FROM: f64 = 100.0;
 
-/// How far the clock of whoever reports an event may be behind ours, microseconds.
+/// How far the clock of whoever reports an event may be off at least, microseconds; a goal's grace period may allow more.
 const CLOCK_SKEW_US: i64 = 5 * 60 * 1_000_000;
 
 /// What became of a reward event.
@@ -70,59 +74,85 @@ pub enum Rejection {
     TooManyEvents,
 }
 
+fn unmatched(why: Unmatched) -> RewardAnswer {
+    RewardAnswer::new(RewardOutcome::Unmatched(why))
+}
+
+fn rejected(why: Rejection) -> RewardAnswer {
+    RewardAnswer::new(RewardOutcome::Rejected(why))
+}
+
+/// A word that stands for what an event without a decision is about; never 0.
+fn content_word(event: &Rewarded) -> u64 {
+    let arm = event.arm.as_ref().map_or("", ArmId::as_str);
+    let value = event.value.map_or([0; 9], |value| {
+        let mut bytes = [1; 9];
+        bytes[1..].copy_from_slice(&value.to_bits().to_be_bytes());
+        bytes
+    });
+    hash("content", &[event.kind.as_bytes(), &value, arm.as_bytes()]).word().max(1)
+}
+
+/// Whether an event of this value carries the same value as the first of its id.
+fn same_value(a: Option<f64>, b: Option<f64>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => a.total_cmp(&b).is_eq(),
+        (a, b) => a.is_none() && b.is_none(),
+    }
+}
+
 impl SlotState {
-    pub(super) fn reward(&mut self, at_us: i64, event: &Rewarded) -> RewardOutcome {
-        let outcome = self.try_reward(at_us, event).unwrap_or_else(|outcome| outcome);
-        match outcome {
+    pub(super) fn reward(&mut self, at_us: i64, event: &Rewarded) -> RewardAnswer {
+        let reply = self.try_reward(at_us, event).unwrap_or_else(|reply| reply);
+        match reply.outcome {
             RewardOutcome::Accepted => self.counters.rewards += 1,
             RewardOutcome::Duplicate => self.counters.duplicates += 1,
             RewardOutcome::Late => self.counters.late += 1,
             RewardOutcome::Unmatched(_) => self.counters.unmatched += 1,
             RewardOutcome::Rejected(_) => self.counters.rejected += 1,
         }
-        outcome
+        reply
     }
 
-    fn try_reward(&mut self, at_us: i64, event: &Rewarded) -> Result<RewardOutcome, RewardOutcome> {
+    fn try_reward(&mut self, at_us: i64, event: &Rewarded) -> Result<RewardAnswer, RewardAnswer> {
         let key = event_key(&event.event_id);
-        if self.pending.event(key).is_some() || self.memory.knows(key) {
-            return Err(RewardOutcome::Duplicate);
+        if let Some(duplicate) = self.duplicate(key, event) {
+            return Err(duplicate);
         }
         if let Some(reversed) = &event.reverses {
             return self.reverse(at_us, key, event, reversed);
         }
-        let ordinal = self.find(at_us, event)?;
-        let mut decision = self.pending.get(ordinal).ok_or(RewardOutcome::Unmatched(Unmatched::Decision))?;
-        if event.time_us.saturating_sub(decision.at_us) > self.definition.goal.window_us {
-            return Err(RewardOutcome::Late);
+        let at = self.find(at_us, event)?;
+        let mut decision = self.decision(at).ok_or(unmatched(Unmatched::Decision))?;
+        if self.is_late(at_us, event, at, &decision) {
+            return Err(self.late(at_us, event, Some(decision.at_us)));
         }
         let place = match &event.arm {
             Some(arm) => {
                 let learned = self.arms.learned(arm.as_str());
-                decision
-                    .shown
-                    .iter()
-                    .position(|shown| Some(shown.arm) == learned)
-                    .ok_or(RewardOutcome::Unmatched(Unmatched::Arm))?
+                let of_arm = |shown: &ShownArm| Some(shown.arm) == learned;
+                decision.shown.iter().position(of_arm).ok_or(unmatched(Unmatched::Arm))?
             }
             None if decision.shown.len() == 1 => 0,
-            None => return Err(RewardOutcome::Rejected(Rejection::ArmNeeded)),
+            None => return Err(rejected(Rejection::ArmNeeded)),
         };
         if decision.events.len() >= EVENTS_PER_DECISION_MAX {
-            return Err(RewardOutcome::Rejected(Rejection::TooManyEvents));
+            return Err(rejected(Rejection::TooManyEvents));
         }
         let kind = self.definition.goal.kind(&event.kind);
         if kind.is_some_and(|kind| kind.use_value) && event.value.is_none() {
-            return Err(RewardOutcome::Rejected(Rejection::ValueNeeded));
+            return Err(rejected(Rejection::ValueNeeded));
         }
         let counts = kind.is_some();
-        decision.events.push(Known { event: key, what: Accepted::Event(decision.shown[place].arm) });
+        let kind: Arc<str> = event.kind.as_str().into();
+        let content = (!counts).then(|| (Arc::clone(&kind), event.value));
+        decision.events.push(Known { event: key, what: Accepted::Event(decision.shown[place].arm), content });
         if event.decision.is_none() {
-            self.memory.remember(at_us, key, at_us.saturating_sub(self.event_memory_us()));
+            let remembered = Remembered { came_us: at_us, event: key, content: content_word(event) };
+            self.memory.remember(remembered, at_us.saturating_sub(self.event_memory_us()));
         }
         if counts {
             let learned = self.winsorized(event, decision.frozen);
-            let kind = event.kind.as_str().into();
             let counted = Counted { event: key, kind, value: event.value, learned, time_us: event.time_us };
             if decision.shown[place].counted.is_empty() && !decision.frozen {
                 self.delays.observe((at_us - decision.at_us) as f64);
@@ -132,46 +162,140 @@ impl SlotState {
             if decision.shown[place].counted.is_empty() {
                 let arm = decision.shown[place].arm;
                 self.tally(arm).rewarded += 1;
+                self.sum_change(at, &decision, RewardChange { arm, more: 0.0, rewarded: 1 });
             }
             self.judge_event(at_us);
             decision.shown[place].counted.push(counted);
             decision.shown[place].seen = true;
-            self.settle(at_us, ordinal, &mut decision, place);
+            self.settle(at_us, at, &mut decision, place);
         } else {
             self.counters.other_kinds += 1;
         }
-        self.pending.put(ordinal, &decision);
-        Ok(RewardOutcome::Accepted)
+        self.put_decision(at, &decision);
+        if counts {
+            return Ok(RewardAnswer::new(RewardOutcome::Accepted));
+        }
+        let note = RewardNote::OtherKind { kind: event.kind.clone(), definition: Arc::clone(&self.definition) };
+        Ok(RewardAnswer::with(RewardOutcome::Accepted, note))
     }
 
-    /// How long the ids of events that name no decision are remembered, microseconds: beyond the window, with the
-    /// skew of clocks, there is no decision that such an event could still join.
-    fn event_memory_us(&self) -> i64 {
-        self.definition.goal.window_us.saturating_add(CLOCK_SKEW_US).max(EVENT_MEMORY_US)
+    /// The answer to an event whose id was accepted before; `None` if it was not.
+    fn duplicate(&self, key: Key, event: &Rewarded) -> Option<RewardAnswer> {
+        let duplicate = RewardOutcome::Duplicate;
+        if let Some(at) = self.look_up(|queue| queue.event(key).map(|known| known.0)) {
+            let other = self.decision(at).and_then(|decision| self.first_event(&decision, key, event));
+            return Some(other.map_or(RewardAnswer::new(duplicate), |first| {
+                RewardAnswer::with(duplicate, RewardNote::Other(first))
+            }));
+        }
+        let first = self.memory.find(key)?;
+        // What came before contents were remembered is taken for the same.
+        if first.content == 0 || first.content == content_word(event) {
+            return Some(RewardAnswer::new(duplicate));
+        }
+        let first = FirstEvent { came_us: Some(first.came_us), ..FirstEvent::default() };
+        Some(RewardAnswer::with(duplicate, RewardNote::Other(first)))
     }
 
-    /// The decision that an event belongs to, by its ordinal.
-    fn find(&self, at_us: i64, event: &Rewarded) -> Result<u64, RewardOutcome> {
-        let unmatched = |why| RewardOutcome::Unmatched(why);
-        let Some(id) = event.decision else {
-            // Its decision is gone, and so may be the memory of its own id.
-            let age_us = at_us.saturating_sub(event.time_us);
-            let window_us = self.definition.goal.window_us.saturating_add(CLOCK_SKEW_US);
-            if age_us > window_us || self.memory.forgot(event.time_us) {
-                return Err(RewardOutcome::Late);
-            }
-            let arm = event.arm.as_ref().and_then(|arm| self.arms.learned(arm.as_str()));
-            let arm = arm.ok_or(unmatched(Unmatched::Subject))?;
-            // What was shown only after the event cannot have brought it about, unless the clock that says so is behind.
-            let by = |until_us| self.pending.latest(&event.subject, arm, until_us);
-            let latest = by(event.time_us).or_else(|| by(event.time_us.saturating_add(CLOCK_SKEW_US)));
-            return latest.ok_or(unmatched(Unmatched::Subject));
+    /// The first event of this id, if it was about something else than `event` is.
+    fn first_event(&self, decision: &PendingDecision, key: Key, event: &Rewarded) -> Option<FirstEvent> {
+        let known = decision.events.iter().find(|known| known.event == key)?;
+        let of_arm = |shown: &ShownArm| shown.counted.iter().any(|counted| counted.event == key);
+        let counting = decision.shown.iter().find(|shown| of_arm(shown));
+        let counted = counting.and_then(|shown| shown.counted.iter().find(|counted| counted.event == key));
+        let content = known.content.as_ref().map(|(kind, value)| (kind, *value));
+        let (kind, value) = counted.map(|counted| (&counted.kind, counted.value)).or(content)?;
+        let arm = match known.what {
+            Accepted::Event(arm) => self.arms.names().get(arm as usize).cloned(),
+            Accepted::Reversed | Accepted::Reversal => None,
         };
-        match self.pending.find(id) {
-            Some(ordinal) => Ok(ordinal),
-            None if self.is_gone(at_us, id) => Err(RewardOutcome::Late),
+        let reversal = known.what == Accepted::Reversal;
+        let elsewhere = match event.decision {
+            Some(id) => id != decision.id,
+            None => !subject_keys(&event.subject).any(|key| decision.subjects.contains(&key)),
+        };
+        let other_arm = event.arm.is_some() && arm.is_some() && event.arm != arm;
+        let same = **kind == *event.kind
+            && same_value(value, event.value)
+            && reversal == event.reverses.is_some()
+            && !elsewhere
+            && !other_arm;
+        (!same).then(|| FirstEvent {
+            decision: Some(decision.id),
+            kind: Some(kind.to_string()),
+            value,
+            arm,
+            reversal,
+            came_us: None,
+        })
+    }
+
+    /// Whether an event is too late for its decision: by its own time, or by ours where the reporter's clock is ahead.
+    fn is_late(&self, at_us: i64, event: &Rewarded, at: Place, decision: &PendingDecision) -> bool {
+        let goal = &self.definition.goal;
+        let happened_us = event.time_us.min(at_us).saturating_sub(decision.at_us);
+        let came_us = at_us.saturating_sub(decision.at_us);
+        if goal.takes_back(&event.kind) && came_us <= goal.reversal_window_us() {
+            return false;
+        }
+        at.queue == Queue::Finished || happened_us > goal.window_us
+    }
+
+    /// The answer to an event that is too late.
+    fn late(&self, at_us: i64, event: &Rewarded, decided_us: Option<i64>) -> RewardAnswer {
+        let goal = &self.definition.goal;
+        let takes_back = event.reverses.is_some() || goal.takes_back(&event.kind);
+        let lateness = Lateness {
+            decided_us,
+            happened_us: event.time_us,
+            came_us: at_us,
+            window_us: goal.window_us,
+            grace_period_us: goal.grace_period_us(),
+            reversal_window_us: takes_back.then(|| goal.reversal_window_us()),
+        };
+        RewardAnswer::with(RewardOutcome::Late, RewardNote::Late(lateness))
+    }
+
+    /// How long the ids of events that name no decision are remembered, microseconds: beyond the window and the grace
+    /// period there is no decision that such an event could still join.
+    fn event_memory_us(&self) -> i64 {
+        self.definition.goal.patience_us().saturating_add(CLOCK_SKEW_US).max(EVENT_MEMORY_US)
+    }
+
+    /// How far the clock of whoever reports an event may be off, microseconds.
+    fn clock_skew_us(&self) -> i64 {
+        self.definition.goal.grace_period_us().max(CLOCK_SKEW_US)
+    }
+
+    /// The place of the decision that an event belongs to.
+    fn find(&self, at_us: i64, event: &Rewarded) -> Result<Place, RewardAnswer> {
+        let Some(id) = event.decision else { return self.find_by_subject(at_us, event) };
+        match self.look_up(|queue| queue.find(id)) {
+            Some(at) => Ok(at),
+            None if self.is_gone(at_us, id) => Err(self.late(at_us, event, Some(id.at_us()))),
             None => Err(unmatched(Unmatched::Decision)),
         }
+    }
+
+    fn find_by_subject(&self, at_us: i64, event: &Rewarded) -> Result<Place, RewardAnswer> {
+        let goal = &self.definition.goal;
+        let takes_back = goal.takes_back(&event.kind);
+        // Its decision is gone, and so may be the memory of its own id.
+        let age_us = at_us.saturating_sub(event.time_us);
+        let most_us = goal.window_us.saturating_add(self.clock_skew_us());
+        let most_us = if takes_back { most_us.max(goal.reversal_window_us()) } else { most_us };
+        if age_us > most_us || self.memory.forgot(event.time_us) {
+            return Err(self.late(at_us, event, None));
+        }
+        let arm = event.arm.as_ref().and_then(|arm| self.arms.learned(arm.as_str()));
+        let arm = arm.ok_or(unmatched(Unmatched::Subject))?;
+        // What was shown only after the event cannot have brought it about, unless the clock that says so is behind.
+        let by = |until_us| {
+            let latest = |queue: &Pending| queue.latest(&event.subject, arm, until_us);
+            if takes_back { self.look_up(latest) } else { latest(&self.pending).map(Place::pending) }
+        };
+        let latest = by(event.time_us).or_else(|| by(event.time_us.saturating_add(self.clock_skew_us())));
+        latest.ok_or(unmatched(Unmatched::Subject))
     }
 
     /// Whether a decision that is not there is one that was forgotten: its id still says when it was made.
@@ -186,39 +310,54 @@ impl SlotState {
         key: Key,
         event: &Rewarded,
         reversed: &str,
-    ) -> Result<RewardOutcome, RewardOutcome> {
+    ) -> Result<RewardAnswer, RewardAnswer> {
         let reversed = event_key(reversed);
-        let (ordinal, arm) = match self.pending.event(reversed) {
-            Some((ordinal, Accepted::Event(arm))) => (ordinal, arm),
-            Some((_, Accepted::Reversal)) => return Err(RewardOutcome::Rejected(Rejection::ReversalOfReversal)),
-            Some((_, Accepted::Reversed)) => return Err(RewardOutcome::Rejected(Rejection::AlreadyReversed)),
-            // It was counted, or belonged to a decision that is closed.
-            None if self.memory.knows(reversed) => return Err(RewardOutcome::Late),
-            None if event.decision.is_some_and(|id| self.pending.find(id).is_none() && self.is_gone(at_us, id)) => {
-                return Err(RewardOutcome::Late);
+        let Some(at) = self.look_up(|queue| queue.event(reversed).map(|known| known.0)) else {
+            let first = self.memory.find(reversed);
+            // It was counted, or belonged to a decision that is forgotten.
+            if first.is_some() {
+                return Err(self.late(at_us, event, event.decision.map(DecisionId::at_us)));
             }
-            None => return Err(RewardOutcome::Unmatched(Unmatched::Reversed)),
+            let gone = |id: &DecisionId| self.look_up(|queue| queue.find(*id)).is_none() && self.is_gone(at_us, *id);
+            return Err(match event.decision.filter(gone) {
+                Some(id) => self.late(at_us, event, Some(id.at_us())),
+                None => unmatched(Unmatched::Reversed),
+            });
         };
-        let Some(mut decision) = self.pending.get(ordinal) else { return Ok(RewardOutcome::Accepted) };
-        for known in decision.events.iter_mut().filter(|known| known.event == reversed) {
-            known.what = Accepted::Reversed;
+        let Some(mut decision) = self.decision(at) else { return Err(unmatched(Unmatched::Reversed)) };
+        let known = decision.events.iter_mut().find(|known| known.event == reversed);
+        let Some(known) = known else { return Err(unmatched(Unmatched::Reversed)) };
+        let arm = match known.what {
+            Accepted::Event(arm) => arm,
+            Accepted::Reversal => return Err(rejected(Rejection::ReversalOfReversal)),
+            Accepted::Reversed => return Err(rejected(Rejection::AlreadyReversed)),
+        };
+        if at.queue == Queue::Finished
+            && at_us.saturating_sub(decision.at_us) > self.definition.goal.reversal_window_us()
+        {
+            return Err(self.late(at_us, event, Some(decision.at_us)));
         }
-        decision.events.push(Known { event: key, what: Accepted::Reversal });
+        known.what = Accepted::Reversed;
         if let Some(place) = decision.shown.iter().position(|shown| shown.arm == arm) {
             let counted = &mut decision.shown[place].counted;
-            let before = counted.len();
-            counted.retain(|counted| counted.event != reversed);
             // What did not count breaks no silence when it is taken back either.
-            if counted.len() < before {
+            if let Some(i) = counted.iter().position(|counted| counted.event == reversed) {
+                let taken = counted.remove(i);
                 if counted.is_empty() {
                     let tally = self.tally(arm);
                     tally.rewarded = tally.rewarded.saturating_sub(1);
+                    self.sum_change(at, &decision, RewardChange { arm, more: 0.0, rewarded: -1 });
                 }
-                self.settle(at_us, ordinal, &mut decision, place);
+                for known in decision.events.iter_mut().filter(|known| known.event == reversed) {
+                    known.content = Some((Arc::clone(&taken.kind), taken.value));
+                }
+                self.settle(at_us, at, &mut decision, place);
             }
         }
-        self.pending.put(ordinal, &decision);
-        Ok(RewardOutcome::Accepted)
+        let content = Some((event.kind.as_str().into(), event.value));
+        decision.events.push(Known { event: key, what: Accepted::Reversal, content });
+        self.put_decision(at, &decision);
+        Ok(RewardAnswer::new(RewardOutcome::Accepted))
     }
 
     /// The event's value as it is learned: where its kind is winsorized, at most that quantile of the values so far.
@@ -237,7 +376,7 @@ impl SlotState {
     }
 
     /// Brings counters and learner to the reward that a shown arm's events now give.
-    fn settle(&mut self, at_us: i64, ordinal: u64, decision: &mut PendingDecision, place: usize) {
+    fn settle(&mut self, at_us: i64, at: Place, decision: &mut PendingDecision, place: usize) {
         self.settle_position(at_us, decision, place);
         let shown = &mut decision.shown[place];
         let reward = self.definition.goal.reward(shown.counted.iter().map(Counted::contribution));
@@ -250,17 +389,21 @@ impl SlotState {
         }
         let arm = shown.arm;
         self.tally(arm).reward_sum += more;
-        self.judge_settled(decision, place, before);
-        if self.definition.controls.freeze_learning() || self.definition.goal.learning == Learning::AtClose {
+        self.sum_change(at, decision, RewardChange { arm, more, rewarded: 0 });
+        if !self.of_earlier_goal(at, decision) {
+            self.judge_settled(decision, place, before);
+        }
+        let at_close = self.definition.goal.learning == Learning::AtClose && at.queue == Queue::Pending;
+        if self.definition.controls.freeze_learning() || at_close {
             return;
         }
         if self.definition.goal.click_model == ClickModel::Cascade {
             // Whoever got down to here saw what stands above.
             for place in 0..=place {
-                self.learn_arm(at_us, ordinal, decision, place);
+                self.learn_arm(at_us, at, decision, place);
             }
         } else {
-            self.learn_arm(at_us, ordinal, decision, place);
+            self.learn_arm(at_us, at, decision, place);
         }
     }
 
@@ -300,7 +443,7 @@ impl SlotState {
         let Some(mut decision) = self.pending.get(ordinal) else { return };
         let mut told = false;
         for place in 0..decision.shown.len() {
-            told |= self.learn_arm(at_us, ordinal, &mut decision, place);
+            told |= self.learn_arm(at_us, Place::pending(ordinal), &mut decision, place);
         }
         if told {
             self.pending.put(ordinal, &decision);
@@ -325,6 +468,7 @@ impl SlotState {
         }
         let lag = self.pending.made().saturating_sub(ordinal + 1);
         let half_life_us = self.definition.controls.half_life_us();
+        self.sum_learned_silence(ordinal, silent.arm, y);
         let lesson = Lesson { arm: silent.arm, y, weight: 1.0, at_us, half_life_us, lag };
         let learner = Arc::make_mut(&mut self.learner);
         let rows = if learner.has_features() { self.pending.rows(ordinal, silent) } else { learner.no_rows() };
@@ -335,17 +479,19 @@ impl SlotState {
 
     /// Tells the learner the reward that a shown arm's events now give, or the difference to what it was told; says
     /// whether there was anything to tell.
-    fn learn_arm(&mut self, at_us: i64, ordinal: u64, decision: &mut PendingDecision, place: usize) -> bool {
+    fn learn_arm(&mut self, at_us: i64, at: Place, decision: &mut PendingDecision, place: usize) -> bool {
         if decision.frozen {
             return false;
         }
         let half_life_us = self.definition.controls.half_life_us();
-        let lag = self.pending.made().saturating_sub(ordinal + 1);
+        let lag = self.pending.made().saturating_sub(at.ordinal + 1);
         let shown = &decision.shown[place];
         let y = self.definition.goal.reward(shown.counted.iter().map(Counted::lesson));
         let rows = shown.rows.as_ref().unwrap_or(&decision.rows);
         let arm = shown.arm;
         let told = match &shown.told {
+            // It was not to be learned when it was finished, so there is nothing to revise.
+            None if at.queue == Queue::Finished => return false,
             None => {
                 let weight = match self.definition.goal.click_model {
                     ClickModel::PositionBased => self.positions.exposure(place),
@@ -354,11 +500,13 @@ impl SlotState {
                     ClickModel::None | ClickModel::Cascade => 1.0,
                 };
                 let lesson = Lesson { arm, y, weight, at_us, half_life_us, lag };
+                self.sum_learned(at, decision, arm, y);
                 Told { reward: y, mark: Arc::make_mut(&mut self.learner).observe(lesson, rows) }
             }
             // A difference of exactly zero has nothing to tell.
             Some(told) if told.reward.total_cmp(&y).is_eq() => return false,
             Some(Told { reward, mark }) => {
+                self.sum_learned(at, decision, arm, y - reward);
                 Arc::make_mut(&mut self.learner).revise(arm, rows, *reward, y - reward, mark);
                 Told { reward: y, mark: mark.clone() }
             }

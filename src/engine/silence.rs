@@ -1,6 +1,6 @@
 //! What time does to a slot: silence becomes a lesson, windows close, and what is known of positions fades.
 
-use super::{closed::Told, state::SlotState};
+use super::{closed::Told, finished::PENDING_ROOM, state::SlotState};
 use crate::{
     bandit::ClickModel,
     slot::Learning,
@@ -18,15 +18,17 @@ const AT_ONCE_MAX: usize = 64;
 const FADE_STEP: f64 = 1e-3;
 
 impl SlotState {
-    /// Drops the decisions whose window has closed, and the oldest where there are too many; what was not learned
-    /// of them yet is learned now.
+    /// Drops the decisions whose window and grace period are over, and the oldest where there are too many; what was not
+    /// learned of them yet is learned now. Those that were rewarded are kept for their reversals.
     pub(super) fn close(&mut self, at_us: i64, mut told: Option<&mut Told<'_>>) {
-        let horizon_us = at_us.saturating_sub(self.definition.goal.window_us);
+        self.close_finished(at_us, told.as_deref_mut());
+        let horizon_us = at_us.saturating_sub(self.definition.goal.patience_us());
         for _ in 0..AT_ONCE_MAX {
-            let Some(ordinal) = self.pending.next_expired(horizon_us) else { return };
+            let Some(ordinal) = self.pending.next_expired(horizon_us, PENDING_ROOM) else { return };
             self.learn(at_us, ordinal);
-            self.tell(at_us, ordinal, told.as_deref_mut());
-            self.pending.drop_oldest(horizon_us);
+            if let Some(packed) = self.pending.drop_oldest(horizon_us) {
+                self.finish(at_us, &packed, told.as_deref_mut());
+            }
         }
     }
 
@@ -37,13 +39,12 @@ impl SlotState {
         if self.accounting || self.definition.controls.freeze_learning() {
             return;
         }
-        let window_us = self.definition.goal.window_us;
         let quantile = |of: &Quantiles| self.most(of);
         let before_us = match self.definition.goal.learning {
             Learning::Eager => {
                 at_us.saturating_sub(quantile(&self.delays)).max(self.watermark_us.saturating_sub(quantile(&self.lags)))
             }
-            Learning::AtClose => at_us.saturating_sub(window_us),
+            Learning::AtClose => at_us.saturating_sub(self.definition.goal.patience_us()),
         };
         for _ in 0..AT_ONCE_MAX {
             let Some(ordinal) = self.pending.next_waiting(before_us) else { return };

@@ -119,6 +119,8 @@ struct Firsts {
     requests: u64,
     #[serde(default)]
     past: u64,
+    #[serde(default)]
+    finished: u64,
 }
 
 #[derive(Serialize)]
@@ -126,6 +128,7 @@ enum SectionRef<'a> {
     Ledger(&'a Ledger),
     Slot { slot: &'a SlotId, state: &'a SlotState, firsts: Firsts },
     Pending(Vec<&'a Bytes>),
+    Finished(Vec<&'a Bytes>),
     Events(&'a [Remembered]),
     Requests(Vec<&'a (i64, Arc<Decided>)>),
     Past(Vec<&'a Arc<PastDecision>>),
@@ -137,6 +140,7 @@ enum Section {
     Ledger(Ledger),
     Slot { slot: SlotId, state: Box<SlotState>, firsts: Firsts },
     Pending(Vec<ByteBuf>),
+    Finished(Vec<ByteBuf>),
     Events(Vec<Remembered>),
     Requests(Vec<(i64, Arc<Decided>)>),
     Past(Vec<Arc<PastDecision>>),
@@ -146,13 +150,26 @@ enum Section {
 fn sections_of<'a>((slot, state): (&'a SlotId, &'a SlotState)) -> impl Iterator<Item = SectionRef<'a>> {
     let (pending, events, requests) = (state.pending.queue(), state.memory.queue(), &state.requests);
     let past = state.past.queue();
-    let firsts =
-        Firsts { pending: pending.first(), events: events.first(), requests: requests.first(), past: past.first() };
+    let finished = state.finished.queue();
+    let firsts = Firsts {
+        pending: pending.first(),
+        events: events.first(),
+        requests: requests.first(),
+        past: past.first(),
+        finished: finished.first(),
+    };
     let pending = pending.runs().map(|run| SectionRef::Pending(run.iter().map(|packed| Bytes::new(packed)).collect()));
+    let finished =
+        finished.runs().map(|run| SectionRef::Finished(run.iter().map(|packed| Bytes::new(packed)).collect()));
     let events = events.runs().map(SectionRef::Events);
     let requests = requests.runs().map(|run| SectionRef::Requests(run.iter().flatten().collect()));
     let past = past.runs().map(|run| SectionRef::Past(run.iter().flatten().collect()));
-    std::iter::once(SectionRef::Slot { slot, state, firsts }).chain(pending).chain(events).chain(requests).chain(past)
+    std::iter::once(SectionRef::Slot { slot, state, firsts })
+        .chain(pending)
+        .chain(finished)
+        .chain(events)
+        .chain(requests)
+        .chain(past)
 }
 
 /// Header of a snapshot of the version that is written.
@@ -332,6 +349,7 @@ impl Decoder {
             (Section::Slot { slot, mut state, firsts }, _) if self.sections > 0 => {
                 state.rebuild();
                 state.pending.start_at(firsts.pending);
+                state.finished.start_at(firsts.finished);
                 state.memory.start_at(firsts.events);
                 state.requests = super::chunks::Chunks::starting_at(firsts.requests);
                 state.past.start_at(firsts.past);
@@ -342,6 +360,10 @@ impl Decoder {
                 // One is read in full: they were all written by the same version.
                 let readable = packed.first().is_none_or(|packed| packed::check(packed));
                 return readable && packed.iter().all(|packed| state.pending.restore(packed));
+            }
+            (Section::Finished(packed), Some((_, state))) => {
+                let readable = packed.first().is_none_or(|packed| packed::check(packed));
+                return readable && packed.iter().all(|packed| state.finished.restore(packed));
             }
             (Section::Events(events), Some((_, state))) => {
                 for remembered in events {

@@ -13,12 +13,14 @@ use super::{
     closed::Told,
     counters::{Counters, Tally},
     event::{Availability, Body, Decided, Event},
+    fading::Faded,
+    goal_sums::GoalSums,
     insight::Insight,
     ledger::{Ledger, Slots, Step},
     memory::EventMemory,
     past::Past,
     pending::Pending,
-    reward::RewardOutcome,
+    reply::RewardAnswer,
     view::{ArmTable, SlotView},
 };
 use crate::{
@@ -48,9 +50,15 @@ pub struct SlotState {
     pub(super) arms: Arc<ArmTable>,
     pub(super) learner: Arc<Learner>,
     pub(super) pending: Pending,
+    /// Decisions that were rewarded and wait no longer, for what takes their rewards back.
+    #[serde(default)]
+    pub(super) finished: Pending,
     pub(super) counters: Counters,
     /// One per arm that was ever shown.
     pub(super) tallies: Arc<Vec<Tally>>,
+    /// What was counted since the goal changed; `None` if it never did.
+    #[serde(default)]
+    pub(super) goal_sums: Option<Arc<GoalSums>>,
     /// Events that were counted without naming their decision.
     pub(super) memory: EventMemory,
     /// Decisions with a request id that may still be repeated, and when each was made.
@@ -112,7 +120,7 @@ pub enum Applied {
     /// A decision was taken in.
     Decision,
     /// A reward event was dealt with.
-    Reward(RewardOutcome),
+    Reward(RewardAnswer),
 }
 
 impl State {
@@ -195,8 +203,10 @@ impl SlotState {
             positions_faded_us: at_us,
             positions_ln_retained: 0.0,
             pending: Pending::default(),
+            finished: Pending::default(),
             counters: Counters::default(),
             tallies: Arc::default(),
+            goal_sums: None,
             memory: EventMemory::default(),
             requests: Chunks::default(),
             request_arms: 0,
@@ -213,6 +223,7 @@ impl SlotState {
     pub(super) fn without_memory(&self) -> Self {
         Self {
             pending: Pending::default(),
+            finished: Pending::default(),
             memory: EventMemory::default(),
             requests: Chunks::default(),
             request_arms: 0,
@@ -232,8 +243,10 @@ impl SlotState {
             arms: Arc::clone(&self.arms),
             learner: Arc::clone(&self.learner),
             pending: self.pending.without_indices(),
+            finished: self.finished.without_indices(),
             counters: self.counters,
             tallies: Arc::clone(&self.tallies),
+            goal_sums: self.goal_sums.clone(),
             memory: self.memory.without_index(),
             requests: self.requests.clone(),
             request_arms: self.request_arms,
@@ -261,6 +274,8 @@ impl SlotState {
             learner: Arc::clone(&self.learner),
             counters: self.counters,
             tallies: Arc::clone(&self.tallies),
+            goal_sums: self.goal_sums.clone(),
+            faded: Faded::default(),
             insight: Arc::clone(&self.insight),
             patience_us: self.patience_us(),
             exposures: self.exposures(),
@@ -268,6 +283,8 @@ impl SlotState {
             rules: Arc::clone(&self.rules),
             pending: self.pending.len(),
             pending_bytes: self.pending.bytes(),
+            finished: self.finished.len(),
+            finished_bytes: self.finished.bytes(),
         }
     }
 
@@ -349,7 +366,8 @@ impl SlotState {
         while revisions.len() > REVISIONS_MAX || (revisions.len() > 1 && bytes > REVISIONS_BYTES_MAX) {
             bytes -= revisions.remove(0).own_bytes;
         }
-        self.definition = definition;
+        let before = std::mem::replace(&mut self.definition, definition);
+        self.begin_goal(at_us, &before.goal);
         self.make_room();
     }
 
@@ -446,9 +464,9 @@ impl SlotState {
         (self.delays, self.lags, self.watermark_us) = (Quantiles::new(), Quantiles::new(), i64::MIN);
         self.values.clear();
         (self.positions, self.positions_faded_us, self.positions_ln_retained) = (Positions::new(), at_us, 0.0);
-        self.pending = Pending::default();
+        (self.pending, self.finished) = (Pending::default(), Pending::default());
         self.counters = Counters::default();
-        self.tallies = Arc::default();
+        (self.tallies, self.goal_sums) = (Arc::default(), None);
         self.memory = EventMemory::default();
         (self.requests, self.request_arms) = (Chunks::default(), 0);
         self.past = Past::default();

@@ -6,7 +6,8 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::{
     Applied, Availability, Body, Change, Decided, Decision, DecisionId, Draw, Event, Fallback, Reason, Rejection,
-    Request, RequestCandidate, RewardOutcome, Rewarded, State, Subject, Unmatched, decide, plan, report, snapshot,
+    Request, RequestCandidate, RewardAnswer, RewardOutcome, Rewarded, State, Subject, Unmatched, decide, plan, report,
+    snapshot,
 };
 use crate::{
     bandit::{Features, ModelSpec, Policy, Value},
@@ -23,11 +24,13 @@ mod clicks;
 mod decisions;
 mod horizons;
 mod insight;
+mod lateness;
 mod levers;
 mod ownership;
 mod previews;
 mod recalls;
 mod reports;
+mod time;
 
 const HOUR_US: i64 = 3_600_000_000;
 
@@ -117,8 +120,13 @@ impl World {
     }
 
     fn send(&mut self, event: Rewarded) -> RewardOutcome {
+        self.ask(event).outcome
+    }
+
+    /// Sends a reward event; returns the whole answer.
+    fn ask(&mut self, event: Rewarded) -> RewardAnswer {
         match self.apply(Body::Rewarded(Box::new(event))) {
-            Applied::Reward(outcome) => outcome,
+            Applied::Reward(reply) => reply,
             other @ (Applied::Change | Applied::Decision) => panic!("{other:?}"),
         }
     }

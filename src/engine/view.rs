@@ -4,6 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     counters::{Counters, Tally},
+    fading::Faded,
+    goal_sums::GoalSums,
     insight::Insight,
 };
 use crate::{
@@ -124,6 +126,10 @@ pub struct SlotView {
     pub counters: Counters,
     /// What was counted of each arm, by the index it is learned under.
     pub tallies: Arc<Vec<Tally>>,
+    /// What was counted since the goal changed; `None` if it never did.
+    pub goal_sums: Option<Arc<GoalSums>>,
+    /// What it learned, as it was when it was last read.
+    pub(super) faded: Faded,
     /// What it is judged by.
     pub insight: Arc<Insight>,
     /// Rewards most often come within this time, microseconds.
@@ -138,6 +144,10 @@ pub struct SlotView {
     pub pending: usize,
     /// What they take in memory, bytes.
     pub pending_bytes: u64,
+    /// Decisions that are remembered for what takes their rewards back.
+    pub finished: usize,
+    /// Memory that those take, bytes.
+    pub finished_bytes: u64,
 }
 
 impl SlotView {

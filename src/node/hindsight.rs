@@ -91,7 +91,9 @@ impl Node {
         self.settle(before.number).await;
         let preview = run_long(usize::MAX, || -> Result<Preview, HindsightError> {
             let decisions = self.last_decisions(&slot, count)?;
-            let previewer = Previewer::new(&before, &after, &decisions, self.now_us());
+            let now_us = self.now_us();
+            let (before, after) = SlotView::both_at(&before, &after, now_us);
+            let previewer = Previewer::new(&before, &after, &decisions, now_us);
             Ok(previewer.finish(shared(&previewer)))
         })?;
         Ok((preview, before, after))

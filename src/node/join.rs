@@ -177,7 +177,9 @@ impl<E> Join<'_, E> {
                 done = hand_out(waiting, closed, each);
             }
         });
-        if let (Body::Rewarded(rewarded), Applied::Reward(RewardOutcome::Accepted)) = (&event.body, applied) {
+        if let (Body::Rewarded(rewarded), Applied::Reward(reply)) = (&event.body, applied)
+            && reply.outcome == RewardOutcome::Accepted
+        {
             waiting.events.insert(event_key(&rewarded.event_id), stored.body.into());
         }
         done

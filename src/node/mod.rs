@@ -68,7 +68,7 @@ pub use recover::{fold, recovered, recovered_from, save_snapshot};
 pub use writer::{ChangeFailure, RewardRequest};
 
 use crate::{
-    engine::{Change, Decided, Explanation, RewardOutcome, SlotView},
+    engine::{Change, Decided, Explanation, RewardAnswer, SlotView},
     journal::{Journal, JournalReader, Loss, SqliteJournal},
     slot::{ArmId, SlotId, Why, suggestion},
 };
@@ -331,7 +331,7 @@ impl Node {
     pub fn record(
         &self,
         rewards: Vec<RewardRequest>,
-    ) -> Result<impl Future<Output = Result<Vec<RewardOutcome>, WriteError>> + use<>, WriteError> {
+    ) -> Result<impl Future<Output = Result<Vec<RewardAnswer>, WriteError>> + use<>, WriteError> {
         self.writable()?;
         let (reply, outcome) = oneshot::channel();
         let number_of = |slot: &SlotId| self.shared.views.get(slot).map(|view| view.number);

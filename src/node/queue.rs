@@ -28,14 +28,14 @@ use super::{
     writer::{ChangeCommand, DraftCommand, RewardRequest},
 };
 use crate::{
-    engine::{Decided, RewardOutcome},
+    engine::{Decided, RewardAnswer},
     slot::SlotId,
 };
 use lanes::Lanes;
 pub(super) use lanes::{DecisionReply, TakenCounts};
 
 /// Where the outcomes of a batch of rewards go.
-pub(super) type RewardReply = oneshot::Sender<Result<Vec<RewardOutcome>, WriteError>>;
+pub(super) type RewardReply = oneshot::Sender<Result<Vec<RewardAnswer>, WriteError>>;
 
 /// What the writer does alone, outside of any batch.
 #[derive(Debug)]

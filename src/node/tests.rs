@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU8;
 
 use super::*;
 use crate::{
-    engine::{Request, Subject},
+    engine::{Request, RewardOutcome, Subject},
     journal::{AppendError, Each, ReadError, Record},
     slot::{Arm, ArmId, Definition, Goal, RewardKind, Why},
 };
@@ -213,7 +213,7 @@ async fn decide_one(node: &Node, request_id: Option<&str>) -> Result<Arc<Decided
 }
 
 async fn reward(node: &Node, event_id: &str, decided: &Decided) -> Result<RewardOutcome, WriteError> {
-    Ok(node.record(vec![click(event_id, decided)])?.await?.remove(0))
+    Ok(node.record(vec![click(event_id, decided)])?.await?.remove(0).outcome)
 }
 
 #[tokio::test]

@@ -19,7 +19,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Applied, Body, ChangeError, DecisionId, Event, RewardOutcome, Rewarded, State, Subject, TRAFFIC, Unmatched,
+        Applied, Body, ChangeError, DecisionId, Event, RewardAnswer, RewardOutcome, Rewarded, State, Subject, TRAFFIC,
+        Unmatched,
     },
     journal::{AppendError, Journal, Record},
     slot::{ArmId, SlotId},
@@ -70,7 +71,7 @@ pub(super) use changes::{ChangeCommand, DraftCommand, Drafted};
 
 /// A batch of rewards whose callers wait: for each event the outcome that is known already, or `None` if the next
 /// applied event is its own.
-type WaitingRewards = (Vec<Option<RewardOutcome>>, RewardReply);
+type WaitingRewards = (Vec<Option<RewardAnswer>>, RewardReply);
 
 /// The writer's side of a node.
 pub(super) struct Writer {
@@ -199,7 +200,7 @@ impl Writer {
         rewards: Vec<RewardRequest>,
         at_us: i64,
         events: &mut Vec<Event>,
-    ) -> Vec<Option<RewardOutcome>> {
+    ) -> Vec<Option<RewardAnswer>> {
         let mut known = Vec::with_capacity(rewards.len());
         for reward in rewards {
             match self.resolve(reward, at_us) {
@@ -210,7 +211,7 @@ impl Writer {
                 Err(why) => {
                     let outcome = RewardOutcome::Unmatched(why);
                     self.shared.observer.rewarded("", "other", outcome);
-                    known.push(Some(outcome));
+                    known.push(Some(RewardAnswer::new(outcome)));
                 }
             }
         }
@@ -324,7 +325,7 @@ impl Writer {
         }
         let mut outcomes =
             written.as_ref().ok().into_iter().flat_map(|(applied, _)| applied).filter_map(|applied| match applied {
-                Applied::Reward(outcome) => Some(*outcome),
+                Applied::Reward(answer) => Some(answer.clone()),
                 Applied::Change | Applied::Decision => None,
             });
         for (known, reply) in waiting {
@@ -370,11 +371,11 @@ impl Writer {
 
     fn observe(&self, events: &[Event], applied: &[Applied]) {
         for (event, applied) in events.iter().zip(applied) {
-            if let (Body::Rewarded(rewarded), Applied::Reward(outcome)) = (&event.body, applied) {
+            if let (Body::Rewarded(rewarded), Applied::Reward(answer)) = (&event.body, applied) {
                 let slot = self.state.slot(rewarded.slot.as_str());
                 let known = slot.is_some_and(|slot| slot.definition().goal.kind(&rewarded.kind).is_some());
                 let kind = if known { rewarded.kind.as_str() } else { "other" };
-                self.shared.observer.rewarded(rewarded.slot.as_str(), kind, *outcome);
+                self.shared.observer.rewarded(rewarded.slot.as_str(), kind, answer.outcome);
             }
         }
     }

@@ -297,6 +297,7 @@ impl Definition {
         self.goal.check()?;
         check_model(&self.model)?;
         self.controls.check()?;
+        self.check_floors()?;
         check_rules(&self.rules, &self.arms, self.open_catalogue, &self.controls)
     }
 }

@@ -33,7 +33,7 @@ fn levers() -> Vec<Controls> {
                 (arm_id("b"), Share { floor: Some(0.1), ceiling: Some(0.6) }),
             ]
             .into(),
-            warm_up: Some(WarmUp { views: 100, rewards: 7 }),
+            warm_up: Some(WarmUp { views: 100, rewards: 7, patience: Some(3) }),
             head_start: Some(HeadStart { views: 50, share: 0.125, limit: 0.25 }),
             salt: Some("spring".into()),
             analysis: Some(0.05),
@@ -120,6 +120,9 @@ pub(crate) fn examples() -> Vec<Definition> {
         }
     }
     examples.push(of(Goal { kinds: vec![kind(false, Some(3.0), None)], ..Goal::default() }, ModelSpec::default()));
+    let waits =
+        Goal { grace_period_us: Some(90_000_000), reversal_window_us: Some(30 * 86_400_000_000), ..Goal::default() };
+    examples.push(of(waits, ModelSpec::default()));
     let always = Schedule::default();
     let (from_us, until_us) = (Some(1_793_000_000_000_000), Some(1_793_086_400_123_456));
     let arms = vec![

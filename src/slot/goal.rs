@@ -13,6 +13,15 @@ use crate::bandit::ClickModel;
 const SECOND_US: i64 = 1_000_000;
 const DAY_US: i64 = 24 * 3600 * SECOND_US;
 
+/// Least grace period that a goal has by default: queues and retries of a caller hold an event back for minutes.
+const GRACE_US_MIN: i64 = 10 * 60 * SECOND_US;
+/// Greatest grace period: a decision waits in memory for it.
+const GRACE_US_MAX: i64 = DAY_US;
+/// Reversal window of a goal that does not say one: goods come back within weeks.
+const REVERSAL_WINDOW_US_DEFAULT: i64 = 60 * DAY_US;
+/// Greatest window and reversal window: what a decision came to is remembered for it.
+const WINDOW_US_MAX: i64 = 400 * DAY_US;
+
 /// How several events of one shown arm become its reward. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Aggregation {
@@ -68,6 +77,13 @@ pub struct Goal {
     /// How a shopper goes through a slate.
     #[serde(default)]
     pub click_model: ClickModel,
+    /// How long after the window an event that happened within it is still counted, microseconds; `None`: a tenth of
+    /// the window, at least ten minutes and at most a day.
+    #[serde(default)]
+    pub grace_period_us: Option<i64>,
+    /// How long after a decision its rewards may be taken back, microseconds; `None`: 60 days.
+    #[serde(default)]
+    pub reversal_window_us: Option<i64>,
 }
 
 impl Default for Goal {
@@ -86,6 +102,8 @@ impl Default for Goal {
             aggregation: Aggregation::Sum,
             learning: Learning::Eager,
             click_model: ClickModel::None,
+            grace_period_us: None,
+            reversal_window_us: None,
         }
     }
 }
@@ -105,6 +123,35 @@ impl Goal {
     /// The kind of this name.
     pub fn kind(&self, name: &str) -> Option<&RewardKind> {
         self.kinds.iter().find(|kind| kind.kind == name)
+    }
+
+    /// The grace period, microseconds: how long after the window a report of what happened within it may come.
+    pub fn grace_period_us(&self) -> i64 {
+        self.grace_period_us.unwrap_or((self.window_us / 10).clamp(GRACE_US_MIN, GRACE_US_MAX))
+    }
+
+    /// How long a decision waits for reports, microseconds: its window and the grace period.
+    pub fn patience_us(&self) -> i64 {
+        self.window_us.saturating_add(self.grace_period_us())
+    }
+
+    /// How long after a decision its rewards may be taken back, microseconds.
+    pub fn reversal_window_us(&self) -> i64 {
+        self.reversal_window_us.unwrap_or(REVERSAL_WINDOW_US_DEFAULT)
+    }
+
+    /// Whether events of this kind take reward back, as a refund does.
+    pub fn takes_back(&self, kind: &str) -> bool {
+        self.kind(kind).is_some_and(|kind| kind.weight < 0.0)
+    }
+
+    /// Whether rewards of the two goals are the same numbers, so that they may be added up.
+    pub fn pays_as(&self, other: &Self) -> bool {
+        let pay = |kind: &RewardKind| (kind.kind.clone(), kind.weight, kind.use_value, kind.cap);
+        self.kinds.len() == other.kinds.len()
+            && self.kinds.iter().zip(&other.kinds).all(|(a, b)| pay(a) == pay(b))
+            && self.default_reward.total_cmp(&other.default_reward).is_eq()
+            && self.aggregation == other.aggregation
     }
 
     /// The reward of a shown arm whose events, in the order in which they came, are these.
@@ -197,8 +244,14 @@ impl Goal {
         if !self.default_reward.is_finite() || self.default_reward.abs() > NUMBER_MAX {
             return fail("goal.default_reward".into(), format!("must be a number from -{NUMBER_MAX} to {NUMBER_MAX}"));
         }
-        if !(SECOND_US..=400 * DAY_US).contains(&self.window_us) {
+        if !(SECOND_US..=WINDOW_US_MAX).contains(&self.window_us) {
             return fail("goal.window".into(), "must be from 1 second to 400 days".into());
+        }
+        if !(0..=GRACE_US_MAX).contains(&self.grace_period_us()) {
+            return fail("goal.grace_period".into(), "must be from 0 seconds to 1 day".into());
+        }
+        if !(0..=WINDOW_US_MAX).contains(&self.reversal_window_us()) {
+            return fail("goal.reversal_window".into(), "must be from 0 seconds to 400 days".into());
         }
         Ok(())
     }

@@ -69,6 +69,11 @@ pub const PENDING_MAX: usize = 1_000_000;
 /// Bytes that the waiting decisions of one slot take in memory, what finds them among it; the oldest expire first. A
 /// million of them, with a dozen features, twenty candidates and one arm shown each, take four fifths of it.
 pub const PENDING_BYTES_MAX: u64 = 400_000_000;
+/// Decisions of one slot that were rewarded and are remembered for what takes their rewards back; the oldest are
+/// forgotten first.
+pub const FINISHED_MAX: usize = 250_000;
+/// Memory that those take, bytes.
+pub const FINISHED_BYTES_MAX: u64 = 100_000_000;
 /// Decisions among which an event that names none is joined to its subject's and arm's: the newest of those. Nobody
 /// looks at one thing more often within a window, and a robot that does must not make each event dearer than the last.
 pub const SHOWINGS_MAX: usize = 100;

@@ -16,6 +16,7 @@ mod controls;
 mod definition;
 #[cfg(test)]
 mod examples;
+mod floors;
 mod goal;
 mod id;
 pub mod limits;

@@ -10,7 +10,16 @@ use crate::{
 };
 
 pub(super) fn goal(goal: proto::Goal) -> Decode<Goal> {
-    let proto::Goal { kinds, default_reward, window, aggregation, learning, click_model } = goal;
+    let proto::Goal {
+        kinds,
+        default_reward,
+        window,
+        aggregation,
+        learning,
+        click_model,
+        grace_period,
+        reversal_window,
+    } = goal;
     let default = Goal::default();
     let kind = |proto::RewardKind { kind, weight, use_value, cap, winsorize }| RewardKind {
         kind,
@@ -40,6 +49,8 @@ pub(super) fn goal(goal: proto::Goal) -> Decode<Goal> {
             Ok(proto::ClickModel::Cascade) => ClickModel::Cascade,
             Err(_) => return Err(FieldError::new("goal.click_model", format!("{click_model} is not a ClickModel"))),
         },
+        grace_period_us: grace_period.map(|period| duration("goal.grace_period", period)).transpose()?,
+        reversal_window_us: reversal_window.map(|window| duration("goal.reversal_window", window)).transpose()?,
     })
 }
 

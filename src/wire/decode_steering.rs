@@ -63,7 +63,7 @@ pub(super) fn controls(controls: Option<proto::Controls>) -> Decode<Controls> {
             }
         },
         arm_shares: arm_shares.into_iter().map(share).collect::<Decode<_>>()?,
-        warm_up: warm_up.map(|proto::WarmUp { views, rewards }| WarmUp { views, rewards }),
+        warm_up: warm_up.map(|proto::WarmUp { views, rewards, patience }| WarmUp { views, rewards, patience }),
         head_start,
         mode: m.and_then(mode),
         baseline: b.map(baseline).transpose()?.flatten(),

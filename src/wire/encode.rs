@@ -5,12 +5,9 @@ use prost_types::{Duration, Timestamp};
 use super::proto;
 use crate::{
     bandit::{Features, Value},
-    engine::{
-        Chosen, Decided, Explanation, Fallback, Reason, Recalled, Rejection, Request, RequestCandidate, RewardOutcome,
-        SlotView, Subject, Unmatched,
-    },
+    engine::{Chosen, Decided, Explanation, Fallback, Reason, Recalled, Request, RequestCandidate, SlotView, Subject},
     node::{Answer, Recollection, payload_to_struct},
-    slot::{ArmId, Consent, limits::EVENTS_PER_DECISION_MAX},
+    slot::{ArmId, Consent},
 };
 
 /// Positions and counts in messages are 32 bits wide; their limits are far below.
@@ -133,38 +130,6 @@ pub(super) fn recollection(recollection: Recollection) -> proto::ExplainDecision
         best_expected: decided.best_expected,
         revision_kept,
     }
-}
-
-/// A result that needs no further word, or says what to do.
-pub(super) fn outcome(outcome: RewardOutcome) -> proto::RewardResult {
-    use proto::RewardStatus as Out;
-    let (status, message) = match outcome {
-        RewardOutcome::Accepted => (Out::Accepted, String::new()),
-        RewardOutcome::Duplicate => (Out::Duplicate, String::new()),
-        RewardOutcome::Late => (Out::Late, String::new()),
-        RewardOutcome::Unmatched(why) => (
-            Out::Unmatched,
-            match why {
-                Unmatched::Slot => "slot_id: there is no such slot; check its spelling".into(),
-                Unmatched::Decision => "decision_id: no such decision is known; check that it came from this service, and that the slot was not reset since".into(),
-                Unmatched::OtherSlot => "slot_id: the decision belongs to another slot; leave slot_id empty, or give the decision's".into(),
-                Unmatched::Arm => "arm_id: the decision did not show this arm; give one that it showed".into(),
-                Unmatched::Subject => "subject: no decision within the window showed this arm to this subject; give the decision_id".into(),
-                Unmatched::Reversed => "reverses_event_id: no such event was accepted within the window; check its id".into(),
-            },
-        ),
-        RewardOutcome::Rejected(why) => (
-            Out::Rejected,
-            match why {
-                Rejection::ArmNeeded => "arm_id: the decision shows several arms; say which".into(),
-                Rejection::ValueNeeded => "value: this kind uses the value in the slot's goal; give it".into(),
-                Rejection::ReversalOfReversal => "reverses_event_id: a reversal cannot be reversed; send the event again with a new event_id".into(),
-                Rejection::AlreadyReversed => "reverses_event_id: that event was reversed before".into(),
-                Rejection::TooManyEvents => format!("event_id: the decision has {EVENTS_PER_DECISION_MAX} events, which is the most that it keeps"),
-            },
-        ),
-    };
-    proto::RewardResult { status: status.into(), message }
 }
 
 pub(super) fn consent(consent: Option<Consent>) -> proto::Consent {

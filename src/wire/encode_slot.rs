@@ -122,6 +122,8 @@ fn goal(goal: &Goal) -> proto::Goal {
             ClickModel::Cascade => proto::ClickModel::Cascade,
         }
         .into(),
+        grace_period: goal.grace_period_us.map(duration),
+        reversal_window: goal.reversal_window_us.map(duration),
     }
 }
 
@@ -222,7 +224,7 @@ fn controls(controls: &Controls) -> proto::Controls {
         }
         .into(),
         arm_shares: arm_shares.iter().map(share).collect(),
-        warm_up: warm_up.map(|WarmUp { views, rewards }| proto::WarmUp { views, rewards }),
+        warm_up: warm_up.map(|WarmUp { views, rewards, patience }| proto::WarmUp { views, rewards, patience }),
         head_start,
         mode: m.map(mode),
         baseline: b.as_ref().map(baseline),

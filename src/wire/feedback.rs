@@ -7,11 +7,12 @@ use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    Api, decode, encode, error,
+    Api, decode, error,
     proto::{
         RecordRewardsRequest, RecordRewardsResponse, RewardResult, RewardStatus,
         feedback_service_server::FeedbackService,
     },
+    rewards,
     simulated::{Caller, Reporting},
 };
 use crate::{
@@ -42,13 +43,13 @@ fn take(
         Some(RewardResult { status: RewardStatus::Rejected.into(), message })
     };
     let mut known = Vec::with_capacity(events.len());
-    let mut rewards = Vec::with_capacity(events.len());
+    let mut taken = Vec::with_capacity(events.len());
     for event in events {
         known.push(match decode::reward(event, now_us) {
             Ok(Ok(reward)) => {
                 let refused = reporting.refusal(&reward).and_then(rejected);
                 if refused.is_none() {
-                    rewards.push(reward);
+                    taken.push(reward);
                 }
                 refused
             }
@@ -59,9 +60,10 @@ fn take(
             Err(why) => rejected(why.to_string()),
         });
     }
-    let outcomes = node.record(rewards).map_err(|why| error::write(&why))?;
+    let outcomes = node.record(taken).map_err(|why| error::write(&why))?;
     Ok(async move {
-        let mut outcomes = outcomes.await.map_err(|why| error::write(&why))?.into_iter().map(encode::outcome);
+        let mut outcomes =
+            outcomes.await.map_err(|why| error::write(&why))?.into_iter().map(|reply| rewards::result(&reply));
         let results = known.into_iter().map(|known| known.or_else(|| outcomes.next())).collect::<Option<Vec<_>>>();
         let results = results.ok_or_else(|| error::write(&WriteError::Stopped))?;
         Ok(RecordRewardsResponse { results })

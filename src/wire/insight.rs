@@ -27,9 +27,9 @@ impl InsightService for Api {
         let node = self.node()?;
         let view =
             node.slot(&slot).ok_or_else(|| error::slot_not_found("slot_id", &slot, &node.suggest(slot.as_str())))?;
-        Ok(Response::new(GetSlotReportResponse {
-            report: Some(report::encode(run_long(view.arms.names().len(), || slot_report(&view)))),
-        }))
+        let now_us = node.now_us();
+        let report = run_long(view.arms.names().len(), || slot_report(&view.at(now_us)));
+        Ok(Response::new(GetSlotReportResponse { report: Some(report::encode(report)) }))
     }
 
     async fn explain_decision(

@@ -23,6 +23,8 @@ pub(super) fn masked(current: &Definition, wanted: Definition, mask: Option<&Fie
             "goal.window" => result.goal.window_us = wanted.goal.window_us,
             "goal.learning" => result.goal.learning = wanted.goal.learning,
             "goal.click_model" => result.goal.click_model = wanted.goal.click_model,
+            "goal.grace_period" => result.goal.grace_period_us = wanted.goal.grace_period_us,
+            "goal.reversal_window" => result.goal.reversal_window_us = wanted.goal.reversal_window_us,
             "goal.aggregation" => result.goal.aggregation = wanted.goal.aggregation,
             "model" => result.model = wanted.model,
             "controls" => result.controls = wanted.controls.clone(),

@@ -33,6 +33,7 @@ mod mask;
 mod preview;
 pub mod proto;
 mod report;
+mod rewards;
 mod simulated;
 mod slots;
 mod steering;

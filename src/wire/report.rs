@@ -1,8 +1,8 @@
 //! Reports, to messages and back.
 
-use super::proto;
+use super::{encode::timestamp, proto};
 use crate::{
-    engine::{ArmReport, Counters, Lift, SlotReport, Stage, Status},
+    engine::{ArmReport, Counters, GoalChange, Lift, SlotReport, Stage, Status},
     slot::{ArmId, FieldError},
 };
 
@@ -19,6 +19,7 @@ pub(super) fn encode(report: SlotReport) -> proto::SlotReport {
         dimensions,
         exposures,
         counters: c,
+        goal_sums,
         arms,
         lift,
         analysis_lift,
@@ -53,6 +54,12 @@ pub(super) fn encode(report: SlotReport) -> proto::SlotReport {
         exploration_cost,
         value_remaining,
         value_remaining_relative,
+        goal_change: goal_sums.map(|change| proto::GoalChange {
+            revision: change.revision,
+            time: Some(timestamp(change.at_us)),
+            decisions: change.decisions,
+            holdout_decisions: change.holdout_decisions,
+        }),
     }
 }
 
@@ -61,6 +68,7 @@ fn encode_arm(arm: ArmReport) -> proto::ArmReport {
         arm,
         shown,
         share,
+        shown_since_goal,
         reward_sum,
         learned_sum,
         mean,
@@ -86,6 +94,7 @@ fn encode_arm(arm: ArmReport) -> proto::ArmReport {
         rewarded,
         expected_loss,
         effective_observations,
+        shown_since_goal,
     }
 }
 
@@ -134,6 +143,7 @@ pub(super) fn decode(report: proto::SlotReport) -> Result<SlotReport, FieldError
         exploration_cost,
         value_remaining,
         value_remaining_relative,
+        goal_change,
     } = report;
     let arms = arms.into_iter().map(decode_arm).collect::<Result<Vec<ArmReport>, FieldError>>()?;
     let counters = Counters {
@@ -149,6 +159,14 @@ pub(super) fn decode(report: proto::SlotReport) -> Result<SlotReport, FieldError
         unmatched: unmatched_rewards,
         rejected: rejected_rewards,
     };
+    let goal_sums = goal_change.map(|change| GoalChange {
+        revision: change.revision,
+        at_us: change.time.map_or(0, |time| time.seconds * 1_000_000 + i64::from(time.nanos) / 1_000),
+        decisions: change.decisions,
+        reward_sum: reward_per_decision * change.decisions as f64,
+        holdout_decisions: change.holdout_decisions,
+        holdout_reward_sum: holdout_reward_per_decision * change.holdout_decisions as f64,
+    });
     let known = |stage: &&Stage| i32::from(encode_stage(**stage)) == status;
     let stage = *Stage::ALL.iter().find(known).ok_or_else(|| {
         FieldError::new("status", format!("is {status}, which this program does not know; use a newer one"))
@@ -162,6 +180,7 @@ pub(super) fn decode(report: proto::SlotReport) -> Result<SlotReport, FieldError
         dimensions,
         exposures,
         counters,
+        goal_sums,
         arms,
         lift: lift.map(decode_lift),
         analysis_lift: analysis_lift.map(decode_lift),
@@ -187,11 +206,13 @@ fn decode_arm(arm: proto::ArmReport) -> Result<ArmReport, FieldError> {
         rewarded,
         expected_loss,
         effective_observations,
+        shown_since_goal,
     } = arm;
     Ok(ArmReport {
         arm: ArmId::parse("arm_id", &arm_id)?,
         shown,
         share,
+        shown_since_goal,
         reward_sum,
         learned_sum,
         mean,
@@ -229,6 +250,7 @@ mod tests {
             arm: ArmId::parse("arm_id", "b").unwrap(),
             shown: 700,
             share: 0.7,
+            shown_since_goal: 600,
             reward_sum: 30.5,
             learned_sum: 29.5,
             mean: 0.04,
@@ -250,6 +272,14 @@ mod tests {
                 dimensions: 9,
                 exposures: vec![1.0, 0.5],
                 counters: Counters { decisions: 1_024, shown: 700, reward_sum: 64.0, ..Counters::default() },
+                goal_sums: (stage == Stage::Learning).then_some(GoalChange {
+                    revision: 5,
+                    at_us: 1_793_000_000_123_456,
+                    decisions: 512,
+                    reward_sum: 32.0,
+                    holdout_decisions: 64,
+                    holdout_reward_sum: 0.0,
+                }),
                 arms: vec![arm.clone()],
                 lift: Some(lift),
                 analysis_lift: Some(Lift { interval: None, relative: None, ..lift }),

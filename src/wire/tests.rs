@@ -107,6 +107,8 @@ fn a_mask_takes_what_it_names_and_nothing_else() {
         "goal.aggregation",
         "goal.learning",
         "goal.click_model",
+        "goal.grace_period",
+        "goal.reversal_window",
         "model",
         "controls.exploration",
         "controls.exploration_stop",

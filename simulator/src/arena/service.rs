@@ -80,7 +80,7 @@ impl Service {
     /// Takes a reward event in; none: the slot is gone.
     pub fn reward(&mut self, rewarded: Rewarded, at_us: i64) -> Option<RewardOutcome> {
         match self.state.apply(&Event { at_us, body: Body::Rewarded(Box::new(rewarded)) }) {
-            Applied::Reward(outcome) => Some(outcome),
+            Applied::Reward(reply) => Some(reply.outcome),
             Applied::Change | Applied::Decision => None,
         }
     }
@@ -111,6 +111,6 @@ impl Service {
 
     /// What the slot says that it learned.
     pub fn report(&self) -> Option<SlotReport> {
-        self.state.slot(self.slot.as_str()).map(|state| report(&state.view()))
+        self.state.slot(self.slot.as_str()).map(|state| report(&state.view().at(self.state.at_us())))
     }
 }

@@ -45,7 +45,9 @@ fn when(options: &Options) -> Goal {
     match options.at_close {
         None => Goal::default(),
         Some(rounds) => {
-            Goal { learning: Learning::AtClose, window_us: i64::from(rounds) * ROUND_US, ..Goal::default() }
+            let window_us = i64::from(rounds) * ROUND_US;
+            // Nothing is reported late, so that a window's end is its end.
+            Goal { learning: Learning::AtClose, window_us, grace_period_us: Some(0), ..Goal::default() }
         }
     }
 }

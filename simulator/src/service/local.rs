@@ -146,7 +146,7 @@ impl<W: Witness + Send> Service for InProcess<W> {
             reverses: None,
         };
         match self.apply(Body::Rewarded(Box::new(rewarded)))? {
-            Applied::Reward(RewardOutcome::Accepted) => Ok(()),
+            Applied::Reward(reply) if reply.outcome == RewardOutcome::Accepted => Ok(()),
             other @ (Applied::Change | Applied::Decision | Applied::Reward(_)) => {
                 Err(ServiceError::NotCounted { event, why: format!("{other:?}") })
             }

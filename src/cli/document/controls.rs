@@ -86,7 +86,11 @@ impl ControlsDocument {
             policy: self.policy.as_ref().and_then(PolicyChoice::policy),
             stop: by_name.or(self.exploration_stop).map(StopName::stop),
             arm_shares: self.arm_shares.iter().map(share).collect::<Result<_, FieldError>>()?,
-            warm_up: self.warm_up.map(|WarmUpDocument { views, rewards }| WarmUp { views, rewards }),
+            warm_up: self.warm_up.map(|WarmUpDocument { views, rewards, patience }| WarmUp {
+                views,
+                rewards,
+                patience,
+            }),
             head_start,
             mode: self.mode.and_then(ModeChoice::mode),
             baseline: self.baseline.as_ref().map_or(Ok(None), BaselineChoice::baseline)?,
@@ -140,7 +144,7 @@ impl ControlsDocument {
             mode: mode.map(ModeChoice::of),
             baseline: baseline.as_ref().map(BaselineChoice::of),
             stickiness: stickiness.map(StickinessChoice::of),
-            warm_up: warm_up.map(|WarmUp { views, rewards }| WarmUpDocument { views, rewards }),
+            warm_up: warm_up.map(|WarmUp { views, rewards, patience }| WarmUpDocument { views, rewards, patience }),
             head_start,
             arm_shares: arm_shares.iter().map(share).collect(),
         }
@@ -182,7 +186,7 @@ mod tests {
             ),
             (
                 "warm_up = { views = 9 }",
-                Controls { warm_up: Some(WarmUp { views: 9, rewards: 0 }), ..Controls::default() },
+                Controls { warm_up: Some(WarmUp { views: 9, rewards: 0, patience: None }), ..Controls::default() },
             ),
         ] {
             assert_eq!(controls(text), want, "{text}");

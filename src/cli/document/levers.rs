@@ -105,6 +105,8 @@ pub(super) struct WarmUpDocument {
     pub(super) views: u64,
     #[serde(default)]
     pub(super) rewards: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) patience: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

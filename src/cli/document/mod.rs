@@ -140,6 +140,10 @@ struct GoalDocument {
     learning: Option<LearningName>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     click_model: Option<ClickModelName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grace_period: Option<DurationText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reversal_window: Option<DurationText>,
     #[serde(default)]
     kinds: Vec<RewardKindDocument>,
 }
@@ -323,6 +327,12 @@ impl GoalDocument {
                 Some(ClickModelName::PositionBased) => ClickModel::PositionBased,
                 Some(ClickModelName::Cascade) => ClickModel::Cascade,
             },
+            grace_period_us: self.grace_period.as_ref().map(|text| text.us("goal.grace_period")).transpose()?,
+            reversal_window_us: self
+                .reversal_window
+                .as_ref()
+                .map(|text| text.us("goal.reversal_window"))
+                .transpose()?,
         })
     }
 
@@ -351,6 +361,8 @@ impl GoalDocument {
                 ClickModel::PositionBased => ClickModelName::PositionBased,
                 ClickModel::Cascade => ClickModelName::Cascade,
             }),
+            grace_period: goal.grace_period_us.map(DurationText::of),
+            reversal_window: goal.reversal_window_us.map(DurationText::of),
             kinds: goal.kinds.iter().map(kind).collect(),
         }
     }

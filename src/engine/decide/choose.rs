@@ -17,7 +17,7 @@ use crate::{
         past::PastDecision,
         view::SlotView,
     },
-    slot::{ArmId, Baseline, WarmUp},
+    slot::{ArmId, Baseline},
     stats::NormalScore,
 };
 
@@ -117,10 +117,10 @@ pub(super) fn scores(
 
 /// Whether the slot warms up: some of these arms had too little of a chance yet.
 fn warms_up(view: &SlotView, candidates: &[Candidate<'_>], of: &[usize]) -> bool {
-    let Some(WarmUp { views, rewards }) = view.definition.controls.warm_up else { return false };
+    let Some(warm_up) = view.definition.controls.warm_up else { return false };
     of.iter().any(|&i| {
         let tally = candidates[i].learned.and_then(|arm| view.tallies.get(arm as usize)).copied().unwrap_or_default();
-        tally.shown < views || tally.rewarded < rewards
+        warm_up.lasts(tally.shown, tally.rewarded)
     })
 }
 

@@ -177,8 +177,9 @@ pub fn decide(view: &SlotView, request: Request, draw: Draw<'_>) -> Decision {
 /// Reads only; the same view, request, draw and past give the same decision.
 /// A candidate that the slot does not know is not eligible; [`Request::leave_out_unknown`] takes those out before.
 pub fn decide_with(view: &SlotView, mut request: Request, draw: Draw<'_>, past: &Past) -> Decision {
-    let definition = &*view.definition;
     let now_us = draw.id.at_us();
+    let view = &*view.at(now_us);
+    let definition = &*view.definition;
     request.subject = request.subject.as_far_as(request.consent.unwrap_or(definition.default_consent));
     let mut candidates = candidates(view, &request, draw.taken, now_us);
     let mut steering = Steering::new(view, &request, &mut candidates, past, now_us);

@@ -115,7 +115,11 @@ fn decision(rng: &mut StdRng) -> PendingDecision {
         frozen: rng.random(),
         rows: rows(rng),
         shown: some(rng, 20, shown),
-        events: some(rng, 4, |rng| Known { event: key(rng), what: what[rng.random_range(0..3)] }),
+        events: some(rng, 4, |rng| Known {
+            event: key(rng),
+            what: what[rng.random_range(0..3)],
+            content: rng.random::<bool>().then(|| ("click".into(), rng.random::<bool>().then(|| number(rng)))),
+        }),
         subjects: some(rng, 3, key).into(),
         judged: Judged::Open(rng.random::<bool>().then(|| trial(rng))),
     }

@@ -48,6 +48,9 @@ pub struct SlotReport {
     pub exposures: Vec<f64>,
     /// What was counted.
     pub counters: Counters,
+    /// Since when rewards are paid by the goal as it is, if there were decisions before; sums and means per decision are
+    /// those since then.
+    pub goal_sums: Option<GoalChange>,
     /// The arms of the slot in its order, then others that were shown.
     pub arms: Vec<ArmReport>,
     /// All who got the policy against the holdout, while that had its present share; none: either had no decision yet.
@@ -64,6 +67,23 @@ pub struct SlotReport {
     pub value_remaining_relative: Option<f64>,
     /// What all of it comes to.
     pub status: Status,
+}
+
+/// Change of a slot's goal after which its sums begin again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GoalChange {
+    /// The revision that changed the goal.
+    pub revision: u64,
+    /// When that was, microseconds since 1970.
+    pub at_us: i64,
+    /// Decisions since then that showed something.
+    pub decisions: u64,
+    /// The rewards of all that they showed, added up.
+    pub reward_sum: f64,
+    /// Of those decisions, the holdout's.
+    pub holdout_decisions: u64,
+    /// And their rewards.
+    pub holdout_reward_sum: f64,
 }
 
 /// What a group of decisions earned against the holdout, reward per decision.
@@ -114,12 +134,18 @@ fn part(of: f64, whole: f64) -> Option<f64> {
 impl SlotReport {
     /// The reward of all that was shown, per decision.
     pub fn reward_per_decision(&self) -> f64 {
-        per(self.counters.reward_sum, self.counters.decisions)
+        match &self.goal_sums {
+            Some(sums) => per(sums.reward_sum, sums.decisions),
+            None => per(self.counters.reward_sum, self.counters.decisions),
+        }
     }
 
     /// The same for the holdout.
     pub fn holdout_reward_per_decision(&self) -> f64 {
-        per(self.counters.holdout_reward_sum, self.counters.holdout_decisions)
+        match &self.goal_sums {
+            Some(sums) => per(sums.holdout_reward_sum, sums.holdout_decisions),
+            None => per(self.counters.holdout_reward_sum, self.counters.holdout_decisions),
+        }
     }
 }
 
@@ -136,7 +162,9 @@ pub struct ArmReport {
     pub shown: u64,
     /// Its part of all that was shown.
     pub share: f64,
-    /// The sum of its rewards as they came.
+    /// How often it was shown since the goal paid something else; as often as it was shown if it never did.
+    pub shown_since_goal: u64,
+    /// The sum of the rewards of those showings as they came.
     pub reward_sum: f64,
     /// The sum of its rewards as they were learned: winsorized where the goal says so, and not before it says so.
     pub learned_sum: f64,
@@ -176,6 +204,15 @@ pub fn report(view: &SlotView) -> SlotReport {
     let tally = |arm: &ArmId| view.tallies.get(view.arms.learned(arm.as_str())? as usize).copied();
     let tallies: Vec<Tally> = arms.iter().map(|(arm, _)| tally(arm).unwrap_or_default()).collect();
     let shown_in_all: u64 = tallies.iter().map(|t| t.shown).sum();
+    let since: Vec<(Tally, f64)> = arms
+        .iter()
+        .zip(&tallies)
+        .map(|((arm, _), tally)| match (&view.goal_sums, view.arms.learned(arm.as_str())) {
+            (Some(sums), Some(arm)) => (sums.tally(arm), sums.learned_before(arm)),
+            (Some(_), None) => (Tally::default(), 0.0),
+            (None, _) => (*tally, 0.0),
+        })
+        .collect();
     let chances = if unit {
         chances(&summaries[..own].iter().map(|s| BetaScore::new(&s.rate, 1.0)).collect::<Vec<_>>())
     } else {
@@ -194,9 +231,9 @@ pub fn report(view: &SlotView) -> SlotReport {
     let arms: Vec<ArmReport> = arms
         .into_iter()
         .zip(summaries)
-        .zip(tallies)
+        .zip(tallies.into_iter().zip(since))
         .enumerate()
-        .map(|(i, (((arm, available), s), Tally { shown, reward_sum, rewarded }))| {
+        .map(|(i, (((arm, available), s), (Tally { shown, .. }, (since, learned_before))))| {
             let (mean, low, high) = if unit {
                 (s.rate.mean(), s.rate.quantile(0.025), s.rate.quantile(0.975))
             } else {
@@ -206,14 +243,15 @@ pub fn report(view: &SlotView) -> SlotReport {
                 arm,
                 shown,
                 share: if shown_in_all > 0 { shown as f64 / shown_in_all as f64 } else { 0.0 },
-                reward_sum,
-                learned_sum: s.reward_sum,
+                shown_since_goal: since.shown,
+                reward_sum: since.reward_sum,
+                learned_sum: s.reward_sum - learned_before,
                 mean,
                 low,
                 high,
                 chance_best: chances.get(i).copied().unwrap_or(0.0),
                 available,
-                rewarded,
+                rewarded: since.rewarded,
                 expected_loss: losses[i],
                 effective_observations: s.weight(),
             }
@@ -235,6 +273,14 @@ pub fn report(view: &SlotView) -> SlotReport {
         dimensions: view.learner.dimensions(),
         exposures: view.exposures.clone(),
         counters: view.counters,
+        goal_sums: view.goal_sums.as_ref().map(|sums| GoalChange {
+            revision: sums.revision,
+            at_us: sums.at_us,
+            decisions: sums.decisions,
+            reward_sum: sums.reward_sum,
+            holdout_decisions: sums.holdout_decisions,
+            holdout_reward_sum: sums.holdout_reward_sum,
+        }),
         lift: lift(|of| of.policy.with(of.analysis)),
         analysis_lift: lift(|of| of.analysis),
         exploration_cost: view.insight.exploration_cost(),

@@ -169,12 +169,20 @@ fn best_arm<'a>(view: &SlotView, report: &'a SlotReport) -> Option<&'a ArmReport
 }
 
 fn warming_up(view: &SlotView, report: &SlotReport) -> Option<String> {
-    let WarmUp { views, rewards } = view.definition.controls.warm_up?;
-    let cold = |arm: &&ArmReport| arm.available && (arm.shown < views || arm.rewarded < rewards);
-    let arm = report.arms.iter().filter(cold).min_by_key(|arm| (arm.shown, arm.rewarded))?;
+    let warm_up = view.definition.controls.warm_up?;
+    let counted = |arm: &ArmReport| {
+        let tally = view.arms.learned(arm.arm.as_str()).and_then(|arm| view.tallies.get(arm as usize));
+        tally.map_or((0, 0), |tally| (tally.shown, tally.rewarded))
+    };
+    let available = report.arms.iter().filter(|arm| arm.available).map(|arm| (counted(arm), arm));
+    let ((shown, rewarded), arm) = available
+        .filter(|((shown, rewarded), _)| warm_up.lasts(*shown, *rewarded))
+        .min_by_key(|(counted, _)| *counted)?;
+    let WarmUp { views, rewards, .. } = warm_up;
+    let at_most = if rewards > 0 { format!(", or {} showings", warm_up.views_at_most()) } else { String::new() };
     Some(format!(
-        "Warming up: all arms are shown alike until each has {views} showings and {rewards} of them rewarded; '{}' has {} and {}.",
-        arm.arm, arm.shown, arm.rewarded
+        "Warming up: all arms are shown alike until each has {views} showings and {rewards} of them rewarded{at_most}; '{}' has {} and {}.",
+        arm.arm, shown, rewarded
     ))
 }
 
@@ -193,6 +201,10 @@ fn troubles(view: &SlotView, report: &SlotReport) -> Vec<String> {
     if available < 2 && !definition.open_catalogue {
         let count = if available == 0 { "no arm" } else { "only one arm" };
         found.push(format!("{count} may be shown, and there is nothing to choose from"));
+    }
+    let floors = definition.floors_sum();
+    if floors > 1.0 + 1e-9 {
+        found.push(format!("floors sum to {floors:.2}, so every arm is shown alike and nothing is left to learn with"));
     }
     let rewarded: u64 = report.arms.iter().map(|arm| arm.rewarded).sum();
     let before = counters.decisions.saturating_sub(insight.quiet);
@@ -218,7 +230,7 @@ fn troubles(view: &SlotView, report: &SlotReport) -> Vec<String> {
         found.push(text);
     } else if counters.rewards >= EVENTS_MIN && 2 * counters.other_kinds > counters.rewards {
         found.push(format!(
-            "{} of {} reward events are of kinds that the goal does not know",
+            "{} of {} reward events are of kinds that are not part of the goal",
             counters.other_kinds, counters.rewards
         ));
     }

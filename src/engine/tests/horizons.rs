@@ -3,13 +3,15 @@
 use super::*;
 use crate::{
     engine::{
+        finished::PENDING_ROOM,
         packed::Judged,
-        pending::{Pending, PendingDecision, ShownArm},
+        pending::{Pending, PendingDecision, Room, ShownArm},
     },
     slot::limits::{EVENT_MEMORY_US, PENDING_BYTES_MAX, REQUEST_MEMORY_US, REQUESTS_MAX, SHOWINGS_MAX},
 };
 
 const MINUTE_US: i64 = 60_000_000;
+const ROOM: Room = PENDING_ROOM;
 
 fn joined(event_id: &str, time_us: i64) -> Rewarded {
     let subject = Subject { id: "ann".into(), session_id: String::new() };
@@ -41,7 +43,7 @@ fn an_event_without_a_decision_counts_once_after_its_decision_is_gone() {
         assert_eq!(world.send(joined("e1", now_us)), RewardOutcome::Duplicate, "{hours}");
     }
     assert_eq!(world.counters().rewards, 1);
-    world.at_us = time_us + EVENT_MEMORY_US + 2 * HOUR_US;
+    world.at_us = time_us + EVENT_MEMORY_US + 61 * 24 * HOUR_US;
     world.decide(for_ann());
     assert_eq!(world.send(joined("e2", world.at_us)), RewardOutcome::Accepted, "which forgets what is older");
     assert_eq!(world.send(joined("e1", time_us)), RewardOutcome::Late);
@@ -53,9 +55,15 @@ fn an_event_of_a_decision_that_is_gone_is_late_whichever_way_it_went() {
     let mut world = World::new(definition(&["a"]));
     let decided = world.decide(request());
     assert_eq!(world.reward("e1", &decided, "click", None), RewardOutcome::Accepted);
-    world.at_us += HOUR_US + 1;
+    let silent = world.decide(request());
+    world.at_us += HOUR_US + 10 * MINUTE_US + 1;
+    world.decide(request());
+    assert_eq!(world.reward("e1", &decided, "click", None), RewardOutcome::Duplicate, "it may be taken back");
+    assert_eq!(world.reward("e5", &decided, "click", None), RewardOutcome::Late, "the window closed");
+    assert_eq!(world.reward("e6", &silent, "click", None), RewardOutcome::Late);
+    world.at_us += 61 * 24 * HOUR_US;
     let newer = world.decide(request());
-    assert_eq!(world.reward("e1", &decided, "click", None), RewardOutcome::Late, "the window closed");
+    assert_eq!(world.reward("e1", &decided, "click", None), RewardOutcome::Late, "it may not be taken back");
     assert_eq!(world.reverse("e2", &decided, "e1"), RewardOutcome::Late);
     assert_eq!(world.reverse("e3", &newer, "nothing"), RewardOutcome::Unmatched(Unmatched::Reversed));
     let unknown = Decided { id: DecisionId::new(newer.id.slot(), world.at_us, 77), ..(*newer).clone() };
@@ -93,14 +101,14 @@ fn decisions_beyond_the_bytes_that_may_wait_go_early_and_their_rewards_are_late(
     let mut queue = Pending::default();
     let arms = 1_000;
     let mut made = 0_u64;
-    while queue.next_expired(0).is_none() {
+    while queue.next_expired(0, ROOM).is_none() {
         queue.insert(&pending(made, 1_000 * i64::try_from(made + 1).unwrap(), arms));
         made += 1;
     }
     assert!(queue.bytes() > PENDING_BYTES_MAX && made < 50_000, "{made} take {} bytes", queue.bytes());
     let id = |count: u64| DecisionId::new(1, 1_000 * i64::try_from(count + 1).unwrap(), count);
     queue.drop_oldest(0);
-    assert!(queue.bytes() <= PENDING_BYTES_MAX && queue.next_expired(0).is_none());
+    assert!(queue.bytes() <= PENDING_BYTES_MAX && queue.next_expired(0, ROOM).is_none());
     assert!(queue.find(id(0)).is_none() && queue.dropped(id(0).at_us()));
     assert!(queue.find(id(1)).is_some() && !queue.dropped(id(1).at_us()));
     while !queue.is_empty() {
@@ -129,9 +137,11 @@ fn what_waits_is_found_by_id_event_and_subject() {
             let mut changed = queue.get(ordinal).unwrap();
             assert_eq!(changed, plain[&ordinal]);
             let event = crate::engine::hash("event", &[&step.to_be_bytes()]);
-            changed
-                .events
-                .push(crate::engine::pending::Known { event, what: crate::engine::pending::Accepted::Event(0) });
+            changed.events.push(crate::engine::pending::Known {
+                event,
+                what: crate::engine::pending::Accepted::Event(0),
+                content: None,
+            });
             queue.put(ordinal, &changed);
             plain.insert(ordinal, changed);
         }
@@ -146,7 +156,7 @@ fn what_waits_is_found_by_id_event_and_subject() {
         assert_eq!(queue.find(decision.id), Some(ordinal));
     }
     for (ordinal, known) in known {
-        assert_eq!(queue.event(known.event), Some((ordinal, known.what)));
+        assert_eq!(queue.event(known.event), Some((ordinal, known.what)), "{known:?}");
     }
     assert_eq!(queue.event(crate::engine::hash("event", &[b"none"])), None);
     for n in 0..50 {
@@ -212,7 +222,7 @@ fn an_event_joins_the_newest_decision_that_was_there_when_it_happened() {
         let key = crate::engine::pending::event_key(event);
         assert_eq!(pending.event(key).map(|known| known.0), pending.find(decided.id), "{event}");
     }
-    let long_before_us = world.at_us - 10 * MINUTE_US;
+    let long_before_us = world.at_us - 12 * MINUTE_US;
     assert_eq!(world.send(joined("e4", long_before_us)), RewardOutcome::Unmatched(Unmatched::Subject));
 }
 

@@ -273,7 +273,7 @@ fn a_status_says_what_the_matter_is() {
         sentence.contains("leads with") && sentence.contains("the holdout has") && sentence.contains("95 % sure"),
         "{sentence}"
     );
-    world.update(|d| d.controls.warm_up = Some(WarmUp { views: 50, rewards: 5 }));
+    world.update(|d| d.controls.warm_up = Some(WarmUp { views: 50, rewards: 5, patience: None }));
     let (stage, sentence) = say(&world);
     assert_eq!(stage, Stage::WarmingUp);
     assert!(sentence.contains("until each has 50 showings and 5 of them rewarded"), "{sentence}");

@@ -94,7 +94,7 @@ fn single_arms_have_floors_and_ceilings_of_their_own() {
 fn a_warm_up_is_even_until_each_arm_had_its_chance() {
     let mut world = World::new(Definition {
         controls: crate::slot::Controls {
-            warm_up: Some(WarmUp { views: 20, rewards: 2 }),
+            warm_up: Some(WarmUp { views: 20, rewards: 2, patience: None }),
             holdout: Some(0.0),
             ..Default::default()
         },

@@ -83,8 +83,16 @@ pub(super) fn schedule(log::Schedule { from_us, until_us }: log::Schedule) -> Sc
 }
 
 fn goal(goal: Option<log::Goal>) -> Decode<Goal> {
-    let log::Goal { kinds, default_reward, window_us, aggregation, learning, click_model } =
-        goal.ok_or_else(|| missing("the goal"))?;
+    let log::Goal {
+        kinds,
+        default_reward,
+        window_us,
+        aggregation,
+        learning,
+        click_model,
+        grace_period_us,
+        reversal_window_us,
+    } = goal.ok_or_else(|| missing("the goal"))?;
     let kind = |log::RewardKind { kind, weight, use_value, cap, winsorize }| RewardKind {
         kind,
         weight,
@@ -113,6 +121,8 @@ fn goal(goal: Option<log::Goal>) -> Decode<Goal> {
             2 => ClickModel::Cascade,
             other => return Err(unknown("the click model", other)),
         },
+        grace_period_us,
+        reversal_window_us,
     })
 }
 
@@ -196,7 +206,7 @@ fn controls(controls: log::Controls) -> Decode<Controls> {
             other => return Err(unknown("the exploration stop", other)),
         },
         arm_shares: arm_shares.into_iter().map(share).collect::<Decode<_>>()?,
-        warm_up: warm_up.map(|log::WarmUp { views, rewards }| WarmUp { views, rewards }),
+        warm_up: warm_up.map(|log::WarmUp { views, rewards, patience }| WarmUp { views, rewards, patience }),
         head_start: head_start.map(|log::HeadStart { views, share, limit }| HeadStart { views, share, limit }),
         mode: m.map(mode).transpose()?,
         baseline: b.map(baseline).transpose()?,

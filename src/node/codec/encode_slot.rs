@@ -83,6 +83,8 @@ fn goal(goal: &Goal) -> log::Goal {
             ClickModel::PositionBased => 1,
             ClickModel::Cascade => 2,
         },
+        grace_period_us: goal.grace_period_us,
+        reversal_window_us: goal.reversal_window_us,
     }
 }
 
@@ -160,7 +162,7 @@ fn controls(controls: &Controls) -> log::Controls {
             Some(Stop::EvenSplit) => 4,
         },
         arm_shares: arm_shares.iter().map(|(arm, of)| share(arm, *of)).collect(),
-        warm_up: warm_up.map(|WarmUp { views, rewards }| log::WarmUp { views, rewards }),
+        warm_up: warm_up.map(|WarmUp { views, rewards, patience }| log::WarmUp { views, rewards, patience }),
         head_start: head_start.map(|HeadStart { views, share, limit }| log::HeadStart { views, share, limit }),
         mode: m.map(mode),
         baseline: b.as_ref().map(baseline),

@@ -89,7 +89,16 @@ impl Lines {
     }
 
     fn goal(&mut self, goal: &Goal) {
-        let Goal { kinds, default_reward, window_us, aggregation, learning, click_model } = goal;
+        let Goal {
+            kinds,
+            default_reward,
+            window_us,
+            aggregation,
+            learning,
+            click_model,
+            grace_period_us,
+            reversal_window_us,
+        } = goal;
         for RewardKind { kind, weight, use_value, cap, winsorize } in kinds {
             let path = |field: &str| format!("goal.kinds[{kind:?}].{field}");
             self.add(path("weight"), weight);
@@ -116,6 +125,8 @@ impl Lines {
             ClickModel::Cascade => "cascade",
         };
         self.add("goal.click_model", click_model);
+        self.add_some("goal.grace_period", grace_period_us.map(duration_text));
+        self.add_some("goal.reversal_window", reversal_window_us.map(duration_text));
     }
 
     fn model(&mut self, model: &ModelSpec) {
@@ -199,9 +210,10 @@ impl Lines {
         self.add_some("controls.baseline", baseline.as_ref().map(baseline_text));
         self.add_some("controls.mode", mode.map(mode_text));
         self.add_some("controls.stickiness", stickiness.map(stickiness_text));
-        if let Some(WarmUp { views, rewards }) = warm_up {
+        if let Some(WarmUp { views, rewards, patience }) = warm_up {
             self.add("controls.warm_up.views", views);
             self.add("controls.warm_up.rewards", rewards);
+            self.add_some("controls.warm_up.patience", *patience);
         }
         if let Some(HeadStart { views, share, limit }) = head_start {
             self.add("controls.head_start.views", views);

@@ -67,7 +67,7 @@ fn a_field_is_told_by_the_name_that_the_contract_gives_it() {
     let share = Share { floor: Some(0.1), ceiling: None };
     check(|d| d.controls.arm_shares = [(arm_id("a"), share)].into(), &["controls.arm_shares[\"a\"].floor:  -> 0.1"]);
     check(
-        |d| d.controls.warm_up = Some(WarmUp { views: 9, rewards: 2 }),
+        |d| d.controls.warm_up = Some(WarmUp { views: 9, rewards: 2, patience: None }),
         &["controls.warm_up.views:  -> 9", "controls.warm_up.rewards:  -> 2"],
     );
     check(

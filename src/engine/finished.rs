@@ -1,0 +1,97 @@
+//! Decisions that wait for rewards no longer, and whose rewards may still be taken back.
+//!
+//! Goods come back weeks after they were bought, long after the goal's window. So a decision that was rewarded moves
+//! from the queue of those that wait to a second one, packed as it was, and stays there for the goal's reversal window.
+//! A decision that nobody rewarded leaves nothing to take back, and is forgotten: most are.
+//!
+//! Both queues are bounded; the oldest decisions go first.
+
+use super::{
+    closed::Told,
+    packed,
+    pending::{Pending, PendingDecision, Room},
+    state::SlotState,
+};
+use crate::slot::limits::{FINISHED_BYTES_MAX, FINISHED_MAX, PENDING_BYTES_MAX, PENDING_MAX};
+
+/// Room for the decisions of a slot that wait for rewards.
+pub(super) const PENDING_ROOM: Room = Room { decisions: PENDING_MAX, bytes: PENDING_BYTES_MAX };
+
+/// Room for the decisions of a slot whose rewards may only be taken back.
+pub(super) const FINISHED_ROOM: Room = Room { decisions: FINISHED_MAX, bytes: FINISHED_BYTES_MAX };
+
+/// Decisions that one event drops at most, so that none takes long.
+const AT_ONCE_MAX: usize = 64;
+
+/// Queue that a decision stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Queue {
+    /// It waits for rewards.
+    Pending,
+    /// Its rewards may only be taken back.
+    Finished,
+}
+
+/// Place of a decision: its queue, and its ordinal there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) queue: Queue,
+    pub(super) ordinal: u64,
+}
+
+impl Place {
+    pub(super) fn pending(ordinal: u64) -> Self {
+        Self { queue: Queue::Pending, ordinal }
+    }
+
+    fn finished(ordinal: u64) -> Self {
+        Self { queue: Queue::Finished, ordinal }
+    }
+}
+
+impl SlotState {
+    /// Looks for a decision among those that wait, then among the finished ones.
+    pub(super) fn look_up(&self, find: impl Fn(&Pending) -> Option<u64>) -> Option<Place> {
+        find(&self.pending).map(Place::pending).or_else(|| find(&self.finished).map(Place::finished))
+    }
+
+    /// The decision at a place.
+    pub(super) fn decision(&self, place: Place) -> Option<PendingDecision> {
+        match place.queue {
+            Queue::Pending => self.pending.get(place.ordinal),
+            Queue::Finished => self.finished.get(place.ordinal),
+        }
+    }
+
+    /// Puts a decision back after it was changed.
+    pub(super) fn put_decision(&mut self, place: Place, decision: &PendingDecision) {
+        match place.queue {
+            Queue::Pending => self.pending.put(place.ordinal, decision),
+            Queue::Finished => self.finished.put(place.ordinal, decision),
+        }
+    }
+
+    /// Takes in a decision that waits no longer: keeps it if it was rewarded and its rewards may still be taken back.
+    pub(super) fn finish(&mut self, at_us: i64, packed: &[u8], told: Option<&mut Told<'_>>) {
+        let since_us = at_us.saturating_sub(self.definition.goal.reversal_window_us());
+        let keeps = packed::events(packed) > 0
+            && packed::at_us(packed) >= since_us
+            && packed::unpack(packed).shown.iter().any(|shown| !shown.counted.is_empty());
+        if !(keeps && self.finished.restore(packed)) {
+            self.tell(at_us, packed, told);
+        }
+    }
+
+    /// Drops the finished decisions whose reversal window is over, and the oldest where there are too many.
+    pub(super) fn close_finished(&mut self, at_us: i64, mut told: Option<&mut Told<'_>>) {
+        let horizon_us = at_us.saturating_sub(self.definition.goal.reversal_window_us());
+        for _ in 0..AT_ONCE_MAX {
+            if self.finished.next_expired(horizon_us, FINISHED_ROOM).is_none() {
+                return;
+            }
+            if let Some(packed) = self.finished.drop_oldest(horizon_us) {
+                self.tell(at_us, &packed, told.as_deref_mut());
+            }
+        }
+    }
+}

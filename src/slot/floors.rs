@@ -1,0 +1,181 @@
+//! Probability bounds that leave the policy nothing to decide.
+//!
+//! Floors that sum to more than 1, or ceilings that sum to less, give every arm the same probability for ever, whatever
+//! is learned. Each number is within its limits, so that only the sum over the slot's arms tells.
+//!
+//! Only arms that are available count, because a catalogue may hold far more arms than are on sale at a time. A request
+//! may name fewer candidates than the slot has arms: it gets as much of each floor as there is room for.
+
+use super::{Definition, FieldError, HeadStart, Share};
+
+/// A sum of thousands of floors may be off by this much.
+const ROUNDING: f64 = 1e-9;
+
+/// Sum with at most six digits.
+fn sum_text(sum: f64) -> String {
+    let text = format!("{sum:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+impl Definition {
+    /// Floors and ceilings of the arms that are available.
+    fn bounds(&self) -> (Vec<f64>, Vec<f64>) {
+        let controls = &self.controls;
+        let available = self.arms.iter().filter(|arm| arm.available);
+        available
+            .map(|arm| {
+                let own = controls.arm_shares.get(&arm.id).copied().unwrap_or_default();
+                (own.floor.unwrap_or(controls.floor()), own.ceiling.unwrap_or(controls.ceiling()))
+            })
+            .unzip()
+    }
+
+    /// Sum of the floors of all arms that are available.
+    pub fn floors_sum(&self) -> f64 {
+        self.bounds().0.iter().sum()
+    }
+
+    /// Whether the floors leave the policy something to decide.
+    pub(super) fn check_floors(&self) -> Result<(), FieldError> {
+        let (mut floors, _) = self.bounds();
+        let sum: f64 = floors.iter().sum();
+        let controls = &self.controls;
+        if sum > 1.0 + ROUNDING {
+            let message = format!(
+                "floors sum to {} over {} arms: nothing is left to learn with; they must leave room within 1",
+                sum_text(sum),
+                floors.len()
+            );
+            return Err(FieldError::new(self.field_of_floors(), message));
+        }
+        let Some(start) = controls.head_start else { return Ok(()) };
+        let sum = sum + largest_head_start(&mut floors, start);
+        if sum > 1.0 + ROUNDING {
+            let message = format!(
+                "floors sum to {} while arms are new: nothing is left to learn with; lower the share, the limit or the floors",
+                sum_text(sum)
+            );
+            return Err(FieldError::new("controls.head_start.share", message));
+        }
+        Ok(())
+    }
+
+    /// Whether the ceilings leave the policy something to decide. A slot that is filled arm by arm passes through sums
+    /// below 1, so this is asked only of a definition that is given as a whole.
+    pub fn check_ceilings(&self) -> Result<(), FieldError> {
+        let (_, ceilings) = self.bounds();
+        let sum: f64 = ceilings.iter().sum();
+        if ceilings.len() < 2 || self.open_catalogue || sum >= 1.0 - ROUNDING {
+            return Ok(());
+        }
+        let message = format!(
+            "ceilings sum to {} over {} arms: nothing is left to learn with; they must add up to 1 or more",
+            sum_text(sum),
+            ceilings.len()
+        );
+        let own = self.controls.arm_shares.values().any(|share| share.ceiling.is_some());
+        let field = if self.controls.ceiling.is_none() && own { "controls.arm_shares" } else { "controls.ceiling" };
+        Err(FieldError::new(field, message))
+    }
+
+    /// The field that most of the floors come from.
+    fn field_of_floors(&self) -> &'static str {
+        let own: f64 = self.controls.arm_shares.values().filter_map(|Share { floor, .. }| *floor).sum();
+        let all = self.controls.floor();
+        if all > 0.0 && own <= all * self.arms.len() as f64 { "controls.floor" } else { "controls.arm_shares" }
+    }
+}
+
+/// The most that new arms are guaranteed beyond their floors, whichever and however many of the arms are new; where all
+/// are new none is ahead of another.
+fn largest_head_start(floors: &mut [f64], HeadStart { share, limit, .. }: HeadStart) -> f64 {
+    floors.sort_by(f64::total_cmp);
+    let mut most = 0.0_f64;
+    let mut sum = 0.0;
+    let sums: Vec<f64> = floors
+        .iter()
+        .map(|floor| {
+            sum += floor;
+            sum
+        })
+        .collect();
+    for new in 1..floors.len() {
+        let each = share.min(limit / new as f64);
+        // Those with the least floors gain most.
+        let gaining = floors[..new].partition_point(|floor| *floor < each);
+        if gaining > 0 {
+            most = most.max(gaining as f64 * each - sums[gaining - 1]);
+        }
+    }
+    most
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::slot::{Arm, ArmId, Controls, SlotId};
+
+    fn definition(arms: usize, controls: Controls) -> Definition {
+        let arm = |i: usize| Arc::new(Arm::new(ArmId::parse("arm_id", &format!("a{i}")).unwrap()));
+        let id = SlotId::parse("slot_id", "offers").unwrap();
+        Definition { arms: (0..arms).map(arm).collect(), controls, ..Definition::new(id) }
+    }
+
+    #[track_caller]
+    fn refused(definition: &Definition, field: &str, sum: &str) {
+        let error = definition.check().unwrap_err();
+        assert_eq!(error.field, field);
+        assert!(error.message.contains(&format!("floors sum to {sum}")), "{}", error.message);
+        assert!(error.message.contains("nothing is left to learn with"), "{}", error.message);
+    }
+
+    fn share(floor: f64) -> Share {
+        Share { floor: Some(floor), ceiling: None }
+    }
+
+    #[test]
+    fn floors_that_leave_nothing_to_learn_with_are_refused() {
+        let floor = |floor| Controls { floor: Some(floor), ..Controls::default() };
+        refused(&definition(3, floor(0.5)), "controls.floor", "1.5");
+        refused(&definition(11, floor(0.1)), "controls.floor", "1.1");
+        assert_eq!(definition(10, floor(0.1)).check(), Ok(()), "an even split may be meant");
+        let id = |i: usize| ArmId::parse("arm_id", &format!("a{i}")).unwrap();
+        let own = Controls { arm_shares: [(id(0), share(0.7))].into(), ..floor(0.2) };
+        refused(&definition(3, own.clone()), "controls.arm_shares", "1.1");
+        assert_eq!(definition(2, own).check(), Ok(()));
+        let both = Controls { arm_shares: [(id(0), share(0.6)), (id(1), share(0.6))].into(), ..Controls::default() };
+        refused(&definition(3, both), "controls.arm_shares", "1.2");
+    }
+
+    #[test]
+    fn an_arm_that_is_not_on_sale_needs_no_room() {
+        let mut stock = definition(3, Controls { floor: Some(0.4), ..Controls::default() });
+        Arc::make_mut(&mut stock.arms[1]).available = false;
+        assert_eq!(stock.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_head_start_must_leave_room_as_well() {
+        let with = |floor, share, limit| Controls {
+            floor: Some(floor),
+            head_start: Some(HeadStart { views: 100, share, limit }),
+            ..Controls::default()
+        };
+        refused(&definition(4, with(0.2, 0.5, 0.5)), "controls.head_start.share", "1.1");
+        assert_eq!(definition(4, with(0.2, 0.4, 0.4)).check(), Ok(()));
+        assert_eq!(definition(4, with(0.0, 0.5, 1.0)).check(), Ok(()));
+        assert_eq!(definition(1, with(0.9, 1.0, 1.0)).check(), Ok(()), "a single arm is ahead of none");
+    }
+
+    #[test]
+    fn ceilings_that_leave_nothing_to_learn_with_are_told() {
+        let ceiling = |ceiling| Controls { ceiling: Some(ceiling), ..Controls::default() };
+        let error = definition(3, ceiling(0.3)).check_ceilings().unwrap_err();
+        assert_eq!(error.field, "controls.ceiling");
+        assert!(error.message.contains("ceilings sum to 0.9"), "{}", error.message);
+        assert_eq!(definition(4, ceiling(0.3)).check_ceilings(), Ok(()));
+        assert_eq!(definition(1, ceiling(0.3)).check_ceilings(), Ok(()));
+    }
+}
