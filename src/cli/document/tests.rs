@@ -142,3 +142,44 @@ fn an_arm_says_why_it_is_not_available_and_only_then() {
     assert_eq!(because("available = false"), Some(Unavailable::Paused));
     assert_eq!(because(""), None);
 }
+
+/// Everybody who follows the README's first example sees a choice: nobody of it is in the holdout, which is shown the
+/// baseline with certainty.
+#[test]
+fn the_readme_s_first_decision_is_a_choice() {
+    use crate::{
+        engine::{Body, Change, DecisionId, Draw, Event, Request, State, decide, hash, plan},
+        slot::Why,
+    };
+    let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+    let (_, rest) = readme.split_once("```toml\n").unwrap();
+    let (text, _) = rest.split_once("\n```").unwrap();
+    let definition = parse(text).definition().unwrap();
+    let slot = definition.id.clone();
+    let mut state = State::default();
+    let at_us = 1_793_000_000_000_000;
+    let body = plan(&state, &slot, Change::Create(definition), &Why::default()).unwrap().unwrap();
+    assert!(matches!(body, Body::SlotCreated { .. }));
+    state.apply(&Event { at_us, body });
+    let view = state.slot(slot.as_str()).unwrap().view();
+    for n in 0..1_000_u64 {
+        let mut request = Request::new(slot.clone());
+        request.context = [
+            ("device".to_owned(), Value::Text("phone".into())),
+            ("basket_value".to_owned(), Value::Number(42.5)),
+            ("returning".to_owned(), Value::Flag(true)),
+        ]
+        .into();
+        // By turns as with grpcurl, and as from Python, where nobody is named.
+        if n % 2 == 0 {
+            (request.subject.id, request.subject.session_id) = ("customer-17".into(), "s-4711".into());
+        }
+        let random = hash("readme", &[&n.to_be_bytes()]);
+        let id = DecisionId::new(view.number, at_us, random.other_word());
+        let draw = Draw { id, seed: random.word(), taken: &[], deadline_passed: false };
+        let decided = decide(&view, request, draw).decided;
+        assert!(!decided.holdout && decided.chosen.len() == 1);
+        let propensity = decided.chosen[0].propensity;
+        assert!((0.01..0.99).contains(&propensity), "{propensity}");
+    }
+}

@@ -46,7 +46,8 @@ fn an_idle_slot_forgets_for_its_decisions_and_its_report() {
         world.reward("next", &decided, "look", None);
         world.update(|d| d.display_name = "renamed".into());
         let next = of_worse(&mut world);
-        assert!((next - unsure).abs() < 0.05, "{unsure}, then {next}");
+        // One observation of the few that are left is told, and no more.
+        assert!((next - unsure).abs() < 0.12, "{unsure}, then {next}");
     }
 }
 
