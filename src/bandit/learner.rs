@@ -331,7 +331,7 @@ impl Learner {
             faded.fade(arm, at_us, half_life_us);
         }
         let half_lives = (at_us - faded.learned_at_us).max(0) as f64 / half_life_us as f64;
-        faded.portfolio.fade((-half_lives).exp2());
+        faded.portfolio.fade(math::exp2(-half_lives));
         faded.learned_at_us = faded.learned_at_us.max(at_us);
         faded
     }
