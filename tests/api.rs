@@ -6,6 +6,8 @@
     reason = "a test stops at the first thing that is wrong"
 )]
 
+#[path = "api/catalogue.rs"]
+mod catalogue;
 mod support;
 
 #[path = "api/requests.rs"]
@@ -46,10 +48,10 @@ async fn a_slot_lives_through_its_whole_life() {
     let now = clients.slots.get_slot(get.clone()).await.unwrap().into_inner().slot.unwrap();
     assert_eq!(now, made, "validate_only changes nothing");
     let update = UpdateSlotRequest { validate_only: false, ..update };
-    let updated = clients.slots.update_slot(update).await.unwrap().into_inner().slot.unwrap();
-    let controls = updated.controls.unwrap();
+    let updated = clients.slots.update_slot(update).await.unwrap().into_inner();
+    assert_eq!((updated.arm_count, updated.available_arm_count), (2, 2));
+    let controls = updated.slot.unwrap().controls.unwrap();
     assert_eq!((controls.floor, controls.exploration), (Some(0.1), None), "only what the mask names");
-    assert_eq!(updated.arms.len(), 2);
 
     let square_cb = policy::Policy::SquareCb(SquareCbPolicy { gamma: Some(20.0) });
     let policy = Some(Policy { policy: Some(square_cb) });
@@ -68,17 +70,18 @@ async fn a_slot_lives_through_its_whole_life() {
 
     let arms = vec![Arm { arm_id: "c".into(), ..Arm::default() }];
     let upsert = UpsertArmsRequest { slot_id: "offers".into(), arms, ..UpsertArmsRequest::default() };
-    assert_eq!(clients.slots.upsert_arms(upsert).await.unwrap().into_inner().slot.unwrap().arms.len(), 3);
+    assert_eq!(clients.slots.upsert_arms(upsert).await.unwrap().into_inner().arm_count, 3);
     let remove =
         RemoveArmsRequest { slot_id: "offers".into(), arm_ids: vec!["a".into()], ..RemoveArmsRequest::default() };
-    assert_eq!(clients.slots.remove_arms(remove).await.unwrap().into_inner().slot.unwrap().arms.len(), 2);
+    assert_eq!(clients.slots.remove_arms(remove).await.unwrap().into_inner().arm_count, 2);
     let available = SetArmAvailabilityRequest {
         slot_id: "offers".into(),
         available: HashMap::from([("b".into(), false)]),
         ..SetArmAvailabilityRequest::default()
     };
-    let off = clients.slots.set_arm_availability(available).await.unwrap().into_inner().slot.unwrap();
-    assert_eq!(off.arms[0].available, Some(false));
+    let off = clients.slots.set_arm_availability(available).await.unwrap().into_inner();
+    assert_eq!((off.arm_count, off.available_arm_count), (2, 1));
+    assert_eq!(clients.arms("offers").await[0].available, Some(false));
     for _ in 0..20 {
         assert_eq!(clients.decide(decide("offers")).await.unwrap().arms[0].arm_id, "c");
     }
@@ -89,8 +92,9 @@ async fn a_slot_lives_through_its_whole_life() {
         reason: "undo".into(),
         ..RollbackSlotRequest::default()
     };
-    let back = clients.slots.rollback_slot(rollback).await.unwrap().into_inner().slot.unwrap();
-    assert_eq!((back.revision, back.arms.len()), (6, 2));
+    let back = clients.slots.rollback_slot(rollback).await.unwrap().into_inner();
+    assert_eq!((back.slot.unwrap().revision, back.arm_count), (6, 2));
+    assert_eq!(clients.arms("offers").await[1].available, Some(false), "what is out of stock stays so");
     let list = ListRevisionsRequest { slot_id: "offers".into(), page_size: 4, page_token: String::new() };
     let first = clients.slots.list_revisions(list.clone()).await.unwrap().into_inner();
     let list = ListRevisionsRequest { page_token: first.next_page_token, ..list };
@@ -113,7 +117,7 @@ async fn a_slot_lives_through_its_whole_life() {
     let reset =
         ResetSlotRequest { slot_id: "offers".into(), reason: "start over".into(), ..ResetSlotRequest::default() };
     clients.slots.reset_slot(reset).await.unwrap();
-    let ask = GetSlotReportRequest { slot_id: "offers".into() };
+    let ask = GetSlotReportRequest { slot_id: "offers".into(), ..Default::default() };
     let report = clients.insight.get_slot_report(ask).await.unwrap().into_inner().report.unwrap();
     assert_eq!((report.decisions, report.revision), (0, 7));
 
@@ -264,7 +268,7 @@ async fn an_open_catalogue_learns_arms_it_never_heard_of() {
             clients.reward(click(&format!("e{i}"), &decision)).await.unwrap();
         }
     }
-    let ask = GetSlotReportRequest { slot_id: "search".into() };
+    let ask = GetSlotReportRequest { slot_id: "search".into(), ..Default::default() };
     let report = clients.insight.get_slot_report(ask).await.unwrap().into_inner().report.unwrap();
     let shown: u64 = report.arms.iter().map(|arm| arm.shown).sum();
     assert_eq!((report.decisions, shown), (30, 30));

@@ -36,7 +36,7 @@ fn check(status: &Status, code: Code, field: &str) {
 async fn unchanged(clients: &mut Clients, before: Slot) {
     let after = clients.slots.get_slot(GetSlotRequest { slot_id: "offers".into() }).await.unwrap().into_inner();
     assert_eq!(after.slot.unwrap(), before, "nothing changed");
-    let ask = GetSlotReportRequest { slot_id: "offers".into() };
+    let ask = GetSlotReportRequest { slot_id: "offers".into(), ..Default::default() };
     let report = clients.insight.get_slot_report(ask).await.unwrap().into_inner().report.unwrap();
     assert_eq!(report.decisions, 0, "not one decision of a failed batch was recorded");
     assert_eq!(clients.decide(decide("offers")).await.unwrap().arms.len(), 1, "and it goes on");

@@ -23,8 +23,13 @@ fn check(status: &Status, field: &str) {
     assert_eq!(named.as_deref(), Some(field), "{}", status.message());
 }
 
-async fn get(clients: &mut Clients, slot: &str) -> Slot {
+async fn head(clients: &mut Clients, slot: &str) -> Slot {
     clients.slots.get_slot(GetSlotRequest { slot_id: slot.into() }).await.unwrap().into_inner().slot.unwrap()
+}
+
+/// A slot with its arms.
+async fn get(clients: &mut Clients, slot: &str) -> Slot {
+    Slot { arms: clients.arms(slot).await, ..head(clients, slot).await }
 }
 
 async fn revisions(clients: &mut Clients, slot: &str) -> Vec<Revision> {
@@ -72,8 +77,8 @@ async fn every_revision_says_who_changed_what_and_why() {
         author: "bob".into(),
         ..SetArmAvailabilityRequest::default()
     };
-    let paused = clients.slots.set_arm_availability(pause).await.unwrap().into_inner().slot.unwrap();
-    assert_eq!(paused.arms[0].unavailable_because(), UnavailableBecause::OutOfStock);
+    clients.slots.set_arm_availability(pause).await.unwrap();
+    assert_eq!(clients.arms("offers").await[0].unavailable_because(), UnavailableBecause::OutOfStock);
 
     let found = revisions(&mut clients, "offers").await;
     let who: Vec<_> = found.iter().map(|r| (r.revision, r.author.as_str(), r.reason.as_str())).collect();
@@ -136,14 +141,13 @@ async fn every_revision_says_from_where_and_with_which_request_id_it_came() {
 async fn a_stale_update_says_who_changed_what_when() {
     let (_folder, server, mut clients) = started().await;
     let made = clients.create(slot("offers", &["a", "b"])).await.unwrap();
-    let mut theirs = made.clone();
+    let mut theirs = get(&mut clients, "offers").await;
     theirs.display_name = "Theirs".into();
     theirs.arms[0].available = Some(false);
     let update = UpdateSlotRequest {
-        slot: Some(theirs),
         author: "ann".into(),
         reason: "sold out".into(),
-        ..UpdateSlotRequest::default()
+        ..masked(theirs, &["display_name", "arms"])
     };
     clients.slots.update_slot(update).await.unwrap();
     let mut ours = made;
@@ -249,21 +253,18 @@ async fn availability_by_schedule_and_by_arm_is_kept_and_cleared() {
     let arm = |id: &str, schedule| ArmAvailability { arm_id: id.into(), schedule, ..ArmAvailability::default() };
     let winter = Some(Schedule { from: day(0), until: day(30) });
     let set_it = set(vec![arm("a", winter)]);
-    let scheduled = clients.slots.set_arm_availability(set_it.clone()).await.unwrap().into_inner().slot.unwrap();
+    clients.slots.set_arm_availability(set_it.clone()).await.unwrap();
+    let scheduled = get(&mut clients, "offers").await;
     assert_eq!((scheduled.arms[0].schedule, scheduled.arms[0].available), (winter, Some(true)));
     let again = clients.slots.set_arm_availability(set_it).await.unwrap().into_inner().slot.unwrap();
     assert_eq!(again.revision, scheduled.revision, "it was so already");
-    let kept = clients
-        .slots
-        .set_arm_availability(set(vec![ArmAvailability { available: Some(false), ..arm("a", None) }]))
-        .await
-        .unwrap()
-        .into_inner()
-        .slot
-        .unwrap();
+    let pause = set(vec![ArmAvailability { available: Some(false), ..arm("a", None) }]);
+    clients.slots.set_arm_availability(pause).await.unwrap();
+    let kept = get(&mut clients, "offers").await;
     assert_eq!((kept.arms[0].schedule, kept.arms[0].available), (winter, Some(false)), "what is unset stays");
     let cleared = set(vec![arm("a", Some(Schedule::default()))]);
-    let cleared = clients.slots.set_arm_availability(cleared).await.unwrap().into_inner().slot.unwrap();
+    clients.slots.set_arm_availability(cleared).await.unwrap();
+    let cleared = get(&mut clients, "offers").await;
     assert_eq!((cleared.arms[0].schedule, cleared.arms[0].available), (None, Some(false)));
 
     let backwards = set(vec![arm("b", Some(Schedule { from: day(1), until: day(1) }))]);
@@ -337,31 +338,31 @@ async fn what_is_only_validated_changes_nothing() {
         validate_only: true,
         ..UpsertArmsRequest::default()
     };
-    let would_be = clients.slots.upsert_arms(upsert).await.unwrap().into_inner().slot.unwrap();
-    assert_eq!((would_be.arms.len(), would_be.revision), (4, 3));
+    let would_be = clients.slots.upsert_arms(upsert).await.unwrap().into_inner();
+    assert_eq!((would_be.arm_count, would_be.slot.unwrap().revision), (4, 3));
     let remove = RemoveArmsRequest {
         slot_id: "offers".into(),
         arm_ids: vec!["a".into()],
         validate_only: true,
         ..RemoveArmsRequest::default()
     };
-    assert_eq!(clients.slots.remove_arms(remove).await.unwrap().into_inner().slot.unwrap().arms.len(), 2);
+    assert_eq!(clients.slots.remove_arms(remove).await.unwrap().into_inner().arm_count, 2);
     let available = SetArmAvailabilityRequest {
         slot_id: "offers".into(),
         available: [("a".to_owned(), false)].into(),
         validate_only: true,
         ..SetArmAvailabilityRequest::default()
     };
-    let would_be = clients.slots.set_arm_availability(available).await.unwrap().into_inner().slot.unwrap();
-    assert_eq!(would_be.arms[0].available, Some(false));
+    let would_be = clients.slots.set_arm_availability(available).await.unwrap().into_inner();
+    assert_eq!((would_be.arm_count, would_be.available_arm_count), (3, 2));
     let rollback = RollbackSlotRequest {
         slot_id: "offers".into(),
         revision: 1,
         validate_only: true,
         ..RollbackSlotRequest::default()
     };
-    assert_eq!(clients.slots.rollback_slot(rollback).await.unwrap().into_inner().slot.unwrap().arms.len(), 2);
-    assert_eq!(get(&mut clients, "offers").await, made);
+    assert_eq!(clients.slots.rollback_slot(rollback).await.unwrap().into_inner().arm_count, 2);
+    assert_eq!(head(&mut clients, "offers").await, made);
     assert_eq!(revisions(&mut clients, "offers").await.len(), 2);
     let bad = RollbackSlotRequest {
         slot_id: "offers".into(),

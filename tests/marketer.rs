@@ -96,7 +96,7 @@ impl Shop {
     /// Once all decisions so far are counted: they are recorded behind their answers.
     async fn report(&mut self) -> slotwise::wire::proto::SlotReport {
         for _ in 0..2_000 {
-            let request = GetSlotReportRequest { slot_id: SLOT.into() };
+            let request = GetSlotReportRequest { slot_id: SLOT.into(), ..Default::default() };
             let report = self.clients.insight.get_slot_report(request).await.unwrap().into_inner().report.unwrap();
             if report.decisions == self.shoppers {
                 return report;

@@ -39,7 +39,7 @@ fn shopper(rng: &mut StdRng) -> DecideRequest {
 
 /// How many decisions the slot has taken in.
 async fn taken_in(clients: &mut Clients) -> u64 {
-    let request = GetSlotReportRequest { slot_id: "offers".into() };
+    let request = GetSlotReportRequest { slot_id: "offers".into(), ..Default::default() };
     clients.insight.get_slot_report(request).await.unwrap().into_inner().report.unwrap().decisions
 }
 
@@ -91,7 +91,7 @@ async fn what_is_previewed_is_what_is_observed_once_it_is_applied_and_nothing_be
     shop(&mut clients, &mut rng, 400).await;
     let state = async |clients: &mut Clients| {
         let slot = clients.slots.get_slot(GetSlotRequest { slot_id: "offers".into() }).await.unwrap().into_inner();
-        let request = GetSlotReportRequest { slot_id: "offers".into() };
+        let request = GetSlotReportRequest { slot_id: "offers".into(), ..Default::default() };
         let report = clients.insight.get_slot_report(request).await.unwrap().into_inner();
         (slot, report)
     };

@@ -202,7 +202,7 @@ async fn a_simulator_makes_and_changes_only_slots_for_simulated_traffic() {
     simulator.rollback("new", at, &why).await.unwrap();
     simulator.delete_slot("new", &why).await.unwrap();
     shop.delete_slot("offers", &why).await.unwrap();
-    assert_eq!(simulator.set_safe_choice(None, true, &why).await.unwrap().len(), 1, "there are no others any more");
+    assert_eq!(simulator.set_safe_choice(None, true, &why).await.unwrap().1, 1, "there are no others any more");
     assert!(simulator.delete_slot("offers", &why).await.unwrap_err().not_found());
     server.stop().await;
 }

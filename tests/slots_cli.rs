@@ -136,7 +136,7 @@ fn a_slot_is_steered_and_its_history_tells_by_whom() {
 
     let paused = shop.good(&["slots", "pause", "offers", "gift-wrap", "--author", "bob"]);
     assert!(paused.contains("gift-wrap: not shown (revision 2)"), "{paused}");
-    let text = shop.good(&["slots", "get", "offers"]);
+    let text = shop.good(&["slots", "get", "offers", "--all"]);
     assert!(text.contains("unavailable_because = \"paused\""), "{text}");
     let unknown = ended(&run(&shop.process, &["slots", "pause", "offers", "gift-wrp"]), 1);
     assert!(unknown.contains("did you mean 'gift-wrap'"), "{unknown}");
@@ -242,4 +242,108 @@ async fn odd_ids_go_through_every_command_and_no_text_is_obeyed() {
     let table = told[4].lines().filter(|line| line.contains(['│', '┌', '└']));
     let widths: std::collections::BTreeSet<usize> = table.map(|line| line.chars().count()).collect();
     assert_eq!(widths.len(), 1, "{}", told[4]);
+}
+
+/// What operations switched, an unchanged file that is applied again leaves alone.
+#[test]
+fn an_applied_file_leaves_what_operations_own() {
+    let shop = Shop::open();
+    let file = format!("{}/offers.toml", shop.slots());
+    let own = OFFERS.replace("mode = { test = { share = 0.5 } }\n", "");
+    shop.write("offers.toml", &own);
+    shop.good(&["slots", "apply", &file]);
+    shop.good(&["slots", "safe", "offers", "on"]);
+    shop.good(&["slots", "pause", "offers", "gift-wrap", "--out-of-stock"]);
+    assert!(shop.good(&["slots", "diff", &file]).contains("no difference"));
+    assert!(shop.good(&["slots", "preview", &file]).contains("no difference"));
+    assert!(shop.good(&["slots", "apply", &file]).starts_with("unchanged offers"));
+    let steered = |text: &str| text.contains("safe_choice = true") && text.contains("out_of_stock");
+    let all = shop.good(&["slots", "get", "offers", "--all"]);
+    assert!(steered(&all), "{all}");
+
+    // A change of something else is told, and leaves them too.
+    shop.write("offers.toml", &own.replace("cautious", "curious"));
+    let told = shop.good(&["slots", "apply", &file]);
+    assert!(told.contains("updated   offers") && told.contains("cautious → curious"), "{told}");
+    assert_eq!(told.lines().count(), 2, "{told}");
+    let rolled = shop.good(&["slots", "rollback", "offers", "1"]);
+    assert!(rolled.contains("but for what operations own") && rolled.contains("curious → cautious"), "{rolled}");
+    assert!(steered(&shop.good(&["slots", "get", "offers", "--all"])));
+
+    // What `get` writes says what it leaves out, and undoes nothing later.
+    let got = shop.good(&["slots", "get", "offers"]);
+    for line in ["#   controls.safe_choice = true", "#   arm \"gift-wrap\": not available (out of stock)"] {
+        assert!(got.contains(line), "{line} in {got}");
+    }
+    shop.good(&["slots", "safe", "offers", "off"]);
+    shop.write("offers.toml", &got);
+    assert!(shop.good(&["slots", "apply", &file]).starts_with("unchanged"));
+
+    // A file that names them sets them.
+    shop.write("offers.toml", &all);
+    let told = shop.good(&["slots", "apply", &file]);
+    assert!(told.contains("+ controls.safe_choice: true"), "{told}");
+    shop.write("offers.toml", &own.replace("arm_id = \"gift-wrap\"", "arm_id = \"gift-wrap\"\navailable = true"));
+    let told = shop.good(&["slots", "apply", &file]);
+    assert!(told.contains("available: false → true"), "{told}");
+}
+
+#[test]
+fn a_file_that_would_remove_arms_is_refused_unless_that_is_asked_for() {
+    let shop = Shop::open();
+    let file = format!("{}/offers.toml", shop.slots());
+    shop.write("offers.toml", OFFERS);
+    shop.good(&["slots", "apply", &file]);
+    let other = "slot_id = \"another\"\n";
+    shop.write("another.toml", other);
+    shop.write("offers.toml", "slot_id = \"offers\"\ndisplay_name = \"bare\"\n[[arms]]\narm_id = \"new\"\n");
+    let would = "would remove 2 of the 2 arms of 'offers', which the file does not list: 'free-shipping', 'gift-wrap'";
+    let refused = ended(&run(&shop.process, &["slots", "apply", &shop.slots()]), 1);
+    assert!(refused.contains(would) && refused.contains("--remove-arms"), "{refused}");
+    let list = shop.good(&["slots", "list"]);
+    assert!(!list.contains("another"), "no file is applied where one is refused: {list}");
+    for command in ["diff", "preview"] {
+        let told = shop.good(&["slots", command, &file]);
+        assert!(told.contains(would), "{told}");
+        assert!(!shop.good(&["slots", command, &file, "--remove-arms"]).contains("would remove"));
+        assert!(!shop.good(&["slots", command, &file, "--keep-arms"]).contains("would remove"));
+    }
+    let kept = shop.good(&["slots", "apply", &file, "--keep-arms"]);
+    assert!(kept.contains("+ display_name: bare") && kept.contains("+ arms[\"new\"]: available"), "{kept}");
+    assert!(!kept.contains("- arms"), "{kept}");
+    let removed = shop.good(&["slots", "apply", &file, "--remove-arms"]);
+    assert!(removed.contains("- arms[\"gift-wrap\"]"), "{removed}");
+}
+
+/// A catalogue that does not fit into one message; `SLOTWISE_CATALOGUE=10000` for so many arms.
+#[test]
+fn a_catalogue_larger_than_a_message_is_made_and_changed() {
+    let size: usize = std::env::var("SLOTWISE_CATALOGUE").map_or(4_500, |size| size.parse().unwrap());
+    let shop = Shop::open();
+    let file = format!("{}/large.toml", shop.slots());
+    let text = "x".repeat(1_000);
+    let mut document = String::from(
+        "slot_id = \"large\"\nkind = \"ranking\"\ndefault_arm_id = \"arm4400\"\n[goal]\nkinds = [{ kind = \"click\", weight = 1.0 }]\n",
+    );
+    for i in 0..size {
+        document += &format!("[[arms]]\narm_id = \"arm{i}\"\npayload = {{ text = \"{text}\" }}\n");
+    }
+    shop.write("large.toml", &document);
+    assert!(shop.good(&["slots", "apply", &file]).starts_with("created   large"));
+    assert!(shop.good(&["slots", "apply", &file]).starts_with("unchanged large"));
+    assert!(shop.good(&["slots", "list"]).contains(&size.to_string()));
+    let paused = shop.good(&["slots", "pause", "large", "arm7"]);
+    assert!(paused.contains("arm7: not shown"), "{paused}");
+    // One arm changes, one comes first, one goes.
+    let changed =
+        document.replacen(&text, "short", 1).replace("[[arms]]\narm_id = \"arm3\"\n", "[[arms]]\narm_id = \"first\"\n");
+    shop.write("large.toml", &changed);
+    let told = shop.good(&["slots", "apply", &file, "--remove-arms"]);
+    assert!(told.contains("+ arms[\"first\"]") && told.contains("- arms[\"arm3\"]"), "{told}");
+    assert!(told.contains("arms[\"arm0\"].payload"), "{told}");
+    let history = shop.good(&["slots", "history", "large"]);
+    assert!(history.contains("arms[\"arm7\"].available"), "{history}");
+    assert!(shop.good(&["slots", "diff", &file]).contains("no difference"));
+    let got = shop.good(&["slots", "get", "large"]);
+    assert!(got.contains("arm_id = \"arm4400\"") && got.contains("arm \"arm7\": not available (paused)"));
 }

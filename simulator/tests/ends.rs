@@ -227,7 +227,7 @@ fn a_slot_that_cannot_be_made_takes_those_before_it_away() {
         };
         assert_eq!(id.as_str(), "quick-uniform-0");
         let left: Vec<_> =
-            client.list_slots().await.unwrap().into_iter().map(|(slot, _)| slot.id.to_string()).collect();
+            client.list_slots().await.unwrap().into_iter().map(|slot| slot.definition.id.to_string()).collect();
         assert_eq!(left, ["quick-uniform-0"], "that of somebody else");
     });
 }

@@ -71,7 +71,7 @@ fn a_slot_that_is_there_is_replaced_only_when_asked() {
         let named = Options { slot: Some("mine".into()), seeds: vec![1, 2], ..replace };
         replay(&named, &digits, &mut Unwatched).await.unwrap();
         let slots = client.list_slots().await.unwrap();
-        let names: Vec<&str> = slots.iter().map(|(slot, _)| slot.id.as_str()).collect();
+        let names: Vec<&str> = slots.iter().map(|slot| slot.definition.id.as_str()).collect();
         assert_eq!(names, ["mine-1", "mine-2", "replay-digits-0"]);
     });
 }

@@ -16,7 +16,7 @@ use super::{CommandResult, Target, document::SlotDocument, say, say_document, te
 use crate::{
     config::user_name,
     slot::{Definition, SlotKind, Why},
-    wire::Client,
+    wire::{Client, ClientSlot},
 };
 
 /// Flags of `slots`.
@@ -51,6 +51,10 @@ enum Command {
         /// As what.
         #[arg(short, long, default_value = "toml")]
         output: Output,
+        /// With what operations own: safe_choice, mode, freeze_learning, and which arms are available when. Without it
+        /// they are left out, so that a later `apply` of the document undoes nothing.
+        #[arg(long)]
+        all: bool,
         #[command(flatten)]
         target: Target,
     },
@@ -101,7 +105,7 @@ impl Slots {
             Command::Diff(diff) => diff.run().await,
             Command::Preview(preview) => preview.run().await,
             Command::List { target } => list(&target).await,
-            Command::Get { slot, revision, output, target } => get(&slot, revision, output, &target).await,
+            Command::Get { slot, revision, output, all, target } => get(&slot, revision, output, all, &target).await,
             Command::History(history) => history.run().await,
             Command::Rollback(rollback) => rollback.run().await,
             Command::Safe(safe) => safe.run().await,
@@ -119,19 +123,18 @@ async fn list(target: &Target) -> CommandResult {
     }
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_header(["slot", "kind", "arms", "available", "model", "revision", "name"]);
-    for (definition, revision) in slots {
+    for ClientSlot { definition, revision, arms, available } in slots {
         let safe = if definition.controls.safe_choice() { " (safe choice)" } else { "" };
-        let Definition { id, display_name, kind, arms, model, .. } = definition;
+        let Definition { id, display_name, kind, model, .. } = definition;
         let kind = match kind {
             SlotKind::Offer => "offer",
             SlotKind::Ranking => "ranking",
             SlotKind::Block => "block",
         };
-        let available = arms.iter().filter(|arm| arm.available).count();
         table.add_row([
             id.to_string(),
             kind.to_owned(),
-            arms.len().to_string(),
+            arms.to_string(),
             available.to_string(),
             model.name().to_owned(),
             revision.to_string(),
@@ -142,15 +145,26 @@ async fn list(target: &Target) -> CommandResult {
     Ok(())
 }
 
-async fn get(slot: &str, revision: Option<u64>, output: Output, target: &Target) -> CommandResult {
+async fn get(slot: &str, revision: Option<u64>, output: Output, all: bool, target: &Target) -> CommandResult {
     let mut client = Client::connect(&target.target).await?;
     let definition = match revision {
         None => client.get_slot(slot).await?.0,
         Some(revision) => client.get_revision(slot, revision).await?.definition,
     };
-    let document = SlotDocument::of(&definition);
+    let mut document = SlotDocument::of(&definition);
+    let left_out = if all { Vec::new() } else { document.leave_out_operations(&definition) };
     match output {
-        Output::Toml => say_document(toml::to_string_pretty(&document)?.trim_end()),
+        Output::Toml => {
+            if !left_out.is_empty() {
+                say_document(
+                    "# Operations own these, and `slots apply` leaves them alone where a file does not name them; --all writes them:",
+                );
+            }
+            for line in &left_out {
+                say_document(&format!("#   {}", printable(line)));
+            }
+            say_document(toml::to_string_pretty(&document)?.trim_end());
+        }
         Output::Json => say(serde_json::to_string_pretty(&document)?),
     }
     Ok(())

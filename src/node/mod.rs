@@ -78,7 +78,7 @@ use queue::{Queue, Single};
 use recover::{recover, workers};
 use requests::Requests;
 use saver::Saver;
-use writer::{ChangeCommand, Writer};
+use writer::{ChangeCommand, ChangeEachCommand, Writer};
 
 /// How a node runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -354,6 +354,22 @@ impl Node {
         let (reply, changed) = oneshot::channel();
         let command = ChangeCommand { slot, change, why, validate_only, reply };
         let pushed = self.shared.queue.push_single(Single::Change(Box::new(command)), None);
+        self.count_refusal("changes", 1, pushed)?;
+        changed.await.unwrap_or(Err(ChangeFailure::Write(WriteError::Unanswered)))
+    }
+
+    /// Makes the same change of one slot, or of every slot: all at once, or none; answers with the slots that it changed
+    /// and their revisions, by id.
+    pub async fn change_each(
+        &self,
+        slot: Option<SlotId>,
+        change: Change,
+        why: Why,
+    ) -> Result<Vec<(SlotId, u64)>, ChangeFailure> {
+        self.writable()?;
+        let (reply, changed) = oneshot::channel();
+        let command = ChangeEachCommand { slot, change, why, reply };
+        let pushed = self.shared.queue.push_single(Single::ChangeEach(Box::new(command)), None);
         self.count_refusal("changes", 1, pushed)?;
         changed.await.unwrap_or(Err(ChangeFailure::Write(WriteError::Unanswered)))
     }

@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 use super::{
     WriteError,
     admission::{self, CHANGES_MAX, DECISION_BYTES_MAX, Pace, WAIT_MAX, Waiting},
-    writer::{ChangeCommand, DraftCommand, RewardRequest},
+    writer::{ChangeCommand, ChangeEachCommand, DraftCommand, RewardRequest},
 };
 use crate::{
     engine::{Decided, RewardAnswer},
@@ -42,6 +42,8 @@ pub(super) type RewardReply = oneshot::Sender<Result<Vec<RewardAnswer>, WriteErr
 pub(super) enum Single {
     /// Change a slot.
     Change(Box<ChangeCommand>),
+    /// Make the same change of several slots.
+    ChangeEach(Box<ChangeEachCommand>),
     /// Tell how a slot would be after a change.
     Draft(Box<DraftCommand>),
     /// Tell that the decisions of a slot that were pushed before are written.

@@ -67,7 +67,7 @@ pub enum ChangeFailure {
     Write(#[from] WriteError),
 }
 
-pub(super) use changes::{ChangeCommand, DraftCommand, Drafted};
+pub(super) use changes::{ChangeCommand, ChangeEachCommand, DraftCommand, Drafted};
 
 /// A batch of rewards whose callers wait: for each event the outcome that is known already, or `None` if the next
 /// applied event is its own.
@@ -178,6 +178,7 @@ impl Writer {
         match single {
             None => {}
             Some(Single::Change(change)) => self.change(*change),
+            Some(Single::ChangeEach(change)) => self.change_each(*change),
             Some(Single::Draft(draft)) => self.tell_draft(*draft),
             Some(Single::Settle(reply)) => drop(reply.send(())),
         }
@@ -363,6 +364,7 @@ impl Writer {
             match single {
                 Single::Change(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
                 // These need no room.
+                Single::ChangeEach(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
                 Single::Draft(draft) => self.tell_draft(*draft),
                 Single::Settle(reply) => drop(reply.send(())),
             }

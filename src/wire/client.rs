@@ -181,8 +181,8 @@ impl Client {
         Ok(Self {
             decisions: DecisionServiceClient::new(transport.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
             feedback: FeedbackServiceClient::new(transport.clone()),
-            slots: SlotServiceClient::new(transport.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
-            insight: InsightServiceClient::new(transport).max_decoding_message_size(MESSAGE_BYTES_MAX),
+            slots: SlotServiceClient::new(transport.clone()),
+            insight: InsightServiceClient::new(transport),
         })
     }
 
@@ -237,9 +237,22 @@ impl Client {
 
     /// What a slot has learned.
     pub async fn report(&mut self, slot: &str) -> Result<SlotReport, ClientError> {
-        let request = GetSlotReportRequest { slot_id: slot.to_owned() };
-        let response = self.insight.get_slot_report(request).await?.into_inner();
-        let report = response.report.ok_or_else(|| ClientError::Answer("there is no report in it".into()))?;
+        let mut whole: Option<proto::SlotReport> = None;
+        let mut page_token = String::new();
+        loop {
+            let request = GetSlotReportRequest { slot_id: slot.to_owned(), page_size: 5_000, page_token };
+            let response = self.insight.get_slot_report(request).await?.into_inner();
+            let page = response.report.ok_or_else(|| ClientError::Answer("there is no report in it".into()))?;
+            match &mut whole {
+                None => whole = Some(page),
+                Some(whole) => whole.arms.extend(page.arms),
+            }
+            page_token = response.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        let report = whole.unwrap_or_default();
         report::decode(report).map_err(|why| ClientError::Answer(why.to_string()))
     }
 }

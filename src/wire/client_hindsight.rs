@@ -1,9 +1,10 @@
 //! Previews and explanations from the other side.
 
 use super::{
-    Client, ClientError, decode,
+    Client, ClientError,
+    client_changes::difference,
+    decode,
     difference::Difference,
-    encode_slot as encode,
     proto::{self, ExplainDecisionRequest, PreviewSlotChangeRequest},
 };
 use crate::{
@@ -19,6 +20,10 @@ pub struct ClientPreview {
     pub preview: Preview,
     /// What it changes.
     pub differences: Vec<Difference>,
+    /// How many more fields it changes.
+    pub differences_left_out: u32,
+    /// How many arms are left out of the preview: those with the smallest shares.
+    pub arms_left_out: u32,
 }
 
 /// How a decision came about, as a client gets it.
@@ -78,16 +83,17 @@ pub struct ClientShown {
 }
 
 impl Client {
-    /// What would come of making a slot what `definition` says, by its last `decisions` decisions; 0: as many as it
-    /// looks at. From this revision; 0: from whichever it is at.
+    /// What would come of making of a slot, which is now `current`, what is `wanted`, by its last `decisions` decisions
+    /// (0 for as many as it looks at). From this revision; 0: from whichever it is at.
     pub async fn preview_slot(
         &mut self,
-        definition: &Definition,
+        current: &Definition,
+        wanted: &Definition,
         revision: u64,
         decisions: u32,
     ) -> Result<ClientPreview, ClientError> {
-        let slot = Some(encode::definition(definition, revision));
-        let request = PreviewSlotChangeRequest { slot, update_mask: None, decisions };
+        let (slot, mask) = difference(current, wanted, revision);
+        let request = PreviewSlotChangeRequest { slot: Some(slot), update_mask: Some(mask), decisions };
         let response = self.slots.preview_slot_change(request).await?.into_inner();
         preview(response).map_err(|why| ClientError::Answer(why.to_string()))
     }
@@ -122,6 +128,8 @@ fn preview(response: proto::PreviewSlotChangeResponse) -> Result<ClientPreview, 
         warnings,
         decisions_used,
         diff,
+        diff_left_out,
+        arms_left_out,
     } = response;
     let arm = |arm: proto::ArmPreview| {
         let proto::ArmPreview { arm_id, share_before, share_after, policy_share_before, policy_share_after } = arm;
@@ -147,7 +155,8 @@ fn preview(response: proto::PreviewSlotChangeResponse) -> Result<ClientPreview, 
         rules: rules.into_iter().map(rule).collect(),
         warnings,
     };
-    Ok(ClientPreview { preview, differences: diff.into_iter().map(field).collect() })
+    let differences = diff.into_iter().map(field).collect();
+    Ok(ClientPreview { preview, differences, differences_left_out: diff_left_out, arms_left_out })
 }
 
 /// A word of the contract without its prefix, in small letters.
@@ -184,6 +193,7 @@ fn explanation(response: proto::ExplainDecisionResponse) -> Result<ClientExplana
         best_expected: _,
         revision_kept: _,
         effects_as_of_now,
+        candidates_left_out: _,
     } = response;
     let decision = decision.unwrap_or_default();
     let fallback = match decision.fallback() {

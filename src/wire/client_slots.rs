@@ -1,19 +1,24 @@
 //! `SlotService` from the other side.
 
 use super::{
-    Client, ClientError, decode, decode_slot,
+    Client, ClientError,
+    client_changes::parts,
+    decode, decode_slot,
     difference::Difference,
     encode_slot as encode,
     proto::{
-        self, ArmAvailability, CreateSlotRequest, DeleteSlotRequest, GetRevisionRequest, GetSlotRequest,
+        self, ArmAvailability, DeleteSlotRequest, GetRevisionRequest, GetSlotRequest, ListArmsRequest,
         ListRevisionsRequest, ListSlotsRequest, RemoveArmsRequest, ResetSlotRequest, RollbackSlotRequest,
-        SetArmAvailabilityRequest, SetSafeChoiceRequest, UpdateSlotRequest, UpsertArmsRequest,
+        SetArmAvailabilityRequest, SetSafeChoiceRequest,
     },
 };
 use crate::{
     engine::Availability,
     slot::{Arm, ArmId, Definition, Why},
 };
+
+/// How often a slot is read again that changed while its arms were listed.
+const READ_TRIES: usize = 10;
 
 /// A revision as a client gets it.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,49 +33,72 @@ pub struct ClientRevision {
     pub change: String,
     /// What it changed.
     pub differences: Vec<Difference>,
+    /// How many more fields it changed.
+    pub differences_left_out: u32,
     /// The slot as it was after it.
     pub definition: Definition,
 }
 
+/// A slot as a list has it, without its arms.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClientSlot {
+    /// The slot, without its arms.
+    pub definition: Definition,
+    /// Its revision.
+    pub revision: u64,
+    /// How many arms it has.
+    pub arms: u32,
+    /// How many of them are available.
+    pub available: u32,
+}
+
 impl Client {
-    /// Makes a slot; returns it as it is then, with its revision. With `validate_only`, as it would be.
-    pub async fn create_slot(
-        &mut self,
-        definition: &Definition,
-        why: &Why,
-        validate_only: bool,
-    ) -> Result<(Definition, u64), ClientError> {
-        let (slot, Why { author, reason, actor: _ }) = (Some(encode::definition(definition, 0)), why.clone());
-        let request = CreateSlotRequest { slot, reason, validate_only, author };
-        self.slots.create_slot(request).await?.into_inner().slot.read()
-    }
-
-    /// Replaces a slot's definition; returns it as it is then, with its revision. With `validate_only`, as it would be.
-    pub async fn update_slot(
-        &mut self,
-        definition: &Definition,
-        revision: u64,
-        why: &Why,
-        validate_only: bool,
-    ) -> Result<(Definition, u64), ClientError> {
-        let (slot, Why { author, reason, actor: _ }) = (Some(encode::definition(definition, revision)), why.clone());
-        let request = UpdateSlotRequest { slot, update_mask: None, reason, validate_only, author };
-        self.slots.update_slot(request).await?.into_inner().slot.read()
-    }
-
-    /// Reads a slot and its revision.
+    /// Reads a slot with its arms, and its revision.
     pub async fn get_slot(&mut self, slot: &str) -> Result<(Definition, u64), ClientError> {
-        self.slots.get_slot(GetSlotRequest { slot_id: slot.to_owned() }).await?.into_inner().slot.read()
+        for _ in 0..READ_TRIES {
+            let response = self.slots.get_slot(GetSlotRequest { slot_id: slot.to_owned() }).await?.into_inner();
+            let mut head = response.slot.unwrap_or_default();
+            let (arms, revision) = self.list_arms(slot, 0).await?;
+            if revision == Some(head.revision) {
+                head.arms = arms;
+                return Some(head).read();
+            }
+        }
+        Err(ClientError::Answer(format!("the slot '{slot}' changes faster than it can be read; try again")))
     }
 
-    /// All slots with their revisions, by id.
-    pub async fn list_slots(&mut self) -> Result<Vec<(Definition, u64)>, ClientError> {
+    /// Reads a slot without its arms, and its revision.
+    pub async fn get_slot_head(&mut self, slot: &str) -> Result<(Definition, u64), ClientError> {
+        let response = self.slots.get_slot(GetSlotRequest { slot_id: slot.to_owned() }).await?.into_inner();
+        response.slot.read_settings()
+    }
+
+    /// Reads the arms of a slot as they were after a revision, 0 for as they are; with the revision that all pages are
+    /// of, or `None` if they are of several.
+    async fn list_arms(&mut self, slot: &str, revision: u64) -> Result<(Vec<proto::Arm>, Option<u64>), ClientError> {
+        let (mut arms, mut page_token, mut read) = (Vec::new(), String::new(), None);
+        let mut one = true;
+        loop {
+            let request = ListArmsRequest { slot_id: slot.to_owned(), page_size: 1_000, page_token, revision };
+            let page = self.slots.list_arms(request).await?.into_inner();
+            one &= *read.get_or_insert(page.revision) == page.revision;
+            arms.extend(page.arms);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok((arms, read.filter(|_| one)));
+            }
+        }
+    }
+
+    /// All slots without their arms, by id.
+    pub async fn list_slots(&mut self) -> Result<Vec<ClientSlot>, ClientError> {
         let mut slots = Vec::new();
         let mut page_token = String::new();
         loop {
             let response = self.slots.list_slots(ListSlotsRequest { page_size: 0, page_token }).await?.into_inner();
-            for slot in response.slots {
-                slots.push(Some(slot).read()?);
+            for (slot, count) in response.slots.into_iter().zip(response.arm_counts) {
+                let (definition, revision) = Some(slot).read_settings()?;
+                slots.push(ClientSlot { definition, revision, arms: count.arms, available: count.available });
             }
             page_token = response.next_page_token;
             if page_token.is_empty() {
@@ -112,11 +140,11 @@ impl Client {
         Ok(response.slot.unwrap_or_default().revision)
     }
 
-    /// Adds arms to a slot, or replaces those of the same ids.
+    /// Adds arms to a slot, or replaces those of the same ids; in parts where they are many.
     pub async fn upsert_arms(&mut self, slot: &str, arms: &[Arm], why: &Why) -> Result<(), ClientError> {
-        let (slot_id, arms, Why { author, reason, actor: _ }) =
-            (slot.to_owned(), arms.iter().map(encode::arm).collect(), why.clone());
-        self.slots.upsert_arms(UpsertArmsRequest { slot_id, arms, reason, author, validate_only: false }).await?;
+        for part in parts(arms.iter().map(encode::arm).collect()) {
+            self.upsert_part(slot, part, why, false).await?;
+        }
         Ok(())
     }
 
@@ -135,7 +163,7 @@ impl Client {
         Ok(())
     }
 
-    /// The newest revisions of a slot, newest first, at most so many.
+    /// The newest revisions of a slot without its arms, newest first, at most so many.
     pub async fn revisions(&mut self, slot: &str, most: usize) -> Result<Vec<ClientRevision>, ClientError> {
         let mut revisions: Vec<ClientRevision> = Vec::new();
         let mut page_token = String::new();
@@ -154,11 +182,14 @@ impl Client {
         Ok(revisions)
     }
 
-    /// A slot as it was after a revision.
+    /// A slot with its arms as it was after a revision.
     pub async fn get_revision(&mut self, slot: &str, revision: u64) -> Result<ClientRevision, ClientError> {
         let request = GetRevisionRequest { slot_id: slot.to_owned(), revision };
         let found = self.slots.get_revision(request).await?.into_inner().revision;
-        self::revision(found.ok_or_else(|| ClientError::Answer("there is no revision in it".into()))?)
+        let found = found.ok_or_else(|| ClientError::Answer("there is no revision in it".into()))?;
+        let mut head = found.slot.clone().unwrap_or_default();
+        head.arms = self.list_arms(slot, revision).await?.0;
+        Ok(ClientRevision { definition: Some(head).read()?.0, ..self::revision(found)? })
     }
 
     /// Makes a slot what it was at a revision; returns the revision that this makes.
@@ -169,24 +200,36 @@ impl Client {
         Ok(response.slot.unwrap_or_default().revision)
     }
 
-    /// Turns the safe choice of a slot, or of all, on or off; returns those that it changed with their revisions, by id.
+    /// Turns the safe choice of a slot, or of all, on or off; returns the first of those that it changed with their
+    /// revisions, by id, and how many it changed.
     pub async fn set_safe_choice(
         &mut self,
         slot: Option<&str>,
         on: bool,
         why: &Why,
-    ) -> Result<Vec<(String, u64)>, ClientError> {
+    ) -> Result<(Vec<(String, u64)>, u32), ClientError> {
         let (slot_id, Why { author, reason, actor: _ }) = (slot.unwrap_or_default().to_owned(), why.clone());
         let request = SetSafeChoiceRequest { slot_id, on, reason, author };
         let response = self.slots.set_safe_choice(request).await?.into_inner();
-        let mut changed: Vec<_> = response.revisions.into_iter().collect();
-        changed.sort();
-        Ok(changed)
+        let mut named: Vec<_> = response.revisions.into_iter().collect();
+        named.sort();
+        Ok((named, response.changed))
     }
 }
 
 fn revision(message: proto::Revision) -> Result<ClientRevision, ClientError> {
-    let proto::Revision { revision: number, time, reason, change, slot, author, diff, actor } = message;
+    let proto::Revision {
+        revision: number,
+        time,
+        reason,
+        change,
+        slot,
+        author,
+        diff,
+        actor,
+        arm_count: _,
+        diff_left_out,
+    } = message;
     let at_us = decode::timestamp("time", time.unwrap_or_default());
     let field = |proto::FieldChange { path, before, after }| Difference { path, before, after };
     Ok(ClientRevision {
@@ -195,17 +238,26 @@ fn revision(message: proto::Revision) -> Result<ClientRevision, ClientError> {
         why: Why { author, reason, actor: decode_slot::actor(actor) },
         change,
         differences: diff.into_iter().map(field).collect(),
-        definition: slot.read()?.0,
+        differences_left_out: diff_left_out,
+        definition: slot.read_settings()?.0,
     })
 }
 
-trait Read {
+pub(super) trait Read {
     /// A slot of an answer, and its revision.
     fn read(self) -> Result<(Definition, u64), ClientError>;
+
+    /// The same of a slot that comes without its arms.
+    fn read_settings(self) -> Result<(Definition, u64), ClientError>;
 }
 
 impl Read for Option<proto::Slot> {
     fn read(self) -> Result<(Definition, u64), ClientError> {
         decode_slot::slot(self).map_err(|why| ClientError::Answer(why.to_string()))
+    }
+
+    fn read_settings(self) -> Result<(Definition, u64), ClientError> {
+        let draft = decode_slot::draft(self).map_err(|why| ClientError::Answer(why.to_string()))?;
+        Ok((draft.settings, draft.revision))
     }
 }

@@ -106,7 +106,7 @@ fn chosen(field: &str, arm: proto::ChosenArm) -> Result<Chosen, FieldError> {
 }
 
 fn how(explanation: proto::Explanation) -> Result<Explanation, FieldError> {
-    let proto::Explanation { summary, candidates, rules_fired } = explanation;
+    let proto::Explanation { summary, candidates, rules_fired, candidates_left_out: _ } = explanation;
     let candidates = candidates.into_iter().map(hindsight::candidate).collect::<Result<_, _>>()?;
     Ok(Explanation { summary, candidates, fired: rules_fired })
 }

@@ -12,7 +12,7 @@ use super::{
     proto,
 };
 use crate::{
-    engine::Availability,
+    engine::{ArmDraft, Availability},
     node::payload_from_struct,
     slot::{
         Actor, Arm, ArmId, Definition, FieldError, Goal, Schedule, SlotId, SlotKind, Unavailable, limits::ARMS_MAX,
@@ -20,20 +20,34 @@ use crate::{
     },
 };
 
-/// The slot of a request, and its revision; paths in errors begin with `slot`.
-pub(super) fn slot(message: Option<proto::Slot>) -> Decode<(Definition, u64)> {
-    let (definition, revision) = part_of_slot(message)?;
-    definition.check().map_err(|e| e.within("slot"))?;
-    Ok((definition, revision))
+/// A slot as a message gives it.
+#[derive(Debug, Clone)]
+pub(super) struct SlotDraft {
+    /// All but its arms; what is unset has its default.
+    pub(super) settings: Definition,
+    /// Its arms.
+    pub(super) arms: Vec<ArmDraft>,
+    /// Which of the arms are given by nothing but their ids.
+    pub(super) bare: Vec<bool>,
+    /// The revision that it was made from; 0 for any.
+    pub(super) revision: u64,
 }
 
-/// The same of a slot of which only some fields count: whether they hold together is seen with the rest of it.
-pub(super) fn part_of_slot(message: Option<proto::Slot>) -> Decode<(Definition, u64)> {
+/// The slot of a request, whole and checked, and its revision; paths in errors begin with `slot`.
+pub(super) fn slot(message: Option<proto::Slot>) -> Decode<(Definition, u64)> {
+    let SlotDraft { mut settings, arms, bare: _, revision } = draft(message)?;
+    settings.arms = arms.into_iter().map(|draft| Arc::new(draft.arm)).collect();
+    settings.check().map_err(|e| e.within("slot"))?;
+    Ok((settings, revision))
+}
+
+/// The slot of a request that changes one: whether its fields hold together is seen with the rest of the slot.
+pub(super) fn draft(message: Option<proto::Slot>) -> Decode<SlotDraft> {
     let message = message.ok_or_else(|| FieldError::new("slot", "is missing"))?;
     slot_fields(message).map_err(|e| e.within("slot"))
 }
 
-fn slot_fields(message: proto::Slot) -> Decode<(Definition, u64)> {
+fn slot_fields(message: proto::Slot) -> Decode<SlotDraft> {
     let proto::Slot {
         slot_id,
         display_name,
@@ -49,7 +63,8 @@ fn slot_fields(message: proto::Slot) -> Decode<(Definition, u64)> {
         default_consent,
         rules: r,
     } = message;
-    let definition = Definition {
+    let bare = arms.iter().map(is_bare).collect();
+    let settings = Definition {
         id: SlotId::parse("slot_id", &slot_id)?,
         display_name,
         kind: match proto::SlotKind::try_from(kind) {
@@ -58,7 +73,7 @@ fn slot_fields(message: proto::Slot) -> Decode<(Definition, u64)> {
             Ok(proto::SlotKind::Block) => SlotKind::Block,
             Err(_) => return Err(FieldError::new("kind", format!("{kind} is not a SlotKind"))),
         },
-        arms: self::arms(arms)?.into_iter().map(Arc::new).collect(),
+        arms: Vec::new(),
         open_catalogue,
         default_arm: if default_arm_id.is_empty() {
             None
@@ -72,22 +87,31 @@ fn slot_fields(message: proto::Slot) -> Decode<(Definition, u64)> {
         default_consent: consent("default_consent", default_consent)?.unwrap_or_default(),
         rules: rules(r)?,
     };
-    Ok((definition, revision))
+    Ok(SlotDraft { settings, arms: self::arms(arms)?, bare, revision })
+}
+
+/// Whether nothing of an arm is given but its id.
+fn is_bare(arm: &proto::Arm) -> bool {
+    let proto::Arm { arm_id: _, attributes, available, payload, unavailable_because, schedule } = arm;
+    let because = *unavailable_because != proto::UnavailableBecause::Unspecified as i32;
+    attributes.is_empty() && available.is_none() && payload.is_none() && !because && schedule.is_none()
 }
 
 /// Arms; paths in errors begin with `arms`.
-pub(super) fn arms(arms: Vec<proto::Arm>) -> Decode<Vec<Arm>> {
-    let one = |message: proto::Arm| -> Decode<Arm> {
+pub(super) fn arms(arms: Vec<proto::Arm>) -> Decode<Vec<ArmDraft>> {
+    let one = |message: proto::Arm| -> Decode<ArmDraft> {
         let proto::Arm { arm_id, attributes, available, payload, unavailable_because, schedule: when } = message;
         let payload = payload.map(payload_from_struct).transpose().map_err(|why| FieldError::new("payload", why))?;
-        Ok(Arm {
+        let (names_availability, names_schedule) = (available.is_some(), when.is_some());
+        let arm = Arm {
             id: ArmId::parse("arm_id", &arm_id)?,
             attributes: features("attributes", attributes)?,
             available: available.unwrap_or(true),
             payload,
             because: because("unavailable_because", unavailable_because)?.filter(|_| available == Some(false)),
             schedule: when.map_or_else(|| Ok(Schedule::default()), |when| schedule("schedule", when))?,
-        })
+        };
+        Ok(ArmDraft { arm, names_availability, names_schedule })
     };
     arms.into_iter().enumerate().map(|(i, arm)| one(arm).map_err(|e| e.within(&format!("arms[{i}]")))).collect()
 }

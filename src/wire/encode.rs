@@ -2,7 +2,7 @@
 
 use prost_types::{Duration, Timestamp};
 
-use super::proto;
+use super::{proto, slots::page_of};
 use crate::{
     bandit::{Features, Value},
     engine::{Chosen, Decided, Explanation, Fallback, Reason, Recalled, Request, RequestCandidate, SlotView, Subject},
@@ -96,8 +96,25 @@ fn chosen(index: usize, chosen: &Chosen, view: Option<&SlotView>) -> proto::Chos
     }
 }
 
+/// Candidates that an explanation tells.
+const EXPLAINED_MAX: usize = 200;
+
 fn explanation(explanation: Explanation) -> proto::Explanation {
-    let Explanation { summary, candidates, fired } = explanation;
+    let Explanation { summary, mut candidates, fired } = explanation;
+    let left_out = candidates.len().saturating_sub(EXPLAINED_MAX);
+    if left_out > 0 {
+        let mut largest: Vec<f64> = candidates.iter().map(|candidate| candidate.propensity).collect();
+        largest.sort_by(|a, b| b.total_cmp(a));
+        let least = largest[EXPLAINED_MAX - 1];
+        // Of those that are alike, the first.
+        let mut alike = EXPLAINED_MAX - largest.iter().take_while(|&&propensity| propensity > least).count();
+        candidates.retain(|candidate| {
+            let is_alike = candidate.propensity.total_cmp(&least).is_eq();
+            let stays = candidate.propensity > least || (is_alike && alike > 0);
+            alike -= usize::from(is_alike && stays);
+            stays
+        });
+    }
     let candidate = |c: crate::engine::CandidateExplanation| proto::CandidateExplanation {
         arm_id: c.arm.to_string(),
         eligible: c.ineligible_because.is_none(),
@@ -107,7 +124,12 @@ fn explanation(explanation: Explanation) -> proto::Explanation {
         propensity: c.propensity,
         moved_by: c.moved_by.into_iter().map(|(feature, effect)| proto::FeatureEffect { feature, effect }).collect(),
     };
-    proto::Explanation { summary, candidates: candidates.into_iter().map(candidate).collect(), rules_fired: fired }
+    proto::Explanation {
+        summary,
+        candidates: candidates.into_iter().map(candidate).collect(),
+        rules_fired: fired,
+        candidates_left_out: narrow(left_out),
+    }
 }
 
 /// How a past decision came about.
@@ -115,14 +137,16 @@ pub(super) fn recollection(recollection: Recollection) -> proto::ExplainDecision
     let Recollection { decided, at_us, recalled: Recalled { explanation, revision_kept }, view } = recollection;
     let candidate =
         |(arm, own): &(ArmId, Features)| proto::Candidate { arm_id: arm.to_string(), features: features(own) };
+    let candidates = page_of(decided.candidates.iter().map(candidate), usize::MAX);
     proto::ExplainDecisionResponse {
+        candidates_left_out: narrow(decided.candidates.len() - candidates.len()),
         effects_as_of_now: explanation.candidates.iter().any(|candidate| !candidate.moved_by.is_empty()),
         decision: Some(decision(&decided, Some(explanation), view.as_deref())),
         slot_id: decided.slot.to_string(),
         time: Some(timestamp(at_us)),
         subject: Some(subject(&decided.subject)),
         context: features(&decided.context),
-        candidates: decided.candidates.iter().map(candidate).collect(),
+        candidates,
         taken_arm_ids: decided.taken.iter().map(ArmId::to_string).collect(),
         request_id: decided.request_id.clone().unwrap_or_default(),
         sticky_decision_id: decided.sticky.map(|id| id.to_string()).unwrap_or_default(),

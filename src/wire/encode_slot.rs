@@ -16,23 +16,58 @@ use crate::{
     },
 };
 
+/// A slot without its arms, and how many it has: what every answer about one slot says.
+pub(super) struct Head {
+    pub(super) slot: Option<proto::Slot>,
+    pub(super) arm_count: u32,
+    pub(super) available_arm_count: u32,
+}
+
+pub(super) fn head(view: &SlotView) -> Head {
+    let proto::ArmCount { arms, available } = arm_count(&view.definition);
+    Head { slot: Some(slot(view)), arm_count: arms, available_arm_count: available }
+}
+
+/// A slot without its arms.
 pub(super) fn slot(view: &SlotView) -> proto::Slot {
-    definition(&view.definition, view.revision)
+    settings(&view.definition, view.revision)
+}
+
+pub(super) fn arm_count(definition: &Definition) -> proto::ArmCount {
+    let available = definition.arms.iter().filter(|arm| arm.available).count();
+    proto::ArmCount { arms: narrow(definition.arms.len()), available: narrow(available) }
+}
+
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Fields that a difference names; further ones are counted.
+const FIELDS_MAX: usize = 200;
+
+/// What differs between two definitions, and how many fields more.
+pub(super) fn difference_of(before: &Definition, after: &Definition) -> (Vec<proto::FieldChange>, u32) {
+    let found = differences(before, after);
+    let left_out = found.len().saturating_sub(FIELDS_MAX);
+    (found.into_iter().take(FIELDS_MAX).map(difference).collect(), narrow(left_out))
 }
 
 /// A revision, and what it changed against the one before it.
 pub(super) fn revision(revision: &Revision, before: Option<&Revision>) -> proto::Revision {
     let Revision { number, at_us, why: Why { author, reason, actor: by }, change, definition: now, own_bytes: _ } =
         revision;
-    let diff = before.map(|before| differences(&before.definition, now)).unwrap_or_default();
+    let compared = before.map(|before| difference_of(&before.definition, now));
+    let (diff, diff_left_out) = compared.unwrap_or_default();
     proto::Revision {
         revision: *number,
         time: Some(timestamp(*at_us)),
         reason: reason.clone(),
         change: change.clone(),
-        slot: Some(definition(now, *number)),
+        slot: Some(settings(now, *number)),
+        arm_count: arm_count(now).arms,
+        diff_left_out,
         author: author.clone(),
-        diff: diff.into_iter().map(difference).collect(),
+        diff,
         actor: (!by.is_empty()).then(|| actor(by)),
     }
 }
@@ -41,12 +76,18 @@ fn actor(Actor { principal, origin, request_id }: &Actor) -> proto::Actor {
     proto::Actor { principal: principal.clone(), origin: origin.clone(), request_id: request_id.clone() }
 }
 
-pub(super) fn difference(difference: Difference) -> proto::FieldChange {
+fn difference(difference: Difference) -> proto::FieldChange {
     let Difference { path, before, after } = difference;
     proto::FieldChange { path, before, after }
 }
 
+/// A slot with its arms.
 pub(super) fn definition(d: &Definition, revision: u64) -> proto::Slot {
+    proto::Slot { arms: d.arms.iter().map(|a| arm(a)).collect(), ..settings(d, revision) }
+}
+
+/// A slot without its arms.
+pub(super) fn settings(d: &Definition, revision: u64) -> proto::Slot {
     proto::Slot {
         slot_id: d.id.to_string(),
         display_name: d.display_name.clone(),
@@ -57,7 +98,7 @@ pub(super) fn definition(d: &Definition, revision: u64) -> proto::Slot {
         }
         .into(),
         revision,
-        arms: d.arms.iter().map(|a| arm(a)).collect(),
+        arms: Vec::new(),
         open_catalogue: d.open_catalogue,
         default_arm_id: d.default_arm.as_ref().map(ArmId::to_string).unwrap_or_default(),
         count: d.count.unwrap_or(0),

@@ -230,13 +230,6 @@ pub(super) fn of_message(error: &Status, index: usize) -> Status {
     status(error.code(), format!("messages[{index}]: {}; {before}", error.message()), details)
 }
 
-/// What is wrong with one slot of several, of which some were changed.
-pub(super) fn of_slot(error: &Status, slot: &SlotId, changed: usize) -> Status {
-    let message =
-        format!("slot '{slot}': {}; {changed} slots were changed before it, ask again for the others", error.message());
-    status(error.code(), message, error.get_error_details())
-}
-
 /// Why there is nothing to be said of the past.
 pub(super) fn hindsight(error: HindsightError) -> Status {
     match error {

@@ -3,12 +3,13 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    Api, encode, error,
+    Api, arms, encode, error,
     proto::{
         ExplainDecisionRequest, ExplainDecisionResponse, GetSlotReportRequest, GetSlotReportResponse,
         insight_service_server::InsightService,
     },
     report,
+    slots::{page, page_of},
 };
 use crate::{
     engine::{DecisionId, report as slot_report},
@@ -22,14 +23,23 @@ impl InsightService for Api {
         &self,
         request: Request<GetSlotReportRequest>,
     ) -> Result<Response<GetSlotReportResponse>, Status> {
-        let GetSlotReportRequest { slot_id } = request.into_inner();
+        let GetSlotReportRequest { slot_id, page_size, page_token } = request.into_inner();
+        let size = page(page_size, 1_000, 5_000)?;
         let slot = SlotId::parse("slot_id", &slot_id).map_err(|e| error::field(&e))?;
         let node = self.node()?;
         let view =
             node.slot(&slot).ok_or_else(|| error::slot_not_found("slot_id", &slot, &node.suggest(slot.as_str())))?;
         let now_us = node.now_us();
         let report = run_long(view.arms.names().len(), || slot_report(&view.at(now_us)));
-        Ok(Response::new(GetSlotReportResponse { report: Some(report::encode(report)) }))
+        let mut report = report::encode(report);
+        let all = std::mem::take(&mut report.arms);
+        let start = arms::start(&page_token, all.len(), |at| Some(all.get(at)?.arm_id.as_str()))?;
+        let count = all.len();
+        report.arms = page_of(all.into_iter().skip(start), size);
+        let end = start + report.arms.len();
+        let last = report.arms.last().filter(|_| end < count);
+        let next_page_token = last.map(|last| arms::token(end, &last.arm_id)).unwrap_or_default();
+        Ok(Response::new(GetSlotReportResponse { report: Some(report), next_page_token }))
     }
 
     async fn explain_decision(

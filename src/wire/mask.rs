@@ -1,19 +1,30 @@
-//! Update masks.
+//! Update masks, and what an update without one leaves alone.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use prost_types::FieldMask;
 
-use super::decode::Decode;
-use crate::slot::{Definition, FieldError, shorten};
+use super::{decode::Decode, decode_slot::SlotDraft};
+use crate::{
+    engine::ArmDraft,
+    slot::{Arm, ArmId, Definition, FieldError, shorten},
+};
 
-/// `current` with the fields that the mask names taken from `wanted`; all of them without a mask.
-pub(super) fn masked(current: &Definition, wanted: Definition, mask: Option<&FieldMask>) -> Decode<Definition> {
-    let Some(mask) = mask else { return Ok(wanted) };
+/// Returns `current` with the fields that the mask names taken from the draft; without a mask, with all fields but the
+/// arms and those that operations own and the draft leaves unset.
+pub(super) fn masked(current: &Definition, draft: &SlotDraft, mask: Option<&FieldMask>) -> Decode<Definition> {
+    let wanted = &draft.settings;
+    let Some(mask) = mask else { return without_mask(current, draft) };
     let mut result = current.clone();
     for path in &mask.paths {
         match path.as_str() {
             "display_name" => result.display_name.clone_from(&wanted.display_name),
             "kind" => result.kind = wanted.kind,
-            "arms" => result.arms.clone_from(&wanted.arms),
+            "arms" => result.arms = arms(current, draft, false)?,
+            "arms.arm_id" => result.arms = arms(current, draft, true)?,
             "open_catalogue" => result.open_catalogue = wanted.open_catalogue,
             "default_arm_id" => result.default_arm.clone_from(&wanted.default_arm),
             "count" => result.count = wanted.count,
@@ -56,4 +67,50 @@ pub(super) fn masked(current: &Definition, wanted: Definition, mask: Option<&Fie
         }
     }
     Ok(result)
+}
+
+fn without_mask(current: &Definition, draft: &SlotDraft) -> Decode<Definition> {
+    let (mut result, now) = (draft.settings.clone(), &current.controls);
+    result.arms.clone_from(&current.arms);
+    let controls = &mut result.controls;
+    controls.safe_choice = controls.safe_choice.or(now.safe_choice);
+    controls.mode = controls.mode.or(now.mode);
+    controls.freeze_learning = controls.freeze_learning.or(now.freeze_learning);
+    let mut seen = HashSet::new();
+    for (i, ArmDraft { arm, .. }) in draft.arms.iter().enumerate() {
+        if !seen.insert(&arm.id) {
+            let message = format!("'{}' stands in the slot twice", shorten(arm.id.as_str()));
+            return Err(FieldError::new(format!("slot.arms[{i}].arm_id"), message));
+        }
+        arm.check().map_err(|e| e.within(&format!("slot.arms[{i}]")))?;
+    }
+    if !draft.arms.is_empty() && arms(current, draft, false)? != current.arms {
+        let message = "are not those of the slot, and an update without a mask leaves the arms alone; name arms in update_mask, or use UpsertArms and RemoveArms";
+        return Err(FieldError::new("slot.arms", message));
+    }
+    Ok(result)
+}
+
+/// Returns the arms of a draft; what it does not name stays as it is. With `by_id`, an arm that is given by nothing but
+/// its id stays as it is in all.
+fn arms(current: &Definition, draft: &SlotDraft, by_id: bool) -> Decode<Vec<Arc<Arm>>> {
+    let known: HashMap<&ArmId, &Arc<Arm>> = current.arms.iter().map(|arm| (&arm.id, arm)).collect();
+    let mut arms = Vec::with_capacity(draft.arms.len());
+    for (i, (arm, bare)) in draft.arms.iter().zip(&draft.bare).enumerate() {
+        let now = known.get(&arm.arm.id).copied();
+        match now {
+            Some(now) if by_id && *bare => {
+                arms.push(Arc::clone(now));
+                continue;
+            }
+            None if by_id && *bare => {
+                let message = "is not one of the slot's arms, and nothing but its id is given; set available to add it";
+                return Err(FieldError::new(format!("slot.arms[{i}].arm_id"), message));
+            }
+            _ => {}
+        }
+        let wanted = arm.clone().onto(now.map(AsRef::as_ref));
+        arms.push(now.filter(|now| ***now == wanted).map_or_else(|| Arc::new(wanted.clone()), Arc::clone));
+    }
+    Ok(arms)
 }

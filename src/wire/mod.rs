@@ -13,7 +13,9 @@
 //! Deliberately not here: listening, configuration.
 
 mod actor;
+mod arms;
 mod client;
+mod client_changes;
 mod client_hindsight;
 mod client_slots;
 mod client_traffic;
@@ -51,7 +53,7 @@ pub use codec::MessageCodec;
 
 pub use client::{Calling, Client, ClientDecision, ClientError, ClientReward, Mark, RewardStatus};
 pub use client_hindsight::{ClientExplanation, ClientPreview, ClientShown};
-pub use client_slots::ClientRevision;
+pub use client_slots::{ClientRevision, ClientSlot};
 pub use difference::{Difference, differences};
 pub use time::time_text;
 

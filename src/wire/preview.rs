@@ -3,9 +3,7 @@
 use tonic::Status;
 
 use super::{
-    Api, decode_slot,
-    difference::differences,
-    encode_slot, error, mask,
+    Api, decode_slot, encode_slot, error, mask,
     proto::{ArmPreview, Estimate, PreviewSlotChangeRequest, PreviewSlotChangeResponse, RulePreview},
 };
 use crate::{
@@ -16,6 +14,22 @@ use crate::{
 
 /// How often a preview without a revision is tried again when a change came between.
 const TRIES: usize = 10;
+/// Arms of a preview that are told.
+const ARMS_MAX: usize = 1_000;
+
+/// The arms with the largest shares, in their order, and how many are left out.
+fn first_arms(arms: Vec<PreviewArm>) -> (Vec<PreviewArm>, usize) {
+    let left_out = arms.len().saturating_sub(ARMS_MAX);
+    if left_out == 0 {
+        return (arms, 0);
+    }
+    let share = |arm: &PreviewArm| arm.all.before.value.max(arm.all.after.value);
+    let mut order: Vec<usize> = (0..arms.len()).collect();
+    order.sort_by(|&a, &b| share(&arms[b]).total_cmp(&share(&arms[a])));
+    let told: std::collections::HashSet<usize> = order.into_iter().take(ARMS_MAX).collect();
+    let arms = arms.into_iter().enumerate().filter(|(i, _)| told.contains(i)).map(|(_, arm)| arm);
+    (arms.collect(), left_out)
+}
 
 #[expect(clippy::unnecessary_wraps, reason = "as the message's fields have it")]
 fn estimate(estimate: engine::Estimate) -> Option<Estimate> {
@@ -31,28 +45,34 @@ impl Api {
             return Err(error::field(&FieldError::new("decisions", message)));
         }
         let mask = update_mask.filter(|mask| !mask.paths.is_empty());
-        let read = if mask.is_some() { decode_slot::part_of_slot } else { decode_slot::slot };
-        let (wanted, revision) = read(slot).map_err(|e| error::field(&e))?;
-        let node = self.node()?;
+        let draft = decode_slot::draft(slot).map_err(|e| error::field(&e))?;
+        let (node, id, revision) = (self.node()?, &draft.settings.id, draft.revision);
         let mut tries = TRIES;
         loop {
             tries -= 1;
-            let current = node
-                .slot(&wanted.id)
-                .ok_or_else(|| error::slot_not_found("slot.slot_id", &wanted.id, &node.suggest(wanted.id.as_str())))?;
-            let definition =
-                mask::masked(&current.definition, wanted.clone(), mask.as_ref()).map_err(|e| error::field(&e))?;
-            let from = if revision == 0 && mask.is_some() { current.revision } else { revision };
+            let current =
+                node.slot(id).ok_or_else(|| error::slot_not_found("slot.slot_id", id, &node.suggest(id.as_str())))?;
+            let definition = mask::masked(&current.definition, &draft, mask.as_ref());
+            // Whoever starts from an older revision is told that first.
+            let made_of_older = revision != 0 && revision != current.revision;
+            let (definition, wrong) = match definition {
+                Ok(definition) => (definition, None),
+                Err(why) if made_of_older => ((*current.definition).clone(), Some(error::field(&why))),
+                Err(why) => return Err(error::field(&why)),
+            };
+            let from = if revision == 0 { current.revision } else { revision };
             let change = Change::Update { definition, revision: from };
-            match node.preview(wanted.id.clone(), change, count).await {
+            match node.preview(id.clone(), change, count).await {
                 Ok((preview, before, after)) => {
-                    let found = differences(&before.definition, &after.definition);
-                    let diff = found.into_iter().map(encode_slot::difference).collect();
-                    return Ok(PreviewSlotChangeResponse { diff, ..encoded(preview) });
+                    if let Some(wrong) = wrong {
+                        return Err(wrong);
+                    }
+                    let (diff, diff_left_out) = encode_slot::difference_of(&before.definition, &after.definition);
+                    return Ok(PreviewSlotChangeResponse { diff, diff_left_out, ..encoded(preview) });
                 }
-                // Somebody else was quicker, and this caller does not care from what it starts.
-                Err(HindsightError::Change(ChangeFailure::Refused(ChangeError::Stale { .. })))
-                    if revision == 0 && tries > 0 => {}
+                // Somebody else was quicker; whether that matters to this caller is seen from what the slot is now.
+                Err(HindsightError::Change(ChangeFailure::Refused(ChangeError::Stale { current: newest, .. })))
+                    if tries > 0 && (revision == 0 || newest != current.revision) => {}
                 Err(why) => return Err(error::hindsight(why)),
             }
         }
@@ -82,7 +102,10 @@ fn encoded(preview: Preview) -> PreviewSlotChangeResponse {
         let BeforeAfter { before: keeps_out_before, after: keeps_out_after } = keeps_out;
         RulePreview { name, fires_before: fires.before, fires_after: fires.after, keeps_out_before, keeps_out_after }
     };
+    let (arms, arms_left_out) = first_arms(arms);
     PreviewSlotChangeResponse {
+        arms_left_out: u32::try_from(arms_left_out).unwrap_or(u32::MAX),
+        diff_left_out: 0,
         arms: arms.into_iter().map(arm).collect(),
         expected_reward_before: estimate(expected_reward.before),
         expected_reward_after: estimate(expected_reward.after),

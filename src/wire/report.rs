@@ -30,6 +30,7 @@ pub(super) fn encode(report: SlotReport) -> proto::SlotReport {
     } = report;
     proto::SlotReport {
         slot_id: slot,
+        arm_count: u32::try_from(arms.len()).unwrap_or(u32::MAX),
         decisions: c.decisions,
         rewards: c.rewards,
         reward_per_decision,
@@ -144,6 +145,7 @@ pub(super) fn decode(report: proto::SlotReport) -> Result<SlotReport, FieldError
         value_remaining,
         value_remaining_relative,
         goal_change,
+        arm_count: _,
     } = report;
     let arms = arms.into_iter().map(decode_arm).collect::<Result<Vec<ArmReport>, FieldError>>()?;
     let counters = Counters {

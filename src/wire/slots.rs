@@ -5,15 +5,17 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{
     Api,
     actor::actor,
-    decode_slot, encode_slot as encode, error,
+    decode_slot,
+    encode_slot::{self as encode, Head},
+    error,
     proto::{
         CreateSlotRequest, CreateSlotResponse, DeleteSlotRequest, DeleteSlotResponse, GetRevisionRequest,
-        GetRevisionResponse, GetSlotRequest, GetSlotResponse, ListRevisionsRequest, ListRevisionsResponse,
-        ListSlotsRequest, ListSlotsResponse, PreviewSlotChangeRequest, PreviewSlotChangeResponse, RemoveArmsRequest,
-        RemoveArmsResponse, ResetSlotRequest, ResetSlotResponse, RollbackSlotRequest, RollbackSlotResponse,
-        SetArmAvailabilityRequest, SetArmAvailabilityResponse, SetSafeChoiceRequest, SetSafeChoiceResponse, Slot,
-        StreamArmAvailabilityResponse, UpdateSlotRequest, UpdateSlotResponse, UpsertArmsRequest, UpsertArmsResponse,
-        slot_service_server::SlotService,
+        GetRevisionResponse, GetSlotRequest, GetSlotResponse, ListArmsRequest, ListArmsResponse, ListRevisionsRequest,
+        ListRevisionsResponse, ListSlotsRequest, ListSlotsResponse, PreviewSlotChangeRequest,
+        PreviewSlotChangeResponse, RemoveArmsRequest, RemoveArmsResponse, ResetSlotRequest, ResetSlotResponse,
+        RollbackSlotRequest, RollbackSlotResponse, SetArmAvailabilityRequest, SetArmAvailabilityResponse,
+        SetSafeChoiceRequest, SetSafeChoiceResponse, Slot, StreamArmAvailabilityResponse, UpdateSlotRequest,
+        UpdateSlotResponse, UpsertArmsRequest, UpsertArmsResponse, slot_service_server::SlotService,
     },
     simulated::Caller,
 };
@@ -26,7 +28,7 @@ use crate::{
 /// A page ends once it has this many bytes.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
-fn page(size: u32, default: u16, most: u16) -> Result<usize, Status> {
+pub(super) fn page(size: u32, default: u16, most: u16) -> Result<usize, Status> {
     if size > u32::from(most) {
         let message = format!("is {size}; at most {most} are allowed");
         return Err(error::field(&FieldError::new("page_size", message)));
@@ -35,15 +37,15 @@ fn page(size: u32, default: u16, most: u16) -> Result<usize, Status> {
 }
 
 /// The first `size` entries, or fewer where they grow large: a client takes 4 MiB unless told otherwise.
-fn page_of<T: prost::Message>(entries: impl Iterator<Item = T>, size: usize) -> Vec<T> {
+pub(super) fn page_of<T: prost::Message>(entries: impl Iterator<Item = T>, size: usize) -> Vec<T> {
     let mut bytes = 0;
     let mut page = Vec::new();
     for entry in entries.take(size) {
         bytes += entry.encoded_len();
-        page.push(entry);
-        if bytes > PAGE_BYTES {
+        if bytes > PAGE_BYTES && !page.is_empty() {
             break;
         }
+        page.push(entry);
     }
     page
 }
@@ -68,9 +70,9 @@ impl Api {
         change: Change,
         why: Why,
         validate_only: bool,
-    ) -> Result<Option<Slot>, Status> {
+    ) -> Result<Head, Status> {
         let view = self.change(caller, &parse_slot(slot)?, change, why, validate_only).await?;
-        Ok(Some(encode::slot(&view)))
+        Ok(encode::head(&view))
     }
 }
 
@@ -88,13 +90,15 @@ impl SlotService for Api {
         caller.may_change(node, &id, &change)?;
         let view = node.change(id, change, why, validate_only).await;
         let view = view.map_err(|e| error::change(e, "slot.slot_id"))?;
-        Ok(Response::new(CreateSlotResponse { slot: Some(encode::slot(&view)) }))
+        let Head { slot, arm_count, available_arm_count } = encode::head(&view);
+        Ok(Response::new(CreateSlotResponse { slot, arm_count, available_arm_count }))
     }
 
     async fn get_slot(&self, request: Request<GetSlotRequest>) -> Result<Response<GetSlotResponse>, Status> {
         let GetSlotRequest { slot_id } = request.into_inner();
         let view = self.view(&parse_slot(&slot_id)?)?;
-        Ok(Response::new(GetSlotResponse { slot: Some(encode::slot(&view)) }))
+        let Head { slot, arm_count, available_arm_count } = encode::head(&view);
+        Ok(Response::new(GetSlotResponse { slot, arm_count, available_arm_count }))
     }
 
     async fn list_slots(&self, request: Request<ListSlotsRequest>) -> Result<Response<ListSlotsResponse>, Status> {
@@ -106,26 +110,36 @@ impl SlotService for Api {
         let more =
             views.last().is_some_and(|last| slots.last().is_some_and(|s| *s.slot_id < *last.definition.id.as_str()));
         let next_page_token = if more { slots.last().map(|slot| slot.slot_id.clone()) } else { None };
-        Ok(Response::new(ListSlotsResponse { slots, next_page_token: next_page_token.unwrap_or_default() }))
+        // The slots of a page follow each other in the list, from the first that comes after the token.
+        let first = views.partition_point(|view| view.definition.id.as_str() <= page_token.as_str());
+        let arm_counts = views.iter().skip(first).take(slots.len()).map(|view| encode::arm_count(&view.definition));
+        Ok(Response::new(ListSlotsResponse {
+            arm_counts: arm_counts.collect(),
+            slots,
+            next_page_token: next_page_token.unwrap_or_default(),
+        }))
+    }
+
+    async fn list_arms(&self, request: Request<ListArmsRequest>) -> Result<Response<ListArmsResponse>, Status> {
+        Ok(Response::new(self.arms_of(&request.into_inner())?))
     }
 
     async fn update_slot(&self, request: Request<UpdateSlotRequest>) -> Result<Response<UpdateSlotResponse>, Status> {
         let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
         let UpdateSlotRequest { slot, update_mask, reason, validate_only, author } = request.into_inner();
         let mask = update_mask.filter(|mask| !mask.paths.is_empty());
-        let read = if mask.is_some() { decode_slot::part_of_slot } else { decode_slot::slot };
-        let (wanted, revision) = read(slot).map_err(|e| error::field(&e))?;
-        let view = self
-            .update(caller, &wanted, revision, mask.as_ref(), &Why { author, reason, actor }, validate_only)
-            .await?;
-        Ok(Response::new(UpdateSlotResponse { slot: Some(encode::slot(&view)) }))
+        let draft = decode_slot::draft(slot).map_err(|e| error::field(&e))?;
+        let view = self.update(caller, &draft, mask.as_ref(), &Why { author, reason, actor }, validate_only).await?;
+        let Head { slot, arm_count, available_arm_count } = encode::head(&view);
+        Ok(Response::new(UpdateSlotResponse { slot, arm_count, available_arm_count }))
     }
 
     async fn delete_slot(&self, request: Request<DeleteSlotRequest>) -> Result<Response<DeleteSlotResponse>, Status> {
         let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
         let DeleteSlotRequest { slot_id, reason, author } = request.into_inner();
-        let slot = self.changed(caller, &slot_id, Change::Delete, Why { author, reason, actor }, false).await?;
-        Ok(Response::new(DeleteSlotResponse { slot }))
+        let Head { slot, arm_count, available_arm_count } =
+            self.changed(caller, &slot_id, Change::Delete, Why { author, reason, actor }, false).await?;
+        Ok(Response::new(DeleteSlotResponse { slot, arm_count, available_arm_count }))
     }
 
     async fn upsert_arms(&self, request: Request<UpsertArmsRequest>) -> Result<Response<UpsertArmsResponse>, Status> {
@@ -133,10 +147,10 @@ impl SlotService for Api {
         let UpsertArmsRequest { slot_id, arms, reason, author, validate_only } = request.into_inner();
         some_of("arms", &arms)?;
         let arms = decode_slot::arms(arms).map_err(|e| error::field(&e))?;
-        let slot = self
-            .changed(caller, &slot_id, Change::UpsertArms(arms), Why { author, reason, actor }, validate_only)
+        let Head { slot, arm_count, available_arm_count } = self
+            .changed(caller, &slot_id, Change::MergeArms(arms), Why { author, reason, actor }, validate_only)
             .await?;
-        Ok(Response::new(UpsertArmsResponse { slot }))
+        Ok(Response::new(UpsertArmsResponse { slot, arm_count, available_arm_count }))
     }
 
     async fn remove_arms(&self, request: Request<RemoveArmsRequest>) -> Result<Response<RemoveArmsResponse>, Status> {
@@ -145,10 +159,10 @@ impl SlotService for Api {
         some_of("arm_ids", &arm_ids)?;
         let arms = arm_ids.iter().enumerate().map(|(i, arm)| ArmId::parse(&format!("arm_ids[{i}]"), arm));
         let arms = arms.collect::<Result<_, _>>().map_err(|e| error::field(&e))?;
-        let slot = self
+        let Head { slot, arm_count, available_arm_count } = self
             .changed(caller, &slot_id, Change::RemoveArms(arms), Why { author, reason, actor }, validate_only)
             .await?;
-        Ok(Response::new(RemoveArmsResponse { slot }))
+        Ok(Response::new(RemoveArmsResponse { slot, arm_count, available_arm_count }))
     }
 
     async fn set_arm_availability(
@@ -157,7 +171,8 @@ impl SlotService for Api {
     ) -> Result<Response<SetArmAvailabilityResponse>, Status> {
         let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
         let (view, _) = self.set_availability(caller, &actor, request.into_inner()).await?;
-        Ok(Response::new(SetArmAvailabilityResponse { slot: Some(encode::slot(&view)) }))
+        let Head { slot, arm_count, available_arm_count } = encode::head(&view);
+        Ok(Response::new(SetArmAvailabilityResponse { slot, arm_count, available_arm_count }))
     }
 
     async fn stream_arm_availability(
@@ -175,8 +190,8 @@ impl SlotService for Api {
         let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
         let SetSafeChoiceRequest { slot_id, on, reason, author } = request.into_inner();
         let slot = if slot_id.is_empty() { None } else { Some(parse_slot(&slot_id)?) };
-        let revisions = self.safe_choice(caller, slot, on, &Why { author, reason, actor }).await?;
-        Ok(Response::new(SetSafeChoiceResponse { revisions }))
+        let why = Why { author, reason, actor };
+        Ok(Response::new(self.safe_choice(caller, slot, on, why).await?))
     }
 
     async fn list_revisions(
@@ -224,17 +239,18 @@ impl SlotService for Api {
     ) -> Result<Response<RollbackSlotResponse>, Status> {
         let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
         let RollbackSlotRequest { slot_id, revision, reason, author, validate_only } = request.into_inner();
-        let slot = self
+        let Head { slot, arm_count, available_arm_count } = self
             .changed(caller, &slot_id, Change::Rollback(revision), Why { author, reason, actor }, validate_only)
             .await?;
-        Ok(Response::new(RollbackSlotResponse { slot }))
+        Ok(Response::new(RollbackSlotResponse { slot, arm_count, available_arm_count }))
     }
 
     async fn reset_slot(&self, request: Request<ResetSlotRequest>) -> Result<Response<ResetSlotResponse>, Status> {
         let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
         let ResetSlotRequest { slot_id, reason, author } = request.into_inner();
-        let slot = self.changed(caller, &slot_id, Change::Reset, Why { author, reason, actor }, false).await?;
-        Ok(Response::new(ResetSlotResponse { slot }))
+        let Head { slot, arm_count, available_arm_count } =
+            self.changed(caller, &slot_id, Change::Reset, Why { author, reason, actor }, false).await?;
+        Ok(Response::new(ResetSlotResponse { slot, arm_count, available_arm_count }))
     }
 
     async fn preview_slot_change(

@@ -1,29 +1,34 @@
-//! Changes of slots that are more than one call of the node: updates by mask, availability by the stream, the safe
-//! choice of many slots.
+//! Changes of slots that several calls share: updates by mask, availability by the stream, the safe choice of many
+//! slots.
 //!
 //! Invariants: each change is durable before the next one is begun; a call that fails says what was done before.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use prost_types::FieldMask;
 use tonic::{Status, Streaming};
 
 use super::{
-    Api, decode_slot,
+    Api,
+    decode_slot::{self, SlotDraft},
     difference::differences,
     error, mask,
-    proto::{SetArmAvailabilityRequest, StreamArmAvailabilityResponse},
+    proto::{SetArmAvailabilityRequest, SetSafeChoiceResponse, StreamArmAvailabilityResponse},
     simulated::Caller,
     slots::parse_slot,
 };
 use crate::{
     engine::{Change, ChangeError, SlotView},
     node::{ChangeFailure, WriteError},
-    slot::{Actor, Definition, FieldError, SlotId, Why},
+    slot::{Actor, FieldError, SlotId, Why},
 };
 
 /// How often an update without a revision is tried again when another change came between.
 const UPDATE_TRIES: usize = 100;
+/// Slots that an answer about a change of all of them names.
+const SLOTS_NAMED_MAX: usize = 100;
+/// Slots that the answer to a stream names.
+const SLOTS_STREAMED_MAX: usize = 1_000;
 
 impl Api {
     pub(super) fn view(&self, slot: &SlotId) -> Result<Arc<SlotView>, Status> {
@@ -49,45 +54,34 @@ impl Api {
     pub(super) async fn update(
         &self,
         caller: Caller,
-        wanted: &Definition,
-        revision: u64,
+        draft: &SlotDraft,
         mask: Option<&FieldMask>,
         why: &Why,
         validate_only: bool,
     ) -> Result<Arc<SlotView>, Status> {
-        let edit =
-            |current: &Definition| mask::masked(current, wanted.clone(), mask).map(Some).map_err(|e| error::field(&e));
-        // Without a mask nothing of the current one is left, so it need not be the one that was read.
-        let edited = self.edit(caller, &wanted.id, (revision, mask.is_some()), why, validate_only, edit).await?;
-        edited.ok_or_else(|| error::slot_not_found("slot.slot_id", &wanted.id, ""))
-    }
-
-    /// Makes of a slot what `edit` makes of its definition; none where that is nothing. Where the edit was made from a
-    /// revision (0: from any), and whether it is one of what the slot is now.
-    async fn edit(
-        &self,
-        caller: Caller,
-        slot: &SlotId,
-        (revision, of_current): (u64, bool),
-        why: &Why,
-        validate_only: bool,
-        edit: impl Fn(&Definition) -> Result<Option<Definition>, Status>,
-    ) -> Result<Option<Arc<SlotView>>, Status> {
-        let node = self.node()?;
+        let (node, slot, revision) = (self.node()?, &draft.settings.id, draft.revision);
         let mut tries = UPDATE_TRIES;
         loop {
             tries -= 1;
             let current = node
                 .slot(slot)
                 .ok_or_else(|| error::slot_not_found("slot.slot_id", slot, &node.suggest(slot.as_str())))?;
-            let Some(definition) = edit(&current.definition)? else { return Ok(None) };
-            let from = if revision == 0 && of_current { current.revision } else { revision };
+            let definition = mask::masked(&current.definition, draft, mask);
+            // Whoever starts from an older revision is told that first.
+            let made_of_older = revision != 0 && revision != current.revision;
+            let (definition, wrong) = match definition {
+                Ok(definition) => (definition, None),
+                Err(why) if made_of_older => ((*current.definition).clone(), Some(error::field(&why))),
+                Err(why) => return Err(error::field(&why)),
+            };
+            let from = if revision == 0 { current.revision } else { revision };
             let change = Change::Update { definition, revision: from };
             caller.may_change(node, slot, &change)?;
             match node.change(slot.clone(), change, why.clone(), validate_only).await {
-                Ok(view) => return Ok(Some(view)),
-                // Somebody else was quicker, and this caller does not care from what it starts.
-                Err(ChangeFailure::Refused(ChangeError::Stale { .. })) if revision == 0 && tries > 0 => {}
+                Ok(view) => return wrong.map_or(Ok(view), Err),
+                // Somebody else was quicker; whether that matters to this caller is seen from what the slot is now.
+                Err(ChangeFailure::Refused(ChangeError::Stale { current: newest, .. }))
+                    if tries > 0 && (revision == 0 || newest != current.revision) => {}
                 Err(ChangeFailure::Refused(ChangeError::Stale { current, change, at_us, why, .. })) => {
                     let last = error::Last { revision: current, change: &change, at_us, why: &why };
                     return Err(error::stale(slot, from, &last, &self.changed_since(slot, from)));
@@ -128,7 +122,7 @@ impl Api {
         mut requests: Streaming<SetArmAvailabilityRequest>,
     ) -> Result<StreamArmAvailabilityResponse, Status> {
         let draining = self.draining();
-        let mut revisions = HashMap::new();
+        let mut revisions = BTreeMap::new();
         let (mut messages, mut arms) = (0_usize, 0_usize);
         loop {
             let next = tokio::select! {
@@ -148,41 +142,36 @@ impl Api {
             revisions.insert(view.definition.id.to_string(), view.revision);
             (messages, arms) = (messages + 1, arms + named);
         }
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        Ok(StreamArmAvailabilityResponse { messages: count(messages), arms: count(arms), revisions })
+        let slots = count(revisions.len());
+        let revisions = revisions.into_iter().take(SLOTS_STREAMED_MAX).collect();
+        Ok(StreamArmAvailabilityResponse { messages: count(messages), arms: count(arms), revisions, slots })
     }
 
-    /// Turns the safe choice of one slot, or of all, on or off; answers with the revisions of those that it changed.
+    /// Turns the safe choice of one slot, or of all, on or off: all at once, or none.
     pub(super) async fn safe_choice(
         &self,
         caller: Caller,
         slot: Option<SlotId>,
         on: bool,
-        why: &Why,
-    ) -> Result<HashMap<String, u64>, Status> {
-        let edit = |current: &Definition| {
-            let mut definition = current.clone();
-            definition.controls.safe_choice = on.then_some(true);
-            Ok((current.controls.safe_choice() != on).then_some(definition))
-        };
-        if let Some(slot) = slot {
-            self.view(&slot)?;
-            let changed = self.edit(caller, &slot, (0, true), why, false, edit).await?;
-            return Ok(changed.map(|view| (slot.to_string(), view.revision)).into_iter().collect());
-        }
-        let (node, mut revisions) = (self.node()?, HashMap::new());
-        // Before any is changed.
-        caller.may_change_all(node)?;
-        for view in node.slots() {
-            let slot = &view.definition.id;
-            match self.edit(caller, slot, (0, true), why, false, edit).await {
-                Ok(None) => {}
-                Ok(Some(view)) => drop(revisions.insert(slot.to_string(), view.revision)),
-                // It was deleted since.
-                Err(status) if status.code() == tonic::Code::NotFound => {}
-                Err(status) => return Err(error::of_slot(&status, slot, revisions.len())),
+        why: Why,
+    ) -> Result<SetSafeChoiceResponse, Status> {
+        let (node, change) = (self.node()?, Change::SetSafeChoice(on));
+        match &slot {
+            Some(slot) => {
+                self.view(slot)?;
+                caller.may_change(node, slot, &change)?;
             }
+            None => caller.may_change_all(node)?,
         }
-        Ok(revisions)
+        let changed = node.change_each(slot, change, why).await.map_err(|e| error::change(e, "slot_id"))?;
+        let first = changed.iter().take(SLOTS_NAMED_MAX);
+        Ok(SetSafeChoiceResponse {
+            revisions: first.map(|(slot, revision)| (slot.to_string(), *revision)).collect(),
+            changed: count(changed.len()),
+        })
     }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }

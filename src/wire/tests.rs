@@ -133,7 +133,8 @@ fn a_mask_takes_what_it_names_and_nothing_else() {
     let plain = Definition::new(SlotId::parse("slot_id", "offers").unwrap());
     let taken = |wanted: &Definition, paths: &[&str]| {
         let mask = FieldMask { paths: paths.iter().map(|&path| path.to_owned()).collect() };
-        mask::masked(&plain, wanted.clone(), Some(&mask)).unwrap()
+        let draft = decode_slot::draft(Some(encode::definition(wanted, 0))).unwrap();
+        mask::masked(&plain, &draft, Some(&mask)).unwrap()
     };
     let mut seen = std::collections::BTreeSet::new();
     let mut all = crate::slot::examples();

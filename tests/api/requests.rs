@@ -67,7 +67,11 @@ async fn ids_of_other_systems_are_taken_as_they_are() {
 
     let server = Server::start(folder.path()).await;
     let mut clients = server.clients().await;
-    let report = clients.insight.get_slot_report(GetSlotReportRequest { slot_id: "offers".into() }).await.unwrap();
+    let report = clients
+        .insight
+        .get_slot_report(GetSlotReportRequest { slot_id: "offers".into(), ..Default::default() })
+        .await
+        .unwrap();
     let report = report.into_inner().report.unwrap();
     assert!(report.arms.iter().all(|arm| IDS.contains(&arm.arm_id.as_str()) && arm.shown == 1), "{:?}", report.arms);
     let again = clients.decide(request).await.unwrap();

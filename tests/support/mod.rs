@@ -22,7 +22,7 @@ use slotwise::{
     server::{Listeners, run},
     wire::proto::{
         Arm, BatchDecideRequest, Controls, CreateSlotRequest, DecideRequest, DecideResponse, FeatureValue, Goal,
-        RecordRewardsRequest, RewardEvent, RewardKind, RewardResult, Slot, decide_result,
+        ListArmsRequest, RecordRewardsRequest, RewardEvent, RewardKind, RewardResult, Slot, decide_result,
         decision_service_client::DecisionServiceClient, feature_value::Value,
         feedback_service_client::FeedbackServiceClient, insight_service_client::InsightServiceClient,
         slot_service_client::SlotServiceClient,
@@ -121,6 +121,20 @@ impl Clients {
     pub async fn create(&mut self, slot: Slot) -> Result<Slot, Status> {
         let request = CreateSlotRequest { slot: Some(slot), ..CreateSlotRequest::default() };
         Ok(self.slots.create_slot(request).await?.into_inner().slot.unwrap())
+    }
+
+    /// A slot's arms, from all pages.
+    pub async fn arms(&mut self, slot: &str) -> Vec<Arm> {
+        let (mut arms, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let request = ListArmsRequest { slot_id: slot.to_owned(), page_token, ..ListArmsRequest::default() };
+            let page = self.slots.list_arms(request).await.unwrap().into_inner();
+            arms.extend(page.arms);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return arms;
+            }
+        }
     }
 
     pub async fn decide(&mut self, request: DecideRequest) -> Result<DecideResponse, Status> {

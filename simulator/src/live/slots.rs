@@ -67,7 +67,7 @@ impl Live {
         let all = (0..u64::from(setup.scenario.replications)).flat_map(|number| self.ids(setup, number));
         let mut left = Vec::new();
         for id in all {
-            match self.runtime.block_on(self.admin.clone().get_slot(id.as_str())) {
+            match self.runtime.block_on(self.admin.clone().get_slot_head(id.as_str())) {
                 Err(why) if why.not_found() => {}
                 Err(why) => return Err(why.into()),
                 Ok((slot, _)) if !slot.controls.simulated() => return Err(LiveError::Foreign(id)),
@@ -141,7 +141,7 @@ impl Drop for Made<'_> {
 }
 
 async fn remove(mut client: Client, id: &SlotId) -> Result<(), LiveError> {
-    match client.get_slot(id.as_str()).await {
+    match client.get_slot_head(id.as_str()).await {
         Err(why) if why.not_found() => return Ok(()),
         Err(why) => return Err(why.into()),
         // Somebody has made it their own since.

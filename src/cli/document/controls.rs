@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     levers::{
-        BaselineChoice, ExplorationChoice, HeadStartDocument, ModeChoice, ShareDocument, StickinessChoice, StopName,
-        WarmUpDocument,
+        BaselineChoice, ExplorationChoice, HeadStartDocument, ModeChoice, ModeDocument, ModeName, ShareDocument,
+        StickinessChoice, StopName, WarmUpDocument,
     },
     policy::PolicyChoice,
     values::DurationText,
@@ -56,6 +56,29 @@ pub(super) struct ControlsDocument {
 }
 
 impl ControlsDocument {
+    /// Whether it names the mode, be it by its default.
+    pub(super) fn names_mode(&self) -> bool {
+        self.mode.is_some()
+    }
+
+    /// Leaves out what operations own, and returns it in words.
+    pub(super) fn leave_out_operations(&mut self) -> Vec<String> {
+        let mode = self.mode.take().map(|mode| match mode {
+            ModeChoice::Name(ModeName::On) | ModeChoice::With(ModeDocument::On {}) | ModeChoice::Default(_) => {
+                "controls.mode = \"on\"".to_owned()
+            }
+            ModeChoice::Name(ModeName::Watch) | ModeChoice::With(ModeDocument::Watch {}) => {
+                "controls.mode = \"watch\"".to_owned()
+            }
+            ModeChoice::With(ModeDocument::Test { share }) => {
+                format!("controls.mode = {{ test = {{ share = {share} }} }}")
+            }
+        });
+        let safe_choice = self.safe_choice.take().map(|on| format!("controls.safe_choice = {on}"));
+        let freeze = self.freeze_learning.take().map(|on| format!("controls.freeze_learning = {on}"));
+        [mode, safe_choice, freeze].into_iter().flatten().collect()
+    }
+
     pub(super) fn controls(&self) -> Result<Controls, FieldError> {
         let (exploration, by_name) = match self.exploration {
             None => (None, None),

@@ -8,6 +8,7 @@
 mod controls;
 mod levers;
 mod model;
+mod ownership;
 mod policy;
 mod rules;
 #[cfg(test)]
@@ -198,9 +199,16 @@ struct ScheduleDocument {
 impl SlotDocument {
     /// The definition it describes; what it leaves out has its default.
     pub fn definition(&self) -> Result<Definition, FieldError> {
+        let definition = self.unchecked()?;
+        definition.check()?;
+        Ok(definition)
+    }
+
+    /// The same, whether it holds together or not.
+    fn unchecked(&self) -> Result<Definition, FieldError> {
         let arm = |(i, arm): (usize, &ArmDocument)| arm.arm().map_err(|e| e.within(&format!("arms[{i}]")));
         let rule = |(i, rule): (usize, &RuleDocument)| rule.rule().map_err(|e| e.within(&format!("rules[{i}]")));
-        let definition = Definition {
+        Ok(Definition {
             id: SlotId::parse("slot_id", &self.slot_id)?,
             display_name: self.display_name.clone(),
             kind: match self.kind {
@@ -221,9 +229,7 @@ impl SlotDocument {
                 Some(ConsentName::None) => Consent::None,
             },
             rules: self.rules.iter().enumerate().map(rule).collect::<Result<_, FieldError>>()?,
-        };
-        definition.check()?;
-        Ok(definition)
+        })
     }
 
     /// The document of a definition.
@@ -255,14 +261,34 @@ impl SlotDocument {
     }
 }
 
+impl BecauseName {
+    fn because(self) -> Unavailable {
+        match self {
+            Self::Paused => Unavailable::Paused,
+            Self::OutOfStock => Unavailable::OutOfStock,
+        }
+    }
+
+    fn of(because: Unavailable) -> Self {
+        match because {
+            Unavailable::Paused => Self::Paused,
+            Unavailable::OutOfStock => Self::OutOfStock,
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::OutOfStock => "out of stock",
+        }
+    }
+}
+
 impl ArmDocument {
     /// The arm; paths in errors begin with the arm's fields.
     fn arm(&self) -> Result<Arc<Arm>, FieldError> {
         let available = self.available.unwrap_or(true);
-        let because = self.unavailable_because.filter(|_| !available).map(|because| match because {
-            BecauseName::Paused => Unavailable::Paused,
-            BecauseName::OutOfStock => Unavailable::OutOfStock,
-        });
+        let because = self.unavailable_because.filter(|_| !available).map(BecauseName::because);
         let time = |field: &str, time: &Option<TimeText>| time.as_ref().map(|time| time.us(field)).transpose();
         let schedule = match &self.schedule {
             None => Schedule::default(),
@@ -288,10 +314,7 @@ impl ArmDocument {
             arm_id: arm.id.to_string(),
             available: (!arm.available).then_some(false),
             attributes: attributes.iter().map(|(name, value)| (name.clone(), Attribute::of(value))).collect(),
-            unavailable_because: arm.because.map(|because| match because {
-                Unavailable::Paused => BecauseName::Paused,
-                Unavailable::OutOfStock => BecauseName::OutOfStock,
-            }),
+            unavailable_because: arm.because.map(BecauseName::of),
             schedule: (arm.schedule != Schedule::default()).then_some(ScheduleDocument { from, until }),
             // TOML has no null; in an object, absent says the same.
             payload: arm.payload.as_ref().map(without_nulls),

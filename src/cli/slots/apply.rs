@@ -1,7 +1,7 @@
 //! Files against slots: what differs, and making it so.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -18,9 +18,14 @@ use super::{
     Because,
 };
 use crate::{
-    slot::{Definition, SlotId, Why},
+    slot::{ArmId, Definition, SlotId, Why},
     wire::{Client, Difference, differences},
 };
+
+/// Arms that are named where some would be removed.
+const NAMED: usize = 3;
+/// Differences that are told one by one.
+const LINES_MAX: usize = 200;
 
 pub(super) type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -41,6 +46,17 @@ impl Files {
     }
 }
 
+/// What becomes of arms of a slot that the file does not list.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct Unlisted {
+    /// Remove the slot's arms that the file does not list. Without it, a file that would remove arms is refused.
+    #[arg(long, conflicts_with = "keep_arms")]
+    remove_arms: bool,
+    /// Leave the slot's arms that the file does not list as they are.
+    #[arg(long)]
+    keep_arms: bool,
+}
+
 /// Flags of `slots apply`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Apply {
@@ -49,6 +65,8 @@ pub(super) struct Apply {
     /// Change nothing; exit with 2 if anything would change, with 0 if nothing would.
     #[arg(long)]
     check: bool,
+    #[command(flatten)]
+    unlisted: Unlisted,
     #[command(flatten)]
     because: Because,
     #[command(flatten)]
@@ -64,6 +82,8 @@ pub(super) struct Diff {
     #[arg(long)]
     check: bool,
     #[command(flatten)]
+    unlisted: Unlisted,
+    #[command(flatten)]
     target: Target,
 }
 
@@ -72,12 +92,22 @@ impl Apply {
         let documents = self.files.read()?;
         let mut client = Client::connect(&self.target.target).await?;
         if self.check {
-            return tell(&mut client, &documents, true).await;
+            return tell(&mut client, &documents, self.unlisted, true).await;
         }
         let why = self.because.why("apply");
+        // What one of the files may not do, none of them does.
+        let mut plans = Vec::new();
         for (file, document) in documents {
-            let line = apply(&mut client, &document, &why).await;
-            say(line.map_err(|why| format!("{}: {why}", file.display()))?);
+            let failed = |why: &dyn std::fmt::Display| format!("{}: {why}", file.display());
+            let plan = wanted(&mut client, &document, self.unlisted).await.map_err(|why| failed(&why))?;
+            if let Some(refusal) = plan.refusal(self.unlisted) {
+                return Err(failed(&refusal).into());
+            }
+            plans.push((file, plan));
+        }
+        for (file, plan) in plans {
+            let done = apply(&mut client, &plan, &why).await;
+            say_styled(done.map_err(|why| format!("{}: {why}", file.display()))?);
         }
         Ok(())
     }
@@ -87,7 +117,7 @@ impl Diff {
     pub(super) async fn run(self) -> CommandResult {
         let documents = self.files.read()?;
         let mut client = Client::connect(&self.target.target).await?;
-        tell(&mut client, &documents, self.check).await
+        tell(&mut client, &documents, self.unlisted, self.check).await
     }
 }
 
@@ -126,68 +156,119 @@ fn read(path: &Path) -> Outcome<Vec<(PathBuf, SlotDocument)>> {
     Ok(documents)
 }
 
-/// What a document wants, and what there is: none, or a slot and the revision to change it from.
-pub(super) async fn wanted(
-    client: &mut Client,
-    document: &SlotDocument,
-) -> Outcome<(Definition, Option<(Definition, u64)>)> {
-    let mut wanted = document.definition()?;
-    let (current, revision) = match client.get_slot(wanted.id.as_str()).await {
-        Ok(found) => found,
-        Err(why) if why.not_found() => return Ok((wanted, None)),
-        Err(why) => return Err(why.into()),
-    };
-    // Its default is another for a new slot than for an old one: a file that does not speak of it leaves it alone.
-    wanted.controls.holdout = wanted.controls.holdout.or(current.controls.holdout);
-    // From the revision that the difference was seen against, unless the document names one.
-    Ok((wanted, Some((current, document.revision.unwrap_or(revision)))))
+/// What a document makes of a slot.
+pub(super) struct Plan {
+    /// The slot as it would be.
+    pub(super) wanted: Definition,
+    /// The slot as it is, if there is one, and the revision that it is changed from.
+    pub(super) found: Option<(Definition, u64)>,
 }
 
-async fn apply(client: &mut Client, document: &SlotDocument, why: &Why) -> Outcome<String> {
-    let (wanted, found) = wanted(client, document).await?;
+impl Plan {
+    /// The ids of the arms that would be removed.
+    fn removed(&self) -> Vec<&ArmId> {
+        let Some((current, _)) = &self.found else { return Vec::new() };
+        let stay: HashSet<&ArmId> = self.wanted.arms.iter().map(|arm| &arm.id).collect();
+        current.arms.iter().map(|arm| &arm.id).filter(|id| !stay.contains(id)).collect()
+    }
+
+    /// Says that arms would be removed, where that was not asked for.
+    pub(super) fn refusal(&self, unlisted: Unlisted) -> Option<String> {
+        let (removed, (current, _)) = (self.removed(), self.found.as_ref()?);
+        if removed.is_empty() || unlisted.remove_arms {
+            return None;
+        }
+        let named: Vec<String> = removed.iter().take(NAMED).map(|id| format!("'{}'", printable(id.as_str()))).collect();
+        let more = if removed.len() > NAMED { format!(" and {} more", removed.len() - NAMED) } else { String::new() };
+        Some(format!(
+            "would remove {} of the {} arms of '{}', which the file does not list: {}{more}; give --remove-arms to remove them, or --keep-arms to leave them as they are",
+            removed.len(),
+            current.arms.len(),
+            current.id,
+            named.join(", "),
+        ))
+    }
+}
+
+/// What a document makes of the slot that there is.
+pub(super) async fn wanted(client: &mut Client, document: &SlotDocument, unlisted: Unlisted) -> Outcome<Plan> {
+    let wanted = document.definition()?;
+    let (current, revision) = match client.get_slot(wanted.id.as_str()).await {
+        Ok(found) => found,
+        Err(why) if why.not_found() => return Ok(Plan { wanted, found: None }),
+        Err(why) => return Err(why.into()),
+    };
+    let wanted = document.onto(&current, unlisted.keep_arms)?;
+    // From the revision that the difference was seen against, unless the document names one.
+    Ok(Plan { wanted, found: Some((current, document.revision.unwrap_or(revision))) })
+}
+
+/// Makes a plan true, and says what was changed.
+async fn apply(client: &mut Client, Plan { wanted, found }: &Plan, why: &Why) -> Outcome<String> {
     let Some((current, revision)) = found else {
-        let (_, revision) = client.create_slot(&wanted, why, false).await?;
+        let revision = client.create_slot(wanted, why, false).await?;
         return Ok(format!("created   {} (revision {revision})", wanted.id));
     };
-    let (would_be, _) = client.update_slot(&wanted, revision, why, true).await?;
-    if would_be == current {
+    let differences = differences(current, wanted);
+    if differences.is_empty() {
         return Ok(format!("unchanged {} (revision {revision})", wanted.id));
     }
-    let (_, revision) = client.update_slot(&wanted, revision, why, false).await?;
-    Ok(format!("updated   {} (revision {revision})", wanted.id))
+    let revision = client.change_slot(current, wanted, *revision, why, false).await?;
+    let mut told = vec![format!("updated   {} (revision {revision})", wanted.id)];
+    told.extend(lines(&differences, 0));
+    Ok(told.join("\n"))
 }
 
 /// Says what differs; nothing is changed. With `check`, a difference is an error.
-async fn tell(client: &mut Client, documents: &[(PathBuf, SlotDocument)], check: bool) -> CommandResult {
+async fn tell(
+    client: &mut Client,
+    documents: &[(PathBuf, SlotDocument)],
+    unlisted: Unlisted,
+    check: bool,
+) -> CommandResult {
     let mut differ = 0;
     for (file, document) in documents {
-        let told = tell_one(client, document).await.map_err(|why| format!("{}: {why}", file.display()))?;
+        let told = tell_one(client, document, unlisted).await.map_err(|why| format!("{}: {why}", file.display()))?;
         differ += usize::from(told);
     }
     if check && differ > 0 { Err(Differs.into()) } else { Ok(()) }
 }
 
 /// Says what differs of one slot, and whether anything does.
-async fn tell_one(client: &mut Client, document: &SlotDocument) -> Outcome<bool> {
-    let (wanted, found) = wanted(client, document).await?;
-    let why = Why::default();
-    let Some((current, revision)) = found else {
-        let (made, _) = client.create_slot(&wanted, &why, true).await?;
-        let arms = if made.arms.len() == 1 { "1 arm".to_owned() } else { format!("{} arms", made.arms.len()) };
-        say_styled(style(format!("+ {}: a new slot with {arms}", made.id)).green());
+async fn tell_one(client: &mut Client, document: &SlotDocument, unlisted: Unlisted) -> Outcome<bool> {
+    let plan = wanted(client, document, unlisted).await?;
+    let (wanted, why) = (&plan.wanted, Why::default());
+    let Some((current, revision)) = &plan.found else {
+        client.create_slot(wanted, &why, true).await?;
+        let arms = if wanted.arms.len() == 1 { "1 arm".to_owned() } else { format!("{} arms", wanted.arms.len()) };
+        say_styled(style(format!("+ {}: a new slot with {arms}", wanted.id)).green());
         return Ok(true);
     };
-    let (would_be, _) = client.update_slot(&wanted, revision, &why, true).await?;
-    let differences = differences(&current, &would_be);
+    let differences = differences(current, wanted);
     if differences.is_empty() {
         say(format_args!("  {}: no difference", current.id));
         return Ok(false);
     }
+    client.change_slot(current, wanted, *revision, &why, true).await?;
     say_styled(style(format!("~ {} (revision {revision})", current.id)).bold());
-    for difference in &differences {
-        say_styled(format_args!("    {}", line(difference)));
+    for line in lines(&differences, 0) {
+        say_styled(line);
+    }
+    if let Some(refusal) = plan.refusal(unlisted) {
+        say_styled(style(format!("! apply {refusal}")).yellow());
     }
     Ok(true)
+}
+
+/// Differences a line each, at most [`LINES_MAX`] of them; `left_out` were left out before.
+pub(super) fn lines(differences: &[Difference], left_out: u32) -> Vec<String> {
+    let mut lines: Vec<String> =
+        differences.iter().take(LINES_MAX).map(|difference| format!("    {}", line(difference))).collect();
+    let more = differences.len().saturating_sub(LINES_MAX) + left_out as usize;
+    if more > 0 {
+        lines.push(format!("    and {more} fields more"));
+    }
+    lines
 }
 
 /// A difference in a line.

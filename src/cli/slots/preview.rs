@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     super::{CommandResult, Target, report::bar, say, say_styled, terminal::printable},
-    apply::{Files, line, wanted},
+    apply::{Files, Unlisted, lines as difference_lines, wanted},
 };
 use crate::{
     engine::{BeforeAfter, Estimate, PreviewArm, PreviewRule},
@@ -24,6 +24,8 @@ pub(super) struct Preview {
     /// By how many of each slot's last decisions, at most 10000; 0: as many.
     #[arg(long, default_value_t = 0, value_name = "N")]
     decisions: u32,
+    #[command(flatten)]
+    unlisted: Unlisted,
     /// JSON, with the names of the contract, instead of tables; a document per slot.
     #[arg(long)]
     json: bool,
@@ -37,13 +39,15 @@ impl Preview {
         let mut client = Client::connect(&self.target.target).await?;
         for (file, document) in documents {
             let failed = |why: &dyn std::fmt::Display| format!("{}: {why}", file.display());
-            let (definition, found) = wanted(&mut client, &document).await.map_err(|why| failed(&why))?;
-            let Some((_, revision)) = found else {
+            let plan = wanted(&mut client, &document, self.unlisted).await.map_err(|why| failed(&why))?;
+            let definition = &plan.wanted;
+            let Some((current, revision)) = &plan.found else {
                 say(format_args!("{}: a new slot, without past decisions to go by", definition.id));
                 continue;
             };
-            let preview = client.preview_slot(&definition, revision, self.decisions).await;
-            let preview = preview.map_err(|why| failed(&why))?;
+            let preview = client.preview_slot(current, definition, *revision, self.decisions).await;
+            let mut preview = preview.map_err(|why| failed(&why))?;
+            preview.preview.warnings.extend(plan.refusal(self.unlisted).map(|refusal| format!("apply {refusal}")));
             let slot = definition.id.as_str();
             if self.json {
                 say(serde_json::to_string_pretty(&json(slot, &preview))?);
@@ -64,7 +68,7 @@ fn with_error(of: Estimate, digits: usize) -> String {
     format!("{:.digits$} ± {:.digits$}", of.value, of.standard_error)
 }
 
-fn arms(preview: &[PreviewArm]) -> Vec<String> {
+fn arms(preview: &[PreviewArm], left_out: usize) -> Vec<String> {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_header(["arm", "now", "", "then", "", "± s.e.", "policy now → then"]);
     // Where several arms are shown, the shares of some may all be near one.
@@ -90,8 +94,9 @@ fn arms(preview: &[PreviewArm]) -> Vec<String> {
         }
     }
     let mut lines = vec![table.to_string()];
-    if order.len() > ARMS_MAX {
-        lines.push(format!("and {} arms more", order.len() - ARMS_MAX));
+    let more = order.len().saturating_sub(ARMS_MAX) + left_out;
+    if more > 0 {
+        lines.push(format!("and {more} arms more"));
     }
     lines
 }
@@ -110,15 +115,15 @@ fn rule(rule: &PreviewRule) -> String {
 }
 
 fn text(slot: &str, preview: &ClientPreview) -> String {
-    let ClientPreview { preview, differences } = preview;
+    let ClientPreview { preview, differences, differences_left_out, arms_left_out } = preview;
     if differences.is_empty() {
         return format!("{slot}: no difference");
     }
     let per_day = preview.decisions_per_day;
     let rate = if per_day > 0.0 { format!(", {per_day:.0} per day") } else { String::new() };
     let mut lines = vec![format!("{slot}: by {} past decisions{rate}", preview.decisions_used)];
-    lines.extend(differences.iter().map(|difference| format!("    {}", line(difference))));
-    lines.extend(arms(&preview.arms));
+    lines.extend(difference_lines(differences, *differences_left_out));
+    lines.extend(arms(&preview.arms, *arms_left_out as usize));
     let BeforeAfter { before, after } = preview.expected_reward;
     lines.push(format!(
         "expected reward per decision: {} → {}, a change of {}",
@@ -135,7 +140,7 @@ fn text(slot: &str, preview: &ClientPreview) -> String {
 }
 
 fn json(slot: &str, preview: &ClientPreview) -> serde_json::Value {
-    let ClientPreview { preview, differences } = preview;
+    let ClientPreview { preview, differences, differences_left_out, arms_left_out } = preview;
     let estimate = |of: Estimate| json!({"value": of.value, "standard_error": of.standard_error});
     let arm = |arm: &PreviewArm| {
         json!({
@@ -158,6 +163,8 @@ fn json(slot: &str, preview: &ClientPreview) -> serde_json::Value {
     json!({
         "slot_id": slot,
         "diff": differences.iter().map(|d| json!({"path": d.path, "before": d.before, "after": d.after})).collect::<Vec<_>>(),
+        "diff_left_out": differences_left_out,
+        "arms_left_out": arms_left_out,
         "decisions_used": preview.decisions_used,
         "decisions_per_day": preview.decisions_per_day,
         "arms": preview.arms.iter().map(arm).collect::<Vec<_>>(),

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{
     super::{CommandResult, Target, say, say_styled, terminal::printable, time},
     Because,
-    apply::line,
+    apply::lines,
 };
 use crate::{
     engine::Availability,
@@ -49,15 +49,15 @@ impl History {
 }
 
 fn tell(revision: &ClientRevision) {
-    let ClientRevision { number, at_us, why, change, differences, definition: _ } = revision;
+    let ClientRevision { number, at_us, why, change, differences, differences_left_out, definition: _ } = revision;
     let author = if why.author.is_empty() { String::new() } else { format!(" by {}", printable(&why.author)) };
     let reason = if why.reason.is_empty() { String::new() } else { format!(": {}", printable(&why.reason)) };
     say(format_args!("{number}  {}  {change}{author}{reason}", time::text(*at_us)));
     if let Some(actor) = actor_line(&why.actor) {
         say(format_args!("    {actor}"));
     }
-    for difference in differences {
-        say_styled(format_args!("    {}", line(difference)));
+    for line in lines(differences, *differences_left_out) {
+        say_styled(line);
     }
 }
 
@@ -70,7 +70,7 @@ fn actor_line(Actor { principal, origin, request_id }: &Actor) -> Option<String>
 }
 
 fn json(revision: &ClientRevision) -> serde_json::Value {
-    let ClientRevision { number, at_us, why, change, differences, definition: _ } = revision;
+    let ClientRevision { number, at_us, why, change, differences, differences_left_out, definition: _ } = revision;
     let field =
         |Difference { path, before, after }: &Difference| json!({"path": path, "before": before, "after": after});
     json!({
@@ -85,6 +85,7 @@ fn json(revision: &ClientRevision) -> serde_json::Value {
         },
         "change": change,
         "diff": differences.iter().map(field).collect::<Vec<_>>(),
+        "diff_left_out": differences_left_out,
     })
 }
 
@@ -104,8 +105,22 @@ pub(super) struct Rollback {
 impl Rollback {
     pub(super) async fn run(self) -> CommandResult {
         let Self { slot, revision, because, target } = self;
-        let made = Client::connect(&target.target).await?.rollback(&slot, revision, &because.why("rollback")).await?;
-        say(format_args!("{slot} is what it was at revision {revision} (revision {made})"));
+        let mut client = Client::connect(&target.target).await?;
+        let (_, before) = client.get_slot_head(&slot).await?;
+        let made = client.rollback(&slot, revision, &because.why("rollback")).await?;
+        if made == before {
+            say(format_args!(
+                "{slot} is what it was at revision {revision} but for what operations own; nothing was changed (revision {made})"
+            ));
+            return Ok(());
+        }
+        say(format_args!("{slot} is what it was at revision {revision} but for what operations own (revision {made})"));
+        // What it changed, where nothing was changed between.
+        for ClientRevision { number, differences, differences_left_out, .. } in client.revisions(&slot, 1).await? {
+            for line in lines(&differences, differences_left_out).iter().filter(|_| number == made) {
+                say_styled(line);
+            }
+        }
         Ok(())
     }
 }
@@ -143,12 +158,16 @@ impl Safe {
         }
         let why = because.why(if state == OnOff::On { "safe on" } else { "safe off" });
         let mut client = Client::connect(&target.target).await?;
-        let changed = client.set_safe_choice(slot.as_deref(), state == OnOff::On, &why).await?;
+        let (named, changed) = client.set_safe_choice(slot.as_deref(), state == OnOff::On, &why).await?;
         let word = if state == OnOff::On { "on" } else { "off" };
-        for (slot, revision) in &changed {
+        for (slot, revision) in &named {
             say(format_args!("{slot}: safe choice {word} (revision {revision})"));
         }
-        if changed.is_empty() {
+        let more = changed.saturating_sub(u32::try_from(named.len()).unwrap_or(u32::MAX));
+        if more > 0 {
+            say(format_args!("and {more} slots more: safe choice {word}"));
+        }
+        if changed == 0 {
             say(format_args!("the safe choice is {word} already; nothing was changed"));
         }
         Ok(())

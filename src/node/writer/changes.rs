@@ -24,6 +24,18 @@ pub(in crate::node) struct ChangeCommand {
     pub(in crate::node) reply: oneshot::Sender<Changed>,
 }
 
+/// The slots that a change of several changed, and their revisions, by id.
+pub(in crate::node) type ChangedEach = Result<Vec<(SlotId, u64)>, ChangeFailure>;
+
+/// The same change of one slot, or without one of every slot.
+#[derive(Debug)]
+pub(in crate::node) struct ChangeEachCommand {
+    pub(in crate::node) slot: Option<SlotId>,
+    pub(in crate::node) change: Change,
+    pub(in crate::node) why: Why,
+    pub(in crate::node) reply: oneshot::Sender<ChangedEach>,
+}
+
 /// A slot as it is, and as it would be after a change.
 pub(in crate::node) type Drafted = Result<(Arc<SlotView>, Arc<SlotView>), ChangeFailure>;
 
@@ -76,6 +88,32 @@ impl Writer {
         });
         let (before, after) = (before.clone().or_else(|| after.clone()), after.or(before));
         before.zip(after).ok_or(ChangeFailure::Write(WriteError::Stopped))
+    }
+
+    pub(super) fn change_each(&mut self, command: ChangeEachCommand) {
+        let ChangeEachCommand { slot, change, why, reply } = command;
+        let result = self.try_change_each(slot, &change, &why);
+        // Whoever no longer waits does not need the answer.
+        drop(reply.send(result));
+    }
+
+    /// All slots change in one commit, or none does.
+    fn try_change_each(&mut self, slot: Option<SlotId>, change: &Change, why: &Why) -> ChangedEach {
+        let slots = slot.map_or_else(|| self.state.slots().map(|(id, _)| id.clone()).collect(), |slot| vec![slot]);
+        let mut events = Vec::new();
+        for slot in &slots {
+            events.extend(self.planned(slot, change.clone(), why)?);
+        }
+        let at_us = self.now_us();
+        for event in &mut events {
+            event.at_us = at_us;
+        }
+        if !events.is_empty() {
+            self.write(&events)?;
+        }
+        let changed = events.iter().map(|event| event.body.slot());
+        let revision = |slot: &SlotId| Some((slot.clone(), self.state.slot(slot.as_str())?.revision_number()));
+        Ok(changed.filter_map(revision).collect())
     }
 
     fn try_change(&mut self, slot: &SlotId, change: Change, why: &Why, validate_only: bool) -> Changed {

@@ -1,0 +1,67 @@
+//! Arms in pages.
+//!
+//! A token names the place of the next element and the arm before it. Where arms came or went since, the next page
+//! begins after that arm, wherever it is now.
+
+use tonic::Status;
+
+use super::{
+    Api, encode_slot as encode, error,
+    proto::{Arm, ListArmsRequest, ListArmsResponse},
+    slots::{page, page_of, parse_slot},
+};
+use crate::slot::FieldError;
+
+/// The token of the page after `place` elements, of which `last` is the last.
+pub(super) fn token(place: usize, last: &str) -> String {
+    format!("{place}:{last}")
+}
+
+/// Returns the place at which the page of a token begins, in a list of `length` elements with ids.
+pub(super) fn start<'a>(token: &str, length: usize, id: impl Fn(usize) -> Option<&'a str>) -> Result<usize, Status> {
+    if token.is_empty() {
+        return Ok(0);
+    }
+    let read = token.split_once(':').and_then(|(place, last)| Some((place.parse::<usize>().ok()?, last)));
+    let Some((place, last)) = read else {
+        let message = "is not one of ours; use next_page_token as it was given";
+        return Err(error::field(&FieldError::new("page_token", message)));
+    };
+    if place.checked_sub(1).and_then(&id) == Some(last) {
+        return Ok(place);
+    }
+    Ok((0..length).find(|&at| id(at) == Some(last)).map_or(place.min(length), |at| at + 1))
+}
+
+impl Api {
+    /// A page of a slot's arms.
+    pub(super) fn arms_of(&self, request: &ListArmsRequest) -> Result<ListArmsResponse, Status> {
+        let ListArmsRequest { slot_id, page_size, page_token, revision } = request;
+        let size = page(*page_size, 500, 1_000)?;
+        let view = self.view(&parse_slot(slot_id)?)?;
+        let (definition, revision) = match revision {
+            0 => (&view.definition, view.revision),
+            number => match view.revisions.iter().find(|kept| kept.number == *number) {
+                Some(kept) => (&kept.definition, kept.number),
+                None => {
+                    let message = format!(
+                        "{number} is not kept; the slot is at {}, and ListRevisions says which are",
+                        view.revision
+                    );
+                    return Err(error::field(&FieldError::new("revision", message)));
+                }
+            },
+        };
+        let all = &definition.arms;
+        let start = start(page_token, all.len(), |at| Some(all.get(at)?.id.as_str()))?;
+        let arms: Vec<Arm> = page_of(all[start..].iter().map(|arm| encode::arm(arm)), size);
+        let end = start + arms.len();
+        let last = arms.last().filter(|_| end < all.len());
+        Ok(ListArmsResponse {
+            next_page_token: last.map(|last| token(end, &last.arm_id)).unwrap_or_default(),
+            arm_count: encode::arm_count(definition).arms,
+            revision,
+            arms,
+        })
+    }
+}

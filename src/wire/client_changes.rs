@@ -1,0 +1,205 @@
+//! Slots that are made and changed from the other side, however large they are.
+//!
+//! A request may have 8 MiB and a slot 32 MiB. What fits into one request is one change, all or nothing. What does not
+//! is sent in parts, each of them a change of its own: a call that fails says so, and the same call again does what was
+//! left. The last part brings the order of the arms, removes arms, and sets everything that names arms.
+
+use std::{collections::HashMap, sync::Arc};
+
+use prost::Message as _;
+use prost_types::FieldMask;
+
+use super::{
+    Client, ClientError, encode_slot as encode,
+    proto::{self, CreateSlotRequest, UpdateSlotRequest, UpsertArmsRequest},
+};
+use crate::slot::{Arm, ArmId, Baseline, Definition, Why};
+
+/// Bytes of one request; the service takes twice as many.
+const PART_BYTES: usize = 4 * 1024 * 1024;
+
+/// Every field of a slot but its arms.
+const SETTINGS: [&str; 10] = [
+    "display_name",
+    "kind",
+    "open_catalogue",
+    "default_arm_id",
+    "count",
+    "goal",
+    "model",
+    "controls",
+    "default_consent",
+    "rules",
+];
+
+/// Returns arms in parts that each fit into a request.
+pub(super) fn parts(arms: Vec<proto::Arm>) -> Vec<Vec<proto::Arm>> {
+    let mut parts: Vec<Vec<proto::Arm>> = Vec::new();
+    let mut bytes = PART_BYTES;
+    for arm in arms {
+        let own = arm.encoded_len();
+        match parts.last_mut() {
+            Some(part) if bytes + own <= PART_BYTES => {
+                part.push(arm);
+                bytes += own;
+            }
+            _ => {
+                parts.push(vec![arm]);
+                bytes = own;
+            }
+        }
+    }
+    parts
+}
+
+/// An arm of a message; what operations own is unset where it is as it is now.
+fn changed_arm(wanted: &Arm, now: Option<&Arm>) -> proto::Arm {
+    let mut message = encode::arm(wanted);
+    let Some(now) = now else { return message };
+    // An arm with nothing but its id would stay as it is.
+    let bare = wanted.attributes.is_empty() && wanted.payload.is_none();
+    if (wanted.available, wanted.because) == (now.available, now.because) && !bare {
+        message.available = None;
+        message.unavailable_because = proto::UnavailableBecause::Unspecified.into();
+    }
+    message.schedule = (wanted.schedule != now.schedule).then(|| encode::schedule(wanted.schedule));
+    message
+}
+
+/// The request that makes of `current` what is `wanted`, and the arms that it holds in full.
+pub(super) fn difference(current: &Definition, wanted: &Definition, revision: u64) -> (proto::Slot, FieldMask) {
+    let known: HashMap<&ArmId, &Arc<Arm>> = current.arms.iter().map(|arm| (&arm.id, arm)).collect();
+    let arm = |arm: &Arc<Arm>| match known.get(&arm.id) {
+        Some(now) if *now == arm => proto::Arm { arm_id: arm.id.to_string(), ..proto::Arm::default() },
+        now => changed_arm(arm, now.map(|now| now.as_ref())),
+    };
+    let mut slot = encode::settings(wanted, revision);
+    let mut paths: Vec<String> = SETTINGS.map(str::to_owned).to_vec();
+    if current.arms != wanted.arms {
+        slot.arms = wanted.arms.iter().map(arm).collect();
+        paths.push("arms.arm_id".to_owned());
+    }
+    (slot, FieldMask { paths })
+}
+
+fn is_full(arm: &proto::Arm) -> bool {
+    *arm != proto::Arm { arm_id: arm.arm_id.clone(), ..proto::Arm::default() }
+}
+
+impl Client {
+    /// Makes a slot; returns its revision. With `validate_only`, only says whether it could be made.
+    pub async fn create_slot(
+        &mut self,
+        definition: &Definition,
+        why: &Why,
+        validate_only: bool,
+    ) -> Result<u64, ClientError> {
+        let whole = encode::definition(definition, 0);
+        if whole.encoded_len() <= PART_BYTES {
+            return self.create_part(whole, why, validate_only).await;
+        }
+        // Nothing may name an arm that is not there yet.
+        let mut first = Definition { arms: Vec::new(), default_arm: None, ..definition.clone() };
+        first.controls.arm_shares.clear();
+        if let Some(Baseline::Arm(_)) = first.controls.baseline {
+            first.controls.baseline = None;
+        }
+        let mut parts = parts(whole.arms).into_iter();
+        let slot = proto::Slot { arms: parts.next().unwrap_or_default(), ..encode::settings(&first, 0) };
+        let mut revision = self.create_part(slot, why, validate_only).await?;
+        if validate_only {
+            return Ok(revision);
+        }
+        let id = definition.id.as_str();
+        for part in parts {
+            revision = self.upsert_part(id, part, why, false).await?;
+        }
+        let whole = Definition { arms: Vec::new(), ..definition.clone() };
+        if first == whole {
+            return Ok(revision);
+        }
+        let mut slot = encode::settings(definition, revision);
+        // What a new slot gets where it says nothing is the service's to say.
+        let mut paths: Vec<String> = Vec::new();
+        for (path, differs) in [
+            ("default_arm_id", first.default_arm != whole.default_arm),
+            ("controls.arm_shares", first.controls.arm_shares != whole.controls.arm_shares),
+            ("controls.baseline", first.controls.baseline != whole.controls.baseline),
+        ] {
+            if differs {
+                paths.push(path.to_owned());
+            }
+        }
+        slot.revision = revision;
+        self.update_part(slot, FieldMask { paths }, why, false).await
+    }
+
+    /// Makes a slot what `definition` says, whatever it is now; returns its revision.
+    pub async fn update_slot(
+        &mut self,
+        definition: &Definition,
+        revision: u64,
+        why: &Why,
+        validate_only: bool,
+    ) -> Result<u64, ClientError> {
+        let (current, _) = self.get_slot(definition.id.as_str()).await?;
+        self.change_slot(&current, definition, revision, why, validate_only).await
+    }
+
+    /// Makes of a slot, which is now `current`, what is `wanted`, from this revision (0 for any); returns its revision.
+    /// With `validate_only`, only says whether it could be changed.
+    pub async fn change_slot(
+        &mut self,
+        current: &Definition,
+        wanted: &Definition,
+        revision: u64,
+        why: &Why,
+        validate_only: bool,
+    ) -> Result<u64, ClientError> {
+        let (slot, mask) = difference(current, wanted, revision);
+        if slot.encoded_len() <= PART_BYTES {
+            return self.update_part(slot, mask, why, validate_only).await;
+        }
+        let (mut revision, id) = (revision, wanted.id.as_str());
+        for part in parts(slot.arms.into_iter().filter(is_full).collect()) {
+            revision = self.upsert_part(id, part, why, validate_only).await?;
+        }
+        if validate_only {
+            return Ok(revision);
+        }
+        let bare = |arm: &Arc<Arm>| proto::Arm { arm_id: arm.id.to_string(), ..proto::Arm::default() };
+        let slot = proto::Slot { arms: wanted.arms.iter().map(bare).collect(), ..encode::settings(wanted, revision) };
+        self.update_part(slot, mask, why, false).await
+    }
+
+    async fn create_part(&mut self, slot: proto::Slot, why: &Why, validate_only: bool) -> Result<u64, ClientError> {
+        let Why { author, reason, actor: _ } = why.clone();
+        let request = CreateSlotRequest { slot: Some(slot), reason, validate_only, author };
+        Ok(self.slots.create_slot(request).await?.into_inner().slot.unwrap_or_default().revision)
+    }
+
+    async fn update_part(
+        &mut self,
+        slot: proto::Slot,
+        mask: FieldMask,
+        why: &Why,
+        validate_only: bool,
+    ) -> Result<u64, ClientError> {
+        let Why { author, reason, actor: _ } = why.clone();
+        let (slot, update_mask) = (Some(slot), Some(mask));
+        let request = UpdateSlotRequest { slot, update_mask, reason, validate_only, author };
+        Ok(self.slots.update_slot(request).await?.into_inner().slot.unwrap_or_default().revision)
+    }
+
+    pub(super) async fn upsert_part(
+        &mut self,
+        slot: &str,
+        arms: Vec<proto::Arm>,
+        why: &Why,
+        validate_only: bool,
+    ) -> Result<u64, ClientError> {
+        let (slot_id, Why { author, reason, actor: _ }) = (slot.to_owned(), why.clone());
+        let request = UpsertArmsRequest { slot_id, arms, reason, author, validate_only };
+        Ok(self.slots.upsert_arms(request).await?.into_inner().slot.unwrap_or_default().revision)
+    }
+}

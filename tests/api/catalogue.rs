@@ -1,0 +1,240 @@
+//! Catalogues too large for one message, from clients with the usual limits; and what operations own.
+//!
+//! `SLOTWISE_CATALOGUE=10000` for a catalogue of so many arms.
+
+use std::{collections::HashMap, path::Path};
+
+use prost::Message;
+use slotwise::wire::proto::{
+    GetRevisionRequest, ListArmsRequest, Mode, PreviewSlotChangeRequest, SetSafeChoiceRequest, UnavailableBecause,
+    WatchMode, mode,
+};
+
+use super::*;
+
+/// What an answer may have that says nothing of single arms.
+const SMALL: usize = 8 * 1024;
+
+fn size() -> usize {
+    std::env::var("SLOTWISE_CATALOGUE").map_or(5_000, |size| size.parse().unwrap())
+}
+
+fn text_payload(text: String) -> Option<prost_types::Struct> {
+    let value = prost_types::Value { kind: Some(prost_types::value::Kind::StringValue(text)) };
+    Some(prost_types::Struct { fields: [("text".to_owned(), value)].into() })
+}
+
+fn arm(i: usize) -> Arm {
+    Arm { arm_id: format!("arm{i:05}"), payload: text_payload("x".repeat(1_000)), ..Arm::default() }
+}
+
+fn folder_bytes(folder: &Path) -> u64 {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+}
+
+fn small(answer: &impl Message) {
+    assert!(answer.encoded_len() < SMALL, "{} bytes", answer.encoded_len());
+}
+
+/// A slot of [`size`] arms with 1 kB of payload each, made in parts.
+async fn catalogue(clients: &mut support::Clients) {
+    let arms: Vec<Arm> = (0..size()).map(arm).collect();
+    let mut parts = arms.chunks(2_500);
+    let mut first = slot("offers", &[]);
+    first.arms = parts.next().unwrap().to_vec();
+    first.kind = SlotKind::Ranking.into();
+    clients.create(first).await.unwrap();
+    for part in parts {
+        let upsert =
+            UpsertArmsRequest { slot_id: "offers".into(), arms: part.to_vec(), ..UpsertArmsRequest::default() };
+        small(&clients.slots.upsert_arms(upsert).await.unwrap().into_inner());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_grows_with_the_catalogue_and_no_small_change_is_a_large_record() {
+    let (folder, server, mut clients) = started().await;
+    catalogue(&mut clients).await;
+    let all = u32::try_from(size()).unwrap();
+    let got = clients.slots.get_slot(GetSlotRequest { slot_id: "offers".into() }).await.unwrap().into_inner();
+    assert_eq!((got.arm_count, got.available_arm_count), (all, all));
+    small(&got);
+    let listed = clients.slots.list_slots(ListSlotsRequest::default()).await.unwrap().into_inner();
+    assert_eq!(listed.arm_counts[0].arms, all);
+    small(&listed);
+    let ids: Vec<String> = clients.arms("offers").await.into_iter().map(|arm| arm.arm_id).collect();
+    assert_eq!(ids, (0..size()).map(|i| arm(i).arm_id).collect::<Vec<_>>());
+    let page = ListArmsRequest { slot_id: "offers".into(), page_size: 1_000, ..ListArmsRequest::default() };
+    let page = clients.slots.list_arms(page).await.unwrap().into_inner();
+    assert!(page.arms.len() > 500 && page.encoded_len() <= 2 * 1024 * 1024 + 64, "{}", page.encoded_len());
+
+    let before = folder_bytes(folder.path());
+    for i in 0..10 {
+        let available = HashMap::from([(arm(i).arm_id, false)]);
+        let pause = SetArmAvailabilityRequest {
+            slot_id: "offers".into(),
+            available,
+            reason: format!("{i}"),
+            ..SetArmAvailabilityRequest::default()
+        };
+        small(&clients.slots.set_arm_availability(pause).await.unwrap().into_inner());
+        let changed = Arm { payload: text_payload("changed".into()), ..arm(100 + i) };
+        let upsert =
+            UpsertArmsRequest { slot_id: "offers".into(), arms: vec![changed], ..UpsertArmsRequest::default() };
+        small(&clients.slots.upsert_arms(upsert).await.unwrap().into_inner());
+        let named = Slot { slot_id: "offers".into(), display_name: format!("name {i}"), ..Slot::default() };
+        let update_mask = Some(FieldMask { paths: vec!["display_name".into()] });
+        let update = UpdateSlotRequest { slot: Some(named), update_mask, ..UpdateSlotRequest::default() };
+        small(&clients.slots.update_slot(update).await.unwrap().into_inner());
+    }
+    let grown = folder_bytes(folder.path()).saturating_sub(before);
+    println!("{} bytes of the folder for each of 30 small changes of {all} arms", grown / 30);
+    assert!(grown < 30 * 64 * 1024, "30 small changes took {grown} bytes");
+
+    // A difference of all arms is told by their number.
+    let all_paused = (0..size()).map(|i| (arm(i).arm_id, false)).collect();
+    let pause = SetArmAvailabilityRequest {
+        slot_id: "offers".into(),
+        available: all_paused,
+        ..SetArmAvailabilityRequest::default()
+    };
+    small(&clients.slots.set_arm_availability(pause).await.unwrap().into_inner());
+    let list = ListRevisionsRequest { slot_id: "offers".into(), page_size: 200, ..ListRevisionsRequest::default() };
+    let history = clients.slots.list_revisions(list).await.unwrap().into_inner();
+    assert!(history.encoded_len() < 200 * 1024, "{}", history.encoded_len());
+    assert!(history.revisions.iter().all(|revision| revision.slot.as_ref().unwrap().arms.is_empty()));
+    assert_eq!(history.revisions[0].arm_count, all);
+    assert!(history.revisions[0].diff[0].after.contains("changed"), "{:?}", history.revisions[0].diff);
+    // As it was once all of it was made.
+    let made = size().div_ceil(2_500) as u64;
+    let ask = GetRevisionRequest { slot_id: "offers".into(), revision: made };
+    small(&clients.slots.get_revision(ask).await.unwrap().into_inner());
+    let then = ListArmsRequest { slot_id: "offers".into(), revision: made, ..ListArmsRequest::default() };
+    let then = clients.slots.list_arms(then).await.unwrap().into_inner();
+    assert_eq!((then.revision, then.arms[0].available), (made, Some(true)));
+
+    let ask = GetSlotReportRequest { slot_id: "offers".into(), ..GetSlotReportRequest::default() };
+    let report = clients.insight.get_slot_report(ask.clone()).await.unwrap().into_inner();
+    let told = report.report.unwrap();
+    assert_eq!((told.arms.len(), told.arm_count), (1_000, all));
+    let ask = GetSlotReportRequest { page_token: report.next_page_token, ..ask };
+    let second = clients.insight.get_slot_report(ask).await.unwrap().into_inner().report.unwrap();
+    assert_eq!(second.arms[0].arm_id, arm(1_000).arm_id);
+
+    let named = Slot { slot_id: "offers".into(), count: 3, ..Slot::default() };
+    let update_mask = Some(FieldMask { paths: vec!["count".into()] });
+    let preview = PreviewSlotChangeRequest { slot: Some(named), update_mask, decisions: 0 };
+    let preview = clients.slots.preview_slot_change(preview).await.unwrap().into_inner();
+    assert_eq!((preview.arms.len(), preview.arms_left_out), (1_000, all - 1_000));
+
+    let rollback = RollbackSlotRequest { slot_id: "offers".into(), revision: made, ..RollbackSlotRequest::default() };
+    small(&clients.slots.rollback_slot(rollback).await.unwrap().into_inner());
+    let remove = RemoveArmsRequest {
+        slot_id: "offers".into(),
+        arm_ids: (1..size()).map(|i| arm(i).arm_id).collect(),
+        ..RemoveArmsRequest::default()
+    };
+    small(&clients.slots.remove_arms(remove).await.unwrap().into_inner());
+    let wrong = ListArmsRequest { slot_id: "offers".into(), page_token: "abc".into(), ..ListArmsRequest::default() };
+    assert_eq!(clients.slots.list_arms(wrong).await.unwrap_err().code(), Code::InvalidArgument);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn all_slots_get_the_safe_choice_in_one_commit_or_none_does() {
+    let (_folder, server, mut clients) = started().await;
+    let ids: Vec<String> = (0..150).map(|i| format!("slot{i:03}")).collect();
+    for id in &ids {
+        clients.create(slot(id, &["a"])).await.unwrap();
+    }
+    let safe = |reason: &str| SetSafeChoiceRequest { on: true, reason: reason.into(), ..Default::default() };
+    let refused = clients.slots.set_safe_choice(safe(&"x".repeat(2_000))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let ask = |id: &str| ListRevisionsRequest { slot_id: id.into(), page_size: 1, ..Default::default() };
+    for id in &ids {
+        let newest = clients.slots.list_revisions(ask(id)).await.unwrap().into_inner().revisions.remove(0);
+        assert_eq!(newest.revision, 1);
+    }
+    let done = clients.slots.set_safe_choice(safe("fire")).await.unwrap().into_inner();
+    assert_eq!((done.changed, done.revisions.len()), (150, 100));
+    assert!(done.revisions.contains_key("slot000") && !done.revisions.contains_key("slot100"));
+    let mut times = std::collections::BTreeSet::new();
+    for id in &ids {
+        let newest = clients.slots.list_revisions(ask(id)).await.unwrap().into_inner().revisions.remove(0);
+        times.insert(newest.time.map(|time| (time.seconds, time.nanos)));
+        assert_eq!(newest.slot.unwrap().controls.unwrap().safe_choice, Some(true));
+    }
+    assert_eq!(times.len(), 1, "one commit");
+    server.stop().await;
+}
+
+/// What operations switched stays switched, unless a mask names it.
+#[tokio::test]
+async fn an_update_leaves_what_operations_own() {
+    let (_folder, server, mut clients) = started().await;
+    clients.create(slot("offers", &["a", "b"])).await.unwrap();
+    let watch = Some(Mode { mode: Some(mode::Mode::Watch(WatchMode {})) });
+    let operated = Slot {
+        slot_id: "offers".into(),
+        controls: Some(Controls { mode: watch, freeze_learning: Some(true), ..Controls::default() }),
+        ..Slot::default()
+    };
+    let paths = |paths: &[&str]| Some(FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() });
+    let update_mask = paths(&["controls.mode", "controls.freeze_learning"]);
+    let update = UpdateSlotRequest { slot: Some(operated), update_mask, ..UpdateSlotRequest::default() };
+    clients.slots.update_slot(update).await.unwrap();
+    let safe = SetSafeChoiceRequest { slot_id: "offers".into(), on: true, ..SetSafeChoiceRequest::default() };
+    clients.slots.set_safe_choice(safe).await.unwrap();
+    let paused = Arm {
+        available: Some(false),
+        unavailable_because: UnavailableBecause::OutOfStock.into(),
+        ..support::arms(&["a"]).remove(0)
+    };
+    let upsert =
+        UpsertArmsRequest { slot_id: "offers".into(), arms: vec![paused.clone()], ..UpsertArmsRequest::default() };
+    clients.slots.upsert_arms(upsert).await.unwrap();
+
+    // The same again, as a feed and a pipeline send it.
+    let unmasked = UpdateSlotRequest {
+        slot: Some(Slot { display_name: "Offers".into(), ..slot("offers", &["a", "b"]) }),
+        ..UpdateSlotRequest::default()
+    };
+    let updated = clients.slots.update_slot(unmasked).await.unwrap().into_inner().slot.unwrap();
+    let controls = updated.controls.unwrap();
+    assert_eq!((controls.safe_choice, controls.freeze_learning), (Some(true), Some(true)));
+    assert_eq!((controls.mode, updated.display_name.as_str()), (watch, "Offers"));
+    let again = UpsertArmsRequest {
+        slot_id: "offers".into(),
+        arms: vec![Arm { payload: text_payload("new".into()), ..support::arms(&["a"]).remove(0) }],
+        ..UpsertArmsRequest::default()
+    };
+    clients.slots.upsert_arms(again).await.unwrap();
+    let masked = |arms: Vec<Arm>, path: &str| UpdateSlotRequest {
+        slot: Some(Slot { slot_id: "offers".into(), arms, ..Slot::default() }),
+        update_mask: paths(&[path]),
+        ..UpdateSlotRequest::default()
+    };
+    clients.slots.update_slot(masked(support::arms(&["b", "a"]), "arms.arm_id")).await.unwrap();
+    let arms = clients.arms("offers").await;
+    assert_eq!(arms[1], Arm { payload: text_payload("new".into()), ..paused.clone() }, "by its id it is as it was");
+    clients.slots.update_slot(masked(support::arms(&["a", "b"]), "arms")).await.unwrap();
+    assert_eq!(clients.arms("offers").await[0], paused, "replaced, and still out of stock");
+    let named = vec![Arm { available: Some(true), ..support::arms(&["a"]).remove(0) }];
+    clients.slots.update_slot(masked(named, "arms")).await.unwrap();
+    let arms = clients.arms("offers").await;
+    assert_eq!((arms.len(), arms[0].available), (1, Some(true)), "a mask that names the arms sets them");
+
+    let other = UpdateSlotRequest { slot: Some(slot("offers", &["x"])), ..UpdateSlotRequest::default() };
+    let refused = clients.slots.update_slot(other).await.unwrap_err();
+    assert!(refused.message().starts_with("slot.arms: are not those of the slot"), "{}", refused.message());
+    let unknown = clients.slots.update_slot(masked(support::arms(&["a", "x"]), "arms.arm_id")).await.unwrap_err();
+    assert!(unknown.message().starts_with("slot.arms[1].arm_id"), "{}", unknown.message());
+    let controls = UpdateSlotRequest {
+        slot: Some(Slot { slot_id: "offers".into(), ..Slot::default() }),
+        update_mask: paths(&["controls"]),
+        ..UpdateSlotRequest::default()
+    };
+    let cleared = clients.slots.update_slot(controls).await.unwrap().into_inner().slot.unwrap();
+    assert_eq!(cleared.controls.unwrap().safe_choice, None, "a mask that names the controls sets them");
+    server.stop().await;
+}
