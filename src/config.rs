@@ -1,5 +1,7 @@
 //! How a server runs: every setting has a default, a file may set any of them.
 
+mod limits;
+
 use std::{
     fs, io,
     net::{Ipv4Addr, SocketAddr},
@@ -9,12 +11,17 @@ use std::{
 
 use serde::Deserialize;
 
+pub use limits::Limits;
+
 /// Between the snapshots of a default configuration: bounds what a restart has to replay.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_mins(5);
 
 /// How long a default configuration keeps decisions and rewards in the journal: a quarter, which is what reports and
 /// evaluations look back on.
 const RETENTION: Duration = Duration::from_hours(90 * 24);
+
+/// How long a default configuration goes on serving after it was told to stop.
+const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
 
 /// The settings of `slotwise serve`, as the file given with `--config` holds them (TOML).
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -38,6 +45,12 @@ pub struct Config {
     /// Start although the journal's end may be lost; only the flag `--accept-loss` sets it, for one start.
     #[serde(skip)]
     pub accept_loss: bool,
+    /// How long the service goes on serving after it was told to stop and says so, as in "5s" or "0s": load balancers
+    /// look every few seconds, and must see `NOT_SERVING` before the ports close.
+    #[serde(deserialize_with = "any_duration")]
+    pub shutdown_delay: Duration,
+    /// Limits on what clients may hold open.
+    pub limits: Limits,
     /// What is logged, in the words of `RUST_LOG`: "info", "slotwise=debug".
     pub log: String,
 }
@@ -52,6 +65,8 @@ impl Default for Config {
             snapshot_interval: SNAPSHOT_INTERVAL,
             retention: Some(RETENTION),
             accept_loss: false,
+            shutdown_delay: SHUTDOWN_DELAY,
+            limits: Limits::default(),
             log: "info".into(),
         }
     }
@@ -67,6 +82,11 @@ fn parse<E: serde::de::Error>(text: &str) -> Result<Duration, E> {
 
 fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     parse(&String::deserialize(deserializer)?)
+}
+
+fn any_duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text).map_err(serde::de::Error::custom)
 }
 
 fn retention<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
@@ -138,6 +158,10 @@ mod tests {
         assert_eq!(config.http_address.port(), 0);
         assert_eq!(read("retention = \"30days\"").unwrap().retention, Some(Duration::from_hours(30 * 24)));
         assert_eq!(read("retention = \"forever\"").unwrap().retention, None);
+        assert_eq!(read("shutdown_delay = \"0s\"").unwrap().shutdown_delay, Duration::ZERO);
+        let limits = read("[limits]\ncalls = 7\ncall_timeout = \"9s\"").unwrap().limits;
+        assert_eq!(limits, Limits { calls: 7, call_timeout: Duration::from_secs(9), ..Limits::default() });
+        assert!(read("[limits]\ncals = 7").is_err() && read("[limits]\nkeepalive = \"1ms\"").is_err());
         assert!(read("retention = \"for ever\"").is_err() && read("retention = \"0s\"").is_err());
     }
 

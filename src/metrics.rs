@@ -44,6 +44,7 @@ pub struct Metrics {
     disk: IntGaugeVec,
     disk_full: IntGauge,
     log_blocked: IntGauge,
+    clock_doubt: IntGauge,
     failed: IntGauge,
     pause_seconds: Histogram,
     snapshot_age: IntGauge,
@@ -155,6 +156,10 @@ pub fn metrics() -> Result<Arc<Metrics>, prometheus::Error> {
             "slotwise_journal_log_blocked_bytes",
             "Bytes of the journal's write-ahead log that cannot be moved into its file because another program reads them.",
         )?,
+        clock_doubt: gauge(
+            "slotwise_clock_doubt_seconds",
+            "How far the clock is ahead of the time that is used, or, below 0, behind the journal; 0 unless by more than a day.",
+        )?,
         failed: gauge("slotwise_journal_failed", "1 once nothing is written any more until a restart.")?,
         pause_seconds: histogram(
             "slotwise_snapshot_pause_seconds",
@@ -231,6 +236,7 @@ impl Metrics {
             for (file, bytes) in [("journal", journal), ("write_ahead_log", log), ("snapshots", snapshots)] {
                 self.disk.with_label_values(&[file]).set(gauge(bytes));
             }
+            self.clock_doubt.set(node.clock_doubt_seconds());
             self.disk_full.set(i64::from(*node.full().borrow()));
             self.failed.set(i64::from(node.failure().borrow().is_some()));
         }

@@ -1,15 +1,24 @@
 //! Listening: gRPC on one port, HTTP on another, until told to stop.
 
+mod calls;
+mod connections;
+mod descriptors;
+
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, http::StatusCode, response::IntoResponse as _, routing::get};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::transport::{Server, server::TcpIncoming};
+use tonic::{codec::CompressionEncoding, transport::Server};
 use tonic_health::ServingStatus;
+use tower::layer::util::{Identity, Stack};
+
+use calls::CallLimits;
+use connections::{Incoming, Renewal};
+pub(crate) use descriptors::raise_descriptor_limit;
 
 use crate::{
-    config::Config,
+    config::{Config, Limits},
     journal::Loss,
     metrics::{Metrics, metrics},
     node::{Node, OpenError, Options, SystemClock},
@@ -24,8 +33,18 @@ use crate::{
     },
 };
 
+/// Bytes of one call's headers.
+const HEADER_BYTES_MAX: u32 = 16 * 1024;
+
 /// How long calls that were taken may go on once the server drains.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// A service that takes compressed messages, none of which is longer than a plain one may be.
+macro_rules! bounded {
+    ($service:expr) => {
+        $service.max_decoding_message_size(MESSAGE_BYTES_MAX).accept_compressed(CompressionEncoding::Gzip)
+    };
+}
 
 /// What answers while the disk has no room, the service as a whole ("") among it.
 const READERS: [&str; 3] = ["", "slotwise.v1.DecisionService", "slotwise.v1.InsightService"];
@@ -53,6 +72,11 @@ pub enum ServeError {
     /// The node failed while running.
     #[error("stopped, and had written nothing since this failed: {0}")]
     Failed(String),
+    /// Something that was answered could not be saved.
+    #[error(
+        "stopped, but {0} decisions that were answered are not saved: the disk has no room; their rewards will be unmatched"
+    )]
+    Unsaved(u64),
     /// The transport failed.
     #[error("the gRPC transport failed: {0}")]
     Transport(#[from] tonic::transport::Error),
@@ -85,14 +109,24 @@ impl Listeners {
         self.grpc.local_addr()
     }
 
+    /// The connections to both ports, limited.
+    fn incoming(self, limits: &Limits) -> (Incoming, Incoming) {
+        // A client that is there answers a ping in time.
+        let heard = Renewal::Heard(3 * limits.keepalive);
+        let grpc = Incoming::new(self.grpc, limits.connections, limits.header_timeout, heard);
+        let answered = Renewal::Answered(limits.header_timeout);
+        let http = Incoming::new(self.http, limits.connections.div_ceil(8), limits.header_timeout, answered);
+        (grpc, http)
+    }
+
     /// Where HTTP is.
     pub fn http_address(&self) -> io::Result<SocketAddr> {
         self.http.local_addr()
     }
 }
 
-/// Serves until `stop` is cancelled; then finishes what was taken, snapshots, and returns: an error if the node could
-/// write no more by then.
+/// Serves until `stop` is cancelled; then says so for the configured delay while it goes on serving, finishes what was
+/// taken, snapshots, and returns: an error if something could not be saved.
 ///
 /// The ports answer at once: health says `NOT_SERVING` and every call `UNAVAILABLE` until recovery is done. Health
 /// says `NOT_SERVING` again once nothing can be written any more, of the services that must write already while the
@@ -110,7 +144,9 @@ pub async fn run_and_tell(
 ) -> Result<(), ServeError> {
     let metrics = metrics().map_err(|why| ServeError::Internal(why.to_string()))?;
     let tasks = TaskTracker::new();
-    let api = Api::new(Arc::clone(&metrics), tasks.clone(), stop.child_token());
+    // Told to stop, the service says so at once, and stops when `closing` is cancelled.
+    let closing = CancellationToken::new();
+    let api = Api::new(Arc::clone(&metrics), tasks.clone(), stop.child_token(), closing.child_token());
     let (health, health_service) = tonic_health::server::health_reporter();
     let say = async |services: &[&str], status: ServingStatus| {
         for service in services {
@@ -126,30 +162,30 @@ pub async fn run_and_tell(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let internal = |why: tonic_reflection::server::Error| ServeError::Internal(why.to_string());
-    let drained = stop.child_token();
-    let router = Server::builder()
+    let router = builder(&config.limits)
         .add_service(health_service)
         .add_service(reflection().build_v1().map_err(internal)?)
         .add_service(reflection().build_v1alpha().map_err(internal)?)
-        .add_service(DecisionServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
-        .add_service(FeedbackServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
-        .add_service(SlotServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
-        .add_service(InsightServiceServer::new(api.clone()));
-    let grpc = tasks.spawn(router.serve_with_incoming_shutdown(
-        TcpIncoming::from(listeners.grpc).with_nodelay(Some(true)),
-        drained.clone().cancelled_owned(),
-    ));
+        .add_service(bounded!(DecisionServiceServer::new(api.clone())))
+        .add_service(bounded!(FeedbackServiceServer::new(api.clone())))
+        .add_service(bounded!(SlotServiceServer::new(api.clone())))
+        .add_service(bounded!(InsightServiceServer::new(api.clone())));
+    let (grpc_incoming, http_incoming) = listeners.incoming(&config.limits);
+    let grpc = tasks.spawn(router.serve_with_incoming_shutdown(grpc_incoming, closing.clone().cancelled_owned()));
     let http_app = http(Arc::clone(&metrics), api.clone());
     let http_stop = CancellationToken::new();
     let http_stopped = http_stop.clone().cancelled_owned();
     let http =
-        tasks.spawn(async move { axum::serve(listeners.http, http_app).with_graceful_shutdown(http_stopped).await });
+        tasks.spawn(async move { axum::serve(http_incoming, http_app).with_graceful_shutdown(http_stopped).await });
     tasks.close();
 
     let node = tokio::select! {
         opened = open(config, metrics) => opened?,
         // Recovery changes nothing, so there is nothing to finish.
-        () = stop.cancelled() => return Ok(()),
+        () = stop.cancelled() => {
+            closing.cancel();
+            return Ok(());
+        }
     };
     api.open(Arc::clone(&node));
     say(&READERS, ServingStatus::Serving).await;
@@ -169,20 +205,30 @@ pub async fn run_and_tell(
         say(&READERS, status(failed)).await;
         say(&WRITERS, status(failed || full)).await;
     }
-    let failed = failure.borrow().clone();
     say(&READERS, ServingStatus::NotServing).await;
     say(&WRITERS, ServingStatus::NotServing).await;
-    stop.cancel();
+    if !config.shutdown_delay.is_zero() {
+        tracing::info!(delay = ?config.shutdown_delay, "told to stop: says so to probes, and goes on serving meanwhile");
+        tokio::time::sleep(config.shutdown_delay).await;
+    }
+    closing.cancel();
     let served = tokio::time::timeout(DRAIN, grpc).await;
     http_stop.cancel();
     // A call or a scrape that will not end must not keep the process.
     let _ = tokio::time::timeout(Duration::from_secs(1), http).await;
-    let closing = Arc::clone(&node);
-    let closed = tasks_blocking(move || closing.shutdown()).await;
+    let stopping = Arc::clone(&node);
+    let closed = tasks_blocking(move || stopping.shutdown()).await;
+    let failed = node.failure().borrow().clone();
     if let Some(why) = failed {
         return Err(ServeError::Failed(why));
     }
     closed.map_err(|why| ServeError::Internal(why.to_string()))?;
+    if node.unsaved() > 0 {
+        return Err(ServeError::Unsaved(node.unsaved()));
+    }
+    if !node.stopped() {
+        return Err(ServeError::Internal("stopped, and cannot tell whether everything is saved; see the log".into()));
+    }
     match served {
         Ok(Ok(served)) => served.map_err(ServeError::from),
         Ok(Err(panicked)) => Err(ServeError::Internal(panicked.to_string())),
@@ -193,6 +239,17 @@ pub async fn run_and_tell(
     }
 }
 
+/// A gRPC server with the limits on calls and connections.
+fn builder(limits: &Limits) -> Server<Stack<CallLimits, Identity>> {
+    Server::builder()
+        .max_concurrent_streams(limits.streams_per_connection)
+        .http2_max_header_list_size(HEADER_BYTES_MAX)
+        .http2_keepalive_interval(Some(limits.keepalive))
+        .http2_keepalive_timeout(Some(limits.keepalive))
+        .timeout(limits.call_timeout)
+        .layer(CallLimits::new(limits.calls, limits.bytes_in_flight))
+}
+
 async fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<Node>, ServeError> {
     let options = Options {
         folder: config.data.clone(),
@@ -201,7 +258,7 @@ async fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<Node>, Serve
         loss: if config.accept_loss { Loss::Accepted } else { Loss::Refused },
         retention_us: config.retention.map(|for_| i64::try_from(for_.as_micros()).unwrap_or(i64::MAX)),
     };
-    let opened = tasks_blocking(move || Node::open(&options, Arc::new(SystemClock), metrics)).await;
+    let opened = tasks_blocking(move || Node::open(&options, Arc::new(SystemClock::default()), metrics)).await;
     Ok(Arc::new(opened.map_err(|why| ServeError::Internal(why.to_string()))??))
 }
 
@@ -213,7 +270,7 @@ async fn tasks_blocking<T: Send + 'static>(
 }
 
 fn http(metrics: Arc<Metrics>, api: Api) -> Router {
-    let health = api.clone();
+    let (health, ready) = (api.clone(), api.clone());
     Router::new()
         .route(
             "/metrics",
@@ -222,14 +279,16 @@ fn http(metrics: Arc<Metrics>, api: Api) -> Router {
                 Err(why) => (StatusCode::INTERNAL_SERVER_ERROR, why.to_string()).into_response(),
             }),
         )
-        .route(
-            "/healthz",
-            get(async move || {
-                if health.serving() {
-                    (StatusCode::OK, "serving\n")
-                } else {
-                    (StatusCode::SERVICE_UNAVAILABLE, "not serving\n")
-                }
-            }),
-        )
+        .route("/healthz", get(move || readiness(health.clone())))
+        .route("/readyz", get(move || readiness(ready.clone())))
+        // It answers, so it lives. Whether it should be restarted is another question than whether it should be asked.
+        .route("/livez", get(async || (StatusCode::OK, "alive\n")))
+}
+
+async fn readiness(api: Api) -> (StatusCode, &'static str) {
+    if !api.serving() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "not serving\n");
+    }
+    let doubtful = api.current().is_some_and(|node| node.clock_doubt_seconds() != 0);
+    (StatusCode::OK, if doubtful { "serving, degraded: the clock and the journal disagree\n" } else { "serving\n" })
 }

@@ -34,6 +34,10 @@ const BLOCKS: u64 = 512;
 
 /// The program with a limit on the size of its files, which is what a full disk looks like and can be lifted.
 fn start_limited(folder: &std::path::Path) -> Process {
+    start_limited_with(folder, Stdio::null())
+}
+
+fn start_limited_with(folder: &std::path::Path, log: Stdio) -> Process {
     let real = serve_command(folder);
     let mut limited = Command::new("bash");
     // The signal that the limit sends is ignored, so that the write fails instead.
@@ -41,7 +45,7 @@ fn start_limited(folder: &std::path::Path) -> Process {
         .args(["-c", &format!("trap '' XFSZ; ulimit -S -f {BLOCKS}; exec \"$@\""), "bash"])
         .arg(real.get_program())
         .args(real.get_args());
-    limited.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    limited.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
     Process::start_command(limited)
 }
 
@@ -194,4 +198,30 @@ async fn all_there(folder: &std::path::Path, acknowledged: &[RewardEvent]) {
         assert_eq!(results.len(), batch.len());
         assert!(results.iter().all(|result| result.status() == RewardStatus::Duplicate));
     }
+}
+
+/// Told to stop on a full disk, it says what it could not save, and does not end as if all were well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopped_on_a_full_disk_it_says_what_is_not_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = start_limited_with(folder.path(), Stdio::piped());
+    let mut clients = Clients::connect(&process.address).await;
+    clients.create(slot("offers", &["a", "b"])).await.unwrap();
+    let first = clients.decide(decide("offers")).await.unwrap();
+    for i in 0.. {
+        if clients.reward(click(&format!("e{i}"), &first)).await.is_err() {
+            break;
+        }
+    }
+    for _ in 0..30 {
+        clients.decide(decide("offers")).await.unwrap();
+    }
+    process.signal(nix::sys::signal::Signal::SIGTERM);
+    let status = process.child.wait().unwrap();
+    let (mut log, mut said) = (String::new(), String::new());
+    process.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    process.child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(!status.success(), "{log}");
+    assert!(!said.contains("everything is saved"), "{said}");
+    assert!(log.contains("error: stopped, but 30 decisions that were answered are not saved"), "{log}");
 }

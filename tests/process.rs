@@ -6,6 +6,8 @@
     reason = "a test stops at the first thing that is wrong"
 )]
 
+#[path = "process/limits.rs"]
+mod limits;
 mod support;
 
 use std::{

@@ -292,17 +292,19 @@ pub type Watch<'a> = dyn FnMut(usize, &[usize], &[f64], usize) + 'a;
 impl Ranking<'_> {
     /// See [`rank`].
     pub fn draw(self, mixture: &Mixture, places: usize, rng: &mut dyn Rng) -> (Vec<Place>, Vec<f64>) {
-        self.draw_watched(mixture, places, rng, &mut |_, _, _, _| {})
+        self.draw_watched(mixture, places, rng, &mut |_, _, _, _| {}, &|| false).unwrap_or_default()
     }
 
-    /// [`draw`](Self::draw), with a look at the pmf of every position.
+    /// [`draw`](Self::draw), with a look at the pmf of every position. Returns `None` as soon as `interrupted` says so
+    /// before a position.
     pub fn draw_watched(
         self,
         mixture: &Mixture,
         places: usize,
         rng: &mut dyn Rng,
         watch: &mut Watch<'_>,
-    ) -> (Vec<Place>, Vec<f64>) {
+        interrupted: &dyn Fn() -> bool,
+    ) -> Option<(Vec<Place>, Vec<f64>)> {
         let Self { policy, overlaps, .. } = self;
         let places = places.min(mixture.len());
         let mut weights: Weights = mixture.parts().iter().map(|part| part.weight).collect();
@@ -324,12 +326,15 @@ impl Ranking<'_> {
             let mut open: Flags = smallvec![true; left.len()];
             let mut upper: Option<(Step<'_>, usize)> = None;
             for _ in 0..batch {
+                if interrupted() {
+                    return None;
+                }
                 let step = Step::new(&course, std::mem::take(&mut above), std::mem::take(&mut open), weights);
                 if first.is_empty() && places > 1 {
                     first.clone_from(&step.pmf);
                 }
                 let Some((index, offset)) = draw(&step.pmf, rng.random()) else {
-                    return (drawn, if first.is_empty() { step.pmf } else { first });
+                    return Some((drawn, if first.is_empty() { step.pmf } else { first }));
                 };
                 watch(drawn.len(), &left, &step.pmf, index);
                 let best = (0..left.len())
@@ -350,7 +355,7 @@ impl Ranking<'_> {
                     overlap: kept.unwrap_or(0.0),
                 });
                 if drawn.len() == places {
-                    return (drawn, if first.is_empty() { step.pmf } else { first });
+                    return Some((drawn, if first.is_empty() { step.pmf } else { first }));
                 }
                 (above, open, weights) = step.after(index);
                 upper = overlaps.then_some((step, index));
@@ -358,7 +363,7 @@ impl Ranking<'_> {
             let mut keep = open.iter();
             left = left.iter().copied().filter(|_| keep.next().is_some_and(|&a| a)).collect();
         }
-        (drawn, first)
+        Some((drawn, first))
     }
 }
 

@@ -60,6 +60,7 @@ impl Demo {
             grpc_address: self.grpc_address,
             http_address: self.http_address,
             data: folder.path().to_owned(),
+            shutdown_delay: Duration::ZERO,
             ..Config::default()
         };
         let listeners = Listeners::bind(&config).await?;

@@ -5,6 +5,7 @@
 //! are clap's, exit code 2; so is a difference that was asked for with `--check`.
 
 mod backup;
+mod clock;
 mod demo;
 pub mod document;
 mod explain;
@@ -50,6 +51,8 @@ enum Command {
     Backup(backup::Backup),
     /// Make a data folder of a backup.
     Restore(restore::Restore),
+    /// Settle a disagreement between this machine's clock and the journal's time.
+    Clock(clock::Clock),
     /// Verify, measure and export the journal of a data folder, in use or not.
     Journal(journal::Journal),
 }
@@ -104,6 +107,7 @@ async fn run(command: Command) -> CommandResult {
         Command::Explain(explain) => explain.run().await,
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
+        Command::Clock(clock) => clock.run(),
         Command::Journal(journal) => journal.run(),
     }
 }

@@ -34,6 +34,9 @@ pub(super) struct Serve {
     /// were acknowledged may be gone. `slotwise journal salvage` builds a folder of what is left without this.
     #[arg(long)]
     accept_loss: bool,
+    /// How long to go on serving after SIGTERM, while probes are told [default: 5s].
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    shutdown_delay: Option<std::time::Duration>,
 }
 
 impl Serve {
@@ -45,6 +48,7 @@ impl Serve {
         config.data = self.data.unwrap_or(config.data);
         config.grpc_address = self.grpc_address.unwrap_or(config.grpc_address);
         config.http_address = self.http_address.unwrap_or(config.http_address);
+        config.shutdown_delay = self.shutdown_delay.unwrap_or(config.shutdown_delay);
         config.durable_decisions |= self.durable_decisions;
         config.accept_loss = self.accept_loss;
         Ok(config)
@@ -58,6 +62,7 @@ impl Serve {
             .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal())
             .init();
+        server::raise_descriptor_limit();
         let listeners = Listeners::bind(&config).await?;
         let stop = CancellationToken::new();
         stop_on_signal(stop.clone())?;

@@ -49,7 +49,8 @@ pub use change::{Change, ChangeError, plan};
 pub use closed::{Closed, Fate, Told};
 pub use counters::{Counters, Tally};
 pub use decide::{
-    CandidateExplanation, Decision, Draw, Explanation, Recalled, Request, RequestCandidate, decide, decide_with, recall,
+    CandidateExplanation, Decision, Draw, Explanation, Recalled, Request, RequestCandidate, decide, decide_until,
+    decide_with, recall,
 };
 pub use event::{
     Availability, Barred, Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, SCORED_MAX, Scored, Subject,

@@ -50,12 +50,12 @@ pub(super) const EVENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub(super) const CHANGES_MAX: usize = 1_024;
 /// Decisions per second that are assumed until the first busy commit was measured.
 const RATE_ASSUMED: f64 = 2_048.0;
-/// Decisions of one commit at least.
-pub(super) const PORTION_MIN: usize = 16;
+/// Events of one commit at least: a disk whose sync is slow must not make commits ever smaller.
+pub(super) const PORTION_MIN: usize = 64;
 /// Events of one commit at most.
 pub(super) const PORTION_MAX: usize = 4_096;
-/// Duration of a commit that rewards can wait for, beside what the disk itself takes.
-const PORTION_SECONDS: f64 = 0.05;
+/// Duration of a commit: a reward may have to wait for the one before it and its own.
+const PORTION_SECONDS: f64 = 0.1;
 /// Once a full disk has room again, how long only rewards and changes are written, and decisions that a reward needs:
 /// callers that were refused come back within a second.
 pub(super) const GRACE_AFTER_FULL: Duration = Duration::from_secs(2);
@@ -68,23 +68,21 @@ const MEMORY_SECONDS: f64 = 0.5;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
     rate: f64,
-    append_seconds: f64,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { rate: RATE_ASSUMED, append_seconds: 0.0 }
+        Self { rate: RATE_ASSUMED }
     }
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number, then bounded")]
 impl Pace {
-    /// Takes in a commit of `events` that took `seconds`, of which the disk took `append_seconds`.
-    pub(super) fn measure(&mut self, events: usize, seconds: f64, append_seconds: f64) {
+    /// Takes in a commit of `events` that took `seconds`.
+    pub(super) fn measure(&mut self, events: usize, seconds: f64) {
         let seconds = seconds.max(1e-6);
         let weight = seconds / (seconds + MEMORY_SECONDS);
         self.rate += weight * (events as f64 / seconds - self.rate);
-        self.append_seconds += weight.max(0.05) * (append_seconds - self.append_seconds);
     }
 
     /// Number of decisions that may wait.
@@ -94,8 +92,7 @@ impl Pace {
 
     /// Number of events of one commit.
     pub(super) fn portion(self) -> usize {
-        let seconds = PORTION_SECONDS + 2.0 * self.append_seconds;
-        ((self.rate * seconds) as usize).clamp(PORTION_MIN, PORTION_MAX)
+        ((self.rate * PORTION_SECONDS) as usize).clamp(PORTION_MIN, PORTION_MAX)
     }
 }
 
@@ -147,16 +144,16 @@ mod tests {
         let mut pace = Pace::default();
         assert_eq!(pace.decisions(), 2_048);
         for _ in 0..200 {
-            pace.measure(1_000, 0.1, 0.01);
+            pace.measure(1_000, 0.1);
         }
         assert!((9_900..=10_000).contains(&pace.decisions()), "{}", pace.decisions());
-        assert!((680..=700).contains(&pace.portion()), "50 ms and twice the disk's 10 ms: {}", pace.portion());
+        assert!((990..=1_000).contains(&pace.portion()), "{}", pace.portion());
         for _ in 0..200 {
-            pace.measure(1, 1.0, 0.01);
+            pace.measure(1, 1.0);
         }
         assert_eq!((pace.decisions(), pace.portion()), (DECISIONS_MIN, PORTION_MIN));
         for _ in 0..200 {
-            pace.measure(4_096, 1e-3, 1e-4);
+            pace.measure(4_096, 1e-3);
         }
         assert_eq!((pace.decisions(), pace.portion()), (DECISIONS_MAX, PORTION_MAX));
     }

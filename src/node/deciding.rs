@@ -1,17 +1,25 @@
 //! Deciding: on the caller's thread, against a published view.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
-use super::{Answer, DecideError, Node, WriteError, queue::DecisionReply, requests::Remembered};
+use super::{Answer, DecideError, Node, WriteError, queue::DecisionReply, recover::workers, requests::Remembered};
 use crate::{
     engine::{Decided, DecisionId, Draw, Request, SlotView, hash},
-    slot::{ArmId, FieldError},
+    slot::{ArmId, FieldError, limits::WORK_MAX},
 };
 
 /// How often a decision is made anew because another call was quicker with the same request id.
 const CLAIM_TRIES: usize = 8;
+/// Candidates times positions of one call, in all, beyond which it waits for its turn: tens of milliseconds. Only half
+/// of the cores work on such calls at a time, so that the others go on.
+const TURN_WORK: usize = 100_000;
+/// How often a call that waits for its turn looks at its deadline.
+const TURN_LOOK: Duration = Duration::from_millis(20);
 /// Candidates of one call beyond which the runtime is told that its thread will be busy: about a millisecond.
 const LONG: usize = 500;
 
@@ -20,6 +28,21 @@ pub(crate) fn run_long<T>(arms: usize, work: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
     let several = Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
     if arms > LONG && several { tokio::task::block_in_place(work) } else { work() }
+}
+
+/// Calls that take long: how many may wait, and how many are worked on at a time.
+#[derive(Debug)]
+pub(super) struct Turns {
+    seats: Semaphore,
+    cores: Semaphore,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        /// Long calls that may wait or run; further ones are refused.
+        const SEATS: usize = 16;
+        Self { seats: Semaphore::new(SEATS), cores: Semaphore::new((workers() / 2).max(1)) }
+    }
 }
 
 impl Node {
@@ -46,6 +69,7 @@ impl Node {
             self.count_refusal("decisions", requests.len(), admitted)?;
         }
         let arms = self.arms_of(&requests);
+        let _turn = if self.work_of(&requests) > TURN_WORK { self.turn(deadline_passed).await? } else { None };
         for _ in 0..CLAIM_TRIES {
             let batch = if repeatable { requests.clone() } else { std::mem::take(&mut requests) };
             let mut fresh: Vec<(u32, Arc<Decided>)> = Vec::new();
@@ -163,6 +187,32 @@ impl Node {
         self.shared.views.iter().any(|view| view.number == number)
     }
 
+    /// Waits until a core is free for a long call. Returns `None` once the deadline has passed: then it is not long.
+    async fn turn(
+        &self,
+        deadline_passed: &(dyn Fn() -> bool + Send + Sync),
+    ) -> Result<Option<(SemaphorePermit<'_>, SemaphorePermit<'_>)>, WriteError> {
+        let seat = self.count_refusal("decisions", 1, self.turns.seats.try_acquire().map_err(|_| WriteError::Busy))?;
+        while !deadline_passed() {
+            if let Ok(Ok(core)) = tokio::time::timeout(TURN_LOOK, self.turns.cores.acquire()).await {
+                return Ok(Some((seat, core)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Candidates times positions of all requests.
+    fn work_of(&self, requests: &[Request]) -> usize {
+        requests.iter().map(|request| self.work_of_one(request)).fold(0, usize::saturating_add)
+    }
+
+    fn work_of_one(&self, request: &Request) -> usize {
+        let Some(view) = self.slot(&request.slot) else { return 0 };
+        let arms = if request.candidates.is_empty() { view.definition.arms.len() } else { request.candidates.len() };
+        let count = if request.count == 0 { view.definition.count() } else { request.count } as usize;
+        arms.saturating_mul(count.min(arms))
+    }
+
     /// How many arms are to be scored in all.
     fn arms_of(&self, requests: &[Request]) -> usize {
         let arms = |request: &Request| {
@@ -182,7 +232,16 @@ impl Node {
         let now_us = self.now_us();
         let mut taken: Vec<ArmId> = Vec::new();
         let mut answers = Vec::with_capacity(requests.len());
+        let mut work = 0_usize;
         for request in requests {
+            work = work.saturating_add(self.work_of_one(&request));
+            if work > WORK_MAX {
+                let message = format!(
+                    "comes to {work} candidates times positions, with the requests before it; at most {WORK_MAX} are decided in one call"
+                );
+                answers.push(Err(FieldError::new("count", message).into()));
+                continue;
+            }
             let answer = self.decide_one(request, &taken, now_us, deadline_passed, fresh);
             if let Ok(answer) = &answer
                 && distinct
@@ -221,7 +280,7 @@ impl Node {
             taken,
             deadline_passed: deadline_passed(),
         };
-        let mut decision = self.pasts.decide(&view, request, draw, |number| self.lives(number));
+        let mut decision = self.pasts.decide(&view, request, draw, |number| self.lives(number), &deadline_passed);
         decision.decided.request_fingerprint = fingerprint;
         for &rule in &decision.failed_rules {
             if let Some(rule) = view.definition.rules.get(rule as usize) {

@@ -21,6 +21,7 @@ mod backup;
 mod clock;
 mod codec;
 mod deciding;
+mod doubt;
 mod error;
 mod folder;
 mod hindsight;
@@ -58,6 +59,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use codec::{decode as decode_event, encode as encode_event};
 pub(crate) use codec::{payload_from_struct, payload_to_struct};
 pub(crate) use deciding::run_long;
+pub use doubt::accept_clock;
 pub use error::{DecideError, OpenError, WriteError};
 pub use folder::{DiskUse, FolderError, disk_use};
 pub use hindsight::{HindsightError, Recollection};
@@ -72,6 +74,8 @@ use crate::{
     journal::{Journal, JournalReader, Loss, SqliteJournal},
     slot::{ArmId, SlotId, Why, suggestion},
 };
+use deciding::Turns;
+use doubt::Doubt;
 use folder::Folder;
 use pasts::Pasts;
 use queue::{Queue, Single};
@@ -138,6 +142,7 @@ pub(crate) struct Shared {
     /// Decisions that were answered and are not in the journal, once the node has stopped.
     unsaved: AtomicU64,
     queue: Queue,
+    doubt: Doubt,
 }
 
 /// Measures how long something takes; never becomes part of the state.
@@ -199,6 +204,7 @@ pub struct Node {
     folder: PathBuf,
     /// Whoever previews takes every core for a while: one after another.
     previewing: Turn<()>,
+    turns: Turns,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -239,7 +245,9 @@ impl Node {
             stopped: AtomicBool::new(false),
             unsaved: AtomicU64::new(0),
             queue: Queue::default(),
+            doubt: Doubt::default(),
         });
+        shared.doubt.begin(state.at_us(), &*shared.clock, folder.path());
         let (requests, pasts) = (Requests::default(), Pasts::default());
         for (id, slot) in state.slots() {
             let view = slot.view();
@@ -261,7 +269,7 @@ impl Node {
         let writer = Writer {
             state,
             journal,
-            _folder: folder,
+            folder,
             shared: Arc::clone(&shared),
             saver,
             durable_decisions: options.durable_decisions,
@@ -284,6 +292,7 @@ impl Node {
             durable_decisions: options.durable_decisions,
             folder: options.folder.clone(),
             previewing: Turn::new(()),
+            turns: Turns::default(),
             writer: Mutex::new(Some(writer)),
         })
     }
@@ -409,6 +418,12 @@ impl Node {
                 tracing::error!("the writer had panicked");
             }
         }
+    }
+
+    /// How far the machine's clock is ahead of the node's time, or, below 0, behind the journal's, seconds. 0 without
+    /// doubt about the time, which differences of less than a day do not raise.
+    pub fn clock_doubt_seconds(&self) -> i64 {
+        self.shared.doubt.seconds(&*self.shared.clock)
     }
 
     /// What waits to be written, and how much may.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dashmap::DashMap;
 
-use crate::engine::{Decided, Decision, Draw, Memory, Past, Request, SlotView, decide, decide_with};
+use crate::engine::{Decided, Decision, Draw, Memory, Past, Request, SlotView, decide_until};
 
 /// By slot number.
 #[derive(Debug, Default)]
@@ -20,20 +20,21 @@ impl Pasts {
     /// Decides, and remembers what that showed where the slot asks for it; such a slot's decisions are made one
     /// after another.
     ///
-    /// `lives` says of a slot number whether there still is a slot of it.
+    /// `lives` says of a slot number whether there still is a slot of it; `interrupted` says once the answer must come.
     pub(super) fn decide(
         &self,
         view: &SlotView,
         request: Request,
         draw: Draw<'_>,
         lives: impl Fn(u32) -> bool,
+        interrupted: &dyn Fn() -> bool,
     ) -> Decision {
         let memory = Memory::of(&view.definition);
         if !memory.wanted() {
             if self.0.contains_key(&view.number) {
                 self.0.remove(&view.number);
             }
-            return decide(view, request, draw);
+            return decide_until(view, request, draw, &Past::new(), interrupted);
         }
         if !self.0.contains_key(&view.number) {
             // What was deleted or reset needs no memory any more.
@@ -41,7 +42,7 @@ impl Pasts {
         }
         let past = Arc::clone(&self.0.entry(view.number).or_default());
         let mut past = past.lock().unwrap_or_else(PoisonError::into_inner);
-        let decision = decide_with(view, request, draw, &past);
+        let decision = decide_until(view, request, draw, &past, interrupted);
         past.remember(draw.id.at_us(), &decision.decided, memory);
         decision
     }

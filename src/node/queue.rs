@@ -303,6 +303,14 @@ impl Queue {
         self.lock().take(portion)
     }
 
+    /// Takes the oldest decisions and nothing else, at most `most`.
+    pub(super) fn take_decisions(&self, most: usize) -> Taken {
+        let (mut inner, mut taken) = (self.lock(), Taken::default());
+        inner.lanes.take_oldest(most, &mut taken.counts, &mut taken.decisions);
+        inner.writing = !taken.decisions.is_empty();
+        taken
+    }
+
     /// Number of events that the writer should take at once.
     pub(super) fn portion(&self) -> usize {
         self.lock().pace.portion()
@@ -322,10 +330,10 @@ impl Queue {
     }
 
     /// Takes in how long a commit took, if more waited than it could take: only then it says what can be written.
-    pub(super) fn measure(&self, events: usize, seconds: f64, append_seconds: f64) {
+    pub(super) fn measure(&self, events: usize, seconds: f64) {
         let mut inner = self.lock();
         if events >= inner.pace.portion() || !inner.lanes.is_empty() || !inner.express.is_empty() {
-            inner.pace.measure(events, seconds, append_seconds);
+            inner.pace.measure(events, seconds);
         }
     }
 
@@ -398,7 +406,8 @@ impl Inner {
             }
         }
         if portion.decisions {
-            let least = portion.unasked.min(admission::PORTION_MIN);
+            // Prefixes that rewards need must not keep the oldest waiting for ever.
+            let least = portion.unasked.min(admission::PORTION_MIN / 4);
             let left = portion.events.saturating_sub(taken.decisions.len()).min(portion.unasked).max(least);
             self.lanes.take_oldest(left, &mut taken.counts, &mut taken.decisions);
         }

@@ -78,7 +78,7 @@ pub(super) struct Writer {
     pub(super) state: State,
     pub(super) journal: Box<dyn Journal>,
     /// Locked for as long as the writer lives.
-    pub(super) _folder: Folder,
+    pub(super) folder: Folder,
     pub(super) shared: Arc<Shared>,
     pub(super) saver: Saver,
     /// Decisions are answered when they are durable: none is kept that was not.
@@ -119,6 +119,7 @@ impl Writer {
                 self.look_for_room();
                 self.look_at_files();
                 self.shared.observer.log_blocked(self.journal.blocked_log_bytes());
+                self.shared.doubt.look(&*self.shared.clock, self.folder.path());
             }
             self.saver.save_if_due(&self.state, recover::origin(&self.journal.point()));
             self.trim();
@@ -172,8 +173,8 @@ impl Writer {
             .map(|(rewards, reply)| (self.resolve_all(rewards, at_us, &mut events), reply))
             .collect();
         if !events.is_empty() || !waiting.is_empty() {
-            let append_seconds = self.commit(&events, &counts, waiting);
-            self.shared.queue.measure(events.len(), begun.seconds(), append_seconds);
+            self.commit(&events, &counts, waiting);
+            self.shared.queue.measure(events.len(), begun.seconds());
         }
         match single {
             None => {}
@@ -239,13 +240,12 @@ impl Writer {
         Ok(Rewarded { slot, event_id, decision, subject, arm, kind, value, time_us, reverses })
     }
 
-    /// Writes the events and then makes them true. Returns what became of each, and how long the disk took.
-    fn write(&mut self, events: &[Event]) -> Result<(Vec<Applied>, f64), WriteError> {
+    /// Writes the events and then makes them true. Returns what became of each.
+    fn write(&mut self, events: &[Event]) -> Result<Vec<Applied>, WriteError> {
         let records: Vec<Record> = events.iter().map(codec::encode).collect();
         let begun = self.shared.stopwatch();
         self.journal.append(&records).map_err(|why| self.not_written(why))?;
-        let append_seconds = begun.seconds();
-        self.shared.observer.committed(events.len(), append_seconds);
+        self.shared.observer.committed(events.len(), begun.seconds());
         self.shared.tell_full(None);
         let mut touched = BTreeSet::new();
         let applied = events
@@ -259,7 +259,7 @@ impl Writer {
         for slot in touched {
             self.publish(&slot);
         }
-        Ok((applied, append_seconds))
+        Ok(applied)
     }
 
     /// Want of room passes, and so does another program that writes; after any other failure nothing is written any more.
@@ -278,10 +278,19 @@ impl Writer {
             return;
         }
         self.begin_after_full();
-        match self.journal.probe() {
-            Ok(()) => self.shared.tell_full(None),
-            Err(why) => drop(self.not_written(why)),
+        let Taken { decisions, counts, .. } = self.shared.queue.take_decisions(1);
+        if decisions.is_empty() {
+            match self.journal.probe() {
+                Ok(()) => self.shared.tell_full(None),
+                Err(why) => drop(self.not_written(why)),
+            }
+            return;
         }
+        // A decision that waits needs room as a reward does: the best trial there is.
+        let at_us = self.now_us();
+        let events: Vec<Event> =
+            decisions.into_iter().map(|decided| Event { at_us, body: Body::Decided(decided) }).collect();
+        self.commit(&events, &counts, Vec::new());
     }
 
     /// Looks whether the journal's files are still in their place.
@@ -312,23 +321,20 @@ impl Writer {
         }
     }
 
-    /// Writes a batch and tells its callers. Returns how long the disk took.
-    fn commit(&mut self, events: &[Event], counts: &TakenCounts, waiting: Vec<WaitingRewards>) -> f64 {
-        let begun = self.shared.stopwatch();
+    /// Writes a batch and tells its callers.
+    fn commit(&mut self, events: &[Event], counts: &TakenCounts, waiting: Vec<WaitingRewards>) {
         let written = self.write(events);
-        let seconds = begun.seconds();
         match &written {
-            Ok((applied, _)) => {
+            Ok(applied) => {
                 self.observe(events, applied);
                 self.shared.queue.settle(counts, &Ok(()));
             }
             Err(why) => self.not_committed(why, counts),
         }
-        let mut outcomes =
-            written.as_ref().ok().into_iter().flat_map(|(applied, _)| applied).filter_map(|applied| match applied {
-                Applied::Reward(answer) => Some(answer.clone()),
-                Applied::Change | Applied::Decision => None,
-            });
+        let mut outcomes = written.as_ref().ok().into_iter().flatten().filter_map(|applied| match applied {
+            Applied::Reward(answer) => Some(answer.clone()),
+            Applied::Change | Applied::Decision => None,
+        });
         for (known, reply) in waiting {
             let results = match &written {
                 Err(why) => Err(why.clone()),
@@ -341,7 +347,6 @@ impl Writer {
             // A caller that no longer waits does not need the answer.
             drop(reply.send(results));
         }
-        written.map_or(seconds, |(_, append_seconds)| append_seconds)
     }
 
     /// Keeps the decisions of a batch that could not be written, where they may be later; tells everybody who waits

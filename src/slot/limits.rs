@@ -20,8 +20,11 @@ pub const VECTOR_MAX: usize = 256;
 pub const NUMBER_MAX: f64 = 1e12;
 /// Absolute value of a reward kind's weight: times [`NUMBER_MAX`] it can still be squared and summed.
 pub const WEIGHT_MAX: f64 = 1e6;
-/// Arms that a slot's decisions return unless a request says otherwise: a page shows tens.
+/// Arms that one decision returns: a page shows tens.
 pub const COUNT_MAX: u32 = 1_000;
+/// Candidates times positions of one call, summed over a batch: each position is drawn from a pmf over the candidates
+/// that are left. The largest request there may be takes a second or two.
+pub const WORK_MAX: usize = CANDIDATES_MAX * COUNT_MAX as usize;
 /// Requests of one batch: the slots of a page.
 pub const BATCH_MAX: usize = 100;
 /// Reward events of one request.

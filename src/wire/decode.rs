@@ -11,7 +11,7 @@ use crate::{
     node::RewardRequest,
     slot::{
         ArmId, Consent, FieldError, SlotId, check_features, check_name, check_token,
-        limits::{AHEAD_US_MAX, BATCH_MAX, CANDIDATES_MAX, FEATURES_MAX, NAME_BYTES_MAX, NUMBER_MAX},
+        limits::{AHEAD_US_MAX, BATCH_MAX, CANDIDATES_MAX, COUNT_MAX, FEATURES_MAX, NAME_BYTES_MAX, NUMBER_MAX},
         shorten, shorten_key,
     },
 };
@@ -147,6 +147,9 @@ pub(super) fn request(message: proto::DecideRequest) -> Decode<DecodedRequest> {
     } = message;
     if !request_id.is_empty() {
         check_token("request_id", &request_id)?;
+    }
+    if count > COUNT_MAX {
+        return Err(FieldError::new("count", format!("is {count}; at most {COUNT_MAX} arms are returned")));
     }
     let mut missing = BTreeSet::new();
     let request = Request {

@@ -16,8 +16,8 @@ use crate::{
 
 /// The domain of every `ErrorInfo`.
 const DOMAIN: &str = "slotwise.v1";
-/// When to try again after too much load: a few commits later.
-const RETRY: Duration = Duration::from_millis(50);
+/// When to try again after too much load: some commits later.
+const RETRY: Duration = Duration::from_millis(200);
 /// When to try again while starting.
 const RETRY_START: Duration = Duration::from_secs(1);
 
@@ -106,6 +106,13 @@ pub(super) fn starting() -> Status {
     let mut details = details("STARTING");
     details.set_retry_info(Some(RETRY_START));
     status(Code::Unavailable, "the service is starting: it reads its journal; try again shortly", details)
+}
+
+/// Clients ask for more at a time than the service takes.
+pub(crate) fn too_much(message: &str) -> Status {
+    let mut details = details("TOO_MUCH_AT_ONCE");
+    details.set_retry_info(Some(RETRY_START));
+    status(Code::ResourceExhausted, message, details)
 }
 
 /// There is no such slot; `field` is where it was named.

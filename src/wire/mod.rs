@@ -55,6 +55,7 @@ pub use client::{Calling, Client, ClientDecision, ClientError, ClientReward, Mar
 pub use client_hindsight::{ClientExplanation, ClientPreview, ClientShown};
 pub use client_slots::{ClientRevision, ClientSlot};
 pub use difference::{Difference, differences};
+pub(crate) use error::too_much;
 pub use time::time_text;
 
 use crate::{metrics::Metrics, node::Node};
@@ -65,14 +66,23 @@ pub struct Api {
     node: Arc<OnceLock<Arc<Node>>>,
     metrics: Arc<Metrics>,
     tasks: TaskTracker,
+    /// Cancelled once the service was told to stop: it says so, and serves on.
+    leaving: CancellationToken,
+    /// Cancelled once it stops.
     draining: CancellationToken,
 }
 
 impl Api {
     /// An API whose node is not there yet: every call is answered UNAVAILABLE.
-    /// Tasks that outlive a call are spawned on `tasks`; streams end when `draining` is cancelled.
-    pub fn new(metrics: Arc<Metrics>, tasks: TaskTracker, draining: CancellationToken) -> Self {
-        Self { node: Arc::default(), metrics, tasks, draining }
+    /// Tasks that outlive a call are spawned on `tasks`; probes learn of the end when `leaving` is cancelled, streams
+    /// end when `draining` is.
+    pub fn new(
+        metrics: Arc<Metrics>,
+        tasks: TaskTracker,
+        leaving: CancellationToken,
+        draining: CancellationToken,
+    ) -> Self {
+        Self { node: Arc::default(), metrics, tasks, leaving, draining }
     }
 
     /// Lets the node take calls.
@@ -88,7 +98,7 @@ impl Api {
 
     /// Whether calls are taken and writes go through.
     pub fn serving(&self) -> bool {
-        !self.draining.is_cancelled() && self.current().is_some_and(|node| node.failure().borrow().is_none())
+        !self.leaving.is_cancelled() && self.current().is_some_and(|node| node.failure().borrow().is_none())
     }
 
     fn tasks(&self) -> &TaskTracker {

@@ -26,7 +26,7 @@ use crate::{
 };
 
 fn api() -> Api {
-    Api::new(metrics().unwrap(), TaskTracker::new(), CancellationToken::new())
+    Api::new(metrics().unwrap(), TaskTracker::new(), CancellationToken::new(), CancellationToken::new())
 }
 
 #[tokio::test]

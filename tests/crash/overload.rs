@@ -99,7 +99,7 @@ async fn reward_idle(address: String, decision: slotwise::wire::proto::DecideRes
     for i in 0.. {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let begun = now();
-        match clients.reward(click(&format!("idle-{i}"), &decision)).await {
+        match clients.reward(click(&format!("waiting-{i}"), &decision)).await {
             // A decision keeps a thousand events.
             Ok(result) => assert!(i >= 1_000 || result.status() == RewardStatus::Accepted, "{}", result.message),
             Err(_) => break,

@@ -49,8 +49,8 @@ impl Server {
     }
 
     pub async fn start_with(config: Config) -> Self {
-        let config =
-            Config { grpc_address: ([127, 0, 0, 1], 0).into(), http_address: ([127, 0, 0, 1], 0).into(), ..config };
+        let (grpc_address, http_address) = (([127, 0, 0, 1], 0).into(), ([127, 0, 0, 1], 0).into());
+        let config = Config { grpc_address, http_address, shutdown_delay: Duration::ZERO, ..config };
         let listeners = Listeners::bind(&config).await.unwrap();
         let address = format!("http://{}", listeners.grpc_address().unwrap());
         let http = listeners.http_address().unwrap().to_string();
@@ -218,7 +218,8 @@ pub fn program() -> Command {
 
 pub fn serve_command(folder: &Path) -> Command {
     let mut command = program();
-    command.args(["serve", "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0", "--data"]).arg(folder);
+    command.args(["serve", "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0"]);
+    command.args(["--shutdown-delay", "0s", "--data"]).arg(folder);
     command
 }
 

@@ -44,6 +44,7 @@ pub(crate) fn with_server(durable_decisions: bool, test: impl AsyncFnOnce(Server
             http_address: (Ipv4Addr::LOCALHOST, 0).into(),
             data: folder.path().to_owned(),
             durable_decisions,
+            shutdown_delay: Duration::ZERO,
             ..Config::default()
         };
         let listeners = Listeners::bind(&config).await.unwrap();

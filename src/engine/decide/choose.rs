@@ -38,6 +38,8 @@ pub(super) struct Drawing<'a> {
     pub(super) count: usize,
     pub(super) seed: u64,
     pub(super) watch: &'a mut Watch<'a>,
+    /// Says whether the caller's deadline has passed meanwhile.
+    pub(super) interrupted: &'a dyn Fn() -> bool,
 }
 
 /// For candidates without features.
@@ -124,7 +126,7 @@ fn warms_up(view: &SlotView, candidates: &[Candidate<'_>], of: &[usize]) -> bool
     })
 }
 
-/// The policy's slate.
+/// The policy's slate, or `None` if the deadline passed meanwhile.
 #[expect(clippy::needless_pass_by_value, reason = "it holds a unique borrow, which is used up")]
 pub(super) fn by_model(
     view: &SlotView,
@@ -133,7 +135,7 @@ pub(super) fn by_model(
     steering: &mut Steering,
     boosts: Option<&[f64]>,
     drawing: Drawing<'_>,
-) -> Outcome {
+) -> Option<Outcome> {
     let controls = &view.definition.controls;
     let Scored { of, mixture, by } = scored;
     let constraints = steering.constraints(view, candidates, of);
@@ -145,8 +147,9 @@ pub(super) fn by_model(
     let ranking = Ranking { policy, exploration, overlaps, constraints: &constraints };
     let boosted = boosts.map(|factors| mixture.boosted(factors));
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(drawing.seed);
+    let Drawing { count, watch, interrupted, .. } = drawing;
     let (places, first) =
-        ranking.draw_watched(boosted.as_ref().unwrap_or(mixture), drawing.count, &mut rng, drawing.watch);
+        ranking.draw_watched(boosted.as_ref().unwrap_or(mixture), count, &mut rng, watch, interrupted)?;
     let (model, fallback) = match by {
         By::Model => (name(view, mixture), None),
         By::MeanReward => ("mean_reward".to_owned(), Some(Fallback::Model)),
@@ -170,7 +173,7 @@ pub(super) fn by_model(
         .collect();
     let known: Vec<_> =
         first.iter().enumerate().map(|(at, &p)| (of[at], mixture.mean(at), mixture.std(at), p)).collect();
-    Outcome { chosen, fallback, model, best_expected: best(&known), known }
+    Some(Outcome { chosen, fallback, model, best_expected: best(&known), known })
 }
 
 /// The largest mean, and 0 where there is none.
@@ -259,7 +262,7 @@ fn order(
     drawing: Drawing<'_>,
     steering: &Steering,
 ) -> (Vec<(usize, f64)>, Vec<f64>) {
-    let Drawing { count, seed, watch } = drawing;
+    let Drawing { count, seed, watch, .. } = drawing;
     let mut certain = |order: Vec<usize>| {
         let place: HashMap<usize, usize> = order.iter().map(|&at| (eligible[at], at)).collect();
         let order: Vec<usize> = steering
@@ -291,7 +294,7 @@ fn order(
             let ranking = Ranking { policy: Policy::Uniform, exploration, overlaps: false, constraints: &constraints };
             // A stream of its own: the policy's draw must not depend on it.
             let mut rng = Xoshiro256PlusPlus::seed_from_u64(hash("baseline", &[&seed.to_be_bytes()]).word());
-            let (places, first) = ranking.draw_watched(&mixture, count, &mut rng, watch);
+            let (places, first) = ranking.draw_watched(&mixture, count, &mut rng, watch, &|| false).unwrap_or_default();
             let first = if first.is_empty() { vec![0.0; eligible.len()] } else { first };
             let kept = steering.within_caps(places.iter().map(|place| eligible[place.candidate]));
             (places.into_iter().take(kept).map(|place| (place.candidate, place.propensity)).collect(), first)

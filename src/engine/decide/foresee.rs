@@ -134,7 +134,7 @@ impl<'a> Look<'a> {
         let scorer = |candidates: &[Candidate<'_>], of: Vec<usize>, places: usize, boosts: Option<&[f64]>| {
             self.scores(candidates, of, places, boosts)
         };
-        let asked = Asked { view, request, draw, count, past: &past, scorer: Some(&scorer) };
+        let asked = Asked { view, request, draw, count, past: &past, interrupted: &|| false, scorer: Some(&scorer) };
         let field = asked.field(&mut candidates, &mut steering);
         let fired = steering.fired.clone();
         let means = Means::new(view, &candidates, &field);

@@ -172,11 +172,23 @@ pub fn decide(view: &SlotView, request: Request, draw: Draw<'_>) -> Decision {
     decide_with(view, request, draw, &Past::new())
 }
 
+/// [`decide_until`] the end, however long it takes.
+pub fn decide_with(view: &SlotView, request: Request, draw: Draw<'_>, past: &Past) -> Decision {
+    decide_until(view, request, draw, past, &|| false)
+}
+
 /// Decides: eligible arms, rules, holdout, scores, pmf, controls, draw.
 ///
 /// Reads only; the same view, request, draw and past give the same decision.
 /// A candidate that the slot does not know is not eligible; [`Request::leave_out_unknown`] takes those out before.
-pub fn decide_with(view: &SlotView, mut request: Request, draw: Draw<'_>, past: &Past) -> Decision {
+/// Once `interrupted` says so, before any position of the slate, the baseline is the answer, as after a deadline.
+pub fn decide_until(
+    view: &SlotView,
+    mut request: Request,
+    draw: Draw<'_>,
+    past: &Past,
+    interrupted: &dyn Fn() -> bool,
+) -> Decision {
     let now_us = draw.id.at_us();
     let view = &*view.at(now_us);
     let definition = &*view.definition;
@@ -184,7 +196,7 @@ pub fn decide_with(view: &SlotView, mut request: Request, draw: Draw<'_>, past: 
     let mut candidates = candidates(view, &request, draw.taken, now_us);
     let mut steering = Steering::new(view, &request, &mut candidates, past, now_us);
     let count = if request.count == 0 { definition.count() } else { request.count } as usize;
-    let asked = Asked { view, request: &request, draw, count, past, scorer: None };
+    let asked = Asked { view, request: &request, draw, count, past, interrupted, scorer: None };
     let decided = asked.decide(&mut candidates, &mut steering);
 
     let Placed { mut outcome, would, holdout, analysis, sticky } = decided;

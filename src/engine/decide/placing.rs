@@ -31,6 +31,8 @@ pub(super) struct Asked<'a> {
     pub(super) draw: Draw<'a>,
     pub(super) count: usize,
     pub(super) past: &'a Past,
+    /// Says whether the caller's deadline has passed while this is decided.
+    pub(super) interrupted: &'a dyn Fn() -> bool,
     /// Scores instead of the view's learner, and also where the decision itself would need none.
     pub(super) scorer: Option<&'a Scorer<'a>>,
 }
@@ -131,7 +133,7 @@ impl Asked<'_> {
         steering: &Steering,
         watch: &mut Watch<'_>,
     ) -> Outcome {
-        let drawing = Drawing { count: self.count, seed: self.draw.seed, watch };
+        let drawing = Drawing { count: self.count, seed: self.draw.seed, watch, interrupted: self.interrupted };
         let reason = why.unwrap_or(Reason::Fallback);
         let outcome =
             baseline(self.view, candidates, &field.eligible, reason, field.scored.as_ref(), drawing, steering);
@@ -150,8 +152,11 @@ impl Asked<'_> {
         let Some(scored) = &field.scored else {
             return self.baseline(candidates, field, Err(Fallback::Model), steering, watch);
         };
-        let drawing = Drawing { count: self.count, seed, watch };
-        by_model(self.view, candidates, scored, steering, field.boosts.as_deref(), drawing)
+        let drawing = Drawing { count: self.count, seed, watch: &mut *watch, interrupted: self.interrupted };
+        match by_model(self.view, candidates, scored, steering, field.boosts.as_deref(), drawing) {
+            Some(outcome) => outcome,
+            None => self.baseline(candidates, field, Err(Fallback::Deadline), steering, watch),
+        }
     }
 
     pub(super) fn decide(&self, candidates: &mut [Candidate<'_>], steering: &mut Steering) -> Placed {

@@ -63,7 +63,8 @@ pub(super) fn no_room(file: &Path) -> bool {
 pub(super) fn tell_if_sick(told: &Told, why: &rusqlite::Error) {
     if !matches!(
         why.sqlite_error_code(),
-        Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+        // A file that cannot be opened: out of descriptors, which says nothing of what was written.
+        Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::CannotOpen)
     ) && !is_write(why)
     {
         *told.sick.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("a checkpoint failed: {why}"));
@@ -76,6 +77,8 @@ pub(super) fn checkpointer(file: &Path, told: Arc<Told>) -> rusqlite::Result<(Se
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(PATIENCE)?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // Reading opens every file that a checkpoint needs, now and not when descriptors have run out.
+    connection.query_row("PRAGMA schema_version", [], |_| Ok(()))?;
     let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
     let page = u64::try_from(page).unwrap_or(4_096);
     let log = log_file(file);

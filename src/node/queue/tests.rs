@@ -80,10 +80,10 @@ fn a_reward_comes_after_its_decision_and_what_was_decided_in_its_slot_before() {
 #[test]
 fn decisions_beyond_the_measured_second_the_bytes_or_the_age_are_refused() {
     let queue = Queue::default();
-    queue.measure(1, 1_000.0, 1e-3);
+    queue.measure(1, 1_000.0);
     assert_eq!(queue.waiting().decisions_max, 2_048, "a commit that had nothing to wait for says nothing");
     queue.push_decisions(vec![decided(1, 0, "")], Vec::new(), false).unwrap();
-    queue.measure(1, 1_000.0, 1e-3);
+    queue.measure(1, 1_000.0);
     let most = queue.waiting().decisions_max;
     assert_eq!(most, DECISIONS_MIN);
     let batch = |n: usize| (0..n).map(|i| decided(1, i as u64 + 1, "")).collect::<Vec<_>>();

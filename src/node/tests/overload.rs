@@ -126,3 +126,81 @@ async fn what_a_full_disk_keeps_from_being_saved_is_said_when_the_node_stops() {
     world.set(Weather::Fair);
     assert_eq!(world.counted(), (1, 1));
 }
+
+#[tokio::test]
+async fn a_leap_of_ten_years_does_not_move_the_journal_s_time_unless_it_is_accepted() {
+    const TEN_YEARS_US: i64 = 3_650 * DAY_US;
+    let world = World::new();
+    let node = world.open();
+    create(&node).await;
+    let begun_us = node.now_us();
+    world.clock.leap(TEN_YEARS_US);
+    let wrong = decide_one(&node, None).await.unwrap();
+    assert_eq!(reward(&node, "e1", &wrong).await.unwrap(), RewardOutcome::Accepted);
+    assert_eq!(node.clock_doubt_seconds(), TEN_YEARS_US / 1_000_000);
+    world.clock.leap(-TEN_YEARS_US);
+    world.clock.advance(1_000_000);
+    assert_eq!((node.now_us() - begun_us, node.clock_doubt_seconds()), (1_000_000, 0));
+    assert_eq!(reward(&node, "e2", &wrong).await.unwrap(), RewardOutcome::Accepted);
+    world.clock.leap(TEN_YEARS_US);
+    assert!(node.clock_doubt_seconds() == 0 || node.now_us() - begun_us == 1_000_000);
+    accept_clock(world.folder.path()).unwrap();
+    tokio::time::timeout(Duration::from_secs(20), async {
+        while node.now_us() - begun_us < TEN_YEARS_US {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("the writer finds that it was accepted");
+    let late = decide_one(&node, None).await.unwrap();
+    reward(&node, "e3", &late).await.unwrap();
+    drop(node);
+    // A start that finds the journal ahead of the clock says so, goes on, and asks.
+    world.clock.accept();
+    world.clock.leap(-TEN_YEARS_US);
+    let node = world.open();
+    assert!(node.clock_doubt_seconds() < -300_000_000, "{}", node.clock_doubt_seconds());
+    let after = decide_one(&node, None).await.unwrap();
+    assert_eq!(reward(&node, "e4", &after).await.unwrap(), RewardOutcome::Accepted);
+    drop(node);
+    accept_clock(world.folder.path()).unwrap();
+    assert_eq!(world.open().clock_doubt_seconds(), 0);
+    let elsewhere = tempfile::tempdir().unwrap();
+    assert!(accept_clock(elsewhere.path()).unwrap_err().to_string().contains("no data folder"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_deadline_is_looked_at_within_a_decision_and_long_calls_take_turns() {
+    let world = World::new();
+    let node = Arc::new(world.open());
+    let arms = definition().arms[0].clone();
+    let arm = |i: usize| Arc::new(Arm { id: ArmId::parse("arm_id", &format!("arm{i}")).unwrap(), ..(*arms).clone() });
+    let definition = Definition { arms: (0..400).map(arm).collect(), ..definition() };
+    node.change(slot_id(), Change::Create(definition), Why::default(), false).await.unwrap();
+    let long = Request { count: 400, ..request(None) };
+    // It passes after some positions of the slate.
+    let looks = std::sync::atomic::AtomicUsize::new(0);
+    let answers = node.decide(vec![long.clone()], false, &|| looks.fetch_add(1, Ordering::SeqCst) > 20).await.unwrap();
+    let decided = Arc::clone(&answers[0].as_ref().unwrap().decided);
+    assert_eq!((decided.fallback, decided.chosen.len()), (Some(crate::engine::Fallback::Deadline), 400));
+    let looked = looks.load(Ordering::SeqCst);
+    assert!((20..40).contains(&looked), "{looked}");
+    assert!(decided.chosen.iter().all(|chosen| chosen.propensity == 1.0), "the caller's order");
+    // A page of those goes on to its end, each as soon as it is asked.
+    let begun = Instant::now();
+    let answers = node.decide(vec![long.clone(); 30], false, &|| true).await.unwrap();
+    assert!(answers.iter().all(|answer| answer.as_ref().unwrap().decided.fallback.is_some()));
+    // While calls of that kind hold every core that they may, a short one is answered.
+    let mut others = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let (node, long) = (Arc::clone(&node), long.clone());
+        others.spawn(async move { node.decide(vec![long; 4], false, &move || begun.elapsed().as_secs() > 4).await });
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let asked = Instant::now();
+    node.decide(vec![Request { count: 1, ..request(None) }], false, &|| false).await.unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    while let Some(done) = others.join_next().await {
+        done.unwrap().unwrap();
+    }
+}

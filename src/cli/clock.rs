@@ -1,0 +1,29 @@
+//! `slotwise clock`: what to do when the machine's clock and the journal disagree.
+
+use clap::{Args, Subcommand};
+
+use super::{CommandResult, Data, say};
+use crate::node::accept_clock;
+
+/// Settle a disagreement between this machine's clock and the journal's time.
+#[derive(Debug, Args)]
+pub(super) struct Clock {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Say that this machine's clock is right: a running service follows it within a second, one that starts next does
+    /// not ask again. Time that leapt ahead cannot be taken back: windows close, and posteriors fade.
+    Accept(Data),
+}
+
+impl Clock {
+    pub(super) fn run(self) -> CommandResult {
+        let Action::Accept(Data { data }) = self.action;
+        let file = accept_clock(&data).map_err(|why| format!("cannot accept the clock: {why}"))?;
+        say(format_args!("the clock is accepted: {} tells the service", file.display()));
+        Ok(())
+    }
+}

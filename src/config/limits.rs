@@ -1,0 +1,43 @@
+//! Limits on what clients may hold open at a time.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// The table `[limits]` of the configuration: what clients may hold open, on both ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Connections to the gRPC port; beyond them new ones are closed at once. The HTTP port takes an eighth as many.
+    pub connections: usize,
+    /// Open calls of one gRPC connection; clients wait with further ones.
+    pub streams_per_connection: u32,
+    /// Open calls of all connections; further ones are refused. Health checks are not counted.
+    pub calls: usize,
+    /// Bytes of requests that have begun to arrive and are not answered; further ones are refused.
+    pub bytes_in_flight: usize,
+    /// How long a new gRPC connection may be silent, and how long an HTTP connection may take for a request.
+    #[serde(deserialize_with = "super::duration")]
+    pub header_timeout: Duration,
+    /// How long a call may take from its headers to its answer, the arrival of its message among it.
+    #[serde(deserialize_with = "super::duration")]
+    pub call_timeout: Duration,
+    /// How long a gRPC connection may be silent before it is asked whether the client is still there; one that does not
+    /// answer within the same time is closed.
+    #[serde(deserialize_with = "super::duration")]
+    pub keepalive: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1_024,
+            streams_per_connection: 256,
+            calls: 2_048,
+            bytes_in_flight: 64 * 1024 * 1024,
+            header_timeout: Duration::from_secs(10),
+            call_timeout: Duration::from_mins(1),
+            keepalive: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! What clients may hold open, what a compressed message may hold, and what a probe sees of the end.
+
+use std::time::Instant;
+
+use slotwise::{
+    config::{Config, Limits},
+    wire::proto::{BatchDecideRequest, Candidate, DecideRequest, decide_result, decision_service_client},
+};
+use support::{Server, channel, context, text};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tonic::{Code, codec::CompressionEncoding};
+use tonic_types::StatusExt as _;
+
+use super::*;
+
+async fn start(limits: Limits) -> (tempfile::TempDir, Server, Clients) {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(Config { data: folder.path().to_owned(), limits, ..Config::default() }).await;
+    let mut clients = server.clients().await;
+    clients.create(slot("offers", &["a", "b"])).await.unwrap();
+    (folder, server, clients)
+}
+
+fn is_refused_for_now(status: &tonic::Status) -> bool {
+    status.code() == Code::ResourceExhausted && status.get_error_details().retry_info().is_some()
+}
+
+fn large(bytes: usize) -> DecideRequest {
+    let words = bytes / 200;
+    let pairs: Vec<(String, _)> = (0..words).map(|i| (format!("f{i}"), text(&"x".repeat(190)))).collect();
+    let named: Vec<_> = pairs.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    DecideRequest { context: context(&named), ..decide("offers") }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_compressed_request_is_taken_and_one_that_unpacks_to_too_much_is_not() {
+    let (_folder, server, _clients) = start(Limits::default()).await;
+    let plain = channel(&server.address).await;
+    let mut packed =
+        decision_service_client::DecisionServiceClient::new(plain).send_compressed(CompressionEncoding::Gzip);
+    assert_eq!(packed.decide(decide("offers")).await.unwrap().into_inner().arms.len(), 1);
+    let bomb = DecideRequest { request_id: "x".repeat(200 * 1024 * 1024), ..decide("offers") };
+    let refused = packed.decide(bomb).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    assert_eq!(packed.decide(decide("offers")).await.unwrap().into_inner().arms.len(), 1);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_and_bytes_beyond_the_limits_are_refused_for_now_and_room_comes_back() {
+    let (_folder, server, mut clients) =
+        start(Limits { calls: 2, bytes_in_flight: 100_000, ..Limits::default() }).await;
+    for _ in 0..20 {
+        let refused = clients.decide(large(200_000)).await.unwrap_err();
+        assert!(is_refused_for_now(&refused), "{refused}");
+        assert_eq!(clients.decide(large(20_000)).await.unwrap().arms.len(), 1);
+    }
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        let (send, receive) = tokio::sync::mpsc::channel::<RecordRewardsRequest>(1);
+        let receive = tokio_stream::wrappers::ReceiverStream::new(receive);
+        streams.push((send, clients.feedback.stream_rewards(receive).await.unwrap()));
+    }
+    let refused = clients.decide(decide("offers")).await.unwrap_err();
+    assert!(is_refused_for_now(&refused), "{refused}");
+    let mut health = tonic_health::pb::health_client::HealthClient::new(channel(&server.address).await);
+    health.check(tonic_health::pb::HealthCheckRequest::default()).await.unwrap();
+    drop(streams);
+    let begun = Instant::now();
+    while clients.decide(decide("offers")).await.is_err() {
+        assert!(begun.elapsed() < PATIENCE, "calls that have ended still count");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    server.stop().await;
+}
+
+/// Reads until the server closes, and says how long that took.
+async fn closed_after(stream: &mut tokio::net::TcpStream) -> Duration {
+    let begun = Instant::now();
+    let mut bytes = Vec::new();
+    // A reset is an end as well.
+    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("it is closed in time");
+    begun.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silent_connections_are_closed_and_no_more_are_taken_than_may_be() {
+    let second = Duration::from_secs(1);
+    let limits = Limits { connections: 8, header_timeout: second, call_timeout: second, ..Limits::default() };
+    let (_folder, server, mut clients) = start(limits).await;
+    let grpc = server.address.trim_start_matches("http://").to_owned();
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.push(tokio::net::TcpStream::connect(&grpc).await.unwrap());
+    }
+    // Beyond the limit at once, the others after a second.
+    assert!(closed_after(silent.last_mut().unwrap()).await < second);
+    for stream in &mut silent {
+        closed_after(stream).await;
+    }
+    assert_eq!(clients.decide(decide("offers")).await.unwrap().arms.len(), 1, "who was there is served");
+    Clients::connect(&server.address).await.decide(decide("offers")).await.unwrap();
+    // A request that comes byte by byte has no more time than any other.
+    let mut slow = tokio::net::TcpStream::connect(&server.http).await.unwrap();
+    let begun = Instant::now();
+    for byte in b"GET /metrics HTTP/1.1\r\nHost: a.very.long.name.that.takes.a.while\r\n".iter().cycle() {
+        if slow.write_all(&[*byte]).await.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(begun.elapsed() < PATIENCE, "it is still open");
+    }
+    // A call whose message does not come ends.
+    let mut raw = tonic::client::Grpc::new(channel(&server.address).await);
+    raw.ready().await.unwrap();
+    let codec = slotwise::wire::MessageCodec::<DecideRequest, slotwise::wire::proto::DecideResponse>::default();
+    let path = "/slotwise.v1.DecisionService/Decide".parse().unwrap();
+    let begun = Instant::now();
+    let ended = raw.client_streaming(tonic::Request::new(tokio_stream::pending()), path, codec).await;
+    assert!(ended.is_err() && begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
+    server.stop().await;
+}
+
+fn many(count: u32) -> DecideRequest {
+    let candidates = (0..5_000).map(|i| Candidate { arm_id: format!("arm{i}"), ..Candidate::default() }).collect();
+    DecideRequest { candidates, count, ..decide("open") }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_has_a_budget_of_candidates_times_positions() {
+    let (_folder, server, mut clients) = start(Limits::default()).await;
+    clients.create(slotwise::wire::proto::Slot { open_catalogue: true, ..slot("open", &["a"]) }).await.unwrap();
+    let refused = clients.decide(DecideRequest { count: 5_000, ..decide("open") }).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+    assert!(refused.message().contains("count") && refused.message().contains("1000"), "{refused}");
+    // The first spends the budget but for a little; the second asks for as much again.
+    let safe = many(1);
+    let batch = BatchDecideRequest { requests: vec![many(999), many(999), safe], ..BatchDecideRequest::default() };
+    let begun = Instant::now();
+    let mut request = tonic::Request::new(batch);
+    request.set_timeout(Duration::from_secs(4));
+    let answered = clients.decisions.batch_decide(request).await;
+    // On a slow machine the first takes longer than the caller waits; either way the call ends in time.
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    if let Ok(answered) = answered {
+        let results = answered.into_inner().results;
+        let statuses: Vec<_> = results
+            .iter()
+            .map(|result| match result.result.as_ref().unwrap() {
+                decide_result::Result::Response(_) => "decided",
+                decide_result::Result::Status(status) if status.message.contains("at most 5000000") => "over",
+                decide_result::Result::Status(other) => panic!("{}", other.message),
+            })
+            .collect();
+        assert_eq!(statuses, ["decided", "over", "over"]);
+    }
+    server.stop().await;
+}
+
+async fn http(address: &str, path: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[test]
+fn told_to_stop_it_says_so_first_and_serves_on_for_a_while() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = program();
+    command.args(["serve", "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0"]);
+    command.args(["--shutdown-delay", "3s", "--data"]).arg(folder.path());
+    let mut process = Process::start_command(command);
+    tokio_run(async {
+        let mut clients = Clients::connect(&process.address).await;
+        clients.create(slot("offers", &["a"])).await.unwrap();
+        for path in ["/readyz", "/healthz", "/livez"] {
+            assert!(http(&process.http, path).await.starts_with("HTTP/1.1 200"), "{path}");
+        }
+        process.signal(Signal::SIGTERM);
+        let begun = Instant::now();
+        while http(&process.http, "/readyz").await.starts_with("HTTP/1.1 200") {
+            assert!(begun.elapsed() < Duration::from_secs(2), "no probe sees it");
+        }
+        assert!(http(&process.http, "/healthz").await.starts_with("HTTP/1.1 503"));
+        assert!(http(&process.http, "/livez").await.starts_with("HTTP/1.1 200"));
+        let mut health = tonic_health::pb::health_client::HealthClient::new(channel(&process.address).await);
+        let status = health.check(tonic_health::pb::HealthCheckRequest::default()).await.unwrap().into_inner().status();
+        assert_eq!(status, tonic_health::pb::health_check_response::ServingStatus::NotServing);
+        assert_eq!(clients.decide(decide("offers")).await.unwrap().arms.len(), 1, "it serves on");
+    });
+    assert!(wait(&mut process.child).success());
+}
+
+/// The program with so many descriptors, which it cannot raise.
+fn start_with_descriptors(folder: &Path, limits: &str) -> Process {
+    let real = serve_command(folder);
+    let mut limited = std::process::Command::new("bash");
+    limited.args(["-c", &format!("{limits}; exec \"$@\""), "bash"]).arg(real.get_program()).args(real.get_args());
+    limited.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
+    Process::start_command(limited)
+}
+
+#[test]
+fn without_descriptors_checkpoints_go_on_and_nothing_is_poisoned() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = start_with_descriptors(folder.path(), "ulimit -n 64");
+    tokio_run(async {
+        let mut clients = Clients::connect(&process.address).await;
+        clients.create(slot("offers", &["a", "b"])).await.unwrap();
+        let first = clients.decide(decide("offers")).await.unwrap();
+        let grpc = process.address.trim_start_matches("http://");
+        let mut idle = Vec::new();
+        for _ in 0..100 {
+            idle.push(tokio::net::TcpStream::connect(grpc).await.unwrap());
+        }
+        // More than a checkpoint waits for.
+        for i in 0..120 {
+            let page = BatchDecideRequest { requests: vec![large(4_000); 10], ..BatchDecideRequest::default() };
+            let _ = clients.decisions.batch_decide(page).await;
+            let result = clients.reward(click(&format!("e{i}"), &first)).await.unwrap();
+            assert_eq!(result.status(), RewardStatus::Accepted, "{}", result.message);
+        }
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        assert_eq!(clients.reward(click("after", &first)).await.unwrap().status(), RewardStatus::Accepted);
+        drop(idle);
+        let begun = Instant::now();
+        loop {
+            let answer = http(&process.http, "/metrics").await;
+            if answer.contains("slotwise_journal_failed 0") {
+                break;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{answer}");
+        }
+    });
+}
+
+#[test]
+fn the_soft_limit_on_descriptors_is_raised_to_the_hard_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = start_with_descriptors(folder.path(), "ulimit -S -n 100; ulimit -H -n 400");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", process.child.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(line.split_whitespace().nth(3), Some("400"), "{line}");
+}
