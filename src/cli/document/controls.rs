@@ -12,7 +12,7 @@ use super::{
     policy::PolicyChoice,
     values::DurationText,
 };
-use crate::slot::{ArmId, Controls, FieldError, HeadStart, Share, WarmUp};
+use crate::slot::{ArmId, Controls, FieldError, HeadStart, Share, WarmUp, shorten_key};
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,7 +90,7 @@ impl ControlsDocument {
             return Err(FieldError::new("controls.exploration_stop", message));
         }
         let share = |(arm, ShareDocument { floor, ceiling }): (&String, &ShareDocument)| {
-            let arm = ArmId::parse(&format!("controls.arm_shares[{arm:?}]"), arm)?;
+            let arm = ArmId::parse(&format!("controls.arm_shares[{}]", shorten_key(arm)), arm)?;
             Ok((arm, Share { floor: *floor, ceiling: *ceiling }))
         };
         let head_start = self.head_start.map(|HeadStartDocument { views, share, limit }| HeadStart {
