@@ -34,7 +34,7 @@ impl Backup {
 pub(super) fn tell(verb: &str, from: &Path, to: &Path, copied: &Copied) {
     for why in &copied.left_out {
         // The copy is whole without it.
-        let _ = writeln!(std::io::stderr(), "left out: {}", printable(&why.to_string()));
+        let _ = writeln!(std::io::stderr(), "left out: {}", printable(why));
     }
     say(format_args!("{verb} {} to {}: {}", from.display(), to.display(), summary(&copied.audit)));
 }

@@ -312,12 +312,11 @@ impl Writer {
     }
 
     fn publish(&self, slot: &SlotId) {
-        match self.state.slot(slot.as_str()) {
-            Some(state) => drop(self.shared.views.insert(slot.clone(), Arc::new(state.view()))),
-            None => {
-                self.shared.views.remove(slot);
-                self.shared.observer.slot_deleted(slot.as_str());
-            }
+        if let Some(state) = self.state.slot(slot.as_str()) {
+            self.shared.views.insert(slot.clone(), Arc::new(state.view()));
+        } else {
+            self.shared.views.remove(slot);
+            self.shared.observer.slot_deleted(slot.as_str());
         }
     }
 

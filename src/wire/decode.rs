@@ -52,12 +52,11 @@ fn features_with_value(
     }
     let mut decoded = Features::new();
     for (name, proto::FeatureValue { value }) in features {
-        match value {
-            Some(value) => drop(decoded.insert(name, self::value(value))),
-            None => {
-                check_name(field, &name)?;
-                missing.insert(format!("{prefix}{name}"));
-            }
+        if let Some(value) = value {
+            decoded.insert(name, self::value(value));
+        } else {
+            check_name(field, &name)?;
+            missing.insert(format!("{prefix}{name}"));
         }
     }
     check_features(field, &decoded)?;

@@ -6,21 +6,8 @@ use super::{
 };
 use crate::{
     engine::{FirstEvent, Lateness, Rejection, RewardAnswer, RewardNote, RewardOutcome, Unmatched},
-    slot::{limits::EVENTS_PER_DECISION_MAX, suggestion},
+    slot::{limits::EVENTS_PER_DECISION_MAX, shorten, suggestion},
 };
-
-/// Bytes of a text from a caller that a message repeats.
-const REPEATED_MAX: usize = 64;
-
-/// The beginning of a caller's text.
-fn shortened(text: &str) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if text.len() <= REPEATED_MAX {
-        return text;
-    }
-    let end = (0..=REPEATED_MAX).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-    format!("{}…", &text[..end])
-}
 
 /// The result of a reward event.
 pub(super) fn result(reply: &RewardAnswer) -> proto::RewardResult {
@@ -72,11 +59,11 @@ fn remark(note: &RewardNote) -> String {
         RewardNote::OtherKind { kind, definition } => {
             let kinds = &definition.goal.kinds;
             let near = suggestion(kind, kinds.iter().map(|kind| kind.kind.as_str()));
-            let names: Vec<String> = kinds.iter().map(|kind| format!("'{}'", shortened(&kind.kind))).collect();
+            let names: Vec<String> = kinds.iter().map(|kind| format!("'{}'", shorten(&kind.kind))).collect();
             let near = if near.is_empty() { format!("; those are {}", names.join(", ")) } else { near };
             format!(
                 "kind: '{}' is not a kind of this slot's goal, so the event is counted and changes no reward{near}",
-                shortened(kind)
+                shorten(kind)
             )
         }
         RewardNote::Other(first) => other(first),
@@ -90,14 +77,14 @@ fn other(first: &FirstEvent) -> String {
     let mut about = String::new();
     if let Some(kind) = kind {
         about.push_str(if *reversal { " a reversal of kind '" } else { " '" });
-        about.push_str(&shortened(kind));
+        about.push_str(&shorten(kind));
         about.push('\'');
     }
     if let Some(value) = value {
         about.push_str(&format!(" of value {value}"));
     }
     if let Some(arm) = arm {
-        about.push_str(&format!(" of arm '{}'", shortened(arm.as_str())));
+        about.push_str(&format!(" of arm '{}'", shorten(arm.as_str())));
     }
     if let Some(decision) = decision {
         about.push_str(&format!(" for decision {decision}"));
