@@ -110,7 +110,8 @@ mod tests {
     #[test]
     fn a_writer_escapes_what_goes_through_it() {
         let mut out = Escaping(Vec::new());
-        writeln!(out, "arm {}: {}", "\u{1b}]0;x\u{7}", 3).unwrap();
+        let arm = "\u{1b}]0;x\u{7}";
+        writeln!(out, "arm {arm}: {}", 3).unwrap();
         assert_eq!(String::from_utf8(out.0).unwrap(), "arm \\u001b]0;x\\u0007: 3\n");
     }
 }

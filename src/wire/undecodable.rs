@@ -117,7 +117,7 @@ mod tests {
         bytes[at] = 0xff;
         assert_eq!(stumbled::<DecideRequest>(&bytes), "candidates[2].arm_id");
         // Cut off in the middle.
-        assert_eq!(stumbled::<DecideRequest>(&bytes[..at + 1]), "candidates[2]");
+        assert_eq!(stumbled::<DecideRequest>(&bytes[..=at]), "candidates[2]");
         assert_eq!(stumbled::<DecideRequest>(&[0xff; 40]), "");
     }
 }

@@ -104,7 +104,7 @@ impl Contract {
                 _ => Vec::new(),
             };
             for (path, bytes) in inner {
-                let mut whole = self.companions(message, field.name());
+                let mut whole = Self::companions(message, field.name());
                 put(&mut whole, field.number(), &bytes);
                 let dots = if path.is_empty() { "" } else { "." };
                 found.push((format!("{}{dots}{path}", field.name()), whole));
@@ -115,7 +115,7 @@ impl Contract {
     }
 
     /// The other fields of a message without which nobody looks at `field`.
-    fn companions(&self, message: &DescriptorProto, field: &str) -> Vec<u8> {
+    fn companions(message: &DescriptorProto, field: &str) -> Vec<u8> {
         let known: &[(&str, &str)] = &[
             ("slot_id", "offers"),
             ("arm_id", "a"),

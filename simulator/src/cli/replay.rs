@@ -147,7 +147,7 @@ impl Replay {
         let replaying = replay_until(&options, &dataset, &mut progress, &stop);
         let report = runtime.block_on(async {
             match &options.target {
-                Some(_) => until_told(&stop, replaying).await,
+                Some(_) => Box::pin(until_told(&stop, replaying)).await,
                 // It has nothing to take away, and would not hear.
                 None => replaying.await,
             }
