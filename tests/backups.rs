@@ -232,10 +232,15 @@ async fn a_flipped_byte_is_refused_with_file_and_position() {
     flip(&snapshot, 200);
     let words = [snapshot.to_str().unwrap(), "byte ", "damaged"];
     refused(&verify(&backup, false), &words);
-    refused(&restore(&backup, &restored), &words);
-    flip(&snapshot, 200);
     assert!(!restored.exists() && !folder.path().join("restored.partial").exists());
-    good(&restore(&backup, &restored));
+    // The journal is whole: what a service would start without is left out, and said.
+    let output = restore(&backup, &restored);
+    assert!(good(&output).contains("no snapshot"));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.starts_with("left out: cannot use the snapshot") && told.contains("damaged"), "{told}");
+    good(&verify(&restored, true));
+    flip(&snapshot, 200);
+    good(&restore(&backup, &folder.path().join("restored-again")));
 }
 
 /// Bytes of the journal flipped all over the file, one at a time: what verifies is what was written.
@@ -307,6 +312,54 @@ async fn a_snapshot_of_another_history_is_refused_and_a_wrong_state_is_found_by_
     fs::write(&name, wrong).unwrap();
     good(&verify(&backup, false));
     refused(&verify(&backup, true), &[name.to_str().unwrap(), "position 19", "differ from byte"]);
+}
+
+/// No command writes into a data folder, by whatever name it is called, and none replaces a file unasked.
+#[tokio::test]
+async fn outputs_inside_a_data_folder_are_refused() {
+    let (folder, data, whole) = small().await;
+    let elsewhere = folder.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    std::os::unix::fs::symlink(&data, elsewhere.join("link")).unwrap();
+    std::os::unix::fs::symlink(data.join("journal.sqlite3"), elsewhere.join("file")).unwrap();
+    let files = |folder: &Path| -> Vec<(PathBuf, Vec<u8>)> {
+        let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        paths.sort();
+        paths.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+    };
+    let before = files(&data);
+    let export = |output: &Path, words: &[&str]| {
+        run(&[&["journal", "export"], words].concat(), &[("--data", &data), ("--output", output)])
+    };
+    let newest = snapshot(&data);
+    for output in [
+        data.join("journal.sqlite3"),
+        data.join("new.jsonl"),
+        newest,
+        elsewhere.join("link/out"),
+        elsewhere.join("../data/out"),
+        elsewhere.join("file"),
+    ] {
+        refused(&export(&output, &["--force"]), &["inside the data folder"]);
+    }
+    for target in [data.join("backup"), elsewhere.join("link/backup"), data.join("deep/er")] {
+        refused(&backup(&data, &target), &["inside the data folder"]);
+        refused(&restore(&whole, &target), &["inside the data folder"]);
+        refused(&run(&["journal", "salvage"], &[("", &data), ("", &target)]), &["inside the data folder"]);
+    }
+    assert!(before == files(&data));
+    let output = elsewhere.join("out.jsonl");
+    fs::write(&output, "mine").unwrap();
+    refused(&export(&output, &[]), &["out.jsonl", "--force"]);
+    assert_eq!(fs::read(&output).unwrap(), b"mine");
+    good(&export(&output, &["--force"]));
+    assert_eq!(fs::read_to_string(&output).unwrap().lines().count(), 8);
+    // Salvaging what is whole loses nothing.
+    let target = folder.path().join("salvaged");
+    let told = good(&run(&["journal", "salvage"], &[("", &data), ("", &target)]));
+    assert!(told.contains("nothing is lost") && told.contains("17 records"), "{told}");
+    good(&verify(&target, true));
+    assert!(before == files(&data));
 }
 
 #[tokio::test]

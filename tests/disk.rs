@@ -177,6 +177,62 @@ async fn after_a_failed_commit_health_and_log_say_so_and_only_decisions_go_on() 
     all_there(folder.path(), &[event]).await;
 }
 
+/// Another program holds the journal for a while: who writes is told to come back, soon, and all goes on by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_that_another_program_holds_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let mut clients = Clients::connect(&process.address).await;
+    clients.create(slot("offers", &["a", "b"])).await.unwrap();
+    let first = clients.decide(decide("offers")).await.unwrap();
+    assert_eq!(clients.reward(click("e1", &first)).await.unwrap().status(), RewardStatus::Accepted);
+    let other = rusqlite::Connection::open(folder.path().join("journal.sqlite3")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let second = clients.decide(decide("offers")).await.unwrap();
+    for _ in 0..3 {
+        let busy = clients.reward(click("e2", &second)).await.unwrap_err();
+        assert_eq!(busy.code(), Code::Unavailable, "{busy}");
+        let details = busy.get_error_details();
+        assert_eq!(details.error_info().unwrap().reason, "JOURNAL_BUSY");
+        assert!(details.retry_info().is_some());
+    }
+    let refused = clients.create(slot("others", &["a"])).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+    assert!(serving(&process.address, "").await && serving(&process.address, "slotwise.v1.FeedbackService").await);
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(clients.reward(click("e2", &second)).await.unwrap().status(), RewardStatus::Accepted);
+    assert_eq!(clients.create(slot("others", &["a"])).await.unwrap().slot_id, "others");
+    assert!(http(&process.http, "/metrics").await.contains("slotwise_decisions_unrecorded_total 0"));
+}
+
+/// The journal is removed while it is written: what would be acknowledged from then on no restart would find.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_that_is_removed_while_it_runs_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Process::start(folder.path());
+    let mut clients = Clients::connect(&process.address).await;
+    clients.create(slot("offers", &["a", "b"])).await.unwrap();
+    let decision = clients.decide(decide("offers")).await.unwrap();
+    assert_eq!(clients.reward(click("e1", &decision)).await.unwrap().status(), RewardStatus::Accepted);
+    for name in ["journal.sqlite3", "journal.sqlite3-wal", "journal.sqlite3-shm"] {
+        std::fs::remove_file(folder.path().join(name)).unwrap();
+    }
+    // Nobody asks for anything: it looks by itself.
+    let mut waited = 0;
+    while serving(&process.address, "").await {
+        waited += 1;
+        assert!(waited < 100, "it did not notice within five seconds");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let refused = clients.reward(click("e2", &decision)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+    process.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(!process.child.wait().unwrap().success());
+    let mut log = String::new();
+    process.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(log.contains("journal.sqlite3") && log.contains("removed or replaced"), "{log}");
+}
+
 /// What a path of the HTTP side answers, head and all.
 async fn http(address: &str, path: &str) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

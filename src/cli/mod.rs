@@ -10,6 +10,7 @@ mod demo;
 pub mod document;
 mod explain;
 mod journal;
+mod output;
 mod progress;
 mod report;
 mod restore;

@@ -1,6 +1,6 @@
 //! Whether a journal, the watermark beside it and what the snapshots say belong together. Nothing is changed.
 
-use std::{fs, path::Path};
+use std::{collections::HashSet, fs::File, path::Path};
 
 use rusqlite::Connection;
 
@@ -9,6 +9,7 @@ use super::{
     chain::ChainPoint,
     quiet,
     rows::{self, Extent, Identity},
+    wal::Frames,
     watermark::{self, Watermark},
 };
 
@@ -138,18 +139,21 @@ pub(super) fn agree(
     }
 }
 
-/// Refuses a file that has fewer pages than its header says, and whose write-ahead log does not have the others.
+/// Refuses a file that has fewer pages than it should have, and whose write-ahead log does not have the others.
 pub(super) fn refuse_cut(connection: &Connection, file: &Path, last: u64) -> Result<(), ReadError> {
     let engine =
         |why: rusqlite::Error| ReadError::Engine { file: file.to_owned(), position: last, why: why.to_string() };
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(engine);
     let (pages, size) = (pragma("page_count")?, pragma("page_size")?);
-    let expected = u64::try_from(pages.saturating_mul(size)).unwrap_or(0);
-    let bytes = fs::metadata(file).map_or(0, |file| file.len());
-    // Pages beyond the file's end must all be in the log: it is at least as long as they are.
-    let log = quiet::length(&quiet::log_file(file));
-    if bytes + log < expected {
-        return Err(ReadError::Cut { file: file.to_owned(), bytes, expected, last });
+    let (pages, size) = (u64::try_from(pages).unwrap_or(0), u64::try_from(size).unwrap_or(1).max(1));
+    let bytes = quiet::length(file);
+    if bytes >= pages * size {
+        return Ok(());
     }
-    Ok(())
+    let log = File::open(quiet::log_file(file)).and_then(|log| Frames::read(&log)).unwrap_or_default();
+    let in_log: HashSet<u64> = log.committed().map(|frame| u64::from(frame.page)).collect();
+    if (bytes / size + 1..=pages).all(|page| in_log.contains(&page)) {
+        return Ok(());
+    }
+    Err(ReadError::Cut { file: file.to_owned(), bytes, expected: pages * size, last })
 }

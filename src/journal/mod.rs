@@ -14,19 +14,24 @@
 //!
 //! Deliberately not here: what the records mean. A body is bytes.
 
+mod carve;
 mod chain;
 mod check;
 mod quiet;
 mod reader;
+mod rebuild;
 mod rows;
 mod search;
 mod sqlite;
 mod stretch;
+mod wal;
 mod watermark;
 
+pub use carve::{Carved, Carving};
 pub use chain::{ChainHash, ChainPoint, JournalId};
 pub use check::Loss;
 pub use reader::JournalReader;
+pub use rebuild::{NextRecord, Outline, rebuild};
 pub use sqlite::SqliteJournal;
 
 use std::path::{Path, PathBuf};
@@ -253,6 +258,13 @@ pub enum AppendError {
 
 /// Takes a record, or says why it cannot use it.
 pub type Each<'a> = dyn FnMut(&Stored<'_>) -> Result<(), String> + 'a;
+
+/// The last position that the watermark in a folder says was acknowledged, or `None` if there is no whole watermark.
+pub fn acknowledged(folder: &Path) -> Result<Option<u64>, ReadError> {
+    let read = watermark::read(folder);
+    let read = read.map_err(|why| ReadError::Open { file: watermark::path(folder), why: why.to_string() })?;
+    Ok(read.map(|watermark| watermark.position))
+}
 
 /// A durable, ordered log.
 pub trait Journal: Send {

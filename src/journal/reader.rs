@@ -204,6 +204,15 @@ impl JournalReader {
         self.marked
     }
 
+    /// Refuses a journal of which nobody can say whether its end is there.
+    pub fn require_watermark(&self) -> Result<(), ReadError> {
+        let format = if self.identity.is_some() { rows::FORMAT } else { self.format() };
+        let checked = check::Checked { format, extent: self.extent, identity: self.identity };
+        let marked = watermark::read(&self.folder)
+            .map_err(|why| ReadError::Open { file: watermark::path(&self.folder), why: why.to_string() })?;
+        check::require_watermark(&self.folder, &self.file, Some(&checked), marked.as_ref(), Loss::Refused)
+    }
+
     /// The point of the journal's history at a position, or `None` where no batch that is kept ends there.
     pub fn point_at(&self, position: u64) -> Result<Option<ChainPoint>, ReadError> {
         let Some(Identity { journal, .. }) = self.identity else { return Ok(None) };

@@ -259,7 +259,7 @@ impl Drop for SqliteJournal {
 
 /// Makes the tables of a journal, or adds those that an older one lacks, and moves them into the file at once: a copy of
 /// the file alone then says whose it is.
-fn make_tables(connection: &mut Connection, identity: &Identity) -> rusqlite::Result<()> {
+pub(super) fn make_tables(connection: &mut Connection, identity: &Identity) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     transaction.execute_batch(&format!(
         "PRAGMA application_id = {APPLICATION_ID};
@@ -275,7 +275,7 @@ fn make_tables(connection: &mut Connection, identity: &Identity) -> rusqlite::Re
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
-fn insert_batch(connection: &Connection, first: u64, last: u64, hash: &ChainHash) -> rusqlite::Result<()> {
+pub(super) fn insert_batch(connection: &Connection, first: u64, last: u64, hash: &ChainHash) -> rusqlite::Result<()> {
     let insert = "INSERT INTO batches (last, first, hash) VALUES (?, ?, ?)";
     connection.prepare_cached(insert)?.execute(params![stored(last), stored(first), hash])?;
     Ok(())
@@ -283,7 +283,7 @@ fn insert_batch(connection: &Connection, first: u64, last: u64, hash: &ChainHash
 
 impl Identity {
     /// The point with which the chain begins.
-    fn beginning(&self) -> ChainPoint {
+    pub(super) fn beginning(&self) -> ChainPoint {
         ChainPoint { journal: self.journal, position: self.begun, hash: beginning(self.journal, self.begun) }
     }
 }

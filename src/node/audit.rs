@@ -18,7 +18,10 @@ use super::{
     recover::{origin, refuse_foreign, replay_by, workers},
 };
 use crate::{
-    engine::{State, snapshot},
+    engine::{
+        State,
+        snapshot::{self, SnapshotError},
+    },
     journal::{JournalReader, ReadError, Stored},
 };
 
@@ -105,6 +108,20 @@ impl From<FolderError> for AuditError {
 
 /// Verifies all that a data folder holds; with `fold`, also that the journal gives what the snapshots hold.
 pub fn audit(folder: &Path, fold: bool, progress: &mut dyn FnMut(Progress)) -> Result<Audit, AuditError> {
+    audit_folder(folder, fold, false, progress)
+}
+
+/// Verifies what a service would start from: a damaged snapshot is no fault if another one, or the journal alone, will do.
+pub(super) fn audit_what_starts(folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Audit, AuditError> {
+    audit_folder(folder, false, true, progress)
+}
+
+fn audit_folder(
+    folder: &Path,
+    fold: bool,
+    leave_out: bool,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Audit, AuditError> {
     let mut tries = 1;
     let (snapshots, reader) = loop {
         // In this order: the journal holds what any snapshot before it claims.
@@ -128,9 +145,20 @@ pub fn audit(folder: &Path, fold: bool, progress: &mut dyn FnMut(Progress)) -> R
     }
     let mut audited = Vec::new();
     for snapshot in &snapshots {
-        snapshot.verify()?;
+        match snapshot.verify() {
+            Ok(()) => {}
+            // One of a newer program is not damaged, and a service would not start beside it.
+            Err(why @ FolderError::Snapshot { source: SnapshotError::Version(_), .. }) => return Err(why.into()),
+            Err(_) if leave_out => continue,
+            Err(why) => return Err(why.into()),
+        }
         audited.push(AuditedSnapshot { position: snapshot.position, bytes: snapshot.length()?, compared: false });
     }
+    if !reaches(reader.trimmed(), audited.iter().map(|snapshot| snapshot.position)) {
+        let (folder, damaged) = (folder.to_owned(), "those that reach so far are damaged".into());
+        return Err(OpenError::NoSnapshot { folder, trimmed: reader.trimmed(), damaged }.into());
+    }
+    reader.require_watermark()?;
     let records = read_all(&reader, progress)?;
     if fold {
         compare(&reader, &snapshots, &mut audited, progress)?;
@@ -145,17 +173,23 @@ pub(super) fn reaches(trimmed: u64, mut snapshots: impl Iterator<Item = u64>) ->
     trimmed == 0 || snapshots.any(|position| position >= trimmed)
 }
 
-/// Reads and decodes every record; says how many there are.
+/// Reads and decodes every record; says how many there are. What retention drops meanwhile is passed over: each record is
+/// looked at by itself.
 fn read_all(reader: &JournalReader, progress: &mut dyn FnMut(Progress)) -> Result<u64, AuditError> {
-    let mut records = 0;
-    reader.each(0, &mut |stored| {
-        records += 1;
-        if stored.position.is_multiple_of(REPORT_EVERY) {
-            progress(Progress { doing: "reading the journal", done: stored.position, of: reader.last() });
+    let (mut records, mut from) = (0, 0);
+    loop {
+        let read = reader.each(from, &mut |stored| {
+            records += 1;
+            if stored.position.is_multiple_of(REPORT_EVERY) {
+                progress(Progress { doing: "reading the journal", done: stored.position, of: reader.last() });
+            }
+            check(stored)
+        });
+        match read {
+            Err(ReadError::Overtaken { trimmed, .. }) if trimmed > from && trimmed < reader.last() => from = trimmed,
+            done => return Ok(done.map(|_| records)?),
         }
-        check(stored)
-    })?;
-    Ok(records)
+    }
 }
 
 /// The event must be readable, and the columns beside it must say what it says.

@@ -13,9 +13,10 @@ use std::{
 };
 
 use super::{
-    audit::{Audit, AuditError, Progress, TRIES, audit, reaches},
+    audit::{Audit, AuditError, Progress, TRIES, audit, audit_what_starts, reaches},
     error::OpenError,
     folder::{FolderError, SnapshotFile, io_error},
+    places::data_folder_around,
 };
 use crate::journal::{JournalReader, ReadError};
 
@@ -32,6 +33,14 @@ pub enum BackupError {
         folder: PathBuf,
         /// What to do.
         hint: &'static str,
+    },
+    /// The place is within a data folder.
+    #[error("{} would be inside the data folder {}; give a place outside of it", output.display(), data.display())]
+    Inside {
+        /// What would be written.
+        output: PathBuf,
+        /// The data folder.
+        data: PathBuf,
     },
     /// Another copy to the same place is being made, or was cut short.
     #[error("{} is there: another copy is being made, or was cut short; if none is being made, remove it", .0.display())]
@@ -70,21 +79,32 @@ pub struct Copied {
 
 /// Copies the state of a data folder, which may be in use, to `target`: a new folder, or an empty one.
 pub fn backup(data: &Path, target: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Copied, BackupError> {
+    refuse_inside(target)?;
     refuse_contents(target, "give a new folder for each backup")?;
     copy(data, target, progress)
 }
 
-/// Verifies a backup and makes the data folder `data` of it, which must not be there, or be empty.
+/// Verifies a backup and makes the data folder `data` of it, which must not be there, or be empty. A damaged snapshot that
+/// a service would start without is left out.
 pub fn restore(backup: &Path, data: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Copied, BackupError> {
     if backup.extension().is_some_and(|extension| extension == PARTIAL) {
         return Err(BackupError::Partial(backup.to_owned()));
     }
+    refuse_inside(data)?;
     refuse_contents(data, "move it away first, or give another folder with --data")?;
-    audit(backup, false, progress)?;
+    audit_what_starts(backup, progress)?;
     copy(backup, data, progress)
 }
 
-fn refuse_contents(folder: &Path, hint: &'static str) -> Result<(), BackupError> {
+/// Refuses a place within a data folder: what is written there would be taken for a part of it, or replace one.
+pub(super) fn refuse_inside(output: &Path) -> Result<(), BackupError> {
+    match data_folder_around(output) {
+        Some(data) => Err(BackupError::Inside { output: output.to_owned(), data }),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn refuse_contents(folder: &Path, hint: &'static str) -> Result<(), BackupError> {
     match fs::read_dir(folder) {
         Ok(entries) => match entries.count() {
             0 => Ok(()),
@@ -141,14 +161,14 @@ fn copy_snapshots(source: &Path, target: &Path) -> Result<(Vec<u64>, Vec<String>
 }
 
 /// A folder under its scratch name; removed when it is dropped unfinished.
-struct Scratch {
-    path: PathBuf,
+pub(super) struct Scratch {
+    pub(super) path: PathBuf,
     target: PathBuf,
     parent: PathBuf,
 }
 
 impl Scratch {
-    fn make(target: &Path) -> Result<Self, BackupError> {
+    pub(super) fn make(target: &Path) -> Result<Self, BackupError> {
         let mut name: OsString = target.file_name().ok_or_else(|| BackupError::Nameless(target.to_owned()))?.into();
         name.push(".");
         name.push(PARTIAL);
@@ -170,7 +190,7 @@ impl Scratch {
     }
 
     /// Makes it durable and gives it its name.
-    fn finish(self) -> Result<(), FolderError> {
+    pub(super) fn finish(self) -> Result<(), FolderError> {
         let sync =
             |folder: &Path| File::open(folder).and_then(|file| file.sync_all()).map_err(io_error("sync", folder));
         sync(&self.path)?;

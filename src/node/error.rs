@@ -37,6 +37,9 @@ pub enum OpenError {
         /// What is wrong with the snapshots.
         damaged: String,
     },
+    /// There is no record and no snapshot.
+    #[error("the folder {} holds no record and no snapshot that is whole; is this the data folder?", .0.display())]
+    NothingWhole(PathBuf),
     /// The system gives no thread.
     #[error("cannot start the writer")]
     Thread(#[source] std::io::Error),

@@ -33,6 +33,7 @@ mod queue;
 mod recover;
 mod requests;
 mod room;
+mod salvage;
 mod saver;
 #[cfg(test)]
 mod tests;
@@ -67,6 +68,7 @@ pub use join::{JoinError, Joined, JoinedEvent, Selection, join};
 pub use observer::{Observer, Unobserved};
 pub use places::data_folder_around;
 pub use recover::{fold, recovered, recovered_from, save_snapshot};
+pub use salvage::{Gap, Salvaged, salvage};
 pub use writer::{ChangeFailure, RewardRequest};
 
 use crate::{

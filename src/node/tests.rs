@@ -3,6 +3,7 @@
 mod later_kinds;
 mod overload;
 mod refusals;
+mod salvage;
 
 use std::sync::atomic::AtomicU8;
 

@@ -9,7 +9,6 @@ mod columns;
 mod rows;
 
 use std::{
-    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -17,7 +16,7 @@ use std::{
 use clap::ValueEnum;
 
 use super::{
-    super::{CommandResult, Data, progress::Meter, say},
+    super::{CommandResult, Data, output, progress::Meter, say},
     time,
 };
 use crate::{
@@ -52,6 +51,9 @@ pub(super) struct Export {
     /// Where to; without it, standard output.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Replace the file if it is there already.
+    #[arg(long, requires = "output")]
+    force: bool,
 }
 
 /// As what an export is written.
@@ -93,7 +95,7 @@ impl Export {
                 done => Ok(done.map(drop)?),
             };
         };
-        let Written { rows, complete } = write_file(&reader, &selection, style, &output)?;
+        let Written { rows, complete } = write_file(&reader, &selection, style, &output, self.force)?;
         say(format_args!("wrote {rows} decisions, {complete} of them complete, to {}", output.display()));
         Ok(())
     }
@@ -118,26 +120,16 @@ fn write_file(
     reader: &JournalReader,
     selection: &Selection,
     style: Style,
-    output: &Path,
+    path: &Path,
+    force: bool,
 ) -> Result<Written, Box<dyn std::error::Error + Send + Sync>> {
-    let mut scratch = output.as_os_str().to_owned();
-    scratch.push(".partial");
-    let scratch = PathBuf::from(scratch);
-    let failed = |why: io::Error| format!("cannot write {}: {why}", output.display());
-    let file = File::create(&scratch).map_err(failed)?;
-    let done = write(reader, selection, style, &file).map_err(|why| match why {
-        JoinError::Taker(why) => failed(why).into(),
-        why @ (JoinError::Read(_) | JoinError::NoSlot { .. }) => why.into(),
-    });
-    let named = done.and_then(|written| {
-        file.sync_all().and_then(|()| fs::rename(&scratch, output)).map_err(failed)?;
-        Ok(written)
-    });
-    if named.is_err() {
-        // A part of an export is of no use.
-        let _ = fs::remove_file(&scratch);
-    }
-    named
+    let output = output::open(path, force)?;
+    let written = write(reader, selection, style, &output.file).map_err(|why| match why {
+        JoinError::Taker(why) => format!("cannot write {}: {why}", path.display()).into(),
+        why @ (JoinError::Read(_) | JoinError::NoSlot { .. }) => Box::<dyn std::error::Error + Send + Sync>::from(why),
+    })?;
+    output.finish()?;
+    Ok(written)
 }
 
 fn write(

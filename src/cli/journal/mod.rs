@@ -1,6 +1,7 @@
 //! `slotwise journal`: the journal of a data folder, beside the service that writes it or without one.
 
 mod export;
+mod salvage;
 mod stats;
 mod verify;
 
@@ -23,6 +24,8 @@ enum Command {
     Verify(verify::Verify),
     /// What the journal holds, by kind, slot and day.
     Stats(stats::Stats),
+    /// Build a new data folder from what is whole in a damaged one, and say what is lost. The damaged one is not changed.
+    Salvage(salvage::Salvage),
     /// Write every decision with what came of it, one row each.
     Export(export::Export),
 }
@@ -32,6 +35,7 @@ impl Journal {
         match self.command {
             Command::Verify(verify) => verify.run(),
             Command::Stats(stats) => stats.run(),
+            Command::Salvage(salvage) => salvage.run(),
             Command::Export(export) => export.run(),
         }
     }
