@@ -79,7 +79,7 @@ fn arms(preview: &[PreviewArm], left_out: usize) -> Vec<String> {
     }
     for PreviewArm { arm, all, policy } in order.iter().take(ARMS_MAX) {
         table.add_row([
-            arm.to_string(),
+            printable(arm.as_str()).into_owned(),
             percent(all.before.value),
             bar(all.before.value / top),
             percent(all.after.value),
@@ -110,6 +110,7 @@ fn rule(rule: &PreviewRule) -> String {
         Some(fires) => format!("applies in {}", percent(fires)),
     };
     let PreviewRule { name, fires, keeps_out } = rule;
+    let name = printable(name);
     let (now, then) = (side(fires.before, keeps_out.before), side(fires.after, keeps_out.after));
     if now == then { format!("rule '{name}': {now}, as now") } else { format!("rule '{name}': now {now}; then {then}") }
 }
