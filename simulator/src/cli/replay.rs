@@ -22,7 +22,8 @@ use crate::{
 #[command(after_long_help = AFTER_HELP)]
 pub(super) struct Replay {
     /// A classification set (NAME.csv.gz, NAME.json, or NAME alone for the pair), or a log of decisions: what
-    /// `slotwise journal export` writes, or the Open Bandit Dataset's rows.
+    /// `slotwise journal export` writes, the dsjson log of Vowpal Wabbit or Personalizer, CSV with the columns time, arm,
+    /// propensity and reward, or the Open Bandit Dataset's rows.
     dataset: PathBuf,
     #[command(flatten)]
     live: Live,
@@ -113,7 +114,7 @@ Keys of --json for a log, where an estimate is mean, standard_error, low, high, 
 
 impl Replay {
     pub(super) fn run(self, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
-        let form = self.logged.form.unwrap_or_else(|| Form::of(&self.dataset));
+        let form = self.logged.form.map_or_else(|| Form::recognise(&self.dataset), Ok)?;
         if form != Form::Classification {
             return self.evaluate(form, out);
         }

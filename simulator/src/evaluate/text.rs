@@ -61,6 +61,8 @@ fn head(report: &Report) -> String {
         Form::Classification => "classification",
         Form::Journal => "journal export",
         Form::OpenBandit => "Open Bandit",
+        Form::Dsjson => "dsjson",
+        Form::Csv => "CSV",
     };
     let mut out = format!(
         "{}, {form}: {} decisions of {} arms, {} to {}\n",

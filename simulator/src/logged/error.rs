@@ -62,6 +62,16 @@ pub enum LogError {
         /// What was left out of it.
         left_out: Box<LeftOut>,
     },
+    /// It has none of the forms that are read.
+    #[error("{} {looks}; {accepted}; give --form if it is one of them", file.display())]
+    Unknown {
+        /// The file.
+        file: PathBuf,
+        /// What it looks like, and what to do.
+        looks: String,
+        /// What is read.
+        accepted: &'static str,
+    },
     /// It is a classification set.
     #[error("{} is no log of decisions; give --form journal or --form open-bandit if it is", .0.display())]
     Form(PathBuf),
@@ -76,7 +86,7 @@ fn why(left_out: &LeftOut) -> String {
 impl LeftOut {
     /// Each reason for which rows were left out, with their number.
     pub fn told(&self) -> Vec<String> {
-        let Self { not_asked_for, holdout, sticky, fallback, uncounted, incomplete, zero_propensity } = *self;
+        let Self { not_asked_for, holdout, sticky, fallback, uncounted, incomplete, repeated, zero_propensity } = *self;
         [
             (not_asked_for, "not asked for"),
             (holdout, "of the holdout"),
@@ -84,6 +94,7 @@ impl LeftOut {
             (fallback, "made by no model"),
             (uncounted, "whose slot was reset or deleted before anything was counted"),
             (incomplete, "whose window had not closed"),
+            (repeated, "given again under a decision id that came before; each decision counts once"),
             (zero_propensity, "logged with a propensity of 0"),
         ]
         .into_iter()

@@ -11,26 +11,19 @@
 //! Deliberately not here: later positions, and which arms a slot had at which revision, which an export does not say: an
 //! empty list of candidates stands for all arms of the log.
 
-#[cfg(test)]
-mod tests;
-
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-    sync::Arc,
-    time::UNIX_EPOCH,
-};
+use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::Value as Json;
 use slotwise::{
     bandit::{Features, Value},
     engine::Subject,
-    slot::{ArmId, limits::ARMS_MAX, limits::NUMBER_MAX, suggestion},
+    slot::limits::NUMBER_MAX,
 };
 
 use super::{
-    CELLS_MAX, Form, LeftOut, Log, LogError, LoggedArm, Offered, ROWS_MAX, Row, Wanted, earliest, name_of, room,
+    Form, Log, LogError, Wanted,
+    gather::{Given, Taking, Wrong, wrong},
     source::{self, Lines},
     table::Table,
 };
@@ -44,6 +37,7 @@ const JSONS: [&str; 10] =
 /// A row of an export, as far as it is read.
 #[derive(Debug, Deserialize)]
 struct Line {
+    decision_id: Option<String>,
     slot: String,
     time: String,
     subject_id: Option<String>,
@@ -102,16 +96,6 @@ fn features<'de, D: Deserializer<'de>>(from: D) -> Result<Features, D::Error> {
     Ok(plain.into_iter().map(|(name, of)| (name, value(of))).collect())
 }
 
-/// What stands at a field that cannot be used.
-struct Wrong {
-    field: &'static str,
-    why: String,
-}
-
-fn wrong(field: &'static str, why: impl Into<String>) -> Wrong {
-    Wrong { field, why: why.into() }
-}
-
 /// Reads the rows at `path`.
 pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
     let unread = |source| LogError::Read { file: path.to_owned(), source };
@@ -123,7 +107,7 @@ pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
     } else {
         csv_rows(path, &mut taking)?;
     }
-    taking.log(path)
+    taking.log(path, Form::Journal)
 }
 
 fn json_lines(path: &Path, text: Box<dyn std::io::BufRead>, taking: &mut Taking<'_>) -> Result<(), LogError> {
@@ -156,6 +140,9 @@ fn csv_rows(path: &Path, taking: &mut Taking<'_>) -> Result<(), LogError> {
             let cell = table.cell(place(&table, name));
             row.insert(name.to_owned(), if cell.is_empty() { Json::Null } else { cell.into() });
         }
+        if let Some(at) = table.place("decision_id") {
+            row.insert("decision_id".to_owned(), table.cell(at).into());
+        }
         for name in JSONS {
             let at = place(&table, name);
             let cell = table.cell(at);
@@ -176,44 +163,11 @@ fn csv_rows(path: &Path, taking: &mut Taking<'_>) -> Result<(), LogError> {
     Ok(())
 }
 
-/// A row, its arms by name.
-struct Named {
-    at_us: i64,
-    subject: Subject,
-    context: Features,
-    /// Empty: all but those taken.
-    candidates: Vec<(String, Features)>,
-    taken: Vec<String>,
-    arm: String,
-    propensity: f64,
-    reward: f64,
-    told_us: Option<i64>,
-}
-
-/// Takes rows in.
-struct Taking<'a> {
-    wanted: &'a Wanted,
-    slots: BTreeSet<String>,
-    arms: BTreeSet<String>,
-    rows: Vec<Named>,
-    left_out: LeftOut,
-    incomplete: u64,
-    slates: u64,
-}
-
 fn time(field: &'static str, text: &str) -> Result<i64, Wrong> {
-    let since = humantime::parse_rfc3339(text).ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    since
-        .and_then(|since| i64::try_from(since.as_micros()).ok())
-        .ok_or_else(|| wrong(field, format!("'{text}' is no time in UTC, as in 2026-11-21T08:30:00Z")))
+    super::time::microseconds(text).ok_or_else(|| wrong(field, format!("'{text}' is no time; {}", super::time::FORMS)))
 }
 
-impl<'a> Taking<'a> {
-    fn new(wanted: &'a Wanted) -> Self {
-        let (slots, arms) = (BTreeSet::new(), BTreeSet::new());
-        Self { wanted, slots, arms, rows: Vec::new(), left_out: LeftOut::default(), incomplete: 0, slates: 0 }
-    }
-
+impl Taking<'_> {
     fn take(&mut self, line: Line) -> Result<(), Wrong> {
         if !self.slots.contains(&line.slot) {
             self.slots.insert(line.slot.clone());
@@ -223,6 +177,9 @@ impl<'a> Taking<'a> {
             return Ok(());
         }
         let at_us = time("time", &line.time)?;
+        if line.decision_id.as_ref().is_some_and(|id| !id.is_empty() && !self.is_first(id)) {
+            return Ok(());
+        }
         let (Some(arm), Some(&propensity)) = (line.arms.first(), line.propensities.first()) else {
             self.left_out.fallback += 1;
             return Ok(());
@@ -267,12 +224,6 @@ impl<'a> Taking<'a> {
             }
             return Ok(());
         };
-        if !room(&mut self.rows, self.wanted.rows, ROWS_MAX, |row| row.at_us) {
-            return Err(wrong(
-                "time",
-                format!("this is row {} of the log; at most {ROWS_MAX} are allowed", ROWS_MAX + 1),
-            ));
-        }
         let counts = |heard: &&Heard| {
             !heard.reversed && heard.reverses.is_none() && heard.arm.as_ref().is_none_or(|of| of == arm)
         };
@@ -283,105 +234,19 @@ impl<'a> Taking<'a> {
         self.incomplete += u64::from(!line.complete);
         self.slates += u64::from(line.arms.len() > 1);
         let candidates: Vec<_> = line.candidates.into_iter().map(|given| (given.arm, given.features)).collect();
-        let shown = arm.clone();
-        if !candidates.is_empty() && !candidates.iter().any(|(id, _)| *id == shown) {
-            return Err(wrong("arms", format!("'{shown}' is none of the row's candidates")));
-        }
-        for id in candidates.iter().map(|(id, _)| id).chain(&line.taken).chain([&shown]) {
-            if !self.arms.contains(id) {
-                ArmId::parse("arms", id).map_err(|why| wrong("arms", why.message))?;
-                self.arms.insert(id.clone());
-            }
-        }
-        if self.arms.len() > ARMS_MAX {
-            return Err(wrong("arms", format!("there are more than {ARMS_MAX} different ones by here")));
-        }
         let subject =
             Subject { id: line.subject_id.unwrap_or_default(), session_id: line.session_id.unwrap_or_default() };
-        self.rows.push(Named {
+        self.add(Given {
+            decision: None,
             at_us,
             subject,
             context: line.context,
             candidates,
             taken: line.taken,
-            arm: shown,
+            arm: arm.clone(),
             propensity,
             reward,
             told_us,
-        });
-        Ok(())
-    }
-
-    fn log(mut self, path: &Path) -> Result<Log, LogError> {
-        let file = || path.to_owned();
-        match &self.wanted.slot {
-            Some(slot) if !self.slots.contains(slot) => {
-                let suggestion = suggestion(slot, self.slots.iter().map(String::as_str));
-                return Err(LogError::NoSlot { file: file(), slot: slot.clone(), suggestion });
-            }
-            None if self.slots.len() > 1 => {
-                return Err(LogError::Slots { file: file(), slots: self.slots.into_iter().collect() });
-            }
-            Some(_) | None => {}
-        }
-        if let Some(wanted) = self.wanted.rows {
-            earliest(&mut self.rows, wanted, |row| row.at_us);
-        }
-        // Before any row is given a list of all arms but a few.
-        let (rows, arms) = (self.rows.len(), self.arms.len());
-        if rows.saturating_mul(arms) > CELLS_MAX {
-            return Err(LogError::Size { file: file(), rows, arms });
-        }
-        let place: BTreeMap<&str, usize> = self.arms.iter().enumerate().map(|(i, id)| (id.as_str(), i)).collect();
-        // Every name was put there when it was met.
-        let of = |id: &str| place.get(id).copied().unwrap_or_default();
-        let mut arms = Vec::with_capacity(self.arms.len());
-        for id in &self.arms {
-            let Ok(id) = ArmId::parse("arms", id) else { continue };
-            arms.push(LoggedArm { id, attributes: Features::new() });
-        }
-        let silent = silent(&self.rows);
-        let row = |row: Named| {
-            let offered = match (row.candidates.is_empty(), row.taken.is_empty()) {
-                (true, true) => Offered::All,
-                (true, false) => {
-                    let left = self.arms.iter().filter(|id| !row.taken.contains(id));
-                    Offered::Listed(left.map(|id| (of(id), Features::new())).collect())
-                }
-                (false, _) => {
-                    let left = row.candidates.into_iter().filter(|(id, _)| !row.taken.contains(id));
-                    Offered::Listed(left.map(|(id, own)| (of(&id), own)).collect())
-                }
-            };
-            Row {
-                at_us: row.at_us,
-                subject: row.subject,
-                context: Arc::new(row.context),
-                offered,
-                arm: of(&row.arm),
-                propensity: row.propensity,
-                reward: row.reward,
-                // What is worth as much as silence may be taken for it.
-                told_us: row.told_us.or_else(|| (row.reward.to_bits() != silent.to_bits()).then_some(row.at_us)),
-                position: 1,
-            }
-        };
-        Ok(Log {
-            name: name_of(path),
-            form: Form::Journal,
-            rows: self.rows.into_iter().map(row).collect(),
-            arms,
-            left_out: self.left_out,
-            incomplete: self.incomplete,
-            slates: self.slates,
-            silent,
         })
     }
-}
-
-/// The reward of rows of which nothing was heard, where it is the same for all of them; else 0.
-fn silent(rows: &[Named]) -> f64 {
-    let mut silent = rows.iter().filter(|row| row.told_us.is_none()).map(|row| row.reward);
-    let Some(first) = silent.next() else { return 0.0 };
-    if silent.all(|other| other.to_bits() == first.to_bits()) { first } else { 0.0 }
 }

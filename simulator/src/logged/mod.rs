@@ -5,7 +5,10 @@
 //! * [`journal`]: the rows that `slotwise journal export` writes, as JSON lines or as CSV.
 //! * [`open_bandit`]: the Open Bandit Dataset's format.
 //! * [`error`]: why a file cannot be used.
-//! * `source`, `table`: packed or not, and CSV with places.
+//! * `dsjson`: the logs of Vowpal Wabbit and Azure Personalizer.
+//! * `plain`: the least that a log needs, as CSV.
+//! * `gather`: from rows to a [`Log`].
+//! * `source`, `table`, `time`: packed or not, CSV with places, and times as programs write them.
 //!
 //! Invariants: rows are in order of time, and as they stood in the file where that is the same; every propensity of a
 //! row lies in (0, 1], every number is finite, and the arm that was shown is among those on offer. What cannot be
@@ -13,13 +16,18 @@
 //!
 //! Deliberately not here: what another policy would have done.
 
+mod dsjson;
 pub mod error;
+mod form;
+mod gather;
 pub mod journal;
 pub mod open_bandit;
+mod plain;
 mod source;
 mod table;
+mod time;
 
-use std::{io::Read as _, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use slotwise::{
@@ -29,6 +37,7 @@ use slotwise::{
 };
 
 pub use error::LogError;
+pub use form::Form;
 
 /// Rows at most: of more than a million decisions a slot forgets the oldest before their window is over.
 pub const ROWS_MAX: usize = crate::dataset::ROWS_MAX;
@@ -38,38 +47,6 @@ pub const CELLS_MAX: usize = 100_000_000;
 
 /// The name of the feature that a user-item affinity of the Open Bandit Dataset becomes.
 pub const AFFINITY: &str = "affinity";
-
-/// What kind of data a path names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Form {
-    /// A classification set: NAME.csv.gz and NAME.json.
-    Classification,
-    /// What `slotwise journal export` writes, as JSON lines or as CSV, packed with gzip or not.
-    Journal,
-    /// The Open Bandit Dataset's rows as CSV, packed with gzip or not.
-    OpenBandit,
-}
-
-impl Form {
-    /// By the first line of the file; what is no file is the stem of a classification set.
-    pub fn of(path: &Path) -> Self {
-        let Ok(mut text) = source::open(path) else { return Self::Classification };
-        let mut line = Vec::new();
-        // What cannot be read is told by whoever reads it next, with its place.
-        let _ = (&mut text).take(source::HEADER_BYTES).read_to_end(&mut line);
-        let line = String::from_utf8_lossy(&line);
-        let line = line.trim_start_matches('\u{feff}').lines().next().unwrap_or_default();
-        let names = |name: &str| line.split(',').any(|column| column.trim().trim_matches('"') == name);
-        if line.starts_with('{') || names("decision_id") {
-            Self::Journal
-        } else if names("item_id") || names("propensity_score") {
-            Self::OpenBandit
-        } else {
-            Self::Classification
-        }
-    }
-}
 
 /// Which rows of a file are wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -144,6 +121,9 @@ pub struct LeftOut {
     pub uncounted: u64,
     /// Their window had not closed.
     pub incomplete: u64,
+    /// Given again under a decision id that came before: each decision counts once.
+    #[serde(default)]
+    pub repeated: u64,
     /// Logged with a propensity of 0: what cannot happen cannot be weighed.
     pub zero_propensity: u64,
 }
@@ -179,6 +159,8 @@ impl Log {
         let mut log = match form {
             Form::Journal => journal::read(path, wanted)?,
             Form::OpenBandit => open_bandit::read(path, wanted)?,
+            Form::Dsjson => dsjson::read(path, wanted)?,
+            Form::Csv => plain::read(path, wanted)?,
             Form::Classification => return Err(LogError::Form(path.to_owned())),
         };
         log.rows.sort_by_key(|row| row.at_us);

@@ -17,7 +17,6 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
     sync::Arc,
-    time::UNIX_EPOCH,
 };
 
 use slotwise::{
@@ -31,6 +30,7 @@ use slotwise::{
 
 use super::{
     Form, LeftOut, Log, LogError, LoggedArm, Offered, ROWS_MAX, Row, Wanted, earliest, name_of, room, table::Table,
+    time,
 };
 
 const NEEDED: [&str; 5] = ["timestamp", "item_id", "position", "click", "propensity_score"];
@@ -97,13 +97,6 @@ impl Columns {
             affinities: affinities.collect(),
         }
     }
-}
-
-/// Microseconds since 1970 of "2019-11-24 00:03:13.442536+00:00", or of another time in UTC.
-fn time(text: &str) -> Option<i64> {
-    let text = text.strip_suffix("+00:00").unwrap_or(text);
-    let time = humantime::parse_rfc3339_weak(text).ok()?;
-    i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_micros()).ok()
 }
 
 /// Reads the rows at `path`.
@@ -208,7 +201,7 @@ fn one(
             .filter(|&number: &f64| allowed(number))
             .ok_or_else(|| table.column(place, format!("{what} is '{text}'; it must be {must}")))
     };
-    let at_us = time(table.cell(at)).ok_or_else(|| {
+    let at_us = time::microseconds(table.cell(at)).ok_or_else(|| {
         let text = table.cell(at);
         table.column(at, format!("timestamp is '{text}'; write it in UTC, as in 2019-11-24 00:03:13.442536+00:00"))
     })?;
@@ -287,14 +280,5 @@ mod tests {
         let word = |w: &str| Some(Value::Text(w.to_owned()));
         assert_eq!(values(&["1.5", "", "-2", "1.5"]), [number(1.5), None, number(-2.0), number(1.5)]);
         assert_eq!(values(&["1.5", "", "a", "inf"]), [word("1.5"), None, word("a"), word("inf")]);
-    }
-
-    /// By hand: 24 November 2019 was a Sunday, 18,224 days after 1 January 1970.
-    #[test]
-    fn times_are_read_as_the_dataset_writes_them() {
-        let midnight = 18_224 * 24 * 3600 * 1_000_000;
-        assert_eq!(time("2019-11-24 00:03:13.442536+00:00"), Some(midnight + 193_442_536));
-        assert_eq!(time("2019-11-24T00:00:00Z"), Some(midnight));
-        assert_eq!((time("2019-11-24 00:00:00+09:00"), time("yesterday"), time("")), (None, None, None));
     }
 }

@@ -35,9 +35,13 @@ impl<'a> Table<'a> {
                 return Err(table.column(place, format!("'{name}' stands in the header twice; rename one")));
             }
         }
-        if let Some(missing) = needed.iter().find(|name| !table.places.contains_key(**name)) {
+        let missing: Vec<&str> = needed.iter().filter(|name| !table.places.contains_key(**name)).copied().collect();
+        if !missing.is_empty() {
+            let (columns, are) = if missing.len() == 1 { ("column", "is") } else { ("columns", "are") };
+            let missing: Vec<String> = missing.iter().map(|name| format!("'{name}'")).collect();
+            let missing = missing.join(", ");
             return Err(
-                table.whole_line(format!("the column '{missing}' is missing; needed are {}", needed.join(", ")))
+                table.whole_line(format!("the {columns} {missing} {are} missing; needed are {}", needed.join(", ")))
             );
         }
         Ok(table)

@@ -14,7 +14,8 @@ fn a_log_that_is_too_large_is_refused_unless_fewer_rows_are_wanted() {
         let mut taking = Taking::new(wanted);
         taking.slots.insert("s".to_owned());
         taking.arms = (0..ARMS_MAX).map(|arm| format!("arm-{arm}")).collect();
-        taking.rows.extend((0..rows).map(|i| Named {
+        taking.rows.extend((0..rows).map(|i| Given {
+            decision: None,
             // The earliest last.
             at_us: -i64::try_from(i).unwrap(),
             subject: Subject::default(),
@@ -26,7 +27,7 @@ fn a_log_that_is_too_large_is_refused_unless_fewer_rows_are_wanted() {
             reward: 0.0,
             told_us: None,
         }));
-        taking.log(Path::new("log.jsonl"))
+        taking.log(Path::new("log.jsonl"), Form::Journal)
     };
     let refused = log(&Wanted::default()).unwrap_err().to_string();
     assert_eq!(
@@ -44,7 +45,7 @@ fn a_byte_order_mark_is_read_over() {
     let folder = tempfile::tempdir().unwrap();
     let line = |day: u32, arm: &str| {
         format!(
-            "{{\"decision_id\":\"d\",\"slot\":\"s\",\"time\":\"2026-01-{day:02}T00:00:00Z\",\"holdout\":false,\"fallback\":null,\
+            "{{\"decision_id\":\"d{day}\",\"slot\":\"s\",\"time\":\"2026-01-{day:02}T00:00:00Z\",\"holdout\":false,\"fallback\":null,\
              \"context\":{{}},\"candidates\":[],\"taken\":[],\"arms\":[\"{arm}\"],\"propensities\":[0.5],\
              \"reasons\":[\"exploring\"],\"sticky\":null,\"rewards\":[0.0],\"events\":[],\"complete\":true}}\n"
         )

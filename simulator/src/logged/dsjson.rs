@@ -1,0 +1,220 @@
+//! The dsjson log of Vowpal Wabbit, which Azure Personalizer also writes: one decision with its outcome a line.
+//!
+//! A row becomes a decision by its first action: `_label_Action` (or the first of `a`), `_label_probability` (or the first
+//! of `p`), and the reward −`_label_cost`. The context is `c` without `_multi`; the candidates are `c._multi`. Namespaces
+//! are joined to names with a dot: `{"User": {"age": 30}}` is the feature `User.age`.
+//!
+//! An action's id is its `id`, the `id` of its namespace `i`, its `_tag`, or else its features, written out.
+//!
+//! Left out and counted: lines without an outcome (`_label_cost`), such as rewards that found no decision and a
+//! trainer's checkpoints, and decisions that were never confirmed (`DeferredAction`).
+
+use std::path::Path;
+
+use serde_json::{Map, Value as Json};
+use slotwise::{
+    bandit::{Features, Value},
+    engine::{Subject, hash},
+    slot::limits::{FEATURES_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, NUMBER_MAX, VECTOR_MAX, WORD_BYTES_MAX, WORDS_MAX},
+};
+
+use super::{
+    Form, Log, LogError, Wanted,
+    gather::{Given, Taking, Wrong, wrong},
+    source::{self, Lines},
+    time,
+};
+use crate::dataset::Place;
+
+/// Objects within objects at most; deeper ones are not read.
+const DEPTH_MAX: usize = 8;
+
+/// Reads the rows at `path`.
+pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
+    let mut text = source::open(path).map_err(|source| LogError::Read { file: path.to_owned(), source })?;
+    source::begins_object(&mut *text).map_err(|source| LogError::Read { file: path.to_owned(), source })?;
+    let mut lines = Lines::new(text);
+    let broken = |place, why: String| LogError::Broken { file: path.to_owned(), place, why };
+    let mut taking = Taking::new(wanted);
+    loop {
+        let number = lines.number + 1;
+        let Some(text) = lines.next().map_err(|why| broken(Place::Line(number), why))? else { break };
+        if text.trim().is_empty() {
+            continue;
+        }
+        let line: Map<String, Json> = serde_json::from_str(text).map_err(|why| {
+            let place = Place::Column { line: number, column: why.column() };
+            let why = why.to_string();
+            broken(place, why.split(" at line ").next().unwrap_or_default().to_owned())
+        })?;
+        let told = |Wrong { field, why }| broken(Place::Line(number), format!("{field}: {why}"));
+        match given(&line).map_err(told)? {
+            Some(given) => taking.add(given).map_err(told)?,
+            None => taking.leave_out_incomplete(),
+        }
+    }
+    taking.log(path, Form::Dsjson)
+}
+
+/// The decision of a line; `None` if the line has no outcome.
+fn given(line: &Map<String, Json>) -> Result<Option<Given>, Wrong> {
+    if line.contains_key("_outcomes") {
+        return Err(wrong(
+            "_outcomes",
+            "a decision with several slots cannot be read; give a log that decides one thing a line",
+        ));
+    }
+    let deferred = line.get("DeferredAction").or_else(|| line.get("_deferred")).and_then(Json::as_bool);
+    let Some(cost) = line.get("_label_cost") else { return Ok(None) };
+    if deferred == Some(true) {
+        return Ok(None);
+    }
+    let number = |value: &Json, field| {
+        value.as_f64().filter(|number| number.abs() <= NUMBER_MAX).ok_or_else(|| wrong(field, "must be a number"))
+    };
+    let cost = number(cost, "_label_cost")?;
+    let first = |list: &str| line.get(list).and_then(Json::as_array).and_then(|list| list.first());
+    let propensity = line.get("_label_probability").or_else(|| first("p"));
+    let propensity =
+        number(propensity.ok_or_else(|| wrong("_label_probability", "is missing"))?, "_label_probability")?;
+    if !(0.0..=1.0).contains(&propensity) {
+        return Err(wrong("_label_probability", format!("is {propensity}; it must be from 0 to 1")));
+    }
+    let text = line.get("Timestamp").and_then(Json::as_str).ok_or_else(|| wrong("Timestamp", "is missing"))?;
+    let at_us =
+        time::microseconds(text).ok_or_else(|| wrong("Timestamp", format!("'{text}' is no time; {}", time::FORMS)))?;
+    let empty = Map::new();
+    let all = line.get("c").and_then(Json::as_object).unwrap_or(&empty);
+    let actions = all
+        .get("_multi")
+        .and_then(Json::as_array)
+        .ok_or_else(|| wrong("c._multi", "is missing: the actions that could be chosen"))?;
+    let chosen = line.get("_label_Action").or_else(|| first("a")).and_then(Json::as_u64);
+    let chosen = chosen.or_else(|| line.get("_labelIndex").and_then(Json::as_u64).map(|index| index + 1));
+    let chosen = chosen.and_then(|action| usize::try_from(action).ok()).and_then(|action| action.checked_sub(1));
+    let chosen = chosen.filter(|action| *action < actions.len()).ok_or_else(|| {
+        wrong("_label_Action", format!("must be the number of one of the {} actions, from 1", actions.len()))
+    })?;
+    let mut candidates: Vec<(String, Features)> = Vec::with_capacity(actions.len());
+    for (i, action) in actions.iter().enumerate() {
+        let id = action_id(action);
+        // Two actions that nothing tells apart are one arm only to itself.
+        let id = if candidates.iter().any(|(other, _)| *other == id) {
+            format!("{} #{}", cut(&id, ID_BYTES_MAX - 8), i + 1)
+        } else {
+            id
+        };
+        candidates.push((id, features(action)));
+    }
+    let mut context = all.clone();
+    context.remove("_multi");
+    let reward = if cost == 0.0 { 0.0 } else { -cost };
+    let event = line.get("EventId").and_then(Json::as_str).filter(|id| !id.is_empty());
+    Ok(Some(Given {
+        decision: event.map(str::to_owned),
+        at_us,
+        subject: Subject::default(),
+        context: features(&Json::Object(context)),
+        arm: candidates[chosen].0.clone(),
+        candidates,
+        taken: Vec::new(),
+        propensity,
+        reward,
+        told_us: (reward != 0.0).then_some(at_us),
+    }))
+}
+
+/// The id of an action.
+fn action_id(action: &Json) -> String {
+    let named = [action.get("id"), action.get("i").and_then(|i| i.get("id")), action.get("_tag")];
+    let text = |value: &Json| match value {
+        Json::String(text) if !text.is_empty() => Some(text.clone()),
+        Json::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let id = named.into_iter().flatten().find_map(text).unwrap_or_else(|| {
+        let own = features(action);
+        let parts: Vec<String> = own.iter().map(|(name, value)| format!("{name}={}", plain_text(value))).collect();
+        if parts.is_empty() { "no features".to_owned() } else { parts.join(" ") }
+    });
+    let id: String = id.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if id.len() <= ID_BYTES_MAX {
+        return id;
+    }
+    format!("{}… {:016x}", cut(&id, ID_BYTES_MAX - 24), hash("dsjson action", &[id.as_bytes()]).word())
+}
+
+fn plain_text(value: &Value) -> String {
+    match value {
+        Value::Number(number) => number.to_string(),
+        Value::Text(text) => text.clone(),
+        Value::Flag(flag) => flag.to_string(),
+        Value::Texts(texts) => texts.join(","),
+        Value::Vector(numbers) => numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+    }
+}
+
+/// As much of a text as fits into so many bytes.
+fn cut(text: &str, most: usize) -> &str {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// The features of namespaces within namespaces.
+fn features(of: &Json) -> Features {
+    let mut all = Features::new();
+    put("", of, DEPTH_MAX, &mut all);
+    all
+}
+
+fn put(name: &str, value: &Json, depth: usize, all: &mut Features) {
+    if all.len() >= FEATURES_MAX || depth == 0 {
+        return;
+    }
+    let feature = match value {
+        Json::Null => None,
+        Json::Bool(flag) => Some(Value::Flag(*flag)),
+        Json::Number(number) => number.as_f64().filter(|number| number.abs() <= NUMBER_MAX).map(Value::Number),
+        Json::String(text) => Some(Value::Text(cut(text, WORD_BYTES_MAX).to_owned())),
+        Json::Array(list) => {
+            // Personalizer writes a namespace's features as a list of objects.
+            for object in list.iter().filter(|element| element.is_object()) {
+                put(name, object, depth - 1, all);
+            }
+            list_value(list)
+        }
+        Json::Object(object) => {
+            for (key, value) in object.iter().filter(|(key, _)| !key.starts_with('_')) {
+                let path = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+                put(&path, value, depth - 1, all);
+            }
+            None
+        }
+    };
+    if let Some(feature) = feature
+        && !name.is_empty()
+    {
+        all.insert(cut(name, NAME_BYTES_MAX).to_owned(), feature);
+    }
+}
+
+/// A list of numbers or of texts; `None` if it is neither.
+fn list_value(list: &[Json]) -> Option<Value> {
+    let numbers: Option<Vec<f64>> =
+        list.iter().map(|value| value.as_f64().filter(|number| number.abs() <= NUMBER_MAX)).collect();
+    let texts: Option<Vec<&str>> = list.iter().map(Json::as_str).collect();
+    match (numbers, texts) {
+        (Some(numbers), _) if !numbers.is_empty() && numbers.len() <= VECTOR_MAX => {
+            #[expect(clippy::cast_possible_truncation, reason = "vectors are single precision")]
+            let single = numbers.iter().map(|number| *number as f32);
+            Some(Value::Vector(single.collect()))
+        }
+        (_, Some(texts)) if !texts.is_empty() => {
+            Some(Value::Texts(texts.iter().take(WORDS_MAX).map(|text| cut(text, WORD_BYTES_MAX).to_owned()).collect()))
+        }
+        _ => None,
+    }
+}

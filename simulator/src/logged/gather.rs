@@ -1,0 +1,193 @@
+//! Rows of a log as they are read, gathered into a [`Log`]: arms by place, each decision once.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    path::Path,
+    sync::Arc,
+};
+
+use slotwise::{
+    bandit::Features,
+    engine::Subject,
+    slot::{ArmId, limits::ARMS_MAX, suggestion},
+};
+
+use super::{
+    CELLS_MAX, Form, LeftOut, Log, LogError, LoggedArm, Offered, ROWS_MAX, Row, Wanted, earliest, name_of, room,
+};
+
+/// What stands at a field that cannot be used.
+pub(super) struct Wrong {
+    pub(super) field: &'static str,
+    pub(super) why: String,
+}
+
+pub(super) fn wrong(field: &'static str, why: impl Into<String>) -> Wrong {
+    Wrong { field, why: why.into() }
+}
+
+/// A row, its arms by name.
+pub(super) struct Given {
+    /// The decision's id; `None` if the log has none.
+    pub(super) decision: Option<String>,
+    pub(super) at_us: i64,
+    pub(super) subject: Subject,
+    pub(super) context: Features,
+    /// Empty: all but those taken.
+    pub(super) candidates: Vec<(String, Features)>,
+    pub(super) taken: Vec<String>,
+    pub(super) arm: String,
+    /// In [0, 1]; a row of 0 is left out.
+    pub(super) propensity: f64,
+    pub(super) reward: f64,
+    pub(super) told_us: Option<i64>,
+}
+
+/// Rows that were taken in so far.
+pub(super) struct Taking<'a> {
+    pub(super) wanted: &'a Wanted,
+    pub(super) slots: BTreeSet<String>,
+    pub(super) arms: BTreeSet<String>,
+    pub(super) rows: Vec<Given>,
+    decisions: HashSet<String>,
+    pub(super) left_out: LeftOut,
+    pub(super) incomplete: u64,
+    pub(super) slates: u64,
+}
+
+impl<'a> Taking<'a> {
+    pub(super) fn new(wanted: &'a Wanted) -> Self {
+        Self {
+            wanted,
+            slots: BTreeSet::new(),
+            arms: BTreeSet::new(),
+            rows: Vec::new(),
+            decisions: HashSet::new(),
+            left_out: LeftOut::default(),
+            incomplete: 0,
+            slates: 0,
+        }
+    }
+
+    /// Counts a decision without an outcome.
+    pub(super) fn leave_out_incomplete(&mut self) {
+        self.left_out.incomplete += 1;
+    }
+
+    /// Returns whether a decision id came for the first time. A repeated one is counted: exports that overlap were put
+    /// together, and its decision was made once.
+    pub(super) fn is_first(&mut self, decision: &str) -> bool {
+        let first = self.decisions.insert(decision.to_owned());
+        self.left_out.repeated += u64::from(!first);
+        first
+    }
+
+    /// Takes a row that was drawn.
+    pub(super) fn add(&mut self, given: Given) -> Result<(), Wrong> {
+        if given.decision.as_ref().is_some_and(|decision| !self.is_first(decision)) {
+            return Ok(());
+        }
+        if given.propensity <= 0.0 {
+            self.left_out.zero_propensity += 1;
+            return Ok(());
+        }
+        if !room(&mut self.rows, self.wanted.rows, ROWS_MAX, |row| row.at_us) {
+            return Err(wrong(
+                "time",
+                format!("this is row {} of the log; at most {ROWS_MAX} are allowed", ROWS_MAX + 1),
+            ));
+        }
+        let Given { candidates, taken, arm, .. } = &given;
+        if !candidates.is_empty() && !candidates.iter().any(|(id, _)| id == arm) {
+            return Err(wrong("arms", format!("'{arm}' is none of the row's candidates")));
+        }
+        for id in candidates.iter().map(|(id, _)| id).chain(taken).chain([arm]) {
+            if !self.arms.contains(id) {
+                ArmId::parse("arms", id).map_err(|why| wrong("arms", why.message))?;
+                self.arms.insert(id.clone());
+            }
+        }
+        if self.arms.len() > ARMS_MAX {
+            return Err(wrong("arms", format!("there are more than {ARMS_MAX} different ones by here")));
+        }
+        self.rows.push(given);
+        Ok(())
+    }
+
+    /// Makes a log of what was taken in.
+    pub(super) fn log(mut self, path: &Path, form: Form) -> Result<Log, LogError> {
+        let file = || path.to_owned();
+        match &self.wanted.slot {
+            Some(slot) if !self.slots.contains(slot) => {
+                let suggestion = suggestion(slot, self.slots.iter().map(String::as_str));
+                return Err(LogError::NoSlot { file: file(), slot: slot.clone(), suggestion });
+            }
+            None if self.slots.len() > 1 => {
+                return Err(LogError::Slots { file: file(), slots: self.slots.into_iter().collect() });
+            }
+            Some(_) | None => {}
+        }
+        if let Some(wanted) = self.wanted.rows {
+            earliest(&mut self.rows, wanted, |row| row.at_us);
+        }
+        // Before any row is given a list of all arms but a few.
+        let (rows, arms) = (self.rows.len(), self.arms.len());
+        if rows.saturating_mul(arms) > CELLS_MAX {
+            return Err(LogError::Size { file: file(), rows, arms });
+        }
+        let place: BTreeMap<&str, usize> = self.arms.iter().enumerate().map(|(i, id)| (id.as_str(), i)).collect();
+        // Every name was put there when it was met.
+        let of = |id: &str| place.get(id).copied().unwrap_or_default();
+        let mut arms = Vec::with_capacity(self.arms.len());
+        for id in &self.arms {
+            let Ok(id) = ArmId::parse("arms", id) else { continue };
+            arms.push(LoggedArm { id, attributes: Features::new() });
+        }
+        let silent = silent(&self.rows);
+        let row = |row: Given| {
+            let offered = match (row.candidates.is_empty(), row.taken.is_empty()) {
+                (true, true) => Offered::All,
+                (true, false) => {
+                    let left = self.arms.iter().filter(|id| !row.taken.contains(id));
+                    Offered::Listed(left.map(|id| (of(id), Features::new())).collect())
+                }
+                (false, _) => {
+                    let left = row.candidates.into_iter().filter(|(id, _)| !row.taken.contains(id));
+                    Offered::Listed(left.map(|(id, own)| (of(&id), own)).collect())
+                }
+            };
+            Row {
+                at_us: row.at_us,
+                subject: row.subject,
+                context: Arc::new(row.context),
+                offered,
+                arm: of(&row.arm),
+                propensity: row.propensity,
+                reward: row.reward,
+                // What is worth as much as silence may be taken for it.
+                told_us: row.told_us.or_else(|| (row.reward.to_bits() != silent.to_bits()).then_some(row.at_us)),
+                position: 1,
+            }
+        };
+        Ok(Log {
+            name: name_of(path),
+            form,
+            rows: self.rows.into_iter().map(row).collect(),
+            arms,
+            left_out: self.left_out,
+            incomplete: self.incomplete,
+            slates: self.slates,
+            silent,
+        })
+    }
+}
+
+/// The reward of rows of which nothing was heard, where it is the same for all of them; else 0.
+fn silent(rows: &[Given]) -> f64 {
+    let mut silent = rows.iter().filter(|row| row.told_us.is_none()).map(|row| row.reward);
+    let Some(first) = silent.next() else { return 0.0 };
+    if silent.all(|other| other.to_bits() == first.to_bits()) { first } else { 0.0 }
+}
