@@ -1,16 +1,18 @@
 //! How a server runs: every setting has a default, a file may set any of them.
 
+mod address;
 mod limits;
 
 use std::{
     fs, io,
-    net::{Ipv4Addr, SocketAddr},
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+pub use address::Address;
 pub use limits::Limits;
 
 /// Between the snapshots of a default configuration: bounds what a restart has to replay.
@@ -24,35 +26,48 @@ const RETENTION: Duration = Duration::from_hours(90 * 24);
 const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
 
 /// The settings of `slotwise serve`, as the file given with `--config` holds them (TOML).
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where gRPC is served; port 0 takes a free one.
-    pub grpc_address: SocketAddr,
+    pub grpc_address: Address,
     /// Where HTTP (`/metrics`, `/healthz`) is served.
-    pub http_address: SocketAddr,
+    pub http_address: Address,
     /// Where everything is kept.
     pub data: PathBuf,
     /// Decide waits until its decision is durable.
     pub durable_decisions: bool,
     /// How often a snapshot is taken, as in "5m"; at least a second.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration", serialize_with = "duration_text")]
     pub snapshot_interval: Duration,
     /// How long decisions and rewards stay in the journal, as in "90days" (at least a second), or "forever". What is
     /// older goes once two snapshots hold what came of it; changes of slots stay for good.
-    #[serde(deserialize_with = "retention")]
+    #[serde(deserialize_with = "retention", serialize_with = "retention_text")]
     pub retention: Option<Duration>,
     /// Start although the journal's end may be lost; only the flag `--accept-loss` sets it, for one start.
     #[serde(skip)]
     pub accept_loss: bool,
     /// How long the service goes on serving after it was told to stop and says so, as in "5s" or "0s": load balancers
     /// look every few seconds, and must see `NOT_SERVING` before the ports close.
-    #[serde(deserialize_with = "any_duration")]
+    #[serde(deserialize_with = "any_duration", serialize_with = "duration_text")]
     pub shutdown_delay: Duration,
-    /// Limits on what clients may hold open.
-    pub limits: Limits,
     /// What is logged, in the words of `RUST_LOG`: "info", "slotwise=debug".
     pub log: String,
+    /// How a line of the log is written.
+    pub log_format: LogFormat,
+    /// Limits on what clients may hold open.
+    pub limits: Limits,
+}
+
+/// How a line of the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line, for programs.
+    Json,
 }
 
 impl Default for Config {
@@ -68,6 +83,7 @@ impl Default for Config {
             shutdown_delay: SHUTDOWN_DELAY,
             limits: Limits::default(),
             log: "info".into(),
+            log_format: LogFormat::default(),
         }
     }
 }
@@ -92,6 +108,20 @@ fn any_duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Dur
 fn retention<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text == "forever" { Ok(None) } else { parse(&text).map(Some) }
+}
+
+/// Writes a duration as [`duration`] reads it. The signature is serde's.
+fn duration_text<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_duration(*duration))
+}
+
+/// Writes a retention as [`retention`] reads it. The signature is serde's.
+#[expect(clippy::ref_option, reason = "serde hands a reference to the field")]
+fn retention_text<S: serde::Serializer>(retention: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    match retention {
+        Some(retention) => duration_text(retention, serializer),
+        None => serializer.serialize_str("forever"),
+    }
 }
 
 /// Why a configuration cannot be used.
@@ -134,9 +164,31 @@ pub fn user_name() -> String {
 
 /// A TOML error in one line, with the place it is about.
 pub fn one_line(error: &toml::de::Error, text: &str) -> String {
+    if let Some(language) = other_language(text) {
+        return format!("looks like {language}, and is read as TOML; write `name = value` lines and [tables]");
+    }
     let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
     let message = error.message().replace('\n', " ");
     line.map_or(message.clone(), |line| format!("line {line}: {message}"))
+}
+
+/// Returns the name of the language that a text is in, if it is one that TOML is mistaken for.
+pub fn other_language(text: &str) -> Option<&'static str> {
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+    let mut significant = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let first = significant.next()?;
+    if first.starts_with('{') || first == "[" || first.starts_with("[{") {
+        return Some("JSON");
+    }
+    if first.starts_with('<') {
+        return Some("XML");
+    }
+    let is_key = |c: char| c.is_alphanumeric() || c == '_' || c == '-' || c == '"';
+    let entry = |line: &str| {
+        let (key, value) = line.split_once(':').unwrap_or((line, "="));
+        key.trim_start_matches("- ").chars().all(is_key) && (value.is_empty() || value.starts_with(' '))
+    };
+    (first == "---" || entry(first)).then_some("YAML")
 }
 
 #[cfg(test)]
@@ -163,6 +215,34 @@ mod tests {
         assert_eq!(limits, Limits { calls: 7, call_timeout: Duration::from_secs(9), ..Limits::default() });
         assert!(read("[limits]\ncals = 7").is_err() && read("[limits]\nkeepalive = \"1ms\"").is_err());
         assert!(read("retention = \"for ever\"").is_err() && read("retention = \"0s\"").is_err());
+    }
+
+    #[test]
+    fn what_is_printed_is_read_back_as_it_was() {
+        let config = read("grpc_address = \"localhost:0\"\nretention = \"forever\"\nlog_format = \"json\"").unwrap();
+        let printed = toml::to_string(&config).unwrap();
+        assert_eq!(read(&printed).unwrap(), config, "{printed}");
+        let printed = toml::to_string(&Config::default()).unwrap();
+        assert_eq!(read(&printed).unwrap(), Config::default(), "{printed}");
+    }
+
+    #[test]
+    fn another_language_is_named() {
+        for (text, language) in [
+            ("grpc_address: 127.0.0.1:1\n", Some("YAML")),
+            ("---\ndata: d\n", Some("YAML")),
+            ("# settings\n\n- data: d\n", Some("YAML")),
+            ("{\"data\": \"d\"}", Some("JSON")),
+            ("[{\"data\": 1}]", Some("JSON")),
+            ("data = \"d\"", None),
+            ("[table]\nx = 1", None),
+            ("\"quoted\" = 1", None),
+            ("", None),
+        ] {
+            assert_eq!(other_language(text), language, "{text}");
+        }
+        let error = read("grpc_address: 127.0.0.1:1\n").unwrap_err().to_string();
+        assert!(error.contains("looks like YAML") && error.contains("TOML") && !error.contains('\n'), "{error}");
     }
 
     #[test]

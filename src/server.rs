@@ -18,7 +18,7 @@ use connections::{Incoming, Renewal};
 pub(crate) use descriptors::raise_descriptor_limit;
 
 use crate::{
-    config::{Config, Limits},
+    config::{Address, Config, Limits},
     journal::Loss,
     metrics::{Metrics, metrics},
     node::{Node, OpenError, Options, SystemClock},
@@ -55,12 +55,12 @@ const WRITERS: [&str; 2] = ["slotwise.v1.FeedbackService", "slotwise.v1.SlotServ
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address} for {what}: {source}; is another program there? choose another with --{flag}")]
+    #[error("cannot listen on {address} for {what}: {source}; {}", listen_hint(source, flag))]
     Listen {
         /// For what.
         what: &'static str,
         /// Where.
-        address: SocketAddr,
+        address: Address,
         /// The flag that sets it.
         flag: &'static str,
         /// Why.
@@ -85,6 +85,20 @@ pub enum ServeError {
     Internal(String),
 }
 
+/// What to do about an address that cannot be listened on.
+fn listen_hint(source: &io::Error, flag: &str) -> String {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => format!("is another program there? choose another with --{flag}"),
+        io::ErrorKind::PermissionDenied => {
+            format!("ports below 1024 need rights that this user lacks; choose another with --{flag}")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            format!("this machine has no such address; give one of its own, or 127.0.0.1, with --{flag}")
+        }
+        _ => format!("give a name or number of this machine and a free port with --{flag}"),
+    }
+}
+
 /// Two listeners, bound and not yet served: so a caller knows the ports, and finds out here that one is taken.
 #[derive(Debug)]
 pub struct Listeners {
@@ -95,12 +109,16 @@ pub struct Listeners {
 impl Listeners {
     /// Binds both addresses of a configuration.
     pub async fn bind(config: &Config) -> Result<Self, ServeError> {
-        let bind = async |what, address: SocketAddr, flag| {
-            TcpListener::bind(address).await.map_err(|source| ServeError::Listen { what, address, flag, source })
+        let bind = async |what, address: &Address, flag| {
+            let listener = match address.resolve().await {
+                Ok(addresses) => TcpListener::bind(addresses.as_slice()).await,
+                Err(unknown) => Err(unknown),
+            };
+            listener.map_err(|source| ServeError::Listen { what, address: address.clone(), flag, source })
         };
         Ok(Self {
-            grpc: bind("gRPC", config.grpc_address, "grpc-address").await?,
-            http: bind("HTTP", config.http_address, "http-address").await?,
+            grpc: bind("gRPC", &config.grpc_address, "grpc-address").await?,
+            http: bind("HTTP", &config.http_address, "http-address").await?,
         })
     }
 

@@ -15,7 +15,7 @@ mod tally;
 mod traffic;
 mod world;
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use clap::Args;
 use tokio::time::{MissedTickBehavior, interval_at, sleep};
@@ -23,7 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{CommandResult, say, say_styled};
 use crate::{
-    config::Config,
+    config::{Address, Config},
     server::{self, Listeners},
     wire::Client,
 };
@@ -45,10 +45,10 @@ pub(super) struct Demo {
     seed: u64,
     /// Where gRPC is served; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
-    grpc_address: SocketAddr,
+    grpc_address: Address,
     /// Where HTTP is served; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
-    http_address: SocketAddr,
+    http_address: Address,
 }
 
 impl Demo {

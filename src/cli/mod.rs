@@ -8,6 +8,7 @@ mod backup;
 mod clock;
 mod demo;
 pub mod document;
+mod environment;
 mod explain;
 mod journal;
 mod output;
@@ -21,7 +22,7 @@ mod time;
 
 use std::{error::Error, io::Write as _, path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use journal::{ExportFormat, export};
 pub(crate) use terminal::{say, say_document, say_styled};
@@ -69,8 +70,8 @@ pub(crate) type CommandResult = Result<(), Box<dyn Error + Send + Sync>>;
 /// Where commands that talk to a service find it.
 #[derive(Debug, clap::Args)]
 struct Target {
-    /// The service's gRPC address.
-    #[arg(long, default_value = "http://127.0.0.1:50051", value_name = "URL")]
+    /// The service's gRPC address, with or without a scheme and a port.
+    #[arg(long, default_value = "127.0.0.1:50051", value_name = "ADDRESS")]
     target: String,
 }
 
@@ -84,7 +85,10 @@ struct Data {
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::from_arg_matches(&environment::with_variables(Args::command()).get_matches()) {
+        Ok(args) => args,
+        Err(why) => why.exit(),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(why) => return report_error(&why),

@@ -1,14 +1,14 @@
 //! `slotwise serve`.
 
-use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf};
+use std::{io::IsTerminal as _, path::PathBuf};
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::{CommandResult, say};
+use super::{CommandResult, say, say_document};
 use crate::{
-    config::Config,
+    config::{Address, Config, LogFormat},
     server::{self, Listeners},
 };
 
@@ -23,10 +23,10 @@ pub(super) struct Serve {
     data: Option<PathBuf>,
     /// Where gRPC is served [default: 127.0.0.1:50051]; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS")]
-    grpc_address: Option<SocketAddr>,
+    grpc_address: Option<Address>,
     /// Where HTTP is served [default: 127.0.0.1:8080]; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS")]
-    http_address: Option<SocketAddr>,
+    http_address: Option<Address>,
     /// Let Decide wait until its decision is durable.
     #[arg(long)]
     durable_decisions: bool,
@@ -37,6 +37,15 @@ pub(super) struct Serve {
     /// How long to go on serving after SIGTERM, while probes are told [default: 5s].
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     shutdown_delay: Option<std::time::Duration>,
+    /// What is logged, in the words of `RUST_LOG` [default: info]: "warn", "slotwise=debug".
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+    /// How a line of the log is written [default: text].
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// Check the settings, print them as a configuration file, and exit.
+    #[arg(long)]
+    print_config: bool,
 }
 
 impl Serve {
@@ -51,17 +60,29 @@ impl Serve {
         config.shutdown_delay = self.shutdown_delay.unwrap_or(config.shutdown_delay);
         config.durable_decisions |= self.durable_decisions;
         config.accept_loss = self.accept_loss;
+        config.log = self.log.unwrap_or(config.log);
+        config.log_format = self.log_format.unwrap_or(config.log_format);
         Ok(config)
     }
 
     pub(super) async fn run(self) -> CommandResult {
+        let print = self.print_config;
         let config = self.config()?;
-        let filter = EnvFilter::try_new(&config.log).map_err(|why| format!("the setting `log` is not valid: {why}"))?;
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr)
-            .with_ansi(std::io::stderr().is_terminal())
-            .init();
+        let filter = EnvFilter::try_new(&config.log).map_err(|why| {
+            format!("the setting `log` is not valid: {why}; write it as info, or slotwise=debug,warn")
+        })?;
+        if print {
+            for address in [&config.grpc_address, &config.http_address] {
+                address.resolve().await.map_err(|why| format!("cannot listen on {address}: {why}"))?;
+            }
+            say_document(toml::to_string_pretty(&config)?.trim_end());
+            return Ok(());
+        }
+        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        match config.log_format {
+            LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
+            LogFormat::Json => subscriber.json().init(),
+        }
         server::raise_descriptor_limit();
         let listeners = Listeners::bind(&config).await?;
         let stop = CancellationToken::new();

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The table `[limits]` of the configuration: what clients may hold open, on both ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Connections to the gRPC port; beyond them new ones are closed at once. The HTTP port takes an eighth as many.
@@ -17,14 +17,14 @@ pub struct Limits {
     /// Bytes of requests that have begun to arrive and are not answered; further ones are refused.
     pub bytes_in_flight: usize,
     /// How long a new gRPC connection may be silent, and how long an HTTP connection may take for a request.
-    #[serde(deserialize_with = "super::duration")]
+    #[serde(deserialize_with = "super::duration", serialize_with = "super::duration_text")]
     pub header_timeout: Duration,
     /// How long a call may take from its headers to its answer, the arrival of its message among it.
-    #[serde(deserialize_with = "super::duration")]
+    #[serde(deserialize_with = "super::duration", serialize_with = "super::duration_text")]
     pub call_timeout: Duration,
     /// How long a gRPC connection may be silent before it is asked whether the client is still there; one that does not
     /// answer within the same time is closed.
-    #[serde(deserialize_with = "super::duration")]
+    #[serde(deserialize_with = "super::duration", serialize_with = "super::duration_text")]
     pub keepalive: Duration,
 }
 

@@ -6,27 +6,28 @@
 use tonic::Status;
 
 use super::{
-    Api, encode_slot as encode, error,
+    Api, encode_slot as encode, error, page,
     proto::{Arm, ListArmsRequest, ListArmsResponse},
-    slots::{page, page_of, parse_slot},
+    slots::{page_of, page_size as size_of_page, parse_slot},
 };
 use crate::slot::FieldError;
 
 /// The token of the page after `place` elements, of which `last` is the last.
-pub(super) fn token(place: usize, last: &str) -> String {
-    format!("{place}:{last}")
+pub(super) fn token(list: &str, place: usize, last: &str) -> String {
+    page::token(list, &format!("{place}:{last}"))
 }
 
 /// Returns the place at which the page of a token begins, in a list of `length` elements with ids.
-pub(super) fn start<'a>(token: &str, length: usize, id: impl Fn(usize) -> Option<&'a str>) -> Result<usize, Status> {
-    if token.is_empty() {
-        return Ok(0);
-    }
-    let read = token.split_once(':').and_then(|(place, last)| Some((place.parse::<usize>().ok()?, last)));
-    let Some((place, last)) = read else {
-        let message = "is not one of ours; use next_page_token as it was given";
-        return Err(error::field(&FieldError::new("page_token", message)));
-    };
+pub(super) fn start<'a>(
+    list: &str,
+    token: &str,
+    length: usize,
+    id: impl Fn(usize) -> Option<&'a str>,
+) -> Result<usize, Status> {
+    let Some(read) = page::last(list, token)? else { return Ok(0) };
+    // What a token of ours holds has both parts.
+    let read = read.split_once(':').and_then(|(place, last)| Some((place.parse::<usize>().ok()?, last)));
+    let Some((place, last)) = read else { return Ok(0) };
     if place.checked_sub(1).and_then(&id) == Some(last) {
         return Ok(place);
     }
@@ -37,7 +38,7 @@ impl Api {
     /// A page of a slot's arms.
     pub(super) fn arms_of(&self, request: &ListArmsRequest) -> Result<ListArmsResponse, Status> {
         let ListArmsRequest { slot_id, page_size, page_token, revision } = request;
-        let size = page(*page_size, 500, 1_000)?;
+        let size = size_of_page(*page_size, 500, 1_000)?;
         let view = self.view(&parse_slot(slot_id)?)?;
         let (definition, revision) = match revision {
             0 => (&view.definition, view.revision),
@@ -53,12 +54,13 @@ impl Api {
             },
         };
         let all = &definition.arms;
-        let start = start(page_token, all.len(), |at| Some(all.get(at)?.id.as_str()))?;
+        let list = format!("arms of {slot_id}");
+        let start = start(&list, page_token, all.len(), |at| Some(all.get(at)?.id.as_str()))?;
         let arms: Vec<Arm> = page_of(all[start..].iter().map(|arm| encode::arm(arm)), size);
         let end = start + arms.len();
         let last = arms.last().filter(|_| end < all.len());
         Ok(ListArmsResponse {
-            next_page_token: last.map(|last| token(end, &last.arm_id)).unwrap_or_default(),
+            next_page_token: last.map(|last| token(&list, end, &last.arm_id)).unwrap_or_default(),
             arm_count: encode::arm_count(definition).arms,
             revision,
             arms,

@@ -11,6 +11,7 @@ use tonic::{
 use tonic_types::StatusExt as _;
 
 use super::{
+    address::target_url,
     encode,
     proto::{
         self, GetSlotReportRequest, RecordRewardsRequest, decision_service_client::DecisionServiceClient,
@@ -38,7 +39,9 @@ pub enum ClientError {
         source: tonic::transport::Error,
     },
     /// The address is none.
-    #[error("'{0}' is not an address; write it as http://127.0.0.1:50051")]
+    #[error(
+        "'{0}' is not an address of a service; write it as 127.0.0.1:50051 or http://shop.internal:50051 (https is not served)"
+    )]
     Address(String),
     /// The service refused.
     #[error("{}", .0.message())]
@@ -158,17 +161,15 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to `target`, `http://host:port`.
+    /// Connects to `target`: see [`target_url`].
     pub async fn connect(target: &str) -> Result<Self, ClientError> {
         Self::connect_as(target, Calling::default()).await
     }
 
     /// The same, calling in this way.
     pub async fn connect_as(target: &str, calling: Calling) -> Result<Self, ClientError> {
-        let endpoint = Channel::from_shared(target.to_owned()).map_err(|_| ClientError::Address(target.to_owned()))?;
-        if !target.starts_with("http://") {
-            return Err(ClientError::Address(target.to_owned()));
-        }
+        let url = target_url(target)?;
+        let endpoint = Channel::from_shared(url).map_err(|_| ClientError::Address(target.to_owned()))?;
         let mut endpoint = endpoint.connect_timeout(Duration::from_secs(5)).tcp_nodelay(true);
         if let Some(patience) = calling.patience {
             endpoint = endpoint.timeout(patience);

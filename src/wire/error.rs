@@ -63,7 +63,25 @@ fn status(code: Code, message: impl Into<String>, mut details: ErrorDetails) -> 
         let description = cut(&info.description, DETAIL_BYTES_MAX);
         details.set_resource_info(info.resource_type, info.resource_name, info.owner, description);
     }
-    Status::with_error_details(code, cut(&message.into(), MESSAGE_BYTES_MAX), details)
+    Status::with_error_details(code, cut(&plain_marks(&message.into()), MESSAGE_BYTES_MAX), details)
+}
+
+/// A message without `?` and `#`. gRPC sends them percent-encoded, and grpc-js, which decodes with `decodeURI`, leaves
+/// `%3F` and `%23` as they are. A question mark at the end of a clause is dropped; in a caller's text, the full-width
+/// form of the same mark stands for it.
+fn plain_marks(message: &str) -> String {
+    let mut plain = String::with_capacity(message.len());
+    let mut rest = message.chars().peekable();
+    while let Some(character) = rest.next() {
+        let ends_clause = rest.peek().is_none_or(|next| " ;,.)".contains(*next));
+        match character {
+            '?' if ends_clause => {}
+            '?' => plain.push('\u{ff1f}'),
+            '#' => plain.push('\u{ff03}'),
+            other => plain.push(other),
+        }
+    }
+    plain
 }
 
 /// A text without control characters and no longer than so many bytes as they are sent.
@@ -273,6 +291,55 @@ pub(super) fn change(error: ChangeFailure, at: &str) -> Status {
                     details.add_quota_failure_violation("slots", &message);
                     status(Code::ResourceExhausted, message, details)
                 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_message_holds_what_a_client_would_show_encoded() {
+        let slot = SlotId::parse("slot_id", "offers").unwrap();
+        let bad = FieldError::new("arms[0].arm_id", "'what? #1' is unknown; did you mean 'a?b'? (see the docs)");
+        let messages = [
+            field(&bad),
+            slot_not_found("slot_id", &slot, "; did you mean 'offer'?"),
+            of_slot(&field(&bad), &slot, 2),
+            of_message(&field(&bad), 1),
+            decide(&DecideError::Field(bad.clone())),
+            hindsight(HindsightError::Unknown("no decision '?#'".to_owned())),
+        ];
+        for status in &messages {
+            assert!(!status.message().contains(['?', '#']), "{}", status.message());
+        }
+        assert_eq!(
+            messages[0].message(),
+            "arms[0].arm_id: 'what \u{ff03}1' is unknown; did you mean 'a\u{ff1f}b' (see the docs)"
+        );
+        let violation = &messages[0].get_details_bad_request().unwrap().field_violations[0];
+        assert_eq!(violation.description, bad.message, "the details hold the text as it was");
+    }
+
+    #[test]
+    fn every_status_with_a_text_is_made_here() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/wire");
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if !path.is_file() || path.ends_with("error.rs") || path.ends_with("tests.rs") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for maker in [
+                "Status::new(",
+                "Status::with_",
+                "Status::invalid_argument(",
+                "Status::internal(",
+                "Status::not_found(",
+            ] {
+                assert!(!text.contains(maker), "{} makes a status with {maker}", path.display());
             }
         }
     }

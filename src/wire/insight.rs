@@ -9,7 +9,7 @@ use super::{
         insight_service_server::InsightService,
     },
     report,
-    slots::{page, page_of},
+    slots::{page_of, page_size as size_of_page},
 };
 use crate::{
     engine::{DecisionId, report as slot_report},
@@ -24,7 +24,8 @@ impl InsightService for Api {
         request: Request<GetSlotReportRequest>,
     ) -> Result<Response<GetSlotReportResponse>, Status> {
         let GetSlotReportRequest { slot_id, page_size, page_token } = request.into_inner();
-        let size = page(page_size, 1_000, 5_000)?;
+        let list = format!("report of {slot_id}");
+        let size = size_of_page(page_size, 1_000, 5_000)?;
         let slot = SlotId::parse("slot_id", &slot_id).map_err(|e| error::field(&e))?;
         let node = self.node()?;
         let view =
@@ -33,12 +34,12 @@ impl InsightService for Api {
         let report = run_long(view.arms.names().len(), || slot_report(&view.at(now_us)));
         let mut report = report::encode(report);
         let all = std::mem::take(&mut report.arms);
-        let start = arms::start(&page_token, all.len(), |at| Some(all.get(at)?.arm_id.as_str()))?;
+        let start = arms::start(&list, &page_token, all.len(), |at| Some(all.get(at)?.arm_id.as_str()))?;
         let count = all.len();
         report.arms = page_of(all.into_iter().skip(start), size);
         let end = start + report.arms.len();
         let last = report.arms.last().filter(|_| end < count);
-        let next_page_token = last.map(|last| arms::token(end, &last.arm_id)).unwrap_or_default();
+        let next_page_token = last.map(|last| arms::token(&list, end, &last.arm_id)).unwrap_or_default();
         Ok(Response::new(GetSlotReportResponse { report: Some(report), next_page_token }))
     }
 

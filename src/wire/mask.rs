@@ -10,8 +10,50 @@ use prost_types::FieldMask;
 use super::{decode::Decode, decode_slot::SlotDraft};
 use crate::{
     engine::ArmDraft,
-    slot::{Arm, ArmId, Definition, FieldError, shorten},
+    slot::{Arm, ArmId, Definition, FieldError, shorten, suggestion},
 };
+
+/// Paths that a mask may name, for suggestions.
+const PATHS: [&str; 38] = [
+    "display_name",
+    "kind",
+    "arms",
+    "arms.arm_id",
+    "open_catalogue",
+    "default_arm_id",
+    "count",
+    "goal",
+    "goal.kinds",
+    "goal.default_reward",
+    "goal.window",
+    "goal.learning",
+    "goal.click_model",
+    "goal.grace_period",
+    "goal.reversal_window",
+    "goal.aggregation",
+    "model",
+    "controls",
+    "controls.exploration",
+    "controls.floor",
+    "controls.ceiling",
+    "controls.half_life",
+    "controls.holdout",
+    "controls.freeze_learning",
+    "controls.safe_choice",
+    "controls.policy",
+    "controls.exploration_stop",
+    "controls.arm_shares",
+    "controls.warm_up",
+    "controls.head_start",
+    "controls.mode",
+    "controls.baseline",
+    "controls.salt",
+    "controls.analysis",
+    "controls.stickiness",
+    "controls.simulated",
+    "rules",
+    "default_consent",
+];
 
 /// Returns `current` with the fields that the mask names taken from the draft; without a mask, with all fields but the
 /// arms and those that operations own and the draft leaves unset.
@@ -60,8 +102,11 @@ pub(super) fn masked(current: &Definition, draft: &SlotDraft, mask: Option<&Fiel
             "rules" => result.rules.clone_from(&wanted.rules),
             "default_consent" => result.default_consent = wanted.default_consent,
             other => {
-                let message =
-                    format!("'{}' cannot be updated; see UpdateSlotRequest.update_mask for what can", shorten(other));
+                let message = format!(
+                    "'{}' cannot be updated; see UpdateSlotRequest.update_mask for what can{}",
+                    shorten(other),
+                    suggestion(other, PATHS.into_iter())
+                );
                 return Err(FieldError::new("update_mask", message));
             }
         }
@@ -113,4 +158,22 @@ fn arms(current: &Definition, draft: &SlotDraft, by_id: bool) -> Decode<Vec<Arc<
         arms.push(now.filter(|now| ***now == wanted).map_or_else(|| Arc::new(wanted.clone()), Arc::clone));
     }
     Ok(arms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slot::SlotId;
+
+    #[test]
+    fn every_suggested_path_is_taken_and_a_misspelt_one_is_answered_with_it() {
+        let slot = Definition::new(SlotId::parse("slot_id", "s").unwrap());
+        let draft = SlotDraft { settings: slot.clone(), arms: Vec::new(), bare: Vec::new(), revision: 0 };
+        let mask = |path: &str| Some(FieldMask { paths: vec![path.to_owned()] });
+        for path in PATHS {
+            assert!(masked(&slot, &draft, mask(path).as_ref()).is_ok(), "{path}");
+        }
+        let error = masked(&slot, &draft, mask("controls.polcy").as_ref()).unwrap_err().to_string();
+        assert!(error.contains("did you mean 'controls.policy'"), "{error}");
+    }
 }

@@ -13,6 +13,7 @@
 //! Deliberately not here: listening, configuration.
 
 mod actor;
+mod address;
 mod arms;
 mod client;
 mod client_changes;
@@ -32,6 +33,7 @@ mod error;
 mod feedback;
 mod insight;
 mod mask;
+mod page;
 mod preview;
 pub mod proto;
 mod report;
@@ -49,6 +51,7 @@ use std::sync::{Arc, OnceLock};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::Status;
 
+pub use address::target_url;
 pub use codec::MessageCodec;
 
 pub use client::{Calling, Client, ClientDecision, ClientError, ClientReward, Mark, RewardStatus};

@@ -7,7 +7,7 @@ use super::{
     actor::actor,
     decode_slot,
     encode_slot::{self as encode, Head},
-    error,
+    error, page,
     proto::{
         CreateSlotRequest, CreateSlotResponse, DeleteSlotRequest, DeleteSlotResponse, GetRevisionRequest,
         GetRevisionResponse, GetSlotRequest, GetSlotResponse, ListArmsRequest, ListArmsResponse, ListRevisionsRequest,
@@ -28,7 +28,7 @@ use crate::{
 /// A page ends once it has this many bytes.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
-pub(super) fn page(size: u32, default: u16, most: u16) -> Result<usize, Status> {
+pub(super) fn page_size(size: u32, default: u16, most: u16) -> Result<usize, Status> {
     if size > u32::from(most) {
         let message = format!("is {size}; at most {most} are allowed");
         return Err(error::field(&FieldError::new("page_size", message)));
@@ -103,15 +103,16 @@ impl SlotService for Api {
 
     async fn list_slots(&self, request: Request<ListSlotsRequest>) -> Result<Response<ListSlotsResponse>, Status> {
         let ListSlotsRequest { page_size, page_token } = request.into_inner();
-        let size = page(page_size, 50, 500)?;
+        let size = self::page_size(page_size, 50, 500)?;
         let views = self.node()?.slots();
-        let mut rest = views.iter().filter(|view| view.definition.id.as_str() > page_token.as_str());
+        let after = page::last("slots", &page_token)?.unwrap_or_default();
+        let mut rest = views.iter().filter(|view| view.definition.id.as_str() > after.as_str());
         let slots: Vec<Slot> = page_of(rest.by_ref().map(|view| encode::slot(view)), size);
         let more =
             views.last().is_some_and(|last| slots.last().is_some_and(|s| *s.slot_id < *last.definition.id.as_str()));
-        let next_page_token = if more { slots.last().map(|slot| slot.slot_id.clone()) } else { None };
+        let next_page_token = if more { slots.last().map(|slot| page::token("slots", &slot.slot_id)) } else { None };
         // The slots of a page follow each other in the list, from the first that comes after the token.
-        let first = views.partition_point(|view| view.definition.id.as_str() <= page_token.as_str());
+        let first = views.partition_point(|view| view.definition.id.as_str() <= after.as_str());
         let arm_counts = views.iter().skip(first).take(slots.len()).map(|view| encode::arm_count(&view.definition));
         Ok(Response::new(ListSlotsResponse {
             arm_counts: arm_counts.collect(),
@@ -199,21 +200,20 @@ impl SlotService for Api {
         request: Request<ListRevisionsRequest>,
     ) -> Result<Response<ListRevisionsResponse>, Status> {
         let ListRevisionsRequest { slot_id, page_size, page_token } = request.into_inner();
-        let size = page(page_size, 50, 200)?;
-        let before = if page_token.is_empty() {
-            u64::MAX
-        } else {
-            page_token.parse().map_err(|_| {
-                error::field(&FieldError::new("page_token", "is not one of ours; use next_page_token as it was given"))
-            })?
-        };
+        let size = self::page_size(page_size, 50, 200)?;
+        // Of this slot alone: another slot has other revisions.
+        let list = format!("revisions of {slot_id}");
+        let before = page::last(&list, &page_token)?.and_then(|last| last.parse().ok()).unwrap_or(u64::MAX);
         let view = self.view(&parse_slot(&slot_id)?)?;
         let end = view.revisions.partition_point(|revision| revision.number < before);
         let told =
             (0..end).rev().map(|i| encode::revision(&view.revisions[i], i.checked_sub(1).map(|i| &view.revisions[i])));
         let revisions: Vec<_> = run_long(view.definition.arms.len(), || page_of(told, size));
         let oldest = view.revisions.first().map_or(0, |revision| revision.number);
-        let next = revisions.last().filter(|last| last.revision > oldest).map(|last| last.revision.to_string());
+        let next = revisions
+            .last()
+            .filter(|last| last.revision > oldest)
+            .map(|last| page::token(&list, &last.revision.to_string()));
         Ok(Response::new(ListRevisionsResponse { revisions, next_page_token: next.unwrap_or_default() }))
     }
 

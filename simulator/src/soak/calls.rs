@@ -12,6 +12,7 @@ use slotwise::wire::{
         Fallback, RecordRewardsRequest, RewardResult, RewardStatus, decision_service_client::DecisionServiceClient,
         feedback_service_client::FeedbackServiceClient,
     },
+    target_url,
 };
 use tonic::{service::interceptor::InterceptedService, transport::Channel};
 
@@ -35,9 +36,10 @@ struct Connection {
 pub struct Connections(Vec<Connection>);
 
 impl Connections {
-    /// Connects to the server at `target`, `http://host:port`.
+    /// Connects to the server at `target`: see [`target_url`].
     pub async fn open(target: &str) -> Result<Self, ClientError> {
-        let endpoint = Channel::from_shared(target.to_owned()).map_err(|_| ClientError::Address(target.to_owned()))?;
+        let endpoint =
+            Channel::from_shared(target_url(target)?).map_err(|_| ClientError::Address(target.to_owned()))?;
         let endpoint = endpoint.connect_timeout(CONNECT_PATIENCE).timeout(PATIENCE).tcp_nodelay(true);
         let mut connections = Vec::new();
         for _ in 0..CONNECTIONS {

@@ -1,8 +1,11 @@
 //! The controls that are more than a number, as a slot's document says them.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::values::{DurationText, NoKeys};
+use super::{
+    choice::{self, Choice},
+    values::{DurationText, NoKeys},
+};
 use crate::slot::{ArmId, Baseline, FieldError, Mode, Stickiness, Stop};
 
 /// The width multiplier, as a number or by name.
@@ -27,12 +30,22 @@ pub(super) enum StopName {
 }
 
 /// A mode by its name alone, with its parameters, or an empty table for the default.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "on, watch, or a table { test = { share = 0.2 } }")]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(untagged)]
 pub(super) enum ModeChoice {
     Name(ModeName),
     With(ModeDocument),
     Default(NoKeys),
+}
+
+impl<'de> Deserialize<'de> for ModeChoice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match choice::read(deserializer, "on, watch, or a table { test = { share = 0.2 } }")? {
+            Choice::Name(name) => Self::Name(name),
+            Choice::With(document) => Self::With(document),
+            Choice::Default => Self::Default(NoKeys {}),
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -51,12 +64,22 @@ pub(super) enum ModeDocument {
 }
 
 /// A baseline by its name alone, an arm's, or an empty table for the default.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "callers_order, uniform, or a table { arm_id = \"an-arm\" }")]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub(super) enum BaselineChoice {
     Name(BaselineName),
     With(BaselineDocument),
     Default(NoKeys),
+}
+
+impl<'de> Deserialize<'de> for BaselineChoice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match choice::read(deserializer, "callers_order, uniform, or a table { arm_id = \"an-arm\" }")? {
+            Choice::Name(name) => Self::Name(name),
+            Choice::With(document) => Self::With(document),
+            Choice::Default => Self::Default(NoKeys {}),
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

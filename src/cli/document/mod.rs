@@ -5,6 +5,7 @@
 //! plain TOML values (`price = 9.9`, `tags = ["new", "red"]`) or in the contract's
 //! form (`{ text = "x" }`). Unknown keys are refused with their line.
 
+mod choice;
 mod controls;
 mod levers;
 mod model;
@@ -26,7 +27,7 @@ use values::{Attribute, DurationText, TimeText, normal, without_nulls};
 
 use crate::{
     bandit::{ClickModel, Features, ModelSpec},
-    config::one_line,
+    config::{one_line, other_language},
     slot::{
         Aggregation, Arm, ArmId, Consent, Definition, FieldError, Goal, Learning, Payload, RewardKind, Schedule,
         SlotId, SlotKind, Unavailable, suggestion,
@@ -35,10 +36,18 @@ use crate::{
 
 /// Why a text is no slot's document, in one line: with the place, and what an unknown key may have been meant to be.
 pub(super) fn unreadable(error: &toml::de::Error, text: &str) -> String {
+    if let Some(language) = other_language(text) {
+        return format!(
+            "looks like {language}; slots are TOML: begin with `slotwise slots new`, or see `slotwise slots get`"
+        );
+    }
     let line = one_line(error, text);
-    let mut quoted = error.message().split('`').skip(1).step_by(2);
+    let message = error.message();
+    let mut quoted = message.split('`').skip(1).step_by(2);
     match quoted.next() {
-        Some(key) if error.message().starts_with("unknown ") => format!("{line}{}", suggestion(key, quoted)),
+        Some(key) if message.starts_with("unknown ") || message.contains(": unknown ") => {
+            format!("{line}{}", suggestion(key, quoted))
+        }
         _ => line,
     }
 }

@@ -1,20 +1,32 @@
 //! How a slot learns, as its document says it.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::values::NoKeys;
+use super::{
+    choice::{self, Choice},
+    values::NoKeys,
+};
 use crate::bandit::{Expansion, LinearSpec, Link, ModelSpec, PortfolioSpec, Sharing};
 
 /// A model by its name alone, with its parameters, or an empty table for the default.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "portfolio, linear, beta_bernoulli or normal_inverse_gamma: by name, or as a table of its parameters"
-)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub(super) enum ModelChoice {
     Name(ModelName),
     With(ModelDocument),
     Default(NoKeys),
+}
+
+impl<'de> Deserialize<'de> for ModelChoice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let expecting =
+            "portfolio, linear, beta_bernoulli or normal_inverse_gamma: by name, or as a table of its parameters";
+        Ok(match choice::read(deserializer, expecting)? {
+            Choice::Name(name) => Self::Name(name),
+            Choice::With(document) => Self::With(document),
+            Choice::Default => Self::Default(NoKeys {}),
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

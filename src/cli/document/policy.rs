@@ -1,20 +1,31 @@
 //! How scores become probabilities, as a slot's document says it.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::values::NoKeys;
+use super::{
+    choice::{self, Choice},
+    values::NoKeys,
+};
 use crate::bandit::Policy;
 
 /// A policy by its name alone, with its parameters, or an empty table for the default.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "thompson_sampling, uniform, fixed_order, greedy, epsilon_greedy, lin_ucb or square_cb: by name, or as a table of its parameters"
-)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub(super) enum PolicyChoice {
     Name(PolicyName),
     With(PolicyDocument),
     Default(NoKeys),
+}
+
+impl<'de> Deserialize<'de> for PolicyChoice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let expecting = "thompson_sampling, uniform, fixed_order, greedy, epsilon_greedy, lin_ucb or square_cb: by name, or as a table of its parameters";
+        Ok(match choice::read(deserializer, expecting)? {
+            Choice::Name(name) => Self::Name(name),
+            Choice::With(document) => Self::With(document),
+            Choice::Default => Self::Default(NoKeys {}),
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -183,3 +183,36 @@ fn the_readme_s_first_decision_is_a_choice() {
         assert!((0.01..0.99).contains(&propensity), "{propensity}");
     }
 }
+
+/// A misspelt word of every choice there is names the one that was meant.
+#[test]
+fn a_misspelt_word_is_answered_with_the_one_that_was_meant() {
+    let told = |text: &str| {
+        let text = format!("slot_id = \"s\"\n{text}\n");
+        unreadable(&toml::from_str::<SlotDocument>(&text).unwrap_err(), &text)
+    };
+    for (text, meant) in [
+        ("controls.policy = \"tompson_sampling\"", "thompson_sampling"),
+        ("controls.policy = \"greddy\"", "greedy"),
+        ("[controls.policy.epsilon_gredy]\nepsilon = 0.1", "epsilon_greedy"),
+        ("[controls.policy.epsilon_greedy]\nepsilonn = 0.1", "epsilon"),
+        ("model = \"portfolo\"", "portfolio"),
+        ("[model.linear]\nlink = \"logitt\"", "logit"),
+        ("kind = \"ofer\"", "offer"),
+        ("default_consent = \"ful\"", "full"),
+        ("goal.aggregation = \"summ\"", "sum"),
+        ("goal.learning = \"egaer\"", "eager"),
+        ("goal.click_model = \"cascad\"", "cascade"),
+        ("controls.mode = \"wacth\"", "watch"),
+        ("controls.baseline = \"uniforn\"", "uniform"),
+        ("[[arms]]\narm_id = \"a\"\nunavailable_because = \"pausd\"", "paused"),
+    ] {
+        let line = told(text);
+        assert!(line.contains(&format!("did you mean '{meant}'")) && !line.contains('\n'), "{text}: {line}");
+    }
+    assert!(told("controls.policy = 3").contains("by name, or as a table"), "{}", told("controls.policy = 3"));
+    for (text, language) in [("slot_id: offers\nkind: offer\n", "YAML"), ("{\"slot_id\": \"offers\"}", "JSON")] {
+        let line = unreadable(&toml::from_str::<SlotDocument>(text).unwrap_err(), text);
+        assert!(line.contains(language) && line.contains("slots are TOML") && !line.contains('\n'), "{line}");
+    }
+}

@@ -132,9 +132,8 @@ fn read(path: &Path) -> Outcome<Vec<(PathBuf, SlotDocument)>> {
         files.retain(|file: &PathBuf| file.extension().is_some_and(|extension| extension == "toml"));
         files.sort();
         if files.is_empty() {
-            return Err(
-                format!("the folder {} has no .toml file; give a file or a folder of them", path.display()).into()
-            );
+            let hint = "give a file or a folder of them; slots are TOML, and `slotwise slots new` begins one";
+            return Err(format!("the folder {} has no .toml file; {hint}", path.display()).into());
         }
     }
     let mut documents = Vec::new();

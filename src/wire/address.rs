@@ -1,0 +1,90 @@
+//! Addresses of a service as people write them.
+
+use tonic::transport::Endpoint;
+
+use super::client::ClientError;
+
+/// The port that is meant where none is given.
+const PORT: u16 = 50_051;
+
+/// Returns the URL of a service: with or without a scheme, a port and a final slash, by name or by number.
+///
+/// # Errors
+///
+/// [`ClientError::Address`] if it is no address, and for `https`, which a service does not speak.
+pub fn target_url(target: &str) -> Result<String, ClientError> {
+    let wrong = || ClientError::Address(target.to_owned());
+    let text = target.trim();
+    let rest = match text.split_once("://") {
+        Some(("http" | "grpc" | "tcp", rest)) => rest,
+        Some(("dns", rest)) => rest.trim_start_matches('/'),
+        Some(_) => return Err(wrong()),
+        None => text,
+    };
+    let rest = rest.trim_end_matches('/');
+    if rest.is_empty() || rest.contains(['/', '?', '#', '@', ' ']) {
+        return Err(wrong());
+    }
+    let (host, port) = host_and_port(rest).ok_or_else(wrong)?;
+    let host = if host.is_empty() { "127.0.0.1" } else { host };
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let url = format!("http://{host}:{}", port.unwrap_or(PORT));
+    Endpoint::from_shared(url.clone()).map_err(|_| wrong())?;
+    Ok(url)
+}
+
+/// Splits "host:port", "[::1]:port", "::1", ":port", "host" or "port".
+fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
+    if let Some(bracketed) = text.strip_prefix('[') {
+        let (host, after) = bracketed.split_once(']')?;
+        let port = match after.strip_prefix(':') {
+            Some(port) => Some(port.parse().ok()?),
+            None if after.is_empty() => None,
+            None => return None,
+        };
+        return host.parse::<std::net::Ipv6Addr>().is_ok().then_some((host, port));
+    }
+    if text.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Some((text, None));
+    }
+    if let Ok(port) = text.parse() {
+        return Some(("", Some(port)));
+    }
+    match text.rsplit_once(':') {
+        Some((host, _)) if host.contains(':') => None,
+        Some((host, port)) => Some((host, Some(port.parse().ok()?))),
+        None => Some((text, None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_taken_as_people_write_them() {
+        for (given, want) in [
+            ("127.0.0.1:51400", "http://127.0.0.1:51400"),
+            ("http://127.0.0.1:51400", "http://127.0.0.1:51400"),
+            ("http://127.0.0.1:51400/", "http://127.0.0.1:51400"),
+            ("grpc://shop.internal:9000", "http://shop.internal:9000"),
+            ("dns:///shop.internal:9000", "http://shop.internal:9000"),
+            ("localhost", "http://localhost:50051"),
+            ("http://localhost", "http://localhost:50051"),
+            ("localhost:1", "http://localhost:1"),
+            (":51400", "http://127.0.0.1:51400"),
+            ("51400", "http://127.0.0.1:51400"),
+            ("[::1]:51400", "http://[::1]:51400"),
+            ("::1", "http://[::1]:50051"),
+            (" 127.0.0.1:1 ", "http://127.0.0.1:1"),
+        ] {
+            assert_eq!(target_url(given).unwrap(), want, "{given}");
+        }
+        for wrong in
+            ["", "https://127.0.0.1:1", "ftp://x", "a b", "host:port", "host:70000", "http://", "1::2::3:4:x", "a/b"]
+        {
+            let error = target_url(wrong).unwrap_err().to_string();
+            assert!(error.contains("127.0.0.1:50051"), "{wrong}: {error}");
+        }
+    }
+}
