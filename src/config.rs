@@ -162,6 +162,12 @@ pub fn user_name() -> String {
         .unwrap_or_default()
 }
 
+/// The width that `COLUMNS` asks for.
+#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+pub fn columns() -> Option<usize> {
+    std::env::var("COLUMNS").ok()?.trim().parse().ok().filter(|columns| *columns > 0)
+}
+
 /// A TOML error in one line, with the place it is about.
 pub fn one_line(error: &toml::de::Error, text: &str) -> String {
     if let Some(language) = other_language(text) {

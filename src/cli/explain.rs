@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use serde_json::json;
 
-use super::{CommandResult, Target, report::bar, say, terminal::printable, time};
+use super::{CommandResult, Target, report::bar, say, table::fitted, terminal::printable, time};
 use crate::{
     bandit::Value,
     engine::CandidateExplanation,
@@ -99,7 +99,7 @@ fn text(of: &ClientExplanation) -> String {
         lines.push(format!("the policy would have chosen: {}", shown(&of.would)));
     }
     if !of.candidates.is_empty() {
-        lines.push(table(of).to_string());
+        lines.push(fitted(table(of), &[3, 5, 4, 1]));
     }
     lines.push(format!("seed {:#018x}", of.seed));
     lines.join("\n")

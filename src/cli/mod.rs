@@ -17,6 +17,7 @@ mod report;
 mod restore;
 mod serve;
 mod slots;
+pub mod table;
 pub mod terminal;
 mod time;
 
@@ -89,6 +90,7 @@ pub fn main() -> ExitCode {
         Ok(args) => args,
         Err(why) => why.exit(),
     };
+    table::limit_to_terminal();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(why) => return report_error(&why),

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use serde_json::json;
 
-use super::{CommandResult, Target, say, terminal::printable};
+use super::{CommandResult, Target, say, table::fitted, terminal::printable};
 use crate::{
     engine::{ArmReport, GoalChange, Lift, SlotReport},
     wire::{Client, time_text},
@@ -133,7 +133,7 @@ fn table(report: &SlotReport) -> String {
             c.duplicates, c.late, c.unmatched, c.rejected, c.other_kinds
         ));
     }
-    lines.push(table.to_string());
+    lines.push(fitted(table, &[8, 3, 7, 5, 2]));
     lines.join("\n")
 }
 

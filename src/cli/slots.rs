@@ -12,7 +12,7 @@ mod steer;
 use clap::{Subcommand, ValueEnum};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 
-use super::{CommandResult, Target, document::SlotDocument, say, say_document, terminal::printable};
+use super::{CommandResult, Target, document::SlotDocument, say, say_document, table::fitted, terminal::printable};
 use crate::{
     config::user_name,
     slot::{Definition, SlotKind, Why},
@@ -141,7 +141,7 @@ async fn list(target: &Target) -> CommandResult {
             format!("{}{safe}", printable(&display_name)),
         ]);
     }
-    say(table);
+    say(fitted(table, &[4, 5, 1, 6, 3, 2]));
     Ok(())
 }
 

@@ -159,6 +159,7 @@ impl Policy {
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
+    slotwise::cli::table::limit_to_terminal();
     let mut out = Escaping(io::stdout());
     let scenario = |done: Result<ExitCode, scenario::Stop>| match done {
         Ok(code) => (Ok(code), 0),

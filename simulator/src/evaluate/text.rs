@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
-use slotwise::wire::time_text;
+use slotwise::{cli::table::fitted, wire::time_text};
 
 use super::report::{EFFECTIVE_MIN, LearningName, PolicyReport, Report, Value};
 use crate::{logged::Form, report::Estimate};
@@ -36,6 +36,8 @@ pub fn text(report: &Report) -> String {
         table.add_row([name, ips, normalised, robust, over, replay, &effective, &largest, &learned]);
     }
     right(&mut table);
+    // The estimates that hold most generally stay longest.
+    let table = fitted(table, &[7, 4, 1, 8, 5, 6, 2]);
     let _ = write!(out, "{table}");
     for policy in &report.policies {
         notes(&mut out, policy, report);
@@ -163,7 +165,8 @@ fn positions(out: &mut String, report: &Report) {
         }
     }
     right(&mut table);
-    let _ = write!(out, "\n{table}");
+    let columns: Vec<usize> = (1..=first.positions.len()).rev().collect();
+    let _ = write!(out, "\n{}", fitted(table, &columns));
 }
 
 fn estimates(value: &Value) -> [String; 5] {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use slotwise::bandit::Policy;
+use slotwise::{bandit::Policy, cli::table::fitted};
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 
@@ -23,6 +23,9 @@ const HEADER: [&str; 9] = [
     "verdict",
 ];
 
+/// The columns that go where there is no room, the least important first.
+const LEAST: [usize; 7] = [3, 2, 5, 6, 4, 7, 1];
+
 /// As one table, then a line for each regression. The times in it are not the same twice.
 pub fn text(report: &Report) -> String {
     let mut table = Table::new();
@@ -41,7 +44,7 @@ pub fn text(report: &Report) -> String {
     let policy = if policy.is_empty() { String::new() } else { format!(", policy {policy}") };
     let when = report.at_close.map_or(String::new(), |rounds| format!(", learned {rounds} rounds later"));
     let Report { model, seeds, .. } = report;
-    let mut text = format!("model {model}{exploration}{policy}{zeros}{when}, {seeds} seeds\n{table}");
+    let mut text = format!("model {model}{exploration}{policy}{zeros}{when}, {seeds} seeds\n{}", fitted(table, &LEAST));
     for row in &report.rows {
         let fallbacks: usize = row.runs.iter().map(|run| run.fallbacks).sum();
         if fallbacks > 0 {

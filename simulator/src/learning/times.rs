@@ -18,6 +18,7 @@ use slotwise::bandit::{
     Candidates, Expansion, Exploration, Features, Learner, Lesson, LinearSpec, Link, ModelSpec, Parts, Policy, Rows,
     Scoring, Setting, Sharing, Value, rank,
 };
+use slotwise::cli::table::fitted;
 
 use crate::clock::Stopwatch;
 
@@ -227,5 +228,8 @@ pub fn text(plan: &Plan, times: &[Time]) -> String {
         }
     }
     let Plan { arms, warm_up, calls, repetitions, .. } = plan;
-    format!("{arms} arms, after {warm_up} rewards, the median of {repetitions} times {calls} calls\n{table}")
+    format!(
+        "{arms} arms, after {warm_up} rewards, the median of {repetitions} times {calls} calls\n{}",
+        fitted(table, &[2, 3, 1])
+    )
 }

@@ -19,6 +19,7 @@ use std::fmt::{self, Write as _};
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
+use slotwise::cli::table::fitted;
 
 use super::{Options, Tenths, Variant};
 use crate::dataset::Dataset;
@@ -152,7 +153,7 @@ impl Report {
             table.column_iter_mut().for_each(|column| {
                 column.set_cell_alignment(CellAlignment::Right);
             });
-            format!("{head}\n{table}")
+            format!("{head}\n{}", fitted(table, &[3]))
         };
         if fallbacks > 0 {
             let _ = write!(text, "\n{fallbacks} decisions were fallbacks, which the slot's model did not make");

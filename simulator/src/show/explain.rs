@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
-use slotwise::slot::Goal;
+use slotwise::{cli::table::fitted, slot::Goal};
 
 use crate::{
     judge,
@@ -87,5 +87,7 @@ fn truths(loaded: &Loaded, goal: &Goal, seed: u64) -> Result<String, Problem> {
         table.add_row(std::iter::once(arm.arm.id.to_string()).chain(cells).collect::<Vec<_>>());
     }
     let more = if arms > ARMS_MAX { format!("\nand {} arms more", arms - ARMS_MAX) } else { String::new() };
-    Ok(format!("{table}{more}"))
+    // The smallest segments come last.
+    let columns: Vec<usize> = (1..=segments.len()).rev().collect();
+    Ok(format!("{}{more}", fitted(table, &columns)))
 }

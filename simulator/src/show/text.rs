@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
+use slotwise::cli::table::fitted;
 
 use super::{
     live::{latencies, live_notes, pace, quantiles},
@@ -81,7 +82,7 @@ pub fn text(report: &RunReport) -> String {
             if policy.fallbacks > 0.0 { format!("{:.1} %", 100.0 * policy.fallbacks) } else { "–".to_owned() },
         ]);
     }
-    let _ = writeln!(out, "{policies}");
+    let _ = writeln!(out, "{}", fitted(policies, &[4, 5, 3]));
     if let Some(first) = report.policies.first() {
         out.push_str(&shares(first));
         if first.segments.len() > 1 {
@@ -122,7 +123,7 @@ fn shares(policy: &PolicyReport) -> String {
         let curve = sparkline(&share.by_bucket, 0.0, 1.0, WIDTH);
         table.add_row(vec![format!("{}: {}", policy.name, share.arm), format!("{:.1} %", 100.0 * share.share), curve]);
     }
-    format!("{table}\n")
+    format!("{}\n", fitted(table, &[2]))
 }
 
 fn segments(report: &RunReport) -> String {
@@ -139,7 +140,7 @@ fn segments(report: &RunReport) -> String {
             ]);
         }
     }
-    format!("{table}\n")
+    format!("{}\n", fitted(table, &[5, 4, 1]))
 }
 
 /// How long a live server took, and what there is to say of it; nothing in process.
@@ -151,7 +152,7 @@ fn service(report: &RunReport) -> String {
         table.add_row([name, of.count.to_string()].into_iter().chain(times));
     }
     if table.row_count() > 0 {
-        let _ = writeln!(out, "{table}");
+        let _ = writeln!(out, "{}", fitted(table, &[5, 3, 1, 6]));
     }
     if let Some(live) = &report.live {
         let pace = pace(report).unwrap_or_default();
@@ -182,7 +183,7 @@ pub fn sweep(key: &str, runs: &[(String, RunReport)]) -> String {
             regret_curve(first, highest),
         ]);
     }
-    table.to_string()
+    fitted(table, &[5, 2, 4, 3])
 }
 
 fn highest_regret_of_first(report: &RunReport) -> f64 {

@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
+use slotwise::cli::table::fitted;
 
 use super::trend::Trend;
 use crate::load::tally::{Calls, Failures};
@@ -166,6 +167,7 @@ impl Report {
         table.column_iter_mut().skip(1).for_each(|column| {
             column.set_cell_alignment(CellAlignment::Right);
         });
+        let table = fitted(table, &[5, 6, 2, 3]);
         let peak = self.peak.as_ref().map(|peak| format!(", peak {:.1}", peak.decisions_per_s)).unwrap_or_default();
         let mut text = format!(
             "{}, slot {}, model {}: {} decisions at {:.1}/s{peak}, in {:.0} s\n{table}",

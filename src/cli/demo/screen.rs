@@ -257,7 +257,10 @@ pub(super) fn plain(elapsed: Duration, board: &Board) -> Vec<String> {
     PLACES.iter().zip(&board.tallies).map(line).collect()
 }
 
-/// What came of it all; at most 100 columns.
+/// Columns of the summary: the least that terminals have.
+const SUMMARY_WIDTH: usize = 80;
+
+/// What came of it all; at most 80 columns.
 pub(super) fn summary(elapsed: Duration, board: &Board) -> Vec<String> {
     let seconds = elapsed.as_secs_f64();
     let rewards = match &board.complaint {
@@ -277,25 +280,24 @@ pub(super) fn summary(elapsed: Duration, board: &Board) -> Vec<String> {
             grouped(board.latencies.value_at_quantile(0.99)),
         ),
         String::new(),
-        "                           reward per decision".to_owned(),
-        "slot     decisions    uniform  best fixed   slotwise  best possible   lift over uniform".to_owned(),
+        "                    reward per decision".to_owned(),
+        "slot     decisions  uniform  fixed  slotwise  possible  lift over uniform".to_owned(),
     ];
     for (place, Tally { total, .. }) in PLACES.iter().zip(&board.tallies) {
         lines.push(format!(
-            "{:<7} {:>10} {:>10.3} {:>11.3} {:>10} {:>14.3}   {}",
+            "{:<7} {:>10} {:>8.3} {:>6.3} {:>9} {:>9.3}  {}",
             place.id,
             grouped(total.decisions),
             total.uniform(),
             total.fixed(place),
-            style(pad_str(&format!("{:.3}", total.reward()), 10, Alignment::Right, None)).bold(),
+            style(pad_str(&format!("{:.3}", total.reward()), 9, Alignment::Right, None)).bold(),
             total.best(),
             style(lift(total)).green().bold(),
         ));
     }
+    lines.push("fixed: always the best single choice; possible: the best choice for each shopper".to_owned());
     lines.push(String::new());
-    lines.push(format!(
-        "Shown most in the last {LATELY} s (★ truly among the best; in brackets the best policy's share):"
-    ));
+    lines.push(format!("Shown most in the last {LATELY} s (★ among the best; in brackets, the best policy's share):"));
     for (place, tally) in PLACES.iter().zip(&board.tallies) {
         let lately = tally.lately();
         let top = lately.most_shown().into_iter().take(3).map(|thing| {
@@ -309,7 +311,27 @@ pub(super) fn summary(elapsed: Duration, board: &Board) -> Vec<String> {
     {
         lines.push(format!("  {}: {} decisions were not made by the model", place.id, grouped(total.fallbacks)));
     }
-    lines
+    lines.iter().flat_map(|line| wrapped(line, SUMMARY_WIDTH)).collect()
+}
+
+/// A line broken between words, so that none is wider than `width`; what follows is set in.
+fn wrapped(line: &str, width: usize) -> Vec<String> {
+    if measure_text_width(line) <= width {
+        return vec![line.to_owned()];
+    }
+    let mut lines = vec![String::new()];
+    for word in line.split(' ') {
+        let last = lines.last_mut().map(|last| (measure_text_width(last), last));
+        match last {
+            Some((0, last)) => last.push_str(word),
+            Some((taken, last)) if taken + 1 + measure_text_width(word) <= width => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => lines.push(format!("    {word}")),
+        }
+    }
+    lines.iter().map(|line| truncate_str(line, width, "…").into_owned()).collect()
 }
 
 #[cfg(test)]
@@ -358,7 +380,7 @@ mod tests {
         for (place, tally) in PLACES.iter().zip(&board.tallies) {
             let lift = lift(&tally.total);
             assert!(lines.iter().any(|line| line.starts_with(place.id) && line.contains(&lift)), "{lines:#?}");
-            assert!(lines.iter().all(|line| measure_text_width(line) <= 100), "{lines:#?}");
+            assert!(lines.iter().all(|line| measure_text_width(line) <= 80), "{lines:#?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use serde_json::{Value as Json, json};
 
 use super::{
-    super::{CommandResult, Data, progress::Meter, say},
+    super::{CommandResult, Data, progress::Meter, say, table::fitted},
     time,
 };
 use crate::{
@@ -163,5 +163,5 @@ fn table<const N: usize>(header: [&str; N], rows: Vec<[String; N]>) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table.to_string()
+    fitted(table, &[2, 1])
 }

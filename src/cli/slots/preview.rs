@@ -5,7 +5,7 @@ use console::style;
 use serde_json::json;
 
 use super::{
-    super::{CommandResult, Target, report::bar, say, say_styled, terminal::printable},
+    super::{CommandResult, Target, report::bar, say, say_styled, table::fitted, terminal::printable},
     apply::{Files, Unlisted, lines as difference_lines, wanted},
 };
 use crate::{
@@ -93,7 +93,7 @@ fn arms(preview: &[PreviewArm], left_out: usize) -> Vec<String> {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let mut lines = vec![table.to_string()];
+    let mut lines = vec![fitted(table, &[4, 2, 6, 5])];
     let more = order.len().saturating_sub(ARMS_MAX) + left_out;
     if more > 0 {
         lines.push(format!("and {more} arms more"));
