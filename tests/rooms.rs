@@ -5,6 +5,9 @@
 //! and only `wire` names the API's generated types.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
+#[path = "rooms/dependencies.rs"]
+mod dependencies;
+
 use std::{
     collections::BTreeMap,
     fs,

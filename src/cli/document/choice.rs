@@ -19,7 +19,7 @@ pub(super) enum Choice<N, T> {
     Default,
 }
 
-/// Reads a choice; `expecting` completes "expected …".
+/// Reads a choice; `expecting` completes "expected …" and "write …".
 pub(super) fn read<'de, D, N, T>(deserializer: D, expecting: &'static str) -> Result<Choice<N, T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -37,7 +37,7 @@ where
 
         fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
             let name: StrDeserializer<'_, E> = name.into_deserializer();
-            N::deserialize(name).map(Choice::Name)
+            N::deserialize(name).map(Choice::Name).map_err(|why| Error::custom(format!("{why}; write {}", self.0)))
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -48,7 +48,9 @@ where
             if table.is_empty() {
                 return Ok(Choice::Default);
             }
-            T::deserialize(serde_json::Value::Object(table)).map(Choice::With).map_err(Error::custom)
+            T::deserialize(serde_json::Value::Object(table))
+                .map(Choice::With)
+                .map_err(|why| Error::custom(format!("{why}; write {}", self.0)))
         }
     }
 
