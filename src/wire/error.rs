@@ -307,7 +307,6 @@ mod tests {
         let messages = [
             field(&bad),
             slot_not_found("slot_id", &slot, "; did you mean 'offer'?"),
-            of_slot(&field(&bad), &slot, 2),
             of_message(&field(&bad), 1),
             decide(&DecideError::Field(bad.clone())),
             hindsight(HindsightError::Unknown("no decision '?#'".to_owned())),
