@@ -18,6 +18,7 @@
 //! | changes and looks into the past | [`CHANGES_MAX`] | `RESOURCE_EXHAUSTED` with `RetryInfo` |
 //!
 //! So new decisions are refused first, rewards only when rewards alone are more than can be written, changes last.
+//! The rate is measured on commits that more waited for than they could take; until the first of them it is assumed.
 //! Never refused: repetitions of a request whose decision is remembered, reads, health and metrics. A crash loses at
 //! most the decisions that wait: those of the last [`WAIT_MAX`].
 //!
@@ -49,7 +50,7 @@ pub(super) const EVENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Changes, drafts and looks into the past that may wait.
 pub(super) const CHANGES_MAX: usize = 1_024;
 /// Decisions per second that are assumed until the first busy commit was measured.
-const RATE_ASSUMED: f64 = 2_048.0;
+const RATE_ASSUMED: f64 = 1_024.0;
 /// Events of one commit at least: a disk whose sync is slow must not make commits ever smaller.
 pub(super) const PORTION_MIN: usize = 64;
 /// Events of one commit at most.
@@ -62,7 +63,7 @@ pub(super) const GRACE_AFTER_FULL: Duration = Duration::from_secs(2);
 /// Free bytes of the disk that only rewards and changes may use after the disk was full.
 pub(super) const RESERVE_BYTES: u64 = 8 * 1024 * 1024;
 /// Seconds over which the measured rate forgets.
-const MEMORY_SECONDS: f64 = 0.5;
+const MEMORY_SECONDS: f64 = 0.2;
 
 /// The writer's measured speed, and the limits that follow from it.
 #[derive(Debug, Clone, Copy)]
@@ -142,7 +143,7 @@ mod tests {
     #[test]
     fn the_limits_follow_the_measured_rate_within_their_bounds() {
         let mut pace = Pace::default();
-        assert_eq!(pace.decisions(), 2_048);
+        assert_eq!(pace.decisions(), 1_024);
         for _ in 0..200 {
             pace.measure(1_000, 0.1);
         }

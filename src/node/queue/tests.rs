@@ -81,7 +81,7 @@ fn a_reward_comes_after_its_decision_and_what_was_decided_in_its_slot_before() {
 fn decisions_beyond_the_measured_second_the_bytes_or_the_age_are_refused() {
     let queue = Queue::default();
     queue.measure(1, 1_000.0);
-    assert_eq!(queue.waiting().decisions_max, 2_048, "a commit that had nothing to wait for says nothing");
+    assert_eq!(queue.waiting().decisions_max, 1_024, "a commit that had nothing to wait for says nothing");
     queue.push_decisions(vec![decided(1, 0, "")], Vec::new(), false).unwrap();
     queue.measure(1, 1_000.0);
     let most = queue.waiting().decisions_max;
