@@ -106,6 +106,7 @@ fn rates() -> Slot {
     let mut rates = slot(RATES, &ARMS);
     let goal = rates.goal.as_mut().unwrap();
     goal.window = Some(prost_types::Duration { seconds: 1, nanos: 0 });
+    goal.grace_period = Some(prost_types::Duration::default());
     goal.learning = Learning::AtClose.into();
     rates.model = Some(Model { model: Some(model::Model::BetaBernoulli(BetaBernoulliModel::default())) });
     rates

