@@ -175,6 +175,7 @@ impl World {
         let request = Request {
             slot: slot_id(slot),
             subject: Subject { id: format!("subject-{}", self.count % 9), session_id: format!("s{}", self.count % 4) },
+            named: None,
             context,
             candidates: if slot == "ranking" { ["a", "dddd", "x", "y"].map(candidate).to_vec() } else { Vec::new() },
             count: 0,

@@ -54,7 +54,7 @@ async fn shop(address: String, shopper: u64, rounds: u32) {
                     ("age", number(rng.random_range(18.0..80.0))),
                     ("device", text(["web", "app", "till"][rng.random_range(0..3)])),
                 ]),
-                request_id: if i % 4 == 0 { format!("{shopper}-{i}") } else { String::new() },
+                request_id: if i % 4 == 0 { format!("{shopper}-{i}-{}", slot.slot_id) } else { String::new() },
                 ..decide(&slot.slot_id)
             };
             let decision = clients.decide(request).await.unwrap();

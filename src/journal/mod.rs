@@ -24,6 +24,7 @@ mod rows;
 mod search;
 mod sqlite;
 mod stretch;
+mod subjects;
 mod wal;
 mod watermark;
 
@@ -33,6 +34,7 @@ pub use check::Loss;
 pub use reader::JournalReader;
 pub use rebuild::{NextRecord, Outline, rebuild};
 pub use sqlite::SqliteJournal;
+pub use subjects::{KeyRecord, record_subjects_key};
 
 use std::path::{Path, PathBuf};
 

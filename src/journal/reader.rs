@@ -17,6 +17,7 @@ use super::{
     rows::{self, Extent, Identity},
     sqlite::file_in,
     stretch::{self, Cursor},
+    subjects::{self, KeyRecord},
     watermark::{self, WatermarkFile},
 };
 
@@ -273,6 +274,16 @@ impl JournalReader {
 
     pub(super) fn failed(&self, position: u64, why: &rusqlite::Error) -> ReadError {
         ReadError::Engine { file: self.file.clone(), position, why: why.to_string() }
+    }
+
+    /// Folder that the journal is in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Record of the key by which the events know subjects, or `None` if no event needs one.
+    pub fn subjects_key(&self) -> Result<Option<KeyRecord>, ReadError> {
+        self.with_connection(0, |connection| subjects::read(connection, &self.file))
     }
 
     /// The file, for messages.

@@ -33,6 +33,7 @@ use super::{
         self, APPLICATION_ID, Extent, FORMAT, Identity, TABLES, checksum, identity_checksum, retention_checksum, stored,
     },
     stretch::{self, Cursor},
+    subjects::{self, KeyRecord},
     watermark::{self, WatermarkFile},
 };
 use checkpoints::{Told, checkpointer, is_write, no_room, tell_if_sick};
@@ -141,6 +142,18 @@ impl SqliteJournal {
             files,
             files_checked: instant(),
         })
+    }
+
+    /// Record of the key by which the events know subjects, or `None` if no event needs one yet.
+    pub fn subjects_key(&self) -> Result<Option<KeyRecord>, ReadError> {
+        subjects::read(&self.connection, &self.file)
+    }
+
+    /// Records the key by which the events from here on know subjects, durably; a journal has one for good.
+    pub fn set_subjects_key(&mut self, fingerprint: [u8; 8]) -> Result<KeyRecord, ReadError> {
+        let record = KeyRecord { fingerprint, begun: self.extent.last };
+        subjects::write(&self.connection, &self.file, &record)?;
+        Ok(record)
     }
 
     fn commit(&mut self, records: &[Record]) -> rusqlite::Result<(u64, ChainHash)> {

@@ -17,6 +17,10 @@ use super::{
     error::OpenError,
     folder::{FolderError, SnapshotFile, io_error},
     places::data_folder_around,
+    subjects::{
+        key::SubjectKey,
+        table::{Names, TABLE_FILE},
+    },
 };
 use crate::journal::{JournalReader, ReadError};
 
@@ -119,9 +123,10 @@ fn copy(source: &Path, target: &Path, progress: &mut dyn FnMut(Progress)) -> Res
     let scratch = Scratch::make(target)?;
     let mut tries = 1;
     let left_out = loop {
-        let (positions, left_out) = copy_snapshots(source, &scratch.path)?;
+        let (positions, mut left_out) = copy_snapshots(source, &scratch.path)?;
         progress(Progress { doing: "copying the journal", done: 0, of: 0 });
         JournalReader::open(source)?.copy_to(&scratch.path)?;
+        copy_subjects(source, &scratch.path, &mut left_out)?;
         let trimmed = JournalReader::open(&scratch.path)?.trimmed();
         // The service may have taken a snapshot meanwhile, and dropped what is in it.
         if reaches(trimmed, positions.into_iter()) {
@@ -137,6 +142,20 @@ fn copy(source: &Path, target: &Path, progress: &mut dyn FnMut(Progress)) -> Res
     let audit = audit(&scratch.path, false, progress)?;
     scratch.finish()?;
     Ok(Copied { audit, left_out })
+}
+
+/// Copies the key of the subjects and, where it is there, the table of their ids.
+pub(super) fn copy_subjects(source: &Path, target: &Path, left_out: &mut Vec<String>) -> Result<(), BackupError> {
+    if let Some(key) = SubjectKey::read(source).map_err(OpenError::from).map_err(AuditError::from)? {
+        key.write(target).map_err(OpenError::from).map_err(AuditError::from)?;
+    }
+    let table = source.join(TABLE_FILE);
+    if table.exists()
+        && let Err(why) = Names::open(source).and_then(|names| names.copy_to(target))
+    {
+        left_out.push(format!("the ids of subjects, {}: {why}; decisions show pseudonyms", table.display()));
+    }
+    Ok(())
 }
 
 /// Copies the snapshots that are whole, durably; the positions of those, and what is wrong with the others.

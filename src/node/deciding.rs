@@ -7,10 +7,13 @@ use std::{
 
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
-use super::{Answer, DecideError, Node, WriteError, queue::DecisionReply, recover::workers, requests::Remembered};
+use super::{
+    Answer, DecideError, Node, WriteError, queue::DecisionReply, recover::workers, requests::Remembered,
+    subjects::day_of,
+};
 use crate::{
-    engine::{Decided, DecisionId, Draw, Request, SlotView, hash},
-    slot::{ArmId, FieldError, limits::WORK_MAX},
+    engine::{Decided, DecisionId, Draw, Request, SlotView, Subject, hash},
+    slot::{ArmId, Consent, FieldError, limits::WORK_MAX},
 };
 
 /// How often a decision is made anew because another call was quicker with the same request id.
@@ -253,6 +256,16 @@ impl Node {
         answers
     }
 
+    /// Gives the subject of a request, as far as the caller's consent goes, its pseudonym. The conditions of rules still
+    /// see its ids.
+    fn use_pseudonym(&self, request: &mut Request, default_consent: Consent, now_us: i64) {
+        let named = std::mem::take(&mut request.subject).as_far_as(request.consent.unwrap_or(default_consent));
+        if named != Subject::default() {
+            request.subject = self.subjects.pseudonym(&named, day_of(now_us));
+            request.named = Some(named);
+        }
+    }
+
     fn decide_one(
         &self,
         mut request: Request,
@@ -265,6 +278,7 @@ impl Node {
             slot: request.slot.clone(),
             suggestion: self.suggest(request.slot.as_str()),
         })?;
+        self.use_pseudonym(&mut request, view.definition.default_consent, now_us);
         let fingerprint = match request.request_id {
             Some(_) => request.fingerprint(view.definition.default_consent),
             None => 0,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::folder::FolderError;
+use super::{folder::FolderError, subjects::KeyError};
 use crate::{
     journal::{AppendError, ReadError},
     slot::{FieldError, SlotId},
@@ -40,6 +40,9 @@ pub enum OpenError {
     /// There is no record and no snapshot.
     #[error("the folder {} holds no record and no snapshot that is whole; is this the data folder?", .0.display())]
     NothingWhole(PathBuf),
+    /// The key of its subjects is missing, damaged or another folder's.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The system gives no thread.
     #[error("cannot start the writer")]
     Thread(#[source] std::io::Error),

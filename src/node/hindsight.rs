@@ -15,6 +15,7 @@ use super::{
     queue::Single,
     recover::workers,
     run_long,
+    subjects::Mask,
     writer::{DraftCommand, Drafted},
 };
 use crate::{
@@ -61,8 +62,10 @@ pub enum HindsightError {
 }
 
 /// A decision of a record.
-fn decision(stored: &Stored<'_>) -> Result<(i64, Arc<Decided>), String> {
-    match codec::decode(stored.body)?.body {
+fn decision(stored: &Stored<'_>, mask: Mask) -> Result<(i64, Arc<Decided>), String> {
+    let mut event = codec::decode(stored.body)?;
+    mask.apply(&mut event);
+    match event.body {
         Body::Decided(decided) => Ok((stored.at_us, decided)),
         other @ (Body::SlotCreated { .. }
         | Body::SlotUpdated { .. }
@@ -91,9 +94,11 @@ impl Node {
         self.settle(before.number).await;
         let preview = run_long(usize::MAX, || -> Result<Preview, HindsightError> {
             let decisions = self.last_decisions(&slot, count)?;
+            self.subjects.settle();
             let now_us = self.now_us();
             let (before, after) = SlotView::both_at(&before, &after, now_us);
-            let previewer = Previewer::new(&before, &after, &decisions, now_us);
+            let previewer =
+                Previewer::new(&before, &after, &decisions, now_us).with_names(|subject| self.subjects.names(subject));
             Ok(previewer.finish(shared(&previewer)))
         })?;
         Ok((preview, before, after))
@@ -109,7 +114,16 @@ impl Node {
         }
         let view = self.slot(&decided.slot);
         let recalled = run_long(decided.candidates.len(), || recall(view.as_deref(), &decided));
+        let decided = run_long(usize::MAX, || self.with_names(decided));
         Ok(Recollection { decided, at_us, recalled, view })
+    }
+
+    /// The decision with the ids of its subject, where the table knows them.
+    fn with_names(&self, mut decided: Arc<Decided>) -> Arc<Decided> {
+        self.subjects.settle();
+        let named = self.subjects.names(&decided.subject);
+        Arc::make_mut(&mut decided).subject = named;
+        decided
     }
 
     /// Waits until what was decided so far in the slot of this number is in the journal, as far as it can be.
@@ -134,7 +148,7 @@ impl Node {
         let reader = JournalReader::open(&self.folder)?;
         let mut decisions = Vec::new();
         reader.newest("decided", slot.as_str(), count, LOOK_BACK, &mut |stored| {
-            decisions.push(decision(stored)?);
+            decisions.push(decision(stored, self.subjects.mask())?);
             Ok(())
         })?;
         decisions.reverse();
@@ -145,7 +159,7 @@ impl Node {
         let reader = JournalReader::open(&self.folder)?;
         let mut found = None;
         reader.find("decided", &id.to_string(), id.at_us() - EARLIER_US, LOOK_ON, &mut |stored| {
-            found = Some(decision(stored)?);
+            found = Some(decision(stored, self.subjects.mask())?);
             Ok(())
         })?;
         if let Some(found) = found {

@@ -14,8 +14,10 @@ use std::{
 };
 
 use super::{
+    OpenError,
     audit::Progress,
     codec::{self, Decoded},
+    subjects::Mask,
 };
 use crate::{
     engine::{
@@ -78,6 +80,9 @@ pub enum JoinError<E: std::error::Error> {
     /// The journal cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The key of the folder's subjects cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// The journal never heard of the slot.
     #[error("the journal knows no slot '{slot}'{suggestion}")]
     NoSlot {
@@ -107,18 +112,21 @@ struct Waiting {
 
 impl Waiting {
     /// What a decision came to, if it is selected.
-    fn close(&mut self, closed: Closed) -> Result<Option<Joined>, String> {
+    fn close(&mut self, closed: Closed, mask: Mask) -> Result<Option<Joined>, String> {
         let Closed { id, rewards, events: keys, complete } = closed;
         let mut events = Vec::with_capacity(keys.len());
         let decision = self.decisions.remove(&id);
         for (key, fate) in keys {
             let Some(body) = self.events.remove(&key).filter(|_| decision.is_some()) else { continue };
-            if let Body::Rewarded(event) = codec::decode(&body)?.body {
+            let mut event = codec::decode(&body)?;
+            mask.apply(&mut event);
+            if let Body::Rewarded(event) = event.body {
                 events.push(JoinedEvent { event: *event, reversed: fate == Fate::Reversed });
             }
         }
         let Some(decision) = decision else { return Ok(None) };
-        let event = codec::decode(&decision)?;
+        let mut event = codec::decode(&decision)?;
+        mask.apply(&mut event);
         let Body::Decided(decided) = event.body else { return Ok(None) };
         Ok(Some(Joined { at_us: event.at_us, decided, rewards, events, complete }))
     }
@@ -126,6 +134,7 @@ impl Waiting {
 
 struct Join<'a, E> {
     selection: &'a Selection,
+    mask: Mask,
     ledger: Ledger,
     slots: Slots,
     waiting: BTreeMap<SlotId, Waiting>,
@@ -138,9 +147,10 @@ struct Join<'a, E> {
 fn hand_out<E>(
     waiting: &mut Waiting,
     closed: Closed,
+    mask: Mask,
     each: &mut dyn FnMut(Joined) -> Result<(), E>,
 ) -> Result<(), Stop<E>> {
-    match waiting.close(closed).map_err(Stop::Unreadable)? {
+    match waiting.close(closed, mask).map_err(Stop::Unreadable)? {
         Some(joined) => each(joined).map_err(Stop::Taker),
         None => Ok(()),
     }
@@ -154,7 +164,10 @@ impl<E> Join<'_, E> {
             return Ok(());
         }
         let event = match codec::read(stored.body).map_err(Stop::Unreadable)? {
-            Decoded::Event(event) => event,
+            Decoded::Event(mut event) => {
+                self.mask.apply(&mut event);
+                event
+            }
             Decoded::Skipped(skipped) => {
                 self.ledger.pass(skipped.at_us);
                 return Ok(());
@@ -171,10 +184,10 @@ impl<E> Join<'_, E> {
         {
             waiting.decisions.insert(decided.id, stored.body.into());
         }
-        let (each, mut done) = (&mut *self.each, Ok(()));
+        let (each, mask, mut done) = (&mut *self.each, self.mask, Ok(()));
         let applied = self.slots.apply_and(step, &event.body, &mut |closed| {
             if done.is_ok() {
-                done = hand_out(waiting, closed, each);
+                done = hand_out(waiting, closed, mask, each);
             }
         });
         if let (Body::Rewarded(rewarded), Applied::Reward(reply)) = (&event.body, applied)
@@ -190,7 +203,7 @@ impl<E> Join<'_, E> {
         for (slot, state) in self.slots.iter() {
             let Some(waiting) = self.waiting.get_mut(slot) else { continue };
             for closed in state.open_decisions(self.ledger.at_us()) {
-                hand_out(waiting, closed, self.each)?;
+                hand_out(waiting, closed, self.mask, self.each)?;
             }
         }
         Ok(())
@@ -208,7 +221,8 @@ pub fn join<E: std::error::Error>(
     let (ledger, mut parts) = State::accounting().split(1);
     let slots = parts.pop().unwrap_or_default();
     let (waiting, known) = (BTreeMap::new(), BTreeSet::new());
-    let mut join = Join { selection, ledger, slots, waiting, known, each };
+    let mut join =
+        Join { selection, mask: Mask::of(reader.folder(), Some(reader))?, ledger, slots, waiting, known, each };
     let mut taker = None;
     let stopped = |stop, taker: &mut Option<E>| match stop {
         Stop::Unreadable(why) => why,

@@ -35,6 +35,7 @@ mod requests;
 mod room;
 mod salvage;
 mod saver;
+mod subjects;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -69,6 +70,7 @@ pub use observer::{Observer, Unobserved};
 pub use places::data_folder_around;
 pub use recover::{fold, recovered, recovered_from, save_snapshot};
 pub use salvage::{Gap, Salvaged, salvage};
+pub use subjects::{KeyError, SubjectNames};
 pub use writer::{ChangeFailure, RewardRequest};
 
 use crate::{
@@ -84,6 +86,7 @@ use queue::{Queue, Single};
 use recover::{recover, workers};
 use requests::Requests;
 use saver::Saver;
+use subjects::{KeyOfStart, Subjects, day_of};
 use writer::{ChangeCommand, ChangeEachCommand, Writer};
 
 /// How a node runs.
@@ -199,6 +202,7 @@ pub struct Node {
     shared: Arc<Shared>,
     requests: Requests,
     pasts: Pasts,
+    subjects: Subjects,
     draining: AtomicBool,
     secret: [u8; 16],
     counter: AtomicU64,
@@ -226,14 +230,16 @@ impl Node {
         let mut folder = Folder::open(&options.folder)?;
         // All of it is read before the first byte is written: a start that is refused changes nothing.
         let reader = JournalReader::open_owned(folder.path(), options.loss)?;
-        let (state, snapshot) = recover(folder.path(), reader.as_ref(), workers())?;
+        let subjects = KeyOfStart::look(folder.path(), reader.as_ref())?;
+        let (state, snapshot) = recover(folder.path(), reader.as_ref(), subjects.mask(), workers())?;
         drop(reader);
         folder.keep()?;
-        let journal = SqliteJournal::open_with(folder.path(), options.loss)?;
+        let mut journal = SqliteJournal::open_with(folder.path(), options.loss)?;
         if journal.last() != state.position() {
             let (folder, last) = (folder.path().to_owned(), journal.last());
             return Err(OpenError::JournalBehind { folder, last, claimed: state.position() });
         }
+        let subjects = subjects.keep(folder.path(), &mut journal, options.retention_us)?;
         let journal = wrap(journal);
         if let Some((_, at_us)) = snapshot {
             observer.snapshot_saved(at_us, 0.0, 0);
@@ -288,6 +294,7 @@ impl Node {
             shared,
             requests,
             pasts,
+            subjects,
             draining: AtomicBool::new(false),
             secret,
             counter: AtomicU64::new(0),
@@ -341,9 +348,13 @@ impl Node {
     /// sends several batches has them applied in the order it sent them.
     pub fn record(
         &self,
-        rewards: Vec<RewardRequest>,
+        mut rewards: Vec<RewardRequest>,
     ) -> Result<impl Future<Output = Result<Vec<RewardAnswer>, WriteError>> + use<>, WriteError> {
         self.writable()?;
+        let day = day_of(self.now_us());
+        for reward in &mut rewards {
+            reward.subject = self.subjects.pseudonym(&reward.subject, day);
+        }
         let (reply, outcome) = oneshot::channel();
         let number_of = |slot: &SlotId| self.shared.views.get(slot).map(|view| view.number);
         let events = rewards.len();

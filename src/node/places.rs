@@ -8,6 +8,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::subjects::{
+    key::{KEY_FILE, KEY_SCRATCH},
+    table::TABLE_FILE,
+};
+
 /// File that the owner of the folder holds a lock on.
 pub(super) const LOCK: &str = "lock";
 /// Files that a start writes to see whether it can: made under the first name, renamed to the second.
@@ -36,7 +41,8 @@ pub(super) fn snapshot_position(name: &OsStr) -> Option<u64> {
 /// Returns `true` for files that were being written when the process ended, and are of no use.
 pub(super) fn is_scratch(name: &OsStr) -> bool {
     let snapshot = name.to_str().and_then(|name| name.strip_suffix(".new")).map(OsStr::new);
-    snapshot.is_some_and(|name| snapshot_position(name).is_some()) || PROBES.iter().any(|probe| name == *probe)
+    snapshot.is_some_and(|name| snapshot_position(name).is_some())
+        || PROBES.iter().chain(&[KEY_SCRATCH]).any(|file| name == *file)
 }
 
 /// Returns `true` for files that only a data folder has.
@@ -44,8 +50,13 @@ fn is_telling(name: &OsStr) -> bool {
     snapshot_position(name).is_some() || JOURNAL.iter().any(|file| name == *file)
 }
 
+/// Files of the subjects: the key, and the table of ids with what SQLite keeps beside it.
+const SUBJECTS: [&str; 5] =
+    [KEY_FILE, TABLE_FILE, "subjects.sqlite3-wal", "subjects.sqlite3-shm", "subjects.sqlite3-journal"];
+
 fn is_ours(name: &OsStr) -> bool {
-    is_telling(name) || is_scratch(name) || name == LOCK || BESIDE.iter().any(|file| name == *file)
+    let beside = || BESIDE.iter().chain(&SUBJECTS).any(|file| name == *file);
+    is_telling(name) || is_scratch(name) || name == LOCK || beside()
 }
 
 /// Contents of a folder.

@@ -14,6 +14,7 @@ use super::{
     codec::{self, Decoded},
     error::OpenError,
     folder::{self, Folder, SnapshotFile},
+    subjects::Mask,
 };
 use crate::{
     engine::{
@@ -46,11 +47,12 @@ pub(super) fn workers() -> usize {
 }
 
 /// Applies what a worker is sent; in the end its slots, or the position of an event that cannot be read and why.
-fn work(mut slots: Slots, batches: &Receiver<Vec<Work>>) -> Result<Slots, (u64, String)> {
+fn work(mut slots: Slots, mask: Mask, batches: &Receiver<Vec<Work>>) -> Result<Slots, (u64, String)> {
     for work in batches.iter().flatten() {
         match work {
             Work::Read(position, step, body) => {
-                let event = codec::decode(&body).map_err(|why| (position, why))?;
+                let mut event = codec::decode(&body).map_err(|why| (position, why))?;
+                mask.apply(&mut event);
                 slots.apply(step, &event.body);
             }
             Work::Apply(step, body) => drop(slots.apply(step, &body)),
@@ -95,19 +97,20 @@ impl Reader {
 }
 
 /// The state with everything applied that the journal holds after it.
-fn replay(state: State, journal: Option<&JournalReader>, workers: usize) -> Result<State, ReadError> {
+fn replay(state: State, journal: Option<&JournalReader>, mask: Mask, workers: usize) -> Result<State, ReadError> {
     let Some(journal) = journal else { return Ok(state) };
     let from = state.position();
     if from < journal.trimmed() {
         return Err(ReadError::Trimmed { file: journal.file().to_owned(), trimmed: journal.trimmed() });
     }
-    replay_by(state, journal.file(), workers, |each| journal.each(from, each))
+    replay_by(state, journal.file(), mask, workers, |each| journal.each(from, each))
 }
 
 /// The state with everything applied that `read` hands out, of this journal and in order.
 pub(super) fn replay_by(
     state: State,
     file: &Path,
+    mask: Mask,
     workers: usize,
     read: impl FnOnce(&mut Each<'_>) -> Result<u64, ReadError>,
 ) -> Result<State, ReadError> {
@@ -118,7 +121,7 @@ pub(super) fn replay_by(
         for part in parts {
             let (sender, batches) = sync_channel(WAITING);
             senders.push((sender, Vec::new()));
-            folding.push(scope.spawn(move || work(part, &batches)));
+            folding.push(scope.spawn(move || work(part, mask, &batches)));
         }
         let mut reader = Reader { ledger, workers: senders };
         let mut read = read(&mut |stored| reader.take(stored));
@@ -167,14 +170,34 @@ pub(super) fn refuse_foreign(snapshots: &[SnapshotFile], journal: &JournalReader
 
 /// The newest whole snapshot with the rest of the journal applied. Nothing is changed; `None` stands for a journal that
 /// is not there yet.
-pub(super) fn recover(path: &Path, journal: Option<&JournalReader>, workers: usize) -> Result<Recovered, OpenError> {
+pub(super) fn recover(
+    path: &Path,
+    journal: Option<&JournalReader>,
+    mask: Mask,
+    workers: usize,
+) -> Result<Recovered, OpenError> {
     if let Some(journal) = journal {
         refuse_foreign(&SnapshotFile::open_all(path)?, journal)?;
     }
-    let found = folder::newest_snapshot(path)?;
+    let mut found = folder::newest_snapshot(path)?;
     let (last, trimmed) = journal.map_or((0, 0), |journal| (journal.last(), journal.trimmed()));
     if last < found.claimed {
         return Err(OpenError::JournalBehind { folder: path.to_owned(), last, claimed: found.claimed });
+    }
+    if let Some(state) = found.state.take_if(|state| mask.is_after(state.position())) {
+        if trimmed == 0 {
+            // It knows subjects by their ids: what it holds is learned anew, so that all of it joins what comes.
+            tracing::info!(
+                snapshot = state.position(),
+                "learning anew from the journal, which knows subjects by their ids up to there"
+            );
+        } else {
+            tracing::warn!(
+                snapshot = state.position(),
+                "the newest snapshot knows subjects by their ids: rewards without a decision id do not find its decisions, and caps and stickiness begin anew"
+            );
+            found.state = Some(state);
+        }
     }
     let snapshot = found.state.as_ref().map(|state| (state.position(), state.at_us()));
     let from = snapshot.map_or(0, |(position, _)| position);
@@ -182,7 +205,7 @@ pub(super) fn recover(path: &Path, journal: Option<&JournalReader>, workers: usi
         let damaged = if found.damaged.is_empty() { "there is none".into() } else { found.damaged.join("; ") };
         return Err(OpenError::NoSnapshot { folder: path.to_owned(), trimmed, damaged });
     }
-    let state = replay(found.state.unwrap_or_default(), journal, workers)?;
+    let state = replay(found.state.unwrap_or_default(), journal, mask, workers)?;
     tracing::info!(snapshot = from, position = state.position(), slots = state.slots().count(), "recovered");
     Ok((state, snapshot))
 }
@@ -192,7 +215,8 @@ pub(super) fn recover(path: &Path, journal: Option<&JournalReader>, workers: usi
 pub fn fold(folder: &Path, workers: usize) -> Result<State, OpenError> {
     let folder = Folder::open(folder)?;
     let journal = JournalReader::open_owned(folder.path(), Loss::Refused)?;
-    Ok(replay(State::default(), journal.as_ref(), workers)?)
+    let mask = Mask::of(folder.path(), journal.as_ref())?;
+    Ok(replay(State::default(), journal.as_ref(), mask, workers)?)
 }
 
 /// The state that a node would start from: the newest whole snapshot and what follows; for audits and
@@ -200,7 +224,8 @@ pub fn fold(folder: &Path, workers: usize) -> Result<State, OpenError> {
 pub fn recovered(folder: &Path, workers: usize) -> Result<State, OpenError> {
     let folder = Folder::open(folder)?;
     let journal = JournalReader::open_owned(folder.path(), Loss::Refused)?;
-    Ok(recover(folder.path(), journal.as_ref(), workers)?.0)
+    let mask = Mask::of(folder.path(), journal.as_ref())?;
+    Ok(recover(folder.path(), journal.as_ref(), mask, workers)?.0)
 }
 
 /// The state of one snapshot and what follows it; for audits and tests. The folder must not be in use, and is not
@@ -208,7 +233,8 @@ pub fn recovered(folder: &Path, workers: usize) -> Result<State, OpenError> {
 pub fn recovered_from(folder: &Path, snapshot: &Path, workers: usize) -> Result<State, OpenError> {
     let folder = Folder::open(folder)?;
     let journal = JournalReader::open_owned(folder.path(), Loss::Refused)?;
-    Ok(replay(folder::read_snapshot(snapshot)?, journal.as_ref(), workers)?)
+    let mask = Mask::of(folder.path(), journal.as_ref())?;
+    Ok(replay(folder::read_snapshot(snapshot)?, journal.as_ref(), mask, workers)?)
 }
 
 /// Writes a snapshot of the journal in a folder, as a node does; for audits, tests and benches.

@@ -15,12 +15,13 @@ use std::{
 };
 
 use super::{
-    audit::{Audit, Progress, audit},
-    backup::{BackupError, Scratch, refuse_contents, refuse_inside},
+    audit::{Audit, AuditError, Progress, audit},
+    backup::{BackupError, Scratch, copy_subjects, refuse_contents, refuse_inside},
     error::OpenError,
     folder::{Folder, FolderError, SnapshotFile, io_error},
     places::LOCK,
     recover::{origin, recover, workers},
+    subjects::{Mask, key::SubjectKey},
 };
 use crate::{
     engine::{State, TRAFFIC},
@@ -94,12 +95,18 @@ pub fn salvage(source: &Path, target: &Path, progress: &mut dyn FnMut(Progress))
         };
         journal::rebuild(&scratch.path, outline, &mut next)?
     };
+    let mut left_out = left_out;
+    copy_subjects(source, &scratch.path, &mut left_out)?;
+    if let Some(key) = SubjectKey::read(&scratch.path).map_err(OpenError::from).map_err(AuditError::from)? {
+        journal::record_subjects_key(&scratch.path, key.fingerprint())?;
+    }
     if let Some(state) = &state {
         Folder::write_snapshot(&scratch.path, &state.freeze(), &origin(&beginning))?;
     }
     // It must start: what it comes to is what a service would begin with.
     let reader = JournalReader::open_owned(&scratch.path, Loss::Refused)?;
-    recover(&scratch.path, reader.as_ref(), workers()).map_err(|why| BackupError::Audit(why.into()))?;
+    let mask = Mask::of(&scratch.path, reader.as_ref()).map_err(AuditError::from)?;
+    recover(&scratch.path, reader.as_ref(), mask, workers()).map_err(|why| BackupError::Audit(why.into()))?;
     drop(reader);
     let audit = audit(&scratch.path, false, progress)?;
     scratch.finish()?;

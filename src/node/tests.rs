@@ -2,6 +2,7 @@
 
 mod later_kinds;
 mod overload;
+mod pseudonyms;
 mod refusals;
 mod salvage;
 
@@ -147,6 +148,7 @@ fn request(request_id: Option<&str>) -> Request {
     Request {
         slot: slot_id(),
         subject: Subject::default(),
+        named: None,
         context: crate::bandit::Features::new(),
         candidates: Vec::new(),
         count: 0,

@@ -154,6 +154,7 @@ pub(super) fn request(message: proto::DecideRequest) -> Decode<DecodedRequest> {
     let request = Request {
         slot: SlotId::parse("slot_id", &slot_id)?,
         subject: subject(who)?,
+        named: None,
         context: features_with_value("context", "", context, &mut missing)?,
         candidates: candidates(allowed, &mut missing)?,
         count,

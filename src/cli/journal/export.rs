@@ -11,6 +11,7 @@ mod rows;
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use clap::ValueEnum;
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::{
     journal::JournalReader,
-    node::{JoinError, Selection, join},
+    node::{JoinError, Selection, SubjectNames, join},
     slot::SlotId,
 };
 use rows::Rows;
@@ -48,6 +49,9 @@ pub(super) struct Export {
     /// tab or a line break). Off by default, since other programs take the apostrophe for a part of the id.
     #[arg(long)]
     spreadsheet_safe: bool,
+    /// Subjects and sessions as the journal knows them, by pseudonym, instead of their ids.
+    #[arg(long)]
+    pseudonyms: bool,
     /// Where to; without it, standard output.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -87,21 +91,25 @@ impl Export {
             Selection { slot, from_us: self.from.unwrap_or(i64::MIN), until_us: self.until.unwrap_or(i64::MAX) };
         let reader = JournalReader::open(&self.data.data)?;
         let style = Style { format: self.format, spreadsheet_safe: self.spreadsheet_safe };
+        let names = if self.pseudonyms { None } else { Some(SubjectNames::of(&self.data.data)) };
+        if self.pseudonyms && reader.subjects_key()?.is_none() {
+            return Err("this folder was written before there were pseudonyms and holds ids; start the service once, which gives it a key".into());
+        }
         let Some(output) = self.output else {
-            return match write(&reader, &selection, style, io::stdout().lock()) {
+            return match write(&reader, &selection, names.as_ref(), style, io::stdout().lock()) {
                 // Whoever read it has enough.
                 Err(JoinError::Taker(why)) if why.kind() == io::ErrorKind::BrokenPipe => Ok(()),
                 Err(JoinError::Taker(why)) => Err(format!("cannot write to standard output: {why}").into()),
                 done => Ok(done.map(drop)?),
             };
         };
-        let Written { rows, complete } = write_file(&reader, &selection, style, &output, self.force)?;
+        let Written { rows, complete } = write_file(&reader, &selection, names.as_ref(), style, &output, self.force)?;
         say(format_args!("wrote {rows} decisions, {complete} of them complete, to {}", output.display()));
         Ok(())
     }
 }
 
-/// Writes the decisions of a journal that are selected, as `slotwise journal export` does; how many.
+/// Writes the decisions of a journal that are selected, as `slotwise journal export --pseudonyms` does; how many.
 ///
 /// # Errors
 ///
@@ -112,21 +120,24 @@ pub fn export(
     format: Format,
     to: impl Write,
 ) -> Result<u64, JoinError<io::Error>> {
-    Ok(write(reader, selection, Style { format, spreadsheet_safe: false }, to)?.rows)
+    Ok(write(reader, selection, None, Style { format, spreadsheet_safe: false }, to)?.rows)
 }
 
 /// Writes a file under a scratch name, and gives it its own when it is whole.
 fn write_file(
     reader: &JournalReader,
     selection: &Selection,
+    names: Option<&SubjectNames>,
     style: Style,
     path: &Path,
     force: bool,
 ) -> Result<Written, Box<dyn std::error::Error + Send + Sync>> {
     let output = output::open(path, force)?;
-    let written = write(reader, selection, style, &output.file).map_err(|why| match why {
+    let written = write(reader, selection, names, style, &output.file).map_err(|why| match why {
         JoinError::Taker(why) => format!("cannot write {}: {why}", path.display()).into(),
-        why @ (JoinError::Read(_) | JoinError::NoSlot { .. }) => Box::<dyn std::error::Error + Send + Sync>::from(why),
+        why @ (JoinError::Read(_) | JoinError::Open(_) | JoinError::NoSlot { .. }) => {
+            Box::<dyn std::error::Error + Send + Sync>::from(why)
+        }
     })?;
     output.finish()?;
     Ok(written)
@@ -135,14 +146,19 @@ fn write_file(
 fn write(
     reader: &JournalReader,
     selection: &Selection,
+    names: Option<&SubjectNames>,
     style: Style,
     to: impl Write,
 ) -> Result<Written, JoinError<io::Error>> {
     let (mut meter, mut written) = (Meter::new(), Written::default());
     let mut rows = Rows::begin(style, to).map_err(JoinError::Taker)?;
-    join(reader, selection, &mut |progress| meter.tell(progress), &mut |joined| {
+    join(reader, selection, &mut |progress| meter.tell(progress), &mut |mut joined| {
         written.rows += 1;
         written.complete += u64::from(joined.complete);
+        if let Some(names) = names {
+            let subject = names.names(&joined.decided.subject);
+            Arc::make_mut(&mut joined.decided).subject = subject;
+        }
         rows.write(&joined)
     })?;
     rows.finish().map_err(JoinError::Taker)?;

@@ -47,8 +47,10 @@ pub struct RequestCandidate {
 pub struct Request {
     /// The slot.
     pub slot: SlotId,
-    /// Whom it is for.
+    /// Whom it is for: what is recorded, and what holdout, stickiness and caps go by.
     pub subject: Subject,
+    /// The same subject as the conditions of rules see it, where the shell records another name for it; `None`: as above.
+    pub named: Option<Subject>,
     /// Features of the request.
     pub context: Features,
     /// In the caller's order; empty: every available arm.
@@ -69,6 +71,7 @@ impl Request {
         Self {
             slot,
             subject: Subject::default(),
+            named: None,
             context: Features::new(),
             candidates: Vec::new(),
             count: 0,
@@ -192,7 +195,9 @@ pub fn decide_until(
     let now_us = draw.id.at_us();
     let view = &*view.at(now_us);
     let definition = &*view.definition;
-    request.subject = request.subject.as_far_as(request.consent.unwrap_or(definition.default_consent));
+    let consent = request.consent.unwrap_or(definition.default_consent);
+    request.subject = request.subject.as_far_as(consent);
+    request.named = request.named.map(|named| named.as_far_as(consent));
     let mut candidates = candidates(view, &request, draw.taken, now_us);
     let mut steering = Steering::new(view, &request, &mut candidates, past, now_us);
     let count = if request.count == 0 { definition.count() } else { request.count } as usize;

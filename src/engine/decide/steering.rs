@@ -130,11 +130,8 @@ impl Steering {
             .collect();
         let first_other = targets.len();
         targets.extend(others.iter().map(|arm| Target { arm, position: view.arms.position(arm.as_str()), own: None }));
-        let facts = Facts {
-            context: &request.context,
-            subject_id: &request.subject.id,
-            session_id: &request.subject.session_id,
-        };
+        let named = request.named.as_ref().unwrap_or(&request.subject);
+        let facts = Facts { context: &request.context, subject_id: &named.id, session_id: &named.session_id };
         let verdicts = Some(book.judge(&facts, &targets));
         let mut steering = Self { verdicts, judged, fired: Vec::new(), failed: Vec::new(), rooms: Vec::new() };
         let others: Vec<(usize, &ArmId)> = (first_other..).zip(others.iter()).collect();

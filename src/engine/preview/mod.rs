@@ -21,7 +21,7 @@ use super::{
         Request, RequestCandidate,
         foresee::{Look, Memo, Side, Twins, control, shows},
     },
-    event::Decided,
+    event::{Decided, Subject},
     ids::hash,
     view::SlotView,
 };
@@ -126,6 +126,8 @@ pub struct Previewer<'a> {
     decisions: &'a [(i64, Arc<Decided>)],
     groups: Vec<Group>,
     used: usize,
+    /// Subjects as the conditions of rules see them, by the decision's place; empty: as they are recorded.
+    named: Vec<Subject>,
 }
 
 impl<'a> Previewer<'a> {
@@ -134,7 +136,18 @@ impl<'a> Previewer<'a> {
         let decisions = &decisions[decisions.len().saturating_sub(PREVIEW_DECISIONS_MAX)..];
         let views = BeforeAfter { before, after };
         let (groups, used) = grouped(views, decisions, WEIGHED_MAX);
-        Self { views, twins: Twins::new(before, after), now_us, decisions, groups, used }
+        Self { views, twins: Twins::new(before, after), now_us, decisions, groups, used, named: Vec::new() }
+    }
+
+    /// Sets the subjects as the conditions of rules see them, where they are recorded by another name. Only slots with
+    /// rules ask for them.
+    #[must_use]
+    pub fn with_names(mut self, name: impl Fn(&Subject) -> Subject) -> Self {
+        let BeforeAfter { before, after } = self.views;
+        if !before.rules.is_empty() || !after.rules.is_empty() {
+            self.named = self.decisions.iter().map(|(_, decided)| name(&decided.subject)).collect();
+        }
+        self
     }
 
     /// Into how many parts it falls.
@@ -154,7 +167,7 @@ impl<'a> Previewer<'a> {
 
     fn look(&self, group: &Group, tally: &mut PreviewTally) {
         let decided = &*self.decisions[group.first].1;
-        let request = request(decided, group.count);
+        let request = Request { named: self.named.get(group.first).cloned(), ..request(decided, group.count) };
         let memo = Memo::default();
         let look = |view: &'a SlotView, side| {
             Look {

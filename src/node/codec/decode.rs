@@ -7,6 +7,7 @@ use super::{
     decode_slot::{arms, because, definition, schedule},
     log, patch,
 };
+use crate::node::subjects::key::to_text;
 use crate::{
     bandit::{Features, Value},
     engine::{
@@ -117,8 +118,13 @@ fn value(value: Option<log::Value>) -> Decode<Value> {
     })
 }
 
-fn subject(subject: Option<log::Subject>) -> Subject {
-    subject.map(|log::Subject { id, session_id }| Subject { id, session_id }).unwrap_or_default()
+fn subject(subject: Option<log::Subject>) -> Decode<Subject> {
+    let log::Subject { id, session_id, pseudonym, session_pseudonym } = subject.unwrap_or_default();
+    let part = |text: String, pseudonym: &[u8]| match pseudonym {
+        [] => Ok(text),
+        bytes => bytes.try_into().map(to_text).map_err(|_| "a pseudonym does not have 16 bytes".to_owned()),
+    };
+    Ok(Subject { id: part(id, &pseudonym)?, session_id: part(session_id, &session_pseudonym)? })
 }
 
 fn decision_id(bytes: &[u8]) -> Decode<DecisionId> {
@@ -157,7 +163,7 @@ fn decided(decided: log::Decided) -> Decode<Decided> {
         slot: slot_id(&slot)?,
         id: decision_id(&id)?,
         request_id: non_empty(request_id),
-        subject: subject(who),
+        subject: subject(who)?,
         context: features(context)?,
         candidates: candidates
             .into_iter()
@@ -241,7 +247,7 @@ fn rewarded(rewarded: log::Rewarded) -> Decode<Rewarded> {
         slot: slot_id(&slot)?,
         event_id,
         decision: if id.is_empty() { None } else { Some(decision_id(&id)?) },
-        subject: subject(who),
+        subject: subject(who)?,
         arm: non_empty(arm).as_deref().map(arm_id).transpose()?,
         kind,
         value,

@@ -4,6 +4,7 @@ use super::{
     encode_slot::{arm, because, definition, schedule},
     log, patch,
 };
+use crate::node::subjects::key::to_bytes;
 use crate::{
     bandit::{Features, Value},
     engine::{Availability, Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, Subject},
@@ -97,8 +98,16 @@ fn value(value: &Value) -> log::Value {
 }
 
 fn subject(subject: &Subject) -> Option<log::Subject> {
+    // A pseudonym takes its 16 bytes; any other text stands as it is.
+    let part = |text: &str| match to_bytes(text) {
+        Some(bytes) => (String::new(), bytes.to_vec()),
+        None => (text.to_owned(), Vec::new()),
+    };
     let anonymous = *subject == Subject::default();
-    (!anonymous).then(|| log::Subject { id: subject.id.clone(), session_id: subject.session_id.clone() })
+    (!anonymous).then(|| {
+        let ((id, pseudonym), (session_id, session_pseudonym)) = (part(&subject.id), part(&subject.session_id));
+        log::Subject { id, session_id, pseudonym, session_pseudonym }
+    })
 }
 
 fn decided(d: &Decided) -> log::Decided {

@@ -1,0 +1,191 @@
+//! Pseudonyms: journal and snapshots know a subject or session by a pseudonym, never by the id that the caller sent.
+//!
+//! * [`key`]: the key that turns an id into its pseudonym, in the file `subjects.key`.
+//! * [`table`]: the ids by pseudonym, in the file `subjects.sqlite3`, for those who look at decisions.
+//!
+//! Ids become pseudonyms where they enter the node; the engine sees nothing else, apart from the conditions of rules.
+//!
+//! Invariants: a pseudonym depends on the key and the id alone, so joins need no table; nothing waits for the table, and
+//! a row that is lost costs the display of an id and nothing else.
+
+pub(in crate::node) mod key;
+pub(in crate::node) mod table;
+#[cfg(test)]
+mod tests;
+
+use std::{path::Path, sync::Arc};
+
+use super::OpenError;
+use crate::{
+    engine::{Body, Event, Subject},
+    journal::{JournalReader, KeyRecord, SqliteJournal},
+};
+pub use key::KeyError;
+use key::SubjectKey;
+use table::{Names, Table};
+
+/// The day of a time in microseconds, both since 1970.
+pub(in crate::node) fn day_of(at_us: i64) -> i64 {
+    at_us.div_euclid(24 * 3600 * 1_000_000)
+}
+
+/// Masks the subjects of events as they are read from a journal: see [`SubjectKey::mask`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::node) struct Mask {
+    key: Option<SubjectKey>,
+    /// Last position before the first event that may need the key.
+    begun: u64,
+}
+
+impl Mask {
+    /// The mask of a folder. One that no program with pseudonyms has served yet has no key; its events are left as they
+    /// are.
+    pub(in crate::node) fn of(folder: &Path, journal: Option<&JournalReader>) -> Result<Self, OpenError> {
+        match journal.map(JournalReader::subjects_key).transpose()?.flatten() {
+            Some(KeyRecord { fingerprint, begun }) => {
+                Ok(Self { key: Some(SubjectKey::of_journal(folder, fingerprint)?), begun })
+            }
+            None => Ok(Self::default()),
+        }
+    }
+
+    /// Whether pseudonyms came after a position other than 0: a snapshot there knows subjects by their ids.
+    pub(in crate::node) fn is_after(self, position: u64) -> bool {
+        self.key.is_some() && position <= self.begun
+    }
+
+    /// Masks the subject of an event.
+    pub(in crate::node) fn apply(self, event: &mut Event) {
+        let Some(key) = self.key else { return };
+        if let Body::Decided(decided) = &mut event.body {
+            // What has just been read is shared with nobody.
+            if let Some(decided) = Arc::get_mut(decided) {
+                key.mask(&mut decided.subject);
+            }
+        } else if let Body::Rewarded(rewarded) = &mut event.body {
+            key.mask(&mut rewarded.subject);
+        }
+    }
+}
+
+/// Key of a folder that a node starts from, before the start has written anything.
+#[derive(Debug)]
+pub(in crate::node) struct KeyOfStart {
+    key: SubjectKey,
+    /// Whether the file is there.
+    kept: bool,
+    /// Whether the journal knows the key.
+    recorded: bool,
+    mask: Mask,
+}
+
+impl KeyOfStart {
+    /// Looks for the folder's key, which must be the one that the journal knows; where it knows none yet, a new one is
+    /// drawn.
+    pub(in crate::node) fn look(folder: &Path, journal: Option<&JournalReader>) -> Result<Self, OpenError> {
+        let mask = Mask::of(folder, journal)?;
+        if let Some(key) = mask.key {
+            return Ok(Self { key, kept: true, recorded: true, mask });
+        }
+        // A start that was cut short may have left the key and not yet its record.
+        let found = SubjectKey::read(folder)?;
+        let key = found.unwrap_or_else(SubjectKey::random);
+        let mask = Mask { key: Some(key), begun: journal.map_or(0, JournalReader::last) };
+        Ok(Self { key, kept: found.is_some(), recorded: false, mask })
+    }
+
+    /// What masks the events of this folder's journal.
+    pub(in crate::node) fn mask(&self) -> Mask {
+        self.mask
+    }
+
+    /// Makes a new key durable, first its file and then its record, and opens the table.
+    pub(in crate::node) fn keep(
+        self,
+        folder: &Path,
+        journal: &mut SqliteJournal,
+        retention_us: Option<i64>,
+    ) -> Result<Subjects, OpenError> {
+        if !self.kept {
+            self.key.write(folder)?;
+        }
+        if !self.recorded {
+            journal.set_subjects_key(self.key.fingerprint())?;
+        }
+        let table = Table::open(folder, retention_us);
+        if let Err(why) = &table {
+            tracing::warn!(%why, folder = %folder.display(), "the table of subject ids cannot be used; decisions show pseudonyms");
+        }
+        Ok(Subjects { key: self.key, mask: self.mask, table: table.ok() })
+    }
+}
+
+/// Subjects of a node: key and table.
+#[derive(Debug)]
+pub(in crate::node) struct Subjects {
+    key: SubjectKey,
+    mask: Mask,
+    table: Option<Table>,
+}
+
+impl Subjects {
+    /// What masks the events of this folder's journal.
+    pub(in crate::node) fn mask(&self) -> Mask {
+        self.mask
+    }
+
+    /// The pseudonym of a subject, whose ids are remembered beside it; `day` counts from 1970.
+    pub(in crate::node) fn pseudonym(&self, subject: &Subject, day: i64) -> Subject {
+        let pseudonyms = self.key.pseudonyms(subject);
+        if let Some(table) = &self.table {
+            for (pseudonym, id) in pseudonyms.iter().zip([&subject.id, &subject.session_id]) {
+                if let Some(pseudonym) = pseudonym {
+                    table.remember(*pseudonym, id, day);
+                }
+            }
+        }
+        let [id, session_id] = pseudonyms.map(|bytes| bytes.as_ref().map(key::to_text).unwrap_or_default());
+        Subject { id, session_id }
+    }
+
+    /// Waits until what was remembered so far can be looked up, or a second has passed.
+    pub(in crate::node) fn settle(&self) {
+        if let Some(table) = &self.table {
+            table.settle();
+        }
+    }
+
+    /// The ids behind a pseudonymous subject; a pseudonym whose id is not known stays.
+    pub(in crate::node) fn names(&self, subject: &Subject) -> Subject {
+        self.table.as_ref().map_or_else(|| subject.clone(), |table| table.names(subject))
+    }
+
+    /// Forgets which ids these subjects and sessions had: their rows leave the table for good. What the journal holds of
+    /// them stays, and belongs to nobody any more.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the call that forgets a subject comes with its API"))]
+    pub(in crate::node) fn forget(&self, subject: &Subject) -> Result<(), String> {
+        let rows = self.key.pseudonyms(subject).into_iter().flatten().collect();
+        self.table.as_ref().map_or(Ok(()), |table| table.forget(rows))
+    }
+}
+
+/// Ids of a folder that is only read, by pseudonym.
+#[derive(Debug)]
+pub struct SubjectNames(Option<Names>);
+
+impl SubjectNames {
+    /// The table of a folder, which may be in use; where there is none, pseudonyms stay.
+    pub fn of(folder: &Path) -> Self {
+        Self(Names::open(folder).ok())
+    }
+
+    /// No table: pseudonyms stay.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// The ids behind a pseudonymous subject; a pseudonym whose id is not known stays.
+    pub fn names(&self, subject: &Subject) -> Subject {
+        self.0.as_ref().map_or_else(|| subject.clone(), |names| names.names(subject))
+    }
+}

@@ -1,0 +1,170 @@
+//! A node and what its folder holds of the subjects that it served.
+
+use std::{fs, path::Path};
+
+use super::*;
+use crate::{
+    engine::{Body, DecisionId, Event, Unmatched},
+    journal::JournalReader,
+    node::subjects::{key::KEY_FILE, table::TABLE_FILE},
+    slot::{Effect, OnError, Rule},
+};
+
+const ID: &str = "ann.of.green.gables@example.com";
+const SESSION: &str = "the-session-of-ann";
+
+fn subject(id: &str, session_id: &str) -> Subject {
+    Subject { id: id.into(), session_id: session_id.into() }
+}
+
+/// The files of a folder that hold the id, the session's id or a part of them.
+fn files_that_tell(folder: &Path) -> Vec<String> {
+    let tells =
+        |bytes: &[u8]| [ID, SESSION].iter().any(|id| bytes.windows(id.len()).any(|window| window == id.as_bytes()));
+    let mut found: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file() && tells(&fs::read(path).unwrap()))
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    found.sort();
+    found
+}
+
+async fn decide_for(node: &Node, subject: Subject) -> Arc<Decided> {
+    let request = Request { subject, ..request(None) };
+    node.decide(vec![request], false, &|| false).await.unwrap().remove(0).unwrap().decided
+}
+
+/// A click that names no decision: the latest one that showed the arm to the subject gets it.
+async fn click_of(node: &Node, event_id: &str, subject: Subject, decided: &Decided) -> RewardOutcome {
+    let arm = Some(decided.chosen[0].arm.clone());
+    let event = RewardRequest { slot: Some(slot_id()), decision: None, subject, arm, ..click(event_id, decided) };
+    node.record(vec![event]).unwrap().await.unwrap().remove(0).outcome
+}
+
+#[tokio::test]
+async fn a_folder_holds_the_ids_of_subjects_in_their_table_only_and_in_no_file_once_they_are_forgotten() {
+    let world = World::new();
+    let node = world.open();
+    create(&node).await;
+    let decided = decide_for(&node, subject(ID, SESSION)).await;
+    assert!(decided.subject.id.starts_with('~'), "{:?}", decided.subject);
+    assert_eq!(click_of(&node, "e1", subject(ID, ""), &decided).await, RewardOutcome::Accepted);
+    assert_eq!(click_of(&node, "e2", subject("", SESSION), &decided).await, RewardOutcome::Accepted);
+    let nobody = RewardOutcome::Unmatched(Unmatched::Subject);
+    assert_eq!(click_of(&node, "e3", subject(SESSION, ID), &decided).await, nobody, "each in its own place");
+    let recalled = node.recall(decided.id, None).await.unwrap();
+    assert_eq!(recalled.decided.subject, subject(ID, SESSION), "people see the ids");
+    node.shutdown();
+    drop(node);
+    let names = |folder: &Path| -> usize { fs::read_dir(folder).unwrap().count() };
+    assert!(names(world.folder.path()) >= 5, "journal, snapshot, key and table among them");
+    assert_eq!(files_that_tell(world.folder.path()), [TABLE_FILE]);
+
+    let target = tempfile::tempdir().unwrap();
+    let copied = backup(world.folder.path(), &target.path().join("b"), &mut |_| {}).unwrap();
+    assert_eq!(copied.left_out, Vec::<String>::new());
+    assert_eq!(files_that_tell(&target.path().join("b")), [TABLE_FILE]);
+
+    let node = world.open();
+    assert_eq!(click_of(&node, "e4", subject(ID, ""), &decided).await, RewardOutcome::Accepted, "after a restart, too");
+    node.subjects.forget(&subject(ID, SESSION)).unwrap();
+    node.subjects.forget(&subject(SESSION, ID)).unwrap();
+    assert_eq!(files_that_tell(world.folder.path()), Vec::<String>::new());
+    let recalled = node.recall(decided.id, None).await.unwrap();
+    assert_eq!(recalled.decided.subject, decided.subject, "its pseudonym is all that is left");
+    drop(node);
+    assert_eq!(files_that_tell(world.folder.path()), Vec::<String>::new());
+    audit(world.folder.path(), true, &mut |_| {}).unwrap();
+}
+
+#[tokio::test]
+async fn consent_is_looked_at_before_any_id_is_kept() {
+    let world = World::new();
+    let node = world.open();
+    create(&node).await;
+    for consent in [crate::slot::Consent::None, crate::slot::Consent::SessionOnly] {
+        let request = Request { subject: subject(ID, ""), consent: Some(consent), ..request(None) };
+        let decided = node.decide(vec![request], false, &|| false).await.unwrap().remove(0).unwrap().decided;
+        assert_eq!(decided.subject, Subject::default());
+    }
+    node.shutdown();
+    assert_eq!(files_that_tell(world.folder.path()), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_conditions_of_rules_and_their_previews_see_the_ids_that_callers_send() {
+    let world = World::new();
+    let node = world.open();
+    let not_for_ann = Rule {
+        name: "not for ann".into(),
+        when: format!("subject.id == '{ID}' && arm.id == 'a'"),
+        effect: Effect::Exclude,
+        on_error: OnError::Ignore,
+        paused: false,
+    };
+    let definition = Definition { rules: vec![not_for_ann.clone()], ..definition() };
+    node.change(slot_id(), Change::Create(definition.clone()), Why::default(), false).await.unwrap();
+    for i in 0..20 {
+        world.clock.advance(i + 1);
+        assert_eq!(decide_for(&node, subject(ID, "")).await.fired, ["not for ann"]);
+        assert!(decide_for(&node, subject("bob", "")).await.fired.is_empty());
+    }
+    let paused = Definition { rules: vec![Rule { paused: true, ..not_for_ann }], ..definition };
+    let (preview, ..) = node.preview(slot_id(), Change::Update { definition: paused, revision: 0 }, 0).await.unwrap();
+    assert_eq!(preview.rules[0].fires.before, Some(0.5), "of the decisions, half were ann's");
+}
+
+#[tokio::test]
+async fn a_journal_with_ids_is_read_and_its_decisions_are_joined_by_subject() {
+    let world = World::new();
+    let at_us = world.clock.now_us();
+    let mut decided = Decided::empty(slot_id(), DecisionId::new(1, at_us, 7));
+    decided.subject = subject(ID, SESSION);
+    decided.chosen = vec![crate::engine::Chosen {
+        arm: ArmId::parse("arm_id", "a").unwrap(),
+        propensity: 1.0,
+        expected_reward: 0.0,
+        baseline_position: 1,
+        overlap: 0.0,
+        reason: crate::engine::Reason::BestGuess,
+    }];
+    let created = Body::SlotCreated { definition: Arc::new(definition()), why: Why::default() };
+    let bodies = [created, Body::Decided(Arc::new(decided.clone()))];
+    let records = bodies.map(|body| encode_event(&Event { at_us, body }));
+    // As a program without pseudonyms left it.
+    SqliteJournal::open(world.folder.path()).unwrap().append(&records).unwrap();
+    let by_ids = fold(world.folder.path(), 1).unwrap();
+    save_snapshot(world.folder.path(), &by_ids.freeze()).unwrap();
+
+    let node = world.open();
+    assert_eq!(click_of(&node, "e1", subject(ID, ""), &decided).await, RewardOutcome::Accepted);
+    assert_eq!(click_of(&node, "e2", subject("", SESSION), &decided).await, RewardOutcome::Accepted);
+    drop(node);
+    audit(world.folder.path(), true, &mut |_| {}).unwrap();
+    let reader = JournalReader::open(world.folder.path()).unwrap();
+    let mut joined = Vec::new();
+    let mut each = |one: Joined| -> Result<(), std::fmt::Error> {
+        joined.push(one.events.len());
+        Ok(())
+    };
+    join(&reader, &Selection::default(), &mut |_| {}, &mut each).unwrap();
+    assert_eq!(joined, [2]);
+}
+
+#[tokio::test]
+async fn without_its_key_a_folder_is_neither_served_nor_verified_nor_exported() {
+    let world = World::new();
+    let node = world.open();
+    create(&node).await;
+    drop(node);
+    fs::remove_file(world.folder.path().join(KEY_FILE)).unwrap();
+    let wants = |told: String| assert!(told.contains(KEY_FILE) && told.contains("is missing"), "{told}");
+    let clock: Arc<dyn Clock> = Arc::clone(&world.clock) as _;
+    wants(Node::open(&world.options, clock, Arc::new(Unobserved)).unwrap_err().to_string());
+    wants(audit(world.folder.path(), false, &mut |_| {}).unwrap_err().to_string());
+    let target = tempfile::tempdir().unwrap();
+    wants(backup(world.folder.path(), &target.path().join("b"), &mut |_| {}).unwrap_err().to_string());
+    assert!(!world.folder.path().join(KEY_FILE).exists(), "no other key is made");
+}
