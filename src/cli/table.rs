@@ -48,16 +48,20 @@ pub fn fitted_to(mut table: Table, least: &[usize], limit: Option<usize>) -> Str
             gone.extend(names.get(column).map(|name| name.trim().replace('\n', " ")).filter(|name| !name.is_empty()));
         }
     }
-    let over = width(&table).saturating_sub(limit);
-    if over > 0 {
-        let own = table.column_max_content_widths().first().map_or(0, |width| usize::from(*width));
-        let rest = u16::try_from(own.saturating_sub(over).max(CUT_MIN)).unwrap_or(u16::MAX);
+    let mut rest = table.column_max_content_widths().first().map_or(0, |width| usize::from(*width));
+    loop {
+        let over = width(&table).saturating_sub(limit);
+        if over == 0 || rest <= CUT_MIN {
+            break;
+        }
+        rest = rest.saturating_sub(over).max(CUT_MIN);
         table.row_iter_mut().for_each(|row| {
             row.max_height(1);
         });
         if let Some(first) = table.column_mut(0) {
             // The padding counts.
-            first.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(rest + 2)));
+            let all = u16::try_from(rest + 2).unwrap_or(u16::MAX);
+            first.set_constraint(ColumnConstraint::Absolute(Width::Fixed(all)));
         }
     }
     let mut text = table.to_string();
