@@ -51,8 +51,8 @@ enum Command {
         /// As what.
         #[arg(short, long, default_value = "toml")]
         output: Output,
-        /// With what operations own: safe_choice, mode, freeze_learning, and which arms are available when. Without it
-        /// they are left out, so that a later `apply` of the document undoes nothing.
+        /// With what operations own: the safe choice, the mode, frozen learning, and which arms are available when.
+        /// Without it they are left out, so that a later `apply` of the document undoes nothing.
         #[arg(long)]
         all: bool,
         #[command(flatten)]

@@ -248,7 +248,7 @@ fn upserted(now: &SlotState, slot: SlotId, drafts: Vec<ArmDraft>, why: Why) -> R
         arm.check().map_err(|e| e.within(&format!("arms[{i}]")))?;
     }
     let whole = |draft: ArmDraft| {
-        let have = known.get(&draft.arm.id).map(|have| have.as_ref());
+        let have = known.get(&draft.arm.id).map(AsRef::as_ref);
         let arm = draft.onto(have);
         (have != Some(&arm)).then(|| Arc::new(arm))
     };
