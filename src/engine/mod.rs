@@ -17,6 +17,7 @@ mod chunks;
 mod closed;
 mod counters;
 mod decide;
+mod define;
 mod duels;
 mod event;
 mod fading;

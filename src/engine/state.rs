@@ -1,7 +1,7 @@
 //! The state, and the one place where it changes.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
 };
 
@@ -25,10 +25,7 @@ use super::{
 };
 use crate::{
     bandit::{Learner, Positions},
-    slot::{
-        Arm, ArmId, Definition, Revision, RuleBook, SlotId, Why,
-        limits::{REVISIONS_BYTES_MAX, REVISIONS_MAX},
-    },
+    slot::{ArmId, Definition, Revision, RuleBook, SlotId, Why},
     stats::Quantiles,
 };
 
@@ -332,77 +329,6 @@ impl SlotState {
         self.arms = Arc::new(ArmTable::new(self.arms.names().to_vec(), &self.definition));
         self.rules = Arc::new(RuleBook::new(&self.definition.rules, &self.definition.arms));
         Arc::make_mut(&mut self.learner).rebuild();
-    }
-
-    fn define(&mut self, at_us: i64, mut definition: Arc<Definition>, why: &Why, change: String) {
-        self.revision += 1;
-        let own_bytes = self.share_arms(&mut definition);
-        self.arms_bytes = definition.arms_bytes_since(&self.definition.arms, self.arms_bytes);
-        if !self.arms.is_of(&definition) {
-            self.arms = Arc::new(ArmTable::new(self.arms.names().to_vec(), &definition));
-        }
-        if self.learner.decides() != (definition.model, definition.setting()) {
-            Arc::make_mut(&mut self.learner).decide_by(definition.model, definition.setting());
-        }
-        if !self.accounting {
-            self.rules = Arc::new(self.rules.renewed(&definition.rules, &definition.arms));
-        }
-        let revisions = Arc::make_mut(&mut self.revisions);
-        // A stock feed must not push out what people changed: of its revisions in a row the last one stays. Whoever
-        // says something else of it, or is somebody else, has a revision of their own.
-        let same = |last: &Revision| last.change == AVAILABILITY && last.why.says_the_same_as(why);
-        if change == AVAILABILITY && revisions.last().is_some_and(same) {
-            revisions.pop();
-        }
-        revisions.push(Revision {
-            number: self.revision,
-            at_us,
-            why: why.clone(),
-            change,
-            definition: Arc::clone(&definition),
-            own_bytes,
-        });
-        let mut bytes: u64 = revisions.iter().map(|revision| revision.own_bytes).sum();
-        while revisions.len() > REVISIONS_MAX || (revisions.len() > 1 && bytes > REVISIONS_BYTES_MAX) {
-            bytes -= revisions.remove(0).own_bytes;
-        }
-        let before = std::mem::replace(&mut self.definition, definition);
-        self.begin_goal(at_us, &before.goal);
-        self.make_room();
-    }
-
-    /// Makes arms that are as they were the same in memory as they were, and returns the bytes of what is new.
-    fn share_arms(&self, definition: &mut Arc<Definition>) -> u64 {
-        let before = &self.definition.arms;
-        // Nothing to share: a new slot's first definition is its own.
-        let known = !self.revisions.is_empty();
-        let here = |(i, arm): (usize, &Arc<Arm>)| known && before.get(i).is_some_and(|have| Arc::ptr_eq(have, arm));
-        let mut own = definition.settings_bytes();
-        if definition.arms.iter().enumerate().all(here) {
-            return own as u64;
-        }
-        let places: HashMap<&ArmId, &Arc<Arm>> = before.iter().filter(|_| known).map(|arm| (&arm.id, arm)).collect();
-        let mut shared = Vec::new();
-        for (i, arm) in definition.arms.iter().enumerate() {
-            match places.get(&arm.id) {
-                Some(have) if Arc::ptr_eq(have, arm) => {}
-                Some(&have) if have == arm => shared.push((i, Arc::clone(have))),
-                _ => own = own.saturating_add(arm.bytes()),
-            }
-        }
-        if !shared.is_empty() {
-            let definition = Arc::make_mut(definition);
-            for (i, arm) in shared {
-                definition.arms[i] = arm;
-            }
-        }
-        own as u64
-    }
-
-    fn redefine(&mut self, at_us: i64, why: &Why, change: &str, edit: impl FnOnce(&mut Vec<Arc<Arm>>)) {
-        let mut definition = (*self.definition).clone();
-        edit(&mut definition.arms);
-        self.define(at_us, Arc::new(definition), why, change.to_owned());
     }
 
     pub(super) fn apply(&mut self, step: Step, body: &Body, mut told: Option<&mut Told<'_>>) -> Applied {
