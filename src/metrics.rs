@@ -11,7 +11,7 @@ use prometheus::{
 };
 
 use crate::{
-    engine::{RewardOutcome, SlotView},
+    engine::{Parts, RewardOutcome, SlotView},
     node::{DiskUse, Node, Observer},
 };
 
@@ -36,6 +36,8 @@ pub struct Metrics {
     rule_failures: IntCounterVec,
     pending: IntGaugeVec,
     pending_bytes: IntGaugeVec,
+    remembered: IntGaugeVec,
+    forgotten: IntGaugeVec,
     waiting: IntGaugeVec,
     waiting_bytes: IntGauge,
     waiting_max: IntGauge,
@@ -144,6 +146,16 @@ pub fn metrics() -> Result<Arc<Metrics>, prometheus::Error> {
             &["what"],
             "Decisions, reward events and changes that were refused with RESOURCE_EXHAUSTED because too much waits.",
         )?,
+        remembered: gauges(
+            "slotwise_remembered",
+            &["part"],
+            "What all slots together remember, by part: decisions that wait for rewards, decisions whose rewards may be taken back, ids of events, requests, exposures.",
+        )?,
+        forgotten: gauges(
+            "slotwise_forgotten_early",
+            &["part"],
+            "What the slots that there are forgot before its time because there was too much of it, by part.",
+        )?,
         disk: gauges(
             "slotwise_disk_bytes",
             &["file"],
@@ -212,6 +224,17 @@ impl Metrics {
         self.rewards.with_label_values(&["", "other", result]).inc();
     }
 
+    /// Sets the gauges of what all slots together remember, and of what they forgot early.
+    fn set_parts(&self, slots: &[Arc<SlotView>]) {
+        let all = |of: fn(&SlotView) -> Parts| slots.iter().map(|view| of(view)).fold(Parts::default(), Parts::plus);
+        let parts = [(all(|view| view.remembered), &self.remembered), (all(|view| view.forgotten), &self.forgotten)];
+        for (of, gauges) in parts {
+            for (part, count) in of.named() {
+                gauges.with_label_values(&[part]).set(gauge(count));
+            }
+        }
+    }
+
     /// Everything, as text; gauges are read from the node now.
     pub fn render(&self, node: Option<&Node>) -> Result<String, prometheus::Error> {
         self.pending.reset();
@@ -219,6 +242,7 @@ impl Metrics {
         if let Some(node) = node {
             let slots = node.slots();
             self.forget_what_is_gone(&slots);
+            self.set_parts(&slots);
             for view in slots {
                 let slot = &[view.definition.id.as_str()];
                 self.pending.with_label_values(slot).set(gauge(view.pending as u64));

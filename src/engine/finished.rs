@@ -90,6 +90,7 @@ impl SlotState {
                 return;
             }
             if let Some(packed) = self.finished.drop_oldest(horizon_us) {
+                self.forgotten.finished_decisions += u64::from(packed::at_us(&packed) >= horizon_us);
                 self.tell(at_us, &packed, told.as_deref_mut());
             }
         }

@@ -34,7 +34,7 @@ impl SlotState {
             self.remember_request(at_us, decided);
             let memory = Memory::of(&self.definition);
             if memory.wanted() {
-                self.past.remember(at_us, decided, memory);
+                self.forgotten.exposures += self.past.remember(at_us, decided, memory);
             } else {
                 self.past = Past::default();
             }
@@ -138,6 +138,7 @@ impl SlotState {
                 || self.request_arms > REQUEST_ARMS_MAX)
         {
             self.request_arms -= oldest.chosen.len();
+            self.forgotten.requests += u64::from(*made_us >= at_us - REQUEST_MEMORY_US);
             self.requests.pop();
         }
         if decided.request_id.is_some() {

@@ -8,6 +8,7 @@ use siphasher::sip::SipHasher13;
 use super::{
     closed::{Closed, Told},
     event::Body,
+    horizons::{Horizons, Totals, Traffic},
     reply::RewardAnswer,
     reward::{RewardOutcome, Unmatched},
     state::{Applied, SlotState},
@@ -26,6 +27,9 @@ pub struct Ledger {
     /// How many slots were ever made.
     slots_made: u32,
     slots: BTreeMap<u32, SlotId>,
+    /// The newest decisions and reward events of all slots.
+    #[serde(default)]
+    totals: Totals,
 }
 
 /// What an event is to its slot.
@@ -35,6 +39,15 @@ pub struct Step {
     pub(super) at_us: i64,
     /// The number that it gives its slot.
     pub(super) number: Option<u32>,
+    /// By what every slot is to be swept, once the event was applied.
+    pub(super) sweep: Option<Horizons>,
+}
+
+impl Step {
+    /// Whether every slot is to be swept once the event was applied, see [`Slots::sweep`].
+    pub fn sweeps(&self) -> bool {
+        self.sweep.is_some()
+    }
 }
 
 impl Ledger {
@@ -48,6 +61,11 @@ impl Ledger {
         self.at_us
     }
 
+    /// Rises whenever every slot may have been swept.
+    pub(super) fn sweeps(&self) -> u64 {
+        self.totals.steps()
+    }
+
     /// The slot of this number.
     pub fn slot_of_number(&self, number: u32) -> Option<&SlotId> {
         self.slots.get(&number)
@@ -59,7 +77,7 @@ impl Ledger {
 
     /// Takes the next event in.
     pub fn step(&mut self, at_us: i64, body: &Body) -> Step {
-        let mut step = self.pass(at_us);
+        let mut step = self.pass(at_us, Traffic::of_kind(body.kind()));
         match body {
             Body::SlotCreated { definition, .. } => step.number = Some(self.renumber(&definition.id)),
             Body::SlotDeleted { slot, .. } => self.slots.retain(|_, have| have != slot),
@@ -78,10 +96,10 @@ impl Ledger {
     }
 
     /// Takes in an event that is known to be a decision or a reward: [`step`](Self::step) without its body.
-    pub fn pass(&mut self, at_us: i64) -> Step {
+    pub fn pass(&mut self, at_us: i64, traffic: Traffic) -> Step {
         self.position += 1;
         self.at_us = self.at_us.max(at_us);
-        Step { at_us: self.at_us, number: None }
+        Step { at_us: self.at_us, number: None, sweep: self.totals.pass(self.at_us, traffic) }
     }
 
     fn renumber(&mut self, slot: &SlotId) -> u32 {
@@ -146,7 +164,20 @@ impl Slots {
         Self { by_id: parts.into_iter().flat_map(|part| part.by_id).collect(), accounting }
     }
 
-    /// Makes the event of a step true.
+    /// Sweeps every slot where a step asks for it: forgets what is older than all slots together may remember, and tells
+    /// of the decisions that leave thereby.
+    pub fn sweep(&mut self, step: Step, mut told: Option<&mut dyn FnMut(&SlotId, Closed)>) {
+        let Some(horizons) = step.sweep else { return };
+        for (slot, state) in &mut self.by_id {
+            match &mut told {
+                None => state.sweep(step.at_us, horizons, None),
+                Some(told) => state.sweep(step.at_us, horizons, Some(&mut |closed| told(slot, closed))),
+            }
+        }
+    }
+
+    /// Makes the event of a step true. Where the step [sweeps](Step::sweeps), [`sweep`](Self::sweep) comes next, of all
+    /// slots, whichever part they are in.
     pub fn apply(&mut self, step: Step, body: &Body) -> Applied {
         self.apply_telling(step, body, None)
     }

@@ -44,21 +44,39 @@ impl PartialEq for EventMemory {
 }
 
 impl EventMemory {
-    /// Remembers an event, and forgets those that came before `horizon_us` or are too many.
-    pub(super) fn remember(&mut self, remembered: Remembered, horizon_us: i64) {
+    /// Forgets events that came before `horizon_us`, before their time; returns how many those were.
+    pub(super) fn forget_before(&mut self, horizon_us: i64) -> u64 {
+        let mut forgotten = 0;
+        while let Some(&Remembered { came_us, event, .. }) = self.queue.get(self.queue.first())
+            && came_us < horizon_us
+        {
+            self.index.remove(event.word(), self.queue.first());
+            self.queue.pop();
+            self.forgotten_us = self.forgotten_us.max(came_us);
+            forgotten += 1;
+        }
+        forgotten
+    }
+
+    /// Remembers an event, and forgets those that came before `horizon_us` or are too many; returns how many it forgot
+    /// before their time.
+    pub(super) fn remember(&mut self, remembered: Remembered, horizon_us: i64) -> u64 {
         self.add(remembered);
+        let mut forgotten = 0;
         for _ in 0..AT_ONCE_MAX {
-            let Some(&Remembered { came_us, event, .. }) = self.queue.get(self.queue.first()) else { return };
+            let Some(&Remembered { came_us, event, .. }) = self.queue.get(self.queue.first()) else { break };
             let early = came_us >= horizon_us;
             if early && self.queue.len() <= EVENTS_REMEMBERED_MAX {
-                return;
+                break;
             }
             self.index.remove(event.word(), self.queue.first());
             self.queue.pop();
             if early {
                 self.forgotten_us = self.forgotten_us.max(came_us);
+                forgotten += 1;
             }
         }
+        forgotten
     }
 
     fn add(&mut self, remembered: Remembered) {

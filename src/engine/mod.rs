@@ -19,10 +19,12 @@ mod counters;
 mod decide;
 mod define;
 mod duels;
+mod duplicates;
 mod event;
 mod fading;
 mod finished;
 mod goal_sums;
+mod horizons;
 mod ids;
 mod index;
 mod insight;
@@ -58,6 +60,7 @@ pub use event::{
     TRAFFIC,
 };
 pub use goal_sums::GoalSums;
+pub use horizons::{Horizons, Parts, Times, Traffic};
 pub use ids::{DecisionId, Key, hash};
 pub use insight::{Comparison, Insight};
 pub use ledger::{Ledger, Slots, Step};

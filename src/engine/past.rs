@@ -122,11 +122,15 @@ impl Past {
     }
 
     /// Takes in what a decision at `at_us` showed.
-    pub fn remember(&mut self, at_us: i64, decided: &Decided, memory: Memory) {
+    ///
+    /// Returns how many decisions were forgotten for it before their time.
+    pub fn remember(&mut self, at_us: i64, decided: &Decided, memory: Memory) -> u64 {
+        let mut forgotten = 0;
         while let Some(oldest) = self.queue.get(self.queue.first())
             && (oldest.as_ref().is_none_or(|oldest| oldest.at_us < at_us - memory.subject_us)
                 || self.queue.len() >= PAST_MAX)
         {
+            forgotten += u64::from(oldest.as_ref().is_some_and(|oldest| oldest.at_us >= at_us - memory.subject_us));
             self.drop_oldest();
         }
         if memory.days {
@@ -149,6 +153,19 @@ impl Past {
                 decided.chosen.iter().map(|c| ShownTo { arm: c.arm.clone(), propensity: c.propensity }).collect();
             self.restore(Arc::new(PastDecision { at_us, id: decided.id, keys, drawn, shown }));
         }
+        forgotten
+    }
+
+    /// Forgets decisions that were made before `horizon_us`; returns how many those were.
+    pub fn forget_before(&mut self, horizon_us: i64) -> u64 {
+        let mut forgotten = 0;
+        while let Some(oldest) = self.queue.get(self.queue.first())
+            && oldest.as_ref().is_none_or(|oldest| oldest.at_us < horizon_us)
+        {
+            forgotten += u64::from(oldest.is_some());
+            self.drop_oldest();
+        }
+        forgotten
     }
 
     pub(super) fn restore(&mut self, decision: Arc<PastDecision>) {

@@ -274,6 +274,12 @@ impl Pending {
         (old || self.queue.len() > room.decisions || self.bytes > room.bytes).then(|| self.queue.first())
     }
 
+    /// The oldest decision, if it was made before `horizon_us`.
+    pub(super) fn next_before(&self, horizon_us: i64) -> Option<u64> {
+        let packed = self.queue.get(self.queue.first())?;
+        (packed::at_us(packed) < horizon_us).then(|| self.queue.first())
+    }
+
     /// Drops the oldest decision and returns it; those made before `horizon_us` in good time, others early.
     pub(super) fn drop_oldest(&mut self, horizon_us: i64) -> Option<Packed> {
         let ordinal = self.queue.first();

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use super::{
+    duplicates::content_word,
     event::Rewarded,
     finished::{Place, Queue},
     goal_sums::RewardChange,
-    ids::{DecisionId, Key, hash},
+    ids::{DecisionId, Key},
     memory::Remembered,
-    pending::{Accepted, Counted, Known, Pending, PendingDecision, ShownArm, Told, event_key, subject_keys},
-    reply::{FirstEvent, Lateness, RewardAnswer, RewardNote},
+    pending::{Accepted, Counted, Known, Pending, PendingDecision, ShownArm, Told, event_key},
+    reply::{Lateness, RewardAnswer, RewardNote},
     state::SlotState,
 };
 use crate::{
     bandit::{ClickModel, Lesson, seen},
     slot::{
-        ArmId, Learning,
+        Learning,
         limits::{EVENT_MEMORY_US, EVENTS_PER_DECISION_MAX},
     },
     stats::math,
@@ -82,25 +83,6 @@ fn rejected(why: Rejection) -> RewardAnswer {
     RewardAnswer::new(RewardOutcome::Rejected(why))
 }
 
-/// A word that stands for what an event without a decision is about; never 0.
-fn content_word(event: &Rewarded) -> u64 {
-    let arm = event.arm.as_ref().map_or("", ArmId::as_str);
-    let value = event.value.map_or([0; 9], |value| {
-        let mut bytes = [1; 9];
-        bytes[1..].copy_from_slice(&value.to_bits().to_be_bytes());
-        bytes
-    });
-    hash("content", &[event.kind.as_bytes(), &value, arm.as_bytes()]).word().max(1)
-}
-
-/// Whether an event of this value carries the same value as the first of its id.
-fn same_value(a: Option<f64>, b: Option<f64>) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => a.total_cmp(&b).is_eq(),
-        (a, b) => a.is_none() && b.is_none(),
-    }
-}
-
 impl SlotState {
     pub(super) fn reward(&mut self, at_us: i64, event: &Rewarded) -> RewardAnswer {
         let reply = self.try_reward(at_us, event).unwrap_or_else(|reply| reply);
@@ -149,7 +131,8 @@ impl SlotState {
         decision.events.push(Known { event: key, what: Accepted::Event(decision.shown[place].arm), content });
         if event.decision.is_none() {
             let remembered = Remembered { came_us: at_us, event: key, content: content_word(event) };
-            self.memory.remember(remembered, at_us.saturating_sub(self.event_memory_us()));
+            let horizon_us = at_us.saturating_sub(self.event_memory_us());
+            self.forgotten.event_ids += self.memory.remember(remembered, horizon_us);
         }
         if counts {
             let learned = self.winsorized(event, decision.frozen);
@@ -177,57 +160,6 @@ impl SlotState {
         }
         let note = RewardNote::OtherKind { kind: event.kind.clone(), definition: Arc::clone(&self.definition) };
         Ok(RewardAnswer::with(RewardOutcome::Accepted, note))
-    }
-
-    /// The answer to an event whose id was accepted before; `None` if it was not.
-    fn duplicate(&self, key: Key, event: &Rewarded) -> Option<RewardAnswer> {
-        let duplicate = RewardOutcome::Duplicate;
-        if let Some(at) = self.look_up(|queue| queue.event(key).map(|known| known.0)) {
-            let other = self.decision(at).and_then(|decision| self.first_event(&decision, key, event));
-            return Some(other.map_or(RewardAnswer::new(duplicate), |first| {
-                RewardAnswer::with(duplicate, RewardNote::Other(first))
-            }));
-        }
-        let first = self.memory.find(key)?;
-        // What came before contents were remembered is taken for the same.
-        if first.content == 0 || first.content == content_word(event) {
-            return Some(RewardAnswer::new(duplicate));
-        }
-        let first = FirstEvent { came_us: Some(first.came_us), ..FirstEvent::default() };
-        Some(RewardAnswer::with(duplicate, RewardNote::Other(first)))
-    }
-
-    /// The first event of this id, if it was about something else than `event` is.
-    fn first_event(&self, decision: &PendingDecision, key: Key, event: &Rewarded) -> Option<FirstEvent> {
-        let known = decision.events.iter().find(|known| known.event == key)?;
-        let of_arm = |shown: &ShownArm| shown.counted.iter().any(|counted| counted.event == key);
-        let counting = decision.shown.iter().find(|shown| of_arm(shown));
-        let counted = counting.and_then(|shown| shown.counted.iter().find(|counted| counted.event == key));
-        let content = known.content.as_ref().map(|(kind, value)| (kind, *value));
-        let (kind, value) = counted.map(|counted| (&counted.kind, counted.value)).or(content)?;
-        let arm = match known.what {
-            Accepted::Event(arm) => self.arms.names().get(arm as usize).cloned(),
-            Accepted::Reversed | Accepted::Reversal => None,
-        };
-        let reversal = known.what == Accepted::Reversal;
-        let elsewhere = match event.decision {
-            Some(id) => id != decision.id,
-            None => !subject_keys(&event.subject).any(|key| decision.subjects.contains(&key)),
-        };
-        let other_arm = event.arm.is_some() && arm.is_some() && event.arm != arm;
-        let same = **kind == *event.kind
-            && same_value(value, event.value)
-            && reversal == event.reverses.is_some()
-            && !elsewhere
-            && !other_arm;
-        (!same).then(|| FirstEvent {
-            decision: Some(decision.id),
-            kind: Some(kind.to_string()),
-            value,
-            arm,
-            reversal,
-            came_us: None,
-        })
     }
 
     /// Whether an event is too late for its decision: by its own time, or by ours where the reporter's clock is ahead.

@@ -1,6 +1,6 @@
 //! What time does to a slot: silence becomes a lesson, windows close, and what is known of positions fades.
 
-use super::{closed::Told, finished::PENDING_ROOM, state::SlotState};
+use super::{closed::Told, finished::PENDING_ROOM, packed, state::SlotState};
 use crate::{
     bandit::ClickModel,
     slot::Learning,
@@ -27,6 +27,7 @@ impl SlotState {
             let Some(ordinal) = self.pending.next_expired(horizon_us, PENDING_ROOM) else { return };
             self.learn(at_us, ordinal);
             if let Some(packed) = self.pending.drop_oldest(horizon_us) {
+                self.forgotten.pending_decisions += u64::from(packed::at_us(&packed) >= horizon_us);
                 self.finish(at_us, &packed, told.as_deref_mut());
             }
         }

@@ -15,6 +15,7 @@ use super::{
     event::{Availability, Body, Decided, Event},
     fading::Faded,
     goal_sums::GoalSums,
+    horizons::Parts,
     insight::Insight,
     ledger::{Ledger, Slots, Step},
     memory::EventMemory,
@@ -50,6 +51,9 @@ pub struct SlotState {
     /// Decisions that were rewarded and wait no longer, for what takes their rewards back.
     #[serde(default)]
     pub(super) finished: Pending,
+    /// What was forgotten before its time because there was too much.
+    #[serde(default)]
+    pub(super) forgotten: Parts,
     pub(super) counters: Counters,
     /// One per arm that was ever shown.
     pub(super) tallies: Arc<Vec<Tally>>,
@@ -139,6 +143,11 @@ impl State {
         self.ledger.at_us()
     }
 
+    /// Rises whenever slots may have been swept: then those change that had no event, too.
+    pub fn sweeps(&self) -> u64 {
+        self.ledger.sweeps()
+    }
+
     /// A slot.
     pub fn slot(&self, slot: &str) -> Option<&SlotState> {
         self.slots.get(slot)
@@ -167,7 +176,9 @@ impl State {
     /// Total: an event about a slot that is gone changes nothing but the position.
     pub fn apply(&mut self, event: &Event) -> Applied {
         let step = self.ledger.step(event.at_us, &event.body);
-        self.slots.apply(step, &event.body)
+        let applied = self.slots.apply(step, &event.body);
+        self.slots.sweep(step, None);
+        applied
     }
 
     /// In two parts, so that the slots' may be folded by several workers: each event goes through the ledger in
@@ -201,6 +212,7 @@ impl SlotState {
             positions_ln_retained: 0.0,
             pending: Pending::default(),
             finished: Pending::default(),
+            forgotten: Parts::default(),
             counters: Counters::default(),
             tallies: Arc::default(),
             goal_sums: None,
@@ -241,6 +253,7 @@ impl SlotState {
             learner: Arc::clone(&self.learner),
             pending: self.pending.without_indices(),
             finished: self.finished.without_indices(),
+            forgotten: self.forgotten,
             counters: self.counters,
             tallies: Arc::clone(&self.tallies),
             goal_sums: self.goal_sums.clone(),
@@ -280,8 +293,9 @@ impl SlotState {
             rules: Arc::clone(&self.rules),
             pending: self.pending.len(),
             pending_bytes: self.pending.bytes(),
-            finished: self.finished.len(),
             finished_bytes: self.finished.bytes(),
+            remembered: self.remembered(),
+            forgotten: self.forgotten,
         }
     }
 

@@ -6,6 +6,7 @@ use super::{
     counters::{Counters, Tally},
     fading::Faded,
     goal_sums::GoalSums,
+    horizons::Parts,
     insight::Insight,
 };
 use crate::{
@@ -144,10 +145,12 @@ pub struct SlotView {
     pub pending: usize,
     /// What they take in memory, bytes.
     pub pending_bytes: u64,
-    /// Decisions that are remembered for what takes their rewards back.
-    pub finished: usize,
-    /// Memory that those take, bytes.
+    /// Memory that decisions take that are remembered for what takes their rewards back, bytes.
     pub finished_bytes: u64,
+    /// What it remembers.
+    pub remembered: Parts,
+    /// What was forgotten before its time because there was too much.
+    pub forgotten: Parts,
 }
 
 impl SlotView {

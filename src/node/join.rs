@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Applied, Body, Closed, Decided, DecisionId, Fate, Key, Ledger, RewardOutcome, Rewarded, Slots, State, TRAFFIC,
-        event_key,
+        Applied, Body, Closed, Decided, DecisionId, Fate, Key, Ledger, RewardOutcome, Rewarded, Slots, State, Step,
+        TRAFFIC, Traffic, event_key,
     },
     journal::{JournalReader, ReadError, Stored},
     slot::{SlotId, suggestion},
@@ -160,8 +160,8 @@ impl<E> Join<'_, E> {
     fn take(&mut self, stored: &Stored<'_>) -> Result<(), Stop<E>> {
         let elsewhere = self.selection.slot.as_ref().is_some_and(|slot| slot.as_str() != stored.slot);
         if elsewhere && TRAFFIC.contains(&stored.kind) {
-            self.ledger.pass(stored.at_us);
-            return Ok(());
+            let step = self.ledger.pass(stored.at_us, Traffic::of_kind(stored.kind));
+            return self.sweep(step);
         }
         let event = match codec::read(stored.body).map_err(Stop::Unreadable)? {
             Decoded::Event(mut event) => {
@@ -169,7 +169,7 @@ impl<E> Join<'_, E> {
                 event
             }
             Decoded::Skipped(skipped) => {
-                self.ledger.pass(skipped.at_us);
+                self.ledger.pass(skipped.at_us, Traffic::Other);
                 return Ok(());
             }
         };
@@ -195,6 +195,21 @@ impl<E> Join<'_, E> {
         {
             waiting.events.insert(event_key(&rewarded.event_id), stored.body.into());
         }
+        done?;
+        self.sweep(step)
+    }
+
+    /// Sweeps all slots where a step asks for it, and hands out what leaves.
+    fn sweep(&mut self, step: Step) -> Result<(), Stop<E>> {
+        let (each, waiting, mask, mut done) = (&mut *self.each, &mut self.waiting, self.mask, Ok(()));
+        self.slots.sweep(
+            step,
+            Some(&mut |slot, closed| {
+                if let (Ok(()), Some(waiting)) = (&done, waiting.get_mut(slot)) {
+                    done = hand_out(waiting, closed, mask, each);
+                }
+            }),
+        );
         done
     }
 

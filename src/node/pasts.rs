@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dashmap::DashMap;
 
-use crate::engine::{Decided, Decision, Draw, Memory, Past, Request, SlotView, decide_until};
+use crate::{
+    engine::{Decided, Decision, Draw, Memory, Past, Request, SlotView, Times, decide_until},
+    slot::limits::RECENT_TOTAL_MAX,
+};
 
-/// By slot number.
+/// What was shown, by slot number, and when the newest of it was over all slots.
 #[derive(Debug, Default)]
-pub(super) struct Pasts(DashMap<u32, Arc<Mutex<Past>>>);
+pub(super) struct Pasts(DashMap<u32, Arc<Mutex<Past>>>, Mutex<Times>);
 
 impl Pasts {
     /// Begins with what the journal holds of a slot.
@@ -44,7 +47,21 @@ impl Pasts {
         let mut past = past.lock().unwrap_or_else(PoisonError::into_inner);
         let decision = decide_until(view, request, draw, &past, interrupted);
         past.remember(draw.id.at_us(), &decision.decided, memory);
+        drop(past);
+        self.sweep(draw.id.at_us());
         decision
+    }
+
+    /// Counts a decision that was remembered; forgets the oldest of all slots where they are too many together.
+    fn sweep(&self, now_us: i64) {
+        let mut times = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let horizon_us = times.pass(now_us, RECENT_TOTAL_MAX).then(|| times.since_us(RECENT_TOTAL_MAX));
+        drop(times);
+        if let Some(horizon_us) = horizon_us.filter(|horizon_us| *horizon_us > 0) {
+            for past in self.0.iter() {
+                past.lock().unwrap_or_else(PoisonError::into_inner).forget_before(horizon_us);
+            }
+        }
     }
 
     /// Takes back what did not come about.

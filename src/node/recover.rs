@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     engine::{
-        Body, Ledger, Slots, State, Step, TRAFFIC,
+        Body, Ledger, Slots, State, Step, TRAFFIC, Traffic,
         snapshot::{Frozen, Origin},
     },
     journal::{ChainPoint, Each, JournalId, JournalReader, Loss, ReadError, Stored},
@@ -39,6 +39,8 @@ enum Work {
     Read(u64, Step, Vec<u8>),
     /// Apply it.
     Apply(Step, Box<Body>),
+    /// Sweep the slots, after an event of any of them.
+    Sweep(Step),
 }
 
 /// As many workers as there are cores.
@@ -56,6 +58,7 @@ fn work(mut slots: Slots, mask: Mask, batches: &Receiver<Vec<Work>>) -> Result<S
                 slots.apply(step, &event.body);
             }
             Work::Apply(step, body) => drop(slots.apply(step, &body)),
+            Work::Sweep(step) => slots.sweep(step, None),
         }
     }
     Ok(slots)
@@ -69,14 +72,18 @@ struct Reader {
 
 impl Reader {
     fn take(&mut self, stored: &Stored<'_>) -> Result<(), String> {
-        let work = if TRAFFIC.contains(&stored.kind) {
-            Work::Read(stored.position, self.ledger.pass(stored.at_us), stored.body.to_vec())
+        let (step, work) = if TRAFFIC.contains(&stored.kind) {
+            let step = self.ledger.pass(stored.at_us, Traffic::of_kind(stored.kind));
+            (step, Work::Read(stored.position, step, stored.body.to_vec()))
         } else {
             match codec::read(stored.body)? {
-                Decoded::Event(event) => Work::Apply(self.ledger.step(event.at_us, &event.body), Box::new(event.body)),
+                Decoded::Event(event) => {
+                    let step = self.ledger.step(event.at_us, &event.body);
+                    (step, Work::Apply(step, Box::new(event.body)))
+                }
                 // Position and time go on; no slot hears of it.
                 Decoded::Skipped(skipped) => {
-                    self.ledger.pass(skipped.at_us);
+                    self.ledger.pass(skipped.at_us, Traffic::Other);
                     return Ok(());
                 }
             }
@@ -87,7 +94,11 @@ impl Reader {
         let part = Slots::part(stored.slot, self.workers.len());
         let (_, batch) = &mut self.workers[part];
         batch.push(work);
-        if batch.len() < BATCH { Ok(()) } else { self.send(part) }
+        let full = batch.len() >= BATCH;
+        if step.sweeps() {
+            self.workers.iter_mut().for_each(|(_, batch)| batch.push(Work::Sweep(step)));
+        }
+        if full { self.send(part) } else { Ok(()) }
     }
 
     fn send(&mut self, part: usize) -> Result<(), String> {

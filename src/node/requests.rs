@@ -14,7 +14,7 @@ use crate::{
 
 /// Requests of all slots together that are remembered here; the state itself keeps
 /// [`REQUESTS_MAX`] of each.
-const TOTAL_MAX: usize = 10 * REQUESTS_MAX;
+const TOTAL_MAX: usize = 4 * REQUESTS_MAX;
 
 /// The decision that a request id was given.
 #[derive(Debug, Clone)]

@@ -247,7 +247,7 @@ impl Writer {
         self.journal.append(&records).map_err(|why| self.not_written(why))?;
         self.shared.observer.committed(events.len(), begun.seconds());
         self.shared.tell_full(None);
-        let mut touched = BTreeSet::new();
+        let (mut touched, sweeps) = (BTreeSet::new(), self.state.sweeps());
         let applied = events
             .iter()
             .map(|event| {
@@ -256,6 +256,13 @@ impl Writer {
                 applied
             })
             .collect();
+        // A sweep forgets in slots that had no event, too.
+        if self.state.sweeps() > sweeps {
+            let remembers = |slot: &SlotId| self.shared.views.get(slot).map(|view| view.remembered);
+            let changed = |slot: &SlotId, now| remembers(slot).is_some_and(|before| before != now);
+            let swept = self.state.slots().filter(|(slot, state)| changed(slot, state.remembered()));
+            touched.extend(swept.map(|(slot, _)| slot.clone()));
+        }
         for slot in touched {
             self.publish(&slot);
         }

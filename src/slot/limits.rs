@@ -77,6 +77,13 @@ pub const PENDING_BYTES_MAX: u64 = 400_000_000;
 pub const FINISHED_MAX: usize = 250_000;
 /// Memory that those take, bytes.
 pub const FINISHED_BYTES_MAX: u64 = 100_000_000;
+/// Decisions of all slots together that wait for rewards, the newest: some 650 MB of offers.
+pub const DECISIONS_TOTAL_MAX: u64 = 2_000_000;
+/// Decisions of all slots together whose requests and exposures are remembered, the newest.
+pub const RECENT_TOTAL_MAX: u64 = 1_000_000;
+/// Reward events of all slots together whose ids are remembered, and for which the decisions they were counted for are,
+/// the newest: some 450 MB.
+pub const REWARDS_TOTAL_MAX: u64 = 1_000_000;
 /// Decisions among which an event that names none is joined to its subject's and arm's: the newest of those. Nobody
 /// looks at one thing more often within a window, and a robot that does must not make each event dearer than the last.
 pub const SHOWINGS_MAX: usize = 100;

@@ -150,7 +150,7 @@ fn a_reversal_window_of_zero_ends_with_the_window() {
     assert_eq!(world.reward("e2", &decided, "click", None), RewardOutcome::Accepted);
     world.at_us += HOUR_US + 1;
     assert_eq!(world.reverse("r2", &decided, "e2"), RewardOutcome::Late);
-    assert_eq!(world.state.slot("offers").unwrap().view().finished, 0);
+    assert_eq!(world.state.slot("offers").unwrap().view().remembered.finished_decisions, 0);
 }
 
 #[test]
@@ -226,4 +226,43 @@ fn a_warm_up_ends_for_an_arm_that_nobody_rewards() {
         }
     }
     assert_eq!(after, Some(20), "five times the views, of the arm without rewards");
+}
+
+/// What all slots together may remember no longer goes in each of them, is counted, and is told of; it does not matter
+/// into how many parts the slots are split.
+#[test]
+fn a_sweep_forgets_in_every_slot_what_is_too_much_for_all_together() {
+    use crate::engine::{
+        horizons::{Horizons, Parts},
+        ledger::Step,
+    };
+    let mut world = World::new(definition(&["a"]));
+    world.update(|d| d.controls.stickiness = Some(crate::slot::Stickiness::For(DAY_US)));
+    for i in 0..10 {
+        world.at_us += 1_000;
+        let ask = Request { request_id: Some(format!("r{i}")), ..for_subject(of(&format!("s{i}"), "")) };
+        world.decide(ask);
+        let event = click(&world, &format!("e{i}"), of(&format!("s{i}"), ""));
+        assert_eq!(world.send(event), RewardOutcome::Accepted);
+    }
+    let at_us = world.at_us;
+    let remembered = |state: &State| state.slot("offers").unwrap().remembered();
+    let ten = Parts { pending_decisions: 10, finished_decisions: 0, event_ids: 10, requests: 10, exposures: 10 };
+    assert_eq!(remembered(&world.state), ten);
+    let recent_us = at_us - 3_500;
+    let horizons = Horizons { decisions_us: at_us - 6_500, recent_us, rewards_us: at_us - 8_500 };
+    let step = Step { at_us, number: None, sweep: Some(horizons) };
+    let (ledger, mut parts) = world.state.clone().split(3);
+    parts.iter_mut().for_each(|part| part.sweep(step, None));
+    let mut left = Vec::new();
+    world.state.slots.sweep(step, Some(&mut |slot, closed| left.push((slot.clone(), closed.id))));
+    assert!(State::join(ledger, parts) == world.state);
+    // Of those that waited, three were rewarded and may be taken back, but the oldest of them.
+    let want = Parts { pending_decisions: 7, finished_decisions: 2, event_ids: 9, requests: 4, exposures: 4 };
+    assert_eq!(remembered(&world.state), want);
+    let forgotten = Parts { pending_decisions: 3, finished_decisions: 1, event_ids: 1, requests: 6, exposures: 6 };
+    assert_eq!(world.state.slot("offers").unwrap().view().forgotten, forgotten);
+    assert_eq!(left.len(), 1);
+    let restored = snapshot::decode(&snapshot::encode(&world.state).unwrap());
+    assert!(restored.unwrap() == world.state);
 }

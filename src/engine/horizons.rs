@@ -1,0 +1,216 @@
+//! Bounds on what all slots together remember.
+//!
+//! Each slot has limits of its own, and there may be thousands of slots. So the ledger, which sees every event in journal
+//! order, also keeps from when on the newest decisions and reward events of the whole process were made, and what is
+//! older is forgotten in every slot. A slot's share is thereby what it does: a busy slot among thousands of quiet ones
+//! remembers nearly as much as if it were alone, and what goes first is the oldest, wherever it stands.
+//!
+//! Invariants:
+//!
+//! * The moments follow from the journal alone, whatever the slots hold. The fold stays the same for any number of
+//!   workers.
+//! * Whenever a moment moves, every slot is swept, those without traffic among them. So no total is exceeded by more than
+//!   one step of events.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::{closed::Told, packed, state::SlotState};
+use crate::slot::limits::{DECISIONS_TOTAL_MAX, RECENT_TOTAL_MAX, REQUEST_MEMORY_US, REWARDS_TOTAL_MAX};
+
+/// Events by which the moments move on.
+const STEP: u64 = 4_096;
+
+/// Kind of an event, as far as totals go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Traffic {
+    /// A decision.
+    Decision,
+    /// A reward event.
+    Reward,
+    /// Anything else.
+    Other,
+}
+
+impl Traffic {
+    /// By the name that a kind of event has in the journal.
+    pub fn of_kind(kind: &str) -> Self {
+        match kind {
+            "decided" => Self::Decision,
+            "rewarded" => Self::Reward,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Moments from which on something is remembered, microseconds since 1970; 0: from the beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Horizons {
+    /// Decisions that wait for rewards.
+    pub(super) decisions_us: i64,
+    /// Requests that may be repeated, and what subjects were shown.
+    pub(super) recent_us: i64,
+    /// Ids of events, and decisions whose rewards may be taken back.
+    pub(super) rewards_us: i64,
+}
+
+/// Times of every 4,096th event of a kind, the oldest first. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Times {
+    count: u64,
+    #[serde(default)]
+    at_us: VecDeque<i64>,
+}
+
+impl Times {
+    /// Counts an event, of whose kind `total` are remembered at most; returns `true` if the moments moved on.
+    pub fn pass(&mut self, at_us: i64, total: u64) -> bool {
+        self.count += 1;
+        if !self.count.is_multiple_of(STEP) {
+            return false;
+        }
+        self.at_us.push_back(at_us);
+        while self.at_us.len() as u64 > total / STEP {
+            self.at_us.pop_front();
+        }
+        true
+    }
+
+    /// The moment from which on the newest `total` events came; 0: there were not as many.
+    pub fn since_us(&self, total: u64) -> i64 {
+        let steps = usize::try_from(total / STEP).unwrap_or(usize::MAX);
+        self.at_us.len().checked_sub(steps).and_then(|at| self.at_us.get(at)).copied().unwrap_or(0)
+    }
+}
+
+/// What the ledger knows of the newest events. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Totals {
+    decisions: Times,
+    rewards: Times,
+}
+
+impl Totals {
+    /// How often the moments have moved on, or might have.
+    pub(super) fn steps(&self) -> u64 {
+        self.decisions.count / STEP + self.rewards.count / STEP
+    }
+
+    /// Counts an event; returns the moments by which every slot is to be swept now, if they moved on.
+    pub(super) fn pass(&mut self, at_us: i64, traffic: Traffic) -> Option<Horizons> {
+        let moved = match traffic {
+            Traffic::Decision => self.decisions.pass(at_us, DECISIONS_TOTAL_MAX),
+            Traffic::Reward => self.rewards.pass(at_us, REWARDS_TOTAL_MAX),
+            Traffic::Other => false,
+        };
+        let horizons = Horizons {
+            decisions_us: self.decisions.since_us(DECISIONS_TOTAL_MAX),
+            recent_us: self.decisions.since_us(RECENT_TOTAL_MAX),
+            rewards_us: self.rewards.since_us(REWARDS_TOTAL_MAX),
+        };
+        (moved && horizons != Horizons::default()).then_some(horizons)
+    }
+}
+
+/// What a slot remembers, in numbers. *Persisted* as far as it cannot be counted again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Parts {
+    /// Decisions that wait for rewards.
+    pub pending_decisions: u64,
+    /// Decisions whose rewards may be taken back.
+    pub finished_decisions: u64,
+    /// Ids of events that named no decision.
+    pub event_ids: u64,
+    /// Requests that may be repeated.
+    pub requests: u64,
+    /// Decisions remembered by subject, for stickiness and caps.
+    pub exposures: u64,
+}
+
+impl Parts {
+    /// Each part with its name.
+    pub fn named(&self) -> [(&'static str, u64); 5] {
+        let Self { pending_decisions, finished_decisions, event_ids, requests, exposures } = *self;
+        [
+            ("pending_decisions", pending_decisions),
+            ("finished_decisions", finished_decisions),
+            ("event_ids", event_ids),
+            ("requests", requests),
+            ("exposures", exposures),
+        ]
+    }
+
+    /// Adds another slot's.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            pending_decisions: self.pending_decisions + other.pending_decisions,
+            finished_decisions: self.finished_decisions + other.finished_decisions,
+            event_ids: self.event_ids + other.event_ids,
+            requests: self.requests + other.requests,
+            exposures: self.exposures + other.exposures,
+        }
+    }
+}
+
+impl SlotState {
+    /// What it remembers.
+    pub fn remembered(&self) -> Parts {
+        Parts {
+            pending_decisions: self.pending.len() as u64,
+            finished_decisions: self.finished.len() as u64,
+            event_ids: self.memory.queue().len() as u64,
+            requests: self.requests.len() as u64,
+            exposures: self.past.queue().len() as u64,
+        }
+    }
+
+    /// Forgets what is older than all slots together may remember.
+    pub(super) fn sweep(&mut self, at_us: i64, horizons: Horizons, mut told: Option<&mut Told<'_>>) {
+        let Horizons { decisions_us, recent_us, rewards_us } = horizons;
+        let in_time_us = at_us.saturating_sub(self.definition.goal.patience_us());
+        while let Some(ordinal) = self.pending.next_before(decisions_us) {
+            self.learn(at_us, ordinal);
+            if let Some(packed) = self.pending.drop_oldest(in_time_us) {
+                self.forgotten.pending_decisions += u64::from(packed::at_us(&packed) >= in_time_us);
+                self.finish(at_us, &packed, told.as_deref_mut());
+            }
+        }
+        while self.finished.next_before(rewards_us).is_some() {
+            if let Some(packed) = self.finished.drop_oldest(at_us) {
+                self.forgotten.finished_decisions += 1;
+                self.tell(at_us, &packed, told.as_deref_mut());
+            }
+        }
+        self.forgotten.event_ids += self.memory.forget_before(rewards_us);
+        self.forgotten.exposures += self.past.forget_before(recent_us);
+        while let Some(Some((made_us, oldest))) = self.requests.get(self.requests.first())
+            && *made_us < recent_us
+        {
+            self.request_arms -= oldest.chosen.len();
+            self.forgotten.requests += u64::from(*made_us >= at_us - REQUEST_MEMORY_US);
+            self.requests.pop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_moment_since_which_so_many_events_came_is_known_to_a_step() {
+        let mut times = Times::default();
+        let total = 10 * STEP;
+        for n in 1..=25 * STEP {
+            times.pass(i64::try_from(n).unwrap(), total);
+            let since = u64::try_from(times.since_us(total)).unwrap();
+            let remembered = n - since;
+            assert!(since == 0 || (total - STEP..total + STEP).contains(&remembered), "{n}: {remembered}");
+            assert!(since > 0 || n < total + STEP, "{n}");
+        }
+        assert_eq!(times.at_us.len(), 10);
+    }
+}
