@@ -44,7 +44,8 @@ pub struct Config {
     /// older goes once two snapshots hold what came of it; changes of slots stay for good.
     #[serde(deserialize_with = "retention", serialize_with = "retention_text")]
     pub retention: Option<Duration>,
-    /// Start although the journal's end may be lost; only the flag `--accept-loss` sets it, for one start.
+    /// Start although the journal's end or the key of its subjects may be lost; only the flag `--accept-loss` sets it,
+    /// for one start.
     #[serde(skip)]
     pub accept_loss: bool,
     /// How long the service goes on serving after it was told to stop and says so, as in "5s" or "0s": load balancers

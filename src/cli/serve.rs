@@ -30,8 +30,9 @@ pub(super) struct Serve {
     /// Let Decide wait until its decision is durable.
     #[arg(long)]
     durable_decisions: bool,
-    /// Start although the end of the journal may be lost: its write-ahead log or its watermark is missing, and events that
-    /// were acknowledged may be gone. `slotwise journal salvage` builds a folder of what is left without this.
+    /// Start although something of the folder may be lost. The end of the journal: its write-ahead log or its watermark is
+    /// missing, and events that were acknowledged may be gone (`slotwise journal salvage` builds a folder of what is left
+    /// without this). Or `subjects.key`: a new key is made, and no shopper from before is known again.
     #[arg(long)]
     accept_loss: bool,
     /// How long to go on serving after SIGTERM, while probes are told [default: 5s].

@@ -49,6 +49,10 @@ pub(super) fn check(
     let extent = rows::extent(connection, file)?;
     let identity = rows::identity(connection, file)?;
     let last_batch = if identity.is_some() { rows::last_batch(connection, file)? } else { None };
+    if let Some(Watermark { position, point }) = watermark {
+        // A position of another journal says nothing about the end of this one.
+        points_of_one_journal(file, identity.as_ref(), *position, point.as_ref(), &watermark::path(folder))?;
+    }
     if extent.last < acknowledged && loss == Loss::Refused {
         return Err(short(file, extent.last, acknowledged));
     }
@@ -102,7 +106,27 @@ pub(super) fn agree(
     point: Option<&ChainPoint>,
     other: &Path,
 ) -> Result<(), ReadError> {
-    let history = || ReadError::OtherHistory { file: file.to_owned(), other: other.to_owned(), position };
+    let Some((identity, point)) = points_of_one_journal(file, identity, position, point, other)? else { return Ok(()) };
+    // Beyond the journal's end there is nothing to compare; before what was dropped only its last batch is kept.
+    if position > extent.last || position < identity.begun {
+        return Ok(());
+    }
+    match rows::hash_at(connection, file, position)? {
+        Some(hash) if hash == point.hash => Ok(()),
+        None if position < extent.trimmed => Ok(()),
+        Some(_) | None => Err(ReadError::OtherHistory { file: file.to_owned(), other: other.to_owned(), position }),
+    }
+}
+
+/// Refuses a file beside the journal that names another journal. Returns what is to be compared of their histories, or
+/// `None` if one of them has none.
+fn points_of_one_journal<'a>(
+    file: &Path,
+    identity: Option<&'a Identity>,
+    position: u64,
+    point: Option<&'a ChainPoint>,
+    other: &Path,
+) -> Result<Option<(&'a Identity, &'a ChainPoint)>, ReadError> {
     let other_journal = |ours: String, theirs: String| ReadError::OtherJournal {
         file: file.to_owned(),
         ours,
@@ -111,9 +135,9 @@ pub(super) fn agree(
         position,
     };
     let (identity, point) = match (identity, point) {
-        (None, None) => return Ok(()),
+        (None, None) => return Ok(None),
         // Written before the journal got its identity; what the chain covers was written after it.
-        (Some(identity), None) if position <= identity.begun && identity.begun > 0 => return Ok(()),
+        (Some(identity), None) if position <= identity.begun && identity.begun > 0 => return Ok(None),
         (Some(identity), None) => {
             return Err(other_journal(
                 identity.journal.to_string(),
@@ -128,15 +152,7 @@ pub(super) fn agree(
     if identity.journal != point.journal {
         return Err(other_journal(identity.journal.to_string(), point.journal.to_string()));
     }
-    // Beyond the journal's end there is nothing to compare; before what was dropped only its last batch is kept.
-    if position > extent.last || position < identity.begun {
-        return Ok(());
-    }
-    match rows::hash_at(connection, file, position)? {
-        Some(hash) if hash == point.hash => Ok(()),
-        None if position < extent.trimmed => Ok(()),
-        Some(_) | None => Err(history()),
-    }
+    Ok(Some((identity, point)))
 }
 
 /// Refuses a file that has fewer pages than it should have, and whose write-ahead log does not have the others.

@@ -149,11 +149,10 @@ impl SqliteJournal {
         subjects::read(&self.connection, &self.file)
     }
 
-    /// Records the key by which the events from here on know subjects, durably; a journal has one for good.
-    pub fn set_subjects_key(&mut self, fingerprint: [u8; 8]) -> Result<KeyRecord, ReadError> {
-        let record = KeyRecord { fingerprint, begun: self.extent.last };
-        subjects::write(&self.connection, &self.file, &record)?;
-        Ok(record)
+    /// Records the key by which the events from here on know subjects, durably. A journal keeps its key for good, unless
+    /// the key was lost: then the new one takes its place.
+    pub fn set_subjects_key(&mut self, record: &KeyRecord) -> Result<(), ReadError> {
+        subjects::write(&self.connection, &self.file, record)
     }
 
     fn commit(&mut self, records: &[Record]) -> rusqlite::Result<(u64, ChainHash)> {

@@ -47,7 +47,7 @@ pub(super) fn read(connection: &Connection, file: &Path) -> Result<Option<KeyRec
     record().map(Some).ok_or_else(|| failed(file, damaged))
 }
 
-/// Puts the record into a journal that has none, durably.
+/// Puts the record into a journal, durably, in the place of the one that it may have.
 pub(super) fn write(connection: &Connection, file: &Path, record: &KeyRecord) -> Result<(), ReadError> {
     let write = || -> rusqlite::Result<()> {
         let transaction = connection.unchecked_transaction()?;
@@ -60,7 +60,7 @@ pub(super) fn write(connection: &Connection, file: &Path, record: &KeyRecord) ->
             ) STRICT",
         )?;
         let KeyRecord { fingerprint, begun } = record;
-        let insert = "INSERT INTO subjects (id, fingerprint, begun, checksum) VALUES (1, ?, ?, ?)";
+        let insert = "INSERT OR REPLACE INTO subjects (id, fingerprint, begun, checksum) VALUES (1, ?, ?, ?)";
         transaction.execute(insert, params![fingerprint, stored(*begun), i64::from(checksum(record))])?;
         transaction.commit()
     };

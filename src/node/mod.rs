@@ -230,7 +230,7 @@ impl Node {
         let mut folder = Folder::open(&options.folder)?;
         // All of it is read before the first byte is written: a start that is refused changes nothing.
         let reader = JournalReader::open_owned(folder.path(), options.loss)?;
-        let subjects = KeyOfStart::look(folder.path(), reader.as_ref())?;
+        let subjects = KeyOfStart::look(folder.path(), reader.as_ref(), options.loss)?;
         let (state, snapshot) = recover(folder.path(), reader.as_ref(), subjects.mask(), workers())?;
         drop(reader);
         folder.keep()?;

@@ -36,7 +36,7 @@ pub(in crate::node) type Fingerprint = [u8; 8];
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file is missing.
-    #[error("{} is missing: it is the key by which the journal knows subjects and sessions, and without it none of them would be known again; put it back from a backup of this folder", .0.display())]
+    #[error("{} is missing: it is the key by which the journal knows subjects and sessions, and without it none of them would be known again; put it back from a backup of this folder; to go on with a new key and without those shoppers, give `serve` --accept-loss", .0.display())]
     Missing(PathBuf),
     /// The file is the key of another folder.
     #[error("{} is the key of another data folder (its fingerprint is {found}, the journal's is {expected}); put this folder's own key back from a backup", file.display())]

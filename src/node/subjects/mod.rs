@@ -18,7 +18,7 @@ use std::{path::Path, sync::Arc};
 use super::OpenError;
 use crate::{
     engine::{Body, Event, Subject},
-    journal::{JournalReader, KeyRecord, SqliteJournal},
+    journal::{JournalReader, KeyRecord, Loss, SqliteJournal},
 };
 pub use key::KeyError;
 use key::SubjectKey;
@@ -68,30 +68,45 @@ impl Mask {
     }
 }
 
+/// What a start has to do about the key of its folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KeyStatus {
+    /// The file is there, and the journal knows the key.
+    Whole,
+    /// A start that was cut short left the file, and the journal knows no key yet.
+    Unrecorded,
+    /// There is neither a file nor a record.
+    New,
+    /// The file is gone; the journal knows the key that was in it.
+    Lost,
+}
+
 /// Key of a folder that a node starts from, before the start has written anything.
 #[derive(Debug)]
 pub(in crate::node) struct KeyOfStart {
     key: SubjectKey,
-    /// Whether the file is there.
-    kept: bool,
-    /// Whether the journal knows the key.
-    recorded: bool,
+    status: KeyStatus,
     mask: Mask,
 }
 
 impl KeyOfStart {
-    /// Looks for the folder's key, which must be the one that the journal knows; where it knows none yet, a new one is
-    /// drawn.
-    pub(in crate::node) fn look(folder: &Path, journal: Option<&JournalReader>) -> Result<Self, OpenError> {
-        let mask = Mask::of(folder, journal)?;
-        if let Some(key) = mask.key {
-            return Ok(Self { key, kept: true, recorded: true, mask });
-        }
-        // A start that was cut short may have left the key and not yet its record.
-        let found = SubjectKey::read(folder)?;
-        let key = found.unwrap_or_else(SubjectKey::random);
-        let mask = Mask { key: Some(key), begun: journal.map_or(0, JournalReader::last) };
-        Ok(Self { key, kept: found.is_some(), recorded: false, mask })
+    /// Looks for the folder's key, which must be the one that the journal knows. A new one is drawn where the journal
+    /// knows none yet, and in the place of one that is gone if `loss` is accepted.
+    pub(in crate::node) fn look(folder: &Path, journal: Option<&JournalReader>, loss: Loss) -> Result<Self, OpenError> {
+        let last = journal.map_or(0, JournalReader::last);
+        let recorded = journal.map(JournalReader::subjects_key).transpose()?.flatten();
+        let (key, status, begun) = match (SubjectKey::read(folder)?, recorded) {
+            (None, Some(record)) if loss == Loss::Accepted => {
+                // Ids from before there were pseudonyms become those of the new key: snapshots with those of the lost
+                // one are no longer what the journal gives.
+                let begun = if record.begun == 0 { 0 } else { last };
+                (SubjectKey::random(), KeyStatus::Lost, begun)
+            }
+            (_, Some(record)) => (SubjectKey::of_journal(folder, record.fingerprint)?, KeyStatus::Whole, record.begun),
+            (Some(key), None) => (key, KeyStatus::Unrecorded, last),
+            (None, None) => (SubjectKey::random(), KeyStatus::New, last),
+        };
+        Ok(Self { key, status, mask: Mask { key: Some(key), begun } })
     }
 
     /// What masks the events of this folder's journal.
@@ -99,18 +114,30 @@ impl KeyOfStart {
         self.mask
     }
 
-    /// Makes a new key durable, first its file and then its record, and opens the table.
+    /// Makes a new key durable, its file and its record, and opens the table.
     pub(in crate::node) fn keep(
         self,
         folder: &Path,
         journal: &mut SqliteJournal,
         retention_us: Option<i64>,
     ) -> Result<Subjects, OpenError> {
-        if !self.kept {
-            self.key.write(folder)?;
-        }
-        if !self.recorded {
-            journal.set_subjects_key(self.key.fingerprint())?;
+        let record = KeyRecord { fingerprint: self.key.fingerprint(), begun: self.mask.begun };
+        match self.status {
+            KeyStatus::Whole => {}
+            KeyStatus::Unrecorded => journal.set_subjects_key(&record)?,
+            KeyStatus::New => {
+                self.key.write(folder)?;
+                journal.set_subjects_key(&record)?;
+            }
+            KeyStatus::Lost => {
+                // In this order: a start that is cut short between the two leaves no key that the journal does not know.
+                journal.set_subjects_key(&record)?;
+                self.key.write(folder)?;
+                tracing::warn!(
+                    file = %folder.join(key::KEY_FILE).display(),
+                    "the key by which the journal knew subjects and sessions is missing, and its loss was accepted: a new key was made, and no shopper from before will be known again"
+                );
+            }
         }
         let table = Table::open(folder, retention_us);
         if let Err(why) = &table {

@@ -27,16 +27,16 @@ fn files_with(folder: &Path, bytes: &[u8]) -> Vec<String> {
 }
 
 /// As a node opens a folder.
-fn open_with(folder: &Path, retention_us: Option<i64>) -> Result<(Subjects, SqliteJournal), OpenError> {
-    let reader = JournalReader::open_owned(folder, Loss::Refused)?;
-    let key = KeyOfStart::look(folder, reader.as_ref())?;
+fn open_with(folder: &Path, retention_us: Option<i64>, loss: Loss) -> Result<(Subjects, SqliteJournal), OpenError> {
+    let reader = JournalReader::open_owned(folder, loss)?;
+    let key = KeyOfStart::look(folder, reader.as_ref(), loss)?;
     drop(reader);
     let mut journal = SqliteJournal::open(folder)?;
     Ok((key.keep(folder, &mut journal, retention_us)?, journal))
 }
 
 fn open(folder: &Path) -> Result<(Subjects, SqliteJournal), OpenError> {
-    open_with(folder, None)
+    open_with(folder, None, Loss::Refused)
 }
 
 #[test]
@@ -106,6 +106,30 @@ fn the_key_stays_with_its_journal_and_any_other_is_refused() {
 }
 
 #[test]
+fn a_lost_key_is_replaced_only_where_its_loss_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let lost = open(path).unwrap().0.key;
+    let file = path.join(KEY_FILE);
+    let accept = || open_with(path, None, Loss::Accepted);
+    assert_eq!(accept().unwrap().0.key, lost, "a key that is there stays");
+    fs::remove_file(&file).unwrap();
+    let told = open(path).unwrap_err().to_string();
+    assert!(told.contains("is missing") && told.contains("--accept-loss") && !file.exists(), "{told}");
+    let drawn = accept().unwrap().0.key;
+    assert_ne!(drawn, lost);
+    assert_eq!(open(path).unwrap().0.key, drawn, "the journal knows the new key");
+    lost.write(path).unwrap();
+    for loss in [Loss::Refused, Loss::Accepted] {
+        let told = open_with(path, None, loss).unwrap_err().to_string();
+        assert!(told.contains("another data folder"), "{told}");
+    }
+    fs::write(&file, "damaged").unwrap();
+    let told = accept().unwrap_err().to_string();
+    assert!(told.contains("is damaged"), "{told}");
+}
+
+#[test]
 fn the_table_gives_ids_back_until_they_are_forgotten_and_leaves_no_byte_of_them() {
     let folder = tempfile::tempdir().unwrap();
     let (subjects, _journal) = open(folder.path()).unwrap();
@@ -130,7 +154,7 @@ fn the_table_gives_ids_back_until_they_are_forgotten_and_leaves_no_byte_of_them(
 #[test]
 fn ids_that_nobody_saw_for_longer_than_the_retention_leave() {
     let folder = tempfile::tempdir().unwrap();
-    let (subjects, _journal) = open_with(folder.path(), Some(10 * 86_400_000_000)).unwrap();
+    let (subjects, _journal) = open_with(folder.path(), Some(10 * 86_400_000_000), Loss::Refused).unwrap();
     let see = |id: &str, day| {
         let pseudonym = subjects.pseudonym(&subject(id, ""), day);
         subjects.settle();

@@ -168,3 +168,37 @@ async fn without_its_key_a_folder_is_neither_served_nor_verified_nor_exported() 
     wants(backup(world.folder.path(), &target.path().join("b"), &mut |_| {}).unwrap_err().to_string());
     assert!(!world.folder.path().join(KEY_FILE).exists(), "no other key is made");
 }
+
+#[tokio::test]
+async fn with_a_new_key_a_folder_is_what_its_journal_gives_and_shoppers_begin_anew() {
+    let mut world = World::new();
+    let at_us = world.clock.now_us();
+    let created = Body::SlotCreated { definition: Arc::new(definition()), why: Why::default() };
+    let mut old = Decided::empty(slot_id(), DecisionId::new(1, at_us, 7));
+    old.subject = subject("bob", "");
+    let bodies = [created, Body::Decided(Arc::new(old))];
+    let records = bodies.map(|body| encode_event(&Event { at_us, body }));
+    // Ids of a program without pseudonyms, then pseudonyms of the key that is lost.
+    SqliteJournal::open(world.folder.path()).unwrap().append(&records).unwrap();
+    let node = world.open();
+    let before = decide_for(&node, subject(ID, SESSION)).await;
+    assert_eq!(click_of(&node, "e1", subject(ID, ""), &before).await, RewardOutcome::Accepted);
+    node.shutdown();
+    drop(node);
+    audit(world.folder.path(), true, &mut |_| {}).unwrap();
+    fs::remove_file(world.folder.path().join(KEY_FILE)).unwrap();
+
+    world.options.loss = Loss::Accepted;
+    let node = world.open();
+    let nobody = RewardOutcome::Unmatched(Unmatched::Subject);
+    assert_eq!(click_of(&node, "e2", subject(ID, ""), &before).await, nobody, "she is not known again");
+    assert_eq!(reward(&node, "e3", &before).await.unwrap(), RewardOutcome::Accepted, "her decision is");
+    let after = decide_for(&node, subject(ID, SESSION)).await;
+    assert_ne!(after.subject, before.subject);
+    assert_eq!(click_of(&node, "e4", subject(ID, ""), &after).await, RewardOutcome::Accepted);
+    node.shutdown();
+    drop(node);
+    world.options.loss = Loss::Refused;
+    drop(world.open());
+    audit(world.folder.path(), true, &mut |_| {}).unwrap();
+}

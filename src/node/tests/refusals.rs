@@ -139,6 +139,19 @@ async fn a_start_that_is_refused_changes_nothing() {
         case.path(),
         &["journal.mark belongs to the journal", "journal.sqlite3 is"],
     );
+    let further = copy(other.path());
+    let node = start(further.path(), Loss::Refused).unwrap();
+    for i in 0..3 {
+        let decided = decide_one(&node, None).await.unwrap();
+        reward(&node, &format!("further-{i}"), &decided).await.unwrap();
+    }
+    node.shutdown();
+    fs::copy(path(&further, "journal.mark"), path(&case, "journal.mark")).unwrap();
+    refused(
+        "the watermark of another journal that has more events",
+        case.path(),
+        &["journal.mark belongs to the journal", "journal.sqlite3 is"],
+    );
 
     // The file.
     let case = copy(crashed.path());
