@@ -87,15 +87,15 @@ pub enum ServeError {
 
 /// What to do about an address that cannot be listened on.
 fn listen_hint(source: &io::Error, flag: &str) -> String {
-    match source.kind() {
-        io::ErrorKind::AddrInUse => format!("is another program there? choose another with --{flag}"),
-        io::ErrorKind::PermissionDenied => {
-            format!("ports below 1024 need rights that this user lacks; choose another with --{flag}")
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            format!("this machine has no such address; give one of its own, or 127.0.0.1, with --{flag}")
-        }
-        _ => format!("give a name or number of this machine and a free port with --{flag}"),
+    let kind = source.kind();
+    if kind == io::ErrorKind::AddrInUse {
+        format!("is another program there? choose another with --{flag}")
+    } else if kind == io::ErrorKind::PermissionDenied {
+        format!("ports below 1024 need rights that this user lacks; choose another with --{flag}")
+    } else if kind == io::ErrorKind::AddrNotAvailable {
+        format!("this machine has no such address; give one of its own, or 127.0.0.1, with --{flag}")
+    } else {
+        format!("give a name or number of this machine and a free port with --{flag}")
     }
 }
 
@@ -297,13 +297,13 @@ fn http(metrics: Arc<Metrics>, api: Api) -> Router {
                 Err(why) => (StatusCode::INTERNAL_SERVER_ERROR, why.to_string()).into_response(),
             }),
         )
-        .route("/healthz", get(move || readiness(health.clone())))
-        .route("/readyz", get(move || readiness(ready.clone())))
+        .route("/healthz", get(async move || readiness(&health)))
+        .route("/readyz", get(async move || readiness(&ready)))
         // It answers, so it lives. Whether it should be restarted is another question than whether it should be asked.
         .route("/livez", get(async || (StatusCode::OK, "alive\n")))
 }
 
-async fn readiness(api: Api) -> (StatusCode, &'static str) {
+fn readiness(api: &Api) -> (StatusCode, &'static str) {
     if !api.serving() {
         return (StatusCode::SERVICE_UNAVAILABLE, "not serving\n");
     }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::{fs, path::Path, process::Output};
+use std::{fmt::Write as _, fs, path::Path, process::Output};
 
 use support::{Process, program};
 
@@ -317,6 +317,7 @@ fn a_file_that_would_remove_arms_is_refused_unless_that_is_asked_for() {
 
 /// A catalogue that does not fit into one message; `SLOTWISE_CATALOGUE=10000` for so many arms.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test's own setting")]
 fn a_catalogue_larger_than_a_message_is_made_and_changed() {
     let size: usize = std::env::var("SLOTWISE_CATALOGUE").map_or(4_500, |size| size.parse().unwrap());
     let shop = Shop::open();
@@ -326,7 +327,7 @@ fn a_catalogue_larger_than_a_message_is_made_and_changed() {
         "slot_id = \"large\"\nkind = \"ranking\"\ndefault_arm_id = \"arm4400\"\n[goal]\nkinds = [{ kind = \"click\", weight = 1.0 }]\n",
     );
     for i in 0..size {
-        document += &format!("[[arms]]\narm_id = \"arm{i}\"\npayload = {{ text = \"{text}\" }}\n");
+        writeln!(document, "[[arms]]\narm_id = \"arm{i}\"\npayload = {{ text = \"{text}\" }}").unwrap();
     }
     shop.write("large.toml", &document);
     assert!(shop.good(&["slots", "apply", &file]).starts_with("created   large"));

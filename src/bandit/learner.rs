@@ -319,7 +319,8 @@ impl Learner {
 
     /// What it takes to fade all arms, multiplications.
     pub fn fading_cost(&self) -> f64 {
-        self.arms.len() as f64 * self.portfolio.members.len() as f64 * self.dim().powi(3)
+        let dim = self.dim();
+        self.arms.len() as f64 * self.portfolio.members.len() as f64 * (dim * dim * dim)
     }
 
     /// A copy whose observations, and the evidence of whose models, have faded to what the half-life leaves of them at

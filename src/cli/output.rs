@@ -53,12 +53,15 @@ pub(super) fn open(path: &Path, force: bool) -> Result<Output, Failure> {
     let mut scratch = OsString::from(path);
     scratch.push(".partial");
     let scratch = PathBuf::from(scratch);
-    let file = File::create_new(&scratch).map_err(|why| match why.kind() {
-        io::ErrorKind::AlreadyExists => format!(
-            "{} is there: another command is writing it, or was cut short; if none is writing it, remove it",
-            scratch.display()
-        ),
-        _ => failed(path, &why),
+    let file = File::create_new(&scratch).map_err(|why| {
+        if why.kind() == io::ErrorKind::AlreadyExists {
+            format!(
+                "{} is there: another command is writing it, or was cut short; if none is writing it, remove it",
+                scratch.display()
+            )
+        } else {
+            failed(path, &why)
+        }
     })?;
     Ok(Output { file, scratch: Some(scratch), path: path.to_owned() })
 }

@@ -13,9 +13,13 @@ use super::{
     pending::{Accepted, PendingDecision},
     state::SlotState,
 };
+use crate::slot::SlotId;
 
 /// Is told of decisions that no longer wait.
 pub type Told<'a> = dyn FnMut(Closed) + 'a;
+
+/// Receiver of the decisions that leave a slot, with the slot's id.
+pub(super) type SlotListener<'a> = dyn FnMut(&SlotId, Closed) + 'a;
 
 /// What a decision came to.
 #[derive(Debug, Clone, PartialEq)]

@@ -26,9 +26,12 @@ const STEPS_DEAR: i64 = 8;
 /// Multiplications from which on a learner is dear to fade: some tenths of a second.
 const DEAR: f64 = 2e8;
 
-/// The learner of a view as it was at the last moment that somebody read it, microseconds since 1970.
+/// A learner as it was at a moment, microseconds since 1970.
+type LearnerAt = (i64, Arc<Learner>);
+
+/// The learner of a view as it was at the last moment that somebody read it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Faded(Arc<Mutex<Option<(i64, Arc<Learner>)>>>);
+pub(super) struct Faded(Arc<Mutex<Option<LearnerAt>>>);
 
 impl Faded {
     /// The learner at `now_us`; `None` if it is as it stands.

@@ -46,6 +46,7 @@ impl Traffic {
 
 /// Moments from which on something is remembered, microseconds since 1970; 0: from the beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_field_names, reason = "the common ending is their unit")]
 pub struct Horizons {
     /// Decisions that wait for rewards.
     pub(super) decisions_us: i64,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
 use super::{
-    closed::{Closed, Told},
+    closed::{Closed, SlotListener, Told},
     event::Body,
     horizons::{Horizons, Totals, Traffic},
     reply::RewardAnswer,
@@ -166,7 +166,7 @@ impl Slots {
 
     /// Sweeps every slot where a step asks for it: forgets what is older than all slots together may remember, and tells
     /// of the decisions that leave thereby.
-    pub fn sweep(&mut self, step: Step, mut told: Option<&mut dyn FnMut(&SlotId, Closed)>) {
+    pub fn sweep(&mut self, step: Step, mut told: Option<&mut SlotListener<'_>>) {
         let Some(horizons) = step.sweep else { return };
         for (slot, state) in &mut self.by_id {
             match &mut told {

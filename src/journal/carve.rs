@@ -166,10 +166,10 @@ impl Carved {
         };
         let pages = carved.file.as_ref().map_or(Ok(0), |file| file.metadata().map(|file| file.len()))?;
         for at in (0..pages).step_by(page) {
-            carved.look_through(Place::File(at), u64::MAX)?;
+            carved.look_through(Place::File(at), u64::MAX);
         }
         for frame in frames.all() {
-            carved.look_through(Place::Log(frame.at), if frame.committed { u64::MAX } else { acknowledged })?;
+            carved.look_through(Place::Log(frame.at), if frame.committed { u64::MAX } else { acknowledged });
         }
         let found = &carved.found;
         carved.damaged.retain(|position, _| !found.contains_key(position));
@@ -197,11 +197,11 @@ impl Carved {
     }
 
     /// The record at a position, read again, or `None` if it is not whole.
-    pub fn record(&self, position: u64) -> io::Result<Option<Carving>> {
-        let Some(cell) = self.found.get(&position) else { return Ok(None) };
-        let page = self.read(cell.page)?;
-        let Some((_, payload)) = self.payload(&page, cell.at)? else { return Ok(None) };
-        let found = columns(&payload).and_then(|columns| {
+    pub fn record(&self, position: u64) -> Option<Carving> {
+        let cell = self.found.get(&position)?;
+        let page = self.read(cell.page);
+        let (_, payload) = self.payload(&page, cell.at)?;
+        columns(&payload).and_then(|columns| {
             let (stored, _) = event(position, &columns)?;
             Some(Carving {
                 position,
@@ -211,17 +211,16 @@ impl Carved {
                 decision: stored.decision.map(str::to_owned),
                 body: stored.body.to_vec(),
             })
-        });
-        Ok(found)
+        })
     }
 
-    fn read(&self, place: Place) -> io::Result<Vec<u8>> {
+    fn read(&self, place: Place) -> Vec<u8> {
         let mut bytes = vec![0; self.page];
         let (file, at) = match place {
             Place::File(at) => (&self.file, at),
             Place::Log(at) => (&self.log, at),
         };
-        let Some(file) = file else { return Ok(Vec::new()) };
+        let Some(file) = file else { return Vec::new() };
         let mut filled = 0;
         while filled < bytes.len() {
             match file.read_at(&mut bytes[filled..], at + filled as u64) {
@@ -233,10 +232,10 @@ impl Carved {
             }
         }
         bytes.truncate(filled);
-        Ok(bytes)
+        bytes
     }
 
-    fn page_by_number(&self, number: u32) -> io::Result<Vec<u8>> {
+    fn page_by_number(&self, number: u32) -> Vec<u8> {
         match self.newest.get(&number) {
             Some(at) => self.read(Place::Log(*at)),
             None => self.read(Place::File(u64::from(number.saturating_sub(1)) * self.page as u64)),
@@ -244,31 +243,30 @@ impl Carved {
     }
 
     /// Looks through a page; records beyond `up_to` are left out.
-    fn look_through(&mut self, place: Place, up_to: u64) -> io::Result<()> {
-        let page = self.read(place)?;
+    fn look_through(&mut self, place: Place, up_to: u64) {
+        let page = self.read(place);
         // The first page of the file begins with the file's header.
         for header in [0, 100] {
             if page.get(header) == Some(&LEAF) && page.len() > header + 8 {
                 let cells = usize::from(u16::from_be_bytes([page[header + 3], page[header + 4]]));
                 for pointer in page[header + 8..].chunks_exact(2).take(cells) {
                     let at = usize::from(u16::from_be_bytes([pointer[0], pointer[1]]));
-                    if let Some((rowid, payload)) = self.payload(&page, at)? {
+                    if let Some((rowid, payload)) = self.payload(&page, at) {
                         self.take(rowid, &payload, Cell { page: place, at }, up_to);
                     }
                 }
             }
         }
-        Ok(())
     }
 
     /// Number and payload of the row that begins at a byte of a page.
-    fn payload(&self, page: &[u8], at: usize) -> io::Result<Option<(u64, Vec<u8>)>> {
+    fn payload(&self, page: &[u8], at: usize) -> Option<(u64, Vec<u8>)> {
         let head = || {
             let (length, first) = varint(page.get(at..)?)?;
             let (rowid, second) = varint(page.get(at + first..)?)?;
             Some((usize::try_from(length).ok().filter(|length| *length <= RECORD_MAX)?, rowid, at + first + second))
         };
-        let Some((length, rowid, begin)) = head() else { return Ok(None) };
+        let (length, rowid, begin) = head()?;
         // As SQLite's file format has it: what fits stays, else as much as makes the last overflow page full.
         let (usable, most) = (self.page, self.page - 35);
         let least = (usable - 12) * 32 / 255 - 23;
@@ -278,24 +276,24 @@ impl Carved {
             let some = least + (length - least) % (usable - 4);
             if some <= most { some } else { least }
         };
-        let Some(here) = page.get(begin..begin + local) else { return Ok(None) };
+        let here = page.get(begin..begin + local)?;
         let mut payload = here.to_vec();
         let mut link = begin + local;
         let mut page_bytes = Vec::new();
         while payload.len() < length {
             let from: &[u8] = if page_bytes.is_empty() { page } else { &page_bytes };
-            let Some(next) = from.get(link..link + 4).and_then(|next| next.first_chunk::<4>()) else { return Ok(None) };
+            let next = from.get(link..link + 4)?.first_chunk::<4>()?;
             let next = u32::from_be_bytes(*next);
             if next == 0 {
-                return Ok(None);
+                return None;
             }
-            page_bytes = self.page_by_number(next)?;
+            page_bytes = self.page_by_number(next);
             let some = (length - payload.len()).min(usable - 4);
-            let Some(more) = page_bytes.get(4..4 + some) else { return Ok(None) };
+            let more = page_bytes.get(4..4 + some)?;
             payload.extend_from_slice(more);
             link = 0;
         }
-        Ok(Some((rowid, payload)))
+        Some((rowid, payload))
     }
 
     fn take(&mut self, rowid: u64, payload: &[u8], cell: Cell, up_to: u64) {

@@ -34,6 +34,7 @@ pub trait Clock: Send + Sync + fmt::Debug {
 
 /// The last moment at which the machine's clock and the monotonic clock agreed.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "the common ending is their unit")]
 struct Anchor {
     wall_us: i64,
     monotonic_us: i64,

@@ -58,7 +58,7 @@ impl Pasts {
         let horizon_us = times.pass(now_us, RECENT_TOTAL_MAX).then(|| times.since_us(RECENT_TOTAL_MAX));
         drop(times);
         if let Some(horizon_us) = horizon_us.filter(|horizon_us| *horizon_us > 0) {
-            for past in self.0.iter() {
+            for past in &self.0 {
                 past.lock().unwrap_or_else(PoisonError::into_inner).forget_before(horizon_us);
             }
         }

@@ -28,7 +28,7 @@ use super::{
     writer::{ChangeCommand, ChangeEachCommand, DraftCommand, RewardRequest},
 };
 use crate::{
-    engine::{Decided, RewardAnswer},
+    engine::{Decided, DecisionId, RewardAnswer},
     slot::SlotId,
 };
 use lanes::Lanes;
@@ -194,7 +194,7 @@ impl Queue {
     ) -> Result<(), WriteError> {
         let numbers: Vec<Option<u32>> = rewards
             .iter()
-            .map(|reward| reward.decision.map(|id| id.slot()).or_else(|| reward.slot.as_ref().and_then(&number_of)))
+            .map(|reward| reward.decision.map(DecisionId::slot).or_else(|| reward.slot.as_ref().and_then(&number_of)))
             .collect();
         let bytes = rewards.iter().map(event_bytes).sum();
         let mut inner = self.lock();

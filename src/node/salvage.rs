@@ -86,7 +86,7 @@ pub fn salvage(source: &Path, target: &Path, progress: &mut dyn FnMut(Progress))
         let mut positions = carved.positions();
         let mut next = || loop {
             let Some(position) = positions.next() else { return Ok(None) };
-            let record = carved.record(position)?;
+            let record = carved.record(position);
             // What retention dropped may still stand in pages that are free.
             let dropped = |kind: &str| position <= carved.trimmed() && TRAFFIC.contains(&kind);
             if let Some(record) = record.filter(|record| !dropped(&record.kind)) {

@@ -58,7 +58,7 @@ impl Incoming {
                     Ok(permit) => return Poll::Ready((self.connection(stream, permit), address)),
                     // The stream is closed as it is dropped.
                     Err(_) => {
-                        tracing::warn!(%address, "too many connections: a new one was closed; see the setting limits.connections")
+                        tracing::warn!(%address, "too many connections: a new one was closed; see the setting limits.connections");
                     }
                 },
                 Err(why) if is_of_client(&why) => {}
@@ -113,7 +113,6 @@ pub(super) struct Connection {
     _permit: OwnedSemaphorePermit,
 }
 
-#[expect(clippy::disallowed_methods, reason = "when a connection is closed is no fact that is stored anywhere")]
 fn after(duration: Duration) -> Instant {
     Instant::now() + duration
 }

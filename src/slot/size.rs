@@ -3,11 +3,7 @@
 //! Texts count by their bytes, numbers 8 bytes (4 in a vector), payloads as JSON: about what the journal, a snapshot
 //! and an answer hold.
 
-use std::{
-    collections::HashSet,
-    io::{self, Write},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use super::{
     definition::{Arm, Definition, Payload},
@@ -18,24 +14,9 @@ use crate::bandit::{Features, Value};
 /// Bytes that an arm or a feature takes beside what it says.
 const FRAME: usize = 8;
 
-/// Counts what is written to it.
-struct Counter(usize);
-
-impl Write for Counter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Returns the bytes of a payload as JSON.
 pub(super) fn payload_bytes(payload: &Payload) -> usize {
-    let mut counter = Counter(0);
-    serde_json::to_writer(&mut counter, payload).map_or(usize::MAX, |()| counter.0)
+    serde_json::to_string(payload).map_or(usize::MAX, |text| text.len())
 }
 
 fn features_bytes(features: &Features) -> usize {

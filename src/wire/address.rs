@@ -33,7 +33,7 @@ pub fn target_url(target: &str) -> Result<String, ClientError> {
     Ok(url)
 }
 
-/// Splits "host:port", "[::1]:port", "::1", ":port", "host" or "port".
+/// Splits `host:port`, `[::1]:port`, `::1`, `:port`, `host` or `port`.
 fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
     if let Some(bracketed) = text.strip_prefix('[') {
         let (host, after) = bracketed.split_once(']')?;

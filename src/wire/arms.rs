@@ -42,16 +42,16 @@ impl Api {
         let view = self.view(&parse_slot(slot_id)?)?;
         let (definition, revision) = match revision {
             0 => (&view.definition, view.revision),
-            number => match view.revisions.iter().find(|kept| kept.number == *number) {
-                Some(kept) => (&kept.definition, kept.number),
-                None => {
+            number => {
+                let Some(kept) = view.revisions.iter().find(|kept| kept.number == *number) else {
                     let message = format!(
                         "{number} is not kept; the slot is at {}, and ListRevisions says which are",
                         view.revision
                     );
                     return Err(error::field(&FieldError::new("revision", message)));
-                }
-            },
+                };
+                (&kept.definition, kept.number)
+            }
         };
         let all = &definition.arms;
         let list = format!("arms of {slot_id}");

@@ -71,7 +71,7 @@ pub(super) fn difference(current: &Definition, wanted: &Definition, revision: u6
     let known: HashMap<&ArmId, &Arc<Arm>> = current.arms.iter().map(|arm| (&arm.id, arm)).collect();
     let arm = |arm: &Arc<Arm>| match known.get(&arm.id) {
         Some(now) if *now == arm => proto::Arm { arm_id: arm.id.to_string(), ..proto::Arm::default() },
-        now => changed_arm(arm, now.map(|now| now.as_ref())),
+        now => changed_arm(arm, now.map(AsRef::as_ref)),
     };
     let mut slot = encode::settings(wanted, revision);
     let mut paths: Vec<String> = SETTINGS.map(str::to_owned).to_vec();

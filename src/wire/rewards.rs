@@ -74,24 +74,18 @@ fn remark(note: &RewardNote) -> String {
 /// A message about an id that was used for something else.
 fn other(first: &FirstEvent) -> String {
     let FirstEvent { decision, kind, value, arm, reversal, came_us } = first;
-    let mut about = String::new();
-    if let Some(kind) = kind {
-        about.push_str(if *reversal { " a reversal of kind '" } else { " '" });
-        about.push_str(&shorten(kind));
-        about.push('\'');
-    }
-    if let Some(value) = value {
-        about.push_str(&format!(" of value {value}"));
-    }
-    if let Some(arm) = arm {
-        about.push_str(&format!(" of arm '{}'", shorten(arm.as_str())));
-    }
-    if let Some(decision) = decision {
-        about.push_str(&format!(" for decision {decision}"));
-    }
-    if let Some(came_us) = came_us {
-        about.push_str(&format!(" another event, which came at {}", time_text(*came_us)));
-    }
+    let kind = kind.as_ref().map(|kind| {
+        let opening = if *reversal { " a reversal of kind '" } else { " '" };
+        format!("{opening}{}'", shorten(kind))
+    });
+    let about = [
+        kind,
+        value.map(|value| format!(" of value {value}")),
+        arm.as_ref().map(|arm| format!(" of arm '{}'", shorten(arm.as_str()))),
+        decision.map(|decision| format!(" for decision {decision}")),
+        came_us.map(|came_us| format!(" another event, which came at {}", time_text(came_us))),
+    ];
+    let about: String = about.into_iter().flatten().collect();
     format!(
         "event_id: the first event of this id was{about}; it stands, and this one is not counted. Give each event an id of its own"
     )

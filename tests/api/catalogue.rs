@@ -15,17 +15,18 @@ use super::*;
 /// What an answer may have that says nothing of single arms.
 const SMALL: usize = 8 * 1024;
 
+#[expect(clippy::disallowed_methods, reason = "a test's own setting")]
 fn size() -> usize {
     std::env::var("SLOTWISE_CATALOGUE").map_or(5_000, |size| size.parse().unwrap())
 }
 
-fn text_payload(text: String) -> Option<prost_types::Struct> {
+fn text_payload(text: String) -> prost_types::Struct {
     let value = prost_types::Value { kind: Some(prost_types::value::Kind::StringValue(text)) };
-    Some(prost_types::Struct { fields: [("text".to_owned(), value)].into() })
+    prost_types::Struct { fields: [("text".to_owned(), value)].into() }
 }
 
 fn arm(i: usize) -> Arm {
-    Arm { arm_id: format!("arm{i:05}"), payload: text_payload("x".repeat(1_000)), ..Arm::default() }
+    Arm { arm_id: format!("arm{i:05}"), payload: Some(text_payload("x".repeat(1_000))), ..Arm::default() }
 }
 
 fn folder_bytes(folder: &Path) -> u64 {
@@ -78,7 +79,7 @@ async fn no_answer_grows_with_the_catalogue_and_no_small_change_is_a_large_recor
             ..SetArmAvailabilityRequest::default()
         };
         small(&clients.slots.set_arm_availability(pause).await.unwrap().into_inner());
-        let changed = Arm { payload: text_payload("changed".into()), ..arm(100 + i) };
+        let changed = Arm { payload: Some(text_payload("changed".into())), ..arm(100 + i) };
         let upsert =
             UpsertArmsRequest { slot_id: "offers".into(), arms: vec![changed], ..UpsertArmsRequest::default() };
         small(&clients.slots.upsert_arms(upsert).await.unwrap().into_inner());
@@ -205,7 +206,7 @@ async fn an_update_leaves_what_operations_own() {
     assert_eq!((controls.mode, updated.display_name.as_str()), (watch, "Offers"));
     let again = UpsertArmsRequest {
         slot_id: "offers".into(),
-        arms: vec![Arm { payload: text_payload("new".into()), ..support::arms(&["a"]).remove(0) }],
+        arms: vec![Arm { payload: Some(text_payload("new".into())), ..support::arms(&["a"]).remove(0) }],
         ..UpsertArmsRequest::default()
     };
     clients.slots.upsert_arms(again).await.unwrap();
@@ -216,7 +217,11 @@ async fn an_update_leaves_what_operations_own() {
     };
     clients.slots.update_slot(masked(support::arms(&["b", "a"]), "arms.arm_id")).await.unwrap();
     let arms = clients.arms("offers").await;
-    assert_eq!(arms[1], Arm { payload: text_payload("new".into()), ..paused.clone() }, "by its id it is as it was");
+    assert_eq!(
+        arms[1],
+        Arm { payload: Some(text_payload("new".into())), ..paused.clone() },
+        "by its id it is as it was"
+    );
     clients.slots.update_slot(masked(support::arms(&["a", "b"]), "arms")).await.unwrap();
     assert_eq!(clients.arms("offers").await[0], paused, "replaced, and still out of stock");
     let named = vec![Arm { available: Some(true), ..support::arms(&["a"]).remove(0) }];

@@ -130,7 +130,7 @@ fn action_id(action: &Json) -> String {
     let text = |value: &Json| match value {
         Json::String(text) if !text.is_empty() => Some(text.clone()),
         Json::Number(number) => Some(number.to_string()),
-        _ => None,
+        Json::Null | Json::Bool(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => None,
     };
     let id = named.into_iter().flatten().find_map(text).unwrap_or_else(|| {
         let own = features(action);

@@ -127,7 +127,6 @@ fn warms_up(view: &SlotView, candidates: &[Candidate<'_>], of: &[usize]) -> bool
 }
 
 /// The policy's slate, or `None` if the deadline passed meanwhile.
-#[expect(clippy::needless_pass_by_value, reason = "it holds a unique borrow, which is used up")]
 pub(super) fn by_model(
     view: &SlotView,
     candidates: &[Candidate<'_>],

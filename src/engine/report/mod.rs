@@ -187,6 +187,7 @@ pub struct ArmReport {
 }
 
 /// Reports on a slot: its arms' mean rewards, context left aside.
+#[expect(clippy::too_many_lines, reason = "most of them name the report's fields, once each")]
 pub fn report(view: &SlotView) -> SlotReport {
     let definition = &*view.definition;
     let unit = definition.goal.within_unit();

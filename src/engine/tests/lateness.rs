@@ -253,7 +253,9 @@ fn a_sweep_forgets_in_every_slot_what_is_too_much_for_all_together() {
     let horizons = Horizons { decisions_us: at_us - 6_500, recent_us, rewards_us: at_us - 8_500 };
     let step = Step { at_us, number: None, sweep: Some(horizons) };
     let (ledger, mut parts) = world.state.clone().split(3);
-    parts.iter_mut().for_each(|part| part.sweep(step, None));
+    for part in &mut parts {
+        part.sweep(step, None);
+    }
     let mut left = Vec::new();
     world.state.slots.sweep(step, Some(&mut |slot, closed| left.push((slot.clone(), closed.id))));
     assert!(State::join(ledger, parts) == world.state);

@@ -237,7 +237,7 @@ fn a_file_that_is_removed_or_replaced_while_it_is_written_poisons() {
         }
         match journal.check_files() {
             Err(AppendError::Engine { why, .. }) => {
-                assert!(why.contains(name) && why.contains("removed or replaced"), "{why}")
+                assert!(why.contains(name) && why.contains("removed or replaced"), "{why}");
             }
             other => panic!("{name}: {other:?}"),
         }

@@ -13,7 +13,7 @@ use std::{
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::JoinHandle,
     time::Duration,
@@ -143,7 +143,9 @@ impl Table {
         queue.send(Message::Forget(rows, done)).map_err(|_| gone())?;
         let forgotten = answer.recv().map_err(|_| gone())?;
         // A subject that comes again is remembered again.
-        places.iter().for_each(|place| place.store(0, Ordering::Relaxed));
+        for place in places {
+            place.store(0, Ordering::Relaxed);
+        }
         forgotten
     }
 }
@@ -192,10 +194,7 @@ impl Worker {
                 if rows.len() >= BATCH {
                     break;
                 }
-                next = match messages.recv_timeout(LINGER) {
-                    Ok(message) => Some(message),
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-                };
+                next = messages.recv_timeout(LINGER).ok();
             }
             self.write(&mut rows);
         }
