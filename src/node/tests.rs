@@ -35,6 +35,8 @@ struct Moody {
     room: Arc<AtomicU64>,
     /// Microseconds that each record takes.
     slow_us: Arc<AtomicU64>,
+    /// Position of the last record that was written.
+    written: Arc<AtomicU64>,
 }
 
 impl Moody {
@@ -62,7 +64,9 @@ impl Journal for Moody {
         if self.room.fetch_update(Ordering::SeqCst, Ordering::SeqCst, enough).is_err() {
             return Err(AppendError::Full { file: self.inner.file().to_owned() });
         }
-        self.inner.append(records)
+        let position = self.inner.append(records)?;
+        self.written.store(position, Ordering::SeqCst);
+        Ok(position)
     }
 
     fn last(&self) -> u64 {
@@ -119,6 +123,7 @@ struct World {
     weather: Arc<AtomicU8>,
     room: Arc<AtomicU64>,
     slow_us: Arc<AtomicU64>,
+    written: Arc<AtomicU64>,
     counting: Arc<Counting>,
     options: Options,
 }
@@ -178,17 +183,20 @@ impl World {
         let options = Options { snapshot_every_us: i64::MAX, ..Options::new(folder.path()) };
         let clock = Arc::new(ManualClock::new(1_793_000_000_000_000));
         let room = Arc::new(AtomicU64::new(u64::MAX));
-        let (weather, slow_us, counting) = (Arc::default(), Arc::default(), Arc::default());
-        Self { folder, clock, weather, room, slow_us, counting, options }
+        let (weather, slow_us, written, counting) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
+        Self { folder, clock, weather, room, slow_us, written, counting, options }
     }
 
     fn open(&self) -> Node {
-        let (weather, room, slow_us) = (Arc::clone(&self.weather), Arc::clone(&self.room), Arc::clone(&self.slow_us));
+        let (weather, room) = (Arc::clone(&self.weather), Arc::clone(&self.room));
+        let (slow_us, written) = (Arc::clone(&self.slow_us), Arc::clone(&self.written));
         self.set(Weather::Fair);
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         let observer: Arc<dyn Observer> = Arc::clone(&self.counting) as _;
-        Node::open_with(&self.options, clock, observer, |inner| Box::new(Moody { inner, weather, room, slow_us }))
-            .unwrap()
+        Node::open_with(&self.options, clock, observer, |inner| {
+            Box::new(Moody { inner, weather, room, slow_us, written })
+        })
+        .unwrap()
     }
 
     fn set(&self, weather: Weather) {

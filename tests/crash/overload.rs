@@ -6,6 +6,10 @@
 
 use std::{
     collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -13,7 +17,7 @@ use slotwise::wire::proto::{BatchDecideRequest, decide_result};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-use super::*;
+use super::{support::PATIENCE, *};
 
 /// The span of answered decisions that SAFETY.md allows a crash to lose.
 const LOST_SPAN: Duration = Duration::from_secs(2);
@@ -82,11 +86,15 @@ async fn shop(address: String, slot: &'static str, pause: Duration) -> (Vec<Rewa
         };
         let (event, begun) = (click(&format!("{slot}-{i}"), &decision), now());
         match clients.reward(event.clone()).await {
-            Ok(result) => {
-                assert_eq!(result.status(), RewardStatus::Accepted, "{}", result.message);
-                took.push(begun.elapsed());
-                done.push(event);
-            }
+            Ok(result) => match result.status() {
+                RewardStatus::Accepted => {
+                    took.push(begun.elapsed());
+                    done.push(event);
+                }
+                // The window of that slot is short: a slow machine takes longer.
+                RewardStatus::Late if slot == "busy" => {}
+                _ => panic!("{}", result.message),
+            },
             Err(_) => break,
         }
     }
@@ -94,7 +102,11 @@ async fn shop(address: String, slot: &'static str, pause: Duration) -> (Vec<Rewa
 }
 
 /// Rewards of one decision of an idle slot that was made before the load began.
-async fn reward_idle(address: String, decision: slotwise::wire::proto::DecideResponse) -> Vec<Duration> {
+async fn reward_idle(
+    address: String,
+    decision: slotwise::wire::proto::DecideResponse,
+    answered: Arc<AtomicUsize>,
+) -> Vec<Duration> {
     let (mut clients, mut took) = (Clients::connect(&address).await, Vec::new());
     for i in 0.. {
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -105,6 +117,7 @@ async fn reward_idle(address: String, decision: slotwise::wire::proto::DecideRes
             Err(_) => break,
         }
         took.push(begun.elapsed());
+        answered.store(took.len(), Ordering::SeqCst);
     }
     took
 }
@@ -157,17 +170,19 @@ async fn beyond_the_peak_what_waits_is_bounded_and_a_kill_loses_no_more_than_tha
     shoppers.spawn(shop(process.address.clone(), "busy", Duration::from_millis(100)));
     shoppers.spawn(shop(process.address.clone(), "idle", Duration::from_millis(200)));
     let mut idles = tokio::task::JoinSet::new();
-    idles.spawn(reward_idle(process.address.clone(), idle));
+    let rewarded = Arc::new(AtomicUsize::new(0));
+    idles.spawn(reward_idle(process.address.clone(), idle, Arc::clone(&rewarded)));
     let (begun, length) = (now(), Duration::from_secs(if long { 40 } else { 4 }));
-    let (mut memory, mut waited_most) = (Vec::new(), 0.0_f64);
-    while begun.elapsed() < length {
+    // The limit before the first measurement, or the largest that was seen.
+    let (mut memory, mut waited_most, mut allowed) = (Vec::new(), 0.0_f64, 1_024.0_f64);
+    while begun.elapsed() < length || rewarded.load(Ordering::SeqCst) < 2 {
+        assert!(begun.elapsed() < length + 6 * PATIENCE, "nobody is answered");
         tokio::time::sleep(Duration::from_millis(250)).await;
         memory.push((begun.elapsed().as_secs_f64(), resident_mb(&process)));
         let text = metrics(&process.http).await;
         waited_most = waited_most.max(gauge(&text, "slotwise_journal_waiting{what=\"decisions\"}"));
+        allowed = allowed.max(gauge(&text, "slotwise_journal_waiting_decisions_max"));
     }
-    let text = metrics(&process.http).await;
-    let allowed = gauge(&text, "slotwise_journal_waiting_decisions_max");
     let killed = now();
     process.signal(Signal::SIGKILL);
     let (mut answered, mut refused) = (Vec::new(), 0);
@@ -213,8 +228,8 @@ async fn beyond_the_peak_what_waits_is_bounded_and_a_kill_loses_no_more_than_tha
         per_minute(warm),
     );
     // Pages that were answered while the last commit was on its way are lost with it.
-    assert!(lost.len() <= 1_024 + 400, "{} lost", lost.len());
-    assert!(!answered.is_empty() && idle_took.len() > 1);
+    assert!(lost.len() as f64 <= allowed + 400.0, "{} lost of at most {allowed}", lost.len());
+    assert!(!answered.is_empty());
     if long {
         assert!(oldest <= LOST_SPAN + SLACK, "{} lost, the oldest answered {oldest:?} before the kill", lost.len());
         assert!(refused > 0, "the load was not beyond the peak");

@@ -1,9 +1,19 @@
 //! More than the disk can write: what waits, what is refused, and who passes whom.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::AtomicUsize,
+    time::{Duration, Instant},
+};
 
 use super::*;
-use crate::node::admission::DECISIONS_MIN;
+use crate::{
+    engine::Body,
+    node::{admission::DECISIONS_MIN, recover::workers},
+};
+
+/// Time after which a test gives up on what should happen; none asserts how long anything takes.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The slots of [`World`] beside which others are idle.
 fn other_id() -> SlotId {
@@ -13,6 +23,30 @@ fn other_id() -> SlotId {
 async fn create_other(node: &Node) {
     let definition = Definition { id: other_id(), ..definition() };
     node.change(other_id(), Change::Create(definition), Why::default(), false).await.unwrap();
+}
+
+/// A reward of the idle slot, as the journal and the callers were when it was pushed.
+struct Pushed {
+    event_id: String,
+    /// Decisions that had been answered before.
+    answered: u64,
+    /// Last position that had been written by then.
+    written: u64,
+}
+
+/// Position of each reward by its event id, and the number of decisions before it.
+fn places_of_rewards(folder: &std::path::Path) -> BTreeMap<String, (u64, u64)> {
+    let (mut places, mut decisions) = (BTreeMap::new(), 0);
+    let read = JournalReader::open(folder).unwrap().each(0, &mut |stored| {
+        if let Body::Rewarded(event) = decode_event(stored.body)?.body {
+            places.insert(event.event_id, (stored.position, decisions));
+        } else if stored.kind == "decided" {
+            decisions += 1;
+        }
+        Ok(())
+    });
+    read.unwrap();
+    places
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -25,50 +59,61 @@ async fn beyond_the_rate_decisions_are_refused_and_rewards_of_an_idle_slot_pass_
     let idle = Arc::clone(&idle[0].as_ref().unwrap().decided);
     // Some 200 records a second, and more decisions.
     world.slow_us.store(5_000, Ordering::SeqCst);
-    let (mut made, mut refused, mut most) = (1, 0, 0);
-    let begun = Instant::now();
-    let mut rewards = tokio::task::JoinSet::new();
-    let rewarding = Arc::clone(&node);
-    rewards.spawn(async move {
-        let mut longest = Duration::ZERO;
+    let made = Arc::new(AtomicU64::new(1));
+    let (mut refused, mut most) = (0, 0);
+    let (rewarding, answered, written) = (Arc::clone(&node), Arc::clone(&made), Arc::clone(&world.written));
+    let rewards = tokio::spawn(async move {
+        let mut pushed = Vec::new();
         for i in 0..10 {
-            let asked = Instant::now();
-            assert_eq!(reward(&rewarding, &format!("e{i}"), &idle).await.unwrap(), RewardOutcome::Accepted);
-            longest = longest.max(asked.elapsed());
+            let (event_id, answered) = (format!("e{i}"), answered.load(Ordering::SeqCst));
+            let outcome = rewarding.record(vec![click(&event_id, &idle)]).unwrap();
+            pushed.push(Pushed { event_id, answered, written: written.load(Ordering::SeqCst) });
+            assert_eq!(outcome.await.unwrap().remove(0).outcome, RewardOutcome::Accepted);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        longest
+        pushed
     });
-    loop {
-        match node.decide(vec![request(None); 60], false, &|| false).await {
-            Ok(answers) => made += answers.len(),
-            Err(WriteError::Busy) => {
-                refused += 1;
-                tokio::time::sleep(Duration::from_millis(2)).await;
+    let flood = async {
+        while refused <= 20 || !rewards.is_finished() {
+            match node.decide(vec![request(None); 60], false, &|| false).await {
+                Ok(answers) => {
+                    made.fetch_add(answers.len() as u64, Ordering::SeqCst);
+                }
+                Err(WriteError::Busy) => {
+                    refused += 1;
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                Err(other) => panic!("{other}"),
             }
-            Err(other) => panic!("{other}"),
+            most = most.max(node.waiting().decisions);
         }
-        most = most.max(node.waiting().decisions);
-        if refused > 20 || begun.elapsed() > Duration::from_secs(15) {
-            break;
-        }
-    }
-    assert!(refused > 20, "{refused} of {made}: {:?}", node.waiting());
+    };
+    tokio::time::timeout(PATIENCE, flood).await.expect("decisions are refused, and rewards are not");
     let now = node.waiting();
     assert!(
         (DECISIONS_MIN..1_500).contains(&now.decisions_max),
         "on its way to a second of the measured rate: {now:?}"
     );
     assert!(most <= 2_048 && now.decisions <= 2_048, "never more than was assumed at first: {most}, {now:?}");
-    let longest = rewards.join_next().await.unwrap().unwrap();
-    assert!(longest < Duration::from_millis(1_500), "{longest:?}");
     world.slow_us.store(0, Ordering::SeqCst);
+    let pushed = rewards.await.unwrap();
     node.shutdown();
     drop(node);
+    let places = places_of_rewards(world.folder.path());
+    let mut passed_most = 0;
+    for Pushed { event_id, answered, written } in pushed {
+        let (position, decisions_before) = places[&event_id];
+        // The commit that was on its way, and its own: a tenth of a second each at the rate that is assumed at first.
+        let between = position - written;
+        assert!(between <= 2 * 112, "{event_id}: {between} records were written before it");
+        passed_most = passed_most.max(answered.saturating_sub(decisions_before));
+    }
+    assert!(passed_most > 0, "decisions that were answered before a reward are written after it");
     let state = recovered(world.folder.path(), 1).unwrap();
     let decisions: u64 =
         ["offers", "idle"].map(|slot| state.slot(slot).unwrap().view().counters.decisions).iter().sum();
-    assert_eq!((decisions, world.unrecorded()), (made as u64, 0), "what was answered is there");
+    let made = made.load(Ordering::SeqCst);
+    assert_eq!((decisions, world.unrecorded()), (made, 0), "what was answered is there");
 }
 
 /// Room for a few hundred records, and thousands of decisions that wait for it: rewards and changes have it first.
@@ -169,17 +214,23 @@ async fn a_leap_of_ten_years_does_not_move_the_journal_s_time_unless_it_is_accep
     assert!(accept_clock(elsewhere.path()).unwrap_err().to_string().contains("no data folder"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_deadline_is_looked_at_within_a_decision_and_long_calls_take_turns() {
-    let world = World::new();
-    let node = Arc::new(world.open());
+/// A slot with 400 arms and no holdout, which would get the baseline without a look at the deadline.
+async fn create_long(node: &Node) -> Request {
     let arms = definition().arms[0].clone();
     let arm = |i: usize| Arc::new(Arm { id: ArmId::parse("arm_id", &format!("arm{i}")).unwrap(), ..(*arms).clone() });
-    let definition = Definition { arms: (0..400).map(arm).collect(), ..definition() };
+    let mut definition = Definition { arms: (0..400).map(arm).collect(), ..definition() };
+    definition.controls.holdout = Some(0.0);
     node.change(slot_id(), Change::Create(definition), Why::default(), false).await.unwrap();
-    let long = Request { count: 400, ..request(None) };
+    Request { count: 400, ..request(None) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_deadline_is_looked_at_within_a_decision() {
+    let world = World::new();
+    let node = world.open();
+    let long = create_long(&node).await;
     // It passes after some positions of the slate.
-    let looks = std::sync::atomic::AtomicUsize::new(0);
+    let looks = AtomicUsize::new(0);
     let answers = node.decide(vec![long.clone()], false, &|| looks.fetch_add(1, Ordering::SeqCst) > 20).await.unwrap();
     let decided = Arc::clone(&answers[0].as_ref().unwrap().decided);
     assert_eq!((decided.fallback, decided.chosen.len()), (Some(crate::engine::Fallback::Deadline), 400));
@@ -187,20 +238,60 @@ async fn the_deadline_is_looked_at_within_a_decision_and_long_calls_take_turns()
     assert!((20..40).contains(&looked), "{looked}");
     assert!(decided.chosen.iter().all(|chosen| chosen.propensity == 1.0), "the caller's order");
     // A page of those goes on to its end, each as soon as it is asked.
-    let begun = Instant::now();
-    let answers = node.decide(vec![long.clone(); 30], false, &|| true).await.unwrap();
+    let answers = node.decide(vec![long; 30], false, &|| true).await.unwrap();
     assert!(answers.iter().all(|answer| answer.as_ref().unwrap().decided.fallback.is_some()));
-    // While calls of that kind hold every core that they may, a short one is answered.
-    let mut others = tokio::task::JoinSet::new();
-    for _ in 0..3 {
+}
+
+/// Long calls hold every core that they may, and others of their kind wait, until a short call was answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn long_calls_take_turns_and_a_short_one_is_answered_meanwhile() {
+    let world = World::new();
+    let node = Arc::new(world.open());
+    let long = create_long(&node).await;
+    let (answered, holding) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let cores = (workers() / 2).max(1);
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..cores {
         let (node, long) = (Arc::clone(&node), long.clone());
-        others.spawn(async move { node.decide(vec![long; 4], false, &move || begun.elapsed().as_secs() > 4).await });
+        let (answered, holding, looks) = (Arc::clone(&answered), Arc::clone(&holding), AtomicUsize::new(0));
+        let deadline_passed = move || {
+            // The first look is before its turn, and its turn comes at once.
+            if looks.fetch_add(1, Ordering::SeqCst) == 1 {
+                holding.fetch_add(1, Ordering::SeqCst);
+                let begun = Instant::now();
+                while !answered.load(Ordering::SeqCst) && begun.elapsed() < 2 * PATIENCE {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            }
+            answered.load(Ordering::SeqCst)
+        };
+        calls.spawn(async move { node.decide(vec![long; 4], false, &deadline_passed).await });
     }
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    let asked = Instant::now();
-    node.decide(vec![Request { count: 1, ..request(None) }], false, &|| false).await.unwrap();
-    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
-    while let Some(done) = others.join_next().await {
-        done.unwrap().unwrap();
+    let until = async |count: &AtomicUsize, wanted: usize| {
+        while count.load(Ordering::SeqCst) < wanted {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, until(&holding, cores)).await.expect("long calls hold their cores");
+    let looks = Arc::new(AtomicUsize::new(0));
+    let (waiting, still_held, looked) = (Arc::clone(&node), Arc::clone(&answered), Arc::clone(&looks));
+    let next = long.clone();
+    let deadline_passed = move || {
+        looked.fetch_add(1, Ordering::SeqCst);
+        still_held.load(Ordering::SeqCst)
+    };
+    calls.spawn(async move { waiting.decide(vec![next; 4], false, &deadline_passed).await });
+    tokio::time::timeout(PATIENCE, until(&looks, 3)).await.expect("it looks while it waits for its turn");
+    let short = Arc::clone(&node);
+    let short = tokio::spawn(async move {
+        let request = Request { count: 1, ..request(None) };
+        short.decide(vec![request], false, &|| false).await.map(|answers| answers.len())
+    });
+    let short = tokio::time::timeout(PATIENCE, short).await.expect("a short call does not wait for long ones");
+    assert_eq!(short.unwrap().unwrap(), 1);
+    assert!(calls.try_join_next().is_none(), "no long call has ended");
+    answered.store(true, Ordering::SeqCst);
+    while let Some(done) = calls.join_next().await {
+        assert_eq!(done.unwrap().unwrap().len(), 4);
     }
 }
