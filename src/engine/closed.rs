@@ -31,7 +31,8 @@ pub struct Closed {
     pub rewards: Option<Vec<f64>>,
     /// The events that were accepted for it, in order: the key of each id, and what became of it.
     pub events: Vec<(Key, Fate)>,
-    /// Its window had closed: nothing could come any more.
+    /// Its window and the grace period were over: no reward could come any more, though what came may be taken back for
+    /// the reversal window.
     pub complete: bool,
 }
 
@@ -69,7 +70,7 @@ impl SlotState {
             id: decision.id,
             rewards: Some(decision.shown.iter().map(|shown| shown.reward).collect()),
             events: decision.events.iter().map(|known| (known.event, fate(known.what))).collect(),
-            complete: at_us.saturating_sub(decision.at_us) > self.definition.goal.window_us,
+            complete: at_us.saturating_sub(decision.at_us) > self.definition.goal.patience_us(),
         }
     }
 

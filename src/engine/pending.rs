@@ -383,20 +383,20 @@ impl Pending {
         })
     }
 
-    /// The latest decision made by `until_us` that showed the arm to the subject, of the newest [`SHOWINGS_MAX`] that
-    /// did: so it takes no more steps however many there are.
-    ///
-    /// The subject's id comes first. Its session joins only where the event or the decision has no id: two people who
+    /// The latest decision made by `until_us` that showed the arm to the subject's id, of the newest [`SHOWINGS_MAX`]
+    /// that did: so it takes no more steps however many there are.
+    pub(super) fn latest_by_id(&self, subject: &Subject, arm: u32, until_us: i64) -> Option<u64> {
+        let id = if subject.id.is_empty() { None } else { subject_keys(subject).next() };
+        self.latest_of(id?, arm, until_us, |_| true)
+    }
+
+    /// The same by the subject's session, which joins only where the event or the decision has no id: two people who
     /// share a tab are two.
-    pub(super) fn latest(&self, subject: &Subject, arm: u32, until_us: i64) -> Option<u64> {
+    pub(super) fn latest_by_session(&self, subject: &Subject, arm: u32, until_us: i64) -> Option<u64> {
         let named = !subject.id.is_empty();
-        let mut keys = subject_keys(subject);
-        let by_id = if named { keys.next().and_then(|id| self.latest_of(id, arm, until_us, |_| true)) } else { None };
-        by_id.or_else(|| {
-            let session = keys.next()?;
-            // A decision for a subject with an id has that key before its session's.
-            self.latest_of(session, arm, until_us, |keys| !named || keys.first() == Some(&session))
-        })
+        let session = subject_keys(subject).nth(usize::from(named))?;
+        // A decision for a subject with an id has that key before its session's.
+        self.latest_of(session, arm, until_us, |keys| !named || keys.first() == Some(&session))
     }
 
     /// The same without its indices: for a snapshot, cheap however many there are.

@@ -221,11 +221,17 @@ impl SlotState {
         }
         let arm = event.arm.as_ref().and_then(|arm| self.arms.learned(arm.as_str()));
         let arm = arm.ok_or(unmatched(Unmatched::Subject))?;
-        // What was shown only after the event cannot have brought it about, unless the clock that says so is behind.
-        let by = |until_us| {
-            let latest = |queue: &Pending| queue.latest(&event.subject, arm, until_us);
+        let subject = &event.subject;
+        let find = |latest: &dyn Fn(&Pending) -> Option<u64>| {
             if takes_back { self.look_up(latest) } else { latest(&self.pending).map(Place::pending) }
         };
+        // The subject's id comes first in both queues: what somebody bought is given back before what a nameless shopper
+        // in the same session was shown since.
+        let by = |until_us| {
+            let by_id = find(&|queue| queue.latest_by_id(subject, arm, until_us));
+            by_id.or_else(|| find(&|queue| queue.latest_by_session(subject, arm, until_us)))
+        };
+        // What was shown only after the event cannot have brought it about, unless the clock that says so is behind.
         let latest = by(event.time_us).or_else(|| by(event.time_us.saturating_add(self.clock_skew_us())));
         latest.ok_or(unmatched(Unmatched::Subject))
     }

@@ -61,7 +61,8 @@ pub struct Joined {
     pub rewards: Option<Vec<f64>>,
     /// The events that were accepted for it, in order.
     pub events: Vec<JoinedEvent>,
-    /// Its window had closed: nothing could come any more.
+    /// Its window and the grace period were over: no reward could come any more, though what came may be taken back for
+    /// the reversal window.
     pub complete: bool,
 }
 

@@ -8,12 +8,85 @@ use slotwise::{
     slot::Goal,
 };
 
+const SECOND_US: i64 = 1_000_000;
+const MINUTE_US: i64 = 60 * SECOND_US;
+const DAY_US: i64 = 24 * 60 * MINUTE_US;
+
+/// An event that was accepted.
+pub(crate) struct PlainEvent {
+    pub(crate) event: Rewarded,
+    /// Place of the arm that it is about; `None` for a reversal.
+    pub(crate) place: Option<usize>,
+    came_us: i64,
+    /// When another event took it back, if one did.
+    pub(crate) reversed_us: Option<i64>,
+}
+
 /// A decision, and what the records say of it.
 pub(crate) struct Plain {
     pub(crate) at_us: i64,
     pub(crate) decided: Arc<Decided>,
-    /// Accepted, in order: the event, the place it is about, and whether it was taken back.
-    pub(crate) events: Vec<(Rewarded, Option<usize>, bool)>,
+    /// Accepted events, in order.
+    pub(crate) events: Vec<PlainEvent>,
+}
+
+/// The times of a goal, microseconds, with the defaults that `learning.proto` states.
+#[derive(Clone, Copy)]
+struct Times {
+    window_us: i64,
+    grace_us: i64,
+    reversal_us: i64,
+}
+
+impl Times {
+    fn new(goal: &Goal) -> Self {
+        let tenth_us = goal.window_us / 10;
+        Self {
+            window_us: goal.window_us,
+            grace_us: goal.grace_period_us.unwrap_or(tenth_us.max(10 * MINUTE_US).min(DAY_US)),
+            reversal_us: goal.reversal_window_us.unwrap_or(60 * DAY_US),
+        }
+    }
+
+    /// How long a decision waits for rewards.
+    fn wait_us(self) -> i64 {
+        self.window_us + self.grace_us
+    }
+
+    /// How far the clock of whoever reports an event may be off.
+    fn skew_us(self) -> i64 {
+        self.grace_us.max(5 * MINUTE_US)
+    }
+
+    /// How long the id of an event that names no decision is known.
+    fn id_memory_us(self) -> i64 {
+        DAY_US.max(self.wait_us() + 5 * MINUTE_US)
+    }
+}
+
+impl Plain {
+    fn waits(&self, at_us: i64, times: Times) -> bool {
+        at_us - self.at_us <= times.wait_us()
+    }
+
+    /// Whether the decision is known at `at_us`: it waits, or it had a reward when it stopped waiting, and the reversal
+    /// window is not over.
+    fn known(&self, at_us: i64, goal: &Goal) -> bool {
+        let times = Times::new(goal);
+        let end_us = self.at_us + times.wait_us();
+        let rewards_then = |had: &&PlainEvent| {
+            had.place.is_some()
+                && had.came_us <= end_us
+                && had.reversed_us.is_none_or(|reversed_us| reversed_us > end_us)
+        };
+        let counts = |had: &PlainEvent| goal.kinds.iter().any(|kind| kind.kind == had.event.kind);
+        self.waits(at_us, times)
+            || (at_us - self.at_us <= times.reversal_us && self.events.iter().filter(rewards_then).any(counts))
+    }
+
+    fn has_event(&self, id: &str) -> bool {
+        self.events.iter().any(|had| had.event.event_id == id)
+    }
 }
 
 /// The join, from the records and the definition of each service's contract: no engine, no queue, no index.
@@ -21,6 +94,8 @@ pub(crate) struct Plain {
 pub(crate) struct PlainJoin {
     pub(crate) goals: BTreeMap<String, Goal>,
     pub(crate) decisions: BTreeMap<String, Vec<Plain>>,
+    /// When each accepted event came that named no decision, by slot and event id.
+    nameless: BTreeMap<(String, String), i64>,
     pub(crate) last_us: i64,
     /// What events came to, for counting that all of it happened.
     pub(crate) outcomes: BTreeMap<&'static str, u32>,
@@ -53,43 +128,52 @@ impl PlainJoin {
     }
 
     fn reward(&mut self, at_us: i64, event: Rewarded) -> &'static str {
-        let goal = &self.goals[event.slot.as_str()];
-        let decisions = self.decisions.entry(event.slot.to_string()).or_default();
-        let open = |plain: &Plain| at_us - plain.at_us <= goal.window_us;
-        let is = |known: &Rewarded, id: &str| known.event_id == id;
-        if decisions
-            .iter()
-            .any(|plain| open(plain) && plain.events.iter().any(|(known, ..)| is(known, &event.event_id)))
-        {
+        let slot = event.slot.to_string();
+        let goal = self.goals[&slot].clone();
+        let times = Times::new(&goal);
+        let decisions = self.decisions.entry(slot.clone()).or_default();
+        let came_us = |id: &str| self.nameless.get(&(slot.clone(), id.to_owned())).copied();
+        let is_remembered = |id: &str| came_us(id).is_some_and(|came_us| at_us - came_us <= times.id_memory_us());
+        let has = |plain: &Plain, id: &str| plain.known(at_us, &goal) && plain.has_event(id);
+        if is_remembered(&event.event_id) || decisions.iter().any(|plain| has(plain, &event.event_id)) {
             return "duplicate";
         }
-        if let Some(reversed) = event.reverses.clone() {
-            for plain in decisions.iter_mut().filter(|plain| open(plain)) {
-                let Some(at) = plain.events.iter().position(|(known, ..)| is(known, &reversed)) else { continue };
-                let (known, _, taken_back) = &mut plain.events[at];
-                if *taken_back || known.reverses.is_some() {
-                    return "rejected";
-                }
-                *taken_back = true;
-                plain.events.push((event, None, false));
-                return "reversal";
+        let forgotten = |plain: &Plain| event.decision == Some(plain.decided.id) && !plain.known(at_us, &goal);
+        if let Some(reversed) = &event.reverses {
+            let Some(plain) = decisions.iter_mut().find(|plain| has(plain, reversed)) else {
+                let late = is_remembered(reversed) || decisions.iter().any(forgotten);
+                return if late { "late" } else { "unmatched" };
+            };
+            let had = plain.events.iter_mut().find(|had| had.event.event_id == *reversed).unwrap();
+            if had.event.reverses.is_some() || had.reversed_us.is_some() {
+                return "rejected";
             }
-            return "unmatched";
+            had.reversed_us = Some(at_us);
+            plain.events.push(PlainEvent { event, place: None, came_us: at_us, reversed_us: None });
+            return "reversal";
         }
-        let shows =
-            |plain: &Plain| event.arm.as_ref().is_some_and(|arm| plain.decided.chosen.iter().any(|c| c.arm == *arm));
-        let both = |a: &str, b: &str| !a.is_empty() && a == b;
+        let takes_back = goal.kinds.iter().any(|kind| kind.kind == event.kind && kind.weight < 0.0);
         let found = match event.decision {
-            Some(id) => decisions.iter_mut().find(|plain| plain.decided.id == id),
-            None => decisions.iter_mut().rev().find(|plain| {
-                let (theirs, whose) = (&plain.decided.subject, &event.subject);
-                open(plain)
-                    && shows(plain)
-                    && (both(&theirs.id, &whose.id) || both(&theirs.session_id, &whose.session_id))
-            }),
+            Some(id) => decisions.iter().position(|plain| plain.decided.id == id),
+            None => {
+                let age_us = at_us - event.time_us;
+                let in_time = age_us <= times.window_us + times.skew_us();
+                if !(in_time || takes_back && age_us <= times.reversal_us) {
+                    return "late";
+                }
+                let joins =
+                    |plain: &Plain| if takes_back { plain.known(at_us, &goal) } else { plain.waits(at_us, times) };
+                latest(decisions, &event, times.skew_us(), joins)
+            }
         };
-        let Some(plain) = found else { return "unmatched" };
-        if !open(plain) || event.time_us - plain.at_us > goal.window_us {
+        let Some(plain) = found.map(|at| &mut decisions[at]) else { return "unmatched" };
+        if !plain.known(at_us, &goal) {
+            return "late";
+        }
+        // A clock that is ahead proves nothing: what came within the window happened within it.
+        let happened_in_window = event.time_us.min(at_us) - plain.at_us <= times.window_us;
+        let counts_still = plain.waits(at_us, times) && happened_in_window;
+        if !(counts_still || takes_back && at_us - plain.at_us <= times.reversal_us) {
             return "late";
         }
         let place = match &event.arm {
@@ -103,20 +187,49 @@ impl PlainJoin {
         if event.value.is_none() && goal.kinds.iter().any(|kind| kind.kind == event.kind && kind.use_value) {
             return "rejected";
         }
-        plain.events.push((event, Some(place), false));
+        if event.decision.is_none() {
+            self.nameless.insert((slot, event.event_id.clone()), at_us);
+        }
+        plain.events.push(PlainEvent { event, place: Some(place), came_us: at_us, reversed_us: None });
         "accepted"
+    }
+
+    /// Whether no more reward could come when the journal ended.
+    pub(crate) fn is_complete(&self, plain: &Plain) -> bool {
+        !plain.waits(self.last_us, Times::new(&self.goals[plain.decided.slot.as_str()]))
     }
 
     /// What a shown arm's events are worth: of each kind weight times value, as much as its cap.
     pub(crate) fn worth(&self, plain: &Plain, place: usize) -> f64 {
         let goal = &self.goals[plain.decided.slot.as_str()];
         let of_kind = |kind: &slotwise::slot::RewardKind| -> f64 {
-            let mine =
-                plain.events.iter().filter(|(event, at, back)| *at == Some(place) && !back && event.kind == kind.kind);
+            let stands = |had: &&PlainEvent| had.place == Some(place) && had.reversed_us.is_none();
+            let mine = plain.events.iter().filter(stands).filter(|had| had.event.kind == kind.kind);
             let amount = |event: &Rewarded| kind.weight * if kind.use_value { event.value.unwrap() } else { 1.0 };
-            let sum: f64 = mine.map(|(event, ..)| amount(event)).sum();
+            let sum: f64 = mine.map(|had| amount(&had.event)).sum();
             kind.cap.map_or(sum, |cap| sum.max(-cap).min(cap))
         };
         goal.default_reward + goal.kinds.iter().map(of_kind).sum::<f64>()
     }
+}
+
+/// The subject's latest decision of those that `joins` allows, as `feedback.proto` says: one made by the event's time
+/// before one that only a clock that is behind explains, and one of the subject's id before one of its session, which
+/// stands in where the event or the decision has no id.
+fn latest(decisions: &[Plain], event: &Rewarded, skew_us: i64, joins: impl Fn(&Plain) -> bool) -> Option<usize> {
+    let whose = &event.subject;
+    let rank = |plain: &Plain| {
+        let theirs = &plain.decided.subject;
+        let shows = plain.decided.chosen.iter().any(|chosen| Some(&chosen.arm) == event.arm.as_ref());
+        let same_id = !whose.id.is_empty() && theirs.id == whose.id;
+        let same_session = !whose.session_id.is_empty() && theirs.session_id == whose.session_id;
+        let one_has_no_id = whose.id.is_empty() || theirs.id.is_empty();
+        let by_whom = if same_id { 1 } else { 0 };
+        let by_time = if plain.at_us <= event.time_us { 1 } else { 0 };
+        let allowed = shows && (same_id || same_session && one_has_no_id) && plain.at_us <= event.time_us + skew_us;
+        (allowed && joins(plain)).then_some((by_time, by_whom))
+    };
+    // Of equals the last one.
+    let ranked = decisions.iter().enumerate().filter_map(|(at, plain)| Some((rank(plain)?, at)));
+    ranked.max().map(|(_, at)| at)
 }

@@ -2,12 +2,16 @@
 
 use std::{path::Path, time::Duration};
 
+use prost_types::Timestamp;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::wire::proto::{
     Candidate, DecideRequest, DecideResponse, DeleteSlotRequest, RewardEvent, RewardKind, Slot, SlotKind, Subject,
 };
 
-use crate::support::{Clients, Server, click, context, decide, number, slot, text};
+use crate::{
+    aftermath::ShortWindows,
+    support::{Server, click, context, decide, number, slot, text},
+};
 
 /// A text that CSV and JSON must quote.
 pub(crate) const AWKWARD: &str = "she said \"hi, there\"\r\nand left; \u{e9}\u{1f6d2}";
@@ -33,16 +37,23 @@ fn page() -> Slot {
     page
 }
 
-/// A second is its window.
-fn quick() -> Slot {
-    let mut quick = slot("quick", &["x", "y"]);
-    quick.goal.as_mut().unwrap().window = Some(prost_types::Duration { seconds: 1, nanos: 0 });
-    quick
+/// The time since 1970.
+pub(crate) fn now() -> Duration {
+    std::time::UNIX_EPOCH.elapsed().unwrap()
+}
+
+pub(crate) fn moment(since_1970: Duration) -> Timestamp {
+    Timestamp {
+        seconds: i64::try_from(since_1970.as_secs()).unwrap(),
+        nanos: i32::try_from(since_1970.subsec_nanos()).unwrap(),
+    }
 }
 
 fn request(rng: &mut StdRng, i: u32) -> DecideRequest {
     let person = |of: &str, n: u32| format!("{of}{ODD_ID}{n}");
-    let subject = Subject { id: person("", rng.random_range(0..6)), session_id: person("session", i / 4) };
+    // People share a session, and some of them are not logged in.
+    let id = if rng.random_range(0..8) > 0 { person("", rng.random_range(0..6)) } else { String::new() };
+    let subject = Subject { id, session_id: person("session", i / 4) };
     let mut request = DecideRequest { subject: Some(subject), ..decide("page") };
     request.context = context(&[("age", number(f64::from(i % 60))), ("said", text(AWKWARD))]);
     if i.is_multiple_of(3) {
@@ -63,12 +74,18 @@ fn event(rng: &mut StdRng, i: u32, (request, decision): &(DecideRequest, DecideR
     match rng.random_range(0..12) {
         0..=2 => {
             (event.decision_id, event.slot_id, event.subject) = (String::new(), "page".into(), request.subject.clone());
+            match rng.random_range(0..6) {
+                0 => event.subject.as_mut().unwrap().id.clear(),
+                1 => event.time = Some(moment(now() - Duration::from_millis(rng.random_range(1..1_000)))),
+                // Before anything was shown, by a clock that is behind: a little, and too far.
+                2 => event.time = Some(moment(now() - Duration::from_mins(5))),
+                3 => event.time = Some(moment(now() - Duration::from_hours(2))),
+                _ => {}
+            }
         }
-        3 => {
-            // Two hours later, by whoever reports it.
-            let now = std::time::UNIX_EPOCH.elapsed().unwrap() + Duration::from_hours(2);
-            event.time = Some(prost_types::Timestamp { seconds: i64::try_from(now.as_secs()).unwrap(), nanos: 0 });
-        }
+        // By a clock that is ahead or behind: it came within the window.
+        3 => event.time = Some(moment(now() + Duration::from_hours(2))),
+        6 => event.time = Some(moment(now() - Duration::from_hours(2))),
         4 => event.arm_id = "no-such-arm".into(),
         5 => event.arm_id = String::new(),
         _ => {}
@@ -80,12 +97,12 @@ fn event(rng: &mut StdRng, i: u32, (request, decision): &(DecideRequest, DecideR
 pub(crate) async fn traffic(data: &Path) {
     let server = Server::start(data).await;
     let mut clients = server.clients().await;
-    for slot in [page(), quick(), slot("gone", &["g"])] {
+    for slot in [page(), slot("gone", &["g"])] {
         clients.create(slot).await.unwrap();
     }
     let mut rng = StdRng::seed_from_u64(11);
     let (mut made, mut sent): (Vec<(DecideRequest, DecideResponse)>, Vec<RewardEvent>) = (Vec::new(), Vec::new());
-    quick_ones(&mut clients, 0).await;
+    let short = ShortWindows::begin(&mut clients).await;
     let gone = clients.decide(decide("gone")).await.unwrap();
     clients.reward(click("gone-1", &gone)).await.unwrap();
     clients
@@ -119,15 +136,6 @@ pub(crate) async fn traffic(data: &Path) {
             _ => {}
         }
     }
-    // The windows of the first ones close; another event lets the service see it.
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
-    quick_ones(&mut clients, 5).await;
+    short.end(&mut clients).await;
     server.stop().await;
-}
-
-async fn quick_ones(clients: &mut Clients, first: u32) {
-    for i in first..first + 5 {
-        let decision = clients.decide(decide("quick")).await.unwrap();
-        clients.reward(click(&format!("quick-{i}"), &decision)).await.unwrap();
-    }
 }

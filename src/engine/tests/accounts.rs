@@ -89,14 +89,15 @@ fn a_fold_that_only_counts_counts_the_same() {
 }
 
 #[test]
-fn a_decision_is_told_of_when_its_window_closes_with_what_it_came_to() {
+fn a_decision_is_complete_when_window_and_grace_period_are_over() {
     let mut world = World::new(definition(&["a"]));
     let first = world.decide(request());
     assert_eq!(world.reward("e1", &first, "buy", Some(8.0)), RewardOutcome::Accepted);
     assert_eq!(world.reward("e2", &first, "buy", Some(2.0)), RewardOutcome::Accepted);
     assert_eq!(world.reward("e3", &first, "look", None), RewardOutcome::Accepted);
     assert_eq!(world.reverse("e4", &first, "e1"), RewardOutcome::Accepted);
-    world.at_us += HOUR_US;
+    // A window of an hour, and ten minutes within which reports may come.
+    world.at_us += HOUR_US + HOUR_US / 6;
     let second = world.decide(request());
     let (_, closed) = accounts(&world.events);
     assert_eq!(closed.iter().map(|closed| closed.complete).collect::<Vec<_>>(), [false, false], "to the microsecond");

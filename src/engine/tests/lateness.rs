@@ -141,6 +141,22 @@ fn a_refund_of_part_of_the_money_counts_as_long_as_a_reversal_does() {
 }
 
 #[test]
+fn a_refund_joins_what_the_subject_bought_before_what_its_session_was_shown_since() {
+    let mut world = World::new(definition(&["a"]));
+    world.update(|d| {
+        let refund = RewardKind { kind: "refund".into(), weight: -0.5, use_value: true, cap: None, winsorize: None };
+        d.goal.kinds.push(refund);
+    });
+    let bought = world.decide(for_subject(of("ann", "tab1")));
+    assert_eq!(world.reward("e1", &bought, "buy", Some(80.0)), RewardOutcome::Accepted);
+    world.at_us += DAY_US;
+    world.decide(for_subject(of("", "tab1")));
+    let refund = Rewarded { kind: "refund".into(), value: Some(30.0), ..click(&world, "e2", of("ann", "tab1")) };
+    assert_eq!(world.send(refund), RewardOutcome::Accepted);
+    assert_eq!(joined(&world, "e2"), Some(bought.id), "the other waits, but has no id");
+}
+
+#[test]
 fn a_reversal_window_of_zero_ends_with_the_window() {
     let mut world = World::new(definition(&["a"]));
     world.update(|d| (d.goal.reversal_window_us, d.goal.grace_period_us) = (Some(0), Some(0)));

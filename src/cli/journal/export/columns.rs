@@ -152,7 +152,7 @@ pub(super) const COLUMNS: &[Column] = &[
     column(
         "complete",
         "flag",
-        "The window had closed. False: the journal ended, the slot was reset or deleted, or too many decisions waited, before it did.",
+        "The window and the grace period were over: no more reward could come, though for the reversal window some may be taken back. False: the journal ended, the slot was reset or deleted, or too many decisions waited, before they were.",
         |row| json(&row.complete),
     ),
 ];

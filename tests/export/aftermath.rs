@@ -1,0 +1,156 @@
+//! Decisions of slots whose windows are short, and what comes after those are closed.
+
+use std::time::Duration;
+
+use slotwise::wire::proto::{
+    DecideRequest, DecideResponse, Goal, RewardEvent, RewardKind, RewardStatus as Status, Slot, Subject,
+};
+
+use crate::{
+    support::{Clients, click, decide, slot},
+    traffic::{moment, now},
+};
+
+/// Window of each of these slots; those that set a grace period set the same.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// Session that all shoppers of these slots share.
+const TAB: &str = "tab";
+
+/// Slots with short windows, and the first decisions that they made.
+pub(crate) struct ShortWindows {
+    begun: Duration,
+    quick: Vec<DecideResponse>,
+    goods: Vec<DecideResponse>,
+    patient: Vec<DecideResponse>,
+}
+
+fn of(seconds: u64) -> Option<prost_types::Duration> {
+    Some(prost_types::Duration { seconds: i64::try_from(seconds).unwrap(), nanos: 0 })
+}
+
+fn short(id: &str, arms: &[&str], goal: Goal) -> Slot {
+    let mut short = slot(id, arms);
+    let kinds = short.goal.take().unwrap().kinds;
+    short.goal = Some(Goal { window: of(WINDOW.as_secs()), kinds: [kinds, goal.kinds].concat(), ..goal });
+    short
+}
+
+fn slots() -> [Slot; 3] {
+    let money = |kind: &str, weight| RewardKind { kind: kind.into(), weight, use_value: true, ..RewardKind::default() };
+    let goods = vec![money("buy", 1.0), money("refund", -1.0)];
+    [
+        // Whatever it was rewarded with stands once the window is closed.
+        short("quick", &["x", "y"], Goal { grace_period: of(1), reversal_window: of(0), ..Goal::default() }),
+        // Goods come back for 60 days.
+        short("goods", &["g"], Goal { kinds: goods, grace_period: of(1), ..Goal::default() }),
+        // Reports come for ten minutes.
+        short("patient", &["p"], Goal::default()),
+    ]
+}
+
+fn person(id: &str) -> Option<Subject> {
+    Some(Subject { id: id.into(), session_id: TAB.into() })
+}
+
+fn for_person(slot: &str, id: &str) -> DecideRequest {
+    DecideRequest { subject: person(id), ..decide(slot) }
+}
+
+/// An event of the only arm that a slot has, for whoever was shown it.
+fn by_subject(event_id: &str, slot: &str, arm: &str, id: &str) -> RewardEvent {
+    let nothing = DecideResponse::default();
+    RewardEvent { slot_id: slot.into(), arm_id: arm.into(), subject: person(id), ..click(event_id, &nothing) }
+}
+
+fn money(kind: &str, value: f64, event: RewardEvent) -> RewardEvent {
+    RewardEvent { kind: kind.into(), value: Some(value), ..event }
+}
+
+fn undo(event_id: &str, reversed: &str, decision: &DecideResponse) -> RewardEvent {
+    RewardEvent { reverses_event_id: reversed.into(), ..click(event_id, decision) }
+}
+
+async fn send(clients: &mut Clients, events: impl IntoIterator<Item = (RewardEvent, Status)>) {
+    for (event, status) in events {
+        let result = clients.reward(event.clone()).await.unwrap();
+        assert_eq!(result.status(), status, "{event:?}: {}", result.message);
+    }
+}
+
+async fn quick_ones(clients: &mut Clients, first: u32) -> Vec<DecideResponse> {
+    let mut made = Vec::new();
+    for i in first..first + 5 {
+        let decision = clients.decide(decide("quick")).await.unwrap();
+        clients.reward(click(&format!("quick-{i}"), &decision)).await.unwrap();
+        made.push(decision);
+    }
+    made
+}
+
+impl ShortWindows {
+    /// Creates the slots, and decides; four of five goods are bought.
+    pub(crate) async fn begin(clients: &mut Clients) -> Self {
+        for slot in slots() {
+            clients.create(slot).await.unwrap();
+        }
+        let quick = quick_ones(clients, 0).await;
+        let (mut goods, mut patient) = (Vec::new(), Vec::new());
+        let begun = now();
+        for i in 0..5 {
+            let decision = clients.decide(for_person("goods", &format!("ann-{i}"))).await.unwrap();
+            let mut bought = money("buy", 40.0, click(&format!("buy-{i}"), &decision));
+            bought.time = Some(moment(begun));
+            if i < 4 {
+                send(clients, [(bought, Status::Accepted)]).await;
+            }
+            goods.push(decision);
+            patient.push(clients.decide(for_person("patient", &format!("ann-{i}"))).await.unwrap());
+        }
+        Self { begun: now(), quick, goods, patient }
+    }
+
+    /// Waits until windows and set grace periods are over; then sends what comes too late, and what does not.
+    pub(crate) async fn end(self, clients: &mut Clients) {
+        let over = self.begun + 2 * WINDOW + Duration::from_millis(100);
+        tokio::time::sleep(over.saturating_sub(now())).await;
+        for (i, decision) in self.quick.iter().enumerate() {
+            let (again, undone) = (format!("quick-{i}"), format!("quick-undo-{i}"));
+            let late = [click(&again, decision), undo(&undone, &again, decision)];
+            send(clients, late.map(|event| (event, Status::Late))).await;
+        }
+        self.give_back(clients).await;
+        for (i, decision) in self.patient.iter().enumerate() {
+            let in_time = |event| RewardEvent { time: Some(moment(self.begun)), ..event };
+            let named = in_time(click(&format!("patient-{i}"), decision));
+            let nameless = in_time(by_subject(&format!("patient-s{i}"), "patient", "p", &format!("ann-{i}")));
+            let after = click(&format!("patient-late-{i}"), decision);
+            let events = [(named, Status::Accepted), (nameless, Status::Accepted), (after, Status::Late)];
+            send(clients, events).await;
+        }
+        quick_ones(clients, 5).await;
+    }
+
+    async fn give_back(&self, clients: &mut Clients) {
+        let goods = &self.goods;
+        // Somebody in the same tab who is not logged in.
+        clients.decide(for_person("goods", "")).await.unwrap();
+        let refund = |id: &str, of: usize| money("refund", 15.0, click(id, &goods[of]));
+        let events = [
+            (money("buy", 40.0, click("buy-0", &goods[0])), Status::Duplicate),
+            (money("buy", 5.0, click("buy-more", &goods[0])), Status::Late),
+            // Joins what ann-0 bought, not what was shown in the tab since.
+            (money("refund", 10.0, by_subject("refund-0", "goods", "g", "ann-0")), Status::Accepted),
+            (undo("undo-1", "buy-1", &goods[1]), Status::Accepted),
+            (undo("undo-1", "buy-1", &goods[1]), Status::Duplicate),
+            (undo("undo-1-again", "buy-1", &goods[1]), Status::Rejected),
+            (refund("refund-1", 1), Status::Accepted),
+            (refund("refund-2", 2), Status::Accepted),
+            (undo("undo-refund-2", "refund-2", &goods[2]), Status::Accepted),
+            // Nobody bought it, so nothing of it is known any more.
+            (refund("refund-4", 4), Status::Late),
+            (undo("undo-4", "buy-4", &goods[4]), Status::Late),
+        ];
+        send(clients, events).await;
+    }
+}
