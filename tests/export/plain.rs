@@ -43,7 +43,7 @@ impl Times {
         let tenth_us = goal.window_us / 10;
         Self {
             window_us: goal.window_us,
-            grace_us: goal.grace_period_us.unwrap_or(tenth_us.max(10 * MINUTE_US).min(DAY_US)),
+            grace_us: goal.grace_period_us.unwrap_or(tenth_us.clamp(10 * MINUTE_US, DAY_US)),
             reversal_us: goal.reversal_window_us.unwrap_or(60 * DAY_US),
         }
     }
@@ -224,8 +224,8 @@ fn latest(decisions: &[Plain], event: &Rewarded, skew_us: i64, joins: impl Fn(&P
         let same_id = !whose.id.is_empty() && theirs.id == whose.id;
         let same_session = !whose.session_id.is_empty() && theirs.session_id == whose.session_id;
         let one_has_no_id = whose.id.is_empty() || theirs.id.is_empty();
-        let by_whom = if same_id { 1 } else { 0 };
-        let by_time = if plain.at_us <= event.time_us { 1 } else { 0 };
+        let by_whom = u8::from(same_id);
+        let by_time = u8::from(plain.at_us <= event.time_us);
         let allowed = shows && (same_id || same_session && one_has_no_id) && plain.at_us <= event.time_us + skew_us;
         (allowed && joins(plain)).then_some((by_time, by_whom))
     };
