@@ -42,6 +42,10 @@ pub(crate) fn now() -> Duration {
     std::time::UNIX_EPOCH.elapsed().unwrap()
 }
 
+fn ago(age: Duration) -> Duration {
+    now().checked_sub(age).unwrap()
+}
+
 pub(crate) fn moment(since_1970: Duration) -> Timestamp {
     Timestamp {
         seconds: i64::try_from(since_1970.as_secs()).unwrap(),
@@ -76,16 +80,16 @@ fn event(rng: &mut StdRng, i: u32, (request, decision): &(DecideRequest, DecideR
             (event.decision_id, event.slot_id, event.subject) = (String::new(), "page".into(), request.subject.clone());
             match rng.random_range(0..6) {
                 0 => event.subject.as_mut().unwrap().id.clear(),
-                1 => event.time = Some(moment(now() - Duration::from_millis(rng.random_range(1..1_000)))),
+                1 => event.time = Some(moment(ago(Duration::from_millis(rng.random_range(1..1_000))))),
                 // Before anything was shown, by a clock that is behind: a little, and too far.
-                2 => event.time = Some(moment(now() - Duration::from_mins(5))),
-                3 => event.time = Some(moment(now() - Duration::from_hours(2))),
+                2 => event.time = Some(moment(ago(Duration::from_mins(5)))),
+                3 => event.time = Some(moment(ago(Duration::from_hours(2)))),
                 _ => {}
             }
         }
         // By a clock that is ahead or behind: it came within the window.
         3 => event.time = Some(moment(now() + Duration::from_hours(2))),
-        6 => event.time = Some(moment(now() - Duration::from_hours(2))),
+        6 => event.time = Some(moment(ago(Duration::from_hours(2)))),
         4 => event.arm_id = "no-such-arm".into(),
         5 => event.arm_id = String::new(),
         _ => {}
