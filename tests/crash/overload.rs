@@ -3,6 +3,12 @@
 //! Three clients ask for pages of a hundred decisions as fast as they can while others send rewards. A few seconds by
 //! default, in which order and counts are checked; half a minute with `SLOTWISE_OVERLOAD=1`, in which memory and
 //! latencies are held against their bounds as well. `SLOTWISE_BINARY` names another program to load, an optimised one.
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts and places of some thousand measurements"
+)]
 
 use std::{
     collections::HashMap,

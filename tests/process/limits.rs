@@ -1,4 +1,5 @@
 //! What clients may hold open, what a compressed message may hold, and what a probe sees of the end.
+#![allow(clippy::disallowed_methods, reason = "a test's patience is measured by the clock")]
 
 use std::time::Instant;
 

@@ -134,7 +134,7 @@ async fn rewards_and_changes_have_scarce_room_first() {
     world.set(Weather::Fair);
     for i in 1..=100 {
         assert_eq!(reward(&node, &format!("e{i}"), &first).await.unwrap(), RewardOutcome::Accepted, "event {i}");
-        let Some(off) = node.slot(&slot_id()).map(|view| view.definition.clone()) else { panic!() };
+        let Some(off) = node.slot(&slot_id()).map(|view| Arc::clone(&view.definition)) else { panic!() };
         if i % 50 == 0 {
             let definition = Definition { display_name: format!("{i}"), ..(*off).clone() };
             let change = Change::Update { definition, revision: 0 };
@@ -142,7 +142,7 @@ async fn rewards_and_changes_have_scarce_room_first() {
         }
     }
     world.room.store(u64::MAX, Ordering::SeqCst);
-    tokio::time::timeout(Duration::from_secs(60), async {
+    tokio::time::timeout(Duration::from_mins(1), async {
         while node.waiting().decisions > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -216,7 +216,7 @@ async fn a_leap_of_ten_years_does_not_move_the_journal_s_time_unless_it_is_accep
 
 /// A slot with 400 arms and no holdout, which would get the baseline without a look at the deadline.
 async fn create_long(node: &Node) -> Request {
-    let arms = definition().arms[0].clone();
+    let arms = Arc::clone(&definition().arms[0]);
     let arm = |i: usize| Arc::new(Arm { id: ArmId::parse("arm_id", &format!("arm{i}")).unwrap(), ..(*arms).clone() });
     let mut definition = Definition { arms: (0..400).map(arm).collect(), ..definition() };
     definition.controls.holdout = Some(0.0);

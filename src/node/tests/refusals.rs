@@ -102,6 +102,7 @@ pub(super) fn remove_snapshots(folder: &Path) {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a list of refusals, each of a few lines")]
 async fn a_start_that_is_refused_changes_nothing() {
     let (mut world, mut other_world) = (World::new(), World::new());
     let (crashed, other) = (killed(&mut world).await, killed(&mut other_world).await);
