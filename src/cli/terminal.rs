@@ -4,7 +4,7 @@
 //! whoever lists slots, a line break forges a line of a history. They are written as JSON writes them (`\u001b`).
 //!
 //! * [`printable`] is for a text within a line or a cell: nothing of it stays that is not shown.
-//! * [`say`] and [`Escaping`] are the last step before a terminal: line breaks and tabs stay.
+//! * `say` and [`Escaping`] are the last step before a terminal: line breaks and tabs stay.
 
 use std::{
     borrow::Cow,

@@ -25,14 +25,14 @@ pub(crate) struct ShortWindows {
     patient: Vec<DecideResponse>,
 }
 
-fn of(seconds: u64) -> Option<prost_types::Duration> {
-    Some(prost_types::Duration { seconds: i64::try_from(seconds).unwrap(), nanos: 0 })
+fn of(seconds: u64) -> prost_types::Duration {
+    prost_types::Duration { seconds: i64::try_from(seconds).unwrap(), nanos: 0 }
 }
 
 fn short(id: &str, arms: &[&str], goal: Goal) -> Slot {
     let mut short = slot(id, arms);
     let kinds = short.goal.take().unwrap().kinds;
-    short.goal = Some(Goal { window: of(WINDOW.as_secs()), kinds: [kinds, goal.kinds].concat(), ..goal });
+    short.goal = Some(Goal { window: Some(of(WINDOW.as_secs())), kinds: [kinds, goal.kinds].concat(), ..goal });
     short
 }
 
@@ -41,26 +41,30 @@ fn slots() -> [Slot; 3] {
     let goods = vec![money("buy", 1.0), money("refund", -1.0)];
     [
         // Whatever it was rewarded with stands once the window is closed.
-        short("quick", &["x", "y"], Goal { grace_period: of(1), reversal_window: of(0), ..Goal::default() }),
+        short(
+            "quick",
+            &["x", "y"],
+            Goal { grace_period: Some(of(1)), reversal_window: Some(of(0)), ..Goal::default() },
+        ),
         // Goods come back for 60 days.
-        short("goods", &["g"], Goal { kinds: goods, grace_period: of(1), ..Goal::default() }),
+        short("goods", &["g"], Goal { kinds: goods, grace_period: Some(of(1)), ..Goal::default() }),
         // Reports come for ten minutes.
         short("patient", &["p"], Goal::default()),
     ]
 }
 
-fn person(id: &str) -> Option<Subject> {
-    Some(Subject { id: id.into(), session_id: TAB.into() })
+fn person(id: &str) -> Subject {
+    Subject { id: id.into(), session_id: TAB.into() }
 }
 
 fn for_person(slot: &str, id: &str) -> DecideRequest {
-    DecideRequest { subject: person(id), ..decide(slot) }
+    DecideRequest { subject: Some(person(id)), ..decide(slot) }
 }
 
 /// An event of the only arm that a slot has, for whoever was shown it.
 fn by_subject(event_id: &str, slot: &str, arm: &str, id: &str) -> RewardEvent {
     let nothing = DecideResponse::default();
-    RewardEvent { slot_id: slot.into(), arm_id: arm.into(), subject: person(id), ..click(event_id, &nothing) }
+    RewardEvent { slot_id: slot.into(), arm_id: arm.into(), subject: Some(person(id)), ..click(event_id, &nothing) }
 }
 
 fn money(kind: &str, value: f64, event: RewardEvent) -> RewardEvent {

@@ -32,6 +32,7 @@ pub(crate) struct Plain {
 
 /// The times of a goal, microseconds, with the defaults that `learning.proto` states.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "the common ending is their unit")]
 struct Times {
     window_us: i64,
     grace_us: i64,
@@ -153,18 +154,16 @@ impl PlainJoin {
             return "reversal";
         }
         let takes_back = goal.kinds.iter().any(|kind| kind.kind == event.kind && kind.weight < 0.0);
-        let found = match event.decision {
-            Some(id) => decisions.iter().position(|plain| plain.decided.id == id),
-            None => {
-                let age_us = at_us - event.time_us;
-                let in_time = age_us <= times.window_us + times.skew_us();
-                if !(in_time || takes_back && age_us <= times.reversal_us) {
-                    return "late";
-                }
-                let joins =
-                    |plain: &Plain| if takes_back { plain.known(at_us, &goal) } else { plain.waits(at_us, times) };
-                latest(decisions, &event, times.skew_us(), joins)
+        let found = if let Some(id) = event.decision {
+            decisions.iter().position(|plain| plain.decided.id == id)
+        } else {
+            let age_us = at_us - event.time_us;
+            let in_time = age_us <= times.window_us + times.skew_us();
+            if !(in_time || takes_back && age_us <= times.reversal_us) {
+                return "late";
             }
+            let joins = |plain: &Plain| if takes_back { plain.known(at_us, &goal) } else { plain.waits(at_us, times) };
+            latest(decisions, &event, times.skew_us(), joins)
         };
         let Some(plain) = found.map(|at| &mut decisions[at]) else { return "unmatched" };
         if !plain.known(at_us, &goal) {

@@ -73,7 +73,7 @@ pub(super) fn read(body: &[u8]) -> Result<Decoded, String> {
     decode::event(event)
 }
 
-/// The event in a record's body; an event that [`read`] would pass over is an error as well.
+/// The event in a record's body; an event that a reader of the journal would pass over is an error as well.
 pub fn decode(body: &[u8]) -> Result<Event, String> {
     match read(body)? {
         Decoded::Event(event) => Ok(event),

@@ -236,7 +236,7 @@ async fn the_deadline_is_looked_at_within_a_decision() {
     assert_eq!((decided.fallback, decided.chosen.len()), (Some(crate::engine::Fallback::Deadline), 400));
     let looked = looks.load(Ordering::SeqCst);
     assert!((20..40).contains(&looked), "{looked}");
-    assert!(decided.chosen.iter().all(|chosen| chosen.propensity == 1.0), "the caller's order");
+    assert!(decided.chosen.iter().all(|chosen| chosen.propensity.to_bits() == 1.0_f64.to_bits()), "the caller's order");
     // A page of those goes on to its end, each as soon as it is asked.
     let answers = node.decide(vec![long; 30], false, &|| true).await.unwrap();
     assert!(answers.iter().all(|answer| answer.as_ref().unwrap().decided.fallback.is_some()));
