@@ -110,6 +110,8 @@ fn a_wrong_document_is_named_and_nothing_of_its_folder_is_applied() {
 fn a_service_that_is_not_there_is_said_in_one_line() {
     let output = program().args(["slots", "list", "--target", "http://127.0.0.1:9"]).output().unwrap();
     assert!(bad(&output).contains("slotwise serve"));
-    let output = program().args(["slots", "list", "--target", "localhost"]).output().unwrap();
-    assert!(bad(&output).contains("http://127.0.0.1:50051"));
+    let output = program().args(["slots", "list", "--target", "localhost:9"]).output().unwrap();
+    assert!(bad(&output).contains("no Slotwise answers at localhost:9"));
+    let output = program().args(["slots", "list", "--target", "local host"]).output().unwrap();
+    assert!(bad(&output).contains("write it as 127.0.0.1:50051"));
 }

@@ -137,7 +137,9 @@ async fn a_journal_gives_the_same_bytes_from_anywhere_and_by_any_number_of_worke
     }
     for aside in seen.values() {
         let written = fs::read(aside).unwrap();
-        assert!(bytes(&snapshot::decode(&written).unwrap()) == written, "{}", aside.display());
+        let state = snapshot::decode(&written).unwrap();
+        // The header names the journal, which the state does not know.
+        assert!(bytes(&state)[snapshot::HEADER..] == written[snapshot::HEADER..], "{}", aside.display());
     }
     assert!(seen.len() >= 2, "{} snapshots were taken", seen.len());
 }

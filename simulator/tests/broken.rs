@@ -51,7 +51,7 @@ fn a_whole_set_is_read_as_it_is() {
     assert_eq!(set.features(0), [age, job("?")].into());
     assert_eq!(set.features(1), [job("clerk")].into(), "an empty cell is a missing feature");
     assert_eq!((set.label(0), set.label(1), set.rows()), (0, 1, 2));
-    assert_eq!(setup::arms(&set), ["class-0", "class-1"], "its names are no ids");
+    assert_eq!(setup::arms(&set), ["<=50K", ">50K"], "its names are the ids");
     assert_eq!(setup::definition(&Options::default(), &set, 7).unwrap().id.as_str(), "replay-tiny-7");
 }
 

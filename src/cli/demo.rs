@@ -167,11 +167,22 @@ async fn enough(length: Duration) -> std::io::Result<()> {
     Ok(())
 }
 
+/// How often the service's report is read until it has all decisions, and the pause between: five seconds in all.
+const REPORT_LOOKS: u32 = 50;
+const REPORT_PAUSE: Duration = Duration::from_millis(100);
+
 /// Asks the service for its own account of the same, which must be the shop's.
 async fn agree(client: &mut Client, board: &Board) -> CommandResult {
     for (place, tally) in catalogue::PLACES.iter().zip(&board.tallies) {
-        let report = client.report(place.id).await?;
         let (counted, brought) = (tally.total.decisions, tally.total.reward());
+        let mut report = client.report(place.id).await?;
+        let mut looks = 1;
+        // The last decisions were answered; that they are written can take a moment longer.
+        while report.counters.decisions < counted && looks < REPORT_LOOKS {
+            sleep(REPORT_PAUSE).await;
+            report = client.report(place.id).await?;
+            looks += 1;
+        }
         let (theirs, reward) = (report.counters.decisions, report.reward_per_decision());
         if theirs != counted || (reward - brought).abs() > 1e-6 {
             let id = place.id;

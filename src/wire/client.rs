@@ -51,6 +51,16 @@ pub enum ClientError {
     Answer(String),
 }
 
+impl ClientError {
+    /// How long to wait before the same call is worth another try, or `None` if the service did not say so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(status) => status.get_details_retry_info()?.retry_delay,
+            Self::Unreachable { .. } | Self::Address(_) | Self::Answer(_) => None,
+        }
+    }
+}
+
 impl From<Status> for ClientError {
     fn from(status: Status) -> Self {
         Self::Refused(Box::new(status))

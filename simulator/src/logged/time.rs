@@ -50,13 +50,14 @@ fn split_zone(text: &str) -> Option<(&str, i64)> {
     // A date has hyphens, too.
     let Some(at) = text.rfind(['+', '-']).filter(|at| *at > 10) else { return Some((text, 0)) };
     let (local, zone) = (text[..at].trim_end(), &text[at + 1..]);
-    let digits: String = zone.chars().filter(|c| *c != ':').collect();
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    if !zone.bytes().all(|byte| byte.is_ascii_digit() || byte == b':') {
         return None;
     }
-    let (hours, minutes) = match digits.len() {
-        2 => (digits.as_str(), "0"),
-        4 => digits.split_at(2),
+    // `+02`, `+0200` or `+02:00`.
+    let (hours, minutes) = match (zone.len(), zone.split_once(':')) {
+        (2, None) => (zone, "0"),
+        (4, None) => zone.split_at(2),
+        (5, Some((hours, minutes))) if hours.len() == 2 => (hours, minutes),
         _ => return None,
     };
     let (hours, minutes): (i64, i64) = (hours.parse().ok()?, minutes.parse().ok()?);

@@ -216,10 +216,17 @@ impl Counter {
             context: shopper.context(),
             ..Request::new(SlotId::parse("slot_id", spot.id)?)
         };
-        let begun = now();
-        let decided = self.client.decide(&request).await;
-        let decide_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let decision = decided.map_err(|source| TrafficError::Call { what: "get a decision", source })?;
+        let (decision, decide_us) = loop {
+            let begun = now();
+            match self.client.decide(&request).await {
+                Ok(decision) => break (decision, u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX)),
+                Err(source) => match source.retry_after() {
+                    // More shoppers come than this machine can write down: the next ones wait.
+                    Some(delay) => time::sleep(delay).await,
+                    None => return Err(TrafficError::Call { what: "get a decision", source }),
+                },
+            }
+        };
         let shown = shown(spot, &decision)?;
         let deeds = shopper.deeds(spot, &shown);
         for deed in &deeds {
