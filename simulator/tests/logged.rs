@@ -308,7 +308,9 @@ fn an_export_of_a_real_node_is_read_back_and_its_own_slot_has_weights_of_1() {
             assert_eq!(log.arms[row.arm].id.as_str(), arm);
             assert!((row.propensity - propensity).abs() < 1e-14 && (row.reward - reward).abs() < 1e-14);
         }
-        assert_eq!(log.rows[4].subject.id, "customer-4");
+        let subject = |row: usize| log.rows[row].subject.id.as_str();
+        assert!(subject(4).starts_with('~'), "a pseudonym, because no table of names was given");
+        assert!(subject(4) == subject(54) && subject(4) != subject(5), "the same for the same customer alone");
         assert_eq!(*log.rows[7].context, features([("kind", word("new")), ("step", Value::Number(0.0))]));
 
         let own = Candidate::slot(log, "the same slot", shop()).unwrap();
