@@ -31,6 +31,7 @@ fn it_ends_by_itself_with_a_lift_for_each_slot() {
         let (lift, half_width) = lift(summary, slot);
         assert!(half_width > 0.0 && lift > -2.55 * half_width, "{slot}: {lift} ± {half_width}");
     }
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("all of them counted") && text.contains("own reports say the same"), "{text}");
     assert!(!text.contains('\x1b'), "a pipe gets no escapes");
 }
