@@ -6,7 +6,8 @@
 //! * **Rewards and changes** are answered once they are durable. They have their own way past waiting decisions: the
 //!   writer takes them first in every commit. A reward waits for decisions only where it must come after them: the
 //!   decision that it names and those of the same slot before it, or, without a decision id, those of its slot up to
-//!   the last one of its subject. Those are written ahead of all other decisions.
+//!   the last one of its subject. Those are written ahead of all other decisions. Where rewards of several slots wait
+//!   for decisions, the slots divide the batch by max-min fairness: a slot that needs few decisions gets all of them.
 //!
 //! What waits is bounded, never by the number of calls:
 //!

@@ -15,7 +15,7 @@ mod lanes;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -365,8 +365,35 @@ impl Inner {
         if fits { Ok(()) } else { Err(WriteError::Busy) }
     }
 
+    /// Divides a batch of `most` decisions among the slots whose decisions the express lane waits for.
+    ///
+    /// Returns the number of decisions that each slot may have written. A slot that needs less than an equal share
+    /// gets all that it needs, and the others divide the rest equally (max-min fairness). So a reward of an idle slot
+    /// never waits until the many decisions of a busy slot are written.
+    fn shares(&self, most: usize) -> HashMap<u32, usize> {
+        let mut last_tickets: BTreeMap<u32, u64> = BTreeMap::new();
+        for (&slot, &ticket) in self.express.iter().flat_map(|passenger| &passenger.after) {
+            // Slots that came first get a share if there are more slots than places.
+            if last_tickets.len() < most || last_tickets.contains_key(&slot) {
+                let last_ticket = last_tickets.entry(slot).or_default();
+                *last_ticket = ticket.max(*last_ticket);
+            }
+        }
+        let mut needs: Vec<(usize, u32)> =
+            last_tickets.into_iter().map(|(slot, ticket)| (self.lanes.count_up_to(slot, ticket), slot)).collect();
+        needs.sort_unstable();
+        let (slots, mut left) = (needs.len(), most);
+        let share_of = |(place, (need, slot)): (usize, (usize, u32))| {
+            let share = need.min(left.div_ceil(slots - place));
+            left -= share;
+            (slot, share)
+        };
+        needs.into_iter().enumerate().map(share_of).collect()
+    }
+
     fn take(&mut self, portion: Portion) -> Taken {
         let mut taken = Taken::default();
+        let shares = if portion.decisions { self.shares(portion.events) } else { HashMap::new() };
         // Slots of which a reward must wait: no later one may pass it.
         let mut held: HashSet<u32> = HashSet::new();
         let (mut events, mut at) = (0, 0);
@@ -377,8 +404,8 @@ impl Inner {
             let free = passenger.after.keys().all(|slot| !held.contains(slot));
             let mut met = free;
             for (&slot, &ticket) in passenger.after.iter().filter(|_| free && portion.decisions) {
-                let left = portion.events.saturating_sub(taken.decisions.len());
-                met &= self.lanes.take_up_to(slot, ticket, left, &mut taken.counts, &mut taken.decisions);
+                let share = shares.get(&slot).copied().unwrap_or(0);
+                met &= self.lanes.take_up_to(slot, ticket, share, &mut taken.counts, &mut taken.decisions);
             }
             let waits_for = |(&slot, &ticket): (&u32, &u64)| ticket > 0 && self.lanes.waits(slot, ticket);
             if !portion.decisions && passenger.after.iter().any(waits_for) {

@@ -114,12 +114,18 @@ impl Lanes {
         self.by_slot.get(&slot).and_then(VecDeque::front).is_some_and(|front| front.ticket <= ticket)
     }
 
-    /// Takes decisions of a slot up to a ticket, at most `most`. Returns whether all of those are taken by now.
+    /// Returns the number of waiting decisions of a slot up to a ticket.
+    pub(super) fn count_up_to(&self, slot: u32, ticket: u64) -> usize {
+        self.by_slot.get(&slot).map_or(0, |lane| lane.partition_point(|entry| entry.ticket <= ticket))
+    }
+
+    /// Takes decisions of a slot up to a ticket, until `share` of the slot's decisions are taken in this batch.
+    /// Returns whether all decisions up to the ticket are taken now.
     pub(super) fn take_up_to(
         &self,
         slot: u32,
         ticket: u64,
-        most: usize,
+        share: usize,
         counts: &mut TakenCounts,
         into: &mut Vec<Arc<Decided>>,
     ) -> bool {
@@ -127,8 +133,8 @@ impl Lanes {
             return true;
         }
         let (Some(lane), taken) = (self.by_slot.get(&slot), counts.entry(slot).or_insert(0)) else { return true };
-        let due = lane.partition_point(|entry| entry.ticket <= ticket);
-        let until = due.min(*taken + most);
+        let due = self.count_up_to(slot, ticket);
+        let until = due.min(share);
         if until > *taken {
             into.extend(lane.range(*taken..until).map(|entry| Arc::clone(&entry.decided)));
             *taken = until;

@@ -11,6 +11,8 @@ use crate::{
 };
 
 const ALL: Portion = Portion { events: 100, unasked: 100, decisions: true };
+/// A batch without decisions that no reward needs.
+const NO_OTHERS: Portion = Portion { unasked: 0, ..ALL };
 
 fn decided(slot: u32, n: u64, subject: &str) -> Arc<Decided> {
     let name = SlotId::parse("slot_id", &format!("s{slot}")).unwrap();
@@ -75,6 +77,45 @@ fn a_reward_comes_after_its_decision_and_what_was_decided_in_its_slot_before() {
     assert_eq!((first.rewards.len(), first.rewards[0].0[0].subject.id.as_str()), (1, "nobody"));
     queue.settle(&first.counts, &Ok(()));
     assert_eq!(queue.take(ALL).rewards.len(), 2);
+}
+
+#[test]
+fn a_reward_does_not_wait_for_the_many_decisions_that_a_reward_of_another_slot_needs() {
+    let queue = Queue::default();
+    let busy: Vec<_> = (0..900).map(|n| decided(1, n, "")).collect();
+    queue.push_decisions(busy.clone(), Vec::new(), false).unwrap();
+    let idle = decided(2, 1, "");
+    queue.push_decisions(vec![Arc::clone(&idle)], Vec::new(), false).unwrap();
+    push_reward(&queue, vec![reward(Some(&busy[899]), 1, "")]);
+    push_reward(&queue, vec![reward(Some(&idle), 2, "")]);
+    let taken = queue.take(NO_OTHERS);
+    assert_eq!(taken.rewards.len(), 1, "the reward of the idle slot");
+    assert_eq!(taken.rewards[0].0[0].decision, Some(idle.id));
+    assert_eq!((taken.counts[&1], taken.counts[&2]), (99, 1), "the busy slot has the rest of the batch");
+    queue.settle(&taken.counts, &Ok(()));
+    // Nine more batches write what the busy slot's reward needs: nobody waits for ever.
+    let mut batches = 0;
+    while queue.waiting().events > 0 {
+        let taken = queue.take(NO_OTHERS);
+        queue.settle(&taken.counts, &Ok(()));
+        batches += 1;
+    }
+    assert_eq!(batches, 9);
+}
+
+#[test]
+fn more_slots_than_places_in_a_batch_are_written_in_turn() {
+    let queue = Queue::default();
+    let each: Vec<_> = (1..=250).map(|slot| decided(slot, 1, "")).collect();
+    queue.push_decisions(each.clone(), Vec::new(), false).unwrap();
+    for decided in &each {
+        push_reward(&queue, vec![reward(Some(decided), decided.id.slot(), "")]);
+    }
+    for expected in [100, 100, 50] {
+        let taken = queue.take(NO_OTHERS);
+        assert_eq!(taken.rewards.len(), expected);
+        queue.settle(&taken.counts, &Ok(()));
+    }
 }
 
 #[test]
