@@ -21,7 +21,7 @@ pub struct Constraints {
     /// The first and the last position, from 0, of those that may not move freely.
     pub windows: Vec<Option<(usize, usize)>>,
     /// How values are spread.
-    pub quotas: Vec<Spread>,
+    pub quotas: Vec<Quota>,
 }
 
 /// A position that goes to one of certain candidates.
@@ -35,7 +35,7 @@ pub struct Pin {
 
 /// How values are spread over the first positions.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Spread {
+pub struct Quota {
     /// The value of each candidate; none: it has none.
     pub values: Vec<Option<u32>>,
     /// How many positions it is about.
@@ -148,7 +148,7 @@ impl Constraints {
     }
 }
 
-impl Spread {
+impl Quota {
     fn narrow(&self, drawn: &[usize], places: usize, field: &mut Field<'_>) {
         let (position, top) = (drawn.len(), self.top.min(places));
         if position >= top {
@@ -254,7 +254,7 @@ mod tests {
     fn quotas_leave_room_for_the_values_that_are_asked_for() {
         let values = vec![Some(0), Some(0), Some(0), Some(1), None];
         let rules = |min_values, max_per_value| Constraints {
-            quotas: vec![Spread { values: values.clone(), top: 3, min_values, max_per_value }],
+            quotas: vec![Quota { values: values.clone(), top: 3, min_values, max_per_value }],
             ..Constraints::default()
         };
         assert_eq!(may(&rules(Some(2), None), 5, &[0, 1], 5).0, [3], "the last of the top three");

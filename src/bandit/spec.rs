@@ -53,7 +53,7 @@ pub struct LinearSpec {
     pub link: Option<Link>,
     /// What is added to the features.
     pub expansion: Expansion,
-    /// What the arms share; none: see [`Setting`].
+    /// What the arms share; none: see [`SlotTraits`].
     pub sharing: Option<Sharing>,
     /// λ, the precision of the weights' prior in units of the noise.
     pub prior_precision: f64,
@@ -91,11 +91,11 @@ impl Default for ModelSpec {
 
 /// What a model has to know of its slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Setting {
+pub struct SlotTraits {
     /// All rewards lie in [0, 1].
-    pub unit: bool,
+    pub unit_rewards: bool,
     /// Thousands of arms, too many for a posterior over the features each: they share one.
-    pub catalogue: bool,
+    pub large_catalogue: bool,
 }
 
 impl ModelSpec {
@@ -180,11 +180,11 @@ impl ModelSpec {
     }
 
     /// The models it comes to, each with how much faster than the slot it forgets; a portfolio's first is its cheapest.
-    pub fn members(&self, setting: Setting) -> Vec<MemberSpec> {
-        let slow = |design| MemberSpec { design, haste: 1 };
+    pub fn members(&self, traits: SlotTraits) -> Vec<MemberSpec> {
+        let slow = |design| MemberSpec { design, half_life_divisor: 1 };
         match *self {
-            Self::Portfolio(portfolio) => portfolio.members(setting),
-            Self::Linear(linear) => vec![slow(Design::Linear(linear.design(setting)))],
+            Self::Portfolio(portfolio) => portfolio.members(traits),
+            Self::Linear(linear) => vec![slow(Design::Linear(linear.design(traits)))],
             Self::BetaBernoulli { prior_a, prior_b } => vec![slow(Design::BetaBernoulli { prior_a, prior_b })],
             Self::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale } => {
                 vec![slow(Design::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale })]
@@ -199,14 +199,14 @@ pub struct MemberSpec {
     /// The model.
     pub design: Design,
     /// The slot's half-life over the model's.
-    pub haste: u32,
+    pub half_life_divisor: u32,
 }
 
 impl MemberSpec {
     /// Its name in answers.
     pub fn name(&self) -> &'static str {
         match self.design {
-            Design::Linear(_) if self.haste > 1 => "fast_linear",
+            Design::Linear(_) if self.half_life_divisor > 1 => "fast_linear",
             Design::Linear(LinearDesign { sharing: Sharing::Shared, expansion: Expansion::Interactions, .. }) => {
                 "shared_interactions"
             }
@@ -228,7 +228,7 @@ impl MemberSpec {
 const FAST: u32 = 8;
 
 impl PortfolioSpec {
-    fn members(&self, setting: Setting) -> Vec<MemberSpec> {
+    fn members(&self, traits: SlotTraits) -> Vec<MemberSpec> {
         let design = |link, expansion, sharing| LinearDesign {
             link,
             expansion,
@@ -236,10 +236,10 @@ impl PortfolioSpec {
             prior_precision: ModelSpec::PRIOR_PRECISION,
             dimension_budget: self.dimension_budget,
         };
-        let member = |haste, design| MemberSpec { design: Design::Linear(design), haste };
+        let member = |half_life_divisor, design| MemberSpec { design: Design::Linear(design), half_life_divisor };
         let (none, products, fourier) = (Expansion::None, Expansion::Interactions, Expansion::Fourier);
-        let link = if setting.unit { Link::Logit } else { Link::Identity };
-        if setting.catalogue {
+        let link = if traits.unit_rewards { Link::Logit } else { Link::Identity };
+        if traits.large_catalogue {
             return vec![
                 member(1, design(link, none, Sharing::Shared)),
                 member(1, design(link, products, Sharing::Shared)),
@@ -252,7 +252,7 @@ impl PortfolioSpec {
             member(1, design(link, fourier, disjoint)),
             member(FAST, design(link, none, disjoint)),
         ];
-        if setting.unit {
+        if traits.unit_rewards {
             // Where nothing is left to chance the identity link, which learns how small its noise is, beats the logit.
             members.push(member(1, design(Link::Identity, products, disjoint)));
             members.push(member(1, design(Link::Identity, products, Sharing::Opposed)));
@@ -262,11 +262,11 @@ impl PortfolioSpec {
 }
 
 impl LinearSpec {
-    fn design(&self, setting: Setting) -> LinearDesign {
+    fn design(&self, traits: SlotTraits) -> LinearDesign {
         LinearDesign {
-            link: self.link.unwrap_or(if setting.unit { Link::Logit } else { Link::Identity }),
+            link: self.link.unwrap_or(if traits.unit_rewards { Link::Logit } else { Link::Identity }),
             expansion: self.expansion,
-            sharing: self.sharing.unwrap_or(if setting.catalogue { Sharing::Shared } else { Sharing::Disjoint }),
+            sharing: self.sharing.unwrap_or(if traits.large_catalogue { Sharing::Shared } else { Sharing::Disjoint }),
             prior_precision: self.prior_precision,
             dimension_budget: self.dimension_budget,
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::model::Revision;
+use super::model::RewardRevision;
 use crate::stats::{Beta, NormalInverseGamma, math};
 
 /// What is known of an arm whatever the context. *Persisted.*
@@ -49,8 +49,8 @@ impl ArmSummary {
         self.value.observe_part(weight, y / weight);
     }
 
-    pub(super) fn revise(&mut self, revision: Revision) {
-        let Revision { y, delta, weight, retained } = revision;
+    pub(super) fn revise(&mut self, revision: RewardRevision) {
+        let RewardRevision { y, delta, weight, retained } = revision;
         self.reward_sum += delta;
         self.rate.revise(retained, (y + delta).clamp(0.0, 1.0) - y.clamp(0.0, 1.0));
         self.value.revise(retained * weight, y / weight, delta / weight);

@@ -314,7 +314,7 @@ fn check_learned(now: &SlotState, wanted: &Definition) -> Result<(), ChangeError
 /// Another definition may need other models, and so may more arms or fewer, where they become a catalogue or are none
 /// any longer.
 fn check_models(now: &SlotState, wanted: &Definition) -> Result<(), ChangeError> {
-    let models = now.learner().models_with(&wanted.model, wanted.setting());
+    let models = now.learner().models_with(&wanted.model, wanted.traits());
     if models <= MODELS_MAX {
         return Ok(());
     }

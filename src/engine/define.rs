@@ -20,8 +20,8 @@ impl SlotState {
         if !self.arms.is_of(&definition) {
             self.arms = Arc::new(ArmTable::new(self.arms.names().to_vec(), &definition));
         }
-        if self.learner.decides() != (definition.model, definition.setting()) {
-            Arc::make_mut(&mut self.learner).decide_by(definition.model, definition.setting());
+        if self.learner.decides() != (definition.model, definition.traits()) {
+            Arc::make_mut(&mut self.learner).decide_by(definition.model, definition.traits());
         }
         if !self.accounting {
             self.rules = Arc::new(self.rules.renewed(&definition.rules, &definition.arms));

@@ -14,7 +14,7 @@ use super::{
     state::SlotState,
 };
 use crate::{
-    bandit::{Features, Parts, Rows},
+    bandit::{EncodedRows, Features, RowFeatures},
     slot::{
         ArmId,
         limits::{REQUEST_ARMS_MAX, REQUEST_MEMORY_US, REQUESTS_MAX},
@@ -76,7 +76,7 @@ impl SlotState {
     }
 
     /// Meets what was shown. The rows of the first arm stand for all whose features are the same.
-    fn show(&mut self, decided: &Decided, frozen: bool) -> (Rows, Vec<ShownArm>) {
+    fn show(&mut self, decided: &Decided, frozen: bool) -> (EncodedRows, Vec<ShownArm>) {
         let definition = Arc::clone(&self.definition);
         let nothing = Features::new();
         // Looked up, not searched for: a search page shows hundreds out of thousands.
@@ -85,14 +85,14 @@ impl SlotState {
             own_of.entry(id).or_insert(own);
         }
         let found: SmallVec<[_; 4]> = decided.chosen.iter().map(|chosen| self.arms.find(chosen.arm.as_str())).collect();
-        let parts: SmallVec<[Parts<'_>; 4]> = decided
+        let parts: SmallVec<[RowFeatures<'_>; 4]> = decided
             .chosen
             .iter()
             .zip(&found)
             .map(|(chosen, found)| {
                 let own = own_of.get(&chosen.arm).copied();
                 let attributes = found.and_then(|(_, position)| position).map(|at| &definition.arms[at].attributes);
-                Parts {
+                RowFeatures {
                     context: &decided.context,
                     candidate: own.filter(|own| !own.is_empty()),
                     arm: Some(attributes.unwrap_or(&nothing)),
@@ -100,7 +100,7 @@ impl SlotState {
             })
             .collect();
         let mut rows =
-            if frozen { vec![Rows::new(); parts.len()] } else { Arc::make_mut(&mut self.learner).meet(&parts) }
+            if frozen { vec![EncodedRows::new(); parts.len()] } else { Arc::make_mut(&mut self.learner).meet(&parts) }
                 .into_iter();
         let first = rows.next().unwrap_or_default();
         // The first arm's are the decision's own.

@@ -26,7 +26,7 @@ use super::{
     pending::{Known, PendingDecision, ShownArm, Told},
 };
 use crate::{
-    bandit::{Row, Rows},
+    bandit::{EncodedRow, EncodedRows},
     stats::SparseVector,
 };
 
@@ -144,9 +144,9 @@ fn write(decision: &PendingDecision, to: &mut Writer) {
     }
 }
 
-fn write_rows(rows: &Rows, to: &mut Writer) {
+fn write_rows(rows: &EncodedRows, to: &mut Writer) {
     to.array(rows.len());
-    for Row { vector, numbers } in rows {
+    for EncodedRow { vector, numbers } in rows {
         to.array(2);
         to.array(2);
         to.array(vector.entries.len());
@@ -279,7 +279,7 @@ impl Silent {
     }
 
     /// The rows of its context; `bytes` are [its own](Self::of).
-    pub(super) fn rows(&self, bytes: &[u8]) -> Rows {
+    pub(super) fn rows(&self, bytes: &[u8]) -> EncodedRows {
         bytes.get(self.rows..).and_then(|rows| read_rows(&mut Tokens::of(rows))).unwrap_or_default()
     }
 
@@ -310,7 +310,7 @@ fn skip_rows(tokens: &mut Tokens<'_>) -> Option<()> {
     Some(())
 }
 
-fn read_rows(tokens: &mut Tokens<'_>) -> Option<Rows> {
+fn read_rows(tokens: &mut Tokens<'_>) -> Option<EncodedRows> {
     tokens.list(|tokens| {
         tokens.array_of(2)?;
         tokens.array_of(2)?;
@@ -319,7 +319,7 @@ fn read_rows(tokens: &mut Tokens<'_>) -> Option<Rows> {
             Some((tokens.uint()?, tokens.number()?))
         })?;
         let vector = SparseVector { entries, unseen: tokens.number()? };
-        Some(Row { vector, numbers: tokens.uint()? })
+        Some(EncodedRow { vector, numbers: tokens.uint()? })
     })
 }
 

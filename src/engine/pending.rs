@@ -17,7 +17,7 @@ use super::{
     packed::{self, FoundBy, Judged, Silent, tokens::Writer},
 };
 use crate::{
-    bandit::{Mark, Rows},
+    bandit::{EncodedRows, ObservationReceipt},
     slot::{Contribution, limits::SHOWINGS_MAX},
     stats::compact,
 };
@@ -56,7 +56,7 @@ pub(super) struct Told {
     #[serde(with = "compact")]
     pub(super) reward: f64,
     /// What its revision needs.
-    pub(super) mark: Mark,
+    pub(super) receipt: ObservationReceipt,
 }
 
 /// A shown arm. *Persisted.*
@@ -65,7 +65,7 @@ pub(super) struct ShownArm {
     /// Its index in the learner.
     pub(super) arm: u32,
     /// Its rows where it has features of its own; else the decision's.
-    pub(super) rows: Option<Rows>,
+    pub(super) rows: Option<EncodedRows>,
     /// The probability of the other order of this arm and the one above, given the two.
     #[serde(with = "compact")]
     pub(super) overlap: f64,
@@ -113,7 +113,7 @@ pub(super) struct PendingDecision {
     /// It was made while learning was frozen: it is never learned.
     pub(super) frozen: bool,
     /// The rows of its context, one per model.
-    pub(super) rows: Rows,
+    pub(super) rows: EncodedRows,
     pub(super) shown: Vec<ShownArm>,
     /// Every event that was accepted for it, in order.
     pub(super) events: Vec<Known>,
@@ -328,7 +328,7 @@ impl Pending {
     }
 
     /// The rows of a decision that is [silent](Self::silent).
-    pub(super) fn rows(&self, ordinal: u64, silent: Silent) -> Rows {
+    pub(super) fn rows(&self, ordinal: u64, silent: Silent) -> EncodedRows {
         self.queue.get(ordinal).map(|packed| silent.rows(packed)).unwrap_or_default()
     }
 

@@ -14,7 +14,7 @@ use super::{
     state::SlotState,
 };
 use crate::{
-    bandit::{ClickModel, Lesson, seen},
+    bandit::{ClickModel, Observation, seen},
     slot::{
         Learning,
         limits::{EVENT_MEMORY_US, EVENTS_PER_DECISION_MAX},
@@ -404,14 +404,15 @@ impl SlotState {
             // What silence is worth has changed since.
             return false;
         }
-        let lag = self.pending.made().saturating_sub(ordinal + 1);
+        let decisions_since_shown = self.pending.made().saturating_sub(ordinal + 1);
         let half_life_us = self.definition.controls.half_life_us();
         self.sum_learned_silence(ordinal, silent.arm, y);
-        let lesson = Lesson { arm: silent.arm, y, weight: 1.0, at_us, half_life_us, lag };
+        let observation =
+            Observation { arm: silent.arm, reward: y, weight: 1.0, at_us, half_life_us, decisions_since_shown };
         let learner = Arc::make_mut(&mut self.learner);
         let rows = if learner.has_features() { self.pending.rows(ordinal, silent) } else { learner.no_rows() };
-        let mark = learner.observe(lesson, &rows);
-        self.pending.told(ordinal, silent, &Told { reward: y, mark });
+        let receipt = learner.observe(observation, &rows);
+        self.pending.told(ordinal, silent, &Told { reward: y, receipt });
         true
     }
 
@@ -422,7 +423,7 @@ impl SlotState {
             return false;
         }
         let half_life_us = self.definition.controls.half_life_us();
-        let lag = self.pending.made().saturating_sub(at.ordinal + 1);
+        let decisions_since_shown = self.pending.made().saturating_sub(at.ordinal + 1);
         let shown = &decision.shown[place];
         let y = self.definition.goal.reward(shown.counted.iter().map(Counted::lesson));
         let rows = shown.rows.as_ref().unwrap_or(&decision.rows);
@@ -437,16 +438,16 @@ impl SlotState {
                     ClickModel::Cascade if place >= seen(&decision.seen()) => return false,
                     ClickModel::None | ClickModel::Cascade => 1.0,
                 };
-                let lesson = Lesson { arm, y, weight, at_us, half_life_us, lag };
+                let observation = Observation { arm, reward: y, weight, at_us, half_life_us, decisions_since_shown };
                 self.sum_learned(at, decision, arm, y);
-                Told { reward: y, mark: Arc::make_mut(&mut self.learner).observe(lesson, rows) }
+                Told { reward: y, receipt: Arc::make_mut(&mut self.learner).observe(observation, rows) }
             }
             // A difference of exactly zero has nothing to tell.
             Some(told) if told.reward.total_cmp(&y).is_eq() => return false,
-            Some(Told { reward, mark }) => {
+            Some(Told { reward, receipt }) => {
                 self.sum_learned(at, decision, arm, y - reward);
-                Arc::make_mut(&mut self.learner).revise(arm, rows, *reward, y - reward, mark);
-                Told { reward: y, mark: mark.clone() }
+                Arc::make_mut(&mut self.learner).revise(arm, rows, *reward, y - reward, receipt);
+                Told { reward: y, receipt: receipt.clone() }
             }
         };
         decision.shown[place].told = Some(told);

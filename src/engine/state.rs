@@ -202,7 +202,7 @@ impl SlotState {
             definition: Arc::clone(definition),
             revisions: Arc::default(),
             arms: Arc::default(),
-            learner: Arc::new(Learner::new(definition.model, definition.setting())),
+            learner: Arc::new(Learner::new(definition.model, definition.traits())),
             delays: Quantiles::new(),
             watermark_us: i64::MIN,
             lags: Quantiles::new(),
@@ -400,7 +400,7 @@ impl SlotState {
     }
 
     fn reset(&mut self, at_us: i64, why: &Why) {
-        self.learner = Arc::new(Learner::new(self.definition.model, self.definition.setting()));
+        self.learner = Arc::new(Learner::new(self.definition.model, self.definition.traits()));
         (self.delays, self.lags, self.watermark_us) = (Quantiles::new(), Quantiles::new(), i64::MIN);
         self.values.clear();
         (self.positions, self.positions_faded_us, self.positions_ln_retained) = (Positions::new(), at_us, 0.0);

@@ -15,7 +15,7 @@ use super::{
     rule::{Rule, check_rules},
     size::payload_bytes,
 };
-use crate::bandit::{Features, LinearSpec, ModelSpec, PortfolioSpec, Setting, Value};
+use crate::bandit::{Features, LinearSpec, ModelSpec, PortfolioSpec, SlotTraits, Value};
 
 /// What kind of place a slot is. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -223,11 +223,11 @@ impl Definition {
     }
 
     /// What its models have to know of it.
-    pub fn setting(&self) -> Setting {
+    pub fn traits(&self) -> SlotTraits {
         let many = self.arms.len() >= CATALOGUE_MIN;
-        Setting {
-            unit: self.goal.within_unit(),
-            catalogue: many || (self.kind == SlotKind::Ranking && self.open_catalogue),
+        SlotTraits {
+            unit_rewards: self.goal.within_unit(),
+            large_catalogue: many || (self.kind == SlotKind::Ranking && self.open_catalogue),
         }
     }
 

@@ -21,7 +21,7 @@
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::bandit::{
-    Candidates, Exploration, Features, Learner, Lesson, ModelSpec, Parts, Policy, Scoring, Setting, rank,
+    Candidates, Exploration, Features, Learner, ModelSpec, Observation, Policy, RowFeatures, Scoring, SlotTraits, rank,
 };
 
 use super::{mean_and_error, runs};
@@ -52,7 +52,7 @@ impl Slot {
     /// The regret before the change and from it on.
     fn regret(&self, seed: u64) -> (f64, f64) {
         let mut rng = StdRng::seed_from_u64(seed);
-        let mut learner = Learner::new(self.spec, Setting { unit: true, catalogue: false });
+        let mut learner = Learner::new(self.spec, SlotTraits { unit_rewards: true, large_catalogue: false });
         let context = Features::new();
         let arms = [Some(0), Some(1), Some(2)];
         let candidates = Candidates { arms: &arms, context: &context, own: None, attributes: None };
@@ -65,16 +65,16 @@ impl Slot {
             let chosen = places[0].candidate;
             let (rates, total) = if round < CHANGE { (BEFORE, &mut before) } else { (AFTER, &mut after) };
             *total += rates.into_iter().fold(0.0, f64::max) - rates[chosen];
-            let lesson = Lesson {
+            let observation = Observation {
                 arm: u32::try_from(chosen).unwrap(),
-                y: f64::from(u8::from(rng.random_bool(rates[chosen]))),
+                reward: f64::from(u8::from(rng.random_bool(rates[chosen]))),
                 weight: 1.0,
                 at_us: i64::from(round) * SECOND_US,
                 half_life_us: self.half_life_s * SECOND_US,
-                lag: 0,
+                decisions_since_shown: 0,
             };
-            let rows = learner.meet(&[Parts::of(&context)]).remove(0);
-            learner.observe(lesson, &rows);
+            let rows = learner.meet(&[RowFeatures::from_context(&context)]).remove(0);
+            learner.observe(observation, &rows);
         }
         (before, after)
     }

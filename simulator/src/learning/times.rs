@@ -15,8 +15,8 @@ use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde::Serialize;
 use slotwise::bandit::{
-    Candidates, Expansion, Exploration, Features, Learner, Lesson, LinearSpec, Link, ModelSpec, Parts, Policy, Rows,
-    Scoring, Setting, Sharing, Value, rank,
+    Candidates, EncodedRows, Expansion, Exploration, Features, Learner, LinearSpec, Link, ModelSpec, Observation,
+    Policy, RowFeatures, Scoring, Sharing, SlotTraits, Value, rank,
 };
 use slotwise::cli::table::fitted;
 
@@ -115,10 +115,10 @@ pub fn measure(plan: &Plan, mut done: impl FnMut(&Time)) -> Vec<Time> {
 impl Contender {
     fn time(&self, dimensions: usize, plan: &Plan) -> Time {
         let mut traffic = Traffic::new(self, dimensions, plan.arms);
-        let mut learner = Learner::new(self.spec, Setting { unit: true, catalogue: false });
+        let mut learner = Learner::new(self.spec, SlotTraits { unit_rewards: true, large_catalogue: false });
         for _ in 0..plan.warm_up {
-            let (lesson, rows) = traffic.reward(&mut learner);
-            learner.observe(lesson, &rows);
+            let (observation, rows) = traffic.reward(&mut learner);
+            learner.observe(observation, &rows);
         }
         let (dimensions_of_model, deciding) = (learner.dimensions(), learner.weights().count());
 
@@ -136,11 +136,11 @@ impl Contender {
             let _ = black_box(places);
         });
 
-        let rewards: Vec<(Lesson, Rows)> =
+        let rewards: Vec<(Observation, EncodedRows)> =
             (0..plan.calls * plan.repetitions).map(|_| traffic.reward(&mut learner)).collect();
         let update_us = median_us(plan, |call| {
-            let (lesson, rows) = &rewards[call];
-            let _ = black_box(learner.observe(*lesson, rows));
+            let (observation, rows) = &rewards[call];
+            let _ = black_box(learner.observe(*observation, rows));
         });
         Time { model: self.name, dimensions, dimensions_of_model, deciding, decision_us, update_us }
     }
@@ -184,7 +184,7 @@ impl Traffic {
     }
 
     /// The next reward, of each arm in turn, at rows that the learner has met.
-    fn reward(&mut self, learner: &mut Learner) -> (Lesson, Rows) {
+    fn reward(&mut self, learner: &mut Learner) -> (Observation, EncodedRows) {
         let context = self.context();
         let arm = self.rewards % self.arms;
         self.rewards += 1;
@@ -193,10 +193,20 @@ impl Traffic {
             _ => 0.5,
         };
         let y = f64::from(u8::from(self.rng.random_bool(rate)));
-        let parts = Parts { context: &context, candidate: None, arm: self.attributes.get(arm as usize) };
+        let parts = RowFeatures { context: &context, candidate: None, arm: self.attributes.get(arm as usize) };
         let rows = learner.meet(&[parts]).pop().unwrap_or_default();
         let at_us = i64::from(self.rewards) * STEP_US;
-        (Lesson { arm, y, weight: self.weight, at_us, half_life_us: HALF_LIFE_US, lag: 0 }, rows)
+        (
+            Observation {
+                arm,
+                reward: y,
+                weight: self.weight,
+                at_us,
+                half_life_us: HALF_LIFE_US,
+                decisions_since_shown: 0,
+            },
+            rows,
+        )
     }
 }
 

@@ -98,14 +98,14 @@ impl ClickModel {
 ///
 /// # Source
 ///
-/// Li, Morgan, Zaslavsky (2018), *Balancing Covariates via Propensity Score Weighting*, table 1: overlap weights.
-pub fn overlap(kept: f64, swapped: f64) -> f64 {
+/// Li, Morgan, Zaslavsky (2018), *Balancing Covariates via Propensity Score Weighting*, table 1: swap_probability weights.
+pub fn swap_probability(kept: f64, swapped: f64) -> f64 {
     debug_assert!(kept >= 0.0 && swapped >= 0.0, "probabilities");
     let both = kept + swapped;
     if both > 0.0 { swapped / both } else { 0.0 }
 }
 
-/// The rewards of one position, each with its decision's overlap weight o as far as that was not forgotten. *Persisted.*
+/// The rewards of one position, each with its decision's swap_probability weight o as far as that was not forgotten. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 struct Side {
     /// Σ o.
@@ -183,7 +183,7 @@ impl Boundary {
 ///
 /// Agarwal, Zaitsev, Wang, Li, Najork, Joachims (2019), *Estimating Position Bias without Intrusive Interventions*, §4
 /// (intervention harvesting) and §5.1 (the chain of adjacent positions), here with propensities that are known
-/// per decision instead of several logged rankers; the weights of [`overlap`].
+/// per decision instead of several logged rankers; the weights of [`swap_probability`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Positions {
     /// Entry k stands between positions k and k + 1, counted from 0.
@@ -198,22 +198,22 @@ impl Positions {
 
     /// The arm at `place` (0 is the first) became rewarded, or no longer is.
     ///
-    /// `overlaps` are those of its decision, one per pair of neighbours: entry k is the
-    /// [`overlap`] of positions k and k + 1. `retained` in (0, 1] is the weight that forgetting has left of the decision.
+    /// `swap_probabilities` are those of its decision, one per pair of neighbours: entry k is the
+    /// [`swap_probability`] of positions k and k + 1. `retained` in (0, 1] is the weight that forgetting has left of the decision.
     /// A change and its reversal leave what was, up to rounding.
-    pub fn revise(&mut self, place: usize, overlaps: &[f64], retained: f64, rewarded: bool) {
-        debug_assert!(overlaps.iter().all(|o| (0.0..=1.0).contains(o)), "probabilities");
-        if self.boundaries.len() < overlaps.len() {
-            self.boundaries.resize(overlaps.len(), Boundary::default());
+    pub fn revise(&mut self, place: usize, swap_probabilities: &[f64], retained: f64, rewarded: bool) {
+        debug_assert!(swap_probabilities.iter().all(|o| (0.0..=1.0).contains(o)), "probabilities");
+        if self.boundaries.len() < swap_probabilities.len() {
+            self.boundaries.resize(swap_probabilities.len(), Boundary::default());
         }
         let sign = if rewarded { 1.0 } else { -1.0 };
-        if let Some(overlap) = overlaps.get(place) {
-            self.boundaries[place].upper.add(sign, retained * overlap);
+        if let Some(swap_probability) = swap_probabilities.get(place) {
+            self.boundaries[place].upper.add(sign, retained * swap_probability);
         }
         if let Some(above) = place.checked_sub(1)
-            && let Some(overlap) = overlaps.get(above)
+            && let Some(swap_probability) = swap_probabilities.get(above)
         {
-            self.boundaries[above].lower.add(sign, retained * overlap);
+            self.boundaries[above].lower.add(sign, retained * swap_probability);
         }
     }
 

@@ -2,7 +2,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::*;
 use crate::{
-    bandit::{controlled, draw},
+    bandit::{apply_floor_and_ceiling, draw},
     stats::{Beta, BetaScore, Gaussian, Noise, SparseVector, Winners},
 };
 
@@ -43,14 +43,14 @@ impl Table {
             let active: Vec<bool> = (0..ARMS).map(|arm| taken >> arm & 1 == 0).collect();
             let mut pmf = vec![0.0; ARMS];
             winners.probabilities(&active, &mut pmf);
-            controlled(&mut pmf, &active, |_| 0.01, |_| 1.0);
+            apply_floor_and_ceiling(&mut pmf, &active, |_| 0.01, |_| 1.0);
             pmf
         })
     }
 
-    /// A slate, and the overlap of each pair of neighbours.
+    /// A slate, and the swap_probability of each pair of neighbours.
     fn slate(&mut self, rng: &mut StdRng) -> (Vec<usize>, Vec<f64>) {
-        let (mut slate, mut overlaps, mut taken) = (Vec::new(), Vec::new(), 0);
+        let (mut slate, mut swap_probabilities, mut taken) = (Vec::new(), Vec::new(), 0);
         for place in 0..PLACES {
             let (arm, _) = draw(self.pmf(taken), rng.random()).unwrap();
             if place > 0 {
@@ -58,12 +58,12 @@ impl Table {
                 let before = taken & !(1 << above);
                 let kept = self.pmf(before)[above] * self.pmf(taken)[arm];
                 let swapped = self.pmf(before)[arm] * self.pmf(before | 1 << arm)[above];
-                overlaps.push(overlap(kept, swapped));
+                swap_probabilities.push(swap_probability(kept, swapped));
             }
             slate.push(arm);
             taken |= 1 << arm;
         }
-        (slate, overlaps)
+        (slate, swap_probabilities)
     }
 }
 
@@ -83,7 +83,7 @@ fn traffic(decisions: usize) -> Traffic {
             };
             table = Table::new(&(0..ARMS).map(posterior).collect::<Vec<_>>());
         }
-        let (slate, overlaps) = table.slate(&mut rng);
+        let (slate, swap_probabilities) = table.slate(&mut rng);
         let exposures = ClickModel::PositionBased.weights(&[false; PLACES], &learned.positions);
         for (place, &arm) in slate.iter().enumerate() {
             let clicked = rng.random_bool(THETA[place]) && rng.random_bool(RATES[arm]);
@@ -93,7 +93,7 @@ fn traffic(decisions: usize) -> Traffic {
             if clicked {
                 learned.arms[arm].0 += 1.0;
                 learned.clicks[place] += 1.0;
-                learned.positions.revise(place, &overlaps, 1.0, true);
+                learned.positions.revise(place, &swap_probabilities, 1.0, true);
             }
         }
         learned.top_share += f64::from(u8::from(slate[0] == 0)) / decisions as f64;
@@ -192,20 +192,20 @@ fn weighted_observations_equal_weighted_least_squares() {
 /// that comes late counts with what is left of its decision.
 #[test]
 fn a_reversal_takes_back_exactly_what_the_reward_gave() {
-    let overlaps = [[0.31, 0.5, 0.07], [0.02, 0.44, 0.99], [0.6, 0.0, 0.25]];
+    let swap_probabilities = [[0.31, 0.5, 0.07], [0.02, 0.44, 0.99], [0.6, 0.0, 0.25]];
     let (mut with, mut without) = (Positions::new(), Positions::new());
-    for (n, overlaps) in overlaps.iter().enumerate() {
+    for (n, swap_probabilities) in swap_probabilities.iter().enumerate() {
         for positions in [&mut with, &mut without] {
-            positions.revise(n, overlaps, 1.0, true);
+            positions.revise(n, swap_probabilities, 1.0, true);
         }
-        with.revise(3 - n, overlaps, 1.0, true);
+        with.revise(3 - n, swap_probabilities, 1.0, true);
     }
     assert_ne!(with, without);
     for positions in [&mut with, &mut without] {
         positions.forget(0.5);
     }
     for n in [1, 0, 2] {
-        with.revise(3 - n, &overlaps[n], 0.5, false);
+        with.revise(3 - n, &swap_probabilities[n], 0.5, false);
     }
     for place in 0..5 {
         assert!((with.exposure(place) - without.exposure(place)).abs() < 1e-14);
@@ -221,10 +221,10 @@ fn a_reversal_takes_back_exactly_what_the_reward_gave() {
 #[test]
 fn a_pair_tells_with_the_probability_of_the_other_order() {
     let (kept, swapped) = (0.5 * (3.0 / 5.0), 0.3 * (5.0 / 7.0));
-    assert!((overlap(kept, swapped) - swapped / (kept + swapped)).abs() < 1e-15);
-    assert!((overlap(kept, swapped) + overlap(swapped, kept) - 1.0).abs() < 1e-15);
-    assert!(overlap(1.0, 0.0).abs() < f64::EPSILON, "a forced order tells nothing");
-    assert!(overlap(0.0, 0.0).abs() < f64::EPSILON, "nor does one that could not be drawn");
+    assert!((swap_probability(kept, swapped) - swapped / (kept + swapped)).abs() < 1e-15);
+    assert!((swap_probability(kept, swapped) + swap_probability(swapped, kept) - 1.0).abs() < 1e-15);
+    assert!(swap_probability(1.0, 0.0).abs() < f64::EPSILON, "a forced order tells nothing");
+    assert!(swap_probability(0.0, 0.0).abs() < f64::EPSILON, "nor does one that could not be drawn");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::stats::{Moments, SparseVector};
 
 /// A decision's features as an encoder makes them. *Persisted* (inside pending decisions).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Row {
+pub struct EncodedRow {
     /// Over the encoder's indices.
     pub vector: SparseVector,
     /// How many of the encoder's indices were numbers by then.
@@ -21,7 +21,7 @@ pub struct Row {
 
 /// What an index of an encoder stands for. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Column {
+pub(super) struct EncodedColumn {
     /// Which feature it belongs to; words that share a bucket have one of their own.
     pub(super) feature: u32,
     /// A number; else an indicator.
@@ -39,7 +39,7 @@ const ARM_PREFIX: &str = "arm.";
 
 /// What a row is made of.
 #[derive(Debug, Clone, Copy)]
-pub struct Parts<'a> {
+pub struct RowFeatures<'a> {
     /// The request's features.
     pub context: &'a Features,
     /// The candidate's own.
@@ -48,9 +48,9 @@ pub struct Parts<'a> {
     pub arm: Option<&'a Features>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> RowFeatures<'a> {
     /// Of a context alone.
-    pub fn of(context: &'a Features) -> Self {
+    pub fn from_context(context: &'a Features) -> Self {
         Self { context, candidate: None, arm: None }
     }
 
@@ -79,7 +79,7 @@ pub struct Encoder {
     features: BTreeMap<String, Feature>,
     buckets: BTreeMap<u32, u32>,
     /// One per index in use.
-    columns: Vec<Column>,
+    columns: Vec<EncodedColumn>,
     numbers: u32,
 }
 
@@ -111,12 +111,12 @@ impl Encoder {
     /// An encoder that has met nothing; `budget` ≥ 8 is the most dimensions it will use.
     pub fn new(budget: u32) -> Self {
         // The constant belongs to no feature.
-        let columns = vec![Column { feature: u32::MAX, number: false }];
+        let columns = vec![EncodedColumn { feature: u32::MAX, number: false }];
         Self { budget, next: 1, features: BTreeMap::new(), buckets: BTreeMap::new(), columns, numbers: 0 }
     }
 
     /// What an index in use stands for.
-    pub(super) fn column(&self, index: u32) -> Option<Column> {
+    pub(super) fn column(&self, index: u32) -> Option<EncodedColumn> {
         self.columns.get(index as usize).copied()
     }
 
@@ -139,14 +139,14 @@ impl Encoder {
     /// Notes what the indices that were just given out stand for.
     fn note(&mut self, feature: u32, number: bool) {
         let fresh = self.next as usize - self.columns.len();
-        self.columns.resize(self.next as usize, Column { feature, number });
+        self.columns.resize(self.next as usize, EncodedColumn { feature, number });
         if number {
             self.numbers += u32::try_from(fresh).unwrap_or(u32::MAX);
         }
     }
 
     /// Meets the features of what was shown: the context's where this is the `first` of its decision, and its own.
-    pub fn learn(&mut self, parts: Parts<'_>, first: bool) {
+    pub fn learn(&mut self, parts: RowFeatures<'_>, first: bool) {
         for (name, value) in parts.context.iter().filter(|_| first) {
             self.learn_one(name, value);
         }
@@ -239,16 +239,16 @@ impl Encoder {
     }
 
     /// The row of what [`learn`](Self::learn) has already met.
-    pub fn encode_met(&self, parts: Parts<'_>) -> Row {
+    pub fn encode_met(&self, parts: RowFeatures<'_>) -> EncodedRow {
         self.encode(parts, Included::Yes)
     }
 
     /// The row that it would have if it were met now.
-    pub fn encode_new(&self, parts: Parts<'_>) -> Row {
+    pub fn encode_new(&self, parts: RowFeatures<'_>) -> EncodedRow {
         self.encode(parts, Included::No)
     }
 
-    fn encode(&self, parts: Parts<'_>, included: Included) -> Row {
+    fn encode(&self, parts: RowFeatures<'_>, included: Included) -> EncodedRow {
         let mut row = SparseVector { entries: Vec::with_capacity(parts.context.len() + 1), unseen: 0.0 };
         row.entries.push((0, 1.0));
         self.each_entry(parts, included, &mut |index, value, _| match index {
@@ -264,12 +264,17 @@ impl Encoder {
             }
             same
         });
-        Row { vector: row, numbers: self.numbers }
+        EncodedRow { vector: row, numbers: self.numbers }
     }
 
     /// Hands every entry of the row but the constant to `put`, with what it is called; an indicator that was never
     /// met has no index.
-    fn each_entry(&self, parts: Parts<'_>, included: Included, put: &mut impl FnMut(Option<u32>, f64, Label<'_>)) {
+    fn each_entry(
+        &self,
+        parts: RowFeatures<'_>,
+        included: Included,
+        put: &mut impl FnMut(Option<u32>, f64, Label<'_>),
+    ) {
         for (name, value) in parts.context {
             self.encode_one(name, value, included, put);
         }
@@ -369,9 +374,9 @@ mod tests {
                 ("taste", Value::Vector(vec![1.5 * f32::from(i), -2.0])),
             ]);
             let before = encoder.clone();
-            encoder.learn(Parts::of(&row), true);
-            let met = encoder.encode_met(Parts::of(&row)).vector;
-            let new = before.encode_new(Parts::of(&row)).vector;
+            encoder.learn(RowFeatures::from_context(&row), true);
+            let met = encoder.encode_met(RowFeatures::from_context(&row)).vector;
+            let new = before.encode_new(RowFeatures::from_context(&row)).vector;
             let fresh = f64::from(u32::try_from(met.entries.len() - new.entries.len()).unwrap());
             // What had no index yet counts as unseen, one for each indicator.
             assert!((new.unseen - fresh).abs() < 1e-12, "round {i}: {met:?} {new:?}");
@@ -383,14 +388,16 @@ mod tests {
     fn numbers_are_standardised_with_the_current_one_and_words_are_not() {
         let mut encoder = Encoder::new(64);
         for value in [2.0, 4.0, 9.0] {
-            encoder.learn(Parts::of(&features(&[("n", Value::Number(value)), ("w", text("a"))])), true);
+            encoder.learn(RowFeatures::from_context(&features(&[("n", Value::Number(value)), ("w", text("a"))])), true);
         }
-        let row = encoder.encode_met(Parts::of(&features(&[("n", Value::Number(9.0)), ("w", text("a"))]))).vector;
+        let row = encoder
+            .encode_met(RowFeatures::from_context(&features(&[("n", Value::Number(9.0)), ("w", text("a"))])))
+            .vector;
         let want = (9.0 - 5.0) / (26.0_f64 / 3.0).sqrt();
         assert_eq!(row.entries[0], (0, 1.0));
         assert!((row.entries[1].1 - want).abs() < 1e-12);
         assert_eq!(row.entries[2], (2, 1.0));
-        let wild = encoder.encode_met(Parts::of(&features(&[("n", Value::Number(1e9))]))).vector;
+        let wild = encoder.encode_met(RowFeatures::from_context(&features(&[("n", Value::Number(1e9))]))).vector;
         assert_eq!(wild.entries, vec![(0, 1.0), (1, CLIP)]);
     }
 
@@ -404,18 +411,21 @@ mod tests {
                 (&format!("n{i}"), Value::Number(f64::from(i))),
                 (&format!("x{i}"), Value::Flag(i % 2 == 0)),
             ]);
-            encoder.learn(Parts::of(&row), true);
+            encoder.learn(RowFeatures::from_context(&row), true);
             // What has no index and gets none is nothing that could be learned of: it widens no score.
-            assert!(encoder.encode_met(Parts::of(&row)).vector.unseen == 0.0, "{i}");
-            assert!(encoder.dim() < 15 || encoder.encode_new(Parts::of(&row)).vector.unseen == 0.0, "{i}");
+            assert!(encoder.encode_met(RowFeatures::from_context(&row)).vector.unseen == 0.0, "{i}");
+            assert!(
+                encoder.dim() < 15 || encoder.encode_new(RowFeatures::from_context(&row)).vector.unseen == 0.0,
+                "{i}"
+            );
             let empty =
                 features(&[(&format!("t{i}"), Value::Texts(vec![])), (&format!("v{i}"), Value::Vector(vec![]))]);
-            encoder.learn(Parts::of(&empty), true);
+            encoder.learn(RowFeatures::from_context(&empty), true);
         }
         assert_eq!(encoder.dim(), 16, "fourteen of their own and two shared");
         assert!(encoder.features.len() <= 14, "names without an index are not kept");
         let crowd = features(&[("w", Value::Texts((0..100).map(|i| format!("word{i}")).collect()))]);
-        let row = encoder.encode_met(Parts::of(&crowd)).vector;
+        let row = encoder.encode_met(RowFeatures::from_context(&crowd)).vector;
         assert!((row.entries.iter().map(|e| e.1).sum::<f64>() - 101.0).abs() < 1e-12, "each word counts once");
         assert!(row.entries.is_sorted_by(|a, b| a.0 < b.0));
     }
@@ -425,9 +435,9 @@ mod tests {
         let mut encoder = Encoder::new(64);
         let gift = |flag| features(&[("gift", Value::Flag(flag))]);
         for flag in [true, false] {
-            encoder.learn(Parts::of(&gift(flag)), true);
+            encoder.learn(RowFeatures::from_context(&gift(flag)), true);
         }
-        let row = |context: &Features| encoder.encode_met(Parts::of(context)).vector.entries;
+        let row = |context: &Features| encoder.encode_met(RowFeatures::from_context(context)).vector.entries;
         assert_eq!(row(&gift(true)), vec![(0, 1.0), (1, 1.0)]);
         assert_eq!(row(&gift(false)), vec![(0, 1.0), (2, 1.0)]);
         assert_eq!(row(&Features::new()), vec![(0, 1.0)]);
@@ -437,7 +447,7 @@ mod tests {
     fn a_candidate_feature_is_not_the_context_feature_of_its_name() {
         let mut encoder = Encoder::new(64);
         let (context, own) = (features(&[("brand", text("a"))]), features(&[("brand", text("a"))]));
-        let parts = Parts { candidate: Some(&own), ..Parts::of(&context) };
+        let parts = RowFeatures { candidate: Some(&own), ..RowFeatures::from_context(&context) };
         encoder.learn(parts, true);
         assert_eq!(encoder.encode_met(parts).vector.entries, vec![(0, 1.0), (1, 1.0), (2, 1.0)]);
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{Encoder, Included, Label, Parts};
+use super::{Encoder, Included, Label, RowFeatures};
 
 impl fmt::Display for Label<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -18,7 +18,7 @@ impl Encoder {
     /// What the entries of the row of `parts` are called, by their indices: a number by its feature's name, as all of a
     /// vector's are; a word by feature and word (`loyalty=gold`), a flag likewise (`gift=no`); words of one row that
     /// share an index by all of them. The constant has no name.
-    pub(in crate::bandit) fn names(&self, parts: Parts<'_>) -> BTreeMap<u32, String> {
+    pub(in crate::bandit) fn names(&self, parts: RowFeatures<'_>) -> BTreeMap<u32, String> {
         let mut names: BTreeMap<u32, String> = BTreeMap::new();
         self.each_entry(parts, Included::No, &mut |index, _, label| {
             let Some(index) = index else { return };

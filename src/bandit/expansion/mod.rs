@@ -6,7 +6,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::Xoshiro256PlusPlus};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    encoder::{Encoder, Row},
+    encoder::{EncodedRow, Encoder},
     normal::standard_normal,
 };
 use crate::stats::{SparseVector, math::cos};
@@ -38,7 +38,7 @@ pub enum Expansion {
 
 /// What a term of a model's row is made of, by the encoder's indices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Term {
+pub(super) enum RowTerm {
     /// A feature; 0 is the constant.
     Base(u32),
     /// Two features, or a number twice.
@@ -123,7 +123,7 @@ impl Expander {
     }
 
     /// Gives indices to what a row has and was never met.
-    pub(super) fn meet(&mut self, encoder: &Encoder, row: &Row) {
+    pub(super) fn meet(&mut self, encoder: &Encoder, row: &EncodedRow) {
         for &(index, _) in &row.vector.entries {
             let i = index as usize;
             if i >= self.base.len() {
@@ -204,7 +204,7 @@ impl Expander {
     }
 
     /// The model's row. What has no index yet counts as unseen.
-    pub(super) fn expand(&self, encoder: &Encoder, row: &Row) -> SparseVector {
+    pub(super) fn expand(&self, encoder: &Encoder, row: &EncodedRow) -> SparseVector {
         let scale = linear_scale(row);
         let mut out = SparseVector { entries: Vec::new(), unseen: row.vector.unseen * scale * scale };
         self.each_term(encoder, row, &mut |index, value, _| match index {
@@ -225,12 +225,17 @@ impl Expander {
 
     /// Hands every term of the model's row to `put`: its index, none where it has none yet, its value, and what it is
     /// made of.
-    pub(super) fn each_term(&self, encoder: &Encoder, row: &Row, put: &mut impl FnMut(Option<u32>, f64, Term)) {
+    pub(super) fn each_term(
+        &self,
+        encoder: &Encoder,
+        row: &EncodedRow,
+        put: &mut impl FnMut(Option<u32>, f64, RowTerm),
+    ) {
         let scale = linear_scale(row);
         for &(index, value) in &row.vector.entries {
             let value = if index == 0 { value } else { value * scale };
             let own = self.base.get(index as usize).copied().filter(|&own| own != NONE);
-            put(own, value, Term::Base(index));
+            put(own, value, RowTerm::Base(index));
         }
         match self.expansion {
             Expansion::None => {}
@@ -238,19 +243,19 @@ impl Expander {
                 let pairs = products(encoder, row);
                 let scale = (PRODUCT_VARIANCE / pairs.len().max(1) as f64).min(1.0).sqrt();
                 for (pair, product) in pairs {
-                    put(self.product(pair), product * scale, Term::Product(pair.0, pair.1));
+                    put(self.product(pair), product * scale, RowTerm::Product(pair.0, pair.1));
                 }
             }
             Expansion::Fourier => self.each_cosine(row, put),
         }
     }
 
-    fn each_cosine(&self, row: &Row, put: &mut impl FnMut(Option<u32>, f64, Term)) {
+    fn each_cosine(&self, row: &EncodedRow, put: &mut impl FnMut(Option<u32>, f64, RowTerm)) {
         if row.numbers == 0 {
             return;
         }
         let Some(first) = self.fourier else {
-            return put(None, FOURIER_VARIANCE.sqrt(), Term::Fourier);
+            return put(None, FOURIER_VARIANCE.sqrt(), RowTerm::Fourier);
         };
         let mut angles = self.phases.clone();
         let inverse_length = 1.0 / f64::from(row.numbers).sqrt();
@@ -262,19 +267,19 @@ impl Expander {
         }
         let scale = (2.0 * FOURIER_VARIANCE / angles.len() as f64).sqrt();
         for (index, angle) in (first..).zip(angles) {
-            put(Some(index), scale * cos(angle), Term::Fourier);
+            put(Some(index), scale * cos(angle), RowTerm::Fourier);
         }
     }
 }
 
 /// What the encoded features of a row are multiplied with.
-fn linear_scale(row: &Row) -> f64 {
+fn linear_scale(row: &EncodedRow) -> f64 {
     let count = row.vector.entries.len().saturating_sub(1).max(1) as f64;
     (LINEAR_VARIANCE / count).min(1.0).sqrt()
 }
 
 /// The products of a row: pairs of features (never two of one feature) and the squares of numbers.
-fn products(encoder: &Encoder, row: &Row) -> Vec<((u32, u32), f64)> {
+fn products(encoder: &Encoder, row: &EncodedRow) -> Vec<((u32, u32), f64)> {
     let columns: Vec<_> =
         row.vector.entries.iter().filter_map(|&(i, value)| Some((i, value, encoder.column(i)?))).skip(1).collect();
     let mut pairs = Vec::with_capacity(columns.len() * (columns.len() + 1) / 2);

@@ -1,7 +1,7 @@
 use rand::rngs::StdRng;
 
 use super::*;
-use crate::bandit::{Features, Parts, Value};
+use crate::bandit::{Features, RowFeatures, Value};
 
 const EXPANSIONS: [Expansion; 3] = [Expansion::None, Expansion::Interactions, Expansion::Fourier];
 
@@ -24,9 +24,9 @@ fn words(name: &str, words: impl IntoIterator<Item = String>) -> Features {
     [(name.to_owned(), Value::Texts(words.into_iter().collect()))].into()
 }
 
-fn meet(encoder: &mut Encoder, expander: &mut Expander, features: &Features) -> Row {
-    encoder.learn(Parts::of(features), true);
-    let row = encoder.encode_met(Parts::of(features));
+fn meet(encoder: &mut Encoder, expander: &mut Expander, features: &Features) -> EncodedRow {
+    encoder.learn(RowFeatures::from_context(features), true);
+    let row = encoder.encode_met(RowFeatures::from_context(features));
     expander.meet(encoder, &row);
     row
 }
@@ -36,7 +36,7 @@ fn the_same_row_gives_the_same_features_ever_after() {
     for expansion in EXPANSIONS {
         let mut rng = StdRng::seed_from_u64(8);
         let (mut encoder, mut expander) = (Encoder::new(96), Expander::new(expansion, 96));
-        let mut kept: Vec<(Row, SparseVector)> = Vec::new();
+        let mut kept: Vec<(EncodedRow, SparseVector)> = Vec::new();
         for round in 0..3_000 {
             let row = meet(&mut encoder, &mut expander, &visitor(&mut rng));
             let x = expander.expand(&encoder, &row);
@@ -76,7 +76,7 @@ fn products_are_those_of_the_columns() {
     meet(&mut encoder, &mut expander, &features(1.0, -4.0));
     let row = meet(&mut encoder, &mut expander, &features(3.0, 10.0));
     // Of two values the second is one deviation above the mean: that would hide a mistake.
-    let row = Row {
+    let row = EncodedRow {
         vector: SparseVector {
             entries: vec![(0, 1.0), (1, 0.7), (2, -3.0), (3, 1.0), (4, 1.0), (5, 1.0)],
             ..row.vector
@@ -172,7 +172,7 @@ fn cosines_approximate_the_gaussian_kernel() {
     let first = expander.fourier.unwrap();
     let cosines = |set: u32, x: [f64; 3]| -> Vec<f64> {
         let entries = (0..3).map(|i| (1 + 3 * set + i, x[i as usize])).collect();
-        let row = Row { vector: SparseVector { entries, unseen: 0.0 }, numbers: 3 };
+        let row = EncodedRow { vector: SparseVector { entries, unseen: 0.0 }, numbers: 3 };
         let x = expander.expand(&encoder, &row).entries;
         x.into_iter().filter(|e| (first..first + features).contains(&e.0)).map(|e| e.1).collect()
     };

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
 
 use super::{
-    encoder::{Encoder, Parts, Row},
+    encoder::{EncodedRow, Encoder, RowFeatures},
     features::Features,
     linear::{LinearDesign, Scoring, Sharing},
-    mixture::{Mixture, Part},
-    model::{Design, Model, Revision},
-    portfolio::{Change, Mark, Observation, Portfolio, expand},
-    spec::{ModelSpec, Setting},
+    mixture::{Mixture, MixturePart},
+    model::{Design, Model, RewardRevision},
+    portfolio::{EncodedObservation, ObservationReceipt, ObservationRevision, Portfolio, expand},
+    spec::{ModelSpec, SlotTraits},
     summary::ArmSummary,
 };
 use crate::stats::{Memo, SparseVector, math};
@@ -32,25 +32,25 @@ const FADE_STEP_MAX: f64 = 0.1;
 const RETAINED_MIN: f64 = 1e-12;
 
 /// One row per encoder of a learner, in the learner's order. *Persisted.*
-pub type Rows = Vec<Row>;
+pub type EncodedRows = Vec<EncodedRow>;
 
 /// An encoder and what it is given. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Coder {
+pub(super) struct FeatureEncoder {
     budget: u32,
     /// It is given the arms' attributes as well.
     attributes: bool,
     encoder: Arc<Encoder>,
 }
 
-impl Coder {
+impl FeatureEncoder {
     /// The encoder.
     pub(super) fn encoder(&self) -> &Encoder {
         &self.encoder
     }
 
-    fn parts<'a>(&self, parts: Parts<'a>) -> Parts<'a> {
-        Parts { arm: parts.arm.filter(|_| self.attributes), ..parts }
+    fn parts<'a>(&self, parts: RowFeatures<'a>) -> RowFeatures<'a> {
+        RowFeatures { arm: parts.arm.filter(|_| self.attributes), ..parts }
     }
 }
 
@@ -68,19 +68,19 @@ pub struct Candidates<'a> {
 }
 
 impl<'a> Candidates<'a> {
-    fn parts(&self, i: usize) -> Parts<'a> {
+    fn parts(&self, i: usize) -> RowFeatures<'a> {
         let of = |list: Option<&'a [&'a Features]>| list.and_then(|list| list.get(i).copied());
-        Parts { context: self.context, candidate: of(self.own), arm: of(self.attributes) }
+        RowFeatures { context: self.context, candidate: of(self.own), arm: of(self.attributes) }
     }
 }
 
 /// A reward to learn.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Lesson {
+pub struct Observation {
     /// The arm that was shown.
     pub arm: u32,
     /// Its reward.
-    pub y: f64,
+    pub reward: f64,
     /// The probability that what was shown was seen, above 0, in units of the first position's.
     pub weight: f64,
     /// When it is learned, microseconds since 1970.
@@ -88,7 +88,7 @@ pub struct Lesson {
     /// The slot's half-life, microseconds.
     pub half_life_us: i64,
     /// Decisions that were made since the arm was shown.
-    pub lag: u64,
+    pub decisions_since_shown: u64,
 }
 
 /// Every model that a slot was ever given, and a summary per arm. *Persisted.*
@@ -98,8 +98,8 @@ pub struct Lesson {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Learner {
     spec: ModelSpec,
-    setting: Setting,
-    coders: Vec<Coder>,
+    traits: SlotTraits,
+    feature_encoders: Vec<FeatureEncoder>,
     portfolio: Portfolio,
     arms: Vec<ArmSummary>,
     /// The weight of all arms' observations.
@@ -110,52 +110,55 @@ pub struct Learner {
     learned_at_us: i64,
 }
 
-fn coder(coders: &mut Vec<Coder>, design: Design, budget: u32) -> usize {
+fn find_or_add_encoder(feature_encoders: &mut Vec<FeatureEncoder>, design: Design, budget: u32) -> usize {
     let attributes = matches!(design, Design::Linear(LinearDesign { sharing: Sharing::Shared, .. }));
-    let have = coders.iter().position(|coder| coder.budget == budget && coder.attributes == attributes);
+    let have = feature_encoders
+        .iter()
+        .position(|feature_encoder| feature_encoder.budget == budget && feature_encoder.attributes == attributes);
     have.unwrap_or_else(|| {
-        coders.push(Coder { budget, attributes, encoder: Arc::new(Encoder::new(budget)) });
-        coders.len() - 1
+        feature_encoders.push(FeatureEncoder { budget, attributes, encoder: Arc::new(Encoder::new(budget)) });
+        feature_encoders.len() - 1
     })
 }
 
 impl Learner {
     /// A learner at its prior.
-    pub fn new(spec: ModelSpec, setting: Setting) -> Self {
+    pub fn new(spec: ModelSpec, traits: SlotTraits) -> Self {
         let mut learner = Self {
             spec,
-            setting,
-            coders: Vec::new(),
+            traits,
+            feature_encoders: Vec::new(),
             portfolio: Portfolio::new(),
             arms: Vec::new(),
             weight: 0.0,
             cursor: 0,
             learned_at_us: 0,
         };
-        learner.decide_by(spec, setting);
+        learner.decide_by(spec, traits);
         learner
     }
 
     /// Lets this model decide; what the learner does not have yet of it starts from its prior.
-    pub fn decide_by(&mut self, spec: ModelSpec, setting: Setting) {
-        (self.spec, self.setting) = (spec, setting);
-        let coders = &mut self.coders;
-        self.portfolio.decide_by(&spec, setting, |design| coder(coders, design, spec.dimension_budget()));
+    pub fn decide_by(&mut self, spec: ModelSpec, traits: SlotTraits) {
+        (self.spec, self.traits) = (spec, traits);
+        let feature_encoders = &mut self.feature_encoders;
+        self.portfolio
+            .decide_by(&spec, traits, |design| find_or_add_encoder(feature_encoders, design, spec.dimension_budget()));
     }
 
-    /// The model that decides, and for what setting.
-    pub fn decides(&self) -> (ModelSpec, Setting) {
-        (self.spec, self.setting)
+    /// The model that decides, and for what traits.
+    pub fn decides(&self) -> (ModelSpec, SlotTraits) {
+        (self.spec, self.traits)
     }
 
     /// How many models would learn side by side if this one decided.
-    pub fn models_with(&self, spec: &ModelSpec, setting: Setting) -> usize {
-        self.portfolio.count_with(spec, setting)
+    pub fn models_with(&self, spec: &ModelSpec, traits: SlotTraits) -> usize {
+        self.portfolio.count_with(spec, traits)
     }
 
     /// Brings back what snapshots leave out.
     pub fn rebuild(&mut self) {
-        self.portfolio.rebuild(&self.coders);
+        self.portfolio.rebuild(&self.feature_encoders);
     }
 
     /// What is known of an arm whatever the context; none: it was never shown.
@@ -190,7 +193,7 @@ impl Learner {
     /// is asked if no other could be.
     pub fn scores(&self, candidates: Candidates<'_>, scoring: Scoring<'_>) -> Option<Mixture> {
         let n = candidates.arms.len();
-        let mut rows: SmallVec<[Option<Rows>; 2]> = smallvec![None; self.coders.len()];
+        let mut rows: SmallVec<[Option<EncodedRows>; 2]> = smallvec![None; self.feature_encoders.len()];
         let mut left = self.spec.compute_budget().unwrap_or(u64::MAX);
         let deciders = self.portfolio.deciders(self.arms.len());
         let cheapest = deciders.iter().map(|(_, _, model)| cost(model, n)).min().unwrap_or(0);
@@ -202,19 +205,26 @@ impl Learner {
                 continue;
             }
             left = left.saturating_sub(cost);
-            let coder = &self.coders[member.coder];
+            let feature_encoder = &self.feature_encoders[member.feature_encoder];
             let expanded: Vec<SparseVector> = if model.has_features() {
-                let rows = rows[member.coder].get_or_insert_with(|| {
-                    let one = candidates.own.is_none() && (candidates.attributes.is_none() || !coder.attributes);
+                let rows = rows[member.feature_encoder].get_or_insert_with(|| {
+                    let one =
+                        candidates.own.is_none() && (candidates.attributes.is_none() || !feature_encoder.attributes);
                     let count = if one { 1 } else { n };
-                    (0..count).map(|i| coder.encoder.encode_new(coder.parts(candidates.parts(i)))).collect()
+                    (0..count)
+                        .map(|i| feature_encoder.encoder.encode_new(feature_encoder.parts(candidates.parts(i))))
+                        .collect()
                 });
-                rows.iter().map(|row| expand(model, coder, row)).collect()
+                rows.iter().map(|row| expand(model, feature_encoder, row)).collect()
             } else {
                 Vec::new()
             };
             let scoring = Scoring { compute_budget: self.spec.compute_budget(), ..scoring };
-            parts.push(Part { weight, name: member.spec.name(), scores: model.scores(&arms, &expanded, scoring) });
+            parts.push(MixturePart {
+                weight,
+                name: member.spec.name(),
+                scores: model.scores(&arms, &expanded, scoring),
+            });
         }
         if parts.is_empty() { self.plainly(candidates, scoring) } else { Mixture::new(parts) }
     }
@@ -222,9 +232,15 @@ impl Learner {
     /// By the first model alone, where none of those that decide has anything to say of these candidates.
     fn plainly(&self, candidates: Candidates<'_>, scoring: Scoring<'_>) -> Option<Mixture> {
         let member = self.portfolio.members.first()?;
-        let coder = self.coders.get(member.coder)?;
+        let feature_encoder = self.feature_encoders.get(member.feature_encoder)?;
         let rows: Vec<SparseVector> = (0..candidates.arms.len())
-            .map(|i| expand(&member.model, coder, &coder.encoder.encode_new(coder.parts(candidates.parts(i)))))
+            .map(|i| {
+                expand(
+                    &member.model,
+                    feature_encoder,
+                    &feature_encoder.encoder.encode_new(feature_encoder.parts(candidates.parts(i))),
+                )
+            })
             .collect();
         Mixture::of(member.model.scores(candidates.arms, &rows, scoring), member.spec.name())
     }
@@ -240,16 +256,18 @@ impl Learner {
 
     /// Meets the features of what was shown, before it is observed: each arm's parts, one for all where they
     /// are the same. Returns the rows of each.
-    pub fn meet(&mut self, shown: &[Parts<'_>]) -> Vec<Rows> {
-        for coder in &mut self.coders {
-            let encoder = Arc::make_mut(&mut coder.encoder);
+    pub fn meet(&mut self, shown: &[RowFeatures<'_>]) -> Vec<EncodedRows> {
+        for feature_encoder in &mut self.feature_encoders {
+            let encoder = Arc::make_mut(&mut feature_encoder.encoder);
             for (i, &parts) in shown.iter().enumerate() {
-                let parts = Parts { arm: parts.arm.filter(|_| coder.attributes), ..parts };
+                let parts = RowFeatures { arm: parts.arm.filter(|_| feature_encoder.attributes), ..parts };
                 encoder.learn(parts, i == 0);
             }
         }
-        let row = |coder: &Coder, parts: Parts<'_>| coder.encoder.encode_met(coder.parts(parts));
-        shown.iter().map(|&parts| self.coders.iter().map(|c| row(c, parts)).collect()).collect()
+        let row = |feature_encoder: &FeatureEncoder, parts: RowFeatures<'_>| {
+            feature_encoder.encoder.encode_met(feature_encoder.parts(parts))
+        };
+        shown.iter().map(|&parts| self.feature_encoders.iter().map(|c| row(c, parts)).collect()).collect()
     }
 
     /// Whether any of its models looks at the rows of what was shown.
@@ -258,13 +276,13 @@ impl Learner {
     }
 
     /// As many rows of nothing, for models that [look at none](Self::has_features).
-    pub fn no_rows(&self) -> Rows {
-        vec![Row::default(); self.coders.len()]
+    pub fn no_rows(&self) -> EncodedRows {
+        vec![EncodedRow::default(); self.feature_encoders.len()]
     }
 
     /// Learns a reward at `rows`. Returns what [`revise`](Self::revise) wants back.
-    pub fn observe(&mut self, lesson: Lesson, rows: &[Row]) -> Mark {
-        let Lesson { arm, y, weight, at_us, half_life_us, lag: _ } = lesson;
+    pub fn observe(&mut self, observation: Observation, rows: &[EncodedRow]) -> ObservationReceipt {
+        let Observation { arm, reward: y, weight, at_us, half_life_us, decisions_since_shown: _ } = observation;
         if self.arms.len() <= arm as usize {
             self.arms.resize(arm as usize + 1, ArmSummary::new(at_us));
         }
@@ -274,33 +292,33 @@ impl Learner {
         self.fade(self.cursor, at_us, half_life_us);
         let half_lives = (at_us - self.learned_at_us).max(0) as f64 / half_life_us as f64;
         self.learned_at_us = self.learned_at_us.max(at_us);
-        let seen = Observation {
+        let seen = EncodedObservation {
             arm,
             arms: self.arms.len(),
             rows,
             y,
             weight,
-            unit: self.setting.unit,
-            lag: lesson.lag,
+            unit: self.traits.unit_rewards,
+            decisions_since_shown: observation.decisions_since_shown,
             detect: self.spec.detects_changes(),
             retained: math::exp2(-half_lives),
         };
-        let mark = self.portfolio.observe(&self.coders, seen);
+        let receipt = self.portfolio.observe(&self.feature_encoders, seen);
         self.weight += weight;
         let summary = &mut self.arms[arm as usize];
         summary.observe(y, weight);
-        mark.faded(summary.ln_retained)
+        receipt.faded(summary.ln_retained)
     }
 
-    /// The reward of an observation at `rows` changed by `delta` from `y`; `mark` is what
+    /// The reward of an observation at `rows` changed by `delta` from `y`; `receipt` is what
     /// [`observe`](Self::observe) returned. A model that came later was not told of the
     /// observation and is not told of its revision.
-    pub fn revise(&mut self, arm: u32, rows: &[Row], y: f64, delta: f64, mark: &Mark) {
+    pub fn revise(&mut self, arm: u32, rows: &[EncodedRow], y: f64, delta: f64, receipt: &ObservationReceipt) {
         let Some(summary) = self.arms.get_mut(arm as usize) else { return };
-        let retained = math::exp(summary.ln_retained - mark.ln_retained);
-        summary.revise(Revision { y, delta, weight: mark.weight, retained });
-        let change = Change { arms: self.arms.len(), y, delta, mark, retained };
-        self.portfolio.revise(&self.coders, arm, rows, change);
+        let retained = math::exp(summary.ln_retained - receipt.ln_retained);
+        summary.revise(RewardRevision { y, delta, weight: receipt.weight, retained });
+        let change = ObservationRevision { arms: self.arms.len(), y, delta, receipt, retained };
+        self.portfolio.revise(&self.feature_encoders, arm, rows, change);
     }
 
     /// The most dimensions that any of its models uses.

@@ -10,8 +10,8 @@ impl Learner {
     }
 
     /// Their encoders.
-    pub(in crate::bandit) fn coders(&self) -> &[Coder] {
-        &self.coders
+    pub(in crate::bandit) fn feature_encoders(&self) -> &[FeatureEncoder] {
+        &self.feature_encoders
     }
 
     /// The first model of this name.
@@ -26,15 +26,19 @@ pub(in crate::bandit) fn context(words: &[&str]) -> Features {
     words.iter().enumerate().map(|(i, word)| (name(i), Value::Text((*word).to_owned()))).collect()
 }
 
-pub(in crate::bandit) fn lesson(arm: u32, y: f64) -> Lesson {
-    Lesson { arm, y, weight: 1.0, at_us: 0, half_life_us: HALF_LIFE_US, lag: 0 }
+pub(in crate::bandit) fn observation(arm: u32, y: f64) -> Observation {
+    Observation { arm, reward: y, weight: 1.0, at_us: 0, half_life_us: HALF_LIFE_US, decisions_since_shown: 0 }
 }
 
 /// Meets the context and learns there.
-pub(in crate::bandit) fn show(learner: &mut Learner, context: &Features, lesson: Lesson) -> (Rows, Mark) {
-    let rows = learner.meet(&[Parts::of(context)]).remove(0);
-    let mark = learner.observe(lesson, &rows);
-    (rows, mark)
+pub(in crate::bandit) fn show(
+    learner: &mut Learner,
+    context: &Features,
+    observation: Observation,
+) -> (EncodedRows, ObservationReceipt) {
+    let rows = learner.meet(&[RowFeatures::from_context(context)]).remove(0);
+    let receipt = learner.observe(observation, &rows);
+    (rows, receipt)
 }
 
 fn identity() -> ModelSpec {
@@ -44,29 +48,30 @@ fn identity() -> ModelSpec {
 #[test]
 fn a_model_that_was_set_aside_goes_on_learning() {
     let (linear, beta) = (identity(), ModelSpec::beta_bernoulli(Some(2.0), None));
-    let setting = Setting::default();
-    let mut switched = Learner::new(linear, setting);
+    let traits = SlotTraits::default();
+    let mut switched = Learner::new(linear, traits);
     let mut steady = switched.clone();
     for i in 0..300_u32 {
         match i {
-            100 => switched.decide_by(beta, setting),
-            200 => switched.decide_by(linear, setting),
+            100 => switched.decide_by(beta, traits),
+            200 => switched.decide_by(linear, traits),
             _ => {}
         }
-        let lesson = Lesson { at_us: i64::from(i) * HALF_LIFE_US / 50, ..lesson(i % 3, f64::from(i % 7)) };
+        let observation =
+            Observation { at_us: i64::from(i) * HALF_LIFE_US / 50, ..observation(i % 3, f64::from(i % 7)) };
         let words = context(&[["a", "b", "c"][(i % 5) as usize % 3]]);
-        let ((rows, mark), (plain_rows, plain_mark)) =
-            (show(&mut switched, &words, lesson), show(&mut steady, &words, lesson));
+        let ((rows, receipt), (plain_rows, plain_mark)) =
+            (show(&mut switched, &words, observation), show(&mut steady, &words, observation));
         if i % 4 == 0 {
-            switched.revise(lesson.arm, &rows, lesson.y, 2.5, &mark);
-            steady.revise(lesson.arm, &plain_rows, lesson.y, 2.5, &plain_mark);
+            switched.revise(observation.arm, &rows, observation.reward, 2.5, &receipt);
+            steady.revise(observation.arm, &plain_rows, observation.reward, 2.5, &plain_mark);
         }
     }
-    assert_eq!(switched.decides(), (linear, setting));
+    assert_eq!(switched.decides(), (linear, traits));
     assert_eq!(switched.model("linear"), steady.model("linear"));
     assert_eq!(switched.portfolio.members.len(), 2);
-    assert_eq!(switched.models_with(&beta, setting), 2);
-    assert_eq!(switched.models_with(&ModelSpec::linear(Some(9.0), None), setting), 3);
+    assert_eq!(switched.models_with(&beta, traits), 2);
+    assert_eq!(switched.models_with(&ModelSpec::linear(Some(9.0), None), traits), 3);
     // The other came a hundred observations late and learned the two hundred since, a third of them for each arm:
     // four half-lives leave at least 15 of each.
     let Model::BetaBernoulli { arms, .. } = switched.model("beta_bernoulli") else { unreachable!() };
@@ -77,9 +82,9 @@ fn a_model_that_was_set_aside_goes_on_learning() {
 /// the precision is the prior's 1.3 and what is left.
 #[test]
 fn observations_fade_by_the_clock_towards_the_prior() {
-    let mut learner = Learner::new(identity(), Setting::default());
+    let mut learner = Learner::new(identity(), SlotTraits::default());
     let empty = Features::new();
-    (0..40).for_each(|_| drop(show(&mut learner, &empty, lesson(0, 3.0))));
+    (0..40).for_each(|_| drop(show(&mut learner, &empty, observation(0, 3.0))));
     for (half_lives, left) in [(1, 20.0), (3, 5.0), (10, 40.0 / 1024.0)] {
         let mut later = learner.clone();
         later.fade(0, half_lives * HALF_LIFE_US, HALF_LIFE_US);
@@ -97,8 +102,8 @@ fn observations_fade_by_the_clock_towards_the_prior() {
 /// In small steps of the clock as in one.
 #[test]
 fn fading_often_is_fading_once() {
-    let mut often = Learner::new(identity(), Setting::default());
-    (0..40).for_each(|i| drop(show(&mut often, &context(&[["a", "b"][i % 2]]), lesson(0, 3.0 + i as f64))));
+    let mut often = Learner::new(identity(), SlotTraits::default());
+    (0..40).for_each(|i| drop(show(&mut often, &context(&[["a", "b"][i % 2]]), observation(0, 3.0 + i as f64))));
     let mut once = often.clone();
     for step in 1..=100 {
         often.fade(0, step * HALF_LIFE_US / 100, HALF_LIFE_US);
@@ -120,11 +125,11 @@ const SCORING: Scoring<'_> = Scoring::new(1.0, 1, 3);
 #[test]
 fn an_arm_that_nobody_shows_falls_back_to_its_prior() {
     for spec in [identity(), ModelSpec::beta_bernoulli(None, None), ModelSpec::default()] {
-        let mut learner = Learner::new(spec, Setting { unit: true, catalogue: false });
+        let mut learner = Learner::new(spec, SlotTraits { unit_rewards: true, large_catalogue: false });
         let words = context(&["a"]);
-        (0..200).for_each(|_| drop(show(&mut learner, &words, lesson(0, 1.0))));
+        (0..200).for_each(|_| drop(show(&mut learner, &words, observation(0, 1.0))));
         for i in 1..60 {
-            show(&mut learner, &words, Lesson { at_us: i * HALF_LIFE_US, ..lesson(1, 0.0) });
+            show(&mut learner, &words, Observation { at_us: i * HALF_LIFE_US, ..observation(1, 0.0) });
         }
         let candidates = |arms| Candidates { arms, context: &words, own: None, attributes: None };
         let scores = learner.scores(candidates(&[Some(0), None]), SCORING).unwrap();
@@ -138,11 +143,12 @@ fn an_arm_that_nobody_shows_falls_back_to_its_prior() {
 fn an_opposed_pair_fades_whichever_is_shown() {
     for arm in 0..2 {
         let spec = LinearSpec { link: Some(Link::Identity), sharing: Some(Sharing::Opposed), ..LinearSpec::default() };
-        let mut learner = Learner::new(ModelSpec::Linear(spec), Setting { unit: true, catalogue: false });
+        let mut learner =
+            Learner::new(ModelSpec::Linear(spec), SlotTraits { unit_rewards: true, large_catalogue: false });
         let empty = Features::new();
-        (0..200).for_each(|_| drop(show(&mut learner, &empty, lesson(arm, 1.0))));
+        (0..200).for_each(|_| drop(show(&mut learner, &empty, observation(arm, 1.0))));
         for i in 1..3 {
-            show(&mut learner, &empty, Lesson { at_us: 30 * i * HALF_LIFE_US, ..lesson(arm, 1.0) });
+            show(&mut learner, &empty, Observation { at_us: 30 * i * HALF_LIFE_US, ..observation(arm, 1.0) });
         }
         let Model::Linear(linear) = learner.model("opposed") else { unreachable!() };
         let constant = SparseVector { entries: vec![(0, 1.0)], unseen: 0.0 };
@@ -156,19 +162,20 @@ fn an_opposed_pair_fades_whichever_is_shown() {
 /// what is left then.
 #[test]
 fn a_reward_that_comes_after_fading_counts_by_what_is_left() {
-    let mut learner = Learner::new(ModelSpec::beta_bernoulli(None, None), Setting { unit: true, catalogue: false });
+    let mut learner =
+        Learner::new(ModelSpec::beta_bernoulli(None, None), SlotTraits { unit_rewards: true, large_catalogue: false });
     let empty = Features::new();
-    let (rows, mark) = show(&mut learner, &empty, lesson(0, 0.0));
-    show(&mut learner, &empty, Lesson { at_us: HALF_LIFE_US, ..lesson(0, 0.0) });
-    learner.revise(0, &rows, 0.0, 1.0, &mark);
+    let (rows, receipt) = show(&mut learner, &empty, observation(0, 0.0));
+    show(&mut learner, &empty, Observation { at_us: HALF_LIFE_US, ..observation(0, 0.0) });
+    learner.revise(0, &rows, 0.0, 1.0, &receipt);
     let rate = |learner: &Learner| {
         let Model::BetaBernoulli { arms, .. } = learner.model("beta_bernoulli") else { unreachable!() };
         (arms[0].a(), arms[0].b(), learner.summary(0).unwrap().rate.a())
     };
     let (a, b, summary) = rate(&learner);
     assert!((a - 1.5).abs() < 1e-12 && (b - 2.0).abs() < 1e-12 && (summary - 1.5).abs() < 1e-12, "{a} {b} {summary}");
-    show(&mut learner, &empty, Lesson { at_us: 2 * HALF_LIFE_US, ..lesson(0, 0.0) });
-    learner.revise(0, &rows, 1.0, -1.0, &mark);
+    show(&mut learner, &empty, Observation { at_us: 2 * HALF_LIFE_US, ..observation(0, 0.0) });
+    learner.revise(0, &rows, 1.0, -1.0, &receipt);
     let (a, b, _) = rate(&learner);
     assert!((a - 1.0).abs() < 1e-12 && (b - 2.75).abs() < 1e-12, "{a} {b}");
 }
@@ -182,27 +189,27 @@ fn a_refund_undoes_its_reward_across_fading() {
 }
 
 fn check_refunds(arms: u32) {
-    let mut bought = Learner::new(ModelSpec::default(), Setting::default());
+    let mut bought = Learner::new(ModelSpec::default(), SlotTraits::default());
     let mut plain = bought.clone();
     let words = ["a", "b", "c"];
     let mut kept = Vec::new();
     for i in 0..120_u32 {
         let (first, second) = (words[i as usize % 3], words[i as usize / 3 % 3]);
-        let (words, lesson) = (context(&[first, second]), lesson(i % arms, f64::from(i % 5)));
-        let lesson = Lesson { at_us: i64::from(i) * HALF_LIFE_US / 30, ..lesson };
-        show(&mut plain, &words, lesson);
-        let (rows, mark) = show(&mut bought, &words, lesson);
+        let (words, observation) = (context(&[first, second]), observation(i % arms, f64::from(i % 5)));
+        let observation = Observation { at_us: i64::from(i) * HALF_LIFE_US / 30, ..observation };
+        show(&mut plain, &words, observation);
+        let (rows, receipt) = show(&mut bought, &words, observation);
         if i % 7 == 3 {
-            bought.revise(lesson.arm, &rows, lesson.y, 4.0, &mark);
-            kept.push((lesson, rows, mark));
+            bought.revise(observation.arm, &rows, observation.reward, 4.0, &receipt);
+            kept.push((observation, rows, receipt));
         }
         if i % 7 == 1 && !kept.is_empty() {
-            let (lesson, rows, mark) = kept.remove(0);
-            bought.revise(lesson.arm, &rows, lesson.y + 4.0, -4.0, &mark);
+            let (observation, rows, receipt) = kept.remove(0);
+            bought.revise(observation.arm, &rows, observation.reward + 4.0, -4.0, &receipt);
         }
     }
-    for (lesson, rows, mark) in kept {
-        bought.revise(lesson.arm, &rows, lesson.y + 4.0, -4.0, &mark);
+    for (observation, rows, receipt) in kept {
+        bought.revise(observation.arm, &rows, observation.reward + 4.0, -4.0, &receipt);
     }
     for name in ["linear", "interactions_identity", "fast_linear"] {
         let (Model::Linear(got), Model::Linear(want)) = (bought.model(name), plain.model(name)) else { unreachable!() };
@@ -226,15 +233,15 @@ fn check_refunds(arms: u32) {
 /// all decide. The costs are counted by hand from the dimensions: per arm d²/2 + d.
 #[test]
 fn a_compute_budget_leaves_out_what_does_not_fit() {
-    let setting = Setting { unit: true, catalogue: false };
+    let traits = SlotTraits { unit_rewards: true, large_catalogue: false };
     let with = |compute_budget| ModelSpec::portfolio(None, Some(compute_budget), Some(false));
-    let mut learner = Learner::new(with(u64::MAX), setting);
+    let mut learner = Learner::new(with(u64::MAX), traits);
     for i in 0..12_u32 {
         let (a, b) = (["a", "b"][i as usize % 2], ["a", "b", "c"][i as usize % 3]);
-        show(&mut learner, &context(&[a, b]), lesson(i % 2, f64::from(i % 2)));
+        show(&mut learner, &context(&[a, b]), observation(i % 2, f64::from(i % 2)));
     }
     let asked = |learner: &mut Learner, budget: u64| -> Vec<&'static str> {
-        learner.decide_by(with(budget), setting);
+        learner.decide_by(with(budget), traits);
         let words = context(&["a", "b"]);
         let candidates = Candidates { arms: &[Some(0), Some(1)], context: &words, own: None, attributes: None };
         let mixture = learner.scores(candidates, SCORING).unwrap();

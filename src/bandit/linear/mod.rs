@@ -8,9 +8,9 @@ use std::{f64::consts::PI, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    encoder::{Encoder, Row},
+    encoder::{EncodedRow, Encoder},
     expansion::{Expander, Expansion},
-    model::Revision,
+    model::RewardRevision,
     score::{Expectation, Forecast, LEAST, LogitScore, Scores},
 };
 use crate::stats::{Gaussian, Noise, NormalScore, Prediction, SparseVector, math::logistic};
@@ -189,7 +189,7 @@ impl Linear {
         self.expander.adds()
     }
 
-    pub(super) fn meet(&mut self, encoder: &Encoder, row: &Row) {
+    pub(super) fn meet(&mut self, encoder: &Encoder, row: &EncodedRow) {
         Arc::make_mut(&mut self.expander).meet(encoder, row);
     }
 
@@ -197,7 +197,7 @@ impl Linear {
         Arc::make_mut(&mut self.expander).rebuild(encoder);
     }
 
-    pub(super) fn expand(&self, encoder: &Encoder, row: &Row) -> SparseVector {
+    pub(super) fn expand(&self, encoder: &Encoder, row: &EncodedRow) -> SparseVector {
         self.expander.expand(encoder, row)
     }
 
@@ -296,11 +296,11 @@ impl Linear {
     }
 
     /// See [`Model::revise`](super::Model::revise). For shared arms it is right to first order.
-    pub(super) fn revise(&mut self, arm: u32, x: &SparseVector, revision: Revision) {
+    pub(super) fn revise(&mut self, arm: u32, x: &SparseVector, revision: RewardRevision) {
         if self.design.sharing == Sharing::Shared {
             return self.revise_shared(arm, x, revision);
         }
-        let Revision { y, delta, weight, retained } = revision;
+        let RewardRevision { y, delta, weight, retained } = revision;
         let (index, opposite) = self.reads(arm);
         let (y, delta) = if opposite { (weight - y, -delta) } else { (y, delta) };
         match self.design.link {

@@ -2,8 +2,8 @@
 
 use super::{Linear, Link, Sharing};
 use crate::bandit::{
-    encoder::{Encoder, Row},
-    expansion::Term,
+    encoder::{EncodedRow, Encoder},
+    expansion::RowTerm,
 };
 
 impl Linear {
@@ -14,8 +14,8 @@ impl Linear {
         &self,
         arm: Option<u32>,
         encoder: &Encoder,
-        row: &Row,
-        put: &mut impl FnMut(Option<Term>, f64),
+        row: &EncodedRow,
+        put: &mut impl FnMut(Option<RowTerm>, f64),
     ) {
         let shared = self.design.sharing == Sharing::Shared;
         let reads = arm.map(|arm| self.reads(arm)).or(shared.then_some((0, false)));

@@ -5,9 +5,9 @@ use rand::{SeedableRng as _, rngs::Xoshiro256PlusPlus};
 use super::{Linear, Link, OFFSET_PRECISION, Offset, Scoring, expected_rate};
 use crate::{
     bandit::{
-        model::Revision,
+        model::RewardRevision,
         normal::standard_normal,
-        score::{Joint, boosted_mean, shift},
+        score::{JointDraws, boosted_mean, shift},
     },
     stats::{
         Gaussian, SparseVector,
@@ -78,8 +78,8 @@ impl Linear {
     /// With p and q the leverages of the shared part and of the offset times the observation's weight w, the exact
     /// update left them with the covariance −c/w, where `c(1 + c) = pq`: the determinant of their covariance, in
     /// units of 1/w, is `pq − c²` and `c`.
-    pub(super) fn revise_shared(&mut self, arm: u32, x: &SparseVector, revision: Revision) {
-        let Revision { y, delta, weight, retained } = revision;
+    pub(super) fn revise_shared(&mut self, arm: u32, x: &SparseVector, revision: RewardRevision) {
+        let RewardRevision { y, delta, weight, retained } = revision;
         let before = self.predict(Some(arm), x, &mut Vec::new());
         let Some(&offset) = self.offsets.get(arm as usize) else { return };
         let (of_arm, of_shared) = (1.0 / offset.precision, before.leverage - 1.0 / offset.precision);
@@ -122,7 +122,7 @@ impl Linear {
     }
 
     /// Correlated scores: draws of the weights that all candidates share, and of each one's offset.
-    pub(super) fn joint(&self, arms: &[Option<u32>], rows: &[SparseVector], scoring: Scoring<'_>) -> Joint {
+    pub(super) fn joint(&self, arms: &[Option<u32>], rows: &[SparseVector], scoring: Scoring<'_>) -> JointDraws {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(scoring.seed);
         let row = |i: usize| if rows.len() == 1 { &rows[0] } else { &rows[i] };
         let prior = Gaussian::new(self.design.prior_precision);
@@ -170,7 +170,7 @@ impl Linear {
             tops.push(order);
         }
         let std = |i: usize| (squares[i] / draws as f64).sqrt();
-        let mut joint = Joint { means: Vec::new(), stds: Vec::new(), tops };
+        let mut joint = JointDraws { means: Vec::new(), stds: Vec::new(), tops };
         for (i, &mean) in center.iter().enumerate() {
             let rate = expected_rate(mean, square(std(i)));
             let (mean, slope) = match self.design.link {

@@ -223,7 +223,7 @@ fn a_shared_reward_that_is_revised_at_once_is_as_if_known_from_the_start() {
         let weight = rng.random_range(0.2..1.0);
         let mut revised = linear.clone();
         revised.observe(arm, &x, y, weight);
-        revised.revise(arm, &x, Revision { y, delta, weight, retained: 1.0 });
+        revised.revise(arm, &x, RewardRevision { y, delta, weight, retained: 1.0 });
         linear.observe(arm, &x, y + delta, weight);
         for arm in 0..5 {
             for (got, want) in believed(&revised, arm).into_iter().zip(believed(&linear, arm)) {
@@ -253,14 +253,14 @@ fn a_late_revision_of_a_shared_reward_never_overshoots_and_can_be_taken_back() {
         let mean = |linear: &Linear| linear.predict(Some(arm), &x, &mut Vec::new()).mean;
         let (before, scale) = (mean(&linear), linear.noise.scale());
         let mut revised = linear.clone();
-        revised.revise(arm, &x, Revision { y, delta, weight, retained });
+        revised.revise(arm, &x, RewardRevision { y, delta, weight, retained });
         let moved = (mean(&revised) - before) / (delta / weight);
         assert!((-1e-12..=1.0 + 1e-9).contains(&moved), "{i}: {moved}");
         damped += i32::from(moved > 1.0 - 1e-9);
         let first_order = retained * delta * (y / weight - before);
         assert!(revised.noise.scale() >= (scale + first_order - 1e-9 * scale).max(0.0), "{i}");
         if revised.noise.scale() > revised.noise.prior_scale() {
-            revised.revise(arm, &x, Revision { y: y + delta, delta: -delta, weight, retained });
+            revised.revise(arm, &x, RewardRevision { y: y + delta, delta: -delta, weight, retained });
             for (got, want) in believed(&revised, arm).into_iter().zip(believed(&linear, arm)) {
                 assert!((got - want).abs() < 1e-7 * want.abs().max(1.0), "{i}: {got} against {want}");
             }
@@ -345,7 +345,7 @@ fn huge_rewards_leave_finite_posteriors() {
             let (mut linear, x) = (Linear::new(design(link, sharing)), row(&[1.0, 5.0, -5.0]));
             for y in [1e18, -1e18, 1e18] {
                 linear.observe(0, &x, y, 1.0);
-                linear.revise(0, &x, Revision { y, delta: -y, weight: 1.0, retained: 1.0 });
+                linear.revise(0, &x, RewardRevision { y, delta: -y, weight: 1.0, retained: 1.0 });
                 linear.observe(1, &x, y, 0.5);
             }
             linear.forget(0, 1e-12, 1.0);

@@ -5,7 +5,7 @@ use crate::stats::math;
 
 /// A model's part in a decision.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Part {
+pub struct MixturePart {
     /// The probability that this model decides; all parts' add up to 1.
     pub weight: f64,
     /// The model's name.
@@ -17,13 +17,13 @@ pub struct Part {
 /// A mixture of models: each decides with its weight. The same candidates in all of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mixture {
-    parts: Vec<Part>,
+    parts: Vec<MixturePart>,
 }
 
 impl Mixture {
-    /// Of these parts, whose weights are brought to add up to 1. Parts with numbers that cannot be used are left
+    /// Of these parts, whose weights are brought to add up to 1. RowFeatures with numbers that cannot be used are left
     /// out; none: there was no other.
-    pub fn new(mut parts: Vec<Part>) -> Option<Self> {
+    pub fn new(mut parts: Vec<MixturePart>) -> Option<Self> {
         parts.retain(|part| part.scores.finite() && part.weight > 0.0);
         let total: f64 = parts.iter().map(|part| part.weight).sum();
         for part in &mut parts {
@@ -34,11 +34,11 @@ impl Mixture {
 
     /// Of one model.
     pub fn of(scores: Scores, name: &'static str) -> Option<Self> {
-        Self::new(vec![Part { weight: 1.0, name, scores }])
+        Self::new(vec![MixturePart { weight: 1.0, name, scores }])
     }
 
     /// The parts, heaviest first.
-    pub fn parts(&self) -> &[Part] {
+    pub fn parts(&self) -> &[MixturePart] {
         &self.parts
     }
 
@@ -55,14 +55,14 @@ impl Mixture {
     /// Of these candidates only, in this order.
     #[must_use]
     pub fn only(&self, kept: &[usize]) -> Self {
-        let only = |part: &Part| Part { scores: part.scores.only(kept), ..*part };
+        let only = |part: &MixturePart| MixturePart { scores: part.scores.only(kept), ..*part };
         Self { parts: self.parts.iter().map(only).collect() }
     }
 
     /// The same with each candidate's expected reward times its factor; see [`Scores::boosted`].
     #[must_use]
     pub fn boosted(&self, factors: &[f64]) -> Self {
-        let boost = |part: &Part| Part { scores: part.scores.boosted(factors), ..*part };
+        let boost = |part: &MixturePart| MixturePart { scores: part.scores.boosted(factors), ..*part };
         Self { parts: self.parts.iter().map(boost).collect() }
     }
 
@@ -74,7 +74,7 @@ impl Mixture {
     /// The same with so many times the spread, as another width multiplier would make it; none: scores of this kind
     /// have to be formed anew.
     pub fn widened(&self, factor: f64) -> Option<Self> {
-        let widen = |part: &Part| Some(Part { scores: part.scores.widened(factor)?, ..*part });
+        let widen = |part: &MixturePart| Some(MixturePart { scores: part.scores.widened(factor)?, ..*part });
         Some(Self { parts: self.parts.iter().map(widen).collect::<Option<_>>()? })
     }
 
@@ -102,8 +102,9 @@ impl Mixture {
             return part.scores.std(i);
         }
         let mean = self.mean(i);
-        let part =
-            |part: &Part| part.weight * (math::square(part.scores.std(i)) + math::square(part.scores.mean(i) - mean));
+        let part = |part: &MixturePart| {
+            part.weight * (math::square(part.scores.std(i)) + math::square(part.scores.mean(i) - mean))
+        };
         self.parts.iter().map(part).sum::<f64>().sqrt()
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     stats::{Beta, BetaScore, Memo, NormalScore},
 };
 
-const FREE: Exploration = Exploration { floor: 0.0, ceiling: 1.0 };
+const UNCONSTRAINED: Exploration = Exploration { floor: 0.0, ceiling: 1.0 };
 
 fn normal(of: &[(f64, f64)]) -> Scores {
     Scores::Normal(of.iter().map(|&(mean, std)| NormalScore { mean, std }).collect())
@@ -19,8 +19,8 @@ fn beta(of: &[(f64, f64)]) -> Scores {
     Scores::Beta { scores: posteriors.iter().map(|p| BetaScore::new(p, 1.0)).collect(), memo: Memo::default() }
 }
 
-fn part(weight: f64, scores: Scores) -> Part {
-    Part { weight, name: "test", scores }
+fn part(weight: f64, scores: Scores) -> MixturePart {
+    MixturePart { weight, name: "test", scores }
 }
 
 /// Two models that agree on little: the one is sure of the first, the other prefers the last.
@@ -32,7 +32,7 @@ fn opinions() -> [Scores; 2] {
 }
 
 fn pmf(mixture: &Mixture, policy: Policy) -> Vec<f64> {
-    rank(mixture, policy, 1, FREE, &mut StdRng::seed_from_u64(5)).1
+    rank(mixture, policy, 1, UNCONSTRAINED, &mut StdRng::seed_from_u64(5)).1
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn one_model_decides_a_whole_slate() {
     let mixture = Mixture::new(vec![part(1.0, sure([3.0, 2.0, 1.0])), part(1.0, sure([1.0, 2.0, 3.0]))]).unwrap();
     let mut rng = StdRng::seed_from_u64(3);
     for _ in 0..100 {
-        let (places, first) = rank(&mixture, Policy::ThompsonSampling, 3, FREE, &mut rng);
+        let (places, first) = rank(&mixture, Policy::ThompsonSampling, 3, UNCONSTRAINED, &mut rng);
         let order: Vec<usize> = places.iter().map(|place| place.candidate).collect();
         assert!(order == [0, 1, 2] || order == [2, 1, 0], "{order:?}");
         assert!((first[0] - 0.5).abs() < 1e-9 && (places[1].propensity - 1.0).abs() < 1e-9);

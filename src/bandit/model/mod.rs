@@ -62,7 +62,7 @@ pub enum Model {
 
 /// How the reward of an observation changed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Revision {
+pub(super) struct RewardRevision {
     /// The reward so far.
     pub(super) y: f64,
     /// By how much it changed.
@@ -135,8 +135,8 @@ impl Model {
     }
 
     /// The reward of an observation changed.
-    pub(super) fn revise(&mut self, arm: u32, x: &SparseVector, revision: Revision) {
-        let Revision { y, delta, weight, retained } = revision;
+    pub(super) fn revise(&mut self, arm: u32, x: &SparseVector, revision: RewardRevision) {
+        let RewardRevision { y, delta, weight, retained } = revision;
         match self {
             Self::Linear(linear) => linear.revise(arm, x, revision),
             Self::BetaBernoulli { prior, arms, .. } => {

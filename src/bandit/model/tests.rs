@@ -5,7 +5,7 @@ use crate::bandit::{Expansion, Link, Sharing};
 
 /// What happens to one of two arms' decisions, of which there are at most eight at a time.
 #[derive(Debug, Clone)]
-enum Step {
+enum PositionDraw {
     /// Another decision is observed: arm, features, reward.
     Observe(u32, [f64; 2], f64),
     /// A reward of a decision that comes, and its refund later.
@@ -14,11 +14,11 @@ enum Step {
     Refund(usize),
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn steps() -> impl Strategy<Value = Vec<PositionDraw>> {
     let step = prop_oneof![
-        3 => (0..2_u32, [-3.0..5.0, -2.0..2.0], 0.0..0.3).prop_map(|(arm, x, y)| Step::Observe(arm, x, y)),
-        3 => (any::<usize>(), 0.0..0.1).prop_map(|(which, delta)| Step::Reward(which, delta)),
-        2 => any::<usize>().prop_map(Step::Refund),
+        3 => (0..2_u32, [-3.0..5.0, -2.0..2.0], 0.0..0.3).prop_map(|(arm, x, y)| PositionDraw::Observe(arm, x, y)),
+        3 => (any::<usize>(), 0.0..0.1).prop_map(|(which, delta)| PositionDraw::Reward(which, delta)),
+        2 => any::<usize>().prop_map(PositionDraw::Refund),
     ];
     prop::collection::vec(step, 1..60)
 }
@@ -97,28 +97,28 @@ proptest! {
             let (mut decisions, mut owed) = (Vec::new(), Vec::new());
             let refund = |model: &mut Model, decisions: &mut Vec<(u32, SparseVector, f64)>, which: usize, delta: f64| {
                 let (arm, x, y) = &mut decisions[which];
-                model.revise(*arm, x, Revision { y: *y, delta: -delta, weight: 1.0, retained: 1.0 });
+                model.revise(*arm, x, RewardRevision { y: *y, delta: -delta, weight: 1.0, retained: 1.0 });
                 *y -= delta;
             };
             for step in &steps {
                 match *step {
-                    Step::Observe(arm, x, y) => {
+                    PositionDraw::Observe(arm, x, y) => {
                         rewarded.observe(arm, &row(x), y, 1.0);
                         plain.observe(arm, &row(x), y, 1.0);
                         decisions.push((arm, row(x), y));
                     }
-                    Step::Reward(which, delta) if !decisions.is_empty() && owed.len() < 6 => {
+                    PositionDraw::Reward(which, delta) if !decisions.is_empty() && owed.len() < 6 => {
                         let which = which % decisions.len();
                         let (arm, x, y) = &mut decisions[which];
-                        rewarded.revise(*arm, x, Revision { y: *y, delta, weight: 1.0, retained: 1.0 });
+                        rewarded.revise(*arm, x, RewardRevision { y: *y, delta, weight: 1.0, retained: 1.0 });
                         *y += delta;
                         owed.push((which, delta));
                     }
-                    Step::Refund(which) if !owed.is_empty() => {
+                    PositionDraw::Refund(which) if !owed.is_empty() => {
                         let (which, delta) = owed.swap_remove(which % owed.len());
                         refund(&mut rewarded, &mut decisions, which, delta);
                     }
-                    Step::Reward(..) | Step::Refund(_) => {}
+                    PositionDraw::Reward(..) | PositionDraw::Refund(_) => {}
                 }
             }
             for (which, delta) in owed {
@@ -138,7 +138,7 @@ proptest! {
                 whole.observe(arm, &row(x), y, weight);
             }
             for &(arm, x, y, weight) in rows.iter().rev() {
-                parts.revise(arm, &row(x), Revision { y: 0.25 * y, delta: 0.75 * y, weight, retained: 1.0 });
+                parts.revise(arm, &row(x), RewardRevision { y: 0.25 * y, delta: 0.75 * y, weight, retained: 1.0 });
             }
             assert_same(&parts, &whole, 1e-9);
         }
@@ -155,10 +155,10 @@ fn rewards_beyond_one_are_cut_and_so_are_their_refunds() {
             model.observe(0, &x, y, 1.0);
             plain.observe(0, &x, y, 1.0);
         }
-        model.revise(0, &x, Revision { y: 0.0, delta: 0.8, weight: 1.0, retained: 1.0 });
-        model.revise(0, &x, Revision { y: 0.8, delta: 5.0, weight: 1.0, retained: 1.0 });
-        model.revise(0, &x, Revision { y: 5.8, delta: -5.0, weight: 1.0, retained: 1.0 });
-        model.revise(0, &x, Revision { y: 0.8, delta: -0.8, weight: 1.0, retained: 1.0 });
+        model.revise(0, &x, RewardRevision { y: 0.0, delta: 0.8, weight: 1.0, retained: 1.0 });
+        model.revise(0, &x, RewardRevision { y: 0.8, delta: 5.0, weight: 1.0, retained: 1.0 });
+        model.revise(0, &x, RewardRevision { y: 5.8, delta: -5.0, weight: 1.0, retained: 1.0 });
+        model.revise(0, &x, RewardRevision { y: 0.8, delta: -0.8, weight: 1.0, retained: 1.0 });
         assert_same(&model, &plain, 1e-12);
     }
 }

@@ -8,8 +8,8 @@ use smallvec::{SmallVec, smallvec};
 
 use super::{
     choice::{Choice, Policy},
-    click::overlap,
-    mixture::{Mixture, Part},
+    click::swap_probability,
+    mixture::{Mixture, MixturePart},
     slate::{Constraints, Narrowed},
 };
 
@@ -28,7 +28,7 @@ pub struct Exploration {
 
 /// A position that was drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Place {
+pub struct DrawnPosition {
     /// The candidate's index.
     pub candidate: usize,
     /// The probability with which it was drawn, given the positions above.
@@ -40,8 +40,8 @@ pub struct Place {
     /// A rule put it there.
     pub by_rule: bool,
     /// The probability of the other order of this position and the one above, given the two; 0 where
-    /// that was not asked for, or there is none above. See [`overlap`].
-    pub overlap: f64,
+    /// that was not asked for, or there is none above. See [`swap_probability`].
+    pub swap_probability: f64,
 }
 
 /// Puts floors and ceilings on a pmf over the `active` candidates.
@@ -50,7 +50,7 @@ pub struct Place {
 /// exceeds its ceiling goes to the others in proportion, until none exceeds its own. Ceilings that add up to less
 /// than 1 are raised in proportion; where floor and ceiling contradict each other the ceiling gives way: no
 /// candidate falls below its floor. Returns what the floors were multiplied with, and 1 − Σf.
-pub fn controlled(
+pub fn apply_floor_and_ceiling(
     pmf: &mut [f64],
     active: &[bool],
     floor: impl Fn(usize) -> f64,
@@ -125,8 +125,9 @@ pub fn rank(
     places: usize,
     exploration: Exploration,
     rng: &mut dyn Rng,
-) -> (Vec<Place>, Vec<f64>) {
-    Ranking { policy, exploration, overlaps: false, constraints: &FREE }.draw(mixture, places, rng)
+) -> (Vec<DrawnPosition>, Vec<f64>) {
+    Ranking { policy, exploration, with_swap_probabilities: false, constraints: &UNCONSTRAINED }
+        .draw(mixture, places, rng)
 }
 
 /// How a slate is drawn; see [`rank`].
@@ -137,13 +138,13 @@ pub struct Ranking<'a> {
     /// Floor and ceiling of those that have none of their own.
     pub exploration: Exploration,
     /// Whether to say how likely neighbours would have stood in the other order: costs a pmf more for each position.
-    pub overlaps: bool,
+    pub with_swap_probabilities: bool,
     /// What the slate must obey.
     pub constraints: &'a Constraints,
 }
 
 /// No constraints.
-pub(super) static FREE: Constraints =
+pub(super) static UNCONSTRAINED: Constraints =
     Constraints { floors: Vec::new(), ceilings: Vec::new(), pins: Vec::new(), windows: Vec::new(), quotas: Vec::new() };
 
 /// Candidates, by their index.
@@ -154,7 +155,7 @@ type Flags = SmallVec<[bool; 32]>;
 type Weights = SmallVec<[f64; 4]>;
 
 /// What the steps of a slate have in common, for the candidates that are `left`.
-struct Course<'a> {
+struct SlateDraw<'a> {
     ranking: Ranking<'a>,
     mixture: &'a Mixture,
     choices: SmallVec<[Choice; 1]>,
@@ -162,7 +163,7 @@ struct Course<'a> {
     places: usize,
 }
 
-impl Course<'_> {
+impl SlateDraw<'_> {
     /// The floor of one that was left.
     fn floor(&self, index: usize) -> f64 {
         let Ranking { constraints, exploration, .. } = self.ranking;
@@ -191,8 +192,8 @@ impl Course<'_> {
 }
 
 /// A position before it is drawn: who is left, and what each model of the mixture makes of them.
-struct Step<'a> {
-    course: &'a Course<'a>,
+struct PositionDraw<'a> {
+    course: &'a SlateDraw<'a>,
     /// The candidates above.
     drawn: Indices,
     /// Not drawn yet.
@@ -210,8 +211,8 @@ struct Step<'a> {
     floors: (f64, f64),
 }
 
-impl<'a> Step<'a> {
-    fn new(course: &'a Course<'a>, drawn: Indices, open: Flags, weights: Weights) -> Self {
+impl<'a> PositionDraw<'a> {
+    fn new(course: &'a SlateDraw<'a>, drawn: Indices, open: Flags, weights: Weights) -> Self {
         let Ranking { constraints, exploration, .. } = course.ranking;
         let mut allowed = (!constraints.open()).then(|| open.clone());
         let narrowed = allowed
@@ -241,9 +242,9 @@ impl<'a> Step<'a> {
             }
         }
         let floors = if constraints.floors.is_empty() && constraints.ceilings.is_empty() {
-            controlled(&mut pmf, active, |_| exploration.floor, |_| exploration.ceiling)
+            apply_floor_and_ceiling(&mut pmf, active, |_| exploration.floor, |_| exploration.ceiling)
         } else {
-            controlled(&mut pmf, active, |i| course.floor(i), |i| course.ceiling(i))
+            apply_floor_and_ceiling(&mut pmf, active, |i| course.floor(i), |i| course.ceiling(i))
         };
         Self { course, drawn, open, allowed, narrowed, weights, of_each, pmf, floors }
     }
@@ -273,7 +274,7 @@ impl<'a> Step<'a> {
             return 0.0;
         }
         let (drawn, open, weights) = self.after(first);
-        self.pmf[first] * Step::new(self.course, drawn, open, weights).pmf[second]
+        self.pmf[first] * PositionDraw::new(self.course, drawn, open, weights).pmf[second]
     }
 
     /// A rule left nobody else.
@@ -287,11 +288,11 @@ impl<'a> Step<'a> {
 
 /// Is told of each position, from 0, who was left, the probability that each of them takes it, given those above, and
 /// which of them did.
-pub type Watch<'a> = dyn FnMut(usize, &[usize], &[f64], usize) + 'a;
+pub type PositionObserver<'a> = dyn FnMut(usize, &[usize], &[f64], usize) + 'a;
 
 impl Ranking<'_> {
     /// See [`rank`].
-    pub fn draw(self, mixture: &Mixture, places: usize, rng: &mut dyn Rng) -> (Vec<Place>, Vec<f64>) {
+    pub fn draw(self, mixture: &Mixture, places: usize, rng: &mut dyn Rng) -> (Vec<DrawnPosition>, Vec<f64>) {
         self.draw_watched(mixture, places, rng, &mut |_, _, _, _| {}, &|| false).unwrap_or_default()
     }
 
@@ -302,21 +303,21 @@ impl Ranking<'_> {
         mixture: &Mixture,
         places: usize,
         rng: &mut dyn Rng,
-        watch: &mut Watch<'_>,
+        watch: &mut PositionObserver<'_>,
         interrupted: &dyn Fn() -> bool,
-    ) -> Option<(Vec<Place>, Vec<f64>)> {
-        let Self { policy, overlaps, .. } = self;
+    ) -> Option<(Vec<DrawnPosition>, Vec<f64>)> {
+        let Self { policy, with_swap_probabilities, .. } = self;
         let places = places.min(mixture.len());
         let mut weights: Weights = mixture.parts().iter().map(|part| part.weight).collect();
         let mut above = Indices::new();
-        let mut drawn: Vec<Place> = Vec::with_capacity(places);
+        let mut drawn: Vec<DrawnPosition> = Vec::with_capacity(places);
         let mut first = Vec::new();
         let mut left: Indices = (0..mixture.len()).collect();
         while drawn.len() < places {
             // Neighbours are compared on one grid.
-            let batch = if overlaps { places } else { PLACES_PER_GRID.min(places - drawn.len()) };
-            let choice = |part: &Part| Choice::new(policy, &part.scores, &left, batch);
-            let course = Course {
+            let batch = if with_swap_probabilities { places } else { PLACES_PER_GRID.min(places - drawn.len()) };
+            let choice = |part: &MixturePart| Choice::new(policy, &part.scores, &left, batch);
+            let course = SlateDraw {
                 ranking: self,
                 mixture,
                 choices: mixture.parts().iter().map(choice).collect(),
@@ -324,12 +325,12 @@ impl Ranking<'_> {
                 places,
             };
             let mut open: Flags = smallvec![true; left.len()];
-            let mut upper: Option<(Step<'_>, usize)> = None;
+            let mut upper: Option<(PositionDraw<'_>, usize)> = None;
             for _ in 0..batch {
                 if interrupted() {
                     return None;
                 }
-                let step = Step::new(&course, std::mem::take(&mut above), std::mem::take(&mut open), weights);
+                let step = PositionDraw::new(&course, std::mem::take(&mut above), std::mem::take(&mut open), weights);
                 if first.is_empty() && places > 1 {
                     first.clone_from(&step.pmf);
                 }
@@ -344,21 +345,21 @@ impl Ranking<'_> {
                     .reduce(|a, b| if b.1 > a.1 { b } else { a });
                 let kept = upper.as_ref().map(|(above, upper)| {
                     let kept = above.pmf[*upper] * step.pmf[index];
-                    overlap(kept, above.both(index, *upper))
+                    swap_probability(kept, above.both(index, *upper))
                 });
-                drawn.push(Place {
+                drawn.push(DrawnPosition {
                     candidate: left[index],
                     propensity: step.pmf[index],
                     best_guess: best.is_some_and(|best| best.0 == index),
                     by_floor: offset < step.floor(index),
                     by_rule: step.by_rule(),
-                    overlap: kept.unwrap_or(0.0),
+                    swap_probability: kept.unwrap_or(0.0),
                 });
                 if drawn.len() == places {
                     return Some((drawn, if first.is_empty() { step.pmf } else { first }));
                 }
                 (above, open, weights) = step.after(index);
-                upper = overlaps.then_some((step, index));
+                upper = with_swap_probabilities.then_some((step, index));
             }
             let mut keep = open.iter();
             left = left.iter().copied().filter(|_| keep.next().is_some_and(|&a| a)).collect();

@@ -9,7 +9,7 @@ fn mixture(scores: Scores) -> Mixture {
 #[track_caller]
 fn check(mut pmf: Vec<f64>, floor: f64, ceiling: f64, want: &[f64]) {
     let active = vec![true; pmf.len()];
-    controlled(&mut pmf, &active, |_| floor, |_| ceiling);
+    apply_floor_and_ceiling(&mut pmf, &active, |_| floor, |_| ceiling);
     for (got, want) in pmf.iter().zip(want) {
         assert!((got - want).abs() < 1e-12, "{pmf:?} against {want}");
     }
@@ -33,7 +33,8 @@ fn a_floor_of_ones_own_holds_and_so_does_a_ceiling() {
     let scores = Scores::Normal([0.0, 0.1, 0.4].map(|mean| NormalScore { mean, std: 0.2 }).to_vec());
     let exploration = Exploration { floor: 0.01, ceiling: 0.9 };
     let first = |constraints: &Constraints| {
-        let ranking = Ranking { policy: Policy::ThompsonSampling, exploration, overlaps: false, constraints };
+        let ranking =
+            Ranking { policy: Policy::ThompsonSampling, exploration, with_swap_probabilities: false, constraints };
         ranking.draw(&mixture(scores.clone()), 1, &mut StdRng::seed_from_u64(3)).1
     };
     let free = Exploration { floor: 0.0, ceiling: 1.0 };
@@ -103,17 +104,22 @@ fn slates_of_other_policies_too() {
 #[test]
 fn overlaps_are_how_often_the_other_order_comes() {
     let normal = |means: [f64; 4]| Scores::Normal(means.map(|mean| NormalScore { mean, std: 0.3 }).to_vec());
-    let part = |weight, means| Part { weight, name: "test", scores: normal(means) };
+    let part = |weight, means| MixturePart { weight, name: "test", scores: normal(means) };
     let mixture = Mixture::new(vec![part(0.6, [0.1, 0.5, 0.2, 0.3]), part(0.4, [0.6, 0.0, 0.3, 0.1])]).unwrap();
     let exploration = Exploration { floor: 0.03, ceiling: 0.8 };
-    let ranking = Ranking { policy: Policy::ThompsonSampling, exploration, overlaps: true, constraints: &FREE };
+    let ranking = Ranking {
+        policy: Policy::ThompsonSampling,
+        exploration,
+        with_swap_probabilities: true,
+        constraints: &UNCONSTRAINED,
+    };
     let mut rng = StdRng::seed_from_u64(5);
     let mut orders = std::collections::BTreeMap::<(usize, usize), (f64, f64)>::new();
     for _ in 0..100_000 {
         let (places, _) = ranking.draw(&mixture, 3, &mut rng);
-        assert!(places[0].overlap.abs() < f64::EPSILON, "nothing stands above the first");
+        assert!(places[0].swap_probability.abs() < f64::EPSILON, "nothing stands above the first");
         let cell = orders.entry((places[0].candidate, places[1].candidate)).or_default();
-        *cell = (cell.0 + 1.0, places[1].overlap);
+        *cell = (cell.0 + 1.0, places[1].swap_probability);
     }
     assert_eq!(orders.len(), 12);
     for (&(a, b), &(kept, overlap)) in &orders {

@@ -1,14 +1,14 @@
-//! Fresh models that compete with those of a slot.
+//! ChallengerModel models that compete with those of a slot.
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
-        encoder::Row,
-        learner::Coder,
-        model::{Model, Revision},
+        encoder::EncodedRow,
+        learner::FeatureEncoder,
+        model::{Model, RewardRevision},
     },
-    Change, GAP_MAX, Member, NEGLIGIBLE, Observation, expand, ln_mixture,
+    EncodedObservation, GAP_MAX, NEGLIGIBLE, ObservationRevision, PortfolioMember, expand, ln_mixture,
 };
 
 /// What one observation may speak for or against a challenger, nats.
@@ -18,7 +18,7 @@ const DECIDED: f64 = 15.0;
 
 /// What has become of a challenger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ChallengeStatus {
     Open,
     Won,
     Lost,
@@ -26,7 +26,7 @@ pub(super) enum Verdict {
 
 /// One of its models. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Fresh {
+pub(super) struct ChallengerModel {
     /// Whose place it would take: the member's index.
     pub(super) member: usize,
     pub(super) model: Model,
@@ -34,30 +34,36 @@ pub(super) struct Fresh {
     pub(super) evidence: f64,
 }
 
-/// Fresh models that learn from what is new only, since the world seems to have changed. *Persisted.*
+/// ChallengerModel models that learn from what is new only, since the world seems to have changed. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Challenger {
     pub(super) id: u32,
     /// How much better than the incumbents it foresaw since its birth, nats.
     pub(super) lead: f64,
-    pub(super) models: Vec<Fresh>,
+    pub(super) models: Vec<ChallengerModel>,
 }
 
 impl Challenger {
     /// With a fresh model for each of these members.
-    pub(super) fn new(id: u32, members: &[Member], of: impl Iterator<Item = usize>) -> Self {
-        let fresh = |member: usize| Fresh { member, model: Model::new(members[member].spec.design), evidence: 0.0 };
+    pub(super) fn new(id: u32, members: &[PortfolioMember], of: impl Iterator<Item = usize>) -> Self {
+        let fresh =
+            |member: usize| ChallengerModel { member, model: Model::new(members[member].spec.design), evidence: 0.0 };
         Self { id, lead: 0.0, models: of.map(fresh).collect() }
     }
 
     /// Its models learn the observation. Returns the log score of what they foresaw together, nats; none: none of
     /// them was told. Whoever was not goes with the first that was: it neither gains nor loses by its silence.
-    pub(super) fn observe(&mut self, members: &[Member], coders: &[Coder], seen: Observation<'_>) -> Option<f64> {
-        let learn = |fresh: &mut Fresh| {
+    pub(super) fn observe(
+        &mut self,
+        members: &[PortfolioMember],
+        feature_encoders: &[FeatureEncoder],
+        seen: EncodedObservation<'_>,
+    ) -> Option<f64> {
+        let learn = |fresh: &mut ChallengerModel| {
             let member = &members[fresh.member];
-            // A decision from before the coder has no row of it.
-            let row = seen.rows.get(member.coder).filter(|_| member.applies(seen.arms))?;
-            let x = expand(&fresh.model, &coders[member.coder], row);
+            // A decision from before the feature_encoder has no row of it.
+            let row = seen.rows.get(member.feature_encoder).filter(|_| member.applies(seen.arms))?;
+            let x = expand(&fresh.model, &feature_encoders[member.feature_encoder], row);
             let score = fresh.model.expect(seen.arm, &x, seen.unit).mean.seen(seen.weight).ln_score(seen.y);
             fresh.model.observe(seen.arm, &x, seen.y, seen.weight);
             Some(score)
@@ -77,35 +83,39 @@ impl Challenger {
     }
 
     /// Whether it is settled who foresees better, once it foresaw a reward so much better than the incumbents, nats.
-    pub(super) fn compare(&mut self, better: f64) -> Verdict {
+    pub(super) fn compare(&mut self, better: f64) -> ChallengeStatus {
         self.lead += better.clamp(-STEP, STEP);
         match self.lead {
-            lead if lead >= DECIDED => Verdict::Won,
-            lead if lead <= -DECIDED => Verdict::Lost,
-            _ => Verdict::Open,
+            lead if lead >= DECIDED => ChallengeStatus::Won,
+            lead if lead <= -DECIDED => ChallengeStatus::Lost,
+            _ => ChallengeStatus::Open,
         }
     }
 
     /// The reward of an observation that it learned changed.
     pub(super) fn revise(
         &mut self,
-        members: &[Member],
-        coders: &[Coder],
-        (arm, rows): (u32, &[Row]),
-        change: Change<'_>,
+        members: &[PortfolioMember],
+        feature_encoders: &[FeatureEncoder],
+        (arm, rows): (u32, &[EncodedRow]),
+        change: ObservationRevision<'_>,
     ) {
-        let Change { y, delta, mark, retained, .. } = change;
-        for Fresh { member, model, .. } in &mut self.models {
+        let ObservationRevision { y, delta, receipt, retained, .. } = change;
+        for ChallengerModel { member, model, .. } in &mut self.models {
             let member = &members[*member];
-            let Some(row) = rows.get(member.coder) else { continue };
-            let x = expand(model, &coders[member.coder], row);
-            model.revise(arm, &x, Revision { y, delta, weight: mark.weight, retained: member.retained(retained) });
+            let Some(row) = rows.get(member.feature_encoder) else { continue };
+            let x = expand(model, &feature_encoders[member.feature_encoder], row);
+            model.revise(
+                arm,
+                &x,
+                RewardRevision { y, delta, weight: receipt.weight, retained: member.retained(retained) },
+            );
         }
     }
 
     /// See [`Model::forget`].
-    pub(super) fn forget(&mut self, members: &[Member], arm: u32, retained: f64, portion: f64) {
-        for Fresh { member, model, .. } in &mut self.models {
+    pub(super) fn forget(&mut self, members: &[PortfolioMember], arm: u32, retained: f64, portion: f64) {
+        for ChallengerModel { member, model, .. } in &mut self.models {
             model.forget(arm, members[*member].retained(retained), portion);
         }
     }

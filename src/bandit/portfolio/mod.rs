@@ -1,25 +1,25 @@
 //! Several models of one slot, each weighted by how well it foresaw.
 
 mod challenger;
-mod watch;
+mod change_detector;
 
 use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
 
 use super::{
-    encoder::Row,
-    learner::Coder,
+    encoder::EncodedRow,
+    learner::FeatureEncoder,
     linear::{LinearDesign, Sharing},
-    model::{Design, Model, Revision},
+    model::{Design, Model, RewardRevision},
     score::Forecast,
-    spec::{MemberSpec, ModelSpec, Setting},
+    spec::{MemberSpec, ModelSpec, SlotTraits},
 };
 use crate::stats::{
     SparseVector,
     math::{exp, ln, power},
 };
-use challenger::{Challenger, Fresh, Verdict};
-use watch::Watch;
+use challenger::{ChallengeStatus, Challenger, ChallengerModel};
+use change_detector::ChangeDetector;
 
 /// No model falls further behind the best in log evidence, nats: so one whose time has come takes over within
 /// tens of decisions, however long it was wrong.
@@ -35,10 +35,10 @@ pub(super) const NEGLIGIBLE: f64 = 0.01;
 const LAG: (u64, u64) = (20, 100);
 /// A model with its evidence. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Member {
+pub(super) struct PortfolioMember {
     pub(super) spec: MemberSpec,
-    /// The index of its coder.
-    pub(super) coder: usize,
+    /// The index of its feature_encoder.
+    pub(super) feature_encoder: usize,
     pub(super) model: Model,
     /// Log evidence, nats, relative to the best: 0 or below.
     evidence: f64,
@@ -50,7 +50,7 @@ pub(super) struct Member {
 
 /// What an observation leaves with whoever may revise it. *Persisted* (inside pending decisions).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Mark {
+pub struct ObservationReceipt {
     /// The arm's fading so far, as a logarithm.
     #[serde(with = "crate::stats::compact")]
     pub(super) ln_retained: f64,
@@ -65,7 +65,7 @@ pub struct Mark {
     forecasts: Vec<Option<Forecast>>,
 }
 
-impl Mark {
+impl ObservationReceipt {
     /// With the arm's fading so far, as a logarithm.
     pub(super) fn faded(self, ln_retained: f64) -> Self {
         Self { ln_retained, ..self }
@@ -88,11 +88,11 @@ impl Mark {
 /// Dawid, "The Prequential Approach" (1984), §4.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Portfolio {
-    pub(super) members: Vec<Member>,
+    pub(super) members: Vec<PortfolioMember>,
     deciding: Vec<usize>,
     challenger: Option<Challenger>,
     /// Began anew when others came to decide, and when the last challenger was born.
-    watch: Watch,
+    change_detector: ChangeDetector,
     takeovers: u32,
     challengers: u32,
     /// How many observations were learned.
@@ -101,18 +101,18 @@ pub(super) struct Portfolio {
 
 /// What an observation is.
 #[derive(Clone, Copy)]
-pub(super) struct Observation<'a> {
+pub(super) struct EncodedObservation<'a> {
     pub(super) arm: u32,
     /// How many arms were ever observed, this one among them.
     pub(super) arms: usize,
-    /// One per coder.
-    pub(super) rows: &'a [Row],
+    /// One per feature_encoder.
+    pub(super) rows: &'a [EncodedRow],
     pub(super) y: f64,
     /// How much of an observation it is, (0, 1].
     pub(super) weight: f64,
     pub(super) unit: bool,
     /// Decisions that were made since the arm was shown.
-    pub(super) lag: u64,
+    pub(super) decisions_since_shown: u64,
     /// Whether to watch for changes.
     pub(super) detect: bool,
     /// What time has left of the evidence since the observation before.
@@ -121,13 +121,13 @@ pub(super) struct Observation<'a> {
 
 /// How an observation's reward changed.
 #[derive(Clone, Copy)]
-pub(super) struct Change<'a> {
+pub(super) struct ObservationRevision<'a> {
     /// How many arms were ever observed.
     pub(super) arms: usize,
     /// The reward so far.
     pub(super) y: f64,
     pub(super) delta: f64,
-    pub(super) mark: &'a Mark,
+    pub(super) receipt: &'a ObservationReceipt,
     /// What fading has left of the observation.
     pub(super) retained: f64,
 }
@@ -142,14 +142,14 @@ fn ln_mixture(parts: &[(f64, f64)]) -> Option<f64> {
 }
 
 /// The row of a model: none for one without features.
-pub(super) fn expand(model: &Model, coder: &Coder, row: &Row) -> SparseVector {
+pub(super) fn expand(model: &Model, feature_encoder: &FeatureEncoder, row: &EncodedRow) -> SparseVector {
     match model {
-        Model::Linear(linear) => linear.expand(coder.encoder(), row),
+        Model::Linear(linear) => linear.expand(feature_encoder.encoder(), row),
         Model::BetaBernoulli { .. } | Model::NormalInverseGamma { .. } => SparseVector::default(),
     }
 }
 
-impl Member {
+impl PortfolioMember {
     /// Whether it has anything to say of a slot that learned of so many arms.
     pub(super) fn applies(&self, arms: usize) -> bool {
         match (&self.model, self.spec.design) {
@@ -159,19 +159,19 @@ impl Member {
         }
     }
 
-    /// Whether the model in its place was there, and is who expected what this mark says.
-    fn expected(&self, mark: &Mark) -> bool {
-        mark.takeovers >= self.takeover
+    /// Whether the model in its place was there, and is who expected what this receipt says.
+    fn expected(&self, receipt: &ObservationReceipt) -> bool {
+        receipt.takeovers >= self.takeover
     }
 
-    /// Whether the model in its place learned the observation of this mark.
-    fn knows(&self, mark: &Mark) -> bool {
-        self.expected(mark) || (self.was > 0 && self.was == mark.challenger)
+    /// Whether the model in its place learned the observation of this receipt.
+    fn knows(&self, receipt: &ObservationReceipt) -> bool {
+        self.expected(receipt) || (self.was > 0 && self.was == receipt.challenger)
     }
 
     /// What is left to its model of what `retained` is left of in the slot.
     fn retained(&self, retained: f64) -> f64 {
-        power(retained, self.spec.haste).max(f64::MIN_POSITIVE)
+        power(retained, self.spec.half_life_divisor).max(f64::MIN_POSITIVE)
     }
 }
 
@@ -182,25 +182,30 @@ impl Portfolio {
             members: Vec::new(),
             deciding: Vec::new(),
             challenger: None,
-            watch: Watch::default(),
+            change_detector: ChangeDetector::default(),
             takeovers: 0,
             challengers: 0,
             observations: 0,
         }
     }
 
-    /// Lets the models of a specification decide; those it does not have yet start from their priors. `coder` finds
-    /// the index of the coder for a model.
-    pub(super) fn decide_by(&mut self, spec: &ModelSpec, setting: Setting, mut coder: impl FnMut(Design) -> usize) {
-        let wanted = spec.members(setting);
+    /// Lets the models of a specification decide; those it does not have yet start from their priors. `feature_encoder` finds
+    /// the index of the feature_encoder for a model.
+    pub(super) fn decide_by(
+        &mut self,
+        spec: &ModelSpec,
+        traits: SlotTraits,
+        mut find_encoder: impl FnMut(Design) -> usize,
+    ) {
+        let wanted = spec.members(traits);
         let first = self.members.is_empty();
         let mut deciding = Vec::with_capacity(wanted.len());
         for spec in wanted {
             let have = self.members.iter().position(|member| member.spec == spec);
             deciding.push(have.unwrap_or_else(|| {
-                self.members.push(Member {
+                self.members.push(PortfolioMember {
                     spec,
-                    coder: coder(spec.design),
+                    feature_encoder: find_encoder(spec.design),
                     model: Model::new(spec.design),
                     evidence: if first { 0.0 } else { -LATE },
                     takeover: self.takeovers,
@@ -211,55 +216,61 @@ impl Portfolio {
         }
         if deciding != self.deciding {
             // Who has learned little yet is not held to what it expects.
-            (self.challenger, self.watch) = (None, Watch::default());
+            (self.challenger, self.change_detector) = (None, ChangeDetector::default());
             self.deciding = deciding;
         }
     }
 
     /// How many models there would be if this specification decided.
-    pub(super) fn count_with(&self, spec: &ModelSpec, setting: Setting) -> usize {
+    pub(super) fn count_with(&self, spec: &ModelSpec, traits: SlotTraits) -> usize {
         let fresh = |wanted: &MemberSpec| self.members.iter().all(|member| member.spec != *wanted);
-        self.members.len() + spec.members(setting).iter().filter(|wanted| fresh(wanted)).count()
+        self.members.len() + spec.members(traits).iter().filter(|wanted| fresh(wanted)).count()
     }
 
-    /// Meets a row of each coder.
-    fn meet(&mut self, coders: &[Coder], rows: &[Row]) {
-        let meet = |model: &mut Model, coder: usize| {
-            if let (Model::Linear(linear), Some(coder), Some(row)) = (model, coders.get(coder), rows.get(coder)) {
-                linear.meet(coder.encoder(), row);
+    /// Meets a row of each feature_encoder.
+    fn meet(&mut self, feature_encoders: &[FeatureEncoder], rows: &[EncodedRow]) {
+        let meet = |model: &mut Model, feature_encoder: usize| {
+            if let (Model::Linear(linear), Some(feature_encoder), Some(row)) =
+                (model, feature_encoders.get(feature_encoder), rows.get(feature_encoder))
+            {
+                linear.meet(feature_encoder.encoder(), row);
             }
         };
         for member in &mut self.members {
-            meet(&mut member.model, member.coder);
+            meet(&mut member.model, member.feature_encoder);
         }
         for fresh in self.challenger.iter_mut().flat_map(|challenger| &mut challenger.models) {
-            meet(&mut fresh.model, self.members[fresh.member].coder);
+            meet(&mut fresh.model, self.members[fresh.member].feature_encoder);
         }
     }
 
     /// Brings back what snapshots leave out.
-    pub(super) fn rebuild(&mut self, coders: &[Coder]) {
-        let of: Vec<usize> = self.members.iter().map(|member| member.coder).collect();
+    pub(super) fn rebuild(&mut self, feature_encoders: &[FeatureEncoder]) {
+        let of: Vec<usize> = self.members.iter().map(|member| member.feature_encoder).collect();
         let challenger = self.challenger.iter_mut().flat_map(|c| &mut c.models).map(|f| (f.member, &mut f.model));
         for (i, model) in self.members.iter_mut().map(|member| &mut member.model).enumerate().chain(challenger) {
-            if let (Model::Linear(linear), Some(coder)) = (model, coders.get(of[i])) {
-                linear.rebuild(coder.encoder());
+            if let (Model::Linear(linear), Some(feature_encoder)) = (model, feature_encoders.get(of[i])) {
+                linear.rebuild(feature_encoder.encoder());
             }
         }
     }
 
     /// Every model learns the observation; returns what its revision will need, but for the fading.
-    pub(super) fn observe(&mut self, coders: &[Coder], seen: Observation<'_>) -> Mark {
-        let Observation { arm, rows, y, weight, unit, .. } = seen;
-        self.meet(coders, rows);
+    pub(super) fn observe(
+        &mut self,
+        feature_encoders: &[FeatureEncoder],
+        seen: EncodedObservation<'_>,
+    ) -> ObservationReceipt {
+        let EncodedObservation { arm, rows, y, weight, unit, .. } = seen;
+        self.meet(feature_encoders, rows);
         // Of those who learn it: a challenger that this gives birth to does not.
         let (takeovers, challenger) = (self.takeovers, self.challenger.as_ref().map_or(0, |c| c.id));
         let (mut forecasts, mut least) = (vec![None; self.members.len()], vec![None; self.members.len()]);
         for (i, member) in self.members.iter_mut().enumerate() {
-            if !member.applies(seen.arms) || member.coder >= rows.len() {
+            if !member.applies(seen.arms) || member.feature_encoder >= rows.len() {
                 continue;
             }
-            let x = expand(&member.model, &coders[member.coder], &rows[member.coder]);
+            let x = expand(&member.model, &feature_encoders[member.feature_encoder], &rows[member.feature_encoder]);
             let expected = member.model.expect(arm, &x, unit);
             (forecasts[i], least[i]) = (Some(expected.mean.seen(weight)), Some(expected.least.seen(weight)));
             member.model.observe(arm, &x, y, weight);
@@ -272,12 +283,12 @@ impl Portfolio {
         self.weigh(seen.arms, spoke);
         self.observations += 1;
         if seen.detect {
-            self.challenge(coders, seen, &least, ln_mixture(&told));
+            self.challenge(feature_encoders, seen, &least, ln_mixture(&told));
         } else {
             self.challenger = None;
         }
-        self.watch.meet();
-        Mark { ln_retained: 0.0, weight, takeovers, challenger, forecasts }
+        self.change_detector.count_observation();
+        ObservationReceipt { ln_retained: 0.0, weight, takeovers, challenger, forecasts }
     }
 
     /// Lets the evidence fade to `retained`.
@@ -306,35 +317,35 @@ impl Portfolio {
     /// Watches for a change of the world, and lets a challenger learn and compete while there is one.
     fn challenge(
         &mut self,
-        coders: &[Coder],
-        seen: Observation<'_>,
+        feature_encoders: &[FeatureEncoder],
+        seen: EncodedObservation<'_>,
         least: &[Option<Forecast>],
         of_incumbents: Option<f64>,
     ) {
-        let prompt = seen.lag <= LAG.0 + self.observations / LAG.1;
+        let prompt = seen.decisions_since_shown <= LAG.0 + self.observations / LAG.1;
         let Some(challenger) = &mut self.challenger else {
             return if prompt {
-                self.watch(seen, least);
+                self.detect_change(seen, least);
             };
         };
-        let score = challenger.observe(&self.members, coders, seen);
+        let score = challenger.observe(&self.members, feature_encoders, seen);
         if let (true, Some(score), Some(of_incumbents)) = (prompt, score, of_incumbents) {
             match challenger.compare(score - of_incumbents) {
-                Verdict::Open => {}
-                Verdict::Won => self.take_over(),
-                Verdict::Lost => self.challenger = None,
+                ChallengeStatus::Open => {}
+                ChallengeStatus::Won => self.take_over(),
+                ChallengeStatus::Lost => self.challenger = None,
             }
         }
     }
 
     /// Page's test, of the mean that the models expected together at least.
-    fn watch(&mut self, seen: Observation<'_>, least: &[Option<Forecast>]) {
+    fn detect_change(&mut self, seen: EncodedObservation<'_>, least: &[Option<Forecast>]) {
         let told = self.deciding.iter().filter_map(|&i| Some((exp(self.members[i].evidence), least[i]?)));
         let Some(expected) = Forecast::mixture(told) else { return };
-        if !self.watch.raised(expected, seen.y) {
+        if !self.change_detector.observe(expected, seen.y) {
             return;
         }
-        self.watch = Watch::default();
+        self.change_detector = ChangeDetector::default();
         self.challengers += 1;
         let worth = |&(i, weight): &(usize, f64)| weight >= NEGLIGIBLE || Some(&i) == self.deciding.first();
         let of = self.weights(seen.arms).into_iter().filter(worth).map(|(i, _)| i);
@@ -350,29 +361,35 @@ impl Portfolio {
             (member.takeover, member.was) = (self.takeovers, 0);
             (member.model, member.evidence) = (Model::new(member.spec.design), -LATE);
         }
-        for Fresh { member, model, evidence } in challenger.models {
+        for ChallengerModel { member, model, evidence } in challenger.models {
             let member = &mut self.members[member];
             (member.model, member.evidence, member.was) = (model, evidence, challenger.id);
         }
     }
 
     /// The reward of an observation changed by `delta` from `y`; `retained` is what fading has left of it.
-    pub(super) fn revise(&mut self, coders: &[Coder], arm: u32, rows: &[Row], change: Change<'_>) {
-        let Change { arms, y, delta, mark, retained } = change;
+    pub(super) fn revise(
+        &mut self,
+        feature_encoders: &[FeatureEncoder],
+        arm: u32,
+        rows: &[EncodedRow],
+        change: ObservationRevision<'_>,
+    ) {
+        let ObservationRevision { arms, y, delta, receipt, retained } = change;
         let mut spoke = vec![None; self.members.len()];
-        for (i, (member, forecast)) in self.members.iter_mut().zip(&mark.forecasts).enumerate() {
-            let Some(row) = rows.get(member.coder).filter(|_| member.knows(mark)) else { continue };
+        for (i, (member, forecast)) in self.members.iter_mut().zip(&receipt.forecasts).enumerate() {
+            let Some(row) = rows.get(member.feature_encoder).filter(|_| member.knows(receipt)) else { continue };
             let Some(forecast) = forecast else { continue };
-            let x = expand(&member.model, &coders[member.coder], row);
+            let x = expand(&member.model, &feature_encoders[member.feature_encoder], row);
             let left = member.retained(retained);
-            member.model.revise(arm, &x, Revision { y, delta, weight: mark.weight, retained: left });
+            member.model.revise(arm, &x, RewardRevision { y, delta, weight: receipt.weight, retained: left });
             // What the model expected that was in its place before says nothing of it.
             let corrected = || retained * (forecast.ln_score(y + delta) - forecast.ln_score(y));
-            spoke[i] = member.expected(mark).then(corrected);
+            spoke[i] = member.expected(receipt).then(corrected);
         }
         self.weigh(arms, |i| spoke[i]);
-        if let Some(challenger) = self.challenger.as_mut().filter(|c| c.id == mark.challenger) {
-            challenger.revise(&self.members, coders, (arm, rows), change);
+        if let Some(challenger) = self.challenger.as_mut().filter(|c| c.id == receipt.challenger) {
+            challenger.revise(&self.members, feature_encoders, (arm, rows), change);
         }
     }
 
@@ -402,20 +419,20 @@ impl Portfolio {
 
     /// Who decides, with what weight: members, and the challenger's models with their members. Negligible
     /// weights are left out, so they need not add up to 1.
-    pub(super) fn deciders(&self, arms: usize) -> SmallVec<[(f64, &Member, &Model); 4]> {
+    pub(super) fn deciders(&self, arms: usize) -> SmallVec<[(f64, &PortfolioMember, &Model); 4]> {
         let challenger = self.challenger.as_ref();
         if let (None, &[only]) = (challenger, self.deciding.as_slice()) {
             return smallvec![(1.0, &self.members[only], &self.members[only].model)];
         }
         let share = challenger.map_or(0.0, Challenger::share);
-        let mut deciders = SmallVec::<[(f64, &Member, &Model); 4]>::new();
+        let mut deciders = SmallVec::<[(f64, &PortfolioMember, &Model); 4]>::new();
         for (i, weight) in self.weights(arms) {
             deciders.push(((1.0 - share) * weight, &self.members[i], &self.members[i].model));
         }
         if let Some(challenger) = challenger.filter(|_| share > 0.0) {
             let able = challenger.models.iter().filter(|fresh| self.members[fresh.member].applies(arms));
             let total: f64 = able.clone().map(|fresh| exp(fresh.evidence)).sum();
-            for Fresh { member, model, evidence } in able {
+            for ChallengerModel { member, model, evidence } in able {
                 deciders.push((share * exp(*evidence) / total, &self.members[*member], model));
             }
         }

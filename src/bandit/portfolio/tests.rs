@@ -3,12 +3,12 @@ use statrs::distribution::{Continuous as _, Normal};
 
 use super::*;
 use crate::bandit::{
-    Candidates, Exploration, Features, Learner, Lesson, Policy,
-    learner::tests::{HALF_LIFE_US, context, lesson, show},
+    Candidates, Exploration, Features, Learner, Observation, Policy,
+    learner::tests::{HALF_LIFE_US, context, observation, show},
     rank,
 };
 
-const UNIT: Setting = Setting { unit: true, catalogue: false };
+const UNIT: SlotTraits = SlotTraits { unit_rewards: true, large_catalogue: false };
 const WORDS: [&str; 3] = ["a", "b", "c"];
 
 impl Portfolio {
@@ -41,7 +41,7 @@ fn ln_predictive(past: &[f64], retained: f64, y: f64) -> f64 {
 /// sixth of a half-life passes between observations, so both fade, and their evidence with them.
 #[test]
 fn weights_are_the_softmax_of_the_faded_log_predictive_densities() {
-    let mut learner = Learner::new(ModelSpec::default(), Setting::default());
+    let mut learner = Learner::new(ModelSpec::default(), SlotTraits::default());
     let slow = f64::exp2(-1.0 / 6.0);
     let (mut past, mut gap) = (Vec::new(), 0.0);
     let mut rng = StdRng::seed_from_u64(81);
@@ -50,8 +50,8 @@ fn weights_are_the_softmax_of_the_faded_log_predictive_densities() {
         let y = level + rng.random_range(-0.6..0.6);
         gap = slow * gap + ln_predictive(&past, slow.powi(8), y) - ln_predictive(&past, slow, y);
         past.push(y);
-        let lesson = Lesson { at_us: (i + 1) * HALF_LIFE_US / 6, ..lesson(0, y) };
-        show(&mut learner, &Features::new(), lesson);
+        let observation = Observation { at_us: (i + 1) * HALF_LIFE_US / 6, ..observation(0, y) };
+        show(&mut learner, &Features::new(), observation);
         let got = learner.portfolio().evidence("fast_linear") - learner.portfolio().evidence("linear");
         // The half-life is no multiple of six microseconds: times are off by 1e-12 of it.
         assert!((got - gap).abs() < 1e-6, "{i}: {got} against {gap}");
@@ -73,7 +73,7 @@ fn the_weight_goes_to_the_models_that_can_learn_it() {
     for _ in 0..400 {
         let (i, j, arm) = (rng.random_range(0..2), rng.random_range(0..2), rng.random_range(0..2_u32));
         let rate = if (i == j) == (arm == 0) { 0.85 } else { 0.15 };
-        show(&mut learner, &context(&[WORDS[i], WORDS[j]]), lesson(arm, success(&mut rng, rate)));
+        show(&mut learner, &context(&[WORDS[i], WORDS[j]]), observation(arm, success(&mut rng, rate)));
     }
     assert!(weight(&learner, &products) > 0.99, "{:?}", learner.weights().collect::<Vec<_>>());
     // What is negligible is not asked.
@@ -87,7 +87,7 @@ fn the_weight_goes_to_the_models_that_can_learn_it() {
         let arm = rng.random_range(0..3_u32);
         let odds: f64 = picks.iter().enumerate().map(|(i, &p)| [1.0, 0.0, -1.0][(p + i * arm as usize) % 3]).sum();
         let words: Vec<&str> = picks.iter().map(|&p| WORDS[p]).collect();
-        show(&mut learner, &context(&words), lesson(arm, success(&mut rng, 1.0 / (1.0 + (-odds).exp()))));
+        show(&mut learner, &context(&words), observation(arm, success(&mut rng, 1.0 / (1.0 + (-odds).exp()))));
     }
     assert!(weight(&learner, &["linear", "fast_linear"]) > 0.99, "{:?}", learner.weights().collect::<Vec<_>>());
 }
@@ -100,7 +100,7 @@ fn no_model_falls_further_behind_than_the_gap() {
     for _ in 0..3_000 {
         let (i, j, arm) = (rng.random_range(0..2), rng.random_range(0..2), rng.random_range(0..2_u32));
         let rate = if (i == j) == (arm == 0) { 0.95 } else { 0.05 };
-        show(&mut learner, &context(&[WORDS[i], WORDS[j]]), lesson(arm, success(&mut rng, rate)));
+        show(&mut learner, &context(&[WORDS[i], WORDS[j]]), observation(arm, success(&mut rng, rate)));
         let evidence: Vec<f64> = learner.portfolio().members.iter().map(|member| member.evidence).collect();
         assert!(evidence.iter().all(|e| (-GAP_MAX..=0.0).contains(e)), "{evidence:?}");
         assert!(evidence.iter().any(|e| *e >= 0.0), "{evidence:?}");
@@ -115,13 +115,13 @@ struct World {
     learner: Learner,
     rng: StdRng,
     rates: [[f64; 2]; 2],
-    lag: u64,
+    decisions_since_shown: u64,
 }
 
 impl World {
     fn new(seed: u64) -> Self {
         let learner = Learner::new(ModelSpec::default(), UNIT);
-        Self { learner, rng: StdRng::seed_from_u64(seed), rates: [[0.75, 0.2], [0.15, 0.6]], lag: 0 }
+        Self { learner, rng: StdRng::seed_from_u64(seed), rates: [[0.75, 0.2], [0.15, 0.6]], decisions_since_shown: 0 }
     }
 
     /// So many decisions by the learner's own mixture; the mean reward.
@@ -138,8 +138,11 @@ impl World {
             let arm = places[0].candidate;
             let y = success(&mut self.rng, self.rates[arm][kind]);
             sum += y;
-            let lesson = Lesson { lag: self.lag, ..lesson(u32::try_from(arm).unwrap(), y) };
-            show(&mut self.learner, &words, lesson);
+            let observation = Observation {
+                decisions_since_shown: self.decisions_since_shown,
+                ..observation(u32::try_from(arm).unwrap(), y)
+            };
+            show(&mut self.learner, &words, observation);
         }
         sum / f64::from(decisions)
     }
@@ -182,17 +185,17 @@ fn a_world_that_stays_as_it_is_sees_no_takeover() {
 #[test]
 fn late_rewards_raise_no_alarm() {
     let mut world = World::new(7);
-    world.lag = 1_000;
+    world.decisions_since_shown = 1_000;
     world.run(2_000);
     world.swap();
     world.run(600);
     let portfolio = world.learner.portfolio();
     assert_eq!((portfolio.challengers, portfolio.takeovers), (0, 0));
-    assert!(portfolio.watch.alarm <= 0.0, "{}", portfolio.watch.alarm);
+    assert!(portfolio.change_detector.alarm <= 0.0, "{}", portfolio.change_detector.alarm);
 }
 
 #[test]
-fn who_does_not_watch_for_changes_sees_none() {
+fn changes_go_unnoticed_without_change_detection() {
     let mut world = World::new(7);
     world.learner.decide_by(ModelSpec::portfolio(None, None, Some(false)), UNIT);
     world.run(2_000);
@@ -208,12 +211,12 @@ fn a_refund_from_before_a_takeover_leaves_the_new_models_alone() {
     let mut world = World::new(1);
     world.run(1_000);
     let words = context(&["a"]);
-    let (rows, old) = show(&mut world.learner, &words, lesson(0, 1.0));
+    let (rows, old) = show(&mut world.learner, &words, observation(0, 1.0));
     world.swap();
     while world.learner.takeovers() == 0 {
         world.run(50);
     }
-    let (_, new) = show(&mut world.learner, &words, lesson(0, 1.0));
+    let (_, new) = show(&mut world.learner, &words, observation(0, 1.0));
     let models = |learner: &Learner| -> Vec<Model> {
         learner.portfolio().members.iter().map(|member| member.model.clone()).collect()
     };
@@ -234,22 +237,22 @@ fn revisions_neither_favour_nor_harm_who_was_silent() {
     let mut shown = Vec::new();
     for _ in 0..1_500 {
         let (i, arm) = (rng.random_range(0..3_usize), rng.random_range(0..2_u32));
-        let (rows, mark) = show(&mut learner, &context(&[WORDS[i]]), lesson(arm, 0.0));
-        shown.push((arm, rows, mark, rng.random_bool(if i == arm as usize { 0.7 } else { 0.2 })));
+        let (rows, receipt) = show(&mut learner, &context(&[WORDS[i]]), observation(arm, 0.0));
+        shown.push((arm, rows, receipt, rng.random_bool(if i == arm as usize { 0.7 } else { 0.2 })));
     }
     let mut words = context(&["a", "b"]);
     words.insert("age".into(), crate::bandit::Value::Number(30.0));
-    show(&mut learner, &words, lesson(0, 0.0));
+    show(&mut learner, &words, observation(0, 0.0));
     words.insert("age".into(), crate::bandit::Value::Number(40.0));
-    show(&mut learner, &words, lesson(1, 0.0));
+    show(&mut learner, &words, observation(1, 0.0));
     let silent = ["interactions", "fourier", "interactions_identity", "opposed"];
     let gaps = |learner: &Learner| {
         assert!(learner.portfolio().members.iter().all(|member| member.applies(2)));
         silent.map(|name| learner.portfolio().evidence(name) - learner.portfolio().evidence("linear"))
     };
     let before = gaps(&learner);
-    for (arm, rows, mark, _) in shown.iter().filter(|shown| shown.3) {
-        learner.revise(*arm, rows, 0.0, 1.0, mark);
+    for (arm, rows, receipt, _) in shown.iter().filter(|shown| shown.3) {
+        learner.revise(*arm, rows, 0.0, 1.0, receipt);
     }
     for (now, before) in gaps(&learner).into_iter().zip(before) {
         assert!((now - before).abs() < 1e-9, "{now} against {before}");
@@ -263,20 +266,20 @@ fn revisions_of_what_came_before_a_model_say_nothing_of_it() {
     let mut rng = StdRng::seed_from_u64(85);
     let mut learner = Learner::new(ModelSpec::portfolio(None, None, Some(false)), UNIT);
     let words = context(&["a", "b"]);
-    let old: Vec<_> = (0..300).map(|i| (i % 2, show(&mut learner, &words, lesson(i % 2, 0.0)))).collect();
+    let old: Vec<_> = (0..300).map(|i| (i % 2, show(&mut learner, &words, observation(i % 2, 0.0)))).collect();
     let evidence = |learner: &Learner| -> Vec<f64> { learner.portfolio().members.iter().map(|m| m.evidence).collect() };
     learner.decide_by(ModelSpec::linear(Some(3.0), Some(64)), UNIT);
     let before = evidence(&learner);
-    for (arm, (rows, mark)) in old.iter().filter(|_| rng.random_bool(0.3)) {
-        learner.revise(*arm, rows, 0.0, 1.0, mark);
+    for (arm, (rows, receipt)) in old.iter().filter(|_| rng.random_bool(0.3)) {
+        learner.revise(*arm, rows, 0.0, 1.0, receipt);
     }
     assert_eq!(evidence(&learner), before, "the one that decides had nothing to say");
-    // A decision from before the change that is learned of now: it has no row for the new model's coder.
-    learner.observe(lesson(0, 1.0), &old[0].1.0);
+    // A decision from before the change that is learned of now: it has no row for the new model's feature_encoder.
+    learner.observe(observation(0, 1.0), &old[0].1.0);
     assert_eq!(evidence(&learner), before);
 }
 
-/// A decision from before its models' coder: nothing is learned of it, nothing said, and nothing breaks.
+/// A decision from before its models' feature_encoder: nothing is learned of it, nothing said, and nothing breaks.
 #[test]
 fn rows_of_an_earlier_coder_are_no_lesson_for_a_challenger() {
     let mut world = World::new(3);
@@ -286,8 +289,8 @@ fn rows_of_an_earlier_coder_are_no_lesson_for_a_challenger() {
         world.run(1);
     }
     let before = world.learner.portfolio().clone();
-    let mark = world.learner.observe(lesson(0, 1.0), &[]);
-    world.learner.revise(0, &[], 1.0, -1.0, &mark);
+    let receipt = world.learner.observe(observation(0, 1.0), &[]);
+    world.learner.revise(0, &[], 1.0, -1.0, &receipt);
     let now = world.learner.portfolio();
     assert_eq!((&now.members, &now.challenger), (&before.members, &before.challenger));
 }
@@ -305,7 +308,7 @@ fn a_mark_names_those_who_learned_its_observation() {
         let arm = rng.random_range(0..2);
         let y = success(&mut rng, if (picks[0] == "a") == (arm == 0) { good } else { 0.1 * good });
         at_us += HALF_LIFE_US / 8_000;
-        (arm, y, show(learner, &context(&picks), Lesson { at_us, ..lesson(arm, y) }))
+        (arm, y, show(learner, &context(&picks), Observation { at_us, ..observation(arm, y) }))
     };
     (0..1_500).for_each(|_| drop(step(&mut learner, 0.9)));
     let challenger = |learner: &Learner| learner.portfolio().challenger.clone();
@@ -316,7 +319,7 @@ fn a_mark_names_those_who_learned_its_observation() {
         }
     };
     let born = challenger(&learner);
-    let fresh = |f: &Fresh| f.model == Model::new(learner.portfolio().members[f.member].spec.design);
+    let fresh = |f: &ChallengerModel| f.model == Model::new(learner.portfolio().members[f.member].spec.design);
     assert!(born.iter().flat_map(|c| &c.models).all(fresh));
     learner.revise(arm, &rows, y, 1.0, &birth);
     assert_eq!(challenger(&learner), born, "it did not learn what gave birth to it");
@@ -345,24 +348,35 @@ fn a_mark_names_those_who_learned_its_observation() {
 fn a_challenger_s_model_that_does_not_apply_is_left_out() {
     let mut learner = Learner::new(ModelSpec::portfolio(None, None, Some(false)), UNIT);
     let words = context(&["a", "b"]);
-    let (rows, _) = (0..4).map(|i| show(&mut learner, &words, lesson(i % 2, 1.0))).last().unwrap();
+    let (rows, _) = (0..4).map(|i| show(&mut learner, &words, observation(i % 2, 1.0))).last().unwrap();
     let mut portfolio = learner.portfolio().clone();
     let all = 0..portfolio.members.len();
     portfolio.challenger = Some(Challenger::new(1, &portfolio.members, all));
-    let is_opposed = |member: &Member| member.spec.name() == "opposed";
+    let is_opposed = |member: &PortfolioMember| member.spec.name() == "opposed";
     let decides = |portfolio: &Portfolio, arms| portfolio.deciders(arms).iter().any(|d| is_opposed(d.1));
     assert!(decides(&portfolio, 2) && !decides(&portfolio, 3));
     let opposed = portfolio.members.iter().position(is_opposed).unwrap();
-    portfolio.meet(learner.coders(), &rows);
+    portfolio.meet(learner.feature_encoders(), &rows);
     let expects = |portfolio: &Portfolio, i: usize, arm| {
-        let (fresh, coder) = (&portfolio.challenger.as_ref().unwrap().models[i], portfolio.members[i].coder);
-        let x = expand(&fresh.model, &learner.coders()[coder], &rows[coder]);
+        let (fresh, feature_encoder) =
+            (&portfolio.challenger.as_ref().unwrap().models[i], portfolio.members[i].feature_encoder);
+        let x = expand(&fresh.model, &learner.feature_encoders()[feature_encoder], &rows[feature_encoder]);
         (fresh.model.expect(arm, &x, true).mean, fresh.evidence)
     };
     let before = [expects(&portfolio, 0, 2).0, expects(&portfolio, opposed, 0).0, expects(&portfolio, opposed, 1).0];
     let (retained, detect) = (1.0, true);
-    let seen = Observation { arm: 2, arms: 3, rows: &rows, y: 1.0, weight: 1.0, unit: true, lag: 0, detect, retained };
-    portfolio.observe(learner.coders(), seen);
+    let seen = EncodedObservation {
+        arm: 2,
+        arms: 3,
+        rows: &rows,
+        y: 1.0,
+        weight: 1.0,
+        unit: true,
+        decisions_since_shown: 0,
+        detect,
+        retained,
+    };
+    portfolio.observe(learner.feature_encoders(), seen);
     assert!(!decides(&portfolio, 3));
     let (first, evidence) = expects(&portfolio, 0, 2);
     assert_ne!(first, before[0], "the first learned it");
@@ -378,24 +392,25 @@ fn a_challenger_s_model_that_does_not_apply_is_left_out() {
 #[test]
 fn a_challenger_s_models_forget_as_fast_as_those_they_would_replace() {
     let design = Design::BetaBernoulli { prior_a: 1.0, prior_b: 1.0 };
-    let spec = MemberSpec { design, haste: 2 };
-    let member = Member { spec, coder: 0, model: Model::new(design), evidence: 0.0, takeover: 0, was: 0 };
+    let spec = MemberSpec { design, half_life_divisor: 2 };
+    let member =
+        PortfolioMember { spec, feature_encoder: 0, model: Model::new(design), evidence: 0.0, takeover: 0, was: 0 };
     let learner = Learner::new(ModelSpec::default(), UNIT);
     let mut portfolio = Portfolio { members: vec![member], deciding: vec![0], ..Portfolio::new() };
     portfolio.challenger = Some(Challenger::new(1, &portfolio.members, 0..1));
-    let rows = [Row::default()];
-    let seen = Observation {
+    let rows = [EncodedRow::default()];
+    let seen = EncodedObservation {
         arm: 0,
         arms: 1,
         rows: &rows,
         y: 1.0,
         weight: 1.0,
         unit: true,
-        lag: 0,
+        decisions_since_shown: 0,
         detect: true,
         retained: 1.0,
     };
-    let mark = portfolio.observe(learner.coders(), seen);
+    let receipt = portfolio.observe(learner.feature_encoders(), seen);
     portfolio.forget(0, 0.5, 1.0);
     let rates = |portfolio: &Portfolio| -> Vec<(f64, f64)> {
         let fresh = &portfolio.challenger.as_ref().unwrap().models[0].model;
@@ -408,8 +423,8 @@ fn a_challenger_s_models_forget_as_fast_as_those_they_would_replace() {
             .collect()
     };
     assert_eq!(rates(&portfolio), [(1.25, 1.0); 2]);
-    let change = Change { arms: 1, y: 1.0, delta: -1.0, mark: &mark, retained: 0.5 };
-    portfolio.revise(learner.coders(), 0, &rows, change);
+    let change = ObservationRevision { arms: 1, y: 1.0, delta: -1.0, receipt: &receipt, retained: 0.5 };
+    portfolio.revise(learner.feature_encoders(), 0, &rows, change);
     assert_eq!(rates(&portfolio), [(1.0, 1.25); 2]);
 }
 
@@ -422,7 +437,7 @@ fn new_arms_of_a_mature_slot_raise_no_alarm() {
         let mut learner = Learner::new(ModelSpec::default(), UNIT);
         let show_one_of = |learner: &mut Learner, rng: &mut StdRng, arms: u32| {
             let words = context(&[WORDS[rng.random_range(0..3)]]);
-            show(learner, &words, lesson(rng.random_range(0..arms), success(rng, rate)));
+            show(learner, &words, observation(rng.random_range(0..arms), success(rng, rate)));
         };
         (0..3_000).for_each(|_| show_one_of(&mut learner, &mut rng, 2));
         (0..4_000).for_each(|_| show_one_of(&mut learner, &mut rng, 17));
@@ -440,14 +455,14 @@ fn another_model_of_a_mature_slot_raises_no_alarm() {
         let mut run = |learner: &mut Learner, decisions: u32| {
             for _ in 0..decisions {
                 let words = context(&[WORDS[rng.random_range(0..3)]]);
-                show(learner, &words, lesson(rng.random_range(0..8), success(&mut rng, 0.03)));
+                show(learner, &words, observation(rng.random_range(0..8), success(&mut rng, 0.03)));
             }
         };
         run(&mut learner, 3_000);
         learner.decide_by(ModelSpec::portfolio(None, Some(1_000), None), UNIT);
-        assert_ne!(learner.portfolio().watch, Watch::default());
+        assert_ne!(learner.portfolio().change_detector, ChangeDetector::default());
         learner.decide_by(ModelSpec::portfolio(Some(64), None, None), UNIT);
-        assert_eq!(learner.portfolio().watch, Watch::default());
+        assert_eq!(learner.portfolio().change_detector, ChangeDetector::default());
         run(&mut learner, 3_000);
         assert_eq!(learner.portfolio().challengers, 0, "seed {seed}");
     }
@@ -459,7 +474,7 @@ fn another_model_of_a_mature_slot_raises_no_alarm() {
 fn a_decision_from_before_a_model_s_features_is_learned_without_it() {
     let mut world = World::new(3);
     let words = context(&["a"]);
-    let old = world.learner.meet(&[crate::bandit::Parts::of(&words)]).remove(0);
+    let old = world.learner.meet(&[crate::bandit::RowFeatures::from_context(&words)]).remove(0);
     world.run(50);
     world.learner.decide_by(ModelSpec::portfolio(Some(64), None, None), UNIT);
     world.run(2_000);
@@ -469,6 +484,6 @@ fn a_decision_from_before_a_model_s_features_is_learned_without_it() {
         world.learner.portfolio().challenger.is_some()
     });
     assert!(challenged && old.len() == 1, "there is a challenger of models with another encoder");
-    let mark = world.learner.observe(lesson(0, 0.0), &old);
-    world.learner.revise(0, &old, 0.0, 1.0, &mark);
+    let receipt = world.learner.observe(observation(0, 0.0), &old);
+    world.learner.revise(0, &old, 0.0, 1.0, &receipt);
 }

@@ -136,7 +136,7 @@ pub enum Scores {
     /// Scores on the scale of log odds.
     Logit(Vec<LogitScore>),
     /// Correlated scores, as joint draws of them.
-    Joint(Joint),
+    Joint(JointDraws),
     /// Beta scores, compared as log odds.
     Beta {
         /// The scores.
@@ -211,7 +211,7 @@ impl Scores {
         match self {
             Self::Normal(scores) => Self::Normal(pick(scores, kept)),
             Self::Logit(scores) => Self::Logit(pick(scores, kept)),
-            Self::Joint(joint) => Self::Joint(Joint {
+            Self::Joint(joint) => Self::Joint(JointDraws {
                 means: pick(&joint.means, kept),
                 stds: pick(&joint.stds, kept),
                 tops: joint.among(kept),
@@ -247,9 +247,11 @@ impl Scores {
                     })
                     .collect(),
             ),
-            Self::Joint(joint) => {
-                Self::Joint(Joint { means: moved(&joint.means), stds: times(&joint.stds), tops: joint.tops.clone() })
-            }
+            Self::Joint(joint) => Self::Joint(JointDraws {
+                means: moved(&joint.means),
+                stds: times(&joint.stds),
+                tops: joint.tops.clone(),
+            }),
             Self::Beta { scores, memo } => {
                 let boosted = |(s, &factor): (&BetaScore, &f64)| s.moved_to(boosted_rate(s.mean(), factor), factor);
                 Self::Beta { scores: scores.iter().zip(factors).map(boosted).collect(), memo: memo.clone() }
@@ -344,7 +346,7 @@ impl Scores {
 
 /// Joint draws of correlated scores: of each draw, the candidates in the order of their scores, as far as they are needed.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Joint {
+pub struct JointDraws {
     /// One per candidate, reward.
     pub(super) means: Vec<f64>,
     /// One per candidate, reward.
@@ -353,7 +355,7 @@ pub struct Joint {
     pub(super) tops: Vec<Vec<usize>>,
 }
 
-impl Joint {
+impl JointDraws {
     /// The draws over a part of the candidates, which become 0, 1, 2…
     fn among(&self, among: &[usize]) -> Vec<Vec<usize>> {
         let mut place = vec![usize::MAX; self.means.len()];

@@ -90,7 +90,7 @@ fn a_drop_is_told_by_its_likelihood_ratio() {
 #[test]
 fn joint_draws_are_won_by_the_best_that_is_left() {
     let joint =
-        Joint { means: vec![0.0; 3], stds: vec![1.0; 3], tops: vec![vec![0, 1, 2], vec![2, 0, 1], vec![1, 0, 2]] };
+        JointDraws { means: vec![0.0; 3], stds: vec![1.0; 3], tops: vec![vec![0, 1, 2], vec![2, 0, 1], vec![1, 0, 2]] };
     let mut out = [f64::NAN; 3];
     let best = Scores::Joint(joint.clone()).best(&[0, 1, 2], 3);
     best.probabilities(&[true, true, true], &mut out);

@@ -8,8 +8,8 @@ use smallvec::SmallVec;
 use super::{candidates::Candidate, steering::Steering};
 use crate::{
     bandit::{
-        Candidates, ClickModel, Exploration, Features, Mixture, ModelSpec, Part, Place, Policy, Ranking, Scores,
-        Scoring, Watch,
+        Candidates, ClickModel, DrawnPosition, Exploration, Features, Mixture, MixturePart, ModelSpec, Policy,
+        PositionObserver, Ranking, Scores, Scoring,
     },
     engine::{
         event::{Chosen, Fallback, Reason},
@@ -37,7 +37,7 @@ pub(super) struct Outcome {
 pub(super) struct Drawing<'a> {
     pub(super) count: usize,
     pub(super) seed: u64,
-    pub(super) watch: &'a mut Watch<'a>,
+    pub(super) observer: &'a mut PositionObserver<'a>,
     /// Says whether the caller's deadline has passed meanwhile.
     pub(super) interrupted: &'a dyn Fn() -> bool,
 }
@@ -140,15 +140,15 @@ pub(super) fn by_model(
     let constraints = steering.constraints(view, candidates, of);
     steering.fire_boosts(view, candidates);
     let exploration = Exploration { floor: controls.floor(), ceiling: controls.ceiling() };
-    let overlaps = view.definition.goal.click_model == ClickModel::PositionBased;
+    let with_swap_probabilities = view.definition.goal.click_model == ClickModel::PositionBased;
     let warms_up = warms_up(view, candidates, of);
     let policy = if warms_up { Policy::Uniform } else { controls.policy() };
-    let ranking = Ranking { policy, exploration, overlaps, constraints: &constraints };
+    let ranking = Ranking { policy, exploration, with_swap_probabilities, constraints: &constraints };
     let boosted = boosts.map(|factors| mixture.boosted(factors));
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(drawing.seed);
-    let Drawing { count, watch, interrupted, .. } = drawing;
+    let Drawing { count, observer, interrupted, .. } = drawing;
     let (places, first) =
-        ranking.draw_watched(boosted.as_ref().unwrap_or(mixture), count, &mut rng, watch, interrupted)?;
+        ranking.draw_watched(boosted.as_ref().unwrap_or(mixture), count, &mut rng, observer, interrupted)?;
     let (model, fallback) = match by {
         By::Model => (name(view, mixture), None),
         By::MeanReward => ("mean_reward".to_owned(), Some(Fallback::Model)),
@@ -165,7 +165,7 @@ pub(super) fn by_model(
                 propensity: place.propensity,
                 expected_reward: mixture.mean(place.candidate),
                 baseline_position: candidate.baseline_position,
-                overlap: place.overlap,
+                overlap: place.swap_probability,
                 reason: if fallback.is_some() { Reason::Fallback } else { reason(place) },
             }
         })
@@ -189,7 +189,7 @@ fn name(view: &SlotView, mixture: &Mixture) -> String {
     }
 }
 
-fn reason(place: &Place) -> Reason {
+fn reason(place: &DrawnPosition) -> Reason {
     if place.by_rule {
         Reason::Rule
     } else if place.best_guess {
@@ -261,7 +261,7 @@ fn order(
     drawing: Drawing<'_>,
     steering: &Steering,
 ) -> (Vec<(usize, f64)>, Vec<f64>) {
-    let Drawing { count, seed, watch, .. } = drawing;
+    let Drawing { count, seed, observer, .. } = drawing;
     let mut certain = |order: Vec<usize>| {
         let place: HashMap<usize, usize> = order.iter().map(|&at| (eligible[at], at)).collect();
         let order: Vec<usize> = steering
@@ -273,7 +273,7 @@ fn order(
         if let Some(&leader) = order.first() {
             first[leader] = 1.0;
         }
-        order.iter().take(count).enumerate().for_each(|(position, &at)| watch(position, &[at], &[1.0], 0));
+        order.iter().take(count).enumerate().for_each(|(position, &at)| observer(position, &[at], &[1.0], 0));
         (order.into_iter().take(count).map(|at| (at, 1.0)).collect(), first)
     };
     match view.definition.controls.baseline() {
@@ -286,14 +286,20 @@ fn order(
         }
         Baseline::Uniform => {
             let equal = Scores::Normal(vec![NormalScore { mean: 0.0, std: 0.0 }; eligible.len()]);
-            let part = Part { weight: 1.0, name: "baseline", scores: equal };
+            let part = MixturePart { weight: 1.0, name: "baseline", scores: equal };
             let Some(mixture) = Mixture::new(vec![part]) else { return certain(Vec::new()) };
             let exploration = Exploration { floor: 0.0, ceiling: 1.0 };
             let constraints = steering.rooms_of(eligible);
-            let ranking = Ranking { policy: Policy::Uniform, exploration, overlaps: false, constraints: &constraints };
+            let ranking = Ranking {
+                policy: Policy::Uniform,
+                exploration,
+                with_swap_probabilities: false,
+                constraints: &constraints,
+            };
             // A stream of its own: the policy's draw must not depend on it.
             let mut rng = Xoshiro256PlusPlus::seed_from_u64(hash("baseline", &[&seed.to_be_bytes()]).word());
-            let (places, first) = ranking.draw_watched(&mixture, count, &mut rng, watch, &|| false).unwrap_or_default();
+            let (places, first) =
+                ranking.draw_watched(&mixture, count, &mut rng, observer, &|| false).unwrap_or_default();
             let first = if first.is_empty() { vec![0.0; eligible.len()] } else { first };
             let kept = steering.within_caps(places.iter().map(|place| eligible[place.candidate]));
             (places.into_iter().take(kept).map(|place| (place.candidate, place.propensity)).collect(), first)

@@ -138,7 +138,7 @@ impl<'a> Look<'a> {
         let field = asked.field(&mut candidates, &mut steering);
         let fired = steering.fired.clone();
         let means = Means::new(view, &candidates, &field);
-        let watched = |drawn: &mut dyn FnMut(&mut crate::bandit::Watch<'_>) -> Outcome| -> Slate {
+        let watched = |drawn: &mut dyn FnMut(&mut crate::bandit::PositionObserver<'_>) -> Outcome| -> Slate {
             let mut slate = Slate::default();
             let mut showings = vec![0.0; field.eligible.len()];
             let outcome = drawn(&mut |position, left, pmf, drawn| {
@@ -161,14 +161,17 @@ impl<'a> Look<'a> {
             }
             slate
         };
-        let baseline = watched(&mut |watch| asked.baseline(&candidates, &field, Ok(Reason::Holdout), &steering, watch));
+        let baseline =
+            watched(&mut |observer| asked.baseline(&candidates, &field, Ok(Reason::Holdout), &steering, observer));
         let policy = if field.forced.is_some() {
             vec![baseline.clone()]
         } else {
             let draws = if count <= 1 || field.eligible.len() <= 1 { 1 } else { self.draws.max(1) };
             let seeds = (0..draws as u64).map(|n| seed.wrapping_add(n.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
             seeds
-                .map(|seed| watched(&mut |watch| asked.by_policy(&candidates, &mut steering, &field, seed, watch)))
+                .map(|seed| {
+                    watched(&mut |observer| asked.by_policy(&candidates, &mut steering, &field, seed, observer))
+                })
                 .collect()
         };
         let kept_out = candidates.iter().filter_map(|candidate| match candidate.ineligible {

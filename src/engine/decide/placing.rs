@@ -10,7 +10,7 @@ use super::{
     steering::Steering,
 };
 use crate::{
-    bandit::Watch,
+    bandit::PositionObserver,
     engine::{
         event::{Fallback, Reason, Subject},
         ids::{DecisionId, hash},
@@ -131,9 +131,9 @@ impl Asked<'_> {
         field: &Field,
         why: Result<Reason, Fallback>,
         steering: &Steering,
-        watch: &mut Watch<'_>,
+        observer: &mut PositionObserver<'_>,
     ) -> Outcome {
-        let drawing = Drawing { count: self.count, seed: self.draw.seed, watch, interrupted: self.interrupted };
+        let drawing = Drawing { count: self.count, seed: self.draw.seed, observer, interrupted: self.interrupted };
         let reason = why.unwrap_or(Reason::Fallback);
         let outcome =
             baseline(self.view, candidates, &field.eligible, reason, field.scored.as_ref(), drawing, steering);
@@ -147,15 +147,15 @@ impl Asked<'_> {
         steering: &mut Steering,
         field: &Field,
         seed: u64,
-        watch: &mut Watch<'_>,
+        observer: &mut PositionObserver<'_>,
     ) -> Outcome {
         let Some(scored) = &field.scored else {
-            return self.baseline(candidates, field, Err(Fallback::Model), steering, watch);
+            return self.baseline(candidates, field, Err(Fallback::Model), steering, observer);
         };
-        let drawing = Drawing { count: self.count, seed, watch: &mut *watch, interrupted: self.interrupted };
+        let drawing = Drawing { count: self.count, seed, observer: &mut *observer, interrupted: self.interrupted };
         match by_model(self.view, candidates, scored, steering, field.boosts.as_deref(), drawing) {
             Some(outcome) => outcome,
-            None => self.baseline(candidates, field, Err(Fallback::Deadline), steering, watch),
+            None => self.baseline(candidates, field, Err(Fallback::Deadline), steering, observer),
         }
     }
 
@@ -165,7 +165,7 @@ impl Asked<'_> {
         // Nothing is ever learned of these subjects, whatever they are shown.
         let analysis = falls_in(view, "analysis", &request.subject, draw.id, controls.analysis());
         let plainly = |outcome| Placed { outcome, would: None, holdout: false, analysis, sticky: None };
-        let nobody: &mut Watch<'_> = &mut |_, _, _, _| {};
+        let nobody: &mut PositionObserver<'_> = &mut |_, _, _, _| {};
         let field = self.field(candidates, steering);
         if let Some(fallback) = field.forced {
             return plainly(self.baseline(candidates, &field, Err(fallback), steering, nobody));

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::candidates::Candidate;
 use crate::{
-    bandit::{Constraints, Features, Pin, Spread, Value},
+    bandit::{Constraints, Features, Pin, Quota, Value},
     engine::view::SlotView,
     slot::{Controls, Effect, Share},
 };
@@ -89,7 +89,7 @@ impl Shares<'_> {
                         Some(*ids.entry(value).or_insert(fresh))
                     })
                     .collect();
-                constraints.quotas.push(Spread {
+                constraints.quotas.push(Quota {
                     values,
                     top: *top as usize,
                     min_values: min_values.map(|n| n as usize),

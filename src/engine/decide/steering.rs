@@ -12,7 +12,7 @@ use super::{
     shares::Shares,
 };
 use crate::{
-    bandit::{Constraints, Spread},
+    bandit::{Constraints, Quota},
     engine::{past::Past, view::SlotView},
     slot::{ArmId, Effect, Facts, OnError, Rule, Target, Than, Verdict, Verdicts},
 };
@@ -220,7 +220,7 @@ impl Steering {
 
     /// What shared caps leave, of a slate of the `eligible`.
     pub(super) fn rooms_of(&self, eligible: &[usize]) -> Constraints {
-        let spread = |room: &Room| Spread {
+        let spread = |room: &Room| Quota {
             values: eligible.iter().map(|i| room.of.contains(i).then_some(0)).collect(),
             top: usize::MAX,
             min_values: None,

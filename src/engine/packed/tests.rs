@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::*;
 use crate::{
-    bandit::{Learner, Lesson, Mark, ModelSpec, Parts, Setting, Value},
+    bandit::{Learner, ModelSpec, Observation, ObservationReceipt, RowFeatures, SlotTraits, Value},
     engine::{
         hash,
         insight::Audience,
@@ -25,7 +25,7 @@ struct Found<'a> {
 struct Rest<'a> {
     holdout: bool,
     frozen: bool,
-    rows: &'a Rows,
+    rows: &'a EncodedRows,
     shown: &'a [ShownArm],
     trial: Option<&'a Trial>,
 }
@@ -63,20 +63,27 @@ fn some<T>(rng: &mut StdRng, most: usize, mut item: impl FnMut(&mut StdRng) -> T
     (0..rng.random_range(0..=most)).map(|_| item(rng)).collect()
 }
 
-fn rows(rng: &mut StdRng) -> Rows {
+fn rows(rng: &mut StdRng) -> EncodedRows {
     some(rng, 3, |rng| {
         let entries = some(rng, 40, |rng| (whole(rng), number(rng)));
-        Row { vector: SparseVector { entries, unseen: number(rng) }, numbers: whole(rng) }
+        EncodedRow { vector: SparseVector { entries, unseen: number(rng) }, numbers: whole(rng) }
     })
 }
 
-fn mark(rng: &mut StdRng) -> Mark {
+fn receipt(rng: &mut StdRng) -> ObservationReceipt {
     let spec = if rng.random() { ModelSpec::default() } else { ModelSpec::beta_bernoulli(None, None) };
-    let lesson = Lesson { arm: 1, y: number(rng).clamp(0.0, 1.0), weight: 0.5, at_us: 7, half_life_us: 1_000, lag: 3 };
-    let mut learner = Learner::new(spec, Setting { unit: rng.random(), ..Setting::default() });
+    let observation = Observation {
+        arm: 1,
+        reward: number(rng).clamp(0.0, 1.0),
+        weight: 0.5,
+        at_us: 7,
+        half_life_us: 1_000,
+        decisions_since_shown: 3,
+    };
+    let mut learner = Learner::new(spec, SlotTraits { unit_rewards: rng.random(), ..SlotTraits::default() });
     let context = [("age".to_owned(), Value::Number(3.0))].into_iter().collect();
-    let rows = learner.meet(&[Parts::of(&context)]).remove(0);
-    learner.observe(lesson, &rows)
+    let rows = learner.meet(&[RowFeatures::from_context(&context)]).remove(0);
+    learner.observe(observation, &rows)
 }
 
 fn shown(rng: &mut StdRng) -> ShownArm {
@@ -94,7 +101,7 @@ fn shown(rng: &mut StdRng) -> ShownArm {
         seen: rng.random(),
         tells: rng.random_bool(0.3).then(|| number(rng)),
         reward: number(rng),
-        told: rng.random::<bool>().then(|| Told { reward: number(rng), mark: mark(rng) }),
+        told: rng.random::<bool>().then(|| Told { reward: number(rng), receipt: receipt(rng) }),
         counted: some(rng, 2, counted),
     }
 }
@@ -173,7 +180,7 @@ fn a_silent_decision_is_told_as_any_other() {
         if told.is_some() {
             continue;
         }
-        let told = Told { reward: number(&mut rng), mark: mark(&mut rng) };
+        let told = Told { reward: number(&mut rng), receipt: receipt(&mut rng) };
         let short = silent.told(&bytes, &told, &mut used());
         decision.shown[0].told = Some(told);
         assert_eq!(short, pack(&decision, &mut Writer::default()), "{i}");

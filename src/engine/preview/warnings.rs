@@ -144,7 +144,7 @@ fn controls(views: &BeforeAfter<&SlotView>, warnings: &mut Vec<String>) {
             percent(HOLDOUT_MIN)
         ));
     }
-    if (after.model, after.setting()) != (before.model, before.setting()) {
+    if (after.model, after.traits()) != (before.model, before.traits()) {
         warnings.push(
             "The model would change: one that is new to the slot starts from nothing, and these are its first shares."
                 .to_owned(),

@@ -3,25 +3,25 @@
 use std::collections::BTreeMap;
 
 use super::{Candidates, Learner, Model, applied};
-use crate::bandit::expansion::Term;
+use crate::bandit::expansion::RowTerm;
 
 /// What an arm brings along whatever the features: its intercept, or its offset.
 const OF_ARM: &str = "(arm)";
 /// What random features of all numbers together do; one number's part of them cannot be told.
 const NONLINEAR: &str = "numbers (nonlinear)";
 
-fn name(term: Option<Term>, names: &BTreeMap<u32, String>) -> String {
+fn name(term: Option<RowTerm>, names: &BTreeMap<u32, String>) -> String {
     let of = |index: u32| names.get(&index).map_or("?", String::as_str);
     match term {
-        None | Some(Term::Base(0)) => OF_ARM.to_owned(),
-        Some(Term::Base(index)) => of(index).to_owned(),
-        Some(Term::Product(first, second)) if first == second => format!("{}²", of(first)),
-        Some(Term::Product(first, second)) => {
+        None | Some(RowTerm::Base(0)) => OF_ARM.to_owned(),
+        Some(RowTerm::Base(index)) => of(index).to_owned(),
+        Some(RowTerm::Product(first, second)) if first == second => format!("{}²", of(first)),
+        Some(RowTerm::Product(first, second)) => {
             // In the order of their names: which was met first says nothing to people.
             let (first, second) = (of(first).min(of(second)), of(first).max(of(second)));
             format!("{first} × {second}")
         }
-        Some(Term::Fourier) => NONLINEAR.to_owned(),
+        Some(RowTerm::Fourier) => NONLINEAR.to_owned(),
     }
 }
 
@@ -37,14 +37,14 @@ impl Learner {
         let deciders = self.portfolio.deciders(self.arms.len());
         let named = deciders.into_iter().find_map(|(_, member, model)| {
             let Model::Linear(linear) = model else { return None };
-            Some((linear, applied(model, candidates.arms)?, self.coders.get(member.coder)?))
+            Some((linear, applied(model, candidates.arms)?, self.feature_encoders.get(member.feature_encoder)?))
         });
-        let Some((linear, arms, coder)) = named else { return nothing() };
+        let Some((linear, arms, feature_encoder)) = named else { return nothing() };
         let contributions = |(i, &arm): (usize, &Option<u32>)| {
-            let parts = coder.parts(candidates.parts(i));
-            let (row, names) = (coder.encoder.encode_new(parts), coder.encoder.names(parts));
+            let parts = feature_encoder.parts(candidates.parts(i));
+            let (row, names) = (feature_encoder.encoder.encode_new(parts), feature_encoder.encoder.names(parts));
             let mut sums: BTreeMap<String, f64> = BTreeMap::new();
-            linear.each_part(arm, &coder.encoder, &row, &mut |term, amount| {
+            linear.each_part(arm, &feature_encoder.encoder, &row, &mut |term, amount| {
                 if amount != 0.0 {
                     *sums.entry(name(term, &names)).or_default() += amount;
                 }

@@ -2,8 +2,8 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::*;
 use crate::bandit::{
-    Expansion, Features, LinearSpec, Link, ModelSpec, Scoring, Setting, Sharing, Value,
-    learner::tests::{lesson, show},
+    Expansion, Features, LinearSpec, Link, ModelSpec, Scoring, Sharing, SlotTraits, Value,
+    learner::tests::{observation, show},
 };
 
 fn text(word: &str) -> Value {
@@ -27,14 +27,14 @@ fn shopper(rng: &mut StdRng) -> Features {
 
 /// What gold customers are paid differs by arm; older ones cost.
 fn taught(spec: ModelSpec, arms: u32) -> Learner {
-    let mut learner = Learner::new(spec, Setting::default());
+    let mut learner = Learner::new(spec, SlotTraits::default());
     let mut rng = StdRng::seed_from_u64(5);
     for i in 0..400_u32 {
         let context = shopper(&mut rng);
         let gold = f64::from(context["loyalty"] == text("gold"));
         let Value::Number(age) = context["age"] else { unreachable!() };
         let y = 4.0 + 3.0 * gold * f64::from(i % arms) - 0.05 * age + rng.random_range(-1.0..1.0);
-        show(&mut learner, &context, lesson(i % arms, y));
+        show(&mut learner, &context, observation(i % arms, y));
     }
     learner
 }
@@ -111,13 +111,13 @@ fn words_numbers_flags_and_lists_are_called_by_their_names() {
 #[test]
 fn products_are_called_by_both_and_are_what_the_features_do_together() {
     let mut learner =
-        Learner::new(spec(Expansion::Interactions, Link::Identity, Sharing::Disjoint), Setting::default());
+        Learner::new(spec(Expansion::Interactions, Link::Identity, Sharing::Disjoint), SlotTraits::default());
     let pair = |a: &str, b: &str| -> Features { [("a".to_owned(), text(a)), ("b".to_owned(), text(b))].into() };
     let mut rng = StdRng::seed_from_u64(9);
     for i in 0..200 {
         let (a, b) = (["x", "y"][i % 2], ["u", "v"][i / 2 % 2]);
         let y = f64::from(u8::from(a == "x" && b == "u")) * 5.0 + rng.random_range(-1.0..1.0);
-        show(&mut learner, &pair(a, b), lesson(0, y));
+        show(&mut learner, &pair(a, b), observation(0, y));
     }
     let (mut of_means, mut of_products) = (0.0, 0.0);
     for (a, b, sign) in [("x", "u", 1.0), ("x", "v", -1.0), ("y", "u", -1.0), ("y", "v", 1.0)] {
@@ -132,7 +132,7 @@ fn products_are_called_by_both_and_are_what_the_features_do_together() {
     let age: Features = [("age".to_owned(), Value::Number(3.0))].into();
     for n in 0..5 {
         let age = Features::from([("age".to_owned(), Value::Number(f64::from(n * n)))]);
-        show(&mut learner, &age, lesson(0, f64::from(n)));
+        show(&mut learner, &age, observation(0, f64::from(n)));
     }
     assert!(of(&learner, 0, &age).contains_key("age²"));
 }
@@ -160,15 +160,17 @@ fn contributions_add_up_to_the_linear_predictor() {
 
 #[test]
 fn a_candidate_s_own_features_count_for_it_alone() {
-    let mut learner = Learner::new(spec(Expansion::None, Link::Identity, Sharing::Shared), Setting::default());
+    let mut learner = Learner::new(spec(Expansion::None, Link::Identity, Sharing::Shared), SlotTraits::default());
     let (context, mut rng) = (Features::new(), StdRng::seed_from_u64(8));
     let price = |price: f64| Features::from([("price".to_owned(), Value::Number(price))]);
     for i in 0..100_u32 {
         let own = price(rng.random_range(1.0..9.0));
-        let rows =
-            learner.meet(&[crate::bandit::Parts { candidate: Some(&own), ..crate::bandit::Parts::of(&context) }]);
+        let rows = learner.meet(&[crate::bandit::RowFeatures {
+            candidate: Some(&own),
+            ..crate::bandit::RowFeatures::from_context(&context)
+        }]);
         let Value::Number(value) = own["price"] else { unreachable!() };
-        learner.observe(lesson(i % 2, 10.0 - value), &rows[0]);
+        learner.observe(observation(i % 2, 10.0 - value), &rows[0]);
     }
     let (cheap, dear) = (price(1.0), price(9.0));
     let own = [&cheap, &dear];
@@ -180,7 +182,7 @@ fn a_candidate_s_own_features_count_for_it_alone() {
 
 #[test]
 fn models_without_features_say_nothing() {
-    let learner = Learner::new(ModelSpec::beta_bernoulli(None, None), Setting::default());
+    let learner = Learner::new(ModelSpec::beta_bernoulli(None, None), SlotTraits::default());
     let (arms, context) = ([Some(0), None], Features::new());
     assert_eq!(learner.contributions(candidates(&arms, &context), 5), vec![Vec::new(), Vec::new()]);
 }

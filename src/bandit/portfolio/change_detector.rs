@@ -20,21 +20,21 @@ const CALIBRATED: u64 = 200;
 ///
 /// Page, "Continuous Inspection Schemes" (1954), §2.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(super) struct Watch {
+pub(super) struct ChangeDetector {
     /// Page's statistic, nats: how much likelier a drop of the rewards is than none.
     pub(super) alarm: f64,
     /// How many observations it has met.
     observations: u64,
 }
 
-impl Watch {
+impl ChangeDetector {
     /// Meets an observation, which it is told of or not.
-    pub(super) fn meet(&mut self) {
+    pub(super) fn count_observation(&mut self) {
         self.observations += 1;
     }
 
     /// Whether the reward `y`, of which at least this was expected, raises the alarm.
-    pub(super) fn raised(&mut self, expected: Forecast, y: f64) -> bool {
+    pub(super) fn observe(&mut self, expected: Forecast, y: f64) -> bool {
         if self.observations < CALIBRATED {
             return false;
         }
