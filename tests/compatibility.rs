@@ -22,8 +22,9 @@ use slotwise::{
     journal::{Journal as _, JournalReader, SqliteJournal},
     node::{decode_event, encode_event, fold, recovered, recovered_from, save_snapshot},
     slot::{
-        Arm, ArmId, Baseline, Controls, Definition, Effect, Goal, HeadStart, Learning, Mode, OnError, RewardKind, Rule,
-        Schedule, Share, SlotId, SlotKind, Stickiness, Stop, Than, Unavailable, WarmUp, Why,
+        Arm, ArmId, Baseline, ChangeReason, Comparand, Controls, Definition, Effect, ExplorationPreset, Goal,
+        HeadStart, Learning, Mode, OnError, ProbabilityBounds, RewardKind, Rule, Schedule, SlotId, SlotKind,
+        Stickiness, Unavailable, WarmUp,
     },
 };
 
@@ -52,10 +53,10 @@ fn arm(id: &str) -> Arm {
 fn rules() -> Vec<Rule> {
     let effects = [
         ("arm.id == 'dddd' && context.age > 45.0", Effect::Exclude),
-        ("arm.id == 'ccc' && !context.member", Effect::Evidence { confidence: 0.6, than: Than::Others }),
+        ("arm.id == 'ccc' && !context.member", Effect::Evidence { confidence: 0.6, than: Comparand::Others }),
         ("arm.id == 'a' && context.device == 'till'", Effect::Pin { position: 2 }),
         ("arm.brand == 'brand-2'", Effect::Boost { factor: 1.5 }),
-        ("arm.id == 'bb'", Effect::Share { min: Some(0.1), max: Some(0.7) }),
+        ("arm.id == 'bb'", Effect::ProbabilityBounds { min: Some(0.1), max: Some(0.7) }),
         ("arm.id == 'a'", Effect::SubjectCap { count: 3, window_us: 20 * MINUTE_US, together: false }),
         ("arm.brand == 'brand-3'", Effect::DayCap { count: 25, together: true }),
         ("true", Effect::Quota { attribute: "brand".into(), top: 2, min_values: Some(2), max_per_value: None }),
@@ -74,9 +75,9 @@ fn rules() -> Vec<Rule> {
 
 fn levers() -> Controls {
     Controls {
-        stop: Some(Stop::Curious),
+        preset: Some(ExplorationPreset::Curious),
         floor: Some(0.02),
-        arm_shares: [(arm("dddd").id, Share { floor: None, ceiling: Some(0.6) })].into(),
+        arm_bounds: [(arm("dddd").id, ProbabilityBounds { floor: None, ceiling: Some(0.6) })].into(),
         warm_up: Some(WarmUp { views: 2, rewards: 0, patience: None }),
         head_start: Some(HeadStart { views: 5, share: 0.1, limit: 0.3 }),
         holdout: Some(0.2),
@@ -128,7 +129,7 @@ fn definition(id: &str) -> Definition {
             (definition.controls, definition.rules) = (levers(), rules());
         }
         "watched" => {
-            definition.controls.mode = Some(Mode::Watch);
+            definition.controls.mode = Some(Mode::Shadow);
             definition.controls.baseline = Some(Baseline::Uniform);
         }
         "values" => definition.model = ModelSpec::normal_inverse_gamma(None, None, None, None),
@@ -153,7 +154,8 @@ impl World {
     }
 
     fn change(&mut self, slot: &str, change: Change) {
-        let body = plan(&self.state, &slot_id(slot), change, &Why::new("ann", "for the fixture")).unwrap().unwrap();
+        let body =
+            plan(&self.state, &slot_id(slot), change, &ChangeReason::new("ann", "for the fixture")).unwrap().unwrap();
         self.apply(body);
     }
 

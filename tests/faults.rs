@@ -28,7 +28,7 @@ use slotwise::{
     engine::{Body, Chosen, Decided, DecisionId, Event, Reason, Rewarded, State, Subject, TRAFFIC, hash, snapshot},
     journal::{AppendError, Journal as _, SqliteJournal},
     node::{encode_event, recovered, save_snapshot},
-    slot::{Arm, ArmId, Definition, Goal, RewardKind, SlotId, Why},
+    slot::{Arm, ArmId, ChangeReason, Definition, Goal, RewardKind, SlotId},
 };
 
 /// What a disk writes at once.
@@ -70,7 +70,7 @@ fn event(i: u64) -> Event {
     let at_us = 1_793_000_000_000_000 + i64::try_from(i).unwrap() * 1_000;
     let id = |i: u64| DecisionId::new(1, 1_793_000_000_000_000 + i64::try_from(i).unwrap() * 1_000, i);
     let body = match i {
-        0 => Body::SlotCreated { definition: Arc::new(definition), why: Why::new("someone", "made") },
+        0 => Body::SlotCreated { definition: Arc::new(definition), why: ChangeReason::new("someone", "made") },
         i if i.is_multiple_of(3) => Body::Rewarded(Box::new(Rewarded {
             slot,
             event_id: format!("event-{i}"),

@@ -16,8 +16,8 @@ use slotwise::{
         hash,
     },
     slot::{
-        Arm, ArmId, Baseline, Controls, Definition, Effect, HeadStart, Mode, OnError, Rule, Share, SlotId, Stop, Than,
-        WarmUp, Why,
+        Arm, ArmId, Baseline, ChangeReason, Comparand, Controls, Definition, Effect, ExplorationPreset, HeadStart,
+        Mode, OnError, ProbabilityBounds, Rule, SlotId, WarmUp,
     },
 };
 
@@ -58,11 +58,15 @@ fn rules(rng: &mut StdRng, arms: usize) -> Vec<Rule> {
                 0 => Effect::Exclude,
                 1 => Effect::Evidence {
                     confidence: rng.random_range(0.5..0.9),
-                    than: if rng.random_bool(0.5) { Than::Others } else { Than::Reward(rng.random_range(0.1..0.5)) },
+                    than: if rng.random_bool(0.5) {
+                        Comparand::Others
+                    } else {
+                        Comparand::Reward(rng.random_range(0.1..0.5))
+                    },
                 },
                 2 => Effect::Pin { position: rng.random_range(1..4) },
                 3 => Effect::Boost { factor: rng.random_range(0.3..2.0) },
-                4 => Effect::Share {
+                4 => Effect::ProbabilityBounds {
                     min: maybe(rng, 0.7, |rng| rng.random_range(0.0..0.9 / arms as f64)),
                     max: maybe(rng, 0.7, |rng| rng.random_range(0.3..1.0)),
                 },
@@ -84,8 +88,14 @@ fn rules(rng: &mut StdRng, arms: usize) -> Vec<Rule> {
 }
 
 fn controls(rng: &mut StdRng, arms: usize) -> Controls {
-    let stop =
-        maybe(rng, 0.3, |rng| [Stop::Cautious, Stop::Balanced, Stop::Curious, Stop::EvenSplit][rng.random_range(0..4)]);
+    let preset = maybe(rng, 0.3, |rng| {
+        [
+            ExplorationPreset::Cautious,
+            ExplorationPreset::Balanced,
+            ExplorationPreset::Curious,
+            ExplorationPreset::EvenSplit,
+        ][rng.random_range(0..4)]
+    });
     let policies = [
         Policy::ThompsonSampling,
         Policy::ThompsonSampling,
@@ -97,13 +107,13 @@ fn controls(rng: &mut StdRng, arms: usize) -> Controls {
     let floor = maybe(rng, 0.5, |rng| rng.random_range(0.0..1.2 / arms as f64).min(1.0));
     let ceiling = maybe(rng, 0.4, |rng| rng.random_range(0.3..1.0));
     Controls {
-        exploration: if stop.is_none() { maybe(rng, 0.5, |rng| rng.random_range(0.0..2.0)) } else { None },
-        stop,
+        exploration: if preset.is_none() { maybe(rng, 0.5, |rng| rng.random_range(0.0..2.0)) } else { None },
+        preset,
         floor: floor.map(|floor| floor.min(ceiling.unwrap_or(1.0))),
         ceiling,
         policy: maybe(rng, 0.6, |rng| policies[rng.random_range(0..policies.len())]),
-        arm_shares: if rng.random_bool(0.3) {
-            let share = Share { floor: Some(rng.random_range(0.0..0.3)), ceiling: Some(1.0) };
+        arm_bounds: if rng.random_bool(0.3) {
+            let share = ProbabilityBounds { floor: Some(rng.random_range(0.0..0.3)), ceiling: Some(1.0) };
             [(arm_id(rng.random_range(0..arms)), share)].into()
         } else {
             BTreeMap::new()
@@ -115,7 +125,7 @@ fn controls(rng: &mut StdRng, arms: usize) -> Controls {
             limit: rng.random_range(0.0..0.6),
         }),
         mode: maybe(rng, 0.3, |rng| {
-            [Mode::On, Mode::Watch, Mode::Test(rng.random_range(0.3..0.9))][rng.random_range(0..3)]
+            [Mode::On, Mode::Shadow, Mode::Test(rng.random_range(0.3..0.9))][rng.random_range(0..3)]
         }),
         baseline: maybe(rng, 0.6, |rng| {
             [Baseline::CallersOrder, Baseline::Arm(arm_id(arms - 1)), Baseline::Uniform][rng.random_range(0..3)].clone()
@@ -178,7 +188,7 @@ fn random_slot(rng: &mut StdRng) -> (SlotView, Request) {
         at_us += 1_000;
         state.apply(&Event { at_us, body });
     };
-    apply(&mut state, Body::SlotCreated { definition: Arc::new(definition), why: Why::default() });
+    apply(&mut state, Body::SlotCreated { definition: Arc::new(definition), why: ChangeReason::default() });
     for i in 0..rng.random_range(20..120_u64) {
         let view = state.slot("offers").unwrap().view();
         let decided = Arc::new(ask(&view, request.clone(), 1 << 40 | i));

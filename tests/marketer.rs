@@ -17,7 +17,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::{
     engine::{Body, Event, State},
     node::{decode_event, recovered},
-    slot::{SlotId, Why},
+    slot::{ChangeReason, SlotId},
     wire::proto::{
         BatchDecideRequest, ChosenArm, Controls, DayCapEffect, DecideRequest, DecideResponse, ExcludeEffect,
         ExplorationStop, FieldChange, GetSlotReportRequest, GetSlotRequest, ListRevisionsRequest, PinEffect,
@@ -188,7 +188,7 @@ fn learner_without_levers(folder: &std::path::Path) -> (State, State) {
             let nothing = |slot: &SlotId| Body::AvailabilitySet {
                 slot: slot.clone(),
                 available: Vec::new(),
-                why: Why::default(),
+                why: ChangeReason::default(),
             };
             let body = if lever { nothing(event.body.slot()) } else { event.body };
             without.apply(&Event { body, ..event });

@@ -17,7 +17,7 @@ use slotwise::{
         Body, Decision, DecisionId, Draw, Event, Explanation, Reason, Request, Rewarded, SlotView, State, Subject,
         decide, hash,
     },
-    slot::{Arm, ArmId, Definition, SlotId, Why},
+    slot::{Arm, ArmId, ChangeReason, Definition, SlotId},
 };
 use statrs::distribution::{ChiSquared, ContinuousCDF as _};
 
@@ -65,7 +65,7 @@ fn learned(model: ModelSpec, policy: Policy) -> SlotView {
         at_us += 1_000;
         state.apply(&Event { at_us, body });
     };
-    apply(&mut state, Body::SlotCreated { definition: Arc::new(definition), why: Why::default() });
+    apply(&mut state, Body::SlotCreated { definition: Arc::new(definition), why: ChangeReason::default() });
     let mut rng = StdRng::seed_from_u64(51);
     for i in 0..400_u64 {
         let view = state.slot("offers").unwrap().view();

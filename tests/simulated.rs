@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use slotwise::{
     engine::{Availability, Request, Rewarded, Subject},
-    slot::{Arm, ArmId, Controls, Definition, SlotId, Why},
+    slot::{Arm, ArmId, ChangeReason, Controls, Definition, SlotId},
     wire::{
         Calling, Client, ClientError, RewardStatus,
         proto::{
@@ -52,8 +52,8 @@ async fn both() -> (tempfile::TempDir, support::Server, Clients, Client, Client)
     let mut shop = Client::connect(&server.address).await.unwrap();
     let calling = Calling { simulated: true, patience: None };
     let simulator = Client::connect_as(&server.address, calling).await.unwrap();
-    shop.create_slot(&definition("offers", None), &Why::default(), false).await.unwrap();
-    shop.create_slot(&definition("sim", Some(true)), &Why::default(), false).await.unwrap();
+    shop.create_slot(&definition("offers", None), &ChangeReason::default(), false).await.unwrap();
+    shop.create_slot(&definition("sim", Some(true)), &ChangeReason::default(), false).await.unwrap();
     (folder, server, clients, shop, simulator)
 }
 
@@ -158,7 +158,7 @@ async fn simulated_events_for_real_decisions_are_rejected_one_by_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_simulator_makes_and_changes_only_slots_for_simulated_traffic() {
     let (_folder, server, mut clients, mut shop, mut simulator) = both().await;
-    let (why, to) = (Why::default(), Availability::new(false));
+    let (why, to) = (ChangeReason::default(), Availability::new(false));
     refused(simulator.create_slot(&definition("new", None), &why, false).await);
     refused(simulator.create_slot(&definition("new", Some(false)), &why, true).await);
     refused(simulator.update_slot(&definition("offers", Some(true)), 0, &why, false).await);

@@ -26,7 +26,7 @@ use gate::{Gate, Hold, Way};
 use live::{command, file, loaded, named, play_until, until};
 use server::with_server;
 use slotwise::{
-    slot::{Arm, ArmId, Definition, SlotId, Why},
+    slot::{Arm, ArmId, ChangeReason, Definition, SlotId},
     wire::Client,
 };
 use slotwise_simulator::{
@@ -211,7 +211,7 @@ fn a_slot_that_cannot_be_made_takes_those_before_it_away() {
             let slot = Definition { arms, ..Definition::new(SlotId::parse("slot", "quick-uniform-0").unwrap()) };
             Handle::current().block_on(async {
                 let mut client = Client::connect(&self.0).await.unwrap();
-                client.create_slot(&slot, &Why::default(), false).await.unwrap();
+                client.create_slot(&slot, &ChangeReason::default(), false).await.unwrap();
             });
         }
         fn advance(&self, _: u64) {}

@@ -87,7 +87,7 @@ fn a_replay_touches_only_slots_for_simulated_traffic() {
         let (mut definition, _) = client.get_slot("replay-digits-0").await.unwrap();
         assert!(definition.controls.simulated());
         definition.controls.simulated = Some(false);
-        client.update_slot(&definition, 0, &slotwise::slot::Why::default(), false).await.unwrap();
+        client.update_slot(&definition, 0, &slotwise::slot::ChangeReason::default(), false).await.unwrap();
         let refused = replay(&keep, &digits, &mut Unwatched).await.unwrap_err().to_string();
         assert!(refused.starts_with("slot 'replay-digits-0' is for real shoppers, "), "{refused}");
         assert_eq!(client.report("replay-digits-0").await.unwrap().counters.decisions, 20, "what it learned is there");

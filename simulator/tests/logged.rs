@@ -21,7 +21,7 @@ use slotwise::{
     engine::Request,
     journal::JournalReader,
     node::Selection,
-    slot::{Arm, ArmId, Controls, Definition, Goal, RewardKind, Schedule, SlotId, Why},
+    slot::{Arm, ArmId, ChangeReason, Controls, Definition, Goal, RewardKind, Schedule, SlotId},
     wire::ClientReward,
 };
 use slotwise_simulator::{
@@ -270,7 +270,7 @@ fn shop() -> Definition {
 #[test]
 fn an_export_of_a_real_node_is_read_back_and_its_own_slot_has_weights_of_1() {
     with_server(true, async |server, mut client| {
-        client.create_slot(&shop(), &Why::default(), false).await.unwrap();
+        client.create_slot(&shop(), &ChangeReason::default(), false).await.unwrap();
         let (mut shown, mut clicked) = (Vec::new(), 0);
         for i in 0..300_usize {
             let kind = usize::from(i % 3 == 0);

@@ -91,7 +91,7 @@ fn what_the_server_refuses_is_counted_by_its_name() {
     with_server(false, async |server, mut client| {
         let options = options(&server);
         let slot_is_taken_away = async {
-            while client.delete_slot("soak", &slotwise::slot::Why::default()).await.is_err() {
+            while client.delete_slot("soak", &slotwise::slot::ChangeReason::default()).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
@@ -150,7 +150,7 @@ fn a_soak_that_is_stopped_ends_and_takes_its_slot_away() {
 #[test]
 fn a_soak_touches_only_a_slot_for_simulated_traffic() {
     with_server(true, async |server, mut client| {
-        let why = slotwise::slot::Why::default();
+        let why = slotwise::slot::ChangeReason::default();
         let arms = vec![Arc::new(Arm::new(ArmId::parse("arm", "a").unwrap()))];
         let shops = Definition { arms, ..Definition::new(SlotId::parse("slot", "shop").unwrap()) };
         client.create_slot(&shops, &why, false).await.unwrap();

@@ -25,7 +25,7 @@ use live::{command, file, loaded, options, play, play_until};
 use server::with_server;
 use slotwise::{
     engine::Request,
-    slot::{Arm, ArmId, Definition, SlotId, Why},
+    slot::{Arm, ArmId, ChangeReason, Definition, SlotId},
     wire::{Calling, Client},
 };
 use slotwise_simulator::{
@@ -193,7 +193,7 @@ fn a_slow_server_delays_no_arrival_and_all_waiting_is_counted() {
 fn what_is_not_for_simulation_is_left_alone() {
     with_server(true, async |server, mut client| {
         let loaded = loaded(&["horizon=100", "replications=2", "check=[]"]);
-        let why = Why::default();
+        let why = ChangeReason::default();
         // A shop's own slot has one of the names, the last that a run would make.
         let arms = vec![Arc::new(Arm::new(ArmId::parse("arm", "a").unwrap()))];
         let shops = Definition { arms, ..Definition::new(slot("shop-uniform-1")) };
@@ -264,7 +264,7 @@ fn a_server_that_refuses_ends_the_run() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         };
         definition.controls.simulated = Some(false);
-        client.update_slot(&definition, 0, &Why::default(), false).await.unwrap();
+        client.update_slot(&definition, 0, &ChangeReason::default(), false).await.unwrap();
         let refused = playing.await.unwrap().unwrap_err().to_string();
         assert!(refused.starts_with("replication 0: slot 'mine-default-0', decision "), "{refused}");
         assert!(refused.contains("is for real shoppers"), "{refused}");

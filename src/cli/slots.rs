@@ -15,7 +15,7 @@ use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use super::{CommandResult, Target, document::SlotDocument, say, say_document, table::fitted, terminal::printable};
 use crate::{
     config::user_name,
-    slot::{Definition, SlotKind, Why},
+    slot::{ChangeReason, Definition, Named as _},
     wire::{Client, ClientSlot},
 };
 
@@ -73,7 +73,7 @@ enum Command {
 /// Who makes a change, and why.
 #[derive(Debug, clap::Args)]
 struct Because {
-    /// Why; stands in the slot's history.
+    /// ChangeReason; stands in the slot's history.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     /// Who; stands in the slot's history. Without it, the user's name.
@@ -83,8 +83,11 @@ struct Because {
 
 impl Because {
     /// What stands in the history, with the command where no reason was given.
-    fn why(self, command: &str) -> Why {
-        Why::new(self.author.unwrap_or_else(user_name), self.reason.unwrap_or_else(|| format!("slots {command}")))
+    fn why(self, command: &str) -> ChangeReason {
+        ChangeReason::new(
+            self.author.unwrap_or_else(user_name),
+            self.reason.unwrap_or_else(|| format!("slots {command}")),
+        )
     }
 }
 
@@ -126,14 +129,9 @@ async fn list(target: &Target) -> CommandResult {
     for ClientSlot { definition, revision, arms, available } in slots {
         let safe = if definition.controls.safe_choice() { " (safe choice)" } else { "" };
         let Definition { id, display_name, kind, model, .. } = definition;
-        let kind = match kind {
-            SlotKind::Offer => "offer",
-            SlotKind::Ranking => "ranking",
-            SlotKind::Block => "block",
-        };
         table.add_row([
             id.to_string(),
-            kind.to_owned(),
+            kind.name().to_owned(),
             arms.to_string(),
             available.to_string(),
             model.name().to_owned(),

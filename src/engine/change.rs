@@ -12,7 +12,7 @@ use super::{
     state::{AVAILABILITY, SlotState, State},
 };
 use crate::slot::{
-    Actor, Arm, ArmId, Baseline, Controls, Definition, FieldError, SlotId, Why,
+    Actor, Arm, ArmId, Baseline, ChangeReason, Controls, Definition, FieldError, SlotId,
     limits::{
         ACTOR_BYTES_MAX, DISPLAY_NAME_BYTES_MAX, LEARNED_ARMS_MAX, MODELS_MAX, REASON_BYTES_MAX, REVISIONS_MAX,
         SLOTS_MAX,
@@ -80,7 +80,7 @@ pub enum ChangeError {
         /// When that was, microseconds since 1970.
         at_us: i64,
         /// Who made it, and why.
-        why: Box<Why>,
+        why: Box<ChangeReason>,
     },
     /// A field is at fault.
     #[error(transparent)]
@@ -90,7 +90,7 @@ pub enum ChangeError {
     Full(String),
 }
 
-fn check_why(why: &Why) -> Result<(), FieldError> {
+fn check_why(why: &ChangeReason) -> Result<(), FieldError> {
     let Actor { principal, origin, request_id } = &why.actor;
     for (field, text, most) in [
         ("reason", &why.reason, REASON_BYTES_MAX),
@@ -108,7 +108,7 @@ fn check_why(why: &Why) -> Result<(), FieldError> {
 
 /// The event that makes `change` true of `slot`; none: it is so already.
 #[expect(clippy::too_many_lines, reason = "one arm for each kind of change")]
-pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<Option<Body>, ChangeError> {
+pub fn plan(state: &State, slot: &SlotId, change: Change, why: &ChangeReason) -> Result<Option<Body>, ChangeError> {
     check_why(why)?;
     let why = why.clone();
     if let Change::Create(definition) = change {
@@ -164,7 +164,7 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
             for (i, arm) in arms.iter().enumerate() {
                 let named = if *have.controls.baseline() == Baseline::Arm(arm.clone()) {
                     "the slot's baseline; set another controls.baseline first"
-                } else if have.controls.arm_shares.contains_key(arm) && !have.open_catalogue {
+                } else if have.controls.arm_bounds.contains_key(arm) && !have.open_catalogue {
                     "one of controls.arm_shares; take it out there first"
                 } else {
                     continue;
@@ -221,7 +221,7 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &Why) -> Result<O
 }
 
 /// Returns the event that makes `wanted` of `have`, or `None` if it is so already.
-fn patched(have: &Definition, wanted: &Definition, why: Why, rolled_back_to: Option<u64>) -> Option<Body> {
+fn patched(have: &Definition, wanted: &Definition, why: ChangeReason, rolled_back_to: Option<u64>) -> Option<Body> {
     let patch = Patch::between(have, wanted);
     (!patch.changes_nothing(have)).then(|| Body::SlotPatched { patch: Box::new(patch), why, rolled_back_to })
 }
@@ -236,7 +236,12 @@ fn check(now: &SlotState, wanted: &Definition) -> Result<(), FieldError> {
 
 /// Returns the event that adds or replaces arms, or `None` if they are so already; arms that are as they were are left
 /// out.
-fn upserted(now: &SlotState, slot: SlotId, drafts: Vec<ArmDraft>, why: Why) -> Result<Option<Body>, ChangeError> {
+fn upserted(
+    now: &SlotState,
+    slot: SlotId,
+    drafts: Vec<ArmDraft>,
+    why: ChangeReason,
+) -> Result<Option<Body>, ChangeError> {
     let have = now.definition();
     let known: HashMap<&ArmId, &Arc<Arm>> = have.arms.iter().map(|arm| (&arm.id, arm)).collect();
     let mut seen = HashSet::new();

@@ -7,12 +7,12 @@ use super::{
     view::ArmTable,
 };
 use crate::slot::{
-    Arm, ArmId, Definition, Revision, Why,
+    Arm, ArmId, ChangeReason, Definition, Revision,
     limits::{REVISIONS_BYTES_MAX, REVISIONS_MAX},
 };
 
 impl SlotState {
-    pub(super) fn define(&mut self, at_us: i64, mut definition: Arc<Definition>, why: &Why, change: String) {
+    pub(super) fn define(&mut self, at_us: i64, mut definition: Arc<Definition>, why: &ChangeReason, change: String) {
         self.revision += 1;
         let before = (!self.revisions.is_empty()).then_some(&*self.definition);
         let mut own_bytes = share_arms(before, &mut definition);
@@ -51,7 +51,13 @@ impl SlotState {
         self.make_room();
     }
 
-    pub(super) fn redefine(&mut self, at_us: i64, why: &Why, change: &str, edit: impl FnOnce(&mut Vec<Arc<Arm>>)) {
+    pub(super) fn redefine(
+        &mut self,
+        at_us: i64,
+        why: &ChangeReason,
+        change: &str,
+        edit: impl FnOnce(&mut Vec<Arc<Arm>>),
+    ) {
         let mut definition = (*self.definition).clone();
         edit(&mut definition.arms);
         self.define(at_us, Arc::new(definition), why, change.to_owned());

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{ids::DecisionId, patch::Patch};
 use crate::{
     bandit::Features,
-    slot::{Arm, ArmId, Consent, Definition, Schedule, SlotId, Unavailable, Why},
+    slot::{Arm, ArmId, ChangeReason, Consent, Definition, Schedule, SlotId, Unavailable},
 };
 
 /// What becomes of an arm's availability.
@@ -69,14 +69,14 @@ pub enum Body {
         /// The definition; it has passed its check.
         definition: Arc<Definition>,
         /// Who, and why.
-        why: Why,
+        why: ChangeReason,
     },
     /// A definition was replaced, as earlier versions wrote it.
     SlotUpdated {
         /// The new definition; it has passed its check.
         definition: Arc<Definition>,
         /// Who, and why.
-        why: Why,
+        why: ChangeReason,
         /// The revision that was rolled back to.
         rolled_back_to: Option<u64>,
     },
@@ -85,7 +85,7 @@ pub enum Body {
         /// What changed; the definition that it makes has passed its check.
         patch: Box<Patch>,
         /// Who, and why.
-        why: Why,
+        why: ChangeReason,
         /// The revision that was rolled back to.
         rolled_back_to: Option<u64>,
     },
@@ -94,7 +94,7 @@ pub enum Body {
         /// Which.
         slot: SlotId,
         /// Who, and why.
-        why: Why,
+        why: ChangeReason,
     },
     /// Arms were added or replaced.
     ArmsUpserted {
@@ -103,7 +103,7 @@ pub enum Body {
         /// The arms.
         arms: Vec<Arc<Arm>>,
         /// Who, and why.
-        why: Why,
+        why: ChangeReason,
     },
     /// Arms were removed; what was learned of them stays.
     ArmsRemoved {
@@ -112,7 +112,7 @@ pub enum Body {
         /// The arms.
         arms: Vec<ArmId>,
         /// Who, and why.
-        why: Why,
+        why: ChangeReason,
     },
     /// The availability of arms was set.
     AvailabilitySet {
@@ -121,14 +121,14 @@ pub enum Body {
         /// The arms and what becomes of each.
         available: Vec<(ArmId, Availability)>,
         /// Who, and why.
-        why: Why,
+        why: ChangeReason,
     },
     /// What was learned was forgotten.
     SlotReset {
         /// Which slot.
         slot: SlotId,
         /// Who, and why.
-        why: Why,
+        why: ChangeReason,
     },
     /// A decision was made.
     Decided(Arc<Decided>),
@@ -172,7 +172,7 @@ impl Body {
     }
 
     /// Returns who made a change, and why; `None` for a decision or a reward event.
-    pub fn why(&self) -> Option<&Why> {
+    pub fn why(&self) -> Option<&ChangeReason> {
         match self {
             Self::SlotCreated { why, .. }
             | Self::SlotUpdated { why, .. }

@@ -262,7 +262,7 @@ impl SlotState {
     fn trial(&mut self, decided: &Decided, shown: &[ShownArm]) -> (Trial, bool) {
         let controls = &self.definition.controls;
         let reason = decided.chosen.first().map(|first| first.reason);
-        let watching = controls.mode() == Mode::Watch || reason == Some(Reason::Watching);
+        let watching = controls.mode() == Mode::Shadow || reason == Some(Reason::Watching);
         let share = controls.control_share();
         let audience = match (decided.holdout, decided.analysis) {
             (true, _) => Audience::Holdout,

@@ -96,7 +96,7 @@ impl Memory {
                 | Effect::Evidence { .. }
                 | Effect::Pin { .. }
                 | Effect::Boost { .. }
-                | Effect::Share { .. }
+                | Effect::ProbabilityBounds { .. }
                 | Effect::Quota { .. }
                 | Effect::MaxMoves { .. } => {}
             }

@@ -8,7 +8,7 @@
 
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
-use crate::slot::{Arm, ArmId, Controls, Definition, Rule, Share};
+use crate::slot::{Arm, ArmId, Controls, Definition, ProbabilityBounds, Rule};
 
 /// A piece of a list after a change.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,13 +34,13 @@ pub struct Patch {
     /// The new rules.
     pub rules: Vec<Piece<Rule>>,
     /// Arm shares that were set, or with `None` removed, by arm.
-    pub arm_shares: Vec<(ArmId, Option<Share>)>,
+    pub arm_bounds: Vec<(ArmId, Option<ProbabilityBounds>)>,
 }
 
 impl Patch {
     /// Returns the patch that makes `after` of `before`.
     pub fn between(before: &Definition, after: &Definition) -> Self {
-        let shares = (&before.controls.arm_shares, &after.controls.arm_shares);
+        let shares = (&before.controls.arm_bounds, &after.controls.arm_bounds);
         let set = shares.1.iter().filter(|&(arm, share)| shares.0.get(arm) != Some(share));
         let removed = shares.0.keys().filter(|&arm| !shares.1.contains_key(arm));
         let set = set.map(|(arm, share)| (arm.clone(), Some(*share)));
@@ -48,7 +48,7 @@ impl Patch {
             settings: without_lists(after),
             arms: pieces(&before.arms, &after.arms, |arm| &arm.id, |a, b| Arc::ptr_eq(a, b) || a == b),
             rules: pieces(&before.rules, &after.rules, |rule| &rule.name, PartialEq::eq),
-            arm_shares: set.chain(removed.map(|arm| (arm.clone(), None))).collect(),
+            arm_bounds: set.chain(removed.map(|arm| (arm.clone(), None))).collect(),
         }
     }
 
@@ -66,7 +66,7 @@ impl Patch {
             [Piece::Kept { start, length }] => whole(start, length, all(before.rules.len())),
             _ => false,
         };
-        arms && rules && self.arm_shares.is_empty() && self.settings == without_lists(before)
+        arms && rules && self.arm_bounds.is_empty() && self.settings == without_lists(before)
     }
 
     /// Returns what the patch makes of `before`.
@@ -74,11 +74,11 @@ impl Patch {
         let mut after = self.settings.clone();
         after.arms = joined(&before.arms, &self.arms);
         after.rules = joined(&before.rules, &self.rules);
-        after.controls.arm_shares.clone_from(&before.controls.arm_shares);
-        for (arm, share) in &self.arm_shares {
+        after.controls.arm_bounds.clone_from(&before.controls.arm_bounds);
+        for (arm, share) in &self.arm_bounds {
             match share {
-                Some(share) => drop(after.controls.arm_shares.insert(arm.clone(), *share)),
-                None => drop(after.controls.arm_shares.remove(arm)),
+                Some(share) => drop(after.controls.arm_bounds.insert(arm.clone(), *share)),
+                None => drop(after.controls.arm_bounds.remove(arm)),
             }
         }
         after
@@ -111,7 +111,7 @@ pub(super) fn without_lists(definition: &Definition) -> Definition {
         count: *count,
         goal: goal.clone(),
         model: *model,
-        controls: Controls { arm_shares: std::collections::BTreeMap::new(), ..controls.clone() },
+        controls: Controls { arm_bounds: std::collections::BTreeMap::new(), ..controls.clone() },
         default_consent: *default_consent,
         rules: Vec::new(),
     }
@@ -187,8 +187,9 @@ mod tests {
         definition.arms = arms.iter().map(|&i| arm(i, rng.random_range(0..2))).collect();
         for &i in &arms {
             if rng.random_bool(0.5) {
-                let share = Share { floor: Some(f64::from(rng.random_range(0..3_u8)) / 64.0), ceiling: None };
-                definition.controls.arm_shares.insert(arm(i, 0).id.clone(), share);
+                let share =
+                    ProbabilityBounds { floor: Some(f64::from(rng.random_range(0..3_u8)) / 64.0), ceiling: None };
+                definition.controls.arm_bounds.insert(arm(i, 0).id.clone(), share);
             }
         }
         let rule = |i: u32| Rule {

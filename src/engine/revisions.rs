@@ -12,7 +12,7 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::patch::without_lists;
-use crate::slot::{Actor, Arm, ArmId, Definition, Revision, Rule, Share, Why};
+use crate::slot::{Actor, Arm, ArmId, ChangeReason, Definition, ProbabilityBounds, Revision, Rule};
 
 #[derive(Serialize, Deserialize)]
 struct Persisted {
@@ -20,7 +20,7 @@ struct Persisted {
     #[serde(default)]
     rules: Vec<Rule>,
     #[serde(default)]
-    shares: Vec<BTreeMap<ArmId, Share>>,
+    shares: Vec<BTreeMap<ArmId, ProbabilityBounds>>,
     revisions: Vec<PersistedRevision>,
 }
 
@@ -98,8 +98,8 @@ pub(super) fn serialize<S: Serializer>(revisions: &[Revision], serializer: S) ->
         for rule in &definition.rules {
             rule_places.push(rules.place(&rule.name, rule, PartialEq::eq).ok_or_else(many)?);
         }
-        let arm_shares = Some(&definition.controls.arm_shares).filter(|shares| !shares.is_empty());
-        let share_place = arm_shares.map(|of| shares.place((), of, PartialEq::eq).ok_or_else(many)).transpose()?;
+        let arm_bounds = Some(&definition.controls.arm_bounds).filter(|shares| !shares.is_empty());
+        let share_place = arm_bounds.map(|of| shares.place((), of, PartialEq::eq).ok_or_else(many)).transpose()?;
         persisted.push(PersistedRevision {
             number: *number,
             at_us: *at_us,
@@ -155,9 +155,9 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
         }
         if let Some(place) = shares {
             let shares = share_table.get(place as usize).ok_or_else(|| missing("an arm share"))?;
-            definition.controls.arm_shares.clone_from(shares);
+            definition.controls.arm_bounds.clone_from(shares);
         }
-        let why = Why { author, reason, actor };
+        let why = ChangeReason { author, reason, actor };
         Ok(Revision { number, at_us, why, change, definition: Arc::new(definition), own_bytes })
     };
     Ok(Arc::new(revisions.into_iter().map(revision).collect::<Result<_, D::Error>>()?))

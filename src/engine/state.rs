@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     bandit::{Learner, Positions},
-    slot::{ArmId, Definition, Revision, RuleBook, SlotId, Why},
+    slot::{ArmId, ChangeReason, Definition, Revision, RuleBook, SlotId},
     stats::Quantiles,
 };
 
@@ -194,7 +194,13 @@ impl State {
 }
 
 impl SlotState {
-    pub(super) fn new(number: u32, definition: &Arc<Definition>, at_us: i64, why: &Why, accounting: bool) -> Self {
+    pub(super) fn new(
+        number: u32,
+        definition: &Arc<Definition>,
+        at_us: i64,
+        why: &ChangeReason,
+        accounting: bool,
+    ) -> Self {
         let mut state = Self {
             number,
             revision: 0,
@@ -399,7 +405,7 @@ impl SlotState {
         Applied::Change
     }
 
-    fn reset(&mut self, at_us: i64, why: &Why) {
+    fn reset(&mut self, at_us: i64, why: &ChangeReason) {
         self.learner = Arc::new(Learner::new(self.definition.model, self.definition.traits()));
         (self.delays, self.lags, self.watermark_us) = (Quantiles::new(), Quantiles::new(), i64::MIN);
         self.values.clear();

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     bandit::{Features, ModelSpec, Policy, Value},
     slot::{
-        Arm, ArmId, Consent, Definition, Goal, RewardKind, SlotId, Why,
+        Arm, ArmId, ChangeReason, Consent, Definition, Goal, RewardKind, SlotId,
         limits::{CATALOGUE_MIN, MODELS_MAX},
     },
     stats::{Width, limited},
@@ -89,7 +89,7 @@ impl World {
     }
 
     fn change(&mut self, change: Change) -> Result<(), super::ChangeError> {
-        if let Some(body) = plan(&self.state, &slot_id(), change, &Why::default())? {
+        if let Some(body) = plan(&self.state, &slot_id(), change, &ChangeReason::default())? {
             self.apply(body);
         }
         Ok(())

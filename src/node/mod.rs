@@ -76,7 +76,7 @@ pub use writer::{ChangeFailure, RewardRequest};
 use crate::{
     engine::{Change, Decided, Explanation, RewardAnswer, SlotView},
     journal::{Journal, JournalReader, Loss, SqliteJournal},
-    slot::{ArmId, SlotId, Why, suggestion},
+    slot::{ArmId, ChangeReason, SlotId, suggestion},
 };
 use deciding::Turns;
 use doubt::Doubt;
@@ -369,7 +369,7 @@ impl Node {
         &self,
         slot: SlotId,
         change: Change,
-        why: Why,
+        why: ChangeReason,
         validate_only: bool,
     ) -> Result<Arc<SlotView>, ChangeFailure> {
         self.writable()?;
@@ -386,7 +386,7 @@ impl Node {
         &self,
         slot: Option<SlotId>,
         change: Change,
-        why: Why,
+        why: ChangeReason,
     ) -> Result<Vec<(SlotId, u64)>, ChangeFailure> {
         self.writable()?;
         let (reply, changed) = oneshot::channel();

@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     engine::{Request, RewardOutcome, Subject},
     journal::{AppendError, Each, ReadError, Record},
-    slot::{Arm, ArmId, Definition, Goal, RewardKind, Why},
+    slot::{Arm, ArmId, ChangeReason, Definition, Goal, RewardKind},
 };
 
 /// What the next commits come to.
@@ -215,7 +215,7 @@ impl World {
 }
 
 async fn create(node: &Node) {
-    node.change(slot_id(), Change::Create(definition()), Why::default(), false).await.unwrap();
+    node.change(slot_id(), Change::Create(definition()), ChangeReason::default(), false).await.unwrap();
 }
 
 async fn decide_one(node: &Node, request_id: Option<&str>) -> Result<Arc<Decided>, WriteError> {
@@ -240,9 +240,9 @@ async fn without_room_decisions_wait_rewards_are_refused_and_all_goes_on_by_itse
         let refused = reward(&node, "e2", &second).await.unwrap_err();
         assert!(matches!(refused, WriteError::Journal(AppendError::Full { .. })), "{refused}");
     }
-    let change = node.change(slot_id(), Change::Reset, Why::default(), false).await.unwrap_err();
+    let change = node.change(slot_id(), Change::Reset, ChangeReason::default(), false).await.unwrap_err();
     assert!(matches!(change, ChangeFailure::Write(WriteError::Journal(AppendError::Full { .. }))), "{change}");
-    let would_be = node.change(slot_id(), Change::Reset, Why::default(), true).await;
+    let would_be = node.change(slot_id(), Change::Reset, ChangeReason::default(), true).await;
     assert!(would_be.is_ok(), "what would only be looked at needs no room");
     assert!(*node.full().borrow() && node.failure().borrow().is_none());
     assert_eq!(decide_one(&node, Some("r2")).await.unwrap().id, second.id, "a retry is answered as before");
@@ -293,7 +293,7 @@ async fn after_a_failed_sync_or_a_panic_nothing_is_written_and_decisions_are_cou
         world.set(Weather::Fair);
         let refused = reward(&node, "e3", &first).await.unwrap_err();
         assert!(matches!(refused, WriteError::Failed(_)), "{refused}");
-        assert!(node.change(slot_id(), Change::Reset, Why::default(), false).await.is_err());
+        assert!(node.change(slot_id(), Change::Reset, ChangeReason::default(), false).await.is_err());
         let before = world.unrecorded();
         let second = decide_one(&node, Some("r")).await.unwrap();
         assert_eq!(decide_one(&node, Some("r")).await.unwrap().id, second.id);

@@ -36,10 +36,10 @@ pub struct Controls {
     pub policy: Option<Policy>,
     /// The width multiplier by name, or the even split; instead of a number.
     #[serde(default)]
-    pub stop: Option<Stop>,
+    pub preset: Option<ExplorationPreset>,
     /// Least and greatest probability of single arms, instead of those for all.
     #[serde(default)]
-    pub arm_shares: BTreeMap<ArmId, Share>,
+    pub arm_bounds: BTreeMap<ArmId, ProbabilityBounds>,
     /// An even split until every arm had its chance.
     #[serde(default)]
     pub warm_up: Option<WarmUp>,
@@ -68,7 +68,7 @@ pub struct Controls {
 
 /// A named width multiplier. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Stop {
+pub enum ExplorationPreset {
     /// 0.5.
     Cautious,
     /// 1.
@@ -79,7 +79,7 @@ pub enum Stop {
     EvenSplit,
 }
 
-impl Stop {
+impl ExplorationPreset {
     /// The width multiplier that it stands for; none: all alike.
     pub fn width(self) -> Option<f64> {
         match self {
@@ -93,7 +93,7 @@ impl Stop {
 
 /// The least and the greatest probability of an arm; none: that for all. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Share {
+pub struct ProbabilityBounds {
     /// The least, 0 to 1.
     pub floor: Option<f64>,
     /// The greatest, above 0 up to 1.
@@ -146,7 +146,7 @@ pub enum Mode {
     #[default]
     On,
     /// Nobody: what it would have chosen is recorded, and the baseline shown.
-    Watch,
+    Shadow,
     /// This share of the subjects, 0 to 1; the others count as holdout.
     Test(f64),
 }
@@ -203,12 +203,12 @@ impl Controls {
 
     /// The width multiplier; what 1 stands for says [`Link::balanced`](crate::bandit::Link::balanced).
     pub fn exploration(&self) -> f64 {
-        self.exploration.or(self.stop.and_then(Stop::width)).unwrap_or(1.0)
+        self.exploration.or(self.preset.and_then(ExplorationPreset::width)).unwrap_or(1.0)
     }
 
     /// Whether all arms are drawn alike, whatever was learned.
     pub fn even_split(&self) -> bool {
-        self.stop == Some(Stop::EvenSplit)
+        self.preset == Some(ExplorationPreset::EvenSplit)
     }
 
     /// Who gets what the policy chooses.
@@ -240,7 +240,7 @@ impl Controls {
     pub fn control_share(&self) -> f64 {
         match self.mode() {
             Mode::Test(share) => self.holdout().max(1.0 - share),
-            Mode::On | Mode::Watch => self.holdout(),
+            Mode::On | Mode::Shadow => self.holdout(),
         }
     }
 
@@ -316,7 +316,7 @@ impl Controls {
         let share = |field: &str, value: f64| {
             if (0.0..=1.0).contains(&value) { Ok(()) } else { fail(field, format!("is {value}; must be from 0 to 1")) }
         };
-        if self.exploration.is_some() && self.stop.is_some() {
+        if self.exploration.is_some() && self.preset.is_some() {
             return fail("exploration_stop", "says the same as exploration; leave one of them out".into());
         }
         if let Some(analysis) = self.analysis {
@@ -346,11 +346,11 @@ impl Controls {
         {
             return fail("stickiness.for", "must be from 1 minute to 90 days".into());
         }
-        if self.arm_shares.len() > ARM_SHARES_MAX {
-            let message = format!("has {} entries; at most {ARM_SHARES_MAX} are allowed", self.arm_shares.len());
+        if self.arm_bounds.len() > ARM_SHARES_MAX {
+            let message = format!("has {} entries; at most {ARM_SHARES_MAX} are allowed", self.arm_bounds.len());
             return fail("arm_shares", message);
         }
-        for (arm, Share { floor, ceiling }) in &self.arm_shares {
+        for (arm, ProbabilityBounds { floor, ceiling }) in &self.arm_bounds {
             let field = |which: &str| format!("arm_shares[{:?}].{which}", arm.as_str());
             share(&field("floor"), floor.unwrap_or(0.0))?;
             if ceiling.is_some_and(|ceiling| !(ceiling > 0.0 && ceiling <= 1.0)) {

@@ -150,7 +150,7 @@ impl Actor {
 
 /// Who makes a change, and why. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Why {
+pub struct ChangeReason {
     /// Who, as they call themselves; may be empty.
     pub author: String,
     /// In the author's words; may be empty.
@@ -160,7 +160,7 @@ pub struct Why {
     pub actor: Actor,
 }
 
-impl Why {
+impl ChangeReason {
     /// Creates the reason of a change whose caller is not known.
     pub fn new(author: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { author: author.into(), reason: reason.into(), actor: Actor::default() }
@@ -180,7 +180,7 @@ pub struct Revision {
     /// When it was made, microseconds since 1970.
     pub at_us: i64,
     /// Who made it, and why.
-    pub why: Why,
+    pub why: ChangeReason,
     /// What kind of change it was.
     pub change: String,
     /// The definition after it.
@@ -288,7 +288,7 @@ impl Definition {
         if self.count.is_some_and(|count| count > COUNT_MAX) {
             return fail("count", format!("is {}; at most {COUNT_MAX} are allowed", self.count()));
         }
-        for arm in self.controls.arm_shares.keys() {
+        for arm in self.controls.arm_bounds.keys() {
             self.check_arm(&format!("controls.arm_shares[{:?}]", arm.as_str()), arm)?;
         }
         if let Baseline::Arm(arm) = self.controls.baseline() {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::{
-    Aggregation, Arm, ArmId, Baseline, Controls, Definition, Effect, Goal, HeadStart, Learning, Mode, OnError,
-    RewardKind, Rule, Schedule, Share, SlotId, Stickiness, Stop, Than, Unavailable, WarmUp,
+    Aggregation, Arm, ArmId, Baseline, Comparand, Controls, Definition, Effect, ExplorationPreset, Goal, HeadStart,
+    Learning, Mode, OnError, ProbabilityBounds, RewardKind, Rule, Schedule, SlotId, Stickiness, Unavailable, WarmUp,
 };
 use crate::bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, Sharing};
 
@@ -28,9 +28,9 @@ fn levers() -> Vec<Controls> {
     let mut levers = vec![
         Controls {
             holdout: Some(0.1),
-            arm_shares: [
-                (arm_id("a"), Share { floor: Some(0.05), ceiling: None }),
-                (arm_id("b"), Share { floor: Some(0.1), ceiling: Some(0.6) }),
+            arm_bounds: [
+                (arm_id("a"), ProbabilityBounds { floor: Some(0.05), ceiling: None }),
+                (arm_id("b"), ProbabilityBounds { floor: Some(0.1), ceiling: Some(0.6) }),
             ]
             .into(),
             warm_up: Some(WarmUp { views: 100, rewards: 7, patience: Some(3) }),
@@ -47,10 +47,15 @@ fn levers() -> Vec<Controls> {
             ..Controls::default()
         },
     ];
-    for stop in [Stop::Cautious, Stop::Balanced, Stop::Curious, Stop::EvenSplit] {
-        levers.push(Controls { stop: Some(stop), ..Controls::default() });
+    for preset in [
+        ExplorationPreset::Cautious,
+        ExplorationPreset::Balanced,
+        ExplorationPreset::Curious,
+        ExplorationPreset::EvenSplit,
+    ] {
+        levers.push(Controls { preset: Some(preset), ..Controls::default() });
     }
-    for mode in [Mode::On, Mode::Watch, Mode::Test(0.3)] {
+    for mode in [Mode::On, Mode::Shadow, Mode::Test(0.3)] {
         levers.push(Controls { mode: Some(mode), ..Controls::default() });
     }
     for baseline in [Baseline::CallersOrder, Baseline::Arm(arm_id("b")), Baseline::Uniform] {
@@ -68,12 +73,12 @@ fn rules() -> Vec<Rule> {
         |min_values, max_per_value| Effect::Quota { attribute: "brand".into(), top: 10, min_values, max_per_value };
     let effects = [
         Effect::Exclude,
-        Effect::Evidence { confidence: 0.95, than: Than::Others },
-        Effect::Evidence { confidence: 0.75, than: Than::Reward(-0.5) },
+        Effect::Evidence { confidence: 0.95, than: Comparand::Others },
+        Effect::Evidence { confidence: 0.75, than: Comparand::Reward(-0.5) },
         Effect::Pin { position: 2 },
         Effect::Boost { factor: 1.25 },
-        Effect::Share { min: Some(0.125), max: None },
-        Effect::Share { min: None, max: Some(0.5) },
+        Effect::ProbabilityBounds { min: Some(0.125), max: None },
+        Effect::ProbabilityBounds { min: None, max: Some(0.5) },
         Effect::SubjectCap { count: 3, window_us: 86_400_000_000, together: true },
         Effect::DayCap { count: 1_000, together: false },
         quota(Some(3), None),
@@ -167,8 +172,8 @@ pub(crate) fn odd_definition(ids: &[String], text: &str) -> Definition {
     definition.display_name = text.to_owned();
     definition.arms = ids.iter().map(arm).collect();
     definition.default_arm = Some(arm_id(&ids[0]));
-    let share = Share { floor: Some(0.05), ceiling: Some(0.6) };
-    definition.controls.arm_shares = [(arm_id(&ids[1]), share)].into();
+    let share = ProbabilityBounds { floor: Some(0.05), ceiling: Some(0.6) };
+    definition.controls.arm_bounds = [(arm_id(&ids[1]), share)].into();
     definition.controls.baseline = Some(Baseline::Arm(arm_id(&ids[0])));
     definition.rules = vec![Rule {
         name: format!("not {}", ids[0].chars().take(30).collect::<String>()),

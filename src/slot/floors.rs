@@ -6,7 +6,7 @@
 //! Only arms that are available count, because a catalogue may hold far more arms than are on sale at a time. A request
 //! may name fewer candidates than the slot has arms: it gets as much of each floor as there is room for.
 
-use super::{Definition, FieldError, HeadStart, Share};
+use super::{Definition, FieldError, HeadStart, ProbabilityBounds};
 
 /// A sum of thousands of floors may be off by this much.
 const ROUNDING: f64 = 1e-9;
@@ -24,7 +24,7 @@ impl Definition {
         let available = self.arms.iter().filter(|arm| arm.available);
         available
             .map(|arm| {
-                let own = controls.arm_shares.get(&arm.id).copied().unwrap_or_default();
+                let own = controls.arm_bounds.get(&arm.id).copied().unwrap_or_default();
                 (own.floor.unwrap_or(controls.floor()), own.ceiling.unwrap_or(controls.ceiling()))
             })
             .unzip()
@@ -73,16 +73,16 @@ impl Definition {
             sum_text(sum),
             ceilings.len()
         );
-        let own = self.controls.arm_shares.values().any(|share| share.ceiling.is_some());
-        let field = if self.controls.ceiling.is_none() && own { "controls.arm_shares" } else { "controls.ceiling" };
+        let own = self.controls.arm_bounds.values().any(|share| share.ceiling.is_some());
+        let field = if self.controls.ceiling.is_none() && own { "controls.arm_bounds" } else { "controls.ceiling" };
         Err(FieldError::new(field, message))
     }
 
     /// The field that most of the floors come from.
     fn field_of_floors(&self) -> &'static str {
-        let own: f64 = self.controls.arm_shares.values().filter_map(|Share { floor, .. }| *floor).sum();
+        let own: f64 = self.controls.arm_bounds.values().filter_map(|ProbabilityBounds { floor, .. }| *floor).sum();
         let all = self.controls.floor();
-        if all > 0.0 && own <= all * self.arms.len() as f64 { "controls.floor" } else { "controls.arm_shares" }
+        if all > 0.0 && own <= all * self.arms.len() as f64 { "controls.floor" } else { "controls.arm_bounds" }
     }
 }
 
@@ -131,8 +131,8 @@ mod tests {
         assert!(error.message.contains("nothing is left to learn with"), "{}", error.message);
     }
 
-    fn share(floor: f64) -> Share {
-        Share { floor: Some(floor), ceiling: None }
+    fn share(floor: f64) -> ProbabilityBounds {
+        ProbabilityBounds { floor: Some(floor), ceiling: None }
     }
 
     #[test]
@@ -142,11 +142,11 @@ mod tests {
         refused(&definition(11, floor(0.1)), "controls.floor", "1.1");
         assert_eq!(definition(10, floor(0.1)).check(), Ok(()), "an even split may be meant");
         let id = |i: usize| ArmId::parse("arm_id", &format!("a{i}")).unwrap();
-        let own = Controls { arm_shares: [(id(0), share(0.7))].into(), ..floor(0.2) };
-        refused(&definition(3, own.clone()), "controls.arm_shares", "1.1");
+        let own = Controls { arm_bounds: [(id(0), share(0.7))].into(), ..floor(0.2) };
+        refused(&definition(3, own.clone()), "controls.arm_bounds", "1.1");
         assert_eq!(definition(2, own).check(), Ok(()));
-        let both = Controls { arm_shares: [(id(0), share(0.6)), (id(1), share(0.6))].into(), ..Controls::default() };
-        refused(&definition(3, both), "controls.arm_shares", "1.2");
+        let both = Controls { arm_bounds: [(id(0), share(0.6)), (id(1), share(0.6))].into(), ..Controls::default() };
+        refused(&definition(3, both), "controls.arm_bounds", "1.2");
     }
 
     #[test]

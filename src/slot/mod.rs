@@ -20,12 +20,13 @@ mod floors;
 mod goal;
 mod id;
 pub mod limits;
+mod names;
 mod rule;
 mod size;
 
-pub use controls::{Baseline, Controls, HeadStart, Mode, Share, Stickiness, Stop, WarmUp};
+pub use controls::{Baseline, Controls, ExplorationPreset, HeadStart, Mode, ProbabilityBounds, Stickiness, WarmUp};
 pub use definition::{
-    Actor, Arm, Consent, Definition, Payload, Revision, Schedule, SlotKind, Unavailable, Why, check_features,
+    Actor, Arm, ChangeReason, Consent, Definition, Payload, Revision, Schedule, SlotKind, Unavailable, check_features,
     check_name,
 };
 #[cfg(test)]
@@ -34,4 +35,5 @@ pub use goal::{Aggregation, Contribution, Goal, Learning, RewardKind};
 pub use id::{
     ArmId, FieldError, SlotId, check_token, push_escaped, reorders_or_controls, shorten, shorten_key, suggestion,
 };
-pub use rule::{Effect, Facts, OnError, Rule, RuleBook, Target, Than, Verdict, Verdicts, check_rules, warn_rules};
+pub use names::Named;
+pub use rule::{Comparand, Effect, Facts, OnError, Rule, RuleBook, Target, Verdict, Verdicts, check_rules, warn_rules};

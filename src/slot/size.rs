@@ -45,7 +45,7 @@ impl Definition {
         let share = |arm: &super::ArmId| arm.as_str().len() + 3 * FRAME;
         self.display_name.len()
             + self.rules.iter().map(rule).sum::<usize>()
-            + self.controls.arm_shares.keys().map(share).sum::<usize>()
+            + self.controls.arm_bounds.keys().map(share).sum::<usize>()
             + 128 * FRAME
     }
 

@@ -13,7 +13,7 @@ use super::{
     Client, ClientError, encode_slot as encode,
     proto::{self, CreateSlotRequest, UpdateSlotRequest, UpsertArmsRequest},
 };
-use crate::slot::{Arm, ArmId, Baseline, Definition, Why};
+use crate::slot::{Arm, ArmId, Baseline, ChangeReason, Definition};
 
 /// Bytes of one request; the service takes twice as many.
 const PART_BYTES: usize = 4 * 1024 * 1024;
@@ -91,7 +91,7 @@ impl Client {
     pub async fn create_slot(
         &mut self,
         definition: &Definition,
-        why: &Why,
+        why: &ChangeReason,
         validate_only: bool,
     ) -> Result<u64, ClientError> {
         let whole = encode::definition(definition, 0);
@@ -100,7 +100,7 @@ impl Client {
         }
         // Nothing may name an arm that is not there yet.
         let mut first = Definition { arms: Vec::new(), default_arm: None, ..definition.clone() };
-        first.controls.arm_shares.clear();
+        first.controls.arm_bounds.clear();
         if let Some(Baseline::Arm(_)) = first.controls.baseline {
             first.controls.baseline = None;
         }
@@ -123,7 +123,7 @@ impl Client {
         let mut paths: Vec<String> = Vec::new();
         for (path, differs) in [
             ("default_arm_id", first.default_arm != whole.default_arm),
-            ("controls.arm_shares", first.controls.arm_shares != whole.controls.arm_shares),
+            ("controls.arm_bounds", first.controls.arm_bounds != whole.controls.arm_bounds),
             ("controls.baseline", first.controls.baseline != whole.controls.baseline),
         ] {
             if differs {
@@ -139,7 +139,7 @@ impl Client {
         &mut self,
         definition: &Definition,
         revision: u64,
-        why: &Why,
+        why: &ChangeReason,
         validate_only: bool,
     ) -> Result<u64, ClientError> {
         let (current, _) = self.get_slot(definition.id.as_str()).await?;
@@ -153,7 +153,7 @@ impl Client {
         current: &Definition,
         wanted: &Definition,
         revision: u64,
-        why: &Why,
+        why: &ChangeReason,
         validate_only: bool,
     ) -> Result<u64, ClientError> {
         let (slot, mask) = difference(current, wanted, revision);
@@ -172,8 +172,13 @@ impl Client {
         self.update_part(slot, mask, why, false).await
     }
 
-    async fn create_part(&mut self, slot: proto::Slot, why: &Why, validate_only: bool) -> Result<u64, ClientError> {
-        let Why { author, reason, actor: _ } = why.clone();
+    async fn create_part(
+        &mut self,
+        slot: proto::Slot,
+        why: &ChangeReason,
+        validate_only: bool,
+    ) -> Result<u64, ClientError> {
+        let ChangeReason { author, reason, actor: _ } = why.clone();
         let request = CreateSlotRequest { slot: Some(slot), reason, validate_only, author };
         Ok(self.slots.create_slot(request).await?.into_inner().slot.unwrap_or_default().revision)
     }
@@ -182,10 +187,10 @@ impl Client {
         &mut self,
         slot: proto::Slot,
         mask: FieldMask,
-        why: &Why,
+        why: &ChangeReason,
         validate_only: bool,
     ) -> Result<u64, ClientError> {
-        let Why { author, reason, actor: _ } = why.clone();
+        let ChangeReason { author, reason, actor: _ } = why.clone();
         let (slot, update_mask) = (Some(slot), Some(mask));
         let request = UpdateSlotRequest { slot, update_mask, reason, validate_only, author };
         Ok(self.slots.update_slot(request).await?.into_inner().slot.unwrap_or_default().revision)
@@ -195,10 +200,10 @@ impl Client {
         &mut self,
         slot: &str,
         arms: Vec<proto::Arm>,
-        why: &Why,
+        why: &ChangeReason,
         validate_only: bool,
     ) -> Result<u64, ClientError> {
-        let (slot_id, Why { author, reason, actor: _ }) = (slot.to_owned(), why.clone());
+        let (slot_id, ChangeReason { author, reason, actor: _ }) = (slot.to_owned(), why.clone());
         let request = UpsertArmsRequest { slot_id, arms, reason, author, validate_only };
         Ok(self.slots.upsert_arms(request).await?.into_inner().slot.unwrap_or_default().revision)
     }

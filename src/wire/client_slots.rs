@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     engine::Availability,
-    slot::{Arm, ArmId, Definition, Why},
+    slot::{Arm, ArmId, ChangeReason, Definition},
 };
 
 /// How often a slot is read again that changed while its arms were listed.
@@ -28,7 +28,7 @@ pub struct ClientRevision {
     /// When it was made, microseconds since 1970.
     pub at_us: i64,
     /// Who made it, and why.
-    pub why: Why,
+    pub why: ChangeReason,
     /// What kind of change it was.
     pub change: String,
     /// What it changed.
@@ -108,8 +108,8 @@ impl Client {
     }
 
     /// Deletes a slot.
-    pub async fn delete_slot(&mut self, slot: &str, why: &Why) -> Result<(), ClientError> {
-        let Why { author, reason, actor: _ } = why.clone();
+    pub async fn delete_slot(&mut self, slot: &str, why: &ChangeReason) -> Result<(), ClientError> {
+        let ChangeReason { author, reason, actor: _ } = why.clone();
         self.slots.delete_slot(DeleteSlotRequest { slot_id: slot.to_owned(), reason, author }).await?;
         Ok(())
     }
@@ -119,7 +119,7 @@ impl Client {
         &mut self,
         slot: &str,
         arms: &[(ArmId, Availability)],
-        why: &Why,
+        why: &ChangeReason,
     ) -> Result<u64, ClientError> {
         let change = |(arm, to): &(ArmId, Availability)| ArmAvailability {
             arm_id: arm.to_string(),
@@ -127,7 +127,7 @@ impl Client {
             because: encode::because(to.because),
             schedule: to.schedule.map(encode::schedule),
         };
-        let Why { author, reason, actor: _ } = why.clone();
+        let ChangeReason { author, reason, actor: _ } = why.clone();
         let request = SetArmAvailabilityRequest {
             slot_id: slot.to_owned(),
             available: std::collections::HashMap::new(),
@@ -141,7 +141,7 @@ impl Client {
     }
 
     /// Adds arms to a slot, or replaces those of the same ids; in parts where they are many.
-    pub async fn upsert_arms(&mut self, slot: &str, arms: &[Arm], why: &Why) -> Result<(), ClientError> {
+    pub async fn upsert_arms(&mut self, slot: &str, arms: &[Arm], why: &ChangeReason) -> Result<(), ClientError> {
         for part in parts(arms.iter().map(encode::arm).collect()) {
             self.upsert_part(slot, part, why, false).await?;
         }
@@ -149,16 +149,16 @@ impl Client {
     }
 
     /// Removes arms from a slot; what was learned of them stays.
-    pub async fn remove_arms(&mut self, slot: &str, arms: &[ArmId], why: &Why) -> Result<(), ClientError> {
-        let (slot_id, arm_ids, Why { author, reason, actor: _ }) =
+    pub async fn remove_arms(&mut self, slot: &str, arms: &[ArmId], why: &ChangeReason) -> Result<(), ClientError> {
+        let (slot_id, arm_ids, ChangeReason { author, reason, actor: _ }) =
             (slot.to_owned(), arms.iter().map(ArmId::to_string).collect(), why.clone());
         self.slots.remove_arms(RemoveArmsRequest { slot_id, arm_ids, reason, author, validate_only: false }).await?;
         Ok(())
     }
 
     /// Forgets all that a slot has learned.
-    pub async fn reset_slot(&mut self, slot: &str, why: &Why) -> Result<(), ClientError> {
-        let Why { author, reason, actor: _ } = why.clone();
+    pub async fn reset_slot(&mut self, slot: &str, why: &ChangeReason) -> Result<(), ClientError> {
+        let ChangeReason { author, reason, actor: _ } = why.clone();
         self.slots.reset_slot(ResetSlotRequest { slot_id: slot.to_owned(), reason, author }).await?;
         Ok(())
     }
@@ -193,8 +193,8 @@ impl Client {
     }
 
     /// Makes a slot what it was at a revision; returns the revision that this makes.
-    pub async fn rollback(&mut self, slot: &str, revision: u64, why: &Why) -> Result<u64, ClientError> {
-        let (slot_id, Why { author, reason, actor: _ }) = (slot.to_owned(), why.clone());
+    pub async fn rollback(&mut self, slot: &str, revision: u64, why: &ChangeReason) -> Result<u64, ClientError> {
+        let (slot_id, ChangeReason { author, reason, actor: _ }) = (slot.to_owned(), why.clone());
         let request = RollbackSlotRequest { slot_id, revision, reason, author, validate_only: false };
         let response = self.slots.rollback_slot(request).await?.into_inner();
         Ok(response.slot.unwrap_or_default().revision)
@@ -206,9 +206,9 @@ impl Client {
         &mut self,
         slot: Option<&str>,
         on: bool,
-        why: &Why,
+        why: &ChangeReason,
     ) -> Result<(Vec<(String, u64)>, u32), ClientError> {
-        let (slot_id, Why { author, reason, actor: _ }) = (slot.unwrap_or_default().to_owned(), why.clone());
+        let (slot_id, ChangeReason { author, reason, actor: _ }) = (slot.unwrap_or_default().to_owned(), why.clone());
         let request = SetSafeChoiceRequest { slot_id, on, reason, author };
         let response = self.slots.set_safe_choice(request).await?.into_inner();
         let mut named: Vec<_> = response.revisions.into_iter().collect();
@@ -235,7 +235,7 @@ fn revision(message: proto::Revision) -> Result<ClientRevision, ClientError> {
     Ok(ClientRevision {
         number,
         at_us: at_us.map_err(|why| ClientError::Answer(why.to_string()))?,
-        why: Why { author, reason, actor: decode_slot::actor(actor) },
+        why: ChangeReason { author, reason, actor: decode_slot::actor(actor) },
         change,
         differences: diff.into_iter().map(field).collect(),
         differences_left_out: diff_left_out,

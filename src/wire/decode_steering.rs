@@ -7,8 +7,8 @@ use super::{
 use crate::{
     bandit::Policy,
     slot::{
-        ArmId, Baseline, Controls, Effect, FieldError, HeadStart, Mode, OnError, Rule, Share, Stickiness, Stop, Than,
-        WarmUp, shorten_key,
+        ArmId, Baseline, Comparand, Controls, Effect, ExplorationPreset, FieldError, HeadStart, Mode, OnError,
+        ProbabilityBounds, Rule, Stickiness, WarmUp, shorten_key,
     },
 };
 
@@ -35,7 +35,10 @@ pub(super) fn controls(controls: Option<proto::Controls>) -> Decode<Controls> {
         simulated,
     } = controls.unwrap_or_default();
     let share = |(arm, proto::ArmShare { floor, ceiling }): (String, proto::ArmShare)| {
-        Ok((ArmId::parse(&format!("controls.arm_shares[{}]", shorten_key(&arm)), &arm)?, Share { floor, ceiling }))
+        Ok((
+            ArmId::parse(&format!("controls.arm_shares[{}]", shorten_key(&arm)), &arm)?,
+            ProbabilityBounds { floor, ceiling },
+        ))
     };
     let head_start = head_start.map(|proto::HeadStart { views, share, limit }| HeadStart {
         views,
@@ -51,18 +54,18 @@ pub(super) fn controls(controls: Option<proto::Controls>) -> Decode<Controls> {
         freeze_learning,
         safe_choice,
         policy: p.and_then(policy),
-        stop: match proto::ExplorationStop::try_from(exploration_stop) {
+        preset: match proto::ExplorationStop::try_from(exploration_stop) {
             Ok(proto::ExplorationStop::Unspecified) => None,
-            Ok(proto::ExplorationStop::Cautious) => Some(Stop::Cautious),
-            Ok(proto::ExplorationStop::Balanced) => Some(Stop::Balanced),
-            Ok(proto::ExplorationStop::Curious) => Some(Stop::Curious),
-            Ok(proto::ExplorationStop::EvenSplit) => Some(Stop::EvenSplit),
+            Ok(proto::ExplorationStop::Cautious) => Some(ExplorationPreset::Cautious),
+            Ok(proto::ExplorationStop::Balanced) => Some(ExplorationPreset::Balanced),
+            Ok(proto::ExplorationStop::Curious) => Some(ExplorationPreset::Curious),
+            Ok(proto::ExplorationStop::EvenSplit) => Some(ExplorationPreset::EvenSplit),
             Err(_) => {
                 let message = format!("{exploration_stop} is not an ExplorationStop");
                 return Err(FieldError::new("controls.exploration_stop", message));
             }
         },
-        arm_shares: arm_shares.into_iter().map(share).collect::<Decode<_>>()?,
+        arm_bounds: arm_shares.into_iter().map(share).collect::<Decode<_>>()?,
         warm_up: warm_up.map(|proto::WarmUp { views, rewards, patience }| WarmUp { views, rewards, patience }),
         head_start,
         mode: m.and_then(mode),
@@ -79,7 +82,7 @@ fn mode(mode: proto::Mode) -> Option<Mode> {
     use proto::mode::Mode as In;
     Some(match mode.mode? {
         In::On(proto::OnMode {}) => Mode::On,
-        In::Watch(proto::WatchMode {}) => Mode::Watch,
+        In::Watch(proto::WatchMode {}) => Mode::Shadow,
         In::Test(proto::TestMode { share }) => Mode::Test(share),
     })
 }
@@ -147,13 +150,13 @@ fn effect(effect: Option<proto::rule::Effect>) -> Decode<Effect> {
         Some(In::Evidence(proto::EvidenceEffect { confidence, than })) => Effect::Evidence {
             confidence,
             than: match than {
-                None | Some(InThan::Others(proto::OthersThan {})) => Than::Others,
-                Some(InThan::Reward(reward)) => Than::Reward(reward),
+                None | Some(InThan::Others(proto::OthersThan {})) => Comparand::Others,
+                Some(InThan::Reward(reward)) => Comparand::Reward(reward),
             },
         },
         Some(In::Pin(proto::PinEffect { position })) => Effect::Pin { position },
         Some(In::Boost(proto::BoostEffect { factor })) => Effect::Boost { factor },
-        Some(In::Share(proto::ShareEffect { min, max })) => Effect::Share { min, max },
+        Some(In::Share(proto::ShareEffect { min, max })) => Effect::ProbabilityBounds { min, max },
         Some(In::SubjectCap(proto::SubjectCapEffect { count, window, together })) => Effect::SubjectCap {
             count,
             window_us: window.map_or(Ok(0), |window| duration("subject_cap.window", window))?,

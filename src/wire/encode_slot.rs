@@ -10,9 +10,9 @@ use crate::{
     engine::SlotView,
     node::payload_to_struct,
     slot::{
-        Actor, Aggregation, Arm, ArmId, Baseline, Controls, Definition, Effect, Goal, HeadStart, Learning, Mode,
-        OnError, Revision, RewardKind, Rule, Schedule, Share, SlotKind, Stickiness, Stop, Than, Unavailable, WarmUp,
-        Why,
+        Actor, Aggregation, Arm, ArmId, Baseline, ChangeReason, Comparand, Controls, Definition, Effect,
+        ExplorationPreset, Goal, HeadStart, Learning, Mode, OnError, ProbabilityBounds, Revision, RewardKind, Rule,
+        Schedule, SlotKind, Stickiness, Unavailable, WarmUp,
     },
 };
 
@@ -54,8 +54,14 @@ pub(super) fn difference_of(before: &Definition, after: &Definition) -> (Vec<pro
 
 /// A revision, and what it changed against the one before it.
 pub(super) fn revision(revision: &Revision, before: Option<&Revision>) -> proto::Revision {
-    let Revision { number, at_us, why: Why { author, reason, actor: by }, change, definition: now, own_bytes: _ } =
-        revision;
+    let Revision {
+        number,
+        at_us,
+        why: ChangeReason { author, reason, actor: by },
+        change,
+        definition: now,
+        own_bytes: _,
+    } = revision;
     let compared = before.map(|before| difference_of(&before.definition, now));
     let (diff, diff_left_out) = compared.unwrap_or_default();
     proto::Revision {
@@ -231,8 +237,8 @@ fn controls(controls: &Controls) -> proto::Controls {
         freeze_learning,
         safe_choice,
         policy: p,
-        stop,
-        arm_shares,
+        preset,
+        arm_bounds,
         warm_up,
         head_start,
         mode: m,
@@ -242,7 +248,7 @@ fn controls(controls: &Controls) -> proto::Controls {
         stickiness: s,
         simulated,
     } = controls;
-    let share = |(arm, Share { floor, ceiling }): (&ArmId, &Share)| {
+    let share = |(arm, ProbabilityBounds { floor, ceiling }): (&ArmId, &ProbabilityBounds)| {
         (arm.to_string(), proto::ArmShare { floor: *floor, ceiling: *ceiling })
     };
     let head_start =
@@ -256,15 +262,15 @@ fn controls(controls: &Controls) -> proto::Controls {
         freeze_learning: *freeze_learning,
         safe_choice: *safe_choice,
         policy: p.map(policy),
-        exploration_stop: match stop {
+        exploration_stop: match preset {
             None => proto::ExplorationStop::Unspecified,
-            Some(Stop::Cautious) => proto::ExplorationStop::Cautious,
-            Some(Stop::Balanced) => proto::ExplorationStop::Balanced,
-            Some(Stop::Curious) => proto::ExplorationStop::Curious,
-            Some(Stop::EvenSplit) => proto::ExplorationStop::EvenSplit,
+            Some(ExplorationPreset::Cautious) => proto::ExplorationStop::Cautious,
+            Some(ExplorationPreset::Balanced) => proto::ExplorationStop::Balanced,
+            Some(ExplorationPreset::Curious) => proto::ExplorationStop::Curious,
+            Some(ExplorationPreset::EvenSplit) => proto::ExplorationStop::EvenSplit,
         }
         .into(),
-        arm_shares: arm_shares.iter().map(share).collect(),
+        arm_shares: arm_bounds.iter().map(share).collect(),
         warm_up: warm_up.map(|WarmUp { views, rewards, patience }| proto::WarmUp { views, rewards, patience }),
         head_start,
         mode: m.map(mode),
@@ -280,7 +286,7 @@ fn mode(mode: Mode) -> proto::Mode {
     use proto::mode::Mode as Out;
     let mode = match mode {
         Mode::On => Out::On(proto::OnMode {}),
-        Mode::Watch => Out::Watch(proto::WatchMode {}),
+        Mode::Shadow => Out::Watch(proto::WatchMode {}),
         Mode::Test(share) => Out::Test(proto::TestMode { share }),
     };
     proto::Mode { mode: Some(mode) }
@@ -342,13 +348,13 @@ fn effect(effect: &Effect) -> proto::rule::Effect {
         Effect::Evidence { confidence, than } => Out::Evidence(proto::EvidenceEffect {
             confidence: *confidence,
             than: Some(match than {
-                Than::Reward(reward) => OutThan::Reward(*reward),
-                Than::Others => OutThan::Others(proto::OthersThan {}),
+                Comparand::Reward(reward) => OutThan::Reward(*reward),
+                Comparand::Others => OutThan::Others(proto::OthersThan {}),
             }),
         }),
         Effect::Pin { position } => Out::Pin(proto::PinEffect { position: *position }),
         Effect::Boost { factor } => Out::Boost(proto::BoostEffect { factor: *factor }),
-        Effect::Share { min, max } => Out::Share(proto::ShareEffect { min: *min, max: *max }),
+        Effect::ProbabilityBounds { min, max } => Out::Share(proto::ShareEffect { min: *min, max: *max }),
         Effect::SubjectCap { count, window_us, together } => Out::SubjectCap(proto::SubjectCapEffect {
             count: *count,
             window: Some(duration(*window_us)),

@@ -11,7 +11,7 @@ use crate::{
     engine::ChangeError,
     journal::AppendError,
     node::{ChangeFailure, DecideError, HindsightError, WriteError},
-    slot::{FieldError, SlotId, Why, push_escaped, reorders_or_controls, shorten},
+    slot::{ChangeReason, FieldError, SlotId, push_escaped, reorders_or_controls, shorten},
 };
 
 /// The domain of every `ErrorInfo`.
@@ -211,7 +211,7 @@ pub(super) struct Last<'a> {
     pub(super) revision: u64,
     pub(super) change: &'a str,
     pub(super) at_us: i64,
-    pub(super) why: &'a Why,
+    pub(super) why: &'a ChangeReason,
 }
 
 /// Who changed what when, for whoever made a change from an older revision; `fields` are those that differ since.

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     engine::Change,
     node::run_long,
-    slot::{ArmId, FieldError, SlotId, Why, limits::ARMS_MAX},
+    slot::{ArmId, ChangeReason, FieldError, SlotId, limits::ARMS_MAX},
 };
 
 /// A page ends once it has this many bytes.
@@ -68,7 +68,7 @@ impl Api {
         caller: Caller,
         slot: &str,
         change: Change,
-        why: Why,
+        why: ChangeReason,
         validate_only: bool,
     ) -> Result<Head, Status> {
         let view = self.change(caller, &parse_slot(slot)?, change, why, validate_only).await?;
@@ -85,7 +85,7 @@ impl SlotService for Api {
         if revision != 0 {
             return Err(error::field(&FieldError::new("slot.revision", "must be 0 for a new slot")));
         }
-        let (id, why) = (definition.id.clone(), Why { author, reason, actor });
+        let (id, why) = (definition.id.clone(), ChangeReason { author, reason, actor });
         let (node, change) = (self.node()?, Change::Create(definition));
         caller.may_change(node, &id, &change)?;
         let view = node.change(id, change, why, validate_only).await;
@@ -130,7 +130,8 @@ impl SlotService for Api {
         let UpdateSlotRequest { slot, update_mask, reason, validate_only, author } = request.into_inner();
         let mask = update_mask.filter(|mask| !mask.paths.is_empty());
         let draft = decode_slot::draft(slot).map_err(|e| error::field(&e))?;
-        let view = self.update(caller, &draft, mask.as_ref(), &Why { author, reason, actor }, validate_only).await?;
+        let view =
+            self.update(caller, &draft, mask.as_ref(), &ChangeReason { author, reason, actor }, validate_only).await?;
         let Head { slot, arm_count, available_arm_count } = encode::head(&view);
         Ok(Response::new(UpdateSlotResponse { slot, arm_count, available_arm_count }))
     }
@@ -139,7 +140,7 @@ impl SlotService for Api {
         let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
         let DeleteSlotRequest { slot_id, reason, author } = request.into_inner();
         let Head { slot, arm_count, available_arm_count } =
-            self.changed(caller, &slot_id, Change::Delete, Why { author, reason, actor }, false).await?;
+            self.changed(caller, &slot_id, Change::Delete, ChangeReason { author, reason, actor }, false).await?;
         Ok(Response::new(DeleteSlotResponse { slot, arm_count, available_arm_count }))
     }
 
@@ -149,7 +150,7 @@ impl SlotService for Api {
         some_of("arms", &arms)?;
         let arms = decode_slot::arms(arms).map_err(|e| error::field(&e))?;
         let Head { slot, arm_count, available_arm_count } = self
-            .changed(caller, &slot_id, Change::MergeArms(arms), Why { author, reason, actor }, validate_only)
+            .changed(caller, &slot_id, Change::MergeArms(arms), ChangeReason { author, reason, actor }, validate_only)
             .await?;
         Ok(Response::new(UpsertArmsResponse { slot, arm_count, available_arm_count }))
     }
@@ -161,7 +162,7 @@ impl SlotService for Api {
         let arms = arm_ids.iter().enumerate().map(|(i, arm)| ArmId::parse(&format!("arm_ids[{i}]"), arm));
         let arms = arms.collect::<Result<_, _>>().map_err(|e| error::field(&e))?;
         let Head { slot, arm_count, available_arm_count } = self
-            .changed(caller, &slot_id, Change::RemoveArms(arms), Why { author, reason, actor }, validate_only)
+            .changed(caller, &slot_id, Change::RemoveArms(arms), ChangeReason { author, reason, actor }, validate_only)
             .await?;
         Ok(Response::new(RemoveArmsResponse { slot, arm_count, available_arm_count }))
     }
@@ -191,7 +192,7 @@ impl SlotService for Api {
         let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
         let SetSafeChoiceRequest { slot_id, on, reason, author } = request.into_inner();
         let slot = if slot_id.is_empty() { None } else { Some(parse_slot(&slot_id)?) };
-        let why = Why { author, reason, actor };
+        let why = ChangeReason { author, reason, actor };
         Ok(Response::new(self.safe_choice(caller, slot, on, why).await?))
     }
 
@@ -240,7 +241,13 @@ impl SlotService for Api {
         let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
         let RollbackSlotRequest { slot_id, revision, reason, author, validate_only } = request.into_inner();
         let Head { slot, arm_count, available_arm_count } = self
-            .changed(caller, &slot_id, Change::Rollback(revision), Why { author, reason, actor }, validate_only)
+            .changed(
+                caller,
+                &slot_id,
+                Change::Rollback(revision),
+                ChangeReason { author, reason, actor },
+                validate_only,
+            )
             .await?;
         Ok(Response::new(RollbackSlotResponse { slot, arm_count, available_arm_count }))
     }
@@ -249,7 +256,7 @@ impl SlotService for Api {
         let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
         let ResetSlotRequest { slot_id, reason, author } = request.into_inner();
         let Head { slot, arm_count, available_arm_count } =
-            self.changed(caller, &slot_id, Change::Reset, Why { author, reason, actor }, false).await?;
+            self.changed(caller, &slot_id, Change::Reset, ChangeReason { author, reason, actor }, false).await?;
         Ok(Response::new(ResetSlotResponse { slot, arm_count, available_arm_count }))
     }
 

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     engine::{Change, ChangeError, SlotView},
     node::{ChangeFailure, WriteError},
-    slot::{Actor, FieldError, SlotId, Why},
+    slot::{Actor, ChangeReason, FieldError, SlotId},
 };
 
 /// How often an update without a revision is tried again when another change came between.
@@ -41,7 +41,7 @@ impl Api {
         caller: Caller,
         slot: &SlotId,
         change: Change,
-        why: Why,
+        why: ChangeReason,
         validate_only: bool,
     ) -> Result<Arc<SlotView>, Status> {
         let node = self.node()?;
@@ -56,7 +56,7 @@ impl Api {
         caller: Caller,
         draft: &SlotDraft,
         mask: Option<&FieldMask>,
-        why: &Why,
+        why: &ChangeReason,
         validate_only: bool,
     ) -> Result<Arc<SlotView>, Status> {
         let (node, slot, revision) = (self.node()?, &draft.settings.id, draft.revision);
@@ -111,7 +111,7 @@ impl Api {
         let available = decode_slot::availability(available, changes).map_err(|e| error::field(&e))?;
         let arms = available.len();
         let change = Change::SetAvailability(available);
-        let why = Why { author, reason, actor: actor.clone() };
+        let why = ChangeReason { author, reason, actor: actor.clone() };
         Ok((self.change(caller, &slot, change, why, validate_only).await?, arms))
     }
 
@@ -153,7 +153,7 @@ impl Api {
         caller: Caller,
         slot: Option<SlotId>,
         on: bool,
-        why: Why,
+        why: ChangeReason,
     ) -> Result<SetSafeChoiceResponse, Status> {
         let (node, change) = (self.node()?, Change::SetSafeChoice(on));
         match &slot {

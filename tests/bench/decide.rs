@@ -25,7 +25,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use slotwise::{
     bandit::{Features, ModelSpec, Value as Feature},
     engine::{Body, DecisionId, Draw, Event, Request, SlotView, State, decide as engine_decide, hash},
-    slot::{Arm as SlotArm, ArmId, Definition, Effect, OnError, Rule, SlotId, SlotKind, Why},
+    slot::{Arm as SlotArm, ArmId, ChangeReason, Definition, Effect, OnError, Rule, SlotId, SlotKind},
     wire::proto::{
         Arm, BatchDecideRequest, BatchDecideResponse, Candidate, ChosenArm, Controls, CreateSlotRequest, DecideRequest,
         DecideResponse, FeatureValue, RecordRewardsRequest, RewardEvent, Slot,
@@ -278,7 +278,7 @@ fn learned(definition: Definition, decisions: u32) -> SlotView {
     let apply = |state: &mut State, at_us, body| {
         state.apply(&Event { at_us, body });
     };
-    apply(&mut state, 0, Body::SlotCreated { definition: Arc::new(definition), why: Why::default() });
+    apply(&mut state, 0, Body::SlotCreated { definition: Arc::new(definition), why: ChangeReason::default() });
     for i in 0..decisions {
         let view = state.slot("search").expect("made").view();
         let decided = Arc::new(decide_in(&view, i, SHOWN));
@@ -349,7 +349,7 @@ fn rules() -> Vec<Rule> {
         paused: false,
     };
     let boost = || Effect::Boost { factor: 1.1 };
-    let share = || Effect::Share { min: Some(0.01), max: None };
+    let share = || Effect::ProbabilityBounds { min: Some(0.01), max: None };
     let conditions = [
         ("arm.brand == 'b3'", boost()),
         ("arm.price > 40.0 && context.text0 == 'word1'", boost()),
@@ -365,7 +365,7 @@ fn rules() -> Vec<Rule> {
         ("arm.price > context.number1 * 50.0", boost()),
         ("arm.price < context.number2", boost()),
         ("context.text5 == 'word0' || arm.discount > 0.4", boost()),
-        ("arm.id == 'product-0007'", Effect::Share { min: None, max: Some(0.6) }),
+        ("arm.id == 'product-0007'", Effect::ProbabilityBounds { min: None, max: Some(0.6) }),
         ("subject.id == 'somebody' && arm.sale", Effect::Exclude),
         ("arm.category == 'c4' && context.number3 >= 1.0", boost()),
         ("arm.price >= 10.0 && arm.price <= 30.0", boost()),

@@ -28,7 +28,7 @@ use slotwise::{
         Body, Change, Decided, DecisionId, Draw, Event, Previewer, Request, Rewarded, SlotView, State, Subject, decide,
         hash, plan,
     },
-    slot::{Arm, ArmId, Controls, Definition, Goal, RewardKind, SlotId, Why},
+    slot::{Arm, ArmId, ChangeReason, Controls, Definition, Goal, RewardKind, SlotId},
 };
 
 const ARMS: usize = 10;
@@ -57,7 +57,7 @@ fn slot(model: ModelSpec) -> (State, Past) {
     let definition =
         Definition { arms: (0..ARMS).map(arm).collect(), goal, model, controls, ..Definition::new(slot_id()) };
     let (mut state, mut rng, mut past) = (State::default(), StdRng::seed_from_u64(5), Past::new());
-    let made = Body::SlotCreated { definition: Arc::new(definition), why: Why::default() };
+    let made = Body::SlotCreated { definition: Arc::new(definition), why: ChangeReason::default() };
     state.apply(&Event { at_us: 0, body: made });
     let mut view = state.slot("offers").unwrap().view();
     for i in 0..LEARNED + PREVIEWED {
@@ -97,7 +97,7 @@ fn after(state: &State, edit: impl FnOnce(&mut Controls)) -> SlotView {
     let mut definition = (**state.slot("offers").unwrap().definition()).clone();
     edit(&mut definition.controls);
     let change = Change::Update { definition, revision: 0 };
-    let body = plan(state, &slot_id(), change, &Why::default()).unwrap().unwrap();
+    let body = plan(state, &slot_id(), change, &ChangeReason::default()).unwrap().unwrap();
     let mut only = state.only(&slot_id());
     only.apply(&Event { at_us: state.at_us(), body });
     only.slot("offers").unwrap().view()

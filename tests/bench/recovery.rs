@@ -25,7 +25,7 @@ use slotwise::{
     engine::{Body, Decided, DecisionId, Draw, Event, Request, Rewarded, State, Subject, decide_with, snapshot},
     journal::{Journal as _, SqliteJournal},
     node::{encode_event, fold, recovered, save_snapshot},
-    slot::{Arm, ArmId, Definition, Goal, RewardKind, SlotId, Why},
+    slot::{Arm, ArmId, ChangeReason, Definition, Goal, RewardKind, SlotId},
 };
 
 /// Between two decisions, microseconds: a million span 14 hours, well within the window.
@@ -68,7 +68,10 @@ fn context(rng: &mut StdRng) -> Features {
 }
 
 fn start(definition: &Arc<Definition>) -> Event {
-    Event { at_us: START_US, body: Body::SlotCreated { definition: Arc::clone(definition), why: Why::default() } }
+    Event {
+        at_us: START_US,
+        body: Body::SlotCreated { definition: Arc::clone(definition), why: ChangeReason::default() },
+    }
 }
 
 fn reward(slot: &SlotId, decision: DecisionId, event_id: String, at_us: i64) -> Event {

@@ -9,12 +9,12 @@ use slotwise::{
         Applied, Body, Change, ChangeError, Counters, Decided, Decision, DecisionId, Draw, Event, Request,
         RewardOutcome, Rewarded, SlotReport, State, decide_with, plan, report, snapshot,
     },
-    slot::{Definition, FieldError, SlotId, Why},
+    slot::{ChangeReason, Definition, FieldError, SlotId},
 };
 
 /// Said where the engine asks for a reason.
-fn why() -> Why {
-    Why::new("the simulator", "simulation")
+fn why() -> ChangeReason {
+    ChangeReason::new("the simulator", "simulation")
 }
 
 /// Why a simulated service could not go on.

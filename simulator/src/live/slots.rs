@@ -5,7 +5,7 @@
 use std::thread;
 
 use slotwise::{
-    slot::{Definition, SlotId, Why},
+    slot::{ChangeReason, Definition, SlotId},
     wire::Client,
 };
 
@@ -19,8 +19,8 @@ use crate::{
 const PART_MAX: usize = 40;
 
 /// Said where the server asks for a reason.
-pub(super) fn why() -> Why {
-    Why::new("slotwise-simulator", "simulation")
+pub(super) fn why() -> ChangeReason {
+    ChangeReason::new("slotwise-simulator", "simulation")
 }
 
 /// Letters, digits and dashes of a name.

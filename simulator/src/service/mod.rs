@@ -13,7 +13,7 @@ mod remote;
 
 use slotwise::{
     engine::{ChangeError, Request},
-    slot::{Definition, FieldError, SlotId, Why},
+    slot::{ChangeReason, Definition, FieldError, SlotId},
     wire::ClientError,
 };
 
@@ -105,6 +105,6 @@ pub trait Service {
 }
 
 /// Who makes every change.
-fn why() -> Why {
-    Why::new("slotwise-simulator", "")
+fn why() -> ChangeReason {
+    ChangeReason::new("slotwise-simulator", "")
 }

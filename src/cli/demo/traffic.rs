@@ -24,7 +24,7 @@ use super::{
 use crate::{
     bandit::{Features, Value},
     engine::{Request, Subject},
-    slot::{Arm, ArmId, Controls, Definition, FieldError, Goal, RewardKind, Schedule, SlotId, Why},
+    slot::{Arm, ArmId, ChangeReason, Controls, Definition, FieldError, Goal, RewardKind, Schedule, SlotId},
     wire::{Client, ClientDecision, ClientError, ClientReward, RewardStatus},
 };
 
@@ -102,7 +102,7 @@ pub(super) async fn open_shop(client: &mut Client) -> Result<(), TrafficError> {
     let failed = |source| TrafficError::Call { what: "make its slots", source };
     for place in &PLACES {
         let definition = definition(place)?;
-        let why = Why::new("slotwise demo", "");
+        let why = ChangeReason::new("slotwise demo", "");
         let mut asked = 0;
         loop {
             match client.create_slot(&definition, &why, false).await {

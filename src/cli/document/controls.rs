@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     levers::{
-        BaselineChoice, ExplorationChoice, HeadStartDocument, ModeChoice, ModeDocument, ModeName, ShareDocument,
-        StickinessChoice, StopName, WarmUpDocument,
+        BaselineChoice, ExplorationChoice, HeadStartDocument, ModeChoice, ModeDocument, ModeName, PresetName,
+        ShareDocument, StickinessChoice, WarmUpDocument,
     },
     policy::PolicyChoice,
     values::DurationText,
 };
-use crate::slot::{ArmId, Controls, FieldError, HeadStart, Share, WarmUp, shorten_key};
+use crate::slot::{ArmId, Controls, FieldError, HeadStart, ProbabilityBounds, WarmUp, shorten_key};
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,7 +20,7 @@ pub(super) struct ControlsDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exploration: Option<ExplorationChoice>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    exploration_stop: Option<StopName>,
+    exploration_stop: Option<PresetName>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     floor: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,7 +83,7 @@ impl ControlsDocument {
         let (exploration, by_name) = match self.exploration {
             None => (None, None),
             Some(ExplorationChoice::Width(width)) => (Some(width), None),
-            Some(ExplorationChoice::Stop(stop)) => (None, Some(stop)),
+            Some(ExplorationChoice::Preset(preset)) => (None, Some(preset)),
         };
         if by_name.is_some() && self.exploration_stop.is_some() {
             let message = "says the same as exploration; leave one of them out";
@@ -91,7 +91,7 @@ impl ControlsDocument {
         }
         let share = |(arm, ShareDocument { floor, ceiling }): (&String, &ShareDocument)| {
             let arm = ArmId::parse(&format!("controls.arm_shares[{}]", shorten_key(arm)), arm)?;
-            Ok((arm, Share { floor: *floor, ceiling: *ceiling }))
+            Ok((arm, ProbabilityBounds { floor: *floor, ceiling: *ceiling }))
         };
         let head_start = self.head_start.map(|HeadStartDocument { views, share, limit }| HeadStart {
             views,
@@ -107,8 +107,8 @@ impl ControlsDocument {
             freeze_learning: self.freeze_learning,
             safe_choice: self.safe_choice,
             policy: self.policy.as_ref().and_then(PolicyChoice::policy),
-            stop: by_name.or(self.exploration_stop).map(StopName::stop),
-            arm_shares: self.arm_shares.iter().map(share).collect::<Result<_, FieldError>>()?,
+            preset: by_name.or(self.exploration_stop).map(PresetName::preset),
+            arm_bounds: self.arm_shares.iter().map(share).collect::<Result<_, FieldError>>()?,
             warm_up: self.warm_up.map(|WarmUpDocument { views, rewards, patience }| WarmUp {
                 views,
                 rewards,
@@ -134,8 +134,8 @@ impl ControlsDocument {
             freeze_learning,
             safe_choice,
             policy,
-            stop,
-            arm_shares,
+            preset,
+            arm_bounds,
             warm_up,
             head_start,
             mode,
@@ -145,12 +145,12 @@ impl ControlsDocument {
             stickiness,
             simulated,
         } = controls;
-        let share = |(arm, Share { floor, ceiling }): (&ArmId, &Share)| {
+        let share = |(arm, ProbabilityBounds { floor, ceiling }): (&ArmId, &ProbabilityBounds)| {
             (arm.to_string(), ShareDocument { floor: *floor, ceiling: *ceiling })
         };
         let head_start =
             head_start.map(|HeadStart { views, share, limit }| HeadStartDocument { views, share, limit: Some(limit) });
-        let by_name = stop.map(|stop| ExplorationChoice::Stop(StopName::of(stop)));
+        let by_name = preset.map(|preset| ExplorationChoice::Preset(PresetName::from_preset(preset)));
         Self {
             exploration: exploration.map(ExplorationChoice::Width).or(by_name),
             exploration_stop: None,
@@ -169,7 +169,7 @@ impl ControlsDocument {
             stickiness: stickiness.map(StickinessChoice::of),
             warm_up: warm_up.map(|WarmUp { views, rewards, patience }| WarmUpDocument { views, rewards, patience }),
             head_start,
-            arm_shares: arm_shares.iter().map(share).collect(),
+            arm_shares: arm_bounds.iter().map(share).collect(),
         }
     }
 }
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
     use crate::{
         bandit::Policy,
-        slot::{Baseline, Mode, Stickiness, Stop},
+        slot::{Baseline, ExplorationPreset, Mode, Stickiness},
     };
 
     fn controls(text: &str) -> Controls {
@@ -191,11 +191,17 @@ mod tests {
         for (text, want) in [
             ("exploration = 0.7", Controls { exploration: Some(0.7), ..Controls::default() }),
             ("exploration = 2", Controls { exploration: Some(2.0), ..Controls::default() }),
-            ("exploration = \"cautious\"", Controls { stop: Some(Stop::Cautious), ..Controls::default() }),
-            ("exploration_stop = \"even_split\"", Controls { stop: Some(Stop::EvenSplit), ..Controls::default() }),
+            (
+                "exploration = \"cautious\"",
+                Controls { preset: Some(ExplorationPreset::Cautious), ..Controls::default() },
+            ),
+            (
+                "exploration_stop = \"even_split\"",
+                Controls { preset: Some(ExplorationPreset::EvenSplit), ..Controls::default() },
+            ),
             ("mode = {}", Controls::default()),
-            ("mode = \"watch\"", Controls { mode: Some(Mode::Watch), ..Controls::default() }),
-            ("mode = { watch = {} }", Controls { mode: Some(Mode::Watch), ..Controls::default() }),
+            ("mode = \"watch\"", Controls { mode: Some(Mode::Shadow), ..Controls::default() }),
+            ("mode = { watch = {} }", Controls { mode: Some(Mode::Shadow), ..Controls::default() }),
             ("[mode.test]\nshare = 0.2", Controls { mode: Some(Mode::Test(0.2)), ..Controls::default() }),
             ("baseline = \"uniform\"", Controls { baseline: Some(Baseline::Uniform), ..Controls::default() }),
             ("stickiness = \"session\"", Controls { stickiness: Some(Stickiness::Session), ..Controls::default() }),
@@ -216,8 +222,8 @@ mod tests {
         }
         let arm = ArmId::parse("arm_id", "a").unwrap();
         assert_eq!(controls("baseline = { arm_id = \"a\" }").baseline, Some(Baseline::Arm(arm.clone())));
-        let shares = controls("[arm_shares]\na = { floor = 0.2 }").arm_shares;
-        assert_eq!(shares, [(arm, Share { floor: Some(0.2), ceiling: None })].into());
+        let shares = controls("[arm_shares]\na = { floor = 0.2 }").arm_bounds;
+        assert_eq!(shares, [(arm, ProbabilityBounds { floor: Some(0.2), ceiling: None })].into());
     }
 
     #[test]

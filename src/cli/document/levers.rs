@@ -6,19 +6,19 @@ use super::{
     choice::{self, Choice},
     values::{DurationText, NoKeys},
 };
-use crate::slot::{ArmId, Baseline, FieldError, Mode, Stickiness, Stop};
+use crate::slot::{ArmId, Baseline, ExplorationPreset, FieldError, Mode, Stickiness};
 
 /// The width multiplier, as a number or by name.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a number from 0 to 10, or cautious, balanced, curious or even_split")]
 pub(super) enum ExplorationChoice {
     Width(f64),
-    Stop(StopName),
+    Preset(PresetName),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum StopName {
+pub(super) enum PresetName {
     #[serde(alias = "CAUTIOUS", alias = "EXPLORATION_STOP_CAUTIOUS")]
     Cautious,
     #[serde(alias = "BALANCED", alias = "EXPLORATION_STOP_BALANCED")]
@@ -150,22 +150,22 @@ pub(super) struct ShareDocument {
     pub(super) ceiling: Option<f64>,
 }
 
-impl StopName {
-    pub(super) fn stop(self) -> Stop {
+impl PresetName {
+    pub(super) fn preset(self) -> ExplorationPreset {
         match self {
-            Self::Cautious => Stop::Cautious,
-            Self::Balanced => Stop::Balanced,
-            Self::Curious => Stop::Curious,
-            Self::EvenSplit => Stop::EvenSplit,
+            Self::Cautious => ExplorationPreset::Cautious,
+            Self::Balanced => ExplorationPreset::Balanced,
+            Self::Curious => ExplorationPreset::Curious,
+            Self::EvenSplit => ExplorationPreset::EvenSplit,
         }
     }
 
-    pub(super) fn of(stop: Stop) -> Self {
-        match stop {
-            Stop::Cautious => Self::Cautious,
-            Stop::Balanced => Self::Balanced,
-            Stop::Curious => Self::Curious,
-            Stop::EvenSplit => Self::EvenSplit,
+    pub(super) fn from_preset(preset: ExplorationPreset) -> Self {
+        match preset {
+            ExplorationPreset::Cautious => Self::Cautious,
+            ExplorationPreset::Balanced => Self::Balanced,
+            ExplorationPreset::Curious => Self::Curious,
+            ExplorationPreset::EvenSplit => Self::EvenSplit,
         }
     }
 }
@@ -175,7 +175,7 @@ impl ModeChoice {
         Some(match self {
             Self::Default(NoKeys {}) => return None,
             Self::Name(ModeName::On) | Self::With(ModeDocument::On {}) => Mode::On,
-            Self::Name(ModeName::Watch) | Self::With(ModeDocument::Watch {}) => Mode::Watch,
+            Self::Name(ModeName::Watch) | Self::With(ModeDocument::Watch {}) => Mode::Shadow,
             Self::With(ModeDocument::Test { share }) => Mode::Test(share),
         })
     }
@@ -183,7 +183,7 @@ impl ModeChoice {
     pub(super) fn of(mode: Mode) -> Self {
         match mode {
             Mode::On => Self::Name(ModeName::On),
-            Mode::Watch => Self::Name(ModeName::Watch),
+            Mode::Shadow => Self::Name(ModeName::Watch),
             Mode::Test(share) => Self::With(ModeDocument::Test { share }),
         }
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::values::DurationText;
-use crate::slot::{Effect, FieldError, OnError, Rule, Than};
+use crate::slot::{Comparand, Effect, FieldError, OnError, Rule};
 
 /// A rule; exactly one of its effects is set.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -165,7 +165,7 @@ impl RuleDocument {
             ("evidence", evidence),
             ("pin", pin.map(|Pin { position }| Effect::Pin { position })),
             ("boost", boost.map(|Boost { factor }| Effect::Boost { factor })),
-            ("share", share.map(|Bounds { min, max }| Effect::Share { min, max })),
+            ("share", share.map(|Bounds { min, max }| Effect::ProbabilityBounds { min, max })),
             ("subject_cap", subject_cap),
             ("day_cap", day_cap.map(|DayCap { count, together }| Effect::DayCap { count, together })),
             ("quota", quota.clone().map(Quota::effect)),
@@ -186,14 +186,14 @@ impl RuleDocument {
             Effect::Exclude => Self { exclude: Some(Exclude {}), ..document },
             Effect::Evidence { confidence, than } => {
                 let reward = match than {
-                    Than::Reward(reward) => Some(reward),
-                    Than::Others => None,
+                    Comparand::Reward(reward) => Some(reward),
+                    Comparand::Others => None,
                 };
                 Self { evidence: Some(Evidence { confidence, reward, others: None }), ..document }
             }
             Effect::Pin { position } => Self { pin: Some(Pin { position }), ..document },
             Effect::Boost { factor } => Self { boost: Some(Boost { factor }), ..document },
-            Effect::Share { min, max } => Self { share: Some(Bounds { min, max }), ..document },
+            Effect::ProbabilityBounds { min, max } => Self { share: Some(Bounds { min, max }), ..document },
             Effect::SubjectCap { count, window_us, together } => {
                 let window = DurationText::of(window_us);
                 Self { subject_cap: Some(SubjectCap { count, window, together }), ..document }
@@ -213,7 +213,7 @@ impl Evidence {
         if reward.is_some() && others.is_some() {
             return Err(FieldError::new("evidence", "says both reward and others; leave one of them out"));
         }
-        Ok(Effect::Evidence { confidence, than: reward.map_or(Than::Others, Than::Reward) })
+        Ok(Effect::Evidence { confidence, than: reward.map_or(Comparand::Others, Comparand::Reward) })
     }
 }
 
@@ -245,15 +245,18 @@ mod tests {
         let quota = Effect::Quota { attribute: "brand".into(), top: 10, min_values: Some(3), max_per_value: None };
         for (text, effect) in [
             ("exclude = {}", Effect::Exclude),
-            ("evidence = { confidence = 0.95 }", Effect::Evidence { confidence: 0.95, than: Than::Others }),
-            ("evidence = { confidence = 0.9, others = {} }", Effect::Evidence { confidence: 0.9, than: Than::Others }),
+            ("evidence = { confidence = 0.95 }", Effect::Evidence { confidence: 0.95, than: Comparand::Others }),
+            (
+                "evidence = { confidence = 0.9, others = {} }",
+                Effect::Evidence { confidence: 0.9, than: Comparand::Others },
+            ),
             (
                 "evidence = { confidence = 0.9, reward = 2 }",
-                Effect::Evidence { confidence: 0.9, than: Than::Reward(2.0) },
+                Effect::Evidence { confidence: 0.9, than: Comparand::Reward(2.0) },
             ),
             ("pin = { position = 1 }", Effect::Pin { position: 1 }),
             ("boost = { factor = 1.5 }", Effect::Boost { factor: 1.5 }),
-            ("share = { max = 0.5 }", Effect::Share { min: None, max: Some(0.5) }),
+            ("share = { max = 0.5 }", Effect::ProbabilityBounds { min: None, max: Some(0.5) }),
             (
                 "subject_cap = { count = 3, window = \"7days\", together = true }",
                 Effect::SubjectCap { count: 3, window_us: seven_days, together: true },

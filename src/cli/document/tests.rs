@@ -149,7 +149,7 @@ fn an_arm_says_why_it_is_not_available_and_only_then() {
 fn the_readme_s_first_decision_is_a_choice() {
     use crate::{
         engine::{Body, Change, DecisionId, Draw, Event, Request, State, decide, hash, plan},
-        slot::Why,
+        slot::ChangeReason,
     };
     let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
     let (_, rest) = readme.split_once("```toml\n").unwrap();
@@ -158,7 +158,7 @@ fn the_readme_s_first_decision_is_a_choice() {
     let slot = definition.id.clone();
     let mut state = State::default();
     let at_us = 1_793_000_000_000_000;
-    let body = plan(&state, &slot, Change::Create(definition), &Why::default()).unwrap().unwrap();
+    let body = plan(&state, &slot, Change::Create(definition), &ChangeReason::default()).unwrap().unwrap();
     assert!(matches!(body, Body::SlotCreated { .. }));
     state.apply(&Event { at_us, body });
     let view = state.slot(slot.as_str()).unwrap().view();

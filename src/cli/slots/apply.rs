@@ -18,7 +18,7 @@ use super::{
     Because,
 };
 use crate::{
-    slot::{ArmId, Definition, SlotId, Why},
+    slot::{ArmId, ChangeReason, Definition, SlotId},
     wire::{Client, Difference, differences},
 };
 
@@ -203,7 +203,7 @@ pub(super) async fn wanted(client: &mut Client, document: &SlotDocument, unliste
 }
 
 /// Makes a plan true, and says what was changed.
-async fn apply(client: &mut Client, Plan { wanted, found }: &Plan, why: &Why) -> Outcome<String> {
+async fn apply(client: &mut Client, Plan { wanted, found }: &Plan, why: &ChangeReason) -> Outcome<String> {
     let Some((current, revision)) = found else {
         let revision = client.create_slot(wanted, why, false).await?;
         return Ok(format!("created   {} (revision {revision})", wanted.id));
@@ -236,7 +236,7 @@ async fn tell(
 /// Says what differs of one slot, and whether anything does.
 async fn tell_one(client: &mut Client, document: &SlotDocument, unlisted: Unlisted) -> Outcome<bool> {
     let plan = wanted(client, document, unlisted).await?;
-    let (wanted, why) = (&plan.wanted, Why::default());
+    let (wanted, why) = (&plan.wanted, ChangeReason::default());
     let Some((current, revision)) = &plan.found else {
         client.create_slot(wanted, &why, true).await?;
         let arms = if wanted.arms.len() == 1 { "1 arm".to_owned() } else { format!("{} arms", wanted.arms.len()) };

@@ -39,7 +39,7 @@ pub(super) fn because(rules: &[Rule], why: Ineligible) -> String {
             Effect::Exclude
             | Effect::Pin { .. }
             | Effect::Boost { .. }
-            | Effect::Share { .. }
+            | Effect::ProbabilityBounds { .. }
             | Effect::Quota { .. }
             | Effect::MaxMoves { .. } => format!("the rule '{}' excludes it", rule.name),
         }),

@@ -317,5 +317,5 @@ pub(in crate::engine) fn control(view: &SlotView, subject: &Subject) -> f64 {
 
 /// Whether the policy's choice is shown to anybody.
 pub(in crate::engine) fn shows(view: &SlotView) -> bool {
-    view.definition.controls.mode() != Mode::Watch
+    view.definition.controls.mode() != Mode::Shadow
 }

@@ -174,7 +174,7 @@ impl Asked<'_> {
             let outcome = self.baseline(candidates, &field, Ok(Reason::Holdout), steering, nobody);
             return Placed { holdout: true, analysis: false, ..plainly(outcome) };
         }
-        let watching = controls.mode() == Mode::Watch;
+        let watching = controls.mode() == Mode::Shadow;
         if !watching
             && controls.stickiness() != Stickiness::Never
             && let Some(before) = past.sticky(&request.subject, controls.stickiness(), draw.id.at_us())

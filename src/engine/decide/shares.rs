@@ -8,7 +8,7 @@ use super::candidates::Candidate;
 use crate::{
     bandit::{Constraints, Features, Pin, Quota, Value},
     engine::view::SlotView,
-    slot::{Controls, Effect, Share},
+    slot::{Controls, Effect, ProbabilityBounds},
 };
 
 /// The bounds of probabilities, and what else rules say of places.
@@ -36,11 +36,13 @@ impl Shares<'_> {
 
     /// Of single arms.
     pub(super) fn of_arms(&self, controls: &Controls, constraints: &mut Constraints) {
-        if controls.arm_shares.is_empty() {
+        if controls.arm_bounds.is_empty() {
             return;
         }
         for (at, &i) in self.eligible.iter().enumerate() {
-            let Some(&Share { floor, ceiling }) = controls.arm_shares.get(self.candidates[i].arm) else { continue };
+            let Some(&ProbabilityBounds { floor, ceiling }) = controls.arm_bounds.get(self.candidates[i].arm) else {
+                continue;
+            };
             if let Some(floor) = floor {
                 self.floors(controls, constraints)[at] = floor;
             }
@@ -53,7 +55,7 @@ impl Shares<'_> {
     /// What a rule of this effect asks, of the eligible that it is about.
     pub(super) fn obey(&self, effect: &Effect, yes: Vec<bool>, controls: &Controls, constraints: &mut Constraints) {
         match effect {
-            Effect::Share { min, max } => {
+            Effect::ProbabilityBounds { min, max } => {
                 for at in (0..yes.len()).filter(|&at| yes[at]) {
                     if let Some(min) = *min {
                         let floor = &mut self.floors(controls, constraints)[at];

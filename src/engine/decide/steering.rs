@@ -14,7 +14,7 @@ use super::{
 use crate::{
     bandit::{Constraints, Quota},
     engine::{past::Past, view::SlotView},
-    slot::{ArmId, Effect, Facts, OnError, Rule, Target, Than, Verdict, Verdicts},
+    slot::{ArmId, Comparand, Effect, Facts, OnError, Rule, Target, Verdict, Verdicts},
 };
 
 /// The verdicts of one request's rules.
@@ -65,7 +65,7 @@ fn others(rules: &[Rule], request: &Request, candidates: &[Candidate<'_>], past:
             | Effect::Evidence { .. }
             | Effect::Pin { .. }
             | Effect::Boost { .. }
-            | Effect::Share { .. }
+            | Effect::ProbabilityBounds { .. }
             | Effect::Quota { .. }
             | Effect::MaxMoves { .. } => {}
         }
@@ -177,7 +177,7 @@ impl Steering {
             Effect::Evidence { .. }
             | Effect::Pin { .. }
             | Effect::Boost { .. }
-            | Effect::Share { .. }
+            | Effect::ProbabilityBounds { .. }
             | Effect::Quota { .. }
             | Effect::MaxMoves { .. } => return,
         };
@@ -319,7 +319,7 @@ impl Steering {
             Effect::Pin { .. } | Effect::Quota { .. } | Effect::MaxMoves { .. } | Effect::Evidence { .. } => !of.paused,
             Effect::Exclude
             | Effect::Boost { .. }
-            | Effect::Share { .. }
+            | Effect::ProbabilityBounds { .. }
             | Effect::SubjectCap { .. }
             | Effect::DayCap { .. } => false,
         };
@@ -345,7 +345,10 @@ impl Steering {
     ) -> Constraints {
         for (rule, of) in view.rules.rules().iter().enumerate().filter(|(_, of)| !of.paused) {
             let shapes = match of.effect {
-                Effect::Pin { .. } | Effect::Share { .. } | Effect::Quota { .. } | Effect::MaxMoves { .. } => true,
+                Effect::Pin { .. }
+                | Effect::ProbabilityBounds { .. }
+                | Effect::Quota { .. }
+                | Effect::MaxMoves { .. } => true,
                 Effect::Exclude
                 | Effect::Evidence { .. }
                 | Effect::Boost { .. }
@@ -372,7 +375,10 @@ impl Steering {
                 | Effect::Boost { .. }
                 | Effect::SubjectCap { .. }
                 | Effect::DayCap { .. } => continue,
-                Effect::Pin { .. } | Effect::Share { .. } | Effect::Quota { .. } | Effect::MaxMoves { .. } => {
+                Effect::Pin { .. }
+                | Effect::ProbabilityBounds { .. }
+                | Effect::Quota { .. }
+                | Effect::MaxMoves { .. } => {
                     if self.matched(rule, candidates).next().is_none() {
                         continue;
                     }
@@ -393,7 +399,7 @@ fn sure(
     request: &Request,
     candidates: &[Candidate<'_>],
     matched: &[usize],
-    than: Than,
+    than: Comparand,
     scored: Option<&Scored>,
     seed: u64,
 ) -> Vec<Option<f64>> {
@@ -401,8 +407,8 @@ fn sure(
     // The best of the others by what is expected of it; those that are matched and it are scored anew, by the
     // posterior as it is: the width multiplier is about exploring, not about being sure.
     let rival = match than {
-        Than::Reward(_) => None,
-        Than::Others => {
+        Comparand::Reward(_) => None,
+        Comparand::Others => {
             let others =
                 scored.of.iter().enumerate().filter(|(_, i)| !matched.contains(i) && candidates[**i].eligible());
             let best = others.map(|(at, &i)| (scored.mixture.mean(at), i)).max_by(|a, b| a.0.total_cmp(&b.0));
@@ -419,8 +425,8 @@ fn sure(
     (0..matched.len())
         .map(|at| {
             Some(match than {
-                Than::Reward(reward) => scored.mixture.exceeds(at, reward),
-                Than::Others => scored.mixture.beats(at, matched.len()),
+                Comparand::Reward(reward) => scored.mixture.exceeds(at, reward),
+                Comparand::Others => scored.mixture.beats(at, matched.len()),
             })
         })
         .collect()

@@ -135,7 +135,7 @@ fn controls(views: &BeforeAfter<&SlotView>, warnings: &mut Vec<String>) {
     if controls.safe_choice() {
         warnings
             .push("The safe choice is on: everybody would get the baseline, and little would be learned.".to_owned());
-    } else if controls.mode() == Mode::Watch {
+    } else if controls.mode() == Mode::Shadow {
         warnings.push("The slot would only watch: everybody would get the baseline.".to_owned());
     } else if controls.control_share() < HOLDOUT_MIN {
         warnings.push(format!(

@@ -93,7 +93,7 @@ pub(super) fn status(view: &SlotView, report: &SlotReport, leader: Option<usize>
     if !troubles.is_empty() {
         return said(Stage::NeedsAttention, format!("Needs attention: {}.", troubles.join("; ")));
     }
-    if view.definition.controls.mode() == Mode::Watch {
+    if view.definition.controls.mode() == Mode::Shadow {
         let sentence = "Watching: everybody gets the baseline, and what the policy would have chosen is recorded.";
         return said(Stage::Watching, sentence.into());
     }

@@ -73,7 +73,7 @@ fn a_model_whose_numbers_cannot_be_used_falls_back() {
     let broken = Definition { model, ..definition(&["a", "b"]) };
     let mut event = |definition: Definition| {
         let definition = Arc::new(definition);
-        world.apply(Body::SlotUpdated { definition, why: Why::default(), rolled_back_to: None });
+        world.apply(Body::SlotUpdated { definition, why: ChangeReason::default(), rolled_back_to: None });
         world.would_decide(request(), &[]).decided
     };
     let decided = event(broken.clone());

@@ -277,7 +277,7 @@ fn a_status_says_what_the_matter_is() {
     let (stage, sentence) = say(&world);
     assert_eq!(stage, Stage::WarmingUp);
     assert!(sentence.contains("until each has 50 showings and 5 of them rewarded"), "{sentence}");
-    world.update(|d| d.controls.mode = Some(Mode::Watch));
+    world.update(|d| d.controls.mode = Some(Mode::Shadow));
     assert_eq!(say(&world).0, Stage::Watching);
     world.update(|d| (d.controls.mode, d.controls.warm_up) = (None, None));
     let troubles = [

@@ -6,7 +6,8 @@ use super::*;
 use crate::{
     engine::{Availability, ChangeError, Memory, Past, decide_with},
     slot::{
-        Baseline, Effect, HeadStart, Mode, OnError, Rule, Schedule, Share, Stickiness, Stop, Than, Unavailable, WarmUp,
+        Baseline, Comparand, Effect, ExplorationPreset, HeadStart, Mode, OnError, ProbabilityBounds, Rule, Schedule,
+        Stickiness, Unavailable, WarmUp,
     },
 };
 
@@ -67,21 +68,21 @@ fn learner(world: &World) -> crate::bandit::Learner {
 #[test]
 fn named_stops_are_widths_and_an_even_split() {
     let width = |stop, exploration| {
-        let mut world = world(|d| (d.controls.stop, d.controls.exploration) = (stop, exploration));
+        let mut world = world(|d| (d.controls.preset, d.controls.exploration) = (stop, exploration));
         shares(&mut world)
     };
-    assert_eq!(width(Some(Stop::Cautious), None), width(None, Some(0.5)));
-    assert_eq!(width(Some(Stop::Balanced), None), width(None, None));
-    assert_eq!(width(Some(Stop::Curious), None), width(None, Some(1.5)));
-    assert!(width(Some(Stop::EvenSplit), None).iter().all(|p| (p - 1.0 / 3.0).abs() < 1e-12));
+    assert_eq!(width(Some(ExplorationPreset::Cautious), None), width(None, Some(0.5)));
+    assert_eq!(width(Some(ExplorationPreset::Balanced), None), width(None, None));
+    assert_eq!(width(Some(ExplorationPreset::Curious), None), width(None, Some(1.5)));
+    assert!(width(Some(ExplorationPreset::EvenSplit), None).iter().all(|p| (p - 1.0 / 3.0).abs() < 1e-12));
 }
 
 #[test]
 fn single_arms_have_floors_and_ceilings_of_their_own() {
     let mut world = world(|d| {
-        d.controls.arm_shares = [
-            (arm_id("a"), Share { floor: Some(0.2), ceiling: None }),
-            (arm_id("b"), Share { floor: None, ceiling: Some(0.5) }),
+        d.controls.arm_bounds = [
+            (arm_id("a"), ProbabilityBounds { floor: Some(0.2), ceiling: None }),
+            (arm_id("b"), ProbabilityBounds { floor: None, ceiling: Some(0.5) }),
         ]
         .into();
     });
@@ -136,7 +137,7 @@ fn new_arms_are_guaranteed_a_share_inside_the_limit_of_all() {
 
 #[test]
 fn a_slot_that_watches_shows_the_baseline_and_learns_from_it() {
-    let mut world = world(|d| d.controls.mode = Some(Mode::Watch));
+    let mut world = world(|d| d.controls.mode = Some(Mode::Shadow));
     let before = learner(&world);
     let decided = world.decide(of("ann"));
     assert_eq!((decided.chosen[0].arm.as_str(), decided.chosen[0].reason), ("a", Reason::Watching));
@@ -198,9 +199,9 @@ fn no_lever_resets_learning() {
     let mut world = world(|_| {});
     let (before, was) = (learner(&world), (**world.state.slot("offers").unwrap().definition()).clone());
     world.update(|d| {
-        d.controls.stop = Some(Stop::Curious);
+        d.controls.preset = Some(ExplorationPreset::Curious);
         d.controls.floor = Some(0.1);
-        d.controls.mode = Some(Mode::Watch);
+        d.controls.mode = Some(Mode::Shadow);
         d.controls.safe_choice = Some(true);
         d.controls.freeze_learning = Some(true);
         d.controls.stickiness = Some(Stickiness::Session);
@@ -369,11 +370,11 @@ fn evidence_rules_ask_the_posterior_and_not_the_width() {
         candidate.ineligible_because.is_none()
     };
     for width in [0.0, 1.0] {
-        assert!(may("b", evidence(0.95, Than::Others), width), "b is the best by far");
-        assert!(!may("a", evidence(0.95, Than::Others), width));
-        assert!(may("b", evidence(0.95, Than::Reward(0.4)), width));
-        assert!(!may("b", evidence(0.95, Than::Reward(0.6)), width), "it may be, nobody is sure");
-        assert!(!may("a", evidence(0.5, Than::Reward(0.6)), width));
+        assert!(may("b", evidence(0.95, Comparand::Others), width), "b is the best by far");
+        assert!(!may("a", evidence(0.95, Comparand::Others), width));
+        assert!(may("b", evidence(0.95, Comparand::Reward(0.4)), width));
+        assert!(!may("b", evidence(0.95, Comparand::Reward(0.6)), width), "it may be, nobody is sure");
+        assert!(!may("a", evidence(0.5, Comparand::Reward(0.6)), width));
     }
 }
 
@@ -396,7 +397,7 @@ fn rules_exclude_pin_boost_and_share() {
     let p = |decision: Decision| -> Vec<f64> {
         decision.explanation.unwrap().candidates.iter().map(|c| c.propensity).collect()
     };
-    let share = Effect::Share { min: Some(0.25), max: Some(0.3) };
+    let share = Effect::ProbabilityBounds { min: Some(0.25), max: Some(0.3) };
     let shares = p(with(vec![rule("a quarter", "arm.id != 'b'", share)], 1));
     assert!(
         shares[0] >= 0.25 && shares[2] >= 0.25 && shares[0] <= 0.3 + 1e-12 && shares[2] <= 0.3 + 1e-12,

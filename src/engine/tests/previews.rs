@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::{
     engine::{Availability, Preview, SlotView, preview},
-    slot::{Baseline, Effect, Mode, OnError, Rule, Share, Stickiness, Stop},
+    slot::{Baseline, Effect, ExplorationPreset, Mode, OnError, ProbabilityBounds, Rule, Stickiness},
 };
 
 const DECISIONS: usize = 160;
@@ -69,7 +69,7 @@ fn view(world: &World) -> SlotView {
 /// The slot as it would be.
 fn draft(world: &World, change: Change) -> SlotView {
     let mut only = world.state.only(&slot_id());
-    if let Some(body) = plan(&world.state, &slot_id(), change, &Why::default()).unwrap() {
+    if let Some(body) = plan(&world.state, &slot_id(), change, &ChangeReason::default()).unwrap() {
         only.apply(&Event { at_us: world.at_us, body });
     }
     only.slot("offers").unwrap().view()
@@ -213,16 +213,16 @@ fn shares_and_rewards_are_those_of_deciding_again_and_again() {
     controls("floor", |c| c.floor = Some(0.1));
     controls("ceiling", |c| c.ceiling = Some(0.4));
     controls("one arm's floor", |c| {
-        c.arm_shares.insert(arm_id("e"), Share { floor: Some(0.25), ceiling: None });
+        c.arm_bounds.insert(arm_id("e"), ProbabilityBounds { floor: Some(0.25), ceiling: None });
     });
     controls("narrow", |c| c.exploration = Some(0.3));
     controls("wide", |c| c.exploration = Some(4.0));
     controls("best guess", |c| c.exploration = Some(0.0));
     controls("greedy", |c| c.policy = Some(Policy::EpsilonGreedy { epsilon: 0.2 }));
-    controls("watch", |c| c.mode = Some(Mode::Watch));
+    controls("watch", |c| c.mode = Some(Mode::Shadow));
     controls("test", |c| c.mode = Some(Mode::Test(0.6)));
     controls("safe", |c| c.safe_choice = Some(true));
-    let even = controls("even split", |c| c.stop = Some(Stop::EvenSplit));
+    let even = controls("even split", |c| c.preset = Some(ExplorationPreset::EvenSplit));
     assert!(even.arms.iter().all(|arm| (arm.policy.after.value - 0.2).abs() < 1e-12));
 }
 
@@ -268,8 +268,8 @@ fn rules_are_previewed_with_how_often_they_apply() {
     assert_eq!((preview.rules[0].fires.before, preview.rules[0].keeps_out.after), (None, fires));
     rules("boost", vec![rule("more e", "arm.id == 'e'", Effect::Boost { factor: 3.0 })]);
     rules("pin", vec![rule("d first", "arm.id == 'd' && context.hour < 6", Effect::Pin { position: 1 })]);
-    rules("share", vec![out, rule("some c", "arm.id == 'c'", Effect::Share { min: Some(0.3), max: None })]);
-    let evidence = Effect::Evidence { confidence: 0.9, than: crate::slot::Than::Reward(0.3) };
+    rules("share", vec![out, rule("some c", "arm.id == 'c'", Effect::ProbabilityBounds { min: Some(0.3), max: None })]);
+    let evidence = Effect::Evidence { confidence: 0.9, than: crate::slot::Comparand::Reward(0.3) };
     rules("evidence", vec![rule("sure", "arm.id in ['a', 'd']", evidence)]);
 }
 
@@ -312,8 +312,11 @@ fn what_to_think_twice_about_is_said() {
     has(&warned(&|d| d.controls.holdout = Some(0.005)), "holdout of 0.5 % is too small");
     has(&warned(&|d| d.controls.policy = Some(Policy::FixedOrder)), "'a' would be shown in 100.0 %");
     has(&warned(&|d| d.controls.policy = Some(Policy::FixedOrder)), "too seldom to learn");
-    has(&warned(&|d| d.controls.stop = Some(Stop::EvenSplit)), "expected reward per decision would fall");
-    has(&warned(&|d| d.controls.stop = Some(Stop::EvenSplit)), "exploring costs would rise");
+    has(
+        &warned(&|d| d.controls.preset = Some(ExplorationPreset::EvenSplit)),
+        "expected reward per decision would fall",
+    );
+    has(&warned(&|d| d.controls.preset = Some(ExplorationPreset::EvenSplit)), "exploring costs would rise");
     has(&warned(&|d| d.controls.stickiness = Some(Stickiness::Session)), "Stickiness is left out");
     has(&warned(&|d| d.controls.safe_choice = Some(true)), "everybody would get the baseline");
     has(&warned(&|d| d.model = ModelSpec::beta_bernoulli(None, None)), "The model would change");

@@ -13,7 +13,7 @@ use crate::{
     engine::{
         Availability, Barred, Body, Chosen, Decided, DecisionId, Event, Fallback, Reason, Rewarded, Scored, Subject,
     },
-    slot::{Actor, ArmId, SlotId, Why},
+    slot::{Actor, ArmId, ChangeReason, SlotId},
 };
 
 pub(super) type Decode<T> = Result<T, String>;
@@ -62,7 +62,7 @@ fn actor(actor: Option<log::Actor>) -> Actor {
 
 fn body(body: log::event::Body, actor: &Actor) -> Decode<Body> {
     use log::event::Body as In;
-    let why = |author, reason| Why { author, reason, actor: actor.clone() };
+    let why = |author, reason| ChangeReason { author, reason, actor: actor.clone() };
     Ok(match body {
         In::SlotCreated(log::SlotCreated { definition: d, reason, author }) => {
             Body::SlotCreated { definition: definition(d)?, why: why(author, reason) }
@@ -100,7 +100,7 @@ fn availability_set(message: log::AvailabilitySet, actor: Actor) -> Decode<Body>
     let mut all = plain(&available, true)?;
     all.extend(plain(&unavailable, false)?);
     all.extend(changes.into_iter().map(change).collect::<Decode<Vec<_>>>()?);
-    Ok(Body::AvailabilitySet { slot: slot_id(&slot)?, available: all, why: Why { author, reason, actor } })
+    Ok(Body::AvailabilitySet { slot: slot_id(&slot)?, available: all, why: ChangeReason { author, reason, actor } })
 }
 
 pub(super) fn features(features: Vec<log::Feature>) -> Decode<Features> {

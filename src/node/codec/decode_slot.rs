@@ -9,8 +9,9 @@ use super::{
 use crate::{
     bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, Policy, PortfolioSpec, Sharing},
     slot::{
-        Aggregation, Arm, ArmId, Baseline, Consent, Controls, Definition, Effect, Goal, HeadStart, Learning, Mode,
-        OnError, RewardKind, Rule, Schedule, Share, SlotKind, Stickiness, Stop, Than, Unavailable, WarmUp,
+        Aggregation, Arm, ArmId, Baseline, Comparand, Consent, Controls, Definition, Effect, ExplorationPreset, Goal,
+        HeadStart, Learning, Mode, OnError, ProbabilityBounds, RewardKind, Rule, Schedule, SlotKind, Stickiness,
+        Unavailable, WarmUp,
     },
 };
 
@@ -197,15 +198,15 @@ fn controls(controls: log::Controls) -> Decode<Controls> {
         freeze_learning,
         safe_choice,
         policy: p.map(policy).transpose()?,
-        stop: match stop {
+        preset: match stop {
             0 => None,
-            1 => Some(Stop::Cautious),
-            2 => Some(Stop::Balanced),
-            3 => Some(Stop::Curious),
-            4 => Some(Stop::EvenSplit),
-            other => return Err(unknown("the exploration stop", other)),
+            1 => Some(ExplorationPreset::Cautious),
+            2 => Some(ExplorationPreset::Balanced),
+            3 => Some(ExplorationPreset::Curious),
+            4 => Some(ExplorationPreset::EvenSplit),
+            other => return Err(unknown("the exploration preset", other)),
         },
-        arm_shares: arm_shares.into_iter().map(share).collect::<Decode<_>>()?,
+        arm_bounds: arm_shares.into_iter().map(share).collect::<Decode<_>>()?,
         warm_up: warm_up.map(|log::WarmUp { views, rewards, patience }| WarmUp { views, rewards, patience }),
         head_start: head_start.map(|log::HeadStart { views, share, limit }| HeadStart { views, share, limit }),
         mode: m.map(mode).transpose()?,
@@ -217,8 +218,10 @@ fn controls(controls: log::Controls) -> Decode<Controls> {
     })
 }
 
-pub(super) fn share(log::ArmShare { arm_id: arm, floor, ceiling }: log::ArmShare) -> Decode<(ArmId, Share)> {
-    Ok((arm_id(&arm)?, Share { floor, ceiling }))
+pub(super) fn share(
+    log::ArmShare { arm_id: arm, floor, ceiling }: log::ArmShare,
+) -> Decode<(ArmId, ProbabilityBounds)> {
+    Ok((arm_id(&arm)?, ProbabilityBounds { floor, ceiling }))
 }
 
 // What a newer version chose looks as if it were missing.
@@ -227,7 +230,7 @@ fn mode(mode: log::Mode) -> Decode<Mode> {
     use log::mode::Mode as In;
     Ok(match mode.mode.ok_or_else(|| missing("which mode"))? {
         In::On(log::Unparameterised {}) => Mode::On,
-        In::Watch(log::Unparameterised {}) => Mode::Watch,
+        In::Watch(log::Unparameterised {}) => Mode::Shadow,
         In::Test(share) => Mode::Test(share),
     })
 }
@@ -270,11 +273,11 @@ fn effect(effect: log::rule::Effect) -> Effect {
     match effect {
         In::Exclude(log::Unparameterised {}) => Effect::Exclude,
         In::Evidence(log::Evidence { confidence, reward }) => {
-            Effect::Evidence { confidence, than: reward.map_or(Than::Others, Than::Reward) }
+            Effect::Evidence { confidence, than: reward.map_or(Comparand::Others, Comparand::Reward) }
         }
         In::Pin(position) => Effect::Pin { position },
         In::Boost(factor) => Effect::Boost { factor },
-        In::Share(log::Share { min, max }) => Effect::Share { min, max },
+        In::Share(log::Share { min, max }) => Effect::ProbabilityBounds { min, max },
         In::SubjectCap(log::SubjectCap { count, window_us, together }) => {
             Effect::SubjectCap { count, window_us, together }
         }

@@ -8,7 +8,7 @@ use crate::node::subjects::key::to_bytes;
 use crate::{
     bandit::{Features, Value},
     engine::{Availability, Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, Subject},
-    slot::{Actor, ArmId, SlotId, Why},
+    slot::{Actor, ArmId, ChangeReason, SlotId},
 };
 
 pub(super) fn event(event: &Event) -> log::Event {
@@ -31,7 +31,7 @@ fn actor(Actor { principal, origin, request_id }: &Actor) -> log::Actor {
 
 fn body(body: &Body) -> log::event::Body {
     use log::event::Body as Out;
-    let said = |Why { author, reason, actor: _ }: &Why| (author.clone(), reason.clone());
+    let said = |ChangeReason { author, reason, actor: _ }: &ChangeReason| (author.clone(), reason.clone());
     let id = SlotId::to_string;
     match body {
         Body::SlotCreated { definition: d, why } => {

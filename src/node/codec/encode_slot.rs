@@ -4,8 +4,9 @@ use super::{encode::features, log, payload_to_struct};
 use crate::{
     bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, Policy, PortfolioSpec, Sharing},
     slot::{
-        Aggregation, Arm, ArmId, Baseline, Consent, Controls, Definition, Effect, Goal, HeadStart, Learning, Mode,
-        OnError, Rule, Schedule, Share, SlotKind, Stickiness, Stop, Than, Unavailable, WarmUp,
+        Aggregation, Arm, ArmId, Baseline, Comparand, Consent, Controls, Definition, Effect, ExplorationPreset, Goal,
+        HeadStart, Learning, Mode, OnError, ProbabilityBounds, Rule, Schedule, SlotKind, Stickiness, Unavailable,
+        WarmUp,
     },
 };
 
@@ -134,8 +135,8 @@ fn controls(controls: &Controls) -> log::Controls {
         freeze_learning,
         safe_choice,
         policy: p,
-        stop,
-        arm_shares,
+        preset,
+        arm_bounds,
         warm_up,
         head_start,
         mode: m,
@@ -154,14 +155,14 @@ fn controls(controls: &Controls) -> log::Controls {
         freeze_learning: *freeze_learning,
         safe_choice: *safe_choice,
         policy: p.map(policy),
-        stop: match stop {
+        stop: match preset {
             None => 0,
-            Some(Stop::Cautious) => 1,
-            Some(Stop::Balanced) => 2,
-            Some(Stop::Curious) => 3,
-            Some(Stop::EvenSplit) => 4,
+            Some(ExplorationPreset::Cautious) => 1,
+            Some(ExplorationPreset::Balanced) => 2,
+            Some(ExplorationPreset::Curious) => 3,
+            Some(ExplorationPreset::EvenSplit) => 4,
         },
-        arm_shares: arm_shares.iter().map(|(arm, of)| share(arm, *of)).collect(),
+        arm_shares: arm_bounds.iter().map(|(arm, of)| share(arm, *of)).collect(),
         warm_up: warm_up.map(|WarmUp { views, rewards, patience }| log::WarmUp { views, rewards, patience }),
         head_start: head_start.map(|HeadStart { views, share, limit }| log::HeadStart { views, share, limit }),
         mode: m.map(mode),
@@ -177,7 +178,7 @@ fn mode(mode: Mode) -> log::Mode {
     use log::mode::Mode as Out;
     let mode = match mode {
         Mode::On => Out::On(log::Unparameterised {}),
-        Mode::Watch => Out::Watch(log::Unparameterised {}),
+        Mode::Shadow => Out::Watch(log::Unparameterised {}),
         Mode::Test(share) => Out::Test(share),
     };
     log::Mode { mode: Some(mode) }
@@ -224,13 +225,13 @@ fn effect(effect: &Effect) -> log::rule::Effect {
         Effect::Evidence { confidence, than } => Out::Evidence(log::Evidence {
             confidence: *confidence,
             reward: match than {
-                Than::Reward(reward) => Some(*reward),
-                Than::Others => None,
+                Comparand::Reward(reward) => Some(*reward),
+                Comparand::Others => None,
             },
         }),
         Effect::Pin { position } => Out::Pin(*position),
         Effect::Boost { factor } => Out::Boost(*factor),
-        Effect::Share { min, max } => Out::Share(log::Share { min: *min, max: *max }),
+        Effect::ProbabilityBounds { min, max } => Out::Share(log::Share { min: *min, max: *max }),
         Effect::SubjectCap { count, window_us, together } => {
             Out::SubjectCap(log::SubjectCap { count: *count, window_us: *window_us, together: *together })
         }
@@ -259,6 +260,6 @@ fn policy(policy: Policy) -> log::Policy {
     log::Policy { policy: Some(policy) }
 }
 
-pub(super) fn share(arm: &ArmId, Share { floor, ceiling }: Share) -> log::ArmShare {
+pub(super) fn share(arm: &ArmId, ProbabilityBounds { floor, ceiling }: ProbabilityBounds) -> log::ArmShare {
     log::ArmShare { arm_id: arm.to_string(), floor, ceiling }
 }

@@ -10,11 +10,11 @@ use super::{
 };
 use crate::{
     engine::{Body, Patch, Piece},
-    slot::{Actor, Arm, ArmId, Rule, Share, Why},
+    slot::{Actor, Arm, ArmId, ChangeReason, ProbabilityBounds, Rule},
 };
 
-pub(super) fn encode(patch: &Patch, why: &Why, rolled_back_to: Option<u64>) -> log::SlotPatched {
-    let Patch { settings, arms, rules, arm_shares } = patch;
+pub(super) fn encode(patch: &Patch, why: &ChangeReason, rolled_back_to: Option<u64>) -> log::SlotPatched {
+    let Patch { settings, arms, rules, arm_bounds } = patch;
     let arm_piece = |piece: &Piece<Arc<Arm>>| {
         use log::arm_piece::Piece as Out;
         let piece = match piece {
@@ -31,8 +31,8 @@ pub(super) fn encode(patch: &Patch, why: &Why, rolled_back_to: Option<u64>) -> l
         };
         log::RulePiece { piece: Some(piece) }
     };
-    let set = arm_shares.iter().filter_map(|(arm, share)| Some(encode_slot::share(arm, (*share)?)));
-    let removed = arm_shares.iter().filter(|(_, share)| share.is_none());
+    let set = arm_bounds.iter().filter_map(|(arm, share)| Some(encode_slot::share(arm, (*share)?)));
+    let removed = arm_bounds.iter().filter(|(_, share)| share.is_none());
     log::SlotPatched {
         definition: Some(encode_slot::definition(settings)),
         reason: why.reason.clone(),
@@ -76,7 +76,7 @@ pub(super) fn decode(patched: log::SlotPatched, actor: Actor) -> Decode<Body> {
         settings: Arc::unwrap_or_clone(definition(settings)?),
         arms: arm_pieces.into_iter().map(arm_piece).collect::<Decode<_>>()?,
         rules: rules.into_iter().map(rule_piece).collect::<Decode<_>>()?,
-        arm_shares: set.chain(removed).collect::<Decode<Vec<(ArmId, Option<Share>)>>>()?,
+        arm_bounds: set.chain(removed).collect::<Decode<Vec<(ArmId, Option<ProbabilityBounds>)>>>()?,
     };
-    Ok(Body::SlotPatched { patch: Box::new(patch), why: Why { author, reason, actor }, rolled_back_to })
+    Ok(Body::SlotPatched { patch: Box::new(patch), why: ChangeReason { author, reason, actor }, rolled_back_to })
 }

@@ -9,19 +9,22 @@ use crate::{
         Availability, Barred, Change, Chosen, Decided, DecisionId, Fallback, Patch, Reason, Rewarded, Scored, State,
         Subject, plan, snapshot,
     },
-    slot::{Actor, Arm, ArmId, Controls, Definition, Payload, Schedule, Share, SlotId, Unavailable, Why},
+    slot::{
+        Actor, Arm, ArmId, ChangeReason, Controls, Definition, Payload, ProbabilityBounds, Schedule, SlotId,
+        Unavailable,
+    },
 };
 
-fn why() -> Why {
+fn why() -> ChangeReason {
     let text = |text: &str| text.to_owned();
     let actor = Actor { principal: text("ops"), origin: text("[::1]:5000"), request_id: text("r-1") };
-    Why { author: text("ann"), reason: text("because"), actor }
+    ChangeReason { author: text("ann"), reason: text("because"), actor }
 }
 
 fn created(policy: Option<Policy>) -> Event {
     let mut definition = Definition::new(SlotId::parse("slot_id", "offers").unwrap());
     definition.controls.policy = policy;
-    Event { at_us: 7, body: Body::SlotCreated { definition: Arc::new(definition), why: Why::default() } }
+    Event { at_us: 7, body: Body::SlotCreated { definition: Arc::new(definition), why: ChangeReason::default() } }
 }
 
 #[test]
@@ -78,7 +81,7 @@ proptest::proptest! {
     #[test]
     fn any_ids_and_texts_survive_the_log(ids in crate::slot::any_ids(), text in crate::slot::any_text()) {
         let definition = Arc::new(crate::slot::odd_definition(&ids, &text));
-        let why = Why { author: ids[0].clone(), reason: text.clone(), ..Why::default() };
+        let why = ChangeReason { author: ids[0].clone(), reason: text.clone(), ..ChangeReason::default() };
         let (slot, arms) = (slot_id(), ids.iter().map(|id| arm_id(id)).collect::<Vec<_>>());
         let id = DecisionId::new(1, 2_000_000, 3);
         let subject = Subject { id: ids[0].clone(), session_id: ids[1].clone() };
@@ -151,11 +154,11 @@ fn who_and_why_survive_the_log_with_every_change() {
     });
     let mut after = crate::slot::examples().into_iter().find(|example| example.rules.len() > 1).unwrap();
     after.arms.insert(0, Arc::clone(&arm));
-    after.controls.arm_shares = [(arm_id("a"), Share { floor: Some(0.25), ceiling: None })].into();
+    after.controls.arm_bounds = [(arm_id("a"), ProbabilityBounds { floor: Some(0.25), ceiling: None })].into();
     let mut before = after.clone();
     before.rules.remove(0);
     before.arms.remove(0);
-    before.controls.arm_shares = [(arm_id("b"), Share { floor: None, ceiling: Some(0.5) })].into();
+    before.controls.arm_bounds = [(arm_id("b"), ProbabilityBounds { floor: None, ceiling: Some(0.5) })].into();
     let patch = Patch::between(&before, &after);
     for body in [
         Body::SlotCreated { definition: Arc::clone(&definition), why: why() },
@@ -183,7 +186,8 @@ fn what_becomes_of_an_arm_survives_the_log_in_its_order() {
         (arm_id("a"), Availability { available: None, because: None, schedule: schedule(None, None) }),
         (arm_id("d"), Availability { available: None, because: None, schedule: None }),
     ];
-    let event = Event { at_us: 7, body: Body::AvailabilitySet { slot: slot_id(), available, why: Why::default() } };
+    let event =
+        Event { at_us: 7, body: Body::AvailabilitySet { slot: slot_id(), available, why: ChangeReason::default() } };
     assert_eq!(decode(&encode(&event).body), Ok(event));
 }
 
@@ -201,7 +205,7 @@ fn availability_as_it_was_written_before_schedules_still_reads() {
     let body = Body::AvailabilitySet {
         slot: slot_id(),
         available: vec![(arm_id("b"), Availability::new(true)), (arm_id("a"), Availability::new(false))],
-        why: Why::new("", "sold out"),
+        why: ChangeReason::new("", "sold out"),
     };
     assert_eq!(decode(&before.encode_to_vec()), Ok(Event { at_us: 7, body }));
 }
@@ -330,7 +334,7 @@ fn a_small_change_of_a_large_slot_is_a_small_record() {
     definition.arms = (0..400).map(|i| Arc::new(arm(i, &text))).collect();
     let mut state = State::default();
     let change = |state: &mut State, change| {
-        let body = plan(state, &slot_id(), change, &Why::default()).unwrap().unwrap();
+        let body = plan(state, &slot_id(), change, &ChangeReason::default()).unwrap().unwrap();
         let event = Event { at_us: 7, body };
         let record = encode(&event);
         assert_eq!(decode(&record.body), Ok(event));

@@ -25,8 +25,8 @@ struct Later {
 /// A folder with a slot, an event of a later kind and a change of the slot.
 fn folder_with_a_later_kind(skippable: bool) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let created = Body::SlotCreated { definition: Arc::new(definition()), why: Why::default() };
-    let reset = Body::SlotReset { slot: slot_id(), why: Why::default() };
+    let created = Body::SlotCreated { definition: Arc::new(definition()), why: ChangeReason::default() };
+    let reset = Body::SlotReset { slot: slot_id(), why: ChangeReason::default() };
     let later = Later { at_us: 20, body: vec![8, 1], kind: "shopper_seen".into(), skippable }.encode_to_vec();
     let later = Record { at_us: 20, kind: "shopper_seen", slot: String::new(), decision: None, body: later };
     let of = |at_us, body| encode_event(&Event { at_us, body });

@@ -22,7 +22,7 @@ fn other_id() -> SlotId {
 
 async fn create_other(node: &Node) {
     let definition = Definition { id: other_id(), ..definition() };
-    node.change(other_id(), Change::Create(definition), Why::default(), false).await.unwrap();
+    node.change(other_id(), Change::Create(definition), ChangeReason::default(), false).await.unwrap();
 }
 
 /// A reward of the idle slot, as the journal and the callers were when it was pushed.
@@ -138,7 +138,7 @@ async fn rewards_and_changes_have_scarce_room_first() {
         if i % 50 == 0 {
             let definition = Definition { display_name: format!("{i}"), ..(*off).clone() };
             let change = Change::Update { definition, revision: 0 };
-            node.change(slot_id(), change, Why::default(), false).await.unwrap();
+            node.change(slot_id(), change, ChangeReason::default(), false).await.unwrap();
         }
     }
     world.room.store(u64::MAX, Ordering::SeqCst);
@@ -220,7 +220,7 @@ async fn create_long(node: &Node) -> Request {
     let arm = |i: usize| Arc::new(Arm { id: ArmId::parse("arm_id", &format!("arm{i}")).unwrap(), ..(*arms).clone() });
     let mut definition = Definition { arms: (0..400).map(arm).collect(), ..definition() };
     definition.controls.holdout = Some(0.0);
-    node.change(slot_id(), Change::Create(definition), Why::default(), false).await.unwrap();
+    node.change(slot_id(), Change::Create(definition), ChangeReason::default(), false).await.unwrap();
     Request { count: 400, ..request(None) }
 }
 

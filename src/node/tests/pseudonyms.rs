@@ -105,7 +105,7 @@ async fn the_conditions_of_rules_and_their_previews_see_the_ids_that_callers_sen
         paused: false,
     };
     let definition = Definition { rules: vec![not_for_ann.clone()], ..definition() };
-    node.change(slot_id(), Change::Create(definition.clone()), Why::default(), false).await.unwrap();
+    node.change(slot_id(), Change::Create(definition.clone()), ChangeReason::default(), false).await.unwrap();
     for i in 0..20 {
         world.clock.advance(i + 1);
         assert_eq!(decide_for(&node, subject(ID, "")).await.fired, ["not for ann"]);
@@ -130,7 +130,7 @@ async fn a_journal_with_ids_is_read_and_its_decisions_are_joined_by_subject() {
         overlap: 0.0,
         reason: crate::engine::Reason::BestGuess,
     }];
-    let created = Body::SlotCreated { definition: Arc::new(definition()), why: Why::default() };
+    let created = Body::SlotCreated { definition: Arc::new(definition()), why: ChangeReason::default() };
     let bodies = [created, Body::Decided(Arc::new(decided.clone()))];
     let records = bodies.map(|body| encode_event(&Event { at_us, body }));
     // As a program without pseudonyms left it.
@@ -173,7 +173,7 @@ async fn without_its_key_a_folder_is_neither_served_nor_verified_nor_exported() 
 async fn with_a_new_key_a_folder_is_what_its_journal_gives_and_shoppers_begin_anew() {
     let mut world = World::new();
     let at_us = world.clock.now_us();
-    let created = Body::SlotCreated { definition: Arc::new(definition()), why: Why::default() };
+    let created = Body::SlotCreated { definition: Arc::new(definition()), why: ChangeReason::default() };
     let mut old = Decided::empty(slot_id(), DecisionId::new(1, at_us, 7));
     old.subject = subject("bob", "");
     let bodies = [created, Body::Decided(Arc::new(old))];

@@ -8,7 +8,7 @@ use super::{ChangeFailure, Writer};
 use crate::{
     engine::{Change, ChangeError, Event, SlotView, plan},
     node::{WriteError, codec},
-    slot::{FieldError, SlotId, Why},
+    slot::{ChangeReason, FieldError, SlotId},
 };
 
 /// What became of a change: the slot as it is now (for a deletion, as it was), or as it would be.
@@ -19,7 +19,7 @@ pub(in crate::node) type Changed = Result<Arc<SlotView>, ChangeFailure>;
 pub(in crate::node) struct ChangeCommand {
     pub(in crate::node) slot: SlotId,
     pub(in crate::node) change: Change,
-    pub(in crate::node) why: Why,
+    pub(in crate::node) why: ChangeReason,
     pub(in crate::node) validate_only: bool,
     pub(in crate::node) reply: oneshot::Sender<Changed>,
 }
@@ -32,7 +32,7 @@ pub(in crate::node) type ChangedEach = Result<Vec<(SlotId, u64)>, ChangeFailure>
 pub(in crate::node) struct ChangeEachCommand {
     pub(in crate::node) slot: Option<SlotId>,
     pub(in crate::node) change: Change,
-    pub(in crate::node) why: Why,
+    pub(in crate::node) why: ChangeReason,
     pub(in crate::node) reply: oneshot::Sender<ChangedEach>,
 }
 
@@ -59,7 +59,7 @@ impl Writer {
     pub(super) fn tell_draft(&self, command: DraftCommand) {
         let DraftCommand { slot, change, reply } = command;
         // Whoever no longer waits does not need the answer.
-        drop(reply.send(self.draft(&slot, change, &Why::default())));
+        drop(reply.send(self.draft(&slot, change, &ChangeReason::default())));
     }
 
     fn viewed(&self, slot: &SlotId) -> Option<Arc<SlotView>> {
@@ -67,7 +67,7 @@ impl Writer {
     }
 
     /// The event that makes a change true; none: it is so already.
-    fn planned(&self, slot: &SlotId, change: Change, why: &Why) -> Result<Option<Event>, ChangeFailure> {
+    fn planned(&self, slot: &SlotId, change: Change, why: &ChangeReason) -> Result<Option<Event>, ChangeFailure> {
         let Some(body) = plan(&self.state, slot, change, why)? else { return Ok(None) };
         let event = Event { at_us: self.now_us(), body };
         // What could not be read back must not be written: changes are rare, and this is cheap.
@@ -79,7 +79,7 @@ impl Writer {
     }
 
     /// The slot as it is (for a new one, as it would be), and as it would be; nothing is changed.
-    fn draft(&self, slot: &SlotId, change: Change, why: &Why) -> Drafted {
+    fn draft(&self, slot: &SlotId, change: Change, why: &ChangeReason) -> Drafted {
         let before = self.viewed(slot);
         let after = self.planned(slot, change, why)?.and_then(|event| {
             let mut would_be = self.state.only(slot);
@@ -98,7 +98,7 @@ impl Writer {
     }
 
     /// All slots change in one commit, or none does.
-    fn try_change_each(&mut self, slot: Option<SlotId>, change: &Change, why: &Why) -> ChangedEach {
+    fn try_change_each(&mut self, slot: Option<SlotId>, change: &Change, why: &ChangeReason) -> ChangedEach {
         let slots = slot.map_or_else(|| self.state.slots().map(|(id, _)| id.clone()).collect(), |slot| vec![slot]);
         let mut events = Vec::new();
         for slot in &slots {
@@ -116,7 +116,7 @@ impl Writer {
         Ok(changed.filter_map(revision).collect())
     }
 
-    fn try_change(&mut self, slot: &SlotId, change: Change, why: &Why, validate_only: bool) -> Changed {
+    fn try_change(&mut self, slot: &SlotId, change: Change, why: &ChangeReason, validate_only: bool) -> Changed {
         if validate_only {
             return self.draft(slot, change, why).map(|(_, after)| after);
         }

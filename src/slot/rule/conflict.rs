@@ -96,7 +96,7 @@ impl RuleBook {
         let mut most: Vec<Option<(f64, usize)>> = vec![None; arms];
         let mut last = None;
         for (i, rule) in self.active() {
-            let Effect::Share { min, max } = rule.effect else { continue };
+            let Effect::ProbabilityBounds { min, max } = rule.effect else { continue };
             for arm in self.certainly(i) {
                 if let (Some(min), Some(least)) = (min, least.get_mut(arm)) {
                     last = Some(i);
@@ -123,7 +123,7 @@ impl RuleBook {
                 return Err(FieldError::new(format!("rules[{a}].share.min"), message));
             }
         }
-        let share = |arm: &Arm| controls.arm_shares.get(&arm.id).copied().unwrap_or_default();
+        let share = |arm: &Arm| controls.arm_bounds.get(&arm.id).copied().unwrap_or_default();
         for (least, arm) in least.iter().zip(self.arms()) {
             let ceiling = share(arm).ceiling.unwrap_or(controls.ceiling());
             if let Some((min, a)) = least
@@ -144,9 +144,9 @@ impl RuleBook {
             .sum();
         let Some(last) = last else {
             // A floor for all alone is cut to what there is room for; what single arms are promised is not.
-            if !controls.arm_shares.is_empty() && sum > 1.0 + ROUNDING {
+            if !controls.arm_bounds.is_empty() && sum > 1.0 + ROUNDING {
                 let message = format!("and the floor of the other arms come to {sum:.4}, above 1; lower one");
-                return Err(FieldError::new("controls.arm_shares", message));
+                return Err(FieldError::new("controls.arm_bounds", message));
             }
             return Ok(());
         };

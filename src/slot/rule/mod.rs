@@ -68,7 +68,7 @@ pub enum Effect {
         /// How sure: a probability from 0.5 to below 1.
         confidence: f64,
         /// What they must pay more than.
-        than: Than,
+        than: Comparand,
     },
     /// A position goes to one of them.
     Pin {
@@ -81,7 +81,7 @@ pub enum Effect {
         factor: f64,
     },
     /// The bounds of each one's probability.
-    Share {
+    ProbabilityBounds {
         /// The least probability.
         min: Option<f64>,
         /// The greatest probability.
@@ -123,7 +123,7 @@ pub enum Effect {
 
 /// What an arm must pay more than under [`Effect::Evidence`]. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub enum Than {
+pub enum Comparand {
     /// This reward.
     Reward(f64),
     /// The best expected reward of the eligible arms that the rule does not match.
@@ -201,8 +201,8 @@ impl Effect {
                     return fail("evidence.confidence", format!("is {confidence}; must be from 0.5 to below 1"));
                 }
                 match than {
-                    Than::Reward(reward) => within("evidence.reward", *reward, -NUMBER_MAX, NUMBER_MAX),
-                    Than::Others => Ok(()),
+                    Comparand::Reward(reward) => within("evidence.reward", *reward, -NUMBER_MAX, NUMBER_MAX),
+                    Comparand::Others => Ok(()),
                 }
             }
             Effect::Pin { position } => counted("pin.position", *position, 1, COUNT_MAX),
@@ -213,7 +213,7 @@ impl Effect {
                     fail("boost.factor", format!("is {factor}; must be above 0 and at most {BOOST_MAX}"))
                 }
             }
-            Effect::Share { min, max } => check_share(*min, *max),
+            Effect::ProbabilityBounds { min, max } => check_share(*min, *max),
             Effect::SubjectCap { count, window_us, together: _ } => {
                 if *count == 0 {
                     return fail("subject_cap.count", "is 0; to show them to nobody use exclude".into());

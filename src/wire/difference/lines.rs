@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use super::super::time::{duration_text, time_text};
 use crate::{
-    bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, Policy, PortfolioSpec, Sharing, Value},
+    bandit::{Expansion, LinearSpec, Link, ModelSpec, Policy, PortfolioSpec, Sharing, Value},
     slot::{
-        Aggregation, Arm, Baseline, Consent, Controls, Definition, Effect, Goal, HeadStart, Learning, Mode, OnError,
-        RewardKind, Rule, Schedule, Share, SlotKind, Stickiness, Stop, Than, Unavailable, WarmUp,
+        Arm, Baseline, Comparand, Controls, Definition, Effect, ExplorationPreset, Goal, HeadStart, Mode, Named as _,
+        ProbabilityBounds, RewardKind, Rule, Schedule, Stickiness, Unavailable, WarmUp,
     },
 };
 
@@ -60,21 +60,11 @@ impl Lines {
         let mut lines = Self::default();
         lines.add("slot_id", id);
         lines.add_some("display_name", Some(display_name).filter(|name| !name.is_empty()));
-        let kind = match kind {
-            SlotKind::Offer => "offer",
-            SlotKind::Ranking => "ranking",
-            SlotKind::Block => "block",
-        };
-        lines.add("kind", kind);
+        lines.add("kind", kind.name());
         lines.add("open_catalogue", open_catalogue);
         lines.add_some("default_arm_id", default_arm.as_ref());
         lines.add_some("count", *count);
-        let consent = match default_consent {
-            Consent::Full => "full",
-            Consent::SessionOnly => "session_only",
-            Consent::None => "none",
-        };
-        lines.add("default_consent", consent);
+        lines.add("default_consent", default_consent.name());
         lines.goal(goal);
         lines.model(model);
         lines.controls(controls);
@@ -108,23 +98,9 @@ impl Lines {
         }
         self.add("goal.default_reward", default_reward);
         self.add("goal.window", duration_text(*window_us));
-        let aggregation = match aggregation {
-            Aggregation::Sum => "sum",
-            Aggregation::Max => "max",
-            Aggregation::Last => "last",
-        };
-        self.add("goal.aggregation", aggregation);
-        let learning = match learning {
-            Learning::Eager => "eager",
-            Learning::AtClose => "at_close",
-        };
-        self.add("goal.learning", learning);
-        let click_model = match click_model {
-            ClickModel::None => "none",
-            ClickModel::PositionBased => "position_based",
-            ClickModel::Cascade => "cascade",
-        };
-        self.add("goal.click_model", click_model);
+        self.add("goal.aggregation", aggregation.name());
+        self.add("goal.learning", learning.name());
+        self.add("goal.click_model", click_model.name());
         self.add_some("goal.grace_period", grace_period_us.map(duration_text));
         self.add_some("goal.reversal_window", reversal_window_us.map(duration_text));
     }
@@ -183,8 +159,8 @@ impl Lines {
             freeze_learning,
             safe_choice,
             policy,
-            stop,
-            arm_shares,
+            preset,
+            arm_bounds,
             warm_up,
             head_start,
             mode,
@@ -195,10 +171,10 @@ impl Lines {
             simulated,
         } = controls;
         self.add_some("controls.exploration", *exploration);
-        self.add_some("controls.exploration_stop", stop.map(stop_text));
+        self.add_some("controls.exploration_stop", preset.map(ExplorationPreset::name));
         self.add_some("controls.floor", *floor);
         self.add_some("controls.ceiling", *ceiling);
-        for (arm, Share { floor, ceiling }) in arm_shares {
+        for (arm, ProbabilityBounds { floor, ceiling }) in arm_bounds {
             let path = |field: &str| format!("controls.arm_shares[{:?}].{field}", arm.as_str());
             self.add_some(&path("floor"), *floor);
             self.add_some(&path("ceiling"), *ceiling);
@@ -236,13 +212,13 @@ impl Lines {
             Effect::Evidence { confidence, than } => {
                 add("evidence.confidence", confidence.to_string());
                 match than {
-                    Than::Reward(reward) => add("evidence.reward", reward.to_string()),
-                    Than::Others => add("evidence.others", "true".to_owned()),
+                    Comparand::Reward(reward) => add("evidence.reward", reward.to_string()),
+                    Comparand::Others => add("evidence.others", "true".to_owned()),
                 }
             }
             Effect::Pin { position } => add("pin.position", position.to_string()),
             Effect::Boost { factor } => add("boost.factor", factor.to_string()),
-            Effect::Share { min, max } => {
+            Effect::ProbabilityBounds { min, max } => {
                 if let Some(min) = min {
                     add("share.min", min.to_string());
                 }
@@ -271,29 +247,15 @@ impl Lines {
             }
             Effect::MaxMoves { positions } => add("max_moves.positions", positions.to_string()),
         }
-        let on_error = match on_error {
-            OnError::Ignore => "ignore",
-            OnError::Exclude => "exclude",
-        };
-        self.add(path("on_error"), on_error);
+        self.add(path("on_error"), on_error.name());
         self.add(path("paused"), paused);
-    }
-}
-
-fn stop_text(stop: Stop) -> &'static str {
-    match stop {
-        Stop::Cautious => "cautious",
-        Stop::Balanced => "balanced",
-        Stop::Curious => "curious",
-        Stop::EvenSplit => "even_split",
     }
 }
 
 fn mode_text(mode: Mode) -> String {
     match mode {
-        Mode::On => "on".to_owned(),
-        Mode::Watch => "watch".to_owned(),
-        Mode::Test(share) => format!("test, share {share}"),
+        Mode::On | Mode::Shadow => mode.name().to_owned(),
+        Mode::Test(share) => format!("{}, share {share}", mode.name()),
     }
 }
 

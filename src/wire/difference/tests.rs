@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     bandit::{Features, ModelSpec, Policy, Value},
     slot::{
-        ArmId, Baseline, Effect, Mode, OnError, Rule, Schedule, Share, SlotId, Stickiness, Stop, Unavailable, WarmUp,
-        examples,
+        ArmId, Baseline, Effect, ExplorationPreset, Mode, OnError, ProbabilityBounds, Rule, Schedule, SlotId,
+        Stickiness, Unavailable, WarmUp, examples,
     },
 };
 
@@ -56,7 +56,7 @@ fn a_field_is_told_by_the_name_that_the_contract_gives_it() {
     check(|d| d.display_name = "Offers".into(), &["display_name:  -> Offers"]);
     check(|d| d.goal.window_us = 3_600_000_000, &["goal.window: 1day -> 1h"]);
     check(|d| d.controls.floor = Some(0.25), &["controls.floor:  -> 0.25"]);
-    check(|d| d.controls.stop = Some(Stop::EvenSplit), &["controls.exploration_stop:  -> even_split"]);
+    check(|d| d.controls.preset = Some(ExplorationPreset::EvenSplit), &["controls.exploration_stop:  -> even_split"]);
     check(|d| d.controls.mode = Some(Mode::Test(0.2)), &["controls.mode:  -> test, share 0.2"]);
     check(|d| d.controls.baseline = Some(Baseline::Arm(arm_id("b"))), &["controls.baseline:  -> arm_id b"]);
     check(|d| d.controls.stickiness = Some(Stickiness::For(60_000_000)), &["controls.stickiness:  -> for 1m"]);
@@ -64,8 +64,8 @@ fn a_field_is_told_by_the_name_that_the_contract_gives_it() {
         |d| d.controls.policy = Some(Policy::SquareCb { gamma: 2.5 }),
         &["controls.policy:  -> square_cb, gamma 2.5"],
     );
-    let share = Share { floor: Some(0.1), ceiling: None };
-    check(|d| d.controls.arm_shares = [(arm_id("a"), share)].into(), &["controls.arm_shares[\"a\"].floor:  -> 0.1"]);
+    let share = ProbabilityBounds { floor: Some(0.1), ceiling: None };
+    check(|d| d.controls.arm_bounds = [(arm_id("a"), share)].into(), &["controls.arm_shares[\"a\"].floor:  -> 0.1"]);
     check(
         |d| d.controls.warm_up = Some(WarmUp { views: 9, rewards: 2, patience: None }),
         &["controls.warm_up.views:  -> 9", "controls.warm_up.rewards:  -> 2"],

@@ -93,7 +93,7 @@ fn who_gets_a_policy_and_for_how_long_is_set_aside() {
     let want = walk(&log, &plain, &options);
     let day = 24 * 3600 * 1_000_000;
     for (controls, field) in [
-        (Controls { mode: Some(Mode::Watch), ..Controls::default() }, "mode"),
+        (Controls { mode: Some(Mode::Shadow), ..Controls::default() }, "mode"),
         (Controls { mode: Some(Mode::Test(0.01)), ..Controls::default() }, "mode"),
         (Controls { holdout: Some(0.9), ..Controls::default() }, "holdout"),
         (Controls { analysis: Some(0.9), ..Controls::default() }, "analysis"),

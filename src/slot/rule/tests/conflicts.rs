@@ -71,7 +71,7 @@ fn two_pins_on_one_position_are_refused_where_both_would_apply() {
 }
 
 fn share(name: &str, when: &str, min: Option<f64>, max: Option<f64>) -> Rule {
-    named(name, when, Effect::Share { min, max })
+    named(name, when, Effect::ProbabilityBounds { min, max })
 }
 
 #[test]

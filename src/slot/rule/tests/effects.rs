@@ -1,6 +1,6 @@
 //! The ranges of an effect's numbers, and of a name.
 
-use crate::slot::rule::{Effect, OnError, Rule, Than};
+use crate::slot::rule::{Comparand, Effect, OnError, Rule};
 
 fn rule(effect: Effect) -> Rule {
     Rule { name: "a rule".into(), when: String::new(), effect, on_error: OnError::Ignore, paused: false }
@@ -12,13 +12,13 @@ fn good() -> Vec<Rule> {
         |min_values, max_per_value| Effect::Quota { attribute: "brand".into(), top: 10, min_values, max_per_value };
     [
         Effect::Exclude,
-        Effect::Evidence { confidence: 0.5, than: Than::Others },
-        Effect::Evidence { confidence: 0.999, than: Than::Reward(-2.5) },
+        Effect::Evidence { confidence: 0.5, than: Comparand::Others },
+        Effect::Evidence { confidence: 0.999, than: Comparand::Reward(-2.5) },
         Effect::Pin { position: 1 },
         Effect::Boost { factor: 0.01 },
         Effect::Boost { factor: 100.0 },
-        Effect::Share { min: Some(0.0), max: None },
-        Effect::Share { min: Some(0.2), max: Some(0.2) },
+        Effect::ProbabilityBounds { min: Some(0.0), max: None },
+        Effect::ProbabilityBounds { min: Some(0.2), max: Some(0.2) },
         Effect::SubjectCap { count: 3, window_us: 24 * 3600 * 1_000_000, together: true },
         Effect::DayCap { count: 1, together: false },
         quota(Some(10), None),
@@ -43,20 +43,20 @@ fn numbers_out_of_range_are_refused_by_name() {
     let quota =
         |top, min_values, max_per_value| Effect::Quota { attribute: "brand".into(), top, min_values, max_per_value };
     for (effect, field) in [
-        (Effect::Evidence { confidence: 0.49, than: Than::Others }, "evidence.confidence"),
-        (Effect::Evidence { confidence: 1.0, than: Than::Others }, "evidence.confidence"),
-        (Effect::Evidence { confidence: f64::NAN, than: Than::Others }, "evidence.confidence"),
-        (Effect::Evidence { confidence: 0.9, than: Than::Reward(f64::INFINITY) }, "evidence.reward"),
+        (Effect::Evidence { confidence: 0.49, than: Comparand::Others }, "evidence.confidence"),
+        (Effect::Evidence { confidence: 1.0, than: Comparand::Others }, "evidence.confidence"),
+        (Effect::Evidence { confidence: f64::NAN, than: Comparand::Others }, "evidence.confidence"),
+        (Effect::Evidence { confidence: 0.9, than: Comparand::Reward(f64::INFINITY) }, "evidence.reward"),
         (Effect::Pin { position: 0 }, "pin.position"),
         (Effect::Pin { position: 1_001 }, "pin.position"),
         (Effect::Boost { factor: 0.0 }, "boost.factor"),
         (Effect::Boost { factor: 100.1 }, "boost.factor"),
         (Effect::Boost { factor: f64::NAN }, "boost.factor"),
-        (Effect::Share { min: None, max: None }, "share"),
-        (Effect::Share { min: Some(-0.1), max: None }, "share.min"),
-        (Effect::Share { min: None, max: Some(0.0) }, "share.max"),
-        (Effect::Share { min: None, max: Some(1.1) }, "share.max"),
-        (Effect::Share { min: Some(0.3), max: Some(0.2) }, "share.min"),
+        (Effect::ProbabilityBounds { min: None, max: None }, "share"),
+        (Effect::ProbabilityBounds { min: Some(-0.1), max: None }, "share.min"),
+        (Effect::ProbabilityBounds { min: None, max: Some(0.0) }, "share.max"),
+        (Effect::ProbabilityBounds { min: None, max: Some(1.1) }, "share.max"),
+        (Effect::ProbabilityBounds { min: Some(0.3), max: Some(0.2) }, "share.min"),
         (Effect::SubjectCap { count: 0, window_us: 1_000_000, together: false }, "subject_cap.count"),
         (Effect::SubjectCap { count: 1, window_us: 999_999, together: false }, "subject_cap.window"),
         (Effect::SubjectCap { count: 1, window_us: i64::MAX, together: false }, "subject_cap.window"),
