@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{slot::limits::LEARNED_ARMS_MAX, stats::Duel};
+use crate::{slot::limits::LEARNED_ARMS_MAX, stats::PairwiseTest};
 
 /// Arms that are compared with each other. A pair takes forty bytes.
 const RIVALS_KEPT: usize = 45;
@@ -20,7 +20,7 @@ pub struct Duels {
     /// The arms by the indices they are learned under, in the order they were met.
     arms: Vec<u32>,
     /// Row after row: of each arm its duels with those before it, the smaller index first in each.
-    pairs: Vec<Duel>,
+    pairs: Vec<PairwiseTest>,
     /// By an arm's index the place that it has. Follows from the arms.
     #[serde(skip)]
     places: Vec<Option<u8>>,
@@ -32,10 +32,10 @@ pub struct Duels {
 enum Written {
     Table {
         arms: Vec<u32>,
-        pairs: Vec<Duel>,
+        pairs: Vec<PairwiseTest>,
     },
     /// By the early snapshots of version 4.
-    Map(BTreeMap<(u32, u32), Duel>),
+    Map(BTreeMap<(u32, u32), PairwiseTest>),
 }
 
 impl From<Written> for Duels {
@@ -76,7 +76,7 @@ fn pair(a: usize, b: usize) -> usize {
 }
 
 impl Duels {
-    fn of(arms: Vec<u32>, pairs: Vec<Duel>) -> Self {
+    fn of(arms: Vec<u32>, pairs: Vec<PairwiseTest>) -> Self {
         let mut duels = Self { pairs, ..Self::default() };
         for arm in arms {
             duels.seat(arm);
@@ -101,7 +101,7 @@ impl Duels {
     fn meet(&mut self, arm: u32) -> Option<usize> {
         self.place(arm).or_else(|| {
             (!self.full() && known(arm)).then(|| {
-                self.pairs.resize(before(self.arms.len() + 1), Duel::default());
+                self.pairs.resize(before(self.arms.len() + 1), PairwiseTest::default());
                 self.seat(arm);
                 self.arms.len() - 1
             })
@@ -123,7 +123,7 @@ impl Duels {
             rows = below;
             if p > 0.0 {
                 for (duel, &q) in row.iter_mut().zip(&likely) {
-                    duel.offer(p, q);
+                    duel.add_weight(p, q);
                 }
             }
         }
@@ -131,7 +131,12 @@ impl Duels {
 
     /// The duels of one arm with others: `of` is given each with what was said of the other, and whether the one stands
     /// second in it.
-    pub(super) fn each<T: Copy>(&mut self, arm: u32, others: &[(u32, T)], mut of: impl FnMut(&mut Duel, T, bool)) {
+    pub(super) fn each<T: Copy>(
+        &mut self,
+        arm: u32,
+        others: &[(u32, T)],
+        mut of: impl FnMut(&mut PairwiseTest, T, bool),
+    ) {
         let Some(own) = self.place(arm) else { return };
         for &(other, said) in others {
             if let Some(place) = self.place(other).filter(|place| *place != own)
@@ -143,10 +148,10 @@ impl Duels {
     }
 
     /// How arm `a` did against `b`; none: they never met.
-    pub(super) fn get(&self, a: u32, b: u32) -> Option<Duel> {
+    pub(super) fn get(&self, a: u32, b: u32) -> Option<PairwiseTest> {
         let (at, other) = (self.place(a)?, self.place(b)?);
         let duel = (at != other).then(|| self.pairs.get(pair(at, other)).copied()).flatten()?;
-        Some(if a < b { duel } else { duel.turned() })
+        Some(if a < b { duel } else { duel.reversed() })
     }
 
     /// Whether all places are taken.
@@ -170,8 +175,8 @@ impl Duels {
 mod tests {
     use super::*;
 
-    fn duel(count: u64) -> Duel {
-        Duel { count, sum: count as f64, ..Duel::default() }
+    fn duel(count: u64) -> PairwiseTest {
+        PairwiseTest { count, sum: count as f64, ..PairwiseTest::default() }
     }
 
     /// A duel of every pair of so many arms, told apart by its count.
@@ -195,7 +200,7 @@ mod tests {
             let (one, other) = (duels.get(a, b).unwrap(), duels.get(b, a).unwrap());
             assert_eq!((one.count, other.count), (count, count), "{a} {b}");
             assert!((one.sum + count as f64).abs() < 1e-12 && (other.sum - count as f64).abs() < 1e-12);
-            assert!((one.overlap - 0.05).abs() < 1e-7);
+            assert!((one.weight_sum - 0.05).abs() < 1e-7);
         }
         assert!(duels.get(3, 3).is_none() && duels.get(3, 12).is_none());
     }
@@ -213,7 +218,7 @@ mod tests {
             assert_eq!(left, (there(a) && there(b)).then_some(count), "{a} {b}");
         }
         duels.offer(&[(7, 0.5), (1_000, 0.5)]);
-        assert!((duels.get(7, 1_000).unwrap().overlap - 0.25).abs() < 1e-12);
+        assert!((duels.get(7, 1_000).unwrap().weight_sum - 0.25).abs() < 1e-12);
         let before = duels.clone();
         duels.make_room(|_| false);
         assert_eq!(duels, before, "while there is room nobody has to go");
@@ -241,13 +246,14 @@ mod tests {
         let (duels, _) = full(5);
         let bytes = rmp_serde::to_vec_named(&duels).unwrap();
         assert_eq!(rmp_serde::from_slice::<Duels>(&bytes).unwrap(), duels);
-        let map: BTreeMap<(u32, u32), Duel> = [((2, 9), duel(3)), ((2, 4), duel(5)), ((4, 9), duel(7))].into();
+        let map: BTreeMap<(u32, u32), PairwiseTest> = [((2, 9), duel(3)), ((2, 4), duel(5)), ((4, 9), duel(7))].into();
         let read: Duels = rmp_serde::from_slice(&rmp_serde::to_vec_named(&map).unwrap()).unwrap();
         for ((a, b), duel) in map {
             assert_eq!(read.get(a, b), Some(duel));
         }
         let empty: Duels =
-            rmp_serde::from_slice(&rmp_serde::to_vec_named(&BTreeMap::<(u32, u32), Duel>::new()).unwrap()).unwrap();
+            rmp_serde::from_slice(&rmp_serde::to_vec_named(&BTreeMap::<(u32, u32), PairwiseTest>::new()).unwrap())
+                .unwrap();
         assert_eq!(empty, Duels::default());
     }
 }

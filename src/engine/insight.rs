@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     slot::Mode,
-    stats::{Duel, Sample, compact},
+    stats::{PairwiseTest, RewardSample, compact},
 };
 
 /// Shares of the holdout whose comparisons are kept; the oldest goes first.
@@ -57,15 +57,15 @@ pub struct Comparison {
     /// Its number, from 1.
     number: u64,
     /// Got the policy, which learned of it.
-    pub policy: Sample,
+    pub policy: RewardSample,
     /// Got the policy, which did not.
-    pub analysis: Sample,
+    pub analysis: RewardSample,
     /// Got the baseline.
-    pub holdout: Sample,
+    pub holdout: RewardSample,
 }
 
 impl Comparison {
-    fn group(&mut self, audience: Audience) -> &mut Sample {
+    fn group(&mut self, audience: Audience) -> &mut RewardSample {
         match audience {
             Audience::Policy => &mut self.policy,
             Audience::Analysis => &mut self.analysis,
@@ -124,7 +124,7 @@ pub struct Insight {
     /// How arms did against each other.
     pub duels: Duels,
     /// The first position's rewards, where it was drawn by the policy.
-    pub first: Sample,
+    pub first: RewardSample,
     /// Decisions that were drawn by the policy, fading.
     spending_weight: f64,
     /// What their first positions were expected to earn less than the best guess, fading alike.
@@ -151,7 +151,7 @@ impl Insight {
     }
 
     /// How the arm learned as `a` did against `b`.
-    pub fn duel(&self, a: u32, b: u32) -> Option<Duel> {
+    pub fn duel(&self, a: u32, b: u32) -> Option<PairwiseTest> {
         self.duels.get(a, b)
     }
 
@@ -159,7 +159,7 @@ impl Insight {
     pub(super) fn begin_goal(&mut self) {
         // Decisions from before do not find their comparisons any more.
         self.comparisons.clear();
-        (self.duels, self.first) = (Duels::default(), Sample::default());
+        (self.duels, self.first) = (Duels::default(), RewardSample::default());
         (self.spending_weight, self.spending) = (0.0, 0.0);
     }
 
@@ -176,7 +176,7 @@ impl Insight {
         self.made
     }
 
-    fn group(&mut self, (number, audience): (u64, Audience)) -> Option<&mut Sample> {
+    fn group(&mut self, (number, audience): (u64, Audience)) -> Option<&mut RewardSample> {
         self.comparisons.iter_mut().find(|c| c.number == number).map(|c| c.group(audience))
     }
 

@@ -4,7 +4,7 @@ use super::{closed::Told, finished::PENDING_ROOM, packed, state::SlotState};
 use crate::{
     bandit::ClickModel,
     slot::Learning,
-    stats::{Quantiles, math},
+    stats::{QuantileSketch, math},
 };
 
 /// Of the delays of rewards so far, this share must have been shorter for silence to count as the default reward.
@@ -40,7 +40,7 @@ impl SlotState {
         if self.accounting || self.definition.controls.freeze_learning() {
             return;
         }
-        let quantile = |of: &Quantiles| self.most(of);
+        let quantile = |of: &QuantileSketch| self.most(of);
         let before_us = match self.definition.goal.learning {
             Learning::Eager => {
                 at_us.saturating_sub(quantile(&self.delays)).max(self.watermark_us.saturating_sub(quantile(&self.lags)))
@@ -55,7 +55,7 @@ impl SlotState {
 
     /// 95 % of these microseconds were fewer; the window where none is known.
     #[expect(clippy::cast_possible_truncation, reason = "a quantile of microseconds is one")]
-    fn most(&self, of: &Quantiles) -> i64 {
+    fn most(&self, of: &QuantileSketch) -> i64 {
         let window_us = self.definition.goal.window_us;
         of.quantile(SILENCE_SHARE).map_or(window_us, |us| (us.ceil() as i64).min(window_us))
     }

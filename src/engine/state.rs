@@ -27,7 +27,7 @@ use super::{
 use crate::{
     bandit::{Learner, Positions},
     slot::{ArmId, ChangeReason, Definition, Revision, RuleBook, SlotId},
-    stats::Quantiles,
+    stats::QuantileSketch,
 };
 
 /// One slot. *Persisted.*
@@ -69,13 +69,13 @@ pub struct SlotState {
     #[serde(skip)]
     pub(super) request_arms: usize,
     /// From a decision to the first event that counts for an arm it showed, microseconds.
-    pub(super) delays: Quantiles,
+    pub(super) delays: QuantileSketch,
     /// The newest decision that was ever rewarded, microseconds since 1970.
     pub(super) watermark_us: i64,
     /// From a decision to the watermark when its first event came, microseconds.
-    pub(super) lags: Quantiles,
+    pub(super) lags: QuantileSketch,
     /// The values of each kind that is winsorized.
-    pub(super) values: BTreeMap<String, Quantiles>,
+    pub(super) values: BTreeMap<String, QuantileSketch>,
     /// How often each position of a slate is looked at.
     pub(super) positions: Positions,
     pub(super) positions_faded_us: i64,
@@ -209,9 +209,9 @@ impl SlotState {
             revisions: Arc::default(),
             arms: Arc::default(),
             learner: Arc::new(Learner::new(definition.model, definition.traits())),
-            delays: Quantiles::new(),
+            delays: QuantileSketch::new(),
             watermark_us: i64::MIN,
-            lags: Quantiles::new(),
+            lags: QuantileSketch::new(),
             values: BTreeMap::new(),
             positions: Positions::new(),
             positions_faded_us: at_us,
@@ -407,7 +407,7 @@ impl SlotState {
 
     fn reset(&mut self, at_us: i64, why: &ChangeReason) {
         self.learner = Arc::new(Learner::new(self.definition.model, self.definition.traits()));
-        (self.delays, self.lags, self.watermark_us) = (Quantiles::new(), Quantiles::new(), i64::MIN);
+        (self.delays, self.lags, self.watermark_us) = (QuantileSketch::new(), QuantileSketch::new(), i64::MIN);
         self.values.clear();
         (self.positions, self.positions_faded_us, self.positions_ln_retained) = (Positions::new(), at_us, 0.0);
         (self.pending, self.finished) = (Pending::default(), Pending::default());

@@ -15,7 +15,7 @@ use crate::{
         Arm, ArmId, ChangeReason, Consent, Definition, Goal, RewardKind, SlotId,
         limits::{CATALOGUE_MIN, MODELS_MAX},
     },
-    stats::{Width, limited},
+    stats::{SimdWidth, with_width_limit},
 };
 
 mod accounts;
@@ -239,10 +239,10 @@ fn the_same_events_give_the_same_bytes_and_a_snapshot_with_its_tail_is_the_whole
 
 #[test]
 fn every_width_of_instructions_gives_the_same_bytes() {
-    let bytes = |width| limited(width, || snapshot::encode(&busy_world(3).state).unwrap());
-    let widest = bytes(Width::Widest);
-    assert!(bytes(Width::Avx2) == widest, "four numbers at once");
-    assert!(bytes(Width::Baseline) == widest, "without instructions that only some processors have");
+    let bytes = |width| with_width_limit(width, || snapshot::encode(&busy_world(3).state).unwrap());
+    let widest = bytes(SimdWidth::Widest);
+    assert!(bytes(SimdWidth::Avx2) == widest, "four numbers at once");
+    assert!(bytes(SimdWidth::Baseline) == widest, "without instructions that only some processors have");
 }
 
 #[test]

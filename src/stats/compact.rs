@@ -6,7 +6,7 @@
 use serde::{Deserialize as _, Deserializer, Serialize, Serializer};
 
 /// As the integer that it is; none: it is none, or has more than a byte.
-pub fn small(value: f64) -> Option<i8> {
+pub fn small_integer(value: f64) -> Option<i8> {
     #[expect(clippy::cast_possible_truncation, reason = "compared bit for bit with what it came from")]
     let whole = value as i8;
     (whole >= -32 && f64::from(whole).to_bits() == value.to_bits()).then_some(whole)
@@ -16,7 +16,7 @@ struct Compact(f64);
 
 impl Serialize for Compact {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match small(self.0) {
+        match small_integer(self.0) {
             Some(whole) => serializer.serialize_i8(whole),
             None => serializer.serialize_f64(self.0),
         }

@@ -28,10 +28,10 @@ const BIAS: u64 = 1023;
 pub(super) fn wide<R>(job: impl FnOnce() -> R) -> R {
     let level = Level::new();
     let width = width();
-    if let (Some(avx512), Width::Widest) = (level.as_avx512(), width) {
+    if let (Some(avx512), SimdWidth::Widest) = (level.as_avx512(), width) {
         return avx512.vectorize(job);
     }
-    if let (Some(avx2), Width::Widest | Width::Avx2) = (level.as_avx2(), width) {
+    if let (Some(avx2), SimdWidth::Widest | SimdWidth::Avx2) = (level.as_avx2(), width) {
         return avx2.vectorize(job);
     }
     job()
@@ -46,7 +46,7 @@ pub(super) fn wide<R>(job: impl FnOnce() -> R) -> R {
 /// Limit on the width of instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(test), expect(dead_code, reason = "only tests set a limit"))]
-pub(crate) enum Width {
+pub(crate) enum SimdWidth {
     /// The widest that the processor has.
     Widest,
     /// At most four numbers at once.
@@ -56,8 +56,8 @@ pub(crate) enum Width {
 }
 
 #[cfg(not(test))]
-fn width() -> Width {
-    Width::Widest
+fn width() -> SimdWidth {
+    SimdWidth::Widest
 }
 
 #[cfg(test)]
@@ -68,21 +68,21 @@ use limit::width;
 pub(crate) mod limit {
     use std::cell::Cell;
 
-    use super::Width;
+    use super::SimdWidth;
 
     thread_local! {
-        static WIDTH: Cell<Width> = const { Cell::new(Width::Widest) };
+        static WIDTH: Cell<SimdWidth> = const { Cell::new(SimdWidth::Widest) };
     }
 
-    pub(super) fn width() -> Width {
+    pub(super) fn width() -> SimdWidth {
         WIDTH.get()
     }
 
     /// Runs `job` on this thread with instructions of at most this width.
-    pub(crate) fn limited<R>(width: Width, job: impl FnOnce() -> R) -> R {
+    pub(crate) fn with_width_limit<R>(width: SimdWidth, job: impl FnOnce() -> R) -> R {
         WIDTH.set(width);
         let result = job();
-        WIDTH.set(Width::Widest);
+        WIDTH.set(SimdWidth::Widest);
         result
     }
 }

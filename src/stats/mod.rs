@@ -5,8 +5,8 @@
 //! * [`Noise`]: the pooled noise variance beside it (inverse gamma).
 //! * [`Beta`], [`NormalInverseGamma`]: the conjugate posteriors without features.
 //! * [`Winners`]: the probability that each of several independent scores is the largest, by quadrature.
-//! * [`Memo`]: the same for one place, where most scores are as they were the last time.
-//! * [`Sample`], [`difference`], [`Duel`]: intervals and evidence that hold however often one looks.
+//! * [`WinnerCache`]: the same for one place, where most scores are as they were the last time.
+//! * [`RewardSample`], [`mean_difference`], [`PairwiseTest`]: intervals and evidence that hold however often one looks.
 //! * [`best`]: what a choice among them loses on average, and what another could still add.
 //! * [`Moments`]: running mean and deviation.
 //! * [`compact`]: numbers as few bytes, bit for bit.
@@ -20,12 +20,12 @@
 
 pub mod best;
 mod beta;
+mod cached_winners;
 mod cholesky;
 pub mod compact;
 mod confidence;
 mod gaussian;
 mod lanes;
-mod lattice;
 mod legendre;
 mod marginal;
 pub mod math;
@@ -37,15 +37,15 @@ mod special;
 mod winners;
 
 pub use beta::Beta;
+pub use cached_winners::WinnerCache;
 pub use cholesky::{Cholesky, NotPositiveDefinite};
-pub use confidence::{Duel, Interval, REWARDS_MIN, Sample, difference};
+pub use confidence::{Interval, PairwiseTest, REWARDS_MIN, RewardSample, mean_difference};
 pub use gaussian::{Gaussian, Prediction, SparseVector};
 #[cfg(test)]
-pub(crate) use lanes::{Width, limit::limited};
-pub use lattice::Memo;
+pub(crate) use lanes::{SimdWidth, limit::with_width_limit};
 pub use marginal::{BetaScore, Marginal, NormalScore, StudentScore};
 pub use moments::Moments;
 pub use nig::NormalInverseGamma;
 pub use noise::Noise;
-pub use quantiles::Quantiles;
+pub use quantiles::QuantileSketch;
 pub use winners::Winners;

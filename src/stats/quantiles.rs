@@ -1,4 +1,4 @@
-//! Quantiles of a stream of numbers whose sizes differ by orders of magnitude.
+//! QuantileSketch of a stream of numbers whose sizes differ by orders of magnitude.
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
@@ -21,22 +21,22 @@ const COUNT_MAX: f64 = 10_000.0;
 /// Masson, Rim and Lee, "`DDSketch`: A Fast and Fully-Mergeable Quantile Sketch with Relative-Error
 /// Guarantees" (2019), §2.1; the bins are theirs, fading is added.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Quantiles {
+pub struct QuantileSketch {
     counts: BTreeMap<i32, f64>,
     total: f64,
-    /// The share that was asked for since the last number came, and its quantile.
+    /// The share that was last_query for since the last number came, and its quantile.
     #[serde(skip)]
-    asked: OnceLock<(f64, Option<f64>)>,
+    last_query: OnceLock<(f64, Option<f64>)>,
 }
 
-/// Whatever was asked.
-impl PartialEq for Quantiles {
+/// Whatever was last_query.
+impl PartialEq for QuantileSketch {
     fn eq(&self, other: &Self) -> bool {
         self.total.total_cmp(&other.total).is_eq() && self.counts == other.counts
     }
 }
 
-impl Quantiles {
+impl QuantileSketch {
     /// Of nothing.
     pub fn new() -> Self {
         Self::default()
@@ -51,7 +51,7 @@ impl Quantiles {
     pub fn observe(&mut self, value: f64) {
         #[expect(clippy::cast_possible_truncation, reason = "the logarithm of an f64 is below 1100")]
         let bin = if value > 0.0 { (PER_OCTAVE * log2(value)).ceil() as i32 } else { i32::MIN };
-        self.asked = OnceLock::new();
+        self.last_query = OnceLock::new();
         *self.counts.entry(bin).or_default() += 1.0;
         self.total += 1.0;
         if self.total > COUNT_MAX {
@@ -63,12 +63,12 @@ impl Quantiles {
     /// A number that at least the `share` of all are not above; none of none.
     pub fn quantile(&self, share: f64) -> Option<f64> {
         // Most ask for the same again and again.
-        let &(asked, quantile) = self.asked.get_or_init(|| (share, self.find(share)));
-        if asked.total_cmp(&share).is_eq() { quantile } else { self.find(share) }
+        let &(last_query, quantile) = self.last_query.get_or_init(|| (share, self.find(share)));
+        if last_query.total_cmp(&share).is_eq() { quantile } else { self.find(share) }
     }
 
     fn find(&self, share: f64) -> Option<f64> {
-        // From the top, as large shares are asked for; sums of whole numbers and their halves are exact in any order.
+        // From the top, as large shares are last_query for; sums of whole numbers and their halves are exact in any order.
         let (mut above, mut found) = (0.0, None);
         for (&bin, count) in self.counts.iter().rev() {
             if found.is_some() && self.total - above < share * self.total {
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_quantile_lies_at_or_just_beyond_the_true_one() {
-        let mut quantiles = Quantiles::new();
+        let mut quantiles = QuantileSketch::new();
         assert_eq!(quantiles.quantile(0.5), None);
         for i in 1..=1000_u32 {
             quantiles.observe(f64::from(i).powi(3));
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn zeros_and_what_is_below_them_are_the_smallest() {
-        let mut quantiles = Quantiles::new();
+        let mut quantiles = QuantileSketch::new();
         for value in [0.0, -3.0, 0.0, 8.0] {
             quantiles.observe(value);
         }
@@ -111,11 +111,11 @@ mod tests {
 
     #[test]
     fn what_was_asked_before_is_not_what_is_answered_once_more_came() {
-        let mut quantiles = Quantiles::new();
+        let mut quantiles = QuantileSketch::new();
         for i in 1..=200_u32 {
             quantiles.observe(f64::from(i));
             let mut plain = quantiles.clone();
-            plain.asked = OnceLock::new();
+            plain.last_query = OnceLock::new();
             for share in [0.95, 0.5, 0.95] {
                 assert_eq!(quantiles.quantile(share), plain.find(share), "{i} {share}");
             }
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn what_is_old_fades() {
-        let mut quantiles = Quantiles::new();
+        let mut quantiles = QuantileSketch::new();
         (0..5_000).for_each(|_| quantiles.observe(1e9));
         (0..100_000).for_each(|_| quantiles.observe(1.0));
         assert_eq!(quantiles.quantile(0.99), Some(1.0));

@@ -17,7 +17,7 @@ use super::{
     spec::{ModelSpec, SlotTraits},
     summary::ArmSummary,
 };
-use crate::stats::{Memo, SparseVector, math};
+use crate::stats::{SparseVector, WinnerCache, math};
 
 /// Observations fade in steps of at least this part of their weight.
 const FADE_STEP: f64 = 1e-3;
@@ -250,7 +250,7 @@ impl Learner {
         let prior = ArmSummary::default().value;
         let posteriors = arms.iter().map(|arm| arm.and_then(|a| self.summary(a)).map_or(prior, |s| s.value)).collect();
         let arms: Vec<Option<u32>> = (0..arms.len()).map(|i| u32::try_from(i).ok()).collect();
-        let model = Model::NormalInverseGamma { prior, arms: posteriors, memo: Memo::default() };
+        let model = Model::NormalInverseGamma { prior, arms: posteriors, cache: WinnerCache::default() };
         Mixture::of(model.scores(&arms, &[], scoring), "mean_reward")
     }
 

@@ -5,7 +5,7 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use super::*;
 use crate::{
     bandit::{Exploration, Policy, rank},
-    stats::{Beta, BetaScore, Memo, NormalScore},
+    stats::{Beta, BetaScore, NormalScore, WinnerCache},
 };
 
 const UNCONSTRAINED: Exploration = Exploration { floor: 0.0, ceiling: 1.0 };
@@ -16,7 +16,7 @@ fn normal(of: &[(f64, f64)]) -> Scores {
 
 fn beta(of: &[(f64, f64)]) -> Scores {
     let posteriors: Vec<Beta> = of.iter().map(|&(a, b)| Beta::new(a, b)).collect();
-    Scores::Beta { scores: posteriors.iter().map(|p| BetaScore::new(p, 1.0)).collect(), memo: Memo::default() }
+    Scores::Beta { scores: posteriors.iter().map(|p| BetaScore::new(p, 1.0)).collect(), cache: WinnerCache::default() }
 }
 
 fn part(weight: f64, scores: Scores) -> MixturePart {

@@ -6,7 +6,7 @@ use super::{
     linear::{Linear, LinearDesign, Scoring},
     score::{Expectation, Forecast, LEAST, Scores},
 };
-use crate::stats::{Beta, BetaScore, Memo, NormalInverseGamma, SparseVector, StudentScore};
+use crate::stats::{Beta, BetaScore, NormalInverseGamma, SparseVector, StudentScore, WinnerCache};
 
 /// A model with everything said: what a slot's [`ModelSpec`](super::ModelSpec) comes to once its goal is known. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ pub enum Model {
         arms: Vec<Beta>,
         /// What their scores came to the last time.
         #[serde(skip)]
-        memo: Memo<BetaScore>,
+        cache: WinnerCache<BetaScore>,
     },
     /// See [`NormalInverseGamma`].
     NormalInverseGamma {
@@ -56,7 +56,7 @@ pub enum Model {
         arms: Vec<NormalInverseGamma>,
         /// What their scores came to the last time.
         #[serde(skip)]
-        memo: Memo<StudentScore>,
+        cache: WinnerCache<StudentScore>,
     },
 }
 
@@ -91,12 +91,14 @@ impl Model {
     pub fn new(design: Design) -> Self {
         match design {
             Design::Linear(design) => Self::Linear(Linear::new(design)),
-            Design::BetaBernoulli { prior_a, prior_b } => {
-                Self::BetaBernoulli { prior: Beta::new(prior_a, prior_b), arms: Vec::new(), memo: Memo::default() }
-            }
+            Design::BetaBernoulli { prior_a, prior_b } => Self::BetaBernoulli {
+                prior: Beta::new(prior_a, prior_b),
+                arms: Vec::new(),
+                cache: WinnerCache::default(),
+            },
             Design::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale } => {
                 let prior = NormalInverseGamma::new(prior_mean, prior_strength, prior_shape, prior_scale);
-                Self::NormalInverseGamma { prior, arms: Vec::new(), memo: Memo::default() }
+                Self::NormalInverseGamma { prior, arms: Vec::new(), cache: WinnerCache::default() }
             }
         }
     }
@@ -168,21 +170,21 @@ impl Model {
         let width = scoring.width;
         match self {
             Self::Linear(linear) => linear.scores(arms, rows, scoring),
-            Self::BetaBernoulli { prior, arms: posteriors, memo } => {
+            Self::BetaBernoulli { prior, arms: posteriors, cache } => {
                 let of = |arm: &Option<u32>| arm.and_then(|a| posteriors.get(a as usize)).unwrap_or(prior);
                 Scores::Beta {
-                    scores: memo.scores(arms.len(), |i, known| BetaScore::known_or_new(of(&arms[i]), width, known)),
-                    memo: memo.clone(),
+                    scores: cache.scores(arms.len(), |i, known| BetaScore::known_or_new(of(&arms[i]), width, known)),
+                    cache: cache.clone(),
                 }
             }
-            Self::NormalInverseGamma { prior, arms: posteriors, memo } => {
+            Self::NormalInverseGamma { prior, arms: posteriors, cache } => {
                 let of = |arm: &Option<u32>| arm.and_then(|a| posteriors.get(a as usize)).unwrap_or(prior);
                 let score = |p: &NormalInverseGamma, known: Option<&StudentScore>| {
                     StudentScore::known_or_new(p.mean(), width * p.spread(), p.degrees(), known)
                 };
                 Scores::Student {
-                    scores: memo.scores(arms.len(), |i, known| score(of(&arms[i]), known)),
-                    memo: memo.clone(),
+                    scores: cache.scores(arms.len(), |i, known| score(of(&arms[i]), known)),
+                    cache: cache.clone(),
                 }
             }
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::stats::{
-    BetaScore, Marginal, Memo, NormalScore, StudentScore, Winners,
+    BetaScore, Marginal, NormalScore, StudentScore, WinnerCache, Winners,
     math::{ln, logistic},
 };
 
@@ -142,14 +142,14 @@ pub enum Scores {
         /// The scores.
         scores: Vec<BetaScore>,
         /// What such scores came to the last time.
-        memo: Memo<BetaScore>,
+        cache: WinnerCache<BetaScore>,
     },
     /// Student t scores.
     Student {
         /// The scores.
         scores: Vec<StudentScore>,
         /// What such scores came to the last time.
-        memo: Memo<StudentScore>,
+        cache: WinnerCache<StudentScore>,
     },
 }
 
@@ -216,8 +216,8 @@ impl Scores {
                 stds: pick(&joint.stds, kept),
                 tops: joint.among(kept),
             }),
-            Self::Beta { scores, memo } => Self::Beta { scores: pick(scores, kept), memo: memo.clone() },
-            Self::Student { scores, memo } => Self::Student { scores: pick(scores, kept), memo: memo.clone() },
+            Self::Beta { scores, cache } => Self::Beta { scores: pick(scores, kept), cache: cache.clone() },
+            Self::Student { scores, cache } => Self::Student { scores: pick(scores, kept), cache: cache.clone() },
         }
     }
 
@@ -252,13 +252,13 @@ impl Scores {
                 stds: times(&joint.stds),
                 tops: joint.tops.clone(),
             }),
-            Self::Beta { scores, memo } => {
+            Self::Beta { scores, cache } => {
                 let boosted = |(s, &factor): (&BetaScore, &f64)| s.moved_to(boosted_rate(s.mean(), factor), factor);
-                Self::Beta { scores: scores.iter().zip(factors).map(boosted).collect(), memo: memo.clone() }
+                Self::Beta { scores: scores.iter().zip(factors).map(boosted).collect(), cache: cache.clone() }
             }
-            Self::Student { scores, memo } => {
+            Self::Student { scores, cache } => {
                 let boosted = |(s, &factor): (&StudentScore, &f64)| s.moved_to(boosted_mean(s.mean(), factor), factor);
-                Self::Student { scores: scores.iter().zip(factors).map(boosted).collect(), memo: memo.clone() }
+                Self::Student { scores: scores.iter().zip(factors).map(boosted).collect(), cache: cache.clone() }
             }
         }
     }
@@ -279,7 +279,7 @@ impl Scores {
     /// The probability that candidate `i` scores above `reward`.
     pub fn exceeds(&self, i: usize, reward: f64) -> f64 {
         fn above(score: &impl Marginal, x: f64) -> f64 {
-            score.point().map_or_else(|| 1.0 - score.cdf(x), |point| f64::from(u8::from(point > x)))
+            score.point_mass().map_or_else(|| 1.0 - score.cdf(x), |point| f64::from(u8::from(point > x)))
         }
         // Log odds are defined within (0, 1) only.
         let odds = |score: &dyn Fn(f64) -> f64| match reward {
@@ -332,13 +332,13 @@ impl Scores {
 
     /// The probability of each of the candidates `among` to be the best; none: these scores do not lie on a lattice.
     fn best_kept(&self, among: &[usize]) -> Option<Vec<f64>> {
-        fn of<M: Marginal>(scores: &[M], among: &[usize], memo: &Memo<M>) -> Option<Vec<f64>> {
+        fn of<M: Marginal>(scores: &[M], among: &[usize], cache: &WinnerCache<M>) -> Option<Vec<f64>> {
             let all = among.len() == scores.len() && among.iter().enumerate().all(|(at, &i)| at == i);
-            if all { memo.probabilities(scores) } else { memo.probabilities(&pick(scores, among)) }
+            if all { cache.probabilities(scores) } else { cache.probabilities(&pick(scores, among)) }
         }
         match self {
-            Self::Beta { scores, memo, .. } => of(scores, among, memo),
-            Self::Student { scores, memo, .. } => of(scores, among, memo),
+            Self::Beta { scores, cache, .. } => of(scores, among, cache),
+            Self::Student { scores, cache, .. } => of(scores, among, cache),
             Self::Normal(_) | Self::Logit(_) | Self::Joint(_) => None,
         }
     }

@@ -66,7 +66,7 @@ impl Writer {
 
     /// As [`compact`] does.
     pub(in crate::engine) fn number(&mut self, value: f64) {
-        match compact::small(value) {
+        match compact::small_integer(value) {
             Some(whole) => {
                 let Ok(_) = write::write_sint(&mut self.0, whole.into());
             }

@@ -20,9 +20,9 @@ use crate::{
     bandit::ArmSummary,
     slot::ArmId,
     stats::{
-        BetaScore, Interval, Marginal, Sample, StudentScore, Winners,
-        best::{Believed, RateScore, ValueScore, expected_losses, value_remaining},
-        difference,
+        BetaScore, Interval, Marginal, RewardSample, StudentScore, Winners,
+        best::{RateScore, RewardBelief, ValueScore, expected_losses, value_remaining},
+        mean_difference,
     },
 };
 
@@ -107,13 +107,13 @@ pub struct Lift {
 }
 
 impl Lift {
-    fn of(group: &Sample, comparison: &Comparison, unit: bool, default: f64) -> Option<Self> {
+    fn of(group: &RewardSample, comparison: &Comparison, unit: bool, default: f64) -> Option<Self> {
         let holdout = &comparison.holdout;
         if group.count == 0 || holdout.count == 0 {
             return None;
         }
         let difference_of_means = group.mean() - holdout.mean();
-        let interval = difference(group, holdout, unit, default, ALPHA);
+        let interval = mean_difference(group, holdout, unit, default, ALPHA);
         Some(Self {
             decisions: group.count,
             mean: group.mean(),
@@ -262,7 +262,7 @@ pub fn report(view: &SlotView) -> SlotReport {
     let default = definition.goal.default_reward * f64::from(definition.count());
     // A slate's rewards add up to more than one arm's.
     let unit_in_all = unit && definition.count() == 1;
-    let lift = |group: fn(&Comparison) -> Sample| {
+    let lift = |group: fn(&Comparison) -> RewardSample| {
         comparison.and_then(|comparison| Lift::of(&group(comparison), comparison, unit_in_all, default))
     };
     let mut report = SlotReport {
@@ -295,7 +295,7 @@ pub fn report(view: &SlotView) -> SlotReport {
 }
 
 /// What each of the arms that may be shown is expected to lose, and what another could still add to the leader.
-fn judge<B: Believed>(beliefs: &[B], may: &[usize], leader: Option<usize>) -> (Vec<f64>, Option<f64>) {
+fn judge<B: RewardBelief>(beliefs: &[B], may: &[usize], leader: Option<usize>) -> (Vec<f64>, Option<f64>) {
     let chosen = leader.and_then(|leader| may.iter().position(|&i| i == leader)).filter(|_| may.len() > 1);
     (expected_losses(beliefs), chosen.map(|chosen| value_remaining(beliefs, chosen, 1.0 - ALPHA)))
 }

@@ -6,7 +6,7 @@
 //! their whole lives and however often one looks. It is said where either
 //!
 //! * the evidence that one arm is better than each of the others that may be shown exceeds K/2.5 % (K of them may be
-//!   shown), each pair compared by its [`Duel`](crate::stats::Duel); or
+//!   shown), each pair compared by its [`PairwiseTest`](crate::stats::PairwiseTest); or
 //! * the policy's lift over the holdout lies above 0 by its interval, and what another arm could still add
 //!   is [`NEGLIGIBLE`]; an interval of 95 % is wrong upwards half as often as it is wrong.
 //!

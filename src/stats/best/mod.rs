@@ -11,12 +11,12 @@ use super::{
 };
 
 /// A mean reward that is believed to be about this, on the line of rewards itself.
-pub trait Believed: Marginal + Sized {
+pub trait RewardBelief: Marginal + Sized {
     /// Its mean.
     fn mean(&self) -> f64;
     /// The same with `by` added to it.
     #[must_use]
-    fn raised(&self, by: f64) -> Self;
+    fn shifted_by(&self, by: f64) -> Self;
 }
 
 /// A Beta with a, b ≥ 1 on the line of rates, and what was added to it.
@@ -65,30 +65,30 @@ impl Marginal for RateScore {
         (self.support.0 + self.by, self.support.1 + self.by)
     }
 
-    fn panel(&self, _: f64) -> f64 {
+    fn panel_length(&self, _: f64) -> f64 {
         self.std()
     }
 
-    fn even_panel(&self) -> f64 {
+    fn even_panel_length(&self) -> f64 {
         self.std()
     }
 
-    fn begins(&self) -> f64 {
+    fn tail_reach(&self) -> f64 {
         // It may end in a jump.
         0.0
     }
 
-    fn point(&self) -> Option<f64> {
+    fn point_mass(&self) -> Option<f64> {
         None
     }
 }
 
-impl Believed for RateScore {
+impl RewardBelief for RateScore {
     fn mean(&self) -> f64 {
         self.a / (self.a + self.b) + self.by
     }
 
-    fn raised(&self, by: f64) -> Self {
+    fn shifted_by(&self, by: f64) -> Self {
         Self { by: self.by + by, ..*self }
     }
 }
@@ -127,32 +127,32 @@ impl Marginal for ValueScore {
         self.score.support()
     }
 
-    fn panel(&self, x: f64) -> f64 {
-        self.score.panel(x)
+    fn panel_length(&self, x: f64) -> f64 {
+        self.score.panel_length(x)
     }
 
-    fn even_panel(&self) -> f64 {
-        self.score.even_panel()
+    fn even_panel_length(&self) -> f64 {
+        self.score.even_panel_length()
     }
 
-    fn point(&self) -> Option<f64> {
-        self.score.point()
+    fn point_mass(&self) -> Option<f64> {
+        self.score.point_mass()
     }
 }
 
-impl Believed for ValueScore {
+impl RewardBelief for ValueScore {
     fn mean(&self) -> f64 {
         self.mean
     }
 
-    fn raised(&self, by: f64) -> Self {
+    fn shifted_by(&self, by: f64) -> Self {
         Self { mean: self.mean + by, score: self.score.moved(by) }
     }
 }
 
 /// For each of `beliefs`, independent of one another, how much choosing it is expected to lose against knowing which
 /// is best: `E[max_b θ_b] − E[θ_a]`, reward. By quadrature, O(n · nodes); see [`Winners`].
-pub fn expected_losses<B: Believed>(beliefs: &[B]) -> Vec<f64> {
+pub fn expected_losses<B: RewardBelief>(beliefs: &[B]) -> Vec<f64> {
     if beliefs.len() < 2 {
         return vec![0.0; beliefs.len()];
     }
@@ -168,12 +168,12 @@ pub fn expected_losses<B: Believed>(beliefs: &[B]) -> Vec<f64> {
 /// # Source
 ///
 /// Scott, "Multi-armed bandit experiments in the online service economy" (2015), section 3.2.
-pub fn value_remaining<B: Believed>(beliefs: &[B], chosen: usize, sure: f64) -> f64 {
+pub fn value_remaining<B: RewardBelief>(beliefs: &[B], chosen: usize, sure: f64) -> f64 {
     let Some(own) = beliefs.get(chosen) else { return 0.0 };
-    let mut raised: Vec<B> = beliefs.iter().map(|belief| belief.raised(0.0)).collect();
+    let mut raised: Vec<B> = beliefs.iter().map(|belief| belief.shifted_by(0.0)).collect();
     let mut chance = vec![0.0; beliefs.len()];
     let mut holds = |by: f64| {
-        raised[chosen] = own.raised(by);
+        raised[chosen] = own.shifted_by(by);
         Winners::new(&raised, 1).probabilities(&vec![true; beliefs.len()], &mut chance);
         chance[chosen] >= sure
     };

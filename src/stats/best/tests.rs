@@ -32,7 +32,7 @@ fn drawn(mut draw: impl FnMut() -> Vec<f64>, chosen: usize) -> Drawn {
 
 /// Losses to five standard errors; the quantile lies between those of 95 % give or take five standard errors of that share.
 #[track_caller]
-fn check<B: Believed>(beliefs: &[B], chosen: usize, drawn: &Drawn) {
+fn check<B: RewardBelief>(beliefs: &[B], chosen: usize, drawn: &Drawn) {
     for (got, (want, error)) in expected_losses(beliefs).iter().zip(&drawn.losses) {
         assert!((got - want).abs() < 5.0 * error, "{got} against {want} ± {error}");
     }

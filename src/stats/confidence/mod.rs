@@ -1,8 +1,8 @@
 //! Intervals and evidence that hold at all times at once, however often one looks.
 //!
-//! * [`Sample`]: what is kept of a stream of rewards, and the interval of its mean.
-//! * [`difference`]: how much the mean of one stream lies above that of another.
-//! * [`Duel`]: how two arms did against each other in draws with known probabilities, and what that
+//! * [`RewardSample`]: what is kept of a stream of rewards, and the interval of its mean.
+//! * [`mean_difference`]: how much the mean of one stream lies above that of another.
+//! * [`PairwiseTest`]: how two arms did against each other in draws with known probabilities, and what that
 //!   says against "the first is no better".
 //!
 //! Two constructions. For rewards in [0, 1] the beta-binomial mixture: exact at any number of rewards,
@@ -33,7 +33,7 @@ const TUNED_FOR: f64 = 1_000.0;
 /// So many rewards of equal size must be as spread as those that came, for a variance to be known well.
 pub const REWARDS_MIN: f64 = 50.0;
 
-/// How many bets a [`Duel`] is settled by, each `BET_STEP` times the one before.
+/// How many bets a [`PairwiseTest`] is settled by, each `BET_STEP` times the one before.
 const BETS: usize = 7;
 const BET_MAX: f64 = 0.95;
 const BET_STEP: f64 = 0.55;
@@ -49,7 +49,7 @@ pub struct Interval {
 
 /// A stream of rewards: how many, their sum and the sum of their squares. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Sample {
+pub struct RewardSample {
     /// How many.
     pub count: u64,
     /// Their sum, reward.
@@ -58,7 +58,7 @@ pub struct Sample {
     pub sum_sq: f64,
 }
 
-impl Sample {
+impl RewardSample {
     /// One more reward.
     pub fn add(&mut self, reward: f64) {
         self.count += 1;
@@ -102,7 +102,7 @@ impl Sample {
     }
 
     /// Whether it has enough of them for its variance to be known well.
-    fn settled(&self, default: f64) -> bool {
+    fn has_known_variance(&self, default: f64) -> bool {
         self.effective(default) >= REWARDS_MIN
     }
 
@@ -114,10 +114,10 @@ impl Sample {
         }
         if unit {
             let most = -ln(alpha);
-            return Some(Interval { low: self.least(most), high: self.greatest(most) });
+            return Some(Interval { low: self.lower_end(most), high: self.upper_end(most) });
         }
         let radius = (self.variance() / self.count as f64).sqrt() * stretch(self.count as f64, alpha);
-        self.settled(default).then(|| Interval { low: self.mean() - radius, high: self.mean() + radius })
+        self.has_known_variance(default).then(|| Interval { low: self.mean() - radius, high: self.mean() + radius })
     }
 
     /// The logarithm of the beta-binomial mixture against the mean μ in (0, 1): at the true mean its exponential is a
@@ -134,14 +134,14 @@ impl Sample {
     }
 
     /// The least mean that the mixture says no more than `most` against; 0 where there is none.
-    fn least(&self, most: f64) -> f64 {
+    fn lower_end(&self, most: f64) -> f64 {
         let top = self.mean().clamp(0.0, 1.0);
         boundary(MU_MIN.min(top), top, |mu| self.against(mu) <= most).0
     }
 
-    fn greatest(&self, most: f64) -> f64 {
+    fn upper_end(&self, most: f64) -> f64 {
         let mirrored = Self { count: self.count, sum: self.count as f64 - self.sum, sum_sq: 0.0 };
-        1.0 - mirrored.least(most)
+        1.0 - mirrored.lower_end(most)
     }
 }
 
@@ -179,13 +179,13 @@ fn stretch(n: f64, alpha: f64) -> f64 {
 }
 
 /// How much the mean of `a` lies above the mean of `b`, at all times with probability 1 − `alpha`; `unit` and `default`
-/// as for [`Sample::interval`]. None where it cannot be said yet.
+/// as for [`RewardSample::interval`]. None where it cannot be said yet.
 ///
 /// For rewards in [0, 1], all differences between pairs of means against which the product of the two beta-binomial
 /// mixtures, itself a supermartingale whichever stream the next reward belongs to, says no more than 1/α. Else the
 /// asymptotic sequence of the difference in a randomised experiment (section 3 there), with each group's mean
 /// as the regression: its variance per decision is `σ_a²·n/n_a + σ_b²·n/n_b`.
-pub fn difference(a: &Sample, b: &Sample, unit: bool, default: f64, alpha: f64) -> Option<Interval> {
+pub fn mean_difference(a: &RewardSample, b: &RewardSample, unit: bool, default: f64, alpha: f64) -> Option<Interval> {
     if a.count == 0 || b.count == 0 {
         return None;
     }
@@ -195,16 +195,17 @@ pub fn difference(a: &Sample, b: &Sample, unit: bool, default: f64, alpha: f64) 
     let error = (a.variance() / a.count as f64 + b.variance() / b.count as f64).sqrt();
     let radius = error * stretch((a.count + b.count) as f64, alpha);
     let middle = a.mean() - b.mean();
-    (a.settled(default) && b.settled(default)).then_some(Interval { low: middle - radius, high: middle + radius })
+    (a.has_known_variance(default) && b.has_known_variance(default))
+        .then_some(Interval { low: middle - radius, high: middle + radius })
 }
 
 /// The most that the mean of `a` may lie above that of `b` where both mixtures together say no more than `most`: what
 /// may be said against one is shared out so that the difference is greatest (it is concave in the share).
-fn most_above(a: &Sample, b: &Sample, most: f64) -> f64 {
+fn most_above(a: &RewardSample, b: &RewardSample, most: f64) -> f64 {
     // No mixture ever says less than this, so no more than the rest of it is to be shared out.
-    let least = |s: &Sample| s.against(s.mean().clamp(MU_MIN, 1.0 - f64::EPSILON));
+    let least = |s: &RewardSample| s.against(s.mean().clamp(MU_MIN, 1.0 - f64::EPSILON));
     let (from, to) = (least(a), most - least(b));
-    let above = |share: f64| a.greatest(share) - b.least(most - share);
+    let above = |share: f64| a.upper_end(share) - b.lower_end(most - share);
     let golden = 0.5 * (5.0_f64.sqrt() - 1.0);
     let (mut left, mut right) = (from, to);
     let (mut at_left, mut at_right) = (above(right - golden * (right - left)), above(left + golden * (right - left)));
@@ -237,7 +238,7 @@ fn most_above(a: &Sample, b: &Sample, most: f64) -> f64 {
 /// nowhere. These are the overlap weights: of all that compare the two in this way, those with the least
 /// variance, and never above 1, where inverse propensities grow without bound.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Duel {
+pub struct PairwiseTest {
     /// How many decisions showed one of the two.
     pub count: u64,
     /// The sum of y, reward.
@@ -246,13 +247,13 @@ pub struct Duel {
     pub sum_sq: f64,
     /// The sum of pq/(p+q) over all decisions that could have shown either: times a reward's variance, the variance of
     /// the sum of y. Unlike the sum of squares it misses nothing that was likely and did not happen yet.
-    pub overlap: f64,
+    pub weight_sum: f64,
 }
 
-impl Duel {
+impl PairwiseTest {
     /// A decision that could have shown either, with these probabilities.
-    pub fn offer(&mut self, p: f64, q: f64) {
-        self.overlap += p * q / (p + q);
+    pub fn add_weight(&mut self, p: f64, q: f64) {
+        self.weight_sum += p * q / (p + q);
     }
 
     /// It showed one of the two.
@@ -269,7 +270,7 @@ impl Duel {
 
     /// The same with the arms the other way round.
     #[must_use]
-    pub fn turned(self) -> Self {
+    pub fn reversed(self) -> Self {
         Self { sum: -self.sum, ..self }
     }
 
@@ -281,7 +282,7 @@ impl Duel {
     /// 2015, lemma 4.1). Else the normal mixture in the clock of `overlap`, asymptotically, with the variance of all
     /// the slot's `rewards`; −∞ until the two must have had [`REWARDS_MIN`] rewards' worth (the rarer one a quarter of
     /// them). `default` is the reward of silence.
-    pub fn evidence(&self, unit: bool, rewards: &Sample, default: f64) -> f64 {
+    pub fn evidence(&self, unit: bool, rewards: &RewardSample, default: f64) -> f64 {
         if self.count == 0 || self.sum <= 0.0 {
             return f64::NEG_INFINITY;
         }
@@ -295,12 +296,12 @@ impl Duel {
             return most + ln(wealth.iter().map(|w| exp(w - most)).sum::<f64>() / BETS as f64);
         }
         let share = rewards.effective(default) / (rewards.count as f64).max(1.0);
-        if 4.0 * self.overlap * share < REWARDS_MIN {
+        if 4.0 * self.weight_sum * share < REWARDS_MIN {
             return f64::NEG_INFINITY;
         }
-        let variance = (self.overlap * rewards.variance()).max(self.sum_sq);
+        let variance = (self.weight_sum * rewards.variance()).max(self.sum_sq);
         // Where both are as likely, four times the overlap is the number of decisions.
-        let x = 4.0 * self.overlap * tuning(0.05) / TUNED_FOR;
+        let x = 4.0 * self.weight_sum * tuning(0.05) / TUNED_FOR;
         0.5 * (self.sum * self.sum / variance) * x / (1.0 + x) - 0.5 * ln_1p(x)
     }
 }

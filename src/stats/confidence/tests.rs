@@ -37,7 +37,7 @@ const MONEY_MEAN: f64 = 0.05 * 40.0 * 1.648_721_270_700_128;
 fn the_exact_interval_misses_at_most_as_often_as_it_says_when_looked_at_always() {
     for (seed, p) in [(1, 0.002), (2, 0.03), (3, 0.5), (4, 0.97)] {
         let share = misses(RUNS, seed, |rng| {
-            let mut sample = Sample::default();
+            let mut sample = RewardSample::default();
             (0..2_000).any(|_| {
                 sample.add(coin(rng, p));
                 sample.against(p) > -ALPHA.ln()
@@ -47,7 +47,7 @@ fn the_exact_interval_misses_at_most_as_often_as_it_says_when_looked_at_always()
         assert!(share <= allowed(ALPHA, RUNS), "{p}: {share}");
     }
     let share = misses(RUNS, 5, |rng| {
-        let mut sample = Sample::default();
+        let mut sample = RewardSample::default();
         (0..2_000).any(|_| {
             sample.add(rng.random::<f64>().powi(3));
             sample.against(0.25) > -ALPHA.ln()
@@ -61,7 +61,7 @@ fn the_exact_interval_misses_at_most_as_often_as_it_says_when_looked_at_always()
 #[test]
 fn a_fixed_interval_looked_at_always_misses_often() {
     let share = misses(300, 6, |rng| {
-        let mut sample = Sample::default();
+        let mut sample = RewardSample::default();
         (0..2_000).any(|n| {
             sample.add(coin(rng, 0.5));
             n > 100 && (sample.mean() - 0.5).abs() > 1.96 * (sample.variance() / sample.count as f64).sqrt()
@@ -74,7 +74,7 @@ fn a_fixed_interval_looked_at_always_misses_often() {
 #[test]
 fn the_interval_ends_where_the_mixture_says_too_much() {
     for (count, sum) in [(1, 0.0), (1, 1.0), (40, 0.0), (40, 0.7), (500, 11.0), (500, 489.5), (100_000, 4_100.0)] {
-        let sample = Sample { count, sum, sum_sq: sum };
+        let sample = RewardSample { count, sum, sum_sq: sum };
         let Interval { low, high } = sample.interval(true, 0.0, ALPHA).unwrap();
         assert!(0.0 <= low && low <= sample.mean() && sample.mean() <= high && high <= 1.0, "{low} {high}");
         for i in 1..20_000 {
@@ -89,7 +89,7 @@ fn the_interval_ends_where_the_mixture_says_too_much() {
 #[test]
 fn the_exact_interval_is_not_absurdly_wide() {
     for (count, p) in [(1_000, 0.04), (10_000, 0.04), (10_000, 0.5), (1_000_000, 0.04)] {
-        let sample = Sample { count, sum: p * count as f64, sum_sq: p * count as f64 };
+        let sample = RewardSample { count, sum: p * count as f64, sum_sq: p * count as f64 };
         let Interval { low, high } = sample.interval(true, 0.0, ALPHA).unwrap();
         let fixed = 2.0 * 1.96 * (p * (1.0 - p) / count as f64).sqrt();
         let ratio = (high - low) / fixed;
@@ -101,9 +101,9 @@ fn the_exact_interval_is_not_absurdly_wide() {
 /// The difference is that of the furthest corner of a region in two dimensions, here scanned.
 #[test]
 fn the_exact_difference_is_the_projection_of_the_joint_region() {
-    let of = |count: u64, sum: f64| Sample { count, sum, sum_sq: sum };
+    let of = |count: u64, sum: f64| RewardSample { count, sum, sum_sq: sum };
     for (a, b) in [(of(900, 40.0), of(100, 3.0)), (of(50, 50.0), of(70, 0.0)), (of(9, 2.0), of(2_000, 300.5))] {
-        let Interval { low, high } = difference(&a, &b, true, 0.0, ALPHA).unwrap();
+        let Interval { low, high } = mean_difference(&a, &b, true, 0.0, ALPHA).unwrap();
         let (mut least, mut most) = (1.0_f64, -1.0_f64);
         let grid = |i: i32| (f64::from(i) + 0.5) / 1_000.0;
         let against: Vec<f64> = (0..1_000).map(|j| b.against(grid(j))).collect();
@@ -126,7 +126,7 @@ fn the_exact_difference_is_the_projection_of_the_joint_region() {
 fn the_exact_difference_misses_at_most_as_often_as_it_says_when_looked_at_always() {
     let (p, q) = (0.02, 0.03);
     let share = misses(RUNS, 7, |rng| {
-        let (mut a, mut b) = (Sample::default(), Sample::default());
+        let (mut a, mut b) = (RewardSample::default(), RewardSample::default());
         (0..2_000).any(|_| {
             if rng.random_bool(0.9) {
                 a.add(coin(rng, p));
@@ -145,7 +145,7 @@ fn the_exact_difference_misses_at_most_as_often_as_it_says_when_looked_at_always
 fn the_asymptotic_intervals_cover_skewed_money() {
     let (mut said, mut width) = (0, 0.0);
     let share = misses(RUNS, 8, |rng| {
-        let mut sample = Sample::default();
+        let mut sample = RewardSample::default();
         let missed = (0..5_000).any(|_| {
             sample.add(money(rng));
             let interval = sample.interval(false, 0.0, ALPHA);
@@ -162,7 +162,7 @@ fn the_asymptotic_intervals_cover_skewed_money() {
     assert!(said > 900 && (1.0..2.0).contains(&(width / f64::from(said))), "{said} {width}");
 
     let share = misses(RUNS, 9, |rng| {
-        let (mut a, mut b) = (Sample::default(), Sample::default());
+        let (mut a, mut b) = (RewardSample::default(), RewardSample::default());
         (0..10_000).any(|_| {
             let amount = money(rng);
             if rng.random_bool(0.9) {
@@ -170,7 +170,8 @@ fn the_asymptotic_intervals_cover_skewed_money() {
             } else {
                 b.add(amount);
             }
-            difference(&a, &b, false, 0.0, ALPHA).is_some_and(|i| 0.2 * MONEY_MEAN < i.low || i.high < 0.2 * MONEY_MEAN)
+            mean_difference(&a, &b, false, 0.0, ALPHA)
+                .is_some_and(|i| 0.2 * MONEY_MEAN < i.low || i.high < 0.2 * MONEY_MEAN)
         })
     });
     println!("money difference: {share}");
@@ -179,23 +180,23 @@ fn the_asymptotic_intervals_cover_skewed_money() {
 
 #[test]
 fn revising_a_reward_is_as_if_it_had_come_so() {
-    let (mut revised, mut plain) = (Sample::default(), Sample::default());
+    let (mut revised, mut plain) = (RewardSample::default(), RewardSample::default());
     for (before, after) in [(0.0, 4.0), (3.0, 0.0), (2.0, -5.5), (1.0, 1.0)] {
         revised.add(before);
         plain.add(after);
         revised.revise(before, after);
     }
     assert_eq!(revised, plain);
-    assert_eq!(Sample::default().interval(true, 0.0, ALPHA), None);
-    assert_eq!(difference(&plain, &Sample::default(), true, 0.0, ALPHA), None);
+    assert_eq!(RewardSample::default().interval(true, 0.0, ALPHA), None);
+    assert_eq!(mean_difference(&plain, &RewardSample::default(), true, 0.0, ALPHA), None);
 }
 
 /// Two arms of which the first is better by the part `better` in every context. The context changes how good both
 /// are, and so does the time; a policy that is carried away by what it saw shows the first arm most in the good context
-/// and the second in the bad one. Means per arm are far apart then; the duel must not care.
-fn confounded(rng: &mut StdRng, rounds: usize, unit: bool, better: f64) -> (Duel, [Sample; 2], f64) {
-    let (mut duel, mut most) = (Duel::default(), f64::NEG_INFINITY);
-    let mut of: [Sample; 2] = [Sample::default(); 2];
+/// and the second in the bad one. Means per arm are far apart then; the test must not care.
+fn confounded(rng: &mut StdRng, rounds: usize, unit: bool, better: f64) -> (PairwiseTest, [RewardSample; 2], f64) {
+    let (mut test, mut most) = (PairwiseTest::default(), f64::NEG_INFINITY);
+    let mut of: [RewardSample; 2] = [RewardSample::default(); 2];
     for t in 0..rounds {
         let good = rng.random_bool(0.5);
         let (first, second) = (of[0].mean(), of[1].mean());
@@ -208,11 +209,11 @@ fn confounded(rng: &mut StdRng, rounds: usize, unit: bool, better: f64) -> (Duel
         let centre = of[0].with(of[1]).mean();
         let centre = if unit { centre.clamp(0.0, 1.0) } else { centre };
         of[shown].add(reward);
-        duel.offer(p, 1.0 - p);
-        duel.add(if shown == 0 { (reward - centre) * (1.0 - p) } else { (centre - reward) * p });
-        most = most.max(duel.evidence(unit, &of[0].with(of[1]), 0.0));
+        test.add_weight(p, 1.0 - p);
+        test.add(if shown == 0 { (reward - centre) * (1.0 - p) } else { (centre - reward) * p });
+        most = most.max(test.evidence(unit, &of[0].with(of[1]), 0.0));
     }
-    (duel, of, most)
+    (test, of, most)
 }
 
 #[test]
@@ -225,7 +226,7 @@ fn the_evidence_of_a_duel_is_rarely_great_where_neither_is_better() {
             naive += usize::from((a.mean() - b.mean()).abs() > 3.0 * error);
             most >= (1.0 / ALPHA).ln()
         });
-        println!("duel unit {unit}: {share}, means apart {naive}");
+        println!("test unit {unit}: {share}, means apart {naive}");
         assert!(share <= allowed(ALPHA, RUNS), "{unit}: {share}");
         assert!(naive > RUNS / 10, "means per arm mislead here: {naive}");
     }
@@ -236,15 +237,15 @@ fn the_evidence_of_a_duel_grows_where_the_first_is_better() {
     for unit in [true, false] {
         let mut rng = StdRng::seed_from_u64(12);
         let found = (0..100).filter(|_| {
-            let (duel, of, most) = confounded(&mut rng, if unit { 10_000 } else { 20_000 }, unit, 0.6);
+            let (test, of, most) = confounded(&mut rng, if unit { 10_000 } else { 20_000 }, unit, 0.6);
             assert!(
-                duel.turned().evidence(unit, &of[0].with(of[1]), 0.0) < (1.0 / ALPHA).ln(),
+                test.reversed().evidence(unit, &of[0].with(of[1]), 0.0) < (1.0 / ALPHA).ln(),
                 "never the other way round at the end"
             );
             most >= (1.0 / ALPHA).ln()
         });
         let found = found.count();
-        println!("duel power unit {unit}: {found}");
+        println!("test power unit {unit}: {found}");
         assert!(found >= if unit { 50 } else { 30 }, "{unit}: {found}");
     }
 }
@@ -252,19 +253,19 @@ fn the_evidence_of_a_duel_grows_where_the_first_is_better() {
 #[test]
 fn a_duel_s_bound_is_never_above_the_wealth_itself() {
     let mut rng = StdRng::seed_from_u64(13);
-    let mut duel = Duel::default();
+    let mut test = PairwiseTest::default();
     let mut ln_wealth = [0.0; BETS];
     for _ in 0..500 {
         let y: f64 = rng.random_range(-0.9..1.0);
-        duel.add(y);
+        test.add(y);
         for (j, ln_wealth) in ln_wealth.iter_mut().enumerate() {
             *ln_wealth += (BET_MAX * BET_STEP.powi(i32::try_from(j).unwrap()) * y).ln_1p();
         }
         let wealth = ln_wealth.iter().map(|w| w.exp()).sum::<f64>() / BETS as f64;
         assert!(
-            duel.evidence(true, &Sample::default(), 0.0) <= wealth.ln() + 1e-9,
+            test.evidence(true, &RewardSample::default(), 0.0) <= wealth.ln() + 1e-9,
             "{} {wealth}",
-            duel.evidence(true, &Sample::default(), 0.0)
+            test.evidence(true, &RewardSample::default(), 0.0)
         );
     }
 }
@@ -274,18 +275,18 @@ fn a_duel_s_bound_is_never_above_the_wealth_itself() {
 #[test]
 fn the_evidence_of_a_duel_is_rarely_great_where_one_is_rarely_shown() {
     let share = misses(RUNS, 14, |rng| {
-        let (mut duel, mut all, mut most) = (Duel::default(), Sample::default(), f64::NEG_INFINITY);
+        let (mut test, mut all, mut most) = (PairwiseTest::default(), RewardSample::default(), f64::NEG_INFINITY);
         for _ in 0..4_000 {
             let p = 0.97;
             let first = rng.random_bool(p);
             let (reward, centre) = (money(rng), all.mean());
             all.add(reward);
-            duel.offer(p, 1.0 - p);
-            duel.add(if first { (reward - centre) * (1.0 - p) } else { (centre - reward) * p });
-            most = most.max(duel.evidence(false, &all, 0.0));
+            test.add_weight(p, 1.0 - p);
+            test.add(if first { (reward - centre) * (1.0 - p) } else { (centre - reward) * p });
+            most = most.max(test.evidence(false, &all, 0.0));
         }
         most >= (1.0 / ALPHA).ln()
     });
-    println!("duel of a rare one: {share}");
+    println!("test of a rare one: {share}");
     assert!(share <= allowed(ALPHA, RUNS), "{share}");
 }

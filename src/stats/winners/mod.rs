@@ -48,7 +48,7 @@ pub struct Winners {
 impl Winners {
     /// Lays the grid for `marginals`, good for drawing the first `places` ≥ 1 of them one after another.
     pub fn new<M: Marginal>(marginals: &[M], places: usize) -> Self {
-        let points: Vec<Option<f64>> = marginals.iter().map(Marginal::point).collect();
+        let points: Vec<Option<f64>> = marginals.iter().map(Marginal::point_mass).collect();
         let supports: Vec<(f64, f64)> =
             marginals.iter().zip(&points).map(|(m, p)| p.map_or_else(|| m.support(), |p| (p, p))).collect();
         let low = nth_largest(supports.iter().map(|s| s.0), places);
@@ -105,10 +105,10 @@ impl Winners {
             for &i in &spread {
                 let (lower, upper) = supports[i];
                 if lower < top && top <= upper {
-                    bottom = bottom.max(top - stretch * marginals[i].panel(top));
+                    bottom = bottom.max(top - stretch * marginals[i].panel_length(top));
                 } else if upper < top {
                     // A panel may reach a little into a tail that begins.
-                    bottom = bottom.max(upper - stretch * marginals[i].begins());
+                    bottom = bottom.max(upper - stretch * marginals[i].tail_reach());
                 }
             }
             while breaks.last().is_some_and(|&point| point >= top) {

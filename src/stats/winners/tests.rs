@@ -1,7 +1,7 @@
 //! Against golden vectors, closed forms and Monte Carlo.
 
 use super::*;
-use crate::stats::{Beta, BetaScore, Memo, NormalScore, StudentScore, Width, limited};
+use crate::stats::{Beta, BetaScore, NormalScore, SimdWidth, StudentScore, WinnerCache, with_width_limit};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rand_distr::{Distribution as _, StandardNormal, StudentT};
 
@@ -150,7 +150,7 @@ fn rates_of_hardly_any_weight_are_compared_as_well_as_others() {
 #[test]
 fn every_width_of_instructions_gives_the_same_bits() {
     let results = |width| {
-        limited(width, || {
+        with_width_limit(width, || {
             let mut rng = StdRng::seed_from_u64(5);
             let mut bits = Vec::new();
             for n in [2, 3, 7, 20, 60] {
@@ -173,13 +173,13 @@ fn every_width_of_instructions_gives_the_same_bits() {
                 bits.extend(out.iter().map(|p| p.to_bits()));
                 Winners::new(&students, 1).probabilities(&active, &mut out);
                 bits.extend(out.iter().map(|p| p.to_bits()));
-                let kept = Memo::default().probabilities(&normals);
+                let kept = WinnerCache::default().probabilities(&normals);
                 bits.extend(kept.into_iter().flatten().map(f64::to_bits));
             }
             bits
         })
     };
-    let widest = results(Width::Widest);
-    assert_eq!(results(Width::Avx2), widest);
-    assert_eq!(results(Width::Baseline), widest);
+    let widest = results(SimdWidth::Widest);
+    assert_eq!(results(SimdWidth::Avx2), widest);
+    assert_eq!(results(SimdWidth::Baseline), widest);
 }

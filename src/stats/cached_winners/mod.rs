@@ -1,9 +1,9 @@
 //! The probability of each of several independent scores to be the largest, on a grid that stays where it is.
 //!
-//! From one decision to the next most posteriors are the same. Where panels lie on a fixed lattice, what a score comes
-//! to on them depends on that score and the panels' length alone, so that it can be kept: [`Memo`].
+//! From one decision to the next most posteriors are the same. Where panels lie on a fixed panels, what a score comes
+//! to on them depends on that score and the panels' length alone, so that it can be kept: [`WinnerCache`].
 //!
-//! Invariant: what is kept changes no bit of any answer. An answer follows from the scores; a memo that is empty, full,
+//! Invariant: what is kept changes no bit of any answer. An answer follows from the scores; a cache that is empty, full,
 //! of other scores or in use by somebody else gives the same one, sooner or later.
 //!
 //! Deliberately not here: several places, point masses and scores whose spreads differ by so much that they need a grid
@@ -35,67 +35,67 @@ const LEAST: f64 = 1e-30;
 const LENGTHS: u64 = 0xfffc_0000_0000_0000;
 
 /// What scores come to, kept from one call to the next; a copy shares it.
-pub struct Memo<M: Marginal>(Arc<Mutex<Lattice<M>>>);
+pub struct WinnerCache<M: Marginal>(Arc<Mutex<PanelCache<M>>>);
 
-impl<M: Marginal> Memo<M> {
+impl<M: Marginal> WinnerCache<M> {
     /// For each of `scores` the probability that it is the largest, with the error of [`Winners`](super::Winners); none: these
     /// scores take a grid of their own.
     pub fn probabilities(&self, scores: &[M]) -> Option<Vec<f64>> {
         let mut own = None;
         let mut kept = self.0.try_lock().ok();
         // In use by somebody else: begun anew it says the same.
-        let lattice = kept.as_deref_mut().unwrap_or_else(|| own.insert(Lattice::default()));
+        let panels = kept.as_deref_mut().unwrap_or_else(|| own.insert(PanelCache::default()));
         wide(
             #[inline(always)]
-            || lattice.probabilities(scores),
+            || panels.probabilities(scores),
         )
     }
 }
 
-impl<M: Marginal> Memo<M> {
+impl<M: Marginal> WinnerCache<M> {
     /// `n` scores; `score` makes each of its index and of what stood there the last time, in case that is the same.
     pub fn scores(&self, n: usize, score: impl Fn(usize, Option<&M>) -> M) -> Vec<M> {
         let kept = self.0.try_lock().ok();
-        let columns = kept.as_ref().map_or(&[][..], |lattice| &lattice.columns);
+        let columns = kept.as_ref().map_or(&[][..], |panels| &panels.columns);
         let known = |i: usize| columns.get(i).map(|column| &column.score);
         (0..n).map(|i| score(i, known(i))).collect()
     }
 }
 
-impl<M: Marginal> Default for Memo<M> {
+impl<M: Marginal> Default for WinnerCache<M> {
     fn default() -> Self {
         Self(Arc::default())
     }
 }
 
-impl<M: Marginal> Clone for Memo<M> {
+impl<M: Marginal> Clone for WinnerCache<M> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
 /// Whatever is kept, they say the same.
-impl<M: Marginal> PartialEq for Memo<M> {
+impl<M: Marginal> PartialEq for WinnerCache<M> {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl<M: Marginal> fmt::Debug for Memo<M> {
+impl<M: Marginal> fmt::Debug for WinnerCache<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Memo")
+        f.write_str("WinnerCache")
     }
 }
 
 /// A score on one panel: its distribution function, and weight times density over that, which times the distribution
 /// function of the largest of all is what it wins.
 #[derive(Clone, Copy)]
-struct Cell {
+struct PanelCell {
     below: Nodes,
     rate: Nodes,
 }
 
-impl Cell {
+impl PanelCell {
     #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
     #[inline(always)]
     fn new(mass: &Nodes, below: &Nodes) -> Self {
@@ -110,41 +110,41 @@ impl Cell {
 }
 
 /// What is known of a score.
-struct Column<M> {
+struct ScoreColumn<M> {
     score: M,
     /// The panel that its support ends in.
     top: i64,
     /// The lowest panel that it was computed on, of all from its top on; one more than that before the first.
-    done: i64,
+    computed_down_to: i64,
     /// The probability above that panel's lower end.
     above: f64,
 }
 
-impl<M: Marginal> Column<M> {
+impl<M: Marginal> ScoreColumn<M> {
     #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
     #[inline(always)]
     fn new(score: M, length: f64) -> Option<Self> {
         let top = panel_of(score.support().1, length)?;
-        Some(Self { score, top, done: top + 1, above: 0.0 })
+        Some(Self { score, top, computed_down_to: top + 1, above: 0.0 })
     }
 }
 
 /// All scores on one panel.
-struct Row<M: Marginal> {
+struct PanelRow<M: Marginal> {
     panel: i64,
     xs: Nodes,
     shared: M::Shared,
-    /// By score; good from its column's top down to where that is done.
-    cells: Vec<Cell>,
+    /// By score; good from its column's top down to where that is computed_down_to.
+    cells: Vec<PanelCell>,
 }
 
 /// Panels from `k` times their length to `k + 1` times it.
-struct Lattice<M: Marginal> {
+struct PanelCache<M: Marginal> {
     /// Four to an octave, so that it is the same for long, and a panel's ends are exact.
     length: f64,
-    columns: Vec<Column<M>>,
+    columns: Vec<ScoreColumn<M>>,
     /// By the panel's number modulo how many there are.
-    rows: Vec<Option<Row<M>>>,
+    rows: Vec<Option<PanelRow<M>>>,
     /// All scores in the order in which they begin.
     order: Vec<usize>,
     /// Those of them that can be the largest, likewise.
@@ -154,7 +154,7 @@ struct Lattice<M: Marginal> {
     reached: i64,
 }
 
-impl<M: Marginal> Default for Lattice<M> {
+impl<M: Marginal> Default for PanelCache<M> {
     fn default() -> Self {
         let (columns, rows, order, live, won) = Default::default();
         Self { length: 0.0, columns, rows, order, live, won, reached: 0 }
@@ -170,7 +170,7 @@ fn panel_of(x: f64, length: f64) -> Option<i64> {
     (panel.abs() < 1e15).then_some(panel as i64)
 }
 
-impl<M: Marginal> Lattice<M> {
+impl<M: Marginal> PanelCache<M> {
     #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
     #[inline(always)]
     fn probabilities(&mut self, scores: &[M]) -> Option<Vec<f64>> {
@@ -191,12 +191,12 @@ impl<M: Marginal> Lattice<M> {
     #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
     #[inline(always)]
     fn lay(&mut self, scores: &[M]) -> Option<(i64, i64)> {
-        if scores.len() > SCORES_MAX || scores.iter().any(|score| score.point().is_some()) {
+        if scores.len() > SCORES_MAX || scores.iter().any(|score| score.point_mass().is_some()) {
             return None;
         }
         let low = scores.iter().map(|score| score.support().0).fold(f64::NEG_INFINITY, f64::max);
         let can_win = |score: &M| score.support().1 >= low;
-        let panels = scores.iter().filter(|score| can_win(score)).map(Marginal::even_panel);
+        let panels = scores.iter().filter(|score| can_win(score)).map(Marginal::even_panel_length);
         let panel = panels.fold(f64::INFINITY, f64::min);
         if !panel.is_normal() {
             return None;
@@ -227,7 +227,7 @@ impl<M: Marginal> Lattice<M> {
             if self.columns.get(i).is_some_and(|known| known.score == score) {
                 continue;
             }
-            let Some(column) = Column::new(score, length) else {
+            let Some(column) = ScoreColumn::new(score, length) else {
                 self.columns.clear();
                 return None;
             };
@@ -251,7 +251,7 @@ impl<M: Marginal> Lattice<M> {
     #[inline(always)]
     fn integrate(&mut self, top: i64, bottom: i64, pmf: &mut [f64]) {
         self.make_rows(top, bottom);
-        // Column by column as far down as the last time, and from there on panel by panel.
+        // ScoreColumn by column as far down as the last time, and from there on panel by panel.
         self.reached = self.reached.clamp(bottom, top);
         self.fill(self.reached);
         self.won.clear();
@@ -306,10 +306,10 @@ impl<M: Marginal> Lattice<M> {
             if row.as_ref().is_some_and(|row| row.panel == panel) {
                 continue;
             }
-            if row.replace(Row::new(panel, self.length, self.columns.len())).is_some() {
-                // Its place was another panel's; whatever was done on that has to be done again.
+            if row.replace(PanelRow::new(panel, self.length, self.columns.len())).is_some() {
+                // Its place was another panel's; whatever was computed_down_to on that has to be computed_down_to again.
                 for column in &mut self.columns {
-                    (column.done, column.above) = (column.top + 1, 0.0);
+                    (column.computed_down_to, column.above) = (column.top + 1, 0.0);
                 }
             }
         }
@@ -321,11 +321,11 @@ impl<M: Marginal> Lattice<M> {
     fn fill(&mut self, panel: i64) {
         for &i in &self.live {
             let column = &mut self.columns[i];
-            while column.done > panel {
-                column.done -= 1;
-                let Some(row) = &mut self.rows[place(column.done)] else { break };
+            while column.computed_down_to > panel {
+                column.computed_down_to -= 1;
+                let Some(row) = &mut self.rows[place(column.computed_down_to)] else { break };
                 let (mass, below) = cells(&column.score, &row.xs, &row.shared, 0.5 * self.length, &mut column.above);
-                row.cells[i] = Cell::new(&mass, &below);
+                row.cells[i] = PanelCell::new(&mass, &below);
             }
         }
     }
@@ -338,13 +338,13 @@ fn place(panel: i64) -> usize {
     usize::try_from(panel.rem_euclid(PANELS_MAX)).unwrap_or(0)
 }
 
-impl<M: Marginal> Row<M> {
+impl<M: Marginal> PanelRow<M> {
     #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
     #[inline(always)]
     fn new(panel: i64, length: f64, scores: usize) -> Self {
         let from = panel as f64 * length;
         let xs: Nodes = RULE.nodes.map(|t| from + 0.5 * length * (t + 1.0));
-        let nothing = Cell { below: [1.0; NODES], rate: [0.0; NODES] };
+        let nothing = PanelCell { below: [1.0; NODES], rate: [0.0; NODES] };
         Self { panel, xs, shared: M::shared(&xs), cells: vec![nothing; scores] }
     }
 }

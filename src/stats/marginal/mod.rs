@@ -37,15 +37,15 @@ pub trait Marginal: Copy + PartialEq {
     /// Where the mass lies, but for a negligible rest on either side.
     fn support(&self) -> (f64, f64);
     /// How long a stretch around `x` a polynomial of degree 15 follows well.
-    fn panel(&self, x: f64) -> f64;
+    fn panel_length(&self, x: f64) -> f64;
     /// The length of panels that do wherever there is mass.
-    fn even_panel(&self) -> f64;
+    fn even_panel_length(&self) -> f64;
     /// How far a panel that begins above the support may reach into it: there, hardly any mass lies.
-    fn begins(&self) -> f64 {
-        0.45 * self.panel(self.support().1)
+    fn tail_reach(&self) -> f64 {
+        0.45 * self.panel_length(self.support().1)
     }
     /// The value of a score without spread.
-    fn point(&self) -> Option<f64>;
+    fn point_mass(&self) -> Option<f64>;
 }
 
 /// `N(mean, std²)`.
@@ -83,15 +83,15 @@ impl Marginal for NormalScore {
         (self.mean - NORMAL_TAIL * self.std, self.mean + NORMAL_TAIL * self.std)
     }
 
-    fn panel(&self, _: f64) -> f64 {
+    fn panel_length(&self, _: f64) -> f64 {
         2.0 * self.std
     }
 
-    fn even_panel(&self) -> f64 {
+    fn even_panel_length(&self) -> f64 {
         2.0 * self.std
     }
 
-    fn point(&self) -> Option<f64> {
+    fn point_mass(&self) -> Option<f64> {
         (self.std <= POINT * self.mean.abs() || self.std < f64::MIN_POSITIVE).then_some(self.mean)
     }
 }
@@ -259,18 +259,18 @@ impl Marginal for BetaScore {
         self.support
     }
 
-    fn panel(&self, x: f64) -> f64 {
+    fn panel_length(&self, x: f64) -> f64 {
         // A wide one bends as the logistic does between its mode and even odds, on the scale of one; further out it is
         // an exponential.
         let beyond = (x - self.centre.max(0.0)).max(self.centre.min(0.0) - x).max(0.0);
         (2.0 * self.scale).min(1.5 + 0.75 * beyond)
     }
 
-    fn even_panel(&self) -> f64 {
+    fn even_panel_length(&self) -> f64 {
         (2.0 * self.scale).min(1.5)
     }
 
-    fn point(&self) -> Option<f64> {
+    fn point_mass(&self) -> Option<f64> {
         self.point
     }
 }
@@ -365,15 +365,15 @@ impl Marginal for StudentScore {
         (self.location - self.reach * self.scale, self.location + self.reach * self.scale)
     }
 
-    fn panel(&self, x: f64) -> f64 {
+    fn panel_length(&self, x: f64) -> f64 {
         self.scale * (0.5 * self.z(x).abs()).max(2.0)
     }
 
-    fn even_panel(&self) -> f64 {
+    fn even_panel_length(&self) -> f64 {
         2.0 * self.scale
     }
 
-    fn point(&self) -> Option<f64> {
+    fn point_mass(&self) -> Option<f64> {
         (self.scale <= POINT * self.location.abs() || self.scale < f64::MIN_POSITIVE).then_some(self.location)
     }
 }
@@ -390,7 +390,7 @@ mod tests {
         assert!((widened.mean() - posterior.mean()).abs() < 1e-12);
         assert!((widened.variance().sqrt() / posterior.variance().sqrt() - 1.7).abs() < 1e-9);
         assert!((wide.mean() - 0.3).abs() < 1e-12 && (wide.std() / widened.variance().sqrt() - 1.0).abs() < 1e-9);
-        assert!(BetaScore::new(&posterior, 0.0).point().is_some());
+        assert!(BetaScore::new(&posterior, 0.0).point_mass().is_some());
     }
 
     /// Two of them differ in one thing each, others in none, and some by so wide a spread that they are the same Beta.
@@ -431,6 +431,6 @@ mod tests {
         let coin = BetaScore::new(&posterior, 1.0).moved_to(0.5, 100.0);
         assert!((coin.a + coin.b - BetaScore::TOTAL_MIN).abs() < 1e-12);
         let point = BetaScore::new(&posterior, 0.0).moved_to(0.6, 2.0);
-        assert!((point.point().unwrap() - 1.5_f64.ln()).abs() < 1e-9, "what is certain stays so");
+        assert!((point.point_mass().unwrap() - 1.5_f64.ln()).abs() < 1e-9, "what is certain stays so");
     }
 }

@@ -17,7 +17,7 @@ fn bits(pmf: &[f64]) -> Vec<u64> {
 
 #[track_caller]
 fn check<M: Marginal + fmt::Debug>(scores: &[M], tolerance: f64) -> bool {
-    let Some(got) = Memo::default().probabilities(scores) else { return false };
+    let Some(got) = WinnerCache::default().probabilities(scores) else { return false };
     for (got, want) in got.iter().zip(by_grid(scores)) {
         assert!((got - want).abs() < tolerance, "{got} against {want}: {scores:?}");
     }
@@ -47,15 +47,15 @@ fn both_grids_say_the_same() {
         let scores: Vec<StudentScore> = (0..n).map(|_| student(&mut rng)).collect();
         students += u32::from(check(&scores, 2e-7));
     }
-    assert!(betas > 300 && students > 300, "{betas} and {students} took the lattice");
+    assert!(betas > 300 && students > 300, "{betas} and {students} took the panels");
 }
 
-/// Arms learn, fade, come and go and change places, and their width is changed now and then; the memo is asked all along, by
+/// Arms learn, fade, come and go and change places, and their width is changed now and then; the cache is asked all along, by
 /// some while others hold it.
 #[test]
 fn what_is_kept_changes_no_bit() {
     let mut rng = StdRng::seed_from_u64(18);
-    let memo = Memo::default();
+    let cache = WinnerCache::default();
     let (mut arms, mut width) = (vec![Beta::new(3.0, 9.0); 6], 1.0);
     let (mut taken, mut lengths) = (0, std::collections::BTreeSet::new());
     for step in 0..6_000 {
@@ -70,13 +70,13 @@ fn what_is_kept_changes_no_bit() {
             _ => {}
         }
         let scores: Vec<BetaScore> = arms.iter().map(|arm| BetaScore::new(arm, width)).collect();
-        let fresh = Memo::default().probabilities(&scores).map(|pmf| bits(&pmf));
-        let held = (step % 7 == 0).then(|| memo.0.lock().unwrap());
-        let got = memo.clone().probabilities(&scores).map(|pmf| bits(&pmf));
+        let fresh = WinnerCache::default().probabilities(&scores).map(|pmf| bits(&pmf));
+        let held = (step % 7 == 0).then(|| cache.0.lock().unwrap());
+        let got = cache.clone().probabilities(&scores).map(|pmf| bits(&pmf));
         drop(held);
         assert_eq!(got, fresh, "step {step}");
         taken += u32::from(got.is_some());
-        lengths.insert(memo.0.lock().unwrap().length.to_bits());
+        lengths.insert(cache.0.lock().unwrap().length.to_bits());
     }
     assert!(taken > 3_000 && lengths.len() > 3, "{taken} answers on {} lattices", lengths.len());
 }
@@ -84,15 +84,15 @@ fn what_is_kept_changes_no_bit() {
 #[test]
 fn scores_that_take_a_grid_of_their_own_are_left_to_it() {
     let score = |a, b, width| BetaScore::new(&Beta::new(a, b), width);
-    let none = |scores: &[BetaScore]| assert_eq!(Memo::default().probabilities(scores), None, "{scores:?}");
+    let none = |scores: &[BetaScore]| assert_eq!(WinnerCache::default().probabilities(scores), None, "{scores:?}");
     none(&[score(30.0, 70.0, 0.0), score(30.0, 60.0, 1.0)]);
     none(&[score(90.0, 10.0, 0.0), score(3_000.0, 1_000.0, 1.0)]);
     none(&[score(1.0, 1.0, 1.0), score(300.0, 600.0, 1.0)]);
     none(&[score(50.0, 100.0, 1.0), score(4e6, 9e6, 1.0)]);
     none(&vec![score(30.0, 70.0, 1.0); SCORES_MAX + 1]);
     none(&[]);
-    assert_eq!(Memo::default().probabilities(&[StudentScore::new(0.0, 1.0, 3.0); 2]), None);
-    assert_eq!(Memo::default().probabilities(&[score(30.0, 70.0, 1.0)]), Some(vec![1.0]));
+    assert_eq!(WinnerCache::default().probabilities(&[StudentScore::new(0.0, 1.0, 3.0); 2]), None);
+    assert_eq!(WinnerCache::default().probabilities(&[score(30.0, 70.0, 1.0)]), Some(vec![1.0]));
 }
 
 /// One arm stays, the other moves to the mirrored rate and back: where that is as many panels away as are kept, its
@@ -102,23 +102,23 @@ fn what_takes_another_panels_place_is_not_taken_for_it() {
     for weight in (4_000..20_000).step_by(10) {
         let score = |a: f64, b: f64| BetaScore::new(&Beta::new(a * f64::from(weight), b * f64::from(weight)), 1.0);
         let (near, far) = ([score(0.2, 0.8); 2], [score(0.2, 0.8), score(0.8, 0.2)]);
-        let memo = Memo::default();
+        let cache = WinnerCache::default();
         for scores in [near, far, near] {
-            let fresh = Memo::default().probabilities(&scores).map(|pmf| bits(&pmf));
-            assert_eq!(memo.probabilities(&scores).map(|pmf| bits(&pmf)), fresh, "{weight}");
+            let fresh = WinnerCache::default().probabilities(&scores).map(|pmf| bits(&pmf));
+            assert_eq!(cache.probabilities(&scores).map(|pmf| bits(&pmf)), fresh, "{weight}");
         }
     }
 }
 
-/// Between two calls that take the lattice one arm leads in a call that does not: what that call began is not half done.
+/// Between two calls that take the panels one arm leads in a call that does not: what that call began is not half computed_down_to.
 #[test]
 fn a_score_off_the_lattice_leaves_nothing_half_done() {
     let score = |location: f64| StudentScore::new(location, 0.1, 300.0);
     let off = StudentScore::new(-1e20, 2e7, 300.0);
-    let memo = Memo::default();
-    assert!(memo.probabilities(&[score(0.0), score(0.4), score(0.1)]).is_some());
-    assert_eq!(memo.probabilities(&[score(0.9), off, score(0.1)]), None);
+    let cache = WinnerCache::default();
+    assert!(cache.probabilities(&[score(0.0), score(0.4), score(0.1)]).is_some());
+    assert_eq!(cache.probabilities(&[score(0.9), off, score(0.1)]), None);
     let scores = [score(0.9), score(0.4), score(0.1)];
-    let fresh = Memo::default().probabilities(&scores).map(|pmf| bits(&pmf));
-    assert_eq!(memo.probabilities(&scores).map(|pmf| bits(&pmf)), fresh);
+    let fresh = WinnerCache::default().probabilities(&scores).map(|pmf| bits(&pmf));
+    assert_eq!(cache.probabilities(&scores).map(|pmf| bits(&pmf)), fresh);
 }
