@@ -1,12 +1,29 @@
-//! Beta–Bernoulli.
+//! Beta posterior of a success rate.
 
 use serde::{Deserialize, Serialize};
 
 use super::{math::logistic, special::beta_quantile_log_odds};
 
-/// What is believed of a success rate: `Beta(a, b)`, both above zero. *Persisted.*
+/// Beta posterior of a success rate, `Beta(a, b)` with a, b > 0. *Persisted.*
 ///
-/// Fractional outcomes in [0, 1] count in part to both.
+/// A fractional outcome in [0, 1] counts in part as a success and in part as a failure.
+///
+/// # Examples
+///
+/// ```
+/// use slotwise::stats::Beta;
+///
+/// let mut rate = Beta::new(1.0, 1.0);
+/// rate.observe(1.0);
+/// rate.observe(0.0);
+/// rate.observe(1.0);
+/// assert_eq!((rate.a(), rate.b()), (3.0, 2.0));
+/// assert_eq!(rate.mean(), 0.6);
+/// assert!((rate.quantile(0.5) - 0.6142).abs() < 1e-4);
+/// // A refund turns the last success into a failure.
+/// rate.revise(1.0, -1.0);
+/// assert_eq!(rate.mean(), 0.4);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Beta {
     prior_a: f64,
@@ -16,61 +33,63 @@ pub struct Beta {
 }
 
 impl Beta {
-    /// The prior, a and b above zero.
+    /// Creates the prior with a, b > 0.
     pub fn new(a: f64, b: f64) -> Self {
         Self { prior_a: a, prior_b: b, a, b }
     }
 
-    /// a, at least the prior's.
+    /// Parameter a, at least that of the prior.
     pub fn a(&self) -> f64 {
         self.a.max(self.prior_a)
     }
 
-    /// b, at least the prior's: successes that count for more than their observations' weights leave it short for a while.
+    /// Parameter b, at least that of the prior.
+    ///
+    /// Successes that count for more than the weight of their observations may leave the sum below it for a while.
     pub fn b(&self) -> f64 {
         self.b.max(self.prior_b)
     }
 
-    /// The weight of what was observed and not forgotten.
+    /// Weight of all observations that is not forgotten.
     pub fn weight(&self) -> f64 {
         self.a - self.prior_a + self.b - self.prior_b
     }
 
-    /// An outcome in [0, 1].
+    /// Adds an outcome in [0, 1].
     pub fn observe(&mut self, outcome: f64) {
         self.observe_part(1.0, outcome);
     }
 
-    /// An outcome in [0, 1] of an observation that was seen with probability `weight` only.
+    /// Adds an outcome in [0, 1] of an arm that was seen with probability `weight`.
     pub fn observe_part(&mut self, weight: f64, outcome: f64) {
         self.a += outcome;
         self.b += weight - outcome;
     }
 
-    /// The outcome of an observation, of which `retained` is left, changed by `delta`.
+    /// Changes the outcome of an observation by `delta`, where `retained` of the observation's weight remains.
     pub fn revise(&mut self, retained: f64, delta: f64) {
         self.a += retained * delta;
         self.b -= retained * delta;
     }
 
-    /// All observations fade to `retained` of their weight.
+    /// Lets all observations fade to `retained` of their weight.
     pub fn forget(&mut self, retained: f64) {
         self.a = self.prior_a + retained * (self.a - self.prior_a);
         self.b = self.prior_b + retained * (self.b - self.prior_b);
     }
 
-    /// The posterior mean.
+    /// Posterior mean.
     pub fn mean(&self) -> f64 {
         self.a() / (self.a() + self.b())
     }
 
-    /// The posterior variance.
+    /// Posterior variance.
     pub fn variance(&self) -> f64 {
         let total = self.a() + self.b();
         self.a() * self.b() / (total * total * (total + 1.0))
     }
 
-    /// The rate below which the true one lies with probability `p` in (0, 1).
+    /// Rate below which the true rate lies with probability `p` in (0, 1).
     pub fn quantile(&self, p: f64) -> f64 {
         logistic(beta_quantile_log_odds(self.a(), self.b(), p))
     }

@@ -1,27 +1,25 @@
-//! The Cholesky factor of a precision matrix: grows, takes rank-one updates, solves.
+//! Cholesky factor of a precision matrix that grows, takes rank-one updates and solves.
 //!
-//! Kept packed by columns, so that each of the three inner loops (update,
-//! forward, backward) runs over contiguous memory without a dependency between
-//! its steps, and the compiler vectorises it, as wide as the processor can; the
-//! bits are the same on every one.
+//! The factor is packed by columns. Each of the three inner loops (update, forward, backward) runs over contiguous
+//! memory without a dependency between its steps, so the compiler vectorises it as wide as the processor can. The bits
+//! are the same on every processor.
 
 use serde::{Deserialize, Serialize};
 
 use super::lanes::wide;
 
-/// The matrix handed to [`Cholesky::factorise`] is not positive definite.
+/// Error of [`Cholesky::factorise`]: the matrix is not positive definite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the matrix is not positive definite at row {row}")]
 pub struct NotPositiveDefinite {
-    /// The first row whose pivot is not above zero.
+    /// First row whose pivot is not above zero.
     pub row: usize,
 }
 
-/// `A = L·Lᵀ` with `L` lower triangular, positive on its diagonal.
+/// Cholesky factor: `A = L·Lᵀ` with `L` lower triangular and positive on its diagonal.
 ///
-/// Column `k` holds `d − k` numbers from the diagonal downwards; memory is
-/// `d(d+1)/2` doubles. An update, a forward or a backward solve costs O(d²).
-/// *Persisted.*
+/// Column `k` holds `d − k` numbers from the diagonal downwards, so the factor takes `d(d+1)/2` doubles. An update, a
+/// forward solve and a backward solve each cost O(d²). *Persisted.*
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Cholesky {
     dim: usize,
@@ -29,7 +27,7 @@ pub struct Cholesky {
 }
 
 impl Cholesky {
-    /// The factor of the empty matrix.
+    /// Creates the factor of the empty matrix.
     pub fn new() -> Self {
         Self::default()
     }
@@ -48,7 +46,7 @@ impl Cholesky {
         &self.columns[start..start + self.dim - k]
     }
 
-    /// Appends rows and columns up to `dim`, zero but for `diagonal` (> 0) in `A`. O(d²).
+    /// Appends rows and columns up to `dim` that are zero except for `diagonal` (> 0) in `A`. Costs O(d²).
     pub fn grow(&mut self, dim: usize, diagonal: f64) {
         debug_assert!(diagonal > 0.0, "a diagonal above zero");
         if dim <= self.dim {
@@ -67,11 +65,11 @@ impl Cholesky {
         self.columns = columns;
     }
 
-    /// Factorises the symmetric matrix whose lower triangle stands packed by columns in `lower`. O(d³).
+    /// Factorises the symmetric matrix whose lower triangle is packed by columns in `lower`. Costs O(d³).
     ///
     /// # Panics
     ///
-    /// Where `lower` does not hold d(d+1)/2 numbers.
+    /// Panics if `lower` does not hold d(d+1)/2 numbers.
     pub fn factorise(dim: usize, lower: Vec<f64>) -> Result<Self, NotPositiveDefinite> {
         assert_eq!(lower.len(), dim * (dim + 1) / 2, "a packed lower triangle");
         let mut factor = Self { dim, columns: lower };
@@ -87,7 +85,7 @@ impl Cholesky {
             for value in &mut column[1..] {
                 *value /= pivot;
             }
-            // Right-looking: what is left of the matrix loses this column's outer product.
+            // The remaining matrix loses this column's outer product (the right-looking form).
             let mut rest = 0;
             for j in 1..dim - k {
                 let (factor_j, length) = (column[j], dim - k - j);
@@ -102,7 +100,7 @@ impl Cholesky {
         Ok(factor)
     }
 
-    /// The lower triangle of `A`, packed by columns. O(d³).
+    /// Returns the lower triangle of `A`, packed by columns. Costs O(d³).
     pub fn product(&self) -> Vec<f64> {
         let mut lower = vec![0.0; self.columns.len()];
         for k in 0..self.dim {
@@ -120,13 +118,15 @@ impl Cholesky {
         lower
     }
 
-    /// `A ← A + x·xᵀ`; `x` (length `dim`, finite) is used up.
+    /// Adds `x·xᵀ` to `A`. The call overwrites `x`, which has length `dim` and finite entries.
     ///
     /// # Panics
     ///
-    /// Where `x` has another length.
+    /// Panics if `x` has another length.
     ///
-    /// Source: Golub & Van Loan, *Matrix Computations* (4th ed.), §6.5.4, by Givens rotations.
+    /// # Source
+    ///
+    /// Golub & Van Loan, *Matrix Computations* (4th ed.), §6.5.4, by Givens rotations.
     pub fn update(&mut self, x: &mut [f64]) {
         assert_eq!(x.len(), self.dim, "a vector of the factor's dimension");
         wide(
@@ -158,7 +158,7 @@ impl Cholesky {
         }
     }
 
-    /// Solves `L·z = b` in place, for a `b` whose entries before `first` are zero.
+    /// Solves `L·z = b` in place, where the entries of `b` before `first` are zero.
     pub fn forward(&self, first: usize, b: &mut [f64]) {
         wide(
             #[inline(always)]
@@ -199,11 +199,11 @@ impl Cholesky {
         );
     }
 
-    /// `A·x`. O(d²).
+    /// Returns `A·x`. Costs O(d²).
     ///
     /// # Panics
     ///
-    /// Where `x` has another length.
+    /// Panics if `x` has another length.
     pub fn times(&self, x: &[f64]) -> Vec<f64> {
         assert_eq!(x.len(), self.dim, "a vector of the factor's dimension");
         let mut result = vec![0.0; self.dim];
@@ -218,7 +218,7 @@ impl Cholesky {
     }
 }
 
-/// Dot product with four running sums, so that the additions need not wait for each other.
+/// Returns the dot product, with four running sums so that the additions need not wait for each other.
 #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
 #[inline(always)]
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -238,7 +238,7 @@ mod tests {
     use super::*;
     use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-    /// A dense random positive definite matrix, full storage.
+    /// Returns a dense random positive definite matrix in full storage.
     fn random_spd(dim: usize, rng: &mut StdRng) -> Vec<Vec<f64>> {
         let b: Vec<Vec<f64>> = (0..dim).map(|_| (0..dim).map(|_| rng.random_range(-1.0..1.0)).collect()).collect();
         let mut a = vec![vec![0.0; dim]; dim];
@@ -254,7 +254,7 @@ mod tests {
         (0..a.len()).flat_map(|k| (k..a.len()).map(move |i| a[i][k])).collect()
     }
 
-    /// Gauss–Jordan with pivoting: a solver written a different way.
+    /// Solves by Gauss–Jordan elimination with pivoting, independently of the code under test.
     fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
         let n = b.len();
         for k in 0..n {

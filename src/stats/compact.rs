@@ -1,13 +1,13 @@
-//! Numbers as few bytes: of a decision's features most are 0 or 1. *Persisted.*
+//! Encoding of numbers in few bytes, as most features of a decision are 0 or 1. *Persisted.*
 //!
-//! A whole number from -32 to 127 is written as an integer, any other as it is: bit for bit the same when it is
-//! read back, in a format that says of each number what it is.
+//! A whole number from -32 to 127 is written as an integer, any other number as it is. In a format that marks the type
+//! of each number it reads back bit for bit the same.
 
 use serde::{Deserialize as _, Deserializer, Serialize, Serializer};
 
-/// As the integer that it is; none: it is none, or has more than a byte.
+/// Returns the value as an integer of one byte, or `None` if it is not a whole number from -32 to 127.
 pub fn small_integer(value: f64) -> Option<i8> {
-    #[expect(clippy::cast_possible_truncation, reason = "compared bit for bit with what it came from")]
+    #[expect(clippy::cast_possible_truncation, reason = "compared bit for bit with the original value")]
     let whole = value as i8;
     (whole >= -32 && f64::from(whole).to_bits() == value.to_bits()).then_some(whole)
 }
@@ -33,13 +33,13 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D:
     f64::deserialize(deserializer)
 }
 
-/// The same for the entries of a sparse vector.
+/// Encoding of the entries of a sparse vector, with each value as above.
 pub mod entries {
     use serde::ser::SerializeSeq as _;
 
     use super::{Compact, Deserializer, Serializer};
 
-    /// Writes them.
+    /// Writes the entries.
     pub fn serialize<S: Serializer>(entries: &[(u32, f64)], serializer: S) -> Result<S::Ok, S::Error> {
         let mut seq = serializer.serialize_seq(Some(entries.len()))?;
         for &(index, value) in entries {
@@ -48,7 +48,7 @@ pub mod entries {
         seq.end()
     }
 
-    /// Reads them.
+    /// Reads the entries.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(u32, f64)>, D::Error> {
         serde::Deserialize::deserialize(deserializer)
     }

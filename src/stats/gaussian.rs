@@ -1,61 +1,81 @@
-//! The Gaussian posterior over the weights of a linear reward.
+//! Gaussian posterior over the weights of a linear reward.
 
 use serde::{Deserialize, Serialize};
 
 use super::Cholesky;
 
-/// A vector most of whose entries are zero: a row of features as the encoder makes it.
+/// Sparse vector: a row of features as the encoder makes it.
 ///
-/// Indices ascend, values are finite. *Persisted* (inside pending decisions).
+/// Indices ascend and values are finite. *Persisted* (inside pending decisions).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct SparseVector {
-    /// Index and value of each entry that may differ from zero.
+    /// Indices and values of the entries that may differ from zero.
     #[serde(with = "super::compact::entries")]
     pub entries: Vec<(u32, f64)>,
-    /// The squared length of what the encoder has no index for yet: words that
-    /// were never learned. They cannot move the mean; they do widen the score.
+    /// Squared length of the features that the encoder has no index for yet, such as words that were never learned.
+    /// They cannot move the mean, but they widen the score.
     #[serde(with = "super::compact")]
     pub unseen: f64,
 }
 
 impl SparseVector {
-    /// One more than the largest index, 0 for an empty vector.
+    /// One more than the largest index, or 0 for an empty vector.
     pub fn dim(&self) -> usize {
         self.entries.last().map_or(0, |&(index, _)| index as usize + 1)
     }
 }
 
-/// What a posterior says of one row of features.
+/// Prediction of a posterior for one row of features.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prediction {
-    /// `xᵀμ`, the expected reward.
+    /// Expected reward, `xᵀμ`.
     pub mean: f64,
-    /// `xᵀΛ⁻¹x`: times the noise variance, the variance of `xᵀθ`.
+    /// Leverage `xᵀΛ⁻¹x`. Multiplied by the noise variance it is the variance of `xᵀθ`.
     pub leverage: f64,
 }
 
-/// What is believed of the weights θ of `y = xᵀθ + ε`, `ε ~ N(0, σ²)`.
+/// Gaussian posterior over the weights θ of `y = xᵀθ + ε`, `ε ~ N(0, σ²)`.
 ///
-/// The prior is `θ ~ N(0, σ²/λ·I)`. With weights wᵢ (1, less what forgetting took):
+/// The prior is `θ ~ N(0, σ²/λ·I)`. With weights wᵢ (1, reduced by forgetting):
 ///
 /// ```text
 /// Λ = λI + Σ wᵢxᵢxᵢᵀ      d × d, feature²
 /// μ = Λ⁻¹ Σ wᵢyᵢxᵢ        d, reward / feature
 /// ```
 ///
-/// `Λ` is kept as its Cholesky factor. The dimension grows as features are met:
-/// what no observation has touched still has its prior, and is not stored.
-/// `observe`, `revise` and `predict` cost O(d²), `forget` O(d³); memory is
-/// d(d+1)/2 + d doubles, 265 kB at d = 256. *Persisted.*
+/// `Λ` is kept as its Cholesky factor. The dimension grows as features are met: a dimension that no observation has
+/// touched still has its prior and is not stored. `observe`, `revise` and `predict` cost O(d²), `forget` costs O(d³).
+/// The posterior takes d(d+1)/2 + d doubles, 265 kB at d = 256. *Persisted.*
 ///
 /// # Errors
 ///
-/// None after construction. A number that is not finite is a bug in the caller,
-/// and panics in debug builds.
+/// No method returns an error. A number that is not finite is a bug in the caller and panics in debug builds.
 ///
 /// # Source
 ///
 /// Bishop, *Pattern Recognition and Machine Learning* (2006), §3.3.1, eqs. 3.50–3.51.
+///
+/// # Examples
+///
+/// One weight with prior precision 1: after the reward 4 at `x = 1` the mean is 4 / (1 + 1), and a refund of the reward
+/// takes it back to 0.
+///
+/// ```
+/// use slotwise::stats::{Gaussian, SparseVector};
+///
+/// let x = SparseVector { entries: vec![(0, 1.0)], unseen: 0.0 };
+/// let mut posterior = Gaussian::new(1.0);
+/// let before = posterior.predict(&x, &mut Vec::new());
+/// assert_eq!((before.mean, before.leverage), (0.0, 1.0));
+///
+/// posterior.observe(&x, 1.0, 4.0 - before.mean);
+/// let after = posterior.predict(&x, &mut Vec::new());
+/// assert!((after.mean - 2.0).abs() < 1e-12);
+/// assert!((after.leverage - 0.5).abs() < 1e-12);
+///
+/// posterior.revise(&x, -4.0);
+/// assert!(posterior.mean()[0].abs() < 1e-12);
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gaussian {
     prior_precision: f64,
@@ -64,23 +84,23 @@ pub struct Gaussian {
 }
 
 impl Gaussian {
-    /// The prior: `prior_precision` is λ > 0, 1 / feature².
+    /// Creates the prior with precision λ > 0, in 1 / feature².
     pub fn new(prior_precision: f64) -> Self {
         debug_assert!(prior_precision > 0.0 && prior_precision.is_finite(), "λ above zero");
         Self { prior_precision, factor: Cholesky::new(), mean: Vec::new() }
     }
 
-    /// How many dimensions observations have touched.
+    /// Number of dimensions that observations have touched.
     pub fn dim(&self) -> usize {
         self.mean.len()
     }
 
-    /// μ over the dimensions that observations have touched; zero beyond them.
+    /// Posterior mean μ over the dimensions that observations have touched. It is zero beyond them.
     pub fn mean(&self) -> &[f64] {
         &self.mean
     }
 
-    /// Mean and leverage at `x`; `work` is scratch memory, kept by the caller for speed.
+    /// Returns mean and leverage at `x`. `work` is scratch memory that the caller keeps for speed.
     pub fn predict(&self, x: &SparseVector, work: &mut Vec<f64>) -> Prediction {
         let dim = self.dim();
         let mut mean = 0.0;
@@ -103,8 +123,10 @@ impl Gaussian {
         Prediction { mean, leverage }
     }
 
-    /// Turns standard normal numbers `z` into a draw of θ − μ in units of the noise: in place, `Λ^{-½ᵀ}z`
-    /// where observations have touched, `z/√λ` beyond. `z` has at least [`dim`](Self::dim) entries.
+    /// Turns standard normal numbers `z` into a draw of θ − μ in units of the noise, in place.
+    ///
+    /// The draw is `Λ^{-½ᵀ}z` over the dimensions that observations have touched and `z/√λ` beyond them. `z` has at least
+    /// [`dim`](Self::dim) entries.
     pub fn color(&self, z: &mut [f64]) {
         let (touched, beyond) = z.split_at_mut(self.dim());
         self.factor.backward(touched);
@@ -113,9 +135,9 @@ impl Gaussian {
         }
     }
 
-    /// Adds an observation: curvature `h` ≥ 0 and residual `g` at `x`, so that
-    /// `Λ ← Λ + h·x·xᵀ` and then `μ ← μ + g·Λ⁻¹x`. For the identity link
-    /// `h = 1` and `g = y − xᵀμ`.
+    /// Adds an observation with curvature `h` ≥ 0 and residual `g` at `x`.
+    ///
+    /// The update is `Λ ← Λ + h·x·xᵀ` and then `μ ← μ + g·Λ⁻¹x`. For the identity link `h = 1` and `g = y − xᵀμ`.
     pub fn observe(&mut self, x: &SparseVector, curvature: f64, residual: f64) {
         debug_assert!(curvature >= 0.0 && curvature.is_finite() && residual.is_finite(), "finite numbers");
         self.grow(x.dim());
@@ -128,13 +150,13 @@ impl Gaussian {
         self.shift(x, residual);
     }
 
-    /// Moves the mean for a reward that changed by `weighted_delta` = w·Δy after it was observed at `x`.
+    /// Moves the mean for a reward at `x` that changed after it was observed; `weighted_delta` is w·Δy.
     pub fn revise(&mut self, x: &SparseVector, weighted_delta: f64) {
         self.grow(x.dim());
         self.shift(x, weighted_delta);
     }
 
-    /// `μ ← μ + amount·Λ⁻¹x`.
+    /// Adds `amount·Λ⁻¹x` to μ.
     fn shift(&mut self, x: &SparseVector, amount: f64) {
         let mut work = vec![0.0; self.dim()];
         for &(index, value) in &x.entries {
@@ -149,10 +171,9 @@ impl Gaussian {
 
     /// Lets all observations fade: `Λ ← γΛ + (1−γ)λI`, and the weighted sum of rewards by γ.
     ///
-    /// Anchored in the prior, so directions without traffic fall back to it
-    /// instead of losing all precision. Returns what the noise statistic `b` gains by it,
-    /// `½·γ·ηᵀ(μ − μ′)` with `η = Λμ` and μ′ the new mean: with it, `b` stays what the
-    /// batch formula gives for the weights as they now are.
+    /// The posterior is anchored in the prior, so directions without traffic fall back to it instead of losing all
+    /// precision. Returns the gain of the noise statistic `b`, `½·γ·ηᵀ(μ − μ′)` with `η = Λμ` and μ′ the new mean. With
+    /// this gain `b` stays equal to the batch formula for the new weights.
     pub fn forget(&mut self, retained: f64) -> f64 {
         debug_assert!(retained > 0.0 && retained <= 1.0, "γ in (0, 1]");
         let eta = self.factor.times(&self.mean);
@@ -166,8 +187,8 @@ impl Gaussian {
             lower[diagonal] += (1.0 - retained) * self.prior_precision;
             diagonal += dim - k;
         }
-        // γΛ + (1−γ)λI of a positive definite Λ is positive definite; should
-        // rounding ever say otherwise, the posterior stays as it was.
+        // γΛ + (1−γ)λI of a positive definite Λ is positive definite. If rounding ever says otherwise, the posterior stays
+        // unchanged.
         let Ok(factor) = Cholesky::factorise(dim, lower) else { return 0.0 };
         let mut mean: Vec<f64> = eta.iter().map(|value| retained * value).collect();
         factor.forward(0, &mut mean);
@@ -210,8 +231,8 @@ mod tests {
         Row { x: SparseVector { entries, unseen: 0.0 }, y, weight: 1.0 }
     }
 
-    /// The batch solution by Gauss–Jordan on the normal equations, and the noise
-    /// statistic `½(Σwy² − μᵀΛμ)`: nothing of the code above.
+    /// Returns the batch solution by Gauss–Jordan elimination of the normal equations, and the noise statistic
+    /// `½(Σwy² − μᵀΛμ)`, without the code under test.
     fn batch(rows: &[Row], dim: usize) -> (Vec<f64>, f64, Vec<Vec<f64>>) {
         let mut a = vec![vec![0.0; 2 * dim + 1]; dim];
         for i in 0..dim {
@@ -268,9 +289,8 @@ mod tests {
         assert!((got - want).abs() < 1e-9 * (1.0 + want), "leverage {got} against {want}");
     }
 
-    /// Rewards that are revised at random, in any order, with features that appear
-    /// late and with forgetting in between, give what the batch formula gives for
-    /// the final rewards and weights: mean, noise statistic and leverage.
+    /// Rewards are revised at random, in any order, with features that appear late and with forgetting in between. Mean,
+    /// noise statistic and leverage equal the batch formula for the final rewards and weights.
     #[test]
     fn observing_revising_and_forgetting_equal_the_batch_solution() {
         let mut rng = StdRng::seed_from_u64(11);

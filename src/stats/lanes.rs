@@ -1,11 +1,12 @@
-//! Exponentials and logarithms for the nodes of a panel, all at once.
+//! Exponentials and logarithms of all nodes of a panel at once.
 //!
-//! Plain arithmetic in loops of a fixed length, without a branch or a call, which the compiler turns into the widest
-//! instructions that it may use: inside of [`wide`] those of the processor at hand, found out when the program runs.
-//! Nothing is fused or reordered for it, so every processor gives the same bits: sums are written as lanes that are
-//! added up in a stated order, whatever the width.
+//! The functions are plain arithmetic in loops of a fixed length, without a branch or a call. The compiler turns them
+//! into the widest instructions that it may use; inside [`wide`] those are the processor's own, detected at run time.
 //!
-//! Deliberately not here: numbers that are not finite, and results below the smallest normal number: densities need
+//! Invariant: every processor gives the same bits. Nothing is fused or reordered, and sums are lanes that are added in a
+//! stated order, whatever the width.
+//!
+//! Deliberately not here: numbers that are not finite and results below the smallest normal number. Densities need
 //! neither.
 
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
@@ -13,17 +14,17 @@ use fearless_simd::{Level, Simd as _};
 
 use super::legendre::NODES;
 
-/// One number per node of a panel.
+/// Numbers of the nodes of a panel, one per node.
 pub(super) type Nodes = [f64; NODES];
 
 const LN_2_HIGH: f64 = f64::from_bits(0x3fe6_2e42_fee0_0000);
 const LN_2_LOW: f64 = f64::from_bits(0x3dea_39ef_3579_3c76);
-/// Added to a number below 2⁵¹, it leaves the nearest whole number in the low bits.
+/// Number that, added to a number below 2⁵¹, leaves the nearest whole number in the low bits.
 const ROUND: f64 = 6_755_399_441_055_744.0;
 const MANTISSA: u64 = 0x000f_ffff_ffff_ffff;
 const BIAS: u64 = 1023;
 
-/// Runs `job` with the widest instructions there are; they reach what is inlined into it.
+/// Runs `job` with the widest instructions of the processor. Only code that is inlined into `job` uses them.
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 pub(super) fn wide<R>(job: impl FnOnce() -> R) -> R {
     let level = Level::new();
@@ -37,7 +38,7 @@ pub(super) fn wide<R>(job: impl FnOnce() -> R) -> R {
     job()
 }
 
-/// Runs `job`: what this processor family always has is what the compiler uses anyway.
+/// Runs `job` as it is, as the compiler already uses everything that this processor family has.
 #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
 pub(super) fn wide<R>(job: impl FnOnce() -> R) -> R {
     job()
@@ -47,11 +48,11 @@ pub(super) fn wide<R>(job: impl FnOnce() -> R) -> R {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(test), expect(dead_code, reason = "only tests set a limit"))]
 pub(crate) enum SimdWidth {
-    /// The widest that the processor has.
+    /// Widest instructions of the processor.
     Widest,
-    /// At most four numbers at once.
+    /// Instructions for at most four numbers at once.
     Avx2,
-    /// What every processor of the family has.
+    /// Instructions that every processor of the family has.
     Baseline,
 }
 
@@ -63,7 +64,7 @@ fn width() -> SimdWidth {
 #[cfg(test)]
 use limit::width;
 
-/// Limits the width on one thread, so that tests can compare the results of every width.
+/// Limit on the width for one thread, with which tests compare the results of every width.
 #[cfg(test)]
 pub(crate) mod limit {
     use std::cell::Cell;
@@ -87,7 +88,7 @@ pub(crate) mod limit {
     }
 }
 
-/// eˣ within 2 units in the last place for |x| ≤ 708; beyond that as at ±708.
+/// Returns eˣ within 2 units in the last place for |x| ≤ 708, and e^±708 beyond that.
 #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
 #[inline(always)]
 fn exp(x: f64) -> f64 {
@@ -96,7 +97,7 @@ fn exp(x: f64) -> f64 {
     let rounded = x * std::f64::consts::LOG2_E + ROUND;
     let n = rounded - ROUND;
     let r = (x - n * LN_2_HIGH) - n * LN_2_LOW;
-    // Taylor's polynomial: its rest is below r¹³/13! < 2·10⁻¹⁶. In Estrin's order, so that no term waits for all others.
+    // The remainder of Taylor's polynomial is below r¹³/13! < 2·10⁻¹⁶. Estrin's order lets no term wait for all others.
     let (r2, c) = (r * r, [0.5, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0, 1.0 / 5_040.0]);
     let d = [1.0 / 40_320.0, 1.0 / 362_880.0, 1.0 / 3_628_800.0, 1.0 / 39_916_800.0, 1.0 / 479_001_600.0];
     let (r4, low) = (r2 * r2, (c[0] + c[1] * r) * r2);
@@ -107,12 +108,12 @@ fn exp(x: f64) -> f64 {
     sum * power
 }
 
-/// ln (1 + x) for x ≥ 0, within 4 units in the last place.
+/// Returns ln (1 + x) for x ≥ 0, within 4 units in the last place.
 #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
 #[inline(always)]
 fn ln_1p(x: f64) -> f64 {
     let y = 1.0 + x;
-    // What the sum lost; the logarithm's slope there is 1/y.
+    // The rounding error of the sum; the slope of the logarithm there is 1/y.
     let lost = (x - (y - 1.0)) / y;
     let bits = y.to_bits();
     let mantissa = f64::from_bits((bits & MANTISSA) | (BIAS << 52));
@@ -120,7 +121,7 @@ fn ln_1p(x: f64) -> f64 {
     let large = mantissa > std::f64::consts::SQRT_2;
     let mantissa = if large { 0.5 * mantissa } else { mantissa };
     let exponent = if large { exponent + 1.0 } else { exponent };
-    // ln m = 2 artanh((m − 1)/(m + 1)), by its series: of |s| ≤ 0.1716 eleven terms leave less than 10⁻¹⁷.
+    // ln m = 2 artanh((m − 1)/(m + 1)), by its series. For |s| ≤ 0.1716 eleven terms leave less than 10⁻¹⁷.
     let f = mantissa - 1.0;
     let s = f / (2.0 + f);
     let square = s * s;
@@ -133,7 +134,7 @@ fn ln_1p(x: f64) -> f64 {
     exponent * LN_2_HIGH + (rest + (exponent * LN_2_LOW + lost))
 }
 
-/// The sum over the nodes, pair by pair.
+/// Returns the sum over the nodes, pair by pair.
 #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
 #[inline(always)]
 pub(super) fn total(of: &Nodes) -> f64 {
@@ -141,7 +142,7 @@ pub(super) fn total(of: &Nodes) -> f64 {
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
-/// eˣ at each node, within 2 units in the last place; taken for e^±708 beyond that.
+/// Returns eˣ at each node, within 2 units in the last place for |x| ≤ 708, and e^±708 beyond that.
 #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
 #[inline(always)]
 pub(super) fn exps(x: &Nodes) -> Nodes {
@@ -152,7 +153,7 @@ pub(super) fn exps(x: &Nodes) -> Nodes {
     out
 }
 
-/// ln (1 + x) at each node, for x ≥ 0.
+/// Returns ln (1 + x) at each node, for x ≥ 0.
 #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
 #[inline(always)]
 pub(super) fn ln_1ps(x: &Nodes) -> Nodes {
@@ -163,7 +164,7 @@ pub(super) fn ln_1ps(x: &Nodes) -> Nodes {
     out
 }
 
-/// ln p and ln (1 − p) of the log odds at each node.
+/// Returns ln p and ln (1 − p) at each node, given its log odds.
 #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
 #[inline(always)]
 pub(super) fn ln_rates(log_odds: &Nodes) -> (Nodes, Nodes) {
@@ -186,7 +187,7 @@ mod tests {
 
     use super::*;
 
-    /// How many units in the last place of `want` it is off.
+    /// Returns the error in units in the last place of `want`.
     fn off(got: f64, want: f64) -> f64 {
         (got - want).abs() / (want.abs() * f64::EPSILON)
     }

@@ -5,21 +5,21 @@ use std::sync::LazyLock;
 /// Nodes per panel: a polynomial of degree 15 is integrated exactly.
 pub(super) const NODES: usize = 8;
 
-/// The rule on [−1, 1].
+/// Quadrature rule on [−1, 1].
 pub(super) struct Rule {
-    /// Where.
+    /// Positions of the nodes.
     pub(super) nodes: [f64; NODES],
-    /// How much.
+    /// Weights of the nodes.
     pub(super) weights: [f64; NODES],
     /// `upto[j][i] = ∫₋₁^{xᵢ} ℓⱼ(t) dt` for the Lagrange basis ℓ on the nodes, so that
     /// `Σⱼ upto[j][i]·f(xⱼ)` is the integral of f from −1 to node i.
     pub(super) upto: [[f64; NODES]; NODES],
 }
 
-/// The one rule that is used, computed at its first use.
+/// Rule that all integrals use, computed at its first use.
 pub(super) static RULE: LazyLock<Rule> = LazyLock::new(rule);
 
-/// Legendre polynomial of degree [`NODES`] and its derivative at `x`.
+/// Returns the Legendre polynomial of degree [`NODES`] and its derivative at `x`.
 fn legendre(x: f64) -> (f64, f64) {
     let (mut before, mut value) = (1.0, x);
     for n in 2..=NODES {
@@ -33,7 +33,7 @@ fn rule() -> Rule {
     let mut nodes = [0.0; NODES];
     let mut weights = [0.0; NODES];
     for i in 0..NODES {
-        // Newton from Tricomi's first guess.
+        // Newton's method from Tricomi's first guess.
         let mut x = -super::math::cos(std::f64::consts::PI * (i as f64 + 0.75) / (NODES as f64 + 0.5));
         for _ in 0..20 {
             let (value, slope) = legendre(x);
@@ -48,7 +48,7 @@ fn rule() -> Rule {
     };
     let mut upto = [[0.0; NODES]; NODES];
     for i in 0..NODES {
-        // The same rule, moved to [−1, xᵢ], is exact for the basis.
+        // The rule moved to [−1, xᵢ] is exact for the basis.
         let half = 0.5 * (nodes[i] + 1.0);
         for j in 0..NODES {
             upto[j][i] = (0..NODES).map(|k| half * weights[k] * basis(j, half * (nodes[k] + 1.0) - 1.0)).sum();

@@ -1,22 +1,26 @@
-//! Numbers only: the posteriors and the integrals that everything else rests on.
+//! Statistics without names or time: posteriors, and the integrals that propensities come from.
 //!
-//! * [`Cholesky`]: the factor of a precision matrix that grows and takes rank-one updates.
-//! * [`Gaussian`]: posterior over the weights of a linear reward, with `observe`, `revise`, `forget`.
-//! * [`Noise`]: the pooled noise variance beside it (inverse gamma).
-//! * [`Beta`], [`NormalInverseGamma`]: the conjugate posteriors without features.
-//! * [`Winners`]: the probability that each of several independent scores is the largest, by quadrature.
-//! * [`WinnerCache`]: the same for one place, where most scores are as they were the last time.
-//! * [`RewardSample`], [`mean_difference`], [`PairwiseTest`]: intervals and evidence that hold however often one looks.
-//! * [`best`]: what a choice among them loses on average, and what another could still add.
+//! * [`Cholesky`]: factor of a precision matrix that grows and takes rank-one updates.
+//! * [`Gaussian`]: posterior over the weights of a linear reward, with `observe`, `revise` and `forget`.
+//! * [`Noise`]: posterior of the noise variance that all Gaussians of a slot share (inverse gamma).
+//! * [`Beta`], [`NormalInverseGamma`]: conjugate posteriors without features.
+//! * [`Winners`]: probability that each of several independent scores is the largest, by quadrature.
+//! * [`WinnerCache`]: the same probabilities for one position, with the work of earlier calls reused.
+//! * [`RewardSample`], [`mean_difference`], [`PairwiseTest`]: intervals and evidence that stay valid however often
+//!   one looks.
+//! * [`best`]: expected loss of choosing an arm, and the value that other arms could still add.
 //! * [`Moments`]: running mean and deviation.
-//! * [`compact`]: numbers as few bytes, bit for bit.
+//! * [`QuantileSketch`]: quantiles of a stream whose sizes differ by orders of magnitude.
+//! * [`compact`]: encoding of numbers in few bytes, bit for bit.
 //! * [`math`]: elementary functions that give the same bits on every processor.
 //!
-//! Invariants: everything here is a plain value and a pure function of its
-//! arguments; a number that is not finite never enters a posterior; a posterior
-//! that was updated stays positive definite.
+//! Invariants:
 //!
-//! Deliberately not here: names of features, arms, time, randomness.
+//! * Everything here is a plain value or a pure function of its arguments.
+//! * A number that is not finite never enters a posterior.
+//! * A posterior stays positive definite after every update.
+//!
+//! Deliberately not here: names of features, arms, time and randomness.
 
 pub mod best;
 mod beta;
@@ -32,6 +36,7 @@ pub mod math;
 mod moments;
 mod nig;
 mod noise;
+mod pairwise_test;
 mod quantiles;
 mod special;
 mod winners;
@@ -39,7 +44,7 @@ mod winners;
 pub use beta::Beta;
 pub use cached_winners::WinnerCache;
 pub use cholesky::{Cholesky, NotPositiveDefinite};
-pub use confidence::{Interval, PairwiseTest, REWARDS_MIN, RewardSample, mean_difference};
+pub use confidence::{Interval, REWARDS_MIN, RewardSample, mean_difference};
 pub use gaussian::{Gaussian, Prediction, SparseVector};
 #[cfg(test)]
 pub(crate) use lanes::{SimdWidth, limit::with_width_limit};
@@ -47,5 +52,6 @@ pub use marginal::{BetaScore, Marginal, NormalScore, StudentScore};
 pub use moments::Moments;
 pub use nig::NormalInverseGamma;
 pub use noise::Noise;
+pub use pairwise_test::PairwiseTest;
 pub use quantiles::QuantileSketch;
 pub use winners::Winners;

@@ -1,4 +1,4 @@
-//! Running mean and deviation.
+//! Running mean and standard deviation.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// These moments with one more number, which must be finite.
+    /// Returns these moments with one more number, which must be finite.
     #[must_use]
     pub fn with(self, value: f64) -> Self {
         let count = self.count + 1.0;
@@ -24,25 +24,26 @@ impl Moments {
         Self { count, mean, squares: self.squares + delta * (value - mean) }
     }
 
-    /// How many numbers.
+    /// Number of values.
     pub fn count(&self) -> f64 {
         self.count
     }
 
-    /// Their mean, 0 of none.
+    /// Mean of the values, or 0 if there are none.
     pub fn mean(&self) -> f64 {
         self.mean
     }
 
-    /// Their population standard deviation.
+    /// Population standard deviation of the values, or 0 if there are none.
     pub fn std(&self) -> f64 {
         if self.count > 0.0 { (self.squares / self.count).max(0.0).sqrt() } else { 0.0 }
     }
 
-    /// How many deviations `value` lies from the mean, clipped to ±`limit`; 0 while there is no deviation.
+    /// Returns the distance of `value` from the mean in standard deviations, clipped to ±`limit`, or 0 while there is no
+    /// deviation.
     pub fn standardise(&self, value: f64, limit: f64) -> f64 {
         let std = self.std();
-        // A constant whose rounding errors look like a deviation is still a constant.
+        // The rounding errors of a constant look like a small deviation.
         if std > 1e-12 * self.mean.abs() { ((value - self.mean) / std).clamp(-limit, limit) } else { 0.0 }
     }
 }

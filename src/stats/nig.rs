@@ -1,16 +1,31 @@
-//! Normal-inverse-gamma: mean and variance of a real reward, both unknown.
+//! Normal-inverse-gamma posterior of a real reward whose mean and variance are both unknown.
 
 use serde::{Deserialize, Serialize};
 
 use super::special::student_quantile;
 
-/// `y ~ N(μ, σ²)`, `μ | σ² ~ N(m, σ²/κ)`, `σ² ~ InvGamma(a, b)`. *Persisted.*
+/// Normal-inverse-gamma posterior: `y ~ N(μ, σ²)`, `μ | σ² ~ N(m, σ²/κ)`, `σ² ~ InvGamma(a, b)`. *Persisted.*
 ///
 /// `m` is in reward, `b` in reward², `κ` counts observations, `a` half of them.
 ///
 /// # Source
 ///
 /// Murphy, *Conjugate Bayesian analysis of the Gaussian distribution* (2007), §6.
+///
+/// # Examples
+///
+/// ```
+/// use slotwise::stats::NormalInverseGamma;
+///
+/// let mut value = NormalInverseGamma::new(0.0, 1.0, 1.0, 1.0);
+/// value.observe(10.0);
+/// assert_eq!(value.mean(), 5.0);
+/// assert_eq!(value.degrees(), 3.0);
+/// // Taking half of the reward back moves the mean as if it had been 5 from the start.
+/// value.revise(1.0, 10.0, -5.0);
+/// assert_eq!(value.mean(), 2.5);
+/// assert!(value.quantile(0.975) > value.mean());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct NormalInverseGamma {
     prior: Parameters,
@@ -26,13 +41,13 @@ struct Parameters {
 }
 
 impl NormalInverseGamma {
-    /// The prior: mean m, strength κ > 0, shape a > 0, scale b > 0.
+    /// Creates the prior with mean m, strength κ > 0, shape a > 0 and scale b > 0.
     pub fn new(mean: f64, strength: f64, shape: f64, scale: f64) -> Self {
         let prior = Parameters { mean, strength, shape, scale };
         Self { prior, now: prior }
     }
 
-    /// The posterior mean of μ, reward.
+    /// Posterior mean of μ, reward.
     pub fn mean(&self) -> f64 {
         self.now.mean
     }
@@ -47,12 +62,12 @@ impl NormalInverseGamma {
         (self.now.scale / (self.now.shape * self.now.strength)).sqrt()
     }
 
-    /// An outcome.
+    /// Adds an outcome.
     pub fn observe(&mut self, y: f64) {
         self.observe_part(1.0, y);
     }
 
-    /// An outcome that counts `weight` of an observation: its noise has the variance of one over the weight.
+    /// Adds an outcome that counts for `weight` of an observation: its noise has the variance `σ²/weight`.
     pub fn observe_part(&mut self, weight: f64, y: f64) {
         let Parameters { mean, strength, shape, scale } = self.now;
         let residual = y - mean;
@@ -65,14 +80,14 @@ impl NormalInverseGamma {
         };
     }
 
-    /// The variance of the next outcome about the mean, with `b/a` for the noise: reward².
+    /// Variance of the next outcome about the mean, with `b/a` for the noise, reward².
     pub fn predictive_variance(&self) -> f64 {
         self.now.scale / self.now.shape * (1.0 + 1.0 / self.now.strength)
     }
 
-    /// The outcome of an observation of weight `w` changed by `delta` from `y`.
+    /// Changes the outcome of an observation of weight `w` by `delta` from `y`.
     ///
-    /// One feature that is always 1: `xᵀΛ⁻¹x = 1/κ`; see [`Noise::revise`](super::Noise::revise).
+    /// This is [`Noise::revise`](super::Noise::revise) for one feature that is always 1, where `xᵀΛ⁻¹x = 1/κ`.
     pub fn revise(&mut self, weight: f64, y: f64, delta: f64) {
         let residual = y - self.now.mean;
         let change = weight * (delta * residual + 0.5 * delta * delta * (1.0 - weight / self.now.strength));
@@ -80,7 +95,7 @@ impl NormalInverseGamma {
         self.now.mean += weight * delta / self.now.strength;
     }
 
-    /// All observations fade to `retained` of their weight; the batch formula for the new weights.
+    /// Lets all observations fade to `retained` of their weight, by the batch formula for the new weights.
     pub fn forget(&mut self, retained: f64) {
         let (now, prior) = (self.now, self.prior);
         let strength = prior.strength + retained * (now.strength - prior.strength);
@@ -94,7 +109,7 @@ impl NormalInverseGamma {
         self.now = Parameters { mean, strength, shape, scale: scale.max(prior.scale) };
     }
 
-    /// The mean reward below which the true one lies with probability `p` in (0, 1).
+    /// Mean reward below which the true mean lies with probability `p` in (0, 1).
     pub fn quantile(&self, p: f64) -> f64 {
         self.mean() + self.spread() * student_quantile(self.degrees(), p)
     }
@@ -105,7 +120,7 @@ mod tests {
     use super::*;
     use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-    /// Murphy 2007, eqs. 86–89, from weighted sums: not the recursion above.
+    /// The expected values follow Murphy 2007, eqs. 86–89, from weighted sums instead of the recursion above.
     #[test]
     fn observing_revising_and_forgetting_equal_the_batch_formula() {
         let mut rng = StdRng::seed_from_u64(5);

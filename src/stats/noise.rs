@@ -2,14 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
-/// `σ² ~ InvGamma(a, b)`, pooled over all the posteriors of a slot.
+/// Posterior of the noise variance, `σ² ~ InvGamma(a, b)`, pooled over all posteriors of a slot.
 ///
 /// With n observations of weights w: `a = a₀ + ½Σw` and `b = b₀ + ½Σ(Σwy² − μᵀΛμ)`,
-/// the outer sum over the posteriors. `a` has no unit, `b` is in reward². *Persisted.*
+/// where the outer sum runs over the posteriors. `a` has no unit, `b` is in reward². *Persisted.*
 ///
 /// # Source
 ///
-/// Bishop (2006), exercise 3.12; the revision by differencing the batch formula.
+/// Bishop (2006), exercise 3.12. The revision follows from differencing the batch formula.
+///
+/// # Examples
+///
+/// ```
+/// use slotwise::stats::Noise;
+///
+/// let mut noise = Noise::new(2.0, 1.0);
+/// assert_eq!(noise.variance(), 0.5);
+/// // A residual of 3 at leverage 0 adds ½ to the shape and 4.5 to the scale.
+/// noise.observe(1.0, 3.0, 0.0);
+/// assert_eq!(noise.variance(), 5.5 / 2.5);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Noise {
     prior_shape: f64,
@@ -19,44 +31,49 @@ pub struct Noise {
 }
 
 impl Noise {
-    /// The prior: shape a₀ > 0, scale b₀ > 0 in reward².
+    /// Creates the prior with shape a₀ > 0 and scale b₀ > 0, in reward².
     pub fn new(shape: f64, scale: f64) -> Self {
         Self { prior_shape: shape, prior_scale: scale, shape, scale }
     }
 
-    /// `b`, reward².
+    /// Scale `b` of the posterior, reward².
     pub fn scale(&self) -> f64 {
         self.scale
     }
 
-    /// `b₀`, reward².
+    /// Scale `b₀` of the prior, reward².
     pub fn prior_scale(&self) -> f64 {
         self.prior_scale
     }
 
-    /// `b / a`: the noise variance to go on with, reward², above zero.
+    /// Estimate `b / a` of the noise variance, reward², above zero.
     pub fn variance(&self) -> f64 {
         self.scale / self.shape
     }
 
-    /// An observation of weight `w`, whose noise has variance `σ²/w`, and whose residual was `y − xᵀμ` at leverage `xᵀΛ⁻¹x`, both from before it.
+    /// Adds an observation of weight `w`, whose noise has variance `σ²/w`.
+    ///
+    /// Its residual is `y − xᵀμ` and its leverage `xᵀΛ⁻¹x`, both from before the observation.
     pub fn observe(&mut self, weight: f64, residual: f64, leverage: f64) {
         self.shape += 0.5;
         self.scale += 0.5 * weight * residual * residual / (1.0 + weight * leverage);
     }
 
-    /// The reward of an observation of weight `w` changed by `delta`; `residual` is the
-    /// reward so far less `xᵀμ`, `leverage` is `xᵀΛ⁻¹x`, μ and Λ from before the revision.
+    /// Changes the reward of an observation of weight `w` by `delta`.
+    ///
+    /// `residual` is the reward before the change minus `xᵀμ`, and `leverage` is `xᵀΛ⁻¹x`, with μ and Λ from before the
+    /// revision.
     ///
     /// `b ← b + w[Δ·(y − xᵀμ) + ½Δ²(1 − w·xᵀΛ⁻¹x)]`.
     pub fn revise(&mut self, weight: f64, delta: f64, residual: f64, leverage: f64) {
         self.scale += weight * (delta * residual + 0.5 * delta * delta * (1.0 - weight * leverage));
-        // Exactly, b ≥ b₀ always; rounding after a large reward and its refund may undershoot.
+        // In exact arithmetic b ≥ b₀ always holds; rounding after a large reward and its refund may undershoot.
         self.scale = self.scale.max(self.prior_scale);
     }
 
-    /// All observations fade to `retained` of their weight; `gain` is the sum of what
-    /// [`Gaussian::forget`](super::Gaussian::forget) returned.
+    /// Lets all observations fade to `retained` of their weight.
+    ///
+    /// `gain` is the sum of the values that [`Gaussian::forget`](super::Gaussian::forget) returned.
     pub fn forget(&mut self, retained: f64, gain: f64) {
         self.shape = self.prior_shape + retained * (self.shape - self.prior_shape);
         self.scale = self.prior_scale + retained * (self.scale - self.prior_scale) + gain.max(0.0);

@@ -6,30 +6,30 @@ use serde::{Deserialize, Serialize};
 
 use super::math::{exp2, log2};
 
-/// Eight bins an octave: a bin's end is at most 9.1 % above what is in it.
+/// Bins per octave. With eight, the end of a bin is at most 9.1 % above the values in it.
 const PER_OCTAVE: f64 = 8.0;
-/// Beyond this many all counts are halved, so that what is old fades.
+/// Total count beyond which all counts are halved, so that old values fade.
 const COUNT_MAX: f64 = 10_000.0;
 
-/// A histogram over the logarithm of numbers ≥ 0; fades. *Persisted.*
+/// Fading histogram over the logarithm of numbers ≥ 0. *Persisted.*
 ///
-/// A quantile is the end of the bin it lies in: never too small, and at most 9.1 % too large. 64 bins
-/// span what eight octaves span, whatever the count.
+/// A quantile is the end of the bin that it lies in, so it is never too small and at most 9.1 % too large. 64 bins span
+/// eight octaves, whatever the count.
 ///
 /// # Source
 ///
 /// Masson, Rim and Lee, "`DDSketch`: A Fast and Fully-Mergeable Quantile Sketch with Relative-Error
-/// Guarantees" (2019), §2.1; the bins are theirs, fading is added.
+/// Guarantees" (2019), §2.1. The bins are theirs; fading is added.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct QuantileSketch {
     counts: BTreeMap<i32, f64>,
     total: f64,
-    /// The share that was last_query for since the last number came, and its quantile.
+    /// Fraction that was asked for since the last number arrived, and its quantile.
     #[serde(skip)]
     last_query: OnceLock<(f64, Option<f64>)>,
 }
 
-/// Whatever was last_query.
+/// Compares the persisted fields; the last query is a cache that follows from them.
 impl PartialEq for QuantileSketch {
     fn eq(&self, other: &Self) -> bool {
         self.total.total_cmp(&other.total).is_eq() && self.counts == other.counts
@@ -37,17 +37,17 @@ impl PartialEq for QuantileSketch {
 }
 
 impl QuantileSketch {
-    /// Of nothing.
+    /// Creates an empty sketch.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many numbers, but for fading.
+    /// Number of values, reduced by fading.
     pub fn count(&self) -> f64 {
         self.total
     }
 
-    /// Another number; what is not above zero counts as the smallest there is.
+    /// Adds a number. A number that is not above zero counts as the smallest value there is.
     pub fn observe(&mut self, value: f64) {
         #[expect(clippy::cast_possible_truncation, reason = "the logarithm of an f64 is below 1100")]
         let bin = if value > 0.0 { (PER_OCTAVE * log2(value)).ceil() as i32 } else { i32::MIN };
@@ -60,15 +60,16 @@ impl QuantileSketch {
         }
     }
 
-    /// A number that at least the `share` of all are not above; none of none.
+    /// Returns a value that at least the fraction `share` of all numbers do not exceed, or `None` if there are none.
     pub fn quantile(&self, share: f64) -> Option<f64> {
-        // Most ask for the same again and again.
+        // Most callers ask for the same fraction again and again.
         let &(last_query, quantile) = self.last_query.get_or_init(|| (share, self.find(share)));
         if last_query.total_cmp(&share).is_eq() { quantile } else { self.find(share) }
     }
 
     fn find(&self, share: f64) -> Option<f64> {
-        // From the top, as large shares are last_query for; sums of whole numbers and their halves are exact in any order.
+        // Counts from the top, as callers ask for large fractions. Sums of whole numbers and their halves are exact in any
+        // order.
         let (mut above, mut found) = (0.0, None);
         for (&bin, count) in self.counts.iter().rev() {
             if found.is_some() && self.total - above < share * self.total {
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_and_what_is_below_them_are_the_smallest() {
+    fn zeros_and_negative_numbers_count_as_the_smallest_value() {
         let mut quantiles = QuantileSketch::new();
         for value in [0.0, -3.0, 0.0, 8.0] {
             quantiles.observe(value);
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_before_is_not_what_is_answered_once_more_came() {
+    fn a_cached_quantile_is_dropped_when_another_number_arrives() {
         let mut quantiles = QuantileSketch::new();
         for i in 1..=200_u32 {
             quantiles.observe(f64::from(i));
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_old_fades() {
+    fn old_values_fade() {
         let mut quantiles = QuantileSketch::new();
         (0..5_000).for_each(|_| quantiles.observe(1e9));
         (0..100_000).for_each(|_| quantiles.observe(1.0));

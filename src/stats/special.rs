@@ -7,17 +7,18 @@
 
 use super::math::{exp, ln, ln_1p, logistic};
 
-/// From here on the series of ln Γ that is used is good to 1e-12.
+/// Argument from which on the series of ln Γ is accurate to 1e-12.
 const STIRLING_MIN: f64 = 10.0;
-/// Steps of the continued fraction at most. It needs about √max(a, b) of them near the mean, and a few elsewhere.
+/// Maximum number of steps of the continued fraction. It needs about √max(a, b) of them near the mean, and a few
+/// elsewhere.
 const STEPS_MAX: u32 = 10_000;
-/// The continued fraction ends when a step changes it by no more than this part.
+/// Relative change below which the continued fraction ends.
 const STEP_MIN: f64 = 1.2e-16;
-/// Keeps the denominators of the continued fraction off zero.
+/// Value that replaces denominators of the continued fraction that are almost zero.
 const TINY: f64 = 1e-290;
-/// Log odds beyond this are not looked for: e^−745 is the least positive number.
+/// Largest log odds that the search considers: e^−745 is the least positive number.
 const LOG_ODDS_MAX: f64 = 745.0;
-/// Steps of the search for a quantile at most; halving alone ends after some 70.
+/// Maximum number of steps of the search for a quantile; halving alone ends after some 70.
 const SEARCH_MAX: u32 = 200;
 
 /// Returns ln Γ(x) for x > 0.
@@ -30,12 +31,12 @@ pub(super) fn erfc(x: f64) -> f64 {
     libm::erfc(x)
 }
 
-/// Returns `ln B(a, b)`; relative to B within 1e-12 and the rounding of `a ln (1 + b/a)`.
+/// Returns `ln B(a, b)`, accurate relative to B within 1e-12 and the rounding of `a ln (1 + b/a)`.
 pub(super) fn ln_beta(a: f64, b: f64) -> f64 {
     if a.min(b) < STIRLING_MIN {
         return ln_gamma(a) + ln_gamma(b) - ln_gamma(a + b);
     }
-    // Stirling's series of each Γ (DLMF 5.11.1), in which the large parts cancel before they are formed.
+    // In Stirling's series of each Γ (DLMF 5.11.1) the large parts cancel before they are formed.
     let (n, rest) = (a + b, |x: f64| {
         let y = 1.0 / (x * x);
         (1.0 / 12.0 - y * (1.0 / 360.0 - y * (1.0 / 1_260.0 - y / 1_680.0))) / x
@@ -56,7 +57,7 @@ pub(super) fn beta_cdf(a: f64, b: f64, x: f64) -> f64 {
 
 /// Returns the distribution function of Beta(a, b) where the log odds are `x`.
 pub(super) fn beta_cdf_at_log_odds(a: f64, b: f64, x: f64) -> f64 {
-    // ln p and ln (1 − p), neither of which loses digits where p is almost 0 or 1.
+    // Neither ln p nor ln (1 − p) loses digits if p is almost 0 or 1.
     let soft = ln_1p(exp(-x.abs()));
     incomplete_beta((a, b), (logistic(x), logistic(-x)), (x.min(0.0) - soft, -x.max(0.0) - soft))
 }
@@ -73,7 +74,7 @@ pub(super) fn beta_quantile_log_odds(a: f64, b: f64, p: f64) -> f64 {
         } else {
             low = x;
         }
-        // Newton's step, where it stays within the bracket; else its middle.
+        // Newton's step is taken if it stays within the bracket, and the middle of the bracket otherwise.
         let soft = ln_1p(exp(-x.abs()));
         let density = exp(a * (x.min(0.0) - soft) + b * (-x.max(0.0) - soft) - norm);
         let newton = x - excess / density;
@@ -97,10 +98,10 @@ pub(super) fn student_quantile(degrees: f64, p: f64) -> f64 {
     if p < 0.5 { -size } else { size }
 }
 
-/// The regularised incomplete beta function at `x`, given also 1 − x and the logarithms of both.
+/// Returns the regularised incomplete beta function at `x`, given also 1 − x and the logarithms of both.
 fn incomplete_beta((a, b): (f64, f64), (x, rest): (f64, f64), (ln_x, ln_rest): (f64, f64)) -> f64 {
     let front = exp(a * ln_x + b * ln_rest - ln_beta(a, b));
-    // The fraction converges quickly below the mean; above it, the mirror image does.
+    // The fraction converges quickly below the mean, and its mirror image above it.
     if x < (a + 1.0) / (a + b + 2.0) {
         (front * fraction(a, b, x) / a).min(1.0)
     } else {
@@ -108,7 +109,7 @@ fn incomplete_beta((a, b): (f64, f64), (x, rest): (f64, f64), (ln_x, ln_rest): (
     }
 }
 
-/// The continued fraction of the incomplete beta function.
+/// Returns the continued fraction of the incomplete beta function.
 fn fraction(a: f64, b: f64, x: f64) -> f64 {
     let off_zero = |value: f64| if value.abs() < TINY { TINY } else { value };
     let mut c = 1.0;

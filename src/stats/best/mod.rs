@@ -1,6 +1,6 @@
-//! What choosing one of several uncertain mean rewards loses, and what another could still add.
+//! Expected loss of choosing one of several uncertain mean rewards, and the value that the others could still add.
 //!
-//! Deliberately not here: which posteriors, and of which arms.
+//! Deliberately not here: the choice of posteriors and the arms that they belong to.
 
 use super::{
     Beta, Marginal, NormalInverseGamma, StudentScore, Winners,
@@ -10,16 +10,16 @@ use super::{
     special::ln_beta,
 };
 
-/// A mean reward that is believed to be about this, on the line of rewards itself.
+/// Belief about a mean reward, on the line of rewards itself.
 pub trait RewardBelief: Marginal + Sized {
-    /// Its mean.
+    /// Mean of the belief.
     fn mean(&self) -> f64;
-    /// The same with `by` added to it.
+    /// Returns the belief with `by` added to the reward.
     #[must_use]
     fn shifted_by(&self, by: f64) -> Self;
 }
 
-/// A Beta with a, b ≥ 1 on the line of rates, and what was added to it.
+/// Beta with a, b ≥ 1 on the line of rates, shifted by a constant.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RateScore {
     a: f64,
@@ -30,7 +30,7 @@ pub struct RateScore {
 }
 
 impl RateScore {
-    /// Of this posterior.
+    /// Creates the belief that the posterior holds.
     pub fn new(posterior: &Beta) -> Self {
         let (a, b) = (posterior.a(), posterior.b());
         Self { a, b, ln_norm: ln_beta(a, b), support: rate_support(a, b), by: 0.0 }
@@ -74,7 +74,7 @@ impl Marginal for RateScore {
     }
 
     fn tail_reach(&self) -> f64 {
-        // It may end in a jump.
+        // The density may end in a jump, so no panel may reach into it.
         0.0
     }
 
@@ -93,7 +93,7 @@ impl RewardBelief for RateScore {
     }
 }
 
-/// The mean of a [`NormalInverseGamma`], which follows Student's t.
+/// Mean of a [`NormalInverseGamma`], which follows Student's t.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ValueScore {
     mean: f64,
@@ -101,7 +101,7 @@ pub struct ValueScore {
 }
 
 impl ValueScore {
-    /// Of this posterior.
+    /// Creates the belief that the posterior holds.
     pub fn new(posterior: &NormalInverseGamma) -> Self {
         let mean = posterior.mean();
         Self { mean, score: StudentScore::new(mean, posterior.spread(), posterior.degrees()) }
@@ -150,8 +150,10 @@ impl RewardBelief for ValueScore {
     }
 }
 
-/// For each of `beliefs`, independent of one another, how much choosing it is expected to lose against knowing which
-/// is best: `E[max_b θ_b] − E[θ_a]`, reward. By quadrature, O(n · nodes); see [`Winners`].
+/// Returns the expected loss of choosing each of the independent `beliefs` instead of the best: `E[max_b θ_b] − E[θ_a]`,
+/// reward.
+///
+/// The integral is a quadrature in O(n · nodes); see [`Winners`].
 pub fn expected_losses<B: RewardBelief>(beliefs: &[B]) -> Vec<f64> {
     if beliefs.len() < 2 {
         return vec![0.0; beliefs.len()];
@@ -160,10 +162,10 @@ pub fn expected_losses<B: RewardBelief>(beliefs: &[B]) -> Vec<f64> {
     beliefs.iter().map(|belief| (largest - belief.mean()).max(0.0)).collect()
 }
 
-/// The value remaining: with probability `sure` no other of `beliefs` is better than `chosen` by more than this; reward.
+/// Returns the value remaining, in reward: with probability `sure` none of the other `beliefs` exceeds `chosen` by more.
 ///
-/// `P(max_b θ_b − θ_a ≤ v)` is the probability that a with v added to it is the best, which [`Winners`] gives; v is
-/// found by halving, to a ten-thousandth of where it may lie.
+/// `P(max_b θ_b − θ_a ≤ v)` is the probability that a with v added to it is the best, which [`Winners`] gives. Halving
+/// finds v to a ten-thousandth of the range in which it may lie.
 ///
 /// # Source
 ///
@@ -182,7 +184,7 @@ pub fn value_remaining<B: RewardBelief>(beliefs: &[B], chosen: usize, sure: f64)
     }
     let top = beliefs.iter().map(|belief| belief.support().1).fold(f64::NEG_INFINITY, f64::max);
     let (mut low, mut high) = (0.0, top - own.support().0);
-    // Heavy tails reach far beyond where the answer lies: first by orders of magnitude.
+    // Heavy tails reach far beyond the answer, so the range first shrinks by orders of magnitude.
     while high > 0.0 && holds(0.1 * high) {
         high *= 0.1;
     }

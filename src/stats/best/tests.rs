@@ -1,4 +1,4 @@
-//! Against Monte Carlo, and against what is known by hand.
+//! Tests against Monte Carlo and against values derived by hand.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rand_distr::{Distribution as _, StudentT};
@@ -7,7 +7,7 @@ use super::*;
 
 const DRAWS: usize = 200_000;
 
-/// Means over draws of all at once, with the standard error of each, and the quantile of what the best is better by.
+/// Expected losses with their standard errors, and the sorted advantages of the best, over joint draws.
 struct Drawn {
     losses: Vec<(f64, f64)>,
     remaining: Vec<f64>,
@@ -30,7 +30,8 @@ fn drawn(mut draw: impl FnMut() -> Vec<f64>, chosen: usize) -> Drawn {
     Drawn { losses, remaining }
 }
 
-/// Losses to five standard errors; the quantile lies between those of 95 % give or take five standard errors of that share.
+/// Checks losses to five standard errors, and the value remaining against the quantiles of 95 % plus and minus five
+/// standard errors of that fraction.
 #[track_caller]
 fn check<B: RewardBelief>(beliefs: &[B], chosen: usize, drawn: &Drawn) {
     for (got, (want, error)) in expected_losses(beliefs).iter().zip(&drawn.losses) {
@@ -44,7 +45,7 @@ fn check<B: RewardBelief>(beliefs: &[B], chosen: usize, drawn: &Drawn) {
     assert!(low * 0.999 <= got && got <= high * 1.001, "{got} within {low} to {high}");
 }
 
-/// A Beta drawn as the place of order statistics' kin: two gammas, each a sum of logarithms.
+/// Draws a Beta from two gammas, each a sum of logarithms.
 fn beta(rng: &mut StdRng, a: u32, b: u32) -> f64 {
     let gamma = |rng: &mut StdRng, n: u32| (0..n).map(|_| -(1.0 - rng.random::<f64>()).ln()).sum::<f64>();
     let (x, y) = (gamma(rng, a), gamma(rng, b));
@@ -52,7 +53,7 @@ fn beta(rng: &mut StdRng, a: u32, b: u32) -> f64 {
 }
 
 #[test]
-fn rates_lose_and_leave_what_draws_do() {
+fn losses_and_values_remaining_of_rates_agree_with_draws() {
     let mut rng = StdRng::seed_from_u64(1);
     for (of, chosen) in [
         (vec![(12, 40), (9, 33), (1, 1)], 0),
@@ -67,7 +68,7 @@ fn rates_lose_and_leave_what_draws_do() {
 }
 
 #[test]
-fn values_lose_and_leave_what_draws_do() {
+fn losses_and_values_remaining_of_real_rewards_agree_with_draws() {
     let mut rng = StdRng::seed_from_u64(2);
     let mut of = [NormalInverseGamma::new(0.0, 0.1, 1.0, 0.25); 3];
     for (i, posterior) in of.iter_mut().enumerate() {
@@ -85,9 +86,9 @@ fn values_lose_and_leave_what_draws_do() {
     check(&beliefs, 2, &drawn);
 }
 
-/// Two flat rates: E max = 2/3, so either loses 1/6; the difference has the triangle's 95 % quantile 1 − √0.1.
+/// For two flat rates E max = 2/3, so either loses 1/6. The difference has the triangle's 95 % quantile 1 − √0.1.
 #[test]
-fn two_flat_rates_are_as_by_hand() {
+fn two_flat_rates_agree_with_the_values_derived_by_hand() {
     let flat = [RateScore::new(&Beta::new(1.0, 1.0)); 2];
     for loss in expected_losses(&flat) {
         assert!((loss - 1.0 / 6.0).abs() < 1e-6, "{loss}");
@@ -97,7 +98,7 @@ fn two_flat_rates_are_as_by_hand() {
 }
 
 #[test]
-fn one_alone_loses_nothing_and_leaves_nothing() {
+fn a_single_belief_loses_nothing_and_leaves_no_value() {
     let alone = [RateScore::new(&Beta::new(3.0, 4.0))];
     assert_eq!(expected_losses(&alone), [0.0]);
     assert!(value_remaining(&alone, 0, 0.95) <= 0.0 && value_remaining::<RateScore>(&[], 0, 0.95) <= 0.0);

@@ -1,4 +1,4 @@
-//! The probability of each of several independent scores to be the largest, on a grid that stays where it is.
+//! Probability that each of several independent scores is the largest, on a fixed grid whose work is kept.
 //!
 //! From one decision to the next most posteriors are the same. Where panels lie on a fixed panels, what a score comes
 //! to on them depends on that score and the panels' length alone, so that it can be kept: [`WinnerCache`].
@@ -6,8 +6,8 @@
 //! Invariant: what is kept changes no bit of any answer. An answer follows from the scores; a cache that is empty, full,
 //! of other scores or in use by somebody else gives the same one, sooner or later.
 //!
-//! Deliberately not here: several places, point masses and scores whose spreads differ by so much that they need a grid
-//! of their own; see [`Winners`](super::Winners).
+//! Deliberately not here: several places, point masses, and scores whose spreads differ so much that they need a grid of
+//! their own. [`Winners`](super::Winners) handles those.
 
 use std::{
     cmp::Reverse,
@@ -22,28 +22,42 @@ use super::{
     winners::{CUT, cells},
 };
 
-/// More scores than that are not kept: each takes some kilobytes.
+/// Maximum number of scores that are kept, as each takes some kilobytes.
 const SCORES_MAX: usize = 64;
 
-/// No more panels: scores whose spreads differ that much are better off on a grid of their own.
+/// Maximum number of panels. Scores whose spreads need more are faster on a grid of their own.
 const PANELS_MAX: i64 = 64;
 
-/// A distribution function is divided by, so it is taken for no less; where even ten of them are that small nobody wins.
+/// Least value of a distribution function, as the code divides by it. If even ten of them are that small, no score
+/// wins there.
 const LEAST: f64 = 1e-30;
 
-/// Sign, exponent and the first two digits of the mantissa.
+/// Mask of the sign, the exponent and the first two digits of the mantissa of a panel's length.
 const LENGTHS: u64 = 0xfffc_0000_0000_0000;
 
-/// What scores come to, kept from one call to the next; a copy shares it.
+/// Cached quadrature on a fixed grid, kept from one call to the next. Clones share one cache.
+///
+/// # Examples
+///
+/// ```
+/// use slotwise::stats::{Beta, BetaScore, WinnerCache};
+///
+/// let scores = [(30.0, 70.0), (35.0, 65.0)].map(|(a, b)| BetaScore::new(&Beta::new(a, b), 1.0));
+/// let cache = WinnerCache::default();
+/// let first = cache.probabilities(&scores).unwrap();
+/// assert!(first[1] > first[0] && (first[0] + first[1] - 1.0).abs() < 1e-12);
+/// // The second call reuses the work of the first and gives the same bits.
+/// assert_eq!(cache.probabilities(&scores).unwrap(), first);
+/// ```
 pub struct WinnerCache<M: Marginal>(Arc<Mutex<PanelCache<M>>>);
 
 impl<M: Marginal> WinnerCache<M> {
-    /// For each of `scores` the probability that it is the largest, with the error of [`Winners`](super::Winners); none: these
-    /// scores take a grid of their own.
+    /// Returns the probability that each of `scores` is the largest, with the error of [`Winners`](super::Winners), or
+    /// `None` if these scores need a grid of their own.
     pub fn probabilities(&self, scores: &[M]) -> Option<Vec<f64>> {
         let mut own = None;
         let mut kept = self.0.try_lock().ok();
-        // In use by somebody else: begun anew it says the same.
+        // If another thread holds the lock, an empty cache gives the same result.
         let panels = kept.as_deref_mut().unwrap_or_else(|| own.insert(PanelCache::default()));
         wide(
             #[inline(always)]
@@ -53,7 +67,7 @@ impl<M: Marginal> WinnerCache<M> {
 }
 
 impl<M: Marginal> WinnerCache<M> {
-    /// `n` scores; `score` makes each of its index and of what stood there the last time, in case that is the same.
+    /// Returns `n` scores that `score` makes from the index and the score that the cache holds at that index.
     pub fn scores(&self, n: usize, score: impl Fn(usize, Option<&M>) -> M) -> Vec<M> {
         let kept = self.0.try_lock().ok();
         let columns = kept.as_ref().map_or(&[][..], |panels| &panels.columns);
@@ -74,7 +88,7 @@ impl<M: Marginal> Clone for WinnerCache<M> {
     }
 }
 
-/// Whatever is kept, they say the same.
+/// All caches are equal, as their contents change no result.
 impl<M: Marginal> PartialEq for WinnerCache<M> {
     fn eq(&self, _: &Self) -> bool {
         true
@@ -87,8 +101,10 @@ impl<M: Marginal> fmt::Debug for WinnerCache<M> {
     }
 }
 
-/// A score on one panel: its distribution function, and weight times density over that, which times the distribution
-/// function of the largest of all is what it wins.
+/// Values of a score on one panel.
+///
+/// `below` is its distribution function. `rate` is weight times density over `below`: multiplied by the distribution
+/// function of the largest score it is the probability that the score wins there.
 #[derive(Clone, Copy)]
 struct PanelCell {
     below: Nodes,
@@ -101,7 +117,7 @@ impl PanelCell {
     fn new(mass: &Nodes, below: &Nodes) -> Self {
         let mut cell = Self { below: [0.0; NODES], rate: [0.0; NODES] };
         for j in 0..NODES {
-            // The same in both, so that their product is as good as the mass is.
+            // Both use the limited value, so their product is as accurate as the mass.
             cell.below[j] = below[j].max(LEAST);
             cell.rate[j] = mass[j] / cell.below[j];
         }
@@ -109,14 +125,14 @@ impl PanelCell {
     }
 }
 
-/// What is known of a score.
+/// Cached state of a score.
 struct ScoreColumn<M> {
     score: M,
-    /// The panel that its support ends in.
+    /// Panel that the support ends in.
     top: i64,
-    /// The lowest panel that it was computed on, of all from its top on; one more than that before the first.
+    /// Lowest panel with computed values; all panels from the top down to it have them. It is `top + 1` before the first.
     computed_down_to: i64,
-    /// The probability above that panel's lower end.
+    /// Probability above that panel's lower end.
     above: f64,
 }
 
@@ -129,28 +145,28 @@ impl<M: Marginal> ScoreColumn<M> {
     }
 }
 
-/// All scores on one panel.
+/// Values of all scores on one panel.
 struct PanelRow<M: Marginal> {
     panel: i64,
     xs: Nodes,
     shared: M::Shared,
-    /// By score; good from its column's top down to where that is computed_down_to.
+    /// One cell per score, valid from the column's top panel down to `computed_down_to`.
     cells: Vec<PanelCell>,
 }
 
-/// Panels from `k` times their length to `k + 1` times it.
+/// Cache of the values of scores on panels; panel `k` reaches from `k` times the length to `k + 1` times it.
 struct PanelCache<M: Marginal> {
-    /// Four to an octave, so that it is the same for long, and a panel's ends are exact.
+    /// Length of a panel. There are four lengths per octave, so that it rarely changes and the panels' ends are exact.
     length: f64,
     columns: Vec<ScoreColumn<M>>,
-    /// By the panel's number modulo how many there are.
+    /// Rows at the panel's number modulo the number of rows.
     rows: Vec<Option<PanelRow<M>>>,
-    /// All scores in the order in which they begin.
+    /// All scores, by descending top panel.
     order: Vec<usize>,
-    /// Those of them that can be the largest, likewise.
+    /// Scores that can be the largest, in the same order.
     live: Vec<usize>,
     won: Vec<Nodes>,
-    /// The panel that the last integral ended on.
+    /// Panel on which the last integral ended.
     reached: i64,
 }
 
@@ -161,7 +177,7 @@ impl<M: Marginal> Default for PanelCache<M> {
     }
 }
 
-/// The panel that `x` lies in; none: there are too many.
+/// Returns the panel that `x` lies in, or `None` if its number is too large.
 #[expect(clippy::cast_possible_truncation, reason = "compared before")]
 #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
 #[inline(always)]
@@ -187,7 +203,7 @@ impl<M: Marginal> PanelCache<M> {
         Some(pmf)
     }
 
-    /// Says which scores are looked at, and from which panel down to which.
+    /// Selects the scores that can win, and returns the top and the bottom panel of the integral.
     #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
     #[inline(always)]
     fn lay(&mut self, scores: &[M]) -> Option<(i64, i64)> {
@@ -210,7 +226,7 @@ impl<M: Marginal> PanelCache<M> {
         (top - bottom < PANELS_MAX).then_some((top, bottom))
     }
 
-    /// Keeps what is still good.
+    /// Replaces the columns of scores that changed and keeps the others.
     #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
     #[inline(always)]
     fn keep(&mut self, scores: &[M], length: f64) -> Option<()> {
@@ -246,7 +262,7 @@ impl<M: Marginal> PanelCache<M> {
         Some(())
     }
 
-    /// Adds up on panel after panel, from the top downwards, what each wins where all others lie below.
+    /// Adds up the winning probability of each score, panel after panel from the top downwards.
     #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
     #[inline(always)]
     fn integrate(&mut self, top: i64, bottom: i64, pmf: &mut [f64]) {
@@ -259,7 +275,7 @@ impl<M: Marginal> PanelCache<M> {
         let mut begun = 0;
         let mut panel = top;
         loop {
-            // What has not begun lies below.
+            // Scores whose top panel is lower lie below with probability 1.
             while self.live.get(begun).is_some_and(|&i| self.columns[i].top >= panel) {
                 begun += 1;
             }
@@ -275,14 +291,14 @@ impl<M: Marginal> PanelCache<M> {
             }
             for (&i, won) in live.iter().zip(self.won.iter_mut()) {
                 let rate = &cells[i].rate;
-                // Not in place: what might lie on each other is not added side by side.
+                // A local copy tells the compiler that the arrays do not overlap, so it adds side by side.
                 let mut sum = *won;
                 for j in 0..NODES {
                     sum[j] += rate[j] * all[j];
                 }
                 *won = sum;
             }
-            // Everybody lies below the lowest node with no more than this probability.
+            // All scores lie below the lowest node with this probability at most.
             if all[0] < CUT || panel == bottom {
                 break;
             }
@@ -297,7 +313,7 @@ impl<M: Marginal> PanelCache<M> {
         }
     }
 
-    /// A row for each of these panels.
+    /// Makes a row for each of these panels.
     #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
     #[inline(always)]
     fn make_rows(&mut self, top: i64, bottom: i64) {
@@ -315,7 +331,7 @@ impl<M: Marginal> PanelCache<M> {
         }
     }
 
-    /// Computes what is still missing of the live columns down to `panel`.
+    /// Computes the missing values of the live columns down to `panel`.
     #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
     #[inline(always)]
     fn fill(&mut self, panel: i64) {
@@ -331,7 +347,7 @@ impl<M: Marginal> PanelCache<M> {
     }
 }
 
-/// The place of a panel among the rows.
+/// Returns the index of a panel's row.
 #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
 #[inline(always)]
 fn place(panel: i64) -> usize {

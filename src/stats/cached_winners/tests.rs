@@ -1,4 +1,4 @@
-//! Against the grid that fits itself to the scores, and against itself with nothing kept.
+//! Tests against the grid that fits itself to the scores, and against an empty cache.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
@@ -25,9 +25,9 @@ fn check<M: Marginal + fmt::Debug>(scores: &[M], tolerance: f64) -> bool {
     true
 }
 
-/// Each grid is good to 1e-7 at the worst.
+/// The error of each grid is 1e-7 at most.
 #[test]
-fn both_grids_say_the_same() {
+fn both_grids_give_the_same_probabilities() {
     let mut rng = StdRng::seed_from_u64(17);
     let (mut betas, mut students) = (0, 0);
     for _ in 0..1_500 {
@@ -50,10 +50,10 @@ fn both_grids_say_the_same() {
     assert!(betas > 300 && students > 300, "{betas} and {students} took the panels");
 }
 
-/// Arms learn, fade, come and go and change places, and their width is changed now and then; the cache is asked all along, by
-/// some while others hold it.
+/// Arms learn, fade, come, go and change places, and their width changes now and then. The cache is used at every step,
+/// sometimes while another thread holds its lock.
 #[test]
-fn what_is_kept_changes_no_bit() {
+fn the_cache_changes_no_bit() {
     let mut rng = StdRng::seed_from_u64(18);
     let cache = WinnerCache::default();
     let (mut arms, mut width) = (vec![Beta::new(3.0, 9.0); 6], 1.0);
@@ -95,10 +95,10 @@ fn scores_that_take_a_grid_of_their_own_are_left_to_it() {
     assert_eq!(WinnerCache::default().probabilities(&[score(30.0, 70.0, 1.0)]), Some(vec![1.0]));
 }
 
-/// One arm stays, the other moves to the mirrored rate and back: where that is as many panels away as are kept, its
-/// panels take the place of the first one's.
+/// One arm stays, the other moves to the mirrored rate and back. If that rate is exactly as many panels away as the
+/// cache has rows, its panels replace those of the first arm.
 #[test]
-fn what_takes_another_panels_place_is_not_taken_for_it() {
+fn a_panel_that_replaces_another_in_its_row_is_not_taken_for_it() {
     for weight in (4_000..20_000).step_by(10) {
         let score = |a: f64, b: f64| BetaScore::new(&Beta::new(a * f64::from(weight), b * f64::from(weight)), 1.0);
         let (near, far) = ([score(0.2, 0.8); 2], [score(0.2, 0.8), score(0.8, 0.2)]);
@@ -110,9 +110,10 @@ fn what_takes_another_panels_place_is_not_taken_for_it() {
     }
 }
 
-/// Between two calls that take the panels one arm leads in a call that does not: what that call began is not half computed_down_to.
+/// Between two calls that use the panels one arm leads in a call that does not. That call must leave no half-computed
+/// columns.
 #[test]
-fn a_score_off_the_lattice_leaves_nothing_half_done() {
+fn a_score_off_the_grid_leaves_no_half_computed_columns() {
     let score = |location: f64| StudentScore::new(location, 0.1, 300.0);
     let off = StudentScore::new(-1e20, 2e7, 300.0);
     let cache = WinnerCache::default();

@@ -1,21 +1,22 @@
-//! Coverage under continuous peeking by simulation, widths against the fixed-n normal interval, inversions against
+//! Coverage under continuous peeking by simulation, widths against the fixed-n normal interval, and inversions against
 //! plain scans.
 
 use rand::{Rng, RngExt as _, SeedableRng as _, rngs::StdRng};
 use rand_distr::{Distribution as _, LogNormal};
 
 use super::*;
+use crate::stats::pairwise_test::{BET_MAX, BET_STEP, BETS, PairwiseTest};
 
 const ALPHA: f64 = 0.05;
 const RUNS: usize = 1_000;
 
-/// The greatest share of misses that `runs` runs may show where the true one is `alpha`: three standard errors more,
-/// which a fresh seed exceeds once in 700 times.
+/// Returns the greatest fraction of misses that `runs` runs may show if the true one is `alpha`: three standard errors
+/// more, which a fresh seed exceeds once in 700 times.
 fn allowed(alpha: f64, runs: usize) -> f64 {
     alpha + 3.0 * (alpha * (1.0 - alpha) / runs as f64).sqrt()
 }
 
-/// The share of runs in which `missed` says so at any time.
+/// Returns the fraction of runs in which `missed` returns `true` at any time.
 fn misses(runs: usize, seed: u64, mut missed: impl FnMut(&mut StdRng) -> bool) -> f64 {
     let mut rng = StdRng::seed_from_u64(seed);
     (0..runs).filter(|_| missed(&mut rng)).count() as f64 / runs as f64
@@ -25,16 +26,16 @@ fn coin(rng: &mut dyn Rng, p: f64) -> f64 {
     f64::from(u8::from(rng.random_bool(p)))
 }
 
-/// A shop's money: one in twenty buys, for a heavily skewed amount (skewness 6).
+/// Draws a shop's revenue: one shopper in twenty buys, for a heavily skewed amount (skewness 6).
 fn money(rng: &mut StdRng) -> f64 {
     if rng.random_bool(0.05) { 40.0 * LogNormal::new(0.0, 1.0).unwrap().sample(rng) } else { 0.0 }
 }
 const MONEY_MEAN: f64 = 0.05 * 40.0 * 1.648_721_270_700_128;
 
-/// However rare the rewards, and also where they are parts of one: looked at after every single reward, against
-/// what the interval is the inverse of.
+/// The mixture that the interval inverts is looked at after every single reward, for rare rewards and for fractional
+/// ones.
 #[test]
-fn the_exact_interval_misses_at_most_as_often_as_it_says_when_looked_at_always() {
+fn the_exact_interval_misses_with_probability_alpha_at_most_when_looked_at_always() {
     for (seed, p) in [(1, 0.002), (2, 0.03), (3, 0.5), (4, 0.97)] {
         let share = misses(RUNS, seed, |rng| {
             let mut sample = RewardSample::default();
@@ -57,7 +58,7 @@ fn the_exact_interval_misses_at_most_as_often_as_it_says_when_looked_at_always()
     assert!(share <= allowed(ALPHA, RUNS), "{share}");
 }
 
-/// A fixed-n interval does not survive being looked at, by far: the tests above can fail.
+/// A fixed-n interval misses far too often when it is looked at always, so the tests above are able to fail.
 #[test]
 fn a_fixed_interval_looked_at_always_misses_often() {
     let share = misses(300, 6, |rng| {
@@ -72,7 +73,7 @@ fn a_fixed_interval_looked_at_always_misses_often() {
 }
 
 #[test]
-fn the_interval_ends_where_the_mixture_says_too_much() {
+fn the_interval_ends_where_the_mixture_exceeds_its_limit() {
     for (count, sum) in [(1, 0.0), (1, 1.0), (40, 0.0), (40, 0.7), (500, 11.0), (500, 489.5), (100_000, 4_100.0)] {
         let sample = RewardSample { count, sum, sum_sq: sum };
         let Interval { low, high } = sample.interval(true, 0.0, ALPHA).unwrap();
@@ -98,7 +99,7 @@ fn the_exact_interval_is_not_absurdly_wide() {
     }
 }
 
-/// The difference is that of the furthest corner of a region in two dimensions, here scanned.
+/// The expected difference is the furthest corner of a region in two dimensions, found by a scan.
 #[test]
 fn the_exact_difference_is_the_projection_of_the_joint_region() {
     let of = |count: u64, sum: f64| RewardSample { count, sum, sum_sq: sum };
@@ -121,9 +122,9 @@ fn the_exact_difference_is_the_projection_of_the_joint_region() {
     }
 }
 
-/// Nine of ten decisions are the policy's; a miss of the difference is one of the joint region.
+/// Nine of ten decisions are the policy's. A miss of the difference is a miss of the joint region.
 #[test]
-fn the_exact_difference_misses_at_most_as_often_as_it_says_when_looked_at_always() {
+fn the_exact_difference_misses_with_probability_alpha_at_most_when_looked_at_always() {
     let (p, q) = (0.02, 0.03);
     let share = misses(RUNS, 7, |rng| {
         let (mut a, mut b) = (RewardSample::default(), RewardSample::default());
@@ -140,7 +141,7 @@ fn the_exact_difference_misses_at_most_as_often_as_it_says_when_looked_at_always
     assert!(share <= allowed(ALPHA, RUNS), "{share}");
 }
 
-/// Money with a heavy tail, from the first moment at which there is an interval at all.
+/// Revenue has a heavy tail, and the interval is checked from the first moment at which there is one.
 #[test]
 fn the_asymptotic_intervals_cover_skewed_money() {
     let (mut said, mut width) = (0, 0.0);
@@ -179,7 +180,7 @@ fn the_asymptotic_intervals_cover_skewed_money() {
 }
 
 #[test]
-fn revising_a_reward_is_as_if_it_had_come_so() {
+fn revising_a_reward_equals_adding_the_final_reward() {
     let (mut revised, mut plain) = (RewardSample::default(), RewardSample::default());
     for (before, after) in [(0.0, 4.0), (3.0, 0.0), (2.0, -5.5), (1.0, 1.0)] {
         revised.add(before);
@@ -191,9 +192,11 @@ fn revising_a_reward_is_as_if_it_had_come_so() {
     assert_eq!(mean_difference(&plain, &RewardSample::default(), true, 0.0, ALPHA), None);
 }
 
-/// Two arms of which the first is better by the part `better` in every context. The context changes how good both
-/// are, and so does the time; a policy that is carried away by what it saw shows the first arm most in the good context
-/// and the second in the bad one. Means per arm are far apart then; the test must not care.
+/// Simulates two arms of which the first is better by the factor 1 + `better` in every context.
+///
+/// The rewards of both arms depend on the context and the time. The policy follows the means that it saw and shows the
+/// first arm most in the good context and the second arm in the bad one. The means per arm are then far apart, which
+/// must not affect the test.
 fn confounded(rng: &mut StdRng, rounds: usize, unit: bool, better: f64) -> (PairwiseTest, [RewardSample; 2], f64) {
     let (mut test, mut most) = (PairwiseTest::default(), f64::NEG_INFINITY);
     let mut of: [RewardSample; 2] = [RewardSample::default(); 2];
@@ -217,7 +220,7 @@ fn confounded(rng: &mut StdRng, rounds: usize, unit: bool, better: f64) -> (Pair
 }
 
 #[test]
-fn the_evidence_of_a_duel_is_rarely_great_where_neither_is_better() {
+fn the_evidence_of_a_pairwise_test_is_rarely_great_if_neither_arm_is_better() {
     for (seed, unit) in [(10, true), (11, false)] {
         let mut naive = 0;
         let share = misses(RUNS, seed, |rng| {
@@ -233,7 +236,7 @@ fn the_evidence_of_a_duel_is_rarely_great_where_neither_is_better() {
 }
 
 #[test]
-fn the_evidence_of_a_duel_grows_where_the_first_is_better() {
+fn the_evidence_of_a_pairwise_test_grows_if_the_first_arm_is_better() {
     for unit in [true, false] {
         let mut rng = StdRng::seed_from_u64(12);
         let found = (0..100).filter(|_| {
@@ -251,7 +254,7 @@ fn the_evidence_of_a_duel_grows_where_the_first_is_better() {
 }
 
 #[test]
-fn a_duel_s_bound_is_never_above_the_wealth_itself() {
+fn the_bound_of_a_pairwise_test_never_exceeds_the_wealth_itself() {
     let mut rng = StdRng::seed_from_u64(13);
     let mut test = PairwiseTest::default();
     let mut ln_wealth = [0.0; BETS];
@@ -270,10 +273,10 @@ fn a_duel_s_bound_is_never_above_the_wealth_itself() {
     }
 }
 
-/// An arm that is hardly ever shown any more: until it earns something again, all that is seen speaks for the other, a
-/// little at a time. The variance that was likely must count, not only the one that was seen.
+/// One arm is hardly ever shown. Until it earns a reward again, every observation speaks a little for the other arm. The
+/// variance that was likely must count, not only the variance that was seen.
 #[test]
-fn the_evidence_of_a_duel_is_rarely_great_where_one_is_rarely_shown() {
+fn the_evidence_of_a_pairwise_test_is_rarely_great_if_one_arm_is_rarely_shown() {
     let share = misses(RUNS, 14, |rng| {
         let (mut test, mut all, mut most) = (PairwiseTest::default(), RewardSample::default(), f64::NEG_INFINITY);
         for _ in 0..4_000 {

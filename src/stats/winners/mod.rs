@@ -1,4 +1,4 @@
-//! The probability that each of several independent scores is the largest.
+//! Probability that each of several independent scores is the largest.
 
 use super::{
     Marginal,
@@ -6,47 +6,60 @@ use super::{
     legendre::{NODES, RULE},
 };
 
-/// No grid is finer than this many panels: scores whose spreads differ by many
-/// powers of ten are then resolved less well (and the probabilities drawn from
-/// are still the ones reported).
+/// Maximum number of panels of a grid. Scores whose spreads differ by many powers of ten are then resolved less well;
+/// the probabilities that are reported are still the ones that are drawn from.
 const PANELS_MAX: usize = 600;
 
-/// As many are room for from the start.
+/// Number of panels for which memory is reserved at the start.
 const PANELS_USUAL: usize = 16;
 
-/// The grid ends where the largest of what is left lies below it with less than this probability.
+/// Probability below which the rest is negligible: the grid ends where the largest remaining score lies below it with
+/// less than this probability.
 pub(super) const CUT: f64 = 1e-9;
 
-/// Densities and distribution functions of all candidates on one grid, from
-/// which `P(a is best) = ∫ φ_a(x) Π_{b≠a} Φ_b(x) dx` follows for any subset of them.
+/// Densities and distribution functions of all candidates on one grid.
 ///
-/// The grid is laid from the top downwards in panels of Gauss–Legendre nodes, each as
-/// long as the narrowest score that has mass there allows, and ends where nobody can
-/// win any more one of the first `places` places. Φ is one less the running integral of
-/// φ on the same nodes. With n nodes (some 40 for one place among equals) building costs
-/// O(candidates · n) exponentials, and each call of [`probabilities`](Self::probabilities)
-/// O(candidates · n) multiplications. Absolute error below 1e-7, most often below 1e-9
-/// (tested against golden vectors, closed forms and brute force).
+/// `P(a is best) = ∫ φ_a(x) Π_{b≠a} Φ_b(x) dx` follows from them for any subset of the candidates.
 ///
-/// A score without spread is a point mass; ties are shared equally.
+/// The grid goes from the top downwards in panels of Gauss–Legendre nodes. Each panel is as long as the narrowest score
+/// with mass there allows, and the grid ends where no candidate can win one of the first `places` places any more. Φ is
+/// one minus the running integral of φ on the same nodes. With n nodes (some 40 for one place among equals) building
+/// costs O(candidates · n) exponentials, and each call of [`probabilities`](Self::probabilities) costs
+/// O(candidates · n) multiplications. The absolute error is below 1e-7, most often below 1e-9 (tested against golden
+/// vectors, closed forms and brute force).
+///
+/// A score without spread is a point mass. Ties share their probability equally.
+///
+/// # Examples
+///
+/// ```
+/// use slotwise::stats::{Beta, BetaScore, Winners};
+///
+/// // Two conversions in two views against one of two: P(Beta(3, 1) > Beta(2, 2)) = 4/5.
+/// let scores = [BetaScore::new(&Beta::new(3.0, 1.0), 1.0), BetaScore::new(&Beta::new(2.0, 2.0), 1.0)];
+/// let mut probabilities = [0.0; 2];
+/// Winners::new(&scores, 1).probabilities(&[true, true], &mut probabilities);
+/// assert!((probabilities[0] - 0.8).abs() < 1e-7);
+/// assert!((probabilities[0] + probabilities[1] - 1.0).abs() < 1e-12);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Winners {
     candidates: usize,
-    /// Candidates that can take one of the places, ascending; all others have probability zero.
+    /// Candidates that can take one of the places, ascending. All others have probability zero.
     live: Vec<usize>,
     points: Vec<Option<f64>>,
-    /// Where the nodes lie, panel after panel.
+    /// Positions of the nodes, panel after panel.
     nodes: Vec<Nodes>,
-    /// Weight times density, panel after panel: in each, one entry per live candidate.
+    /// Weight times density, panel after panel, with one entry per live candidate in each panel.
     mass: Vec<Nodes>,
-    /// Distribution function: likewise.
+    /// Distribution functions, in the same order as `mass`.
     below: Vec<Nodes>,
-    /// For each point value: the distribution function of each live candidate there.
+    /// Point values, each with the distribution function of every live candidate there.
     at_points: Vec<(f64, Vec<f64>)>,
 }
 
 impl Winners {
-    /// Lays the grid for `marginals`, good for drawing the first `places` ≥ 1 of them one after another.
+    /// Builds the grid for `marginals`, for drawing the first `places` ≥ 1 of them one after another.
     pub fn new<M: Marginal>(marginals: &[M], places: usize) -> Self {
         let points: Vec<Option<f64>> = marginals.iter().map(Marginal::point_mass).collect();
         let supports: Vec<(f64, f64)> =
@@ -73,7 +86,7 @@ impl Winners {
         winners
     }
 
-    /// Lays the panels, each `stretch` times as long as it should be; says whether they were few enough.
+    /// Builds the panels, each `stretch` times as long as it should be. Returns whether they were few enough.
     #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
     #[inline(always)]
     fn lay<M: Marginal>(
@@ -107,7 +120,7 @@ impl Winners {
                 if lower < top && top <= upper {
                     bottom = bottom.max(top - stretch * marginals[i].panel_length(top));
                 } else if upper < top {
-                    // A panel may reach a little into a tail that begins.
+                    // A panel may reach a little into a tail that begins there.
                     bottom = bottom.max(upper - stretch * marginals[i].tail_reach());
                 }
             }
@@ -115,7 +128,7 @@ impl Winners {
                 breaks.pop();
             }
             bottom = bottom.max(breaks.last().copied().unwrap_or(low));
-            // Panels below the spacing of doubles would not end.
+            // Panels shorter than the spacing of doubles would not make progress.
             bottom = if bottom < top { bottom } else { top.next_down().min(top - (high - low) * 1e-12) };
             self.add_panel(marginals, supports, bottom, top, &mut above);
             top = bottom;
@@ -123,7 +136,7 @@ impl Winners {
         false
     }
 
-    /// Whether, below `top`, one of the first `places` can be won with no more than a negligible probability.
+    /// Returns whether a candidate below `top` can win one of the first `places` with a negligible probability only.
     fn decided(&self, above: &[f64], top: f64, places: usize, below: &mut Vec<f64>) -> bool {
         let each = self.live.iter().zip(above);
         let of = |(&i, above): (&usize, &f64)| self.points[i].map_or(1.0 - above, |point| f64::from(point < top));
@@ -132,7 +145,7 @@ impl Winners {
         }
         below.clear();
         below.extend(each.map(of));
-        // Whichever are taken first, what is left has at most this chance to lie below.
+        // Whichever candidates are drawn first, the remaining ones lie below with at most this probability.
         let taken = (places - 1).min(below.len());
         if taken > 0 && taken < below.len() {
             below.select_nth_unstable_by(taken, f64::total_cmp);
@@ -186,12 +199,12 @@ impl Winners {
         }
     }
 
-    /// Writes into `out` the probability of each candidate to be the largest of those
-    /// that are `active`; they add up to 1, and to 0 where none is active.
+    /// Writes into `out` the probability that each candidate is the largest of the `active` ones. The probabilities add up
+    /// to 1, or to 0 if none is active.
     ///
     /// # Panics
     ///
-    /// Where either does not have one entry per candidate.
+    /// Panics if either slice does not have one entry per candidate.
     pub fn probabilities(&self, active: &[bool], out: &mut [f64]) {
         wide(
             #[inline(always)]
@@ -206,11 +219,11 @@ impl Winners {
         out.fill(0.0);
         let rows: Vec<usize> = (0..self.live.len()).filter(|&row| active[self.live[row]]).collect();
         if rows.is_empty() {
-            // None of those that count for these places is left: nothing tells the others apart here.
+            // No candidate that can take a place is active, and the grid does not tell the others apart.
             share(active, out);
             return;
         }
-        // Product of the distribution functions before and after each row, so that none is divided out.
+        // Products of the distribution functions before and after each row avoid a division.
         let mut before = vec![[1.0; NODES]; rows.len()];
         for (mass, below) in self.mass.chunks_exact(self.live.len()).zip(self.below.chunks_exact(self.live.len())) {
             for r in 1..rows.len() {
@@ -229,8 +242,8 @@ impl Winners {
                 }
                 out[self.live[row]] += total(&won);
             }
-            // Panels go downwards, nodes upwards: all that is active lies below the lowest node with
-            // this probability, so no lower panel can add more.
+            // Panels go downwards and nodes upwards. All active candidates lie below the lowest node with this probability,
+            // so no lower panel can add more.
             if after[0] < CUT {
                 break;
             }
@@ -246,14 +259,15 @@ impl Winners {
         }
     }
 
-    /// The mean of the largest of all, on the line on which the scores are compared; 0 where there is none.
+    /// Mean of the largest score, on the line on which the scores are compared, or 0 if there is none.
     pub fn largest(&self) -> f64 {
         let rows = self.live.len();
         let (mut sum, mut total) = (0.0, 0.0);
         for (panel, xs) in self.nodes.iter().enumerate() {
             let (mass, below) = (&self.mass[panel * rows..][..rows], &self.below[panel * rows..][..rows]);
             for (j, x) in xs.iter().enumerate() {
-                // The density of the largest: each wins where all others lie below, none of which is divided by.
+                // The density of the largest score is the sum of each density times all other distribution functions,
+                // formed without a division.
                 let (mut won, mut all) = (0.0, 1.0);
                 for (mass, below) in mass.iter().zip(below) {
                     won = won * below[j] + mass[j] * all;
@@ -272,7 +286,7 @@ impl Winners {
         if total > 0.0 { sum / total } else { 0.0 }
     }
 
-    /// The largest active point mass wins where all others stay below it.
+    /// Adds the probability that the largest active point mass wins, which happens if all others stay below it.
     fn add_points(&self, rows: &[usize], out: &mut [f64]) {
         let top = rows.iter().filter_map(|&row| self.points[self.live[row]]).fold(f64::NEG_INFINITY, f64::max);
         let Some((_, below)) = self.at_points.iter().find(|(value, _)| value.total_cmp(&top).is_eq()) else {
@@ -290,8 +304,10 @@ impl Winners {
     }
 }
 
-/// A score on a panel, `half` as long as its nodes `xs` say: weight times density, and distribution function; `above` is
-/// the probability above the panel, and then above its lower end.
+/// Returns weight times density and the distribution function of a score at the nodes `xs` of a panel of half-length
+/// `half`.
+///
+/// `above` is the probability above the panel's upper end before the call, and above its lower end after it.
 #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
 #[inline(always)]
 pub(super) fn cells<M: Marginal>(
@@ -308,7 +324,7 @@ pub(super) fn cells<M: Marginal>(
         mass[j] = rule.weights[j] * (half * density[j]);
     }
     *above += total(&mass);
-    // Column by column, so that the nodes are added to side by side.
+    // The sum goes column by column, so that all nodes are added side by side.
     let (mut upto, mut odd) = ([0.0; NODES], [0.0; NODES]);
     for k in (0..NODES).step_by(2) {
         let (even_density, odd_density) = (half * density[k], half * density[k + 1]);
@@ -324,7 +340,7 @@ pub(super) fn cells<M: Marginal>(
     (mass, below)
 }
 
-/// Equal parts for the active.
+/// Writes equal probabilities for the active candidates.
 fn share(active: &[bool], out: &mut [f64]) {
     let count = active.iter().filter(|&&a| a).count();
     for (p, &a) in out.iter_mut().zip(active) {
@@ -332,7 +348,7 @@ fn share(active: &[bool], out: &mut [f64]) {
     }
 }
 
-/// The `n`-th largest (1 is the largest), or the smallest where there are fewer.
+/// Returns the `n`-th largest value (1 is the largest), or the smallest if there are fewer.
 fn nth_largest(values: impl Iterator<Item = f64>, n: usize) -> f64 {
     let mut values: Vec<f64> = values.collect();
     if values.is_empty() {

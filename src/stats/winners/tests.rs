@@ -1,4 +1,4 @@
-//! Against golden vectors, closed forms and Monte Carlo.
+//! Tests against golden vectors, closed forms and Monte Carlo.
 
 use super::*;
 use crate::stats::{Beta, BetaScore, NormalScore, SimdWidth, StudentScore, WinnerCache, with_width_limit};
@@ -31,8 +31,8 @@ fn normals(parameters: &[(f64, f64)]) -> Vec<NormalScore> {
 #[test]
 fn golden_vectors_of_the_design_hold() {
     let five = betas(&[(100.0, 50.0), (30.0, 100.0), (5.0, 5.0), (10.0, 5.0), (20.0, 200.0)]);
-    // The design's figures for these five are a Monte Carlo estimate, good to 1e-3;
-    // trapezoids on four million nodes give the digits after it.
+    // The design's figures for these five are a Monte Carlo estimate, good to 1e-3. Trapezoids on four million nodes give
+    // the further digits.
     check(&best(&five), &[0.413_633, 0.0, 0.098_703, 0.487_664, 0.0], 1e-3);
     check(&best(&five), &[0.413_337_916_4, 1.2e-15, 0.098_453_213_7, 0.488_208_869_9, 0.0], 1e-9);
     let three = betas(&[(40.0, 474.0), (64.0, 730.0), (71.0, 818.0)]);
@@ -42,7 +42,7 @@ fn golden_vectors_of_the_design_hold() {
     check(&best(&gaussian), &[0.162_893_262_7, 0.308_779_855_4, 0.528_326_881_9], 1e-9);
 }
 
-/// P(Beta(a,b) > Beta(c,d)) for whole a: Evan Miller's closed form, a finite sum.
+/// Returns P(Beta(a,b) > Beta(c,d)) for whole a by Evan Miller's closed form, a finite sum.
 fn beta_beats(a: u32, b: f64, c: f64, d: f64) -> f64 {
     use statrs::function::beta::ln_beta;
     (0..a)
@@ -71,7 +71,7 @@ fn two_normals_agree_with_the_closed_form_over_twelve_powers_of_ten() {
 }
 
 #[test]
-fn equal_scores_share_equally_whatever_their_number() {
+fn equal_scores_have_equal_probabilities_whatever_their_number() {
     for k in [1, 2, 7, 50, 400] {
         let expected = vec![1.0 / k as f64; k];
         check(&best(&normals(&vec![(3.0, 0.2); k])), &expected, 1e-9);
@@ -81,15 +81,15 @@ fn equal_scores_share_equally_whatever_their_number() {
 }
 
 #[test]
-fn point_masses_win_where_the_others_stay_below_and_share_ties() {
+fn point_masses_win_if_the_others_stay_below_and_ties_divide_equally() {
     let above = NormalScore { mean: 0.0, std: 1.0 }.cdf(-0.3);
     let got = best(&normals(&[(0.3, 0.0), (0.0, 1.0), (0.3, 0.0), (-1.0, 0.0)]));
     check(&got, &[0.5 * (1.0 - above), above, 0.5 * (1.0 - above), 0.0], 1e-9);
     check(&best(&normals(&[(1.0, 0.0), (2.0, 0.0), (2.0, 0.0)])), &[0.0, 0.5, 0.5], 1e-15);
 }
 
-/// With m draws a frequency is off by √(p(1−p)/m) ≤ 0.5/√m; five of those, over
-/// 30 comparisons, is a false alarm once in 60,000 fresh seeds, and the seed is fixed.
+/// With m draws the standard error of a frequency is √(p(1−p)/m) ≤ 0.5/√m. Five of those, over 30 comparisons, are a
+/// false alarm once in 60,000 fresh seeds, and the seed is fixed.
 #[test]
 fn brute_force_agrees() {
     const DRAWS: usize = 400_000;
@@ -114,9 +114,9 @@ fn brute_force_agrees() {
     compare(best(&students), &|i, rng| t[i].0 + t[i].1 * StudentT::new(t[i].2).unwrap().sample(rng));
 }
 
-/// What a grid for several places says of the rest once some are taken equals a fresh grid over the rest.
+/// A grid for several places gives the remaining candidates the same probabilities as a fresh grid over them.
 #[test]
-fn places_further_down_equal_a_fresh_start_without_the_taken() {
+fn lower_places_equal_a_fresh_grid_without_the_drawn_candidates() {
     let all = normals(&[(0.0, 1.0), (9.0, 0.1), (8.5, 0.4), (-3.0, 0.01), (0.2, 2.0), (-2.99, 0.02)]);
     let winners = Winners::new(&all, all.len());
     let mut active = vec![true; all.len()];
@@ -131,10 +131,10 @@ fn places_further_down_equal_a_fresh_start_without_the_taken() {
     }
 }
 
-/// Rates of hardly any weight, whose log odds reach hundreds of units down: `∫ φ_X Φ_Y` by trapezoids, which are exact
-/// to rounding for what is smooth and ends.
+/// The log odds of rates with hardly any weight reach hundreds of units down. The expected values are `∫ φ_X Φ_Y` by
+/// trapezoids, which are exact to rounding for smooth functions that vanish at both ends.
 #[test]
-fn rates_of_hardly_any_weight_are_compared_as_well_as_others() {
+fn rates_of_hardly_any_weight_are_compared_as_accurately_as_others() {
     for pair in [[(0.06, 1.25), (0.055, 0.77)], [(0.104, 3.64), (35.26, 2297.8)], [(0.3, 0.2), (8.0, 0.5)]] {
         let of = betas(&pair);
         let (step, mut first) = (0.02, 0.0);
