@@ -128,8 +128,8 @@ impl Choice {
     }
 
     /// Whether it has the pmf over all candidates only.
-    pub(super) fn of_all(&self) -> bool {
-        matches!(self, Self::Best(best) if best.of_all())
+    pub(super) fn needs_all_active(&self) -> bool {
+        matches!(self, Self::Best(best) if best.needs_all_active())
     }
 
     /// Writes the pmf over the `active` candidates into `out`, 0 for the others; all 0 where none is active.

@@ -6,7 +6,7 @@
 //!   one of them with everything said.
 //! * The [`Learner`] is all that a slot has learned: every model it was ever given, learning side by side, each
 //!   weighted by its evidence.
-//! * [`Scores`] are what one model says of the candidates, a [`Mixture`] what several do; [`rank`] turns it into
+//! * [`Scores`] are what one model says of the candidates, a [`Mixture`] what several do; [`Ranking::draw`] turns it into
 //!   a pmf, position by position, and draws from it. The number it reports is the number it drew from.
 //! * A [`ClickModel`] says how much each position of a slate tells; [`Positions`] are looked at unequally.
 //!
@@ -19,6 +19,7 @@ mod choice;
 mod click;
 mod encoder;
 mod expansion;
+mod feature_encoder;
 mod features;
 mod learner;
 mod linear;
@@ -36,13 +37,17 @@ pub use choice::Policy;
 pub use click::{ClickModel, Positions, seen, swap_probability};
 pub use encoder::{EncodedRow, Encoder, RowFeatures};
 pub use expansion::Expansion;
+pub use feature_encoder::EncodedRows;
 pub use features::{Features, Value};
-pub use learner::{Candidates, EncodedRows, Learner, Observation};
+pub use learner::{Candidates, Learner, Observation};
 pub use linear::{Linear, LinearDesign, Link, Scoring, Sharing};
 pub use mixture::{Mixture, MixturePart};
 pub use model::{Design, Model};
 pub use normal::standard_normal;
-pub use policy::{DrawnPosition, Exploration, PositionObserver, Ranking, apply_floor_and_ceiling, draw, rank};
+pub use policy::{
+    DrawHooks, DrawnPosition, DrawnSlate, Exploration, ObservedDraw, PositionObserver, Ranking,
+    apply_floor_and_ceiling, draw,
+};
 pub use portfolio::ObservationReceipt;
 pub use score::{Forecast, JointDraws, LogitScore, Scores};
 pub use slate::{Constraints, Pin, Quota};

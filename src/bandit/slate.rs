@@ -57,20 +57,20 @@ pub(super) enum Narrowed {
 }
 
 /// Who may take a position: those of the `left` candidates that are `active`.
-struct Field<'a> {
+struct OpenPosition<'a> {
     left: &'a [usize],
     active: &'a mut [bool],
     narrowed: Narrowed,
 }
 
-impl Field<'_> {
-    fn may(&self) -> impl Iterator<Item = usize> + '_ {
+impl OpenPosition<'_> {
+    fn candidates(&self) -> impl Iterator<Item = usize> + '_ {
         self.left.iter().zip(self.active.iter()).filter(|(_, a)| **a).map(|(&candidate, _)| candidate)
     }
 
     /// Leaves only those who are `wanted`, unless that would be nobody; says whether it did.
     fn keep(&mut self, wanted: impl Fn(usize) -> bool) -> bool {
-        if !self.may().any(&wanted) {
+        if !self.candidates().any(&wanted) {
             return false;
         }
         for (&candidate, active) in self.left.iter().zip(self.active.iter_mut()) {
@@ -85,23 +85,23 @@ impl Field<'_> {
 
 impl Constraints {
     /// Whether positions are open to all.
-    pub fn open(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.pins.is_empty() && self.windows.is_empty() && self.quotas.is_empty()
     }
 
     /// Narrows who of the `left` that are `active` may take the position after the candidates `drawn`, of a slate
     /// with so many `places`.
     pub(super) fn narrow(&self, drawn: &[usize], left: &[usize], places: usize, active: &mut [bool]) -> Narrowed {
-        if self.open() {
+        if self.is_empty() {
             return Narrowed::No;
         }
-        let mut field = Field { left, active, narrowed: Narrowed::No };
-        self.pin(drawn.len(), places, &mut field);
-        self.move_within(drawn.len(), places, &mut field);
+        let mut open = OpenPosition { left, active, narrowed: Narrowed::No };
+        self.pin(drawn.len(), places, &mut open);
+        self.move_within(drawn.len(), places, &mut open);
         for quota in &self.quotas {
-            quota.narrow(drawn, places, &mut field);
+            quota.narrow(drawn, places, &mut open);
         }
-        field.narrowed
+        open.narrowed
     }
 
     /// Whether a slate of these of `n` candidates could have been drawn.
@@ -114,11 +114,11 @@ impl Constraints {
         })
     }
 
-    fn pin(&self, position: usize, places: usize, field: &mut Field<'_>) {
+    fn pin(&self, position: usize, places: usize, open: &mut OpenPosition<'_>) {
         // Counted before this position takes any of them.
-        let there: Vec<usize> = field.may().collect();
+        let there: Vec<usize> = open.candidates().collect();
         for pin in self.pins.iter().filter(|pin| pin.position == position) {
-            field.keep(|i| pin.to[i]);
+            open.keep(|i| pin.to[i]);
         }
         let later = |pin: &&Pin| (position + 1..places).contains(&pin.position);
         for pin in self.pins.iter().filter(later) {
@@ -126,30 +126,34 @@ impl Constraints {
             let within = |other: &&Pin| other.to.iter().zip(&pin.to).all(|(other, this)| !other || *this);
             let needed = self.pins.iter().filter(later).filter(within).count();
             if there.iter().filter(|&&i| pin.to[i]).count() <= needed {
-                field.keep(|i| !pin.to[i]);
+                open.keep(|i| !pin.to[i]);
             }
         }
     }
 
-    fn move_within(&self, position: usize, places: usize, field: &mut Field<'_>) {
+    fn move_within(&self, position: usize, places: usize, open: &mut OpenPosition<'_>) {
         if self.windows.is_empty() {
             return;
         }
         // Once as many are due by some position as there is room for, one of them has to go now: those that may not
         // stand here yet among them.
-        let mut due: Vec<usize> =
-            field.may().filter_map(|i| self.windows[i]).map(|(_, last)| last).filter(|&last| last < places).collect();
+        let mut due: Vec<usize> = open
+            .candidates()
+            .filter_map(|i| self.windows[i])
+            .map(|(_, last)| last)
+            .filter(|&last| last < places)
+            .collect();
         due.sort_unstable();
-        field.keep(|i| self.windows[i].is_none_or(|(first, _)| first <= position));
+        open.keep(|i| self.windows[i].is_none_or(|(first, _)| first <= position));
         let full = due.iter().enumerate().find(|&(before, &last)| position + before >= last);
         if let Some((_, &by)) = full {
-            field.keep(|i| self.windows[i].is_some_and(|(_, last)| last <= by));
+            open.keep(|i| self.windows[i].is_some_and(|(_, last)| last <= by));
         }
     }
 }
 
 impl Quota {
-    fn narrow(&self, drawn: &[usize], places: usize, field: &mut Field<'_>) {
+    fn narrow(&self, drawn: &[usize], places: usize, open: &mut OpenPosition<'_>) {
         let (position, top) = (drawn.len(), self.top.min(places));
         if position >= top {
             return;
@@ -158,14 +162,14 @@ impl Quota {
         taken.sort_unstable();
         let count = |value: u32| taken.iter().filter(|&&v| v == value).count();
         if let Some(most) = self.max_per_value {
-            field.keep(|i| self.values[i].is_none_or(|value| count(value) < most));
+            open.keep(|i| self.values[i].is_none_or(|value| count(value) < most));
         }
         let mut distinct = taken.clone();
         distinct.dedup();
         if self.min_values.is_some_and(|least| least.saturating_sub(distinct.len()) >= top - position)
             && self.min_values > Some(distinct.len())
         {
-            field.keep(|i| self.values[i].is_some_and(|value| count(value) == 0));
+            open.keep(|i| self.values[i].is_some_and(|value| count(value) == 0));
         }
     }
 }
@@ -175,7 +179,7 @@ mod tests {
     use super::*;
 
     /// All that may take the position after `drawn`, of `n` candidates.
-    fn may(constraints: &Constraints, n: usize, drawn: &[usize], places: usize) -> (Vec<usize>, Narrowed) {
+    fn allowed(constraints: &Constraints, n: usize, drawn: &[usize], places: usize) -> (Vec<usize>, Narrowed) {
         let left: Vec<usize> = (0..n).collect();
         let mut active: Vec<bool> = left.iter().map(|i| !drawn.contains(i)).collect();
         let narrowed = constraints.narrow(drawn, &left, places, &mut active);
@@ -190,18 +194,18 @@ mod tests {
     fn a_pin_takes_its_position_and_is_kept_for_it() {
         let pins = vec![Pin { position: 2, to: to(5, &[1]) }, Pin { position: 0, to: to(5, &[3, 4]) }];
         let rules = Constraints { pins, ..Constraints::default() };
-        assert_eq!(may(&rules, 5, &[], 3), (vec![3, 4], Narrowed::Yes));
-        assert_eq!(may(&rules, 5, &[3], 3), (vec![0, 2, 4], Narrowed::Yes));
-        assert_eq!(may(&rules, 5, &[3, 0], 3), (vec![1], Narrowed::Yes));
+        assert_eq!(allowed(&rules, 5, &[], 3), (vec![3, 4], Narrowed::Yes));
+        assert_eq!(allowed(&rules, 5, &[3], 3), (vec![0, 2, 4], Narrowed::Yes));
+        assert_eq!(allowed(&rules, 5, &[3, 0], 3), (vec![1], Narrowed::Yes));
         // A slate of two never gets to the third position.
-        assert_eq!(may(&rules, 5, &[3], 2), (vec![0, 1, 2, 4], Narrowed::No));
+        assert_eq!(allowed(&rules, 5, &[3], 2), (vec![0, 1, 2, 4], Narrowed::No));
         // The second position takes whom only it can have, so that the third has somebody left.
         let pins = vec![Pin { position: 1, to: to(3, &[0]) }, Pin { position: 2, to: to(3, &[0, 1]) }];
         let nested = Constraints { pins, ..Constraints::default() };
-        assert_eq!(may(&nested, 3, &[], 3).0, [2]);
+        assert_eq!(allowed(&nested, 3, &[], 3).0, [2]);
         // A pin of what is not there narrows nothing.
         let gone = Constraints { pins: vec![Pin { position: 0, to: to(3, &[]) }], ..Constraints::default() };
-        assert_eq!(may(&gone, 3, &[], 1), (vec![0, 1, 2], Narrowed::No));
+        assert_eq!(allowed(&gone, 3, &[], 1), (vec![0, 1, 2], Narrowed::No));
     }
 
     /// Every order that the windows leave open, against all orders filtered by hand.
@@ -215,7 +219,7 @@ mod tests {
                 orders = orders
                     .iter()
                     .flat_map(|drawn: &Vec<usize>| {
-                        let next = may(&rules, n, drawn, places).0;
+                        let next = allowed(&rules, n, drawn, places).0;
                         next.into_iter().map(|i| [drawn.as_slice(), &[i]].concat()).collect::<Vec<_>>()
                     })
                     .collect();
@@ -247,7 +251,7 @@ mod tests {
     fn who_may_not_stand_here_yet_is_reckoned_with() {
         let windows = vec![None, Some((0, 2)), Some((2, 2)), None];
         let rules = Constraints { windows, ..Constraints::default() };
-        assert_eq!(may(&rules, 4, &[0], 4).0, [1]);
+        assert_eq!(allowed(&rules, 4, &[0], 4).0, [1]);
     }
 
     #[test]
@@ -257,11 +261,11 @@ mod tests {
             quotas: vec![Quota { values: values.clone(), top: 3, min_values, max_per_value }],
             ..Constraints::default()
         };
-        assert_eq!(may(&rules(Some(2), None), 5, &[0, 1], 5).0, [3], "the last of the top three");
-        assert_eq!(may(&rules(Some(2), None), 5, &[0, 3], 5).0, [1, 2, 4], "there are two already");
-        assert_eq!(may(&rules(Some(2), None), 5, &[0, 1, 3], 5).0, [2, 4], "below the top anything goes");
-        assert_eq!(may(&rules(None, Some(1)), 5, &[0], 5).0, [3, 4]);
-        assert_eq!(may(&rules(Some(3), None), 4, &[0], 4).0, [3], "as many as there are");
-        assert_eq!(may(&rules(Some(0), None), 5, &[0, 1], 5).1, Narrowed::No);
+        assert_eq!(allowed(&rules(Some(2), None), 5, &[0, 1], 5).0, [3], "the last of the top three");
+        assert_eq!(allowed(&rules(Some(2), None), 5, &[0, 3], 5).0, [1, 2, 4], "there are two already");
+        assert_eq!(allowed(&rules(Some(2), None), 5, &[0, 1, 3], 5).0, [2, 4], "below the top anything goes");
+        assert_eq!(allowed(&rules(None, Some(1)), 5, &[0], 5).0, [3, 4]);
+        assert_eq!(allowed(&rules(Some(3), None), 4, &[0], 4).0, [3], "as many as there are");
+        assert_eq!(allowed(&rules(Some(0), None), 5, &[0, 1], 5).1, Narrowed::No);
     }
 }

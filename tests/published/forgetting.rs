@@ -21,7 +21,8 @@
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::bandit::{
-    Candidates, Exploration, Features, Learner, ModelSpec, Observation, Policy, RowFeatures, Scoring, SlotTraits, rank,
+    Candidates, Exploration, Features, Learner, ModelSpec, Observation, Policy, Ranking, RowFeatures, Scoring,
+    SlotTraits,
 };
 
 use super::{mean_and_error, runs};
@@ -61,8 +62,8 @@ impl Slot {
         for round in 0..ROUNDS {
             let scoring = Scoring::new(self.width, 1, u64::from(round));
             let mixture = learner.scores(candidates, scoring).unwrap();
-            let (places, _) = rank(&mixture, Policy::ThompsonSampling, 1, exploration, &mut rng);
-            let chosen = places[0].candidate;
+            let slate = Ranking::new(Policy::ThompsonSampling, exploration).draw(&mixture, 1, &mut rng, None).unwrap();
+            let chosen = slate.positions[0].candidate;
             let (rates, total) = if round < CHANGE { (BEFORE, &mut before) } else { (AFTER, &mut after) };
             *total += rates.into_iter().fold(0.0, f64::max) - rates[chosen];
             let observation = Observation {

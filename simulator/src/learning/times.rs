@@ -16,7 +16,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde::Serialize;
 use slotwise::bandit::{
     Candidates, EncodedRows, Expansion, Exploration, Features, Learner, LinearSpec, Link, ModelSpec, Observation,
-    Policy, RowFeatures, Scoring, Sharing, SlotTraits, Value, rank,
+    Policy, Ranking, RowFeatures, Scoring, Sharing, SlotTraits, Value,
 };
 use slotwise::cli::table::fitted;
 
@@ -132,7 +132,8 @@ impl Contender {
             let scoring = Scoring::new(1.0, 1, call as u64);
             let mixture = learner.scores(Candidates { arms: &arms, context, own: None, attributes }, scoring);
             let exploration = Exploration { floor: 0.0, ceiling: 1.0 };
-            let places = mixture.map(|m| rank(&m, Policy::ThompsonSampling, 1, exploration, &mut rng));
+            let places =
+                mixture.map(|m| Ranking::new(Policy::ThompsonSampling, exploration).draw(&m, 1, &mut rng, None));
             let _ = black_box(places);
         });
 

@@ -107,14 +107,14 @@ pub fn swap_probability(kept: f64, swapped: f64) -> f64 {
 
 /// The rewards of one position, each with its decision's swap_probability weight o as far as that was not forgotten. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-struct Side {
+struct WeightedRewards {
     /// Σ o.
     sum: f64,
     /// Σ o².
     squares: f64,
 }
 
-impl Side {
+impl WeightedRewards {
     fn add(&mut self, sign: f64, weight: f64) {
         // Exactly, neither falls below zero; rounding may.
         self.sum = (self.sum + sign * weight).max(0.0);
@@ -138,14 +138,14 @@ impl Side {
 
 /// What two neighbouring positions were rewarded with. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-struct Boundary {
+struct PositionBoundary {
     /// The position above.
-    upper: Side,
+    upper: WeightedRewards,
     /// The position below.
-    lower: Side,
+    lower: WeightedRewards,
 }
 
-impl Boundary {
+impl PositionBoundary {
     /// The ratio of the lower position's exposure to the upper one's.
     fn ratio(&self) -> f64 {
         self.lower.with_prior() / self.upper.with_prior()
@@ -187,7 +187,7 @@ impl Boundary {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Positions {
     /// Entry k stands between positions k and k + 1, counted from 0.
-    boundaries: Vec<Boundary>,
+    boundaries: Vec<PositionBoundary>,
 }
 
 impl Positions {
@@ -204,7 +204,7 @@ impl Positions {
     pub fn revise(&mut self, place: usize, swap_probabilities: &[f64], retained: f64, rewarded: bool) {
         debug_assert!(swap_probabilities.iter().all(|o| (0.0..=1.0).contains(o)), "probabilities");
         if self.boundaries.len() < swap_probabilities.len() {
-            self.boundaries.resize(swap_probabilities.len(), Boundary::default());
+            self.boundaries.resize(swap_probabilities.len(), PositionBoundary::default());
         }
         let sign = if rewarded { 1.0 } else { -1.0 };
         if let Some(swap_probability) = swap_probabilities.get(place) {
@@ -231,7 +231,7 @@ impl Positions {
     /// Where nothing is known, as often as the place above it. O(place).
     pub fn exposure(&self, place: usize) -> f64 {
         let known = self.boundaries.iter().take(place);
-        known.map(Boundary::ratio).product::<f64>().clamp(EXPOSURE_MIN, EXPOSURE_MAX)
+        known.map(PositionBoundary::ratio).product::<f64>().clamp(EXPOSURE_MIN, EXPOSURE_MAX)
     }
 
     /// The standard error of the logarithm of [`exposure`](Self::exposure): 0.1 is about ten per cent. O(place).
@@ -239,7 +239,7 @@ impl Positions {
     /// Somewhat too large where rewards at neighbouring positions go together.
     /// Before the first reward it is the prior's, √0.4 per pair of positions.
     pub fn ln_std_error(&self, place: usize) -> f64 {
-        let prior = Boundary::default();
+        let prior = PositionBoundary::default();
         (0..place).map(|k| self.boundaries.get(k).unwrap_or(&prior).ln_variance()).sum::<f64>().sqrt()
     }
 }

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
 
 use super::{
-    encoder::{EncodedRow, Encoder, RowFeatures},
+    encoder::{EncodedRow, RowFeatures},
+    feature_encoder::{EncodedRows, FeatureEncoder, find_or_add_encoder},
     features::Features,
-    linear::{LinearDesign, Scoring, Sharing},
+    linear::{Scoring, Sharing},
     mixture::{Mixture, MixturePart},
-    model::{Design, Model, RewardRevision},
-    portfolio::{EncodedObservation, ObservationReceipt, ObservationRevision, Portfolio, expand},
+    model::{Model, RewardRevision},
+    portfolio::{EncodedObservation, ObservationReceipt, ObservationRevision, Portfolio},
     spec::{ModelSpec, SlotTraits},
     summary::ArmSummary,
 };
@@ -30,29 +31,6 @@ const FADE_STEP_MAX: f64 = 0.1;
 
 /// What is left of an observation is never taken for less: a posterior divides by it.
 const RETAINED_MIN: f64 = 1e-12;
-
-/// One row per encoder of a learner, in the learner's order. *Persisted.*
-pub type EncodedRows = Vec<EncodedRow>;
-
-/// An encoder and what it is given. *Persisted.*
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct FeatureEncoder {
-    budget: u32,
-    /// It is given the arms' attributes as well.
-    attributes: bool,
-    encoder: Arc<Encoder>,
-}
-
-impl FeatureEncoder {
-    /// The encoder.
-    pub(super) fn encoder(&self) -> &Encoder {
-        &self.encoder
-    }
-
-    fn parts<'a>(&self, parts: RowFeatures<'a>) -> RowFeatures<'a> {
-        RowFeatures { arm: parts.arm.filter(|_| self.attributes), ..parts }
-    }
-}
 
 /// Candidates as a learner sees them: one entry per candidate in each list that there is.
 #[derive(Debug, Clone, Copy)]
@@ -108,17 +86,6 @@ pub struct Learner {
     cursor: u32,
     /// When it last learned, microseconds since 1970.
     learned_at_us: i64,
-}
-
-fn find_or_add_encoder(feature_encoders: &mut Vec<FeatureEncoder>, design: Design, budget: u32) -> usize {
-    let attributes = matches!(design, Design::Linear(LinearDesign { sharing: Sharing::Shared, .. }));
-    let have = feature_encoders
-        .iter()
-        .position(|feature_encoder| feature_encoder.budget == budget && feature_encoder.attributes == attributes);
-    have.unwrap_or_else(|| {
-        feature_encoders.push(FeatureEncoder { budget, attributes, encoder: Arc::new(Encoder::new(budget)) });
-        feature_encoders.len() - 1
-    })
 }
 
 impl Learner {
@@ -215,7 +182,7 @@ impl Learner {
                         .map(|i| feature_encoder.encoder.encode_new(feature_encoder.parts(candidates.parts(i))))
                         .collect()
                 });
-                rows.iter().map(|row| expand(model, feature_encoder, row)).collect()
+                rows.iter().map(|row| model.expand(&feature_encoder.encoder, row)).collect()
             } else {
                 Vec::new()
             };
@@ -226,23 +193,22 @@ impl Learner {
                 scores: model.scores(&arms, &expanded, scoring),
             });
         }
-        if parts.is_empty() { self.plainly(candidates, scoring) } else { Mixture::new(parts) }
+        if parts.is_empty() { self.scores_by_first_model(candidates, scoring) } else { Mixture::new(parts) }
     }
 
     /// By the first model alone, where none of those that decide has anything to say of these candidates.
-    fn plainly(&self, candidates: Candidates<'_>, scoring: Scoring<'_>) -> Option<Mixture> {
+    fn scores_by_first_model(&self, candidates: Candidates<'_>, scoring: Scoring<'_>) -> Option<Mixture> {
         let member = self.portfolio.members.first()?;
         let feature_encoder = self.feature_encoders.get(member.feature_encoder)?;
         let rows: Vec<SparseVector> = (0..candidates.arms.len())
             .map(|i| {
-                expand(
-                    &member.model,
-                    feature_encoder,
+                member.model.expand(
+                    &feature_encoder.encoder,
                     &feature_encoder.encoder.encode_new(feature_encoder.parts(candidates.parts(i))),
                 )
             })
             .collect();
-        Mixture::of(member.model.scores(candidates.arms, &rows, scoring), member.spec.name())
+        Mixture::single(member.model.scores(candidates.arms, &rows, scoring), member.spec.name())
     }
 
     /// Scores by the arms' mean rewards, context left aside: for when the models' cannot be used.
@@ -251,7 +217,7 @@ impl Learner {
         let posteriors = arms.iter().map(|arm| arm.and_then(|a| self.summary(a)).map_or(prior, |s| s.value)).collect();
         let arms: Vec<Option<u32>> = (0..arms.len()).map(|i| u32::try_from(i).ok()).collect();
         let model = Model::NormalInverseGamma { prior, arms: posteriors, cache: WinnerCache::default() };
-        Mixture::of(model.scores(&arms, &[], scoring), "mean_reward")
+        Mixture::single(model.scores(&arms, &[], scoring), "mean_reward")
     }
 
     /// Meets the features of what was shown, before it is observed: each arm's parts, one for all where they

@@ -202,7 +202,7 @@ impl Linear {
     }
 
     /// Of which posterior an arm reads, and whether it reads the opposite.
-    fn reads(&self, arm: u32) -> (usize, bool) {
+    fn posterior_index(&self, arm: u32) -> (usize, bool) {
         match self.design.sharing {
             Sharing::Disjoint => (arm as usize, false),
             Sharing::Shared => (0, false),
@@ -220,7 +220,7 @@ impl Linear {
     fn predict(&self, arm: Option<u32>, x: &SparseVector, work: &mut Vec<f64>) -> Prediction {
         let shared = self.design.sharing == Sharing::Shared;
         let (index, opposite) = match arm {
-            Some(arm) => self.reads(arm),
+            Some(arm) => self.posterior_index(arm),
             None if shared => (0, false),
             None => return Gaussian::new(self.design.prior_precision).predict(x, work),
         };
@@ -273,7 +273,7 @@ impl Linear {
         if self.design.sharing == Sharing::Shared {
             return self.observe_shared(arm, x, y, weight);
         }
-        let (index, opposite) = self.reads(arm);
+        let (index, opposite) = self.posterior_index(arm);
         let y = if opposite { weight - y } else { y };
         let before = self.posterior_mut(index).predict(x, &mut Vec::new());
         let (curvature, residual) = self.step(before, y, weight);
@@ -301,7 +301,7 @@ impl Linear {
             return self.revise_shared(arm, x, revision);
         }
         let RewardRevision { y, delta, weight, retained } = revision;
-        let (index, opposite) = self.reads(arm);
+        let (index, opposite) = self.posterior_index(arm);
         let (y, delta) = if opposite { (weight - y, -delta) } else { (y, delta) };
         match self.design.link {
             Link::Identity => {
@@ -323,7 +323,7 @@ impl Linear {
         if self.design.sharing == Sharing::Shared {
             return self.forget_shared(arm, retained, portion);
         }
-        let (index, opposite) = self.reads(arm);
+        let (index, opposite) = self.posterior_index(arm);
         // Two opposed arms share one posterior: the first one's fading is the pair's.
         if index < self.arms.len() && !opposite {
             let gain = self.posterior_mut(index).forget(retained);

@@ -18,7 +18,7 @@ impl Linear {
         put: &mut impl FnMut(Option<RowTerm>, f64),
     ) {
         let shared = self.design.sharing == Sharing::Shared;
-        let reads = arm.map(|arm| self.reads(arm)).or(shared.then_some((0, false)));
+        let reads = arm.map(|arm| self.posterior_index(arm)).or(shared.then_some((0, false)));
         let mean = reads.and_then(|(index, _)| self.arms.get(index)).map_or(&[][..], |posterior| posterior.mean());
         let opposite = reads.is_some_and(|(_, opposite)| opposite);
         let sign = if opposite { -1.0 } else { 1.0 };

@@ -23,7 +23,7 @@ pub(super) const DRAWS: (u64, u64) = (64, 512);
 
 /// What a boost makes of a score on the link's own line.
 #[derive(Debug, Clone, Copy)]
-enum Boost {
+enum LinkBoost {
     /// Of a center, how far it moves, and what the distance from it is multiplied with.
     Moved {
         center: f64,
@@ -33,7 +33,7 @@ enum Boost {
     Shifted(f64),
 }
 
-impl Boost {
+impl LinkBoost {
     fn new(link: Link, center: f64, factor: f64) -> Self {
         match link {
             Link::Identity => Self::Moved { center, by: boosted_mean(center, factor) - center, factor },
@@ -137,9 +137,9 @@ impl Linear {
             })
             .collect();
         let spread = self.spread(features, scoring);
-        let boosts: Option<Vec<Boost>> = scoring
+        let boosts: Option<Vec<LinkBoost>> = scoring
             .boosts
-            .map(|factors| (0..arms.len()).map(|i| Boost::new(self.design.link, center[i], factors[i])).collect());
+            .map(|factors| (0..arms.len()).map(|i| LinkBoost::new(self.design.link, center[i], factors[i])).collect());
         let of_own: Vec<f64> = (0..arms.len())
             .map(|i| (1.0 / self.offset(arms[i]).precision + row(i).unseen / self.design.prior_precision).sqrt())
             .collect();

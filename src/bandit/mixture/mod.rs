@@ -33,7 +33,7 @@ impl Mixture {
     }
 
     /// Of one model.
-    pub fn of(scores: Scores, name: &'static str) -> Option<Self> {
+    pub fn single(scores: Scores, name: &'static str) -> Option<Self> {
         Self::new(vec![MixturePart { weight: 1.0, name, scores }])
     }
 
@@ -67,7 +67,7 @@ impl Mixture {
     }
 
     /// Whether some of its scores are joint draws.
-    pub fn joint(&self) -> bool {
+    pub fn has_joint_draws(&self) -> bool {
         self.parts.iter().any(|part| matches!(part.scores, Scores::Joint(_)))
     }
 

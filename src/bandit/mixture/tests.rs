@@ -4,7 +4,7 @@ use rand::{SeedableRng as _, rngs::StdRng};
 
 use super::*;
 use crate::{
-    bandit::{Exploration, Policy, rank},
+    bandit::{DrawnSlate, Exploration, Policy, Ranking},
     stats::{Beta, BetaScore, NormalScore, WinnerCache},
 };
 
@@ -32,7 +32,7 @@ fn opinions() -> [Scores; 2] {
 }
 
 fn pmf(mixture: &Mixture, policy: Policy) -> Vec<f64> {
-    rank(mixture, policy, 1, UNCONSTRAINED, &mut StdRng::seed_from_u64(5)).1
+    Ranking::new(policy, UNCONSTRAINED).draw(mixture, 1, &mut StdRng::seed_from_u64(5), None).unwrap().first_pmf
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn a_mixtures_pmf_is_the_weighted_sum_of_its_parts() {
     let [a, b] = opinions();
     let mixture = Mixture::new(vec![part(3.0, a.clone()), part(1.0, b.clone())]).unwrap();
     for policy in [Policy::ThompsonSampling, Policy::SquareCb { gamma: 7.0 }, Policy::epsilon_greedy(Some(0.3))] {
-        let of = |scores: &Scores| pmf(&Mixture::of(scores.clone(), "test").unwrap(), policy);
+        let of = |scores: &Scores| pmf(&Mixture::single(scores.clone(), "test").unwrap(), policy);
         let want = of(&a).into_iter().zip(of(&b)).map(|(a, b)| 0.75 * a + 0.25 * b);
         for (got, want) in pmf(&mixture, policy).into_iter().zip(want) {
             assert!((got - want).abs() < 1e-12, "{policy:?}: {got} against {want}");
@@ -63,8 +63,8 @@ fn parts_that_cannot_be_used_are_left_out() {
     let mixture = Mixture::new(vec![part(9.0, broken.clone()), part(1.0, a), part(1.0, b)]).unwrap();
     let weights: Vec<f64> = mixture.parts().iter().map(|part| part.weight).collect();
     assert_eq!(weights, [0.5, 0.5]);
-    assert_eq!(Mixture::of(broken, "test"), None);
-    assert_eq!(Mixture::of(normal(&[(0.1, f64::INFINITY)]), "test"), None);
+    assert_eq!(Mixture::single(broken, "test"), None);
+    assert_eq!(Mixture::single(normal(&[(0.1, f64::INFINITY)]), "test"), None);
     assert_eq!(Mixture::new(Vec::new()), None);
 }
 
@@ -80,7 +80,8 @@ fn slates_of_a_mixture_come_as_often_as_their_propensities_say() {
     let mut slates = BTreeMap::<Vec<usize>, (u32, f64)>::new();
     for _ in 0..DRAWS {
         let exploration = Exploration { floor: 0.03, ceiling: 1.0 };
-        let (places, _) = rank(&mixture, Policy::ThompsonSampling, 3, exploration, &mut rng);
+        let DrawnSlate { positions: places, .. } =
+            Ranking::new(Policy::ThompsonSampling, exploration).draw(&mixture, 3, &mut rng, None).unwrap();
         let cell = slates.entry(places.iter().map(|place| place.candidate).collect()).or_default();
         let p: f64 = places.iter().map(|place| place.propensity).product();
         assert!(cell.0 == 0 || (cell.1 - p).abs() < 1e-12, "the same slate has the same propensity");
@@ -103,7 +104,8 @@ fn one_model_decides_a_whole_slate() {
     let mixture = Mixture::new(vec![part(1.0, sure([3.0, 2.0, 1.0])), part(1.0, sure([1.0, 2.0, 3.0]))]).unwrap();
     let mut rng = StdRng::seed_from_u64(3);
     for _ in 0..100 {
-        let (places, first) = rank(&mixture, Policy::ThompsonSampling, 3, UNCONSTRAINED, &mut rng);
+        let DrawnSlate { positions: places, first_pmf: first } =
+            Ranking::new(Policy::ThompsonSampling, UNCONSTRAINED).draw(&mixture, 3, &mut rng, None).unwrap();
         let order: Vec<usize> = places.iter().map(|place| place.candidate).collect();
         assert!(order == [0, 1, 2] || order == [2, 1, 0], "{order:?}");
         assert!((first[0] - 0.5).abs() < 1e-9 && (places[1].propensity - 1.0).abs() < 1e-9);

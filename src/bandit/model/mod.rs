@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    encoder::{EncodedRow, Encoder},
     linear::{Linear, LinearDesign, Scoring},
     score::{Expectation, Forecast, LEAST, Scores},
 };
@@ -100,6 +101,14 @@ impl Model {
                 let prior = NormalInverseGamma::new(prior_mean, prior_strength, prior_shape, prior_scale);
                 Self::NormalInverseGamma { prior, arms: Vec::new(), cache: WinnerCache::default() }
             }
+        }
+    }
+
+    /// The model's row of features, or an empty row if the model has none.
+    pub(super) fn expand(&self, encoder: &Encoder, row: &EncodedRow) -> SparseVector {
+        match self {
+            Self::Linear(linear) => linear.expand(encoder, row),
+            Self::BetaBernoulli { .. } | Self::NormalInverseGamma { .. } => SparseVector::default(),
         }
     }
 

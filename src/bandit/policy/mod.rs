@@ -3,6 +3,8 @@
 //! The one place that draws is [`draw`]; what it returns as the propensity is the
 //! entry of the very pmf it drew from.
 
+use std::fmt;
+
 use rand::{Rng, RngExt as _};
 use smallvec::{SmallVec, smallvec};
 
@@ -112,24 +114,6 @@ pub fn draw(pmf: &[f64], u: f64) -> Option<(usize, f64)> {
     last
 }
 
-/// Draws `places` positions, one after another without replacement, each from what `policy` makes of what is left.
-///
-/// Each model of the mixture decides with its weight: `p = Σ w_m·p_m`. A position that was drawn tells which of
-/// them it may have been, so before the next the weights become `w_m·p_m(drawn)`, brought to add up to 1: what
-/// comes out is one model drawn for the whole slate, and each propensity is exact given the positions above.
-/// Returns fewer where there are fewer candidates, and the controlled pmf of the first position, one
-/// entry per candidate.
-pub fn rank(
-    mixture: &Mixture,
-    policy: Policy,
-    places: usize,
-    exploration: Exploration,
-    rng: &mut dyn Rng,
-) -> (Vec<DrawnPosition>, Vec<f64>) {
-    Ranking { policy, exploration, with_swap_probabilities: false, constraints: &UNCONSTRAINED }
-        .draw(mixture, places, rng)
-}
-
 /// How a slate is drawn; see [`rank`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ranking<'a> {
@@ -178,7 +162,7 @@ impl SlateDraw<'_> {
 
     /// What a model makes of those who are `active`, whoever else is left: who rules bring forward may be nobody that
     /// the common grid reckons with.
-    fn among(&self, model: usize, active: &[bool], own: &mut [f64]) {
+    fn fill_probabilities(&self, model: usize, active: &[bool], own: &mut [f64]) {
         let who: Vec<usize> = (0..active.len()).filter(|&i| active[i]).collect();
         let part = &self.mixture.parts()[model];
         let candidates: Vec<usize> = who.iter().map(|&i| self.left[i]).collect();
@@ -193,7 +177,7 @@ impl SlateDraw<'_> {
 
 /// A position before it is drawn: who is left, and what each model of the mixture makes of them.
 struct PositionDraw<'a> {
-    course: &'a SlateDraw<'a>,
+    slate: &'a SlateDraw<'a>,
     /// The candidates above.
     drawn: Indices,
     /// Not drawn yet.
@@ -212,28 +196,28 @@ struct PositionDraw<'a> {
 }
 
 impl<'a> PositionDraw<'a> {
-    fn new(course: &'a SlateDraw<'a>, drawn: Indices, open: Flags, weights: Weights) -> Self {
-        let Ranking { constraints, exploration, .. } = course.ranking;
-        let mut allowed = (!constraints.open()).then(|| open.clone());
+    fn new(slate: &'a SlateDraw<'a>, drawn: Indices, open: Flags, weights: Weights) -> Self {
+        let Ranking { constraints, exploration, .. } = slate.ranking;
+        let mut allowed = (!constraints.is_empty()).then(|| open.clone());
         let narrowed = allowed
             .as_mut()
-            .map_or(Narrowed::No, |allowed| constraints.narrow(&drawn, course.left, course.places, allowed));
+            .map_or(Narrowed::No, |allowed| constraints.narrow(&drawn, slate.left, slate.places, allowed));
         let active = allowed.as_ref().unwrap_or(&open);
         let mut pmf = vec![0.0; active.len()];
         let mut of_each = Vec::new();
         let all = active.iter().all(|active| *active);
         let says = |model: usize, own: &mut [f64]| {
-            let choice = &course.choices[model];
-            if narrowed == Narrowed::No && (all || !choice.of_all()) {
+            let choice = &slate.choices[model];
+            if narrowed == Narrowed::No && (all || !choice.needs_all_active()) {
                 choice.probabilities(active, own);
             } else {
-                course.among(model, active, own);
+                slate.fill_probabilities(model, active, own);
             }
         };
-        if let [_] = course.choices.as_slice() {
+        if let [_] = slate.choices.as_slice() {
             says(0, &mut pmf);
         } else {
-            of_each = vec![vec![0.0; active.len()]; course.choices.len()];
+            of_each = vec![vec![0.0; active.len()]; slate.choices.len()];
             for (model, (weight, own)) in weights.iter().zip(&mut of_each).enumerate() {
                 if *weight > 0.0 {
                     says(model, own);
@@ -244,9 +228,9 @@ impl<'a> PositionDraw<'a> {
         let floors = if constraints.floors.is_empty() && constraints.ceilings.is_empty() {
             apply_floor_and_ceiling(&mut pmf, active, |_| exploration.floor, |_| exploration.ceiling)
         } else {
-            apply_floor_and_ceiling(&mut pmf, active, |i| course.floor(i), |i| course.ceiling(i))
+            apply_floor_and_ceiling(&mut pmf, active, |i| slate.floor(i), |i| slate.ceiling(i))
         };
-        Self { course, drawn, open, allowed, narrowed, weights, of_each, pmf, floors }
+        Self { slate, drawn, open, allowed, narrowed, weights, of_each, pmf, floors }
     }
 
     /// Who may take the position.
@@ -256,14 +240,14 @@ impl<'a> PositionDraw<'a> {
 
     /// What the floor gives to `index`.
     fn floor(&self, index: usize) -> f64 {
-        self.floors.0 * self.course.floor(index)
+        self.floors.0 * self.slate.floor(index)
     }
 
     /// The position below, once `index` was drawn: those above it, who is left, and the models' weights.
     fn after(&self, index: usize) -> (Indices, Flags, Weights) {
         let (mut drawn, mut open, mut weights) = (self.drawn.clone(), self.open.clone(), self.weights.clone());
         reweigh(&mut weights, self.of_each.iter().map(|own| self.floor(index) + self.floors.1 * own[index]));
-        drawn.push(self.course.left[index]);
+        drawn.push(self.slate.left[index]);
         open[index] = false;
         (drawn, open, weights)
     }
@@ -274,7 +258,7 @@ impl<'a> PositionDraw<'a> {
             return 0.0;
         }
         let (drawn, open, weights) = self.after(first);
-        self.pmf[first] * PositionDraw::new(self.course, drawn, open, weights).pmf[second]
+        self.pmf[first] * PositionDraw::new(self.slate, drawn, open, weights).pmf[second]
     }
 
     /// A rule left nobody else.
@@ -286,26 +270,85 @@ impl<'a> PositionDraw<'a> {
     }
 }
 
-/// Is told of each position, from 0, who was left, the probability that each of them takes it, given those above, and
-/// which of them did.
-pub type PositionObserver<'a> = dyn FnMut(usize, &[usize], &[f64], usize) + 'a;
+/// One drawn position, as an observer sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct ObservedDraw<'a> {
+    /// Position in the slate, from 0.
+    pub position: usize,
+    /// Candidates that were left, by their indices.
+    pub left: &'a [usize],
+    /// Probability of each candidate that was left to take the position, given the positions above.
+    pub pmf: &'a [f64],
+    /// Index into `left` of the candidate that took the position.
+    pub drawn: usize,
+}
 
-impl Ranking<'_> {
-    /// See [`rank`].
-    pub fn draw(self, mixture: &Mixture, places: usize, rng: &mut dyn Rng) -> (Vec<DrawnPosition>, Vec<f64>) {
-        self.draw_watched(mixture, places, rng, &mut |_, _, _, _| {}, &|| false).unwrap_or_default()
+/// Function that is called with each position after its draw.
+pub type PositionObserver<'a> = dyn FnMut(ObservedDraw<'_>) + 'a;
+
+/// Hooks into the drawing of a slate.
+pub struct DrawHooks<'a, 'o> {
+    /// Called with each position.
+    pub observer: &'a mut PositionObserver<'o>,
+    /// Called before each position: drawing ends without a slate once it returns `true`.
+    pub interrupted: &'a dyn Fn() -> bool,
+}
+
+impl fmt::Debug for DrawHooks<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DrawHooks").finish_non_exhaustive()
+    }
+}
+
+/// Slate that was drawn, and the probabilities of its first position.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct DrawnSlate {
+    /// Drawn positions, best first.
+    pub positions: Vec<DrawnPosition>,
+    /// Probability of each candidate to take the first position, after floors and ceilings.
+    pub first_pmf: Vec<f64>,
+}
+
+impl<'a> Ranking<'a> {
+    /// Creates a ranking without constraints and without swap probabilities.
+    pub fn new(policy: Policy, exploration: Exploration) -> Self {
+        Self { policy, exploration, with_swap_probabilities: false, constraints: &UNCONSTRAINED }
     }
 
-    /// [`draw`](Self::draw), with a look at the pmf of every position. Returns `None` as soon as `interrupted` says so
-    /// before a position.
-    pub fn draw_watched(
+    /// Draws `places` positions, one after another without replacement.
+    ///
+    /// Each model of the mixture decides with its weight: `p = Σ w_m·p_m`. A drawn position is evidence of the model
+    /// that decided, so before the next position the weights become `w_m·p_m(drawn)`, scaled to add up to 1. The result
+    /// is one model drawn for the whole slate, and each propensity is exact given the positions above.
+    ///
+    /// Returns fewer positions if there are fewer candidates, and `None` if a hook interrupted the drawing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use rand::{SeedableRng as _, rngs::Xoshiro256PlusPlus};
+    /// use slotwise::{
+    ///     bandit::{Exploration, Mixture, Policy, Ranking, Scores},
+    ///     stats::NormalScore,
+    /// };
+    ///
+    /// let scores = Scores::Normal(vec![NormalScore { mean: 0.5, std: 0.1 }, NormalScore { mean: 0.1, std: 0.1 }]);
+    /// let mixture = Mixture::single(scores, "linear").unwrap();
+    /// let ranking = Ranking::new(Policy::ThompsonSampling, Exploration { floor: 0.05, ceiling: 1.0 });
+    /// let slate = ranking.draw(&mixture, 2, &mut Xoshiro256PlusPlus::seed_from_u64(1), None).unwrap();
+    /// assert_eq!(slate.positions.len(), 2);
+    /// // The floor holds, and the reported propensity is the entry of the pmf that was drawn from.
+    /// assert!(slate.first_pmf[1] >= 0.05 && slate.first_pmf[0] > 0.9);
+    /// let first = slate.positions[0];
+    /// assert_eq!(first.propensity, slate.first_pmf[first.candidate]);
+    /// ```
+    pub fn draw(
         self,
         mixture: &Mixture,
         places: usize,
         rng: &mut dyn Rng,
-        watch: &mut PositionObserver<'_>,
-        interrupted: &dyn Fn() -> bool,
-    ) -> Option<(Vec<DrawnPosition>, Vec<f64>)> {
+        mut hooks: Option<DrawHooks<'_, '_>>,
+    ) -> Option<DrawnSlate> {
         let Self { policy, with_swap_probabilities, .. } = self;
         let places = places.min(mixture.len());
         let mut weights: Weights = mixture.parts().iter().map(|part| part.weight).collect();
@@ -317,7 +360,7 @@ impl Ranking<'_> {
             // Neighbours are compared on one grid.
             let batch = if with_swap_probabilities { places } else { PLACES_PER_GRID.min(places - drawn.len()) };
             let choice = |part: &MixturePart| Choice::new(policy, &part.scores, &left, batch);
-            let course = SlateDraw {
+            let slate = SlateDraw {
                 ranking: self,
                 mixture,
                 choices: mixture.parts().iter().map(choice).collect(),
@@ -327,17 +370,21 @@ impl Ranking<'_> {
             let mut open: Flags = smallvec![true; left.len()];
             let mut upper: Option<(PositionDraw<'_>, usize)> = None;
             for _ in 0..batch {
-                if interrupted() {
+                if hooks.as_ref().is_some_and(|hooks| (hooks.interrupted)()) {
                     return None;
                 }
-                let step = PositionDraw::new(&course, std::mem::take(&mut above), std::mem::take(&mut open), weights);
+                let step = PositionDraw::new(&slate, std::mem::take(&mut above), std::mem::take(&mut open), weights);
                 if first.is_empty() && places > 1 {
                     first.clone_from(&step.pmf);
                 }
                 let Some((index, offset)) = draw(&step.pmf, rng.random()) else {
-                    return Some((drawn, if first.is_empty() { step.pmf } else { first }));
+                    let first_pmf = if first.is_empty() { step.pmf } else { first };
+                    return Some(DrawnSlate { positions: drawn, first_pmf });
                 };
-                watch(drawn.len(), &left, &step.pmf, index);
+                if let Some(hooks) = &mut hooks {
+                    let (position, left, pmf) = (drawn.len(), left.as_slice(), step.pmf.as_slice());
+                    (hooks.observer)(ObservedDraw { position, left, pmf, drawn: index });
+                }
                 let best = (0..left.len())
                     .zip(step.active())
                     .filter(|(_, active)| **active)
@@ -356,7 +403,8 @@ impl Ranking<'_> {
                     swap_probability: kept.unwrap_or(0.0),
                 });
                 if drawn.len() == places {
-                    return Some((drawn, if first.is_empty() { step.pmf } else { first }));
+                    let first_pmf = if first.is_empty() { step.pmf } else { first };
+                    return Some(DrawnSlate { positions: drawn, first_pmf });
                 }
                 (above, open, weights) = step.after(index);
                 upper = with_swap_probabilities.then_some((step, index));
@@ -364,7 +412,7 @@ impl Ranking<'_> {
             let mut keep = open.iter();
             left = left.iter().copied().filter(|_| keep.next().is_some_and(|&a| a)).collect();
         }
-        Some((drawn, first))
+        Some(DrawnSlate { positions: drawn, first_pmf: first })
     }
 }
 

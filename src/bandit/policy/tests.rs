@@ -3,7 +3,7 @@ use crate::{bandit::Scores, stats::NormalScore};
 use rand::{SeedableRng as _, rngs::StdRng};
 
 fn mixture(scores: Scores) -> Mixture {
-    Mixture::of(scores, "test").unwrap()
+    Mixture::single(scores, "test").unwrap()
 }
 
 #[track_caller]
@@ -35,10 +35,12 @@ fn a_floor_of_ones_own_holds_and_so_does_a_ceiling() {
     let first = |constraints: &Constraints| {
         let ranking =
             Ranking { policy: Policy::ThompsonSampling, exploration, with_swap_probabilities: false, constraints };
-        ranking.draw(&mixture(scores.clone()), 1, &mut StdRng::seed_from_u64(3)).1
+        ranking.draw(&mixture(scores.clone()), 1, &mut StdRng::seed_from_u64(3), None).unwrap().first_pmf
     };
     let free = Exploration { floor: 0.0, ceiling: 1.0 };
-    let (_, own) = rank(&mixture(scores.clone()), Policy::ThompsonSampling, 1, free, &mut StdRng::seed_from_u64(3));
+    let DrawnSlate { first_pmf: own, .. } = Ranking::new(Policy::ThompsonSampling, free)
+        .draw(&mixture(scores.clone()), 1, &mut StdRng::seed_from_u64(3), None)
+        .unwrap();
     let near = |got: &[f64], want: [f64; 3]| {
         assert!(got.iter().zip(want).all(|(got, want)| (got - want).abs() < 1e-12), "{got:?} {want:?}");
     };
@@ -74,8 +76,9 @@ fn check_slates(policy: Policy) {
     let mut rng = StdRng::seed_from_u64(31);
     let mut pairs = std::collections::BTreeMap::<(usize, usize), (u32, f64)>::new();
     for _ in 0..DRAWS {
-        let (places, _) =
-            rank(&mixture(scores.clone()), policy, 3, Exploration { floor: 0.01, ceiling: 0.5 }, &mut rng);
+        let DrawnSlate { positions: places, .. } = Ranking::new(policy, Exploration { floor: 0.01, ceiling: 0.5 })
+            .draw(&mixture(scores.clone()), 3, &mut rng, None)
+            .unwrap();
         let cell = pairs.entry((places[0].candidate, places[1].candidate)).or_default();
         cell.0 += 1;
         cell.1 = places[0].propensity * places[1].propensity;
@@ -116,7 +119,7 @@ fn overlaps_are_how_often_the_other_order_comes() {
     let mut rng = StdRng::seed_from_u64(5);
     let mut orders = std::collections::BTreeMap::<(usize, usize), (f64, f64)>::new();
     for _ in 0..100_000 {
-        let (places, _) = ranking.draw(&mixture, 3, &mut rng);
+        let DrawnSlate { positions: places, .. } = ranking.draw(&mixture, 3, &mut rng, None).unwrap();
         assert!(places[0].swap_probability.abs() < f64::EPSILON, "nothing stands above the first");
         let cell = orders.entry((places[0].candidate, places[1].candidate)).or_default();
         *cell = (cell.0 + 1.0, places[1].swap_probability);
@@ -135,13 +138,9 @@ fn greedy_and_the_fixed_order_rank_the_whole_list() {
     let mean = |i: usize| (i * 7 % 15) as f64;
     let scores = Scores::Normal((0..15).map(|i| NormalScore { mean: mean(i), std: 3.0 }).collect());
     let order = |policy| -> Vec<usize> {
-        let (places, _) = rank(
-            &mixture(scores.clone()),
-            policy,
-            15,
-            Exploration { floor: 0.0, ceiling: 1.0 },
-            &mut StdRng::seed_from_u64(2),
-        );
+        let DrawnSlate { positions: places, .. } = Ranking::new(policy, Exploration { floor: 0.0, ceiling: 1.0 })
+            .draw(&mixture(scores.clone()), 15, &mut StdRng::seed_from_u64(2), None)
+            .unwrap();
         assert!(places.iter().all(|place| (place.propensity - 1.0).abs() < 1e-15));
         places.iter().map(|place| place.candidate).collect()
     };
@@ -154,13 +153,10 @@ fn greedy_and_the_fixed_order_rank_the_whole_list() {
 #[test]
 fn all_places_of_a_long_list_are_filled_once_each() {
     let scores = Scores::Normal((0..40).map(|i| NormalScore { mean: f64::from(i % 7), std: 0.3 }).collect());
-    let (places, first) = rank(
-        &mixture(scores),
-        Policy::default(),
-        100,
-        Exploration { floor: 0.0, ceiling: 1.0 },
-        &mut StdRng::seed_from_u64(1),
-    );
+    let DrawnSlate { positions: places, first_pmf: first } =
+        Ranking::new(Policy::default(), Exploration { floor: 0.0, ceiling: 1.0 })
+            .draw(&mixture(scores), 100, &mut StdRng::seed_from_u64(1), None)
+            .unwrap();
     let mut seen: Vec<usize> = places.iter().map(|p| p.candidate).collect();
     seen.sort_unstable();
     assert_eq!(seen, (0..40).collect::<Vec<_>>());

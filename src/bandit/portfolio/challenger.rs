@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::{
-        encoder::EncodedRow,
-        learner::FeatureEncoder,
-        model::{Model, RewardRevision},
-    },
-    EncodedObservation, GAP_MAX, NEGLIGIBLE, ObservationRevision, PortfolioMember, expand, ln_mixture,
+    member::{GAP_MAX, NEGLIGIBLE, PortfolioMember, ln_mixture},
+    observation::{EncodedObservation, ObservationRevision},
+};
+use crate::bandit::{
+    encoder::EncodedRow,
+    feature_encoder::FeatureEncoder,
+    model::{Model, RewardRevision},
 };
 
 /// What one observation may speak for or against a challenger, nats.
@@ -63,7 +64,7 @@ impl Challenger {
             let member = &members[fresh.member];
             // A decision from before the feature_encoder has no row of it.
             let row = seen.rows.get(member.feature_encoder).filter(|_| member.applies(seen.arms))?;
-            let x = expand(&fresh.model, &feature_encoders[member.feature_encoder], row);
+            let x = fresh.model.expand(&feature_encoders[member.feature_encoder].encoder, row);
             let score = fresh.model.expect(seen.arm, &x, seen.unit).mean.seen(seen.weight).ln_score(seen.y);
             fresh.model.observe(seen.arm, &x, seen.y, seen.weight);
             Some(score)
@@ -104,7 +105,7 @@ impl Challenger {
         for ChallengerModel { member, model, .. } in &mut self.models {
             let member = &members[*member];
             let Some(row) = rows.get(member.feature_encoder) else { continue };
-            let x = expand(model, &feature_encoders[member.feature_encoder], row);
+            let x = model.expand(&feature_encoders[member.feature_encoder].encoder, row);
             model.revise(
                 arm,
                 &x,

@@ -2,76 +2,33 @@
 
 mod challenger;
 mod change_detector;
+mod member;
+mod observation;
 
 use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
 
 use super::{
     encoder::EncodedRow,
-    learner::FeatureEncoder,
-    linear::{LinearDesign, Sharing},
+    feature_encoder::FeatureEncoder,
     model::{Design, Model, RewardRevision},
     score::Forecast,
     spec::{MemberSpec, ModelSpec, SlotTraits},
 };
-use crate::stats::{
-    SparseVector,
-    math::{exp, ln, power},
-};
+use crate::stats::math::exp;
 use challenger::{ChallengeStatus, Challenger, ChallengerModel};
 use change_detector::ChangeDetector;
+use member::{GAP_MAX, ln_mixture};
+pub(super) use member::{NEGLIGIBLE, PortfolioMember};
+pub use observation::ObservationReceipt;
+pub(super) use observation::{EncodedObservation, ObservationRevision};
 
-/// No model falls further behind the best in log evidence, nats: so one whose time has come takes over within
-/// tens of decisions, however long it was wrong.
-const GAP_MAX: f64 = 30.0;
 /// A model that is given to a slot later starts this far behind the best, nats.
 const LATE: f64 = 5.0;
-/// A weight below this is not worth its cost in a decision, nor a challenger of its model.
-pub(super) const NEGLIGIBLE: f64 = 0.01;
-
 /// Only rewards of which at most so many decisions (and a hundredth of all observations so far) were made before
 /// they were learned tell of a change: the best guesses of a policy that could not hear turn out worse than
 /// foreseen, all at once when its rewards come in a batch, and nothing has changed.
 const LAG: (u64, u64) = (20, 100);
-/// A model with its evidence. *Persisted.*
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct PortfolioMember {
-    pub(super) spec: MemberSpec,
-    /// The index of its feature_encoder.
-    pub(super) feature_encoder: usize,
-    pub(super) model: Model,
-    /// Log evidence, nats, relative to the best: 0 or below.
-    evidence: f64,
-    /// The takeover that put the model in its place; 0: none.
-    takeover: u32,
-    /// The challenger that it was; 0: none.
-    was: u32,
-}
-
-/// What an observation leaves with whoever may revise it. *Persisted* (inside pending decisions).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ObservationReceipt {
-    /// The arm's fading so far, as a logarithm.
-    #[serde(with = "crate::stats::compact")]
-    pub(super) ln_retained: f64,
-    /// How much of an observation it was.
-    #[serde(with = "crate::stats::compact")]
-    pub(super) weight: f64,
-    /// How many challengers had taken over before it.
-    takeovers: u32,
-    /// The challenger that learned it; 0: none.
-    challenger: u32,
-    /// What each member expected; none: it was not told.
-    forecasts: Vec<Option<Forecast>>,
-}
-
-impl ObservationReceipt {
-    /// With the arm's fading so far, as a logarithm.
-    pub(super) fn faded(self, ln_retained: f64) -> Self {
-        Self { ln_retained, ..self }
-    }
-}
-
 /// All models of a slot, which of them decide, and a challenger. *Persisted.*
 ///
 /// Evidence is prequential: the log predictive density of each reward before it is learned, added up, faded by
@@ -97,82 +54,6 @@ pub(super) struct Portfolio {
     challengers: u32,
     /// How many observations were learned.
     observations: u64,
-}
-
-/// What an observation is.
-#[derive(Clone, Copy)]
-pub(super) struct EncodedObservation<'a> {
-    pub(super) arm: u32,
-    /// How many arms were ever observed, this one among them.
-    pub(super) arms: usize,
-    /// One per feature_encoder.
-    pub(super) rows: &'a [EncodedRow],
-    pub(super) y: f64,
-    /// How much of an observation it is, (0, 1].
-    pub(super) weight: f64,
-    pub(super) unit: bool,
-    /// Decisions that were made since the arm was shown.
-    pub(super) decisions_since_shown: u64,
-    /// Whether to watch for changes.
-    pub(super) detect: bool,
-    /// What time has left of the evidence since the observation before.
-    pub(super) retained: f64,
-}
-
-/// How an observation's reward changed.
-#[derive(Clone, Copy)]
-pub(super) struct ObservationRevision<'a> {
-    /// How many arms were ever observed.
-    pub(super) arms: usize,
-    /// The reward so far.
-    pub(super) y: f64,
-    pub(super) delta: f64,
-    pub(super) receipt: &'a ObservationReceipt,
-    /// What fading has left of the observation.
-    pub(super) retained: f64,
-}
-
-/// `ln Σ exp` of pairs of log weight and log score, over that of the weights alone; none of none.
-fn ln_mixture(parts: &[(f64, f64)]) -> Option<f64> {
-    let ln_sum = |value: &dyn Fn(&(f64, f64)) -> f64| {
-        let top = parts.iter().map(value).fold(f64::NEG_INFINITY, f64::max);
-        top + ln(parts.iter().map(|part| exp(value(part) - top)).sum::<f64>())
-    };
-    (!parts.is_empty()).then(|| ln_sum(&|(weight, score)| weight + score) - ln_sum(&|(weight, _)| *weight))
-}
-
-/// The row of a model: none for one without features.
-pub(super) fn expand(model: &Model, feature_encoder: &FeatureEncoder, row: &EncodedRow) -> SparseVector {
-    match model {
-        Model::Linear(linear) => linear.expand(feature_encoder.encoder(), row),
-        Model::BetaBernoulli { .. } | Model::NormalInverseGamma { .. } => SparseVector::default(),
-    }
-}
-
-impl PortfolioMember {
-    /// Whether it has anything to say of a slot that learned of so many arms.
-    pub(super) fn applies(&self, arms: usize) -> bool {
-        match (&self.model, self.spec.design) {
-            (_, Design::Linear(LinearDesign { sharing: Sharing::Opposed, .. })) if arms > 2 => false,
-            (Model::Linear(linear), _) => linear.adds(),
-            (Model::BetaBernoulli { .. } | Model::NormalInverseGamma { .. }, _) => true,
-        }
-    }
-
-    /// Whether the model in its place was there, and is who expected what this receipt says.
-    fn expected(&self, receipt: &ObservationReceipt) -> bool {
-        receipt.takeovers >= self.takeover
-    }
-
-    /// Whether the model in its place learned the observation of this receipt.
-    fn knows(&self, receipt: &ObservationReceipt) -> bool {
-        self.expected(receipt) || (self.was > 0 && self.was == receipt.challenger)
-    }
-
-    /// What is left to its model of what `retained` is left of in the slot.
-    fn retained(&self, retained: f64) -> f64 {
-        power(retained, self.spec.half_life_divisor).max(f64::MIN_POSITIVE)
-    }
 }
 
 impl Portfolio {
@@ -233,7 +114,7 @@ impl Portfolio {
             if let (Model::Linear(linear), Some(feature_encoder), Some(row)) =
                 (model, feature_encoders.get(feature_encoder), rows.get(feature_encoder))
             {
-                linear.meet(feature_encoder.encoder(), row);
+                linear.meet(&feature_encoder.encoder, row);
             }
         };
         for member in &mut self.members {
@@ -250,7 +131,7 @@ impl Portfolio {
         let challenger = self.challenger.iter_mut().flat_map(|c| &mut c.models).map(|f| (f.member, &mut f.model));
         for (i, model) in self.members.iter_mut().map(|member| &mut member.model).enumerate().chain(challenger) {
             if let (Model::Linear(linear), Some(feature_encoder)) = (model, feature_encoders.get(of[i])) {
-                linear.rebuild(feature_encoder.encoder());
+                linear.rebuild(&feature_encoder.encoder);
             }
         }
     }
@@ -270,7 +151,8 @@ impl Portfolio {
             if !member.applies(seen.arms) || member.feature_encoder >= rows.len() {
                 continue;
             }
-            let x = expand(&member.model, &feature_encoders[member.feature_encoder], &rows[member.feature_encoder]);
+            let x =
+                member.model.expand(&feature_encoders[member.feature_encoder].encoder, &rows[member.feature_encoder]);
             let expected = member.model.expect(arm, &x, unit);
             (forecasts[i], least[i]) = (Some(expected.mean.seen(weight)), Some(expected.least.seen(weight)));
             member.model.observe(arm, &x, y, weight);
@@ -380,7 +262,7 @@ impl Portfolio {
         for (i, (member, forecast)) in self.members.iter_mut().zip(&receipt.forecasts).enumerate() {
             let Some(row) = rows.get(member.feature_encoder).filter(|_| member.knows(receipt)) else { continue };
             let Some(forecast) = forecast else { continue };
-            let x = expand(&member.model, &feature_encoders[member.feature_encoder], row);
+            let x = member.model.expand(&feature_encoders[member.feature_encoder].encoder, row);
             let left = member.retained(retained);
             member.model.revise(arm, &x, RewardRevision { y, delta, weight: receipt.weight, retained: left });
             // What the model expected that was in its place before says nothing of it.

@@ -3,9 +3,8 @@ use statrs::distribution::{Continuous as _, Normal};
 
 use super::*;
 use crate::bandit::{
-    Candidates, Exploration, Features, Learner, Observation, Policy,
+    Candidates, Exploration, Features, Learner, Observation, Policy, Ranking,
     learner::tests::{HALF_LIFE_US, context, observation, show},
-    rank,
 };
 
 const UNIT: SlotTraits = SlotTraits { unit_rewards: true, large_catalogue: false };
@@ -134,7 +133,10 @@ impl World {
             let scoring = crate::bandit::Scoring::new(1.0, 1, 0);
             let mixture = self.learner.scores(candidates, scoring).unwrap();
             let exploration = Exploration { floor: 0.01, ceiling: 1.0 };
-            let (places, _) = rank(&mixture, Policy::ThompsonSampling, 1, exploration, &mut self.rng);
+            let places = Ranking::new(Policy::ThompsonSampling, exploration)
+                .draw(&mixture, 1, &mut self.rng, None)
+                .unwrap()
+                .positions;
             let arm = places[0].candidate;
             let y = success(&mut self.rng, self.rates[arm][kind]);
             sum += y;
@@ -360,7 +362,7 @@ fn a_challenger_s_model_that_does_not_apply_is_left_out() {
     let expects = |portfolio: &Portfolio, i: usize, arm| {
         let (fresh, feature_encoder) =
             (&portfolio.challenger.as_ref().unwrap().models[i], portfolio.members[i].feature_encoder);
-        let x = expand(&fresh.model, &learner.feature_encoders()[feature_encoder], &rows[feature_encoder]);
+        let x = fresh.model.expand(&learner.feature_encoders()[feature_encoder].encoder, &rows[feature_encoder]);
         (fresh.model.expect(arm, &x, true).mean, fresh.evidence)
     };
     let before = [expects(&portfolio, 0, 2).0, expects(&portfolio, opposed, 0).0, expects(&portfolio, opposed, 1).0];

@@ -214,7 +214,7 @@ impl Scores {
             Self::Joint(joint) => Self::Joint(JointDraws {
                 means: pick(&joint.means, kept),
                 stds: pick(&joint.stds, kept),
-                tops: joint.among(kept),
+                tops: joint.restrict_to(kept),
             }),
             Self::Beta { scores, cache } => Self::Beta { scores: pick(scores, kept), cache: cache.clone() },
             Self::Student { scores, cache } => Self::Student { scores: pick(scores, kept), cache: cache.clone() },
@@ -316,7 +316,7 @@ impl Scores {
     /// are [`finite`](Self::finite). Of one place, all of them are asked about.
     pub(super) fn best(&self, among: &[usize], places: usize) -> Best {
         if places == 1
-            && let Some(pmf) = self.best_kept(among)
+            && let Some(pmf) = self.cached_best(among)
         {
             return Best::Known(pmf);
         }
@@ -326,12 +326,12 @@ impl Scores {
             Self::Logit(scores) => Winners::new(&among.iter().map(|&i| scores[i].log_odds).collect::<Vec<_>>(), places),
             Self::Beta { scores, .. } => Winners::new(&pick(scores, among), places),
             Self::Student { scores, .. } => Winners::new(&pick(scores, among), places),
-            Self::Joint(joint) => return Best::Drawn(joint.among(among)),
+            Self::Joint(joint) => return Best::Drawn(joint.restrict_to(among)),
         })
     }
 
     /// The probability of each of the candidates `among` to be the best; none: these scores do not lie on a lattice.
-    fn best_kept(&self, among: &[usize]) -> Option<Vec<f64>> {
+    fn cached_best(&self, among: &[usize]) -> Option<Vec<f64>> {
         fn of<M: Marginal>(scores: &[M], among: &[usize], cache: &WinnerCache<M>) -> Option<Vec<f64>> {
             let all = among.len() == scores.len() && among.iter().enumerate().all(|(at, &i)| at == i);
             if all { cache.probabilities(scores) } else { cache.probabilities(&pick(scores, among)) }
@@ -357,7 +357,7 @@ pub struct JointDraws {
 
 impl JointDraws {
     /// The draws over a part of the candidates, which become 0, 1, 2…
-    fn among(&self, among: &[usize]) -> Vec<Vec<usize>> {
+    fn restrict_to(&self, among: &[usize]) -> Vec<Vec<usize>> {
         let mut place = vec![usize::MAX; self.means.len()];
         among.iter().enumerate().for_each(|(new, &old)| place[old] = new);
         let rename = |top: &Vec<usize>| top.iter().map(|&i| place[i]).filter(|&i| i != usize::MAX).collect();
@@ -378,12 +378,12 @@ pub(super) enum Best {
 
 impl Best {
     /// Whether it knows of the pmf over all of them only.
-    pub(super) fn of_all(&self) -> bool {
+    pub(super) fn needs_all_active(&self) -> bool {
         matches!(self, Self::Known(_))
     }
 
     /// Writes the pmf over the `active` into `out`, 0 for the others; they are all of them where it knows
-    /// [of these only](Self::of_all).
+    /// [of these only](Self::needs_all_active).
     pub(super) fn probabilities(&self, active: &[bool], out: &mut [f64]) {
         match self {
             Self::Grid(winners) => winners.probabilities(active, out),

@@ -8,8 +8,8 @@ use smallvec::SmallVec;
 use super::{candidates::Candidate, steering::Steering};
 use crate::{
     bandit::{
-        Candidates, ClickModel, DrawnPosition, Exploration, Features, Mixture, MixturePart, ModelSpec, Policy,
-        PositionObserver, Ranking, Scores, Scoring,
+        Candidates, ClickModel, DrawHooks, DrawnPosition, DrawnSlate, Exploration, Features, Mixture, MixturePart,
+        ModelSpec, ObservedDraw, Policy, PositionObserver, Ranking, Scores, Scoring,
     },
     engine::{
         event::{Chosen, Fallback, Reason},
@@ -147,8 +147,9 @@ pub(super) fn by_model(
     let boosted = boosts.map(|factors| mixture.boosted(factors));
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(drawing.seed);
     let Drawing { count, observer, interrupted, .. } = drawing;
-    let (places, first) =
-        ranking.draw_watched(boosted.as_ref().unwrap_or(mixture), count, &mut rng, observer, interrupted)?;
+    let hooks = DrawHooks { observer, interrupted };
+    let DrawnSlate { positions: places, first_pmf: first } =
+        ranking.draw(boosted.as_ref().unwrap_or(mixture), count, &mut rng, Some(hooks))?;
     let (model, fallback) = match by {
         By::Model => (name(view, mixture), None),
         By::MeanReward => ("mean_reward".to_owned(), Some(Fallback::Model)),
@@ -273,7 +274,9 @@ fn order(
         if let Some(&leader) = order.first() {
             first[leader] = 1.0;
         }
-        order.iter().take(count).enumerate().for_each(|(position, &at)| observer(position, &[at], &[1.0], 0));
+        order.iter().take(count).enumerate().for_each(|(position, &at)| {
+            observer(ObservedDraw { position, left: &[at], pmf: &[1.0], drawn: 0 });
+        });
         (order.into_iter().take(count).map(|at| (at, 1.0)).collect(), first)
     };
     match view.definition.controls.baseline() {
@@ -298,8 +301,9 @@ fn order(
             };
             // A stream of its own: the policy's draw must not depend on it.
             let mut rng = Xoshiro256PlusPlus::seed_from_u64(hash("baseline", &[&seed.to_be_bytes()]).word());
-            let (places, first) =
-                ranking.draw_watched(&mixture, count, &mut rng, observer, &|| false).unwrap_or_default();
+            let hooks = DrawHooks { observer, interrupted: &|| false };
+            let DrawnSlate { positions: places, first_pmf: first } =
+                ranking.draw(&mixture, count, &mut rng, Some(hooks)).unwrap_or_default();
             let first = if first.is_empty() { vec![0.0; eligible.len()] } else { first };
             let kept = steering.within_caps(places.iter().map(|place| eligible[place.candidate]));
             (places.into_iter().take(kept).map(|place| (place.candidate, place.propensity)).collect(), first)

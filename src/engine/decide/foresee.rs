@@ -15,6 +15,7 @@ use super::{
     steering::Steering,
 };
 use crate::{
+    bandit::{ObservedDraw, PositionObserver},
     engine::{
         event::{Fallback, Reason, Subject},
         ids::DecisionId,
@@ -138,10 +139,10 @@ impl<'a> Look<'a> {
         let field = asked.field(&mut candidates, &mut steering);
         let fired = steering.fired.clone();
         let means = Means::new(view, &candidates, &field);
-        let watched = |drawn: &mut dyn FnMut(&mut crate::bandit::PositionObserver<'_>) -> Outcome| -> Slate {
+        let watched = |drawn: &mut dyn FnMut(&mut PositionObserver<'_>) -> Outcome| -> Slate {
             let mut slate = Slate::default();
             let mut showings = vec![0.0; field.eligible.len()];
-            let outcome = drawn(&mut |position, left, pmf, drawn| {
+            let outcome = drawn(&mut |ObservedDraw { position, left, pmf, drawn }| {
                 let exposure = view.exposures.get(position).copied().unwrap_or(1.0);
                 let mut show = |at: usize, p: f64| {
                     showings[at] += p;
@@ -220,7 +221,7 @@ impl<'a> Look<'a> {
                 let wide = boosts.is_none() && candidates.len() <= 2 * of.len();
                 let all = if wide { (0..candidates.len()).collect() } else { of.clone() };
                 let scored = fresh(all)?;
-                let scored = if scored.joint() && scored.of != of { fresh(of.clone())? } else { scored };
+                let scored = if scored.has_joint_draws() && scored.of != of { fresh(of.clone())? } else { scored };
                 let mine = scored.among(&of);
                 let kept = Kept { width, places, boosts: boosts.map(<[f64]>::to_vec), scored };
                 *self.memo.0.borrow_mut() = Some(kept);
@@ -250,7 +251,7 @@ impl Kept {
         let there: Vec<usize> =
             of.iter().map(|&i| if listed { Some(i) } else { places_of[i] }).collect::<Option<_>>()?;
         let alike = |a: f64, b: f64| a.to_bits() == b.to_bits();
-        if self.scored.joint() {
+        if self.scored.has_joint_draws() {
             let same = self.scored.of == there && self.places == places && alike(self.width, width);
             if !same || self.boosts.as_deref() != boosts {
                 return None;
@@ -268,8 +269,8 @@ impl Kept {
 }
 
 impl Scored {
-    fn joint(&self) -> bool {
-        self.mixture.joint()
+    fn has_joint_draws(&self) -> bool {
+        self.mixture.has_joint_draws()
     }
 
     /// Of these candidates, if all of them were scored.

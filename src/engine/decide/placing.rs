@@ -165,7 +165,7 @@ impl Asked<'_> {
         // Nothing is ever learned of these subjects, whatever they are shown.
         let analysis = falls_in(view, "analysis", &request.subject, draw.id, controls.analysis());
         let plainly = |outcome| Placed { outcome, would: None, holdout: false, analysis, sticky: None };
-        let nobody: &mut PositionObserver<'_> = &mut |_, _, _, _| {};
+        let nobody: &mut PositionObserver<'_> = &mut |_| {};
         let field = self.field(candidates, steering);
         if let Some(fallback) = field.forced {
             return plainly(self.baseline(candidates, &field, Err(fallback), steering, nobody));

@@ -86,7 +86,7 @@ fn losses_and_values_remaining_of_real_rewards_agree_with_draws() {
     check(&beliefs, 2, &drawn);
 }
 
-/// For two flat rates E max = 2/3, so either loses 1/6. The difference has the triangle's 95 % quantile 1 − √0.1.
+/// Two flat rates have E max = 2/3, so either loses 1/6. The difference has the triangle's 95 % quantile 1 − √0.1.
 #[test]
 fn two_flat_rates_agree_with_the_values_derived_by_hand() {
     let flat = [RateScore::new(&Beta::new(1.0, 1.0)); 2];

@@ -1,10 +1,10 @@
 //! Probability that each of several independent scores is the largest, on a fixed grid whose work is kept.
 //!
-//! From one decision to the next most posteriors are the same. Where panels lie on a fixed panels, what a score comes
-//! to on them depends on that score and the panels' length alone, so that it can be kept: [`WinnerCache`].
+//! Most posteriors do not change from one decision to the next. If panels lie on a fixed grid, the values of a score on
+//! them depend on that score and the panels' length only, so a [`WinnerCache`] can keep them.
 //!
-//! Invariant: what is kept changes no bit of any answer. An answer follows from the scores; a cache that is empty, full,
-//! of other scores or in use by somebody else gives the same one, sooner or later.
+//! Invariant: the cache never changes a result. Whatever it holds, and if its lock is taken, equal scores give equal
+//! bits; only the time differs.
 //!
 //! Deliberately not here: several places, point masses, and scores whose spreads differ so much that they need a grid of
 //! their own. [`Winners`](super::Winners) handles those.
@@ -323,7 +323,7 @@ impl<M: Marginal> PanelCache<M> {
                 continue;
             }
             if row.replace(PanelRow::new(panel, self.length, self.columns.len())).is_some() {
-                // Its place was another panel's; whatever was computed_down_to on that has to be computed_down_to again.
+                // The row held another panel's values, which have to be computed again.
                 for column in &mut self.columns {
                     (column.computed_down_to, column.above) = (column.top + 1, 0.0);
                 }

@@ -88,7 +88,7 @@ fn point_masses_win_if_the_others_stay_below_and_ties_divide_equally() {
     check(&best(&normals(&[(1.0, 0.0), (2.0, 0.0), (2.0, 0.0)])), &[0.0, 0.5, 0.5], 1e-15);
 }
 
-/// With m draws the standard error of a frequency is √(p(1−p)/m) ≤ 0.5/√m. Five of those, over 30 comparisons, are a
+/// The standard error of a frequency over m draws is √(p(1−p)/m) ≤ 0.5/√m. Five of those, over 30 comparisons, are a
 /// false alarm once in 60,000 fresh seeds, and the seed is fixed.
 #[test]
 fn brute_force_agrees() {
