@@ -31,11 +31,13 @@ pub(super) struct SlotDraft {
     pub(super) bare: Vec<bool>,
     /// The revision that it was made from; 0 for any.
     pub(super) revision: u64,
+    /// The message itself, without its arms.
+    pub(super) message: proto::Slot,
 }
 
 /// The slot of a request, whole and checked, and its revision; paths in errors begin with `slot`.
 pub(super) fn slot(message: Option<proto::Slot>) -> Decode<(Definition, u64)> {
-    let SlotDraft { mut settings, arms, bare: _, revision } = draft(message)?;
+    let SlotDraft { mut settings, arms, bare: _, revision, message: _ } = draft(message)?;
     settings.arms = arms.into_iter().map(|draft| Arc::new(draft.arm)).collect();
     settings.check().map_err(|e| e.within("slot"))?;
     Ok((settings, revision))
@@ -47,13 +49,22 @@ pub(super) fn draft(message: Option<proto::Slot>) -> Decode<SlotDraft> {
     slot_fields(message).map_err(|e| e.within("slot"))
 }
 
-fn slot_fields(message: proto::Slot) -> Decode<SlotDraft> {
+/// Returns the definition of a message, whether or not its fields hold together; paths in errors begin with the slot's
+/// fields.
+pub(super) fn unchecked(message: proto::Slot) -> Decode<Definition> {
+    let SlotDraft { mut settings, arms, .. } = slot_fields(message)?;
+    settings.arms = arms.into_iter().map(|draft| Arc::new(draft.arm)).collect();
+    Ok(settings)
+}
+
+fn slot_fields(mut message: proto::Slot) -> Decode<SlotDraft> {
+    let arms = std::mem::take(&mut message.arms);
     let proto::Slot {
         slot_id,
         display_name,
         kind,
         revision,
-        arms,
+        arms: _,
         open_catalogue,
         default_arm_id,
         count,
@@ -62,7 +73,7 @@ fn slot_fields(message: proto::Slot) -> Decode<SlotDraft> {
         controls: c,
         default_consent,
         rules: r,
-    } = message;
+    } = message.clone();
     let bare = arms.iter().map(is_bare).collect();
     let settings = Definition {
         id: SlotId::parse("slot_id", &slot_id)?,
@@ -87,7 +98,7 @@ fn slot_fields(message: proto::Slot) -> Decode<SlotDraft> {
         default_consent: consent("default_consent", default_consent)?.unwrap_or_default(),
         rules: rules(r)?,
     };
-    Ok(SlotDraft { settings, arms: self::arms(arms)?, bare, revision })
+    Ok(SlotDraft { settings, arms: self::arms(arms)?, bare, revision, message })
 }
 
 /// Whether nothing of an arm is given but its id.

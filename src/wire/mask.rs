@@ -5,113 +5,80 @@ use std::{
     sync::Arc,
 };
 
+use prost_reflect::{DynamicMessage, ReflectMessage as _};
 use prost_types::FieldMask;
 
-use super::{decode::Decode, decode_slot::SlotDraft};
+use super::{decode::Decode, decode_slot::SlotDraft, schema};
 use crate::{
     engine::ArmDraft,
     slot::{Arm, ArmId, Definition, FieldError, shorten, suggestion},
 };
 
-/// Paths that a mask may name, for suggestions.
-const PATHS: [&str; 38] = [
-    "display_name",
-    "kind",
-    "arms",
-    "arms.arm_id",
-    "open_catalogue",
-    "default_arm_id",
-    "count",
-    "goal",
-    "goal.kinds",
-    "goal.default_reward",
-    "goal.window",
-    "goal.learning",
-    "goal.click_model",
-    "goal.grace_period",
-    "goal.reversal_window",
-    "goal.aggregation",
-    "model",
-    "controls",
-    "controls.exploration",
-    "controls.floor",
-    "controls.ceiling",
-    "controls.half_life",
-    "controls.holdout",
-    "controls.freeze_learning",
-    "controls.safe_choice",
-    "controls.policy",
-    "controls.exploration_stop",
-    "controls.arm_bounds",
-    "controls.warm_up",
-    "controls.head_start",
-    "controls.mode",
-    "controls.baseline",
-    "controls.salt",
-    "controls.analysis",
-    "controls.stickiness",
-    "controls.simulated",
-    "rules",
-    "default_consent",
-];
+/// Fields of a slot that no change touches.
+const FIXED: [&str; 2] = ["slot_id", "revision"];
+
+/// Fields whose own fields a mask may name.
+const OPEN: [&str; 2] = ["goal", "controls"];
+
+/// Returns all paths that a mask may name, for suggestions.
+fn paths() -> Vec<String> {
+    let mut paths = vec!["arms.arm_id".to_owned()];
+    for field in schema::slot_descriptor().fields().filter(|field| !FIXED.contains(&field.name())) {
+        paths.push(field.name().to_owned());
+        if let (true, Some(message)) = (OPEN.contains(&field.name()), field.kind().as_message()) {
+            paths.extend(message.fields().map(|inner| format!("{}.{}", field.name(), inner.name())));
+        }
+    }
+    paths
+}
 
 /// Returns `current` with the fields that the mask names taken from the draft; without a mask, with all fields but the
 /// arms and those that operations own and the draft leaves unset.
 pub(super) fn masked(current: &Definition, draft: &SlotDraft, mask: Option<&FieldMask>) -> Decode<Definition> {
-    let wanted = &draft.settings;
     let Some(mask) = mask else { return without_mask(current, draft) };
-    let mut result = current.clone();
+    let (mut result, wanted) = (schema::settings_of(current), schema::dynamic(&draft.message));
+    let mut all_arms = current.arms.clone();
     for path in &mask.paths {
         match path.as_str() {
-            "display_name" => result.display_name.clone_from(&wanted.display_name),
-            "kind" => result.kind = wanted.kind,
-            "arms" => result.arms = arms(current, draft, false)?,
-            "arms.arm_id" => result.arms = arms(current, draft, true)?,
-            "open_catalogue" => result.open_catalogue = wanted.open_catalogue,
-            "default_arm_id" => result.default_arm.clone_from(&wanted.default_arm),
-            "count" => result.count = wanted.count,
-            "goal" => result.goal = wanted.goal.clone(),
-            "goal.kinds" => result.goal.kinds.clone_from(&wanted.goal.kinds),
-            "goal.default_reward" => result.goal.default_reward = wanted.goal.default_reward,
-            "goal.window" => result.goal.window_us = wanted.goal.window_us,
-            "goal.learning" => result.goal.learning = wanted.goal.learning,
-            "goal.click_model" => result.goal.click_model = wanted.goal.click_model,
-            "goal.grace_period" => result.goal.grace_period_us = wanted.goal.grace_period_us,
-            "goal.reversal_window" => result.goal.reversal_window_us = wanted.goal.reversal_window_us,
-            "goal.aggregation" => result.goal.aggregation = wanted.goal.aggregation,
-            "model" => result.model = wanted.model,
-            "controls" => result.controls = wanted.controls.clone(),
-            "controls.exploration" => result.controls.exploration = wanted.controls.exploration,
-            "controls.floor" => result.controls.floor = wanted.controls.floor,
-            "controls.ceiling" => result.controls.ceiling = wanted.controls.ceiling,
-            "controls.half_life" => result.controls.half_life_us = wanted.controls.half_life_us,
-            "controls.holdout" => result.controls.holdout = wanted.controls.holdout,
-            "controls.freeze_learning" => result.controls.freeze_learning = wanted.controls.freeze_learning,
-            "controls.safe_choice" => result.controls.safe_choice = wanted.controls.safe_choice,
-            "controls.policy" => result.controls.policy = wanted.controls.policy,
-            "controls.exploration_stop" => result.controls.preset = wanted.controls.preset,
-            "controls.arm_bounds" => result.controls.arm_bounds.clone_from(&wanted.controls.arm_bounds),
-            "controls.warm_up" => result.controls.warm_up = wanted.controls.warm_up,
-            "controls.head_start" => result.controls.head_start = wanted.controls.head_start,
-            "controls.mode" => result.controls.mode = wanted.controls.mode,
-            "controls.baseline" => result.controls.baseline.clone_from(&wanted.controls.baseline),
-            "controls.salt" => result.controls.salt.clone_from(&wanted.controls.salt),
-            "controls.analysis" => result.controls.analysis = wanted.controls.analysis,
-            "controls.stickiness" => result.controls.stickiness = wanted.controls.stickiness,
-            "controls.simulated" => result.controls.simulated = wanted.controls.simulated,
-            "rules" => result.rules.clone_from(&wanted.rules),
-            "default_consent" => result.default_consent = wanted.default_consent,
+            "arms" => all_arms = arms(current, draft, false)?,
+            "arms.arm_id" => all_arms = arms(current, draft, true)?,
             other => {
-                let message = format!(
-                    "'{}' cannot be updated; see UpdateSlotRequest.update_mask for what can{}",
-                    shorten(other),
-                    suggestion(other, PATHS.into_iter())
-                );
-                return Err(FieldError::new("update_mask", message));
+                copy_path(&mut result, &wanted, other).ok_or_else(|| unknown_path(other))?;
             }
         }
     }
-    Ok(result)
+    Ok(Definition { arms: all_arms, ..schema::definition_of(&result)? })
+}
+
+/// Copies a field by its path, or clears it if the source has it unset. Returns `None` if a mask may not name it.
+fn copy_path(to: &mut DynamicMessage, from: &DynamicMessage, path: &str) -> Option<()> {
+    let Some((parent, child)) = path.split_once('.') else {
+        return (!FIXED.contains(&path)).then(|| copy_field(to, from, path))?;
+    };
+    if !OPEN.contains(&parent) {
+        return None;
+    }
+    let from = from.get_field_by_name(parent)?;
+    copy_field(to.get_field_by_name_mut(parent)?.as_message_mut()?, from.as_message()?, child)
+}
+
+fn copy_field(to: &mut DynamicMessage, from: &DynamicMessage, name: &str) -> Option<()> {
+    let field = from.descriptor().get_field_by_name(name)?;
+    if from.has_field(&field) {
+        to.set_field(&field, from.get_field(&field).into_owned());
+    } else {
+        to.clear_field(&field);
+    }
+    Some(())
+}
+
+fn unknown_path(path: &str) -> FieldError {
+    let message = format!(
+        "'{}' cannot be updated; see UpdateSlotRequest.update_mask for what can{}",
+        shorten(path),
+        suggestion(path, paths().iter().map(String::as_str))
+    );
+    FieldError::new("update_mask", message)
 }
 
 fn without_mask(current: &Definition, draft: &SlotDraft) -> Decode<Definition> {
@@ -166,12 +133,15 @@ mod tests {
     use crate::slot::SlotId;
 
     #[test]
-    fn every_suggested_path_is_taken_and_a_misspelt_one_is_answered_with_it() {
+    fn every_suggested_path_is_accepted_and_a_misspelt_one_is_answered_with_a_suggestion() {
         let slot = Definition::new(SlotId::parse("slot_id", "s").unwrap());
-        let draft = SlotDraft { settings: slot.clone(), arms: Vec::new(), bare: Vec::new(), revision: 0 };
+        let draft = super::super::decode_slot::draft(Some(super::super::encode_slot::settings(&slot, 0))).unwrap();
         let mask = |path: &str| Some(FieldMask { paths: vec![path.to_owned()] });
-        for path in PATHS {
-            assert!(masked(&slot, &draft, mask(path).as_ref()).is_ok(), "{path}");
+        for path in paths() {
+            assert!(masked(&slot, &draft, mask(&path).as_ref()).is_ok(), "{path}");
+        }
+        for path in ["slot_id", "revision", "model.linear", "controls.", "controls.policy.uniform", "goal.floor"] {
+            assert!(masked(&slot, &draft, mask(path).as_ref()).is_err(), "{path}");
         }
         let error = masked(&slot, &draft, mask("controls.polcy").as_ref()).unwrap_err().to_string();
         assert!(error.contains("did you mean 'controls.policy'"), "{error}");

@@ -38,6 +38,7 @@ mod preview;
 pub mod proto;
 mod report;
 mod rewards;
+pub mod schema;
 mod simulated;
 mod slots;
 mod steering;

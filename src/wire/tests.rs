@@ -114,7 +114,7 @@ fn a_mask_takes_what_it_names_and_nothing_else() {
         "controls.exploration_stop",
         "controls.floor",
         "controls.ceiling",
-        "controls.arm_bounds",
+        "controls.arm_shares",
         "controls.half_life",
         "controls.holdout",
         "controls.salt",

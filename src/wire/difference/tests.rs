@@ -118,10 +118,10 @@ fn arms_go_by_their_ids() {
             arm.attributes.insert("price".into(), Value::Number(2.5));
         },
         &[
+            "arms[\"b\"].attributes[\"price\"]:  -> 2.5",
             "arms[\"b\"].available: true -> false",
             "arms[\"b\"].unavailable_because:  -> out_of_stock",
             "arms[\"b\"].schedule.until:  -> 1970-01-01T00:00:01.000000Z",
-            "arms[\"b\"].attributes[\"price\"]:  -> 2.5",
         ],
     );
     check(|d| d.arms.push(arm("c")), &["arms[\"c\"]:  -> available"]);
@@ -161,6 +161,40 @@ fn no_two_different_definitions_are_without_a_difference() {
     for a in &examples {
         for b in &examples {
             assert_eq!(differences(a, b).is_empty(), a == b, "{a:?}\n{b:?}");
+        }
+    }
+}
+
+#[test]
+fn lines_are_those_of_the_old_code() {
+    let sorted = |lines: Vec<(String, String)>| {
+        let mut lines = lines;
+        lines.sort();
+        lines
+    };
+    for d in examples() {
+        let new = Lines::from_definition(&d);
+        let old = old_lines::Lines::of(&d);
+        let own = |(a, b): (&str, &str)| (a.to_owned(), b.to_owned());
+        assert_eq!(sorted(new.iter().map(own).collect()), sorted(old.iter().map(own).collect()), "{d:?}");
+        for arm in &d.arms {
+            let (new, old) = (Lines::from_arm(arm), old_lines::arm_lines(arm));
+            assert_eq!(sorted(new.iter().map(own).collect()), sorted(old.iter().map(own).collect()));
+        }
+    }
+}
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+    #[test]
+    fn odd_lines_are_those_of_the_old_code(ids in crate::slot::any_ids(), text in crate::slot::any_text()) {
+        let d = crate::slot::odd_definition(&ids, &text);
+        let sorted = |lines: Vec<(String, String)>| { let mut lines = lines; lines.sort(); lines };
+        let own = |(a, b): (&str, &str)| (a.to_owned(), b.to_owned());
+        let (new, old) = (Lines::from_definition(&d), old_lines::Lines::of(&d));
+        assert_eq!(sorted(new.iter().map(own).collect()), sorted(old.iter().map(own).collect()), "{d:?}");
+        for arm in &d.arms {
+            let (new, old) = (Lines::from_arm(arm), old_lines::arm_lines(arm));
+            assert_eq!(sorted(new.iter().map(own).collect()), sorted(old.iter().map(own).collect()));
         }
     }
 }

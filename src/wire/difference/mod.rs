@@ -1,10 +1,12 @@
-//! What differs between two definitions, field by field, as people read it.
+//! Differences between two definitions, field by field, as people read them.
 //!
-//! A definition is laid out as lines of a path and a value, by the names of the contract; what is unset has no line.
-//! Two definitions differ in the lines that they do not share. Arms and rules go by their ids and names, not by their
-//! places. Long values are cut, and many arms become one line.
+//! A definition is laid out as lines of a path and a value, by the names of the API; an unset field has no line. Two
+//! definitions differ in the lines that they do not share. Arms and rules are found by their ids and names, not by their
+//! places. Long values are cut, and a change of many arms becomes one line.
 
 mod lines;
+#[cfg(test)]
+mod old_lines;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,29 +14,29 @@ use std::{
 };
 
 use crate::slot::{Arm, Definition};
-use lines::{Lines, arm_lines, arm_summary};
+use lines::{Lines, arm_summary};
 
-/// Arms that are told one by one; more are told by their number.
+/// Maximum number of arms that have lines of their own; a change of more arms is given as counts.
 const ARMS_MAX: usize = 50;
-/// Ids that are listed.
+/// Maximum number of ids in a list of ids.
 const IDS_MAX: usize = 10;
-/// Characters of a value that are told.
+/// Maximum number of characters of a value.
 const VALUE_MAX: usize = 120;
 
 /// A field that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Its path from the slot: `controls.floor`.
+    /// Path from the slot: `controls.floor`.
     pub path: String,
-    /// Its value before; empty: there was none.
+    /// Value before, or an empty text if the field was unset.
     pub before: String,
-    /// Its value after; empty: there is none.
+    /// Value after, or an empty text if the field is unset.
     pub after: String,
 }
 
-/// What differs between two definitions of a slot, in the order of the document.
+/// Returns the fields in which two definitions of a slot differ, in the order of the document.
 pub fn differences(before: &Definition, after: &Definition) -> Vec<Difference> {
-    let mut found = compared(&Lines::of(before), &Lines::of(after));
+    let mut found = compared(&Lines::from_definition(before), &Lines::from_definition(after));
     found.extend(arms(&before.arms, &after.arms));
     found
 }
@@ -53,8 +55,8 @@ fn cut(value: &str) -> String {
 fn compared(before: &Lines, after: &Lines) -> Vec<Difference> {
     let was: HashMap<&str, &str> = before.iter().collect();
     let is: HashMap<&str, &str> = after.iter().collect();
-    let value = |of: &HashMap<&str, &str>, path: &str| of.get(path).copied().unwrap_or_default().to_owned();
-    // Where a line went, the one that came in its stead often stands next to it.
+    let value = |lines: &HashMap<&str, &str>, path: &str| lines.get(path).copied().unwrap_or_default().to_owned();
+    // Sorting by place puts a removed line next to the line that replaced it.
     let gone = before.iter().filter(|(path, _)| !is.contains_key(path));
     let mut found: Vec<Difference> = gone.map(|(path, was)| difference(path, was, "")).collect();
     let others = after.iter().filter(|&(path, is)| was.get(path) != Some(&is));
@@ -79,20 +81,20 @@ fn arms(before: &[Arc<Arm>], after: &[Arc<Arm>]) -> Vec<Difference> {
         .collect();
     let mut found = Vec::new();
     if removed.len() + added.len() + changed.len() > ARMS_MAX {
-        let told = format!(
+        let counts = format!(
             "{} arms: {} changed, {} added, {} removed",
             after.len(),
             changed.len(),
             added.len(),
             removed.len()
         );
-        found.push(difference("arms", &format!("{} arms", before.len()), &told));
+        found.push(difference("arms", &format!("{} arms", before.len()), &counts));
     } else {
         let path = |arm: &Arm| format!("arms[{:?}]", arm.id.as_str());
         found.extend(removed.iter().map(|arm| difference(&path(arm), &arm_summary(arm), "")));
         found.extend(added.iter().map(|arm| difference(&path(arm), "", &arm_summary(arm))));
         for (was, is) in changed {
-            found.extend(compared(&arm_lines(was), &arm_lines(is)));
+            found.extend(compared(&Lines::from_arm(was), &Lines::from_arm(is)));
         }
     }
     let kept = |arms: &[Arc<Arm>]| -> Vec<String> {
@@ -106,10 +108,10 @@ fn arms(before: &[Arc<Arm>], after: &[Arc<Arm>]) -> Vec<Difference> {
     found
 }
 
-/// A list of ids, cut.
+/// Returns the text of a list of ids, cut after the first ones.
 fn ids(ids: &[String]) -> String {
     let more = if ids.len() > IDS_MAX { format!(" and {} more", ids.len() - IDS_MAX) } else { String::new() };
-    // An id may hold what separates them.
+    // An id may contain the separator.
     let plain = |id: &String| if id.contains([',', '"']) { format!("{id:?}") } else { id.clone() };
     let some: Vec<String> = ids.iter().take(IDS_MAX).map(plain).collect();
     format!("{}{more}", some.join(", "))
