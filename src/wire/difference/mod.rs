@@ -5,8 +5,6 @@
 //! places. Long values are cut, and a change of many arms becomes one line.
 
 mod lines;
-#[cfg(test)]
-mod old_lines;
 
 use std::{
     collections::{HashMap, HashSet},

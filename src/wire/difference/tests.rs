@@ -1,4 +1,4 @@
-//! What differs is told by path, and nothing else is.
+//! Differences name each changed field by its path, and no other field.
 
 use super::*;
 use crate::{
@@ -29,8 +29,8 @@ fn definition(arms: &[&str]) -> Definition {
     Definition { arms: arms.iter().map(|id| arm(id)).collect(), ..Definition::new(id) }
 }
 
-/// Each difference as a line.
-fn told(before: &Definition, after: &Definition) -> Vec<String> {
+/// Returns each difference as a line.
+fn lines(before: &Definition, after: &Definition) -> Vec<String> {
     let line = |Difference { path, before, after }| format!("{path}: {before} -> {after}");
     differences(before, after).into_iter().map(line).collect()
 }
@@ -40,18 +40,18 @@ fn check(edit: impl Fn(&mut Definition), want: &[&str]) {
     let before = definition(&["a", "b"]);
     let mut after = before.clone();
     edit(&mut after);
-    assert_eq!(told(&before, &after), want);
-    // And the other way round, by the same paths.
+    assert_eq!(lines(&before, &after), want);
+    // The opposite change has the same paths.
     let paths = |lines: Vec<String>| {
         let mut paths: Vec<String> = lines.iter().map(|line| line.split(": ").next().unwrap().to_owned()).collect();
         paths.sort();
         paths
     };
-    assert_eq!(paths(told(&after, &before)), paths(want.iter().map(|&line| line.to_owned()).collect()));
+    assert_eq!(paths(lines(&after, &before)), paths(want.iter().map(|&line| line.to_owned()).collect()));
 }
 
 #[test]
-fn a_field_is_told_by_the_name_that_the_contract_gives_it() {
+fn a_difference_has_the_name_of_its_field_in_the_api() {
     check(|_| {}, &[]);
     check(|d| d.display_name = "Offers".into(), &["display_name:  -> Offers"]);
     check(|d| d.goal.window_us = 3_600_000_000, &["goal.window: 1day -> 1h"]);
@@ -83,7 +83,7 @@ fn a_field_is_told_by_the_name_that_the_contract_gives_it() {
 }
 
 #[test]
-fn rules_go_by_their_names_and_their_order_is_told() {
+fn rules_are_compared_by_name_and_their_order_is_a_difference() {
     let rule = |name: &str, effect| Rule {
         name: name.into(),
         when: "context.gold".into(),
@@ -105,11 +105,11 @@ fn rules_go_by_their_names_and_their_order_is_told() {
     let mut after = before.clone();
     after.rules.reverse();
     after.rules[0].effect = Effect::Pin { position: 3 };
-    assert_eq!(told(&before, &after), ["rules[\"b\"].pin.position: 2 -> 3", "rules: a, b -> b, a"]);
+    assert_eq!(lines(&before, &after), ["rules[\"b\"].pin.position: 2 -> 3", "rules: a, b -> b, a"]);
 }
 
 #[test]
-fn arms_go_by_their_ids() {
+fn arms_are_compared_by_id() {
     check(
         |d| {
             let arm = Arc::make_mut(&mut d.arms[1]);
@@ -130,7 +130,7 @@ fn arms_go_by_their_ids() {
 }
 
 #[test]
-fn many_arms_are_told_by_their_number() {
+fn a_change_of_many_arms_is_given_as_counts() {
     let ids: Vec<String> = (0..1_000).map(|i| format!("arm{i}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let before = definition(&ids);
@@ -139,11 +139,11 @@ fn many_arms_are_told_by_their_number() {
     for arm in &mut after.arms[..100] {
         Arc::make_mut(arm).available = false;
     }
-    assert_eq!(told(&before, &after), ["arms: 1000 arms -> 991 arms: 100 changed, 1 added, 10 removed"]);
+    assert_eq!(lines(&before, &after), ["arms: 1000 arms -> 991 arms: 100 changed, 1 added, 10 removed"]);
 }
 
 #[test]
-fn what_differs_beyond_what_is_told_of_a_value_differs_all_the_same() {
+fn values_that_differ_after_the_cut_are_a_difference() {
     let long = |end: &str| format!("{}{end}", "x".repeat(300));
     let mut before = definition(&["a"]);
     Arc::make_mut(&mut before.arms[0]).attributes.insert("text".into(), Value::Text(long("a")));
@@ -154,47 +154,13 @@ fn what_differs_beyond_what_is_told_of_a_value_differs_all_the_same() {
     assert!(found[0].after.ends_with('…') && found[0].after.chars().count() == VALUE_MAX + 1, "{found:?}");
 }
 
-/// Definitions that are not the same never look the same: every field has its line.
+/// Every field has a line, so different definitions never look alike.
 #[test]
-fn no_two_different_definitions_are_without_a_difference() {
+fn every_two_different_definitions_have_a_difference() {
     let examples = examples();
     for a in &examples {
         for b in &examples {
             assert_eq!(differences(a, b).is_empty(), a == b, "{a:?}\n{b:?}");
-        }
-    }
-}
-
-#[test]
-fn lines_are_those_of_the_old_code() {
-    let sorted = |lines: Vec<(String, String)>| {
-        let mut lines = lines;
-        lines.sort();
-        lines
-    };
-    for d in examples() {
-        let new = Lines::from_definition(&d);
-        let old = old_lines::Lines::of(&d);
-        let own = |(a, b): (&str, &str)| (a.to_owned(), b.to_owned());
-        assert_eq!(sorted(new.iter().map(own).collect()), sorted(old.iter().map(own).collect()), "{d:?}");
-        for arm in &d.arms {
-            let (new, old) = (Lines::from_arm(arm), old_lines::arm_lines(arm));
-            assert_eq!(sorted(new.iter().map(own).collect()), sorted(old.iter().map(own).collect()));
-        }
-    }
-}
-proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
-    #[test]
-    fn odd_lines_are_those_of_the_old_code(ids in crate::slot::any_ids(), text in crate::slot::any_text()) {
-        let d = crate::slot::odd_definition(&ids, &text);
-        let sorted = |lines: Vec<(String, String)>| { let mut lines = lines; lines.sort(); lines };
-        let own = |(a, b): (&str, &str)| (a.to_owned(), b.to_owned());
-        let (new, old) = (Lines::from_definition(&d), old_lines::Lines::of(&d));
-        assert_eq!(sorted(new.iter().map(own).collect()), sorted(old.iter().map(own).collect()), "{d:?}");
-        for arm in &d.arms {
-            let (new, old) = (Lines::from_arm(arm), old_lines::arm_lines(arm));
-            assert_eq!(sorted(new.iter().map(own).collect()), sorted(old.iter().map(own).collect()));
         }
     }
 }
