@@ -1,28 +1,30 @@
-//! What a policy makes of one model's scores: a pmf over what is left of the candidates.
+//! Pmf of a policy over the remaining candidates, from one model's scores.
 //!
-//! A [`Policy`] says which; a [`Choice`] holds what it needs of the scores, and gives the pmf
-//! for any part of the candidates, so that a slate can be drawn from it position by position.
+//! A [`Policy`] names the rule. A [`Choice`] holds the numbers that it needs from the scores and gives the pmf for any
+//! subset of the candidates, so that a slate can be drawn position by position.
 //!
-//! Invariants: a pmf adds up to 1 over the active and is 0 elsewhere; ties are shared equally,
-//! never won by the first in the list (but under the fixed order, which is that).
+//! Invariants:
 //!
-//! Deliberately not here: floor, ceiling and the draw, which are the same for every policy.
+//! * A pmf adds up to 1 over the active candidates and is 0 elsewhere.
+//! * Ties share their probability equally, except under the fixed order, where the first in the list wins.
+//!
+//! Deliberately not here: floor, ceiling and the draw, which all policies share.
 
 use serde::{Deserialize, Serialize};
 
 use super::score::{Best, Scores};
 
-/// How scores become probabilities, with all its parameters. *Persisted.*
+/// Policy with its parameters: the rule by which scores become probabilities. *Persisted.*
 ///
-/// With the means `μ_a` and standard deviations `s_a` of the k candidates that are left (`s_a` after
-/// the width multiplier α, so α is also the one of LinUCB):
+/// The k remaining candidates have the means `μ_a` and the standard deviations `s_a` (`s_a` after the width multiplier
+/// α, so α is also that of LinUCB):
 ///
 /// ```text
 /// thompson_sampling  p_a = P(a has the largest score)
 /// uniform            p_a = 1/k
 /// fixed_order        p   = 1 for the first
 /// greedy             p   = 1 for the largest μ_a
-/// epsilon_greedy     p_a = ε/k, and 1 − ε more for the largest μ_a
+/// epsilon_greedy     p_a = ε/k, plus 1 − ε for the largest μ_a
 /// lin_ucb            p   = 1 for the largest μ_a + s_a
 /// square_cb          p_a = 1 / (k + γ(μ_best − μ_a)), and the rest for the best
 /// ```
@@ -35,37 +37,37 @@ use super::score::{Best, Scores};
 /// algorithm 1.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub enum Policy {
-    /// The probability of being the best under the posterior.
+    /// Probability of being the best under the posterior.
     #[default]
     ThompsonSampling,
-    /// The same for each.
+    /// Equal probabilities.
     Uniform,
-    /// The caller's order, which is the baseline.
+    /// Caller's order, which is the baseline.
     FixedOrder,
-    /// The largest mean.
+    /// Largest mean.
     Greedy,
-    /// The largest mean, and now and then any.
+    /// Largest mean, or any candidate with a small probability.
     EpsilonGreedy {
-        /// ε, the probability of drawing from all alike, 0 to 1.
+        /// Probability ε of drawing from all candidates alike, 0 to 1.
         epsilon: f64,
     },
-    /// The largest upper confidence bound.
+    /// Largest upper confidence bound.
     LinUcb,
-    /// By the inverse of the gap to the largest mean.
+    /// Probability by the inverse of the gap to the largest mean.
     SquareCb {
-        /// γ, 1/reward: what a gap is multiplied with. Above 0.
+        /// Multiplier γ > 0 of the gap, 1/reward.
         gamma: f64,
     },
 }
 
 impl Policy {
-    /// ε where none is given.
+    /// Default of ε.
     pub const EPSILON: f64 = 0.05;
-    /// γ where none is given, for rewards within [0, 1]. The theory lets γ grow with the square root
-    /// of the number of decisions; Vowpal Wabbit's default 10·√t is here after ten thousand.
+    /// Default of γ, for rewards within [0, 1]. The theory lets γ grow with the square root of the number of decisions;
+    /// Vowpal Wabbit's default 10·√t reaches this value after ten thousand.
     pub const GAMMA: f64 = 1000.0;
 
-    /// Its name in answers and on the command line.
+    /// Name of the policy in answers and on the command line.
     pub fn name(&self) -> &'static str {
         match self {
             Self::ThompsonSampling => "thompson_sampling",
@@ -78,41 +80,41 @@ impl Policy {
         }
     }
 
-    /// ε-greedy; without one, with [`EPSILON`](Self::EPSILON).
+    /// Creates the ε-greedy policy with this ε, or with [`EPSILON`](Self::EPSILON) if it is `None`.
     pub fn epsilon_greedy(epsilon: Option<f64>) -> Self {
         Self::EpsilonGreedy { epsilon: epsilon.unwrap_or(Self::EPSILON) }
     }
 
-    /// `SquareCB`; without a γ, with [`GAMMA`](Self::GAMMA).
+    /// Creates the `SquareCB` policy with this γ, or with [`GAMMA`](Self::GAMMA) if it is `None`.
     pub fn square_cb(gamma: Option<f64>) -> Self {
         Self::SquareCb { gamma: gamma.unwrap_or(Self::GAMMA) }
     }
 }
 
-/// A policy applied to one model's scores of some candidates.
+/// Policy applied to one model's scores of some candidates.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Choice {
-    /// The probability of being the best.
+    /// Probability of being the best.
     Best(Best),
-    /// The largest value, and with probability `epsilon` any.
+    /// Largest value, or any candidate with probability `epsilon`.
     Largest {
-        /// One per candidate.
+        /// Values, one per candidate.
         values: Vec<f64>,
-        /// 0 to 1.
+        /// Probability from 0 to 1.
         epsilon: f64,
     },
-    /// See [`Policy::SquareCb`].
+    /// Inverse gap weighting; see [`Policy::SquareCb`].
     InverseGap {
-        /// One per candidate, reward.
+        /// Means, one per candidate, reward.
         means: Vec<f64>,
-        /// 1/reward.
+        /// Multiplier of the gap, 1/reward.
         gamma: f64,
     },
 }
 
 impl Choice {
-    /// For the candidates `among`, ascending indices into `scores`; good for drawing `places` ≥ 1 of
-    /// them one after another. Only for scores that are [`finite`](Scores::finite).
+    /// Creates the choice among the candidates `among`, ascending indices into `scores`, for drawing `places` ≥ 1 of them
+    /// one after another. The scores must be [`finite`](Scores::finite).
     pub(super) fn new(policy: Policy, scores: &Scores, among: &[usize], places: usize) -> Self {
         let means = || among.iter().map(|&i| scores.mean(i)).collect();
         let largest = |values| Self::Largest { values, epsilon: 0.0 };
@@ -127,16 +129,16 @@ impl Choice {
         }
     }
 
-    /// Whether it has the pmf over all candidates only.
+    /// Returns whether the pmf is available over all candidates only.
     pub(super) fn needs_all_active(&self) -> bool {
         matches!(self, Self::Best(best) if best.needs_all_active())
     }
 
-    /// Writes the pmf over the `active` candidates into `out`, 0 for the others; all 0 where none is active.
+    /// Writes the pmf over the `active` candidates into `out`, with 0 for the others, and all 0 if none is active.
     ///
     /// # Panics
     ///
-    /// Where either does not have one entry per candidate.
+    /// Panics if either slice does not have one entry per candidate.
     pub(super) fn probabilities(&self, active: &[bool], out: &mut [f64]) {
         match self {
             Self::Best(best) => best.probabilities(active, out),
@@ -156,7 +158,7 @@ fn count(active: &[bool]) -> usize {
     active.iter().filter(|&&a| a).count()
 }
 
-/// To each of the active, `part` of its gap to the largest value (at most 1 in all); what is left to
+/// Gives each active candidate `part` of its gap to the largest value (at most 1 in total), and divides the rest among
 /// those with the largest.
 fn fill(values: &[f64], active: &[bool], out: &mut [f64], part: impl Fn(f64) -> f64) {
     assert!(active.len() == values.len() && out.len() == values.len(), "one entry per candidate");
@@ -194,8 +196,8 @@ mod tests {
         out
     }
 
-    /// Five candidates, the fourth of which is gone: means in units of 30, a tie for the largest mean
-    /// and, between two others, for the largest upper bound.
+    /// Five candidates of which the fourth is gone: means in units of 30, a tie for the largest mean, and a tie between two
+    /// others for the largest upper bound.
     const FIVE: [(f64, f64); 5] = [(30.0, 66.0), (90.0, 1.5), (60.0, 36.0), (120.0, 90.0), (90.0, 3.0)];
     const LEFT: [bool; 5] = [true, true, true, false, true];
 
@@ -209,9 +211,9 @@ mod tests {
         assert!(none.iter().all(|p| *p <= 0.0), "{policy:?}: {none:?}");
     }
 
-    /// By hand. The gaps to 90 are 60 and 30: with γ = 0.1, 1/(4 + 6) and 1/(4 + 3).
+    /// The values are derived by hand. The gaps to 90 are 60 and 30, which with γ = 0.1 give 1/(4 + 6) and 1/(4 + 3).
     #[test]
-    fn each_policy_gives_the_pmf_of_its_formula_and_shares_ties() {
+    fn each_policy_gives_the_pmf_of_its_formula_and_divides_ties() {
         check(Policy::Uniform, [0.25, 0.25, 0.25, 0.0, 0.25]);
         check(Policy::FixedOrder, [1.0, 0.0, 0.0, 0.0, 0.0]);
         check(Policy::Greedy, [0.0, 0.5, 0.0, 0.0, 0.5]);
@@ -223,22 +225,22 @@ mod tests {
     }
 
     #[test]
-    fn thompson_sampling_is_the_chance_to_be_the_best() {
-        // Two left, N(30, 66²) against N(60, 36²): Φ(30 / √(66² + 36²)) = Φ(.39904).
+    fn thompson_sampling_gives_the_probability_of_being_the_best() {
+        // Two candidates are left, N(30, 66²) and N(60, 36²): Φ(30 / √(66² + 36²)) = Φ(.39904).
         let got = pmf(Policy::ThompsonSampling, &FIVE, &[true, false, true, false, false]);
         assert!((got[2] - 0.655_069_4).abs() < 1e-7, "{got:?}");
         assert!((got[0] + got[2] - 1.0).abs() < 1e-12);
     }
 
     #[test]
-    fn the_fixed_order_goes_on_to_the_next_that_is_left() {
+    fn the_fixed_order_continues_with_the_next_remaining_candidate() {
         let got = pmf(Policy::FixedOrder, &FIVE, &[false, false, true, false, true]);
         assert_eq!(got, [0.0, 0.0, 1.0, 0.0, 0.0]);
     }
 
-    /// Foster and Rakhlin (2020), lemma 3: whatever the true rewards f are, the regret of inverse gap
-    /// weighting under estimates μ exceeds γ/4 times the squared error by at most 2k/γ. Greedy fails
-    /// it where f is high for an arm it never tries, uniform where f = μ.
+    /// Foster and Rakhlin (2020), lemma 3: whatever the true rewards f are, the regret of inverse gap weighting under
+    /// estimates μ exceeds γ/4 times the squared error by at most 2k/γ. Greedy fails the bound if f is high for an arm that
+    /// it never tries, and uniform fails it if f = μ.
     #[test]
     fn square_cb_has_the_bound_of_its_paper() {
         const K: usize = 6;

@@ -10,14 +10,14 @@ use super::{
     model::Design,
 };
 
-/// One row per encoder of a learner, in the learner's order. *Persisted.*
+/// Rows of all encoders of a learner, in the learner's order. *Persisted.*
 pub type EncodedRows = Vec<EncodedRow>;
 
-/// An encoder and what it is given. *Persisted.*
+/// Encoder with its budget and the kinds of features that it encodes. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct FeatureEncoder {
     pub(super) budget: u32,
-    /// It is given the arms' attributes as well.
+    /// Encodes the arms' attributes as well.
     pub(super) attributes: bool,
     pub(super) encoder: Arc<Encoder>,
 }

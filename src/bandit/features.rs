@@ -1,23 +1,23 @@
-//! Named values: what a request, a candidate or an arm says about itself.
+//! Named feature values of a request, a candidate or an arm.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// One feature's value. Numbers are finite: the door checks that. *Persisted.*
+/// Value of a feature. Numbers are finite, which the API checks. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Value {
-    /// A number, standardised by the moments of those met so far.
+    /// Number, standardised by the moments of the numbers seen so far.
     Number(f64),
-    /// A word: an indicator.
+    /// Word, encoded as an indicator.
     Text(String),
-    /// Yes or no: an indicator each.
+    /// Yes or no, encoded as an indicator each.
     Flag(bool),
-    /// Words: an indicator each.
+    /// Words, encoded as an indicator each.
     Texts(Vec<String>),
-    /// A small vector: a number each.
+    /// Small vector, encoded as a number per entry.
     Vector(Vec<f32>),
 }
 
-/// Values by name; the order of names is the order in which an encoder meets them.
+/// Feature values by name. An encoder meets them in the order of their names.
 pub type Features = BTreeMap<String, Value>;

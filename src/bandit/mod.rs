@@ -1,19 +1,22 @@
-//! Bandits: features and their encoding, models, and how a posterior becomes a draw.
+//! Contextual bandits: features and their encoding, models, and the way from posteriors to a draw.
 //!
-//! * [`Features`] come in by name and without a schema; an [`Encoder`] turns them into rows, an expansion adds
-//!   products or random Fourier features.
-//! * A [`Model`] is posteriors with a likelihood; a [`ModelSpec`] says which models a slot has, a [`Design`] is
-//!   one of them with everything said.
-//! * The [`Learner`] is all that a slot has learned: every model it was ever given, learning side by side, each
+//! * [`Features`] have names and no schema. An [`Encoder`] turns them into rows, and an [`Expansion`] adds products or
+//!   random Fourier features.
+//! * A [`Model`] holds posteriors and their likelihood. A [`ModelSpec`] lists the models of a slot, and a [`Design`] is
+//!   one of them with all its parameters.
+//! * The [`Learner`] holds everything that a slot has learned: every model it was ever given, learning side by side and
 //!   weighted by its evidence.
-//! * [`Scores`] are what one model says of the candidates, a [`Mixture`] what several do; [`Ranking::draw`] turns it into
-//!   a pmf, position by position, and draws from it. The number it reports is the number it drew from.
-//! * A [`ClickModel`] says how much each position of a slate tells; [`Positions`] are looked at unequally.
+//! * [`Scores`] are one model's scores of the candidates, and a [`Mixture`] is those of several models.
+//!   [`Ranking::draw`] turns it into a pmf, position by position, and draws from it.
+//! * A [`ClickModel`] gives each position of a slate a weight, as [`Positions`] are looked at unequally.
 //!
-//! Invariants: score → pmf → draw are three steps, and one place draws; arms are
-//! indices here, names are the rooms' above; whatever a learner was told it can be told to revise.
+//! Invariants:
 //!
-//! Deliberately not here: slots, eligibility, time other than as an argument.
+//! * Score → pmf → draw are three steps, and one function draws. The reported propensity is the number it drew from.
+//! * Arms are indices here. The modules above know their names.
+//! * Every observation that a learner learned can be revised.
+//!
+//! Deliberately not here: slots, eligibility, and time other than as an argument.
 
 mod choice;
 mod click;

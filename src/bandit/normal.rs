@@ -1,8 +1,8 @@
 //! Draws from the standard normal distribution with the same bits on every processor.
 //!
-//! Invariant: the draws are those of `rand_distr::StandardNormal` (0.6), number by number, so that the directions of
-//! Fourier features which models of older snapshots were learned with stay as they were. That crate calls the
-//! platform's `exp` and `ln`, whose last digits differ from one processor to the next.
+//! Invariant: the draws equal those of `rand_distr::StandardNormal` (0.6), number by number. So the directions of
+//! Fourier features stay those that older models learned with. That crate calls the platform's `exp` and `ln`, whose
+//! last digits differ from one processor to the next.
 //!
 //! # Source
 //!
@@ -13,7 +13,7 @@ use rand::{Rng, RngExt as _, distr::Open01};
 
 use crate::stats::math::{exp, ln};
 
-/// Where the tail begins that has no rectangle of its own.
+/// Start of the tail, which has no rectangle of its own.
 const TAIL: f64 = ABSCISSAE[1];
 
 /// Returns a draw from N(0, 1).
@@ -21,7 +21,7 @@ pub fn standard_normal<R: Rng + ?Sized>(rng: &mut R) -> f64 {
     loop {
         let bits = rng.next_u64();
         let i = usize::from(bits.to_le_bytes()[0]);
-        // Twelve bits are dropped: the rest is a number in [2, 4), and then in [−1, 1).
+        // The upper 52 bits make a number in [2, 4), and then in [−1, 1).
         let u = f64::from_bits((bits >> 12) | (1024 << 52)) - 3.0;
         let x = u * ABSCISSAE[i];
         if x.abs() < ABSCISSAE[i + 1] {
@@ -37,7 +37,7 @@ pub fn standard_normal<R: Rng + ?Sized>(rng: &mut R) -> f64 {
     }
 }
 
-/// A draw from beyond [`TAIL`], on the side of `u`'s sign.
+/// Returns a draw from beyond [`TAIL`], with the sign of `u`.
 fn tail<R: Rng + ?Sized>(rng: &mut R, u: f64) -> f64 {
     let (mut x, mut y) = (1.0_f64, 0.0_f64);
     while -2.0 * y < x * x {
@@ -47,7 +47,7 @@ fn tail<R: Rng + ?Sized>(rng: &mut R, u: f64) -> f64 {
     if u < 0.0 { x - TAIL } else { TAIL - x }
 }
 
-/// The normal density but for its factor.
+/// Returns the normal density without its constant factor.
 fn density(x: f64) -> f64 {
     exp(-x * x / 2.0)
 }

@@ -1,62 +1,62 @@
-//! What rules ask of a slate, position by position.
+//! Constraints of rules on a slate, position by position.
 //!
-//! A rule narrows who may take a position; the policy's pmf is then formed over those who may, and
-//! drawn from. So what a rule forces has propensity 1, what it forbids 0, and whatever is left the
-//! probability it was really drawn with.
+//! A rule narrows the candidates that may take a position, and the policy's pmf is then formed over those that may. So a
+//! forced candidate has propensity 1, a forbidden one has 0, and every other one has the probability with which it was
+//! really drawn.
 //!
-//! Where rules contradict each other the one that comes first here has its way: a pin of this position,
-//! what is kept for pins further down, how far arms may move, quotas. None empties a position.
+//! If rules contradict each other, the first of this list wins: pins of this position, candidates kept for pins further
+//! down, limits on moves, quotas. No constraint empties a position.
 //!
-//! Deliberately not here: whom a rule is about, and why.
+//! Deliberately not here: the rules themselves and the arms that they match.
 
-/// What a slate must obey beyond its scores: of each list one entry per candidate, or none at all.
+/// Constraints on a slate beyond its scores. Each list has one entry per candidate or is empty.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Constraints {
-    /// The least probability of each at every position, 0 to 1.
+    /// Floor of each candidate's probability at every position, 0 to 1.
     pub floors: Vec<f64>,
-    /// The greatest, above 0 up to 1.
+    /// Ceiling of each candidate's probability, above 0 and at most 1.
     pub ceilings: Vec<f64>,
-    /// Positions that go to certain candidates.
+    /// Positions that are reserved for certain candidates.
     pub pins: Vec<Pin>,
-    /// The first and the last position, from 0, of those that may not move freely.
+    /// First and last position of each candidate, from 0, or `None` if it may move freely.
     pub windows: Vec<Option<(usize, usize)>>,
-    /// How values are spread.
+    /// Limits on the values among the first positions.
     pub quotas: Vec<Quota>,
 }
 
-/// A position that goes to one of certain candidates.
+/// Position that is reserved for certain candidates.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pin {
-    /// The position, from 0.
+    /// Position, from 0.
     pub position: usize,
-    /// Whether it may go to each candidate.
+    /// Flag of each candidate that says whether it may take the position.
     pub to: Vec<bool>,
 }
 
-/// How values are spread over the first positions.
+/// Limit on the values among the first positions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quota {
-    /// The value of each candidate; none: it has none.
+    /// Value of each candidate, or `None` if it has none.
     pub values: Vec<Option<u32>>,
-    /// How many positions it is about.
+    /// Number of positions that the limit covers.
     pub top: usize,
-    /// At least so many different values.
+    /// Least number of different values.
     pub min_values: Option<usize>,
-    /// At most so many candidates of one value.
+    /// Greatest number of candidates of one value.
     pub max_per_value: Option<usize>,
 }
 
-/// What rules made of a position.
+/// Effect of the constraints on a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Narrowed {
-    /// Nothing.
+    /// No candidate was excluded.
     #[default]
     No,
-    /// Somebody who was left may not take it.
+    /// Some candidate that was left may not take the position.
     Yes,
 }
 
-/// Who may take a position: those of the `left` candidates that are `active`.
+/// Position that is not drawn yet: those of the `left` candidates that are `active` may take it.
 struct OpenPosition<'a> {
     left: &'a [usize],
     active: &'a mut [bool],
@@ -68,7 +68,7 @@ impl OpenPosition<'_> {
         self.left.iter().zip(self.active.iter()).filter(|(_, a)| **a).map(|(&candidate, _)| candidate)
     }
 
-    /// Leaves only those who are `wanted`, unless that would be nobody; says whether it did.
+    /// Keeps the `wanted` candidates only, unless there are none. Returns whether it did.
     fn keep(&mut self, wanted: impl Fn(usize) -> bool) -> bool {
         if !self.candidates().any(&wanted) {
             return false;
@@ -84,13 +84,13 @@ impl OpenPosition<'_> {
 }
 
 impl Constraints {
-    /// Whether positions are open to all.
+    /// Returns whether no constraint narrows a position.
     pub fn is_empty(&self) -> bool {
         self.pins.is_empty() && self.windows.is_empty() && self.quotas.is_empty()
     }
 
-    /// Narrows who of the `left` that are `active` may take the position after the candidates `drawn`, of a slate
-    /// with so many `places`.
+    /// Narrows the `active` candidates among those `left` that may take the position after the candidates `drawn`, in a
+    /// slate of `places` positions.
     pub(super) fn narrow(&self, drawn: &[usize], left: &[usize], places: usize, active: &mut [bool]) -> Narrowed {
         if self.is_empty() {
             return Narrowed::No;
@@ -104,7 +104,7 @@ impl Constraints {
         open.narrowed
     }
 
-    /// Whether a slate of these of `n` candidates could have been drawn.
+    /// Returns whether this slate of `n` candidates could have been drawn.
     pub fn allows(&self, slate: &[usize], n: usize) -> bool {
         let left: Vec<usize> = (0..n).collect();
         (0..slate.len()).all(|at| {
@@ -115,14 +115,14 @@ impl Constraints {
     }
 
     fn pin(&self, position: usize, places: usize, open: &mut OpenPosition<'_>) {
-        // Counted before this position takes any of them.
+        // The count is from before this position takes any of them.
         let there: Vec<usize> = open.candidates().collect();
         for pin in self.pins.iter().filter(|pin| pin.position == position) {
             open.keep(|i| pin.to[i]);
         }
         let later = |pin: &&Pin| (position + 1..places).contains(&pin.position);
         for pin in self.pins.iter().filter(later) {
-            // Whoever may take one of these positions may take this one too.
+            // Every candidate that may take the other position may take this one too.
             let within = |other: &&Pin| other.to.iter().zip(&pin.to).all(|(other, this)| !other || *this);
             let needed = self.pins.iter().filter(later).filter(within).count();
             if there.iter().filter(|&&i| pin.to[i]).count() <= needed {
@@ -135,8 +135,8 @@ impl Constraints {
         if self.windows.is_empty() {
             return;
         }
-        // Once as many are due by some position as there is room for, one of them has to go now: those that may not
-        // stand here yet among them.
+        // If as many candidates are due by some position as there are positions left until then, one of them has to take
+        // this one. Those that may not stand here yet count as due.
         let mut due: Vec<usize> = open
             .candidates()
             .filter_map(|i| self.windows[i])
@@ -178,7 +178,7 @@ impl Quota {
 mod tests {
     use super::*;
 
-    /// All that may take the position after `drawn`, of `n` candidates.
+    /// Returns the candidates of `n` that may take the position after `drawn`.
     fn allowed(constraints: &Constraints, n: usize, drawn: &[usize], places: usize) -> (Vec<usize>, Narrowed) {
         let left: Vec<usize> = (0..n).collect();
         let mut active: Vec<bool> = left.iter().map(|i| !drawn.contains(i)).collect();
@@ -208,9 +208,9 @@ mod tests {
         assert_eq!(allowed(&gone, 3, &[], 1), (vec![0, 1, 2], Narrowed::No));
     }
 
-    /// Every order that the windows leave open, against all orders filtered by hand.
+    /// The orders that the windows allow equal all orders filtered by hand.
     #[test]
-    fn whatever_is_drawn_nobody_moves_too_far() {
+    fn no_candidate_moves_too_far_whatever_is_drawn() {
         for (n, most, places) in [(5, 1, 5), (5, 2, 5), (6, 2, 3), (4, 0, 4)] {
             let windows = (0..n).map(|i: usize| Some((i.saturating_sub(most), i + most))).collect();
             let rules = Constraints { windows, ..Constraints::default() };
@@ -246,16 +246,16 @@ mod tests {
         }
     }
 
-    /// Two are due at the third position, one of which may not stand anywhere else: the other goes before.
+    /// Two candidates are due at the third position, and one of them may not stand anywhere else, so the other goes before.
     #[test]
-    fn who_may_not_stand_here_yet_is_reckoned_with() {
+    fn candidates_that_may_not_stand_here_yet_count_as_due() {
         let windows = vec![None, Some((0, 2)), Some((2, 2)), None];
         let rules = Constraints { windows, ..Constraints::default() };
         assert_eq!(allowed(&rules, 4, &[0], 4).0, [1]);
     }
 
     #[test]
-    fn quotas_leave_room_for_the_values_that_are_asked_for() {
+    fn quotas_keep_positions_for_the_required_values() {
         let values = vec![Some(0), Some(0), Some(0), Some(1), None];
         let rules = |min_values, max_per_value| Constraints {
             quotas: vec![Quota { values: values.clone(), top: 3, min_values, max_per_value }],

@@ -1,4 +1,4 @@
-//! What a slot may say of how it learns.
+//! Specifications of the models that a slot learns with.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,56 +8,56 @@ use super::{
     model::Design,
 };
 
-/// How a slot learns, with all parameters. *Persisted.*
+/// Specification of a slot's models, with all parameters. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum ModelSpec {
-    /// Several models, weighted by their evidence.
+    /// Several models, weighted by their evidence; the default.
     Portfolio(PortfolioSpec),
     /// One linear model.
     Linear(LinearSpec),
-    /// No features, rewards in [0, 1].
+    /// Rates without features, for rewards in [0, 1].
     BetaBernoulli {
-        /// a of the prior.
+        /// Parameter a of the prior.
         prior_a: f64,
-        /// b of the prior.
+        /// Parameter b of the prior.
         prior_b: f64,
     },
-    /// No features, any reward.
+    /// Means without features, for any rewards.
     NormalInverseGamma {
-        /// m, reward.
+        /// Prior mean m, reward.
         prior_mean: f64,
-        /// κ, observations.
+        /// Prior strength κ, observations.
         prior_strength: f64,
-        /// a.
+        /// Prior shape a.
         prior_shape: f64,
-        /// b, reward².
+        /// Prior scale b, reward².
         prior_scale: f64,
     },
 }
 
-/// A portfolio's parameters. *Persisted.*
+/// Parameters of a portfolio. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PortfolioSpec {
-    /// Features that each model may take; what an expansion adds may take it to at most twice as many dimensions.
+    /// Maximum number of features of each model. An expansion may double the number of dimensions.
     pub dimension_budget: u32,
-    /// What one decision may cost, multiplications.
+    /// Maximum cost of a decision, multiplications.
     pub compute_budget: u64,
-    /// Whether to watch for abrupt changes of the world.
+    /// Runs the detector of abrupt changes.
     pub detect_changes: bool,
 }
 
-/// A linear model's parameters. *Persisted.*
+/// Parameters of a linear model. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LinearSpec {
-    /// The link; none: logit where all rewards of the goal lie in [0, 1], else identity.
+    /// Link, or `None` for logit if all rewards of the goal lie in [0, 1] and identity otherwise.
     pub link: Option<Link>,
-    /// What is added to the features.
+    /// Expansion of the features.
     pub expansion: Expansion,
-    /// What the arms share; none: see [`SlotTraits`].
+    /// Sharing between the arms, or `None` for the choice by [`SlotTraits`].
     pub sharing: Option<Sharing>,
-    /// λ, the precision of the weights' prior in units of the noise.
+    /// Precision λ of the weights' prior, in units of the noise.
     pub prior_precision: f64,
-    /// Features at most; with an expansion, at most twice as many dimensions.
+    /// Maximum number of features. An expansion may double the number of dimensions.
     pub dimension_budget: u32,
 }
 
@@ -89,25 +89,25 @@ impl Default for ModelSpec {
     }
 }
 
-/// What a model has to know of its slot.
+/// Traits of a slot that its models depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SlotTraits {
-    /// All rewards lie in [0, 1].
+    /// Says that all rewards lie in [0, 1].
     pub unit_rewards: bool,
-    /// Thousands of arms, too many for a posterior over the features each: they share one.
+    /// Says that there are thousands of arms, too many for a posterior each, so that they share one.
     pub large_catalogue: bool,
 }
 
 impl ModelSpec {
-    /// λ where none is given: a weight is thought to be about as large as the noise.
+    /// Default of λ, under which a weight is about as large as the noise.
     pub const PRIOR_PRECISION: f64 = 1.0;
-    /// Dimensions where no budget is given: 263 kB per arm and model.
+    /// Default number of dimensions, which takes 263 kB per arm and model.
     pub const DIMENSION_BUDGET: u32 = 256;
-    /// Multiplications of one decision where no budget is given: some milliseconds of one core at most, and three
-    /// models of 150 dimensions for a hundred candidates.
+    /// Default number of multiplications of a decision: some milliseconds of one core at most, enough for three models of
+    /// 150 dimensions and a hundred candidates.
     pub const COMPUTE_BUDGET: u64 = 4_000_000;
 
-    /// The portfolio; what is not given has its default.
+    /// Creates a portfolio, with the default of each parameter that is `None`.
     pub fn portfolio(dimension_budget: Option<u32>, compute_budget: Option<u64>, detect_changes: Option<bool>) -> Self {
         let default = PortfolioSpec::default();
         Self::Portfolio(PortfolioSpec {
@@ -117,7 +117,7 @@ impl ModelSpec {
         })
     }
 
-    /// The linear model; what is not given has its default.
+    /// Creates a linear model, with the default of each parameter that is `None`.
     pub fn linear(prior_precision: Option<f64>, dimension_budget: Option<u32>) -> Self {
         let default = LinearSpec::default();
         Self::Linear(LinearSpec {
@@ -127,12 +127,12 @@ impl ModelSpec {
         })
     }
 
-    /// Beta–Bernoulli; without a prior, the flat one.
+    /// Creates a Beta–Bernoulli model, with the flat prior by default.
     pub fn beta_bernoulli(prior_a: Option<f64>, prior_b: Option<f64>) -> Self {
         Self::BetaBernoulli { prior_a: prior_a.unwrap_or(1.0), prior_b: prior_b.unwrap_or(1.0) }
     }
 
-    /// Normal-inverse-gamma; without a prior, one that a few observations outweigh.
+    /// Creates a normal-inverse-gamma model, with a default prior that a few observations outweigh.
     pub fn normal_inverse_gamma(
         mean: Option<f64>,
         strength: Option<f64>,
@@ -147,7 +147,7 @@ impl ModelSpec {
         }
     }
 
-    /// Its name in answers and reports.
+    /// Name of the specification in answers and reports.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Portfolio(_) => "portfolio",
@@ -157,7 +157,7 @@ impl ModelSpec {
         }
     }
 
-    /// Dimensions that its encoder may use.
+    /// Maximum number of dimensions of the encoder.
     pub fn dimension_budget(&self) -> u32 {
         match self {
             Self::Portfolio(portfolio) => portfolio.dimension_budget,
@@ -166,12 +166,12 @@ impl ModelSpec {
         }
     }
 
-    /// Whether abrupt changes are watched for.
+    /// Returns whether the detector of abrupt changes runs.
     pub fn detects_changes(&self) -> bool {
         matches!(self, Self::Portfolio(portfolio) if portfolio.detect_changes)
     }
 
-    /// What a decision may cost, multiplications; none: whatever it does.
+    /// Maximum cost of a decision in multiplications, or `None` if it is unlimited.
     pub fn compute_budget(&self) -> Option<u64> {
         match self {
             Self::Portfolio(portfolio) => Some(portfolio.compute_budget),
@@ -179,7 +179,7 @@ impl ModelSpec {
         }
     }
 
-    /// The models it comes to, each with how much faster than the slot it forgets; a portfolio's first is its cheapest.
+    /// Models of the specification, each with its half-life divisor. The first model of a portfolio is its cheapest.
     pub fn members(&self, traits: SlotTraits) -> Vec<MemberSpec> {
         let slow = |design| MemberSpec { design, half_life_divisor: 1 };
         match *self {
@@ -193,17 +193,17 @@ impl ModelSpec {
     }
 }
 
-/// A model of a slot and how it forgets. *Persisted.*
+/// Model of a slot and its rate of forgetting. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MemberSpec {
-    /// The model.
+    /// Model with its parameters.
     pub design: Design,
-    /// The slot's half-life over the model's.
+    /// Slot's half-life divided by the model's.
     pub half_life_divisor: u32,
 }
 
 impl MemberSpec {
-    /// Its name in answers.
+    /// Name of the model in answers.
     pub fn name(&self) -> &'static str {
         match self.design {
             Design::Linear(_) if self.half_life_divisor > 1 => "fast_linear",
@@ -224,7 +224,7 @@ impl MemberSpec {
     }
 }
 
-/// How much faster than the slot the portfolio's fast model forgets: two days where the slot takes two weeks.
+/// Half-life divisor of the portfolio's fast model: its half-life is two days if the slot's is two weeks.
 const FAST: u32 = 8;
 
 impl PortfolioSpec {
@@ -253,7 +253,7 @@ impl PortfolioSpec {
             member(FAST, design(link, none, disjoint)),
         ];
         if traits.unit_rewards {
-            // Where nothing is left to chance the identity link, which learns how small its noise is, beats the logit.
+            // If rewards are deterministic the identity link, which learns how small its noise is, beats the logit link.
             members.push(member(1, design(Link::Identity, products, disjoint)));
             members.push(member(1, design(Link::Identity, products, Sharing::Opposed)));
         }

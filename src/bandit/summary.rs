@@ -1,27 +1,27 @@
-//! What is known of an arm whatever the context.
+//! Summary of an arm's rewards without their contexts.
 
 use serde::{Deserialize, Serialize};
 
 use super::model::RewardRevision;
 use crate::stats::{Beta, NormalInverseGamma, math};
 
-/// What is known of an arm whatever the context. *Persisted.*
+/// Summary of an arm's rewards without their contexts. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ArmSummary {
-    /// The sum of its rewards.
+    /// Sum of the rewards.
     pub reward_sum: f64,
-    /// Its mean reward, for rewards in [0, 1].
+    /// Posterior of the mean reward, for rewards in [0, 1].
     pub rate: Beta,
-    /// Its mean reward, for any reward.
+    /// Posterior of the mean reward, for any rewards.
     pub value: NormalInverseGamma,
-    /// When its observations last faded, microseconds since 1970.
+    /// Time of the last fading, microseconds since 1970.
     pub(super) faded_at_us: i64,
-    /// The product of all fading so far, as a logarithm.
+    /// Logarithm of the product of all fading so far.
     pub(super) ln_retained: f64,
 }
 
 impl Default for ArmSummary {
-    /// An arm that was never shown: flat over rates, weak over values.
+    /// Returns the summary of an arm that was never shown: a flat prior over rates and a weak one over values.
     fn default() -> Self {
         Self::new(0)
     }
@@ -38,7 +38,7 @@ impl ArmSummary {
         }
     }
 
-    /// The weight of its observations that fading has left.
+    /// Weight of the observations that is not forgotten.
     pub fn weight(&self) -> f64 {
         self.rate.weight()
     }

@@ -1,4 +1,4 @@
-//! What the entries of a row are called, for people.
+//! Names of the entries of a row, for people.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -15,9 +15,11 @@ impl fmt::Display for Label<'_> {
 }
 
 impl Encoder {
-    /// What the entries of the row of `parts` are called, by their indices: a number by its feature's name, as all of a
-    /// vector's are; a word by feature and word (`loyalty=gold`), a flag likewise (`gift=no`); words of one row that
-    /// share an index by all of them. The constant has no name.
+    /// Returns the names of the entries of the row of `parts`, by their indices.
+    ///
+    /// A number has its feature's name, as all entries of a vector have. A word has the name of feature and word
+    /// (`loyalty=gold`), and a flag likewise (`gift=no`). Words of one row that share an index are joined by "or". The
+    /// constant has no name.
     pub(in crate::bandit) fn names(&self, parts: RowFeatures<'_>) -> BTreeMap<u32, String> {
         let mut names: BTreeMap<u32, String> = BTreeMap::new();
         self.each_entry(parts, Included::No, &mut |index, _, label| {

@@ -1,4 +1,4 @@
-//! Features made of features: what lets a linear model follow what is not linear.
+//! Expansions: features made of features, with which a linear model follows nonlinear rewards.
 
 use std::f64::consts::TAU;
 
@@ -11,80 +11,79 @@ use super::{
 };
 use crate::stats::{SparseVector, math::cos};
 
-/// A prior of precision 1 thinks of the encoded features of one row as adding up to at most this
-/// variance; rows of more features are scaled down to it. With tens of features each of variance 1 the
-/// prior would expect rewards far beyond any that come.
+/// Maximum total variance of the encoded features of a row under a prior of precision 1. Rows of more features are
+/// scaled down to it, as with tens of features of variance 1 the prior would expect rewards far beyond all real ones.
 const LINEAR_VARIANCE: f64 = 16.0;
-/// The same for all products of a row together.
+/// Maximum total variance of all products of a row.
 const PRODUCT_VARIANCE: f64 = 5.0;
-/// The same for all Fourier features together.
+/// Total variance of all Fourier features.
 const FOURIER_VARIANCE: f64 = 9.0;
-/// Fourier features at most: a posterior costs their square.
+/// Maximum number of Fourier features, as a posterior costs their square.
 const FOURIER_FEATURES: u32 = 160;
-/// What marks a base feature that was not met yet.
+/// Index that marks a base feature that was not met yet.
 const NONE: u32 = u32::MAX;
 
-/// What is added to the encoded features. *Persisted.*
+/// Expansion of the encoded features. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Expansion {
-    /// Nothing: linear.
+    /// No expansion, which is linear.
     #[default]
     None,
-    /// Products of two features of a row, and the squares of numbers.
+    /// Products of two features of a row, and squares of numbers.
     Interactions,
-    /// Random Fourier features of the numbers: cosines of random directions.
+    /// Random Fourier features of the numbers: cosines along random directions.
     Fourier,
 }
 
-/// What a term of a model's row is made of, by the encoder's indices.
+/// Origin of a term of a model's row, by the encoder's indices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RowTerm {
-    /// A feature; 0 is the constant.
+    /// Feature; index 0 is the constant.
     Base(u32),
-    /// Two features, or a number twice.
+    /// Product of two features, or of a number with itself.
     Product(u32, u32),
-    /// All numbers.
+    /// Fourier feature of all numbers.
     Fourier,
 }
 
-/// Turns encoded rows into rows of a model, whose indices it gives out as features are met. *Persisted.*
+/// Expander of encoded rows to rows of a model, which assigns indices as features are met. *Persisted.*
 ///
-/// The base features come first to it as they come to the encoder, each with an index of its own. Of
-/// products, those met first have their own until seven eighths of the budget are taken; the rest share
-/// the last eighth by a hash. The same row gives the same features ever after, so what was observed can
-/// be revised.
+/// Each base feature has an index of its own. The products met first have their own indices until seven eighths of the
+/// budget are used; the others share the last eighth by a hash. A row gives the same features ever after, so an
+/// observation can be revised.
 ///
 /// # Source
 ///
 /// Fourier features: Rahimi and Recht, "Random Features for Large-Scale Kernel Machines" (2007),
-/// algorithm 1, for the Gaussian kernel. Its length scale is √n for n standardised numbers: two rows of
-/// independent numbers are √(2n) apart, so the kernel tells rows apart and still sees neighbours,
-/// whatever the data.
+/// algorithm 1, for the Gaussian kernel. The length scale is √n for n standardised numbers: two rows of independent
+/// numbers are √(2n) apart, so the kernel tells rows apart and still sees neighbours, whatever the data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Expander {
     expansion: Expansion,
     budget: u32,
     next: u32,
-    /// Own index of each of the encoder's.
+    /// Model's index of each of the encoder's indices.
     base: Vec<u32>,
-    /// Per feature, those it has a product with of its own, ascending, and that product's index.
+    /// For each feature, the features of its products, ascending, with the product's index.
     products: Vec<Vec<(u32, u32)>>,
-    /// The index of each bucket.
+    /// Index of each bucket.
     buckets: Vec<u32>,
-    /// The first Fourier feature's index.
+    /// Index of the first Fourier feature.
     fourier: Option<u32>,
-    /// For each of the encoder's indices that is a number, its part of every Fourier feature's direction;
-    /// empty for others. Follows from the index.
+    /// Component of every Fourier feature's direction for each of the encoder's indices that is a number, and an empty
+    /// list for the others. It follows from the index.
     #[serde(skip)]
     directions: Vec<Vec<f64>>,
-    /// Every Fourier feature's phase.
+    /// Phase of each Fourier feature.
     #[serde(skip)]
     phases: Vec<f64>,
 }
 
 impl Expander {
-    /// One that has met nothing; `budget` ≥ 8 dimensions are for it and the base features that come before it has
-    /// taken them. Base features that come later are on top: the encoder's own budget bounds those.
+    /// Creates an expander that has met nothing.
+    ///
+    /// `budget` ≥ 8 limits the products together with the base features met before the budget is used up. Base features
+    /// met later come on top; the encoder's own budget bounds those.
     pub(super) fn new(expansion: Expansion, budget: u32) -> Self {
         Self {
             expansion,
@@ -104,7 +103,7 @@ impl Expander {
         self.next
     }
 
-    /// Whether what it met gave it anything to add.
+    /// Returns whether the rows met so far gave the expansion anything to add.
     pub(super) fn adds(&self) -> bool {
         match self.expansion {
             Expansion::None => true,
@@ -122,7 +121,7 @@ impl Expander {
         self.next - 1
     }
 
-    /// Gives indices to what a row has and was never met.
+    /// Gives indices to the terms of a row that were never met.
     pub(super) fn meet(&mut self, encoder: &Encoder, row: &EncodedRow) {
         for &(index, _) in &row.vector.entries {
             let i = index as usize;
@@ -166,7 +165,7 @@ impl Expander {
         }
     }
 
-    /// Brings back what is not persisted.
+    /// Rebuilds the fields that are not persisted.
     pub(super) fn rebuild(&mut self, encoder: &Encoder) {
         if self.fourier.is_none() {
             return;
@@ -193,7 +192,7 @@ impl Expander {
         usize::try_from((mixed >> 32) % u64::from((self.budget / 8).max(1))).unwrap_or(0)
     }
 
-    /// The index of a product, its own or its bucket's.
+    /// Index of a product, either its own or its bucket's, or `None` if it has none yet.
     fn product(&self, pair: (u32, u32)) -> Option<u32> {
         if let Some(of_first) = self.products.get(pair.0 as usize)
             && let Ok(at) = of_first.binary_search_by_key(&pair.1, |&(second, _)| second)
@@ -203,7 +202,7 @@ impl Expander {
         self.buckets.get(self.bucket(pair)).copied().filter(|&index| index != NONE)
     }
 
-    /// The model's row. What has no index yet counts as unseen.
+    /// Returns the model's row. Terms without an index count as unseen.
     pub(super) fn expand(&self, encoder: &Encoder, row: &EncodedRow) -> SparseVector {
         let scale = linear_scale(row);
         let mut out = SparseVector { entries: Vec::new(), unseen: row.vector.unseen * scale * scale };
@@ -223,8 +222,7 @@ impl Expander {
         out
     }
 
-    /// Hands every term of the model's row to `put`: its index, none where it has none yet, its value, and what it is
-    /// made of.
+    /// Calls `put` with every term of the model's row: its index or `None`, its value and its origin.
     pub(super) fn each_term(
         &self,
         encoder: &Encoder,
@@ -272,13 +270,13 @@ impl Expander {
     }
 }
 
-/// What the encoded features of a row are multiplied with.
+/// Scale of the encoded features of a row.
 fn linear_scale(row: &EncodedRow) -> f64 {
     let count = row.vector.entries.len().saturating_sub(1).max(1) as f64;
     (LINEAR_VARIANCE / count).min(1.0).sqrt()
 }
 
-/// The products of a row: pairs of features (never two of one feature) and the squares of numbers.
+/// Returns the products of a row: pairs of features (never two of one feature) and the squares of numbers.
 fn products(encoder: &Encoder, row: &EncodedRow) -> Vec<((u32, u32), f64)> {
     let columns: Vec<_> =
         row.vector.entries.iter().filter_map(|&(i, value)| Some((i, value, encoder.column(i)?))).skip(1).collect();

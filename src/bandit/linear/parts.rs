@@ -1,4 +1,4 @@
-//! What each term of a row adds to the linear predictor.
+//! Contribution of each term of a row to the linear predictor.
 
 use super::{Linear, Link, Sharing};
 use crate::bandit::{
@@ -7,9 +7,11 @@ use crate::bandit::{
 };
 
 impl Linear {
-    /// Hands what each term of `row` adds to the linear predictor of `arm` to `put`, and what the arm does by itself
-    /// with no term. All of them add up to the predictor's mean: on the identity link the expected reward, on the
-    /// logit link its log odds (before the posterior's spread pulls the rate towards one half).
+    /// Calls `put` with the contribution of each term of `row` to the linear predictor of `arm`, and with the arm's own
+    /// contribution and no term.
+    ///
+    /// The contributions add up to the predictor's mean. On the identity link that is the expected reward; on the logit
+    /// link it is the log odds, before the posterior's spread pulls the rate towards one half.
     pub(in crate::bandit) fn each_part(
         &self,
         arm: Option<u32>,

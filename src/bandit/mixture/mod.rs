@@ -1,28 +1,29 @@
-//! What the models of a portfolio say together.
+//! Scores of all models of a portfolio together.
 
 use super::score::Scores;
 use crate::stats::math;
 
-/// A model's part in a decision.
+/// Scores of one model with the model's weight.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MixturePart {
-    /// The probability that this model decides; all parts' add up to 1.
+    /// Probability that this model decides. The weights of all parts add up to 1.
     pub weight: f64,
-    /// The model's name.
+    /// Name of the model.
     pub name: &'static str,
-    /// What it says.
+    /// Scores of the model.
     pub scores: Scores,
 }
 
-/// A mixture of models: each decides with its weight. The same candidates in all of them.
+/// Mixture of models, each of which decides with its weight. All parts score the same candidates.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mixture {
     parts: Vec<MixturePart>,
 }
 
 impl Mixture {
-    /// Of these parts, whose weights are brought to add up to 1. RowFeatures with numbers that cannot be used are left
-    /// out; none: there was no other.
+    /// Creates a mixture of these parts and scales their weights to add up to 1.
+    ///
+    /// Parts with numbers that are not finite are left out. Returns `None` if no part remains.
     pub fn new(mut parts: Vec<MixturePart>) -> Option<Self> {
         parts.retain(|part| part.scores.finite() && part.weight > 0.0);
         let total: f64 = parts.iter().map(|part| part.weight).sum();
@@ -32,12 +33,12 @@ impl Mixture {
         (!parts.is_empty() && total.is_finite()).then_some(Self { parts })
     }
 
-    /// Of one model.
+    /// Creates a mixture of one model, or returns `None` if its scores are not finite.
     pub fn single(scores: Scores, name: &'static str) -> Option<Self> {
         Self::new(vec![MixturePart { weight: 1.0, name, scores }])
     }
 
-    /// The parts, heaviest first.
+    /// Parts, heaviest first.
     pub fn parts(&self) -> &[MixturePart] {
         &self.parts
     }
@@ -47,48 +48,48 @@ impl Mixture {
         self.parts.first().map_or(0, |part| part.scores.len())
     }
 
-    /// No candidates.
+    /// Returns whether there are no candidates.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Of these candidates only, in this order.
+    /// Returns the mixture over these candidates only, in this order.
     #[must_use]
     pub fn only(&self, kept: &[usize]) -> Self {
         let only = |part: &MixturePart| MixturePart { scores: part.scores.only(kept), ..*part };
         Self { parts: self.parts.iter().map(only).collect() }
     }
 
-    /// The same with each candidate's expected reward times its factor; see [`Scores::boosted`].
+    /// Returns the mixture with each candidate's expected reward multiplied by its factor; see [`Scores::boosted`].
     #[must_use]
     pub fn boosted(&self, factors: &[f64]) -> Self {
         let boost = |part: &MixturePart| MixturePart { scores: part.scores.boosted(factors), ..*part };
         Self { parts: self.parts.iter().map(boost).collect() }
     }
 
-    /// Whether some of its scores are joint draws.
+    /// Returns whether some of the scores are joint draws.
     pub fn has_joint_draws(&self) -> bool {
         self.parts.iter().any(|part| matches!(part.scores, Scores::Joint(_)))
     }
 
-    /// The same with so many times the spread, as another width multiplier would make it; none: scores of this kind
-    /// have to be formed anew.
+    /// Returns the mixture with its spread multiplied by `factor`, as another width multiplier would give it, or `None` if
+    /// scores of this kind have to be computed again.
     pub fn widened(&self, factor: f64) -> Option<Self> {
         let widen = |part: &MixturePart| Some(MixturePart { scores: part.scores.widened(factor)?, ..*part });
         Some(Self { parts: self.parts.iter().map(widen).collect::<Option<_>>()? })
     }
 
-    /// The probability that candidate `i` scores above `reward`.
+    /// Probability that candidate `i` scores above `reward`.
     pub fn exceeds(&self, i: usize, reward: f64) -> f64 {
         self.parts.iter().map(|part| part.weight * part.scores.exceeds(i, reward)).sum()
     }
 
-    /// The probability that candidate `i` scores above candidate `j`.
+    /// Probability that candidate `i` scores above candidate `j`.
     pub fn beats(&self, i: usize, j: usize) -> f64 {
         self.parts.iter().map(|part| part.weight * part.scores.beats(i, j)).sum()
     }
 
-    /// The expected reward of candidate `i`.
+    /// Expected reward of candidate `i`.
     pub fn mean(&self, i: usize) -> f64 {
         if let [part] = self.parts.as_slice() {
             return part.weight * part.scores.mean(i);
@@ -96,7 +97,7 @@ impl Mixture {
         self.parts.iter().map(|part| part.weight * part.scores.mean(i)).sum()
     }
 
-    /// The standard deviation of that expectation, after the width multiplier: within the models and between them.
+    /// Standard deviation of the expected reward within the models and between them, after the width multiplier.
     pub fn std(&self, i: usize) -> f64 {
         if let [part] = self.parts.as_slice() {
             return part.scores.std(i);

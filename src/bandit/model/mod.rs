@@ -1,4 +1,4 @@
-//! A model: posteriors with a likelihood, for all arms of a slot.
+//! Models: posteriors of all arms of a slot, with a likelihood.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,19 +9,20 @@ use super::{
 };
 use crate::stats::{Beta, BetaScore, NormalInverseGamma, SparseVector, StudentScore, WinnerCache};
 
-/// A model with everything said: what a slot's [`ModelSpec`](super::ModelSpec) comes to once its goal is known. *Persisted.*
+/// Model with all its parameters, as a slot's [`ModelSpec`](super::ModelSpec) gives it once the goal is known.
+/// *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Design {
-    /// Linear in the features.
+    /// Reward that is linear in the features.
     Linear(LinearDesign),
-    /// A rate per arm, no features.
+    /// Rate per arm, without features.
     BetaBernoulli {
-        /// The prior's a.
+        /// Parameter a of the prior.
         prior_a: f64,
-        /// The prior's b.
+        /// Parameter b of the prior.
         prior_b: f64,
     },
-    /// A mean and a noise variance per arm, no features.
+    /// Mean and noise variance per arm, without features.
     NormalInverseGamma {
         /// m, reward.
         prior_mean: f64,
@@ -34,47 +35,47 @@ pub enum Design {
     },
 }
 
-/// Posteriors for all arms of a slot; an arm beyond those stored has its prior. *Persisted.*
+/// Posteriors of all arms of a slot. An arm beyond the stored ones has its prior. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Model {
     /// See [`Linear`].
     Linear(Linear),
     /// See [`Beta`].
     BetaBernoulli {
-        /// What an arm starts from.
+        /// Prior of every arm.
         prior: Beta,
-        /// One per arm.
+        /// Posteriors, one per arm.
         arms: Vec<Beta>,
-        /// What their scores came to the last time.
+        /// Cache of the winner probabilities of their scores.
         #[serde(skip)]
         cache: WinnerCache<BetaScore>,
     },
     /// See [`NormalInverseGamma`].
     NormalInverseGamma {
-        /// What an arm starts from.
+        /// Prior of every arm.
         prior: NormalInverseGamma,
-        /// One per arm.
+        /// Posteriors, one per arm.
         arms: Vec<NormalInverseGamma>,
-        /// What their scores came to the last time.
+        /// Cache of the winner probabilities of their scores.
         #[serde(skip)]
         cache: WinnerCache<StudentScore>,
     },
 }
 
-/// How the reward of an observation changed.
+/// Change of an observation's reward.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RewardRevision {
-    /// The reward so far.
+    /// Reward before the change.
     pub(super) y: f64,
-    /// By how much it changed.
+    /// Difference that the change adds to the reward.
     pub(super) delta: f64,
-    /// The weight of the observation when it was learned.
+    /// Weight of the observation when it was learned.
     pub(super) weight: f64,
-    /// What fading has left of it, (0, 1].
+    /// Fraction of the observation that fading has left, (0, 1].
     pub(super) retained: f64,
 }
 
-/// What a [`Beta`] learns of a reward.
+/// Clamps a reward to [0, 1], as a [`Beta`] learns it.
 fn unit(y: f64) -> f64 {
     y.clamp(0.0, 1.0)
 }
@@ -88,7 +89,7 @@ fn entry<T: Copy>(arms: &mut Vec<T>, prior: T, arm: u32) -> &mut T {
 }
 
 impl Model {
-    /// The prior.
+    /// Creates the model with its prior.
     pub fn new(design: Design) -> Self {
         match design {
             Design::Linear(design) => Self::Linear(Linear::new(design)),
@@ -112,12 +113,12 @@ impl Model {
         }
     }
 
-    /// Whether what it says depends on features.
+    /// Returns whether the scores depend on features.
     pub(super) fn has_features(&self) -> bool {
         matches!(self, Self::Linear(_))
     }
 
-    /// What it expects of the arm at `x`; `unit`: rewards lie in [0, 1].
+    /// Returns the model's expectation of the arm's reward at `x`. `unit` says that rewards lie in [0, 1].
     pub(super) fn expect(&self, arm: u32, x: &SparseVector, unit: bool) -> Expectation {
         match self {
             Self::Linear(linear) => linear.expect(arm, x, unit),
@@ -135,8 +136,8 @@ impl Model {
         }
     }
 
-    /// The arm was shown at `x`, with reward `y`, to somebody who saw it with the probability `weight` (in units of
-    /// the first position's): see [`ClickModel::weights`](super::ClickModel::weights).
+    /// Learns that the arm got the reward `y` at `x`, where it was seen with the probability `weight` in units of the first
+    /// position's; see [`ClickModel::weights`](super::ClickModel::weights).
     pub(super) fn observe(&mut self, arm: u32, x: &SparseVector, y: f64, weight: f64) {
         match self {
             Self::Linear(linear) => linear.observe(arm, x, y, weight),
@@ -145,7 +146,7 @@ impl Model {
         }
     }
 
-    /// The reward of an observation changed.
+    /// Revises the reward of an observation.
     pub(super) fn revise(&mut self, arm: u32, x: &SparseVector, revision: RewardRevision) {
         let RewardRevision { y, delta, weight, retained } = revision;
         match self {
@@ -159,7 +160,7 @@ impl Model {
         }
     }
 
-    /// The arm's observations fade to `retained` of their weight, which was `portion` of the slot's.
+    /// Lets the arm's observations fade to `retained` of their weight, which was the fraction `portion` of the slot's.
     pub(super) fn forget(&mut self, arm: u32, retained: f64, portion: f64) {
         match self {
             Self::Linear(linear) => linear.forget(arm, retained, portion),
@@ -172,9 +173,9 @@ impl Model {
         }
     }
 
-    /// One score per arm (an unknown arm has the prior's), spread times the width multiplier.
+    /// Returns one score per arm, with its spread multiplied by the width. An unknown arm has the prior's score.
     ///
-    /// `rows` holds one row for all arms, or one row for each; none where it looks at no features.
+    /// `rows` holds one row for all arms or one row for each, and no row if the model uses no features.
     pub fn scores(&self, arms: &[Option<u32>], rows: &[SparseVector], scoring: Scoring<'_>) -> Scores {
         let width = scoring.width;
         match self {

@@ -1,7 +1,6 @@
-//! From scores to a pmf to a draw, position by position.
+//! Drawing of slates: from scores to a pmf to a draw, position by position.
 //!
-//! The one place that draws is [`draw`]; what it returns as the propensity is the
-//! entry of the very pmf it drew from.
+//! Invariant: [`draw`] is the only function that draws, and every propensity is the entry of the pmf that it drew from.
 
 use std::fmt;
 
@@ -15,43 +14,54 @@ use super::{
     slate::{Constraints, Narrowed},
 };
 
-/// How many positions one grid serves before it is laid anew for what is left:
-/// a grid for many positions spans more, one for few is laid more often.
+/// Number of positions that one grid serves. A grid for many positions spans more, and a grid for few is built more
+/// often.
 const PLACES_PER_GRID: usize = 8;
 
-/// The controls that shape a pmf.
+/// Floor and ceiling of every candidate's probability.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Exploration {
-    /// The least probability of each candidate, 0 to 1.
+    /// Least probability of each candidate, 0 to 1.
     pub floor: f64,
-    /// The greatest, above 0 up to 1.
+    /// Greatest probability of each candidate, above 0 and at most 1.
     pub ceiling: f64,
 }
 
-/// A position that was drawn.
+/// Position that was drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DrawnPosition {
-    /// The candidate's index.
+    /// Index of the candidate.
     pub candidate: usize,
-    /// The probability with which it was drawn, given the positions above.
+    /// Probability with which the candidate was drawn, given the positions above.
     pub propensity: f64,
-    /// It has the largest mean of those that were left (the first of them, at a tie).
+    /// The candidate has the largest mean of those that were left (at a tie, it is the first of them).
     pub best_guess: bool,
-    /// The draw fell in the part of its probability that the floor gave.
+    /// The draw fell in the part of the probability that the floor gave.
     pub by_floor: bool,
-    /// A rule put it there.
+    /// A rule left no other candidate for the position.
     pub by_rule: bool,
-    /// The probability of the other order of this position and the one above, given the two; 0 where
-    /// that was not asked for, or there is none above. See [`swap_probability`].
+    /// Probability of the opposite order of this position and the one above, given the two candidates, or 0 if it was not
+    /// requested or nothing stands above. See [`swap_probability`].
     pub swap_probability: f64,
 }
 
-/// Puts floors and ceilings on a pmf over the `active` candidates.
+/// Applies floors and ceilings to a pmf over the `active` candidates.
 ///
-/// With the floors f of the k active (at most 1 together, else in proportion): `p = f + (1 − Σf)·w`; then what
-/// exceeds its ceiling goes to the others in proportion, until none exceeds its own. Ceilings that add up to less
-/// than 1 are raised in proportion; where floor and ceiling contradict each other the ceiling gives way: no
-/// candidate falls below its floor. Returns what the floors were multiplied with, and 1 − Σf.
+/// Floors f first give `p = f + (1 − Σf)·w`; floors that add up to more than 1 are scaled down in proportion. Then the
+/// excess above each ceiling goes to the other candidates in proportion, until none exceeds its own. Ceilings that add
+/// up to less than 1 are raised in proportion. If floor and ceiling contradict each other the ceiling gives way, so no
+/// candidate falls below its floor. Returns the scale of the floors, and 1 − Σf.
+///
+/// # Examples
+///
+/// ```
+/// use slotwise::bandit::apply_floor_and_ceiling;
+///
+/// let mut pmf = [0.98, 0.02, 0.0];
+/// apply_floor_and_ceiling(&mut pmf, &[true; 3], |_| 0.1, |_| 0.7);
+/// assert!(pmf.iter().all(|p| (0.1 - 1e-12..=0.7 + 1e-12).contains(p)));
+/// assert!((pmf.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+/// ```
 pub fn apply_floor_and_ceiling(
     pmf: &mut [f64],
     active: &[bool],
@@ -97,8 +107,9 @@ pub fn apply_floor_and_ceiling(
     }
 }
 
-/// Draws an index from `pmf` with the uniform number `u` in [0, 1), and says how far into its
-/// entry's stretch the draw fell.
+/// Draws an index from `pmf` with the uniform number `u` in [0, 1).
+///
+/// Returns the index and the distance of the draw from the start of its entry, or `None` if all entries are 0.
 pub fn draw(pmf: &[f64], u: f64) -> Option<(usize, f64)> {
     let total: f64 = pmf.iter().sum();
     let mut left = u * total;
@@ -110,35 +121,35 @@ pub fn draw(pmf: &[f64], u: f64) -> Option<(usize, f64)> {
         left -= p;
         last = Some((i, p));
     }
-    // Rounding may leave a sliver beyond the last entry.
+    // Rounding may leave a sliver beyond the last entry, which goes to that entry.
     last
 }
 
-/// How a slate is drawn; see [`rank`].
+/// Rules for drawing a slate; see [`Ranking::draw`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ranking<'a> {
-    /// From scores to a pmf.
+    /// Policy that turns scores into a pmf.
     pub policy: Policy,
-    /// Floor and ceiling of those that have none of their own.
+    /// Floor and ceiling of candidates without their own.
     pub exploration: Exploration,
-    /// Whether to say how likely neighbours would have stood in the other order: costs a pmf more for each position.
+    /// Computes the probability of the opposite order of neighbours, which costs another pmf per position.
     pub with_swap_probabilities: bool,
-    /// What the slate must obey.
+    /// Constraints on the slate.
     pub constraints: &'a Constraints,
 }
 
-/// No constraints.
+/// Empty constraints.
 pub(super) static UNCONSTRAINED: Constraints =
     Constraints { floors: Vec::new(), ceilings: Vec::new(), pins: Vec::new(), windows: Vec::new(), quotas: Vec::new() };
 
-/// Candidates, by their index.
+/// Indices of candidates.
 type Indices = SmallVec<[usize; 16]>;
-/// One per candidate.
+/// Flags, one per candidate.
 type Flags = SmallVec<[bool; 32]>;
-/// One per model.
+/// Weights, one per model.
 type Weights = SmallVec<[f64; 4]>;
 
-/// What the steps of a slate have in common, for the candidates that are `left`.
+/// Common data of the positions of a slate, for the candidates that are `left`.
 struct SlateDraw<'a> {
     ranking: Ranking<'a>,
     mixture: &'a Mixture,
@@ -148,20 +159,21 @@ struct SlateDraw<'a> {
 }
 
 impl SlateDraw<'_> {
-    /// The floor of one that was left.
+    /// Floor of a candidate, by its index into `left`.
     fn floor(&self, index: usize) -> f64 {
         let Ranking { constraints, exploration, .. } = self.ranking;
         constraints.floors.get(self.left[index]).copied().unwrap_or(exploration.floor)
     }
 
-    /// Its ceiling.
+    /// Ceiling of a candidate, by its index into `left`.
     fn ceiling(&self, index: usize) -> f64 {
         let Ranking { constraints, exploration, .. } = self.ranking;
         constraints.ceilings.get(self.left[index]).copied().unwrap_or(exploration.ceiling)
     }
 
-    /// What a model makes of those who are `active`, whoever else is left: who rules bring forward may be nobody that
-    /// the common grid reckons with.
+    /// Writes the model's pmf over the `active` candidates alone into `own`.
+    ///
+    /// Rules may bring forward candidates that the common grid ignores, so this pmf has a grid of its own.
     fn fill_probabilities(&self, model: usize, active: &[bool], own: &mut [f64]) {
         let who: Vec<usize> = (0..active.len()).filter(|&i| active[i]).collect();
         let part = &self.mixture.parts()[model];
@@ -175,23 +187,23 @@ impl SlateDraw<'_> {
     }
 }
 
-/// A position before it is drawn: who is left, and what each model of the mixture makes of them.
+/// Position before it is drawn, with the pmfs of all models.
 struct PositionDraw<'a> {
     slate: &'a SlateDraw<'a>,
-    /// The candidates above.
+    /// Candidates above.
     drawn: Indices,
-    /// Not drawn yet.
+    /// Flags of the candidates that are not drawn yet.
     open: Flags,
-    /// Of those, who may take the position; none: all of them.
+    /// Flags of the candidates that may take the position, or `None` if all may.
     allowed: Option<Flags>,
     narrowed: Narrowed,
-    /// Of the models.
+    /// Weights of the models.
     weights: Weights,
-    /// By each model, before the controls.
+    /// Pmf of each model, before floors and ceilings.
     of_each: Vec<Vec<f64>>,
-    /// Together, after the controls.
+    /// Pmf of the mixture, after floors and ceilings.
     pmf: Vec<f64>,
-    /// What the floors were multiplied with, and what they left.
+    /// Scale of the floors, and the probability that they left.
     floors: (f64, f64),
 }
 
@@ -233,17 +245,18 @@ impl<'a> PositionDraw<'a> {
         Self { slate, drawn, open, allowed, narrowed, weights, of_each, pmf, floors }
     }
 
-    /// Who may take the position.
+    /// Flags of the candidates that may take the position.
     fn active(&self) -> &[bool] {
         self.allowed.as_ref().unwrap_or(&self.open)
     }
 
-    /// What the floor gives to `index`.
+    /// Probability that the floor gives to `index`.
     fn floor(&self, index: usize) -> f64 {
         self.floors.0 * self.slate.floor(index)
     }
 
-    /// The position below, once `index` was drawn: those above it, who is left, and the models' weights.
+    /// Returns the state for the position below once `index` was drawn: the candidates above it, the flags of those left
+    /// and the models' weights.
     fn after(&self, index: usize) -> (Indices, Flags, Weights) {
         let (mut drawn, mut open, mut weights) = (self.drawn.clone(), self.open.clone(), self.weights.clone());
         reweigh(&mut weights, self.of_each.iter().map(|own| self.floor(index) + self.floors.1 * own[index]));
@@ -252,7 +265,7 @@ impl<'a> PositionDraw<'a> {
         (drawn, open, weights)
     }
 
-    /// The probability of drawing `first` here and then `second`.
+    /// Probability of drawing `first` here and then `second`.
     fn both(&self, first: usize, second: usize) -> f64 {
         if self.pmf[first] <= 0.0 {
             return 0.0;
@@ -261,7 +274,7 @@ impl<'a> PositionDraw<'a> {
         self.pmf[first] * PositionDraw::new(self.slate, drawn, open, weights).pmf[second]
     }
 
-    /// A rule left nobody else.
+    /// Returns whether a rule left one candidate only.
     fn by_rule(&self) -> bool {
         match self.narrowed {
             Narrowed::No => false,
@@ -357,7 +370,7 @@ impl<'a> Ranking<'a> {
         let mut first = Vec::new();
         let mut left: Indices = (0..mixture.len()).collect();
         while drawn.len() < places {
-            // Neighbours are compared on one grid.
+            // Neighbours have to be compared on one grid.
             let batch = if with_swap_probabilities { places } else { PLACES_PER_GRID.min(places - drawn.len()) };
             let choice = |part: &MixturePart| Choice::new(policy, &part.scores, &left, batch);
             let slate = SlateDraw {
@@ -416,7 +429,7 @@ impl<'a> Ranking<'a> {
     }
 }
 
-/// Bayes' rule; where no model can have done it, the weights stay.
+/// Updates the weights by Bayes' rule. They stay unchanged if no model can have drawn the candidate.
 fn reweigh(weights: &mut [f64], likelihoods: impl Iterator<Item = f64> + Clone) {
     let total: f64 = weights.iter().zip(likelihoods.clone()).map(|(w, l)| w * l).sum();
     if total > 0.0 {

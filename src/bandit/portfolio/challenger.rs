@@ -1,4 +1,4 @@
-//! ChallengerModel models that compete with those of a slot.
+//! Fresh models that compete with the models of a slot.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,12 +12,12 @@ use crate::bandit::{
     model::{Model, RewardRevision},
 };
 
-/// What one observation may speak for or against a challenger, nats.
+/// Greatest change of a challenger's lead by one observation, nats.
 const STEP: f64 = 2.0;
-/// A challenger has won, or lost, when it is so far ahead or behind, nats.
+/// Lead at which a challenger has won, or has lost if it is negative, nats.
 const DECIDED: f64 = 15.0;
 
-/// What has become of a challenger.
+/// State of the competition between a challenger and the incumbents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ChallengeStatus {
     Open,
@@ -25,35 +25,37 @@ pub(super) enum ChallengeStatus {
     Lost,
 }
 
-/// One of its models. *Persisted.*
+/// Model of a challenger. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct ChallengerModel {
-    /// Whose place it would take: the member's index.
+    /// Index of the member that the model would replace.
     pub(super) member: usize,
     pub(super) model: Model,
-    /// Log evidence, nats, relative to the best: 0 or below.
+    /// Log evidence relative to the best model, nats, 0 or below.
     pub(super) evidence: f64,
 }
 
-/// ChallengerModel models that learn from what is new only, since the world seems to have changed. *Persisted.*
+/// Fresh models that learn from new observations only, born when the change detector raised an alarm. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Challenger {
     pub(super) id: u32,
-    /// How much better than the incumbents it foresaw since its birth, nats.
+    /// Log score since birth minus that of the incumbents, nats.
     pub(super) lead: f64,
     pub(super) models: Vec<ChallengerModel>,
 }
 
 impl Challenger {
-    /// With a fresh model for each of these members.
+    /// Creates a challenger with a fresh model for each of these members.
     pub(super) fn new(id: u32, members: &[PortfolioMember], of: impl Iterator<Item = usize>) -> Self {
         let fresh =
             |member: usize| ChallengerModel { member, model: Model::new(members[member].spec.design), evidence: 0.0 };
         Self { id, lead: 0.0, models: of.map(fresh).collect() }
     }
 
-    /// Its models learn the observation. Returns the log score of what they foresaw together, nats; none: none of
-    /// them was told. Whoever was not goes with the first that was: it neither gains nor loses by its silence.
+    /// Lets the models learn the observation.
+    ///
+    /// Returns the log score of their joint forecast, nats, or `None` if none of them learned it. A model that did not learn
+    /// it gets the score of the first that did, so it neither gains nor loses.
     pub(super) fn observe(
         &mut self,
         members: &[PortfolioMember],
@@ -62,7 +64,7 @@ impl Challenger {
     ) -> Option<f64> {
         let learn = |fresh: &mut ChallengerModel| {
             let member = &members[fresh.member];
-            // A decision from before the feature_encoder has no row of it.
+            // A decision from before the encoder existed has no row of it.
             let row = seen.rows.get(member.feature_encoder).filter(|_| member.applies(seen.arms))?;
             let x = fresh.model.expand(&feature_encoders[member.feature_encoder].encoder, row);
             let score = fresh.model.expect(seen.arm, &x, seen.unit).mean.seen(seen.weight).ln_score(seen.y);
@@ -83,7 +85,8 @@ impl Challenger {
         ln_mixture(&told)
     }
 
-    /// Whether it is settled who foresees better, once it foresaw a reward so much better than the incumbents, nats.
+    /// Adds the log score by which the challenger beat the incumbents on one reward, nats. Returns the state of the
+    /// competition.
     pub(super) fn compare(&mut self, better: f64) -> ChallengeStatus {
         self.lead += better.clamp(-STEP, STEP);
         match self.lead {
@@ -93,7 +96,7 @@ impl Challenger {
         }
     }
 
-    /// The reward of an observation that it learned changed.
+    /// Revises an observation that the models learned.
     pub(super) fn revise(
         &mut self,
         members: &[PortfolioMember],
@@ -121,7 +124,7 @@ impl Challenger {
         }
     }
 
-    /// Its share of the decisions; one that is not worth its cost has none.
+    /// Fraction of the decisions that the challenger makes, or 0 if it is too small to be worth the cost.
     pub(super) fn share(&self) -> f64 {
         let share = crate::stats::math::logistic(self.lead);
         if share < NEGLIGIBLE { 0.0 } else { share }

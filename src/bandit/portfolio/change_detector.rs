@@ -1,39 +1,39 @@
-//! Page's test: whether rewards stay far below what was expected of them.
+//! Page's test for rewards that stay far below their expectation.
 
 use serde::{Deserialize, Serialize};
 
 use super::super::score::Forecast;
 
-/// A change of the world is told from chance once it is so much likelier, nats.
+/// Log likelihood ratio, in nats, at which the detector raises an alarm.
 const ALARM: f64 = 10.0;
-/// The change that is watched for: the odds of a reward fall to e⁻³ of what the models expect; or the reward by one
-/// standard deviation, where it is no rate. Models are overconfident, by less than that.
+/// Drop that the detector tests for: the odds of a reward fall to e⁻³ of what the models expect, or a reward that is no
+/// rate falls by one standard deviation. Models are overconfident, but by less than that.
 const DROP: (f64, f64) = (3.0, 1.0);
-/// A rate is never taken to have been expected to be greater: nothing is that certain.
+/// Greatest expected rate that the detector assumes, as no reward is that certain.
 const EXPECTED_MAX: f64 = 0.97;
-/// Observations before models are held to what they expect.
+/// Number of observations before the detector compares rewards with expectations.
 const CALIBRATED: u64 = 200;
 
-/// Watches the rewards for a change of the world. *Persisted.*
+/// Detector of abrupt drops of the rewards. *Persisted.*
 ///
 /// # Source
 ///
 /// Page, "Continuous Inspection Schemes" (1954), §2.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct ChangeDetector {
-    /// Page's statistic, nats: how much likelier a drop of the rewards is than none.
+    /// Page's statistic, nats: the log likelihood ratio of a drop of the rewards against none.
     pub(super) alarm: f64,
-    /// How many observations it has met.
+    /// Number of observations so far.
     observations: u64,
 }
 
 impl ChangeDetector {
-    /// Meets an observation, which it is told of or not.
+    /// Counts an observation, whether or not its reward is tested.
     pub(super) fn count_observation(&mut self) {
         self.observations += 1;
     }
 
-    /// Whether the reward `y`, of which at least this was expected, raises the alarm.
+    /// Tests the reward `y` against the least expectation of the models. Returns whether it raises the alarm.
     pub(super) fn observe(&mut self, expected: Forecast, y: f64) -> bool {
         if self.observations < CALIBRATED {
             return false;

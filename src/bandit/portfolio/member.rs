@@ -12,29 +12,29 @@ use crate::{
     stats::math::{exp, ln, power},
 };
 
-/// No model falls further behind the best in log evidence, nats: so one whose time has come takes over within
+/// Greatest distance of a model from the best in log evidence, nats. It lets a model that becomes right take over within
 /// tens of decisions, however long it was wrong.
 pub(super) const GAP_MAX: f64 = 30.0;
-/// A weight below this is not worth its cost in a decision, nor a challenger of its model.
+/// Weight below which a model is not worth its cost in a decision, nor a challenger of its own.
 pub(in crate::bandit) const NEGLIGIBLE: f64 = 0.01;
 
-/// A model with its evidence. *Persisted.*
+/// Model of a portfolio with its evidence. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::bandit) struct PortfolioMember {
     pub(in crate::bandit) spec: MemberSpec,
-    /// The index of its feature_encoder.
+    /// Index of the model's feature encoder.
     pub(in crate::bandit) feature_encoder: usize,
     pub(in crate::bandit) model: Model,
-    /// Log evidence, nats, relative to the best: 0 or below.
+    /// Log evidence relative to the best model, nats, 0 or below.
     pub(super) evidence: f64,
-    /// The takeover that put the model in its place; 0: none.
+    /// Number of the takeover that put the model in its place, or 0 if it is the original.
     pub(super) takeover: u32,
-    /// The challenger that it was; 0: none.
+    /// Id of the challenger that the model belonged to, or 0 if none.
     pub(super) was: u32,
 }
 
 impl PortfolioMember {
-    /// Whether it has anything to say of a slot that learned of so many arms.
+    /// Returns whether the model can score the candidates of a slot that learned about `arms` arms.
     pub(super) fn applies(&self, arms: usize) -> bool {
         match (&self.model, self.spec.design) {
             (_, Design::Linear(LinearDesign { sharing: Sharing::Opposed, .. })) if arms > 2 => false,
@@ -43,23 +43,23 @@ impl PortfolioMember {
         }
     }
 
-    /// Whether the model in its place was there, and is who expected what this receipt says.
+    /// Returns whether the model made the forecast of this receipt.
     pub(super) fn expected(&self, receipt: &ObservationReceipt) -> bool {
         receipt.takeovers >= self.takeover
     }
 
-    /// Whether the model in its place learned the observation of this receipt.
+    /// Returns whether the model learned the observation of this receipt.
     pub(super) fn knows(&self, receipt: &ObservationReceipt) -> bool {
         self.expected(receipt) || (self.was > 0 && self.was == receipt.challenger)
     }
 
-    /// What is left to its model of what `retained` is left of in the slot.
+    /// Fraction that the model retains of an observation of which the slot retains `retained`.
     pub(super) fn retained(&self, retained: f64) -> f64 {
         power(retained, self.spec.half_life_divisor).max(f64::MIN_POSITIVE)
     }
 }
 
-/// `ln Σ exp` of pairs of log weight and log score, over that of the weights alone; none of none.
+/// Returns `ln Σ exp` over pairs of log weight and log score, minus that of the weights alone, or `None` without pairs.
 pub(super) fn ln_mixture(parts: &[(f64, f64)]) -> Option<f64> {
     let ln_sum = |value: &dyn Fn(&(f64, f64)) -> f64| {
         let top = parts.iter().map(value).fold(f64::NEG_INFINITY, f64::max);

@@ -1,4 +1,4 @@
-//! Several models of one slot, each weighted by how well it foresaw.
+//! Several models of one slot, each weighted by how well it predicted the rewards.
 
 mod challenger;
 mod change_detector;
@@ -23,22 +23,24 @@ pub(super) use member::{NEGLIGIBLE, PortfolioMember};
 pub use observation::ObservationReceipt;
 pub(super) use observation::{EncodedObservation, ObservationRevision};
 
-/// A model that is given to a slot later starts this far behind the best, nats.
+/// Distance from the best at which a model that is given to a slot later starts, nats.
 const LATE: f64 = 5.0;
-/// Only rewards of which at most so many decisions (and a hundredth of all observations so far) were made before
-/// they were learned tell of a change: the best guesses of a policy that could not hear turn out worse than
-/// foreseen, all at once when its rewards come in a batch, and nothing has changed.
+/// Greatest number of decisions since a reward's arm was shown for the change detector to use the reward: 20, plus one
+/// per 100 observations.
+///
+/// While rewards are delayed the policy acts on stale beliefs, so a late batch looks like a sudden drop although nothing
+/// has changed.
 const LAG: (u64, u64) = (20, 100);
 /// All models of a slot, which of them decide, and a challenger. *Persisted.*
 ///
-/// Evidence is prequential: the log predictive density of each reward before it is learned, added up, faded by
-/// the slot's half-life, never more than [`GAP_MAX`] apart; a model's weight is in proportion to its exponential.
+/// Evidence is prequential: the sum of the log predictive density of each reward before it is learned, faded by the
+/// slot's half-life and never more than [`GAP_MAX`] apart. A model's weight is proportional to the exponential of its
+/// evidence.
 ///
-/// A change of the world is found by Page's test for rewards that stay far below the least that the models that decide
-/// expect.
-/// Then a challenger is born: fresh models that learn from nothing but what comes from then on. It and the
-/// incumbents share the decisions by how well each foresees; once one is far ahead the other is dropped. If it is
-/// the incumbents, what they knew is gone, which is the point; if it was a false alarm, nothing is.
+/// Page's test finds abrupt changes: rewards that stay far below the least expectation of the deciding models. An alarm
+/// creates a challenger: fresh models that learn from later observations only. Challenger and incumbents divide the
+/// decisions by how well each predicts, and once one is far ahead the other is dropped. If the incumbents are dropped,
+/// their outdated beliefs are gone; after a false alarm nothing is lost.
 ///
 /// # Source
 ///
@@ -48,16 +50,16 @@ pub(super) struct Portfolio {
     pub(super) members: Vec<PortfolioMember>,
     deciding: Vec<usize>,
     challenger: Option<Challenger>,
-    /// Began anew when others came to decide, and when the last challenger was born.
+    /// Detector of abrupt changes. It restarts when other models decide and when a challenger is born.
     change_detector: ChangeDetector,
     takeovers: u32,
     challengers: u32,
-    /// How many observations were learned.
+    /// Number of observations learned.
     observations: u64,
 }
 
 impl Portfolio {
-    /// Of no models.
+    /// Creates a portfolio without models.
     pub(super) fn new() -> Self {
         Self {
             members: Vec::new(),
@@ -70,8 +72,8 @@ impl Portfolio {
         }
     }
 
-    /// Lets the models of a specification decide; those it does not have yet start from their priors. `feature_encoder` finds
-    /// the index of the feature_encoder for a model.
+    /// Lets the models of a specification decide. Models that the portfolio does not have yet start from their priors.
+    /// `find_encoder` returns the index of a model's feature encoder.
     pub(super) fn decide_by(
         &mut self,
         spec: &ModelSpec,
@@ -96,19 +98,19 @@ impl Portfolio {
             }));
         }
         if deciding != self.deciding {
-            // Who has learned little yet is not held to what it expects.
+            // Models that have learned little are not yet tested against their expectations.
             (self.challenger, self.change_detector) = (None, ChangeDetector::default());
             self.deciding = deciding;
         }
     }
 
-    /// How many models there would be if this specification decided.
+    /// Number of models if this specification decided.
     pub(super) fn count_with(&self, spec: &ModelSpec, traits: SlotTraits) -> usize {
         let fresh = |wanted: &MemberSpec| self.members.iter().all(|member| member.spec != *wanted);
         self.members.len() + spec.members(traits).iter().filter(|wanted| fresh(wanted)).count()
     }
 
-    /// Meets a row of each feature_encoder.
+    /// Gives indices to the new entries of the rows of all feature encoders.
     fn meet(&mut self, feature_encoders: &[FeatureEncoder], rows: &[EncodedRow]) {
         let meet = |model: &mut Model, feature_encoder: usize| {
             if let (Model::Linear(linear), Some(feature_encoder), Some(row)) =
@@ -125,7 +127,7 @@ impl Portfolio {
         }
     }
 
-    /// Brings back what snapshots leave out.
+    /// Rebuilds the fields that snapshots leave out.
     pub(super) fn rebuild(&mut self, feature_encoders: &[FeatureEncoder]) {
         let of: Vec<usize> = self.members.iter().map(|member| member.feature_encoder).collect();
         let challenger = self.challenger.iter_mut().flat_map(|c| &mut c.models).map(|f| (f.member, &mut f.model));
@@ -136,7 +138,7 @@ impl Portfolio {
         }
     }
 
-    /// Every model learns the observation; returns what its revision will need, but for the fading.
+    /// Lets every model learn the observation. Returns its receipt without the arm's fading.
     pub(super) fn observe(
         &mut self,
         feature_encoders: &[FeatureEncoder],
@@ -144,7 +146,7 @@ impl Portfolio {
     ) -> ObservationReceipt {
         let EncodedObservation { arm, rows, y, weight, unit, .. } = seen;
         self.meet(feature_encoders, rows);
-        // Of those who learn it: a challenger that this gives birth to does not.
+        // A challenger that this observation creates does not learn it, so the receipt has the earlier numbers.
         let (takeovers, challenger) = (self.takeovers, self.challenger.as_ref().map_or(0, |c| c.id));
         let (mut forecasts, mut least) = (vec![None; self.members.len()], vec![None; self.members.len()]);
         for (i, member) in self.members.iter_mut().enumerate() {
@@ -158,7 +160,7 @@ impl Portfolio {
             member.model.observe(arm, &x, y, weight);
         }
         let spoke = |i: usize| forecasts[i].map(|f: Forecast| f.ln_score(y));
-        // Only a challenger is compared with it.
+        // Only a challenger is compared with the incumbents' score.
         let deciding = if self.challenger.is_some() { self.deciding.as_slice() } else { &[] };
         let told: Vec<_> = deciding.iter().filter_map(|&i| Some((self.members[i].evidence, spoke(i)?))).collect();
         self.fade(seen.retained);
@@ -173,16 +175,18 @@ impl Portfolio {
         ObservationReceipt { ln_retained: 0.0, weight, takeovers, challenger, forecasts }
     }
 
-    /// Lets the evidence fade to `retained`.
+    /// Lets the evidence of all models fade to `retained`.
     pub(super) fn fade(&mut self, retained: f64) {
         for member in &mut self.members {
             member.evidence *= retained;
         }
     }
 
-    /// Adds to each member's evidence what a reward spoke for it, nats, and takes it relative to the best of those
-    /// that decide, within the gap. Whoever had nothing to say goes with the first that did: it neither gains nor
-    /// loses by its silence. Where none of those that decide had, nothing is known of any.
+    /// Adds a reward's log score to each member's evidence, nats, and makes the evidence relative to the best deciding
+    /// member, within the gap.
+    ///
+    /// A member without a score gets the first deciding member's, so it neither gains nor loses. If no deciding member has a
+    /// score, no evidence changes.
     fn weigh(&mut self, arms: usize, of: impl Fn(usize) -> Option<f64>) {
         let Some(first) = self.deciding.iter().find_map(|&i| of(i)) else { return };
         for (i, member) in self.members.iter_mut().enumerate() {
@@ -196,7 +200,7 @@ impl Portfolio {
         }
     }
 
-    /// Watches for a change of the world, and lets a challenger learn and compete while there is one.
+    /// Tests for a change, or lets the challenger learn and compete while there is one.
     fn challenge(
         &mut self,
         feature_encoders: &[FeatureEncoder],
@@ -220,7 +224,7 @@ impl Portfolio {
         }
     }
 
-    /// Page's test, of the mean that the models expected together at least.
+    /// Runs Page's test against the mean of the deciding models' least expectations.
     fn detect_change(&mut self, seen: EncodedObservation<'_>, least: &[Option<Forecast>]) {
         let told = self.deciding.iter().filter_map(|&i| Some((exp(self.members[i].evidence), least[i]?)));
         let Some(expected) = Forecast::mixture(told) else { return };
@@ -234,7 +238,7 @@ impl Portfolio {
         self.challenger = Some(Challenger::new(self.challengers, &self.members, of));
     }
 
-    /// The challenger's models take the places of the incumbents; those it has none for start anew.
+    /// Replaces the incumbents by the challenger's models. Incumbents without one restart from their priors.
     fn take_over(&mut self) {
         let Some(challenger) = self.challenger.take() else { return };
         self.takeovers += 1;
@@ -249,7 +253,7 @@ impl Portfolio {
         }
     }
 
-    /// The reward of an observation changed by `delta` from `y`; `retained` is what fading has left of it.
+    /// Revises the reward of an observation.
     pub(super) fn revise(
         &mut self,
         feature_encoders: &[FeatureEncoder],
@@ -265,7 +269,7 @@ impl Portfolio {
             let x = member.model.expand(&feature_encoders[member.feature_encoder].encoder, row);
             let left = member.retained(retained);
             member.model.revise(arm, &x, RewardRevision { y, delta, weight: receipt.weight, retained: left });
-            // What the model expected that was in its place before says nothing of it.
+            // The forecast of a model that was replaced since is no evidence about its successor.
             let corrected = || retained * (forecast.ln_score(y + delta) - forecast.ln_score(y));
             spoke[i] = member.expected(receipt).then(corrected);
         }
@@ -285,7 +289,7 @@ impl Portfolio {
         }
     }
 
-    /// The weights of those that decide and have something to say, adding up to 1.
+    /// Weights of the deciding models that can score the candidates. They add up to 1.
     fn weights(&self, arms: usize) -> Vec<(usize, f64)> {
         let can = self.deciding.iter().filter(|&&i| self.members[i].applies(arms));
         let mut weights: Vec<(usize, f64)> = can.map(|&i| (i, exp(self.members[i].evidence))).collect();
@@ -299,8 +303,8 @@ impl Portfolio {
         weights
     }
 
-    /// Who decides, with what weight: members, and the challenger's models with their members. Negligible
-    /// weights are left out, so they need not add up to 1.
+    /// Deciding models with their weights: members, and the challenger's models with the members that they would replace.
+    /// Negligible weights are left out, so the weights need not add up to 1.
     pub(super) fn deciders(&self, arms: usize) -> SmallVec<[(f64, &PortfolioMember, &Model); 4]> {
         let challenger = self.challenger.as_ref();
         if let (None, &[only]) = (challenger, self.deciding.as_slice()) {
@@ -324,7 +328,7 @@ impl Portfolio {
         deciders
     }
 
-    /// How often a challenger took over.
+    /// Number of takeovers by challengers.
     pub(super) fn takeovers(&self) -> u32 {
         self.takeovers
     }

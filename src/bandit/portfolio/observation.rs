@@ -4,59 +4,59 @@ use serde::{Deserialize, Serialize};
 
 use crate::bandit::{encoder::EncodedRow, score::Forecast};
 
-/// What an observation leaves with whoever may revise it. *Persisted* (inside pending decisions).
+/// Receipt of an observation: the data needed to revise it later. *Persisted* (inside pending decisions).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ObservationReceipt {
-    /// The arm's fading so far, as a logarithm.
+    /// Logarithm of the arm's cumulative fading at the time of the observation.
     #[serde(with = "crate::stats::compact")]
     pub(in crate::bandit) ln_retained: f64,
-    /// How much of an observation it was.
+    /// Weight of the observation.
     #[serde(with = "crate::stats::compact")]
     pub(in crate::bandit) weight: f64,
-    /// How many challengers had taken over before it.
+    /// Number of takeovers before the observation.
     pub(super) takeovers: u32,
-    /// The challenger that learned it; 0: none.
+    /// Id of the challenger that learned the observation, or 0 if none did.
     pub(super) challenger: u32,
-    /// What each member expected; none: it was not told.
+    /// Forecast of each member, or `None` for a member that did not learn the observation.
     pub(super) forecasts: Vec<Option<Forecast>>,
 }
 
 impl ObservationReceipt {
-    /// With the arm's fading so far, as a logarithm.
+    /// Returns the receipt with the logarithm of the arm's cumulative fading.
     pub(in crate::bandit) fn faded(self, ln_retained: f64) -> Self {
         Self { ln_retained, ..self }
     }
 }
 
-/// What an observation is.
+/// Observation with its encoded rows, as a portfolio learns it.
 #[derive(Clone, Copy)]
 pub(in crate::bandit) struct EncodedObservation<'a> {
     pub(in crate::bandit) arm: u32,
-    /// How many arms were ever observed, this one among them.
+    /// Number of arms that were ever observed, including this one.
     pub(in crate::bandit) arms: usize,
-    /// One per feature_encoder.
+    /// Rows of the feature encoders, one each.
     pub(in crate::bandit) rows: &'a [EncodedRow],
     pub(in crate::bandit) y: f64,
-    /// How much of an observation it is, (0, 1].
+    /// Weight of the observation, (0, 1].
     pub(in crate::bandit) weight: f64,
     pub(in crate::bandit) unit: bool,
-    /// Decisions that were made since the arm was shown.
+    /// Number of decisions since the arm was shown.
     pub(in crate::bandit) decisions_since_shown: u64,
-    /// Whether to watch for changes.
+    /// Runs the change detector.
     pub(in crate::bandit) detect: bool,
-    /// What time has left of the evidence since the observation before.
+    /// Fraction of the evidence that the time since the previous observation has left.
     pub(in crate::bandit) retained: f64,
 }
 
-/// How an observation's reward changed.
+/// Change of an observation's reward.
 #[derive(Clone, Copy)]
 pub(in crate::bandit) struct ObservationRevision<'a> {
-    /// How many arms were ever observed.
+    /// Number of arms that were ever observed.
     pub(in crate::bandit) arms: usize,
-    /// The reward so far.
+    /// Reward before the change.
     pub(in crate::bandit) y: f64,
     pub(in crate::bandit) delta: f64,
     pub(in crate::bandit) receipt: &'a ObservationReceipt,
-    /// What fading has left of the observation.
+    /// Fraction of the observation that fading has left.
     pub(in crate::bandit) retained: f64,
 }

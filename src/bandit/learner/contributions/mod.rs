@@ -1,13 +1,13 @@
-//! Which features moved an expected reward most, by name.
+//! Features that contribute most to an expected reward, by name.
 
 use std::collections::BTreeMap;
 
 use super::{Candidates, Learner, Model, applied};
 use crate::bandit::expansion::RowTerm;
 
-/// What an arm brings along whatever the features: its intercept, or its offset.
+/// Name of an arm's own contribution: its intercept or its offset.
 const OF_ARM: &str = "(arm)";
-/// What random features of all numbers together do; one number's part of them cannot be told.
+/// Name of the joint contribution of all random Fourier features, which cannot be divided among the numbers.
 const NONLINEAR: &str = "numbers (nonlinear)";
 
 fn name(term: Option<RowTerm>, names: &BTreeMap<u32, String>) -> String {
@@ -17,7 +17,7 @@ fn name(term: Option<RowTerm>, names: &BTreeMap<u32, String>) -> String {
         Some(RowTerm::Base(index)) => of(index).to_owned(),
         Some(RowTerm::Product(first, second)) if first == second => format!("{}²", of(first)),
         Some(RowTerm::Product(first, second)) => {
-            // In the order of their names: which was met first says nothing to people.
+            // The names are in alphabetical order, as the order of first appearance means nothing to people.
             let (first, second) = (of(first).min(of(second)), of(first).max(of(second)));
             format!("{first} × {second}")
         }
@@ -26,12 +26,14 @@ fn name(term: Option<RowTerm>, names: &BTreeMap<u32, String>) -> String {
 }
 
 impl Learner {
-    /// What moved the expected reward of each candidate most, at most so many features each, the largest first: by name,
-    /// and by how much, on the identity link in units of the reward, on the logit link in log odds. By the heaviest
-    /// model that has features; nothing where none has.
+    /// Returns the names and contributions of the features that moved the expected reward of each candidate most: at most
+    /// `most` per candidate, the largest first.
     ///
-    /// Numbers are by name, words as `loyalty=gold`, products as `age × loyalty=gold`, what the arm brings along
-    /// whatever the features as `(arm)`, and random features of all numbers as `numbers (nonlinear)`.
+    /// A contribution is in units of the reward on the identity link and in log odds on the logit link. The heaviest model
+    /// with features gives them; the lists are empty if no model has features.
+    ///
+    /// Numbers appear by name, words as `loyalty=gold`, products as `age × loyalty=gold`, the arm's own contribution as
+    /// `(arm)`, and random features of all numbers as `numbers (nonlinear)`.
     pub fn contributions(&self, candidates: Candidates<'_>, most: usize) -> Vec<Vec<(String, f64)>> {
         let nothing = || vec![Vec::new(); candidates.arms.len()];
         let deciders = self.portfolio.deciders(self.arms.len());
