@@ -1,4 +1,4 @@
-//! From named values to rows of numbers, without a schema.
+//! Encoder of named feature values as rows of numbers, without a schema.
 
 mod names;
 
@@ -10,51 +10,51 @@ use siphasher::sip::SipHasher13;
 use super::features::{Features, Value};
 use crate::stats::{Moments, SparseVector};
 
-/// A decision's features as an encoder makes them. *Persisted* (inside pending decisions).
+/// Row of a decision's encoded features. *Persisted* (inside pending decisions).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct EncodedRow {
-    /// Over the encoder's indices.
+    /// Values over the encoder's indices.
     pub vector: SparseVector,
-    /// How many of the encoder's indices were numbers by then.
+    /// Number of the encoder's indices that were numbers at that time.
     pub numbers: u32,
 }
 
-/// What an index of an encoder stands for. *Persisted.*
+/// Meaning of an index of an encoder. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct EncodedColumn {
-    /// Which feature it belongs to; words that share a bucket have one of their own.
+    /// Number of the feature that the index belongs to. Each bucket of words has a number of its own.
     pub(super) feature: u32,
-    /// A number; else an indicator.
+    /// Says that the index is a number instead of an indicator.
     pub(super) number: bool,
 }
 
-/// Standardised numbers are clipped to ± this many deviations: one wild value
-/// must not outweigh a thousand others.
+/// Number of deviations to which standardised numbers are clipped, as one wild value must not outweigh a thousand
+/// others.
 const CLIP: f64 = 5.0;
 
-/// What marks a candidate's own features apart from the context's.
+/// Prefix of the names of a candidate's own features.
 const CANDIDATE_PREFIX: &str = "candidate.";
-/// The same for an arm's attributes.
+/// Prefix of the names of an arm's attributes.
 const ARM_PREFIX: &str = "arm.";
 
-/// What a row is made of.
+/// Features that a row is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct RowFeatures<'a> {
-    /// The request's features.
+    /// Features of the request.
     pub context: &'a Features,
-    /// The candidate's own.
+    /// Candidate's own features.
     pub candidate: Option<&'a Features>,
-    /// The arm's attributes.
+    /// Attributes of the arm.
     pub arm: Option<&'a Features>,
 }
 
 impl<'a> RowFeatures<'a> {
-    /// Of a context alone.
+    /// Creates the features of a context alone.
     pub fn from_context(context: &'a Features) -> Self {
         Self { context, candidate: None, arm: None }
     }
 
-    /// What is the candidate's and the arm's, by name.
+    /// Candidate's features and arm's attributes, with prefixed names.
     fn own(&self) -> impl Iterator<Item = (String, &'a Value)> + use<'a> {
         let named = |prefix: &'static str, features: Option<&'a Features>| {
             features.into_iter().flatten().map(move |(name, value)| (format!("{prefix}{name}"), value))
@@ -63,32 +63,31 @@ impl<'a> RowFeatures<'a> {
     }
 }
 
-/// Gives every word and number an index as it is first met, and standardises numbers.
+/// Encoder that gives every word and number an index when it is first met, and standardises numbers.
 ///
-/// Index 0 is the constant 1. A word is an indicator: 0 or 1, never
-/// standardised; so is a yes, and so is a no, which is not the same as absent. A number becomes `(value − mean) / deviation` by the moments of
-/// all values so far, itself included, clipped to ±5; what is missing is 0, its mean.
+/// Index 0 is the constant 1. A word is an indicator, 0 or 1, and is never standardised. So are a yes and a no, as a no
+/// differs from an absent flag. A number becomes `(value − mean) / deviation` by the moments of all values so far,
+/// itself included, clipped to ±5. A missing number is 0, its mean.
 ///
-/// Indices are handed out densely up to the budget's first seven eighths. From
-/// there on, new words share the last eighth by a hash of name and word, and new
-/// numbers and flags are left out. *Persisted.*
+/// Indices are dense up to seven eighths of the budget. From there on, new words share the last eighth by a hash of name
+/// and word, and new numbers and flags are left out. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Encoder {
     budget: u32,
     next: u32,
     features: BTreeMap<String, Feature>,
     buckets: BTreeMap<u32, u32>,
-    /// One per index in use.
+    /// Meanings of the indices in use, one each.
     columns: Vec<EncodedColumn>,
     numbers: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 struct Feature {
-    /// Counts the features in the order in which they were met.
+    /// Number of the feature in the order of first appearance.
     order: u32,
     number: Option<Numeric>,
-    /// For no and for yes.
+    /// Indices for no and for yes.
     flag: [Option<u32>; 2],
     words: BTreeMap<String, u32>,
     vector: Vec<Numeric>,
@@ -100,7 +99,7 @@ struct Numeric {
     moments: Moments,
 }
 
-/// Whether the values being encoded are already part of the moments.
+/// Says whether the values being encoded are already part of the moments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Included {
     Yes,
@@ -108,19 +107,19 @@ enum Included {
 }
 
 impl Encoder {
-    /// An encoder that has met nothing; `budget` ≥ 8 is the most dimensions it will use.
+    /// Creates an encoder that has met nothing. `budget` ≥ 8 is its maximum number of dimensions.
     pub fn new(budget: u32) -> Self {
         // The constant belongs to no feature.
         let columns = vec![EncodedColumn { feature: u32::MAX, number: false }];
         Self { budget, next: 1, features: BTreeMap::new(), buckets: BTreeMap::new(), columns, numbers: 0 }
     }
 
-    /// What an index in use stands for.
+    /// Meaning of an index, or `None` if it is not in use.
     pub(super) fn column(&self, index: u32) -> Option<EncodedColumn> {
         self.columns.get(index as usize).copied()
     }
 
-    /// Dimensions in use, the constant among them.
+    /// Number of dimensions in use, including the constant.
     pub fn dim(&self) -> u32 {
         self.next
     }
@@ -136,7 +135,7 @@ impl Encoder {
         })
     }
 
-    /// Notes what the indices that were just given out stand for.
+    /// Records the meaning of the indices that were just assigned.
     fn note(&mut self, feature: u32, number: bool) {
         let fresh = self.next as usize - self.columns.len();
         self.columns.resize(self.next as usize, EncodedColumn { feature, number });
@@ -145,7 +144,7 @@ impl Encoder {
         }
     }
 
-    /// Meets the features of what was shown: the context's where this is the `first` of its decision, and its own.
+    /// Learns the features of a shown arm: its own, and those of the context if it is the `first` of its decision.
     pub fn learn(&mut self, parts: RowFeatures<'_>, first: bool) {
         for (name, value) in parts.context.iter().filter(|_| first) {
             self.learn_one(name, value);
@@ -165,7 +164,7 @@ impl Encoder {
         if empty {
             return;
         }
-        // A name gets an entry only with its first index: names cannot fill the memory.
+        // A name gets an entry only with its first index, so names cannot fill the memory.
         if !self.features.contains_key(name) && self.next >= limit {
             match value {
                 Value::Text(word) => self.learn_bucket(name, word),
@@ -176,7 +175,7 @@ impl Encoder {
         }
         let count = u32::try_from(self.features.len()).unwrap_or(u32::MAX);
         let next = &mut self.next;
-        // Looked up again rather than a name made for each that is known.
+        // A second look-up is cheaper than allocating the name of every known feature.
         if !self.features.contains_key(name) {
             self.features.insert(name.to_owned(), Feature { order: count, ..Feature::default() });
         }
@@ -238,12 +237,12 @@ impl Encoder {
         u32::try_from(hasher.finish() % u64::from(self.buckets_max())).unwrap_or(0)
     }
 
-    /// The row of what [`learn`](Self::learn) has already met.
+    /// Returns the row of features that [`learn`](Self::learn) has already met.
     pub fn encode_met(&self, parts: RowFeatures<'_>) -> EncodedRow {
         self.encode(parts, Included::Yes)
     }
 
-    /// The row that it would have if it were met now.
+    /// Returns the row that the features would have if they were learned now.
     pub fn encode_new(&self, parts: RowFeatures<'_>) -> EncodedRow {
         self.encode(parts, Included::No)
     }
@@ -267,8 +266,8 @@ impl Encoder {
         EncodedRow { vector: row, numbers: self.numbers }
     }
 
-    /// Hands every entry of the row but the constant to `put`, with what it is called; an indicator that was never
-    /// met has no index.
+    /// Calls `put` with every entry of the row except the constant: its index, its value and its label. An indicator that
+    /// was never met has no index.
     fn each_entry(
         &self,
         parts: RowFeatures<'_>,
@@ -292,7 +291,7 @@ impl Encoder {
     ) {
         let feature = self.features.get(name);
         let mut number = |numeric: Option<&Numeric>, value: f64| {
-            // A number that was never met has no deviation: it is its own mean.
+            // A number that was never met is its own mean, so its deviation is 0.
             if let Some(Numeric { index, moments }) = numeric {
                 let moments = if included == Included::Yes { *moments } else { moments.with(value) };
                 let standardised = moments.standardise(value, CLIP);
@@ -310,7 +309,7 @@ impl Encoder {
             }
             Value::Flag(flag) => match feature.and_then(|f| f.flag[usize::from(*flag)]) {
                 Some(index) => put(Some(index), 1.0, Label::Flag(name, *flag)),
-                // Once there is no room it is left out, not new.
+                // Once the budget is used up a new flag is left out instead of counting as unseen.
                 None if self.next < self.budget - self.buckets_max() => put(None, 1.0, Label::Flag(name, *flag)),
                 None => {}
             },
@@ -325,17 +324,17 @@ impl Encoder {
     }
 }
 
-/// What an entry of a row is called.
+/// Label of an entry of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Label<'a> {
-    /// A number, or one of a vector's, by its feature.
+    /// Number or entry of a vector, by its feature.
     Number(&'a str),
     Flag(&'a str, bool),
-    /// Feature and word.
+    /// Word, by feature and word.
     Word(&'a str, &'a str),
 }
 
-/// The words of a value, each once.
+/// Words of a value, each once.
 fn words(value: &Value) -> impl Iterator<Item = &str> {
     let (one, more) = match value {
         Value::Text(word) => (Some(word.as_str()), Vec::new()),
@@ -363,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_encoded_is_what_is_encoded_once_met() {
+    fn a_new_row_equals_the_row_after_learning() {
         let mut encoder = Encoder::new(64);
         for i in 0..30_u16 {
             let row = features(&[
@@ -378,14 +377,14 @@ mod tests {
             let met = encoder.encode_met(RowFeatures::from_context(&row)).vector;
             let new = before.encode_new(RowFeatures::from_context(&row)).vector;
             let fresh = f64::from(u32::try_from(met.entries.len() - new.entries.len()).unwrap());
-            // What had no index yet counts as unseen, one for each indicator.
+            // Indicators without an index count as unseen, one each.
             assert!((new.unseen - fresh).abs() < 1e-12, "round {i}: {met:?} {new:?}");
             assert!(new.entries.iter().all(|entry| met.entries.contains(entry)), "round {i}");
         }
     }
 
     #[test]
-    fn numbers_are_standardised_with_the_current_one_and_words_are_not() {
+    fn numbers_are_standardised_including_the_current_one_and_words_are_not() {
         let mut encoder = Encoder::new(64);
         for value in [2.0, 4.0, 9.0] {
             encoder.learn(RowFeatures::from_context(&features(&[("n", Value::Number(value)), ("w", text("a"))])), true);
@@ -412,7 +411,7 @@ mod tests {
                 (&format!("x{i}"), Value::Flag(i % 2 == 0)),
             ]);
             encoder.learn(RowFeatures::from_context(&row), true);
-            // What has no index and gets none is nothing that could be learned of: it widens no score.
+            // A feature that will never get an index cannot be learned, so it widens no score.
             assert!(encoder.encode_met(RowFeatures::from_context(&row)).vector.unseen == 0.0, "{i}");
             assert!(
                 encoder.dim() < 15 || encoder.encode_new(RowFeatures::from_context(&row)).vector.unseen == 0.0,
@@ -431,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn yes_no_and_absent_are_three_things() {
+    fn yes_no_and_absent_are_encoded_differently() {
         let mut encoder = Encoder::new(64);
         let gift = |flag| features(&[("gift", Value::Flag(flag))]);
         for flag in [true, false] {
@@ -444,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn a_candidate_feature_is_not_the_context_feature_of_its_name() {
+    fn a_candidate_feature_differs_from_the_context_feature_of_its_name() {
         let mut encoder = Encoder::new(64);
         let (context, own) = (features(&[("brand", text("a"))]), features(&[("brand", text("a"))]));
         let parts = RowFeatures { candidate: Some(&own), ..RowFeatures::from_context(&context) };

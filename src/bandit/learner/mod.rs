@@ -1,4 +1,4 @@
-//! All that a slot has learned.
+//! Learner: everything that a slot has learned.
 
 mod contributions;
 
@@ -20,28 +20,28 @@ use super::{
 };
 use crate::stats::{SparseVector, WinnerCache, math};
 
-/// Observations fade in steps of at least this part of their weight.
+/// Least fraction of the weight by which observations fade in one step.
 const FADE_STEP: f64 = 1e-3;
 
-/// A step costs O(d³) per arm: beyond this many dimensions steps grow with that cost, up to [`FADE_STEP_MAX`].
+/// Number of dimensions beyond which the steps grow with their cost of O(d³) per arm, up to [`FADE_STEP_MAX`].
 const FADE_DIM: f64 = 64.0;
 
-/// No step is longer: weights must not jump.
+/// Greatest fraction of the weight that fades in one step, as weights must not jump.
 const FADE_STEP_MAX: f64 = 0.1;
 
-/// What is left of an observation is never taken for less: a posterior divides by it.
+/// Least retained fraction of an observation, as a posterior divides by it.
 const RETAINED_MIN: f64 = 1e-12;
 
-/// Candidates as a learner sees them: one entry per candidate in each list that there is.
+/// Candidates of a decision. Each list has one entry per candidate.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidates<'a> {
-    /// The arms' indices; none: it was never shown.
+    /// Indices of the arms, or `None` for an arm that was never shown.
     pub arms: &'a [Option<u32>],
-    /// The request's features.
+    /// Features of the request.
     pub context: &'a Features,
-    /// The candidates' own features, where any has some.
+    /// Candidates' own features, or `None` if no candidate has any.
     pub own: Option<&'a [&'a Features]>,
-    /// The arms' attributes, where any has some.
+    /// Attributes of the arms, or `None` if no arm has any.
     pub attributes: Option<&'a [&'a Features]>,
 }
 
@@ -52,27 +52,53 @@ impl<'a> Candidates<'a> {
     }
 }
 
-/// A reward to learn.
+/// Reward of a shown arm that a learner learns.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Observation {
-    /// The arm that was shown.
+    /// Arm that was shown.
     pub arm: u32,
-    /// Its reward.
+    /// Reward of the arm.
     pub reward: f64,
-    /// The probability that what was shown was seen, above 0, in units of the first position's.
+    /// Probability that the arm was seen, above 0, in units of the first position's.
     pub weight: f64,
-    /// When it is learned, microseconds since 1970.
+    /// Time of learning, microseconds since 1970.
     pub at_us: i64,
-    /// The slot's half-life, microseconds.
+    /// Half-life of the slot, microseconds.
     pub half_life_us: i64,
-    /// Decisions that were made since the arm was shown.
+    /// Number of decisions since the arm was shown.
     pub decisions_since_shown: u64,
 }
 
-/// Every model that a slot was ever given, and a summary per arm. *Persisted.*
+/// Learner of a slot: every model that the slot was ever given, and a summary per arm. *Persisted.*
 ///
-/// All models learn from every event, whichever decide: so a change of model, and
-/// the change back, lose nothing.
+/// All models learn from every event, whichever decide. So neither a change of the model nor the change back loses
+/// anything.
+///
+/// # Examples
+///
+/// ```
+/// use slotwise::bandit::{
+///     Candidates, Features, Learner, ModelSpec, Observation, RowFeatures, Scoring, SlotTraits,
+/// };
+///
+/// let traits = SlotTraits { unit_rewards: true, large_catalogue: false };
+/// let mut learner = Learner::new(ModelSpec::beta_bernoulli(None, None), traits);
+/// let context = Features::new();
+/// for (arm, reward) in [(0, 1.0), (0, 1.0), (1, 0.0), (1, 1.0)] {
+///     let rows = learner.meet(&[RowFeatures::from_context(&context)]).remove(0);
+///     let observation =
+///         Observation { arm, reward, weight: 1.0, at_us: 0, half_life_us: 1_000_000, decisions_since_shown: 0 };
+///     let receipt = learner.observe(observation, &rows);
+///     if arm == 1 && reward > 0.0 {
+///         // The purchase is refunded.
+///         learner.revise(arm, &rows, reward, -1.0, &receipt);
+///     }
+/// }
+/// let candidates = Candidates { arms: &[Some(0), Some(1)], context: &context, own: None, attributes: None };
+/// let mixture = learner.scores(candidates, Scoring::new(1.0, 1, 0)).unwrap();
+/// // The means are those of Beta(3, 1) and Beta(1, 3).
+/// assert!((mixture.mean(0) - 0.75).abs() < 1e-12 && (mixture.mean(1) - 0.25).abs() < 1e-12);
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Learner {
     spec: ModelSpec,
@@ -80,16 +106,16 @@ pub struct Learner {
     feature_encoders: Vec<FeatureEncoder>,
     portfolio: Portfolio,
     arms: Vec<ArmSummary>,
-    /// The weight of all arms' observations.
+    /// Weight of the observations of all arms.
     weight: f64,
-    /// Whose observations fade next, though it is not being shown.
+    /// Arm whose observations fade next, whether or not it is shown.
     cursor: u32,
-    /// When it last learned, microseconds since 1970.
+    /// Time of the last observation, microseconds since 1970.
     learned_at_us: i64,
 }
 
 impl Learner {
-    /// A learner at its prior.
+    /// Creates a learner at its prior.
     pub fn new(spec: ModelSpec, traits: SlotTraits) -> Self {
         let mut learner = Self {
             spec,
@@ -105,7 +131,7 @@ impl Learner {
         learner
     }
 
-    /// Lets this model decide; what the learner does not have yet of it starts from its prior.
+    /// Lets this specification decide. Models that the learner does not have yet start from their priors.
     pub fn decide_by(&mut self, spec: ModelSpec, traits: SlotTraits) {
         (self.spec, self.traits) = (spec, traits);
         let feature_encoders = &mut self.feature_encoders;
@@ -113,39 +139,39 @@ impl Learner {
             .decide_by(&spec, traits, |design| find_or_add_encoder(feature_encoders, design, spec.dimension_budget()));
     }
 
-    /// The model that decides, and for what traits.
+    /// Specification that decides, and the traits of the slot.
     pub fn decides(&self) -> (ModelSpec, SlotTraits) {
         (self.spec, self.traits)
     }
 
-    /// How many models would learn side by side if this one decided.
+    /// Number of models that would learn side by side if this specification decided.
     pub fn models_with(&self, spec: &ModelSpec, traits: SlotTraits) -> usize {
         self.portfolio.count_with(spec, traits)
     }
 
-    /// Brings back what snapshots leave out.
+    /// Rebuilds the fields that snapshots leave out.
     pub fn rebuild(&mut self) {
         self.portfolio.rebuild(&self.feature_encoders);
     }
 
-    /// What is known of an arm whatever the context; none: it was never shown.
+    /// Summary of an arm, or `None` if it was never shown.
     pub fn summary(&self, arm: u32) -> Option<&ArmSummary> {
         self.arms.get(arm as usize)
     }
 
-    /// How often the world was found to have changed.
+    /// Number of abrupt changes that were found and confirmed.
     pub fn takeovers(&self) -> u32 {
         self.portfolio.takeovers()
     }
 
-    /// The models that decide with the weight of each, heaviest first.
+    /// Names and weights of the deciding models, heaviest first.
     pub fn weights(&self) -> impl Iterator<Item = (&'static str, f64)> + '_ {
         let deciders = self.portfolio.deciders(self.arms.len());
         let total: f64 = deciders.iter().map(|d| d.0).sum();
         deciders.into_iter().map(move |(weight, member, _)| (member.spec.name(), weight / total))
     }
 
-    /// Dimensions that the models in use take at most; 0 without features.
+    /// Largest number of dimensions of the deciding models, or 0 without features.
     pub fn dimensions(&self) -> u32 {
         let dim = |(_, _, model): &(f64, _, &Model)| match model {
             Model::Linear(linear) => linear.dim(),
@@ -154,10 +180,11 @@ impl Learner {
         self.portfolio.deciders(self.arms.len()).iter().map(dim).max().unwrap_or(0)
     }
 
-    /// Scores of the candidates by the models that decide, within their budget; none: no model's can be used.
+    /// Returns the scores of the candidates by the deciding models within their compute budget, or `None` if no model has
+    /// finite scores.
     ///
-    /// The heaviest models come first; one that does not fit into what is left of the budget is left out. The cheapest
-    /// is asked if no other could be.
+    /// The heaviest models come first, and a model that exceeds the remaining budget is left out. The cheapest model is used
+    /// if no other fits.
     pub fn scores(&self, candidates: Candidates<'_>, scoring: Scoring<'_>) -> Option<Mixture> {
         let n = candidates.arms.len();
         let mut rows: SmallVec<[Option<EncodedRows>; 2]> = smallvec![None; self.feature_encoders.len()];
@@ -196,7 +223,7 @@ impl Learner {
         if parts.is_empty() { self.scores_by_first_model(candidates, scoring) } else { Mixture::new(parts) }
     }
 
-    /// By the first model alone, where none of those that decide has anything to say of these candidates.
+    /// Returns the scores of the first model alone, for candidates that no deciding model can score.
     fn scores_by_first_model(&self, candidates: Candidates<'_>, scoring: Scoring<'_>) -> Option<Mixture> {
         let member = self.portfolio.members.first()?;
         let feature_encoder = self.feature_encoders.get(member.feature_encoder)?;
@@ -211,7 +238,7 @@ impl Learner {
         Mixture::single(member.model.scores(candidates.arms, &rows, scoring), member.spec.name())
     }
 
-    /// Scores by the arms' mean rewards, context left aside: for when the models' cannot be used.
+    /// Returns scores by the arms' mean rewards without the context, for decisions in which no model has finite scores.
     pub fn summary_scores(&self, arms: &[Option<u32>], scoring: Scoring<'_>) -> Option<Mixture> {
         let prior = ArmSummary::default().value;
         let posteriors = arms.iter().map(|arm| arm.and_then(|a| self.summary(a)).map_or(prior, |s| s.value)).collect();
@@ -220,8 +247,8 @@ impl Learner {
         Mixture::single(model.scores(&arms, &[], scoring), "mean_reward")
     }
 
-    /// Meets the features of what was shown, before it is observed: each arm's parts, one for all where they
-    /// are the same. Returns the rows of each.
+    /// Learns the features of the shown arms before their rewards. Pass one entry per arm, or one for all if they have the
+    /// same features. Returns the rows of each entry.
     pub fn meet(&mut self, shown: &[RowFeatures<'_>]) -> Vec<EncodedRows> {
         for feature_encoder in &mut self.feature_encoders {
             let encoder = Arc::make_mut(&mut feature_encoder.encoder);
@@ -236,24 +263,24 @@ impl Learner {
         shown.iter().map(|&parts| self.feature_encoders.iter().map(|c| row(c, parts)).collect()).collect()
     }
 
-    /// Whether any of its models looks at the rows of what was shown.
+    /// Returns whether any of the models uses features.
     pub fn has_features(&self) -> bool {
         self.portfolio.members.iter().any(|member| member.model.has_features())
     }
 
-    /// As many rows of nothing, for models that [look at none](Self::has_features).
+    /// Returns empty rows, for models that [use no features](Self::has_features).
     pub fn no_rows(&self) -> EncodedRows {
         vec![EncodedRow::default(); self.feature_encoders.len()]
     }
 
-    /// Learns a reward at `rows`. Returns what [`revise`](Self::revise) wants back.
+    /// Learns a reward at `rows`. Returns the receipt that [`revise`](Self::revise) needs.
     pub fn observe(&mut self, observation: Observation, rows: &[EncodedRow]) -> ObservationReceipt {
         let Observation { arm, reward: y, weight, at_us, half_life_us, decisions_since_shown: _ } = observation;
         if self.arms.len() <= arm as usize {
             self.arms.resize(arm as usize + 1, ArmSummary::new(at_us));
         }
         self.fade(arm, at_us, half_life_us);
-        // And one more in turn, so that arms nobody shows fade too.
+        // One more arm fades in turn, so that arms that are not shown fade too.
         self.cursor = (self.cursor + 1) % u32::try_from(self.arms.len()).unwrap_or(u32::MAX);
         self.fade(self.cursor, at_us, half_life_us);
         let half_lives = (at_us - self.learned_at_us).max(0) as f64 / half_life_us as f64;
@@ -276,9 +303,10 @@ impl Learner {
         receipt.faded(summary.ln_retained)
     }
 
-    /// The reward of an observation at `rows` changed by `delta` from `y`; `receipt` is what
-    /// [`observe`](Self::observe) returned. A model that came later was not told of the
-    /// observation and is not told of its revision.
+    /// Changes the reward `y` of an observation at `rows` by `delta`.
+    ///
+    /// `receipt` is the one that [`observe`](Self::observe) returned. A model that was added later did not learn the
+    /// observation and does not learn the revision.
     pub fn revise(&mut self, arm: u32, rows: &[EncodedRow], y: f64, delta: f64, receipt: &ObservationReceipt) {
         let Some(summary) = self.arms.get_mut(arm as usize) else { return };
         let retained = math::exp(summary.ln_retained - receipt.ln_retained);
@@ -287,7 +315,7 @@ impl Learner {
         self.portfolio.revise(&self.feature_encoders, arm, rows, change);
     }
 
-    /// The most dimensions that any of its models uses.
+    /// Largest number of dimensions of all models.
     fn dim(&self) -> f64 {
         let dim = |model: &Model| match model {
             Model::Linear(linear) => linear.dim(),
@@ -296,19 +324,18 @@ impl Learner {
         f64::from(self.portfolio.members.iter().map(|member| dim(&member.model)).max().unwrap_or(1))
     }
 
-    /// The moment up to which all observations have faded, microseconds since 1970; `None` if there are none.
+    /// Time up to which all observations have faded, microseconds since 1970, or `None` if there are none.
     pub fn faded_from_us(&self) -> Option<i64> {
         if self.weight > 0.0 { self.arms.iter().map(|arm| arm.faded_at_us).min() } else { None }
     }
 
-    /// What it takes to fade all arms, multiplications.
+    /// Cost of fading all arms, multiplications.
     pub fn fading_cost(&self) -> f64 {
         let dim = self.dim();
         self.arms.len() as f64 * self.portfolio.members.len() as f64 * (dim * dim * dim)
     }
 
-    /// A copy whose observations, and the evidence of whose models, have faded to what the half-life leaves of them at
-    /// `at_us`.
+    /// Returns a copy in which the observations and the evidence of the models have faded by the half-life up to `at_us`.
     #[must_use]
     pub fn faded(&self, at_us: i64, half_life_us: i64) -> Self {
         let mut faded = self.clone();
@@ -321,7 +348,7 @@ impl Learner {
         faded
     }
 
-    /// Lets the arm's observations fade to what the half-life leaves of them at `at_us`, once that is worth a step.
+    /// Lets the arm's observations fade by the half-life up to `at_us`, once the fading is worth a step.
     fn fade(&mut self, arm: u32, at_us: i64, half_life_us: i64) {
         let dim = self.dim();
         let step = (FADE_STEP * math::power(dim / FADE_DIM, 3)).clamp(FADE_STEP, FADE_STEP_MAX);
@@ -333,26 +360,26 @@ impl Learner {
         }
         let weight = summary.weight();
         summary.forget(at_us, retained);
-        // An arm that was never learned of may still stand for a posterior that it shares with one that was.
+        // An arm without observations may still share its posterior with an arm that has some.
         let portion = if weight > 0.0 { (weight / self.weight).min(1.0) } else { 0.0 };
         self.portfolio.forget(arm, retained, portion);
         self.weight -= weight * (1.0 - retained);
     }
 }
 
-/// The arms as a model takes them; none: it has nothing to say of these.
+/// Returns the arms in the form that a model scores, or `None` if it cannot score these arms.
 fn applied<'a>(model: &Model, arms: &'a [Option<u32>]) -> Option<Cow<'a, [Option<u32>]>> {
     let opposed = matches!(model, Model::Linear(linear) if linear.design().sharing == Sharing::Opposed);
     match arms {
         _ if !opposed => Some(Cow::Borrowed(arms)),
-        // The other of two arms, which was never shown, will be the next to be learned of.
+        // The second of two arms was never shown and will get the next index.
         [Some(0), None | Some(1)] => Some(Cow::Borrowed(&[Some(0), Some(1)])),
         [None | Some(1), Some(0)] => Some(Cow::Borrowed(&[Some(1), Some(0)])),
         _ => None,
     }
 }
 
-/// What a model's scores of so many candidates cost, multiplications.
+/// Cost of a model's scores of that many candidates, multiplications.
 fn cost(model: &Model, candidates: usize) -> u64 {
     match model {
         Model::Linear(linear) => linear.cost(candidates),

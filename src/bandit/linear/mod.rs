@@ -1,4 +1,4 @@
-//! A linear reward per arm over the features of a row, on one of two links.
+//! Linear model of the reward of each arm over the features of a row, on one of two links.
 
 mod parts;
 mod shared;
@@ -15,34 +15,33 @@ use super::{
 };
 use crate::stats::{Gaussian, Noise, NormalScore, Prediction, SparseVector, math::logistic};
 
-/// Prior of the noise variance, shape a₀ and scale b₀: one observation's worth, of
-/// the variance that a yes/no reward has at most. A thousand times larger or
-/// smaller rewards are told within some tens of observations.
+/// Shape a₀ and scale b₀ of the prior of the noise variance. The prior is worth one observation with the largest
+/// variance of a yes/no reward. Rewards a thousand times larger or smaller outweigh it within some tens of observations.
 const NOISE_PRIOR: (f64, f64) = (1.0, 0.25);
 
-/// The prior precision of an arm's offset: attributes are thought to explain about as much as they leave.
+/// Prior precision of an arm's offset, under which attributes explain about as much of the reward as they leave.
 const OFFSET_PRECISION: f64 = 1.0;
 
-/// A curvature is never taken for less: an outcome that was certain would else leave no trace.
+/// Least curvature of an observation. Otherwise an outcome that was certain would leave no trace.
 const CURVATURE_MIN: f64 = 1e-6;
 
-/// How the linear predictor becomes an expected reward. *Persisted.*
+/// Link between the linear predictor and the expected reward. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Link {
-    /// It is the expected reward; noise is Gaussian.
+    /// The predictor is the expected reward, and the noise is Gaussian.
     Identity,
-    /// It is the log odds of a reward within [0, 1].
+    /// The predictor is the log odds of a reward within [0, 1].
     Logit,
 }
 
 impl Link {
-    /// What a width multiplier of 1 ("balanced") scales the posterior's standard deviation by, for rows of so many
-    /// features, the intercept among them.
+    /// Factor of the posterior's standard deviation at a width multiplier of 1 ("balanced"), for rows with this number of
+    /// features, including the intercept.
     ///
-    /// Half the posterior for the identity link, a quarter for the logit link: the best of 1, ½, ¼ and ⅛ over the
-    /// open data and some twenty classification sets beside them; the README has the table. All of those have
-    /// tens of features, where draws of independent arms explore in far more directions than matter. With
-    /// few there is nothing to save, and a slot without any needs the posterior itself: so never below `1/√features`.
+    /// The factor is ½ for the identity link and ¼ for the logit link: the best of 1, ½, ¼ and ⅛ over the open data and
+    /// some twenty classification sets. All of those have tens of features, where draws of independent arms explore in far
+    /// more directions than matter. Slots with few features gain nothing from less exploration, and a slot without features
+    /// needs the full posterior, so the factor is never below `1/√features`.
     pub fn balanced(self, features: usize) -> f64 {
         let many = match self {
             Self::Identity => 0.5,
@@ -52,20 +51,20 @@ impl Link {
     }
 }
 
-/// What the arms of a linear model have in common. *Persisted.*
+/// Sharing of posteriors between the arms of a linear model. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Sharing {
-    /// Nothing: a posterior per arm.
+    /// One posterior per arm.
     #[default]
     Disjoint,
-    /// Two arms of which exactly one is right: one posterior, what is a reward for the one is none for the other.
+    /// One posterior for two arms of which exactly one is right: a reward of the one is a missing reward of the other.
     Opposed,
-    /// One posterior over the features of context and arm, and a small one per arm for what its attributes do
-    /// not explain.
+    /// One posterior over the features of context and arm, and an offset per arm for the part that its attributes do not
+    /// explain.
     Shared,
 }
 
-/// What an arm's attributes do not explain of it, in units of the noise. *Persisted.*
+/// Part of an arm's reward that its attributes do not explain, in units of the noise. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Offset {
     mean: f64,
@@ -78,78 +77,78 @@ impl Default for Offset {
     }
 }
 
-/// A linear model with everything said. *Persisted.*
+/// Linear model with all its parameters. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LinearDesign {
-    /// The link.
+    /// Link of the predictor.
     pub link: Link,
-    /// What is added to the features.
+    /// Expansion of the features.
     pub expansion: Expansion,
-    /// What the arms share.
+    /// Sharing between the arms.
     pub sharing: Sharing,
-    /// λ, the precision of the weights' prior in units of the noise.
+    /// Precision λ of the weights' prior, in units of the noise.
     pub prior_precision: f64,
-    /// Features at most; with an expansion, at most twice as many dimensions.
+    /// Maximum number of features. An expansion may double the number of dimensions.
     pub dimension_budget: u32,
 }
 
-/// One Gaussian posterior per arm (or per pair of opposed arms), over expanded rows. *Persisted.*
+/// Linear model with one Gaussian posterior per arm (or per pair of opposed arms), over expanded rows. *Persisted.*
 ///
 /// ```text
 /// identity   y = xᵀθ + ε,  ε ~ N(0, σ²) with σ² pooled over the arms;  h = 1, g = y − xᵀμ
 /// logit      y ~ Bernoulli(σ(xᵀθ));  h = κ·p(1−p), g = y − p,  p = σ(κ·xᵀμ), κ = 1/√(1 + π·xᵀΛ⁻¹x/8)
 /// ```
 ///
-/// with `Λ ← Λ + h·xxᵀ`, `μ ← μ + g·Λ⁻¹x`.
+/// The update is `Λ ← Λ + h·xxᵀ`, `μ ← μ + g·Λ⁻¹x`.
 ///
 /// # Source
 ///
-/// Identity: Bishop, *Pattern Recognition and Machine Learning* (2006), §3.3. Logit: the same, §4.5.2,
-/// eqs. 4.149–4.155 (`MacKay` 1992), one step of Laplace's approximation per observation, with the curvature that is
-/// expected under the posterior, `dp/d(xᵀμ) = κ·p(1−p)`: with `p(1−p)` alone, intervals of 95 % cover 87 to 91 %.
+/// Identity: Bishop, *Pattern Recognition and Machine Learning* (2006), §3.3. Logit: Bishop, §4.5.2, eqs. 4.149–4.155
+/// (`MacKay` 1992), one step of Laplace's approximation per observation, with the curvature that is expected under the
+/// posterior, `dp/d(xᵀμ) = κ·p(1−p)`. With `p(1−p)` alone, intervals of 95 % cover 87 to 91 %.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Linear {
     design: LinearDesign,
     expander: Arc<Expander>,
     noise: Noise,
     arms: Vec<Arc<Gaussian>>,
-    /// Of shared arms.
+    /// Offsets of shared arms.
     offsets: Vec<Offset>,
-    /// The fading that a shared posterior still owes, as a negative logarithm.
+    /// Fading that a shared posterior has not applied yet, as a negative logarithm.
     owed: f64,
 }
 
-/// What it takes to score the candidates of a decision.
+/// Parameters for scoring the candidates of a decision.
 #[derive(Debug, Clone, Copy)]
 pub struct Scoring<'a> {
-    /// The width multiplier.
+    /// Width multiplier.
     pub width: f64,
-    /// Positions that will be drawn.
+    /// Number of positions that will be drawn.
     pub places: usize,
-    /// Of the draws that correlated scores take.
+    /// Seed of the joint draws of correlated scores.
     pub seed: u64,
-    /// Multiplications that those may cost.
+    /// Maximum cost of the joint draws, multiplications.
     pub compute_budget: Option<u64>,
-    /// What each candidate's expected reward counts for, where joint draws are to be compared by that.
+    /// Factors of the candidates' expected rewards by which joint draws are compared.
     pub boosts: Option<&'a [f64]>,
-    /// The posterior as it is: a width of 1 stands for its own standard deviation, not for the balanced one.
+    /// Makes a width of 1 stand for the posterior's own standard deviation instead of the balanced one.
     pub plain: bool,
 }
 
 impl Scoring<'_> {
-    /// Without boosts or a bound on the cost, 1 standing for the balanced width.
+    /// Creates parameters without boosts and without a bound on the cost. A width of 1 stands for the balanced width.
     pub const fn new(width: f64, places: usize, seed: u64) -> Self {
         Self { width, places, seed, compute_budget: None, boosts: None, plain: false }
     }
 }
 
-/// The expected rate of log odds that are normal with this mean and variance: `MacKay`'s approximation.
+/// Returns the expected rate of log odds that are normal with this mean and variance, by `MacKay`'s approximation.
 pub(super) fn expected_rate(mean: f64, variance: f64) -> f64 {
     logistic(mean / (1.0 + PI * variance / 8.0).sqrt())
 }
 
 impl Linear {
-    /// The prior.
+    /// Creates the model with its prior.
     pub fn new(design: LinearDesign) -> Self {
         Self {
             design,
@@ -161,7 +160,7 @@ impl Linear {
         }
     }
 
-    /// Its design.
+    /// Parameters of the model.
     pub fn design(&self) -> &LinearDesign {
         &self.design
     }
@@ -171,12 +170,12 @@ impl Linear {
         self.expander.dim()
     }
 
-    /// The posterior of an arm; none: it still has its prior.
+    /// Posterior of an arm, or `None` if it still has its prior.
     pub fn posterior(&self, arm: u32) -> Option<&Gaussian> {
         self.arms.get(arm as usize).map(AsRef::as_ref)
     }
 
-    /// σ², reward²; 1 for the logit link.
+    /// Noise variance σ², reward², or 1 for the logit link.
     pub fn noise_variance(&self) -> f64 {
         match self.design.link {
             Link::Identity => self.noise.variance(),
@@ -184,7 +183,7 @@ impl Linear {
         }
     }
 
-    /// Whether it says anything that the plain linear model does not.
+    /// Returns whether the expansion adds anything to the plain linear model.
     pub(super) fn adds(&self) -> bool {
         self.expander.adds()
     }
@@ -201,7 +200,7 @@ impl Linear {
         self.expander.expand(encoder, row)
     }
 
-    /// Of which posterior an arm reads, and whether it reads the opposite.
+    /// Returns the index of an arm's posterior, and whether the arm is the opposite of it.
     fn posterior_index(&self, arm: u32) -> (usize, bool) {
         match self.design.sharing {
             Sharing::Disjoint => (arm as usize, false),
@@ -243,7 +242,7 @@ impl Linear {
         arm.and_then(|arm| self.offsets.get(arm as usize)).copied().unwrap_or_default()
     }
 
-    /// What the linear predictor is for the other of two opposed arms.
+    /// Returns the linear predictor of the other of two opposed arms.
     fn opposite(&self, mean: f64) -> f64 {
         match self.design.link {
             Link::Identity => 1.0 - mean,
@@ -251,7 +250,7 @@ impl Linear {
         }
     }
 
-    /// What it expects of the arm at `x`.
+    /// Returns the expectation of the arm's reward at `x`.
     pub(super) fn expect(&self, arm: u32, x: &SparseVector, unit: bool) -> Expectation {
         let Prediction { mean, leverage } = self.predict(Some(arm), x, &mut Vec::new());
         let less = LEAST * (self.noise_variance() * leverage).sqrt();
@@ -268,7 +267,7 @@ impl Linear {
         }
     }
 
-    /// See [`Model::observe`](super::Model::observe).
+    /// Learns an observation; see [`Model::observe`](super::Model::observe).
     pub(super) fn observe(&mut self, arm: u32, x: &SparseVector, y: f64, weight: f64) {
         if self.design.sharing == Sharing::Shared {
             return self.observe_shared(arm, x, y, weight);
@@ -283,7 +282,7 @@ impl Linear {
         }
     }
 
-    /// Curvature and residual of the reward `y` of an observation of this weight, at a prediction.
+    /// Returns curvature and residual of the reward `y` of an observation of this weight, at a prediction.
     fn step(&self, before: Prediction, y: f64, weight: f64) -> (f64, f64) {
         match self.design.link {
             Link::Identity => (weight, y - weight * before.mean),
@@ -295,7 +294,7 @@ impl Linear {
         }
     }
 
-    /// See [`Model::revise`](super::Model::revise). For shared arms it is right to first order.
+    /// Revises a reward; see [`Model::revise`](super::Model::revise). For shared arms the result is right to first order.
     pub(super) fn revise(&mut self, arm: u32, x: &SparseVector, revision: RewardRevision) {
         if self.design.sharing == Sharing::Shared {
             return self.revise_shared(arm, x, revision);
@@ -317,14 +316,14 @@ impl Linear {
         }
     }
 
-    /// One arm's observations fade; of the pooled noise statistic, that arm's part by `portion`, its
-    /// share of all weight.
+    /// Lets one arm's observations fade, and with them the fraction `portion` of the pooled noise statistic: the arm's part
+    /// of all weight.
     pub(super) fn forget(&mut self, arm: u32, retained: f64, portion: f64) {
         if self.design.sharing == Sharing::Shared {
             return self.forget_shared(arm, retained, portion);
         }
         let (index, opposite) = self.posterior_index(arm);
-        // Two opposed arms share one posterior: the first one's fading is the pair's.
+        // Two opposed arms share one posterior, so the first one's fading is the pair's.
         if index < self.arms.len() && !opposite {
             let gain = self.posterior_mut(index).forget(retained);
             let portion = if self.design.sharing == Sharing::Opposed { 1.0 } else { portion };
@@ -332,7 +331,7 @@ impl Linear {
         }
     }
 
-    /// One score per arm; `rows` holds one row for all or one row each, as [`expand`](Self::expand) makes them.
+    /// Returns one score per arm. `rows` holds one row for all or one row each, as [`expand`](Self::expand) makes them.
     pub(super) fn scores(&self, arms: &[Option<u32>], rows: &[SparseVector], scoring: Scoring<'_>) -> Scores {
         if self.design.sharing == Sharing::Shared {
             return Scores::Joint(self.joint(arms, rows, scoring));
@@ -344,8 +343,8 @@ impl Linear {
             let x = if rows.len() == 1 { &rows[0] } else { &rows[i] };
             self.predict(arms[i], x, &mut work)
         };
-        // Two opposed scores are one number and its mirror image: their difference has twice the spread of
-        // one, which two independent scores of √2 times the spread have too.
+        // Two opposed scores are one number and its mirror image. Their difference has twice the spread of one, as has the
+        // difference of two independent scores of √2 times the spread.
         let spread = if self.design.sharing == Sharing::Opposed { spread * std::f64::consts::SQRT_2 } else { spread };
         match self.design.link {
             Link::Identity => Scores::Normal(
@@ -368,7 +367,7 @@ impl Linear {
         }
     }
 
-    /// What a deviation of 1 of the posterior counts for, over rows of so many features.
+    /// Factor of the posterior's standard deviation, over rows with this number of features.
     fn spread(&self, features: usize, scoring: Scoring<'_>) -> f64 {
         let balanced = if scoring.plain { 1.0 } else { self.design.link.balanced(features) };
         scoring.width * balanced * self.noise_variance().sqrt()

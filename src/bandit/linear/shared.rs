@@ -1,4 +1,4 @@
-//! Arms that share one posterior, each with an offset of its own.
+//! Shared posterior of all arms, with an offset per arm.
 
 use rand::{SeedableRng as _, rngs::Xoshiro256PlusPlus};
 
@@ -15,16 +15,16 @@ use crate::{
     },
 };
 
-/// A shared posterior fades in steps of at least this part of its weight.
+/// Least fraction of its weight by which a shared posterior fades in one step.
 const FADE_SHARED: f64 = 0.01;
 
-/// Joint draws of correlated scores, at least and at most; between them as many as the budget allows.
+/// Least and greatest number of joint draws of correlated scores; the budget decides between them.
 pub(super) const DRAWS: (u64, u64) = (64, 512);
 
-/// What a boost makes of a score on the link's own line.
+/// Boost of a score on the link's own line.
 #[derive(Debug, Clone, Copy)]
 enum LinkBoost {
-    /// Of a center, how far it moves, and what the distance from it is multiplied with.
+    /// The score's center moves by `by`, and the distance from it is multiplied by `factor`.
     Moved {
         center: f64,
         by: f64,
@@ -50,8 +50,8 @@ impl LinkBoost {
 }
 
 impl Linear {
-    /// The exact update of posterior and offset together, after which their covariance is dropped: each sees
-    /// the other's variance as noise.
+    /// Updates posterior and offset together exactly and then drops their covariance, so that each sees the other's variance
+    /// as noise.
     pub(super) fn observe_shared(&mut self, arm: u32, x: &SparseVector, y: f64, weight: f64) {
         let before = self.predict(Some(arm), x, &mut Vec::new());
         let offset = self.offset(Some(arm));
@@ -71,13 +71,15 @@ impl Linear {
         }
     }
 
-    /// A change of a reward that was learned just before makes posterior, offset and noise what they would be had it
-    /// been that from the start. Later it is right to first order; and as the noise takes what the change really did
-    /// to the prediction, taking it back leaves nothing.
+    /// Revises a reward.
     ///
-    /// With p and q the leverages of the shared part and of the offset times the observation's weight w, the exact
-    /// update left them with the covariance −c/w, where `c(1 + c) = pq`: the determinant of their covariance, in
-    /// units of 1/w, is `pq − c²` and `c`.
+    /// A change right after the observation gives the posterior, offset and noise that the final reward would have given
+    /// from the start. A later change is right to first order. As the noise uses the real effect on the prediction, a change
+    /// and its reversal cancel.
+    ///
+    /// Let p and q be the leverages of the shared part and of the offset times the observation's weight w. The exact update
+    /// left them with the covariance −c/w, where `c(1 + c) = pq`: the determinant of their covariance, in units of 1/w, is
+    /// `pq − c²`, which equals `c`.
     pub(super) fn revise_shared(&mut self, arm: u32, x: &SparseVector, revision: RewardRevision) {
         let RewardRevision { y, delta, weight, retained } = revision;
         let before = self.predict(Some(arm), x, &mut Vec::new());
@@ -91,8 +93,8 @@ impl Linear {
         let (p, q) = (retained * curvature * of_shared, retained * curvature * of_arm);
         let c = 0.5 * ((1.0 + 4.0 * p * q).sqrt() - 1.0);
         let (to_shared, to_arm) = ((1.0 - q / (1.0 + c)).max(0.0), (1.0 - p / (1.0 + c)).max(0.0));
-        // The prediction never moves by more than the reward: what other observations taught of the one part, of which
-        // the other was not told, may make it seem to.
+        // The prediction must never move by more than the reward. Other observations that changed only one of the two parts
+        // may make the formula exceed it.
         let gain = p * to_shared + q * to_arm;
         let damp = 1.0 / gain.max(1.0);
         self.posterior_mut(0).revise(x, amount * damp * to_shared);
@@ -104,14 +106,14 @@ impl Linear {
         }
     }
 
-    /// The arm's offset fades, and its portion of the shared posterior.
+    /// Lets the arm's offset fade, and its portion of the shared posterior.
     pub(super) fn forget_shared(&mut self, arm: u32, retained: f64, portion: f64) {
         if let Some(offset) = self.offsets.get_mut(arm as usize) {
             let precision = OFFSET_PRECISION + retained * (offset.precision - OFFSET_PRECISION);
             *offset = Offset { mean: offset.mean * retained * offset.precision / precision, precision };
         }
         let fade = 1.0 - portion * (1.0 - retained);
-        // Each of thousands of arms is a sliver of the whole: slivers are kept until they are worth their cost.
+        // Each of thousands of arms is a sliver of the whole, so slivers add up until they are worth their cost.
         self.owed += -ln(fade);
         if self.owed >= FADE_SHARED && !self.arms.is_empty() {
             let retained = exp(-self.owed);
@@ -121,7 +123,7 @@ impl Linear {
         }
     }
 
-    /// Correlated scores: draws of the weights that all candidates share, and of each one's offset.
+    /// Returns correlated scores: joint draws of the shared weights and of each candidate's offset.
     pub(super) fn joint(&self, arms: &[Option<u32>], rows: &[SparseVector], scoring: Scoring<'_>) -> JointDraws {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(scoring.seed);
         let row = |i: usize| if rows.len() == 1 { &rows[0] } else { &rows[i] };

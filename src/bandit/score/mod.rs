@@ -1,4 +1,4 @@
-//! What models say: scores of candidates, and forecasts of one reward.
+//! Scores of candidates, and forecasts of single rewards.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,38 +7,41 @@ use crate::stats::{
     math::{ln, logistic},
 };
 
-/// A forecast's log score is never taken for less: one surprise must not settle which model is right.
+/// Least log score of a forecast, as one surprise must not decide which model is right.
 const LN_SCORE_MIN: f64 = -14.0;
 
-/// What a model expected of a reward, for its evidence once the reward is known. *Persisted.*
+/// Forecast of a reward, for the model's evidence once the reward is known. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Forecast {
-    /// The probability of 1; or the mean, reward.
+    /// Probability of 1, or the mean, reward.
     at: f64,
-    /// None: `at` is a probability; else the variance, reward².
+    /// Variance, reward², or `None` if `at` is a probability.
     variance: Option<f64>,
 }
 
-/// What a model expects of a reward.
+/// Expectation of a reward.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expectation {
-    /// By its posterior's mean.
+    /// Forecast by the posterior mean.
     pub(super) mean: Forecast,
-    /// By two of its standard deviations less: what is hoped of an arm that little is known of is no promise.
+    /// Forecast by the posterior mean minus [`LEAST`] standard deviations, as optimism about a little-known arm is no
+    /// promise.
     pub(super) least: Forecast,
 }
 
-/// The standard deviations by which [`Expectation::least`] is less than the mean.
+/// Standard deviations by which [`Expectation::least`] lies below the mean.
 pub(super) const LEAST: f64 = 2.0;
 
 impl Forecast {
-    /// Of a reward that is 1 with probability `p`; `unit`: so rewards are scored.
+    /// Creates the forecast of a reward that is 1 with probability `p`. `unit` says that rewards are scored as rates.
     pub(super) fn rate(p: f64, unit: bool) -> Self {
         Self { at: p, variance: (!unit).then(|| (p * (1.0 - p)).max(f64::MIN_POSITIVE)) }
     }
 
-    /// Of a reward that is normal; where rewards are 0 or 1 (`unit`), the probability of 1 is the normal's
-    /// density there over that at both: so it compares with models of rates.
+    /// Creates the forecast of a normal reward.
+    ///
+    /// If rewards are 0 or 1 (`unit`), the probability of 1 is the normal's density at 1 divided by the sum of those at 0
+    /// and 1, so that the forecast compares with models of rates.
     pub(super) fn normal(mean: f64, variance: f64, unit: bool) -> Self {
         if unit {
             Self { at: logistic((mean - 0.5) / variance), variance: None }
@@ -47,13 +50,13 @@ impl Forecast {
         }
     }
 
-    /// The forecast for one who sees what is shown with probability `weight` only.
+    /// Returns the forecast for a shopper who sees the arm with probability `weight`.
     pub(super) fn seen(self, weight: f64) -> Self {
         let at = if self.variance.is_none() { (self.at * weight).min(1.0 - f64::EPSILON) } else { self.at * weight };
         Self { at, variance: self.variance.map(|v| v * weight) }
     }
 
-    /// Of weighted forecasts the mean, with the mean of their variances; none of none.
+    /// Returns the mean of weighted forecasts with the mean of their variances, or `None` without forecasts.
     pub(super) fn mixture(parts: impl Iterator<Item = (f64, Self)>) -> Option<Self> {
         let (mut total, mut at, mut variance) = (0.0, 0.0, None);
         for (weight, forecast) in parts {
@@ -64,8 +67,10 @@ impl Forecast {
         (total > 0.0).then(|| Self { at: at / total, variance: variance.map(|v: f64| v / total) })
     }
 
-    /// How much likelier the reward `y` is had rewards dropped than as forecast, nats: `drop` is by how much, as
-    /// log odds for rates and in standard deviations for others; rates are taken for at most `max`.
+    /// Returns the log likelihood ratio, in nats, of the reward `y` after a drop against the forecast.
+    ///
+    /// `drop` is the size of the drop, in log odds for rates and in standard deviations for other rewards. Forecast rates
+    /// are limited to `max`.
     pub(super) fn ln_drop(&self, y: f64, drop: (f64, f64), max: f64) -> f64 {
         match self.variance {
             None => {
@@ -77,7 +82,7 @@ impl Forecast {
         }
     }
 
-    /// The log predictive density of the reward `y`, in nats, but for a constant.
+    /// Log predictive density of the reward `y`, in nats, up to a constant.
     pub(super) fn ln_score(&self, y: f64) -> f64 {
         match self.variance {
             None => {
@@ -97,20 +102,20 @@ fn pick<M: Copy>(scores: &[M], among: &[usize]) -> Vec<M> {
     among.iter().map(|&i| scores[i]).collect()
 }
 
-/// A boosted rate stays below this: nothing is certain.
+/// Greatest boosted rate, as no reward is certain.
 const RATE_MAX: f64 = 0.9999;
 
-/// So many times the mean; of one below 0, as much of its size the better.
+/// Returns `factor` times the mean. A mean below 0 rises by the same fraction of its size.
 pub(super) fn boosted_mean(mean: f64, factor: f64) -> f64 {
     mean + (factor - 1.0) * mean.abs()
 }
 
-/// So many times the rate, short of certainty.
+/// Returns `factor` times the rate, limited to [`RATE_MAX`] or the rate itself.
 fn boosted_rate(rate: f64, factor: f64) -> f64 {
     (factor * rate).min(RATE_MAX.max(rate))
 }
 
-/// How far that is on the line of log odds.
+/// Returns the distance that [`boosted_rate`] moves a rate on the line of log odds.
 pub(super) fn shift(rate: f64, factor: f64) -> f64 {
     let odds = |p: f64| {
         let p = p.clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON);
@@ -119,36 +124,36 @@ pub(super) fn shift(rate: f64, factor: f64) -> f64 {
     odds(boosted_rate(rate, factor)) - odds(rate)
 }
 
-/// A score on the scale of log odds.
+/// Score on the scale of log odds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LogitScore {
-    /// The log odds.
+    /// Log odds.
     pub log_odds: NormalScore,
-    /// The rate that is expected of them.
+    /// Expected rate.
     pub rate: f64,
 }
 
-/// What a model says of the candidates of one decision.
+/// Scores of a model for the candidates of one decision.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scores {
     /// Normal scores.
     Normal(Vec<NormalScore>),
     /// Scores on the scale of log odds.
     Logit(Vec<LogitScore>),
-    /// Correlated scores, as joint draws of them.
+    /// Correlated scores, as joint draws.
     Joint(JointDraws),
     /// Beta scores, compared as log odds.
     Beta {
-        /// The scores.
+        /// Scores, one per candidate.
         scores: Vec<BetaScore>,
-        /// What such scores came to the last time.
+        /// Cache of the winner probabilities of such scores.
         cache: WinnerCache<BetaScore>,
     },
     /// Student t scores.
     Student {
-        /// The scores.
+        /// Scores, one per candidate.
         scores: Vec<StudentScore>,
-        /// What such scores came to the last time.
+        /// Cache of the winner probabilities of such scores.
         cache: WinnerCache<StudentScore>,
     },
 }
@@ -165,12 +170,12 @@ impl Scores {
         }
     }
 
-    /// No candidates.
+    /// Returns whether there are no candidates.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The expected reward of candidate `i`.
+    /// Expected reward of candidate `i`.
     pub fn mean(&self, i: usize) -> f64 {
         match self {
             Self::Normal(scores) => scores[i].mean,
@@ -181,11 +186,11 @@ impl Scores {
         }
     }
 
-    /// The standard deviation of that expectation, after the width multiplier.
+    /// Standard deviation of the expected reward, after the width multiplier.
     pub fn std(&self, i: usize) -> f64 {
         match self {
             Self::Normal(scores) => scores[i].std,
-            // To first order.
+            // The rate's deviation is that of the log odds to first order.
             Self::Logit(scores) => scores[i].log_odds.std * scores[i].rate * (1.0 - scores[i].rate),
             Self::Joint(joint) => joint.stds[i],
             Self::Beta { scores, .. } => scores[i].std(),
@@ -193,7 +198,7 @@ impl Scores {
         }
     }
 
-    /// Whether every number can be used.
+    /// Returns whether all numbers are finite.
     pub fn finite(&self) -> bool {
         let normal = |score: &NormalScore| score.mean.is_finite() && score.std.is_finite();
         match self {
@@ -205,7 +210,7 @@ impl Scores {
         }
     }
 
-    /// Of these candidates only, in this order.
+    /// Returns the scores of these candidates only, in this order.
     #[must_use]
     pub fn only(&self, kept: &[usize]) -> Self {
         match self {
@@ -221,10 +226,11 @@ impl Scores {
         }
     }
 
-    /// The same with each candidate's expected reward times its factor, and its spread with it (one below 0 moves by as
-    /// much of its size: a boost is never to its harm), short of certainty. Log odds are moved to where the
-    /// rate that is expected is so many times as large. Joint draws have to be
-    /// [compared so](super::Scoring::boosts) when they are made.
+    /// Returns the scores with each candidate's expected reward and spread multiplied by its factor, short of certainty.
+    ///
+    /// An expected reward below 0 rises by the same fraction of its size, so a boost never harms. Log odds move to the point
+    /// where the expected rate is multiplied by the factor. Joint draws must get their [boosts](super::Scoring::boosts) when
+    /// they are made.
     #[must_use]
     pub fn boosted(&self, factors: &[f64]) -> Self {
         let times = |values: &[f64]| values.iter().zip(factors).map(|(value, factor)| value * factor).collect();
@@ -263,7 +269,8 @@ impl Scores {
         }
     }
 
-    /// The same with so many times the spread; none: scores of this kind have to be formed anew.
+    /// Returns the scores with their spread multiplied by `factor`, or `None` if scores of this kind have to be computed
+    /// again.
     pub fn widened(&self, factor: f64) -> Option<Self> {
         let wide = |score: NormalScore| NormalScore { std: factor * score.std, ..score };
         match self {
@@ -276,7 +283,7 @@ impl Scores {
         }
     }
 
-    /// The probability that candidate `i` scores above `reward`.
+    /// Probability that candidate `i` scores above `reward`.
     pub fn exceeds(&self, i: usize, reward: f64) -> f64 {
         fn above(score: &impl Marginal, x: f64) -> f64 {
             score.point_mass().map_or_else(|| 1.0 - score.cdf(x), |point| f64::from(u8::from(point > x)))
@@ -296,8 +303,8 @@ impl Scores {
         }
     }
 
-    /// The probability that candidate `i` scores above candidate `j`; joint draws are taken for independent, which
-    /// makes it less sure than it is.
+    /// Probability that candidate `i` scores above candidate `j`. Joint draws count as independent, which makes the result
+    /// less sure than it could be.
     pub fn beats(&self, i: usize, j: usize) -> f64 {
         let mut pmf = [0.0; 2];
         match self {
@@ -312,8 +319,9 @@ impl Scores {
         pmf[0]
     }
 
-    /// What it takes to say who of the candidates `among` is best, `places` times over; only for scores that
-    /// are [`finite`](Self::finite). Of one place, all of them are asked about.
+    /// Returns the winner probabilities among the candidates `among` for drawing `places` of them.
+    ///
+    /// The scores must be [`finite`](Self::finite). For one place, callers must ask about all of the candidates.
     pub(super) fn best(&self, among: &[usize], places: usize) -> Best {
         if places == 1
             && let Some(pmf) = self.cached_best(among)
@@ -322,7 +330,7 @@ impl Scores {
         }
         Best::Grid(match self {
             Self::Normal(scores) => Winners::new(&pick(scores, among), places),
-            // Log odds are a monotone map of rates: who is best is the same.
+            // Log odds are a monotone map of rates, so the order is the same.
             Self::Logit(scores) => Winners::new(&among.iter().map(|&i| scores[i].log_odds).collect::<Vec<_>>(), places),
             Self::Beta { scores, .. } => Winners::new(&pick(scores, among), places),
             Self::Student { scores, .. } => Winners::new(&pick(scores, among), places),
@@ -330,7 +338,8 @@ impl Scores {
         })
     }
 
-    /// The probability of each of the candidates `among` to be the best; none: these scores do not lie on a lattice.
+    /// Returns the cached probability that each of the candidates `among` is the best, or `None` if these scores do not fit
+    /// the cache's grid.
     fn cached_best(&self, among: &[usize]) -> Option<Vec<f64>> {
         fn of<M: Marginal>(scores: &[M], among: &[usize], cache: &WinnerCache<M>) -> Option<Vec<f64>> {
             let all = among.len() == scores.len() && among.iter().enumerate().all(|(at, &i)| at == i);
@@ -344,19 +353,19 @@ impl Scores {
     }
 }
 
-/// Joint draws of correlated scores: of each draw, the candidates in the order of their scores, as far as they are needed.
+/// Joint draws of correlated scores. Each draw lists the best candidates in the order of their scores.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JointDraws {
-    /// One per candidate, reward.
+    /// One value per candidate, reward.
     pub(super) means: Vec<f64>,
-    /// One per candidate, reward.
+    /// One value per candidate, reward.
     pub(super) stds: Vec<f64>,
-    /// Per draw, the best candidates, best first.
+    /// Best candidates of each draw, best first.
     pub(super) tops: Vec<Vec<usize>>,
 }
 
 impl JointDraws {
-    /// The draws over a part of the candidates, which become 0, 1, 2…
+    /// Returns the draws over some of the candidates, which become 0, 1, 2…
     fn restrict_to(&self, among: &[usize]) -> Vec<Vec<usize>> {
         let mut place = vec![usize::MAX; self.means.len()];
         among.iter().enumerate().for_each(|(new, &old)| place[old] = new);
@@ -365,25 +374,25 @@ impl JointDraws {
     }
 }
 
-/// Says who is best among those that are left.
+/// Winner probabilities among the remaining candidates.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Best {
-    /// Of independent scores: by quadrature.
+    /// Quadrature of independent scores.
     Grid(Winners),
-    /// Of correlated ones: the share of joint draws that each wins.
+    /// Joint draws of correlated scores, of which each candidate wins a fraction.
     Drawn(Vec<Vec<usize>>),
-    /// Of one place: all that there is to say.
+    /// Known pmf over all candidates, for one place.
     Known(Vec<f64>),
 }
 
 impl Best {
-    /// Whether it knows of the pmf over all of them only.
+    /// Returns whether the pmf is available over all candidates only.
     pub(super) fn needs_all_active(&self) -> bool {
         matches!(self, Self::Known(_))
     }
 
-    /// Writes the pmf over the `active` into `out`, 0 for the others; they are all of them where it knows
-    /// [of these only](Self::needs_all_active).
+    /// Writes the pmf over the `active` candidates into `out`, with 0 for the others. All candidates must be active if the
+    /// pmf [needs that](Self::needs_all_active).
     pub(super) fn probabilities(&self, active: &[bool], out: &mut [f64]) {
         match self {
             Self::Grid(winners) => winners.probabilities(active, out),
