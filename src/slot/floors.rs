@@ -74,7 +74,7 @@ impl Definition {
             ceilings.len()
         );
         let own = self.controls.arm_bounds.values().any(|share| share.ceiling.is_some());
-        let field = if self.controls.ceiling.is_none() && own { "controls.arm_bounds" } else { "controls.ceiling" };
+        let field = if self.controls.ceiling.is_none() && own { "controls.arm_shares" } else { "controls.ceiling" };
         Err(FieldError::new(field, message))
     }
 
@@ -82,7 +82,7 @@ impl Definition {
     fn field_of_floors(&self) -> &'static str {
         let own: f64 = self.controls.arm_bounds.values().filter_map(|ProbabilityBounds { floor, .. }| *floor).sum();
         let all = self.controls.floor();
-        if all > 0.0 && own <= all * self.arms.len() as f64 { "controls.floor" } else { "controls.arm_bounds" }
+        if all > 0.0 && own <= all * self.arms.len() as f64 { "controls.floor" } else { "controls.arm_shares" }
     }
 }
 
@@ -143,10 +143,10 @@ mod tests {
         assert_eq!(definition(10, floor(0.1)).check(), Ok(()), "an even split may be meant");
         let id = |i: usize| ArmId::parse("arm_id", &format!("a{i}")).unwrap();
         let own = Controls { arm_bounds: [(id(0), share(0.7))].into(), ..floor(0.2) };
-        refused(&definition(3, own.clone()), "controls.arm_bounds", "1.1");
+        refused(&definition(3, own.clone()), "controls.arm_shares", "1.1");
         assert_eq!(definition(2, own).check(), Ok(()));
         let both = Controls { arm_bounds: [(id(0), share(0.6)), (id(1), share(0.6))].into(), ..Controls::default() };
-        refused(&definition(3, both), "controls.arm_bounds", "1.2");
+        refused(&definition(3, both), "controls.arm_shares", "1.2");
     }
 
     #[test]

@@ -12,28 +12,34 @@
 //!
 //! Deliberately not here: anything that happens over time, and anything that was learned.
 
+mod arm;
 mod controls;
 mod definition;
 #[cfg(test)]
 mod examples;
+mod feature_limits;
 mod floors;
 mod goal;
 mod id;
 pub mod limits;
+mod model_limits;
 mod names;
+mod revision;
 mod rule;
 mod size;
 
+pub use arm::{Arm, Payload, Schedule, Unavailable};
 pub use controls::{Baseline, Controls, ExplorationPreset, HeadStart, Mode, ProbabilityBounds, Stickiness, WarmUp};
-pub use definition::{
-    Actor, Arm, ChangeReason, Consent, Definition, Payload, Revision, Schedule, SlotKind, Unavailable, check_features,
-    check_name,
-};
+pub use definition::{Consent, Definition, SlotKind};
 #[cfg(test)]
 pub(crate) use examples::{any_id, any_ids, any_text, examples, odd_definition};
+pub use feature_limits::{check_features, check_name};
 pub use goal::{Aggregation, Contribution, Goal, Learning, RewardKind};
 pub use id::{
     ArmId, FieldError, SlotId, check_token, push_escaped, reorders_or_controls, shorten, shorten_key, suggestion,
 };
 pub use names::Named;
-pub use rule::{Comparand, Effect, Facts, OnError, Rule, RuleBook, Target, Verdict, Verdicts, check_rules, warn_rules};
+pub use revision::{Actor, ChangeReason, Revision};
+pub use rule::{
+    Comparand, Effect, OnError, RequestFacts, Rule, RuleBook, RuleTarget, Verdict, Verdicts, check_rules, warn_rules,
+};

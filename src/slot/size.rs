@@ -6,7 +6,8 @@
 use std::{collections::HashSet, sync::Arc};
 
 use super::{
-    definition::{Arm, Definition, Payload},
+    arm::{Arm, Payload},
+    definition::Definition,
     rule::Rule,
 };
 use crate::bandit::{Features, Value};

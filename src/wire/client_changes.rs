@@ -123,7 +123,7 @@ impl Client {
         let mut paths: Vec<String> = Vec::new();
         for (path, differs) in [
             ("default_arm_id", first.default_arm != whole.default_arm),
-            ("controls.arm_bounds", first.controls.arm_bounds != whole.controls.arm_bounds),
+            ("controls.arm_shares", first.controls.arm_bounds != whole.controls.arm_bounds),
             ("controls.baseline", first.controls.baseline != whole.controls.baseline),
         ] {
             if differs {

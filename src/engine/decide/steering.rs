@@ -14,7 +14,7 @@ use super::{
 use crate::{
     bandit::{Constraints, Quota},
     engine::{past::Past, view::SlotView},
-    slot::{ArmId, Comparand, Effect, Facts, OnError, Rule, Target, Verdict, Verdicts},
+    slot::{ArmId, Comparand, Effect, OnError, RequestFacts, Rule, RuleTarget, Verdict, Verdicts},
 };
 
 /// The verdicts of one request's rules.
@@ -124,14 +124,18 @@ impl Steering {
             .iter()
             .map(|candidate| {
                 let Candidate { arm, position, features, .. } = *candidate;
-                targets.push(Target { arm, position, own: features });
+                targets.push(RuleTarget { arm, position, own: features });
                 Some(targets.len() - 1)
             })
             .collect();
         let first_other = targets.len();
-        targets.extend(others.iter().map(|arm| Target { arm, position: view.arms.position(arm.as_str()), own: None }));
+        targets.extend(others.iter().map(|arm| RuleTarget {
+            arm,
+            position: view.arms.position(arm.as_str()),
+            own: None,
+        }));
         let named = request.named.as_ref().unwrap_or(&request.subject);
-        let facts = Facts { context: &request.context, subject_id: &named.id, session_id: &named.session_id };
+        let facts = RequestFacts { context: &request.context, subject_id: &named.id, session_id: &named.session_id };
         let verdicts = Some(book.judge(&facts, &targets));
         let mut steering = Self { verdicts, judged, fired: Vec::new(), failed: Vec::new(), rooms: Vec::new() };
         let others: Vec<(usize, &ArmId)> = (first_other..).zip(others.iter()).collect();

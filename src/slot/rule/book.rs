@@ -10,7 +10,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{
     Rule,
     compile::{Program, compile},
-    eval::{Hoisted, Scene, evaluate_once, holds},
+    eval::{EvaluationScope, Hoisted, evaluate_once, holds},
     node::Node,
 };
 use crate::{
@@ -41,10 +41,10 @@ impl Verdict {
         }
     }
 
-    fn of<'a>(parts: &'a [Node], scene: &Scene<'a>, hoisted: &Hoisted<'a>) -> Self {
+    fn of<'a>(parts: &'a [Node], scope: &EvaluationScope<'a>, hoisted: &Hoisted<'a>) -> Self {
         let mut all = Self::Yes;
         for part in parts {
-            match holds(part, scene, hoisted) {
+            match holds(part, scope, hoisted) {
                 Ok(true) => {}
                 Ok(false) => return Self::No,
                 Err(_) => all = Self::Failed,
@@ -56,7 +56,7 @@ impl Verdict {
 
 /// What a request tells its rules.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts<'a> {
+pub struct RequestFacts<'a> {
     /// Its context.
     pub context: &'a Features,
     /// The subject; empty: `subject.id` is missing.
@@ -67,7 +67,7 @@ pub struct Facts<'a> {
 
 /// An arm that a request's rules are asked about.
 #[derive(Debug, Clone, Copy)]
-pub struct Target<'a> {
+pub struct RuleTarget<'a> {
     /// Its id.
     pub arm: &'a ArmId,
     /// Where it stands among the definition's arms; none: it is not among them.
@@ -78,7 +78,7 @@ pub struct Target<'a> {
 
 /// A rule made ready.
 #[derive(Debug, Clone)]
-struct Entry {
+struct CompiledRule {
     /// None: it does not compile, though a checked rule does.
     program: Option<Arc<Program>>,
     /// What the parts that read the arm alone say of each of the definition's arms; none where there are no such parts.
@@ -90,7 +90,7 @@ struct Entry {
 pub struct RuleBook {
     rules: Arc<[Rule]>,
     arms: Arc<[Arc<Arm>]>,
-    entries: Arc<[Entry]>,
+    entries: Arc<[CompiledRule]>,
 }
 
 /// What it was made of says all.
@@ -103,7 +103,7 @@ impl PartialEq for RuleBook {
 /// What a request's rules say of its arms.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Verdicts {
-    rules: Vec<Row>,
+    rules: Vec<VerdictRow>,
     /// The verdicts of all rows that have one per target.
     cells: Vec<Verdict>,
     targets: usize,
@@ -111,7 +111,7 @@ pub struct Verdicts {
 
 /// What one rule says.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Row {
+enum VerdictRow {
     /// The same of each.
     Same(Verdict),
     /// What stands in the cells from here on.
@@ -122,8 +122,8 @@ impl Verdicts {
     /// Whether the rule's condition holds, or fails, for any target.
     pub fn concerns(&self, rule: usize) -> bool {
         match self.rules.get(rule) {
-            Some(Row::Same(verdict)) => *verdict != Verdict::No && self.targets > 0,
-            Some(Row::From(_)) => true,
+            Some(VerdictRow::Same(verdict)) => *verdict != Verdict::No && self.targets > 0,
+            Some(VerdictRow::From(_)) => true,
             None => false,
         }
     }
@@ -131,8 +131,8 @@ impl Verdicts {
     /// What the rule says of the target; no of those that were not asked about.
     pub fn of(&self, rule: usize, target: usize) -> Verdict {
         match self.rules.get(rule) {
-            Some(Row::Same(verdict)) if target < self.targets => *verdict,
-            Some(Row::From(start)) if target < self.targets => {
+            Some(VerdictRow::Same(verdict)) if target < self.targets => *verdict,
+            Some(VerdictRow::From(start)) if target < self.targets => {
                 self.cells.get(start + target).copied().unwrap_or_default()
             }
             Some(_) | None => Verdict::No,
@@ -171,7 +171,7 @@ impl RuleBook {
         let kept = self.kept(arms);
         let mut entries = Vec::with_capacity(rules.len());
         for (i, rule) in rules.iter().enumerate() {
-            let same = |old: &&(&Rule, &Entry)| old.0.when == rule.when;
+            let same = |old: &&(&Rule, &CompiledRule)| old.0.when == rule.when;
             let here = self.rules.iter().zip(self.entries.iter()).skip(i).take(1);
             let old = here.chain(self.rules.iter().zip(self.entries.iter())).collect::<Vec<_>>();
             let old = old.iter().find(same).map(|(_, entry)| *entry);
@@ -181,8 +181,8 @@ impl RuleBook {
             };
             let table = program.as_ref().filter(|program| !program.arm.is_empty()).map(|program| {
                 match (old.and_then(|entry| entry.table.as_ref()), &kept) {
-                    (Some(table), Kept::All) => Arc::clone(table),
-                    (Some(table), Kept::Some(places)) => {
+                    (Some(table), ArmMapping::All) => Arc::clone(table),
+                    (Some(table), ArmMapping::Some(places)) => {
                         let verdict = |(arm, place): (&Arc<Arm>, &Option<usize>)| {
                             let known = place.and_then(|place| table.get(place)).copied();
                             known.unwrap_or_else(|| of_arm(program, arm))
@@ -192,16 +192,16 @@ impl RuleBook {
                     (None, _) => arms.iter().map(|arm| of_arm(program, arm)).collect(),
                 }
             });
-            entries.push(Entry { program, table });
+            entries.push(CompiledRule { program, table });
         }
-        let arms = if matches!(kept, Kept::All) { Arc::clone(&self.arms) } else { arms.into() };
+        let arms = if matches!(kept, ArmMapping::All) { Arc::clone(&self.arms) } else { arms.into() };
         Self { rules: rules.into(), arms, entries: entries.into() }
     }
 
     /// Whether the other book has this one's programs, not programs like them.
     #[cfg(test)]
     pub(super) fn shares_programs_with(&self, other: &Self) -> bool {
-        let same = |(a, b): (&Entry, &Entry)| match (&a.program, &b.program) {
+        let same = |(a, b): (&CompiledRule, &CompiledRule)| match (&a.program, &b.program) {
             (Some(a), Some(b)) => Arc::ptr_eq(a, b),
             _ => false,
         };
@@ -211,7 +211,7 @@ impl RuleBook {
     /// Whether it has its tables and arms too.
     #[cfg(test)]
     pub(super) fn shares_all_with(&self, other: &Self) -> bool {
-        let same = |(a, b): (&Entry, &Entry)| match (&a.table, &b.table) {
+        let same = |(a, b): (&CompiledRule, &CompiledRule)| match (&a.table, &b.table) {
             (Some(a), Some(b)) => Arc::ptr_eq(a, b),
             (None, None) => true,
             _ => false,
@@ -222,15 +222,15 @@ impl RuleBook {
     }
 
     /// Where in this book each arm stands.
-    fn kept(&self, arms: &[Arc<Arm>]) -> Kept {
+    fn kept(&self, arms: &[Arc<Arm>]) -> ArmMapping {
         let same = |(old, new): (&Arc<Arm>, &Arc<Arm>)| Arc::ptr_eq(old, new);
         if self.arms.len() == arms.len() && self.arms.iter().zip(arms).all(same) {
-            return Kept::All;
+            return ArmMapping::All;
         }
         // This book holds its arms, so that none of their addresses can have become another arm's.
         let places: HashMap<_, _> =
             self.arms.iter().enumerate().map(|(place, arm)| (Arc::as_ptr(arm), place)).collect();
-        Kept::Some(arms.iter().map(|arm| places.get(&Arc::as_ptr(arm)).copied()).collect())
+        ArmMapping::Some(arms.iter().map(|arm| places.get(&Arc::as_ptr(arm)).copied()).collect())
     }
 
     /// Whether there are no rules.
@@ -249,8 +249,8 @@ impl RuleBook {
     }
 
     /// What each rule says of each target. A paused rule says no.
-    pub fn judge(&self, facts: &Facts<'_>, targets: &[Target<'_>]) -> Verdicts {
-        let request = Scene {
+    pub fn judge(&self, facts: &RequestFacts<'_>, targets: &[RuleTarget<'_>]) -> Verdicts {
+        let request = EvaluationScope {
             context: facts.context,
             subject_id: facts.subject_id,
             session_id: facts.session_id,
@@ -262,12 +262,12 @@ impl RuleBook {
             Verdicts { rules: Vec::with_capacity(self.rules.len()), cells: Vec::new(), targets: targets.len() };
         for (rule, entry) in self.rules.iter().zip(self.entries.iter()) {
             let row = match &entry.program {
-                _ if rule.paused => Row::Same(Verdict::No),
-                None => Row::Same(Verdict::Failed),
+                _ if rule.paused => VerdictRow::Same(Verdict::No),
+                None => VerdictRow::Same(Verdict::Failed),
                 Some(program) => {
                     let always = Verdict::of(&program.request, &request, &Hoisted::new());
                     if always == Verdict::No || (program.arm.is_empty() && program.both.is_empty()) {
-                        Row::Same(always)
+                        VerdictRow::Same(always)
                     } else {
                         self.judge_each(program, entry, always, &request, targets, &mut verdicts.cells)
                     }
@@ -281,18 +281,18 @@ impl RuleBook {
     fn judge_each(
         &self,
         program: &Program,
-        entry: &Entry,
+        entry: &CompiledRule,
         always: Verdict,
-        request: &Scene<'_>,
-        targets: &[Target<'_>],
+        request: &EvaluationScope<'_>,
+        targets: &[RuleTarget<'_>],
         cells: &mut Vec<Verdict>,
-    ) -> Row {
+    ) -> VerdictRow {
         let start = cells.len();
         let hoisted = evaluate_once(&program.hoisted, request);
         for target in targets {
             let definition = target.position.and_then(|position| self.arms.get(position));
             let own = target.own.filter(|own| !own.is_empty());
-            let scene = Scene {
+            let scope = EvaluationScope {
                 arm_id: target.arm.as_str(),
                 attributes: definition.map(|arm| &arm.attributes),
                 own,
@@ -306,20 +306,20 @@ impl RuleBook {
                 }
                 (Some(_), Some(_)) => None,
             };
-            let of_arm = tabled.unwrap_or_else(|| Verdict::of(&program.arm, &scene, &Hoisted::new()));
+            let of_arm = tabled.unwrap_or_else(|| Verdict::of(&program.arm, &scope, &Hoisted::new()));
             let so_far = always.and(of_arm);
             cells.push(match so_far {
                 Verdict::No => Verdict::No,
-                Verdict::Yes | Verdict::Failed => so_far.and(Verdict::of(&program.both, &scene, &hoisted)),
+                Verdict::Yes | Verdict::Failed => so_far.and(Verdict::of(&program.both, &scope, &hoisted)),
             });
         }
         let row = cells.get(start..).unwrap_or_default();
         match row.first() {
-            Some(&first) if row.iter().any(|&verdict| verdict != first) => Row::From(start),
+            Some(&first) if row.iter().any(|&verdict| verdict != first) => VerdictRow::From(start),
             first => {
                 let same = first.copied().unwrap_or_default();
                 cells.truncate(start);
-                Row::Same(same)
+                VerdictRow::Same(same)
             }
         }
     }
@@ -353,10 +353,10 @@ impl RuleBook {
 }
 
 /// Where the arms of a new book stand in the old one.
-enum Kept {
+enum ArmMapping {
     /// They are the same.
     All,
-    /// Each one's place; none: it is new.
+    /// EachOperation one's place; none: it is new.
     Some(Vec<Option<usize>>),
 }
 
@@ -369,7 +369,7 @@ fn touches(program: &Program, own: &Features) -> bool {
 /// What a condition's parts that read the arm alone say of one of the definition's.
 fn of_arm(program: &Program, arm: &Arm) -> Verdict {
     let nothing = Features::new();
-    let scene = Scene {
+    let scope = EvaluationScope {
         context: &nothing,
         subject_id: "",
         session_id: "",
@@ -377,5 +377,5 @@ fn of_arm(program: &Program, arm: &Arm) -> Verdict {
         attributes: Some(&arm.attributes),
         own: None,
     };
-    Verdict::of(&program.arm, &scene, &Hoisted::new())
+    Verdict::of(&program.arm, &scope, &Hoisted::new())
 }

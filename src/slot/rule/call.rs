@@ -7,8 +7,8 @@ use cel::common::ast::{CallExpr, Expr, IdedExpr, operators};
 use super::{
     Refusal,
     compile::joined,
-    lower::{Kind, Lowered, Lowering, meant, owner},
-    node::{Arithmetic, Comparison, Each, Node, TextTest},
+    lower::{LoweredExpression, Lowering, ValueKind, meant, owner},
+    node::{Arithmetic, ComparisonOperator, EachOperation, Node, TextTest},
 };
 use crate::slot::id::shorten;
 
@@ -29,27 +29,27 @@ const FUNCTIONS: [&str; 13] = [
 ];
 impl Lowering<'_> {
     /// Checks a call: of an operator, of a function, on a value.
-    pub(super) fn call(&mut self, expr: &IdedExpr, call: &CallExpr) -> Result<Lowered, Refusal> {
+    pub(super) fn call(&mut self, expr: &IdedExpr, call: &CallExpr) -> Result<LoweredExpression, Refusal> {
         let name = call.func_name.as_str();
         match (name, call.target.as_deref(), call.args.as_slice()) {
             (operators::LOGICAL_AND, None, _) => self.logic(expr, name, Node::And, "&&"),
             (operators::LOGICAL_OR, None, _) => self.logic(expr, name, Node::Or, "||"),
             (operators::LOGICAL_NOT, None, [part]) => {
-                let part = self.lower_as(part, Kind::Flag, "!")?;
-                Ok(Lowered::new(Node::Not(Box::new(part.node)), Kind::Flag, part.steps))
+                let part = self.lower_as(part, ValueKind::Flag, "!")?;
+                Ok(LoweredExpression::new(Node::Not(Box::new(part.node)), ValueKind::Flag, part.steps))
             }
             (operators::NEGATE, None, [part]) => {
-                let part = self.lower_as(part, Kind::Number, "a minus")?;
-                let kind = if part.kind == Kind::Whole { Kind::Whole } else { Kind::Number };
-                Ok(Lowered::new(Node::Negate(Box::new(part.node)), kind, part.steps))
+                let part = self.lower_as(part, ValueKind::Number, "a minus")?;
+                let kind = if part.kind == ValueKind::Whole { ValueKind::Whole } else { ValueKind::Number };
+                Ok(LoweredExpression::new(Node::Negate(Box::new(part.node)), kind, part.steps))
             }
             (operators::CONDITIONAL, None, [condition, yes, no]) => self.conditional(condition, yes, no),
-            (operators::EQUALS, None, [a, b]) => self.equality(expr, Comparison::Equal, a, b),
-            (operators::NOT_EQUALS, None, [a, b]) => self.equality(expr, Comparison::NotEqual, a, b),
-            (operators::LESS, None, [a, b]) => self.order(expr, Comparison::Less, a, b),
-            (operators::LESS_EQUALS, None, [a, b]) => self.order(expr, Comparison::AtMost, a, b),
-            (operators::GREATER, None, [a, b]) => self.order(expr, Comparison::Greater, a, b),
-            (operators::GREATER_EQUALS, None, [a, b]) => self.order(expr, Comparison::AtLeast, a, b),
+            (operators::EQUALS, None, [a, b]) => self.equality(expr, ComparisonOperator::Equal, a, b),
+            (operators::NOT_EQUALS, None, [a, b]) => self.equality(expr, ComparisonOperator::NotEqual, a, b),
+            (operators::LESS, None, [a, b]) => self.order(expr, ComparisonOperator::Less, a, b),
+            (operators::LESS_EQUALS, None, [a, b]) => self.order(expr, ComparisonOperator::AtMost, a, b),
+            (operators::GREATER, None, [a, b]) => self.order(expr, ComparisonOperator::Greater, a, b),
+            (operators::GREATER_EQUALS, None, [a, b]) => self.order(expr, ComparisonOperator::AtLeast, a, b),
             (operators::ADD, None, [a, b]) => self.sum(expr, a, b),
             (operators::SUBSTRACT, None, [a, b]) => self.compute(Arithmetic::Subtract, a, b, "-"),
             (operators::MULTIPLY, None, [a, b]) => self.compute(Arithmetic::Multiply, a, b, "*"),
@@ -60,23 +60,23 @@ impl Lowering<'_> {
             ("has", None, [member]) => self.has(member),
             ("size", Some(part), []) | ("size", None, [part]) => {
                 let part = self.lower(part)?;
-                if !part.kind.may_be(Kind::Text) && !part.kind.may_be(Kind::List) {
+                if !part.kind.may_be(ValueKind::Text) && !part.kind.may_be(ValueKind::List) {
                     return self.refuse(expr, format!("size() is of a text or a list, not of {}", part.kind.words()));
                 }
-                Ok(Lowered::new(Node::Size(Box::new(part.node)), Kind::Whole, part.steps))
+                Ok(LoweredExpression::new(Node::Size(Box::new(part.node)), ValueKind::Whole, part.steps))
             }
             ("startsWith", Some(text), [part]) => self.text_test(TextTest::StartsWith, text, part, "startsWith()"),
             ("endsWith", Some(text), [part]) => self.text_test(TextTest::EndsWith, text, part, "endsWith()"),
             ("contains", Some(text), [part]) => self.text_test(TextTest::Contains, text, part, "contains()"),
-            ("double", None, [part]) => self.conversion(expr, part, Node::ToNumber, Kind::Number, "double()"),
-            ("int", None, [part]) => self.conversion(expr, part, Node::ToWhole, Kind::Whole, "int()"),
-            ("all", Some(list), [name, body]) => self.each(Each::All, list, name, body, "all()"),
-            ("exists", Some(list), [name, body]) => self.each(Each::Exists, list, name, body, "exists()"),
+            ("double", None, [part]) => self.conversion(expr, part, Node::ToNumber, ValueKind::Number, "double()"),
+            ("int", None, [part]) => self.conversion(expr, part, Node::ToWhole, ValueKind::Whole, "int()"),
+            ("all", Some(list), [name, body]) => self.each(EachOperation::All, list, name, body, "all()"),
+            ("exists", Some(list), [name, body]) => self.each(EachOperation::Exists, list, name, body, "exists()"),
             ("exists_one" | "existsOne", Some(list), [name, body]) => {
-                self.each(Each::ExistsOne, list, name, body, "exists_one()")
+                self.each(EachOperation::ExistsOne, list, name, body, "exists_one()")
             }
-            ("filter", Some(list), [name, body]) => self.each(Each::Filter, list, name, body, "filter()"),
-            ("map", Some(list), [name, body]) => self.each(Each::Map, list, name, body, "map()"),
+            ("filter", Some(list), [name, body]) => self.each(EachOperation::Filter, list, name, body, "filter()"),
+            ("map", Some(list), [name, body]) => self.each(EachOperation::Map, list, name, body, "map()"),
             _ if FUNCTIONS.contains(&name) => self.refuse(expr, format!("{name}() {}", misused(name))),
             _ => {
                 let (known, meant) = (FUNCTIONS.join(", "), meant(name, &FUNCTIONS));
@@ -92,110 +92,139 @@ impl Lowering<'_> {
         operator: &str,
         node: fn(Vec<Node>) -> Node,
         who: &str,
-    ) -> Result<Lowered, Refusal> {
+    ) -> Result<LoweredExpression, Refusal> {
         let mut parts = Vec::new();
         joined(expr, operator, &mut parts);
         let mut nodes = Vec::with_capacity(parts.len());
         let mut steps = 0_usize;
         for part in parts {
-            let lowered = self.lower_as(part, Kind::Flag, who)?;
+            let lowered = self.lower_as(part, ValueKind::Flag, who)?;
             steps = steps.saturating_add(lowered.steps);
             nodes.push(lowered.node);
         }
-        Ok(Lowered::new(node(nodes), Kind::Flag, steps))
+        Ok(LoweredExpression::new(node(nodes), ValueKind::Flag, steps))
     }
 
-    fn conditional(&mut self, condition: &IdedExpr, yes: &IdedExpr, no: &IdedExpr) -> Result<Lowered, Refusal> {
-        let condition = self.lower_as(condition, Kind::Flag, "what stands before a ?")?;
+    fn conditional(
+        &mut self,
+        condition: &IdedExpr,
+        yes: &IdedExpr,
+        no: &IdedExpr,
+    ) -> Result<LoweredExpression, Refusal> {
+        let condition = self.lower_as(condition, ValueKind::Flag, "what stands before a ?")?;
         let (yes, no) = (self.lower(yes)?, self.lower(no)?);
         let kind = match (yes.kind, no.kind) {
             (a, b) if a == b => a,
-            (a, b) if a.is_number() && b.is_number() => Kind::Number,
-            (a, b) if a.is_list() && b.is_list() => Kind::List,
-            _ => Kind::Any,
+            (a, b) if a.is_number() && b.is_number() => ValueKind::Number,
+            (a, b) if a.is_list() && b.is_list() => ValueKind::List,
+            _ => ValueKind::Any,
         };
         let steps = condition.steps.saturating_add(yes.steps.max(no.steps));
         let length = yes.length.max(no.length);
-        Ok(Lowered { length, ..Lowered::new(Node::If(Box::new([condition.node, yes.node, no.node])), kind, steps) })
+        Ok(LoweredExpression {
+            length,
+            ..LoweredExpression::new(Node::If(Box::new([condition.node, yes.node, no.node])), kind, steps)
+        })
     }
 
-    fn equality(&mut self, expr: &IdedExpr, how: Comparison, a: &IdedExpr, b: &IdedExpr) -> Result<Lowered, Refusal> {
+    fn equality(
+        &mut self,
+        expr: &IdedExpr,
+        how: ComparisonOperator,
+        a: &IdedExpr,
+        b: &IdedExpr,
+    ) -> Result<LoweredExpression, Refusal> {
         let (a, b) = (self.lower(a)?, self.lower(b)?);
         if !a.kind.may_be(b.kind) {
             return self.refuse(expr, format!("{} never equals {}", a.kind.words(), b.kind.words()));
         }
         let steps = a.steps.saturating_add(b.steps).saturating_add(compared(&a, &b));
-        Ok(Lowered::new(Node::Compare(how, Box::new([a.node, b.node])), Kind::Flag, steps))
+        Ok(LoweredExpression::new(Node::Compare(how, Box::new([a.node, b.node])), ValueKind::Flag, steps))
     }
 
-    fn order(&mut self, expr: &IdedExpr, how: Comparison, a: &IdedExpr, b: &IdedExpr) -> Result<Lowered, Refusal> {
+    fn order(
+        &mut self,
+        expr: &IdedExpr,
+        how: ComparisonOperator,
+        a: &IdedExpr,
+        b: &IdedExpr,
+    ) -> Result<LoweredExpression, Refusal> {
         let (a, b) = (self.lower(a)?, self.lower(b)?);
         if !a.kind.may_be(b.kind) || a.kind.is_list() || b.kind.is_list() {
             return self.refuse(expr, format!("{} has no order with {}", a.kind.words(), b.kind.words()));
         }
         let steps = a.steps.saturating_add(b.steps);
-        Ok(Lowered::new(Node::Compare(how, Box::new([a.node, b.node])), Kind::Flag, steps))
+        Ok(LoweredExpression::new(Node::Compare(how, Box::new([a.node, b.node])), ValueKind::Flag, steps))
     }
 
-    fn sum(&mut self, expr: &IdedExpr, a: &IdedExpr, b: &IdedExpr) -> Result<Lowered, Refusal> {
+    fn sum(&mut self, expr: &IdedExpr, a: &IdedExpr, b: &IdedExpr) -> Result<LoweredExpression, Refusal> {
         let (a, b) = (self.lower(a)?, self.lower(b)?);
         let kind = match (a.kind, b.kind) {
-            (a, b) if !a.may_be(b) || a == Kind::Flag || b == Kind::Flag => {
+            (a, b) if !a.may_be(b) || a == ValueKind::Flag || b == ValueKind::Flag => {
                 return self.refuse(expr, format!("{} and {} do not add up", a.words(), b.words()));
             }
-            (Kind::Any, Kind::Any) => Kind::Any,
+            (ValueKind::Any, ValueKind::Any) => ValueKind::Any,
             // With an unknown side a whole number need not stay whole.
-            (Kind::Any, other) | (other, Kind::Any) if other.is_number() => Kind::Number,
-            (Kind::Any, other) | (other, Kind::Any) if other.is_list() => Kind::List,
-            (Kind::Any, other) | (other, Kind::Any) => other,
+            (ValueKind::Any, other) | (other, ValueKind::Any) if other.is_number() => ValueKind::Number,
+            (ValueKind::Any, other) | (other, ValueKind::Any) if other.is_list() => ValueKind::List,
+            (ValueKind::Any, other) | (other, ValueKind::Any) => other,
             (a, b) if a == b => a,
-            (a, _) if a.is_number() => Kind::Number,
-            _ => Kind::List,
+            (a, _) if a.is_number() => ValueKind::Number,
+            _ => ValueKind::List,
         };
         let mut steps = a.steps.saturating_add(b.steps);
         let mut length = a.length.saturating_add(b.length);
-        if kind.is_list() || kind == Kind::Any {
+        if kind.is_list() || kind == ValueKind::Any {
             steps = steps.saturating_add(length);
         } else {
             length = 0;
         }
-        Ok(Lowered { length, ..Lowered::new(Node::Compute(Arithmetic::Add, Box::new([a.node, b.node])), kind, steps) })
+        Ok(LoweredExpression {
+            length,
+            ..LoweredExpression::new(Node::Compute(Arithmetic::Add, Box::new([a.node, b.node])), kind, steps)
+        })
     }
 
-    fn compute(&mut self, how: Arithmetic, a: &IdedExpr, b: &IdedExpr, who: &str) -> Result<Lowered, Refusal> {
-        let a = self.lower_as(a, Kind::Number, who)?;
-        let b = self.lower_as(b, Kind::Number, who)?;
+    fn compute(
+        &mut self,
+        how: Arithmetic,
+        a: &IdedExpr,
+        b: &IdedExpr,
+        who: &str,
+    ) -> Result<LoweredExpression, Refusal> {
+        let a = self.lower_as(a, ValueKind::Number, who)?;
+        let b = self.lower_as(b, ValueKind::Number, who)?;
         let (how, kind) = match (how, a.kind, b.kind) {
-            (Arithmetic::Divide, Kind::Whole, Kind::Whole) => (Arithmetic::DivideWhole, Kind::Whole),
-            (how, Kind::Whole, Kind::Whole) => (how, Kind::Whole),
-            (how, ..) => (how, Kind::Number),
+            (Arithmetic::Divide, ValueKind::Whole, ValueKind::Whole) => (Arithmetic::DivideWhole, ValueKind::Whole),
+            (how, ValueKind::Whole, ValueKind::Whole) => (how, ValueKind::Whole),
+            (how, ..) => (how, ValueKind::Number),
         };
         let steps = a.steps.saturating_add(b.steps);
-        Ok(Lowered::new(Node::Compute(how, Box::new([a.node, b.node])), kind, steps))
+        Ok(LoweredExpression::new(Node::Compute(how, Box::new([a.node, b.node])), kind, steps))
     }
 
-    fn within(&mut self, value: &IdedExpr, list: &IdedExpr) -> Result<Lowered, Refusal> {
+    fn within(&mut self, value: &IdedExpr, list: &IdedExpr) -> Result<LoweredExpression, Refusal> {
         if let Some(owner) = self.whole_owner(list) {
-            return self.keyed(value, owner, Node::Has, Node::HasOf, Kind::Flag);
+            return self.keyed(value, owner, Node::Has, Node::HasOf, ValueKind::Flag);
         }
         let value = self.lower(value)?;
-        let list = self.lower_as(list, Kind::List, "what stands behind in")?;
+        let list = self.lower_as(list, ValueKind::List, "what stands behind in")?;
         let steps = value.steps.saturating_add(list.steps).saturating_add(list.length / COMPARED_PER_STEP);
-        Ok(Lowered::new(member_of(value.node, list.node), Kind::Flag, steps))
+        Ok(LoweredExpression::new(member_of(value.node, list.node), ValueKind::Flag, steps))
     }
 
-    fn index(&mut self, list: &IdedExpr, at: &IdedExpr) -> Result<Lowered, Refusal> {
+    fn index(&mut self, list: &IdedExpr, at: &IdedExpr) -> Result<LoweredExpression, Refusal> {
         if let Some(owner) = self.whole_owner(list) {
-            return self.keyed(at, owner, Node::Field, Node::FieldOf, Kind::Any);
+            return self.keyed(at, owner, Node::Field, Node::FieldOf, ValueKind::Any);
         }
-        let list = self.lower_as(list, Kind::List, "an index")?;
-        let at = self.lower_as(at, Kind::Number, "a place in a list")?;
-        let kind = if list.kind == Kind::Wholes { Kind::Whole } else { Kind::Any };
+        let list = self.lower_as(list, ValueKind::List, "an index")?;
+        let at = self.lower_as(at, ValueKind::Number, "a place in a list")?;
+        let kind = if list.kind == ValueKind::Wholes { ValueKind::Whole } else { ValueKind::Any };
         let steps = list.steps.saturating_add(at.steps);
-        Ok(Lowered::new(Node::Index(Box::new([list.node, at.node])), kind, steps))
+        Ok(LoweredExpression::new(Node::Index(Box::new([list.node, at.node])), kind, steps))
     }
 
-    fn has(&mut self, member: &IdedExpr) -> Result<Lowered, Refusal> {
+    fn has(&mut self, member: &IdedExpr) -> Result<LoweredExpression, Refusal> {
         let Expr::Select(select) = &member.expr else {
             return self.refuse(
                 member,
@@ -204,14 +233,20 @@ impl Lowering<'_> {
         };
         let owner = self.owner_of(member, &select.operand)?;
         self.field(member, owner, &select.field)?;
-        Ok(Lowered::new(Node::Has(owner, select.field.clone()), Kind::Flag, 1))
+        Ok(LoweredExpression::new(Node::Has(owner, select.field.clone()), ValueKind::Flag, 1))
     }
 
-    fn text_test(&mut self, test: TextTest, text: &IdedExpr, part: &IdedExpr, who: &str) -> Result<Lowered, Refusal> {
-        let text = self.lower_as(text, Kind::Text, who)?;
-        let part = self.lower_as(part, Kind::Text, who)?;
+    fn text_test(
+        &mut self,
+        test: TextTest,
+        text: &IdedExpr,
+        part: &IdedExpr,
+        who: &str,
+    ) -> Result<LoweredExpression, Refusal> {
+        let text = self.lower_as(text, ValueKind::Text, who)?;
+        let part = self.lower_as(part, ValueKind::Text, who)?;
         let steps = text.steps.saturating_add(part.steps);
-        Ok(Lowered::new(Node::TextTest(test, Box::new([text.node, part.node])), Kind::Flag, steps))
+        Ok(LoweredExpression::new(Node::TextTest(test, Box::new([text.node, part.node])), ValueKind::Flag, steps))
     }
 
     fn conversion(
@@ -219,24 +254,24 @@ impl Lowering<'_> {
         expr: &IdedExpr,
         part: &IdedExpr,
         node: fn(Box<Node>) -> Node,
-        kind: Kind,
+        kind: ValueKind,
         who: &str,
-    ) -> Result<Lowered, Refusal> {
+    ) -> Result<LoweredExpression, Refusal> {
         let part = self.lower(part)?;
-        if !part.kind.may_be(Kind::Text) && !part.kind.may_be(Kind::Number) {
+        if !part.kind.may_be(ValueKind::Text) && !part.kind.may_be(ValueKind::Number) {
             return self.refuse(expr, format!("{who} is of a number or a text, not of {}", part.kind.words()));
         }
-        Ok(Lowered::new(node(Box::new(part.node)), kind, part.steps))
+        Ok(LoweredExpression::new(node(Box::new(part.node)), kind, part.steps))
     }
 
     fn each(
         &mut self,
-        each: Each,
+        each: EachOperation,
         list: &IdedExpr,
         name: &IdedExpr,
         body: &IdedExpr,
         who: &str,
-    ) -> Result<Lowered, Refusal> {
+    ) -> Result<LoweredExpression, Refusal> {
         let Expr::Ident(bound) = &name.expr else {
             return self
                 .refuse(name, format!("{who} wants a new name first, as in context.tags.exists(tag, tag == \"new\")"));
@@ -244,20 +279,26 @@ impl Lowering<'_> {
         if owner(bound).is_some() || self.bound.iter().any(|(other, _)| other == bound) {
             return self.refuse(name, format!("the name '{}' is taken; choose another", shorten(bound)));
         }
-        let list = self.lower_as(list, Kind::List, who)?;
-        let one = if list.kind == Kind::Wholes { Kind::Whole } else { Kind::Any };
+        let list = self.lower_as(list, ValueKind::List, who)?;
+        let one = if list.kind == ValueKind::Wholes { ValueKind::Whole } else { ValueKind::Any };
         self.bound.push((bound.clone(), one));
-        let lowered = if each == Each::Map { self.lower(body) } else { self.lower_as(body, Kind::Flag, who) };
+        let lowered =
+            if each == EachOperation::Map { self.lower(body) } else { self.lower_as(body, ValueKind::Flag, who) };
         self.bound.pop();
         let body = lowered?;
         let steps = list.steps.saturating_add(list.length.saturating_mul(body.steps));
         let (kind, length) = match each {
-            Each::All | Each::Exists | Each::ExistsOne => (Kind::Flag, 0),
-            Each::Filter => (if list.kind == Kind::Wholes { Kind::Wholes } else { Kind::List }, list.length),
-            Each::Map if body.kind == Kind::Whole => (Kind::Wholes, list.length),
-            Each::Map => (Kind::List, list.length),
+            EachOperation::All | EachOperation::Exists | EachOperation::ExistsOne => (ValueKind::Flag, 0),
+            EachOperation::Filter => {
+                (if list.kind == ValueKind::Wholes { ValueKind::Wholes } else { ValueKind::List }, list.length)
+            }
+            EachOperation::Map if body.kind == ValueKind::Whole => (ValueKind::Wholes, list.length),
+            EachOperation::Map => (ValueKind::List, list.length),
         };
-        Ok(Lowered { length, ..Lowered::new(Node::Each(each, Box::new([list.node, body.node])), kind, steps) })
+        Ok(LoweredExpression {
+            length,
+            ..LoweredExpression::new(Node::Each(each, Box::new([list.node, body.node])), kind, steps)
+        })
     }
 }
 
@@ -265,10 +306,10 @@ impl Lowering<'_> {
 const COMPARED_PER_STEP: usize = 32;
 
 /// Steps that a comparison takes beyond a look at each side: lists are compared value by value.
-fn compared(a: &Lowered, b: &Lowered) -> usize {
-    let values = |side: &Lowered| match side.kind {
-        Kind::Any | Kind::List | Kind::Wholes => side.length,
-        Kind::Flag | Kind::Number | Kind::Whole | Kind::Text => 0,
+fn compared(a: &LoweredExpression, b: &LoweredExpression) -> usize {
+    let values = |side: &LoweredExpression| match side.kind {
+        ValueKind::Any | ValueKind::List | ValueKind::Wholes => side.length,
+        ValueKind::Flag | ValueKind::Number | ValueKind::Whole | ValueKind::Text => 0,
     };
     values(a).min(values(b)) / COMPARED_PER_STEP
 }

@@ -13,14 +13,14 @@ use cel::{
 
 use super::{
     Refusal, guard,
-    lower::{Kind, Lowering},
+    lower::{Lowering, ValueKind},
     node::Node,
 };
 use crate::slot::{id::shorten, limits::RULE_STEPS_MAX};
 
 /// What a part reads.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Reads {
+pub(super) struct PartReads {
     /// The context or the subject.
     pub(super) request: bool,
     /// The arm.
@@ -31,8 +31,8 @@ pub(super) struct Reads {
     pub(super) any_name: bool,
 }
 
-impl Reads {
-    fn add(&mut self, other: Reads) {
+impl PartReads {
+    fn add(&mut self, other: PartReads) {
         self.request |= other.request;
         self.arm |= other.arm;
         self.any_name |= other.any_name;
@@ -48,7 +48,7 @@ pub(super) struct Program {
     /// Parts that are the same in all requests.
     pub(super) arm: Vec<Node>,
     /// What those read.
-    pub(super) arm_reads: Reads,
+    pub(super) arm_reads: PartReads,
     /// Parts that set the arm against the request.
     pub(super) both: Vec<Node>,
     /// What those ask of the request alone.
@@ -70,7 +70,7 @@ pub(super) fn compile(text: &str) -> Result<Program, Refusal> {
     for part in parts {
         let mut lowering = Lowering::new(text, &places);
         let lowered = lowering.lower(part)?;
-        lowering.expect(part, &lowered, Kind::Flag, "a rule's condition")?;
+        lowering.expect(part, &lowered, ValueKind::Flag, "a rule's condition")?;
         steps += lowered.steps;
         if steps > RULE_STEPS_MAX {
             let message = format!(

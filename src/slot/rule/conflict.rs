@@ -146,7 +146,7 @@ impl RuleBook {
             // A floor for all alone is cut to what there is room for; what single arms are promised is not.
             if !controls.arm_bounds.is_empty() && sum > 1.0 + ROUNDING {
                 let message = format!("and the floor of the other arms come to {sum:.4}, above 1; lower one");
-                return Err(FieldError::new("controls.arm_bounds", message));
+                return Err(FieldError::new("controls.arm_shares", message));
             }
             return Ok(());
         };

@@ -8,12 +8,12 @@
 
 use std::{borrow::Cow, cmp::Ordering};
 
-use super::node::{Arithmetic, Comparison, Each, Literal, Node, Owner, TextTest};
+use super::node::{Arithmetic, ComparisonOperator, EachOperation, Literal, Node, Owner, TextTest};
 use crate::bandit::{Features, Value};
 
 /// What a condition is asked of: a request, and perhaps an arm.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scene<'a> {
+pub(super) struct EvaluationScope<'a> {
     /// The request's features.
     pub(super) context: &'a Features,
     /// The subject; empty: not known.
@@ -28,7 +28,7 @@ pub(super) struct Scene<'a> {
     pub(super) own: Option<&'a Features>,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> EvaluationScope<'a> {
     fn field(&self, owner: Owner, name: &str) -> Option<Datum<'a>> {
         let given = |id: &'a str| (!id.is_empty()).then_some(Datum::Text(Cow::Borrowed(id)));
         match owner {
@@ -49,7 +49,7 @@ impl<'a> Scene<'a> {
 
 /// It has no value: a feature is missing, or a value is of a type that has no such operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Failed;
+pub(super) struct EvaluationError;
 
 /// A value in hand.
 #[derive(Debug, Clone)]
@@ -81,25 +81,25 @@ impl<'a> Datum<'a> {
         }
     }
 
-    fn flag(&self) -> Result<bool, Failed> {
-        if let Self::Flag(flag) = self { Ok(*flag) } else { Err(Failed) }
+    fn flag(&self) -> Result<bool, EvaluationError> {
+        if let Self::Flag(flag) = self { Ok(*flag) } else { Err(EvaluationError) }
     }
 
-    fn number(&self) -> Result<f64, Failed> {
-        if let Self::Number(number) = self { Ok(*number) } else { Err(Failed) }
+    fn number(&self) -> Result<f64, EvaluationError> {
+        if let Self::Number(number) = self { Ok(*number) } else { Err(EvaluationError) }
     }
 
-    fn text(&self) -> Result<&str, Failed> {
-        if let Self::Text(text) = self { Ok(text) } else { Err(Failed) }
+    fn text(&self) -> Result<&str, EvaluationError> {
+        if let Self::Text(text) = self { Ok(text) } else { Err(EvaluationError) }
     }
 
     /// Its values, if it is a list.
-    fn len(&self) -> Result<usize, Failed> {
+    fn len(&self) -> Result<usize, EvaluationError> {
         match self {
             Self::Words(words) => Ok(words.len()),
             Self::Numbers(numbers) => Ok(numbers.len()),
             Self::List(list) => Ok(list.len()),
-            Self::Flag(_) | Self::Number(_) | Self::Text(_) => Err(Failed),
+            Self::Flag(_) | Self::Number(_) | Self::Text(_) => Err(EvaluationError),
         }
     }
 
@@ -113,12 +113,12 @@ impl<'a> Datum<'a> {
         }
     }
 
-    fn values(&self) -> Result<impl Iterator<Item = Datum<'a>>, Failed> {
+    fn values(&self) -> Result<impl Iterator<Item = Datum<'a>>, EvaluationError> {
         let len = self.len()?;
         Ok((0..len).filter_map(|at| self.get(at)))
     }
 
-    fn has(&self, value: &Datum<'_>) -> Result<bool, Failed> {
+    fn has(&self, value: &Datum<'_>) -> Result<bool, EvaluationError> {
         match (self, value) {
             (Self::Words(words), Datum::Text(text)) => Ok(words.iter().any(|word| word == text)),
             (list, value) => Ok(list.values()?.any(|other| other.equals(value))),
@@ -141,53 +141,57 @@ impl<'a> Datum<'a> {
         }
     }
 
-    fn order(&self, other: &Datum<'_>) -> Result<Ordering, Failed> {
+    fn order(&self, other: &Datum<'_>) -> Result<Ordering, EvaluationError> {
         match (self, other) {
             (Self::Flag(a), Datum::Flag(b)) => Ok(a.cmp(b)),
-            (Self::Number(a), Datum::Number(b)) => a.partial_cmp(b).ok_or(Failed),
+            (Self::Number(a), Datum::Number(b)) => a.partial_cmp(b).ok_or(EvaluationError),
             (Self::Text(a), Datum::Text(b)) => Ok(a.as_ref().cmp(b.as_ref())),
-            _ => Err(Failed),
+            _ => Err(EvaluationError),
         }
     }
 }
 
 /// What was evaluated once for all arms of a request.
-pub(super) type Hoisted<'a> = Vec<Result<Datum<'a>, Failed>>;
+pub(super) type Hoisted<'a> = Vec<Result<Datum<'a>, EvaluationError>>;
 
 /// Whether the condition holds.
-pub(super) fn holds<'a>(node: &'a Node, scene: &Scene<'a>, hoisted: &Hoisted<'a>) -> Result<bool, Failed> {
-    Evaluation { scene, hoisted, bound: Vec::new() }.flag(node)
+pub(super) fn holds<'a>(
+    node: &'a Node,
+    scope: &EvaluationScope<'a>,
+    hoisted: &Hoisted<'a>,
+) -> Result<bool, EvaluationError> {
+    Evaluation { scope, hoisted, bound: Vec::new() }.flag(node)
 }
 
 /// Evaluates what is the same for all arms of a request.
-pub(super) fn evaluate_once<'a>(nodes: &'a [Node], request: &Scene<'a>) -> Hoisted<'a> {
+pub(super) fn evaluate_once<'a>(nodes: &'a [Node], request: &EvaluationScope<'a>) -> Hoisted<'a> {
     let nothing = Hoisted::new();
-    nodes.iter().map(|node| Evaluation { scene: request, hoisted: &nothing, bound: Vec::new() }.value(node)).collect()
+    nodes.iter().map(|node| Evaluation { scope: request, hoisted: &nothing, bound: Vec::new() }.value(node)).collect()
 }
 
 struct Evaluation<'s, 'a> {
-    scene: &'s Scene<'a>,
+    scope: &'s EvaluationScope<'a>,
     hoisted: &'s Hoisted<'a>,
     /// The values in hand of the enclosing lists.
     bound: Vec<Datum<'a>>,
 }
 
 impl<'a> Evaluation<'_, 'a> {
-    fn flag(&mut self, node: &'a Node) -> Result<bool, Failed> {
+    fn flag(&mut self, node: &'a Node) -> Result<bool, EvaluationError> {
         match node {
             Node::And(parts) => self.decided(parts, false),
             Node::Or(parts) => self.decided(parts, true),
             Node::Not(part) => Ok(!self.flag(part)?),
-            Node::Has(owner, name) => Ok(self.scene.field(*owner, name).is_some()),
+            Node::Has(owner, name) => Ok(self.scope.field(*owner, name).is_some()),
             Node::Compare(comparison, sides) => {
                 let [a, b] = self.both(sides)?;
                 match comparison {
-                    Comparison::Equal => Ok(a.equals(&b)),
-                    Comparison::NotEqual => Ok(!a.equals(&b)),
-                    Comparison::Less => Ok(a.order(&b)?.is_lt()),
-                    Comparison::AtMost => Ok(a.order(&b)?.is_le()),
-                    Comparison::Greater => Ok(a.order(&b)?.is_gt()),
-                    Comparison::AtLeast => Ok(a.order(&b)?.is_ge()),
+                    ComparisonOperator::Equal => Ok(a.equals(&b)),
+                    ComparisonOperator::NotEqual => Ok(!a.equals(&b)),
+                    ComparisonOperator::Less => Ok(a.order(&b)?.is_lt()),
+                    ComparisonOperator::AtMost => Ok(a.order(&b)?.is_le()),
+                    ComparisonOperator::Greater => Ok(a.order(&b)?.is_gt()),
+                    ComparisonOperator::AtLeast => Ok(a.order(&b)?.is_ge()),
                 }
             }
             Node::In(sides) => {
@@ -200,7 +204,7 @@ impl<'a> Evaluation<'_, 'a> {
             }
             Node::HasOf(owner, name) => {
                 let name = self.value(name)?;
-                Ok(self.scene.field(*owner, name.text()?).is_some())
+                Ok(self.scope.field(*owner, name.text()?).is_some())
             }
             Node::TextTest(test, sides) => {
                 let [text, part] = self.both(sides)?;
@@ -212,10 +216,10 @@ impl<'a> Evaluation<'_, 'a> {
                 })
             }
             Node::Each(each, parts) => match each {
-                Each::All => self.decided_by_each(parts, false),
-                Each::Exists => self.decided_by_each(parts, true),
-                Each::ExistsOne => self.holds_for_one(parts),
-                Each::Filter | Each::Map => Err(Failed),
+                EachOperation::All => self.decided_by_each(parts, false),
+                EachOperation::Exists => self.decided_by_each(parts, true),
+                EachOperation::ExistsOne => self.holds_for_one(parts),
+                EachOperation::Filter | EachOperation::Map => Err(EvaluationError),
             },
             Node::If(parts) => {
                 let chosen = self.chosen(parts)?;
@@ -223,7 +227,7 @@ impl<'a> Evaluation<'_, 'a> {
             }
             Node::Hoisted(place) => match self.hoisted.get(*place) {
                 Some(Ok(value)) => value.flag(),
-                Some(Err(_)) | None => Err(Failed),
+                Some(Err(_)) | None => Err(EvaluationError),
             },
             Node::Literal(_)
             | Node::Field(..)
@@ -239,16 +243,16 @@ impl<'a> Evaluation<'_, 'a> {
         }
     }
 
-    fn value(&mut self, node: &'a Node) -> Result<Datum<'a>, Failed> {
+    fn value(&mut self, node: &'a Node) -> Result<Datum<'a>, EvaluationError> {
         match node {
             Node::Literal(literal) => Ok(Datum::of_literal(literal)),
-            Node::Field(owner, name) => self.scene.field(*owner, name).ok_or(Failed),
+            Node::Field(owner, name) => self.scope.field(*owner, name).ok_or(EvaluationError),
             Node::FieldOf(owner, name) => {
                 let name = self.value(name)?;
-                self.scene.field(*owner, name.text()?).ok_or(Failed)
+                self.scope.field(*owner, name.text()?).ok_or(EvaluationError)
             }
-            Node::Hoisted(place) => self.hoisted.get(*place).cloned().unwrap_or(Err(Failed)),
-            Node::Bound(depth) => self.bound.get(*depth).cloned().ok_or(Failed),
+            Node::Hoisted(place) => self.hoisted.get(*place).cloned().unwrap_or(Err(EvaluationError)),
+            Node::Bound(depth) => self.bound.get(*depth).cloned().ok_or(EvaluationError),
             Node::Negate(part) => Ok(Datum::Number(-self.value(part)?.number()?)),
             Node::If(parts) => {
                 let chosen = self.chosen(parts)?;
@@ -265,7 +269,7 @@ impl<'a> Evaluation<'_, 'a> {
                 // What is not a place of the list finds nothing: a fraction, a negative number, one beyond the end.
                 let found = (0..len).find(|&place| (place as f64).total_cmp(&at).is_eq());
                 let found = found.and_then(|place| list.get(place));
-                found.ok_or(Failed)
+                found.ok_or(EvaluationError)
             }
             Node::Size(part) => {
                 let value = self.value(part)?;
@@ -274,20 +278,23 @@ impl<'a> Evaluation<'_, 'a> {
             }
             Node::ToNumber(part) => {
                 let value = self.value(part)?;
-                let number =
-                    if let Datum::Text(text) = &value { text.parse().map_err(|_| Failed) } else { value.number() };
+                let number = if let Datum::Text(text) = &value {
+                    text.parse().map_err(|_| EvaluationError)
+                } else {
+                    value.number()
+                };
                 number.map(Datum::Number)
             }
             Node::ToWhole(part) => {
                 let value = self.value(part)?;
                 if let Datum::Text(text) = &value {
-                    return text.parse::<i64>().map(|whole| Datum::Number(whole as f64)).map_err(|_| Failed);
+                    return text.parse::<i64>().map(|whole| Datum::Number(whole as f64)).map_err(|_| EvaluationError);
                 }
                 let whole = value.number()?.trunc();
-                if whole.abs() < WHOLE_END { Ok(Datum::Number(whole)) } else { Err(Failed) }
+                if whole.abs() < WHOLE_END { Ok(Datum::Number(whole)) } else { Err(EvaluationError) }
             }
-            Node::Each(Each::Filter, parts) => self.filtered(parts),
-            Node::Each(Each::Map, parts) => self.mapped(parts),
+            Node::Each(EachOperation::Filter, parts) => self.filtered(parts),
+            Node::Each(EachOperation::Map, parts) => self.mapped(parts),
             Node::Has(..)
             | Node::HasOf(..)
             | Node::Not(_)
@@ -297,47 +304,49 @@ impl<'a> Evaluation<'_, 'a> {
             | Node::In(_)
             | Node::InLiterals(..)
             | Node::TextTest(..)
-            | Node::Each(Each::All | Each::Exists | Each::ExistsOne, _) => self.flag(node).map(Datum::Flag),
+            | Node::Each(EachOperation::All | EachOperation::Exists | EachOperation::ExistsOne, _) => {
+                self.flag(node).map(Datum::Flag)
+            }
         }
     }
 
-    fn both(&mut self, [a, b]: &'a [Node; 2]) -> Result<[Datum<'a>; 2], Failed> {
+    fn both(&mut self, [a, b]: &'a [Node; 2]) -> Result<[Datum<'a>; 2], EvaluationError> {
         Ok([self.value(a)?, self.value(b)?])
     }
 
-    fn chosen(&mut self, [condition, yes, no]: &'a [Node; 3]) -> Result<&'a Node, Failed> {
+    fn chosen(&mut self, [condition, yes, no]: &'a [Node; 3]) -> Result<&'a Node, EvaluationError> {
         Ok(if self.flag(condition)? { yes } else { no })
     }
 
     /// `&&` over the parts where `decisive` is false, `||` where it is true: one part that is `decisive` decides, even
     /// where others fail.
-    fn decided(&mut self, parts: &'a [Node], decisive: bool) -> Result<bool, Failed> {
+    fn decided(&mut self, parts: &'a [Node], decisive: bool) -> Result<bool, EvaluationError> {
         let mut without = Ok(!decisive);
         for part in parts {
             match self.flag(part) {
                 Ok(flag) if flag == decisive => return Ok(decisive),
                 Ok(_) => {}
-                Err(Failed) => without = Err(Failed),
+                Err(EvaluationError) => without = Err(EvaluationError),
             }
         }
         without
     }
 
     /// The same over what the condition says of each of a list's values.
-    fn decided_by_each(&mut self, [list, condition]: &'a [Node; 2], decisive: bool) -> Result<bool, Failed> {
+    fn decided_by_each(&mut self, [list, condition]: &'a [Node; 2], decisive: bool) -> Result<bool, EvaluationError> {
         let list = self.value(list)?;
         let mut without = Ok(!decisive);
         for value in list.values()? {
             match self.with(value, |this| this.flag(condition)) {
                 Ok(flag) if flag == decisive => return Ok(decisive),
                 Ok(_) => {}
-                Err(Failed) => without = Err(Failed),
+                Err(EvaluationError) => without = Err(EvaluationError),
             }
         }
         without
     }
 
-    fn holds_for_one(&mut self, [list, condition]: &'a [Node; 2]) -> Result<bool, Failed> {
+    fn holds_for_one(&mut self, [list, condition]: &'a [Node; 2]) -> Result<bool, EvaluationError> {
         let list = self.value(list)?;
         let mut held = 0;
         for value in list.values()? {
@@ -346,7 +355,7 @@ impl<'a> Evaluation<'_, 'a> {
         Ok(held == 1)
     }
 
-    fn filtered(&mut self, [list, condition]: &'a [Node; 2]) -> Result<Datum<'a>, Failed> {
+    fn filtered(&mut self, [list, condition]: &'a [Node; 2]) -> Result<Datum<'a>, EvaluationError> {
         let list = self.value(list)?;
         let mut kept = Vec::new();
         for value in list.values()? {
@@ -357,7 +366,7 @@ impl<'a> Evaluation<'_, 'a> {
         Ok(Datum::List(kept))
     }
 
-    fn mapped(&mut self, [list, made]: &'a [Node; 2]) -> Result<Datum<'a>, Failed> {
+    fn mapped(&mut self, [list, made]: &'a [Node; 2]) -> Result<Datum<'a>, EvaluationError> {
         let list = self.value(list)?;
         list.values()?.map(|value| self.with(value, |this| this.value(made))).collect::<Result<_, _>>().map(Datum::List)
     }
@@ -373,7 +382,7 @@ impl<'a> Evaluation<'_, 'a> {
 /// Beyond it a double is not a whole number of 64 bits.
 const WHOLE_END: f64 = 9_223_372_036_854_775_808.0;
 
-fn compute<'a>(arithmetic: Arithmetic, a: Datum<'a>, b: Datum<'a>) -> Result<Datum<'a>, Failed> {
+fn compute<'a>(arithmetic: Arithmetic, a: Datum<'a>, b: Datum<'a>) -> Result<Datum<'a>, EvaluationError> {
     if arithmetic == Arithmetic::Add {
         return match (a, b) {
             (Datum::Number(a), Datum::Number(b)) => Ok(Datum::Number(a + b)),
@@ -387,7 +396,7 @@ fn compute<'a>(arithmetic: Arithmetic, a: Datum<'a>, b: Datum<'a>) -> Result<Dat
         Arithmetic::Subtract => a - b,
         Arithmetic::Multiply => a * b,
         Arithmetic::Divide => a / b,
-        Arithmetic::DivideWhole | Arithmetic::Remainder if b == 0.0 => return Err(Failed),
+        Arithmetic::DivideWhole | Arithmetic::Remainder if b == 0.0 => return Err(EvaluationError),
         Arithmetic::DivideWhole => (a / b).trunc(),
         Arithmetic::Remainder => a % b,
     }))

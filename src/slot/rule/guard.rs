@@ -10,7 +10,7 @@ use crate::slot::limits::{RULE_BYTES_MAX, RULE_DEPTH_MAX, RULE_NESTING_MAX};
 
 /// What is open at one level of brackets.
 #[derive(Default, Clone, Copy)]
-struct Level {
+struct BracketLevel {
     /// Conditionals: each holds what follows it, up to the bracket's end.
     conditionals: usize,
     /// Links of the current chain of operators and members.
@@ -64,7 +64,7 @@ pub(super) fn check(text: &str) -> Result<(), Refusal> {
         return Err(Refusal::new(0, format!("has {} bytes; at most {RULE_BYTES_MAX} are allowed", text.len())));
     }
     let mut code = Code { bytes: text.as_bytes(), at: 0 };
-    let mut levels = vec![Level::default()];
+    let mut levels = vec![BracketLevel::default()];
     let mut depth = 1;
     let mut raw = false;
     while let Some(&byte) = code.bytes.get(code.at) {
@@ -99,7 +99,7 @@ pub(super) fn check(text: &str) -> Result<(), Refusal> {
         let Some(level) = levels.last_mut() else { break };
         match byte {
             b'(' | b'[' | b'{' => {
-                levels.push(Level::default());
+                levels.push(BracketLevel::default());
                 depth += 1;
             }
             b')' | b']' | b'}' => {
@@ -116,7 +116,7 @@ pub(super) fn check(text: &str) -> Result<(), Refusal> {
             }
             b',' => {
                 depth -= level.conditionals + level.chain;
-                *level = Level::default();
+                *level = BracketLevel::default();
             }
             b'&' | b'|' => {
                 depth -= level.chain;

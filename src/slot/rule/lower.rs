@@ -9,7 +9,7 @@ use cel::common::ast::{Expr, IdedExpr, LiteralValue, SourceInfo};
 
 use super::{
     Refusal,
-    compile::Reads,
+    compile::PartReads,
     node::{Literal, Node, Owner},
 };
 use crate::slot::{
@@ -19,7 +19,7 @@ use crate::slot::{
 
 /// What type an expression's value will have, as far as the text says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ValueKind {
     /// Any: it is a feature's.
     Any,
     /// Yes or no.
@@ -36,19 +36,19 @@ pub(super) enum Kind {
     Wholes,
 }
 
-impl Kind {
+impl ValueKind {
     pub(super) fn is_number(self) -> bool {
-        matches!(self, Kind::Number | Kind::Whole)
+        matches!(self, ValueKind::Number | ValueKind::Whole)
     }
 
     pub(super) fn is_list(self) -> bool {
-        matches!(self, Kind::List | Kind::Wholes)
+        matches!(self, ValueKind::List | ValueKind::Wholes)
     }
 
     /// Whether a value of this kind may turn out to be one of the other.
-    pub(super) fn may_be(self, other: Kind) -> bool {
-        self == Kind::Any
-            || other == Kind::Any
+    pub(super) fn may_be(self, other: ValueKind) -> bool {
+        self == ValueKind::Any
+            || other == ValueKind::Any
             || self == other
             || (self.is_number() && other.is_number())
             || (self.is_list() && other.is_list())
@@ -56,28 +56,28 @@ impl Kind {
 
     pub(super) fn words(self) -> &'static str {
         match self {
-            Kind::Any => "a value",
-            Kind::Flag => "true or false",
-            Kind::Number | Kind::Whole => "a number",
-            Kind::Text => "a text",
-            Kind::List | Kind::Wholes => "a list",
+            ValueKind::Any => "a value",
+            ValueKind::Flag => "true or false",
+            ValueKind::Number | ValueKind::Whole => "a number",
+            ValueKind::Text => "a text",
+            ValueKind::List | ValueKind::Wholes => "a list",
         }
     }
 }
 
 /// A checked expression.
 #[derive(Debug)]
-pub(super) struct Lowered {
+pub(super) struct LoweredExpression {
     pub(super) node: Node,
-    pub(super) kind: Kind,
+    pub(super) kind: ValueKind,
     /// Steps that its evaluation takes at most.
     pub(super) steps: usize,
     /// Values that it has at most, if it is a list.
     pub(super) length: usize,
 }
 
-impl Lowered {
-    pub(super) fn new(node: Node, kind: Kind, steps: usize) -> Self {
+impl LoweredExpression {
+    pub(super) fn new(node: Node, kind: ValueKind, steps: usize) -> Self {
         // A feature's list is the longest that a text does not spell out.
         Self { node, kind, steps: steps.saturating_add(1), length: VECTOR_MAX }
     }
@@ -88,8 +88,8 @@ pub(super) struct Lowering<'a> {
     text: &'a str,
     places: &'a SourceInfo,
     /// Names of the values in hand of the enclosing lists, and their kinds.
-    pub(super) bound: Vec<(String, Kind)>,
-    pub(super) reads: Reads,
+    pub(super) bound: Vec<(String, ValueKind)>,
+    pub(super) reads: PartReads,
 }
 
 const SUBJECT_FIELDS: [&str; 2] = ["id", "session_id"];
@@ -119,7 +119,7 @@ pub(super) fn meant<'a>(given: &str, known: &[&'a str]) -> String {
 
 impl<'a> Lowering<'a> {
     pub(super) fn new(text: &'a str, places: &'a SourceInfo) -> Self {
-        Self { text, places, bound: Vec::new(), reads: Reads::default() }
+        Self { text, places, bound: Vec::new(), reads: PartReads::default() }
     }
 
     /// The byte where it stands: for a call or a member its name, for an operation its operator.
@@ -144,7 +144,13 @@ impl<'a> Lowering<'a> {
     }
 
     /// Refuses what cannot be of the kind that `who` needs.
-    pub(super) fn expect(&self, expr: &IdedExpr, got: &Lowered, kind: Kind, who: &str) -> Result<(), Refusal> {
+    pub(super) fn expect(
+        &self,
+        expr: &IdedExpr,
+        got: &LoweredExpression,
+        kind: ValueKind,
+        who: &str,
+    ) -> Result<(), Refusal> {
         if got.kind.may_be(kind) {
             Ok(())
         } else {
@@ -152,21 +158,26 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    pub(super) fn lower_as(&mut self, expr: &IdedExpr, kind: Kind, who: &str) -> Result<Lowered, Refusal> {
+    pub(super) fn lower_as(
+        &mut self,
+        expr: &IdedExpr,
+        kind: ValueKind,
+        who: &str,
+    ) -> Result<LoweredExpression, Refusal> {
         let lowered = self.lower(expr)?;
         self.expect(expr, &lowered, kind, who)?;
         Ok(lowered)
     }
 
     /// Checks an expression and all that is in it.
-    pub(super) fn lower(&mut self, expr: &IdedExpr) -> Result<Lowered, Refusal> {
+    pub(super) fn lower(&mut self, expr: &IdedExpr) -> Result<LoweredExpression, Refusal> {
         match &expr.expr {
             Expr::Literal(literal) => self.literal(expr, literal),
             Expr::Ident(name) => self.ident(expr, name),
             Expr::Select(select) => {
                 let owner = self.owner_of(expr, &select.operand)?;
                 self.field(expr, owner, &select.field)?;
-                Ok(Lowered::new(Node::Field(owner, select.field.clone()), Kind::Any, 1))
+                Ok(LoweredExpression::new(Node::Field(owner, select.field.clone()), ValueKind::Any, 1))
             }
             Expr::List(list) => self.list(&list.elements),
             Expr::Call(call) => self.call(expr, call),
@@ -176,25 +187,27 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn literal(&self, expr: &IdedExpr, literal: &LiteralValue) -> Result<Lowered, Refusal> {
+    fn literal(&self, expr: &IdedExpr, literal: &LiteralValue) -> Result<LoweredExpression, Refusal> {
         /// Up to here every whole number is a double.
         const EXACT: u64 = 1 << 53;
         let whole = |number: f64, size: u64| {
             if size <= EXACT {
-                Ok(Lowered::new(Node::Literal(Literal::Number(number)), Kind::Whole, 0))
+                Ok(LoweredExpression::new(Node::Literal(Literal::Number(number)), ValueKind::Whole, 0))
             } else {
                 self.refuse(expr, format!("the number is too large; at most {EXACT} is exact"))
             }
         };
         match literal {
-            LiteralValue::Boolean(flag) => Ok(Lowered::new(Node::Literal(Literal::Flag(*flag.inner())), Kind::Flag, 0)),
+            LiteralValue::Boolean(flag) => {
+                Ok(LoweredExpression::new(Node::Literal(Literal::Flag(*flag.inner())), ValueKind::Flag, 0))
+            }
             LiteralValue::Double(number) => {
-                Ok(Lowered::new(Node::Literal(Literal::Number(*number.inner())), Kind::Number, 0))
+                Ok(LoweredExpression::new(Node::Literal(Literal::Number(*number.inner())), ValueKind::Number, 0))
             }
             LiteralValue::Int(number) => whole(*number.inner() as f64, number.inner().unsigned_abs()),
             LiteralValue::UInt(number) => whole(*number.inner() as f64, *number.inner()),
             LiteralValue::String(text) => {
-                Ok(Lowered::new(Node::Literal(Literal::Text(text.inner().to_owned())), Kind::Text, 0))
+                Ok(LoweredExpression::new(Node::Literal(Literal::Text(text.inner().to_owned())), ValueKind::Text, 0))
             }
             LiteralValue::Null => {
                 self.refuse(expr, "nothing is ever null here; ask with has(), as in has(context.loyalty)")
@@ -203,11 +216,11 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn ident(&self, expr: &IdedExpr, name: &str) -> Result<Lowered, Refusal> {
+    fn ident(&self, expr: &IdedExpr, name: &str) -> Result<LoweredExpression, Refusal> {
         if let Some(depth) = self.bound.iter().rposition(|(bound, _)| bound == name) {
-            let kind = self.bound.get(depth).map_or(Kind::Any, |(_, kind)| *kind);
+            let kind = self.bound.get(depth).map_or(ValueKind::Any, |(_, kind)| *kind);
             // A feature's list has no lists in it.
-            return Ok(Lowered { length: 1, ..Lowered::new(Node::Bound(depth), kind, 0) });
+            return Ok(LoweredExpression { length: 1, ..LoweredExpression::new(Node::Bound(depth), kind, 0) });
         }
         if owner(name).is_some() {
             return self.refuse(expr, format!("'{name}' holds several values; name one, as in {name}.id"));
@@ -266,12 +279,12 @@ impl<'a> Lowering<'a> {
         owner: Owner,
         literally: fn(Owner, String) -> Node,
         computed: fn(Owner, Box<Node>) -> Node,
-        kind: Kind,
-    ) -> Result<Lowered, Refusal> {
-        let lowered = self.lower_as(key, Kind::Text, "a member's name")?;
+        kind: ValueKind,
+    ) -> Result<LoweredExpression, Refusal> {
+        let lowered = self.lower_as(key, ValueKind::Text, "a member's name")?;
         if let Node::Literal(Literal::Text(name)) = lowered.node {
             self.field(key, owner, &name)?;
-            return Ok(Lowered::new(literally(owner, name), kind, 1));
+            return Ok(LoweredExpression::new(literally(owner, name), kind, 1));
         }
         match owner {
             Owner::Context | Owner::Subject => self.reads.request = true,
@@ -280,7 +293,7 @@ impl<'a> Lowering<'a> {
                 self.reads.any_name = true;
             }
         }
-        Ok(Lowered::new(computed(owner, Box::new(lowered.node)), kind, lowered.steps))
+        Ok(LoweredExpression::new(computed(owner, Box::new(lowered.node)), kind, lowered.steps))
     }
 
     /// Whose members an expression names as a whole.
@@ -289,13 +302,13 @@ impl<'a> Lowering<'a> {
         if self.bound.iter().any(|(bound, _)| bound == name) { None } else { owner(name) }
     }
 
-    fn list(&mut self, elements: &[IdedExpr]) -> Result<Lowered, Refusal> {
+    fn list(&mut self, elements: &[IdedExpr]) -> Result<LoweredExpression, Refusal> {
         let lowered = elements.iter().map(|element| self.lower(element)).collect::<Result<Vec<_>, _>>()?;
-        let wholes = lowered.iter().all(|element| element.kind == Kind::Whole);
+        let wholes = lowered.iter().all(|element| element.kind == ValueKind::Whole);
         let steps = lowered.iter().map(|element| element.steps).sum();
         let nodes: Vec<_> = lowered.into_iter().map(|element| element.node).collect();
         let length = nodes.len();
-        let kind = if wholes { Kind::Wholes } else { Kind::List };
-        Ok(Lowered { length, ..Lowered::new(Node::List(nodes), kind, steps) })
+        let kind = if wholes { ValueKind::Wholes } else { ValueKind::List };
+        Ok(LoweredExpression { length, ..LoweredExpression::new(Node::List(nodes), kind, steps) })
     }
 }

@@ -20,7 +20,7 @@ mod node;
 #[cfg(test)]
 mod tests;
 
-pub use book::{Facts, RuleBook, Target, Verdict, Verdicts};
+pub use book::{RequestFacts, RuleBook, RuleTarget, Verdict, Verdicts};
 pub use conflict::{check_rules, warn_rules};
 use serde::{Deserialize, Serialize};
 
@@ -43,7 +43,7 @@ pub struct Rule {
     /// What a condition means that fails while it is evaluated.
     #[serde(default)]
     pub on_error: OnError,
-    /// Kept, but without effect.
+    /// ArmMapping, but without effect.
     #[serde(default)]
     pub paused: bool,
 }

@@ -28,7 +28,7 @@ pub(super) enum Literal {
 
 /// How two values are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Comparison {
+pub(super) enum ComparisonOperator {
     /// `==`
     Equal,
     /// `!=`
@@ -73,7 +73,7 @@ pub(super) enum TextTest {
 
 /// What is made of a list's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Each {
+pub(super) enum EachOperation {
     /// Whether it holds for all.
     All,
     /// Whether it holds for any.
@@ -112,7 +112,7 @@ pub(super) enum Node {
     /// `condition ? yes : no`
     If(Box<[Node; 3]>),
     /// `a == b` and the like
-    Compare(Comparison, Box<[Node; 2]>),
+    Compare(ComparisonOperator, Box<[Node; 2]>),
     /// `a + b` and the like
     Compute(Arithmetic, Box<[Node; 2]>),
     /// `value in list`
@@ -132,7 +132,7 @@ pub(super) enum Node {
     /// `int(a)`
     ToWhole(Box<Node>),
     /// `list.exists(x, condition)` and the like
-    Each(Each, Box<[Node; 2]>),
+    Each(EachOperation, Box<[Node; 2]>),
     /// What was evaluated once for all arms of the request.
     Hoisted(usize),
 }

@@ -10,7 +10,7 @@ use crate::{
     bandit::{Features, Value},
     slot::{
         Arm,
-        rule::{Facts, Rule, RuleBook, Target, Verdict},
+        rule::{RequestFacts, Rule, RuleBook, RuleTarget, Verdict},
     },
 };
 
@@ -168,7 +168,7 @@ fn map(pairs: impl Iterator<Item = (String, Cel)>) -> Cel {
 }
 
 /// What the crate's interpreter says of the whole condition.
-fn reference(program: &Program, facts: &Facts<'_>, id: &str, layers: &[&Features]) -> Verdict {
+fn reference(program: &Program, facts: &RequestFacts<'_>, id: &str, layers: &[&Features]) -> Verdict {
     let string = |text: &str| Cel::String(Arc::new(text.to_owned()));
     let mut context = Context::default();
     let of =
@@ -216,16 +216,16 @@ fn every_way_to_evaluate_agrees_with_the_crate_s_interpreter() {
         for _ in 0..5 {
             let context = writer.features();
             let session_id = writer.pick(&["", "b"]);
-            let facts = Facts { context: &context, subject_id: "s", session_id };
+            let facts = RequestFacts { context: &context, subject_id: "s", session_id };
             let own: Vec<_> = arms.iter().map(|_| writer.features()).collect();
             let mut targets = Vec::new();
             let mut layers: Vec<Vec<&Features>> = Vec::new();
             for (i, (arm, own)) in arms.iter().zip(&own).enumerate() {
-                targets.push(Target { arm: &arm.id, position: Some(i), own: None });
+                targets.push(RuleTarget { arm: &arm.id, position: Some(i), own: None });
                 layers.push(vec![&arm.attributes]);
-                targets.push(Target { arm: &arm.id, position: Some(i), own: Some(own) });
+                targets.push(RuleTarget { arm: &arm.id, position: Some(i), own: Some(own) });
                 layers.push(vec![&arm.attributes, own]);
-                targets.push(Target { arm: &arm.id, position: None, own: Some(own) });
+                targets.push(RuleTarget { arm: &arm.id, position: None, own: Some(own) });
                 layers.push(vec![own]);
             }
             let verdicts = book.judge(&facts, &targets);
@@ -267,9 +267,9 @@ fn a_renewed_book_is_a_new_one() {
         book = book.renewed(&rules, &arms);
         let fresh = RuleBook::new(&rules, &arms);
         let context = writer.features();
-        let facts = Facts { context: &context, subject_id: "s", session_id: "" };
+        let facts = RequestFacts { context: &context, subject_id: "s", session_id: "" };
         let targets: Vec<_> =
-            arms.iter().enumerate().map(|(i, arm)| Target { arm: &arm.id, position: Some(i), own: None }).collect();
+            arms.iter().enumerate().map(|(i, arm)| RuleTarget { arm: &arm.id, position: Some(i), own: None }).collect();
         assert_eq!(book.judge(&facts, &targets), fresh.judge(&facts, &targets), "round {round}");
         assert_eq!(format!("{book:?}"), format!("{fresh:?}"), "round {round}");
     }

@@ -3,7 +3,7 @@
 use super::{arm, features, rule, text, words};
 use crate::{
     bandit::{Features, Value},
-    slot::rule::{Facts, Rule, RuleBook, Target, Verdict},
+    slot::rule::{RequestFacts, Rule, RuleBook, RuleTarget, Verdict},
 };
 
 fn context() -> Features {
@@ -35,8 +35,8 @@ fn verdict(when: &str) -> Verdict {
     assert_eq!(rule.check(), Ok(()), "{when}");
     let arms = [arm("a1", attributes())];
     let book = RuleBook::new(&[rule], &arms);
-    let facts = Facts { context: &context(), subject_id: "s-1", session_id: "" };
-    book.judge(&facts, &[Target { arm: &arms[0].id, position: Some(0), own: None }]).of(0, 0)
+    let facts = RequestFacts { context: &context(), subject_id: "s-1", session_id: "" };
+    book.judge(&facts, &[RuleTarget { arm: &arms[0].id, position: Some(0), own: None }]).of(0, 0)
 }
 
 proptest::proptest! {
@@ -51,9 +51,9 @@ proptest::proptest! {
             let rule = rule(&when);
             assert_eq!(rule.check(), Ok(()), "{when}");
             let book = RuleBook::new(&[rule], &arms);
-            let facts = Facts { context: &context(), subject_id: &ids[0], session_id: &ids[1] };
+            let facts = RequestFacts { context: &context(), subject_id: &ids[0], session_id: &ids[1] };
             for (i, arm) in arms.iter().enumerate() {
-                let target = Target { arm: &arm.id, position: Some(i), own: None };
+                let target = RuleTarget { arm: &arm.id, position: Some(i), own: None };
                 let want = if i == 0 { Verdict::Yes } else { Verdict::No };
                 assert_eq!(book.judge(&facts, &[target]).of(0, 0), want, "{when} of {}", arm.id);
             }
@@ -190,8 +190,8 @@ fn one_side_of_and_and_or_decides_whatever_the_other_does() {
 fn judge(rules: &[Rule], own: Option<&Features>, position: Option<usize>) -> Vec<Verdict> {
     let arms = [arm("a1", attributes())];
     let book = RuleBook::new(rules, &arms);
-    let facts = Facts { context: &context(), subject_id: "", session_id: "" };
-    let verdicts = book.judge(&facts, &[Target { arm: &arms[0].id, position, own }]);
+    let facts = RequestFacts { context: &context(), subject_id: "", session_id: "" };
+    let verdicts = book.judge(&facts, &[RuleTarget { arm: &arms[0].id, position, own }]);
     (0..rules.len()).map(|rule| verdicts.of(rule, 0)).collect()
 }
 
@@ -226,9 +226,9 @@ fn verdicts_tell_which_targets_a_rule_concerns() {
         &["context.vip", "arm.price > 40", "!context.vip", "arm.stock > 1", "arm.price > context.basket"].map(rule),
         &arms,
     );
-    let facts = Facts { context: &context(), subject_id: "", session_id: "" };
+    let facts = RequestFacts { context: &context(), subject_id: "", session_id: "" };
     let targets: Vec<_> =
-        arms.iter().enumerate().map(|(i, arm)| Target { arm: &arm.id, position: Some(i), own: None }).collect();
+        arms.iter().enumerate().map(|(i, arm)| RuleTarget { arm: &arm.id, position: Some(i), own: None }).collect();
     let verdicts = book.judge(&facts, &targets);
     let matched: Vec<Vec<usize>> = (0..5).map(|rule| verdicts.matched(rule).collect()).collect();
     assert_eq!(matched, [vec![0, 1, 2], vec![1, 2], vec![], vec![], vec![1, 2]]);

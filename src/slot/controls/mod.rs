@@ -1,4 +1,6 @@
-//! How a slot explores, and for whom.
+//! Controls: how a slot explores, and for which subjects.
+
+mod values;
 
 use std::collections::BTreeMap;
 
@@ -9,6 +11,8 @@ use super::{
     limits::{ARM_SHARES_MAX, NUMBER_MAX, SALT_BYTES_MAX},
 };
 use crate::bandit::Policy;
+
+pub use values::{Baseline, ExplorationPreset, HeadStart, Mode, ProbabilityBounds, Stickiness, WarmUp};
 
 const MINUTE_US: i64 = 60 * 1_000_000;
 const DAY_US: i64 = 24 * 60 * MINUTE_US;
@@ -64,131 +68,6 @@ pub struct Controls {
     /// Simulated traffic is welcome.
     #[serde(default)]
     pub simulated: Option<bool>,
-}
-
-/// A named width multiplier. *Persisted.*
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ExplorationPreset {
-    /// 0.5.
-    Cautious,
-    /// 1.
-    Balanced,
-    /// 1.5.
-    Curious,
-    /// All alike, whatever the scores.
-    EvenSplit,
-}
-
-impl ExplorationPreset {
-    /// The width multiplier that it stands for; none: all alike.
-    pub fn width(self) -> Option<f64> {
-        match self {
-            Self::Cautious => Some(0.5),
-            Self::Balanced => Some(1.0),
-            Self::Curious => Some(1.5),
-            Self::EvenSplit => None,
-        }
-    }
-}
-
-/// The least and the greatest probability of an arm; none: that for all. *Persisted.*
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct ProbabilityBounds {
-    /// The least, 0 to 1.
-    pub floor: Option<f64>,
-    /// The greatest, above 0 up to 1.
-    pub ceiling: Option<f64>,
-}
-
-/// Warm-up of a slot: until every arm that could be chosen was shown and rewarded so often, all are alike. *Persisted.*
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct WarmUp {
-    /// Showings.
-    pub views: u64,
-    /// Showings with a reward.
-    pub rewards: u64,
-    /// The warm-up of an arm ends without those rewards after so many times its showings; `None`: 5.
-    #[serde(default)]
-    pub patience: Option<u32>,
-}
-
-impl WarmUp {
-    /// The patience of a warm-up that does not say one.
-    pub const PATIENCE: u32 = 5;
-
-    /// Showings after which an arm's warm-up ends whatever its rewards.
-    pub fn views_at_most(&self) -> u64 {
-        // Each reward takes a showing, so those count where no showings are asked for.
-        self.views.max(self.rewards).saturating_mul(u64::from(self.patience.unwrap_or(Self::PATIENCE)))
-    }
-
-    /// Whether an arm with so many showings, of which so many were rewarded, still warms up.
-    pub fn lasts(&self, shown: u64, rewarded: u64) -> bool {
-        (shown < self.views || rewarded < self.rewards) && shown < self.views_at_most()
-    }
-}
-
-/// What a new arm is guaranteed until it was shown so often. *Persisted.*
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct HeadStart {
-    /// Showings.
-    pub views: u64,
-    /// The least probability of each, 0 to 1.
-    pub share: f64,
-    /// The most that all new arms together are guaranteed, 0 to 1.
-    pub limit: f64,
-}
-
-/// Who gets what the policy chooses. *Persisted.*
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub enum Mode {
-    /// All but the holdout.
-    #[default]
-    On,
-    /// Nobody: what it would have chosen is recorded, and the baseline shown.
-    Shadow,
-    /// This share of the subjects, 0 to 1; the others count as holdout.
-    Test(f64),
-}
-
-/// What is shown where the policy does not choose. *Persisted.*
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Baseline {
-    /// The caller's order; without candidates the slot's.
-    #[default]
-    CallersOrder,
-    /// This arm, then the caller's order.
-    Arm(ArmId),
-    /// All orders alike.
-    Uniform,
-}
-
-/// How long a subject gets the same. *Persisted.*
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Stickiness {
-    /// Each decision is drawn anew.
-    #[default]
-    Never,
-    /// As long as the session lasts, at most a day.
-    Session,
-    /// So long after the first draw, microseconds.
-    For(i64),
-}
-
-impl Stickiness {
-    /// How long what was drawn is remembered, microseconds.
-    pub fn memory_us(self) -> i64 {
-        match self {
-            Self::Never => 0,
-            Self::Session => DAY_US,
-            Self::For(us) => us,
-        }
-    }
-}
-
-impl HeadStart {
-    /// The limit where none is said: what is known to be good keeps the other half.
-    pub const LIMIT_DEFAULT: f64 = 0.5;
 }
 
 impl Controls {
@@ -369,57 +248,4 @@ impl Controls {
 const STICKY_US_MAX: i64 = 90 * DAY_US;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The controls as they were before there was a policy.
-    #[derive(Serialize)]
-    struct Before {
-        exploration: Option<f64>,
-        floor: Option<f64>,
-        ceiling: Option<f64>,
-        half_life_us: Option<i64>,
-        holdout: Option<f64>,
-        freeze_learning: Option<bool>,
-        safe_choice: Option<bool>,
-    }
-
-    #[test]
-    fn controls_from_before_there_was_a_policy_still_read() {
-        let before = Before {
-            exploration: Some(0.5),
-            floor: None,
-            ceiling: Some(0.9),
-            half_life_us: Some(DAY_US),
-            holdout: None,
-            freeze_learning: None,
-            safe_choice: Some(false),
-        };
-        let bytes = rmp_serde::to_vec_named(&before).unwrap();
-        let want = Controls {
-            exploration: Some(0.5),
-            ceiling: Some(0.9),
-            half_life_us: Some(DAY_US),
-            safe_choice: Some(false),
-            ..Controls::default()
-        };
-        assert_eq!(rmp_serde::from_slice::<Controls>(&bytes).unwrap(), want);
-        assert_eq!(want.policy(), Policy::ThompsonSampling);
-    }
-
-    #[test]
-    fn a_policy_s_parameters_have_their_limits() {
-        let field = |policy| Controls { policy: Some(policy), ..Controls::default() }.check().map_err(|e| e.field);
-        for epsilon in [0.0, 0.05, 1.0] {
-            assert_eq!(field(Policy::EpsilonGreedy { epsilon }), Ok(()));
-        }
-        for epsilon in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
-            let want = Err("controls.policy.epsilon_greedy.epsilon".to_owned());
-            assert_eq!(field(Policy::EpsilonGreedy { epsilon }), want);
-        }
-        assert_eq!(field(Policy::square_cb(None)), Ok(()));
-        for gamma in [0.0, -1.0, 1e13, f64::NAN] {
-            assert_eq!(field(Policy::SquareCb { gamma }), Err("controls.policy.square_cb.gamma".to_owned()));
-        }
-    }
-}
+mod tests;
