@@ -10,48 +10,48 @@ use super::{
 };
 use crate::bandit::Features;
 
-/// What an arm hands out with a decision: a JSON object.
+/// JSON object that a decision returns with an arm.
 pub type Payload = serde_json::Map<String, serde_json::Value>;
 
-/// A thing that can be shown. *Persisted.*
+/// Thing that can be shown. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Arm {
-    /// Its id.
+    /// Id of the arm.
     pub id: ArmId,
-    /// What it is.
+    /// Features that describe the arm.
     pub attributes: Features,
-    /// Whether it may be shown, within its schedule.
+    /// Allows showing the arm, within its schedule.
     pub available: bool,
-    /// Handed out with a decision.
+    /// Payload that decisions return with the arm.
     pub payload: Option<Payload>,
-    /// Why it is not available, where that was said.
+    /// Reason for which the arm is unavailable, if one was given.
     #[serde(default)]
     pub because: Option<Unavailable>,
-    /// When it may be shown.
+    /// Time span in which the arm may be shown.
     #[serde(default)]
     pub schedule: Schedule,
 }
 
-/// Why an arm is not available. *Persisted.*
+/// Reason for which an arm is unavailable. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unavailable {
-    /// Somebody paused it.
+    /// The arm was paused.
     Paused,
-    /// There is none left.
+    /// The arm is out of stock.
     OutOfStock,
 }
 
-/// When something holds, microseconds since 1970. *Persisted.*
+/// Time span, microseconds since 1970. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Schedule {
-    /// From this moment on; none: always.
+    /// Start, or `None` without one.
     pub from_us: Option<i64>,
-    /// Until just before this one; none: for ever.
+    /// End, which is excluded, or `None` without one.
     pub until_us: Option<i64>,
 }
 
 impl Schedule {
-    /// Whether it ever holds; the error names the field by its path from the arm.
+    /// Checks that the span is not empty. The error names the field by its path from the arm.
     pub fn check(&self) -> Result<(), FieldError> {
         match (self.from_us, self.until_us) {
             (Some(from_us), Some(until_us)) if from_us >= until_us => {
@@ -61,14 +61,14 @@ impl Schedule {
         }
     }
 
-    /// Whether it holds at this moment.
+    /// Returns whether the moment lies in the span.
     pub fn holds(&self, at_us: i64) -> bool {
         self.from_us.is_none_or(|from_us| at_us >= from_us) && self.until_us.is_none_or(|until_us| at_us < until_us)
     }
 }
 
 impl Arm {
-    /// An available arm with nothing more said about it.
+    /// Creates an available arm without features, payload and schedule.
     pub fn new(id: ArmId) -> Self {
         Self {
             id,
@@ -80,7 +80,7 @@ impl Arm {
         }
     }
 
-    /// Whether it holds together; the error names the field by its path from the arm.
+    /// Checks the arm. The error names the field by its path from the arm.
     pub fn check(&self) -> Result<(), FieldError> {
         check_features("attributes", &self.attributes)?;
         self.schedule.check().map_err(|e| e.within("schedule"))?;
@@ -96,7 +96,7 @@ impl Arm {
     }
 }
 
-/// How deep lists and objects are nested in it.
+/// Nesting depth of lists and objects.
 fn depth(json: &serde_json::Value) -> usize {
     match json {
         serde_json::Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or(0),

@@ -1,4 +1,4 @@
-//! All that is said about a slot.
+//! Definition of a slot.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -15,67 +15,81 @@ use super::{
 };
 use crate::bandit::{ModelSpec, SlotTraits};
 
-/// What kind of place a slot is. *Persisted.*
+/// Kind of place that a slot is. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum SlotKind {
-    /// One thing out of several.
+    /// Place for one of several arms.
     #[default]
     Offer,
-    /// An ordered list.
+    /// Ordered list of arms.
     Ranking,
-    /// A block of several things.
+    /// Block of several arms.
     Block,
 }
 
-/// How much of the subject may be used. *Persisted.*
+/// Identifiers of the subject that may be used. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Consent {
-    /// Subject id and session id.
+    /// Subject id and session id may be used.
     #[default]
     Full,
-    /// The session id only.
+    /// The session id may be used.
     SessionOnly,
-    /// Neither.
+    /// Neither id may be used.
     None,
 }
 
-/// All that is said about a slot. *Persisted.*
+/// Definition of a slot: everything that people set for it. *Persisted.*
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use slotwise::slot::{Arm, ArmId, Definition, SlotId};
+///
+/// let mut definition = Definition::new(SlotId::parse("slot_id", "offers").unwrap());
+/// definition.arms.push(Arc::new(Arm::new(ArmId::parse("arm_id", "spring-sale").unwrap())));
+/// assert!(definition.check().is_ok());
+///
+/// definition.controls.floor = Some(1.5);
+/// assert_eq!(definition.check().unwrap_err().field, "controls.floor");
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Definition {
-    /// Its id.
+    /// Id of the slot.
     pub id: SlotId,
-    /// For people.
+    /// Name for people.
     pub display_name: String,
-    /// What kind of place it is.
+    /// Kind of place.
     pub kind: SlotKind,
-    /// What can be shown, in the slot's order.
+    /// Arms, in the slot's order.
     pub arms: Vec<Arc<Arm>>,
-    /// Requests may name candidates that the slot does not know.
+    /// Allows requests to name candidates that the slot does not know.
     pub open_catalogue: bool,
-    /// Shown when nothing is eligible.
+    /// Arm that is shown if no arm is eligible.
     pub default_arm: Option<ArmId>,
-    /// Arms per decision; none: the kind's default.
+    /// Number of arms per decision, or `None` for the kind's default.
     pub count: Option<u32>,
-    /// How reward events become one number.
+    /// Goal: the rule by which reward events become one number.
     pub goal: Goal,
-    /// How it learns.
+    /// Models that the slot learns with.
     pub model: ModelSpec,
-    /// How it explores.
+    /// Controls of exploration and audience.
     pub controls: Controls,
-    /// What an unspecified consent means.
+    /// Consent of a request that does not specify one.
     pub default_consent: Consent,
-    /// What may be shown where, whatever was learned.
+    /// Rules that apply whatever was learned.
     #[serde(default)]
     pub rules: Vec<Rule>,
 }
 
 impl Definition {
-    /// A definition of nothing, for a place that is filled later.
+    /// Creates an empty definition, for a place that is filled later.
     pub(crate) fn empty() -> Self {
         Self::new(SlotId::empty())
     }
 
-    /// A slot of this id with every setting at its default and no arms.
+    /// Creates a definition with this id, no arms and the default of every setting.
     pub fn new(id: SlotId) -> Self {
         Self {
             id,
@@ -93,7 +107,7 @@ impl Definition {
         }
     }
 
-    /// Arms per decision.
+    /// Number of arms per decision.
     pub fn count(&self) -> u32 {
         self.count.unwrap_or(match self.kind {
             SlotKind::Offer => 1,
@@ -102,7 +116,7 @@ impl Definition {
         })
     }
 
-    /// What its models have to know of it.
+    /// Traits of the slot that its models depend on.
     pub fn traits(&self) -> SlotTraits {
         let many = self.arms.len() >= CATALOGUE_MIN;
         SlotTraits {
@@ -111,7 +125,7 @@ impl Definition {
         }
     }
 
-    /// That an arm is one of the slot's, or that the slot allows others.
+    /// Checks that an arm is one of the slot's, unless the slot allows others.
     fn check_arm(&self, field: &str, arm: &ArmId) -> Result<(), FieldError> {
         if self.open_catalogue || self.arms.iter().any(|have| have.id == *arm) {
             return Ok(());
@@ -120,13 +134,13 @@ impl Definition {
         Err(FieldError::new(field, format!("'{arm}' is not one of the slot's arms{near}")))
     }
 
-    /// Whether it holds together; the error names the field by its path from the slot.
+    /// Checks the definition. The error names the field by its path from the slot.
     pub fn check(&self) -> Result<(), FieldError> {
         self.check_changed(|_| false, self.arms_bytes())
     }
 
-    /// The same, where the arms of which `known` says so have passed their check before, and all arms take
-    /// `arms_bytes`.
+    /// Checks the definition, given that the arms for which `known` returns `true` have passed their check before and that
+    /// all arms take `arms_bytes`.
     pub fn check_changed(&self, known: impl Fn(&Arc<Arm>) -> bool, arms_bytes: usize) -> Result<(), FieldError> {
         let fail = |field: &str, message: String| Err(FieldError::new(field, message));
         if self.display_name.len() > DISPLAY_NAME_BYTES_MAX {

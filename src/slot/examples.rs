@@ -1,4 +1,4 @@
-//! Definitions for tests of whatever writes and reads them: every way to learn, every lever, and any ids and texts.
+//! Definitions for tests that write and read them: all models, all controls, and random ids and texts.
 
 use std::sync::Arc;
 
@@ -23,9 +23,9 @@ fn arm(id: &str, because: Option<Unavailable>, schedule: Schedule) -> Arc<Arm> {
     Arc::new(Arm { id, attributes, available: because.is_none(), payload: None, because, schedule })
 }
 
-/// Controls with each of the levers at each of its settings.
-fn levers() -> Vec<Controls> {
-    let mut levers = vec![
+/// Returns controls with each control at each of its settings.
+fn controls_examples() -> Vec<Controls> {
+    let mut controls_examples = vec![
         Controls {
             holdout: Some(0.1),
             arm_bounds: [
@@ -53,21 +53,21 @@ fn levers() -> Vec<Controls> {
         ExplorationPreset::Curious,
         ExplorationPreset::EvenSplit,
     ] {
-        levers.push(Controls { preset: Some(preset), ..Controls::default() });
+        controls_examples.push(Controls { preset: Some(preset), ..Controls::default() });
     }
     for mode in [Mode::On, Mode::Shadow, Mode::Test(0.3)] {
-        levers.push(Controls { mode: Some(mode), ..Controls::default() });
+        controls_examples.push(Controls { mode: Some(mode), ..Controls::default() });
     }
     for baseline in [Baseline::CallersOrder, Baseline::Arm(arm_id("b")), Baseline::Uniform] {
-        levers.push(Controls { baseline: Some(baseline), ..Controls::default() });
+        controls_examples.push(Controls { baseline: Some(baseline), ..Controls::default() });
     }
     for stickiness in [Stickiness::Never, Stickiness::Session, Stickiness::For(36 * 3600 * 1_000_000)] {
-        levers.push(Controls { stickiness: Some(stickiness), ..Controls::default() });
+        controls_examples.push(Controls { stickiness: Some(stickiness), ..Controls::default() });
     }
-    levers
+    controls_examples
 }
 
-/// One rule per effect.
+/// Returns one rule per effect.
 fn rules() -> Vec<Rule> {
     let quota =
         |min_values, max_per_value| Effect::Quota { attribute: "brand".into(), top: 10, min_values, max_per_value };
@@ -95,7 +95,7 @@ fn rules() -> Vec<Rule> {
     effects.into_iter().enumerate().map(rule).collect()
 }
 
-/// One definition per model, per setting of the goal and per lever.
+/// Returns one definition per model, per setting of the goal and per control.
 pub(crate) fn examples() -> Vec<Definition> {
     let of =
         |goal: Goal, model| Definition { goal, model, ..Definition::new(SlotId::parse("slot_id", "offers").unwrap()) };
@@ -136,14 +136,14 @@ pub(crate) fn examples() -> Vec<Definition> {
         arm("c", Some(Unavailable::OutOfStock), Schedule { from_us: None, until_us }),
         arm("d", None, always),
     ];
-    for controls in levers() {
+    for controls in controls_examples() {
         let plain = of(Goal::default(), ModelSpec::default());
         examples.push(Definition { controls, arms: arms.clone(), rules: rules(), ..plain });
     }
     examples
 }
 
-/// Any id that the contract allows for arms, subjects and events, with what quoting gets wrong more often than not.
+/// Strategy of ids that the API allows for arms, subjects and events, rich in characters that quoting often gets wrong.
 pub(crate) fn any_id() -> impl Strategy<Value = String> {
     let character = prop_oneof![
         4 => any::<char>().prop_filter("no control characters", |c| !c.is_control()),
@@ -153,13 +153,14 @@ pub(crate) fn any_id() -> impl Strategy<Value = String> {
     prop::collection::vec(character, 1..64).prop_map(|characters| characters.into_iter().collect())
 }
 
-/// Any text, control characters among it.
+/// Strategy of texts, including control characters.
 pub(crate) fn any_text() -> impl Strategy<Value = String> {
     prop::collection::vec(prop_oneof![any::<char>(), prop::char::range('\0', '\u{a0}')], 1..60)
         .prop_map(|characters| characters.into_iter().collect())
 }
 
-/// A definition that has these ids, of which the first two differ, wherever ids stand, and `text` wherever texts do.
+/// Returns a definition that has these ids, of which the first two differ, in all fields of ids, and `text` in all
+/// fields of texts.
 pub(crate) fn odd_definition(ids: &[String], text: &str) -> Definition {
     let word = crate::bandit::Value::Text(text.into());
     let arm = |id: &String| {
@@ -185,7 +186,7 @@ pub(crate) fn odd_definition(ids: &[String], text: &str) -> Definition {
     definition
 }
 
-/// Two or more different ids.
+/// Strategy of two or more different ids.
 pub(crate) fn any_ids() -> impl Strategy<Value = Vec<String>> {
     prop::collection::btree_set(any_id(), 2..6).prop_map(|ids| ids.into_iter().collect())
 }

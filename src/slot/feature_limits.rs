@@ -6,7 +6,7 @@ use super::{
 };
 use crate::bandit::{Features, Value};
 
-/// Whether features from outside may come in; the error's path begins with `field`.
+/// Checks features from outside. The error's path begins with `field`.
 pub fn check_features(field: &str, features: &Features) -> Result<(), FieldError> {
     if features.len() > FEATURES_MAX {
         let message = format!("has {} features; at most {FEATURES_MAX} are allowed", features.len());

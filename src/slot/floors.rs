@@ -8,10 +8,10 @@
 
 use super::{Definition, FieldError, HeadStart, ProbabilityBounds};
 
-/// A sum of thousands of floors may be off by this much.
+/// Tolerance for the rounding of a sum of thousands of floors.
 const ROUNDING: f64 = 1e-9;
 
-/// Sum with at most six digits.
+/// Returns the sum as a text with six decimals at most.
 fn sum_text(sum: f64) -> String {
     let text = format!("{sum:.6}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -35,7 +35,7 @@ impl Definition {
         self.bounds().0.iter().sum()
     }
 
-    /// Whether the floors leave the policy something to decide.
+    /// Checks that the floors leave the policy something to decide.
     pub(super) fn check_floors(&self) -> Result<(), FieldError> {
         let (mut floors, _) = self.bounds();
         let sum: f64 = floors.iter().sum();
@@ -60,8 +60,10 @@ impl Definition {
         Ok(())
     }
 
-    /// Whether the ceilings leave the policy something to decide. A slot that is filled arm by arm passes through sums
-    /// below 1, so this is asked only of a definition that is given as a whole.
+    /// Checks that the ceilings leave the policy something to decide.
+    ///
+    /// A slot that is filled arm by arm passes through sums below 1, so only a definition that is given as a whole has to
+    /// pass this check.
     pub fn check_ceilings(&self) -> Result<(), FieldError> {
         let (_, ceilings) = self.bounds();
         let sum: f64 = ceilings.iter().sum();
@@ -78,7 +80,7 @@ impl Definition {
         Err(FieldError::new(field, message))
     }
 
-    /// The field that most of the floors come from.
+    /// Field that most of the floors come from.
     fn field_of_floors(&self) -> &'static str {
         let own: f64 = self.controls.arm_bounds.values().filter_map(|ProbabilityBounds { floor, .. }| *floor).sum();
         let all = self.controls.floor();
@@ -86,8 +88,8 @@ impl Definition {
     }
 }
 
-/// The most that new arms are guaranteed beyond their floors, whichever and however many of the arms are new; where all
-/// are new none is ahead of another.
+/// Returns the greatest probability that head starts add to the floors, whichever and however many arms are new. If all
+/// arms are new, none has a head start over another.
 fn largest_head_start(floors: &mut [f64], HeadStart { share, limit, .. }: HeadStart) -> f64 {
     floors.sort_by(f64::total_cmp);
     let mut most = 0.0_f64;
@@ -101,7 +103,7 @@ fn largest_head_start(floors: &mut [f64], HeadStart { share, limit, .. }: HeadSt
         .collect();
     for new in 1..floors.len() {
         let each = share.min(limit / new as f64);
-        // Those with the least floors gain most.
+        // The arms with the least floors gain most.
         let gaining = floors[..new].partition_point(|floor| *floor < each);
         if gaining > 0 {
             most = most.max(gaining as f64 * each - sums[gaining - 1]);

@@ -1,4 +1,4 @@
-//! How the reward events of a shown arm become one number.
+//! Goal: the rule by which the reward events of a shown arm become one number.
 
 use std::collections::BTreeSet;
 
@@ -13,81 +13,82 @@ use crate::bandit::ClickModel;
 const SECOND_US: i64 = 1_000_000;
 const DAY_US: i64 = 24 * 3600 * SECOND_US;
 
-/// Least grace period that a goal has by default: queues and retries of a caller hold an event back for minutes.
+/// Least default of the grace period, as queues and retries of a caller hold an event back for minutes.
 const GRACE_US_MIN: i64 = 10 * 60 * SECOND_US;
-/// Greatest grace period: a decision waits in memory for it.
+/// Greatest grace period, as a decision waits in memory for it.
 const GRACE_US_MAX: i64 = DAY_US;
-/// Reversal window of a goal that does not say one: goods come back within weeks.
+/// Default of the reversal window, as goods come back within weeks.
 const REVERSAL_WINDOW_US_DEFAULT: i64 = 60 * DAY_US;
-/// Greatest window and reversal window: what a decision came to is remembered for it.
+/// Greatest window and reversal window, as the outcome of a decision is remembered for it.
 const WINDOW_US_MAX: i64 = 400 * DAY_US;
 
-/// How several events of one shown arm become its reward. *Persisted.*
+/// Aggregation of several events of a shown arm to its reward. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Aggregation {
-    /// The default reward and all contributions added up.
+    /// Sum of the default reward and all contributions.
     #[default]
     Sum,
-    /// The largest contribution.
+    /// Largest contribution.
     Max,
-    /// The contribution that happened last.
+    /// Contribution that happened last.
     Last,
 }
 
-/// When a reward is learned. *Persisted.*
+/// Time at which a reward is learned. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Learning {
-    /// On arrival, and revised by what comes later; silence once 95 % of the slot's rewards would have come.
+    /// On arrival, with revisions by later events. The missing reward of a decision without events is learned once 95 % of
+    /// the slot's rewards would have arrived.
     #[default]
     Eager,
-    /// Once, when the window closes.
+    /// Once, at the end of the window.
     AtClose,
 }
 
-/// A kind of reward event and what it is worth. *Persisted.*
+/// Kind of reward event and its worth. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RewardKind {
-    /// Its name.
+    /// Name of the kind.
     pub kind: String,
     /// Reward units per event, or per unit of value.
     pub weight: f64,
-    /// Multiplied with the event's value.
+    /// Multiplies the weight by the event's value.
     pub use_value: bool,
-    /// The most that this kind adds to (or takes from) one shown arm's reward, reward units.
+    /// Greatest amount that this kind adds to (or takes from) one shown arm's reward, reward units.
     pub cap: Option<f64>,
-    /// The share of this kind's values that are learned as they are; larger ones are learned as that quantile.
+    /// Fraction of this kind's values that are learned unchanged. Larger values are learned as that quantile.
     #[serde(default)]
     pub winsorize: Option<f64>,
 }
 
-/// How reward events become one number, in "reward units". *Persisted.*
+/// Goal of a slot: the rule by which reward events become one number, in "reward units". *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Goal {
-    /// The kinds that count.
+    /// Kinds of events that count.
     pub kinds: Vec<RewardKind>,
-    /// The reward of an arm that was shown and heard no more of.
+    /// Reward of a shown arm without events.
     pub default_reward: f64,
-    /// How long after a decision its rewards count, microseconds.
+    /// Time after a decision within which its rewards count, microseconds.
     pub window_us: i64,
-    /// How several events become one reward.
+    /// Aggregation of several events to one reward.
     pub aggregation: Aggregation,
-    /// When a reward is learned.
+    /// Time at which a reward is learned.
     #[serde(default)]
     pub learning: Learning,
-    /// How a shopper goes through a slate.
+    /// Click model of the slot's slates.
     #[serde(default)]
     pub click_model: ClickModel,
-    /// How long after the window an event that happened within it is still counted, microseconds; `None`: a tenth of
-    /// the window, at least ten minutes and at most a day.
+    /// Grace period, microseconds: the time after the window within which an event that happened in the window still
+    /// counts. `None` stands for a tenth of the window, at least ten minutes and at most a day.
     #[serde(default)]
     pub grace_period_us: Option<i64>,
-    /// How long after a decision its rewards may be taken back, microseconds; `None`: 60 days.
+    /// Time after a decision within which its rewards may be reversed, microseconds, or `None` for 60 days.
     #[serde(default)]
     pub reversal_window_us: Option<i64>,
 }
 
 impl Default for Goal {
-    /// One click counts 1, for a day.
+    /// Returns the goal under which one click within a day counts 1.
     fn default() -> Self {
         Self {
             kinds: vec![RewardKind {
@@ -108,44 +109,44 @@ impl Default for Goal {
     }
 }
 
-/// One event that counts towards a shown arm's reward.
+/// Event that counts towards a shown arm's reward.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Contribution<'a> {
-    /// The kind's name.
+    /// Name of the kind.
     pub kind: &'a str,
-    /// The event's value.
+    /// Value of the event.
     pub value: Option<f64>,
-    /// When it happened, microseconds since 1970.
+    /// Time of the event, microseconds since 1970.
     pub time_us: i64,
 }
 
 impl Goal {
-    /// The kind of this name.
+    /// Kind of this name, or `None` if there is none.
     pub fn kind(&self, name: &str) -> Option<&RewardKind> {
         self.kinds.iter().find(|kind| kind.kind == name)
     }
 
-    /// The grace period, microseconds: how long after the window a report of what happened within it may come.
+    /// Grace period, microseconds: the time after the window within which events of the window may be reported.
     pub fn grace_period_us(&self) -> i64 {
         self.grace_period_us.unwrap_or((self.window_us / 10).clamp(GRACE_US_MIN, GRACE_US_MAX))
     }
 
-    /// How long a decision waits for reports, microseconds: its window and the grace period.
+    /// Time for which a decision waits for reports, microseconds: its window and the grace period.
     pub fn patience_us(&self) -> i64 {
         self.window_us.saturating_add(self.grace_period_us())
     }
 
-    /// How long after a decision its rewards may be taken back, microseconds.
+    /// Time after a decision within which its rewards may be reversed, microseconds.
     pub fn reversal_window_us(&self) -> i64 {
         self.reversal_window_us.unwrap_or(REVERSAL_WINDOW_US_DEFAULT)
     }
 
-    /// Whether events of this kind take reward back, as a refund does.
+    /// Returns whether events of this kind reduce the reward, as a refund does.
     pub fn takes_back(&self, kind: &str) -> bool {
         self.kind(kind).is_some_and(|kind| kind.weight < 0.0)
     }
 
-    /// Whether rewards of the two goals are the same numbers, so that they may be added up.
+    /// Returns whether both goals give equal rewards for equal events, so that their rewards may be added up.
     pub fn pays_as(&self, other: &Self) -> bool {
         let pay = |kind: &RewardKind| (kind.kind.clone(), kind.weight, kind.use_value, kind.cap);
         self.kinds.len() == other.kinds.len()
@@ -154,10 +155,10 @@ impl Goal {
             && self.aggregation == other.aggregation
     }
 
-    /// The reward of a shown arm whose events, in the order in which they came, are these.
+    /// Returns the reward of a shown arm with these events, in the order of their arrival.
     ///
-    /// Contributions of kinds that the goal no longer has count nothing. Computed anew from all
-    /// events each time, so taking one away leaves exactly what the others give.
+    /// Contributions of kinds that the goal no longer has count nothing. Each call uses all events, so removing one leaves
+    /// exactly the reward of the others.
     pub fn reward<'a>(&self, events: impl Iterator<Item = Contribution<'a>> + Clone) -> f64 {
         let amount = |event: &Contribution<'_>| {
             self.kind(event.kind).map(|k| k.weight * if k.use_value { event.value.unwrap_or(0.0) } else { 1.0 })
@@ -177,15 +178,15 @@ impl Goal {
                 .unwrap_or(self.default_reward),
             Aggregation::Last => events
                 .filter_map(|e| Some((e.time_us, self.kind(e.kind)?.capped(amount(&e)?))))
-                // At the same instant, the one that came later.
+                // At the same instant, the later arrival counts.
                 .reduce(|last, next| if next.0 >= last.0 { next } else { last })
                 .map_or(self.default_reward, |(_, amount)| amount),
         }
     }
 
-    /// Whether every reward lies in [0, 1], so that a mean reward is a rate.
+    /// Returns whether every reward lies in [0, 1], so that a mean reward is a rate.
     pub fn within_unit(&self) -> bool {
-        // The most that one kind can add; none: there is no limit.
+        // The greatest amount that one kind can add, or `None` without a limit.
         let most = |kind: &RewardKind| match (kind.cap, kind.use_value, self.aggregation) {
             _ if kind.weight == 0.0 => Some(0.0),
             (Some(cap), ..) => Some(cap),

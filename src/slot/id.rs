@@ -1,4 +1,4 @@
-//! Identifiers, and the error that names a field.
+//! Identifiers, and the error of a field.
 
 use std::{
     borrow::Borrow,
@@ -10,23 +10,23 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::{ID_BYTES_MAX, SLOT_ID_BYTES_MAX};
 
-/// A field is missing, malformed or out of its range.
+/// Error of a field that is missing, malformed or out of its range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct FieldError {
-    /// The field's path, as the contract writes it: `controls.floor`, `arms[2].arm_id`.
+    /// Path of the field, as the API writes it: `controls.floor`, `arms[2].arm_id`.
     pub field: String,
-    /// What is wrong and what to do.
+    /// Message that says what is wrong and what to do.
     pub message: String,
 }
 
 impl FieldError {
-    /// An error at `field`.
+    /// Creates an error at `field`.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
     }
 
-    /// The same error with `prefix` before its path.
+    /// Returns the error with `prefix` before its path.
     #[must_use]
     pub fn within(self, prefix: &str) -> Self {
         if prefix.is_empty() { self } else { Self { field: format!("{prefix}.{}", self.field), ..self } }
@@ -36,10 +36,10 @@ impl FieldError {
 /// Longest text of a caller that an error repeats, in bytes.
 const SHORT_BYTES_MAX: usize = 80;
 
-/// The text as an error or a log line repeats it: control characters are escaped, and what is longer than 80 bytes ends
-/// with an ellipsis.
+/// Returns the text in the form in which an error or a log line repeats it: with control characters escaped, and with an
+/// ellipsis after 80 bytes.
 ///
-/// A text from a caller may have megabytes, and a terminal obeys its control characters.
+/// A caller's text may have megabytes, and a terminal obeys its control characters.
 pub fn shorten(text: &str) -> String {
     let mut short = String::with_capacity(text.len().min(SHORT_BYTES_MAX + 8));
     for character in text.chars() {
@@ -58,7 +58,7 @@ pub fn shorten(text: &str) -> String {
     short
 }
 
-/// [`shorten`], in quotation marks as a field's path has a key: `context["price"]`.
+/// Returns the [shortened](shorten) key in quotation marks, as a field's path writes it: `context["price"]`.
 pub fn shorten_key(key: &str) -> String {
     format!("\"{}\"", shorten(key).replace('\\', "\\\\").replace('"', "\\\""))
 }
@@ -95,8 +95,8 @@ fn check_slot_id(text: &str) -> Result<(), String> {
 
 /// Checks any other id: 1 to 256 bytes of UTF-8 without control characters.
 ///
-/// Ids are the caller's: a shop's product number has spaces, slashes and quotation marks, a subject's may be an address.
-/// They are compared byte by byte and never normalised.
+/// Callers choose their ids: a shop's product number may have spaces, slashes and quotation marks, and a subject's id may
+/// be an address. Ids are compared byte by byte and never normalised.
 fn check_text_id(text: &str) -> Result<(), String> {
     if text.is_empty() {
         return Err("must not be empty".into());
@@ -119,13 +119,14 @@ pub fn check_token(field: &str, text: &str) -> Result<(), FieldError> {
     check_text_id(text).map_err(|message| FieldError::new(field, message))
 }
 
-/// The name among `known` that `given` was most likely meant to be, as a half sentence ("; did you mean 'offers'?"), or nothing.
+/// Returns the name among `known` that `given` was most likely meant to be, as a half sentence ("; did you mean
+/// 'offers'?"), or an empty text if none is near.
 pub fn suggestion<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> String {
-    // A name that long is no misspelling, and comparing it with thousands takes seconds.
+    // A name of that length is no misspelling, and comparing it with thousands of names takes seconds.
     if given.len() > ID_BYTES_MAX {
         return String::new();
     }
-    // A catalogue may have thousands of names: the first few thousand are enough to guess from.
+    // A catalogue may have thousands of names, and the first few thousand are enough for a guess.
     let near = known.take(2_000).map(|name| (strsim::osa_distance(given, name), name)).min();
     match near {
         Some((distance, name)) if distance <= 2.max(given.len() / 4) => format!("; did you mean '{}'?", shorten(name)),
@@ -146,7 +147,7 @@ macro_rules! identifier {
                 Ok(Self(text.into()))
             }
 
-            /// As text.
+            /// Id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -167,18 +168,18 @@ macro_rules! identifier {
 }
 
 identifier! {
-    /// A slot's id: `[A-Za-z0-9][A-Za-z0-9._:-]{0,127}`. *Persisted.*
+    /// Id of a slot: `[A-Za-z0-9][A-Za-z0-9._:-]{0,127}`. *Persisted.*
     SlotId, check_slot_id
 }
 impl SlotId {
-    /// An id that no slot has.
+    /// Creates an id that no slot has.
     pub(super) fn empty() -> Self {
         Self("".into())
     }
 }
 
 identifier! {
-    /// An arm's id: 1 to 256 bytes of UTF-8 without control characters, compared byte by byte. *Persisted.*
+    /// Id of an arm: 1 to 256 bytes of UTF-8 without control characters, compared byte by byte. *Persisted.*
     ArmId, check_text_id
 }
 

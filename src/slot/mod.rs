@@ -1,16 +1,21 @@
-//! What a slot is: a definition with its arms, goal and controls, as validated values.
+//! Slots: definitions with their arms, goal, controls and rules, as validated values.
 //!
-//! * [`Definition`]: all that a marketer or engineer says about a slot; [`Definition::check`] is
-//!   the one place that says whether it holds together.
-//! * [`Goal`]: how the reward events of a shown arm become one number.
-//! * [`Controls`]: how it explores. Unset means the default, so a better default reaches old slots.
-//! * [`Rule`]: a condition and what it does to the arms that it matches.
+//! * [`Definition`]: everything that a marketer or engineer sets for a slot. [`Definition::check`] is the only place that
+//!   decides whether it is valid.
+//! * [`Goal`]: the rule by which the reward events of a shown arm become one number.
+//! * [`Controls`]: exploration and audience of the slot. An unset control has its default, so a better default reaches
+//!   old slots.
+//! * [`Rule`]: a condition, and an effect on the arms that it matches.
 //! * [`Revision`]: a definition as it was after a change.
-//! * [`limits`]: a limit on everything, with its reason.
+//! * [`limits`]: a limit on every input, with its reason.
+//! * [`Named`]: one name for each value of the enumerations, for all layers.
 //!
-//! Invariants: a definition inside the engine has passed its check; identifiers are well formed by type.
+//! Invariants:
 //!
-//! Deliberately not here: anything that happens over time, and anything that was learned.
+//! * A definition inside the engine has passed its check.
+//! * Identifiers are well formed by type.
+//!
+//! Deliberately not here: events over time, and learned state.
 
 mod arm;
 mod controls;

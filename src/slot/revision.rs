@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::definition::Definition;
 
-/// Caller of a change as the service saw it, beside what the author says of themselves. *Persisted.*
+/// Caller of a change as the service saw it, in addition to the author's own statement. *Persisted.*
 ///
-/// A change that was made before actors were recorded, or inside the process, has an empty one.
+/// A change from before actors were recorded, or from inside the process, has an empty actor.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Actor {
     /// Name that the caller authenticated as; empty while the service knows no keys.
@@ -26,12 +26,12 @@ impl Actor {
     }
 }
 
-/// Who makes a change, and why. *Persisted.*
+/// Author of a change and the reason for it. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ChangeReason {
-    /// Who, as they call themselves; may be empty.
+    /// Name that the author gave, which may be empty.
     pub author: String,
-    /// In the author's words; may be empty.
+    /// Reason in the author's words, which may be empty.
     pub reason: String,
     /// Caller as the service saw it.
     #[serde(default, skip_serializing_if = "Actor::is_empty")]
@@ -50,19 +50,19 @@ impl ChangeReason {
     }
 }
 
-/// A definition as it was after a change.
+/// Definition as it was after a change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Revision {
-    /// Its number, from 1.
+    /// Number of the revision, from 1.
     pub number: u64,
-    /// When it was made, microseconds since 1970.
+    /// Time of the change, microseconds since 1970.
     pub at_us: i64,
-    /// Who made it, and why.
+    /// Author of the change and the reason for it.
     pub why: ChangeReason,
-    /// What kind of change it was.
+    /// Kind of the change.
     pub change: String,
-    /// The definition after it.
+    /// Definition after the change.
     pub definition: Arc<Definition>,
-    /// Bytes that it takes beside the arms that it shares with the revision before it.
+    /// Size without the arms that it shares with the revision before, bytes.
     pub own_bytes: u64,
 }

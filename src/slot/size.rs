@@ -1,7 +1,7 @@
-//! How much a definition takes, as its limit counts it.
+//! Size of a definition, as its limit counts it.
 //!
-//! Texts count by their bytes, numbers 8 bytes (4 in a vector), payloads as JSON: about what the journal, a snapshot
-//! and an answer hold.
+//! Texts count by their bytes, numbers as 8 bytes (4 in a vector) and payloads as JSON, which is about the size in the
+//! journal, in a snapshot and in an answer.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::bandit::{Features, Value};
 
-/// Bytes that an arm or a feature takes beside what it says.
+/// Bytes that an arm or a feature takes beside its contents.
 const FRAME: usize = 8;
 
 /// Returns the bytes of a payload as JSON.
@@ -32,7 +32,7 @@ fn features_bytes(features: &Features) -> usize {
 }
 
 impl Arm {
-    /// Bytes that it takes.
+    /// Size of the arm, bytes.
     pub fn bytes(&self) -> usize {
         let payload = self.payload.as_ref().map_or(0, payload_bytes);
         (self.id.as_str().len() + features_bytes(&self.attributes) + FRAME).saturating_add(payload)
@@ -40,7 +40,7 @@ impl Arm {
 }
 
 impl Definition {
-    /// Bytes that it takes without its arms.
+    /// Size of the definition without its arms, bytes.
     pub fn settings_bytes(&self) -> usize {
         let rule = |rule: &Rule| rule.name.len() + rule.when.len() + 8 * FRAME;
         let share = |arm: &super::ArmId| arm.as_str().len() + 3 * FRAME;
@@ -50,12 +50,12 @@ impl Definition {
             + 128 * FRAME
     }
 
-    /// Bytes that its arms take.
+    /// Size of the arms, bytes.
     pub fn arms_bytes(&self) -> usize {
         self.arms.iter().fold(0, |sum, arm| sum.saturating_add(arm.bytes()))
     }
 
-    /// The same, where the arms of `before` take `bytes`: only arms that differ are looked at.
+    /// Returns the size of the arms, given that the arms of `before` take `bytes`. Only arms that differ are looked at.
     pub fn arms_bytes_since(&self, before: &[Arc<Arm>], bytes: usize) -> usize {
         let same = |(a, b): (&Arc<Arm>, &Arc<Arm>)| Arc::ptr_eq(a, b);
         if self.arms.len() == before.len() && self.arms.iter().zip(before).all(same) {
@@ -70,7 +70,7 @@ impl Definition {
         bytes.saturating_sub(sum(before, &is)).saturating_add(sum(&self.arms, &was))
     }
 
-    /// Bytes that it takes.
+    /// Size of the definition, bytes.
     pub fn bytes(&self) -> usize {
         self.arms_bytes().saturating_add(self.settings_bytes())
     }

@@ -17,105 +17,105 @@ pub use values::{Baseline, ExplorationPreset, HeadStart, Mode, ProbabilityBounds
 const MINUTE_US: i64 = 60 * 1_000_000;
 const DAY_US: i64 = 24 * 60 * MINUTE_US;
 
-/// The exploration controls; unset means the default. *Persisted.*
+/// Controls of exploration and audience. A control that is `None` has its default. *Persisted.*
 ///
-/// Every one takes effect with the next decision and none touches what was learned.
+/// Every control takes effect with the next decision, and none changes what was learned.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Controls {
-    /// The width multiplier, 0 to 10.
+    /// Width multiplier, 0 to 10.
     pub exploration: Option<f64>,
-    /// The least probability of each eligible arm, 0 to 1.
+    /// Least probability of each eligible arm, 0 to 1.
     pub floor: Option<f64>,
-    /// The greatest, above 0 up to 1.
+    /// Greatest probability of each eligible arm, above 0 and at most 1.
     pub ceiling: Option<f64>,
-    /// The half-life of observations, microseconds.
+    /// Half-life of observations, microseconds.
     pub half_life_us: Option<i64>,
-    /// The share of subjects who get the baseline, 0 to 1.
+    /// Fraction of subjects in the holdout, who get the baseline, 0 to 1.
     pub holdout: Option<f64>,
-    /// Stop learning.
+    /// Stops learning.
     pub freeze_learning: Option<bool>,
-    /// The baseline for everyone.
+    /// Shows the baseline to every subject.
     pub safe_choice: Option<bool>,
-    /// How scores become probabilities.
+    /// Policy that turns scores into probabilities.
     pub policy: Option<Policy>,
-    /// The width multiplier by name, or the even split; instead of a number.
+    /// Exploration preset, instead of a width multiplier.
     #[serde(default)]
     pub preset: Option<ExplorationPreset>,
-    /// Least and greatest probability of single arms, instead of those for all.
+    /// Probability bounds of single arms, instead of those for all.
     #[serde(default)]
     pub arm_bounds: BTreeMap<ArmId, ProbabilityBounds>,
-    /// An even split until every arm had its chance.
+    /// Even split until every arm was shown and rewarded often enough.
     #[serde(default)]
     pub warm_up: Option<WarmUp>,
-    /// A share that new arms are guaranteed.
+    /// Floor for new arms.
     #[serde(default)]
     pub head_start: Option<HeadStart>,
-    /// Who gets what the policy chooses.
+    /// Mode: the subjects that get the policy's choice.
     #[serde(default)]
     pub mode: Option<Mode>,
-    /// What those get who do not get what the policy chooses.
+    /// Baseline for the other subjects.
     #[serde(default)]
     pub baseline: Option<Baseline>,
-    /// Shuffles who is in the holdout and the analysis slice; empty: by the slot's id alone.
+    /// Seed of the hash that assigns subjects to the holdout and the analysis group, or `None` for the slot's id alone.
     #[serde(default)]
     pub salt: Option<String>,
-    /// The share of subjects who get the policy and from whom nothing is learned, 0 to 1.
+    /// Fraction of subjects in the analysis group, 0 to 1. They get the policy's choice and nothing is learned from them.
     #[serde(default)]
     pub analysis: Option<f64>,
-    /// How long a subject gets the same.
+    /// Time for which a subject gets the same arms.
     #[serde(default)]
     pub stickiness: Option<Stickiness>,
-    /// Simulated traffic is welcome.
+    /// Accepts simulated traffic.
     #[serde(default)]
     pub simulated: Option<bool>,
 }
 
 impl Controls {
-    /// The half-life where none is set: a fortnight, two of a shop's weekly cycles.
+    /// Default half-life: a fortnight, two of a shop's weekly cycles.
     pub const HALF_LIFE_US_DEFAULT: i64 = 14 * DAY_US;
 
-    /// The least γ of `SquareCB`: times the largest gap that rewards can have it still counts.
+    /// Least γ of `SquareCB`, which still has an effect at the largest gap that rewards can have.
     const GAMMA_MIN: f64 = 1.0 / NUMBER_MAX;
 
-    /// The holdout's share of a slot that is made without saying it: enough to measure by, and most gain from the rest.
+    /// Holdout of a new slot that does not set one: enough to measure by, while most subjects get the policy.
     pub const HOLDOUT_NEW: f64 = 0.1;
 
-    /// The width multiplier; what 1 stands for says [`Link::balanced`](crate::bandit::Link::balanced).
+    /// Width multiplier. [`Link::balanced`](crate::bandit::Link::balanced) defines the width at 1.
     pub fn exploration(&self) -> f64 {
         self.exploration.or(self.preset.and_then(ExplorationPreset::width)).unwrap_or(1.0)
     }
 
-    /// Whether all arms are drawn alike, whatever was learned.
+    /// Returns whether all arms have equal probabilities, whatever was learned.
     pub fn even_split(&self) -> bool {
         self.preset == Some(ExplorationPreset::EvenSplit)
     }
 
-    /// Who gets what the policy chooses.
+    /// Mode of the slot.
     pub fn mode(&self) -> Mode {
         self.mode.unwrap_or_default()
     }
 
-    /// What the others get.
+    /// Baseline of the slot.
     pub fn baseline(&self) -> &Baseline {
         self.baseline.as_ref().unwrap_or(&Baseline::CallersOrder)
     }
 
-    /// Whether simulated traffic is welcome.
+    /// Returns whether the slot accepts simulated traffic.
     pub fn simulated(&self) -> bool {
         self.simulated.unwrap_or(false)
     }
 
-    /// How long a subject gets the same.
+    /// Stickiness of the slot.
     pub fn stickiness(&self) -> Stickiness {
         self.stickiness.unwrap_or_default()
     }
 
-    /// The share of subjects from whom nothing is learned.
+    /// Fraction of subjects in the analysis group.
     pub fn analysis(&self) -> f64 {
         self.analysis.unwrap_or(0.0)
     }
 
-    /// The share of subjects who get the baseline and are measured by: the holdout, or all that a test leaves out.
+    /// Fraction of subjects in the control group: the holdout, or all subjects that a test leaves out.
     pub fn control_share(&self) -> f64 {
         match self.mode() {
             Mode::Test(share) => self.holdout().max(1.0 - share),
@@ -123,37 +123,37 @@ impl Controls {
         }
     }
 
-    /// The floor.
+    /// Floor of every arm's probability.
     pub fn floor(&self) -> f64 {
         self.floor.unwrap_or(0.0)
     }
 
-    /// The ceiling.
+    /// Ceiling of every arm's probability.
     pub fn ceiling(&self) -> f64 {
         self.ceiling.unwrap_or(1.0)
     }
 
-    /// The half-life, microseconds.
+    /// Half-life of observations, microseconds.
     pub fn half_life_us(&self) -> i64 {
         self.half_life_us.unwrap_or(Self::HALF_LIFE_US_DEFAULT)
     }
 
-    /// The holdout's share.
+    /// Fraction of subjects in the holdout.
     pub fn holdout(&self) -> f64 {
         self.holdout.unwrap_or(0.0)
     }
 
-    /// Whether learning stands still.
+    /// Returns whether learning is stopped.
     pub fn freeze_learning(&self) -> bool {
         self.freeze_learning.unwrap_or(false)
     }
 
-    /// Whether everyone gets the baseline.
+    /// Returns whether every subject gets the baseline.
     pub fn safe_choice(&self) -> bool {
         self.safe_choice.unwrap_or(false)
     }
 
-    /// The policy.
+    /// Policy of the slot.
     pub fn policy(&self) -> Policy {
         if self.even_split() { Policy::Uniform } else { self.policy.unwrap_or_default() }
     }
@@ -189,7 +189,7 @@ impl Controls {
         Ok(())
     }
 
-    /// The controls that say who gets what, and how much of it.
+    /// Checks the controls of audience and probability bounds.
     fn check_steering(&self) -> Result<(), FieldError> {
         let fail = |field: &str, message: String| Err(FieldError::new(format!("controls.{field}"), message));
         let share = |field: &str, value: f64| {
@@ -244,7 +244,7 @@ impl Controls {
     }
 }
 
-/// How long what a subject was given is remembered at most: a season.
+/// Greatest stickiness: a season.
 const STICKY_US_MAX: i64 = 90 * DAY_US;
 
 #[cfg(test)]

@@ -5,21 +5,21 @@ use serde::{Deserialize, Serialize};
 use super::DAY_US;
 use crate::slot::id::ArmId;
 
-/// A named width multiplier. *Persisted.*
+/// Exploration preset: a named width multiplier, or the even split. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExplorationPreset {
-    /// 0.5.
+    /// Width multiplier 0.5.
     Cautious,
-    /// 1.
+    /// Width multiplier 1.
     Balanced,
-    /// 1.5.
+    /// Width multiplier 1.5.
     Curious,
-    /// All alike, whatever the scores.
+    /// Equal probabilities, whatever the scores.
     EvenSplit,
 }
 
 impl ExplorationPreset {
-    /// The width multiplier that it stands for; none: all alike.
+    /// Width multiplier of the preset, or `None` for the even split.
     pub fn width(self) -> Option<f64> {
         match self {
             Self::Cautious => Some(0.5),
@@ -30,92 +30,93 @@ impl ExplorationPreset {
     }
 }
 
-/// The least and the greatest probability of an arm; none: that for all. *Persisted.*
+/// Floor and ceiling of an arm's probability, each `None` for the slot's. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct ProbabilityBounds {
-    /// The least, 0 to 1.
+    /// Least probability, 0 to 1.
     pub floor: Option<f64>,
-    /// The greatest, above 0 up to 1.
+    /// Greatest probability, above 0 and at most 1.
     pub ceiling: Option<f64>,
 }
 
-/// Warm-up of a slot: until every arm that could be chosen was shown and rewarded so often, all are alike. *Persisted.*
+/// Warm-up of a slot: all arms have equal probabilities until every eligible arm was shown and rewarded this often.
+/// *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct WarmUp {
-    /// Showings.
+    /// Number of showings.
     pub views: u64,
-    /// Showings with a reward.
+    /// Number of showings with a reward.
     pub rewards: u64,
-    /// The warm-up of an arm ends without those rewards after so many times its showings; `None`: 5.
+    /// Multiple of the showings after which the warm-up of an arm ends without the rewards, or `None` for 5.
     #[serde(default)]
     pub patience: Option<u32>,
 }
 
 impl WarmUp {
-    /// The patience of a warm-up that does not say one.
+    /// Default of the patience.
     pub const PATIENCE: u32 = 5;
 
-    /// Showings after which an arm's warm-up ends whatever its rewards.
+    /// Number of showings after which an arm's warm-up ends whatever its rewards.
     pub fn views_at_most(&self) -> u64 {
-        // Each reward takes a showing, so those count where no showings are asked for.
+        // Each reward takes a showing, so the rewards count if no showings are set.
         self.views.max(self.rewards).saturating_mul(u64::from(self.patience.unwrap_or(Self::PATIENCE)))
     }
 
-    /// Whether an arm with so many showings, of which so many were rewarded, still warms up.
+    /// Returns whether an arm with `shown` showings, of which `rewarded` were rewarded, still warms up.
     pub fn lasts(&self, shown: u64, rewarded: u64) -> bool {
         (shown < self.views || rewarded < self.rewards) && shown < self.views_at_most()
     }
 }
 
-/// What a new arm is guaranteed until it was shown so often. *Persisted.*
+/// Head start: a floor for new arms until they were shown this often. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct HeadStart {
-    /// Showings.
+    /// Number of showings after which an arm is no longer new.
     pub views: u64,
-    /// The least probability of each, 0 to 1.
+    /// Least probability of each new arm, 0 to 1.
     pub share: f64,
-    /// The most that all new arms together are guaranteed, 0 to 1.
+    /// Greatest total of these floors, 0 to 1.
     pub limit: f64,
 }
 
-/// Who gets what the policy chooses. *Persisted.*
+/// Mode of a slot: the subjects that get the policy's choice. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub enum Mode {
-    /// All but the holdout.
+    /// All subjects except the holdout get the policy's choice.
     #[default]
     On,
-    /// Nobody: what it would have chosen is recorded, and the baseline shown.
+    /// Shadow mode: the policy's choice is recorded, and every subject gets the baseline.
     Shadow,
-    /// This share of the subjects, 0 to 1; the others count as holdout.
+    /// This fraction of the subjects, 0 to 1, gets the policy's choice; the others count as holdout.
     Test(f64),
 }
 
-/// What is shown where the policy does not choose. *Persisted.*
+/// Baseline: the arms that are shown if the policy does not choose. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Baseline {
-    /// The caller's order; without candidates the slot's.
+    /// Caller's order, or the slot's order if the request names no candidates.
     #[default]
     CallersOrder,
-    /// This arm, then the caller's order.
+    /// This arm first, then the caller's order.
     Arm(ArmId),
-    /// All orders alike.
+    /// Random order, each with equal probability.
     Uniform,
 }
 
-/// How long a subject gets the same. *Persisted.*
+/// Stickiness: the time for which a subject gets the same arms. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Stickiness {
-    /// Each decision is drawn anew.
+    /// Each decision is drawn independently.
     #[default]
     Never,
-    /// As long as the session lasts, at most a day.
+    /// Arms stay for the session, for a day at most.
     Session,
-    /// So long after the first draw, microseconds.
+    /// Arms stay for this time after the first draw, microseconds.
     For(i64),
 }
 
 impl Stickiness {
-    /// How long what was drawn is remembered, microseconds.
+    /// Time for which the drawn arms are remembered, microseconds.
     pub fn memory_us(self) -> i64 {
         match self {
             Self::Never => 0,
@@ -126,6 +127,6 @@ impl Stickiness {
 }
 
 impl HeadStart {
-    /// The limit where none is said: what is known to be good keeps the other half.
+    /// Default of the limit, which leaves the other half to the arms that are known to be good.
     pub const LIMIT_DEFAULT: f64 = 0.5;
 }
