@@ -1,29 +1,30 @@
 //! Slotwise: a contextual-bandit decision service.
 //!
-//! A *slot* is a place where one of several *arms* can be shown. For each slot
-//! Slotwise decides what to show this shopper now, learns from the rewards that
-//! follow, and says how sure it is. The rooms, in reading order; each uses those
-//! before it and none after:
+//! A *slot* is a place where one of several *arms* can be shown. For each slot Slotwise decides which arms a shopper
+//! sees now, learns from the rewards that follow, and reports how sure it is. These are the modules in reading order;
+//! each depends only on those before it:
 //!
-//! * [`stats`]: numbers only. The posteriors, and the integral behind every propensity.
-//! * [`bandit`]: features and their encoding, models, and from scores to a pmf to a draw.
-//! * [`slot`]: what a slot is; validated values, and a limit on everything.
-//! * [`engine`]: the state machine. `decide` reads, `apply` is the only place where state changes.
-//! * [`journal`]: what happened, in order, durable.
-//! * [`node`]: the shell round the engine: owner of journal and state, group commit, the clock.
-//! * [`metrics`]: what is counted for operators.
-//! * [`wire`]: the API; the only room that names its generated types.
-//! * [`config`], [`server`], [`cli`]: the program round it.
+//! * [`stats`]: numbers only. Posteriors, and the integral behind every propensity.
+//! * [`bandit`]: features and their encoding, models, and the way from scores to a pmf to a draw.
+//! * [`slot`]: definitions of slots as validated values, with a limit on every input.
+//! * [`engine`]: the state machine. `decide` reads the state, and `apply` is the only function that changes it.
+//! * [`journal`]: the durable record of all events, in order.
+//! * [`node`]: the owner of journal and state, with group commit and the clock.
+//! * [`metrics`]: counters for operators.
+//! * [`wire`]: the API, and the only module that names its generated types.
+//! * [`config`], [`server`], [`cli`]: the program.
 //!
-//! Three invariants hold the whole together. State is a fold of the journal: the same events
-//! give the same state, bit for bit. The propensity that is logged is the number that was drawn
-//! from. Nothing is acknowledged before it is durable (a decision, unless asked for, excepted).
+//! Invariants of the whole:
 //!
-//! `stats`, `bandit`, `slot` and `engine` know no runtime, no file, no socket and no clock; the
-//! test `rooms` holds them to it.
+//! * State is a fold of the journal: the same events give the same state, bit for bit.
+//! * The logged propensity is the number that was drawn from.
+//! * Nothing is acknowledged before it is durable, except a decision whose caller did not ask for durability.
+//!
+//! `stats`, `bandit`, `slot` and `engine` use no runtime, file, socket or clock. A test enforces this and the order of
+//! the modules.
 
-// Counts and indices become floating-point numbers all over a statistics library: all are far
-// below 2^52, and the few that go the other way say so where they do.
+// A statistics library converts counts and indices to floating-point numbers everywhere. All of them are far below
+// 2^52, and the few conversions in the other direction give their own reason.
 #![allow(clippy::cast_precision_loss, reason = "counts and indices are far below 2^52")]
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test compares with the standard library's functions"))]
 

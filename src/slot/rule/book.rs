@@ -1,9 +1,12 @@
-//! A slot's rules made ready: compiled once, and what depends on an arm alone evaluated once per arm.
+//! Compiled rules of a slot. Each condition is compiled once, and its parts that read the arm alone are evaluated once per
+//! arm.
 //!
-//! Invariants: a book's verdicts are those of evaluating each rule's whole condition anew for each target; a renewed
-//! book is one made anew. Both are tested.
+//! Invariants, which are tested:
 //!
-//! Deliberately not here: what follows from a verdict.
+//! * The verdicts of a book equal those of evaluating each rule's whole condition for each target.
+//! * A renewed book equals a new one.
+//!
+//! Deliberately not here: the consequences of a verdict.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -18,21 +21,21 @@ use crate::{
     slot::{Arm, ArmId},
 };
 
-/// What a condition says of an arm.
+/// Value of a condition for an arm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u8)]
 pub enum Verdict {
-    /// It does not hold.
+    /// The condition does not hold.
     #[default]
     No,
-    /// It holds.
+    /// The condition holds.
     Yes,
-    /// It has no value, say because a feature is missing; [`Rule::on_error`] says what that means.
+    /// The condition has no value, for example because a feature is missing; [`Rule::on_error`] says what that means.
     Failed,
 }
 
 impl Verdict {
-    /// Of two conditions that must both hold: one that does not decides, even where the other fails.
+    /// Returns the verdict of two conditions that must both hold. One that does not hold decides, even if the other fails.
     fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::No, _) | (_, Self::No) => Self::No,
@@ -54,38 +57,38 @@ impl Verdict {
     }
 }
 
-/// What a request tells its rules.
+/// Request data that conditions may read.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestFacts<'a> {
-    /// Its context.
+    /// Context of the request.
     pub context: &'a Features,
-    /// The subject; empty: `subject.id` is missing.
+    /// Id of the subject. An empty id makes `subject.id` missing.
     pub subject_id: &'a str,
-    /// The session; empty: `subject.session_id` is missing.
+    /// Id of the session. An empty id makes `subject.session_id` missing.
     pub session_id: &'a str,
 }
 
-/// An arm that a request's rules are asked about.
+/// Arm that the rules are evaluated for.
 #[derive(Debug, Clone, Copy)]
 pub struct RuleTarget<'a> {
-    /// Its id.
+    /// Id of the arm.
     pub arm: &'a ArmId,
-    /// Where it stands among the definition's arms; none: it is not among them.
+    /// Index among the definition's arms, or `None` if it is not one of them.
     pub position: Option<usize>,
-    /// What the request says about it; goes before what the definition says.
+    /// Features of the arm in the request, which take precedence over the definition's.
     pub own: Option<&'a Features>,
 }
 
-/// A rule made ready.
+/// Compiled rule.
 #[derive(Debug, Clone)]
 struct CompiledRule {
-    /// None: it does not compile, though a checked rule does.
+    /// Program, or `None` if the condition does not compile, which a checked rule does.
     program: Option<Arc<Program>>,
-    /// What the parts that read the arm alone say of each of the definition's arms; none where there are no such parts.
+    /// Verdicts of the parts that read the arm alone for each of the definition's arms, or `None` without such parts.
     table: Option<Arc<[Verdict]>>,
 }
 
-/// A slot's rules made ready.
+/// Compiled rules of a slot.
 #[derive(Debug, Clone, Default)]
 pub struct RuleBook {
     rules: Arc<[Rule]>,
@@ -93,33 +96,33 @@ pub struct RuleBook {
     entries: Arc<[CompiledRule]>,
 }
 
-/// What it was made of says all.
+/// Compares the rules and arms, from which all compiled data follow.
 impl PartialEq for RuleBook {
     fn eq(&self, other: &Self) -> bool {
         self.rules == other.rules && self.arms == other.arms
     }
 }
 
-/// What a request's rules say of its arms.
+/// Verdicts of all rules for the arms of a request.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Verdicts {
     rules: Vec<VerdictRow>,
-    /// The verdicts of all rows that have one per target.
+    /// Verdicts of all rows with one verdict per target.
     cells: Vec<Verdict>,
     targets: usize,
 }
 
-/// What one rule says.
+/// Verdicts of one rule.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum VerdictRow {
-    /// The same of each.
+    /// One verdict for all targets.
     Same(Verdict),
-    /// What stands in the cells from here on.
+    /// Verdicts in the cells from this index on.
     From(usize),
 }
 
 impl Verdicts {
-    /// Whether the rule's condition holds, or fails, for any target.
+    /// Returns whether the rule's condition holds, or fails, for any target.
     pub fn concerns(&self, rule: usize) -> bool {
         match self.rules.get(rule) {
             Some(VerdictRow::Same(verdict)) => *verdict != Verdict::No && self.targets > 0,
@@ -128,7 +131,7 @@ impl Verdicts {
         }
     }
 
-    /// What the rule says of the target; no of those that were not asked about.
+    /// Verdict of the rule for the target, or [`Verdict::No`] for a target that was not evaluated.
     pub fn of(&self, rule: usize, target: usize) -> Verdict {
         match self.rules.get(rule) {
             Some(VerdictRow::Same(verdict)) if target < self.targets => *verdict,
@@ -139,13 +142,13 @@ impl Verdicts {
         }
     }
 
-    /// The targets for which the rule's condition holds.
+    /// Targets for which the rule's condition holds.
     pub fn matched(&self, rule: usize) -> impl Iterator<Item = usize> + '_ {
         let targets = if self.concerns(rule) { self.targets } else { 0 };
         (0..targets).filter(move |&target| self.of(rule, target) == Verdict::Yes)
     }
 
-    /// How many targets the rule's condition fails for.
+    /// Number of targets for which the rule's condition fails.
     pub fn failures(&self, rule: usize) -> usize {
         let targets = if self.concerns(rule) { self.targets } else { 0 };
         (0..targets).filter(|&target| self.of(rule, target) == Verdict::Failed).count()
@@ -153,14 +156,14 @@ impl Verdicts {
 }
 
 impl RuleBook {
-    /// Makes rules ready that have passed their checks. One that does not compile fails for every arm.
+    /// Compiles rules that have passed their checks. A rule that does not compile fails for every arm.
     ///
     /// Costs a parse per rule and an evaluation per arm and rule that reads the arm alone.
     pub fn new(rules: &[Rule], arms: &[Arc<Arm>]) -> Self {
         Self::default().renewed(rules, arms)
     }
 
-    /// The book of these rules and arms; what they share with this book's is taken over.
+    /// Returns the book of these rules and arms, and reuses the compiled data that they share with this book.
     ///
     /// A condition that stays is not compiled again, and an arm that is the same allocation is not evaluated again.
     #[must_use]
@@ -198,7 +201,7 @@ impl RuleBook {
         Self { rules: rules.into(), arms, entries: entries.into() }
     }
 
-    /// Whether the other book has this one's programs, not programs like them.
+    /// Returns whether both books share their programs in memory.
     #[cfg(test)]
     pub(super) fn shares_programs_with(&self, other: &Self) -> bool {
         let same = |(a, b): (&CompiledRule, &CompiledRule)| match (&a.program, &b.program) {
@@ -208,7 +211,7 @@ impl RuleBook {
         self.entries.len() == other.entries.len() && self.entries.iter().zip(other.entries.iter()).all(same)
     }
 
-    /// Whether it has its tables and arms too.
+    /// Returns whether both books share their programs, tables and arms in memory.
     #[cfg(test)]
     pub(super) fn shares_all_with(&self, other: &Self) -> bool {
         let same = |(a, b): (&CompiledRule, &CompiledRule)| match (&a.table, &b.table) {
@@ -221,34 +224,34 @@ impl RuleBook {
             && self.entries.iter().zip(other.entries.iter()).all(same)
     }
 
-    /// Where in this book each arm stands.
+    /// Returns the index of each arm in this book.
     fn kept(&self, arms: &[Arc<Arm>]) -> ArmMapping {
         let same = |(old, new): (&Arc<Arm>, &Arc<Arm>)| Arc::ptr_eq(old, new);
         if self.arms.len() == arms.len() && self.arms.iter().zip(arms).all(same) {
             return ArmMapping::All;
         }
-        // This book holds its arms, so that none of their addresses can have become another arm's.
+        // This book keeps its arms alive, so none of their addresses can belong to another arm.
         let places: HashMap<_, _> =
             self.arms.iter().enumerate().map(|(place, arm)| (Arc::as_ptr(arm), place)).collect();
         ArmMapping::Some(arms.iter().map(|arm| places.get(&Arc::as_ptr(arm)).copied()).collect())
     }
 
-    /// Whether there are no rules.
+    /// Returns whether there are no rules.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 
-    /// The rules, in the slot's order.
+    /// Rules, in the slot's order.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
 
-    /// The definition's arms that the book was made for, in their order.
+    /// Arms of the definition, in their order.
     pub fn arms(&self) -> &[Arc<Arm>] {
         &self.arms
     }
 
-    /// What each rule says of each target. A paused rule says no.
+    /// Evaluates each rule for each target. A paused rule gives [`Verdict::No`].
     pub fn judge(&self, facts: &RequestFacts<'_>, targets: &[RuleTarget<'_>]) -> Verdicts {
         let request = EvaluationScope {
             context: facts.context,
@@ -324,8 +327,8 @@ impl RuleBook {
         }
     }
 
-    /// What the rule says of a definition's arm in every request whose candidates do not contradict the definition;
-    /// none where that depends on the request.
+    /// Verdict of the rule for a definition's arm in all requests whose candidates do not contradict the definition, or
+    /// `None` if it depends on the request.
     pub(super) fn certain(&self, rule: usize, arm: usize) -> Option<Verdict> {
         let entry = self.entries.get(rule)?;
         let program = entry.program.as_ref()?;
@@ -338,35 +341,35 @@ impl RuleBook {
         let Some(table) = &entry.table else {
             return Some(Verdict::Yes);
         };
-        // What the definition leaves open, the request's candidates are meant to say.
+        // Features that the definition leaves open are expected from the request's candidates.
         let arm_itself = self.arms.get(arm)?;
         let settled = |name: &String| name == "id" || arm_itself.attributes.contains_key(name);
         let reads = &program.arm_reads;
         if reads.any_name || !reads.names.iter().all(settled) { None } else { table.get(arm).copied() }
     }
 
-    /// Whether the rule's condition reads neither context nor subject.
+    /// Returns whether the rule's condition reads neither context nor subject.
     pub(super) fn is_certain(&self, rule: usize) -> bool {
         let program = self.entries.get(rule).and_then(|entry| entry.program.as_ref());
         program.is_some_and(|program| program.request.is_empty() && program.both.is_empty())
     }
 }
 
-/// Where the arms of a new book stand in the old one.
+/// Indices of the arms of a new book in the old one.
 enum ArmMapping {
-    /// They are the same.
+    /// Both books have the same arms.
     All,
-    /// EachOperation one's place; none: it is new.
+    /// Index of each arm, or `None` for a new one.
     Some(Vec<Option<usize>>),
 }
 
-/// Whether what a request says about an arm may change what the arm's own parts say.
+/// Returns whether the request's features of an arm may change the verdict of the parts that read the arm alone.
 fn touches(program: &Program, own: &Features) -> bool {
     let reads = &program.arm_reads;
     reads.any_name || reads.names.iter().any(|name| own.contains_key(name))
 }
 
-/// What a condition's parts that read the arm alone say of one of the definition's.
+/// Verdict of the parts that read the arm alone, for an arm of the definition.
 fn of_arm(program: &Program, arm: &Arm) -> Verdict {
     let nothing = Features::new();
     let scope = EvaluationScope {

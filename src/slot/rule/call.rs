@@ -1,6 +1,6 @@
-//! Operators and functions: each one's name, operands and types, and how many steps it takes.
+//! Operators and functions of conditions: their names, operands, types and steps.
 //!
-//! Deliberately not here: names of values and literals, which are [`super::lower`]'s.
+//! Deliberately not here: names of values and literals, which belong to [`super::lower`].
 
 use cel::common::ast::{CallExpr, Expr, IdedExpr, operators};
 
@@ -28,7 +28,7 @@ const FUNCTIONS: [&str; 13] = [
     "int",
 ];
 impl Lowering<'_> {
-    /// Checks a call: of an operator, of a function, on a value.
+    /// Checks the call of an operator or a function.
     pub(super) fn call(&mut self, expr: &IdedExpr, call: &CallExpr) -> Result<LoweredExpression, Refusal> {
         let name = call.func_name.as_str();
         match (name, call.target.as_deref(), call.args.as_slice()) {
@@ -164,7 +164,7 @@ impl Lowering<'_> {
                 return self.refuse(expr, format!("{} and {} do not add up", a.words(), b.words()));
             }
             (ValueKind::Any, ValueKind::Any) => ValueKind::Any,
-            // With an unknown side a whole number need not stay whole.
+            // If the type of one side is unknown, a whole number need not stay whole.
             (ValueKind::Any, other) | (other, ValueKind::Any) if other.is_number() => ValueKind::Number,
             (ValueKind::Any, other) | (other, ValueKind::Any) if other.is_list() => ValueKind::List,
             (ValueKind::Any, other) | (other, ValueKind::Any) => other,
@@ -302,10 +302,10 @@ impl Lowering<'_> {
     }
 }
 
-/// Values that are compared in the time of one step.
+/// Number of values that are compared in the time of one step.
 const COMPARED_PER_STEP: usize = 32;
 
-/// Steps that a comparison takes beyond a look at each side: lists are compared value by value.
+/// Number of additional steps of a comparison, as lists are compared value by value.
 fn compared(a: &LoweredExpression, b: &LoweredExpression) -> usize {
     let values = |side: &LoweredExpression| match side.kind {
         ValueKind::Any | ValueKind::List | ValueKind::Wholes => side.length,
@@ -314,7 +314,7 @@ fn compared(a: &LoweredExpression, b: &LoweredExpression) -> usize {
     values(a).min(values(b)) / COMPARED_PER_STEP
 }
 
-/// `value in list`; a list of literals is never made.
+/// Returns the node of `value in list`. A list of literals is never built.
 fn member_of(value: Node, list: Node) -> Node {
     let Node::List(nodes) = list else {
         return Node::In(Box::new([value, list]));
@@ -327,7 +327,7 @@ fn member_of(value: Node, list: Node) -> Node {
     }
 }
 
-/// How a function is called that was called in another way.
+/// Returns the right call of a function that was called in another way.
 fn misused(name: &str) -> &'static str {
     match name {
         "size" => "is called as in size(context.tags)",

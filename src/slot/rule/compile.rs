@@ -1,7 +1,7 @@
-//! From a condition's text to what is evaluated: parsed, split at its `&&`, checked part by part.
+//! Compiler of conditions: parses the text, splits it at its `&&` and checks each part.
 //!
-//! A part is told by what it reads. What reads neither context nor subject is the same in every request; what reads
-//! no arm is the same for all arms of one.
+//! Parts differ by the variables that they read. A part that reads neither context nor subject has the same value in
+//! every request, and a part that reads no arm has the same value for all arms of a request.
 
 use std::collections::BTreeSet;
 
@@ -18,16 +18,16 @@ use super::{
 };
 use crate::slot::{id::shorten, limits::RULE_STEPS_MAX};
 
-/// What a part reads.
+/// Variables that a part reads.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct PartReads {
-    /// The context or the subject.
+    /// Reads the context or the subject.
     pub(super) request: bool,
-    /// The arm.
+    /// Reads the arm.
     pub(super) arm: bool,
-    /// The names of the arm's features.
+    /// Names of the arm's features that it reads.
     pub(super) names: BTreeSet<String>,
-    /// Features of the arm whose names are computed: any.
+    /// Reads features of the arm by computed names, which may be any.
     pub(super) any_name: bool,
 }
 
@@ -40,22 +40,22 @@ impl PartReads {
     }
 }
 
-/// A compiled condition: all parts must hold. No part: always.
+/// Compiled condition. All parts must hold; a condition without parts always holds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Program {
-    /// Parts that are the same for all arms of a request.
+    /// Parts with one value for all arms of a request.
     pub(super) request: Vec<Node>,
-    /// Parts that are the same in all requests.
+    /// Parts with one value per arm in all requests.
     pub(super) arm: Vec<Node>,
-    /// What those read.
+    /// Variables that the arm's parts read.
     pub(super) arm_reads: PartReads,
-    /// Parts that set the arm against the request.
+    /// Parts that read both the arm and the request.
     pub(super) both: Vec<Node>,
-    /// What those ask of the request alone.
+    /// Subexpressions of those parts that read the request alone.
     pub(super) hoisted: Vec<Node>,
 }
 
-/// Compiles a condition, or says where it is wrong.
+/// Compiles a condition. The refusal names the place of the error.
 pub(super) fn compile(text: &str) -> Result<Program, Refusal> {
     let mut program = Program::default();
     if text.trim().is_empty() {
@@ -96,12 +96,12 @@ pub(super) fn compile(text: &str) -> Result<Program, Refusal> {
     Ok(program)
 }
 
-/// The parts that a condition's outermost `&&` join.
+/// Returns the parts that a condition's outermost `&&` join.
 pub(super) fn split<'a>(tree: &'a IdedExpr, parts: &mut Vec<&'a IdedExpr>) {
     joined(tree, operators::LOGICAL_AND, parts);
 }
 
-/// What the outermost `operator`s of a tree join.
+/// Returns the operands that the outermost `operator`s of a tree join.
 pub(super) fn joined<'a>(tree: &'a IdedExpr, operator: &str, parts: &mut Vec<&'a IdedExpr>) {
     if let Expr::Call(call) = &tree.expr
         && call.func_name == operator
@@ -113,7 +113,7 @@ pub(super) fn joined<'a>(tree: &'a IdedExpr, operator: &str, parts: &mut Vec<&'a
     }
 }
 
-/// The byte at which a line and a column in characters, both from 1, begin.
+/// Returns the byte at a line and a column in characters, both from 1.
 fn byte_at(text: &str, (line, column): (isize, isize)) -> usize {
     let line = usize::try_from(line - 1).unwrap_or(0);
     let column = usize::try_from(column - 1).unwrap_or(0);
@@ -122,7 +122,7 @@ fn byte_at(text: &str, (line, column): (isize, isize)) -> usize {
     before + rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at)
 }
 
-/// The first thing that the parser did not like, in words of ours.
+/// Returns the parser's first error as a refusal.
 fn refusal(text: &str, errors: &ParseErrors) -> Refusal {
     let syntax = errors.errors.iter().find(|error| error.msg.starts_with(SYNTAX));
     let Some(error) = syntax.or_else(|| errors.errors.first()) else {
@@ -135,10 +135,10 @@ fn refusal(text: &str, errors: &ParseErrors) -> Refusal {
     Refusal::new(at, message)
 }
 
-/// How the parser begins what it says of a text that is not in the grammar.
+/// Prefix of the parser's message about a text outside of the grammar.
 const SYNTAX: &str = "Syntax error";
 
-/// What is in the grammar, but not in a rule.
+/// Returns the message about syntax that the grammar allows and rules do not.
 fn unsupported(said: &str) -> String {
     if said.contains('`') {
         "a name in ` is written as in context[\"name\"]".into()
@@ -151,7 +151,7 @@ fn unsupported(said: &str) -> String {
     }
 }
 
-/// What is wrong between `before` and `rest`.
+/// Returns the message about a syntax error between `before` and `rest`.
 fn unexpected(before: &str, rest: &str, said: &str) -> String {
     let inside = |c: char| c.is_alphanumeric() || c == '_';
     let word: String = rest.chars().take_while(|&c| inside(c)).collect();

@@ -1,22 +1,22 @@
-//! What is wrong with rules taken together, or with rules and arms.
+//! Conflicts of rules with each other and with the arms.
 //!
-//! A rule is *certain* if its condition reads neither context nor subject: what it says of the definition's arms holds
-//! in every request. Only certain rules can be held against each other before there is a request.
+//! A rule is *certain* if its condition reads neither context nor subject, so that its verdicts on the definition's arms
+//! hold in every request. Only certain rules can be compared before there is a request.
 //!
-//! Deliberately not here: what is wrong with a rule by itself, which is [`Rule::check`].
+//! Deliberately not here: errors of a single rule, which [`Rule::check`] finds.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Effect, OnError, Rule, RuleBook, Verdict};
 use crate::slot::{Arm, Controls, FieldError, limits::RULES_MAX};
 
-/// Sums of shares that are off by rounding alone are not refused.
+/// Tolerance for the rounding of sums of floors and ceilings.
 const ROUNDING: f64 = 1e-9;
 
-/// Whether a slot's rules hold together, by themselves and with its arms.
+/// Checks that a slot's rules do not conflict with each other or with its arms.
 ///
-/// `open_catalogue`: requests may name arms that are not among `arms`. `controls`: the least and greatest
-/// probabilities that the slot's controls set.
+/// `open_catalogue` says that requests may name arms that are not among `arms`. `controls` gives the probability bounds
+/// of the slot.
 pub fn check_rules(
     rules: &[Rule],
     arms: &[Arc<Arm>],
@@ -37,13 +37,14 @@ pub fn check_rules(
     RuleBook::new(rules, arms).check(open_catalogue, controls)
 }
 
-/// What is allowed in a slot's rules but hardly meant; in whole sentences. `count`: arms per decision.
+/// Returns warnings, in whole sentences, about rules that are allowed but probably unintended. `count` is the number of
+/// arms per decision.
 pub fn warn_rules(rules: &[Rule], arms: &[Arc<Arm>], count: u32) -> Vec<String> {
     RuleBook::new(rules, arms).warnings(count)
 }
 
 impl RuleBook {
-    /// Whether rules that each hold by themselves hold together, and with the arms; see [`check_rules`].
+    /// Checks that rules that are valid by themselves do not conflict; see [`check_rules`].
     pub fn check(&self, open_catalogue: bool, controls: &Controls) -> Result<(), FieldError> {
         self.check_pins()?;
         self.check_shares(controls)?;
@@ -54,12 +55,12 @@ impl RuleBook {
         self.rules().iter().enumerate().filter(|(_, rule)| !rule.paused)
     }
 
-    /// The arms that a certain rule matches.
+    /// Arms that a certain rule matches.
     fn certainly(&self, rule: usize) -> impl Iterator<Item = usize> + '_ {
         (0..self.arms().len()).filter(move |&arm| self.certain(rule, arm) == Some(Verdict::Yes))
     }
 
-    /// Whether both rules apply at once in some request for certain.
+    /// Returns whether both rules certainly apply in the same request.
     fn clash(&self, a: usize, b: usize) -> bool {
         let when = |rule: usize| self.rules().get(rule).map(|rule| rule.when.trim());
         let matches = |rule| when(rule) == Some("") || self.certainly(rule).next().is_some();
@@ -90,7 +91,7 @@ impl RuleBook {
     }
 
     fn check_shares(&self, controls: &Controls) -> Result<(), FieldError> {
-        // Per arm: the greatest least share, the least greatest share, and the rules that set them.
+        // Each arm has its greatest floor, its least ceiling and the rules that set them.
         let arms = self.arms().len();
         let mut least: Vec<Option<(f64, usize)>> = vec![None; arms];
         let mut most: Vec<Option<(f64, usize)>> = vec![None; arms];
@@ -143,7 +144,7 @@ impl RuleBook {
             .map(|(least, arm)| least.map_or(floor(arm), |(min, _)| min.max(floor(arm))))
             .sum();
         let Some(last) = last else {
-            // A floor for all alone is cut to what there is room for; what single arms are promised is not.
+            // The floor of all arms is reduced if there is too little probability left; floors of single arms are not.
             if !controls.arm_bounds.is_empty() && sum > 1.0 + ROUNDING {
                 let message = format!("and the floor of the other arms come to {sum:.4}, above 1; lower one");
                 return Err(FieldError::new("controls.arm_shares", message));
@@ -169,12 +170,12 @@ impl RuleBook {
         Ok(())
     }
 
-    /// Rules by name.
+    /// Returns the names of rules as a list.
     fn list(&self, rules: &[usize]) -> String {
         rules.iter().map(|&rule| format!("'{}' (rules[{rule}])", self.name(rule))).collect::<Vec<_>>().join(", ")
     }
 
-    /// Which rule keeps an arm from ever being shown.
+    /// Returns the rule that excludes an arm from every decision, or `None`.
     fn excluded_by(&self, arm: usize) -> Option<usize> {
         let excludes = |(i, rule): &(usize, &Rule)| match self.certain(*i, arm) {
             Some(Verdict::Yes) => rule.effect == Effect::Exclude,
@@ -212,7 +213,7 @@ impl RuleBook {
         Ok(())
     }
 
-    /// What is allowed but hardly meant; see [`warn_rules`].
+    /// Returns warnings; see [`warn_rules`].
     pub fn warnings(&self, count: u32) -> Vec<String> {
         let mut warnings = Vec::new();
         for (i, rule) in self.active() {

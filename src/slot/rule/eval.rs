@@ -1,30 +1,32 @@
-//! Evaluation of a condition: what CEL says, on numbers that are all doubles.
+//! Evaluation of conditions by the rules of CEL, with doubles for all numbers.
 //!
-//! * `&&` and `||` absorb an error where the other side decides, in either order; nothing else does.
-//! * Values of different types are unequal; they have no order.
-//! * No allocation but for lists and texts that the condition itself makes.
+//! * Only `&&` and `||` absorb an error, if the other side decides, in either order.
+//! * Values of different types are unequal and have no order.
+//! * Only lists and texts that the condition itself builds are allocated.
 //!
-//! The steps were bounded when the condition was compiled. Deliberately not here: which conditions are allowed.
+//! The compiler has bounded the number of steps.
+//!
+//! Deliberately not here: the limits on conditions.
 
 use std::{borrow::Cow, cmp::Ordering};
 
 use super::node::{Arithmetic, ComparisonOperator, EachOperation, Literal, Node, Owner, TextTest};
 use crate::bandit::{Features, Value};
 
-/// What a condition is asked of: a request, and perhaps an arm.
+/// Values of the variables of a condition: a request, and possibly an arm.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct EvaluationScope<'a> {
-    /// The request's features.
+    /// Features of the request.
     pub(super) context: &'a Features,
-    /// The subject; empty: not known.
+    /// Id of the subject, or an empty text if it is unknown.
     pub(super) subject_id: &'a str,
-    /// The session; empty: not known.
+    /// Id of the session, or an empty text if it is unknown.
     pub(super) session_id: &'a str,
-    /// The arm; empty where there is none.
+    /// Id of the arm, or an empty text without an arm.
     pub(super) arm_id: &'a str,
-    /// The arm's features in the slot.
+    /// Features of the arm in the slot.
     pub(super) attributes: Option<&'a Features>,
-    /// Its features in the request, which go first.
+    /// Features of the arm in the request, which take precedence.
     pub(super) own: Option<&'a Features>,
 }
 
@@ -47,11 +49,11 @@ impl<'a> EvaluationScope<'a> {
     }
 }
 
-/// It has no value: a feature is missing, or a value is of a type that has no such operation.
+/// Error of an expression without a value: a feature is missing, or a value has a type without this operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct EvaluationError;
 
-/// A value in hand.
+/// Value of an expression.
 #[derive(Debug, Clone)]
 pub(super) enum Datum<'a> {
     Flag(bool),
@@ -93,7 +95,7 @@ impl<'a> Datum<'a> {
         if let Self::Text(text) = self { Ok(text) } else { Err(EvaluationError) }
     }
 
-    /// Its values, if it is a list.
+    /// Number of values of a list, or of characters of a text.
     fn len(&self) -> Result<usize, EvaluationError> {
         match self {
             Self::Words(words) => Ok(words.len()),
@@ -103,7 +105,7 @@ impl<'a> Datum<'a> {
         }
     }
 
-    /// A list's value.
+    /// Value of a list at an index.
     fn get(&self, at: usize) -> Option<Datum<'a>> {
         match self {
             Self::Words(words) => words.get(at).map(|word| Self::Text(Cow::Borrowed(word))),
@@ -151,10 +153,10 @@ impl<'a> Datum<'a> {
     }
 }
 
-/// What was evaluated once for all arms of a request.
+/// Values that were evaluated once for all arms of a request.
 pub(super) type Hoisted<'a> = Vec<Result<Datum<'a>, EvaluationError>>;
 
-/// Whether the condition holds.
+/// Returns whether the condition holds.
 pub(super) fn holds<'a>(
     node: &'a Node,
     scope: &EvaluationScope<'a>,
@@ -163,7 +165,7 @@ pub(super) fn holds<'a>(
     Evaluation { scope, hoisted, bound: Vec::new() }.flag(node)
 }
 
-/// Evaluates what is the same for all arms of a request.
+/// Evaluates the subexpressions with one value for all arms of a request.
 pub(super) fn evaluate_once<'a>(nodes: &'a [Node], request: &EvaluationScope<'a>) -> Hoisted<'a> {
     let nothing = Hoisted::new();
     nodes.iter().map(|node| Evaluation { scope: request, hoisted: &nothing, bound: Vec::new() }.value(node)).collect()
@@ -172,7 +174,7 @@ pub(super) fn evaluate_once<'a>(nodes: &'a [Node], request: &EvaluationScope<'a>
 struct Evaluation<'s, 'a> {
     scope: &'s EvaluationScope<'a>,
     hoisted: &'s Hoisted<'a>,
-    /// The values in hand of the enclosing lists.
+    /// Current values of the enclosing lists.
     bound: Vec<Datum<'a>>,
 }
 
@@ -266,7 +268,7 @@ impl<'a> Evaluation<'_, 'a> {
             Node::Index(sides) => {
                 let [list, at] = self.both(sides)?;
                 let (len, at) = (list.len()?, at.number()?);
-                // What is not a place of the list finds nothing: a fraction, a negative number, one beyond the end.
+                // A fraction, a negative number and a number beyond the end are no indices of the list.
                 let found = (0..len).find(|&place| (place as f64).total_cmp(&at).is_eq());
                 let found = found.and_then(|place| list.get(place));
                 found.ok_or(EvaluationError)
@@ -318,8 +320,8 @@ impl<'a> Evaluation<'_, 'a> {
         Ok(if self.flag(condition)? { yes } else { no })
     }
 
-    /// `&&` over the parts where `decisive` is false, `||` where it is true: one part that is `decisive` decides, even
-    /// where others fail.
+    /// Evaluates `&&` over the parts if `decisive` is `false`, and `||` if it is `true`. One part with the value `decisive`
+    /// decides, even if others fail.
     fn decided(&mut self, parts: &'a [Node], decisive: bool) -> Result<bool, EvaluationError> {
         let mut without = Ok(!decisive);
         for part in parts {
@@ -332,7 +334,7 @@ impl<'a> Evaluation<'_, 'a> {
         without
     }
 
-    /// The same over what the condition says of each of a list's values.
+    /// Evaluates `&&` or `||` over the condition's values for each element of a list.
     fn decided_by_each(&mut self, [list, condition]: &'a [Node; 2], decisive: bool) -> Result<bool, EvaluationError> {
         let list = self.value(list)?;
         let mut without = Ok(!decisive);
@@ -379,7 +381,7 @@ impl<'a> Evaluation<'_, 'a> {
     }
 }
 
-/// Beyond it a double is not a whole number of 64 bits.
+/// Bound beyond which a double is no whole number of 64 bits.
 const WHOLE_END: f64 = 9_223_372_036_854_775_808.0;
 
 fn compute<'a>(arithmetic: Arithmetic, a: Datum<'a>, b: Datum<'a>) -> Result<Datum<'a>, EvaluationError> {

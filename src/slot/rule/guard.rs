@@ -1,23 +1,23 @@
-//! What a condition may not be before the parser sees it: too long, or nested too deep.
+//! Limits on length and nesting of a condition, checked before the parser reads it.
 //!
 //! The parser descends recursively, with some 8 kB of stack per bracket and 1 kB per link of a chain such as
-//! `a + b + c`; so does whatever walks the tree afterwards. What passes here needs a fifth of a megabyte.
+//! `a + b + c`, and so does every walk over the tree. A condition that passes needs a fifth of a megabyte.
 //!
-//! Deliberately not here: whether it is an expression at all. Brackets are counted, not matched.
+//! Deliberately not here: the grammar. Brackets are counted, not matched.
 
 use super::Refusal;
 use crate::slot::limits::{RULE_BYTES_MAX, RULE_DEPTH_MAX, RULE_NESTING_MAX};
 
-/// What is open at one level of brackets.
+/// Open constructs at one level of brackets.
 #[derive(Default, Clone, Copy)]
 struct BracketLevel {
-    /// Conditionals: each holds what follows it, up to the bracket's end.
+    /// Number of conditionals, each of which contains the text up to the bracket's end.
     conditionals: usize,
-    /// Links of the current chain of operators and members.
+    /// Number of links of the current chain of operators and members.
     chain: usize,
 }
 
-/// The text's characters that are neither in a string nor in a comment, with where they stand.
+/// Iterator over the characters that are neither in a string nor in a comment, with their positions.
 struct Code<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -28,7 +28,7 @@ impl<'a> Code<'a> {
         self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(with))
     }
 
-    /// Passes the word that begins here, and returns it; empty where none does.
+    /// Skips the word that begins here and returns it, or returns an empty one if none begins here.
     fn pass_word(&mut self) -> &'a [u8] {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let inside = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
@@ -37,7 +37,7 @@ impl<'a> Code<'a> {
         rest.get(..length).unwrap_or_default()
     }
 
-    /// Passes the string that opens here; where it opened if it never closes.
+    /// Skips the string that opens here. Returns its start as the error if it never closes.
     fn pass_string(&mut self, quote: u8, raw: bool) -> Result<(), usize> {
         let opened = self.at;
         let triple = [quote; 3];
@@ -58,7 +58,7 @@ impl<'a> Code<'a> {
     }
 }
 
-/// Refuses what is too long, nested too deep, or has a text that does not end.
+/// Refuses a condition that is too long, is nested too deep, or has a string that does not end.
 pub(super) fn check(text: &str) -> Result<(), Refusal> {
     if text.len() > RULE_BYTES_MAX {
         return Err(Refusal::new(0, format!("has {} bytes; at most {RULE_BYTES_MAX} are allowed", text.len())));
@@ -108,7 +108,7 @@ pub(super) fn check(text: &str) -> Result<(), Refusal> {
                     depth -= 1 + closed.conditionals + closed.chain;
                     levels.pop();
                 }
-                // A member, an index or a call of what was in the brackets goes on with the chain.
+                // A member, an index or a call of the bracketed expression continues the chain.
                 if let Some(level) = levels.last_mut() {
                     level.chain += 1;
                     depth += 1;
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn brackets_may_be_nested_only_so_deep() {
+    fn the_nesting_of_brackets_is_limited() {
         let nested = |n: usize| format!("{}true{}", "(".repeat(n), ")".repeat(n));
         assert_eq!(refused_at(&nested(RULE_NESTING_MAX)), None);
         assert_eq!(refused_at(&nested(RULE_NESTING_MAX + 1)), Some(RULE_NESTING_MAX));
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn chains_may_be_only_so_long() {
+    fn the_length_of_chains_is_limited() {
         for link in ["+1", ".a", "<1", "?1:", "(1)", "[0]", "-1", "!x", " in a"] {
             let chain = |n: usize| format!("a{}", link.repeat(n));
             assert_eq!(refused_at(&chain(RULE_DEPTH_MAX / 2 - 1)), None, "{link}");
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_joined_or_listed_may_be_long() {
+    fn conjunctions_and_lists_may_be_long() {
         assert_eq!(refused_at(&["context.a == 1"; 200].join(" || ")), None);
         assert_eq!(refused_at(&["context.a == 1"; 200].join(" && ")), None);
         assert_eq!(refused_at(&format!("arm.id in [{}]", ["'x.y.z'"; 400].join(", "))), None);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_does_not_end_is_refused_where_it_begins() {
+    fn a_string_that_does_not_end_is_refused_at_its_start() {
         assert_eq!(refused_at("context.a == 'gold"), Some(13));
         assert_eq!(refused_at("context.a == \"gold' "), Some(13));
         assert_eq!(refused_at("'''gold''"), Some(0));

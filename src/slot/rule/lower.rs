@@ -1,9 +1,11 @@
-//! Names and types: the parser's tree becomes a [`Node`] tree, or is refused where it can never have a value.
+//! Names and types of conditions: turns the parser's tree into a [`Node`] tree, and refuses expressions that can never
+//! have a value.
 //!
-//! Features are of any type until they are read; literals and what is computed of them have a known one. Numbers are
-//! all doubles, as features are. A whole number is one only for `/`, which then drops the rest as CEL's does.
+//! Features have any type until they are read; literals and values computed from them have a known type. All numbers are
+//! doubles, as features are. A whole number matters only for `/`, which then drops the remainder as CEL does.
 //!
-//! Deliberately not here: the grammar, which is the parser's; operators and functions, which are [`super::call`]'s.
+//! Deliberately not here: the grammar, which belongs to the parser, and operators and functions, which belong to
+//! [`super::call`].
 
 use cel::common::ast::{Expr, IdedExpr, LiteralValue, SourceInfo};
 
@@ -17,22 +19,22 @@ use crate::slot::{
     limits::VECTOR_MAX,
 };
 
-/// What type an expression's value will have, as far as the text says.
+/// Type of an expression's value, as far as the text determines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ValueKind {
-    /// Any: it is a feature's.
+    /// Any type, as the value is a feature's.
     Any,
     /// Yes or no.
     Flag,
-    /// A number.
+    /// Number.
     Number,
-    /// A whole number.
+    /// Whole number.
     Whole,
-    /// A text.
+    /// Text.
     Text,
-    /// A list.
+    /// List.
     List,
-    /// A list of whole numbers.
+    /// List of whole numbers.
     Wholes,
 }
 
@@ -45,7 +47,7 @@ impl ValueKind {
         matches!(self, ValueKind::List | ValueKind::Wholes)
     }
 
-    /// Whether a value of this kind may turn out to be one of the other.
+    /// Returns whether a value of this kind may be one of the other kind.
     pub(super) fn may_be(self, other: ValueKind) -> bool {
         self == ValueKind::Any
             || other == ValueKind::Any
@@ -65,29 +67,29 @@ impl ValueKind {
     }
 }
 
-/// A checked expression.
+/// Checked expression.
 #[derive(Debug)]
 pub(super) struct LoweredExpression {
     pub(super) node: Node,
     pub(super) kind: ValueKind,
-    /// Steps that its evaluation takes at most.
+    /// Greatest number of steps of its evaluation.
     pub(super) steps: usize,
-    /// Values that it has at most, if it is a list.
+    /// Greatest number of its values, if it is a list.
     pub(super) length: usize,
 }
 
 impl LoweredExpression {
     pub(super) fn new(node: Node, kind: ValueKind, steps: usize) -> Self {
-        // A feature's list is the longest that a text does not spell out.
+        // The longest list that the text does not spell out is a feature's.
         Self { node, kind, steps: steps.saturating_add(1), length: VECTOR_MAX }
     }
 }
 
-/// One walk over a tree.
+/// State of a walk over the parser's tree.
 pub(super) struct Lowering<'a> {
     text: &'a str,
     places: &'a SourceInfo,
-    /// Names of the values in hand of the enclosing lists, and their kinds.
+    /// Names and kinds of the current values of the enclosing lists.
     pub(super) bound: Vec<(String, ValueKind)>,
     pub(super) reads: PartReads,
 }
@@ -103,7 +105,7 @@ pub(super) fn owner(name: &str) -> Option<Owner> {
     }
 }
 
-/// What a wrong name was most likely meant to be, abbreviations among it.
+/// Returns the name that a wrong name was most likely meant to be, including abbreviations.
 pub(super) fn meant<'a>(given: &str, known: &[&'a str]) -> String {
     let abbreviates = |name: &&&'a str| {
         let mut letters = name.chars();
@@ -122,7 +124,7 @@ impl<'a> Lowering<'a> {
         Self { text, places, bound: Vec::new(), reads: PartReads::default() }
     }
 
-    /// The byte where it stands: for a call or a member its name, for an operation its operator.
+    /// Byte at which an expression stands: the name of a call or a member, or the operator of an operation.
     pub(super) fn place(&self, expr: &IdedExpr) -> usize {
         let at = self.places.offset_for(expr.id).map_or(0, |(start, _)| start as usize);
         #[expect(clippy::wildcard_enum_match_arm, reason = "all else stands where it begins")]
@@ -143,7 +145,7 @@ impl<'a> Lowering<'a> {
         Err(Refusal::new(self.place(expr), message.into()))
     }
 
-    /// Refuses what cannot be of the kind that `who` needs.
+    /// Refuses an expression that cannot be of the kind that `who` needs.
     pub(super) fn expect(
         &self,
         expr: &IdedExpr,
@@ -169,7 +171,7 @@ impl<'a> Lowering<'a> {
         Ok(lowered)
     }
 
-    /// Checks an expression and all that is in it.
+    /// Checks an expression and its subexpressions.
     pub(super) fn lower(&mut self, expr: &IdedExpr) -> Result<LoweredExpression, Refusal> {
         match &expr.expr {
             Expr::Literal(literal) => self.literal(expr, literal),
@@ -188,7 +190,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn literal(&self, expr: &IdedExpr, literal: &LiteralValue) -> Result<LoweredExpression, Refusal> {
-        /// Up to here every whole number is a double.
+        /// Bound up to which every whole number is a double.
         const EXACT: u64 = 1 << 53;
         let whole = |number: f64, size: u64| {
             if size <= EXACT {
@@ -219,7 +221,7 @@ impl<'a> Lowering<'a> {
     fn ident(&self, expr: &IdedExpr, name: &str) -> Result<LoweredExpression, Refusal> {
         if let Some(depth) = self.bound.iter().rposition(|(bound, _)| bound == name) {
             let kind = self.bound.get(depth).map_or(ValueKind::Any, |(_, kind)| *kind);
-            // A feature's list has no lists in it.
+            // A feature's list contains no lists.
             return Ok(LoweredExpression { length: 1, ..LoweredExpression::new(Node::Bound(depth), kind, 0) });
         }
         if owner(name).is_some() {
@@ -237,7 +239,7 @@ impl<'a> Lowering<'a> {
         )
     }
 
-    /// Whose member an expression names, whose operand this is.
+    /// Returns the owner of the member that an expression with this operand names.
     pub(super) fn owner_of(&self, member: &IdedExpr, operand: &IdedExpr) -> Result<Owner, Refusal> {
         if let Expr::Ident(name) = &operand.expr {
             let bound = self.bound.iter().any(|(bound, _)| bound == name);
@@ -250,7 +252,7 @@ impl<'a> Lowering<'a> {
         self.refuse(member, "a value has no members; a name with a dot is written as in context[\"a.b\"]")
     }
 
-    /// Notes that a member is read; refuses a subject's that it never has.
+    /// Records that a member is read. Refuses a member that a subject never has.
     pub(super) fn field(&mut self, expr: &IdedExpr, owner: Owner, name: &str) -> Result<(), Refusal> {
         match owner {
             Owner::Context => self.reads.request = true,
@@ -272,7 +274,7 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// The member of `owner` that `key` names: by a literal, or by what is computed.
+    /// Returns the member of `owner` that `key` names, by a literal or a computed text.
     pub(super) fn keyed(
         &mut self,
         key: &IdedExpr,
@@ -296,7 +298,7 @@ impl<'a> Lowering<'a> {
         Ok(LoweredExpression::new(computed(owner, Box::new(lowered.node)), kind, lowered.steps))
     }
 
-    /// Whose members an expression names as a whole.
+    /// Returns the owner whose members an expression names as a whole.
     pub(super) fn whole_owner(&self, expr: &IdedExpr) -> Option<Owner> {
         let Expr::Ident(name) = &expr.expr else { return None };
         if self.bound.iter().any(|(bound, _)| bound == name) { None } else { owner(name) }

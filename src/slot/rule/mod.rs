@@ -1,13 +1,13 @@
-//! Rules: what a marketer says about which arms may be shown, where and how often.
+//! Rules of marketers: which arms may be shown, at which positions and how often.
 //!
-//! A [`Rule`] is a condition in CEL over `context`, `subject` and `arm`, and an [`Effect`] on the arms it matches.
+//! A [`Rule`] is a condition in CEL over `context`, `subject` and `arm`, with an [`Effect`] on the arms that it matches.
 //!
-//! A [`RuleBook`] is a slot's rules made ready for its decisions; [`check_rules`] finds what they conflict in.
+//! A [`RuleBook`] holds a slot's compiled rules for its decisions. [`check_rules`] finds conflicts between rules.
 //!
-//! CEL's grammar is the `cel` crate's. Its types and evaluation are ours: they know the three variables and nothing
-//! else, take all numbers for doubles, and are bounded in stack and steps. A test holds them against the crate's own.
+//! The `cel` crate parses the conditions. Types and evaluation are implemented here: they know the three variables only,
+//! treat all numbers as doubles, and are bounded in stack and steps. A test compares them with the crate's own.
 //!
-//! Deliberately not here: what an effect does to a decision, and the counts that the caps are held against.
+//! Deliberately not here: the application of an effect to a decision, and the counts for the caps.
 
 mod book;
 mod call;
@@ -31,24 +31,24 @@ use super::{
     },
 };
 
-/// A marketer's rule. *Persisted.*
+/// Rule of a marketer. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rule {
-    /// What people call it; no two rules of a slot share one.
+    /// Name of the rule, unique within the slot.
     pub name: String,
-    /// The condition, a CEL expression over `context`, `subject` and `arm`; empty: always.
+    /// Condition, a CEL expression over `context`, `subject` and `arm`. An empty condition always holds.
     pub when: String,
-    /// What happens to the arms that it matches.
+    /// Effect on the arms that the condition matches.
     pub effect: Effect,
-    /// What a condition means that fails while it is evaluated.
+    /// Meaning of a condition that fails while it is evaluated.
     #[serde(default)]
     pub on_error: OnError,
-    /// ArmMapping, but without effect.
+    /// Keeps the rule without an effect.
     #[serde(default)]
     pub paused: bool,
 }
 
-/// What a condition means that fails while it is evaluated, say because the request lacks a feature. *Persisted.*
+/// Meaning of a condition that fails while it is evaluated, for example because the request lacks a feature. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum OnError {
     /// The rule does not apply to the arm.
@@ -58,80 +58,80 @@ pub enum OnError {
     Exclude,
 }
 
-/// What a rule does to the arms that it matches. *Persisted.*
+/// Effect of a rule on the arms that it matches. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Effect {
-    /// They are not eligible.
+    /// The arms are not eligible.
     Exclude,
-    /// They are eligible only if the posterior is sure enough that they pay.
+    /// The arms are eligible only if the posterior is sure enough that their reward exceeds a comparand.
     Evidence {
-        /// How sure: a probability from 0.5 to below 1.
+        /// Required probability, from 0.5 to below 1.
         confidence: f64,
-        /// What they must pay more than.
+        /// Reward that the arms must exceed.
         than: Comparand,
     },
-    /// A position goes to one of them.
+    /// A position goes to one of the arms.
     Pin {
-        /// The position, from 1.
+        /// Position, from 1.
         position: u32,
     },
-    /// Their expected reward counts for more, or for less.
+    /// The arms' expected reward is multiplied by a factor.
     Boost {
-        /// The multiplier, above 0 up to 100; below 1 it buries.
+        /// Factor, above 0 and at most 100. A factor below 1 lowers the arms.
         factor: f64,
     },
-    /// The bounds of each one's probability.
+    /// The probability of each arm is bounded.
     ProbabilityBounds {
-        /// The least probability.
+        /// Least probability.
         min: Option<f64>,
-        /// The greatest probability.
+        /// Greatest probability.
         max: Option<f64>,
     },
-    /// They are shown at most so often to one subject.
+    /// The arms are shown at most this often to one subject.
     SubjectCap {
-        /// How often.
+        /// Greatest number of showings.
         count: u32,
-        /// Within how long a time, microseconds.
+        /// Time within which the showings count, microseconds.
         window_us: i64,
-        /// Whether all matched arms count together, or each for itself.
+        /// Counts all matched arms together instead of each by itself.
         together: bool,
     },
-    /// They are shown at most so often per day, in UTC.
+    /// The arms are shown at most this often per day, in UTC.
     DayCap {
-        /// How often.
+        /// Greatest number of showings.
         count: u64,
-        /// Whether all matched arms count together, or each for itself.
+        /// Counts all matched arms together instead of each by itself.
         together: bool,
     },
-    /// How an attribute's values are spread over the first positions.
+    /// The values of an attribute are limited over the first positions.
     Quota {
-        /// The attribute of the arm.
+        /// Attribute of the arms.
         attribute: String,
-        /// How many positions from the first on.
+        /// Number of positions from the first on.
         top: u32,
-        /// At least so many different values.
+        /// Least number of different values.
         min_values: Option<u32>,
-        /// At most so many arms of one value.
+        /// Greatest number of arms of one value.
         max_per_value: Option<u32>,
     },
-    /// They stand at most so many positions from where the caller had them.
+    /// The arms stand at most this many positions from their position in the caller's order.
     MaxMoves {
-        /// How many positions.
+        /// Greatest number of positions.
         positions: u32,
     },
 }
 
-/// What an arm must pay more than under [`Effect::Evidence`]. *Persisted.*
+/// Reward that an arm must exceed under [`Effect::Evidence`]. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Comparand {
-    /// This reward.
+    /// Fixed reward.
     Reward(f64),
-    /// The best expected reward of the eligible arms that the rule does not match.
+    /// Best expected reward of the eligible arms that the rule does not match.
     Others,
 }
 
 impl Rule {
-    /// Whether it holds together by itself; the error names the field by its path from the rule.
+    /// Checks the rule by itself. The error names the field by its path from the rule.
     pub fn check(&self) -> Result<(), FieldError> {
         if self.name.trim().is_empty() {
             return Err(FieldError::new("name", "must not be empty"));
@@ -149,12 +149,12 @@ impl Rule {
     }
 }
 
-/// Why a condition is not allowed.
+/// Refusal of a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Refusal {
-    /// The byte of the text where that shows.
+    /// Byte of the text that the refusal is about.
     at: usize,
-    /// What is wrong and what to do.
+    /// Message that says what is wrong and what to do.
     message: String,
 }
 
@@ -163,7 +163,7 @@ impl Refusal {
         Self { at, message }
     }
 
-    /// With line and column, in characters from 1.
+    /// Returns the message with line and column, in characters from 1.
     fn words(&self, text: &str) -> String {
         let before = text.get(..self.at).unwrap_or(text);
         let line = before.matches('\n').count() + 1;
@@ -172,7 +172,7 @@ impl Refusal {
     }
 }
 
-/// A number that must lie in a closed range.
+/// Checks that a number lies in a closed range.
 fn within(field: &str, value: f64, low: f64, high: f64) -> Result<(), FieldError> {
     if (low..=high).contains(&value) {
         Ok(())
@@ -181,7 +181,7 @@ fn within(field: &str, value: f64, low: f64, high: f64) -> Result<(), FieldError
     }
 }
 
-/// A count that must lie in a closed range.
+/// Checks that a count lies in a closed range.
 fn counted(field: &str, value: u32, low: u32, high: u32) -> Result<(), FieldError> {
     if (low..=high).contains(&value) {
         Ok(())
@@ -191,7 +191,7 @@ fn counted(field: &str, value: u32, low: u32, high: u32) -> Result<(), FieldErro
 }
 
 impl Effect {
-    /// Whether its numbers are in their ranges; the error names the field by its path from the rule.
+    /// Checks the ranges of the numbers. The error names the field by its path from the rule.
     fn check(&self) -> Result<(), FieldError> {
         let fail = |field: &str, message: String| Err(FieldError::new(field, message));
         match self {

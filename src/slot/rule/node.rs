@@ -1,32 +1,32 @@
-//! A condition's own tree: what the parser's tree becomes once its names and types are checked.
+//! Expression tree of a condition, made from the parser's tree once names and types are checked.
 //!
-//! Deliberately not here: evaluation, and where in the text a node stood.
+//! Deliberately not here: evaluation, and the positions of nodes in the text.
 
 use std::{mem, slice};
 
-/// Whose features.
+/// Owner of features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
-    /// The request's.
+    /// Request.
     Context,
-    /// The subject's ids.
+    /// Subject, with its ids.
     Subject,
-    /// The arm's id and features.
+    /// Arm, with its id and features.
     Arm,
 }
 
-/// A literal.
+/// Literal value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Literal {
     /// Yes or no.
     Flag(bool),
-    /// A number.
+    /// Number.
     Number(f64),
-    /// A word.
+    /// Word.
     Text(String),
 }
 
-/// How two values are compared.
+/// Comparison of two values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ComparisonOperator {
     /// `==`
@@ -43,24 +43,24 @@ pub(super) enum ComparisonOperator {
     AtLeast,
 }
 
-/// What becomes of two values.
+/// Arithmetic of two values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arithmetic {
-    /// Numbers, texts or lists.
+    /// Sum of numbers, or concatenation of texts or lists.
     Add,
-    /// Numbers.
+    /// Difference of two numbers.
     Subtract,
-    /// Numbers.
+    /// Product of two numbers.
     Multiply,
-    /// Numbers.
+    /// Quotient of two numbers.
     Divide,
-    /// Whole numbers, without the rest.
+    /// Quotient of two whole numbers, without the remainder.
     DivideWhole,
-    /// The rest of a division; an error by zero.
+    /// Remainder of a division, which is an error if the divisor is 0.
     Remainder,
 }
 
-/// What is asked of two texts.
+/// Test of two texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TextTest {
     /// `startsWith`
@@ -71,27 +71,27 @@ pub(super) enum TextTest {
     Contains,
 }
 
-/// What is made of a list's values.
+/// Operation over the values of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EachOperation {
-    /// Whether it holds for all.
+    /// `all`: the condition holds for all values.
     All,
-    /// Whether it holds for any.
+    /// `exists`: the condition holds for any value.
     Exists,
-    /// Whether it holds for exactly one.
+    /// `exists_one`: the condition holds for exactly one value.
     ExistsOne,
-    /// Those that it holds for.
+    /// `filter`: the values for which the condition holds.
     Filter,
-    /// What each becomes.
+    /// `map`: the result for each value.
     Map,
 }
 
-/// An expression.
+/// Expression.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Node {
-    /// A literal.
+    /// Literal.
     Literal(Literal),
-    /// `context.name`; an error where there is none.
+    /// `context.name`, which is an error if there is no such feature.
     Field(Owner, String),
     /// `context[name]`
     FieldOf(Owner, Box<Node>),
@@ -99,7 +99,7 @@ pub(super) enum Node {
     Has(Owner, String),
     /// `name in context`
     HasOf(Owner, Box<Node>),
-    /// The value in hand of an enclosing [`Node::Each`], counted from the outermost.
+    /// Current value of an enclosing [`Node::Each`], counted from the outermost.
     Bound(usize),
     /// `!a`
     Not(Box<Node>),
@@ -133,12 +133,12 @@ pub(super) enum Node {
     ToWhole(Box<Node>),
     /// `list.exists(x, condition)` and the like
     Each(EachOperation, Box<[Node; 2]>),
-    /// What was evaluated once for all arms of the request.
+    /// Value that was evaluated once for all arms of the request.
     Hoisted(usize),
 }
 
 impl Node {
-    /// What it is made of.
+    /// Subexpressions of the node.
     pub(super) fn parts(&self) -> &[Node] {
         match self {
             Node::Literal(_) | Node::Field(..) | Node::Has(..) | Node::Bound(_) | Node::Hoisted(_) => &[],
@@ -161,7 +161,7 @@ impl Node {
         }
     }
 
-    /// The same, to be changed.
+    /// Mutable subexpressions of the node.
     fn parts_mut(&mut self) -> &mut [Node] {
         match self {
             Node::Literal(_) | Node::Field(..) | Node::Has(..) | Node::Bound(_) | Node::Hoisted(_) => &mut [],
@@ -184,7 +184,7 @@ impl Node {
         }
     }
 
-    /// Whose features it reads itself.
+    /// Owner of the features that the node itself reads, or `None` if it reads none.
     fn owner(&self) -> Option<Owner> {
         if let Node::Field(owner, _) | Node::FieldOf(owner, _) | Node::Has(owner, _) | Node::HasOf(owner, _) = self {
             Some(*owner)
@@ -193,7 +193,7 @@ impl Node {
         }
     }
 
-    /// Whether its value is the same for all arms of a request, whatever value of a list is in hand.
+    /// Returns whether the value is the same for all arms of a request and for all values of enclosing lists.
     fn is_of_request(&self) -> bool {
         let itself = match self.owner() {
             Some(owner) => owner != Owner::Arm,
@@ -202,12 +202,13 @@ impl Node {
         itself && self.parts().iter().all(Node::is_of_request)
     }
 
-    /// Whether it is made of literals only.
+    /// Returns whether the node consists of literals only.
     fn is_constant(&self) -> bool {
         self.owner().is_none() && self.parts().iter().all(Node::is_constant)
     }
 
-    /// Moves what is the same for all arms of a request out of it; [`Node::Hoisted`] stays in its place.
+    /// Moves subexpressions with one value for all arms of a request out of the node and leaves [`Node::Hoisted`] in their
+    /// place.
     pub(super) fn hoist(&mut self, hoisted: &mut Vec<Node>) {
         if !self.is_of_request() {
             self.parts_mut().iter_mut().for_each(|part| part.hoist(hoisted));
