@@ -7,6 +7,8 @@
 
 #[path = "rooms/dependencies.rs"]
 mod dependencies;
+#[path = "rooms/documents.rs"]
+mod documents;
 
 use std::{
     collections::BTreeMap,

@@ -25,7 +25,7 @@ use tonic_types::StatusExt as _;
 
 use super::{support::PATIENCE, *};
 
-/// The span of answered decisions that SAFETY.md allows a crash to lose.
+/// The span of answered decisions that docs/operating/safety.md allows a crash to lose.
 const LOST_SPAN: Duration = Duration::from_secs(2);
 /// Time that an answer may take from the service to the test's own clock on a busy machine.
 const SLACK: Duration = Duration::from_secs(1);

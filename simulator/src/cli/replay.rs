@@ -99,7 +99,7 @@ with least propensity / propensity.
 --learn all: from every logged decision, which it would have had only if it had shown what was logged.
 --learn first: from the first part, also from its rewards that come later; everything is evaluated on the rest.
 A policy's mode, holdout, analysis slice and stickiness are set aside: the policy itself is evaluated.
-The README's section on the simulator says when which is to be trusted. An estimate that the log does not allow is refused.
+docs/simulator/evaluation.md says when which is to be trusted. An estimate that the log does not allow is refused.
 
 Keys of --json for a log, where an estimate is mean, standard_error, low, high, confidence:
   log                   name, form, decisions, learned_before, arms, from_us, until_us, reward (an estimate), rewarded,

@@ -1,4 +1,4 @@
-//! The keys of a scenario file, in their order there. `SCENARIOS.md` is the reference for people.
+//! The keys of a scenario file, in their order there. `docs/simulator/scenarios.md` is the reference for people.
 //!
 //! Deliberately not here: `extends`, `small` and `--set`, which are dealt with before, and what the
 //! values must fulfil together.

@@ -1,4 +1,4 @@
-//! A scenario: shoppers, a catalogue, a slot, traffic, and what must hold. `SCENARIOS.md` describes it key by key.
+//! A scenario: shoppers, a catalogue, a slot, traffic, and what must hold. `docs/simulator/scenarios.md` describes it key by key.
 //!
 //! * [`Scenario`]: the keys of a file, one struct per table.
 //! * [`load()`]: from a name or a file to a scenario that holds together; `extends`, `small`, `--set`.

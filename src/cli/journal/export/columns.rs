@@ -1,4 +1,4 @@
-//! What a row of the export holds: one table, from which rows, help and README come.
+//! What a row of the export holds: one table, from which rows, help and the document come.
 
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -285,12 +285,16 @@ impl<'a> EventCell<'a> {
 mod tests {
     use super::*;
 
-    /// The README's table is this one.
+    /// The document's table has the same rows.
     #[test]
-    fn the_readme_says_what_the_export_holds() {
-        let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+    fn the_document_says_what_the_export_holds() {
+        let document = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operating/journal-and-export.md"));
         let rows: Vec<String> =
             COLUMNS.iter().map(|c| format!("| `{}` | {} | {} |", c.name, c.kind, c.meaning)).collect();
-        assert!(readme.contains(&rows.join("\n")), "expected in README.md:\n{}", rows.join("\n"));
+        assert!(
+            document.contains(&rows.join("\n")),
+            "expected in docs/operating/journal-and-export.md:\n{}",
+            rows.join("\n")
+        );
     }
 }
