@@ -11,6 +11,8 @@ pub mod document;
 mod environment;
 mod explain;
 mod journal;
+#[cfg(test)]
+mod old_document;
 mod output;
 mod progress;
 mod report;

@@ -149,7 +149,7 @@ async fn get(slot: &str, revision: Option<u64>, output: Output, all: bool, targe
         None => client.get_slot(slot).await?.0,
         Some(revision) => client.get_revision(slot, revision).await?.definition,
     };
-    let mut document = SlotDocument::of(&definition);
+    let mut document = SlotDocument::from_definition(&definition);
     let left_out = if all { Vec::new() } else { document.leave_out_operations(&definition) };
     match output {
         Output::Toml => {

@@ -2,7 +2,7 @@
 //!
 //! Every layer that needs such a word takes it from here, so that each value has one name.
 
-use super::{Aggregation, Consent, ExplorationPreset, Learning, Mode, OnError, SlotKind};
+use super::{Aggregation, Consent, ExplorationPreset, Learning, Mode, OnError, SlotKind, Unavailable};
 use crate::bandit::ClickModel;
 
 /// Enumeration whose values have a name of one word each.
@@ -16,6 +16,17 @@ pub trait Named: Copy + 'static {
     /// Returns the value of this name, or `None` if there is none.
     fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|value| value.name() == name)
+    }
+}
+
+impl Named for Unavailable {
+    const ALL: &'static [Self] = &[Self::Paused, Self::OutOfStock];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::OutOfStock => "out_of_stock",
+        }
     }
 }
 

@@ -1,7 +1,15 @@
-//! Documents as people write them.
+//! Documents as people write them, and as the program writes them.
+
+use std::sync::Arc;
 
 use super::*;
-use crate::bandit::Value;
+use crate::{
+    bandit::{ModelSpec, Policy, Value},
+    slot::{
+        ArmId, Baseline, Comparand, Controls, Effect, ExplorationPreset, HeadStart, Mode, ProbabilityBounds, Rule,
+        Schedule, SlotKind, Stickiness, Unavailable, WarmUp,
+    },
+};
 
 const WHOLE: &str = r#"
 slot_id = "offers"
@@ -38,7 +46,7 @@ fn parse(text: &str) -> SlotDocument {
 }
 
 #[test]
-fn a_document_says_what_the_contract_says() {
+fn a_document_sets_the_fields_of_the_api() {
     let definition = parse(WHOLE).definition().unwrap();
     assert_eq!((definition.kind, definition.count()), (SlotKind::Block, 2));
     assert_eq!(definition.goal.window_us, 36 * 3_600_000_000);
@@ -55,34 +63,34 @@ fn a_document_says_what_the_contract_says() {
 #[test]
 fn a_definition_survives_its_document() {
     let definition = parse(WHOLE).definition().unwrap();
-    let text = toml::to_string_pretty(&SlotDocument::of(&definition)).unwrap();
+    let text = toml::to_string_pretty(&SlotDocument::from_definition(&definition)).unwrap();
     assert_eq!(parse(&text).definition().unwrap(), definition, "{text}");
 }
 
 #[test]
-fn every_way_to_learn_and_every_lever_survives_its_document() {
+fn every_model_and_every_control_survives_its_document() {
     for definition in crate::slot::examples() {
-        let text = toml::to_string_pretty(&SlotDocument::of(&definition)).unwrap();
+        let text = toml::to_string_pretty(&SlotDocument::from_definition(&definition)).unwrap();
         assert_eq!(parse(&text).definition().unwrap(), definition, "{text}");
     }
 }
 
 proptest::proptest! {
-    // A hundred would parse for seconds.
+    // A hundred cases would take seconds.
     #![proptest_config(proptest::prelude::ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn any_ids_and_texts_survive_the_document(ids in crate::slot::any_ids(), text in crate::slot::any_text()) {
         let definition = crate::slot::odd_definition(&ids, &text);
-        let document = toml::to_string_pretty(&SlotDocument::of(&definition)).unwrap();
+        let document = toml::to_string_pretty(&SlotDocument::from_definition(&definition)).unwrap();
         assert_eq!(parse(&document).definition().unwrap(), definition, "{document}");
-        let json = serde_json::to_string_pretty(&SlotDocument::of(&definition)).unwrap();
+        let json = serde_json::to_string_pretty(&SlotDocument::from_definition(&definition)).unwrap();
         assert_eq!(serde_json::from_str::<SlotDocument>(&json).unwrap().definition().unwrap(), definition, "{json}");
     }
 }
 
 #[test]
-fn every_form_that_the_contract_suggests_is_taken() {
+fn every_form_of_a_choice_is_accepted() {
     for (text, want) in [
         ("model = \"beta_bernoulli\"", ModelSpec::beta_bernoulli(None, None)),
         ("model = {}", ModelSpec::default()),
@@ -95,7 +103,7 @@ fn every_form_that_the_contract_suggests_is_taken() {
 }
 
 #[test]
-fn payloads_are_what_the_service_keeps() {
+fn a_payload_is_read_as_the_service_keeps_it() {
     let text =
         "slot_id = \"a\"\n[[arms]]\narm_id = \"x\"\npayload = { rank = 1, until = 2026-12-01, deep = [{ n = 2 }] }";
     let mut definition = parse(text).definition().unwrap();
@@ -105,7 +113,10 @@ fn payloads_are_what_the_service_keeps() {
     assert_eq!(payload["deep"][0]["n"], serde_json::json!(2.0));
     let with_null = serde_json::from_str("{\"a\": null, \"b\": [null, 1.0]}").unwrap();
     Arc::make_mut(&mut definition.arms[0]).payload = Some(with_null);
-    assert!(toml::to_string_pretty(&SlotDocument::of(&definition)).is_ok());
+    // TOML has no null: the document leaves it out.
+    let text = toml::to_string_pretty(&SlotDocument::from_definition(&definition)).unwrap();
+    let payload = parse(&text).definition().unwrap().arms[0].payload.clone().unwrap();
+    assert_eq!(serde_json::Value::Object(payload), serde_json::json!({ "b": [1.0] }));
 }
 
 #[test]
@@ -118,7 +129,7 @@ fn an_unknown_key_and_a_wrong_value_are_refused() {
 }
 
 #[test]
-fn times_are_taken_as_toml_has_them_and_as_texts() {
+fn times_are_accepted_as_toml_times_and_as_texts() {
     let schedule = |text: &str| {
         let text = format!("slot_id = \"a\"\n[[arms]]\narm_id = \"x\"\nschedule = {text}");
         parse(&text).definition().map(|definition| definition.arms[0].schedule)
@@ -134,7 +145,7 @@ fn times_are_taken_as_toml_has_them_and_as_texts() {
 }
 
 #[test]
-fn an_arm_says_why_it_is_not_available_and_only_then() {
+fn an_arm_has_a_reason_only_while_it_is_not_available() {
     let because = |text: &str| {
         let text = format!("slot_id = \"a\"\n[[arms]]\narm_id = \"x\"\nunavailable_because = \"paused\"\n{text}");
         parse(&text).definition().unwrap().arms[0].because
@@ -143,8 +154,7 @@ fn an_arm_says_why_it_is_not_available_and_only_then() {
     assert_eq!(because(""), None);
 }
 
-/// Everybody who follows the README's first example sees a choice: nobody of it is in the holdout, which is shown the
-/// baseline with certainty.
+/// A reader who follows the README's first example sees a choice, because its holdout is empty.
 #[test]
 fn the_readme_s_first_decision_is_a_choice() {
     use crate::{
@@ -170,7 +180,7 @@ fn the_readme_s_first_decision_is_a_choice() {
             ("returning".to_owned(), Value::Flag(true)),
         ]
         .into();
-        // By turns as with grpcurl, and as from Python, where nobody is named.
+        // Every second request has a subject, as with grpcurl; the others are anonymous, as from Python.
         if n % 2 == 0 {
             (request.subject.id, request.subject.session_id) = ("customer-17".into(), "s-4711".into());
         }
@@ -184,10 +194,10 @@ fn the_readme_s_first_decision_is_a_choice() {
     }
 }
 
-/// A misspelt word of every choice there is names the one that was meant.
+/// A misspelt word of each choice is answered with the word that was meant.
 #[test]
-fn a_misspelt_word_is_answered_with_the_one_that_was_meant() {
-    let told = |text: &str| {
+fn a_misspelt_word_is_answered_with_a_suggestion() {
+    let message = |text: &str| {
         let text = format!("slot_id = \"s\"\n{text}\n");
         unreadable(&toml::from_str::<SlotDocument>(&text).unwrap_err(), &text)
     };
@@ -207,12 +217,262 @@ fn a_misspelt_word_is_answered_with_the_one_that_was_meant() {
         ("controls.baseline = \"uniforn\"", "uniform"),
         ("[[arms]]\narm_id = \"a\"\nunavailable_because = \"pausd\"", "paused"),
     ] {
-        let line = told(text);
+        let line = message(text);
         assert!(line.contains(&format!("did you mean '{meant}'")) && !line.contains('\n'), "{text}: {line}");
     }
-    assert!(told("controls.policy = 3").contains("by name, or as a table"), "{}", told("controls.policy = 3"));
+    let line = message("controls.policy = 3");
+    assert!(line.contains("by name, or as a table"), "{line}");
     for (text, language) in [("slot_id: offers\nkind: offer\n", "YAML"), ("{\"slot_id\": \"offers\"}", "JSON")] {
         let line = unreadable(&toml::from_str::<SlotDocument>(text).unwrap_err(), text);
         assert!(line.contains(language) && line.contains("slots are TOML") && !line.contains('\n'), "{line}");
+    }
+}
+
+/// Parses a document that consists of an id and of controls.
+fn controls_document(text: &str) -> Result<SlotDocument, toml::de::Error> {
+    let text = text.replace("[mode.test]", "[controls.mode.test]").replace("[policy.", "[controls.policy.");
+    let text = text.replace("[arm_shares]", "[controls.arm_shares]");
+    toml::from_str(&format!("slot_id = \"s\"\nopen_catalogue = true\n[controls]\n{text}"))
+}
+
+fn controls(text: &str) -> Controls {
+    controls_document(text).unwrap().definition().unwrap().controls
+}
+
+#[test]
+fn controls_are_given_by_name_or_by_their_parameters() {
+    for (text, want) in [
+        ("exploration = 0.7", Controls { exploration: Some(0.7), ..Controls::default() }),
+        ("exploration = 2", Controls { exploration: Some(2.0), ..Controls::default() }),
+        ("exploration = \"cautious\"", Controls { preset: Some(ExplorationPreset::Cautious), ..Controls::default() }),
+        (
+            "exploration_stop = \"even_split\"",
+            Controls { preset: Some(ExplorationPreset::EvenSplit), ..Controls::default() },
+        ),
+        ("mode = {}", Controls::default()),
+        ("mode = \"watch\"", Controls { mode: Some(Mode::Shadow), ..Controls::default() }),
+        ("mode = { watch = {} }", Controls { mode: Some(Mode::Shadow), ..Controls::default() }),
+        ("[mode.test]\nshare = 0.2", Controls { mode: Some(Mode::Test(0.2)), ..Controls::default() }),
+        ("baseline = \"uniform\"", Controls { baseline: Some(Baseline::Uniform), ..Controls::default() }),
+        ("stickiness = \"session\"", Controls { stickiness: Some(Stickiness::Session), ..Controls::default() }),
+        (
+            "stickiness = { for = \"7days\" }",
+            Controls { stickiness: Some(Stickiness::For(7 * 86_400_000_000)), ..Controls::default() },
+        ),
+        (
+            "head_start = { views = 9, share = 0.1 }",
+            Controls { head_start: Some(HeadStart { views: 9, share: 0.1, limit: 0.5 }), ..Controls::default() },
+        ),
+        (
+            "warm_up = { views = 9 }",
+            Controls { warm_up: Some(WarmUp { views: 9, rewards: 0, patience: None }), ..Controls::default() },
+        ),
+    ] {
+        assert_eq!(controls(text), want, "{text}");
+    }
+    let arm = ArmId::parse("arm_id", "a").unwrap();
+    assert_eq!(controls("baseline = { arm_id = \"a\" }").baseline, Some(Baseline::Arm(arm.clone())));
+    let shares = controls("[arm_shares]\na = { floor = 0.2 }").arm_bounds;
+    assert_eq!(shares, [(arm, ProbabilityBounds { floor: Some(0.2), ceiling: None })].into());
+}
+
+#[test]
+fn an_unknown_control_is_refused_with_the_known_ones() {
+    for (text, words) in [
+        ("exploration = \"wild\"", "cautious, balanced, curious or even_split"),
+        ("mode = \"off\"", "on, watch, or a table"),
+        ("baseline = \"best\"", "callers_order, uniform, or a table"),
+        ("stickiness = 3", "never, session, or a table"),
+        ("warm_up = { shows = 3 }", "shows"),
+    ] {
+        let error = controls_document(text).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    let both = "exploration = \"cautious\"\nexploration_stop = \"curious\"";
+    let error = controls_document(both).unwrap().definition().unwrap_err();
+    assert_eq!(error.field, "controls.exploration_stop");
+}
+
+fn policy(text: &str) -> Option<Policy> {
+    controls(text).policy
+}
+
+#[test]
+fn a_policy_is_given_by_name_or_by_its_parameters() {
+    for (text, want) in [
+        ("", None),
+        ("policy = {}", None),
+        ("policy = \"uniform\"", Some(Policy::Uniform)),
+        ("policy = { uniform = {} }", Some(Policy::Uniform)),
+        ("policy = \"epsilon_greedy\"", Some(Policy::EpsilonGreedy { epsilon: 0.05 })),
+        ("[policy.epsilon_greedy]", Some(Policy::EpsilonGreedy { epsilon: 0.05 })),
+        ("[policy.epsilon_greedy]\nepsilon = 0.3", Some(Policy::EpsilonGreedy { epsilon: 0.3 })),
+        ("policy = \"square_cb\"", Some(Policy::SquareCb { gamma: 1000.0 })),
+        ("policy = { square_cb = { gamma = 20 } }", Some(Policy::SquareCb { gamma: 20.0 })),
+    ] {
+        assert_eq!(policy(text), want, "{text}");
+    }
+    for text in ["policy = \"ucb\"", "policy = { greedy = { epsilon = 0.1 } }", "policy = 3"] {
+        let error = controls_document(text).unwrap_err().to_string();
+        assert!(error.contains("lin_ucb or square_cb: by name"), "{error}");
+    }
+}
+
+#[test]
+fn every_policy_survives_its_document_under_its_name() {
+    for wanted in [
+        Policy::ThompsonSampling,
+        Policy::Uniform,
+        Policy::FixedOrder,
+        Policy::Greedy,
+        Policy::EpsilonGreedy { epsilon: 0.3 },
+        Policy::LinUcb,
+        Policy::SquareCb { gamma: 40.0 },
+    ] {
+        let mut definition = parse(WHOLE).definition().unwrap();
+        definition.controls.policy = Some(wanted);
+        let text = toml::to_string_pretty(&SlotDocument::from_definition(&definition)).unwrap();
+        assert_eq!(parse(&text).definition().unwrap().controls.policy, Some(wanted), "{text}");
+        assert!(text.contains(wanted.name()), "{text}");
+    }
+}
+
+fn rule(text: &str) -> Result<Rule, FieldError> {
+    let text = format!("slot_id = \"s\"\n[[rules]]\nname = \"r\"\n{text}");
+    Ok(parse(&text).unchecked()?.rules.remove(0))
+}
+
+#[test]
+fn each_effect_has_its_key() {
+    let seven_days = 7 * 86_400_000_000;
+    let quota = Effect::Quota { attribute: "brand".into(), top: 10, min_values: Some(3), max_per_value: None };
+    for (text, effect) in [
+        ("exclude = {}", Effect::Exclude),
+        ("evidence = { confidence = 0.95 }", Effect::Evidence { confidence: 0.95, than: Comparand::Others }),
+        ("evidence = { confidence = 0.9, others = {} }", Effect::Evidence { confidence: 0.9, than: Comparand::Others }),
+        (
+            "evidence = { confidence = 0.9, reward = 2 }",
+            Effect::Evidence { confidence: 0.9, than: Comparand::Reward(2.0) },
+        ),
+        ("pin = { position = 1 }", Effect::Pin { position: 1 }),
+        ("boost = { factor = 1.5 }", Effect::Boost { factor: 1.5 }),
+        ("share = { max = 0.5 }", Effect::ProbabilityBounds { min: None, max: Some(0.5) }),
+        (
+            "subject_cap = { count = 3, window = \"7days\", together = true }",
+            Effect::SubjectCap { count: 3, window_us: seven_days, together: true },
+        ),
+        ("day_cap = { count = 1000 }", Effect::DayCap { count: 1_000, together: false }),
+        ("quota = { attribute = \"brand\", top = 10, min_values = 3 }", quota),
+        ("max_moves = { positions = 2 }", Effect::MaxMoves { positions: 2 }),
+    ] {
+        assert_eq!(rule(text).map(|rule| rule.effect), Ok(effect), "{text}");
+    }
+}
+
+#[test]
+fn a_rule_has_one_effect() {
+    let none = rule("when = \"true\"").unwrap_err();
+    assert!(none.field == "rules[0].effect" && none.message.contains("set one of exclude"), "{none}");
+    let two = rule("exclude = {}\npin = { position = 1 }").unwrap_err();
+    assert!(two.message.contains("exclude and pin"), "{two}");
+    let both = rule("evidence = { confidence = 0.9, reward = 2.0, others = {} }").unwrap_err();
+    assert_eq!(both.field, "rules[0].evidence");
+    let unknown = "slot_id = \"s\"\n[[rules]]\nname = \"r\"\nbury = { factor = 0.5 }";
+    assert!(toml::from_str::<SlotDocument>(unknown).is_err());
+}
+
+use super::super::old_document as old;
+
+fn both_read(text: &str) {
+    let new = toml::from_str::<SlotDocument>(text);
+    let was = toml::from_str::<old::SlotDocument>(text);
+    match (&new, &was) {
+        (Ok(new), Ok(was)) => assert_eq!(new.definition(), was.definition(), "{text}"),
+        (Err(new), Err(was)) => {
+            let (new, was) = (unreadable(new, text), unreadable(was, text));
+            if new != was {
+                eprintln!("{text}\n NEW {new}\n OLD {was}");
+            }
+        }
+        _ => panic!("{text}\n{new:?}\n{was:?}"),
+    }
+}
+
+#[test]
+fn old_and_new_documents_are_alike() {
+    let mut all = crate::slot::examples();
+    all.push(parse(WHOLE).definition().unwrap());
+    for d in &all {
+        let new = toml::to_string_pretty(&SlotDocument::from_definition(d)).unwrap();
+        let was = toml::to_string_pretty(&old::SlotDocument::of(d)).unwrap();
+        both_read(&new);
+        both_read(&was);
+        let table = |text: &str| {
+            let mut t: toml::Table = toml::from_str(text).unwrap();
+            if let Some(toml::Value::Array(a)) = t.get("arms")
+                && a.is_empty()
+            {
+                t.remove("arms");
+            }
+            t
+        };
+        let (a, b) = (table(&new), table(&was));
+        if a != b {
+            eprintln!("NEW {a}\nOLD {b}");
+        }
+        for other in &all {
+            for (text, keep) in [(&new, true), (&was, false)] {
+                let (n, o) = (parse(text), toml::from_str::<old::SlotDocument>(text).unwrap());
+                assert_eq!(n.onto(other, keep), o.onto(other, keep), "{text}");
+            }
+        }
+        let (mut n, mut o) = (SlotDocument::from_definition(d), old::SlotDocument::of(d));
+        assert_eq!(n.leave_out_operations(d), o.leave_out_operations(d));
+        let (new, was) = (toml::to_string_pretty(&n).unwrap(), toml::to_string_pretty(&o).unwrap());
+        for other in &all {
+            let (n, o) = (parse(&new), toml::from_str::<old::SlotDocument>(&was).unwrap());
+            assert_eq!(n.onto(other, true), o.onto(other, true), "{new}");
+        }
+    }
+    for text in [
+        "",
+        "slot_id = 3",
+        "slot_id = \"s\"\nkind = 3",
+        "slot_id = \"s\"\ncontrols = 3",
+        "slot_id = \"s\"\narms = 3",
+        "slot_id = \"s\"\n[controls]\nhalf_life = \"soon\"",
+        "slot_id = \"s\"\n[controls]\nhalf_life = true",
+        "slot_id = \"s\"\n[controls]\nmode = \"test\"",
+        "slot_id = \"s\"\n[controls]\nexploration = \"wild\"",
+        "slot_id = \"s\"\n[controls]\nexploration = true",
+        "slot_id = \"s\"\n[controls.mode]\ntest = {}",
+        "slot_id = \"s\"\n[controls.mode]\ntest = 0.2",
+        "slot_id = \"s\"\n[controls.warm_up]\nshows = 3",
+        "slot_id = \"s\"\n[controls.head_start]\nviews = 3",
+        "slot_id = \"s\"\n[controls]\nflor = 0.1",
+        "slot_id = \"s\"\n[[arms]]\navailable = true",
+        "slot_id = \"s\"\n[[arms]]\narm_id = \"a\"\navailable = 1",
+        "slot_id = \"s\"\n[[arms]]\narm_id = \"a\"\nschedule = { form = 1970-01-01 }",
+        "slot_id = \"s\"\n[[arms]]\narm_id = \"a\"\nschedule = { from = \"x\" }",
+        "slot_id = \"s\"\n[[arms]]\narm_id = \"a\"\nattributes = { a = { number = 1, text = \"x\" } }",
+        "slot_id = \"s\"\n[[arms]]\narm_id = \"a\"\nattributes = { a = [1, \"x\"] }",
+        "slot_id = \"s\"\n[[rules]]\nname = \"r\"",
+        "slot_id = \"s\"\n[[rules]]\nname = \"r\"\npin = {}",
+        "slot_id = \"s\"\n[[rules]]\nname = \"r\"\nexclude = {}\npin = { position = 1 }",
+        "slot_id = \"s\"\n[[rules]]\nname = \"r\"\nsubject_cap = { count = 1 }",
+        "slot_id = \"s\"\n[goal]\nkinds = [{ kind = \"a\" }]",
+        "slot_id = \"s\"\n[goal]\nwindow = -1",
+        "slot_id = \"s\"\ncount = -1",
+        "slot_id = \"s\"\ncount = 0",
+        "slot_id = \"s\"\n[model]\nlinear = { linc = \"logit\" }",
+        "slot_id = \"s\"\n[model]\nlinear = {}\nportfolio = {}",
+        "slot_id = \"s\"\n[controls]\nexploration = \"cautious\"\nexploration_stop = \"curious\"",
+        "slot_id = \"s\"\n[controls.arm_shares]\n\"\" = { floor = 1 }",
+        "slot_id = \"s\"\ncontrols = { baseline = { arm_id = \"\" } }",
+        "slot_id = \"s\"\ncontrols = { stickiness = { for = \"x\" } }",
+        "slot_id = \"s\"\ncontrols = { stickiness = { fro = \"x\" } }",
+        "slot_id = \"s\"\ncontrols = { baseline = \"best\" }",
+    ] {
+        both_read(text);
     }
 }

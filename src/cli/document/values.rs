@@ -1,4 +1,4 @@
-//! Values as people write them in a document: attributes, durations, payloads.
+//! Values as people write them in a document: attributes, durations, times, payloads.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -9,7 +9,7 @@ use crate::{
     slot::{FieldError, Payload},
 };
 
-/// An attribute's value, plain or in the contract's form.
+/// An attribute's value, plain or in the form that the API gives it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a number, a text, true or false, or a list of texts or of numbers")]
 pub(super) enum Attribute {
@@ -47,13 +47,13 @@ impl Attribute {
         }
     }
 
-    /// As it is written.
-    pub(super) fn of(value: &Value) -> Self {
+    /// Returns the form in which a document writes a value.
+    pub(super) fn from_feature(value: &Value) -> Self {
         match value.clone() {
             Value::Number(number) => Self::Number(number),
             Value::Text(text) => Self::Text(text),
             Value::Flag(flag) => Self::Flag(flag),
-            // An empty list would not say of what.
+            // A plain empty list does not say whether it holds texts or numbers.
             Value::Texts(values) if values.is_empty() => Self::Tagged(Tagged::Texts(Values { values })),
             Value::Vector(values) if values.is_empty() => Self::Tagged(Tagged::Vector(Values { values })),
             Value::Texts(values) => Self::Texts(values),
@@ -62,12 +62,7 @@ impl Attribute {
     }
 }
 
-/// An empty table: the default.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NoKeys {}
-
-/// A duration as people write it, or in seconds.
+/// A duration as people write it, or as a number of seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a duration such as \"14days\" or \"36h\", or a number of seconds")]
 pub(super) enum DurationText {
@@ -86,12 +81,12 @@ impl DurationText {
         i64::try_from(duration.as_micros()).map_err(|_| FieldError::new(field, "is too long"))
     }
 
-    pub(super) fn of(us: i64) -> Self {
+    pub(super) fn from_us(us: i64) -> Self {
         Self::Text(humantime::format_duration(std::time::Duration::from_micros(us.unsigned_abs())).to_string())
     }
 }
 
-/// A time as people write it, or as TOML has it.
+/// A time as people write it, or as a TOML time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a time such as 2026-12-01T08:00:00Z, or a date")]
 pub(super) enum TimeText {
@@ -99,7 +94,7 @@ pub(super) enum TimeText {
     Toml(TomlTime),
 }
 
-/// How the TOML library hands over a time that is none of its own types.
+/// Form in which the TOML library passes a time to types other than its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct TomlTime {
     #[serde(rename = "$__toml_private_datetime")]
@@ -107,20 +102,20 @@ pub(super) struct TomlTime {
 }
 
 impl TimeText {
-    /// Microseconds since 1970.
+    /// Returns the microseconds since 1970.
     pub(super) fn us(&self, field: &str) -> Result<i64, FieldError> {
         let (Self::Text(text) | Self::Toml(TomlTime { text })) = self;
         time::parse(text).map_err(|why| FieldError::new(field, format!("'{text}' is no time; {why}")))
     }
 
-    pub(super) fn of(us: i64) -> Self {
+    pub(super) fn from_us(us: i64) -> Self {
         Self::Text(time::text(us))
     }
 }
 
-/// A payload as the service keeps it: every number a double, every date a text.
+/// Returns a payload as the service keeps it: each number is a double, each date a text.
 pub(super) fn normal(payload: &Payload) -> Payload {
-    /// Under this key the TOML library hands over a date.
+    /// Key under which the TOML library passes a date.
     const DATE: &str = "$__toml_private_datetime";
     fn value(json: &Json) -> Json {
         match json {
@@ -138,7 +133,7 @@ pub(super) fn normal(payload: &Payload) -> Payload {
     payload.iter().map(|(name, json)| (name.clone(), value(json))).collect()
 }
 
-/// A payload without its nulls.
+/// Returns a payload without its nulls.
 pub(super) fn without_nulls(payload: &Payload) -> Payload {
     fn value(json: &Json) -> Json {
         match json {

@@ -199,7 +199,7 @@ pub(super) async fn wanted(client: &mut Client, document: &SlotDocument, unliste
     };
     let wanted = document.onto(&current, unlisted.keep_arms)?;
     // From the revision that the difference was seen against, unless the document names one.
-    Ok(Plan { wanted, found: Some((current, document.revision.unwrap_or(revision))) })
+    Ok(Plan { wanted, found: Some((current, document.revision().unwrap_or(revision))) })
 }
 
 /// Makes a plan true, and says what was changed.

@@ -8,7 +8,7 @@ use super::super::{
     schema,
     time::{duration_text, time_text},
 };
-use crate::slot::{Arm, Definition};
+use crate::slot::{Arm, Definition, Named as _};
 
 /// Fields without a line: a list of arms has its own differences, and every change has another revision.
 const SILENT: [&str; 2] = ["slotwise.v1.Slot.arms", "slotwise.v1.Slot.revision"];
@@ -217,12 +217,10 @@ fn feature_text(value: &Value) -> String {
 
 /// Returns the text of an arm that came or went: whether it is available, and its number of attributes.
 pub(super) fn arm_summary(arm: &Arm) -> String {
-    use crate::slot::Unavailable;
     let available = match (arm.available, arm.because) {
         (true, _) => "available",
         (false, None) => "not available",
-        (false, Some(Unavailable::Paused)) => "paused",
-        (false, Some(Unavailable::OutOfStock)) => "out_of_stock",
+        (false, Some(because)) => because.name(),
     };
     match arm.attributes.len() {
         0 => available.to_owned(),
