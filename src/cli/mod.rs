@@ -11,8 +11,6 @@ pub mod document;
 mod environment;
 mod explain;
 mod journal;
-#[cfg(test)]
-mod old_document;
 mod output;
 mod progress;
 mod report;
