@@ -20,7 +20,7 @@ use slotwise::{
         State, Subject, decide_with, hash, plan,
     },
     journal::{Journal as _, JournalReader, SqliteJournal},
-    node::{decode_event, encode_event, fold, recovered, recovered_from, save_snapshot},
+    node::{decode_event, encode_event, fold, recover_state, save_snapshot},
     slot::{
         Arm, ArmId, Baseline, ChangeReason, Comparand, Controls, Definition, Effect, ExplorationPreset, Goal,
         HeadStart, Learning, Mode, OnError, ProbabilityBounds, RewardKind, Rule, Schedule, SlotId, SlotKind,
@@ -355,9 +355,9 @@ fn what_every_version_wrote_is_read() {
             .filter(|path| path.extension().is_some_and(|extension| extension == "bin"))
             .collect();
         assert_eq!(snapshots.len(), 2, "{told}");
-        same(&summary(&recovered(folder.path(), 1).unwrap()), &want, &format!("{told}, as at a start"));
+        same(&summary(&recover_state(folder.path(), None, 1).unwrap()), &want, &format!("{told}, as at a start"));
         for snapshot in snapshots {
-            let state = recovered_from(folder.path(), &snapshot, 2).unwrap();
+            let state = recover_state(folder.path(), Some(&snapshot), 2).unwrap();
             same(&summary(&state), &want, &format!("{told}, from {}", snapshot.display()));
         }
         same(&summary(&fold(folder.path(), 1).unwrap()), &want, &format!("{told}, from its beginning"));

@@ -28,7 +28,7 @@ use nix::sys::signal::Signal;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::{
     engine::{Body, snapshot},
-    node::{decode_event, fold, recovered},
+    node::{decode_event, fold, recover_state},
     wire::proto::{
         BetaBernoulliModel, Controls, DecideRequest, Learning, ListRevisionsRequest, Model, RecordRewardsRequest,
         RewardEvent, RewardStatus, Slot, UpdateSlotRequest, model,
@@ -260,7 +260,7 @@ async fn nothing_acknowledged_is_lost_by_kill_nine() {
     });
     let newest = snapshots.max().unwrap();
     assert!(0 < newest && newest < from_start.position(), "recovery is a snapshot and a tail: {newest}");
-    let as_recovered = recovered(folder.path(), 2).unwrap();
+    let as_recovered = recover_state(folder.path(), None, 2).unwrap();
     let bytes = snapshot::encode(&from_start).unwrap();
     assert!(bytes == snapshot::encode(&as_recovered).unwrap(), "the posteriors equal a full replay, bit for bit");
     let by_several = fold(folder.path(), 3).unwrap();

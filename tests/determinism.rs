@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::{
     engine::{State, snapshot},
-    node::{fold, recovered, recovered_from},
+    node::{fold, recover_state},
     wire::proto::{ClickModel, Controls, DecideRequest, RewardEvent, Slot, SlotKind, Subject, UpdateSlotRequest},
 };
 use support::{Clients, Process, click, context, decide, number, program, serve_command, slot, text};
@@ -129,9 +129,12 @@ async fn a_journal_gives_the_same_bytes_from_anywhere_and_by_any_number_of_worke
     assert_eq!(decisions, u64::from(ROUNDS) * SHOPPERS * slots().len() as u64);
     for workers in [1, 2, 5] {
         assert!(bytes(&fold(folder.path(), workers).unwrap()) == want, "from the beginning, {workers} workers");
-        assert!(bytes(&recovered(folder.path(), workers).unwrap()) == want, "as at a start, {workers} workers");
+        assert!(
+            bytes(&recover_state(folder.path(), None, workers).unwrap()) == want,
+            "as at a start, {workers} workers"
+        );
         for aside in seen.values() {
-            let state = recovered_from(folder.path(), aside, workers).unwrap();
+            let state = recover_state(folder.path(), Some(aside), workers).unwrap();
             assert!(bytes(&state) == want, "from {}, {workers} workers", aside.display());
         }
     }

@@ -27,7 +27,7 @@ use slotwise::{
     bandit::{Features, ModelSpec, Value},
     engine::{Body, Chosen, Decided, DecisionId, Event, Reason, Rewarded, State, Subject, TRAFFIC, hash, snapshot},
     journal::{AppendError, Journal as _, SqliteJournal},
-    node::{encode_event, recovered, save_snapshot},
+    node::{encode_event, recover_state, save_snapshot},
     slot::{Arm, ArmId, ChangeReason, Definition, Goal, RewardKind, SlotId},
 };
 
@@ -214,7 +214,7 @@ fn check(case: &Case, truth: &[u64], go_on: bool) -> bool {
         fs::write(folder.path().join(name), bytes).unwrap();
     }
     let told = &case.told;
-    match recovered(folder.path(), 1) {
+    match recover_state(folder.path(), None, 1) {
         Ok(state) => {
             let position = state.position();
             assert!(
@@ -237,7 +237,7 @@ fn check(case: &Case, truth: &[u64], go_on: bool) -> bool {
                 let appended = journal.append(&[encode_event(&event(position))]);
                 assert_eq!(appended.unwrap_or_else(|why| panic!("{told}: {why}")), position + 1);
                 drop(journal);
-                let again = recovered(folder.path(), 1).unwrap_or_else(|why| panic!("{told}: then {why}"));
+                let again = recover_state(folder.path(), None, 1).unwrap_or_else(|why| panic!("{told}: then {why}"));
                 assert_eq!(again.position(), position + 1, "{told}");
             }
             true
@@ -484,7 +484,8 @@ fn a_write_that_fails_at_any_byte_loses_nothing() {
         child.wait().unwrap();
         assert!(ended, "the writer of case {case} was cut short");
         full += u64::from(was_full);
-        let state = recovered(folder.path(), 1).unwrap_or_else(|why| panic!("case {case}, limit {limit}: {why}"));
+        let state =
+            recover_state(folder.path(), None, 1).unwrap_or_else(|why| panic!("case {case}, limit {limit}: {why}"));
         assert_eq!(state.position(), acknowledged, "case {case}, limit {limit}");
         let digest = hash("state", &[&snapshot::encode(&state).unwrap()]).word();
         assert_eq!(digest, truth[usize::try_from(acknowledged).unwrap()]);

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::{
     engine::{Body, Event, State},
-    node::{decode_event, recovered},
+    node::{decode_event, recover_state},
     slot::{ChangeReason, SlotId},
     wire::proto::{
         BatchDecideRequest, ChosenArm, Controls, DayCapEffect, DecideRequest, DecideResponse, ExcludeEffect,
@@ -175,7 +175,7 @@ fn rule(name: &str, when: &str, effect: Effect) -> Rule {
 
 /// The journal's events, folded with and without what people changed of the slot.
 fn learner_without_levers(folder: &std::path::Path) -> (State, State) {
-    let whole = recovered(folder, 1).unwrap();
+    let whole = recover_state(folder, None, 1).unwrap();
     let mut without = State::default();
     let mut revision = 0;
     slotwise::journal::JournalReader::open(folder)

@@ -16,7 +16,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::{
     engine::snapshot,
     journal::JournalReader,
-    node::{fold, recovered},
+    node::{fold, recover_state},
     wire::proto::{
         Controls, DecideRequest, DecideResponse, ExplainDecisionRequest, GetSlotReportRequest, GetSlotRequest,
         PreviewSlotChangeRequest, PreviewSlotChangeResponse, RewardEvent, Slot, UpdateSlotRequest,
@@ -141,7 +141,7 @@ async fn what_is_previewed_is_what_is_observed_once_it_is_applied_and_nothing_be
     server.stop().await;
     // What the previews looked at was the state itself; the journal knows nothing of them.
     let bytes = |state| snapshot::encode(&state).unwrap();
-    assert!(bytes(fold(folder.path(), 1).unwrap()) == bytes(recovered(folder.path(), 1).unwrap()));
+    assert!(bytes(fold(folder.path(), 1).unwrap()) == bytes(recover_state(folder.path(), None, 1).unwrap()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use std::{
 use indicatif::HumanBytes;
 
 use super::{CommandResult, Data, progress::Meter, say, terminal::printable};
-use crate::node::{self, Audit, Copied};
+use crate::node::{self, Audit, CopySummary};
 
 /// Flags of `backup`.
 #[derive(Debug, clap::Args)]
@@ -23,15 +23,15 @@ pub(super) struct Backup {
 impl Backup {
     pub(super) fn run(self) -> CommandResult {
         let mut meter = Meter::new();
-        let copied = node::backup(&self.data.data, &self.target, &mut |progress| meter.tell(progress))?;
+        let copied = node::backup(&self.data.data, &self.target, &mut |progress| meter.show(progress))?;
         drop(meter);
-        tell("backed up", &self.data.data, &self.target, &copied);
+        print_summary("backed up", &self.data.data, &self.target, &copied);
         Ok(())
     }
 }
 
 /// Says in one line what was copied; what was left out of it goes to standard error.
-pub(super) fn tell(verb: &str, from: &Path, to: &Path, copied: &Copied) {
+pub(super) fn print_summary(verb: &str, from: &Path, to: &Path, copied: &CopySummary) {
     for why in &copied.left_out {
         // The copy is whole without it.
         let _ = writeln!(std::io::stderr(), "left out: {}", printable(why));

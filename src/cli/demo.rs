@@ -75,7 +75,8 @@ impl Demo {
 
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let mut serving = TaskTracker::new().spawn(async move { server::run(listeners, &config, stopped).await });
+        let mut serving =
+            TaskTracker::new().spawn(async move { server::run(listeners, &config, stopped, || ()).await });
         let shown = tokio::select! {
             shown = show(&head) => shown,
             // It stops by itself only when it fails.

@@ -63,7 +63,7 @@ enum Command {
 /// What was compared differs, and that was to be told by the exit code: 2. What differs stands on standard output.
 #[derive(Debug, thiserror::Error)]
 #[error("there are differences")]
-struct Differs;
+struct DifferencesFound;
 
 /// What a command returns: an error is for a person, in one line.
 pub(crate) type CommandResult = Result<(), Box<dyn Error + Send + Sync>>;
@@ -100,7 +100,7 @@ pub fn main() -> ExitCode {
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(why) if why.is::<Differs>() => ExitCode::from(2),
+        Err(why) if why.is::<DifferencesFound>() => ExitCode::from(2),
         Err(why) => report_error(&*why),
     }
 }

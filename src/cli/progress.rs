@@ -30,7 +30,7 @@ impl Meter {
     }
 
     /// Takes in how far it is.
-    pub(super) fn tell(&mut self, progress: Progress) {
+    pub(super) fn show(&mut self, progress: Progress) {
         let elapsed = self.bar.elapsed();
         if self.terminal {
             self.draw(progress, elapsed);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{CommandResult, Data, backup::tell, progress::Meter};
+use super::{CommandResult, Data, backup::print_summary, progress::Meter};
 use crate::node;
 
 /// Flags of `restore`.
@@ -18,9 +18,9 @@ pub(super) struct Restore {
 impl Restore {
     pub(super) fn run(self) -> CommandResult {
         let mut meter = Meter::new();
-        let copied = node::restore(&self.backup, &self.data.data, &mut |progress| meter.tell(progress))?;
+        let copied = node::restore(&self.backup, &self.data.data, &mut |progress| meter.show(progress))?;
         drop(meter);
-        tell("restored", &self.backup, &self.data.data, &copied);
+        print_summary("restored", &self.backup, &self.data.data, &copied);
         Ok(())
     }
 }

@@ -95,7 +95,7 @@ impl Serve {
             listeners.http_address()?,
             config.data.display()
         );
-        server::run_and_tell(listeners, &config, stop, || say(line)).await?;
+        server::run(listeners, &config, stop, || say(line)).await?;
         say("stopped; everything is saved");
         Ok(())
     }

@@ -29,29 +29,29 @@ const LEAF: u8 = 0x0d;
 /// Longest record that is followed: longer than any that is written.
 const RECORD_MAX: usize = 64 * 1024 * 1024;
 
-/// Place of a page's bytes.
+/// PageLocation of a page's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum PageLocation {
     File(u64),
     Log(u64),
 }
 
-/// Place of a row: a page, and where the row begins in it.
+/// PageLocation of a row: a page, and where the row begins in it.
 #[derive(Debug, Clone, Copy)]
-struct Cell {
-    page: Place,
+struct RowLocation {
+    page: PageLocation,
     at: usize,
 }
 
 /// What the pages of a journal hold.
 #[derive(Debug)]
-pub struct Carved {
+pub struct PageScan {
     file: Option<File>,
     log: Option<File>,
     page: usize,
     /// Newest place of each page that stands in the log.
     newest: HashMap<u32, u64>,
-    found: BTreeMap<u64, Cell>,
+    found: BTreeMap<u64, RowLocation>,
     /// Kinds of the rows that do not agree with their checksum, by position, as far as they can be read.
     damaged: BTreeMap<u64, String>,
     trimmed: u64,
@@ -142,7 +142,7 @@ fn event<'a>(position: u64, columns: &[Column<'a>]) -> Option<(Stored<'a>, i64)>
     Some((Stored { position, at_us: *at_us, kind: text(kind)?, slot: text(slot)?, decision, body }, *sum))
 }
 
-impl Carved {
+impl PageScan {
     /// Looks through the journal in a folder. `acknowledged` is the last position that is known to have been committed.
     pub fn open(folder: &Path, acknowledged: u64) -> io::Result<Self> {
         let path = file_in(folder);
@@ -166,10 +166,10 @@ impl Carved {
         };
         let pages = carved.file.as_ref().map_or(Ok(0), |file| file.metadata().map(|file| file.len()))?;
         for at in (0..pages).step_by(page) {
-            carved.look_through(Place::File(at), u64::MAX);
+            carved.look_through(PageLocation::File(at), u64::MAX);
         }
         for frame in frames.all() {
-            carved.look_through(Place::Log(frame.at), if frame.committed { u64::MAX } else { acknowledged });
+            carved.look_through(PageLocation::Log(frame.at), if frame.committed { u64::MAX } else { acknowledged });
         }
         let found = &carved.found;
         carved.damaged.retain(|position, _| !found.contains_key(position));
@@ -197,13 +197,13 @@ impl Carved {
     }
 
     /// The record at a position, read again, or `None` if it is not whole.
-    pub fn record(&self, position: u64) -> Option<Carving> {
+    pub fn record(&self, position: u64) -> Option<SalvagedRecord> {
         let cell = self.found.get(&position)?;
         let page = self.read(cell.page);
         let (_, payload) = self.payload(&page, cell.at)?;
         columns(&payload).and_then(|columns| {
             let (stored, _) = event(position, &columns)?;
-            Some(Carving {
+            Some(SalvagedRecord {
                 position,
                 at_us: stored.at_us,
                 kind: stored.kind.to_owned(),
@@ -214,11 +214,11 @@ impl Carved {
         })
     }
 
-    fn read(&self, place: Place) -> Vec<u8> {
+    fn read(&self, place: PageLocation) -> Vec<u8> {
         let mut bytes = vec![0; self.page];
         let (file, at) = match place {
-            Place::File(at) => (&self.file, at),
-            Place::Log(at) => (&self.log, at),
+            PageLocation::File(at) => (&self.file, at),
+            PageLocation::Log(at) => (&self.log, at),
         };
         let Some(file) = file else { return Vec::new() };
         let mut filled = 0;
@@ -237,13 +237,13 @@ impl Carved {
 
     fn page_by_number(&self, number: u32) -> Vec<u8> {
         match self.newest.get(&number) {
-            Some(at) => self.read(Place::Log(*at)),
-            None => self.read(Place::File(u64::from(number.saturating_sub(1)) * self.page as u64)),
+            Some(at) => self.read(PageLocation::Log(*at)),
+            None => self.read(PageLocation::File(u64::from(number.saturating_sub(1)) * self.page as u64)),
         }
     }
 
     /// Looks through a page; records beyond `up_to` are left out.
-    fn look_through(&mut self, place: Place, up_to: u64) {
+    fn look_through(&mut self, place: PageLocation, up_to: u64) {
         let page = self.read(place);
         // The first page of the file begins with the file's header.
         for header in [0, 100] {
@@ -252,7 +252,7 @@ impl Carved {
                 for pointer in page[header + 8..].chunks_exact(2).take(cells) {
                     let at = usize::from(u16::from_be_bytes([pointer[0], pointer[1]]));
                     if let Some((rowid, payload)) = self.payload(&page, at) {
-                        self.take(rowid, &payload, Cell { page: place, at }, up_to);
+                        self.take(rowid, &payload, RowLocation { page: place, at }, up_to);
                     }
                 }
             }
@@ -296,7 +296,7 @@ impl Carved {
         Some((rowid, payload))
     }
 
-    fn take(&mut self, rowid: u64, payload: &[u8], cell: Cell, up_to: u64) {
+    fn take(&mut self, rowid: u64, payload: &[u8], cell: RowLocation, up_to: u64) {
         let Some(columns) = columns(payload) else { return };
         if let Some((stored, sum)) = event(rowid, &columns) {
             if rowid == 0 || rowid > up_to {
@@ -333,7 +333,7 @@ impl Carved {
 
 /// A record that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Carving {
+pub struct SalvagedRecord {
     /// Where it stood.
     pub position: u64,
     /// When it was taken, microseconds since 1970.
@@ -348,7 +348,7 @@ pub struct Carving {
     pub body: Vec<u8>,
 }
 
-impl Carving {
+impl SalvagedRecord {
     pub(super) fn stored(&self) -> Stored<'_> {
         Stored {
             position: self.position,

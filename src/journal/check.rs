@@ -15,7 +15,7 @@ use super::{
 
 /// What to do with a journal whose end may be lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Loss {
+pub enum LossPolicy {
     /// Refuse it.
     #[default]
     Refused,
@@ -25,7 +25,7 @@ pub enum Loss {
 
 /// A journal whose files belong together.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Checked {
+pub(super) struct JournalSummary {
     pub(super) format: i64,
     pub(super) extent: Extent,
     /// Identity, or `None` in a format that has none.
@@ -39,12 +39,16 @@ pub(super) fn check(
     folder: &Path,
     file: &Path,
     watermark: Option<&Watermark>,
-    loss: Loss,
-) -> Result<Option<Checked>, ReadError> {
+    loss: LossPolicy,
+) -> Result<Option<JournalSummary>, ReadError> {
     let acknowledged = watermark.map_or(0, |watermark| watermark.position);
     let format = rows::format(connection, file)?;
     if format == 0 {
-        return if acknowledged == 0 || loss == Loss::Accepted { Ok(None) } else { Err(short(file, 0, acknowledged)) };
+        return if acknowledged == 0 || loss == LossPolicy::Accepted {
+            Ok(None)
+        } else {
+            Err(short(file, 0, acknowledged))
+        };
     }
     let extent = rows::extent(connection, file)?;
     let identity = rows::identity(connection, file)?;
@@ -53,7 +57,7 @@ pub(super) fn check(
         // A position of another journal says nothing about the end of this one.
         points_of_one_journal(file, identity.as_ref(), *position, point.as_ref(), &watermark::path(folder))?;
     }
-    if extent.last < acknowledged && loss == Loss::Refused {
+    if extent.last < acknowledged && loss == LossPolicy::Refused {
         return Err(short(file, extent.last, acknowledged));
     }
     if let Some(batch) = last_batch {
@@ -69,7 +73,7 @@ pub(super) fn check(
     if let Some(Watermark { position, point }) = watermark {
         agree(connection, file, identity.as_ref(), extent, *position, point.as_ref(), &watermark::path(folder))?;
     }
-    Ok(Some(Checked { format, extent, identity }))
+    Ok(Some(JournalSummary { format, extent, identity }))
 }
 
 fn short(file: &Path, last: u64, acknowledged: u64) -> ReadError {
@@ -81,16 +85,16 @@ fn short(file: &Path, last: u64, acknowledged: u64) -> ReadError {
 pub(super) fn require_watermark(
     folder: &Path,
     file: &Path,
-    checked: Option<&Checked>,
+    checked: Option<&JournalSummary>,
     watermark: Option<&Watermark>,
-    loss: Loss,
+    loss: LossPolicy,
 ) -> Result<(), ReadError> {
     let last = checked.map_or(0, |checked| checked.extent.last);
     let young = match checked {
         None => quiet::length(file) == 0 && quiet::length(&quiet::log_file(file)) == 0,
         Some(checked) => checked.format < 2 || (checked.format == 2 && last == 0),
     };
-    if watermark.is_some() || young || loss == Loss::Accepted {
+    if watermark.is_some() || young || loss == LossPolicy::Accepted {
         return Ok(());
     }
     Err(ReadError::Unmarked { file: file.to_owned(), last, watermark: watermark::path(folder) })

@@ -28,11 +28,11 @@ mod subjects;
 mod wal;
 mod watermark;
 
-pub use carve::{Carved, Carving};
+pub use carve::{PageScan, SalvagedRecord};
 pub use chain::{ChainHash, ChainPoint, JournalId};
-pub use check::Loss;
+pub use check::LossPolicy;
 pub use reader::JournalReader;
-pub use rebuild::{NextRecord, Outline, rebuild};
+pub use rebuild::{NextRecord, RebuildPlan, rebuild};
 pub use sqlite::SqliteJournal;
 pub use subjects::{KeyRecord, record_subjects_key};
 
@@ -83,7 +83,7 @@ pub enum ReadError {
     },
     /// The watermark cannot be written.
     #[error("cannot write the watermark beside the journal in {}: {why}", folder.display())]
-    Mark {
+    Watermark {
         /// The folder.
         folder: PathBuf,
         /// What the system says.
@@ -259,7 +259,7 @@ pub enum AppendError {
 }
 
 /// Takes a record, or says why it cannot use it.
-pub type Each<'a> = dyn FnMut(&Stored<'_>) -> Result<(), String> + 'a;
+pub type RecordHandler<'a> = dyn FnMut(&Stored<'_>) -> Result<(), String> + 'a;
 
 /// The last position that the watermark in a folder says was acknowledged, or `None` if there is no whole watermark.
 pub fn acknowledged(folder: &Path) -> Result<Option<u64>, ReadError> {
@@ -296,7 +296,7 @@ pub trait Journal: Send {
     }
 
     /// Hands every record after `position` to `each`, in order; returns the last one's position.
-    fn replay(&mut self, position: u64, each: &mut Each<'_>) -> Result<u64, ReadError>;
+    fn replay(&mut self, position: u64, each: &mut RecordHandler<'_>) -> Result<u64, ReadError>;
 
     /// Tries whether there is room, after there was none: writes what is there already.
     fn probe(&mut self) -> Result<(), AppendError>;

@@ -10,9 +10,9 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
-    Each, ReadError,
+    ReadError, RecordHandler,
     chain::{ChainPoint, JournalId},
-    check::{self, Loss},
+    check::{self, LossPolicy},
     quiet,
     rows::{self, Extent, Identity},
     sqlite::file_in,
@@ -103,7 +103,7 @@ impl JournalReader {
         }
         let mut tries = 1;
         loop {
-            let read = Self::read(folder, Loss::Refused, Access::open);
+            let read = Self::read(folder, LossPolicy::Refused, Access::open);
             // A quiet reader that met a writer reads again.
             let moved = match &read {
                 Ok(Some(reader)) => !reader.access.borrow().is_current(&file),
@@ -120,14 +120,14 @@ impl JournalReader {
 
     /// Opens the journal in a folder that this process owns, changing nothing, to see whether it can be started from.
     /// Returns `None` if there is none, or an empty one, and nothing was acknowledged.
-    pub fn open_owned(folder: &Path, loss: Loss) -> Result<Option<Self>, ReadError> {
+    pub fn open_owned(folder: &Path, loss: LossPolicy) -> Result<Option<Self>, ReadError> {
         let file = file_in(folder);
         if quiet::length(&file) == 0 && quiet::length(&quiet::log_file(&file)) == 0 {
             let marked =
                 watermark::read(folder).map_err(|why| ReadError::Open { file: file.clone(), why: why.to_string() })?;
             let acknowledged = marked.map_or(0, |marked| marked.position);
             // Nothing is made in the place of what is gone.
-            return if acknowledged == 0 || loss == Loss::Accepted {
+            return if acknowledged == 0 || loss == LossPolicy::Accepted {
                 Ok(None)
             } else {
                 Err(ReadError::Short { file, last: 0, acknowledged })
@@ -138,7 +138,7 @@ impl JournalReader {
                 watermark::read(folder).map_err(|why| ReadError::Open { file: file.clone(), why: why.to_string() })?;
             let checked = reader.as_ref().map(|reader| {
                 let format = if reader.identity.is_some() { rows::FORMAT } else { reader.format() };
-                check::Checked { format, extent: reader.extent, identity: reader.identity }
+                check::JournalSummary { format, extent: reader.extent, identity: reader.identity }
             });
             check::require_watermark(folder, &file, checked.as_ref(), marked.as_ref(), loss)?;
             if let Some(reader) = &reader {
@@ -154,7 +154,7 @@ impl JournalReader {
 
     fn read(
         folder: &Path,
-        loss: Loss,
+        loss: LossPolicy,
         access: impl FnOnce(&Path, &Path) -> Result<Access, ReadError>,
     ) -> Result<Option<Self>, ReadError> {
         let file = file_in(folder);
@@ -208,10 +208,10 @@ impl JournalReader {
     /// Refuses a journal of which nobody can say whether its end is there.
     pub fn require_watermark(&self) -> Result<(), ReadError> {
         let format = if self.identity.is_some() { rows::FORMAT } else { self.format() };
-        let checked = check::Checked { format, extent: self.extent, identity: self.identity };
+        let checked = check::JournalSummary { format, extent: self.extent, identity: self.identity };
         let marked = watermark::read(&self.folder)
             .map_err(|why| ReadError::Open { file: watermark::path(&self.folder), why: why.to_string() })?;
-        check::require_watermark(&self.folder, &self.file, Some(&checked), marked.as_ref(), Loss::Refused)
+        check::require_watermark(&self.folder, &self.file, Some(&checked), marked.as_ref(), LossPolicy::Refused)
     }
 
     /// The point of the journal's history at a position, or `None` where no batch that is kept ends there.
@@ -231,12 +231,12 @@ impl JournalReader {
 
     /// Hands every record after `position` to `each`, in order, those that outlived their retention among them;
     /// returns the last one's position.
-    pub fn each(&self, position: u64, each: &mut Each<'_>) -> Result<u64, ReadError> {
+    pub fn each(&self, position: u64, each: &mut RecordHandler<'_>) -> Result<u64, ReadError> {
         self.each_until(position, self.extent.last, each)
     }
 
     /// [`each`](Self::each) up to a position, that one among them.
-    pub fn each_until(&self, position: u64, up_to: u64, each: &mut Each<'_>) -> Result<u64, ReadError> {
+    pub fn each_until(&self, position: u64, up_to: u64, each: &mut RecordHandler<'_>) -> Result<u64, ReadError> {
         let extent = Extent { last: up_to.min(self.extent.last), ..self.extent };
         let mut cursor = Cursor::new(&self.file, extent, self.identity, position);
         loop {
@@ -307,10 +307,10 @@ impl JournalReader {
         let copy = Self::open(folder)?;
         if let Some(point) = copy.point_at(copy.last())? {
             let written = WatermarkFile::begin(folder, &point);
-            written.map_err(|why| ReadError::Mark { folder: folder.to_owned(), why })?;
+            written.map_err(|why| ReadError::Watermark { folder: folder.to_owned(), why })?;
         } else {
             let written = watermark::write_without_identity(folder, copy.last());
-            written.map_err(|why| ReadError::Mark { folder: folder.to_owned(), why })?;
+            written.map_err(|why| ReadError::Watermark { folder: folder.to_owned(), why })?;
         }
         Ok(())
     }

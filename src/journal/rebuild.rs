@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::{
     ChainPoint, JournalId, ReadError,
-    carve::Carving,
+    carve::SalvagedRecord,
     chain::Link,
     rows::{Identity, checksum, retention_checksum, stored},
     sqlite::{file_in, insert_batch, make_tables},
@@ -18,7 +18,7 @@ const BATCH: u64 = 1_024;
 
 /// Shape of a journal that is made of what was found in another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outline {
+pub struct RebuildPlan {
     /// Up to here records stand where they stood, and may have holes up to `trimmed`; a snapshot holds what came of them.
     /// Those that follow move together.
     pub kept: u64,
@@ -27,11 +27,11 @@ pub struct Outline {
 }
 
 /// Takes the next record, by position; `None` at the end.
-pub type NextRecord<'a> = dyn FnMut() -> io::Result<Option<Carving>> + 'a;
+pub type NextRecord<'a> = dyn FnMut() -> io::Result<Option<SalvagedRecord>> + 'a;
 
 /// Makes a journal in `folder`, with an identity of its own. Returns the point of its history at which what was kept
 /// ends: snapshots of it must say so.
-pub fn rebuild(folder: &Path, outline: Outline, next: &mut NextRecord<'_>) -> Result<ChainPoint, ReadError> {
+pub fn rebuild(folder: &Path, outline: RebuildPlan, next: &mut NextRecord<'_>) -> Result<ChainPoint, ReadError> {
     let file = file_in(folder);
     let why = |why: rusqlite::Error| ReadError::Open { file: file.clone(), why: why.to_string() };
     let io = |why: io::Error| ReadError::Open { file: file.clone(), why: why.to_string() };
@@ -71,12 +71,12 @@ pub fn rebuild(folder: &Path, outline: Outline, next: &mut NextRecord<'_>) -> Re
     connection.close().map_err(|(_, failed)| why(failed))?;
     std::fs::File::open(&file).and_then(|file| file.sync_all()).map_err(io)?;
     let point = ChainPoint { journal: identity.journal, position: last, hash };
-    WatermarkFile::begin(folder, &point).map_err(|why| ReadError::Mark { folder: folder.to_owned(), why })?;
+    WatermarkFile::begin(folder, &point).map_err(|why| ReadError::Watermark { folder: folder.to_owned(), why })?;
     Ok(beginning)
 }
 
-fn insert(connection: &Connection, record: &Carving) -> rusqlite::Result<()> {
-    let Carving { position, at_us, kind, slot, decision, body } = record;
+fn insert(connection: &Connection, record: &SalvagedRecord) -> rusqlite::Result<()> {
+    let SalvagedRecord { position, at_us, kind, slot, decision, body } = record;
     let sum = i64::from(checksum(&record.stored()));
     let insert =
         "INSERT INTO events (position, at_us, kind, slot, decision_id, checksum, body) VALUES (?, ?, ?, ?, ?, ?, ?)";

@@ -4,9 +4,9 @@
 use rusqlite::{OptionalExtension as _, Row, ToSql, params};
 
 use super::{
-    Each, JournalReader, ReadError,
+    JournalReader, ReadError, RecordHandler,
     rows::{COLUMNS, record, stored},
-    stretch::Held,
+    stretch::ChunkRecord,
 };
 
 /// Positions that are looked through in one transaction: some tens of milliseconds.
@@ -21,7 +21,7 @@ impl JournalReader {
         slot: &str,
         count: usize,
         most: u64,
-        each: &mut Each<'_>,
+        each: &mut RecordHandler<'_>,
     ) -> Result<(), ReadError> {
         let (mut high, lowest, mut left) = (self.last(), self.last().saturating_sub(most), count);
         while high > lowest && left > 0 {
@@ -46,7 +46,7 @@ impl JournalReader {
         decision: &str,
         at_us: i64,
         most: u64,
-        each: &mut Each<'_>,
+        each: &mut RecordHandler<'_>,
     ) -> Result<bool, ReadError> {
         let first = self.first_since(at_us)?;
         let end = first.saturating_add(most).min(self.last().saturating_add(1));
@@ -71,7 +71,7 @@ impl JournalReader {
     }
 
     /// The records that a query finds, read in one transaction.
-    fn select(&self, position: u64, select: &str, bounds: &[&dyn ToSql]) -> Result<Vec<Held>, ReadError> {
+    fn select(&self, position: u64, select: &str, bounds: &[&dyn ToSql]) -> Result<Vec<ChunkRecord>, ReadError> {
         self.with_connection(position, |connection| {
             let failed = |why: rusqlite::Error| self.failed(position, &why);
             let mut select = connection.prepare_cached(select).map_err(failed)?;
@@ -79,13 +79,13 @@ impl JournalReader {
             let mut found = Vec::new();
             while let Some(row) = rows.next().map_err(failed)? {
                 let at = u64::try_from(row.get::<_, i64>(0).map_err(failed)?).unwrap_or(0);
-                found.push(Held::new(&record(row, at, self.file())?));
+                found.push(ChunkRecord::new(&record(row, at, self.file())?));
             }
             Ok(found)
         })
     }
 
-    fn hand(&self, found: &[Held], each: &mut Each<'_>) -> Result<(), ReadError> {
+    fn hand(&self, found: &[ChunkRecord], each: &mut RecordHandler<'_>) -> Result<(), ReadError> {
         for held in found {
             let (record, position) = (held.stored(), held.stored().position);
             each(&record).map_err(|why| ReadError::Reader { file: self.file().to_owned(), position, why })?;

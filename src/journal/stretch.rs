@@ -9,7 +9,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::{
-    Each, ReadError, Stored,
+    ReadError, RecordHandler, Stored,
     chain::{ChainHash, Link},
     rows::{self, Batch, COLUMNS, Extent, Identity, record, stored},
 };
@@ -21,7 +21,7 @@ const BYTES: usize = 4 * 1024 * 1024;
 
 /// A record of a stretch.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct ChunkRecord {
     position: u64,
     at_us: i64,
     kind: String,
@@ -30,7 +30,7 @@ pub(super) struct Held {
     body: Vec<u8>,
 }
 
-impl Held {
+impl ChunkRecord {
     pub(super) fn new(stored: &Stored<'_>) -> Self {
         Self {
             position: stored.position,
@@ -56,8 +56,8 @@ impl Held {
 
 /// Records that were read in one transaction, verified one by one, with the batches that they belong to.
 #[derive(Debug)]
-pub(super) struct Stretch {
-    records: Vec<Held>,
+pub(super) struct RecordChunk {
+    records: Vec<ChunkRecord>,
     batches: Vec<Batch>,
     trimmed: u64,
 }
@@ -69,11 +69,11 @@ pub(super) fn read(
     position: u64,
     up_to: u64,
     chained: bool,
-) -> Result<Stretch, ReadError> {
+) -> Result<RecordChunk, ReadError> {
     let failed = |why: rusqlite::Error| ReadError::Engine { file: file.to_owned(), position, why: why.to_string() };
     let transaction = connection.unchecked_transaction().map_err(failed)?;
     let trimmed = rows::trimmed(&transaction, file)?;
-    let mut stretch = Stretch { records: Vec::new(), batches: Vec::new(), trimmed };
+    let mut stretch = RecordChunk { records: Vec::new(), batches: Vec::new(), trimmed };
     let select = format!("SELECT {COLUMNS} FROM events WHERE position > ? AND position <= ? ORDER BY position");
     let mut select = transaction.prepare_cached(&select).map_err(failed)?;
     let mut rows = select.query([stored(position), stored(up_to)]).map_err(failed)?;
@@ -84,7 +84,7 @@ pub(super) fn read(
             |why: rusqlite::Error| ReadError::Engine { file: file.to_owned(), position: at, why: why.to_string() };
         let Some(row) = rows.next().map_err(failed)? else { break };
         let found = u64::try_from(row.get::<_, i64>(0).map_err(failed)?).unwrap_or(0);
-        let record = Held::new(&record(row, found, file)?);
+        let record = ChunkRecord::new(&record(row, found, file)?);
         bytes += record.body.len();
         stretch.records.push(record);
     }
@@ -125,7 +125,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Hands out a stretch that was read after [`at`](Self::at); returns `false` at the end.
-    pub(super) fn hand_out(&mut self, stretch: &Stretch, each: &mut Each<'_>) -> Result<bool, ReadError> {
+    pub(super) fn hand_out(&mut self, stretch: &RecordChunk, each: &mut RecordHandler<'_>) -> Result<bool, ReadError> {
         let file = || self.file.to_owned();
         if stretch.trimmed > self.extent.trimmed && self.at < stretch.trimmed {
             return Err(ReadError::Overtaken { file: file(), position: self.at, trimmed: stretch.trimmed });

@@ -68,18 +68,18 @@ const MEMORY_SECONDS: f64 = 0.2;
 
 /// The writer's measured speed, and the limits that follow from it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
+pub(super) struct WriterPace {
     rate: f64,
 }
 
-impl Default for Pace {
+impl Default for WriterPace {
     fn default() -> Self {
         Self { rate: RATE_ASSUMED }
     }
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number, then bounded")]
-impl Pace {
+impl WriterPace {
     /// Takes in a commit of `events` that took `seconds`.
     pub(super) fn measure(&mut self, events: usize, seconds: f64) {
         let seconds = seconds.max(1e-6);
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn the_limits_follow_the_measured_rate_within_their_bounds() {
-        let mut pace = Pace::default();
+        let mut pace = WriterPace::default();
         assert_eq!(pace.decisions(), 1_024);
         for _ in 0..200 {
             pace.measure(1_000, 0.1);

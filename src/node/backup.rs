@@ -48,7 +48,7 @@ pub enum BackupError {
     },
     /// Another copy to the same place is being made, or was cut short.
     #[error("{} is there: another copy is being made, or was cut short; if none is being made, remove it", .0.display())]
-    Scratch(PathBuf),
+    ScratchFolder(PathBuf),
     /// It is a copy that was cut short.
     #[error("{} is a backup that was cut short; take another one", .0.display())]
     Partial(PathBuf),
@@ -74,7 +74,7 @@ impl From<FolderError> for BackupError {
 
 /// A copy that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Copied {
+pub struct CopySummary {
     /// What it holds.
     pub audit: Audit,
     /// What is wrong with snapshots that are not in it: the journal and the others do without them.
@@ -82,7 +82,7 @@ pub struct Copied {
 }
 
 /// Copies the state of a data folder, which may be in use, to `target`: a new folder, or an empty one.
-pub fn backup(data: &Path, target: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Copied, BackupError> {
+pub fn backup(data: &Path, target: &Path, progress: &mut dyn FnMut(Progress)) -> Result<CopySummary, BackupError> {
     refuse_inside(target)?;
     refuse_contents(target, "give a new folder for each backup")?;
     copy(data, target, progress)
@@ -90,7 +90,7 @@ pub fn backup(data: &Path, target: &Path, progress: &mut dyn FnMut(Progress)) ->
 
 /// Verifies a backup and makes the data folder `data` of it, which must not be there, or be empty. A damaged snapshot that
 /// a service would start without is left out.
-pub fn restore(backup: &Path, data: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Copied, BackupError> {
+pub fn restore(backup: &Path, data: &Path, progress: &mut dyn FnMut(Progress)) -> Result<CopySummary, BackupError> {
     if backup.extension().is_some_and(|extension| extension == PARTIAL) {
         return Err(BackupError::Partial(backup.to_owned()));
     }
@@ -119,8 +119,8 @@ pub(super) fn refuse_contents(folder: &Path, hint: &'static str) -> Result<(), B
     }
 }
 
-fn copy(source: &Path, target: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Copied, BackupError> {
-    let scratch = Scratch::make(target)?;
+fn copy(source: &Path, target: &Path, progress: &mut dyn FnMut(Progress)) -> Result<CopySummary, BackupError> {
+    let scratch = ScratchFolder::make(target)?;
     let mut tries = 1;
     let left_out = loop {
         let (positions, mut left_out) = copy_snapshots(source, &scratch.path)?;
@@ -141,7 +141,7 @@ fn copy(source: &Path, target: &Path, progress: &mut dyn FnMut(Progress)) -> Res
     };
     let audit = audit(&scratch.path, false, progress)?;
     scratch.finish()?;
-    Ok(Copied { audit, left_out })
+    Ok(CopySummary { audit, left_out })
 }
 
 /// Copies the key of the subjects and, where it is there, the table of their ids.
@@ -180,13 +180,13 @@ fn copy_snapshots(source: &Path, target: &Path) -> Result<(Vec<u64>, Vec<String>
 }
 
 /// A folder under its scratch name; removed when it is dropped unfinished.
-pub(super) struct Scratch {
+pub(super) struct ScratchFolder {
     pub(super) path: PathBuf,
     target: PathBuf,
     parent: PathBuf,
 }
 
-impl Scratch {
+impl ScratchFolder {
     pub(super) fn make(target: &Path) -> Result<Self, BackupError> {
         let mut name: OsString = target.file_name().ok_or_else(|| BackupError::Nameless(target.to_owned()))?.into();
         name.push(".");
@@ -199,7 +199,7 @@ impl Scratch {
         let path = target.with_file_name(name);
         match fs::create_dir(&path) {
             Ok(()) => Ok(Self { path, target: target.to_owned(), parent }),
-            Err(why) if why.kind() == io::ErrorKind::AlreadyExists => Err(BackupError::Scratch(path)),
+            Err(why) if why.kind() == io::ErrorKind::AlreadyExists => Err(BackupError::ScratchFolder(path)),
             Err(why) => Err(io_error("make", &path)(why).into()),
         }
     }
@@ -219,7 +219,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for ScratchFolder {
     fn drop(&mut self) {
         // Finished, it no longer has this name.
         let _ = fs::remove_dir_all(&self.path);

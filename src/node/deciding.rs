@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use super::{
-    Answer, DecideError, Node, WriteError, queue::DecisionReply, recover::workers, requests::Remembered,
+    Answer, DecideError, Node, WriteError, queue::DecisionReply, recover::workers, requests::RequestDecision,
     subjects::day_of,
 };
 use crate::{
@@ -35,12 +35,12 @@ pub(crate) fn run_long<T>(arms: usize, work: impl FnOnce() -> T) -> T {
 
 /// Calls that take long: how many may wait, and how many are worked on at a time.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(super) struct LongCalls {
     seats: Semaphore,
     cores: Semaphore,
 }
 
-impl Default for Turns {
+impl Default for LongCalls {
     fn default() -> Self {
         /// Long calls that may wait or run; further ones are refused.
         const SEATS: usize = 16;
@@ -80,7 +80,7 @@ impl Node {
             let (replies, durable) = self.replies(fresh.len());
             let claimed = self.claim_and_send(&fresh, replies);
             if !matches!(claimed, Ok(true)) {
-                self.pasts.forget(&fresh);
+                self.exposures.forget(&fresh);
             }
             if !claimed? {
                 // Another call was given a decision for one of these requests meanwhile: that one counts.
@@ -93,7 +93,7 @@ impl Node {
             if let Err(why) = written {
                 // What was not recorded must not be what a retry is answered with.
                 self.requests.claims().release(&fresh);
-                self.pasts.forget(&fresh);
+                self.exposures.forget(&fresh);
                 return Err(why);
             }
             return Ok(answers);
@@ -145,7 +145,7 @@ impl Node {
     }
 
     /// Returns `false` for a decision of a slot that was deleted or reset since.
-    fn counts(&self, entry: &Remembered) -> bool {
+    fn counts(&self, entry: &RequestDecision) -> bool {
         self.slot(&entry.decided.slot).is_some_and(|view| view.number == entry.slot)
     }
 
@@ -167,7 +167,7 @@ impl Node {
         let found = match here {
             Some((slot, decided)) => (*slot, Arc::clone(decided)),
             None => match self.requests.get(id, now_us).filter(|entry| self.counts(entry)) {
-                Some(Remembered { slot, decided, .. }) => (slot, decided),
+                Some(RequestDecision { slot, decided, .. }) => (slot, decided),
                 None => return Ok(None),
             },
         };
@@ -294,7 +294,7 @@ impl Node {
             taken,
             deadline_passed: deadline_passed(),
         };
-        let mut decision = self.pasts.decide(&view, request, draw, |number| self.lives(number), &deadline_passed);
+        let mut decision = self.exposures.decide(&view, request, draw, |number| self.lives(number), &deadline_passed);
         decision.decided.request_fingerprint = fingerprint;
         for &rule in &decision.failed_rules {
             if let Some(rule) = view.definition.rules.get(rule as usize) {

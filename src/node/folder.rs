@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::places::{self, BESIDE, Contents, LOCK, PROBES};
+use super::places::{self, BESIDE, FolderContents, LOCK, PROBES};
 use crate::engine::{
     State,
     snapshot::{Decoder, FRAME, Frozen, Origin, PREFIX, SnapshotError},
@@ -82,7 +82,7 @@ pub(super) struct Folder {
 
 /// What the snapshots of a folder come to.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct SnapshotScan {
     /// The newest whole one.
     pub(super) state: Option<State>,
     /// The highest position that any of them, whole or not, says was durable.
@@ -206,9 +206,10 @@ pub(super) fn verify_snapshot(path: &Path) -> Result<(), FolderError> {
 }
 
 /// The newest whole snapshot of a folder; those that are newer and damaged are warned of.
-pub(super) fn newest_snapshot(folder: &Path) -> Result<Found, FolderError> {
+pub(super) fn newest_snapshot(folder: &Path) -> Result<SnapshotScan, FolderError> {
     let snapshots = snapshots(folder)?;
-    let mut found = Found { claimed: snapshots.first().map_or(0, |(position, _)| *position), ..Found::default() };
+    let mut found =
+        SnapshotScan { claimed: snapshots.first().map_or(0, |(position, _)| *position), ..SnapshotScan::default() };
     for (position, path) in snapshots {
         let why = match read_snapshot(&path) {
             Ok(state) if state.position() == position => {
@@ -259,7 +260,7 @@ impl Folder {
     pub(super) fn open(path: &Path) -> Result<Self, FolderError> {
         let mut made = Vec::new();
         if path.is_dir() {
-            if let Contents::Foreign(file) = places::contents(path).map_err(io_error("list", path))? {
+            if let FolderContents::Foreign(file) = places::contents(path).map_err(io_error("list", path))? {
                 return Err(FolderError::Foreign { folder: path.to_owned(), file });
             }
         } else {

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::{
     ChangeFailure, Node, WriteError, codec,
-    queue::Single,
+    queue::SoloCommand,
     recover::workers,
     run_long,
     subjects::Mask,
@@ -36,7 +36,7 @@ const EARLIER_US: i64 = 1_000_000;
 
 /// A past decision and how it came about.
 #[derive(Debug, Clone)]
-pub struct Recollection {
+pub struct RecalledDecision {
     /// The decision.
     pub decided: Arc<Decided>,
     /// When it was taken into the journal, microseconds since 1970.
@@ -105,7 +105,7 @@ impl Node {
     }
 
     /// How a decision of the past came about; `slot` is where it is thought to be, if that is known.
-    pub async fn recall(&self, id: DecisionId, slot: Option<&SlotId>) -> Result<Recollection, HindsightError> {
+    pub async fn recall(&self, id: DecisionId, slot: Option<&SlotId>) -> Result<RecalledDecision, HindsightError> {
         self.settle(id.slot()).await;
         let (at_us, decided) = run_long(usize::MAX, || self.find(id))?;
         if let Some(slot) = slot.filter(|slot| **slot != decided.slot) {
@@ -115,7 +115,7 @@ impl Node {
         let view = self.slot(&decided.slot);
         let recalled = run_long(decided.candidates.len(), || recall(view.as_deref(), &decided));
         let decided = run_long(usize::MAX, || self.with_names(decided));
-        Ok(Recollection { decided, at_us, recalled, view })
+        Ok(RecalledDecision { decided, at_us, recalled, view })
     }
 
     /// The decision with the ids of its subject, where the table knows them.
@@ -129,7 +129,7 @@ impl Node {
     /// Waits until what was decided so far in the slot of this number is in the journal, as far as it can be.
     async fn settle(&self, number: u32) {
         let (reply, written) = oneshot::channel();
-        if self.shared.queue.push_single(Single::Settle(reply), Some(number)).is_ok() {
+        if self.shared.queue.push_single(SoloCommand::Settle(reply), Some(number)).is_ok() {
             // A writer that cannot write has nothing to wait for.
             drop(written.await);
         }
@@ -139,7 +139,7 @@ impl Node {
         self.writable()?;
         let (reply, drafted) = oneshot::channel();
         let command = DraftCommand { slot, change, reply };
-        self.shared.queue.push_single(Single::Draft(Box::new(command)), None)?;
+        self.shared.queue.push_single(SoloCommand::Draft(Box::new(command)), None)?;
         drafted.await.unwrap_or(Err(ChangeFailure::Write(WriteError::Unanswered)))
     }
 

@@ -51,7 +51,7 @@ impl Default for Selection {
 
 /// A decision and what it came to.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Joined {
+pub struct JoinedDecision {
     /// When it was made, microseconds since 1970.
     pub at_us: i64,
     /// The decision.
@@ -98,22 +98,22 @@ pub enum JoinError<E: std::error::Error> {
 }
 
 /// Why the reading stops.
-enum Stop<E> {
+enum JoinStop<E> {
     Unreadable(String),
     Taker(E),
 }
 
 /// What a slot's decisions and events were, as the journal holds them, until the engine tells what they came to.
 #[derive(Default)]
-struct Waiting {
+struct JoinInput {
     /// Those that are selected.
     decisions: HashMap<DecisionId, Box<[u8]>>,
     events: HashMap<Key, Box<[u8]>>,
 }
 
-impl Waiting {
+impl JoinInput {
     /// What a decision came to, if it is selected.
-    fn close(&mut self, closed: Closed, mask: Mask) -> Result<Option<Joined>, String> {
+    fn close(&mut self, closed: Closed, mask: Mask) -> Result<Option<JoinedDecision>, String> {
         let Closed { id, rewards, events: keys, complete } = closed;
         let mut events = Vec::with_capacity(keys.len());
         let decision = self.decisions.remove(&id);
@@ -129,7 +129,7 @@ impl Waiting {
         let mut event = codec::decode(&decision)?;
         mask.apply(&mut event);
         let Body::Decided(decided) = event.body else { return Ok(None) };
-        Ok(Some(Joined { at_us: event.at_us, decided, rewards, events, complete }))
+        Ok(Some(JoinedDecision { at_us: event.at_us, decided, rewards, events, complete }))
     }
 }
 
@@ -138,33 +138,33 @@ struct Join<'a, E> {
     mask: Mask,
     ledger: Ledger,
     slots: Slots,
-    waiting: BTreeMap<SlotId, Waiting>,
+    waiting: BTreeMap<SlotId, JoinInput>,
     /// Every slot that was ever made.
     known: BTreeSet<SlotId>,
-    each: &'a mut dyn FnMut(Joined) -> Result<(), E>,
+    each: &'a mut dyn FnMut(JoinedDecision) -> Result<(), E>,
 }
 
 /// Hands a decision on that was closed.
 fn hand_out<E>(
-    waiting: &mut Waiting,
+    waiting: &mut JoinInput,
     closed: Closed,
     mask: Mask,
-    each: &mut dyn FnMut(Joined) -> Result<(), E>,
-) -> Result<(), Stop<E>> {
-    match waiting.close(closed, mask).map_err(Stop::Unreadable)? {
-        Some(joined) => each(joined).map_err(Stop::Taker),
+    each: &mut dyn FnMut(JoinedDecision) -> Result<(), E>,
+) -> Result<(), JoinStop<E>> {
+    match waiting.close(closed, mask).map_err(JoinStop::Unreadable)? {
+        Some(joined) => each(joined).map_err(JoinStop::Taker),
         None => Ok(()),
     }
 }
 
 impl<E> Join<'_, E> {
-    fn take(&mut self, stored: &Stored<'_>) -> Result<(), Stop<E>> {
+    fn take(&mut self, stored: &Stored<'_>) -> Result<(), JoinStop<E>> {
         let elsewhere = self.selection.slot.as_ref().is_some_and(|slot| slot.as_str() != stored.slot);
         if elsewhere && TRAFFIC.contains(&stored.kind) {
             let step = self.ledger.pass(stored.at_us, Traffic::of_kind(stored.kind));
             return self.sweep(step);
         }
-        let event = match codec::read(stored.body).map_err(Stop::Unreadable)? {
+        let event = match codec::read(stored.body).map_err(JoinStop::Unreadable)? {
             Decoded::Event(mut event) => {
                 self.mask.apply(&mut event);
                 event
@@ -201,7 +201,7 @@ impl<E> Join<'_, E> {
     }
 
     /// Sweeps all slots where a step asks for it, and hands out what leaves.
-    fn sweep(&mut self, step: Step) -> Result<(), Stop<E>> {
+    fn sweep(&mut self, step: Step) -> Result<(), JoinStop<E>> {
         let (each, waiting, mask, mut done) = (&mut *self.each, &mut self.waiting, self.mask, Ok(()));
         self.slots.sweep(
             step,
@@ -215,7 +215,7 @@ impl<E> Join<'_, E> {
     }
 
     /// Hands out what still waits at the journal's end.
-    fn finish(&mut self) -> Result<(), Stop<E>> {
+    fn finish(&mut self) -> Result<(), JoinStop<E>> {
         for (slot, state) in self.slots.iter() {
             let Some(waiting) = self.waiting.get_mut(slot) else { continue };
             for closed in state.open_decisions(self.ledger.at_us()) {
@@ -232,7 +232,7 @@ pub fn join<E: std::error::Error>(
     reader: &JournalReader,
     selection: &Selection,
     progress: &mut dyn FnMut(Progress),
-    each: &mut dyn FnMut(Joined) -> Result<(), E>,
+    each: &mut dyn FnMut(JoinedDecision) -> Result<(), E>,
 ) -> Result<(), JoinError<E>> {
     let (ledger, mut parts) = State::accounting().split(1);
     let slots = parts.pop().unwrap_or_default();
@@ -241,8 +241,8 @@ pub fn join<E: std::error::Error>(
         Join { selection, mask: Mask::of(reader.folder(), Some(reader))?, ledger, slots, waiting, known, each };
     let mut taker = None;
     let stopped = |stop, taker: &mut Option<E>| match stop {
-        Stop::Unreadable(why) => why,
-        Stop::Taker(why) => {
+        JoinStop::Unreadable(why) => why,
+        JoinStop::Taker(why) => {
             *taker = Some(why);
             String::new()
         }

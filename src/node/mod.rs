@@ -19,20 +19,20 @@ mod admission;
 mod audit;
 mod backup;
 mod clock;
+mod clock_doubt;
 mod codec;
 mod deciding;
-mod doubt;
+mod disk_space;
 mod error;
+mod exposures;
 mod folder;
 mod hindsight;
 mod join;
 mod observer;
-mod pasts;
 mod places;
 mod queue;
 mod recover;
 mod requests;
-mod room;
 mod salvage;
 mod saver;
 mod subjects;
@@ -52,39 +52,39 @@ use std::{
 
 use dashmap::DashMap;
 use rand::{Rng as _, rngs::StdRng};
-use tokio::sync::{Mutex as Turn, oneshot, watch};
+use tokio::sync::{Mutex as AsyncMutex, oneshot, watch};
 
 pub use admission::Waiting;
 pub use audit::{Audit, AuditError, AuditedSnapshot, Progress, audit};
-pub use backup::{BackupError, Copied, backup, restore};
+pub use backup::{BackupError, CopySummary, backup, restore};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock_doubt::accept_clock;
 pub use codec::{decode as decode_event, encode as encode_event};
 pub(crate) use codec::{payload_from_struct, payload_to_struct};
 pub(crate) use deciding::run_long;
-pub use doubt::accept_clock;
 pub use error::{DecideError, OpenError, WriteError};
 pub use folder::{DiskUse, FolderError, disk_use};
-pub use hindsight::{HindsightError, Recollection};
-pub use join::{JoinError, Joined, JoinedEvent, Selection, join};
+pub use hindsight::{HindsightError, RecalledDecision};
+pub use join::{JoinError, JoinedDecision, JoinedEvent, Selection, join};
 pub use observer::{Observer, Unobserved};
 pub use places::data_folder_around;
-pub use recover::{fold, recovered, recovered_from, save_snapshot};
+pub use recover::{fold, recover_state, save_snapshot};
 pub use salvage::{Gap, Salvaged, salvage};
 pub use subjects::{KeyError, SubjectNames};
 pub use writer::{ChangeFailure, RewardRequest};
 
 use crate::{
     engine::{Change, Decided, Explanation, RewardAnswer, SlotView},
-    journal::{Journal, JournalReader, Loss, SqliteJournal},
+    journal::{Journal, JournalReader, LossPolicy, SqliteJournal},
     slot::{ArmId, ChangeReason, SlotId, suggestion},
 };
-use deciding::Turns;
-use doubt::Doubt;
+use clock_doubt::ClockDoubt;
+use deciding::LongCalls;
+use exposures::Exposures;
 use folder::Folder;
-use pasts::Pasts;
-use queue::{Queue, Single};
+use queue::{Queue, SoloCommand};
 use recover::{recover, workers};
-use requests::Requests;
+use requests::RequestIndex;
 use saver::Saver;
 use subjects::{KeyOfStart, Subjects, day_of};
 use writer::{ChangeCommand, ChangeEachCommand, Writer};
@@ -102,7 +102,7 @@ pub struct Options {
     /// for ever.
     pub retention_us: Option<i64>,
     /// What to do with a journal whose end may be lost.
-    pub loss: Loss,
+    pub loss: LossPolicy,
 }
 
 /// How long decisions and rewards stay in the journal by default, microseconds: 90 days.
@@ -116,7 +116,7 @@ impl Options {
             snapshot_every_us: 5 * 60 * 1_000_000,
             durable_decisions: false,
             retention_us: Some(RETENTION_US),
-            loss: Loss::Refused,
+            loss: LossPolicy::Refused,
         }
     }
 }
@@ -147,7 +147,7 @@ pub(crate) struct Shared {
     /// Decisions that were answered and are not in the journal, once the node has stopped.
     unsaved: AtomicU64,
     queue: Queue,
-    doubt: Doubt,
+    doubt: ClockDoubt,
 }
 
 /// Measures how long something takes; never becomes part of the state.
@@ -179,7 +179,7 @@ impl Shared {
     }
 
     /// Says why there is no room, or that there is; logged when that changes.
-    fn tell_full(&self, why: Option<&str>) {
+    fn report_full(&self, why: Option<&str>) {
         if why.is_some() == self.is_full() {
             return;
         }
@@ -200,8 +200,8 @@ impl Shared {
 #[derive(Debug)]
 pub struct Node {
     shared: Arc<Shared>,
-    requests: Requests,
-    pasts: Pasts,
+    requests: RequestIndex,
+    exposures: Exposures,
     subjects: Subjects,
     draining: AtomicBool,
     secret: [u8; 16],
@@ -209,8 +209,8 @@ pub struct Node {
     durable_decisions: bool,
     folder: PathBuf,
     /// Whoever previews takes every core for a while: one after another.
-    previewing: Turn<()>,
-    turns: Turns,
+    previewing: AsyncMutex<()>,
+    turns: LongCalls,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -253,17 +253,17 @@ impl Node {
             stopped: AtomicBool::new(false),
             unsaved: AtomicU64::new(0),
             queue: Queue::default(),
-            doubt: Doubt::default(),
+            doubt: ClockDoubt::default(),
         });
         shared.doubt.begin(state.at_us(), &*shared.clock, folder.path());
-        let (requests, pasts) = (Requests::default(), Pasts::default());
+        let (requests, exposures) = (RequestIndex::default(), Exposures::default());
         for (id, slot) in state.slots() {
             let view = slot.view();
             for (at_us, decided) in slot.requests() {
                 requests.claims().claim(view.number, decided, at_us);
             }
             if !slot.past().is_empty() {
-                pasts.begin(view.number, slot.past().clone());
+                exposures.begin(view.number, slot.past().clone());
             }
             shared.views.insert(id.clone(), Arc::new(view));
         }
@@ -281,7 +281,7 @@ impl Node {
             shared: Arc::clone(&shared),
             saver,
             durable_decisions: options.durable_decisions,
-            after_full: None,
+            catch_up: None,
         };
         let writer = std::thread::Builder::new()
             .name("slotwise-writer".into())
@@ -293,15 +293,15 @@ impl Node {
         Ok(Self {
             shared,
             requests,
-            pasts,
+            exposures,
             subjects,
             draining: AtomicBool::new(false),
             secret,
             counter: AtomicU64::new(0),
             durable_decisions: options.durable_decisions,
             folder: options.folder.clone(),
-            previewing: Turn::new(()),
-            turns: Turns::default(),
+            previewing: AsyncMutex::new(()),
+            turns: LongCalls::default(),
             writer: Mutex::new(Some(writer)),
         })
     }
@@ -375,7 +375,7 @@ impl Node {
         self.writable()?;
         let (reply, changed) = oneshot::channel();
         let command = ChangeCommand { slot, change, why, validate_only, reply };
-        let pushed = self.shared.queue.push_single(Single::Change(Box::new(command)), None);
+        let pushed = self.shared.queue.push_single(SoloCommand::Change(Box::new(command)), None);
         self.count_refusal("changes", 1, pushed)?;
         changed.await.unwrap_or(Err(ChangeFailure::Write(WriteError::Unanswered)))
     }
@@ -391,7 +391,7 @@ impl Node {
         self.writable()?;
         let (reply, changed) = oneshot::channel();
         let command = ChangeEachCommand { slot, change, why, reply };
-        let pushed = self.shared.queue.push_single(Single::ChangeEach(Box::new(command)), None);
+        let pushed = self.shared.queue.push_single(SoloCommand::ChangeEach(Box::new(command)), None);
         self.count_refusal("changes", 1, pushed)?;
         changed.await.unwrap_or(Err(ChangeFailure::Write(WriteError::Unanswered)))
     }

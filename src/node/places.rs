@@ -59,9 +59,9 @@ fn is_ours(name: &OsStr) -> bool {
     is_telling(name) || is_scratch(name) || name == LOCK || beside()
 }
 
-/// Contents of a folder.
+/// FolderContents of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Contents {
+pub(super) enum FolderContents {
     /// Nothing, or only what a start that was cut short left.
     Empty,
     /// A data folder.
@@ -71,7 +71,7 @@ pub(super) enum Contents {
 }
 
 /// Looks what a folder holds.
-pub(super) fn contents(folder: &Path) -> io::Result<Contents> {
+pub(super) fn contents(folder: &Path) -> io::Result<FolderContents> {
     let (mut telling, mut foreign) = (false, None);
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
@@ -81,9 +81,9 @@ pub(super) fn contents(folder: &Path) -> io::Result<Contents> {
         }
     }
     Ok(match foreign {
-        _ if telling => Contents::Ours,
-        Some(name) => Contents::Foreign(name),
-        None => Contents::Empty,
+        _ if telling => FolderContents::Ours,
+        Some(name) => FolderContents::Foreign(name),
+        None => FolderContents::Empty,
     })
 }
 
@@ -166,13 +166,13 @@ mod tests {
     fn a_folder_is_empty_ours_or_foreign() {
         let folder = tempfile::tempdir().unwrap();
         let touch = |name: &str| fs::write(folder.path().join(name), "").unwrap();
-        assert_eq!(contents(folder.path()).unwrap(), Contents::Empty);
+        assert_eq!(contents(folder.path()).unwrap(), FolderContents::Empty);
         touch("lock");
         fs::create_dir(folder.path().join("lost+found")).unwrap();
-        assert_eq!(contents(folder.path()).unwrap(), Contents::Empty);
+        assert_eq!(contents(folder.path()).unwrap(), FolderContents::Empty);
         touch("thesis.new");
-        assert_eq!(contents(folder.path()).unwrap(), Contents::Foreign("thesis.new".into()));
+        assert_eq!(contents(folder.path()).unwrap(), FolderContents::Foreign("thesis.new".into()));
         touch("journal.sqlite3");
-        assert_eq!(contents(folder.path()).unwrap(), Contents::Ours);
+        assert_eq!(contents(folder.path()).unwrap(), FolderContents::Ours);
     }
 }

@@ -21,7 +21,7 @@ use crate::{
         Body, Ledger, Slots, State, Step, TRAFFIC, Traffic,
         snapshot::{Frozen, Origin},
     },
-    journal::{ChainPoint, Each, JournalId, JournalReader, Loss, ReadError, Stored},
+    journal::{ChainPoint, JournalId, JournalReader, LossPolicy, ReadError, RecordHandler, Stored},
 };
 
 /// Events that a worker is handed at a time.
@@ -34,7 +34,7 @@ const WORKERS_MAX: usize = 16;
 const PROGRESS: u64 = 1_000_000;
 
 /// What a worker does with an event.
-enum Work {
+enum RecoveryTask {
     /// Read it and apply it. Where it stands, and its bytes.
     Read(u64, Step, Vec<u8>),
     /// Apply it.
@@ -49,16 +49,16 @@ pub(super) fn workers() -> usize {
 }
 
 /// Applies what a worker is sent; in the end its slots, or the position of an event that cannot be read and why.
-fn work(mut slots: Slots, mask: Mask, batches: &Receiver<Vec<Work>>) -> Result<Slots, (u64, String)> {
+fn work(mut slots: Slots, mask: Mask, batches: &Receiver<Vec<RecoveryTask>>) -> Result<Slots, (u64, String)> {
     for work in batches.iter().flatten() {
         match work {
-            Work::Read(position, step, body) => {
+            RecoveryTask::Read(position, step, body) => {
                 let mut event = codec::decode(&body).map_err(|why| (position, why))?;
                 mask.apply(&mut event);
                 slots.apply(step, &event.body);
             }
-            Work::Apply(step, body) => drop(slots.apply(step, &body)),
-            Work::Sweep(step) => slots.sweep(step, None),
+            RecoveryTask::Apply(step, body) => drop(slots.apply(step, &body)),
+            RecoveryTask::Sweep(step) => slots.sweep(step, None),
         }
     }
     Ok(slots)
@@ -67,19 +67,19 @@ fn work(mut slots: Slots, mask: Mask, batches: &Receiver<Vec<Work>>) -> Result<S
 /// The reader's side: the ledger, and what is gathered for each worker.
 struct Reader {
     ledger: Ledger,
-    workers: Vec<(SyncSender<Vec<Work>>, Vec<Work>)>,
+    workers: Vec<(SyncSender<Vec<RecoveryTask>>, Vec<RecoveryTask>)>,
 }
 
 impl Reader {
     fn take(&mut self, stored: &Stored<'_>) -> Result<(), String> {
         let (step, work) = if TRAFFIC.contains(&stored.kind) {
             let step = self.ledger.pass(stored.at_us, Traffic::of_kind(stored.kind));
-            (step, Work::Read(stored.position, step, stored.body.to_vec()))
+            (step, RecoveryTask::Read(stored.position, step, stored.body.to_vec()))
         } else {
             match codec::read(stored.body)? {
                 Decoded::Event(event) => {
                     let step = self.ledger.step(event.at_us, &event.body);
-                    (step, Work::Apply(step, Box::new(event.body)))
+                    (step, RecoveryTask::Apply(step, Box::new(event.body)))
                 }
                 // Position and time go on; no slot hears of it.
                 Decoded::Skipped(skipped) => {
@@ -96,7 +96,7 @@ impl Reader {
         batch.push(work);
         let full = batch.len() >= BATCH;
         if step.sweeps() {
-            self.workers.iter_mut().for_each(|(_, batch)| batch.push(Work::Sweep(step)));
+            self.workers.iter_mut().for_each(|(_, batch)| batch.push(RecoveryTask::Sweep(step)));
         }
         if full { self.send(part) } else { Ok(()) }
     }
@@ -123,7 +123,7 @@ pub(super) fn replay_by(
     file: &Path,
     mask: Mask,
     workers: usize,
-    read: impl FnOnce(&mut Each<'_>) -> Result<u64, ReadError>,
+    read: impl FnOnce(&mut RecordHandler<'_>) -> Result<u64, ReadError>,
 ) -> Result<State, ReadError> {
     let (ledger, parts) = state.split(workers);
     thread::scope(|scope| {
@@ -225,27 +225,23 @@ pub(super) fn recover(
 /// left aside; for audits and tests. The folder must not be in use, and is not changed.
 pub fn fold(folder: &Path, workers: usize) -> Result<State, OpenError> {
     let folder = Folder::open(folder)?;
-    let journal = JournalReader::open_owned(folder.path(), Loss::Refused)?;
+    let journal = JournalReader::open_owned(folder.path(), LossPolicy::Refused)?;
     let mask = Mask::of(folder.path(), journal.as_ref())?;
     Ok(replay(State::default(), journal.as_ref(), mask, workers)?)
 }
 
-/// The state that a node would start from: the newest whole snapshot and what follows; for audits and
-/// tests. The folder must not be in use, and is not changed.
-pub fn recovered(folder: &Path, workers: usize) -> Result<State, OpenError> {
+/// Returns the state that a node would start from, for audits and tests.
+///
+/// Begins with `snapshot` and adds the events after it. With `None` it begins with the newest whole snapshot, as a
+/// node does. The folder must not be in use, and is not changed.
+pub fn recover_state(folder: &Path, snapshot: Option<&Path>, workers: usize) -> Result<State, OpenError> {
     let folder = Folder::open(folder)?;
-    let journal = JournalReader::open_owned(folder.path(), Loss::Refused)?;
+    let journal = JournalReader::open_owned(folder.path(), LossPolicy::Refused)?;
     let mask = Mask::of(folder.path(), journal.as_ref())?;
-    Ok(recover(folder.path(), journal.as_ref(), mask, workers)?.0)
-}
-
-/// The state of one snapshot and what follows it; for audits and tests. The folder must not be in use, and is not
-/// changed.
-pub fn recovered_from(folder: &Path, snapshot: &Path, workers: usize) -> Result<State, OpenError> {
-    let folder = Folder::open(folder)?;
-    let journal = JournalReader::open_owned(folder.path(), Loss::Refused)?;
-    let mask = Mask::of(folder.path(), journal.as_ref())?;
-    Ok(replay(folder::read_snapshot(snapshot)?, journal.as_ref(), mask, workers)?)
+    match snapshot {
+        None => Ok(recover(folder.path(), journal.as_ref(), mask, workers)?.0),
+        Some(snapshot) => Ok(replay(folder::read_snapshot(snapshot)?, journal.as_ref(), mask, workers)?),
+    }
 }
 
 /// Writes a snapshot of the journal in a folder, as a node does; for audits, tests and benches.

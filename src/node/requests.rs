@@ -12,13 +12,13 @@ use crate::{
     slot::limits::{REQUEST_MEMORY_US, REQUESTS_MAX},
 };
 
-/// Requests of all slots together that are remembered here; the state itself keeps
+/// RequestIndex of all slots together that are remembered here; the state itself keeps
 /// [`REQUESTS_MAX`] of each.
 const TOTAL_MAX: usize = 4 * REQUESTS_MAX;
 
 /// The decision that a request id was given.
 #[derive(Debug, Clone)]
-pub(super) struct Remembered {
+pub(super) struct RequestDecision {
     /// When it was made, microseconds since 1970.
     at_us: i64,
     /// The slot's number.
@@ -30,14 +30,14 @@ pub(super) struct Remembered {
 /// The decisions of the last ten minutes by request id, as far as answering again needs them. A request id is one of the
 /// whole service, so that its use for another slot is noticed.
 #[derive(Debug, Default)]
-pub(super) struct Requests {
-    decisions: DashMap<Key, Remembered>,
+pub(super) struct RequestIndex {
+    decisions: DashMap<Key, RequestDecision>,
     order: Mutex<VecDeque<(i64, Key)>>,
 }
 
 /// The right to add decisions: one caller at a time has it.
-pub(super) struct Claims<'a> {
-    decisions: &'a DashMap<Key, Remembered>,
+pub(super) struct RequestClaims<'a> {
+    decisions: &'a DashMap<Key, RequestDecision>,
     order: MutexGuard<'a, VecDeque<(i64, Key)>>,
 }
 
@@ -45,22 +45,22 @@ fn key(request_id: &str) -> Key {
     hash("request", &[request_id.as_bytes()])
 }
 
-impl Requests {
+impl RequestIndex {
     /// The decision that this request was given, if it may still be repeated.
-    pub(super) fn get(&self, request_id: &str, now_us: i64) -> Option<Remembered> {
+    pub(super) fn get(&self, request_id: &str, now_us: i64) -> Option<RequestDecision> {
         let entry = self.decisions.get(&key(request_id))?;
         (entry.at_us >= now_us - REQUEST_MEMORY_US).then(|| entry.clone())
     }
 
     /// The right to add; nobody else adds while it is held.
-    pub(super) fn claims(&self) -> Claims<'_> {
-        Claims { decisions: &self.decisions, order: self.order.lock().unwrap_or_else(PoisonError::into_inner) }
+    pub(super) fn claims(&self) -> RequestClaims<'_> {
+        RequestClaims { decisions: &self.decisions, order: self.order.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 }
 
-impl Claims<'_> {
+impl RequestClaims<'_> {
     /// Returns `true` if this decision's request was given another one that `counts`.
-    pub(super) fn taken(&self, decided: &Decided, now_us: i64, counts: impl Fn(&Remembered) -> bool) -> bool {
+    pub(super) fn taken(&self, decided: &Decided, now_us: i64, counts: impl Fn(&RequestDecision) -> bool) -> bool {
         let Some(request_id) = &decided.request_id else { return false };
         let entry = self.decisions.get(&key(request_id));
         entry.is_some_and(|entry| entry.at_us >= now_us - REQUEST_MEMORY_US && counts(&entry))
@@ -72,7 +72,7 @@ impl Claims<'_> {
         let key = key(request_id);
         let newer = self.decisions.get(&key).is_some_and(|entry| entry.at_us > now_us);
         if !newer {
-            self.decisions.insert(key, Remembered { at_us: now_us, slot, decided: Arc::new(decided.answer()) });
+            self.decisions.insert(key, RequestDecision { at_us: now_us, slot, decided: Arc::new(decided.answer()) });
         }
         self.order.push_back((now_us, key));
         while let Some(&(made_us, key)) = self.order.front()

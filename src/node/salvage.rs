@@ -16,7 +16,7 @@ use std::{
 
 use super::{
     audit::{Audit, AuditError, Progress, audit},
-    backup::{BackupError, Scratch, copy_subjects, refuse_contents, refuse_inside},
+    backup::{BackupError, ScratchFolder, copy_subjects, refuse_contents, refuse_inside},
     error::OpenError,
     folder::{Folder, FolderError, SnapshotFile, io_error},
     places::LOCK,
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     engine::{State, TRAFFIC},
-    journal::{self, Carved, JournalReader, Loss, Outline},
+    journal::{self, JournalReader, LossPolicy, PageScan, RebuildPlan},
 };
 
 /// Positions of which nothing is left, one after another.
@@ -66,7 +66,7 @@ pub fn salvage(source: &Path, target: &Path, progress: &mut dyn FnMut(Progress))
     progress(Progress { doing: "looking through the journal", done: 0, of: 0 });
     let file = source.join("journal.sqlite3");
     let read = |why: io::Error| FolderError::Io { verb: "read", path: file.clone(), source: why };
-    let carved = Carved::open(source, acknowledged).map_err(read)?;
+    let carved = PageScan::open(source, acknowledged).map_err(read)?;
     let (state, left_out) = newest_whole(&snapshots, &carved);
     let held = state.as_ref().map_or(0, State::position);
     let claimed = snapshots.iter().map(|snapshot| snapshot.position).max().unwrap_or(0);
@@ -79,9 +79,9 @@ pub fn salvage(source: &Path, target: &Path, progress: &mut dyn FnMut(Progress))
     // Up to the last gap that the snapshot spans records may be missing.
     let spanned = gaps.iter().filter(|gap| gap.first <= held).map(|gap| gap.last.min(held)).max();
     let trimmed = if held == 0 { 0 } else { spanned.unwrap_or(0).max(carved.trimmed()) };
-    let outline = Outline { kept: held, trimmed };
+    let outline = RebuildPlan { kept: held, trimmed };
 
-    let scratch = Scratch::make(target)?;
+    let scratch = ScratchFolder::make(target)?;
     let beginning = {
         let mut positions = carved.positions();
         let mut next = || loop {
@@ -104,7 +104,7 @@ pub fn salvage(source: &Path, target: &Path, progress: &mut dyn FnMut(Progress))
         Folder::write_snapshot(&scratch.path, &state.freeze(), &origin(&beginning))?;
     }
     // It must start: what it comes to is what a service would begin with.
-    let reader = JournalReader::open_owned(&scratch.path, Loss::Refused)?;
+    let reader = JournalReader::open_owned(&scratch.path, LossPolicy::Refused)?;
     let mask = Mask::of(&scratch.path, reader.as_ref()).map_err(AuditError::from)?;
     recover(&scratch.path, reader.as_ref(), mask, workers()).map_err(|why| BackupError::Audit(why.into()))?;
     drop(reader);
@@ -130,7 +130,7 @@ fn refuse_in_use(source: &Path) -> Result<(), BackupError> {
 }
 
 /// The state of the newest snapshot that is whole and belongs to the journal, and what is wrong with newer ones.
-fn newest_whole(snapshots: &[SnapshotFile], carved: &Carved) -> (Option<State>, Vec<String>) {
+fn newest_whole(snapshots: &[SnapshotFile], carved: &PageScan) -> (Option<State>, Vec<String>) {
     let mut left_out = Vec::new();
     for snapshot in snapshots {
         let foreign = match (snapshot.origin(), carved.identity()) {
@@ -155,7 +155,7 @@ fn newest_whole(snapshots: &[SnapshotFile], carved: &Carved) -> (Option<State>, 
 }
 
 /// The positions that were committed, may not have been dropped, and were not found.
-fn gaps(carved: &Carved, end: u64) -> Vec<Gap> {
+fn gaps(carved: &PageScan, end: u64) -> Vec<Gap> {
     let mut gaps = Vec::new();
     let mut expected = carved.trimmed() + 1;
     for position in carved.positions().filter(|position| *position > carved.trimmed()).chain([end + 1]) {
@@ -168,7 +168,7 @@ fn gaps(carved: &Carved, end: u64) -> Vec<Gap> {
 }
 
 /// How many events are lost, by kind, and how many of them the snapshot up to `held` has.
-fn count_lost(carved: &Carved, gaps: &[Gap], held: u64) -> (BTreeMap<String, u64>, u64) {
+fn count_lost(carved: &PageScan, gaps: &[Gap], held: u64) -> (BTreeMap<String, u64>, u64) {
     let (mut lost, mut in_snapshot) = (BTreeMap::new(), 0);
     for position in gaps.iter().flat_map(|gap| gap.first..=gap.last) {
         let kind = carved.kind_of_damaged(position).filter(|kind| !kind.is_empty()).unwrap_or("unknown");

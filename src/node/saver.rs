@@ -17,7 +17,7 @@ const TRIM_STEP: u64 = 2_000;
 const TRIM_EVERY_US: i64 = 100_000;
 
 /// What a finished snapshot left: up to where the journal is no longer needed to recover, whichever snapshot is damaged.
-type Covered = Option<u64>;
+type CoveredPosition = Option<u64>;
 
 /// Takes snapshots when they are due, on a thread of its own.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(super) struct Saver {
     begun_us: i64,
     /// The position of the newest one that was saved, or recovered from.
     saved: u64,
-    saving: Option<JoinHandle<Option<(u64, Covered)>>>,
+    saving: Option<JoinHandle<Option<(u64, CoveredPosition)>>>,
     covered: u64,
     trimming: bool,
     trimmed_us: i64,
@@ -129,7 +129,7 @@ impl Saver {
 }
 
 /// Writes a snapshot, then drops those it makes superfluous.
-fn save(path: &std::path::Path, frozen: &Frozen, origin: &Origin, shared: &Shared) -> Option<(u64, Covered)> {
+fn save(path: &std::path::Path, frozen: &Frozen, origin: &Origin, shared: &Shared) -> Option<(u64, CoveredPosition)> {
     let begun = shared.stopwatch();
     match Folder::write_snapshot(path, frozen, origin) {
         Ok(bytes) => {

@@ -23,12 +23,12 @@ use crate::wire::too_much;
 /// Bytes before each message: whether it is compressed, and how long it is.
 const PREFIX: usize = 5;
 
-/// Counts calls and bytes of all connections.
+/// LoadGauges calls and bytes of all connections.
 #[derive(Debug, Clone)]
-pub(super) struct CallLimits(Arc<Counts>);
+pub(super) struct CallLimits(Arc<LoadGauges>);
 
 #[derive(Debug)]
-struct Counts {
+struct LoadGauges {
     calls: Gauge,
     bytes: Gauge,
 }
@@ -57,26 +57,26 @@ impl Gauge {
 
 impl CallLimits {
     pub(super) fn new(calls: usize, bytes: usize) -> Self {
-        Self(Arc::new(Counts { calls: Gauge::new(calls), bytes: Gauge::new(bytes) }))
+        Self(Arc::new(LoadGauges { calls: Gauge::new(calls), bytes: Gauge::new(bytes) }))
     }
 }
 
 impl<S> Layer<S> for CallLimits {
-    type Service = Limited<S>;
+    type Service = LimitedService<S>;
 
-    fn layer(&self, inner: S) -> Limited<S> {
-        Limited { inner, counts: Arc::clone(&self.0) }
+    fn layer(&self, inner: S) -> LimitedService<S> {
+        LimitedService { inner, counts: Arc::clone(&self.0) }
     }
 }
 
 /// A service whose calls count.
 #[derive(Debug, Clone)]
-pub(super) struct Limited<S> {
+pub(super) struct LimitedService<S> {
     inner: S,
-    counts: Arc<Counts>,
+    counts: Arc<LoadGauges>,
 }
 
-impl<S> Service<http::Request<Body>> for Limited<S>
+impl<S> Service<http::Request<Body>> for LimitedService<S>
 where
     S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,
@@ -99,7 +99,7 @@ where
             return Box::pin(std::future::ready(Ok(refused)));
         }
         let call = Arc::new(Call { counts: Arc::clone(&self.counts), held: AtomicUsize::new(0) });
-        let counted = |body| Body::new(Counted { body, call: Arc::clone(&call), framing: Framing::default() });
+        let counted = |body| Body::new(MeteredBody { body, call: Arc::clone(&call), framing: Framing::default() });
         let answered = self.inner.call(request.map(counted));
         Box::pin(async move {
             let answer = answered.await;
@@ -113,7 +113,7 @@ where
 /// An open call and the bytes of its request that are held.
 #[derive(Debug)]
 struct Call {
-    counts: Arc<Counts>,
+    counts: Arc<LoadGauges>,
     held: AtomicUsize,
 }
 
@@ -163,13 +163,13 @@ impl Framing {
 }
 
 /// A request's body whose bytes count.
-struct Counted {
+struct MeteredBody {
     body: Body,
     call: Arc<Call>,
     framing: Framing,
 }
 
-impl HttpBody for Counted {
+impl HttpBody for MeteredBody {
     type Data = Bytes;
     type Error = Status;
 

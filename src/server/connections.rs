@@ -23,11 +23,11 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// What gives a connection more time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Renewal {
+pub(super) enum DeadlineRenewal {
     /// Every byte that the client sends: answers to keepalive pings among it.
-    Heard(Duration),
+    OnReceive(Duration),
     /// Every byte that the client is sent. A client that sends its request byte by byte gains nothing by it.
-    Answered(Duration),
+    OnSend(Duration),
 }
 
 /// A listener that takes at most so many connections at a time and closes silent ones.
@@ -37,12 +37,12 @@ pub(super) struct Incoming {
     permits: Arc<Semaphore>,
     /// Time for the first byte.
     first: Duration,
-    renewal: Renewal,
+    renewal: DeadlineRenewal,
     resting: Option<Pin<Box<Sleep>>>,
 }
 
 impl Incoming {
-    pub(super) fn new(listener: TcpListener, connections: usize, first: Duration, renewal: Renewal) -> Self {
+    pub(super) fn new(listener: TcpListener, connections: usize, first: Duration, renewal: DeadlineRenewal) -> Self {
         let permits = Arc::new(Semaphore::new(connections.clamp(1, Semaphore::MAX_PERMITS)));
         Self { listener, permits, first, renewal, resting: None }
     }
@@ -108,7 +108,7 @@ impl axum::serve::Listener for Incoming {
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
-    renewal: Renewal,
+    renewal: DeadlineRenewal,
     deadline: Pin<Box<Sleep>>,
     _permit: OwnedSemaphorePermit,
 }
@@ -122,7 +122,7 @@ impl AsyncRead for Connection {
         let this = self.get_mut();
         let before = buffer.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
-        if let (Renewal::Heard(more), true) = (this.renewal, buffer.filled().len() > before) {
+        if let (DeadlineRenewal::OnReceive(more), true) = (this.renewal, buffer.filled().len() > before) {
             this.deadline.as_mut().reset(after(more));
         }
         if polled.is_pending() && this.deadline.as_mut().poll(context).is_ready() {
@@ -135,7 +135,7 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if let Renewal::Answered(more) = this.renewal {
+        if let DeadlineRenewal::OnSend(more) = this.renewal {
             this.deadline.as_mut().reset(after(more));
         }
         Pin::new(&mut this.stream).poll_write(context, bytes)
@@ -155,7 +155,7 @@ impl AsyncWrite for Connection {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if let Renewal::Answered(more) = this.renewal {
+        if let DeadlineRenewal::OnSend(more) = this.renewal {
             this.deadline.as_mut().reset(after(more));
         }
         Pin::new(&mut this.stream).poll_write_vectored(context, bytes)

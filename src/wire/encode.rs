@@ -6,7 +6,7 @@ use super::{proto, slots::page_of};
 use crate::{
     bandit::{Features, Value},
     engine::{Chosen, Decided, Explanation, Fallback, Reason, Recalled, Request, RequestCandidate, SlotView, Subject},
-    node::{Answer, Recollection, payload_to_struct},
+    node::{Answer, RecalledDecision, payload_to_struct},
     slot::{ArmId, Consent},
 };
 
@@ -133,8 +133,8 @@ fn explanation(explanation: Explanation) -> proto::Explanation {
 }
 
 /// How a past decision came about.
-pub(super) fn recollection(recollection: Recollection) -> proto::ExplainDecisionResponse {
-    let Recollection { decided, at_us, recalled: Recalled { explanation, revision_kept }, view } = recollection;
+pub(super) fn recollection(recollection: RecalledDecision) -> proto::ExplainDecisionResponse {
+    let RecalledDecision { decided, at_us, recalled: Recalled { explanation, revision_kept }, view } = recollection;
     let candidate =
         |(arm, own): &(ArmId, Features)| proto::Candidate { arm_id: arm.to_string(), features: features(own) };
     let candidates = page_of(decided.candidates.iter().map(candidate), usize::MAX);

@@ -3,7 +3,7 @@
 //! `cargo bench --bench recovery`. A slot with 20 arms and a linear model of 32 dimensions, a million decisions that
 //! all still wait, a tenth of them rewarded. The journal is made first, with the real encoder and the real journal;
 //! then it is folded from its beginning by one worker and by two, frozen, saved, and recovered from its snapshot with
-//! a tail of 10,000 events. Each is done three times and the median told. `SLOTWISE_DECISIONS` makes it smaller.
+//! a tail of 10,000 events. RecordHandler is done three times and the median told. `SLOTWISE_DECISIONS` makes it smaller.
 #![allow(
     clippy::cast_precision_loss,
     clippy::disallowed_methods,
@@ -24,7 +24,7 @@ use slotwise::{
     bandit::{Features, ModelSpec, Value},
     engine::{Body, Decided, DecisionId, Draw, Event, Request, Rewarded, State, Subject, decide_with, snapshot},
     journal::{Journal as _, SqliteJournal},
-    node::{encode_event, fold, recovered, save_snapshot},
+    node::{encode_event, fold, recover_state, save_snapshot},
     slot::{Arm, ArmId, ChangeReason, Definition, Goal, RewardKind, SlotId},
 };
 
@@ -218,7 +218,7 @@ fn main() {
     drop(state);
     let seconds = median(|| {
         let begun = Instant::now();
-        let again = recovered(folder.path(), 1).unwrap();
+        let again = recover_state(folder.path(), None, 1).unwrap();
         let taken = begun.elapsed();
         assert!(snapshot::encode(&again).unwrap() == learned, "the same state");
         taken
@@ -228,7 +228,7 @@ fn main() {
     fill(folder.path(), more);
     let seconds = median(|| {
         let begun = Instant::now();
-        drop(std::hint::black_box(recovered(folder.path(), 1).unwrap()));
+        drop(std::hint::black_box(recover_state(folder.path(), None, 1).unwrap()));
         begun.elapsed()
     });
     println!("| recovered from the snapshot and a tail of {} | {seconds:.2} | |", TAIL + TAIL / REWARDED);

@@ -24,7 +24,7 @@ use serde_json::{Value as Json, json};
 use slotwise::{
     engine::report,
     journal::{Journal as _, SqliteJournal},
-    node::recovered,
+    node::recover_state,
     wire::proto::RewardStatus,
 };
 use support::{Server, click, decide, program, slot};
@@ -135,7 +135,7 @@ async fn an_export_is_the_join_that_the_records_give_and_sums_to_the_report() {
     assert_eq!((&rows[0]["complete"], &rows[0]["rewards"]), (&json!(false), &json!([1.0])));
     assert!(order[1..6].iter().all(|slot| *slot == "quick"));
 
-    let state = recovered(&data, 1).unwrap();
+    let state = recover_state(&data, None, 1).unwrap();
     for name in ["page", "quick", "goods", "patient"] {
         let own = || rows.iter().filter(|row| row["slot"] == name);
         let report = report(&state.slot(name).unwrap().view());

@@ -22,7 +22,7 @@ pub(super) struct Salvage {
 impl Salvage {
     pub(super) fn run(self) -> CommandResult {
         let mut meter = Meter::new();
-        let salvaged = node::salvage(&self.source, &self.target, &mut |progress| meter.tell(progress))?;
+        let salvaged = node::salvage(&self.source, &self.target, &mut |progress| meter.show(progress))?;
         drop(meter);
         for why in &salvaged.left_out {
             let _ = writeln!(std::io::stderr(), "left out: {why}");

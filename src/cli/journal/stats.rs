@@ -51,7 +51,7 @@ impl Volume {
 
 /// What a journal holds.
 #[derive(Debug, Default)]
-struct Counted {
+struct JournalVolume {
     all: Volume,
     kinds: BTreeMap<String, Volume>,
     slots: BTreeMap<String, Volume>,
@@ -61,7 +61,7 @@ struct Counted {
     times: Option<(i64, i64)>,
 }
 
-impl Counted {
+impl JournalVolume {
     fn add(&mut self, stored: &Stored<'_>) {
         self.all.add(stored);
         for (volumes, name) in [(&mut self.kinds, stored.kind), (&mut self.slots, stored.slot)] {
@@ -80,10 +80,10 @@ impl Counted {
 impl Stats {
     pub(super) fn run(self) -> CommandResult {
         let reader = JournalReader::open(&self.data.data)?;
-        let (mut meter, mut counted) = (Meter::new(), Counted::default());
+        let (mut meter, mut counted) = (Meter::new(), JournalVolume::default());
         reader.each(0, &mut |stored| {
             if stored.position.is_multiple_of(REPORT_EVERY) {
-                meter.tell(Progress { doing: "reading the journal", done: stored.position, of: reader.last() });
+                meter.show(Progress { doing: "reading the journal", done: stored.position, of: reader.last() });
             }
             counted.add(stored);
             Ok(())
@@ -99,7 +99,7 @@ impl Stats {
     }
 }
 
-fn as_json(reader: &JournalReader, counted: &Counted, files: node::DiskUse) -> Json {
+fn as_json(reader: &JournalReader, counted: &JournalVolume, files: node::DiskUse) -> Json {
     let volumes = |of: &BTreeMap<String, Volume>| -> serde_json::Map<String, Json> {
         of.iter().map(|(name, volume)| (name.clone(), volume.json())).collect()
     };
@@ -119,7 +119,7 @@ fn as_json(reader: &JournalReader, counted: &Counted, files: node::DiskUse) -> J
     })
 }
 
-fn as_tables(reader: &JournalReader, counted: &Counted, files: node::DiskUse) -> Vec<String> {
+fn as_tables(reader: &JournalReader, counted: &JournalVolume, files: node::DiskUse) -> Vec<String> {
     let mut lines = vec![format!("last position {}, {} records", reader.last(), counted.all.records)];
     if reader.trimmed() > 0 {
         lines.push(format!("up to position {} only changes of slots are kept", reader.trimmed()));

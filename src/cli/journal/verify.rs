@@ -19,7 +19,7 @@ pub(super) struct Verify {
 impl Verify {
     pub(super) fn run(self) -> CommandResult {
         let mut meter = Meter::new();
-        let audit = node::audit(&self.data.data, self.fold, &mut |progress| meter.tell(progress))?;
+        let audit = node::audit(&self.data.data, self.fold, &mut |progress| meter.show(progress))?;
         drop(meter);
         let (records, bytes) = (audit.records, HumanBytes(audit.journal_bytes));
         say(format_args!("journal: {}, {records} records, {bytes}: all are whole and can be read", positions(&audit)));

@@ -10,12 +10,12 @@ use console::style;
 
 use super::{
     super::{
-        CommandResult, Differs, Target,
+        CommandResult, DifferencesFound, Target,
         document::{SlotDocument, unreadable},
         say, say_styled,
         terminal::printable,
     },
-    Because,
+    ChangeNote,
 };
 use crate::{
     slot::{ArmId, ChangeReason, Definition, SlotId},
@@ -48,7 +48,7 @@ impl Files {
 
 /// What becomes of arms of a slot that the file does not list.
 #[derive(Debug, Clone, Copy, clap::Args)]
-pub(super) struct Unlisted {
+pub(super) struct UnlistedArms {
     /// Remove the slot's arms that the file does not list. Without it, a file that would remove arms is refused.
     #[arg(long, conflicts_with = "keep_arms")]
     remove_arms: bool,
@@ -66,9 +66,9 @@ pub(super) struct Apply {
     #[arg(long)]
     check: bool,
     #[command(flatten)]
-    unlisted: Unlisted,
+    unlisted: UnlistedArms,
     #[command(flatten)]
-    because: Because,
+    because: ChangeNote,
     #[command(flatten)]
     target: Target,
 }
@@ -82,7 +82,7 @@ pub(super) struct Diff {
     #[arg(long)]
     check: bool,
     #[command(flatten)]
-    unlisted: Unlisted,
+    unlisted: UnlistedArms,
     #[command(flatten)]
     target: Target,
 }
@@ -172,7 +172,7 @@ impl Plan {
     }
 
     /// Says that arms would be removed, where that was not asked for.
-    pub(super) fn refusal(&self, unlisted: Unlisted) -> Option<String> {
+    pub(super) fn refusal(&self, unlisted: UnlistedArms) -> Option<String> {
         let (removed, (current, _)) = (self.removed(), self.found.as_ref()?);
         if removed.is_empty() || unlisted.remove_arms {
             return None;
@@ -190,7 +190,7 @@ impl Plan {
 }
 
 /// What a document makes of the slot that there is.
-pub(super) async fn wanted(client: &mut Client, document: &SlotDocument, unlisted: Unlisted) -> Outcome<Plan> {
+pub(super) async fn wanted(client: &mut Client, document: &SlotDocument, unlisted: UnlistedArms) -> Outcome<Plan> {
     let wanted = document.definition()?;
     let (current, revision) = match client.get_slot(wanted.id.as_str()).await {
         Ok(found) => found,
@@ -222,7 +222,7 @@ async fn apply(client: &mut Client, Plan { wanted, found }: &Plan, why: &ChangeR
 async fn tell(
     client: &mut Client,
     documents: &[(PathBuf, SlotDocument)],
-    unlisted: Unlisted,
+    unlisted: UnlistedArms,
     check: bool,
 ) -> CommandResult {
     let mut differ = 0;
@@ -230,11 +230,11 @@ async fn tell(
         let told = tell_one(client, document, unlisted).await.map_err(|why| format!("{}: {why}", file.display()))?;
         differ += usize::from(told);
     }
-    if check && differ > 0 { Err(Differs.into()) } else { Ok(()) }
+    if check && differ > 0 { Err(DifferencesFound.into()) } else { Ok(()) }
 }
 
 /// Says what differs of one slot, and whether anything does.
-async fn tell_one(client: &mut Client, document: &SlotDocument, unlisted: Unlisted) -> Outcome<bool> {
+async fn tell_one(client: &mut Client, document: &SlotDocument, unlisted: UnlistedArms) -> Outcome<bool> {
     let plan = wanted(client, document, unlisted).await?;
     let (wanted, why) = (&plan.wanted, ChangeReason::default());
     let Some((current, revision)) = &plan.found else {

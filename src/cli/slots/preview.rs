@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     super::{CommandResult, Target, report::bar, say, say_styled, table::fitted, terminal::printable},
-    apply::{Files, Unlisted, lines as difference_lines, wanted},
+    apply::{Files, UnlistedArms, lines as difference_lines, wanted},
 };
 use crate::{
     engine::{BeforeAfter, Estimate, PreviewArm, PreviewRule},
@@ -25,7 +25,7 @@ pub(super) struct Preview {
     #[arg(long, default_value_t = 0, value_name = "N")]
     decisions: u32,
     #[command(flatten)]
-    unlisted: Unlisted,
+    unlisted: UnlistedArms,
     /// JSON, with the names of the contract, instead of tables; a document per slot.
     #[arg(long)]
     json: bool,

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{
     super::{CommandResult, Target, say, say_styled, terminal::printable, time},
-    Because,
+    ChangeNote,
     apply::lines,
 };
 use crate::{
@@ -97,7 +97,7 @@ pub(super) struct Rollback {
     /// One of its kept revisions; see `slots history`.
     revision: u64,
     #[command(flatten)]
-    because: Because,
+    because: ChangeNote,
     #[command(flatten)]
     target: Target,
 }
@@ -137,7 +137,7 @@ pub(super) struct Safe {
     #[arg(long)]
     all: bool,
     #[command(flatten)]
-    because: Because,
+    because: ChangeNote,
     #[command(flatten)]
     target: Target,
 }
@@ -186,7 +186,7 @@ pub(super) struct Pause {
     #[arg(long)]
     out_of_stock: bool,
     #[command(flatten)]
-    because: Because,
+    because: ChangeNote,
     #[command(flatten)]
     target: Target,
 }
@@ -200,7 +200,7 @@ pub(super) struct Resume {
     #[arg(required = true, value_name = "ARM")]
     arms: Vec<String>,
     #[command(flatten)]
-    because: Because,
+    because: ChangeNote,
     #[command(flatten)]
     target: Target,
 }
@@ -225,7 +225,7 @@ async fn set(
     slot: &str,
     arms: &[String],
     to: Availability,
-    because: Because,
+    because: ChangeNote,
     command: &str,
     target: &Target,
 ) -> CommandResult {

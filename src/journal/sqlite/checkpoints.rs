@@ -32,9 +32,9 @@ const PROBE_BYTES: usize = 64 * 1024;
 
 /// What the checkpointer tells the writer.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct CheckpointStatus {
     /// Why a checkpoint failed for good.
-    pub(super) sick: Mutex<Option<String>>,
+    pub(super) failure: Mutex<Option<String>>,
     /// Bytes of the log that could not be moved into the file at the last look.
     pub(super) blocked_bytes: AtomicU64,
 }
@@ -45,7 +45,7 @@ pub(super) fn is_write(why: &rusqlite::Error) -> bool {
 }
 
 /// Whether a file beside the journal cannot grow as the write-ahead log would have to.
-pub(super) fn no_room(file: &Path) -> bool {
+pub(super) fn has_no_space(file: &Path) -> bool {
     let probe = file.with_extension("probe");
     let tried = OpenOptions::new().create(true).write(true).truncate(true).open(&probe).and_then(|mut file_| {
         file_.seek(SeekFrom::Start(fs::metadata(log_file(file))?.len()))?;
@@ -60,19 +60,19 @@ pub(super) fn no_room(file: &Path) -> bool {
 }
 
 /// A checkpoint that finds no room, or somebody in its way, is tried again; any other failure is the disk's.
-pub(super) fn tell_if_sick(told: &Told, why: &rusqlite::Error) {
+pub(super) fn record_lasting_failure(told: &CheckpointStatus, why: &rusqlite::Error) {
     if !matches!(
         why.sqlite_error_code(),
         // A file that cannot be opened: out of descriptors, which says nothing of what was written.
         Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::CannotOpen)
     ) && !is_write(why)
     {
-        *told.sick.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("a checkpoint failed: {why}"));
+        *told.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("a checkpoint failed: {why}"));
     }
 }
 
 /// Starts the thread that moves what is committed from the write-ahead log into the file.
-pub(super) fn checkpointer(file: &Path, told: Arc<Told>) -> rusqlite::Result<(Sender<()>, JoinHandle<()>)> {
+pub(super) fn checkpointer(file: &Path, told: Arc<CheckpointStatus>) -> rusqlite::Result<(Sender<()>, JoinHandle<()>)> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(PATIENCE)?;
@@ -104,7 +104,7 @@ pub(super) fn checkpointer(file: &Path, told: Arc<Told>) -> rusqlite::Result<(Se
                 }
                 Err(why) => {
                     tracing::warn!(%why, "a checkpoint of the journal failed");
-                    tell_if_sick(&told, &why);
+                    record_lasting_failure(&told, &why);
                 }
             }
         }

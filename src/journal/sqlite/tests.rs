@@ -99,16 +99,16 @@ fn a_commit_that_failed_otherwise_poisons() {
     assert_eq!(journal.append(&[record(11)]).unwrap(), 11);
 }
 
-/// A checkpoint whose sync failed says that the disk is sick: nothing more is acknowledged.
+/// A checkpoint whose sync failed says that the disk is failure: nothing more is acknowledged.
 #[test]
 fn a_failed_checkpoint_poisons_unless_it_wanted_room() {
     let folder = tempfile::tempdir().unwrap();
     let mut journal = filled(folder.path());
     let failure = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
-    tell_if_sick(&journal.told, &failure(rusqlite::ffi::SQLITE_FULL));
-    tell_if_sick(&journal.told, &failure(rusqlite::ffi::SQLITE_BUSY));
+    record_lasting_failure(&journal.told, &failure(rusqlite::ffi::SQLITE_FULL));
+    record_lasting_failure(&journal.told, &failure(rusqlite::ffi::SQLITE_BUSY));
     assert_eq!(journal.append(&[record(11)]).unwrap(), 11);
-    tell_if_sick(&journal.told, &failure(rusqlite::ffi::SQLITE_IOERR_FSYNC));
+    record_lasting_failure(&journal.told, &failure(rusqlite::ffi::SQLITE_IOERR_FSYNC));
     match journal.append(&[record(12)]) {
         Err(AppendError::Engine { why, .. }) => assert!(why.contains("checkpoint"), "{why}"),
         other => panic!("{other:?}"),

@@ -10,9 +10,9 @@ use crate::{
     node::admission::{DECISIONS_MAX, DECISIONS_MIN},
 };
 
-const ALL: Portion = Portion { events: 100, unasked: 100, decisions: true };
+const ALL: BatchLimits = BatchLimits { events: 100, unasked: 100, decisions: true };
 /// A batch without decisions that no reward needs.
-const NO_OTHERS: Portion = Portion { unasked: 0, ..ALL };
+const NO_OTHERS: BatchLimits = BatchLimits { unasked: 0, ..ALL };
 
 fn decided(slot: u32, n: u64, subject: &str) -> Arc<Decided> {
     let name = SlotId::parse("slot_id", &format!("s{slot}")).unwrap();
@@ -65,7 +65,7 @@ fn a_reward_comes_after_its_decision_and_what_was_decided_in_its_slot_before() {
     queue.push_decisions(other.clone(), Vec::new(), false).unwrap();
     push_reward(&queue, vec![reward(Some(&other[19]), 2, "")]);
     push_reward(&queue, vec![reward(None, 2, "bob")]);
-    let taken = queue.take(Portion { unasked: 0, events: 25, ..ALL });
+    let taken = queue.take(BatchLimits { unasked: 0, events: 25, ..ALL });
     assert_eq!(taken.rewards.len(), 2);
     assert_eq!(taken.decisions[..20], other[..20]);
     queue.settle(&taken.counts, &Ok(()));
@@ -155,7 +155,7 @@ fn while_decisions_cannot_be_written_rewards_of_written_ones_go_on() {
     queue.push_decisions(vec![Arc::clone(&waiting)], Vec::new(), false).unwrap();
     push_reward(&queue, vec![reward(Some(&waiting), 1, "")]);
     push_reward(&queue, vec![reward(Some(&decided(1, 2, "")), 1, "")]);
-    let taken = queue.take(Portion { events: 100, unasked: 0, decisions: false });
+    let taken = queue.take(BatchLimits { events: 100, unasked: 0, decisions: false });
     assert_eq!((taken.decisions.len(), taken.rewards.len(), taken.refused.len()), (0, 1, 1));
 }
 
@@ -190,7 +190,7 @@ fn whatever_is_taken_when_the_order_holds() {
             }
             let events = rng.random_range(1..12);
             let unasked = rng.random_range(0..=events);
-            let taken = queue.take(Portion { events, unasked, decisions: true });
+            let taken = queue.take(BatchLimits { events, unasked, decisions: true });
             if rng.random_range(0..4) == 0 && taken.rewards.is_empty() {
                 queue.keep();
                 continue;

@@ -18,7 +18,7 @@ use std::{path::Path, sync::Arc};
 use super::OpenError;
 use crate::{
     engine::{Body, Event, Subject},
-    journal::{JournalReader, KeyRecord, Loss, SqliteJournal},
+    journal::{JournalReader, KeyRecord, LossPolicy, SqliteJournal},
 };
 pub use key::KeyError;
 use key::SubjectKey;
@@ -92,11 +92,15 @@ pub(in crate::node) struct KeyOfStart {
 impl KeyOfStart {
     /// Looks for the folder's key, which must be the one that the journal knows. A new one is drawn where the journal
     /// knows none yet, and in the place of one that is gone if `loss` is accepted.
-    pub(in crate::node) fn look(folder: &Path, journal: Option<&JournalReader>, loss: Loss) -> Result<Self, OpenError> {
+    pub(in crate::node) fn look(
+        folder: &Path,
+        journal: Option<&JournalReader>,
+        loss: LossPolicy,
+    ) -> Result<Self, OpenError> {
         let last = journal.map_or(0, JournalReader::last);
         let recorded = journal.map(JournalReader::subjects_key).transpose()?.flatten();
         let (key, status, begun) = match (SubjectKey::read(folder)?, recorded) {
-            (None, Some(record)) if loss == Loss::Accepted => {
+            (None, Some(record)) if loss == LossPolicy::Accepted => {
                 // Ids from before there were pseudonyms become those of the new key: snapshots with those of the lost
                 // one are no longer what the journal gives.
                 let begun = if record.begun == 0 { 0 } else { last };

@@ -50,7 +50,7 @@ const SCHEMA: &str = "
         seen INTEGER NOT NULL
     ) STRICT;";
 
-enum Message {
+enum TableMessage {
     Seen { pseudonym: PseudonymBytes, id: Box<str>, day: i64 },
     Forget(Vec<PseudonymBytes>, SyncSender<Result<(), String>>),
     Settle(SyncSender<()>),
@@ -59,7 +59,7 @@ enum Message {
 /// The table of a node.
 #[derive(Debug)]
 pub(in crate::node) struct Table {
-    queue: Option<SyncSender<Message>>,
+    queue: Option<SyncSender<TableMessage>>,
     thread: Option<JoinHandle<()>>,
     /// What was handed on today, by the pseudonym's first bytes.
     recent: Box<[AtomicU64]>,
@@ -114,7 +114,7 @@ impl Table {
         if place.load(Ordering::Relaxed) == mark {
             return;
         }
-        let seen = Message::Seen { pseudonym, id: id.into(), day };
+        let seen = TableMessage::Seen { pseudonym, id: id.into(), day };
         if self.queue.as_ref().is_some_and(|queue| queue.try_send(seen).is_ok()) {
             place.store(mark, Ordering::Relaxed);
         }
@@ -123,7 +123,7 @@ impl Table {
     /// Waits until what was remembered so far is written, or the patience is over.
     pub(in crate::node) fn settle(&self) {
         let (done, settled) = sync_channel(1);
-        if self.queue.as_ref().is_some_and(|queue| queue.try_send(Message::Settle(done)).is_ok()) {
+        if self.queue.as_ref().is_some_and(|queue| queue.try_send(TableMessage::Settle(done)).is_ok()) {
             // Whatever is not there by then is shown as a pseudonym.
             let _ = settled.recv_timeout(PATIENCE);
         }
@@ -140,7 +140,7 @@ impl Table {
         let (done, answer) = sync_channel(1);
         let places: Vec<&AtomicU64> = rows.iter().map(|row| self.recent(row, 0).0).collect();
         let queue = self.queue.as_ref().ok_or_else(gone)?;
-        queue.send(Message::Forget(rows, done)).map_err(|_| gone())?;
+        queue.send(TableMessage::Forget(rows, done)).map_err(|_| gone())?;
         let forgotten = answer.recv().map_err(|_| gone())?;
         // A subject that comes again is remembered again.
         for place in places {
@@ -173,18 +173,18 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(mut self, messages: &Receiver<Message>) {
+    fn run(mut self, messages: &Receiver<TableMessage>) {
         while let Ok(first) = messages.recv() {
             let (mut rows, mut next) = (Vec::new(), Some(first));
             loop {
                 match next.take() {
-                    Some(Message::Seen { pseudonym, id, day }) => rows.push((pseudonym, id, day)),
-                    Some(Message::Settle(done)) => {
+                    Some(TableMessage::Seen { pseudonym, id, day }) => rows.push((pseudonym, id, day)),
+                    Some(TableMessage::Settle(done)) => {
                         self.write(&mut rows);
                         let _ = done.send(());
                         break;
                     }
-                    Some(Message::Forget(gone, done)) => {
+                    Some(TableMessage::Forget(gone, done)) => {
                         self.write(&mut rows);
                         let _ = done.send(self.forget(&gone).map_err(said));
                         break;

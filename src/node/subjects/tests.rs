@@ -7,7 +7,7 @@ use super::{
     table::TABLE_FILE,
     *,
 };
-use crate::journal::Loss;
+use crate::journal::LossPolicy;
 
 fn subject(id: &str, session_id: &str) -> Subject {
     Subject { id: id.into(), session_id: session_id.into() }
@@ -27,7 +27,11 @@ fn files_with(folder: &Path, bytes: &[u8]) -> Vec<String> {
 }
 
 /// As a node opens a folder.
-fn open_with(folder: &Path, retention_us: Option<i64>, loss: Loss) -> Result<(Subjects, SqliteJournal), OpenError> {
+fn open_with(
+    folder: &Path,
+    retention_us: Option<i64>,
+    loss: LossPolicy,
+) -> Result<(Subjects, SqliteJournal), OpenError> {
     let reader = JournalReader::open_owned(folder, loss)?;
     let key = KeyOfStart::look(folder, reader.as_ref(), loss)?;
     drop(reader);
@@ -36,7 +40,7 @@ fn open_with(folder: &Path, retention_us: Option<i64>, loss: Loss) -> Result<(Su
 }
 
 fn open(folder: &Path) -> Result<(Subjects, SqliteJournal), OpenError> {
-    open_with(folder, None, Loss::Refused)
+    open_with(folder, None, LossPolicy::Refused)
 }
 
 #[test]
@@ -111,7 +115,7 @@ fn a_lost_key_is_replaced_only_where_its_loss_is_accepted() {
     let path = folder.path();
     let lost = open(path).unwrap().0.key;
     let file = path.join(KEY_FILE);
-    let accept = || open_with(path, None, Loss::Accepted);
+    let accept = || open_with(path, None, LossPolicy::Accepted);
     assert_eq!(accept().unwrap().0.key, lost, "a key that is there stays");
     fs::remove_file(&file).unwrap();
     let told = open(path).unwrap_err().to_string();
@@ -120,7 +124,7 @@ fn a_lost_key_is_replaced_only_where_its_loss_is_accepted() {
     assert_ne!(drawn, lost);
     assert_eq!(open(path).unwrap().0.key, drawn, "the journal knows the new key");
     lost.write(path).unwrap();
-    for loss in [Loss::Refused, Loss::Accepted] {
+    for loss in [LossPolicy::Refused, LossPolicy::Accepted] {
         let told = open_with(path, None, loss).unwrap_err().to_string();
         assert!(told.contains("another data folder"), "{told}");
     }
@@ -154,7 +158,7 @@ fn the_table_gives_ids_back_until_they_are_forgotten_and_leaves_no_byte_of_them(
 #[test]
 fn ids_that_nobody_saw_for_longer_than_the_retention_leave() {
     let folder = tempfile::tempdir().unwrap();
-    let (subjects, _journal) = open_with(folder.path(), Some(10 * 86_400_000_000), Loss::Refused).unwrap();
+    let (subjects, _journal) = open_with(folder.path(), Some(10 * 86_400_000_000), LossPolicy::Refused).unwrap();
     let see = |id: &str, day| {
         let pseudonym = subjects.pseudonym(&subject(id, ""), day);
         subjects.settle();

@@ -44,7 +44,7 @@ fn an_event_of_a_later_kind_that_may_be_skipped_moves_position_and_time_only() {
     let whole = audit(folder.path(), true, &mut |_| {}).unwrap();
     assert_eq!((whole.records, whole.last), (3, 3));
     let reader = JournalReader::open(folder.path()).unwrap();
-    let mut each = |_: Joined| -> Result<(), std::fmt::Error> { panic!("there are no decisions") };
+    let mut each = |_: JoinedDecision| -> Result<(), std::fmt::Error> { panic!("there are no decisions") };
     join(&reader, &Selection::default(), &mut |_| {}, &mut each).unwrap();
 }
 
@@ -60,7 +60,7 @@ fn an_event_of_a_later_kind_that_must_be_understood_is_refused_by_its_name() {
     wants(&fold(folder.path(), 2).unwrap_err().to_string());
     wants(&audit(folder.path(), false, &mut |_| {}).unwrap_err().to_string());
     let reader = JournalReader::open(folder.path()).unwrap();
-    let mut each = |_: Joined| Ok::<(), std::fmt::Error>(());
+    let mut each = |_: JoinedDecision| Ok::<(), std::fmt::Error>(());
     let refused: JoinError<std::fmt::Error> = join(&reader, &Selection::default(), &mut |_| {}, &mut each).unwrap_err();
     assert!(matches!(refused, JoinError::Read(ReadError::Reader { position: 2, .. })), "{refused}");
     wants(&refused.to_string());

@@ -15,7 +15,7 @@ use crate::{
 /// Time after which a test gives up on what should happen; none asserts how long anything takes.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// The slots of [`World`] beside which others are idle.
+/// The slots of [`TestNode`] beside which others are idle.
 fn other_id() -> SlotId {
     SlotId::parse("slot_id", "idle").unwrap()
 }
@@ -51,7 +51,7 @@ fn places_of_rewards(folder: &std::path::Path) -> BTreeMap<String, (u64, u64)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beyond_the_rate_decisions_are_refused_and_rewards_of_an_idle_slot_pass_them() {
-    let world = World::new();
+    let world = TestNode::new();
     let node = Arc::new(world.open());
     create(&node).await;
     create_other(&node).await;
@@ -109,7 +109,7 @@ async fn beyond_the_rate_decisions_are_refused_and_rewards_of_an_idle_slot_pass_
         passed_most = passed_most.max(answered.saturating_sub(decisions_before));
     }
     assert!(passed_most > 0, "decisions that were answered before a reward are written after it");
-    let state = recovered(world.folder.path(), 1).unwrap();
+    let state = recover_state(world.folder.path(), None, 1).unwrap();
     let decisions: u64 =
         ["offers", "idle"].map(|slot| state.slot(slot).unwrap().view().counters.decisions).iter().sum();
     let made = made.load(Ordering::SeqCst);
@@ -119,19 +119,19 @@ async fn beyond_the_rate_decisions_are_refused_and_rewards_of_an_idle_slot_pass_
 /// Room for a few hundred records, and thousands of decisions that wait for it: rewards and changes have it first.
 #[tokio::test]
 async fn rewards_and_changes_have_scarce_room_first() {
-    let world = World::new();
+    let world = TestNode::new();
     let node = world.open();
     create(&node).await;
     let first = decide_one(&node, None).await.unwrap();
     assert_eq!(reward(&node, "e0", &first).await.unwrap(), RewardOutcome::Accepted);
-    world.set(Weather::Full);
+    world.set(CommitFault::Full);
     assert!(reward(&node, "full", &first).await.is_err());
     for _ in 0..200 {
         node.decide(vec![request(None); 100], false, &|| false).await.unwrap();
     }
     assert_eq!(node.waiting().decisions, 20_000);
     world.room.store(300, Ordering::SeqCst);
-    world.set(Weather::Fair);
+    world.set(CommitFault::Fair);
     for i in 1..=100 {
         assert_eq!(reward(&node, &format!("e{i}"), &first).await.unwrap(), RewardOutcome::Accepted, "event {i}");
         let Some(off) = node.slot(&slot_id()).map(|view| Arc::clone(&view.definition)) else { panic!() };
@@ -155,12 +155,12 @@ async fn rewards_and_changes_have_scarce_room_first() {
 
 #[tokio::test]
 async fn what_a_full_disk_keeps_from_being_saved_is_said_when_the_node_stops() {
-    let world = World::new();
+    let world = TestNode::new();
     let node = world.open();
     create(&node).await;
     let first = decide_one(&node, None).await.unwrap();
     assert_eq!(reward(&node, "e1", &first).await.unwrap(), RewardOutcome::Accepted);
-    world.set(Weather::Full);
+    world.set(CommitFault::Full);
     assert!(reward(&node, "e2", &first).await.is_err());
     for _ in 0..7 {
         decide_one(&node, None).await.unwrap();
@@ -168,14 +168,14 @@ async fn what_a_full_disk_keeps_from_being_saved_is_said_when_the_node_stops() {
     node.shutdown();
     assert_eq!((node.unsaved(), world.unrecorded()), (7, 7));
     drop(node);
-    world.set(Weather::Fair);
+    world.set(CommitFault::Fair);
     assert_eq!(world.counted(), (1, 1));
 }
 
 #[tokio::test]
 async fn a_leap_of_ten_years_does_not_move_the_journal_s_time_unless_it_is_accepted() {
     const TEN_YEARS_US: i64 = 3_650 * DAY_US;
-    let world = World::new();
+    let world = TestNode::new();
     let node = world.open();
     create(&node).await;
     let begun_us = node.now_us();
@@ -226,7 +226,7 @@ async fn create_long(node: &Node) -> Request {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_deadline_is_looked_at_within_a_decision() {
-    let world = World::new();
+    let world = TestNode::new();
     let node = world.open();
     let long = create_long(&node).await;
     // It passes after some positions of the slate.
@@ -245,7 +245,7 @@ async fn the_deadline_is_looked_at_within_a_decision() {
 /// Long calls hold every core that they may, and others of their kind wait, until a short call was answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn long_calls_take_turns_and_a_short_one_is_answered_meanwhile() {
-    let world = World::new();
+    let world = TestNode::new();
     let node = Arc::new(world.open());
     let long = create_long(&node).await;
     let (answered, holding) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));

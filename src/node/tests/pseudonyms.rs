@@ -45,7 +45,7 @@ async fn click_of(node: &Node, event_id: &str, subject: Subject, decided: &Decid
 
 #[tokio::test]
 async fn a_folder_holds_the_ids_of_subjects_in_their_table_only_and_in_no_file_once_they_are_forgotten() {
-    let world = World::new();
+    let world = TestNode::new();
     let node = world.open();
     create(&node).await;
     let decided = decide_for(&node, subject(ID, SESSION)).await;
@@ -81,7 +81,7 @@ async fn a_folder_holds_the_ids_of_subjects_in_their_table_only_and_in_no_file_o
 
 #[tokio::test]
 async fn consent_is_looked_at_before_any_id_is_kept() {
-    let world = World::new();
+    let world = TestNode::new();
     let node = world.open();
     create(&node).await;
     for consent in [crate::slot::Consent::None, crate::slot::Consent::SessionOnly] {
@@ -95,7 +95,7 @@ async fn consent_is_looked_at_before_any_id_is_kept() {
 
 #[tokio::test]
 async fn the_conditions_of_rules_and_their_previews_see_the_ids_that_callers_send() {
-    let world = World::new();
+    let world = TestNode::new();
     let node = world.open();
     let not_for_ann = Rule {
         name: "not for ann".into(),
@@ -118,7 +118,7 @@ async fn the_conditions_of_rules_and_their_previews_see_the_ids_that_callers_sen
 
 #[tokio::test]
 async fn a_journal_with_ids_is_read_and_its_decisions_are_joined_by_subject() {
-    let world = World::new();
+    let world = TestNode::new();
     let at_us = world.clock.now_us();
     let mut decided = Decided::empty(slot_id(), DecisionId::new(1, at_us, 7));
     decided.subject = subject(ID, SESSION);
@@ -145,7 +145,7 @@ async fn a_journal_with_ids_is_read_and_its_decisions_are_joined_by_subject() {
     audit(world.folder.path(), true, &mut |_| {}).unwrap();
     let reader = JournalReader::open(world.folder.path()).unwrap();
     let mut joined = Vec::new();
-    let mut each = |one: Joined| -> Result<(), std::fmt::Error> {
+    let mut each = |one: JoinedDecision| -> Result<(), std::fmt::Error> {
         joined.push(one.events.len());
         Ok(())
     };
@@ -155,7 +155,7 @@ async fn a_journal_with_ids_is_read_and_its_decisions_are_joined_by_subject() {
 
 #[tokio::test]
 async fn without_its_key_a_folder_is_neither_served_nor_verified_nor_exported() {
-    let world = World::new();
+    let world = TestNode::new();
     let node = world.open();
     create(&node).await;
     drop(node);
@@ -171,7 +171,7 @@ async fn without_its_key_a_folder_is_neither_served_nor_verified_nor_exported() 
 
 #[tokio::test]
 async fn with_a_new_key_a_folder_is_what_its_journal_gives_and_shoppers_begin_anew() {
-    let mut world = World::new();
+    let mut world = TestNode::new();
     let at_us = world.clock.now_us();
     let created = Body::SlotCreated { definition: Arc::new(definition()), why: ChangeReason::default() };
     let mut old = Decided::empty(slot_id(), DecisionId::new(1, at_us, 7));
@@ -188,7 +188,7 @@ async fn with_a_new_key_a_folder_is_what_its_journal_gives_and_shoppers_begin_an
     audit(world.folder.path(), true, &mut |_| {}).unwrap();
     fs::remove_file(world.folder.path().join(KEY_FILE)).unwrap();
 
-    world.options.loss = Loss::Accepted;
+    world.options.loss = LossPolicy::Accepted;
     let node = world.open();
     let nobody = RewardOutcome::Unmatched(Unmatched::Subject);
     assert_eq!(click_of(&node, "e2", subject(ID, ""), &before).await, nobody, "she is not known again");
@@ -198,7 +198,7 @@ async fn with_a_new_key_a_folder_is_what_its_journal_gives_and_shoppers_begin_an
     assert_eq!(click_of(&node, "e4", subject(ID, ""), &after).await, RewardOutcome::Accepted);
     node.shutdown();
     drop(node);
-    world.options.loss = Loss::Refused;
+    world.options.loss = LossPolicy::Refused;
     drop(world.open());
     audit(world.folder.path(), true, &mut |_| {}).unwrap();
 }

@@ -10,7 +10,7 @@ use std::{
 use rusqlite::Connection;
 
 use super::*;
-use crate::journal::Loss;
+use crate::journal::LossPolicy;
 pub(super) use crate::node::folder::snapshots;
 
 /// The files of a folder.
@@ -32,7 +32,7 @@ pub(super) fn copy(from: &Path) -> tempfile::TempDir {
 }
 
 /// A service with two snapshots and a tail of events, as SIGKILL leaves it.
-pub(super) async fn killed(world: &mut World) -> tempfile::TempDir {
+pub(super) async fn killed(world: &mut TestNode) -> tempfile::TempDir {
     for (run, rounds) in [12, 10, 8].into_iter().enumerate() {
         let node = world.open();
         if run == 0 {
@@ -54,7 +54,7 @@ pub(super) async fn killed(world: &mut World) -> tempfile::TempDir {
     unreachable!("the last run returns")
 }
 
-pub(super) fn start(folder: &Path, loss: Loss) -> Result<Node, OpenError> {
+pub(super) fn start(folder: &Path, loss: LossPolicy) -> Result<Node, OpenError> {
     let options = Options { loss, snapshot_every_us: i64::MAX, ..Options::new(folder) };
     Node::open(&options, Arc::new(ManualClock::new(1_793_000_900_000_000)), Arc::new(Unobserved))
 }
@@ -65,7 +65,7 @@ pub(super) fn start(folder: &Path, loss: Loss) -> Result<Node, OpenError> {
 pub(super) fn refused(what: &str, folder: &Path, words: &[&str]) {
     let before = image(folder);
     for _ in 0..2 {
-        let why = start(folder, Loss::Refused).map(drop).expect_err(what).to_string();
+        let why = start(folder, LossPolicy::Refused).map(drop).expect_err(what).to_string();
         for word in words {
             assert!(why.contains(word), "{what}: {word:?} in {why}");
         }
@@ -73,7 +73,7 @@ pub(super) fn refused(what: &str, folder: &Path, words: &[&str]) {
         let after = image(folder);
         assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>(), "{what}: {why}");
         assert!(before == after, "{what}: {why}");
-        drop((recovered(folder, 1), fold(folder, 1), audit(folder, true, &mut |_| ())));
+        drop((recover_state(folder, None, 1), fold(folder, 1), audit(folder, true, &mut |_| ())));
         assert!(before == image(folder), "{what}: read");
     }
 }
@@ -104,7 +104,7 @@ pub(super) fn remove_snapshots(folder: &Path) {
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a list of refusals, each of a few lines")]
 async fn a_start_that_is_refused_changes_nothing() {
-    let (mut world, mut other_world) = (World::new(), World::new());
+    let (mut world, mut other_world) = (TestNode::new(), TestNode::new());
     let (crashed, other) = (killed(&mut world).await, killed(&mut other_world).await);
     let path = |folder: &tempfile::TempDir, name: &str| folder.path().join(name);
     let names = ["journal.sqlite3", "journal.sqlite3-wal", "journal.sqlite3-shm", "journal.mark", "lock"];
@@ -127,8 +127,8 @@ async fn a_start_that_is_refused_changes_nothing() {
     fs::remove_file(path(&case, "journal.mark")).unwrap();
     remove_snapshots(case.path());
     refused("neither log nor watermark nor snapshots", case.path(), &["journal.mark is missing", "--accept-loss"]);
-    drop(start(case.path(), Loss::Accepted).unwrap());
-    drop(start(case.path(), Loss::Refused).unwrap());
+    drop(start(case.path(), LossPolicy::Accepted).unwrap());
+    drop(start(case.path(), LossPolicy::Refused).unwrap());
 
     // The watermark.
     let case = copy(crashed.path());
@@ -141,7 +141,7 @@ async fn a_start_that_is_refused_changes_nothing() {
         &["journal.mark belongs to the journal", "journal.sqlite3 is"],
     );
     let further = copy(other.path());
-    let node = start(further.path(), Loss::Refused).unwrap();
+    let node = start(further.path(), LossPolicy::Refused).unwrap();
     for i in 0..3 {
         let decided = decide_one(&node, None).await.unwrap();
         reward(&node, &format!("further-{i}"), &decided).await.unwrap();
@@ -220,7 +220,7 @@ async fn a_start_that_is_refused_changes_nothing() {
     let ours = snapshots(case.path()).unwrap();
     let theirs = snapshots(other.path()).unwrap();
     fs::copy(&theirs[1].1, case.path().join(theirs[1].1.file_name().unwrap())).unwrap();
-    let text = start(case.path(), Loss::Refused).map(drop).unwrap_err().to_string();
+    let text = start(case.path(), LossPolicy::Refused).map(drop).unwrap_err().to_string();
     refused(
         "a snapshot of another service",
         case.path(),
@@ -259,14 +259,14 @@ async fn a_start_that_is_refused_changes_nothing() {
     fs::write(path(&case, "thesis.new"), "the only copy").unwrap();
     refused("a folder of others", case.path(), &["thesis.new", "empty", "--data"]);
     let case = copy(crashed.path());
-    let first = start(case.path(), Loss::Refused).unwrap();
+    let first = start(case.path(), LossPolicy::Refused).unwrap();
     refused("a folder in use", case.path(), &["in use by another process"]);
     drop(first);
     // What is whole starts, and what is not ours is left alone.
     fs::write(path(&case, "thesis.new"), "the only copy").unwrap();
     fs::write(path(&case, "snapshot-5.bin"), "not one of ours").unwrap();
     fs::write(path(&case, "snapshot-00000000000000000005.bin.new"), "a part").unwrap();
-    drop(start(case.path(), Loss::Refused).unwrap());
+    drop(start(case.path(), LossPolicy::Refused).unwrap());
     assert!(path(&case, "thesis.new").exists() && path(&case, "snapshot-5.bin").exists());
     assert!(!path(&case, "snapshot-00000000000000000005.bin.new").exists());
 }
@@ -274,29 +274,29 @@ async fn a_start_that_is_refused_changes_nothing() {
 /// The file alone, copied while the service runs, has lost what stands in the log: nobody may take it for whole.
 #[tokio::test]
 async fn the_journal_s_file_alone_is_refused_and_a_flag_accepts_it() {
-    let mut world = World::new();
+    let mut world = TestNode::new();
     let crashed = killed(&mut world).await;
     let alone = tempfile::tempdir().unwrap();
     fs::copy(crashed.path().join("journal.sqlite3"), alone.path().join("journal.sqlite3")).unwrap();
     refused("the file alone", alone.path(), &["journal.mark is missing", "--accept-loss"]);
-    let node = start(alone.path(), Loss::Accepted).unwrap();
+    let node = start(alone.path(), LossPolicy::Accepted).unwrap();
     let decided = decide_one(&node, None).await.unwrap();
     assert_eq!(reward(&node, "e2-0", &decided).await.unwrap(), RewardOutcome::Accepted, "it stood in the log");
     drop(node);
-    let node = start(alone.path(), Loss::Refused).unwrap();
+    let node = start(alone.path(), LossPolicy::Refused).unwrap();
     assert_eq!(reward(&node, "e2-0", &decided).await.unwrap(), RewardOutcome::Duplicate, "it is whole again");
 }
 
 /// A snapshot that another history of the same journal came to: a restored backup went on beside the original.
 #[tokio::test]
 async fn a_snapshot_of_another_history_is_refused_with_both_named() {
-    let mut world = World::new();
+    let mut world = TestNode::new();
     let (one, two) = {
         let crashed = killed(&mut world).await;
         (copy(crashed.path()), copy(crashed.path()))
     };
     for folder in [&one, &two] {
-        let node = start(folder.path(), Loss::Refused).unwrap();
+        let node = start(folder.path(), LossPolicy::Refused).unwrap();
         for _ in 0..3 {
             let decided = decide_one(&node, None).await.unwrap();
             reward(&node, "later", &decided).await.unwrap();

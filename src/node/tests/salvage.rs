@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use super::{refusals::*, *};
-use crate::journal::Loss;
+use crate::journal::LossPolicy;
 
 fn salvaged(source: &Path, target: &Path) -> Salvaged {
     let before = image(source);
@@ -16,14 +16,14 @@ fn salvaged(source: &Path, target: &Path) -> Salvaged {
 
 /// Records and what they came to, of a folder that starts.
 fn counted(folder: &Path) -> (u64, u64, u64) {
-    let state = recovered(folder, 1).unwrap();
+    let state = recover_state(folder, None, 1).unwrap();
     let counters = state.slot("offers").unwrap().view().counters;
     (state.position(), counters.decisions, counters.rewards)
 }
 
 #[tokio::test]
 async fn what_is_whole_behind_a_damaged_frame_is_salvaged() {
-    let mut world = World::new();
+    let mut world = TestNode::new();
     let crashed = killed(&mut world).await;
     let (whole, place) = (counted(crashed.path()), tempfile::tempdir().unwrap());
     let log = crashed.path().join("journal.sqlite3-wal");
@@ -33,7 +33,7 @@ async fn what_is_whole_behind_a_damaged_frame_is_salvaged() {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x10;
         fs::write(&log, damaged).unwrap();
-        let why = start(crashed.path(), Loss::Refused).map(drop).unwrap_err().to_string();
+        let why = start(crashed.path(), LossPolicy::Refused).map(drop).unwrap_err().to_string();
         assert!(why.contains("was acknowledged"), "byte {at}: {why}");
         let target = place.path().join(format!("salvaged-{i}"));
         let salvaged = salvaged(crashed.path(), &target);
@@ -42,7 +42,7 @@ async fn what_is_whole_behind_a_damaged_frame_is_salvaged() {
         let now = counted(&target);
         assert!(now.0 + 1 >= whole.0 && lost <= 1, "byte {at}: {salvaged:?}");
         // It goes on as a journal of its own.
-        let node = start(&target, Loss::Refused).unwrap();
+        let node = start(&target, LossPolicy::Refused).unwrap();
         let decided = decide_one(&node, None).await.unwrap();
         assert_eq!(reward(&node, &format!("after-{i}"), &decided).await.unwrap(), RewardOutcome::Accepted);
     }
@@ -51,7 +51,7 @@ async fn what_is_whole_behind_a_damaged_frame_is_salvaged() {
 
 #[tokio::test]
 async fn a_damaged_record_is_named_with_its_kind_and_those_after_it_move() {
-    let mut world = World::new();
+    let mut world = TestNode::new();
     let crashed = killed(&mut world).await;
     let case = copy(crashed.path());
     execute(case.path(), "UPDATE events SET body = zeroblob(length(body)) WHERE position IN (9, 10, 15)");
@@ -75,7 +75,7 @@ async fn a_damaged_record_is_named_with_its_kind_and_those_after_it_move() {
 
 #[tokio::test]
 async fn files_that_are_cut_off_or_gone_are_salvaged_as_far_as_they_are_whole() {
-    let mut world = World::new();
+    let mut world = TestNode::new();
     let crashed = killed(&mut world).await;
     let (whole, place) = (counted(crashed.path()), tempfile::tempdir().unwrap());
     let snapshot = snapshots(crashed.path()).unwrap()[0].0;
@@ -110,7 +110,7 @@ async fn files_that_are_cut_off_or_gone_are_salvaged_as_far_as_they_are_whole() 
     assert!(why.contains("inside the data folder"), "{why}");
     let why = salvage(crashed.path(), &place.path().join("one"), &mut |_| ()).unwrap_err().to_string();
     assert!(why.contains("not empty"), "{why}");
-    let node = start(crashed.path(), Loss::Refused).unwrap();
+    let node = start(crashed.path(), LossPolicy::Refused).unwrap();
     let why = salvage(crashed.path(), &place.path().join("five"), &mut |_| ()).unwrap_err().to_string();
     assert!(why.contains("in use"), "{why}");
     drop(node);
@@ -132,7 +132,7 @@ fn long_records_are_followed_and_what_was_dropped_stays_dropped() {
     for i in 0..20 {
         journal.append(&(i * 10 + 1..=i * 10 + 10).map(long).collect::<Vec<_>>()).unwrap();
     }
-    let carved = crate::journal::Carved::open(folder.path(), 200).unwrap();
+    let carved = crate::journal::PageScan::open(folder.path(), 200).unwrap();
     assert_eq!(carved.positions().count(), 200);
     for i in 1..=200 {
         let record = carved.record(i).unwrap();
@@ -140,7 +140,7 @@ fn long_records_are_followed_and_what_was_dropped_stays_dropped() {
     }
     while journal.trim(&["decided"], i64::MAX, 100, 50).unwrap() {}
     drop(journal);
-    let carved = crate::journal::Carved::open(folder.path(), 200).unwrap();
+    let carved = crate::journal::PageScan::open(folder.path(), 200).unwrap();
     assert_eq!((carved.trimmed(), carved.identity().is_some()), (100, true));
     assert!((101..=200).all(|i| carved.record(i).unwrap().body == long(i).body));
 }

@@ -56,7 +56,7 @@ impl Writer {
     }
 
     /// See [`DraftCommand`].
-    pub(super) fn tell_draft(&self, command: DraftCommand) {
+    pub(super) fn answer_draft(&self, command: DraftCommand) {
         let DraftCommand { slot, change, reply } = command;
         // Whoever no longer waits does not need the answer.
         drop(reply.send(self.draft(&slot, change, &ChangeReason::default())));

@@ -8,7 +8,7 @@ use super::super::time;
 use crate::{
     bandit::{Features, Value},
     engine::{Chosen, Fallback, Reason},
-    node::{Joined, JoinedEvent},
+    node::{JoinedDecision, JoinedEvent},
     slot::ArmId,
 };
 
@@ -28,14 +28,14 @@ pub(super) struct Column {
     /// Its type in JSON; in CSV a list or an object is that JSON as text.
     pub(super) kind: &'static str,
     pub(super) meaning: &'static str,
-    pub(super) cell: for<'a> fn(&'a Joined) -> Cell<'a>,
+    pub(super) cell: for<'a> fn(&'a JoinedDecision) -> Cell<'a>,
 }
 
 const fn column(
     name: &'static str,
     kind: &'static str,
     meaning: &'static str,
-    cell: for<'a> fn(&'a Joined) -> Cell<'a>,
+    cell: for<'a> fn(&'a JoinedDecision) -> Cell<'a>,
 ) -> Column {
     Column { name, kind, meaning, cell }
 }
@@ -69,14 +69,14 @@ pub(super) const COLUMNS: &[Column] = &[
         optional(row.decided.request_id.as_deref().unwrap_or_default())
     }),
     column("context", "object", "The features of the request as used, by name.", |row| {
-        json(&Plain(&row.decided.context))
+        json(&FeatureCell(&row.decided.context))
     }),
     column(
         "candidates",
         "list",
         "What the request could choose from, each {arm, features}; empty: every arm that the slot had available at this revision.",
         |row| {
-            let candidate = |(arm, features)| Candidate { arm: ArmId::as_str(arm), features: Plain(features) };
+            let candidate = |(arm, features)| Candidate { arm: ArmId::as_str(arm), features: FeatureCell(features) };
             json(&row.decided.candidates.iter().map(|(arm, own)| candidate((arm, own))).collect::<Vec<_>>())
         },
     ),
@@ -120,7 +120,7 @@ pub(super) const COLUMNS: &[Column] = &[
         "would",
         "list",
         "What the policy would have chosen, where the slot only watches, each {arm, propensity, expected_reward}, best position first.",
-        |row| json(&row.decided.would.iter().map(Would::new).collect::<Vec<_>>()),
+        |row| json(&row.decided.would.iter().map(ShadowCell::new).collect::<Vec<_>>()),
     ),
     column("analysis", "flag", "The subject was in the analysis slice: nothing was learned of it.", |row| {
         json(&row.decided.analysis)
@@ -179,11 +179,11 @@ fn optional(given: &str) -> Cell<'_> {
 }
 
 fn json<'a>(value: &(impl Serialize + ?Sized)) -> Cell<'a> {
-    // Plain values with text keys: there is nothing that could fail.
+    // FeatureCell values with text keys: there is nothing that could fail.
     serde_json::to_string(value).map_or(Cell::Missing, Cell::Json)
 }
 
-fn each<'a, T: Serialize>(row: &'a Joined, of: impl Fn(&'a Chosen) -> T) -> Cell<'a> {
+fn each<'a, T: Serialize>(row: &'a JoinedDecision, of: impl Fn(&'a Chosen) -> T) -> Cell<'a> {
     json(&row.decided.chosen.iter().map(of).collect::<Vec<T>>())
 }
 
@@ -210,17 +210,17 @@ fn reason_name(reason: Reason) -> &'static str {
 }
 
 /// Features as a plain object.
-struct Plain<'a>(&'a Features);
+struct FeatureCell<'a>(&'a Features);
 
-impl Serialize for Plain<'_> {
+impl Serialize for FeatureCell<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, PlainValue(value))))
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, ValueCell(value))))
     }
 }
 
-struct PlainValue<'a>(&'a Value);
+struct ValueCell<'a>(&'a Value);
 
-impl Serialize for PlainValue<'_> {
+impl Serialize for ValueCell<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             Value::Number(number) => number.serialize(serializer),
@@ -235,17 +235,17 @@ impl Serialize for PlainValue<'_> {
 #[derive(Serialize)]
 struct Candidate<'a> {
     arm: &'a str,
-    features: Plain<'a>,
+    features: FeatureCell<'a>,
 }
 
 #[derive(Serialize)]
-struct Would<'a> {
+struct ShadowCell<'a> {
     arm: &'a str,
     propensity: f64,
     expected_reward: f64,
 }
 
-impl<'a> Would<'a> {
+impl<'a> ShadowCell<'a> {
     fn new(Chosen { arm, propensity, expected_reward, .. }: &'a Chosen) -> Self {
         Self { arm: arm.as_str(), propensity: *propensity, expected_reward: *expected_reward }
     }
@@ -263,7 +263,7 @@ struct EventCell<'a> {
 }
 
 impl<'a> EventCell<'a> {
-    fn new(row: &'a Joined, JoinedEvent { event, reversed }: &'a JoinedEvent) -> Self {
+    fn new(row: &'a JoinedDecision, JoinedEvent { event, reversed }: &'a JoinedEvent) -> Self {
         // An event need not name the only arm that was shown.
         let only = match row.decided.chosen.as_slice() {
             [chosen] => Some(&chosen.arm),

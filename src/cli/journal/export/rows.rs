@@ -11,7 +11,7 @@ use super::{
     Format, Style,
     columns::{COLUMNS, Cell},
 };
-use crate::node::Joined;
+use crate::node::JoinedDecision;
 
 /// Bytes that are gathered before they are written.
 const BUFFER: usize = 64 * 1024;
@@ -57,7 +57,7 @@ impl<W: Write> Rows<W> {
     }
 
     /// Writes a row.
-    pub(super) fn write(&mut self, joined: &Joined) -> io::Result<()> {
+    pub(super) fn write(&mut self, joined: &JoinedDecision) -> io::Result<()> {
         match self {
             Self::Jsonl(to) => json_line(joined, to),
             Self::Csv(writer, formulas) => {
@@ -83,7 +83,7 @@ impl<W: Write> Rows<W> {
     }
 }
 
-fn json_line(joined: &Joined, to: &mut impl Write) -> io::Result<()> {
+fn json_line(joined: &JoinedDecision, to: &mut impl Write) -> io::Result<()> {
     let mut before = "{";
     for column in COLUMNS {
         write!(to, "{before}\"{}\":", column.name)?;

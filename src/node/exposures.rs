@@ -12,9 +12,9 @@ use crate::{
 
 /// What was shown, by slot number, and when the newest of it was over all slots.
 #[derive(Debug, Default)]
-pub(super) struct Pasts(DashMap<u32, Arc<Mutex<Past>>>, Mutex<Times>);
+pub(super) struct Exposures(DashMap<u32, Arc<Mutex<Past>>>, Mutex<Times>);
 
-impl Pasts {
+impl Exposures {
     /// Begins with what the journal holds of a slot.
     pub(super) fn begin(&self, slot: u32, past: Past) {
         self.0.insert(slot, Arc::new(Mutex::new(past)));

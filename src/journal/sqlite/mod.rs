@@ -25,9 +25,9 @@ use std::{
 use rusqlite::{Connection, ErrorCode, params};
 
 use super::{
-    AppendError, Each, Journal, JournalReader, ReadError, Record, Stored,
+    AppendError, Journal, JournalReader, ReadError, Record, RecordHandler, Stored,
     chain::{ChainHash, ChainPoint, JournalId, Link, beginning},
-    check::Loss,
+    check::LossPolicy,
     quiet::{length, log_file},
     rows::{
         self, APPLICATION_ID, Extent, FORMAT, Identity, TABLES, checksum, identity_checksum, retention_checksum, stored,
@@ -36,7 +36,7 @@ use super::{
     subjects::{self, KeyRecord},
     watermark::{self, WatermarkFile},
 };
-use checkpoints::{Told, checkpointer, is_write, no_room, tell_if_sick};
+use checkpoints::{CheckpointStatus, checkpointer, has_no_space, is_write, record_lasting_failure};
 
 /// Beyond this many bytes the writer itself finishes a checkpoint, so that the log starts anew: under
 /// steady writing the checkpointer never quite catches up. A log that grew further is cut back to this.
@@ -62,7 +62,7 @@ pub struct SqliteJournal {
     watermark: WatermarkFile,
     poisoned: bool,
     commits: u32,
-    told: Arc<Told>,
+    told: Arc<CheckpointStatus>,
     checkpointer: Option<(Sender<()>, JoinHandle<()>)>,
     /// Files that must stay where they are, with device and inode.
     files: Vec<(PathBuf, (u64, u64))>,
@@ -89,15 +89,15 @@ fn instant() -> Instant {
 impl SqliteJournal {
     /// Opens the journal in `folder`, or makes one. A journal that is refused is left as it was.
     pub fn open(folder: &Path) -> Result<Self, ReadError> {
-        Self::open_with(folder, Loss::Refused)
+        Self::open_with(folder, LossPolicy::Refused)
     }
 
     /// [`open`](Self::open), with a word on what to do about a journal whose end may be lost.
-    pub fn open_with(folder: &Path, loss: Loss) -> Result<Self, ReadError> {
+    pub fn open_with(folder: &Path, loss: LossPolicy) -> Result<Self, ReadError> {
         let file = file_in(folder);
         let why = |why: rusqlite::Error| ReadError::Open { file: file.clone(), why: why.to_string() };
         let io = |why: io::Error| ReadError::Open { file: file.clone(), why: why.to_string() };
-        let mark = |why: io::Error| ReadError::Mark { folder: folder.to_owned(), why };
+        let unwritable = |why: io::Error| ReadError::Watermark { folder: folder.to_owned(), why };
         // Everything is verified before the first byte is written.
         let found = JournalReader::open_owned(folder, loss)?;
         let (last, mut identity) = found.as_ref().map_or((0, None), |found| (found.last(), found.full_identity()));
@@ -106,7 +106,7 @@ impl SqliteJournal {
         let identity = *identity.get_or_insert_with(|| Identity { journal: JournalId::random(), begun: last });
         if upgrade && last == 0 {
             // Before the journal itself: a journal without a watermark is one whose watermark was lost.
-            WatermarkFile::begin(folder, &identity.beginning()).map_err(mark)?;
+            WatermarkFile::begin(folder, &identity.beginning()).map_err(unwritable)?;
         }
         let mut connection = Connection::open(&file).map_err(why)?;
         connection.busy_timeout(BUSY_AT_START).map_err(why)?;
@@ -121,7 +121,7 @@ impl SqliteJournal {
         let hash = rows::hash_at(&connection, &file, extent.last)?;
         let hash = hash.ok_or_else(|| ReadError::Chain { file: file.clone(), position: extent.last })?;
         let point = ChainPoint { journal: identity.journal, position: extent.last, hash };
-        let watermark = WatermarkFile::begin(folder, &point).map_err(mark)?;
+        let watermark = WatermarkFile::begin(folder, &point).map_err(unwritable)?;
         connection.busy_timeout(BUSY).map_err(why)?;
         let told = Arc::default();
         let checkpointer = checkpointer(&file, Arc::clone(&told)).map_err(why)?;
@@ -186,7 +186,7 @@ impl SqliteJournal {
             match why.sqlite_error_code() {
                 Some(ErrorCode::DiskFull) => return AppendError::Full { file },
                 // A quota, or a limit on a file's size, is told as any other failed write.
-                Some(ErrorCode::SystemIoFailure) if is_write(why) && no_room(&self.file) => {
+                Some(ErrorCode::SystemIoFailure) if is_write(why) && has_no_space(&self.file) => {
                     return AppendError::Full { file };
                 }
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => return AppendError::Busy { file },
@@ -198,7 +198,7 @@ impl SqliteJournal {
     }
 
     fn check_health(&mut self) -> Result<(), AppendError> {
-        let sick = self.told.sick.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let sick = self.told.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(why) = sick {
             self.poisoned = true;
             return Err(AppendError::Engine { file: self.file.clone(), why });
@@ -221,7 +221,7 @@ impl SqliteJournal {
             let done = self.connection.busy_timeout(BUSY).and(done);
             if let Err(why) = done {
                 tracing::warn!(%why, "the journal's write-ahead log could not be started anew");
-                tell_if_sick(&self.told, &why);
+                record_lasting_failure(&self.told, &why);
             }
         }
     }
@@ -353,7 +353,7 @@ impl Journal for SqliteJournal {
         self.told.blocked_bytes.load(Ordering::Relaxed)
     }
 
-    fn replay(&mut self, position: u64, each: &mut Each<'_>) -> Result<u64, ReadError> {
+    fn replay(&mut self, position: u64, each: &mut RecordHandler<'_>) -> Result<u64, ReadError> {
         if position < self.extent.trimmed {
             return Err(ReadError::Trimmed { file: self.file.clone(), trimmed: self.extent.trimmed });
         }

@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 
 use super::{
     WriteError,
-    admission::{self, CHANGES_MAX, DECISION_BYTES_MAX, Pace, WAIT_MAX, Waiting},
+    admission::{self, CHANGES_MAX, DECISION_BYTES_MAX, WAIT_MAX, Waiting, WriterPace},
     writer::{ChangeCommand, ChangeEachCommand, DraftCommand, RewardRequest},
 };
 use crate::{
@@ -39,7 +39,7 @@ pub(super) type RewardReply = oneshot::Sender<Result<Vec<RewardAnswer>, WriteErr
 
 /// What the writer does alone, outside of any batch.
 #[derive(Debug)]
-pub(super) enum Single {
+pub(super) enum SoloCommand {
     /// Change a slot.
     Change(Box<ChangeCommand>),
     /// Make the same change of several slots.
@@ -52,24 +52,24 @@ pub(super) enum Single {
 
 /// What passes waiting decisions.
 #[derive(Debug)]
-enum Express {
+enum ExpressItem {
     Rewards(Vec<RewardRequest>, RewardReply),
-    Single(Single),
+    SoloCommand(SoloCommand),
 }
 
 /// An entry of the express lane.
 #[derive(Debug)]
-struct Passenger {
+struct ExpressEntry {
     /// By slot number, the ticket up to which its decisions must be written before; 0 if none must.
     after: BTreeMap<u32, u64>,
     events: usize,
     bytes: usize,
-    what: Express,
+    what: ExpressItem,
 }
 
 /// How much the writer takes at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Portion {
+pub(super) struct BatchLimits {
     /// Number of reward events, and number of decisions, at most.
     pub(super) events: usize,
     /// Number of decisions that nobody waits for, at most.
@@ -80,23 +80,23 @@ pub(super) struct Portion {
 
 /// A batch as it was taken.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
+pub(super) struct QueuedBatch {
     /// Decisions, which come before all rewards of the batch.
     pub(super) decisions: Vec<Arc<Decided>>,
     /// How many decisions of each slot these are.
     pub(super) counts: TakenCounts,
     pub(super) rewards: Vec<(Vec<RewardRequest>, RewardReply)>,
     /// Done after the rest is written.
-    pub(super) single: Option<Single>,
+    pub(super) single: Option<SoloCommand>,
     /// Rewards of decisions that cannot be written now.
     pub(super) refused: Vec<RewardReply>,
 }
 
 /// Why the writer was woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Woken {
+pub(super) enum WakeReason {
     /// There is something to take.
-    Work,
+    RecoveryTask,
     /// Nothing came for a while.
     Idle,
     /// The queue is to be emptied, and then the writer ends.
@@ -105,7 +105,7 @@ pub(super) enum Woken {
 
 /// When waiting decisions wake the writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wake {
+pub(super) enum WakeCondition {
     /// At once: their callers wait.
     AtOnce,
     /// Once they waited this long, or are a portion.
@@ -115,13 +115,13 @@ pub(super) enum Wake {
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct QueueState {
     lanes: Lanes,
-    express: VecDeque<Passenger>,
+    express: VecDeque<ExpressEntry>,
     events: usize,
     event_bytes: usize,
     singles: usize,
-    pace: Pace,
+    pace: WriterPace,
     /// Decisions are taken that are neither settled nor kept.
     writing: bool,
     stopping: bool,
@@ -131,7 +131,7 @@ struct Inner {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    inner: Mutex<Inner>,
+    inner: Mutex<QueueState>,
     arrived: Condvar,
 }
 
@@ -141,7 +141,7 @@ fn now() -> Instant {
 }
 
 impl Queue {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -217,13 +217,13 @@ impl Queue {
         inner.events += rewards.len();
         inner.event_bytes += bytes;
         let events = rewards.len();
-        inner.express.push_back(Passenger { after, events, bytes, what: Express::Rewards(rewards, reply) });
+        inner.express.push_back(ExpressEntry { after, events, bytes, what: ExpressItem::Rewards(rewards, reply) });
         self.arrived.notify_one();
         Ok(())
     }
 
     /// Takes something that is done alone; with `settled` it comes after all decisions of that slot that wait now.
-    pub(super) fn push_single(&self, single: Single, settled: Option<u32>) -> Result<(), WriteError> {
+    pub(super) fn push_single(&self, single: SoloCommand, settled: Option<u32>) -> Result<(), WriteError> {
         let mut inner = self.lock();
         inner.open()?;
         if inner.singles >= CHANGES_MAX {
@@ -232,7 +232,7 @@ impl Queue {
         let ticket = settled.and_then(|slot| Some((slot, inner.lanes.last_ticket(slot)?)));
         let after = ticket.into_iter().collect();
         inner.singles += 1;
-        inner.express.push_back(Passenger { after, events: 0, bytes: 0, what: Express::Single(single) });
+        inner.express.push_back(ExpressEntry { after, events: 0, bytes: 0, what: ExpressItem::SoloCommand(single) });
         self.arrived.notify_one();
         Ok(())
     }
@@ -267,30 +267,30 @@ impl Queue {
     }
 
     /// Waits until there is something to take, or for `patience`.
-    pub(super) fn wait(&self, patience: Duration, wake: Wake) -> Woken {
+    pub(super) fn wait(&self, patience: Duration, wake: WakeCondition) -> WakeReason {
         let begun = now();
         let mut inner = self.lock();
         loop {
             if !inner.express.is_empty() {
-                return Woken::Work;
+                return WakeReason::RecoveryTask;
             }
             let until_due = match (inner.lanes.oldest(), wake) {
-                (None, _) | (_, Wake::Never) => None,
-                (Some(_), Wake::AtOnce) => Some(Duration::ZERO),
-                (Some(_), Wake::After(_)) if inner.stopping || inner.lanes.len() >= inner.pace.portion() => {
+                (None, _) | (_, WakeCondition::Never) => None,
+                (Some(_), WakeCondition::AtOnce) => Some(Duration::ZERO),
+                (Some(_), WakeCondition::After(_)) if inner.stopping || inner.lanes.len() >= inner.pace.portion() => {
                     Some(Duration::ZERO)
                 }
-                (Some(at), Wake::After(linger)) => Some(linger.saturating_sub(at.elapsed())),
+                (Some(at), WakeCondition::After(linger)) => Some(linger.saturating_sub(at.elapsed())),
             };
             if until_due.is_some_and(|left| left.is_zero()) {
-                return Woken::Work;
+                return WakeReason::RecoveryTask;
             }
             if inner.stopping {
-                return Woken::Stop;
+                return WakeReason::Stop;
             }
             let left = patience.saturating_sub(begun.elapsed());
             if left.is_zero() {
-                return Woken::Idle;
+                return WakeReason::Idle;
             }
             let sleep = until_due.map_or(left, |due| due.min(left));
             inner = self.arrived.wait_timeout(inner, sleep).unwrap_or_else(PoisonError::into_inner).0;
@@ -299,13 +299,13 @@ impl Queue {
 
     /// Takes the next batch. Decisions stay in the queue until [`settle`](Self::settle) or [`keep`](Self::keep) is
     /// called for them.
-    pub(super) fn take(&self, portion: Portion) -> Taken {
+    pub(super) fn take(&self, portion: BatchLimits) -> QueuedBatch {
         self.lock().take(portion)
     }
 
     /// Takes the oldest decisions and nothing else, at most `most`.
-    pub(super) fn take_decisions(&self, most: usize) -> Taken {
-        let (mut inner, mut taken) = (self.lock(), Taken::default());
+    pub(super) fn take_decisions(&self, most: usize) -> QueuedBatch {
+        let (mut inner, mut taken) = (self.lock(), QueuedBatch::default());
         inner.lanes.take_oldest(most, &mut taken.counts, &mut taken.decisions);
         inner.writing = !taken.decisions.is_empty();
         taken
@@ -338,13 +338,13 @@ impl Queue {
     }
 
     /// Takes out all rewards and changes that wait, for their callers to be told.
-    pub(super) fn drain_express(&self) -> (Vec<RewardReply>, Vec<Single>) {
+    pub(super) fn drain_express(&self) -> (Vec<RewardReply>, Vec<SoloCommand>) {
         let mut inner = self.lock();
         let (mut rewards, mut singles) = (Vec::new(), Vec::new());
         for passenger in std::mem::take(&mut inner.express) {
             match passenger.what {
-                Express::Rewards(_, reply) => rewards.push(reply),
-                Express::Single(single) => singles.push(single),
+                ExpressItem::Rewards(_, reply) => rewards.push(reply),
+                ExpressItem::SoloCommand(single) => singles.push(single),
             }
         }
         (inner.events, inner.event_bytes, inner.singles) = (0, 0, 0);
@@ -352,7 +352,7 @@ impl Queue {
     }
 }
 
-impl Inner {
+impl QueueState {
     fn open(&self) -> Result<(), WriteError> {
         if self.closed || self.stopping { Err(WriteError::Stopped) } else { Ok(()) }
     }
@@ -370,7 +370,7 @@ impl Inner {
     /// Returns the number of decisions that each slot may have written. A slot that needs less than an equal share
     /// gets all that it needs, and the others divide the rest equally (max-min fairness). So a reward of an idle slot
     /// never waits until the many decisions of a busy slot are written.
-    fn shares(&self, most: usize) -> HashMap<u32, usize> {
+    fn divide_batch(&self, most: usize) -> HashMap<u32, usize> {
         let mut last_tickets: BTreeMap<u32, u64> = BTreeMap::new();
         for (&slot, &ticket) in self.express.iter().flat_map(|passenger| &passenger.after) {
             // Slots that came first get a share if there are more slots than places.
@@ -391,9 +391,9 @@ impl Inner {
         needs.into_iter().enumerate().map(share_of).collect()
     }
 
-    fn take(&mut self, portion: Portion) -> Taken {
-        let mut taken = Taken::default();
-        let shares = if portion.decisions { self.shares(portion.events) } else { HashMap::new() };
+    fn take(&mut self, portion: BatchLimits) -> QueuedBatch {
+        let mut taken = QueuedBatch::default();
+        let divide_batch = if portion.decisions { self.divide_batch(portion.events) } else { HashMap::new() };
         // Slots of which a reward must wait: no later one may pass it.
         let mut held: HashSet<u32> = HashSet::new();
         let (mut events, mut at) = (0, 0);
@@ -404,7 +404,7 @@ impl Inner {
             let free = passenger.after.keys().all(|slot| !held.contains(slot));
             let mut met = free;
             for (&slot, &ticket) in passenger.after.iter().filter(|_| free && portion.decisions) {
-                let share = shares.get(&slot).copied().unwrap_or(0);
+                let share = divide_batch.get(&slot).copied().unwrap_or(0);
                 met &= self.lanes.take_up_to(slot, ticket, share, &mut taken.counts, &mut taken.decisions);
             }
             let waits_for = |(&slot, &ticket): (&u32, &u64)| ticket > 0 && self.lanes.waits(slot, ticket);
@@ -420,13 +420,13 @@ impl Inner {
             self.events -= passenger.events;
             self.event_bytes -= passenger.bytes;
             match passenger.what {
-                Express::Rewards(rewards, reply) if met => {
+                ExpressItem::Rewards(rewards, reply) if met => {
                     events += passenger.events;
                     taken.rewards.push((rewards, reply));
                 }
-                Express::Rewards(_, reply) => taken.refused.push(reply),
+                ExpressItem::Rewards(_, reply) => taken.refused.push(reply),
                 // A look into the past that finds decisions unwritten sees what is written.
-                Express::Single(single) => {
+                ExpressItem::SoloCommand(single) => {
                     self.singles -= 1;
                     taken.single = Some(single);
                 }

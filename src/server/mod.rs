@@ -14,12 +14,12 @@ use tonic_health::ServingStatus;
 use tower::layer::util::{Identity, Stack};
 
 use calls::CallLimits;
-use connections::{Incoming, Renewal};
+use connections::{DeadlineRenewal, Incoming};
 pub(crate) use descriptors::raise_descriptor_limit;
 
 use crate::{
     config::{Address, Config, Limits},
-    journal::Loss,
+    journal::LossPolicy,
     metrics::{Metrics, metrics},
     node::{Node, OpenError, Options, SystemClock},
     slot::limits::MESSAGE_BYTES_MAX,
@@ -130,9 +130,9 @@ impl Listeners {
     /// The connections to both ports, limited.
     fn incoming(self, limits: &Limits) -> (Incoming, Incoming) {
         // A client that is there answers a ping in time.
-        let heard = Renewal::Heard(3 * limits.keepalive);
+        let heard = DeadlineRenewal::OnReceive(3 * limits.keepalive);
         let grpc = Incoming::new(self.grpc, limits.connections, limits.header_timeout, heard);
-        let answered = Renewal::Answered(limits.header_timeout);
+        let answered = DeadlineRenewal::OnSend(limits.header_timeout);
         let http = Incoming::new(self.http, limits.connections.div_ceil(8), limits.header_timeout, answered);
         (grpc, http)
     }
@@ -149,12 +149,9 @@ impl Listeners {
 /// The ports answer at once: health says `NOT_SERVING` and every call `UNAVAILABLE` until recovery is done. Health
 /// says `NOT_SERVING` again once nothing can be written any more, of the services that must write already while the
 /// disk has no room.
-pub async fn run(listeners: Listeners, config: &Config, stop: CancellationToken) -> Result<(), ServeError> {
-    run_and_tell(listeners, config, stop, || {}).await
-}
-
-/// [`run`], which calls `ready` once recovery is done and calls are taken.
-pub async fn run_and_tell(
+///
+/// Calls `ready` once recovery is done and calls are taken.
+pub async fn run(
     listeners: Listeners,
     config: &Config,
     stop: CancellationToken,
@@ -273,7 +270,7 @@ async fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<Node>, Serve
         folder: config.data.clone(),
         snapshot_every_us: i64::try_from(config.snapshot_interval.as_micros()).unwrap_or(i64::MAX),
         durable_decisions: config.durable_decisions,
-        loss: if config.accept_loss { Loss::Accepted } else { Loss::Refused },
+        loss: if config.accept_loss { LossPolicy::Accepted } else { LossPolicy::Refused },
         retention_us: config.retention.map(|for_| i64::try_from(for_.as_micros()).unwrap_or(i64::MAX)),
     };
     let opened = tasks_blocking(move || Node::open(&options, Arc::new(SystemClock::default()), metrics)).await;

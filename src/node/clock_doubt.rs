@@ -1,4 +1,4 @@
-//! Doubt about the time: a clock that leapt, or a journal that is ahead of it.
+//! ClockDoubt about the time: a clock that leapt, or a journal that is ahead of it.
 //!
 //! While there is doubt, health is degraded and everything goes on. It ends when the clocks agree again, or when an
 //! operator accepts the clock as it is: `slotwise clock accept` leaves a file in the data folder, which the writer finds.
@@ -16,7 +16,7 @@ const FILE: &str = "clock.accepted";
 
 /// Whether the time can be believed.
 #[derive(Debug, Default)]
-pub(super) struct Doubt {
+pub(super) struct ClockDoubt {
     /// The journal's last time when the node started, if that was more than a day ahead of the clock; else 0.
     journal_us: AtomicI64,
 }
@@ -36,7 +36,7 @@ pub fn accept_clock(folder: &Path) -> io::Result<PathBuf> {
     Ok(file)
 }
 
-impl Doubt {
+impl ClockDoubt {
     /// Begins with a journal whose last event is of `journal_us`.
     pub(super) fn begin(&self, journal_us: i64, clock: &dyn Clock, folder: &Path) {
         let now_us = clock.now_us();

@@ -72,7 +72,7 @@ enum Command {
 
 /// Who makes a change, and why.
 #[derive(Debug, clap::Args)]
-struct Because {
+struct ChangeNote {
     /// ChangeReason; stands in the slot's history.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -81,7 +81,7 @@ struct Because {
     author: Option<String>,
 }
 
-impl Because {
+impl ChangeNote {
     /// What stands in the history, with the command where no reason was given.
     fn why(self, command: &str) -> ChangeReason {
         ChangeReason::new(

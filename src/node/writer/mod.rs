@@ -11,10 +11,10 @@ use std::{
 use super::{
     Shared, Stopwatch, WriteError,
     admission::{GRACE_AFTER_FULL, PORTION_MAX, PORTION_MIN},
-    codec,
+    codec, disk_space,
     folder::Folder,
-    queue::{Portion, RewardReply, Single, Taken, TakenCounts, Wake, Woken},
-    recover, room,
+    queue::{BatchLimits, QueuedBatch, RewardReply, SoloCommand, TakenCounts, WakeCondition, WakeReason},
+    recover,
     saver::Saver,
 };
 use crate::{
@@ -84,12 +84,12 @@ pub(super) struct Writer {
     /// Decisions are answered when they are durable: none is kept that was not.
     pub(super) durable_decisions: bool,
     /// Once the disk was full, until no decision waits.
-    pub(super) after_full: Option<AfterFull>,
+    pub(super) catch_up: Option<CatchUp>,
 }
 
 /// How decisions follow once a full disk has room again.
 #[derive(Debug)]
-pub(super) struct AfterFull {
+pub(super) struct CatchUp {
     /// Since the disk was last known to be full.
     since: Stopwatch,
     /// Number of decisions that nobody asks for and that are written at once.
@@ -100,19 +100,19 @@ impl Writer {
     /// Works until it is told to stop, then takes a last snapshot.
     pub(super) fn run(mut self) {
         // Should anything here panic, the node must not go on as if its writer were there.
-        let _guard = Guard(Arc::clone(&self.shared));
+        let _guard = CloseOnExit(Arc::clone(&self.shared));
         let mut looked = self.shared.stopwatch();
         loop {
             let patience = if self.saver.trimming() { TRIMMING } else { IDLE };
             let wake = match (self.durable_decisions, self.is_in_grace() || self.holds_decisions()) {
-                (true, _) => Wake::AtOnce,
-                (false, true) => Wake::Never,
-                (false, false) => Wake::After(LINGER),
+                (true, _) => WakeCondition::AtOnce,
+                (false, true) => WakeCondition::Never,
+                (false, false) => WakeCondition::After(LINGER),
             };
             match self.shared.queue.wait(patience, wake) {
-                Woken::Stop => break,
-                Woken::Work => self.step(),
-                Woken::Idle => {}
+                WakeReason::Stop => break,
+                WakeReason::RecoveryTask => self.step(),
+                WakeReason::Idle => {}
             }
             if looked.seconds() >= IDLE.as_secs_f64() {
                 looked = self.shared.stopwatch();
@@ -129,38 +129,38 @@ impl Writer {
 
     /// Whether decisions wait for room on the disk.
     fn holds_decisions(&self) -> bool {
-        self.shared.is_full() || self.after_full.is_some() && !room::is_ample(self.journal.file())
+        self.shared.is_full() || self.catch_up.is_some() && !disk_space::is_ample(self.journal.file())
     }
 
     /// Whether decisions that nobody asks for wait for rewards and changes that were refused to be sent again.
     fn is_in_grace(&self) -> bool {
-        self.after_full.as_ref().is_some_and(|after| after.since.seconds() < GRACE_AFTER_FULL.as_secs_f64())
+        self.catch_up.as_ref().is_some_and(|after| after.since.seconds() < GRACE_AFTER_FULL.as_secs_f64())
     }
 
     /// Notes that the disk is full now.
     fn begin_after_full(&mut self) {
-        self.after_full = Some(AfterFull { since: self.shared.stopwatch(), unasked: PORTION_MIN });
+        self.catch_up = Some(CatchUp { since: self.shared.stopwatch(), unasked: PORTION_MIN });
     }
 
     /// How much is taken at once: the section "Overload" of [`admission`](super::admission) says why.
-    fn portion(&mut self) -> Portion {
+    fn portion(&mut self) -> BatchLimits {
         let events = self.shared.queue.portion();
         if self.shared.is_full() {
             self.begin_after_full();
         }
-        let unasked = match &self.after_full {
+        let unasked = match &self.catch_up {
             Some(_) if self.is_in_grace() => 0,
             Some(after) => after.unasked.min(events),
             None => events,
         };
-        Portion { events, unasked, decisions: self.durable_decisions || !self.holds_decisions() }
+        BatchLimits { events, unasked, decisions: self.durable_decisions || !self.holds_decisions() }
     }
 
     /// Writes the next batch, then does what is to be done alone.
     fn step(&mut self) {
         let begun = self.shared.stopwatch();
         let portion = self.portion();
-        let Taken { decisions, counts, rewards, single, refused } = self.shared.queue.take(portion);
+        let QueuedBatch { decisions, counts, rewards, single, refused } = self.shared.queue.take(portion);
         for reply in refused {
             // A caller that no longer waits does not need the answer.
             drop(reply.send(Err(WriteError::Journal(AppendError::Full { file: self.journal.file().to_owned() }))));
@@ -178,15 +178,15 @@ impl Writer {
         }
         match single {
             None => {}
-            Some(Single::Change(change)) => self.change(*change),
-            Some(Single::ChangeEach(change)) => self.change_each(*change),
-            Some(Single::Draft(draft)) => self.tell_draft(*draft),
-            Some(Single::Settle(reply)) => drop(reply.send(())),
+            Some(SoloCommand::Change(change)) => self.change(*change),
+            Some(SoloCommand::ChangeEach(change)) => self.change_each(*change),
+            Some(SoloCommand::Draft(draft)) => self.answer_draft(*draft),
+            Some(SoloCommand::Settle(reply)) => drop(reply.send(())),
         }
         if portion.unasked > 0 && !self.shared.is_full() {
             if self.shared.queue.waiting().decisions == 0 {
-                self.after_full = None;
-            } else if let Some(after) = &mut self.after_full {
+                self.catch_up = None;
+            } else if let Some(after) = &mut self.catch_up {
                 after.unasked = after.unasked.saturating_mul(2);
             }
         }
@@ -246,7 +246,7 @@ impl Writer {
         let begun = self.shared.stopwatch();
         self.journal.append(&records).map_err(|why| self.not_written(why))?;
         self.shared.observer.committed(events.len(), begun.seconds());
-        self.shared.tell_full(None);
+        self.shared.report_full(None);
         let (mut touched, sweeps) = (BTreeSet::new(), self.state.sweeps());
         let applied = events
             .iter()
@@ -272,7 +272,7 @@ impl Writer {
     /// Want of room passes, and so does another program that writes; after any other failure nothing is written any more.
     fn not_written(&self, why: AppendError) -> WriteError {
         match why {
-            AppendError::Full { .. } => self.shared.tell_full(Some(&why.to_string())),
+            AppendError::Full { .. } => self.shared.report_full(Some(&why.to_string())),
             AppendError::Busy { .. } => tracing::warn!(%why, "rewards and changes are refused until it lets go"),
             AppendError::Engine { .. } | AppendError::Poisoned { .. } => self.shared.fail(&why.to_string()),
         }
@@ -285,10 +285,10 @@ impl Writer {
             return;
         }
         self.begin_after_full();
-        let Taken { decisions, counts, .. } = self.shared.queue.take_decisions(1);
+        let QueuedBatch { decisions, counts, .. } = self.shared.queue.take_decisions(1);
         if decisions.is_empty() {
             match self.journal.probe() {
-                Ok(()) => self.shared.tell_full(None),
+                Ok(()) => self.shared.report_full(None),
                 Err(why) => drop(self.not_written(why)),
             }
             return;
@@ -373,11 +373,11 @@ impl Writer {
         }
         for single in singles {
             match single {
-                Single::Change(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
+                SoloCommand::Change(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
                 // These need no room.
-                Single::ChangeEach(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
-                Single::Draft(draft) => self.tell_draft(*draft),
-                Single::Settle(reply) => drop(reply.send(())),
+                SoloCommand::ChangeEach(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
+                SoloCommand::Draft(draft) => self.answer_draft(*draft),
+                SoloCommand::Settle(reply) => drop(reply.send(())),
             }
         }
     }
@@ -395,9 +395,9 @@ impl Writer {
 
     /// Writes what still waits, and takes a last snapshot.
     fn finish(mut self) {
-        let most = Portion { events: PORTION_MAX, unasked: PORTION_MAX, decisions: true };
+        let most = BatchLimits { events: PORTION_MAX, unasked: PORTION_MAX, decisions: true };
         loop {
-            let Taken { decisions, counts, .. } = self.shared.queue.take(most);
+            let QueuedBatch { decisions, counts, .. } = self.shared.queue.take(most);
             if decisions.is_empty() {
                 break;
             }
@@ -421,9 +421,9 @@ impl Writer {
 }
 
 /// Closes the queue when the writer ends, and marks the node as failed if it unwinds.
-struct Guard(Arc<Shared>);
+struct CloseOnExit(Arc<Shared>);
 
-impl Drop for Guard {
+impl Drop for CloseOnExit {
     fn drop(&mut self) {
         let lost = self.0.queue.close();
         if std::thread::panicking() {

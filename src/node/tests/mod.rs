@@ -11,13 +11,13 @@ use std::sync::atomic::AtomicU8;
 use super::*;
 use crate::{
     engine::{Request, RewardOutcome, Subject},
-    journal::{AppendError, Each, ReadError, Record},
+    journal::{AppendError, ReadError, Record, RecordHandler},
     slot::{Arm, ArmId, ChangeReason, Definition, Goal, RewardKind},
 };
 
 /// What the next commits come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Weather {
+enum CommitFault {
     Fair = 0,
     /// No room.
     Full = 1,
@@ -28,7 +28,7 @@ enum Weather {
 }
 
 #[derive(Debug)]
-struct Moody {
+struct FaultyJournal {
     inner: SqliteJournal,
     weather: Arc<AtomicU8>,
     /// Records for which there is room in all.
@@ -39,7 +39,7 @@ struct Moody {
     written: Arc<AtomicU64>,
 }
 
-impl Moody {
+impl FaultyJournal {
     fn look(&self) -> Result<(), AppendError> {
         let file = self.inner.file().to_owned();
         match self.weather.load(Ordering::SeqCst) {
@@ -51,7 +51,7 @@ impl Moody {
     }
 }
 
-impl Journal for Moody {
+impl Journal for FaultyJournal {
     fn file(&self) -> &std::path::Path {
         self.inner.file()
     }
@@ -85,7 +85,7 @@ impl Journal for Moody {
         self.inner.trimmed()
     }
 
-    fn replay(&mut self, position: u64, each: &mut Each<'_>) -> Result<u64, ReadError> {
+    fn replay(&mut self, position: u64, each: &mut RecordHandler<'_>) -> Result<u64, ReadError> {
         self.inner.replay(position, each)
     }
 
@@ -117,7 +117,7 @@ impl Observer for Counting {
 
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
 
-struct World {
+struct TestNode {
     folder: tempfile::TempDir,
     clock: Arc<ManualClock>,
     weather: Arc<AtomicU8>,
@@ -177,7 +177,7 @@ fn click(event_id: &str, decided: &Decided) -> RewardRequest {
     }
 }
 
-impl World {
+impl TestNode {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = Options { snapshot_every_us: i64::MAX, ..Options::new(folder.path()) };
@@ -190,16 +190,16 @@ impl World {
     fn open(&self) -> Node {
         let (weather, room) = (Arc::clone(&self.weather), Arc::clone(&self.room));
         let (slow_us, written) = (Arc::clone(&self.slow_us), Arc::clone(&self.written));
-        self.set(Weather::Fair);
+        self.set(CommitFault::Fair);
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         let observer: Arc<dyn Observer> = Arc::clone(&self.counting) as _;
         Node::open_with(&self.options, clock, observer, |inner| {
-            Box::new(Moody { inner, weather, room, slow_us, written })
+            Box::new(FaultyJournal { inner, weather, room, slow_us, written })
         })
         .unwrap()
     }
 
-    fn set(&self, weather: Weather) {
+    fn set(&self, weather: CommitFault) {
         self.weather.store(weather as u8, Ordering::SeqCst);
     }
 
@@ -209,7 +209,7 @@ impl World {
 
     /// How many decisions and rewards the state has that is recovered from the folder.
     fn counted(&self) -> (u64, u64) {
-        let counters = recovered(self.folder.path(), 1).unwrap().slot("offers").unwrap().view().counters;
+        let counters = recover_state(self.folder.path(), None, 1).unwrap().slot("offers").unwrap().view().counters;
         (counters.decisions, counters.rewards)
     }
 }
@@ -229,12 +229,12 @@ async fn reward(node: &Node, event_id: &str, decided: &Decided) -> Result<Reward
 
 #[tokio::test]
 async fn without_room_decisions_wait_rewards_are_refused_and_all_goes_on_by_itself() {
-    let world = World::new();
+    let world = TestNode::new();
     let node = world.open();
     create(&node).await;
     let first = decide_one(&node, None).await.unwrap();
     assert_eq!(reward(&node, "e1", &first).await.unwrap(), RewardOutcome::Accepted);
-    world.set(Weather::Full);
+    world.set(CommitFault::Full);
     let second = decide_one(&node, Some("r2")).await.unwrap();
     for _ in 0..3 {
         let refused = reward(&node, "e2", &second).await.unwrap_err();
@@ -247,7 +247,7 @@ async fn without_room_decisions_wait_rewards_are_refused_and_all_goes_on_by_itse
     assert!(*node.full().borrow() && node.failure().borrow().is_none());
     assert_eq!(decide_one(&node, Some("r2")).await.unwrap().id, second.id, "a retry is answered as before");
 
-    world.set(Weather::Fair);
+    world.set(CommitFault::Fair);
     // Nobody asks for anything: it looks by itself.
     let mut full = node.full();
     tokio::time::timeout(std::time::Duration::from_secs(20), full.wait_for(|full| !full)).await.unwrap().unwrap();
@@ -260,14 +260,14 @@ async fn without_room_decisions_wait_rewards_are_refused_and_all_goes_on_by_itse
 
 #[tokio::test]
 async fn without_room_a_durable_decision_is_refused_and_a_retry_is_decided_anew() {
-    let mut world = World::new();
+    let mut world = TestNode::new();
     world.options.durable_decisions = true;
     let node = world.open();
     create(&node).await;
-    world.set(Weather::Full);
+    world.set(CommitFault::Full);
     let refused = decide_one(&node, Some("r1")).await.unwrap_err();
     assert!(matches!(refused, WriteError::Journal(AppendError::Full { .. })), "{refused}");
-    world.set(Weather::Fair);
+    world.set(CommitFault::Fair);
     let decided = decide_one(&node, Some("r1")).await.unwrap();
     assert_eq!(reward(&node, "e1", &decided).await.unwrap(), RewardOutcome::Accepted, "it is recorded");
     drop(node);
@@ -276,8 +276,8 @@ async fn without_room_a_durable_decision_is_refused_and_a_retry_is_decided_anew(
 
 #[tokio::test]
 async fn after_a_failed_sync_or_a_panic_nothing_is_written_and_decisions_are_counted_as_unrecorded() {
-    for weather in [Weather::Sick, Weather::Panic] {
-        let world = World::new();
+    for weather in [CommitFault::Sick, CommitFault::Panic] {
+        let world = TestNode::new();
         let node = world.open();
         create(&node).await;
         let first = decide_one(&node, None).await.unwrap();
@@ -288,9 +288,9 @@ async fn after_a_failed_sync_or_a_panic_nothing_is_written_and_decisions_are_cou
         assert!(unknown, "whether it was written is not known: {lost}");
         let mut failure = node.failure();
         let why = failure.wait_for(Option::is_some).await.unwrap().clone().unwrap();
-        assert!(why.contains(if weather == Weather::Sick { "fsync failed" } else { "panicked" }), "{why}");
+        assert!(why.contains(if weather == CommitFault::Sick { "fsync failed" } else { "panicked" }), "{why}");
         // The disk recovers; the node does not trust it.
-        world.set(Weather::Fair);
+        world.set(CommitFault::Fair);
         let refused = reward(&node, "e3", &first).await.unwrap_err();
         assert!(matches!(refused, WriteError::Failed(_)), "{refused}");
         assert!(node.change(slot_id(), Change::Reset, ChangeReason::default(), false).await.is_err());
@@ -312,7 +312,7 @@ async fn after_a_failed_sync_or_a_panic_nothing_is_written_and_decisions_are_cou
 /// What is old and in both snapshots goes from the journal; a start needs no more than is left, from either.
 #[tokio::test]
 async fn what_outlived_its_retention_goes_and_both_snapshots_still_recover() {
-    let mut world = World::new();
+    let mut world = TestNode::new();
     world.options.retention_us = Some(2 * DAY_US);
     world.options.snapshot_every_us = 1;
     for day in 0..6_u32 {
@@ -330,7 +330,7 @@ async fn what_outlived_its_retention_goes_and_both_snapshots_still_recover() {
         world.clock.advance(DAY_US / 2);
     }
     let node = world.open();
-    // Each look moves the clock: steps of dropping are as far apart as they are.
+    // RecordHandler look moves the clock: steps of dropping are as far apart as they are.
     let mut trimmed = 0;
     for _ in 0..200 {
         world.clock.advance(200_000);
@@ -346,13 +346,13 @@ async fn what_outlived_its_retention_goes_and_both_snapshots_still_recover() {
     assert!(trimmed > 120, "{trimmed}");
     node.shutdown();
     drop(node);
-    let want = crate::engine::snapshot::encode(&recovered(world.folder.path(), 1).unwrap()).unwrap();
+    let want = crate::engine::snapshot::encode(&recover_state(world.folder.path(), None, 1).unwrap()).unwrap();
     assert!(matches!(fold(world.folder.path(), 1), Err(OpenError::Journal(ReadError::Trimmed { .. }))));
     let snapshots = folder::snapshots(world.folder.path()).unwrap();
     assert_eq!(snapshots.len(), 2);
     for workers in [1, 3] {
         for (_, path) in &snapshots {
-            let state = recovered_from(world.folder.path(), path, workers).unwrap();
+            let state = recover_state(world.folder.path(), Some(path), workers).unwrap();
             assert!(crate::engine::snapshot::encode(&state).unwrap() == want, "{} {workers}", path.display());
         }
     }
@@ -364,11 +364,11 @@ async fn what_outlived_its_retention_goes_and_both_snapshots_still_recover() {
         std::fs::write(path, bytes).unwrap();
     };
     flip(&snapshots[0].1);
-    let again = recovered(world.folder.path(), 1).unwrap();
+    let again = recover_state(world.folder.path(), None, 1).unwrap();
     assert!(crate::engine::snapshot::encode(&again).unwrap() == want);
     flip(&snapshots[1].1);
-    let refused = recovered(world.folder.path(), 1).unwrap_err().to_string();
-    assert!(matches!(recovered(world.folder.path(), 1), Err(OpenError::NoSnapshot { .. })), "{refused}");
+    let refused = recover_state(world.folder.path(), None, 1).unwrap_err().to_string();
+    assert!(matches!(recover_state(world.folder.path(), None, 1), Err(OpenError::NoSnapshot { .. })), "{refused}");
     for (_, path) in &snapshots {
         assert!(refused.contains(path.to_str().unwrap()) && refused.contains("byte"), "{refused}");
     }
@@ -377,7 +377,7 @@ async fn what_outlived_its_retention_goes_and_both_snapshots_still_recover() {
 /// Time stands still until the clock has caught up: nothing is lost, nothing expires, snapshots go on.
 #[tokio::test]
 async fn a_clock_that_is_set_back_stops_time_and_nothing_else() {
-    let mut world = World::new();
+    let mut world = TestNode::new();
     world.options.snapshot_every_us = 1;
     let node = world.open();
     create(&node).await;

@@ -152,7 +152,7 @@ fn write(
 ) -> Result<Written, JoinError<io::Error>> {
     let (mut meter, mut written) = (Meter::new(), Written::default());
     let mut rows = Rows::begin(style, to).map_err(JoinError::Taker)?;
-    join(reader, selection, &mut |progress| meter.tell(progress), &mut |mut joined| {
+    join(reader, selection, &mut |progress| meter.show(progress), &mut |mut joined| {
         written.rows += 1;
         written.complete += u64::from(joined.complete);
         if let Some(names) = names {
