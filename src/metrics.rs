@@ -193,7 +193,7 @@ fn add<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Res
 }
 
 impl Metrics {
-    /// Counts a decision, for which so many features of the request were left out.
+    /// Counts a decision, and the features of its request that were left out.
     pub fn decided(&self, answer: &crate::node::Answer, ignored_features: usize) {
         use crate::engine::Fallback;
         let decided = &answer.decided;
@@ -290,7 +290,7 @@ fn retain(vector: &IntCounterVec, kept: impl Fn(&HashMap<&str, &str>) -> bool) {
 }
 
 impl Metrics {
-    /// Every counter with a label for the slot. A new one belongs here, or its series outlive their slots.
+    /// Counters with a label for the slot. A new one belongs here, or its series outlive their slots.
     fn counters_by_slot(&self) -> [&IntCounterVec; 5] {
         [&self.decisions, &self.arms_shown, &self.ignored, &self.rewards, &self.rule_failures]
     }

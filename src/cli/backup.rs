@@ -48,7 +48,7 @@ fn summary(audit: &Audit) -> String {
     format!("{}, {}, {snapshot}", positions(audit), HumanBytes(bytes))
 }
 
-/// Which positions a journal holds.
+/// Describes the positions that a journal holds.
 pub(super) fn positions(audit: &Audit) -> String {
     match audit.trimmed {
         0 if audit.last == 0 => "no positions".into(),

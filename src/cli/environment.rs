@@ -2,7 +2,7 @@
 
 use clap::Command;
 
-/// What the name of every variable begins with.
+/// Prefix of the names of all variables.
 const PREFIX: &str = "SLOTWISE_";
 
 /// Lets every flag of a command and its subcommands be set by a variable: `--grpc-address` by `SLOTWISE_GRPC_ADDRESS`.

@@ -21,7 +21,7 @@ const EFFECTS_MAX: usize = 3;
 pub(super) struct Explain {
     /// The decision's id.
     decision: String,
-    /// As what.
+    /// Format of the output.
     #[arg(short, long, default_value = "table")]
     output: Output,
     #[command(flatten)]

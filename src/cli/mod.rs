@@ -60,15 +60,15 @@ enum Command {
     Journal(journal::Journal),
 }
 
-/// What was compared differs, and that was to be told by the exit code: 2. What differs stands on standard output.
+/// Error of a comparison that found differences, which gives exit code 2. Standard output lists the differences.
 #[derive(Debug, thiserror::Error)]
 #[error("there are differences")]
 struct DifferencesFound;
 
-/// What a command returns: an error is for a person, in one line.
+/// Result of a command. An error is one line for a person.
 pub(crate) type CommandResult = Result<(), Box<dyn Error + Send + Sync>>;
 
-/// Where commands that talk to a service find it.
+/// Address of the service that a command calls.
 #[derive(Debug, clap::Args)]
 struct Target {
     /// The service's gRPC address, with or without a scheme and a port.
@@ -76,7 +76,7 @@ struct Target {
     target: String,
 }
 
-/// Where commands that work on files find them.
+/// Data folder that a command reads.
 #[derive(Debug, clap::Args)]
 struct Data {
     /// The service's data folder.

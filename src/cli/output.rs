@@ -11,7 +11,7 @@ use std::{
 
 use crate::node::data_folder_around;
 
-/// What a command that failed says.
+/// Error of a command that failed.
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// A file that is being written, and where it will be.
@@ -47,7 +47,7 @@ pub(super) fn open(path: &Path, force: bool) -> Result<Output, Failure> {
             )
             .into());
         }
-        // What cannot be looked at is told by what follows.
+        // If the file cannot be examined, the next step fails and says why.
         Ok(_) | Err(_) => {}
     }
     let mut scratch = OsString::from(path);

@@ -1,4 +1,4 @@
-//! How far a command is that takes long: a bar on standard error, or a line now and then where that is no terminal.
+//! Progress of a command that takes long: a bar on standard error, or a line now and then if that is no terminal.
 
 use std::{
     io::{IsTerminal as _, Write as _},
@@ -9,16 +9,16 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::node::Progress;
 
-/// What takes less is not worth a bar.
+/// Time below which a task is not worth a bar.
 const SOON: Duration = Duration::from_secs(1);
 /// Between two lines, and before the first.
 const LINES_EVERY: Duration = Duration::from_secs(10);
-/// How often something turns for what cannot say how far it is.
+/// Time between two steps of the spinner of a task of unknown length.
 const TURN_EVERY: Duration = Duration::from_millis(100);
 
 /// Tells how far a command is.
 pub(super) struct Meter {
-    /// Its clock too.
+    /// Progress bar, whose clock also times the lines.
     bar: ProgressBar,
     terminal: bool,
     next: Duration,

@@ -18,7 +18,7 @@ const BAR: f64 = 20.0;
 pub(super) struct Report {
     /// The slot.
     slot: String,
-    /// As what.
+    /// Format of the output.
     #[arg(short, long, default_value = "table")]
     output: Output,
     #[command(flatten)]
@@ -137,7 +137,7 @@ fn table(report: &SlotReport) -> String {
     lines.join("\n")
 }
 
-/// That sums are those since the goal changed.
+/// Note that sums are those since the goal changed.
 fn goal_change(change: &GoalChange) -> String {
     format!(
         "rewards are those of the {} decisions since revision {} changed the goal ({}); means still rest in part on what was learned before, which only a reset forgets",

@@ -8,7 +8,7 @@ use crate::node;
 /// Flags of `restore`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Restore {
-    /// What `slotwise backup` made; it is verified first.
+    /// Folder that `slotwise backup` made; it is verified first.
     #[arg(value_name = "BACKUP")]
     backup: PathBuf,
     #[command(flatten)]

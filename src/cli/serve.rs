@@ -18,13 +18,13 @@ pub(super) struct Serve {
     /// A configuration file (TOML); without one every setting has its default.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where everything is kept [default: ./data].
+    /// Data folder: journal, snapshots and key [default: ./data].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Where gRPC is served [default: 127.0.0.1:50051]; port 0 takes a free one.
+    /// Address of the gRPC port [default: 127.0.0.1:50051]; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS")]
     grpc_address: Option<Address>,
-    /// Where HTTP is served [default: 127.0.0.1:8080]; port 0 takes a free one.
+    /// Address of the HTTP port [default: 127.0.0.1:8080]; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS")]
     http_address: Option<Address>,
     /// Let Decide wait until its decision is durable.
@@ -35,13 +35,13 @@ pub(super) struct Serve {
     /// without this). Or `subjects.key`: a new key is made, and no shopper from before is known again.
     #[arg(long)]
     accept_loss: bool,
-    /// How long to go on serving after SIGTERM, while probes are told [default: 5s].
+    /// Time to go on serving after SIGTERM while health probes already fail [default: 5s].
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     shutdown_delay: Option<std::time::Duration>,
-    /// What is logged, in the words of `RUST_LOG` [default: info]: "warn", "slotwise=debug".
+    /// Filter of the log, in the syntax of `RUST_LOG` [default: info]: "warn", "slotwise=debug".
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
-    /// How a line of the log is written [default: text].
+    /// Format of a line of the log [default: text].
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
     /// Check the settings, print them as a configuration file, and exit.

@@ -1,7 +1,7 @@
 //! Texts on a terminal: what a caller wrote is shown, never obeyed.
 //!
 //! A context word, a display name or a reason may hold control characters: an escape sequence clears the screen of
-//! whoever lists slots, a line break forges a line of a history. They are written as JSON writes them (`\u001b`).
+//! the person who lists slots, and a line break forges a line of a history. They are written as JSON writes them (`\u001b`).
 //!
 //! * [`printable`] is for a text within a line or a cell: nothing of it stays that is not shown.
 //! * `say` and [`Escaping`] are the last step before a terminal: line breaks and tabs stay.

@@ -1,4 +1,4 @@
-//! Where a server listens, as people write it.
+//! Address on which a server listens, as people write it.
 
 use std::{fmt, io, net::SocketAddr, str::FromStr};
 

@@ -16,13 +16,13 @@ pub struct Limits {
     pub calls: usize,
     /// Bytes of requests that have begun to arrive and are not answered; further ones are refused.
     pub bytes_in_flight: usize,
-    /// How long a new gRPC connection may be silent, and how long an HTTP connection may take for a request.
+    /// Time that a new gRPC connection may be silent, and that an HTTP connection may take for a request.
     #[serde(deserialize_with = "super::duration", serialize_with = "super::duration_text")]
     pub header_timeout: Duration,
-    /// How long a call may take from its headers to its answer, the arrival of its message among it.
+    /// Time that a call may take from its headers to its answer, including the arrival of its message.
     #[serde(deserialize_with = "super::duration", serialize_with = "super::duration_text")]
     pub call_timeout: Duration,
-    /// How long a gRPC connection may be silent before it is asked whether the client is still there; one that does not
+    /// Time that a gRPC connection may be silent before it is asked whether the client is still there; one that does not
     /// answer within the same time is closed.
     #[serde(deserialize_with = "super::duration", serialize_with = "super::duration_text")]
     pub keepalive: Duration,

@@ -1,4 +1,4 @@
-//! How a server runs: every setting has a default, a file may set any of them.
+//! Settings of a server. Each setting has a default, and a file may set any of them.
 
 mod address;
 mod limits;
@@ -18,29 +18,29 @@ pub use limits::Limits;
 /// Between the snapshots of a default configuration: bounds what a restart has to replay.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_mins(5);
 
-/// How long a default configuration keeps decisions and rewards in the journal: a quarter, which is what reports and
+/// Time that a default configuration keeps decisions and rewards in the journal: a quarter, which is what reports and
 /// evaluations look back on.
 const RETENTION: Duration = Duration::from_hours(90 * 24);
 
-/// How long a default configuration goes on serving after it was told to stop.
+/// Time that a default configuration goes on serving after a request to stop.
 const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
 
 /// The settings of `slotwise serve`, as the file given with `--config` holds them (TOML).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where gRPC is served; port 0 takes a free one.
+    /// Address of the gRPC port; port 0 takes a free one.
     pub grpc_address: Address,
-    /// Where HTTP (`/metrics`, `/healthz`) is served.
+    /// Address of the HTTP port (`/metrics`, `/healthz`).
     pub http_address: Address,
-    /// Where everything is kept.
+    /// Data folder, which holds the journal, the snapshots and the key of subjects.
     pub data: PathBuf,
     /// Decide waits until its decision is durable.
     pub durable_decisions: bool,
-    /// How often a snapshot is taken, as in "5m"; at least a second.
+    /// Time between two snapshots, as in "5m"; at least a second.
     #[serde(deserialize_with = "duration", serialize_with = "duration_text")]
     pub snapshot_interval: Duration,
-    /// How long decisions and rewards stay in the journal, as in "90days" (at least a second), or "forever". What is
+    /// Time that decisions and rewards stay in the journal, as in "90days" (at least a second), or "forever". What is
     /// older goes once two snapshots hold what came of it; changes of slots stay for good.
     #[serde(deserialize_with = "retention", serialize_with = "retention_text")]
     pub retention: Option<Duration>,
@@ -48,26 +48,26 @@ pub struct Config {
     /// for one start.
     #[serde(skip)]
     pub accept_loss: bool,
-    /// How long the service goes on serving after it was told to stop and says so, as in "5s" or "0s": load balancers
+    /// Time that the service goes on serving after a request to stop and says so, as in "5s" or "0s": load balancers
     /// look every few seconds, and must see `NOT_SERVING` before the ports close.
     #[serde(deserialize_with = "any_duration", serialize_with = "duration_text")]
     pub shutdown_delay: Duration,
-    /// What is logged, in the words of `RUST_LOG`: "info", "slotwise=debug".
+    /// Filter of the log, in the syntax of `RUST_LOG`: "info", "slotwise=debug".
     pub log: String,
-    /// How a line of the log is written.
+    /// Format of a line of the log.
     pub log_format: LogFormat,
     /// Limits on what clients may hold open.
     pub limits: Limits,
 }
 
-/// How a line of the log is written.
+/// Format of a line of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text for people.
     #[default]
     Text,
-    /// One JSON object a line, for programs.
+    /// JSON for programs, one object a line.
     Json,
 }
 
@@ -125,7 +125,7 @@ fn retention_text<S: serde::Serializer>(retention: &Option<Duration>, serializer
     }
 }
 
-/// Why a configuration cannot be used.
+/// Reason why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -133,15 +133,15 @@ pub enum ConfigError {
     Read {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// Reason.
         source: io::Error,
     },
-    /// It is not what it should be.
+    /// The file is not a valid configuration.
     #[error("the configuration {} is not valid: {why}", file.display())]
     Invalid {
         /// The file.
         file: PathBuf,
-        /// What is wrong, in one line.
+        /// The mistake, in one line.
         why: String,
     },
 }
@@ -154,7 +154,7 @@ impl Config {
     }
 }
 
-/// Who runs this program, as the system calls them; empty where it does not say.
+/// Name of the user who runs this program, or an empty string if the system does not give it.
 #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
 pub fn user_name() -> String {
     ["USER", "LOGNAME", "USERNAME"]

@@ -58,7 +58,7 @@ pub(super) const PORTION_MIN: usize = 32;
 pub(super) const PORTION_MAX: usize = 4_096;
 /// Duration of a commit: a reward may have to wait for the one before it and its own.
 const PORTION_SECONDS: f64 = 0.1;
-/// Once a full disk has room again, how long only rewards and changes are written, and decisions that a reward needs:
+/// Time after a full disk has free space again in which only rewards, changes and decisions that a reward needs are written:
 /// callers that were refused come back within a second.
 pub(super) const GRACE_AFTER_FULL: Duration = Duration::from_secs(2);
 /// Free bytes of the disk that only rewards and changes may use after the disk was full.
@@ -98,7 +98,7 @@ impl WriterPace {
     }
 }
 
-/// What waits for the journal, and the limits at this moment.
+/// Decisions, events and changes that wait for the journal, and the limits at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Waiting {
     /// Decisions that were answered and are not durable.

@@ -1,4 +1,4 @@
-//! Whether a data folder holds what it says, beside the service that writes it or without one.
+//! Audit of a data folder: checks that it holds what it says. A service may write the folder meanwhile.
 //!
 //! Every record is read, its checksum verified, and decoded; positions must be contiguous, and columns must say what
 //! the event says. Every snapshot must be whole, and the journal must reach back and forth to what it needs. With a
@@ -28,38 +28,38 @@ use crate::{
 
 /// Records between two reports of progress.
 const REPORT_EVERY: u64 = 4_096;
-/// How often the folder is looked at anew because the service moved on meanwhile: once is rare, twice a very fast
+/// Number of times that the folder is read again because the service moved on meanwhile: once is rare, twice a very fast
 /// service.
 pub(super) const TRIES: usize = 3;
 
-/// How far something is that may take long.
+/// Progress of a task that may take long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// What is done.
+    /// Name of the task, as in "reading the journal".
     pub doing: &'static str,
-    /// How much of it.
+    /// Number of steps that are done.
     pub done: u64,
-    /// Of how much; 0: nobody knows.
+    /// Total number of steps, or 0 if unknown.
     pub of: u64,
 }
 
 /// A snapshot that is whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditedSnapshot {
-    /// Its position.
+    /// Position of the snapshot.
     pub position: u64,
-    /// Its length.
+    /// Length of the file.
     pub bytes: u64,
     /// The fold of the journal gives the same, byte for byte; false: it was not asked for, or began there.
     pub compared: bool,
 }
 
-/// What a data folder holds; all of it was verified.
+/// Contents of a data folder, all verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audit {
     /// Records.
     pub records: u64,
-    /// Up to here only changes of slots are kept.
+    /// Last position up to which only changes of slots are kept.
     pub trimmed: u64,
     /// The last position.
     pub last: u64,
@@ -69,10 +69,10 @@ pub struct Audit {
     pub snapshots: Vec<AuditedSnapshot>,
 }
 
-/// What is wrong with a data folder.
+/// Damage or inconsistency of a data folder.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    /// It cannot be read, or is damaged.
+    /// The journal cannot be read, or is damaged.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// A snapshot is not what the journal gives.
@@ -80,7 +80,7 @@ pub enum AuditError {
     Differs {
         /// The file.
         snapshot: PathBuf,
-        /// Its position.
+        /// Position of the snapshot.
         position: u64,
         /// The first byte that is another.
         byte: u64,
@@ -88,9 +88,9 @@ pub enum AuditError {
     /// The state cannot be written down to be compared.
     #[error("cannot write down the state at position {position}: {source}")]
     Encode {
-        /// Its position.
+        /// Position of the snapshot.
         position: u64,
-        /// Why.
+        /// Reason.
         source: rmp_serde::encode::Error,
     },
 }
@@ -171,7 +171,7 @@ fn audit_folder(
     Ok(Audit { records, trimmed: reader.trimmed(), last: reader.last(), journal_bytes, snapshots: audited })
 }
 
-/// Whether a state can be had: from the journal alone, or from a snapshot at one of these positions.
+/// Checks that a state can be recovered: from the journal alone, or from a snapshot at one of these positions.
 pub(super) fn reaches(trimmed: u64, mut snapshots: impl Iterator<Item = u64>) -> bool {
     trimmed == 0 || snapshots.any(|position| position >= trimmed)
 }
@@ -266,13 +266,13 @@ fn compare(
     Ok(())
 }
 
-/// Whether this program's version wrote the snapshot.
+/// Returns `true` if this program's version wrote the snapshot.
 fn is_current(snapshot: &SnapshotFile) -> bool {
     let mut prefix = [0; snapshot::PREFIX];
     snapshot.rewound().is_ok_and(|mut file| file.read_exact(&mut prefix).is_ok()) && snapshot::is_current(&prefix)
 }
 
-/// Where a state's bytes and a snapshot's first differ; none: nowhere.
+/// Index at which a state's bytes and a snapshot's first differ, or `None` if they are equal.
 fn first_difference(
     state: &State,
     origin: &snapshot::Origin,

@@ -24,10 +24,10 @@ use super::{
 };
 use crate::journal::{JournalReader, ReadError};
 
-/// What the name of a copy ends in that is not whole yet.
+/// Ending of the name of a copy that is not complete yet.
 const PARTIAL: &str = "partial";
 
-/// Why a folder was not copied.
+/// Reason why a folder was not copied.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// Something is there already.
@@ -35,13 +35,13 @@ pub enum BackupError {
     NotEmpty {
         /// The folder.
         folder: PathBuf,
-        /// What to do.
+        /// Advice on what to do.
         hint: &'static str,
     },
     /// The place is within a data folder.
     #[error("{} would be inside the data folder {}; give a place outside of it", output.display(), data.display())]
     Inside {
-        /// What would be written.
+        /// Target that would be written.
         output: PathBuf,
         /// The data folder.
         data: PathBuf,
@@ -49,13 +49,13 @@ pub enum BackupError {
     /// Another copy to the same place is being made, or was cut short.
     #[error("{} is there: another copy is being made, or was cut short; if none is being made, remove it", .0.display())]
     ScratchFolder(PathBuf),
-    /// It is a copy that was cut short.
+    /// The folder is a copy that was cut short.
     #[error("{} is a backup that was cut short; take another one", .0.display())]
     Partial(PathBuf),
     /// The place has no name.
     #[error("{} has no name of its own; name the folder that is to be made", .0.display())]
     Nameless(PathBuf),
-    /// It cannot be read, or what was copied is not what it should be.
+    /// The folder cannot be read, or the copy failed its audit.
     #[error(transparent)]
     Audit(#[from] AuditError),
 }
@@ -75,9 +75,9 @@ impl From<FolderError> for BackupError {
 /// A copy that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopySummary {
-    /// What it holds.
+    /// Contents of the copy.
     pub audit: Audit,
-    /// What is wrong with snapshots that are not in it: the journal and the others do without them.
+    /// Faults of the snapshots that were left out. The journal and the other snapshots do without them.
     pub left_out: Vec<String>,
 }
 

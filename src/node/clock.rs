@@ -23,7 +23,7 @@ pub trait Clock: Send + Sync + fmt::Debug {
     /// Now.
     fn now_us(&self) -> i64;
 
-    /// How far the machine's clock is ahead of the time that is told, microseconds; 0 if the two agree.
+    /// Microseconds by which the machine's clock is ahead of the time that this clock gives, or 0 if the two agree.
     fn leap_us(&self) -> i64 {
         0
     }

@@ -14,7 +14,7 @@ use super::clock::{Clock, LEAP_US};
 /// The file by which an operator accepts the clock.
 const FILE: &str = "clock.accepted";
 
-/// Whether the time can be believed.
+/// Record of whether the time can be trusted.
 #[derive(Debug, Default)]
 pub(super) struct ClockDoubt {
     /// The journal's last time when the node started, if that was more than a day ahead of the clock; else 0.
@@ -65,7 +65,7 @@ impl ClockDoubt {
         clock.accept();
     }
 
-    /// How far the clock is ahead of the time that is told, or, below 0, behind the journal, seconds; 0 without doubt.
+    /// Seconds by which the machine's clock is ahead of the node's time, or, below 0, behind the journal; 0 without doubt.
     pub(super) fn seconds(&self, clock: &dyn Clock) -> i64 {
         let now_us = clock.now_us();
         let ahead_us = self.journal_us.load(Ordering::SeqCst) - now_us;

@@ -16,17 +16,17 @@ use crate::{
     slot::{ArmId, Consent, FieldError, limits::WORK_MAX},
 };
 
-/// How often a decision is made anew because another call was quicker with the same request id.
+/// Number of times that a decision is repeated because another call was quicker with the same request id.
 const CLAIM_TRIES: usize = 8;
 /// Candidates times positions of one call, in all, beyond which it waits for its turn: tens of milliseconds. Only half
 /// of the cores work on such calls at a time, so that the others go on.
 const TURN_WORK: usize = 100_000;
-/// How often a call that waits for its turn looks at its deadline.
+/// Time between two looks at the deadline by a call that waits for its turn.
 const TURN_LOOK: Duration = Duration::from_millis(20);
-/// Candidates of one call beyond which the runtime is told that its thread will be busy: about a millisecond.
+/// Candidates of one call beyond which the runtime learns that its thread will be busy: about a millisecond.
 const LONG: usize = 500;
 
-/// Runs `work` over so many arms in place; where they are many, the runtime moves its other tasks away first.
+/// Runs `work` over `arms` arms in place. If they are many, the runtime moves its other tasks away first.
 pub(crate) fn run_long<T>(arms: usize, work: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
     let several = Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
@@ -64,7 +64,7 @@ impl Node {
         if self.durable_decisions {
             self.writable()?;
         }
-        // Only a request with an id can lose a race and have to be decided anew.
+        // Only a request with an id can lose a race and have to be decided again.
         let repeatable = requests.iter().any(|request| request.request_id.is_some());
         if !repeatable && !self.shared.is_full() && !self.shared.failed() {
             // Beyond capacity nothing is computed that cannot be kept.
@@ -101,7 +101,7 @@ impl Node {
         Err(WriteError::Busy)
     }
 
-    /// Where the callers of so many decisions are told that they are durable, if callers wait for that.
+    /// Channels that report to the callers of that many `decisions` that they are durable; empty if no caller waits for that.
     fn replies(&self, decisions: usize) -> (Vec<DecisionReply>, Vec<oneshot::Receiver<Result<(), WriteError>>>) {
         let wanted = if self.durable_decisions { decisions } else { 0 };
         (0..wanted).map(|_| oneshot::channel()).unzip()
@@ -185,7 +185,7 @@ impl Node {
         }
     }
 
-    /// Whether there is a slot of this number.
+    /// Returns `true` if a slot has this number.
     fn lives(&self, number: u32) -> bool {
         self.shared.views.iter().any(|view| view.number == number)
     }
@@ -216,7 +216,7 @@ impl Node {
         arms.saturating_mul(count.min(arms))
     }
 
-    /// How many arms are to be scored in all.
+    /// Number of arms to score in all requests together.
     fn arms_of(&self, requests: &[Request]) -> usize {
         let arms = |request: &Request| {
             let all = || self.slot(&request.slot).map_or(0, |view| view.definition.arms.len());

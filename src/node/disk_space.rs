@@ -1,4 +1,4 @@
-//! Room that is left on the disk.
+//! Free space on the disk.
 
 use std::path::Path;
 
@@ -6,12 +6,14 @@ use rustix::process::{Resource, getrlimit};
 
 use super::admission::RESERVE_BYTES;
 
-/// Whether the disk under the journal has more room than is kept for rewards and changes. It has if nobody can tell.
+/// Returns `true` if the disk under the journal has more free space than is reserved for rewards and changes, or if
+/// the free space is unknown.
 pub(super) fn is_ample(journal: &Path) -> bool {
     free_bytes(journal).is_none_or(|free| free > RESERVE_BYTES)
 }
 
-/// Bytes that may still be written beside the journal: what the file system has, and what this process may.
+/// Bytes that may still be written beside the journal: the smaller of the file system's free space and of this
+/// process's limit on the size of a file. Returns `None` if the file system does not answer.
 fn free_bytes(journal: &Path) -> Option<u64> {
     let system = rustix::fs::statvfs(journal.parent()?).ok()?;
     let mut log = journal.as_os_str().to_owned();

@@ -1,4 +1,4 @@
-//! Why a node cannot do what it was asked to.
+//! Errors of a node.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use crate::{
     slot::{FieldError, SlotId},
 };
 
-/// Why a node could not be opened.
+/// Reason why a node could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The folder cannot be used.
@@ -27,17 +27,17 @@ pub enum OpenError {
         /// The snapshot's.
         claimed: u64,
     },
-    /// What was dropped of the journal is in no snapshot that can be read.
+    /// No readable snapshot holds the records that were dropped from the journal.
     #[error("the journal in {} holds everything only after position {trimmed}, and of the snapshots that hold what was before, {damaged}; restore the folder from a backup", folder.display())]
     NoSnapshot {
         /// The folder.
         folder: PathBuf,
-        /// Up to where the journal's retention is over.
+        /// Last position whose retention in the journal is over.
         trimmed: u64,
-        /// What is wrong with the snapshots.
+        /// Faults of the snapshots.
         damaged: String,
     },
-    /// There is no record and no snapshot.
+    /// The folder has no record and no snapshot.
     #[error("the folder {} holds no record and no snapshot that is whole; is this the data folder?", .0.display())]
     NothingWhole(PathBuf),
     /// The key of its subjects is missing, damaged or another folder's.
@@ -48,7 +48,7 @@ pub enum OpenError {
     Thread(#[source] std::io::Error),
 }
 
-/// Why something was not written.
+/// Reason why something was not written.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum WriteError {
     /// The journal failed while it committed this.
@@ -57,7 +57,7 @@ pub enum WriteError {
     /// The journal failed before; this did not happen.
     #[error("the service takes no writes: {0}")]
     Failed(String),
-    /// More waits for the journal than may.
+    /// Too many decisions, events or changes wait for the journal.
     #[error("the journal is behind; try again shortly")]
     Busy,
     /// The node is stopping; this did not happen.
@@ -68,15 +68,15 @@ pub enum WriteError {
     Unanswered,
 }
 
-/// Why one request of a call was not decided; the others were.
+/// Reason why one request of a call was not decided. It does not affect the other requests.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecideError {
-    /// There is no such slot.
+    /// The slot does not exist.
     #[error("slot '{slot}' not found{suggestion}")]
     SlotNotFound {
         /// The id.
         slot: SlotId,
-        /// What may have been meant.
+        /// Slot id that the caller may have meant.
         suggestion: String,
     },
     /// A field is at fault.

@@ -1,4 +1,4 @@
-//! What subjects were shown so far, decisions that are still on their way to the journal among it: so that a cap
+//! Exposures of subjects, including decisions that are still on their way to the journal. So a cap
 //! holds from one decision to the next, and a subject sticks to what it got a moment ago.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,20 +10,20 @@ use crate::{
     slot::limits::RECENT_TOTAL_MAX,
 };
 
-/// What was shown, by slot number, and when the newest of it was over all slots.
+/// Exposures by slot number, and the times of the newest exposures of all slots.
 #[derive(Debug, Default)]
 pub(super) struct Exposures(DashMap<u32, Arc<Mutex<Past>>>, Mutex<Times>);
 
 impl Exposures {
-    /// Begins with what the journal holds of a slot.
+    /// Begins with the exposures of a slot that the journal holds.
     pub(super) fn begin(&self, slot: u32, past: Past) {
         self.0.insert(slot, Arc::new(Mutex::new(past)));
     }
 
-    /// Decides, and remembers what that showed where the slot asks for it; such a slot's decisions are made one
+    /// Decides, and remembers the shown arms if the slot's rules need exposures; such a slot's decisions are made one
     /// after another.
     ///
-    /// `lives` says of a slot number whether there still is a slot of it; `interrupted` says once the answer must come.
+    /// `lives` returns `true` for the number of a slot that exists. `interrupted` returns `true` once the answer is due.
     pub(super) fn decide(
         &self,
         view: &SlotView,
@@ -40,7 +40,7 @@ impl Exposures {
             return decide_until(view, request, draw, &Past::new(), interrupted);
         }
         if !self.0.contains_key(&view.number) {
-            // What was deleted or reset needs no memory any more.
+            // Slots that were deleted or reset need no exposures any more.
             self.0.retain(|&number, _| lives(number));
         }
         let past = Arc::clone(&self.0.entry(view.number).or_default());
@@ -52,7 +52,7 @@ impl Exposures {
         decision
     }
 
-    /// Counts a decision that was remembered; forgets the oldest of all slots where they are too many together.
+    /// Counts a decision that was remembered. Forgets the oldest exposures of all slots if they are too many together.
     fn sweep(&self, now_us: i64) {
         let mut times = self.1.lock().unwrap_or_else(PoisonError::into_inner);
         let horizon_us = times.pass(now_us, RECENT_TOTAL_MAX).then(|| times.since_us(RECENT_TOTAL_MAX));
@@ -64,7 +64,7 @@ impl Exposures {
         }
     }
 
-    /// Takes back what did not come about.
+    /// Forgets decisions that the queue refused.
     pub(super) fn forget(&self, decisions: &[(u32, Arc<Decided>)]) {
         for (slot, decided) in decisions {
             let past = self.0.get(slot).map(|past| Arc::clone(&past));

@@ -14,20 +14,20 @@ use crate::engine::{
     snapshot::{Decoder, FRAME, Frozen, Origin, PREFIX, SnapshotError},
 };
 
-/// How many snapshots are kept: the newest, and the one before should it be damaged.
+/// Number of snapshots that are kept: the newest, and the one before should it be damaged.
 const SNAPSHOTS: usize = 2;
-/// How often a start tries to get the lock: a command that reads looks for a moment whether it is held.
+/// Number of times that a start tries to get the lock: a command that reads holds it for a moment to test it.
 const LOCK_TRIES: u32 = 10;
 /// Time between two tries.
 const LOCK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Why the data folder cannot be used.
+/// Reason why the data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// Another process has it.
     #[error("the data folder {} is in use by another process; stop that one, or choose another folder with --data", .0.display())]
     InUse(PathBuf),
-    /// It holds files of others.
+    /// The folder holds files of other programs.
     #[error("the folder {} is neither empty nor a data folder of this program (it holds '{}'); choose a new or an empty folder with --data", folder.display(), file.display())]
     Foreign {
         /// The folder.
@@ -38,14 +38,14 @@ pub enum FolderError {
     /// A file of it is marked as read-only.
     #[error("cannot write {}: the file is marked as read-only; make it writable (chmod u+w), or choose another folder with --data", .0.display())]
     ReadOnly(PathBuf),
-    /// It cannot be read or written.
+    /// A file cannot be read or written.
     #[error("cannot {verb} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// Operation that failed, as in "read".
         verb: &'static str,
-        /// With which file.
+        /// File of the operation.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the system.
         source: io::Error,
     },
     /// A snapshot is of a newer version, or cannot be used.
@@ -53,7 +53,7 @@ pub enum FolderError {
     Snapshot {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Description of the fault.
         source: SnapshotError,
     },
     /// A snapshot holds another position than its name says.
@@ -76,18 +76,18 @@ pub(super) struct Folder {
     path: PathBuf,
     /// The lock goes with the file handle, also when the process is killed.
     _lock: File,
-    /// What was made to look at the folder, and goes again if the folder is refused.
+    /// Files and folders that were made to examine the folder, and are removed if it is refused.
     made: Vec<PathBuf>,
 }
 
-/// What the snapshots of a folder come to.
+/// Result of reading the snapshots of a folder.
 #[derive(Debug, Default)]
 pub(super) struct SnapshotScan {
-    /// The newest whole one.
+    /// State of the newest snapshot that is whole, or `None`.
     pub(super) state: Option<State>,
-    /// The highest position that any of them, whole or not, says was durable.
+    /// Highest position that any snapshot, whole or not, says was durable.
     pub(super) claimed: u64,
-    /// What is wrong with those that are newer than the one that is whole.
+    /// Faults of the snapshots that are newer than the whole one.
     pub(super) damaged: Vec<String>,
 }
 
@@ -164,7 +164,7 @@ impl SnapshotFile {
         Ok(open)
     }
 
-    /// Its length, bytes.
+    /// Length, bytes.
     pub(super) fn length(&self) -> Result<u64, FolderError> {
         self.file.metadata().map(|file| file.len()).map_err(io_error("read", &self.path))
     }
@@ -285,7 +285,7 @@ impl Folder {
         self.remove_scratch()
     }
 
-    /// Where it is.
+    /// Path of the folder.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -389,18 +389,18 @@ fn is_full(why: &io::Error) -> bool {
     matches!(why.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// What the files of a data folder take on the disk, bytes.
+/// Bytes that the files of a data folder take on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DiskUse {
     /// The journal.
     pub journal: u64,
-    /// Its write-ahead log.
+    /// Write-ahead log of the journal.
     pub log: u64,
     /// The snapshots, one that is being written among them.
     pub snapshots: u64,
 }
 
-/// What a data folder takes on the disk. What cannot be looked at counts as nothing.
+/// Returns the bytes that a data folder takes on the disk. Files that cannot be read count as 0.
 pub fn disk_use(path: &Path) -> DiskUse {
     let mut used = DiskUse::default();
     for entry in fs::read_dir(path).into_iter().flatten().flatten() {

@@ -1,7 +1,7 @@
-//! What the journal tells of past decisions, beside the writer: what a change would have done to them, and how one of
-//! them came about.
+//! Questions about past decisions, answered from the journal beside the writer: how a change would have altered them, and how
+//! a decision came about.
 //!
-//! Invariant: nothing is changed, and the writer waits for nothing of this but to say how a slot would be.
+//! Invariant: nothing is changed. The writer takes part only to say how a slot would be after a change.
 
 use std::sync::{
     Arc,
@@ -27,11 +27,11 @@ use crate::{
     slot::SlotId,
 };
 
-/// How far back a preview looks for decisions of its slot, positions: a second or so of reading.
+/// Number of positions that a preview looks back for decisions of its slot: a second or so of reading.
 const LOOK_BACK: u64 = 1_000_000;
-/// How far from its time on a decision is looked for, positions: more than ever wait to be written.
+/// Number of positions after its time in which a decision is searched: more than ever wait to be written.
 const LOOK_ON: u64 = 250_000;
-/// How much earlier than its id says a decision may stand: the clocks of two threads.
+/// Time by which a decision may stand earlier than its id says, because two threads read the clock.
 const EARLIER_US: i64 = 1_000_000;
 
 /// A past decision and how it came about.
@@ -39,15 +39,15 @@ const EARLIER_US: i64 = 1_000_000;
 pub struct RecalledDecision {
     /// The decision.
     pub decided: Arc<Decided>,
-    /// When it was taken into the journal, microseconds since 1970.
+    /// Time at which the journal took the decision, microseconds since 1970.
     pub at_us: i64,
-    /// How it came about.
+    /// Explanation of how it came about.
     pub recalled: Recalled,
-    /// Its slot as it is now; none: it was deleted.
+    /// The slot's current view, or `None` if the slot was deleted.
     pub view: Option<Arc<SlotView>>,
 }
 
-/// Why there is nothing to be said of the past.
+/// Reason why a question about the past has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum HindsightError {
     /// The change cannot be, or the node takes nothing any more.
@@ -80,7 +80,7 @@ fn decision(stored: &Stored<'_>, mask: Mask) -> Result<(i64, Arc<Decided>), Stri
 }
 
 impl Node {
-    /// What a change would do to a slot, by its last `count` decisions (0: as many as a preview looks at), and the slot
+    /// Previews a change of a slot on its last `count` decisions (0 means the default number). Returns the preview, and the slot
     /// as it is and as it would be.
     pub async fn preview(
         &self,
@@ -104,7 +104,7 @@ impl Node {
         Ok((preview, before, after))
     }
 
-    /// How a decision of the past came about; `slot` is where it is thought to be, if that is known.
+    /// Explains a past decision. `slot` is the slot in which it is expected, or `None` if that is unknown.
     pub async fn recall(&self, id: DecisionId, slot: Option<&SlotId>) -> Result<RecalledDecision, HindsightError> {
         self.settle(id.slot()).await;
         let (at_us, decided) = run_long(usize::MAX, || self.find(id))?;

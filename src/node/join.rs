@@ -1,4 +1,4 @@
-//! Every decision of a journal with what it came to: the join of decisions and rewards, made by the engine itself.
+//! Join of a journal's decisions and rewards, made by the engine itself.
 //!
 //! The journal is folded by a state that only keeps accounts ([`State::accounting`]). What a decision was, and what its
 //! events said, waits here as bytes for as long as the decision waits in the engine, and is handed out when the engine
@@ -31,14 +31,14 @@ use crate::{
 /// Records between two reports of progress.
 const REPORT_EVERY: u64 = 4_096;
 
-/// Which decisions are handed out.
+/// Selection of the decisions that are handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
-    /// Those of this slot; none: of all.
+    /// Slot of the decisions, or `None` for all slots.
     pub slot: Option<SlotId>,
-    /// Those made at or after this, microseconds since 1970.
+    /// Earliest time of a decision, microseconds since 1970.
     pub from_us: i64,
-    /// Those made before this, microseconds since 1970.
+    /// Time before which decisions were made, microseconds since 1970.
     pub until_us: i64,
 }
 
@@ -49,19 +49,19 @@ impl Default for Selection {
     }
 }
 
-/// A decision and what it came to.
+/// A decision with its rewards.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JoinedDecision {
-    /// When it was made, microseconds since 1970.
+    /// Time of the decision, microseconds since 1970.
     pub at_us: i64,
     /// The decision.
     pub decided: Arc<Decided>,
-    /// For each arm that it showed, in order, the reward that its slot counted; none: the slot was reset or deleted
-    /// before the decision came, and counted nothing of it.
+    /// Reward that the slot counted for each arm shown, in order, or `None` if the slot was reset or deleted
+    /// before the decision was applied, and so counted nothing of it.
     pub rewards: Option<Vec<f64>>,
     /// The events that were accepted for it, in order.
     pub events: Vec<JoinedEvent>,
-    /// Its window and the grace period were over: no reward could come any more, though what came may be taken back for
+    /// `true` if the reward window and the grace period were over. No reward could come any more, but rewards may be reversed for
     /// the reversal window.
     pub complete: bool,
 }
@@ -71,11 +71,11 @@ pub struct JoinedDecision {
 pub struct JoinedEvent {
     /// The event.
     pub event: Rewarded,
-    /// Another took it back.
+    /// `true` if another event reversed it.
     pub reversed: bool,
 }
 
-/// Why a join came to no end.
+/// Reason why a join failed.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError<E: std::error::Error> {
     /// The journal cannot be read.
@@ -89,30 +89,30 @@ pub enum JoinError<E: std::error::Error> {
     NoSlot {
         /// The slot.
         slot: SlotId,
-        /// What may have been meant.
+        /// Slot id that the caller may have meant.
         suggestion: String,
     },
-    /// Whoever was handed the decisions takes no more.
+    /// The caller's handler failed and takes no more decisions.
     #[error(transparent)]
     Taker(E),
 }
 
-/// Why the reading stops.
+/// Reason why reading stops early.
 enum JoinStop<E> {
     Unreadable(String),
     Taker(E),
 }
 
-/// What a slot's decisions and events were, as the journal holds them, until the engine tells what they came to.
+/// Decisions and events of a slot, as the journal holds them, that wait until the engine reports their rewards.
 #[derive(Default)]
 struct JoinInput {
-    /// Those that are selected.
+    /// Selected decisions.
     decisions: HashMap<DecisionId, Box<[u8]>>,
     events: HashMap<Key, Box<[u8]>>,
 }
 
 impl JoinInput {
-    /// What a decision came to, if it is selected.
+    /// Returns the decision with its rewards, or `None` if it is not selected.
     fn close(&mut self, closed: Closed, mask: Mask) -> Result<Option<JoinedDecision>, String> {
         let Closed { id, rewards, events: keys, complete } = closed;
         let mut events = Vec::with_capacity(keys.len());
@@ -139,7 +139,7 @@ struct Join<'a, E> {
     ledger: Ledger,
     slots: Slots,
     waiting: BTreeMap<SlotId, JoinInput>,
-    /// Every slot that was ever made.
+    /// Slots that were ever created, including deleted ones.
     known: BTreeSet<SlotId>,
     each: &'a mut dyn FnMut(JoinedDecision) -> Result<(), E>,
 }

@@ -89,23 +89,23 @@ use saver::Saver;
 use subjects::{KeyOfStart, Subjects, day_of};
 use writer::{ChangeCommand, ChangeEachCommand, Writer};
 
-/// How a node runs.
+/// Options of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// Where everything is kept.
+    /// Data folder, which holds the journal, the snapshots and the key of subjects.
     pub folder: PathBuf,
-    /// How often a snapshot is taken, microseconds.
+    /// Time between two snapshots, microseconds.
     pub snapshot_every_us: i64,
     /// Decide waits until its decision is durable.
     pub durable_decisions: bool,
-    /// How long decisions and rewards stay in the journal once snapshots hold what they came to, microseconds; none:
-    /// for ever.
+    /// Time that decisions and rewards stay in the journal once snapshots hold their effects, microseconds, or `None`
+    /// to keep them for ever.
     pub retention_us: Option<i64>,
-    /// What to do with a journal whose end may be lost.
+    /// Policy for a journal whose end may be lost.
     pub loss: LossPolicy,
 }
 
-/// How long decisions and rewards stay in the journal by default, microseconds: 90 days.
+/// Default time that decisions and rewards stay in the journal, microseconds: 90 days.
 pub const RETENTION_US: i64 = 90 * 24 * 3600 * 1_000_000;
 
 impl Options {
@@ -126,7 +126,7 @@ impl Options {
 pub struct Answer {
     /// The decision.
     pub decided: Arc<Decided>,
-    /// How it came about, if asked for and not a repetition.
+    /// Explanation, if the request asked for one and the decision is not a repetition.
     pub explanation: Option<Explanation>,
     /// The slot.
     pub view: Arc<SlotView>,
@@ -134,14 +134,14 @@ pub struct Answer {
     pub ignored_candidates: Vec<ArmId>,
 }
 
-/// What the writer and the callers share.
+/// State that the writer and the callers share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     views: DashMap<SlotId, Arc<SlotView>>,
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
     failure: watch::Sender<Option<String>>,
-    /// The disk has no room.
+    /// `true` while the disk is full.
     full: watch::Sender<bool>,
     stopped: AtomicBool,
     /// Decisions that were answered and are not in the journal, once the node has stopped.
@@ -208,7 +208,7 @@ pub struct Node {
     counter: AtomicU64,
     durable_decisions: bool,
     folder: PathBuf,
-    /// Whoever previews takes every core for a while: one after another.
+    /// Lock of previews. A preview takes every core for a while, so previews run one after another.
     previewing: AsyncMutex<()>,
     turns: LongCalls,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -306,7 +306,7 @@ impl Node {
         })
     }
 
-    /// Now, microseconds since 1970.
+    /// Current time, microseconds since 1970.
     pub fn now_us(&self) -> i64 {
         self.shared.clock.now_us()
     }
@@ -316,12 +316,12 @@ impl Node {
         self.shared.failure.subscribe()
     }
 
-    /// Whether the disk has no room: rewards and changes are refused until it has, decisions go on.
+    /// Becomes `true` when the disk is full. Rewards and changes are then refused until there is free space; decisions go on.
     pub fn full(&self) -> watch::Receiver<bool> {
         self.shared.full.subscribe()
     }
 
-    /// What the data folder takes on the disk.
+    /// Bytes that the data folder takes on the disk.
     pub fn disk_use(&self) -> DiskUse {
         disk_use(&self.folder)
     }
@@ -338,7 +338,7 @@ impl Node {
         views
     }
 
-    /// What the caller may have meant by a slot id that is not there.
+    /// Suggests the slot id that the caller may have meant by an unknown one.
     pub fn suggest(&self, slot: &str) -> String {
         let names: Vec<SlotId> = self.shared.views.iter().map(|entry| entry.key().clone()).collect();
         suggestion(slot, names.iter().map(SlotId::as_str))
@@ -433,13 +433,13 @@ impl Node {
         }
     }
 
-    /// How far the machine's clock is ahead of the node's time, or, below 0, behind the journal's, seconds. 0 without
+    /// Seconds by which the machine's clock is ahead of the node's time, or, below 0, behind the journal's. Returns 0 without
     /// doubt about the time, which differences of less than a day do not raise.
     pub fn clock_doubt_seconds(&self) -> i64 {
         self.shared.doubt.seconds(&*self.shared.clock)
     }
 
-    /// What waits to be written, and how much may.
+    /// Decisions, events and changes that wait to be written, and their limits.
     pub fn waiting(&self) -> Waiting {
         self.shared.queue.waiting()
     }
@@ -449,7 +449,7 @@ impl Node {
         self.shared.unsaved.load(Ordering::SeqCst)
     }
 
-    /// Whether the writer finished in good order.
+    /// Returns `true` if the writer finished without a failure.
     pub fn stopped(&self) -> bool {
         self.shared.stopped.load(Ordering::SeqCst) && !self.shared.failed()
     }

@@ -1,10 +1,10 @@
-//! Who is told what a node does.
+//! Observer of a node, for metrics.
 
 use std::fmt;
 
 use crate::engine::RewardOutcome;
 
-/// Is told what a node does, for metrics.
+/// Observer that learns what a node does, for metrics.
 pub trait Observer: Send + Sync + fmt::Debug {
     /// `events` were committed in one go, which took `seconds`.
     fn committed(&self, events: usize, seconds: f64);
@@ -12,9 +12,9 @@ pub trait Observer: Send + Sync + fmt::Debug {
     fn rewarded(&self, slot: &str, kind: &str, outcome: RewardOutcome);
     /// The state was held still for a snapshot, which took `seconds`: nothing was written meanwhile.
     fn frozen(&self, seconds: f64);
-    /// A snapshot of so many bytes was saved, which took `seconds` beside the traffic.
+    /// A snapshot of `bytes` bytes was saved, which took `seconds` beside the traffic.
     fn snapshot_saved(&self, now_us: i64, seconds: f64, bytes: u64);
-    /// So many decisions were answered and will never be in the journal.
+    /// Decisions were answered that will never be in the journal.
     fn unrecorded(&self, decisions: usize);
     /// `count` decisions, events or changes (`what`) were refused because too much waits.
     fn refused(&self, what: &str, count: usize) {
@@ -22,7 +22,7 @@ pub trait Observer: Send + Sync + fmt::Debug {
     }
     /// Bytes of the journal's write-ahead log that cannot be moved into its file, because another program reads them.
     fn log_blocked(&self, _bytes: u64) {}
-    /// The condition of a rule failed so many times while it was evaluated.
+    /// The condition of a rule failed `count` times while it was evaluated.
     fn rule_failed(&self, slot: &str, rule: &str, times: u64);
     /// A slot was deleted, and is not published any more.
     fn slot_deleted(&self, slot: &str);

@@ -62,7 +62,7 @@ fn is_ours(name: &OsStr) -> bool {
 /// FolderContents of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FolderContents {
-    /// Nothing, or only what a start that was cut short left.
+    /// The folder is empty, or holds only files of a start that was cut short.
     Empty,
     /// A data folder.
     Ours,

@@ -1,4 +1,4 @@
-//! From a data folder to a state.
+//! Recovery of the state from a data folder.
 //!
 //! One thread reads the journal and verifies it; the slots are folded by workers beside it, each slot by one
 //! of them, in journal order. The state is the same for any number of workers, bit for bit.
@@ -28,12 +28,12 @@ use crate::{
 const BATCH: usize = 256;
 /// Batches that may wait for a worker: the reader is never far ahead.
 const WAITING: usize = 16;
-/// More workers than this gain nothing: the reader is one.
+/// Number of workers beyond which nothing is gained, because there is one reader.
 const WORKERS_MAX: usize = 16;
 /// Events between two lines of progress in the log.
 const PROGRESS: u64 = 1_000_000;
 
-/// What a worker does with an event.
+/// Task of a worker for one event.
 enum RecoveryTask {
     /// Read it and apply it. Where it stands, and its bytes.
     Read(u64, Step, Vec<u8>),
@@ -43,7 +43,7 @@ enum RecoveryTask {
     Sweep(Step),
 }
 
-/// As many workers as there are cores.
+/// Number of workers: one for each core, up to [`WORKERS_MAX`].
 pub(super) fn workers() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get).min(WORKERS_MAX)
 }
@@ -162,7 +162,7 @@ pub(super) fn replay_by(
 /// A state, and of the snapshot it came from, where there was one, position and time.
 pub(super) type Recovered = (State, Option<(u64, i64)>);
 
-/// What a snapshot says of the journal it belongs to, as the journal says it.
+/// Point of the journal that a snapshot records, as the journal gives it.
 pub(super) fn origin(point: &ChainPoint) -> Origin {
     Origin { journal: point.journal.0, chain: point.hash }
 }
@@ -197,7 +197,7 @@ pub(super) fn recover(
     }
     if let Some(state) = found.state.take_if(|state| mask.is_after(state.position())) {
         if trimmed == 0 {
-            // It knows subjects by their ids: what it holds is learned anew, so that all of it joins what comes.
+            // The snapshot knows subjects by their ids. Its events are replayed, so that they join later ones by pseudonym.
             tracing::info!(
                 snapshot = state.position(),
                 "learning anew from the journal, which knows subjects by their ids up to there"
@@ -221,7 +221,7 @@ pub(super) fn recover(
     Ok((state, snapshot))
 }
 
-/// The state that the journal in a folder gives when it is folded from its beginning by so many workers, snapshots
+/// State that the journal in a folder gives when `workers` workers fold it from its beginning, snapshots
 /// left aside; for audits and tests. The folder must not be in use, and is not changed.
 pub fn fold(folder: &Path, workers: usize) -> Result<State, OpenError> {
     let folder = Folder::open(folder)?;

@@ -1,4 +1,4 @@
-//! Which decision a request id was given, so that a retry gets the same.
+//! Decisions by request id, so that a retry gets the same decision.
 
 use std::{
     collections::VecDeque,
@@ -19,7 +19,7 @@ const TOTAL_MAX: usize = 4 * REQUESTS_MAX;
 /// The decision that a request id was given.
 #[derive(Debug, Clone)]
 pub(super) struct RequestDecision {
-    /// When it was made, microseconds since 1970.
+    /// Time of the decision, microseconds since 1970.
     at_us: i64,
     /// The slot's number.
     pub(super) slot: u32,
@@ -79,12 +79,12 @@ impl RequestClaims<'_> {
             && (made_us < now_us - REQUEST_MEMORY_US || self.order.len() > TOTAL_MAX)
         {
             self.order.pop_front();
-            // A request that was decided anew since then stays.
+            // A request that was decided again since then stays.
             self.decisions.remove_if(&key, |_, entry| entry.at_us == made_us);
         }
     }
 
-    /// Forgets decisions that did not come about.
+    /// Forgets decisions that the queue refused.
     pub(super) fn release(&mut self, decisions: &[(u32, Arc<Decided>)]) {
         for (_, decided) in decisions {
             if let Some(request_id) = &decided.request_id {

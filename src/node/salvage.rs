@@ -40,11 +40,11 @@ pub struct Gap {
 /// A folder that was salvaged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Salvaged {
-    /// What the new folder holds.
+    /// Contents of the new folder.
     pub audit: Audit,
     /// Positions that were committed and of which nothing whole is left.
     pub gaps: Vec<Gap>,
-    /// How many they are, by kind; "unknown" where nothing tells the kind.
+    /// Number of lost events by kind, "unknown" if the kind cannot be read.
     pub lost: BTreeMap<String, u64>,
     /// Position of the snapshot that the new folder begins from, or 0 if it has none.
     pub snapshot: u64,
@@ -167,7 +167,7 @@ fn gaps(carved: &PageScan, end: u64) -> Vec<Gap> {
     gaps
 }
 
-/// How many events are lost, by kind, and how many of them the snapshot up to `held` has.
+/// Counts the lost events by kind, and those of them that the snapshot up to `held` has.
 fn count_lost(carved: &PageScan, gaps: &[Gap], held: u64) -> (BTreeMap<String, u64>, u64) {
     let (mut lost, mut in_snapshot) = (BTreeMap::new(), 0);
     for position in gaps.iter().flat_map(|gap| gap.first..=gap.last) {

@@ -16,7 +16,7 @@ const TRIM_STEP: u64 = 2_000;
 /// Between two steps, microseconds: so 20,000 records a second go at most, and come at most as fast.
 const TRIM_EVERY_US: i64 = 100_000;
 
-/// What a finished snapshot left: up to where the journal is no longer needed to recover, whichever snapshot is damaged.
+/// Last position that recovery no longer needs from the journal, whichever snapshot is damaged.
 type CoveredPosition = Option<u64>;
 
 /// Takes snapshots when they are due, on a thread of its own.
@@ -25,9 +25,9 @@ pub(super) struct Saver {
     path: PathBuf,
     shared: Arc<Shared>,
     every_us: i64,
-    /// How long decisions and rewards stay in the journal, microseconds; none: for ever.
+    /// Time that decisions and rewards stay in the journal, microseconds, or `None` to keep them for ever.
     retention_us: Option<i64>,
-    /// When the last one was begun.
+    /// Time at which the last snapshot was begun.
     begun_us: i64,
     /// The position of the newest one that was saved, or recovered from.
     saved: u64,
@@ -95,7 +95,7 @@ impl Saver {
         }
     }
 
-    /// Whether there may be something to drop soon.
+    /// Returns `true` if old records may soon have to be dropped.
     pub(super) fn trimming(&self) -> bool {
         self.trimming
     }

@@ -124,7 +124,7 @@ impl Drop for Call {
     }
 }
 
-/// Where in its messages a request's body is.
+/// Position of a request's body within its messages.
 #[derive(Debug, Default)]
 struct Framing {
     prefix: [u8; PREFIX],
@@ -162,7 +162,7 @@ impl Framing {
     }
 }
 
-/// A request's body whose bytes count.
+/// Request body whose bytes count against the limits.
 struct MeteredBody {
     body: Body,
     call: Arc<Call>,

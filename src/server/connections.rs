@@ -18,19 +18,19 @@ use tokio::{
 use tokio_stream::Stream;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-/// How long nothing is accepted after the system could not accept: out of descriptors, most likely.
+/// Pause after the system could not accept a connection: it is out of descriptors, most likely.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
-/// What gives a connection more time.
+/// Event that gives a connection more time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DeadlineRenewal {
-    /// Every byte that the client sends: answers to keepalive pings among it.
+    /// The client sent a byte, such as an answer to a keepalive ping.
     OnReceive(Duration),
-    /// Every byte that the client is sent. A client that sends its request byte by byte gains nothing by it.
+    /// The server sent a byte. A client that sends its request byte by byte gains nothing by it.
     OnSend(Duration),
 }
 
-/// A listener that takes at most so many connections at a time and closes silent ones.
+/// A listener that limits the number of connections and closes silent ones.
 #[derive(Debug)]
 pub(super) struct Incoming {
     listener: TcpListener,
@@ -77,7 +77,7 @@ impl Incoming {
     }
 }
 
-/// Whether a failure to accept is that of one client, which has left already.
+/// Returns `true` if a failure to accept concerns one client, which has left already.
 fn is_of_client(why: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(why.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)

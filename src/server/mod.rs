@@ -1,4 +1,4 @@
-//! Listening: gRPC on one port, HTTP on another, until told to stop.
+//! Server: gRPC on one port and HTTP on another, until it is stopped.
 
 mod calls;
 mod connections;
@@ -36,7 +36,7 @@ use crate::{
 /// Bytes of one call's headers.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
 
-/// How long calls that were taken may go on once the server drains.
+/// Time that accepted calls may go on once the server drains.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// A service that takes compressed messages, none of which is longer than a plain one may be.
@@ -46,24 +46,24 @@ macro_rules! bounded {
     };
 }
 
-/// What answers while the disk has no room, the service as a whole ("") among it.
+/// Services that answer while the disk is full, including the service as a whole ("").
 const READERS: [&str; 3] = ["", "slotwise.v1.DecisionService", "slotwise.v1.InsightService"];
-/// What does not.
+/// Services that do not answer while the disk is full.
 const WRITERS: [&str; 2] = ["slotwise.v1.FeedbackService", "slotwise.v1.SlotService"];
 
-/// Why a server could not start, or had failed when it stopped.
+/// Reason why a server could not start, or had failed when it stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// An address cannot be listened on.
     #[error("cannot listen on {address} for {what}: {source}; {}", listen_hint(source, flag))]
     Listen {
-        /// For what.
+        /// Protocol of the port.
         what: &'static str,
-        /// Where.
+        /// Address.
         address: Address,
         /// The flag that sets it.
         flag: &'static str,
-        /// Why.
+        /// Reason.
         source: io::Error,
     },
     /// The node cannot be opened.
@@ -85,7 +85,7 @@ pub enum ServeError {
     Internal(String),
 }
 
-/// What to do about an address that cannot be listened on.
+/// Advice about an address on which the server cannot listen.
 fn listen_hint(source: &io::Error, flag: &str) -> String {
     let kind = source.kind();
     if kind == io::ErrorKind::AddrInUse {
@@ -122,7 +122,7 @@ impl Listeners {
         })
     }
 
-    /// Where gRPC is.
+    /// Address of the gRPC port.
     pub fn grpc_address(&self) -> io::Result<SocketAddr> {
         self.grpc.local_addr()
     }
@@ -137,14 +137,14 @@ impl Listeners {
         (grpc, http)
     }
 
-    /// Where HTTP is.
+    /// Address of the HTTP port.
     pub fn http_address(&self) -> io::Result<SocketAddr> {
         self.http.local_addr()
     }
 }
 
-/// Serves until `stop` is cancelled; then says so for the configured delay while it goes on serving, finishes what was
-/// taken, snapshots, and returns: an error if something could not be saved.
+/// Serves until `stop` is cancelled. Then reports so for the configured delay while it goes on serving, finishes the calls it
+/// accepted, snapshots, and returns `Err` if something could not be saved.
 ///
 /// The ports answer at once: health says `NOT_SERVING` and every call `UNAVAILABLE` until recovery is done. Health
 /// says `NOT_SERVING` again once nothing can be written any more, of the services that must write already while the
@@ -159,7 +159,7 @@ pub async fn run(
 ) -> Result<(), ServeError> {
     let metrics = metrics().map_err(|why| ServeError::Internal(why.to_string()))?;
     let tasks = TaskTracker::new();
-    // Told to stop, the service says so at once, and stops when `closing` is cancelled.
+    // When `stop` is cancelled, the service reports so at once. It stops when `closing` is cancelled.
     let closing = CancellationToken::new();
     let api = Api::new(Arc::clone(&metrics), tasks.clone(), stop.child_token(), closing.child_token());
     let (health, health_service) = tonic_health::server::health_reporter();

@@ -57,7 +57,7 @@ impl Server {
         let stop = CancellationToken::new();
         let child = stop.clone();
         #[expect(clippy::disallowed_methods, reason = "the test waits for it in stop()")]
-        let served = tokio::spawn(async move { run(listeners, &config, child).await });
+        let served = tokio::spawn(async move { run(listeners, &config, child, || ()).await });
         let server = Self { address, http, stop, served };
         server.wait_until_serving().await;
         server

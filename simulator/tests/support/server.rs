@@ -59,7 +59,7 @@ pub(crate) fn with_server(durable_decisions: bool, test: impl AsyncFnOnce(Server
             test(server, client).await;
             stop.cancel();
         };
-        let (served, ()) = tokio::join!(Box::pin(run(listeners, &config, stop.clone())), Box::pin(tested));
+        let (served, ()) = tokio::join!(Box::pin(run(listeners, &config, stop.clone(), || ())), Box::pin(tested));
         served.unwrap();
     });
 }

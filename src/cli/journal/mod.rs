@@ -22,7 +22,7 @@ pub(super) struct Journal {
 enum Command {
     /// Read every record and every snapshot and see whether they are whole and agree.
     Verify(verify::Verify),
-    /// What the journal holds, by kind, slot and day.
+    /// Count the journal's records by kind, slot and day.
     Stats(stats::Stats),
     /// Build a new data folder from what is whole in a damaged one, and say what is lost. The damaged one is not changed.
     Salvage(salvage::Salvage),

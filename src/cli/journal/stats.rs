@@ -26,7 +26,7 @@ const REPORT_EVERY: u64 = 4_096;
 pub(super) struct Stats {
     #[command(flatten)]
     data: Data,
-    /// As JSON, with all slots and days.
+    /// Print JSON, with all slots and days.
     #[arg(long)]
     json: bool,
 }
@@ -49,7 +49,7 @@ impl Volume {
     }
 }
 
-/// What a journal holds.
+/// Volume of a journal.
 #[derive(Debug, Default)]
 struct JournalVolume {
     all: Volume,

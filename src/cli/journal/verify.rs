@@ -10,8 +10,8 @@ use crate::node;
 pub(super) struct Verify {
     #[command(flatten)]
     data: Data,
-    /// Fold the journal, too, and compare what it gives with each snapshot, byte for byte: takes as long as learning it
-    /// all anew.
+    /// Also rebuild the state from the journal and compare it with each snapshot, byte for byte. This takes as long as learning
+    /// everything again.
     #[arg(long)]
     fold: bool,
 }

@@ -24,18 +24,18 @@ use crate::{
 
 /// Arms that are named where some would be removed.
 const NAMED: usize = 3;
-/// Differences that are told one by one.
+/// Number of differences that are listed one by one.
 const LINES_MAX: usize = 200;
 
 pub(super) type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Where the documents are.
+/// Files with the documents.
 #[derive(Debug, clap::Args)]
 pub(super) struct Files {
     /// The file or folder.
     #[arg(short, long, value_name = "FILE|DIR", required_unless_present = "path", conflicts_with = "path")]
     file: Option<PathBuf>,
-    /// The same, without the flag.
+    /// File or folder, given without the flag.
     #[arg(value_name = "FILE|DIR")]
     path: Option<PathBuf>,
 }
@@ -46,7 +46,7 @@ impl Files {
     }
 }
 
-/// What becomes of arms of a slot that the file does not list.
+/// Treatment of a slot's arms that the file does not list.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(super) struct UnlistedArms {
     /// Remove the slot's arms that the file does not list. Without it, a file that would remove arms is refused.
@@ -155,7 +155,7 @@ fn read(path: &Path) -> Outcome<Vec<(PathBuf, SlotDocument)>> {
     Ok(documents)
 }
 
-/// What a document makes of a slot.
+/// Change that a document makes to a slot.
 pub(super) struct Plan {
     /// The slot as it would be.
     pub(super) wanted: Definition,
@@ -189,7 +189,7 @@ impl Plan {
     }
 }
 
-/// What a document makes of the slot that there is.
+/// Plans the change that a document makes to an existing slot.
 pub(super) async fn wanted(client: &mut Client, document: &SlotDocument, unlisted: UnlistedArms) -> Outcome<Plan> {
     let wanted = document.definition()?;
     let (current, revision) = match client.get_slot(wanted.id.as_str()).await {

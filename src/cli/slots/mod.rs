@@ -45,13 +45,13 @@ enum Command {
     Get {
         /// The slot.
         slot: String,
-        /// As it was after this revision; see `slots history`.
+        /// Print the slot as it was after this revision; see `slots history`.
         #[arg(long, value_name = "REVISION")]
         revision: Option<u64>,
-        /// As what.
+        /// Format of the output.
         #[arg(short, long, default_value = "toml")]
         output: Output,
-        /// With what operations own: the safe choice, the mode, frozen learning, and which arms are available when.
+        /// Include the fields that operations own: the safe choice, the mode, frozen learning, and when each arm is available.
         /// Without it they are left out, so that a later `apply` of the document undoes nothing.
         #[arg(long)]
         all: bool,
@@ -70,19 +70,19 @@ enum Command {
     Resume(steer::Resume),
 }
 
-/// Who makes a change, and why.
+/// Author and reason of a change.
 #[derive(Debug, clap::Args)]
 struct ChangeNote {
-    /// ChangeReason; stands in the slot's history.
+    /// Reason of the change, for the slot's history.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Who; stands in the slot's history. Without it, the user's name.
+    /// Author of the change, for the slot's history. Without it, the user's name.
     #[arg(long, value_name = "NAME")]
     author: Option<String>,
 }
 
 impl ChangeNote {
-    /// What stands in the history, with the command where no reason was given.
+    /// Text for the history; names the command if no reason was given.
     fn why(self, command: &str) -> ChangeReason {
         ChangeReason::new(
             self.author.unwrap_or_else(user_name),
@@ -91,7 +91,7 @@ impl ChangeNote {
     }
 }
 
-/// How a document is printed.
+/// Format of a printed document.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum Output {
     /// TOML, as `slots apply` reads it.

@@ -14,18 +14,18 @@ use crate::{
 pub(super) struct New {
     /// The slot's id.
     slot: String,
-    /// What to begin with.
+    /// Template to begin with.
     #[arg(short, long, default_value = "offer")]
     template: Template,
-    /// Where to write it; without it, to standard output. An existing file is never overwritten.
+    /// File to write; without it, standard output. An existing file is never overwritten.
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
 
-/// What a slot begins with.
+/// Template of a new slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Template {
-    /// One thing out of several, with a holdout, a warm-up and an evidence rule.
+    /// Show one thing out of several, with a holdout, a warm-up and an evidence rule.
     Offer,
     /// Search results in the best order, from the order that they come in.
     Ranking,

@@ -13,7 +13,7 @@ use crate::{
     wire::{Client, ClientPreview},
 };
 
-/// Arms that are listed for people; the others are told by their number.
+/// Number of arms that are listed for people; the others are counted.
 const ARMS_MAX: usize = 30;
 
 /// Flags of `slots preview`.
@@ -21,7 +21,7 @@ const ARMS_MAX: usize = 30;
 pub(super) struct Preview {
     #[command(flatten)]
     files: Files,
-    /// By how many of each slot's last decisions, at most 10000; 0: as many.
+    /// Number of each slot's last decisions to use, at most 10000; 0 means 10000.
     #[arg(long, default_value_t = 0, value_name = "N")]
     decisions: u32,
     #[command(flatten)]

@@ -19,10 +19,10 @@ use crate::{
 pub(super) struct History {
     /// The slot.
     slot: String,
-    /// How many revisions at most, newest first.
+    /// Largest number of revisions to list, newest first.
     #[arg(short = 'n', long, default_value_t = 20, value_name = "N")]
     count: usize,
-    /// As what.
+    /// Format of the output.
     #[arg(short, long, default_value = "text")]
     output: Output,
     #[command(flatten)]
@@ -31,7 +31,7 @@ pub(super) struct History {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Output {
-    /// For people.
+    /// A table for people.
     Text,
     /// JSON, with the names of the contract.
     Json,
@@ -94,7 +94,7 @@ fn json(revision: &ClientRevision) -> serde_json::Value {
 pub(super) struct Rollback {
     /// The slot.
     slot: String,
-    /// One of its kept revisions; see `slots history`.
+    /// Revision to return to, one of those kept; see `slots history`.
     revision: u64,
     #[command(flatten)]
     because: ChangeNote,
@@ -179,10 +179,10 @@ impl Safe {
 pub(super) struct Pause {
     /// The slot.
     slot: String,
-    /// Its arms.
+    /// Arms of the slot.
     #[arg(required = true, value_name = "ARM")]
     arms: Vec<String>,
-    /// There are none left, rather than somebody paused them.
+    /// Record the arms as out of stock instead of paused.
     #[arg(long)]
     out_of_stock: bool,
     #[command(flatten)]
@@ -196,7 +196,7 @@ pub(super) struct Pause {
 pub(super) struct Resume {
     /// The slot.
     slot: String,
-    /// Its arms.
+    /// Arms of the slot.
     #[arg(required = true, value_name = "ARM")]
     arms: Vec<String>,
     #[command(flatten)]

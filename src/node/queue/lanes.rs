@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Where a caller that waits for its decision to be durable is told.
+/// Channel to a caller that waits until its decision is durable.
 pub(in crate::node) type DecisionReply = oneshot::Sender<Result<(), WriteError>>;
 
 /// Number of decisions that were taken, by slot number.
@@ -70,12 +70,12 @@ impl Lanes {
         self.bytes
     }
 
-    /// Whether so many more would stay within what may wait at any time.
+    /// Returns `true` if this many more decisions and bytes would stay within the limits.
     pub(super) fn fit(&self, decisions: usize, bytes: usize) -> bool {
         self.len + decisions <= DECISIONS_MAX && self.bytes + bytes <= DECISION_BYTES_MAX
     }
 
-    /// When the oldest waiting decision came.
+    /// Time at which the oldest waiting decision came, or `None` if no decision waits.
     pub(super) fn oldest(&self) -> Option<Instant> {
         let (_, slot) = self.order.front()?;
         self.by_slot.get(slot)?.front().map(|entry| entry.at)
@@ -109,7 +109,7 @@ impl Lanes {
         Some(self.by_slot.get(&slot)?.back()?.ticket)
     }
 
-    /// Whether a decision of a slot up to this ticket waits.
+    /// Returns `true` if a decision of the slot up to this ticket waits.
     pub(super) fn waits(&self, slot: u32, ticket: u64) -> bool {
         self.by_slot.get(&slot).and_then(VecDeque::front).is_some_and(|front| front.ticket <= ticket)
     }

@@ -34,10 +34,10 @@ use crate::{
 use lanes::Lanes;
 pub(super) use lanes::{DecisionReply, TakenCounts};
 
-/// Where the outcomes of a batch of rewards go.
+/// Channel to the caller that waits for the outcomes of a batch of rewards.
 pub(super) type RewardReply = oneshot::Sender<Result<Vec<RewardAnswer>, WriteError>>;
 
-/// What the writer does alone, outside of any batch.
+/// Command that the writer carries out alone, outside of any batch.
 #[derive(Debug)]
 pub(super) enum SoloCommand {
     /// Change a slot.
@@ -50,7 +50,7 @@ pub(super) enum SoloCommand {
     Settle(oneshot::Sender<()>),
 }
 
-/// What passes waiting decisions.
+/// Payload of an entry of the express lane, which passes waiting decisions.
 #[derive(Debug)]
 enum ExpressItem {
     Rewards(Vec<RewardRequest>, RewardReply),
@@ -60,30 +60,30 @@ enum ExpressItem {
 /// An entry of the express lane.
 #[derive(Debug)]
 struct ExpressEntry {
-    /// By slot number, the ticket up to which its decisions must be written before; 0 if none must.
+    /// Tickets by slot number. The slot's decisions up to its ticket must be written before; 0 if none must.
     after: BTreeMap<u32, u64>,
     events: usize,
     bytes: usize,
     what: ExpressItem,
 }
 
-/// How much the writer takes at once.
+/// Limits of the batch that the writer takes at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BatchLimits {
     /// Number of reward events, and number of decisions, at most.
     pub(super) events: usize,
     /// Number of decisions that nobody waits for, at most.
     pub(super) unasked: usize,
-    /// Whether decisions are written at all. If not, what would have to come after them is refused.
+    /// `true` if decisions are written at all. If `false`, rewards that would have to come after them are refused.
     pub(super) decisions: bool,
 }
 
-/// A batch as it was taken.
+/// A batch that the writer took from the queue.
 #[derive(Debug, Default)]
 pub(super) struct QueuedBatch {
     /// Decisions, which come before all rewards of the batch.
     pub(super) decisions: Vec<Arc<Decided>>,
-    /// How many decisions of each slot these are.
+    /// Number of these decisions by slot.
     pub(super) counts: TakenCounts,
     pub(super) rewards: Vec<(Vec<RewardRequest>, RewardReply)>,
     /// Done after the rest is written.
@@ -92,23 +92,23 @@ pub(super) struct QueuedBatch {
     pub(super) refused: Vec<RewardReply>,
 }
 
-/// Why the writer was woken.
+/// Reason why the writer was woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WakeReason {
-    /// There is something to take.
+    /// The queue has something to take.
     RecoveryTask,
-    /// Nothing came for a while.
+    /// Patience ran out and the queue is empty.
     Idle,
     /// The queue is to be emptied, and then the writer ends.
     Stop,
 }
 
-/// When waiting decisions wake the writer.
+/// Condition under which waiting decisions wake the writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WakeCondition {
-    /// At once: their callers wait.
+    /// Immediately, because their callers wait.
     AtOnce,
-    /// Once they waited this long, or are a portion.
+    /// Decisions wake the writer once they waited this long, or fill a batch.
     After(Duration),
     /// Never: they cannot be written now.
     Never,
@@ -128,7 +128,7 @@ struct QueueState {
     closed: bool,
 }
 
-/// See the module.
+/// Queue before the writer; the module documentation states its invariants.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     inner: Mutex<QueueState>,
@@ -145,7 +145,7 @@ impl Queue {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells whether so many decisions more would be taken now: a cheap look before they are made.
+    /// Checks that this many more decisions would be taken now: a cheap look before they are made.
     pub(super) fn admits(&self, decisions: usize) -> Result<(), WriteError> {
         self.lock().admits(decisions, 0)
     }
@@ -237,7 +237,7 @@ impl Queue {
         Ok(())
     }
 
-    /// What waits.
+    /// Decisions, events and changes that wait, and their limits.
     pub(super) fn waiting(&self) -> Waiting {
         let inner = self.lock();
         Waiting {
@@ -337,7 +337,7 @@ impl Queue {
         }
     }
 
-    /// Takes out all rewards and changes that wait, for their callers to be told.
+    /// Takes out all rewards and changes that wait, so that the writer can refuse them.
     pub(super) fn drain_express(&self) -> (Vec<RewardReply>, Vec<SoloCommand>) {
         let mut inner = self.lock();
         let (mut rewards, mut singles) = (Vec::new(), Vec::new());

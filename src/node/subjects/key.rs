@@ -1,7 +1,7 @@
 //! Key of a data folder: it turns the id of a subject or session into its pseudonym.
 //!
 //! The file `subjects.key` is one line: a name with the version, the key and a checksum, both as hexadecimal digits. Only
-//! the owner may read it. The journal holds the key's fingerprint, from which the key cannot be told.
+//! the owner may read it. The journal holds the key's fingerprint, from which the key cannot be computed.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -32,7 +32,7 @@ pub(in crate::node) type PseudonymBytes = [u8; BYTES];
 /// Check value of a key.
 pub(in crate::node) type Fingerprint = [u8; 8];
 
-/// Why the subjects of a folder cannot be told apart.
+/// Reason why the key of a folder's subjects cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file is missing.
@@ -54,11 +54,11 @@ pub enum KeyError {
     /// The file cannot be read or written.
     #[error("cannot {verb} {}: {source}", file.display())]
     Io {
-        /// What was tried.
+        /// Operation that failed.
         verb: &'static str,
         /// The file.
         file: PathBuf,
-        /// What the system says.
+        /// Error of the system.
         source: io::Error,
     },
 }

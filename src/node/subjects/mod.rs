@@ -49,7 +49,7 @@ impl Mask {
         }
     }
 
-    /// Whether pseudonyms came after a position other than 0: a snapshot there knows subjects by their ids.
+    /// Returns `true` if pseudonyms began after a position other than 0. A snapshot before it knows subjects by their ids.
     pub(in crate::node) fn is_after(self, position: u64) -> bool {
         self.key.is_some() && position <= self.begun
     }
@@ -68,14 +68,14 @@ impl Mask {
     }
 }
 
-/// What a start has to do about the key of its folder.
+/// Status of the key of a folder at a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum KeyStatus {
     /// The file is there, and the journal knows the key.
     Whole,
     /// A start that was cut short left the file, and the journal knows no key yet.
     Unrecorded,
-    /// There is neither a file nor a record.
+    /// Neither the file nor the record exists.
     New,
     /// The file is gone; the journal knows the key that was in it.
     Lost,
@@ -113,7 +113,7 @@ impl KeyOfStart {
         Ok(Self { key, status, mask: Mask { key: Some(key), begun } })
     }
 
-    /// What masks the events of this folder's journal.
+    /// Mask of the events of this folder's journal.
     pub(in crate::node) fn mask(&self) -> Mask {
         self.mask
     }
@@ -160,7 +160,7 @@ pub(in crate::node) struct Subjects {
 }
 
 impl Subjects {
-    /// What masks the events of this folder's journal.
+    /// Mask of the events of this folder's journal.
     pub(in crate::node) fn mask(&self) -> Mask {
         self.mask
     }
@@ -210,7 +210,7 @@ impl SubjectNames {
         Self(Names::open(folder).ok())
     }
 
-    /// No table: pseudonyms stay.
+    /// Names without a table: pseudonyms stay.
     pub fn none() -> Self {
         Self(None)
     }

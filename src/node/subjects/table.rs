@@ -61,7 +61,7 @@ enum TableMessage {
 pub(in crate::node) struct Table {
     queue: Option<SyncSender<TableMessage>>,
     thread: Option<JoinHandle<()>>,
-    /// What was handed on today, by the pseudonym's first bytes.
+    /// Pseudonyms that were handed on today, by their first bytes.
     recent: Box<[AtomicU64]>,
     names: Mutex<Option<Names>>,
 }
@@ -100,7 +100,7 @@ impl Table {
         Ok(Self { queue: Some(queue), thread: Some(thread), recent, names: Mutex::new(Some(names)) })
     }
 
-    /// Place and mark of a pseudonym that was seen on a day.
+    /// Cache entry of a pseudonym, and the value that it has if the pseudonym was seen on a day.
     fn recent(&self, pseudonym: &PseudonymBytes, day: i64) -> (&AtomicU64, u64) {
         let [a, b, c, d, e, f, g, h, ..] = *pseudonym;
         let word = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
@@ -256,9 +256,9 @@ impl Worker {
         self.rewrite()
     }
 
-    /// Writes the table anew, into pages that never held anything else. `secure_delete` overwrites a row where it stands
+    /// Writes the table again, into pages that never held anything else. `secure_delete` overwrites a row where it stands
     /// and every page that is given up, but not the copies that stay behind when pages are merged; nor does VACUUM,
-    /// whose pages are filled up with whatever is in memory.
+    /// which fills up its pages with bytes of the memory.
     fn rewrite(&mut self) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
         transaction.execute_batch(

@@ -26,7 +26,7 @@ fn files_with(folder: &Path, bytes: &[u8]) -> Vec<String> {
     found
 }
 
-/// As a node opens a folder.
+/// Opens a folder as a node does.
 fn open_with(
     folder: &Path,
     retention_us: Option<i64>,
@@ -137,7 +137,7 @@ fn a_lost_key_is_replaced_only_where_its_loss_is_accepted() {
 fn the_table_gives_ids_back_until_they_are_forgotten_and_leaves_no_byte_of_them() {
     let folder = tempfile::tempdir().unwrap();
     let (subjects, _journal) = open(folder.path()).unwrap();
-    // So many that pages are split and moved.
+    // Enough rows for pages to be split and moved.
     let of = |i: u32| subject(&format!("shopper-{i}@example.com"), &format!("visit-{i}-of-shopper"));
     let all: Vec<Subject> = (0..3_000).map(|i| subjects.pseudonym(&of(i), 20_000)).collect();
     subjects.settle();

@@ -15,11 +15,11 @@ use crate::{
     slot::{Arm, ArmId, ChangeReason, Definition, Goal, RewardKind},
 };
 
-/// What the next commits come to.
+/// Outcome of the next commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CommitFault {
     Fair = 0,
-    /// No room.
+    /// The disk is full.
     Full = 1,
     /// A sync fails.
     Sick = 2,
@@ -207,7 +207,7 @@ impl TestNode {
         self.counting.0.load(Ordering::SeqCst)
     }
 
-    /// How many decisions and rewards the state has that is recovered from the folder.
+    /// Number of decisions and rewards in the state that is recovered from the folder.
     fn counted(&self) -> (u64, u64) {
         let counters = recover_state(self.folder.path(), None, 1).unwrap().slot("offers").unwrap().view().counters;
         (counters.decisions, counters.rewards)
@@ -309,7 +309,7 @@ async fn after_a_failed_sync_or_a_panic_nothing_is_written_and_decisions_are_cou
     }
 }
 
-/// What is old and in both snapshots goes from the journal; a start needs no more than is left, from either.
+/// Old records that both snapshots cover are dropped from the journal. A start from either needs only the rest.
 #[tokio::test]
 async fn what_outlived_its_retention_goes_and_both_snapshots_still_recover() {
     let mut world = TestNode::new();

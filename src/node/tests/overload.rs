@@ -1,4 +1,4 @@
-//! More than the disk can write: what waits, what is refused, and who passes whom.
+//! Overload: more traffic than the disk can write. The tests hold the waiting, the refusals and the order.
 
 use std::{
     collections::BTreeMap,

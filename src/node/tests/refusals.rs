@@ -1,4 +1,4 @@
-//! Every way in which a start is refused: with a message that names the file, and without changing a byte of the folder.
+//! Refusals of a start: each has a message that names the file, and changes no byte of the folder.
 
 use std::{
     collections::BTreeMap,
@@ -164,7 +164,7 @@ async fn a_start_that_is_refused_changes_nothing() {
     refused("no journal", case.path(), &["ends at position 0", "was acknowledged"]);
     fs::remove_file(path(&case, "journal.mark")).unwrap();
     refused("no journal beside snapshots", case.path(), &["ends at position 0", "was durable"]);
-    // Cut off where a snapshot covers it: the pages that are missing are not in the log, which was begun anew.
+    // The file is cut off where a snapshot covers it. The missing pages are not in the log, which had begun again.
     let case = copy(crashed.path());
     execute(case.path(), "");
     {

@@ -11,7 +11,7 @@ use crate::{
     slot::{ChangeReason, FieldError, SlotId},
 };
 
-/// What became of a change: the slot as it is now (for a deletion, as it was), or as it would be.
+/// Result of a change: the slot as it is now (for a deletion, as it was), or as it would be.
 pub(in crate::node) type Changed = Result<Arc<SlotView>, ChangeFailure>;
 
 /// A change of a slot.
@@ -27,7 +27,7 @@ pub(in crate::node) struct ChangeCommand {
 /// The slots that a change of several changed, and their revisions, by id.
 pub(in crate::node) type ChangedEach = Result<Vec<(SlotId, u64)>, ChangeFailure>;
 
-/// The same change of one slot, or without one of every slot.
+/// Command to make the same change of one slot, or of every slot if `slot` is `None`.
 #[derive(Debug)]
 pub(in crate::node) struct ChangeEachCommand {
     pub(in crate::node) slot: Option<SlotId>,
@@ -51,14 +51,14 @@ impl Writer {
     pub(super) fn change(&mut self, command: ChangeCommand) {
         let ChangeCommand { slot, change, why, validate_only, reply } = command;
         let result = self.try_change(&slot, change, &why, validate_only);
-        // Whoever no longer waits does not need the answer.
+        // A caller that no longer waits does not need the answer.
         drop(reply.send(result));
     }
 
     /// See [`DraftCommand`].
     pub(super) fn answer_draft(&self, command: DraftCommand) {
         let DraftCommand { slot, change, reply } = command;
-        // Whoever no longer waits does not need the answer.
+        // A caller that no longer waits does not need the answer.
         drop(reply.send(self.draft(&slot, change, &ChangeReason::default())));
     }
 
@@ -66,7 +66,7 @@ impl Writer {
         self.state.slot(slot.as_str()).map(|state| Arc::new(state.view()))
     }
 
-    /// The event that makes a change true; none: it is so already.
+    /// Event that makes a change, or `None` if it changes nothing.
     fn planned(&self, slot: &SlotId, change: Change, why: &ChangeReason) -> Result<Option<Event>, ChangeFailure> {
         let Some(body) = plan(&self.state, slot, change, why)? else { return Ok(None) };
         let event = Event { at_us: self.now_us(), body };
@@ -93,7 +93,7 @@ impl Writer {
     pub(super) fn change_each(&mut self, command: ChangeEachCommand) {
         let ChangeEachCommand { slot, change, why, reply } = command;
         let result = self.try_change_each(slot, &change, &why);
-        // Whoever no longer waits does not need the answer.
+        // A caller that no longer waits does not need the answer.
         drop(reply.send(result));
     }
 

@@ -26,11 +26,11 @@ use crate::{
     slot::{ArmId, SlotId},
 };
 
-/// How long decisions that nobody waits for may be gathered before they are committed.
+/// Time that decisions without a waiting caller may be gathered before they are committed.
 const LINGER: Duration = Duration::from_millis(5);
-/// How often the writer looks whether a snapshot is due, or there is room again, when nothing comes.
+/// Time after which an idle writer looks whether a snapshot is due, or the disk has free space again.
 const IDLE: Duration = Duration::from_millis(500);
-/// The same while it drops what is old.
+/// Time after which an idle writer looks again while it drops old records.
 const TRIMMING: Duration = Duration::from_millis(100);
 
 /// A reward event as it came, before its slot is known.
@@ -48,21 +48,21 @@ pub struct RewardRequest {
     pub arm: Option<ArmId>,
     /// The kind.
     pub kind: String,
-    /// Its value.
+    /// Value of the event.
     pub value: Option<f64>,
-    /// When it happened; none: on arrival.
+    /// Time at which it happened, or `None` for its arrival.
     pub time_us: Option<i64>,
     /// The event it takes back.
     pub reverses: Option<String>,
 }
 
-/// Why a change did not happen.
+/// Reason why a change was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeFailure {
-    /// It cannot be.
+    /// The change is not valid.
     #[error(transparent)]
     Refused(#[from] ChangeError),
-    /// It could not be written.
+    /// The change could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
 }
@@ -81,23 +81,23 @@ pub(super) struct Writer {
     pub(super) folder: Folder,
     pub(super) shared: Arc<Shared>,
     pub(super) saver: Saver,
-    /// Decisions are answered when they are durable: none is kept that was not.
+    /// `true` if decisions are answered when they are durable. Decisions that are not durable are then dropped.
     pub(super) durable_decisions: bool,
-    /// Once the disk was full, until no decision waits.
+    /// Catching up after a full disk: `Some` from then until no decision waits.
     pub(super) catch_up: Option<CatchUp>,
 }
 
-/// How decisions follow once a full disk has room again.
+/// Pace of the waiting decisions once a full disk has free space again.
 #[derive(Debug)]
 pub(super) struct CatchUp {
-    /// Since the disk was last known to be full.
+    /// Time since the disk was last known to be full.
     since: Stopwatch,
     /// Number of decisions that nobody asks for and that are written at once.
     unasked: usize,
 }
 
 impl Writer {
-    /// Works until it is told to stop, then takes a last snapshot.
+    /// Works until the queue stops, then takes a last snapshot.
     pub(super) fn run(mut self) {
         // Should anything here panic, the node must not go on as if its writer were there.
         let _guard = CloseOnExit(Arc::clone(&self.shared));
@@ -127,12 +127,12 @@ impl Writer {
         self.finish();
     }
 
-    /// Whether decisions wait for room on the disk.
+    /// Returns `true` if decisions wait for free space on the disk.
     fn holds_decisions(&self) -> bool {
         self.shared.is_full() || self.catch_up.is_some() && !disk_space::is_ample(self.journal.file())
     }
 
-    /// Whether decisions that nobody asks for wait for rewards and changes that were refused to be sent again.
+    /// Returns `true` if decisions without a waiting caller let refused rewards and changes, sent again, pass first.
     fn is_in_grace(&self) -> bool {
         self.catch_up.as_ref().is_some_and(|after| after.since.seconds() < GRACE_AFTER_FULL.as_secs_f64())
     }
@@ -142,7 +142,7 @@ impl Writer {
         self.catch_up = Some(CatchUp { since: self.shared.stopwatch(), unasked: PORTION_MIN });
     }
 
-    /// How much is taken at once: the section "Overload" of [`admission`](super::admission) says why.
+    /// Limits of the next batch. The section "Overload" of [`admission`](super::admission) gives the reasons.
     fn portion(&mut self) -> BatchLimits {
         let events = self.shared.queue.portion();
         if self.shared.is_full() {

@@ -1,4 +1,4 @@
-//! What a row of the export holds: one table, from which rows, help and the document come.
+//! Columns of the export: one table, from which rows, help and the document come.
 
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -25,7 +25,7 @@ pub(super) enum Cell<'a> {
 /// A column.
 pub(super) struct Column {
     pub(super) name: &'static str,
-    /// Its type in JSON; in CSV a list or an object is that JSON as text.
+    /// Type of the column in JSON; in CSV a list or an object is that JSON as text.
     pub(super) kind: &'static str,
     pub(super) meaning: &'static str,
     pub(super) cell: for<'a> fn(&'a JoinedDecision) -> Cell<'a>,

@@ -42,7 +42,7 @@ pub(super) struct Export {
     /// Decisions made before this.
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     until: Option<i64>,
-    /// As what.
+    /// Format of the output.
     #[arg(long, default_value = "jsonl")]
     format: Format,
     /// CSV only: put an apostrophe before each text that a spreadsheet would run as a formula (it begins with = + - @, a
@@ -52,7 +52,7 @@ pub(super) struct Export {
     /// Subjects and sessions as the journal knows them, by pseudonym, instead of their ids.
     #[arg(long)]
     pseudonyms: bool,
-    /// Where to; without it, standard output.
+    /// File to write; without it, standard output.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Replace the file if it is there already.
@@ -60,7 +60,7 @@ pub(super) struct Export {
     force: bool,
 }
 
-/// As what an export is written.
+/// Format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// A JSON object a line.
@@ -69,7 +69,7 @@ pub enum Format {
     Csv,
 }
 
-/// How rows are written.
+/// Style of the rows.
 #[derive(Debug, Clone, Copy)]
 struct Style {
     format: Format,
@@ -77,7 +77,7 @@ struct Style {
     spreadsheet_safe: bool,
 }
 
-/// What was written.
+/// Counts of the rows that were written.
 #[derive(Debug, Clone, Copy, Default)]
 struct Written {
     rows: u64,
@@ -97,7 +97,7 @@ impl Export {
         }
         let Some(output) = self.output else {
             return match write(&reader, &selection, names.as_ref(), style, io::stdout().lock()) {
-                // Whoever read it has enough.
+                // The reader of the pipe has closed it.
                 Err(JoinError::Taker(why)) if why.kind() == io::ErrorKind::BrokenPipe => Ok(()),
                 Err(JoinError::Taker(why)) => Err(format!("cannot write to standard output: {why}").into()),
                 done => Ok(done.map(drop)?),

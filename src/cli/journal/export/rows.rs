@@ -22,10 +22,10 @@ pub(super) enum Rows<W: Write> {
     Csv(Box<Writer<W>>, Formulas),
 }
 
-/// What becomes of texts that a spreadsheet would run.
+/// Treatment of texts that a spreadsheet would run as formulas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Formulas {
-    /// They are written as they are.
+    /// Write them unchanged.
     Kept,
     /// An apostrophe stands before them, which a spreadsheet takes for "this is text".
     Quoted,
