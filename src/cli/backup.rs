@@ -13,7 +13,7 @@ use crate::node::{self, Audit, CopySummary};
 /// Flags of `backup`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Backup {
-    /// The folder to make; one that exists must be empty.
+    /// Folder to create; if it exists, it must be empty.
     #[arg(value_name = "DIR")]
     target: PathBuf,
     #[command(flatten)]
@@ -30,7 +30,7 @@ impl Backup {
     }
 }
 
-/// Says in one line what was copied; what was left out of it goes to standard error.
+/// Prints in one line what was copied. Snapshots that were left out are named on standard error.
 pub(super) fn print_summary(verb: &str, from: &Path, to: &Path, copied: &CopySummary) {
     for why in &copied.left_out {
         // The copy is whole without it.

@@ -14,8 +14,8 @@ pub(super) struct Clock {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Say that this machine's clock is right: a running service follows it within a second, one that starts next does
-    /// not ask again. Time that leapt ahead cannot be taken back: windows close, and posteriors fade.
+    /// Confirm that this machine's clock is right. A running service follows it within a second, and a service that starts
+    /// next does not ask again. This cannot be undone: reward windows close, and old evidence loses weight.
     Accept(Data),
 }
 

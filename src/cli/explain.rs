@@ -11,15 +11,15 @@ use crate::{
     wire::{Client, ClientExplanation, ClientShown},
 };
 
-/// Candidates that are listed for people.
+/// Number of candidates that are listed for people.
 const CANDIDATES_MAX: usize = 30;
-/// Features that are listed per candidate for people.
+/// Number of features that are listed per candidate for people.
 const EFFECTS_MAX: usize = 3;
 
 /// Flags of `explain`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Explain {
-    /// The decision's id.
+    /// Id of the decision.
     decision: String,
     /// Format of the output.
     #[arg(short, long, default_value = "table")]
@@ -32,7 +32,7 @@ pub(super) struct Explain {
 enum Output {
     /// A table for people.
     Table,
-    /// JSON, with the names of the contract.
+    /// JSON with the API's field names.
     Json,
 }
 

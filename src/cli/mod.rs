@@ -30,7 +30,7 @@ pub(crate) use terminal::{say, say_document, say_styled};
 
 use terminal::printable;
 
-/// Slotwise decides what to show this shopper now, and learns from what follows.
+/// Decide what to show each shopper, and learn from the rewards that follow.
 #[derive(Debug, Parser)]
 #[command(version, about, propagate_version = true)]
 struct Args {
@@ -42,21 +42,21 @@ struct Args {
 enum Command {
     /// Run the service: gRPC on one port, HTTP (/metrics, /healthz) on another.
     Serve(serve::Serve),
-    /// Watch a service learn: one in this process, with simulated shoppers.
+    /// Watch a service learn from simulated shoppers, all in this process.
     Demo(demo::Demo),
-    /// Make, change and read slots.
+    /// Create, change and read slots.
     Slots(slots::Slots),
-    /// Print what a slot has learned.
+    /// Print the report of a slot: its arms, their rewards and their chances.
     Report(report::Report),
-    /// Print how a decision came about.
+    /// Print why a decision showed its arms.
     Explain(explain::Explain),
-    /// Copy the state of a service's data folder, in use or not, to a new folder.
+    /// Copy a data folder, in use or not, to a new folder.
     Backup(backup::Backup),
-    /// Make a data folder of a backup.
+    /// Create a data folder from a backup.
     Restore(restore::Restore),
     /// Settle a disagreement between this machine's clock and the journal's time.
     Clock(clock::Clock),
-    /// Verify, measure and export the journal of a data folder, in use or not.
+    /// Verify, count and export the journal of a data folder, in use or not.
     Journal(journal::Journal),
 }
 
@@ -71,7 +71,7 @@ pub(crate) type CommandResult = Result<(), Box<dyn Error + Send + Sync>>;
 /// Address of the service that a command calls.
 #[derive(Debug, clap::Args)]
 struct Target {
-    /// The service's gRPC address, with or without a scheme and a port.
+    /// Address of the service's gRPC port, with or without a scheme and a port.
     #[arg(long, default_value = "127.0.0.1:50051", value_name = "ADDRESS")]
     target: String,
 }
@@ -79,7 +79,7 @@ struct Target {
 /// Data folder that a command reads.
 #[derive(Debug, clap::Args)]
 struct Data {
-    /// The service's data folder.
+    /// Data folder of the service.
     #[arg(long, default_value = "data", value_name = "DIR")]
     data: PathBuf,
 }
@@ -121,7 +121,7 @@ async fn run(command: Command) -> CommandResult {
 
 fn report_error(why: &(dyn Error + 'static)) -> ExitCode {
     let mut line = why.to_string();
-    // The cause, where the message does not tell it already.
+    // The cause is added unless the message names it already.
     if let Some(source) = why.source().map(ToString::to_string)
         && !line.contains(&source)
     {

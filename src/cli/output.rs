@@ -14,7 +14,7 @@ use crate::node::data_folder_around;
 /// Error of a command that failed.
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// A file that is being written, and where it will be.
+/// File that is being written, with its final path.
 #[derive(Debug)]
 pub(super) struct Output {
     pub(super) file: File,
@@ -23,7 +23,7 @@ pub(super) struct Output {
     path: PathBuf,
 }
 
-/// Opens `path` to be written; `force` replaces a file that is there.
+/// Opens `path` for writing; `force` replaces an existing file.
 pub(super) fn open(path: &Path, force: bool) -> Result<Output, Failure> {
     let failed = |path: &Path, why: &io::Error| format!("cannot write {}: {why}", path.display());
     if let Some(data) = data_folder_around(path) {

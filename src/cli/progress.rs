@@ -11,12 +11,12 @@ use crate::node::Progress;
 
 /// Time below which a task is not worth a bar.
 const SOON: Duration = Duration::from_secs(1);
-/// Between two lines, and before the first.
+/// Time between two lines, and before the first.
 const LINES_EVERY: Duration = Duration::from_secs(10);
 /// Time between two steps of the spinner of a task of unknown length.
 const TURN_EVERY: Duration = Duration::from_millis(100);
 
-/// Tells how far a command is.
+/// Display of a command's progress.
 pub(super) struct Meter {
     /// Progress bar, whose clock also times the lines.
     bar: ProgressBar,
@@ -29,7 +29,7 @@ impl Meter {
         Self { bar: ProgressBar::hidden(), terminal: std::io::stderr().is_terminal(), next: LINES_EVERY }
     }
 
-    /// Takes in how far it is.
+    /// Shows the progress.
     pub(super) fn show(&mut self, progress: Progress) {
         let elapsed = self.bar.elapsed();
         if self.terminal {

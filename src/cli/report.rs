@@ -16,7 +16,7 @@ const BAR: f64 = 20.0;
 /// Flags of `report`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Report {
-    /// The slot.
+    /// Id of the slot.
     slot: String,
     /// Format of the output.
     #[arg(short, long, default_value = "table")]
@@ -29,7 +29,7 @@ pub(super) struct Report {
 enum Output {
     /// A table for people.
     Table,
-    /// JSON, with the names of the contract.
+    /// JSON with the API's field names.
     Json,
 }
 

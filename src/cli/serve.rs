@@ -15,7 +15,7 @@ use crate::{
 /// Flags of `serve`; each one overrides the configuration file.
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// A configuration file (TOML); without one every setting has its default.
+    /// Configuration file (TOML); without it, each setting has its default.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Data folder: journal, snapshots and key [default: ./data].
@@ -27,12 +27,12 @@ pub(super) struct Serve {
     /// Address of the HTTP port [default: 127.0.0.1:8080]; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS")]
     http_address: Option<Address>,
-    /// Let Decide wait until its decision is durable.
+    /// Answer a Decide call only when its decision is safely on the disk.
     #[arg(long)]
     durable_decisions: bool,
-    /// Start although something of the folder may be lost. The end of the journal: its write-ahead log or its watermark is
-    /// missing, and events that were acknowledged may be gone (`slotwise journal salvage` builds a folder of what is left
-    /// without this). Or `subjects.key`: a new key is made, and no shopper from before is known again.
+    /// Start although some data may be lost. Needed in two cases. First, if the journal's write-ahead log or its watermark is
+    /// missing: events that were acknowledged may be lost (`slotwise journal salvage` saves the readable events to a new folder
+    /// without this flag). Second, if `subjects.key` is missing: a new key is created, and known shoppers count as new ones.
     #[arg(long)]
     accept_loss: bool,
     /// Time to go on serving after SIGTERM while health probes already fail [default: 5s].

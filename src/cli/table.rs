@@ -10,15 +10,15 @@ use console::{Term, measure_text_width};
 
 use crate::config::columns;
 
-/// The least width that is looked after.
+/// Smallest width of a terminal that is respected.
 const WIDTH_MIN: usize = 20;
-/// The least width of a column that is cut.
+/// Smallest width of a column that is cut.
 const CUT_MIN: usize = 8;
 
-/// The program's limit; unset in tests and libraries, which have none.
+/// Limit of the program's tables; unset in tests and libraries, which have no limit.
 static LIMIT: OnceLock<Option<usize>> = OnceLock::new();
 
-/// Takes the terminal's width for the limit of every table from now on.
+/// Sets the limit of all later tables to the terminal's width.
 pub fn limit_to_terminal() {
     LIMIT.get_or_init(|| match Term::stdout().size_checked() {
         Some((_, columns)) if columns > 0 => Some(usize::from(columns)),

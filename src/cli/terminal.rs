@@ -1,9 +1,9 @@
-//! Texts on a terminal: what a caller wrote is shown, never obeyed.
+//! Texts on a terminal: control characters in a caller's text are shown, never carried out.
 //!
 //! A context word, a display name or a reason may hold control characters: an escape sequence clears the screen of
 //! the person who lists slots, and a line break forges a line of a history. They are written as JSON writes them (`\u001b`).
 //!
-//! * [`printable`] is for a text within a line or a cell: nothing of it stays that is not shown.
+//! * [`printable`] is for a text within a line or a cell: it escapes all control characters.
 //! * `say` and [`Escaping`] are the last step before a terminal: line breaks and tabs stay.
 
 use std::{
@@ -39,7 +39,7 @@ fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |character| matches!(character, '\n' | '\t'))
 }
 
-/// Prints a line to standard output; that nobody reads it is no error.
+/// Prints a line to standard output. A closed pipe is no error.
 pub(crate) fn say(line: impl std::fmt::Display) {
     print(&lines(&line.to_string()));
 }

@@ -43,7 +43,7 @@ struct RowLocation {
     at: usize,
 }
 
-/// What the pages of a journal hold.
+/// Result of scanning the pages of a journal.
 #[derive(Debug)]
 pub struct PageScan {
     file: Option<File>,
@@ -186,7 +186,7 @@ impl PageScan {
         self.damaged.get(&position).map(String::as_str)
     }
 
-    /// Up to where records were dropped.
+    /// Last position up to which records were dropped.
     pub fn trimmed(&self) -> u64 {
         self.trimmed
     }
@@ -334,9 +334,9 @@ impl PageScan {
 /// A record that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SalvagedRecord {
-    /// Where it stood.
+    /// Position of the record.
     pub position: u64,
-    /// When it was taken, microseconds since 1970.
+    /// Time at which it was written, microseconds since 1970.
     pub at_us: i64,
     /// Kind of the event.
     pub kind: String,

@@ -1,4 +1,4 @@
-//! Whether a journal, the watermark beside it and what the snapshots say belong together. Nothing is changed.
+//! Check that a journal, the watermark beside it and the snapshots belong together. Nothing is changed.
 
 use std::{collections::HashSet, fs::File, path::Path};
 
@@ -13,13 +13,13 @@ use super::{
     watermark::{self, Watermark},
 };
 
-/// What to do with a journal whose end may be lost.
+/// Policy for a journal whose end may be lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LossPolicy {
-    /// Refuse it.
+    /// Refuse the journal.
     #[default]
     Refused,
-    /// Take what is there: somebody decided that what may be lost is lost.
+    /// Use the records that are there. An operator accepted that later ones may be lost.
     Accepted,
 }
 

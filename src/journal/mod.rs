@@ -38,12 +38,12 @@ pub use subjects::{KeyRecord, record_subjects_key};
 
 use std::path::{Path, PathBuf};
 
-/// One event, encoded, with the columns that people query.
+/// Record of one event, encoded, with the columns that people query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// When it was taken, microseconds since 1970.
+    /// Time at which it was written, microseconds since 1970.
     pub at_us: i64,
-    /// What kind of event it is.
+    /// Kind of the event.
     pub kind: &'static str,
     /// The slot it belongs to.
     pub slot: String,
@@ -56,11 +56,11 @@ pub struct Record {
 /// A record as it is read back, its checksum verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored<'a> {
-    /// Where it stands.
+    /// Position of the record.
     pub position: u64,
-    /// When it was taken, microseconds since 1970.
+    /// Time at which it was written, microseconds since 1970.
     pub at_us: i64,
-    /// What kind of event it is.
+    /// Kind of the event.
     pub kind: &'a str,
     /// The slot it belongs to.
     pub slot: &'a str,
@@ -70,15 +70,15 @@ pub struct Stored<'a> {
     pub body: &'a [u8],
 }
 
-/// Why a journal cannot be opened or read.
+/// Reason why a journal cannot be opened or read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// It cannot be opened as what it should be.
+    /// The file cannot be opened as a journal.
     #[error("cannot open the journal {} (nothing was read, from position 1 on): {why}", file.display())]
     Open {
         /// The file.
         file: PathBuf,
-        /// What the storage engine says.
+        /// Error of the storage engine.
         why: String,
     },
     /// The watermark cannot be written.
@@ -86,20 +86,20 @@ pub enum ReadError {
     Watermark {
         /// The folder.
         folder: PathBuf,
-        /// What the system says.
+        /// Error of the system.
         why: std::io::Error,
     },
-    /// It was written by a newer version.
+    /// A newer version of the program wrote the journal.
     #[error("the journal {} is of format {found}, newer than this program's {known} (nothing was read, from position 1 on); run the newer program", file.display())]
     Version {
         /// The file.
         file: PathBuf,
-        /// Its version.
+        /// Format of the journal.
         found: i64,
         /// Ours.
         known: i64,
     },
-    /// It ends before what was acknowledged.
+    /// The journal ends before a position that was acknowledged.
     #[error("the journal {} ends at position {last}, but position {acknowledged} was acknowledged: its end is damaged; restore it from a backup", file.display())]
     Short {
         /// The file.
@@ -162,7 +162,7 @@ pub enum ReadError {
     Cut {
         /// The file.
         file: PathBuf,
-        /// Its length.
+        /// Length of the file.
         bytes: u64,
         /// The length it should have.
         expected: u64,
@@ -176,15 +176,15 @@ pub enum ReadError {
         file: PathBuf,
         /// Position of the last record that was handed out.
         position: u64,
-        /// Up to where only changes of slots are kept.
+        /// Last position up to which only changes of slots are kept.
         trimmed: u64,
     },
-    /// What was asked for was dropped when its time had passed.
+    /// The requested records were dropped when their retention was over.
     #[error("the journal {} no longer holds all events up to position {trimmed}: their retention is over; begin from a snapshot at or after it", file.display())]
     Trimmed {
         /// The file.
         file: PathBuf,
-        /// Up to where only changes of slots are kept.
+        /// Last position up to which only changes of slots are kept.
         trimmed: u64,
     },
     /// A position is missing.
@@ -202,7 +202,7 @@ pub enum ReadError {
     Checksum {
         /// The file.
         file: PathBuf,
-        /// Where.
+        /// Position.
         position: u64,
     },
     /// The storage engine cannot read it.
@@ -212,32 +212,32 @@ pub enum ReadError {
         file: PathBuf,
         /// The last position that was read.
         position: u64,
-        /// What the storage engine says.
+        /// Error of the storage engine.
         why: String,
     },
-    /// Whoever was reading could not use a record.
+    /// The caller's handler rejected a record.
     #[error("the journal {} holds an event at position {position} that cannot be read: {why}", file.display())]
     Reader {
         /// The file.
         file: PathBuf,
-        /// Where.
+        /// Position.
         position: u64,
-        /// Why.
+        /// Reason.
         why: String,
     },
 }
 
-/// Why records were not taken.
+/// Reason why records were not written.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AppendError {
-    /// There is no room on the disk. Nothing of the batch is in the journal, and it may be tried again.
-    #[error("cannot write the journal {}: the disk is full; nothing of this was taken, and writing goes on when there is room", file.display())]
+    /// The disk is full. Nothing of the batch is in the journal, and it may be tried again.
+    #[error("cannot write the journal {}: the disk is full; nothing of this was written; free some space, and writing goes on by itself", file.display())]
     Full {
         /// The file.
         file: PathBuf,
     },
     /// Another program holds the journal. Nothing of the batch is in the journal, and it may be tried again.
-    #[error("cannot write the journal {}: another program is writing to it; nothing of this was taken, and writing goes on when it lets go", file.display())]
+    #[error("cannot write the journal {}: another program is writing to it; nothing of this was written; end that program's transaction, and writing goes on by itself", file.display())]
     Busy {
         /// The file.
         file: PathBuf,
@@ -247,18 +247,18 @@ pub enum AppendError {
     Engine {
         /// The file.
         file: PathBuf,
-        /// What the storage engine says.
+        /// Error of the storage engine.
         why: String,
     },
     /// An earlier commit failed.
-    #[error("the journal {} takes nothing since a commit failed; restart", file.display())]
+    #[error("the journal {} accepts nothing since a commit failed; restart the service", file.display())]
     Poisoned {
         /// The file.
         file: PathBuf,
     },
 }
 
-/// Takes a record, or says why it cannot use it.
+/// Handler of records. It returns `Err` with a reason if it cannot use a record.
 pub type RecordHandler<'a> = dyn FnMut(&Stored<'_>) -> Result<(), String> + 'a;
 
 /// The last position that the watermark in a folder says was acknowledged, or `None` if there is no whole watermark.
@@ -279,7 +279,7 @@ pub trait Journal: Send {
     /// The position of the last record; 0: there is none.
     fn last(&self) -> u64;
 
-    /// Up to which position records were dropped by [`trim`](Self::trim); 0: none were.
+    /// Last position up to which [`trim`](Self::trim) dropped records, or 0 if it dropped none.
     fn trimmed(&self) -> u64;
 
     /// The point of its history that the journal is at.

@@ -21,19 +21,19 @@ use super::{
     watermark::{self, WatermarkFile},
 };
 
-/// How often a stretch is read again because the files changed while it was read.
+/// Number of times that a chunk is read again because the files changed meanwhile.
 const TRIES: usize = 5;
 
-/// How a journal is read.
+/// Way in which a journal is read.
 #[derive(Debug)]
 enum Access {
     /// Beside the process that writes it, with SQLite's own locks.
     Shared(Connection),
-    /// Without locks, and without changing a byte: no process writes. The files as they were.
+    /// Reading without locks and without changing a byte, because no process writes. Holds the files as they were.
     Quiet(Connection, Files),
 }
 
-/// What tells whether the files of a journal changed: inode, length and time of change of the file and of its log.
+/// Inode, length and time of change of a journal's file and of its log. They show whether the files changed.
 type Files = [Option<(u64, u64, i64, i64)>; 2];
 
 fn files(file: &Path) -> Files {
@@ -185,7 +185,7 @@ impl JournalReader {
         self.extent.last
     }
 
-    /// Up to here only changes of slots are kept: the retention of everything else is over.
+    /// Last position up to which only changes of slots are kept, because the retention of everything else is over.
     pub fn trimmed(&self) -> u64 {
         self.extent.trimmed
     }
@@ -298,7 +298,7 @@ impl JournalReader {
         let failed = |why: String| ReadError::Open { file: target.clone(), why };
         let name = target.to_str().ok_or_else(|| failed("its path is not UTF-8".into()))?;
         self.with_connection(self.extent.last, |connection| {
-            // A copy of what changed meanwhile is made anew.
+            // A file that changed meanwhile is copied again.
             let _ = fs::remove_file(&target);
             connection.execute("VACUUM INTO ?", [name]).map_err(|why| failed(why.to_string()))
         })?;

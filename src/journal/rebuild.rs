@@ -16,17 +16,17 @@ use super::{
 /// Records of a batch of the new journal.
 const BATCH: u64 = 1_024;
 
-/// Shape of a journal that is made of what was found in another one.
+/// Plan of a journal that is built from the records that were salvaged from another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RebuildPlan {
-    /// Up to here records stand where they stood, and may have holes up to `trimmed`; a snapshot holds what came of them.
-    /// Those that follow move together.
+    /// Last position up to which records keep their positions, and may have holes up to `trimmed`; a snapshot holds their effects.
+    /// The records after it move together.
     pub kept: u64,
-    /// Up to here records may be missing.
+    /// Last position up to which records may be missing.
     pub trimmed: u64,
 }
 
-/// Takes the next record, by position; `None` at the end.
+/// Source of the next record by position; it returns `None` at the end.
 pub type NextRecord<'a> = dyn FnMut() -> io::Result<Option<SalvagedRecord>> + 'a;
 
 /// Makes a journal in `folder`, with an identity of its own. Returns the point of its history at which what was kept

@@ -44,10 +44,10 @@ pub(super) const TABLES: &str = "
         hash BLOB NOT NULL
     ) STRICT;";
 
-/// Where the records of a journal are.
+/// Extent of a journal's records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Extent {
-    /// Up to here records were dropped.
+    /// Last position up to which records were dropped.
     pub(super) trimmed: u64,
     /// The last one.
     pub(super) last: u64,
@@ -132,7 +132,7 @@ fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
     connection.query_row(count, [name], |row| row.get::<_, i64>(0)).map(|count| count > 0)
 }
 
-/// Up to where records were dropped, or 0 if none were.
+/// Last position up to which records were dropped, or 0 if none were.
 pub(super) fn trimmed(connection: &Connection, file: &Path) -> Result<u64, ReadError> {
     let damaged = |position: u64| ReadError::Checksum { file: file.to_owned(), position };
     let engine = |why: rusqlite::Error| engine_error(file, 0, &why);
@@ -146,7 +146,7 @@ pub(super) fn trimmed(connection: &Connection, file: &Path) -> Result<u64, ReadE
     if i64::from(retention_checksum(trimmed)) == sum { Ok(trimmed) } else { Err(damaged(trimmed)) }
 }
 
-/// Where the records are.
+/// Returns the extent of the records.
 pub(super) fn extent(connection: &Connection, file: &Path) -> Result<Extent, ReadError> {
     let trimmed = trimmed(connection, file)?;
     let last: Option<i64> = connection

@@ -65,7 +65,7 @@ impl JournalReader {
         Ok(false)
     }
 
-    /// When the first record was taken of those that are all kept, microseconds since 1970; none: there is none.
+    /// Time of the first record from which on all records are kept, microseconds since 1970, or `None` if there is none.
     pub fn kept_since_us(&self) -> Result<Option<i64>, ReadError> {
         Ok(self.at_or_after(self.trimmed() + 1)?.map(|(_, at_us)| at_us))
     }

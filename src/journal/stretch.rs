@@ -1,7 +1,7 @@
 //! Reading a journal in stretches: each is its own transaction, and nothing is handed out while one is open.
 //!
-//! Whoever takes the records may be slow, or stand still like a pipe that nobody reads. A transaction that waited for it
-//! would keep the write-ahead log from being moved into the file, and the log would grow without bound. So a stretch of
+//! A handler of records may be slow, or stand still like a pipe that nobody reads. A transaction that waited for it
+//! would keep the write-ahead log from being moved into the file, and the log would grow without bound. So a chunk of
 //! records is read and verified, the transaction ends, and only then are they handed out.
 
 use std::path::Path;
@@ -19,7 +19,7 @@ const RECORDS: usize = 1_024;
 /// Bytes of bodies after which a stretch ends.
 const BYTES: usize = 4 * 1024 * 1024;
 
-/// A record of a stretch.
+/// Record of a chunk.
 #[derive(Debug)]
 pub(super) struct ChunkRecord {
     position: u64,

@@ -15,7 +15,7 @@ const FRAME: usize = 24;
 pub(super) struct Frame {
     /// Number of the page, from 1.
     pub(super) page: u32,
-    /// Where the page's bytes begin in the log.
+    /// Offset of the page's bytes in the log.
     pub(super) at: u64,
     /// The frame agrees with its checksum.
     pub(super) whole: bool,

@@ -51,7 +51,7 @@ pub(super) struct WatermarkFile {
     second: bool,
 }
 
-/// Path of the watermark in a folder.
+/// Path of the watermark in a folder. The file keeps the name `journal.mark` that data folders have from the start.
 pub(super) fn path(folder: &Path) -> PathBuf {
     folder.join("journal.mark")
 }

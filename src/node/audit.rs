@@ -76,7 +76,7 @@ pub enum AuditError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// A snapshot is not what the journal gives.
-    #[error("the snapshot {} is not what the journal gives when it is folded up to position {position}: they differ from byte {byte} on; keep both, and restore a backup that verifies", snapshot.display())]
+    #[error("the snapshot {} differs from the state that the journal gives at position {position}, from byte {byte} on; keep both, and restore a backup that verifies", snapshot.display())]
     Differs {
         /// The file.
         snapshot: PathBuf,
@@ -86,7 +86,7 @@ pub enum AuditError {
         byte: u64,
     },
     /// The state cannot be written down to be compared.
-    #[error("cannot write down the state at position {position}: {source}")]
+    #[error("cannot encode the state at position {position}: {source}")]
     Encode {
         /// Position of the snapshot.
         position: u64,

@@ -47,13 +47,13 @@ pub enum BackupError {
         data: PathBuf,
     },
     /// Another copy to the same place is being made, or was cut short.
-    #[error("{} is there: another copy is being made, or was cut short; if none is being made, remove it", .0.display())]
+    #[error("{} exists: another copy is being made, or was cut short; if none is being made, remove it", .0.display())]
     ScratchFolder(PathBuf),
     /// The folder is a copy that was cut short.
     #[error("{} is a backup that was cut short; take another one", .0.display())]
     Partial(PathBuf),
     /// The place has no name.
-    #[error("{} has no name of its own; name the folder that is to be made", .0.display())]
+    #[error("{} does not end in a folder name; give the path of the folder to create", .0.display())]
     Nameless(PathBuf),
     /// The folder cannot be read, or the copy failed its audit.
     #[error(transparent)]

@@ -58,7 +58,7 @@ pub enum WriteError {
     #[error("the service takes no writes: {0}")]
     Failed(String),
     /// Too many decisions, events or changes wait for the journal.
-    #[error("the journal is behind; try again shortly")]
+    #[error("too much waits to be written to the journal; try again shortly")]
     Busy,
     /// The node is stopping; this did not happen.
     #[error("the service is stopping")]

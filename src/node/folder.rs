@@ -57,7 +57,7 @@ pub enum FolderError {
         source: SnapshotError,
     },
     /// A snapshot holds another position than its name says.
-    #[error("the snapshot {} is of position {position}, not of the one that its name says", path.display())]
+    #[error("the snapshot {} holds position {position}, but its file name gives another one", path.display())]
     Name {
         /// The file.
         path: PathBuf,
@@ -220,7 +220,7 @@ pub(super) fn newest_snapshot(folder: &Path) -> Result<SnapshotScan, FolderError
             Err(why @ FolderError::Snapshot { source: SnapshotError::Version(_), .. }) => return Err(why),
             Err(why) => why.to_string(),
         };
-        tracing::warn!("{why}; going back to the one before");
+        tracing::warn!("{why}; using the snapshot before it");
         found.damaged.push(why);
     }
     Ok(found)
@@ -310,7 +310,7 @@ impl Folder {
             Ok(()) => {}
             // A full disk is waited for while the service runs.
             Err(why) if is_full(&why) => {
-                tracing::warn!(%why, folder = %self.path.display(), "there is no room on the disk");
+                tracing::warn!(%why, folder = %self.path.display(), "the disk is full");
                 return Ok(());
             }
             Err(why) => return Err(io_error("write", &probe)(why)),

@@ -169,7 +169,7 @@ impl Shared {
 
     fn fail(&self, why: &str) {
         if !self.failed() {
-            tracing::error!(why, "nothing is written any more until the service is restarted");
+            tracing::error!(why, "the service writes nothing until it is restarted; restart it");
             self.failure.send_replace(Some(why.to_owned()));
         }
     }
@@ -178,15 +178,15 @@ impl Shared {
         *self.full.borrow()
     }
 
-    /// Says why there is no room, or that there is; logged when that changes.
+    /// Records that the disk is full, for the reason `why`, or with `None` that it has free space again. Logs each change.
     fn report_full(&self, why: Option<&str>) {
         if why.is_some() == self.is_full() {
             return;
         }
         if let Some(why) = why {
-            tracing::error!(why, "rewards and changes are refused until there is room");
+            tracing::error!(why, "rewards and changes are refused until the disk has free space; free some");
         } else {
-            tracing::info!("there is room on the disk again; rewards and changes are taken");
+            tracing::info!("the disk has free space again; rewards and changes are accepted");
         }
         self.full.send_replace(why.is_some());
     }

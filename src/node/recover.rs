@@ -200,7 +200,7 @@ pub(super) fn recover(
             // The snapshot knows subjects by their ids. Its events are replayed, so that they join later ones by pseudonym.
             tracing::info!(
                 snapshot = state.position(),
-                "learning anew from the journal, which knows subjects by their ids up to there"
+                "rebuilding the state from the journal, because the snapshot knows subjects by their ids"
             );
         } else {
             tracing::warn!(

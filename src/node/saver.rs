@@ -112,7 +112,7 @@ impl Saver {
             Ok(more) => self.trimming = more,
             // The next snapshot begins it again.
             Err(why @ (AppendError::Full { .. } | AppendError::Busy { .. })) => {
-                tracing::warn!(%why, "what is old could not be dropped");
+                tracing::warn!(%why, "old records of the journal could not be dropped; trying again later");
             }
             Err(why) => return Err(why),
         }

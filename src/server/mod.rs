@@ -70,11 +70,11 @@ pub enum ServeError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The node failed while running.
-    #[error("stopped, and had written nothing since this failed: {0}")]
+    #[error("the service stopped; it had written nothing since this failure: {0}")]
     Failed(String),
     /// Something that was answered could not be saved.
     #[error(
-        "stopped, but {0} decisions that were answered are not saved: the disk has no room; their rewards will be unmatched"
+        "stopped, but {0} decisions that were answered are not saved: the disk is full; their rewards will be unmatched"
     )]
     Unsaved(u64),
     /// The transport failed.
@@ -223,7 +223,7 @@ pub async fn run(
     say(&READERS, ServingStatus::NotServing).await;
     say(&WRITERS, ServingStatus::NotServing).await;
     if !config.shutdown_delay.is_zero() {
-        tracing::info!(delay = ?config.shutdown_delay, "told to stop: says so to probes, and goes on serving meanwhile");
+        tracing::info!(delay = ?config.shutdown_delay, "stopping: health probes fail from now on, and calls are served until the delay is over");
         tokio::time::sleep(config.shutdown_delay).await;
     }
     closing.cancel();
@@ -242,7 +242,9 @@ pub async fn run(
         return Err(ServeError::Unsaved(node.unsaved()));
     }
     if !node.stopped() {
-        return Err(ServeError::Internal("stopped, and cannot tell whether everything is saved; see the log".into()));
+        return Err(ServeError::Internal(
+            "the service stopped, and it is unknown whether everything is saved; see the log".into(),
+        ));
     }
     match served {
         Ok(Ok(served)) => served.map_err(ServeError::from),

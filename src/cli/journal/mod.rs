@@ -20,13 +20,13 @@ pub(super) struct Journal {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Read every record and every snapshot and see whether they are whole and agree.
+    /// Check that all records and snapshots are whole and agree.
     Verify(verify::Verify),
     /// Count the journal's records by kind, slot and day.
     Stats(stats::Stats),
-    /// Build a new data folder from what is whole in a damaged one, and say what is lost. The damaged one is not changed.
+    /// Save the readable records of a damaged data folder to a new one, and list what is lost. The damaged folder is not changed.
     Salvage(salvage::Salvage),
-    /// Write every decision with what came of it, one row each.
+    /// Write all decisions with their rewards, one row each.
     Export(export::Export),
 }
 

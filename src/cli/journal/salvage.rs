@@ -5,16 +5,16 @@ use std::{io::Write as _, path::PathBuf};
 use super::super::{CommandResult, backup::positions, progress::Meter, say};
 use crate::node::{self, Gap, Salvaged};
 
-/// Gaps that are listed.
+/// Number of gaps that are listed.
 const GAPS: usize = 20;
 
 /// Flags of `journal salvage`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Salvage {
-    /// The damaged data folder. It is only read; its service must have ended.
+    /// Damaged data folder. It is only read; its service must have ended.
     #[arg(value_name = "SOURCE")]
     source: PathBuf,
-    /// The folder to make; one that exists must be empty.
+    /// Folder to create; if it exists, it must be empty.
     #[arg(value_name = "TARGET")]
     target: PathBuf,
 }

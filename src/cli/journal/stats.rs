@@ -14,9 +14,9 @@ use crate::{
     node::{self, Progress},
 };
 
-/// Days that the table has; JSON has all.
+/// Number of days in the table; JSON has all.
 const DAYS: usize = 14;
-/// Slots that the table has, those with the most records; JSON has all.
+/// Number of slots in the table, those with the most records; JSON has all.
 const SLOTS: usize = 30;
 /// Records between two reports of progress.
 const REPORT_EVERY: u64 = 4_096;

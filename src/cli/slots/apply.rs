@@ -22,7 +22,7 @@ use crate::{
     wire::{Client, Difference, differences},
 };
 
-/// Arms that are named where some would be removed.
+/// Number of arms that a refusal to remove arms names.
 const NAMED: usize = 3;
 /// Number of differences that are listed one by one.
 const LINES_MAX: usize = 200;
@@ -32,7 +32,7 @@ pub(super) type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>
 /// Files with the documents.
 #[derive(Debug, clap::Args)]
 pub(super) struct Files {
-    /// The file or folder.
+    /// File or folder with the documents.
     #[arg(short, long, value_name = "FILE|DIR", required_unless_present = "path", conflicts_with = "path")]
     file: Option<PathBuf>,
     /// File or folder, given without the flag.
@@ -49,7 +49,7 @@ impl Files {
 /// Treatment of a slot's arms that the file does not list.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(super) struct UnlistedArms {
-    /// Remove the slot's arms that the file does not list. Without it, a file that would remove arms is refused.
+    /// Remove the slot's arms that the file does not list. Without this flag, a file that would remove arms is refused.
     #[arg(long, conflicts_with = "keep_arms")]
     remove_arms: bool,
     /// Leave the slot's arms that the file does not list as they are.
@@ -171,7 +171,7 @@ impl Plan {
         current.arms.iter().map(|arm| &arm.id).filter(|id| !stay.contains(id)).collect()
     }
 
-    /// Says that arms would be removed, where that was not asked for.
+    /// Returns an error if arms would be removed without `--remove-arms`.
     pub(super) fn refusal(&self, unlisted: UnlistedArms) -> Option<String> {
         let (removed, (current, _)) = (self.removed(), self.found.as_ref()?);
         if removed.is_empty() || unlisted.remove_arms {
@@ -202,7 +202,7 @@ pub(super) async fn wanted(client: &mut Client, document: &SlotDocument, unliste
     Ok(Plan { wanted, found: Some((current, document.revision().unwrap_or(revision))) })
 }
 
-/// Makes a plan true, and says what was changed.
+/// Carries out a plan, and prints what was changed.
 async fn apply(client: &mut Client, Plan { wanted, found }: &Plan, why: &ChangeReason) -> Outcome<String> {
     let Some((current, revision)) = found else {
         let revision = client.create_slot(wanted, why, false).await?;
@@ -218,7 +218,7 @@ async fn apply(client: &mut Client, Plan { wanted, found }: &Plan, why: &ChangeR
     Ok(told.join("\n"))
 }
 
-/// Says what differs; nothing is changed. With `check`, a difference is an error.
+/// Prints the differences and changes nothing. With `check`, a difference is an error.
 async fn tell(
     client: &mut Client,
     documents: &[(PathBuf, SlotDocument)],
@@ -233,7 +233,7 @@ async fn tell(
     if check && differ > 0 { Err(DifferencesFound.into()) } else { Ok(()) }
 }
 
-/// Says what differs of one slot, and whether anything does.
+/// Prints the differences of one slot. Returns `true` if there are any.
 async fn tell_one(client: &mut Client, document: &SlotDocument, unlisted: UnlistedArms) -> Outcome<bool> {
     let plan = wanted(client, document, unlisted).await?;
     let (wanted, why) = (&plan.wanted, ChangeReason::default());

@@ -28,22 +28,22 @@ pub(super) struct Slots {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make the slots that a file, or every .toml file of a folder, describes; change those that differ.
+    /// Create or change slots until they match a file, or all .toml files of a folder.
     Apply(apply::Apply),
-    /// Write a commented document to begin with.
+    /// Write a commented document for a new slot.
     New(new::New),
-    /// Say field by field what `apply` would change.
+    /// List field by field what `apply` would change.
     Diff(apply::Diff),
-    /// Say what `apply` would do to shares, rewards and the cost of exploring, by past decisions.
+    /// Estimate from past decisions how `apply` would alter the arms' shares, the rewards and the cost of exploring.
     Preview(preview::Preview),
     /// List the slots.
     List {
         #[command(flatten)]
         target: Target,
     },
-    /// Print a slot.
+    /// Print a slot's document.
     Get {
-        /// The slot.
+        /// Id of the slot.
         slot: String,
         /// Print the slot as it was after this revision; see `slots history`.
         #[arg(long, value_name = "REVISION")]
@@ -52,17 +52,17 @@ enum Command {
         #[arg(short, long, default_value = "toml")]
         output: Output,
         /// Include the fields that operations own: the safe choice, the mode, frozen learning, and when each arm is available.
-        /// Without it they are left out, so that a later `apply` of the document undoes nothing.
+        /// Without this flag they are left out, so that a later `apply` of the document does not undo them.
         #[arg(long)]
         all: bool,
         #[command(flatten)]
         target: Target,
     },
-    /// Print who changed what of a slot, when and why; newest first.
+    /// List a slot's revisions, newest first: author, time, reason and changes.
     History(steer::History),
-    /// Make a slot what it was at a revision; what was learned stays.
+    /// Return a slot to an earlier revision; it keeps what it has learned.
     Rollback(steer::Rollback),
-    /// Show everyone the baseline of a slot, or of all slots; or back.
+    /// Switch the safe choice on or off: show everyone the baseline of a slot, or of all slots.
     Safe(steer::Safe),
     /// Stop showing arms of a slot.
     Pause(steer::Pause),

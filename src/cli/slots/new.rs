@@ -12,7 +12,7 @@ use crate::{
 /// Flags of `new`.
 #[derive(Debug, clap::Args)]
 pub(super) struct New {
-    /// The slot's id.
+    /// Id of the new slot.
     slot: String,
     /// Template to begin with.
     #[arg(short, long, default_value = "offer")]
@@ -27,14 +27,14 @@ pub(super) struct New {
 enum Template {
     /// Show one thing out of several, with a holdout, a warm-up and an evidence rule.
     Offer,
-    /// Search results in the best order, from the order that they come in.
+    /// Put search results in the best order; the given order is the baseline.
     Ranking,
-    /// Several products in an email, the same for each shopper for a week.
+    /// Choose several products for an email; each shopper keeps the same ones for a week.
     Block,
 }
 
 impl Template {
-    /// The document for a slot of this id.
+    /// Document for a slot with this id.
     fn document(self, slot: &SlotId) -> String {
         let text = match self {
             Self::Offer => include_str!("templates/offer.toml"),

@@ -26,7 +26,7 @@ pub(super) struct Preview {
     decisions: u32,
     #[command(flatten)]
     unlisted: UnlistedArms,
-    /// JSON, with the names of the contract, instead of tables; a document per slot.
+    /// Print JSON with the API's field names instead of tables; one document per slot.
     #[arg(long)]
     json: bool,
     #[command(flatten)]

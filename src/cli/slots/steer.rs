@@ -17,7 +17,7 @@ use crate::{
 /// Flags of `slots history`.
 #[derive(Debug, clap::Args)]
 pub(super) struct History {
-    /// The slot.
+    /// Id of the slot.
     slot: String,
     /// Largest number of revisions to list, newest first.
     #[arg(short = 'n', long, default_value_t = 20, value_name = "N")]
@@ -33,7 +33,7 @@ pub(super) struct History {
 enum Output {
     /// A table for people.
     Text,
-    /// JSON, with the names of the contract.
+    /// JSON with the API's field names.
     Json,
 }
 
@@ -92,7 +92,7 @@ fn json(revision: &ClientRevision) -> serde_json::Value {
 /// Flags of `slots rollback`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Rollback {
-    /// The slot.
+    /// Id of the slot.
     slot: String,
     /// Revision to return to, one of those kept; see `slots history`.
     revision: u64,
@@ -129,11 +129,11 @@ impl Rollback {
 #[derive(Debug, clap::Args)]
 #[command(allow_missing_positional = true)]
 pub(super) struct Safe {
-    /// The slot; or --all.
+    /// Id of the slot; give this or --all.
     slot: Option<String>,
-    /// The baseline for everyone, or back.
+    /// `on` shows everyone the baseline; `off` returns to the slot's former choice.
     state: OnOff,
-    /// All slots.
+    /// Change all slots.
     #[arg(long)]
     all: bool,
     #[command(flatten)]
@@ -144,9 +144,9 @@ pub(super) struct Safe {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum OnOff {
-    /// The baseline for everyone.
+    /// Show everyone the baseline.
     On,
-    /// Back to what the slot was.
+    /// Return to the slot's former choice.
     Off,
 }
 
@@ -177,7 +177,7 @@ impl Safe {
 /// Flags of `slots pause`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Pause {
-    /// The slot.
+    /// Id of the slot.
     slot: String,
     /// Arms of the slot.
     #[arg(required = true, value_name = "ARM")]
@@ -194,7 +194,7 @@ pub(super) struct Pause {
 /// Flags of `slots resume`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Resume {
-    /// The slot.
+    /// Id of the slot.
     slot: String,
     /// Arms of the slot.
     #[arg(required = true, value_name = "ARM")]

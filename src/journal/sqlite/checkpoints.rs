@@ -17,7 +17,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::journal::quiet::{length, log_file};
 
-/// How often the checkpointer looks.
+/// Time between two looks of the checkpointer.
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
 /// A write-ahead log below this many bytes is left alone.
 const CHECKPOINT_BYTES: u64 = 4 * 1024 * 1024;
@@ -25,15 +25,15 @@ const CHECKPOINT_BYTES: u64 = 4 * 1024 * 1024;
 const BLOCKED_WARNING_BYTES: u64 = 64 * 1024 * 1024;
 /// Looks between two such warnings: a minute.
 const BLOCKED_WARNING_EVERY: u32 = 120;
-/// How long a checkpoint waits for another connection.
+/// Time that a checkpoint waits for another connection.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Room that must be there after a failed write for the failure to have another cause than want of it.
+/// Free bytes after a failed write that show that the failure had another cause than a full disk.
 const PROBE_BYTES: usize = 64 * 1024;
 
-/// What the checkpointer tells the writer.
+/// Status of the checkpointer, for the writer.
 #[derive(Debug, Default)]
 pub(super) struct CheckpointStatus {
-    /// Why a checkpoint failed for good.
+    /// Reason why checkpoints failed for good, or `None`.
     pub(super) failure: Mutex<Option<String>>,
     /// Bytes of the log that could not be moved into the file at the last look.
     pub(super) blocked_bytes: AtomicU64,
@@ -44,7 +44,7 @@ pub(super) fn is_write(why: &rusqlite::Error) -> bool {
     why.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_WRITE)
 }
 
-/// Whether a file beside the journal cannot grow as the write-ahead log would have to.
+/// Returns `true` if a file beside the journal cannot grow as the write-ahead log would have to.
 pub(super) fn has_no_space(file: &Path) -> bool {
     let probe = file.with_extension("probe");
     let tried = OpenOptions::new().create(true).write(true).truncate(true).open(&probe).and_then(|mut file_| {
@@ -59,7 +59,8 @@ pub(super) fn has_no_space(file: &Path) -> bool {
     })
 }
 
-/// A checkpoint that finds no room, or somebody in its way, is tried again; any other failure is the disk's.
+/// Records a checkpoint's failure if it will last. A full disk, or a program in the way, lets it be tried again; any
+/// other failure is one of the disk.
 pub(super) fn record_lasting_failure(told: &CheckpointStatus, why: &rusqlite::Error) {
     if !matches!(
         why.sqlite_error_code(),

@@ -38,16 +38,16 @@ use super::{
 };
 use checkpoints::{CheckpointStatus, checkpointer, has_no_space, is_write, record_lasting_failure};
 
-/// Beyond this many bytes the writer itself finishes a checkpoint, so that the log starts anew: under
+/// Bytes of the log beyond which the writer itself finishes a checkpoint, so that the log begins again: under
 /// steady writing the checkpointer never quite catches up. A log that grew further is cut back to this.
 const RESTART_BYTES: u64 = 128 * 1024 * 1024;
-/// How many commits pass between two looks at that.
+/// Number of commits between two looks at the log's length.
 const LOOK_EVERY: u32 = 256;
-/// How long a start waits for another program that holds the journal.
+/// Time that a start waits for another program that holds the journal.
 const BUSY_AT_START: Duration = Duration::from_secs(10);
-/// How long a commit waits for another program that holds the journal: everybody who writes waits with it.
+/// Time that a commit waits for another program that holds the journal. All writes wait with it.
 const BUSY: Duration = Duration::from_millis(250);
-/// How often the writer looks whether the journal's files are still in their place.
+/// Time between two checks that the journal's files are still in their place.
 const CHECK_FILES_EVERY: Duration = Duration::from_secs(1);
 
 /// A journal in one SQLite file, `journal.sqlite3`.
@@ -178,14 +178,14 @@ impl SqliteJournal {
         Ok((position, hash))
     }
 
-    /// What a failed write means: no room, or somebody in the way, after which it may be tried again, or the end.
+    /// Classifies a failed write: after a full disk or another program in the way it may be tried again; else it is final.
     fn failed(&mut self, why: &rusqlite::Error) -> AppendError {
         let file = self.file.clone();
         // Where the transaction could not be rolled back, nothing may follow it.
         if self.connection.is_autocommit() {
             match why.sqlite_error_code() {
                 Some(ErrorCode::DiskFull) => return AppendError::Full { file },
-                // A quota, or a limit on a file's size, is told as any other failed write.
+                // A quota, or a limit on a file's size, looks like any other failed write.
                 Some(ErrorCode::SystemIoFailure) if is_write(why) && has_no_space(&self.file) => {
                     return AppendError::Full { file };
                 }
@@ -220,7 +220,7 @@ impl SqliteJournal {
                 .and_then(|()| self.connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())));
             let done = self.connection.busy_timeout(BUSY).and(done);
             if let Err(why) = done {
-                tracing::warn!(%why, "the journal's write-ahead log could not be started anew");
+                tracing::warn!(%why, "the journal's write-ahead log could not be reset");
                 record_lasting_failure(&self.told, &why);
             }
         }
@@ -314,7 +314,7 @@ impl Journal for SqliteJournal {
         (self.extent.last, self.hash) = (last, hash);
         if let Err(why) = self.watermark.write(&self.point()) {
             // The commit stands; without its watermark a damaged end would go unnoticed.
-            tracing::warn!(%why, position = last, "what was acknowledged could not be marked");
+            tracing::warn!(%why, position = last, "the watermark could not be written");
         }
         if self.files_checked.elapsed() >= CHECK_FILES_EVERY {
             self.check_files()?;

@@ -40,7 +40,7 @@ fn what_was_appended_comes_back_in_order_after_reopening() {
     assert_eq!(bodies(&mut journal, 7).unwrap(), want[7..]);
 }
 
-/// Every column of a record is covered by its checksum, and a missing record is a hole.
+/// A record's checksum covers all its columns, and a missing record is a hole.
 #[test]
 fn damage_is_refused_with_its_position() {
     for (damage, hole) in [
@@ -63,7 +63,7 @@ fn damage_is_refused_with_its_position() {
     }
 }
 
-/// What a journal without room takes none of, it takes once there is some: nothing is lost, nothing double.
+/// A journal on a full disk writes none of a batch, and all of it once there is space: nothing is lost or written twice.
 #[test]
 fn a_commit_without_room_leaves_nothing_and_may_be_tried_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -83,7 +83,7 @@ fn a_commit_without_room_leaves_nothing_and_may_be_tried_again() {
     assert_eq!(bodies(&mut journal, 0).unwrap(), want);
 }
 
-/// After a failure of another kind nothing is taken until the next start, which finds what was acknowledged.
+/// A failure of another kind lasts until the next start, which finds all that was acknowledged.
 #[test]
 fn a_commit_that_failed_otherwise_poisons() {
     let folder = tempfile::tempdir().unwrap();
@@ -116,7 +116,7 @@ fn a_failed_checkpoint_poisons_unless_it_wanted_room() {
     assert!(matches!(journal.append(&[record(12)]), Err(AppendError::Poisoned { .. })));
 }
 
-/// SQLite ends its log at the first frame that is not whole; what the mark says was acknowledged is missed.
+/// SQLite ends its log at the first frame that is not whole. The watermark shows that acknowledged records are missing.
 #[test]
 fn an_end_before_what_was_acknowledged_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -175,7 +175,7 @@ fn a_reader_that_stands_still_does_not_hold_the_log() {
     assert_eq!(positions, [3_000, 2_999, 2_998]);
 }
 
-/// What is dropped under a slow reader is not taken for what was never there.
+/// A slow reader does not mistake dropped records for records that never existed.
 #[test]
 fn a_reader_that_retention_overtakes_is_told() {
     let folder = tempfile::tempdir().unwrap();
@@ -245,7 +245,7 @@ fn a_file_that_is_removed_or_replaced_while_it_is_written_poisons() {
     }
 }
 
-/// Every batch has its hash, snapshots and watermark can be held against it, and a copy is the same journal.
+/// The hash of each batch is compared with snapshots and watermark, and a copy is the same journal.
 #[test]
 fn a_journal_has_an_identity_and_a_chain() {
     let folder = tempfile::tempdir().unwrap();

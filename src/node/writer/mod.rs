@@ -273,7 +273,9 @@ impl Writer {
     fn not_written(&self, why: AppendError) -> WriteError {
         match why {
             AppendError::Full { .. } => self.shared.report_full(Some(&why.to_string())),
-            AppendError::Busy { .. } => tracing::warn!(%why, "rewards and changes are refused until it lets go"),
+            AppendError::Busy { .. } => {
+                tracing::warn!(%why, "rewards and changes are refused until the other program ends its transaction")
+            }
             AppendError::Engine { .. } | AppendError::Poisoned { .. } => self.shared.fail(&why.to_string()),
         }
         WriteError::Journal(why)

@@ -33,13 +33,13 @@ use rows::Rows;
 pub(super) struct Export {
     #[command(flatten)]
     data: Data,
-    /// Decisions of this slot only.
+    /// Export decisions of this slot only.
     #[arg(long)]
     slot: Option<String>,
-    /// Decisions made at or after this: a date or a time in UTC.
+    /// Export decisions made at or after this time: a date, or a time in RFC 3339; UTC.
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     from: Option<i64>,
-    /// Decisions made before this.
+    /// Export decisions made before this time.
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     until: Option<i64>,
     /// Format of the output.
@@ -49,13 +49,13 @@ pub(super) struct Export {
     /// tab or a line break). Off by default, since other programs take the apostrophe for a part of the id.
     #[arg(long)]
     spreadsheet_safe: bool,
-    /// Subjects and sessions as the journal knows them, by pseudonym, instead of their ids.
+    /// Write the pseudonyms of subjects and sessions, which the journal holds, instead of their ids.
     #[arg(long)]
     pseudonyms: bool,
     /// File to write; without it, standard output.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Replace the file if it is there already.
+    /// Replace the file if it exists.
     #[arg(long, requires = "output")]
     force: bool,
 }
@@ -63,9 +63,9 @@ pub(super) struct Export {
 /// Format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// A JSON object a line.
+    /// JSON, one object a line.
     Jsonl,
-    /// CSV (RFC 4180) with a header; lists as JSON.
+    /// CSV (RFC 4180) with a header; lists are written as JSON.
     Csv,
 }
 
@@ -73,7 +73,7 @@ pub enum Format {
 #[derive(Debug, Clone, Copy)]
 struct Style {
     format: Format,
-    /// Texts that a spreadsheet would run have an apostrophe before them.
+    /// `true` to put an apostrophe before texts that a spreadsheet would run.
     spreadsheet_safe: bool,
 }
 
@@ -109,7 +109,7 @@ impl Export {
     }
 }
 
-/// Writes the decisions of a journal that are selected, as `slotwise journal export --pseudonyms` does; how many.
+/// Writes the selected decisions of a journal, as `slotwise journal export --pseudonyms` does. Returns their number.
 ///
 /// # Errors
 ///
