@@ -8,19 +8,19 @@ use crate::{
 
 const ARMS: usize = 6;
 const PLACES: usize = 4;
-/// What a position that is seen gives.
+/// Rate of each arm at a position that is seen.
 const RATES: [f64; ARMS] = [0.40, 0.33, 0.26, 0.20, 0.14, 0.08];
-/// How often a position is seen.
+/// Exposure of each position.
 const THETA: [f64; PLACES] = [1.0, 0.65, 0.4, 0.25];
 
-/// What was learned from simulated traffic.
+/// Estimates and counts from simulated traffic.
 struct Traffic {
     positions: Positions,
-    /// Per position: clicks, and nothing else.
+    /// Clicks per position.
     clicks: [f64; PLACES],
-    /// Per arm: clicks, decisions that showed it, and the sum of the true θ where it stood.
+    /// Clicks, showings and the sum of the true θ at the shown positions, per arm.
     arms: [(f64, f64, f64); ARMS],
-    /// How many clicked at the first position.
+    /// Number of clicks at the first position.
     top_share: f64,
 }
 
@@ -48,7 +48,7 @@ impl Table {
         })
     }
 
-    /// A slate, and the swap_probability of each pair of neighbours.
+    /// Returns a slate and the swap probability of each pair of neighbours.
     fn slate(&mut self, rng: &mut StdRng) -> (Vec<usize>, Vec<f64>) {
         let (mut slate, mut swap_probabilities, mut taken) = (Vec::new(), Vec::new(), 0);
         for place in 0..PLACES {
@@ -105,7 +105,7 @@ fn traffic(decisions: usize) -> Traffic {
 /// hundred other seeds it was 0.2 to 0.5 ± 0.75 of them (the prior pulls it up a little, and rewards of neighbours
 /// go together). 4.5 of them are five deviations: less than a 1-in-a-million false alarm for a fresh seed; the seed is fixed.
 /// For rates, `Σ(y − θr)` is a martingale of variance below `Σθr`: five deviations again.
-/// What is read off the clicks alone must be wrong, by more than ten and eight.
+/// Estimates from the clicks alone must be wrong by more than ten and eight standard errors.
 #[test]
 fn exposures_and_rates_are_recovered_although_the_best_stand_on_top() {
     let learned = traffic(100_000);
@@ -156,7 +156,7 @@ fn weights_of_expectation_maximisation_keep_early_errors() {
     assert!((em_clicks / em_weight - RATE).abs() > 4.5 * standard, "em {:.4}", em_clicks / em_weight);
 }
 
-/// What `weights` says of the Gaussian and the noise, with rewards that come in two parts: the same as least squares
+/// Gaussian and noise follow the documentation of `weights`, with rewards in two parts. The result equals least squares
 /// on y/w with weights w, from the batch formulas for two features.
 #[test]
 fn weighted_observations_equal_weighted_least_squares() {
@@ -191,7 +191,7 @@ fn weighted_observations_equal_weighted_least_squares() {
 /// A change and its reversal, in another order and with forgetting in between, leave nothing; and a revision
 /// that comes late counts with what is left of its decision.
 #[test]
-fn a_reversal_takes_back_exactly_what_the_reward_gave() {
+fn a_reversal_undoes_its_reward_exactly() {
     let swap_probabilities = [[0.31, 0.5, 0.07], [0.02, 0.44, 0.99], [0.6, 0.0, 0.25]];
     let (mut with, mut without) = (Positions::new(), Positions::new());
     for (n, swap_probabilities) in swap_probabilities.iter().enumerate() {
@@ -219,7 +219,7 @@ fn a_reversal_takes_back_exactly_what_the_reward_gave() {
 
 /// Four numbers: the probabilities of the pair's two orders, drawn by hand from Luce's rule with 5 : 3 : 2.
 #[test]
-fn a_pair_tells_with_the_probability_of_the_other_order() {
+fn a_pair_counts_with_its_swap_probability() {
     let (kept, swapped) = (0.5 * (3.0 / 5.0), 0.3 * (5.0 / 7.0));
     assert!((swap_probability(kept, swapped) - swapped / (kept + swapped)).abs() < 1e-15);
     assert!((swap_probability(kept, swapped) + swap_probability(swapped, kept) - 1.0).abs() < 1e-15);

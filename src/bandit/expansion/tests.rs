@@ -5,7 +5,7 @@ use crate::bandit::{Features, RowFeatures, Value};
 
 const EXPANSIONS: [Expansion; 3] = [Expansion::None, Expansion::Interactions, Expansion::Fourier];
 
-/// A visitor: two numbers, a word, a list of words, a flag and a small vector.
+/// Returns a visitor with two numbers, a word, a list of words, a flag and a small vector.
 fn visitor(rng: &mut StdRng) -> Features {
     let word = |rng: &mut StdRng, many: u32| format!("w{}", rng.random_range(0..many));
     [
@@ -58,8 +58,8 @@ fn the_same_row_gives_the_same_features_ever_after() {
     }
 }
 
-/// Every product against the encoder's own columns: two numbers a and b, words u and v of one feature, w of another.
-/// By hand, the products are a², ab, au, av, aw, b², bu, bv, bw, uw, vw: eleven, scaled by √(5/11); never uv.
+/// The row has two numbers a and b, words u and v of one feature and w of another. By hand, the products are a², ab, au,
+/// av, aw, b², bu, bv, bw, uw, vw: eleven, scaled by √(5/11), and never uv.
 #[test]
 fn products_are_those_of_the_columns() {
     let (mut encoder, mut expander) = (Encoder::new(64), Expander::new(Expansion::Interactions, 64));
@@ -139,9 +139,9 @@ fn the_variance_of_long_rows_is_capped() {
     }
 }
 
-/// What was never met counts as unseen by the same scales: a fresh model sees the whole row that way.
+/// Terms that were never met count as unseen with the same scales, so for a fresh model the whole row is unseen.
 #[test]
-fn what_was_never_met_is_unseen_at_its_full_length() {
+fn unknown_terms_are_unseen_at_their_full_length() {
     for expansion in EXPANSIONS {
         let mut rng = StdRng::seed_from_u64(21);
         let mut encoder = Encoder::new(256);
@@ -192,7 +192,7 @@ fn cosines_approximate_the_gaussian_kernel() {
 }
 
 #[test]
-fn what_adds_nothing_says_so() {
+fn an_expansion_reports_whether_it_adds_anything() {
     for expansion in EXPANSIONS {
         let (mut encoder, mut expander) = (Encoder::new(64), Expander::new(expansion, 64));
         meet(&mut encoder, &mut expander, &words("w", ["a".to_owned()]));
@@ -205,7 +205,7 @@ fn what_adds_nothing_says_so() {
 /// However many features come and in whatever order: what an expansion adds stays within its budget, beside base
 /// features within theirs.
 #[test]
-fn what_is_added_stays_within_the_budget() {
+fn an_expansion_stays_within_its_budget() {
     for (expansion, most) in EXPANSIONS.into_iter().zip([0, 96, 48]) {
         let (mut encoder, mut expander) = (Encoder::new(96), Expander::new(expansion, 96));
         let mut rng = StdRng::seed_from_u64(4);

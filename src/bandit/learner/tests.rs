@@ -4,23 +4,23 @@ use crate::bandit::{LinearSpec, Link, Value};
 pub(in crate::bandit) const HALF_LIFE_US: i64 = 14 * 24 * 3_600_000_000;
 
 impl Learner {
-    /// The models side by side.
+    /// Members of the portfolio.
     pub(in crate::bandit) fn portfolio(&self) -> &Portfolio {
         &self.portfolio
     }
 
-    /// Their encoders.
+    /// Feature encoders.
     pub(in crate::bandit) fn feature_encoders(&self) -> &[FeatureEncoder] {
         &self.feature_encoders
     }
 
-    /// The first model of this name.
+    /// First model of this name.
     fn model(&self, name: &str) -> &Model {
         &self.portfolio.members.iter().find(|member| member.spec.name() == name).unwrap().model
     }
 }
 
-/// A context of words, one per feature.
+/// Returns a context of words, one per feature.
 pub(in crate::bandit) fn context(words: &[&str]) -> Features {
     let name = |i: usize| format!("f{i}");
     words.iter().enumerate().map(|(i, word)| (name(i), Value::Text((*word).to_owned()))).collect()
@@ -30,7 +30,7 @@ pub(in crate::bandit) fn observation(arm: u32, y: f64) -> Observation {
     Observation { arm, reward: y, weight: 1.0, at_us: 0, half_life_us: HALF_LIFE_US, decisions_since_shown: 0 }
 }
 
-/// Meets the context and learns there.
+/// Learns the context and the observation.
 pub(in crate::bandit) fn show(
     learner: &mut Learner,
     context: &Features,
@@ -46,7 +46,7 @@ fn identity() -> ModelSpec {
 }
 
 #[test]
-fn a_model_that_was_set_aside_goes_on_learning() {
+fn a_model_that_does_not_decide_continues_to_learn() {
     let (linear, beta) = (identity(), ModelSpec::beta_bernoulli(Some(2.0), None));
     let traits = SlotTraits::default();
     let mut switched = Learner::new(linear, traits);
@@ -99,9 +99,9 @@ fn observations_fade_by_the_clock_towards_the_prior() {
     }
 }
 
-/// In small steps of the clock as in one.
+/// Fading gives equal results in small steps of the clock and in one.
 #[test]
-fn fading_often_is_fading_once() {
+fn fading_in_many_steps_equals_fading_once() {
     let mut often = Learner::new(identity(), SlotTraits::default());
     (0..40).for_each(|i| drop(show(&mut often, &context(&[["a", "b"][i % 2]]), observation(0, 3.0 + i as f64))));
     let mut once = often.clone();
@@ -123,7 +123,7 @@ fn fading_often_is_fading_once() {
 const SCORING: Scoring<'_> = Scoring::new(1.0, 1, 3);
 
 #[test]
-fn an_arm_that_nobody_shows_falls_back_to_its_prior() {
+fn an_arm_that_is_not_shown_returns_to_its_prior() {
     for spec in [identity(), ModelSpec::beta_bernoulli(None, None), ModelSpec::default()] {
         let mut learner = Learner::new(spec, SlotTraits { unit_rewards: true, large_catalogue: false });
         let words = context(&["a"]);
@@ -161,7 +161,7 @@ fn an_opposed_pair_fades_whichever_is_shown() {
 /// The first observation has half its weight when its reward comes: Beta(1 + ½, 1 + 1); a refund later still takes
 /// what is left then.
 #[test]
-fn a_reward_that_comes_after_fading_counts_by_what_is_left() {
+fn a_reward_after_fading_counts_with_the_retained_weight() {
     let mut learner =
         Learner::new(ModelSpec::beta_bernoulli(None, None), SlotTraits { unit_rewards: true, large_catalogue: false });
     let empty = Features::new();
@@ -232,7 +232,7 @@ fn check_refunds(arms: u32) {
 /// A budget of one multiplication asks the cheapest model; one that fits the heaviest asks that; without a limit
 /// all decide. The costs are counted by hand from the dimensions: per arm d²/2 + d.
 #[test]
-fn a_compute_budget_leaves_out_what_does_not_fit() {
+fn models_beyond_the_compute_budget_are_left_out() {
     let traits = SlotTraits { unit_rewards: true, large_catalogue: false };
     let with = |compute_budget| ModelSpec::portfolio(None, Some(compute_budget), Some(false));
     let mut learner = Learner::new(with(u64::MAX), traits);

@@ -24,8 +24,8 @@ fn assert_near(got: f64, want: f64, tolerance: f64) {
     assert!((got - want).abs() < tolerance, "{got} against {want}");
 }
 
-/// The same posterior from the first arm alone, with the second's rewards mirrored: for rewards the other way round
-/// on the identity link, and for log odds of the other sign.
+/// The first arm alone gives the same posterior if the second's rewards are mirrored: rewards are subtracted from 1 on the
+/// identity link, and log odds change their sign on the logit link.
 #[test]
 fn opposed_arms_are_one_posterior_over_mirrored_rewards() {
     for link in [Link::Identity, Link::Logit] {
@@ -52,9 +52,9 @@ fn opposed_arms_are_one_posterior_over_mirrored_rewards() {
     }
 }
 
-/// The posterior itself without features, half or a quarter of it with many, and no step between.
+/// The balanced width is the full posterior without features and ½ or ¼ of it with many, without a step between.
 #[test]
-fn the_balanced_width_is_the_posterior_s_where_there_is_little_to_explore() {
+fn the_balanced_width_is_the_full_posterior_if_there_is_little_to_explore() {
     for (link, many, reached_at) in [(Link::Identity, 0.5, 4), (Link::Logit, 0.25, 16)] {
         assert_near(link.balanced(0), 1.0, 1e-15);
         assert_near(link.balanced(1), 1.0, 1e-15);
@@ -66,7 +66,7 @@ fn the_balanced_width_is_the_posterior_s_where_there_is_little_to_explore() {
 
 /// One score and its mirror image: P(first best) = Φ((m − ½)/s) for the score N(m, s²) of the first.
 #[test]
-fn two_opposed_scores_are_told_apart_as_one_number() {
+fn two_opposed_scores_are_compared_as_one_number() {
     use statrs::distribution::{ContinuousCDF as _, Normal};
     let mut rng = StdRng::seed_from_u64(72);
     let mut opposed = Linear::new(design(Link::Identity, Sharing::Opposed));
@@ -86,7 +86,7 @@ fn two_opposed_scores_are_told_apart_as_one_number() {
 /// The logit's expected rate against ∫σ(z)N(z; m, v)dz on a fine grid. `MacKay`'s approximation is known to be within
 /// .02 of it everywhere.
 #[test]
-fn an_expected_rate_is_about_the_integral_over_the_log_odds() {
+fn an_expected_rate_approximates_the_integral_over_the_log_odds() {
     for mean in [-4.0, -1.0, 0.3, 2.5] {
         for variance in [0.01, 0.5, 3.0, 10.0_f64] {
             let (mut sum, mut mass) = (0.0, 0.0);
@@ -138,7 +138,7 @@ fn a_logit_update_is_one_step_with_the_expected_curvature() {
     assert!(linear.posterior(0).is_some_and(|arm| arm.dim() == 0), "no other arm learned of it");
 }
 
-/// Of a posterior as narrow as 1/√λ = .01 one update is Newton's step on −ln posterior, whose gradient and Hessian
+/// One update of a posterior as narrow as 1/√λ = .01 is Newton's step on −ln posterior, whose gradient and Hessian
 /// are taken numerically here; the expected curvature differs from the Hessian's by πλ⁻¹|x|²/8 ≈ 2e-4 of it, and
 /// that by 2e-4 of the posterior.
 #[test]
@@ -163,10 +163,10 @@ fn a_narrow_posterior_takes_newtons_step() {
     }
 }
 
-/// Everything a shared model learns, kept as one dense Gaussian over the weights and all offsets whose covariance
+/// The reference is one dense Gaussian over the weights and all offsets, whose covariance
 /// between weights and offsets is dropped after each observation: Kalman's update.
 #[test]
-fn a_shared_update_is_kalmans_with_the_covariance_dropped() {
+fn a_shared_update_is_kalmans_update_with_the_covariance_dropped() {
     let mut linear = Linear::new(design(Link::Identity, Sharing::Shared));
     let (mut mean, mut var) = ([0.0, 0.0], [[1.0 / LAMBDA, 0.0], [0.0, 1.0 / LAMBDA]]);
     let mut offsets = [(0.0, 1.0 / OFFSET_PRECISION); 3];
@@ -204,17 +204,17 @@ fn a_shared_update_is_kalmans_with_the_covariance_dropped() {
     }
 }
 
-/// What is expected of the arm at each of two rows, with their leverages, and the noise statistic b.
+/// Returns the expected rewards of the arm at two rows, their leverages, and the noise statistic b.
 fn believed(linear: &Linear, arm: u32) -> [f64; 5] {
     let of = |x: &[f64]| linear.predict(Some(arm), &row(x), &mut Vec::new());
     let (one, other) = (of(&[1.0, 0.7]), of(&[1.0, -2.0]));
     [one.mean, other.mean, one.leverage, other.leverage, linear.noise.scale()]
 }
 
-/// Of arms that share a posterior: a reward that is revised at once is as one that was it from the start, however wide
-/// the posterior was, and whatever part of an observation it is.
+/// A reward of arms with a shared posterior that is revised at once equals a reward that had the final value from the
+/// start, for every width of the posterior and every weight of the observation.
 #[test]
-fn a_shared_reward_that_is_revised_at_once_is_as_if_known_from_the_start() {
+fn a_shared_reward_that_is_revised_at_once_equals_the_final_reward() {
     let mut rng = StdRng::seed_from_u64(77);
     let mut linear = Linear::new(design(Link::Identity, Sharing::Shared));
     for i in 0..60 {
@@ -236,7 +236,7 @@ fn a_shared_reward_that_is_revised_at_once_is_as_if_known_from_the_start() {
 /// Revisions among other observations and fading. The noise statistic never falls by the term in Δ², no prediction
 /// moves by more than the reward did, and what is taken back leaves nothing.
 #[test]
-fn a_late_revision_of_a_shared_reward_never_overshoots_and_can_be_taken_back() {
+fn a_late_revision_of_a_shared_reward_never_overshoots_and_can_be_reversed() {
     let mut rng = StdRng::seed_from_u64(78);
     let mut linear = Linear::new(LinearDesign { prior_precision: 0.1, ..design(Link::Identity, Sharing::Shared) });
     let mut kept: Vec<(u32, SparseVector, f64, f64)> = Vec::new();
@@ -289,7 +289,7 @@ fn a_new_arm_of_a_catalogue_starts_from_its_attributes() {
 /// word that was never met on top. 200 seeds of 512 draws against 200,000: the difference of two frequencies has a
 /// standard error of √(p(1−p)(1/102,400 + 1/200,000)); five of those.
 #[test]
-fn joint_draws_win_as_often_as_independent_ones() {
+fn joint_draws_win_as_often_as_draws_made_another_way() {
     const DRAWS: u32 = 200_000;
     let mut linear = Linear::new(design(Link::Identity, Sharing::Shared));
     let mut rng = StdRng::seed_from_u64(76);
@@ -337,7 +337,7 @@ fn joint_draws_win_as_often_as_independent_ones() {
     }
 }
 
-/// The greatest reward that the door lets in, 1e12 times a weight of 1e6, and its refund: everything stays finite.
+/// Posteriors stay finite after the greatest reward that the API allows, 1e12 times a weight of 1e6, and its refund.
 #[test]
 fn huge_rewards_leave_finite_posteriors() {
     for link in [Link::Identity, Link::Logit] {

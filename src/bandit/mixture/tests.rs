@@ -48,7 +48,8 @@ fn a_mixtures_pmf_is_the_weighted_sum_of_its_parts() {
     }
 }
 
-/// By hand: weights ¼ and ¾, means 2 and 6: 5, and variance ¼·9 + ¾·1 within, ¼·9 + ¾·1 between.
+/// The values are derived by hand: weights ¼ and ¾ and means 2 and 6 give 5, with the variance ¼·9 + ¾·1 within and
+/// ¼·9 + ¾·1 between.
 #[test]
 fn mean_and_spread_follow_the_law_of_total_variance() {
     let mixture = Mixture::new(vec![part(1.0, normal(&[(2.0, 3.0)])), part(3.0, normal(&[(6.0, 1.0)]))]).unwrap();
@@ -57,7 +58,7 @@ fn mean_and_spread_follow_the_law_of_total_variance() {
 }
 
 #[test]
-fn parts_that_cannot_be_used_are_left_out() {
+fn parts_with_infinite_numbers_are_left_out() {
     let [a, b] = opinions();
     let broken = normal(&[(0.1, 0.1), (f64::NAN, 0.1), (0.1, 0.1), (0.1, 0.1)]);
     let mixture = Mixture::new(vec![part(9.0, broken.clone()), part(1.0, a), part(1.0, b)]).unwrap();
@@ -72,7 +73,7 @@ fn parts_that_cannot_be_used_are_left_out() {
 /// the propensities that were reported with it, under a floor. A cell's count is off by √(mp(1−p)); five of those,
 /// over 24 cells, is a false alarm once in 70,000 fresh seeds, and the seed is fixed.
 #[test]
-fn slates_of_a_mixture_come_as_often_as_their_propensities_say() {
+fn slates_of_a_mixture_are_as_frequent_as_their_propensities() {
     const DRAWS: u32 = 200_000;
     let [a, b] = opinions();
     let mixture = Mixture::new(vec![part(0.6, a), part(0.4, b)]).unwrap();

@@ -3,12 +3,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::bandit::{Expansion, Link, Sharing};
 
-/// What happens to one of two arms' decisions, of which there are at most eight at a time.
+/// Event of a decision of one of two arms, of which at most eight are open at a time.
 #[derive(Debug, Clone)]
 enum PositionDraw {
     /// Another decision is observed: arm, features, reward.
     Observe(u32, [f64; 2], f64),
-    /// A reward of a decision that comes, and its refund later.
+    /// Reward of a decision, refunded later.
     Reward(usize, f64),
     /// The refund of the reward that came at this position in the list of those not yet refunded.
     Refund(usize),
@@ -46,7 +46,7 @@ fn row(x: [f64; 2]) -> SparseVector {
     SparseVector { entries: vec![(0, 1.0), (1, x[0]), (3, x[1])], unseen: 0.0 }
 }
 
-/// Everything that a model would ever say, at some rows: means, precisions, noise.
+/// Returns means, precisions and noise of a model at some rows, which determine all its scores.
 fn says(model: &Model) -> Vec<f64> {
     let rows = [[0.0, 0.0], [2.5, -1.0], [-1.0, 1.5]].map(row);
     let mut says = Vec::new();
@@ -88,8 +88,8 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// Rewards and their refunds, in any order and between the observations of other decisions, leave what none
-    /// at all would have left. At most sixty steps on numbers of size 1: rounding stays far below 1e-9.
+    /// Rewards and their refunds cancel in any order, also between observations of other decisions. At most sixty steps on
+    /// numbers of size 1 keep rounding far below 1e-9.
     #[test]
     fn refunds_undo_their_rewards_exactly(steps in steps()) {
         for design in designs() {
@@ -145,10 +145,10 @@ proptest! {
     }
 }
 
-/// A rate never learns more than one success of one reward, and the refund of a reward that was cut short takes no
-/// more than it gave.
+/// A rate never learns more than one success from one reward, and the refund of a limited reward takes no more than the
+/// reward gave.
 #[test]
-fn rewards_beyond_one_are_cut_and_so_are_their_refunds() {
+fn rewards_above_one_and_their_refunds_are_limited() {
     for design in [Design::BetaBernoulli { prior_a: 1.0, prior_b: 2.0 }, linear(Link::Logit, Sharing::Disjoint)] {
         let (mut model, mut plain, x) = (Model::new(design), Model::new(design), row([1.0, 2.0]));
         for y in [0.0, 1.0, 0.0] {

@@ -21,15 +21,15 @@ fn floor_and_ceiling_follow_their_formulas() {
     check(vec![0.7, 0.3, 0.0], 0.1, 1.0, &[0.59, 0.31, 0.1]);
     check(vec![0.7, 0.3, 0.0], 0.5, 1.0, &[1.0 / 3.0; 3]);
     check(vec![0.8, 0.15, 0.05], 0.0, 0.5, &[0.5, 0.375, 0.125]);
-    // The second exceeds the ceiling once the first has handed over.
+    // The second exceeds the ceiling once the first has passed on its excess.
     check(vec![0.80, 0.19, 0.01], 0.0, 0.4, &[0.4, 0.4, 0.2]);
     check(vec![1.0, 0.0, 0.0], 0.0, 0.6, &[0.6, 0.2, 0.2]);
     check(vec![0.5, 0.3, 0.2], 0.0, 0.01, &[1.0 / 3.0; 3]);
 }
 
-/// Against the formula, where some have a floor or a ceiling of their own and the others' is that of all.
+/// Some candidates have their own floor or ceiling, and the others have that of all. The values follow the formula.
 #[test]
-fn a_floor_of_ones_own_holds_and_so_does_a_ceiling() {
+fn floors_and_ceilings_of_single_candidates_hold() {
     let scores = Scores::Normal([0.0, 0.1, 0.4].map(|mean| NormalScore { mean, std: 0.2 }).to_vec());
     let exploration = Exploration { floor: 0.01, ceiling: 0.9 };
     let first = |constraints: &Constraints| {
@@ -63,10 +63,9 @@ fn a_draw_lands_in_the_stretch_of_its_entry() {
     assert_eq!(draw(&[0.0, 0.0], 0.5), None);
 }
 
-/// A slate of three out of eleven, drawn 200,000 times: the frequency of each ordered pair at
-/// positions one and two against the product of the propensities that were reported. A cell's
-/// count is off by √(mp(1−p)); five of those, over 110 cells, is a false alarm once in 15,000
-/// fresh seeds, and the seed is fixed.
+/// Slates of three out of eleven are drawn 200,000 times. The frequency of each ordered pair at positions one and two
+/// equals the product of the reported propensities. The standard error of a cell's count is √(mp(1−p)); five of those,
+/// over 110 cells, are a false alarm once in 15,000 fresh seeds, and the seed is fixed.
 #[track_caller]
 fn check_slates(policy: Policy) {
     const DRAWS: u32 = 200_000;
@@ -92,20 +91,20 @@ fn check_slates(policy: Policy) {
 }
 
 #[test]
-fn slates_come_as_often_as_their_propensities_say() {
+fn slates_are_as_frequent_as_their_propensities() {
     check_slates(Policy::ThompsonSampling);
 }
 
 #[test]
-fn slates_of_other_policies_too() {
+fn slates_of_other_policies_are_as_frequent_as_their_propensities() {
     check_slates(Policy::EpsilonGreedy { epsilon: 0.4 });
     check_slates(Policy::SquareCb { gamma: 7.0 });
 }
 
-/// Of slates with the same two arms on top, the part that has them the other way round, against what each
-/// was told; also of a mixture, whose models' weights differ once one of the two is drawn. Five standard errors.
+/// Swap probabilities equal the fraction of slates with the opposite order of the same two top arms, within five standard
+/// errors. The mixture's weights differ once one of the two arms is drawn.
 #[test]
-fn overlaps_are_how_often_the_other_order_comes() {
+fn swap_probabilities_are_the_frequencies_of_the_opposite_order() {
     let normal = |means: [f64; 4]| Scores::Normal(means.map(|mean| NormalScore { mean, std: 0.3 }).to_vec());
     let part = |weight, means| MixturePart { weight, name: "test", scores: normal(means) };
     let mixture = Mixture::new(vec![part(0.6, [0.1, 0.5, 0.2, 0.3]), part(0.4, [0.6, 0.0, 0.3, 0.1])]).unwrap();
@@ -132,7 +131,7 @@ fn overlaps_are_how_often_the_other_order_comes() {
     }
 }
 
-/// Fifteen places take more than one grid: a policy must not start anew with each.
+/// Fifteen places take more than one grid, and a policy must not restart with each.
 #[test]
 fn greedy_and_the_fixed_order_rank_the_whole_list() {
     let mean = |i: usize| (i * 7 % 15) as f64;

@@ -11,7 +11,7 @@ const UNIT: SlotTraits = SlotTraits { unit_rewards: true, large_catalogue: false
 const WORDS: [&str; 3] = ["a", "b", "c"];
 
 impl Portfolio {
-    /// Of the member of this name, nats.
+    /// Returns the evidence of the member of this name, nats.
     fn evidence(&self, name: &str) -> f64 {
         self.members.iter().find(|member| member.spec.name() == name).unwrap().evidence
     }
@@ -36,7 +36,7 @@ fn ln_predictive(past: &[f64], retained: f64, y: f64) -> f64 {
     Normal::new(mean, (noise * (1.0 + 1.0 / (1.0 + n))).sqrt()).unwrap().ln_pdf(y)
 }
 
-/// Without features two models have something to say: a linear one, and one that forgets eight times faster. A
+/// Two models can score without features: a linear one, and one that forgets eight times faster. A
 /// sixth of a half-life passes between observations, so both fade, and their evidence with them.
 #[test]
 fn weights_are_the_softmax_of_the_faded_log_predictive_densities() {
@@ -63,7 +63,7 @@ fn weights_are_the_softmax_of_the_faded_log_predictive_densities() {
     assert!(gap.abs() > 0.1, "one of them was better: {gap}");
 }
 
-/// What is right for arm 0 where the words agree, and for arm 1 where they do not, no linear model can learn.
+/// Arm 0 is right if the words agree and arm 1 if they do not, which no linear model can learn.
 #[test]
 fn the_weight_goes_to_the_models_that_can_learn_it() {
     let products = ["interactions", "interactions_identity", "opposed"];
@@ -75,7 +75,7 @@ fn the_weight_goes_to_the_models_that_can_learn_it() {
         show(&mut learner, &context(&[WORDS[i], WORDS[j]]), observation(arm, success(&mut rng, rate)));
     }
     assert!(weight(&learner, &products) > 0.99, "{:?}", learner.weights().collect::<Vec<_>>());
-    // What is negligible is not asked.
+    // Models with negligible weights do not decide.
     assert!(learner.weights().all(|(name, weight)| products.contains(&name) && weight >= NEGLIGIBLE));
     assert!((learner.weights().map(|(_, weight)| weight).sum::<f64>() - 1.0).abs() < 1e-12);
 
@@ -123,7 +123,7 @@ impl World {
         Self { learner, rng: StdRng::seed_from_u64(seed), rates: [[0.75, 0.2], [0.15, 0.6]], decisions_since_shown: 0 }
     }
 
-    /// So many decisions by the learner's own mixture; the mean reward.
+    /// Makes that many decisions by the learner's own mixture. Returns the mean reward.
     fn run(&mut self, decisions: u32) -> f64 {
         let mut sum = 0.0;
         for _ in 0..decisions {
@@ -175,7 +175,7 @@ fn after_an_abrupt_change_a_challenger_takes_over() {
 }
 
 #[test]
-fn a_world_that_stays_as_it_is_sees_no_takeover() {
+fn a_stationary_environment_causes_no_takeover() {
     for seed in 100..120 {
         let mut world = World::new(seed);
         world.run(3_000);
@@ -183,7 +183,7 @@ fn a_world_that_stays_as_it_is_sees_no_takeover() {
     }
 }
 
-/// The same swap, told by rewards of decisions that are a thousand decisions old.
+/// The rates swap as above, but the rewards belong to decisions that are a thousand decisions old.
 #[test]
 fn late_rewards_raise_no_alarm() {
     let mut world = World::new(7);
@@ -233,7 +233,7 @@ fn a_refund_from_before_a_takeover_leaves_the_new_models_alone() {
 /// against whoever foresaw silence. Until the last observation there were neither numbers nor two words to multiply:
 /// those who had nothing to say of the others stand to the first as they did.
 #[test]
-fn revisions_neither_favour_nor_harm_who_was_silent() {
+fn revisions_neither_favour_nor_harm_models_without_a_forecast() {
     let mut rng = StdRng::seed_from_u64(84);
     let mut learner = Learner::new(ModelSpec::portfolio(None, None, Some(false)), UNIT);
     let mut shown = Vec::new();
@@ -261,10 +261,10 @@ fn revisions_neither_favour_nor_harm_who_was_silent() {
     }
 }
 
-/// Those who came later know nothing of earlier observations: the revisions of those change nothing between them and
-/// the others, nor between the others where none of them decides.
+/// Models that were added later did not learn earlier observations. Revisions of those change no difference between
+/// them and the others, nor between the others if none of them decides.
 #[test]
-fn revisions_of_what_came_before_a_model_say_nothing_of_it() {
+fn revisions_of_observations_before_a_model_are_no_evidence_about_it() {
     let mut rng = StdRng::seed_from_u64(85);
     let mut learner = Learner::new(ModelSpec::portfolio(None, None, Some(false)), UNIT);
     let words = context(&["a", "b"]);
@@ -276,14 +276,14 @@ fn revisions_of_what_came_before_a_model_say_nothing_of_it() {
         learner.revise(*arm, rows, 0.0, 1.0, receipt);
     }
     assert_eq!(evidence(&learner), before, "the one that decides had nothing to say");
-    // A decision from before the change that is learned of now: it has no row for the new model's feature_encoder.
+    // A decision from before the change that is learned now has no row for the new model's encoder.
     learner.observe(observation(0, 1.0), &old[0].1.0);
     assert_eq!(evidence(&learner), before);
 }
 
-/// A decision from before its models' feature_encoder: nothing is learned of it, nothing said, and nothing breaks.
+/// A decision from before the encoder of a challenger's models teaches them nothing and breaks nothing.
 #[test]
-fn rows_of_an_earlier_coder_are_no_lesson_for_a_challenger() {
+fn a_challenger_does_not_learn_rows_of_an_earlier_encoder() {
     let mut world = World::new(3);
     world.run(2_000);
     world.swap();
@@ -297,11 +297,11 @@ fn rows_of_an_earlier_coder_are_no_lesson_for_a_challenger() {
     assert_eq!((&now.members, &now.challenger), (&before.members, &before.challenger));
 }
 
-/// The observation that gives birth to a challenger is none of its models' lessons; the one with which it takes over
-/// is one of those, and none of the models that start anew with it. Products of five words are noise here, so their
-/// models are too far behind to be challenged.
+/// The observation that creates a challenger is not learned by its models. The observation of the takeover is learned by
+/// them, and not by the models that restart then. Products of five words are noise here, so their models are too far
+/// behind to be challenged.
 #[test]
-fn a_mark_names_those_who_learned_its_observation() {
+fn a_receipt_identifies_the_models_that_learned_its_observation() {
     let mut rng = StdRng::seed_from_u64(86);
     let mut learner = Learner::new(ModelSpec::default(), UNIT);
     let mut at_us = 0;
@@ -430,8 +430,8 @@ fn a_challenger_s_models_forget_as_fast_as_those_they_would_replace() {
     assert_eq!(rates(&portfolio), [(1.0, 1.25); 2]);
 }
 
-/// Two arms that gave three percent for thousands of decisions, and fifteen new ones that give as much: what the prior
-/// expects of those is no promise that the world broke.
+/// Two arms have a rate of three per cent for thousands of decisions, and fifteen new arms have the same rate. The
+/// prior's higher expectation of the new arms is no evidence of a change.
 #[test]
 fn new_arms_of_a_mature_slot_raise_no_alarm() {
     for (seed, rate) in (0..10).flat_map(|seed| [(seed, 0.03), (seed, 0.1)]) {
@@ -447,8 +447,8 @@ fn new_arms_of_a_mature_slot_raise_no_alarm() {
     }
 }
 
-/// Models that come to decide later are held to what they expect only once they had the time to learn it: the watch
-/// begins anew, but not for a change of something else.
+/// Models that decide later are tested against their expectations only once they had time to learn: the change detector
+/// restarts, but not for a change of anything else.
 #[test]
 fn another_model_of_a_mature_slot_raises_no_alarm() {
     for seed in 0..10 {
@@ -470,8 +470,8 @@ fn another_model_of_a_mature_slot_raises_no_alarm() {
     }
 }
 
-/// A decision that waits knows nothing of the features that models met which came after it: a challenger of those
-/// models learns nothing of it.
+/// A pending decision has no rows for the features of models that were added after it, so a challenger of those models
+/// does not learn it.
 #[test]
 fn a_decision_from_before_a_model_s_features_is_learned_without_it() {
     let mut world = World::new(3);

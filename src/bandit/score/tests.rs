@@ -28,7 +28,7 @@ fn log_scores_differ_as_log_densities_do() {
     }
 }
 
-/// Of rewards that are 0 or 1 a normal forecast gives the chance of 1 by its densities there.
+/// A normal forecast of a reward that is 0 or 1 gives the probability of 1 by its densities at 0 and 1.
 #[test]
 fn a_normal_forecast_of_a_rate_weighs_its_densities_at_no_and_yes() {
     for (mean, variance) in [(0.2, 0.1), (0.9, 0.04), (1.3, 0.5)] {
@@ -47,9 +47,9 @@ fn a_rate_among_other_rewards_has_the_variance_of_a_coin() {
     assert!((got.ln_score(0.9) - got.ln_score(0.1) - coin.ln_pdf(0.9) + coin.ln_pdf(0.1)).abs() < 1e-12);
 }
 
-/// However wrong: a forecast is at most fourteen nats off, and certainty that was wrong is not the end.
+/// A wrong forecast loses fourteen nats at most, even if it was certain.
 #[test]
-fn one_surprise_does_not_settle_it() {
+fn one_surprise_does_not_decide_between_models() {
     let best = Forecast::normal(0.0, 4.0, false).ln_score(0.0);
     let worst = Forecast::normal(0.0, 4.0, false).ln_score(1e12);
     assert!((best - worst - 14.0).abs() < 1e-12);
@@ -71,7 +71,7 @@ fn a_mixture_has_the_mean_of_the_means_and_of_the_variances() {
 
 /// The log likelihood ratio of the reward under dropped odds, or a mean one deviation lower, from densities.
 #[test]
-fn a_drop_is_told_by_its_likelihood_ratio() {
+fn a_drop_is_measured_by_its_likelihood_ratio() {
     let (p, drop) = (0.6, 3.0);
     let odds = p / (1.0 - p) * f64::exp(-drop);
     let after = odds / (1.0 + odds);
@@ -88,7 +88,7 @@ fn a_drop_is_told_by_its_likelihood_ratio() {
 
 /// Draws 0 > 1 > 2, 2 > 0 > 1 and 1 > 0 > 2, by hand: each candidate is best once; without 2, the first is twice.
 #[test]
-fn joint_draws_are_won_by_the_best_that_is_left() {
+fn joint_draws_are_won_by_the_best_remaining_candidate() {
     let joint =
         JointDraws { means: vec![0.0; 3], stds: vec![1.0; 3], tops: vec![vec![0, 1, 2], vec![2, 0, 1], vec![1, 0, 2]] };
     let mut out = [f64::NAN; 3];

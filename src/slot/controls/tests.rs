@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The controls as they were before there was a policy.
+/// Controls as they were before there was a policy.
 #[derive(Serialize)]
 struct Before {
     exploration: Option<f64>,

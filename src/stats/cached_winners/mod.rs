@@ -267,7 +267,7 @@ impl<M: Marginal> PanelCache<M> {
     #[inline(always)]
     fn integrate(&mut self, top: i64, bottom: i64, pmf: &mut [f64]) {
         self.make_rows(top, bottom);
-        // ScoreColumn by column as far down as the last time, and from there on panel by panel.
+        // Values are computed column by column down to the end of the last integral, and panel by panel from there on.
         self.reached = self.reached.clamp(bottom, top);
         self.fill(self.reached);
         self.won.clear();

@@ -10,7 +10,7 @@ fn text(word: &str) -> Value {
     Value::Text(word.to_owned())
 }
 
-/// A shopper with a feature of every kind.
+/// Returns a shopper with a feature of every kind.
 fn shopper(rng: &mut StdRng) -> Features {
     let count = rng.random_range(0..3);
     let likes = (0..count).map(|_| ["shoes", "hats", "bags"][rng.random_range(0..3)].to_owned()).collect();
@@ -25,7 +25,7 @@ fn shopper(rng: &mut StdRng) -> Features {
     .into()
 }
 
-/// What gold customers are paid differs by arm; older ones cost.
+/// Returns a learner for which the reward of gold customers differs by arm and age reduces it.
 fn taught(spec: ModelSpec, arms: u32) -> Learner {
     let mut learner = Learner::new(spec, SlotTraits::default());
     let mut rng = StdRng::seed_from_u64(5);
@@ -53,7 +53,7 @@ fn means(learner: &Learner, arms: &[Option<u32>], context: &Features) -> Vec<f64
     (0..arms.len()).map(|i| scores.mean(i)).collect()
 }
 
-/// By name, of one arm.
+/// Returns the contributions of one arm, by name.
 fn of(learner: &Learner, arm: u32, context: &Features) -> BTreeMap<String, f64> {
     learner.contributions(candidates(&[Some(arm)], context), usize::MAX).remove(0).into_iter().collect()
 }
@@ -63,9 +63,9 @@ fn close(got: f64, want: f64) {
     assert!((got - want).abs() < 1e-9, "{got} against {want}");
 }
 
-/// Up to sixteen entries are not scaled down, so that what is left out takes nothing else along.
+/// Up to sixteen entries are not scaled down, so removing one changes no other contribution.
 #[test]
-fn a_feature_that_is_left_out_takes_its_contribution_along() {
+fn removing_a_feature_removes_its_contribution_only() {
     let learner = taught(spec(Expansion::None, Link::Identity, Sharing::Disjoint), 3);
     let mut rng = StdRng::seed_from_u64(6);
     for _ in 0..50 {
@@ -86,7 +86,7 @@ fn a_feature_that_is_left_out_takes_its_contribution_along() {
 }
 
 #[test]
-fn words_numbers_flags_and_lists_are_called_by_their_names() {
+fn words_numbers_flags_and_lists_have_their_names() {
     let learner = taught(spec(Expansion::None, Link::Identity, Sharing::Disjoint), 3);
     let context: Features = [
         ("loyalty", text("gold")),
@@ -109,7 +109,7 @@ fn words_numbers_flags_and_lists_are_called_by_their_names() {
 
 /// One pair of words each: the difference of differences of four means is that of the products.
 #[test]
-fn products_are_called_by_both_and_are_what_the_features_do_together() {
+fn products_have_both_names_and_equal_the_joint_effect() {
     let mut learner =
         Learner::new(spec(Expansion::Interactions, Link::Identity, Sharing::Disjoint), SlotTraits::default());
     let pair = |a: &str, b: &str| -> Features { [("a".to_owned(), text(a)), ("b".to_owned(), text(b))].into() };
@@ -122,7 +122,7 @@ fn products_are_called_by_both_and_are_what_the_features_do_together() {
     let (mut of_means, mut of_products) = (0.0, 0.0);
     for (a, b, sign) in [("x", "u", 1.0), ("x", "v", -1.0), ("y", "u", -1.0), ("y", "v", 1.0)] {
         of_means += sign * means(&learner, &[Some(0)], &pair(a, b))[0];
-        // Whichever of the two was met first is told first.
+        // The names are in alphabetical order.
         let told = of(&learner, 0, &pair(a, b));
         let product = told.get(&format!("a={a} × b={b}")).or_else(|| told.get(&format!("b={b} × a={a}")));
         of_products += sign * product.unwrap();
@@ -137,7 +137,7 @@ fn products_are_called_by_both_and_are_what_the_features_do_together() {
     assert!(of(&learner, 0, &age).contains_key("age²"));
 }
 
-/// Whatever the model, and for arms that it never saw.
+/// Contributions add up for all models and for arms that were never shown.
 #[test]
 fn contributions_add_up_to_the_linear_predictor() {
     let mut rng = StdRng::seed_from_u64(7);
@@ -159,7 +159,7 @@ fn contributions_add_up_to_the_linear_predictor() {
 }
 
 #[test]
-fn a_candidate_s_own_features_count_for_it_alone() {
+fn a_candidate_s_own_features_contribute_to_it_alone() {
     let mut learner = Learner::new(spec(Expansion::None, Link::Identity, Sharing::Shared), SlotTraits::default());
     let (context, mut rng) = (Features::new(), StdRng::seed_from_u64(8));
     let price = |price: f64| Features::from([("price".to_owned(), Value::Number(price))]);
@@ -181,7 +181,7 @@ fn a_candidate_s_own_features_count_for_it_alone() {
 }
 
 #[test]
-fn models_without_features_say_nothing() {
+fn models_without_features_have_no_contributions() {
     let learner = Learner::new(ModelSpec::beta_bernoulli(None, None), SlotTraits::default());
     let (arms, context) = ([Some(0), None], Features::new());
     assert_eq!(learner.contributions(candidates(&arms, &context), 5), vec![Vec::new(), Vec::new()]);

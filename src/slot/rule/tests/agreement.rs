@@ -1,4 +1,4 @@
-//! Our evaluation against the `cel` crate's own interpreter, and a renewed book against a new one.
+//! Comparison of the evaluation with the `cel` crate's own interpreter, and of a renewed book with a new one.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -167,7 +167,7 @@ fn map(pairs: impl Iterator<Item = (String, Cel)>) -> Cel {
     Cel::Map(map.into())
 }
 
-/// What the crate's interpreter says of the whole condition.
+/// Returns the verdict of the crate's interpreter on the whole condition.
 fn reference(program: &Program, facts: &RequestFacts<'_>, id: &str, layers: &[&Features]) -> Verdict {
     let string = |text: &str| Cel::String(Arc::new(text.to_owned()));
     let mut context = Context::default();
@@ -245,7 +245,7 @@ fn every_way_to_evaluate_agrees_with_the_crate_s_interpreter() {
 }
 
 #[test]
-fn a_renewed_book_is_a_new_one() {
+fn a_renewed_book_equals_a_new_one() {
     let mut writer = Writer { rng: StdRng::seed_from_u64(8) };
     let mut rules = conditions(&mut writer, 12);
     let mut arms: Vec<Arc<Arm>> = (0..30).map(|i| arm(&format!("a{i}"), writer.features())).collect();
@@ -276,7 +276,7 @@ fn a_renewed_book_is_a_new_one() {
 }
 
 #[test]
-fn what_stays_is_taken_over_and_not_made_again() {
+fn unchanged_rules_and_arms_are_reused() {
     let arms: Vec<_> =
         (0..4).map(|i| arm(&format!("a{i}"), features([("price", Value::Number(f64::from(i)))]))).collect();
     let rules = [rule("arm.price > 1"), rule("context.flag && arm.price > 2")];

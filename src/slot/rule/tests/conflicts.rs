@@ -1,4 +1,4 @@
-//! What rules conflict in, found when they are set.
+//! Conflicts of rules, found when the rules are set.
 
 use std::sync::Arc;
 
@@ -75,7 +75,7 @@ fn share(name: &str, when: &str, min: Option<f64>, max: Option<f64>) -> Rule {
 }
 
 #[test]
-fn least_shares_above_one_are_refused() {
+fn floors_that_sum_to_more_than_one_are_refused() {
     expect!["rules[1].share.min: with 'acme' (rules[0]), 'bolt' (rules[1]) the least shares of the arms come to 1.1000, above 1; lower them"].assert_eq(&refused(&[
         share("acme", "arm.brand == 'acme'", Some(0.4), None),
         share("bolt", "arm.brand == 'bolt'", Some(0.3), None),
@@ -83,7 +83,7 @@ fn least_shares_above_one_are_refused() {
     let fit =
         [share("acme", "arm.brand == 'acme'", Some(0.4), None), share("bolt", "arm.brand == 'bolt'", Some(0.2), None)];
     assert_eq!(check(&fit), Ok(()));
-    // The greater of two least shares counts, not their sum.
+    // The greater of two floors counts, not their sum.
     let nested = [share("all", "", Some(0.25), None), share("acme", "arm.price > 0", Some(0.25), None)];
     assert_eq!(check(&nested), Ok(()));
     let sometimes = [share("a", "context.vip", Some(0.9), None), share("b", "context.new", Some(0.9), None)];
@@ -96,7 +96,7 @@ fn least_shares_above_one_are_refused() {
 }
 
 #[test]
-fn a_least_share_above_a_greatest_one_is_refused() {
+fn a_floor_above_a_ceiling_is_refused() {
     expect!["rules[0].share.min: is 0.5, but 'cap' (rules[1]) allows 'a1' 0.4 at most; lower one or raise the other"]
         .assert_eq(&refused(&[
             share("push", "arm.id == 'a1'", Some(0.5), None),
@@ -128,7 +128,7 @@ fn rules_that_leave_nothing_to_show_are_refused() {
 }
 
 #[test]
-fn a_pin_of_what_another_rule_excludes_is_refused() {
+fn a_pin_of_an_arm_that_another_rule_excludes_is_refused() {
     expect!["rules[1].when: the rule pins arms to position 1 that 'no acme' (rules[0]) excludes; narrow or pause one"]
         .assert_eq(&refused(&[
             named("no acme", "arm.brand == 'acme'", Effect::Exclude),
@@ -139,7 +139,7 @@ fn a_pin_of_what_another_rule_excludes_is_refused() {
 }
 
 #[test]
-fn what_is_hardly_meant_is_warned_of() {
+fn probably_unintended_rules_cause_warnings() {
     let quota = Effect::Quota { attribute: "colour".into(), top: 10, min_values: Some(3), max_per_value: None };
     let rules = [
         named("late", "context.vip", Effect::Pin { position: 4 }),

@@ -1,4 +1,4 @@
-//! What conditions mean, by hand.
+//! Meanings of conditions, derived by hand.
 
 use super::{arm, features, rule, text, words};
 use crate::{
@@ -136,7 +136,7 @@ fn whole_literals_are_compared_and_computed_with_features() {
 }
 
 #[test]
-fn what_is_missing_or_of_the_wrong_type_fails() {
+fn missing_values_and_values_of_a_wrong_type_fail() {
     check(
         Verdict::Failed,
         &[
@@ -196,7 +196,7 @@ fn judge(rules: &[Rule], own: Option<&Features>, position: Option<usize>) -> Vec
 }
 
 #[test]
-fn what_a_request_says_about_an_arm_goes_before_what_the_slot_says() {
+fn features_of_an_arm_in_the_request_take_precedence_over_the_slot_s() {
     let rules =
         ["arm.price > 30", "arm.stock == 0", "arm.brand == 'acme'", "arm.price > context.basket", "arm.id == 'a1'"];
     let rules = rules.map(rule);
@@ -209,7 +209,7 @@ fn what_a_request_says_about_an_arm_goes_before_what_the_slot_says() {
 }
 
 #[test]
-fn a_paused_rule_says_no() {
+fn a_paused_rule_never_holds() {
     let paused = Rule { paused: true, ..rule("") };
     assert_eq!(judge(&[rule(""), paused], None, Some(0)), [Verdict::Yes, Verdict::No]);
 }

@@ -1,4 +1,4 @@
-//! What is refused when it is set, and in which words.
+//! Refusals of conditions when they are set, and their messages.
 
 use std::fmt::Write as _;
 
@@ -22,7 +22,7 @@ fn messages(conditions: &[&str]) -> String {
 }
 
 #[test]
-fn names_that_are_not_known_are_refused_where_they_stand() {
+fn unknown_names_are_refused_at_their_place() {
     expect![[r#"
         ctx.loyalty == 'gold'
             line 1, column 1: 'ctx' is not known; a rule reads context, subject and arm; did you mean 'context'?
@@ -164,7 +164,7 @@ fn conditions_that_never_hold_or_fail_are_refused_by_their_types() {
 }
 
 #[test]
-fn what_is_not_an_expression_is_refused_where_it_goes_wrong() {
+fn invalid_expressions_are_refused_at_the_place_of_the_error() {
     expect![[r#"
         context.loyalty = 'gold'
             line 1, column 17: a single = means nothing here; compare with ==
@@ -261,7 +261,7 @@ fn long_and_deep_but_honest_conditions_are_allowed() {
 }
 
 #[test]
-fn whatever_is_written_the_check_answers_and_names_a_place_in_the_text() {
+fn the_check_of_any_text_ends_and_names_a_place_in_the_text() {
     let mut rng = StdRng::seed_from_u64(5);
     let pieces = [
         "context", "subject", "arm", ".", "loyalty", "id", "(", ")", "[", "]", "{", "}", "'a'", "\"", "'", "\\", "r'",
