@@ -12,6 +12,7 @@
 //! * [`node`]: the owner of journal and state, with group commit and the clock.
 //! * [`metrics`]: counters for operators.
 //! * [`wire`]: the API, and the only module that names its generated types.
+//! * [`client`]: the Rust client, for programs that call a running service.
 //! * [`config`], [`server`], [`cli`]: the program.
 //!
 //! Invariants of the whole:
@@ -30,6 +31,7 @@
 
 pub mod bandit;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod engine;
 pub mod journal;

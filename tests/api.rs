@@ -8,6 +8,9 @@
 
 #[path = "api/catalogue.rs"]
 mod catalogue;
+#[path = "../examples/quickstart.rs"]
+#[expect(dead_code, reason = "its main is what `cargo run --example quickstart` starts")]
+mod quickstart;
 mod support;
 
 #[path = "api/requests.rs"]
@@ -339,4 +342,13 @@ async fn http_get(address: &str, path: &str) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_quick_start_example_runs() {
+    let (_folder, server, _) = started().await;
+    quickstart::run(&server.address).await.unwrap();
+    let mut client = slotwise::client::Client::connect(&server.address).await.unwrap();
+    let counters = client.report("quickstart").await.unwrap().counters;
+    assert_eq!(counters.decisions, 1);
 }

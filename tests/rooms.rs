@@ -9,6 +9,8 @@
 mod dependencies;
 #[path = "rooms/documents.rs"]
 mod documents;
+#[path = "rooms/reference.rs"]
+mod reference;
 
 use std::{
     collections::BTreeMap,
@@ -26,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("node", &["journal", "engine", "slot", "bandit", "stats"]),
     ("metrics", &["node", "engine"]),
     ("wire", &["metrics", "node", "journal", "engine", "slot", "bandit", "stats"]),
+    ("client", &["wire", "engine", "slot"]),
     ("config", &[]),
     ("server", &["config", "journal", "metrics", "node", "slot", "wire"]),
     ("cli", &["config", "server", "wire", "node", "journal", "engine", "slot", "bandit", "stats"]),

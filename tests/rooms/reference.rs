@@ -1,0 +1,186 @@
+//! The reference pages: generated from the code, and compared with the files on disk.
+//!
+//! `UPDATE_EXPECT=1 cargo test --test rooms reference` writes the pages again after a change of the code.
+
+use std::{fmt::Write as _, fs, path::Path, process::Command};
+
+use expect_test::expect_file;
+
+const GENERATED: &str = "This page is generated. `UPDATE_EXPECT=1 cargo test --test rooms reference` writes it again.";
+
+fn source(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// Runs the program and returns what it prints on standard output, without the ends of lines that are blank.
+fn output(words: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_slotwise")).args(words).env("COLUMNS", "100").output().unwrap();
+    assert!(output.status.success(), "slotwise {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
+}
+
+/// The names under the heading `Commands:` of a help text.
+fn subcommands(help: &str) -> Vec<String> {
+    let Some((_, rest)) = help.split_once("\nCommands:\n") else { return Vec::new() };
+    let rows = rest.lines().take_while(|line| !line.is_empty());
+    let names = rows.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+fn describe_command(words: &[&str], page: &mut String) {
+    let mut with_help = words.to_vec();
+    with_help.push("--help");
+    let help = output(&with_help);
+    let name = ["slotwise"].iter().chain(words).copied().collect::<Vec<_>>().join(" ");
+    write!(page, "\n## `{name}`\n\n```text\n{help}\n```\n").unwrap();
+    for subcommand in subcommands(&help) {
+        let mut words = words.to_vec();
+        words.push(&subcommand);
+        describe_command(&words, page);
+    }
+}
+
+#[test]
+fn the_reference_of_the_command_line_is_the_program_s_help() {
+    let mut page = format!(
+        "# Command line\n\n*Reader: somebody who looks up a command or a flag.*\n\n{GENERATED}\n\n\
+         Each flag can be set by a variable: its name in capitals after `SLOTWISE_`.\n"
+    );
+    describe_command(&[], &mut page);
+    expect_file!["../../docs/reference/cli.md"].assert_eq(&page);
+}
+
+/// Items of a source file, each with the comment above it in one line. Fields that no file can set are left out.
+fn documented(text: &str, comment: &str) -> Vec<(String, String)> {
+    let mut items = Vec::new();
+    let mut words: Vec<&str> = Vec::new();
+    let mut skipped = false;
+    for line in text.lines().map(str::trim) {
+        if let Some(rest) = line.strip_prefix(comment) {
+            words.extend(rest.split_whitespace());
+        } else if line.starts_with("#[") {
+            skipped |= line == "#[serde(skip)]";
+        } else {
+            if !skipped {
+                items.push((words.join(" "), line.to_owned()));
+            }
+            words.clear();
+            skipped = false;
+        }
+    }
+    items
+}
+
+#[test]
+fn the_reference_of_limits_is_the_table_in_the_code() {
+    let mut page = format!(
+        "# Limits\n\n*Reader: an engineer who wants to know how much of something a slot or a request may have.*\n\n\
+         {GENERATED}\n\n| limit | value | meaning |\n| --- | --- | --- |\n"
+    );
+    for (meaning, line) in documented(&source("src/slot/limits.rs"), "///") {
+        let Some((name, value)) = line.strip_prefix("pub const ").and_then(|rest| rest.split_once(": ")) else {
+            continue;
+        };
+        let Some((_, value)) = value.split_once(" = ") else { continue };
+        let meaning = meaning.replace("[`", "`").replace("`]", "`");
+        writeln!(page, "| `{name}` | `{}` | {meaning} |", value.trim_end_matches(';')).unwrap();
+    }
+    expect_file!["../../docs/reference/limits.md"].assert_eq(&page);
+}
+
+#[test]
+fn the_reference_of_the_configuration_is_the_program_s_own() {
+    let defaults = output(&["serve", "--print-config"]);
+    let mut page = format!(
+        "# Configuration\n\n*Reader: an operator who sets up `slotwise serve`.*\n\n{GENERATED}\n\n\
+         The defaults, as `slotwise serve --print-config` prints them:\n\n```toml\n{defaults}\n```\n"
+    );
+    for (heading, path, start) in [
+        ("Settings", "src/config.rs", "pub struct Config"),
+        ("`[limits]`", "src/config/limits.rs", "pub struct Limits"),
+    ] {
+        write!(page, "\n## {heading}\n\n| key | meaning |\n| --- | --- |\n").unwrap();
+        let text = source(path);
+        let (_, rest) = text.split_once(start).unwrap();
+        let (body, _) = rest.split_once("\n}").unwrap();
+        for (meaning, line) in documented(body, "///") {
+            let Some((key, _)) = line.strip_prefix("pub ").and_then(|rest| rest.split_once(':')) else { continue };
+            writeln!(page, "| `{key}` | {meaning} |").unwrap();
+        }
+    }
+    expect_file!["../../docs/reference/config.md"].assert_eq(&page);
+}
+
+#[test]
+fn the_reference_of_the_api_is_what_the_protos_say() {
+    let mut page = format!(
+        "# API\n\n*Reader: a backend engineer who looks for a call.*\n\n{GENERATED}\n\
+         The files under [`proto/slotwise/v1`](../../proto/slotwise/v1) describe each message field by field.\n"
+    );
+    for file in ["decision", "feedback", "slot", "insight"] {
+        let text = source(&format!("proto/slotwise/v1/{file}.proto"));
+        for (meaning, line) in documented(&text, "//") {
+            if let Some(name) = line.strip_prefix("service ") {
+                let name = name.trim_end_matches(" {").trim_end_matches('{');
+                write!(page, "\n## `slotwise.v1.{name}`\n\n{meaning}\n\n| call | meaning |\n| --- | --- |\n").unwrap();
+            } else if let Some((name, _)) = line.strip_prefix("rpc ").and_then(|rest| rest.split_once('(')) {
+                writeln!(page, "| `{name}` | {} |", meaning.replace('|', "\\|")).unwrap();
+            }
+        }
+    }
+    expect_file!["../../docs/reference/api.md"].assert_eq(&page);
+}
+
+/// Splits a line of a shell into words, as far as the documents need it: quotes of both kinds, and no expansions.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote: Option<char> = None;
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(open), _) if open == c => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, ' ') => words.extend(word.take()),
+            (None, '#' | '|' | '>') if word.is_none() => return words,
+            (_, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// The commands of this program that the code blocks of a document hold.
+fn commands(text: &str) -> Vec<Vec<String>> {
+    let mut inside = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("```") {
+            inside = line == "```sh" || line == "```console";
+        } else if inside {
+            let line = line.strip_prefix("$ ").unwrap_or(line);
+            let rest = line.strip_prefix("cargo run --release -- ").or_else(|| line.strip_prefix("slotwise "));
+            found.extend(rest.map(words));
+        }
+    }
+    found
+}
+
+/// With `--help` at its end a command is parsed and does nothing: a command or a flag that does not exist is an error.
+#[test]
+fn every_command_of_the_documents_is_one_that_the_program_has() {
+    let mut count = 0;
+    for file in super::documents::documents() {
+        for mut command in commands(&fs::read_to_string(&file).unwrap()) {
+            command.push("--help".to_owned());
+            let output = Command::new(env!("CARGO_BIN_EXE_slotwise")).args(&command).output().unwrap();
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{}: slotwise {}: {error}", file.display(), command.join(" "));
+            count += 1;
+        }
+    }
+    assert!(count > 20, "the documents hold only {count} commands");
+}
