@@ -97,7 +97,7 @@ fn the_reference_of_the_configuration_is_the_program_s_own() {
          The defaults, as `slotwise serve --print-config` prints them:\n\n```toml\n{defaults}\n```\n"
     );
     for (heading, path, start) in [
-        ("Settings", "src/config.rs", "pub struct Config"),
+        ("Settings", "src/config/mod.rs", "pub struct Config"),
         ("`[limits]`", "src/config/limits.rs", "pub struct Limits"),
     ] {
         write!(page, "\n## {heading}\n\n| key | meaning |\n| --- | --- |\n").unwrap();
