@@ -188,7 +188,7 @@ mod tests {
             time_us: 1_793_000_000_123_456,
             reverses: Some("7-0-0".into()),
         };
-        let got = decode::reward(event(&sent), sent.time_us).unwrap().unwrap();
+        let got = decode::reward(event(&sent), sent.time_us).unwrap();
         assert_eq!((got.slot.as_ref(), &got.event_id, got.decision), (Some(&sent.slot), &sent.event_id, sent.decision));
         assert_eq!((&got.subject, &got.arm, &got.kind), (&sent.subject, &sent.arm, &sent.kind));
         assert_eq!((got.value, got.time_us, &got.reverses), (sent.value, Some(sent.time_us), &sent.reverses));

@@ -201,8 +201,19 @@ fn repeated(candidates: &[RequestCandidate]) -> Option<usize> {
     candidates.iter().position(|candidate| !seen.insert(&candidate.arm))
 }
 
-/// An event, or why it is rejected.
-pub(super) fn reward(event: proto::RewardEvent, now_us: i64) -> Decode<Result<RewardRequest, String>> {
+/// Reason why an event does not become a reward request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum RewardRejection {
+    /// A field is missing or out of its range.
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    /// The decision's id is well formed and was not made by this service, so the event is unmatched.
+    #[error("decision_id: no decision '{0}' was ever made here")]
+    UnknownDecision(String),
+}
+
+/// Returns the reward request of an event.
+pub(super) fn reward(event: proto::RewardEvent, now_us: i64) -> Result<RewardRequest, RewardRejection> {
     let proto::RewardEvent {
         event_id,
         decision_id,
@@ -219,14 +230,14 @@ pub(super) fn reward(event: proto::RewardEvent, now_us: i64) -> Decode<Result<Re
     let slot = if slot_id.is_empty() { None } else { Some(SlotId::parse("slot_id", &slot_id)?) };
     let arm = if arm_id.is_empty() { None } else { Some(ArmId::parse("arm_id", &arm_id)?) };
     if kind.is_empty() || kind.len() > NAME_BYTES_MAX {
-        return Err(FieldError::new("kind", format!("must have 1 to {NAME_BYTES_MAX} bytes")));
+        return Err(FieldError::new("kind", format!("must have 1 to {NAME_BYTES_MAX} bytes")).into());
     }
     if value.is_some_and(|value| !value.is_finite() || value.abs() > NUMBER_MAX) {
-        return Err(FieldError::new("value", format!("must be a number from -{NUMBER_MAX} to {NUMBER_MAX}")));
+        return Err(FieldError::new("value", format!("must be a number from -{NUMBER_MAX} to {NUMBER_MAX}")).into());
     }
     let time_us = time.map(|time| timestamp("time", time)).transpose()?;
     if time_us.is_some_and(|time_us| time_us > now_us.saturating_add(AHEAD_US_MAX)) {
-        return Err(FieldError::new("time", "is more than a day ahead of the service's clock"));
+        return Err(FieldError::new("time", "is more than a day ahead of the service's clock").into());
     }
     if !reverses_event_id.is_empty() {
         check_token("reverses_event_id", &reverses_event_id)?;
@@ -237,14 +248,14 @@ pub(super) fn reward(event: proto::RewardEvent, now_us: i64) -> Decode<Result<Re
         check_token("decision_id", &decision_id)?;
         match DecisionId::parse(&decision_id) {
             Some(id) => Some(id),
-            // Well formed as an id, but none of ours: unmatched rather than rejected.
-            None => return Ok(Err(format!("decision_id: no decision '{}' was ever made here", shorten(&decision_id)))),
+            None => return Err(RewardRejection::UnknownDecision(shorten(&decision_id))),
         }
     };
     if decision.is_none() {
         let anonymous = who == Subject::default();
-        let need =
-            |field: &str, why: &str| Err(FieldError::new(field, format!("is needed {why}; or give the decision_id")));
+        let need = |field: &str, why: &str| {
+            Err(FieldError::new(field, format!("is needed {why}; or give the decision_id")).into())
+        };
         if slot.is_none() {
             return need("slot_id", "without a decision_id");
         }
@@ -255,7 +266,7 @@ pub(super) fn reward(event: proto::RewardEvent, now_us: i64) -> Decode<Result<Re
             return need("arm_id", "without a decision_id");
         }
     }
-    Ok(Ok(RewardRequest {
+    Ok(RewardRequest {
         slot,
         event_id,
         decision,
@@ -265,5 +276,5 @@ pub(super) fn reward(event: proto::RewardEvent, now_us: i64) -> Decode<Result<Re
         value,
         time_us,
         reverses: optional(reverses_event_id),
-    }))
+    })
 }

@@ -6,9 +6,10 @@ use std::{
 };
 
 use super::{
+    controls::decode_controls,
     decode::{Decode, consent, features, timestamp},
     decode_learning::{goal, model},
-    decode_steering::{controls, rules},
+    decode_rules::rules,
     proto,
 };
 use crate::{
@@ -94,7 +95,7 @@ fn slot_fields(mut message: proto::Slot) -> Decode<SlotDraft> {
         count: (count > 0).then_some(count),
         goal: g.map_or_else(|| Ok(Goal::default()), goal)?,
         model: model(m)?,
-        controls: controls(c)?,
+        controls: decode_controls(c)?,
         default_consent: consent("default_consent", default_consent)?.unwrap_or_default(),
         rules: rules(r)?,
     };

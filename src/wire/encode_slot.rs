@@ -1,18 +1,18 @@
 //! From definitions to messages.
 
 use super::{
+    controls::encode_controls,
     difference::{Difference, differences},
     encode::{consent, duration, features, timestamp},
     proto,
 };
 use crate::{
-    bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, Policy, PortfolioSpec, Sharing},
+    bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, PortfolioSpec, Sharing},
     engine::SlotView,
     node::payload_to_struct,
     slot::{
-        Actor, Aggregation, Arm, ArmId, Baseline, ChangeReason, Comparand, Controls, Definition, Effect,
-        ExplorationPreset, Goal, HeadStart, Learning, Mode, OnError, ProbabilityBounds, Revision, RewardKind, Rule,
-        Schedule, SlotKind, Stickiness, Unavailable, WarmUp,
+        Actor, Aggregation, Arm, ArmId, ChangeReason, Comparand, Definition, Effect, Goal, Learning, OnError, Revision,
+        RewardKind, Rule, Schedule, SlotKind, Unavailable,
     },
 };
 
@@ -110,7 +110,7 @@ pub(super) fn settings(d: &Definition, revision: u64) -> proto::Slot {
         count: d.count.unwrap_or(0),
         goal: Some(goal(&d.goal)),
         model: Some(model(d.model)),
-        controls: Some(controls(&d.controls)),
+        controls: Some(encode_controls(&d.controls)),
         default_consent: consent(Some(d.default_consent)).into(),
         rules: d.rules.iter().map(rule).collect(),
     }
@@ -225,105 +225,6 @@ fn linear(spec: LinearSpec) -> proto::LinearModel {
         }
         .into(),
     }
-}
-
-fn controls(controls: &Controls) -> proto::Controls {
-    let Controls {
-        exploration,
-        floor,
-        ceiling,
-        half_life_us,
-        holdout,
-        freeze_learning,
-        safe_choice,
-        policy: p,
-        preset,
-        arm_bounds,
-        warm_up,
-        head_start,
-        mode: m,
-        baseline: b,
-        salt,
-        analysis,
-        stickiness: s,
-        simulated,
-    } = controls;
-    let share = |(arm, ProbabilityBounds { floor, ceiling }): (&ArmId, &ProbabilityBounds)| {
-        (arm.to_string(), proto::ArmShare { floor: *floor, ceiling: *ceiling })
-    };
-    let head_start =
-        head_start.map(|HeadStart { views, share, limit }| proto::HeadStart { views, share, limit: Some(limit) });
-    proto::Controls {
-        exploration: *exploration,
-        floor: *floor,
-        ceiling: *ceiling,
-        half_life: half_life_us.map(duration),
-        holdout: *holdout,
-        freeze_learning: *freeze_learning,
-        safe_choice: *safe_choice,
-        policy: p.map(policy),
-        exploration_stop: match preset {
-            None => proto::ExplorationStop::Unspecified,
-            Some(ExplorationPreset::Cautious) => proto::ExplorationStop::Cautious,
-            Some(ExplorationPreset::Balanced) => proto::ExplorationStop::Balanced,
-            Some(ExplorationPreset::Curious) => proto::ExplorationStop::Curious,
-            Some(ExplorationPreset::EvenSplit) => proto::ExplorationStop::EvenSplit,
-        }
-        .into(),
-        arm_shares: arm_bounds.iter().map(share).collect(),
-        warm_up: warm_up.map(|WarmUp { views, rewards, patience }| proto::WarmUp { views, rewards, patience }),
-        head_start,
-        mode: m.map(mode),
-        baseline: b.as_ref().map(baseline),
-        salt: salt.clone(),
-        analysis: *analysis,
-        stickiness: s.map(stickiness),
-        simulated: *simulated,
-    }
-}
-
-fn mode(mode: Mode) -> proto::Mode {
-    use proto::mode::Mode as Out;
-    let mode = match mode {
-        Mode::On => Out::On(proto::OnMode {}),
-        Mode::Shadow => Out::Watch(proto::WatchMode {}),
-        Mode::Test(share) => Out::Test(proto::TestMode { share }),
-    };
-    proto::Mode { mode: Some(mode) }
-}
-
-fn baseline(baseline: &Baseline) -> proto::Baseline {
-    use proto::baseline::Baseline as Out;
-    let baseline = match baseline {
-        Baseline::CallersOrder => Out::CallersOrder(proto::CallersOrderBaseline {}),
-        Baseline::Arm(arm) => Out::ArmId(arm.to_string()),
-        Baseline::Uniform => Out::Uniform(proto::UniformBaseline {}),
-    };
-    proto::Baseline { baseline: Some(baseline) }
-}
-
-fn stickiness(stickiness: Stickiness) -> proto::Stickiness {
-    use proto::stickiness::Stickiness as Out;
-    let stickiness = match stickiness {
-        Stickiness::Never => Out::Never(proto::NeverSticky {}),
-        Stickiness::Session => Out::Session(proto::SessionSticky {}),
-        Stickiness::For(us) => Out::For(duration(us)),
-    };
-    proto::Stickiness { stickiness: Some(stickiness) }
-}
-
-fn policy(policy: Policy) -> proto::Policy {
-    use proto::policy::Policy as Out;
-    let policy = match policy {
-        Policy::ThompsonSampling => Out::ThompsonSampling(proto::ThompsonSamplingPolicy {}),
-        Policy::Uniform => Out::Uniform(proto::UniformPolicy {}),
-        Policy::FixedOrder => Out::FixedOrder(proto::FixedOrderPolicy {}),
-        Policy::Greedy => Out::Greedy(proto::GreedyPolicy {}),
-        Policy::EpsilonGreedy { epsilon } => Out::EpsilonGreedy(proto::EpsilonGreedyPolicy { epsilon: Some(epsilon) }),
-        Policy::LinUcb => Out::LinUcb(proto::LinUcbPolicy {}),
-        Policy::SquareCb { gamma } => Out::SquareCb(proto::SquareCbPolicy { gamma: Some(gamma) }),
-    };
-    proto::Policy { policy: Some(policy) }
 }
 
 fn rule(rule: &Rule) -> proto::Rule {

@@ -46,18 +46,18 @@ fn take(
     let mut taken = Vec::with_capacity(events.len());
     for event in events {
         known.push(match decode::reward(event, now_us) {
-            Ok(Ok(reward)) => {
+            Ok(reward) => {
                 let refused = reporting.refusal(&reward).and_then(rejected);
                 if refused.is_none() {
                     taken.push(reward);
                 }
                 refused
             }
-            Ok(Err(message)) => {
+            Err(why @ decode::RewardRejection::UnknownDecision(_)) => {
                 metrics.not_journalled("unmatched");
-                Some(RewardResult { status: RewardStatus::Unmatched.into(), message })
+                Some(RewardResult { status: RewardStatus::Unmatched.into(), message: why.to_string() })
             }
-            Err(why) => rejected(why.to_string()),
+            Err(decode::RewardRejection::Field(why)) => rejected(why.to_string()),
         });
     }
     let outcomes = node.record(taken).map_err(|why| error::write(&why))?;

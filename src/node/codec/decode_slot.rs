@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use super::{
+    controls::decode_controls,
     decode::{Decode, arm_id, features, missing, slot_id, unknown},
     log, payload_from_struct,
 };
 use crate::{
-    bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, Policy, PortfolioSpec, Sharing},
+    bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, PortfolioSpec, Sharing},
     slot::{
-        Aggregation, Arm, ArmId, Baseline, Comparand, Consent, Controls, Definition, Effect, ExplorationPreset, Goal,
-        HeadStart, Learning, Mode, OnError, ProbabilityBounds, RewardKind, Rule, Schedule, SlotKind, Stickiness,
-        Unavailable, WarmUp,
+        Aggregation, Arm, Comparand, Consent, Definition, Effect, Goal, Learning, OnError, RewardKind, Rule, Schedule,
+        SlotKind, Unavailable,
     },
 };
 
@@ -45,7 +45,7 @@ pub(super) fn definition(definition: Option<log::Definition>) -> Decode<Arc<Defi
         count,
         goal: goal(g)?,
         model: model(m)?,
-        controls: self::controls(controls.ok_or_else(|| missing("controls"))?)?,
+        controls: decode_controls(controls.ok_or_else(|| missing("controls"))?)?,
         default_consent: match default_consent {
             1 => Consent::Full,
             2 => Consent::SessionOnly,
@@ -168,91 +168,6 @@ fn linear(message: log::Linear) -> Decode<LinearSpec> {
     })
 }
 
-fn controls(controls: log::Controls) -> Decode<Controls> {
-    let log::Controls {
-        exploration,
-        floor,
-        ceiling,
-        half_life_us,
-        holdout,
-        freeze_learning,
-        safe_choice,
-        policy: p,
-        stop,
-        arm_shares,
-        warm_up,
-        head_start,
-        mode: m,
-        baseline: b,
-        salt,
-        analysis,
-        stickiness: s,
-        simulated,
-    } = controls;
-    Ok(Controls {
-        exploration,
-        floor,
-        ceiling,
-        half_life_us,
-        holdout,
-        freeze_learning,
-        safe_choice,
-        policy: p.map(policy).transpose()?,
-        preset: match stop {
-            0 => None,
-            1 => Some(ExplorationPreset::Cautious),
-            2 => Some(ExplorationPreset::Balanced),
-            3 => Some(ExplorationPreset::Curious),
-            4 => Some(ExplorationPreset::EvenSplit),
-            other => return Err(unknown("the exploration preset", other)),
-        },
-        arm_bounds: arm_shares.into_iter().map(share).collect::<Decode<_>>()?,
-        warm_up: warm_up.map(|log::WarmUp { views, rewards, patience }| WarmUp { views, rewards, patience }),
-        head_start: head_start.map(|log::HeadStart { views, share, limit }| HeadStart { views, share, limit }),
-        mode: m.map(mode).transpose()?,
-        baseline: b.map(baseline).transpose()?,
-        salt,
-        analysis,
-        stickiness: s.map(stickiness).transpose()?,
-        simulated,
-    })
-}
-
-pub(super) fn share(
-    log::ArmShare { arm_id: arm, floor, ceiling }: log::ArmShare,
-) -> Decode<(ArmId, ProbabilityBounds)> {
-    Ok((arm_id(&arm)?, ProbabilityBounds { floor, ceiling }))
-}
-
-// What a newer version chose looks as if it were missing.
-
-fn mode(mode: log::Mode) -> Decode<Mode> {
-    use log::mode::Mode as In;
-    Ok(match mode.mode.ok_or_else(|| missing("which mode"))? {
-        In::On(log::Unparameterised {}) => Mode::On,
-        In::Watch(log::Unparameterised {}) => Mode::Shadow,
-        In::Test(share) => Mode::Test(share),
-    })
-}
-
-fn baseline(baseline: log::Baseline) -> Decode<Baseline> {
-    use log::baseline::Baseline as In;
-    Ok(match baseline.baseline.ok_or_else(|| missing("which baseline"))? {
-        In::CallersOrder(log::Unparameterised {}) => Baseline::CallersOrder,
-        In::ArmId(arm) => Baseline::Arm(arm_id(&arm)?),
-        In::Uniform(log::Unparameterised {}) => Baseline::Uniform,
-    })
-}
-
-fn stickiness(stickiness: log::Stickiness) -> Decode<Stickiness> {
-    use log::stickiness::Stickiness as In;
-    Ok(match stickiness.stickiness.ok_or_else(|| missing("which stickiness"))? {
-        In::Never(log::Unparameterised {}) => Stickiness::Never,
-        In::Session(log::Unparameterised {}) => Stickiness::Session,
-        In::ForUs(us) => Stickiness::For(us),
-    })
-}
-
 pub(super) fn rule(rule: log::Rule) -> Decode<Rule> {
     let log::Rule { name, when, effect: e, on_error, paused } = rule;
     Ok(Rule {
@@ -287,18 +202,4 @@ fn effect(effect: log::rule::Effect) -> Effect {
         }
         In::MaxMoves(positions) => Effect::MaxMoves { positions },
     }
-}
-
-fn policy(policy: log::Policy) -> Decode<Policy> {
-    use log::policy::Policy as In;
-    // One that a newer version wrote looks as if it were missing.
-    Ok(match policy.policy.ok_or_else(|| missing("which policy"))? {
-        In::ThompsonSampling(log::Unparameterised {}) => Policy::ThompsonSampling,
-        In::Uniform(log::Unparameterised {}) => Policy::Uniform,
-        In::FixedOrder(log::Unparameterised {}) => Policy::FixedOrder,
-        In::Greedy(log::Unparameterised {}) => Policy::Greedy,
-        In::EpsilonGreedy(log::EpsilonGreedy { epsilon }) => Policy::EpsilonGreedy { epsilon },
-        In::LinUcb(log::Unparameterised {}) => Policy::LinUcb,
-        In::SquareCb(log::SquareCb { gamma }) => Policy::SquareCb { gamma },
-    })
 }

@@ -1,12 +1,11 @@
 //! From definitions to the log's messages.
 
-use super::{encode::features, log, payload_to_struct};
+use super::{controls::encode_controls, encode::features, log, payload_to_struct};
 use crate::{
-    bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, Policy, PortfolioSpec, Sharing},
+    bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, PortfolioSpec, Sharing},
     slot::{
-        Aggregation, Arm, ArmId, Baseline, Comparand, Consent, Controls, Definition, Effect, ExplorationPreset, Goal,
-        HeadStart, Learning, Mode, OnError, ProbabilityBounds, Rule, Schedule, SlotKind, Stickiness, Unavailable,
-        WarmUp,
+        Aggregation, Arm, ArmId, Comparand, Consent, Definition, Effect, Goal, Learning, OnError, Rule, Schedule,
+        SlotKind, Unavailable,
     },
 };
 
@@ -25,7 +24,7 @@ pub(super) fn definition(d: &Definition) -> log::Definition {
         count: d.count,
         goal: Some(goal(&d.goal)),
         model: Some(model(d.model)),
-        controls: Some(controls(&d.controls)),
+        controls: Some(encode_controls(&d.controls)),
         default_consent: match d.default_consent {
             Consent::Full => 1,
             Consent::SessionOnly => 2,
@@ -125,85 +124,6 @@ fn model(model: ModelSpec) -> log::Model {
     log::Model { model: Some(model) }
 }
 
-fn controls(controls: &Controls) -> log::Controls {
-    let Controls {
-        exploration,
-        floor,
-        ceiling,
-        half_life_us,
-        holdout,
-        freeze_learning,
-        safe_choice,
-        policy: p,
-        preset,
-        arm_bounds,
-        warm_up,
-        head_start,
-        mode: m,
-        baseline: b,
-        salt,
-        analysis,
-        stickiness: s,
-        simulated,
-    } = controls;
-    log::Controls {
-        exploration: *exploration,
-        floor: *floor,
-        ceiling: *ceiling,
-        half_life_us: *half_life_us,
-        holdout: *holdout,
-        freeze_learning: *freeze_learning,
-        safe_choice: *safe_choice,
-        policy: p.map(policy),
-        stop: match preset {
-            None => 0,
-            Some(ExplorationPreset::Cautious) => 1,
-            Some(ExplorationPreset::Balanced) => 2,
-            Some(ExplorationPreset::Curious) => 3,
-            Some(ExplorationPreset::EvenSplit) => 4,
-        },
-        arm_shares: arm_bounds.iter().map(|(arm, of)| share(arm, *of)).collect(),
-        warm_up: warm_up.map(|WarmUp { views, rewards, patience }| log::WarmUp { views, rewards, patience }),
-        head_start: head_start.map(|HeadStart { views, share, limit }| log::HeadStart { views, share, limit }),
-        mode: m.map(mode),
-        baseline: b.as_ref().map(baseline),
-        salt: salt.clone(),
-        analysis: *analysis,
-        stickiness: s.map(stickiness),
-        simulated: *simulated,
-    }
-}
-
-fn mode(mode: Mode) -> log::Mode {
-    use log::mode::Mode as Out;
-    let mode = match mode {
-        Mode::On => Out::On(log::Unparameterised {}),
-        Mode::Shadow => Out::Watch(log::Unparameterised {}),
-        Mode::Test(share) => Out::Test(share),
-    };
-    log::Mode { mode: Some(mode) }
-}
-
-fn baseline(baseline: &Baseline) -> log::Baseline {
-    use log::baseline::Baseline as Out;
-    let baseline = match baseline {
-        Baseline::CallersOrder => Out::CallersOrder(log::Unparameterised {}),
-        Baseline::Arm(arm) => Out::ArmId(arm.to_string()),
-        Baseline::Uniform => Out::Uniform(log::Unparameterised {}),
-    };
-    log::Baseline { baseline: Some(baseline) }
-}
-
-fn stickiness(stickiness: Stickiness) -> log::Stickiness {
-    use log::stickiness::Stickiness as Out;
-    let stickiness = match stickiness {
-        Stickiness::Never => Out::Never(log::Unparameterised {}),
-        Stickiness::Session => Out::Session(log::Unparameterised {}),
-        Stickiness::For(us) => Out::ForUs(us),
-    };
-    log::Stickiness { stickiness: Some(stickiness) }
-}
-
 pub(super) fn rule(rule: &Rule) -> log::Rule {
     let Rule { name, when, effect: e, on_error, paused } = rule;
     log::Rule {
@@ -244,22 +164,4 @@ fn effect(effect: &Effect) -> log::rule::Effect {
         }),
         Effect::MaxMoves { positions } => Out::MaxMoves(*positions),
     }
-}
-
-fn policy(policy: Policy) -> log::Policy {
-    use log::policy::Policy as Out;
-    let policy = match policy {
-        Policy::ThompsonSampling => Out::ThompsonSampling(log::Unparameterised {}),
-        Policy::Uniform => Out::Uniform(log::Unparameterised {}),
-        Policy::FixedOrder => Out::FixedOrder(log::Unparameterised {}),
-        Policy::Greedy => Out::Greedy(log::Unparameterised {}),
-        Policy::EpsilonGreedy { epsilon } => Out::EpsilonGreedy(log::EpsilonGreedy { epsilon }),
-        Policy::LinUcb => Out::LinUcb(log::Unparameterised {}),
-        Policy::SquareCb { gamma } => Out::SquareCb(log::SquareCb { gamma }),
-    };
-    log::Policy { policy: Some(policy) }
-}
-
-pub(super) fn share(arm: &ArmId, ProbabilityBounds { floor, ceiling }: ProbabilityBounds) -> log::ArmShare {
-    log::ArmShare { arm_id: arm.to_string(), floor, ceiling }
 }

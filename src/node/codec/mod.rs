@@ -3,6 +3,7 @@
 //! The one place that names the log's generated types. Encoding cannot fail;
 //! decoding checks everything, because a journal may come from another version.
 
+mod controls;
 mod decode;
 mod decode_slot;
 mod encode;

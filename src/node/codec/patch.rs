@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    controls::{decode_share, encode_share},
     decode::{Decode, arm_id, missing},
     decode_slot::{self, arms, definition},
     encode_slot::{self, arm},
@@ -31,7 +32,7 @@ pub(super) fn encode(patch: &Patch, why: &ChangeReason, rolled_back_to: Option<u
         };
         log::RulePiece { piece: Some(piece) }
     };
-    let set = arm_bounds.iter().filter_map(|(arm, share)| Some(encode_slot::share(arm, (*share)?)));
+    let set = arm_bounds.iter().filter_map(|(arm, share)| Some(encode_share(arm, (*share)?)));
     let removed = arm_bounds.iter().filter(|(_, share)| share.is_none());
     log::SlotPatched {
         definition: Some(encode_slot::definition(settings)),
@@ -70,7 +71,7 @@ pub(super) fn decode(patched: log::SlotPatched, actor: Actor) -> Decode<Body> {
             In::Rule(new) => Piece::New(decode_slot::rule(new)?),
         })
     };
-    let set = set_arm_shares.into_iter().map(|share| decode_slot::share(share).map(|(arm, share)| (arm, Some(share))));
+    let set = set_arm_shares.into_iter().map(|share| decode_share(share).map(|(arm, share)| (arm, Some(share))));
     let removed = removed_arm_shares.iter().map(|arm| Ok((arm_id(arm)?, None)));
     let patch = Patch {
         settings: Arc::unwrap_or_clone(definition(settings)?),
