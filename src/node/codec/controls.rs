@@ -29,6 +29,7 @@ pub(super) fn decode_controls(controls: log::Controls) -> Decode<Controls> {
         analysis,
         stickiness: s,
         simulated,
+        sample_control,
     } = controls;
     Ok(Controls {
         exploration,
@@ -56,6 +57,7 @@ pub(super) fn decode_controls(controls: log::Controls) -> Decode<Controls> {
         analysis,
         stickiness: s.map(decode_stickiness).transpose()?,
         simulated,
+        sample_control,
     })
 }
 
@@ -128,6 +130,7 @@ pub(super) fn encode_controls(controls: &Controls) -> log::Controls {
         analysis,
         stickiness: s,
         simulated,
+        sample_control,
     } = controls;
     log::Controls {
         exploration: *exploration,
@@ -154,6 +157,7 @@ pub(super) fn encode_controls(controls: &Controls) -> log::Controls {
         analysis: *analysis,
         stickiness: s.map(encode_stickiness),
         simulated: *simulated,
+        sample_control: *sample_control,
     }
 }
 
