@@ -34,7 +34,6 @@ pub(super) fn decode_controls(controls: Option<proto::Controls>) -> Decode<Contr
         analysis,
         stickiness: s,
         simulated,
-        sample_control,
     } = controls.unwrap_or_default();
     let share = |(arm, proto::ArmShare { floor, ceiling }): (String, proto::ArmShare)| {
         Ok((
@@ -77,7 +76,6 @@ pub(super) fn decode_controls(controls: Option<proto::Controls>) -> Decode<Contr
         analysis,
         stickiness: s.map(decode_stickiness).transpose()?.flatten(),
         simulated,
-        sample_control,
     })
 }
 
@@ -143,7 +141,6 @@ pub(super) fn encode_controls(controls: &Controls) -> proto::Controls {
         analysis,
         stickiness: s,
         simulated,
-        sample_control,
     } = controls;
     let share = |(arm, ProbabilityBounds { floor, ceiling }): (&ArmId, &ProbabilityBounds)| {
         (arm.to_string(), proto::ArmShare { floor: *floor, ceiling: *ceiling })
@@ -176,7 +173,6 @@ pub(super) fn encode_controls(controls: &Controls) -> proto::Controls {
         analysis: *analysis,
         stickiness: s.map(encode_stickiness),
         simulated: *simulated,
-        sample_control: *sample_control,
     }
 }
 

@@ -29,7 +29,6 @@ pub(super) fn decode_controls(controls: log::Controls) -> Decode<Controls> {
         analysis,
         stickiness: s,
         simulated,
-        sample_control,
     } = controls;
     Ok(Controls {
         exploration,
@@ -57,7 +56,6 @@ pub(super) fn decode_controls(controls: log::Controls) -> Decode<Controls> {
         analysis,
         stickiness: s.map(decode_stickiness).transpose()?,
         simulated,
-        sample_control,
     })
 }
 
@@ -130,7 +128,6 @@ pub(super) fn encode_controls(controls: &Controls) -> log::Controls {
         analysis,
         stickiness: s,
         simulated,
-        sample_control,
     } = controls;
     log::Controls {
         exploration: *exploration,
@@ -157,7 +154,6 @@ pub(super) fn encode_controls(controls: &Controls) -> log::Controls {
         analysis: *analysis,
         stickiness: s.map(encode_stickiness),
         simulated: *simulated,
-        sample_control: *sample_control,
     }
 }
 

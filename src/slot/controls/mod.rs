@@ -68,8 +68,6 @@ pub struct Controls {
     /// Accepts simulated traffic.
     #[serde(default)]
     pub simulated: Option<bool>,
-    /// Number from 0 to 1 that shows what a new control touches.
-    pub sample_control: Option<f64>,
 }
 
 impl Controls {
@@ -199,9 +197,6 @@ impl Controls {
         };
         if self.exploration.is_some() && self.preset.is_some() {
             return fail("exploration_stop", "says the same as exploration; leave one of them out".into());
-        }
-        if let Some(sample) = self.sample_control {
-            share("sample_control", sample)?;
         }
         if let Some(analysis) = self.analysis {
             share("analysis", analysis)?;
