@@ -37,11 +37,11 @@ pub enum Aggregation {
 /// Time at which a reward is learned. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Learning {
-    /// On arrival, with revisions by later events. The missing reward of a decision without events is learned once 95 % of
+    /// Learned on arrival, with revisions by later events. The missing reward of a decision without events is learned once 95 % of
     /// the slot's rewards would have arrived.
     #[default]
     Eager,
-    /// Once, at the end of the window.
+    /// Learned once, at the end of the window.
     AtClose,
 }
 

@@ -27,7 +27,7 @@ const PRIOR_REWARDS: f64 = 5.0;
 /// Assumption about how a shopper looks through a slate. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum ClickModel {
-    /// Every shown arm was seen, and its reward counts unchanged.
+    /// All shown arms were seen, and rewards count unchanged.
     #[default]
     None,
     /// Each position k is looked at with its own probability θₖ, whatever is shown there, and the reward depends on the

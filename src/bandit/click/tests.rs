@@ -189,7 +189,7 @@ fn weighted_observations_equal_weighted_least_squares() {
 }
 
 /// A change and its reversal, in another order and with forgetting in between, leave nothing; and a revision
-/// that comes late counts with what is left of its decision.
+/// that comes late counts with the retained weight of its decision.
 #[test]
 fn a_reversal_undoes_its_reward_exactly() {
     let swap_probabilities = [[0.31, 0.5, 0.07], [0.02, 0.44, 0.99], [0.6, 0.0, 0.25]];

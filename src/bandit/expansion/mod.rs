@@ -64,7 +64,7 @@ pub(super) struct Expander {
     next: u32,
     /// Model's index of each of the encoder's indices.
     base: Vec<u32>,
-    /// For each feature, the features of its products, ascending, with the product's index.
+    /// Products of each feature: the other features, ascending, with the product's index.
     products: Vec<Vec<(u32, u32)>>,
     /// Index of each bucket.
     buckets: Vec<u32>,

@@ -373,7 +373,7 @@ impl Linear {
         scoring.width * balanced * self.noise_variance().sqrt()
     }
 
-    /// What scoring `arms` candidates costs, in multiplications.
+    /// Cost of scoring `arms` candidates, multiplications.
     pub(super) fn cost(&self, arms: usize) -> u64 {
         let dim = u64::from(self.dim());
         if self.design.sharing == Sharing::Shared {

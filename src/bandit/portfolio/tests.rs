@@ -230,7 +230,7 @@ fn a_refund_from_before_a_takeover_leaves_the_new_models_alone() {
 }
 
 /// Silence is learned first and all rewards come later, as in a nightly upload: every revision is upward, and speaks
-/// against whoever foresaw silence. Until the last observation there were neither numbers nor two words to multiply:
+/// against the models that predicted no reward. Until the last observation there were neither numbers nor two words to multiply:
 /// those who had nothing to say of the others stand to the first as they did.
 #[test]
 fn revisions_neither_favour_nor_harm_models_without_a_forecast() {
