@@ -388,29 +388,3 @@ impl Drop for Folder {
 fn is_full(why: &io::Error) -> bool {
     matches!(why.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
-
-/// Bytes that the files of a data folder take on the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DiskUse {
-    /// The journal.
-    pub journal: u64,
-    /// Write-ahead log of the journal.
-    pub log: u64,
-    /// The snapshots, one that is being written among them.
-    pub snapshots: u64,
-}
-
-/// Returns the bytes that a data folder takes on the disk. Files that cannot be read count as 0.
-pub fn disk_use(path: &Path) -> DiskUse {
-    let mut used = DiskUse::default();
-    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-        let bytes = entry.metadata().map_or(0, |file| file.len());
-        match entry.file_name().to_str().unwrap_or_default() {
-            "journal.sqlite3" => used.journal += bytes,
-            "journal.sqlite3-wal" => used.log += bytes,
-            name if name.starts_with("snapshot-") => used.snapshots += bytes,
-            _ => {}
-        }
-    }
-    used
-}

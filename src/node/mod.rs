@@ -29,12 +29,14 @@ mod folder;
 mod hindsight;
 mod join;
 mod observer;
+mod options;
 mod places;
 mod queue;
 mod recover;
 mod requests;
 mod salvage;
 mod saver;
+mod shared;
 mod subjects;
 #[cfg(test)]
 mod tests;
@@ -47,7 +49,6 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
-    time::Instant,
 };
 
 use dashmap::DashMap;
@@ -62,11 +63,13 @@ pub use clock_doubt::accept_clock;
 pub use codec::{decode as decode_event, encode as encode_event};
 pub(crate) use codec::{payload_from_struct, payload_to_struct};
 pub(crate) use deciding::run_long;
+pub use disk_space::{DiskUse, disk_use};
 pub use error::{DecideError, OpenError, WriteError};
-pub use folder::{DiskUse, FolderError, disk_use};
+pub use folder::FolderError;
 pub use hindsight::{HindsightError, RecalledDecision};
 pub use join::{JoinError, JoinedDecision, JoinedEvent, Selection, join};
 pub use observer::{Observer, Unobserved};
+pub use options::{Options, RETENTION_US};
 pub use places::data_folder_around;
 pub use recover::{fold, recover_state, save_snapshot};
 pub use salvage::{Gap, Salvaged, salvage};
@@ -75,7 +78,7 @@ pub use writer::{ChangeFailure, RewardRequest};
 
 use crate::{
     engine::{Change, Decided, Explanation, RewardAnswer, SlotView},
-    journal::{Journal, JournalReader, LossPolicy, SqliteJournal},
+    journal::{Journal, JournalReader, SqliteJournal},
     slot::{ArmId, ChangeReason, SlotId, suggestion},
 };
 use clock_doubt::ClockDoubt;
@@ -86,40 +89,10 @@ use queue::{Queue, SoloCommand};
 use recover::{recover, workers};
 use requests::RequestIndex;
 use saver::Saver;
+pub(crate) use shared::Shared;
+use shared::Stopwatch;
 use subjects::{KeyOfStart, Subjects, day_of};
 use writer::{ChangeCommand, ChangeEachCommand, Writer};
-
-/// Options of a node.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Options {
-    /// Data folder, which holds the journal, the snapshots and the key of subjects.
-    pub folder: PathBuf,
-    /// Time between two snapshots, microseconds.
-    pub snapshot_every_us: i64,
-    /// Decide waits until its decision is durable.
-    pub durable_decisions: bool,
-    /// Time that decisions and rewards stay in the journal once snapshots hold their effects, microseconds, or `None`
-    /// to keep them for ever.
-    pub retention_us: Option<i64>,
-    /// Policy for a journal whose end may be lost.
-    pub loss: LossPolicy,
-}
-
-/// Default time that decisions and rewards stay in the journal, microseconds: 90 days.
-pub const RETENTION_US: i64 = 90 * 24 * 3600 * 1_000_000;
-
-impl Options {
-    /// Everything at its default, in `folder`.
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self {
-            folder: folder.into(),
-            snapshot_every_us: 5 * 60 * 1_000_000,
-            durable_decisions: false,
-            retention_us: Some(RETENTION_US),
-            loss: LossPolicy::Refused,
-        }
-    }
-}
 
 /// A decision, with the view it was made from.
 #[derive(Debug, Clone)]
@@ -132,68 +105,6 @@ pub struct Answer {
     pub view: Arc<SlotView>,
     /// Candidates of the request that were left out because the slot does not know them.
     pub ignored_candidates: Vec<ArmId>,
-}
-
-/// State that the writer and the callers share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    views: DashMap<SlotId, Arc<SlotView>>,
-    clock: Arc<dyn Clock>,
-    observer: Arc<dyn Observer>,
-    failure: watch::Sender<Option<String>>,
-    /// `true` while the disk is full.
-    full: watch::Sender<bool>,
-    stopped: AtomicBool,
-    /// Decisions that were answered and are not in the journal, once the node has stopped.
-    unsaved: AtomicU64,
-    queue: Queue,
-    doubt: ClockDoubt,
-}
-
-/// Measures how long something takes; never becomes part of the state.
-#[derive(Debug)]
-struct Stopwatch(Instant);
-
-impl Stopwatch {
-    fn seconds(&self) -> f64 {
-        self.0.elapsed().as_secs_f64()
-    }
-}
-
-impl Shared {
-    #[expect(clippy::disallowed_methods, reason = "a duration for metrics, not a fact")]
-    #[expect(clippy::unused_self, reason = "the clock is the node's business")]
-    fn stopwatch(&self) -> Stopwatch {
-        Stopwatch(Instant::now())
-    }
-
-    fn fail(&self, why: &str) {
-        if !self.failed() {
-            tracing::error!(why, "the service writes nothing until it is restarted; restart it");
-            self.failure.send_replace(Some(why.to_owned()));
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        *self.full.borrow()
-    }
-
-    /// Records that the disk is full, for the reason `why`, or with `None` that it has free space again. Logs each change.
-    fn report_full(&self, why: Option<&str>) {
-        if why.is_some() == self.is_full() {
-            return;
-        }
-        if let Some(why) = why {
-            tracing::error!(why, "rewards and changes are refused until the disk has free space; free some");
-        } else {
-            tracing::info!("the disk has free space again; rewards and changes are accepted");
-        }
-        self.full.send_replace(why.is_some());
-    }
-
-    fn failed(&self) -> bool {
-        self.failure.borrow().is_some()
-    }
 }
 
 /// A running node.

@@ -11,11 +11,12 @@
 //! The limits are explained in [`admission`](super::admission).
 
 mod lanes;
+mod state;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::BTreeMap,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -24,15 +25,15 @@ use tokio::sync::oneshot;
 
 use super::{
     WriteError,
-    admission::{self, CHANGES_MAX, DECISION_BYTES_MAX, WAIT_MAX, Waiting, WriterPace},
+    admission::{self, CHANGES_MAX, Waiting},
     writer::{ChangeCommand, ChangeEachCommand, DraftCommand, RewardRequest},
 };
 use crate::{
     engine::{Decided, DecisionId, RewardAnswer},
     slot::SlotId,
 };
-use lanes::Lanes;
 pub(super) use lanes::{DecisionReply, TakenCounts};
+use state::QueueState;
 
 /// Channel to the caller that waits for the outcomes of a batch of rewards.
 pub(super) type RewardReply = oneshot::Sender<Result<Vec<RewardAnswer>, WriteError>>;
@@ -112,20 +113,6 @@ pub(super) enum WakeCondition {
     After(Duration),
     /// Never: they cannot be written now.
     Never,
-}
-
-#[derive(Debug, Default)]
-struct QueueState {
-    lanes: Lanes,
-    express: VecDeque<ExpressEntry>,
-    events: usize,
-    event_bytes: usize,
-    singles: usize,
-    pace: WriterPace,
-    /// Decisions are taken that are neither settled nor kept.
-    writing: bool,
-    stopping: bool,
-    closed: bool,
 }
 
 /// Queue before the writer; the module documentation states its invariants.
@@ -349,97 +336,6 @@ impl Queue {
         }
         (inner.events, inner.event_bytes, inner.singles) = (0, 0, 0);
         (rewards, singles)
-    }
-}
-
-impl QueueState {
-    fn open(&self) -> Result<(), WriteError> {
-        if self.closed || self.stopping { Err(WriteError::Stopped) } else { Ok(()) }
-    }
-
-    fn admits(&self, decisions: usize, bytes: usize) -> Result<(), WriteError> {
-        let fits = self.lanes.is_empty()
-            || self.lanes.len() + decisions <= self.pace.decisions()
-                && self.lanes.bytes() + bytes <= DECISION_BYTES_MAX
-                && self.lanes.oldest().is_none_or(|at| at.elapsed() <= WAIT_MAX);
-        if fits { Ok(()) } else { Err(WriteError::Busy) }
-    }
-
-    /// Divides a batch of `most` decisions among the slots whose decisions the express lane waits for.
-    ///
-    /// Returns the number of decisions that each slot may have written. A slot that needs less than an equal share
-    /// gets all that it needs, and the others divide the rest equally (max-min fairness). So a reward of an idle slot
-    /// never waits until the many decisions of a busy slot are written.
-    fn divide_batch(&self, most: usize) -> HashMap<u32, usize> {
-        let mut last_tickets: BTreeMap<u32, u64> = BTreeMap::new();
-        for (&slot, &ticket) in self.express.iter().flat_map(|passenger| &passenger.after) {
-            // Slots that came first get a share if there are more slots than places.
-            if last_tickets.len() < most || last_tickets.contains_key(&slot) {
-                let last_ticket = last_tickets.entry(slot).or_default();
-                *last_ticket = ticket.max(*last_ticket);
-            }
-        }
-        let mut needs: Vec<(usize, u32)> =
-            last_tickets.into_iter().map(|(slot, ticket)| (self.lanes.count_up_to(slot, ticket), slot)).collect();
-        needs.sort_unstable();
-        let (slots, mut left) = (needs.len(), most);
-        let share_of = |(place, (need, slot)): (usize, (usize, u32))| {
-            let share = need.min(left.div_ceil(slots - place));
-            left -= share;
-            (slot, share)
-        };
-        needs.into_iter().enumerate().map(share_of).collect()
-    }
-
-    fn take(&mut self, portion: BatchLimits) -> QueuedBatch {
-        let mut taken = QueuedBatch::default();
-        let divide_batch = if portion.decisions { self.divide_batch(portion.events) } else { HashMap::new() };
-        // Slots of which a reward must wait: no later one may pass it.
-        let mut held: HashSet<u32> = HashSet::new();
-        let (mut events, mut at) = (0, 0);
-        while let Some(passenger) = self.express.get(at) {
-            if taken.single.is_some() || events > 0 && events + passenger.events > portion.events {
-                break;
-            }
-            let free = passenger.after.keys().all(|slot| !held.contains(slot));
-            let mut met = free;
-            for (&slot, &ticket) in passenger.after.iter().filter(|_| free && portion.decisions) {
-                let share = divide_batch.get(&slot).copied().unwrap_or(0);
-                met &= self.lanes.take_up_to(slot, ticket, share, &mut taken.counts, &mut taken.decisions);
-            }
-            let waits_for = |(&slot, &ticket): (&u32, &u64)| ticket > 0 && self.lanes.waits(slot, ticket);
-            if !portion.decisions && passenger.after.iter().any(waits_for) {
-                met = false;
-            }
-            if !met && portion.decisions {
-                held.extend(passenger.after.keys());
-                at += 1;
-                continue;
-            }
-            let Some(passenger) = self.express.remove(at) else { break };
-            self.events -= passenger.events;
-            self.event_bytes -= passenger.bytes;
-            match passenger.what {
-                ExpressItem::Rewards(rewards, reply) if met => {
-                    events += passenger.events;
-                    taken.rewards.push((rewards, reply));
-                }
-                ExpressItem::Rewards(_, reply) => taken.refused.push(reply),
-                // A look into the past that finds decisions unwritten sees what is written.
-                ExpressItem::SoloCommand(single) => {
-                    self.singles -= 1;
-                    taken.single = Some(single);
-                }
-            }
-        }
-        if portion.decisions {
-            // Prefixes that rewards need must not keep the oldest waiting for ever.
-            let least = portion.unasked.min(admission::PORTION_MIN / 4);
-            let left = portion.events.saturating_sub(taken.decisions.len()).min(portion.unasked).max(least);
-            self.lanes.take_oldest(left, &mut taken.counts, &mut taken.decisions);
-        }
-        self.writing = !taken.decisions.is_empty();
-        taken
     }
 }
 

@@ -135,7 +135,10 @@ fn decisions_beyond_the_measured_second_the_bytes_or_the_age_are_refused() {
     // A full disk takes no notice of the rate, and drops the oldest.
     assert_eq!(queue.push_decisions(batch(DECISIONS_MAX), Vec::new(), true).unwrap(), most);
     let waiting = queue.waiting();
-    assert!(waiting.decisions == DECISIONS_MAX && waiting.decision_bytes <= DECISION_BYTES_MAX, "{waiting:?}");
+    assert!(
+        waiting.decisions == DECISIONS_MAX && waiting.decision_bytes <= admission::DECISION_BYTES_MAX,
+        "{waiting:?}"
+    );
     let taken = queue.take(ALL);
     let busy = queue.push_decisions(batch(1), Vec::new(), true);
     assert!(matches!(busy, Err(WriteError::Busy)), "what is being written does not make way");

@@ -1,0 +1,37 @@
+//! Options of a node.
+
+use std::path::PathBuf;
+
+use crate::journal::LossPolicy;
+
+/// Options of a node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Data folder, which holds the journal, the snapshots and the key of subjects.
+    pub folder: PathBuf,
+    /// Time between two snapshots, microseconds.
+    pub snapshot_every_us: i64,
+    /// Decide waits until its decision is durable.
+    pub durable_decisions: bool,
+    /// Time that decisions and rewards stay in the journal once snapshots hold their effects, microseconds, or `None`
+    /// to keep them for ever.
+    pub retention_us: Option<i64>,
+    /// Policy for a journal whose end may be lost.
+    pub loss: LossPolicy,
+}
+
+/// Default time that decisions and rewards stay in the journal, microseconds: 90 days.
+pub const RETENTION_US: i64 = 90 * 24 * 3600 * 1_000_000;
+
+impl Options {
+    /// Everything at its default, in `folder`.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+            snapshot_every_us: 5 * 60 * 1_000_000,
+            durable_decisions: false,
+            retention_us: Some(RETENTION_US),
+            loss: LossPolicy::Refused,
+        }
+    }
+}
