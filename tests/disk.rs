@@ -22,7 +22,7 @@ use slotwise::{
     engine::Body,
     journal::JournalReader,
     node::decode_event,
-    wire::proto::{RecordRewardsRequest, RewardEvent, RewardStatus},
+    wire::proto::{Arm, RecordRewardsRequest, RewardEvent, RewardStatus, UpsertArmsRequest},
 };
 use support::{Clients, Process, click, decide, serve_command, slot};
 use tonic::Code;
@@ -203,6 +203,44 @@ async fn a_journal_that_another_program_holds_is_waited_for() {
     assert_eq!(clients.reward(click("e2", &second)).await.unwrap().status(), RewardStatus::Accepted);
     assert_eq!(clients.create(slot("others", &["a"])).await.unwrap().slot_id, "others");
     assert!(http(&process.http, "/metrics").await.contains("slotwise_decisions_unrecorded_total 0"));
+}
+
+/// Another program reads the journal and stands still: the log cannot be emptied, and the gauge says so until it ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_another_program_holds_is_shown_by_the_gauge() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path());
+    let mut clients = Clients::connect(&process.address).await;
+    clients.create(slot("offers", &["a", "b"])).await.unwrap();
+    assert_eq!(blocked_bytes(&process).await, 0);
+    let other = rusqlite::Connection::open(folder.path().join("journal.sqlite3")).unwrap();
+    other.execute_batch("BEGIN; SELECT count(*) FROM events;").unwrap();
+    let value = prost_types::Value { kind: Some(prost_types::value::Kind::StringValue("x".repeat(15_000))) };
+    let payload = prost_types::Struct { fields: [("text".to_owned(), value)].into() };
+    for part in 0..4 {
+        let arm = |i: u32| Arm { arm_id: format!("{part}-{i}"), payload: Some(payload.clone()), ..Arm::default() };
+        let arms = (0..150).map(arm).collect();
+        let upsert = UpsertArmsRequest { slot_id: "offers".into(), arms, ..UpsertArmsRequest::default() };
+        clients.slots.upsert_arms(upsert).await.unwrap();
+    }
+    let mut waited = 0;
+    while blocked_bytes(&process).await < 4 << 20 {
+        waited += 1;
+        assert!(waited < 100, "the gauge does not show the log that is held");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    other.execute_batch("COMMIT").unwrap();
+    while blocked_bytes(&process).await > 0 {
+        waited += 1;
+        assert!(waited < 200, "the gauge still shows a log that nobody holds");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn blocked_bytes(process: &Process) -> u64 {
+    let metrics = http(&process.http, "/metrics").await;
+    let line = metrics.lines().find(|line| line.starts_with("slotwise_journal_log_blocked_bytes "));
+    line.unwrap().split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 /// The journal is removed while it is written: what would be acknowledged from then on no restart would find.

@@ -111,9 +111,21 @@ fn retention<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option
     if text == "forever" { Ok(None) } else { parse(&text).map(Some) }
 }
 
+/// Returns a duration in the greatest unit that divides it, as people write it: "90d", not months of 30.44 days.
+fn plain_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    if duration.subsec_nanos() > 0 {
+        return humantime::format_duration(duration).to_string();
+    }
+    let units = [(24 * 3600, "d"), (3600, "h"), (60, "m")];
+    let unit = units.into_iter().find(|(length, _)| seconds > 0 && seconds % length == 0);
+    let (length, name) = unit.unwrap_or((1, "s"));
+    format!("{}{name}", seconds / length)
+}
+
 /// Writes a duration as [`duration`] reads it. The signature is serde's.
 fn duration_text<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&humantime::format_duration(*duration))
+    serializer.collect_str(&plain_duration(*duration))
 }
 
 /// Writes a retention as [`retention`] reads it. The signature is serde's.
@@ -230,7 +242,23 @@ mod tests {
         let printed = toml::to_string(&config).unwrap();
         assert_eq!(read(&printed).unwrap(), config, "{printed}");
         let printed = toml::to_string(&Config::default()).unwrap();
+        assert!(printed.contains("retention = \"90d\"") && printed.contains("snapshot_interval = \"5m\""), "{printed}");
         assert_eq!(read(&printed).unwrap(), Config::default(), "{printed}");
+    }
+
+    #[test]
+    fn durations_are_printed_as_people_write_them() {
+        for (duration, text) in [
+            (Duration::ZERO, "0s"),
+            (Duration::from_secs(90), "90s"),
+            (Duration::from_mins(90), "90m"),
+            (Duration::from_hours(36), "36h"),
+            (Duration::from_hours(400 * 24), "400d"),
+            (Duration::from_millis(1_500), "1s 500ms"),
+        ] {
+            assert_eq!(plain_duration(duration), text);
+            assert_eq!(humantime::parse_duration(text).unwrap(), duration);
+        }
     }
 
     #[test]

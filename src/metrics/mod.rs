@@ -49,6 +49,7 @@ pub struct Metrics {
     disk: IntGaugeVec,
     disk_full: IntGauge,
     log_blocked: IntGauge,
+    names_dropped: IntCounter,
     clock_doubt: IntGauge,
     failed: IntGauge,
     pause_seconds: Histogram,
@@ -112,6 +113,10 @@ pub fn metrics() -> Result<Arc<Metrics>, prometheus::Error> {
             "One group commit: write and fsync.",
         )?,
         committed: counter("slotwise_journal_events_total", "Events committed to the journal.")?,
+        names_dropped: counter(
+            "slotwise_subject_ids_dropped_total",
+            "Ids of subjects and sessions that were not kept beside their pseudonyms, because too many waited or they could not be written.",
+        )?,
         unrecorded: counter(
             "slotwise_decisions_unrecorded_total",
             "Decisions that were answered and will never be in the journal: it took no more, or had no room for too long.",
@@ -346,6 +351,10 @@ impl Observer for Metrics {
 
     fn log_blocked(&self, bytes: u64) {
         self.log_blocked.set(gauge(bytes));
+    }
+
+    fn names_dropped(&self, ids: u64) {
+        self.names_dropped.inc_by(ids);
     }
 
     fn unrecorded(&self, decisions: usize) {

@@ -8,8 +8,8 @@ use std::{
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use super::{
-    Answer, DecideError, Node, WriteError, queue::DecisionReply, recover::workers, requests::RequestDecision,
-    subjects::day_of,
+    Answer, DecideError, Node, WriteError, answer_size::AnswerSize, queue::DecisionReply, recover::workers,
+    requests::RequestDecision, subjects::day_of,
 };
 use crate::{
     engine::{Decided, DecisionId, Draw, Request, SlotView, Subject, hash},
@@ -236,6 +236,7 @@ impl Node {
         let mut taken: Vec<ArmId> = Vec::new();
         let mut answers = Vec::with_capacity(requests.len());
         let mut work = 0_usize;
+        let mut size = AnswerSize::default();
         for request in requests {
             work = work.saturating_add(self.work_of_one(&request));
             if work > WORK_MAX {
@@ -243,6 +244,12 @@ impl Node {
                     "comes to {work} candidates times positions, with the requests before it; at most {WORK_MAX} are decided in one call"
                 );
                 answers.push(Err(FieldError::new("count", message).into()));
+                continue;
+            }
+            if let Some(view) = self.slot(&request.slot)
+                && let Err(why) = size.add(&view, &request)
+            {
+                answers.push(Err(why.into()));
                 continue;
             }
             let answer = self.decide_one(request, &taken, now_us, deadline_passed, fresh);

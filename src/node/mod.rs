@@ -16,6 +16,7 @@
 //! Deliberately not here: gRPC, HTTP, configuration files.
 
 mod admission;
+mod answer_size;
 mod audit;
 mod backup;
 mod clock;
@@ -165,6 +166,7 @@ impl Node {
             unsaved: AtomicU64::new(0),
             queue: Queue::default(),
             doubt: ClockDoubt::default(),
+            names_dropped: subjects.dropped(),
         });
         shared.doubt.begin(state.at_us(), &*shared.clock, folder.path());
         let (requests, exposures) = (RequestIndex::default(), Exposures::default());

@@ -22,6 +22,11 @@ pub trait Observer: Send + Sync + fmt::Debug {
     }
     /// Bytes of the journal's write-ahead log that cannot be moved into its file, because another program reads them.
     fn log_blocked(&self, _bytes: u64) {}
+    /// `ids` of subjects and sessions were not kept, because too many waited or they could not be written; their
+    /// decisions show pseudonyms.
+    fn names_dropped(&self, ids: u64) {
+        let _ = ids;
+    }
     /// The condition of a rule failed `count` times while it was evaluated.
     fn rule_failed(&self, slot: &str, rule: &str, times: u64);
     /// A slot was deleted, and is not published any more.

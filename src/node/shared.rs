@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(super) unsaved: AtomicU64,
     pub(super) queue: Queue,
     pub(super) doubt: ClockDoubt,
+    /// Ids of subjects that their table left out since the observer was told last.
+    pub(super) names_dropped: Arc<AtomicU64>,
 }
 
 /// Measures how long something takes; never becomes part of the state.

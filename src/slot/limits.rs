@@ -99,6 +99,9 @@ pub const REQUESTS_MAX: usize = 100_000;
 pub const REQUEST_ARMS_MAX: usize = 10 * REQUESTS_MAX;
 /// Time, in microseconds, by which a reward's time may be ahead of the service's clock: a day for a wrong time zone.
 pub const AHEAD_US_MAX: i64 = 24 * 3600 * 1_000_000;
+/// Bytes that the arms of one answer to `Decide` or `BatchDecide` may take: a client takes 4 MiB by default, and the rest
+/// of the answer has half a megabyte.
+pub const ANSWER_BYTES_MAX: usize = 3_584 * 1024;
 /// Bytes of one gRPC message, in which 5,000 candidates with a dozen features each fit.
 pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Rules of one slot. Each costs every decision a little, and nobody keeps an overview of more.

@@ -6,8 +6,8 @@ use std::{collections::HashMap, path::Path};
 
 use prost::Message;
 use slotwise::wire::proto::{
-    GetRevisionRequest, ListArmsRequest, Mode, PreviewSlotChangeRequest, SetSafeChoiceRequest, UnavailableBecause,
-    WatchMode, mode,
+    DecideResult, GetRevisionRequest, ListArmsRequest, Mode, PreviewSlotChangeRequest, SetSafeChoiceRequest,
+    UnavailableBecause, WatchMode, decide_result, mode,
 };
 
 use super::*;
@@ -246,4 +246,52 @@ async fn an_update_leaves_what_operations_own() {
     let cleared = clients.slots.update_slot(controls).await.unwrap().into_inner().slot.unwrap();
     assert_eq!(cleared.controls.unwrap().safe_choice, None, "a mask that names the controls sets them");
     server.stop().await;
+}
+
+/// An answer that a client cannot take must not be of a decision that is recorded.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_larger_than_a_client_takes_is_refused_before_it_is_decided() {
+    let (folder, server, mut clients) = started().await;
+    let large = |i: usize| Arm {
+        arm_id: format!("arm{i:03}"),
+        payload: Some(text_payload("x".repeat(16_000))),
+        ..Arm::default()
+    };
+    let mut offers = slot("offers", &[]);
+    offers.arms = (0..400).map(large).collect();
+    offers.kind = SlotKind::Ranking.into();
+    clients.create(offers).await.unwrap();
+    let recorded = |folder: &Path| -> i64 {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let journal = rusqlite::Connection::open_with_flags(folder.join("journal.sqlite3"), flags).unwrap();
+        journal.query_row("SELECT count(*) FROM events WHERE kind = 'decided'", [], |row| row.get(0)).unwrap()
+    };
+    let of = |count: u32| DecideRequest { count, ..decide("offers") };
+    let fits = clients.decide(of(200)).await.unwrap();
+    assert!(fits.encoded_len() > 3 << 20, "{}", fits.encoded_len());
+    let refused = clients.decide(of(400)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+    let said = "count: is 400, and ids and payloads of so many arms may come to 64";
+    assert!(refused.message().starts_with(said) && refused.message().contains("3670016"), "{}", refused.message());
+
+    let few: Vec<_> = (0..300).map(|i| Candidate { arm_id: format!("arm{i:03}"), ..Default::default() }).collect();
+    let candidates = DecideRequest { candidates: few[..150].to_vec(), ..of(400) };
+    assert_eq!(clients.decide(candidates).await.unwrap().arms.len(), 150, "no more than there are candidates");
+    let candidates = DecideRequest { candidates: few, ..of(400) };
+    assert_eq!(clients.decide(candidates).await.unwrap_err().code(), Code::InvalidArgument);
+
+    let batch = BatchDecideRequest { requests: vec![of(100), of(100), of(100), of(3)], ..Default::default() };
+    let results = clients.decisions.batch_decide(batch).await.unwrap().into_inner().results;
+    let arms = |result: &DecideResult| match result.result.as_ref().unwrap() {
+        decide_result::Result::Response(response) => response.arms.len(),
+        decide_result::Result::Status(status) => {
+            assert!(status.message.contains("with the requests before it"), "{}", status.message);
+            0
+        }
+    };
+    assert_eq!(results.iter().map(arms).collect::<Vec<_>>(), [100, 100, 0, 3]);
+    let event = click("e1", &fits);
+    clients.reward(event).await.unwrap();
+    server.stop().await;
+    assert_eq!(recorded(folder.path()), 5, "what was refused is not recorded");
 }

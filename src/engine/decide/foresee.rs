@@ -25,6 +25,9 @@ use crate::{
     slot::{ArmId, Mode},
 };
 
+/// A sum of thousands of floors may be off by this much.
+const FLOORS_ROUNDING: f64 = 1e-9;
+
 /// What somebody would be shown.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::engine) struct Slate {
@@ -60,6 +63,8 @@ pub(in crate::engine) struct Foreseen<'a> {
     pub(in crate::engine) unknown: bool,
     /// For each candidate that a rule keeps out, which.
     pub(in crate::engine) kept_out: Vec<u32>,
+    /// The least probabilities of the eligible come to more than 1 and are scaled down in proportion.
+    pub(in crate::engine) scales_floors: bool,
 }
 
 /// Whether two views score alike, and how their arms correspond.
@@ -186,6 +191,10 @@ impl<'a> Look<'a> {
             )
             | None => None,
         });
+        let scales_floors = field.forced.is_none() && {
+            let floors = steering.slate_of(view, &candidates, &field.eligible).floors;
+            floors.iter().sum::<f64>() > 1.0 + FLOORS_ROUNDING
+        };
         let default = view.definition.default_arm.as_ref().filter(|_| field.eligible.is_empty());
         Foreseen {
             policy,
@@ -197,6 +206,7 @@ impl<'a> Look<'a> {
             fired_by_policy: std::mem::take(&mut steering.fired),
             failed: std::mem::take(&mut steering.failed),
             kept_out: kept_out.collect(),
+            scales_floors,
             unknown: candidates.iter().any(|candidate| candidate.ineligible == Some(Ineligible::Unknown)),
             arms: candidates.iter().map(|candidate| candidate.arm).collect(),
         }

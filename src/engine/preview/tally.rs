@@ -94,6 +94,7 @@ struct Side {
     decisions: f64,
     unknown: f64,
     nothing_eligible: f64,
+    scales_floors: f64,
     arms: BTreeMap<ArmId, OfArm>,
     rules: Vec<OfRule>,
     reward: Sum,
@@ -117,6 +118,9 @@ impl Side {
         }
         if seen.forced == Some(Fallback::NoEligibleArm) {
             self.nothing_eligible += n;
+        }
+        if seen.scales_floors {
+            self.scales_floors += n;
         }
         self.add_arms(half, seen);
         self.add_rules(half, seen);
@@ -182,6 +186,7 @@ impl Side {
         self.decisions += other.decisions;
         self.unknown += other.unknown;
         self.nothing_eligible += other.nothing_eligible;
+        self.scales_floors += other.scales_floors;
         for (arm, of) in other.arms {
             let mine = self.arms.entry(arm).or_default();
             mine.all.add(of.all);
@@ -246,6 +251,11 @@ impl PreviewTally {
     /// The share of decisions in which nothing is eligible.
     pub(super) fn nothing_eligible(&self) -> BeforeAfter<f64> {
         self.sides.map(|side| side.part(side.nothing_eligible))
+    }
+
+    /// The share of decisions in which the least probabilities come to more than 1, and are scaled down.
+    pub(super) fn scales_floors(&self) -> BeforeAfter<f64> {
+        self.sides.map(|side| side.part(side.scales_floors))
     }
 
     /// The share of requests that name arms that the slot as it would be does not know.

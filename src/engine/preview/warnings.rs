@@ -99,6 +99,14 @@ fn requests(tally: &PreviewTally, warnings: &mut Vec<String>) {
         let before = if nothing.before > 0.0 { format!(" (now {})", percent(nothing.before)) } else { String::new() };
         warnings.push(format!("In {}{before} of the past requests nothing would be eligible.", percent(nothing.after)));
     }
+    let scaled = tally.scales_floors();
+    if scaled.after > 0.0 {
+        let before = if scaled.before > 0.0 { format!(" (now {})", percent(scaled.before)) } else { String::new() };
+        warnings.push(format!(
+            "In {}{before} of the past requests the floors and least shares would come to more than 1: they would be scaled down in proportion, and nothing would be left to learn with.",
+            percent(scaled.after)
+        ));
+    }
     if tally.unknown() > 0.0 {
         warnings.push(format!(
             "{} of the past requests name arms that the slot would not know: such arms would be left out.",

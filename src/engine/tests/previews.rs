@@ -328,6 +328,12 @@ fn what_to_think_twice_about_is_said() {
     has(&warned(&|d| d.rules = vec![cap.clone()]), "Caps are taken for not reached");
     let unknown = rule("typo", "context.loyality == 'gold'", Effect::Exclude);
     has(&warned(&|d| d.rules = vec![unknown.clone()]), "could not be evaluated in 100.0 %");
+    let least = |min| Effect::ProbabilityBounds { min: Some(min), max: None };
+    let gold = rule("gold", "context.loyalty == 'gold'", least(0.3));
+    has(&warned(&|d| d.rules = vec![gold.clone()]), "least shares would come to more than 1");
+    let gold = rule("gold", "context.loyalty == 'gold'", least(0.1));
+    let warnings = warned(&|d| d.rules = vec![gold.clone()]);
+    assert!(!warnings.iter().any(|w| w.contains("least shares")), "{warnings:?}");
     let few = previewed(&world, &view(&world), &decisions[..5]).warnings;
     has(&few, "Only 5 past decisions");
     let none = previewed(&world, &view(&world), &[]);

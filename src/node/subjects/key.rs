@@ -39,7 +39,7 @@ pub enum KeyError {
     #[error("{} is missing: it is the key by which the journal knows subjects and sessions, and without it none of them would be known again; put it back from a backup of this folder; to go on with a new key and without those shoppers, give `serve` --accept-loss", .0.display())]
     Missing(PathBuf),
     /// The file is the key of another folder.
-    #[error("{} is the key of another data folder (its fingerprint is {found}, the journal's is {expected}); put this folder's own key back from a backup", file.display())]
+    #[error("{} is the key of another data folder (its fingerprint is {found}, the journal's is {expected}); put this folder's own key back from a backup; to go on with a new key and without the shoppers from before, give `serve` --accept-loss", file.display())]
     Foreign {
         /// The file.
         file: PathBuf,
@@ -49,7 +49,7 @@ pub enum KeyError {
         expected: String,
     },
     /// The file does not hold a key.
-    #[error("{} is damaged: it does not hold a key; put it back from a backup of this folder", .0.display())]
+    #[error("{} is damaged: it does not hold a key; put it back from a backup of this folder; to go on with a new key and without the shoppers from before, give `serve` --accept-loss", .0.display())]
     Damaged(PathBuf),
     /// The file cannot be read or written.
     #[error("cannot {verb} {}: {source}", file.display())]
@@ -124,6 +124,23 @@ impl SubjectKey {
             File::open(folder)?.sync_all()
         };
         write().map_err(io_error("write", &file))
+    }
+
+    /// Moves the key's file aside, because it may be the only copy of another folder's key. Returns its new path, or
+    /// `None` if the file is not there.
+    pub(in crate::node) fn set_aside(folder: &Path) -> Result<Option<PathBuf>, KeyError> {
+        let file = folder.join(KEY_FILE);
+        let mut aside = folder.join(format!("{KEY_FILE}.aside"));
+        let mut copies = 1;
+        while aside.exists() {
+            copies += 1;
+            aside = folder.join(format!("{KEY_FILE}.aside{copies}"));
+        }
+        match fs::rename(&file, &aside) {
+            Ok(()) => Ok(Some(aside)),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(why) => Err(io_error("move", &file)(why)),
+        }
     }
 
     fn checksum(&self) -> u32 {

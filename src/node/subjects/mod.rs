@@ -13,7 +13,10 @@ pub(in crate::node) mod table;
 #[cfg(test)]
 mod tests;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use super::OpenError;
 use crate::{
@@ -77,7 +80,7 @@ enum KeyStatus {
     Unrecorded,
     /// Neither the file nor the record exists.
     New,
-    /// The file is gone; the journal knows the key that was in it.
+    /// The file is gone, damaged or another folder's; the journal may know the key that was in it.
     Lost,
 }
 
@@ -91,7 +94,7 @@ pub(in crate::node) struct KeyOfStart {
 
 impl KeyOfStart {
     /// Looks for the folder's key, which must be the one that the journal knows. A new one is drawn where the journal
-    /// knows none yet, and in the place of one that is gone if `loss` is accepted.
+    /// knows none yet, and in the place of one that is gone, damaged or another folder's if `loss` is accepted.
     pub(in crate::node) fn look(
         folder: &Path,
         journal: Option<&JournalReader>,
@@ -99,8 +102,13 @@ impl KeyOfStart {
     ) -> Result<Self, OpenError> {
         let last = journal.map_or(0, JournalReader::last);
         let recorded = journal.map(JournalReader::subjects_key).transpose()?.flatten();
-        let (key, status, begun) = match (SubjectKey::read(folder)?, recorded) {
-            (None, Some(record)) if loss == LossPolicy::Accepted => {
+        let found = match SubjectKey::read(folder) {
+            Err(KeyError::Damaged(_)) if loss == LossPolicy::Accepted => None,
+            found => found?,
+        };
+        let is_known = |record: &KeyRecord| found.is_some_and(|key| key.fingerprint() == record.fingerprint);
+        let (key, status, begun) = match (found, recorded) {
+            (_, Some(record)) if loss == LossPolicy::Accepted && !is_known(&record) => {
                 // Ids from before there were pseudonyms become those of the new key: snapshots with those of the lost
                 // one are no longer what the journal gives.
                 let begun = if record.begun == 0 { 0 } else { last };
@@ -130,16 +138,20 @@ impl KeyOfStart {
             KeyStatus::Whole => {}
             KeyStatus::Unrecorded => journal.set_subjects_key(&record)?,
             KeyStatus::New => {
+                // A file that is there does not hold a key.
+                SubjectKey::set_aside(folder)?;
                 self.key.write(folder)?;
                 journal.set_subjects_key(&record)?;
             }
             KeyStatus::Lost => {
                 // In this order: a start that is cut short between the two leaves no key that the journal does not know.
                 journal.set_subjects_key(&record)?;
+                let aside = SubjectKey::set_aside(folder)?.map(|file| file.display().to_string());
                 self.key.write(folder)?;
                 tracing::warn!(
                     file = %folder.join(key::KEY_FILE).display(),
-                    "the key by which the journal knew subjects and sessions is missing, and its loss was accepted: a new key was made, and no shopper from before will be known again"
+                    aside = aside.as_deref().unwrap_or("no file was there"),
+                    "the key by which the journal knew subjects and sessions is missing, damaged or another folder's, and its loss was accepted: a new key was made, and no shopper from before will be known again (their rewards join by decision id only; caps, stickiness and control groups start anew)"
                 );
             }
         }
@@ -177,6 +189,11 @@ impl Subjects {
         }
         let [id, session_id] = pseudonyms.map(|bytes| bytes.as_ref().map(key::to_text).unwrap_or_default());
         Subject { id, session_id }
+    }
+
+    /// Returns the count of ids that the table left out, which goes on counting.
+    pub(in crate::node) fn dropped(&self) -> Arc<AtomicU64> {
+        self.table.as_ref().map(Table::dropped).unwrap_or_default()
     }
 
     /// Waits until what was remembered so far can be looked up, or a second has passed.

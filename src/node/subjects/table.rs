@@ -11,7 +11,7 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
@@ -63,6 +63,7 @@ pub(in crate::node) struct Table {
     thread: Option<JoinHandle<()>>,
     /// Pseudonyms that were handed on today, by their first bytes.
     recent: Box<[AtomicU64]>,
+    dropped: Arc<AtomicU64>,
     names: Mutex<Option<Names>>,
 }
 
@@ -91,13 +92,15 @@ impl Table {
         let names = Names::beside(&file)?;
         let (queue, messages) = sync_channel(QUEUE);
         let keep_days = retention_us.map(|us| us.div_euclid(DAY_US) + 1);
-        let worker = Worker { file, connection, keep_days, purged: i64::MIN, healthy: true };
+        let dropped = Arc::<AtomicU64>::default();
+        let of_worker = Arc::clone(&dropped);
+        let worker = Worker { file, connection, keep_days, purged: i64::MIN, healthy: true, dropped: of_worker };
         let thread = std::thread::Builder::new()
             .name("slotwise-subjects".into())
             .spawn(move || worker.run(&messages))
             .map_err(said)?;
         let recent = (0..RECENT).map(|_| AtomicU64::new(0)).collect();
-        Ok(Self { queue: Some(queue), thread: Some(thread), recent, names: Mutex::new(Some(names)) })
+        Ok(Self { queue: Some(queue), thread: Some(thread), recent, dropped, names: Mutex::new(Some(names)) })
     }
 
     /// Cache entry of a pseudonym, and the value that it has if the pseudonym was seen on a day.
@@ -117,7 +120,14 @@ impl Table {
         let seen = TableMessage::Seen { pseudonym, id: id.into(), day };
         if self.queue.as_ref().is_some_and(|queue| queue.try_send(seen).is_ok()) {
             place.store(mark, Ordering::Relaxed);
+        } else {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Returns the count of ids that were left out, which goes on counting.
+    pub(in crate::node) fn dropped(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.dropped)
     }
 
     /// Waits until what was remembered so far is written, or the patience is over.
@@ -170,6 +180,7 @@ struct Worker {
     /// The day on which old rows left last.
     purged: i64,
     healthy: bool,
+    dropped: Arc<AtomicU64>,
 }
 
 impl Worker {
@@ -206,10 +217,12 @@ impl Worker {
     fn write(&mut self, rows: &mut Vec<(PseudonymBytes, Box<str>, i64)>) {
         let Some(today) = rows.iter().map(|(.., day)| *day).max() else { return };
         let done = self.insert(rows).and_then(|()| self.purge(today));
+        let count = rows.len() as u64;
         rows.clear();
         match done {
             Ok(()) => self.healthy = true,
             Err(why) => {
+                self.dropped.fetch_add(count, Ordering::Relaxed);
                 if self.healthy {
                     tracing::warn!(%why, file = %self.file.display(), "ids of subjects could not be kept; their decisions show pseudonyms");
                 }

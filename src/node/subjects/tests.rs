@@ -123,14 +123,20 @@ fn a_lost_key_is_replaced_only_where_its_loss_is_accepted() {
     let drawn = accept().unwrap().0.key;
     assert_ne!(drawn, lost);
     assert_eq!(open(path).unwrap().0.key, drawn, "the journal knows the new key");
-    lost.write(path).unwrap();
-    for loss in [LossPolicy::Refused, LossPolicy::Accepted] {
-        let told = open_with(path, None, loss).unwrap_err().to_string();
-        assert!(told.contains("another data folder"), "{told}");
+    let other = tempfile::tempdir().unwrap();
+    lost.write(other.path()).unwrap();
+    let foreign = fs::read(other.path().join(KEY_FILE)).unwrap();
+    for (content, word) in [(foreign, "another data folder"), (b"damaged".to_vec(), "is damaged")] {
+        let known = open(path).unwrap().0.key;
+        fs::write(&file, &content).unwrap();
+        let told = open(path).unwrap_err().to_string();
+        assert!(told.contains(word) && told.contains("--accept-loss"), "{told}");
+        assert_eq!(fs::read(&file).unwrap(), content, "a refusal changes nothing");
+        let drawn = accept().unwrap().0.key;
+        assert!(drawn != known && drawn != lost, "neither the lost key nor a foreign one");
+        assert_eq!(open(path).unwrap().0.key, drawn);
     }
-    fs::write(&file, "damaged").unwrap();
-    let told = accept().unwrap_err().to_string();
-    assert!(told.contains("is damaged"), "{told}");
+    assert_eq!(fs::read(path.join("subjects.key.aside2")).unwrap(), b"damaged", "no file is overwritten");
 }
 
 #[test]
@@ -181,4 +187,16 @@ fn a_table_that_is_no_table_costs_the_display_of_ids_and_nothing_else() {
     let pseudonym = subjects.pseudonym(&subject("ann", ""), 1);
     subjects.settle();
     assert_eq!(subjects.names(&pseudonym), pseudonym);
+}
+
+#[test]
+fn an_id_that_cannot_be_written_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (subjects, _journal) = open(folder.path()).unwrap();
+    let other = rusqlite::Connection::open(folder.path().join(TABLE_FILE)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    subjects.pseudonym(&subject("ann", "tab1"), 1);
+    let dropped = subjects.dropped();
+    drop(subjects);
+    assert_eq!(dropped.load(std::sync::atomic::Ordering::Relaxed), 2);
 }

@@ -170,6 +170,39 @@ async fn without_its_key_a_folder_is_neither_served_nor_verified_nor_exported() 
 }
 
 #[tokio::test]
+async fn a_damaged_or_foreign_key_is_refused_and_moved_aside_once_its_loss_is_accepted() {
+    let foreign = TestNode::new();
+    drop(foreign.open());
+    let foreign = fs::read(foreign.folder.path().join(KEY_FILE)).unwrap();
+    for (content, word) in [(foreign, "another data folder"), (b"slotwise-subjects-key-1 \xff".to_vec(), "damaged")] {
+        let mut world = TestNode::new();
+        let node = world.open();
+        create(&node).await;
+        let before = decide_for(&node, subject(ID, "")).await;
+        assert_eq!(reward(&node, "e0", &before).await.unwrap(), RewardOutcome::Accepted);
+        drop(node);
+        let file = world.folder.path().join(KEY_FILE);
+        fs::write(&file, &content).unwrap();
+        let clock: Arc<dyn Clock> = Arc::clone(&world.clock) as _;
+        let refused = Node::open(&world.options, clock, Arc::new(Unobserved)).unwrap_err().to_string();
+        assert!(refused.contains(word) && refused.contains("--accept-loss"), "{refused}");
+        assert_eq!(fs::read(&file).unwrap(), content, "a refusal changes nothing");
+
+        world.options.loss = LossPolicy::Accepted;
+        let node = world.open();
+        let after = decide_for(&node, subject(ID, "")).await;
+        assert_ne!(after.subject, before.subject, "{word}");
+        assert_eq!(click_of(&node, "e1", subject(ID, ""), &after).await, RewardOutcome::Accepted);
+        assert_eq!(fs::read(world.folder.path().join("subjects.key.aside")).unwrap(), content, "the file stays");
+        node.shutdown();
+        drop(node);
+        world.options.loss = LossPolicy::Refused;
+        drop(world.open());
+        audit(world.folder.path(), true, &mut |_| {}).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn with_a_new_key_a_folder_is_what_its_journal_gives_and_shoppers_begin_anew() {
     let mut world = TestNode::new();
     let at_us = world.clock.now_us();

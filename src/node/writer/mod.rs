@@ -96,6 +96,7 @@ impl Writer {
                 self.look_for_room();
                 self.look_at_files();
                 self.shared.observer.log_blocked(self.journal.blocked_log_bytes());
+                self.shared.observer.names_dropped(self.shared.names_dropped.swap(0, Ordering::Relaxed));
                 self.shared.doubt.look(&*self.shared.clock, self.folder.path());
             }
             self.saver.save_if_due(&self.state, recover::origin(&self.journal.point()));
