@@ -311,7 +311,7 @@ async fn a_snapshot_of_another_history_is_refused_and_a_wrong_state_is_found_by_
     wrong[..HEADER].copy_from_slice(&own[..HEADER]);
     fs::write(&name, wrong).unwrap();
     good(&verify(&backup, false));
-    refused(&verify(&backup, true), &[name.to_str().unwrap(), "position 19", "differ from byte"]);
+    refused(&verify(&backup, true), &[name.to_str().unwrap(), "position 19", "differs from the state", "from byte"]);
 }
 
 /// No command writes into a data folder, by whatever name it is called, and none replaces a file unasked.
