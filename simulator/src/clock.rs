@@ -1,6 +1,6 @@
 //! How long something takes, for people: the one place where a clock is read.
 //!
-//! Deliberately not here: time as a fact. In process that is virtual, see [`crate::service`].
+//! Deliberately not here: time as a fact. In process that is virtual, see [`crate::learning::service`].
 
 use std::time::{Duration, Instant};
 

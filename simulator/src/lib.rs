@@ -1,29 +1,20 @@
 //! The traffic simulator of Slotwise: tests a policy before a shopper meets it.
 //!
-//! The rooms, in reading order; each uses those before it and none after:
+//! The modules, in reading order; each uses those before it and none after (the test `scenarios` enforces this):
 //!
-//! * [`order`]: in which order a data set is streamed, the same on every machine.
+//! * [`order`]: the seeded random numbers and orders of data sets, the same on every machine.
+//! * [`clock`]: measured durations, for people.
 //! * [`dataset`]: a classification set, read and checked.
-//! * [`logged`]: decisions that were logged elsewhere, with their propensities and rewards.
-//! * [`service`]: what is simulated against: the engine in this process, or a live server.
-//! * [`replay`]: a classification set streamed as a bandit, and what came of it.
-//! * [`clock`]: how long something takes, for people.
-//! * [`learning`]: many sets, variants and seeds, beside what other learners reach.
-//! * [`meta`]: the same run twice, compared byte by byte.
-//! * [`load`]: requests to a live server at times that were laid down, and how long they took.
-//! * [`soak`]: load on a live server by the wall clock, to see that it holds.
 //! * [`scenario`]: shoppers, a catalogue, a slot, traffic, and what must hold.
-//! * [`world`]: who comes, what is true of every arm for them, and what they do.
-//! * [`arena`]: one replication, in which every policy meets the same shoppers.
-//! * [`live`]: the same against a live server, by the wall clock.
-//! * [`report`]: what came of a scenario, as plain data.
-//! * [`judge`]: whether checks hold.
+//! * [`environment`]: who comes, what is true of every arm for them, and what they do.
+//! * [`load`]: requests to a live server at times that were laid down, and how long they took.
+//! * [`report`]: the result of a run as plain data, as text for a terminal, and as files.
+//! * [`run`]: one episode in which every policy meets the same shoppers; replications over threads; checks; one report.
+//! * [`live`]: a run against a live server, by the wall clock.
 //! * [`evaluate`]: what other policies would have earned by logged decisions.
-//! * [`run`]: replications over threads, then one report.
-//! * [`show`]: reports and scenarios as text for a terminal.
-//! * [`output`]: a report as files: for a pull request, for CI, and as a page.
-//! * [`progress`]: how far a run is, for people.
-//! * [`cli`]: the program round it.
+//! * [`learning`]: the learning benchmark: classification sets streamed as a bandit, beside what other learners reach.
+//! * [`stress`]: load on a live server over a long time, and the same run twice, compared byte by byte.
+//! * [`cli`]: the command line.
 //!
 //! Invariants: a loop is written once and does not know which service it talks to; in process
 //! there is no clock, no socket and no hidden randomness, so the same seed gives the same bytes
@@ -34,25 +25,16 @@
 // Counts of rounds become losses: all are far below 2^52.
 #![allow(clippy::cast_precision_loss, reason = "counts of rounds are far below 2^52")]
 
-pub mod arena;
 pub mod cli;
 pub mod clock;
 pub mod dataset;
+pub mod environment;
 pub mod evaluate;
-pub mod judge;
 pub mod learning;
 pub mod live;
 pub mod load;
-pub mod logged;
-pub mod meta;
 pub mod order;
-pub mod output;
-pub mod progress;
-pub mod replay;
 pub mod report;
 pub mod run;
 pub mod scenario;
-pub mod service;
-pub mod show;
-pub mod soak;
-pub mod world;
+pub mod stress;

@@ -8,7 +8,7 @@ use flate2::{Compression, write::GzEncoder};
 use slotwise::bandit::Value;
 use slotwise_simulator::{
     dataset::Dataset,
-    replay::{Options, setup},
+    learning::replay::{Options, setup},
 };
 
 const JSON: &str = r#"{"name": "tiny", "rows": 2, "n_actions": 2, "classes": ["<=50K", ">50K"]}"#;

@@ -30,11 +30,10 @@ use slotwise::{
     wire::Client,
 };
 use slotwise_simulator::{
-    arena::{ArenaError, Watch},
-    live::{LiveError, Options, Tempo},
+    environment::Traffic,
+    live::{LiveError, LiveRunError, Options, Tempo},
     report::CheckOutcome,
-    run::RunError,
-    world::Traffic,
+    run::episode::Watch,
 };
 use tokio::{runtime::Handle, task::block_in_place};
 use tokio_util::sync::CancellationToken;
@@ -222,9 +221,7 @@ fn a_slot_that_cannot_be_made_takes_those_before_it_away() {
         let loaded = loaded(&["horizon=100", "replications=1", "check=[]"]);
         let quicker = Quicker(server.grpc.clone());
         let refused = play_until(&loaded, one(&server.grpc, "quick"), &quicker, &go_on()).unwrap_err();
-        let RunError::Replication { why: ArenaError::Live(LiveError::Exists(id)), .. } = &refused else {
-            panic!("{refused}")
-        };
+        let LiveRunError::Replication { why: LiveError::Exists(id), .. } = &refused else { panic!("{refused}") };
         assert_eq!(id.as_str(), "quick-uniform-0");
         let left: Vec<_> =
             client.list_slots().await.unwrap().into_iter().map(|slot| slot.definition.id.to_string()).collect();

@@ -12,13 +12,13 @@ use std::{
 
 use slotwise_simulator::{
     dataset::Dataset,
+    learning::replay::{Unwatched, Variant, replay},
     learning::{
         Options, Report, Verdict, bench, default_variants,
         peers::{ALL, Class, Peers},
         times::{self, Plan},
     },
     order::SplitMix64,
-    replay::{Unwatched, Variant, replay},
 };
 
 fn data() -> PathBuf {
@@ -118,7 +118,8 @@ fn threads_change_nothing_and_a_run_is_a_replay() {
     assert_eq!(one.json().unwrap(), two.json().unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     for (row, variant) in one.rows.iter().zip(variants(&named)) {
-        let options = slotwise_simulator::replay::Options { seeds: vec![0, 1], variant, ..Default::default() };
+        let options =
+            slotwise_simulator::learning::replay::Options { seeds: vec![0, 1], variant, ..Default::default() };
         let digits = Dataset::read(&data().join("digits")).unwrap();
         let report = runtime.block_on(replay(&options, &digits, &mut Unwatched)).unwrap();
         assert_eq!((&report.runs, report.loss, report.variant), (&row.runs, row.loss, row.variant));

@@ -10,7 +10,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use server::with_server;
 use slotwise_simulator::{
     dataset::Dataset,
-    replay::{Options, Spread, Unwatched, Variant, replay},
+    learning::replay::{Options, Spread, Unwatched, Variant, replay},
 };
 
 const ROUNDS: usize = 400;

@@ -25,8 +25,8 @@ use slotwise::{
     wire::ClientReward,
 };
 use slotwise_simulator::{
+    evaluate::logged::{AFFINITY, Form, Log, Offered, Wanted},
     evaluate::{Candidate, Learning, Options, Unwatched, evaluate},
-    logged::{AFFINITY, Form, Log, Offered, Wanted},
 };
 
 /// Three rows of two positions, not in order of time, with an index column as the full dataset has one.

@@ -10,12 +10,12 @@ use slotwise::{
 };
 use slotwise_simulator::{
     dataset::Dataset,
-    meta::{Difference, Ended, Equal, Recorder, Verdict, meta, record::What, side_by_side},
-    replay::{
+    learning::replay::{
         Options, Unwatched, Variant, setup,
         stream::{Plan, stream},
     },
-    service::{Choice, InProcess, Reward, Service, ServiceError},
+    learning::service::{Choice, InProcess, Reward, Service, ServiceError},
+    stress::meta::{Difference, Ended, Equal, Recorder, Verdict, meta, record::What, side_by_side},
 };
 
 const ROUNDS: usize = 120;

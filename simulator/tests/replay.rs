@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use slotwise_simulator::{
     dataset::Dataset,
+    learning::replay::{Options, ReplayError, Report, Unwatched, replay},
     order::permutation,
-    replay::{Options, ReplayError, Report, Unwatched, replay},
 };
 
 fn digits() -> Dataset {

@@ -1,12 +1,16 @@
 //! Scenarios as a whole: that they hold, that threads and policies change nothing, and what the command says.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first thing that is wrong")]
 
-use std::{num::NonZeroUsize, path::PathBuf, process::Command};
+use std::{
+    fs,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use slotwise_simulator::{
-    arena::Unwatched,
     report::{CheckOutcome, RunReport, Verdict},
-    run::run,
+    run::{episode::Unwatched, run},
     scenario::{Changes, Loaded, load, shipped},
 };
 
@@ -145,7 +149,7 @@ fn json_goes_to_a_file_or_to_standard_output() {
     assert!(out.contains("regret"), "{out}");
     let (_, stdout, error) = simulator(&quick(&["--json", "-", "--threads", "2"]));
     assert!(error.starts_with("seed 1\n"), "{error}");
-    assert!(std::fs::read_to_string(&file).unwrap() == stdout, "the same bytes");
+    assert!(fs::read_to_string(&file).unwrap() == stdout, "the same bytes");
 }
 
 /// Each output is written, tells the verdict and what was run, and is the same on a second run with other threads.
@@ -158,7 +162,7 @@ fn a_run_is_written_for_colleagues_for_ci_and_for_a_pull_request() {
         let (code, _, error) =
             simulator(&quick(&["--html", html, "--junit", junit, "--markdown", markdown, "--threads", threads]));
         assert!(matches!(code, 0 | 1 | 4), "{error}");
-        names.map(|name| std::fs::read_to_string(name).unwrap())
+        names.map(|name| fs::read_to_string(name).unwrap())
     };
     let [html, junit, markdown] = write("one", "1");
     assert!(write("two", "3") == [html.clone(), junit.clone(), markdown.clone()], "the same bytes");
@@ -199,7 +203,7 @@ fn two_slots_are_compared_and_a_setting_is_swept() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         let file = folder.path().join(name);
-        std::fs::write(&file, text).unwrap();
+        fs::write(&file, text).unwrap();
         file.to_str().unwrap().to_owned()
     };
     let bold = write("bold.toml", "slot_id = \"x\"\n[controls]\nexploration = 2.0\n[[arms]]\narm_id = \"a\"");
@@ -218,4 +222,87 @@ fn two_slots_are_compared_and_a_setting_is_swept() {
     assert!(code == 0 && out.contains("slot.controls.exploration") && out.contains('█'), "{out} {error}");
     let (code, _, _) = simulator(&["sweep", "stock-outs", "--over", "horizon"]);
     assert_eq!(code, 2);
+}
+
+/// The modules in reading order, as in the crate's documentation. Each may name those before it, itself and nothing else.
+const MODULES: [&str; 13] = [
+    "order",
+    "clock",
+    "dataset",
+    "scenario",
+    "environment",
+    "load",
+    "report",
+    "run",
+    "live",
+    "evaluate",
+    "learning",
+    "stress",
+    "cli",
+];
+
+/// The source files below a folder, or the one file if `path` is a file.
+fn source_files(path: &Path) -> Vec<PathBuf> {
+    if path.is_file() {
+        return vec![path.to_owned()];
+    }
+    let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+    let files = entries.flat_map(|entry| source_files(&entry));
+    files.filter(|file| file.extension().is_some_and(|extension| extension == "rs")).collect()
+}
+
+/// The modules that code names, as `crate::name` or as the first name of an entry of `crate::{…}`.
+fn modules_named(file: &Path) -> Vec<String> {
+    let text = fs::read_to_string(file).unwrap();
+    let code: String =
+        text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
+    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut named = Vec::new();
+    for rest in code.split("crate::").skip(1) {
+        let Some(tree) = rest.strip_prefix('{') else {
+            named.push(word(rest));
+            continue;
+        };
+        let (mut depth, mut starts) = (1, true);
+        for (at, character) in tree.char_indices() {
+            depth += i32::from(character == '{') - i32::from(character == '}');
+            if depth == 0 {
+                break;
+            }
+            if starts && character.is_alphabetic() {
+                named.push(word(&tree[at..]));
+                starts = false;
+            }
+            starts |= depth == 1 && character == ',';
+        }
+    }
+    named
+}
+
+#[test]
+fn modules_depend_only_on_the_modules_before_them() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut wrong = Vec::new();
+    for (position, module) in MODULES.iter().enumerate() {
+        let file = source.join(format!("{module}.rs"));
+        let files = source_files(&if file.exists() { file } else { source.join(module) });
+        assert!(!files.is_empty(), "{module} has source files");
+        for file in files {
+            for named in modules_named(&file) {
+                if !MODULES[..=position].contains(&named.as_str()) {
+                    wrong.push(format!("{} names crate::{named}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_order_of_modules_names_every_module() {
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(MODULES.contains(&name) || ["lib", "main"].contains(&name), "{name} has no place in the order");
+    }
 }

@@ -12,7 +12,7 @@ use slotwise::{
     bandit::ModelSpec,
     slot::{Arm, ArmId, Definition, SlotId},
 };
-use slotwise_simulator::soak::{Load, Options, soak};
+use slotwise_simulator::stress::soak::{Load, Options, soak};
 use tokio_util::sync::CancellationToken;
 
 /// Two seconds at forty a second, with a sample every half.
@@ -47,7 +47,7 @@ fn a_short_soak_has_no_error_and_counts_what_the_server_counts() {
         assert!((1..=80).contains(&counters.rewards), "{counters:?}");
 
         // The samples are parts of the whole.
-        let sum = |of: fn(&slotwise_simulator::soak::Sample) -> u64| report.samples.iter().map(of).sum::<u64>();
+        let sum = |of: fn(&slotwise_simulator::stress::soak::Sample) -> u64| report.samples.iter().map(of).sum::<u64>();
         assert_eq!(sum(|sample| sample.decide.answered), answered);
         assert_eq!(sum(|sample| sample.record_rewards.answered), counters.rewards);
         assert!(report.samples.len() > 3 && lines.len() > report.samples.len(), "{lines:?}");

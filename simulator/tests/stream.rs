@@ -11,11 +11,11 @@ use slotwise::{
 };
 use slotwise_simulator::{
     dataset::Dataset,
-    replay::{
+    learning::replay::{
         Run, Unwatched, setup,
         stream::{Plan, stream},
     },
-    service::{Choice, Reward, Service, ServiceError},
+    learning::service::{Choice, Reward, Service, ServiceError},
 };
 
 /// Always shows `b`, and writes down each row it is asked about, and each reward as decision=value.

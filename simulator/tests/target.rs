@@ -29,11 +29,11 @@ use slotwise::{
     wire::{Calling, Client},
 };
 use slotwise_simulator::{
-    arena::{Unwatched, Watch},
-    live::{LiveError, Options, Tempo},
+    environment::Traffic,
+    live::{LiveError, LiveRunError, Options, Tempo, run_live},
     report::{CheckOutcome, RunReport, Target, Verdict},
-    run::{RunError, run, run_live},
-    world::Traffic,
+    run::episode::{Unwatched, Watch},
+    run::run,
 };
 use tokio::{runtime::Handle, task::block_in_place};
 use tokio_util::sync::CancellationToken;
@@ -201,7 +201,7 @@ fn what_is_not_for_simulation_is_left_alone() {
         for replace in [false, true] {
             let options = Options { slots: Some("shop".into()), replace, ..options(&server.grpc) };
             let refused = play(&loaded, options).unwrap_err();
-            assert!(matches!(&refused, RunError::Live(LiveError::Foreign(id)) if *id == shops.id), "{refused}");
+            assert!(matches!(&refused, LiveRunError::Live(LiveError::Foreign(id)) if *id == shops.id), "{refused}");
             assert!(refused.to_string().contains("left alone; choose other names with --slot"), "{refused}");
         }
         assert_eq!(client.list_slots().await.unwrap().len(), 1, "none was made");
@@ -223,7 +223,7 @@ fn what_is_not_for_simulation_is_left_alone() {
         let kept = client.get_slot("left-default-1").await.unwrap().0;
         assert!(kept.controls.simulated() && kept.goal.window_us < 3_600_000_000, "{kept:?}");
         let refused = play(&loaded, keep.clone()).unwrap_err();
-        assert!(matches!(&refused, RunError::Live(LiveError::Exists(_))), "{refused}");
+        assert!(matches!(&refused, LiveRunError::Live(LiveError::Exists(_))), "{refused}");
         play(&loaded, Options { replace: true, keep: false, ..keep }).unwrap();
         assert_eq!(client.list_slots().await.unwrap().len(), 1, "the shop's own");
     });

@@ -8,10 +8,9 @@ use super::{
     stop::told_to_stop,
 };
 use crate::{
-    live::{Options, Tempo},
-    progress::Simulated,
+    cli::progress::Simulated,
+    live::{Options, Tempo, run_live},
     report::RunReport,
-    run::run_live,
     scenario::Loaded,
 };
 

@@ -14,14 +14,14 @@ use serde::Serialize;
 
 use super::{Learning, SEEDS_MAX};
 use crate::{
+    cli::progress::Overall,
+    learning::replay::Variant,
     learning::{
         Options, Report, bench,
         sets::Sets,
         table,
         times::{self, Plan, Time},
     },
-    progress::Overall,
-    replay::Variant,
 };
 
 /// Flags of `bench-learning`.

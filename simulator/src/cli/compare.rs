@@ -11,7 +11,7 @@ use clap::Args;
 use toml::Table;
 
 use super::scenario::{How, Stop};
-use crate::{scenario::Policy, show};
+use crate::{report::show, scenario::Policy};
 
 /// Flags of `compare`.
 #[derive(Debug, Args)]

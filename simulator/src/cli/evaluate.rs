@@ -6,9 +6,9 @@ use clap::{Args, ValueEnum};
 
 use super::Learning;
 use crate::{
+    cli::progress::Evaluated,
+    evaluate::logged::{Form, Log, Wanted},
     evaluate::{self, Candidate, Options, evaluate, text},
-    logged::{Form, Log, Wanted},
-    progress::Evaluated,
     scenario::policies,
 };
 

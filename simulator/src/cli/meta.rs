@@ -6,10 +6,10 @@ use clap::Args;
 
 use super::Learning;
 use crate::{
+    cli::progress::Progress,
     dataset::Dataset,
-    meta::{Verdict, meta},
-    progress::Progress,
-    replay::Options,
+    learning::replay::Options,
+    stress::meta::{Verdict, meta},
 };
 
 /// Flags of `meta`.

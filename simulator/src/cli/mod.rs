@@ -11,6 +11,7 @@ mod bench_learning;
 mod compare;
 mod evaluate;
 mod meta;
+pub mod progress;
 mod replay;
 mod scenario;
 mod soak;

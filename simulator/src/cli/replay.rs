@@ -11,10 +11,10 @@ use super::{
     stop::until_told,
 };
 use crate::{
+    cli::progress::Progress,
     dataset::Dataset,
-    logged::Form,
-    progress::Progress,
-    replay::{Options, Variant, replay_until},
+    evaluate::logged::Form,
+    learning::replay::{Options, Variant, replay_until},
 };
 
 /// Flags of `replay`.

@@ -14,12 +14,13 @@ use clap::Args;
 
 use super::{COULD_NOT_RUN, against::Against};
 use crate::{
-    output::{html, junit, markdown},
-    progress::Simulated,
+    cli::progress::Simulated,
+    live::LiveRunError,
     report::RunReport,
+    report::output::{html, junit, markdown},
+    report::show,
     run::{RunError, run},
     scenario::{Changes, Loaded, ScenarioError, load, shipped},
-    show,
 };
 
 /// The exit code of a scenario that cannot be used.
@@ -100,6 +101,9 @@ pub(super) enum Stop {
     /// It could not be run.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// It could not be run against a live server.
+    #[error(transparent)]
+    Live(#[from] LiveRunError),
     /// A file could not be written.
     #[error("cannot write {file}: {why}", file = file.display())]
     Write {
@@ -124,10 +128,14 @@ pub(super) enum Stop {
 impl Stop {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Scenario(_) | Self::Slot { .. } | Self::Run(RunError::Scenario(_)) => BAD_SCENARIO,
-            Self::Run(RunError::Replication { .. } | RunError::Live(_)) | Self::Write { .. } | Self::Other(_) => {
-                COULD_NOT_RUN
-            }
+            Self::Scenario(_)
+            | Self::Slot { .. }
+            | Self::Run(RunError::Scenario(_))
+            | Self::Live(LiveRunError::Scenario(_)) => BAD_SCENARIO,
+            Self::Run(RunError::Replication { .. })
+            | Self::Live(LiveRunError::Replication { .. } | LiveRunError::Live(_))
+            | Self::Write { .. }
+            | Self::Other(_) => COULD_NOT_RUN,
         }
     }
 }

@@ -12,7 +12,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::{Model, stop::until_told};
-use crate::soak::{Load, Options, soak};
+use crate::stress::soak::{Load, Options, soak};
 
 /// Decisions per second at most: far beyond what one such loop can send.
 const RATE_MAX: f64 = 1e6;

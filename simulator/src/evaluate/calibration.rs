@@ -13,7 +13,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::estimate::Weights;
-use crate::logged::{Log, Offered, Row};
+use crate::evaluate::logged::{Log, Offered, Row};
 
 /// Standard errors from which on a mean is off: 6 of 100,000 means that are not.
 const ERRORS_MIN: f64 = 4.0;

@@ -28,7 +28,7 @@
 //! for contextual bandits" (2012), whose estimator DR-ns is the doubly robust one along an accepted history.
 
 use super::interval::Moments;
-use crate::{judge::tails::binomial_interval, report::Estimate};
+use crate::{report::Estimate, run::check::tails::binomial_interval};
 
 /// Weights that are off 1 by less than this are rounding: the rewards are as they would have been.
 const ROUNDING: f64 = 1e-9;

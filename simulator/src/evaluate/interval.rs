@@ -16,7 +16,7 @@
 
 use statrs::distribution::{ContinuousCDF as _, Gamma};
 
-use crate::{judge::tails::normal_quantile, report::Estimate};
+use crate::{report::Estimate, run::check::tails::normal_quantile};
 
 /// From this shape on the gamma distribution is taken by Wilson and Hilferty's cube: off by less than 1e-4 of a standard deviation.
 const SHAPE_MAX: f64 = 1e4;

@@ -16,8 +16,8 @@ use super::{
     setup::{NOTHING, REWARD},
 };
 use crate::{
-    arena::{Service, ServiceError},
-    logged::{Log, Row},
+    evaluate::logged::{Log, Row},
+    run::episode::{Service, ServiceError},
 };
 
 /// A slot that learns from a log.

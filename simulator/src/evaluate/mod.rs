@@ -24,6 +24,7 @@ pub mod calibration;
 pub mod estimate;
 pub mod interval;
 pub mod learner;
+pub mod logged;
 pub mod report;
 pub mod setup;
 #[cfg(test)]
@@ -44,8 +45,8 @@ pub use report::Report;
 pub use setup::{Candidate, How};
 
 use crate::{
-    arena::ServiceError,
-    logged::{CELLS_MAX, Log},
+    evaluate::logged::{CELLS_MAX, Log},
+    run::episode::ServiceError,
 };
 use walk::{Course, Foreseen, Walk};
 

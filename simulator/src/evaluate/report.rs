@@ -12,7 +12,7 @@ use super::{
     walk::{Course, Walk},
 };
 use crate::{
-    logged::{Form, LeftOut},
+    evaluate::logged::{Form, LeftOut},
     report::Estimate,
 };
 

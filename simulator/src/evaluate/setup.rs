@@ -17,7 +17,7 @@ use slotwise::{
 };
 
 use super::EvaluateError;
-use crate::logged::{Log, LoggedArm};
+use crate::evaluate::logged::{Log, LoggedArm};
 
 /// The kind of a reward that is not silence's.
 pub(super) const REWARD: &str = "reward";

@@ -18,10 +18,10 @@ use super::{
     walk::{Course, Foreseen, Walk},
 };
 use crate::{
-    arena::Service,
-    logged::{Form, LeftOut, Log, LoggedArm, Offered, Row},
+    evaluate::logged::{Form, LeftOut, Log, LoggedArm, Offered, Row},
     order::SplitMix64,
     report::Estimate,
+    run::episode::Service,
 };
 
 const ARMS: usize = 3;

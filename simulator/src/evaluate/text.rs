@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use slotwise::{cli::table::fitted, wire::time_text};
 
 use super::report::{EFFECTIVE_MIN, LearningName, PolicyReport, Report, Value};
-use crate::{logged::Form, report::Estimate};
+use crate::{evaluate::logged::Form, report::Estimate};
 
 /// What is shown where nothing is known.
 const UNKNOWN: &str = "–";

@@ -9,7 +9,7 @@ use super::{
     setup::foreseer,
 };
 use crate::{
-    logged::{Log, Offered},
+    evaluate::logged::{Log, Offered},
     order::SplitMix64,
 };
 

@@ -8,12 +8,14 @@
 //!
 //! Invariants: a run (a set, a variant, a seed) has an engine of its own and shares nothing with
 //! another, so which thread does it and when changes nothing of what came of it; the loop is
-//! [`crate::replay`]'s.
+//! [`crate::learning::replay`]'s.
 //!
 //! Deliberately not here: live servers, whose draws are not the same twice.
 
 pub mod peers;
+pub mod replay;
 pub mod report;
+pub mod service;
 pub mod sets;
 pub mod table;
 pub mod times;
@@ -33,8 +35,8 @@ pub use report::{Report, Row, Verdict};
 use crate::{
     clock::Stopwatch,
     dataset::Dataset,
-    replay::{self, Pass, ReplayError, Run, Unwatched, Variant, Watch},
-    service::InProcess,
+    learning::replay::{Pass, ReplayError, Run, Unwatched, Variant, Watch},
+    learning::service::InProcess,
 };
 
 /// What is run, and how.

@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{
     dataset::Dataset,
-    replay::{Run, Spread, Tenths, Variant},
+    learning::replay::{Run, Spread, Tenths, Variant},
 };
 
 /// How a row stands to its peers.

@@ -14,11 +14,11 @@ use super::{
     play::Playing,
 };
 use crate::{
-    arena::{
+    load::{PATIENCE, code_name, tally::Counted},
+    run::episode::{
         player::{Heard, Scene},
         queue::Dating,
     },
-    load::{PATIENCE, code_name, tally::Counted},
 };
 
 /// When nothing but failures came for so long the server is given up.

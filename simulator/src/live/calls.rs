@@ -11,9 +11,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{shelves::Asked, slots::why};
 use crate::{
-    arena::{queue::Origin, shelf::Shelf},
     clock::Stopwatch,
-    world::{Truth, Visit},
+    environment::{Truth, Visit},
+    run::episode::{queue::Origin, shelf::Shelf},
 };
 
 /// A visit whose decisions are under way, with all that was true when it came.

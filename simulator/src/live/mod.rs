@@ -15,6 +15,7 @@
 mod answers;
 mod calls;
 mod play;
+mod run;
 mod scale;
 mod shelves;
 mod slots;
@@ -32,13 +33,13 @@ use slotwise::{
 use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use play::replicate;
+pub use run::{LiveRunError, run_live};
 pub use scale::{RATE, Scale, Tempo};
 pub use slots::prefix;
 
 use crate::{
-    arena::Setup,
     load::{BACKLOG_MAX, CONNECTIONS, PATIENCE},
+    run::episode::{EpisodeError, Setup},
     scenario::{FaultKind, Problem},
 };
 
@@ -110,6 +111,9 @@ pub enum LiveError {
         /// What came instead of an answer.
         why: ClientError,
     },
+    /// The environment cannot be made.
+    #[error(transparent)]
+    Episode(#[from] EpisodeError),
     /// There is no histogram.
     #[error("latencies cannot be counted: {0}")]
     Histogram(#[from] CreationError),

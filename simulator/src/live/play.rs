@@ -33,21 +33,21 @@ use super::{
     shelves::Shelves,
 };
 use crate::{
-    arena::{
-        ArenaError, Calls, Replication, Setup, Tally, Watch,
-        player::Player,
-        queue::LATE_BY,
-        shelf::about,
-        stage::{Stage, Turn},
-    },
     clock::Stopwatch,
+    environment::{Traffic, Truth, Visit},
     load::{
         SHED,
         pace::{Play, open_loop},
         tally::Counted,
     },
+    run::episode::{
+        Calls, Replication, Setup, Tally, Watch,
+        player::Player,
+        queue::LATE_BY,
+        shelf::about,
+        stage::{Stage, Turn},
+    },
     scenario::FaultKind,
-    world::{Traffic, Truth, Visit},
 };
 
 /// What came of a replication.
@@ -60,11 +60,11 @@ pub(crate) struct Played {
 }
 
 /// Plays a replication. Blocks, on a thread of its own.
-pub(crate) fn replicate(live: &Live, setup: &Setup<'_>, number: u64, watch: &dyn Watch) -> Result<Played, ArenaError> {
+pub(crate) fn replicate(live: &Live, setup: &Setup<'_>, number: u64, watch: &dyn Watch) -> Result<Played, LiveError> {
     let stage = Stage::new(setup, number)?;
     // They go with it, however it ends.
     let slots = live.make(setup, &stage, number)?;
-    Ok(play(live, setup, stage, slots.ids(), watch)?)
+    play(live, setup, stage, slots.ids(), watch)
 }
 
 fn play<'a>(

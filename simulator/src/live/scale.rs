@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use slotwise::slot::{Controls, Definition, Effect, SlotId, Stickiness, limits::CAP_WINDOW_US_MIN};
 
-use crate::{arena::Setup, scenario::Problem, world::Traffic};
+use crate::{environment::Traffic, run::episode::Setup, scenario::Problem};
 
 /// Decisions per second, of all policies and of all replications under way together, where nothing is said: what a server
 /// on a desk does beside other work.
@@ -100,7 +100,7 @@ impl Scale {
             speed,
             rate: rate_of(speed),
             length: wall(last_us),
-            tail: wall(window_us + crate::arena::queue::LATE_BY),
+            tail: wall(window_us + crate::run::episode::queue::LATE_BY),
             notes: notes(setup),
         };
         for (slot, policy) in setup.policies.iter().zip(&scenario.policies) {

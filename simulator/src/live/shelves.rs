@@ -16,7 +16,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::arena::shelf::Shelf;
+use crate::run::episode::shelf::Shelf;
 
 /// Changes that were sent together.
 #[derive(Debug)]
@@ -174,9 +174,9 @@ impl Shelves {
 mod tests {
     use super::*;
     use crate::{
-        arena::Setup,
+        environment::World,
+        run::episode::Setup,
         scenario::{Changes, load, time::Moment},
-        world::World,
     };
 
     /// Six arms, of which these may be shown.

@@ -11,7 +11,7 @@ use slotwise::{
 
 use super::{Live, LiveError};
 use crate::{
-    arena::{Setup, stage::Stage},
+    run::episode::{Setup, stage::Stage},
     scenario::{Problem, Scenario},
 };
 

@@ -1,4 +1,4 @@
-//! Load on a live server by the wall clock: what [`crate::soak`] and [`crate::live`] have in common.
+//! Load on a live server by the wall clock: what [`crate::stress::soak`] and [`crate::live`] have in common.
 //!
 //! * [`pace`]: the open loop: what is due is sent when it is due, whatever was answered.
 //! * [`tally`]: latencies and failures.

@@ -14,7 +14,10 @@
 mod check;
 mod estimate;
 mod live;
+pub mod output;
 mod policy;
+pub(crate) mod sentence;
+pub mod show;
 
 use serde::{Deserialize, Serialize};
 

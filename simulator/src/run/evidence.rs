@@ -1,8 +1,8 @@
 //! What replications say of each check.
 
 use crate::{
-    arena::{BUCKETS, Replication, Sum, Tally, change, share},
-    judge::Evidence,
+    run::check::Evidence,
+    run::episode::{BUCKETS, Replication, Sum, Tally, change, share},
     scenario::{Check, Metric, Scenario},
 };
 

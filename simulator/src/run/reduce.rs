@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    arena::{BUCKETS, Calls, PROPENSITIES, Replication, Setup, Sum, Tally},
-    judge::{Measured, lift, mean},
     load::tally::Counted,
     report::{
         ArmShare, Bucket, CalibrationBin, Estimate, EventCounts, Latency, Mark, Point, PolicyReport, PropensityBin,
         SegmentReport,
     },
+    run::check::{Measured, lift, mean},
+    run::episode::{BUCKETS, Calls, PROPENSITIES, Replication, Setup, Sum, Tally},
     scenario::Scenario,
 };
 
@@ -141,7 +141,7 @@ fn one(setup: &Setup<'_>, replications: &[Replication], policy: usize, baseline:
 }
 
 /// How long the calls of a kind took, over all replications; none: there were none, or nobody measured.
-pub(super) fn latency(tallies: &[&Tally], of: fn(&Calls) -> &Counted) -> Option<Latency> {
+pub(crate) fn latency(tallies: &[&Tally], of: fn(&Calls) -> &Counted) -> Option<Latency> {
     let mut each = tallies.iter().filter_map(|tally| tally.calls.as_deref()).map(of);
     let mut all = each.next()?.clone();
     each.for_each(|counted| all.add(counted));
@@ -294,7 +294,7 @@ fn added(a: EventCounts, b: EventCounts) -> EventCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arena::bucket;
+    use crate::run::episode::bucket;
 
     #[test]
     fn buckets_are_where_decisions_are_counted() {

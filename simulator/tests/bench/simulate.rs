@@ -7,9 +7,9 @@ use std::{fmt::Write as _, fs};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use slotwise_simulator::{
-    arena::{Setup, Unwatched, replicate},
+    environment::{Truth, World},
+    run::episode::{Setup, Unwatched, replicate},
     scenario::{Changes, Loaded, load},
-    world::{Truth, World},
 };
 
 /// As in the program.

@@ -6,10 +6,9 @@
 use std::{num::NonZeroUsize, path::PathBuf, process::Command, time::Duration};
 
 use slotwise_simulator::{
-    arena::{Unwatched, Watch},
-    live::{Options, Tempo},
+    live::{LiveRunError, Options, Tempo, run_live},
     report::RunReport,
-    run::{RunError, run_live},
+    run::episode::{Unwatched, Watch},
     scenario::{Changes, Loaded, load},
 };
 use tokio::{runtime::Handle, task::JoinHandle, task::block_in_place};
@@ -36,7 +35,7 @@ pub(crate) fn named(target: &str, name: &str) -> Options {
     Options { slots: Some(name.to_owned()), ..options(target) }
 }
 
-pub(crate) fn play(loaded: &Loaded, options: Options) -> Result<RunReport, RunError> {
+pub(crate) fn play(loaded: &Loaded, options: Options) -> Result<RunReport, LiveRunError> {
     play_until(loaded, options, &Unwatched, &CancellationToken::new())
 }
 
@@ -45,12 +44,12 @@ pub(crate) fn play_until(
     options: Options,
     watch: &dyn Watch,
     stop: &CancellationToken,
-) -> Result<RunReport, RunError> {
+) -> Result<RunReport, LiveRunError> {
     block_in_place(|| run_live(loaded, None, options, &Handle::current(), watch, stop))
 }
 
 /// Plays on a thread of its own, so that something else can be done meanwhile.
-pub(crate) fn playing(loaded: Loaded, options: Options) -> JoinHandle<Result<RunReport, RunError>> {
+pub(crate) fn playing(loaded: Loaded, options: Options) -> JoinHandle<Result<RunReport, LiveRunError>> {
     let runtime = Handle::current();
     tokio::task::spawn_blocking(move || {
         run_live(&loaded, None, options, &runtime, &Unwatched, &CancellationToken::new())

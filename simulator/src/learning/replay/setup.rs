@@ -1,0 +1,93 @@
+//! The slot that is made for a set: an offer with an arm per class, everything else at its default.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use slotwise::{
+    bandit::Features,
+    slot::{Arm, ArmId, Controls, Definition, FieldError, Goal, Learning, RewardKind, SlotId, SlotKind},
+};
+
+use super::Options;
+use crate::{dataset::Dataset, learning::service::ROUND_US};
+
+/// The kind of a reward of 1.
+pub const CORRECT: &str = "correct";
+/// The kind of a reward of 0.
+pub const WRONG: &str = "wrong";
+
+/// The arms of a set's classes, by index: the classes' names where all of them may be ids and no
+/// two are the same, otherwise `class-0`, `class-1` and so on.
+pub fn arms(dataset: &Dataset) -> Vec<String> {
+    let names = dataset.classes();
+    let distinct: BTreeSet<&String> = names.iter().collect();
+    if distinct.len() == names.len() && names.iter().all(|name| ArmId::parse("arm_id", name).is_ok()) {
+        return names.to_vec();
+    }
+    (0..names.len()).map(|i| format!("class-{i}")).collect()
+}
+
+/// The slot's id.
+fn slot_id(options: &Options, dataset: &Dataset, seed: u64) -> Result<SlotId, FieldError> {
+    match &options.slot {
+        Some(name) if options.seeds.len() > 1 => SlotId::parse("--slot", &format!("{name}-{seed}")),
+        Some(name) => SlotId::parse("--slot", name),
+        None => {
+            let allowed = |c: char| if c.is_ascii_alphanumeric() || "._:-".contains(c) { c } else { '-' };
+            // With the words around it the id stays below its limit of 128.
+            let name: String = dataset.name().chars().map(allowed).take(90).collect();
+            SlotId::parse("slot_id", &format!("replay-{name}-{seed}"))
+        }
+    }
+}
+
+/// When the slot's rewards are learned.
+fn when(options: &Options) -> Goal {
+    match options.at_close {
+        None => Goal::default(),
+        Some(rounds) => {
+            let window_us = i64::from(rounds) * ROUND_US;
+            // Nothing is reported late, so that a window's end is its end.
+            Goal { learning: Learning::AtClose, window_us, grace_period_us: Some(0), ..Goal::default() }
+        }
+    }
+}
+
+/// The slot for a set and a seed.
+pub fn definition(options: &Options, dataset: &Dataset, seed: u64) -> Result<Definition, FieldError> {
+    let arm = |id: String| {
+        let id = ArmId::parse("arm_id", &id)?;
+        Ok(Arc::new(Arm {
+            id,
+            attributes: Features::new(),
+            available: true,
+            payload: None,
+            because: None,
+            schedule: slotwise::slot::Schedule::default(),
+        }))
+    };
+    let kind = |kind: &str, weight| RewardKind {
+        kind: kind.to_owned(),
+        weight,
+        use_value: false,
+        cap: Some(1.0),
+        winsorize: None,
+    };
+    // Said as kinds and not as values, so that every reward is known to lie in [0, 1].
+    let kinds = vec![kind(CORRECT, 1.0), RewardKind { cap: None, ..kind(WRONG, 0.0) }];
+    let definition = Definition {
+        display_name: format!("Replay, seed {seed}"),
+        kind: SlotKind::Offer,
+        arms: arms(dataset).into_iter().map(arm).collect::<Result<_, FieldError>>()?,
+        goal: Goal { kinds, default_reward: 0.0, ..when(options) },
+        model: options.model,
+        controls: Controls {
+            policy: Some(options.policy),
+            exploration: options.exploration,
+            holdout: Some(0.0),
+            ..Controls::default()
+        },
+        ..Definition::new(slot_id(options, dataset, seed)?)
+    };
+    definition.check()?;
+    Ok(definition)
+}

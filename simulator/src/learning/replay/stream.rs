@@ -1,0 +1,128 @@
+//! The loop: what arrives late, decide, compare with the label, reward.
+
+use slotwise::{engine::Request, slot::SlotId};
+
+use super::{
+    ReplayError, Run, Tenths, Variant, Watch,
+    setup::{CORRECT, WRONG},
+};
+use crate::{
+    dataset::Dataset,
+    learning::service::{Reward, Service},
+    order::permutation,
+};
+
+/// The first of the last 20 % of `rounds`: ⌊0.8 · rounds⌋.
+pub fn tail_start(rounds: usize) -> usize {
+    // Rows are at most a million: no overflow.
+    rounds * 4 / 5
+}
+
+/// What is streamed, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan<'a> {
+    /// The set.
+    pub dataset: &'a Dataset,
+    /// The slot, which is there.
+    pub slot: &'a SlotId,
+    /// Its arms, by the index of their class.
+    pub arms: &'a [String],
+    /// Of the order.
+    pub seed: u64,
+    /// How many rows; at most the set's.
+    pub rounds: usize,
+    /// What changes on the way, and when rewards arrive.
+    pub variant: Variant,
+    /// A reward of 0 is no event.
+    pub silent_zeros: bool,
+}
+
+/// Streams rows, in the order of their seed, through a slot.
+///
+/// Every round's reward is an event of value 0 or 1; with `silent_zeros` only a reward of 1 is one,
+/// and that of 0 is the slot's default. Round t's event is named after t and its decision, so it is
+/// unique in any slot.
+pub async fn stream(service: &mut impl Service, plan: &Plan<'_>, watch: &mut dyn Watch) -> Result<Run, ReplayError> {
+    let Plan { dataset, slot, arms, seed, rounds, variant, silent_zeros } = *plan;
+    let mut count = Count::default();
+    let mut waiting = Vec::new();
+    for (t, row) in permutation(dataset.rows(), seed).into_iter().take(rounds).enumerate() {
+        if variant.batch_arrives_before(t) {
+            for reward in waiting.drain(..) {
+                service.reward(reward).await?;
+            }
+        }
+        let mut request = Request::new(slot.clone());
+        request.context = dataset.features(row);
+        let choice = service.decide(request).await?;
+        let Some(arm) = arms.iter().position(|arm| *arm == choice.arm) else {
+            return Err(ReplayError::Arm { slot: slot.to_string(), arm: choice.arm });
+        };
+        let right = arm == variant.right_arm(dataset.label(row), t, rounds, arms.len());
+        count.round(t, rounds, right, choice.fallback);
+        if right || !silent_zeros {
+            let event = format!("{t}-{}", choice.decision);
+            let value = f64::from(u8::from(right));
+            let (slot, kind) = (slot.clone(), if right { CORRECT } else { WRONG }.to_owned());
+            let reward = Reward { slot, event, decision: choice.decision, kind, value };
+            if variant.delay.is_some() {
+                waiting.push(reward);
+            } else {
+                service.reward(reward).await?;
+            }
+        }
+        watch.round(t + 1, count.wrong);
+    }
+    Ok(count.run(seed, rounds))
+}
+
+/// What is counted of a pass.
+#[derive(Default)]
+struct Count {
+    wrong: usize,
+    wrong_in_tail: usize,
+    fallbacks: usize,
+    tenths: Tenths,
+}
+
+impl Count {
+    fn round(&mut self, t: usize, rounds: usize, right: bool, fallback: bool) {
+        self.fallbacks += usize::from(fallback);
+        self.wrong += usize::from(!right);
+        self.wrong_in_tail += usize::from(!right && t >= tail_start(rounds));
+        self.tenths.count(t, rounds, !right);
+    }
+
+    fn run(self, seed: u64, rounds: usize) -> Run {
+        let share = |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+        Run {
+            seed,
+            loss: share(self.wrong, rounds),
+            loss_last_20_percent: share(self.wrong_in_tail, rounds - tail_start(rounds)),
+            rewards: rounds - self.wrong,
+            fallbacks: self.fallbacks,
+            loss_by_tenth: self.tenths,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_is_the_last_fifth_rounded_up() {
+        assert_eq!([1, 4, 5, 10, 10_992].map(tail_start), [0, 3, 4, 8, 8793]);
+    }
+
+    #[test]
+    fn losses_are_shares_of_their_own_rounds() {
+        let mut count = Count::default();
+        for t in 0..11 {
+            count.round(t, 11, !matches!(t, 1 | 2 | 7 | 10), t == 5);
+        }
+        let run = count.run(3, 11);
+        assert!((run.loss - 4.0 / 11.0).abs() < 1e-15 && run.rewards == 7 && run.fallbacks == 1);
+        assert!((run.loss_last_20_percent - 1.0 / 3.0).abs() < 1e-15, "rounds 8, 9 and 10 are the tail");
+    }
+}

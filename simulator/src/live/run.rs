@@ -1,0 +1,173 @@
+//! A run against a live server: replications over threads, then one report.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use humantime::format_duration;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Live, LiveError, Options, Scale, play::replicate, playable, slots::prefix};
+use crate::{
+    clock::Stopwatch,
+    report::{Latency, LiveReport, RunReport},
+    run::{
+        self, FailedReplication,
+        episode::{Replication, Setup, Tally, Watch},
+        reduce,
+    },
+    scenario::{Loaded, Problem},
+};
+
+/// The part of a latency's 99th percentile that the simulator's own may be before that is said.
+const LAG_SHARE: f64 = 0.25;
+
+/// Why a run against a live server did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveRunError {
+    /// The scenario does not hold together.
+    #[error("{0}")]
+    Scenario(#[from] Problem),
+    /// The server cannot be played against.
+    #[error(transparent)]
+    Live(#[from] LiveError),
+    /// A replication did not come to its end.
+    #[error("replication {number}: {why}")]
+    Replication {
+        /// The replication's number, from 0.
+        number: u64,
+        /// The cause.
+        why: LiveError,
+    },
+}
+
+/// Runs a scenario against a live server, by the wall clock, until it is through or `stop` is cancelled: what was not
+/// played to its end then is left out, unless nothing else is there. `watch` is told how it is played, before it is.
+///
+/// Blocks, and so wants a thread that may; `runtime` does the calls.
+///
+/// # Errors
+///
+/// That of the first replication that fails, by number; those under way end early.
+pub fn run_live(
+    loaded: &Loaded,
+    seed: Option<u64>,
+    options: Options,
+    runtime: &Handle,
+    watch: &dyn Watch,
+    stop: &CancellationToken,
+) -> Result<RunReport, LiveRunError> {
+    let scenario = &loaded.scenario;
+    let setup = Setup::new(scenario, seed.unwrap_or(scenario.seed))?;
+    playable(&setup)?;
+    let at_once = options.at_once.get().min(scenario.replications as usize).max(1);
+    let scale = Scale::new(&setup, options.tempo, at_once)?;
+    let mut report_live = LiveReport {
+        target: options.target.clone(),
+        speed: scale.speed,
+        rate: scale.rate,
+        at_once: u32::try_from(at_once).unwrap_or(u32::MAX),
+        seconds: 0.0,
+        lag: None,
+        notes: scale.notes.clone(),
+    };
+    let slots = Some(prefix(options.slots.as_deref(), &loaded.name)?);
+    let options = Options { slots, ..options };
+    let how = how(&scale, scenario.replications, at_once);
+    let live = Live::open(options, scale, &setup, runtime, stop.child_token())?;
+    watch.tell(&how);
+    run::begin(&setup, watch);
+    let stopwatch = Stopwatch::start();
+    let play = |number| {
+        let played = replicate(&live, &setup, number, watch);
+        if played.is_err() {
+            live.stop();
+        }
+        played
+    };
+    let threads = NonZeroUsize::new(at_once).unwrap_or(NonZeroUsize::MIN);
+    let played = run::replications(&setup, threads, &play, &|| !live.stopped())
+        .map_err(|FailedReplication { number, why }| LiveRunError::Replication { number, why });
+    watch.end();
+    let played = played.inspect_err(|_| live.notes().iter().for_each(|note| watch.tell(note)))?;
+    let (complete, rest): (Vec<_>, Vec<_>) = played.into_iter().partition(|played| played.complete);
+    let [complete, rest] =
+        [complete, rest].map(|all| all.into_iter().map(|played| played.replication).collect::<Vec<_>>());
+    report_live.seconds = stopwatch.seconds();
+    report_live.notes.extend(live.notes());
+    if complete.len() < scenario.replications as usize {
+        let (done, all) = (complete.len(), scenario.replications);
+        report_live.notes.push(if complete.is_empty() {
+            format!(
+                "stopped before any of {all} replications was through: what is told is of {} that were under way",
+                rest.len()
+            )
+        } else {
+            format!("stopped after {done} of {all} replications; those under way are left out")
+        });
+    }
+    let told = if complete.is_empty() { &rest } else { &complete };
+    report_live.notes.extend(unanswered(told));
+    let tallies: Vec<&Tally> = told.iter().flat_map(|of| &of.policies).collect();
+    report_live.lag = reduce::latency(&tallies, |calls| &calls.lag);
+    let decide = reduce::latency(&tallies, |calls| &calls.decide);
+    report_live.notes.extend(report_live.lag.zip(decide).and_then(|(lag, decide)| lagging(&lag, &decide)));
+    Ok(run::report(loaded, &setup, told, &complete, Some(report_live)))
+}
+
+/// How a live server is played against, in words.
+fn how(scale: &Scale, replications: u32, at_once: usize) -> String {
+    let seconds = |time: Duration| format_duration(Duration::from_secs(time.as_secs().max(1))).to_string();
+    let rounds = Duration::from_secs_f64(
+        (scale.length.as_secs_f64() * f64::from(replications) / at_once as f64).min(u32::MAX.into()),
+    );
+    format!(
+        "{:.1} decisions/s, {:.0} times as fast as the shop; {replications} replications, {at_once} at a time, in about {} \
+         and up to {} for the last events of each",
+        scale.rate,
+        scale.speed,
+        seconds(rounds),
+        seconds(scale.tail)
+    )
+}
+
+/// That a considerable part of latency is the simulator's own doing, if so.
+fn lagging(lag: &Latency, decide: &Latency) -> Option<String> {
+    (lag.p99_ms > LAG_SHARE * decide.p99_ms).then(|| {
+        format!(
+            "1 in 100 decisions was sent {:.2} ms late or later by the simulator itself, and latencies, {:.2} ms at the same \
+             quantile, count from when they were due: not all of that is the server's; give a lower --rate, fewer \
+             --threads, or the two a machine each",
+            lag.p99_ms, decide.p99_ms
+        )
+    })
+}
+
+/// That decisions were not answered, if so.
+fn unanswered(replications: &[Replication]) -> Option<String> {
+    let calls = || replications.iter().flat_map(|of| &of.policies).filter_map(|tally| tally.calls.as_ref());
+    let failed: u64 = calls().flat_map(|calls| calls.decide.failures().values()).sum();
+    let all: u64 = calls().map(|calls| calls.decide.count()).sum();
+    (failed > 0).then(|| {
+        let part = 100.0 * failed as f64 / all as f64;
+        format!(
+            "{failed} of {all} decisions ({part:.2} %) were not answered: rewards, regret and shares are of the others"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lag_is_told_where_it_is_more_than_a_quarter_of_the_latency() {
+        let latency = |p99_ms| Latency { count: 9, p50_ms: 0.0, p90_ms: 0.0, p99_ms, p999_ms: p99_ms, max_ms: p99_ms };
+        assert_eq!(lagging(&latency(2.5), &latency(10.0)), None);
+        let note = lagging(&latency(2.6), &latency(10.0)).unwrap();
+        assert!(
+            note.starts_with("1 in 100 decisions was sent 2.60 ms late or later by the simulator itself, "),
+            "{note}"
+        );
+        assert!(note.contains(" 10.00 ms at the same quantile, count from when they were due: not all"), "{note}");
+    }
+}

@@ -1,0 +1,93 @@
+//! A scenario in words and figures, without running it.
+
+use std::fmt::Write as _;
+
+use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
+use slotwise::{cli::table::fitted, slot::Goal};
+
+use crate::{
+    environment::{Truth, World},
+    report::sentence,
+    scenario::{Loaded, Problem, slots},
+};
+
+/// Visits over which truths are averaged.
+const VISITS: usize = 2_000;
+/// Arms that are told one by one.
+const ARMS_MAX: usize = 20;
+
+/// The scenario, what it shows, what is true in it, what is compared and what must hold.
+pub fn explain(loaded: &Loaded, seed: u64) -> Result<String, Problem> {
+    let scenario = &loaded.scenario;
+    let mut out = format!("{}: {}\n\n{}\n\n", loaded.name, scenario.title, scenario.shows.trim());
+    let bots =
+        scenario.traffic.bots.as_ref().map_or(String::new(), |bots| format!(", {:.0} % bots", 100.0 * bots.share));
+    let _ = writeln!(
+        out,
+        "{} decisions ({:.1} days at {} per day{bots}), {} replications, seed {seed}",
+        scenario.horizon,
+        scenario.horizon as f64 / scenario.traffic.per_day,
+        scenario.traffic.per_day,
+        scenario.replications
+    );
+    let told = |names: &[String]| if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    let _ = writeln!(out, "the slot is told: {}", told(&scenario.shoppers.context));
+    if scenario.shoppers.segments.iter().any(|segment| segment.opt_out > 0.0) {
+        let _ = writeln!(out, "without consent: {}", told(&scenario.shoppers.context_without_consent));
+    }
+    let steps: Vec<&str> = scenario.behaviour.steps.iter().map(|step| step.kind.as_str()).collect();
+    let _ = writeln!(out, "what shoppers do: {}", steps.join(", "));
+    for policy in &scenario.policies {
+        let changes = toml::Value::Table(policy.slot.clone()).to_string();
+        let changes = if policy.slot.is_empty() { "the slot as it is" } else { &changes };
+        let _ = writeln!(out, "policy {}: {changes}", policy.name);
+    }
+    let first = scenario.policies.first().map_or("", |policy| policy.name.as_str());
+    for check in &scenario.check {
+        let bound = match (check.min, check.max) {
+            (Some(min), Some(max)) => format!("from {min} to {max}"),
+            (Some(min), None) => format!("at least {min}"),
+            (None, Some(max)) => format!("at most {max}"),
+            (None, None) => "must be true".to_owned(),
+        };
+        let _ = writeln!(out, "check: {}, {bound}", sentence::name(check, first));
+    }
+    let slot = slots::of_table(scenario.slot.clone())?;
+    let _ = write!(out, "\n{}", truths(loaded, &slot.goal, seed)?);
+    Ok(out)
+}
+
+/// The expected reward of arms that are looked at, by segment, over the first visits of the first replication.
+fn truths(loaded: &Loaded, goal: &Goal, seed: u64) -> Result<String, Problem> {
+    let scenario = &loaded.scenario;
+    let world = World::new(scenario, goal, seed, 0)?;
+    let segments = &scenario.shoppers.segments;
+    let arms = world.arms().len();
+    let mut sums = vec![vec![0.0; arms]; segments.len()];
+    let mut counts = vec![0_u32; segments.len()];
+    let mut truth = Truth::default();
+    for visit in world.traffic().filter(|visit| !visit.shopper.bot).take(VISITS) {
+        world.truth(&visit, &mut truth);
+        counts[visit.shopper.segment] += 1;
+        let sums = &mut sums[visit.shopper.segment];
+        sums.iter_mut().zip(&truth.expected).for_each(|(sum, expected)| *sum += expected);
+    }
+    let mut table = Table::new();
+    let header = segments.iter().map(|segment| segment.name.clone());
+    let header: Vec<String> = std::iter::once("expected reward, looked at".to_owned()).chain(header).collect();
+    table.load_style(UTF8_BORDERS_ONLY).set_header(header);
+    for (i, column) in table.column_iter_mut().enumerate() {
+        column.set_cell_alignment(if i == 0 { CellAlignment::Left } else { CellAlignment::Right });
+    }
+    for (i, arm) in world.arms().iter().enumerate().take(ARMS_MAX) {
+        let cells = sums.iter().zip(&counts).map(|(sums, &count)| match count {
+            0 => "–".to_owned(),
+            _ => format!("{:.4}", sums[i] / f64::from(count)),
+        });
+        table.add_row(std::iter::once(arm.arm.id.to_string()).chain(cells).collect::<Vec<_>>());
+    }
+    let more = if arms > ARMS_MAX { format!("\nand {} arms more", arms - ARMS_MAX) } else { String::new() };
+    // The smallest segments come last.
+    let columns: Vec<usize> = (1..=segments.len()).rev().collect();
+    Ok(format!("{}{more}", fitted(table, &columns)))
+}

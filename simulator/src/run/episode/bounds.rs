@@ -1,0 +1,124 @@
+//! What the best slate and a uniformly drawn one are worth, exactly.
+
+use super::shelf::Shelf;
+use crate::environment::{Truth, World};
+
+/// The expected reward of the best `count` arms in the best order, and of `count` arms drawn uniformly.
+///
+/// Where positions are looked at with chances of their own, the best order puts the best arm where most look, and so on: no two
+/// arms can then gain by changing places. Out of a uniform draw each arm stands at each position with the same chance. For a
+/// cascade see [`best_cascade`] and [`mean_cascade`].
+pub(super) fn bounds(world: &World<'_>, truth: &Truth, shelf: &Shelf, count: usize) -> (f64, f64) {
+    let nothing = world.nothing();
+    let eligible = || (0..truth.expected.len()).filter(|&i| shelf.eligible(i));
+    if count == 1 {
+        let (mut most, mut sum, mut number) = (f64::NEG_INFINITY, 0.0, 0.0);
+        for i in eligible() {
+            let beyond = truth.expected[i] - nothing;
+            (most, sum, number) = (most.max(beyond), sum + beyond, number + 1.0);
+        }
+        let look = world.look(0);
+        return if number > 0.0 { (nothing + look * most, nothing + look * (sum / number)) } else { (0.0, 0.0) };
+    }
+    let mut beyond: Vec<f64> = eligible().map(|i| truth.expected[i] - nothing).collect();
+    let shown = count.min(beyond.len());
+    if shown == 0 {
+        return (0.0, 0.0);
+    }
+    let all_nothing = shown as f64 * nothing;
+    if world.cascades() && shown > 1 {
+        let mut arms: Vec<(f64, f64)> = beyond.into_iter().zip(eligible().map(|i| truth.stops[i])).collect();
+        let uniform = all_nothing + mean_cascade(&arms, shown);
+        return (all_nothing + best_cascade(&mut arms, shown), uniform);
+    }
+    let mean = beyond.iter().sum::<f64>() / beyond.len() as f64;
+    let mut looks: Vec<f64> = (0..shown).map(|position| world.look(position)).collect();
+    let uniform = all_nothing + looks.iter().sum::<f64>() * mean;
+    beyond.sort_unstable_by(|a, b| b.total_cmp(a));
+    looks.sort_unstable_by(|a, b| b.total_cmp(a));
+    let best = all_nothing + looks.iter().zip(&beyond).map(|(look, beyond)| look * beyond).sum::<f64>();
+    (best, uniform)
+}
+
+/// The most that `shown` of these arms, each with what it adds when it is looked at and the chance that it stops the
+/// shopper, can add in a cascade.
+///
+/// Of two neighbours, b₁ + (1 − s₁)(b₂ + (1 − s₂)·rest) is no less than the other way round where b₁/s₁ ≥ b₂/s₂,
+/// whatever stands below: so the best order is by b/s, and the best choice of `shown` follows from the bottom up, O(arms · shown).
+fn best_cascade(arms: &mut [(f64, f64)], shown: usize) -> f64 {
+    // An arm that stops nobody adds nothing, and may stand anywhere.
+    let ratio = |(beyond, stop): &(f64, f64)| if *stop > 0.0 { beyond / stop } else { f64::NEG_INFINITY };
+    arms.sort_by(|a, b| ratio(b).total_cmp(&ratio(a)));
+    let mut best = vec![f64::NEG_INFINITY; shown + 1];
+    best[0] = 0.0;
+    for &(beyond, stop) in arms.iter().rev() {
+        for places in (1..=shown).rev() {
+            best[places] = best[places].max(beyond + (1.0 - stop) * best[places - 1]);
+        }
+    }
+    best[shown]
+}
+
+/// What `shown` of these arms add in a cascade on average over all orders of all choices.
+///
+/// An arm stands at place k, from 0, with probability 1/n, below k others drawn uniformly, and is reached with the mean over those
+/// draws of Π (1 − s): the elementary symmetric mean of order k of the others, which follows from that of all by
+/// `m'ₖ = (n·mₖ − k·(1 − s)·m'ₖ₋₁)/(n − k)`. O(arms · shown).
+fn mean_cascade(arms: &[(f64, f64)], shown: usize) -> f64 {
+    let mut means = vec![0.0; shown];
+    means[0] = 1.0;
+    for (met, &(_, stop)) in (1_usize..).zip(arms) {
+        for k in (1..shown.min(met + 1)).rev() {
+            let without = (met - k) as f64 * means[k];
+            means[k] = (without + k as f64 * (1.0 - stop) * means[k - 1]) / met as f64;
+        }
+    }
+    let n = arms.len() as f64;
+    let of = |&(beyond, stop): &(f64, f64)| {
+        let (mut others, mut sum) = (1.0, 1.0);
+        for (k, mean) in means.iter().enumerate().skip(1) {
+            let k = k as f64;
+            others = (n * mean - k * (1.0 - stop) * others) / (n - k);
+            sum += others;
+        }
+        beyond * sum / n
+    };
+    arms.iter().map(of).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::SplitMix64;
+
+    /// What a cascade adds, place by place.
+    fn cascade(slate: &[(f64, f64)]) -> f64 {
+        slate
+            .iter()
+            .fold((0.0, 1.0), |(sum, reached), (beyond, stop)| (sum + reached * beyond, reached * (1.0 - stop)))
+            .0
+    }
+
+    /// All orders of three out of six arms, whose worth has nothing to do with how many they stop: then neither the best three nor
+    /// the best first are right. Now and then an arm stops nobody and adds nothing, or takes away.
+    #[test]
+    fn the_best_and_the_mean_cascade_are_those_of_all_orders() {
+        let mut random = SplitMix64::new(4);
+        for _ in 0..200 {
+            let mut arms: Vec<(f64, f64)> = (0..6).map(|_| (random.fraction() - 0.1, random.fraction())).collect();
+            if random.fraction() < 0.2 {
+                arms[3] = (0.0, 0.0);
+            }
+            let mut all = Vec::new();
+            for i in 0..6 {
+                for j in (0..6).filter(|j| *j != i) {
+                    all.extend((0..6).filter(|k| *k != i && *k != j).map(|k| cascade(&[arms[i], arms[j], arms[k]])));
+                }
+            }
+            let best = all.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let mean = all.iter().sum::<f64>() / all.len() as f64;
+            assert!((mean_cascade(&arms, 3) - mean).abs() < 1e-12, "{arms:?}");
+            assert!((best_cascade(&mut arms, 3) - best).abs() < 1e-12, "{arms:?}");
+        }
+    }
+}

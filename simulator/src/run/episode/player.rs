@@ -1,0 +1,388 @@
+//! One policy in one replication: the events on their way to its service, and what is counted of it.
+//!
+//! Deliberately not here: the service itself, which is in this process or a live server.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use slotwise::{
+    bandit::ClickModel,
+    engine::{Decided, Decision, Request, Rewarded, SlotReport},
+    slot::{ArmId, Definition, SlotId},
+};
+
+use super::{
+    memory::Memory,
+    queue::{Dating, Origin, Queue, Shown},
+    setup::{AdaptProbe, Setup, ShareProbe},
+    shelf::Shelf,
+    tally::{Tally, bucket},
+};
+use crate::{
+    environment::{Deed, Truth, Visit, World},
+    scenario::{ArmState, names::arm_factor},
+};
+
+/// When every simulation begins: Monday, 5 January 2026, 00:00 UTC; microseconds since 1970.
+pub const EPOCH_US: i64 = 1_767_571_200_000_000;
+
+/// Foreseen rewards that are kept of a replication, at most about.
+const FORESEEN: u64 = 400;
+
+/// What is the same for all policies at a visit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scene<'a, 'w> {
+    /// The replication's world.
+    pub world: &'a World<'w>,
+    /// Who comes.
+    pub visit: &'a Visit,
+    /// What is true for them.
+    pub truth: &'a Truth,
+    /// What is in the slot and in stock.
+    pub shelf: &'a Shelf,
+    /// Arms by their ids.
+    pub by_id: &'a HashMap<ArmId, usize>,
+    /// The best and the uniform choice's expected reward, by how many arms are shown.
+    pub best: (f64, f64),
+    /// The arm that is shown at the first position, whatever was decided.
+    pub overridden: Option<usize>,
+    /// The pmf is looked at.
+    pub audited: bool,
+}
+
+/// What the service answered to an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// Counted.
+    Accepted,
+    /// Counted before.
+    Duplicate,
+    /// Too late.
+    Late,
+    /// Belongs to nothing.
+    Unmatched,
+    /// Cannot be counted.
+    Rejected,
+}
+
+/// One policy in one replication: its books. Whoever holds the service tells it what was decided and what was heard.
+#[derive(Debug)]
+pub(crate) struct Player<'a> {
+    setup: &'a Setup<'a>,
+    definition: &'a Definition,
+    slot: SlotId,
+    queue: Queue,
+    /// What is counted.
+    pub tally: Tally,
+    /// What the slot should have counted.
+    memory: Memory,
+    closed_until_us: f64,
+    /// By when everything has arrived, at the latest.
+    latest_us: f64,
+    /// What is true of each arm, over its showings: faded sum, faded count, when last, and how often.
+    truths: Vec<(f64, f64, f64, u64)>,
+    /// Of each watched change: regret and uniform choice's, by block.
+    blocks: Vec<Vec<(f64, f64)>>,
+    deeds: Vec<Deed>,
+}
+
+impl<'a> Player<'a> {
+    /// Of policy number `policy`, whose slot has this id.
+    pub(crate) fn new(setup: &'a Setup<'a>, policy: usize, world: &World<'_>, slot: SlotId) -> Self {
+        Self {
+            setup,
+            definition: &setup.policies[policy],
+            slot,
+            queue: Queue::default(),
+            tally: Tally::new(setup.scenario.shoppers.segments.len(), setup.groups.len(), setup.shares.len()),
+            memory: Memory::new(setup.policies[policy].count() as usize),
+            closed_until_us: 0.0,
+            latest_us: f64::INFINITY,
+            truths: vec![(0.0, 0.0, 0.0, 0); world.arms().len()],
+            blocks: vec![Vec::new(); setup.changes.len()],
+            deeds: Vec::new(),
+        }
+    }
+
+    /// How many arms it shows.
+    pub(crate) fn count(&self) -> usize {
+        self.definition.count() as usize
+    }
+
+    /// Its slot's id.
+    pub(crate) fn slot(&self) -> &SlotId {
+        &self.slot
+    }
+
+    /// No reward comes in for so long.
+    pub(crate) fn close(&mut self, at_us: f64, outage_us: f64) {
+        self.closed_until_us = self.closed_until_us.max(at_us + outage_us);
+    }
+
+    /// Nothing is closed after this.
+    pub(crate) fn open(&mut self, from_us: f64) {
+        self.closed_until_us = self.closed_until_us.min(from_us);
+    }
+
+    /// Whatever is on its way arrives by then.
+    pub(crate) fn hasten(&mut self, latest_us: f64) {
+        self.latest_us = latest_us;
+    }
+
+    /// The newest life of the slot that a decision told of; 0: none did. With each reset another one begins, and a
+    /// decision's id says in which it was made, whenever it was asked for and answered.
+    pub(crate) fn life(&self) -> u32 {
+        self.memory.life()
+    }
+
+    /// A reset was answered; `before` is the newest life that was known of when it was sent.
+    pub(crate) fn reset(&mut self, before: u32) {
+        if self.memory.reset(before) {
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
+        self.truths.fill((0.0, 0.0, 0.0, 0));
+    }
+
+    /// When the next event arrives, and is let in.
+    pub(crate) fn next_us(&self) -> Option<f64> {
+        self.queue.next_us().map(|at_us| at_us.max(self.closed_until_us).min(self.latest_us))
+    }
+
+    /// The next event that has arrived by then, and when it did.
+    pub(crate) fn next_by(&mut self, by_us: f64) -> Option<(Rewarded, Origin, f64)> {
+        if by_us < self.closed_until_us.min(self.latest_us) {
+            return None;
+        }
+        let queued = self.queue.next_by(if by_us < self.latest_us { by_us } else { f64::INFINITY })?;
+        self.tally.events.arrived += 1;
+        Some((queued.event, queued.of, queued.arrives_us.max(self.closed_until_us)))
+    }
+
+    /// Whatever has not arrived is forgotten.
+    pub(crate) fn drop_events(&mut self) {
+        self.queue.clear();
+    }
+
+    /// What the service said to an event; none: it has no such slot.
+    pub(crate) fn heard(&mut self, of: Origin, reverses: bool, heard: Option<Heard>) {
+        let counts = &mut self.tally.events;
+        match heard {
+            Some(Heard::Accepted) => counts.accepted += 1,
+            Some(Heard::Duplicate) => counts.duplicates += 1,
+            Some(Heard::Late) => counts.late += 1,
+            Some(Heard::Unmatched) | None => counts.unmatched += 1,
+            Some(Heard::Rejected) => counts.rejected += 1,
+        }
+        self.memory.heard(&self.setup.scenario.behaviour.steps, of, reverses, heard);
+    }
+
+    /// What the shop asks for a visit.
+    pub(crate) fn request(&self, visit: &Visit, audited: bool) -> Request {
+        let mut request = Request::new(self.slot.clone());
+        request.subject = visit.shopper.subject.clone();
+        request.context = visit.context(&self.setup.scenario.shoppers);
+        request.consent = Some(visit.shopper.consent);
+        request.explain = audited;
+        request
+    }
+
+    /// Shows what was decided, at `at_us` of the shop's time, and counts.
+    pub(crate) fn decided(&mut self, scene: &Scene<'_, '_>, decision: &Decision, at_us: f64, dating: Dating) {
+        let Scene { world, visit, truth, shelf, by_id, .. } = *scene;
+        self.audit(decision);
+        let decided = &decision.decided;
+        if self.memory.begins_anew(decided) {
+            self.forget();
+        }
+        let remembered = self.memory.holds(decided);
+        let chosen: Vec<usize> = decided.chosen.iter().filter_map(|c| by_id.get(&c.arm).copied()).collect();
+        let mut shown = Cow::Borrowed(chosen.as_slice());
+        if let (false, Some(arm)) = (chosen.is_empty(), scene.overridden) {
+            shown.to_mut()[0] = arm;
+        }
+        self.count_decision(scene, decided, &chosen, remembered);
+        let mut deeds = std::mem::take(&mut self.deeds);
+        world.deeds(visit, truth, &shown, &shelf.in_stock, &mut deeds);
+        if !visit.shopper.bot && scene.overridden.is_none() {
+            self.tally.given += (0..shown.len()).map(|place| world.given(&deeds, place)).sum::<f64>();
+        }
+        if remembered {
+            self.memory.remember(&chosen, visit.now.index);
+        }
+        let window_us = self.definition.goal.window_us as f64;
+        let shown = Shown { visit, decided, world, arms: &shown, window_us, at_us, dating };
+        self.queue.send(self.setup.scenario, &self.slot, shown, &deeds, &mut self.tally.events);
+        self.deeds = deeds;
+    }
+
+    /// The pmf that was explained against what was drawn, and against the propensity that was logged.
+    fn audit(&mut self, decision: &Decision) {
+        let (Some(explanation), Some(first)) = (&decision.explanation, decision.decided.chosen.first()) else { return };
+        for candidate in explanation.candidates.iter().filter(|candidate| candidate.ineligible_because.is_none()) {
+            let drawn = candidate.arm == first.arm;
+            // What was drawn counts under the propensity that was logged for it.
+            let p = if drawn { first.propensity } else { candidate.propensity };
+            self.tally.propensity(p, drawn);
+            if drawn && (first.propensity - candidate.propensity).abs() > 1e-9 {
+                self.tally.mismatches += 1;
+            }
+        }
+    }
+
+    fn count_decision(&mut self, scene: &Scene<'_, '_>, decided: &Decided, chosen: &[usize], remembered: bool) {
+        let Scene { world, visit, truth, shelf, .. } = *scene;
+        let (scenario, index) = (self.setup.scenario, visit.now.index);
+        self.tally.decisions += 1;
+        self.tally.exploring += u64::from(decided.exploring());
+        self.tally.fallbacks += u64::from(decided.fallback.is_some());
+        self.tally.holdout += u64::from(decided.holdout);
+        let clicks = self.definition.goal.click_model != ClickModel::None;
+        let looked = |place: usize| if clicks { 1.0 } else { world.reach(truth, chosen, &shelf.in_stock, place) };
+        if self.setup.needs_report && remembered {
+            self.showings(scene, chosen, looked);
+        }
+        if visit.shopper.bot || scene.overridden.is_some() {
+            return;
+        }
+        let worth = world.worth(truth, chosen, &shelf.in_stock);
+        let regret = scene.best.0 - worth;
+        let uniform = scene.best.0 - scene.best.1;
+        let at = bucket(index, scenario.horizon);
+        self.tally.buckets[at].add(worth, regret);
+        self.tally.segments[visit.shopper.segment].add(worth, regret);
+        self.tally.uniform_regret += uniform;
+        for &arm in chosen {
+            self.tally.groups[at * self.setup.groups.len() + world.arms()[arm].group] += 1;
+        }
+        for (i, probe) in self.setup.shares.iter().enumerate() {
+            if (probe.from..probe.until).contains(&index) && probe.segment.is_none_or(|s| s == visit.shopper.segment) {
+                let counts = chosen.iter().filter(|&&arm| counts(self.setup, probe, world, shelf, arm, index)).count();
+                self.tally.shares[i].0 += counts as u64;
+                self.tally.shares[i].1 += chosen.len() as u64;
+            }
+        }
+        for (probe, blocks) in self.setup.changes.iter().zip(&mut self.blocks) {
+            if index < probe.after {
+                continue;
+            }
+            let block = self::index((index - probe.after) / probe.block);
+            if blocks.len() <= block {
+                blocks.resize(block + 1, (0.0, 0.0));
+            }
+            blocks[block].0 += regret;
+            blocks[block].1 += uniform;
+        }
+        let every = (scenario.horizon / 2 / FORESEEN).max(1);
+        if 2 * index >= scenario.horizon
+            && index.is_multiple_of(every)
+            && decided.fallback.is_none()
+            && let (Some(first), Some(&arm)) = (decided.chosen.first(), chosen.first())
+        {
+            let is = world.nothing() + looked(0) * (truth.expected[arm] - world.nothing());
+            self.tally.calibration.push((first.expected_reward, is));
+        }
+    }
+
+    /// What is true of the arms shown, faded as the slot fades what it learns.
+    fn showings(&mut self, scene: &Scene<'_, '_>, chosen: &[usize], looked: impl Fn(usize) -> f64) {
+        let Scene { world, visit, truth, shelf, .. } = *scene;
+        let half_life_us = self.definition.controls.half_life_us() as f64;
+        let nothing = world.nothing();
+        for (place, &arm) in chosen.iter().enumerate() {
+            let beyond = if shelf.in_stock[arm] { truth.expected[arm] - nothing } else { 0.0 };
+            let (sum, weight, last_us, times) = &mut self.truths[arm];
+            // Answers may come out of order.
+            let kept = (-(visit.now.at_us - *last_us).max(0.0) / half_life_us).exp2();
+            *sum = *sum * kept + nothing + looked(place) * beyond;
+            *weight = *weight * kept + 1.0;
+            *last_us = last_us.max(visit.now.at_us);
+            *times += 1;
+        }
+    }
+
+    /// Closes the books, once everything has arrived. `counted` is the reward that the slot counted, `report` what it
+    /// says of its arms, where a check asks for that; `means` are the arms' expected rewards over the last shoppers.
+    pub(crate) fn finish(
+        mut self,
+        world: &World<'_>,
+        counted: f64,
+        report: Option<&SlotReport>,
+        means: &[f64],
+    ) -> Tally {
+        self.tally.adapted =
+            self.setup.changes.iter().zip(&self.blocks).map(|(probe, blocks)| adapted(probe, blocks)).collect();
+        let steps = &self.setup.scenario.behaviour.steps;
+        self.tally.counted_error = self.memory.error(&self.definition.goal, steps, world, counted);
+        if let Some(report) = report {
+            self.compare_report(report, world, means);
+        }
+        self.tally
+    }
+
+    fn compare_report(&mut self, report: &SlotReport, world: &World<'_>, means: &[f64]) {
+        /// An interval of fewer showings says little.
+        const SHOWN_MIN: u64 = 30;
+        /// As sure as this.
+        const SURE: f64 = 0.95;
+        let highest_but = |arm: usize| {
+            let others = means.iter().enumerate().filter(|&(i, _)| i != arm);
+            others.map(|(_, mean)| *mean).fold(f64::NEG_INFINITY, f64::max)
+        };
+        for (arm, of) in world.arms().iter().enumerate() {
+            let Some(said) = report.arms.iter().find(|said| said.arm == of.arm.id) else { continue };
+            let (sum, weight, _, times) = self.truths[arm];
+            if times >= SHOWN_MIN {
+                let truth = sum / weight;
+                self.tally.covered.0 += u64::from((said.low..=said.high).contains(&truth));
+                self.tally.covered.1 += 1;
+            }
+            self.tally.falsely_sure |= said.chance_best >= SURE && means[arm] <= highest_but(arm) + 1e-12;
+        }
+    }
+}
+
+/// Whether an arm that is shown counts for a share.
+fn counts(setup: &Setup<'_>, probe: &ShareProbe<'_>, world: &World<'_>, shelf: &Shelf, arm: usize, index: u64) -> bool {
+    let of = &world.arms()[arm];
+    let named = probe.arm.is_none_or(|id| id == of.arm.id.as_str());
+    let attribute = probe.attribute.is_none_or(|attribute| {
+        arm_factor(&setup.scenario.catalogue, Some(attribute)).is_ok_and(|factor| of.factor(&factor, 1.0) > 0.0)
+    });
+    let state = match probe.state {
+        None => true,
+        Some(ArmState::OutOfStock) => !shelf.in_stock[arm],
+        Some(ArmState::Retired) => !shelf.present[arm],
+        Some(ArmState::New) => {
+            shelf.launched[arm].is_some_and(|launched| index < launched + setup.scenario.horizon / 10)
+        }
+    };
+    named && attribute && state
+}
+
+/// As an index: at most the horizon.
+pub(super) fn index(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+/// Decisions until the end of the first block that is good enough; to the end, where none is.
+fn adapted(probe: &AdaptProbe, blocks: &[(f64, f64)]) -> f64 {
+    let good = blocks.iter().position(|(regret, uniform)| *regret <= probe.within * uniform);
+    let blocks = good.map_or(blocks.len(), |block| block + 1);
+    blocks as f64 * probe.block as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adapted_is_the_first_block_with_little_regret() {
+        let probe = AdaptProbe { after: 50, block: 10, within: 0.5 };
+        for (regrets, want) in [(&[9.0, 6.0, 5.0, 7.0][..], 30.0), (&[1.0], 10.0), (&[9.0, 9.0], 20.0)] {
+            let blocks: Vec<(f64, f64)> = regrets.iter().map(|&regret| (regret, 10.0)).collect();
+            assert!((adapted(&probe, &blocks) - want).abs() < 1e-12, "{regrets:?}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What a run's replications have in common.
+
+use slotwise::slot::Definition;
+
+use super::tally::BUCKETS;
+use crate::{
+    environment::groups,
+    scenario::{ArmState, Check, Course, FaultKind, Metric, Problem, Scenario, change_point, slots, time::When},
+};
+
+/// Where blocks of decisions are judged adapted unless the check says otherwise.
+const WITHIN: f64 = 0.5;
+/// Launches and retirements that get a mark.
+const LAUNCHES_MARKED_MAX: usize = 8;
+
+/// What a run's replications have in common.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Setup<'a> {
+    /// The scenario.
+    pub scenario: &'a Scenario,
+    /// What everything is drawn from.
+    pub seed: u64,
+    /// The slot as the scenario has it: its goal is what rewards are measured by.
+    pub slot: Definition,
+    /// The slot as each policy has it, without arms.
+    pub policies: Vec<Definition>,
+    /// See [`groups`].
+    pub groups: Vec<String>,
+    /// The shares that checks watch.
+    pub shares: Vec<ShareProbe<'a>>,
+    /// The changes that checks watch.
+    pub changes: Vec<AdaptProbe>,
+    /// Moments worth a mark.
+    pub marks: Vec<(When, String)>,
+    /// A check asks for what the report says of arms.
+    pub needs_report: bool,
+}
+
+/// A share that a check watches.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShareProbe<'a> {
+    /// The arm.
+    pub arm: Option<&'a str>,
+    /// The attribute.
+    pub attribute: Option<&'a str>,
+    /// The state.
+    pub state: Option<ArmState>,
+    /// The segment's index.
+    pub segment: Option<usize>,
+    /// The first decision that counts.
+    pub from: u64,
+    /// The first that no longer does.
+    pub until: u64,
+}
+
+/// A change that a check watches.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdaptProbe {
+    /// The first decision after it.
+    pub after: u64,
+    /// Decisions of a block.
+    pub block: u64,
+    /// The part of uniform choice's regret that is good enough.
+    pub within: f64,
+}
+
+fn index(part: f64, horizon: u64) -> u64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most the horizon")]
+    let index = (part * horizon as f64).ceil() as u64;
+    index.min(horizon)
+}
+
+impl<'a> Setup<'a> {
+    /// Of a scenario that has passed its check.
+    ///
+    /// # Errors
+    ///
+    /// None for a scenario that was loaded.
+    pub fn new(scenario: &'a Scenario, seed: u64) -> Result<Self, Problem> {
+        let policies = scenario.policies.iter().map(|policy| slots::definition(scenario, policy));
+        let metric = |metrics: &[Metric]| scenario.check.iter().any(|check| metrics.contains(&check.metric));
+        Ok(Self {
+            scenario,
+            seed,
+            slot: slots::of_table(scenario.slot.clone())?,
+            policies: policies.collect::<Result<_, _>>()?,
+            groups: groups(scenario),
+            shares: scenario.check.iter().filter_map(|check| share(scenario, check)).collect(),
+            changes: scenario.check.iter().filter_map(|check| change(scenario, check)).collect(),
+            marks: marks(scenario),
+            needs_report: metric(&[Metric::IntervalCoverage, Metric::FalseConfidence]),
+        })
+    }
+}
+
+/// What a check of a share watches; none: it is no such check.
+pub fn share<'a>(scenario: &Scenario, check: &'a Check) -> Option<ShareProbe<'a>> {
+    let segment = |name: &String| scenario.shoppers.segments.iter().position(|segment| segment.name == *name);
+    (check.metric == Metric::Share).then(|| ShareProbe {
+        arm: check.arm.as_deref(),
+        attribute: check.attribute.as_deref(),
+        state: check.state,
+        segment: check.segment.as_ref().and_then(segment),
+        from: index(check.from.unwrap_or(0.0), scenario.horizon),
+        until: index(check.until.unwrap_or(1.0), scenario.horizon),
+    })
+}
+
+/// What a check of adaptation watches; none: it is no such check.
+pub fn change(scenario: &Scenario, check: &Check) -> Option<AdaptProbe> {
+    (check.metric == Metric::DecisionsToAdapt).then(|| AdaptProbe {
+        after: index(check.after.or(change_point(scenario)).unwrap_or(0.0), scenario.horizon),
+        block: check.block.unwrap_or(scenario.horizon / BUCKETS as u64).max(1),
+        within: check.within.unwrap_or(WITHIN),
+    })
+}
+
+fn marks(scenario: &Scenario) -> Vec<(When, String)> {
+    let mut marks: Vec<(When, String)> = Vec::new();
+    let mut add = |at: When, what: String| {
+        // Several changes at one moment are one mark.
+        if !marks.contains(&(at, what.clone())) {
+            marks.push((at, what));
+        }
+    };
+    for drift in &scenario.drift {
+        let what =
+            drift.intent.as_ref().map_or_else(|| "drift".to_owned(), |intent| format!("more or less '{intent}'"));
+        match &drift.course {
+            Course::Abrupt { at, until } => {
+                add(*at, what.clone());
+                if let Some(until) = until {
+                    add(*until, format!("{what} ends"));
+                }
+            }
+            Course::Gradual { from, until } => {
+                add(*from, format!("{what} begins"));
+                add(*until, format!("{what} ends"));
+            }
+            Course::Seasonal { .. } => {}
+        }
+    }
+    for fault in &scenario.faults {
+        let what = match fault.kind {
+            FaultKind::Restart => "restart",
+            FaultKind::Reset => "reset",
+        };
+        add(fault.at, what.to_owned());
+    }
+    for sale in &scenario.traffic.flash_sales {
+        add(sale.from, "flash sale begins".to_owned());
+        add(sale.until, "flash sale ends".to_owned());
+    }
+    let arms = scenario.catalogue.arms.iter();
+    let moved = arms.flat_map(|arm| {
+        let launch = arm.launch.map(|at| (at, format!("launch of '{}'", arm.arm_id)));
+        launch.into_iter().chain(arm.retire.map(|at| (at, format!("end of '{}'", arm.arm_id))))
+    });
+    for (at, what) in moved.take(LAUNCHES_MARKED_MAX) {
+        add(at, what);
+    }
+    marks
+}

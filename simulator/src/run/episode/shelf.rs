@@ -1,0 +1,166 @@
+//! Which arms are in the slot and in stock, as it changes over time, and what the slot is told of it.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
+
+use slotwise::{
+    engine::{Availability, Change},
+    slot::{Arm, ArmId, Unavailable},
+};
+
+use crate::{
+    environment::World,
+    scenario::{Scenario, time::Moment},
+};
+
+/// The shelf: arms by their index in the world.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Shelf {
+    /// In the slot.
+    pub present: Vec<bool>,
+    /// In fact in stock.
+    pub in_stock: Vec<bool>,
+    /// In stock as far as the slot was told.
+    pub told: Vec<bool>,
+    /// When each joined, for those that joined later: the decision's index.
+    pub launched: Vec<Option<u64>>,
+    /// What the slot is still to be told: when, which arm, whether in stock.
+    to_tell: VecDeque<(f64, usize, bool)>,
+    /// Arms whose presence or stock follows a schedule of their own.
+    scheduled: Vec<usize>,
+    period: u64,
+}
+
+impl Shelf {
+    /// As it is at the start.
+    pub(crate) fn new(world: &World<'_>, start: Moment) -> Self {
+        let arms = world.arms();
+        let own = |i: &usize| {
+            let arm = &arms[*i];
+            arm.launch.is_some() || arm.retire.is_some() || !arm.out_of_stock.is_empty()
+        };
+        let in_stock: Vec<bool> = (0..arms.len()).map(|i| world.in_stock(i, start)).collect();
+        Self {
+            present: arms.iter().map(|arm| arm.present(start)).collect(),
+            told: in_stock.clone(),
+            in_stock,
+            launched: vec![None; arms.len()],
+            to_tell: VecDeque::new(),
+            scheduled: (0..arms.len()).filter(own).collect(),
+            period: world.stock_period(start),
+        }
+    }
+
+    /// Arms that the slot has, as it has them.
+    pub(crate) fn arms(&self, world: &World<'_>) -> Vec<Arc<Arm>> {
+        (0..self.present.len()).filter(|&i| self.present[i]).map(|i| self.arm(world, i)).collect()
+    }
+
+    fn arm(&self, world: &World<'_>, i: usize) -> Arc<Arm> {
+        let arm = &world.arms()[i].arm;
+        if self.told[i] { Arc::clone(arm) } else { Arc::new(Arm { available: false, ..(**arm).clone() }) }
+    }
+
+    /// Goes on to `now`; what the slot is to be told of it.
+    pub(crate) fn advance(&mut self, scenario: &Scenario, world: &World<'_>, now: Moment) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let (mut joined, mut left): (Vec<Arm>, Vec<ArmId>) = (Vec::new(), Vec::new());
+        let period = world.stock_period(now);
+        let all = 0..self.present.len();
+        let moved: Vec<usize> = if period == self.period { self.scheduled.clone() } else { all.collect() };
+        self.period = period;
+        let told_after_us = scenario.catalogue.stock_outs.as_ref().map_or(0.0, |outs| outs.told_after.us);
+        for i in moved {
+            let in_stock = world.in_stock(i, now);
+            if in_stock != self.in_stock[i] {
+                self.in_stock[i] = in_stock;
+                self.to_tell.push_back((now.at_us + told_after_us, i, in_stock));
+            }
+            let present = world.arms()[i].present(now);
+            if present != self.present[i] {
+                self.present[i] = present;
+                if present {
+                    self.launched[i] = Some(now.index);
+                    joined.push((*self.arm(world, i)).clone());
+                } else {
+                    left.push(world.arms()[i].arm.id.clone());
+                }
+            }
+        }
+        if !joined.is_empty() {
+            changes.push(Change::UpsertArms(joined));
+        }
+        if !left.is_empty() {
+            changes.push(Change::RemoveArms(left));
+        }
+        let mut available: Vec<(ArmId, Availability)> = Vec::new();
+        while self.to_tell.front().is_some_and(|(at_us, ..)| *at_us <= now.at_us) {
+            let Some((_, i, in_stock)) = self.to_tell.pop_front() else { break };
+            self.told[i] = in_stock;
+            if self.present[i] {
+                let id = &world.arms()[i].arm.id;
+                available.retain(|(known, _)| known != id);
+                let because = (!in_stock).then_some(Unavailable::OutOfStock);
+                available.push((id.clone(), Availability { because, ..Availability::new(in_stock) }));
+            }
+        }
+        if !available.is_empty() {
+            changes.push(Change::SetAvailability(available));
+        }
+        changes
+    }
+
+    /// Whether the slot may show an arm, and it can be bought.
+    pub(crate) fn eligible(&self, i: usize) -> bool {
+        self.present[i] && self.in_stock[i] && self.told[i]
+    }
+
+    /// Whether a slot that was told of all this may show an arm.
+    pub(crate) fn may_show(&self, i: usize) -> bool {
+        self.present[i] && self.told[i]
+    }
+
+    /// The same, but for these arms as they are on another shelf.
+    pub(crate) fn with(&self, arms: &[usize], of: &Self) -> Self {
+        let mut shelf = self.clone();
+        for &i in arms {
+            shelf.present[i] = of.present[i];
+            shelf.in_stock[i] = of.in_stock[i];
+            shelf.told[i] = of.told[i];
+            shelf.launched[i] = of.launched[i];
+        }
+        shelf
+    }
+
+    /// Adds what is on another shelf.
+    pub(crate) fn or(&mut self, other: &Self) {
+        for i in 0..self.present.len() {
+            self.present[i] |= other.present[i];
+            self.in_stock[i] |= other.in_stock[i];
+            self.told[i] |= other.told[i];
+            self.launched[i] = self.launched[i].or(other.launched[i]);
+        }
+    }
+}
+
+/// The arms that changes are about, by their index in the world.
+pub(crate) fn about(world: &World<'_>, changes: &[Change]) -> Vec<usize> {
+    let named: HashSet<&ArmId> = changes
+        .iter()
+        .flat_map(|change| match change {
+            Change::UpsertArms(arms) => arms.iter().map(|arm| &arm.id).collect::<Vec<_>>(),
+            Change::RemoveArms(arms) => arms.iter().collect(),
+            Change::SetAvailability(arms) => arms.iter().map(|(arm, _)| arm).collect(),
+            Change::Create(_)
+            | Change::Update { .. }
+            | Change::Delete
+            | Change::Rollback(_)
+            | Change::MergeArms(_)
+            | Change::SetSafeChoice(_)
+            | Change::Reset => Vec::new(),
+        })
+        .collect();
+    (0..world.arms().len()).filter(|&i| named.contains(&world.arms()[i].arm.id)).collect()
+}
