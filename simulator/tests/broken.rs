@@ -8,7 +8,7 @@ use flate2::{Compression, write::GzEncoder};
 use slotwise::bandit::Value;
 use slotwise_simulator::{
     dataset::Dataset,
-    learning::replay::{Options, setup},
+    learning::replay::{ReplayOptions, setup},
 };
 
 const JSON: &str = r#"{"name": "tiny", "rows": 2, "n_actions": 2, "classes": ["<=50K", ">50K"]}"#;
@@ -52,7 +52,7 @@ fn a_whole_set_is_read_as_it_is() {
     assert_eq!(set.features(1), [job("clerk")].into(), "an empty cell is a missing feature");
     assert_eq!((set.label(0), set.label(1), set.rows()), (0, 1, 2));
     assert_eq!(setup::arms(&set), ["<=50K", ">50K"], "its names are the ids");
-    assert_eq!(setup::definition(&Options::default(), &set, 7).unwrap().id.as_str(), "replay-tiny-7");
+    assert_eq!(setup::definition(&ReplayOptions::default(), &set, 7).unwrap().id.as_str(), "replay-tiny-7");
 }
 
 #[test]

@@ -31,9 +31,9 @@ use slotwise::{
 };
 use slotwise_simulator::{
     environment::Traffic,
-    live::{LiveError, LiveRunError, Options, Tempo},
+    live::{LiveError, LiveOptions, LiveRunError, Tempo},
     report::CheckOutcome,
-    run::episode::Watch,
+    run::episode::RunProgress,
 };
 use tokio::{runtime::Handle, task::block_in_place};
 use tokio_util::sync::CancellationToken;
@@ -41,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 /// Does something when so many decisions were asked for.
 struct At<F>(u64, AtomicU64, F);
 
-impl<F: Fn() + Sync> Watch for At<F> {
+impl<F: Fn() + Sync> RunProgress for At<F> {
     fn begin(&self, _: u64, _: u64) {}
     fn advance(&self, decisions: u64) {
         let before = self.1.fetch_add(decisions, Ordering::Relaxed);
@@ -57,8 +57,8 @@ fn at<F: Fn() + Sync>(decision: u64, then: F) -> At<F> {
     At(decision, AtomicU64::new(0), then)
 }
 
-fn one(target: &str, name: &str) -> Options {
-    Options { at_once: NonZeroUsize::MIN, tempo: Some(Tempo::Rate(150.0)), ..named(target, name) }
+fn one(target: &str, name: &str) -> LiveOptions {
+    LiveOptions { at_once: NonZeroUsize::MIN, tempo: Some(Tempo::Rate(150.0)), ..named(target, name) }
 }
 
 fn go_on() -> CancellationToken {
@@ -72,7 +72,7 @@ fn a_visit_that_there_is_no_room_for_is_asked_of_no_policy_and_that_is_told() {
     with_server(false, async |server, mut client| {
         let gate = Gate::before(&server.grpc);
         let loaded = loaded(&["horizon=100", "replications=1", "check=[]"]);
-        let options = Options { backlog_max: NonZeroUsize::new(5).unwrap(), ..one(&gate.address, "room") };
+        let options = LiveOptions { backlog_max: NonZeroUsize::new(5).unwrap(), ..one(&gate.address, "room") };
         let report = play_until(&loaded, options, &at(200, || gate.open()), &go_on()).unwrap();
         for policy in &report.policies {
             assert_eq!(policy.failures, [("SHED".to_owned(), 98)].into(), "{}", policy.name);
@@ -92,7 +92,7 @@ fn what_the_simulator_itself_is_late_by_is_told_apart() {
     const VISITS: u32 = 100;
     const STANDS: Duration = Duration::from_millis(30);
     struct Slow;
-    impl Watch for Slow {
+    impl RunProgress for Slow {
         fn begin(&self, _: u64, _: u64) {}
         fn advance(&self, _: u64) {
             thread::sleep(STANDS);
@@ -204,7 +204,7 @@ fn a_signal_ends_a_replay_and_takes_its_slot_away() {
 #[test]
 fn a_slot_that_cannot_be_made_takes_those_before_it_away() {
     struct Quicker(String);
-    impl Watch for Quicker {
+    impl RunProgress for Quicker {
         fn begin(&self, _: u64, _: u64) {
             let arms = vec![Arc::new(Arm::new(ArmId::parse("arm", "a").unwrap()))];
             let slot = Definition { arms, ..Definition::new(SlotId::parse("slot", "quick-uniform-0").unwrap()) };

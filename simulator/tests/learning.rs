@@ -12,11 +12,11 @@ use std::{
 
 use slotwise_simulator::{
     dataset::Dataset,
-    learning::replay::{Unwatched, Variant, replay},
+    learning::replay::{NoReplayProgress, Variant, replay},
     learning::{
-        Options, Report, Verdict, bench, default_variants,
+        BenchOptions, BenchReport, BenchVerdict, bench, default_variants,
         peers::{ALL, Class, Peers},
-        times::{self, Plan},
+        times::{self, TimingPlan},
     },
     order::SplitMix64,
 };
@@ -25,8 +25,8 @@ fn data() -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests", "data"].iter().collect()
 }
 
-fn digits(options: &Options) -> Report {
-    bench(options, &[Dataset::read(&data().join("digits")).unwrap()], &Unwatched).unwrap()
+fn digits(options: &BenchOptions) -> BenchReport {
+    bench(options, &[Dataset::read(&data().join("digits")).unwrap()], &NoReplayProgress).unwrap()
 }
 
 fn variants(names: &[&str]) -> Vec<Variant> {
@@ -112,16 +112,16 @@ fn only_sets_of_several_classes_are_also_run_in_variants() {
 #[test]
 fn threads_change_nothing_and_a_run_is_a_replay() {
     let named = ["plain", "drift", "delay100"];
-    let one = Options { seeds: vec![0, 1], variants: Some(variants(&named)), ..Options::default() };
-    let two = Options { threads: NonZeroUsize::new(2).unwrap(), ..one.clone() };
+    let one = BenchOptions { seeds: vec![0, 1], variants: Some(variants(&named)), ..BenchOptions::default() };
+    let two = BenchOptions { threads: NonZeroUsize::new(2).unwrap(), ..one.clone() };
     let (one, two) = (digits(&one), digits(&two));
     assert_eq!(one.json().unwrap(), two.json().unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     for (row, variant) in one.rows.iter().zip(variants(&named)) {
         let options =
-            slotwise_simulator::learning::replay::Options { seeds: vec![0, 1], variant, ..Default::default() };
+            slotwise_simulator::learning::replay::ReplayOptions { seeds: vec![0, 1], variant, ..Default::default() };
         let digits = Dataset::read(&data().join("digits")).unwrap();
-        let report = runtime.block_on(replay(&options, &digits, &mut Unwatched)).unwrap();
+        let report = runtime.block_on(replay(&options, &digits, &mut NoReplayProgress)).unwrap();
         assert_eq!((&report.runs, report.loss, report.variant), (&row.runs, row.loss, row.variant));
     }
     // What is learned in the first half is wrong in the second; what is heard late is learned late.
@@ -133,7 +133,8 @@ fn threads_change_nothing_and_a_run_is_a_replay() {
 /// The keys are documented; whoever reads them must not be broken unawares.
 #[test]
 fn the_json_has_the_documented_keys() {
-    let report = digits(&Options { seeds: vec![0], variants: Some(variants(&["plain"])), ..Options::default() });
+    let report =
+        digits(&BenchOptions { seeds: vec![0], variants: Some(variants(&["plain"])), ..BenchOptions::default() });
     let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
     let keys = |value: &serde_json::Value| {
         let mut keys: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
@@ -203,8 +204,9 @@ fn a_set_without_peers_cannot_fall_behind_them() {
     let (text, _) = check(&data(), &["--sets", "digits", "--variants", "plain,plain", "--seeds", "1"], 0);
     assert!(text.contains("no peers") && text.contains("0.9000") && text.contains("uniform"), "{text}");
     assert_eq!(text.matches("digits").count(), 1, "a variant named twice is run once: {text}");
-    let report = digits(&Options { seeds: vec![0], variants: Some(variants(&["plain"])), ..Options::default() });
-    assert_eq!((report.rows[0].verdict, report.regressions.len()), (Verdict::NoPeers, 0));
+    let report =
+        digits(&BenchOptions { seeds: vec![0], variants: Some(variants(&["plain"])), ..BenchOptions::default() });
+    assert_eq!((report.rows[0].verdict, report.regressions.len()), (BenchVerdict::NoPeers, 0));
 }
 
 #[test]
@@ -253,7 +255,7 @@ fn what_could_not_run_is_told_in_one_line() {
 /// How long they are is nobody's promise: that each was measured, on rows of so many features, is.
 #[test]
 fn every_model_is_timed_for_every_number_of_features() {
-    let plan = Plan { dimensions: vec![8, 11], arms: 3, warm_up: 30, calls: 2, repetitions: 1 };
+    let plan = TimingPlan { dimensions: vec![8, 11], arms: 3, warm_up: 30, calls: 2, repetitions: 1 };
     let mut told = 0;
     let all = times::measure(&plan, |_| told += 1);
     let text = times::text(&plan, &all);

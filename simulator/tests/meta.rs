@@ -11,10 +11,10 @@ use slotwise::{
 use slotwise_simulator::{
     dataset::Dataset,
     learning::replay::{
-        Options, Unwatched, Variant, setup,
-        stream::{Plan, stream},
+        NoReplayProgress, ReplayOptions, Variant, setup,
+        stream::{StreamPlan, stream},
     },
-    learning::service::{Choice, InProcess, Reward, Service, ServiceError},
+    learning::service::{BanditService, InProcess, Reward, ServiceChoice, ServiceError},
     stress::meta::{Difference, Ended, Equal, Recorder, Verdict, meta, record::What, side_by_side},
 };
 
@@ -33,12 +33,12 @@ struct Flipped {
     rewards: usize,
 }
 
-impl Service for Flipped {
+impl BanditService for Flipped {
     async fn create(&mut self, definition: Definition, replace: bool) -> Result<(), ServiceError> {
         self.engine.create(definition, replace).await
     }
 
-    async fn decide(&mut self, request: Request) -> Result<Choice, ServiceError> {
+    async fn decide(&mut self, request: Request) -> Result<ServiceChoice, ServiceError> {
         self.engine.decide(request).await
     }
 
@@ -60,12 +60,12 @@ impl Service for Flipped {
 fn run(recorder: Recorder, seed: u64, round: Option<usize>) -> Ended {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let dataset = Dataset::read(&stem()).unwrap();
-    let definition = setup::definition(&Options::default(), &dataset, 0).unwrap();
+    let definition = setup::definition(&ReplayOptions::default(), &dataset, 0).unwrap();
     let (slot, arms) = (definition.id.clone(), setup::arms(&dataset));
     let mut service = Flipped { engine: InProcess::witnessed(seed, recorder), round, rewards: 0 };
     Ok(runtime.block_on(async {
         service.create(definition, false).await?;
-        let plan = Plan {
+        let plan = StreamPlan {
             dataset: &dataset,
             slot: &slot,
             arms: &arms,
@@ -74,7 +74,7 @@ fn run(recorder: Recorder, seed: u64, round: Option<usize>) -> Ended {
             variant: Variant::PLAIN,
             silent_zeros: false,
         };
-        stream(&mut service, &plan, &mut Unwatched).await?;
+        stream(&mut service, &plan, &mut NoReplayProgress).await?;
         Ok(service.engine)
     }))
 }
@@ -96,13 +96,13 @@ fn differs(verdict: &Verdict) -> (What, [Option<u8>; 2]) {
 #[test]
 fn a_seed_gives_the_same_bytes_twice() {
     let dataset = Dataset::read(&stem()).unwrap();
-    let options = Options { rounds: Some(ROUNDS), ..Options::default() };
-    let first = equal(meta(&options, &dataset, EVERY, &mut Unwatched).unwrap());
+    let options = ReplayOptions { rounds: Some(ROUNDS), ..ReplayOptions::default() };
+    let first = equal(meta(&options, &dataset, EVERY, &mut NoReplayProgress).unwrap());
     assert_eq!((first.events, first.snapshots), (1 + 2 * ROUNDS as u64, 3));
     assert!(first.event_bytes > 100 * first.events && first.snapshot_bytes > 100_000, "{first}");
-    assert_eq!(first, equal(meta(&options, &dataset, EVERY, &mut Unwatched).unwrap()));
-    let other = Options { seeds: vec![1], ..options };
-    assert_ne!(first.digest, equal(meta(&other, &dataset, EVERY, &mut Unwatched).unwrap()).digest);
+    assert_eq!(first, equal(meta(&options, &dataset, EVERY, &mut NoReplayProgress).unwrap()));
+    let other = ReplayOptions { seeds: vec![1], ..options };
+    assert_ne!(first.digest, equal(meta(&other, &dataset, EVERY, &mut NoReplayProgress).unwrap()).digest);
 }
 
 #[test]
@@ -111,8 +111,9 @@ fn every_policy_gives_the_same_bytes_twice() {
     let dataset = Dataset::read(&stem()).unwrap();
     for policy in [Policy::Uniform, Policy::epsilon_greedy(None), Policy::LinUcb, Policy::square_cb(None)] {
         let model = ModelSpec::linear(None, None);
-        let options = Options { rounds: Some(ROUNDS), policy, model, silent_zeros: true, ..Options::default() };
-        let equal = equal(meta(&options, &dataset, EVERY, &mut Unwatched).unwrap());
+        let options =
+            ReplayOptions { rounds: Some(ROUNDS), policy, model, silent_zeros: true, ..ReplayOptions::default() };
+        let equal = equal(meta(&options, &dataset, EVERY, &mut NoReplayProgress).unwrap());
         assert!(equal.snapshots == 3 && equal.events < 1 + 2 * ROUNDS as u64, "zeros are silent: {equal}");
     }
 }

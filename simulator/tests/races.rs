@@ -12,7 +12,7 @@ mod server;
 use std::time::Duration;
 
 use gate::{Gate, Hold, Way};
-use live::{loaded, named, playing, until};
+use live::{loaded, named, play_in_background, until};
 use server::with_server;
 use slotwise::wire::Client;
 use slotwise_simulator::report::{CheckOutcome, RunReport};
@@ -48,8 +48,8 @@ fn check_counted(report: &RunReport) {
 const COUNTED: &str = "check=[{ metric = \"counted_error\", max = 1e-9 }, \
                        { metric = \"counted_error\", policy = \"uniform\", max = 1e-9 }]";
 
-/// Every decision of the first seven tenths is made after the last change of the shelf, whatever the shelf was when its
-/// visit came: what was launched since is shown to whom it was not there for, and no shelf is to blame for it.
+/// Every decision of the first seven tenths is made after the last change of the catalogue, whatever the catalogue was when its
+/// visit came: what was launched since is shown to whom it was not there for, and no catalogue is to blame for it.
 #[test]
 fn a_decision_that_changes_overtook_is_judged_by_the_shelf_it_was_made_under() {
     with_server(false, async |server, mut client| {
@@ -65,7 +65,7 @@ fn a_decision_that_changes_overtook_is_judged_by_the_shelf_it_was_made_under() {
             "replications=2",
             checks,
         ];
-        let playing = playing(loaded(&set), named(&gate.address, "shelf"));
+        let play_in_background = play_in_background(loaded(&set), named(&gate.address, "shelf"));
         until(async || {
             let mut told = true;
             for slot in slots("shelf") {
@@ -76,7 +76,7 @@ fn a_decision_that_changes_overtook_is_judged_by_the_shelf_it_was_made_under() {
         })
         .await;
         gate.open();
-        let report = playing.await.unwrap().unwrap();
+        let report = play_in_background.await.unwrap().unwrap();
         for check in &report.checks {
             assert_eq!((check.outcome, check.estimate), (CheckOutcome::Pass, Some(0.0)), "{}", check.sentence);
         }
@@ -98,7 +98,7 @@ fn what_a_reset_overtook_is_of_the_slot_after_it() {
         let gate = of_shoppers(&server.grpc);
         gate.close();
         let set = ["faults=[{ at = 0.5, kind = \"reset\" }]", "horizon=100", "replications=2", COUNTED];
-        let playing = playing(loaded(&set), named(&gate.address, "after"));
+        let play_in_background = play_in_background(loaded(&set), named(&gate.address, "after"));
         until(async || {
             let mut reset = true;
             for slot in slots("after") {
@@ -108,7 +108,7 @@ fn what_a_reset_overtook_is_of_the_slot_after_it() {
         })
         .await;
         gate.open();
-        let report = playing.await.unwrap().unwrap();
+        let report = play_in_background.await.unwrap().unwrap();
         check_counted(&report);
         let events = report.policies[0].events;
         assert!(events.accepted > 10 && events.unmatched == 0, "{events:?}");
@@ -124,12 +124,12 @@ fn what_overtook_a_reset_is_forgotten_with_what_came_before() {
             |number, way| if number == 0 && way == Way::Request { Hold::Gate } else { Hold::Free },
         );
         let set = ["faults=[{ at = 0.5, kind = \"reset\" }]", "horizon=100", "replications=2", COUNTED];
-        let playing = playing(loaded(&set), named(&gate.address, "before"));
+        let play_in_background = play_in_background(loaded(&set), named(&gate.address, "before"));
         until(async || decided(&mut client, "before").await > 10).await;
         gate.close();
         until(async || decided(&mut client, "before").await > 80).await;
         gate.open();
-        let report = playing.await.unwrap().unwrap();
+        let report = play_in_background.await.unwrap().unwrap();
         check_counted(&report);
         let events = report.policies[0].events;
         assert!(events.accepted > 10 && events.rejected == 0, "{events:?}");
@@ -155,7 +155,7 @@ fn what_takes_an_event_back_does_not_overtake_it() {
             "replications=2",
             COUNTED,
         ];
-        let report = playing(loaded(&set), named(&gate.address, "line")).await.unwrap().unwrap();
+        let report = play_in_background(loaded(&set), named(&gate.address, "line")).await.unwrap().unwrap();
         check_counted(&report);
         for policy in &report.policies {
             let events = policy.events;

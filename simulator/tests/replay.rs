@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use slotwise_simulator::{
     dataset::Dataset,
-    learning::replay::{Options, ReplayError, Report, Unwatched, replay},
+    learning::replay::{NoReplayProgress, ReplayError, ReplayOptions, ReplayReport, replay},
     order::permutation,
 };
 
@@ -16,9 +16,9 @@ fn digits() -> Dataset {
 }
 
 /// In process nothing ever waits, so any runtime will do.
-fn run(options: &Options) -> Result<Report, ReplayError> {
+fn run(options: &ReplayOptions) -> Result<ReplayReport, ReplayError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(replay(options, &digits(), &mut Unwatched))
+    runtime.block_on(replay(options, &digits(), &mut NoReplayProgress))
 }
 
 /// Over 100 seeds the loss was .263 with a standard deviation of .014 from seed to seed, and that
@@ -27,7 +27,7 @@ fn run(options: &Options) -> Result<Report, ReplayError> {
 /// Uniform choice has a loss of .900 on ten classes of equal size.
 #[test]
 fn digits_are_learned_far_better_than_by_chance() {
-    let report = run(&Options::default()).unwrap();
+    let report = run(&ReplayOptions::default()).unwrap();
     let [run] = report.runs.as_slice() else { panic!("one run per seed: {report:?}") };
     assert!(run.loss < 0.320, "{run:?}");
     assert!(run.loss_last_20_percent < 0.180, "{run:?}");
@@ -42,7 +42,7 @@ fn digits_are_learned_far_better_than_by_chance() {
 #[test]
 fn without_features_digits_are_guessed() {
     let model = slotwise::bandit::ModelSpec::BetaBernoulli { prior_a: 1.0, prior_b: 1.0 };
-    let report = run(&Options { model, ..Options::default() }).unwrap();
+    let report = run(&ReplayOptions { model, ..ReplayOptions::default() }).unwrap();
     assert!(report.runs[0].loss > 0.898 - 5.0 * 0.0071, "{report:?}");
 }
 
@@ -51,7 +51,7 @@ fn without_features_digits_are_guessed() {
 /// fixed order shows the first class, which is that of 178 digits, and nothing else.
 #[test]
 fn the_policy_reaches_the_slot() {
-    let loss = |policy| run(&Options { policy, ..Options::default() }).unwrap().runs[0].loss;
+    let loss = |policy| run(&ReplayOptions { policy, ..ReplayOptions::default() }).unwrap().runs[0].loss;
     let uniform = loss(slotwise::bandit::Policy::Uniform);
     assert!((uniform - 0.9).abs() < 5.0 * 0.0071, "{uniform}");
     let fixed = loss(slotwise::bandit::Policy::FixedOrder);
@@ -60,18 +60,18 @@ fn the_policy_reaches_the_slot() {
 
 #[test]
 fn the_same_seed_gives_the_same_bytes() {
-    let options = Options { seeds: vec![3, 4], rounds: Some(600), ..Options::default() };
+    let options = ReplayOptions { seeds: vec![3, 4], rounds: Some(600), ..ReplayOptions::default() };
     let [first, again] = [run(&options), run(&options)].map(|report| report.unwrap());
     assert_eq!(first.json().unwrap(), again.json().unwrap());
     assert_eq!(first.text(), again.text());
-    let other = run(&Options { seeds: vec![5, 6], ..options }).unwrap();
+    let other = run(&ReplayOptions { seeds: vec![5, 6], ..options }).unwrap();
     assert_ne!(first.json().unwrap(), other.json().unwrap(), "a seed must matter");
 }
 
 /// The keys are documented; whoever reads them must not be broken unawares.
 #[test]
 fn the_json_has_the_documented_keys() {
-    let report = run(&Options { rounds: Some(10), ..Options::default() }).unwrap();
+    let report = run(&ReplayOptions { rounds: Some(10), ..ReplayOptions::default() }).unwrap();
     let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
     let keys = |value: &serde_json::Value| {
         let mut keys: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
@@ -90,12 +90,12 @@ fn the_json_has_the_documented_keys() {
 
 #[test]
 fn what_cannot_be_replayed_is_refused_with_a_hint() {
-    let refused = |options: Options| run(&options).unwrap_err().to_string();
-    let rounds = refused(Options { rounds: Some(1798), ..Options::default() });
+    let refused = |options: ReplayOptions| run(&options).unwrap_err().to_string();
+    let rounds = refused(ReplayOptions { rounds: Some(1798), ..ReplayOptions::default() });
     assert_eq!(rounds, "1798 rounds are more than the 1797 rows of digits; give fewer --rounds, or leave it out");
-    let exploration = refused(Options { exploration: Some(11.0), ..Options::default() });
+    let exploration = refused(ReplayOptions { exploration: Some(11.0), ..ReplayOptions::default() });
     assert_eq!(exploration, "controls.exploration: is 11; must be from 0 to 10");
-    let slot = refused(Options { slot: Some("a slot".into()), ..Options::default() });
+    let slot = refused(ReplayOptions { slot: Some("a slot".into()), ..ReplayOptions::default() });
     assert!(slot.starts_with("--slot: "), "{slot}");
 }
 

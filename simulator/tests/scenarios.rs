@@ -10,7 +10,7 @@ use std::{
 
 use slotwise_simulator::{
     report::{CheckOutcome, RunReport, Verdict},
-    run::{episode::Unwatched, run},
+    run::{episode::NoRunProgress, run},
     scenario::{Changes, Loaded, load, shipped},
 };
 
@@ -20,7 +20,7 @@ fn small(name: &str, set: &[&str]) -> Loaded {
 }
 
 fn report(loaded: &Loaded, threads: usize) -> RunReport {
-    run(loaded, None, NonZeroUsize::new(threads).unwrap(), &Unwatched).unwrap_or_else(|why| panic!("{why}"))
+    run(loaded, None, NonZeroUsize::new(threads).unwrap(), &NoRunProgress).unwrap_or_else(|why| panic!("{why}"))
 }
 
 /// The policy test of every shipped scenario; seeds are fixed, so this is no matter of chance.
@@ -45,7 +45,7 @@ fn the_same_seed_gives_the_same_bytes_with_any_number_of_threads() {
     for threads in [1, 2, 4] {
         assert!(json(threads) == first, "{threads} threads");
     }
-    let other = run(&loaded, Some(99), NonZeroUsize::MIN, &Unwatched).unwrap();
+    let other = run(&loaded, Some(99), NonZeroUsize::MIN, &NoRunProgress).unwrap();
     assert_ne!(other.json().unwrap(), first, "another seed is another run");
 }
 

@@ -12,10 +12,10 @@ use slotwise::{
 use slotwise_simulator::{
     dataset::Dataset,
     learning::replay::{
-        Run, Unwatched, setup,
-        stream::{Plan, stream},
+        NoReplayProgress, ReplayRun, setup,
+        stream::{StreamPlan, stream},
     },
-    learning::service::{Choice, Reward, Service, ServiceError},
+    learning::service::{BanditService, Reward, ServiceChoice, ServiceError},
 };
 
 /// Always shows `b`, and writes down each row it is asked about, and each reward as decision=value.
@@ -25,19 +25,19 @@ struct Scribe {
     heard: Vec<String>,
 }
 
-impl Service for Scribe {
+impl BanditService for Scribe {
     async fn create(&mut self, _: Definition, _: bool) -> Result<(), ServiceError> {
         Ok(())
     }
 
-    async fn decide(&mut self, request: Request) -> Result<Choice, ServiceError> {
+    async fn decide(&mut self, request: Request) -> Result<ServiceChoice, ServiceError> {
         let Some(Value::Text(row)) = request.context.get("c_word") else {
             return Err(ServiceError::Nothing(request.slot));
         };
         self.heard.push(row.clone());
         let decision = format!("d{}", self.decisions);
         self.decisions += 1;
-        Ok(Choice { decision, arm: "b".to_owned(), propensity: 1.0, fallback: false })
+        Ok(ServiceChoice { decision, arm: "b".to_owned(), propensity: 1.0, fallback: false })
     }
 
     async fn reward(&mut self, reward: Reward) -> Result<(), ServiceError> {
@@ -55,17 +55,17 @@ impl Service for Scribe {
 
 /// Streams 8 of 10 rows of three classes, which seed 0 shows in the order 6 3 2 9 8 1 4 7 (as another
 /// implementation gives it) and so with the labels a b b a, a b c a.
-fn run(variant: &str, silent_zeros: bool) -> (String, Run) {
+fn run(variant: &str, silent_zeros: bool) -> (String, ReplayRun) {
     let folder = tempfile::tempdir().unwrap();
     let rows =
         [(2, "r0"), (1, "r1"), (1, "r2"), (1, "r3"), (2, "r4"), (2, "r5"), (0, "r6"), (0, "r7"), (0, "r8"), (0, "r9")];
     support::write_set(folder.path(), "tiny", 3, &rows);
     let dataset = &Dataset::read(&folder.path().join("tiny")).unwrap();
     let (slot, arms) = (&SlotId::parse("slot_id", "slot").unwrap(), &setup::arms(dataset));
-    let plan = Plan { dataset, slot, arms, seed: 0, rounds: 8, variant: variant.parse().unwrap(), silent_zeros };
+    let plan = StreamPlan { dataset, slot, arms, seed: 0, rounds: 8, variant: variant.parse().unwrap(), silent_zeros };
     let mut scribe = Scribe::default();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let run = runtime.block_on(stream(&mut scribe, &plan, &mut Unwatched)).unwrap();
+    let run = runtime.block_on(stream(&mut scribe, &plan, &mut NoReplayProgress)).unwrap();
     (scribe.heard.join(" "), run)
 }
 

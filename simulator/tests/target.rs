@@ -30,9 +30,9 @@ use slotwise::{
 };
 use slotwise_simulator::{
     environment::Traffic,
-    live::{LiveError, LiveRunError, Options, Tempo, run_live},
+    live::{LiveError, LiveOptions, LiveRunError, Tempo, run_live},
     report::{CheckOutcome, RunReport, Target, Verdict},
-    run::episode::{Unwatched, Watch},
+    run::episode::{NoRunProgress, RunProgress},
     run::run,
 };
 use tokio::{runtime::Handle, task::block_in_place};
@@ -49,7 +49,7 @@ fn slot(id: &str) -> SlotId {
 fn live_and_in_process_agree() {
     with_server(false, async |server, mut client| {
         let loaded = loaded(&[]);
-        let here = run(&live::loaded(&["replications=20"]), None, NonZeroUsize::MIN, &Unwatched).unwrap();
+        let here = run(&live::loaded(&["replications=20"]), None, NonZeroUsize::MIN, &NoRunProgress).unwrap();
         let live = play(&loaded, options(&server.grpc)).unwrap();
         for (here, live) in here.policies.iter().zip(&live.policies) {
             let (a, b) = (here.reward_per_decision, live.reward_per_decision);
@@ -110,7 +110,7 @@ fn dirty_events_are_told_by_the_wire_as_they_are_in_process() {
         let nameless = "behaviour.dirty={ without_decision = 1.0 }";
         let kinds = "slot.goal.kinds=[{ kind = \"click\", weight = 1.0 }]";
         let set = [nameless, kinds, counted, "horizon=200", "replications=2", "slot.goal.window=\"4h\""];
-        let options = Options { slots: Some("nameless".into()), ..options(&server.grpc) };
+        let options = LiveOptions { slots: Some("nameless".into()), ..options(&server.grpc) };
         let live = play(&loaded(&set), options).unwrap();
         for policy in &live.policies {
             let events = policy.events;
@@ -153,11 +153,11 @@ fn a_slow_server_delays_no_arrival_and_all_waiting_is_counted() {
     with_server(true, async |server, mut client| {
         let gate = Gate::before(&server.grpc);
         let loaded = loaded(&["horizon=100", "replications=1", "check=[]", "policies.uniform.skip=true"]);
-        let options = Options {
+        let options = LiveOptions {
             tempo: Some(Tempo::Rate(75.0)),
             slots: Some("gate".into()),
             at_once: NonZeroUsize::MIN,
-            ..Options::new(&gate.address)
+            ..LiveOptions::new(&gate.address)
         };
         let opens = async {
             let decided = async |client: &mut Client| {
@@ -169,13 +169,13 @@ fn a_slow_server_delays_no_arrival_and_all_waiting_is_counted() {
             gate.open();
         };
         let runtime = Handle::current();
-        let playing = {
+        let live_episode = {
             let loaded = loaded.clone();
             tokio::task::spawn_blocking(move || {
-                run_live(&loaded, None, options, &runtime, &Unwatched, &CancellationToken::new()).unwrap()
+                run_live(&loaded, None, options, &runtime, &NoRunProgress, &CancellationToken::new()).unwrap()
             })
         };
-        let (report, ()) = tokio::join!(playing, opens);
+        let (report, ()) = tokio::join!(live_episode, opens);
         let report = report.unwrap();
         let (policy, speed) = (&report.policies[0], report.live.as_ref().unwrap().speed);
         let due_ms: Vec<f64> =
@@ -199,9 +199,9 @@ fn what_is_not_for_simulation_is_left_alone() {
         let shops = Definition { arms, ..Definition::new(slot("shop-uniform-1")) };
         client.create_slot(&shops, &why, false).await.unwrap();
         for replace in [false, true] {
-            let options = Options { slots: Some("shop".into()), replace, ..options(&server.grpc) };
+            let options = LiveOptions { slots: Some("shop".into()), replace, ..options(&server.grpc) };
             let refused = play(&loaded, options).unwrap_err();
-            assert!(matches!(&refused, LiveRunError::Live(LiveError::Foreign(id)) if *id == shops.id), "{refused}");
+            assert!(matches!(&refused, LiveRunError::Server(LiveError::Foreign(id)) if *id == shops.id), "{refused}");
             assert!(refused.to_string().contains("left alone; choose other names with --slot"), "{refused}");
         }
         assert_eq!(client.list_slots().await.unwrap().len(), 1, "none was made");
@@ -218,22 +218,22 @@ fn what_is_not_for_simulation_is_left_alone() {
         assert_eq!(client.report("shop-uniform-1").await.unwrap().counters.decisions, 1, "real ones are welcome");
 
         // What an earlier run left is replaced where that is wanted.
-        let keep = Options { slots: Some("left".into()), keep: true, ..options(&server.grpc) };
+        let keep = LiveOptions { slots: Some("left".into()), keep: true, ..options(&server.grpc) };
         play(&loaded, keep.clone()).unwrap();
         let kept = client.get_slot("left-default-1").await.unwrap().0;
         assert!(kept.controls.simulated() && kept.goal.window_us < 3_600_000_000, "{kept:?}");
         let refused = play(&loaded, keep.clone()).unwrap_err();
-        assert!(matches!(&refused, LiveRunError::Live(LiveError::Exists(_))), "{refused}");
-        play(&loaded, Options { replace: true, keep: false, ..keep }).unwrap();
+        assert!(matches!(&refused, LiveRunError::Server(LiveError::Exists(_))), "{refused}");
+        play(&loaded, LiveOptions { replace: true, keep: false, ..keep }).unwrap();
         assert_eq!(client.list_slots().await.unwrap().len(), 1, "the shop's own");
     });
 }
 
 /// Keeps what it is told.
 #[derive(Default)]
-struct Told(Mutex<Vec<String>>);
+struct ChangeAnswer(Mutex<Vec<String>>);
 
-impl Watch for Told {
+impl RunProgress for ChangeAnswer {
     fn begin(&self, _: u64, _: u64) {}
     fn advance(&self, _: u64) {}
     fn replication(&self) {}
@@ -249,15 +249,15 @@ fn a_server_that_refuses_ends_the_run() {
     with_server(false, async |server, mut client| {
         let loaded = loaded(&["horizon=2000", "replications=1", "check=[]", "policies.uniform.skip=true"]);
         let tempo = Some(Tempo::Rate(75.0));
-        let options = Options { slots: Some("mine".into()), tempo, ..options(&server.grpc) };
+        let options = LiveOptions { slots: Some("mine".into()), tempo, ..options(&server.grpc) };
         let runtime = Handle::current();
-        let told = Arc::new(Told::default());
-        let watch = Arc::clone(&told);
-        let playing = tokio::task::spawn_blocking(move || {
-            run_live(&loaded, None, options, &runtime, &*watch, &CancellationToken::new())
+        let told = Arc::new(ChangeAnswer::default());
+        let progress = Arc::clone(&told);
+        let live_episode = tokio::task::spawn_blocking(move || {
+            run_live(&loaded, None, options, &runtime, &*progress, &CancellationToken::new())
         });
         let mut definition = loop {
-            assert!(!playing.is_finished(), "it plays for half a minute: {:?}", playing.await);
+            assert!(!live_episode.is_finished(), "it plays for half a minute: {:?}", live_episode.await);
             if let Ok((definition, _)) = client.get_slot("mine-default-0").await {
                 break definition;
             }
@@ -265,7 +265,7 @@ fn a_server_that_refuses_ends_the_run() {
         };
         definition.controls.simulated = Some(false);
         client.update_slot(&definition, 0, &ChangeReason::default(), false).await.unwrap();
-        let refused = playing.await.unwrap().unwrap_err().to_string();
+        let refused = live_episode.await.unwrap().unwrap_err().to_string();
         assert!(refused.starts_with("replication 0: slot 'mine-default-0', decision "), "{refused}");
         assert!(refused.contains("is for real shoppers"), "{refused}");
         let left = client.get_slot("mine-default-0").await.unwrap().0;
@@ -279,7 +279,7 @@ fn a_server_that_refuses_ends_the_run() {
 /// Stops a run at this decision.
 struct StopAt(AtomicU64, CancellationToken, u64);
 
-impl Watch for StopAt {
+impl RunProgress for StopAt {
     fn begin(&self, _: u64, _: u64) {}
     fn advance(&self, decisions: u64) {
         if self.0.fetch_add(decisions, Ordering::Relaxed) + decisions >= self.2 {
@@ -294,7 +294,7 @@ impl Watch for StopAt {
 fn a_run_that_is_stopped_tells_what_was_played_and_takes_its_slots_away() {
     with_server(false, async |server, mut client| {
         let at_once = NonZeroUsize::MIN;
-        let options = Options { tempo: Some(Tempo::Rate(150.0)), at_once, ..options(&server.grpc) };
+        let options = LiveOptions { tempo: Some(Tempo::Rate(150.0)), at_once, ..options(&server.grpc) };
         let played = |set: &[&str], at: u64| {
             let stop = CancellationToken::new();
             play_until(&loaded(set), options.clone(), &StopAt(AtomicU64::new(0), stop.clone(), at), &stop).unwrap()

@@ -4,12 +4,12 @@ use clap::Args;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    scenario::{How, Stop},
-    stop::told_to_stop,
+    scenario::{CommandError, RunFlags},
+    stop::stop_requested,
 };
 use crate::{
-    cli::progress::Simulated,
-    live::{Options, Tempo, run_live},
+    cli::progress::RunProgressBar,
+    live::{LiveOptions, Tempo, run_live},
     report::RunReport,
     scenario::Loaded,
 };
@@ -57,26 +57,26 @@ fn speed(text: &str) -> Result<f64, String> {
 }
 
 impl Against {
-    pub(super) fn run(&self, how: &How, loaded: &Loaded) -> Result<RunReport, Stop> {
+    pub(super) fn run(&self, how: &RunFlags, loaded: &Loaded) -> Result<RunReport, CommandError> {
         let Some(target) = &self.target else { return how.run(loaded) };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let runtime = runtime.map_err(|why| Stop::Other(why.into()))?;
-        let options = Options {
+        let runtime = runtime.map_err(|why| CommandError::Other(why.into()))?;
+        let options = LiveOptions {
             tempo: self.rate.map(Tempo::Rate).or(self.speed.map(Tempo::Speed)),
             slots: self.slot.clone(),
             replace: self.replace,
             keep: self.keep,
             at_once: how.threads(),
-            ..Options::new(target)
+            ..LiveOptions::new(target)
         };
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let interrupted = stop.clone();
         let listen = async move {
-            told_to_stop().await;
+            stop_requested().await;
             interrupted.cancel();
         };
         tasks.spawn_on(listen, runtime.handle());
-        let progress = Simulated::default();
+        let progress = RunProgressBar::default();
         let report = run_live(loaded, how.given_seed(), options, runtime.handle(), &progress, &stop);
         // Whoever listens for signals does so for ever.
         runtime.shutdown_background();

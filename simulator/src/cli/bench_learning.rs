@@ -12,15 +12,15 @@ use std::{
 use clap::Args;
 use serde::Serialize;
 
-use super::{Learning, SEEDS_MAX};
+use super::{LearningFlags, SEEDS_MAX};
 use crate::{
-    cli::progress::Overall,
+    cli::progress::BenchProgressBar,
     learning::replay::Variant,
     learning::{
-        Options, Report, bench,
+        BenchOptions, BenchReport, bench,
         sets::Sets,
         table,
-        times::{self, Plan, Time},
+        times::{self, Time, TimingPlan},
     },
 };
 
@@ -48,7 +48,7 @@ pub(super) struct BenchLearning {
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
     #[command(flatten)]
-    learning: Learning,
+    learning: LearningFlags,
     /// Learn a reward only when its window closes, so many rounds after its decision [default: on arrival].
     #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u32).range(1000..))]
     at_close: Option<u32>,
@@ -125,7 +125,7 @@ fn each_once(named: Vec<Variant>) -> Vec<Variant> {
 #[derive(Debug, Serialize)]
 struct WithTimes<'a> {
     #[serde(flatten)]
-    report: Option<&'a Report>,
+    report: Option<&'a BenchReport>,
     times: &'a [Time],
 }
 
@@ -142,7 +142,7 @@ impl BenchLearning {
             let _ = writeln!(out, "{text}");
         }
         if timed {
-            let plan = Plan::default();
+            let plan = TimingPlan::default();
             let times = times::measure(&plan, |time| {
                 let _ = writeln!(io::stderr(), "timed {}, d = {}", time.model, time.dimensions);
             });
@@ -155,13 +155,13 @@ impl BenchLearning {
     }
 
     /// Runs the sets of the folder.
-    fn report(self, dir: PathBuf) -> Result<Report, Box<dyn Error>> {
+    fn report(self, dir: PathBuf) -> Result<BenchReport, Box<dyn Error>> {
         let sets = Sets::in_folder(dir)?;
         for file in sets.alone() {
             let _ = writeln!(io::stderr(), "note: {} is left out: it has no .json beside it", file.display());
         }
         let datasets = sets.read(self.sets.as_deref())?;
-        let options = Options {
+        let options = BenchOptions {
             seeds: (0..self.seeds).collect(),
             threads: match self.threads {
                 Some(threads) => threads,
@@ -175,7 +175,7 @@ impl BenchLearning {
             at_close: self.at_close,
             tolerance: self.tolerance,
         };
-        Ok(bench(&options, &datasets, &Overall::default())?)
+        Ok(bench(&options, &datasets, &BenchProgressBar::default())?)
     }
 }
 
@@ -192,7 +192,7 @@ mod tests {
             keys.sort();
             keys.join(" ")
         };
-        let report = Report {
+        let report = BenchReport {
             model: "linear",
             exploration: None,
             silent_zeros: false,

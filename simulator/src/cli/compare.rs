@@ -10,8 +10,8 @@ use std::{
 use clap::Args;
 use toml::Table;
 
-use super::scenario::{How, Stop};
-use crate::{report::show, scenario::Policy};
+use super::scenario::{CommandError, RunFlags};
+use crate::{report::show, scenario::PolicySpec};
 
 /// Flags of `compare`.
 #[derive(Debug, Args)]
@@ -25,7 +25,7 @@ pub(super) struct Compare {
     #[arg(long, value_name = "SCENARIO")]
     on: String,
     #[command(flatten)]
-    how: How,
+    how: RunFlags,
 }
 
 const COMPARE_HELP: &str = "\
@@ -35,14 +35,14 @@ scenario's; what a document leaves out is as in the scenario's slot. Rewards are
 Exit codes: 0 ran, 2 the scenario or a document cannot be used, 3 could not run.";
 
 impl Compare {
-    pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, Stop> {
+    pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, CommandError> {
         let mut names = [name(&self.a), name(&self.b)];
         if names[0] == names[1] {
             names = ["A".to_owned(), "B".to_owned()];
         }
         let mut policies = Vec::new();
         for (file, name) in [&self.a, &self.b].into_iter().zip(names) {
-            policies.push(Policy { name, slot: slot(file)?, skip: false });
+            policies.push(PolicySpec { name, slot: slot(file)?, skip: false });
         }
         let loaded = self.how.load(&self.on)?.comparing(policies)?;
         let _ = writeln!(out, "seed {}", self.how.seed(&loaded));
@@ -57,8 +57,8 @@ fn name(file: &Path) -> String {
 }
 
 /// What a slot's document says, without what a scenario says itself.
-fn slot(file: &Path) -> Result<Table, Stop> {
-    let wrong = |message: String| Stop::Slot { file: file.to_owned(), message };
+fn slot(file: &Path) -> Result<Table, CommandError> {
+    let wrong = |message: String| CommandError::Slot { file: file.to_owned(), message };
     let text = fs::read_to_string(file).map_err(|why| wrong(format!("cannot be read: {why}")))?;
     let mut table: Table = text.parse().map_err(|why: toml::de::Error| wrong(why.message().replace('\n', " ")))?;
     for key in ["slot_id", "arms", "default_arm_id", "open_catalogue", "revision"] {
@@ -77,7 +77,7 @@ pub(super) struct Sweep {
     #[arg(long, value_name = "KEY=V1,V2,...")]
     over: String,
     #[command(flatten)]
-    how: How,
+    how: RunFlags,
 }
 
 const SWEEP_HELP: &str = "\
@@ -87,7 +87,7 @@ A setting of the slot is one of every policy that does not set it itself.
 Exit codes: 0 ran, 2 the scenario cannot be used, 3 could not run.";
 
 impl Sweep {
-    pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, Stop> {
+    pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, CommandError> {
         let (key, values) = self.over.split_once('=').unwrap_or((self.over.as_str(), ""));
         let values: Vec<&str> = values.split(',').map(str::trim).filter(|value| !value.is_empty()).collect();
         let mut loaded = Vec::new();

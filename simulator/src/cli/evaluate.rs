@@ -4,9 +4,9 @@ use std::{error::Error, io::Write, num::NonZeroUsize, path::PathBuf, thread};
 
 use clap::{Args, ValueEnum};
 
-use super::Learning;
+use super::LearningFlags;
 use crate::{
-    cli::progress::Evaluated,
+    cli::progress::EvaluationProgressBar,
     evaluate::logged::{Form, Log, Wanted},
     evaluate::{self, Candidate, Options, evaluate, text},
     scenario::policies,
@@ -130,7 +130,7 @@ impl Logged {
             confidence: self.confidence.unwrap_or(0.95),
             threads: self.threads.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
         };
-        let report = evaluate(&read, &candidates, &options, &Evaluated::default())?;
+        let report = evaluate(&read, &candidates, &options, &EvaluationProgressBar::default())?;
         let text = if log.json { report.json()? } else { text::text(&report) };
         // A closed pipe is no error of ours.
         let _ = writeln!(out, "{text}");
@@ -145,7 +145,7 @@ pub(super) struct Asked {
     pub(super) slot: Option<String>,
     pub(super) seed: u64,
     pub(super) rows: Option<usize>,
-    pub(super) learning: Learning,
+    pub(super) learning: LearningFlags,
     pub(super) json: bool,
 }
 
@@ -154,7 +154,7 @@ fn candidates(
     log: &Log,
     file: Option<&str>,
     arms: &[String],
-    learning: &Learning,
+    learning: &LearningFlags,
 ) -> Result<Vec<Candidate>, Box<dyn Error>> {
     let mut asked = Vec::new();
     if let Some(file) = file {

@@ -4,11 +4,11 @@ use std::{error::Error, io::Write, num::NonZeroU64, path::PathBuf, process::Exit
 
 use clap::Args;
 
-use super::Learning;
+use super::LearningFlags;
 use crate::{
-    cli::progress::Progress,
+    cli::progress::ReplayProgressBar,
     dataset::Dataset,
-    learning::replay::Options,
+    learning::replay::ReplayOptions,
     stress::meta::{Verdict, meta},
 };
 
@@ -28,7 +28,7 @@ pub(super) struct Meta {
     #[arg(long, value_name = "N", default_value = "1000")]
     snapshot_every: NonZeroU64,
     #[command(flatten)]
-    learning: Learning,
+    learning: LearningFlags,
 }
 
 const AFTER_HELP: &str = "\
@@ -41,18 +41,18 @@ impl Meta {
     /// Whether the runs are equal, as an exit code.
     pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error>> {
         let dataset = Dataset::read(&self.dataset)?;
-        let options = Options {
+        let options = ReplayOptions {
             seeds: vec![self.seed],
             rounds: self.rounds.map(usize::try_from).transpose()?,
             model: self.learning.model.spec(),
             policy: self.learning.policy.policy(),
             exploration: self.learning.exploration,
             silent_zeros: self.learning.silent_zeros,
-            ..Options::default()
+            ..ReplayOptions::default()
         };
         let (name, seed) = (dataset.name(), self.seed);
         // A closed pipe is no error of ours.
-        Ok(match meta(&options, &dataset, self.snapshot_every, &mut Progress::default())? {
+        Ok(match meta(&options, &dataset, self.snapshot_every, &mut ReplayProgressBar::default())? {
             Verdict::Equal(equal) => {
                 let _ = writeln!(out, "{name}, seed {seed}, twice: {equal}");
                 ExitCode::SUCCESS

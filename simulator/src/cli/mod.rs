@@ -40,11 +40,11 @@ const SEEDS_MAX: u64 = 1_000;
 #[command(version, about, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: SimulatorCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum SimulatorCommand {
     /// Run a scenario, in this process or against a live server: its policies meet the same simulated shoppers, and its checks hold or do not.
     Run(scenario::Run),
     /// List the scenarios that come with the program.
@@ -70,13 +70,13 @@ enum Command {
 
 /// Flags about how a slot learns.
 #[derive(Debug, Args)]
-struct Learning {
+struct LearningFlags {
     /// How the slot learns.
     #[arg(long, value_enum, default_value_t)]
-    model: Model,
+    model: ModelFlag,
     /// How scores become probabilities.
     #[arg(long, value_enum, default_value_t)]
-    policy: Policy,
+    policy: PolicyFlag,
     /// The slot's width multiplier, 0 to 10 [default: the slot's own].
     #[arg(long, value_name = "X")]
     exploration: Option<f64>,
@@ -88,7 +88,7 @@ struct Learning {
 /// A model with its default parameters.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 #[value(rename_all = "snake_case")]
-enum Model {
+enum ModelFlag {
     /// Several models, weighted by how well they foresaw.
     #[default]
     Portfolio,
@@ -104,7 +104,7 @@ enum Model {
     NormalInverseGamma,
 }
 
-impl Model {
+impl ModelFlag {
     /// With the parameters that the API gives a model where none are said.
     fn spec(self) -> ModelSpec {
         match self {
@@ -125,7 +125,7 @@ fn expanded(expansion: Expansion) -> ModelSpec {
 /// A policy with its default parameters.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 #[value(rename_all = "snake_case")]
-enum Policy {
+enum PolicyFlag {
     /// The probability of being the best under the posterior.
     #[default]
     ThompsonSampling,
@@ -143,7 +143,7 @@ enum Policy {
     SquareCb,
 }
 
-impl Policy {
+impl PolicyFlag {
     /// With the parameters that the API gives a policy where none are said.
     fn policy(self) -> bandit::Policy {
         match self {
@@ -162,7 +162,7 @@ impl Policy {
 pub fn main() -> ExitCode {
     slotwise::cli::table::limit_to_terminal();
     let mut out = Escaping(io::stdout());
-    let scenario = |done: Result<ExitCode, scenario::Stop>| match done {
+    let scenario = |done: Result<ExitCode, scenario::CommandError>| match done {
         Ok(code) => (Ok(code), 0),
         Err(stop) => {
             let code = stop.exit_code();
@@ -170,16 +170,16 @@ pub fn main() -> ExitCode {
         }
     };
     let (done, error_code) = match Cli::parse().command {
-        Command::Run(run) => scenario(run.run(&mut out)),
-        Command::List => scenario(scenario::list(&mut out)),
-        Command::Explain(explain) => scenario(explain.run(&mut out)),
-        Command::New(new) => scenario(new.run(&mut out)),
-        Command::Compare(compare) => scenario(compare.run(&mut out)),
-        Command::Sweep(sweep) => scenario(sweep.run(&mut out)),
-        Command::Replay(replay) => (replay.run(&mut out).map(|()| ExitCode::SUCCESS), 1),
-        Command::BenchLearning(bench) => (bench.run(&mut out), COULD_NOT_RUN),
-        Command::Meta(meta) => (meta.run(&mut out), COULD_NOT_RUN),
-        Command::Soak(soak) => (soak.run(&mut out), COULD_NOT_RUN),
+        SimulatorCommand::Run(run) => scenario(run.run(&mut out)),
+        SimulatorCommand::List => scenario(scenario::list(&mut out)),
+        SimulatorCommand::Explain(explain) => scenario(explain.run(&mut out)),
+        SimulatorCommand::New(new) => scenario(new.run(&mut out)),
+        SimulatorCommand::Compare(compare) => scenario(compare.run(&mut out)),
+        SimulatorCommand::Sweep(sweep) => scenario(sweep.run(&mut out)),
+        SimulatorCommand::Replay(replay) => (replay.run(&mut out).map(|()| ExitCode::SUCCESS), 1),
+        SimulatorCommand::BenchLearning(bench) => (bench.run(&mut out), COULD_NOT_RUN),
+        SimulatorCommand::Meta(meta) => (meta.run(&mut out), COULD_NOT_RUN),
+        SimulatorCommand::Soak(soak) => (soak.run(&mut out), COULD_NOT_RUN),
     };
     done.unwrap_or_else(|why| {
         report_error(&*why);

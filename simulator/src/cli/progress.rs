@@ -15,8 +15,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{
     clock::Stopwatch,
     evaluate,
-    learning::WatchAll,
-    learning::replay::{Run, Variant, Watch},
+    learning::BenchProgress,
+    learning::replay::{ReplayProgress, ReplayRun, Variant},
     run::episode,
 };
 
@@ -25,12 +25,12 @@ const ROWS_PER_TICK: usize = 64;
 
 /// Shows the progress of a replay, pass by pass.
 #[derive(Debug, Default)]
-pub struct Progress {
-    pass: Option<Pass>,
+pub struct ReplayProgressBar {
+    pass: Option<ReplayBar>,
 }
 
 #[derive(Debug)]
-struct Pass {
+struct ReplayBar {
     seed: u64,
     rounds: usize,
     done: usize,
@@ -58,10 +58,10 @@ fn bar_of(name: String, length: u64) -> ProgressBar {
     bar
 }
 
-impl Watch for Progress {
+impl ReplayProgress for ReplayProgressBar {
     fn begin(&mut self, seed: u64, rounds: usize) {
         let bar = std::io::stderr().is_terminal().then(|| bar(format!("seed {seed}"), rounds));
-        self.pass = Some(Pass { seed, rounds, done: 0, stopwatch: Stopwatch::start(), bar });
+        self.pass = Some(ReplayBar { seed, rounds, done: 0, stopwatch: Stopwatch::start(), bar });
     }
 
     fn round(&mut self, done: usize, wrong: usize) {
@@ -98,13 +98,13 @@ impl Watch for Progress {
 
 /// Shows the progress of many runs at once.
 #[derive(Debug, Default)]
-pub struct Overall {
+pub struct BenchProgressBar {
     /// None: not begun.
-    course: OnceLock<Course>,
+    course: OnceLock<BarCourse>,
 }
 
 #[derive(Debug)]
-struct Course {
+struct BarCourse {
     runs: usize,
     runs_done: AtomicUsize,
     rounds: usize,
@@ -114,9 +114,9 @@ struct Course {
     bar: Option<ProgressBar>,
 }
 
-impl WatchAll for Overall {
+impl BenchProgress for BenchProgressBar {
     fn begin(&self, runs: usize, rounds: usize) {
-        self.course.get_or_init(|| Course {
+        self.course.get_or_init(|| BarCourse {
             runs,
             runs_done: AtomicUsize::new(0),
             rounds,
@@ -146,7 +146,7 @@ impl WatchAll for Overall {
         }
     }
 
-    fn run(&self, dataset: &str, variant: Variant, run: &Run) {
+    fn run(&self, dataset: &str, variant: Variant, run: &ReplayRun) {
         let Some(course) = self.course.get() else { return };
         course.runs_done.fetch_add(1, Ordering::Relaxed);
         if let Some(bar) = &course.bar {
@@ -166,13 +166,13 @@ impl WatchAll for Overall {
 
 /// Shows the progress of a scenario's replications.
 #[derive(Debug, Default)]
-pub struct Simulated {
+pub struct RunProgressBar {
     /// None: not begun.
-    run: OnceLock<Replications>,
+    run: OnceLock<RunBar>,
 }
 
 #[derive(Debug)]
-struct Replications {
+struct RunBar {
     count: u64,
     done: AtomicU64,
     decisions: u64,
@@ -182,13 +182,13 @@ struct Replications {
     bar: Option<ProgressBar>,
 }
 
-impl episode::Watch for Simulated {
+impl episode::RunProgress for RunProgressBar {
     fn tell(&self, line: &str) {
         say(line);
     }
 
     fn begin(&self, replications: u64, decisions: u64) {
-        self.run.get_or_init(|| Replications {
+        self.run.get_or_init(|| RunBar {
             count: replications,
             done: AtomicU64::new(0),
             decisions,
@@ -232,13 +232,13 @@ impl episode::Watch for Simulated {
 
 /// Shows the progress of an evaluation, over all its policies.
 #[derive(Debug, Default)]
-pub struct Evaluated {
+pub struct EvaluationProgressBar {
     /// None: not begun.
-    course: OnceLock<Walking>,
+    course: OnceLock<EvaluationBar>,
 }
 
 #[derive(Debug)]
-struct Walking {
+struct EvaluationBar {
     decisions: usize,
     done: AtomicUsize,
     stopwatch: Stopwatch,
@@ -246,9 +246,9 @@ struct Walking {
     bar: Option<ProgressBar>,
 }
 
-impl evaluate::Watch for Evaluated {
+impl evaluate::Watch for EvaluationProgressBar {
     fn begin(&self, candidates: usize, decisions: usize) {
-        self.course.get_or_init(|| Walking {
+        self.course.get_or_init(|| EvaluationBar {
             decisions,
             done: AtomicUsize::new(0),
             stopwatch: Stopwatch::start(),

@@ -6,15 +6,15 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Learning, SEEDS_MAX,
+    LearningFlags, SEEDS_MAX,
     evaluate::{Asked, Logged},
     stop::until_told,
 };
 use crate::{
-    cli::progress::Progress,
+    cli::progress::ReplayProgressBar,
     dataset::Dataset,
     evaluate::logged::Form,
-    learning::replay::{Options, Variant, replay_until},
+    learning::replay::{ReplayOptions, Variant, replay_until},
 };
 
 /// Flags of `replay`.
@@ -43,7 +43,7 @@ pub(super) struct Replay {
     #[arg(long, value_name = "B")]
     delay: Option<NonZeroUsize>,
     #[command(flatten)]
-    learning: Learning,
+    learning: LearningFlags,
     #[command(flatten)]
     logged: Logged,
     /// Print one JSON object; its keys are described in the long help.
@@ -130,7 +130,7 @@ impl Replay {
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let dataset = Dataset::read(&self.dataset)?;
-        let options = Options {
+        let options = ReplayOptions {
             target: self.live.target,
             seeds: self.seeds.map_or_else(|| vec![self.seed], |seeds| (0..seeds).collect()),
             rounds: self.rounds.map(usize::try_from).transpose()?,
@@ -144,7 +144,7 @@ impl Replay {
             silent_zeros: self.learning.silent_zeros,
             at_close: None,
         };
-        let (stop, mut progress) = (CancellationToken::new(), Progress::default());
+        let (stop, mut progress) = (CancellationToken::new(), ReplayProgressBar::default());
         let replaying = replay_until(&options, &dataset, &mut progress, &stop);
         let report = runtime.block_on(async {
             match &options.target {

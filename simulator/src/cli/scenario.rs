@@ -14,7 +14,7 @@ use clap::Args;
 
 use super::{COULD_NOT_RUN, against::Against};
 use crate::{
-    cli::progress::Simulated,
+    cli::progress::RunProgressBar,
     live::LiveRunError,
     report::RunReport,
     report::output::{html, junit, markdown},
@@ -31,7 +31,7 @@ const TEMPLATE: &str = include_str!("../../scenarios/template.toml");
 
 /// What is changed of a scenario, and how it is run.
 #[derive(Debug, Clone, Args)]
-pub(super) struct How {
+pub(super) struct RunFlags {
     /// The small version, fit for CI.
     #[arg(long)]
     small: bool,
@@ -52,14 +52,14 @@ pub(super) struct How {
     threads: Option<NonZeroUsize>,
 }
 
-impl How {
+impl RunFlags {
     fn changes(&self) -> Changes {
         let replications = self.replications.map(|n| format!("replications={n}"));
         let set = self.set.iter().cloned().chain(replications).collect();
         Changes { small: self.small, set, policies: self.policies.clone() }
     }
 
-    pub(super) fn load(&self, scenario: &str) -> Result<Loaded, Stop> {
+    pub(super) fn load(&self, scenario: &str) -> Result<Loaded, CommandError> {
         Ok(load(scenario, &self.changes())?)
     }
 
@@ -87,14 +87,14 @@ impl How {
         }
     }
 
-    pub(super) fn run(&self, loaded: &Loaded) -> Result<RunReport, Stop> {
-        Ok(run(loaded, self.seed, self.threads(), &Simulated::default())?)
+    pub(super) fn run(&self, loaded: &Loaded) -> Result<RunReport, CommandError> {
+        Ok(run(loaded, self.seed, self.threads(), &RunProgressBar::default())?)
     }
 }
 
 /// Why a command stopped, with its exit code.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Stop {
+pub(super) enum CommandError {
     /// The scenario cannot be used.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
@@ -125,7 +125,7 @@ pub(super) enum Stop {
     Other(#[from] Box<dyn Error>),
 }
 
-impl Stop {
+impl CommandError {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Scenario(_)
@@ -133,7 +133,7 @@ impl Stop {
             | Self::Run(RunError::Scenario(_))
             | Self::Live(LiveRunError::Scenario(_)) => BAD_SCENARIO,
             Self::Run(RunError::Replication { .. })
-            | Self::Live(LiveRunError::Replication { .. } | LiveRunError::Live(_))
+            | Self::Live(LiveRunError::Replication { .. } | LiveRunError::Server(_))
             | Self::Write { .. }
             | Self::Other(_) => COULD_NOT_RUN,
         }
@@ -147,7 +147,7 @@ pub(super) struct Run {
     /// A shipped scenario's name, or a .toml file.
     scenario: String,
     #[command(flatten)]
-    how: How,
+    how: RunFlags,
     /// Write the report as JSON to a file, or with - to standard output instead of the tables.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -180,7 +180,7 @@ so results differ from run to run. Slots that are there and not for simulated tr
 Exit codes: 0 all checks hold, 1 one fails, 2 the scenario cannot be used, 3 could not run, 4 inconclusive.";
 
 impl Run {
-    pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, Stop> {
+    pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, CommandError> {
         let loaded = self.how.load(&self.scenario)?;
         let to_stdout = self.json.as_deref() == Some(Path::new("-"));
         // A closed pipe is no error of ours.
@@ -191,7 +191,7 @@ impl Run {
         }
         let report = self.against.run(&self.how, &loaded)?;
         if let Some(file) = &self.json {
-            let json = report.json().map_err(|why| Stop::Other(why.into()))?;
+            let json = report.json().map_err(|why| CommandError::Other(why.into()))?;
             if to_stdout {
                 let _ = out.write_all(json.as_bytes());
             } else {
@@ -199,7 +199,7 @@ impl Run {
             }
         }
         if let Some(file) = &self.html {
-            let source = toml::to_string_pretty(&loaded.scenario).map_err(|why| Stop::Other(why.into()))?;
+            let source = toml::to_string_pretty(&loaded.scenario).map_err(|why| CommandError::Other(why.into()))?;
             write(file, &html::render(&report, &source))?;
         }
         if let Some(file) = &self.junit {
@@ -215,12 +215,12 @@ impl Run {
     }
 }
 
-fn write(file: &Path, text: &str) -> Result<(), Stop> {
-    fs::write(file, text).map_err(|why| Stop::Write { file: file.to_owned(), why })
+fn write(file: &Path, text: &str) -> Result<(), CommandError> {
+    fs::write(file, text).map_err(|why| CommandError::Write { file: file.to_owned(), why })
 }
 
 /// Lists the shipped scenarios.
-pub(super) fn list(out: &mut impl Write) -> Result<ExitCode, Stop> {
+pub(super) fn list(out: &mut impl Write) -> Result<ExitCode, CommandError> {
     let width = shipped::names().map(str::len).max().unwrap_or(0);
     for name in shipped::names() {
         let loaded = load(name, &Changes::default())?;
@@ -235,17 +235,17 @@ pub(super) struct Explain {
     /// A shipped scenario's name, or a .toml file.
     scenario: String,
     #[command(flatten)]
-    how: How,
+    how: RunFlags,
     /// Print the scenario itself as TOML, with all that --small, --set and extends make of it.
     #[arg(long)]
     toml: bool,
 }
 
 impl Explain {
-    pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, Stop> {
+    pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, CommandError> {
         let loaded = self.how.load(&self.scenario)?;
         let text = if self.toml {
-            toml::to_string_pretty(&loaded.scenario).map_err(|why| Stop::Other(why.into()))?
+            toml::to_string_pretty(&loaded.scenario).map_err(|why| CommandError::Other(why.into()))?
         } else {
             show::explain(&loaded, self.how.seed(&loaded)).map_err(RunError::Scenario)?
         };
@@ -262,7 +262,7 @@ pub(super) struct New {
 }
 
 impl New {
-    pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, Stop> {
+    pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, CommandError> {
         let file = PathBuf::from(&self.name);
         let file = if file.extension().is_some_and(|ending| ending == "toml") {
             file
@@ -271,7 +271,7 @@ impl New {
         };
         let written = OpenOptions::new().write(true).create_new(true).open(&file);
         let written = written.and_then(|mut open| open.write_all(TEMPLATE.as_bytes()));
-        written.map_err(|why| Stop::Write { file: file.clone(), why })?;
+        written.map_err(|why| CommandError::Write { file: file.clone(), why })?;
         let _ = writeln!(out, "wrote {}; try: slotwise-simulator run {}", file.display(), file.display());
         Ok(ExitCode::SUCCESS)
     }

@@ -11,7 +11,7 @@ use std::{
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::{Model, stop::until_told};
+use super::{ModelFlag, stop::until_told};
 use crate::stress::soak::{Load, Options, soak};
 
 /// Decisions per second at most: far beyond what one such loop can send.
@@ -51,7 +51,7 @@ pub(super) struct Soak {
     window: Duration,
     /// How the slot learns.
     #[arg(long, value_enum, default_value_t)]
-    model: Model,
+    model: ModelFlag,
     /// If the slot exists, delete it, and what it learned, first.
     #[arg(long)]
     replace: bool,

@@ -9,7 +9,7 @@ pub(super) async fn until_told<T>(stop: &CancellationToken, work: impl Future<Ou
     let mut work = pin!(work);
     tokio::select! {
         done = &mut work => done,
-        () = told_to_stop() => {
+        () = stop_requested() => {
             stop.cancel();
             work.await
         }
@@ -17,7 +17,7 @@ pub(super) async fn until_told<T>(stop: &CancellationToken, work: impl Future<Ou
 }
 
 /// Waits until the process is told to end. For ever, where that cannot be heard: then nothing is to be stopped.
-pub(super) async fn told_to_stop() {
+pub(super) async fn stop_requested() {
     let interrupted = async {
         if tokio::signal::ctrl_c().await.is_err() {
             pending::<()>().await;

@@ -19,7 +19,7 @@ pub enum DatasetError {
         /// The file.
         file: PathBuf,
         /// Where in it.
-        place: Place,
+        place: FilePlace,
         /// What is wrong there and what to do.
         why: String,
     },
@@ -27,7 +27,7 @@ pub enum DatasetError {
 
 /// A place in a file; lines and columns count from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum FilePlace {
     /// A line.
     Line(u64),
     /// A character or, in a table, a column of a line.
@@ -41,7 +41,7 @@ pub enum Place {
     Field(&'static str),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FilePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Line(line) => write!(f, "line {line}"),

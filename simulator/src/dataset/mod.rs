@@ -16,14 +16,14 @@ use std::path::{Path, PathBuf};
 
 use slotwise::bandit::{Features, Value};
 
-pub use error::{DatasetError, Place};
+pub use error::{DatasetError, FilePlace};
 
 /// Rows at most: of more than a million decisions a slot forgets the oldest before their window is over.
 pub const ROWS_MAX: usize = 1_000_000;
 
 /// A value of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Cell {
+enum DatasetCell {
     Missing,
     Number(f64),
     /// An index into the set's words.
@@ -39,13 +39,13 @@ pub struct Dataset {
     columns: Vec<String>,
     words: Vec<String>,
     /// Row by row.
-    cells: Vec<Cell>,
+    cells: Vec<DatasetCell>,
     labels: Vec<usize>,
 }
 
 /// Where the two files of a set are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Files {
+pub struct DatasetFiles {
     /// `NAME.csv.gz`.
     pub rows: PathBuf,
     /// `NAME.json`.
@@ -54,7 +54,7 @@ pub struct Files {
     pub name: String,
 }
 
-impl Files {
+impl DatasetFiles {
     /// From the path of either file, or of both without their endings.
     pub fn of(path: &Path) -> Self {
         let text = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -67,7 +67,7 @@ impl Files {
 impl Dataset {
     /// Reads the set at `path`: either of its files, or both without their endings.
     pub fn read(path: &Path) -> Result<Self, DatasetError> {
-        read::dataset(&Files::of(path))
+        read::dataset(&DatasetFiles::of(path))
     }
 
     /// Its name.
@@ -98,10 +98,10 @@ impl Dataset {
     pub fn features(&self, row: usize) -> Features {
         let width = self.columns.len();
         let cells = &self.cells[row * width..(row + 1) * width];
-        let value = |cell: &Cell| match *cell {
-            Cell::Missing => None,
-            Cell::Number(number) => Some(Value::Number(number)),
-            Cell::Word(word) => Some(Value::Text(self.words[word as usize].clone())),
+        let value = |cell: &DatasetCell| match *cell {
+            DatasetCell::Missing => None,
+            DatasetCell::Number(number) => Some(Value::Number(number)),
+            DatasetCell::Word(word) => Some(Value::Text(self.words[word as usize].clone())),
         };
         self.columns.iter().zip(cells).filter_map(|(name, cell)| Some((name.clone(), value(cell)?))).collect()
     }
@@ -113,13 +113,13 @@ mod tests {
 
     #[test]
     fn either_file_or_the_stem_names_the_pair() {
-        let want = Files {
+        let want = DatasetFiles {
             rows: "some/set.v2.csv.gz".into(),
             description: "some/set.v2.json".into(),
             name: "set.v2".to_owned(),
         };
         for path in ["some/set.v2.csv.gz", "some/set.v2.json", "some/set.v2"] {
-            assert_eq!(Files::of(Path::new(path)), want, "{path}");
+            assert_eq!(DatasetFiles::of(Path::new(path)), want, "{path}");
         }
     }
 }

@@ -11,11 +11,11 @@ use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 use slotwise::slot::limits::{ARMS_MAX, FEATURES_MAX, NAME_BYTES_MAX, NUMBER_MAX, WORD_BYTES_MAX};
 
-use super::{Cell, Dataset, DatasetError, Files, Place, ROWS_MAX};
+use super::{Dataset, DatasetCell, DatasetError, DatasetFiles, FilePlace, ROWS_MAX};
 
 /// What we read of `NAME.json`; it may say more.
 #[derive(Deserialize)]
-struct Description {
+struct DatasetDescription {
     name: Option<String>,
     rows: usize,
     n_actions: usize,
@@ -24,22 +24,22 @@ struct Description {
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ColumnKind {
     Numbers,
-    Words,
+    CategoryWords,
 }
 
-fn broken(file: &Path, place: Place, why: String) -> DatasetError {
+fn broken(file: &Path, place: FilePlace, why: String) -> DatasetError {
     DatasetError::Broken { file: file.to_owned(), place, why }
 }
 
-pub(super) fn dataset(files: &Files) -> Result<Dataset, DatasetError> {
+pub(super) fn dataset(files: &DatasetFiles) -> Result<Dataset, DatasetError> {
     let description = description(&files.description)?;
     let file = File::open(&files.rows).map_err(|source| DatasetError::Read { file: files.rows.clone(), source })?;
     let csv = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(MultiGzDecoder::new(file));
-    let mut table = Table { file: &files.rows, csv, record: StringRecord::new(), line: 0 };
+    let mut table = CsvTable { file: &files.rows, csv, record: StringRecord::new(), line: 0 };
     let header = table.header()?;
-    let mut words = Words::default();
+    let mut words = CategoryWords::default();
     let mut cells = Vec::new();
     let mut labels = Vec::new();
     while table.next()? {
@@ -64,16 +64,16 @@ pub(super) fn dataset(files: &Files) -> Result<Dataset, DatasetError> {
     })
 }
 
-fn description(file: &Path) -> Result<Description, DatasetError> {
+fn description(file: &Path) -> Result<DatasetDescription, DatasetError> {
     let text = fs::read_to_string(file).map_err(|source| DatasetError::Read { file: file.to_owned(), source })?;
-    let description: Description = serde_json::from_str(&text).map_err(|why| {
-        let place = Place::Column { line: why.line() as u64, column: why.column() };
+    let description: DatasetDescription = serde_json::from_str(&text).map_err(|why| {
+        let place = FilePlace::Column { line: why.line() as u64, column: why.column() };
         let why = why.to_string();
         // The place stands before it already.
         let why = why.split(" at line ").next().unwrap_or_default();
         broken(file, place, format!("{why}; needed are rows, n_actions and classes"))
     })?;
-    let fail = |field, why| Err(broken(file, Place::Field(field), why));
+    let fail = |field, why| Err(broken(file, FilePlace::Field(field), why));
     let (arms, names) = (description.n_actions, description.classes.len());
     if arms == 0 || arms > ARMS_MAX {
         return fail("n_actions", format!("is {arms}; must be from 1 to {ARMS_MAX}"));
@@ -89,33 +89,33 @@ fn description(file: &Path) -> Result<Description, DatasetError> {
 
 /// The words met, each with its index.
 #[derive(Default)]
-struct Words {
+struct CategoryWords {
     list: Vec<String>,
     index: HashMap<String, u32>,
 }
 
-impl Words {
-    fn cell(&mut self, word: &str) -> Cell {
+impl CategoryWords {
+    fn cell(&mut self, word: &str) -> DatasetCell {
         if let Some(&known) = self.index.get(word) {
-            return Cell::Word(known);
+            return DatasetCell::Word(known);
         }
         // Rows times features, both bounded, are fewer than 2^32.
         let fresh = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
         self.index.insert(word.to_owned(), fresh);
         self.list.push(word.to_owned());
-        Cell::Word(fresh)
+        DatasetCell::Word(fresh)
     }
 }
 
 /// The rows' file, with the record read last.
-struct Table<'a> {
+struct CsvTable<'a> {
     file: &'a Path,
     csv: csv::Reader<MultiGzDecoder<File>>,
     record: StringRecord,
     line: u64,
 }
 
-impl Table<'_> {
+impl CsvTable<'_> {
     /// Reads the next record; false: there is none.
     fn next(&mut self) -> Result<bool, DatasetError> {
         match self.csv.read_record(&mut self.record) {
@@ -132,24 +132,24 @@ impl Table<'_> {
                 } else {
                     why.to_string()
                 };
-                Err(broken(self.file, Place::Line(line), why))
+                Err(broken(self.file, FilePlace::Line(line), why))
             }
         }
     }
 
     fn line(&self, why: String) -> DatasetError {
-        broken(self.file, Place::Line(self.line), why)
+        broken(self.file, FilePlace::Line(self.line), why)
     }
 
     /// An error about a column, counted from 0.
     fn column(&self, column: usize, why: String) -> DatasetError {
-        broken(self.file, Place::Column { line: self.line, column: column + 1 }, why)
+        broken(self.file, FilePlace::Column { line: self.line, column: column + 1 }, why)
     }
 
-    fn header(&mut self) -> Result<Vec<(String, Kind)>, DatasetError> {
+    fn header(&mut self) -> Result<Vec<(String, ColumnKind)>, DatasetError> {
         if !self.next()? {
             let why = "there is none; the first line names the columns: label, then n_* and c_*".to_owned();
-            return Err(broken(self.file, Place::Line(1), why));
+            return Err(broken(self.file, FilePlace::Line(1), why));
         }
         if self.record.len() > FEATURES_MAX + 1 {
             let features = self.record.len() - 1;
@@ -163,8 +163,8 @@ impl Table<'_> {
                 (0, _) => {
                     return Err(self.column(i, format!("is '{name}'; the first column must be 'label'")));
                 }
-                (_, Some("n_")) => Kind::Numbers,
-                (_, Some("c_")) => Kind::Words,
+                (_, Some("n_")) => ColumnKind::Numbers,
+                (_, Some("c_")) => ColumnKind::CategoryWords,
                 _ => {
                     let why = format!("'{name}' says neither n_ (a number) nor c_ (a word); rename the column");
                     return Err(self.column(i, why));
@@ -184,10 +184,10 @@ impl Table<'_> {
     /// Takes the record's values in; returns its label.
     fn row(
         &self,
-        header: &[(String, Kind)],
-        description: &Description,
-        words: &mut Words,
-        cells: &mut Vec<Cell>,
+        header: &[(String, ColumnKind)],
+        description: &DatasetDescription,
+        words: &mut CategoryWords,
+        cells: &mut Vec<DatasetCell>,
     ) -> Result<usize, DatasetError> {
         let (have, want) = (self.record.len(), header.len() + 1);
         if have != want {
@@ -204,9 +204,9 @@ impl Table<'_> {
         for (i, (name, kind)) in header.iter().enumerate() {
             let text = &self.record[i + 1];
             cells.push(match kind {
-                _ if text.is_empty() => Cell::Missing,
-                Kind::Numbers => match text.parse() {
-                    Ok(number) if f64::abs(number) <= NUMBER_MAX => Cell::Number(number),
+                _ if text.is_empty() => DatasetCell::Missing,
+                ColumnKind::Numbers => match text.parse() {
+                    Ok(number) if f64::abs(number) <= NUMBER_MAX => DatasetCell::Number(number),
                     Ok(_) => {
                         let why = format!("'{text}' in {name} is beyond what is allowed, {NUMBER_MAX:e} in size");
                         return Err(self.column(i + 1, why));
@@ -218,11 +218,11 @@ impl Table<'_> {
                         return Err(self.column(i + 1, why));
                     }
                 },
-                Kind::Words if text.len() > WORD_BYTES_MAX => {
+                ColumnKind::CategoryWords if text.len() > WORD_BYTES_MAX => {
                     let why = format!("the word in {name} has more than {WORD_BYTES_MAX} bytes; shorten it");
                     return Err(self.column(i + 1, why));
                 }
-                Kind::Words => words.cell(text),
+                ColumnKind::CategoryWords => words.cell(text),
             });
         }
         Ok(label)

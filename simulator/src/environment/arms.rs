@@ -7,9 +7,9 @@ use slotwise::{
     slot::{Arm, ArmId, FieldError},
 };
 
-use super::coin::{Coins, For};
+use super::coin::{Coins, Purpose};
 use crate::scenario::{
-    ArmSpec, Attribute, Catalogue, Generated, Period, Scenario, Trait,
+    ArmAttribute, ArmSpec, CatalogueSpec, Generated, Period, Scenario, TraitSpec,
     names::ArmFactor,
     time::{Moment, When},
 };
@@ -19,7 +19,7 @@ const ARMS_TOLD_MAX: usize = 50;
 
 /// An arm.
 #[derive(Debug, Clone, PartialEq)]
-pub struct WorldArm {
+pub struct EnvironmentArm {
     /// As the slot knows it.
     pub arm: Arc<Arm>,
     /// Log odds of the first step, before terms.
@@ -39,7 +39,7 @@ pub struct WorldArm {
     coins: Coins,
 }
 
-impl WorldArm {
+impl EnvironmentArm {
     /// Whether it is in the slot.
     pub fn present(&self, now: Moment) -> bool {
         self.launch.is_none_or(|launch| launch.reached(now)) && self.retire.is_none_or(|retire| !retire.reached(now))
@@ -48,7 +48,7 @@ impl WorldArm {
     /// Whether it is in stock, in the period of this number.
     pub fn in_stock(&self, now: Moment, period: u64, share: f64) -> bool {
         let out = self.out_of_stock.iter().any(|out| out.from.reached(now) && !out.until.reached(now));
-        !(out || share > 0.0 && self.coins.flip(For::Stock, period, share))
+        !(out || share > 0.0 && self.coins.flip(Purpose::Stock, period, share))
     }
 
     /// How far something that odds depend on applies to it; prices in units of `median`.
@@ -73,7 +73,7 @@ impl WorldArm {
 
 /// What the report tells shares of: arms, or groups of them where there are many.
 pub fn groups(scenario: &Scenario) -> Vec<String> {
-    let Catalogue { arms, generated, group_by, .. } = &scenario.catalogue;
+    let CatalogueSpec { arms, generated, group_by, .. } = &scenario.catalogue;
     let drawn = generated.as_ref().map_or(0, |generated| generated.count);
     if arms.len() + drawn as usize <= ARMS_TOLD_MAX {
         let ids = generated.iter().flat_map(|of| (0..of.count).map(|i| format!("{}{i}", of.prefix)));
@@ -82,12 +82,12 @@ pub fn groups(scenario: &Scenario) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     if let Some(name) = group_by {
         let own = arms.iter().filter_map(|arm| match arm.attributes.get(name) {
-            Some(Attribute::Word(word)) => Some(word.clone()),
-            Some(Attribute::Flag(_) | Attribute::Number(_)) | None => None,
+            Some(ArmAttribute::Word(word)) => Some(word.clone()),
+            Some(ArmAttribute::Flag(_) | ArmAttribute::Number(_)) | None => None,
         });
         let drawn = generated.iter().flat_map(|of| match of.attributes.get(name) {
-            Some(Trait::Words(words)) => words.keys().cloned().collect(),
-            Some(Trait::Normal { .. } | Trait::Uniform { .. }) | None => Vec::new(),
+            Some(TraitSpec::Words(words)) => words.keys().cloned().collect(),
+            Some(TraitSpec::Normal { .. } | TraitSpec::Uniform { .. }) | None => Vec::new(),
         });
         for word in own.chain(drawn) {
             if !words.contains(&word) {
@@ -109,19 +109,21 @@ fn group(scenario: &Scenario, groups: &[String], arm: &Arm) -> usize {
 }
 
 /// A trait as an attribute of an arm.
-fn drawn(of: &Trait, coins: Coins, item: u64) -> Value {
+fn drawn(of: &TraitSpec, coins: Coins, item: u64) -> Value {
     match of {
-        Trait::Words(words) => {
-            let i = coins.pick(For::Trait, 2 * item, words.values().copied());
+        TraitSpec::Words(words) => {
+            let i = coins.pick(Purpose::Trait, 2 * item, words.values().copied());
             Value::Text(words.keys().nth(i).cloned().unwrap_or_default())
         }
-        Trait::Normal { mean, std } => Value::Number(mean + std * coins.normal(For::Trait, item)),
-        Trait::Uniform { from, until } => Value::Number(from + (until - from) * coins.fraction(For::Trait, 2 * item)),
+        TraitSpec::Normal { mean, std } => Value::Number(mean + std * coins.normal(Purpose::Trait, item)),
+        TraitSpec::Uniform { from, until } => {
+            Value::Number(from + (until - from) * coins.fraction(Purpose::Trait, 2 * item))
+        }
     }
 }
 
 /// The arms of a replication, in the slot's order.
-pub(super) fn arms(scenario: &Scenario, seed: u64, replication: u64) -> Result<Vec<WorldArm>, FieldError> {
+pub(super) fn arms(scenario: &Scenario, seed: u64, replication: u64) -> Result<Vec<EnvironmentArm>, FieldError> {
     let groups = groups(scenario);
     let mut all = Vec::new();
     for spec in &scenario.catalogue.arms {
@@ -140,18 +142,18 @@ pub(super) fn arms(scenario: &Scenario, seed: u64, replication: u64) -> Result<V
     Ok(all)
 }
 
-fn by_hand(spec: &ArmSpec) -> Result<WorldArm, FieldError> {
-    let value = |value: &Attribute| match value {
-        Attribute::Flag(flag) => Value::Flag(*flag),
-        Attribute::Number(number) => Value::Number(*number),
-        Attribute::Word(word) => Value::Text(word.clone()),
+fn by_hand(spec: &ArmSpec) -> Result<EnvironmentArm, FieldError> {
+    let value = |value: &ArmAttribute| match value {
+        ArmAttribute::Flag(flag) => Value::Flag(*flag),
+        ArmAttribute::Number(number) => Value::Number(*number),
+        ArmAttribute::Word(word) => Value::Text(word.clone()),
     };
     let mut attributes: Features = spec.attributes.iter().map(|(name, of)| (name.clone(), value(of))).collect();
     if let Some(price) = spec.price {
         attributes.entry("price".to_owned()).or_insert(Value::Number(price));
     }
     let arm = Arm { attributes, ..Arm::new(ArmId::parse("arm_id", &spec.arm_id)?) };
-    Ok(WorldArm {
+    Ok(EnvironmentArm {
         arm: Arc::new(arm),
         appeal: spec.appeal,
         price: spec.price,
@@ -164,10 +166,10 @@ fn by_hand(spec: &ArmSpec) -> Result<WorldArm, FieldError> {
     })
 }
 
-fn one_drawn(of: &Generated, i: u32, coins: Coins) -> Result<WorldArm, FieldError> {
+fn one_drawn(of: &Generated, i: u32, coins: Coins) -> Result<EnvironmentArm, FieldError> {
     let mut attributes: Features =
         (0_u64..).zip(&of.attributes).map(|(item, (name, of))| (name.clone(), drawn(of, coins, item))).collect();
-    let price = of.price.map(|median| median * (of.price_spread * coins.normal(For::Value, 0)).exp());
+    let price = of.price.map(|median| median * (of.price_spread * coins.normal(Purpose::Value, 0)).exp());
     if let Some(price) = price {
         attributes.entry("price".to_owned()).or_insert(Value::Number(price));
     }
@@ -186,9 +188,9 @@ fn one_drawn(of: &Generated, i: u32, coins: Coins) -> Result<WorldArm, FieldErro
     });
     let id = format!("{}{i}", of.prefix);
     let arm = Arm { attributes, ..Arm::new(ArmId::parse("arm_id", &id)?) };
-    Ok(WorldArm {
+    Ok(EnvironmentArm {
         arm: Arc::new(arm),
-        appeal: of.appeal + of.appeal_std * coins.normal(For::Arm, 0),
+        appeal: of.appeal + of.appeal_std * coins.normal(Purpose::Arm, 0),
         price,
         margin: price.zip(of.margin_rate).map(|(price, rate)| price * rate),
         launch,

@@ -8,7 +8,7 @@ use std::f64::consts::TAU;
 /// What a number is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
-pub enum For {
+pub enum Purpose {
     /// The time to the next session, and whether it comes at all.
     Arrival = 1,
     /// Who comes.
@@ -68,35 +68,35 @@ impl Coins {
     }
 
     /// 64 random bits.
-    pub fn word(self, purpose: For, item: u64) -> u64 {
+    pub fn word(self, purpose: Purpose, item: u64) -> u64 {
         let stream = mix(self.0 ^ (purpose as u64).wrapping_mul(GOLDEN));
         mix(stream.wrapping_add(item.wrapping_add(1).wrapping_mul(GOLDEN)))
     }
 
     /// A number in (0, 1), uniform.
-    pub fn fraction(self, purpose: For, item: u64) -> f64 {
+    pub fn fraction(self, purpose: Purpose, item: u64) -> f64 {
         // The top 52 bits and a half, so that neither end is met.
         ((self.word(purpose, item) >> 12) as f64 + 0.5) / (1_u64 << 52) as f64
     }
 
     /// Whether something of this chance happens.
-    pub fn flip(self, purpose: For, item: u64, chance: f64) -> bool {
+    pub fn flip(self, purpose: Purpose, item: u64, chance: f64) -> bool {
         self.fraction(purpose, item) < chance
     }
 
     /// A standard normal number; takes the items 2i and 2i + 1. (Box & Muller 1958.)
-    pub fn normal(self, purpose: For, item: u64) -> f64 {
+    pub fn normal(self, purpose: Purpose, item: u64) -> f64 {
         let (u, v) = (self.fraction(purpose, 2 * item), self.fraction(purpose, 2 * item + 1));
         (-2.0 * u.ln()).sqrt() * (TAU * v).cos()
     }
 
     /// An exponential number of mean 1.
-    pub fn exponential(self, purpose: For, item: u64) -> f64 {
+    pub fn exponential(self, purpose: Purpose, item: u64) -> f64 {
         -self.fraction(purpose, item).ln()
     }
 
     /// An index into shares, with chances in proportion to them; the last where all are 0.
-    pub fn pick(self, purpose: For, item: u64, shares: impl Iterator<Item = f64> + Clone) -> usize {
+    pub fn pick(self, purpose: Purpose, item: u64, shares: impl Iterator<Item = f64> + Clone) -> usize {
         let mut left = self.fraction(purpose, item) * shares.clone().sum::<f64>();
         let mut last = 0;
         for (i, share) in shares.enumerate() {
@@ -128,19 +128,20 @@ mod tests {
             assert!((v - variance).abs() < 5.0 * ((fourth - variance * variance) / n).sqrt(), "{name}: variance {v}");
         };
         let coins = Coins::of("test", &[7, 3]);
-        check("by item", &|i| coins.fraction(For::Step, i), 0.5, 1.0 / 12.0, 1.0 / 80.0);
-        check("by thing", &|i| Coins::of("test", &[i]).fraction(For::Step, 0), 0.5, 1.0 / 12.0, 1.0 / 80.0);
-        check("normal", &|i| coins.normal(For::Trait, i), 0.0, 1.0, 3.0);
-        check("exponential", &|i| coins.exponential(For::Delay, i), 1.0, 1.0, 9.0);
+        check("by item", &|i| coins.fraction(Purpose::Step, i), 0.5, 1.0 / 12.0, 1.0 / 80.0);
+        check("by thing", &|i| Coins::of("test", &[i]).fraction(Purpose::Step, 0), 0.5, 1.0 / 12.0, 1.0 / 80.0);
+        check("normal", &|i| coins.normal(Purpose::Trait, i), 0.0, 1.0, 3.0);
+        check("exponential", &|i| coins.exponential(Purpose::Delay, i), 1.0, 1.0, 9.0);
     }
 
     #[test]
     fn purposes_items_and_things_are_kept_apart() {
         let (a, b) = (Coins::of("a", &[1]), Coins::of("a", &[2]));
         assert_ne!(a, Coins::of("b", &[1]));
-        let words = [a.word(For::Look, 0), a.word(For::Look, 1), a.word(For::Step, 0), b.word(For::Look, 0)];
+        let words =
+            [a.word(Purpose::Look, 0), a.word(Purpose::Look, 1), a.word(Purpose::Step, 0), b.word(Purpose::Look, 0)];
         assert!((0..4).all(|i| (0..i).all(|j| words[i] != words[j])), "{words:?}");
-        assert_eq!(words[0], Coins::of("a", &[1]).word(For::Look, 0));
+        assert_eq!(words[0], Coins::of("a", &[1]).word(Purpose::Look, 0));
     }
 
     /// 30,000 picks of shares 1:0:3; the standard error of the first is √(30,000·¼·¾) = 75.
@@ -149,7 +150,7 @@ mod tests {
         let coins = Coins::of("pick", &[]);
         let mut counts = [0_i64; 3];
         for i in 0..30_000 {
-            counts[coins.pick(For::Who, i, [1.0, 0.0, 3.0].into_iter())] += 1;
+            counts[coins.pick(Purpose::Who, i, [1.0, 0.0, 3.0].into_iter())] += 1;
         }
         assert_eq!(counts[1], 0);
         assert!((counts[0] - 7_500).abs() < 5 * 75, "{counts:?}");

@@ -2,19 +2,19 @@
 
 use std::f64::consts::TAU;
 
-use crate::scenario::{Course, time::Moment};
+use crate::scenario::{DriftCourse, time::Moment};
 
 /// Where a course stands: 0 to 1, seasonal −1 to 1.
-pub fn level(course: &Course, now: Moment) -> f64 {
+pub fn level(course: &DriftCourse, now: Moment) -> f64 {
     match *course {
-        Course::Abrupt { at, until } => {
+        DriftCourse::Abrupt { at, until } => {
             f64::from(u8::from(at.reached(now) && until.is_none_or(|until| !until.reached(now))))
         }
-        Course::Gradual { from, until } => {
+        DriftCourse::Gradual { from, until } => {
             let (begin, end) = (from.value(), until.value());
             ((from.scale(now) - begin) / (end - begin)).clamp(0.0, 1.0)
         }
-        Course::Seasonal { period, phase } => (TAU * (period.scale(now) / period.value() + phase)).sin(),
+        DriftCourse::Seasonal { period, phase } => (TAU * (period.scale(now) / period.value() + phase)).sin(),
     }
 }
 
@@ -30,16 +30,16 @@ mod tests {
     /// By hand, in parts of a horizon of 100 and in hours.
     #[test]
     fn courses_stand_where_their_shape_says() {
-        let abrupt = Course::Abrupt { at: When::Part(0.5), until: Some(When::Part(0.75)) };
+        let abrupt = DriftCourse::Abrupt { at: When::Part(0.5), until: Some(When::Part(0.75)) };
         for (index, want) in [(49, 0.0), (50, 1.0), (74, 1.0), (75, 0.0)] {
             assert!((level(&abrupt, at(index)) - want).abs() < 1e-12, "{index}");
         }
-        let gradual = Course::Gradual { from: When::Part(0.2), until: When::Part(0.6) };
+        let gradual = DriftCourse::Gradual { from: When::Part(0.2), until: When::Part(0.6) };
         for (index, want) in [(0, 0.0), (20, 0.0), (30, 0.25), (60, 1.0), (99, 1.0)] {
             assert!((level(&gradual, at(index)) - want).abs() < 1e-12, "{index}");
         }
         let day = When::After(Span::seconds(24.0 * 3600.0));
-        let seasonal = Course::Seasonal { period: day, phase: 0.25 };
+        let seasonal = DriftCourse::Seasonal { period: day, phase: 0.25 };
         for (hour, want) in [(0, 1.0), (6, 0.0), (12, -1.0), (24, 1.0)] {
             assert!((level(&seasonal, at(hour)) - want).abs() < 1e-12, "{hour}");
         }

@@ -11,9 +11,9 @@
 
 use slotwise::slot::{Contribution, Goal};
 
-use super::arms::WorldArm;
+use super::arms::EnvironmentArm;
 use crate::scenario::{
-    Problem, Scenario, Step, StepValue, ValueName,
+    FunnelStep, Problem, Scenario, StepValue, ValueName,
     names::{ShopperFactor, arm_factor, shopper_factor},
 };
 
@@ -57,7 +57,7 @@ pub(super) struct Funnel {
 }
 
 /// The value of a step's event, before its spread; none: it has none.
-pub fn value(step: &Step, arm: &WorldArm) -> Option<f64> {
+pub fn value(step: &FunnelStep, arm: &EnvironmentArm) -> Option<f64> {
     match step.value {
         None => None,
         Some(StepValue::Number(number)) => Some(number),
@@ -67,7 +67,7 @@ pub fn value(step: &Step, arm: &WorldArm) -> Option<f64> {
 }
 
 /// The step that another needs.
-pub fn needs(steps: &[Step], i: usize) -> Option<usize> {
+pub fn needs(steps: &[FunnelStep], i: usize) -> Option<usize> {
     match &steps[i].after {
         Some(after) => steps[..i].iter().position(|step| step.kind == *after),
         None => i.checked_sub(1),
@@ -75,7 +75,7 @@ pub fn needs(steps: &[Step], i: usize) -> Option<usize> {
 }
 
 /// The goal's reward of a way, where `value_of` gives the value of each step's event.
-pub fn reward(goal: &Goal, steps: &[Step], way: Way, value_of: impl Fn(usize) -> Option<f64>) -> f64 {
+pub fn reward(goal: &Goal, steps: &[FunnelStep], way: Way, value_of: impl Fn(usize) -> Option<f64>) -> f64 {
     let taken = |i: usize| way & (1 << i) != 0;
     let taken_back = |i: usize| (0..steps.len()).any(|j| taken(j) && steps[j].reverses && needs(steps, j) == Some(i));
     let counted = (0_i64..).zip(0..steps.len()).filter(|&(_, i)| taken(i) && !steps[i].reverses && !taken_back(i));
@@ -84,7 +84,7 @@ pub fn reward(goal: &Goal, steps: &[Step], way: Way, value_of: impl Fn(usize) ->
 
 impl Funnel {
     /// The funnel of these arms.
-    pub(super) fn new(scenario: &Scenario, arms: &[WorldArm], goal: &Goal) -> Result<Self, Problem> {
+    pub(super) fn new(scenario: &Scenario, arms: &[EnvironmentArm], goal: &Goal) -> Result<Self, Problem> {
         let steps = &scenario.behaviour.steps;
         let median = median_price(arms);
         let mut factors: Vec<Factor> = Vec::new();
@@ -203,7 +203,7 @@ fn logistic(log_odds: f64) -> f64 {
 }
 
 /// The median of the prices; 1 without any.
-fn median_price(arms: &[WorldArm]) -> f64 {
+fn median_price(arms: &[EnvironmentArm]) -> f64 {
     let mut prices: Vec<f64> = arms.iter().filter_map(|arm| arm.price).collect();
     prices.sort_by(f64::total_cmp);
     prices.get(prices.len() / 2).copied().unwrap_or(1.0)

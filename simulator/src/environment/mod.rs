@@ -1,7 +1,7 @@
-//! The world of one replication: who comes when, what is true of every arm for them, and what they do.
+//! The environment of one replication: who comes when, what is true of every arm for them, and what they do.
 //!
 //! * [`Traffic`]: the visits, in order of time.
-//! * [`World`]: the expected reward of every arm in every visit, by formula; and what a shopper does with what is
+//! * [`Environment`]: the expected reward of every arm in every visit, by formula; and what a shopper does with what is
 //!   shown, by the coins of that visit.
 //! * [`coin`]: where randomness comes from.
 //!
@@ -21,30 +21,30 @@ mod traffic;
 
 use slotwise::slot::Goal;
 
-pub use arms::{WorldArm, groups};
-pub use coin::{Coins, For};
+pub use arms::{EnvironmentArm, groups};
+pub use coin::{Coins, Purpose};
 pub use course::level;
 pub use funnel::{Way, needs, reward, value};
 pub use shopper::{Shopper, TraitValue, Visit};
 pub use traffic::Traffic;
 
-use crate::scenario::{ClickModel, Delay, Problem, Scenario, time::Moment};
+use crate::scenario::{ClickBehaviour, Delay, Problem, Scenario, time::Moment};
 use funnel::Funnel;
 
-/// The world of one replication.
+/// The environment of one replication.
 #[derive(Debug)]
-pub struct World<'a> {
+pub struct Environment<'a> {
     scenario: &'a Scenario,
     seed: u64,
     replication: u64,
-    arms: Vec<WorldArm>,
+    arms: Vec<EnvironmentArm>,
     funnel: Funnel,
     goal: &'a Goal,
 }
 
 /// What a shopper did: a step with an arm.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Deed {
+pub struct ShopperOutcome {
     /// The place of the arm among those shown.
     pub place: usize,
     /// The step's index.
@@ -66,8 +66,8 @@ pub struct Truth {
     pub stops: Vec<f64>,
 }
 
-impl<'a> World<'a> {
-    /// The world of a replication, whose rewards are `goal`'s.
+impl<'a> Environment<'a> {
+    /// The environment of a replication, whose rewards are `goal`'s.
     pub fn new(scenario: &'a Scenario, goal: &'a Goal, seed: u64, replication: u64) -> Result<Self, Problem> {
         let arms = arms::arms(scenario, seed, replication).map_err(|e| Problem::from(e).within("catalogue"))?;
         let funnel = Funnel::new(scenario, &arms, goal)?;
@@ -75,7 +75,7 @@ impl<'a> World<'a> {
     }
 
     /// Its arms, in the slot's order; those to come among them.
-    pub fn arms(&self) -> &[WorldArm] {
+    pub fn arms(&self) -> &[EnvironmentArm] {
         &self.arms
     }
 
@@ -134,7 +134,7 @@ impl<'a> World<'a> {
 
     /// Whether a shopper looks no further than to the first click.
     pub fn cascades(&self) -> bool {
-        self.scenario.behaviour.click_model == ClickModel::Cascade
+        self.scenario.behaviour.click_model == ClickBehaviour::Cascade
     }
 
     /// The chance that the place of this number is looked at where arms are shown in this order.
@@ -156,7 +156,7 @@ impl<'a> World<'a> {
         if likes { bots.clicks } else { 0.0 }
     }
 
-    /// The expected reward of arms shown in this order; `in_stock` says of each arm of the world.
+    /// The expected reward of arms shown in this order; `in_stock` says of each arm of the environment.
     pub fn worth(&self, truth: &Truth, shown: &[usize], in_stock: &[bool]) -> f64 {
         let nothing = self.nothing();
         let of = |(position, &arm): (usize, &usize)| {
@@ -166,20 +166,32 @@ impl<'a> World<'a> {
         shown.iter().enumerate().map(of).sum()
     }
 
-    /// Writes what the shopper of this visit does with arms shown in this order into `deeds`, in order of place and step.
-    pub fn deeds(&self, visit: &Visit, truth: &Truth, shown: &[usize], in_stock: &[bool], deeds: &mut Vec<Deed>) {
-        deeds.clear();
+    /// Writes what the shopper of this visit does with arms shown in this order into `outcomes`, in order of place and step.
+    pub fn outcomes(
+        &self,
+        visit: &Visit,
+        truth: &Truth,
+        shown: &[usize],
+        in_stock: &[bool],
+        outcomes: &mut Vec<ShopperOutcome>,
+    ) {
+        outcomes.clear();
         let steps = &self.scenario.behaviour.steps;
         let coins = visit.coins;
         for (place, &arm) in shown.iter().enumerate().filter(|(_, arm)| in_stock[**arm]) {
             let item = |step: usize| (arm * crate::scenario::STEPS_MAX + step) as u64;
             if visit.shopper.bot {
-                if coins.flip(For::Step, item(0), self.bot_clicks(arm)) {
-                    deeds.push(Deed { place, step: 0, delay_us: 0.0, value: value(&steps[0], &self.arms[arm]) });
+                if coins.flip(Purpose::Step, item(0), self.bot_clicks(arm)) {
+                    outcomes.push(ShopperOutcome {
+                        place,
+                        step: 0,
+                        delay_us: 0.0,
+                        value: value(&steps[0], &self.arms[arm]),
+                    });
                 }
                 continue;
             }
-            if !coins.flip(For::Look, place as u64, self.look(place)) {
+            if !coins.flip(Purpose::Look, place as u64, self.look(place)) {
                 continue;
             }
             // Which steps were taken, and when.
@@ -190,16 +202,17 @@ impl<'a> World<'a> {
                     Some(after) => taken[after],
                 };
                 let Some(since) = since else { continue };
-                if !coins.flip(For::Step, item(i), self.funnel.chance(i, arm, &truth.factors)) {
+                if !coins.flip(Purpose::Step, item(i), self.funnel.chance(i, arm, &truth.factors)) {
                     continue;
                 }
                 let delay_us = since + delay(&step.delay, coins, item(i));
                 taken[i] = Some(delay_us);
                 // exp(sz − s²/2) has the mean 1.
                 let s = step.value_spread;
-                let factor = if s > 0.0 { (s * coins.normal(For::Value, item(i)) - s * s / 2.0).exp() } else { 1.0 };
+                let factor =
+                    if s > 0.0 { (s * coins.normal(Purpose::Value, item(i)) - s * s / 2.0).exp() } else { 1.0 };
                 let value = value(step, &self.arms[arm]).map(|value| value * factor);
-                deeds.push(Deed { place, step: i, delay_us, value });
+                outcomes.push(ShopperOutcome { place, step: i, delay_us, value });
             }
             if self.cascades() && taken[0].is_some() {
                 return;
@@ -207,11 +220,14 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What deeds with one shown arm come to, whether or not the slot hears of them.
-    pub fn given(&self, deeds: &[Deed], place: usize) -> f64 {
-        let at = |step: usize| deeds.iter().find(|deed| deed.place == place && deed.step == step);
-        let way = deeds.iter().filter(|deed| deed.place == place).fold(0, |way: Way, deed| way | 1 << deed.step);
-        reward(self.goal, &self.scenario.behaviour.steps, way, |i| at(i).and_then(|deed| deed.value))
+    /// What outcomes with one shown arm come to, whether or not the slot hears of them.
+    pub fn given(&self, outcomes: &[ShopperOutcome], place: usize) -> f64 {
+        let at = |step: usize| outcomes.iter().find(|outcome| outcome.place == place && outcome.step == step);
+        let way = outcomes
+            .iter()
+            .filter(|outcome| outcome.place == place)
+            .fold(0, |way: Way, outcome| way | 1 << outcome.step);
+        reward(self.goal, &self.scenario.behaviour.steps, way, |i| at(i).and_then(|outcome| outcome.value))
     }
 }
 
@@ -220,8 +236,8 @@ fn delay(delay: &Delay, coins: Coins, item: u64) -> f64 {
     match *delay {
         Delay::None => 0.0,
         Delay::Fixed(span) => span.us,
-        Delay::Exponential(mean) => mean.us * coins.exponential(For::Delay, 2 * item),
-        Delay::LogNormal { median, spread } => median.us * (spread * coins.normal(For::Delay, item)).exp(),
-        Delay::Uniform { from, until } => from.us + (until.us - from.us) * coins.fraction(For::Delay, 2 * item),
+        Delay::Exponential(mean) => mean.us * coins.exponential(Purpose::Delay, 2 * item),
+        Delay::LogNormal { median, spread } => median.us * (spread * coins.normal(Purpose::Delay, item)).exp(),
+        Delay::Uniform { from, until } => from.us + (until.us - from.us) * coins.fraction(Purpose::Delay, 2 * item),
     }
 }

@@ -8,8 +8,8 @@ use slotwise::{
     slot::Consent,
 };
 
-use super::coin::{Coins, For};
-use crate::scenario::{Shoppers, Trait, names::ShopperFactor, time::Moment};
+use super::coin::{Coins, Purpose};
+use crate::scenario::{Shoppers, TraitSpec, names::ShopperFactor, time::Moment};
 
 const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 /// Microseconds.
@@ -67,32 +67,32 @@ pub(super) fn numbered(kind: char, number: u64) -> String {
 
 impl Shopper {
     /// The shopper of a session; of a pool member if it returns, and then always the same.
-    pub fn of_session(shoppers: &Shoppers, world: [u64; 2], session: u64) -> Self {
-        let [seed, replication] = world;
+    pub fn of_session(shoppers: &Shoppers, environment: [u64; 2], session: u64) -> Self {
+        let [seed, replication] = environment;
         let coins = Coins::of("simulated session", &[seed, replication, session]);
-        let segment = coins.pick(For::Who, 0, shoppers.segments.iter().map(|segment| segment.share));
+        let segment = coins.pick(Purpose::Who, 0, shoppers.segments.iter().map(|segment| segment.share));
         let spec = &shoppers.segments[segment];
-        let returning = coins.flip(For::Who, 1, spec.returning);
+        let returning = coins.flip(Purpose::Who, 1, spec.returning);
         let (who, id) = if returning {
             // Each segment has its part of the pool.
             let whole: f64 = shoppers.segments.iter().map(|segment| segment.share).sum();
             let size = (shoppers.pool as f64 * spec.share / whole).max(1.0);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below the pool's size")]
-            let member = (coins.fraction(For::Who, 2) * size) as u64;
+            let member = (coins.fraction(Purpose::Who, 2) * size) as u64;
             let coins = Coins::of("simulated member", &[seed, replication, segment as u64, member]);
             (coins, format!("{}-{member}", spec.name))
         } else {
             (coins, numbered('n', session))
         };
         let traits = (0_u64..).zip(shoppers.traits.values()).map(|(item, of)| match of {
-            Trait::Words(words) => TraitValue::Word(who.pick(For::Trait, 2 * item, words.values().copied())),
-            Trait::Normal { mean, std } => TraitValue::Number(mean + std * who.normal(For::Trait, item)),
-            Trait::Uniform { from, until } => {
-                TraitValue::Number(from + (until - from) * who.fraction(For::Trait, 2 * item))
+            TraitSpec::Words(words) => TraitValue::Word(who.pick(Purpose::Trait, 2 * item, words.values().copied())),
+            TraitSpec::Normal { mean, std } => TraitValue::Number(mean + std * who.normal(Purpose::Trait, item)),
+            TraitSpec::Uniform { from, until } => {
+                TraitValue::Number(from + (until - from) * who.fraction(Purpose::Trait, 2 * item))
             }
         });
-        let price = spec.price_sensitivity + spec.price_spread * (2.0 * who.fraction(For::Who, 3) - 1.0);
-        let consent = match who.fraction(For::Who, 4) {
+        let price = spec.price_sensitivity + spec.price_spread * (2.0 * who.fraction(Purpose::Who, 3) - 1.0);
+        let consent = match who.fraction(Purpose::Who, 4) {
             u if u < spec.opt_out => Consent::None,
             u if u < spec.opt_out + spec.session_only => Consent::SessionOnly,
             _ => Consent::Full,
@@ -163,9 +163,9 @@ impl Visit {
             name => {
                 let (i, (_, of)) = shoppers.traits.iter().enumerate().find(|(_, (known, _))| *known == name)?;
                 match (shopper.traits.get(i)?, of) {
-                    (TraitValue::Word(word), Trait::Words(words)) => Value::Text(words.keys().nth(*word)?.clone()),
+                    (TraitValue::Word(word), TraitSpec::Words(words)) => Value::Text(words.keys().nth(*word)?.clone()),
                     (TraitValue::Number(number), _) => Value::Number(*number),
-                    (TraitValue::Word(_), Trait::Normal { .. } | Trait::Uniform { .. }) => return None,
+                    (TraitValue::Word(_), TraitSpec::Normal { .. } | TraitSpec::Uniform { .. }) => return None,
                 }
             }
         })

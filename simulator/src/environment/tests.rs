@@ -1,4 +1,4 @@
-//! The world against counting, and against formulas written another way.
+//! The environment against counting, and against formulas written another way.
 
 use slotwise::slot::Consent;
 
@@ -14,11 +14,11 @@ fn goal(loaded: &Loaded) -> Goal {
     slots::of_table(loaded.scenario.slot.clone()).unwrap().goal
 }
 
-/// Arms in an order that is independent of all coins of the world.
+/// Arms in an order that is independent of all coins of the environment.
 fn some_order(visit: &Visit, arms: usize, count: usize) -> Vec<usize> {
     let coins = Coins::of("test order", &[visit.now.index]);
     let mut order: Vec<usize> = (0..arms).collect();
-    order.sort_by_key(|&arm| coins.word(For::Arm, arm as u64));
+    order.sort_by_key(|&arm| coins.word(Purpose::Arm, arm as u64));
     order.truncate(count);
     order
 }
@@ -30,22 +30,22 @@ fn what_the_formula_expects_is_what_shoppers_do_in_every_shipped_scenario() {
     for name in shipped::names() {
         let loaded = scenario(name, &["horizon=8000"]);
         let goal = goal(&loaded);
-        let world = World::new(&loaded.scenario, &goal, 7, 3).unwrap();
+        let environment = Environment::new(&loaded.scenario, &goal, 7, 3).unwrap();
         let count = slots::of_table(loaded.scenario.slot.clone()).unwrap().count() as usize;
-        let arms = world.arms().len();
-        let (mut truth, mut deeds, mut differences) = (Truth::default(), Vec::new(), Vec::new());
+        let arms = environment.arms().len();
+        let (mut truth, mut outcomes, mut differences) = (Truth::default(), Vec::new(), Vec::new());
         let visits = if arms > 100 { 500 } else { 8_000 };
-        for visit in world.traffic().take(visits) {
+        for visit in environment.traffic().take(visits) {
             let shown = some_order(&visit, arms, count);
-            let in_stock: Vec<bool> = (0..arms).map(|arm| world.in_stock(arm, visit.now)).collect();
-            world.truth(&visit, &mut truth);
-            world.deeds(&visit, &truth, &shown, &in_stock, &mut deeds);
-            let given: f64 = (0..shown.len()).map(|place| world.given(&deeds, place)).sum();
+            let in_stock: Vec<bool> = (0..arms).map(|arm| environment.in_stock(arm, visit.now)).collect();
+            environment.truth(&visit, &mut truth);
+            environment.outcomes(&visit, &truth, &shown, &in_stock, &mut outcomes);
+            let given: f64 = (0..shown.len()).map(|place| environment.given(&outcomes, place)).sum();
             if visit.shopper.bot {
                 // Bots look at every position; worth is told of shoppers.
                 continue;
             }
-            differences.push(given - world.worth(&truth, &shown, &in_stock));
+            differences.push(given - environment.worth(&truth, &shown, &in_stock));
         }
         let (mean, error) = mean_and_error(&differences);
         assert!(error > 0.0 && mean.abs() < 5.0 * error, "{name}: {} ± {error}", mean);
@@ -60,26 +60,27 @@ fn a_cascade_ends_at_the_first_click() {
     let cascade = "behaviour={ click_model = \"cascade\", position_bias = [1.0] }";
     let loaded = scenario("search-ranking", &[cascade, "horizon=8000"]);
     let goal = goal(&loaded);
-    let world = World::new(&loaded.scenario, &goal, 7, 3).unwrap();
-    let (mut truth, mut deeds, mut differences) = (Truth::default(), Vec::new(), Vec::new());
+    let environment = Environment::new(&loaded.scenario, &goal, 7, 3).unwrap();
+    let (mut truth, mut outcomes, mut differences) = (Truth::default(), Vec::new(), Vec::new());
     let (mut clicks, mut lower) = (0, 0);
-    for visit in world.traffic() {
+    for visit in environment.traffic() {
         let shown = some_order(&visit, 12, 3);
         let mut in_stock = vec![true; 12];
         in_stock[shown[1]] = visit.now.index % 4 > 0;
-        world.truth(&visit, &mut truth);
+        environment.truth(&visit, &mut truth);
         let [a, b, c] = [shown[0], shown[1], shown[2]];
         let (second, left) = if in_stock[b] { (truth.expected[b], 1.0 - truth.stops[b]) } else { (0.0, 1.0) };
         let want = truth.expected[a] + (1.0 - truth.stops[a]) * (second + left * truth.expected[c]);
-        let worth = world.worth(&truth, &shown, &in_stock);
+        let worth = environment.worth(&truth, &shown, &in_stock);
         assert!((worth - want).abs() < 1e-12, "{worth} {want}");
-        world.deeds(&visit, &truth, &shown, &in_stock, &mut deeds);
-        let first: Vec<usize> = deeds.iter().filter(|deed| deed.step == 0).map(|deed| deed.place).collect();
-        assert!(first.len() <= 1, "{deeds:?}");
-        assert!(deeds.iter().all(|deed| Some(&deed.place) == first.first()), "{deeds:?}");
+        environment.outcomes(&visit, &truth, &shown, &in_stock, &mut outcomes);
+        let first: Vec<usize> =
+            outcomes.iter().filter(|outcome| outcome.step == 0).map(|outcome| outcome.place).collect();
+        assert!(first.len() <= 1, "{outcomes:?}");
+        assert!(outcomes.iter().all(|outcome| Some(&outcome.place) == first.first()), "{outcomes:?}");
         clicks += first.len();
         lower += usize::from(first.first().is_some_and(|place| *place > 0));
-        differences.push((0..3).map(|place| world.given(&deeds, place)).sum::<f64>() - worth);
+        differences.push((0..3).map(|place| environment.given(&outcomes, place)).sum::<f64>() - worth);
     }
     let (mean, error) = mean_and_error(&differences);
     assert!(error > 0.0 && mean.abs() < 5.0 * error, "{} ± {error}", mean);
@@ -91,16 +92,16 @@ fn a_cascade_ends_at_the_first_click() {
 fn expected_rewards_are_those_of_all_ways_walked_one_by_one() {
     let loaded = scenario("email-delays", &[]);
     let goal = goal(&loaded);
-    let world = World::new(&loaded.scenario, &goal, 5, 0).unwrap();
+    let environment = Environment::new(&loaded.scenario, &goal, 5, 0).unwrap();
     let mut truth = Truth::default();
     let logistic = |u: f64| 1.0 / (1.0 + (-u).exp());
-    for visit in world.traffic().take(200) {
-        world.truth(&visit, &mut truth);
+    for visit in environment.traffic().take(200) {
+        environment.truth(&visit, &mut truth);
         let (reader, hunter) = match visit.shopper.segment {
             0 => (1.0, 0.0),
             _ => (0.0, 1.0),
         };
-        for (i, arm) in world.arms().iter().enumerate() {
+        for (i, arm) in environment.arms().iter().enumerate() {
             // The scenario's numbers, by hand.
             let (appeal, margin, sale, content) = match arm.arm.id.as_str() {
                 "magazine" => (-1.2, 12.0, 0.0, 1.0),
@@ -122,7 +123,7 @@ fn a_seed_is_a_world_and_replications_differ() {
     let loaded = scenario("returning-or-new", &[]);
     let goal = goal(&loaded);
     let visits = |seed, replication| -> Vec<Visit> {
-        World::new(&loaded.scenario, &goal, seed, replication).unwrap().traffic().take(500).collect()
+        Environment::new(&loaded.scenario, &goal, seed, replication).unwrap().traffic().take(500).collect()
     };
     let first = visits(1, 0);
     assert_eq!(first, visits(1, 0));
@@ -136,10 +137,10 @@ fn a_seed_is_a_world_and_replications_differ() {
 fn returning_shoppers_are_the_same_and_new_ones_are_not() {
     let loaded = scenario("returning-or-new", &["horizon=5000"]);
     let goal = goal(&loaded);
-    let world = World::new(&loaded.scenario, &goal, 1, 0).unwrap();
+    let environment = Environment::new(&loaded.scenario, &goal, 1, 0).unwrap();
     let mut known = std::collections::HashMap::new();
     let mut met_again = 0;
-    for visit in world.traffic() {
+    for visit in environment.traffic() {
         let shopper = &visit.shopper;
         let tells = (shopper.segment, shopper.traits.clone(), shopper.price_sensitivity, shopper.consent);
         let met = known.insert(shopper.subject.id.clone(), (tells.clone(), shopper.subject.session_id.clone()));
@@ -159,9 +160,9 @@ fn returning_shoppers_are_the_same_and_new_ones_are_not() {
 fn without_consent_nothing_about_the_shopper_is_sent() {
     let loaded = scenario("opt-out", &["horizon=10000"]);
     let goal = goal(&loaded);
-    let world = World::new(&loaded.scenario, &goal, 1, 0).unwrap();
+    let environment = Environment::new(&loaded.scenario, &goal, 1, 0).unwrap();
     let (mut without, mut all) = (0, 0);
-    for visit in world.traffic() {
+    for visit in environment.traffic() {
         let context = visit.context(&loaded.scenario.shoppers);
         let names: Vec<&str> = context.keys().map(String::as_str).collect();
         all += 1;
@@ -181,8 +182,8 @@ fn without_consent_nothing_about_the_shopper_is_sent() {
 fn a_flash_sale_brings_its_decisions_in_a_fraction_of_the_time() {
     let loaded = scenario("flash-sale", &["traffic.daily_swing=0.0", "horizon=40000"]);
     let goal = goal(&loaded);
-    let world = World::new(&loaded.scenario, &goal, 1, 0).unwrap();
-    let times: Vec<f64> = world.traffic().map(|visit| visit.now.at_us).collect();
+    let environment = Environment::new(&loaded.scenario, &goal, 1, 0).unwrap();
+    let times: Vec<f64> = environment.traffic().map(|visit| visit.now.at_us).collect();
     let within = times[26_000] - times[18_000];
     let whole = times[39_999];
     assert!((within / whole - 0.01 / 0.81).abs() < 0.004, "{}", within / whole);
@@ -194,9 +195,9 @@ fn a_flash_sale_brings_its_decisions_in_a_fraction_of_the_time() {
 fn the_season_shifts_the_intents() {
     let loaded = scenario("gift-season", &["horizon=20000"]);
     let goal = goal(&loaded);
-    let world = World::new(&loaded.scenario, &goal, 1, 0).unwrap();
+    let environment = Environment::new(&loaded.scenario, &goal, 1, 0).unwrap();
     let gifts = |from: usize, until: usize| {
-        let of: Vec<usize> = world.traffic().skip(from).take(until - from).map(|visit| visit.intent).collect();
+        let of: Vec<usize> = environment.traffic().skip(from).take(until - from).map(|visit| visit.intent).collect();
         of.iter().sum::<usize>() as f64 / of.len() as f64
     };
     // 0.1 before, 0.7 after; sessions of three make the standard error of 8,000 about 0.01.

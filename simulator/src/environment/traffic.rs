@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    coin::{Coins, For},
+    coin::{Coins, Purpose},
     course::level,
     shopper::{Shopper, Visit, numbered},
 };
@@ -29,7 +29,7 @@ type Waiting = Reverse<(u64, u64, u32)>;
 #[derive(Debug)]
 pub struct Traffic<'a> {
     scenario: &'a Scenario,
-    world: [u64; 2],
+    environment: [u64; 2],
     coins: Coins,
     /// Sessions per microsecond at most, and on an average day.
     rates: (f64, f64),
@@ -59,7 +59,7 @@ impl<'a> Traffic<'a> {
         let most = mean * (1.0 + traffic.daily_swing) * weekly * sales;
         let mut result = Self {
             scenario,
-            world: [seed, replication],
+            environment: [seed, replication],
             coins: Coins::of("simulated traffic", &[seed, replication]),
             rates: (most, mean),
             bots,
@@ -97,9 +97,9 @@ impl<'a> Traffic<'a> {
         loop {
             let item = self.tries;
             self.tries += 1;
-            at_us += self.coins.exponential(For::Arrival, 2 * item) / self.rates.0;
+            at_us += self.coins.exponential(Purpose::Arrival, 2 * item) / self.rates.0;
             let now = self.moment(at_us);
-            if self.coins.flip(For::Arrival, 2 * item + 1, self.rate(now) / self.rates.0) {
+            if self.coins.flip(Purpose::Arrival, 2 * item + 1, self.rate(now) / self.rates.0) {
                 // Whole, like all times, so that none goes back.
                 self.next_session_us = at_us.floor();
                 return;
@@ -111,9 +111,9 @@ impl<'a> Traffic<'a> {
     fn begin(&mut self) {
         let session = self.sessions;
         self.sessions += 1;
-        let mut shopper = Shopper::of_session(&self.scenario.shoppers, self.world, session);
+        let mut shopper = Shopper::of_session(&self.scenario.shoppers, self.environment, session);
         let coins = self.session_coins(session);
-        shopper.bot = coins.flip(For::Session, 0, self.bots);
+        shopper.bot = coins.flip(Purpose::Session, 0, self.bots);
         if shopper.bot {
             shopper.subject.id = numbered('b', session);
         }
@@ -124,7 +124,7 @@ impl<'a> Traffic<'a> {
     }
 
     fn session_coins(&self, session: u64) -> Coins {
-        Coins::of("simulated course", &[self.world[0], self.world[1], session])
+        Coins::of("simulated course", &[self.environment[0], self.environment[1], session])
     }
 
     /// What is come for now.
@@ -142,7 +142,7 @@ impl<'a> Traffic<'a> {
                 *share = if i == place { after } else { *share * others };
             }
         }
-        coins.pick(For::Intent, item, shares.iter().copied())
+        coins.pick(Purpose::Intent, item, shares.iter().copied())
     }
 }
 
@@ -161,7 +161,7 @@ impl Iterator for Traffic<'_> {
         let now = self.moment(at as f64);
         let coins = self.session_coins(session);
         let item = u64::from(step);
-        if step > 1 && coins.flip(For::Session, 3 * item, self.scenario.shoppers.intent_shift) {
+        if step > 1 && coins.flip(Purpose::Session, 3 * item, self.scenario.shoppers.intent_shift) {
             intent = self.intent(coins, item, now);
         }
         let length = if shopper.bot {
@@ -169,12 +169,12 @@ impl Iterator for Traffic<'_> {
         } else {
             self.scenario.shoppers.segments[shopper.segment].session_length
         };
-        if step < SESSION_MAX && coins.flip(For::Session, 3 * item + 1, 1.0 - 1.0 / length) {
-            let gap = GAP * coins.exponential(For::Session, 3 * item + 2);
+        if step < SESSION_MAX && coins.flip(Purpose::Session, 3 * item + 1, 1.0 - 1.0 / length) {
+            let gap = GAP * coins.exponential(Purpose::Session, 3 * item + 2);
             self.waiting.push(Reverse((whole(at as f64 + gap), session, step + 1)));
             self.shoppers.insert(session, (Arc::clone(&shopper), intent));
         }
-        let coins = Coins::of("simulated visit", &[self.world[0], self.world[1], self.index]);
+        let coins = Coins::of("simulated visit", &[self.environment[0], self.environment[1], self.index]);
         self.index += 1;
         Some(Visit { now, shopper, intent, step, coins })
     }

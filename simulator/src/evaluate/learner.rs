@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     evaluate::logged::{Log, Row},
-    run::episode::{Service, ServiceError},
+    run::episode::{EngineService, EngineServiceError},
 };
 
 /// A slot that learns from a log.
@@ -25,7 +25,7 @@ use crate::{
 pub(super) struct Learner<'a> {
     log: &'a Log,
     name: &'a str,
-    service: Service,
+    service: EngineService,
     seed: u64,
     /// Per arm of the log, by its id.
     places: HashMap<ArmId, usize>,
@@ -58,7 +58,7 @@ pub(super) struct Known {
 impl<'a> Learner<'a> {
     pub(super) fn new(log: &'a Log, name: &'a str, definition: Definition, seed: u64) -> Result<Self, EvaluateError> {
         let begin_us = log.rows.first().map_or(0, |row| row.at_us);
-        let service = Service::new(definition, begin_us).map_err(|why| failed(name, 0, why))?;
+        let service = EngineService::new(definition, begin_us).map_err(|why| failed(name, 0, why))?;
         let places = log.arms.iter().enumerate().map(|(place, arm)| (arm.id.clone(), place)).collect();
         let (coming, ids) = (BinaryHeap::new(), HashMap::new());
         Ok(Self { log, name, service, seed, places, coming, ids, learned: 0, fallbacks: 0 })
@@ -142,6 +142,6 @@ impl<'a> Learner<'a> {
     }
 }
 
-fn failed(name: &str, row: usize, why: ServiceError) -> EvaluateError {
+fn failed(name: &str, row: usize, why: EngineServiceError) -> EvaluateError {
     EvaluateError::Service { name: name.to_owned(), row, why }
 }

@@ -46,7 +46,7 @@ pub use setup::{Candidate, How};
 
 use crate::{
     evaluate::logged::{CELLS_MAX, Log},
-    run::episode::ServiceError,
+    run::episode::EngineServiceError,
 };
 use walk::{Course, Foreseen, Walk};
 
@@ -109,7 +109,7 @@ pub enum EvaluateError {
         /// Which decision of the log, from 1.
         row: usize,
         /// Why.
-        why: ServiceError,
+        why: EngineServiceError,
     },
     /// A logged reward was not counted.
     #[error("policy '{name}': the reward of decision {row} was not counted: {outcome:?}")]

@@ -21,7 +21,7 @@ use crate::{
     evaluate::logged::{Form, LeftOut, Log, LoggedArm, Offered, Row},
     order::SplitMix64,
     report::Estimate,
-    run::episode::Service,
+    run::episode::EngineService,
 };
 
 const ARMS: usize = 3;
@@ -199,7 +199,7 @@ fn walk(log: &Log, candidate: &Candidate, options: &Options) -> Walk {
 /// What the slot earns when it is run on the world for so many decisions, learning from its own.
 fn run(definition: &Definition, decisions: usize, seed: u64) -> f64 {
     let mut random = SplitMix64::new(seed);
-    let mut service = Service::new(definition.clone(), 0).unwrap();
+    let mut service = EngineService::new(definition.clone(), 0).unwrap();
     let contexts = log(1, &UNIFORM, 1.0, 0);
     let mut worth = 0.0;
     for i in 1..=i64::try_from(decisions).unwrap() {

@@ -30,18 +30,18 @@ use std::{
 
 use slotwise::bandit::{ModelSpec, Policy};
 
-pub use report::{Report, Row, Verdict};
+pub use report::{BenchReport, BenchRow, BenchVerdict};
 
 use crate::{
     clock::Stopwatch,
     dataset::Dataset,
-    learning::replay::{Pass, ReplayError, Run, Unwatched, Variant, Watch},
+    learning::replay::{NoReplayProgress, ReplayError, ReplayPass, ReplayProgress, ReplayRun, Variant},
     learning::service::InProcess,
 };
 
 /// What is run, and how.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Options {
+pub struct BenchOptions {
     /// A run of each set and variant for each; at least one.
     pub seeds: Vec<u64>,
     /// Runs at the same time, at most.
@@ -56,13 +56,13 @@ pub struct Options {
     pub policy: Policy,
     /// A reward of 0 is no event.
     pub silent_zeros: bool,
-    /// See [`replay::Options::at_close`].
+    /// See [`replay::ReplayOptions::at_close`].
     pub at_close: Option<u32>,
     /// How far a loss may lie above a peer's, in standard errors of their difference; at least 0.
     pub tolerance: f64,
 }
 
-impl Default for Options {
+impl Default for BenchOptions {
     /// Ten seeds, one at a time, every setting of the slot at its default, and no tolerance.
     fn default() -> Self {
         Self {
@@ -92,7 +92,7 @@ pub fn default_variants(classes: usize) -> Vec<Variant> {
 pub enum LearningError {
     /// A run did not.
     #[error("{dataset}, {variant}, seed {seed}: {why}")]
-    Run {
+    ReplayRun {
         /// The set.
         dataset: String,
         /// The variant.
@@ -108,34 +108,34 @@ pub enum LearningError {
 }
 
 /// Is told how far all runs are, by several threads at once.
-pub trait WatchAll: Sync {
+pub trait BenchProgress: Sync {
     /// So many runs begin, of so many rounds together.
     fn begin(&self, runs: usize, rounds: usize);
     /// A round is through.
     fn round(&self);
     /// A run is through.
-    fn run(&self, dataset: &str, variant: Variant, run: &Run);
+    fn run(&self, dataset: &str, variant: Variant, run: &ReplayRun);
     /// All runs are over.
     fn end(&self);
 }
 
-impl WatchAll for Unwatched {
+impl BenchProgress for NoReplayProgress {
     fn begin(&self, _: usize, _: usize) {}
     fn round(&self) {}
-    fn run(&self, _: &str, _: Variant, _: &Run) {}
+    fn run(&self, _: &str, _: Variant, _: &ReplayRun) {}
     fn end(&self) {}
 }
 
 /// A run to do.
 struct Job<'a> {
     dataset: &'a Dataset,
-    options: replay::Options,
+    options: replay::ReplayOptions,
     seed: u64,
 }
 
 /// What came of a job.
-struct Done {
-    run: Run,
+struct FinishedRun {
+    run: ReplayRun,
     seconds: f64,
 }
 
@@ -144,7 +144,11 @@ struct Done {
 /// # Errors
 ///
 /// That of the first run which fails, in the order of sets, variants and seeds; no run begins after.
-pub fn bench(options: &Options, datasets: &[Dataset], watch: &dyn WatchAll) -> Result<Report, LearningError> {
+pub fn bench(
+    options: &BenchOptions,
+    datasets: &[Dataset],
+    watch: &dyn BenchProgress,
+) -> Result<BenchReport, LearningError> {
     let mut streams = Vec::new();
     for dataset in datasets {
         let variants = options.variants.clone().unwrap_or_else(|| default_variants(dataset.classes().len()));
@@ -152,9 +156,9 @@ pub fn bench(options: &Options, datasets: &[Dataset], watch: &dyn WatchAll) -> R
     }
     let mut jobs = Vec::with_capacity(streams.len() * options.seeds.len());
     for &(dataset, variant) in &streams {
-        let Options { model, exploration, policy, silent_zeros, at_close, .. } = *options;
+        let BenchOptions { model, exploration, policy, silent_zeros, at_close, .. } = *options;
         let options_of_run =
-            replay::Options { model, policy, exploration, variant, silent_zeros, at_close, ..Default::default() };
+            replay::ReplayOptions { model, policy, exploration, variant, silent_zeros, at_close, ..Default::default() };
         jobs.extend(options.seeds.iter().map(|&seed| Job { dataset, options: options_of_run.clone(), seed }));
     }
     watch.begin(jobs.len(), jobs.iter().map(|job| job.dataset.rows()).sum());
@@ -163,18 +167,22 @@ pub fn bench(options: &Options, datasets: &[Dataset], watch: &dyn WatchAll) -> R
     let mut done = done?.into_iter();
     let rows = streams.iter().map(|&(dataset, variant)| {
         let (mut runs, mut seconds) = (Vec::new(), 0.0);
-        for Done { run, seconds: took } in done.by_ref().take(options.seeds.len()) {
+        for FinishedRun { run, seconds: took } in done.by_ref().take(options.seeds.len()) {
             runs.push(run);
             seconds += took;
         }
-        Row::new(dataset, variant, runs, seconds, options.tolerance)
+        BenchRow::new(dataset, variant, runs, seconds, options.tolerance)
     });
     let rows = rows.collect();
-    Ok(Report::new(options, rows))
+    Ok(BenchReport::new(options, rows))
 }
 
 /// Does the jobs; the answers are in their order.
-fn run_all(jobs: &[Job<'_>], threads: NonZeroUsize, watch: &dyn WatchAll) -> Result<Vec<Done>, LearningError> {
+fn run_all(
+    jobs: &[Job<'_>],
+    threads: NonZeroUsize,
+    watch: &dyn BenchProgress,
+) -> Result<Vec<FinishedRun>, LearningError> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut done = Vec::new();
@@ -204,23 +212,24 @@ fn run_all(jobs: &[Job<'_>], threads: NonZeroUsize, watch: &dyn WatchAll) -> Res
 }
 
 impl Job<'_> {
-    async fn run(&self, watch: &dyn WatchAll) -> Result<Done, LearningError> {
+    async fn run(&self, watch: &dyn BenchProgress) -> Result<FinishedRun, LearningError> {
         let Self { dataset, options, seed } = self;
-        let pass = Pass { options, dataset, seed: *seed, rounds: dataset.rows() };
+        let pass = ReplayPass { options, dataset, seed: *seed, rounds: dataset.rows() };
         let stopwatch = Stopwatch::start();
         let run = pass.run(&mut InProcess::new(*seed), &mut Each(watch)).await;
         let seconds = stopwatch.seconds();
         let (dataset, variant) = (dataset.name(), options.variant);
-        let run = run.map_err(|why| LearningError::Run { dataset: dataset.to_owned(), variant, seed: *seed, why })?;
+        let run =
+            run.map_err(|why| LearningError::ReplayRun { dataset: dataset.to_owned(), variant, seed: *seed, why })?;
         watch.run(dataset, variant, &run);
-        Ok(Done { run, seconds })
+        Ok(FinishedRun { run, seconds })
     }
 }
 
 /// A run's part of the whole.
-struct Each<'a>(&'a dyn WatchAll);
+struct Each<'a>(&'a dyn BenchProgress);
 
-impl Watch for Each<'_> {
+impl ReplayProgress for Each<'_> {
     fn begin(&mut self, _: u64, _: usize) {}
     fn round(&mut self, _: usize, _: usize) {
         self.0.round();

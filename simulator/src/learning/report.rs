@@ -31,18 +31,18 @@
 use serde::Serialize;
 
 use super::{
-    Options,
+    BenchOptions,
     peers::{Class, Peer, Peers},
 };
 use crate::{
     dataset::Dataset,
-    learning::replay::{Run, Spread, Tenths, Variant},
+    learning::replay::{ReplayRun, Spread, Tenths, Variant},
 };
 
 /// How a row stands to its peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum BenchVerdict {
     /// No peer was missed.
     Holds,
     /// At least one was.
@@ -53,7 +53,7 @@ pub enum Verdict {
 
 /// A set in a variant; its keys are documented with the module.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Row {
+pub struct BenchRow {
     /// The set's name.
     pub dataset: String,
     /// What changed on the way, and when rewards arrived.
@@ -79,11 +79,11 @@ pub struct Row {
     /// The mean loss less the best peer's.
     pub difference: Option<f64>,
     /// How it stands to its peers.
-    pub verdict: Verdict,
+    pub verdict: BenchVerdict,
     /// The best peer that was missed.
     pub missed: Option<Peer>,
     /// A run per seed.
-    pub runs: Vec<Run>,
+    pub runs: Vec<ReplayRun>,
     /// Wall time of a round, µs, while the other threads ran.
     #[serde(skip)]
     pub round_us: f64,
@@ -91,7 +91,7 @@ pub struct Row {
 
 /// What came of all runs; its keys are documented with the module.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct BenchReport {
     /// The slots' model.
     pub model: &'static str,
     /// The slots' width multiplier, if one was given.
@@ -107,7 +107,7 @@ pub struct Report {
     /// In standard errors.
     pub tolerance: f64,
     /// By set, then by variant.
-    pub rows: Vec<Row>,
+    pub rows: Vec<BenchRow>,
     /// The rows that are one.
     pub regressions: Vec<String>,
 }
@@ -127,12 +127,12 @@ fn misses(loss: Spread, peer: &Peer, tolerance: f64) -> bool {
     }
 }
 
-impl Row {
+impl BenchRow {
     /// From a stream's runs, at least one, which took so many seconds together.
-    pub(super) fn new(dataset: &Dataset, variant: Variant, runs: Vec<Run>, seconds: f64, tolerance: f64) -> Self {
+    pub(super) fn new(dataset: &Dataset, variant: Variant, runs: Vec<ReplayRun>, seconds: f64, tolerance: f64) -> Self {
         let (rounds, arms) = (dataset.rows(), dataset.classes().len());
         let peers = Peers::on(dataset.name(), rounds, arms, &variant.to_string());
-        let spread = |of: fn(&Run) -> f64| Spread::of(&runs.iter().map(of).collect::<Vec<_>>());
+        let spread = |of: fn(&ReplayRun) -> f64| Spread::of(&runs.iter().map(of).collect::<Vec<_>>());
         let loss = spread(|run| run.loss);
         let missed = peers.and_then(|peers| {
             let missed = peers.peers.iter().filter(|peer| misses(loss, peer, tolerance));
@@ -153,9 +153,9 @@ impl Row {
             best_reference: best(Class::Reference),
             difference: peers.and_then(Peers::best_to_beat).map(|best| loss.mean - best.loss),
             verdict: match (peers, missed) {
-                (None, _) => Verdict::NoPeers,
-                (Some(_), None) => Verdict::Holds,
-                (Some(_), Some(_)) => Verdict::Regression,
+                (None, _) => BenchVerdict::NoPeers,
+                (Some(_), None) => BenchVerdict::Holds,
+                (Some(_), Some(_)) => BenchVerdict::Regression,
             },
             missed,
             round_us: seconds * 1e6 / (rounds * runs.len()) as f64,
@@ -169,9 +169,10 @@ impl Row {
     }
 }
 
-impl Report {
-    pub(super) fn new(options: &Options, rows: Vec<Row>) -> Self {
-        let regressions = rows.iter().filter(|row| row.verdict == Verdict::Regression).map(Row::name).collect();
+impl BenchReport {
+    pub(super) fn new(options: &BenchOptions, rows: Vec<BenchRow>) -> Self {
+        let regressions =
+            rows.iter().filter(|row| row.verdict == BenchVerdict::Regression).map(BenchRow::name).collect();
         Self {
             model: options.model.name(),
             exploration: options.exploration,

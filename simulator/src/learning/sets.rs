@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, io, path::PathBuf};
 
-use crate::dataset::{Dataset, DatasetError, Files};
+use crate::dataset::{Dataset, DatasetError, DatasetFiles};
 
 /// Why the sets cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +53,7 @@ impl Sets {
             if !path.to_string_lossy().ends_with(".csv.gz") || !path.is_file() {
                 continue;
             }
-            let files = Files::of(&path);
+            let files = DatasetFiles::of(&path);
             if files.description.is_file() {
                 names.insert(files.name);
             } else {

@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 
 use super::{
     peers::Peer,
-    report::{Report, Row, Verdict},
+    report::{BenchReport, BenchRow, BenchVerdict},
 };
 
 const HEADER: [&str; 9] = [
@@ -27,7 +27,7 @@ const HEADER: [&str; 9] = [
 const LEAST: [usize; 7] = [3, 2, 5, 6, 4, 7, 1];
 
 /// As one table, then a line for each regression. The times in it are not the same twice.
-pub fn text(report: &Report) -> String {
+pub fn text(report: &BenchReport) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_header(HEADER);
     for row in &report.rows {
@@ -43,7 +43,7 @@ pub fn text(report: &Report) -> String {
     let policy = if report.policy == Policy::default().name() { "" } else { report.policy };
     let policy = if policy.is_empty() { String::new() } else { format!(", policy {policy}") };
     let when = report.at_close.map_or(String::new(), |rounds| format!(", learned {rounds} rounds later"));
-    let Report { model, seeds, .. } = report;
+    let BenchReport { model, seeds, .. } = report;
     let mut text = format!("model {model}{exploration}{policy}{zeros}{when}, {seeds} seeds\n{}", fitted(table, &LEAST));
     for row in &report.rows {
         let fallbacks: usize = row.runs.iter().map(|run| run.fallbacks).sum();
@@ -55,7 +55,7 @@ pub fn text(report: &Report) -> String {
             let _ = write!(text, "\nregression: {name}: {loss} against {:.4} of {}", missed.loss, missed.learner);
         }
     }
-    let with_peers = report.rows.iter().filter(|row| row.verdict != Verdict::NoPeers).count();
+    let with_peers = report.rows.iter().filter(|row| row.verdict != BenchVerdict::NoPeers).count();
     let hold = with_peers - report.regressions.len();
     let tolerance = match report.tolerance {
         x if x > 0.0 => format!(" (tolerance: {x} standard errors)"),
@@ -65,7 +65,7 @@ pub fn text(report: &Report) -> String {
     text
 }
 
-fn cells(row: &Row) -> [String; 9] {
+fn cells(row: &BenchRow) -> [String; 9] {
     let peer = |peer: &Option<Peer>| {
         peer.map_or("–".to_owned(), |Peer { learner, loss, standard_error }| {
             format!("{loss:.4} ± {standard_error:.4}\n{learner}")
@@ -76,9 +76,9 @@ fn cells(row: &Row) -> [String; 9] {
         None => format!("{:.4}\nuniform", row.uniform_loss),
     };
     let verdict = match row.verdict {
-        Verdict::Holds => "holds",
-        Verdict::Regression => "REGRESSION",
-        Verdict::NoPeers => "no peers",
+        BenchVerdict::Holds => "holds",
+        BenchVerdict::Regression => "REGRESSION",
+        BenchVerdict::NoPeers => "no peers",
     };
     [
         format!("{}\n{}", row.dataset, row.variant),

@@ -33,7 +33,7 @@ const SLIVER: f64 = 1e-6;
 
 /// What is timed, and how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct TimingPlan {
     /// Encoded features, the constant 1 among them; each at least 8.
     pub dimensions: Vec<usize>,
     /// Candidates of each decision; at least 3.
@@ -46,7 +46,7 @@ pub struct Plan {
     pub repetitions: usize,
 }
 
-impl Default for Plan {
+impl Default for TimingPlan {
     /// Twenty arms, 16 to 145 dimensions, 5 times 200 calls.
     fn default() -> Self {
         Self { dimensions: vec![16, 32, 64, 145], arms: 20, warm_up: 3_000, calls: 200, repetitions: 5 }
@@ -100,7 +100,7 @@ fn contenders() -> Vec<Contender> {
 }
 
 /// Times every model for every number of features; `done` is told of each as it is through.
-pub fn measure(plan: &Plan, mut done: impl FnMut(&Time)) -> Vec<Time> {
+pub fn measure(plan: &TimingPlan, mut done: impl FnMut(&Time)) -> Vec<Time> {
     let mut times = Vec::new();
     for contender in contenders() {
         for &dimensions in &plan.dimensions {
@@ -113,8 +113,8 @@ pub fn measure(plan: &Plan, mut done: impl FnMut(&Time)) -> Vec<Time> {
 }
 
 impl Contender {
-    fn time(&self, dimensions: usize, plan: &Plan) -> Time {
-        let mut traffic = Traffic::new(self, dimensions, plan.arms);
+    fn time(&self, dimensions: usize, plan: &TimingPlan) -> Time {
+        let mut traffic = TimedTraffic::new(self, dimensions, plan.arms);
         let mut learner = Learner::new(self.spec, SlotTraits { unit_rewards: true, large_catalogue: false });
         for _ in 0..plan.warm_up {
             let (observation, rows) = traffic.reward(&mut learner);
@@ -148,7 +148,7 @@ impl Contender {
 }
 
 /// Of the readings, each the mean of so many calls, the median; µs.
-fn median_us(plan: &Plan, mut call: impl FnMut(usize)) -> f64 {
+fn median_us(plan: &TimingPlan, mut call: impl FnMut(usize)) -> f64 {
     let mut readings: Vec<f64> = (0..plan.repetitions)
         .map(|repetition| {
             let stopwatch = Stopwatch::start();
@@ -161,7 +161,7 @@ fn median_us(plan: &Plan, mut call: impl FnMut(usize)) -> f64 {
 }
 
 /// Contexts and rewards: numbers, one of which tells each arm's rate.
-struct Traffic {
+struct TimedTraffic {
     rng: StdRng,
     numbers: usize,
     /// One per arm, or none.
@@ -172,7 +172,7 @@ struct Traffic {
     rewards: u32,
 }
 
-impl Traffic {
+impl TimedTraffic {
     fn new(contender: &Contender, dimensions: usize, arms: u32) -> Self {
         let mut rng = StdRng::seed_from_u64(dimensions as u64);
         let (own, of) = if contender.attributes { (ATTRIBUTES, arms) } else { (0, 0) };
@@ -219,7 +219,7 @@ fn numbers(count: usize, rng: &mut StdRng) -> Features {
 const HEADER: [&str; 6] = ["model", "d", "d of the\nmodel", "models\ndeciding", "µs per\ndecision", "µs per\nupdate"];
 
 /// As a table, a row for each; no two of them are the same.
-pub fn text(plan: &Plan, times: &[Time]) -> String {
+pub fn text(plan: &TimingPlan, times: &[Time]) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_header(HEADER);
     for time in times {
@@ -238,7 +238,7 @@ pub fn text(plan: &Plan, times: &[Time]) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let Plan { arms, warm_up, calls, repetitions, .. } = plan;
+    let TimingPlan { arms, warm_up, calls, repetitions, .. } = plan;
     format!(
         "{arms} arms, after {warm_up} rewards, the median of {repetitions} times {calls} calls\n{}",
         fitted(table, &[2, 3, 1])

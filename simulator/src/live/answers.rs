@@ -10,14 +10,14 @@ use tonic::Code;
 
 use super::{
     LiveError,
-    calls::{Answer, Held, Told},
-    play::Playing,
+    calls::{Answer, ChangeAnswer, PendingVisit},
+    play::LiveEpisode,
 };
 use crate::{
-    load::{PATIENCE, code_name, tally::Counted},
+    load::{PATIENCE, code_name, tally::CallCounts},
     run::episode::{
-        player::{Heard, Scene},
-        queue::Dating,
+        agent::{EventAnswer, StepContext},
+        queue::EventClock,
     },
 };
 
@@ -27,9 +27,9 @@ pub(super) const SILENCE: Duration = Duration::from_secs(15);
 /// When the first of the failures since the last answer came. From then on it counts: before, there may have been nothing
 /// to answer.
 #[derive(Debug, Default)]
-pub(super) struct Silence(Option<Duration>);
+pub(super) struct ServerSilence(Option<Duration>);
 
-impl Silence {
+impl ServerSilence {
     /// An answer came.
     fn broken(&mut self) {
         self.0 = None;
@@ -45,26 +45,26 @@ impl Silence {
 /// come before it.
 const ID_US: i64 = 2_000;
 
-impl Playing<'_> {
+impl LiveEpisode<'_> {
     /// Takes what came back.
     pub(super) fn answer(&mut self, answer: Answer) {
         match answer {
-            Answer::Decided { policy, held, sent, at, result } => {
+            Answer::Decided { policy, pending, sent, at, result } => {
                 self.under_way -= 1;
-                self.calls[policy].lag.answered(sent.saturating_sub(held.due));
+                self.calls[policy].lag.answered(sent.saturating_sub(pending.due));
                 match result {
                     Ok(decision) => {
                         self.silence.broken();
-                        self.calls[policy].decide.answered(at.saturating_sub(held.due));
-                        self.decided(policy, &held, at, &decision);
+                        self.calls[policy].decide.answered(at.saturating_sub(pending.due));
+                        self.decided(policy, &pending, at, &decision);
                     }
                     Err(why) => {
-                        if let Some(name) = self.failed(policy, held.visit.now.index, at, why) {
+                        if let Some(name) = self.failed(policy, pending.visit.now.index, at, why) {
                             gave_up(&mut self.calls[policy].decide, &name);
                         }
                     }
                 }
-                self.shelves.done(&held.asked);
+                self.catalogues.done(&pending.version);
             }
             Answer::Recorded { policy, sent, at, result } => {
                 self.under_way -= 1;
@@ -74,7 +74,7 @@ impl Playing<'_> {
                         self.silence.broken();
                         for ((of, reverses, due), status) in sent.into_iter().zip(statuses) {
                             self.calls[policy].record.answered(at.saturating_sub(due));
-                            self.players[policy].heard(of, reverses, Some(heard(&status)));
+                            self.agents[policy].heard(of, reverses, Some(heard(&status)));
                         }
                     }
                     Err(why) => {
@@ -90,40 +90,44 @@ impl Playing<'_> {
             Answer::Changed { policy, told, result } => {
                 self.unchanged -= 1;
                 if let Err(why) = result {
-                    let slot = self.players[policy].slot().clone();
+                    let slot = self.agents[policy].slot().clone();
                     self.failure.get_or_insert(LiveError::Slot { slot, why });
                 }
                 match told {
-                    Told::Part => {}
-                    Told::Batch(number) => self.shelves.told(policy, number),
-                    Told::Reset { before } => self.players[policy].reset(before),
+                    ChangeAnswer::Part => {}
+                    ChangeAnswer::Batch(number) => self.catalogues.told(policy, number),
+                    ChangeAnswer::Reset { before } => self.agents[policy].reset(before),
                 }
             }
         }
     }
 
-    fn decided(&mut self, policy: usize, held: &Held, at: Duration, decision: &Decision) {
-        let player = &mut self.players[policy];
-        let count = player.count();
+    fn decided(&mut self, policy: usize, pending: &PendingVisit, at: Duration, decision: &Decision) {
+        let agent = &mut self.agents[policy];
+        let count = agent.count();
         let chosen: Vec<usize> =
-            decision.decided.chosen.iter().filter_map(|chosen| self.stage.by_id.get(&chosen.arm).copied()).collect();
-        let shelf = self.shelves.judge(policy, &held.asked, &chosen, count);
-        let known = held.best.iter().find(|(known, _)| *known == count).filter(|_| Arc::ptr_eq(&shelf, &held.shelf));
-        let best = known.map_or_else(|| self.stage.bounds(&held.truth, &shelf, count), |(_, best)| *best);
-        let scene = Scene {
-            world: &self.stage.world,
-            visit: &held.visit,
-            truth: &held.truth,
-            shelf: &shelf,
-            by_id: &self.stage.by_id,
+            decision.decided.chosen.iter().filter_map(|chosen| self.episode.by_id.get(&chosen.arm).copied()).collect();
+        let catalogue = self.catalogues.judge(policy, &pending.version, &chosen, count);
+        let known = pending
+            .best
+            .iter()
+            .find(|(known, _)| *known == count)
+            .filter(|_| Arc::ptr_eq(&catalogue, &pending.catalogue));
+        let best = known.map_or_else(|| self.episode.bounds(&pending.truth, &catalogue, count), |(_, best)| *best);
+        let step = StepContext {
+            environment: &self.episode.environment,
+            visit: &pending.visit,
+            truth: &pending.truth,
+            catalogue: &catalogue,
+            by_id: &self.episode.by_id,
             best,
-            overridden: held.overridden,
-            audited: held.audited,
+            overridden: pending.overridden,
+            audited: pending.audited,
         };
         let (at_us, speed) = (self.live.scale.shop_us(at), self.live.scale.speed);
         // The server's clock is the one that counts; the id says what it was, down to the millisecond.
-        let dating = Dating { shop_us: at_us, told_us: decision.decided.id.at_us() + ID_US, speed };
-        player.decided(&scene, decision, at_us, dating);
+        let clock = EventClock { shop_us: at_us, told_us: decision.decided.id.at_us() + ID_US, speed };
+        agent.decided(&step, decision, at_us, clock);
     }
 
     /// A call came to nothing: that is counted, unless there is no sense in going on.
@@ -134,7 +138,7 @@ impl Playing<'_> {
             | ClientError::Unreachable { .. }
             | ClientError::Address(_)
             | ClientError::Answer(_) => {
-                let slot = self.players[policy].slot().clone();
+                let slot = self.agents[policy].slot().clone();
                 self.failure.get_or_insert(LiveError::Refused { slot, index, why });
                 return None;
             }
@@ -173,18 +177,18 @@ pub(super) fn passing(code: Code) -> bool {
 }
 
 /// Nobody knows how long an answer that never came would have taken: at least as long as is waited.
-pub(super) fn gave_up(counted: &mut Counted, why: &str) {
+pub(super) fn gave_up(counted: &mut CallCounts, why: &str) {
     counted.failed(why);
     counted.answered(PATIENCE);
 }
 
-fn heard(status: &RewardStatus) -> Heard {
+fn heard(status: &RewardStatus) -> EventAnswer {
     match status {
-        RewardStatus::Accepted => Heard::Accepted,
-        RewardStatus::Duplicate => Heard::Duplicate,
-        RewardStatus::Late(_) => Heard::Late,
-        RewardStatus::Unmatched(_) => Heard::Unmatched,
-        RewardStatus::Rejected(_) => Heard::Rejected,
+        RewardStatus::Accepted => EventAnswer::Accepted,
+        RewardStatus::Duplicate => EventAnswer::Duplicate,
+        RewardStatus::Late(_) => EventAnswer::Late,
+        RewardStatus::Unmatched(_) => EventAnswer::Unmatched,
+        RewardStatus::Rejected(_) => EventAnswer::Rejected,
     }
 }
 
@@ -196,7 +200,7 @@ mod tests {
     #[test]
     fn silence_counts_from_the_first_failure_since_an_answer() {
         let seconds = Duration::from_secs;
-        let mut silence = Silence::default();
+        let mut silence = ServerSilence::default();
         assert!(![60, 70, 75].map(|at| silence.too_long(seconds(at))).contains(&true), "no more than 15 s");
         silence.broken();
         assert!(![76, 91].map(|at| silence.too_long(seconds(at))).contains(&true), "it answered in between");

@@ -9,25 +9,25 @@ use slotwise::{
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{shelves::Asked, slots::why};
+use super::{catalogues::CatalogueVersion, slots::why};
 use crate::{
     clock::Stopwatch,
     environment::{Truth, Visit},
-    run::episode::{queue::Origin, shelf::Shelf},
+    run::episode::{catalogue::CurrentCatalogue, queue::EventOrigin},
 };
 
 /// A visit whose decisions are under way, with all that was true when it came.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct PendingVisit {
     /// Who came.
     pub visit: Visit,
     /// What was true for them.
     pub truth: Truth,
-    /// What was on the shelf when it came.
-    pub shelf: Arc<Shelf>,
+    /// What was on the catalogue when it came.
+    pub catalogue: Arc<CurrentCatalogue>,
     /// What the slots had been told of it when they were asked.
-    pub asked: Asked,
-    /// What the best and the uniform choice of that shelf are worth, by how many arms are shown.
+    pub version: CatalogueVersion,
+    /// What the best and the uniform choice of that catalogue are worth, by how many arms are shown.
     pub best: Vec<(usize, (f64, f64))>,
     /// What was shown instead.
     pub overridden: Option<usize>,
@@ -38,14 +38,14 @@ pub(super) struct Held {
 }
 
 /// An event under way: what it came of, whether it takes something back, and when it was due.
-pub(super) type Sent = (Origin, bool, Duration);
+pub(super) type SentEvent = (EventOrigin, bool, Duration);
 
 /// A change, and what its answer tells.
-pub(super) type Telling = (Change, Told);
+pub(super) type ChangeRequest = (Change, ChangeAnswer);
 
 /// What the answer to a change tells.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Told {
+pub(super) enum ChangeAnswer {
     /// Nothing yet: more of its batch comes.
     Part,
     /// The slot has heard all of the batch of this number.
@@ -60,33 +60,33 @@ pub(super) enum Answer {
     /// Of a decision.
     Decided {
         policy: usize,
-        held: Arc<Held>,
+        pending: Arc<PendingVisit>,
         /// When it was sent: later than it was due, as far as this machine has too much to do.
         sent: Duration,
         at: Duration,
         result: Result<Box<Decision>, ClientError>,
     },
     /// Of events.
-    Recorded { policy: usize, sent: Vec<Sent>, at: Duration, result: Result<Vec<RewardStatus>, ClientError> },
+    Recorded { policy: usize, sent: Vec<SentEvent>, at: Duration, result: Result<Vec<RewardStatus>, ClientError> },
     /// Of a change.
-    Changed { policy: usize, told: Told, result: Result<(), ClientError> },
+    Changed { policy: usize, told: ChangeAnswer, result: Result<(), ClientError> },
 }
 
 /// Where answers go. The loop that waits for them is gone once the run is given up; then nobody waits.
 #[derive(Debug, Clone)]
-pub(super) struct Back {
+pub(super) struct AnswerSender {
     pub(super) to: Sender<Answer>,
     pub(super) stopwatch: Stopwatch,
 }
 
-impl Back {
-    pub(super) async fn decide(self, mut client: Client, policy: usize, held: Arc<Held>, request: Request) {
+impl AnswerSender {
+    pub(super) async fn decide(self, mut client: Client, policy: usize, pending: Arc<PendingVisit>, request: Request) {
         let sent = self.stopwatch.elapsed();
         let result = client.decide_whole(&request).await.map(Box::new);
-        let _ = self.to.send(Answer::Decided { policy, held, sent, at: self.stopwatch.elapsed(), result });
+        let _ = self.to.send(Answer::Decided { policy, pending, sent, at: self.stopwatch.elapsed(), result });
     }
 
-    pub(super) async fn record(self, mut client: Client, policy: usize, events: Vec<Rewarded>, sent: Vec<Sent>) {
+    pub(super) async fn record(self, mut client: Client, policy: usize, events: Vec<Rewarded>, sent: Vec<SentEvent>) {
         let result = client.record_rewarded(&events).await;
         let _ = self.to.send(Answer::Recorded { policy, sent, at: self.stopwatch.elapsed(), result });
     }
@@ -97,7 +97,7 @@ impl Back {
         mut client: Client,
         policy: usize,
         slot: SlotId,
-        mut changes: UnboundedReceiver<Telling>,
+        mut changes: UnboundedReceiver<ChangeRequest>,
     ) {
         while let Some((change, told)) = changes.recv().await {
             let result = tell(&mut client, slot.as_str(), change).await;

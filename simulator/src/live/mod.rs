@@ -4,7 +4,7 @@
 //! * [`Scale`]: from the shop's time to the wall clock's, and the slots' own times with it.
 //! * `slots`: slots are made for each policy and replication, and go again; whatever is not for simulation is left alone.
 //! * `play`, `answers`: one replication: visits at times that were laid down, answers as they come.
-//! * `shelves`: what was on the shelf when a server decided, as far as anybody can say.
+//! * `catalogues`: what was on the catalogue when a server decided, as far as anybody can say.
 //!
 //! Invariants: when shoppers come follows from the scenario, the seed and the scale alone, never from an answer
 //! ([`crate::load::pace`]); every request says that it is simulated; what a replication made on the server it takes
@@ -14,10 +14,10 @@
 
 mod answers;
 mod calls;
+mod catalogues;
 mod play;
 mod run;
 mod scale;
-mod shelves;
 mod slots;
 
 use std::{
@@ -45,7 +45,7 @@ use crate::{
 
 /// How a server is played against.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Options {
+pub struct LiveOptions {
     /// Its address, `http://host:port`.
     pub target: String,
     /// How fast; none: [`RATE`] decisions per second, or fewer where the slot's own times would get too short.
@@ -62,7 +62,7 @@ pub struct Options {
     pub backlog_max: NonZeroUsize,
 }
 
-impl Options {
+impl LiveOptions {
     /// One replication after the other against the server at `target`.
     pub fn new(target: impl Into<String>) -> Self {
         let (target, at_once) = (target.into(), NonZeroUsize::MIN);
@@ -121,8 +121,8 @@ pub enum LiveError {
 
 /// A live server that scenarios can be played against.
 #[derive(Debug)]
-pub struct Live {
-    options: Options,
+pub struct LiveServer {
+    options: LiveOptions,
     scale: Scale,
     runtime: Handle,
     /// For slots and reports.
@@ -149,14 +149,14 @@ pub fn playable(setup: &Setup<'_>) -> Result<(), Problem> {
     Ok(())
 }
 
-impl Live {
+impl LiveServer {
     /// Connects, and sees that no slot of theirs is in the way. Blocks; `stop` ends what is played early.
     ///
     /// # Errors
     ///
     /// See [`LiveError`].
     pub fn open(
-        options: Options,
+        options: LiveOptions,
         scale: Scale,
         setup: &Setup<'_>,
         runtime: &Handle,

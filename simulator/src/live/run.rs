@@ -6,13 +6,13 @@ use humantime::format_duration;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Live, LiveError, Options, Scale, play::replicate, playable, slots::prefix};
+use super::{LiveError, LiveOptions, LiveServer, Scale, play::replicate, playable, slots::prefix};
 use crate::{
     clock::Stopwatch,
     report::{Latency, LiveReport, RunReport},
     run::{
         self, FailedReplication,
-        episode::{Replication, Setup, Tally, Watch},
+        episode::{PolicyTally, Replication, RunProgress, Setup},
         reduce,
     },
     scenario::{Loaded, Problem},
@@ -29,7 +29,7 @@ pub enum LiveRunError {
     Scenario(#[from] Problem),
     /// The server cannot be played against.
     #[error(transparent)]
-    Live(#[from] LiveError),
+    Server(#[from] LiveError),
     /// A replication did not come to its end.
     #[error("replication {number}: {why}")]
     Replication {
@@ -51,9 +51,9 @@ pub enum LiveRunError {
 pub fn run_live(
     loaded: &Loaded,
     seed: Option<u64>,
-    options: Options,
+    options: LiveOptions,
     runtime: &Handle,
-    watch: &dyn Watch,
+    progress: &dyn RunProgress,
     stop: &CancellationToken,
 ) -> Result<RunReport, LiveRunError> {
     let scenario = &loaded.scenario;
@@ -71,14 +71,14 @@ pub fn run_live(
         notes: scale.notes.clone(),
     };
     let slots = Some(prefix(options.slots.as_deref(), &loaded.name)?);
-    let options = Options { slots, ..options };
+    let options = LiveOptions { slots, ..options };
     let how = how(&scale, scenario.replications, at_once);
-    let live = Live::open(options, scale, &setup, runtime, stop.child_token())?;
-    watch.tell(&how);
-    run::begin(&setup, watch);
+    let live = LiveServer::open(options, scale, &setup, runtime, stop.child_token())?;
+    progress.tell(&how);
+    run::begin(&setup, progress);
     let stopwatch = Stopwatch::start();
     let play = |number| {
-        let played = replicate(&live, &setup, number, watch);
+        let played = replicate(&live, &setup, number, progress);
         if played.is_err() {
             live.stop();
         }
@@ -87,8 +87,8 @@ pub fn run_live(
     let threads = NonZeroUsize::new(at_once).unwrap_or(NonZeroUsize::MIN);
     let played = run::replications(&setup, threads, &play, &|| !live.stopped())
         .map_err(|FailedReplication { number, why }| LiveRunError::Replication { number, why });
-    watch.end();
-    let played = played.inspect_err(|_| live.notes().iter().for_each(|note| watch.tell(note)))?;
+    progress.end();
+    let played = played.inspect_err(|_| live.notes().iter().for_each(|note| progress.tell(note)))?;
     let (complete, rest): (Vec<_>, Vec<_>) = played.into_iter().partition(|played| played.complete);
     let [complete, rest] =
         [complete, rest].map(|all| all.into_iter().map(|played| played.replication).collect::<Vec<_>>());
@@ -107,7 +107,7 @@ pub fn run_live(
     }
     let told = if complete.is_empty() { &rest } else { &complete };
     report_live.notes.extend(unanswered(told));
-    let tallies: Vec<&Tally> = told.iter().flat_map(|of| &of.policies).collect();
+    let tallies: Vec<&PolicyTally> = told.iter().flat_map(|of| &of.policies).collect();
     report_live.lag = reduce::latency(&tallies, |calls| &calls.lag);
     let decide = reduce::latency(&tallies, |calls| &calls.decide);
     report_live.notes.extend(report_live.lag.zip(decide).and_then(|(lag, decide)| lagging(&lag, &decide)));

@@ -196,8 +196,8 @@ mod tests {
         assert!((one.length.as_secs_f64() * 10.0 / 4000.0 - 1.0).abs() < 0.1, "{one:?}");
         let three = scale(&set, Some(Tempo::Speed(864.0)), 3).unwrap();
         assert!((three.rate / one.rate - 3.0).abs() < 1e-9);
-        let back = scale(&set, Some(Tempo::Rate(three.rate)), 3).unwrap();
-        assert!((back.speed - 864.0).abs() < 1e-6, "{back:?}");
+        let answers_to = scale(&set, Some(Tempo::Rate(three.rate)), 3).unwrap();
+        assert!((answers_to.speed - 864.0).abs() < 1e-6, "{answers_to:?}");
     }
 
     #[test]

@@ -9,9 +9,9 @@ use slotwise::{
     wire::Client,
 };
 
-use super::{Live, LiveError};
+use super::{LiveError, LiveServer};
 use crate::{
-    run::episode::{Setup, stage::Stage},
+    run::episode::{Setup, state::Episode},
     scenario::{Problem, Scenario},
 };
 
@@ -57,7 +57,7 @@ fn ids(prefix: &str, scenario: &Scenario, replication: u64) -> Vec<SlotId> {
     parts.iter().enumerate().filter_map(id).collect()
 }
 
-impl Live {
+impl LiveServer {
     fn ids(&self, setup: &Setup<'_>, replication: u64) -> Vec<SlotId> {
         ids(self.options.slots.as_deref().unwrap_or("sim"), setup.scenario, replication)
     }
@@ -84,30 +84,38 @@ impl Live {
     }
 
     /// Makes the slots of a replication's policies, with the arms that are there at its start.
-    pub(super) fn make(&self, setup: &Setup<'_>, stage: &Stage<'_>, replication: u64) -> Result<Made<'_>, LiveError> {
-        let mut made = Made { live: self, ids: Vec::new() };
+    pub(super) fn make(
+        &self,
+        setup: &Setup<'_>,
+        episode: &Episode<'_>,
+        replication: u64,
+    ) -> Result<CreatedSlots<'_>, LiveError> {
+        let mut created = CreatedSlots { live: self, ids: Vec::new() };
         for (slot, id) in setup.policies.iter().zip(self.ids(setup, replication)) {
-            let slot = Definition { arms: stage.shelf.arms(&stage.world), ..self.scale.definition(slot, id.clone()) };
+            let slot = Definition {
+                arms: episode.catalogue.arms(&episode.environment),
+                ..self.scale.definition(slot, id.clone())
+            };
             match self.runtime.block_on(self.admin.clone().create_slot(&slot, &why(), false)) {
-                Ok(_) => made.ids.push(id),
+                Ok(_) => created.ids.push(id),
                 // Somebody was quicker.
                 Err(why) if why.exists() => return Err(LiveError::Exists(id)),
                 Err(why) => {
                     // Where the answer was lost it may have been made all the same: before it was not there.
-                    made.ids.push(id.clone());
+                    created.ids.push(id.clone());
                     return Err(LiveError::Slot { slot: id, why });
                 }
             }
         }
-        Ok(made)
+        Ok(created)
     }
 
     /// Deletes slots that were made here, unless they are to be kept; what cannot be deleted is noted.
-    fn remove(&self, made: &[SlotId]) {
+    fn remove(&self, created: &[SlotId]) {
         if self.options.keep {
             return;
         }
-        for id in made {
+        for id in created {
             let deleted = self.runtime.block_on(remove(self.admin.clone(), id));
             if let Err(why) = deleted {
                 self.note(format!("slot '{id}' could not be deleted: {why}"));
@@ -118,19 +126,19 @@ impl Live {
 
 /// Slots that were made for a replication. They go when this does: when it is through, or given up, or panics.
 #[derive(Debug)]
-pub(super) struct Made<'a> {
-    live: &'a Live,
+pub(super) struct CreatedSlots<'a> {
+    live: &'a LiveServer,
     ids: Vec<SlotId>,
 }
 
-impl Made<'_> {
+impl CreatedSlots<'_> {
     /// Their ids, by policy.
     pub(super) fn ids(&self) -> &[SlotId] {
         &self.ids
     }
 }
 
-impl Drop for Made<'_> {
+impl Drop for CreatedSlots<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
             // The others need not play to their end.
@@ -166,7 +174,7 @@ mod tests {
         scenario.policies.truncate(1);
         let policy = scenario.policies.remove(0);
         scenario.policies =
-            names.map(|name| crate::scenario::Policy { name: name.to_owned(), ..policy.clone() }).to_vec();
+            names.map(|name| crate::scenario::PolicySpec { name: name.to_owned(), ..policy.clone() }).to_vec();
         let prefix = prefix(None, "My scenario").unwrap();
         let got: Vec<String> = ids(&prefix, &scenario, 7).iter().map(ToString::to_string).collect();
         let want = ["never-stopped", "a-b1", "a-b2", "3"].map(|name| format!("sim-my-scenario-{name}-7"));

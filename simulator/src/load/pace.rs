@@ -19,7 +19,7 @@ use crate::clock::Stopwatch;
 const LOOK: Duration = Duration::from_millis(100);
 
 /// What an open loop plays.
-pub trait Play {
+pub trait OpenLoop {
     /// What comes back of what was sent.
     type Answer;
 
@@ -42,7 +42,12 @@ pub trait Play {
 /// Plays until it is over, or told to stop and over.
 ///
 /// Blocks, on a thread of its own: a runtime's timer is a millisecond coarse, more than a decision takes.
-pub fn open_loop<P: Play>(play: &mut P, answers: &Receiver<P::Answer>, stopwatch: Stopwatch, stop: &CancellationToken) {
+pub fn open_loop<P: OpenLoop>(
+    play: &mut P,
+    answers: &Receiver<P::Answer>,
+    stopwatch: Stopwatch,
+    stop: &CancellationToken,
+) {
     loop {
         if stop.is_cancelled() {
             play.stop();
@@ -81,7 +86,7 @@ mod tests {
         taken: Vec<usize>,
     }
 
-    impl Play for Three {
+    impl OpenLoop for Three {
         type Answer = usize;
 
         fn next_at(&self) -> Option<Duration> {

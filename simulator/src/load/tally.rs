@@ -31,7 +31,7 @@ pub struct Latencies {
 
 /// What came of the calls of a method, over some time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Calls {
+pub struct CallSummary {
     /// Answered as they should be.
     pub answered: u64,
     /// The latencies of those.
@@ -40,7 +40,7 @@ pub struct Calls {
     pub failures: Failures,
 }
 
-impl Calls {
+impl CallSummary {
     /// How many failed.
     pub fn failed(&self) -> u64 {
         self.failures.values().sum()
@@ -49,12 +49,12 @@ impl Calls {
 
 /// Latencies and failures, as they are counted.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Counted {
+pub struct CallCounts {
     latencies: Histogram<u64>,
     failures: Failures,
 }
 
-impl Counted {
+impl CallCounts {
     /// Nothing counted yet.
     pub fn new() -> Result<Self, CreationError> {
         let latencies = Histogram::new_with_bounds(1, LATENCY_US_MAX, DIGITS)?;
@@ -101,14 +101,14 @@ impl Counted {
         }
     }
 
-    fn calls(&self) -> Calls {
+    fn calls(&self) -> CallSummary {
         let latencies = Latencies {
             p50_us: self.quantile_us(0.5),
             p99_us: self.quantile_us(0.99),
             p999_us: self.quantile_us(0.999),
             max_us: self.max_us(),
         };
-        Calls { answered: self.count(), latencies, failures: self.failures.clone() }
+        CallSummary { answered: self.count(), latencies, failures: self.failures.clone() }
     }
 
     /// Empties `self` into `all`.
@@ -121,23 +121,23 @@ impl Counted {
 
 /// Counts the calls of a method, by several tasks at once.
 #[derive(Debug)]
-pub struct Tally(Mutex<Counts>);
+pub struct CallTally(Mutex<CallWindows>);
 
 #[derive(Debug)]
-struct Counts {
+struct CallWindows {
     /// Since the last look.
-    recent: Counted,
+    recent: CallCounts,
     /// Before it.
-    before: Counted,
+    before: CallCounts,
 }
 
-impl Tally {
+impl CallTally {
     /// Nothing counted yet.
     pub fn new() -> Result<Self, CreationError> {
-        Ok(Self(Mutex::new(Counts { recent: Counted::new()?, before: Counted::new()? })))
+        Ok(Self(Mutex::new(CallWindows { recent: CallCounts::new()?, before: CallCounts::new()? })))
     }
 
-    fn counts<T>(&self, with: impl FnOnce(&mut Counts) -> T) -> T {
+    fn counts<T>(&self, with: impl FnOnce(&mut CallWindows) -> T) -> T {
         with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -152,8 +152,8 @@ impl Tally {
     }
 
     /// What was counted since the last look.
-    pub fn look(&self) -> Calls {
-        self.counts(|Counts { recent, before }| {
+    pub fn look(&self) -> CallSummary {
+        self.counts(|CallWindows { recent, before }| {
             let calls = recent.calls();
             recent.drain_into(before);
             calls
@@ -161,8 +161,8 @@ impl Tally {
     }
 
     /// All that was ever counted.
-    pub fn all(&self) -> Calls {
-        self.counts(|Counts { recent, before }| {
+    pub fn all(&self) -> CallSummary {
+        self.counts(|CallWindows { recent, before }| {
             recent.drain_into(before);
             before.calls()
         })
@@ -176,10 +176,10 @@ mod tests {
     /// Of 1 to 1000 ms the 500th, 990th, 999th and last; three digits are within 1 in 1000.
     #[test]
     fn quantiles_are_those_of_the_answers_since_the_last_look() {
-        let tally = Tally::new().unwrap();
+        let tally = CallTally::new().unwrap();
         (1..=1000).for_each(|ms| tally.answered(Duration::from_millis(ms)));
         tally.failed("UNAVAILABLE");
-        let Calls { answered, latencies, failures } = tally.look();
+        let CallSummary { answered, latencies, failures } = tally.look();
         assert_eq!((answered, failures), (1000, [("UNAVAILABLE".to_owned(), 1)].into()));
         let close = |us: u64, ms: u64| us.abs_diff(ms * 1000) <= ms;
         assert!(close(latencies.p50_us, 500) && close(latencies.p99_us, 990), "{latencies:?}");
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn all_is_what_every_look_saw_and_what_came_after() {
-        let tally = Tally::new().unwrap();
+        let tally = CallTally::new().unwrap();
         tally.answered(Duration::from_hours(1));
         tally.failed("SHED");
         tally.look();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::estimate::{Estimate, Point};
 
-/// What came of one policy. Rewards are in units of the slot's goal; "expected" is what the world says of what was
+/// What came of one policy. Rewards are in units of the slot's goal; "expected" is what the environment says of what was
 /// shown, "given" what shoppers happened to do. Bots count in neither.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PolicyReport {

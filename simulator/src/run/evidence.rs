@@ -2,7 +2,7 @@
 
 use crate::{
     run::check::Evidence,
-    run::episode::{BUCKETS, Replication, Sum, Tally, change, share},
+    run::episode::{BUCKETS, PolicyTally, Replication, RewardSum, change, share},
     scenario::{Check, Metric, Scenario},
 };
 
@@ -14,13 +14,13 @@ fn per(sum: f64, count: u64) -> Option<f64> {
 }
 
 /// A policy's own number in one replication; none: it had no occasion.
-fn value(scenario: &Scenario, check: &Check, tally: &Tally) -> Option<f64> {
+fn value(scenario: &Scenario, check: &Check, tally: &PolicyTally) -> Option<f64> {
     let whole = || {
         let segment = check.segment.as_ref();
         let at = segment.and_then(|name| scenario.shoppers.segments.iter().position(|segment| segment.name == *name));
         at.map_or_else(|| tally.whole(), |at| tally.segments[at])
     };
-    let regret = |sum: Sum| per(sum.regret, sum.decisions);
+    let regret = |sum: RewardSum| per(sum.regret, sum.decisions);
     match check.metric {
         Metric::RewardPerDecision | Metric::Lift => per(whole().reward, whole().decisions),
         Metric::RegretPerDecision => regret(whole()),
@@ -61,8 +61,8 @@ pub(super) fn evidence(scenario: &Scenario, check: &Check, replications: &[Repli
         Metric::P99Latency if tallies().all(|tally| tally.calls.is_none()) => Evidence::NotHere,
         Metric::P99Latency => Evidence::Mean(tallies().filter_map(|tally| value(scenario, check, tally)).collect()),
         Metric::IntervalCoverage => {
-            let (held, all) = tallies().fold((0, 0), |(a, b), t| (a + t.covered.0, b + t.covered.1));
-            proportion(held, all, count)
+            let (pending, all) = tallies().fold((0, 0), |(a, b), t| (a + t.covered.0, b + t.covered.1));
+            proportion(pending, all, count)
         }
         Metric::FalseConfidence => proportion(tallies().filter(|t| t.falsely_sure).count() as u64, count, count),
         Metric::PropensityCalibration => promises(tallies()),
@@ -94,7 +94,7 @@ fn proportion(successes: u64, trials: u64, replications: u64) -> Evidence {
     if trials == 0 { Evidence::Nothing } else { Evidence::Proportion { successes, trials, replications } }
 }
 
-fn promises<'a>(tallies: impl Iterator<Item = &'a Tally> + Clone) -> Evidence {
+fn promises<'a>(tallies: impl Iterator<Item = &'a PolicyTally> + Clone) -> Evidence {
     let bins = tallies.clone().next().map_or(0, |tally| tally.propensity.len());
     let (mut chi_squared, mut degrees) = (0.0, 0);
     for bin in 0..bins {

@@ -19,7 +19,7 @@ use crate::{
     scenario::{Loaded, Problem},
 };
 use check::judge;
-use episode::{EpisodeError, Replication, Setup, Watch, replicate};
+use episode::{EpisodeError, Replication, RunProgress, Setup, replicate};
 
 /// Why a run did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -46,20 +46,20 @@ pub fn run(
     loaded: &Loaded,
     seed: Option<u64>,
     threads: NonZeroUsize,
-    watch: &dyn Watch,
+    progress: &dyn RunProgress,
 ) -> Result<RunReport, RunError> {
     let setup = Setup::new(&loaded.scenario, seed.unwrap_or(loaded.scenario.seed))?;
-    begin(&setup, watch);
-    let play = |number| replicate(&setup, number, watch);
+    begin(&setup, progress);
+    let play = |number| replicate(&setup, number, progress);
     let replications = replications(&setup, threads, &play, &|| true)
         .map_err(|FailedReplication { number, why }| RunError::Replication { number, why })?;
-    watch.end();
+    progress.end();
     Ok(report(loaded, &setup, &replications, &replications, None))
 }
 
-pub(crate) fn begin(setup: &Setup<'_>, watch: &dyn Watch) {
+pub(crate) fn begin(setup: &Setup<'_>, progress: &dyn RunProgress) {
     let count = u64::from(setup.scenario.replications);
-    watch.begin(count, count * setup.scenario.horizon * setup.policies.len() as u64);
+    progress.begin(count, count * setup.scenario.horizon * setup.policies.len() as u64);
 }
 
 /// What came of `replications`; checks are judged by those that are `complete`.

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    load::tally::Counted,
+    load::tally::CallCounts,
     report::{
         ArmShare, Bucket, CalibrationBin, Estimate, EventCounts, Latency, Mark, Point, PolicyReport, PropensityBin,
         SegmentReport,
     },
     run::check::{Measured, lift, mean},
-    run::episode::{BUCKETS, Calls, PROPENSITIES, Replication, Setup, Sum, Tally},
+    run::episode::{BUCKETS, LiveCalls, PROPENSITIES, PolicyTally, Replication, RewardSum, Setup},
     scenario::Scenario,
 };
 
@@ -101,18 +101,18 @@ fn per(sum: f64, count: u64) -> f64 {
 
 fn one(setup: &Setup<'_>, replications: &[Replication], policy: usize, baseline: Option<usize>) -> PolicyReport {
     let spec = &setup.scenario.policies[policy];
-    let tallies: Vec<&Tally> = replications.iter().map(|r| &r.policies[policy]).collect();
-    let wholes: Vec<Sum> = tallies.iter().map(|tally| tally.whole()).collect();
-    let each = |of: &dyn Fn(&Tally, Sum) -> f64| {
+    let tallies: Vec<&PolicyTally> = replications.iter().map(|r| &r.policies[policy]).collect();
+    let wholes: Vec<RewardSum> = tallies.iter().map(|tally| tally.whole()).collect();
+    let each = |of: &dyn Fn(&PolicyTally, RewardSum) -> f64| {
         let values: Vec<f64> = tallies.iter().zip(&wholes).map(|(tally, whole)| of(tally, *whole)).collect();
         estimate(mean(&values))
     };
-    let by_bucket = |of: fn(Sum) -> f64| -> Vec<Point> {
+    let by_bucket = |of: fn(RewardSum) -> f64| -> Vec<Point> {
         let at = |i: usize| tallies.iter().map(move |tally| tally.buckets[i]).filter(|sum| sum.decisions > 0).map(of);
         (0..BUCKETS).map(|i| point(&at(i).collect::<Vec<f64>>())).collect()
     };
     let so_far = |i: usize| tallies.iter().map(move |tally| tally.part(0..i + 1).regret).collect::<Vec<f64>>();
-    let all = |of: fn(&Tally) -> u64| tallies.iter().map(|tally| of(tally)).sum::<u64>();
+    let all = |of: fn(&PolicyTally) -> u64| tallies.iter().map(|tally| of(tally)).sum::<u64>();
     let decisions = all(|tally| tally.decisions);
     PolicyReport {
         name: spec.name.clone(),
@@ -121,7 +121,7 @@ fn one(setup: &Setup<'_>, replications: &[Replication], policy: usize, baseline:
         given_per_decision: each(&|tally, whole| per(tally.given, whole.decisions)),
         regret_per_decision: each(&|_, whole| per(whole.regret, whole.decisions)),
         regret_total: each(&|_, whole| whole.regret),
-        lift: over(replications, policy, baseline, Tally::whole),
+        lift: over(replications, policy, baseline, PolicyTally::whole),
         reward_by_bucket: by_bucket(|sum| per(sum.reward, sum.decisions)),
         regret_by_bucket: by_bucket(|sum| per(sum.regret, sum.decisions)),
         regret_so_far: (0..BUCKETS).map(|i| point(&so_far(i))).collect(),
@@ -141,7 +141,7 @@ fn one(setup: &Setup<'_>, replications: &[Replication], policy: usize, baseline:
 }
 
 /// How long the calls of a kind took, over all replications; none: there were none, or nobody measured.
-pub(crate) fn latency(tallies: &[&Tally], of: fn(&Calls) -> &Counted) -> Option<Latency> {
+pub(crate) fn latency(tallies: &[&PolicyTally], of: fn(&LiveCalls) -> &CallCounts) -> Option<Latency> {
     let mut each = tallies.iter().filter_map(|tally| tally.calls.as_deref()).map(of);
     let mut all = each.next()?.clone();
     each.for_each(|counted| all.add(counted));
@@ -157,7 +157,7 @@ pub(crate) fn latency(tallies: &[&Tally], of: fn(&Calls) -> &Counted) -> Option<
     })
 }
 
-fn failures(tallies: &[&Tally]) -> BTreeMap<String, u64> {
+fn failures(tallies: &[&PolicyTally]) -> BTreeMap<String, u64> {
     let mut all = BTreeMap::new();
     for calls in tallies.iter().filter_map(|tally| tally.calls.as_deref()) {
         for (why, count) in calls.decide.failures().iter().chain(calls.record.failures()) {
@@ -172,7 +172,7 @@ fn over(
     replications: &[Replication],
     policy: usize,
     baseline: Option<usize>,
-    part: impl Fn(&Tally) -> Sum,
+    part: impl Fn(&PolicyTally) -> RewardSum,
 ) -> Option<Estimate> {
     let baseline = baseline.filter(|&baseline| baseline != policy)?;
     let pairs: Vec<(f64, f64)> = replications
@@ -185,7 +185,7 @@ fn over(
     measured.mean.is_finite().then(|| estimate(measured))
 }
 
-fn shares(setup: &Setup<'_>, tallies: &[&Tally]) -> Vec<ArmShare> {
+fn shares(setup: &Setup<'_>, tallies: &[&PolicyTally]) -> Vec<ArmShare> {
     let groups = setup.groups.len();
     let at = |bucket: usize, group: usize| -> u64 {
         tallies.iter().map(|tally| u64::from(tally.groups[bucket * groups + group])).sum()
@@ -216,7 +216,7 @@ fn shares(setup: &Setup<'_>, tallies: &[&Tally]) -> Vec<ArmShare> {
 }
 
 /// Bins of equally many, by what was foreseen.
-fn calibration(tallies: &[&Tally]) -> Vec<CalibrationBin> {
+fn calibration(tallies: &[&PolicyTally]) -> Vec<CalibrationBin> {
     let mut pairs: Vec<(f64, f64)> = tallies.iter().flat_map(|tally| tally.calibration.iter().copied()).collect();
     pairs.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
     let n = pairs.len();
@@ -231,7 +231,7 @@ fn calibration(tallies: &[&Tally]) -> Vec<CalibrationBin> {
         .collect()
 }
 
-fn propensity(tallies: &[&Tally]) -> Vec<PropensityBin> {
+fn propensity(tallies: &[&PolicyTally]) -> Vec<PropensityBin> {
     let bin = |i: usize| {
         let (mut count, mut promised, mut variance, mut happened) = (0, 0.0, 0.0, 0);
         for of in tallies.iter().map(|tally| tally.propensity[i]) {
@@ -264,7 +264,7 @@ fn segments(
     names
         .map(|(i, segment)| {
             let sums = || tallies().map(|tally| tally.segments[i]).filter(|sum| sum.decisions > 0);
-            let each = |of: fn(Sum) -> f64| {
+            let each = |of: fn(RewardSum) -> f64| {
                 estimate(mean(&sums().map(|sum| per(of(sum), sum.decisions)).collect::<Vec<f64>>()))
             };
             SegmentReport {

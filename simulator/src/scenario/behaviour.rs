@@ -10,13 +10,13 @@ use super::time::{Span, When};
 pub struct Behaviour {
     /// How a shopper goes through what is shown.
     #[serde(default)]
-    pub click_model: ClickModel,
+    pub click_model: ClickBehaviour,
     /// The chance that each position is looked at, first position first; positions beyond the list have its last
     /// entry. Nothing is done with what is not looked at.
     #[serde(default = "always")]
     pub position_bias: Vec<f64>,
     /// The funnel.
-    pub steps: Vec<Step>,
+    pub steps: Vec<FunnelStep>,
     /// What is lost, repeated or late on the way to the slot.
     #[serde(default)]
     pub dirty: Dirty,
@@ -28,7 +28,7 @@ pub struct Behaviour {
 /// How a shopper goes through what is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ClickModel {
+pub enum ClickBehaviour {
     /// Each position is looked at with a chance of its own, `position_bias`.
     #[default]
     Position,
@@ -43,7 +43,7 @@ fn always() -> Vec<f64> {
 /// A step of the funnel: something that a shopper does at most once with an arm that was shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Step {
+pub struct FunnelStep {
     /// The kind of its event.
     pub kind: String,
     /// The step it needs; none: the one before it in the list; the first needs a look.
@@ -57,7 +57,7 @@ pub struct Step {
     pub log_odds: f64,
     /// What the odds depend on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub terms: Vec<Term>,
+    pub terms: Vec<OddsTerm>,
     /// The value of its event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<StepValue>,
@@ -75,7 +75,7 @@ pub struct Step {
 /// A part of the log odds: `weight` · shopper · arm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Term {
+pub struct OddsTerm {
     /// Log odds.
     pub weight: f64,
     /// `segment:NAME`, `intent:NAME`, `trait:word`, `returning`, `new` (each 0 or 1), `price_sensitivity` (0 to 1), or

@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    document::Named,
+    document::NamedPart,
     time::{Span, When},
 };
 
 /// What can be shown: arms one by one, or generated, or both.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Catalogue {
+pub struct CatalogueSpec {
     /// Arms one by one, in the slot's order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub arms: Vec<ArmSpec>,
@@ -41,8 +41,8 @@ pub struct ArmSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
     /// What it is: told to the slot, and named by terms as `name:word`, or `name` for a number.
-    #[serde(default, skip_serializing_if = "Named::is_empty")]
-    pub attributes: Named<Attribute>,
+    #[serde(default, skip_serializing_if = "NamedPart::is_empty")]
+    pub attributes: NamedPart<ArmAttribute>,
     /// When it joins the slot; none: at the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub launch: Option<When>,
@@ -57,7 +57,7 @@ pub struct ArmSpec {
 /// An attribute's value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a number, a word, or true or false")]
-pub enum Attribute {
+pub enum ArmAttribute {
     /// Yes or no.
     Flag(bool),
     /// A number.
@@ -101,8 +101,8 @@ pub struct Generated {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin_rate: Option<f64>,
     /// Attributes: words with their shares, or a normal number; `Trait`'s forms.
-    #[serde(default, skip_serializing_if = "Named::is_empty")]
-    pub attributes: Named<super::shoppers::Trait>,
+    #[serde(default, skip_serializing_if = "NamedPart::is_empty")]
+    pub attributes: NamedPart<super::shoppers::TraitSpec>,
     /// How many are there from the start; none: all. The others are launched one after the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_start: Option<u32>,

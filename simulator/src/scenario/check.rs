@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use slotwise::slot::{Aggregation, ArmId, Definition, suggestion};
 
 use super::{
-    Bots, Catalogue, ClickModel, Course, Delay, Scenario, Shoppers, Step, StepValue, Traffic, Trait, ValueName,
+    Bots, CatalogueSpec, ClickBehaviour, Delay, DriftCourse, FunnelStep, Scenario, Shoppers, StepValue, TrafficSpec,
+    TraitSpec, ValueName,
     error::Problem,
     names::{arm_factor, arm_id, context_names, place, policy, shopper_factor},
     slots,
@@ -140,20 +141,20 @@ fn shoppers(shoppers: &Shoppers) -> Checked {
     Ok(())
 }
 
-fn one_trait(path: &str, of: &Trait) -> Checked {
+fn one_trait(path: &str, of: &TraitSpec) -> Checked {
     match of {
-        Trait::Words(words) => shares(path, words.values().copied()),
-        Trait::Normal { mean, std } => {
+        TraitSpec::Words(words) => shares(path, words.values().copied()),
+        TraitSpec::Normal { mean, std } => {
             within(format!("{path}.normal.mean"), *mean, -1e9, 1e9)?;
             within(format!("{path}.normal.std"), *std, 0.0, 1e9)
         }
-        Trait::Uniform { from, until } if from.is_finite() && until.is_finite() && from < until => Ok(()),
-        Trait::Uniform { .. } => fail(format!("{path}.uniform"), "'from' must be below 'until'"),
+        TraitSpec::Uniform { from, until } if from.is_finite() && until.is_finite() && from < until => Ok(()),
+        TraitSpec::Uniform { .. } => fail(format!("{path}.uniform"), "'from' must be below 'until'"),
     }
 }
 
-fn catalogue(catalogue: &Catalogue) -> Checked {
-    let Catalogue { arms, generated, stock_outs, group_by: _ } = catalogue;
+fn catalogue(catalogue: &CatalogueSpec) -> Checked {
+    let CatalogueSpec { arms, generated, stock_outs, group_by: _ } = catalogue;
     if arms.is_empty() && generated.as_ref().is_none_or(|generated| generated.count == 0) {
         return fail("catalogue.arms", "there is nothing to show; add [[catalogue.arms]] or [catalogue.generated]");
     }
@@ -198,7 +199,7 @@ fn catalogue(catalogue: &Catalogue) -> Checked {
     Ok(())
 }
 
-fn traffic(traffic: &Traffic, catalogue: &Catalogue) -> Checked {
+fn traffic(traffic: &TrafficSpec, catalogue: &CatalogueSpec) -> Checked {
     positive("traffic.per_day", traffic.per_day)?;
     below_one("traffic.daily_swing", traffic.daily_swing)?;
     if let Some(weekly) = traffic.weekly {
@@ -235,7 +236,7 @@ fn behaviour(scenario: &Scenario) -> Checked {
     for (i, &look) in behaviour.position_bias.iter().enumerate() {
         chance(format!("behaviour.position_bias[{i}]"), look)?;
     }
-    if behaviour.click_model == ClickModel::Cascade && behaviour.position_bias.iter().any(|look| *look < 1.0) {
+    if behaviour.click_model == ClickBehaviour::Cascade && behaviour.position_bias.iter().any(|look| *look < 1.0) {
         let message =
             "is for the click model \"position\"; in a cascade all is looked at down to the first click: leave it out";
         return fail("behaviour.position_bias", message);
@@ -265,7 +266,7 @@ fn behaviour(scenario: &Scenario) -> Checked {
     Ok(())
 }
 
-fn one_step(scenario: &Scenario, i: usize, step: &Step) -> Checked {
+fn one_step(scenario: &Scenario, i: usize, step: &FunnelStep) -> Checked {
     let steps = &scenario.behaviour.steps;
     if let Some(after) = &step.after {
         place("the earlier step", after, steps[..i].iter().map(|s| s.kind.as_str())).map_err(|e| e.within("after"))?;
@@ -336,10 +337,10 @@ fn drift(scenario: &Scenario) -> Checked {
             _ => return fail(at("weight"), "say either weight (of what is liked) or intent and share"),
         }
         match &drift.course {
-            Course::Gradual { from, until } => same_scale(&at("course.gradual"), *from, *until)?,
-            Course::Abrupt { at: begin, until: Some(until) } => same_scale(&at("course.abrupt"), *begin, *until)?,
-            Course::Abrupt { until: None, .. } => {}
-            Course::Seasonal { period, .. } => positive(at("course.seasonal.period"), period.value())?,
+            DriftCourse::Gradual { from, until } => same_scale(&at("course.gradual"), *from, *until)?,
+            DriftCourse::Abrupt { at: begin, until: Some(until) } => same_scale(&at("course.abrupt"), *begin, *until)?,
+            DriftCourse::Abrupt { until: None, .. } => {}
+            DriftCourse::Seasonal { period, .. } => positive(at("course.seasonal.period"), period.value())?,
         }
     }
     Ok(())

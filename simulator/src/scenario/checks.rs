@@ -52,7 +52,7 @@ pub struct Check {
     /// Of `decisions_to_adapt`: decisions in a block; a hundredth of the horizon where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block: Option<u64>,
-    /// Of `decisions_to_adapt`: the part of the horizon at which the world changes; the first abrupt drift (or its
+    /// Of `decisions_to_adapt`: the part of the horizon at which the environment changes; the first abrupt drift (or its
     /// middle, if gradual) where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<f64>,
@@ -77,7 +77,7 @@ pub enum Metric {
     RegretPerDecision,
     /// The same over the last tenth of the horizon.
     RegretLastTenth,
-    /// Decisions from a change of the world until choices are good again.
+    /// Decisions from a change of the environment until choices are good again.
     DecisionsToAdapt,
     /// The part of all places that an arm, arms of an attribute, or arms in a state took.
     Share,

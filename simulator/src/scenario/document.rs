@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     behaviour::Behaviour,
-    catalogue::Catalogue,
+    catalogue::CatalogueSpec,
     checks::Check,
     shoppers::Shoppers,
     time::{Span, When},
@@ -41,11 +41,11 @@ pub struct Scenario {
     #[serde(default)]
     pub shoppers: Shoppers,
     /// What can be shown.
-    pub catalogue: Catalogue,
+    pub catalogue: CatalogueSpec,
     /// The slot: the document that `slotwise slots apply` reads, without its arms, which the catalogue has.
     pub slot: toml::Table,
     /// When they come.
-    pub traffic: Traffic,
+    pub traffic: TrafficSpec,
     /// What they do.
     pub behaviour: Behaviour,
     /// What changes in what they like.
@@ -56,7 +56,7 @@ pub struct Scenario {
     pub faults: Vec<Fault>,
     /// What is compared; none: the slot as it is, as "default".
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub policies: Vec<Policy>,
+    pub policies: Vec<PolicySpec>,
     /// What must hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub check: Vec<Check>,
@@ -73,7 +73,7 @@ fn ten() -> u32 {
 /// When shoppers come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Traffic {
+pub struct TrafficSpec {
     /// Decisions per day on average, bots left aside.
     pub per_day: f64,
     /// How far the rate swings around its mean within a day, 0 to below 1: its peak is at 20:00, its trough at 8:00.
@@ -131,7 +131,7 @@ fn twenty() -> f64 {
 #[serde(deny_unknown_fields)]
 pub struct Drift {
     /// How it goes.
-    pub course: Course,
+    pub course: DriftCourse,
     /// Log odds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
@@ -152,7 +152,7 @@ pub struct Drift {
 /// A course over time, from 0 to 1; seasonal from −1 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Course {
+pub enum DriftCourse {
     /// 0 before, 1 from then on (to `until`, if that is said).
     Abrupt {
         /// The first moment of 1.
@@ -207,7 +207,7 @@ pub enum FaultKind {
 /// A policy: the slot with some of its settings changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Policy {
+pub struct PolicySpec {
     /// Its name.
     pub name: String,
     /// What is changed of the slot's document. `model` and `controls.policy` replace the slot's as a whole.
@@ -219,4 +219,4 @@ pub struct Policy {
 }
 
 /// Settings by name, for tables whose keys are free.
-pub type Named<T> = BTreeMap<String, T>;
+pub type NamedPart<T> = BTreeMap<String, T>;

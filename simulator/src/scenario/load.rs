@@ -10,7 +10,7 @@ use slotwise::slot::suggestion;
 use toml::{Table, Value};
 
 use super::{
-    Fault, Policy, Scenario, check,
+    Fault, PolicySpec, Scenario, check,
     error::{Problem, ScenarioError},
     merge::{merge, parse_set},
     shipped,
@@ -47,7 +47,7 @@ impl Loaded {
     /// # Errors
     ///
     /// Where a policy is none for this scenario.
-    pub fn comparing(mut self, policies: Vec<Policy>) -> Result<Self, ScenarioError> {
+    pub fn comparing(mut self, policies: Vec<PolicySpec>) -> Result<Self, ScenarioError> {
         let scenario = &mut self.scenario;
         scenario.check.clear();
         scenario.faults.retain(|fault| fault.policies.is_empty());
@@ -158,7 +158,7 @@ fn build(name: &str, mut table: Table, changes: &Changes) -> Result<Loaded, Scen
     scenario.check.retain(|check| !check.skip);
     only(&mut scenario, &changes.policies).map_err(key)?;
     if scenario.policies.is_empty() {
-        scenario.policies.push(Policy { name: "default".to_owned(), slot: Table::new(), skip: false });
+        scenario.policies.push(PolicySpec { name: "default".to_owned(), slot: Table::new(), skip: false });
     }
     check::check(&scenario).map_err(key)?;
     Ok(Loaded { name: name.to_owned(), changes: changes.clone(), scenario })

@@ -11,7 +11,7 @@
 //! Invariants: an unknown key is refused with its path and what was probably meant; a [`Loaded`] scenario has passed
 //! its check, so what is built from it meets no bad number.
 //!
-//! Deliberately not here: what a scenario makes happen, which is the world's.
+//! Deliberately not here: what a scenario makes happen, which is the environment's.
 
 mod behaviour;
 mod catalogue;
@@ -30,12 +30,14 @@ pub mod slots;
 mod tests;
 pub mod time;
 
-pub use behaviour::{Behaviour, ClickModel, Delay, Dirty, Override, Step, StepValue, Term, ValueName};
-pub use catalogue::{ArmSpec, Attribute, Catalogue, Generated, Period, StockOuts};
+pub use behaviour::{Behaviour, ClickBehaviour, Delay, Dirty, FunnelStep, OddsTerm, Override, StepValue, ValueName};
+pub use catalogue::{ArmAttribute, ArmSpec, CatalogueSpec, Generated, Period, StockOuts};
 pub use check::{STEPS_MAX, change_point};
 pub use checks::{ArmState, Check, Metric};
-pub use document::{Bots, Course, Drift, Fault, FaultKind, FlashSale, Named, Policy, Scenario, Traffic};
+pub use document::{
+    Bots, Drift, DriftCourse, Fault, FaultKind, FlashSale, NamedPart, PolicySpec, Scenario, TrafficSpec,
+};
 pub use error::{Problem, ScenarioError};
 pub use load::{Changes, Loaded, load, text};
 pub use policies::policies;
-pub use shoppers::{Intent, Segment, Shoppers, Trait};
+pub use shoppers::{Intent, Segment, Shoppers, TraitSpec};

@@ -2,7 +2,7 @@
 
 use slotwise::slot::suggestion;
 
-use super::{Attribute, Catalogue, Scenario, Shoppers, Trait, error::Problem};
+use super::{ArmAttribute, CatalogueSpec, Scenario, Shoppers, TraitSpec, error::Problem};
 
 /// Something about a shopper that odds may depend on: a number per visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,10 +61,10 @@ pub fn shopper_factors(shoppers: &Shoppers) -> Vec<(String, ShopperFactor)> {
     );
     for (i, (name, of)) in shoppers.traits.iter().enumerate() {
         match of {
-            Trait::Words(words) => {
+            TraitSpec::Words(words) => {
                 all.extend(words.keys().enumerate().map(|(j, w)| (format!("{name}:{w}"), ShopperFactor::Word(i, j))));
             }
-            Trait::Normal { .. } | Trait::Uniform { .. } => all.push((name.clone(), ShopperFactor::Number(i))),
+            TraitSpec::Normal { .. } | TraitSpec::Uniform { .. } => all.push((name.clone(), ShopperFactor::Number(i))),
         }
     }
     all
@@ -82,7 +82,7 @@ pub fn shopper_factor(shoppers: &Shoppers, given: Option<&str>) -> Result<Shoppe
 }
 
 /// What may be said of arms, as terms write it, but for ids.
-fn arm_factors(catalogue: &Catalogue) -> Vec<(String, ArmFactor)> {
+fn arm_factors(catalogue: &CatalogueSpec) -> Vec<(String, ArmFactor)> {
     let mut all = vec![("price".to_owned(), ArmFactor::Price)];
     let mut add = |name: String, factor: ArmFactor| {
         if !all.iter().any(|(known, _)| *known == name) {
@@ -91,26 +91,26 @@ fn arm_factors(catalogue: &Catalogue) -> Vec<(String, ArmFactor)> {
     };
     for (name, value) in catalogue.arms.iter().flat_map(|arm| &arm.attributes) {
         match value {
-            Attribute::Number(_) => add(name.clone(), ArmFactor::Number(name.clone())),
-            Attribute::Flag(flag) => add(format!("{name}:{flag}"), ArmFactor::Word(name.clone(), flag.to_string())),
-            Attribute::Word(word) => add(format!("{name}:{word}"), ArmFactor::Word(name.clone(), word.clone())),
+            ArmAttribute::Number(_) => add(name.clone(), ArmFactor::Number(name.clone())),
+            ArmAttribute::Flag(flag) => add(format!("{name}:{flag}"), ArmFactor::Word(name.clone(), flag.to_string())),
+            ArmAttribute::Word(word) => add(format!("{name}:{word}"), ArmFactor::Word(name.clone(), word.clone())),
         }
     }
     for (name, of) in catalogue.generated.iter().flat_map(|generated| &generated.attributes) {
         match of {
-            Trait::Words(words) => {
+            TraitSpec::Words(words) => {
                 for word in words.keys() {
                     add(format!("{name}:{word}"), ArmFactor::Word(name.clone(), word.clone()));
                 }
             }
-            Trait::Normal { .. } | Trait::Uniform { .. } => add(name.clone(), ArmFactor::Number(name.clone())),
+            TraitSpec::Normal { .. } | TraitSpec::Uniform { .. } => add(name.clone(), ArmFactor::Number(name.clone())),
         }
     }
     all
 }
 
 /// What a term's `arm` means.
-pub fn arm_factor(catalogue: &Catalogue, given: Option<&str>) -> Result<ArmFactor, Problem> {
+pub fn arm_factor(catalogue: &CatalogueSpec, given: Option<&str>) -> Result<ArmFactor, Problem> {
     let Some(given) = given else { return Ok(ArmFactor::Always) };
     if let Some(id) = given.strip_prefix("arm:") {
         arm_id(catalogue, id)?;
@@ -129,7 +129,7 @@ pub fn arm_factor(catalogue: &Catalogue, given: Option<&str>) -> Result<ArmFacto
 }
 
 /// Whether there is an arm of this id, generated ones among them.
-pub fn arm_id(catalogue: &Catalogue, given: &str) -> Result<(), Problem> {
+pub fn arm_id(catalogue: &CatalogueSpec, given: &str) -> Result<(), Problem> {
     let generated = catalogue.generated.as_ref().is_some_and(|generated| {
         let number = given.strip_prefix(&generated.prefix).and_then(|number| number.parse::<u32>().ok());
         number.is_some_and(|number| number < generated.count)

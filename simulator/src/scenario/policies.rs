@@ -10,7 +10,7 @@ use slotwise::slot::Definition;
 use toml::Table;
 
 use super::{
-    Changes, Policy, ScenarioError,
+    Changes, PolicySpec, ScenarioError,
     error::Problem,
     load::{deserialize, find, load, read},
     merge::merge,
@@ -24,7 +24,7 @@ struct PoliciesFile {
     #[serde(default)]
     slot: Table,
     #[serde(default)]
-    policies: Vec<Policy>,
+    policies: Vec<PolicySpec>,
 }
 
 /// The policies of a file or of a shipped scenario by their names, each with its slot.
@@ -39,7 +39,7 @@ pub fn policies(given: &str) -> Result<Vec<(String, Definition)>, ScenarioError>
     let scenario = ["title", "catalogue", "behaviour", "traffic"].iter().any(|key| table.contains_key(*key));
     if scenario {
         let loaded = load(given, &Changes::default())?;
-        let slot = |policy: &Policy| Ok((policy.name.clone(), slots::definition(&loaded.scenario, policy)?));
+        let slot = |policy: &PolicySpec| Ok((policy.name.clone(), slots::definition(&loaded.scenario, policy)?));
         return loaded.scenario.policies.iter().map(slot).collect::<Result<_, _>>().map_err(key);
     }
     if table.contains_key("slot_id") {
@@ -52,9 +52,9 @@ pub fn policies(given: &str) -> Result<Vec<(String, Definition)>, ScenarioError>
     let PoliciesFile { slot, mut policies } = deserialize(table).map_err(key)?;
     policies.retain(|policy| !policy.skip);
     if policies.is_empty() {
-        policies.push(Policy { name, slot: Table::new(), skip: false });
+        policies.push(PolicySpec { name, slot: Table::new(), skip: false });
     }
-    let definition = |policy: Policy| -> Result<_, Problem> {
+    let definition = |policy: PolicySpec| -> Result<_, Problem> {
         let mut table = slot.clone();
         merge(&mut table, policy.slot).map_err(|e| e.within("slot"))?;
         Ok((policy.name, slots::of_document(table)?))

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::document::Named;
+use super::document::NamedPart;
 
 /// Who comes. Every visit has a segment, an intent, traits, and features that follow from them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub struct Shoppers {
     /// The chance, before each further decision of a session, that the intent is drawn anew.
     pub intent_shift: f64,
     /// What else is different between shoppers.
-    pub traits: Named<Trait>,
+    pub traits: NamedPart<TraitSpec>,
     /// How many returning shoppers there are: each keeps its id and its traits.
     pub pool: u64,
     /// What the shop sends along: `segment`, `intent`, `returning`, `price_sensitivity`, `step` (of the session, from
@@ -31,7 +31,7 @@ impl Default for Shoppers {
             segments: vec![Segment::default()],
             intents: vec![Intent { name: "browse".to_owned(), share: 1.0 }],
             intent_shift: 0.0,
-            traits: Named::new(),
+            traits: NamedPart::new(),
             pool: 1_000,
             context: Vec::new(),
             context_without_consent: Vec::new(),
@@ -89,9 +89,9 @@ pub struct Intent {
 /// Something that is different between shoppers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Trait {
+pub enum TraitSpec {
     /// One of these words, each with its share, in units of the others'.
-    Words(Named<f64>),
+    Words(NamedPart<f64>),
     /// A normal number.
     Normal {
         /// Its mean.

@@ -8,13 +8,13 @@ use slotwise::{
 };
 use toml::{Table, Value};
 
-use super::{Policy, Scenario, error::Problem, load::deserialize, merge::merge};
+use super::{PolicySpec, Scenario, error::Problem, load::deserialize, merge::merge};
 
 /// The id of a slot that has none.
 const SLOT_ID: &str = "simulated";
 
 /// The slot of a policy, without arms.
-pub fn definition(scenario: &Scenario, policy: &Policy) -> Result<Definition, Problem> {
+pub fn definition(scenario: &Scenario, policy: &PolicySpec) -> Result<Definition, Problem> {
     let mut table = scenario.slot.clone();
     merge(&mut table, policy.slot.clone()).map_err(|e| e.within("slot"))?;
     of_table(table)

@@ -7,8 +7,8 @@ use std::{fmt::Write as _, fs};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use slotwise_simulator::{
-    environment::{Truth, World},
-    run::episode::{Setup, Unwatched, replicate},
+    environment::{Environment, Truth},
+    run::episode::{NoRunProgress, Setup, replicate},
     scenario::{Changes, Loaded, load},
 };
 
@@ -53,18 +53,18 @@ fn simulate(criterion: &mut Criterion) {
     ] {
         let loaded = offer(slot, shoppers);
         let setup = Setup::new(&loaded.scenario, 1).unwrap();
-        group.bench_function(name, |bencher| bencher.iter(|| replicate(&setup, 0, &Unwatched).unwrap()));
+        group.bench_function(name, |bencher| bencher.iter(|| replicate(&setup, 0, &NoRunProgress).unwrap()));
     }
     let loaded = offer("model = \"beta_bernoulli\"", "");
     let setup = Setup::new(&loaded.scenario, 1).unwrap();
-    let world = World::new(&loaded.scenario, &setup.slot.goal, 1, 0).unwrap();
+    let environment = Environment::new(&loaded.scenario, &setup.slot.goal, 1, 0).unwrap();
     group.bench_function("shoppers and truth alone", |bencher| {
         bencher.iter(|| {
             let mut truth = Truth::default();
-            world
+            environment
                 .traffic()
                 .map(|visit| {
-                    world.truth(&visit, &mut truth);
+                    environment.truth(&visit, &mut truth);
                     truth.expected[0]
                 })
                 .sum::<f64>()

@@ -6,9 +6,9 @@
 use std::{num::NonZeroUsize, path::PathBuf, process::Command, time::Duration};
 
 use slotwise_simulator::{
-    live::{LiveRunError, Options, Tempo, run_live},
+    live::{LiveOptions, LiveRunError, Tempo, run_live},
     report::RunReport,
-    run::episode::{Unwatched, Watch},
+    run::episode::{NoRunProgress, RunProgress},
     scenario::{Changes, Loaded, load},
 };
 use tokio::{runtime::Handle, task::JoinHandle, task::block_in_place};
@@ -25,34 +25,34 @@ pub(crate) fn loaded(set: &[&str]) -> Loaded {
 }
 
 /// 75 visits a second: four seconds a replication.
-pub(crate) fn options(target: &str) -> Options {
+pub(crate) fn options(target: &str) -> LiveOptions {
     let at_once = NonZeroUsize::new(2).unwrap();
-    Options { tempo: Some(Tempo::Rate(300.0)), at_once, ..Options::new(target) }
+    LiveOptions { tempo: Some(Tempo::Rate(300.0)), at_once, ..LiveOptions::new(target) }
 }
 
 /// The same; the slots' ids begin with `name`.
-pub(crate) fn named(target: &str, name: &str) -> Options {
-    Options { slots: Some(name.to_owned()), ..options(target) }
+pub(crate) fn named(target: &str, name: &str) -> LiveOptions {
+    LiveOptions { slots: Some(name.to_owned()), ..options(target) }
 }
 
-pub(crate) fn play(loaded: &Loaded, options: Options) -> Result<RunReport, LiveRunError> {
-    play_until(loaded, options, &Unwatched, &CancellationToken::new())
+pub(crate) fn play(loaded: &Loaded, options: LiveOptions) -> Result<RunReport, LiveRunError> {
+    play_until(loaded, options, &NoRunProgress, &CancellationToken::new())
 }
 
 pub(crate) fn play_until(
     loaded: &Loaded,
-    options: Options,
-    watch: &dyn Watch,
+    options: LiveOptions,
+    progress: &dyn RunProgress,
     stop: &CancellationToken,
 ) -> Result<RunReport, LiveRunError> {
-    block_in_place(|| run_live(loaded, None, options, &Handle::current(), watch, stop))
+    block_in_place(|| run_live(loaded, None, options, &Handle::current(), progress, stop))
 }
 
 /// Plays on a thread of its own, so that something else can be done meanwhile.
-pub(crate) fn playing(loaded: Loaded, options: Options) -> JoinHandle<Result<RunReport, LiveRunError>> {
+pub(crate) fn play_in_background(loaded: Loaded, options: LiveOptions) -> JoinHandle<Result<RunReport, LiveRunError>> {
     let runtime = Handle::current();
     tokio::task::spawn_blocking(move || {
-        run_live(&loaded, None, options, &runtime, &Unwatched, &CancellationToken::new())
+        run_live(&loaded, None, options, &runtime, &NoRunProgress, &CancellationToken::new())
     })
 }
 

@@ -24,7 +24,7 @@ use super::{
     source::{self, Lines},
     time,
 };
-use crate::dataset::Place;
+use crate::dataset::FilePlace;
 
 /// Objects within objects at most; deeper ones are not read.
 const DEPTH_MAX: usize = 8;
@@ -38,16 +38,16 @@ pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
     let mut taking = Taking::new(wanted);
     loop {
         let number = lines.number + 1;
-        let Some(text) = lines.next().map_err(|why| broken(Place::Line(number), why))? else { break };
+        let Some(text) = lines.next().map_err(|why| broken(FilePlace::Line(number), why))? else { break };
         if text.trim().is_empty() {
             continue;
         }
         let line: Map<String, Json> = serde_json::from_str(text).map_err(|why| {
-            let place = Place::Column { line: number, column: why.column() };
+            let place = FilePlace::Column { line: number, column: why.column() };
             let why = why.to_string();
             broken(place, why.split(" at line ").next().unwrap_or_default().to_owned())
         })?;
-        let told = |Wrong { field, why }| broken(Place::Line(number), format!("{field}: {why}"));
+        let told = |Wrong { field, why }| broken(FilePlace::Line(number), format!("{field}: {why}"));
         match given(&line).map_err(told)? {
             Some(given) => taking.add(given).map_err(told)?,
             None => taking.leave_out_incomplete(),

@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use super::{CELLS_MAX, LeftOut};
-use crate::dataset::Place;
+use crate::dataset::FilePlace;
 
 /// Why a log cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +22,7 @@ pub enum LogError {
         /// The file.
         file: PathBuf,
         /// Where in it.
-        place: Place,
+        place: FilePlace,
         /// What is wrong there and what to do.
         why: String,
     },

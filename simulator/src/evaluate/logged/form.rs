@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::{LogError, plain, source};
-use crate::dataset::Files;
+use crate::dataset::DatasetFiles;
 
 /// What kind of data a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -42,7 +42,7 @@ impl Form {
     /// If it has none of the forms: the error says what the file looks like, and which form is the nearest.
     pub fn recognise(path: &Path) -> Result<Self, LogError> {
         let Ok(mut text) = source::open(path) else { return Ok(Self::Classification) };
-        let files = Files::of(path);
+        let files = DatasetFiles::of(path);
         if files.rows.exists() && files.description.exists() {
             return Ok(Self::Classification);
         }

@@ -27,7 +27,7 @@ use super::{
     source::{self, Lines},
     table::Table,
 };
-use crate::dataset::Place;
+use crate::dataset::FilePlace;
 
 /// The columns that are read, those with texts first.
 const TEXTS: [&str; 6] = ["slot", "time", "subject_id", "session_id", "fallback", "sticky"];
@@ -115,18 +115,18 @@ fn json_lines(path: &Path, text: Box<dyn std::io::BufRead>, taking: &mut Taking<
     let broken = |place, why: String| LogError::Broken { file: path.to_owned(), place, why };
     loop {
         let number = lines.number + 1;
-        let Some(text) = lines.next().map_err(|why| broken(Place::Line(number), why))? else { return Ok(()) };
+        let Some(text) = lines.next().map_err(|why| broken(FilePlace::Line(number), why))? else { return Ok(()) };
         if text.trim().is_empty() {
             continue;
         }
         let line: Line = serde_json::from_str(text).map_err(|why| {
-            let place = Place::Column { line: number, column: why.column() };
+            let place = FilePlace::Column { line: number, column: why.column() };
             let why = why.to_string();
             // The place stands before it already.
             let why = why.split(" at line ").next().unwrap_or_default();
             broken(place, format!("{why}; is it a whole row of `slotwise journal export`?"))
         })?;
-        taking.take(line).map_err(|Wrong { field, why }| broken(Place::Line(number), format!("{field}: {why}")))?;
+        taking.take(line).map_err(|Wrong { field, why }| broken(FilePlace::Line(number), format!("{field}: {why}")))?;
     }
 }
 

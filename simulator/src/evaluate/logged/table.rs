@@ -5,7 +5,7 @@ use std::{collections::HashMap, io::BufRead, path::Path};
 use csv::{Reader, ReaderBuilder, StringRecord};
 
 use super::{LogError, source};
-use crate::dataset::Place;
+use crate::dataset::FilePlace;
 
 /// A table that is read row by row.
 pub(super) struct Table<'a> {
@@ -58,7 +58,7 @@ impl<'a> Table<'a> {
             } else {
                 why.to_string()
             };
-            self.broken(Place::Line(line), why)
+            self.broken(FilePlace::Line(line), why)
         })?;
         self.line = self.record.position().filter(|_| more).map_or(self.line, csv::Position::line);
         if more && !self.header.is_empty() && self.record.len() != self.header.len() {
@@ -84,15 +84,15 @@ impl<'a> Table<'a> {
     }
 
     pub(super) fn whole_line(&self, why: String) -> LogError {
-        self.broken(Place::Line(self.line), why)
+        self.broken(FilePlace::Line(self.line), why)
     }
 
     /// An error about a column, counted from 0.
     pub(super) fn column(&self, column: usize, why: String) -> LogError {
-        self.broken(Place::Column { line: self.line, column: column + 1 }, why)
+        self.broken(FilePlace::Column { line: self.line, column: column + 1 }, why)
     }
 
-    fn broken(&self, place: Place, why: String) -> LogError {
+    fn broken(&self, place: FilePlace, why: String) -> LogError {
         LogError::Broken { file: self.file.to_owned(), place, why }
     }
 }

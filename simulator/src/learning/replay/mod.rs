@@ -26,18 +26,18 @@ use slotwise::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use report::{Report, Run, Spread};
+pub use report::{ReplayReport, ReplayRun, Spread};
 pub use tenths::Tenths;
 pub use variant::Variant;
 
 use crate::{
     dataset::Dataset,
-    learning::service::{InProcess, Remote, Service, ServiceError},
+    learning::service::{BanditService, InProcess, Remote, ServiceError},
 };
 
 /// How a set is replayed.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Options {
+pub struct ReplayOptions {
     /// A server's address; none: the engine in this process.
     pub target: Option<String>,
     /// A pass over the set for each.
@@ -65,7 +65,7 @@ pub struct Options {
     pub at_close: Option<u32>,
 }
 
-impl Default for Options {
+impl Default for ReplayOptions {
     /// One pass of seed 0 in this process, every setting of the slot at its default.
     fn default() -> Self {
         Self {
@@ -85,7 +85,7 @@ impl Default for Options {
     }
 }
 
-impl Options {
+impl ReplayOptions {
     /// How many rows of this set a pass has.
     pub(crate) fn rounds_of(&self, dataset: &Dataset) -> Result<usize, ReplayError> {
         let rounds = self.rounds.unwrap_or(dataset.rows());
@@ -130,7 +130,7 @@ pub enum ReplayError {
 }
 
 /// Is told how far a replay is.
-pub trait Watch {
+pub trait ReplayProgress {
     /// A pass of `rounds` rows begins.
     fn begin(&mut self, seed: u64, rounds: usize);
     /// `done` rows are through, `wrong` of them without a reward.
@@ -141,27 +141,31 @@ pub trait Watch {
 
 /// Looks away.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Unwatched;
+pub struct NoReplayProgress;
 
-impl Watch for Unwatched {
+impl ReplayProgress for NoReplayProgress {
     fn begin(&mut self, _: u64, _: usize) {}
     fn round(&mut self, _: usize, _: usize) {}
     fn end(&mut self) {}
 }
 
 /// Replays a set, once for each seed.
-pub async fn replay(options: &Options, dataset: &Dataset, watch: &mut dyn Watch) -> Result<Report, ReplayError> {
+pub async fn replay(
+    options: &ReplayOptions,
+    dataset: &Dataset,
+    watch: &mut dyn ReplayProgress,
+) -> Result<ReplayReport, ReplayError> {
     replay_until(options, dataset, watch, &CancellationToken::new()).await
 }
 
 /// The same, until `stop` says so: then the slot is taken away as ever, and [`ReplayError::Stopped`] is returned. In this
 /// process, where nothing is waited for, only between two seeds.
 pub async fn replay_until(
-    options: &Options,
+    options: &ReplayOptions,
     dataset: &Dataset,
-    watch: &mut dyn Watch,
+    watch: &mut dyn ReplayProgress,
     stop: &CancellationToken,
-) -> Result<Report, ReplayError> {
+) -> Result<ReplayReport, ReplayError> {
     let rounds = options.rounds_of(dataset)?;
     let mut runs = Vec::with_capacity(options.seeds.len());
     let mut remote = match &options.target {
@@ -169,40 +173,44 @@ pub async fn replay_until(
         None => None,
     };
     for &seed in &options.seeds {
-        let pass = Pass { options, dataset, seed, rounds };
+        let pass = ReplayPass { options, dataset, seed, rounds };
         runs.push(match &mut remote {
             Some(remote) => pass.run_until(remote, watch, stop).await?,
             None => pass.run_until(&mut InProcess::new(seed), watch, stop).await?,
         });
     }
-    Ok(Report::new(options, dataset, rounds, runs))
+    Ok(ReplayReport::new(options, dataset, rounds, runs))
 }
 
 /// One pass over a set.
-pub(crate) struct Pass<'a> {
-    pub(crate) options: &'a Options,
+pub(crate) struct ReplayPass<'a> {
+    pub(crate) options: &'a ReplayOptions,
     pub(crate) dataset: &'a Dataset,
     pub(crate) seed: u64,
     /// At most the set's rows.
     pub(crate) rounds: usize,
 }
 
-impl Pass<'_> {
-    pub(crate) async fn run(&self, service: &mut impl Service, watch: &mut dyn Watch) -> Result<Run, ReplayError> {
+impl ReplayPass<'_> {
+    pub(crate) async fn run(
+        &self,
+        service: &mut impl BanditService,
+        watch: &mut dyn ReplayProgress,
+    ) -> Result<ReplayRun, ReplayError> {
         self.run_until(service, watch, &CancellationToken::new()).await
     }
 
     async fn run_until(
         &self,
-        service: &mut impl Service,
-        watch: &mut dyn Watch,
+        service: &mut impl BanditService,
+        watch: &mut dyn ReplayProgress,
         stop: &CancellationToken,
-    ) -> Result<Run, ReplayError> {
+    ) -> Result<ReplayRun, ReplayError> {
         let definition = setup::definition(self.options, self.dataset, self.seed)?;
         let (slot, arms) = (definition.id.clone(), setup::arms(self.dataset));
         service.create(definition, self.options.replace).await?;
         watch.begin(self.seed, self.rounds);
-        let plan = stream::Plan {
+        let plan = stream::StreamPlan {
             dataset: self.dataset,
             slot: &slot,
             arms: &arms,

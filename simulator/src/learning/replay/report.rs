@@ -21,12 +21,12 @@ use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
 use slotwise::cli::table::fitted;
 
-use super::{Options, Tenths, Variant};
+use super::{ReplayOptions, Tenths, Variant};
 use crate::dataset::Dataset;
 
 /// A pass over a set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Run {
+pub struct ReplayRun {
     /// The seed of its order and, in process, of its draws.
     pub seed: u64,
     /// The mean of 1 − reward.
@@ -52,7 +52,7 @@ pub struct Spread {
 
 /// What came of a replay; its keys are documented with the module.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct ReplayReport {
     /// The set's name.
     pub dataset: String,
     /// Its rows.
@@ -74,7 +74,7 @@ pub struct Report {
     /// A reward of 0 was no event.
     pub silent_zeros: bool,
     /// A pass per seed.
-    pub runs: Vec<Run>,
+    pub runs: Vec<ReplayRun>,
     /// Over the seeds.
     pub loss: Spread,
     /// Over the seeds.
@@ -101,9 +101,9 @@ impl fmt::Display for Spread {
     }
 }
 
-impl Report {
-    pub(super) fn new(options: &Options, dataset: &Dataset, rounds: usize, runs: Vec<Run>) -> Self {
-        let spread = |of: fn(&Run) -> f64| Spread::of(&runs.iter().map(of).collect::<Vec<_>>());
+impl ReplayReport {
+    pub(super) fn new(options: &ReplayOptions, dataset: &Dataset, rounds: usize, runs: Vec<ReplayRun>) -> Self {
+        let spread = |of: fn(&ReplayRun) -> f64| Spread::of(&runs.iter().map(of).collect::<Vec<_>>());
         Self {
             dataset: dataset.name().to_owned(),
             rows: dataset.rows(),

@@ -7,7 +7,7 @@ use slotwise::{
     slot::{Arm, ArmId, Controls, Definition, FieldError, Goal, Learning, RewardKind, SlotId, SlotKind},
 };
 
-use super::Options;
+use super::ReplayOptions;
 use crate::{dataset::Dataset, learning::service::ROUND_US};
 
 /// The kind of a reward of 1.
@@ -27,7 +27,7 @@ pub fn arms(dataset: &Dataset) -> Vec<String> {
 }
 
 /// The slot's id.
-fn slot_id(options: &Options, dataset: &Dataset, seed: u64) -> Result<SlotId, FieldError> {
+fn slot_id(options: &ReplayOptions, dataset: &Dataset, seed: u64) -> Result<SlotId, FieldError> {
     match &options.slot {
         Some(name) if options.seeds.len() > 1 => SlotId::parse("--slot", &format!("{name}-{seed}")),
         Some(name) => SlotId::parse("--slot", name),
@@ -41,7 +41,7 @@ fn slot_id(options: &Options, dataset: &Dataset, seed: u64) -> Result<SlotId, Fi
 }
 
 /// When the slot's rewards are learned.
-fn when(options: &Options) -> Goal {
+fn when(options: &ReplayOptions) -> Goal {
     match options.at_close {
         None => Goal::default(),
         Some(rounds) => {
@@ -53,7 +53,7 @@ fn when(options: &Options) -> Goal {
 }
 
 /// The slot for a set and a seed.
-pub fn definition(options: &Options, dataset: &Dataset, seed: u64) -> Result<Definition, FieldError> {
+pub fn definition(options: &ReplayOptions, dataset: &Dataset, seed: u64) -> Result<Definition, FieldError> {
     let arm = |id: String| {
         let id = ArmId::parse("arm_id", &id)?;
         Ok(Arc::new(Arm {

@@ -3,12 +3,12 @@
 use slotwise::{engine::Request, slot::SlotId};
 
 use super::{
-    ReplayError, Run, Tenths, Variant, Watch,
+    ReplayError, ReplayProgress, ReplayRun, Tenths, Variant,
     setup::{CORRECT, WRONG},
 };
 use crate::{
     dataset::Dataset,
-    learning::service::{Reward, Service},
+    learning::service::{BanditService, Reward},
     order::permutation,
 };
 
@@ -20,7 +20,7 @@ pub fn tail_start(rounds: usize) -> usize {
 
 /// What is streamed, and how.
 #[derive(Debug, Clone, Copy)]
-pub struct Plan<'a> {
+pub struct StreamPlan<'a> {
     /// The set.
     pub dataset: &'a Dataset,
     /// The slot, which is there.
@@ -42,8 +42,12 @@ pub struct Plan<'a> {
 /// Every round's reward is an event of value 0 or 1; with `silent_zeros` only a reward of 1 is one,
 /// and that of 0 is the slot's default. Round t's event is named after t and its decision, so it is
 /// unique in any slot.
-pub async fn stream(service: &mut impl Service, plan: &Plan<'_>, watch: &mut dyn Watch) -> Result<Run, ReplayError> {
-    let Plan { dataset, slot, arms, seed, rounds, variant, silent_zeros } = *plan;
+pub async fn stream(
+    service: &mut impl BanditService,
+    plan: &StreamPlan<'_>,
+    watch: &mut dyn ReplayProgress,
+) -> Result<ReplayRun, ReplayError> {
+    let StreamPlan { dataset, slot, arms, seed, rounds, variant, silent_zeros } = *plan;
     let mut count = Count::default();
     let mut waiting = Vec::new();
     for (t, row) in permutation(dataset.rows(), seed).into_iter().take(rounds).enumerate() {
@@ -93,9 +97,9 @@ impl Count {
         self.tenths.count(t, rounds, !right);
     }
 
-    fn run(self, seed: u64, rounds: usize) -> Run {
+    fn run(self, seed: u64, rounds: usize) -> ReplayRun {
         let share = |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
-        Run {
+        ReplayRun {
             seed,
             loss: share(self.wrong, rounds),
             loss_last_20_percent: share(self.wrong_in_tail, rounds - tail_start(rounds)),

@@ -10,7 +10,7 @@ use slotwise::{
     slot::{Definition, SlotId},
 };
 
-use super::{Choice, Reward, Service, ServiceError, why};
+use super::{BanditService, Reward, ServiceChoice, ServiceError, why};
 
 /// Between one decision and the next, microseconds.
 pub const ROUND_US: i64 = 1_000;
@@ -95,7 +95,7 @@ impl<W: Witness> InProcess<W> {
     }
 }
 
-impl<W: Witness + Send> Service for InProcess<W> {
+impl<W: Witness + Send> BanditService for InProcess<W> {
     async fn create(&mut self, definition: Definition, replace: bool) -> Result<(), ServiceError> {
         let slot = definition.id.clone();
         if replace && self.state.slot(slot.as_str()).is_some() {
@@ -104,7 +104,7 @@ impl<W: Witness + Send> Service for InProcess<W> {
         self.change(&slot, Change::Create(definition))
     }
 
-    async fn decide(&mut self, request: Request) -> Result<Choice, ServiceError> {
+    async fn decide(&mut self, request: Request) -> Result<ServiceChoice, ServiceError> {
         let slot = request.slot.clone();
         let state = self.state.slot(slot.as_str()).ok_or_else(|| ServiceError::NotFound(slot.clone()))?;
         self.now_us += ROUND_US;
@@ -122,7 +122,7 @@ impl<W: Witness + Send> Service for InProcess<W> {
             decide(&view, request, draw).decided
         };
         let chosen = decided.chosen.first().ok_or(ServiceError::Nothing(slot))?;
-        let choice = Choice {
+        let choice = ServiceChoice {
             decision: decided.id.to_string(),
             arm: chosen.arm.to_string(),
             propensity: chosen.propensity,

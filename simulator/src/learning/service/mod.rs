@@ -22,7 +22,7 @@ pub use remote::Remote;
 
 /// A decision, as far as a simulated shopper sees it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Choice {
+pub struct ServiceChoice {
     /// The decision's id.
     pub decision: String,
     /// The arm at the first position.
@@ -86,7 +86,7 @@ pub enum ServiceError {
 }
 
 /// What is simulated against.
-pub trait Service {
+pub trait BanditService {
     /// Makes a slot; with `replace`, deletes one of the same name first.
     fn create(
         &mut self,
@@ -95,7 +95,7 @@ pub trait Service {
     ) -> impl Future<Output = Result<(), ServiceError>> + Send;
 
     /// Decides which one arm to show.
-    fn decide(&mut self, request: Request) -> impl Future<Output = Result<Choice, ServiceError>> + Send;
+    fn decide(&mut self, request: Request) -> impl Future<Output = Result<ServiceChoice, ServiceError>> + Send;
 
     /// Reports a reward event.
     fn reward(&mut self, reward: Reward) -> impl Future<Output = Result<(), ServiceError>> + Send;

@@ -6,7 +6,7 @@ use slotwise::{
     wire::{Calling, Client, ClientError, ClientReward, RewardStatus},
 };
 
-use super::{Choice, Reward, Service, ServiceError, why};
+use super::{BanditService, Reward, ServiceChoice, ServiceError, why};
 
 /// A live server, over gRPC, as a simulator: its slots are for simulated traffic, and it reaches no others.
 ///
@@ -25,7 +25,7 @@ impl Remote {
     }
 }
 
-impl Service for Remote {
+impl BanditService for Remote {
     async fn create(&mut self, mut definition: Definition, replace: bool) -> Result<(), ServiceError> {
         definition.controls.simulated = Some(true);
         if replace {
@@ -41,10 +41,10 @@ impl Service for Remote {
         }
     }
 
-    async fn decide(&mut self, request: Request) -> Result<Choice, ServiceError> {
+    async fn decide(&mut self, request: Request) -> Result<ServiceChoice, ServiceError> {
         let decision = self.client.decide(&request).await?;
         let (arm, propensity) = decision.arms.into_iter().next().ok_or(ServiceError::Nothing(request.slot))?;
-        Ok(Choice { decision: decision.id, arm, propensity, fallback: !decision.fallback.is_empty() })
+        Ok(ServiceChoice { decision: decision.id, arm, propensity, fallback: !decision.fallback.is_empty() })
     }
 
     async fn reward(&mut self, reward: Reward) -> Result<(), ServiceError> {

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use slotwise::{cli::table::fitted, slot::Goal};
 
 use crate::{
-    environment::{Truth, World},
+    environment::{Environment, Truth},
     report::sentence,
     scenario::{Loaded, Problem, slots},
 };
@@ -60,14 +60,14 @@ pub fn explain(loaded: &Loaded, seed: u64) -> Result<String, Problem> {
 /// The expected reward of arms that are looked at, by segment, over the first visits of the first replication.
 fn truths(loaded: &Loaded, goal: &Goal, seed: u64) -> Result<String, Problem> {
     let scenario = &loaded.scenario;
-    let world = World::new(scenario, goal, seed, 0)?;
+    let environment = Environment::new(scenario, goal, seed, 0)?;
     let segments = &scenario.shoppers.segments;
-    let arms = world.arms().len();
+    let arms = environment.arms().len();
     let mut sums = vec![vec![0.0; arms]; segments.len()];
     let mut counts = vec![0_u32; segments.len()];
     let mut truth = Truth::default();
-    for visit in world.traffic().filter(|visit| !visit.shopper.bot).take(VISITS) {
-        world.truth(&visit, &mut truth);
+    for visit in environment.traffic().filter(|visit| !visit.shopper.bot).take(VISITS) {
+        environment.truth(&visit, &mut truth);
         counts[visit.shopper.segment] += 1;
         let sums = &mut sums[visit.shopper.segment];
         sums.iter_mut().zip(&truth.expected).for_each(|(sum, expected)| *sum += expected);
@@ -79,7 +79,7 @@ fn truths(loaded: &Loaded, goal: &Goal, seed: u64) -> Result<String, Problem> {
     for (i, column) in table.column_iter_mut().enumerate() {
         column.set_cell_alignment(if i == 0 { CellAlignment::Left } else { CellAlignment::Right });
     }
-    for (i, arm) in world.arms().iter().enumerate().take(ARMS_MAX) {
+    for (i, arm) in environment.arms().iter().enumerate().take(ARMS_MAX) {
         let cells = sums.iter().zip(&counts).map(|(sums, &count)| match count {
             0 => "–".to_owned(),
             _ => format!("{:.4}", sums[i] / f64::from(count)),

@@ -1,23 +1,28 @@
 //! What the best slate and a uniformly drawn one are worth, exactly.
 
-use super::shelf::Shelf;
-use crate::environment::{Truth, World};
+use super::catalogue::CurrentCatalogue;
+use crate::environment::{Environment, Truth};
 
 /// The expected reward of the best `count` arms in the best order, and of `count` arms drawn uniformly.
 ///
 /// Where positions are looked at with chances of their own, the best order puts the best arm where most look, and so on: no two
 /// arms can then gain by changing places. Out of a uniform draw each arm stands at each position with the same chance. For a
 /// cascade see [`best_cascade`] and [`mean_cascade`].
-pub(super) fn bounds(world: &World<'_>, truth: &Truth, shelf: &Shelf, count: usize) -> (f64, f64) {
-    let nothing = world.nothing();
-    let eligible = || (0..truth.expected.len()).filter(|&i| shelf.eligible(i));
+pub(super) fn bounds(
+    environment: &Environment<'_>,
+    truth: &Truth,
+    catalogue: &CurrentCatalogue,
+    count: usize,
+) -> (f64, f64) {
+    let nothing = environment.nothing();
+    let eligible = || (0..truth.expected.len()).filter(|&i| catalogue.eligible(i));
     if count == 1 {
         let (mut most, mut sum, mut number) = (f64::NEG_INFINITY, 0.0, 0.0);
         for i in eligible() {
             let beyond = truth.expected[i] - nothing;
             (most, sum, number) = (most.max(beyond), sum + beyond, number + 1.0);
         }
-        let look = world.look(0);
+        let look = environment.look(0);
         return if number > 0.0 { (nothing + look * most, nothing + look * (sum / number)) } else { (0.0, 0.0) };
     }
     let mut beyond: Vec<f64> = eligible().map(|i| truth.expected[i] - nothing).collect();
@@ -26,13 +31,13 @@ pub(super) fn bounds(world: &World<'_>, truth: &Truth, shelf: &Shelf, count: usi
         return (0.0, 0.0);
     }
     let all_nothing = shown as f64 * nothing;
-    if world.cascades() && shown > 1 {
+    if environment.cascades() && shown > 1 {
         let mut arms: Vec<(f64, f64)> = beyond.into_iter().zip(eligible().map(|i| truth.stops[i])).collect();
         let uniform = all_nothing + mean_cascade(&arms, shown);
         return (all_nothing + best_cascade(&mut arms, shown), uniform);
     }
     let mean = beyond.iter().sum::<f64>() / beyond.len() as f64;
-    let mut looks: Vec<f64> = (0..shown).map(|position| world.look(position)).collect();
+    let mut looks: Vec<f64> = (0..shown).map(|position| environment.look(position)).collect();
     let uniform = all_nothing + looks.iter().sum::<f64>() * mean;
     beyond.sort_unstable_by(|a, b| b.total_cmp(a));
     looks.sort_unstable_by(|a, b| b.total_cmp(a));

@@ -1,37 +1,37 @@
 //! The arena: one replication of a scenario, in which every policy meets the same shoppers.
 //!
 //! * [`Setup`]: what a run's replications have in common.
-//! * `stage`: who comes, what is true for them, and what changes on the way.
-//! * `player`: each policy's books: what is decided, what the shopper does with it, what of that arrives when.
+//! * `episode`: who comes, what is true for them, and what changes on the way.
+//! * `agent`: each policy's books: what is decided, what the shopper does with it, what of that arrives when.
 //! * `memory`: what a slot should have counted.
 //! * [`replicate`]: the loop in this process, and [`Service`], the engine as a policy's service. Against a live server
-//!   the loop is [`crate::live`]'s, over the same stage and books.
+//!   the loop is [`crate::live`]'s, over the same episode and books.
 //! * [`Tally`]: what is counted of each policy.
 //!
 //! Invariants: a replication follows from the scenario, the seed and its number, whoever runs it and when. Policies
 //! go through a visit one after the other and share nothing that they change.
 
+pub(crate) mod agent;
 mod bounds;
-mod local;
-mod memory;
-pub(crate) mod player;
+pub(crate) mod catalogue;
+mod engine_service;
+mod expected_counts;
+mod local_agent;
 pub(crate) mod queue;
-mod service;
 mod setup;
-pub(crate) mod shelf;
-pub(crate) mod stage;
+pub(crate) mod state;
 mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use player::EPOCH_US;
-pub use service::{Service, ServiceError};
+pub use agent::EPOCH_US;
+pub use engine_service::{EngineService, EngineServiceError};
 pub use setup::{AdaptProbe, Setup, ShareProbe, change, share};
-pub use tally::{BUCKETS, Calls, PROPENSITIES, Promised, Replication, Sum, Tally, bucket};
+pub use tally::{BUCKETS, LiveCalls, PROPENSITIES, PolicyTally, PropensityBinCounts, Replication, RewardSum, bucket};
 
-use local::Local;
-use player::Scene;
-use stage::Stage;
+use agent::StepContext;
+use local_agent::LocalAgent;
+use state::Episode;
 
 use crate::{environment::Truth, scenario::Problem};
 
@@ -49,15 +49,15 @@ pub enum EpisodeError {
         /// When.
         index: u64,
         /// Why.
-        why: ServiceError,
+        why: EngineServiceError,
     },
-    /// The world could not be made.
+    /// The environment could not be made.
     #[error(transparent)]
-    World(#[from] Problem),
+    Environment(#[from] Problem),
 }
 
 /// Is told how far a run is, by several threads at once.
-pub trait Watch: Sync {
+pub trait RunProgress: Sync {
     /// So many replications begin, of so many decisions together, each by every policy.
     fn begin(&self, replications: u64, decisions: u64);
     /// So many decisions more are through.
@@ -72,9 +72,9 @@ pub trait Watch: Sync {
 
 /// Looks away.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Unwatched;
+pub struct NoRunProgress;
 
-impl Watch for Unwatched {
+impl RunProgress for NoRunProgress {
     fn begin(&self, _: u64, _: u64) {}
     fn advance(&self, _: u64) {}
     fn replication(&self) {}
@@ -86,53 +86,54 @@ impl Watch for Unwatched {
 /// # Errors
 ///
 /// Where a service refuses what a shop would send it; none for a scenario whose slot is as it should be.
-pub fn replicate(setup: &Setup<'_>, replication: u64, watch: &dyn Watch) -> Result<Replication, EpisodeError> {
+pub fn replicate(setup: &Setup<'_>, replication: u64, progress: &dyn RunProgress) -> Result<Replication, EpisodeError> {
     let scenario = setup.scenario;
-    let mut stage = Stage::new(setup, replication)?;
+    let mut episode = Episode::new(setup, replication)?;
     let failed = |policy: usize, index: u64| {
         move |why| EpisodeError::Service { policy: scenario.policies[policy].name.clone(), index, why }
     };
-    let mut players = Vec::new();
+    let mut agents = Vec::new();
     for policy in 0..setup.policies.len() {
-        players.push(Local::new(setup, policy, &stage.world, &stage.shelf).map_err(failed(policy, 0))?);
+        agents
+            .push(LocalAgent::new(setup, policy, &episode.environment, &episode.catalogue).map_err(failed(policy, 0))?);
     }
     let mut truth = Truth::default();
-    for visit in stage.world.traffic() {
+    for visit in episode.environment.traffic() {
         let now = visit.now;
-        let turn = stage.turn(&visit, &mut truth);
+        let step_events = episode.step_events(&visit, &mut truth);
         let mut best = (usize::MAX, (0.0, 0.0));
-        for (policy, player) in players.iter_mut().enumerate() {
+        for (policy, agent) in agents.iter_mut().enumerate() {
             let failed = failed(policy, now.index);
-            player.hear(now.at_us);
-            for fault in turn.faults.iter().filter(|fault| fault.hits(policy)) {
-                player.fault(fault.kind, now.at_us, fault.outage_us).map_err(failed)?;
+            agent.hear(now.at_us);
+            for fault in step_events.faults.iter().filter(|fault| fault.hits(policy)) {
+                agent.fault(fault.kind, now.at_us, fault.outage_us).map_err(failed)?;
             }
-            for change in &turn.changes {
-                player.change(change.clone(), now.at_us).map_err(failed)?;
+            for change in &step_events.changes {
+                agent.change(change.clone(), now.at_us).map_err(failed)?;
             }
-            if best.0 != player.count() {
-                best = (player.count(), stage.bounds(&truth, &stage.shelf, player.count()));
+            if best.0 != agent.count() {
+                best = (agent.count(), episode.bounds(&truth, &episode.catalogue, agent.count()));
             }
-            let scene = Scene {
-                world: &stage.world,
+            let step = StepContext {
+                environment: &episode.environment,
                 visit: &visit,
                 truth: &truth,
-                shelf: &stage.shelf,
-                by_id: &stage.by_id,
+                catalogue: &episode.catalogue,
+                by_id: &episode.by_id,
                 best: best.1,
-                overridden: turn.overridden,
-                audited: turn.audited,
+                overridden: step_events.overridden,
+                audited: step_events.audited,
             };
-            player.play(&scene).map_err(failed)?;
+            agent.play(&step).map_err(failed)?;
         }
         if (now.index + 1).is_multiple_of(TELL_EVERY) {
-            watch.advance(TELL_EVERY * players.len() as u64);
+            progress.advance(TELL_EVERY * agents.len() as u64);
         }
     }
-    watch.advance(scenario.horizon % TELL_EVERY * players.len() as u64);
-    let means = stage.means();
+    progress.advance(scenario.horizon % TELL_EVERY * agents.len() as u64);
+    let means = episode.means();
     let tallies =
-        players.into_iter().map(|player| player.finish(&stage.world, stage.end_us, &means)).collect::<Vec<_>>();
-    watch.replication();
-    Ok(stage.end(tallies))
+        agents.into_iter().map(|agent| agent.finish(&episode.environment, episode.end_us, &means)).collect::<Vec<_>>();
+    progress.replication();
+    Ok(episode.end(tallies))
 }

@@ -5,7 +5,7 @@ use slotwise::slot::Definition;
 use super::tally::BUCKETS;
 use crate::{
     environment::groups,
-    scenario::{ArmState, Check, Course, FaultKind, Metric, Problem, Scenario, change_point, slots, time::When},
+    scenario::{ArmState, Check, DriftCourse, FaultKind, Metric, Problem, Scenario, change_point, slots, time::When},
 };
 
 /// Where blocks of decisions are judged adapted unless the check says otherwise.
@@ -127,17 +127,17 @@ fn marks(scenario: &Scenario) -> Vec<(When, String)> {
         let what =
             drift.intent.as_ref().map_or_else(|| "drift".to_owned(), |intent| format!("more or less '{intent}'"));
         match &drift.course {
-            Course::Abrupt { at, until } => {
+            DriftCourse::Abrupt { at, until } => {
                 add(*at, what.clone());
                 if let Some(until) = until {
                     add(*until, format!("{what} ends"));
                 }
             }
-            Course::Gradual { from, until } => {
+            DriftCourse::Gradual { from, until } => {
                 add(*from, format!("{what} begins"));
                 add(*until, format!("{what} ends"));
             }
-            Course::Seasonal { .. } => {}
+            DriftCourse::Seasonal { .. } => {}
         }
     }
     for fault in &scenario.faults {

@@ -1,6 +1,6 @@
 //! What is counted of one policy in one replication.
 
-use crate::{load::tally::Counted, report::EventCounts};
+use crate::{load::tally::CallCounts, report::EventCounts};
 
 /// Parts of the horizon that curves have a point for.
 pub const BUCKETS: usize = 100;
@@ -16,7 +16,7 @@ pub fn bucket(index: u64, horizon: u64) -> usize {
 
 /// Some decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Sum {
+pub struct RewardSum {
     /// How many.
     pub decisions: u64,
     /// Expected reward of what was shown.
@@ -25,7 +25,7 @@ pub struct Sum {
     pub regret: f64,
 }
 
-impl Sum {
+impl RewardSum {
     /// Counts one more.
     pub fn add(&mut self, reward: f64, regret: f64) {
         self.decisions += 1;
@@ -36,7 +36,7 @@ impl Sum {
 
 /// Propensities of about the same size.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Promised {
+pub struct PropensityBinCounts {
     /// How many (decision, candidate) pairs.
     pub count: u64,
     /// The propensities, added up.
@@ -49,21 +49,21 @@ pub struct Promised {
 
 /// What is counted of one policy in one replication. Bots and overridden decisions stand in events alone.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Tally {
+pub struct PolicyTally {
     /// By bucket.
-    pub buckets: Vec<Sum>,
+    pub buckets: Vec<RewardSum>,
     /// Reward that shoppers gave.
     pub given: f64,
     /// Regret of uniform choice.
     pub uniform_regret: f64,
     /// By segment.
-    pub segments: Vec<Sum>,
+    pub segments: Vec<RewardSum>,
     /// Places by bucket and group, bucket by bucket.
     pub groups: Vec<u32>,
     /// (foreseen, true) of some first places of the second half.
     pub calibration: Vec<(f64, f64)>,
     /// By bin.
-    pub propensity: [Promised; PROPENSITIES.len()],
+    pub propensity: [PropensityBinCounts; PROPENSITIES.len()],
     /// Audited decisions whose logged propensity is not that of the pmf that was explained.
     pub mismatches: u64,
     /// Events.
@@ -87,32 +87,32 @@ pub struct Tally {
     /// See [`Metric::CountedError`](crate::scenario::Metric::CountedError).
     pub counted_error: f64,
     /// The calls of a live server; none: it was in this process.
-    pub calls: Option<Box<Calls>>,
+    pub calls: Option<Box<LiveCalls>>,
 }
 
 /// The calls of a live server, each counted from when it was due; what failed counts among the latencies as so long as
 /// an answer is waited for.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Calls {
+pub struct LiveCalls {
     /// Decisions.
-    pub decide: Counted,
+    pub decide: CallCounts,
     /// Events.
-    pub record: Counted,
+    pub record: CallCounts,
     /// How late decisions were sent, which is the simulator's own doing and part of their latency.
-    pub lag: Counted,
+    pub lag: CallCounts,
 }
 
-impl Tally {
+impl PolicyTally {
     /// Nothing yet.
     pub fn new(segments: usize, groups: usize, shares: usize) -> Self {
         Self {
-            buckets: vec![Sum::default(); BUCKETS],
+            buckets: vec![RewardSum::default(); BUCKETS],
             given: 0.0,
             uniform_regret: 0.0,
-            segments: vec![Sum::default(); segments],
+            segments: vec![RewardSum::default(); segments],
             groups: vec![0; BUCKETS * groups],
             calibration: Vec::new(),
-            propensity: [Promised::default(); PROPENSITIES.len()],
+            propensity: [PropensityBinCounts::default(); PROPENSITIES.len()],
             mismatches: 0,
             events: EventCounts::default(),
             decisions: 0,
@@ -129,13 +129,13 @@ impl Tally {
     }
 
     /// All decisions for shoppers.
-    pub fn whole(&self) -> Sum {
+    pub fn whole(&self) -> RewardSum {
         self.part(0..BUCKETS)
     }
 
     /// Those of some buckets.
-    pub fn part(&self, buckets: std::ops::Range<usize>) -> Sum {
-        self.buckets[buckets].iter().fold(Sum::default(), |sum, bucket| Sum {
+    pub fn part(&self, buckets: std::ops::Range<usize>) -> RewardSum {
+        self.buckets[buckets].iter().fold(RewardSum::default(), |sum, bucket| RewardSum {
             decisions: sum.decisions + bucket.decisions,
             reward: sum.reward + bucket.reward,
             regret: sum.regret + bucket.regret,
@@ -161,5 +161,5 @@ pub struct Replication {
     /// The decision that each of the scenario's marks comes before; none: it never does.
     pub marks: Vec<Option<u64>>,
     /// By policy.
-    pub policies: Vec<Tally>,
+    pub policies: Vec<PolicyTally>,
 }

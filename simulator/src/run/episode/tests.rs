@@ -2,11 +2,11 @@
 
 use super::{
     bounds::bounds,
-    shelf::{self, Shelf},
+    catalogue::{self, CurrentCatalogue},
     *,
 };
 use crate::{
-    environment::World,
+    environment::Environment,
     scenario::{Changes, Loaded, load, time::Moment},
 };
 
@@ -43,21 +43,21 @@ fn the_best_and_the_uniform_slate_are_those_of_all_slates() {
 fn slates_agree(clicks: &str) {
     let loaded = loaded("search-ranking", &["catalogue.generated.count=6", "slot.count=3", clicks]);
     let setup = Setup::new(&loaded.scenario, 3).unwrap();
-    let world = World::new(&loaded.scenario, &setup.slot.goal, 3, 0).unwrap();
+    let environment = Environment::new(&loaded.scenario, &setup.slot.goal, 3, 0).unwrap();
     let start = Moment { index: 0, horizon: loaded.scenario.horizon, at_us: 0.0 };
-    let mut shelf = Shelf::new(&world, start);
+    let mut catalogue = CurrentCatalogue::new(&environment, start);
     let mut truth = Truth::default();
-    for (i, visit) in world.traffic().take(60).enumerate() {
+    for (i, visit) in environment.traffic().take(60).enumerate() {
         // Now and then one is out of stock, and the slot knows.
-        shelf.in_stock[i % 6] = i % 3 > 0;
-        shelf.told[i % 6] = i % 3 > 0;
-        world.truth(&visit, &mut truth);
-        let eligible: Vec<usize> = (0..6).filter(|&arm| shelf.eligible(arm)).collect();
+        catalogue.in_stock[i % 6] = i % 3 > 0;
+        catalogue.told[i % 6] = i % 3 > 0;
+        environment.truth(&visit, &mut truth);
+        let eligible: Vec<usize> = (0..6).filter(|&arm| catalogue.eligible(arm)).collect();
         let worths: Vec<f64> =
-            slates(&eligible, 3).iter().map(|slate| world.worth(&truth, slate, &shelf.in_stock)).collect();
+            slates(&eligible, 3).iter().map(|slate| environment.worth(&truth, slate, &catalogue.in_stock)).collect();
         let best = worths.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mean = worths.iter().sum::<f64>() / worths.len() as f64;
-        let (got, uniform) = bounds(&world, &truth, &shelf, 3);
+        let (got, uniform) = bounds(&environment, &truth, &catalogue, 3);
         assert!((got - best).abs() < 1e-12 && (uniform - mean).abs() < 1e-12, "{got} {best} {uniform} {mean}");
     }
 }
@@ -70,7 +70,7 @@ fn what_the_slot_is_not_told_it_cannot_know() {
         let loaded = loaded("stock-outs", &[&told, "horizon=2000", "traffic.per_day=250"]);
         let setup = Setup::new(&loaded.scenario, 1).unwrap();
         let place = setup.shares.iter().position(|probe| probe.state.is_some()).unwrap();
-        replicate(&setup, 0, &Unwatched).unwrap().policies[0].shares[place]
+        replicate(&setup, 0, &NoRunProgress).unwrap().policies[0].shares[place]
     };
     assert_eq!(out_of_stock("0").0, 0);
     let (late, all) = out_of_stock("\"1h\"");
@@ -82,11 +82,11 @@ fn what_the_slot_is_not_told_it_cannot_know() {
 fn a_restart_changes_no_decision_and_a_reset_does() {
     let loaded = loaded("restart", &["horizon=600", "traffic.per_day=200"]);
     let setup = Setup::new(&loaded.scenario, 1).unwrap();
-    let policies = replicate(&setup, 0, &Unwatched).unwrap().policies;
+    let policies = replicate(&setup, 0, &NoRunProgress).unwrap().policies;
     let of = |name: &str| &policies[loaded.scenario.policies.iter().position(|policy| policy.name == name).unwrap()];
     assert_eq!(of("restarted"), of("never stopped"));
     assert_ne!(of("forgot everything").buckets, of("never stopped").buckets);
-    let before = |tally: &Tally| tally.part(0..BUCKETS / 2);
+    let before = |tally: &PolicyTally| tally.part(0..BUCKETS / 2);
     assert_eq!(before(of("forgot everything")), before(of("never stopped")));
 }
 
@@ -96,17 +96,17 @@ fn a_shelf_is_as_another_for_the_arms_that_changes_are_about() {
     use slotwise::engine::{Availability, Change};
     let loaded = loaded("search-ranking", &["catalogue.generated.count=4"]);
     let setup = Setup::new(&loaded.scenario, 3).unwrap();
-    let world = World::new(&loaded.scenario, &setup.slot.goal, 3, 0).unwrap();
-    let before = Shelf::new(&world, Moment { index: 0, horizon: 100, at_us: 0.0 });
+    let environment = Environment::new(&loaded.scenario, &setup.slot.goal, 3, 0).unwrap();
+    let before = CurrentCatalogue::new(&environment, Moment { index: 0, horizon: 100, at_us: 0.0 });
     let mut after = before.clone();
     for arm in [0, 1] {
         after.in_stock[arm] = false;
         after.told[arm] = false;
     }
     after.present[2] = false;
-    let id = |arm: usize| world.arms()[arm].arm.id.clone();
+    let id = |arm: usize| environment.arms()[arm].arm.id.clone();
     let changes = [Change::SetAvailability(vec![(id(0), Availability::new(false))]), Change::RemoveArms(vec![id(2)])];
-    let arms = shelf::about(&world, &changes);
+    let arms = catalogue::about(&environment, &changes);
     assert_eq!(arms, [0, 2]);
     let as_before = after.with(&arms, &before);
     assert_eq!([0, 1, 2, 3].map(|arm| as_before.eligible(arm)), [true, false, true, true]);

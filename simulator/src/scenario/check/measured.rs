@@ -2,7 +2,7 @@
 
 use super::{Checked, chance, fail};
 use crate::scenario::{
-    Check, Course, Metric, Scenario,
+    Check, DriftCourse, Metric, Scenario,
     names::{arm_factor, arm_id, place, policy},
     time::When,
 };
@@ -87,12 +87,12 @@ pub(super) fn check(scenario: &Scenario, check: &Check) -> Checked {
     Ok(())
 }
 
-/// The part of the horizon at which the world first changes for good.
+/// The part of the horizon at which the environment first changes for good.
 pub fn change_point(scenario: &Scenario) -> Option<f64> {
     let parts = scenario.drift.iter().filter_map(|drift| match drift.course {
-        Course::Abrupt { at: When::Part(at), .. } => Some(at),
-        Course::Gradual { from: When::Part(from), until: When::Part(until) } => Some(f64::midpoint(from, until)),
-        Course::Abrupt { .. } | Course::Gradual { .. } | Course::Seasonal { .. } => None,
+        DriftCourse::Abrupt { at: When::Part(at), .. } => Some(at),
+        DriftCourse::Gradual { from: When::Part(from), until: When::Part(until) } => Some(f64::midpoint(from, until)),
+        DriftCourse::Abrupt { .. } | DriftCourse::Gradual { .. } | DriftCourse::Seasonal { .. } => None,
     });
     parts.min_by(f64::total_cmp)
 }

@@ -28,7 +28,7 @@ pub use record::Recorder;
 
 use crate::{
     dataset::Dataset,
-    learning::replay::{Options, Pass, ReplayError, Unwatched, Watch},
+    learning::replay::{NoReplayProgress, ReplayError, ReplayOptions, ReplayPass, ReplayProgress},
     learning::service::{InProcess, ServiceError},
 };
 use compare::compare;
@@ -39,7 +39,7 @@ use record::IN_FLIGHT_MAX;
 pub enum MetaError {
     /// A run did not come to its end.
     #[error("run {run}: {why}")]
-    Run {
+    ReplayRun {
         /// 1 or 2.
         run: usize,
         /// Why.
@@ -58,21 +58,21 @@ pub enum MetaError {
 ///
 /// The first of the options' seeds counts; the slot stays, so that the last snapshot has what it learned.
 pub fn meta(
-    options: &Options,
+    options: &ReplayOptions,
     dataset: &Dataset,
     every: NonZeroU64,
-    watch: &mut (dyn Watch + Send),
+    watch: &mut (dyn ReplayProgress + Send),
 ) -> Result<Verdict, MetaError> {
-    let options = Options { target: None, keep: true, ..options.clone() };
+    let options = ReplayOptions { target: None, keep: true, ..options.clone() };
     let rounds = options.rounds_of(dataset)?;
     let seed = options.seeds.first().copied().unwrap_or_default();
-    let pass = Pass { options: &options, dataset, seed, rounds };
-    let run = |recorder, watch: &mut dyn Watch| {
+    let pass = ReplayPass { options: &options, dataset, seed, rounds };
+    let run = |recorder, watch: &mut dyn ReplayProgress| {
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         let mut service = InProcess::witnessed(seed, recorder);
         Ok(runtime.block_on(pass.run(&mut service, watch)).map(|_| service))
     };
-    side_by_side(every, |recorder| run(recorder, watch), |recorder| run(recorder, &mut Unwatched))
+    side_by_side(every, |recorder| run(recorder, watch), |recorder| run(recorder, &mut NoReplayProgress))
 }
 
 /// What a run leaves: its engine, or why it did not come to its end.
@@ -113,6 +113,6 @@ fn join(run: usize, thread: ScopedJoinHandle<'_, io::Result<Result<(), ReplayErr
     match thread.join().unwrap_or_else(|why| resume_unwind(why))? {
         // Given up because of a difference, which is the thing to tell.
         Ok(()) | Err(ReplayError::Service(ServiceError::GivenUp)) => Ok(()),
-        Err(why) => Err(MetaError::Run { run, why }),
+        Err(why) => Err(MetaError::ReplayRun { run, why }),
     }
 }

@@ -19,7 +19,7 @@ use tonic::{service::interceptor::InterceptedService, transport::Channel};
 use super::shop::{self, Click};
 use crate::{
     clock::Stopwatch,
-    load::{CONNECTIONS, PATIENCE, code_name, tally::Tally},
+    load::{CONNECTIONS, PATIENCE, code_name, tally::CallTally},
 };
 
 /// How long a connection may take to come about.
@@ -66,16 +66,16 @@ pub struct Caller {
     connections: Connections,
     slot: String,
     /// Decisions.
-    pub decide: Tally,
+    pub decide: CallTally,
     /// Clicks.
-    pub record: Tally,
+    pub record: CallTally,
     fallbacks: AtomicU64,
 }
 
 impl Caller {
     /// Calls over these connections about this slot; nothing is counted yet.
     pub fn new(connections: Connections, slot: &str) -> Result<Self, CreationError> {
-        let (decide, record) = (Tally::new()?, Tally::new()?);
+        let (decide, record) = (CallTally::new()?, CallTally::new()?);
         Ok(Self { connections, slot: slot.to_owned(), decide, record, fallbacks: AtomicU64::new(0) })
     }
 

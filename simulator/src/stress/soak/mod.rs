@@ -32,7 +32,7 @@ pub use report::{Memory, Peak, Report, Sample};
 
 use crate::{
     clock::Stopwatch,
-    learning::service::{Remote, Service as _, ServiceError},
+    learning::service::{BanditService as _, Remote, ServiceError},
     load::BACKLOG_MAX,
 };
 use calls::{Caller, Connections};

@@ -22,7 +22,7 @@ use crate::{
     clock::Stopwatch,
     load::{
         SHED,
-        pace::{Play, open_loop},
+        pace::{OpenLoop, open_loop},
     },
 };
 
@@ -63,7 +63,7 @@ struct Sending<'a> {
     deciding: u64,
 }
 
-impl Play for Sending<'_> {
+impl OpenLoop for Sending<'_> {
     type Answer = Brought;
 
     fn next_at(&self) -> Option<Duration> {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use slotwise::cli::table::fitted;
 
 use super::trend::Trend;
-use crate::load::tally::{Calls, Failures};
+use crate::load::tally::{CallSummary, Failures};
 
 /// Bytes of a megabyte.
 const MB: f64 = 1e6;
@@ -22,9 +22,9 @@ pub struct Sample {
     /// How long they were.
     pub seconds: f64,
     /// Decisions.
-    pub decide: Calls,
+    pub decide: CallSummary,
     /// Clicks.
-    pub record_rewards: Calls,
+    pub record_rewards: CallSummary,
     /// The server's resident memory; none: it does not say.
     pub resident_bytes: Option<f64>,
     /// The slot's decisions that may still be rewarded; none: the server does not say.
@@ -39,8 +39,8 @@ impl Sample {
 
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rate = |calls: &Calls| calls.answered as f64 / self.seconds;
-        let times = |calls: &Calls| {
+        let rate = |calls: &CallSummary| calls.answered as f64 / self.seconds;
+        let times = |calls: &CallSummary| {
             let times = calls.latencies;
             format!("{}/{}/{}", times.p50_us, times.p99_us, times.p999_us)
         };
@@ -87,9 +87,9 @@ pub struct Peak {
     /// Decisions per second, with their clicks between them.
     pub decisions_per_s: f64,
     /// Decisions.
-    pub decide: Calls,
+    pub decide: CallSummary,
     /// Clicks.
-    pub record_rewards: Calls,
+    pub record_rewards: CallSummary,
 }
 
 /// What came of a soak.
@@ -114,11 +114,11 @@ pub struct Report {
     /// From the first request to the last answer.
     pub seconds: f64,
     /// Decisions.
-    pub decide: Calls,
+    pub decide: CallSummary,
     /// Decisions that the slot's model did not make, those of the peak among them.
     pub fallbacks: u64,
     /// Clicks.
-    pub record_rewards: Calls,
+    pub record_rewards: CallSummary,
     /// From when on memory counts, since the run began.
     pub memory_from_s: f64,
     /// The course of the memory; none: too few samples.
@@ -153,7 +153,7 @@ impl Report {
             "p99.9",
             "max",
         ]);
-        let mut row = |name: &str, calls: &Calls| {
+        let mut row = |name: &str, calls: &CallSummary| {
             let times = calls.latencies;
             let numbers = [calls.answered, calls.failed(), times.p50_us, times.p99_us, times.p999_us, times.max_us];
             table.add_row(std::iter::once(name.to_owned()).chain(numbers.map(|number| number.to_string())));
@@ -211,12 +211,12 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::tally::Tally;
+    use crate::load::tally::CallTally;
 
     /// 100 MB and 3 MB more every 36 s, a hundredth of an hour: 300 MB per hour, after 50 s of another course.
     #[test]
     fn memory_counts_from_when_it_had_time_to_settle() {
-        let none = Tally::new().unwrap().all();
+        let none = CallTally::new().unwrap().all();
         let sample = |i: u32| Sample {
             at_s: f64::from(i) * 36.0,
             seconds: 36.0,

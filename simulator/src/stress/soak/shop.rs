@@ -16,7 +16,7 @@ use slotwise::{
 
 use crate::order::SplitMix64;
 
-/// Arms of the slot: a shelf of offers.
+/// Arms of the slot: a catalogue of offers.
 const ARMS: usize = 20;
 /// What a click's kind is called.
 const CLICK: &str = "click";

@@ -19,7 +19,7 @@ fn why() -> ChangeReason {
 
 /// Why a simulated service could not go on.
 #[derive(Debug, thiserror::Error)]
-pub enum ServiceError {
+pub enum EngineServiceError {
     /// It refused a change.
     #[error("the service refused a change: {0}")]
     Change(#[from] ChangeError),
@@ -36,14 +36,14 @@ pub enum ServiceError {
 
 /// A service with one slot.
 #[derive(Debug)]
-pub struct Service {
+pub struct EngineService {
     state: State,
     slot: SlotId,
 }
 
-impl Service {
+impl EngineService {
     /// A service with this slot.
-    pub fn new(definition: Definition, at_us: i64) -> Result<Self, ServiceError> {
+    pub fn new(definition: Definition, at_us: i64) -> Result<Self, EngineServiceError> {
         let slot = definition.id.clone();
         let mut service = Self { state: State::default(), slot };
         service.change(Change::Create(definition), at_us)?;
@@ -56,7 +56,7 @@ impl Service {
     }
 
     /// Changes the slot, unless it is so already.
-    pub fn change(&mut self, change: Change, at_us: i64) -> Result<(), ServiceError> {
+    pub fn change(&mut self, change: Change, at_us: i64) -> Result<(), EngineServiceError> {
         if let Some(body) = plan(&self.state, &self.slot, change, &why())? {
             self.state.apply(&Event { at_us, body });
         }
@@ -64,8 +64,8 @@ impl Service {
     }
 
     /// Decides, with these 128 bits of randomness. Changes nothing.
-    pub fn decide(&self, request: Request, at_us: i64, random: [u64; 2]) -> Result<Decision, ServiceError> {
-        let state = self.state.slot(self.slot.as_str()).ok_or_else(|| ServiceError::Slot(self.slot.clone()))?;
+    pub fn decide(&self, request: Request, at_us: i64, random: [u64; 2]) -> Result<Decision, EngineServiceError> {
+        let state = self.state.slot(self.slot.as_str()).ok_or_else(|| EngineServiceError::Slot(self.slot.clone()))?;
         let view = state.view();
         let id = DecisionId::new(view.number, at_us, random[0]);
         let draw = Draw { id, seed: random[1], taken: &[], deadline_passed: false };
@@ -92,8 +92,8 @@ impl Service {
     }
 
     /// Writes the state as a snapshot, drops it, and reads it again.
-    pub fn restart(&mut self) -> Result<(), ServiceError> {
-        let failed = |why: &dyn std::fmt::Display| ServiceError::Restart(why.to_string());
+    pub fn restart(&mut self) -> Result<(), EngineServiceError> {
+        let failed = |why: &dyn std::fmt::Display| EngineServiceError::Restart(why.to_string());
         let bytes = snapshot::encode(&self.state).map_err(|why| failed(&why))?;
         let before = std::mem::take(&mut self.state);
         self.state = snapshot::decode(&bytes).map_err(|why| failed(&why))?;

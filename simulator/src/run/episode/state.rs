@@ -1,4 +1,4 @@
-//! What a replication goes through, whoever plays it: who comes, what is on the shelf, what breaks when.
+//! What a replication goes through, whoever plays it: who comes, what is on the catalogue, what breaks when.
 //!
 //! Invariants: nothing here depends on a policy or on what was decided.
 
@@ -6,21 +6,23 @@ use std::collections::HashMap;
 
 use slotwise::{engine::Change, slot::ArmId};
 
-use super::{BUCKETS, EpisodeError, Replication, Setup, Tally, bounds::bounds, bucket, shelf::Shelf};
+use super::{
+    BUCKETS, EpisodeError, PolicyTally, Replication, Setup, bounds::bounds, bucket, catalogue::CurrentCatalogue,
+};
 use crate::{
-    environment::{For, Truth, Visit, World},
+    environment::{Environment, Purpose, Truth, Visit},
     scenario::{FaultKind, time::Moment},
 };
 
-/// A replication's stage.
+/// A replication's episode.
 #[derive(Debug)]
-pub(crate) struct Stage<'a> {
-    /// The world.
-    pub world: World<'a>,
+pub(crate) struct Episode<'a> {
+    /// The environment.
+    pub environment: Environment<'a>,
     /// Its arms by their ids.
     pub by_id: HashMap<ArmId, usize>,
     /// What is in the slot and in stock.
-    pub shelf: Shelf,
+    pub catalogue: CurrentCatalogue,
     /// When the last visit came, microseconds since the start.
     pub end_us: f64,
     setup: &'a Setup<'a>,
@@ -28,17 +30,17 @@ pub(crate) struct Stage<'a> {
     happened: Vec<bool>,
     /// The arm of an override.
     shown_instead: Option<usize>,
-    means: Means,
+    means: ArmMeans,
     out: Replication,
 }
 
 /// A visit's turn: what changes before it, and what is special about it.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct StepEvents {
     /// What the slots are told.
     pub changes: Vec<Change>,
     /// What goes wrong.
-    pub faults: Vec<Breaking>,
+    pub faults: Vec<StepFault>,
     /// The arm that is shown at the first position, whatever is decided.
     pub overridden: Option<usize>,
     /// The pmf is looked at.
@@ -47,7 +49,7 @@ pub(crate) struct Turn {
 
 /// A fault as it happens.
 #[derive(Debug)]
-pub(crate) struct Breaking {
+pub(crate) struct StepFault {
     /// What.
     pub kind: FaultKind,
     /// How long no reward comes in, microseconds.
@@ -56,39 +58,39 @@ pub(crate) struct Breaking {
     policies: Vec<usize>,
 }
 
-impl Breaking {
+impl StepFault {
     /// Whether it hits this policy's service.
     pub(crate) fn hits(&self, policy: usize) -> bool {
         self.policies.is_empty() || self.policies.contains(&policy)
     }
 }
 
-impl<'a> Stage<'a> {
+impl<'a> Episode<'a> {
     /// That of a replication, at its start.
     pub(crate) fn new(setup: &'a Setup<'a>, replication: u64) -> Result<Self, EpisodeError> {
         let scenario = setup.scenario;
-        let world = World::new(scenario, &setup.slot.goal, setup.seed, replication)?;
-        let by_id = world.arms().iter().enumerate().map(|(i, a)| (a.arm.id.clone(), i)).collect();
-        let shelf = Shelf::new(&world, Moment { index: 0, horizon: scenario.horizon, at_us: 0.0 });
+        let environment = Environment::new(scenario, &setup.slot.goal, setup.seed, replication)?;
+        let by_id = environment.arms().iter().enumerate().map(|(i, a)| (a.arm.id.clone(), i)).collect();
+        let catalogue = CurrentCatalogue::new(&environment, Moment { index: 0, horizon: scenario.horizon, at_us: 0.0 });
         let overridden = scenario.behaviour.overridden.as_ref();
-        let shown_instead = overridden.and_then(|o| world.arms().iter().position(|a| a.arm.id.as_str() == o.arm));
+        let shown_instead = overridden.and_then(|o| environment.arms().iter().position(|a| a.arm.id.as_str() == o.arm));
         let out =
             Replication { ends_us: vec![0.0; BUCKETS], marks: vec![None; setup.marks.len()], policies: Vec::new() };
         Ok(Self {
             by_id,
-            shelf,
+            catalogue,
             end_us: 0.0,
             setup,
             happened: vec![false; scenario.faults.len()],
             shown_instead,
-            means: Means::new(world.arms().len()),
+            means: ArmMeans::new(environment.arms().len()),
             out,
-            world,
+            environment,
         })
     }
 
     /// Goes on to a visit; writes what is true for it into `truth`.
-    pub(crate) fn turn(&mut self, visit: &Visit, truth: &mut Truth) -> Turn {
+    pub(crate) fn step_events(&mut self, visit: &Visit, truth: &mut Truth) -> StepEvents {
         let (scenario, now) = (self.setup.scenario, visit.now);
         self.end_us = now.at_us;
         self.out.ends_us[bucket(now.index, scenario.horizon)] = now.at_us;
@@ -97,38 +99,38 @@ impl<'a> Stage<'a> {
                 *mark = Some(now.index);
             }
         }
-        let changes = self.shelf.advance(scenario, &self.world, now);
-        let faults = self.breaking(now);
-        self.world.truth(visit, truth);
+        let changes = self.catalogue.advance(scenario, &self.environment, now);
+        let faults = self.faults_at(now);
+        self.environment.truth(visit, truth);
         if self.setup.needs_report && 10 * now.index >= 9 * scenario.horizon && !visit.shopper.bot {
             self.means.add(truth);
         }
         let share = scenario.behaviour.overridden.as_ref().map_or(0.0, |over| over.share);
-        let overridden = self.shown_instead.filter(|_| visit.coins.flip(For::Override, 0, share));
+        let overridden = self.shown_instead.filter(|_| visit.coins.flip(Purpose::Override, 0, share));
         let audited = scenario.audit_every > 0 && now.index.is_multiple_of(scenario.audit_every.into());
-        Turn { changes, faults, overridden, audited }
+        StepEvents { changes, faults, overridden, audited }
     }
 
-    fn breaking(&mut self, now: Moment) -> Vec<Breaking> {
+    fn faults_at(&mut self, now: Moment) -> Vec<StepFault> {
         let scenario = self.setup.scenario;
         let number = |name: &String| scenario.policies.iter().position(|policy| policy.name == *name);
-        let mut breaking = Vec::new();
+        let mut faults_at = Vec::new();
         for (fault, happened) in scenario.faults.iter().zip(&mut self.happened) {
             if !*happened && fault.at.reached(now) {
                 *happened = true;
-                breaking.push(Breaking {
+                faults_at.push(StepFault {
                     kind: fault.kind,
                     outage_us: fault.outage.map_or(0.0, |outage| outage.us),
                     policies: fault.policies.iter().filter_map(number).collect(),
                 });
             }
         }
-        breaking
+        faults_at
     }
 
-    /// What the best and the uniform choice of so many arms are worth, with this on the shelf.
-    pub(crate) fn bounds(&self, truth: &Truth, shelf: &Shelf, count: usize) -> (f64, f64) {
-        bounds(&self.world, truth, shelf, count)
+    /// What the best and the uniform choice of so many arms are worth, with this on the catalogue.
+    pub(crate) fn bounds(&self, truth: &Truth, catalogue: &CurrentCatalogue, count: usize) -> (f64, f64) {
+        bounds(&self.environment, truth, catalogue, count)
     }
 
     /// The arms' expected rewards over the last shoppers.
@@ -137,19 +139,19 @@ impl<'a> Stage<'a> {
     }
 
     /// What came of it.
-    pub(crate) fn end(self, policies: Vec<Tally>) -> Replication {
+    pub(crate) fn end(self, policies: Vec<PolicyTally>) -> Replication {
         Replication { policies, ..self.out }
     }
 }
 
 /// Expected rewards of every arm over some shoppers.
 #[derive(Debug)]
-struct Means {
+struct ArmMeans {
     sums: Vec<f64>,
     count: u64,
 }
 
-impl Means {
+impl ArmMeans {
     fn new(arms: usize) -> Self {
         Self { sums: vec![0.0; arms], count: 0 }
     }

@@ -11,13 +11,13 @@ use slotwise::{
 };
 
 use crate::{
-    environment::World,
+    environment::Environment,
     scenario::{Scenario, time::Moment},
 };
 
-/// The shelf: arms by their index in the world.
+/// The catalogue: arms by their index in the environment.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Shelf {
+pub(crate) struct CurrentCatalogue {
     /// In the slot.
     pub present: Vec<bool>,
     /// In fact in stock.
@@ -33,15 +33,15 @@ pub(crate) struct Shelf {
     period: u64,
 }
 
-impl Shelf {
+impl CurrentCatalogue {
     /// As it is at the start.
-    pub(crate) fn new(world: &World<'_>, start: Moment) -> Self {
-        let arms = world.arms();
+    pub(crate) fn new(environment: &Environment<'_>, start: Moment) -> Self {
+        let arms = environment.arms();
         let own = |i: &usize| {
             let arm = &arms[*i];
             arm.launch.is_some() || arm.retire.is_some() || !arm.out_of_stock.is_empty()
         };
-        let in_stock: Vec<bool> = (0..arms.len()).map(|i| world.in_stock(i, start)).collect();
+        let in_stock: Vec<bool> = (0..arms.len()).map(|i| environment.in_stock(i, start)).collect();
         Self {
             present: arms.iter().map(|arm| arm.present(start)).collect(),
             told: in_stock.clone(),
@@ -49,43 +49,43 @@ impl Shelf {
             launched: vec![None; arms.len()],
             to_tell: VecDeque::new(),
             scheduled: (0..arms.len()).filter(own).collect(),
-            period: world.stock_period(start),
+            period: environment.stock_period(start),
         }
     }
 
     /// Arms that the slot has, as it has them.
-    pub(crate) fn arms(&self, world: &World<'_>) -> Vec<Arc<Arm>> {
-        (0..self.present.len()).filter(|&i| self.present[i]).map(|i| self.arm(world, i)).collect()
+    pub(crate) fn arms(&self, environment: &Environment<'_>) -> Vec<Arc<Arm>> {
+        (0..self.present.len()).filter(|&i| self.present[i]).map(|i| self.arm(environment, i)).collect()
     }
 
-    fn arm(&self, world: &World<'_>, i: usize) -> Arc<Arm> {
-        let arm = &world.arms()[i].arm;
+    fn arm(&self, environment: &Environment<'_>, i: usize) -> Arc<Arm> {
+        let arm = &environment.arms()[i].arm;
         if self.told[i] { Arc::clone(arm) } else { Arc::new(Arm { available: false, ..(**arm).clone() }) }
     }
 
     /// Goes on to `now`; what the slot is to be told of it.
-    pub(crate) fn advance(&mut self, scenario: &Scenario, world: &World<'_>, now: Moment) -> Vec<Change> {
+    pub(crate) fn advance(&mut self, scenario: &Scenario, environment: &Environment<'_>, now: Moment) -> Vec<Change> {
         let mut changes = Vec::new();
         let (mut joined, mut left): (Vec<Arm>, Vec<ArmId>) = (Vec::new(), Vec::new());
-        let period = world.stock_period(now);
+        let period = environment.stock_period(now);
         let all = 0..self.present.len();
         let moved: Vec<usize> = if period == self.period { self.scheduled.clone() } else { all.collect() };
         self.period = period;
         let told_after_us = scenario.catalogue.stock_outs.as_ref().map_or(0.0, |outs| outs.told_after.us);
         for i in moved {
-            let in_stock = world.in_stock(i, now);
+            let in_stock = environment.in_stock(i, now);
             if in_stock != self.in_stock[i] {
                 self.in_stock[i] = in_stock;
                 self.to_tell.push_back((now.at_us + told_after_us, i, in_stock));
             }
-            let present = world.arms()[i].present(now);
+            let present = environment.arms()[i].present(now);
             if present != self.present[i] {
                 self.present[i] = present;
                 if present {
                     self.launched[i] = Some(now.index);
-                    joined.push((*self.arm(world, i)).clone());
+                    joined.push((*self.arm(environment, i)).clone());
                 } else {
-                    left.push(world.arms()[i].arm.id.clone());
+                    left.push(environment.arms()[i].arm.id.clone());
                 }
             }
         }
@@ -100,7 +100,7 @@ impl Shelf {
             let Some((_, i, in_stock)) = self.to_tell.pop_front() else { break };
             self.told[i] = in_stock;
             if self.present[i] {
-                let id = &world.arms()[i].arm.id;
+                let id = &environment.arms()[i].arm.id;
                 available.retain(|(known, _)| known != id);
                 let because = (!in_stock).then_some(Unavailable::OutOfStock);
                 available.push((id.clone(), Availability { because, ..Availability::new(in_stock) }));
@@ -122,19 +122,19 @@ impl Shelf {
         self.present[i] && self.told[i]
     }
 
-    /// The same, but for these arms as they are on another shelf.
+    /// The same, but for these arms as they are on another catalogue.
     pub(crate) fn with(&self, arms: &[usize], of: &Self) -> Self {
-        let mut shelf = self.clone();
+        let mut catalogue = self.clone();
         for &i in arms {
-            shelf.present[i] = of.present[i];
-            shelf.in_stock[i] = of.in_stock[i];
-            shelf.told[i] = of.told[i];
-            shelf.launched[i] = of.launched[i];
+            catalogue.present[i] = of.present[i];
+            catalogue.in_stock[i] = of.in_stock[i];
+            catalogue.told[i] = of.told[i];
+            catalogue.launched[i] = of.launched[i];
         }
-        shelf
+        catalogue
     }
 
-    /// Adds what is on another shelf.
+    /// Adds what is on another catalogue.
     pub(crate) fn or(&mut self, other: &Self) {
         for i in 0..self.present.len() {
             self.present[i] |= other.present[i];
@@ -145,8 +145,8 @@ impl Shelf {
     }
 }
 
-/// The arms that changes are about, by their index in the world.
-pub(crate) fn about(world: &World<'_>, changes: &[Change]) -> Vec<usize> {
+/// The arms that changes are about, by their index in the environment.
+pub(crate) fn about(environment: &Environment<'_>, changes: &[Change]) -> Vec<usize> {
     let named: HashSet<&ArmId> = changes
         .iter()
         .flat_map(|change| match change {
@@ -162,5 +162,5 @@ pub(crate) fn about(world: &World<'_>, changes: &[Change]) -> Vec<usize> {
             | Change::Reset => Vec::new(),
         })
         .collect();
-    (0..world.arms().len()).filter(|&i| named.contains(&world.arms()[i].arm.id)).collect()
+    (0..environment.arms().len()).filter(|&i| named.contains(&environment.arms()[i].arm.id)).collect()
 }

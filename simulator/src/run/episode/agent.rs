@@ -11,14 +11,14 @@ use slotwise::{
 };
 
 use super::{
-    memory::Memory,
-    queue::{Dating, Origin, Queue, Shown},
+    catalogue::CurrentCatalogue,
+    expected_counts::ExpectedCounts,
+    queue::{EventClock, EventOrigin, EventQueue, ShownSlate},
     setup::{AdaptProbe, Setup, ShareProbe},
-    shelf::Shelf,
-    tally::{Tally, bucket},
+    tally::{PolicyTally, bucket},
 };
 use crate::{
-    environment::{Deed, Truth, Visit, World},
+    environment::{Environment, ShopperOutcome, Truth, Visit},
     scenario::{ArmState, names::arm_factor},
 };
 
@@ -30,15 +30,15 @@ const FORESEEN: u64 = 400;
 
 /// What is the same for all policies at a visit.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Scene<'a, 'w> {
-    /// The replication's world.
-    pub world: &'a World<'w>,
+pub(crate) struct StepContext<'a, 'w> {
+    /// The replication's environment.
+    pub environment: &'a Environment<'w>,
     /// Who comes.
     pub visit: &'a Visit,
     /// What is true for them.
     pub truth: &'a Truth,
     /// What is in the slot and in stock.
-    pub shelf: &'a Shelf,
+    pub catalogue: &'a CurrentCatalogue,
     /// Arms by their ids.
     pub by_id: &'a HashMap<ArmId, usize>,
     /// The best and the uniform choice's expected reward, by how many arms are shown.
@@ -51,7 +51,7 @@ pub(crate) struct Scene<'a, 'w> {
 
 /// What the service answered to an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum EventAnswer {
     /// Counted.
     Accepted,
     /// Counted before.
@@ -66,15 +66,15 @@ pub(crate) enum Heard {
 
 /// One policy in one replication: its books. Whoever holds the service tells it what was decided and what was heard.
 #[derive(Debug)]
-pub(crate) struct Player<'a> {
+pub(crate) struct Agent<'a> {
     setup: &'a Setup<'a>,
     definition: &'a Definition,
     slot: SlotId,
-    queue: Queue,
+    queue: EventQueue,
     /// What is counted.
-    pub tally: Tally,
+    pub tally: PolicyTally,
     /// What the slot should have counted.
-    memory: Memory,
+    expected_counts: ExpectedCounts,
     closed_until_us: f64,
     /// By when everything has arrived, at the latest.
     latest_us: f64,
@@ -82,24 +82,24 @@ pub(crate) struct Player<'a> {
     truths: Vec<(f64, f64, f64, u64)>,
     /// Of each watched change: regret and uniform choice's, by block.
     blocks: Vec<Vec<(f64, f64)>>,
-    deeds: Vec<Deed>,
+    outcomes: Vec<ShopperOutcome>,
 }
 
-impl<'a> Player<'a> {
+impl<'a> Agent<'a> {
     /// Of policy number `policy`, whose slot has this id.
-    pub(crate) fn new(setup: &'a Setup<'a>, policy: usize, world: &World<'_>, slot: SlotId) -> Self {
+    pub(crate) fn new(setup: &'a Setup<'a>, policy: usize, environment: &Environment<'_>, slot: SlotId) -> Self {
         Self {
             setup,
             definition: &setup.policies[policy],
             slot,
-            queue: Queue::default(),
-            tally: Tally::new(setup.scenario.shoppers.segments.len(), setup.groups.len(), setup.shares.len()),
-            memory: Memory::new(setup.policies[policy].count() as usize),
+            queue: EventQueue::default(),
+            tally: PolicyTally::new(setup.scenario.shoppers.segments.len(), setup.groups.len(), setup.shares.len()),
+            expected_counts: ExpectedCounts::new(setup.policies[policy].count() as usize),
             closed_until_us: 0.0,
             latest_us: f64::INFINITY,
-            truths: vec![(0.0, 0.0, 0.0, 0); world.arms().len()],
+            truths: vec![(0.0, 0.0, 0.0, 0); environment.arms().len()],
             blocks: vec![Vec::new(); setup.changes.len()],
-            deeds: Vec::new(),
+            outcomes: Vec::new(),
         }
     }
 
@@ -124,19 +124,19 @@ impl<'a> Player<'a> {
     }
 
     /// Whatever is on its way arrives by then.
-    pub(crate) fn hasten(&mut self, latest_us: f64) {
+    pub(crate) fn set_latest_arrival(&mut self, latest_us: f64) {
         self.latest_us = latest_us;
     }
 
     /// The newest life of the slot that a decision told of; 0: none did. With each reset another one begins, and a
     /// decision's id says in which it was made, whenever it was asked for and answered.
-    pub(crate) fn life(&self) -> u32 {
-        self.memory.life()
+    pub(crate) fn generation(&self) -> u32 {
+        self.expected_counts.generation()
     }
 
     /// A reset was answered; `before` is the newest life that was known of when it was sent.
     pub(crate) fn reset(&mut self, before: u32) {
-        if self.memory.reset(before) {
+        if self.expected_counts.reset(before) {
             self.forget();
         }
     }
@@ -151,7 +151,7 @@ impl<'a> Player<'a> {
     }
 
     /// The next event that has arrived by then, and when it did.
-    pub(crate) fn next_by(&mut self, by_us: f64) -> Option<(Rewarded, Origin, f64)> {
+    pub(crate) fn next_by(&mut self, by_us: f64) -> Option<(Rewarded, EventOrigin, f64)> {
         if by_us < self.closed_until_us.min(self.latest_us) {
             return None;
         }
@@ -166,16 +166,16 @@ impl<'a> Player<'a> {
     }
 
     /// What the service said to an event; none: it has no such slot.
-    pub(crate) fn heard(&mut self, of: Origin, reverses: bool, heard: Option<Heard>) {
+    pub(crate) fn heard(&mut self, of: EventOrigin, reverses: bool, heard: Option<EventAnswer>) {
         let counts = &mut self.tally.events;
         match heard {
-            Some(Heard::Accepted) => counts.accepted += 1,
-            Some(Heard::Duplicate) => counts.duplicates += 1,
-            Some(Heard::Late) => counts.late += 1,
-            Some(Heard::Unmatched) | None => counts.unmatched += 1,
-            Some(Heard::Rejected) => counts.rejected += 1,
+            Some(EventAnswer::Accepted) => counts.accepted += 1,
+            Some(EventAnswer::Duplicate) => counts.duplicates += 1,
+            Some(EventAnswer::Late) => counts.late += 1,
+            Some(EventAnswer::Unmatched) | None => counts.unmatched += 1,
+            Some(EventAnswer::Rejected) => counts.rejected += 1,
         }
-        self.memory.heard(&self.setup.scenario.behaviour.steps, of, reverses, heard);
+        self.expected_counts.heard(&self.setup.scenario.behaviour.steps, of, reverses, heard);
     }
 
     /// What the shop asks for a visit.
@@ -189,32 +189,32 @@ impl<'a> Player<'a> {
     }
 
     /// Shows what was decided, at `at_us` of the shop's time, and counts.
-    pub(crate) fn decided(&mut self, scene: &Scene<'_, '_>, decision: &Decision, at_us: f64, dating: Dating) {
-        let Scene { world, visit, truth, shelf, by_id, .. } = *scene;
+    pub(crate) fn decided(&mut self, step: &StepContext<'_, '_>, decision: &Decision, at_us: f64, clock: EventClock) {
+        let StepContext { environment, visit, truth, catalogue, by_id, .. } = *step;
         self.audit(decision);
         let decided = &decision.decided;
-        if self.memory.begins_anew(decided) {
+        if self.expected_counts.starts_new_generation(decided) {
             self.forget();
         }
-        let remembered = self.memory.holds(decided);
+        let remembered = self.expected_counts.holds(decided);
         let chosen: Vec<usize> = decided.chosen.iter().filter_map(|c| by_id.get(&c.arm).copied()).collect();
         let mut shown = Cow::Borrowed(chosen.as_slice());
-        if let (false, Some(arm)) = (chosen.is_empty(), scene.overridden) {
+        if let (false, Some(arm)) = (chosen.is_empty(), step.overridden) {
             shown.to_mut()[0] = arm;
         }
-        self.count_decision(scene, decided, &chosen, remembered);
-        let mut deeds = std::mem::take(&mut self.deeds);
-        world.deeds(visit, truth, &shown, &shelf.in_stock, &mut deeds);
-        if !visit.shopper.bot && scene.overridden.is_none() {
-            self.tally.given += (0..shown.len()).map(|place| world.given(&deeds, place)).sum::<f64>();
+        self.count_decision(step, decided, &chosen, remembered);
+        let mut outcomes = std::mem::take(&mut self.outcomes);
+        environment.outcomes(visit, truth, &shown, &catalogue.in_stock, &mut outcomes);
+        if !visit.shopper.bot && step.overridden.is_none() {
+            self.tally.given += (0..shown.len()).map(|place| environment.given(&outcomes, place)).sum::<f64>();
         }
         if remembered {
-            self.memory.remember(&chosen, visit.now.index);
+            self.expected_counts.remember(&chosen, visit.now.index);
         }
         let window_us = self.definition.goal.window_us as f64;
-        let shown = Shown { visit, decided, world, arms: &shown, window_us, at_us, dating };
-        self.queue.send(self.setup.scenario, &self.slot, shown, &deeds, &mut self.tally.events);
-        self.deeds = deeds;
+        let shown = ShownSlate { visit, decided, environment, arms: &shown, window_us, at_us, clock };
+        self.queue.send(self.setup.scenario, &self.slot, shown, &outcomes, &mut self.tally.events);
+        self.outcomes = outcomes;
     }
 
     /// The pmf that was explained against what was drawn, and against the propensity that was logged.
@@ -231,34 +231,36 @@ impl<'a> Player<'a> {
         }
     }
 
-    fn count_decision(&mut self, scene: &Scene<'_, '_>, decided: &Decided, chosen: &[usize], remembered: bool) {
-        let Scene { world, visit, truth, shelf, .. } = *scene;
+    fn count_decision(&mut self, step: &StepContext<'_, '_>, decided: &Decided, chosen: &[usize], remembered: bool) {
+        let StepContext { environment, visit, truth, catalogue, .. } = *step;
         let (scenario, index) = (self.setup.scenario, visit.now.index);
         self.tally.decisions += 1;
         self.tally.exploring += u64::from(decided.exploring());
         self.tally.fallbacks += u64::from(decided.fallback.is_some());
         self.tally.holdout += u64::from(decided.holdout);
         let clicks = self.definition.goal.click_model != ClickModel::None;
-        let looked = |place: usize| if clicks { 1.0 } else { world.reach(truth, chosen, &shelf.in_stock, place) };
+        let looked =
+            |place: usize| if clicks { 1.0 } else { environment.reach(truth, chosen, &catalogue.in_stock, place) };
         if self.setup.needs_report && remembered {
-            self.showings(scene, chosen, looked);
+            self.showings(step, chosen, looked);
         }
-        if visit.shopper.bot || scene.overridden.is_some() {
+        if visit.shopper.bot || step.overridden.is_some() {
             return;
         }
-        let worth = world.worth(truth, chosen, &shelf.in_stock);
-        let regret = scene.best.0 - worth;
-        let uniform = scene.best.0 - scene.best.1;
+        let worth = environment.worth(truth, chosen, &catalogue.in_stock);
+        let regret = step.best.0 - worth;
+        let uniform = step.best.0 - step.best.1;
         let at = bucket(index, scenario.horizon);
         self.tally.buckets[at].add(worth, regret);
         self.tally.segments[visit.shopper.segment].add(worth, regret);
         self.tally.uniform_regret += uniform;
         for &arm in chosen {
-            self.tally.groups[at * self.setup.groups.len() + world.arms()[arm].group] += 1;
+            self.tally.groups[at * self.setup.groups.len() + environment.arms()[arm].group] += 1;
         }
         for (i, probe) in self.setup.shares.iter().enumerate() {
             if (probe.from..probe.until).contains(&index) && probe.segment.is_none_or(|s| s == visit.shopper.segment) {
-                let counts = chosen.iter().filter(|&&arm| counts(self.setup, probe, world, shelf, arm, index)).count();
+                let counts =
+                    chosen.iter().filter(|&&arm| counts(self.setup, probe, environment, catalogue, arm, index)).count();
                 self.tally.shares[i].0 += counts as u64;
                 self.tally.shares[i].1 += chosen.len() as u64;
             }
@@ -280,18 +282,18 @@ impl<'a> Player<'a> {
             && decided.fallback.is_none()
             && let (Some(first), Some(&arm)) = (decided.chosen.first(), chosen.first())
         {
-            let is = world.nothing() + looked(0) * (truth.expected[arm] - world.nothing());
+            let is = environment.nothing() + looked(0) * (truth.expected[arm] - environment.nothing());
             self.tally.calibration.push((first.expected_reward, is));
         }
     }
 
     /// What is true of the arms shown, faded as the slot fades what it learns.
-    fn showings(&mut self, scene: &Scene<'_, '_>, chosen: &[usize], looked: impl Fn(usize) -> f64) {
-        let Scene { world, visit, truth, shelf, .. } = *scene;
+    fn showings(&mut self, step: &StepContext<'_, '_>, chosen: &[usize], looked: impl Fn(usize) -> f64) {
+        let StepContext { environment, visit, truth, catalogue, .. } = *step;
         let half_life_us = self.definition.controls.half_life_us() as f64;
-        let nothing = world.nothing();
+        let nothing = environment.nothing();
         for (place, &arm) in chosen.iter().enumerate() {
-            let beyond = if shelf.in_stock[arm] { truth.expected[arm] - nothing } else { 0.0 };
+            let beyond = if catalogue.in_stock[arm] { truth.expected[arm] - nothing } else { 0.0 };
             let (sum, weight, last_us, times) = &mut self.truths[arm];
             // Answers may come out of order.
             let kept = (-(visit.now.at_us - *last_us).max(0.0) / half_life_us).exp2();
@@ -306,22 +308,22 @@ impl<'a> Player<'a> {
     /// says of its arms, where a check asks for that; `means` are the arms' expected rewards over the last shoppers.
     pub(crate) fn finish(
         mut self,
-        world: &World<'_>,
+        environment: &Environment<'_>,
         counted: f64,
         report: Option<&SlotReport>,
         means: &[f64],
-    ) -> Tally {
+    ) -> PolicyTally {
         self.tally.adapted =
             self.setup.changes.iter().zip(&self.blocks).map(|(probe, blocks)| adapted(probe, blocks)).collect();
         let steps = &self.setup.scenario.behaviour.steps;
-        self.tally.counted_error = self.memory.error(&self.definition.goal, steps, world, counted);
+        self.tally.counted_error = self.expected_counts.error(&self.definition.goal, steps, environment, counted);
         if let Some(report) = report {
-            self.compare_report(report, world, means);
+            self.compare_report(report, environment, means);
         }
         self.tally
     }
 
-    fn compare_report(&mut self, report: &SlotReport, world: &World<'_>, means: &[f64]) {
+    fn compare_report(&mut self, report: &SlotReport, environment: &Environment<'_>, means: &[f64]) {
         /// An interval of fewer showings says little.
         const SHOWN_MIN: u64 = 30;
         /// As sure as this.
@@ -330,7 +332,7 @@ impl<'a> Player<'a> {
             let others = means.iter().enumerate().filter(|&(i, _)| i != arm);
             others.map(|(_, mean)| *mean).fold(f64::NEG_INFINITY, f64::max)
         };
-        for (arm, of) in world.arms().iter().enumerate() {
+        for (arm, of) in environment.arms().iter().enumerate() {
             let Some(said) = report.arms.iter().find(|said| said.arm == of.arm.id) else { continue };
             let (sum, weight, _, times) = self.truths[arm];
             if times >= SHOWN_MIN {
@@ -344,18 +346,25 @@ impl<'a> Player<'a> {
 }
 
 /// Whether an arm that is shown counts for a share.
-fn counts(setup: &Setup<'_>, probe: &ShareProbe<'_>, world: &World<'_>, shelf: &Shelf, arm: usize, index: u64) -> bool {
-    let of = &world.arms()[arm];
+fn counts(
+    setup: &Setup<'_>,
+    probe: &ShareProbe<'_>,
+    environment: &Environment<'_>,
+    catalogue: &CurrentCatalogue,
+    arm: usize,
+    index: u64,
+) -> bool {
+    let of = &environment.arms()[arm];
     let named = probe.arm.is_none_or(|id| id == of.arm.id.as_str());
     let attribute = probe.attribute.is_none_or(|attribute| {
         arm_factor(&setup.scenario.catalogue, Some(attribute)).is_ok_and(|factor| of.factor(&factor, 1.0) > 0.0)
     });
     let state = match probe.state {
         None => true,
-        Some(ArmState::OutOfStock) => !shelf.in_stock[arm],
-        Some(ArmState::Retired) => !shelf.present[arm],
+        Some(ArmState::OutOfStock) => !catalogue.in_stock[arm],
+        Some(ArmState::Retired) => !catalogue.present[arm],
         Some(ArmState::New) => {
-            shelf.launched[arm].is_some_and(|launched| index < launched + setup.scenario.horizon / 10)
+            catalogue.launched[arm].is_some_and(|launched| index < launched + setup.scenario.horizon / 10)
         }
     };
     named && attribute && state

@@ -6,43 +6,43 @@
 use slotwise::{engine::Decided, slot::Goal};
 
 use super::{
-    player::{Heard, index},
-    queue::Origin,
+    agent::{EventAnswer, index},
+    queue::EventOrigin,
 };
 use crate::{
-    environment::{Way, World, reward, value},
-    scenario::Step,
+    environment::{Environment, Way, reward, value},
+    scenario::FunnelStep,
 };
 
 /// What a slot should remember.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(super) struct ExpectedCounts {
     /// Arms of a decision.
     count: usize,
     /// Per visit and place, the arm and the way that the slot heard of in time.
     heard: Vec<Option<(usize, Way)>>,
     /// The newest number of the slot in a decision's id: each reset gives it a higher one.
-    life: u32,
+    generation: u32,
     /// The newest of those that a reset is known to have ended.
     over: u32,
 }
 
-impl Memory {
+impl ExpectedCounts {
     /// Of a slot that shows so many arms, at its start.
     pub(super) fn new(count: usize) -> Self {
-        Self { count, heard: Vec::new(), life: 0, over: 0 }
+        Self { count, heard: Vec::new(), generation: 0, over: 0 }
     }
 
     /// The newest life of the slot that a decision told of; 0: none did.
-    pub(super) fn life(&self) -> u32 {
-        self.life
+    pub(super) fn generation(&self) -> u32 {
+        self.generation
     }
 
     /// A reset was answered, and `before` is the newest life that was known of when it was sent. Whether all is forgotten
     /// that was heard so far: so it is, unless a decision of a newer life was answered since. (Where none at all was
     /// answered before a reset was sent, what was answered since is taken for the new life's.)
     pub(super) fn reset(&mut self, before: u32) -> bool {
-        let forgotten = self.life == before;
+        let forgotten = self.generation == before;
         if forgotten {
             self.over = before;
             self.heard.clear();
@@ -51,10 +51,10 @@ impl Memory {
     }
 
     /// A decision says that the slot was reset since those that are known: all that was heard is forgotten.
-    pub(super) fn begins_anew(&mut self, decided: &Decided) -> bool {
-        let anew = decided.id.slot() > self.life;
+    pub(super) fn starts_new_generation(&mut self, decided: &Decided) -> bool {
+        let anew = decided.id.slot() > self.generation;
         if anew {
-            self.life = decided.id.slot();
+            self.generation = decided.id.slot();
             self.heard.clear();
         }
         anew
@@ -62,7 +62,7 @@ impl Memory {
 
     /// Whether the slot remembers a decision.
     pub(super) fn holds(&self, decided: &Decided) -> bool {
-        decided.id.slot() == self.life && self.life > self.over
+        decided.id.slot() == self.generation && self.generation > self.over
     }
 
     /// Remembers the arms that were chosen at a visit. Answers may come out of order.
@@ -77,10 +77,10 @@ impl Memory {
     }
 
     /// Takes in an event that the slot answered.
-    pub(super) fn heard(&mut self, steps: &[Step], of: Origin, reverses: bool, heard: Option<Heard>) {
+    pub(super) fn heard(&mut self, steps: &[FunnelStep], of: EventOrigin, reverses: bool, heard: Option<EventAnswer>) {
         // What takes an event back is taken as long as its decision is remembered, which may be a while longer than
         // the window.
-        let in_time = of.in_time || (reverses && heard == Some(Heard::Accepted));
+        let in_time = of.in_time || (reverses && heard == Some(EventAnswer::Accepted));
         let Some(place) = of.place.filter(|_| in_time) else { return };
         let at = index(of.visit) * self.count + place;
         if let Some(Some((_, way))) = self.heard.get_mut(at) {
@@ -93,8 +93,8 @@ impl Memory {
     }
 
     /// What the slot counted, `have`, beside what it should have: the relative difference.
-    pub(super) fn error(&self, goal: &Goal, steps: &[Step], world: &World<'_>, have: f64) -> f64 {
-        let of = |&(arm, way): &(usize, Way)| reward(goal, steps, way, |i| value(&steps[i], &world.arms()[arm]));
+    pub(super) fn error(&self, goal: &Goal, steps: &[FunnelStep], environment: &Environment<'_>, have: f64) -> f64 {
+        let of = |&(arm, way): &(usize, Way)| reward(goal, steps, way, |i| value(&steps[i], &environment.arms()[arm]));
         let want: f64 = self.heard.iter().flatten().map(of).sum();
         if want.abs() > 0.0 { (have - want).abs() / want.abs() } else { have.abs() }
     }
@@ -110,22 +110,22 @@ mod tests {
     };
 
     use super::*;
-    use crate::run::episode::Service;
+    use crate::run::episode::EngineService;
 
     /// One of the engine's, of this life.
-    fn decided(life: u32) -> Decided {
+    fn decided(generation: u32) -> Decided {
         let slot = SlotId::parse("slot", "s").unwrap();
         let arms = vec![Arc::new(Arm::new(ArmId::parse("arm", "a").unwrap()))];
-        let service = Service::new(Definition { arms, ..Definition::new(slot.clone()) }, 0).unwrap();
+        let service = EngineService::new(Definition { arms, ..Definition::new(slot.clone()) }, 0).unwrap();
         let decided = service.decide(slotwise::engine::Request::new(slot), 0, [0, 0]).unwrap().decided;
-        Decided { id: DecisionId::new(life, 0, 0), ..decided }
+        Decided { id: DecisionId::new(generation, 0, 0), ..decided }
     }
 
-    fn take(memory: &mut Memory, life: u32, visit: u64) -> bool {
-        memory.begins_anew(&decided(life));
-        let holds = memory.holds(&decided(life));
+    fn take(expected_counts: &mut ExpectedCounts, generation: u32, visit: u64) -> bool {
+        expected_counts.starts_new_generation(&decided(generation));
+        let holds = expected_counts.holds(&decided(generation));
         if holds {
-            memory.remember(&[0], visit);
+            expected_counts.remember(&[0], visit);
         }
         holds
     }
@@ -133,20 +133,21 @@ mod tests {
     #[test]
     fn a_decision_of_a_new_life_is_the_first_that_counts_whenever_the_reset_is_answered() {
         for answered_first in [true, false] {
-            let mut memory = Memory::new(1);
-            assert!(take(&mut memory, 3, 0) && take(&mut memory, 3, 2));
-            let before = memory.life();
-            assert!(take(&mut memory, 3, 1), "the reset is under way");
+            let mut expected_counts = ExpectedCounts::new(1);
+            assert!(take(&mut expected_counts, 3, 0) && take(&mut expected_counts, 3, 2));
+            let before = expected_counts.generation();
+            assert!(take(&mut expected_counts, 3, 1), "the reset is under way");
             if answered_first {
-                assert!(memory.reset(before));
-                assert!(!take(&mut memory, 3, 4), "made before it, answered after it");
-                assert!(take(&mut memory, 5, 3));
+                assert!(expected_counts.reset(before));
+                assert!(!take(&mut expected_counts, 3, 4), "made before it, answered after it");
+                assert!(take(&mut expected_counts, 5, 3));
             } else {
-                assert!(take(&mut memory, 5, 3));
-                assert!(!memory.reset(before), "what the new life began with is not forgotten");
-                assert!(!take(&mut memory, 3, 4), "made before it, answered after it");
+                assert!(take(&mut expected_counts, 5, 3));
+                assert!(!expected_counts.reset(before), "what the new life began with is not forgotten");
+                assert!(!take(&mut expected_counts, 3, 4), "made before it, answered after it");
             }
-            let kept: Vec<usize> = (0..memory.heard.len()).filter(|&i| memory.heard[i].is_some()).collect();
+            let kept: Vec<usize> =
+                (0..expected_counts.heard.len()).filter(|&i| expected_counts.heard[i].is_some()).collect();
             assert_eq!(kept, [3], "{answered_first}");
         }
     }

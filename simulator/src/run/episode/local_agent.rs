@@ -1,0 +1,107 @@
+//! A policy whose service is the engine in this process.
+
+use slotwise::{
+    engine::{Change, RewardOutcome},
+    slot::Definition,
+};
+
+use super::{
+    EPOCH_US,
+    agent::{Agent, EventAnswer, StepContext},
+    catalogue::CurrentCatalogue,
+    engine_service::{EngineService, EngineServiceError},
+    queue::{EventClock, whole},
+    setup::Setup,
+    tally::PolicyTally,
+};
+use crate::{
+    environment::{Environment, Purpose},
+    scenario::FaultKind,
+};
+
+/// One policy in one replication, with its service.
+#[derive(Debug)]
+pub(super) struct LocalAgent<'a> {
+    agent: Agent<'a>,
+    service: EngineService,
+    window_us: i64,
+    needs_report: bool,
+}
+
+impl<'a> LocalAgent<'a> {
+    /// With the slot of policy number `policy` and these arms.
+    pub(super) fn new(
+        setup: &'a Setup<'a>,
+        policy: usize,
+        environment: &Environment<'_>,
+        catalogue: &CurrentCatalogue,
+    ) -> Result<Self, EngineServiceError> {
+        let definition = &setup.policies[policy];
+        let slot = Definition { arms: catalogue.arms(environment), ..definition.clone() };
+        let agent = Agent::new(setup, policy, environment, slot.id.clone());
+        let service = EngineService::new(slot, EPOCH_US)?;
+        Ok(Self { agent, service, window_us: definition.goal.window_us, needs_report: setup.needs_report })
+    }
+
+    /// How many arms it shows.
+    pub(super) fn count(&self) -> usize {
+        self.agent.count()
+    }
+
+    /// Takes a fault: what breaks, and how long no reward comes in.
+    pub(super) fn fault(&mut self, kind: FaultKind, at_us: f64, outage_us: f64) -> Result<(), EngineServiceError> {
+        match kind {
+            FaultKind::Restart => self.service.restart()?,
+            FaultKind::Reset => self.change(Change::Reset, at_us)?,
+        }
+        self.agent.close(at_us, outage_us);
+        Ok(())
+    }
+
+    /// Tells the slot of a change.
+    pub(super) fn change(&mut self, change: Change, at_us: f64) -> Result<(), EngineServiceError> {
+        self.service.change(change, EPOCH_US + whole(at_us))
+    }
+
+    /// Lets the events arrive that have by then.
+    pub(super) fn hear(&mut self, by_us: f64) {
+        while let Some((event, of, at_us)) = self.agent.next_by(by_us) {
+            let reverses = event.reverses.is_some();
+            let heard = self.service.reward(event, EPOCH_US + whole(at_us)).map(|outcome| match outcome {
+                RewardOutcome::Accepted => EventAnswer::Accepted,
+                RewardOutcome::Duplicate => EventAnswer::Duplicate,
+                RewardOutcome::Late => EventAnswer::Late,
+                RewardOutcome::Unmatched(_) => EventAnswer::Unmatched,
+                RewardOutcome::Rejected(_) => EventAnswer::Rejected,
+            });
+            self.agent.heard(of, reverses, heard);
+        }
+    }
+
+    /// Decides, shows, and counts.
+    pub(super) fn play(&mut self, step: &StepContext<'_, '_>) -> Result<(), EngineServiceError> {
+        let visit = step.visit;
+        let request = self.agent.request(visit, step.audited);
+        let at_us = EPOCH_US + whole(visit.now.at_us);
+        let random = [visit.coins.word(Purpose::Draw, 0), visit.coins.word(Purpose::Draw, 1)];
+        let decision = self.service.decide(request, at_us, random)?;
+        self.agent.decided(step, &decision, visit.now.at_us, EventClock::IN_PROCESS);
+        self.service.take(decision.decided, at_us);
+        Ok(())
+    }
+
+    /// Lets everything arrive, and closes the books. `means` are the arms' expected rewards over the last shoppers.
+    pub(super) fn finish(mut self, environment: &Environment<'_>, end_us: f64, means: &[f64]) -> PolicyTally {
+        self.agent.open(end_us);
+        self.hear(f64::INFINITY);
+        let counted = self.service.counters().reward_sum;
+        let report = if self.needs_report {
+            // An event may have come later than any window closes.
+            self.service.wait_until(EPOCH_US + whole(end_us) + 2 * self.window_us);
+            self.service.report()
+        } else {
+            None
+        };
+        self.agent.finish(environment, counted, report.as_ref(), means)
+    }
+}
