@@ -1,8 +1,9 @@
-//! What was ever written stays readable: journals and snapshots of every format stand in `tests/fixtures`.
+//! Journals of every format stay readable: `tests/fixtures` holds a data folder of each.
 //!
-//! A folder's name says the formats it was written in. Of each, the journal is read and folded, every snapshot is
-//! read with what follows it, and what comes of them is compared with what came of them then. A folder is never
-//! changed; a new format adds one: `SLOTWISE_FIXTURE=journal-2-snapshot-3 cargo test --test compatibility`.
+//! A folder's name says the formats it was written in. The test folds the journal of each folder and compares the state
+//! with the one that the program of that time came to. A snapshot of the present format is read, too, and the events
+//! after it applied; a snapshot of an older format is left aside, or refused where the journal was trimmed. A folder is
+//! never changed; a new format adds one: `SLOTWISE_FIXTURE=journal-3-snapshot-6 cargo test --test compatibility`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first thing that is wrong")]
 
 use std::{
@@ -337,7 +338,7 @@ fn fixtures() -> Vec<PathBuf> {
 }
 
 #[test]
-fn what_every_version_wrote_is_read() {
+fn journals_of_every_version_are_read() {
     #[expect(clippy::disallowed_methods, reason = "the flag that adds a fixture")]
     if let Ok(name) = std::env::var("SLOTWISE_FIXTURE") {
         let folder = Path::new(FIXTURES).join(name);
@@ -357,14 +358,31 @@ fn what_every_version_wrote_is_read() {
         assert_eq!(snapshots.len(), 2, "{told}");
         same(&summary(&recover_state(folder.path(), None, 1).unwrap()), &want, &format!("{told}, as at a start"));
         for snapshot in snapshots {
-            let state = recover_state(folder.path(), Some(&snapshot), 2).unwrap();
-            same(&summary(&state), &want, &format!("{told}, from {}", snapshot.display()));
+            match recover_state(folder.path(), Some(&snapshot), 2) {
+                Ok(state) => same(&summary(&state), &want, &format!("{told}, from {}", snapshot.display())),
+                Err(why) => assert!(why.to_string().contains("its format is version"), "{told}: {why}"),
+            }
         }
         same(&summary(&fold(folder.path(), 1).unwrap()), &want, &format!("{told}, from its beginning"));
     }
 }
 
-/// The newest fixture holds every kind of event there is, decisions with everything that can be said of one, and is of the formats that are written now.
+#[test]
+fn snapshots_of_an_older_format_beside_a_trimmed_journal_are_refused() {
+    let folder = copied(&Path::new(FIXTURES).join("journal-3-snapshot-5"));
+    let mut journal = SqliteJournal::open(folder.path()).unwrap();
+    let last = journal.last();
+    while journal.trim(&["decided", "rewarded"], i64::MAX, last, 1_000).unwrap() {}
+    let trimmed = journal.trimmed();
+    drop(journal);
+    let refused = recover_state(folder.path(), None, 1).unwrap_err().to_string();
+    for part in ["snapshot-00000000000000000403.bin", "has format 5", &trimmed.to_string(), "slotwise journal export"] {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+}
+
+/// The newest fixture holds every kind of event there is, decisions with everything that can be said of one, and is of
+/// the journal's format that is written now.
 #[test]
 fn the_newest_fixture_is_of_this_version_and_holds_every_kind_of_event() {
     let newest = fixtures().pop().unwrap();
@@ -406,14 +424,9 @@ fn the_newest_fixture_is_of_this_version_and_holds_every_kind_of_event() {
     ];
     assert_eq!(kinds, every.map(str::to_owned).into(), "a kind was added: add a fixture that holds it");
     assert_eq!(said.len(), 8, "a decision says {said:?}");
-    let formats = |folder: &Path| {
-        let journal = fs::read(folder.join("journal.sqlite3")).unwrap();
-        let snapshots = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        let snapshot = snapshots.filter(|path| path.extension().is_some_and(|e| e == "bin")).min().unwrap();
-        // SQLite's user_version, and the version in a snapshot's head.
-        (journal[60..64].to_vec(), fs::read(snapshot).unwrap()[8..12].to_vec())
-    };
+    // SQLite's user_version.
+    let format = |folder: &Path| fs::read(folder.join("journal.sqlite3")).unwrap()[60..64].to_vec();
     let fresh = tempfile::tempdir().unwrap();
     write(fresh.path());
-    assert_eq!(formats(&newest), formats(fresh.path()), "a format is new: add a fixture of it");
+    assert_eq!(format(&newest), format(fresh.path()), "the journal's format is new: add a fixture of it");
 }

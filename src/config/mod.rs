@@ -118,7 +118,7 @@ fn plain_duration(duration: Duration) -> String {
         return humantime::format_duration(duration).to_string();
     }
     let units = [(24 * 3600, "d"), (3600, "h"), (60, "m")];
-    let unit = units.into_iter().find(|(length, _)| seconds > 0 && seconds % length == 0);
+    let unit = units.into_iter().find(|(length, _)| seconds > 0 && seconds.is_multiple_of(*length));
     let (length, name) = unit.unwrap_or((1, "s"));
     format!("{}{name}", seconds / length)
 }

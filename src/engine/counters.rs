@@ -37,6 +37,5 @@ pub struct Tally {
     /// The sum of its rewards as they came.
     pub reward_sum: f64,
     /// How many of its showings have an event that counts.
-    #[serde(default)]
     pub rewarded: u64,
 }

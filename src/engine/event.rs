@@ -306,29 +306,21 @@ pub struct Decided {
     /// The seed of the draw.
     pub seed: u64,
     /// The largest expected reward of what could have stood first, in the goal's units; 0 without scores.
-    #[serde(default)]
     pub best_expected: f64,
     /// What the policy would have chosen, where the slot only watches.
-    #[serde(default)]
     pub would: Vec<Chosen>,
     /// The subject is in the analysis slice: nothing is learned of this decision.
-    #[serde(default)]
     pub analysis: bool,
     /// The decision that this one repeats for its subject.
-    #[serde(default)]
     pub sticky: Option<DecisionId>,
     /// The names of the rules that had an effect, in the slot's order.
-    #[serde(default)]
     pub fired: Vec<String>,
     /// What was known of the candidates, at most [`SCORED_MAX`] of them: those with the largest probability first.
-    #[serde(default)]
     pub scored: Vec<Scored>,
     /// Candidates that rules kept out, at most [`SCORED_MAX`] of them.
-    #[serde(default)]
     pub barred: Vec<Barred>,
     /// [`Request::fingerprint`](super::Request::fingerprint) of a request with an id; 0 if it has none, or was recorded
     /// before there were fingerprints.
-    #[serde(default)]
     pub request_fingerprint: u64,
 }
 

@@ -60,7 +60,6 @@ pub struct Horizons {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Times {
     count: u64,
-    #[serde(default)]
     at_us: VecDeque<i64>,
 }
 
@@ -87,7 +86,6 @@ impl Times {
 
 /// What the ledger knows of the newest events. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
 pub(super) struct Totals {
     decisions: Times,
     rewards: Times,

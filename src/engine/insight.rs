@@ -115,7 +115,6 @@ impl Trial {
 
 /// What was added up. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
 pub struct Insight {
     /// By the holdout's share, the newest last.
     pub comparisons: Vec<Comparison>,

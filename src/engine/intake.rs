@@ -71,7 +71,7 @@ impl SlotState {
             shown,
             events: Vec::new(),
             subjects: subject_keys(&decided.subject).collect(),
-            judged: Judged::Open(Some(trial)),
+            judged: Judged::Open(trial),
         });
     }
 

@@ -28,7 +28,6 @@ pub struct Ledger {
     slots_made: u32,
     slots: BTreeMap<u32, SlotId>,
     /// The newest decisions and reward events of all slots.
-    #[serde(default)]
     totals: Totals,
 }
 

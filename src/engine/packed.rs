@@ -1,8 +1,8 @@
 //! A pending decision as bytes. *Persisted.*
 //!
 //! A million of them are kept, so each is small: its id and time as they are, what it
-//! is found again by, then the rest, both as MessagePack without field names. A field
-//! that is added stands last and has a default, so that what was written before it is read.
+//! is found again by, then the rest, both as MessagePack without field names. A change of
+//! these fields raises the version of snapshots.
 //!
 //! ```text
 //! id            16 bytes
@@ -57,8 +57,6 @@ impl FoundBy {
 
 /// How many fields the rest has.
 const REST: usize = 5;
-/// Before anything was judged.
-const REST_BEFORE: usize = 4;
 /// How many fields a shown arm has.
 const SHOWN: usize = 8;
 
@@ -67,16 +65,16 @@ const SHOWN: usize = 8;
 pub(super) enum Judged {
     /// As it was packed.
     Packed(Box<[u8]>),
-    /// None: it was made before anything was judged.
-    Open(Option<Trial>),
+    /// As it was made.
+    Open(Trial),
 }
 
 impl Judged {
     /// What it is.
     pub(super) fn trial(&self) -> Option<Cow<'_, Trial>> {
         match self {
-            Self::Packed(bytes) => try_trial(bytes).ok().flatten().map(Cow::Owned),
-            Self::Open(trial) => trial.as_ref().map(Cow::Borrowed),
+            Self::Packed(bytes) => try_trial(bytes).ok().map(Cow::Owned),
+            Self::Open(trial) => Some(Cow::Borrowed(trial)),
         }
     }
 
@@ -94,8 +92,8 @@ impl PartialEq for Judged {
     }
 }
 
-fn try_trial(bytes: &[u8]) -> Result<Option<Trial>, decode::Error> {
-    Option::<Trial>::deserialize(&mut Deserializer::from_read_ref(bytes))
+fn try_trial(bytes: &[u8]) -> Result<Trial, decode::Error> {
+    Trial::deserialize(&mut Deserializer::from_read_ref(bytes))
 }
 
 /// A decision as bytes; `room` is where they are put together.
@@ -139,8 +137,7 @@ fn write(decision: &PendingDecision, to: &mut Writer) {
     }
     match judged {
         Judged::Packed(packed) => to.raw(packed),
-        Judged::Open(None) => to.nothing(),
-        Judged::Open(Some(trial)) => trial.write(to),
+        Judged::Open(trial) => trial.write(to),
     }
 }
 
@@ -216,15 +213,11 @@ pub(super) fn events(bytes: &[u8]) -> usize {
 fn try_unpack(bytes: &[u8]) -> Option<PendingDecision> {
     let mut tokens = Tokens::of(bytes.get(HEAD..)?);
     let FoundBy { subjects, events, arms: _ } = FoundBy::read(&mut tokens)?;
-    let fields = tokens.array()?;
+    tokens.array_of(REST)?;
     let (holdout, frozen) = (tokens.boolean()?, tokens.boolean()?);
     let rows = read_rows(&mut tokens)?;
     let shown = tokens.list(read_shown)?;
-    let judged = match (fields, tokens.rest()) {
-        (REST, packed) => Judged::Packed(packed.into()),
-        (REST_BEFORE, []) => Judged::Open(None),
-        _ => return None,
-    };
+    let judged = Judged::Packed(tokens.rest().into());
     let (id, at_us) = (id(bytes)?, at_us(bytes));
     Some(PendingDecision { id, at_us, holdout, frozen, rows, shown, events, subjects, judged })
 }

@@ -100,7 +100,6 @@ pub(super) struct Known {
     pub(super) what: Accepted,
     /// Kind and value, where they do not stand among what the shown arm counts; `None` also for an event from before
     /// they were kept.
-    #[serde(default)]
     pub(super) content: Option<(Arc<str>, Option<f64>)>,
 }
 

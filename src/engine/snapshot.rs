@@ -4,8 +4,8 @@
 //! "SLOTSNAP"   8 bytes
 //! version      u32, big endian like all that follows
 //! position     u64: of the last event that is in the state
-//! journal      16 bytes: identity of the journal that the state is a fold of (from version 5 on)
-//! chain        32 bytes: hash of that journal's batches up to the position (from version 5 on)
+//! journal      16 bytes: identity of the journal that the state is a fold of
+//! chain        32 bytes: hash of that journal's batches up to the position
 //! checksum     u32: CRC-32 of the above
 //! sections, each:
 //!   length     u64: of the body
@@ -15,9 +15,10 @@
 //!              at last the end
 //! ```
 //!
-//! Fields by name let a newer version read an older body; the many small things (decisions that wait) are
-//! arrays whose new fields stand last. Maps are ordered and floats are written bit for bit, so equal states
-//! give equal bytes.
+//! A program reads only the version that it writes. It recognises older and newer versions by their header and refuses
+//! them by name, so that the node can fold the journal instead, or say which program to run.
+//!
+//! Maps are ordered and floats are written bit for bit, so equal states give equal bytes.
 
 use std::sync::Arc;
 
@@ -35,11 +36,8 @@ use super::{
 use crate::slot::SlotId;
 
 const MAGIC: &[u8; 8] = b"SLOTSNAP";
-/// The version that is written.
-const VERSION: u32 = 5;
-/// The oldest that is read: what an older one holds is learned anew from the journal, of which nothing was ever
-/// dropped at that time. Version 3 lacks what subjects were shown, and some counts; versions 3 and 4 lack their origin.
-const OLDEST: u32 = 3;
+/// The version that is written, and the only one that is read. Raise it with every change of what a section holds.
+const VERSION: u32 = 6;
 /// Last version whose header has no [`Origin`].
 const LAST_WITHOUT_ORIGIN: u32 = 4;
 /// Bytes of magic and version, with which the header of every version begins.
@@ -63,8 +61,8 @@ pub enum SnapshotError {
     /// They were written by a newer version.
     #[error("its format is version {0}, newer than this program's {VERSION}; run the newer program")]
     Version(u32),
-    /// They were written by an older version, whose models are not ours.
-    #[error("its format is version {0}, older than {OLDEST}: what it holds is learned anew from the journal")]
+    /// The bytes were written by an older version.
+    #[error("its format is version {0}, and this program reads only version {VERSION}; run the program that wrote it")]
     Older(u32),
     /// They were damaged.
     #[error("the checksum of what begins at byte {0} is wrong: it was damaged")]
@@ -117,9 +115,7 @@ struct Firsts {
     pending: u64,
     events: u64,
     requests: u64,
-    #[serde(default)]
     past: u64,
-    #[serde(default)]
     finished: u64,
 }
 
@@ -227,8 +223,8 @@ pub fn encode(state: &State) -> Result<Vec<u8>, rmp_serde::encode::Error> {
 #[derive(Debug)]
 pub struct Decoder {
     position: u64,
-    /// Journal that the snapshot belongs to, or `None` before version 5.
-    origin: Option<Origin>,
+    /// Journal that the snapshot belongs to.
+    origin: Origin,
     /// Bytes read.
     at: u64,
     sections: u32,
@@ -239,12 +235,6 @@ pub struct Decoder {
 
 fn number(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte))
-}
-
-/// Returns `true` if bytes that begin so were written by a program that writes as this one does: only then are equal
-/// states equal bytes.
-pub fn is_current(prefix: &[u8; PREFIX]) -> bool {
-    number(&prefix[8..]) == u64::from(VERSION)
 }
 
 /// Version that a snapshot's first bytes name.
@@ -269,24 +259,20 @@ impl Decoder {
         let length = Self::header_length(prefix);
         let (signed, sum) =
             header.get(..length).and_then(|header| header.split_at_checked(length - 4)).ok_or_else(truncated)?;
-        // The version first: another one may have another checksum.
-        let version = version_of(prefix);
-        let intact = number(sum) == u64::from(crc32fast::hash(signed));
-        match version {
-            ..OLDEST => return Err(SnapshotError::Older(version)),
-            OLDEST..=VERSION if !intact => return Err(SnapshotError::Checksum(0)),
-            OLDEST..=VERSION => {}
-            // A flipped bit is no newer version.
-            _ if intact => return Err(SnapshotError::Version(version)),
-            _ => return Err(SnapshotError::Checksum(0)),
+        // The checksum is compared first: a flipped bit in the version is damage, not another version.
+        if number(sum) != u64::from(crc32fast::hash(signed)) {
+            return Err(SnapshotError::Checksum(0));
         }
-        let origin = || {
-            let (journal, chain) = signed.get(PREFIX + 8..)?.split_first_chunk::<16>()?;
-            Some(Origin { journal: *journal, chain: *chain.first_chunk::<32>()? })
-        };
+        match version_of(prefix) {
+            VERSION => {}
+            older @ ..VERSION => return Err(SnapshotError::Older(older)),
+            newer => return Err(SnapshotError::Version(newer)),
+        }
+        let (journal, chain) = signed[PREFIX + 8..].split_first_chunk::<16>().ok_or_else(truncated)?;
+        let chain = chain.first_chunk::<32>().ok_or_else(truncated)?;
         Ok(Self {
             position: number(&signed[PREFIX..PREFIX + 8]),
-            origin: origin(),
+            origin: Origin { journal: *journal, chain: *chain },
             at: length as u64,
             sections: 0,
             ended: false,
@@ -300,8 +286,8 @@ impl Decoder {
         self.position
     }
 
-    /// Journal that the snapshot belongs to, or `None` if it was written before version 5.
-    pub fn origin(&self) -> Option<Origin> {
+    /// Journal that the snapshot belongs to.
+    pub fn origin(&self) -> Origin {
         self.origin
     }
 
@@ -357,7 +343,7 @@ impl Decoder {
                 self.slot = Some((slot, state));
             }
             (Section::Pending(packed), Some((_, state))) => {
-                // One is read in full: they were all written by the same version.
+                // Only the first is read in full: the same program wrote all of them.
                 let readable = packed.first().is_none_or(|packed| packed::check(packed));
                 return readable && packed.iter().all(|packed| state.pending.restore(packed));
             }

@@ -49,16 +49,13 @@ pub struct SlotState {
     pub(super) learner: Arc<Learner>,
     pub(super) pending: Pending,
     /// Decisions that were rewarded and wait no longer, for what takes their rewards back.
-    #[serde(default)]
     pub(super) finished: Pending,
     /// What was forgotten before its time because there was too much.
-    #[serde(default)]
     pub(super) forgotten: Parts,
     pub(super) counters: Counters,
     /// One per arm that was ever shown.
     pub(super) tallies: Arc<Vec<Tally>>,
     /// What was counted since the goal changed; `None` if it never did.
-    #[serde(default)]
     pub(super) goal_sums: Option<Arc<GoalSums>>,
     /// Events that were counted without naming their decision.
     pub(super) memory: EventMemory,
@@ -82,10 +79,8 @@ pub struct SlotState {
     /// The product of all their fading, as a logarithm.
     pub(super) positions_ln_retained: f64,
     /// What subjects were shown, where anything asks for it.
-    #[serde(default)]
     pub(super) past: Past,
     /// What it is judged by.
-    #[serde(default)]
     pub(super) insight: Arc<Insight>,
     /// The definition's rules, compiled.
     #[serde(skip)]

@@ -263,8 +263,10 @@ fn damaged_snapshots_are_told_from_whole_ones() {
     let checksum = crc32fast::hash(&newer[..snapshot::HEADER - 4]);
     newer[snapshot::HEADER - 4..snapshot::HEADER].copy_from_slice(&checksum.to_be_bytes());
     assert!(matches!(snapshot::decode(&newer), Err(snapshot::SnapshotError::Version(99))));
-    newer[11] = 1;
-    assert!(matches!(snapshot::decode(&newer), Err(snapshot::SnapshotError::Older(1))));
+    newer[11] = 5;
+    let checksum = crc32fast::hash(&newer[..snapshot::HEADER - 4]);
+    newer[snapshot::HEADER - 4..snapshot::HEADER].copy_from_slice(&checksum.to_be_bytes());
+    assert!(matches!(snapshot::decode(&newer), Err(snapshot::SnapshotError::Older(5))));
 }
 
 #[test]

@@ -29,14 +29,14 @@ const LEAF: u8 = 0x0d;
 /// Longest record that is followed: longer than any that is written.
 const RECORD_MAX: usize = 64 * 1024 * 1024;
 
-/// PageLocation of a page's bytes.
+/// Location of a page's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PageLocation {
     File(u64),
     Log(u64),
 }
 
-/// PageLocation of a row: a page, and where the row begins in it.
+/// Location of a row: a page, and the offset of the row in it.
 #[derive(Debug, Clone, Copy)]
 struct RowLocation {
     page: PageLocation,

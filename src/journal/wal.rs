@@ -1,6 +1,6 @@
 //! The frames of SQLite's write-ahead log, read without SQLite, which stops at the first one that is not whole.
 //!
-//! RecordHandler frame's checksum goes on from that of the frame before it, which stands in the file: so the frames after a damaged
+//! Each frame's checksum goes on from that of the frame before it, which stands in the file: so the frames after a damaged
 //! one can be verified all the same.
 
 use std::{fs::File, io, os::unix::fs::FileExt as _};

@@ -67,6 +67,8 @@ pub struct Audit {
     pub journal_bytes: u64,
     /// Newest first.
     pub snapshots: Vec<AuditedSnapshot>,
+    /// Positions of snapshots of an older format, newest first. A start does not read them.
+    pub older: Vec<u64>,
 }
 
 /// Damage or inconsistency of a data folder.
@@ -144,16 +146,25 @@ fn audit_folder(
         let (folder, last, claimed) = (folder.to_owned(), reader.last(), *position);
         return Err(OpenError::JournalBehind { folder, last, claimed }.into());
     }
-    let mut audited = Vec::new();
-    for snapshot in &snapshots {
+    let (mut whole, mut audited, mut older) = (Vec::new(), Vec::new(), Vec::new());
+    for snapshot in snapshots {
         match snapshot.verify() {
             Ok(()) => {}
             // One of a newer program is not damaged, and a service would not start beside it.
             Err(why @ FolderError::Snapshot { source: SnapshotError::Version(_), .. }) => return Err(why.into()),
+            // A service folds the whole journal instead.
+            Err(FolderError::Snapshot { source: SnapshotError::Older(version), path }) => {
+                if reader.trimmed() > 0 {
+                    return Err(OpenError::OlderSnapshot { path, version, trimmed: reader.trimmed() }.into());
+                }
+                older.push(snapshot.position);
+                continue;
+            }
             Err(_) if leave_out => continue,
             Err(why) => return Err(why.into()),
         }
         audited.push(AuditedSnapshot { position: snapshot.position, bytes: snapshot.length()?, compared: false });
+        whole.push(snapshot);
     }
     if !reaches(reader.trimmed(), audited.iter().map(|snapshot| snapshot.position)) {
         let (folder, damaged) = (folder.to_owned(), "those that reach so far are damaged".into());
@@ -164,11 +175,11 @@ fn audit_folder(
     let mask = Mask::of(folder, Some(&reader))?;
     let records = read_all(&reader, progress)?;
     if fold {
-        compare(&reader, &snapshots, mask, &mut audited, progress)?;
+        compare(&reader, &whole, mask, &mut audited, progress)?;
     }
     let file = reader.file();
     let journal_bytes = std::fs::metadata(file).map_err(io_error("read", file))?.len();
-    Ok(Audit { records, trimmed: reader.trimmed(), last: reader.last(), journal_bytes, snapshots: audited })
+    Ok(Audit { records, trimmed: reader.trimmed(), last: reader.last(), journal_bytes, snapshots: audited, older })
 }
 
 /// Checks that a state can be recovered: from the journal alone, or from a snapshot at one of these positions.
@@ -237,12 +248,11 @@ fn compare(
     let mut state = (reader.trimmed() == 0).then(State::default);
     // A snapshot before what was dropped says nothing any more.
     for (snapshot, audited) in snapshots.iter().zip(audited).rev().filter(|(s, _)| s.position >= reader.trimmed()) {
-        // What an older program wrote is read, but it is not what this one would have written.
         // One that knows subjects by their ids is not what the fold gives, which knows them by pseudonyms.
         if mask.is_after(snapshot.position) && state.is_some() {
             continue;
         }
-        let Some(before) = state.filter(|_| is_current(snapshot)) else {
+        let Some(before) = state else {
             state = Some(snapshot.state()?);
             continue;
         };
@@ -264,12 +274,6 @@ fn compare(
         state = Some(folded);
     }
     Ok(())
-}
-
-/// Returns `true` if this program's version wrote the snapshot.
-fn is_current(snapshot: &SnapshotFile) -> bool {
-    let mut prefix = [0; snapshot::PREFIX];
-    snapshot.rewound().is_ok_and(|mut file| file.read_exact(&mut prefix).is_ok()) && snapshot::is_current(&prefix)
 }
 
 /// Index at which a state's bytes and a snapshot's first differ, or `None` if they are equal.

@@ -1,4 +1,4 @@
-//! ClockDoubt about the time: a clock that leapt, or a journal that is ahead of it.
+//! Doubt about the time: a clock that leapt, or a journal that is ahead of it.
 //!
 //! While there is doubt, health is degraded and everything goes on. It ends when the clocks agree again, or when an
 //! operator accepts the clock as it is: `slotwise clock accept` leaves a file in the data folder, which the writer finds.

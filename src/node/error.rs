@@ -37,6 +37,16 @@ pub enum OpenError {
         /// Faults of the snapshots.
         damaged: String,
     },
+    /// The snapshots have an older format, and the journal no longer holds all that they stand for.
+    #[error("the snapshot {} has format {version}, which this program no longer reads, and the journal no longer holds the decisions and rewards up to position {trimmed}, so its state cannot be rebuilt; keep running the program that wrote it, or export its decisions with that program (slotwise journal export) and start this one with a new folder", path.display())]
+    OlderSnapshot {
+        /// The file.
+        path: PathBuf,
+        /// Version of its format.
+        version: u32,
+        /// Position up to which the journal was trimmed.
+        trimmed: u64,
+    },
     /// The folder has no record and no snapshot.
     #[error("the folder {} holds no record and no snapshot that is whole; is this the data folder?", .0.display())]
     NothingWhole(PathBuf),

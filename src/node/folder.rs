@@ -80,6 +80,15 @@ pub(super) struct Folder {
     made: Vec<PathBuf>,
 }
 
+/// Snapshot of an older format, which this program does not read.
+#[derive(Debug)]
+pub(super) struct OlderSnapshot {
+    /// The file.
+    pub(super) path: PathBuf,
+    /// Version of its format.
+    pub(super) version: u32,
+}
+
 /// Result of reading the snapshots of a folder.
 #[derive(Debug, Default)]
 pub(super) struct SnapshotScan {
@@ -89,6 +98,8 @@ pub(super) struct SnapshotScan {
     pub(super) claimed: u64,
     /// Faults of the snapshots that are newer than the whole one.
     pub(super) damaged: Vec<String>,
+    /// Newest snapshot of an older format, if no snapshot is whole.
+    pub(super) older: Option<OlderSnapshot>,
 }
 
 /// The snapshots in a folder by position, newest first.
@@ -175,8 +186,8 @@ impl SnapshotFile {
         Ok(&self.file)
     }
 
-    /// The journal that the snapshot says it belongs to, or `None` if it is of a version that does not say.
-    pub(super) fn origin(&self) -> Result<Option<Origin>, FolderError> {
+    /// The journal that the snapshot says it belongs to.
+    pub(super) fn origin(&self) -> Result<Origin, FolderError> {
         Ok(read_header(&self.path, &mut self.rewound()?)?.origin())
     }
 
@@ -214,10 +225,15 @@ pub(super) fn newest_snapshot(folder: &Path) -> Result<SnapshotScan, FolderError
         let why = match read_snapshot(&path) {
             Ok(state) if state.position() == position => {
                 found.state = Some(state);
+                found.older = None;
                 return Ok(found);
             }
             Ok(state) => FolderError::Name { path, position: state.position() }.to_string(),
             Err(why @ FolderError::Snapshot { source: SnapshotError::Version(_), .. }) => return Err(why),
+            Err(FolderError::Snapshot { source: SnapshotError::Older(version), path }) => {
+                found.older.get_or_insert(OlderSnapshot { path, version });
+                continue;
+            }
             Err(why) => why.to_string(),
         };
         tracing::warn!("{why}; using the snapshot before it");
@@ -362,8 +378,12 @@ impl Folder {
     pub(super) fn covered(path: &Path) -> Result<u64, FolderError> {
         let snapshots = snapshots(path)?;
         let Some((position, oldest)) = snapshots.get(SNAPSHOTS - 1) else { return Ok(0) };
-        verify_snapshot(oldest)?;
-        Ok(*position)
+        match verify_snapshot(oldest) {
+            Ok(()) => Ok(*position),
+            // Not damage: the next snapshot takes its place.
+            Err(FolderError::Snapshot { source: SnapshotError::Older(_), .. }) => Ok(0),
+            Err(why) => Err(why),
+        }
     }
 
     /// Drops all but the newest snapshots.

@@ -59,7 +59,7 @@ fn is_ours(name: &OsStr) -> bool {
     is_telling(name) || is_scratch(name) || name == LOCK || beside()
 }
 
-/// FolderContents of a folder.
+/// Contents of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FolderContents {
     /// The folder is empty, or holds only files of a start that was cut short.

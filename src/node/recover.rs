@@ -13,7 +13,7 @@ use std::{
 use super::{
     codec::{self, Decoded},
     error::OpenError,
-    folder::{self, Folder, SnapshotFile},
+    folder::{self, Folder, OlderSnapshot, SnapshotFile},
     subjects::Mask,
 };
 use crate::{
@@ -172,9 +172,8 @@ pub(super) fn refuse_foreign(snapshots: &[SnapshotFile], journal: &JournalReader
     for snapshot in snapshots {
         let Ok(origin) = snapshot.origin() else { continue };
         let position = snapshot.position;
-        let point =
-            origin.map(|origin| ChainPoint { journal: JournalId(origin.journal), position, hash: origin.chain });
-        journal.refuse_foreign(&snapshot.path, position, point.as_ref())?;
+        let point = ChainPoint { journal: JournalId(origin.journal), position, hash: origin.chain };
+        journal.refuse_foreign(&snapshot.path, position, Some(&point))?;
     }
     Ok(())
 }
@@ -194,6 +193,16 @@ pub(super) fn recover(
     let (last, trimmed) = journal.map_or((0, 0), |journal| (journal.last(), journal.trimmed()));
     if last < found.claimed {
         return Err(OpenError::JournalBehind { folder: path.to_owned(), last, claimed: found.claimed });
+    }
+    if let Some(OlderSnapshot { path, version }) = found.older {
+        if trimmed > 0 {
+            return Err(OpenError::OlderSnapshot { path, version, trimmed });
+        }
+        tracing::info!(
+            snapshot = %path.display(),
+            version,
+            "the snapshot has an older format that is no longer read: the state is folded from the whole journal"
+        );
     }
     if let Some(state) = found.state.take_if(|state| mask.is_after(state.position())) {
         if trimmed == 0 {

@@ -12,7 +12,7 @@ use crate::{
     slot::limits::{REQUEST_MEMORY_US, REQUESTS_MAX},
 };
 
-/// RequestIndex of all slots together that are remembered here; the state itself keeps
+/// Requests of all slots together that are remembered here; the state itself keeps
 /// [`REQUESTS_MAX`] of each.
 const TOTAL_MAX: usize = 4 * REQUESTS_MAX;
 

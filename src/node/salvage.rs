@@ -134,7 +134,7 @@ fn newest_whole(snapshots: &[SnapshotFile], carved: &PageScan) -> (Option<State>
     let mut left_out = Vec::new();
     for snapshot in snapshots {
         let foreign = match (snapshot.origin(), carved.identity()) {
-            (Ok(Some(origin)), Some(ours)) => origin.journal != ours.0,
+            (Ok(origin), Some(ours)) => origin.journal != ours.0,
             _ => false,
         };
         if foreign {

@@ -23,7 +23,7 @@ use crate::wire::too_much;
 /// Bytes before each message: whether it is compressed, and how long it is.
 const PREFIX: usize = 5;
 
-/// LoadGauges calls and bytes of all connections.
+/// Limits of the calls and bytes of all connections.
 #[derive(Debug, Clone)]
 pub(super) struct CallLimits(Arc<LoadGauges>);
 

@@ -1,4 +1,4 @@
-//! QuantileSketch of a stream of numbers whose sizes differ by orders of magnitude.
+//! Quantiles of a stream of numbers whose sizes differ by orders of magnitude.
 
 use std::{collections::BTreeMap, sync::OnceLock};
 

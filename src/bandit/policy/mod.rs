@@ -264,7 +264,7 @@ pub struct DrawnSlate {
     pub first_pmf: Vec<f64>,
 }
 
-impl<'a> Ranking<'a> {
+impl Ranking<'_> {
     /// Creates a ranking without constraints and without swap probabilities.
     pub fn new(policy: Policy, exploration: Exploration) -> Self {
         Self { policy, exploration, with_swap_probabilities: false, constraints: &UNCONSTRAINED }

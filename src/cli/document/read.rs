@@ -2,6 +2,7 @@
 //!
 //! The reader knows no field by name. Errors of syntax and of type carry the place of the text; a value of the right
 //! type that means nothing (a duration "soon") becomes a [`FieldError`] with the field's path.
+#![expect(clippy::wildcard_enum_match_arm, reason = "a field of another kind than the handled ones has no form here")]
 
 use std::{cell::RefCell, fmt};
 
@@ -96,14 +97,15 @@ fn seconds_and_nanos(message: MessageDescriptor, us: i64) -> DynamicMessage {
     result
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the attribute's text moves into the message")]
 fn feature(message: MessageDescriptor, attribute: Attribute) -> DynamicMessage {
+    use crate::bandit::Value as Feature;
     let list = |name: &str, values: Vec<Value>| {
         let kind = message.get_field_by_name(name).map(|field| field.kind());
         let mut list = DynamicMessage::new(kind.as_ref().and_then(Kind::as_message).unwrap_or(&message).clone());
         list.set_field_by_name("values", Value::List(values));
         Value::Message(list)
     };
-    use crate::bandit::Value as Feature;
     let (name, value) = match attribute.value() {
         Feature::Number(number) => ("number", Value::F64(number)),
         Feature::Text(text) => ("text", Value::String(text)),

@@ -31,7 +31,10 @@ impl Verify {
             };
             say(format_args!("snapshot at {}: {}: {folded}", snapshot.position, HumanBytes(snapshot.bytes)));
         }
-        if audit.snapshots.is_empty() {
+        for position in &audit.older {
+            say(format_args!("snapshot at {position}: of an older format; a start folds the whole journal instead"));
+        }
+        if audit.snapshots.is_empty() && audit.older.is_empty() {
             say("no snapshots");
         }
         Ok(())

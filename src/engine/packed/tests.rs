@@ -27,15 +27,15 @@ struct Rest<'a> {
     frozen: bool,
     rows: &'a EncodedRows,
     shown: &'a [ShownArm],
-    trial: Option<&'a Trial>,
+    trial: &'a Trial,
 }
 
 fn by_serde(decision: &PendingDecision) -> Vec<u8> {
     let arms: Vec<u32> = decision.shown.iter().map(|shown| shown.arm).collect();
-    let trial = decision.judged.trial();
+    let trial = decision.judged.trial().unwrap();
     let PendingDecision { holdout, frozen, rows, shown, events, subjects, .. } = decision;
     let arms = if subjects.is_empty() { &[] } else { arms.as_slice() };
-    let rest = Rest { holdout: *holdout, frozen: *frozen, rows, shown, trial: trial.as_deref() };
+    let rest = Rest { holdout: *holdout, frozen: *frozen, rows, shown, trial: &trial };
     let mut bytes = [decision.id.as_bytes().as_slice(), &decision.at_us.to_be_bytes()].concat();
     encode::write(&mut bytes, &Found { subjects, events, arms }).unwrap();
     encode::write(&mut bytes, &rest).unwrap();
@@ -128,7 +128,7 @@ fn decision(rng: &mut StdRng) -> PendingDecision {
             content: rng.random::<bool>().then(|| ("click".into(), rng.random::<bool>().then(|| number(rng)))),
         }),
         subjects: some(rng, 3, key).into(),
-        judged: Judged::Open(rng.random::<bool>().then(|| trial(rng))),
+        judged: Judged::Open(trial(rng)),
     }
 }
 
@@ -202,20 +202,4 @@ fn what_is_cut_short_or_goes_on_is_no_decision() {
         long.extend_from_slice(&[0x93, 0xdd, 0xff, 0xff, 0xff, 0xff]);
         assert!(!check(&long));
     }
-}
-
-#[test]
-fn what_was_written_before_anything_was_judged_is_read() {
-    let mut rng = StdRng::seed_from_u64(6);
-    let decision = PendingDecision { judged: Judged::Open(None), ..decision(&mut rng) };
-    let mut bytes = pack(&decision, &mut Writer::default()).into_vec();
-    let found_by = bytes[HEAD..].len() - {
-        let mut tokens = Tokens::of(&bytes[HEAD..]);
-        FoundBy::read(&mut tokens).unwrap();
-        tokens.rest().len()
-    };
-    // Four fields, and no last one.
-    bytes[HEAD + found_by] -= 1;
-    bytes.pop();
-    assert_eq!(try_unpack(&bytes), Some(decision));
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     engine::{
         finished::PENDING_ROOM,
+        insight::Trial,
         packed::Judged,
         pending::{Pending, PendingDecision, Room, ShownArm},
     },
@@ -91,7 +92,7 @@ fn pending(count: u64, at_us: i64, arms: u32) -> PendingDecision {
         shown: (0..arms).map(shown).collect(),
         events: Vec::new(),
         subjects: [crate::engine::hash("subject", &[&count.to_be_bytes()])].into_iter().collect(),
-        judged: Judged::Open(None),
+        judged: Judged::Open(Trial { compared: None, centre: 0.0, rivals: Vec::new() }),
     }
 }
 

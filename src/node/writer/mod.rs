@@ -208,7 +208,7 @@ impl Writer {
         match why {
             AppendError::Full { .. } => self.shared.report_full(Some(&why.to_string())),
             AppendError::Busy { .. } => {
-                tracing::warn!(%why, "rewards and changes are refused until the other program ends its transaction")
+                tracing::warn!(%why, "rewards and changes are refused until the other program ends its transaction");
             }
             AppendError::Engine { .. } | AppendError::Poisoned { .. } => self.shared.fail(&why.to_string()),
         }

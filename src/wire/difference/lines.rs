@@ -1,4 +1,5 @@
 //! A definition as lines of a path and a value, read off the descriptor of its message.
+#![expect(clippy::wildcard_enum_match_arm, reason = "a field of another kind than the handled ones has no form here")]
 
 use std::collections::{BTreeMap, HashMap};
 
