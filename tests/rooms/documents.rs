@@ -119,7 +119,7 @@ fn every_document_can_be_reached_from_the_readme() {
         let text = prose(&fs::read_to_string(&file).unwrap());
         for link in links(&text) {
             let path = link.split_once('#').map_or(link, |(path, _)| path);
-            if path.ends_with(".md") && !path.contains("://") {
+            if Path::new(path).extension().is_some_and(|extension| extension == "md") && !path.contains("://") {
                 open.push(file.parent().unwrap().join(path));
             }
         }
