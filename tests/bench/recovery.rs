@@ -3,7 +3,7 @@
 //! `cargo bench --bench recovery`. A slot with 20 arms and a linear model of 32 dimensions, a million decisions that
 //! all still wait, a tenth of them rewarded. The journal is made first, with the real encoder and the real journal;
 //! then it is folded from its beginning by one worker and by two, frozen, saved, and recovered from its snapshot with
-//! a tail of 10,000 events. `RecordHandler` is done three times and the median told. `SLOTWISE_DECISIONS` makes it smaller.
+//! a tail of 10,000 events. Each is done three times and the median told. `SLOTWISE_DECISIONS` makes it smaller.
 #![allow(
     clippy::cast_precision_loss,
     clippy::disallowed_methods,
