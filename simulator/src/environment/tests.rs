@@ -48,7 +48,7 @@ fn what_the_formula_expects_is_what_shoppers_do_in_every_shipped_scenario() {
             differences.push(given - environment.worth(&truth, &shown, &in_stock));
         }
         let (mean, error) = mean_and_error(&differences);
-        assert!(error > 0.0 && mean.abs() < 5.0 * error, "{name}: {} ± {error}", mean);
+        assert!(error > 0.0 && mean.abs() < 5.0 * error, "{name}: {mean} ± {error}");
     }
 }
 
@@ -83,7 +83,7 @@ fn a_cascade_ends_at_the_first_click() {
         differences.push((0..3).map(|place| environment.given(&outcomes, place)).sum::<f64>() - worth);
     }
     let (mean, error) = mean_and_error(&differences);
-    assert!(error > 0.0 && mean.abs() < 5.0 * error, "{} ± {error}", mean);
+    assert!(error > 0.0 && mean.abs() < 5.0 * error, "{mean} ± {error}");
     assert!(lower > 500 && clicks > lower + 500, "{lower} of {clicks}");
 }
 
