@@ -92,7 +92,7 @@ pub fn default_variants(classes: usize) -> Vec<Variant> {
 pub enum LearningError {
     /// A run did not.
     #[error("{dataset}, {variant}, seed {seed}: {why}")]
-    ReplayRun {
+    Run {
         /// The set.
         dataset: String,
         /// The variant.
@@ -220,7 +220,7 @@ impl Job<'_> {
         let seconds = stopwatch.seconds();
         let (dataset, variant) = (dataset.name(), options.variant);
         let run =
-            run.map_err(|why| LearningError::ReplayRun { dataset: dataset.to_owned(), variant, seed: *seed, why })?;
+            run.map_err(|why| LearningError::Run { dataset: dataset.to_owned(), variant, seed: *seed, why })?;
         watch.run(dataset, variant, &run);
         Ok(FinishedRun { run, seconds })
     }
