@@ -24,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("bandit", &["stats"]),
     ("slot", &["bandit", "stats"]),
     ("engine", &["slot", "bandit", "stats"]),
+    ("evaluate", &[]),
     ("journal", &[]),
     ("node", &["journal", "engine", "slot", "bandit", "stats"]),
     ("metrics", &["node", "engine"]),
@@ -35,7 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms that know no shell.
-const PURE: &[&str] = &["stats", "bandit", "slot", "engine"];
+const PURE: &[&str] = &["stats", "bandit", "slot", "engine", "evaluate"];
 
 /// What only a shell may name.
 const SHELL: &[&str] = &[

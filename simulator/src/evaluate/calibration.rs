@@ -12,8 +12,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::estimate::Weights;
 use crate::evaluate::logged::{Log, Offered, Row};
+use slotwise::evaluate::off_policy::WeightSummary;
 
 /// Standard errors from which on a mean is off: 6 of 100,000 means that are not.
 const ERRORS_MIN: f64 = 4.0;
@@ -73,7 +73,7 @@ pub struct ArmWeights {
 
 impl WeightMean {
     fn of(weights: impl Iterator<Item = f64> + Clone) -> Self {
-        let Weights { mean, standard_error, effective, .. } = Weights::of(weights);
+        let WeightSummary { mean, standard_error, effective, .. } = WeightSummary::new(weights);
         Self { mean, standard_error, effective }
     }
 

@@ -3,15 +3,14 @@
 //! * [`setup`]: the slot that a log needs, and the candidates that are evaluated.
 //! * [`learner`]: the engine, which decides at every logged moment and is told of logged rewards when they came.
 //! * [`walk`]: a candidate's way through a log: its weight at each decision.
-//! * [`estimate`]: from weights to values: IPS, self-normalised, doubly robust, replay.
-//! * [`interval`]: their intervals.
+//! * [`off_policy`](slotwise::evaluate::off_policy), in the library: estimates and their intervals from a candidate's weights.
 //! * [`calibration`]: whether the logged propensities can be what was drawn from.
 //! * [`report`], [`text`]: what came of it, as plain data and for a terminal.
 //!
 //! What is estimated. A policy is a sequence π₁, π₂, … of which πₜ may only depend on what came before decision t. Its value
 //! is the mean of `Σ_a πₜ(a|xₜ)·E[r|xₜ, a]` over the decisions of the log. Given the past, the terms of IPS and of doubly
 //! robust estimation have just this expectation, so both are unbiased for *every* such sequence, frozen or learning
-//! ([`estimate`] has the formulas). What a learning policy learns from decides what its value means: see [`Learning`].
+//! ([`off_policy`](slotwise::evaluate::off_policy) has the formulas). What a learning policy learns from decides what its value means: see [`Learning`].
 //!
 //! Invariants: πₜ and the reward model at t know nothing of decision t's reward nor of anything later; the draws of a
 //! candidate are independent of the log's; candidates share nothing that they change, so the report is the same for any
@@ -21,8 +20,6 @@
 //! (decisions are taken for independent given the past).
 
 pub mod calibration;
-pub mod estimate;
-pub mod interval;
 pub mod learner;
 pub mod logged;
 pub mod report;

@@ -4,16 +4,16 @@
 //! Deliberately not here: times and speeds, which are not the same twice.
 
 use serde::{Deserialize, Serialize};
+use slotwise::evaluate::off_policy::{LoggedTerm, OffPolicyEstimates, WeightSummary, mean_reward};
 
 use super::{
     Candidate, How, Learning, Options,
     calibration::Calibration,
-    estimate::{Estimates, Term, Weights, of_rewards},
     walk::{Course, Walk},
 };
 use crate::{
     evaluate::logged::{Form, LeftOut},
-    report::Estimate,
+    report::IntervalEstimate,
 };
 
 /// Decisions that weights must be worth for what is estimated with them to be told.
@@ -70,7 +70,7 @@ pub struct LogReport {
     /// That of the last one.
     pub until_us: i64,
     /// The mean of the rewards.
-    pub reward: Estimate,
+    pub reward: IntervalEstimate,
     /// Decisions with a reward that is not silence's.
     pub rewarded: u64,
     /// Rows that were left out.
@@ -109,7 +109,7 @@ pub struct PositionValue {
     /// Decisions of the log there.
     pub decisions: u64,
     /// The log's mean there.
-    pub log: Estimate,
+    pub log: IntervalEstimate,
     /// The policy's.
     #[serde(flatten)]
     pub value: Value,
@@ -119,15 +119,15 @@ pub struct PositionValue {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Value {
     /// Inverse propensity scores.
-    pub ips: Option<Estimate>,
+    pub ips: Option<IntervalEstimate>,
     /// The same over the sum of the weights.
-    pub self_normalised: Option<Estimate>,
+    pub self_normalised: Option<IntervalEstimate>,
     /// Doubly robust; none for the log's own policy, whose other probabilities are not known.
-    pub doubly_robust: Option<Estimate>,
+    pub doubly_robust: Option<IntervalEstimate>,
     /// The doubly robust estimate less the log's mean, paired by decision.
-    pub over_log: Option<Estimate>,
+    pub over_log: Option<IntervalEstimate>,
     /// The mean reward of the decisions that were accepted; none where they are few, or all of a part of what the policy would show.
-    pub replay: Option<Estimate>,
+    pub replay: Option<IntervalEstimate>,
     /// What the reward model alone says, as biased as that is.
     pub direct: Option<f64>,
     /// Decisions that were accepted.
@@ -161,11 +161,11 @@ impl Report {
         }
         let policy = |(candidate, walk): (&Candidate, &Walk)| {
             let own = candidate.how == How::Logged;
-            let value = |terms: &[&Term]| Value::of(terms, own, course.least, largest, confidence);
+            let value = |terms: &[&LoggedTerm]| Value::of(terms, own, course.least, largest, confidence);
             let at = |position: u32| {
-                let there: Vec<&Term> =
+                let there: Vec<&LoggedTerm> =
                     walk.terms.iter().zip(rows).filter(|(_, row)| row.position == position).map(|(t, _)| t).collect();
-                let log = of_rewards(there.iter().map(|term| term.reward), largest, confidence);
+                let log = mean_reward(there.iter().map(|term| term.reward), largest, confidence);
                 PositionValue { position, decisions: there.len() as u64, log, value: value(&there) }
             };
             PolicyReport {
@@ -186,7 +186,7 @@ impl Report {
                 arms: log.arms.len() as u64,
                 from_us: rows.first().map_or(0, |row| row.at_us),
                 until_us: rows.last().map_or(0, |row| row.at_us),
-                reward: of_rewards(rows.iter().map(|row| row.reward), largest, confidence),
+                reward: mean_reward(rows.iter().map(|row| row.reward), largest, confidence),
                 rewarded: rows.iter().filter(|row| row.reward.to_bits() != log.silent.to_bits()).count() as u64,
                 left_out: log.left_out,
                 zero_propensity: log.left_out.zero_propensity as f64 / all as f64,
@@ -222,8 +222,8 @@ impl Report {
 
 impl Value {
     /// Of these terms, at least one; `own`: of the log's policy.
-    fn of(terms: &[&Term], own: bool, least: f64, largest: f64, confidence: f64) -> Self {
-        let of = Estimates::of(terms.iter().copied(), largest, confidence);
+    fn of(terms: &[&LoggedTerm], own: bool, least: f64, largest: f64, confidence: f64) -> Self {
+        let of = OffPolicyEstimates::new(terms.iter().copied(), largest, confidence);
         let refused = refused(&of);
         let told = refused.is_none();
         let enough = of.accepted as f64 >= EFFECTIVE_MIN;
@@ -247,12 +247,12 @@ impl Value {
 }
 
 /// Whether the log could have shown most of what a policy would.
-fn overlaps(weights: &Weights) -> bool {
+fn overlaps(weights: &WeightSummary) -> bool {
     weights.mean + ERRORS_MAX * weights.standard_error >= OVERLAP_MIN
 }
 
 /// Why the log cannot tell what a policy would have earned.
-fn refused(of: &Estimates) -> Option<String> {
+fn refused(of: &OffPolicyEstimates) -> Option<String> {
     let weights = of.weights;
     if !overlaps(&weights) {
         let beyond = 100.0 * (1.0 - weights.mean);

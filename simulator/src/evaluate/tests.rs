@@ -7,20 +7,20 @@ use std::{num::NonZeroUsize, sync::Arc};
 use slotwise::{
     bandit::{Features, ModelSpec, Policy, Value},
     engine::Subject,
+    evaluate::off_policy::{LoggedTerm, OffPolicyEstimates},
     slot::{ArmId, Definition},
 };
 
 use super::{
     Candidate, How, Learning, Options, Unwatched,
     calibration::Calibration,
-    estimate::{Estimates, Term},
     evaluate,
     walk::{Course, Foreseen, Walk},
 };
 use crate::{
     evaluate::logged::{Form, LeftOut, Log, LoggedArm, Offered, Row},
     order::SplitMix64,
-    report::Estimate,
+    report::IntervalEstimate,
     run::episode::EngineService,
 };
 
@@ -84,7 +84,7 @@ fn kind_of(row: &Row) -> usize {
     usize::from(row.context["kind"] == Value::Flag(true))
 }
 
-fn holds(estimate: &Estimate, truth: f64) -> bool {
+fn holds(estimate: &IntervalEstimate, truth: f64) -> bool {
     (estimate.low.unwrap()..=estimate.high.unwrap()).contains(&truth)
 }
 
@@ -107,14 +107,14 @@ fn unbiased(what: &str, values: &[f64], truth: f64) {
 }
 
 /// The terms of a policy that depends on the kind alone, with running means of each kind and arm as the reward model.
-fn terms(log: &Log, policy: &[[f64; ARMS]; 2]) -> Vec<Term> {
+fn terms(log: &Log, policy: &[[f64; ARMS]; 2]) -> Vec<LoggedTerm> {
     let mut seen = [[(1.0, 2.0); ARMS]; 2];
     log.rows
         .iter()
         .map(|row| {
             let kind = kind_of(row);
             let foreseen = |arm: usize| seen[kind][arm].0 / seen[kind][arm].1;
-            let term = Term {
+            let term = LoggedTerm {
                 weight: policy[kind][row.arm] / row.propensity,
                 reward: row.reward,
                 direct: (0..ARMS).map(|arm| policy[kind][arm] * foreseen(arm)).sum(),
@@ -137,7 +137,7 @@ fn intervals_of_frozen_policies_cover_the_truth() {
         let mut missed = [0; 3];
         let (mut ips, mut robust) = (Vec::new(), Vec::new());
         for seed in 0..RUNS {
-            let of = Estimates::of(terms(&log(400, &LOGGED, 1.0, seed as u64), &policy).iter(), 1.0, 0.95);
+            let of = OffPolicyEstimates::new(terms(&log(400, &LOGGED, 1.0, seed as u64), &policy).iter(), 1.0, 0.95);
             for (missed, estimate) in missed.iter_mut().zip([of.ips, of.self_normalised, of.doubly_robust]) {
                 *missed += usize::from(!holds(&estimate, truth));
             }
@@ -168,10 +168,10 @@ fn intervals_of_a_policy_that_learns_cover_what_it_was_worth_on_the_way() {
             let best = (0..ARMS).max_by(|&a, &b| learned[kind][a].total_cmp(&learned[kind][b])).unwrap();
             let pmf: [f64; ARMS] = std::array::from_fn(|arm| if arm == best { 0.8 } else { 0.1 });
             truth += (0..ARMS).map(|arm| pmf[arm] * TRUTH[kind][arm]).sum::<f64>() / 400.0;
-            *term = Term { weight: pmf[row.arm] / row.propensity, direct: 0.3, foreseen: 0.3, ..*term };
+            *term = LoggedTerm { weight: pmf[row.arm] / row.propensity, direct: 0.3, foreseen: 0.3, ..*term };
             learned[kind][row.arm] += row.reward / row.propensity;
         }
-        let of = Estimates::of(terms.iter(), 1.0, 0.95);
+        let of = OffPolicyEstimates::new(terms.iter(), 1.0, 0.95);
         for (missed, estimate) in missed.iter_mut().zip([of.ips, of.self_normalised, of.doubly_robust]) {
             *missed += usize::from(!holds(&estimate, truth));
         }
@@ -241,7 +241,7 @@ fn replay_earns_what_a_learning_policy_earns_when_it_is_run() {
         let candidate = slot(&log, Policy::Greedy);
         let How::Slot(definition) = &candidate.how else { panic!() };
         let walk = walk(&log, &candidate, &Options { seed, ..Options::default() });
-        let replayed = Estimates::of(walk.terms.iter(), 1.0, 0.95);
+        let replayed = OffPolicyEstimates::new(walk.terms.iter(), 1.0, 0.95);
         assert_eq!(walk.learned, Some(replayed.accepted), "it learns from what is accepted");
         accepted_in_all += replayed.accepted;
         let decisions = usize::try_from(replayed.accepted).unwrap();

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use slotwise::{cli::table::fitted, wire::time_text};
 
 use super::report::{EFFECTIVE_MIN, LearningName, PolicyReport, Report, Value};
-use crate::{evaluate::logged::Form, report::Estimate};
+use crate::{evaluate::logged::Form, report::IntervalEstimate};
 
 /// What is shown where nothing is known.
 const UNKNOWN: &str = "–";
@@ -156,7 +156,7 @@ fn positions(out: &mut String, report: &Report) {
     table.add_row(std::iter::once("the log's mean".to_owned()).chain(logged));
     for policy in report.policies.iter().filter(|policy| policy.value.direct.is_some()) {
         for (what, of) in [
-            ("IPS", (|value: &Value| value.ips) as fn(&Value) -> Option<Estimate>),
+            ("IPS", (|value: &Value| value.ips) as fn(&Value) -> Option<IntervalEstimate>),
             ("doubly robust", |value: &Value| value.doubly_robust),
         ] {
             let cells =
@@ -175,8 +175,8 @@ fn estimates(value: &Value) -> [String; 5] {
 }
 
 /// A number with its interval, to two digits of the interval's half width.
-fn cell(estimate: &Estimate) -> String {
-    let Estimate { mean, low: Some(low), high: Some(high), .. } = *estimate else { return four(estimate.mean) };
+fn cell(estimate: &IntervalEstimate) -> String {
+    let IntervalEstimate { mean, low: Some(low), high: Some(high), .. } = *estimate else { return four(estimate.mean) };
     let half = 0.5 * (high - low);
     if half <= 0.0 {
         return format!("{} [{0}]", four(mean));

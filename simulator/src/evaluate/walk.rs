@@ -1,10 +1,9 @@
 //! A candidate's way through a log: at each decision, how much likelier it would have shown what was shown.
 
-use slotwise::engine::hash;
+use slotwise::{engine::hash, evaluate::off_policy::LoggedTerm};
 
 use super::{
     Candidate, EvaluateError, How, Learning, Options, TELL_EVERY, Watch,
-    estimate::Term,
     learner::{Known, Learner},
     setup::foreseer,
 };
@@ -84,7 +83,7 @@ pub(super) struct Course<'a> {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Walk {
     /// Of each decision that is evaluated.
-    pub(super) terms: Vec<Term>,
+    pub(super) terms: Vec<LoggedTerm>,
     /// Decisions that it learned from; none: it does not learn.
     pub(super) learned: Option<u64>,
     /// Decisions that its model did not make.
@@ -134,7 +133,7 @@ impl<'a> Course<'a> {
                 }
             } else if evaluated {
                 walk.terms.push(match candidate.how {
-                    How::Logged => Term { weight: 1.0, reward: row.reward, ..Term::default() },
+                    How::Logged => LoggedTerm { weight: 1.0, reward: row.reward, ..LoggedTerm::default() },
                     How::Uniform | How::Slot(_) => self.fixed(index, &mut known, None),
                     How::Arm(always) => self.fixed(index, &mut known, Some(always)),
                 });
@@ -148,7 +147,7 @@ impl<'a> Course<'a> {
     }
 
     /// The term of a policy that shows what is on offer alike, or only one of it.
-    fn fixed(&self, index: usize, known: &mut [Known], only: Option<usize>) -> Term {
+    fn fixed(&self, index: usize, known: &mut [Known], only: Option<usize>) -> LoggedTerm {
         let row = &self.log.rows[index];
         known.fill(Known::default());
         let share = |arm: usize| match only {
@@ -171,10 +170,10 @@ impl<'a> Course<'a> {
         self.term(index, known, drawn == Some(row.arm) && self.falls(index, row.propensity))
     }
 
-    fn term(&self, index: usize, known: &[Known], accepted: bool) -> Term {
+    fn term(&self, index: usize, known: &[Known], accepted: bool) -> LoggedTerm {
         let (row, foreseen) = (&self.log.rows[index], self.foreseen.at(index));
         let direct = known.iter().zip(foreseen).map(|(known, &mean)| known.propensity * f64::from(mean)).sum();
-        Term {
+        LoggedTerm {
             weight: known[row.arm].propensity / row.propensity,
             reward: row.reward,
             direct,

@@ -219,8 +219,7 @@ impl Job<'_> {
         let run = pass.run(&mut InProcess::new(*seed), &mut Each(watch)).await;
         let seconds = stopwatch.seconds();
         let (dataset, variant) = (dataset.name(), options.variant);
-        let run =
-            run.map_err(|why| LearningError::Run { dataset: dataset.to_owned(), variant, seed: *seed, why })?;
+        let run = run.map_err(|why| LearningError::Run { dataset: dataset.to_owned(), variant, seed: *seed, why })?;
         watch.run(dataset, variant, &run);
         Ok(FinishedRun { run, seconds })
     }

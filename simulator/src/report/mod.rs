@@ -22,9 +22,10 @@ pub mod show;
 use serde::{Deserialize, Serialize};
 
 pub use check::{CheckOutcome, CheckReport};
-pub use estimate::{Estimate, Point};
+pub use estimate::Point;
 pub use live::LiveReport;
 pub use policy::{ArmShare, CalibrationBin, EventCounts, Latency, PolicyReport, PropensityBin, SegmentReport};
+pub use slotwise::evaluate::IntervalEstimate;
 
 /// The version of the report's form; rises when a key changes its meaning or goes.
 pub const FORM: u32 = 1;

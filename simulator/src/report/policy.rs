@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::estimate::{Estimate, Point};
+use super::{IntervalEstimate, Point};
 
 /// What came of one policy. Rewards are in units of the slot's goal; "expected" is what the environment says of what was
 /// shown, "given" what shoppers happened to do. Bots count in neither.
@@ -15,15 +15,15 @@ pub struct PolicyReport {
     /// What it changes of the slot, as TOML on one line; empty: nothing.
     pub overrides: String,
     /// Expected reward of what was shown, per decision.
-    pub reward_per_decision: Estimate,
+    pub reward_per_decision: IntervalEstimate,
     /// Reward that shoppers gave, per decision.
-    pub given_per_decision: Estimate,
+    pub given_per_decision: IntervalEstimate,
     /// What the best choice would have been expected to give, less what was shown: per decision.
-    pub regret_per_decision: Estimate,
+    pub regret_per_decision: IntervalEstimate,
     /// The same over the whole horizon.
-    pub regret_total: Estimate,
+    pub regret_total: IntervalEstimate,
     /// Expected reward over the baseline's, as a part of it: 0.1 is 10 % more. None for the baseline itself.
-    pub lift: Option<Estimate>,
+    pub lift: Option<IntervalEstimate>,
     /// Expected reward per decision in each bucket.
     pub reward_by_bucket: Vec<Point>,
     /// Regret per decision in each bucket.
@@ -107,11 +107,11 @@ pub struct SegmentReport {
     /// Its part of the decisions.
     pub share: f64,
     /// Expected reward per decision of it.
-    pub reward_per_decision: Estimate,
+    pub reward_per_decision: IntervalEstimate,
     /// Regret per decision of it.
-    pub regret_per_decision: Estimate,
+    pub regret_per_decision: IntervalEstimate,
     /// Over the baseline's, as a part of it.
-    pub lift: Option<Estimate>,
+    pub lift: Option<IntervalEstimate>,
 }
 
 /// What became of reward events.

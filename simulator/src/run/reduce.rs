@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::{
     load::tally::CallCounts,
     report::{
-        ArmShare, Bucket, CalibrationBin, Estimate, EventCounts, Latency, Mark, Point, PolicyReport, PropensityBin,
-        SegmentReport,
+        ArmShare, Bucket, CalibrationBin, EventCounts, IntervalEstimate, Latency, Mark, Point, PolicyReport,
+        PropensityBin, SegmentReport,
     },
     run::check::{Measured, lift, mean},
     run::episode::{BUCKETS, LiveCalls, PROPENSITIES, PolicyTally, Replication, RewardSum, Setup},
@@ -79,9 +79,9 @@ fn baseline(scenario: &Scenario) -> Option<usize> {
     (scenario.policies.len() > 1).then(|| chosen.unwrap_or(scenario.policies.len() - 1))
 }
 
-fn estimate(measured: Measured) -> Estimate {
+fn estimate(measured: Measured) -> IntervalEstimate {
     let interval = measured.interval(CONFIDENCE);
-    Estimate {
+    IntervalEstimate {
         mean: measured.mean,
         standard_error: measured.error,
         low: interval.map(|(low, _)| low),
@@ -173,7 +173,7 @@ fn over(
     policy: usize,
     baseline: Option<usize>,
     part: impl Fn(&PolicyTally) -> RewardSum,
-) -> Option<Estimate> {
+) -> Option<IntervalEstimate> {
     let baseline = baseline.filter(|&baseline| baseline != policy)?;
     let pairs: Vec<(f64, f64)> = replications
         .iter()

@@ -41,7 +41,7 @@ fn without_any_click_intervals_end_above_0() {
     log.rows.iter_mut().for_each(|row| row.reward = 0.0);
     let candidates = [Candidate::logged(), Candidate::uniform(), Candidate::arm(&log, "b").unwrap()];
     let report = evaluate(&log, &candidates, &Options::default(), &Unwatched).unwrap();
-    let high = |estimate: Option<Estimate>| estimate.unwrap().high.unwrap();
+    let high = |estimate: Option<IntervalEstimate>| estimate.unwrap().high.unwrap();
     assert!(high(Some(report.log.reward)) >= 3.0 / 500.0, "{:?}", report.log);
     for policy in &report.policies {
         let value = &policy.value;

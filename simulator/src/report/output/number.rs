@@ -3,7 +3,7 @@
 //! Invariants: no number shows more digits than it deserves: with an interval, two digits of the interval's half
 //! width; without one, four digits. The same number always gives the same text.
 
-use crate::{report::Estimate, scenario::Metric};
+use crate::{report::IntervalEstimate, scenario::Metric};
 use serde::{
     Deserialize as _,
     de::value::{Error, StrDeserializer},
@@ -86,7 +86,7 @@ impl Unit {
     }
 
     /// The same of an estimate.
-    pub(super) fn show_estimate(self, estimate: &Estimate) -> String {
+    pub(super) fn show_estimate(self, estimate: &IntervalEstimate) -> String {
         self.show_interval(estimate.mean, estimate.low.zip(estimate.high))
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    report::{CheckOutcome, CheckReport, Estimate, PolicyReport, RunReport, Target, Verdict},
+    report::{CheckOutcome, CheckReport, IntervalEstimate, PolicyReport, RunReport, Target, Verdict},
     scenario::Metric,
 };
 
@@ -95,7 +95,7 @@ pub(super) fn after_name(check: &CheckReport) -> &str {
 }
 
 /// A number that may not be there.
-pub(super) fn estimate(unit: Unit, estimate: Option<&Estimate>) -> String {
+pub(super) fn estimate(unit: Unit, estimate: Option<&IntervalEstimate>) -> String {
     estimate.map_or(UNKNOWN.to_owned(), |estimate| unit.show_estimate(estimate))
 }
 
@@ -133,7 +133,7 @@ fn percent_rounded(part: f64) -> String {
     Unit::Part.show_fixed(part, usize::from(part < 0.1))
 }
 
-fn compared(name: &str, lift: &Estimate, baseline: &str) -> String {
+fn compared(name: &str, lift: &IntervalEstimate, baseline: &str) -> String {
     // A tenth of a percent is as exact as a sentence needs to be.
     let amount = |lift: f64| Unit::Part.show_fixed(lift, 1);
     let interval = lift.low.zip(lift.high);
@@ -158,17 +158,17 @@ mod tests {
     use super::{super::sample, *};
     use CheckOutcome::{Fail, Inconclusive, Pass, Skipped};
 
-    fn lift(mean: f64, low: f64, high: f64) -> Estimate {
-        Estimate { mean, standard_error: Some(0.01), low: Some(low), high: Some(high), confidence: 0.95 }
+    fn lift(mean: f64, low: f64, high: f64) -> IntervalEstimate {
+        IntervalEstimate { mean, standard_error: Some(0.01), low: Some(low), high: Some(high), confidence: 0.95 }
     }
 
     #[test]
     fn a_lift_is_told_as_more_or_less_or_as_chance() {
-        let say = |lift: Estimate| compared("a", &lift, "b");
+        let say = |lift: IntervalEstimate| compared("a", &lift, "b");
         assert_eq!(say(lift(0.0512, 0.0421, 0.0603)), "“a” earns 5.1 % (4.2 % to 6.0 %) more per decision than “b”.");
         assert_eq!(say(lift(-0.2, -0.25, -0.15)), "“a” earns 20.0 % (15.0 % to 25.0 %) less per decision than “b”.");
         assert_eq!(say(lift(0.01, -0.02, 0.04)), "“a” cannot be told from “b”: its lift is 1.0 % (−2.0 % to 4.0 %).");
-        let alone = Estimate { low: None, high: None, ..lift(0.03, 0.0, 0.0) };
+        let alone = IntervalEstimate { low: None, high: None, ..lift(0.03, 0.0, 0.0) };
         assert_eq!(say(alone), "“a” earns 3.0 % more per decision than “b”.");
     }
 

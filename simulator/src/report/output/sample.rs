@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::report::{
-    ArmShare, Bucket, CalibrationBin, CheckOutcome, CheckReport, Estimate, EventCounts, FORM, Latency, LiveReport,
-    Mark, Point, PolicyReport, PropensityBin, RunReport, ScenarioReport, SegmentReport, Target, Verdict,
+    ArmShare, Bucket, CalibrationBin, CheckOutcome, CheckReport, EventCounts, FORM, IntervalEstimate, Latency,
+    LiveReport, Mark, Point, PolicyReport, PropensityBin, RunReport, ScenarioReport, SegmentReport, Target, Verdict,
 };
 
 /// Of the made-up shop.
@@ -25,10 +25,10 @@ fn noise(seed: u32) -> f64 {
     f64::from(x ^ (x >> 16)) / f64::from(u32::MAX) * 2.0 - 1.0
 }
 
-fn estimate(mean: f64, standard_error: f64) -> Estimate {
+fn estimate(mean: f64, standard_error: f64) -> IntervalEstimate {
     let half = 2.093 * standard_error;
     let (low, high) = (Some(mean - half), Some(mean + half));
-    Estimate { mean, standard_error: Some(standard_error), low, high, confidence: 0.95 }
+    IntervalEstimate { mean, standard_error: Some(standard_error), low, high, confidence: 0.95 }
 }
 
 fn point(mean: f64, standard_error: f64) -> Point {

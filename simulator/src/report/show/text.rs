@@ -9,13 +9,13 @@ use super::{
     live::{latencies, live_notes, pace, quantiles},
     spark::sparkline,
 };
-use crate::report::{CheckOutcome, Estimate, PolicyReport, RunReport, Verdict};
+use crate::report::{CheckOutcome, IntervalEstimate, PolicyReport, RunReport, Verdict};
 
 /// Bars of a curve.
 const WIDTH: usize = 25;
 
 /// A number with as many digits as its error leaves it.
-pub fn with_error(estimate: &Estimate) -> String {
+pub fn with_error(estimate: &IntervalEstimate) -> String {
     match estimate.standard_error {
         Some(error) if error > 1e-9 * estimate.mean.abs() => {
             let digits = digits(error);
@@ -33,7 +33,7 @@ fn digits(error: f64) -> usize {
 }
 
 /// A part as percent, with its interval.
-pub fn percent(estimate: &Estimate) -> String {
+pub fn percent(estimate: &IntervalEstimate) -> String {
     let of = |value: f64| format!("{:+.1}", 100.0 * value);
     match (estimate.low, estimate.high) {
         (Some(low), Some(high)) => format!("{} % [{}, {}]", of(estimate.mean), of(low), of(high)),

@@ -1,6 +1,6 @@
 //! What replications say of a number, and how strongly they speak for or against a bound on it.
 
-use super::tails::{
+use slotwise::evaluate::tails::{
     binomial_at_least, binomial_at_most, binomial_interval, chi_squared_above, normal_quantile, student_above,
     student_quantile,
 };

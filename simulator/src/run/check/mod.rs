@@ -8,7 +8,6 @@
 //! the odds that any outcome of a run is wrong are at most 1 − confidence.
 
 mod evidence;
-pub mod tails;
 
 pub use evidence::{Bounds, Evidence, Measured, lift, mean};
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::report::{Estimate, PolicyReport, RunReport, SegmentReport};
+use crate::report::{IntervalEstimate, PolicyReport, RunReport, SegmentReport};
 
 use super::{
     super::{markup::Markup, number::Unit, phrase},
@@ -27,7 +27,7 @@ pub(super) enum Of {
 }
 
 impl Of {
-    fn estimate(self, segment: &SegmentReport) -> Option<Estimate> {
+    fn estimate(self, segment: &SegmentReport) -> Option<IntervalEstimate> {
         match self {
             Self::Lift => segment.lift,
             Self::Regret => Some(segment.regret_per_decision),
@@ -138,7 +138,7 @@ pub(super) fn row_name(out: &mut Markup, plot: &Plot, name: &str, y: f64) {
 }
 
 /// A mark and its interval.
-fn interval(out: &mut Markup, plot: &Plot, y: f64, series: usize, estimate: &Estimate, tells: &str) {
+fn interval(out: &mut Markup, plot: &Plot, y: f64, series: usize, estimate: &IntervalEstimate, tells: &str) {
     let class = series_class(series);
     spot(out, tells, |out| {
         if let (Some(low), Some(high)) = (estimate.low, estimate.high) {

@@ -1,13 +1,15 @@
-//! Intervals of values that are estimated from few rewards.
+//! Confidence intervals of values that are estimated from few rewards.
 //!
-//! A click comes a few times in a thousand decisions and counts with a weight: an estimate is a sum of few large terms,
-//! and "± 1.96 standard errors" ends too low above, and says ± 0 where no click came. The interval of Fay and Feuer, made
-//! for weighted sums of rare events, is the gamma distribution's with the estimate's mean and variance below, and above
-//! that with one more event of the largest weight. It holds at least its confidence in what they tried, ends above 0
-//! without any event, and is the normal one where there are many.
+//! A click comes a few times in a thousand decisions and counts with a weight, so an estimate is a sum of few large terms.
+//! The interval "± 1.96 standard errors" then ends too low above, and has no width if no click came. The interval of Fay and
+//! Feuer is made for weighted sums of rare events. Its lower end is a quantile of the gamma distribution with the estimate's
+//! mean and variance. Its upper end is a quantile of the gamma distribution with one more event of the largest weight. It
+//! holds at least its confidence in the authors' trials, ends above 0 without any event, and is the normal interval if
+//! there are many events.
 //!
-//! Rewards without weights that are mostly the largest there is are the same seen from above: what they fall short of it is
-//! the rare event. The interval is then the wider of both, each way. Clicks without weights need none of this: they are counted.
+//! Rewards without weights that are mostly the largest possible one are the same case seen from above: falling short of the
+//! largest reward is the rare event. The interval is then the wider of both, in each direction. Clicks without weights need
+//! none of this, since they are counted.
 //!
 //! # Source
 //!
@@ -16,29 +18,29 @@
 
 use statrs::distribution::{ContinuousCDF as _, Gamma};
 
-use crate::{report::Estimate, run::check::tails::normal_quantile};
+use super::{IntervalEstimate, tails::normal_quantile};
 
-/// From this shape on the gamma distribution is taken by Wilson and Hilferty's cube: off by less than 1e-4 of a standard deviation.
+/// Shape above which Wilson and Hilferty's cube stands for the gamma distribution. Its error is below 1e-4 standard deviations.
 const SHAPE_MAX: f64 = 1e4;
 
-/// An estimate and what is known of how it came about.
+/// An estimate with the moments that its interval is computed from.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Moments {
+pub struct EstimateMoments {
     /// The estimate.
     pub value: f64,
-    /// Its standard error.
+    /// The standard error of the estimate.
     pub standard_error: f64,
-    /// The part of it that is a sum of rewards with weights, none of them below 0; none: rewards can be below 0.
+    /// The part of the estimate that is a sum of weighted rewards of at least 0, or `None` if rewards can be negative.
     pub events: Option<f64>,
-    /// What one more reward of the largest size and weight would add.
+    /// The amount that one more reward of the largest size and weight would add.
     pub largest: f64,
-    /// What the mean cannot exceed; none: weights have no such bound.
+    /// The largest possible mean, or `None` with weights, which have no such bound.
     pub ceiling: Option<f64>,
 }
 
-impl Moments {
-    /// With the interval of Fay and Feuer where no reward lies below 0, else the normal one.
-    pub fn estimate(self, confidence: f64) -> Estimate {
+impl EstimateMoments {
+    /// Returns the estimate with the interval of Fay and Feuer, or with the normal interval if rewards can be negative.
+    pub fn estimate(self, confidence: f64) -> IntervalEstimate {
         let Self { value, standard_error, events, largest, ceiling } = self;
         let tail = 0.5 * (1.0 - confidence);
         let normal = normal_quantile(tail) * standard_error;
@@ -52,7 +54,7 @@ impl Moments {
                 if let Some(short) = ceiling.map(|most| most - events).filter(|short| *short < events) {
                     (below, above) = (below.max(over(short)).min(events), above.max(under(short)));
                 }
-                // Where a model foresaw rewards, its errors are spread too, both ways.
+                // If a model predicted rewards, its errors add spread in both directions.
                 if value.to_bits() == events.to_bits() {
                     (below, above)
                 } else {
@@ -60,7 +62,7 @@ impl Moments {
                 }
             }
         };
-        Estimate {
+        IntervalEstimate {
             mean: value,
             standard_error: Some(standard_error),
             low: Some(value - below),
@@ -70,12 +72,12 @@ impl Moments {
     }
 }
 
-/// The normal interval.
-pub fn normal(value: f64, standard_error: f64, confidence: f64) -> Estimate {
-    Moments { value, standard_error, events: None, largest: 0.0, ceiling: None }.estimate(confidence)
+/// Returns the estimate with the normal interval.
+pub fn normal(value: f64, standard_error: f64, confidence: f64) -> IntervalEstimate {
+    EstimateMoments { value, standard_error, events: None, largest: 0.0, ceiling: None }.estimate(confidence)
 }
 
-/// The number that a gamma variate of this mean and variance is below with probability `p`.
+/// Returns the quantile at `p` of the gamma distribution with this mean and variance.
 fn gamma_quantile(p: f64, mean: f64, var: f64) -> f64 {
     if mean <= 0.0 || var <= 0.0 {
         return mean.max(0.0);
@@ -92,17 +94,17 @@ fn gamma_quantile(p: f64, mean: f64, var: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::order::SplitMix64;
+    use rand::{RngExt as _, SeedableRng as _, rngs::Xoshiro256PlusPlus};
 
     #[track_caller]
     fn near(got: f64, want: f64, within: f64) {
         assert!((got - want).abs() < within, "{got} against {want}");
     }
 
-    /// Half a χ² variate of 2k degrees is a gamma variate of shape k: printed quantiles of χ² with 20 degrees, 9.591 and
-    /// 34.170. And of shape 1 it is exponential.
+    /// Half a χ² variate of 2k degrees is a gamma variate of shape k. The printed quantiles of χ² with 20 degrees are 9.591
+    /// and 34.170. A gamma variate of shape 1 is exponential.
     #[test]
-    fn gamma_quantiles_are_those_of_the_tables() {
+    fn gamma_quantiles_equal_those_of_printed_tables() {
         near(gamma_quantile(0.025, 10.0, 10.0), 0.5 * 9.590_777, 1e-5);
         near(gamma_quantile(0.975, 20.0, 40.0), 34.169_607, 1e-4);
         near(gamma_quantile(0.975, 3.0, 9.0), -3.0 * 0.025_f64.ln(), 1e-8);
@@ -112,14 +114,15 @@ mod tests {
         assert!(gamma_quantile(0.5, 0.0, 0.0).abs() < 1e-300);
     }
 
-    /// Of n weights of 1 and k events the interval is that of a Poisson count, over n: by the printed table for k = 10,
-    /// from 4.795 to 18.390; without any event it ends at −ln 0.025 = 3.689.
+    /// The interval of n weights of 1 and k events is that of a Poisson count, divided by n. The printed table says 4.795 to
+    /// 18.390 for k = 10. Without any event the interval ends at −ln 0.025 = 3.689.
     #[test]
-    fn with_equal_weights_it_is_the_poisson_interval() {
+    fn equal_weights_give_the_poisson_interval() {
         let n = 1e4;
         let of = |k: f64| {
             let (value, standard_error) = (k / n, k.sqrt() / n);
-            let moments = Moments { value, standard_error, events: Some(value), largest: 1.0 / n, ceiling: None };
+            let moments =
+                EstimateMoments { value, standard_error, events: Some(value), largest: 1.0 / n, ceiling: None };
             let estimate = moments.estimate(0.95);
             [estimate.low.unwrap() * n, estimate.high.unwrap() * n]
         };
@@ -132,28 +135,29 @@ mod tests {
         near(of(1e6)[1], 1e6 + 1.959_964e3, 3.0);
     }
 
-    /// Ten thousand decisions, of which one in fifty could have earned and does so with 4 %, with a weight of 20 or 5:
-    /// 8 events on average. Of 2,000 intervals at most 5 % may miss, and by their binomial spread √(.05·.95/2000) = .0049,
-    /// five of which is a false alarm once in 3.5 million fresh seeds; seeds are fixed. The normal ones miss more.
+    /// Of ten thousand decisions one in fifty can earn, and does so with 4 %, with a weight of 20 or 5: 8 events on average.
+    /// Of 2,000 intervals at most 5 % may miss, plus five binomial standard deviations √(.05·.95/2000) = .0049, which is a
+    /// false alarm once in 3.5 million fresh seeds. The seeds are fixed. Normal intervals miss more.
     #[test]
-    fn rare_events_with_weights_are_covered() {
+    fn intervals_cover_rare_events_with_weights() {
         let truth = 0.02 * 0.04 * (0.5 * 20.0 + 0.5 * 5.0);
         let (mut missed, mut missed_by_normal) = (0, 0);
         for seed in 0..2_000 {
-            let mut random = SplitMix64::new(seed);
+            let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
             let (mut sum, mut sum_sq, n) = (0.0, 0.0, 1e4);
             // Only decisions that can earn are drawn; a binomial number of them by its normal limit would do no better.
             for _ in 0..10_000 {
-                if random.fraction() < 0.02 * 0.04 {
-                    let term: f64 = if random.fraction() < 0.5 { 20.0 } else { 5.0 };
+                if random.random::<f64>() < 0.02 * 0.04 {
+                    let term: f64 = if random.random::<f64>() < 0.5 { 20.0 } else { 5.0 };
                     sum += term;
                     sum_sq += term * term;
                 }
             }
             let value: f64 = sum / n;
             let standard_error = ((sum_sq / n - value * value) / n).sqrt();
-            let misses = |e: Estimate| !(e.low.unwrap()..=e.high.unwrap()).contains(&truth);
-            let moments = Moments { value, standard_error, events: Some(value), largest: 20.0 / n, ceiling: None };
+            let misses = |e: IntervalEstimate| !(e.low.unwrap()..=e.high.unwrap()).contains(&truth);
+            let moments =
+                EstimateMoments { value, standard_error, events: Some(value), largest: 20.0 / n, ceiling: None };
             missed += i32::from(misses(moments.estimate(0.95)));
             missed_by_normal += i32::from(misses(normal(value, standard_error, 0.95)));
         }
