@@ -1,6 +1,7 @@
-//! How long something takes, for people: the one place where a clock is read.
+//! Measured durations, for people. Only this module reads a clock.
 //!
-//! Deliberately not here: time as a fact. In process that is virtual, see [`crate::learning::service`].
+//! Deliberately not here: time that decisions depend on. In this process that time is virtual, see
+//! [`crate::learning::service`].
 
 use std::time::{Duration, Instant};
 
@@ -9,18 +10,18 @@ use std::time::{Duration, Instant};
 pub struct Stopwatch(Instant);
 
 impl Stopwatch {
-    /// Begins now.
+    /// Starts a stopwatch.
     #[expect(clippy::disallowed_methods, reason = "a duration for people, not a fact")]
     pub fn start() -> Self {
         Self(Instant::now())
     }
 
-    /// Since it began.
+    /// Returns the duration since the start.
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()
     }
 
-    /// Seconds since it began.
+    /// Returns the seconds since the start.
     pub fn seconds(self) -> f64 {
         self.0.elapsed().as_secs_f64()
     }

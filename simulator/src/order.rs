@@ -1,24 +1,25 @@
-//! In which order a data set is streamed: a shuffle that is the same on every machine and in every language;
-//! and the generator under it, from which simulated shoppers draw too.
+//! Seeded random numbers and orders that are the same on every machine and in every language.
 //!
-//! Deliberately not here: randomness of any other purpose. Decisions draw from the engine's own streams.
+//! A data set is streamed in such an order, and simulated shoppers draw from the generator.
+//!
+//! Deliberately not here: randomness for any other purpose. Decisions draw from the engine's own streams.
 
-/// A generator of 64-bit numbers.
+/// Generator of 64-bit numbers.
 ///
 /// # Source
 ///
-/// Steele, Lea & Flood, *Fast splittable pseudorandom number generators* (OOPSLA 2014), with the
-/// constants of Vigna's `splitmix64.c`.
+/// Steele, Lea & Flood, *Fast splittable pseudorandom number generators* (OOPSLA 2014), with the constants of Vigna's
+/// `splitmix64.c`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SplitMix64(u64);
 
 impl SplitMix64 {
-    /// The stream of this seed.
+    /// Returns the generator of this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next number, uniform over all 64-bit numbers.
+    /// Returns the next number, uniform over all 64-bit numbers.
     pub fn next_word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -26,12 +27,12 @@ impl SplitMix64 {
         z ^ (z >> 31)
     }
 
-    /// The next number, uniform over the multiples of 2^−53 in [0, 1).
+    /// Returns the next number, uniform over the multiples of 2^−53 in [0, 1).
     pub fn fraction(&mut self) -> f64 {
         (self.next_word() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// The next number, uniform over 0 to `n` − 1; the remainder favours small ones by less than n / 2^64.
+    /// Returns the next number, uniform over 0 to `n` − 1. The remainder favours small numbers by less than n / 2^64.
     pub fn below(&mut self, n: usize) -> usize {
         #[expect(clippy::cast_possible_truncation, reason = "a remainder of n is below n, a usize")]
         let below = (self.next_word() % n as u64) as usize;
@@ -39,7 +40,7 @@ impl SplitMix64 {
     }
 }
 
-/// The numbers 0 to `n` − 1 in the order of this seed.
+/// Returns the numbers 0 to `n` − 1 in the order of this seed.
 ///
 /// For i from n − 1 down to 1, the entries i and j = next mod (i + 1) change places.
 ///
@@ -59,15 +60,15 @@ pub fn permutation(n: usize, seed: u64) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    /// Vigna's published values for seed 0.
+    /// The expected values are those that Vigna published for seed 0.
     #[test]
     fn splitmix_gives_its_published_values() {
         let mut random = SplitMix64::new(0);
         assert_eq!([random.next_word(), random.next_word()], [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4]);
     }
 
-    /// A uniform number has the mean 1/2 and the standard deviation 1/√12: the mean of 10,000 is off by .0029,
-    /// and five of those is a false alarm once in 1.7 million fresh seeds; the seed is fixed.
+    /// A uniform number has the mean 1/2 and the standard deviation 1/√12. The mean of 10,000 numbers is off by .0029,
+    /// and five of those is a false alarm once in 1.7 million fresh seeds. The seed is fixed.
     #[test]
     fn fractions_are_uniform_between_0_and_1() {
         let mut random = SplitMix64::new(3);
@@ -78,7 +79,7 @@ mod tests {
         assert!((SplitMix64::new(0).fraction() - first).abs() < 1e-15);
     }
 
-    /// The values come from another implementation, in another language.
+    /// The expected values come from another implementation, in another language.
     #[test]
     fn the_order_of_a_seed_is_the_agreed_one() {
         assert_eq!(permutation(10, 0)[..8], [6, 3, 2, 9, 8, 1, 4, 7]);

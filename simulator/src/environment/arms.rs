@@ -1,4 +1,4 @@
-//! The arms of one replication: those of the catalogue, and those that are drawn.
+//! The arms of one replication, written in the catalogue or generated from it.
 
 use std::sync::Arc;
 
@@ -14,44 +14,44 @@ use crate::scenario::{
     time::{Moment, When},
 };
 
-/// From so many arms on, the report tells of groups instead.
-const ARMS_TOLD_MAX: usize = 50;
+/// Number of arms above which a report tells of groups instead.
+const ARMS_REPORTED_MAX: usize = 50;
 
-/// An arm.
+/// An arm with the facts that only the environment knows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EnvironmentArm {
-    /// As the slot knows it.
+    /// The arm as the slot knows it.
     pub arm: Arc<Arm>,
-    /// Log odds of the first step, before terms.
+    /// Log odds of the first funnel step, before terms.
     pub appeal: f64,
-    /// What a shopper pays.
+    /// The price that a shopper pays, or `None`.
     pub price: Option<f64>,
-    /// What the shop keeps of it.
+    /// The margin that the shop keeps, or `None`.
     pub margin: Option<f64>,
-    /// When it joins the slot.
+    /// The moment at which the arm joins the slot, or `None` if it is there from the start.
     pub launch: Option<When>,
-    /// When it leaves.
+    /// The moment at which the arm leaves the slot, or `None` if it stays.
     pub retire: Option<When>,
-    /// When it is out of stock, whatever else.
+    /// Periods in which the arm is certainly out of stock.
     pub out_of_stock: Vec<Period>,
-    /// Which of [`groups`] it belongs to.
+    /// Index of the arm's group among [`groups`].
     pub group: usize,
     coins: Coins,
 }
 
 impl EnvironmentArm {
-    /// Whether it is in the slot.
+    /// Returns whether the arm is in the slot.
     pub fn present(&self, now: Moment) -> bool {
         self.launch.is_none_or(|launch| launch.reached(now)) && self.retire.is_none_or(|retire| !retire.reached(now))
     }
 
-    /// Whether it is in stock, in the period of this number.
+    /// Returns whether the arm is in stock, in the stock period of this number.
     pub fn in_stock(&self, now: Moment, period: u64, share: f64) -> bool {
         let out = self.out_of_stock.iter().any(|out| out.from.reached(now) && !out.until.reached(now));
         !(out || share > 0.0 && self.coins.flip(Purpose::Stock, period, share))
     }
 
-    /// How far something that odds depend on applies to it; prices in units of `median`.
+    /// Returns the value of a factor of the odds for this arm. Prices are in units of `median`.
     pub fn factor(&self, factor: &ArmFactor, median: f64) -> f64 {
         let yes = |applies: bool| f64::from(u8::from(applies));
         match factor {
@@ -71,11 +71,11 @@ impl EnvironmentArm {
     }
 }
 
-/// What the report tells shares of: arms, or groups of them where there are many.
+/// Returns the names that the report tells shares of: arms, or groups of them if there are many.
 pub fn groups(scenario: &Scenario) -> Vec<String> {
     let CatalogueSpec { arms, generated, group_by, .. } = &scenario.catalogue;
     let drawn = generated.as_ref().map_or(0, |generated| generated.count);
-    if arms.len() + drawn as usize <= ARMS_TOLD_MAX {
+    if arms.len() + drawn as usize <= ARMS_REPORTED_MAX {
         let ids = generated.iter().flat_map(|of| (0..of.count).map(|i| format!("{}{i}", of.prefix)));
         return arms.iter().map(|arm| arm.arm_id.clone()).chain(ids).collect();
     }
@@ -108,7 +108,7 @@ fn group(scenario: &Scenario, groups: &[String], arm: &Arm) -> usize {
     groups.iter().position(|group| group == arm.id.as_str()).or(by_word).unwrap_or(last)
 }
 
-/// A trait as an attribute of an arm.
+/// Draws a trait as an attribute of an arm.
 fn drawn(of: &TraitSpec, coins: Coins, item: u64) -> Value {
     match of {
         TraitSpec::Words(words) => {
@@ -122,7 +122,7 @@ fn drawn(of: &TraitSpec, coins: Coins, item: u64) -> Value {
     }
 }
 
-/// The arms of a replication, in the slot's order.
+/// Returns the arms of a replication, in the slot's order.
 pub(super) fn arms(scenario: &Scenario, seed: u64, replication: u64) -> Result<Vec<EnvironmentArm>, FieldError> {
     let groups = groups(scenario);
     let mut all = Vec::new();

@@ -1,49 +1,50 @@
-//! Randomness without an order: every number is a hash of what it is for.
+//! Randomness without an order: every number is a hash of its purpose.
 //!
-//! Invariants: a coin depends on (seed, replication, visit or shopper, purpose, item) alone, so one more draw here
-//! moves nothing there, and all policies see the same shoppers with the same potential outcomes.
+//! Invariant: a coin depends on (seed, replication, visit or shopper, purpose, item) alone. One more draw in one place
+//! therefore changes no draw in another, and all policies see the same shoppers with the same potential outcomes.
 
 use std::f64::consts::TAU;
 
-/// What a number is for.
+/// Purpose of a random number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Purpose {
-    /// The time to the next session, and whether it comes at all.
+    /// Time to the next session, and whether the session comes at all.
     Arrival = 1,
-    /// Who comes.
+    /// Identity of a shopper.
     Who,
-    /// What is different between shoppers.
+    /// Differences between shoppers.
     Trait,
-    /// What a shopper comes for.
+    /// Intent of a shopper.
     Intent,
-    /// How a session goes on.
+    /// Course of a session.
     Session,
-    /// Whether a position is looked at.
+    /// Looks at positions.
     Look,
-    /// Whether a step is taken.
+    /// Funnel steps.
     Step,
-    /// How long it takes.
+    /// Delays of funnel steps.
     Delay,
-    /// What it is worth.
+    /// Values of events.
     Value,
-    /// What happens to its event on the way.
+    /// Defects of events on their way.
     Dirt,
-    /// Whether something else is shown.
+    /// Overrides of decisions.
     Override,
-    /// What an arm is.
+    /// Traits of an arm.
     Arm,
-    /// Whether it is in stock.
+    /// Stock of an arm.
     Stock,
     /// The slot's own draw.
     Draw,
 }
 
-/// All the coins of one thing: a visit, a shopper, an arm.
+/// Coins of one visit, shopper or arm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Coins(u64);
 
-/// Steele, Lea & Flood, "Fast splittable pseudorandom number generators" (2014): the finaliser of `SplitMix64`.
+/// Mixes a word. (Steele, Lea & Flood, "Fast splittable pseudorandom number generators", 2014: the finaliser of
+/// `SplitMix64`.)
 fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -52,13 +53,13 @@ fn mix(mut z: u64) -> u64 {
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A hash that goes on with another number.
+/// Continues a hash with another number.
 fn then(word: u64, number: u64) -> u64 {
     mix(word.wrapping_add(GOLDEN) ^ mix(number.wrapping_add(GOLDEN)))
 }
 
 impl Coins {
-    /// Those of the thing that these numbers name, under a name that keeps one use apart from another.
+    /// Returns the coins of the thing that these numbers name. `purpose` keeps one kind of thing apart from another.
     pub fn of(purpose: &str, numbers: &[u64]) -> Self {
         let mut word = purpose.len() as u64;
         for eight in purpose.as_bytes().chunks(8) {
@@ -67,35 +68,35 @@ impl Coins {
         Self(numbers.iter().fold(word, |word, &number| then(word, number)))
     }
 
-    /// 64 random bits.
+    /// Returns 64 random bits.
     pub fn word(self, purpose: Purpose, item: u64) -> u64 {
         let stream = mix(self.0 ^ (purpose as u64).wrapping_mul(GOLDEN));
         mix(stream.wrapping_add(item.wrapping_add(1).wrapping_mul(GOLDEN)))
     }
 
-    /// A number in (0, 1), uniform.
+    /// Returns a uniform number in (0, 1).
     pub fn fraction(self, purpose: Purpose, item: u64) -> f64 {
-        // The top 52 bits and a half, so that neither end is met.
+        // The number consists of the top 52 bits and a half, so neither end occurs.
         ((self.word(purpose, item) >> 12) as f64 + 0.5) / (1_u64 << 52) as f64
     }
 
-    /// Whether something of this chance happens.
+    /// Returns whether an event of this chance happens.
     pub fn flip(self, purpose: Purpose, item: u64, chance: f64) -> bool {
         self.fraction(purpose, item) < chance
     }
 
-    /// A standard normal number; takes the items 2i and 2i + 1. (Box & Muller 1958.)
+    /// Returns a standard normal number from the items 2i and 2i + 1. (Box & Muller 1958.)
     pub fn normal(self, purpose: Purpose, item: u64) -> f64 {
         let (u, v) = (self.fraction(purpose, 2 * item), self.fraction(purpose, 2 * item + 1));
         (-2.0 * u.ln()).sqrt() * (TAU * v).cos()
     }
 
-    /// An exponential number of mean 1.
+    /// Returns an exponential number of mean 1.
     pub fn exponential(self, purpose: Purpose, item: u64) -> f64 {
         -self.fraction(purpose, item).ln()
     }
 
-    /// An index into shares, with chances in proportion to them; the last where all are 0.
+    /// Returns an index with a chance in proportion to its weight, or the last index if all weights are 0.
     pub fn pick(self, purpose: Purpose, item: u64, shares: impl Iterator<Item = f64> + Clone) -> usize {
         let mut left = self.fraction(purpose, item) * shares.clone().sum::<f64>();
         let mut last = 0;
@@ -114,8 +115,8 @@ impl Coins {
 mod tests {
     use super::*;
 
-    /// Of n uniform numbers the mean is off by 1/√(12n), the variance of 1/12 by √(1/180n); of normal ones by 1/√n and
-    /// √(2/n). Five of those is a false alarm once in 1.7 million fresh seeds.
+    /// The mean of n uniform numbers is off by 1/√(12n) and their variance of 1/12 by √(1/180n). For normal numbers it
+    /// is 1/√n and √(2/n). Five of those is a false alarm once in 1.7 million fresh seeds.
     #[test]
     fn coins_have_the_mean_and_spread_of_their_kind() {
         const N: u32 = 200_000;
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn purposes_items_and_things_are_kept_apart() {
+    fn coins_of_different_purposes_items_and_things_differ() {
         let (a, b) = (Coins::of("a", &[1]), Coins::of("a", &[2]));
         assert_ne!(a, Coins::of("b", &[1]));
         let words =
@@ -144,9 +145,9 @@ mod tests {
         assert_eq!(words[0], Coins::of("a", &[1]).word(Purpose::Look, 0));
     }
 
-    /// 30,000 picks of shares 1:0:3; the standard error of the first is √(30,000·¼·¾) = 75.
+    /// Of 30,000 picks with weights 1:0:3, the standard error of the first is √(30,000·¼·¾) = 75.
     #[test]
-    fn picks_follow_the_shares() {
+    fn picks_follow_the_weights() {
         let coins = Coins::of("pick", &[]);
         let mut counts = [0_i64; 3];
         for i in 0..30_000 {

@@ -1,10 +1,10 @@
-//! How what is true changes over time.
+//! Changes of the truth over time.
 
 use std::f64::consts::TAU;
 
 use crate::scenario::{DriftCourse, time::Moment};
 
-/// Where a course stands: 0 to 1, seasonal −1 to 1.
+/// Returns the level of a drift: 0 to 1, or −1 to 1 if it is seasonal.
 pub fn level(course: &DriftCourse, now: Moment) -> f64 {
     match *course {
         DriftCourse::Abrupt { at, until } => {
@@ -27,9 +27,9 @@ mod tests {
         Moment { index, horizon: 100, at_us: index as f64 * 3_600e6 }
     }
 
-    /// By hand, in parts of a horizon of 100 and in hours.
+    /// Computed by hand, in parts of a horizon of 100 and in hours.
     #[test]
-    fn courses_stand_where_their_shape_says() {
+    fn drift_levels_follow_their_shape() {
         let abrupt = DriftCourse::Abrupt { at: When::Part(0.5), until: Some(When::Part(0.75)) };
         for (index, want) in [(49, 0.0), (50, 1.0), (74, 1.0), (75, 0.0)] {
             assert!((level(&abrupt, at(index)) - want).abs() < 1e-12, "{index}");

@@ -1,13 +1,14 @@
-//! The odds of every step, and what every way through the funnel is worth.
+//! Odds of every funnel step, and the reward of every path through the funnel.
 //!
-//! A *way* is the set of steps that were taken with a shown arm, as bits: bit j for step j. A step can only be taken
-//! where the one it needs was. With `p_j` the chance of step j once it can be taken, and R the goal's reward of a way,
+//! A *path* is the set of steps that were taken with a shown arm, as bits: bit j for step j. A step is possible only
+//! after the step that it needs. Let `p_j` be the chance of step j once it is possible, and R the goal's reward of a
+//! path. Then
 //!
 //! ```text
-//! E[reward | looked at] = Σ_ways R(way) · Π_{j in way} p_j · Π_{j not in way, can be taken} (1 − p_j)
+//! E[reward | looked at] = Σ_paths R(path) · Π_{j in path} p_j · Π_{j not in path, possible} (1 − p_j)
 //! ```
 //!
-//! which is a sum of at most 2^6 terms, and exact.
+//! The sum has at most 2^6 terms and is exact.
 
 use slotwise::slot::{Contribution, Goal};
 
@@ -17,30 +18,30 @@ use crate::scenario::{
     names::{ShopperFactor, arm_factor, shopper_factor},
 };
 
-/// A way through the funnel: the steps that were taken, as bits.
-pub type Way = u8;
+/// A path through the funnel: the steps that were taken, as bits.
+pub type FunnelPath = u8;
 
 /// The odds of one step.
 #[derive(Debug, Clone, PartialEq)]
 struct Odds {
-    /// The step it needs.
+    /// The step that must be taken before, or `None`.
     after: Option<usize>,
-    /// Fixed, instead of odds.
+    /// A fixed chance instead of odds, or `None`.
     chance: Option<f64>,
-    /// What odds depend on about the visit: an index into [`Funnel::factors`].
+    /// The factors of the odds, as indices into [`Funnel::factors`].
     factors: Vec<usize>,
-    /// Per arm, before factors.
+    /// Log odds by arm, before factors.
     base: Vec<f64>,
-    /// Per arm and factor, row by row.
+    /// Weights by arm and factor, row by row.
     weights: Vec<f64>,
 }
 
-/// Something about a visit that odds depend on.
+/// A factor of the odds that depends on the visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Factor {
-    /// About the shopper.
+    /// The part that depends on the shopper.
     pub shopper: ShopperFactor,
-    /// Times the level of the drift of this index.
+    /// Index of the drift whose level multiplies the factor, or `None`.
     pub drift: Option<usize>,
 }
 
@@ -49,14 +50,14 @@ pub(super) struct Factor {
 pub(super) struct Funnel {
     odds: Vec<Odds>,
     factors: Vec<Factor>,
-    ways: Vec<Way>,
-    /// Per arm and way.
+    paths: Vec<FunnelPath>,
+    /// Rewards by arm and path.
     rewards: Vec<f64>,
-    /// Of an arm that nothing was done with.
+    /// Reward of an arm with which no step was taken.
     nothing: f64,
 }
 
-/// The value of a step's event, before its spread; none: it has none.
+/// Returns the value of a step's event, before its spread, or `None` if it has none.
 pub fn value(step: &FunnelStep, arm: &EnvironmentArm) -> Option<f64> {
     match step.value {
         None => None,
@@ -66,7 +67,7 @@ pub fn value(step: &FunnelStep, arm: &EnvironmentArm) -> Option<f64> {
     }
 }
 
-/// The step that another needs.
+/// Returns the step that step `i` needs, or `None`.
 pub fn needs(steps: &[FunnelStep], i: usize) -> Option<usize> {
     match &steps[i].after {
         Some(after) => steps[..i].iter().position(|step| step.kind == *after),
@@ -74,16 +75,16 @@ pub fn needs(steps: &[FunnelStep], i: usize) -> Option<usize> {
     }
 }
 
-/// The goal's reward of a way, where `value_of` gives the value of each step's event.
-pub fn reward(goal: &Goal, steps: &[FunnelStep], way: Way, value_of: impl Fn(usize) -> Option<f64>) -> f64 {
-    let taken = |i: usize| way & (1 << i) != 0;
+/// Returns the goal's reward of a path. `value_of` gives the value of each step's event.
+pub fn reward(goal: &Goal, steps: &[FunnelStep], path: FunnelPath, value_of: impl Fn(usize) -> Option<f64>) -> f64 {
+    let taken = |i: usize| path & (1 << i) != 0;
     let taken_back = |i: usize| (0..steps.len()).any(|j| taken(j) && steps[j].reverses && needs(steps, j) == Some(i));
     let counted = (0_i64..).zip(0..steps.len()).filter(|&(_, i)| taken(i) && !steps[i].reverses && !taken_back(i));
     goal.reward(counted.map(|(time_us, i)| Contribution { kind: &steps[i].kind, value: value_of(i), time_us }))
 }
 
 impl Funnel {
-    /// The funnel of these arms.
+    /// Returns the funnel of these arms.
     pub(super) fn new(scenario: &Scenario, arms: &[EnvironmentArm], goal: &Goal) -> Result<Self, Problem> {
         let steps = &scenario.behaviour.steps;
         let median = median_price(arms);
@@ -131,33 +132,34 @@ impl Funnel {
             of.weights = (0..arms.len()).flat_map(|arm| columns.iter().map(move |column| column[arm])).collect();
             odds.push(of);
         }
-        let possible = |way: &Way| {
-            (0..steps.len()).all(|i| way & (1 << i) == 0 || needs(steps, i).is_none_or(|after| way & (1 << after) != 0))
+        let possible = |path: &FunnelPath| {
+            (0..steps.len())
+                .all(|i| path & (1 << i) == 0 || needs(steps, i).is_none_or(|after| path & (1 << after) != 0))
         };
-        let ways: Vec<Way> = (0..1_u8 << steps.len()).filter(possible).collect();
+        let paths: Vec<FunnelPath> = (0..1_u8 << steps.len()).filter(possible).collect();
         let rewards = arms
             .iter()
-            .flat_map(|arm| ways.iter().map(|&way| reward(goal, steps, way, |i| value(&steps[i], arm))))
+            .flat_map(|arm| paths.iter().map(|&path| reward(goal, steps, path, |i| value(&steps[i], arm))))
             .collect();
-        Ok(Self { odds, factors, ways, rewards, nothing: goal.reward([].into_iter()) })
+        Ok(Self { odds, factors, paths, rewards, nothing: goal.reward([].into_iter()) })
     }
 
-    /// What odds depend on; [`chance`](Self::chance) is given the value of each.
+    /// Returns the factors of the odds. [`chance`](Self::chance) takes the value of each.
     pub(super) fn factors(&self) -> &[Factor] {
         &self.factors
     }
 
-    /// The reward of an arm that nothing was done with.
+    /// Returns the reward of an arm with which no step was taken.
     pub(super) fn nothing(&self) -> f64 {
         self.nothing
     }
 
-    /// The step that step `i` needs.
+    /// Returns the step that step `i` needs, or `None`.
     pub(super) fn after(&self, i: usize) -> Option<usize> {
         self.odds[i].after
     }
 
-    /// The chance of step `i` with an arm, once it can be taken, where factors have these values.
+    /// Returns the chance of step `i` with an arm, once it is possible, for these values of the factors.
     pub(super) fn chance(&self, i: usize, arm: usize, values: &[f64]) -> f64 {
         let odds = &self.odds[i];
         if let Some(chance) = odds.chance {
@@ -168,21 +170,21 @@ impl Funnel {
         logistic(odds.base[arm] + terms.sum::<f64>())
     }
 
-    /// The expected reward of an arm that is looked at.
+    /// Returns the expected reward of an arm that is looked at.
     pub(super) fn expected(&self, arm: usize, values: &[f64]) -> f64 {
         let steps = self.odds.len();
         let mut chances = [0.0; crate::scenario::STEPS_MAX];
         for (i, chance) in chances.iter_mut().enumerate().take(steps) {
             *chance = self.chance(i, arm, values);
         }
-        let rewards = &self.rewards[arm * self.ways.len()..(arm + 1) * self.ways.len()];
+        let rewards = &self.rewards[arm * self.paths.len()..(arm + 1) * self.paths.len()];
         let mut sum = 0.0;
-        for (&way, reward) in self.ways.iter().zip(rewards) {
+        for (&path, reward) in self.paths.iter().zip(rewards) {
             let mut p = 1.0;
             for (i, odds) in self.odds.iter().enumerate() {
-                if way & (1 << i) != 0 {
+                if path & (1 << i) != 0 {
                     p *= chances[i];
-                } else if odds.after.is_none_or(|after| way & (1 << after) != 0) {
+                } else if odds.after.is_none_or(|after| path & (1 << after) != 0) {
                     p *= 1.0 - chances[i];
                 }
             }
@@ -191,10 +193,10 @@ impl Funnel {
         sum
     }
 
-    /// The reward of an arm with which only the first step was taken.
+    /// Returns the reward of an arm with which only the first step was taken.
     pub(super) fn first_step(&self, arm: usize) -> f64 {
-        let place = self.ways.iter().position(|&way| way == 1).unwrap_or(0);
-        self.rewards[arm * self.ways.len() + place]
+        let place = self.paths.iter().position(|&path| path == 1).unwrap_or(0);
+        self.rewards[arm * self.paths.len() + place]
     }
 }
 
@@ -202,7 +204,7 @@ fn logistic(log_odds: f64) -> f64 {
     1.0 / (1.0 + (-log_odds).exp())
 }
 
-/// The median of the prices; 1 without any.
+/// Returns the median of the prices, or 1 without any.
 fn median_price(arms: &[EnvironmentArm]) -> f64 {
     let mut prices: Vec<f64> = arms.iter().filter_map(|arm| arm.price).collect();
     prices.sort_by(f64::total_cmp);

@@ -1,14 +1,17 @@
-//! The environment of one replication: who comes when, what is true of every arm for them, and what they do.
+//! The environment of one replication: visits, the truth about every arm, and the shoppers' outcomes.
 //!
 //! * [`Traffic`]: the visits, in order of time.
-//! * [`Environment`]: the expected reward of every arm in every visit, by formula; and what a shopper does with what is
-//!   shown, by the coins of that visit.
-//! * [`coin`]: where randomness comes from.
+//! * [`Environment`]: the expected reward of every arm in every visit, by formula, and the shopper's outcomes with the
+//!   shown arms, by the coins of that visit.
+//! * [`coin`]: the source of randomness.
 //!
-//! Invariants: nothing here knows a policy or a slot's state, so all policies meet the same shoppers, who would do
-//! the same with the same arm; what is expected is what happens on average.
+//! Invariants:
 //!
-//! Deliberately not here: what the slot hears of it, and when.
+//! * Nothing here knows a policy or a slot's state. All policies meet the same shoppers, who do the same with the same
+//!   arm.
+//! * The expected reward is the mean of the rewards that shoppers give.
+//!
+//! Deliberately not here: when the slot receives the outcomes, and which of them.
 
 mod arms;
 pub mod coin;
@@ -24,7 +27,7 @@ use slotwise::slot::Goal;
 pub use arms::{EnvironmentArm, groups};
 pub use coin::{Coins, Purpose};
 pub use course::level;
-pub use funnel::{Way, needs, reward, value};
+pub use funnel::{FunnelPath, needs, reward, value};
 pub use shopper::{Shopper, TraitValue, Visit};
 pub use traffic::Traffic;
 
@@ -42,49 +45,49 @@ pub struct Environment<'a> {
     goal: &'a Goal,
 }
 
-/// What a shopper did: a step with an arm.
+/// A funnel step that a shopper took with a shown arm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ShopperOutcome {
-    /// The place of the arm among those shown.
+    /// The arm's position.
     pub place: usize,
     /// The step's index.
     pub step: usize,
-    /// From the decision to it, microseconds.
+    /// Time from the decision to the step, microseconds.
     pub delay_us: f64,
-    /// The value of its event.
+    /// The value of the step's event, or `None`.
     pub value: Option<f64>,
 }
 
-/// What is true of every arm for a visit.
+/// The truth about every arm for a visit.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Truth {
-    /// The value of each factor that odds depend on.
+    /// The value of each factor of the odds.
     factors: Vec<f64>,
-    /// Expected reward per arm, when it is looked at.
+    /// Expected reward of each arm if it is looked at.
     pub expected: Vec<f64>,
-    /// In a cascade, the chance per arm that the shopper stops there, when it is looked at; else empty.
+    /// In a cascade, the chance of each arm to stop the shopper if it is looked at. Otherwise empty.
     pub stops: Vec<f64>,
 }
 
 impl<'a> Environment<'a> {
-    /// The environment of a replication, whose rewards are `goal`'s.
+    /// Returns the environment of a replication, whose rewards are those of `goal`.
     pub fn new(scenario: &'a Scenario, goal: &'a Goal, seed: u64, replication: u64) -> Result<Self, Problem> {
         let arms = arms::arms(scenario, seed, replication).map_err(|e| Problem::from(e).within("catalogue"))?;
         let funnel = Funnel::new(scenario, &arms, goal)?;
         Ok(Self { scenario, seed, replication, arms, funnel, goal })
     }
 
-    /// Its arms, in the slot's order; those to come among them.
+    /// Returns all arms in the slot's order, including those that join later.
     pub fn arms(&self) -> &[EnvironmentArm] {
         &self.arms
     }
 
-    /// Its visits.
+    /// Returns the visits.
     pub fn traffic(&self) -> Traffic<'a> {
         Traffic::new(self.scenario, self.seed, self.replication)
     }
 
-    /// Where the period of random stock-outs stands: their number, and which arms are in stock in it.
+    /// Returns the number of the current period of random stock-outs.
     pub fn stock_period(&self, now: Moment) -> u64 {
         let Some(outs) = &self.scenario.catalogue.stock_outs else { return 0 };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 0, and few")]
@@ -92,24 +95,25 @@ impl<'a> Environment<'a> {
         period
     }
 
-    /// Whether an arm is in stock.
+    /// Returns whether an arm is in stock.
     pub fn in_stock(&self, arm: usize, now: Moment) -> bool {
         let share = self.scenario.catalogue.stock_outs.as_ref().map_or(0.0, |outs| outs.share);
         self.arms[arm].in_stock(now, self.stock_period(now), share)
     }
 
-    /// The reward of an arm that nothing is done with.
+    /// Returns the reward of an arm with which no step is taken.
     pub fn nothing(&self) -> f64 {
         self.funnel.nothing()
     }
 
-    /// The chance that a position is looked at, from 0; in a cascade, if nothing above it stops the shopper.
+    /// Returns the chance that a position, from 0, is looked at. In a cascade that is the chance if nothing above it
+    /// stops the shopper.
     pub fn look(&self, position: usize) -> f64 {
         let looks = &self.scenario.behaviour.position_bias;
         looks.get(position).or(looks.last()).copied().unwrap_or(1.0)
     }
 
-    /// Writes what is true of every arm for this visit into `truth`. Stock is left aside.
+    /// Writes the truth about every arm for this visit into `truth`, regardless of stock.
     pub fn truth(&self, visit: &Visit, truth: &mut Truth) {
         truth.factors.clear();
         for factor in self.funnel.factors() {
@@ -132,14 +136,14 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// Whether a shopper looks no further than to the first click.
+    /// Returns whether a shopper stops at the first click.
     pub fn cascades(&self) -> bool {
         self.scenario.behaviour.click_model == ClickBehaviour::Cascade
     }
 
-    /// The chance that the place of this number is looked at where arms are shown in this order.
+    /// Returns the chance that a position is looked at if arms are shown in this order.
     ///
-    /// In a cascade that is `Π (1 − stop)` over the places above it (Craswell, Zoeter, Taylor and Ramsey 2008, "An
+    /// In a cascade that is `Π (1 − stop)` over the positions above it (Craswell, Zoeter, Taylor and Ramsey 2008, "An
     /// experimental comparison of click position-bias models", section 3.4).
     pub fn reach(&self, truth: &Truth, shown: &[usize], in_stock: &[bool], place: usize) -> f64 {
         if !self.cascades() {
@@ -149,14 +153,15 @@ impl<'a> Environment<'a> {
         above.map(|&arm| 1.0 - truth.stops.get(arm).copied().unwrap_or(0.0)).product()
     }
 
-    /// The chance that a bot takes the first step with an arm.
+    /// Returns the chance that a bot takes the first step with an arm.
     fn bot_clicks(&self, arm: usize) -> f64 {
         let Some(bots) = &self.scenario.traffic.bots else { return 0.0 };
         let likes = bots.arm.as_ref().is_none_or(|liked| liked == self.arms[arm].arm.id.as_str());
         if likes { bots.clicks } else { 0.0 }
     }
 
-    /// The expected reward of arms shown in this order; `in_stock` says of each arm of the environment.
+    /// Returns the expected reward of arms shown in this order. `in_stock` has an entry for each arm of the
+    /// environment.
     pub fn worth(&self, truth: &Truth, shown: &[usize], in_stock: &[bool]) -> f64 {
         let nothing = self.nothing();
         let of = |(position, &arm): (usize, &usize)| {
@@ -166,7 +171,7 @@ impl<'a> Environment<'a> {
         shown.iter().enumerate().map(of).sum()
     }
 
-    /// Writes what the shopper of this visit does with arms shown in this order into `outcomes`, in order of place and step.
+    /// Writes the outcomes of this visit with arms shown in this order into `outcomes`, by position and step.
     pub fn outcomes(
         &self,
         visit: &Visit,
@@ -194,7 +199,7 @@ impl<'a> Environment<'a> {
             if !coins.flip(Purpose::Look, place as u64, self.look(place)) {
                 continue;
             }
-            // Which steps were taken, and when.
+            // The time of each step that was taken.
             let mut taken: [Option<f64>; crate::scenario::STEPS_MAX] = Default::default();
             for (i, step) in steps.iter().enumerate() {
                 let since = match self.funnel.after(i) {
@@ -207,7 +212,7 @@ impl<'a> Environment<'a> {
                 }
                 let delay_us = since + delay(&step.delay, coins, item(i));
                 taken[i] = Some(delay_us);
-                // exp(sz − s²/2) has the mean 1.
+                // The mean of exp(sz − s²/2) is 1.
                 let s = step.value_spread;
                 let factor =
                     if s > 0.0 { (s * coins.normal(Purpose::Value, item(i)) - s * s / 2.0).exp() } else { 1.0 };
@@ -220,18 +225,18 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// What outcomes with one shown arm come to, whether or not the slot hears of them.
+    /// Returns the reward of the outcomes at one position, whether or not the slot receives them.
     pub fn given(&self, outcomes: &[ShopperOutcome], place: usize) -> f64 {
         let at = |step: usize| outcomes.iter().find(|outcome| outcome.place == place && outcome.step == step);
-        let way = outcomes
+        let path = outcomes
             .iter()
             .filter(|outcome| outcome.place == place)
-            .fold(0, |way: Way, outcome| way | 1 << outcome.step);
-        reward(self.goal, &self.scenario.behaviour.steps, way, |i| at(i).and_then(|outcome| outcome.value))
+            .fold(0, |path: FunnelPath, outcome| path | 1 << outcome.step);
+        reward(self.goal, &self.scenario.behaviour.steps, path, |i| at(i).and_then(|outcome| outcome.value))
     }
 }
 
-/// How long something takes, microseconds.
+/// Draws a delay, microseconds.
 fn delay(delay: &Delay, coins: Coins, item: u64) -> f64 {
     match *delay {
         Delay::None => 0.0,

@@ -1,4 +1,4 @@
-//! Who comes by: a visit, and what the shop tells the slot of it.
+//! Shoppers and their visits, and the context that the shop sends.
 
 use std::sync::Arc;
 
@@ -12,61 +12,61 @@ use super::coin::{Coins, Purpose};
 use crate::scenario::{Shoppers, TraitSpec, names::ShopperFactor, time::Moment};
 
 const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
-/// Microseconds.
+/// An hour in microseconds.
 const HOUR: f64 = 3_600e6;
 
 /// A trait's value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum TraitValue {
-    /// The word of this place.
+    /// The word of this index.
     Word(usize),
     /// A number.
     Number(f64),
 }
 
-/// Whoever a session is of: the same from its first decision to its last, but for the intent.
+/// The shopper of a session. Everything but the intent stays the same over the session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shopper {
-    /// Which segment.
+    /// Index of the segment.
     pub segment: usize,
-    /// In the order of their names.
+    /// Values of the traits, in the order of their names.
     pub traits: Vec<TraitValue>,
-    /// Has been here before.
+    /// Whether the shopper has been here before.
     pub returning: bool,
-    /// 0 to 1.
+    /// Price sensitivity, 0 to 1.
     pub price_sensitivity: f64,
-    /// To what.
+    /// The shopper's consent.
     pub consent: Consent,
     /// The subject's and the session's ids, before consent.
     pub subject: Subject,
-    /// No shopper at all.
+    /// Whether the visitor is a bot.
     pub bot: bool,
 }
 
-/// One decision's worth of a shopper.
+/// A visit: one decision for a shopper.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Visit {
-    /// When.
+    /// The moment of the visit.
     pub now: Moment,
-    /// Who.
+    /// The shopper.
     pub shopper: Arc<Shopper>,
-    /// What for.
+    /// Index of the intent.
     pub intent: usize,
-    /// Which decision of the session, from 1.
+    /// Number of the decision in the session, from 1.
     pub step: u32,
     /// The coins of this decision.
     pub coins: Coins,
 }
 
-/// An id. Made for every session, so not by way of a format.
-pub(super) fn numbered(kind: char, number: u64) -> String {
+/// Returns an id. It is built without a format because every session needs one.
+pub(super) fn numbered_id(kind: char, number: u64) -> String {
     let mut id = number.to_string();
     id.insert(0, kind);
     id
 }
 
 impl Shopper {
-    /// The shopper of a session; of a pool member if it returns, and then always the same.
+    /// Returns the shopper of a session. A returning shopper is a member of the pool and always the same.
     pub fn of_session(shoppers: &Shoppers, environment: [u64; 2], session: u64) -> Self {
         let [seed, replication] = environment;
         let coins = Coins::of("simulated session", &[seed, replication, session]);
@@ -74,7 +74,7 @@ impl Shopper {
         let spec = &shoppers.segments[segment];
         let returning = coins.flip(Purpose::Who, 1, spec.returning);
         let (who, id) = if returning {
-            // Each segment has its part of the pool.
+            // Each segment has a part of the pool.
             let whole: f64 = shoppers.segments.iter().map(|segment| segment.share).sum();
             let size = (shoppers.pool as f64 * spec.share / whole).max(1.0);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below the pool's size")]
@@ -82,7 +82,7 @@ impl Shopper {
             let coins = Coins::of("simulated member", &[seed, replication, segment as u64, member]);
             (coins, format!("{}-{member}", spec.name))
         } else {
-            (coins, numbered('n', session))
+            (coins, numbered_id('n', session))
         };
         let traits = (0_u64..).zip(shoppers.traits.values()).map(|(item, of)| match of {
             TraitSpec::Words(words) => TraitValue::Word(who.pick(Purpose::Trait, 2 * item, words.values().copied())),
@@ -103,14 +103,14 @@ impl Shopper {
             returning,
             price_sensitivity: price.clamp(0.0, 1.0),
             consent,
-            subject: Subject { id, session_id: numbered('s', session) },
+            subject: Subject { id, session_id: numbered_id('s', session) },
             bot: false,
         }
     }
 }
 
 impl Visit {
-    /// How far something that odds depend on applies.
+    /// Returns the value of a factor of the odds for this visit.
     pub fn factor(&self, factor: ShopperFactor) -> f64 {
         let yes = |applies: bool| f64::from(u8::from(applies));
         let shopper = &self.shopper;
@@ -129,7 +129,7 @@ impl Visit {
         }
     }
 
-    /// What the shop sends along, as far as consent goes.
+    /// Returns the context that the shop sends, within the shopper's consent.
     pub fn context(&self, shoppers: &Shoppers) -> Features {
         let names = match self.shopper.consent {
             Consent::None => &shoppers.context_without_consent,

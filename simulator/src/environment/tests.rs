@@ -1,4 +1,4 @@
-//! The environment against counting, and against formulas written another way.
+//! The environment against counting, and against formulas written in another way.
 
 use slotwise::slot::Consent;
 
@@ -14,7 +14,7 @@ fn goal(loaded: &Loaded) -> Goal {
     slots::of_table(loaded.scenario.slot.clone()).unwrap().goal
 }
 
-/// Arms in an order that is independent of all coins of the environment.
+/// Returns arms in an order that is independent of all coins of the environment.
 fn some_order(visit: &Visit, arms: usize, count: usize) -> Vec<usize> {
     let coins = Coins::of("test order", &[visit.now.index]);
     let mut order: Vec<usize> = (0..arms).collect();
@@ -23,10 +23,10 @@ fn some_order(visit: &Visit, arms: usize, count: usize) -> Vec<usize> {
     order
 }
 
-/// Over n visits the mean of (given − expected) is off by its standard error; five of those is a false alarm once in
+/// The mean of (given − expected) over n visits is off by its standard error. Five of those is a false alarm once in
 /// 1.7 million fresh seeds, for each of the fourteen scenarios.
 #[test]
-fn what_the_formula_expects_is_what_shoppers_do_in_every_shipped_scenario() {
+fn expected_rewards_equal_mean_rewards_in_every_shipped_scenario() {
     for name in shipped::names() {
         let loaded = scenario(name, &["horizon=8000"]);
         let goal = goal(&loaded);
@@ -42,7 +42,7 @@ fn what_the_formula_expects_is_what_shoppers_do_in_every_shipped_scenario() {
             environment.outcomes(&visit, &truth, &shown, &in_stock, &mut outcomes);
             let given: f64 = (0..shown.len()).map(|place| environment.given(&outcomes, place)).sum();
             if visit.shopper.bot {
-                // Bots look at every position; worth is told of shoppers.
+                // Bots look at every position, and the expected reward is that of shoppers.
                 continue;
             }
             differences.push(given - environment.worth(&truth, &shown, &in_stock));
@@ -52,9 +52,9 @@ fn what_the_formula_expects_is_what_shoppers_do_in_every_shipped_scenario() {
     }
 }
 
-/// By hand: in a cascade the second is reached by those whom the first did not stop, the third by those whom neither did;
-/// what is out of stock stops nobody. And nobody takes a first step below the first one, while the mean over 8,000 visits of what is
-/// given is what is expected, within five standard errors (a false alarm once in 1.7 million fresh seeds).
+/// Computed by hand: in a cascade the second position is reached by shoppers whom the first did not stop, and the
+/// third by those whom neither stopped. An arm out of stock stops nobody. The mean reward over 8,000 visits is the
+/// expected one within five standard errors (a false alarm once in 1.7 million fresh seeds).
 #[test]
 fn a_cascade_ends_at_the_first_click() {
     let cascade = "behaviour={ click_model = \"cascade\", position_bias = [1.0] }";
@@ -87,9 +87,9 @@ fn a_cascade_ends_at_the_first_click() {
     assert!(lower > 500 && clicks > lower + 500, "{lower} of {clicks}");
 }
 
-/// Every way through the funnel, walked one by one: the reward of each times its probability.
+/// Every path through the funnel is enumerated, and its reward is multiplied by its probability.
 #[test]
-fn expected_rewards_are_those_of_all_ways_walked_one_by_one() {
+fn expected_rewards_are_those_of_all_paths() {
     let loaded = scenario("email-delays", &[]);
     let goal = goal(&loaded);
     let environment = Environment::new(&loaded.scenario, &goal, 5, 0).unwrap();
@@ -102,7 +102,7 @@ fn expected_rewards_are_those_of_all_ways_walked_one_by_one() {
             _ => (0.0, 1.0),
         };
         for (i, arm) in environment.arms().iter().enumerate() {
-            // The scenario's numbers, by hand.
+            // These are the scenario's numbers, copied by hand.
             let (appeal, margin, sale, content) = match arm.arm.id.as_str() {
                 "magazine" => (-1.2, 12.0, 0.0, 1.0),
                 "new-arrivals" => (-1.6, 18.0, 0.0, 0.0),
@@ -119,7 +119,7 @@ fn expected_rewards_are_those_of_all_ways_walked_one_by_one() {
 }
 
 #[test]
-fn a_seed_is_a_world_and_replications_differ() {
+fn a_seed_gives_one_environment_and_replications_differ() {
     let loaded = scenario("returning-or-new", &[]);
     let goal = goal(&loaded);
     let visits = |seed, replication| -> Vec<Visit> {
@@ -134,7 +134,7 @@ fn a_seed_is_a_world_and_replications_differ() {
 }
 
 #[test]
-fn returning_shoppers_are_the_same_and_new_ones_are_not() {
+fn returning_shoppers_stay_the_same_and_new_ones_differ() {
     let loaded = scenario("returning-or-new", &["horizon=5000"]);
     let goal = goal(&loaded);
     let environment = Environment::new(&loaded.scenario, &goal, 1, 0).unwrap();
@@ -155,7 +155,7 @@ fn returning_shoppers_are_the_same_and_new_ones_are_not() {
     assert!(met_again > 500, "{met_again}");
 }
 
-/// By the scenario 30 % consent to nothing: over 3,000 members and sessions the standard error is below 0.01.
+/// In the scenario 30 % consent to nothing. Over 3,000 members and sessions the standard error is below 0.01.
 #[test]
 fn without_consent_nothing_about_the_shopper_is_sent() {
     let loaded = scenario("opt-out", &["horizon=10000"]);
@@ -187,7 +187,7 @@ fn a_flash_sale_brings_its_decisions_in_a_fraction_of_the_time() {
     let within = times[26_000] - times[18_000];
     let whole = times[39_999];
     assert!((within / whole - 0.01 / 0.81).abs() < 0.004, "{}", within / whole);
-    // Forty days at 1,000 a day, less the time that the sale saves.
+    // The whole takes forty days at 1,000 a day, less the time that the sale saves.
     assert!((whole / 86_400e6 - 40.0 * 0.81).abs() < 2.0, "{}", whole / 86_400e6);
 }
 
@@ -200,12 +200,12 @@ fn the_season_shifts_the_intents() {
         let of: Vec<usize> = environment.traffic().skip(from).take(until - from).map(|visit| visit.intent).collect();
         of.iter().sum::<usize>() as f64 / of.len() as f64
     };
-    // 0.1 before, 0.7 after; sessions of three make the standard error of 8,000 about 0.01.
+    // The part is 0.1 before and 0.7 after. Sessions of three make the standard error of 8,000 visits about 0.01.
     assert!((gifts(0, 8_000) - 0.1).abs() < 0.04, "{}", gifts(0, 8_000));
     assert!((gifts(12_500, 20_000) - 0.7).abs() < 0.05, "{}", gifts(12_500, 20_000));
 }
 
-/// The mean of numbers and its standard error.
+/// Returns the mean of numbers and its standard error.
 fn mean_and_error(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;

@@ -1,6 +1,9 @@
-//! When shoppers come: sessions as a Poisson stream whose rate has a shape, each of some decisions.
+//! Times of visits: sessions as a Poisson stream whose rate changes over time, each with some decisions.
 //!
-//! Invariants: what comes does not depend on any policy, only on (seed, replication). Times never go back.
+//! Invariants:
+//!
+//! * Visits depend on (seed, replication) alone, never on a policy.
+//! * Times never go back.
 
 use std::{
     cmp::Reverse,
@@ -12,17 +15,18 @@ use std::{
 use super::{
     coin::{Coins, Purpose},
     course::level,
-    shopper::{Shopper, Visit, numbered},
+    shopper::{Shopper, Visit, numbered_id},
 };
 use crate::scenario::{Scenario, time::Moment};
 
 const DAY: f64 = 86_400e6;
-/// Between two decisions of a session, microseconds on average: as long as a page is looked at.
+/// Mean time between two decisions of a session, microseconds: the time for which a page is looked at.
 const GAP: f64 = 40e6;
-/// Decisions of a session at most, so that it ends.
+/// Maximum of decisions in a session, so that it ends.
 const SESSION_MAX: u32 = 1_000;
 
-/// A session under way: its next decision's time comes first, so that the order is by it. Times are whole microseconds.
+/// A session under way: the time of its next decision in whole microseconds, its number, and the decision's number.
+/// The time comes first, so that sessions are ordered by it.
 type Waiting = Reverse<(u64, u64, u32)>;
 
 /// The visits of a replication, in order of time.
@@ -31,21 +35,21 @@ pub struct Traffic<'a> {
     scenario: &'a Scenario,
     environment: [u64; 2],
     coins: Coins,
-    /// Sessions per microsecond at most, and on an average day.
+    /// Largest and mean number of sessions per microsecond.
     rates: (f64, f64),
-    /// Bots' part of all sessions.
+    /// Part of the sessions that are bots'.
     bots: f64,
     index: u64,
     tries: u64,
     sessions: u64,
     next_session_us: f64,
     waiting: BinaryHeap<Waiting>,
-    /// Who comes in the sessions under way, by session.
+    /// Shopper and intent of the sessions under way, by session.
     shoppers: BTreeMap<u64, (Arc<Shopper>, usize)>,
 }
 
 impl<'a> Traffic<'a> {
-    /// Those of a replication.
+    /// Returns the visits of a replication.
     pub fn new(scenario: &'a Scenario, seed: u64, replication: u64) -> Self {
         let segments = &scenario.shoppers.segments;
         let whole: f64 = segments.iter().map(|segment| segment.share).sum();
@@ -70,7 +74,7 @@ impl<'a> Traffic<'a> {
             waiting: BinaryHeap::new(),
             shoppers: BTreeMap::new(),
         };
-        result.await_session(0.0);
+        result.draw_next_session(0.0);
         result
     }
 
@@ -78,11 +82,11 @@ impl<'a> Traffic<'a> {
         Moment { index: self.index, horizon: self.scenario.horizon, at_us }
     }
 
-    /// Sessions per microsecond.
+    /// Returns the sessions per microsecond.
     fn rate(&self, now: Moment) -> f64 {
         let traffic = &self.scenario.traffic;
         let days = now.at_us / DAY;
-        // Highest at 20:00.
+        // The daily rate is highest at 20:00.
         let daily = 1.0 + traffic.daily_swing * (TAU * (days - 20.0 / 24.0)).cos();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 6")]
         let weekday = (days.floor() % 7.0) as usize;
@@ -91,8 +95,8 @@ impl<'a> Traffic<'a> {
         self.rates.1 * daily * weekly * on.map(|sale| sale.factor).product::<f64>()
     }
 
-    /// Draws when the next session after `from_us` begins. (Thinning: Lewis & Shedler 1979.)
-    fn await_session(&mut self, from_us: f64) {
+    /// Draws the time of the next session after `from_us`. (Thinning: Lewis & Shedler 1979.)
+    fn draw_next_session(&mut self, from_us: f64) {
         let mut at_us = from_us;
         loop {
             let item = self.tries;
@@ -100,14 +104,14 @@ impl<'a> Traffic<'a> {
             at_us += self.coins.exponential(Purpose::Arrival, 2 * item) / self.rates.0;
             let now = self.moment(at_us);
             if self.coins.flip(Purpose::Arrival, 2 * item + 1, self.rate(now) / self.rates.0) {
-                // Whole, like all times, so that none goes back.
+                // Times are whole, so that none goes back.
                 self.next_session_us = at_us.floor();
                 return;
             }
         }
     }
 
-    /// Begins the session that is next.
+    /// Begins the next session.
     fn begin(&mut self) {
         let session = self.sessions;
         self.sessions += 1;
@@ -115,19 +119,19 @@ impl<'a> Traffic<'a> {
         let coins = self.session_coins(session);
         shopper.bot = coins.flip(Purpose::Session, 0, self.bots);
         if shopper.bot {
-            shopper.subject.id = numbered('b', session);
+            shopper.subject.id = numbered_id('b', session);
         }
         let intent = self.intent(coins, 0, self.moment(self.next_session_us));
         self.shoppers.insert(session, (Arc::new(shopper), intent));
         self.waiting.push(Reverse((whole(self.next_session_us), session, 1)));
-        self.await_session(self.next_session_us);
+        self.draw_next_session(self.next_session_us);
     }
 
     fn session_coins(&self, session: u64) -> Coins {
         Coins::of("simulated course", &[self.environment[0], self.environment[1], session])
     }
 
-    /// What is come for now.
+    /// Draws the intent of a visit.
     fn intent(&self, coins: Coins, item: u64, now: Moment) -> usize {
         let intents = &self.scenario.shoppers.intents;
         let whole: f64 = intents.iter().map(|intent| intent.share).sum();

@@ -1,4 +1,4 @@
-//! What comes back from a live server: decisions that are shown, events that were heard, calls that came to nothing.
+//! Answers of a live server: decisions that are shown, events that were recorded, and calls that failed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use tonic::Code;
 
 use super::{
     LiveError,
-    calls::{Answer, ChangeAnswer, PendingVisit},
+    calls::{Answer, ChangeAnswer, PendingVisit, SentEvent},
     play::LiveEpisode,
 };
 use crate::{
@@ -21,32 +21,32 @@ use crate::{
     },
 };
 
-/// When nothing but failures came for so long the server is given up.
+/// Time without anything but failures after which the server is given up.
 pub(super) const SILENCE: Duration = Duration::from_secs(15);
 
-/// When the first of the failures since the last answer came. From then on it counts: before, there may have been nothing
-/// to answer.
+/// Time of the first failure since the last answer. Silence counts from there, since before it there may have been
+/// nothing to answer.
 #[derive(Debug, Default)]
 pub(super) struct ServerSilence(Option<Duration>);
 
 impl ServerSilence {
-    /// An answer came.
+    /// Records an answer.
     fn broken(&mut self) {
         self.0 = None;
     }
 
-    /// A failure came; whether nothing else did for too long.
+    /// Records a failure, and returns whether nothing else came for too long.
     fn too_long(&mut self, at: Duration) -> bool {
         at.saturating_sub(*self.0.get_or_insert(at)) > SILENCE
     }
 }
 
-/// So much later than its id says a decision may have been taken in, microseconds: what follows it must not seem to have
-/// come before it.
-const ID_US: i64 = 2_000;
+/// Upper bound of the time, microseconds, between a decision's id and the moment at which the server takes it in.
+/// Events that follow a decision must not seem to precede it.
+const INTAKE_US: i64 = 2_000;
 
 impl LiveEpisode<'_> {
-    /// Takes what came back.
+    /// Takes an answer.
     pub(super) fn answer(&mut self, answer: Answer) {
         match answer {
             Answer::Decided { policy, pending, sent, at, result } => {
@@ -60,7 +60,7 @@ impl LiveEpisode<'_> {
                     }
                     Err(why) => {
                         if let Some(name) = self.failed(policy, pending.visit.now.index, at, why) {
-                            gave_up(&mut self.calls[policy].decide, &name);
+                            count_without_answer(&mut self.calls[policy].decide, &name);
                         }
                     }
                 }
@@ -72,30 +72,30 @@ impl LiveEpisode<'_> {
                 match result {
                     Ok(statuses) => {
                         self.silence.broken();
-                        for ((of, reverses, due), status) in sent.into_iter().zip(statuses) {
+                        for (SentEvent { origin, reverses, due }, status) in sent.into_iter().zip(statuses) {
                             self.calls[policy].record.answered(at.saturating_sub(due));
-                            self.agents[policy].heard(of, reverses, Some(heard(&status)));
+                            self.agents[policy].heard(origin, reverses, Some(heard(&status)));
                         }
                     }
                     Err(why) => {
-                        let index = sent.first().map_or(0, |(of, ..)| of.visit);
+                        let index = sent.first().map_or(0, |event| event.origin.visit);
                         if let Some(name) = self.failed(policy, index, at, why) {
                             for _ in &sent {
-                                gave_up(&mut self.calls[policy].record, &name);
+                                count_without_answer(&mut self.calls[policy].record, &name);
                             }
                         }
                     }
                 }
             }
-            Answer::Changed { policy, told, result } => {
+            Answer::Changed { policy, received, result } => {
                 self.unchanged -= 1;
                 if let Err(why) = result {
                     let slot = self.agents[policy].slot().clone();
                     self.failure.get_or_insert(LiveError::Slot { slot, why });
                 }
-                match told {
+                match received {
                     ChangeAnswer::Part => {}
-                    ChangeAnswer::Batch(number) => self.catalogues.told(policy, number),
+                    ChangeAnswer::Batch(number) => self.catalogues.received(policy, number),
                     ChangeAnswer::Reset { before } => self.agents[policy].reset(before),
                 }
             }
@@ -107,7 +107,7 @@ impl LiveEpisode<'_> {
         let count = agent.count();
         let chosen: Vec<usize> =
             decision.decided.chosen.iter().filter_map(|chosen| self.episode.by_id.get(&chosen.arm).copied()).collect();
-        let catalogue = self.catalogues.judge(policy, &pending.version, &chosen, count);
+        let catalogue = self.catalogues.catalogue_of(policy, &pending.version, &chosen, count);
         let known = pending
             .best
             .iter()
@@ -125,15 +125,15 @@ impl LiveEpisode<'_> {
             audited: pending.audited,
         };
         let (at_us, speed) = (self.live.scale.shop_us(at), self.live.scale.speed);
-        // The server's clock is the one that counts; the id says what it was, down to the millisecond.
-        let clock = EventClock { shop_us: at_us, told_us: decision.decided.id.at_us() + ID_US, speed };
+        // The server's clock counts. The id tells its time to the millisecond.
+        let clock = EventClock { shop_us: at_us, told_us: decision.decided.id.at_us() + INTAKE_US, speed };
         agent.decided(&step, decision, at_us, clock);
     }
 
-    /// A call came to nothing: that is counted, unless there is no sense in going on.
+    /// Records a failed call and returns its name, or `None` if the run cannot go on.
     fn failed(&mut self, policy: usize, index: u64, at: Duration, why: ClientError) -> Option<String> {
         let code = match &why {
-            ClientError::Refused(status) if passing(status.code()) => status.code(),
+            ClientError::Refused(status) if may_succeed_later(status.code()) => status.code(),
             ClientError::Refused(_)
             | ClientError::Unreachable { .. }
             | ClientError::Address(_)
@@ -144,7 +144,7 @@ impl LiveEpisode<'_> {
             }
         };
         if code == Code::ResourceExhausted {
-            // That is an answer: it is there, and has too much to do.
+            // This answer proves that the server is there. It has too much to do.
             self.silence.broken();
         } else if self.silence.too_long(at) {
             self.failure.get_or_insert(LiveError::Silent { why });
@@ -153,8 +153,8 @@ impl LiveEpisode<'_> {
     }
 }
 
-/// Whether a call that ends with this code may succeed another time.
-pub(super) fn passing(code: Code) -> bool {
+/// Returns whether a call that ends with this code can succeed another time.
+pub(super) fn may_succeed_later(code: Code) -> bool {
     match code {
         Code::Unavailable
         | Code::DeadlineExceeded
@@ -176,8 +176,8 @@ pub(super) fn passing(code: Code) -> bool {
     }
 }
 
-/// Nobody knows how long an answer that never came would have taken: at least as long as is waited.
-pub(super) fn gave_up(counted: &mut CallCounts, why: &str) {
+/// Records a call without an answer. Its latency is unknown, but at least the time limit.
+pub(super) fn count_without_answer(counted: &mut CallCounts, why: &str) {
     counted.failed(why);
     counted.answered(PATIENCE);
 }
@@ -196,9 +196,10 @@ fn heard(status: &RewardStatus) -> EventAnswer {
 mod tests {
     use super::*;
 
-    /// Nothing is due for a minute, say; then a server that answers nothing is given up after 15 s and not at once.
+    /// Nothing may be due for a minute, for example. A server that then answers nothing is given up after 15 s and not
+    /// at once.
     #[test]
-    fn silence_counts_from_the_first_failure_since_an_answer() {
+    fn silence_counts_from_the_first_failure_after_an_answer() {
         let seconds = Duration::from_secs;
         let mut silence = ServerSilence::default();
         assert!(![60, 70, 75].map(|at| silence.too_long(seconds(at))).contains(&true), "no more than 15 s");

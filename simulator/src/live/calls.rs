@@ -1,4 +1,4 @@
-//! The calls of a replication, each on a task of its own; what comes of them goes back to the loop that sent them.
+//! Calls of a replication, each on a task of its own. Answers go back to the loop that sent the calls.
 
 use std::{sync::Arc, sync::mpsc::Sender, time::Duration};
 
@@ -16,63 +16,71 @@ use crate::{
     run::episode::{catalogue::CurrentCatalogue, queue::EventOrigin},
 };
 
-/// A visit whose decisions are under way, with all that was true when it came.
+/// A visit whose decisions are under way, with everything that was true when it came.
 #[derive(Debug)]
 pub(super) struct PendingVisit {
-    /// Who came.
+    /// The visit.
     pub visit: Visit,
-    /// What was true for them.
+    /// The truth about every arm for this visit.
     pub truth: Truth,
-    /// What was on the catalogue when it came.
+    /// The catalogue that the visit met.
     pub catalogue: Arc<CurrentCatalogue>,
-    /// What the slots had been told of it when they were asked.
+    /// The changes that the slots had received when they were asked.
     pub version: CatalogueVersion,
-    /// What the best and the uniform choice of that catalogue are worth, by how many arms are shown.
+    /// Expected rewards of the best and of the uniform choice from that catalogue, by the number of arms shown.
     pub best: Vec<(usize, (f64, f64))>,
-    /// What was shown instead.
+    /// The arm that is shown at the first position regardless of the decision, or `None`.
     pub overridden: Option<usize>,
-    /// The pmf was asked for.
+    /// Whether the request asks for the decision's probabilities.
     pub audited: bool,
-    /// When it was due.
+    /// The time at which the visit was due.
     pub due: Duration,
 }
 
-/// An event under way: what it came of, whether it takes something back, and when it was due.
-pub(super) type SentEvent = (EventOrigin, bool, Duration);
+/// An event under way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SentEvent {
+    /// The origin of the event.
+    pub origin: EventOrigin,
+    /// Whether the event takes another one back.
+    pub reverses: bool,
+    /// The time at which the event was due.
+    pub due: Duration,
+}
 
-/// A change, and what its answer tells.
+/// A change on its way to a slot, and the meaning of its answer.
 pub(super) type ChangeRequest = (Change, ChangeAnswer);
 
-/// What the answer to a change tells.
+/// Meaning of the answer to a change.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum ChangeAnswer {
-    /// Nothing yet: more of its batch comes.
+    /// Nothing: more changes of its batch follow.
     Part,
-    /// The slot has heard all of the batch of this number.
+    /// The slot has received the whole batch of this number.
     Batch(u64),
-    /// The slot has forgotten all; `before` is the newest life of it that was known of when the reset was sent.
+    /// The slot has forgotten everything. `before` is the latest generation that was known when the reset was sent.
     Reset { before: u32 },
 }
 
-/// What came of a call, and when.
+/// Answer to a call, with its time.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// Of a decision.
+    /// Answer to a decision request.
     Decided {
         policy: usize,
         pending: Arc<PendingVisit>,
-        /// When it was sent: later than it was due, as far as this machine has too much to do.
+        /// Time of sending. It is later than the due time if this machine has too much to do.
         sent: Duration,
         at: Duration,
         result: Result<Box<Decision>, ClientError>,
     },
-    /// Of events.
+    /// Answer to a batch of events.
     Recorded { policy: usize, sent: Vec<SentEvent>, at: Duration, result: Result<Vec<RewardStatus>, ClientError> },
-    /// Of a change.
-    Changed { policy: usize, told: ChangeAnswer, result: Result<(), ClientError> },
+    /// Answer to a change.
+    Changed { policy: usize, received: ChangeAnswer, result: Result<(), ClientError> },
 }
 
-/// Where answers go. The loop that waits for them is gone once the run is given up; then nobody waits.
+/// Sender of answers. The loop that waits for them is gone once the run is given up, and nobody waits then.
 #[derive(Debug, Clone)]
 pub(super) struct AnswerSender {
     pub(super) to: Sender<Answer>,
@@ -91,7 +99,7 @@ impl AnswerSender {
         let _ = self.to.send(Answer::Recorded { policy, sent, at: self.stopwatch.elapsed(), result });
     }
 
-    /// Tells a slot of changes, one after the other, until there are no more to come.
+    /// Sends changes to a slot, one after the other, until no more come.
     pub(super) async fn change(
         self,
         mut client: Client,
@@ -99,20 +107,20 @@ impl AnswerSender {
         slot: SlotId,
         mut changes: UnboundedReceiver<ChangeRequest>,
     ) {
-        while let Some((change, told)) = changes.recv().await {
-            let result = tell(&mut client, slot.as_str(), change).await;
-            let _ = self.to.send(Answer::Changed { policy, told, result });
+        while let Some((change, received)) = changes.recv().await {
+            let result = announce(&mut client, slot.as_str(), change).await;
+            let _ = self.to.send(Answer::Changed { policy, received, result });
         }
     }
 }
 
-async fn tell(client: &mut Client, slot: &str, change: Change) -> Result<(), ClientError> {
+async fn announce(client: &mut Client, slot: &str, change: Change) -> Result<(), ClientError> {
     match change {
         Change::UpsertArms(arms) => client.upsert_arms(slot, &arms as &[Arm], &why()).await,
         Change::RemoveArms(arms) => client.remove_arms(slot, &arms, &why()).await,
         Change::SetAvailability(arms) => client.set_availability(slot, &arms, &why()).await.map(|_| ()),
         Change::Reset => client.reset_slot(slot, &why()).await,
-        // No scenario brings these about.
+        // Scenarios contain none of these changes.
         Change::Create(_)
         | Change::Update { .. }
         | Change::Delete

@@ -1,14 +1,20 @@
-//! What was on the catalogue when a server decided, as far as anybody can say.
+//! Catalogues of the past: the arms that a live server could have shown when it decided.
 //!
-//! The slots are told of changes in batches, each before the visit that meets it. A decision may have been made before or
-//! after every batch that was unanswered when it was asked for, and every one that was sent before its own answer came.
-//! The rule: it is judged by the catalogue that its visit met, if what was shown could be shown there; else by the nearest
-//! one in time, later ones first, that explains it; else by all of them together. So no server is blamed for what it was
-//! allowed to do under one of them, and regret is over the best of the catalogue that explains what was shown.
+//! The slots receive changes in batches, each before the visit that meets it. A decision can have been made before or
+//! after every batch that was unanswered when it was requested, and every batch that was sent before its own answer
+//! came. A decision is assessed by the first of these catalogues:
 //!
-//! Invariants: of a catalogue before or after, only the arms that the batches between are about count; everything else is as
-//! the visit met it. A batch is dropped once every slot has answered it and no decision that was asked for before that
-//! is under way.
+//! * the catalogue that its visit met, if the shown arms could be shown there;
+//! * the nearest one in time that explains the shown arms, later ones first;
+//! * all of them together.
+//!
+//! No server is thus blamed for arms that it was allowed to show under one of them, and regret is relative to the best
+//! of the catalogue that explains the shown arms.
+//!
+//! Invariants:
+//!
+//! * An earlier or later catalogue differs from the one that the visit met only in the arms of the batches in between.
+//! * A batch is dropped once every slot has answered it and no decision requested before that is under way.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -21,44 +27,44 @@ use crate::run::episode::catalogue::CurrentCatalogue;
 /// Changes that were sent together.
 #[derive(Debug)]
 struct Batch {
-    /// The arms that they are about.
+    /// The arms that the changes are about.
     arms: Vec<usize>,
     before: Arc<CurrentCatalogue>,
     after: Arc<CurrentCatalogue>,
 }
 
-/// What was sent and answered of batches when decisions were asked for.
+/// State of the batches when decisions were requested.
 #[derive(Debug)]
 pub(super) struct CatalogueVersion {
     /// The catalogue that the visit met.
     catalogue: Arc<CurrentCatalogue>,
-    /// Batches that were sent.
+    /// Number of batches sent.
     sent: u64,
-    /// Batches that were answered, by policy.
+    /// Number of batches answered, by policy.
     answered: Vec<u64>,
 }
 
 impl CatalogueVersion {
-    /// Batches that had been answered for all policies.
+    /// Returns the number of batches that all policies had answered.
     fn by_all(&self) -> u64 {
         self.answered.iter().copied().min().unwrap_or(self.sent)
     }
 }
 
-/// The catalogue as it is and, as long as that matters, as it was.
+/// The current catalogue, and past ones as long as they matter.
 #[derive(Debug)]
 pub(super) struct CatalogueHistory {
     now: Arc<CurrentCatalogue>,
-    /// Those that may still matter, in the order in which they were sent.
+    /// Batches that can still matter, in the order of sending.
     batches: VecDeque<Batch>,
     sent: u64,
     answered: Vec<u64>,
-    /// Decisions under way, by how many batches were answered when they were asked for.
+    /// Decisions under way, by the number of batches answered when they were requested.
     under_way: BTreeMap<u64, usize>,
 }
 
 impl CatalogueHistory {
-    /// At the start, for so many policies.
+    /// Returns the history at the start, for this number of policies.
     pub(super) fn new(catalogue: CurrentCatalogue, policies: usize) -> Self {
         Self {
             now: Arc::new(catalogue),
@@ -69,20 +75,20 @@ impl CatalogueHistory {
         }
     }
 
-    /// The catalogue as it is.
+    /// Returns the current catalogue.
     pub(super) fn now(&self) -> Arc<CurrentCatalogue> {
         Arc::clone(&self.now)
     }
 
-    /// The catalogue is now so; the slots need not hear of it.
+    /// Sets the current catalogue without a change for the slots.
     pub(super) fn set(&mut self, catalogue: &CurrentCatalogue) {
         if *self.now != *catalogue {
             self.now = Arc::new(catalogue.clone());
         }
     }
 
-    /// The same, and the slots are told, of these arms; the batch's number.
-    pub(super) fn tell(&mut self, catalogue: &CurrentCatalogue, arms: Vec<usize>) -> u64 {
+    /// Sets the current catalogue after changes of these arms were sent to the slots. Returns the batch's number.
+    pub(super) fn announce(&mut self, catalogue: &CurrentCatalogue, arms: Vec<usize>) -> u64 {
         let before = self.now();
         self.set(catalogue);
         self.batches.push_back(Batch { arms, before, after: self.now() });
@@ -90,13 +96,13 @@ impl CatalogueHistory {
         self.sent
     }
 
-    /// A policy's slot has heard all of a batch.
-    pub(super) fn told(&mut self, policy: usize, batch: u64) {
+    /// Records that a policy's slot has received a whole batch.
+    pub(super) fn received(&mut self, policy: usize, batch: u64) {
         self.answered[policy] = batch;
         self.drop_old();
     }
 
-    /// So many decisions are asked for.
+    /// Records that this many decisions are requested, and returns the state of the batches.
     pub(super) fn ask(&mut self, decisions: usize) -> CatalogueVersion {
         let version = CatalogueVersion { catalogue: self.now(), sent: self.sent, answered: self.answered.clone() };
         if decisions > 0 {
@@ -105,7 +111,7 @@ impl CatalogueHistory {
         version
     }
 
-    /// One of them is no longer under way.
+    /// Records that one of these decisions is no longer under way.
     pub(super) fn done(&mut self, version: &CatalogueVersion) {
         let at = version.by_all();
         if let Some(count) = self.under_way.get_mut(&at) {
@@ -123,19 +129,19 @@ impl CatalogueHistory {
         while self.first() <= certain && self.batches.pop_front().is_some() {}
     }
 
-    /// The number of the first batch that is kept.
+    /// Returns the number of the first batch that is kept.
     fn first(&self) -> u64 {
         self.sent + 1 - self.batches.len() as u64
     }
 
-    /// Batches from one number to another, that among them.
+    /// Returns the batches from one number to another, both included.
     fn between(&self, from: u64, until: u64) -> impl DoubleEndedIterator<Item = &Batch> {
         let at = |number: u64| usize::try_from(number.saturating_sub(self.first())).unwrap_or(usize::MAX);
         self.batches.range(at(from).min(self.batches.len())..at(until + 1).min(self.batches.len()))
     }
 
-    /// The catalogue by which a policy's decision is judged whose answer has come: of `count` arms, these were chosen.
-    pub(super) fn judge(
+    /// Returns the catalogue that an answered decision of a policy is assessed by. Of `count` arms these were chosen.
+    pub(super) fn catalogue_of(
         &self,
         policy: usize,
         version: &CatalogueVersion,
@@ -159,7 +165,7 @@ impl CatalogueHistory {
         }
         let all = || once(own).chain(&later).chain(&earlier);
         let allows = |catalogue: &&Arc<CurrentCatalogue>| chosen.iter().all(|&arm| catalogue.may_show(arm));
-        // A slot that shows fewer arms than it may has reasons of its own, or does not have them.
+        // A slot that shows fewer arms than it may has reasons of its own, or does not have the arms.
         let fills = |catalogue: &&Arc<CurrentCatalogue>| {
             let may = (0..catalogue.present.len()).filter(|&arm| catalogue.may_show(arm)).count();
             chosen.len() == count.min(may)
@@ -185,7 +191,7 @@ mod tests {
         scenario::{Changes, load, time::Moment},
     };
 
-    /// Six arms, of which these may be shown.
+    /// Returns a catalogue of six arms, of which these may be shown.
     fn catalogue(may: [bool; 6]) -> CurrentCatalogue {
         let loaded = load(
             "search-ranking",
@@ -196,7 +202,7 @@ mod tests {
         let environment = Environment::new(&loaded.scenario, &setup.slot.goal, 1, 0).unwrap();
         let start = Moment { index: 0, horizon: loaded.scenario.horizon, at_us: 0.0 };
         let mut catalogue = CurrentCatalogue::new(&environment, start);
-        (catalogue.present, catalogue.in_stock, catalogue.told) = (may.to_vec(), may.to_vec(), may.to_vec());
+        (catalogue.present, catalogue.in_stock, catalogue.known_in_stock) = (may.to_vec(), may.to_vec(), may.to_vec());
         catalogue
     }
 
@@ -210,36 +216,53 @@ mod tests {
         (0..6).filter(|&i| catalogue.may_show(i)).collect()
     }
 
-    /// Asked for between two batches, with none answered: 0 leaves before it, 1 comes after it and 2 leaves then.
+    /// Decisions are requested between two batches, with none answered. Arm 0 leaves before the request, arm 1 joins
+    /// after it and arm 2 leaves then.
     #[test]
-    fn a_decision_is_judged_by_the_shelf_that_explains_what_was_shown() {
+    fn a_decision_is_assessed_by_the_catalogue_that_explains_the_shown_arms() {
         let mut catalogues = CatalogueHistory::new(catalogue(without(&[1])), 2);
-        catalogues.tell(&catalogue(without(&[0, 1])), vec![0]);
+        catalogues.announce(&catalogue(without(&[0, 1])), vec![0]);
         let version = catalogues.ask(2);
-        assert_eq!(may(&catalogues.judge(0, &version, &[2], 1)), [2, 3, 4, 5], "its own");
-        assert_eq!(may(&catalogues.judge(0, &version, &[0], 1)), [0, 2, 3, 4, 5], "as it was");
-        catalogues.tell(&catalogue(without(&[0])), vec![1]);
-        catalogues.tell(&catalogue(without(&[0, 2])), vec![2]);
-        assert_eq!(may(&catalogues.judge(0, &version, &[2], 1)), [2, 3, 4, 5], "its own still");
-        assert_eq!(may(&catalogues.judge(0, &version, &[1], 1)), [1, 2, 3, 4, 5], "what came since, and no more");
-        assert_eq!(may(&catalogues.judge(0, &version, &[3, 4, 5, 1], 4)), [1, 2, 3, 4, 5]);
-        assert_eq!(may(&catalogues.judge(0, &version, &[3, 1, 4, 5], 5)), [1, 3, 4, 5], "no more were there to show");
-        assert_eq!(may(&catalogues.judge(0, &version, &[0, 1], 2)), [0, 1, 2, 3, 4, 5], "no one of them explains that");
-
-        // The other policy's slot had been told of the first batch when this was asked for.
-        catalogues.told(1, 1);
-        let version = catalogues.ask(2);
-        assert_eq!(may(&catalogues.judge(0, &version, &[0], 1)), [0, 2, 3, 4, 5], "the first may be told of it late");
+        assert_eq!(may(&catalogues.catalogue_of(0, &version, &[2], 1)), [2, 3, 4, 5], "its own");
+        assert_eq!(may(&catalogues.catalogue_of(0, &version, &[0], 1)), [0, 2, 3, 4, 5], "as it was");
+        catalogues.announce(&catalogue(without(&[0])), vec![1]);
+        catalogues.announce(&catalogue(without(&[0, 2])), vec![2]);
+        assert_eq!(may(&catalogues.catalogue_of(0, &version, &[2], 1)), [2, 3, 4, 5], "its own still");
         assert_eq!(
-            may(&catalogues.judge(1, &version, &[0], 1)),
+            may(&catalogues.catalogue_of(0, &version, &[1], 1)),
+            [1, 2, 3, 4, 5],
+            "what came since, and no more"
+        );
+        assert_eq!(may(&catalogues.catalogue_of(0, &version, &[3, 4, 5, 1], 4)), [1, 2, 3, 4, 5]);
+        assert_eq!(
+            may(&catalogues.catalogue_of(0, &version, &[3, 1, 4, 5], 5)),
+            [1, 3, 4, 5],
+            "no more were there to show"
+        );
+        assert_eq!(
+            may(&catalogues.catalogue_of(0, &version, &[0, 1], 2)),
+            [0, 1, 2, 3, 4, 5],
+            "no one of them explains that"
+        );
+
+        // The other policy's slot had received the first batch when this was requested.
+        catalogues.received(1, 1);
+        let version = catalogues.ask(2);
+        assert_eq!(
+            may(&catalogues.catalogue_of(0, &version, &[0], 1)),
+            [0, 2, 3, 4, 5],
+            "the first may be told of it late"
+        );
+        assert_eq!(
+            may(&catalogues.catalogue_of(1, &version, &[0], 1)),
             [1, 2, 3, 4, 5],
             "the second may not, and all is against it"
         );
     }
 
-    /// What was in stock or not without a word to the slots stays as the visit met it.
+    /// Stock that changes without a message to the slots stays as the visit met it.
     #[test]
-    fn arms_that_no_batch_is_about_are_as_the_visit_met_them() {
+    fn arms_without_changes_stay_as_the_visit_met_them() {
         let mut catalogues = CatalogueHistory::new(catalogue(ALL), 1);
         let version = catalogues.ask(1);
         let mut sold = catalogue(ALL);
@@ -247,27 +270,27 @@ mod tests {
         catalogues.set(&sold);
         let mut gone = sold.clone();
         gone.present[0] = false;
-        catalogues.tell(&gone, vec![0]);
+        catalogues.announce(&gone, vec![0]);
         let mut answers_to = gone.clone();
         (answers_to.present[0], answers_to.launched[0]) = (true, Some(7));
-        catalogues.tell(&answers_to, vec![0]);
-        let judged = catalogues.judge(0, &version, &[0, 1, 2, 4, 5], 5);
+        catalogues.announce(&answers_to, vec![0]);
+        let judged = catalogues.catalogue_of(0, &version, &[0, 1, 2, 4, 5], 5);
         assert!(judged.in_stock[3], "{judged:?}");
-        let judged = catalogues.judge(0, &version, &[1, 2, 3, 4, 5], 6);
+        let judged = catalogues.catalogue_of(0, &version, &[1, 2, 3, 4, 5], 6);
         assert!(judged.in_stock[3] && !judged.present[0], "{judged:?}");
     }
 
     #[test]
-    fn batches_are_dropped_once_they_can_matter_no_more() {
+    fn batches_are_dropped_once_they_cannot_matter() {
         let mut catalogues = CatalogueHistory::new(catalogue(ALL), 2);
         let early = catalogues.ask(2);
         for out in 0..5 {
-            let number = catalogues.tell(&catalogue(without(&[out])), vec![out, (out + 5) % 6]);
-            catalogues.told(0, number);
+            let number = catalogues.announce(&catalogue(without(&[out])), vec![out, (out + 5) % 6]);
+            catalogues.received(0, number);
         }
         let late = catalogues.ask(2);
         assert_eq!(catalogues.batches.len(), 5);
-        catalogues.told(1, 5);
+        catalogues.received(1, 5);
         catalogues.done(&early);
         assert_eq!(catalogues.batches.len(), 5, "one that was asked for before all of them is under way");
         catalogues.done(&early);
@@ -275,19 +298,19 @@ mod tests {
         (0..2).for_each(|_| catalogues.done(&late));
         assert_eq!((catalogues.batches.len(), catalogues.under_way.len()), (0, 0));
         let certain = catalogues.ask(1);
-        assert_eq!(may(&catalogues.judge(0, &certain, &[4], 1)), [0, 1, 2, 3, 5], "that is the server's fault");
-        catalogues.tell(&catalogue(ALL), vec![4]);
-        assert_eq!(may(&catalogues.judge(0, &certain, &[4], 1)), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(may(&catalogues.catalogue_of(0, &certain, &[4], 1)), [0, 1, 2, 3, 5], "that is the server's fault");
+        catalogues.announce(&catalogue(ALL), vec![4]);
+        assert_eq!(may(&catalogues.catalogue_of(0, &certain, &[4], 1)), [0, 1, 2, 3, 4, 5]);
         catalogues.done(&certain);
         assert_eq!(catalogues.batches.len(), 1, "it is unanswered");
-        catalogues.told(0, 6);
-        catalogues.told(1, 6);
+        catalogues.received(0, 6);
+        catalogues.received(1, 6);
         assert_eq!(catalogues.batches.len(), 0);
-        // Without one in between nothing grows either.
+        // Without a change nothing grows either.
         (7..1000).for_each(|n| {
             let version = catalogues.ask(2);
-            assert_eq!(catalogues.tell(&shelf_of(n), vec![0]), n);
-            (0..2).for_each(|policy| catalogues.told(policy, n));
+            assert_eq!(catalogues.announce(&shelf_of(n), vec![0]), n);
+            (0..2).for_each(|policy| catalogues.received(policy, n));
             (0..2).for_each(|_| catalogues.done(&version));
             assert!(catalogues.batches.is_empty());
         });

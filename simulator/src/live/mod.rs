@@ -1,16 +1,21 @@
 //! A scenario against a live server, over gRPC, by the wall clock.
 //!
-//! * [`Options`]: the server, how fast the shop's time goes by there, and what the slots are called.
-//! * [`Scale`]: from the shop's time to the wall clock's, and the slots' own times with it.
-//! * `slots`: slots are made for each policy and replication, and go again; whatever is not for simulation is left alone.
-//! * `play`, `answers`: one replication: visits at times that were laid down, answers as they come.
-//! * `catalogues`: what was on the catalogue when a server decided, as far as anybody can say.
+//! * [`LiveOptions`]: the server, the pace, and the names of the slots.
+//! * [`Scale`]: conversion from the shop's time to the wall clock's, and of the slots' own times.
+//! * `slots`: slots that are created for each policy and replication and deleted again. Slots that are not for
+//!   simulation are left alone.
+//! * `play`, `answers`: one replication: visits at fixed times, and answers as they come.
+//! * `catalogues`: the arms that a server could have shown when it decided.
+//! * [`run_live`]: replications over threads, then one report.
 //!
-//! Invariants: when shoppers come follows from the scenario, the seed and the scale alone, never from an answer
-//! ([`crate::load::pace`]); every request says that it is simulated; what a replication made on the server it takes
-//! away, however it ended, a panic among that, unless it is to be kept; every request has a deadline, so a run ends.
+//! Invariants:
 //!
-//! Deliberately not here: what is counted of a policy, which is the arena's; draws, which are the server's own.
+//! * The scenario, the seed and the scale alone say when shoppers come, never an answer ([`crate::load::pace`]).
+//! * Every request says that it is simulated.
+//! * A replication deletes what it created on the server, however it ended, even by a panic, unless it is to be kept.
+//! * Every request has a deadline, so a run ends.
+//!
+//! Deliberately not here: the counts of a policy, which are the episode's, and draws, which are the server's own.
 
 mod answers;
 mod calls;
@@ -43,27 +48,27 @@ use crate::{
     scenario::{FaultKind, Problem},
 };
 
-/// How a server is played against.
+/// The server, the pace, and the names of the slots.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveOptions {
-    /// Its address, `http://host:port`.
+    /// The server's address, `http://host:port`.
     pub target: String,
-    /// How fast; none: [`RATE`] decisions per second, or fewer where the slot's own times would get too short.
+    /// The pace. `None` means [`RATE`] decisions per second, or fewer if the slot's own times would get too short.
     pub tempo: Option<Tempo>,
-    /// What the slots' ids begin with; none: [`prefix`] says it.
+    /// Beginning of the slots' ids, or `None` for the one that [`prefix`] returns.
     pub slots: Option<String>,
-    /// Delete slots of the same ids first, if they are for simulated traffic.
+    /// Whether existing slots of the same ids are deleted first, if they are for simulated traffic.
     pub replace: bool,
-    /// Leave the slots when done.
+    /// Whether the slots stay when the run is done.
     pub keep: bool,
-    /// Replications at the same time, which share the rate.
+    /// Replications at the same time. They share the rate.
     pub at_once: NonZeroUsize,
-    /// Unanswered requests of a replication at most; a visit for which there is no room is asked of no policy.
+    /// Maximum of unanswered requests of a replication. A visit beyond it is asked of no policy.
     pub backlog_max: NonZeroUsize,
 }
 
 impl LiveOptions {
-    /// One replication after the other against the server at `target`.
+    /// Returns options for one replication after the other against the server at `target`.
     pub fn new(target: impl Into<String>) -> Self {
         let (target, at_once) = (target.into(), NonZeroUsize::MIN);
         let backlog_max = NonZeroUsize::new(BACKLOG_MAX).unwrap_or(NonZeroUsize::MIN);
@@ -71,50 +76,50 @@ impl LiveOptions {
     }
 }
 
-/// Why a live server could not be played against.
+/// Reason why a run against a live server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LiveError {
-    /// A call that no shopper makes did not succeed.
+    /// A call that no shopper makes failed.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// A slot of this id is not ours.
+    /// A slot of this id exists and is not for simulation.
     #[error(
         "slot '{0}' is there and not for simulated traffic (controls.simulated), so it is left alone; choose other names with --slot"
     )]
     Foreign(SlotId),
-    /// A slot of this id is left from an earlier run, or another run's.
+    /// A slot of this id is left from an earlier run, or belongs to another run.
     #[error(
         "slot '{0}' is there, for simulated traffic, from an earlier run or another one; replace it with --replace, or choose other names with --slot"
     )]
     Exists(SlotId),
-    /// A slot could not be made or changed.
+    /// A slot could not be created or changed.
     #[error("slot '{slot}': {why}")]
     Slot {
-        /// Which.
+        /// The slot's id.
         slot: SlotId,
-        /// Why.
+        /// The cause.
         why: ClientError,
     },
-    /// The server refuses what a shop sends.
+    /// The server refuses a shop's request.
     #[error("slot '{slot}', decision {index}: {why}")]
     Refused {
-        /// Which.
+        /// The slot's id.
         slot: SlotId,
-        /// When.
+        /// The step's index.
         index: u64,
-        /// Why.
+        /// The cause.
         why: ClientError,
     },
     /// The server no longer answers.
     #[error("the server has answered nothing for {seconds} s ({why}); is it still there?", seconds = answers::SILENCE.as_secs())]
     Silent {
-        /// What came instead of an answer.
+        /// The last failure.
         why: ClientError,
     },
-    /// The environment cannot be made.
+    /// The environment cannot be built.
     #[error(transparent)]
     Episode(#[from] EpisodeError),
-    /// There is no histogram.
+    /// A histogram of latencies cannot be built.
     #[error("latencies cannot be counted: {0}")]
     Histogram(#[from] CreationError),
 }
@@ -125,20 +130,20 @@ pub struct LiveServer {
     options: LiveOptions,
     scale: Scale,
     runtime: Handle,
-    /// For slots and reports.
+    /// Connection for slots and reports.
     admin: Client,
-    /// For shoppers.
+    /// Connections for shoppers.
     lines: Vec<Client>,
     tasks: TaskTracker,
     stop: CancellationToken,
     notes: Mutex<Vec<String>>,
 }
 
-/// What of a scenario a live server cannot do.
+/// Refuses scenarios that cannot be played against a live server.
 ///
 /// # Errors
 ///
-/// Where it cannot be left out without changing what the scenario is about.
+/// Returns a problem if a part of the scenario cannot be left out without changing its subject.
 pub fn playable(setup: &Setup<'_>) -> Result<(), Problem> {
     let restart = |fault: &&crate::scenario::Fault| fault.kind == FaultKind::Restart;
     if setup.scenario.faults.iter().any(|fault| restart(&fault)) {
@@ -150,7 +155,7 @@ pub fn playable(setup: &Setup<'_>) -> Result<(), Problem> {
 }
 
 impl LiveServer {
-    /// Connects, and sees that no slot of theirs is in the way. Blocks; `stop` ends what is played early.
+    /// Connects, and makes sure that no slot is in the way. Blocks. `stop` ends the run early.
     ///
     /// # Errors
     ///
@@ -178,22 +183,22 @@ impl LiveServer {
         Ok(live)
     }
 
-    /// How it is played.
+    /// Returns the conversion of times.
     pub fn scale(&self) -> &Scale {
         &self.scale
     }
 
-    /// Whether it was told to stop.
+    /// Returns whether the run was stopped.
     pub fn stopped(&self) -> bool {
         self.stop.is_cancelled()
     }
 
-    /// Ends what is played early.
+    /// Ends the run early.
     pub fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// What there is to say beside numbers.
+    /// Returns remarks for the report.
     pub fn notes(&self) -> Vec<String> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -202,9 +207,9 @@ impl LiveServer {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
     }
 
-    /// The connection of visit `index`: each in its turn.
+    /// Returns the connection of visit `index`. Visits take the connections in turn.
     fn line(&self, index: u64) -> Client {
-        // A remainder of a small number; there is at least one.
+        // The remainder is small, and there is at least one connection.
         let at = usize::try_from(index % CONNECTIONS).unwrap_or_default();
         self.lines.get(at).unwrap_or(&self.admin).clone()
     }

@@ -1,16 +1,16 @@
 //! One replication against a live server.
 //!
-//! Visits come when the scenario has them, on the scale of the wall clock; each asks a decision of every policy. What
-//! shoppers do follows from the answer's moment on, as a page shows nothing before it; latencies count from when a visit
-//! or an event was due.
+//! Visits come when the scenario says, on the scale of the wall clock, and each requests a decision of every policy.
+//! Shoppers react from the moment of the answer on, since a page shows nothing before it. Latencies count from the
+//! time at which a visit or an event was due.
 //!
-//! The slots are told of what changes before a visit as soon as the visit before it was sent; which catalogue a decision is
-//! judged by then, `catalogues` says. Faults happen when their visit is due. Whether a decision was made before or after a
-//! reset its id says, so the books are of what the slot still remembers.
+//! The slots receive the changes before a visit as soon as the previous visit was sent. `catalogues` says by which
+//! catalogue a decision is assessed then. Faults happen when their visit is due. A decision's id says whether it was
+//! made before or after a reset, so the books contain what the slot still remembers.
 //!
-//! The events of a policy go over one connection, one batch after the other is answered, as from a shop's outbox: what
-//! takes an event back overtakes nothing, and nothing overtakes it. An event that has to wait for that has waited since
-//! it was due, and that counts.
+//! The events of a policy go over one connection, and a batch is sent once the previous one is answered, as from a
+//! shop's outbox. A reversal therefore overtakes nothing, and nothing overtakes it. The wait of an event for earlier
+//! batches counts from its due time.
 
 use std::{
     sync::{
@@ -28,8 +28,8 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::{
     LiveError, LiveServer,
-    answers::{ServerSilence, gave_up},
-    calls::{Answer, AnswerSender, ChangeAnswer, ChangeRequest, PendingVisit},
+    answers::{ServerSilence, count_without_answer},
+    calls::{Answer, AnswerSender, ChangeAnswer, ChangeRequest, PendingVisit, SentEvent},
     catalogues::CatalogueHistory,
 };
 use crate::{
@@ -43,23 +43,23 @@ use crate::{
     run::episode::{
         LiveCalls, PolicyTally, Replication, RunProgress, Setup,
         agent::Agent,
-        catalogue::about,
+        catalogue::changed_arms,
         queue::LATE_BY,
         state::{Episode, StepEvents},
     },
     scenario::FaultKind,
 };
 
-/// What came of a replication.
+/// A replication that was played.
 #[derive(Debug)]
 pub(crate) struct LiveReplication {
-    /// What was counted.
+    /// The counts.
     pub replication: Replication,
-    /// It came to its end.
+    /// Whether it was played to its end.
     pub complete: bool,
 }
 
-/// Plays a replication. Blocks, on a thread of its own.
+/// Plays a replication. Blocks, and needs a thread of its own.
 pub(crate) fn replicate(
     live: &LiveServer,
     setup: &Setup<'_>,
@@ -67,7 +67,7 @@ pub(crate) fn replicate(
     progress: &dyn RunProgress,
 ) -> Result<LiveReplication, LiveError> {
     let episode = Episode::new(setup, number)?;
-    // They go with it, however it ends.
+    // The slots are deleted when this value is dropped, however the replication ends.
     let slots = live.make(setup, &episode, number)?;
     play(live, setup, episode, slots.ids(), progress)
 }
@@ -86,7 +86,7 @@ fn play<'a>(
     live_episode.finish()
 }
 
-/// A visit that is next, and what is special about it.
+/// The next visit, with the changes before it.
 #[derive(Debug)]
 struct NextVisit {
     visit: Visit,
@@ -102,15 +102,15 @@ pub(super) struct LiveEpisode<'a> {
     traffic: Traffic<'a>,
     pub(super) agents: Vec<Agent<'a>>,
     pub(super) calls: Vec<LiveCalls>,
-    /// None: there are no more.
+    /// The next visit, or `None` after the last one.
     next: Option<NextVisit>,
     pub(super) catalogues: CatalogueHistory,
-    /// Changes that are unanswered.
+    /// Number of unanswered changes.
     pub(super) unchanged: usize,
-    /// To the tasks that tell the slots.
-    tell: Vec<UnboundedSender<ChangeRequest>>,
+    /// Senders to the tasks that send changes to the slots, by policy.
+    announce: Vec<UnboundedSender<ChangeRequest>>,
     answers_to: AnswerSender,
-    /// By policy, whether a batch of events is unanswered.
+    /// Whether a batch of events is unanswered, by policy.
     pub(super) recording: Vec<bool>,
     pub(super) under_way: usize,
     pub(super) silence: ServerSilence,
@@ -138,10 +138,10 @@ impl<'a> LiveEpisode<'a> {
             calls.push(LiveCalls { decide: CallCounts::new()?, record: CallCounts::new()?, lag: CallCounts::new()? });
         }
         let answers_to = AnswerSender { to, stopwatch: Stopwatch::start() };
-        let mut tell = Vec::new();
+        let mut announce = Vec::new();
         for (policy, slot) in slots.iter().enumerate() {
             let (sender, changes) = unbounded_channel();
-            tell.push(sender);
+            announce.push(sender);
             let task = answers_to.clone().change(live.admin.clone(), policy, slot.clone(), changes);
             live.tasks.spawn_on(task, &live.runtime);
         }
@@ -155,7 +155,7 @@ impl<'a> LiveEpisode<'a> {
             calls,
             next: None,
             unchanged: 0,
-            tell,
+            announce,
             answers_to,
             recording: vec![false; slots.len()],
             under_way: 0,
@@ -168,13 +168,13 @@ impl<'a> LiveEpisode<'a> {
         Ok(live_episode)
     }
 
-    /// Goes on to the next visit: what changes before it the slots are told now.
+    /// Advances to the next visit and sends the changes before it to the slots.
     fn prepare(&mut self) {
         let Some(visit) = self.traffic.next() else {
             self.next = None;
             let end_us = self.episode.end_us;
             for (agent, slot) in self.agents.iter_mut().zip(&self.setup.policies) {
-                // What happens later than this happens too late, whenever it comes.
+                // Events after this time are too late whenever they arrive.
                 agent.set_latest_arrival(end_us + slot.goal.window_us as f64 + LATE_BY);
             }
             return;
@@ -185,7 +185,8 @@ impl<'a> LiveEpisode<'a> {
         if changes.is_empty() {
             self.catalogues.set(&self.episode.catalogue);
         } else {
-            let batch = self.catalogues.tell(&self.episode.catalogue, about(&self.episode.environment, &changes));
+            let batch =
+                self.catalogues.announce(&self.episode.catalogue, changed_arms(&self.episode.environment, &changes));
             for policy in 0..self.agents.len() {
                 for (left, change) in changes.iter().enumerate().map(|(i, change)| (changes.len() - 1 - i, change)) {
                     self.change(
@@ -200,17 +201,17 @@ impl<'a> LiveEpisode<'a> {
         self.next = Some(NextVisit { visit, truth, step_events, due });
     }
 
-    fn change(&mut self, policy: usize, change: Change, told: ChangeAnswer) {
+    fn change(&mut self, policy: usize, change: Change, received: ChangeAnswer) {
         self.unchanged += 1;
-        // Its task waits as long as we are here.
-        let _ = self.tell[policy].send((change, told));
+        // The task that receives it lives as long as this loop.
+        let _ = self.announce[policy].send((change, received));
     }
 
-    /// What goes wrong when a visit is due.
+    /// Applies the faults at a visit that is due.
     fn faults(&mut self, next: &NextVisit) {
         for policy in 0..self.agents.len() {
             for fault in next.step_events.faults.iter().filter(|fault| fault.hits(policy)) {
-                // A restart is not to be had; scenarios with one are refused.
+                // A live server cannot be restarted, so scenarios with a restart are refused.
                 if fault.kind == FaultKind::Reset {
                     let before = self.agents[policy].generation();
                     self.change(policy, Change::Reset, ChangeAnswer::Reset { before });
@@ -230,13 +231,13 @@ impl<'a> LiveEpisode<'a> {
             }
         }
         let StepEvents { overridden, audited, .. } = step_events;
-        // All policies are asked about a shopper, or none: they are compared on the same ones.
+        // All policies or none are asked about a shopper, so that they are compared on the same shoppers.
         let room = self.under_way + self.agents.len() <= self.live.options.backlog_max.get();
         let version = self.catalogues.ask(if room { self.agents.len() } else { 0 });
         let pending = Arc::new(PendingVisit { visit, truth, catalogue, version, best, overridden, audited, due });
         for policy in 0..self.agents.len() {
             if !room {
-                gave_up(&mut self.calls[policy].decide, SHED);
+                count_without_answer(&mut self.calls[policy].decide, SHED);
                 continue;
             }
             let request = self.agents[policy].request(&pending.visit, audited);
@@ -256,8 +257,9 @@ impl<'a> LiveEpisode<'a> {
             while events.len() < EVENTS_MAX
                 && let Some((event, of, at_us)) = self.agents[policy].next_by(by_us)
             {
-                // What is brought_forward is due now.
-                sent.push((of, event.reverses.is_some(), self.live.scale.wall(at_us).min(now)));
+                // An event that is brought forward is due now.
+                let due = self.live.scale.wall(at_us).min(now);
+                sent.push(SentEvent { origin: of, reverses: event.reverses.is_some(), due });
                 events.push(event);
             }
             if events.is_empty() {
@@ -336,7 +338,7 @@ impl OpenLoop for LiveEpisode<'_> {
 }
 
 impl LiveEpisode<'_> {
-    /// Whether all was played.
+    /// Returns whether everything was played.
     fn done(&self) -> bool {
         !self.stopped && self.over() && self.failure.is_none()
     }

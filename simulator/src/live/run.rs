@@ -18,19 +18,19 @@ use crate::{
     scenario::{Loaded, Problem},
 };
 
-/// The part of a latency's 99th percentile that the simulator's own may be before that is said.
+/// Part of the latency's 99th percentile that the simulator itself may cause before the report says so.
 const LAG_SHARE: f64 = 0.25;
 
-/// Why a run against a live server did not come to its end.
+/// Reason why a run against a live server did not finish.
 #[derive(Debug, thiserror::Error)]
 pub enum LiveRunError {
-    /// The scenario does not hold together.
+    /// The scenario is invalid.
     #[error("{0}")]
     Scenario(#[from] Problem),
-    /// The server cannot be played against.
+    /// The scenario cannot be played against the server.
     #[error(transparent)]
     Server(#[from] LiveError),
-    /// A replication did not come to its end.
+    /// A replication did not finish.
     #[error("replication {number}: {why}")]
     Replication {
         /// The replication's number, from 0.
@@ -40,14 +40,15 @@ pub enum LiveRunError {
     },
 }
 
-/// Runs a scenario against a live server, by the wall clock, until it is through or `stop` is cancelled: what was not
-/// played to its end then is left out, unless nothing else is there. `watch` is told how it is played, before it is.
+/// Runs a scenario against a live server, by the wall clock, until it is done or `stop` is cancelled. Unfinished
+/// replications are then left out, unless no replication finished. `progress` is told how the run is played before it
+/// begins.
 ///
-/// Blocks, and so wants a thread that may; `runtime` does the calls.
+/// Blocks, and needs a thread that may. `runtime` makes the calls.
 ///
 /// # Errors
 ///
-/// That of the first replication that fails, by number; those under way end early.
+/// Returns the error of the first failed replication, by number. Replications under way end early.
 pub fn run_live(
     loaded: &Loaded,
     seed: Option<u64>,
@@ -105,16 +106,16 @@ pub fn run_live(
             format!("stopped after {done} of {all} replications; those under way are left out")
         });
     }
-    let told = if complete.is_empty() { &rest } else { &complete };
-    report_live.notes.extend(unanswered(told));
-    let tallies: Vec<&PolicyTally> = told.iter().flat_map(|of| &of.policies).collect();
+    let received = if complete.is_empty() { &rest } else { &complete };
+    report_live.notes.extend(unanswered(received));
+    let tallies: Vec<&PolicyTally> = received.iter().flat_map(|of| &of.policies).collect();
     report_live.lag = reduce::latency(&tallies, |calls| &calls.lag);
     let decide = reduce::latency(&tallies, |calls| &calls.decide);
     report_live.notes.extend(report_live.lag.zip(decide).and_then(|(lag, decide)| lagging(&lag, &decide)));
-    Ok(run::report(loaded, &setup, told, &complete, Some(report_live)))
+    Ok(run::report(loaded, &setup, received, &complete, Some(report_live)))
 }
 
-/// How a live server is played against, in words.
+/// Returns the pace and length of a run in words.
 fn how(scale: &Scale, replications: u32, at_once: usize) -> String {
     let seconds = |time: Duration| format_duration(Duration::from_secs(time.as_secs().max(1))).to_string();
     let rounds = Duration::from_secs_f64(
@@ -130,7 +131,7 @@ fn how(scale: &Scale, replications: u32, at_once: usize) -> String {
     )
 }
 
-/// That a considerable part of latency is the simulator's own doing, if so.
+/// Returns a note if the simulator itself causes a considerable part of the latency.
 fn lagging(lag: &Latency, decide: &Latency) -> Option<String> {
     (lag.p99_ms > LAG_SHARE * decide.p99_ms).then(|| {
         format!(
@@ -142,7 +143,7 @@ fn lagging(lag: &Latency, decide: &Latency) -> Option<String> {
     })
 }
 
-/// That decisions were not answered, if so.
+/// Returns a note if decisions were not answered.
 fn unanswered(replications: &[Replication]) -> Option<String> {
     let calls = || replications.iter().flat_map(|of| &of.policies).filter_map(|tally| tally.calls.as_ref());
     let failed: u64 = calls().flat_map(|calls| calls.decide.failures().values()).sum();
@@ -160,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lag_is_told_where_it_is_more_than_a_quarter_of_the_latency() {
+    fn a_lag_of_more_than_a_quarter_of_the_latency_is_reported() {
         let latency = |p99_ms| Latency { count: 9, p50_ms: 0.0, p90_ms: 0.0, p99_ms, p999_ms: p99_ms, max_ms: p99_ms };
         assert_eq!(lagging(&latency(2.5), &latency(10.0)), None);
         let note = lagging(&latency(2.6), &latency(10.0)).unwrap();

@@ -1,8 +1,8 @@
-//! From the shop's time to the wall clock's.
+//! Conversion from the shop's time to the wall clock's.
 //!
-//! The server knows only its own clock. So that a window of a day is a day of the shop's time there too, the times that a
-//! slot is set to (window, half-life, stickiness, caps per subject) are divided by the speed. What cannot be divided is
-//! refused or noted, never left as it is in silence.
+//! The server knows only its own clock. The times in a slot's settings (window, half-life, stickiness, caps per
+//! subject) are therefore divided by the speed, so that a window of a day is a day of the shop's time there too. A
+//! time that cannot be divided is refused or noted, never left as it is in silence.
 
 use std::time::Duration;
 
@@ -10,40 +10,40 @@ use slotwise::slot::{Controls, Definition, Effect, SlotId, Stickiness, limits::C
 
 use crate::{environment::Traffic, run::episode::Setup, scenario::Problem};
 
-/// Decisions per second, of all policies and of all replications under way together, where nothing is said: what a server
-/// on a desk does beside other work.
+/// Default of decisions per second, over all policies and all replications under way: what a server on a desk does
+/// beside other work.
 pub const RATE: f64 = 200.0;
 
-/// The shortest window that a slot may have, microseconds.
+/// The shortest window of a slot, microseconds.
 const WINDOW_US_MIN: f64 = 1e6;
-/// The shortest half-life, and the shortest time that a subject gets the same, microseconds.
+/// The shortest half-life and the shortest stickiness of a slot, microseconds.
 const MINUTE_US: f64 = 60e6;
 
-/// How fast.
+/// Pace of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Tempo {
-    /// Decisions per second, on average, of all policies and of all replications under way together; above 0.
+    /// Decisions per second, on average, over all policies and all replications under way. Above 0.
     Rate(f64),
-    /// So many times as fast as the shop's own time; above 0.
+    /// Multiple of the speed of the shop's own time. Above 0.
     Speed(f64),
 }
 
-/// How the shop's time goes by on the wall clock.
+/// Conversion from the shop's time to the wall clock's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scale {
-    /// How many times as fast as in the shop.
+    /// Multiple of the speed of the shop's own time.
     pub speed: f64,
-    /// Decisions per second, on average, of all policies and of all replications under way together.
+    /// Decisions per second, on average, over all policies and all replications under way.
     pub rate: f64,
-    /// How long the visits of a replication take, about.
+    /// Approximate duration of a replication's visits.
     pub length: Duration,
-    /// How much longer its last events may take.
+    /// Maximum time of a replication's last events after its visits.
     pub tail: Duration,
-    /// What there is to say.
+    /// Remarks for the report.
     pub notes: Vec<String>,
 }
 
-/// How fast a slot can be at most, and which of its settings says so.
+/// Returns the highest speed that a slot allows, and the setting that limits it.
 fn fastest(definition: &Definition) -> (f64, &'static str) {
     let mut limits = vec![
         (definition.goal.window_us as f64 / WINDOW_US_MIN, "goal.window"),
@@ -61,15 +61,15 @@ fn fastest(definition: &Definition) -> (f64, &'static str) {
 }
 
 impl Scale {
-    /// Of a run, with so many replications at the same time.
+    /// Returns the scale of a run with this many replications at the same time.
     ///
     /// # Errors
     ///
-    /// Where a time of a slot's would be shorter than a server takes.
+    /// Returns a problem if a time of a slot would be shorter than a server accepts.
     pub fn new(setup: &Setup<'_>, tempo: Option<Tempo>, at_once: usize) -> Result<Self, Problem> {
         let scenario = setup.scenario;
         let last_us = Traffic::new(scenario, setup.seed, 0).last().map_or(0.0, |visit| visit.now.at_us);
-        // Visits per microsecond of the shop's time, times who decides at each.
+        // The rate is the visits per microsecond of the shop's time, times the policies that decide at each.
         let decisions = scenario.horizon as f64 / last_us.max(1.0) * (setup.policies.len() * at_once) as f64;
         let rate_of = |speed: f64| decisions * speed * 1e6;
         let speed_of = |rate: f64| rate / decisions / 1e6;
@@ -85,7 +85,7 @@ impl Scale {
             && speed > most
         {
             let key = if matches!(tempo, Some(Tempo::Rate(_))) { "--rate" } else { "--speed" };
-            // Rounded down, so that what is said can be given.
+            // Both are rounded down, so that the reported number can be given as a flag.
             let (most, rate) = (floor(most), floor(rate_of(most)));
             let message = format!(
                 "{speed:.0} times as fast as the shop, {which} of policy '{}' would be shorter than a server takes; \
@@ -106,7 +106,7 @@ impl Scale {
         for (slot, policy) in setup.policies.iter().zip(&scenario.policies) {
             let scaled = scale.definition(slot, slot.id.clone());
             let arms = setup.scenario.catalogue.arms.is_empty();
-            // Arms come with the catalogue, and are checked with it.
+            // Arms come with the catalogue and are checked with it.
             if !arms && let Err(why) = (Definition { default_arm: None, open_catalogue: true, ..scaled }).check() {
                 return Err(Problem::from(why).within(&format!("policy '{}' at this speed", policy.name)));
             }
@@ -114,7 +114,7 @@ impl Scale {
         Ok(scale)
     }
 
-    /// A slot for simulated traffic, of this id, whose times go by as fast as the shop's.
+    /// Returns a slot of this id for simulated traffic, with its times scaled.
     pub fn definition(&self, slot: &Definition, id: SlotId) -> Definition {
         let mut slot = Definition { id, ..slot.clone() };
         slot.goal.window_us = self.time_us(slot.goal.window_us);
@@ -137,26 +137,26 @@ impl Scale {
 
     #[expect(clippy::cast_possible_truncation, reason = "a time divided; saturates")]
     fn time_us(&self, us: i64) -> i64 {
-        // Rounded up: what is just long enough stays so.
+        // Times are rounded up, so that a time that is just long enough stays so.
         (us as f64 / self.speed).ceil() as i64
     }
 
-    /// When a moment of the shop's time is, since a replication began.
+    /// Returns the wall-clock time of a moment of the shop's time, both since the start of a replication.
     pub(super) fn wall(&self, shop_us: f64) -> Duration {
         Duration::try_from_secs_f64(shop_us.max(0.0) / self.speed / 1e6).unwrap_or(Duration::MAX)
     }
 
-    /// The shop's time at a moment since a replication began, microseconds.
+    /// Returns the shop's time of a wall-clock time, both since the start of a replication, in microseconds.
     pub(super) fn shop_us(&self, wall: Duration) -> f64 {
         wall.as_secs_f64() * 1e6 * self.speed
     }
 }
 
-/// Three digits of a number, not more than it.
+/// Returns a number rounded down to three digits.
 fn floor(number: f64) -> f64 {
     let unit = 10_f64.powf(number.log10().floor() - 2.0);
     let digits = (number / unit).floor();
-    // A power of ten below 1 is not exact; its inverse is.
+    // A power of ten below 1 is not exact, but its inverse is.
     if unit < 1.0 { digits / (1.0 / unit).round() } else { digits * unit }
 }
 
@@ -184,14 +184,14 @@ mod tests {
         Scale::new(&Setup::new(&loaded.scenario, 1).unwrap(), tempo, at_once)
     }
 
-    /// 1,000 visits a day for each of the policies, as often as there are replications: at speed 1 so many a day.
+    /// Each policy and replication has 1,000 visits a day, so that is the rate at speed 1.
     #[test]
-    fn a_rate_counts_policies_and_replications_and_is_the_other_way_round_a_speed() {
+    fn a_rate_counts_policies_and_replications_and_converts_to_a_speed() {
         let set = ["horizon=4000", "traffic.per_day=1000", "traffic.daily_swing=0.0"];
         let loaded = load("offer", &Changes { set: set.map(str::to_owned).to_vec(), ..Changes::default() }).unwrap();
         let policies = loaded.scenario.policies.len() as f64;
         let one = scale(&set, Some(Tempo::Speed(864.0)), 1).unwrap();
-        // Sessions of about two come at random: 4,000 visits are off by 2 % or so.
+        // Sessions of about two visits come at random, so 4,000 visits are off by about 2 %.
         assert!((one.rate / (10.0 * policies) - 1.0).abs() < 0.1, "{one:?}");
         assert!((one.length.as_secs_f64() * 10.0 / 4000.0 - 1.0).abs() < 0.1, "{one:?}");
         let three = scale(&set, Some(Tempo::Speed(864.0)), 3).unwrap();
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slots_own_times_go_by_as_fast_and_it_is_for_simulated_traffic() {
+    fn a_slots_times_are_scaled_and_it_is_for_simulated_traffic() {
         let set = ["slot.goal.window=\"10h\"", "slot.controls.half_life=\"5days\""];
         let loaded = load("offer", &Changes { set: set.map(str::to_owned).to_vec(), ..Changes::default() }).unwrap();
         let setup = Setup::new(&loaded.scenario, 1).unwrap();
@@ -215,9 +215,9 @@ mod tests {
         assert!((scale.shop_us(Duration::from_millis(2_500)) - 2_500e6).abs() < 1e-3);
     }
 
-    /// The window of an hour is a second at 3,600 times the pace; unasked, it is never shorter.
+    /// A window of an hour is a second at 3,600 times the speed. The default speed never makes it shorter.
     #[test]
-    fn what_a_server_does_not_take_is_refused_with_what_it_takes() {
+    fn times_that_a_server_refuses_are_refused_with_a_remedy() {
         let set = ["slot.goal.window=\"1h\"", "traffic.per_day=10"];
         let refused = scale(&set, Some(Tempo::Speed(3_601.0)), 1).unwrap_err().to_string();
         assert!(refused.starts_with("--speed: 3601 times as fast as the shop, goal.window of policy "), "{refused}");
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_said_are_rounded_down() {
+    fn reported_numbers_are_rounded_down() {
         assert_eq!([3_600.0, 12_345.0, 0.123_456].map(floor).map(|x| x.to_string()), ["3600", "12300", "0.123"]);
     }
 }

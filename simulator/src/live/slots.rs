@@ -1,6 +1,6 @@
-//! The slots of a run on the server: made for each policy and replication, and gone afterwards.
+//! Slots of a run on the server: created for each policy and replication, and deleted afterwards.
 //!
-//! Invariant: a slot that is not for simulated traffic is neither changed nor deleted, whatever it is called.
+//! Invariant: a slot that is not for simulated traffic is neither changed nor deleted, whatever its name.
 
 use std::thread;
 
@@ -15,29 +15,29 @@ use crate::{
     scenario::{Problem, Scenario},
 };
 
-/// Letters of a name that becomes part of an id.
+/// Maximum length of a name that becomes part of an id.
 const PART_MAX: usize = 40;
 
-/// Said where the server asks for a reason.
+/// Returns the reason that the server records for each change.
 pub(super) fn why() -> ChangeReason {
     ChangeReason::new("slotwise-simulator", "simulation")
 }
 
-/// Letters, digits and dashes of a name.
+/// Returns the letters and digits of a name, with dashes for everything else.
 fn part(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let part: String = name.chars().map(plain).take(PART_MAX).collect();
     part.trim_matches('-').to_owned()
 }
 
-/// What ids begin with: what was given, or the scenario's name.
+/// Returns the beginning of the slots' ids: the given one, or one from the scenario's name.
 ///
 /// # Errors
 ///
-/// Where no id can begin like that.
+/// Returns a problem if no id can begin like that.
 pub fn prefix(given: Option<&str>, scenario: &str) -> Result<String, Problem> {
     let prefix = given.map_or_else(|| format!("sim-{}", part(scenario)), str::to_owned);
-    // A policy's name and a number come after it.
+    // A policy's name and a number follow it.
     let longest = format!("{prefix}-{}-{}", "x".repeat(PART_MAX + 4), u32::MAX);
     SlotId::parse("--slot", &longest).map(|_| ()).map_err(|_| {
         let message = format!("'{prefix}' cannot begin a slot's id; use at most 60 letters, digits and - . _");
@@ -46,7 +46,7 @@ pub fn prefix(given: Option<&str>, scenario: &str) -> Result<String, Problem> {
     Ok(prefix)
 }
 
-/// The ids of the policies' slots in a replication.
+/// Returns the ids of the policies' slots in a replication.
 fn ids(prefix: &str, scenario: &Scenario, replication: u64) -> Vec<SlotId> {
     let parts: Vec<String> = scenario.policies.iter().map(|policy| part(&policy.name)).collect();
     let id = |(i, part): (usize, &String)| {
@@ -62,7 +62,7 @@ impl LiveServer {
         ids(self.options.slots.as_deref().unwrap_or("sim"), setup.scenario, replication)
     }
 
-    /// That no slot of a run's ids is there; those for simulated traffic go, where that is wanted.
+    /// Makes sure that no slot of a run's ids exists. Deletes those for simulated traffic if the options say so.
     pub(super) fn clear_the_way(&self, setup: &Setup<'_>) -> Result<(), LiveError> {
         let all = (0..u64::from(setup.scenario.replications)).flat_map(|number| self.ids(setup, number));
         let mut left = Vec::new();
@@ -75,7 +75,7 @@ impl LiveServer {
                 Ok(_) => left.push(id),
             }
         }
-        // Only once all of them are known to be ours.
+        // Slots are deleted only after all of them are known to be for simulation.
         for slot in left {
             let deleted = self.runtime.block_on(self.admin.clone().delete_slot(slot.as_str(), &why()));
             deleted.map_err(|why| LiveError::Slot { slot, why })?;
@@ -83,7 +83,7 @@ impl LiveServer {
         Ok(())
     }
 
-    /// Makes the slots of a replication's policies, with the arms that are there at its start.
+    /// Creates the slots of a replication's policies, with the arms that exist at its start.
     pub(super) fn make(
         &self,
         setup: &Setup<'_>,
@@ -98,10 +98,10 @@ impl LiveServer {
             };
             match self.runtime.block_on(self.admin.clone().create_slot(&slot, &why(), false)) {
                 Ok(_) => created.ids.push(id),
-                // Somebody was quicker.
+                // Another run created the slot in the meantime.
                 Err(why) if why.exists() => return Err(LiveError::Exists(id)),
                 Err(why) => {
-                    // Where the answer was lost it may have been made all the same: before it was not there.
+                    // The slot may exist even if the answer was lost. It did not exist before.
                     created.ids.push(id.clone());
                     return Err(LiveError::Slot { slot: id, why });
                 }
@@ -110,7 +110,7 @@ impl LiveServer {
         Ok(created)
     }
 
-    /// Deletes slots that were made here, unless they are to be kept; what cannot be deleted is noted.
+    /// Deletes created slots, unless they are to be kept. Notes the slots that cannot be deleted.
     fn remove(&self, created: &[SlotId]) {
         if self.options.keep {
             return;
@@ -124,7 +124,8 @@ impl LiveServer {
     }
 }
 
-/// Slots that were made for a replication. They go when this does: when it is through, or given up, or panics.
+/// Slots that were created for a replication. Dropping this value deletes them, when the replication is done, given
+/// up, or panics.
 #[derive(Debug)]
 pub(super) struct CreatedSlots<'a> {
     live: &'a LiveServer,
@@ -132,7 +133,7 @@ pub(super) struct CreatedSlots<'a> {
 }
 
 impl CreatedSlots<'_> {
-    /// Their ids, by policy.
+    /// Returns the slots' ids, by policy.
     pub(super) fn ids(&self) -> &[SlotId] {
         &self.ids
     }
@@ -141,7 +142,7 @@ impl CreatedSlots<'_> {
 impl Drop for CreatedSlots<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            // The others need not play to their end.
+            // The other replications need not be played to their end.
             self.live.stop();
         }
         self.live.remove(&self.ids);
@@ -152,7 +153,7 @@ async fn remove(mut client: Client, id: &SlotId) -> Result<(), LiveError> {
     match client.get_slot_head(id.as_str()).await {
         Err(why) if why.not_found() => return Ok(()),
         Err(why) => return Err(why.into()),
-        // Somebody has made it their own since.
+        // The slot has been turned into one for real traffic since.
         Ok((slot, _)) if !slot.controls.simulated() => return Err(LiveError::Foreign(id.clone())),
         Ok(_) => {}
     }
@@ -168,7 +169,7 @@ mod tests {
     use crate::scenario::{Changes, load};
 
     #[test]
-    fn ids_are_the_scenarios_and_the_policys_names_and_never_two_the_same() {
+    fn slot_ids_name_scenario_and_policy_and_are_unique() {
         let mut scenario = load("offer", &Changes::default()).unwrap().scenario;
         let names = ["Never stopped!", "a b", "a-b", "ä"];
         scenario.policies.truncate(1);

@@ -1,9 +1,9 @@
-//! Load on a live server by the wall clock: what [`crate::stress::soak`] and [`crate::live`] have in common.
+//! Load on a live server by the wall clock, shared by `stress` and [`live`](crate::live).
 //!
-//! * [`pace`]: the open loop: what is due is sent when it is due, whatever was answered.
+//! * [`pace`]: the open loop, which sends each request when it is due, regardless of answers.
 //! * [`tally`]: latencies and failures.
 //!
-//! Deliberately not here: what is asked, and of whom.
+//! Deliberately not here: the requests themselves.
 
 pub mod pace;
 pub mod tally;
@@ -12,16 +12,16 @@ use std::time::Duration;
 
 use tonic::Code;
 
-/// Connections at the same time: a single one's writes are one task's work, in the server too.
+/// Connections at the same time. The writes of one connection are the work of a single task, on the server too.
 pub const CONNECTIONS: u64 = 4;
-/// How long an answer may take before it counts as none: many times the budget of a page.
+/// Time limit of a call, many times the budget of a page.
 pub const PATIENCE: Duration = Duration::from_secs(10);
-/// Unanswered requests at most: each is one in memory, and a server that far behind does not hold.
+/// Maximum of unanswered requests. Each takes memory, and a server that far behind does not hold.
 pub const BACKLOG_MAX: usize = 10_000;
-/// What a request that is not sent any more counts as.
+/// Name of the failure of a request that is not sent because too many are unanswered.
 pub const SHED: &str = "SHED";
 
-/// A code as gRPC spells it, from how its type does: `NOT_FOUND` from `NotFound`.
+/// Returns a code as gRPC spells it, from the name of its variant: `NOT_FOUND` from `NotFound`.
 pub fn code_name(code: Code) -> String {
     let mut name = String::new();
     for letter in format!("{code:?}").chars() {

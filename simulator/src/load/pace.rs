@@ -1,9 +1,10 @@
-//! The open loop: requests at times that were laid down, not when earlier ones were answered.
+//! The open loop: requests at times that are fixed beforehand, not when earlier ones are answered.
 //!
-//! Invariant: a request is sent when it is due, however many are unanswered, and its latency
-//! counts from when it was due. So a server that stands still for a second shows a second, and not one slow
-//! answer (Tene's "coordinated omission"). Beyond a bound of unanswered requests the surplus is shed: a failure
-//! that is counted.
+//! Invariants:
+//!
+//! * A request is sent when it is due, however many are unanswered, and its latency counts from its due time. A server
+//!   that stands still for a second therefore shows a second, and not one slow answer (Tene's "coordinated omission").
+//! * Above a maximum of unanswered requests further ones are shed, and each counts as a failure.
 
 use std::{
     sync::mpsc::{Receiver, RecvTimeoutError},
@@ -15,33 +16,35 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Stopwatch;
 
-/// Between two looks at whether the run is to stop.
+/// Pause between two looks at the stop signal.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What an open loop plays.
+/// Requests and answers of an open loop.
 pub trait OpenLoop {
-    /// What comes back of what was sent.
+    /// The answer to a request.
     type Answer;
 
-    /// When the next thing is due, since the stopwatch began; none: nothing is, until an answer comes.
+    /// Returns the due time of the next request since the stopwatch started, or `None` if nothing is due before the
+    /// next answer.
     fn next_at(&self) -> Option<Duration>;
 
-    /// Sends all that is due by `now`; must not wait for anything.
+    /// Sends everything that is due by `now`. Must not block.
     fn send(&mut self, now: Duration);
 
     /// Takes an answer.
     fn take(&mut self, answer: Self::Answer);
 
-    /// Forgets all that is not sent yet.
+    /// Forgets everything that is not sent yet.
     fn stop(&mut self);
 
-    /// Whether nothing is due any more, nor any answer to come that matters.
+    /// Returns whether nothing is due any more and no further answer matters.
     fn over(&self) -> bool;
 }
 
-/// Plays until it is over, or told to stop and over.
+/// Runs a loop until it is over, or until it is stopped and over.
 ///
-/// Blocks, on a thread of its own: a runtime's timer is a millisecond coarse, more than a decision takes.
+/// Blocks, and needs a thread of its own: a runtime's timer has a resolution of a millisecond, which is longer than a
+/// decision takes.
 pub fn open_loop<P: OpenLoop>(
     play: &mut P,
     answers: &Receiver<P::Answer>,
@@ -60,13 +63,13 @@ pub fn open_loop<P: OpenLoop>(
         match answers.recv_timeout(wait) {
             Ok(answer) => {
                 play.take(answer);
-                // What else has come by now costs no more waiting.
+                // Further answers that are there by now cost no more waiting.
                 for answer in answers.try_iter() {
                     play.take(answer);
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
-            // Whoever plays holds a sender; without one, only time brings anything.
+            // The loop itself holds a sender. Without one only time brings anything.
             Err(RecvTimeoutError::Disconnected) => thread::sleep(wait),
         }
     }
@@ -121,14 +124,14 @@ mod tests {
     }
 
     #[test]
-    fn all_is_sent_although_nothing_is_answered_and_answers_are_waited_for() {
+    fn everything_is_sent_without_answers_and_answers_are_awaited() {
         let (mut play, answers) = three();
         open_loop(&mut play, &answers, Stopwatch::start(), &CancellationToken::new());
         assert_eq!((play.sent, play.taken), (3, vec![0, 1, 2]));
     }
 
     #[test]
-    fn what_is_stopped_sends_nothing_more() {
+    fn a_stopped_loop_sends_nothing_more() {
         let (mut play, answers) = three();
         let stop = CancellationToken::new();
         stop.cancel();

@@ -1,4 +1,4 @@
-//! What is counted of one method: answers, their latencies, and failures by name.
+//! Counts of the calls of one method: answers, their latencies, and failures by name.
 
 use std::{
     collections::BTreeMap,
@@ -9,45 +9,45 @@ use std::{
 use hdrhistogram::{CreationError, Histogram};
 use serde::Serialize;
 
-/// Latencies from 1 µs up to this are told apart, to three digits; longer than a request may take.
+/// Longest latency that is told apart, to three digits. It is longer than a call may take.
 const LATENCY_US_MAX: u64 = 60_000_000;
 const DIGITS: u8 = 3;
 
-/// Failures by name: a code of gRPC, a status of a reward event, or a word of ours.
+/// Failures by name: a gRPC code, a status of a reward event, or a word of the simulator.
 pub type Failures = BTreeMap<String, u64>;
 
-/// Latencies in microseconds, from when a request was due to its answer. 0 where there was none.
+/// Latencies in microseconds, from the due time of a request to its answer, or 0 without any answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Latencies {
     /// The median.
     pub p50_us: u64,
-    /// One in a hundred took longer.
+    /// The 99th percentile.
     pub p99_us: u64,
-    /// One in a thousand took longer.
+    /// The 99.9th percentile.
     pub p999_us: u64,
-    /// The longest.
+    /// The longest latency.
     pub max_us: u64,
 }
 
-/// What came of the calls of a method, over some time.
+/// Summary of the calls of a method over some time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CallSummary {
-    /// Answered as they should be.
+    /// Number of successful calls.
     pub answered: u64,
-    /// The latencies of those.
+    /// Latencies of the successful calls.
     pub latencies: Latencies,
-    /// All others.
+    /// All other calls.
     pub failures: Failures,
 }
 
 impl CallSummary {
-    /// How many failed.
+    /// Returns the number of failed calls.
     pub fn failed(&self) -> u64 {
         self.failures.values().sum()
     }
 }
 
-/// Latencies and failures, as they are counted.
+/// Running counts of latencies and failures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallCounts {
     latencies: Histogram<u64>,
@@ -55,46 +55,46 @@ pub struct CallCounts {
 }
 
 impl CallCounts {
-    /// Nothing counted yet.
+    /// Returns empty counts.
     pub fn new() -> Result<Self, CreationError> {
         let latencies = Histogram::new_with_bounds(1, LATENCY_US_MAX, DIGITS)?;
         Ok(Self { latencies, failures: Failures::new() })
     }
 
-    /// A call was answered as it should be.
+    /// Counts a successful call.
     pub fn answered(&mut self, latency: Duration) {
         let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         self.latencies.saturating_record(us.max(1));
     }
 
-    /// A call was not.
+    /// Counts a failed call.
     pub fn failed(&mut self, why: &str) {
         *self.failures.entry(why.to_owned()).or_default() += 1;
     }
 
-    /// How many latencies were counted.
+    /// Returns the number of latencies.
     pub fn count(&self) -> u64 {
         self.latencies.len()
     }
 
-    /// The latency that this part took at most, microseconds; 0 where none was counted.
+    /// Returns the quantile of the latencies at `part`, microseconds, or 0 without any.
     pub fn quantile_us(&self, part: f64) -> u64 {
         self.latencies.value_at_quantile(part)
     }
 
-    /// The longest, microseconds.
+    /// Returns the longest latency, microseconds.
     pub fn max_us(&self) -> u64 {
         self.latencies.max()
     }
 
-    /// Failures by name.
+    /// Returns the failures by name.
     pub fn failures(&self) -> &Failures {
         &self.failures
     }
 
-    /// Counts what another counted too.
+    /// Adds the counts of another instance.
     pub fn add(&mut self, other: &Self) {
-        // Histograms of the same bounds can be added.
+        // Histograms of the same bounds can always be added.
         let _ = self.latencies.add(&other.latencies);
         for (why, count) in &other.failures {
             *self.failures.entry(why.clone()).or_default() += count;
@@ -111,7 +111,7 @@ impl CallCounts {
         CallSummary { answered: self.count(), latencies, failures: self.failures.clone() }
     }
 
-    /// Empties `self` into `all`.
+    /// Moves all counts into `all`.
     fn drain_into(&mut self, all: &mut Self) {
         all.add(self);
         self.latencies.reset();
@@ -119,20 +119,20 @@ impl CallCounts {
     }
 }
 
-/// Counts the calls of a method, by several tasks at once.
+/// Counts of the calls of a method that several tasks share.
 #[derive(Debug)]
 pub struct CallTally(Mutex<CallWindows>);
 
 #[derive(Debug)]
 struct CallWindows {
-    /// Since the last look.
+    /// Counts since the last look.
     recent: CallCounts,
-    /// Before it.
+    /// Counts before the last look.
     before: CallCounts,
 }
 
 impl CallTally {
-    /// Nothing counted yet.
+    /// Returns empty counts.
     pub fn new() -> Result<Self, CreationError> {
         Ok(Self(Mutex::new(CallWindows { recent: CallCounts::new()?, before: CallCounts::new()? })))
     }
@@ -141,17 +141,17 @@ impl CallTally {
         with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A call was answered as it should be.
+    /// Counts a successful call.
     pub fn answered(&self, latency: Duration) {
         self.counts(|counts| counts.recent.answered(latency));
     }
 
-    /// A call was not.
+    /// Counts a failed call.
     pub fn failed(&self, why: &str) {
         self.counts(|counts| counts.recent.failed(why));
     }
 
-    /// What was counted since the last look.
+    /// Returns the counts since the last look.
     pub fn look(&self) -> CallSummary {
         self.counts(|CallWindows { recent, before }| {
             let calls = recent.calls();
@@ -160,7 +160,7 @@ impl CallTally {
         })
     }
 
-    /// All that was ever counted.
+    /// Returns all counts since the start.
     pub fn all(&self) -> CallSummary {
         self.counts(|CallWindows { recent, before }| {
             recent.drain_into(before);
@@ -173,7 +173,7 @@ impl CallTally {
 mod tests {
     use super::*;
 
-    /// Of 1 to 1000 ms the 500th, 990th, 999th and last; three digits are within 1 in 1000.
+    /// Of 1 to 1000 ms, the 500th, 990th, 999th and last latency are expected; three digits are within 1 in 1000.
     #[test]
     fn quantiles_are_those_of_the_answers_since_the_last_look() {
         let tally = CallTally::new().unwrap();
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn all_is_what_every_look_saw_and_what_came_after() {
+    fn the_total_is_the_sum_of_all_looks_and_later_calls() {
         let tally = CallTally::new().unwrap();
         tally.answered(Duration::from_hours(1));
         tally.failed("SHED");

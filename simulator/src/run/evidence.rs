@@ -1,4 +1,4 @@
-//! What replications say of each check.
+//! Evidence of the replications for each check.
 
 use crate::{
     run::check::Evidence,
@@ -6,14 +6,14 @@ use crate::{
     scenario::{Check, Metric, Scenario},
 };
 
-/// Below this a bin's statistic is not normal.
+/// Variance below which a bin's statistic is not normal.
 const VARIANCE_MIN: f64 = 5.0;
 
 fn per(sum: f64, count: u64) -> Option<f64> {
     (count > 0).then(|| sum / count as f64)
 }
 
-/// A policy's own number in one replication; none: it had no occasion.
+/// Returns a policy's number in one replication, or `None` if it had no occasion.
 fn value(scenario: &Scenario, check: &Check, tally: &PolicyTally) -> Option<f64> {
     let whole = || {
         let segment = check.segment.as_ref();
@@ -40,13 +40,13 @@ fn value(scenario: &Scenario, check: &Check, tally: &PolicyTally) -> Option<f64>
     }
 }
 
-/// The place of a check among those of its kind.
+/// Returns the position of a check among those of its kind.
 fn place(scenario: &Scenario, check: &Check, kind: impl Fn(&Check) -> bool) -> usize {
     let mut of_kind = scenario.check.iter().filter(|check| kind(check));
     of_kind.position(|known| std::ptr::eq(known, check)).unwrap_or(usize::MAX)
 }
 
-/// What replications say of a check of the scenario.
+/// Returns the evidence of the replications for a check of the scenario.
 pub(super) fn evidence(scenario: &Scenario, check: &Check, replications: &[Replication]) -> Evidence {
     let of_name = |name: &Option<String>| {
         name.as_ref().and_then(|name| scenario.policies.iter().position(|policy| policy.name == *name))
@@ -58,7 +58,7 @@ pub(super) fn evidence(scenario: &Scenario, check: &Check, replications: &[Repli
         return Evidence::Nothing;
     }
     match check.metric {
-        Metric::P99Latency if tallies().all(|tally| tally.calls.is_none()) => Evidence::NotHere,
+        Metric::P99Latency if tallies().all(|tally| tally.calls.is_none()) => Evidence::NotApplicable,
         Metric::P99Latency => Evidence::Mean(tallies().filter_map(|tally| value(scenario, check, tally)).collect()),
         Metric::IntervalCoverage => {
             let (pending, all) = tallies().fold((0, 0), |(a, b), t| (a + t.covered.0, b + t.covered.1));
@@ -109,7 +109,7 @@ fn promises<'a>(tallies: impl Iterator<Item = &'a PolicyTally> + Clone) -> Evide
             degrees += 1;
         }
     }
-    // Certainties have no variance: whatever was promised for certain or never must have been so.
+    // Certainties have no variance: probabilities of 0 and 1 must have come true.
     let mismatches = tallies.map(|tally| tally.mismatches).sum();
-    Evidence::Promises { chi_squared, degrees, mismatches }
+    Evidence::PropensityTest { chi_squared, degrees, mismatches }
 }

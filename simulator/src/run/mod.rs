@@ -1,6 +1,10 @@
 //! A run: replications over threads, then one report.
 //!
-//! Invariants: replications are reduced in their order, so in process the report is the same for any number of threads.
+//! * [`episode`]: one replication, in which every policy meets the same shoppers.
+//! * [`check`]: evidence, correction for many checks, and outcomes.
+//!
+//! Invariant: replications are reduced in their order, so the report of a run in this process is the same for any
+//! number of threads.
 
 pub mod check;
 pub mod episode;
@@ -18,30 +22,31 @@ use crate::{
     report::{FORM, LiveReport, RunReport, ScenarioReport, Target, Verdict},
     scenario::{Loaded, Problem},
 };
-use check::judge;
+use check::check_outcomes;
 use episode::{EpisodeError, Replication, RunProgress, Setup, replicate};
 
-/// Why a run did not come to its end.
+/// Reason why a run did not finish.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The scenario does not hold together.
+    /// The scenario is invalid.
     #[error("{0}")]
     Scenario(#[from] Problem),
-    /// A replication did not come to its end.
+    /// A replication did not finish.
     #[error("replication {number}: {why}")]
     Replication {
-        /// Which, from 0.
+        /// The replication's number, from 0.
         number: u64,
-        /// Why.
+        /// The cause.
         why: EpisodeError,
     },
 }
 
-/// Runs a scenario in this process: with `seed`, or its own; `threads` replications at a time.
+/// Runs a scenario in this process with `seed`, or with the scenario's own seed if it is `None`. `threads`
+/// replications run at a time.
 ///
 /// # Errors
 ///
-/// That of the first replication that fails, by number; no further one begins.
+/// Returns the error of the first failed replication, by number. No further replication begins after a failure.
 pub fn run(
     loaded: &Loaded,
     seed: Option<u64>,
@@ -62,7 +67,7 @@ pub(crate) fn begin(setup: &Setup<'_>, progress: &dyn RunProgress) {
     progress.begin(count, count * setup.scenario.horizon * setup.policies.len() as u64);
 }
 
-/// What came of `replications`; checks are judged by those that are `complete`.
+/// Returns the report of `replications`. Checks use only those that are `complete`.
 pub(crate) fn report(
     loaded: &Loaded,
     setup: &Setup<'_>,
@@ -72,7 +77,7 @@ pub(crate) fn report(
 ) -> RunReport {
     let scenario = &loaded.scenario;
     let evidence: Vec<_> = scenario.check.iter().map(|check| evidence::evidence(scenario, check, complete)).collect();
-    let checks = judge(scenario, &scenario.check, &evidence);
+    let checks = check_outcomes(scenario, &scenario.check, &evidence);
     let reduced = reduce::reduce(setup, replications);
     RunReport {
         form: FORM,
@@ -99,14 +104,15 @@ pub(crate) fn report(
     }
 }
 
-/// A replication that failed, by its number.
+/// A replication that failed.
 #[derive(Debug)]
 pub(crate) struct FailedReplication<E> {
     pub(crate) number: u64,
     pub(crate) why: E,
 }
 
-/// Replications in their order, on threads; none begins after one that failed, nor where `go_on` says no.
+/// Runs replications on threads and returns them in their order. None begins after a failure or once `go_on` returns
+/// false.
 pub(crate) fn replications<T: Send, E: Send>(
     setup: &Setup<'_>,
     threads: NonZeroUsize,

@@ -1,4 +1,4 @@
-//! From replications to what a report says of policies.
+//! Reduction of replications to the report's numbers about policies.
 
 use std::collections::BTreeMap;
 
@@ -13,15 +13,15 @@ use crate::{
     scenario::Scenario,
 };
 
-/// Of estimates that no check asks for.
+/// Confidence of estimates that no check asks for.
 const CONFIDENCE: f64 = 0.95;
-/// Arms whose shares are told one by one.
+/// Maximum of arms whose shares are reported one by one.
 const SHARES_MAX: usize = 8;
-/// Bins of calibration.
+/// Number of calibration bins.
 const BINS: usize = 10;
 const DAY_US: f64 = 86_400e6;
 
-/// What a report holds beside scenario and checks.
+/// The parts of a report that come from replications, apart from the checks.
 pub(super) struct Reduced {
     pub(super) arms: u64,
     pub(super) days: f64,
@@ -72,7 +72,7 @@ fn marks(setup: &Setup<'_>, replications: &[Replication]) -> Vec<Mark> {
     marks
 }
 
-/// The policy that lifts are over; none: there is only one.
+/// Returns the policy that lifts are relative to, or `None` if there is only one policy.
 fn baseline(scenario: &Scenario) -> Option<usize> {
     let named = |name: &str| scenario.policies.iter().position(|policy| policy.name == name);
     let chosen = scenario.baseline.as_deref().and_then(named).or_else(|| named("uniform"));
@@ -140,7 +140,7 @@ fn one(setup: &Setup<'_>, replications: &[Replication], policy: usize, baseline:
     }
 }
 
-/// How long the calls of a kind took, over all replications; none: there were none, or nobody measured.
+/// Returns the latencies of one kind of call over all replications, or `None` if none was measured.
 pub(crate) fn latency(tallies: &[&PolicyTally], of: fn(&LiveCalls) -> &CallCounts) -> Option<Latency> {
     let mut each = tallies.iter().filter_map(|tally| tally.calls.as_deref()).map(of);
     let mut all = each.next()?.clone();
@@ -167,7 +167,7 @@ fn failures(tallies: &[&PolicyTally]) -> BTreeMap<String, u64> {
     all
 }
 
-/// The lift of a policy over the baseline in some part of the decisions; none for the baseline itself.
+/// Returns the lift of a policy over the baseline in some part of the decisions, or `None` for the baseline itself.
 fn over(
     replications: &[Replication],
     policy: usize,
@@ -195,7 +195,7 @@ fn shares(setup: &Setup<'_>, tallies: &[&PolicyTally]) -> Vec<ArmShare> {
     let whole: u64 = all.iter().sum();
     let mut order: Vec<(usize, u64)> =
         (0..groups).map(|group| (group, (0..BUCKETS).map(|bucket| at(bucket, group)).sum())).collect();
-    // Most shown first; at a tie in the slot's order.
+    // Groups come most shown first, and tied groups in the slot's order.
     order.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     let rest: Vec<usize> = order.iter().skip(SHARES_MAX).map(|(group, _)| *group).collect();
     let line = |name: &str, members: &[usize]| {
@@ -215,7 +215,7 @@ fn shares(setup: &Setup<'_>, tallies: &[&PolicyTally]) -> Vec<ArmShare> {
     lines
 }
 
-/// Bins of equally many, by what was foreseen.
+/// Returns bins of equal size, ordered by the predicted reward.
 fn calibration(tallies: &[&PolicyTally]) -> Vec<CalibrationBin> {
     let mut pairs: Vec<(f64, f64)> = tallies.iter().flat_map(|tally| tally.calibration.iter().copied()).collect();
     pairs.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
@@ -297,7 +297,7 @@ mod tests {
     use crate::run::episode::bucket;
 
     #[test]
-    fn buckets_are_where_decisions_are_counted() {
+    fn buckets_begin_where_decisions_are_counted() {
         for horizon in [100, 101, 250, 999, 12_345] {
             let buckets = buckets(horizon);
             for index in 0..horizon {

@@ -1,69 +1,69 @@
-//! What replications say of a number, and how strongly they speak for or against a bound on it.
+//! Evidence of replications about a number, and its strength for or against a bound.
 
 use slotwise::evaluate::tails::{
     binomial_at_least, binomial_at_most, binomial_interval, chi_squared_above, normal_quantile, student_above,
     student_quantile,
 };
 
-/// What was measured.
+/// Measurements of a number over replications.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Evidence {
-    /// One number per replication; their mean is meant.
+    /// One number per replication. Their mean is estimated.
     Mean(Vec<f64>),
-    /// Two numbers per replication, a and b; Σa/Σb − 1 is meant.
+    /// Two numbers per replication, a and b. Σa/Σb − 1 is estimated.
     Lift(Vec<(f64, f64)>),
-    /// So many of so many, each by itself.
+    /// Independent trials of which some succeeded.
     Proportion {
-        /// How many.
+        /// Number of successes.
         successes: u64,
-        /// Of how many.
+        /// Number of trials.
         trials: u64,
-        /// Replications that they come from.
+        /// Number of replications that the trials come from.
         replications: u64,
     },
-    /// Whether promises were kept: a chi-squared statistic.
-    Promises {
+    /// Comparison of logged probabilities with draws: a chi-squared statistic.
+    PropensityTest {
         /// The statistic.
         chi_squared: f64,
-        /// Its degrees of freedom; 0: nothing was promised.
+        /// The statistic's degrees of freedom. 0 means that no probability could be tested.
         degrees: u64,
-        /// Promises that contradict themselves.
+        /// Logged probabilities that contradict each other.
         mismatches: u64,
     },
-    /// Nothing.
+    /// No measurement, although there could be one.
     Nothing,
-    /// Nothing, and there can be none where it was run.
-    NotHere,
+    /// No measurement, because there can be none in this kind of run.
+    NotApplicable,
 }
 
 /// A mean with its spread.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measured {
-    /// The estimate.
+    /// The mean.
     pub mean: f64,
-    /// Its standard error; none with fewer than two replications.
+    /// The standard error, or `None` for fewer than two replications.
     pub error: Option<f64>,
-    /// How many replications.
+    /// Number of replications.
     pub n: usize,
 }
 
 impl Measured {
-    /// The interval of this confidence.
+    /// Returns the interval of this confidence, or `None` without a standard error.
     pub fn interval(&self, confidence: f64) -> Option<(f64, f64)> {
         let reach = self.error? * student_quantile((1.0 - confidence) / 2.0, self.n as f64 - 1.0);
-        // Without any spread the quantile is multiplied with 0.
+        // Without any spread the quantile is multiplied by 0.
         let reach = if self.error? > 0.0 { reach } else { 0.0 };
         Some((self.mean - reach, self.mean + reach))
     }
 }
 
-/// The mean of numbers and its standard error.
+/// Returns the mean of numbers with its standard error.
 pub fn mean(values: &[f64]) -> Measured {
     let n = values.len();
     if let [first, rest @ ..] = values
         && rest.iter().all(|value| value.total_cmp(first).is_eq())
     {
-        // Not even rounding may make a spread of what is always the same.
+        // Rounding must not give a spread to equal numbers.
         return Measured { mean: *first, error: (n > 1).then_some(0.0), n };
     }
     let mean = values.iter().sum::<f64>() / n.max(1) as f64;
@@ -72,8 +72,8 @@ pub fn mean(values: &[f64]) -> Measured {
     Measured { mean, error, n }
 }
 
-/// Σa/Σb − 1 and its standard error, by linearisation: that of the mean of (a − R·b)/b̄ with R = Σa/Σb.
-/// (Cochran, *Sampling Techniques*, 1977, §6.4.)
+/// Returns Σa/Σb − 1 and its standard error by linearisation, which is that of the mean of (a − R·b)/b̄ with R =
+/// Σa/Σb. (Cochran, *Sampling Techniques*, 1977, §6.4.)
 pub fn lift(pairs: &[(f64, f64)]) -> Measured {
     let n = pairs.len();
     let (a, b) = pairs.iter().fold((0.0, 0.0), |(x, y), (a, b)| (x + a, y + b));
@@ -83,17 +83,17 @@ pub fn lift(pairs: &[(f64, f64)]) -> Measured {
     Measured { mean: ratio - 1.0, error: mean(&residuals).error, n }
 }
 
-/// Between which bounds something must lie.
+/// Bounds of a check.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bounds {
-    /// At least.
+    /// The lower bound, or `None`.
     pub min: Option<f64>,
-    /// At most.
+    /// The upper bound, or `None`.
     pub max: Option<f64>,
 }
 
 impl Bounds {
-    /// Whether a value lies between them.
+    /// Returns whether a value lies within the bounds.
     pub fn hold(self, value: f64) -> bool {
         self.min.is_none_or(|min| value >= min) && self.max.is_none_or(|max| value <= max)
     }
@@ -107,35 +107,36 @@ impl Evidence {
             Self::Mean(_)
             | Self::Lift(_)
             | Self::Proportion { .. }
-            | Self::Promises { .. }
+            | Self::PropensityTest { .. }
             | Self::Nothing
-            | Self::NotHere => None,
+            | Self::NotApplicable => None,
         }
     }
 
-    /// The best guess.
+    /// Returns the best guess of the number, or `None` without measurements.
     pub fn estimate(&self) -> Option<f64> {
         match *self {
             Self::Proportion { successes, trials, .. } => (trials > 0).then(|| successes as f64 / trials as f64),
-            Self::Promises { chi_squared, degrees, .. } => Some(chi_squared / degrees.max(1) as f64),
-            Self::Mean(_) | Self::Lift(_) | Self::Nothing | Self::NotHere => {
+            Self::PropensityTest { chi_squared, degrees, .. } => Some(chi_squared / degrees.max(1) as f64),
+            Self::Mean(_) | Self::Lift(_) | Self::Nothing | Self::NotApplicable => {
                 self.measured().map(|measured| measured.mean)
             }
         }
     }
 
-    /// The interval of this confidence.
+    /// Returns the interval of this confidence, or `None` without a spread.
     pub fn interval(&self, confidence: f64) -> Option<(f64, f64)> {
         match *self {
             Self::Proportion { successes, trials, .. } if trials > 0 => {
                 Some(binomial_interval(successes, trials, (1.0 - confidence) / 2.0))
             }
             Self::Mean(_) | Self::Lift(_) => self.measured()?.interval(confidence),
-            Self::Proportion { .. } | Self::Promises { .. } | Self::Nothing | Self::NotHere => None,
+            Self::Proportion { .. } | Self::PropensityTest { .. } | Self::Nothing | Self::NotApplicable => None,
         }
     }
 
-    /// How likely it is to see the estimate at or above what was seen if the truth is `bound`, and at or below it.
+    /// Returns the probabilities of an estimate at or above the measured one, and at or below it, if the truth is
+    /// `bound`.
     fn tails(&self, bound: f64) -> (f64, f64) {
         if let Self::Proportion { successes, trials, .. } = *self {
             return (binomial_at_least(successes, trials, bound), binomial_at_most(successes, trials, bound));
@@ -146,14 +147,15 @@ impl Evidence {
             let above = student_above(t, n as f64 - 1.0);
             return (above, student_above(-t, n as f64 - 1.0));
         }
-        // The same in every replication: no chance is involved, and a bound is met by equality.
+        // Equal numbers in every replication leave nothing to chance. Equality then meets a bound.
         (f64::from(u8::from(mean < bound)), f64::from(u8::from(mean > bound)))
     }
 
-    /// The p-value of what speaks against what the estimate says: where it lies within the bounds, that the truth does
-    /// not (the larger of both bounds': both must hold); where not, that the truth does (Bonferroni over both).
+    /// Returns the p-value against the estimate's own verdict. If the estimate lies within the bounds it is the
+    /// probability that the truth does not (the larger of both bounds, since both must hold). Otherwise it is the
+    /// probability that the truth does (Bonferroni over both).
     pub fn p_value(&self, bounds: Bounds) -> Option<f64> {
-        if let Self::Promises { chi_squared, degrees, mismatches } = *self {
+        if let Self::PropensityTest { chi_squared, degrees, mismatches } = *self {
             return Some(match (mismatches, degrees) {
                 (1.., _) => 0.0,
                 (0, 0) => 1.0,
@@ -172,12 +174,13 @@ impl Evidence {
         sides(|tails| tails.1, |tails| tails.0).reduce(f64::min).map(|p| (p * count).min(1.0))
     }
 
-    /// Replications with which a test at `tail` would tell with probability 0.8, if the truth is what was measured.
+    /// Returns the number of replications with which a test at `tail` decides with probability 0.8, if the truth is
+    /// the measured value.
     pub fn replications_needed(&self, bounds: Bounds, tail: f64) -> Option<u64> {
         let estimate = self.estimate()?;
         let gaps = [bounds.min, bounds.max].into_iter().flatten().map(|bound| estimate - bound);
         let holds = bounds.hold(estimate);
-        // Within, the nearer bound has to be told; without, the one that is violated.
+        // Within the bounds the nearer one must be told apart, and outside them the violated one.
         let gap = if holds {
             gaps.map(f64::abs).reduce(f64::min)?
         } else {
@@ -185,7 +188,7 @@ impl Evidence {
             let above = bounds.max.map_or(0.0, |max| estimate - max);
             below.max(above)
         };
-        // Per replication.
+        // The standard deviation of one replication.
         let deviation = match *self {
             Self::Proportion { successes, trials, replications } => {
                 let p = (successes as f64 + 1.0) / (trials as f64 + 2.0);
@@ -195,7 +198,7 @@ impl Evidence {
                 let measured = self.measured()?;
                 measured.error? * (measured.n as f64).sqrt()
             }
-            Self::Promises { .. } | Self::Nothing | Self::NotHere => return None,
+            Self::PropensityTest { .. } | Self::Nothing | Self::NotApplicable => return None,
         };
         if gap <= 0.0 {
             return None;
@@ -216,21 +219,21 @@ mod tests {
         assert!((got - want).abs() < 1e-9, "{got} against {want}");
     }
 
-    /// By hand: 2, 4, 9 have the mean 5 and the variance (9 + 1 + 16)/2 = 13.
+    /// Computed by hand: 2, 4, 9 have the mean 5 and the variance (9 + 1 + 16)/2 = 13.
     #[test]
-    fn means_and_their_errors_are_those_by_hand() {
+    fn means_and_errors_equal_those_computed_by_hand() {
         let measured = mean(&[2.0, 4.0, 9.0]);
         near(measured.mean, 5.0);
         near(measured.error.unwrap(), (13.0_f64 / 3.0).sqrt());
         assert_eq!(mean(&[7.0]).error, None);
         let (low, high) = measured.interval(0.95).unwrap();
         near(high - 5.0, 5.0 - low);
-        // t of 2 degrees: 4.302653.
+        // The quantile of t with 2 degrees is 4.302653.
         assert!((high - 5.0 - 4.302_653 * (13.0_f64 / 3.0).sqrt()).abs() < 1e-5);
     }
 
-    /// By hand: a = 3, 5 over b = 2, 3 is 8/5; residuals (3 − 3.2)/2.5 and (5 − 4.8)/2.5 = ∓0.08, whose mean has the
-    /// standard error √(2·0.08²/1/2) = 0.08.
+    /// Computed by hand: a = 3, 5 over b = 2, 3 is 8/5. The residuals (3 − 3.2)/2.5 and (5 − 4.8)/2.5 = ∓0.08 have a
+    /// mean with the standard error √(2·0.08²/1/2) = 0.08.
     #[test]
     fn a_lift_is_a_ratio_of_sums_with_the_error_of_its_linearisation() {
         let measured = lift(&[(3.0, 2.0), (5.0, 3.0)]);
@@ -248,14 +251,14 @@ mod tests {
 
     const AT_LEAST: fn(f64) -> Bounds = |min| Bounds { min: Some(min), max: None };
 
-    /// t = 5/√(13/3) = 2.4019 with 2 degrees: P(T ≥ t) = ½ − t/(2√(2 + t²)).
+    /// Computed by hand: t = 5/√(13/3) = 2.4019 with 2 degrees, and P(T ≥ t) = ½ − t/(2√(2 + t²)).
     #[test]
     fn a_p_value_is_the_tail_beyond_the_bound() {
         let evidence = Evidence::Mean(vec![2.0, 4.0, 9.0]);
         let above = |t: f64| 0.5 - t / (2.0 * (2.0 + t * t).sqrt());
         let se = (13.0_f64 / 3.0).sqrt();
         near(evidence.p_value(AT_LEAST(0.0)).unwrap(), above(5.0 / se));
-        // Not met: how likely so little is if the truth were just the bound.
+        // The bound is not met, so the p-value is the probability of so little if the truth were just the bound.
         near(evidence.p_value(AT_LEAST(6.0)).unwrap(), above(1.0 / se));
         let both = Bounds { min: Some(4.0), max: Some(5.5) };
         near(evidence.p_value(both).unwrap(), above(0.5 / se));
@@ -264,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_same_in_every_replication_needs_no_chance() {
+    fn equal_replications_leave_nothing_to_chance() {
         let zero = Evidence::Mean(vec![0.0; 5]);
         let at_most = |max| Bounds { min: None, max: Some(max) };
         near(zero.p_value(at_most(0.0)).unwrap(), 0.0);
@@ -273,19 +276,19 @@ mod tests {
         near(Evidence::Mean(vec![0.0]).p_value(at_most(0.0)).unwrap(), 1.0);
     }
 
-    /// 0 of 20 where at most 0.2 is asked for: 0.8²⁰.
+    /// Computed by hand: 0 of 20 with a bound of at most 0.2 has the probability 0.8²⁰.
     #[test]
-    fn proportions_are_judged_by_the_binomial() {
+    fn proportions_are_tested_by_the_binomial_distribution() {
         let evidence = Evidence::Proportion { successes: 0, trials: 20, replications: 20 };
         near(evidence.p_value(Bounds { min: None, max: Some(0.2) }).unwrap(), 0.8_f64.powi(20));
         assert_eq!(evidence.estimate(), Some(0.0));
     }
 
-    /// By hand: sd 2, gap ½, tail 0.05: ((1.644854 + 0.841621)·2/0.5)² = 98.9.
+    /// Computed by hand: standard deviation 2, gap ½ and tail 0.05 give ((1.644854 + 0.841621)·2/0.5)² = 98.9.
     #[test]
     fn replications_needed_follow_from_spread_and_gap() {
         let evidence = Evidence::Mean(vec![1.0, 1.0, 5.0, 5.0, 3.0, 3.0]);
-        // The sum of squares is 16 over 5: sd = √3.2; scaled to the case above.
+        // The sum of squares is 16 over 5, so the standard deviation is √3.2, scaled to the case above.
         let want = (2.486_475_f64 * 3.2_f64.sqrt() / 0.5).powi(2).ceil();
         let needed = evidence.replications_needed(AT_LEAST(2.5), 0.05).unwrap();
         assert!((needed as f64 - want).abs() < 1.5, "{needed} against {want}");
@@ -293,8 +296,8 @@ mod tests {
     }
 
     #[test]
-    fn promises_that_contradict_themselves_are_broken() {
-        let of = |mismatches, degrees| Evidence::Promises { chi_squared: 3.0, degrees, mismatches };
+    fn contradicting_propensities_fail() {
+        let of = |mismatches, degrees| Evidence::PropensityTest { chi_squared: 3.0, degrees, mismatches };
         let none = Bounds { min: None, max: None };
         near(of(1, 3).p_value(none).unwrap(), 0.0);
         near(of(0, 0).p_value(none).unwrap(), 1.0);

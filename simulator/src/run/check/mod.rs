@@ -1,11 +1,11 @@
-//! Whether checks hold: evidence over replications, Holm's correction over all checks, and one sentence each.
+//! Checks: evidence over replications, Holm's correction over all checks, and one sentence each.
 //!
-//! * [`Evidence`]: what was measured, with its p-value against bounds.
-//! * [`holm`]: p-values as they are when many are looked at.
-//! * [`judge`]: checks and their evidence to outcomes.
+//! * [`Evidence`]: measurements, with their p-value against bounds.
+//! * [`holm_adjusted`]: p-values corrected for the number of checks.
+//! * [`check_outcomes`]: outcomes of checks from their evidence.
 //!
-//! An outcome is a pass or a fail only where chance is ruled out with the check's confidence, after Holm's correction:
-//! the odds that any outcome of a run is wrong are at most 1 − confidence.
+//! Invariant: an outcome is a pass or a fail only if chance is ruled out with the check's confidence after Holm's
+//! correction. The probability that any outcome of a run is wrong is therefore at most 1 − confidence.
 
 mod evidence;
 
@@ -19,8 +19,9 @@ use crate::{
     scenario::{Check, Metric, Scenario},
 };
 
-/// Each p-value as it counts among all: Holm, "A simple sequentially rejective multiple test procedure" (1979).
-pub fn holm(p: &[f64]) -> Vec<f64> {
+/// Returns each p-value as it counts among all of them: Holm, "A simple sequentially rejective multiple test
+/// procedure" (1979).
+pub fn holm_adjusted(p: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
     let mut adjusted = vec![0.0; p.len()];
@@ -32,12 +33,12 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
     adjusted
 }
 
-/// Judges checks by their evidence, in order.
-pub fn judge(scenario: &Scenario, checks: &[Check], evidence: &[Evidence]) -> Vec<CheckReport> {
+/// Returns the outcomes of checks from their evidence, in order.
+pub fn check_outcomes(scenario: &Scenario, checks: &[Check], evidence: &[Evidence]) -> Vec<CheckReport> {
     let bounds = |check: &Check| Bounds { min: check.min, max: check.max };
     let p: Vec<Option<f64>> = checks.iter().zip(evidence).map(|(check, of)| of.p_value(bounds(check))).collect();
     let known: Vec<f64> = p.iter().flatten().copied().collect();
-    let mut adjusted = holm(&known).into_iter();
+    let mut adjusted = holm_adjusted(&known).into_iter();
     let checks = checks.iter().zip(evidence).zip(p);
     checks
         .map(|((check, evidence), p_value)| {
@@ -46,9 +47,9 @@ pub fn judge(scenario: &Scenario, checks: &[Check], evidence: &[Evidence]) -> Ve
             let told = p_adjusted.is_some_and(|p| p <= tail);
             let estimate = evidence.estimate();
             let outcome = match (estimate, check.metric) {
-                (None, _) if *evidence == Evidence::NotHere => CheckOutcome::Skipped,
+                (None, _) if *evidence == Evidence::NotApplicable => CheckOutcome::Skipped,
                 (None, _) => CheckOutcome::Inconclusive,
-                // Promises are kept until they are shown to be broken.
+                // Propensities count as right until they are shown to be wrong.
                 (Some(_), Metric::PropensityCalibration) if told => CheckOutcome::Fail,
                 (Some(_), Metric::PropensityCalibration) => CheckOutcome::Pass,
                 (Some(_), _) if !told => CheckOutcome::Inconclusive,
@@ -86,15 +87,15 @@ pub fn judge(scenario: &Scenario, checks: &[Check], evidence: &[Evidence]) -> Ve
 mod tests {
     use super::*;
 
-    /// The paper's rule by hand: 0.01·4, 0.02·3, 0.03·2 = 0.06 as before, 0.5·1.
+    /// Computed by hand with the paper's rule: 0.01·4, 0.02·3, 0.03·2 = 0.06 as before, 0.5·1.
     #[test]
-    fn holm_multiplies_by_what_is_left_and_never_falls() {
-        let adjusted = holm(&[0.5, 0.01, 0.03, 0.02]);
+    fn holm_multiplies_by_the_remaining_checks_and_never_falls() {
+        let adjusted = holm_adjusted(&[0.5, 0.01, 0.03, 0.02]);
         for (got, want) in adjusted.iter().zip([0.5, 0.04, 0.06, 0.06]) {
             assert!((got - want).abs() < 1e-12, "{adjusted:?}");
         }
-        assert_eq!(holm(&[0.9, 0.8]), [1.0, 1.0]);
-        assert_eq!(holm(&[]), [0.0; 0]);
+        assert_eq!(holm_adjusted(&[0.9, 0.8]), [1.0, 1.0]);
+        assert_eq!(holm_adjusted(&[]), [0.0; 0]);
     }
 
     fn outcomes(checks: &str, evidence: &[Evidence]) -> Vec<(CheckOutcome, Option<u64>)> {
@@ -104,13 +105,14 @@ mod tests {
         }
         let checks: Checks = toml::from_str(checks).unwrap();
         let scenario = crate::scenario::load("offer", &crate::scenario::Changes::default()).unwrap().scenario;
-        let reports = judge(&scenario, &checks.check, evidence);
+        let reports = check_outcomes(&scenario, &checks.check, evidence);
         reports.into_iter().map(|report| (report.outcome, report.replications_needed)).collect()
     }
 
-    /// Twenty numbers about 1 ± 0.1: each alone is told from 0.95 (t = 2.2, p = 0.02), but not one of six such.
+    /// Twenty numbers around 1 ± 0.1 are distinguishable from 0.95 alone (t = 2.2, p = 0.02), but not as one of six
+    /// such checks.
     #[test]
-    fn many_checks_have_to_be_surer_each() {
+    fn each_of_many_checks_needs_stronger_evidence() {
         let values: Vec<f64> = (0..20).map(|i| 1.0 + if i % 2 == 0 { 0.1 } else { -0.1 }).collect();
         let check = "[[check]]\nmetric = \"reward_per_decision\"\nmin = 0.95\n";
         let one = outcomes(check, &[Evidence::Mean(values.clone())]);
@@ -123,21 +125,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_a_bound_fails_and_what_cannot_be_measured_is_skipped() {
+    fn values_beyond_a_bound_fail_and_checks_without_measurements_are_skipped() {
         let checks = "[[check]]\nmetric = \"share\"\narm = \"none\"\nmax = 0\n[[check]]\nmetric = \"p99_latency\"\nmax = 5\n\
                       [[check]]\nmetric = \"propensity_calibration\"";
         let shown = Evidence::Mean(vec![0.1, 0.11, 0.09, 0.1]);
-        let kept = Evidence::Promises { chi_squared: 9.0, degrees: 10, mismatches: 0 };
-        let got = outcomes(checks, &[shown, Evidence::NotHere, kept]);
+        let kept = Evidence::PropensityTest { chi_squared: 9.0, degrees: 10, mismatches: 0 };
+        let got = outcomes(checks, &[shown, Evidence::NotApplicable, kept]);
         assert_eq!(
             got.iter().map(|g| g.0).collect::<Vec<_>>(),
             [CheckOutcome::Fail, CheckOutcome::Skipped, CheckOutcome::Pass]
         );
     }
 
-    /// Nothing was played to its end: not even promises are kept then.
+    /// No replication finished, so not even propensities are known to be right.
     #[test]
-    fn without_any_evidence_nothing_is_told() {
+    fn checks_without_evidence_are_inconclusive() {
         let checks = "[[check]]\nmetric = \"p99_latency\"\nmax = 5\n[[check]]\nmetric = \"propensity_calibration\"";
         let got = outcomes(checks, &[Evidence::Nothing, Evidence::Nothing]);
         assert_eq!(got, [(CheckOutcome::Inconclusive, None); 2]);

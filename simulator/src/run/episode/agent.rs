@@ -1,6 +1,6 @@
-//! One policy in one replication: the events on their way to its service, and what is counted of it.
+//! Books of one policy in one replication: its events on their way to the service, and its counts.
 //!
-//! Deliberately not here: the service itself, which is in this process or a live server.
+//! Deliberately not here: the service itself, which is the engine in this process or a live server.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -22,71 +22,84 @@ use crate::{
     scenario::{ArmState, names::arm_factor},
 };
 
-/// When every simulation begins: Monday, 5 January 2026, 00:00 UTC; microseconds since 1970.
+/// Start of every simulation: Monday, 5 January 2026, 00:00 UTC, in microseconds since 1970.
 pub const EPOCH_US: i64 = 1_767_571_200_000_000;
 
-/// Foreseen rewards that are kept of a replication, at most about.
-const FORESEEN: u64 = 400;
+/// Approximate maximum of predicted rewards that are kept of a replication.
+const PREDICTIONS_KEPT: u64 = 400;
 
-/// What is the same for all policies at a visit.
+/// State of a step that all policies share.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StepContext<'a, 'w> {
     /// The replication's environment.
     pub environment: &'a Environment<'w>,
-    /// Who comes.
+    /// The visit.
     pub visit: &'a Visit,
-    /// What is true for them.
+    /// The truth about every arm for this visit.
     pub truth: &'a Truth,
-    /// What is in the slot and in stock.
+    /// The arms in the slot and in stock.
     pub catalogue: &'a CurrentCatalogue,
     /// Arms by their ids.
     pub by_id: &'a HashMap<ArmId, usize>,
-    /// The best and the uniform choice's expected reward, by how many arms are shown.
+    /// Expected rewards of the best and of the uniform choice, for the number of arms that the policy shows.
     pub best: (f64, f64),
-    /// The arm that is shown at the first position, whatever was decided.
+    /// The arm that is shown at the first position regardless of the decision, or `None`.
     pub overridden: Option<usize>,
-    /// The pmf is looked at.
+    /// Whether the decision's probabilities are audited.
     pub audited: bool,
 }
 
-/// What the service answered to an event.
+/// The service's answer to a reward event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EventAnswer {
-    /// Counted.
+    /// The event was counted.
     Accepted,
-    /// Counted before.
+    /// The event had been counted before.
     Duplicate,
-    /// Too late.
+    /// The event arrived after the window.
     Late,
-    /// Belongs to nothing.
+    /// The event belongs to no known decision.
     Unmatched,
-    /// Cannot be counted.
+    /// The event cannot be counted.
     Rejected,
 }
 
-/// One policy in one replication: its books. Whoever holds the service tells it what was decided and what was heard.
+/// True expected reward of an arm over the times it was shown, faded as the slot fades its observations.
+#[derive(Debug, Clone, Copy, Default)]
+struct FadedTruth {
+    /// Faded sum of the true expected rewards.
+    sum: f64,
+    /// Faded number of showings.
+    weight: f64,
+    /// Time of the last showing.
+    last_us: f64,
+    /// Number of showings, without fading.
+    showings: u64,
+}
+
+/// Books of one policy in one replication. The owner of the service reports decisions and answers to it.
 #[derive(Debug)]
 pub(crate) struct Agent<'a> {
     setup: &'a Setup<'a>,
     definition: &'a Definition,
     slot: SlotId,
     queue: EventQueue,
-    /// What is counted.
+    /// The policy's counts.
     pub tally: PolicyTally,
-    /// What the slot should have counted.
+    /// The rewards that the slot should have counted.
     expected_counts: ExpectedCounts,
     closed_until_us: f64,
-    /// By when everything has arrived, at the latest.
+    /// The time by which every event has arrived.
     latest_us: f64,
-    /// What is true of each arm, over its showings: faded sum, faded count, when last, and how often.
-    truths: Vec<(f64, f64, f64, u64)>,
-    /// Of each watched change: regret and uniform choice's, by block.
+    /// Truth about each arm, averaged over the times it was shown.
+    truths: Vec<FadedTruth>,
+    /// Regret of the policy and of uniform choice, by watched change and block.
     blocks: Vec<Vec<(f64, f64)>>,
     outcomes: Vec<ShopperOutcome>,
 }
 
 impl<'a> Agent<'a> {
-    /// Of policy number `policy`, whose slot has this id.
+    /// Returns the books of policy number `policy`, whose slot has this id.
     pub(crate) fn new(setup: &'a Setup<'a>, policy: usize, environment: &Environment<'_>, slot: SlotId) -> Self {
         Self {
             setup,
@@ -97,44 +110,44 @@ impl<'a> Agent<'a> {
             expected_counts: ExpectedCounts::new(setup.policies[policy].count() as usize),
             closed_until_us: 0.0,
             latest_us: f64::INFINITY,
-            truths: vec![(0.0, 0.0, 0.0, 0); environment.arms().len()],
+            truths: vec![FadedTruth::default(); environment.arms().len()],
             blocks: vec![Vec::new(); setup.changes.len()],
             outcomes: Vec::new(),
         }
     }
 
-    /// How many arms it shows.
+    /// Returns the number of arms that the policy shows.
     pub(crate) fn count(&self) -> usize {
         self.definition.count() as usize
     }
 
-    /// Its slot's id.
+    /// Returns the slot's id.
     pub(crate) fn slot(&self) -> &SlotId {
         &self.slot
     }
 
-    /// No reward comes in for so long.
+    /// Holds back all events for `outage_us` from `at_us` on.
     pub(crate) fn close(&mut self, at_us: f64, outage_us: f64) {
         self.closed_until_us = self.closed_until_us.max(at_us + outage_us);
     }
 
-    /// Nothing is closed after this.
+    /// Lets all events in from `from_us` on.
     pub(crate) fn open(&mut self, from_us: f64) {
         self.closed_until_us = self.closed_until_us.min(from_us);
     }
 
-    /// Whatever is on its way arrives by then.
+    /// Makes all events arrive by `latest_us`.
     pub(crate) fn set_latest_arrival(&mut self, latest_us: f64) {
         self.latest_us = latest_us;
     }
 
-    /// The newest life of the slot that a decision told of; 0: none did. With each reset another one begins, and a
-    /// decision's id says in which it was made, whenever it was asked for and answered.
+    /// Returns the latest slot generation seen in a decision id, or 0 before the first decision. The generation grows
+    /// with each reset, and a decision's id says in which generation it was made.
     pub(crate) fn generation(&self) -> u32 {
         self.expected_counts.generation()
     }
 
-    /// A reset was answered; `before` is the newest life that was known of when it was sent.
+    /// Records that a reset was answered. `before` is the latest generation that was known when the reset was sent.
     pub(crate) fn reset(&mut self, before: u32) {
         if self.expected_counts.reset(before) {
             self.forget();
@@ -142,15 +155,15 @@ impl<'a> Agent<'a> {
     }
 
     fn forget(&mut self) {
-        self.truths.fill((0.0, 0.0, 0.0, 0));
+        self.truths.fill(FadedTruth::default());
     }
 
-    /// When the next event arrives, and is let in.
+    /// Returns the time at which the next event arrives and is let in, or `None` without any event.
     pub(crate) fn next_us(&self) -> Option<f64> {
         self.queue.next_us().map(|at_us| at_us.max(self.closed_until_us).min(self.latest_us))
     }
 
-    /// The next event that has arrived by then, and when it did.
+    /// Takes the next event that has arrived by `by_us`, with its arrival time.
     pub(crate) fn next_by(&mut self, by_us: f64) -> Option<(Rewarded, EventOrigin, f64)> {
         if by_us < self.closed_until_us.min(self.latest_us) {
             return None;
@@ -160,12 +173,12 @@ impl<'a> Agent<'a> {
         Some((queued.event, queued.of, queued.arrives_us.max(self.closed_until_us)))
     }
 
-    /// Whatever has not arrived is forgotten.
+    /// Forgets all events that have not arrived.
     pub(crate) fn drop_events(&mut self) {
         self.queue.clear();
     }
 
-    /// What the service said to an event; none: it has no such slot.
+    /// Records the service's answer to an event. `None` means that the service does not have the slot.
     pub(crate) fn heard(&mut self, of: EventOrigin, reverses: bool, heard: Option<EventAnswer>) {
         let counts = &mut self.tally.events;
         match heard {
@@ -178,7 +191,7 @@ impl<'a> Agent<'a> {
         self.expected_counts.heard(&self.setup.scenario.behaviour.steps, of, reverses, heard);
     }
 
-    /// What the shop asks for a visit.
+    /// Returns the shop's request for a visit.
     pub(crate) fn request(&self, visit: &Visit, audited: bool) -> Request {
         let mut request = Request::new(self.slot.clone());
         request.subject = visit.shopper.subject.clone();
@@ -188,7 +201,7 @@ impl<'a> Agent<'a> {
         request
     }
 
-    /// Shows what was decided, at `at_us` of the shop's time, and counts.
+    /// Records a decision that is shown at `at_us` of the shop's time, and sends the shopper's reaction on its way.
     pub(crate) fn decided(&mut self, step: &StepContext<'_, '_>, decision: &Decision, at_us: f64, clock: EventClock) {
         let StepContext { environment, visit, truth, catalogue, by_id, .. } = *step;
         self.audit(decision);
@@ -217,12 +230,12 @@ impl<'a> Agent<'a> {
         self.outcomes = outcomes;
     }
 
-    /// The pmf that was explained against what was drawn, and against the propensity that was logged.
+    /// Compares the explained probabilities with the draw and with the logged propensity.
     fn audit(&mut self, decision: &Decision) {
         let (Some(explanation), Some(first)) = (&decision.explanation, decision.decided.chosen.first()) else { return };
         for candidate in explanation.candidates.iter().filter(|candidate| candidate.ineligible_because.is_none()) {
             let drawn = candidate.arm == first.arm;
-            // What was drawn counts under the propensity that was logged for it.
+            // The drawn arm counts under the propensity that was logged for it.
             let p = if drawn { first.propensity } else { candidate.propensity };
             self.tally.propensity(p, drawn);
             if drawn && (first.propensity - candidate.propensity).abs() > 1e-9 {
@@ -276,7 +289,7 @@ impl<'a> Agent<'a> {
             blocks[block].0 += regret;
             blocks[block].1 += uniform;
         }
-        let every = (scenario.horizon / 2 / FORESEEN).max(1);
+        let every = (scenario.horizon / 2 / PREDICTIONS_KEPT).max(1);
         if 2 * index >= scenario.horizon
             && index.is_multiple_of(every)
             && decided.fallback.is_none()
@@ -287,25 +300,25 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// What is true of the arms shown, faded as the slot fades what it learns.
+    /// Adds the truth about the shown arms, faded as the slot fades its observations.
     fn showings(&mut self, step: &StepContext<'_, '_>, chosen: &[usize], looked: impl Fn(usize) -> f64) {
         let StepContext { environment, visit, truth, catalogue, .. } = *step;
         let half_life_us = self.definition.controls.half_life_us() as f64;
         let nothing = environment.nothing();
         for (place, &arm) in chosen.iter().enumerate() {
             let beyond = if catalogue.in_stock[arm] { truth.expected[arm] - nothing } else { 0.0 };
-            let (sum, weight, last_us, times) = &mut self.truths[arm];
-            // Answers may come out of order.
+            let FadedTruth { sum, weight, last_us, showings } = &mut self.truths[arm];
+            // Answers can arrive out of order.
             let kept = (-(visit.now.at_us - *last_us).max(0.0) / half_life_us).exp2();
             *sum = *sum * kept + nothing + looked(place) * beyond;
             *weight = *weight * kept + 1.0;
             *last_us = last_us.max(visit.now.at_us);
-            *times += 1;
+            *showings += 1;
         }
     }
 
-    /// Closes the books, once everything has arrived. `counted` is the reward that the slot counted, `report` what it
-    /// says of its arms, where a check asks for that; `means` are the arms' expected rewards over the last shoppers.
+    /// Closes the books after all events have arrived. `counted` is the reward that the slot counted, `report` the
+    /// slot's report if a check needs it, and `means` the arms' expected rewards over the last shoppers.
     pub(crate) fn finish(
         mut self,
         environment: &Environment<'_>,
@@ -324,9 +337,9 @@ impl<'a> Agent<'a> {
     }
 
     fn compare_report(&mut self, report: &SlotReport, environment: &Environment<'_>, means: &[f64]) {
-        /// An interval of fewer showings says little.
-        const SHOWN_MIN: u64 = 30;
-        /// As sure as this.
+        /// Showings from which on an interval is compared with the truth.
+        const SHOWINGS_MIN: u64 = 30;
+        /// Probability of being the best from which on a slot is sure of an arm.
         const SURE: f64 = 0.95;
         let highest_but = |arm: usize| {
             let others = means.iter().enumerate().filter(|&(i, _)| i != arm);
@@ -334,8 +347,8 @@ impl<'a> Agent<'a> {
         };
         for (arm, of) in environment.arms().iter().enumerate() {
             let Some(said) = report.arms.iter().find(|said| said.arm == of.arm.id) else { continue };
-            let (sum, weight, _, times) = self.truths[arm];
-            if times >= SHOWN_MIN {
+            let FadedTruth { sum, weight, showings, .. } = self.truths[arm];
+            if showings >= SHOWINGS_MIN {
                 let truth = sum / weight;
                 self.tally.covered.0 += u64::from((said.low..=said.high).contains(&truth));
                 self.tally.covered.1 += 1;
@@ -345,7 +358,7 @@ impl<'a> Agent<'a> {
     }
 }
 
-/// Whether an arm that is shown counts for a share.
+/// Returns whether a shown arm counts for a watched share.
 fn counts(
     setup: &Setup<'_>,
     probe: &ShareProbe<'_>,
@@ -370,12 +383,12 @@ fn counts(
     named && attribute && state
 }
 
-/// As an index: at most the horizon.
+/// Returns a count as an index. It is at most the horizon.
 pub(super) fn index(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-/// Decisions until the end of the first block that is good enough; to the end, where none is.
+/// Returns the decisions until the end of the first block with little regret, or of all blocks if there is none.
 fn adapted(probe: &AdaptProbe, blocks: &[(f64, f64)]) -> f64 {
     let good = blocks.iter().position(|(regret, uniform)| *regret <= probe.within * uniform);
     let blocks = good.map_or(blocks.len(), |block| block + 1);
@@ -387,7 +400,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn adapted_is_the_first_block_with_little_regret() {
+    fn adaptation_ends_with_the_first_block_of_little_regret() {
         let probe = AdaptProbe { after: 50, block: 10, within: 0.5 };
         for (regrets, want) in [(&[9.0, 6.0, 5.0, 7.0][..], 30.0), (&[1.0], 10.0), (&[9.0, 9.0], 20.0)] {
             let blocks: Vec<(f64, f64)> = regrets.iter().map(|&regret| (regret, 10.0)).collect();

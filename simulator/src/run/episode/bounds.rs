@@ -1,13 +1,13 @@
-//! What the best slate and a uniformly drawn one are worth, exactly.
+//! Exact expected rewards of the best slate and of a uniformly drawn one.
 
 use super::catalogue::CurrentCatalogue;
 use crate::environment::{Environment, Truth};
 
-/// The expected reward of the best `count` arms in the best order, and of `count` arms drawn uniformly.
+/// Returns the expected reward of the best `count` arms in the best order, and of `count` arms drawn uniformly.
 ///
-/// Where positions are looked at with chances of their own, the best order puts the best arm where most look, and so on: no two
-/// arms can then gain by changing places. Out of a uniform draw each arm stands at each position with the same chance. For a
-/// cascade see [`best_cascade`] and [`mean_cascade`].
+/// If positions are looked at with chances of their own, the best order puts the best arm where most shoppers look,
+/// and so on: no two arms can gain by changing places. In a uniform draw each arm stands at each position with the
+/// same chance. For a cascade see [`best_cascade`] and [`mean_cascade`].
 pub(super) fn bounds(
     environment: &Environment<'_>,
     truth: &Truth,
@@ -45,13 +45,14 @@ pub(super) fn bounds(
     (best, uniform)
 }
 
-/// The most that `shown` of these arms, each with what it adds when it is looked at and the chance that it stops the
-/// shopper, can add in a cascade.
+/// Returns the largest amount that `shown` of these arms can add in a cascade. Each arm comes with the amount it adds
+/// if it is looked at, and with the chance that it stops the shopper.
 ///
-/// Of two neighbours, b₁ + (1 − s₁)(b₂ + (1 − s₂)·rest) is no less than the other way round where b₁/s₁ ≥ b₂/s₂,
-/// whatever stands below: so the best order is by b/s, and the best choice of `shown` follows from the bottom up, O(arms · shown).
+/// Of two neighbours, b₁ + (1 − s₁)(b₂ + (1 − s₂)·rest) is at least as large as the other way round if b₁/s₁ ≥ b₂/s₂,
+/// whatever stands below. The best order is therefore by b/s, and the best choice of `shown` arms follows from the
+/// bottom up in O(arms · shown).
 fn best_cascade(arms: &mut [(f64, f64)], shown: usize) -> f64 {
-    // An arm that stops nobody adds nothing, and may stand anywhere.
+    // An arm that stops nobody adds nothing and may stand anywhere.
     let ratio = |(beyond, stop): &(f64, f64)| if *stop > 0.0 { beyond / stop } else { f64::NEG_INFINITY };
     arms.sort_by(|a, b| ratio(b).total_cmp(&ratio(a)));
     let mut best = vec![f64::NEG_INFINITY; shown + 1];
@@ -64,11 +65,11 @@ fn best_cascade(arms: &mut [(f64, f64)], shown: usize) -> f64 {
     best[shown]
 }
 
-/// What `shown` of these arms add in a cascade on average over all orders of all choices.
+/// Returns the mean amount that `shown` of these arms add in a cascade, over all orders of all choices.
 ///
-/// An arm stands at place k, from 0, with probability 1/n, below k others drawn uniformly, and is reached with the mean over those
-/// draws of Π (1 − s): the elementary symmetric mean of order k of the others, which follows from that of all by
-/// `m'ₖ = (n·mₖ − k·(1 − s)·m'ₖ₋₁)/(n − k)`. O(arms · shown).
+/// An arm stands at position k, from 0, with probability 1/n, below k others drawn uniformly. It is reached with the
+/// mean of Π (1 − s) over those draws, which is the elementary symmetric mean of order k of the others. That mean
+/// follows from the mean of all arms by `m'ₖ = (n·mₖ − k·(1 − s)·m'ₖ₋₁)/(n − k)`. The cost is O(arms · shown).
 fn mean_cascade(arms: &[(f64, f64)], shown: usize) -> f64 {
     let mut means = vec![0.0; shown];
     means[0] = 1.0;
@@ -96,7 +97,7 @@ mod tests {
     use super::*;
     use crate::order::SplitMix64;
 
-    /// What a cascade adds, place by place.
+    /// Returns the amount that a cascade adds, position by position.
     fn cascade(slate: &[(f64, f64)]) -> f64 {
         slate
             .iter()
@@ -104,10 +105,11 @@ mod tests {
             .0
     }
 
-    /// All orders of three out of six arms, whose worth has nothing to do with how many they stop: then neither the best three nor
-    /// the best first are right. Now and then an arm stops nobody and adds nothing, or takes away.
+    /// All orders of three out of six arms are compared. Their rewards are independent of how often they stop a
+    /// shopper, so neither the best three nor the best first are right. Sometimes an arm stops nobody and adds
+    /// nothing, or takes away.
     #[test]
-    fn the_best_and_the_mean_cascade_are_those_of_all_orders() {
+    fn cascades_equal_those_of_all_orders() {
         let mut random = SplitMix64::new(4);
         for _ in 0..200 {
             let mut arms: Vec<(f64, f64)> = (0..6).map(|_| (random.fraction() - 0.1, random.fraction())).collect();

@@ -1,4 +1,4 @@
-//! Which arms are in the slot and in stock, as it changes over time, and what the slot is told of it.
+//! The current catalogue: which arms are in the slot and in stock, and what the slot knows of it.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -15,26 +15,26 @@ use crate::{
     scenario::{Scenario, time::Moment},
 };
 
-/// The catalogue: arms by their index in the environment.
+/// State of every arm, by its index in the environment.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CurrentCatalogue {
-    /// In the slot.
+    /// Whether each arm is in the slot.
     pub present: Vec<bool>,
-    /// In fact in stock.
+    /// Whether each arm is really in stock.
     pub in_stock: Vec<bool>,
-    /// In stock as far as the slot was told.
-    pub told: Vec<bool>,
-    /// When each joined, for those that joined later: the decision's index.
+    /// Whether each arm is in stock according to what the slot has been told.
+    pub known_in_stock: Vec<bool>,
+    /// Index of the step at which each arm joined, or `None` if it was there from the start.
     pub launched: Vec<Option<u64>>,
-    /// What the slot is still to be told: when, which arm, whether in stock.
-    to_tell: VecDeque<(f64, usize, bool)>,
-    /// Arms whose presence or stock follows a schedule of their own.
+    /// Stock changes that the slot has not received yet: time, arm, and whether it is in stock.
+    unreported: VecDeque<(f64, usize, bool)>,
+    /// Arms with a schedule of their own for presence or stock.
     scheduled: Vec<usize>,
     period: u64,
 }
 
 impl CurrentCatalogue {
-    /// As it is at the start.
+    /// Returns the catalogue at the start.
     pub(crate) fn new(environment: &Environment<'_>, start: Moment) -> Self {
         let arms = environment.arms();
         let own = |i: &usize| {
@@ -44,26 +44,26 @@ impl CurrentCatalogue {
         let in_stock: Vec<bool> = (0..arms.len()).map(|i| environment.in_stock(i, start)).collect();
         Self {
             present: arms.iter().map(|arm| arm.present(start)).collect(),
-            told: in_stock.clone(),
+            known_in_stock: in_stock.clone(),
             in_stock,
             launched: vec![None; arms.len()],
-            to_tell: VecDeque::new(),
+            unreported: VecDeque::new(),
             scheduled: (0..arms.len()).filter(own).collect(),
             period: environment.stock_period(start),
         }
     }
 
-    /// Arms that the slot has, as it has them.
+    /// Returns the arms in the slot, as the slot knows them.
     pub(crate) fn arms(&self, environment: &Environment<'_>) -> Vec<Arc<Arm>> {
         (0..self.present.len()).filter(|&i| self.present[i]).map(|i| self.arm(environment, i)).collect()
     }
 
     fn arm(&self, environment: &Environment<'_>, i: usize) -> Arc<Arm> {
         let arm = &environment.arms()[i].arm;
-        if self.told[i] { Arc::clone(arm) } else { Arc::new(Arm { available: false, ..(**arm).clone() }) }
+        if self.known_in_stock[i] { Arc::clone(arm) } else { Arc::new(Arm { available: false, ..(**arm).clone() }) }
     }
 
-    /// Goes on to `now`; what the slot is to be told of it.
+    /// Advances to `now` and returns the changes that the slot receives.
     pub(crate) fn advance(&mut self, scenario: &Scenario, environment: &Environment<'_>, now: Moment) -> Vec<Change> {
         let mut changes = Vec::new();
         let (mut joined, mut left): (Vec<Arm>, Vec<ArmId>) = (Vec::new(), Vec::new());
@@ -76,7 +76,7 @@ impl CurrentCatalogue {
             let in_stock = environment.in_stock(i, now);
             if in_stock != self.in_stock[i] {
                 self.in_stock[i] = in_stock;
-                self.to_tell.push_back((now.at_us + told_after_us, i, in_stock));
+                self.unreported.push_back((now.at_us + told_after_us, i, in_stock));
             }
             let present = environment.arms()[i].present(now);
             if present != self.present[i] {
@@ -96,9 +96,9 @@ impl CurrentCatalogue {
             changes.push(Change::RemoveArms(left));
         }
         let mut available: Vec<(ArmId, Availability)> = Vec::new();
-        while self.to_tell.front().is_some_and(|(at_us, ..)| *at_us <= now.at_us) {
-            let Some((_, i, in_stock)) = self.to_tell.pop_front() else { break };
-            self.told[i] = in_stock;
+        while self.unreported.front().is_some_and(|(at_us, ..)| *at_us <= now.at_us) {
+            let Some((_, i, in_stock)) = self.unreported.pop_front() else { break };
+            self.known_in_stock[i] = in_stock;
             if self.present[i] {
                 let id = &environment.arms()[i].arm.id;
                 available.retain(|(known, _)| known != id);
@@ -112,41 +112,41 @@ impl CurrentCatalogue {
         changes
     }
 
-    /// Whether the slot may show an arm, and it can be bought.
+    /// Returns whether the slot may show an arm that can also be bought.
     pub(crate) fn eligible(&self, i: usize) -> bool {
-        self.present[i] && self.in_stock[i] && self.told[i]
+        self.present[i] && self.in_stock[i] && self.known_in_stock[i]
     }
 
-    /// Whether a slot that was told of all this may show an arm.
+    /// Returns whether a slot that received all changes may show an arm.
     pub(crate) fn may_show(&self, i: usize) -> bool {
-        self.present[i] && self.told[i]
+        self.present[i] && self.known_in_stock[i]
     }
 
-    /// The same, but for these arms as they are on another catalogue.
+    /// Returns this catalogue with these arms as they are in another one.
     pub(crate) fn with(&self, arms: &[usize], of: &Self) -> Self {
         let mut catalogue = self.clone();
         for &i in arms {
             catalogue.present[i] = of.present[i];
             catalogue.in_stock[i] = of.in_stock[i];
-            catalogue.told[i] = of.told[i];
+            catalogue.known_in_stock[i] = of.known_in_stock[i];
             catalogue.launched[i] = of.launched[i];
         }
         catalogue
     }
 
-    /// Adds what is on another catalogue.
+    /// Adds everything that is in another catalogue.
     pub(crate) fn or(&mut self, other: &Self) {
         for i in 0..self.present.len() {
             self.present[i] |= other.present[i];
             self.in_stock[i] |= other.in_stock[i];
-            self.told[i] |= other.told[i];
+            self.known_in_stock[i] |= other.known_in_stock[i];
             self.launched[i] = self.launched[i].or(other.launched[i]);
         }
     }
 }
 
-/// The arms that changes are about, by their index in the environment.
-pub(crate) fn about(environment: &Environment<'_>, changes: &[Change]) -> Vec<usize> {
+/// Returns the arms that changes are about, by their index in the environment.
+pub(crate) fn changed_arms(environment: &Environment<'_>, changes: &[Change]) -> Vec<usize> {
     let named: HashSet<&ArmId> = changes
         .iter()
         .flat_map(|change| match change {

@@ -1,6 +1,6 @@
-//! The engine in this process, as a policy's service: the one place of the arena that names its calls.
+//! The engine in this process, as a policy's service. Only this file of the episode names the engine's calls.
 //!
-//! Invariants: no clock and no randomness of its own; both come with each call.
+//! Invariant: the service has no clock and no randomness of its own. Both come with each call.
 
 use std::sync::Arc;
 
@@ -12,24 +12,24 @@ use slotwise::{
     slot::{ChangeReason, Definition, FieldError, SlotId},
 };
 
-/// Said where the engine asks for a reason.
+/// Returns the reason that the engine records for each change.
 fn why() -> ChangeReason {
     ChangeReason::new("the simulator", "simulation")
 }
 
-/// Why a simulated service could not go on.
+/// Reason why a simulated service failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineServiceError {
-    /// It refused a change.
+    /// The service refused a change.
     #[error("the service refused a change: {0}")]
     Change(#[from] ChangeError),
-    /// It refused a request.
+    /// The service refused a request.
     #[error("the service refused a request: {0}")]
     Request(#[from] FieldError),
-    /// It does not have the slot.
+    /// The service does not have the slot.
     #[error("the service has no slot '{0}'")]
     Slot(SlotId),
-    /// It did not come back from a restart as it was.
+    /// The state after a restart differs from the state before it.
     #[error("the service did not survive its restart: {0}")]
     Restart(String),
 }
@@ -42,7 +42,7 @@ pub struct EngineService {
 }
 
 impl EngineService {
-    /// A service with this slot.
+    /// Returns a service with this slot.
     pub fn new(definition: Definition, at_us: i64) -> Result<Self, EngineServiceError> {
         let slot = definition.id.clone();
         let mut service = Self { state: State::default(), slot };
@@ -55,7 +55,7 @@ impl EngineService {
         &self.slot
     }
 
-    /// Changes the slot, unless it is so already.
+    /// Changes the slot, unless the change has no effect.
     pub fn change(&mut self, change: Change, at_us: i64) -> Result<(), EngineServiceError> {
         if let Some(body) = plan(&self.state, &self.slot, change, &why())? {
             self.state.apply(&Event { at_us, body });
@@ -63,7 +63,7 @@ impl EngineService {
         Ok(())
     }
 
-    /// Decides, with these 128 bits of randomness. Changes nothing.
+    /// Decides with these 128 bits of randomness. Changes nothing.
     pub fn decide(&self, request: Request, at_us: i64, random: [u64; 2]) -> Result<Decision, EngineServiceError> {
         let state = self.state.slot(self.slot.as_str()).ok_or_else(|| EngineServiceError::Slot(self.slot.clone()))?;
         let view = state.view();
@@ -72,12 +72,12 @@ impl EngineService {
         Ok(decide_with(&view, request, draw, state.past()))
     }
 
-    /// Takes a decision in.
+    /// Applies a decision to the state.
     pub fn take(&mut self, decided: Decided, at_us: i64) {
         self.state.apply(&Event { at_us, body: Body::Decided(Arc::new(decided)) });
     }
 
-    /// Takes a reward event in; none: the slot is gone.
+    /// Applies a reward event to the state. Returns `None` if the slot is gone.
     pub fn reward(&mut self, rewarded: Rewarded, at_us: i64) -> Option<RewardOutcome> {
         match self.state.apply(&Event { at_us, body: Body::Rewarded(Box::new(rewarded)) }) {
             Applied::Reward(reply) => Some(reply.outcome),
@@ -104,12 +104,12 @@ impl EngineService {
         Ok(())
     }
 
-    /// What the slot counted.
+    /// Returns the slot's counters.
     pub fn counters(&self) -> Counters {
         self.state.slot(self.slot.as_str()).map(|state| state.view().counters).unwrap_or_default()
     }
 
-    /// What the slot says that it learned.
+    /// Returns the slot's report, or `None` if the slot is gone.
     pub fn report(&self) -> Option<SlotReport> {
         self.state.slot(self.slot.as_str()).map(|state| report(&state.view().at(self.state.at_us())))
     }

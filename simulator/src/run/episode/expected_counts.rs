@@ -1,7 +1,9 @@
-//! What a slot heard of its decisions in time, as far as it still remembers them: what it should have counted.
+//! Rewards that a slot should have counted: the answered events of the decisions that it still remembers.
 //!
-//! Invariants: which decisions a reset made it forget follows from their ids alone, whenever they were asked for and
-//! answered; each event counts once.
+//! Invariants:
+//!
+//! * Decision ids alone say which decisions a reset made the slot forget, in whatever order requests and answers came.
+//! * Each event counts once.
 
 use slotwise::{engine::Decided, slot::Goal};
 
@@ -10,47 +12,48 @@ use super::{
     queue::EventOrigin,
 };
 use crate::{
-    environment::{Environment, Way, reward, value},
+    environment::{Environment, FunnelPath, reward, value},
     scenario::FunnelStep,
 };
 
-/// What a slot should remember.
+/// Decisions that a slot should remember, with their events.
 #[derive(Debug)]
 pub(super) struct ExpectedCounts {
-    /// Arms of a decision.
+    /// Arms per decision.
     count: usize,
-    /// Per visit and place, the arm and the way that the slot heard of in time.
-    heard: Vec<Option<(usize, Way)>>,
-    /// The newest number of the slot in a decision's id: each reset gives it a higher one.
+    /// The arm and the funnel steps counted in time, by visit and position.
+    heard: Vec<Option<(usize, FunnelPath)>>,
+    /// The latest slot generation seen in a decision id. Each reset raises it.
     generation: u32,
-    /// The newest of those that a reset is known to have ended.
-    over: u32,
+    /// The latest generation that a reset is known to have ended.
+    ended_generation: u32,
 }
 
 impl ExpectedCounts {
-    /// Of a slot that shows so many arms, at its start.
+    /// Returns the counts of a slot that shows `count` arms, at its start.
     pub(super) fn new(count: usize) -> Self {
-        Self { count, heard: Vec::new(), generation: 0, over: 0 }
+        Self { count, heard: Vec::new(), generation: 0, ended_generation: 0 }
     }
 
-    /// The newest life of the slot that a decision told of; 0: none did.
+    /// Returns the latest generation seen in a decision id, or 0 before the first decision.
     pub(super) fn generation(&self) -> u32 {
         self.generation
     }
 
-    /// A reset was answered, and `before` is the newest life that was known of when it was sent. Whether all is forgotten
-    /// that was heard so far: so it is, unless a decision of a newer life was answered since. (Where none at all was
-    /// answered before a reset was sent, what was answered since is taken for the new life's.)
+    /// Records that a reset was answered. `before` is the latest generation that was known when the reset was sent.
+    /// Returns whether everything counted so far is forgotten. It is not if a decision of a newer generation was
+    /// answered since. If no decision was answered before the reset was sent, decisions answered since count as the
+    /// new generation's.
     pub(super) fn reset(&mut self, before: u32) -> bool {
         let forgotten = self.generation == before;
         if forgotten {
-            self.over = before;
+            self.ended_generation = before;
             self.heard.clear();
         }
         forgotten
     }
 
-    /// A decision says that the slot was reset since those that are known: all that was heard is forgotten.
+    /// Forgets everything if a decision belongs to a newer generation, and returns whether it does.
     pub(super) fn starts_new_generation(&mut self, decided: &Decided) -> bool {
         let anew = decided.id.slot() > self.generation;
         if anew {
@@ -60,12 +63,12 @@ impl ExpectedCounts {
         anew
     }
 
-    /// Whether the slot remembers a decision.
+    /// Returns whether the slot remembers a decision.
     pub(super) fn holds(&self, decided: &Decided) -> bool {
-        decided.id.slot() == self.generation && self.generation > self.over
+        decided.id.slot() == self.generation && self.generation > self.ended_generation
     }
 
-    /// Remembers the arms that were chosen at a visit. Answers may come out of order.
+    /// Remembers the arms that were chosen at a visit. Answers can arrive out of order.
     pub(super) fn remember(&mut self, chosen: &[usize], visit: u64) {
         let (from, count) = (index(visit) * self.count, self.count);
         if self.heard.len() < from + count {
@@ -76,25 +79,27 @@ impl ExpectedCounts {
         }
     }
 
-    /// Takes in an event that the slot answered.
+    /// Counts an event that the slot answered.
     pub(super) fn heard(&mut self, steps: &[FunnelStep], of: EventOrigin, reverses: bool, heard: Option<EventAnswer>) {
-        // What takes an event back is taken as long as its decision is remembered, which may be a while longer than
-        // the window.
+        // A slot accepts a reversal as long as it remembers the decision, which can be longer than the window.
         let in_time = of.in_time || (reverses && heard == Some(EventAnswer::Accepted));
         let Some(place) = of.place.filter(|_| in_time) else { return };
         let at = index(of.visit) * self.count + place;
-        if let Some(Some((_, way))) = self.heard.get_mut(at) {
-            let known = crate::environment::needs(steps, of.step).is_some_and(|after| *way & (1 << after) != 0);
-            // What takes back an event that is not known takes back nothing.
+        if let Some(Some((_, path))) = self.heard.get_mut(at) {
+            let known = crate::environment::needs(steps, of.step).is_some_and(|after| *path & (1 << after) != 0);
+            // A reversal of an unknown event has no effect.
             if !reverses || known {
-                *way |= 1 << of.step;
+                *path |= 1 << of.step;
             }
         }
     }
 
-    /// What the slot counted, `have`, beside what it should have: the relative difference.
+    /// Returns the relative difference between the reward that the slot counted, `have`, and the one it should have
+    /// counted.
     pub(super) fn error(&self, goal: &Goal, steps: &[FunnelStep], environment: &Environment<'_>, have: f64) -> f64 {
-        let of = |&(arm, way): &(usize, Way)| reward(goal, steps, way, |i| value(&steps[i], &environment.arms()[arm]));
+        let of = |&(arm, path): &(usize, FunnelPath)| {
+            reward(goal, steps, path, |i| value(&steps[i], &environment.arms()[arm]))
+        };
         let want: f64 = self.heard.iter().flatten().map(of).sum();
         if want.abs() > 0.0 { (have - want).abs() / want.abs() } else { have.abs() }
     }
@@ -112,7 +117,7 @@ mod tests {
     use super::*;
     use crate::run::episode::EngineService;
 
-    /// One of the engine's, of this life.
+    /// Returns a decision of the engine in this generation.
     fn decided(generation: u32) -> Decided {
         let slot = SlotId::parse("slot", "s").unwrap();
         let arms = vec![Arc::new(Arm::new(ArmId::parse("arm", "a").unwrap()))];
@@ -131,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decision_of_a_new_life_is_the_first_that_counts_whenever_the_reset_is_answered() {
+    fn decisions_of_a_new_generation_count_whenever_the_reset_is_answered() {
         for answered_first in [true, false] {
             let mut expected_counts = ExpectedCounts::new(1);
             assert!(take(&mut expected_counts, 3, 0) && take(&mut expected_counts, 3, 2));

@@ -29,7 +29,7 @@ pub(super) struct LocalAgent<'a> {
 }
 
 impl<'a> LocalAgent<'a> {
-    /// With the slot of policy number `policy` and these arms.
+    /// Returns policy number `policy`, with its slot and these arms.
     pub(super) fn new(
         setup: &'a Setup<'a>,
         policy: usize,
@@ -43,12 +43,12 @@ impl<'a> LocalAgent<'a> {
         Ok(Self { agent, service, window_us: definition.goal.window_us, needs_report: setup.needs_report })
     }
 
-    /// How many arms it shows.
+    /// Returns the number of arms that the policy shows.
     pub(super) fn count(&self) -> usize {
         self.agent.count()
     }
 
-    /// Takes a fault: what breaks, and how long no reward comes in.
+    /// Applies a fault, and holds events back for `outage_us`.
     pub(super) fn fault(&mut self, kind: FaultKind, at_us: f64, outage_us: f64) -> Result<(), EngineServiceError> {
         match kind {
             FaultKind::Restart => self.service.restart()?,
@@ -58,13 +58,13 @@ impl<'a> LocalAgent<'a> {
         Ok(())
     }
 
-    /// Tells the slot of a change.
+    /// Sends a change to the slot.
     pub(super) fn change(&mut self, change: Change, at_us: f64) -> Result<(), EngineServiceError> {
         self.service.change(change, EPOCH_US + whole(at_us))
     }
 
-    /// Lets the events arrive that have by then.
-    pub(super) fn hear(&mut self, by_us: f64) {
+    /// Delivers all events that have arrived by `by_us`.
+    pub(super) fn deliver_events_by(&mut self, by_us: f64) {
         while let Some((event, of, at_us)) = self.agent.next_by(by_us) {
             let reverses = event.reverses.is_some();
             let heard = self.service.reward(event, EPOCH_US + whole(at_us)).map(|outcome| match outcome {
@@ -78,7 +78,7 @@ impl<'a> LocalAgent<'a> {
         }
     }
 
-    /// Decides, shows, and counts.
+    /// Requests a decision, shows it, and counts.
     pub(super) fn play(&mut self, step: &StepContext<'_, '_>) -> Result<(), EngineServiceError> {
         let visit = step.visit;
         let request = self.agent.request(visit, step.audited);
@@ -90,13 +90,13 @@ impl<'a> LocalAgent<'a> {
         Ok(())
     }
 
-    /// Lets everything arrive, and closes the books. `means` are the arms' expected rewards over the last shoppers.
+    /// Delivers all events and closes the books. `means` are the arms' expected rewards over the last shoppers.
     pub(super) fn finish(mut self, environment: &Environment<'_>, end_us: f64, means: &[f64]) -> PolicyTally {
         self.agent.open(end_us);
-        self.hear(f64::INFINITY);
+        self.deliver_events_by(f64::INFINITY);
         let counted = self.service.counters().reward_sum;
         let report = if self.needs_report {
-            // An event may have come later than any window closes.
+            // An event can have arrived after every window closed.
             self.service.wait_until(EPOCH_US + whole(end_us) + 2 * self.window_us);
             self.service.report()
         } else {

@@ -1,15 +1,17 @@
-//! The arena: one replication of a scenario, in which every policy meets the same shoppers.
+//! An episode: one replication of a scenario, in which every policy meets the same shoppers.
 //!
-//! * [`Setup`]: what a run's replications have in common.
-//! * `episode`: who comes, what is true for them, and what changes on the way.
-//! * `agent`: each policy's books: what is decided, what the shopper does with it, what of that arrives when.
-//! * `memory`: what a slot should have counted.
-//! * [`replicate`]: the loop in this process, and [`Service`], the engine as a policy's service. Against a live server
-//!   the loop is [`crate::live`]'s, over the same episode and books.
-//! * [`Tally`]: what is counted of each policy.
+//! * [`Setup`]: the parts of a run that all replications share.
+//! * `state`: the environment, the catalogue and the faults of an episode, step by step.
+//! * `agent`: the books of each policy: its decisions, the shoppers' outcomes, and the events on their way.
+//! * `expected_counts`: the rewards that a slot should have counted.
+//! * [`replicate`]: the loop in this process, with [`EngineService`] as each policy's service. The loop against a live
+//!   server is in `live`, over the same state and books.
+//! * [`PolicyTally`]: the counts of each policy.
 //!
-//! Invariants: a replication follows from the scenario, the seed and its number, whoever runs it and when. Policies
-//! go through a visit one after the other and share nothing that they change.
+//! Invariants:
+//!
+//! * A replication follows from the scenario, the seed and its number alone.
+//! * Policies go through a step one after the other and share nothing that they change.
 
 pub(crate) mod agent;
 mod bounds;
@@ -35,42 +37,42 @@ use state::Episode;
 
 use crate::{environment::Truth, scenario::Problem};
 
-/// Visits between two times that progress is told.
-const TELL_EVERY: u64 = 256;
+/// Steps between two reports of progress.
+const REPORT_EVERY: u64 = 256;
 
-/// Why a replication did not come to its end.
+/// Reason why a replication did not finish.
 #[derive(Debug, thiserror::Error)]
 pub enum EpisodeError {
-    /// A service could not go on.
+    /// A service failed.
     #[error("policy '{policy}', decision {index}: {why}")]
     Service {
-        /// Which.
+        /// The policy's name.
         policy: String,
-        /// When.
+        /// The step's index.
         index: u64,
-        /// Why.
+        /// The cause.
         why: EngineServiceError,
     },
-    /// The environment could not be made.
+    /// The environment could not be built.
     #[error(transparent)]
     Environment(#[from] Problem),
 }
 
-/// Is told how far a run is, by several threads at once.
+/// Observer of a run's progress. Several threads call it at once.
 pub trait RunProgress: Sync {
-    /// So many replications begin, of so many decisions together, each by every policy.
+    /// A run begins with this many replications and, in total, this many decisions of all policies.
     fn begin(&self, replications: u64, decisions: u64);
-    /// So many decisions more are through.
+    /// This many more decisions are done.
     fn advance(&self, decisions: u64);
-    /// A replication is through.
+    /// A replication is done.
     fn replication(&self);
-    /// All are.
+    /// The run is done.
     fn end(&self);
-    /// How it is played, in a line, where that is not as always.
+    /// The run is played in a way that needs saying, in one line.
     fn tell(&self, _line: &str) {}
 }
 
-/// Looks away.
+/// Observer that ignores all progress.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoRunProgress;
 
@@ -85,7 +87,7 @@ impl RunProgress for NoRunProgress {
 ///
 /// # Errors
 ///
-/// Where a service refuses what a shop would send it; none for a scenario whose slot is as it should be.
+/// Returns an error if a service refuses a shop's request, which does not happen with a valid slot.
 pub fn replicate(setup: &Setup<'_>, replication: u64, progress: &dyn RunProgress) -> Result<Replication, EpisodeError> {
     let scenario = setup.scenario;
     let mut episode = Episode::new(setup, replication)?;
@@ -104,7 +106,7 @@ pub fn replicate(setup: &Setup<'_>, replication: u64, progress: &dyn RunProgress
         let mut best = (usize::MAX, (0.0, 0.0));
         for (policy, agent) in agents.iter_mut().enumerate() {
             let failed = failed(policy, now.index);
-            agent.hear(now.at_us);
+            agent.deliver_events_by(now.at_us);
             for fault in step_events.faults.iter().filter(|fault| fault.hits(policy)) {
                 agent.fault(fault.kind, now.at_us, fault.outage_us).map_err(failed)?;
             }
@@ -126,11 +128,11 @@ pub fn replicate(setup: &Setup<'_>, replication: u64, progress: &dyn RunProgress
             };
             agent.play(&step).map_err(failed)?;
         }
-        if (now.index + 1).is_multiple_of(TELL_EVERY) {
-            progress.advance(TELL_EVERY * agents.len() as u64);
+        if (now.index + 1).is_multiple_of(REPORT_EVERY) {
+            progress.advance(REPORT_EVERY * agents.len() as u64);
         }
     }
-    progress.advance(scenario.horizon % TELL_EVERY * agents.len() as u64);
+    progress.advance(scenario.horizon % REPORT_EVERY * agents.len() as u64);
     let means = episode.means();
     let tallies =
         agents.into_iter().map(|agent| agent.finish(&episode.environment, episode.end_us, &means)).collect::<Vec<_>>();

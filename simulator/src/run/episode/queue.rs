@@ -1,4 +1,4 @@
-//! Reward events on their way from shoppers to the slot, and what happens to them there.
+//! Reward events on their way from shoppers to the slot, with the defects that a scenario gives them.
 
 use std::{cmp::Ordering, collections::BinaryHeap};
 
@@ -10,32 +10,32 @@ use crate::{
     scenario::{STEPS_MAX, Scenario},
 };
 
-/// Beyond the window, microseconds: surely late.
+/// Delay beyond the window, microseconds, after which an event is certainly late.
 pub(crate) const LATE_BY: f64 = 3_600e6;
 
 /// An event on its way.
 #[derive(Debug, Clone)]
 pub(crate) struct QueuedEvent {
-    /// When it arrives, microseconds since the start.
+    /// Time of arrival, microseconds since the start.
     pub arrives_us: f64,
-    /// Breaks ties: what set out first arrives first.
+    /// Order of sending, which breaks ties.
     order: u64,
     /// The event.
     pub event: Rewarded,
-    /// The visit that it came of, and the place and step.
+    /// The origin of the event.
     pub of: EventOrigin,
 }
 
-/// What an event came of.
+/// Origin of an event: a visit, a position and a funnel step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EventOrigin {
     /// The visit's index.
     pub visit: u64,
-    /// The place of the arm in the decision; none: it was not decided on.
+    /// The arm's position in the decision, or `None` if the arm was not part of it.
     pub place: Option<usize>,
-    /// The step.
+    /// The funnel step's index.
     pub step: usize,
-    /// It happened within the window.
+    /// Whether the shopper acted within the window.
     pub in_time: bool,
 }
 
@@ -54,7 +54,7 @@ impl PartialOrd for QueuedEvent {
 }
 
 impl Ord for QueuedEvent {
-    /// The greatest is the one to arrive first.
+    /// Orders events so that the greatest one arrives first.
     fn cmp(&self, other: &Self) -> Ordering {
         other.arrives_us.total_cmp(&self.arrives_us).then(other.order.cmp(&self.order))
     }
@@ -67,38 +67,38 @@ pub(crate) struct EventQueue {
     sent: u64,
 }
 
-/// What was shown, and by which decision.
+/// A slate as it was shown, with its decision.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ShownSlate<'a> {
     /// The visit.
     pub visit: &'a Visit,
     /// The decision.
     pub decided: &'a slotwise::engine::Decided,
-    /// Where.
+    /// The environment.
     pub environment: &'a Environment<'a>,
-    /// The arms that were in fact shown, by place.
+    /// The arms that were really shown, by position.
     pub arms: &'a [usize],
     /// The goal's window, microseconds.
     pub window_us: f64,
-    /// When it was shown, microseconds of the shop's time since the start.
+    /// Time of showing, microseconds of the shop's time since the start.
     pub at_us: f64,
-    /// What events say that it is.
+    /// The clock that event times are written with.
     pub clock: EventClock,
 }
 
-/// From the shop's time to what events say.
+/// Conversion from the shop's time to the times written in events.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct EventClock {
-    /// A moment, microseconds of the shop's time since the start,
+    /// A moment in the shop's time, microseconds since the start.
     pub shop_us: f64,
-    /// and what events say that it is, microseconds since 1970.
+    /// The same moment as it is written in events, microseconds since 1970.
     pub told_us: i64,
-    /// How much of the shop's time goes by while one second of theirs does.
+    /// Seconds of the shop's time per second of the events' time.
     pub speed: f64,
 }
 
 impl EventClock {
-    /// In process events say the shop's own time.
+    /// The clock of runs in this process: events carry the shop's own time.
     pub(crate) const IN_PROCESS: Self = Self { shop_us: 0.0, told_us: super::EPOCH_US, speed: 1.0 };
 
     fn of(self, shop_us: f64) -> i64 {
@@ -107,7 +107,7 @@ impl EventClock {
 }
 
 impl EventQueue {
-    /// Sends what a shopper did on its way, as dirty as the scenario has it.
+    /// Sends a shopper's outcomes on their way, with the defects that the scenario gives them.
     pub(crate) fn send(
         &mut self,
         scenario: &Scenario,
@@ -166,17 +166,17 @@ impl EventQueue {
         self.waiting.push(QueuedEvent { arrives_us, order: self.sent, event, of });
     }
 
-    /// When the next event arrives.
+    /// Returns the time at which the next event arrives, or `None`.
     pub(crate) fn next_us(&self) -> Option<f64> {
         self.waiting.peek().map(|queued| queued.arrives_us)
     }
 
-    /// Forgets all that has not arrived.
+    /// Forgets all events.
     pub(crate) fn clear(&mut self) {
         self.waiting.clear();
     }
 
-    /// The next event that has arrived by then.
+    /// Takes the next event that has arrived by `at_us`.
     pub(crate) fn next_by(&mut self, at_us: f64) -> Option<QueuedEvent> {
         if self.waiting.peek()?.arrives_us > at_us {
             return None;
@@ -185,7 +185,7 @@ impl EventQueue {
     }
 }
 
-/// Whole microseconds.
+/// Returns a time in whole microseconds.
 pub(crate) fn whole(us: f64) -> i64 {
     #[expect(clippy::cast_possible_truncation, reason = "decades of microseconds fit")]
     let us = us as i64;

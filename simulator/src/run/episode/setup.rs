@@ -1,4 +1,4 @@
-//! What a run's replications have in common.
+//! The parts of a run that all replications share.
 
 use slotwise::slot::Definition;
 
@@ -8,59 +8,59 @@ use crate::{
     scenario::{ArmState, Check, DriftCourse, FaultKind, Metric, Problem, Scenario, change_point, slots, time::When},
 };
 
-/// Where blocks of decisions are judged adapted unless the check says otherwise.
+/// Part of uniform choice's regret below which a block counts as adapted, unless the check says otherwise.
 const WITHIN: f64 = 0.5;
-/// Launches and retirements that get a mark.
+/// Maximum of launches and retirements with a mark.
 const LAUNCHES_MARKED_MAX: usize = 8;
 
-/// What a run's replications have in common.
+/// The parts of a run that all replications share.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setup<'a> {
     /// The scenario.
     pub scenario: &'a Scenario,
-    /// What everything is drawn from.
+    /// The seed of all randomness.
     pub seed: u64,
-    /// The slot as the scenario has it: its goal is what rewards are measured by.
+    /// The slot of the scenario. Its goal defines the rewards.
     pub slot: Definition,
-    /// The slot as each policy has it, without arms.
+    /// The slot of each policy, without arms.
     pub policies: Vec<Definition>,
-    /// See [`groups`].
+    /// Names of the arms or groups of arms that the report tells shares of: see [`groups`].
     pub groups: Vec<String>,
     /// The shares that checks watch.
     pub shares: Vec<ShareProbe<'a>>,
     /// The changes that checks watch.
     pub changes: Vec<AdaptProbe>,
-    /// Moments worth a mark.
+    /// Moments that get a mark on time axes.
     pub marks: Vec<(When, String)>,
-    /// A check asks for what the report says of arms.
+    /// Whether a check needs the slot's report about its arms.
     pub needs_report: bool,
 }
 
-/// A share that a check watches.
+/// A share that a check watches. An arm counts if it matches every field that is not `None`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShareProbe<'a> {
-    /// The arm.
+    /// The arm's id.
     pub arm: Option<&'a str>,
-    /// The attribute.
+    /// An attribute of the arm.
     pub attribute: Option<&'a str>,
-    /// The state.
+    /// The arm's state.
     pub state: Option<ArmState>,
     /// The segment's index.
     pub segment: Option<usize>,
     /// The first decision that counts.
     pub from: u64,
-    /// The first that no longer does.
+    /// The first decision that no longer counts.
     pub until: u64,
 }
 
 /// A change that a check watches.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdaptProbe {
-    /// The first decision after it.
+    /// The first decision after the change.
     pub after: u64,
-    /// Decisions of a block.
+    /// Number of decisions in a block.
     pub block: u64,
-    /// The part of uniform choice's regret that is good enough.
+    /// The part of uniform choice's regret below which a block counts as adapted.
     pub within: f64,
 }
 
@@ -71,11 +71,11 @@ fn index(part: f64, horizon: u64) -> u64 {
 }
 
 impl<'a> Setup<'a> {
-    /// Of a scenario that has passed its check.
+    /// Returns the setup of a scenario that has passed its check.
     ///
     /// # Errors
     ///
-    /// None for a scenario that was loaded.
+    /// Returns an error if the slot of the scenario or of a policy is invalid, which does not happen after loading.
     pub fn new(scenario: &'a Scenario, seed: u64) -> Result<Self, Problem> {
         let policies = scenario.policies.iter().map(|policy| slots::definition(scenario, policy));
         let metric = |metrics: &[Metric]| scenario.check.iter().any(|check| metrics.contains(&check.metric));
@@ -93,7 +93,7 @@ impl<'a> Setup<'a> {
     }
 }
 
-/// What a check of a share watches; none: it is no such check.
+/// Returns the share that a check watches, or `None` if the check is about something else.
 pub fn share<'a>(scenario: &Scenario, check: &'a Check) -> Option<ShareProbe<'a>> {
     let segment = |name: &String| scenario.shoppers.segments.iter().position(|segment| segment.name == *name);
     (check.metric == Metric::Share).then(|| ShareProbe {
@@ -106,7 +106,7 @@ pub fn share<'a>(scenario: &Scenario, check: &'a Check) -> Option<ShareProbe<'a>
     })
 }
 
-/// What a check of adaptation watches; none: it is no such check.
+/// Returns the change that a check watches, or `None` if the check is about something else.
 pub fn change(scenario: &Scenario, check: &Check) -> Option<AdaptProbe> {
     (check.metric == Metric::DecisionsToAdapt).then(|| AdaptProbe {
         after: index(check.after.or(change_point(scenario)).unwrap_or(0.0), scenario.horizon),
@@ -118,7 +118,7 @@ pub fn change(scenario: &Scenario, check: &Check) -> Option<AdaptProbe> {
 fn marks(scenario: &Scenario) -> Vec<(When, String)> {
     let mut marks: Vec<(When, String)> = Vec::new();
     let mut add = |at: When, what: String| {
-        // Several changes at one moment are one mark.
+        // Several changes at one moment share one mark.
         if !marks.contains(&(at, what.clone())) {
             marks.push((at, what));
         }

@@ -1,6 +1,6 @@
-//! What a replication goes through, whoever plays it: who comes, what is on the catalogue, what breaks when.
+//! State of an episode that all policies share: visits, the catalogue, and faults.
 //!
-//! Invariants: nothing here depends on a policy or on what was decided.
+//! Invariant: nothing here depends on a policy or on a decision.
 
 use std::collections::HashMap;
 
@@ -14,59 +14,59 @@ use crate::{
     scenario::{FaultKind, time::Moment},
 };
 
-/// A replication's episode.
+/// State of an episode that all policies share.
 #[derive(Debug)]
 pub(crate) struct Episode<'a> {
     /// The environment.
     pub environment: Environment<'a>,
-    /// Its arms by their ids.
+    /// The environment's arms by their ids.
     pub by_id: HashMap<ArmId, usize>,
-    /// What is in the slot and in stock.
+    /// The arms in the slot and in stock.
     pub catalogue: CurrentCatalogue,
-    /// When the last visit came, microseconds since the start.
+    /// Time of the last visit, microseconds since the start.
     pub end_us: f64,
     setup: &'a Setup<'a>,
-    /// Which faults have happened.
+    /// Whether each fault has happened.
     happened: Vec<bool>,
-    /// The arm of an override.
+    /// The arm of an override, or `None`.
     shown_instead: Option<usize>,
     means: ArmMeans,
     out: Replication,
 }
 
-/// A visit's turn: what changes before it, and what is special about it.
+/// Changes before a step's visit, and what is special about the visit.
 #[derive(Debug)]
 pub(crate) struct StepEvents {
-    /// What the slots are told.
+    /// Changes that the slots receive.
     pub changes: Vec<Change>,
-    /// What goes wrong.
+    /// Faults that happen now.
     pub faults: Vec<StepFault>,
-    /// The arm that is shown at the first position, whatever is decided.
+    /// The arm that is shown at the first position regardless of the decision, or `None`.
     pub overridden: Option<usize>,
-    /// The pmf is looked at.
+    /// Whether the decision's probabilities are audited.
     pub audited: bool,
 }
 
-/// A fault as it happens.
+/// A fault that happens at a step.
 #[derive(Debug)]
 pub(crate) struct StepFault {
-    /// What.
+    /// The kind of fault.
     pub kind: FaultKind,
-    /// How long no reward comes in, microseconds.
+    /// Duration for which no reward event comes in, microseconds.
     pub outage_us: f64,
-    /// The policies whose services it hits; empty: all.
+    /// The policies whose services the fault hits. Empty means all.
     policies: Vec<usize>,
 }
 
 impl StepFault {
-    /// Whether it hits this policy's service.
+    /// Returns whether the fault hits this policy's service.
     pub(crate) fn hits(&self, policy: usize) -> bool {
         self.policies.is_empty() || self.policies.contains(&policy)
     }
 }
 
 impl<'a> Episode<'a> {
-    /// That of a replication, at its start.
+    /// Returns the state at the start of a replication.
     pub(crate) fn new(setup: &'a Setup<'a>, replication: u64) -> Result<Self, EpisodeError> {
         let scenario = setup.scenario;
         let environment = Environment::new(scenario, &setup.slot.goal, setup.seed, replication)?;
@@ -89,7 +89,7 @@ impl<'a> Episode<'a> {
         })
     }
 
-    /// Goes on to a visit; writes what is true for it into `truth`.
+    /// Advances to a visit and writes the truth about it into `truth`.
     pub(crate) fn step_events(&mut self, visit: &Visit, truth: &mut Truth) -> StepEvents {
         let (scenario, now) = (self.setup.scenario, visit.now);
         self.end_us = now.at_us;
@@ -105,7 +105,7 @@ impl<'a> Episode<'a> {
         if self.setup.needs_report && 10 * now.index >= 9 * scenario.horizon && !visit.shopper.bot {
             self.means.add(truth);
         }
-        let share = scenario.behaviour.overridden.as_ref().map_or(0.0, |over| over.share);
+        let share = scenario.behaviour.overridden.as_ref().map_or(0.0, |instead| instead.share);
         let overridden = self.shown_instead.filter(|_| visit.coins.flip(Purpose::Override, 0, share));
         let audited = scenario.audit_every > 0 && now.index.is_multiple_of(scenario.audit_every.into());
         StepEvents { changes, faults, overridden, audited }
@@ -128,23 +128,23 @@ impl<'a> Episode<'a> {
         faults_at
     }
 
-    /// What the best and the uniform choice of so many arms are worth, with this on the catalogue.
+    /// Returns the expected rewards of the best and of the uniform choice of `count` arms from this catalogue.
     pub(crate) fn bounds(&self, truth: &Truth, catalogue: &CurrentCatalogue, count: usize) -> (f64, f64) {
         bounds(&self.environment, truth, catalogue, count)
     }
 
-    /// The arms' expected rewards over the last shoppers.
+    /// Returns the arms' expected rewards over the last shoppers.
     pub(crate) fn means(&self) -> Vec<f64> {
         self.means.of()
     }
 
-    /// What came of it.
+    /// Returns the finished replication.
     pub(crate) fn end(self, policies: Vec<PolicyTally>) -> Replication {
         Replication { policies, ..self.out }
     }
 }
 
-/// Expected rewards of every arm over some shoppers.
+/// Mean expected reward of every arm over some shoppers.
 #[derive(Debug)]
 struct ArmMeans {
     sums: Vec<f64>,

@@ -1,32 +1,32 @@
-//! What is counted of one policy in one replication.
+//! Counts of one policy in one replication.
 
 use crate::{load::tally::CallCounts, report::EventCounts};
 
-/// Parts of the horizon that curves have a point for.
+/// Number of parts of the horizon, each a point of every curve.
 pub const BUCKETS: usize = 100;
 
-/// Where bins of propensities begin.
+/// Lower ends of the propensity bins.
 pub const PROPENSITIES: [f64; 14] = [0.0, 0.001, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97];
 
-/// The bucket of a decision.
+/// Returns the bucket of a decision.
 pub fn bucket(index: u64, horizon: u64) -> usize {
-    // At most 10^8 decisions: no overflow. At most the last: the horizon is never reached.
+    // There are at most 10^8 decisions, so nothing overflows. The index is below the horizon.
     usize::try_from(index * BUCKETS as u64 / horizon.max(1)).unwrap_or(0).min(BUCKETS - 1)
 }
 
-/// Some decisions.
+/// Sums over some decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct RewardSum {
-    /// How many.
+    /// Number of decisions.
     pub decisions: u64,
-    /// Expected reward of what was shown.
+    /// Expected reward of the shown arms.
     pub reward: f64,
-    /// What the best would have been expected to give beyond that.
+    /// Expected reward of the best choice minus that of the shown arms.
     pub regret: f64,
 }
 
 impl RewardSum {
-    /// Counts one more.
+    /// Adds a decision.
     pub fn add(&mut self, reward: f64, regret: f64) {
         self.decisions += 1;
         self.reward += reward;
@@ -34,76 +34,76 @@ impl RewardSum {
     }
 }
 
-/// Propensities of about the same size.
+/// Counts of propensities of about the same size.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct PropensityBinCounts {
-    /// How many (decision, candidate) pairs.
+    /// Number of (decision, candidate) pairs.
     pub count: u64,
-    /// The propensities, added up.
+    /// Sum of the propensities.
     pub promised: f64,
-    /// p(1 − p), added up.
+    /// Sum of p(1 − p).
     pub variance: f64,
-    /// How many were drawn.
+    /// Number of candidates that were drawn.
     pub happened: u64,
 }
 
-/// What is counted of one policy in one replication. Bots and overridden decisions stand in events alone.
+/// Counts of one policy in one replication. Bots and overridden decisions count only among events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicyTally {
-    /// By bucket.
+    /// Sums by bucket.
     pub buckets: Vec<RewardSum>,
-    /// Reward that shoppers gave.
+    /// Reward that shoppers really gave.
     pub given: f64,
     /// Regret of uniform choice.
     pub uniform_regret: f64,
-    /// By segment.
+    /// Sums by segment.
     pub segments: Vec<RewardSum>,
-    /// Places by bucket and group, bucket by bucket.
+    /// Shown positions by bucket and group, bucket by bucket.
     pub groups: Vec<u32>,
-    /// (foreseen, true) of some first places of the second half.
+    /// Pairs (predicted, true) of the expected reward at some first positions of the second half.
     pub calibration: Vec<(f64, f64)>,
-    /// By bin.
+    /// Counts by propensity bin.
     pub propensity: [PropensityBinCounts; PROPENSITIES.len()],
-    /// Audited decisions whose logged propensity is not that of the pmf that was explained.
+    /// Audited decisions whose logged propensity differs from the explained one.
     pub mismatches: u64,
-    /// Events.
+    /// Counts of events.
     pub events: EventCounts,
-    /// All decisions, bots' among them.
+    /// All decisions, including those for bots.
     pub decisions: u64,
-    /// Of those: not the best guess everywhere.
+    /// Decisions that differ from the best guess at some position.
     pub exploring: u64,
-    /// Of those: no model decided.
+    /// Decisions that the model did not make.
     pub fallbacks: u64,
-    /// Of those: in the holdout.
+    /// Decisions in the holdout.
     pub holdout: u64,
-    /// Of each share that is watched: places that count, and all places.
+    /// Positions that count and all positions, by watched share.
     pub shares: Vec<(u64, u64)>,
-    /// Of each change that is watched: decisions until adapted.
+    /// Decisions until adapted, by watched change.
     pub adapted: Vec<f64>,
-    /// Intervals that hold the truth, and all.
+    /// Intervals that contain the truth, and all intervals.
     pub covered: (u64, u64),
-    /// The slot is sure of a best arm that is none.
+    /// Whether the slot is sure of a best arm that is not the best.
     pub falsely_sure: bool,
-    /// See [`Metric::CountedError`](crate::scenario::Metric::CountedError).
+    /// Relative error of the counted reward: see [`Metric::CountedError`](crate::scenario::Metric::CountedError).
     pub counted_error: f64,
-    /// The calls of a live server; none: it was in this process.
+    /// The calls of a live server, or `None` in this process.
     pub calls: Option<Box<LiveCalls>>,
 }
 
-/// The calls of a live server, each counted from when it was due; what failed counts among the latencies as so long as
-/// an answer is waited for.
+/// Calls of a live server, each timed from when it was due. The latency of a failed call is the time limit of a call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveCalls {
-    /// Decisions.
+    /// Calls for decisions.
     pub decide: CallCounts,
-    /// Events.
+    /// Calls with events.
     pub record: CallCounts,
-    /// How late decisions were sent, which is the simulator's own doing and part of their latency.
+    /// Delay between the due time of decisions and their sending. The simulator causes it, and it is part of their
+    /// latency.
     pub lag: CallCounts,
 }
 
 impl PolicyTally {
-    /// Nothing yet.
+    /// Returns empty counts.
     pub fn new(segments: usize, groups: usize, shares: usize) -> Self {
         Self {
             buckets: vec![RewardSum::default(); BUCKETS],
@@ -128,12 +128,12 @@ impl PolicyTally {
         }
     }
 
-    /// All decisions for shoppers.
+    /// Returns the sums over all decisions for shoppers.
     pub fn whole(&self) -> RewardSum {
         self.part(0..BUCKETS)
     }
 
-    /// Those of some buckets.
+    /// Returns the sums over some buckets.
     pub fn part(&self, buckets: std::ops::Range<usize>) -> RewardSum {
         self.buckets[buckets].iter().fold(RewardSum::default(), |sum, bucket| RewardSum {
             decisions: sum.decisions + bucket.decisions,
@@ -142,7 +142,7 @@ impl PolicyTally {
         })
     }
 
-    /// Takes a propensity in.
+    /// Counts a propensity in its bin.
     pub fn propensity(&mut self, p: f64, happened: bool) {
         let bin = PROPENSITIES.partition_point(|&from| from <= p).saturating_sub(1);
         let bin = &mut self.propensity[bin];
@@ -153,13 +153,13 @@ impl PolicyTally {
     }
 }
 
-/// One replication: what is the same for all policies, and each policy's own.
+/// One finished replication: the parts that all policies share, and each policy's counts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replication {
-    /// When each bucket ends, microseconds since the start.
+    /// End of each bucket, microseconds since the start.
     pub ends_us: Vec<f64>,
-    /// The decision that each of the scenario's marks comes before; none: it never does.
+    /// The decision that each of the scenario's marks comes before, or `None` if the moment never came.
     pub marks: Vec<Option<u64>>,
-    /// By policy.
+    /// Counts by policy.
     pub policies: Vec<PolicyTally>,
 }

@@ -1,4 +1,4 @@
-//! Regret against brute force, and what a shop that is slow to tell gets.
+//! Regret against brute force, and decisions of slots that learn of changes late.
 
 use super::{
     bounds::bounds,
@@ -15,7 +15,7 @@ fn loaded(name: &str, set: &[&str]) -> Loaded {
     load(name, &Changes { set, ..Changes::default() }).unwrap_or_else(|why| panic!("{why}"))
 }
 
-/// All ordered choices of `count` out of `from`.
+/// Returns all ordered choices of `count` out of `from`.
 fn slates(from: &[usize], count: usize) -> Vec<Vec<usize>> {
     if count == 0 {
         return vec![Vec::new()];
@@ -31,16 +31,15 @@ fn slates(from: &[usize], count: usize) -> Vec<Vec<usize>> {
     all
 }
 
-/// 120 orders of three out of six: the best and the mean of their worth. At positions whose looks do not even fall, and in
-/// a cascade.
+/// All 120 orders of three out of six are compared, with positions whose looks do not fall, and in a cascade.
 #[test]
-fn the_best_and_the_uniform_slate_are_those_of_all_slates() {
-    slates_agree("behaviour.position_bias=[0.5, 1.0, 0.2]");
-    slates_agree("behaviour={ click_model = \"cascade\", position_bias = [1.0] }");
+fn bounds_equal_those_of_all_slates() {
+    assert_bounds_equal_brute_force("behaviour.position_bias=[0.5, 1.0, 0.2]");
+    assert_bounds_equal_brute_force("behaviour={ click_model = \"cascade\", position_bias = [1.0] }");
 }
 
 #[track_caller]
-fn slates_agree(clicks: &str) {
+fn assert_bounds_equal_brute_force(clicks: &str) {
     let loaded = loaded("search-ranking", &["catalogue.generated.count=6", "slot.count=3", clicks]);
     let setup = Setup::new(&loaded.scenario, 3).unwrap();
     let environment = Environment::new(&loaded.scenario, &setup.slot.goal, 3, 0).unwrap();
@@ -48,9 +47,9 @@ fn slates_agree(clicks: &str) {
     let mut catalogue = CurrentCatalogue::new(&environment, start);
     let mut truth = Truth::default();
     for (i, visit) in environment.traffic().take(60).enumerate() {
-        // Now and then one is out of stock, and the slot knows.
+        // Sometimes an arm is out of stock and the slot knows it.
         catalogue.in_stock[i % 6] = i % 3 > 0;
-        catalogue.told[i % 6] = i % 3 > 0;
+        catalogue.known_in_stock[i % 6] = i % 3 > 0;
         environment.truth(&visit, &mut truth);
         let eligible: Vec<usize> = (0..6).filter(|&arm| catalogue.eligible(arm)).collect();
         let worths: Vec<f64> =
@@ -62,12 +61,12 @@ fn slates_agree(clicks: &str) {
     }
 }
 
-/// A shop that tells the slot an hour late has shown what could not be bought; one that tells at once never has.
+/// A shop that reports stock an hour late shows arms that cannot be bought. A shop that reports at once never does.
 #[test]
-fn what_the_slot_is_not_told_it_cannot_know() {
+fn a_slot_shows_sold_out_arms_only_while_it_has_not_been_told() {
     let out_of_stock = |told_after: &str| {
-        let told = format!("catalogue.stock_outs.told_after={told_after}");
-        let loaded = loaded("stock-outs", &[&told, "horizon=2000", "traffic.per_day=250"]);
+        let known_in_stock = format!("catalogue.stock_outs.told_after={told_after}");
+        let loaded = loaded("stock-outs", &[&known_in_stock, "horizon=2000", "traffic.per_day=250"]);
         let setup = Setup::new(&loaded.scenario, 1).unwrap();
         let place = setup.shares.iter().position(|probe| probe.state.is_some()).unwrap();
         replicate(&setup, 0, &NoRunProgress).unwrap().policies[0].shares[place]
@@ -77,9 +76,9 @@ fn what_the_slot_is_not_told_it_cannot_know() {
     assert!(late > 0 && late < all / 4, "{late} of {all}");
 }
 
-/// All that was forgotten is forgotten; what was written and read again is not: the very same decisions follow.
+/// A reset forgets everything. A state that was written and read again forgets nothing, so the same decisions follow.
 #[test]
-fn a_restart_changes_no_decision_and_a_reset_does() {
+fn a_reset_changes_decisions_and_a_restart_does_not() {
     let loaded = loaded("restart", &["horizon=600", "traffic.per_day=200"]);
     let setup = Setup::new(&loaded.scenario, 1).unwrap();
     let policies = replicate(&setup, 0, &NoRunProgress).unwrap().policies;
@@ -90,9 +89,9 @@ fn a_restart_changes_no_decision_and_a_reset_does() {
     assert_eq!(before(of("forgot everything")), before(of("never stopped")));
 }
 
-/// As it was for the arms that a slot is told of, and for no others.
+/// The mixed catalogue equals the other one for the arms in the changes, and for no others.
 #[test]
-fn a_shelf_is_as_another_for_the_arms_that_changes_are_about() {
+fn a_catalogue_can_take_the_changed_arms_from_another() {
     use slotwise::engine::{Availability, Change};
     let loaded = loaded("search-ranking", &["catalogue.generated.count=4"]);
     let setup = Setup::new(&loaded.scenario, 3).unwrap();
@@ -101,12 +100,12 @@ fn a_shelf_is_as_another_for_the_arms_that_changes_are_about() {
     let mut after = before.clone();
     for arm in [0, 1] {
         after.in_stock[arm] = false;
-        after.told[arm] = false;
+        after.known_in_stock[arm] = false;
     }
     after.present[2] = false;
     let id = |arm: usize| environment.arms()[arm].arm.id.clone();
     let changes = [Change::SetAvailability(vec![(id(0), Availability::new(false))]), Change::RemoveArms(vec![id(2)])];
-    let arms = catalogue::about(&environment, &changes);
+    let arms = catalogue::changed_arms(&environment, &changes);
     assert_eq!(arms, [0, 2]);
     let as_before = after.with(&arms, &before);
     assert_eq!([0, 1, 2, 3].map(|arm| as_before.eligible(arm)), [true, false, true, true]);
