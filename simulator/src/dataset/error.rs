@@ -1,26 +1,26 @@
-//! Why a data set cannot be used: always one line that names the file, the place in it, and what to do.
+//! Errors of data sets: always one line that names the file, the place in it, and what to do.
 
 use std::{fmt, io, path::PathBuf};
 
-/// Why a data set cannot be used.
+/// Reason why a data set cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
-    /// One of its files cannot be opened or read.
+    /// A file of the set cannot be opened or read.
     #[error("cannot read {}: {source}; a data set is a pair of files in one folder, NAME.csv.gz and NAME.json", file.display())]
     Read {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// What a file says is not what it should say.
+    /// A file has invalid content.
     #[error("{}, {place}: {why}", file.display())]
     Broken {
         /// The file.
         file: PathBuf,
-        /// Where in it.
+        /// The place in the file.
         place: FilePlace,
-        /// What is wrong there and what to do.
+        /// Explanation of the error, and what to do.
         why: String,
     },
 }

@@ -1,13 +1,16 @@
-//! A classification set, read and checked: rows of named values, each with the index of its class.
+//! A classification set, read and validated: rows of named values, each with the index of its class.
 //!
-//! On disk it is a pair of files in one folder. `NAME.json` says `rows`, `n_actions` and `classes`
-//! (their names), and may say more. `NAME.csv.gz` has a header; its first column is `label`, the
-//! index of the row's class; then `n_*` columns hold numbers and `c_*` columns hold words, of which
-//! `?` is one like any other. An empty cell is a missing feature.
+//! On disk it is a pair of files in one folder. `NAME.json` has `rows`, `n_actions` and `classes` (their names), and
+//! may have more keys. `NAME.csv.gz` has a header. Its first column is `label`, the index of the row's class. Columns
+//! `n_*` hold numbers, and columns `c_*` hold words, of which `?` is one like any other. An empty cell is a missing
+//! feature.
 //!
-//! Invariants: every label is the index of a class; every value may go to the service as it is.
+//! Invariants:
 //!
-//! Deliberately not here: the order of the rows, and what is done with them.
+//! * Every label is the index of a class.
+//! * Every value is valid as a feature of the service.
+//!
+//! Deliberately not here: the order of the rows, and their use.
 
 mod error;
 mod read;
@@ -18,7 +21,7 @@ use slotwise::bandit::{Features, Value};
 
 pub use error::{DatasetError, FilePlace};
 
-/// Rows at most: of more than a million decisions a slot forgets the oldest before their window is over.
+/// Maximum of rows. A slot with more than a million decisions forgets the oldest before their window is over.
 pub const ROWS_MAX: usize = 1_000_000;
 
 /// A value of a row.
@@ -38,24 +41,24 @@ pub struct Dataset {
     /// Names of the features, with their prefix.
     columns: Vec<String>,
     words: Vec<String>,
-    /// Row by row.
+    /// Values, row by row.
     cells: Vec<DatasetCell>,
     labels: Vec<usize>,
 }
 
-/// Where the two files of a set are.
+/// Paths of the two files of a set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatasetFiles {
-    /// `NAME.csv.gz`.
+    /// Path of `NAME.csv.gz`.
     pub rows: PathBuf,
-    /// `NAME.json`.
+    /// Path of `NAME.json`.
     pub description: PathBuf,
     /// `NAME`, without its folder.
     pub name: String,
 }
 
 impl DatasetFiles {
-    /// From the path of either file, or of both without their endings.
+    /// Returns the paths from the path of either file, or of both without their endings.
     pub fn of(path: &Path) -> Self {
         let text = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let name = text.strip_suffix(".csv.gz").or_else(|| text.strip_suffix(".json")).unwrap_or(&text).to_owned();
@@ -70,31 +73,35 @@ impl Dataset {
         read::dataset(&DatasetFiles::of(path))
     }
 
-    /// Its name.
+    /// Returns the set's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The names of its classes, by index.
+    /// Returns the names of the classes, by index.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    /// Number of rows.
+    /// Returns the number of rows.
     pub fn rows(&self) -> usize {
         self.labels.len()
     }
 
-    /// The index of a row's class.
+    /// Returns the index of a row's class.
     ///
-    /// A row beyond the set's is a bug in the caller, and panics.
+    /// # Panics
+    ///
+    /// Panics if the row is beyond the last one, which is a bug in the caller.
     pub fn label(&self, row: usize) -> usize {
         self.labels[row]
     }
 
-    /// A row's values by name, as they stand in the file.
+    /// Returns a row's values by name, as they stand in the file.
     ///
-    /// A row beyond the set's is a bug in the caller, and panics.
+    /// # Panics
+    ///
+    /// Panics if the row is beyond the last one, which is a bug in the caller.
     pub fn features(&self, row: usize) -> Features {
         let width = self.columns.len();
         let cells = &self.cells[row * width..(row + 1) * width];
@@ -112,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn either_file_or_the_stem_names_the_pair() {
+    fn a_set_is_named_by_either_file_or_their_common_stem() {
         let want = DatasetFiles {
             rows: "some/set.v2.csv.gz".into(),
             description: "some/set.v2.json".into(),

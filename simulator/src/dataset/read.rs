@@ -1,4 +1,4 @@
-//! From the two files to a [`Dataset`]: everything is checked here, once.
+//! Reading and validation of the two files of a [`Dataset`].
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -13,7 +13,7 @@ use slotwise::slot::limits::{ARMS_MAX, FEATURES_MAX, NAME_BYTES_MAX, NUMBER_MAX,
 
 use super::{Dataset, DatasetCell, DatasetError, DatasetFiles, FilePlace, ROWS_MAX};
 
-/// What we read of `NAME.json`; it may say more.
+/// The used keys of `NAME.json`.
 #[derive(Deserialize)]
 struct DatasetDescription {
     name: Option<String>,
@@ -22,7 +22,7 @@ struct DatasetDescription {
     classes: Vec<String>,
 }
 
-/// What a column holds.
+/// Kind of a column's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ColumnKind {
     Numbers,
@@ -69,7 +69,7 @@ fn description(file: &Path) -> Result<DatasetDescription, DatasetError> {
     let description: DatasetDescription = serde_json::from_str(&text).map_err(|why| {
         let place = FilePlace::Column { line: why.line() as u64, column: why.column() };
         let why = why.to_string();
-        // The place stands before it already.
+        // The message already begins with the place.
         let why = why.split(" at line ").next().unwrap_or_default();
         broken(file, place, format!("{why}; needed are rows, n_actions and classes"))
     })?;
@@ -87,7 +87,7 @@ fn description(file: &Path) -> Result<DatasetDescription, DatasetError> {
     Ok(description)
 }
 
-/// The words met, each with its index.
+/// The words seen so far, each with its index.
 #[derive(Default)]
 struct CategoryWords {
     list: Vec<String>,
@@ -107,7 +107,7 @@ impl CategoryWords {
     }
 }
 
-/// The rows' file, with the record read last.
+/// The file of the rows, with the record that was read last.
 struct CsvTable<'a> {
     file: &'a Path,
     csv: csv::Reader<MultiGzDecoder<File>>,
@@ -116,7 +116,7 @@ struct CsvTable<'a> {
 }
 
 impl CsvTable<'_> {
-    /// Reads the next record; false: there is none.
+    /// Reads the next record. Returns false after the last one.
     fn next(&mut self) -> Result<bool, DatasetError> {
         match self.csv.read_record(&mut self.record) {
             Ok(more) => {
@@ -141,7 +141,7 @@ impl CsvTable<'_> {
         broken(self.file, FilePlace::Line(self.line), why)
     }
 
-    /// An error about a column, counted from 0.
+    /// Returns an error about a column, counted from 0.
     fn column(&self, column: usize, why: String) -> DatasetError {
         broken(self.file, FilePlace::Column { line: self.line, column: column + 1 }, why)
     }
@@ -181,7 +181,7 @@ impl CsvTable<'_> {
         Ok(columns)
     }
 
-    /// Takes the record's values in; returns its label.
+    /// Adds the record's values and returns its label.
     fn row(
         &self,
         header: &[(String, ColumnKind)],

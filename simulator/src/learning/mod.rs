@@ -1,14 +1,19 @@
-//! How well one configuration learns: every set, in every variant, over many seeds, beside its peers.
+//! The learning benchmark: losses of one configuration on every set, in every variant, over many seeds, beside its
+//! peers.
 //!
-//! * [`sets`]: which sets a folder has.
-//! * [`peers`]: what other learners reach on the same streams.
+//! * [`replay`]: a classification set streamed as a bandit.
+//! * [`service`]: the service that is simulated against: the engine in this process or a live server.
+//! * [`sets`]: the sets of a folder.
+//! * [`peers`]: losses of other learners on the same streams.
 //! * [`report`]: a row per set and variant, its verdict, and the JSON.
-//! * [`table`]: the same for people.
-//! * [`times`]: what a decision and an update cost.
+//! * [`table`]: the report as text for people.
+//! * [`times`]: the cost of a decision and of an update.
 //!
-//! Invariants: a run (a set, a variant, a seed) has an engine of its own and shares nothing with
-//! another, so which thread does it and when changes nothing of what came of it; the loop is
-//! [`crate::learning::replay`]'s.
+//! Invariants:
+//!
+//! * A run (a set, a variant, a seed) has an engine of its own and shares nothing with another, so threads change no
+//!   result.
+//! * The loop is that of [`replay`].
 //!
 //! Deliberately not here: live servers, whose draws are not the same twice.
 
@@ -39,31 +44,31 @@ use crate::{
     learning::service::InProcess,
 };
 
-/// What is run, and how.
+/// Sets, seeds and settings of the benchmark.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BenchOptions {
-    /// A run of each set and variant for each; at least one.
+    /// Seeds, at least one. Each set and variant has a run for each.
     pub seeds: Vec<u64>,
-    /// Runs at the same time, at most.
+    /// Maximum of runs at the same time.
     pub threads: NonZeroUsize,
-    /// For every set; none: [`default_variants`].
+    /// Variants of every set, or `None` for [`default_variants`].
     pub variants: Option<Vec<Variant>>,
-    /// How the slots learn.
+    /// The slots' model.
     pub model: ModelSpec,
-    /// The slots' width multiplier; none: its default.
+    /// The slots' width multiplier, or `None` for the default.
     pub exploration: Option<f64>,
-    /// How their scores become probabilities.
+    /// The slots' policy.
     pub policy: Policy,
-    /// A reward of 0 is no event.
+    /// Whether a reward of 0 sends no event.
     pub silent_zeros: bool,
     /// See [`replay::ReplayOptions::at_close`].
     pub at_close: Option<u32>,
-    /// How far a loss may lie above a peer's, in standard errors of their difference; at least 0.
+    /// Standard errors of the difference by which a loss may lie above a peer's. At least 0.
     pub tolerance: f64,
 }
 
 impl Default for BenchOptions {
-    /// Ten seeds, one at a time, every setting of the slot at its default, and no tolerance.
+    /// Returns options for ten seeds, one at a time, with every setting of the slot at its default and no tolerance.
     fn default() -> Self {
         Self {
             seeds: (0..10).collect(),
@@ -79,43 +84,43 @@ impl Default for BenchOptions {
     }
 }
 
-/// The variants in which a set of so many classes is run where none are named: plain, and with more
-/// than two classes also drift, delay100 and delay1000.
+/// Returns the default variants of a set with this many classes: plain, and with more than two classes also drift,
+/// delay100 and delay1000.
 pub fn default_variants(classes: usize) -> Vec<Variant> {
     let delay = |batch| Variant { drift: false, delay: NonZeroUsize::new(batch) };
     let all = [Variant::PLAIN, Variant { drift: true, delay: None }, delay(100), delay(1000)];
     all[..if classes > 2 { all.len() } else { 1 }].to_vec()
 }
 
-/// Why the runs did not come to their end.
+/// Reason why the benchmark did not finish.
 #[derive(Debug, thiserror::Error)]
 pub enum LearningError {
-    /// A run did not.
+    /// A run failed.
     #[error("{dataset}, {variant}, seed {seed}: {why}")]
     Run {
-        /// The set.
+        /// The set's name.
         dataset: String,
         /// The variant.
         variant: Variant,
         /// The seed.
         seed: u64,
-        /// Why.
+        /// The cause.
         why: ReplayError,
     },
-    /// A thread has no runtime.
+    /// A thread's runtime could not be built.
     #[error("a thread cannot be set up: {0}; try fewer --threads")]
     Thread(#[from] io::Error),
 }
 
-/// Is told how far all runs are, by several threads at once.
+/// Observer of all runs' progress. Several threads call it at once.
 pub trait BenchProgress: Sync {
-    /// So many runs begin, of so many rounds together.
+    /// The benchmark begins with this many runs and, in total, this many rounds.
     fn begin(&self, runs: usize, rounds: usize);
-    /// A round is through.
+    /// A round is done.
     fn round(&self);
-    /// A run is through.
+    /// A run is done.
     fn run(&self, dataset: &str, variant: Variant, run: &ReplayRun);
-    /// All runs are over.
+    /// All runs are done.
     fn end(&self);
 }
 
@@ -126,14 +131,14 @@ impl BenchProgress for NoReplayProgress {
     fn end(&self) {}
 }
 
-/// A run to do.
+/// A run that is still to do.
 struct Job<'a> {
     dataset: &'a Dataset,
     options: replay::ReplayOptions,
     seed: u64,
 }
 
-/// What came of a job.
+/// A finished job.
 struct FinishedRun {
     run: ReplayRun,
     seconds: f64,
@@ -143,7 +148,7 @@ struct FinishedRun {
 ///
 /// # Errors
 ///
-/// That of the first run which fails, in the order of sets, variants and seeds; no run begins after.
+/// Returns the error of the first failed run, in the order of sets, variants and seeds. No run begins after a failure.
 pub fn bench(
     options: &BenchOptions,
     datasets: &[Dataset],
@@ -177,7 +182,7 @@ pub fn bench(
     Ok(BenchReport::new(options, rows))
 }
 
-/// Does the jobs; the answers are in their order.
+/// Does the jobs and returns their results in order.
 fn run_all(
     jobs: &[Job<'_>],
     threads: NonZeroUsize,
@@ -225,7 +230,7 @@ impl Job<'_> {
     }
 }
 
-/// A run's part of the whole.
+/// Observer of one run that forwards to the observer of all.
 struct Each<'a>(&'a dyn BenchProgress);
 
 impl ReplayProgress for Each<'_> {

@@ -1,32 +1,33 @@
-//! A row per set and variant, each with its verdict.
+//! Report of the benchmark: a row per set and variant, each with its verdict.
 //!
-//! The JSON is one object, with these keys:
+//! The JSON is one object with these keys:
 //!
-//! | key | what it is |
+//! | key | meaning |
 //! | --- | --- |
-//! | `model`, `exploration`, `policy` | the slots' model; their width multiplier, `null` where it was left at its default; how scores became probabilities |
-//! | `at_close` | rounds after which a reward was learned; `null`: on arrival |
-//! | `silent_zeros` | whether a reward of 0 was no event |
+//! | `model`, `exploration`, `policy` | the slots' model, width multiplier (`null` for the default) and policy |
+//! | `at_close` | rounds after which a reward was learned, or `null` for on arrival |
+//! | `silent_zeros` | whether a reward of 0 sent no event |
 //! | `seeds`, `tolerance` | runs of each row; standard errors by which a loss may lie above a peer's |
 //! | `rows` | an object per set and variant, see below |
-//! | `regressions` | the rows that are one, as `"<dataset> <variant>"` |
+//! | `regressions` | the rows with a regression, as `"<dataset> <variant>"` |
 //!
-//! and of each row:
+//! Each row has these keys:
 //!
-//! | key | what it is |
+//! | key | meaning |
 //! | --- | --- |
-//! | `dataset`, `variant`, `rounds`, `arms` | the set's name, the variant's, rows of the set, its classes |
+//! | `dataset`, `variant`, `rounds`, `arms` | the set's name, the variant's name, rows of the set, its classes |
 //! | `loss`, `loss_last_20_percent` | over the seeds: `mean`, and `standard_error`, which is `null` for one seed |
-//! | `loss_by_tenth` | over all seeds, of each tenth of the rounds, `null` for an empty one |
-//! | `uniform_loss` | what uniform choice expects, 1 − 1/arms |
-//! | `best_tuned`, `best_untuned`, `best_reference` | the peers: `learner`, `loss`, `standard_error`; `null` where there is none |
-//! | `difference` | the mean loss less the best peer's, tuned or not; `null` without peers |
+//! | `loss_by_tenth` | over all seeds, the loss of each tenth of the rounds, or `null` for an empty one |
+//! | `uniform_loss` | the expected loss of uniform choice, 1 − 1/arms |
+//! | `best_tuned`, `best_untuned`, `best_reference` | the best peers: `learner`, `loss`, `standard_error`; `null` if
+//! there is none |
+//! | `difference` | the mean loss minus the best peer's, tuned or not; `null` without peers |
 //! | `verdict` | `"holds"`, `"regression"` or `"no_peers"` |
-//! | `missed` | the best peer that was missed, as above, `null` where none was |
+//! | `missed` | the best peer that was missed, as above, or `null` if none was |
 //! | `runs` | an object per seed, in order, as in a replay's report |
 //!
-//! Deliberately not in the JSON: times, which are not the same twice; the program adds those of
-//! [`super::times`] under a key of their own when it is asked to.
+//! Deliberately not in the JSON: times, which are not the same twice. The program adds those of [`super::times`] under
+//! a key of their own on request.
 
 use serde::Serialize;
 
@@ -39,84 +40,84 @@ use crate::{
     learning::replay::{ReplayRun, Spread, Tenths, Variant},
 };
 
-/// How a row stands to its peers.
+/// Verdict of a row's comparison with its peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BenchVerdict {
     /// No peer was missed.
     Holds,
-    /// At least one was.
+    /// At least one peer was missed.
     Regression,
-    /// None were measured on this stream.
+    /// No peer was measured on this stream.
     NoPeers,
 }
 
-/// A set in a variant; its keys are documented with the module.
+/// Row of a set in a variant. The module documents its keys.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BenchRow {
     /// The set's name.
     pub dataset: String,
-    /// What changed on the way, and when rewards arrived.
+    /// The variant.
     pub variant: Variant,
-    /// Rows of the set.
+    /// Number of rows of the set.
     pub rounds: usize,
-    /// Its classes.
+    /// Number of classes.
     pub arms: usize,
-    /// Over the seeds.
+    /// Loss over the seeds.
     pub loss: Spread,
-    /// Over the seeds.
+    /// Loss of the last 20 % of the rounds, over the seeds.
     pub loss_last_20_percent: Spread,
-    /// Over all seeds.
+    /// Loss by tenth of the rounds, over all seeds.
     pub loss_by_tenth: Tenths,
-    /// What uniform choice expects.
+    /// Expected loss of uniform choice.
     pub uniform_loss: f64,
-    /// The best peer of its class.
+    /// The best tuned peer, or `None`.
     pub best_tuned: Option<Peer>,
-    /// The best peer of its class.
+    /// The best untuned peer, or `None`.
     pub best_untuned: Option<Peer>,
-    /// The best plain learner of ours.
+    /// The best plain learner of ours, or `None`.
     pub best_reference: Option<Peer>,
-    /// The mean loss less the best peer's.
+    /// The mean loss minus the best peer's, or `None` without peers.
     pub difference: Option<f64>,
-    /// How it stands to its peers.
+    /// The verdict.
     pub verdict: BenchVerdict,
-    /// The best peer that was missed.
+    /// The best peer that was missed, or `None`.
     pub missed: Option<Peer>,
-    /// A run per seed.
+    /// The runs, one per seed.
     pub runs: Vec<ReplayRun>,
-    /// Wall time of a round, µs, while the other threads ran.
+    /// Wall time of a round, µs, measured while the other threads ran.
     #[serde(skip)]
     pub round_us: f64,
 }
 
-/// What came of all runs; its keys are documented with the module.
+/// Report of all runs. The module documents its keys.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BenchReport {
     /// The slots' model.
     pub model: &'static str,
-    /// The slots' width multiplier, if one was given.
+    /// The slots' width multiplier, or `None` for the default.
     pub exploration: Option<f64>,
-    /// How their scores became probabilities.
+    /// The slots' policy.
     pub policy: &'static str,
-    /// A reward of 0 was no event.
+    /// Whether a reward of 0 sent no event.
     pub silent_zeros: bool,
-    /// Rounds after which a reward was learned, if not on arrival.
+    /// Rounds after which a reward was learned, or `None` for on arrival.
     pub at_close: Option<u32>,
-    /// Runs of each row.
+    /// Number of runs of each row.
     pub seeds: usize,
-    /// In standard errors.
+    /// The tolerance, in standard errors.
     pub tolerance: f64,
-    /// By set, then by variant.
+    /// Rows by set, then by variant.
     pub rows: Vec<BenchRow>,
-    /// The rows that are one.
+    /// Names of the rows with a regression.
     pub regressions: Vec<String>,
 }
 
-/// Whether a loss misses a peer's: it is not at most a tuned one's, or not below an untuned one's,
-/// even when taken `tolerance` standard errors of their difference lower.
+/// Returns whether a loss misses a peer's: it is above a tuned one's, or not below an untuned one's, even if taken
+/// `tolerance` standard errors of their difference lower.
 ///
-/// The difference of two independent means has the standard error √(e₁² + e₂²); that of a single
-/// seed is not known and counts as 0.
+/// The difference of two independent means has the standard error √(e₁² + e₂²). The error of a single seed is unknown
+/// and counts as 0.
 fn misses(loss: Spread, peer: &Peer, tolerance: f64) -> bool {
     let error = loss.standard_error.unwrap_or(0.0).hypot(peer.standard_error);
     let at_best = loss.mean - tolerance * error;
@@ -128,7 +129,7 @@ fn misses(loss: Spread, peer: &Peer, tolerance: f64) -> bool {
 }
 
 impl BenchRow {
-    /// From a stream's runs, at least one, which took so many seconds together.
+    /// Returns the row of a stream's runs, at least one, which took this many seconds together.
     pub(super) fn new(dataset: &Dataset, variant: Variant, runs: Vec<ReplayRun>, seconds: f64, tolerance: f64) -> Self {
         let (rounds, arms) = (dataset.rows(), dataset.classes().len());
         let peers = Peers::on(dataset.name(), rounds, arms, &variant.to_string());
@@ -163,7 +164,7 @@ impl BenchRow {
         }
     }
 
-    /// `<dataset> <variant>`.
+    /// Returns the row's name, `<dataset> <variant>`.
     pub fn name(&self) -> String {
         format!("{} {}", self.dataset, self.variant)
     }
@@ -186,11 +187,11 @@ impl BenchReport {
         }
     }
 
-    /// As one line of JSON.
+    /// Returns the report as one line of JSON.
     ///
     /// # Errors
     ///
-    /// None that we know of: the report is plain numbers and strings.
+    /// Returns no known error: the report is plain numbers and strings.
     pub fn json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
@@ -200,9 +201,9 @@ impl BenchReport {
 mod tests {
     use super::*;
 
-    /// By hand: the errors 0.003 and 0.004 make 0.005, so 0.11 is two of them above 0.10.
+    /// Computed by hand: the errors 0.003 and 0.004 make 0.005, so 0.11 is two of them above 0.10.
     #[test]
-    fn a_loss_misses_what_it_is_above_by_more_than_the_tolerance() {
+    fn a_loss_misses_a_peer_if_it_is_higher_by_more_than_the_tolerance() {
         let peer = |learner| Peer { learner, loss: 0.10, standard_error: 0.004 };
         let (tuned, untuned) = (peer("vw/tuned-quad"), peer("vw/lin/greedy"));
         let loss = |mean| Spread { mean, standard_error: Some(0.003) };

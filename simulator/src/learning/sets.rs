@@ -1,10 +1,10 @@
-//! Which classification sets a folder has.
+//! Classification sets of a folder.
 
 use std::{collections::BTreeSet, fs, io, path::PathBuf};
 
 use crate::dataset::{Dataset, DatasetError, DatasetFiles};
 
-/// Why the sets cannot be had.
+/// Reason why the sets cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SetsError {
     /// The folder cannot be read.
@@ -12,20 +12,20 @@ pub enum SetsError {
     Folder {
         /// The folder.
         folder: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// There is no set.
+    /// The folder has no set.
     #[error("there is no data set in {}; a set is a pair of files, NAME.csv.gz and NAME.json", .0.display())]
     Nothing(PathBuf),
-    /// There is no set of this name.
+    /// The folder has no set of this name.
     #[error("there is no data set '{name}' in {}; there are: {}", folder.display(), there.join(", "))]
     Unknown {
-        /// As asked for.
+        /// The name as given.
         name: String,
         /// The folder.
         folder: PathBuf,
-        /// The names that there are.
+        /// The names of the folder's sets.
         there: Vec<String>,
     },
     /// A set cannot be used.
@@ -37,14 +37,14 @@ pub enum SetsError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sets {
     folder: PathBuf,
-    /// In the order of the alphabet.
+    /// Names in alphabetical order.
     names: Vec<String>,
-    /// Rows without a description: no sets.
+    /// Files of rows without a description. They are no sets.
     alone: Vec<PathBuf>,
 }
 
 impl Sets {
-    /// Those of this folder, and of none below it.
+    /// Returns the sets of this folder, without its subfolders.
     pub fn in_folder(folder: PathBuf) -> Result<Self, SetsError> {
         let fail = |source| SetsError::Folder { folder: folder.clone(), source };
         let (mut names, mut alone) = (BTreeSet::new(), BTreeSet::new());
@@ -66,12 +66,12 @@ impl Sets {
         Ok(Self { folder, names: names.into_iter().collect(), alone: alone.into_iter().collect() })
     }
 
-    /// Files of rows that have no description beside them.
+    /// Returns the files of rows without a description beside them.
     pub fn alone(&self) -> &[PathBuf] {
         &self.alone
     }
 
-    /// Reads all sets, or those named, each once and in the order named.
+    /// Reads all sets, or the named ones, each once and in the order named.
     pub fn read(&self, named: Option<&[String]>) -> Result<Vec<Dataset>, SetsError> {
         let wanted = named.unwrap_or(&self.names);
         if let Some(name) = wanted.iter().find(|name| !self.names.contains(name)) {

@@ -1,4 +1,4 @@
-//! A report for people: one table, then what fell behind.
+//! The benchmark's report as text for people: one table, then a line for each regression.
 
 use std::fmt::Write as _;
 
@@ -23,10 +23,10 @@ const HEADER: [&str; 9] = [
     "verdict",
 ];
 
-/// The columns that go where there is no room, the least important first.
+/// Columns that are dropped if there is no room, the least important first.
 const LEAST: [usize; 7] = [3, 2, 5, 6, 4, 7, 1];
 
-/// As one table, then a line for each regression. The times in it are not the same twice.
+/// Returns the report as a table, then a line for each regression. The times in it are not the same twice.
 pub fn text(report: &BenchReport) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_header(HEADER);

@@ -1,13 +1,16 @@
-//! What a decision and an update cost, for each model and number of features, without a service round them.
+//! Cost of a decision and of an update, for each model and number of features, without a service around them.
 //!
-//! A decision is [`Learner::scores`] and [`rank`] of one place by Thompson sampling; an update is
-//! [`Learner::observe`] of one reward with its rows. Every learner is warmed first by rewards of all arms, so that
-//! each posterior has all its dimensions; the clock moves by a second with each, so that fading has its part.
+//! A decision is [`Learner::scores`] and [`rank`] of one position by Thompson sampling. An update is
+//! [`Learner::observe`] of one reward with its rows. Every learner is warmed up first by rewards of all arms, so that
+//! each posterior has all its dimensions. The clock moves by a second with each reward, so that fading has its part.
 //!
-//! Invariants: one thread; the rewards learned and the decisions made are the same every time, only what the
-//! stopwatch says is not. So nothing here is in the losses' report.
+//! Invariants:
 //!
-//! Deliberately not here: opposed arms, of which there are never more than two; what journal and transport cost.
+//! * There is one thread.
+//! * Rewards and decisions are the same every time. Only the stopwatch's readings differ, so none of them is in the
+//!   losses' report.
+//!
+//! Deliberately not here: opposed arms, of which there are never more than two, and the cost of journal and transport.
 
 use std::hint::black_box;
 
@@ -22,51 +25,51 @@ use slotwise::cli::table::fitted;
 
 use crate::clock::Stopwatch;
 
-/// Of the features, how many are an arm's attributes where arms share a posterior.
+/// Number of features that are attributes of the arm if arms share a posterior.
 const ATTRIBUTES: usize = 4;
-/// Between two observations, µs.
+/// Time between two observations, µs.
 const STEP_US: i64 = 1_000_000;
-/// A slot's default, µs.
+/// The default half-life of a slot, µs.
 const HALF_LIFE_US: i64 = 14 * 86_400 * STEP_US;
-/// So little of an observation that no model gains on another by it.
+/// Weight of an observation so small that no model gains on another by it.
 const SLIVER: f64 = 1e-6;
 
-/// What is timed, and how long.
+/// The sizes to time, and the number of calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimingPlan {
-    /// Encoded features, the constant 1 among them; each at least 8.
+    /// Numbers of encoded features, the constant 1 included. Each is at least 8.
     pub dimensions: Vec<usize>,
-    /// Candidates of each decision; at least 3.
+    /// Candidates of each decision, at least 3.
     pub arms: u32,
     /// Observations before anything is timed.
     pub warm_up: usize,
-    /// Calls whose mean is one reading of the stopwatch; at least 1.
+    /// Calls whose mean is one reading of the stopwatch, at least 1.
     pub calls: usize,
-    /// Readings, of which the median counts; at least 1.
+    /// Readings whose median counts, at least 1.
     pub repetitions: usize,
 }
 
 impl Default for TimingPlan {
-    /// Twenty arms, 16 to 145 dimensions, 5 times 200 calls.
+    /// Returns a plan of twenty arms, 16 to 145 dimensions, and 5 times 200 calls.
     fn default() -> Self {
         Self { dimensions: vec![16, 32, 64, 145], arms: 20, warm_up: 3_000, calls: 200, repetitions: 5 }
     }
 }
 
-/// A model's times for so many features.
+/// Times of a model for one number of features.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Time {
     /// The model.
     pub model: &'static str,
-    /// Encoded features, the constant 1 among them.
+    /// Number of encoded features, the constant 1 included.
     pub dimensions: usize,
-    /// Dimensions of the posteriors that decide, at most; 0 without features.
+    /// Largest dimension of the posteriors that decide, or 0 without features.
     pub dimensions_of_model: u32,
-    /// Models whose scores make a decision.
+    /// Number of models whose scores make a decision.
     pub deciding: usize,
-    /// Of one decision, µs.
+    /// Time of one decision, µs.
     pub decision_us: f64,
-    /// Of one update, µs.
+    /// Time of one update, µs.
     pub update_us: f64,
 }
 
@@ -74,9 +77,9 @@ pub struct Time {
 struct Contender {
     name: &'static str,
     spec: ModelSpec,
-    /// Its arms have attributes.
+    /// Whether the arms have attributes.
     attributes: bool,
-    /// How much of an observation each reward is.
+    /// Weight of each reward as an observation.
     weight: f64,
 }
 
@@ -94,12 +97,13 @@ fn contenders() -> Vec<Contender> {
         one("fourier", linear(Link::Logit, Expansion::Fourier)),
         Contender { attributes: true, ..one("shared", ModelSpec::Linear(shared)) },
         one("portfolio", ModelSpec::default()),
-        // Before there is evidence each of its models decides: only while a challenger learns is it dearer.
+        // Before there is evidence each of the portfolio's models decides. It costs more only while a challenger
+        // learns.
         Contender { weight: SLIVER, ..one("portfolio, undecided", ModelSpec::default()) },
     ]
 }
 
-/// Times every model for every number of features; `done` is told of each as it is through.
+/// Times every model for every number of features. `done` is called with each result.
 pub fn measure(plan: &TimingPlan, mut done: impl FnMut(&Time)) -> Vec<Time> {
     let mut times = Vec::new();
     for contender in contenders() {
@@ -147,7 +151,7 @@ impl Contender {
     }
 }
 
-/// Of the readings, each the mean of so many calls, the median; µs.
+/// Returns the median of the readings, µs. Each is the mean over the plan's calls.
 fn median_us(plan: &TimingPlan, mut call: impl FnMut(usize)) -> f64 {
     let mut readings: Vec<f64> = (0..plan.repetitions)
         .map(|repetition| {
@@ -160,15 +164,15 @@ fn median_us(plan: &TimingPlan, mut call: impl FnMut(usize)) -> f64 {
     readings[readings.len() / 2]
 }
 
-/// Contexts and rewards: numbers, one of which tells each arm's rate.
+/// Contexts and rewards: numbers, one of which determines each arm's reward rate.
 struct TimedTraffic {
     rng: StdRng,
     numbers: usize,
-    /// One per arm, or none.
+    /// Attributes of each arm, or empty.
     attributes: Vec<Features>,
     arms: u32,
     weight: f64,
-    /// Rewards so far.
+    /// Number of rewards so far.
     rewards: u32,
 }
 
@@ -184,7 +188,7 @@ impl TimedTraffic {
         numbers(self.numbers, &mut self.rng)
     }
 
-    /// The next reward, of each arm in turn, at rows that the learner has met.
+    /// Returns the next reward, of each arm in turn, at rows that the learner has seen.
     fn reward(&mut self, learner: &mut Learner) -> (Observation, EncodedRows) {
         let context = self.context();
         let arm = self.rewards % self.arms;
@@ -211,14 +215,14 @@ impl TimedTraffic {
     }
 }
 
-/// So many numbers from −1 to 1, by name.
+/// Returns `count` numbers from −1 to 1, by name.
 fn numbers(count: usize, rng: &mut StdRng) -> Features {
     (0..count).map(|i| (format!("n{i:03}"), Value::Number(rng.random_range(-1.0..1.0)))).collect()
 }
 
 const HEADER: [&str; 6] = ["model", "d", "d of the\nmodel", "models\ndeciding", "µs per\ndecision", "µs per\nupdate"];
 
-/// As a table, a row for each; no two of them are the same.
+/// Returns the times as a table with a row for each. No two tables are the same.
 pub fn text(plan: &TimingPlan, times: &[Time]) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_header(HEADER);

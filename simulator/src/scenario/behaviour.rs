@@ -1,38 +1,39 @@
-//! What shoppers do: `[behaviour]`.
+//! The shoppers' behaviour: table `[behaviour]` of a scenario.
 
 use serde::{Deserialize, Serialize};
 
 use super::time::{Span, When};
 
-/// What shoppers do with what is shown, and what of that reaches the slot.
+/// The shoppers' reactions to shown arms, and the defects of the events about them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Behaviour {
-    /// How a shopper goes through what is shown.
+    /// The click model.
     #[serde(default)]
     pub click_model: ClickBehaviour,
-    /// The chance that each position is looked at, first position first; positions beyond the list have its last
-    /// entry. Nothing is done with what is not looked at.
+    /// Chance that each position is looked at, first position first. Positions beyond the list have its last entry. A
+    /// shopper takes no step with an arm that is not looked at.
     #[serde(default = "always")]
     pub position_bias: Vec<f64>,
-    /// The funnel.
+    /// The steps of the funnel.
     pub steps: Vec<FunnelStep>,
-    /// What is lost, repeated or late on the way to the slot.
+    /// Defects of events on their way to the slot.
     #[serde(default)]
     pub dirty: Dirty,
-    /// Something else than what was decided is shown.
+    /// Overrides of decisions, or `None`.
     #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
     pub overridden: Option<Override>,
 }
 
-/// How a shopper goes through what is shown.
+/// Click model: the order in which a shopper looks at positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClickBehaviour {
     /// Each position is looked at with a chance of its own, `position_bias`.
     #[default]
     Position,
-    /// From the top down, until the first step is taken with something: what stands below that is not looked at.
+    /// The shopper looks from the top down, until the first step is taken with an arm. Positions below it are not
+    /// looked at.
     Cascade,
 }
 
@@ -40,129 +41,129 @@ fn always() -> Vec<f64> {
     vec![1.0]
 }
 
-/// A step of the funnel: something that a shopper does at most once with an arm that was shown.
+/// A step of the funnel, which a shopper takes at most once with a shown arm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FunnelStep {
-    /// The kind of its event.
+    /// The kind of the step's event.
     pub kind: String,
-    /// The step it needs; none: the one before it in the list; the first needs a look.
+    /// The step that must be taken before. `None` means the previous one in the list. The first step needs a look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
-    /// The chance that it is taken once the step it needs was; instead of log odds.
+    /// The chance of the step once the step before it was taken, instead of log odds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chance: Option<f64>,
-    /// Log odds before terms; the first step adds the arm's appeal and all drift.
+    /// Log odds before terms. The first step adds the arm's appeal and all drift.
     #[serde(default)]
     pub log_odds: f64,
-    /// What the odds depend on.
+    /// Terms of the log odds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub terms: Vec<OddsTerm>,
-    /// The value of its event.
+    /// The value of the step's event, or `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<StepValue>,
-    /// The standard deviation of the logarithm of a factor on the value, whose mean is 1.
+    /// Standard deviation of the logarithm of a factor on the value. The factor's mean is 1.
     #[serde(default)]
     pub value_spread: f64,
-    /// It takes back the event of the step it needs, instead of being one of a kind of its own.
+    /// Whether the step takes back the event of the step before it, instead of having an event of its own kind.
     #[serde(default)]
     pub reverses: bool,
-    /// How long after the step it needs (the first: after the decision) it happens.
+    /// Delay after the step before it. The first step's delay counts from the decision.
     #[serde(default)]
     pub delay: Delay,
 }
 
-/// A part of the log odds: `weight` · shopper · arm.
+/// A term of the log odds: `weight` · shopper · arm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OddsTerm {
-    /// Log odds.
+    /// The weight, in log odds.
     pub weight: f64,
-    /// `segment:NAME`, `intent:NAME`, `trait:word`, `returning`, `new` (each 0 or 1), `price_sensitivity` (0 to 1), or
-    /// a number's trait; none: 1.
+    /// The shopper's part: `segment:NAME`, `intent:NAME`, `trait:word`, `returning`, `new` (each 0 or 1),
+    /// `price_sensitivity` (0 to 1), or a trait that is a number. `None` means 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shopper: Option<String>,
-    /// `arm:ID`, `attribute:word` (each 0 or 1), "price" (ln of the price in units of the catalogue's median), or a
-    /// number's attribute; none: 1.
+    /// The arm's part: `arm:ID`, `attribute:word` (each 0 or 1), "price" (ln of the price in units of the catalogue's
+    /// median), or an attribute that is a number. `None` means 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arm: Option<String>,
 }
 
-/// What an event is worth by itself; the slot's goal says what it makes of that.
+/// The value of an event. The slot's goal turns it into a reward.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "\"price\", \"margin\" or a number")]
 pub enum StepValue {
-    /// One of the arm's.
+    /// A number of the arm.
     Of(ValueName),
-    /// The same for all.
+    /// A constant.
     Number(f64),
 }
 
-/// A number of an arm.
+/// A number of an arm that can be the value of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ValueName {
-    /// Its price.
+    /// The arm's price.
     Price,
-    /// Its margin.
+    /// The arm's margin.
     Margin,
 }
 
-/// How long something takes.
+/// Distribution of a delay.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Delay {
-    /// No time.
+    /// No delay.
     #[default]
     None,
-    /// Always the same.
+    /// A constant.
     Fixed(Span),
-    /// Exponential, with this mean.
+    /// An exponential distribution with this mean.
     Exponential(Span),
-    /// Log-normal.
+    /// A log-normal distribution.
     LogNormal {
-        /// Its median.
+        /// The median.
         median: Span,
-        /// The standard deviation of its logarithm.
+        /// The standard deviation of the logarithm.
         spread: f64,
     },
-    /// Between two durations.
+    /// A uniform distribution.
     Uniform {
-        /// The least.
+        /// The shortest delay.
         from: Span,
-        /// The greatest.
+        /// The longest delay.
         until: Span,
     },
 }
 
-/// What is lost, repeated or late on the way to the slot: chances per event, each by itself.
+/// Defects of events on their way to the slot: independent chances per event.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dirty {
-    /// Never arrives.
+    /// Chance that an event never arrives.
     pub lost: f64,
-    /// Arrives twice, under the same id.
+    /// Chance that an event arrives twice, under the same id.
     pub duplicated: f64,
-    /// Arrives only after the goal's window, and so says when it happened: beyond it.
+    /// Chance that an event happens, and arrives, only after the goal's window.
     pub late: f64,
-    /// Waits so that later ones overtake it.
+    /// Chance that an event waits so that later ones overtake it.
     pub reordered: f64,
-    /// How long those wait, on average; exponential.
+    /// Mean of that wait, which is exponential.
     pub reordered_by: Span,
-    /// Comes without its decision's id, by subject and arm.
+    /// Chance that an event names its subject and arm instead of its decision.
     pub without_decision: f64,
-    /// From when on any of this; none: from the start.
+    /// Moment from which on events have defects, or `None` for the start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<When>,
 }
 
-/// Something else than what was decided is shown, at every position; what is then done is reported with the arm that
-/// was in fact shown.
+/// Overrides: at some visits an arm is shown at the first position regardless of the decision. Events name the arm
+/// that was really shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Override {
-    /// How often, 0 to below 1.
+    /// Part of the visits with an override, 0 to below 1.
     pub share: f64,
-    /// What is shown at the first position.
+    /// Id of the arm that is shown at the first position.
     pub arm: String,
 }

@@ -1,4 +1,4 @@
-//! What can be shown: `[catalogue]`.
+//! The arms: table `[catalogue]` of a scenario.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,49 +7,49 @@ use super::{
     time::{Span, When},
 };
 
-/// What can be shown: arms one by one, or generated, or both.
+/// The arms, listed one by one, generated, or both.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CatalogueSpec {
-    /// Arms one by one, in the slot's order.
+    /// Arms listed one by one, in the slot's order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub arms: Vec<ArmSpec>,
-    /// Arms that are drawn, anew in each replication; they come after the others.
+    /// Generated arms, drawn again in each replication. They follow the listed ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generated: Option<Generated>,
-    /// Arms that run out, now and then.
+    /// Random stock-outs, or `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stock_outs: Option<StockOuts>,
-    /// An attribute with words by which the report groups arms, where there are more than 50 of them.
+    /// An attribute with words by which the report groups arms if there are more than 50.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group_by: Option<String>,
 }
 
-/// An arm.
+/// A listed arm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ArmSpec {
-    /// Its id.
+    /// The arm's id.
     pub arm_id: String,
     /// Log odds of the funnel's first step, before terms.
     #[serde(default)]
     pub appeal: f64,
-    /// What a shopper pays. An attribute "price" of the arm, where it is said.
+    /// The price that a shopper pays. If given, it is also the arm's attribute "price".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<f64>,
-    /// What the shop keeps of it. Not an attribute: the slot learns it from the values of events.
+    /// The margin that the shop keeps. It is no attribute: the slot learns it from the values of events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
-    /// What it is: told to the slot, and named by terms as `name:word`, or `name` for a number.
+    /// The arm's attributes. The slot knows them, and terms name them as `name:word`, or `name` for a number.
     #[serde(default, skip_serializing_if = "NamedPart::is_empty")]
     pub attributes: NamedPart<ArmAttribute>,
-    /// When it joins the slot; none: at the start.
+    /// The moment at which the arm joins the slot, or `None` for the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub launch: Option<When>,
-    /// When it leaves; none: never.
+    /// The moment at which the arm leaves the slot, or `None` if it stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retire: Option<When>,
-    /// When it is out of stock.
+    /// Periods in which the arm is out of stock.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub out_of_stock: Vec<Period>,
 }
@@ -58,7 +58,7 @@ pub struct ArmSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a number, a word, or true or false")]
 pub enum ArmAttribute {
-    /// Yes or no.
+    /// A flag.
     Flag(bool),
     /// A number.
     Number(f64),
@@ -66,50 +66,50 @@ pub enum ArmAttribute {
     Word(String),
 }
 
-/// A time.
+/// A period of time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Period {
-    /// Its first moment.
+    /// The first moment of the period.
     pub from: When,
-    /// The first moment after it.
+    /// The first moment after the period.
     pub until: When,
 }
 
-/// Arms that are drawn.
+/// Generated arms.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Generated {
-    /// How many, later ones among them.
+    /// Number of arms, including those that join later.
     pub count: u32,
-    /// Their ids are this and a number.
+    /// The beginning of the arms' ids. A number follows it.
     #[serde(default = "item")]
     pub prefix: String,
-    /// The mean of their appeal, log odds.
+    /// Mean of the arms' appeal, log odds.
     #[serde(default)]
     pub appeal: f64,
-    /// The standard deviation of their appeal beyond what attributes explain, log odds.
+    /// Standard deviation of the appeal beyond the attributes' effect, log odds.
     #[serde(default)]
     pub appeal_std: f64,
-    /// The median of their price; none: they have none.
+    /// Median of the price, or `None` without prices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<f64>,
-    /// The standard deviation of the price's logarithm.
+    /// Standard deviation of the price's logarithm.
     #[serde(default)]
     pub price_spread: f64,
-    /// What the shop keeps of the price, as a part of it.
+    /// The margin as a part of the price, or `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin_rate: Option<f64>,
-    /// Attributes: words with their shares, or a normal number; `Trait`'s forms.
+    /// Distributions of the attributes: words with their weights, or a number.
     #[serde(default, skip_serializing_if = "NamedPart::is_empty")]
     pub attributes: NamedPart<super::shoppers::TraitSpec>,
-    /// How many are there from the start; none: all. The others are launched one after the other.
+    /// Number of arms at the start, or `None` for all. The others are launched one after the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_start: Option<u32>,
-    /// The time between two launches: a part of the horizon, or a duration.
+    /// Time between two launches: a part of the horizon, or a duration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub launch_every: Option<When>,
-    /// How long each stays after its launch; none: to the end.
+    /// Time for which each arm stays after its launch, or `None` for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stays: Option<When>,
 }
@@ -118,7 +118,7 @@ fn item() -> String {
     "item-".to_owned()
 }
 
-/// Arms that run out now and then: in each period of this length, each arm is out with this chance.
+/// Random stock-outs: in each period of this length, each arm is out of stock with this chance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StockOuts {
@@ -126,7 +126,7 @@ pub struct StockOuts {
     pub share: f64,
     /// The length of a period: a part of the horizon, or a duration.
     pub length: When,
-    /// How long the shop takes to tell the slot (`SetArmAvailability`); 0: at once.
+    /// Delay until the shop reports stock to the slot (`SetArmAvailability`). 0 means at once.
     #[serde(default)]
     pub told_after: Span,
 }

@@ -1,4 +1,4 @@
-//! Whether a scenario holds together; the error names the key by its path.
+//! Validation of a scenario. An error names the key by its path.
 
 mod measured;
 
@@ -17,13 +17,13 @@ use super::{
 
 pub use measured::change_point;
 
-/// Decisions of a replication: fewer have no hundred buckets, and more than these take days.
+/// Bounds of the decisions in a replication. Fewer do not fill a hundred buckets, and more take days.
 const HORIZON: (u64, u64) = (100, 100_000_000);
-/// Replications at most.
+/// Maximum of replications.
 const REPLICATIONS_MAX: u32 = 10_000;
-/// Steps of a funnel at most: what may come of a shown arm is every set of them.
+/// Maximum of funnel steps, since every set of steps is a path.
 pub const STEPS_MAX: usize = 6;
-/// Log odds beyond this are certainties.
+/// Bound of log odds. Beyond it they are certainties.
 const LOG_ODDS_MAX: f64 = 50.0;
 
 type Checked = Result<(), Problem>;
@@ -72,7 +72,7 @@ fn unique<'a>(path: &str, names: impl Iterator<Item = &'a str>) -> Checked {
     Ok(())
 }
 
-/// Whether the scenario holds together.
+/// Validates a scenario.
 pub(super) fn check(scenario: &Scenario) -> Checked {
     if !(HORIZON.0..=HORIZON.1).contains(&scenario.horizon) {
         return fail("horizon", format!("is {}; must be from {} to {}", scenario.horizon, HORIZON.0, HORIZON.1));
@@ -361,7 +361,7 @@ fn policies(scenario: &Scenario) -> Result<Vec<Definition>, Problem> {
     Ok(definitions)
 }
 
-/// What makes the expected reward a formula.
+/// Checks that the expected reward is a formula for this goal.
 fn goal(scenario: &Scenario, definition: &Definition) -> Checked {
     let (goal, steps) = (&definition.goal, &scenario.behaviour.steps);
     if !steps.iter().any(|step| goal.kind(&step.kind).is_some()) {

@@ -1,62 +1,63 @@
-//! What must hold: `[[check]]`.
+//! The checks: tables `[[check]]` of a scenario.
 
 use serde::{Deserialize, Serialize};
 
-/// Something that must hold. Bounds are inclusive; at least one of `min` and `max` is given, but for
+/// A check of the results. Bounds are inclusive. At least one of `min` and `max` is given, except for
 /// `propensity_calibration`, which has none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
-    /// Its own name; none: made of its parts. `--set` and `small` find it by this name, else by its metric.
+    /// The check's name, or `None` for one made of its parts. `--set` and `small` find a check by its name or else by
+    /// its metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What is measured.
+    /// The metric.
     pub metric: Metric,
-    /// Of which policy; none: the first.
+    /// The policy that is measured, or `None` for the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
-    /// The policy it is compared with: the difference is measured, shopper by shopper. Needed by `lift`.
+    /// The policy to compare with, shopper by shopper. `lift` needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over: Option<String>,
-    /// The least it may be.
+    /// The lower bound, or `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<f64>,
-    /// The most it may be.
+    /// The upper bound, or `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<f64>,
-    /// How sure one must be, 0.5 to below 1.
+    /// Required confidence, 0.5 to below 1.
     #[serde(default = "confidence")]
     pub confidence: f64,
-    /// Of `share`: the arm.
+    /// The arm, for `share`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arm: Option<String>,
-    /// Of `share`: the arms with this attribute, `name:word`.
+    /// The arms with this attribute, `name:word`, for `share`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attribute: Option<String>,
-    /// Of `share`: the arms in this state.
+    /// The arms in this state, for `share`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<ArmState>,
-    /// Only decisions for this segment. Of `share` and of rewards and regret.
+    /// The segment whose decisions count, or `None` for all. Only for `share`, rewards and regret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segment: Option<String>,
-    /// Only decisions from this part of the horizon on, 0 to 1. Of `share`.
+    /// The part of the horizon, 0 to 1, from which on decisions count. Only for `share`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<f64>,
-    /// Only decisions before this part of the horizon. Of `share`.
+    /// The part of the horizon before which decisions count. Only for `share`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<f64>,
-    /// Of `decisions_to_adapt`: adapted is a block of decisions whose regret is at most this part of what uniform
-    /// choice would have; 0.5 where none is given.
+    /// Part of uniform choice's regret below which a block of decisions counts as adapted, for `decisions_to_adapt`.
+    /// The default is 0.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<f64>,
-    /// Of `decisions_to_adapt`: decisions in a block; a hundredth of the horizon where none is given.
+    /// Number of decisions in a block, for `decisions_to_adapt`. The default is a hundredth of the horizon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block: Option<u64>,
-    /// Of `decisions_to_adapt`: the part of the horizon at which the environment changes; the first abrupt drift (or its
-    /// middle, if gradual) where none is given.
+    /// The part of the horizon at which the environment changes, for `decisions_to_adapt`. The default is the first
+    /// abrupt drift, or its middle if it is gradual.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<f64>,
-    /// Leaves it out: for `small` and `--set`.
+    /// Whether the check is left out, for `small` and `--set`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip: bool,
 }
@@ -65,35 +66,34 @@ fn confidence() -> f64 {
     0.95
 }
 
-/// What can be measured.
+/// A metric that checks can measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// Expected reward of what was shown, per decision.
+    /// Expected reward of the shown arms, per decision.
     RewardPerDecision,
-    /// Expected reward over another policy's, as a part of that: 0.1 is 10 % more.
+    /// Expected reward relative to another policy's: 0.1 is 10 % more.
     Lift,
-    /// What the best choice would be expected to give beyond what was shown, per decision.
+    /// Expected reward of the best choice minus that of the shown arms, per decision.
     RegretPerDecision,
-    /// The same over the last tenth of the horizon.
+    /// Regret per decision over the last tenth of the horizon.
     RegretLastTenth,
     /// Decisions from a change of the environment until choices are good again.
     DecisionsToAdapt,
-    /// The part of all places that an arm, arms of an attribute, or arms in a state took.
+    /// Part of all shown positions that an arm, the arms of an attribute, or the arms in a state took.
     Share,
-    /// How often the 95 % intervals of the slot's report hold what is true of their arm, over all arms shown at least
-    /// 30 times and all replications.
+    /// Part of the 95 % intervals in the slot's report that contain the truth about their arm, over all arms shown at
+    /// least 30 times and all replications.
     IntervalCoverage,
-    /// Whether what was promised with a probability happened as often: a chi-squared test.
+    /// Chi-squared test of the logged probabilities against the draws.
     PropensityCalibration,
-    /// The part of replications at whose end the slot is 95 % sure of a best arm that is none.
+    /// Part of replications at whose end the slot is 95 % sure of a best arm that is not the best.
     FalseConfidence,
-    /// The reward per decision that the slot counted less what its events, each counted once, come to: absolute, as a
-    /// part of that.
+    /// Relative error of the reward per decision that the slot counted, compared with its events, each counted once.
     CountedError,
-    /// The part of decisions that no model made.
+    /// Part of decisions that the model did not make.
     FallbackShare,
-    /// The 99th percentile of the time that a decision takes, milliseconds; against a live server only.
+    /// The 99th percentile of a decision's latency, milliseconds. Only against a live server.
     P99Latency,
 }
 
@@ -101,16 +101,16 @@ pub enum Metric {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ArmState {
-    /// Not in stock.
+    /// The arm is out of stock.
     OutOfStock,
-    /// Retired.
+    /// The arm was retired.
     Retired,
-    /// Launched within the last tenth of the horizon before the decision.
+    /// The arm was launched within the last tenth of the horizon before the decision.
     New,
 }
 
 impl Metric {
-    /// As a scenario writes it.
+    /// Returns the name in scenarios.
     pub fn name(self) -> &'static str {
         match self {
             Self::RewardPerDecision => "reward_per_decision",

@@ -1,7 +1,7 @@
 //! The keys of a scenario file, in their order there. `docs/simulator/scenarios.md` is the reference for people.
 //!
-//! Deliberately not here: `extends`, `small` and `--set`, which are dealt with before, and what the
-//! values must fulfil together.
+//! Deliberately not here: `extends`, `small` and `--set`, which are applied before, and conditions on several values
+//! together.
 
 use std::collections::BTreeMap;
 
@@ -19,45 +19,45 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// One line.
+    /// The title, one line.
     pub title: String,
-    /// What it shows, some sentences.
+    /// Description of what the scenario shows, some sentences.
     #[serde(default)]
     pub shows: String,
-    /// Decisions of one replication; those for bots count.
+    /// Decisions of one replication, including those for bots.
     pub horizon: u64,
-    /// How often the whole is repeated, each time with other shoppers; at least 2 where there are checks.
+    /// Number of replications, each with other shoppers. At least 2 if there are checks.
     pub replications: u32,
-    /// What everything is drawn from.
+    /// The seed of all randomness.
     #[serde(default = "one")]
     pub seed: u64,
-    /// The policy that lifts are told over; none: "uniform" where there is one of that name, else the last.
+    /// The policy that lifts are relative to. `None` means "uniform" if there is a policy of that name, else the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<String>,
-    /// Every so many decisions the whole pmf is looked at, for `propensity_calibration`; 0: never.
+    /// Number of decisions between two audits of all probabilities, for `propensity_calibration`. 0 means no audits.
     #[serde(default = "ten")]
     pub audit_every: u32,
-    /// Who comes.
+    /// The shoppers.
     #[serde(default)]
     pub shoppers: Shoppers,
-    /// What can be shown.
+    /// The arms.
     pub catalogue: CatalogueSpec,
     /// The slot: the document that `slotwise slots apply` reads, without its arms, which the catalogue has.
     pub slot: toml::Table,
-    /// When they come.
+    /// The times of visits.
     pub traffic: TrafficSpec,
-    /// What they do.
+    /// The shoppers' behaviour.
     pub behaviour: Behaviour,
-    /// What changes in what they like.
+    /// Changes of what shoppers like.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<Drift>,
-    /// What goes wrong with the service.
+    /// Faults of the service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
-    /// What is compared; none: the slot as it is, as "default".
+    /// The policies to compare. If empty, the unchanged slot is the only policy, called "default".
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<PolicySpec>,
-    /// What must hold.
+    /// The checks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub check: Vec<Check>,
 }
@@ -70,50 +70,50 @@ fn ten() -> u32 {
     10
 }
 
-/// When shoppers come.
+/// The times of visits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrafficSpec {
-    /// Decisions per day on average, bots left aside.
+    /// Mean number of decisions per day, without bots.
     pub per_day: f64,
-    /// How far the rate swings around its mean within a day, 0 to below 1: its peak is at 20:00, its trough at 8:00.
+    /// Swing of the rate around its mean within a day, 0 to below 1. The peak is at 20:00 and the trough at 8:00.
     #[serde(default)]
     pub daily_swing: f64,
-    /// The rate of each day of the week in units of the others', Monday first; none: all the same.
+    /// Rate of each day of the week relative to the others, Monday first, or `None` for equal rates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weekly: Option<[f64; 7]>,
     /// Sales that bring more shoppers for a time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flash_sales: Vec<FlashSale>,
-    /// Visitors that are no shoppers.
+    /// Bots among the visitors, or `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bots: Option<Bots>,
 }
 
-/// A time of much more traffic; `drift` says what shoppers then like.
+/// A period of much more traffic. `drift` says what shoppers like then.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlashSale {
-    /// When it begins.
+    /// The first moment of the sale.
     pub from: When,
-    /// When it ends.
+    /// The first moment after the sale.
     pub until: When,
-    /// What the rate is multiplied with.
+    /// Factor on the rate.
     pub factor: f64,
 }
 
-/// Visitors that are no shoppers: what they do is reported like everything else, and worth nothing.
+/// Visitors that are no shoppers. Their events are reported like all others and are worth nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bots {
-    /// Their part of all sessions, 0 to below 1.
+    /// Part of all sessions, 0 to below 1.
     pub share: f64,
-    /// The chance that they take the first step of the funnel with any arm, wherever it stands; they take no other.
+    /// Chance that a bot takes the first funnel step with any arm, whatever its position. Bots take no other step.
     pub clicks: f64,
-    /// The only arm they take it with; none: any.
+    /// Id of the only arm that bots take it with, or `None` for any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arm: Option<String>,
-    /// Decisions in a session of theirs, on average.
+    /// Mean number of decisions in a bot's session.
     #[serde(default = "twenty")]
     pub session_length: f64,
 }
@@ -122,42 +122,42 @@ fn twenty() -> f64 {
     20.0
 }
 
-/// A change of what shoppers like, or of what they come for.
+/// A change of what shoppers like, or of their intents.
 ///
-/// With `weight`: the log odds of the funnel's first step change by `weight` · shopper · arm · course(t), where
-/// `shopper` and `arm` are as in [`Term`](super::behaviour::Term). With `intent`: that intent's share changes by
+/// With `weight`, the log odds of the funnel's first step change by `weight` · shopper · arm · course(t). `shopper`
+/// and `arm` are as in [`OddsTerm`](super::behaviour::OddsTerm). With `intent`, that intent's weight changes by
 /// `share` · course(t), and the others keep their proportions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Drift {
-    /// How it goes.
+    /// The course over time.
     pub course: DriftCourse,
-    /// Log odds.
+    /// The weight, in log odds, or `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
-    /// Which shoppers; none: all.
+    /// The shopper's part, or `None` for all shoppers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shopper: Option<String>,
-    /// Which arms; none: all.
+    /// The arm's part, or `None` for all arms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arm: Option<String>,
-    /// The intent whose share changes, instead of what is liked.
+    /// The intent whose part changes, or `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<String>,
-    /// By how much its share changes, −1 to 1.
+    /// Change of the intent's part, −1 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
 }
 
-/// A course over time, from 0 to 1; seasonal from −1 to 1.
+/// Course over time, from 0 to 1, or from −1 to 1 if it is seasonal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum DriftCourse {
-    /// 0 before, 1 from then on (to `until`, if that is said).
+    /// A step from 0 to 1, and back to 0 if `until` is given.
     Abrupt {
         /// The first moment of 1.
         at: When,
-        /// The first moment of 0 again; none: it stays.
+        /// The first moment of 0 again, or `None` if it stays.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<When>,
     },
@@ -170,37 +170,37 @@ pub enum DriftCourse {
     },
     /// A sine wave: sin 2π(t / period + phase).
     Seasonal {
-        /// Its length.
+        /// The period.
         period: When,
-        /// Where it begins, 0 to 1.
+        /// The phase at the start, 0 to 1.
         #[serde(default)]
         phase: f64,
     },
 }
 
-/// What goes wrong with the service.
+/// A fault of the service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// When.
+    /// The moment of the fault.
     pub at: When,
-    /// What.
+    /// The kind of fault.
     pub kind: FaultKind,
-    /// Which policies' services; empty: all.
+    /// Names of the policies whose services the fault hits. Empty means all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<String>,
-    /// How long no reward comes in after it; those that would have arrive together at its end.
+    /// Duration for which no reward event comes in. The events of that time arrive together at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outage: Option<Span>,
 }
 
-/// What can go wrong.
+/// Kind of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
     /// The state is written as a snapshot, dropped, and read again.
     Restart,
-    /// All that was learned is forgotten, as `ResetSlot` does.
+    /// The slot forgets everything it learned, as by `ResetSlot`.
     Reset,
 }
 
@@ -208,15 +208,15 @@ pub enum FaultKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicySpec {
-    /// Its name.
+    /// The policy's name.
     pub name: String,
-    /// What is changed of the slot's document. `model` and `controls.policy` replace the slot's as a whole.
+    /// Changes of the slot's document. `model` and `controls.policy` replace the slot's as a whole.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub slot: toml::Table,
-    /// Leaves it out: for `small` and `--set`.
+    /// Whether the policy is left out, for `small` and `--set`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip: bool,
 }
 
-/// Settings by name, for tables whose keys are free.
+/// Settings by name, for tables with free keys.
 pub type NamedPart<T> = BTreeMap<String, T>;

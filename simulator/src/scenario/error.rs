@@ -1,74 +1,74 @@
-//! Why a scenario cannot be used; always exit code 2.
+//! Errors of scenarios. The exit code is always 2.
 
 use std::path::PathBuf;
 
-/// Why a scenario cannot be used.
+/// Reason why a scenario cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
-    /// There is none of this name, and no such file.
+    /// There is no shipped scenario of this name and no such file.
     #[error("there is no scenario '{name}'{suggestion}; `slotwise-simulator list` lists them, or give a .toml file")]
     Unknown {
-        /// As given.
+        /// The name as given.
         name: String,
-        /// "; did you mean …?", or nothing.
+        /// "; did you mean …?", or empty.
         suggestion: String,
     },
     /// The file cannot be read.
     #[error("cannot read {file}: {why}", file = file.display())]
     Read {
-        /// Which.
+        /// The file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         why: std::io::Error,
     },
-    /// It is no TOML.
+    /// The text is not valid TOML.
     #[error("{name}: line {line}: {message}")]
     Syntax {
-        /// The scenario.
+        /// The scenario's name.
         name: String,
-        /// Where, from 1.
+        /// The line, from 1.
         line: usize,
-        /// What is wrong.
+        /// The parser's message.
         message: String,
     },
-    /// `extends` goes round in a circle, or too deep.
+    /// `extends` forms a circle or is too deep.
     #[error("{0}: extends goes deeper than {max} scenarios; does it come back to itself?", max = super::load::EXTENDS_MAX)]
     Circle(String),
-    /// A `--set` is no `key=value`.
+    /// A `--set` is not of the form `key=value`.
     #[error("--set {given}: {why}; write --set key.of.table=value, as in --set traffic.per_day=500")]
     Set {
-        /// As given.
+        /// The text as given.
         given: String,
-        /// What is wrong.
+        /// The cause.
         why: String,
     },
-    /// A key is unknown, missing, or has a value that it must not have.
+    /// A key is unknown or missing, or has an invalid value.
     #[error("{name}: {problem}")]
     Key {
-        /// The scenario.
+        /// The scenario's name.
         name: String,
-        /// Where and what.
+        /// The key and what is wrong with it.
         problem: Problem,
     },
 }
 
-/// What is wrong at a key.
+/// A problem with a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}{colon}{message}", colon = if path.is_empty() { "" } else { ": " })]
 pub struct Problem {
     /// The key's path: `shoppers.segments[1].share`.
     pub path: String,
-    /// What is wrong and what to do.
+    /// The message: what is wrong and what to do.
     pub message: String,
 }
 
 impl Problem {
-    /// A problem at `path`.
+    /// Returns a problem at `path`.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { path: path.into(), message: message.into() }
     }
 
-    /// The same with `prefix` before its path.
+    /// Returns the problem with `prefix` before its path.
     #[must_use]
     pub fn within(self, prefix: &str) -> Self {
         let path = match (prefix, self.path.as_str()) {

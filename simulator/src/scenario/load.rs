@@ -1,4 +1,5 @@
-//! From a name or a file to a scenario: `extends`, `small` and `--set` are laid over one another, then read and checked.
+//! Loading of a scenario by its name or file: `extends`, `small` and `--set` are laid over one another, then read and
+//! validated.
 
 use std::{
     fs,
@@ -16,37 +17,37 @@ use super::{
     shipped,
 };
 
-/// Scenarios that may extend one another in a row.
+/// Maximum length of a chain of `extends`.
 pub(super) const EXTENDS_MAX: usize = 8;
 
-/// What the command line changes of a scenario.
+/// Changes of a scenario by the command line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Changes {
-    /// The small version.
+    /// Whether the small version is meant.
     pub small: bool,
-    /// `key=value`, laid over all else, in order.
+    /// Settings `key=value`, laid over everything else, in order.
     pub set: Vec<String>,
-    /// Only these policies, by name; empty: all.
+    /// Names of the only policies to run. Empty means all.
     pub policies: Vec<String>,
 }
 
 /// A scenario that can be run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
-    /// The shipped name, or that of the file without its ending.
+    /// The shipped name, or the file's name without its ending.
     pub name: String,
-    /// What was changed of it.
+    /// The changes that were applied.
     pub changes: Changes,
-    /// The scenario; it has passed its check, and no entry of it is to be skipped.
+    /// The validated scenario, without entries that are left out.
     pub scenario: Scenario,
 }
 
 impl Loaded {
-    /// The same with these policies instead of its own, the last the baseline, and without checks.
+    /// Returns the scenario with these policies instead of its own, the last as the baseline, and without checks.
     ///
     /// # Errors
     ///
-    /// Where a policy is none for this scenario.
+    /// Returns an error if a policy does not fit the scenario.
     pub fn comparing(mut self, policies: Vec<PolicySpec>) -> Result<Self, ScenarioError> {
         let scenario = &mut self.scenario;
         scenario.check.clear();
@@ -58,7 +59,7 @@ impl Loaded {
     }
 }
 
-/// Where a scenario's text comes from.
+/// Origin of a scenario's text.
 pub(super) enum Source {
     Shipped(&'static str),
     File(PathBuf),
@@ -68,7 +69,7 @@ pub(super) enum Source {
 ///
 /// # Errors
 ///
-/// See [`ScenarioError`]. The small version is checked too, also where it is not asked for.
+/// See [`ScenarioError`]. The small version is validated even if it is not asked for.
 pub fn load(given: &str, changes: &Changes) -> Result<Loaded, ScenarioError> {
     let (name, source) = find(given, Path::new(""))?;
     let table = read(&name, &source, 0)?;
@@ -82,7 +83,7 @@ pub fn load(given: &str, changes: &Changes) -> Result<Loaded, ScenarioError> {
     }
 }
 
-/// The text of a scenario's own file, as it stands there.
+/// Returns the text of a scenario's own file.
 pub fn text(given: &str) -> Result<String, ScenarioError> {
     let (_, source) = find(given, Path::new(""))?;
     text_of(&source)
@@ -109,7 +110,7 @@ fn text_of(source: &Source) -> Result<String, ScenarioError> {
     }
 }
 
-/// The table of a scenario over that which it extends.
+/// Returns the table of a scenario, laid over the one that it extends.
 pub(super) fn read(name: &str, source: &Source, depth: usize) -> Result<Table, ScenarioError> {
     if depth >= EXTENDS_MAX {
         return Err(ScenarioError::Circle(name.to_owned()));
@@ -130,7 +131,7 @@ pub(super) fn read(name: &str, source: &Source, depth: usize) -> Result<Table, S
             let (other, source) = find(&other, &folder)?;
             let mut base = read(&other, &source, depth + 1)?;
             if table.contains_key("small") {
-                // A small version is of one scenario: it may name what the other one does not have.
+                // A small version belongs to one scenario: it may name parts that the other one does not have.
                 base.remove("small");
             }
             merge(&mut base, table).map_err(key)?;
@@ -164,7 +165,7 @@ fn build(name: &str, mut table: Table, changes: &Changes) -> Result<Loaded, Scen
     Ok(Loaded { name: name.to_owned(), changes: changes.clone(), scenario })
 }
 
-/// Leaves the faults that are about policies which stay, or about all.
+/// Keeps the faults of the remaining policies and those of all policies.
 fn about(faults: &mut Vec<Fault>, stays: impl Fn(&String) -> bool) {
     faults.retain_mut(|fault| {
         let all = fault.policies.is_empty();
@@ -173,7 +174,7 @@ fn about(faults: &mut Vec<Fault>, stays: impl Fn(&String) -> bool) {
     });
 }
 
-/// Leaves these policies, and the checks and faults that are about them alone.
+/// Keeps these policies, and the checks and faults that are about them alone.
 fn only(scenario: &mut Scenario, names: &[String]) -> Result<(), Problem> {
     if names.is_empty() {
         return Ok(());
@@ -196,7 +197,7 @@ fn only(scenario: &mut Scenario, names: &[String]) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Reads a table; a problem says at which key it is, and what was probably meant.
+/// Reads a table. A problem names its key and a probable correction.
 pub(super) fn deserialize<T: DeserializeOwned>(table: Table) -> Result<T, Problem> {
     serde_path_to_error::deserialize(Value::Table(table)).map_err(|why| {
         let path = match why.path().to_string() {
@@ -207,7 +208,7 @@ pub(super) fn deserialize<T: DeserializeOwned>(table: Table) -> Result<T, Proble
     })
 }
 
-/// A message of the TOML library's, with a guess where it lists names.
+/// Returns a message of the TOML library, with a suggestion if it lists names.
 fn explained(message: &str) -> String {
     let message = message.trim().replace('\n', " ");
     let mut quoted = message.split('`').skip(1).step_by(2);

@@ -1,8 +1,8 @@
-//! Tables laid over tables: `extends`, `small`, `--set` and a policy's changes of the slot.
+//! Merging of tables: `extends`, `small`, `--set` and a policy's changes of the slot.
 //!
-//! Tables are merged key by key, everything else is replaced. Over a list, a table names its entries: by number from
-//! 0, or by their `name`, `arm_id`, `kind` or `metric`. Where a key holds one of several forms (`model`, `policy`,
-//! `course`, `delay`, traits), another form replaces it as a whole.
+//! Tables are merged key by key, and everything else is replaced. A table over a list names the list's entries by
+//! number from 0, or by their `name`, `arm_id`, `kind` or `metric`. If a key holds one of several forms (`model`,
+//! `policy`, `course`, `delay`, traits), another form replaces it as a whole.
 
 use slotwise::slot::suggestion;
 use toml::{Table, Value};
@@ -13,7 +13,7 @@ use super::error::Problem;
 const ONE_OF_SEVERAL: [&str; 4] = ["model", "policy", "course", "delay"];
 /// Keys whose table holds such tables under free names.
 const TABLES_OF_THOSE: [&str; 1] = ["traits"];
-/// By what entries of lists are named.
+/// Keys that name the entries of lists.
 const NAMES: [&str; 4] = ["name", "arm_id", "kind", "metric"];
 
 /// Lays `over` over `base`.
@@ -68,11 +68,11 @@ fn position(list: &[Value], name: &str) -> Option<usize> {
     if let Ok(number) = name.parse::<usize>() {
         return Some(number).filter(|&number| number < list.len());
     }
-    // A name before a kind, whoever stands first.
+    // A name comes before a kind, in whatever order they stand.
     NAMES.iter().find_map(|key| list.iter().position(|e| e.get(key).and_then(Value::as_str) == Some(name)))
 }
 
-/// `key.of.table=value` as a table; a value that is no TOML is a text.
+/// Reads `key.of.table=value` as a table. A value that is not valid TOML is a text.
 pub(super) fn parse_set(given: &str) -> Result<Table, String> {
     let (key, text) = given.split_once('=').ok_or("there is no '='")?;
     let with = |value: &str| format!("{} = {value}", key.trim()).parse::<Table>();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_merge_and_the_rest_is_replaced() {
+    fn tables_merge_and_other_values_are_replaced() {
         check("a = 1\n[t]\nx = 1\ny = [1, 2]", "b = 2\n[t]\ny = [3]", "a = 1\nb = 2\n[t]\nx = 1\ny = [3]");
     }
 

@@ -1,17 +1,19 @@
-//! A scenario: shoppers, a catalogue, a slot, traffic, and what must hold. `docs/simulator/scenarios.md` describes it key by key.
+//! Scenarios: shoppers, a catalogue, a slot, traffic, and checks. `docs/simulator/scenarios.md` describes every key.
 //!
 //! * [`Scenario`]: the keys of a file, one struct per table.
-//! * [`load()`]: from a name or a file to a scenario that holds together; `extends`, `small`, `--set`.
-//! * [`shipped`]: those that come with the program.
+//! * [`load()`]: from a name or a file to a valid scenario, with `extends`, `small` and `--set`.
+//! * [`shipped`]: the scenarios in the program.
 //! * [`slots`]: the slot as each policy changes it.
 //! * [`policies()`]: the policies of a file alone, for logged data.
-//! * [`names`]: what terms, drift and checks name.
-//! * [`time`]: moments and durations as a scenario writes them.
+//! * [`names`]: the names in terms, drift and checks.
+//! * [`time`]: moments and durations.
 //!
-//! Invariants: an unknown key is refused with its path and what was probably meant; a [`Loaded`] scenario has passed
-//! its check, so what is built from it meets no bad number.
+//! Invariants:
 //!
-//! Deliberately not here: what a scenario makes happen, which is the environment's.
+//! * An unknown key is refused with its path and a probable correction.
+//! * A [`Loaded`] scenario is valid, so code that uses it meets no invalid number.
+//!
+//! Deliberately not here: the effects of a scenario, which are the environment's.
 
 mod behaviour;
 mod catalogue;

@@ -1,42 +1,42 @@
-//! What terms, drift and checks name: something about a shopper, something about arms.
+//! Names in terms, drift and checks: factors about a shopper and factors about arms.
 
 use slotwise::slot::suggestion;
 
 use super::{ArmAttribute, CatalogueSpec, Scenario, Shoppers, TraitSpec, error::Problem};
 
-/// Something about a shopper that odds may depend on: a number per visit.
+/// A factor of the odds about a shopper: a number per visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShopperFactor {
-    /// 1.
+    /// The constant 1.
     Always,
-    /// 1 for this segment.
+    /// 1 for this segment, else 0.
     Segment(usize),
-    /// 1 for this intent.
+    /// 1 for this intent, else 0.
     Intent(usize),
-    /// 1 where a trait is this word: the trait's place by name, the word's place in it.
+    /// 1 if a trait is this word, else 0: index of the trait by name, and of the word in the trait.
     Word(usize, usize),
-    /// A number's trait, by its place by name.
+    /// A trait that is a number: index of the trait by name.
     Number(usize),
-    /// 1 for those who have been here before.
+    /// 1 for returning shoppers, else 0.
     Returning,
-    /// 1 for the others.
+    /// 1 for new shoppers, else 0.
     New,
-    /// 0 to 1.
+    /// The price sensitivity, 0 to 1.
     PriceSensitivity,
 }
 
-/// Something about arms that odds may depend on: a number per arm.
+/// A factor of the odds about arms: a number per arm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ArmFactor {
-    /// 1.
+    /// The constant 1.
     Always,
-    /// 1 for the arm of this id.
+    /// 1 for the arm of this id, else 0.
     Id(String),
-    /// 1 where an attribute is this word, or yes where the word is "true".
+    /// 1 if an attribute is this word, or a true flag for the word "true", else 0.
     Word(String, String),
-    /// A number's attribute.
+    /// An attribute that is a number.
     Number(String),
-    /// ln(price / the catalogue's median price); 0 without a price.
+    /// ln(price / the catalogue's median price), or 0 without a price.
     Price,
 }
 
@@ -46,7 +46,7 @@ fn unknown(given: &str, what: &str, known: &[String]) -> Problem {
     Problem::new("", format!("{what} '{given}' is not known{rest}"))
 }
 
-/// What may be said of a shopper, as terms write it, and what it means.
+/// Returns all factors about a shopper, by their names in terms.
 pub fn shopper_factors(shoppers: &Shoppers) -> Vec<(String, ShopperFactor)> {
     let mut all = vec![
         ("returning".to_owned(), ShopperFactor::Returning),
@@ -70,7 +70,7 @@ pub fn shopper_factors(shoppers: &Shoppers) -> Vec<(String, ShopperFactor)> {
     all
 }
 
-/// What a term's `shopper` means.
+/// Returns the factor that a term's `shopper` names.
 pub fn shopper_factor(shoppers: &Shoppers, given: Option<&str>) -> Result<ShopperFactor, Problem> {
     let Some(given) = given else { return Ok(ShopperFactor::Always) };
     let all = shopper_factors(shoppers);
@@ -81,7 +81,7 @@ pub fn shopper_factor(shoppers: &Shoppers, given: Option<&str>) -> Result<Shoppe
     Err(unknown(given, "what a shopper is:", &known))
 }
 
-/// What may be said of arms, as terms write it, but for ids.
+/// Returns all factors about arms, by their names in terms, except those of ids.
 fn arm_factors(catalogue: &CatalogueSpec) -> Vec<(String, ArmFactor)> {
     let mut all = vec![("price".to_owned(), ArmFactor::Price)];
     let mut add = |name: String, factor: ArmFactor| {
@@ -109,7 +109,7 @@ fn arm_factors(catalogue: &CatalogueSpec) -> Vec<(String, ArmFactor)> {
     all
 }
 
-/// What a term's `arm` means.
+/// Returns the factor that a term's `arm` names.
 pub fn arm_factor(catalogue: &CatalogueSpec, given: Option<&str>) -> Result<ArmFactor, Problem> {
     let Some(given) = given else { return Ok(ArmFactor::Always) };
     if let Some(id) = given.strip_prefix("arm:") {
@@ -128,7 +128,7 @@ pub fn arm_factor(catalogue: &CatalogueSpec, given: Option<&str>) -> Result<ArmF
     Err(unknown(given, "what an arm is:", &known))
 }
 
-/// Whether there is an arm of this id, generated ones among them.
+/// Checks that an arm of this id exists, listed or generated.
 pub fn arm_id(catalogue: &CatalogueSpec, given: &str) -> Result<(), Problem> {
     let generated = catalogue.generated.as_ref().is_some_and(|generated| {
         let number = given.strip_prefix(&generated.prefix).and_then(|number| number.parse::<u32>().ok());
@@ -141,19 +141,19 @@ pub fn arm_id(catalogue: &CatalogueSpec, given: &str) -> Result<(), Problem> {
     Err(unknown(given, "the arm", &known))
 }
 
-/// The names that `shoppers.context` may hold.
+/// Returns the names that `shoppers.context` may contain.
 pub fn context_names(shoppers: &Shoppers) -> Vec<String> {
     let own = ["segment", "intent", "returning", "price_sensitivity", "step", "hour", "weekday"];
     own.into_iter().map(str::to_owned).chain(shoppers.traits.keys().cloned()).collect()
 }
 
-/// The place of a name among others.
+/// Returns the index of a name among others.
 pub fn place<'a>(what: &str, given: &str, known: impl Iterator<Item = &'a str>) -> Result<usize, Problem> {
     let known: Vec<String> = known.map(str::to_owned).collect();
     known.iter().position(|name| name == given).ok_or_else(|| unknown(given, what, &known))
 }
 
-/// The places of the policies that a fault is about.
+/// Returns the indices of the policies that a fault is about.
 pub fn policy(scenario: &Scenario, given: &str) -> Result<usize, Problem> {
     place("the policy", given, scenario.policies.iter().map(|policy| policy.name.as_str()))
 }

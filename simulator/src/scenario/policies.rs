@@ -1,7 +1,8 @@
-//! The policies of a file, for data that was logged: nothing is needed of shoppers or of a catalogue.
+//! The policies of a file alone, for logged data, which needs no shoppers and no catalogue.
 //!
-//! Three kinds of files will do: a scenario, of which `slot` and `policies` are used; a file of these two alone, whose slot
-//! may have `arms` with their attributes; and a slot's document, as `slotwise slots apply` reads it, which is one policy.
+//! Three kinds of files are accepted: a scenario, of which `slot` and `policies` are used; a file of these two alone,
+//! whose slot may have `arms` with their attributes; and a slot's document, as `slotwise slots apply` reads it, which
+//! is one policy.
 
 use std::path::Path;
 
@@ -27,7 +28,7 @@ struct PoliciesFile {
     policies: Vec<PolicySpec>,
 }
 
-/// The policies of a file or of a shipped scenario by their names, each with its slot.
+/// Returns the policies of a file or of a shipped scenario by their names, each with its slot.
 ///
 /// # Errors
 ///
@@ -44,7 +45,7 @@ pub fn policies(given: &str) -> Result<Vec<(String, Definition)>, ScenarioError>
     }
     if table.contains_key("slot_id") {
         let definition = slots::of_document(table).map_err(|Problem { path, message }| {
-            // Here the document is the file.
+            // Here the document is the whole file.
             key(Problem::new(path.strip_prefix("slot.").unwrap_or(&path), message))
         })?;
         return Ok(vec![(definition.id.to_string(), definition)]);

@@ -1,8 +1,8 @@
-//! The scenarios that come with the program.
+//! The scenarios in the program.
 
 macro_rules! shipped {
     ($($name:literal),+ $(,)?) => {
-        /// Their names and texts, in the order of `list`.
+        /// Names and texts, in the order of `list`.
         const ALL: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../scenarios/", $name, ".toml")))),+];
     };
 }
@@ -24,12 +24,12 @@ shipped!(
     "opt-out",
 );
 
-/// The text of one.
+/// Returns the text of a scenario, or `None` if there is none of this name.
 pub fn text(name: &str) -> Option<&'static str> {
     ALL.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
-/// All names.
+/// Returns all names.
 pub fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|(name, _)| *name)
 }

@@ -1,27 +1,27 @@
-//! Who comes: `[shoppers]`.
+//! The shoppers: table `[shoppers]` of a scenario.
 
 use serde::{Deserialize, Serialize};
 
 use super::document::NamedPart;
 
-/// Who comes. Every visit has a segment, an intent, traits, and features that follow from them.
+/// The shoppers. Every visit has a segment, an intent, traits, and features that follow from them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Shoppers {
-    /// Kinds of shoppers; one of all alike, named "all", where none are given.
+    /// Segments of shoppers. The default is a single one named "all".
     pub segments: Vec<Segment>,
-    /// What they come for; one named "browse" where none are given.
+    /// Intents of shoppers. The default is a single one named "browse".
     pub intents: Vec<Intent>,
-    /// The chance, before each further decision of a session, that the intent is drawn anew.
+    /// Chance, before each further decision of a session, that the intent is drawn again.
     pub intent_shift: f64,
-    /// What else is different between shoppers.
+    /// Other differences between shoppers.
     pub traits: NamedPart<TraitSpec>,
-    /// How many returning shoppers there are: each keeps its id and its traits.
+    /// Number of returning shoppers. Each keeps its id and its traits.
     pub pool: u64,
-    /// What the shop sends along: `segment`, `intent`, `returning`, `price_sensitivity`, `step` (of the session, from
-    /// 1), `hour`, `weekday`, or a trait's name. What is not named here the slot does not know.
+    /// The features that the shop sends: `segment`, `intent`, `returning`, `price_sensitivity`, `step` (of the
+    /// session, from 1), `hour`, `weekday`, or a trait's name. The slot does not know features that are not listed.
     pub context: Vec<String>,
-    /// What is left of that for those without consent.
+    /// The features that the shop sends for shoppers without consent.
     pub context_without_consent: Vec<String>,
 }
 
@@ -39,25 +39,25 @@ impl Default for Shoppers {
     }
 }
 
-/// A kind of shoppers.
+/// A segment of shoppers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Segment {
-    /// Its name.
+    /// The segment's name.
     pub name: String,
-    /// How common it is, in units of the others' shares.
+    /// Weight among all segments.
     pub share: f64,
-    /// The chance that its shopper has been here before.
+    /// Chance that a shopper has been here before.
     pub returning: f64,
-    /// The mean of its price sensitivity, 0 to 1.
+    /// Mean of the price sensitivity, 0 to 1.
     pub price_sensitivity: f64,
-    /// Half the width of the range around it, over which it is uniform.
+    /// Half the width of the uniform range around that mean.
     pub price_spread: f64,
-    /// Decisions of a session, on average; at least 1.
+    /// Mean number of decisions in a session, at least 1.
     pub session_length: f64,
-    /// The chance that there is consent to nothing.
+    /// Chance that a shopper consents to nothing.
     pub opt_out: f64,
-    /// The chance that there is consent to the session only.
+    /// Chance that a shopper consents to the session only.
     pub session_only: f64,
 }
 
@@ -76,34 +76,34 @@ impl Default for Segment {
     }
 }
 
-/// What shoppers come for.
+/// An intent of shoppers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Intent {
-    /// Its name.
+    /// The intent's name.
     pub name: String,
-    /// How common it is, in units of the others' shares.
+    /// Weight among all intents.
     pub share: f64,
 }
 
-/// Something that is different between shoppers.
+/// Distribution of a difference between shoppers or arms.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum TraitSpec {
-    /// One of these words, each with its share, in units of the others'.
+    /// Words with their weights.
     Words(NamedPart<f64>),
     /// A normal number.
     Normal {
-        /// Its mean.
+        /// The mean.
         mean: f64,
-        /// Its standard deviation.
+        /// The standard deviation.
         std: f64,
     },
-    /// A number between two others.
+    /// A uniform number.
     Uniform {
-        /// The least.
+        /// The lower end.
         from: f64,
-        /// The greatest.
+        /// The upper end.
         until: f64,
     },
 }

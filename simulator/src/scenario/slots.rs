@@ -10,17 +10,17 @@ use toml::{Table, Value};
 
 use super::{PolicySpec, Scenario, error::Problem, load::deserialize, merge::merge};
 
-/// The id of a slot that has none.
+/// The id of a slot without one.
 const SLOT_ID: &str = "simulated";
 
-/// The slot of a policy, without arms.
+/// Returns the slot of a policy, without arms.
 pub fn definition(scenario: &Scenario, policy: &PolicySpec) -> Result<Definition, Problem> {
     let mut table = scenario.slot.clone();
     merge(&mut table, policy.slot.clone()).map_err(|e| e.within("slot"))?;
     of_table(table)
 }
 
-/// A slot of its document, without arms.
+/// Returns the slot of a document, without arms.
 pub fn of_table(table: Table) -> Result<Definition, Problem> {
     if table.contains_key("arms") {
         return Err(Problem::new("slot.arms", "a scenario's arms stand in its catalogue; leave them out here"));
@@ -28,10 +28,10 @@ pub fn of_table(table: Table) -> Result<Definition, Problem> {
     of_document(table)
 }
 
-/// A slot of its document, with the arms that it has; the default arm may come later.
+/// Returns the slot of a document with its arms. The default arm may come later.
 pub(super) fn of_document(mut table: Table) -> Result<Definition, Problem> {
     table.entry("slot_id").or_insert_with(|| Value::String(SLOT_ID.to_owned()));
-    // Arms that come with the catalogue may be the default arm: it is checked once they are there.
+    // The default arm can be one of the catalogue's, so it is checked once those arms are there.
     let default_arm = table.remove("default_arm_id");
     let document: SlotDocument = deserialize(table).map_err(|e| e.within("slot"))?;
     let mut definition = document.definition().map_err(|e| Problem::from(e).within("slot"))?;
@@ -43,7 +43,7 @@ pub(super) fn of_document(mut table: Table) -> Result<Definition, Problem> {
     Ok(definition)
 }
 
-/// The same slot with these arms.
+/// Returns the slot with these arms.
 pub fn with_arms(definition: &Definition, arms: Vec<Arc<Arm>>) -> Result<Definition, Problem> {
     let definition = Definition { arms, ..definition.clone() };
     definition.check().map_err(|e| Problem::from(e).within("slot"))?;

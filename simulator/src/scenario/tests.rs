@@ -1,4 +1,4 @@
-//! What a mistake in a scenario is told as.
+//! Messages about mistakes in a scenario.
 
 use std::fs;
 
@@ -21,7 +21,7 @@ fn refused(text: &str, wants: &[&str]) {
 }
 
 #[test]
-fn an_unknown_key_is_named_with_its_path_and_what_was_meant() {
+fn an_unknown_key_is_reported_with_its_path_and_a_correction() {
     refused("horizn = 5", &["mine: ", "unknown key 'horizn'; did you mean 'horizon'?"]);
     refused("[traffic]\nper_dy = 5", &["traffic", "'per_dy'; did you mean 'per_day'?"]);
     let segments = "[shoppers]\nsegments = [{ name = \"a\", shaer = 1 }]\ncontext = []";
@@ -35,7 +35,7 @@ fn an_unknown_key_is_named_with_its_path_and_what_was_meant() {
 }
 
 #[test]
-fn a_misspelt_metric_or_name_is_told_with_what_was_meant() {
+fn a_misspelt_metric_or_name_is_reported_with_a_correction() {
     refused(
         "[[check]]\nmetric = \"lfit\"\nmin = 0",
         &["check[0].metric", "unknown value 'lfit'; did you mean 'lift'?"],
@@ -51,7 +51,7 @@ fn a_misspelt_metric_or_name_is_told_with_what_was_meant() {
 }
 
 #[test]
-fn an_unknown_scenario_is_told_with_a_near_one() {
+fn an_unknown_scenario_is_reported_with_a_near_name() {
     let error = load("serach-ranking", &Changes::default()).unwrap_err().to_string();
     assert!(error.contains("did you mean 'search-ranking'?"), "{error}");
     let error = load("/nowhere/a.toml", &Changes::default()).unwrap_err().to_string();
@@ -59,7 +59,7 @@ fn an_unknown_scenario_is_told_with_a_near_one() {
 }
 
 #[test]
-fn values_that_make_no_sense_are_refused_with_what_they_may_be() {
+fn invalid_values_are_refused_with_the_valid_range() {
     refused("horizon = 5", &["horizon: is 5; must be from 100"]);
     refused("replications = 1", &["checks need at least 2"]);
     refused("[traffic]\ndaily_swing = 1.5", &["traffic.daily_swing: is 1.5; must be from 0 to below 1"]);
@@ -73,7 +73,7 @@ fn values_that_make_no_sense_are_refused_with_what_they_may_be() {
 }
 
 #[test]
-fn settings_lie_over_the_small_version_and_that_over_the_scenario() {
+fn settings_override_the_small_version_which_overrides_the_scenario() {
     let text = "horizon = 500\n[small]\nhorizon = 400\nreplications = 3";
     let of = |small: bool, set: &[&str]| {
         let set = set.iter().map(ToString::to_string).collect();
@@ -90,7 +90,7 @@ fn settings_lie_over_the_small_version_and_that_over_the_scenario() {
 }
 
 #[test]
-fn one_policy_alone_leaves_the_checks_about_it_alone() {
+fn selecting_one_policy_keeps_only_the_checks_about_it() {
     let of = |policies: &[&str]| {
         let policies = policies.iter().map(ToString::to_string).collect();
         load("offer", &Changes { policies, ..Changes::default() })
@@ -124,7 +124,7 @@ fn every_shipped_scenario_and_the_template_load_in_both_versions() {
 }
 
 #[test]
-fn a_scenario_survives_its_toml() {
+fn a_scenario_written_as_toml_reads_back_the_same() {
     for name in shipped::names() {
         let loaded = load(name, &Changes::default()).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -135,7 +135,7 @@ fn a_scenario_survives_its_toml() {
     }
 }
 
-/// The policies of a file by their names and floors.
+/// Returns the policies of a file by their names and floors.
 #[track_caller]
 fn floors(text: &str) -> Result<Vec<(String, f64, usize)>, String> {
     let folder = tempfile::tempdir().unwrap();
@@ -146,7 +146,7 @@ fn floors(text: &str) -> Result<Vec<(String, f64, usize)>, String> {
 }
 
 #[test]
-fn policies_alone_are_read_from_three_kinds_of_files() {
+fn policies_are_read_from_three_kinds_of_files() {
     let own = |name: &str, floor, arms| (name.to_owned(), floor, arms);
     let alone = "[slot]\ncontrols = { floor = 0.1 }\narms = [{ arm_id = \"a\", attributes = { price = 3 } }]\n\
                  [[policies]]\nname = \"plain\"\n[[policies]]\nname = \"less\"\nslot.controls.floor = 0.05\n\

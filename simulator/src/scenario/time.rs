@@ -14,39 +14,39 @@ pub struct Span {
 }
 
 impl Span {
-    /// Of so many seconds.
+    /// Returns a duration of this many seconds.
     pub fn seconds(seconds: f64) -> Self {
         Self { us: seconds * 1e6 }
     }
 
-    /// In days.
+    /// Returns the duration in days.
     pub fn days(self) -> f64 {
         self.us / DAY_US
     }
 }
 
-/// A moment of a replication.
+/// A moment of a replication, as a scenario writes it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum When {
     /// A part of the horizon, 0 to 1, counted in decisions.
     Part(f64),
-    /// So long after the start.
+    /// A duration after the start.
     After(Span),
 }
 
-/// Where a replication is.
+/// The current moment of a replication.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Moment {
-    /// Decisions before it.
+    /// Number of decisions before the moment.
     pub index: u64,
-    /// Decisions of the whole replication.
+    /// Number of decisions in the replication.
     pub horizon: u64,
     /// The shop's time, microseconds since the start.
     pub at_us: f64,
 }
 
 impl When {
-    /// How far a moment is on this one's own scale: a part of the horizon, or microseconds.
+    /// Returns the current moment on this one's scale: a part of the horizon, or microseconds.
     pub fn scale(self, now: Moment) -> f64 {
         match self {
             Self::Part(_) => now.index as f64 / now.horizon.max(1) as f64,
@@ -54,7 +54,7 @@ impl When {
         }
     }
 
-    /// This moment on its own scale.
+    /// Returns this moment on its own scale.
     pub fn value(self) -> f64 {
         match self {
             Self::Part(part) => part,
@@ -62,7 +62,7 @@ impl When {
         }
     }
 
-    /// Whether it has come.
+    /// Returns whether the moment has come.
     pub fn reached(self, now: Moment) -> bool {
         self.scale(now) >= self.value()
     }

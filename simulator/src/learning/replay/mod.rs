@@ -1,18 +1,21 @@
 //! A classification set streamed as a bandit.
 //!
-//! Each row is a decision: its values are the context, the classes are the arms, and the right
-//! class earns a reward of 1 where every other earns 0. The learner sees the reward of the arm it
-//! chose and of no other, as an event of value 0 or 1. One pass over the set, in the order of a seed;
-//! the measure is the progressive loss, the mean of 1 − reward over the rows as they come.
+//! Each row is a decision: its values are the context, the classes are the arms, and the right class earns a reward of
+//! 1 while every other class earns 0. The learner sees the reward of the chosen arm and of no other, as an event of
+//! value 0 or 1. One pass goes over the set in the order of a seed. The measure is the progressive loss, the mean of 1
+//! − reward over the rows as they come.
 //!
-//! * [`setup`]: the slot that is made for a set.
-//! * [`variant`]: what may change in the course of a stream, and when its rewards arrive.
+//! * [`setup`]: the slot that is created for a set.
+//! * [`variant`]: changes in the course of a stream, and delays of its rewards.
 //! * [`stream`]: the loop.
 //! * [`tenths`]: the course of the loss.
 //! * [`report`]: the losses, as text and as JSON.
 //!
-//! Invariants: each seed has a slot of its own, made before its first row and deleted after its
-//! last (unless it is to be kept); no row is seen before its decision, nor after.
+//! Invariants:
+//!
+//! * Each seed has a slot of its own, created before its first row and deleted after its last, unless it is to be
+//!   kept.
+//! * A row is seen at its decision, neither before nor after.
 
 pub mod report;
 pub mod setup;
@@ -35,38 +38,38 @@ use crate::{
     learning::service::{BanditService, InProcess, Remote, ServiceError},
 };
 
-/// How a set is replayed.
+/// Settings of a replay.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReplayOptions {
-    /// A server's address; none: the engine in this process.
+    /// A server's address, or `None` for the engine in this process.
     pub target: Option<String>,
-    /// A pass over the set for each.
+    /// Seeds. Each has a pass over the set.
     pub seeds: Vec<u64>,
-    /// Rows of a pass; none: all.
+    /// Rows of a pass, or `None` for all.
     pub rounds: Option<usize>,
-    /// The slot's id; none: `replay-<set>-<seed>`. With several seeds, `-<seed>` is added to it.
+    /// The slot's id, or `None` for `replay-<set>-<seed>`. With several seeds, `-<seed>` is added to it.
     pub slot: Option<String>,
-    /// Delete a slot of the same id first.
+    /// Whether an existing slot of the same id is deleted first.
     pub replace: bool,
-    /// Leave the slot when done.
+    /// Whether the slot stays when the replay is done.
     pub keep: bool,
-    /// How the slot learns.
+    /// The slot's model.
     pub model: ModelSpec,
-    /// How its scores become probabilities.
+    /// The slot's policy.
     pub policy: Policy,
-    /// The slot's width multiplier; none: its default.
+    /// The slot's width multiplier, or `None` for the default.
     pub exploration: Option<f64>,
-    /// What changes on the way, and when rewards arrive.
+    /// Changes on the way, and delays of rewards.
     pub variant: Variant,
-    /// A reward of 0 is no event.
+    /// Whether a reward of 0 sends no event.
     pub silent_zeros: bool,
-    /// Learn a reward only when its window closes, so many rounds (of a millisecond, in this process) after its
-    /// decision; at least 1000. None: on arrival.
+    /// Rounds (of a millisecond, in this process) after a decision at which its window closes and its reward is
+    /// learned, at least 1000. `None` means on arrival.
     pub at_close: Option<u32>,
 }
 
 impl Default for ReplayOptions {
-    /// One pass of seed 0 in this process, every setting of the slot at its default.
+    /// Returns options for one pass of seed 0 in this process, with every setting of the slot at its default.
     fn default() -> Self {
         Self {
             target: None,
@@ -86,7 +89,7 @@ impl Default for ReplayOptions {
 }
 
 impl ReplayOptions {
-    /// How many rows of this set a pass has.
+    /// Returns the number of rows in a pass over this set.
     pub(crate) fn rounds_of(&self, dataset: &Dataset) -> Result<usize, ReplayError> {
         let rounds = self.rounds.unwrap_or(dataset.rows());
         if rounds > dataset.rows() {
@@ -97,49 +100,49 @@ impl ReplayOptions {
     }
 }
 
-/// Why a replay did not come to its end.
+/// Reason why a replay did not finish.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// The slot cannot be made like that.
+    /// The slot's definition is invalid.
     #[error(transparent)]
     Slot(#[from] FieldError),
-    /// There are fewer rows.
+    /// The set has fewer rows.
     #[error("{rounds} rounds are more than the {rows} rows of {dataset}; give fewer --rounds, or leave it out")]
     Rounds {
-        /// As asked for.
+        /// The number of rounds asked for.
         rounds: usize,
-        /// As there are.
+        /// The number of rows.
         rows: usize,
         /// The set's name.
         dataset: String,
     },
-    /// The service did not do something.
+    /// The service failed.
     #[error(transparent)]
     Service(#[from] ServiceError),
-    /// Somebody said stop.
+    /// The replay was stopped.
     #[error("stopped during the pass of seed {0}; nothing is said of a part")]
     Stopped(u64),
-    /// The service showed an arm that is no class.
+    /// The service shows an arm that is no class.
     #[error("slot '{slot}' shows '{arm}', which is no class of the set; was the slot changed meanwhile?")]
     Arm {
-        /// The slot.
+        /// The slot's id.
         slot: String,
-        /// The arm.
+        /// The arm's id.
         arm: String,
     },
 }
 
-/// Is told how far a replay is.
+/// Observer of a replay's progress.
 pub trait ReplayProgress {
     /// A pass of `rounds` rows begins.
     fn begin(&mut self, seed: u64, rounds: usize);
-    /// `done` rows are through, `wrong` of them without a reward.
+    /// `done` rows are done, `wrong` of them without a reward.
     fn round(&mut self, done: usize, wrong: usize);
-    /// The pass is over.
+    /// The pass is done.
     fn end(&mut self);
 }
 
-/// Looks away.
+/// Observer that ignores all progress.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoReplayProgress;
 
@@ -158,8 +161,8 @@ pub async fn replay(
     replay_until(options, dataset, watch, &CancellationToken::new()).await
 }
 
-/// The same, until `stop` says so: then the slot is taken away as ever, and [`ReplayError::Stopped`] is returned. In this
-/// process, where nothing is waited for, only between two seeds.
+/// Replays a set until it is done or `stop` resolves. Then the slot is deleted as usual, and [`ReplayError::Stopped`]
+/// is returned. In this process, which waits for nothing, it stops only between two seeds.
 pub async fn replay_until(
     options: &ReplayOptions,
     dataset: &Dataset,
@@ -187,7 +190,7 @@ pub(crate) struct ReplayPass<'a> {
     pub(crate) options: &'a ReplayOptions,
     pub(crate) dataset: &'a Dataset,
     pub(crate) seed: u64,
-    /// At most the set's rows.
+    /// The number of rows, at most the set's.
     pub(crate) rounds: usize,
 }
 
@@ -225,7 +228,7 @@ impl ReplayPass<'_> {
         if self.options.keep {
             return run;
         }
-        // What we made we take away, however it ended; but the first error is the one to tell.
+        // The slot is deleted however the pass ended, and the first error is returned.
         let deleted = service.delete(&slot).await;
         let run = run?;
         deleted?;

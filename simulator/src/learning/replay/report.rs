@@ -1,18 +1,22 @@
-//! What came of a replay: the losses of each seed, their mean and its standard error.
+//! Report of a replay: the losses of each seed, their mean and its standard error.
 //!
-//! The JSON is one object, with these keys:
+//! The JSON is one object with these keys:
 //!
-//! | key | what it is |
+//! | key | meaning |
 //! | --- | --- |
 //! | `dataset`, `rows`, `arms` | the set's name, its number of rows, its number of classes |
 //! | `service` | `"in_process"` or `"grpc"` |
-//! | `model`, `exploration`, `policy` | the slot's model; its width multiplier, `null` where it was left at its default; how scores became probabilities |
+//! | `model`, `exploration`, `policy` | the slot's model, width multiplier (`null` for the default) and policy |
 //! | `rounds` | rows of a pass |
-//! | `variant`, `silent_zeros` | `"plain"`, `"drift"`, `"delayB"` or `"drift+delayB"`; whether a reward of 0 was no event |
-//! | `runs` | an object per seed, in order: `seed`, `loss`, `loss_last_20_percent`, `rewards` (rounds with a reward of 1), `fallbacks` (decisions that the slot's model did not make), `loss_by_tenth` (of each tenth of the rounds, `null` for an empty one) |
+//! | `variant`, `silent_zeros` | `"plain"`, `"drift"`, `"delayB"` or `"drift+delayB"`; whether a reward of 0 sent no
+//! event |
+//! | `runs` | an object per seed, in order: `seed`, `loss`, `loss_last_20_percent`, `rewards` (rounds with a reward of
+//! 1), `fallbacks` (decisions that the slot's model did not make), `loss_by_tenth` (of each tenth of the rounds,
+//! `null` for an empty one) |
 //! | `loss`, `loss_last_20_percent` | over the seeds: `mean`, and `standard_error`, which is `null` for one seed |
 //!
 //! A loss is the mean of 1 − reward, over the whole pass or over its rounds from ⌊0.8 · rounds⌋ on.
+//!
 //! Deliberately not here: times and speeds, which are not the same twice.
 
 use std::fmt::{self, Write as _};
@@ -24,16 +28,16 @@ use slotwise::cli::table::fitted;
 use super::{ReplayOptions, Tenths, Variant};
 use crate::dataset::Dataset;
 
-/// A pass over a set.
+/// Result of a pass over a set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ReplayRun {
-    /// The seed of its order and, in process, of its draws.
+    /// Seed of the order and, in this process, of the draws.
     pub seed: u64,
-    /// The mean of 1 − reward.
+    /// Mean of 1 − reward.
     pub loss: f64,
-    /// The same over the last 20 %.
+    /// Mean of 1 − reward over the last 20 % of the rounds.
     pub loss_last_20_percent: f64,
-    /// Rounds with a reward of 1.
+    /// Number of rounds with a reward of 1.
     pub rewards: usize,
     /// Decisions that the slot's model did not make.
     pub fallbacks: usize,
@@ -41,48 +45,48 @@ pub struct ReplayRun {
     pub loss_by_tenth: Tenths,
 }
 
-/// The mean over seeds and how far it may be off.
+/// A mean over seeds with its standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
     /// The mean.
     pub mean: f64,
-    /// The sample standard deviation over √n; none for a single seed.
+    /// The sample standard deviation over √n, or `None` for a single seed.
     pub standard_error: Option<f64>,
 }
 
-/// What came of a replay; its keys are documented with the module.
+/// Report of a replay. The module documents its keys.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ReplayReport {
     /// The set's name.
     pub dataset: String,
-    /// Its rows.
+    /// Number of rows.
     pub rows: usize,
-    /// Its classes.
+    /// Number of classes.
     pub arms: usize,
-    /// `in_process` or `grpc`.
+    /// The service: `in_process` or `grpc`.
     pub service: &'static str,
     /// The slot's model.
     pub model: &'static str,
-    /// The slot's width multiplier, if one was given.
+    /// The slot's width multiplier, or `None` for the default.
     pub exploration: Option<f64>,
-    /// How its scores became probabilities.
+    /// The slot's policy.
     pub policy: &'static str,
-    /// Rows of a pass.
+    /// Number of rows in a pass.
     pub rounds: usize,
-    /// What changed on the way, and when rewards arrived.
+    /// The variant.
     pub variant: Variant,
-    /// A reward of 0 was no event.
+    /// Whether a reward of 0 sent no event.
     pub silent_zeros: bool,
-    /// A pass per seed.
+    /// The passes, one per seed.
     pub runs: Vec<ReplayRun>,
-    /// Over the seeds.
+    /// Loss over the seeds.
     pub loss: Spread,
-    /// Over the seeds.
+    /// Loss of the last 20 % of the rounds, over the seeds.
     pub loss_last_20_percent: Spread,
 }
 
 impl Spread {
-    /// Of these values; at least one.
+    /// Returns the spread of at least one value.
     pub fn of(values: &[f64]) -> Self {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
@@ -121,16 +125,16 @@ impl ReplayReport {
         }
     }
 
-    /// As one line of JSON.
+    /// Returns the report as one line of JSON.
     ///
     /// # Errors
     ///
-    /// None that we know of: the report is plain numbers and strings.
+    /// Returns no known error: the report is plain numbers and strings.
     pub fn json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
 
-    /// For people: a sentence for one seed, a table for several.
+    /// Returns the report for people: a sentence for one seed, a table for several.
     pub fn text(&self) -> String {
         let (variant, zeros) = (self.variant, if self.silent_zeros { ", silent zeros" } else { "" });
         let head = format!(
@@ -166,7 +170,7 @@ impl ReplayReport {
 mod tests {
     use super::*;
 
-    /// By hand: the mean of 1, 2 and 6 is 3, the squares add up to 14, and √(14 / 2 / 3) = 1.5275.
+    /// Computed by hand: the mean of 1, 2 and 6 is 3, the squares add up to 14, and √(14 / 2 / 3) = 1.5275.
     #[test]
     fn the_standard_error_is_that_of_the_mean() {
         let spread = Spread::of(&[1.0, 2.0, 6.0]);

@@ -1,4 +1,4 @@
-//! The slot that is made for a set: an offer with an arm per class, everything else at its default.
+//! The slot that is created for a set: an offer with an arm per class, with every other setting at its default.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -15,8 +15,8 @@ pub const CORRECT: &str = "correct";
 /// The kind of a reward of 0.
 pub const WRONG: &str = "wrong";
 
-/// The arms of a set's classes, by index: the classes' names where all of them may be ids and no
-/// two are the same, otherwise `class-0`, `class-1` and so on.
+/// Returns the arms of a set's classes, by index: the classes' names if all of them are valid and different ids,
+/// otherwise `class-0`, `class-1` and so on.
 pub fn arms(dataset: &Dataset) -> Vec<String> {
     let names = dataset.classes();
     let distinct: BTreeSet<&String> = names.iter().collect();
@@ -26,33 +26,33 @@ pub fn arms(dataset: &Dataset) -> Vec<String> {
     (0..names.len()).map(|i| format!("class-{i}")).collect()
 }
 
-/// The slot's id.
+/// Returns the slot's id.
 fn slot_id(options: &ReplayOptions, dataset: &Dataset, seed: u64) -> Result<SlotId, FieldError> {
     match &options.slot {
         Some(name) if options.seeds.len() > 1 => SlotId::parse("--slot", &format!("{name}-{seed}")),
         Some(name) => SlotId::parse("--slot", name),
         None => {
             let allowed = |c: char| if c.is_ascii_alphanumeric() || "._:-".contains(c) { c } else { '-' };
-            // With the words around it the id stays below its limit of 128.
+            // The id with the words around the name stays below its limit of 128.
             let name: String = dataset.name().chars().map(allowed).take(90).collect();
             SlotId::parse("slot_id", &format!("replay-{name}-{seed}"))
         }
     }
 }
 
-/// When the slot's rewards are learned.
+/// Returns the slot's goal with the time at which rewards are learned.
 fn when(options: &ReplayOptions) -> Goal {
     match options.at_close {
         None => Goal::default(),
         Some(rounds) => {
             let window_us = i64::from(rounds) * ROUND_US;
-            // Nothing is reported late, so that a window's end is its end.
+            // No event is reported late, so that a window ends at its end.
             Goal { learning: Learning::AtClose, window_us, grace_period_us: Some(0), ..Goal::default() }
         }
     }
 }
 
-/// The slot for a set and a seed.
+/// Returns the slot for a set and a seed.
 pub fn definition(options: &ReplayOptions, dataset: &Dataset, seed: u64) -> Result<Definition, FieldError> {
     let arm = |id: String| {
         let id = ArmId::parse("arm_id", &id)?;
@@ -72,7 +72,7 @@ pub fn definition(options: &ReplayOptions, dataset: &Dataset, seed: u64) -> Resu
         cap: Some(1.0),
         winsorize: None,
     };
-    // Said as kinds and not as values, so that every reward is known to lie in [0, 1].
+    // Rewards are kinds and not values, so that every reward is known to lie in [0, 1].
     let kinds = vec![kind(CORRECT, 1.0), RewardKind { cap: None, ..kind(WRONG, 0.0) }];
     let definition = Definition {
         display_name: format!("Replay, seed {seed}"),

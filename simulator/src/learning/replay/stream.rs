@@ -1,4 +1,4 @@
-//! The loop: what arrives late, decide, compare with the label, reward.
+//! The loop of a replay: deliver delayed rewards, decide, compare with the label, reward.
 
 use slotwise::{engine::Request, slot::SlotId};
 
@@ -12,36 +12,35 @@ use crate::{
     order::permutation,
 };
 
-/// The first of the last 20 % of `rounds`: ⌊0.8 · rounds⌋.
+/// Returns the first of the last 20 % of `rounds`: ⌊0.8 · rounds⌋.
 pub fn tail_start(rounds: usize) -> usize {
-    // Rows are at most a million: no overflow.
+    // There are at most a million rows, so nothing overflows.
     rounds * 4 / 5
 }
 
-/// What is streamed, and how.
+/// The stream: a set, a slot and their settings.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamPlan<'a> {
     /// The set.
     pub dataset: &'a Dataset,
-    /// The slot, which is there.
+    /// The slot, which exists.
     pub slot: &'a SlotId,
-    /// Its arms, by the index of their class.
+    /// The slot's arms, by the index of their class.
     pub arms: &'a [String],
-    /// Of the order.
+    /// Seed of the order.
     pub seed: u64,
-    /// How many rows; at most the set's.
+    /// Number of rows, at most the set's.
     pub rounds: usize,
-    /// What changes on the way, and when rewards arrive.
+    /// Changes on the way, and delays of rewards.
     pub variant: Variant,
-    /// A reward of 0 is no event.
+    /// Whether a reward of 0 sends no event.
     pub silent_zeros: bool,
 }
 
 /// Streams rows, in the order of their seed, through a slot.
 ///
-/// Every round's reward is an event of value 0 or 1; with `silent_zeros` only a reward of 1 is one,
-/// and that of 0 is the slot's default. Round t's event is named after t and its decision, so it is
-/// unique in any slot.
+/// Every round's reward is an event of value 0 or 1. With `silent_zeros` only a reward of 1 sends an event, and 0 is
+/// the slot's default. The event of round t is named after t and its decision, so it is unique in any slot.
 pub async fn stream(
     service: &mut impl BanditService,
     plan: &StreamPlan<'_>,
@@ -80,7 +79,7 @@ pub async fn stream(
     Ok(count.run(seed, rounds))
 }
 
-/// What is counted of a pass.
+/// Counts of a pass.
 #[derive(Default)]
 struct Count {
     wrong: usize,

@@ -1,17 +1,17 @@
-//! The course of a loss over the ten tenths of a stream, as numbers and as a line of bars.
+//! Course of a loss over the ten tenths of a stream, as numbers and as a line of bars.
 
 use serde::{Serialize, Serializer};
 
-/// How many parts there are.
+/// Number of parts.
 const PARTS: usize = 10;
 
-/// From the lowest to the highest.
+/// Bars from the lowest to the highest.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// How many rounds of each tenth of a stream there were, and how many of them earned nothing.
+/// Number of rounds in each tenth of a stream, and of those without a reward.
 ///
-/// Round t of n belongs to the tenth ⌊10·t/n⌋, counted from 0; of fewer than ten rounds some tenths
-/// stay empty. As JSON: the ten losses, `null` for an empty tenth.
+/// Round t of n belongs to the tenth ⌊10·t/n⌋, counted from 0. With fewer than ten rounds some tenths stay empty. The
+/// JSON is the ten losses, with `null` for an empty tenth.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tenths {
     rounds: [usize; PARTS],
@@ -21,13 +21,13 @@ pub struct Tenths {
 impl Tenths {
     /// Counts round `t`, below `rounds`.
     pub fn count(&mut self, t: usize, rounds: usize, wrong: bool) {
-        // Rows are at most a million: no overflow.
+        // There are at most a million rows, so nothing overflows.
         let part = t * PARTS / rounds;
         self.rounds[part] += 1;
         self.wrong[part] += usize::from(wrong);
     }
 
-    /// The rounds of several streams, tenth by tenth.
+    /// Returns the sum of several streams, tenth by tenth.
     pub fn sum<'a>(streams: impl Iterator<Item = &'a Self>) -> Self {
         streams.fold(Self::default(), |mut sum, stream| {
             for part in 0..PARTS {
@@ -38,13 +38,13 @@ impl Tenths {
         })
     }
 
-    /// The mean of 1 − reward in each tenth; none where there was no round.
+    /// Returns the mean of 1 − reward in each tenth, or `None` for an empty one.
     pub fn losses(&self) -> [Option<f64>; PARTS] {
         std::array::from_fn(|part| (self.rounds[part] > 0).then(|| self.wrong[part] as f64 / self.rounds[part] as f64))
     }
 
-    /// The course as ten bars between the losses of the first and of the last tenth. The bars stand
-    /// on 0, and the highest is the line's own highest loss; an empty tenth is a blank.
+    /// Returns the course as ten bars between the losses of the first and of the last tenth. The bars stand on 0, and
+    /// the highest is the line's own highest loss. An empty tenth is a blank.
     pub fn sparkline(&self) -> String {
         let losses = self.losses();
         let highest = losses.iter().flatten().copied().fold(0.0, f64::max);
@@ -54,10 +54,10 @@ impl Tenths {
     }
 }
 
-/// The bar for a loss: the lowest for 0, then equal steps up to the highest.
+/// Returns the bar for a loss: the lowest for 0, then equal steps up to the highest.
 fn bar(loss: f64, highest: f64) -> char {
     let steps = (BARS.len() - 1) as f64;
-    // A loss that is highest is not 0, so nothing is divided by 0.
+    // The highest loss is not 0 here, so nothing is divided by 0.
     let height = if loss > 0.0 { (loss / highest * steps).ceil() } else { 0.0 };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number from 0 to 7")]
     let height = height as usize;
@@ -74,7 +74,8 @@ impl Serialize for Tenths {
 mod tests {
     use super::*;
 
-    /// Of 25 rounds the tenths have 3, 2, 3, 2 and so on; wrong are the first 3, 1 of the next 2, and the last.
+    /// Returns the tenths of 25 rounds, which have 3, 2, 3, 2 and so on. The first 3, 1 of the next 2, and the last
+    /// are wrong.
     fn tenths() -> Tenths {
         let mut tenths = Tenths::default();
         for t in 0..25 {
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sparkline_shows_the_course() {
+    fn a_sparkline_shows_the_course_of_the_loss() {
         assert_eq!(tenths().sparkline(), "1.000 █▅▁▁▁▁▁▁▁▅ 0.500");
         let mut short = Tenths::default();
         for t in 0..3 {

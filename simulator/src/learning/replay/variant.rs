@@ -1,4 +1,4 @@
-//! How a stream departs from its plain form: what changes in its course, and when its rewards arrive.
+//! Departures of a stream from its plain form: changes in its course, and delays of its rewards.
 //!
 //! Deliberately not here: the order of the rows, which is the same in every variant.
 
@@ -6,29 +6,28 @@ use std::{fmt, num::NonZeroUsize, str::FromStr};
 
 use serde::{Serialize, Serializer};
 
-/// How a stream departs from its plain form, in which a label stays what it is and a reward comes
-/// right after its decision.
+/// Departures of a stream from its plain form, in which labels stay and a reward comes right after its decision.
 ///
 /// As text: `plain`, `drift`, `delay100` (any number from 1), `drift+delay100`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Variant {
-    /// From round ⌊n/2⌋ of n on, the right arm is the one after the label's: (label + 1) mod arms.
+    /// Whether from round ⌊n/2⌋ of n on the right arm is the one after the label's: (label + 1) mod arms.
     pub drift: bool,
-    /// Rounds per batch, B: the rewards of rounds [jB, (j+1)B) all arrive right before round
-    /// (j+1)B, and those whose round (j+1)B is not in the stream never do. None: no delay.
+    /// Number of rounds in a batch, B, or `None` for no delay. The rewards of rounds [jB, (j+1)B) all arrive right
+    /// before round (j+1)B. If round (j+1)B is not in the stream they never arrive.
     pub delay: Option<NonZeroUsize>,
 }
 
 impl Variant {
-    /// Labels stay, rewards come at once.
+    /// The plain form: labels stay, and rewards come at once.
     pub const PLAIN: Self = Self { drift: false, delay: None };
 
-    /// The right arm of round `t`, from 0 and below `rounds`, whose row has this `label`, below `arms`.
+    /// Returns the right arm of round `t`, from 0 and below `rounds`, whose row has this `label`, below `arms`.
     pub fn right_arm(self, label: usize, t: usize, rounds: usize, arms: usize) -> usize {
         if self.drift && t >= rounds / 2 { (label + 1) % arms } else { label }
     }
 
-    /// Whether the rewards that wait arrive right before round `t`.
+    /// Returns whether the waiting rewards arrive right before round `t`.
     pub fn batch_arrives_before(self, t: usize) -> bool {
         self.delay.is_some_and(|batch| t > 0 && t.is_multiple_of(batch.get()))
     }
@@ -45,7 +44,7 @@ impl fmt::Display for Variant {
     }
 }
 
-/// Why a text names no variant.
+/// Error of a text that names no variant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is no variant; there are plain, drift, delayB with a number B from 1, and drift+delayB")]
 pub struct UnknownVariant(String);
@@ -88,9 +87,9 @@ mod tests {
         assert_eq!(Variant::default(), Variant::PLAIN);
     }
 
-    /// By hand: of 7 rounds the first 3 are before the change, and the last arm is followed by the first.
+    /// Computed by hand: of 7 rounds the first 3 are before the change, and the first arm follows the last one.
     #[test]
-    fn labels_move_on_from_the_middle() {
+    fn labels_shift_from_the_middle_on() {
         let right = |variant: Variant, label| (0..7).map(|t| variant.right_arm(label, t, 7, 3)).collect::<Vec<_>>();
         let drift = Variant { drift: true, delay: None };
         assert_eq!(right(drift, 0), [0, 0, 0, 1, 1, 1, 1]);
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_arrive_before_every_multiple_but_the_first() {
+    fn batches_arrive_before_every_multiple_of_their_size() {
         let before = |variant: Variant| (0..8).filter(|&t| variant.batch_arrives_before(t)).collect::<Vec<_>>();
         assert_eq!(before("delay3".parse().unwrap()), [3, 6]);
         assert_eq!(before("delay1".parse().unwrap()), [1, 2, 3, 4, 5, 6, 7]);

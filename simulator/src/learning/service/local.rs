@@ -12,20 +12,20 @@ use slotwise::{
 
 use super::{BanditService, Reward, ServiceChoice, ServiceError, why};
 
-/// Between one decision and the next, microseconds.
+/// Time between one decision and the next, microseconds.
 pub const ROUND_US: i64 = 1_000;
 
-/// Is told what an engine in this process does.
+/// Observer of the events in an engine in this process.
 pub trait Witness {
-    /// `event` was applied, and made this state true.
+    /// Takes `event` after it was applied and gave this state.
     ///
     /// # Errors
     ///
-    /// Ends the run: the call that applied the event fails with it.
+    /// An error ends the run: the call that applied the event fails with it.
     fn applied(&mut self, event: &Event, state: &State) -> Result<(), ServiceError>;
 }
 
-/// A witness that looks away.
+/// A witness that ignores all events.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unwitnessed;
 
@@ -37,10 +37,9 @@ impl Witness for Unwitnessed {
 
 /// The engine in this process.
 ///
-/// Its clock starts at 0 and moves 1 ms with every decision; a reward's time is that at which it
-/// arrives, the latest decision's, and not that of its own decision. The randomness of decision t is
-/// a hash of the seed and t, so nothing that happens between two decisions moves the draws of the
-/// second.
+/// Its clock starts at 0 and moves 1 ms with every decision. A reward's time is its arrival at the latest decision,
+/// not the time of its own decision. The randomness of decision t is a hash of the seed and t, so nothing that happens
+/// between two decisions changes the draws of the second.
 #[derive(Debug)]
 pub struct InProcess<W = Unwitnessed> {
     state: State,
@@ -51,24 +50,24 @@ pub struct InProcess<W = Unwitnessed> {
 }
 
 impl InProcess {
-    /// An engine without slots, whose draws follow `seed`.
+    /// Returns an engine without slots, whose draws follow `seed`.
     pub fn new(seed: u64) -> Self {
         Self::witnessed(seed, Unwitnessed)
     }
 }
 
 impl<W: Witness> InProcess<W> {
-    /// The same, whose witness is told of every event.
+    /// Returns an engine without slots, whose witness observes every event.
     pub fn witnessed(seed: u64, witness: W) -> Self {
         Self { state: State::default(), seed, decisions: 0, now_us: 0, witness }
     }
 
-    /// Everything that happened so far, folded.
+    /// Returns the state, a fold of everything that happened so far.
     pub fn state(&self) -> &State {
         &self.state
     }
 
-    /// The state and the witness, once nothing more is to happen.
+    /// Returns the state and the witness, and ends the engine.
     pub fn into_parts(self) -> (State, W) {
         (self.state, self.witness)
     }
@@ -110,7 +109,7 @@ impl<W: Witness + Send> BanditService for InProcess<W> {
         self.now_us += ROUND_US;
         let random = hash("simulator draw", &[&self.seed.to_be_bytes(), &self.decisions.to_be_bytes()]);
         self.decisions += 1;
-        // The view is gone before the event is applied: what it shares would have to be copied.
+        // The view must be gone before the event is applied, since shared parts would have to be copied.
         let decided = {
             let view = state.view();
             let draw = Draw {

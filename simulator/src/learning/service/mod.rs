@@ -1,12 +1,12 @@
-//! What is simulated against.
+//! The service that is simulated against.
 //!
-//! A loop is written once over [`Service`] and runs in this process ([`InProcess`]) or against a
-//! live server ([`Remote`]).
+//! A loop is written once over [`BanditService`] and runs in this process ([`InProcess`]) or against a live server
+//! ([`Remote`]).
 //!
-//! Invariant: when `reward` returns, the reward is durable as far as the service has a disk, and
-//! the next decision may know of it.
+//! Invariant: when `reward` returns, the reward is durable if the service has a disk, and the next decision can use
+//! it.
 //!
-//! Deliberately not here: what is asked and what is rewarded.
+//! Deliberately not here: requests and rewards themselves.
 
 mod local;
 mod remote;
@@ -29,38 +29,38 @@ pub struct ServiceChoice {
     pub arm: String,
     /// The probability with which it was drawn.
     pub propensity: f64,
-    /// The slot's model did not decide.
+    /// Whether the slot's model did not decide.
     pub fallback: bool,
 }
 
-/// Something a simulated shopper did.
+/// Reward event of a simulated shopper.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reward {
-    /// The slot.
+    /// The slot's id.
     pub slot: SlotId,
     /// The event's id.
     pub event: String,
-    /// The decision it belongs to.
+    /// Id of the decision that the event belongs to.
     pub decision: String,
     /// The kind.
     pub kind: String,
-    /// The value, in the kind's own unit; counts where the goal's kind uses it.
+    /// The value, in the kind's own unit. It counts if the goal's kind uses it.
     pub value: f64,
 }
 
-/// Why a service did not do what it was asked.
+/// Reason why a service failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
-    /// There is a slot of this name.
+    /// A slot of this id exists.
     #[error("slot '{0}' exists already; delete it first with --replace, or choose another name with --slot")]
     Exists(SlotId),
-    /// There is no slot of this name.
+    /// No slot of this id exists.
     #[error("slot '{0}' is not there (any more)")]
     NotFound(SlotId),
-    /// The slot's definition cannot be.
+    /// The slot's definition is invalid.
     #[error(transparent)]
     Change(#[from] ChangeError),
-    /// The request cannot be.
+    /// The request is invalid.
     #[error(transparent)]
     Field(#[from] FieldError),
     /// A decision showed nothing.
@@ -69,32 +69,32 @@ pub enum ServiceError {
     /// A reward event was not counted.
     #[error("the reward event '{event}' was not counted: {why}")]
     NotCounted {
-        /// Its id.
+        /// The event's id.
         event: String,
-        /// Why.
+        /// The cause.
         why: String,
     },
-    /// The witness of a run has heard enough.
+    /// The witness of a run wants no more events.
     #[error("the run was given up")]
     GivenUp,
     /// A state cannot be written as bytes.
     #[error("the state cannot be written as a snapshot: {0}")]
     Snapshot(String),
-    /// The server did not do it.
+    /// The server failed or refused the call.
     #[error(transparent)]
     Client(#[from] ClientError),
 }
 
-/// What is simulated against.
+/// A service that a simulation can run against.
 pub trait BanditService {
-    /// Makes a slot; with `replace`, deletes one of the same name first.
+    /// Creates a slot. With `replace`, deletes one of the same id first.
     fn create(
         &mut self,
         definition: Definition,
         replace: bool,
     ) -> impl Future<Output = Result<(), ServiceError>> + Send;
 
-    /// Decides which one arm to show.
+    /// Decides which arm to show.
     fn decide(&mut self, request: Request) -> impl Future<Output = Result<ServiceChoice, ServiceError>> + Send;
 
     /// Reports a reward event.
@@ -104,7 +104,7 @@ pub trait BanditService {
     fn delete(&mut self, slot: &SlotId) -> impl Future<Output = Result<(), ServiceError>> + Send;
 }
 
-/// Who makes every change.
+/// Returns the reason that the service records for each change.
 fn why() -> ChangeReason {
     ChangeReason::new("slotwise-simulator", "")
 }

@@ -8,10 +8,10 @@ use slotwise::{
 
 use super::{BanditService, Reward, ServiceChoice, ServiceError, why};
 
-/// A live server, over gRPC, as a simulator: its slots are for simulated traffic, and it reaches no others.
+/// A live server, over gRPC, called as a simulator: its slots are for simulated traffic, and it reaches no others.
 ///
-/// A reward is durable when it is answered. A decision is journalled behind its answer, so one that
-/// earns no reward event may be learned a little after the next one is made.
+/// A reward is durable when it is answered. A decision is journalled after its answer, so a decision without a reward
+/// event may be learned a little after the next decision is made.
 #[derive(Debug)]
 pub struct Remote {
     client: Client,

@@ -1,4 +1,4 @@
-//! Whether a scenario's checks measure something that there is.
+//! Validation of the checks: each must measure something that the scenario has.
 
 use super::{Checked, chance, fail};
 use crate::scenario::{
@@ -7,7 +7,7 @@ use crate::scenario::{
     time::When,
 };
 
-/// Whether a check measures something that there is.
+/// Validates that a check measures something that the scenario has.
 pub(super) fn check(scenario: &Scenario, check: &Check) -> Checked {
     for (key, name) in [("policy", &check.policy), ("over", &check.over)] {
         if let Some(name) = name {
@@ -87,7 +87,7 @@ pub(super) fn check(scenario: &Scenario, check: &Check) -> Checked {
     Ok(())
 }
 
-/// The part of the horizon at which the environment first changes for good.
+/// Returns the part of the horizon at which the environment first changes for good, or `None`.
 pub fn change_point(scenario: &Scenario) -> Option<f64> {
     let parts = scenario.drift.iter().filter_map(|drift| match drift.course {
         DriftCourse::Abrupt { at: When::Part(at), .. } => Some(at),
