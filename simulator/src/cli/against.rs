@@ -1,4 +1,4 @@
-//! Where `run` plays a scenario: in this process, or against a live server.
+//! Flags of `run` about a live server, and the choice between it and this process.
 
 use clap::Args;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -14,28 +14,28 @@ use crate::{
     scenario::Loaded,
 };
 
-/// Decisions per second at most: far beyond what one such loop can send.
+/// Maximum of decisions per second, far beyond what one such loop can send.
 const RATE_MAX: f64 = 1e6;
-/// How much faster than the shop at most: a year in half a minute.
+/// Maximum speed relative to the shop: a year in half a minute.
 const SPEED_MAX: f64 = 1e6;
 
 /// Flags about a live server.
 #[derive(Debug, Args)]
 pub(super) struct Against {
-    /// Run against this live server, as in <http://127.0.0.1:50051>, instead of in process.
+    /// Run against this live server, as in <http://127.0.0.1:50051>, instead of in this process.
     #[arg(long, value_name = "URL")]
     target: Option<String>,
-    /// Decisions per second, on average, of all policies and replications at the same time
-    /// [default: 200, or fewer where the slots' own times would get too short].
+    /// Decisions per second, on average, over all policies and replications at the same time [default: 200, or fewer
+    /// if the slots' own times would get too short].
     #[arg(long, value_name = "N", value_parser = rate, requires = "target", conflicts_with = "speed")]
     rate: Option<f64>,
-    /// The same as how many times as fast as in the shop time goes by.
+    /// Speed relative to the shop's own time, instead of --rate.
     #[arg(long, value_name = "X", value_parser = speed, requires = "target")]
     speed: Option<f64>,
-    /// What the slots' ids begin with [default: sim-SCENARIO].
+    /// Beginning of the slots' ids [default: sim-SCENARIO].
     #[arg(long, value_name = "NAME", requires = "target")]
     slot: Option<String>,
-    /// If there are slots of these ids for simulated traffic, delete them, and what they learned, first.
+    /// Delete existing slots of these ids for simulated traffic first, with what they learned.
     #[arg(long, requires = "target")]
     replace: bool,
     /// Leave the slots on the server when done.
@@ -78,7 +78,7 @@ impl Against {
         tasks.spawn_on(listen, runtime.handle());
         let progress = RunProgressBar::default();
         let report = run_live(loaded, how.given_seed(), options, runtime.handle(), &progress, &stop);
-        // Whoever listens for signals does so for ever.
+        // The task that listens for signals never ends by itself.
         runtime.shutdown_background();
         Ok(report?)
     }

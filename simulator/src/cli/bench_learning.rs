@@ -1,4 +1,4 @@
-//! `slotwise-simulator bench-learning`.
+//! The command `slotwise-simulator bench-learning`.
 
 use std::{
     error::Error,
@@ -28,42 +28,42 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(super) struct BenchLearning {
-    /// The folder of data sets: pairs NAME.csv.gz and NAME.json; may be left out with --times.
+    /// Folder of data sets: pairs NAME.csv.gz and NAME.json. Optional with --times.
     #[arg(required_unless_present = "times")]
     dir: Option<PathBuf>,
     /// Also time a decision and an update of each model, for several numbers of features.
     #[arg(long)]
     times: bool,
-    /// Only these sets, by the names of their files [default: all in the folder].
+    /// Run only these sets, by the names of their files [default: all in the folder].
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', requires = "dir")]
     sets: Option<Vec<String>>,
-    /// These variants of every set: plain, drift, delayB, drift+delayB
-    /// [default: plain, and with more than two classes also drift, delay100, delay1000].
+    /// Variants of every set: plain, drift, delayB, drift+delayB [default: plain, and with more than two classes also
+    /// drift, delay100, delay1000].
     #[arg(long, value_name = "VARIANT,...", value_delimiter = ',', requires = "dir")]
     variants: Option<Vec<Variant>>,
-    /// A run for each of the seeds 0 to N − 1.
+    /// Run each of the seeds 0 to N − 1.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=SEEDS_MAX))]
     seeds: u64,
-    /// Runs at the same time; changes no result [default: as many as the machine has processors].
+    /// Maximum of runs at the same time. Changes no result [default: one per processor].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
     #[command(flatten)]
     learning: LearningFlags,
-    /// Learn a reward only when its window closes, so many rounds after its decision [default: on arrival].
+    /// Learn a reward only when its window closes, this many rounds after its decision [default: on arrival].
     #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u32).range(1000..))]
     at_close: Option<u32>,
-    /// How far a loss may lie above a peer's, in standard errors of their difference.
+    /// Standard errors of their difference by which a loss may lie above a peer's.
     #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = tolerance)]
     tolerance: f64,
-    /// Print one JSON object, but for --times the same bytes every time; its keys are described in the long help.
+    /// Print one JSON object. Without --times its bytes are the same every time. The long help describes its keys.
     #[arg(long)]
     json: bool,
 }
 
 const AFTER_HELP: &str = "\
 Each run is a pass over a set in the order of its seed, in this process. The loss is the mean of 1 - reward over the
-rows as they come; \"last 20 %\" counts the rounds from floor(0.8 n) on; the bars are the loss of each tenth, between
-the first's and the last's number. The µs per round are wall time while the other threads ran.
+rows as they come. \"last 20 %\" counts the rounds from floor(0.8 n) on. The bars show the loss of each tenth, between
+the numbers of the first and the last tenth. The µs per round are wall time while the other threads ran.
 
 Variants:
   plain         each reward arrives right after its decision
@@ -71,21 +71,21 @@ Variants:
   delayB        the rewards of rounds [jB, (j+1)B) all arrive right before round (j+1)B, or never
   drift+delayB  both
 
-A row holds if its mean loss is at most that of every tuned peer and below that of every untuned one, where peers were
+A row holds if its mean loss is at most that of every tuned peer and below that of every untuned one, if peers were
 measured on the same stream. \"tuned\" peers have the best configuration of a grid for that set or over all sets.
-\"reference\" learners are shown only.
+\"reference\" learners are shown only for comparison.
 
 --times prints a second table, measured one call after another once all runs are over: rewards in [0, 1] and 20 arms, for
-d encoded features, the constant 1 among them. A decision ranks one place by Thompson sampling; an update learns one reward
-at rows that were encoded before. \"portfolio, undecided\" is one whose models all decide. Without DIR it is the only
-table, and the exit code 0.
+d encoded features, the constant 1 included. A decision ranks one position by Thompson sampling. An update learns one
+reward at rows that were encoded before. \"portfolio, undecided\" is a portfolio whose models all decide. Without DIR
+this is the only table, and the exit code is 0.
 
-Exit codes: 0 every row with peers holds, 1 at least one is a regression, 2 usage, 3 could not run.
+Exit codes: 0 every row with peers holds, 1 at least one row is a regression, 2 usage, 3 could not run.
 
 Keys of --json:
-  model, exploration    the slots' model; their width multiplier, null where left at its default
-  policy, at_close      how scores became probabilities; rounds until a reward was learned, null: on arrival
-  silent_zeros          whether a reward of 0 was no event
+  model, exploration    the slots' model; their width multiplier, null for the default
+  policy, at_close      the slots' policy; rounds until a reward was learned, null for on arrival
+  silent_zeros          whether a reward of 0 sent no event
   seeds, tolerance      runs of each row; standard errors
   rows                  per set and variant:
     dataset, variant, rounds, arms
@@ -93,15 +93,15 @@ Keys of --json:
     loss_by_tenth                ten losses, null for an empty tenth
     uniform_loss                 1 - 1/arms
     best_tuned, best_untuned, best_reference
-                                 learner, loss, standard_error; null where there is none
-    difference                   the mean loss less the best peer's, tuned or not; null without peers
+                                 learner, loss, standard_error; null if there is none
+    difference                   the mean loss minus the best peer's, tuned or not; null without peers
     verdict                      \"holds\", \"regression\" or \"no_peers\"
     missed                       the best peer that was missed, or null
     runs                         per seed: seed, loss, loss_last_20_percent, rewards, fallbacks, loss_by_tenth
-  regressions           the rows that are one, \"DATASET VARIANT\"
+  regressions           the rows with a regression, \"DATASET VARIANT\"
   times                 only with --times, and without DIR the only key; per model and number of features:
     model, dimensions            its name; d
-    dimensions_of_model          of the posteriors that decide, at most; 0 without features
+    dimensions_of_model          largest of the posteriors that decide; 0 without features
     deciding                     models whose scores make a decision
     decision_us, update_us       µs";
 
@@ -110,7 +110,7 @@ fn tolerance(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "must be a number of at least 0".to_owned())
 }
 
-/// Without repeats, in the order of their first mention.
+/// Removes repeats and keeps the order of the first mention.
 fn each_once(named: Vec<Variant>) -> Vec<Variant> {
     let mut once = Vec::new();
     for variant in named {
@@ -121,7 +121,7 @@ fn each_once(named: Vec<Variant>) -> Vec<Variant> {
     once
 }
 
-/// What is printed as JSON where times were asked for.
+/// The JSON that is printed with times.
 #[derive(Debug, Serialize)]
 struct WithTimes<'a> {
     #[serde(flatten)]
@@ -130,11 +130,11 @@ struct WithTimes<'a> {
 }
 
 impl BenchLearning {
-    /// Whether every row holds, as an exit code.
+    /// Runs the command. The exit code says whether every row holds.
     pub(super) fn run(mut self, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error>> {
         let (json, timed) = (self.json, self.times);
         let report = self.dir.take().map(|dir| self.report(dir)).transpose()?;
-        // A closed pipe is no error of ours.
+        // A closed pipe is not an error of this program.
         if let Some(report) = &report
             && !(json && timed)
         {
@@ -183,7 +183,7 @@ impl BenchLearning {
 mod tests {
     use super::*;
 
-    /// Times are the one key that is not the same twice: what compares reports leaves it out by not asking.
+    /// Times are the only key that differs between two runs. A program that compares reports does not ask for them.
     #[test]
     fn times_are_one_key_beside_those_of_the_report() {
         let keys = |text: &str| {

@@ -1,4 +1,4 @@
-//! `slotwise-simulator compare` and `sweep`: one scenario under several settings.
+//! The commands `slotwise-simulator compare` and `sweep`: one scenario under several settings.
 
 use std::{
     fs,
@@ -17,9 +17,9 @@ use crate::{report::show, scenario::PolicySpec};
 #[derive(Debug, Args)]
 #[command(after_long_help = COMPARE_HELP)]
 pub(super) struct Compare {
-    /// The first slot: a document as `slotwise slots apply` reads it.
+    /// The first slot: a document that `slotwise slots apply` reads.
     a: PathBuf,
-    /// The second.
+    /// The second slot.
     b: PathBuf,
     /// A shipped scenario's name, or a .toml file.
     #[arg(long, value_name = "SCENARIO")]
@@ -29,8 +29,8 @@ pub(super) struct Compare {
 }
 
 const COMPARE_HELP: &str = "\
-Both slots meet the same shoppers, in the place of the scenario's policies. Arms, ids and the default arm are the
-scenario's; what a document leaves out is as in the scenario's slot. Rewards are measured by the scenario's goal.
+Both slots replace the scenario's policies and meet the same shoppers. Arms, ids and the default arm are the scenario's.
+Settings that a document leaves out are those of the scenario's slot. The scenario's goal defines the rewards.
 
 Exit codes: 0 ran, 2 the scenario or a document cannot be used, 3 could not run.";
 
@@ -56,7 +56,7 @@ fn name(file: &Path) -> String {
     file.file_stem().map_or_else(|| file.display().to_string(), |stem| stem.to_string_lossy().replace(':', "_"))
 }
 
-/// What a slot's document says, without what a scenario says itself.
+/// Returns the settings of a slot's document, without the parts that a scenario defines itself.
 fn slot(file: &Path) -> Result<Table, CommandError> {
     let wrong = |message: String| CommandError::Slot { file: file.to_owned(), message };
     let text = fs::read_to_string(file).map_err(|why| wrong(format!("cannot be read: {why}")))?;
@@ -82,7 +82,7 @@ pub(super) struct Sweep {
 
 const SWEEP_HELP: &str = "\
 Runs the scenario once for each value, all with the same seed, and prints the first policy's reward against the value.
-A setting of the slot is one of every policy that does not set it itself.
+A setting of the slot applies to every policy that does not set it itself.
 
 Exit codes: 0 ran, 2 the scenario cannot be used, 3 could not run.";
 
@@ -91,7 +91,7 @@ impl Sweep {
         let (key, values) = self.over.split_once('=').unwrap_or((self.over.as_str(), ""));
         let values: Vec<&str> = values.split(',').map(str::trim).filter(|value| !value.is_empty()).collect();
         let mut loaded = Vec::new();
-        // All are loaded before the first is run: a mistake is told at once.
+        // All scenarios are loaded before the first is run, so that a mistake is reported at once.
         for value in &values {
             loaded.push((value, self.how.with(format!("{key}={value}")).load(&self.scenario)?));
         }

@@ -1,4 +1,4 @@
-//! `slotwise-simulator replay` of a log: which candidates, and what is printed.
+//! The command `slotwise-simulator replay` for a log of decisions: candidates and output.
 
 use std::{error::Error, io::Write, num::NonZeroUsize, path::PathBuf, thread};
 
@@ -16,49 +16,51 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Logged decisions")]
 pub(super) struct Logged {
-    /// What the file is [default: by its first line].
+    /// Format of the file [default: detected by its first line].
     #[arg(long)]
     pub(super) form: Option<Form>,
-    /// Evaluate the policies of this file (a scenario, a file with [slot] and [[policies]], or a slot's file) instead of that of --model and --policy.
+    /// Evaluate the policies of this file (a scenario, a file with [slot] and [[policies]], or a slot's file) instead
+    /// of the one of --model and --policy.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "policy", "exploration"])]
     policies: Option<String>,
-    /// Evaluate always showing this arm, too; may be repeated.
+    /// Also evaluate showing this arm always. May be repeated.
     #[arg(long, value_name = "ARM")]
     arm: Vec<String>,
-    /// What policies learn from.
+    /// Decisions that policies learn from.
     #[arg(long, value_enum, value_name = "WHAT")]
     learn: Option<Learn>,
-    /// With --learn first: the part of the decisions that is learned from [default: 0.5].
+    /// With --learn first: part of the decisions that is learned from [default: 0.5].
     #[arg(long, value_name = "PART", value_parser = part)]
     first: Option<f64>,
-    /// With --learn matched: propensities below this are taken for this, which accepts more decisions, with some bias [default: the smallest].
+    /// With --learn matched: treat smaller propensities as this one, which accepts more decisions with some bias
+    /// [default: the smallest].
     #[arg(long, value_name = "P", value_parser = part)]
     least_propensity: Option<f64>,
-    /// Open Bandit Dataset: what its items are.
+    /// Open Bandit Dataset: file of its items.
     #[arg(long, value_name = "FILE")]
     items: Option<PathBuf>,
-    /// Open Bandit Dataset: this position alone.
+    /// Open Bandit Dataset: evaluate this position alone.
     #[arg(long, value_name = "N")]
     position: Option<u32>,
-    /// Journal export: only decisions whose window had closed.
+    /// Journal export: use only decisions whose window had closed.
     #[arg(long)]
     complete: bool,
-    /// The confidence of the intervals [default: 0.95].
+    /// Confidence of the intervals [default: 0.95].
     #[arg(long, value_name = "C", value_parser = part)]
     confidence: Option<f64>,
-    /// Policies at a time [default: one per core].
+    /// Maximum of policies at the same time [default: one per core].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 }
 
-/// What policies learn from.
+/// Decisions that policies learn from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Learn {
-    /// Decisions at which their own draw matches what was logged: as if they had run by themselves.
+    /// Decisions at which a policy's own draw matches the logged arm, as if it had run by itself.
     Matched,
-    /// Every logged decision before.
+    /// Every earlier decision of the log.
     All,
-    /// The first part of the decisions, with its rewards that come later, and then nothing; the rest is evaluated.
+    /// The first part of the decisions, with their rewards even if these come later. The rest is evaluated.
     First,
 }
 
@@ -67,7 +69,7 @@ fn part(text: &str) -> Result<f64, String> {
 }
 
 impl Logged {
-    /// The first flag that was given although it is only for logs.
+    /// Returns the first given flag that is only for logs, or `None`.
     pub(super) fn given(&self) -> Option<&'static str> {
         let Self {
             form: _,
@@ -132,13 +134,13 @@ impl Logged {
         };
         let report = evaluate(&read, &candidates, &options, &EvaluationProgressBar::default())?;
         let text = if log.json { report.json()? } else { text::text(&report) };
-        // A closed pipe is no error of ours.
+        // A closed pipe is not an error of this program.
         let _ = writeln!(out, "{text}");
         Ok(())
     }
 }
 
-/// What the flags that a log shares with a classification set say.
+/// Values of the flags that a log shares with a classification set.
 pub(super) struct Asked {
     pub(super) file: PathBuf,
     pub(super) form: Form,
@@ -149,7 +151,8 @@ pub(super) struct Asked {
     pub(super) json: bool,
 }
 
-/// The log's own policy and uniform choice, then what was asked for; a policy of that name replaces uniform choice.
+/// Returns the log's own policy and uniform choice, then the requested ones. A policy called "uniform" replaces
+/// uniform choice.
 fn candidates(
     log: &Log,
     file: Option<&str>,

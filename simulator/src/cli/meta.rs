@@ -1,4 +1,4 @@
-//! `slotwise-simulator meta`.
+//! The command `slotwise-simulator meta`.
 
 use std::{error::Error, io::Write, num::NonZeroU64, path::PathBuf, process::ExitCode};
 
@@ -16,15 +16,15 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(super) struct Meta {
-    /// The data set: NAME.csv.gz, NAME.json, or NAME alone for the pair.
+    /// Data set: NAME.csv.gz, NAME.json, or NAME alone for the pair.
     dataset: PathBuf,
-    /// The seed of the order and of the draws, in both runs.
+    /// Seed of the order and of the draws, in both runs.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Stop after so many rows [default: all].
+    /// Stop after this many rows [default: all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
-    /// Also compare the whole state after every so many decisions, and at the end.
+    /// Also compare the whole state after this many decisions each time, and at the end.
     #[arg(long, value_name = "N", default_value = "1000")]
     snapshot_every: NonZeroU64,
     #[command(flatten)]
@@ -33,12 +33,12 @@ pub(super) struct Meta {
 
 const AFTER_HELP: &str = "\
 Replays the set twice at the same time with the same seed, in this process. Every event is compared as the journal
-stores it, and the state as a snapshot stores it, byte by byte; the first byte that differs ends both runs.
+stores it, and the state as a snapshot stores it, byte by byte. The first difference ends both runs.
 
 Exit codes: 0 the runs are equal, 1 they differ, 2 usage, 3 could not run.";
 
 impl Meta {
-    /// Whether the runs are equal, as an exit code.
+    /// Runs the command. The exit code says whether the runs are equal.
     pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error>> {
         let dataset = Dataset::read(&self.dataset)?;
         let options = ReplayOptions {
@@ -51,7 +51,7 @@ impl Meta {
             ..ReplayOptions::default()
         };
         let (name, seed) = (dataset.name(), self.seed);
-        // A closed pipe is no error of ours.
+        // A closed pipe is not an error of this program.
         Ok(match meta(&options, &dataset, self.snapshot_every, &mut ReplayProgressBar::default())? {
             Verdict::Equal(equal) => {
                 let _ = writeln!(out, "{name}, seed {seed}, twice: {equal}");

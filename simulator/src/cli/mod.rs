@@ -1,10 +1,16 @@
 //! The command line.
 //!
-//! Parses, starts the runtime, and prints an error as one line with a hint. Usage errors are clap's,
-//! exit code 2; other errors have exit code 1, or 3 from the commands whose 1 is a result: that the service
-//! learns worse than it should (`bench-learning`), that two runs differ (`meta`), or that a server does not hold (`soak`).
-//! Scenarios have exit codes of their own: 0 all checks hold, 1 one fails, 2 bad scenario, 3 could not run, 4 inconclusive.
-//! Results go to standard output, progress to standard error.
+//! It parses, starts the runtime, and prints an error as one line with a hint. Results go to standard output, progress
+//! to standard error.
+//!
+//! Exit codes:
+//!
+//! * Usage errors are clap's, exit code 2.
+//! * Other errors have exit code 1.
+//! * `bench-learning`, `meta` and `soak` use 1 for a negative result (a worse loss, different runs, a server that does
+//!   not hold), and 3 for errors.
+//! * Scenarios use 0 if all checks hold, 1 if one fails, 2 for a bad scenario, 3 if it could not run, and 4 if it is
+//!   inconclusive.
 
 mod against;
 mod bench_learning;
@@ -29,10 +35,10 @@ use slotwise::{
     cli::terminal::{Escaping, printable},
 };
 
-/// The exit code of a command that could not run, where 1 is a result.
+/// Exit code of a command that could not run, if 1 is a result.
 const COULD_NOT_RUN: u8 = 3;
 
-/// Passes at most: each is a pass over the whole set.
+/// Maximum of passes. Each goes over the whole set.
 const SEEDS_MAX: u64 = 1_000;
 
 /// Tests a Slotwise policy before a shopper meets it.
@@ -45,42 +51,43 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum SimulatorCommand {
-    /// Run a scenario, in this process or against a live server: its policies meet the same simulated shoppers, and its checks hold or do not.
+    /// Run a scenario, in this process or against a live server: its policies meet the same simulated shoppers, and
+    /// its checks are tested.
     Run(scenario::Run),
-    /// List the scenarios that come with the program.
+    /// List the shipped scenarios.
     List,
-    /// What a scenario is about, what is true in it, and what must hold.
+    /// Describe a scenario: its subject, its truth, and its checks.
     Explain(scenario::Explain),
     /// Write a commented scenario to begin with.
     New(scenario::New),
-    /// Two slot configurations on one scenario.
+    /// Compare two slot configurations on one scenario.
     Compare(compare::Compare),
-    /// One scenario for several values of a setting: a table and a plot of the reward against it.
+    /// Run one scenario for several values of a setting: a table and a plot of the reward against it.
     Sweep(compare::Sweep),
-    /// Logged data: what would policies have earned? Of a journal export or the Open Bandit Dataset, off policy with
-    /// intervals; a classification set is streamed as a bandit (context = features, arms = classes, reward 1 for the right one).
+    /// Evaluate policies on logged data: a journal export or the Open Bandit Dataset, off policy with intervals. A
+    /// classification set is streamed as a bandit (context = features, arms = classes, reward 1 for the right one).
     Replay(Box<replay::Replay>),
-    /// How well it learns: every set of a folder, over many seeds, beside what other learners reach.
+    /// Measure learning: every set of a folder, over many seeds, beside the losses of other learners.
     BenchLearning(bench_learning::BenchLearning),
-    /// Whether a seed gives the same bytes twice: events and snapshots of two runs, compared byte by byte.
+    /// Compare events and snapshots of two runs of one seed, byte by byte.
     Meta(meta::Meta),
-    /// Load on a live server by the wall clock, to see that it holds: no errors, and memory that does not grow.
+    /// Put load on a live server by the wall clock, to see that it holds: no errors, and memory that does not grow.
     Soak(soak::Soak),
 }
 
-/// Flags about how a slot learns.
+/// Flags about a slot's learning.
 #[derive(Debug, Args)]
 struct LearningFlags {
-    /// How the slot learns.
+    /// Model of the slot.
     #[arg(long, value_enum, default_value_t)]
     model: ModelFlag,
-    /// How scores become probabilities.
+    /// Policy of the slot, which turns scores into probabilities.
     #[arg(long, value_enum, default_value_t)]
     policy: PolicyFlag,
     /// The slot's width multiplier, 0 to 10 [default: the slot's own].
     #[arg(long, value_name = "X")]
     exploration: Option<f64>,
-    /// Send only the rewards of 1; a reward of 0 is the slot's default, and no event.
+    /// Send only rewards of 1. A reward of 0 is the slot's default and sends no event.
     #[arg(long)]
     silent_zeros: bool,
 }
@@ -89,14 +96,14 @@ struct LearningFlags {
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum ModelFlag {
-    /// Several models, weighted by how well they foresaw.
+    /// Several models, weighted by their predictions.
     #[default]
     Portfolio,
     /// Linear in the context, one posterior per arm.
     Linear,
-    /// The same with products of features.
+    /// Linear with products of features.
     Interactions,
-    /// The same with random Fourier features of the numbers.
+    /// Linear with random Fourier features of the numbers.
     Fourier,
     /// A rate per arm, without features.
     BetaBernoulli,
@@ -105,7 +112,7 @@ enum ModelFlag {
 }
 
 impl ModelFlag {
-    /// With the parameters that the API gives a model where none are said.
+    /// Returns the model with the API's default parameters.
     fn spec(self) -> ModelSpec {
         match self {
             Self::Portfolio => ModelSpec::default(),
@@ -126,25 +133,25 @@ fn expanded(expansion: Expansion) -> ModelSpec {
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum PolicyFlag {
-    /// The probability of being the best under the posterior.
+    /// Each arm by its probability of being the best under the posterior.
     #[default]
     ThompsonSampling,
-    /// The same for each.
+    /// The same probability for each arm.
     Uniform,
-    /// The first class.
+    /// Always the first class.
     FixedOrder,
-    /// The largest mean.
+    /// Always the largest mean.
     Greedy,
-    /// The largest mean, and with probability 0.05 any.
+    /// The largest mean, and with probability 0.05 any arm.
     EpsilonGreedy,
-    /// The largest upper confidence bound.
+    /// Always the largest upper confidence bound.
     LinUcb,
-    /// By the inverse of the gap to the largest mean.
+    /// Probabilities by the inverse of the gap to the largest mean.
     SquareCb,
 }
 
 impl PolicyFlag {
-    /// With the parameters that the API gives a policy where none are said.
+    /// Returns the policy with the API's default parameters.
     fn policy(self) -> bandit::Policy {
         match self {
             Self::ThompsonSampling => bandit::Policy::ThompsonSampling,
@@ -189,7 +196,7 @@ pub fn main() -> ExitCode {
 
 fn report_error(why: &(dyn Error + 'static)) {
     let mut line = why.to_string();
-    // The cause, where the message does not tell it already.
+    // The cause is printed if the message does not contain it already.
     if let Some(source) = why.source().map(ToString::to_string)
         && !line.contains(&source)
     {

@@ -1,6 +1,6 @@
-//! How far a run is, for people: a bar on a terminal, elsewhere a line every 10 %; always on standard error.
+//! Progress for people: a bar on a terminal, elsewhere a line every 10 %, always on standard error.
 //!
-//! Deliberately not here: anything that becomes part of a report.
+//! Deliberately not here: parts of a report.
 
 use std::{
     io::{IsTerminal as _, Write as _},
@@ -20,10 +20,10 @@ use crate::{
     run::episode,
 };
 
-/// Rows between two looks of the bar: it is drawn at most twenty times a second anyway.
+/// Rows between two updates of the bar, which is drawn at most twenty times a second anyway.
 const ROWS_PER_TICK: usize = 64;
 
-/// Shows the progress of a replay, pass by pass.
+/// Progress of a replay, pass by pass.
 #[derive(Debug, Default)]
 pub struct ReplayProgressBar {
     pass: Option<ReplayBar>,
@@ -35,12 +35,12 @@ struct ReplayBar {
     rounds: usize,
     done: usize,
     stopwatch: Stopwatch,
-    /// None: there is no terminal.
+    /// The bar, or `None` without a terminal.
     bar: Option<ProgressBar>,
 }
 
 fn say(line: impl std::fmt::Display) {
-    // A closed standard error is no error of ours.
+    // A closed standard error is not an error of this program.
     let _ = writeln!(std::io::stderr(), "{}", slotwise::cli::terminal::printable(&line.to_string()));
 }
 
@@ -74,7 +74,7 @@ impl ReplayProgress for ReplayProgressBar {
                 bar.set_position(done as u64);
             }
         } else if done * 10 / pass.rounds > (done - 1) * 10 / pass.rounds {
-            // The first row beyond each tenth.
+            // A line is written at the first row beyond each tenth.
             let rows_per_s = done as f64 / pass.stopwatch.seconds();
             say(format_args!(
                 "seed {}: {} %, {done} of {} rows, loss {loss:.4}, {rows_per_s:.0} rows/s",
@@ -96,10 +96,10 @@ impl ReplayProgress for ReplayProgressBar {
     }
 }
 
-/// Shows the progress of many runs at once.
+/// Progress of many runs at once.
 #[derive(Debug, Default)]
 pub struct BenchProgressBar {
-    /// None: not begun.
+    /// The bar, once the runs have begun.
     course: OnceLock<BarCourse>,
 }
 
@@ -110,7 +110,7 @@ struct BarCourse {
     rounds: usize,
     rounds_done: AtomicUsize,
     stopwatch: Stopwatch,
-    /// None: there is no terminal.
+    /// The bar, or `None` without a terminal.
     bar: Option<ProgressBar>,
 }
 
@@ -164,10 +164,10 @@ impl BenchProgress for BenchProgressBar {
     }
 }
 
-/// Shows the progress of a scenario's replications.
+/// Progress of a scenario's replications.
 #[derive(Debug, Default)]
 pub struct RunProgressBar {
-    /// None: not begun.
+    /// The bar, once the run has begun.
     run: OnceLock<RunBar>,
 }
 
@@ -178,7 +178,7 @@ struct RunBar {
     decisions: u64,
     decisions_done: AtomicU64,
     stopwatch: Stopwatch,
-    /// None: there is no terminal.
+    /// The bar, or `None` without a terminal.
     bar: Option<ProgressBar>,
 }
 
@@ -205,7 +205,7 @@ impl episode::RunProgress for RunProgressBar {
         if let Some(bar) = &run.bar {
             bar.set_position(done);
         } else if done * 10 / run.decisions.max(1) > before * 10 / run.decisions.max(1) {
-            // Only one thread brings it beyond a tenth.
+            // Only one thread passes each tenth.
             let per_s = done as f64 / run.stopwatch.seconds();
             let (replications, all) = (run.done.load(Ordering::Relaxed), run.count);
             let percent = done * 100 / run.decisions.max(1);
@@ -230,10 +230,10 @@ impl episode::RunProgress for RunProgressBar {
     }
 }
 
-/// Shows the progress of an evaluation, over all its policies.
+/// Progress of an evaluation, over all its policies.
 #[derive(Debug, Default)]
 pub struct EvaluationProgressBar {
-    /// None: not begun.
+    /// The bar, once the evaluation has begun.
     course: OnceLock<EvaluationBar>,
 }
 
@@ -242,7 +242,7 @@ struct EvaluationBar {
     decisions: usize,
     done: AtomicUsize,
     stopwatch: Stopwatch,
-    /// None: there is no terminal.
+    /// The bar, or `None` without a terminal.
     bar: Option<ProgressBar>,
 }
 
@@ -263,7 +263,7 @@ impl evaluate::Watch for EvaluationProgressBar {
         if let Some(bar) = &course.bar {
             bar.set_position(done as u64);
         } else if done * 10 / course.decisions.max(1) > before * 10 / course.decisions.max(1) {
-            // Only one thread brings it beyond a tenth.
+            // Only one thread passes each tenth.
             let percent = done * 100 / course.decisions.max(1);
             say(format_args!("{percent} %, {done} of {} decisions over all policies", course.decisions));
         }

@@ -1,4 +1,4 @@
-//! `slotwise-simulator replay`.
+//! The command `slotwise-simulator replay`.
 
 use std::{error::Error, io::Write, num::NonZeroUsize, path::PathBuf};
 
@@ -21,32 +21,32 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(super) struct Replay {
-    /// A classification set (NAME.csv.gz, NAME.json, or NAME alone for the pair), or a log of decisions: what
-    /// `slotwise journal export` writes, the dsjson log of Vowpal Wabbit or Personalizer, CSV with the columns time, arm,
+    /// Classification set (NAME.csv.gz, NAME.json, or NAME alone for the pair), or a log of decisions: the output of
+    /// `slotwise journal export`, the dsjson log of Vowpal Wabbit or Personalizer, CSV with the columns time, arm,
     /// propensity and reward, or the Open Bandit Dataset's rows.
     dataset: PathBuf,
     #[command(flatten)]
     live: Live,
-    /// The seed of the order and, in process, of the draws; of a log, of the draws.
+    /// Seed of the order and, in this process, of the draws. For a log, seed of the draws.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// A pass for each of the seeds 0 to N − 1.
+    /// Run a pass for each of the seeds 0 to N − 1.
     #[arg(long, value_name = "N", conflicts_with = "seed", value_parser = clap::value_parser!(u64).range(1..=SEEDS_MAX))]
     seeds: Option<u64>,
-    /// Stop after so many rows [default: all].
+    /// Stop after this many rows [default: all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
-    /// From the middle of the rounds on, the right arm is the one after the label's.
+    /// From the middle of the rounds on, make the arm after the label's the right one.
     #[arg(long)]
     drift: bool,
-    /// Rewards arrive in batches: those of B rounds right before the round after them.
+    /// Deliver rewards in batches: those of B rounds right before the round after them.
     #[arg(long, value_name = "B")]
     delay: Option<NonZeroUsize>,
     #[command(flatten)]
     learning: LearningFlags,
     #[command(flatten)]
     logged: Logged,
-    /// Print one JSON object; its keys are described in the long help.
+    /// Print one JSON object. The long help describes its keys.
     #[arg(long)]
     json: bool,
 }
@@ -54,14 +54,14 @@ pub(super) struct Replay {
 /// Flags about a live server.
 #[derive(Debug, Args)]
 struct Live {
-    /// A live server, as in <http://127.0.0.1:50051>; without it the engine runs in this process.
+    /// Run against this live server, as in <http://127.0.0.1:50051>, instead of in this process.
     #[arg(long, value_name = "URL")]
     target: Option<String>,
-    /// With --target: the slot's id [default: replay-DATASET-SEED]; with --seeds, the seed is added to it. Of a journal
+    /// With --target: the slot's id [default: replay-DATASET-SEED], to which --seeds adds the seed. For a journal
     /// export: the slot whose decisions are evaluated [default: the only one].
     #[arg(long, value_name = "NAME")]
     slot: Option<String>,
-    /// If the slot exists, delete it, and what it learned, first.
+    /// Delete an existing slot of this id first, with what it learned.
     #[arg(long, requires = "target")]
     replace: bool,
     /// Leave the slot on the server when done.
@@ -71,45 +71,46 @@ struct Live {
 
 const AFTER_HELP: &str = "\
 A CLASSIFICATION SET is streamed through a slot as a bandit. Without --target the same command prints the same bytes every time.
-With it the slot is deleted when done, also after Ctrl-C, SIGTERM or a failure, unless --keep is given.
+With --target the slot is deleted when done, also after Ctrl-C, SIGTERM or a failure, unless --keep is given.
 
-The loss is the mean of 1 - reward over the rows as they come; \"last 20 %\" counts the rounds from floor(0.8 n) on.
-With --delay B the rewards of rounds [jB, (j+1)B) all arrive right before round (j+1)B; what would arrive after the
-last round never does. With --drift the right arm is (label + 1) mod arms from round floor(n/2) on.
+The loss is the mean of 1 - reward over the rows as they come. \"last 20 %\" counts the rounds from floor(0.8 n) on.
+With --delay B the rewards of rounds [jB, (j+1)B) all arrive right before round (j+1)B. Rewards that would arrive after
+the last round never do. With --drift the right arm is (label + 1) mod arms from round floor(n/2) on.
 
 Keys of --json:
   dataset, rows, arms   the set's name, its number of rows, its number of classes
   service               \"in_process\" or \"grpc\"
-  model, exploration    the slot's model; its width multiplier, null where left at its default
-  policy                how scores became probabilities
+  model, exploration    the slot's model; its width multiplier, null for the default
+  policy                the slot's policy
   rounds                rows of a pass
   variant               \"plain\", \"drift\", \"delayB\" or \"drift+delayB\"
-  silent_zeros          whether a reward of 0 was no event
+  silent_zeros          whether a reward of 0 sent no event
   runs                  per seed: seed, loss, loss_last_20_percent, rewards, fallbacks, loss_by_tenth
   loss                  over the seeds: mean, standard_error (null for one seed)
-  loss_last_20_percent  the same over the last 20 %
+  loss_last_20_percent  mean and standard_error over the last 20 %
 
-A LOG OF DECISIONS is evaluated off policy: what would policies have earned per decision? Each decides at every logged
-moment, in order of time, in this process; the weight of a logged decision is its probability of what was shown over the
-logged one. IPS is the mean of weight x reward; self-normalised, the same over the sum of the weights; doubly robust adds
-what the default slot foresaw of all arms, learning from the log as it goes. All three hold for a policy that learns on
-the way as for one that does not. Replay is the mean reward of the decisions that match the policy's own draw, accepted
-with least propensity / propensity.
---learn matched: a policy learns from those decisions alone, as if it had run by itself for so many.
---learn all: from every logged decision, which it would have had only if it had shown what was logged.
---learn first: from the first part, also from its rewards that come later; everything is evaluated on the rest.
-A policy's mode, holdout, analysis slice and stickiness are set aside: the policy itself is evaluated.
-docs/simulator/evaluation.md says when which is to be trusted. An estimate that the log does not allow is refused.
+A LOG OF DECISIONS is evaluated off policy: it estimates what policies would have earned per decision. Each policy
+decides at every logged moment, in order of time, in this process. The weight of a logged decision is the policy's
+probability of the shown arm over the logged probability. IPS is the mean of weight x reward. The self-normalised
+estimate is the sum of weight x reward over the sum of the weights. The doubly robust estimate adds the predictions of
+the default slot for all arms, which learns from the log on the way. All three hold for policies that learn on the way
+and for those that do not. Replay is the mean reward of the decisions that match the policy's own draw, accepted with
+probability least propensity / propensity.
+--learn matched: a policy learns from those decisions alone, as if it had run by itself.
+--learn all: a policy learns from every logged decision, as if it had shown the logged arms.
+--learn first: a policy learns from the first part, with its rewards that come later, and is evaluated on the rest.
+A policy's mode, holdout, analysis slice and stickiness are set aside, so that the policy itself is evaluated.
+docs/simulator/evaluation.md says when to trust which estimate. An estimate that the log does not allow is refused.
 
-Keys of --json for a log, where an estimate is mean, standard_error, low, high, confidence:
+Keys of --json for a log, in which an estimate is mean, standard_error, low, high, confidence:
   log                   name, form, decisions, learned_before, arms, from_us, until_us, reward (an estimate), rewarded,
                         left_out (counts by reason), zero_propensity (part of the decisions), incomplete, slates
   calibration           smallest and largest propensity, certain (part of the decisions), warnings, and the mean weights
                         (mean, standard_error, effective) uniform, own_shares, and of each of arms
   seed, learning, least_propensity
-  policies              per policy: name, ips, self_normalised, doubly_robust, over_log, replay (estimates, null where
+  policies              per policy: name, ips, self_normalised, doubly_robust, over_log, replay (estimates, null if
                         refused), direct (the reward model alone), accepted, acceptable, mean_weight, mean_weight_error,
-                        effective, largest_weight, refused, learned, fallbacks, set_aside (settings), and the same per position in
+                        effective, largest_weight, refused, learned, fallbacks, set_aside (settings), and these keys per position in
                         positions";
 
 impl Replay {
@@ -149,12 +150,12 @@ impl Replay {
         let report = runtime.block_on(async {
             match &options.target {
                 Some(_) => Box::pin(until_told(&stop, replaying)).await,
-                // It has nothing to take away, and would not hear.
+                // A run in this process has nothing to clean up and does not wait for signals.
                 None => replaying.await,
             }
         })?;
         let text = if self.json { report.json()? } else { report.text() };
-        // A closed pipe is no error of ours.
+        // A closed pipe is not an error of this program.
         let _ = writeln!(out, "{text}");
         Ok(())
     }

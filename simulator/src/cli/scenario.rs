@@ -1,4 +1,4 @@
-//! `slotwise-simulator run`, `list`, `explain` and `new`: scenarios.
+//! The commands `slotwise-simulator run`, `list`, `explain` and `new`.
 
 use std::{
     error::Error,
@@ -23,31 +23,31 @@ use crate::{
     scenario::{Changes, Loaded, ScenarioError, load, shipped},
 };
 
-/// The exit code of a scenario that cannot be used.
+/// Exit code of a scenario that cannot be used.
 const BAD_SCENARIO: u8 = 2;
 
-/// A scenario that `new` begins with.
+/// The scenario that `new` writes.
 const TEMPLATE: &str = include_str!("../../scenarios/template.toml");
 
-/// What is changed of a scenario, and how it is run.
+/// Flags that change a scenario or say how it is run.
 #[derive(Debug, Clone, Args)]
 pub(super) struct RunFlags {
-    /// The small version, fit for CI.
+    /// Run the small version, fit for CI.
     #[arg(long)]
     small: bool,
     /// Change a setting of the scenario, as in `--set traffic.per_day=500` or `--set check.lift.min=0.1`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Replications [default: the scenario's].
+    /// Number of replications [default: the scenario's].
     #[arg(long, value_name = "N")]
     replications: Option<u32>,
-    /// What everything is drawn from [default: the scenario's].
+    /// Seed of all randomness [default: the scenario's].
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Only this policy; more than once: only these.
+    /// Run only this policy. May be repeated.
     #[arg(long = "policy", value_name = "NAME")]
     policies: Vec<String>,
-    /// Replications at the same time; in process it changes no result [default: as many as the machine has processors].
+    /// Maximum of replications at the same time. In this process it changes no result [default: one per processor].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 }
@@ -63,7 +63,7 @@ impl RunFlags {
         Ok(load(scenario, &self.changes())?)
     }
 
-    /// The same with one setting more.
+    /// Returns the flags with one more setting.
     pub(super) fn with(&self, set: String) -> Self {
         let mut how = self.clone();
         how.set.push(set);
@@ -74,12 +74,12 @@ impl RunFlags {
         self.seed.unwrap_or(loaded.scenario.seed)
     }
 
-    /// What `--seed` says.
+    /// Returns the value of `--seed`.
     pub(super) fn given_seed(&self) -> Option<u64> {
         self.seed
     }
 
-    /// Replications at the same time.
+    /// Returns the number of replications at the same time.
     pub(super) fn threads(&self) -> NonZeroUsize {
         match self.threads {
             Some(threads) => threads,
@@ -92,35 +92,35 @@ impl RunFlags {
     }
 }
 
-/// Why a command stopped, with its exit code.
+/// Reason why a command stopped, with its exit code.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CommandError {
     /// The scenario cannot be used.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
-    /// It could not be run.
+    /// The scenario could not be run.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// It could not be run against a live server.
+    /// The scenario could not be run against a live server.
     #[error(transparent)]
     Live(#[from] LiveRunError),
     /// A file could not be written.
     #[error("cannot write {file}: {why}", file = file.display())]
     Write {
-        /// Which.
+        /// The file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         why: io::Error,
     },
     /// A slot's file cannot be used.
     #[error("{file}: {message}", file = file.display())]
     Slot {
-        /// Which.
+        /// The file.
         file: PathBuf,
-        /// What is wrong with it.
+        /// The problem with it.
         message: String,
     },
-    /// Something else.
+    /// Another error.
     #[error(transparent)]
     Other(#[from] Box<dyn Error>),
 }
@@ -154,7 +154,7 @@ pub(super) struct Run {
     /// Write a page to show a colleague: one file that needs no network.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Write JUnit XML for a CI system: a test case per check; what is inconclusive is skipped there.
+    /// Write JUnit XML for a CI system: a test case per check. Inconclusive checks are skipped there.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// Write Markdown for a pull request.
@@ -165,25 +165,27 @@ pub(super) struct Run {
 }
 
 const AFTER_HELP: &str = "\
-In process the same scenario and seed print the same bytes, with any number of threads; so do the files.
+In this process the same scenario and seed print and write the same bytes, with any number of threads.
 
-Expected rewards and regret are exact: the world says what every arm is worth to every shopper. All policies meet the
-same shoppers, who would do the same with the same arm. A check passes or fails only where chance is ruled out with its
-confidence, after Holm's correction over all checks; else it is inconclusive, and says how many replications would tell.
+Expected rewards and regret are exact: the environment computes the expected reward of every arm for every shopper. All
+policies meet the same shoppers, who do the same with the same arm. A check passes or fails only if chance is ruled out
+with its confidence, after Holm's correction over all checks. Otherwise it is inconclusive, and says how many
+replications would decide it.
 
-With --target the same shoppers come to a live server, over gRPC and by the wall clock, at times laid down in advance,
-whether or not earlier answers came; latencies count from those times, and what failed counts as 10 s. Each policy gets a
-slot of its own in each replication, for simulated traffic (controls.simulated), which is deleted when done, also after
-Ctrl-C, SIGTERM or a failure. The slots' own times (window, half-life) are divided by the speed. Draws are the server's,
-so results differ from run to run. Slots that are there and not for simulated traffic are never touched; a restart cannot be played.
+With --target the same shoppers come to a live server, over gRPC and by the wall clock, at times fixed in advance,
+whether or not earlier answers came. Latencies count from those times, and a failed call counts as 10 s. Each policy gets
+a slot of its own in each replication, for simulated traffic (controls.simulated), which is deleted when done, also after
+Ctrl-C, SIGTERM or a failure. The slots' own times (window, half-life) are divided by the speed. The server draws, so
+results differ from run to run. Existing slots that are not for simulated traffic are never touched. Scenarios with a
+restart cannot be played against a server.
 
-Exit codes: 0 all checks hold, 1 one fails, 2 the scenario cannot be used, 3 could not run, 4 inconclusive.";
+Exit codes: 0 all checks hold, 1 a check fails, 2 the scenario cannot be used, 3 could not run, 4 inconclusive.";
 
 impl Run {
     pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, CommandError> {
         let loaded = self.how.load(&self.scenario)?;
         let to_stdout = self.json.as_deref() == Some(Path::new("-"));
-        // A closed pipe is no error of ours.
+        // A closed pipe is not an error of this program.
         if to_stdout {
             let _ = writeln!(io::stderr(), "seed {}", self.how.seed(&loaded));
         } else {
@@ -236,7 +238,7 @@ pub(super) struct Explain {
     scenario: String,
     #[command(flatten)]
     how: RunFlags,
-    /// Print the scenario itself as TOML, with all that --small, --set and extends make of it.
+    /// Print the scenario itself as TOML, after --small, --set and extends.
     #[arg(long)]
     toml: bool,
 }
@@ -257,7 +259,7 @@ impl Explain {
 /// Flags of `new`.
 #[derive(Debug, Args)]
 pub(super) struct New {
-    /// The scenario's name; it is written to NAME.toml.
+    /// Name of the scenario. It is written to NAME.toml.
     name: String,
 }
 

@@ -1,4 +1,4 @@
-//! `slotwise-simulator soak`.
+//! The command `slotwise-simulator soak`.
 
 use std::{
     error::Error,
@@ -14,81 +14,82 @@ use tokio_util::sync::CancellationToken;
 use super::{ModelFlag, stop::until_told};
 use crate::stress::soak::{Load, Options, soak};
 
-/// Decisions per second at most: far beyond what one such loop can send.
+/// Maximum of decisions per second, far beyond what one such loop can send.
 const RATE_MAX: f64 = 1e6;
 
 /// Flags of `soak`.
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(super) struct Soak {
-    /// The live server, as in <http://127.0.0.1:50051>.
+    /// Live server, as in <http://127.0.0.1:50051>.
     #[arg(long, value_name = "URL")]
     target: String,
-    /// Its HTTP address, for /metrics [default: the host of --target, port 8080].
+    /// HTTP address of the server, for /metrics [default: the host of --target, port 8080].
     #[arg(long, value_name = "URL")]
     http: Option<String>,
-    /// How long decisions are asked for, as in 30s, 1h, 3days.
+    /// Duration of the load, as in 30s, 1h, 3days.
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
     duration: Duration,
     /// Decisions per second [default: --share of the peak].
     #[arg(long, value_name = "N", value_parser = rate, conflicts_with = "share")]
     rate: Option<f64>,
-    /// This share of the peak, which a closed loop of 20 s measures first; above 0, at most 1.
+    /// Share of the peak, above 0 and at most 1. A closed loop of 20 s measures the peak first.
     #[arg(long, value_name = "X", default_value = "0.5", value_parser = share)]
     share: f64,
     /// Requests at the same time in that closed loop.
     #[arg(long, value_name = "N", default_value = "64")]
     in_flight: NonZeroUsize,
-    /// Unanswered requests at most; a surplus is not sent, and counts as an error
-    /// [default: two seconds of decisions, from 64 to 10000].
+    /// Maximum of unanswered requests. Further ones are not sent and count as errors [default: two seconds of
+    /// decisions, from 64 to 10000].
     #[arg(long, value_name = "N")]
     backlog: Option<NonZeroUsize>,
-    /// The slot's id.
+    /// Id of the slot.
     #[arg(long, value_name = "NAME", default_value = "soak")]
     slot: String,
-    /// The slot's attribution window, which is how long the server has to remember a decision; at least 30s.
+    /// Attribution window of the slot, for which the server has to remember a decision. At least 30s.
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
     window: Duration,
-    /// How the slot learns.
+    /// Model of the slot.
     #[arg(long, value_enum, default_value_t)]
     model: ModelFlag,
-    /// If the slot exists, delete it, and what it learned, first.
+    /// Delete an existing slot of this id first, with what it learned.
     #[arg(long)]
     replace: bool,
     /// Leave the slot on the server when done.
     #[arg(long)]
     keep: bool,
-    /// Print one JSON object with all samples; its keys are described in the long help.
+    /// Print one JSON object with all samples. The long help describes its keys.
     #[arg(long)]
     json: bool,
 }
 
 const AFTER_HELP: &str = "\
-Makes a slot of its own: an offer of 20 arms whose goal is a click, twelve features of every type per request, and for
-a tenth to three tenths of the decisions, by arm, a click within 3 s. Deletes it when done, also after Ctrl-C or SIGTERM.
-It is for simulated traffic (controls.simulated), and no other slot is ever touched.
+Creates a slot of its own: an offer of 20 arms whose goal is a click, with twelve features of every type per request.
+Between a tenth and three tenths of the decisions, by arm, get a click within 3 s. The slot is for simulated traffic
+(controls.simulated) and is deleted when done, also after Ctrl-C or SIGTERM. No other slot is ever touched.
 
-Requests are sent at times laid down in advance, whether or not earlier ones were answered, and latencies count from
-those times: a server that stands still shows it. A request has 10 s. Every 10 s there is a line on standard error.
+Requests are sent at times fixed in advance, whether or not earlier ones were answered, and latencies count from those
+times, so a server that stands still shows it. The time limit of a request is 10 s. Every 10 s there is a line on
+standard error.
 
 The slope of the memory is that of a line through the samples after the first sixth of the run, or after two windows if
-that is later. Its standard error takes the samples for independent, so it is the least it can be.
+that is later. Its standard error assumes independent samples, so it is a lower bound.
 
-Exit codes: 0 no error and every reward accepted, 1 not so, 2 usage, 3 could not run.
+Exit codes: 0 no error and every reward accepted, 1 an error or a reward not accepted, 2 usage, 3 could not run.
 
 Keys of --json:
-  target, slot, model, window_s   what was soaked
+  target, slot, model, window_s   the server and the slot
   peak                  null with --rate; seconds, decisions_per_s, decide, record_rewards
-  rate, scheduled       decisions per second, and in all, as laid down
-  backlog_max           unanswered requests at most
+  rate, scheduled       decisions per second, and in total, as scheduled
+  backlog_max           maximum of unanswered requests
   seconds               from the first request to the last answer
   decide, record_rewards  answered; latencies: p50_us, p99_us, p999_us, max_us; failures: by gRPC code, by the
-                        reward's status where it was not accepted, SHED, UNKNOWN_ARM, NO_RESULT
+                        reward's status if it was not accepted, SHED, UNKNOWN_ARM, NO_RESULT
   fallbacks             decisions that the slot's model did not make
-  memory_from_s         from when on the samples count for
-  memory                mb_per_hour, standard_error, samples; null where there are fewer than three
-  samples               at_s, seconds, decide, record_rewards, resident_bytes, pending (null where not told)
-  errors, notes         all failures; what else there is to say";
+  memory_from_s         time from which on samples count for
+  memory                mb_per_hour, standard_error, samples; null for fewer than three
+  samples               at_s, seconds, decide, record_rewards, resident_bytes, pending (null if unknown)
+  errors, notes         all failures; other remarks";
 
 fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).map_err(|why| format!("{why}; write it as 30s, 5m or 1h"))?;
@@ -106,7 +107,7 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 impl Soak {
-    /// Whether there was no error, as an exit code.
+    /// Runs the command. The exit code says whether there was no error.
     pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error>> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let options = Options {
@@ -125,14 +126,14 @@ impl Soak {
         let report = runtime.block_on(async {
             let stop = CancellationToken::new();
             let mut say = |line: &str| {
-                // A closed standard error is no error of ours.
+                // A closed standard error is not an error of this program.
                 let _ = writeln!(io::stderr(), "{line}");
             };
-            // Boxed, as it is large.
+            // The future is boxed because it is large.
             until_told(&stop, Box::pin(soak(&options, &stop, &mut say))).await
         })?;
         let text = if self.json { report.json()? } else { report.text() };
-        // A closed pipe is no error of ours.
+        // A closed pipe is not an error of this program.
         let _ = writeln!(out, "{text}");
         Ok(if report.errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -1,10 +1,10 @@
-//! What tells a command to end early: Ctrl-C, and SIGTERM where there is such a thing.
+//! Signals that end a command early: Ctrl-C, and SIGTERM if the system has it.
 
 use std::{future::pending, pin::pin};
 
 use tokio_util::sync::CancellationToken;
 
-/// Does the work; when the process is told to end, cancels `stop` and waits for what the work makes of it.
+/// Does the work. When the process receives a signal, cancels `stop` and waits until the work has ended.
 pub(super) async fn until_told<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     tokio::select! {
@@ -16,7 +16,8 @@ pub(super) async fn until_told<T>(stop: &CancellationToken, work: impl Future<Ou
     }
 }
 
-/// Waits until the process is told to end. For ever, where that cannot be heard: then nothing is to be stopped.
+/// Waits until the process receives a signal. Waits for ever if signals cannot be received, since nothing can stop the
+/// process then.
 pub(super) async fn stop_requested() {
     let interrupted = async {
         if tokio::signal::ctrl_c().await.is_err() {

@@ -1,15 +1,15 @@
-//! What the demo's shop can show: three places, twelve things each, and what shoppers think of them.
+//! The demo's catalogue: three places, twelve things each, and the shoppers' tastes.
 //!
-//! Data only. A thing's `appeal` is the log odds of a click by a shopper to whom nothing of `likes`
-//! applies; each entry of `likes` adds its weight times how far the trait applies
-//! ([`Trait::of`](super::world::Trait::of)). The service is told titles and attributes and never these numbers.
+//! This file holds data only. A thing's `appeal` is the log odds of a click by a shopper to whom no entry of `likes`
+//! applies. Each entry of `likes` adds its weight times the value of its taste
+//! ([`Taste::value`](super::shoppers::Taste::value)). The service receives titles and attributes and never these numbers.
 
-use super::world::{
+use super::shoppers::{
     Daypart::{Day, Evening, Morning},
     Device::{Desktop, Phone, Tablet},
     Search::{Camping, Gift, Jacket, Shoes},
     Segment::{Loyal, New, Returning},
-    Trait::{self, At, BigBasket, Has, Is, PriceSensitive, Seeks},
+    Taste::{self, At, BigBasket, Has, Is, PriceSensitive, Seeks},
 };
 use crate::slot::SlotKind;
 
@@ -18,38 +18,38 @@ pub(super) const THINGS: usize = 12;
 
 /// A place of the shop, which becomes a slot.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct DemoPlace {
     /// The slot's id.
     pub(super) id: &'static str,
     /// Its display name.
     pub(super) title: &'static str,
     /// Its kind.
     pub(super) kind: SlotKind,
-    /// The chance that a shopper looks at each position; its length is how many things are shown.
+    /// Chance that a shopper looks at each position. The length is the number of things shown.
     pub(super) looks: &'static [f64],
     /// Reward units of a click.
     pub(super) click: f64,
-    /// Reward units of an order; 0: orders are not part of the goal.
+    /// Reward units of an order, or 0 if orders are not part of the goal.
     pub(super) order: f64,
-    /// What can be shown there.
+    /// The things that can be shown.
     pub(super) things: &'static [Thing; THINGS],
 }
 
-/// Something that can be shown, which becomes an arm.
+/// A thing that can be shown, which becomes an arm.
 #[derive(Debug)]
 pub(super) struct Thing {
     /// The arm's id.
     pub(super) id: &'static str,
-    /// For people.
+    /// The title, for people.
     pub(super) title: &'static str,
     /// The attribute `category`.
     pub(super) category: &'static str,
     /// The attribute `price` (of an offer or a block: `cost`), in euros.
     pub(super) euros: f64,
-    /// Log odds of a click where no trait applies.
+    /// Log odds of a click if no taste applies.
     pub(super) appeal: f64,
-    /// Whom it suits, and how much, in log odds.
-    pub(super) likes: &'static [(Trait, f64)],
+    /// Tastes that the thing meets, with their weights in log odds.
+    pub(super) likes: &'static [(Taste, f64)],
 }
 
 const fn thing(
@@ -58,14 +58,14 @@ const fn thing(
     category: &'static str,
     euros: f64,
     appeal: f64,
-    likes: &'static [(Trait, f64)],
+    likes: &'static [(Taste, f64)],
 ) -> Thing {
     Thing { id, title, category, euros, appeal, likes }
 }
 
 /// The three places, in the order in which a shopper comes by them.
-pub(super) static PLACES: [Place; 3] = [
-    Place {
+pub(super) static PLACES: [DemoPlace; 3] = [
+    DemoPlace {
         id: "search",
         title: "Search ranking",
         kind: SlotKind::Ranking,
@@ -74,7 +74,7 @@ pub(super) static PLACES: [Place; 3] = [
         order: 0.0,
         things: &PRODUCTS,
     },
-    Place {
+    DemoPlace {
         id: "offers",
         title: "Checkout offer",
         kind: SlotKind::Offer,
@@ -83,7 +83,7 @@ pub(super) static PLACES: [Place; 3] = [
         order: 1.0,
         things: &OFFERS,
     },
-    Place {
+    DemoPlace {
         id: "email",
         title: "Email blocks",
         kind: SlotKind::Block,

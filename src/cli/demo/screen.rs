@@ -1,50 +1,49 @@
-//! How the demo looks: a dashboard for a terminal, lines for a pipe.
+//! The demo's output: a dashboard for a terminal, lines for a pipe, and a summary.
 //!
-//! The functions that draw are pure: from a [`Board`] to lines no wider than asked for, which
-//! also fit the height. [`Screen`] puts them into the terminal's alternate screen and, dropped, gives the
-//! terminal back as it was.
+//! The functions that draw are pure: they turn a [`Board`] into lines that fit the width and the height asked for.
+//! [`Screen`] puts them into the terminal's alternate screen and restores the terminal when it is dropped.
 
 use std::{fmt::Write as _, time::Duration};
 
 use console::{Alignment, StyledObject, Term, measure_text_width, pad_str, style, truncate_str};
 
 use super::{
-    catalogue::{PLACES, Place, THINGS},
-    tally::{Board, LATELY, Sums, Tally},
+    catalogue::{DemoPlace, PLACES, THINGS},
+    tally::{Board, DecisionSums, LATELY, PlaceTally},
 };
 use crate::slot::SlotKind;
 
-/// Wider than this a dashboard is hard to read.
+/// Width above which a dashboard is hard to read.
 const WIDTH_MAX: usize = 110;
 
-/// Below this the lines are cut.
+/// Width below which the lines are cut.
 const WIDTH_MIN: usize = 72;
 
-/// From here on there is room for whole words.
+/// Width from which on there is room for whole words.
 const WIDE: usize = 96;
 
 /// Columns beside a bar: the mark, the title, two shares.
 const BESIDE_BAR: usize = 4 + 31 + 9 + 16;
 
-/// Bars are drawn in eighths of a cell.
+/// Eighths of a cell, for bars.
 const EIGHTHS: [char; 9] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
 
-/// And sparklines in eighths of a line.
+/// Eighths of a line, for sparklines.
 const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// The most cells of a sparkline.
+/// Maximum of cells in a sparkline.
 const SPARKS: usize = 30;
 
-/// Where things are, for the head of the dashboard.
+/// Contents of the dashboard's head.
 #[derive(Debug, Clone)]
-pub(super) struct Head {
+pub(super) struct DashboardHead {
     /// The gRPC address as a URL.
     pub(super) target: String,
     /// The HTTP address as a URL.
     pub(super) http: String,
-    /// The world's seed.
+    /// The seed of the shoppers.
     pub(super) seed: u64,
-    /// How long it is to run.
+    /// The duration of the demo.
     pub(super) length: Duration,
 }
 
@@ -55,7 +54,7 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// The terminal of standard output, if it is one.
+    /// Returns the terminal of standard output, or `None` if it is not a terminal.
     pub(super) fn open() -> Option<Self> {
         let term = Term::buffered_stdout();
         term.features().is_attended().then(|| {
@@ -65,8 +64,8 @@ impl Screen {
         })
     }
 
-    /// Draws a frame over the one before.
-    pub(super) fn draw(&self, head: &Head, elapsed: Duration, board: &Board) {
+    /// Draws a frame over the previous one.
+    pub(super) fn draw(&self, head: &DashboardHead, elapsed: Duration, board: &Board) {
         let (rows, columns) = self.term.size();
         let lines = dashboard(head, elapsed, board, usize::from(columns), usize::from(rows));
         let mut frame = String::from("\x1b[H");
@@ -77,7 +76,7 @@ impl Screen {
         self.send(&frame);
     }
 
-    /// A terminal that is gone is no error of ours.
+    /// Sends text to the terminal. A closed terminal is not an error of the demo.
     fn send(&self, text: &str) {
         let _ = self.term.write_str(text).and_then(|()| self.term.flush());
     }
@@ -89,7 +88,7 @@ impl Drop for Screen {
     }
 }
 
-/// A whole number with its thousands apart.
+/// Returns a whole number with its thousands separated.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
@@ -102,8 +101,8 @@ pub(super) fn grouped(number: u64) -> String {
     out
 }
 
-/// What a slot does, in a few words.
-fn kind(place: &Place) -> String {
+/// Returns the kind of a slot in a few words.
+fn kind(place: &DemoPlace) -> String {
     let (shows, things) = (place.looks.len(), THINGS);
     match place.kind {
         SlotKind::Ranking => format!("ranking, {shows} of {things} products"),
@@ -112,14 +111,14 @@ fn kind(place: &Place) -> String {
     }
 }
 
-/// "+88.3 % ± 4.1"
-pub(super) fn lift(sums: &Sums) -> String {
+/// Returns a lift as text, as in "+88.3 % ± 4.1".
+pub(super) fn lift(sums: &DecisionSums) -> String {
     let lift = sums.lift();
     format!("{:+.1} % ± {:.1}", 100.0 * lift.mean, 100.0 * lift.half_width)
 }
 
-/// The way from uniform to best, second by second, newest last.
-fn sparkline(tally: &Tally, cells: usize) -> String {
+/// Returns the progress from uniform to best, second by second, newest last.
+fn sparkline(tally: &PlaceTally, cells: usize) -> String {
     let mut line: Vec<char> = tally
         .seconds()
         .rev()
@@ -133,7 +132,7 @@ fn sparkline(tally: &Tally, cells: usize) -> String {
     line.into_iter().collect()
 }
 
-/// A bar of `value` with a tick at `tick`, both as parts of its `width` cells.
+/// Returns a bar of `value` with a tick at `tick`, both as parts of its `width` cells.
 fn bar(value: f64, tick: f64, width: usize) -> String {
     let cells = width as f64;
     let filled = value.clamp(0.0, 1.0) * cells;
@@ -150,12 +149,12 @@ fn bar(value: f64, tick: f64, width: usize) -> String {
     format!("{}{mark}{}", part(0, at), part(at + 1, width))
 }
 
-/// A star for what is truly among the best.
-fn star(total: &Sums, thing: usize) -> StyledObject<char> {
+/// Returns a star if a thing is truly among the best.
+fn star(total: &DecisionSums, thing: usize) -> StyledObject<char> {
     if total.truly_good(thing) { style('★').yellow() } else { style(' ') }
 }
 
-fn place_lines(place: &Place, tally: &Tally, width: usize, things: usize) -> Vec<String> {
+fn place_lines(place: &DemoPlace, tally: &PlaceTally, width: usize, things: usize) -> Vec<String> {
     let (total, lately, wide) = (&tally.total, tally.lately(), width >= WIDE);
     let name = format!("{}  {}", style(place.id.to_uppercase()).bold(), style(kind(place)).dim());
     let caption = if wide { "from uniform to best" } else { "uniform to best" };
@@ -190,8 +189,14 @@ fn place_lines(place: &Place, tally: &Tally, width: usize, things: usize) -> Vec
     lines
 }
 
-/// The dashboard, no wider and no higher than the terminal.
-pub(super) fn dashboard(head: &Head, elapsed: Duration, board: &Board, columns: usize, rows: usize) -> Vec<String> {
+/// Returns the dashboard, no wider and no higher than the terminal.
+pub(super) fn dashboard(
+    head: &DashboardHead,
+    elapsed: Duration,
+    board: &Board,
+    columns: usize,
+    rows: usize,
+) -> Vec<String> {
     let width = columns.clamp(WIDTH_MIN, WIDTH_MAX);
     let clock = format!("{} s of {} s", elapsed.as_secs().min(head.length.as_secs()), head.length.as_secs());
     let title = format!(" {}  seed {}  HTTP {}", style("slotwise demo").bold(), head.seed, head.http);
@@ -209,7 +214,7 @@ pub(super) fn dashboard(head: &Head, elapsed: Duration, board: &Board, columns: 
             grouped(board.counted),
         ),
     ];
-    // Beside the head and the foot, each place has two lines and, where there is room, an empty one.
+    // Beside the head and the foot, each place has two lines and, if there is room, an empty one.
     let room = rows.saturating_sub(lines.len() + 3) / PLACES.len();
     let (spaced, things) = if room >= 6 { (true, room - 3) } else { (false, room.saturating_sub(2)) };
     for (place, tally) in PLACES.iter().zip(&board.tallies) {
@@ -236,9 +241,9 @@ pub(super) fn dashboard(head: &Head, elapsed: Duration, board: &Board, columns: 
     lines.iter().map(|line| truncate_str(line, columns.max(1), "").into_owned()).collect()
 }
 
-/// One line per place, for a pipe.
+/// Returns one line per place, for a pipe.
 pub(super) fn plain(elapsed: Duration, board: &Board) -> Vec<String> {
-    let line = |(place, tally): (&Place, &Tally)| {
+    let line = |(place, tally): (&DemoPlace, &PlaceTally)| {
         let (total, lately) = (&tally.total, tally.lately());
         let top = lately.most_shown();
         let top = top.iter().take(3).map(|&t| format!("{} {:.0} %", place.things[t].id, 100.0 * lately.share(t)));
@@ -260,7 +265,7 @@ pub(super) fn plain(elapsed: Duration, board: &Board) -> Vec<String> {
 /// Columns of the summary: the least that terminals have.
 const SUMMARY_WIDTH: usize = 80;
 
-/// What came of it all; at most 80 columns.
+/// Returns the summary, at most 80 columns wide.
 pub(super) fn summary(elapsed: Duration, board: &Board) -> Vec<String> {
     let seconds = elapsed.as_secs_f64();
     let rewards = match &board.complaint {
@@ -283,7 +288,7 @@ pub(super) fn summary(elapsed: Duration, board: &Board) -> Vec<String> {
         "                    reward per decision".to_owned(),
         "slot     decisions  uniform  fixed  slotwise  possible  lift over uniform".to_owned(),
     ];
-    for (place, Tally { total, .. }) in PLACES.iter().zip(&board.tallies) {
+    for (place, PlaceTally { total, .. }) in PLACES.iter().zip(&board.tallies) {
         lines.push(format!(
             "{:<7} {:>10} {:>8.3} {:>6.3} {:>9} {:>9.3}  {}",
             place.id,
@@ -307,14 +312,15 @@ pub(super) fn summary(elapsed: Duration, board: &Board) -> Vec<String> {
         });
         lines.push(format!("  {:<7} {}", place.id, top.collect::<Vec<_>>().join("  ")));
     }
-    for (place, Tally { total, .. }) in PLACES.iter().zip(&board.tallies).filter(|(_, tally)| tally.total.fallbacks > 0)
+    for (place, PlaceTally { total, .. }) in
+        PLACES.iter().zip(&board.tallies).filter(|(_, tally)| tally.total.fallbacks > 0)
     {
         lines.push(format!("  {}: {} decisions were not made by the model", place.id, grouped(total.fallbacks)));
     }
     lines.iter().flat_map(|line| wrapped(line, SUMMARY_WIDTH)).collect()
 }
 
-/// A line broken between words, so that none is wider than `width`; what follows is set in.
+/// Breaks a line between words, so that no part is wider than `width`. Further parts are indented.
 fn wrapped(line: &str, width: usize) -> Vec<String> {
     if measure_text_width(line) <= width {
         return vec![line.to_owned()];
@@ -339,9 +345,9 @@ mod tests {
     use super::*;
     use crate::cli::demo::tally::tests::board;
 
-    fn head() -> Head {
+    fn head() -> DashboardHead {
         let (target, http) = ("http://127.0.0.1:50051".to_owned(), "http://127.0.0.1:8080".to_owned());
-        Head { target, http, seed: 7, length: Duration::from_secs(30) }
+        DashboardHead { target, http, seed: 7, length: Duration::from_secs(30) }
     }
 
     #[test]

@@ -1,33 +1,33 @@
-//! What came of the demo's traffic, place by place, beside what other policies would have got.
+//! Results of the demo's traffic, place by place, beside those of other policies.
 //!
-//! The comparison is paired: `uniform` and `best` are the exact expectations of those policies for the
-//! very shoppers that came. The reward is what the shoppers really did. Only `shown_worth`, which the
-//! sparkline draws, is the expectation of what was shown: a second's worth of clicks is mostly noise.
+//! The comparison is paired: `uniform` and `best` are the exact expectations of those policies for the very shoppers
+//! that came. The reward is what the shoppers really did. Only `shown_worth`, which the sparkline draws, is the
+//! expectation for the shown things, since a second's clicks are mostly noise.
 
 use std::collections::VecDeque;
 
 use hdrhistogram::Histogram;
 
 use super::{
-    catalogue::{PLACES, Place, THINGS},
-    traffic::{Note, Seen},
-    world::expected,
+    catalogue::{DemoPlace, PLACES, THINGS},
+    shoppers::expected,
+    traffic::{DemoNote, SeenDecision},
 };
 
-/// Seconds that are kept one by one: as many as a sparkline has room for.
+/// Number of seconds that are kept one by one: as many as a sparkline has room for.
 const SECONDS_KEPT: usize = 60;
 
-/// What "lately" means, seconds.
+/// Number of seconds that count as lately.
 pub(super) const LATELY: usize = 5;
 
-/// Sums over decisions of one place; sums of sums are sums.
+/// Sums over decisions of one place. Sums can be added.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Sums {
-    /// Decisions.
+pub(super) struct DecisionSums {
+    /// Number of decisions.
     pub(super) decisions: u64,
-    /// Those with a position that was not the best guess.
+    /// Decisions with a position that was not the best guess.
     pub(super) exploring: u64,
-    /// Those that the model did not make.
+    /// Decisions that the model did not make.
     pub(super) fallbacks: u64,
     reward: f64,
     reward_squared: f64,
@@ -43,10 +43,10 @@ pub(super) struct Sums {
 
 /// A lift and the half-width of its 95 % interval, both as a part of uniform's reward.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Lift {
-    /// Reward over uniform's, less one.
+pub(super) struct LiftOverUniform {
+    /// Reward divided by uniform's, minus one.
     pub(super) mean: f64,
-    /// 1.96 standard errors.
+    /// The half-width, 1.96 standard errors.
     pub(super) half_width: f64,
 }
 
@@ -54,8 +54,8 @@ fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
 
-impl Sums {
-    fn of(seen: &Seen) -> Self {
+impl DecisionSums {
+    fn of(seen: &SeenDecision) -> Self {
         let place = &PLACES[seen.place];
         let worth = seen.shopper.worth(place);
         let count = |things: &[usize]| {
@@ -104,64 +104,64 @@ impl Sums {
         ratio(sum, self.decisions as f64)
     }
 
-    /// Reward per decision.
+    /// Returns the reward per decision.
     pub(super) fn reward(&self) -> f64 {
         self.per_decision(self.reward)
     }
 
-    /// Of a uniformly random choice.
+    /// Returns the expected reward per decision of a uniformly random choice.
     pub(super) fn uniform(&self) -> f64 {
         self.per_decision(self.uniform)
     }
 
-    /// Of the best choice for each shopper.
+    /// Returns the expected reward per decision of the best choice for each shopper.
     pub(super) fn best(&self) -> f64 {
         self.per_decision(self.best)
     }
 
-    /// Of the one choice for everybody that turns out best.
-    pub(super) fn fixed(&self, place: &Place) -> f64 {
+    /// Returns the expected reward per decision of the best single choice for everybody.
+    pub(super) fn fixed(&self, place: &DemoPlace) -> f64 {
         let mut order: Vec<usize> = (0..THINGS).collect();
         order.sort_by(|&a, &b| self.things[b].total_cmp(&self.things[a]));
         self.per_decision(expected(place, &self.things, &order))
     }
 
-    /// How much more than uniform.
+    /// Returns the lift over uniform.
     ///
-    /// The standard error is that of a ratio of means, paired by shopper: with `R = Σr / Σu`,
-    /// `Var(R) ≈ Σ(r − R·u)² / (Σu)²`. Cochran, *Sampling Techniques* (1977), §6.4, eq. 6.13.
-    pub(super) fn lift(&self) -> Lift {
+    /// The standard error is that of a ratio of means, paired by shopper: with `R = Σr / Σu`, `Var(R) ≈ Σ(r − R·u)² /
+    /// (Σu)²`. Cochran, *Sampling Techniques* (1977), §6.4, eq. 6.13.
+    pub(super) fn lift(&self) -> LiftOverUniform {
         let r = ratio(self.reward, self.uniform);
         let squares = self.reward_squared - 2.0 * r * self.reward_uniform + r * r * self.uniform_squared;
-        Lift { mean: r - 1.0, half_width: 1.96 * ratio(squares.max(0.0).sqrt(), self.uniform) }
+        LiftOverUniform { mean: r - 1.0, half_width: 1.96 * ratio(squares.max(0.0).sqrt(), self.uniform) }
     }
 
-    /// How far what was shown is from uniform (0) to best (1), in expectation.
+    /// Returns the expected progress of the shown things from uniform (0) to best (1).
     pub(super) fn way(&self) -> f64 {
         ratio(self.shown_worth - self.uniform, self.best - self.uniform)
     }
 
-    /// The part of exploring decisions.
+    /// Returns the part of exploring decisions.
     pub(super) fn exploring(&self) -> f64 {
         self.per_decision(self.exploring as f64)
     }
 
-    /// A thing's part of all that was shown.
+    /// Returns a thing's part of everything shown.
     pub(super) fn share(&self, thing: usize) -> f64 {
         ratio(self.shown[thing] as f64, self.shown.iter().sum::<u64>() as f64)
     }
 
-    /// Its part of all that the best policy would have shown.
+    /// Returns a thing's part of everything that the best policy would have shown.
     pub(super) fn best_share(&self, thing: usize) -> f64 {
         ratio(self.best_shown[thing] as f64, self.best_shown.iter().sum::<u64>() as f64)
     }
 
-    /// Whether it is truly among the best more often than chance would have it.
+    /// Returns whether a thing is among the best more often than by chance.
     pub(super) fn truly_good(&self, thing: usize) -> bool {
         self.best_share(thing) > 1.0 / THINGS as f64
     }
 
-    /// All things, most shown first.
+    /// Returns all things, most shown first.
     pub(super) fn most_shown(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..THINGS).collect();
         order.sort_by_key(|&thing| std::cmp::Reverse(self.shown[thing]));
@@ -169,21 +169,21 @@ impl Sums {
     }
 }
 
-/// A place's sums since the start and second by second.
+/// Sums of a place since the start and second by second.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tally {
-    /// Since the start.
-    pub(super) total: Sums,
-    /// The second that is running, and those before it, newest last.
-    seconds: VecDeque<Sums>,
+pub(super) struct PlaceTally {
+    /// Sums since the start.
+    pub(super) total: DecisionSums,
+    /// Sums of the running second and of those before it, newest last.
+    seconds: VecDeque<DecisionSums>,
 }
 
-impl Tally {
-    fn see(&mut self, seen: &Seen) {
-        let sums = Sums::of(seen);
+impl PlaceTally {
+    fn see(&mut self, seen: &SeenDecision) {
+        let sums = DecisionSums::of(seen);
         self.total.add(&sums);
         if self.seconds.is_empty() {
-            self.seconds.push_back(Sums::default());
+            self.seconds.push_back(DecisionSums::default());
         }
         if let Some(second) = self.seconds.back_mut() {
             second.add(&sums);
@@ -191,45 +191,45 @@ impl Tally {
     }
 
     fn next_second(&mut self) {
-        self.seconds.push_back(Sums::default());
+        self.seconds.push_back(DecisionSums::default());
         if self.seconds.len() > SECONDS_KEPT + 1 {
             self.seconds.pop_front();
         }
     }
 
-    /// The whole seconds that are kept, oldest first.
-    pub(super) fn seconds(&self) -> impl DoubleEndedIterator<Item = &Sums> {
+    /// Returns the sums of the whole seconds that are kept, oldest first.
+    pub(super) fn seconds(&self) -> impl DoubleEndedIterator<Item = &DecisionSums> {
         self.seconds.iter().take(self.seconds.len().saturating_sub(1))
     }
 
-    /// The last few whole seconds; the total while there is none.
-    pub(super) fn lately(&self) -> Sums {
-        let mut sums = Sums::default();
+    /// Returns the sums of the last few whole seconds, or the total before the first one ends.
+    pub(super) fn lately(&self) -> DecisionSums {
+        let mut sums = DecisionSums::default();
         self.seconds().rev().take(LATELY).for_each(|second| sums.add(second));
         if sums.decisions == 0 { self.total.clone() } else { sums }
     }
 }
 
-/// All that the demo has seen.
+/// Everything that the demo has counted.
 #[derive(Debug)]
 pub(super) struct Board {
-    /// One per place, in their order.
-    pub(super) tallies: Vec<Tally>,
-    /// How long Decide took as its caller sees it, microseconds.
+    /// Tallies of the places, in their order.
+    pub(super) tallies: Vec<PlaceTally>,
+    /// Latencies of Decide as its caller sees them, microseconds.
     pub(super) latencies: Histogram<u64>,
-    /// Reward events that were counted.
+    /// Number of reward events that were counted.
     pub(super) counted: u64,
-    /// And those that were not.
+    /// Number of reward events that were not counted.
     pub(super) not_counted: u64,
-    /// What the service said of the last of them.
+    /// The service's reason for the last event that was not counted, or `None`.
     pub(super) complaint: Option<String>,
 }
 
 impl Board {
-    /// Nothing seen. Latencies are kept to three digits, up to a minute.
+    /// Returns an empty board. Latencies are kept to three digits, up to a minute.
     pub(super) fn new() -> Result<Self, hdrhistogram::CreationError> {
         Ok(Self {
-            tallies: PLACES.iter().map(|_| Tally::default()).collect(),
+            tallies: PLACES.iter().map(|_| PlaceTally::default()).collect(),
             latencies: Histogram::new_with_bounds(1, 60_000_000, 3)?,
             counted: 0,
             not_counted: 0,
@@ -237,14 +237,14 @@ impl Board {
         })
     }
 
-    /// Takes a note.
-    pub(super) fn take(&mut self, note: Note) {
+    /// Counts a note.
+    pub(super) fn take(&mut self, note: DemoNote) {
         match note {
-            Note::Seen(seen) => {
+            DemoNote::Decided(seen) => {
                 self.latencies.saturating_record(seen.decide_us.max(1));
                 self.tallies[seen.place].see(&seen);
             }
-            Note::Recorded { counted, not_counted, complaint } => {
+            DemoNote::Recorded { counted, not_counted, complaint } => {
                 self.counted += counted;
                 self.not_counted += not_counted;
                 self.complaint = complaint.or_else(|| self.complaint.take());
@@ -252,12 +252,12 @@ impl Board {
         }
     }
 
-    /// A second is over.
+    /// Ends the running second.
     pub(super) fn next_second(&mut self) {
-        self.tallies.iter_mut().for_each(Tally::next_second);
+        self.tallies.iter_mut().for_each(PlaceTally::next_second);
     }
 
-    /// Decisions of all places.
+    /// Returns the decisions of all places.
     pub(super) fn decisions(&self) -> u64 {
         self.tallies.iter().map(|tally| tally.total.decisions).sum()
     }
@@ -266,17 +266,17 @@ impl Board {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::cli::demo::world::{Shopper, reward};
+    use crate::cli::demo::shoppers::{DemoShopper, reward};
 
-    /// A board after `shoppers` who were shown what `choose` says of their number and place.
-    pub(in crate::cli::demo) fn board(shoppers: u64, choose: impl Fn(&Shopper, &Place) -> Vec<usize>) -> Board {
+    /// Returns a board after `shoppers` who were shown the choice of `choose`.
+    pub(in crate::cli::demo) fn board(shoppers: u64, choose: impl Fn(&DemoShopper, &DemoPlace) -> Vec<usize>) -> Board {
         let mut board = Board::new().unwrap();
         for (number, place) in (0..shoppers).flat_map(|number| (0..PLACES.len()).map(move |place| (number, place))) {
-            let shopper = Shopper::arrive(3, number);
+            let shopper = DemoShopper::arrive(3, number);
             let shown = choose(&shopper, &PLACES[place]);
-            let reward = reward(&PLACES[place], &shopper.deeds(&PLACES[place], &shown));
+            let reward = reward(&PLACES[place], &shopper.outcomes(&PLACES[place], &shown));
             let (exploring, fallback) = (number % 4 == 0, false);
-            board.take(Note::Seen(Box::new(Seen {
+            board.take(DemoNote::Decided(Box::new(SeenDecision {
                 place,
                 shopper,
                 shown,
@@ -292,12 +292,12 @@ pub(super) mod tests {
         board
     }
 
-    /// The best policy's mean reward is off from its expectation by its standard error, of which
-    /// the lift's half-width is 1.96: five of those is a false alarm once in 1.7 million fresh seeds.
+    /// The mean reward of the best policy is off from its expectation by its standard error, of which the lift's
+    /// half-width is 1.96. Five of those is a false alarm once in 1.7 million fresh seeds.
     #[test]
     fn the_best_policy_has_come_all_the_way_and_its_lift_is_that_of_the_formula() {
         let board = board(4_000, |shopper, place| shopper.worth(place).best_things);
-        for (place, Tally { total, .. }) in PLACES.iter().zip(&board.tallies) {
+        for (place, PlaceTally { total, .. }) in PLACES.iter().zip(&board.tallies) {
             assert!((total.way() - 1.0).abs() < 1e-9);
             let (lift, want) = (total.lift(), total.best() / total.uniform() - 1.0);
             assert!((lift.mean - want).abs() < 5.0 / 1.96 * lift.half_width, "{}: {lift:?} {want}", place.id);
@@ -316,21 +316,29 @@ pub(super) mod tests {
         assert_eq!(board.decisions(), 6_000);
     }
 
-    /// The spread of the lift over 200 stretches of 100 shoppers against the half-width that one stretch
-    /// claims. A standard deviation from 200 values is off by 5 %; five of those are 25 %, and the formula's
-    /// own approximation at n = 100 is far below the 10 % that are added.
+    /// The spread of the lift over 200 stretches of 100 shoppers is compared with the half-width that one stretch
+    /// claims. A standard deviation from 200 values is off by 5 %, and five of those are 25 %. The formula's own
+    /// approximation at n = 100 is far below the 10 % that are added.
     #[test]
     fn the_lift_varies_as_much_as_its_interval_says() {
         let place = &PLACES[1];
         let (mut means, mut widths) = (Vec::new(), Vec::new());
         for stretch in 0..200_u64 {
-            let mut sums = Sums::default();
+            let mut sums = DecisionSums::default();
             for number in stretch * 100..(stretch + 1) * 100 {
-                let shopper = Shopper::arrive(5, number);
+                let shopper = DemoShopper::arrive(5, number);
                 let shown = shopper.worth(place).best_things;
-                let reward = reward(place, &shopper.deeds(place, &shown));
+                let reward = reward(place, &shopper.outcomes(place, &shown));
                 let (exploring, fallback) = (false, false);
-                sums.add(&Sums::of(&Seen { place: 1, shopper, shown, reward, exploring, fallback, decide_us: 1 }));
+                sums.add(&DecisionSums::of(&SeenDecision {
+                    place: 1,
+                    shopper,
+                    shown,
+                    reward,
+                    exploring,
+                    fallback,
+                    decide_us: 1,
+                }));
             }
             means.push(sums.lift().mean);
             widths.push(sums.lift().half_width);

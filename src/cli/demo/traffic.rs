@@ -1,8 +1,8 @@
-//! The demo's shop as a client of the service: it asks for decisions, and reports what shoppers did.
+//! The demo's shop as a client of the service: it requests decisions, and reports the shoppers' outcomes.
 //!
-//! A few shoppers are served at a time. Each comes by all places, one after another; what they did goes
-//! to one reporter, which sends rewards in batches as a shop does. Nothing here is decided by the clock
-//! but the pace; everything that happened is told to the owner of the numbers as a [`Note`].
+//! A few shoppers are served at a time. Each comes by all places, one after another. Their outcomes go to one
+//! reporter, which sends rewards in batches as a shop does. The clock decides only the pace. Everything that happens
+//! is reported as a [`Note`].
 
 use std::{
     sync::{
@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
 use super::{
-    catalogue::{PLACES, Place, Thing},
-    world::{Shopper, reward},
+    catalogue::{DemoPlace, PLACES, Thing},
+    shoppers::{DemoShopper, reward},
 };
 use crate::{
     bandit::{Features, Value},
@@ -28,76 +28,76 @@ use crate::{
     wire::{Client, ClientDecision, ClientError, ClientReward, RewardStatus},
 };
 
-/// Shoppers who are served at a time.
+/// Number of shoppers who are served at a time.
 const SERVED_AT_A_TIME: u32 = 12;
 
-/// Shoppers who come in a second. A service takes far more; a person could not watch it learn.
+/// Number of shoppers who come in a second. A service takes far more, but a person could not watch it learn.
 const SHOPPERS_PER_SECOND: u32 = 500;
 
-/// Rewards that a batch has at most, and how long the first of them waits for others.
+/// Maximum of rewards in a batch, and the longest wait of the first one for others.
 const BATCH: (usize, Duration) = (200, Duration::from_millis(50));
 
-/// Notes and rewards that may wait for their reader: a second's worth.
+/// Maximum of notes and rewards that wait for their reader: a second's worth.
 const QUEUE: usize = 2_048;
 
-/// How often, and how far apart, a service that is not ready yet is asked again: five seconds in all.
+/// Number of attempts to reach a service that is not ready yet, and the pause between two: five seconds in all.
 const STARTS: (u32, Duration) = (250, Duration::from_millis(20));
 
-/// Why the demo's shop cannot go on.
+/// Reason why the demo's shop cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TrafficError {
     /// A call failed.
     #[error("the demo's shop could not {what}: {source}")]
     Call {
-        /// What it wanted.
+        /// The purpose of the call.
         what: &'static str,
-        /// Why not.
+        /// The cause.
         source: ClientError,
     },
-    /// The catalogue is not what a slot wants.
+    /// The catalogue is invalid.
     #[error("the demo's catalogue is wrong: {0}")]
     Catalogue(#[from] FieldError),
-    /// The service answered with an arm that it was never given.
+    /// The service answered with an arm that the slot does not have.
     #[error("the service showed '{0}', which the slot does not have")]
     Stranger(String),
 }
 
-/// A decision and what came of it.
+/// A decision and its outcome.
 #[derive(Debug)]
-pub(super) struct Seen {
-    /// The index of the place.
+pub(super) struct SeenDecision {
+    /// Index of the place.
     pub(super) place: usize,
-    /// For whom.
-    pub(super) shopper: Shopper,
-    /// The things shown, best position first.
+    /// The shopper.
+    pub(super) shopper: DemoShopper,
+    /// The shown things, best position first.
     pub(super) shown: Vec<usize>,
-    /// What it brought, reward units.
+    /// The reward, in reward units.
     pub(super) reward: f64,
-    /// A position was not the best guess.
+    /// Whether a position was not the best guess.
     pub(super) exploring: bool,
-    /// The model did not decide.
+    /// Whether the model did not decide.
     pub(super) fallback: bool,
-    /// How long it took as the caller sees it, microseconds.
+    /// Latency as the caller sees it, microseconds.
     pub(super) decide_us: u64,
 }
 
-/// Something that happened.
+/// Report of something that happened.
 #[derive(Debug)]
-pub(super) enum Note {
-    /// A decision was made, shown, and reacted to.
-    Seen(Box<Seen>),
+pub(super) enum DemoNote {
+    /// A decision was made and shown, and the shopper reacted.
+    Decided(Box<SeenDecision>),
     /// A batch of rewards was answered.
     Recorded {
-        /// Events that count.
+        /// Number of events that count.
         counted: u64,
-        /// Those that do not.
+        /// Number of events that do not count.
         not_counted: u64,
-        /// What the service said of the last of these.
+        /// The service's reason for the last event that does not count, or `None`.
         complaint: Option<String>,
     },
 }
 
-/// Makes the slots, as soon as the service takes calls.
+/// Creates the slots once the service takes calls.
 pub(super) async fn open_shop(client: &mut Client) -> Result<(), TrafficError> {
     let failed = |source| TrafficError::Call { what: "make its slots", source };
     for place in &PLACES {
@@ -118,7 +118,7 @@ pub(super) async fn open_shop(client: &mut Client) -> Result<(), TrafficError> {
     Ok(())
 }
 
-fn definition(place: &Place) -> Result<Definition, FieldError> {
+fn definition(place: &DemoPlace) -> Result<Definition, FieldError> {
     let kind = |kind: &str, weight: f64| RewardKind {
         kind: kind.into(),
         weight,
@@ -146,20 +146,20 @@ fn definition(place: &Place) -> Result<Definition, FieldError> {
         arms: place.things.iter().map(arm).collect::<Result<_, FieldError>>()?,
         count: u32::try_from(place.looks.len()).ok(),
         goal: Goal { kinds, ..Goal::default() },
-        // The demo has a twin of its own to be measured by.
+        // The demo compares with exact expectations and needs no holdout.
         controls: Controls { holdout: Some(0.0), ..Controls::default() },
         ..Definition::new(SlotId::parse("slot_id", place.id)?)
     })
 }
 
-/// Lets shoppers come until `halt`; the notes end when the last of their rewards was answered.
+/// Serves shoppers until `halt` is cancelled. The notes end when the last of their rewards was answered.
 ///
-/// The tasks belong to the caller: dropped, they end.
+/// The tasks belong to the caller and end when they are dropped.
 pub(super) fn open_doors(
     client: &Client,
     seed: u64,
     halt: &CancellationToken,
-) -> (JoinSet<Result<(), TrafficError>>, mpsc::Receiver<Note>) {
+) -> (JoinSet<Result<(), TrafficError>>, mpsc::Receiver<DemoNote>) {
     let (notes, taken) = mpsc::channel(QUEUE);
     let (rewards, reported) = mpsc::channel(QUEUE);
     let arrivals = Arc::new(AtomicU64::new(0));
@@ -184,13 +184,13 @@ pub(super) fn open_doors(
     (tasks, taken)
 }
 
-/// One that serves shoppers, one at a time.
+/// A counter that serves shoppers, one at a time.
 struct Counter {
     pace: time::Interval,
     client: Client,
     seed: u64,
     arrivals: Arc<AtomicU64>,
-    notes: mpsc::Sender<Note>,
+    notes: mpsc::Sender<DemoNote>,
     rewards: mpsc::Sender<ClientReward>,
 }
 
@@ -202,14 +202,14 @@ impl Counter {
                 () = halt.cancelled() => return Ok(()),
                 _ = self.pace.tick() => {}
             }
-            let shopper = Shopper::arrive(self.seed, self.arrivals.fetch_add(1, Ordering::Relaxed));
+            let shopper = DemoShopper::arrive(self.seed, self.arrivals.fetch_add(1, Ordering::Relaxed));
             for place in 0..PLACES.len() {
                 self.visit(place, &shopper).await?;
             }
         }
     }
 
-    async fn visit(&mut self, place: usize, shopper: &Shopper) -> Result<(), TrafficError> {
+    async fn visit(&mut self, place: usize, shopper: &DemoShopper) -> Result<(), TrafficError> {
         let spot = &PLACES[place];
         let request = Request {
             subject: Subject { id: format!("customer-{}", shopper.number), session_id: String::new() },
@@ -221,36 +221,36 @@ impl Counter {
             match self.client.decide(&request).await {
                 Ok(decision) => break (decision, u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX)),
                 Err(source) => match source.retry_after() {
-                    // More shoppers come than this machine can write down: the next ones wait.
+                    // More shoppers come than this machine can write down, so the next ones wait.
                     Some(delay) => time::sleep(delay).await,
                     None => return Err(TrafficError::Call { what: "get a decision", source }),
                 },
             }
         };
         let shown = shown(spot, &decision)?;
-        let deeds = shopper.deeds(spot, &shown);
-        for deed in &deeds {
-            let kinds = if deed.ordered { ["click", "order"].as_slice() } else { &["click"] };
+        let outcomes = shopper.outcomes(spot, &shown);
+        for outcome in &outcomes {
+            let kinds = if outcome.ordered { ["click", "order"].as_slice() } else { &["click"] };
             for kind in kinds {
                 // A reporter that is gone has failed, and its error ends the demo.
-                let _ = self.rewards.send(event(&decision, spot.things[deed.thing].id, kind)).await;
+                let _ = self.rewards.send(event(&decision, spot.things[outcome.thing].id, kind)).await;
             }
         }
-        let seen = Seen {
+        let seen = SeenDecision {
             place,
             shopper: shopper.clone(),
             shown,
-            reward: reward(spot, &deeds),
+            reward: reward(spot, &outcomes),
             exploring: decision.exploring,
             fallback: !decision.fallback.is_empty(),
             decide_us,
         };
-        let _ = self.notes.send(Note::Seen(Box::new(seen))).await;
+        let _ = self.notes.send(DemoNote::Decided(Box::new(seen))).await;
         Ok(())
     }
 }
 
-fn shown(place: &Place, decision: &ClientDecision) -> Result<Vec<usize>, TrafficError> {
+fn shown(place: &DemoPlace, decision: &ClientDecision) -> Result<Vec<usize>, TrafficError> {
     let find = |(arm, _): &(String, f64)| {
         let found = place.things.iter().position(|thing| thing.id == arm);
         found.ok_or_else(|| TrafficError::Stranger(arm.clone()))
@@ -258,7 +258,8 @@ fn shown(place: &Place, decision: &ClientDecision) -> Result<Vec<usize>, Traffic
     decision.arms.iter().map(find).collect()
 }
 
-/// Its id says what it is about, so sent twice it counts once.
+/// Returns a reward event. Its id names the decision, the arm and the kind, so an event that is sent twice counts
+/// once.
 fn event(decision: &ClientDecision, arm: &str, kind: &str) -> ClientReward {
     ClientReward {
         event_id: format!("{}/{arm}/{kind}", decision.id),
@@ -273,7 +274,7 @@ fn event(decision: &ClientDecision, arm: &str, kind: &str) -> ClientReward {
 async fn report(
     mut client: Client,
     mut rewards: mpsc::Receiver<ClientReward>,
-    notes: mpsc::Sender<Note>,
+    notes: mpsc::Sender<DemoNote>,
 ) -> Result<(), TrafficError> {
     loop {
         let mut batch = Vec::with_capacity(BATCH.0);
@@ -301,7 +302,7 @@ async fn report(
                 }
             }
         }
-        let _ = notes.send(Note::Recorded { counted, not_counted, complaint }).await;
+        let _ = notes.send(DemoNote::Recorded { counted, not_counted, complaint }).await;
     }
 }
 
@@ -315,7 +316,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_place_is_a_slot_that_holds_together() {
+    fn every_place_becomes_a_valid_slot() {
         for place in &PLACES {
             let definition = definition(place).unwrap();
             definition.check().unwrap();

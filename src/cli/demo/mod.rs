@@ -1,19 +1,20 @@
-//! `slotwise demo`: a real service in this process, and a simulated shop that it learns from as one watches.
+//! The command `slotwise demo`: a real service in this process, and a simulated shop that it learns from as one
+//! watches.
 //!
-//! * [`catalogue`]: three places with twelve things each; they become a ranking, an offer and a block.
-//! * [`world`]: shoppers, and what is true of them. Pure, and the same for the same seed.
-//! * [`traffic`]: the shop as a client, over gRPC: real decisions, real rewards.
-//! * [`tally`]: what came of it, beside what other policies would have got from the same shoppers.
-//! * [`screen`]: how it looks.
+//! * [`catalogue`]: three places with twelve things each, which become a ranking, an offer and a block.
+//! * [`shoppers`]: shoppers and the truth about them. Pure, and the same for the same seed.
+//! * [`traffic`]: the shop as a client, over gRPC, with real decisions and rewards.
+//! * [`tally`]: the results, beside those of other policies with the same shoppers.
+//! * [`screen`]: the dashboard and the summary.
 //!
-//! The service is the one that `serve` runs, with a temporary folder that is removed at the end. What
-//! it is told is what a shop would tell it; the truth is used only to judge it.
+//! The service is the one that `serve` runs, with a temporary folder that is removed at the end. The shop sends it
+//! only what a real shop would send. The truth serves only to compare.
 
 mod catalogue;
 mod screen;
+mod shoppers;
 mod tally;
 mod traffic;
-mod world;
 
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ use crate::{
     server::{self, Listeners},
     wire::Client,
 };
-use screen::{Head, Screen};
+use screen::{DashboardHead, Screen};
 use tally::Board;
 use traffic::now;
 
@@ -37,16 +38,16 @@ const PLAIN_EVERY: u64 = 5;
 /// Flags of `demo`.
 #[derive(Debug, Args)]
 pub(super) struct Demo {
-    /// How long shoppers come; Ctrl-C ends it early.
+    /// Duration in seconds. Ctrl-C ends the demo early.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
-    /// Which shoppers come: the same seed, the same shoppers.
+    /// Seed of the shoppers: the same seed, the same shoppers.
     #[arg(long, value_name = "NUMBER", default_value_t = 7)]
     seed: u64,
-    /// Where gRPC is served; port 0 takes a free one.
+    /// Address of gRPC. Port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     grpc_address: Address,
-    /// Where HTTP is served; port 0 takes a free one.
+    /// Address of HTTP. Port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     http_address: Address,
 }
@@ -64,7 +65,7 @@ impl Demo {
             ..Config::default()
         };
         let listeners = Listeners::bind(&config).await?;
-        let head = Head {
+        let head = DashboardHead {
             target: format!("http://{}", listeners.grpc_address()?),
             http: format!("http://{}", listeners.http_address()?),
             seed: self.seed,
@@ -79,7 +80,7 @@ impl Demo {
             TaskTracker::new().spawn(async move { server::run(listeners, &config, stopped, || ()).await });
         let shown = tokio::select! {
             shown = show(&head) => shown,
-            // It stops by itself only when it fails.
+            // The service stops by itself only after a failure.
             served = &mut serving => return Ok(served??),
         };
         stop.cancel();
@@ -91,8 +92,8 @@ impl Demo {
     }
 }
 
-/// Opens the shop, draws what happens in it, and sums it up.
-async fn show(head: &Head) -> CommandResult {
+/// Opens the shop, draws the dashboard, and prints the summary.
+async fn show(head: &DashboardHead) -> CommandResult {
     let mut client = Client::connect(&head.target).await?;
     traffic::open_shop(&mut client).await?;
     let screen = Screen::open();
@@ -104,9 +105,9 @@ async fn show(head: &Head) -> CommandResult {
     agree(&mut client, &board).await
 }
 
-/// Shoppers come until time is up or someone says stop. Returns how long that was.
+/// Serves shoppers until the time is up or a signal comes, and returns the elapsed time.
 async fn watch(
-    head: &Head,
+    head: &DashboardHead,
     client: &Client,
     board: &mut Board,
     screen: Option<&Screen>,
@@ -148,7 +149,7 @@ async fn watch(
             }
         }
     }
-    // The notes end with the last task; one that failed has its say.
+    // The notes end with the last task. A failed task returns its error here.
     while let Some(ended) = tasks.join_next().await {
         ended??;
     }
@@ -168,17 +169,18 @@ async fn enough(length: Duration) -> std::io::Result<()> {
     Ok(())
 }
 
-/// How often the service's report is read until it has all decisions, and the pause between: five seconds in all.
+/// Maximum number of looks at the service's report until it has all decisions, and the pause between two: five seconds
+/// in all.
 const REPORT_LOOKS: u32 = 50;
 const REPORT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Asks the service for its own account of the same, which must be the shop's.
+/// Compares the service's own reports with the shop's counts.
 async fn agree(client: &mut Client, board: &Board) -> CommandResult {
     for (place, tally) in catalogue::PLACES.iter().zip(&board.tallies) {
         let (counted, brought) = (tally.total.decisions, tally.total.reward());
         let mut report = client.report(place.id).await?;
         let mut looks = 1;
-        // The last decisions were answered; that they are written can take a moment longer.
+        // The last decisions were answered, but writing them can take a moment longer.
         while report.counters.decisions < counted && looks < REPORT_LOOKS {
             sleep(REPORT_PAUSE).await;
             report = client.report(place.id).await?;
