@@ -8,6 +8,7 @@
 //! * [`bandit`]: features and their encoding, models, and the way from scores to a pmf to a draw.
 //! * [`slot`]: definitions of slots as validated values, with a limit on every input.
 //! * [`engine`]: the state machine. `decide` reads the state, and `apply` is the only function that changes it.
+//! * [`environment`]: simulated shoppers, for the demo and the simulator.
 //! * [`evaluate`]: off-policy estimates and confidence intervals from logged decisions.
 //! * [`journal`]: the durable record of all events, in order.
 //! * [`node`]: the owner of journal and state, with group commit and the clock.
@@ -22,7 +23,7 @@
 //! * The logged propensity is the number that was drawn from.
 //! * Nothing is acknowledged before it is durable, except a decision whose caller did not ask for durability.
 //!
-//! `stats`, `bandit`, `slot`, `engine` and `evaluate` use no runtime, file, socket or clock. A test enforces this and the order of
+//! `stats`, `bandit`, `slot`, `engine`, `environment` and `evaluate` use no runtime, file, socket or clock. A test enforces this and the order of
 //! the modules.
 
 // A statistics library converts counts and indices to floating-point numbers everywhere. All of them are far below
@@ -35,6 +36,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod engine;
+pub mod environment;
 pub mod evaluate;
 pub mod journal;
 pub mod metrics;

@@ -24,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("bandit", &["stats"]),
     ("slot", &["bandit", "stats"]),
     ("engine", &["slot", "bandit", "stats"]),
+    ("environment", &["engine", "slot", "bandit"]),
     ("evaluate", &[]),
     ("journal", &[]),
     ("node", &["journal", "engine", "slot", "bandit", "stats"]),
@@ -32,11 +33,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("client", &["wire", "engine", "slot"]),
     ("config", &[]),
     ("server", &["config", "journal", "metrics", "node", "slot", "wire"]),
-    ("cli", &["config", "server", "wire", "node", "journal", "engine", "slot", "bandit", "stats"]),
+    ("cli", &["environment", "config", "server", "wire", "node", "journal", "engine", "slot", "bandit", "stats"]),
 ];
 
 /// Rooms that know no shell.
-const PURE: &[&str] = &["stats", "bandit", "slot", "engine", "evaluate"];
+const PURE: &[&str] = &["stats", "bandit", "slot", "engine", "environment", "evaluate"];
 
 /// What only a shell may name.
 const SHELL: &[&str] = &[

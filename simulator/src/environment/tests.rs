@@ -1,6 +1,6 @@
 //! The environment against counting, and against formulas written in another way.
 
-use slotwise::slot::Consent;
+use slotwise::slot::{Consent, Goal};
 
 use super::*;
 use crate::scenario::{Changes, Loaded, load, shipped, slots};

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use slotwise::slot::{Aggregation, ArmId, Definition, suggestion};
 
 use super::{
-    Bots, CatalogueSpec, ClickBehaviour, Delay, DriftCourse, FunnelStep, Scenario, Shoppers, StepValue, TrafficSpec,
-    TraitSpec, ValueName,
+    Bots, CatalogueSpec, ClickBehaviour, Delay, DriftCourse, FunnelStep, STEPS_MAX, Scenario, Shoppers, StepValue,
+    TrafficSpec, TraitSpec, ValueName,
     error::Problem,
     names::{arm_factor, arm_id, context_names, place, policy, shopper_factor},
     slots,
@@ -21,8 +21,6 @@ pub use measured::change_point;
 const HORIZON: (u64, u64) = (100, 100_000_000);
 /// Maximum of replications.
 const REPLICATIONS_MAX: u32 = 10_000;
-/// Maximum of funnel steps, since every set of steps is a path.
-pub const STEPS_MAX: usize = 6;
 /// Bound of log odds. Beyond it they are certainties.
 const LOG_ODDS_MAX: f64 = 50.0;
 

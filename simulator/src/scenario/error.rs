@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+pub use slotwise::environment::spec::Problem;
+
 /// Reason why a scenario cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
@@ -50,38 +52,4 @@ pub enum ScenarioError {
         /// The key and what is wrong with it.
         problem: Problem,
     },
-}
-
-/// A problem with a key.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path}{colon}{message}", colon = if path.is_empty() { "" } else { ": " })]
-pub struct Problem {
-    /// The key's path: `shoppers.segments[1].share`.
-    pub path: String,
-    /// The message: what is wrong and what to do.
-    pub message: String,
-}
-
-impl Problem {
-    /// Returns a problem at `path`.
-    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into() }
-    }
-
-    /// Returns the problem with `prefix` before its path.
-    #[must_use]
-    pub fn within(self, prefix: &str) -> Self {
-        let path = match (prefix, self.path.as_str()) {
-            (prefix, "") => prefix.to_owned(),
-            ("", path) => path.to_owned(),
-            (prefix, path) => format!("{prefix}.{path}"),
-        };
-        Self { path, ..self }
-    }
-}
-
-impl From<slotwise::slot::FieldError> for Problem {
-    fn from(error: slotwise::slot::FieldError) -> Self {
-        Self::new(error.field, error.message)
-    }
 }

@@ -15,8 +15,6 @@
 //!
 //! Deliberately not here: the effects of a scenario, which are the environment's.
 
-mod behaviour;
-mod catalogue;
 mod check;
 mod checks;
 mod document;
@@ -26,20 +24,18 @@ mod merge;
 pub mod names;
 mod policies;
 pub mod shipped;
-mod shoppers;
 pub mod slots;
 #[cfg(test)]
 mod tests;
-pub mod time;
 
-pub use behaviour::{Behaviour, ClickBehaviour, Delay, Dirty, FunnelStep, OddsTerm, Override, StepValue, ValueName};
-pub use catalogue::{ArmAttribute, ArmSpec, CatalogueSpec, Generated, Period, StockOuts};
-pub use check::{STEPS_MAX, change_point};
+pub use check::change_point;
 pub use checks::{ArmState, Check, Metric};
-pub use document::{
-    Bots, Drift, DriftCourse, Fault, FaultKind, FlashSale, NamedPart, PolicySpec, Scenario, TrafficSpec,
-};
+pub use document::{Fault, FaultKind, PolicySpec, Scenario};
 pub use error::{Problem, ScenarioError};
 pub use load::{Changes, Loaded, load, text};
 pub use policies::policies;
-pub use shoppers::{Intent, Segment, Shoppers, TraitSpec};
+pub use slotwise::environment::spec::{
+    ArmAttribute, ArmSpec, Behaviour, Bots, CatalogueSpec, ClickBehaviour, Delay, Dirty, Drift, DriftCourse, FlashSale,
+    FunnelStep, Generated, Intent, NamedPart, OddsTerm, Override, Period, STEPS_MAX, Segment, Shoppers, StepValue,
+    StockOuts, TrafficSpec, TraitSpec, ValueName, time,
+};

@@ -1,143 +1,107 @@
-//! The demo's catalogue: three places, twelve things each, and the shoppers' tastes.
-//!
-//! This file holds data only. A thing's `appeal` is the log odds of a click by a shopper to whom no entry of `likes`
-//! applies. Each entry of `likes` adds its weight times the value of its taste
-//! ([`Taste::value`](super::shoppers::Taste::value)). The service receives titles and attributes and never these numbers.
+//! The demo's scenario, `shop.toml`: shoppers, and three places with twelve things each.
 
-use super::shoppers::{
-    Daypart::{Day, Evening, Morning},
-    Device::{Desktop, Phone, Tablet},
-    Search::{Camping, Gift, Jacket, Shoes},
-    Segment::{Loyal, New, Returning},
-    Taste::{self, At, BigBasket, Has, Is, PriceSensitive, Seeks},
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use serde::Deserialize;
+
+use crate::{
+    cli::document::SlotDocument,
+    environment::spec::{Behaviour, CatalogueSpec, EnvironmentSpec, Shoppers, TrafficSpec},
+    slot::{Definition, SlotKind},
 };
-use crate::slot::SlotKind;
 
 /// Things per place.
 pub(super) const THINGS: usize = 12;
+
+/// The scenario of the demo.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShopScenario {
+    traffic: TrafficSpec,
+    shoppers: Shoppers,
+    /// The places, in the order in which a shopper comes by them.
+    places: Vec<PlaceScenario>,
+}
+
+/// A place of the shop, as the scenario writes it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlaceScenario {
+    slot: SlotDocument,
+    titles: BTreeMap<String, String>,
+    catalogue: CatalogueSpec,
+    behaviour: Behaviour,
+}
 
 /// A place of the shop, which becomes a slot.
 #[derive(Debug)]
 pub(super) struct DemoPlace {
     /// The slot's id.
-    pub(super) id: &'static str,
-    /// Its display name.
-    pub(super) title: &'static str,
-    /// Its kind.
+    pub(super) id: String,
+    /// The slot's kind.
     pub(super) kind: SlotKind,
+    /// The slot, without arms.
+    pub(super) definition: Definition,
     /// Chance that a shopper looks at each position. The length is the number of things shown.
-    pub(super) looks: &'static [f64],
-    /// Reward units of a click.
-    pub(super) click: f64,
-    /// Reward units of an order, or 0 if orders are not part of the goal.
-    pub(super) order: f64,
-    /// The things that can be shown.
-    pub(super) things: &'static [Thing; THINGS],
+    pub(super) looks: Vec<f64>,
+    /// The things that can be shown, in the order of the catalogue.
+    pub(super) things: Vec<Thing>,
+    /// The parts of the scenario that define the place's environment.
+    pub(super) spec: EnvironmentSpec<'static>,
 }
 
 /// A thing that can be shown, which becomes an arm.
 #[derive(Debug)]
 pub(super) struct Thing {
     /// The arm's id.
-    pub(super) id: &'static str,
+    pub(super) id: String,
     /// The title, for people.
-    pub(super) title: &'static str,
-    /// The attribute `category`.
-    pub(super) category: &'static str,
-    /// The attribute `price` (of an offer or a block: `cost`), in euros.
-    pub(super) euros: f64,
-    /// Log odds of a click if no taste applies.
-    pub(super) appeal: f64,
-    /// Tastes that the thing meets, with their weights in log odds.
-    pub(super) likes: &'static [(Taste, f64)],
+    pub(super) title: String,
 }
 
-const fn thing(
-    id: &'static str,
-    title: &'static str,
-    category: &'static str,
-    euros: f64,
-    appeal: f64,
-    likes: &'static [(Taste, f64)],
-) -> Thing {
-    Thing { id, title, category, euros, appeal, likes }
+static SCENARIO: LazyLock<Result<ShopScenario, String>> =
+    LazyLock::new(|| toml::from_str(include_str!("shop.toml")).map_err(|why| why.to_string()));
+
+static PLACES: LazyLock<Result<Vec<DemoPlace>, String>> = LazyLock::new(|| {
+    let scenario = SCENARIO.as_ref().map_err(String::clone)?;
+    scenario.places.iter().map(|place| read(scenario, place)).collect()
+});
+
+/// Returns the places in the order in which a shopper comes by them.
+///
+/// # Errors
+///
+/// Returns the problem of a scenario that is invalid. A test makes sure that it is not.
+pub(super) fn read_places() -> Result<&'static [DemoPlace], String> {
+    PLACES.as_deref().map_err(String::clone)
 }
 
-/// The three places, in the order in which a shopper comes by them.
-pub(super) static PLACES: [DemoPlace; 3] = [
-    DemoPlace {
-        id: "search",
-        title: "Search ranking",
-        kind: SlotKind::Ranking,
-        looks: &[1.0, 0.78, 0.61, 0.47, 0.37],
-        click: 1.0,
-        order: 0.0,
-        things: &PRODUCTS,
-    },
-    DemoPlace {
-        id: "offers",
-        title: "Checkout offer",
-        kind: SlotKind::Offer,
-        looks: &[1.0],
-        click: 0.25,
-        order: 1.0,
-        things: &OFFERS,
-    },
-    DemoPlace {
-        id: "email",
-        title: "Email blocks",
-        kind: SlotKind::Block,
-        looks: &[1.0, 0.82, 0.66],
-        click: 1.0,
-        order: 0.0,
-        things: &BLOCKS,
-    },
-];
+/// Returns the places, or none if the scenario is invalid.
+pub(super) fn places() -> &'static [DemoPlace] {
+    PLACES.as_deref().unwrap_or_default()
+}
 
-#[rustfmt::skip]
-static PRODUCTS: [Thing; THINGS] = [
-    thing("trail-shoe", "Trail running shoe", "shoes", 129.0, -3.4, &[(Seeks(Shoes), 2.5), (Is(Loyal), 0.5)]),
-    thing("road-shoe", "Road running shoe", "shoes", 119.0, -3.3, &[(Seeks(Shoes), 2.2), (Is(New), 0.5)]),
-    thing("racing-shoe", "Carbon racing shoe", "shoes", 249.0, -3.6, &[(Seeks(Shoes), 1.9), (PriceSensitive, -2.6), (Is(Loyal), 0.7)]),
-    thing("canvas-sneaker", "Canvas sneaker", "shoes", 39.0, -3.3, &[(Seeks(Shoes), 1.6), (PriceSensitive, 2.6), (Has(Phone), 0.3)]),
-    thing("rain-jacket", "Rain jacket", "jackets", 89.0, -3.3, &[(Seeks(Jacket), 2.5), (At(Morning), 0.4)]),
-    thing("down-jacket", "Down jacket", "jackets", 219.0, -3.5, &[(Seeks(Jacket), 2.2), (PriceSensitive, -2.4), (BigBasket, 0.4)]),
-    thing("fleece", "Fleece pullover", "jackets", 49.0, -3.3, &[(Seeks(Jacket), 1.8), (PriceSensitive, 2.2)]),
-    thing("tent", "Two-person tent", "camping", 179.0, -3.5, &[(Seeks(Camping), 2.5), (Has(Desktop), 0.4), (PriceSensitive, -0.9)]),
-    thing("sleeping-bag", "Sleeping bag", "camping", 99.0, -3.4, &[(Seeks(Camping), 2.3)]),
-    thing("stove", "Camping stove", "camping", 45.0, -3.3, &[(Seeks(Camping), 1.9), (Seeks(Gift), 0.7)]),
-    thing("bottle", "Insulated bottle", "small things", 25.0, -3.0, &[(Seeks(Gift), 2.3), (PriceSensitive, 0.8), (Seeks(Camping), 0.4)]),
-    thing("headlamp", "Headlamp", "small things", 35.0, -3.2, &[(Seeks(Gift), 1.7), (Seeks(Camping), 1.4), (At(Evening), 0.4)]),
-];
-
-#[rustfmt::skip]
-static OFFERS: [Thing; THINGS] = [
-    thing("free-shipping", "Free shipping", "delivery", 4.9, -2.2, &[(Is(New), 1.1), (BigBasket, -0.5)]),
-    thing("ten-percent", "10 % off", "discount", 7.5, -2.5, &[(PriceSensitive, 2.8), (Is(Returning), 0.6)]),
-    thing("twenty-off", "20 € off from 100 €", "discount", 20.0, -3.0, &[(BigBasket, 1.9), (PriceSensitive, 1.0)]),
-    thing("gift-wrap", "Gift wrap for free", "service", 3.0, -3.2, &[(Seeks(Gift), 2.9)]),
-    thing("points-double", "Loyalty points x2", "loyalty", 2.5, -3.2, &[(Is(Loyal), 2.7)]),
-    thing("free-returns", "Free returns for 100 days", "service", 2.0, -2.9, &[(Seeks(Shoes), 0.9), (Is(New), 0.7)]),
-    thing("express", "Express delivery", "delivery", 9.9, -2.9, &[(PriceSensitive, -2.4), (Has(Phone), 0.6)]),
-    thing("three-for-two", "3 for 2 on accessories", "discount", 12.0, -3.1, &[(Seeks(Camping), 1.7), (PriceSensitive, 0.7)]),
-    thing("newsletter", "5 € for the newsletter", "discount", 5.0, -3.3, &[(Is(New), 0.9), (PriceSensitive, 0.8)]),
-    thing("early-access", "Early access to the sale", "loyalty", 0.0, -3.1, &[(Is(Loyal), 1.5), (Is(Returning), 0.7)]),
-    thing("pay-later", "Pay in 30 days", "service", 1.5, -3.1, &[(BigBasket, 1.0), (Has(Phone), 0.5)]),
-    thing("free-sample", "A sample of trail food", "service", 1.0, -3.0, &[(Is(Returning), 0.8), (Seeks(Camping), 0.6)]),
-];
-
-#[rustfmt::skip]
-static BLOCKS: [Thing; THINGS] = [
-    thing("basket", "Your basket is waiting", "reminder", 0.0, -2.8, &[(BigBasket, 1.4), (Is(Returning), 0.7)]),
-    thing("bestsellers", "Bestsellers of the week", "products", 0.0, -2.7, &[(Is(New), 0.9)]),
-    thing("welcome", "Welcome: how we make things", "story", 0.0, -3.2, &[(Is(New), 1.9)]),
-    thing("price-drops", "Price drops", "products", 0.0, -2.9, &[(PriceSensitive, 2.9)]),
-    thing("new-season", "The new season", "products", 0.0, -3.0, &[(PriceSensitive, -2.2), (Has(Desktop), 0.4)]),
-    thing("your-points", "Your points and rewards", "loyalty", 0.0, -3.1, &[(Is(Loyal), 2.5)]),
-    thing("shoe-finder", "Find the shoe that fits", "advice", 0.0, -3.2, &[(Seeks(Shoes), 2.1)]),
-    thing("layering", "How to layer for rain", "advice", 0.0, -3.2, &[(Seeks(Jacket), 1.9), (At(Morning), 0.4)]),
-    thing("packing-list", "A packing list for two nights", "advice", 0.0, -3.2, &[(Seeks(Camping), 2.3)]),
-    thing("gift-guide", "Gifts under 50 €", "products", 0.0, -3.2, &[(Seeks(Gift), 2.5), (PriceSensitive, 0.5)]),
-    thing("nearby-shop", "Our shop near you", "service", 0.0, -3.2, &[(Has(Phone), 0.8), (At(Day), 0.5)]),
-    thing("magazine", "Read: three days in the Alps", "story", 0.0, -3.2, &[(Has(Tablet), 1.5), (At(Evening), 0.8), (Is(Loyal), 0.5)]),
-];
+fn read(scenario: &'static ShopScenario, place: &'static PlaceScenario) -> Result<DemoPlace, String> {
+    let PlaceScenario { slot, titles, catalogue, behaviour } = place;
+    let definition = slot.definition().map_err(|why| why.to_string())?;
+    let thing = |id: &String| Thing { id: id.clone(), title: titles.get(id).unwrap_or(id).clone() };
+    let things: Vec<Thing> = catalogue.arms.iter().map(|arm| thing(&arm.arm_id)).collect();
+    if things.len() != THINGS {
+        return Err(format!("{} has {} things; must have {THINGS}", definition.id, things.len()));
+    }
+    Ok(DemoPlace {
+        id: definition.id.to_string(),
+        kind: definition.kind,
+        looks: behaviour.position_bias.iter().copied().take(definition.count() as usize).collect(),
+        things,
+        spec: EnvironmentSpec {
+            horizon: u64::MAX,
+            shoppers: &scenario.shoppers,
+            catalogue,
+            traffic: &scenario.traffic,
+            behaviour,
+            drift: &[],
+        },
+        definition,
+    })
+}

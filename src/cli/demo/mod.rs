@@ -1,8 +1,9 @@
 //! The command `slotwise demo`: a real service in this process, and a simulated shop that it learns from as one
 //! watches.
 //!
-//! * [`catalogue`]: three places with twelve things each, which become a ranking, an offer and a block.
-//! * [`shoppers`]: shoppers and the truth about them. Pure, and the same for the same seed.
+//! * [`catalogue`]: the scenario, `shop.toml`: three places with twelve things each, which become a ranking, an offer and
+//!   a block.
+//! * [`shoppers`]: visits, their expected rewards and their outcomes. Pure, and the same for the same seed.
 //! * [`traffic`]: the shop as a client, over gRPC, with real decisions and rewards.
 //! * [`tally`]: the results, beside those of other policies with the same shoppers.
 //! * [`screen`]: the dashboard and the summary.
@@ -16,7 +17,7 @@ mod shoppers;
 mod tally;
 mod traffic;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use clap::Args;
 use tokio::time::{MissedTickBehavior, interval_at, sleep};
@@ -29,8 +30,9 @@ use crate::{
     wire::Client,
 };
 use screen::{DashboardHead, Screen};
+use shoppers::DemoShoppers;
 use tally::Board;
-use traffic::now;
+use traffic::{TrafficError, now};
 
 /// Seconds between the lines of a demo without a terminal.
 const PLAIN_EVERY: u64 = 5;
@@ -95,10 +97,13 @@ impl Demo {
 /// Opens the shop, draws the dashboard, and prints the summary.
 async fn show(head: &DashboardHead) -> CommandResult {
     let mut client = Client::connect(&head.target).await?;
-    traffic::open_shop(&mut client).await?;
+    let places = catalogue::read_places().map_err(TrafficError::Scenario)?;
+    let shoppers = DemoShoppers::new(places, head.seed).map_err(|why| TrafficError::Scenario(why.to_string()))?;
+    let shoppers = Arc::new(shoppers);
+    traffic::open_shop(&mut client, &shoppers).await?;
     let screen = Screen::open();
     let mut board = Board::new()?;
-    let elapsed = watch(head, &client, &mut board, screen.as_ref()).await?;
+    let elapsed = watch(head, &client, &shoppers, &mut board, screen.as_ref()).await?;
     drop(screen);
     say("");
     screen::summary(elapsed, &board).iter().for_each(say_styled);
@@ -109,12 +114,13 @@ async fn show(head: &DashboardHead) -> CommandResult {
 async fn watch(
     head: &DashboardHead,
     client: &Client,
+    shoppers: &Arc<DemoShoppers>,
     board: &mut Board,
     screen: Option<&Screen>,
 ) -> Result<Duration, Box<dyn std::error::Error + Send + Sync>> {
     let halt = CancellationToken::new();
     let begun = now();
-    let (mut tasks, mut notes) = traffic::open_doors(client, head.seed, &halt);
+    let (mut tasks, mut notes) = traffic::open_doors(client, shoppers, &halt);
     let second = Duration::from_secs(1);
     let mut tick = interval_at(tokio::time::Instant::now() + second, second);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -176,19 +182,19 @@ const REPORT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Compares the service's own reports with the shop's counts.
 async fn agree(client: &mut Client, board: &Board) -> CommandResult {
-    for (place, tally) in catalogue::PLACES.iter().zip(&board.tallies) {
+    for (place, tally) in catalogue::places().iter().zip(&board.tallies) {
         let (counted, brought) = (tally.total.decisions, tally.total.reward());
-        let mut report = client.report(place.id).await?;
+        let mut report = client.report(&place.id).await?;
         let mut looks = 1;
         // The last decisions were answered, but writing them can take a moment longer.
         while report.counters.decisions < counted && looks < REPORT_LOOKS {
             sleep(REPORT_PAUSE).await;
-            report = client.report(place.id).await?;
+            report = client.report(&place.id).await?;
             looks += 1;
         }
         let (theirs, reward) = (report.counters.decisions, report.reward_per_decision());
         if theirs != counted || (reward - brought).abs() > 1e-6 {
-            let id = place.id;
+            let id = &place.id;
             return Err(format!(
                 "the service's report of '{id}' has {theirs} decisions and {reward:.6} reward per decision, the shop counted {counted} and {brought:.6}; please report this"
             )

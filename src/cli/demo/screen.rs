@@ -8,7 +8,7 @@ use std::{fmt::Write as _, time::Duration};
 use console::{Alignment, StyledObject, Term, measure_text_width, pad_str, style, truncate_str};
 
 use super::{
-    catalogue::{DemoPlace, PLACES, THINGS},
+    catalogue::{DemoPlace, THINGS, places},
     tally::{Board, DecisionSums, LATELY, PlaceTally},
 };
 use crate::slot::SlotKind;
@@ -180,7 +180,7 @@ fn place_lines(place: &DemoPlace, tally: &PlaceTally, width: usize, things: usiz
         lines.push(format!(
             "   {} {} {} {:>5.1} %  {}",
             star(total, thing),
-            pad_str(place.things[thing].title, 30, Alignment::Left, Some("…")),
+            pad_str(&place.things[thing].title, 30, Alignment::Left, Some("…")),
             bar(share / scale, ideal / scale, room),
             100.0 * share,
             style(format!("best {:>5.1} %", 100.0 * ideal)).dim(),
@@ -215,9 +215,9 @@ pub(super) fn dashboard(
         ),
     ];
     // Beside the head and the foot, each place has two lines and, if there is room, an empty one.
-    let room = rows.saturating_sub(lines.len() + 3) / PLACES.len();
+    let room = rows.saturating_sub(lines.len() + 3) / places().len().max(1);
     let (spaced, things) = if room >= 6 { (true, room - 3) } else { (false, room.saturating_sub(2)) };
-    for (place, tally) in PLACES.iter().zip(&board.tallies) {
+    for (place, tally) in places().iter().zip(&board.tallies) {
         if spaced {
             lines.push(String::new());
         }
@@ -259,7 +259,7 @@ pub(super) fn plain(elapsed: Duration, board: &Board) -> Vec<String> {
             top.collect::<Vec<_>>().join(", "),
         )
     };
-    PLACES.iter().zip(&board.tallies).map(line).collect()
+    places().iter().zip(&board.tallies).map(line).collect()
 }
 
 /// Columns of the summary: the least that terminals have.
@@ -288,7 +288,7 @@ pub(super) fn summary(elapsed: Duration, board: &Board) -> Vec<String> {
         "                    reward per decision".to_owned(),
         "slot     decisions  uniform  fixed  slotwise  possible  lift over uniform".to_owned(),
     ];
-    for (place, PlaceTally { total, .. }) in PLACES.iter().zip(&board.tallies) {
+    for (place, PlaceTally { total, .. }) in places().iter().zip(&board.tallies) {
         lines.push(format!(
             "{:<7} {:>10} {:>8.3} {:>6.3} {:>9} {:>9.3}  {}",
             place.id,
@@ -303,17 +303,17 @@ pub(super) fn summary(elapsed: Duration, board: &Board) -> Vec<String> {
     lines.push("fixed: always the best single choice; possible: the best choice for each shopper".to_owned());
     lines.push(String::new());
     lines.push(format!("Shown most in the last {LATELY} s (★ among the best; in brackets, the best policy's share):"));
-    for (place, tally) in PLACES.iter().zip(&board.tallies) {
+    for (place, tally) in places().iter().zip(&board.tallies) {
         let lately = tally.lately();
         let top = lately.most_shown().into_iter().take(3).map(|thing| {
-            let (id, mark) = (place.things[thing].id, star(&tally.total, thing));
+            let (id, mark) = (&place.things[thing].id, star(&tally.total, thing));
             let (share, ideal) = (100.0 * lately.share(thing), 100.0 * tally.total.best_share(thing));
             format!("{mark} {id} {share:.0} % ({ideal:.0} %)")
         });
         lines.push(format!("  {:<7} {}", place.id, top.collect::<Vec<_>>().join("  ")));
     }
     for (place, PlaceTally { total, .. }) in
-        PLACES.iter().zip(&board.tallies).filter(|(_, tally)| tally.total.fallbacks > 0)
+        places().iter().zip(&board.tallies).filter(|(_, tally)| tally.total.fallbacks > 0)
     {
         lines.push(format!("  {}: {} decisions were not made by the model", place.id, grouped(total.fallbacks)));
     }
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_dashboard_fits_its_terminal_whatever_its_size() {
-        let full = board(1_200, |shopper, place| shopper.worth(place).best_things);
+        let full = board(1_200, |expected, _| expected.best_things.clone());
         let empty = Board::new().unwrap();
         for (board, columns, rows) in
             [&full, &empty].into_iter().flat_map(|b| [(b, 100, 36), (b, 80, 24), (b, 40, 10), (b, 250, 90), (b, 1, 1)])
@@ -381,11 +381,11 @@ mod tests {
 
     #[test]
     fn a_summary_names_every_slot_with_its_lift() {
-        let board = board(1_200, |shopper, place| shopper.worth(place).best_things);
+        let board = board(1_200, |expected, _| expected.best_things.clone());
         let lines = summary(Duration::from_secs(12), &board);
-        for (place, tally) in PLACES.iter().zip(&board.tallies) {
+        for (place, tally) in places().iter().zip(&board.tallies) {
             let lift = lift(&tally.total);
-            assert!(lines.iter().any(|line| line.starts_with(place.id) && line.contains(&lift)), "{lines:#?}");
+            assert!(lines.iter().any(|line| line.starts_with(&place.id) && line.contains(&lift)), "{lines:#?}");
             assert!(lines.iter().all(|line| measure_text_width(line) <= 80), "{lines:#?}");
         }
     }

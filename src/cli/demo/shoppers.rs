@@ -1,119 +1,40 @@
-//! The demo's environment: shoppers, the truth about them, and their outcomes.
+//! The demo's shoppers: visits of the scenario, their expected rewards and their outcomes.
 //!
-//! It is pure: no clock, no service, no state. Shopper number n of a seed is always the same, with the same coins for
-//! every thing that could be shown. A shopper's outcome under another choice is therefore a fact of this environment,
+//! The environment is pure: no clock, no service, no state. Visit n of a seed is always the same, with the same coins
+//! for every thing that could be shown. A shopper's outcome under another choice is therefore a fact of this environment,
 //! and rewards under two choices can be compared shopper by shopper.
 //!
-//! A click needs a look and a liking, independently: `P(click on a at position k) = look[k] · σ(log odds of a)`. (The
-//! position-based model: Craswell et al., *An experimental comparison of click position-bias models*, 2008, §3.)
+//! A click needs a look and a liking, independently: `P(click on a at position k) = look[k] · σ(log odds of a)`.
 //! Positions do not influence each other, so expectations are plain sums.
 
-use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::Xoshiro256PlusPlus};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::catalogue::{DemoPlace, THINGS};
 use crate::{
-    bandit::{Features, Value, standard_normal},
-    engine::hash,
-    stats::math,
+    environment::{Coins, Environment, ShopperOutcome, Traffic, Truth, Visit, reward_bounds, spec::Problem},
+    slot::Arm,
 };
 
-/// Median of the basket, euros, and spread of its logarithm, as in a medium-sized outdoor shop.
-const BASKET: (f64, f64) = (60.0, 0.7);
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal: $weight:literal),+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(super) enum $name { $($variant),+ }
-
-        impl $name {
-            const WEIGHTED: &[(Self, f64)] = &[$((Self::$variant, $weight)),+];
-
-            fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-        }
-    };
+/// The environment of all places. They share their shoppers.
+#[derive(Debug)]
+pub(super) struct DemoShoppers {
+    seed: u64,
+    places: &'static [DemoPlace],
+    environments: Vec<Environment<'static>>,
+    visits: Mutex<Traffic<'static>>,
 }
 
-words! {
-    /// Segments of shoppers by how well the shop knows them, with their frequencies.
-    Segment { New = "new": 0.45, Returning = "returning": 0.33, Loyal = "loyal": 0.22 }
-}
-words! {
-    /// Devices, with their frequencies.
-    Device { Phone = "phone": 0.55, Desktop = "desktop": 0.33, Tablet = "tablet": 0.12 }
-}
-words! {
-    /// Times of day, with their frequencies.
-    Daypart { Morning = "morning": 0.2, Day = "day": 0.4, Evening = "evening": 0.4 }
-}
-words! {
-    /// Searches, with their frequencies.
-    Search { Shoes = "shoes": 0.34, Jacket = "jacket": 0.25, Camping = "camping": 0.23, Gift = "gift": 0.18 }
+/// A shopper's visit to one place, with its expected rewards.
+#[derive(Debug, Clone)]
+pub(super) struct PlaceVisit {
+    /// The visit, with coins of the place's own.
+    visit: Visit,
+    truth: Truth,
+    /// Expected rewards under several choices.
+    pub(super) expected: ExpectedRewards,
 }
 
-/// Taste of a shopper that a thing can meet.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Taste {
-    /// 1 for shoppers of this segment, else 0.
-    Is(Segment),
-    /// 1 on this device, else 0.
-    Has(Device),
-    /// 1 at this time of day, else 0.
-    At(Daypart),
-    /// 1 for this search, else 0.
-    Seeks(Search),
-    /// Price sensitivity minus the middle, −½ to ½.
-    PriceSensitive,
-    /// Logarithm of the basket minus the median's, −1½ to 1½.
-    BigBasket,
-}
-
-impl Taste {
-    /// Returns the value of the taste for a shopper.
-    pub(super) fn value(self, shopper: &DemoShopper) -> f64 {
-        let yes = |applies: bool| f64::from(u8::from(applies));
-        match self {
-            Self::Is(segment) => yes(shopper.segment == segment),
-            Self::Has(device) => yes(shopper.device == device),
-            Self::At(daypart) => yes(shopper.daypart == daypart),
-            Self::Seeks(search) => yes(shopper.search == search),
-            Self::PriceSensitive => shopper.price_sensitivity - 0.5,
-            Self::BigBasket => math::ln(shopper.basket / BASKET.0).clamp(-1.5, 1.5),
-        }
-    }
-}
-
-/// A shopper.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct DemoShopper {
-    /// Number in order of arrival, from 0.
-    pub(super) number: u64,
-    /// The segment.
-    pub(super) segment: Segment,
-    device: Device,
-    daypart: Daypart,
-    hour: u32,
-    search: Search,
-    /// Price sensitivity, 0 to 1.
-    price_sensitivity: f64,
-    /// Value of the basket, euros.
-    basket: f64,
-    /// Seed of the shopper's coins.
-    coins: u64,
-}
-
-/// A click on a shown thing, and perhaps an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct DemoOutcome {
-    /// Index of the thing.
-    pub(super) thing: usize,
-    /// Whether the click ended in an order.
-    pub(super) ordered: bool,
-}
-
-/// Expected rewards of a shopper's visit to a place under several choices, reward units.
+/// Expected rewards of a visit to a place under several choices, reward units.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ExpectedRewards {
     /// Expected reward of each thing at a position that is certainly looked at.
@@ -126,107 +47,52 @@ pub(super) struct ExpectedRewards {
     pub(super) best_things: Vec<usize>,
 }
 
-fn pick<T: Copy>(weighted: &[(T, f64)], u: f64) -> T {
-    let mut left = u;
-    for &(value, weight) in weighted {
-        left -= weight;
-        if left < 0.0 {
-            return value;
-        }
-    }
-    // Rounding may leave a sliver beyond the last.
-    weighted[weighted.len() - 1].0
-}
-
-impl DemoShopper {
-    /// Returns shopper `number` of this seed.
-    pub(super) fn arrive(seed: u64, number: u64) -> Self {
-        let stream = hash("demo shopper", &[&seed.to_be_bytes(), &number.to_be_bytes()]);
-        let mut rng = Xoshiro256PlusPlus::seed_from_u64(stream.word());
-        let segment = pick(Segment::WEIGHTED, rng.random());
-        let daypart = pick(Daypart::WEIGHTED, rng.random());
-        let hour = match daypart {
-            Daypart::Morning => rng.random_range(6..10),
-            Daypart::Day => rng.random_range(10..17),
-            Daypart::Evening => rng.random_range(17..23),
-        };
-        // Shoppers who know the shop mind its prices less.
-        let lean = if segment == Segment::Loyal { 0.4 } else { 0.55 };
-        let price_sensitivity: f64 = lean + 0.4 * (rng.random::<f64>() + rng.random::<f64>() - 1.0);
-        let basket = BASKET.0 * math::exp(BASKET.1 * standard_normal(&mut rng));
-        Self {
-            number,
-            segment,
-            device: pick(Device::WEIGHTED, rng.random()),
-            daypart,
-            hour,
-            search: pick(Search::WEIGHTED, rng.random()),
-            price_sensitivity,
-            basket: (basket * 100.0).round() / 100.0,
-            coins: rng.next_u64(),
-        }
+impl DemoShoppers {
+    /// Returns the shoppers of this seed at these places.
+    pub(super) fn new(places: &'static [DemoPlace], seed: u64) -> Result<Self, Problem> {
+        let environment = |place: &'static DemoPlace| Environment::new(place.spec, &place.definition.goal, seed, 0);
+        let environments: Vec<_> = places.iter().map(environment).collect::<Result<_, _>>()?;
+        let first = places.first().ok_or_else(|| Problem::new("places", "there are none"))?;
+        Ok(Self { seed, places, environments, visits: Mutex::new(Traffic::new(first.spec, seed, 0)) })
     }
 
-    /// Returns the context that the shop sends.
-    pub(super) fn context(&self) -> Features {
-        let text = |word: &str| Value::Text(word.to_owned());
-        Features::from([
-            ("segment".into(), text(self.segment.word())),
-            ("device".into(), text(self.device.word())),
-            ("daypart".into(), text(self.daypart.word())),
-            ("hour".into(), Value::Number(f64::from(self.hour))),
-            ("search".into(), text(self.search.word())),
-            ("price_sensitivity".into(), Value::Number(self.price_sensitivity)),
-            // Money is felt by its ratio, and a shop knows that.
-            ("basket_log".into(), Value::Number(math::ln(self.basket))),
-        ])
+    /// Returns the arms of a place.
+    pub(super) fn arms(&self, place: usize) -> Vec<Arc<Arm>> {
+        self.environments[place].arms().iter().map(|arm| Arc::clone(&arm.arm)).collect()
     }
 
-    /// Returns the chance that a thing is clicked if it is looked at.
-    pub(super) fn liking(&self, place: &DemoPlace, thing: usize) -> f64 {
-        let thing = &place.things[thing];
-        let log_odds = thing.likes.iter().fold(thing.appeal, |sum, (likes, weight)| sum + weight * likes.value(self));
-        math::logistic(log_odds)
+    /// Returns the next visit, or `None` after 2^64.
+    pub(super) fn next_visit(&self) -> Option<Visit> {
+        self.visits.lock().unwrap_or_else(PoisonError::into_inner).next()
     }
 
-    /// Returns the chance that a click ends in an order.
-    pub(super) fn ordering(&self) -> f64 {
-        match self.segment {
-            Segment::New => 0.45,
-            Segment::Returning => 0.6,
-            Segment::Loyal => 0.7,
-        }
-    }
-
-    /// Returns the expected rewards of this visit, by formula.
-    pub(super) fn worth(&self, place: &DemoPlace) -> ExpectedRewards {
-        let per_click = place.click + place.order * self.ordering();
-        let things: [f64; THINGS] = std::array::from_fn(|thing| per_click * self.liking(place, thing));
+    /// Returns a visit as one to this place.
+    pub(super) fn at(&self, place: usize, visit: &Visit) -> PlaceVisit {
+        let environment = &self.environments[place];
+        // Each place has coins of its own, so that a shopper's clicks in one say nothing about another.
+        let coins = Coins::of("demo place", &[self.seed, visit.now.index, place as u64]);
+        let visit = Visit { coins, ..visit.clone() };
+        let mut truth = Truth::default();
+        environment.truth(&visit, &mut truth);
+        let things: [f64; THINGS] = std::array::from_fn(|thing| truth.expected.get(thing).copied().unwrap_or_default());
+        let count = self.places[place].looks.len();
         let mut best_things: Vec<usize> = (0..THINGS).collect();
         best_things.sort_by(|&a, &b| things[b].total_cmp(&things[a]));
-        best_things.truncate(place.looks.len());
-        // A uniform draw puts each thing at each position with the same chance.
-        let mean = things.iter().sum::<f64>() / THINGS as f64;
-        let uniform = mean * place.looks.iter().sum::<f64>();
-        let best = expected(place, &things, &best_things);
-        ExpectedRewards { things, uniform, best, best_things }
+        best_things.truncate(count);
+        let (best, uniform) = reward_bounds(environment, &truth, |_| true, count);
+        PlaceVisit { visit, truth, expected: ExpectedRewards { things, uniform, best, best_things } }
     }
 
-    /// Returns the outcomes if these things are shown in this order.
-    pub(super) fn outcomes(&self, place: &DemoPlace, shown: &[usize]) -> Vec<DemoOutcome> {
-        let stream = hash("demo coins", &[&self.coins.to_be_bytes(), place.id.as_bytes()]);
-        let mut rng = Xoshiro256PlusPlus::seed_from_u64(stream.word());
-        // All coins are drawn whatever is shown, so they are the same under any choice.
-        let looks: Vec<f64> = place.looks.iter().map(|_| rng.random()).collect();
-        let coins: [(f64, f64); THINGS] = std::array::from_fn(|_| (rng.random(), rng.random()));
-        let clicked = |&(position, &thing): &(usize, &usize)| {
-            looks[position] < place.looks[position] && coins[thing].0 < self.liking(place, thing)
-        };
-        let outcome = |(_, &thing): (usize, &usize)| DemoOutcome {
-            thing,
-            ordered: place.order > 0.0 && coins[thing].1 < self.ordering(),
-        };
-        shown.iter().take(place.looks.len()).enumerate().filter(clicked).map(outcome).collect()
+    /// Returns the shopper's outcomes if these things are shown in this order.
+    pub(super) fn outcomes(&self, place: usize, visit: &PlaceVisit, shown: &[usize]) -> Vec<ShopperOutcome> {
+        let mut outcomes = Vec::new();
+        self.environments[place].outcomes(&visit.visit, &visit.truth, shown, &[true; THINGS], &mut outcomes);
+        outcomes
+    }
+
+    /// Returns the reward of outcomes at a place, reward units.
+    pub(super) fn reward(&self, place: usize, outcomes: &[ShopperOutcome], shown: &[usize]) -> f64 {
+        (0..shown.len()).map(|position| self.environments[place].given(outcomes, position)).sum()
     }
 }
 
@@ -235,41 +101,44 @@ pub(super) fn expected(place: &DemoPlace, things: &[f64; THINGS], shown: &[usize
     place.looks.iter().zip(shown).map(|(look, &thing)| look * things[thing]).sum()
 }
 
-/// Returns the reward of outcomes, reward units.
-pub(super) fn reward(place: &DemoPlace, outcomes: &[DemoOutcome]) -> f64 {
-    outcomes.iter().map(|outcome| place.click + if outcome.ordered { place.order } else { 0.0 }).sum()
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::cli::demo::catalogue::PLACES;
+    use crate::{cli::demo::catalogue::places, stats::math};
 
-    /// Returns `things` in an order of its own for each shopper, independent of the shopper's coins.
-    fn shuffled(number: u64) -> Vec<usize> {
-        let mut rng = Xoshiro256PlusPlus::seed_from_u64(1_000_003 + number);
+    /// Returns the shoppers of this seed, and `count` of their visits.
+    pub(in crate::cli::demo) fn visits(seed: u64, count: usize) -> (DemoShoppers, Vec<Visit>) {
+        let shoppers = DemoShoppers::new(places(), seed).unwrap();
+        let visits = (0..count).map(|_| shoppers.next_visit().unwrap()).collect();
+        (shoppers, visits)
+    }
+
+    /// Returns an order of the things of its own for each visit, independent of the shopper's coins.
+    fn shuffled(visit: &Visit) -> Vec<usize> {
+        let coins = Coins::of("test order", &[visit.now.index]);
         let mut things: Vec<usize> = (0..THINGS).collect();
-        for i in (1..THINGS).rev() {
-            things.swap(i, rng.random_range(0..=i));
-        }
+        things.sort_by_key(|&thing| coins.word(crate::environment::Purpose::Arm, thing as u64));
         things
     }
 
-    /// The mean of `reward − formula` over 40,000 shoppers is off by its standard error. Five of those is a false
-    /// alarm once in 1.7 million fresh seeds, for each of the six means here.
+    /// The mean of `reward − formula` over 40,000 shoppers is off by its standard error. Five of those is a false alarm
+    /// once in 1.7 million fresh seeds, for each of the six means here.
     #[test]
     fn expected_rewards_equal_mean_rewards() {
-        const SHOPPERS: u32 = 40_000;
-        for place in &PLACES {
+        let (shoppers, visits) = visits(7, 40_000);
+        for (index, place) in places().iter().enumerate() {
             let (mut uniform, mut best) = (Vec::new(), Vec::new());
-            for number in 0..u64::from(SHOPPERS) {
-                let shopper = DemoShopper::arrive(7, number);
-                let worth = shopper.worth(place);
-                uniform.push(reward(place, &shopper.outcomes(place, &shuffled(number))) - worth.uniform);
-                best.push(reward(place, &shopper.outcomes(place, &worth.best_things)) - worth.best);
+            for visit in &visits {
+                let at_place = shoppers.at(index, visit);
+                let reward = |shown: &[usize]| {
+                    let shown = &shown[..place.looks.len()];
+                    shoppers.reward(index, &shoppers.outcomes(index, &at_place, shown), shown)
+                };
+                uniform.push(reward(&shuffled(visit)) - at_place.expected.uniform);
+                best.push(reward(&at_place.expected.best_things) - at_place.expected.best);
             }
             for (policy, differences) in [("uniform", uniform), ("best", best)] {
-                let n = f64::from(SHOPPERS);
+                let n = differences.len() as f64;
                 let mean = differences.iter().sum::<f64>() / n;
                 let variance = differences.iter().map(|d| math::square(d - mean)).sum::<f64>() / (n - 1.0);
                 let error = (variance / n).sqrt();
@@ -280,17 +149,18 @@ mod tests {
 
     #[test]
     fn the_best_thing_depends_on_the_segment() {
-        for place in &PLACES {
-            let best_of = |segment: Segment| {
+        let (shoppers, visits) = visits(7, 5_000);
+        for (index, place) in places().iter().enumerate() {
+            let best_of = |segment: usize| {
                 let mut sums = [0.0; THINGS];
-                for shopper in (0..5_000).map(|n| DemoShopper::arrive(7, n)).filter(|s| s.segment == segment) {
-                    for (sum, worth) in sums.iter_mut().zip(shopper.worth(place).things) {
-                        *sum += worth;
+                for visit in visits.iter().filter(|visit| visit.shopper.segment == segment) {
+                    for (sum, expected) in sums.iter_mut().zip(shoppers.at(index, visit).expected.things) {
+                        *sum += expected;
                     }
                 }
                 (0..THINGS).max_by(|&a, &b| sums[a].total_cmp(&sums[b])).unwrap()
             };
-            let best = [Segment::New, Segment::Returning, Segment::Loyal].map(best_of);
+            let best = [0, 1, 2].map(best_of);
             assert!(best[0] != best[1] || best[0] != best[2], "{}: {best:?}", place.id);
         }
     }
@@ -298,12 +168,13 @@ mod tests {
     /// No choice that ignores the shopper does as well as one that reads the context, by a wide margin.
     #[test]
     fn the_best_fixed_choice_is_far_from_the_best() {
-        for place in &PLACES {
+        let (shoppers, visits) = visits(7, 5_000);
+        for (index, place) in places().iter().enumerate() {
             let (mut sums, mut uniform, mut best) = ([0.0; THINGS], 0.0, 0.0);
-            for worth in (0..5_000).map(|n| DemoShopper::arrive(7, n).worth(place)) {
-                sums.iter_mut().zip(worth.things).for_each(|(sum, thing)| *sum += thing);
-                uniform += worth.uniform;
-                best += worth.best;
+            for rewards in visits.iter().map(|visit| shoppers.at(index, visit).expected) {
+                sums.iter_mut().zip(rewards.things).for_each(|(sum, thing)| *sum += thing);
+                uniform += rewards.uniform;
+                best += rewards.best;
             }
             let mut order: Vec<usize> = (0..THINGS).collect();
             order.sort_by(|&a, &b| sums[b].total_cmp(&sums[a]));
@@ -313,28 +184,30 @@ mod tests {
     }
 
     #[test]
-    fn chances_lie_between_0_and_1_and_orders_follow_clicks() {
-        for (number, place) in (0..2_000).flat_map(|n| PLACES.iter().map(move |place| (n, place))) {
-            let shopper = DemoShopper::arrive(11, number);
-            assert!((0..THINGS).all(|thing| (0.0..=1.0).contains(&shopper.liking(place, thing))));
-            assert!((0.0..=1.0).contains(&shopper.ordering()) && (0.0..=1.0).contains(&shopper.price_sensitivity));
-            assert!(place.looks.iter().all(|look| (0.0..=1.0).contains(look)));
-            let worth = shopper.worth(place);
-            assert!(worth.best_things.len() == place.looks.len() && worth.best >= worth.uniform);
-            let outcomes = shopper.outcomes(place, &worth.best_things);
-            assert!(outcomes.iter().all(|outcome| worth.best_things.contains(&outcome.thing)));
+    fn outcomes_are_of_shown_things_and_orders_follow_clicks() {
+        let (shoppers, visits) = visits(11, 2_000);
+        for (visit, index) in visits.iter().flat_map(|visit| (0..places().len()).map(move |index| (visit, index))) {
+            let at_place = shoppers.at(index, visit);
+            let shown = &at_place.expected.best_things;
+            assert!(shown.len() == places()[index].looks.len() && at_place.expected.best >= at_place.expected.uniform);
+            let outcomes = shoppers.outcomes(index, &at_place, shown);
+            for outcome in &outcomes {
+                let clicked = |other: &ShopperOutcome| other.place == outcome.place && other.step == 0;
+                assert!(outcome.place < shown.len() && outcomes.iter().any(clicked), "{outcomes:?}");
+            }
         }
     }
 
     #[test]
     fn a_seed_gives_the_same_shoppers_and_coins_ignore_the_choice() {
-        assert_eq!(DemoShopper::arrive(7, 42), DemoShopper::arrive(7, 42));
-        assert_ne!(DemoShopper::arrive(7, 42), DemoShopper::arrive(8, 42));
-        let place = &PLACES[2];
-        for shopper in (0..3_000).map(|n| DemoShopper::arrive(7, n)) {
+        let (shoppers, first) = visits(7, 3_000);
+        assert_eq!(first, visits(7, 3_000).1);
+        assert_ne!(first, visits(8, 3_000).1);
+        for visit in &first {
+            let at_place = shoppers.at(2, visit);
             // The first position is always looked at, so it is clicked whatever stands below it.
             let clicked = |shown: &[usize]| {
-                shopper.outcomes(place, shown).first().is_some_and(|outcome| outcome.thing == shown[0])
+                shoppers.outcomes(2, &at_place, shown).first().is_some_and(|outcome| outcome.place == 0)
             };
             assert_eq!(clicked(&[3, 1, 2]), clicked(&[3, 7, 8]));
         }

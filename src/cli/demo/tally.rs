@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use hdrhistogram::Histogram;
 
 use super::{
-    catalogue::{DemoPlace, PLACES, THINGS},
+    catalogue::{DemoPlace, THINGS, places},
     shoppers::expected,
     traffic::{DemoNote, SeenDecision},
 };
@@ -56,8 +56,8 @@ fn ratio(part: f64, whole: f64) -> f64 {
 
 impl DecisionSums {
     fn of(seen: &SeenDecision) -> Self {
-        let place = &PLACES[seen.place];
-        let worth = seen.shopper.worth(place);
+        let place = &places()[seen.place];
+        let rewards = &seen.expected;
         let count = |things: &[usize]| {
             let mut counts = [0; THINGS];
             for &thing in things {
@@ -71,14 +71,14 @@ impl DecisionSums {
             fallbacks: u64::from(seen.fallback),
             reward: seen.reward,
             reward_squared: seen.reward * seen.reward,
-            reward_uniform: seen.reward * worth.uniform,
-            uniform: worth.uniform,
-            uniform_squared: worth.uniform * worth.uniform,
-            best: worth.best,
-            shown_worth: expected(place, &worth.things, &seen.shown),
-            things: worth.things,
+            reward_uniform: seen.reward * rewards.uniform,
+            uniform: rewards.uniform,
+            uniform_squared: rewards.uniform * rewards.uniform,
+            best: rewards.best,
+            shown_worth: expected(place, &rewards.things, &seen.shown),
+            things: rewards.things,
             shown: count(&seen.shown),
-            best_shown: count(&worth.best_things),
+            best_shown: count(&rewards.best_things),
         }
     }
 
@@ -229,7 +229,7 @@ impl Board {
     /// Returns an empty board. Latencies are kept to three digits, up to a minute.
     pub(super) fn new() -> Result<Self, hdrhistogram::CreationError> {
         Ok(Self {
-            tallies: PLACES.iter().map(|_| PlaceTally::default()).collect(),
+            tallies: places().iter().map(|_| PlaceTally::default()).collect(),
             latencies: Histogram::new_with_bounds(1, 60_000_000, 3)?,
             counted: 0,
             not_counted: 0,
@@ -266,38 +266,49 @@ impl Board {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::cli::demo::shoppers::{DemoShopper, reward};
+    use crate::cli::demo::shoppers::{DemoShoppers, ExpectedRewards, tests::visits};
+    use crate::environment::Visit;
 
     /// Returns a board after `shoppers` who were shown the choice of `choose`.
-    pub(in crate::cli::demo) fn board(shoppers: u64, choose: impl Fn(&DemoShopper, &DemoPlace) -> Vec<usize>) -> Board {
+    pub(in crate::cli::demo) fn board(
+        shoppers: usize,
+        choose: impl Fn(&ExpectedRewards, &DemoPlace) -> Vec<usize>,
+    ) -> Board {
         let mut board = Board::new().unwrap();
-        for (number, place) in (0..shoppers).flat_map(|number| (0..PLACES.len()).map(move |place| (number, place))) {
-            let shopper = DemoShopper::arrive(3, number);
-            let shown = choose(&shopper, &PLACES[place]);
-            let reward = reward(&PLACES[place], &shopper.outcomes(&PLACES[place], &shown));
-            let (exploring, fallback) = (number % 4 == 0, false);
-            board.take(DemoNote::Decided(Box::new(SeenDecision {
-                place,
-                shopper,
-                shown,
-                reward,
-                exploring,
-                fallback,
-                decide_us: 1 + number,
-            })));
-            if place == 0 && number % 500 == 499 {
-                board.next_second();
+        let (environment, visits) = visits(3, shoppers);
+        for (number, visit) in (0_u64..).zip(&visits) {
+            for (index, place) in places().iter().enumerate() {
+                let seen = seen(&environment, index, visit, |expected| choose(expected, place));
+                let exploring = number % 4 == 0;
+                board.take(DemoNote::Decided(Box::new(SeenDecision { exploring, decide_us: 1 + number, ..seen })));
+                if index == 0 && number % 500 == 499 {
+                    board.next_second();
+                }
             }
         }
         board
+    }
+
+    /// Returns a decision for a visit to a place, shown as `choose` says.
+    fn seen(
+        environment: &DemoShoppers,
+        place: usize,
+        visit: &Visit,
+        choose: impl Fn(&ExpectedRewards) -> Vec<usize>,
+    ) -> SeenDecision {
+        let at_place = environment.at(place, visit);
+        let shown = choose(&at_place.expected);
+        let reward = environment.reward(place, &environment.outcomes(place, &at_place, &shown), &shown);
+        let expected = at_place.expected;
+        SeenDecision { place, expected, shown, reward, exploring: false, fallback: false, decide_us: 1 }
     }
 
     /// The mean reward of the best policy is off from its expectation by its standard error, of which the lift's
     /// half-width is 1.96. Five of those is a false alarm once in 1.7 million fresh seeds.
     #[test]
     fn the_best_policy_has_come_all_the_way_and_its_lift_is_that_of_the_formula() {
-        let board = board(4_000, |shopper, place| shopper.worth(place).best_things);
-        for (place, PlaceTally { total, .. }) in PLACES.iter().zip(&board.tallies) {
+        let board = board(4_000, |expected, _| expected.best_things.clone());
+        for (place, PlaceTally { total, .. }) in places().iter().zip(&board.tallies) {
             assert!((total.way() - 1.0).abs() < 1e-9);
             let (lift, want) = (total.lift(), total.best() / total.uniform() - 1.0);
             assert!((lift.mean - want).abs() < 5.0 / 1.96 * lift.half_width, "{}: {lift:?} {want}", place.id);
@@ -321,24 +332,13 @@ pub(super) mod tests {
     /// approximation at n = 100 is far below the 10 % that are added.
     #[test]
     fn the_lift_varies_as_much_as_its_interval_says() {
-        let place = &PLACES[1];
+        let (environment, visits) = visits(5, 20_000);
         let (mut means, mut widths) = (Vec::new(), Vec::new());
-        for stretch in 0..200_u64 {
+        for stretch in 0..200 {
             let mut sums = DecisionSums::default();
-            for number in stretch * 100..(stretch + 1) * 100 {
-                let shopper = DemoShopper::arrive(5, number);
-                let shown = shopper.worth(place).best_things;
-                let reward = reward(place, &shopper.outcomes(place, &shown));
-                let (exploring, fallback) = (false, false);
-                sums.add(&DecisionSums::of(&SeenDecision {
-                    place: 1,
-                    shopper,
-                    shown,
-                    reward,
-                    exploring,
-                    fallback,
-                    decide_us: 1,
-                }));
+            for visit in &visits[stretch * 100..(stretch + 1) * 100] {
+                let seen = seen(&environment, 1, visit, |expected| expected.best_things.clone());
+                sums.add(&DecisionSums::of(&seen));
             }
             means.push(sums.lift().mean);
             widths.push(sums.lift().half_width);

@@ -2,13 +2,10 @@
 //!
 //! A few shoppers are served at a time. Each comes by all places, one after another. Their outcomes go to one
 //! reporter, which sends rewards in batches as a shop does. The clock decides only the pace. Everything that happens
-//! is reported as a [`Note`].
+//! is reported as a [`DemoNote`].
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,13 +15,13 @@ use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
 use super::{
-    catalogue::{DemoPlace, PLACES, Thing},
-    shoppers::{DemoShopper, reward},
+    catalogue::{DemoPlace, Thing, places},
+    shoppers::{DemoShoppers, ExpectedRewards},
 };
 use crate::{
-    bandit::{Features, Value},
     engine::{Request, Subject},
-    slot::{Arm, ArmId, ChangeReason, Controls, Definition, FieldError, Goal, RewardKind, Schedule, SlotId},
+    environment::Visit,
+    slot::{Arm, ChangeReason, Definition},
     wire::{Client, ClientDecision, ClientError, ClientReward, RewardStatus},
 };
 
@@ -54,9 +51,9 @@ pub(super) enum TrafficError {
         /// The cause.
         source: ClientError,
     },
-    /// The catalogue is invalid.
-    #[error("the demo's catalogue is wrong: {0}")]
-    Catalogue(#[from] FieldError),
+    /// The scenario is invalid.
+    #[error("the demo's scenario is invalid: {0}")]
+    Scenario(String),
     /// The service answered with an arm that the slot does not have.
     #[error("the service showed '{0}', which the slot does not have")]
     Stranger(String),
@@ -67,8 +64,8 @@ pub(super) enum TrafficError {
 pub(super) struct SeenDecision {
     /// Index of the place.
     pub(super) place: usize,
-    /// The shopper.
-    pub(super) shopper: DemoShopper,
+    /// Expected rewards of the visit under several choices.
+    pub(super) expected: ExpectedRewards,
     /// The shown things, best position first.
     pub(super) shown: Vec<usize>,
     /// The reward, in reward units.
@@ -98,10 +95,10 @@ pub(super) enum DemoNote {
 }
 
 /// Creates the slots once the service takes calls.
-pub(super) async fn open_shop(client: &mut Client) -> Result<(), TrafficError> {
+pub(super) async fn open_shop(client: &mut Client, shoppers: &DemoShoppers) -> Result<(), TrafficError> {
     let failed = |source| TrafficError::Call { what: "make its slots", source };
-    for place in &PLACES {
-        let definition = definition(place)?;
+    for (index, place) in places().iter().enumerate() {
+        let definition = definition(place, &shoppers.arms(index));
         let why = ChangeReason::new("slotwise demo", "");
         let mut asked = 0;
         loop {
@@ -118,38 +115,13 @@ pub(super) async fn open_shop(client: &mut Client) -> Result<(), TrafficError> {
     Ok(())
 }
 
-fn definition(place: &DemoPlace) -> Result<Definition, FieldError> {
-    let kind = |kind: &str, weight: f64| RewardKind {
-        kind: kind.into(),
-        weight,
-        use_value: false,
-        cap: Some(weight),
-        winsorize: None,
+/// Returns the slot of a place, with its arms and their titles.
+fn definition(place: &DemoPlace, arms: &[Arc<Arm>]) -> Definition {
+    let titled = |(arm, thing): (&Arc<Arm>, &Thing)| {
+        let payload = serde_json::Map::from_iter([("title".to_owned(), Json::from(thing.title.as_str()))]);
+        Arc::new(Arm { payload: Some(payload), ..(**arm).clone() })
     };
-    let mut kinds = vec![kind("click", place.click)];
-    if place.order > 0.0 {
-        kinds.push(kind("order", place.order));
-    }
-    let arm = |thing: &Thing| {
-        let attributes = Features::from([
-            ("category".into(), Value::Text(thing.category.into())),
-            ("price".into(), Value::Number(thing.euros)),
-        ]);
-        let payload = serde_json::Map::from_iter([("title".to_owned(), Json::from(thing.title))]);
-        let id = ArmId::parse("arm_id", thing.id)?;
-        let schedule = Schedule::default();
-        Ok(Arc::new(Arm { id, attributes, available: true, payload: Some(payload), because: None, schedule }))
-    };
-    Ok(Definition {
-        display_name: place.title.into(),
-        kind: place.kind,
-        arms: place.things.iter().map(arm).collect::<Result<_, FieldError>>()?,
-        count: u32::try_from(place.looks.len()).ok(),
-        goal: Goal { kinds, ..Goal::default() },
-        // The demo compares with exact expectations and needs no holdout.
-        controls: Controls { holdout: Some(0.0), ..Controls::default() },
-        ..Definition::new(SlotId::parse("slot_id", place.id)?)
-    })
+    Definition { arms: arms.iter().zip(&place.things).map(titled).collect(), ..place.definition.clone() }
 }
 
 /// Serves shoppers until `halt` is cancelled. The notes end when the last of their rewards was answered.
@@ -157,12 +129,11 @@ fn definition(place: &DemoPlace) -> Result<Definition, FieldError> {
 /// The tasks belong to the caller and end when they are dropped.
 pub(super) fn open_doors(
     client: &Client,
-    seed: u64,
+    shoppers: &Arc<DemoShoppers>,
     halt: &CancellationToken,
 ) -> (JoinSet<Result<(), TrafficError>>, mpsc::Receiver<DemoNote>) {
     let (notes, taken) = mpsc::channel(QUEUE);
     let (rewards, reported) = mpsc::channel(QUEUE);
-    let arrivals = Arc::new(AtomicU64::new(0));
     let mut tasks = JoinSet::new();
     // Shoppers come evenly, not a dozen at once.
     let apart = Duration::from_secs(1) / SHOPPERS_PER_SECOND;
@@ -173,8 +144,7 @@ pub(super) fn open_doors(
         let counter = Counter {
             pace,
             client: client.clone(),
-            seed,
-            arrivals: Arc::clone(&arrivals),
+            shoppers: Arc::clone(shoppers),
             notes: notes.clone(),
             rewards: rewards.clone(),
         };
@@ -188,8 +158,7 @@ pub(super) fn open_doors(
 struct Counter {
     pace: time::Interval,
     client: Client,
-    seed: u64,
-    arrivals: Arc<AtomicU64>,
+    shoppers: Arc<DemoShoppers>,
     notes: mpsc::Sender<DemoNote>,
     rewards: mpsc::Sender<ClientReward>,
 }
@@ -202,19 +171,20 @@ impl Counter {
                 () = halt.cancelled() => return Ok(()),
                 _ = self.pace.tick() => {}
             }
-            let shopper = DemoShopper::arrive(self.seed, self.arrivals.fetch_add(1, Ordering::Relaxed));
-            for place in 0..PLACES.len() {
-                self.visit(place, &shopper).await?;
+            let Some(visit) = self.shoppers.next_visit() else { return Ok(()) };
+            for place in 0..places().len() {
+                self.visit(place, &visit).await?;
             }
         }
     }
 
-    async fn visit(&mut self, place: usize, shopper: &DemoShopper) -> Result<(), TrafficError> {
-        let spot = &PLACES[place];
+    async fn visit(&mut self, place: usize, visit: &Visit) -> Result<(), TrafficError> {
+        let spot = &places()[place];
+        let at_place = self.shoppers.at(place, visit);
         let request = Request {
-            subject: Subject { id: format!("customer-{}", shopper.number), session_id: String::new() },
-            context: shopper.context(),
-            ..Request::new(SlotId::parse("slot_id", spot.id)?)
+            subject: Subject { id: visit.shopper.subject.id.clone(), session_id: String::new() },
+            context: visit.context(spot.spec.shoppers),
+            ..Request::new(spot.definition.id.clone())
         };
         let (decision, decide_us) = loop {
             let begun = now();
@@ -228,19 +198,18 @@ impl Counter {
             }
         };
         let shown = shown(spot, &decision)?;
-        let outcomes = shopper.outcomes(spot, &shown);
+        let outcomes = self.shoppers.outcomes(place, &at_place, &shown);
         for outcome in &outcomes {
-            let kinds = if outcome.ordered { ["click", "order"].as_slice() } else { &["click"] };
-            for kind in kinds {
-                // A reporter that is gone has failed, and its error ends the demo.
-                let _ = self.rewards.send(event(&decision, spot.things[outcome.thing].id, kind)).await;
-            }
+            let (thing, step) = (&spot.things[shown[outcome.place]], &spot.spec.behaviour.steps[outcome.step]);
+            // A reporter that is gone has failed, and its error ends the demo.
+            let _ = self.rewards.send(event(&decision, &thing.id, &step.kind)).await;
         }
+        let reward = self.shoppers.reward(place, &outcomes, &shown);
         let seen = SeenDecision {
             place,
-            shopper: shopper.clone(),
+            expected: at_place.expected,
             shown,
-            reward: reward(spot, &outcomes),
+            reward,
             exploring: decision.exploring,
             fallback: !decision.fallback.is_empty(),
             decide_us,
@@ -252,7 +221,7 @@ impl Counter {
 
 fn shown(place: &DemoPlace, decision: &ClientDecision) -> Result<Vec<usize>, TrafficError> {
     let find = |(arm, _): &(String, f64)| {
-        let found = place.things.iter().position(|thing| thing.id == arm);
+        let found = place.things.iter().position(|thing| thing.id == *arm);
         found.ok_or_else(|| TrafficError::Stranger(arm.clone()))
     };
     decision.arms.iter().map(find).collect()
@@ -314,13 +283,17 @@ pub(super) fn now() -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::demo::catalogue::read_places;
 
     #[test]
     fn every_place_becomes_a_valid_slot() {
-        for place in &PLACES {
-            let definition = definition(place).unwrap();
+        assert_eq!(read_places().map(<[_]>::len), Ok(3));
+        let shoppers = DemoShoppers::new(places(), 7).unwrap();
+        for (index, place) in places().iter().enumerate() {
+            let definition = definition(place, &shoppers.arms(index));
             definition.check().unwrap();
             assert_eq!(definition.count() as usize, place.looks.len());
+            assert!(place.things.iter().all(|thing| thing.title != thing.id), "{:?}", place.things);
         }
     }
 }

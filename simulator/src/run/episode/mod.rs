@@ -14,7 +14,6 @@
 //! * Policies go through a step one after the other and share nothing that they change.
 
 pub(crate) mod agent;
-mod bounds;
 pub(crate) mod catalogue;
 mod engine_service;
 mod expected_counts;

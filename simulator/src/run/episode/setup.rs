@@ -84,7 +84,7 @@ impl<'a> Setup<'a> {
             seed,
             slot: slots::of_table(scenario.slot.clone())?,
             policies: policies.collect::<Result<_, _>>()?,
-            groups: groups(scenario),
+            groups: groups(&scenario.catalogue),
             shares: scenario.check.iter().filter_map(|check| share(scenario, check)).collect(),
             changes: scenario.check.iter().filter_map(|check| change(scenario, check)).collect(),
             marks: marks(scenario),

@@ -6,11 +6,9 @@ use std::collections::HashMap;
 
 use slotwise::{engine::Change, slot::ArmId};
 
-use super::{
-    BUCKETS, EpisodeError, PolicyTally, Replication, Setup, bounds::bounds, bucket, catalogue::CurrentCatalogue,
-};
+use super::{BUCKETS, EpisodeError, PolicyTally, Replication, Setup, bucket, catalogue::CurrentCatalogue};
 use crate::{
-    environment::{Environment, Purpose, Truth, Visit},
+    environment::{Environment, Purpose, Truth, Visit, reward_bounds},
     scenario::{FaultKind, time::Moment},
 };
 
@@ -130,7 +128,7 @@ impl<'a> Episode<'a> {
 
     /// Returns the expected rewards of the best and of the uniform choice of `count` arms from this catalogue.
     pub(crate) fn bounds(&self, truth: &Truth, catalogue: &CurrentCatalogue, count: usize) -> (f64, f64) {
-        bounds(&self.environment, truth, catalogue, count)
+        reward_bounds(&self.environment, truth, |arm| catalogue.eligible(arm), count)
     }
 
     /// Returns the arms' expected rewards over the last shoppers.

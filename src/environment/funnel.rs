@@ -10,11 +10,11 @@
 //!
 //! The sum has at most 2^6 terms and is exact.
 
-use slotwise::slot::{Contribution, Goal};
+use crate::slot::{Contribution, Goal};
 
 use super::arms::EnvironmentArm;
-use crate::scenario::{
-    FunnelStep, Problem, Scenario, StepValue, ValueName,
+use super::spec::{
+    EnvironmentSpec, FunnelStep, Problem, StepValue, ValueName,
     names::{ShopperFactor, arm_factor, shopper_factor},
 };
 
@@ -85,8 +85,8 @@ pub fn reward(goal: &Goal, steps: &[FunnelStep], path: FunnelPath, value_of: imp
 
 impl Funnel {
     /// Returns the funnel of these arms.
-    pub(super) fn new(scenario: &Scenario, arms: &[EnvironmentArm], goal: &Goal) -> Result<Self, Problem> {
-        let steps = &scenario.behaviour.steps;
+    pub(super) fn new(spec: EnvironmentSpec<'_>, arms: &[EnvironmentArm], goal: &Goal) -> Result<Self, Problem> {
+        let steps = &spec.behaviour.steps;
         let median = median_price(arms);
         let mut factors: Vec<Factor> = Vec::new();
         let mut odds = Vec::new();
@@ -101,8 +101,8 @@ impl Funnel {
             let mut columns: Vec<Vec<f64>> = Vec::new();
             let mut add =
                 |shopper: Option<&str>, drift: Option<usize>, arm: Option<&str>, weight: f64| -> Result<(), Problem> {
-                    let shopper = shopper_factor(&scenario.shoppers, shopper)?;
-                    let arm = arm_factor(&scenario.catalogue, arm)?;
+                    let shopper = shopper_factor(spec.shoppers, shopper)?;
+                    let arm = arm_factor(spec.catalogue, arm)?;
                     let column = arms.iter().map(|of| weight * of.factor(&arm, median));
                     if shopper == ShopperFactor::Always && drift.is_none() {
                         of.base.iter_mut().zip(column).for_each(|(base, more)| *base += more);
@@ -124,7 +124,7 @@ impl Funnel {
             for term in &step.terms {
                 add(term.shopper.as_deref(), None, term.arm.as_deref(), term.weight)?;
             }
-            for (d, drift) in scenario.drift.iter().enumerate().filter(|_| i == 0) {
+            for (d, drift) in spec.drift.iter().enumerate().filter(|_| i == 0) {
                 if let Some(weight) = drift.weight {
                     add(drift.shopper.as_deref(), Some(d), drift.arm.as_deref(), weight)?;
                 }
@@ -173,7 +173,7 @@ impl Funnel {
     /// Returns the expected reward of an arm that is looked at.
     pub(super) fn expected(&self, arm: usize, values: &[f64]) -> f64 {
         let steps = self.odds.len();
-        let mut chances = [0.0; crate::scenario::STEPS_MAX];
+        let mut chances = [0.0; super::spec::STEPS_MAX];
         for (i, chance) in chances.iter_mut().enumerate().take(steps) {
             *chance = self.chance(i, arm, values);
         }

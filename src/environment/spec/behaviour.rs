@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::time::{Span, When};
 
+/// Maximum of funnel steps, since every set of steps is a path.
+pub const STEPS_MAX: usize = 6;
+
 /// The shoppers' reactions to shown arms, and the defects of the events about them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

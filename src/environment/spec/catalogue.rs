@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    document::NamedPart,
+    NamedPart,
     time::{Span, When},
 };
 
@@ -102,7 +102,7 @@ pub struct Generated {
     pub margin_rate: Option<f64>,
     /// Distributions of the attributes: words with their weights, or a number.
     #[serde(default, skip_serializing_if = "NamedPart::is_empty")]
-    pub attributes: NamedPart<super::shoppers::TraitSpec>,
+    pub attributes: NamedPart<super::TraitSpec>,
     /// Number of arms at the start, or `None` for all. The others are launched one after the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_start: Option<u32>,

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use slotwise::{
+use crate::{
     bandit::{Features, Value},
     slot::{Arm, ArmId, FieldError},
 };
 
 use super::coin::{Coins, Purpose};
-use crate::scenario::{
-    ArmAttribute, ArmSpec, CatalogueSpec, Generated, Period, Scenario, TraitSpec,
+use super::spec::{
+    ArmAttribute, ArmSpec, CatalogueSpec, Generated, Period, TraitSpec,
     names::ArmFactor,
     time::{Moment, When},
 };
@@ -72,8 +72,8 @@ impl EnvironmentArm {
 }
 
 /// Returns the names that the report tells shares of: arms, or groups of them if there are many.
-pub fn groups(scenario: &Scenario) -> Vec<String> {
-    let CatalogueSpec { arms, generated, group_by, .. } = &scenario.catalogue;
+pub fn groups(catalogue: &CatalogueSpec) -> Vec<String> {
+    let CatalogueSpec { arms, generated, group_by, .. } = catalogue;
     let drawn = generated.as_ref().map_or(0, |generated| generated.count);
     if arms.len() + drawn as usize <= ARMS_REPORTED_MAX {
         let ids = generated.iter().flat_map(|of| (0..of.count).map(|i| format!("{}{i}", of.prefix)));
@@ -99,9 +99,9 @@ pub fn groups(scenario: &Scenario) -> Vec<String> {
     words
 }
 
-fn group(scenario: &Scenario, groups: &[String], arm: &Arm) -> usize {
+fn group(catalogue: &CatalogueSpec, groups: &[String], arm: &Arm) -> usize {
     let last = groups.len().saturating_sub(1);
-    let by_word = scenario.catalogue.group_by.as_ref().and_then(|name| match arm.attributes.get(name) {
+    let by_word = catalogue.group_by.as_ref().and_then(|name| match arm.attributes.get(name) {
         Some(Value::Text(word)) => groups.iter().position(|group| group == word),
         Some(_) | None => None,
     });
@@ -123,13 +123,13 @@ fn drawn(of: &TraitSpec, coins: Coins, item: u64) -> Value {
 }
 
 /// Returns the arms of a replication, in the slot's order.
-pub(super) fn arms(scenario: &Scenario, seed: u64, replication: u64) -> Result<Vec<EnvironmentArm>, FieldError> {
-    let groups = groups(scenario);
+pub(super) fn arms(catalogue: &CatalogueSpec, seed: u64, replication: u64) -> Result<Vec<EnvironmentArm>, FieldError> {
+    let groups = groups(catalogue);
     let mut all = Vec::new();
-    for spec in &scenario.catalogue.arms {
+    for spec in &catalogue.arms {
         all.push(by_hand(spec)?);
     }
-    if let Some(generated) = &scenario.catalogue.generated {
+    if let Some(generated) = &catalogue.generated {
         for i in 0..generated.count {
             let coins = Coins::of("simulated arm", &[seed, replication, u64::from(i)]);
             all.push(one_drawn(generated, i, coins)?);
@@ -137,7 +137,7 @@ pub(super) fn arms(scenario: &Scenario, seed: u64, replication: u64) -> Result<V
     }
     for (i, arm) in (0_u64..).zip(&mut all) {
         arm.coins = Coins::of("simulated stock", &[seed, replication, i]);
-        arm.group = group(scenario, &groups, &arm.arm);
+        arm.group = group(catalogue, &groups, &arm.arm);
     }
     Ok(all)
 }
@@ -176,13 +176,13 @@ fn one_drawn(of: &Generated, i: u32, coins: Coins) -> Result<EnvironmentArm, Fie
     let later = i.saturating_sub(of.at_start.unwrap_or(of.count).saturating_sub(1));
     let after = |when: When, times: f64| match when {
         When::Part(part) => When::Part(part * times),
-        When::After(span) => When::After(crate::scenario::time::Span { us: span.us * times }),
+        When::After(span) => When::After(super::spec::time::Span { us: span.us * times }),
     };
     let launch = of.launch_every.filter(|_| later > 0).map(|every| after(every, f64::from(later)));
     let retire = of.stays.map(|stays| match (launch, stays) {
         (Some(When::Part(from)), When::Part(stays)) => When::Part(from + stays),
         (Some(When::After(from)), When::After(stays)) => {
-            When::After(crate::scenario::time::Span { us: from.us + stays.us })
+            When::After(super::spec::time::Span { us: from.us + stays.us })
         }
         (_, stays) => stays,
     });

@@ -2,7 +2,7 @@
 
 use std::f64::consts::TAU;
 
-use crate::scenario::{DriftCourse, time::Moment};
+use super::spec::{DriftCourse, time::Moment};
 
 /// Returns the level of a drift: 0 to 1, or −1 to 1 if it is seasonal.
 pub fn level(course: &DriftCourse, now: Moment) -> f64 {
@@ -21,7 +21,7 @@ pub fn level(course: &DriftCourse, now: Moment) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::time::{Span, When};
+    use crate::environment::spec::time::{Span, When};
 
     fn at(index: u64) -> Moment {
         Moment { index, horizon: 100, at_us: index as f64 * 3_600e6 }

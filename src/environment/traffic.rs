@@ -12,12 +12,12 @@ use std::{
     sync::Arc,
 };
 
+use super::spec::{EnvironmentSpec, time::Moment};
 use super::{
     coin::{Coins, Purpose},
     course::level,
     shopper::{Shopper, Visit, numbered_id},
 };
-use crate::scenario::{Scenario, time::Moment};
 
 const DAY: f64 = 86_400e6;
 /// Mean time between two decisions of a session, microseconds: the time for which a page is looked at.
@@ -32,7 +32,7 @@ type Waiting = Reverse<(u64, u64, u32)>;
 /// The visits of a replication, in order of time.
 #[derive(Debug)]
 pub struct Traffic<'a> {
-    scenario: &'a Scenario,
+    spec: EnvironmentSpec<'a>,
     environment: [u64; 2],
     coins: Coins,
     /// Largest and mean number of sessions per microsecond.
@@ -50,11 +50,12 @@ pub struct Traffic<'a> {
 
 impl<'a> Traffic<'a> {
     /// Returns the visits of a replication.
-    pub fn new(scenario: &'a Scenario, seed: u64, replication: u64) -> Self {
-        let segments = &scenario.shoppers.segments;
+    pub fn new(spec: impl Into<EnvironmentSpec<'a>>, seed: u64, replication: u64) -> Self {
+        let spec = spec.into();
+        let segments = &spec.shoppers.segments;
         let whole: f64 = segments.iter().map(|segment| segment.share).sum();
         let length = segments.iter().map(|segment| segment.share * segment.session_length).sum::<f64>() / whole;
-        let traffic = &scenario.traffic;
+        let traffic = &spec.traffic;
         let bots = traffic.bots.as_ref().map_or(0.0, |bots| bots.share);
         let mean = traffic.per_day / length / (1.0 - bots) / DAY;
         let weekly =
@@ -62,7 +63,7 @@ impl<'a> Traffic<'a> {
         let sales: f64 = traffic.flash_sales.iter().map(|sale| sale.factor.max(1.0)).product();
         let most = mean * (1.0 + traffic.daily_swing) * weekly * sales;
         let mut result = Self {
-            scenario,
+            spec,
             environment: [seed, replication],
             coins: Coins::of("simulated traffic", &[seed, replication]),
             rates: (most, mean),
@@ -79,12 +80,12 @@ impl<'a> Traffic<'a> {
     }
 
     fn moment(&self, at_us: f64) -> Moment {
-        Moment { index: self.index, horizon: self.scenario.horizon, at_us }
+        Moment { index: self.index, horizon: self.spec.horizon, at_us }
     }
 
     /// Returns the sessions per microsecond.
     fn rate(&self, now: Moment) -> f64 {
-        let traffic = &self.scenario.traffic;
+        let traffic = &self.spec.traffic;
         let days = now.at_us / DAY;
         // The daily rate is highest at 20:00.
         let daily = 1.0 + traffic.daily_swing * (TAU * (days - 20.0 / 24.0)).cos();
@@ -115,7 +116,7 @@ impl<'a> Traffic<'a> {
     fn begin(&mut self) {
         let session = self.sessions;
         self.sessions += 1;
-        let mut shopper = Shopper::of_session(&self.scenario.shoppers, self.environment, session);
+        let mut shopper = Shopper::of_session(self.spec.shoppers, self.environment, session);
         let coins = self.session_coins(session);
         shopper.bot = coins.flip(Purpose::Session, 0, self.bots);
         if shopper.bot {
@@ -133,10 +134,10 @@ impl<'a> Traffic<'a> {
 
     /// Draws the intent of a visit.
     fn intent(&self, coins: Coins, item: u64, now: Moment) -> usize {
-        let intents = &self.scenario.shoppers.intents;
+        let intents = &self.spec.shoppers.intents;
         let whole: f64 = intents.iter().map(|intent| intent.share).sum();
         let mut shares: Vec<f64> = intents.iter().map(|intent| intent.share / whole).collect();
-        for drift in &self.scenario.drift {
+        for drift in self.spec.drift {
             let place = intents.iter().position(|intent| Some(&intent.name) == drift.intent.as_ref());
             let (Some(place), Some(share)) = (place, drift.share) else { continue };
             let before = shares[place];
@@ -154,7 +155,7 @@ impl Iterator for Traffic<'_> {
     type Item = Visit;
 
     fn next(&mut self) -> Option<Visit> {
-        if self.index >= self.scenario.horizon {
+        if self.index >= self.spec.horizon {
             return None;
         }
         while self.waiting.peek().is_none_or(|Reverse((at, ..))| *at as f64 > self.next_session_us) {
@@ -165,13 +166,13 @@ impl Iterator for Traffic<'_> {
         let now = self.moment(at as f64);
         let coins = self.session_coins(session);
         let item = u64::from(step);
-        if step > 1 && coins.flip(Purpose::Session, 3 * item, self.scenario.shoppers.intent_shift) {
+        if step > 1 && coins.flip(Purpose::Session, 3 * item, self.spec.shoppers.intent_shift) {
             intent = self.intent(coins, item, now);
         }
         let length = if shopper.bot {
-            self.scenario.traffic.bots.as_ref().map_or(1.0, |bots| bots.session_length)
+            self.spec.traffic.bots.as_ref().map_or(1.0, |bots| bots.session_length)
         } else {
-            self.scenario.shoppers.segments[shopper.segment].session_length
+            self.spec.shoppers.segments[shopper.segment].session_length
         };
         if step < SESSION_MAX && coins.flip(Purpose::Session, 3 * item + 1, 1.0 - 1.0 / length) {
             let gap = GAP * coins.exponential(Purpose::Session, 3 * item + 2);

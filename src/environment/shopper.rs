@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use slotwise::{
+use crate::{
     bandit::{Features, Value},
     engine::Subject,
     slot::Consent,
 };
 
 use super::coin::{Coins, Purpose};
-use crate::scenario::{Shoppers, TraitSpec, names::ShopperFactor, time::Moment};
+use super::spec::{Shoppers, TraitSpec, names::ShopperFactor, time::Moment};
 
 const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 /// An hour in microseconds.

@@ -1,21 +1,22 @@
 //! Exact expected rewards of the best slate and of a uniformly drawn one.
 
-use super::catalogue::CurrentCatalogue;
-use crate::environment::{Environment, Truth};
+use super::{Environment, Truth};
 
-/// Returns the expected reward of the best `count` arms in the best order, and of `count` arms drawn uniformly.
+/// Returns the expected reward of the best `count` eligible arms in the best order, and of `count` eligible arms drawn
+/// uniformly.
 ///
 /// If positions are looked at with chances of their own, the best order puts the best arm where most shoppers look,
 /// and so on: no two arms can gain by changing places. In a uniform draw each arm stands at each position with the
-/// same chance. For a cascade see [`best_cascade`] and [`mean_cascade`].
-pub(super) fn bounds(
+/// same chance. The exact formulas for a cascade are those of `best_cascade` and
+/// `mean_cascade`.
+pub fn reward_bounds(
     environment: &Environment<'_>,
     truth: &Truth,
-    catalogue: &CurrentCatalogue,
+    is_eligible: impl Fn(usize) -> bool,
     count: usize,
 ) -> (f64, f64) {
     let nothing = environment.nothing();
-    let eligible = || (0..truth.expected.len()).filter(|&i| catalogue.eligible(i));
+    let eligible = || (0..truth.expected.len()).filter(|&i| is_eligible(i));
     if count == 1 {
         let (mut most, mut sum, mut number) = (f64::NEG_INFINITY, 0.0, 0.0);
         for i in eligible() {
@@ -95,7 +96,7 @@ fn mean_cascade(arms: &[(f64, f64)], shown: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::order::SplitMix64;
+    use rand::{RngExt as _, SeedableRng as _, rngs::Xoshiro256PlusPlus};
 
     /// Returns the amount that a cascade adds, position by position.
     fn cascade(slate: &[(f64, f64)]) -> f64 {
@@ -110,10 +111,11 @@ mod tests {
     /// nothing, or takes away.
     #[test]
     fn cascades_equal_those_of_all_orders() {
-        let mut random = SplitMix64::new(4);
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(4);
         for _ in 0..200 {
-            let mut arms: Vec<(f64, f64)> = (0..6).map(|_| (random.fraction() - 0.1, random.fraction())).collect();
-            if random.fraction() < 0.2 {
+            let mut arms: Vec<(f64, f64)> =
+                (0..6).map(|_| (random.random::<f64>() - 0.1, random.random::<f64>())).collect();
+            if random.random::<f64>() < 0.2 {
                 arms[3] = (0.0, 0.0);
             }
             let mut all = Vec::new();

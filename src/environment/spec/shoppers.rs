@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::document::NamedPart;
+use super::NamedPart;
 
 /// The shoppers. Every visit has a segment, an intent, traits, and features that follow from them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
