@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(words[0], Coins::of("a", &[1]).word(Purpose::Look, 0));
     }
 
-    /// Of 30,000 picks with weights 1:0:3, the standard error of the first is √(30,000·¼·¾) = 75.
+    /// The weights are 1:0:3. The standard error of the first count in 30,000 picks is √(30,000·¼·¾) = 75.
     #[test]
     fn picks_follow_the_weights() {
         let coins = Coins::of("pick", &[]);

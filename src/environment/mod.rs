@@ -71,7 +71,7 @@ pub struct Truth {
     factors: Vec<f64>,
     /// Expected reward of each arm if it is looked at.
     pub expected: Vec<f64>,
-    /// In a cascade, the chance of each arm to stop the shopper if it is looked at. Otherwise empty.
+    /// Chance of each arm to stop the shopper if it is looked at, in a cascade. Otherwise empty.
     pub stops: Vec<f64>,
 }
 

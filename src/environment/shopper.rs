@@ -31,7 +31,7 @@ pub struct Shopper {
     pub segment: usize,
     /// Values of the traits, in the order of their names.
     pub traits: Vec<TraitValue>,
-    /// Whether the shopper has been here before.
+    /// True if the shopper has been here before.
     pub returning: bool,
     /// Price sensitivity, 0 to 1.
     pub price_sensitivity: f64,
@@ -39,7 +39,7 @@ pub struct Shopper {
     pub consent: Consent,
     /// The subject's and the session's ids, before consent.
     pub subject: Subject,
-    /// Whether the visitor is a bot.
+    /// True if the visitor is a bot.
     pub bot: bool,
 }
 

@@ -135,7 +135,7 @@ mod tests {
         near(of(1e6)[1], 1e6 + 1.959_964e3, 3.0);
     }
 
-    /// Of ten thousand decisions one in fifty can earn, and does so with 4 %, with a weight of 20 or 5: 8 events on average.
+    /// One in fifty of ten thousand decisions can earn, and does so with 4 %, with a weight of 20 or 5: 8 events on average.
     /// Of 2,000 intervals at most 5 % may miss, plus five binomial standard deviations √(.05·.95/2000) = .0049, which is a
     /// false alarm once in 3.5 million fresh seeds. The seeds are fixed. Normal intervals miss more.
     #[test]

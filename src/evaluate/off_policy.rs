@@ -46,7 +46,7 @@ pub struct LoggedTerm {
     pub direct: f64,
     /// The model's prediction for the shown arm.
     pub foreseen: f64,
-    /// Whether the policy's own draw matched and the acceptance coin fell.
+    /// True if the policy's own draw matched and the acceptance coin fell.
     pub accepted: bool,
 }
 

@@ -29,10 +29,10 @@ pub(super) struct Logged {
     /// Decisions that policies learn from.
     #[arg(long, value_enum, value_name = "WHAT")]
     learn: Option<Learn>,
-    /// With --learn first: part of the decisions that is learned from [default: 0.5].
+    /// Part of the decisions that is learned from, for --learn first [default: 0.5].
     #[arg(long, value_name = "PART", value_parser = part)]
     first: Option<f64>,
-    /// With --learn matched: treat smaller propensities as this one, which accepts more decisions with some bias
+    /// Least propensity, for --learn matched: smaller ones are treated as this one, which accepts more decisions with some bias
     /// [default: the smallest].
     #[arg(long, value_name = "P", value_parser = part)]
     least_propensity: Option<f64>,
@@ -58,7 +58,7 @@ pub(super) struct Logged {
 enum Learn {
     /// Decisions at which a policy's own draw matches the logged arm, as if it had run by itself.
     Matched,
-    /// Every earlier decision of the log.
+    /// All earlier decisions of the log.
     All,
     /// The first part of the decisions, with their rewards even if these come later. The rest is evaluated.
     First,

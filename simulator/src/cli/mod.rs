@@ -136,7 +136,7 @@ enum PolicyFlag {
     /// Each arm by its probability of being the best under the posterior.
     #[default]
     ThompsonSampling,
-    /// The same probability for each arm.
+    /// Equal probabilities for all arms.
     Uniform,
     /// Always the first class.
     FixedOrder,

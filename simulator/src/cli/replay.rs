@@ -36,7 +36,7 @@ pub(super) struct Replay {
     /// Stop after this many rows [default: all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
-    /// From the middle of the rounds on, make the arm after the label's the right one.
+    /// Make the arm after the label's the right one, from the middle of the rounds on.
     #[arg(long)]
     drift: bool,
     /// Deliver rewards in batches: those of B rounds right before the round after them.
@@ -57,8 +57,8 @@ struct Live {
     /// Run against this live server, as in <http://127.0.0.1:50051>, instead of in this process.
     #[arg(long, value_name = "URL")]
     target: Option<String>,
-    /// With --target: the slot's id [default: replay-DATASET-SEED], to which --seeds adds the seed. For a journal
-    /// export: the slot whose decisions are evaluated [default: the only one].
+    /// Id of the slot, for --target [default: replay-DATASET-SEED]; --seeds adds the seed. For a journal export: the slot
+    /// whose decisions are evaluated [default: the only one].
     #[arg(long, value_name = "NAME")]
     slot: Option<String>,
     /// Delete an existing slot of this id first, with what it learned.

@@ -87,7 +87,7 @@ fn a_cascade_ends_at_the_first_click() {
     assert!(lower > 500 && clicks > lower + 500, "{lower} of {clicks}");
 }
 
-/// Every path through the funnel is enumerated, and its reward is multiplied by its probability.
+/// The test enumerates every path through the funnel, and its reward is multiplied by its probability.
 #[test]
 fn expected_rewards_are_those_of_all_paths() {
     let loaded = scenario("email-delays", &[]);
@@ -155,7 +155,7 @@ fn returning_shoppers_stay_the_same_and_new_ones_differ() {
     assert!(met_again > 500, "{met_again}");
 }
 
-/// In the scenario 30 % consent to nothing. Over 3,000 members and sessions the standard error is below 0.01.
+/// The scenario says that 30 % consent to nothing. Over 3,000 members and sessions the standard error is below 0.01.
 #[test]
 fn without_consent_nothing_about_the_shopper_is_sent() {
     let loaded = scenario("opt-out", &["horizon=10000"]);

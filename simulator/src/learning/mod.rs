@@ -59,7 +59,7 @@ pub struct BenchOptions {
     pub exploration: Option<f64>,
     /// The slots' policy.
     pub policy: Policy,
-    /// Whether a reward of 0 sends no event.
+    /// True if a reward of 0 sends no event.
     pub silent_zeros: bool,
     /// See [`replay::ReplayOptions::at_close`].
     pub at_close: Option<u32>,

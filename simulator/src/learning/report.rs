@@ -44,11 +44,11 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BenchVerdict {
-    /// No peer was missed.
+    /// All peers are reached.
     Holds,
-    /// At least one peer was missed.
+    /// One or more peers are missed.
     Regression,
-    /// No peer was measured on this stream.
+    /// Peers were not measured on this stream.
     NoPeers,
 }
 
@@ -99,7 +99,7 @@ pub struct BenchReport {
     pub exploration: Option<f64>,
     /// The slots' policy.
     pub policy: &'static str,
-    /// Whether a reward of 0 sent no event.
+    /// True if a reward of 0 sent no event.
     pub silent_zeros: bool,
     /// Rounds after which a reward was learned, or `None` for on arrival.
     pub at_close: Option<u32>,

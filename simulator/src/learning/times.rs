@@ -77,7 +77,7 @@ pub struct Time {
 struct Contender {
     name: &'static str,
     spec: ModelSpec,
-    /// Whether the arms have attributes.
+    /// True if the arms have attributes.
     attributes: bool,
     /// Weight of each reward as an observation.
     weight: f64,

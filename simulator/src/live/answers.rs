@@ -16,8 +16,8 @@ use super::{
 use crate::{
     load::{PATIENCE, code_name, tally::CallCounts},
     run::episode::{
-        agent::{EventAnswer, StepContext},
         queue::EventClock,
+        step::{EventAnswer, StepContext},
     },
 };
 

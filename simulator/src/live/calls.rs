@@ -31,7 +31,7 @@ pub(super) struct PendingVisit {
     pub best: Vec<(usize, (f64, f64))>,
     /// The arm that is shown at the first position regardless of the decision, or `None`.
     pub overridden: Option<usize>,
-    /// Whether the request asks for the decision's probabilities.
+    /// True if the request asks for the decision's probabilities.
     pub audited: bool,
     /// The time at which the visit was due.
     pub due: Duration,
@@ -42,7 +42,7 @@ pub(super) struct PendingVisit {
 pub(super) struct SentEvent {
     /// The origin of the event.
     pub origin: EventOrigin,
-    /// Whether the event takes another one back.
+    /// True if the event takes another one back.
     pub reverses: bool,
     /// The time at which the event was due.
     pub due: Duration,

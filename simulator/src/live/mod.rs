@@ -57,9 +57,9 @@ pub struct LiveOptions {
     pub tempo: Option<Tempo>,
     /// Beginning of the slots' ids, or `None` for the one that [`prefix`] returns.
     pub slots: Option<String>,
-    /// Whether existing slots of the same ids are deleted first, if they are for simulated traffic.
+    /// True if existing slots of the same ids are deleted first, if they are for simulated traffic.
     pub replace: bool,
-    /// Whether the slots stay when the run is done.
+    /// True if the slots stay when the run is done.
     pub keep: bool,
     /// Replications at the same time. They share the rate.
     pub at_once: NonZeroUsize,

@@ -55,7 +55,7 @@ use crate::{
 pub(crate) struct LiveReplication {
     /// The counts.
     pub replication: Replication,
-    /// Whether it was played to its end.
+    /// True if it was played to its end.
     pub complete: bool,
 }
 
@@ -110,7 +110,7 @@ pub(super) struct LiveEpisode<'a> {
     /// Senders to the tasks that send changes to the slots, by policy.
     announce: Vec<UnboundedSender<ChangeRequest>>,
     answers_to: AnswerSender,
-    /// Whether a batch of events is unanswered, by policy.
+    /// Flags of the policies with an unanswered batch of events.
     pub(super) recording: Vec<bool>,
     pub(super) under_way: usize,
     pub(super) silence: ServerSilence,

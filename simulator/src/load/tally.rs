@@ -9,7 +9,7 @@ use std::{
 use hdrhistogram::{CreationError, Histogram};
 use serde::Serialize;
 
-/// Longest latency that is told apart, to three digits. It is longer than a call may take.
+/// Longest latency that is recorded exactly, to three digits. It is longer than a call may take.
 const LATENCY_US_MAX: u64 = 60_000_000;
 const DIGITS: u8 = 3;
 
@@ -173,7 +173,7 @@ impl CallTally {
 mod tests {
     use super::*;
 
-    /// Of 1 to 1000 ms, the 500th, 990th, 999th and last latency are expected; three digits are within 1 in 1000.
+    /// The latencies are 1 to 1000 ms, and the 500th, 990th, 999th and last latency are expected; three digits are within 1 in 1000.
     #[test]
     fn quantiles_are_those_of_the_answers_since_the_last_look() {
         let tally = CallTally::new().unwrap();

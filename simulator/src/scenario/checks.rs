@@ -57,7 +57,7 @@ pub struct Check {
     /// abrupt drift, or its middle if it is gradual.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<f64>,
-    /// Whether the check is left out, for `small` and `--set`.
+    /// True if the check is left out, for `small` and `--set`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip: bool,
 }

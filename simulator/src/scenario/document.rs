@@ -102,7 +102,7 @@ pub struct PolicySpec {
     /// Changes of the slot's document. `model` and `controls.policy` replace the slot's as a whole.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub slot: toml::Table,
-    /// Whether the policy is left out, for `small` and `--set`.
+    /// True if the policy is left out, for `small` and `--set`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip: bool,
 }

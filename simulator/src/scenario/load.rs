@@ -23,7 +23,7 @@ pub(super) const EXTENDS_MAX: usize = 8;
 /// Changes of a scenario by the command line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Changes {
-    /// Whether the small version is meant.
+    /// True if the small version is meant.
     pub small: bool,
     /// Settings `key=value`, laid over everything else, in order.
     pub set: Vec<String>,

@@ -165,7 +165,7 @@ pub(super) mod tests {
         }
     }
 
-    /// No choice that ignores the shopper does as well as one that reads the context, by a wide margin.
+    /// Choices that ignore the shopper do far worse than those that read the context.
     #[test]
     fn the_best_fixed_choice_is_far_from_the_best() {
         let (shoppers, visits) = visits(7, 5_000);

@@ -70,9 +70,9 @@ pub(super) struct SeenDecision {
     pub(super) shown: Vec<usize>,
     /// The reward, in reward units.
     pub(super) reward: f64,
-    /// Whether a position was not the best guess.
+    /// True if a position was not the best guess.
     pub(super) exploring: bool,
-    /// Whether the model did not decide.
+    /// True if the model did not decide.
     pub(super) fallback: bool,
     /// Latency as the caller sees it, microseconds.
     pub(super) decide_us: u64,

@@ -68,7 +68,7 @@ pub struct FunnelStep {
     /// Standard deviation of the logarithm of a factor on the value. The factor's mean is 1.
     #[serde(default)]
     pub value_spread: f64,
-    /// Whether the step takes back the event of the step before it, instead of having an event of its own kind.
+    /// True if the step takes back the event of the step before it, instead of having an event of its own kind.
     #[serde(default)]
     pub reverses: bool,
     /// Delay after the step before it. The first step's delay counts from the decision.
@@ -116,7 +116,7 @@ pub enum ValueName {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Delay {
-    /// No delay.
+    /// The step follows at once.
     #[default]
     None,
     /// A constant.

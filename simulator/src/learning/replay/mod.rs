@@ -49,9 +49,9 @@ pub struct ReplayOptions {
     pub rounds: Option<usize>,
     /// The slot's id, or `None` for `replay-<set>-<seed>`. With several seeds, `-<seed>` is added to it.
     pub slot: Option<String>,
-    /// Whether an existing slot of the same id is deleted first.
+    /// True if an existing slot of the same id is deleted first.
     pub replace: bool,
-    /// Whether the slot stays when the replay is done.
+    /// True if the slot stays when the replay is done.
     pub keep: bool,
     /// The slot's model.
     pub model: ModelSpec,
@@ -61,7 +61,7 @@ pub struct ReplayOptions {
     pub exploration: Option<f64>,
     /// Changes on the way, and delays of rewards.
     pub variant: Variant,
-    /// Whether a reward of 0 sends no event.
+    /// True if a reward of 0 sends no event.
     pub silent_zeros: bool,
     /// Rounds (of a millisecond, in this process) after a decision at which its window closes and its reward is
     /// learned, at least 1000. `None` means on arrival.

@@ -75,7 +75,7 @@ pub struct ReplayReport {
     pub rounds: usize,
     /// The variant.
     pub variant: Variant,
-    /// Whether a reward of 0 sent no event.
+    /// True if a reward of 0 sent no event.
     pub silent_zeros: bool,
     /// The passes, one per seed.
     pub runs: Vec<ReplayRun>,

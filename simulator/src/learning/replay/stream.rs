@@ -33,7 +33,7 @@ pub struct StreamPlan<'a> {
     pub rounds: usize,
     /// Changes on the way, and delays of rewards.
     pub variant: Variant,
-    /// Whether a reward of 0 sends no event.
+    /// True if a reward of 0 sends no event.
     pub silent_zeros: bool,
 }
 

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 /// As text: `plain`, `drift`, `delay100` (any number from 1), `drift+delay100`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Variant {
-    /// Whether from round ⌊n/2⌋ of n on the right arm is the one after the label's: (label + 1) mod arms.
+    /// True if the right arm is the one after the label's, (label + 1) mod arms, from round ⌊n/2⌋ of n on.
     pub drift: bool,
     /// Number of rounds in a batch, B, or `None` for no delay. The rewards of rounds [jB, (j+1)B) all arrive right
     /// before round (j+1)B. If round (j+1)B is not in the stream they never arrive.

@@ -29,7 +29,7 @@ pub struct ServiceChoice {
     pub arm: String,
     /// The probability with which it was drawn.
     pub propensity: f64,
-    /// Whether the slot's model did not decide.
+    /// True if the slot's model did not decide.
     pub fallback: bool,
 }
 
@@ -54,7 +54,7 @@ pub enum ServiceError {
     /// A slot of this id exists.
     #[error("slot '{0}' exists already; delete it first with --replace, or choose another name with --slot")]
     Exists(SlotId),
-    /// No slot of this id exists.
+    /// The slot does not exist.
     #[error("slot '{0}' is not there (any more)")]
     NotFound(SlotId),
     /// The slot's definition is invalid.

@@ -30,9 +30,9 @@ pub enum Evidence {
         /// Logged probabilities that contradict each other.
         mismatches: u64,
     },
-    /// No measurement, although there could be one.
+    /// Missing measurement, although there could be one.
     Nothing,
-    /// No measurement, because there can be none in this kind of run.
+    /// Missing measurement, because there can be none in this kind of run.
     NotApplicable,
 }
 
@@ -180,7 +180,7 @@ impl Evidence {
         let estimate = self.estimate()?;
         let gaps = [bounds.min, bounds.max].into_iter().flatten().map(|bound| estimate - bound);
         let holds = bounds.hold(estimate);
-        // Within the bounds the nearer one must be told apart, and outside them the violated one.
+        // Within the bounds the nearer one must be distinguished, and outside them the violated one.
         let gap = if holds {
             gaps.map(f64::abs).reduce(f64::min)?
         } else {

@@ -137,7 +137,7 @@ mod tests {
         );
     }
 
-    /// No replication finished, so not even propensities are known to be right.
+    /// The run finished no replication, so not even propensities are known to be right.
     #[test]
     fn checks_without_evidence_are_inconclusive() {
         let checks = "[[check]]\nmetric = \"p99_latency\"\nmax = 5\n[[check]]\nmetric = \"propensity_calibration\"";

@@ -2,12 +2,12 @@
 //!
 //! Deliberately not here: the service itself, which is the engine in this process or a live server.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
 
 use slotwise::{
     bandit::ClickModel,
     engine::{Decided, Decision, Request, Rewarded, SlotReport},
-    slot::{ArmId, Definition, SlotId},
+    slot::{Definition, SlotId},
 };
 
 use super::{
@@ -15,10 +15,11 @@ use super::{
     expected_counts::ExpectedCounts,
     queue::{EventClock, EventOrigin, EventQueue, ShownSlate},
     setup::{AdaptProbe, Setup, ShareProbe},
+    step::{EventAnswer, StepContext},
     tally::{PolicyTally, bucket},
 };
 use crate::{
-    environment::{Environment, ShopperOutcome, Truth, Visit},
+    environment::{Environment, ShopperOutcome, Visit},
     scenario::{ArmState, names::arm_factor},
 };
 
@@ -27,42 +28,6 @@ pub const EPOCH_US: i64 = 1_767_571_200_000_000;
 
 /// Approximate maximum of predicted rewards that are kept of a replication.
 const PREDICTIONS_KEPT: u64 = 400;
-
-/// State of a step that all policies share.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct StepContext<'a, 'w> {
-    /// The replication's environment.
-    pub environment: &'a Environment<'w>,
-    /// The visit.
-    pub visit: &'a Visit,
-    /// The truth about every arm for this visit.
-    pub truth: &'a Truth,
-    /// The arms in the slot and in stock.
-    pub catalogue: &'a CurrentCatalogue,
-    /// Arms by their ids.
-    pub by_id: &'a HashMap<ArmId, usize>,
-    /// Expected rewards of the best and of the uniform choice, for the number of arms that the policy shows.
-    pub best: (f64, f64),
-    /// The arm that is shown at the first position regardless of the decision, or `None`.
-    pub overridden: Option<usize>,
-    /// Whether the decision's probabilities are audited.
-    pub audited: bool,
-}
-
-/// The service's answer to a reward event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EventAnswer {
-    /// The event was counted.
-    Accepted,
-    /// The event had been counted before.
-    Duplicate,
-    /// The event arrived after the window.
-    Late,
-    /// The event belongs to no known decision.
-    Unmatched,
-    /// The event cannot be counted.
-    Rejected,
-}
 
 /// True expected reward of an arm over the times it was shown, faded as the slot fades its observations.
 #[derive(Debug, Clone, Copy, Default)]

@@ -18,11 +18,11 @@ use crate::{
 /// State of every arm, by its index in the environment.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CurrentCatalogue {
-    /// Whether each arm is in the slot.
+    /// Flags of the arms that are in the slot.
     pub present: Vec<bool>,
-    /// Whether each arm is really in stock.
+    /// Flags of the arms that are really in stock.
     pub in_stock: Vec<bool>,
-    /// Whether each arm is in stock according to what the slot has been told.
+    /// Flags of the arms that the slot believes to be in stock.
     pub known_in_stock: Vec<bool>,
     /// Index of the step at which each arm joined, or `None` if it was there from the start.
     pub launched: Vec<Option<u64>>,

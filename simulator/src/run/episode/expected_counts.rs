@@ -7,10 +7,7 @@
 
 use slotwise::{engine::Decided, slot::Goal};
 
-use super::{
-    agent::{EventAnswer, index},
-    queue::EventOrigin,
-};
+use super::{agent::index, queue::EventOrigin, step::EventAnswer};
 use crate::{
     environment::{Environment, FunnelPath, reward, value},
     scenario::FunnelStep,

@@ -7,11 +7,12 @@ use slotwise::{
 
 use super::{
     EPOCH_US,
-    agent::{Agent, EventAnswer, StepContext},
+    agent::Agent,
     catalogue::CurrentCatalogue,
     engine_service::{EngineService, EngineServiceError},
     queue::{EventClock, whole},
     setup::Setup,
+    step::{EventAnswer, StepContext},
     tally::PolicyTally,
 };
 use crate::{

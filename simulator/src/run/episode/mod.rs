@@ -21,6 +21,7 @@ mod local_agent;
 pub(crate) mod queue;
 mod setup;
 pub(crate) mod state;
+pub(crate) mod step;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -30,9 +31,9 @@ pub use engine_service::{EngineService, EngineServiceError};
 pub use setup::{AdaptProbe, Setup, ShareProbe, change, share};
 pub use tally::{BUCKETS, LiveCalls, PROPENSITIES, PolicyTally, PropensityBinCounts, Replication, RewardSum, bucket};
 
-use agent::StepContext;
 use local_agent::LocalAgent;
 use state::Episode;
+use step::StepContext;
 
 use crate::{environment::Truth, scenario::Problem};
 
@@ -61,7 +62,7 @@ pub enum EpisodeError {
 pub trait RunProgress: Sync {
     /// A run begins with this many replications and, in total, this many decisions of all policies.
     fn begin(&self, replications: u64, decisions: u64);
-    /// This many more decisions are done.
+    /// Counts this many more decisions as done.
     fn advance(&self, decisions: u64);
     /// A replication is done.
     fn replication(&self);

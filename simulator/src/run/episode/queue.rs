@@ -35,7 +35,7 @@ pub(crate) struct EventOrigin {
     pub place: Option<usize>,
     /// The funnel step's index.
     pub step: usize,
-    /// Whether the shopper acted within the window.
+    /// True if the shopper acted within the window.
     pub in_time: bool,
 }
 
@@ -91,7 +91,7 @@ pub(crate) struct ShownSlate<'a> {
 pub(crate) struct EventClock {
     /// A moment in the shop's time, microseconds since the start.
     pub shop_us: f64,
-    /// The same moment as it is written in events, microseconds since 1970.
+    /// Time that events write for this moment, microseconds since 1970.
     pub told_us: i64,
     /// Seconds of the shop's time per second of the events' time.
     pub speed: f64,

@@ -32,7 +32,7 @@ pub struct Setup<'a> {
     pub changes: Vec<AdaptProbe>,
     /// Moments that get a mark on time axes.
     pub marks: Vec<(When, String)>,
-    /// Whether a check needs the slot's report about its arms.
+    /// True if a check needs the slot's report about its arms.
     pub needs_report: bool,
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Episode<'a> {
     /// Time of the last visit, microseconds since the start.
     pub end_us: f64,
     setup: &'a Setup<'a>,
-    /// Whether each fault has happened.
+    /// Flags of the faults that have happened.
     happened: Vec<bool>,
     /// The arm of an override, or `None`.
     shown_instead: Option<usize>,
@@ -41,7 +41,7 @@ pub(crate) struct StepEvents {
     pub faults: Vec<StepFault>,
     /// The arm that is shown at the first position regardless of the decision, or `None`.
     pub overridden: Option<usize>,
-    /// Whether the decision's probabilities are audited.
+    /// True if the decision's probabilities are audited.
     pub audited: bool,
 }
 

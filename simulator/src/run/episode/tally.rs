@@ -82,7 +82,7 @@ pub struct PolicyTally {
     pub adapted: Vec<f64>,
     /// Intervals that contain the truth, and all intervals.
     pub covered: (u64, u64),
-    /// Whether the slot is sure of a best arm that is not the best.
+    /// True if the slot is sure of a best arm that is not the best.
     pub falsely_sure: bool,
     /// Relative error of the counted reward: see [`Metric::CountedError`](crate::scenario::Metric::CountedError).
     pub counted_error: f64,
