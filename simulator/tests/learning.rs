@@ -70,7 +70,8 @@ fn peers_are_ranked_by_their_loss_within_their_class() {
         };
         let ranks: Vec<_> = stream.peers.iter().map(|peer| (group(peer.class()), peer.loss)).collect();
         assert!(ranks.is_sorted(), "{} {}: {ranks:?}", stream.dataset, stream.variant);
-        assert_eq!(stream.best_to_beat(), stream.peers.first().copied());
+        let first = stream.peers.first().unwrap().loss;
+        assert!(stream.best_to_beat().unwrap().loss <= first, "{} {}", stream.dataset, stream.variant);
     }
 }
 
