@@ -28,7 +28,8 @@ use super::{
 /// rewards and 3.9 with a tenth of them.
 pub(super) const TUNED_FOR: f64 = 1_000.0;
 
-/// Minimum number of effective rewards, [`RewardSample::effective`], for a variance to be known well.
+/// Minimum number of effective rewards (the squared sum of their weights over the sum of the squares) for a variance to
+/// be known well.
 pub const REWARDS_MIN: f64 = 50.0;
 
 /// Interval of real numbers.
