@@ -1,4 +1,4 @@
-//! The API as a client sees it: a real server, a real client, port 0.
+//! The API as a client sees it: a real server, a real client, and a free port.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -208,7 +208,7 @@ async fn a_request_id_and_an_event_id_hold_across_a_restart() {
     };
     let twice: Vec<_> = clients.decide_all(twice).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(twice[0], twice[1], "the same request twice in one batch");
-    // All at once, as retries come: still one decision.
+    // Retries may come all at once. They still get one decision.
     let other = DecideRequest { request_id: "r2".into(), ..request.clone() };
     let tasks: Vec<_> = (0..16)
         .map(|_| {

@@ -1,5 +1,5 @@
-//! Backups of a service under load, by the real program: what was acknowledged before one began is in it, what is
-//! damaged or not whole is refused.
+//! Backups that the real program takes of a service under load. A backup holds everything that was acknowledged before
+//! it began, and a damaged or incomplete one is refused.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -46,7 +46,7 @@ fn good(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// Exit code 1 and one line, with all these words in it.
+/// Asserts exit code 1 and a message of one line that holds all of `words`.
 #[track_caller]
 fn refused(output: &Output, words: &[&str]) {
     let error = String::from_utf8(output.stderr.clone()).unwrap();
@@ -69,7 +69,7 @@ fn verify(data: &Path, fold: bool) -> Output {
     run(if fold { &["journal", "verify", "--fold"] } else { &["journal", "verify"] }, &[("--data", data)])
 }
 
-/// One shopper after another, until the service is gone.
+/// Sends shoppers one after another until the service is gone.
 async fn load(address: String, name: String, acknowledged: Arc<Mutex<Vec<RewardEvent>>>) {
     let mut clients = Clients::connect(&address).await;
     for i in 0_u32.. {
@@ -111,7 +111,7 @@ fn trimmed(data: &Path) -> u64 {
     JournalReader::open(data).unwrap().trimmed()
 }
 
-/// Three backups under load, each restored, served from and folded.
+/// Takes three backups under load; each is restored, served from and verified by a full replay.
 async fn backed_up_under_load(retention: &str) {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("slotwise.toml");
@@ -126,7 +126,7 @@ async fn backed_up_under_load(retention: &str) {
     for shopper in 0..2 {
         shoppers.spawn(load(process.address.clone(), format!("s{shopper}"), Arc::clone(&acknowledged)));
     }
-    // Before the first snapshot, after it, and where the journal has dropped what is old.
+    // The three backups are taken before the first snapshot, after it, and once retention has dropped old records.
     let trims = retention != "forever";
     for round in 0..3 {
         let have = acknowledged.lock().unwrap().len();
@@ -154,7 +154,7 @@ async fn backed_up_under_load(retention: &str) {
         assert!(found.contains(&format!("to {last}")), "{found}");
         let (snapshots, compared) = (found.matches("snapshot at").count(), found.matches("byte for byte").count());
         assert!(snapshots >= usize::from(round > 0), "{found}");
-        // Where records were dropped the fold begins with a snapshot.
+        // The replay of a journal without its beginning starts from a snapshot, which it cannot check.
         assert!(if trimmed(&target) == 0 { compared == snapshots } else { compared < snapshots }, "{found}");
         let again = Process::start(&restored);
         all_there(&again.address, &before).await;
@@ -179,7 +179,7 @@ async fn a_backup_holds_it_too_while_what_is_old_is_dropped() {
     backed_up_under_load("1s").await;
 }
 
-/// A folder that a service has left, with some events and a snapshot, and a backup of it.
+/// Returns the folder of a service that has stopped, with some events and a snapshot, and a backup of it.
 async fn small() -> (tempfile::TempDir, PathBuf, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let (data, target) = (folder.path().join("data"), folder.path().join("backup"));
@@ -200,7 +200,7 @@ fn snapshot(folder: &Path) -> PathBuf {
     files.filter(|path| path.extension().is_some_and(|extension| extension == "bin")).max().unwrap()
 }
 
-/// Where some bytes stand in a file.
+/// Returns the offset of `what` in a file.
 fn find(file: &Path, what: &[u8]) -> usize {
     fs::read(file).unwrap().windows(what.len()).position(|window| window == what).unwrap()
 }
@@ -233,7 +233,7 @@ async fn a_flipped_byte_is_refused_with_file_and_position() {
     let words = [snapshot.to_str().unwrap(), "byte ", "damaged"];
     refused(&verify(&backup, false), &words);
     assert!(!restored.exists() && !folder.path().join("restored.partial").exists());
-    // The journal is whole: what a service would start without is left out, and said.
+    // The journal is whole, so a damaged snapshot is left out of the restored folder, with a message.
     let output = restore(&backup, &restored);
     assert!(good(&output).contains("no snapshot"));
     let told = String::from_utf8(output.stderr).unwrap();
@@ -243,7 +243,8 @@ async fn a_flipped_byte_is_refused_with_file_and_position() {
     good(&restore(&backup, &folder.path().join("restored-again")));
 }
 
-/// Bytes of the journal flipped all over the file, one at a time: what verifies is what was written.
+/// A journal that passes verification holds exactly what was written, although bytes are flipped all over the file, one
+/// at a time.
 #[tokio::test]
 async fn no_flipped_byte_passes_for_another_journal() {
     let (_folder, _, backup) = small().await;
@@ -280,13 +281,13 @@ async fn a_journal_cut_off_is_refused() {
     connection.execute("DELETE FROM events WHERE position > 12", []).unwrap();
     drop(connection);
     refused(&verify(&backup, false), &["journal.sqlite3", "ends at position 12", "position 17 was acknowledged"]);
-    // Without the watermark the batches still tell.
+    // The table of batches still knows the last position if the watermark is missing.
     fs::remove_file(backup.join("journal.mark")).unwrap();
     refused(&verify(&backup, false), &["ends at position 12", "position 17 was acknowledged"]);
 }
 
-/// A snapshot of another history is noticed by the hash that it carries; one that carries the right hash and holds a state
-/// that the journal does not give, by the fold.
+/// A snapshot of another history is found by the hash that it carries. If it carries the right hash but a wrong state,
+/// the replay finds it.
 #[tokio::test]
 async fn a_snapshot_of_another_history_is_refused_and_a_wrong_state_is_found_by_the_fold() {
     let (_folder, data, backup) = small().await;
@@ -295,7 +296,7 @@ async fn a_snapshot_of_another_history_is_refused_and_a_wrong_state_is_found_by_
     let decision = clients.decide(decide("offers")).await.unwrap();
     clients.reward(click("other", &decision)).await.unwrap();
     server.stop().await;
-    // The same number of events as the other one, and others.
+    // The two folders now hold the same number of events, but different ones.
     let server = Server::start(&backup).await;
     server.clients().await.decide(decide("offers")).await.unwrap();
     server.clients().await.decide(decide("offers")).await.unwrap();
@@ -314,7 +315,7 @@ async fn a_snapshot_of_another_history_is_refused_and_a_wrong_state_is_found_by_
     refused(&verify(&backup, true), &[name.to_str().unwrap(), "position 19", "differs from the state", "from byte"]);
 }
 
-/// No command writes into a data folder, by whatever name it is called, and none replaces a file unasked.
+/// No command writes into a data folder, whatever path leads there, and none replaces a file unless `--force` is given.
 #[tokio::test]
 async fn outputs_inside_a_data_folder_are_refused() {
     let (folder, data, whole) = small().await;
@@ -354,7 +355,7 @@ async fn outputs_inside_a_data_folder_are_refused() {
     assert_eq!(fs::read(&output).unwrap(), b"mine");
     good(&export(&output, &["--force"]));
     assert_eq!(fs::read_to_string(&output).unwrap().lines().count(), 8);
-    // Salvaging what is whole loses nothing.
+    // Salvaging an undamaged folder loses nothing.
     let target = folder.path().join("salvaged");
     let told = good(&run(&["journal", "salvage"], &[("", &data), ("", &target)]));
     assert!(told.contains("nothing is lost") && told.contains("17 records"), "{told}");
@@ -367,13 +368,13 @@ async fn nothing_is_written_over_and_a_copy_cut_short_is_no_backup() {
     let (folder, data, whole) = small().await;
     refused(&backup(&data, &whole), &["backup is not empty", "new folder"]);
     refused(&restore(&whole, &data), &["data is not empty", "move it away"]);
-    // As a copy that was killed leaves it.
+    // A killed copy leaves a folder with this name.
     let partial = folder.path().join("next.partial");
     good(&restore(&whole, &partial));
     refused(&backup(&data, &folder.path().join("next")), &["next.partial", "cut short", "remove it"]);
     refused(&restore(&partial, &folder.path().join("restored")), &["next.partial", "cut short"]);
     assert!(!folder.path().join("next").exists() && !folder.path().join("restored").exists());
-    // An empty folder is as good as none.
+    // An empty folder counts as a new one.
     let empty = folder.path().join("empty");
     fs::create_dir(&empty).unwrap();
     good(&backup(&data, &empty));
@@ -384,7 +385,7 @@ async fn nothing_is_written_over_and_a_copy_cut_short_is_no_backup() {
         refused(&restore(&source, &folder.path().join("of-nothing")), &[words]);
     }
     assert!(!folder.path().join("of-nothing").exists() && !folder.path().join("of-nothing.partial").exists());
-    // Where nothing was dropped, the journal alone is enough: a damaged snapshot is left out, and said.
+    // The journal alone is enough, because no records were dropped. A damaged snapshot is left out, with a message.
     flip(&snapshot(&data), 200);
     let output = backup(&data, &folder.path().join("without"));
     assert!(good(&output).contains("no snapshot"));

@@ -1,4 +1,4 @@
-//! Malformed input of every message: an error that names the field, and nothing has changed.
+//! Malformed input of every message: the error names the field, and nothing has changed.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -32,7 +32,7 @@ fn check(status: &Status, code: Code, field: &str) {
     assert!(status.get_details_error_info().is_some(), "{status:?}");
 }
 
-/// Nothing of what was refused is in the slot, and it goes on.
+/// Asserts that a refused call left the slot as it was and that the slot still decides.
 async fn unchanged(clients: &mut Clients, before: Slot) {
     let after = clients.slots.get_slot(GetSlotRequest { slot_id: "offers".into() }).await.unwrap().into_inner();
     assert_eq!(after.slot.unwrap(), before, "nothing changed");
@@ -136,7 +136,7 @@ async fn a_bad_decide_is_refused_alone_and_in_a_batch() {
     server.stop().await;
 }
 
-/// Lists in lists.
+/// Returns a payload of `depth` lists inside each other.
 fn nested(depth: usize) -> prost_types::Struct {
     use prost_types::{ListValue, Value as Json, value::Kind};
     let list = |inner: Json| Json { kind: Some(Kind::ListValue(ListValue { values: vec![inner] })) };
@@ -248,7 +248,7 @@ async fn bytes_that_are_no_message_are_refused() {
     server.stop().await;
 }
 
-/// The name of a feature, an arm or a path is the caller's, and may be anything: the error says which, in short.
+/// A caller may choose any name for a feature, an arm or a path. The error names it in a shortened form.
 #[tokio::test]
 async fn long_names_and_deep_payloads_are_invalid_arguments_that_name_the_field() {
     let (_folder, server, mut clients) = started().await;
@@ -283,12 +283,12 @@ async fn long_names_and_deep_payloads_are_invalid_arguments_that_name_the_field(
     server.stop().await;
 }
 
-/// Calls a method with bytes where the API has a message, and returns the answer's status.
+/// Calls a method with arbitrary bytes instead of a message, and returns the status.
 async fn raw_call(address: &str, path: &'static str, bytes: &[u8]) -> Status {
     use slotwise::wire::proto::DecideResponse;
     let mut client = tonic::client::Grpc::new(support::channel(address).await);
     client.ready().await.unwrap();
-    // Field 2 of this message is bytes; of DecideRequest it is the subject.
+    // Field 2 of `Any` is bytes; field 2 of `DecideRequest` is the subject.
     let message = prost_types::Any { type_url: String::new(), value: bytes.to_vec() };
     let codec = tonic_prost::ProstCodec::<prost_types::Any, DecideResponse>::default();
     let path = tonic::codegen::http::uri::PathAndQuery::from_static(path);

@@ -1,4 +1,4 @@
-//! The commands that talk to a service: real program, real server.
+//! Commands that talk to a service, run by the real program against a real server.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

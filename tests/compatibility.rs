@@ -1,9 +1,10 @@
 //! Journals of every format stay readable: `tests/fixtures` holds a data folder of each.
 //!
-//! A folder's name says the formats it was written in. The test folds the journal of each folder and compares the state
-//! with the one that the program of that time came to. A snapshot of the present format is read, too, and the events
-//! after it applied; a snapshot of an older format is left aside, or refused where the journal was trimmed. A folder is
-//! never changed; a new format adds one: `SLOTWISE_FIXTURE=journal-3-snapshot-6 cargo test --test compatibility`.
+//! A folder's name says the formats in which it was written. The test replays the journal of each folder and compares
+//! the state with the one that the program of that time reached. If the snapshot has the present format, the test also
+//! reads it and applies the events after it. A snapshot of an older format is ignored, or refused if the journal was
+//! trimmed. A folder is never changed. A new format adds one: `SLOTWISE_FIXTURE=journal-3-snapshot-6 cargo test --test
+//! compatibility`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first thing that is wrong")]
 
 use std::{
@@ -29,7 +30,7 @@ use slotwise::{
     },
 };
 
-/// Those that have traffic.
+/// Slots that have traffic.
 const SLOTS: [&str; 8] = ["offers", "revenue", "ranking", "cascade", "rates", "values", "levers", "watched"];
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 const MINUTE_US: i64 = 60_000_000;
@@ -50,7 +51,7 @@ fn arm(id: &str) -> Arm {
     }
 }
 
-/// A rule of every effect, all of which apply to something, and one that fails.
+/// Returns a rule of every effect, each of which matches something, and one rule that fails.
 fn rules() -> Vec<Rule> {
     let effects = [
         ("arm.id == 'dddd' && context.age > 45.0", Effect::Exclude),
@@ -139,7 +140,7 @@ fn definition(id: &str) -> Definition {
     definition
 }
 
-/// A journal and its state, with a clock.
+/// A journal with its state and its clock.
 struct World {
     state: State,
     journal: SqliteJournal,
@@ -240,7 +241,7 @@ impl World {
     }
 }
 
-/// Writes a fixture: a journal with every kind of event, two snapshots, what follows them, and what comes of it.
+/// Writes a fixture: a journal with every kind of event, two snapshots, the events after them, and the expected state.
 fn write(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     let journal = SqliteJournal::open(folder).unwrap();
@@ -272,7 +273,7 @@ fn write(folder: &Path) {
     fs::write(folder.join("expected.json"), expected).unwrap();
 }
 
-/// What a state comes to, as far as every version must agree on it.
+/// Returns the figures of a state on which every version must agree.
 fn summary(state: &State) -> Json {
     let slots: BTreeMap<String, Json> = state
         .slots()
@@ -304,7 +305,8 @@ fn summary(state: &State) -> Json {
     json!({ "position": state.position(), "at_us": state.at_us(), "slots": slots })
 }
 
-/// Numbers may differ in their last digits: another machine has another libm.
+/// Asserts that two summaries are equal. Numbers may differ in their last digits, because older programs used the
+/// platform's mathematical library.
 fn same(found: &Json, want: &Json, at: &str) {
     match (found, want) {
         (Json::Number(found), Json::Number(want)) => {
@@ -381,8 +383,8 @@ fn snapshots_of_an_older_format_beside_a_trimmed_journal_are_refused() {
     }
 }
 
-/// The newest fixture holds every kind of event there is, decisions with everything that can be said of one, and is of
-/// the journal's format that is written now.
+/// The newest fixture holds every kind of event and decisions with every optional part, and it is written in the
+/// journal's present format.
 #[test]
 fn the_newest_fixture_is_of_this_version_and_holds_every_kind_of_event() {
     let newest = fixtures().pop().unwrap();
@@ -424,7 +426,7 @@ fn the_newest_fixture_is_of_this_version_and_holds_every_kind_of_event() {
     ];
     assert_eq!(kinds, every.map(str::to_owned).into(), "a kind was added: add a fixture that holds it");
     assert_eq!(said.len(), 8, "a decision says {said:?}");
-    // SQLite's user_version.
+    // Bytes 60 to 63 of the file are SQLite's `user_version`.
     let format = |folder: &Path| fs::read(folder.join("journal.sqlite3")).unwrap()[60..64].to_vec();
     let fresh = tempfile::tempdir().unwrap();
     write(fresh.path());

@@ -1,11 +1,10 @@
-//! Kill −9 at random moments under load: nothing acknowledged is missing, nothing is double.
+//! `kill -9` at random moments under load: nothing that was acknowledged is missing, and nothing counts twice.
 //!
-//! A supervisor runs the real program, loads it over gRPC, kills it, restarts it on the
-//! same folder and checks what was acknowledged; now and then it kills it again while it
-//! starts, or lets it live long enough to be killed while it writes a snapshot. In the end
-//! the state is folded anew, by one worker and by several, and the posteriors of one slot
-//! are counted from the raw records in another way. Twenty kills by default; more with
-//! `SLOTWISE_KILLS=200 cargo test --test crash`.
+//! The test runs the real program, loads it over gRPC, kills it, restarts it on the same folder and checks what was
+//! acknowledged. Sometimes it kills the program again during the start, or lets it live long enough to be killed while
+//! it writes a snapshot. At the end it replays the whole journal with one worker and with several, and counts the
+//! posteriors of one slot from the raw records in another way. Twenty kills by default; `SLOTWISE_KILLS=200 cargo test
+//! --test crash` makes more.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -37,21 +36,21 @@ use slotwise::{
 use support::{Clients, Process, click, context, decide, number, serve_command, slot, text};
 
 const ARMS: [&str; 5] = ["a", "b", "c", "d", "e"];
-/// The slot whose posteriors are counted again.
+/// Slot whose posteriors are counted from the raw records.
 const RATES: &str = "rates";
 
-/// What the service said was done.
+/// Calls that the service acknowledged.
 #[derive(Default)]
 struct Acknowledged {
-    /// Events by id, as sent.
+    /// Events by id, as they were sent.
     events: BTreeMap<String, RewardEvent>,
-    /// Reasons of changes.
+    /// Reasons of the slot's changes.
     changes: BTreeSet<String>,
-    /// Events of the slot whose posteriors are counted again.
+    /// Events of the slot `rates`.
     counted: BTreeSet<String>,
 }
 
-/// One shopper after another, until the service is gone.
+/// Sends shoppers one after another until the service is gone.
 async fn load(address: String, name: String, acknowledged: Arc<Mutex<Acknowledged>>) {
     let mut clients = Clients::connect(&address).await;
     for i in 0_u32.. {
@@ -63,7 +62,7 @@ async fn load(address: String, name: String, acknowledged: Arc<Mutex<Acknowledge
         let Ok(decision) = clients.decide(request).await else { return };
         if i % 4 == 3 {
             let reason = format!("{name}-{i}");
-            // No two alike: a change to what is so already would be none.
+            // Every value differs, because a change to the present value makes no revision.
             let exploration = slotwise::engine::hash("test", &[reason.as_bytes()]).fraction();
             let controls = Controls { exploration: Some(exploration), ..Controls::default() };
             let update = UpdateSlotRequest {
@@ -92,7 +91,7 @@ async fn load(address: String, name: String, acknowledged: Arc<Mutex<Acknowledge
                 Ok(result) if result.status() == RewardStatus::Accepted => {
                     acknowledged.lock().unwrap().counted.insert(event.event_id);
                 }
-                // A second had passed.
+                // More than a second has passed, so the window is closed.
                 Ok(result) => assert_eq!(result.status(), RewardStatus::Late, "{}", result.message),
                 Err(_) => return,
             }
@@ -100,8 +99,8 @@ async fn load(address: String, name: String, acknowledged: Arc<Mutex<Acknowledge
     }
 }
 
-/// A slot without features that learns a decision's reward when its window of a second closes: its posteriors
-/// follow from the records by counting.
+/// Returns a slot without features that learns a decision's reward when its window of one second closes. Its posteriors
+/// can therefore be counted from the records.
 fn rates() -> Slot {
     let mut rates = slot(RATES, &ARMS);
     let goal = rates.goal.as_mut().unwrap();
@@ -112,7 +111,7 @@ fn rates() -> Slot {
     rates
 }
 
-/// Per arm how many decisions closed with a click and how many without, by plain maps over the raw records.
+/// Counts, for each arm, the closed decisions with a click and those without, by plain maps over the raw records.
 fn count_rates(folder: &Path) -> (BTreeMap<String, (f64, f64)>, BTreeSet<String>) {
     const WINDOW_US: i64 = 1_000_000;
     let connection = rusqlite::Connection::open(folder.join("journal.sqlite3")).unwrap();
@@ -144,7 +143,8 @@ fn count_rates(folder: &Path) -> (BTreeMap<String, (f64, f64)>, BTreeSet<String>
     (arms, ids)
 }
 
-/// Every acknowledged event is known (sent again, it is a duplicate), every acknowledged change stands in the history.
+/// Asserts that every acknowledged event is known (it is a duplicate when sent again) and that every acknowledged
+/// change stands in the history.
 async fn check(address: &str, events: Vec<RewardEvent>, changes: &BTreeSet<String>) {
     let mut clients = Clients::connect(address).await;
     for batch in events.chunks(500) {
@@ -157,14 +157,14 @@ async fn check(address: &str, events: Vec<RewardEvent>, changes: &BTreeSet<Strin
     }
     let list = ListRevisionsRequest { slot_id: "offers".into(), page_size: 200, page_token: String::new() };
     let found = clients.slots.list_revisions(list).await.unwrap().into_inner().revisions;
-    // A slot keeps its last 200 revisions; those that are older cannot be asked for.
+    // A slot keeps its last 200 revisions, so older ones cannot be listed.
     if found.len() < 200 {
         let reasons: BTreeSet<_> = found.into_iter().map(|revision| revision.reason).collect();
         assert!(changes.is_subset(&reasons), "{:?} were acknowledged and are gone", changes.difference(&reasons));
     }
 }
 
-/// Counts what the journal holds in its own way: reads the file, keeps a set of event ids and the decisions made.
+/// Counts the journal's records in another way: reads the file and keeps a set of event ids and of decisions.
 fn recount(folder: &Path) -> (usize, usize, BTreeSet<String>) {
     let connection = rusqlite::Connection::open(folder.join("journal.sqlite3")).unwrap();
     let mut select = connection.prepare("SELECT body FROM events WHERE slot = 'offers' ORDER BY position").unwrap();
@@ -209,10 +209,10 @@ async fn nothing_acknowledged_is_lost_by_kill_nine() {
         for shopper in 0..4 {
             shoppers.spawn(load(process.address.clone(), format!("k{kill}-s{shopper}"), Arc::clone(&acknowledged)));
         }
-        // Some live until they take snapshots.
+        // Every sixth process lives long enough to write snapshots.
         let life = if kill % 6 == 5 { 1_000..1_200 } else { 20..300 };
         tokio::time::sleep(Duration::from_millis(rng.random_range(life))).await;
-        // Now and then it is asked to stop, which leaves a snapshot for the kills after it to recover from.
+        // Every fifth process is asked to stop, which leaves a snapshot from which later starts recover.
         process.signal(if kill % 5 == 3 { Signal::SIGTERM } else { Signal::SIGKILL });
         process.child.wait().unwrap();
         while let Some(done) = shoppers.join_next().await {

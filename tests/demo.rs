@@ -8,7 +8,7 @@ fn demo(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_slotwise")).arg("demo").args(arguments).output().unwrap()
 }
 
-/// The lift that the summary gives a slot, and the half-width of its interval, both in per cent.
+/// Returns the lift that the summary gives a slot and the half-width of its interval, both in per cent.
 #[track_caller]
 fn lift(summary: &str, slot: &str) -> (f64, f64) {
     let line = summary.lines().find(|line| line.starts_with(slot)).unwrap_or_else(|| panic!("{slot}: {summary}"));
@@ -18,9 +18,8 @@ fn lift(summary: &str, slot: &str) -> (f64, f64) {
     (words[sign - 2].parse().unwrap(), after("±").parse().unwrap())
 }
 
-/// Four seconds teach little, so nothing is asked of the lift but that it is not below uniform by more
-/// than noise: 2.55 half-widths are five standard errors, which a service that only
-/// chose at random would exceed once in a million runs, over the three slots.
+/// Four seconds teach little, so the lift must only not be below zero by more than chance. 2.55 half-widths are five
+/// standard errors: a service that chooses at random would exceed them once in a million runs, over the three slots.
 #[test]
 fn it_ends_by_itself_with_a_lift_for_each_slot() {
     let output = demo(&["--seconds", "4"]);

@@ -1,5 +1,5 @@
-//! State is a fold of the journal, and that is tested itself: the same journal folded twice, from its beginning and
-//! from every snapshot there ever was, by one worker and by several, gives the same bytes.
+//! State is a fold of the journal. The same journal, replayed from its beginning and from every snapshot that was ever
+//! taken, by one worker and by several, gives the same bytes.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first thing that is wrong")]
 
 mod support;
@@ -21,11 +21,11 @@ use slotwise::{
 use support::{Clients, Process, click, context, decide, number, program, serve_command, slot, text};
 
 const ARMS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
-/// Rounds of a shopper: each decides in every slot.
+/// Rounds of a shopper, who decides in every slot in each of them.
 const ROUNDS: u32 = 250;
 const SHOPPERS: u64 = 3;
 
-/// Slots that learn in every way there is.
+/// Returns slots that learn in every possible way.
 fn slots() -> Vec<Slot> {
     let ranking = |id: &str, click_model: ClickModel| {
         let mut ranking = Slot { kind: SlotKind::Ranking.into(), count: 4, ..slot(id, &ARMS) };
@@ -45,7 +45,7 @@ async fn shop(address: String, shopper: u64, rounds: u32) {
     let mut clients = Clients::connect(&address).await;
     let mut rng = StdRng::seed_from_u64(shopper);
     for i in 0..rounds {
-        // Long enough for a few snapshots.
+        // The pause makes the run long enough for a few snapshots.
         tokio::time::sleep(Duration::from_millis(10)).await;
         for slot in slots() {
             let request = DecideRequest {
@@ -105,7 +105,7 @@ async fn a_journal_gives_the_same_bytes_from_anywhere_and_by_any_number_of_worke
     for shopper in 0..SHOPPERS {
         shoppers.spawn(shop(process.address.clone(), shopper, ROUNDS));
     }
-    // Snapshots come and go: each is kept aside. A link stays when the file's name goes.
+    // Old snapshots are deleted, so each is kept by a hard link, which outlives the file's name.
     let mut seen: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
     while !shoppers.is_empty() {
         for path in snapshots(folder.path()) {
@@ -147,7 +147,7 @@ async fn a_journal_gives_the_same_bytes_from_anywhere_and_by_any_number_of_worke
     assert!(seen.len() >= 2, "{} snapshots were taken", seen.len());
 }
 
-/// Decides and learns for a few seconds, and leaves the folder of a process that was killed.
+/// Decides and learns for a few seconds, kills the process and leaves its folder.
 async fn shop_a_while(folder: &Path) {
     let config = tempfile::NamedTempFile::new().unwrap();
     fs::write(config.path(), "snapshot_interval = \"1s\"\nlog = \"error\"").unwrap();
@@ -170,7 +170,8 @@ async fn shop_a_while(folder: &Path) {
 async fn a_processor_without_fused_arithmetic_gives_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     shop_a_while(folder.path()).await;
-    // The C library has other code for a processor without these instructions, whose results differ in the last digits.
+    // The C library has other code for a processor without these instructions, and that code differs in the last
+    // digits.
     let verify = || {
         let mut command = program();
         command.args(["journal", "verify", "--fold", "--data"]).arg(folder.path());

@@ -1,6 +1,8 @@
-//! Disks that fail, under the real program. Without room decisions go on, nothing that must be durable is
-//! acknowledged, and writing goes on by itself once there is room. After any other failure nothing is written until a
-//! restart, and everybody who asks is told.
+//! Disks that fail under the real program.
+//!
+//! While the disk is full, decisions continue, nothing that must be durable is acknowledged, and writing resumes by
+//! itself once there is space. After any other failure nothing is written until a restart, and every probe and every
+//! refused call says so.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -29,10 +31,11 @@ use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tonic_types::StatusExt as _;
 
-/// What a file may grow to at first, in blocks of 1024 bytes.
+/// First limit on the size of a file, in blocks of 1024 bytes.
 const BLOCKS: u64 = 512;
 
-/// The program with a limit on the size of its files, which is what a full disk looks like and can be lifted.
+/// Starts the program with a limit on the size of its files. To the program this is a full disk, and the test can lift
+/// it.
 fn start_limited(folder: &std::path::Path) -> Process {
     start_limited_with(folder, Stdio::null())
 }
@@ -88,7 +91,7 @@ async fn a_full_disk_refuses_what_must_be_durable_decides_on_and_recovers_by_its
     assert_eq!(details.error_info().unwrap().reason, "DISK_FULL");
     assert!(details.retry_info().is_some());
 
-    // Decisions go on, and are answered from the same journal's state; changes are refused as rewards are.
+    // Decisions continue from the published state, while changes are refused as rewards are.
     for _ in 0..50 {
         decisions.insert(clients.decide(decide("offers")).await.unwrap().decision_id);
     }
@@ -130,7 +133,8 @@ async fn a_full_disk_refuses_what_must_be_durable_decides_on_and_recovers_by_its
     assert_eq!(recorded, decisions, "those made while there was no room among them");
 }
 
-/// Somebody else writes into the journal: the next commit fails, and whether anything can be trusted is not known.
+/// Another program writes into the journal. The next commit fails, and the service cannot know whether the file is
+/// still sound.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_failed_commit_health_and_log_say_so_and_only_decisions_go_on() {
     let folder = tempfile::tempdir().unwrap();
@@ -177,7 +181,8 @@ async fn after_a_failed_commit_health_and_log_say_so_and_only_decisions_go_on() 
     all_there(folder.path(), &[event]).await;
 }
 
-/// Another program holds the journal for a while: who writes is told to come back, soon, and all goes on by itself.
+/// Another program holds the journal for a while. Writes are refused with a delay after which to retry, and everything
+/// resumes by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_journal_that_another_program_holds_is_waited_for() {
     let folder = tempfile::tempdir().unwrap();
@@ -205,7 +210,8 @@ async fn a_journal_that_another_program_holds_is_waited_for() {
     assert!(http(&process.http, "/metrics").await.contains("slotwise_decisions_unrecorded_total 0"));
 }
 
-/// Another program reads the journal and stands still: the log cannot be emptied, and the gauge says so until it ends.
+/// Another program reads the journal and keeps its transaction open. The write-ahead log cannot be emptied, and the
+/// gauge shows it until the transaction ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_that_another_program_holds_is_shown_by_the_gauge() {
     let folder = tempfile::tempdir().unwrap();
@@ -243,7 +249,7 @@ async fn blocked_bytes(process: &Process) -> u64 {
     line.unwrap().split(' ').nth(1).unwrap().parse().unwrap()
 }
 
-/// The journal is removed while it is written: what would be acknowledged from then on no restart would find.
+/// The journal is removed while it is written. No restart could find what would be acknowledged from then on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_journal_that_is_removed_while_it_runs_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
@@ -255,7 +261,7 @@ async fn a_journal_that_is_removed_while_it_runs_is_noticed() {
     for name in ["journal.sqlite3", "journal.sqlite3-wal", "journal.sqlite3-shm"] {
         std::fs::remove_file(folder.path().join(name)).unwrap();
     }
-    // Nobody asks for anything: it looks by itself.
+    // The service checks by itself, without any call.
     let mut waited = 0;
     while serving(&process.address, "").await {
         waited += 1;
@@ -271,7 +277,7 @@ async fn a_journal_that_is_removed_while_it_runs_is_noticed() {
     assert!(log.contains("journal.sqlite3") && log.contains("removed or replaced"), "{log}");
 }
 
-/// What a path of the HTTP side answers, head and all.
+/// Returns the answer of a path on the HTTP port, with its headers.
 async fn http(address: &str, path: &str) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -282,7 +288,7 @@ async fn http(address: &str, path: &str) -> String {
     answer
 }
 
-/// Started again, the program knows every one of these events.
+/// Asserts that the program knows every one of these events after a restart.
 async fn all_there(folder: &std::path::Path, acknowledged: &[RewardEvent]) {
     let process = Process::start(folder);
     let mut clients = Clients::connect(&process.address).await;
@@ -294,7 +300,7 @@ async fn all_there(folder: &std::path::Path, acknowledged: &[RewardEvent]) {
     }
 }
 
-/// Told to stop on a full disk, it says what it could not save, and does not end as if all were well.
+/// A program that is stopped on a full disk says what it could not save, and exits with a failure.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopped_on_a_full_disk_it_says_what_is_not_saved() {
     let folder = tempfile::tempdir().unwrap();

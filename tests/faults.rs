@@ -1,10 +1,11 @@
-//! Writes that are short or torn at any byte, files cut off and bits flipped: after each the node recovers to a
-//! prefix that holds all that was acknowledged, or refuses with a message that names file and position.
+//! Writes that are short or torn at any byte, files that are cut, and bits that flip. After each the node recovers to a
+//! prefix of the journal that holds everything acknowledged, or it refuses with a message that names the file and the
+//! position.
 //!
-//! A real journal is written by the real code: commits, checkpoints, snapshots, retention. After every step the
-//! files are copied. A *crash* within a step leaves any mixture of the files before and after it, sector by sector or
-//! cut at any byte; it must always be recovered from. *Damage* afterwards is a flipped bit, a cut, a lost sector
-//! anywhere in any file. Some ten thousand cases by default; more with `SLOTWISE_FAULTS=100000 cargo test --test faults`.
+//! The real code writes a real journal: commits, checkpoints, snapshots and retention. After every step the test copies
+//! the files. A *crash* within a step leaves a mixture of the files before and after it, sector by sector or cut at any
+//! byte. The node must always recover from it. *Damage* is a flipped bit, a cut or a lost sector anywhere in any file.
+//! About ten thousand cases by default; `SLOTWISE_FAULTS=100000 cargo test --test faults` runs more.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -31,7 +32,7 @@ use slotwise::{
     slot::{Arm, ArmId, ChangeReason, Definition, Goal, RewardKind, SlotId},
 };
 
-/// What a disk writes at once.
+/// Bytes that a disk writes at once.
 const SECTOR: usize = 512;
 
 #[expect(clippy::disallowed_methods, reason = "the flag that makes the run longer")]
@@ -39,7 +40,7 @@ fn cases() -> usize {
     std::env::var("SLOTWISE_FAULTS").map_or(10_500, |cases| cases.parse().unwrap())
 }
 
-/// Where files are fast, when there is such a place: ten thousand folders are made.
+/// Makes a temporary folder in memory if possible, because the tests make ten thousand of them.
 fn scratch() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap()
@@ -63,7 +64,7 @@ fn definition() -> Definition {
     Definition { arms: vec![arm("a"), arm("b")], goal, model: ModelSpec::linear(None, None), ..Definition::new(id) }
 }
 
-/// Event number `i`, from 0: the making of a slot, then decisions and rewards in turn.
+/// Returns event number `i`, from 0: the creation of a slot, then decisions and rewards in turn.
 fn event(i: u64) -> Event {
     let definition = definition();
     let slot = definition.id.clone();
@@ -119,7 +120,7 @@ fn event(i: u64) -> Event {
     Event { at_us, body }
 }
 
-/// The state after each number of events, as a hash of its bytes.
+/// Returns the hash of the state's bytes after each number of events.
 fn truth(events: u64) -> Vec<u64> {
     let mut state = State::default();
     let digest = |state: &State| hash("state", &[&snapshot::encode(state).unwrap()]).word();
@@ -131,7 +132,7 @@ fn truth(events: u64) -> Vec<u64> {
     truth
 }
 
-/// The files of a folder, and the last position that was acknowledged.
+/// The files of a folder, and the last acknowledged position.
 #[derive(Clone)]
 struct Image {
     what: &'static str,
@@ -143,7 +144,7 @@ fn image(folder: &Path, what: &'static str, acknowledged: u64) -> Image {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        // The index of the log is made anew at a start; the lock is empty.
+        // The program rebuilds the log's index at every start, and the lock is empty.
         if !name.ends_with("-shm") && name != "lock" {
             files.insert(name.clone(), fs::read(folder.join(&name)).unwrap());
         }
@@ -195,15 +196,15 @@ fn run(events: u64, seed: u64) -> Vec<Image> {
     images
 }
 
-/// The tests of this file take turns: a process that one of them starts has, until it is on its own, the folder of the
-/// other one open.
+/// The tests of this file take turns. Until a child process has replaced its image, it holds the open files of its
+/// parent, and with them the folder of the other test.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// What must come of a case.
+/// A damaged folder and the outcomes that are allowed for it.
 struct Case {
     told: String,
     files: BTreeMap<String, Vec<u8>>,
-    /// Positions that it may be recovered to.
+    /// Positions to which the node may recover.
     positions: RangeInclusive<u64>,
     may_be_refused: bool,
 }
@@ -225,10 +226,10 @@ fn check(case: &Case, truth: &[u64], go_on: bool) -> bool {
             let digest = hash("state", &[&snapshot::encode(&state).unwrap()]).word();
             assert_eq!(digest, truth[usize::try_from(position).unwrap()], "{told}: another state at {position}");
             if go_on {
-                // And what comes next is taken, and found again.
+                // The next event is accepted, and the next start finds it.
                 let mut journal = match SqliteJournal::open(folder.path()) {
                     Ok(journal) => journal,
-                    // Reading needs less of the file than writing: damage to the schema shows only here.
+                    // Reading needs less of the file than writing does, so damage to the schema shows only here.
                     Err(why) => {
                         assert!(case.may_be_refused, "{told}: {why}");
                         return false;
@@ -255,12 +256,12 @@ fn check(case: &Case, truth: &[u64], go_on: bool) -> bool {
     }
 }
 
-/// A crash within the step from one image to the next.
+/// Makes the case of a crash within the step from one image to the next.
 fn crash(before: &Image, after: &Image, rng: &mut StdRng) -> Case {
     let mut files = before.files.clone();
     let changed: Vec<&String> =
         after.files.keys().filter(|name| before.files.get(*name) != after.files.get(*name)).collect();
-    // The mark follows the commit; a snapshot has its name only when it is whole.
+    // The watermark is written after the commit, and a snapshot gets its name only when it is whole.
     let order = |name: &str| u8::from(name == "journal.mark");
     let mut changed: Vec<&String> = changed.into_iter().filter(|name| !name.starts_with("snapshot-")).collect();
     changed.sort_by_key(|name| order(name));
@@ -274,7 +275,8 @@ fn crash(before: &Image, after: &Image, rng: &mut StdRng) -> Case {
             told = format!("{told}, {name} cut at {cut}");
         }
     } else {
-        // In the order in which they are written: a checkpoint's log may be cut or begun anew once the file is whole.
+        // Files change in the order in which they are written. A checkpoint may cut or restart the log only after the
+        // main file is whole.
         let at = rng.random_range(0..changed.len());
         for (i, name) in changed.iter().enumerate().take(at + 1) {
             let (old, new) = (before.files.get(*name).unwrap_or(&none), &after.files[*name]);
@@ -283,7 +285,7 @@ fn crash(before: &Image, after: &Image, rng: &mut StdRng) -> Case {
                 continue;
             }
             if new.len() < old.len() {
-                // A file system cuts a file off as a whole, or not yet.
+                // A file system cuts the whole tail of a file, or has not cut it yet.
                 if rng.random_bool(0.5) {
                     files.insert((*name).clone(), new.clone());
                 }
@@ -291,7 +293,7 @@ fn crash(before: &Image, after: &Image, rng: &mut StdRng) -> Case {
             }
             let longest = old.len().max(new.len());
             let mixed = if rng.random_bool(0.5) {
-                // Cut at a byte: what follows is as it was; beyond that it may be zeros that the file system put there.
+                // The file is new up to a byte and old after it. Beyond the old end the file system may have put zeros.
                 let cut = rng.random_range(0..=longest);
                 told = format!("{told}, {name} torn at byte {cut}");
                 let mut mixed = new[..cut.min(new.len())].to_vec();
@@ -320,8 +322,8 @@ fn crash(before: &Image, after: &Image, rng: &mut StdRng) -> Case {
     Case { told, files, positions: before.acknowledged..=after.acknowledged, may_be_refused: false }
 }
 
-/// A log that is begun anew has its header synced before anything follows (SQLite, wal.c, `syncHeader`): either
-/// nothing but the header was being written, or all of it is there.
+/// Keeps the write order of a restarted log. SQLite syncs the new header before it writes anything behind it (`wal.c`,
+/// `syncHeader`). So either only the header is torn, or the whole header is there.
 fn behind_header(name: &str, old: &[u8], new: &[u8], mut mixed: Vec<u8>, rng: &mut StdRng) -> Vec<u8> {
     const HEADER: usize = 32;
     let (Some(from), Some(to)) = (old.get(..HEADER), new.get(..HEADER)) else { return mixed };
@@ -339,7 +341,7 @@ fn behind_header(name: &str, old: &[u8], new: &[u8], mut mixed: Vec<u8>, rng: &m
     mixed
 }
 
-/// Something goes wrong in one file of an image.
+/// Makes the case of one damaged file of an image.
 fn damage(image: &Image, rng: &mut StdRng) -> Case {
     let mut files = image.files.clone();
     let names: Vec<String> =
@@ -368,7 +370,7 @@ fn damage(image: &Image, rng: &mut StdRng) -> Case {
     Case { told, files, positions: image.acknowledged..=image.acknowledged, may_be_refused: true }
 }
 
-/// Events of a journal that is damaged.
+/// Events of the journal that is damaged.
 const EVENTS: u64 = 150;
 
 #[test]
@@ -405,11 +407,11 @@ fn a_torn_write_is_recovered_from_and_damage_is_survived_or_refused() {
     assert!(whole + refused >= cases() && refused > cases() / 50 && whole > cases() / 2, "{whole} and {refused}");
 }
 
-/// What the process below is told.
+/// Variable that tells the child process its seed and folder.
 const WRITER: &str = "SLOTWISE_FAULTY_WRITER";
 
-/// Not a test by itself: the process that writes until a write fails, in which the test below starts it. Without being
-/// told a folder it has nothing to do.
+/// Not a test by itself: the body of the child process that writes until a write fails. The test below starts it with a
+/// folder; without one it does nothing.
 #[test]
 fn a_writer_whose_file_may_not_grow() {
     #[expect(clippy::disallowed_methods, reason = "how the parent tells it the folder")]
@@ -431,7 +433,7 @@ fn a_writer_whose_file_may_not_grow() {
                 failures += 1;
                 println!("full");
                 if failures == 2 {
-                    // There is room again.
+                    // Lift the limit: there is space again.
                     let limit = rustix::process::Rlimit { current: None, maximum: None };
                     rustix::process::setrlimit(rustix::process::Resource::Fsize, limit).unwrap();
                 }
@@ -444,12 +446,12 @@ fn a_writer_whose_file_may_not_grow() {
     }
     println!("end");
     std::io::stdout().flush().unwrap();
-    // As a crash: nothing is closed.
+    // The process ends as in a crash: it closes nothing.
     std::process::abort();
 }
 
-/// A write of the real engine fails at any byte: what was acknowledged before and, once there is room, after it is
-/// there, and nothing twice.
+/// A write of the real engine fails at any byte. Everything acknowledged before the failure and, once there is space,
+/// after it is there, and nothing is there twice.
 #[test]
 fn a_write_that_fails_at_any_byte_loses_nothing() {
     let _turn = TURN.lock();
@@ -461,7 +463,8 @@ fn a_write_that_fails_at_any_byte_loses_nothing() {
         let test = std::env::current_exe().unwrap();
         let limit = rng.random_range(40..400);
         let mut child = Command::new("bash")
-            // The limit's signal is ignored, so that the write fails instead. Blocks of 1024 bytes.
+            // The shell ignores the limit's signal, so that the write fails instead. The limit counts blocks of 1024
+            // bytes.
             .args(["-c", &format!("trap '' XFSZ; ulimit -S -f {limit}; ulimit -c 0; exec \"$@\""), "bash"])
             .arg(test)
             .args(["--exact", "a_writer_whose_file_may_not_grow", "--nocapture"])

@@ -1,4 +1,4 @@
-//! Propensities stay exact through every lever: a million decisions of random slots, against their frequencies.
+//! Propensities stay exact through every control: a million decisions of random slots, compared with their frequencies.
 #![allow(
     clippy::unwrap_used,
     clippy::cast_precision_loss,
@@ -21,11 +21,12 @@ use slotwise::{
     },
 };
 
-/// Random slots, and decisions of each: a million in all.
+/// Number of random slots. With [`DECISIONS`] of each they make a million decisions.
 const SLOTS: u64 = 224;
 const DECISIONS: u64 = 4_500;
 
-/// The odds of a false alarm, of all comparisons together: some 224 slots with at most some two hundred each.
+/// Largest accepted deviation of a comparison, in standard errors. All comparisons together (224 slots with at most
+/// some two hundred each) raise a false alarm in fewer than one run in 500.
 const Z: f64 = 5.5;
 
 fn slot_id() -> SlotId {
@@ -79,7 +80,7 @@ fn rules(rng: &mut StdRng, arms: usize) -> Vec<Rule> {
                 6 => Effect::MaxMoves { positions: rng.random_range(0..3) },
                 _ => Effect::Boost { factor: rng.random_range(0.8..1.2) },
             };
-            // Excluding all that there is would leave nothing to look at.
+            // The rule excludes one arm only, because a slot without arms has nothing to compare.
             let when = if matches!(effect, Effect::Exclude) { "arm.id == 'arm0'" } else { when };
             let on_error = if rng.random_bool(0.5) { OnError::Ignore } else { OnError::Exclude };
             Rule { name: format!("rule {n}"), when: when.into(), effect, on_error, paused: rng.random_bool(0.1) }
@@ -136,7 +137,7 @@ fn controls(rng: &mut StdRng, arms: usize) -> Controls {
     }
 }
 
-/// A slot of random arms, controls and rules that has learned for a while.
+/// Returns a slot with random arms, controls and rules that has learned for a while.
 fn random_slot(rng: &mut StdRng) -> (SlotView, Request) {
     let arms = rng.random_range(2..8);
     let arm = |i: usize, rng: &mut StdRng| {
@@ -167,7 +168,7 @@ fn random_slot(rng: &mut StdRng) -> (SlotView, Request) {
             rules: rules(rng, arms),
             ..Definition::new(slot_id())
         };
-        // Some contradict themselves: those are refused.
+        // A random definition may contradict itself, and is then drawn again.
         if definition.check().is_ok() {
             break definition;
         }
@@ -223,27 +224,28 @@ fn ask(view: &SlotView, request: Request, count: u64) -> Decided {
     decide(view, request, draw).decided
 }
 
-/// What was seen of one arm at one place below the same others.
+/// Showings of one arm at one position, below the same arms above it.
 #[derive(Debug, Default, Clone, Copy)]
 struct Seen {
     times: u64,
-    /// Of each decision that came so far, the probability it had there; only where it is the same each time.
+    /// Logged propensity of the latest showing. It is the same each time, unless draws are joint.
     propensity: f64,
 }
 
-/// Whether it was held out, whether it is what the policy would have chosen, and the arms above.
+/// The condition of a position: the holdout, whether the slate was shown or only recorded in shadow mode, and the
+/// arms above.
 type Above = (bool, bool, Vec<ArmId>);
 
-/// Every place of every slate, given what stands above it: how often each arm came against what was logged.
-/// Returns how many comparisons there were.
+/// Compares, for every position of every slate and given the arms above it, how often each arm came with its logged
+/// propensity. Returns the number of comparisons.
 fn check(slot: u64) -> usize {
     let mut rng = StdRng::seed_from_u64(slot);
     let (view, request) = random_slot(&mut rng);
-    // Joint draws are made anew for each decision: their propensities differ from one to the next.
+    // A joint draw computes new propensities for each decision, so they differ from one decision to the next.
     let drawn_anew = view.learner.weights().any(|(name, _)| name.starts_with("shared"))
         || matches!(view.definition.model, ModelSpec::Linear(LinearSpec { sharing: Some(Sharing::Shared), .. }));
     let mut places = BTreeMap::<Above, (u64, BTreeMap<ArmId, Seen>)>::new();
-    // Of the first place: how often more than expected, and the variance of that.
+    // Showings at the first position in excess of the expectation, and the variance of that excess.
     let mut first = BTreeMap::<(bool, u32), (f64, f64)>::new();
     for n in 0..DECISIONS {
         let decided = ask(&view, request.clone(), n);
@@ -293,7 +295,7 @@ fn check(slot: u64) -> usize {
             let (n, p) = (n as f64, seen.propensity);
             let error = (n * p * (1.0 - p)).sqrt();
             comparisons += 1;
-            // A rare arm's count is no normal: one or two of it may always come.
+            // The count of a rare arm is not normal, so three showings more or less are always allowed.
             let far = (seen.times as f64 - n * p).abs() - 3.0;
             assert!(far <= Z * error, "{slot} ({holdout} {would}): {arm} below {above:?}: {} of {n}, {p}", seen.times);
         }

@@ -1,4 +1,4 @@
-//! The levers as a client pulls them: a real server, a real client, port 0.
+//! Controls, rules and availability as a client sets them: a real server, a real client, and a free port.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first thing that is wrong")]
 
 mod support;
@@ -27,7 +27,7 @@ async fn head(clients: &mut Clients, slot: &str) -> Slot {
     clients.slots.get_slot(GetSlotRequest { slot_id: slot.into() }).await.unwrap().into_inner().slot.unwrap()
 }
 
-/// A slot with its arms.
+/// Returns a slot with its arms.
 async fn get(clients: &mut Clients, slot: &str) -> Slot {
     Slot { arms: clients.arms(slot).await, ..head(clients, slot).await }
 }
@@ -105,7 +105,7 @@ async fn every_revision_says_who_changed_what_and_why() {
     server.stop().await;
 }
 
-/// A change of the slot `offers` that carries a request id.
+/// Pauses an arm of the slot `offers` in a call with the given request id.
 async fn pause_as(clients: &mut Clients, arm: &str, request_id: &str) {
     let changes = vec![ArmAvailability { arm_id: arm.into(), available: Some(false), ..ArmAvailability::default() }];
     let pause = SetArmAvailabilityRequest { slot_id: "offers".into(), changes, ..SetArmAvailabilityRequest::default() };
@@ -125,7 +125,7 @@ async fn every_revision_says_from_where_and_with_which_request_id_it_came() {
     assert!(actors[1].request_id.len() == 32, "one was made up for the call that carried none: {actors:?}");
     assert!(actors.iter().all(|actor| actor.origin.starts_with("127.0.0.1:") && actor.principal.is_empty()));
 
-    // Two messages of a stock feed are one revision, although each is a call of its own.
+    // Two messages of a stock feed become one revision, although each is a call of its own.
     pause_as(&mut clients, "b", "call-8").await;
     let merged = revisions(&mut clients, "offers").await;
     assert_eq!((merged.len(), merged[0].actor.clone().unwrap().request_id.as_str()), (2, "call-8"));
@@ -174,7 +174,7 @@ async fn a_stale_update_says_who_changed_what_when() {
     server.stop().await;
 }
 
-/// 100,000 arms, in ten slots, in one call: in effect for the next decision.
+/// One call pauses 100,000 arms in ten slots, and the next decision respects it.
 #[tokio::test]
 async fn a_hundred_thousand_arms_are_paused_in_one_call() {
     const SLOTS: usize = 10;
@@ -186,7 +186,7 @@ async fn a_hundred_thousand_arms_are_paused_in_one_call() {
     for id in &slots {
         let mut clients = clients.clone();
         let mut big = slot(id, &ids);
-        // Beside the point, and quicker.
+        // The safe choice makes decisions cheap, and how they are made is not the subject here.
         big.controls = Some(Controls { safe_choice: Some(true), ..Controls::default() });
         clients.create(big).await.unwrap();
     }
@@ -374,7 +374,7 @@ async fn what_is_only_validated_changes_nothing() {
     server.stop().await;
 }
 
-/// A mask that names one lever is checked with the slot that it is for, not by itself.
+/// A mask that names one control is checked with the whole slot, not by itself.
 #[tokio::test]
 async fn levers_are_set_one_by_one_and_come_back_as_they_were_set() {
     let (_folder, server, mut clients) = started().await;

@@ -1,4 +1,4 @@
-//! A marketer's day at a live server: each lever is previewed, pulled and taken back, and nothing that was learned
+//! A marketer's day at a live server. Each control is previewed, changed and taken back, and nothing that was learned
 //! is lost.
 #![allow(
     clippy::unwrap_used,
@@ -28,9 +28,9 @@ use slotwise::{
 use support::{Clients, Process, context, program, text};
 
 const SLOT: &str = "home-offer";
-/// Decisions by which the shares of a step are seen, and previewed.
+/// Decisions from which a step is previewed and observed.
 const LOOK: usize = 1_500;
-/// What the arms give, in the order of the template.
+/// Click rates of the arms, in the order of the template.
 const RATES: [(&str, f64); 4] =
     [("no-offer", 0.10), ("free-shipping", 0.18), ("ten-percent", 0.30), ("quarter-off", 0.22)];
 
@@ -39,12 +39,12 @@ struct Shop {
     rng: StdRng,
     shoppers: u64,
     events: u64,
-    /// What every change said of itself, oldest first.
+    /// Reasons of all changes, oldest first.
     reasons: Vec<String>,
 }
 
 impl Shop {
-    /// So many shoppers come, a hundred at a time, and those who like what they see say so.
+    /// Sends `n` shoppers in batches of a hundred. Each clicks with the rate of the arm that it sees.
     async fn shoppers(&mut self, n: usize) -> Vec<DecideResponse> {
         let mut responses = Vec::with_capacity(n);
         for _ in 0..n.div_ceil(100) {
@@ -93,7 +93,7 @@ impl Shop {
         self.clients.slots.get_slot(request).await.unwrap().into_inner().slot.unwrap()
     }
 
-    /// Once all decisions so far are counted: they are recorded behind their answers.
+    /// Returns the report once it counts all decisions so far, because decisions are recorded after they are answered.
     async fn report(&mut self) -> slotwise::wire::proto::SlotReport {
         for _ in 0..2_000 {
             let request = GetSlotReportRequest { slot_id: SLOT.into(), ..Default::default() };
@@ -115,7 +115,7 @@ impl Shop {
         self.clients.slots.preview_slot_change(request).await.unwrap().into_inner()
     }
 
-    /// Previews a change, makes it, and sees whether the shares are as the preview said.
+    /// Previews a change, applies it, and compares the observed shares of the arms with the previewed ones.
     async fn pull(
         &mut self,
         reason: &str,
@@ -141,7 +141,7 @@ impl Shop {
     }
 }
 
-/// The shares that came, against those that the preview told for after the change.
+/// Compares the observed shares of the arms with those that the preview gave for the changed slot.
 fn compare(reason: &str, preview: &PreviewSlotChangeResponse, responses: &[DecideResponse]) {
     let mut came = BTreeMap::<&str, f64>::new();
     for response in responses {
@@ -151,15 +151,15 @@ fn compare(reason: &str, preview: &PreviewSlotChangeResponse, responses: &[Decid
     assert!((total - 1.0).abs() < 1e-6, "{reason}: {preview:?}");
     for arm in &preview.arms {
         let (told, came) = (arm.share_after.unwrap().value, came.get(arm.arm_id.as_str()).copied().unwrap_or(0.0));
-        // What the preview says of its own error, that of what came, and 0.02 for what is learned meanwhile.
+        // The tolerance is five standard errors of both, and 0.02 for what the slot learns meanwhile.
         let error =
             (arm.share_after.unwrap().standard_error.powi(2) + told * (1.0 - told) / responses.len() as f64).sqrt();
         assert!((told - came).abs() < 5.0 * error + 0.02, "{reason}: {} told {told}, came {came}", arm.arm_id);
     }
 }
 
-/// What stands behind the beliefs about each arm. The beliefs themselves move a little with time, as silence is
-/// learned; that they are what they would be without levers is seen at the end, bit for bit.
+/// Returns the evidence behind the beliefs about each arm. The beliefs themselves move a little with time, because
+/// silence is learned. The end of the test compares them bit for bit with those of a slot that nobody changed.
 fn learned(report: &slotwise::wire::proto::SlotReport) -> Vec<(String, u64, u64)> {
     let of = |arm: &slotwise::wire::proto::ArmReport| (arm.arm_id.clone(), arm.shown, arm.reward_sum.to_bits());
     report.arms.iter().map(of).collect()
@@ -173,7 +173,7 @@ fn rule(name: &str, when: &str, effect: Effect) -> Rule {
     Rule { name: name.into(), when: when.into(), effect: Some(effect), ..Rule::default() }
 }
 
-/// The journal's events, folded with and without what people changed of the slot.
+/// Replays the journal twice: with the slot's changes, and without them.
 fn learner_without_levers(folder: &std::path::Path) -> (State, State) {
     let whole = recover_state(folder, None, 1).unwrap();
     let mut without = State::default();
@@ -184,7 +184,7 @@ fn learner_without_levers(folder: &std::path::Path) -> (State, State) {
             let event: Event = decode_event(stored.body).unwrap();
             let lever = matches!(event.body, Body::SlotPatched { .. } | Body::AvailabilitySet { .. });
             revision += u32::from(lever);
-            // Time passes all the same: nothing else happens.
+            // An empty change takes its place, so that time passes in the same way.
             let nothing = |slot: &SlotId| Body::AvailabilitySet {
                 slot: slot.clone(),
                 available: Vec::new(),
@@ -203,7 +203,7 @@ fn learner_without_levers(folder: &std::path::Path) -> (State, State) {
 async fn a_marketers_day() {
     let folder = tempfile::tempdir().unwrap();
     let server = Process::start(folder.path());
-    // An offer slot from a template.
+    // Create an offer slot from a template.
     let file = folder.path().join("offer.toml");
     let run = |args: &[&str]| {
         let output = program().args(args).output().unwrap();
@@ -212,7 +212,7 @@ async fn a_marketers_day() {
     };
     let path = file.to_str().unwrap();
     run(&["slots", "new", SLOT, "--template", "offer", "--file", path]);
-    // A day in seconds: with one model that reads no context, what is believed stands still but for what is counted.
+    // The day lasts seconds. With one model that reads no context, beliefs change only by what is counted.
     let document = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, document.replace("kind = \"offer\"", "kind = \"offer\"\nmodel = \"beta_bernoulli\""))
         .unwrap();
@@ -221,7 +221,7 @@ async fn a_marketers_day() {
     let mut shop =
         Shop { clients, rng: StdRng::seed_from_u64(99), shoppers: 0, events: 0, reasons: vec!["made".into()] };
 
-    // Warm-up: all alike among those who are not held out, until each was shown a hundred times.
+    // During the warm-up, everybody outside the holdout gets an even split until each arm was shown a hundred times.
     let first = shop.shoppers(300).await;
     for response in first.iter().filter(|response| !response.holdout && response.arms[0].arm_id != "quarter-off") {
         let p = response.arms[0].propensity;
@@ -229,14 +229,14 @@ async fn a_marketers_day() {
     }
     shop.shoppers(5_000).await;
 
-    // Dial down.
+    // Lower the exploration.
     shop.pull("dial down", |slot| {
         let controls = slot.controls.get_or_insert_default();
         controls.exploration_stop = ExplorationStop::Cautious.into();
         (controls.exploration, controls.warm_up) = (None, None);
     })
     .await;
-    // Pin.
+    // Pin an arm for some shoppers.
     let pin = |slot: &mut Slot| {
         let effect = Effect::Pin(PinEffect { position: 1 });
         slot.rules.push(rule(
@@ -250,7 +250,7 @@ async fn a_marketers_day() {
     assert!(forced > LOOK / 8, "a quarter of those who are not held out: {forced}");
     let fired = preview.rules.iter().find(|rule| rule.name == "gold sees free shipping").unwrap();
     assert!((fired.fires_after.unwrap() - 0.25).abs() < 5.0 * (0.25 * 0.75 / LOOK as f64).sqrt(), "{fired:?}");
-    // Exclude by rule.
+    // Exclude an arm by a rule.
     let (_, responses) = shop
         .pull("exclude", |slot| {
             let effect = Effect::Exclude(ExcludeEffect {});
@@ -258,7 +258,7 @@ async fn a_marketers_day() {
         })
         .await;
     assert_eq!(led_by(&responses, "quarter-off").count(), 0);
-    // Back: a new revision with the content of the one before.
+    // Roll back: a new revision has the content of an earlier one.
     let slot = shop.slot().await;
     let back = RollbackSlotRequest {
         slot_id: SLOT.into(),
@@ -272,7 +272,7 @@ async fn a_marketers_day() {
     shop.reasons.push("roll back".into());
     assert_eq!(rolled.rules.len(), 1, "the template's rule alone");
     assert_eq!(learned(&before), learned(&shop.report().await));
-    // Cap.
+    // Cap an arm per day.
     let mut capped = shop.slot().await;
     let effect = Effect::DayCap(DayCapEffect { count: 25, together: false });
     capped.rules.push(rule("a budget", "arm.id == 'free-shipping'", effect));
@@ -295,13 +295,13 @@ async fn a_marketers_day() {
     assert!(stale.message().contains("mara") && stale.message().contains("cap"), "{}", stale.message());
     let responses = shop.shoppers(LOOK).await;
     assert!(led_by(&responses, "free-shipping").count() <= 25);
-    // An even split, previewed and seen.
+    // Split evenly.
     shop.pull("even split", |slot| {
         slot.rules.pop();
         slot.controls.get_or_insert_default().exploration_stop = ExplorationStop::EvenSplit.into();
     })
     .await;
-    // Safe choice for all slots, and back on.
+    // Switch the safe choice on for all slots, and off again.
     for (on, reason) in [(true, "safe"), (false, "back on")] {
         let request = SetSafeChoiceRequest { on, reason: reason.into(), author: "mara".into(), ..Default::default() };
         let changed = shop.clients.slots.set_safe_choice(request).await.unwrap().into_inner();
@@ -317,7 +317,7 @@ async fn a_marketers_day() {
     })
     .await;
 
-    // The audit trail tells the whole story.
+    // The history lists every change.
     let request = ListRevisionsRequest { slot_id: SLOT.into(), page_size: 100, ..Default::default() };
     let mut revisions = shop.clients.slots.list_revisions(request).await.unwrap().into_inner().revisions;
     revisions.reverse();
@@ -330,7 +330,7 @@ async fn a_marketers_day() {
     assert!(diff("dial down").iter().any(|change| change.path.contains("exploration")), "{:?}", diff("dial down"));
     assert!(diff("safe").iter().any(|change| change.path.contains("safe_choice")), "{:?}", diff("safe"));
 
-    // What was learned is what it would be had nobody touched a lever.
+    // The slot has learned what it would have learned if nobody had changed anything.
     drop(server);
     let (whole, without) = learner_without_levers(folder.path());
     let learner = |state: &State| state.slot(SLOT).unwrap().learner().clone();

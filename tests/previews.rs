@@ -37,13 +37,14 @@ fn shopper(rng: &mut StdRng) -> DecideRequest {
     }
 }
 
-/// How many decisions the slot has taken in.
+/// Returns the number of decisions that the slot has recorded.
 async fn taken_in(clients: &mut Clients) -> u64 {
     let request = GetSlotReportRequest { slot_id: "offers".into(), ..Default::default() };
     clients.insight.get_slot_report(request).await.unwrap().into_inner().report.unwrap().decisions
 }
 
-/// Gold customers like `a`, the others `b`. Ends when the last decision was taken in, which is after it was answered.
+/// Sends shoppers: gold customers like `a`, the others `b`. Returns once the last decision is recorded, which happens
+/// after it is answered.
 async fn shop(clients: &mut Clients, rng: &mut StdRng, rounds: u32) {
     let all = taken_in(clients).await + u64::from(rounds);
     for i in 0..rounds {
@@ -80,8 +81,9 @@ async fn preview(clients: &mut Clients, slot: Slot, paths: &[&str]) -> PreviewSl
     clients.slots.preview_slot_change(request).await.unwrap().into_inner()
 }
 
-/// Anonymous subjects, so that both shares and draws are those of chance: with n decisions an observed share is off by
-/// √(p(1−p)/n), what was previewed by its own standard error. Five of both, four arms, is one false alarm in 400,000.
+/// A preview gives the shares that are observed once the change is applied, and changes nothing before. Subjects are
+/// anonymous, so shares and draws differ by chance alone: an observed share of n decisions is off by √(p(1−p)/n), a
+/// previewed one by its own standard error. Five standard errors of both over four arms are one false alarm in 400,000.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_previewed_is_what_is_observed_once_it_is_applied_and_nothing_before() {
     const LATER: u32 = 700;
@@ -139,7 +141,7 @@ async fn what_is_previewed_is_what_is_observed_once_it_is_applied_and_nothing_be
         assert!((seen - share.value).abs() <= 5.0 * error, "{}: {seen} observed, {share:?} previewed", arm.arm_id);
     }
     server.stop().await;
-    // What the previews looked at was the state itself; the journal knows nothing of them.
+    // The previews left no trace in the state or in the journal.
     let bytes = |state| snapshot::encode(&state).unwrap();
     assert!(bytes(fold(folder.path(), 1).unwrap()) == bytes(recover_state(folder.path(), None, 1).unwrap()));
 }
@@ -203,7 +205,7 @@ async fn a_decision_is_explained_by_its_id_also_after_a_restart() {
             }
         }
     };
-    // At once: what was decided a moment ago may still be on its way to the journal.
+    // The explanation is available at once, although the decision may still be on its way to the journal.
     check(&mut clients).await;
     let last = clients.decide(shopper(&mut rng)).await.unwrap();
     let ask = |id: &str, slot: &str| ExplainDecisionRequest { decision_id: id.into(), slot_id: slot.into() };

@@ -1,4 +1,4 @@
-//! The program as an operator sees it: starting, stopping, and what stands in its way.
+//! The program as an operator sees it: starting it, stopping it, and what prevents a start.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -23,7 +23,7 @@ use nix::sys::signal::Signal;
 use slotwise::wire::proto::{RecordRewardsRequest, RewardEvent, RewardStatus};
 use support::{Clients, PATIENCE, Process, click, decide, program, serve_command, slot};
 
-/// It must end by itself, with a failure, and one line on standard error that begins with "error: ".
+/// Asserts that the program failed by itself, with one line on standard error that begins with "error: ".
 #[track_caller]
 fn fails_with_one_line(output: &Output, words: &[&str]) {
     let error = String::from_utf8_lossy(&output.stderr);
@@ -71,14 +71,14 @@ fn a_port_in_use_is_refused() {
 #[test]
 fn a_folder_that_cannot_be_written_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    // Nobody, root included, makes a folder inside a file; or inside /proc.
+    // Not even root can make a folder inside a file or inside /proc.
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
     for path in [file.join("data"), Path::new("/proc/slotwise-data").to_owned()] {
         let output = serve_command(&path).output().unwrap();
         fails_with_one_line(&output, &["cannot make the data folder", path.to_str().unwrap()]);
     }
-    // Permissions bind everyone but root.
+    // Permissions bind everybody but root.
     let locked = folder.path().join("locked");
     fs::create_dir(&locked).unwrap();
     fs::set_permissions(&locked, std::os::unix::fs::PermissionsExt::from_mode(0o555)).unwrap();
@@ -123,7 +123,7 @@ fn tokio_run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap().block_on(work)
 }
 
-/// Started again, the program knows every one of these events.
+/// Asserts that the program knows every one of these events after a restart.
 fn all_there(folder: &Path, acknowledged: &[RewardEvent]) {
     let process = Process::start(folder);
     tokio_run(async {
@@ -137,8 +137,8 @@ fn all_there(folder: &Path, acknowledged: &[RewardEvent]) {
     });
 }
 
-/// SIGTERM under load, with a stream open and a connection idle: it ends soon and well, and what it
-/// acknowledged is there.
+/// SIGTERM under load, with an open stream and an idle connection: the program exits soon and with success, and
+/// everything that it acknowledged is there.
 #[test]
 fn sigterm_finishes_what_was_taken_and_exits_well() {
     let folder = tempfile::tempdir().unwrap();

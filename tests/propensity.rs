@@ -1,4 +1,4 @@
-//! What is logged is what was drawn from: a million repeated decisions.
+//! The logged propensity is the probability of the draw: a million repeated decisions.
 #![allow(
     clippy::unwrap_used,
     clippy::cast_precision_loss,
@@ -44,7 +44,7 @@ fn ask(view: &SlotView, count: u64, hour: f64, explain: bool) -> Decision {
     decide(view, request, draw)
 }
 
-/// A slot of eight arms that has learned for a while from rewards that depend on arm and context.
+/// Returns a slot of eight arms that has learned for a while from rewards that depend on arm and context.
 fn learned(model: ModelSpec, policy: Policy) -> SlotView {
     let mut definition = Definition::new(slot_id());
     definition.model = model;
@@ -91,7 +91,7 @@ fn learned(model: ModelSpec, policy: Policy) -> SlotView {
     state.slot("offers").unwrap().view()
 }
 
-/// Frequencies against the logged propensities: the p-value of Pearson's chi-squared.
+/// Compares frequencies with the logged propensities; returns the p-value of Pearson's chi-squared test.
 fn p_value(observed: &[u64; ARMS], probability: &[f64; ARMS]) -> f64 {
     let total: u64 = observed.iter().sum();
     let statistic: f64 = observed
@@ -102,7 +102,7 @@ fn p_value(observed: &[u64; ARMS], probability: &[f64; ARMS]) -> f64 {
     ChiSquared::new((ARMS - 1) as f64).unwrap().sf(statistic)
 }
 
-/// Repeats one decision `times`; returns how often each arm came, and the propensity it was logged with.
+/// Repeats one decision. Returns how often each arm came and its logged propensity.
 fn repeat(view: &SlotView, times: u64) -> ([u64; ARMS], [f64; ARMS]) {
     let (mut observed, mut logged) = ([0; ARMS], [f64::NAN; ARMS]);
     for i in 0..times {
@@ -122,15 +122,16 @@ fn check(model: ModelSpec, policy: Policy, times: u64) {
     assert!((logged.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{logged:?}");
     assert!(logged.iter().all(|&p| p >= FLOOR), "{logged:?}");
     assert!(logged.iter().any(|&p| p > 0.2) && logged.iter().any(|&p| p < 0.1), "a pmf worth testing: {logged:?}");
-    // The seed is fixed; a fresh one would fail once in a thousand.
+    // The seed is fixed. A fresh one would fail once in a thousand runs.
     let p = p_value(&observed, &logged);
     println!("{}, {}: {times} decisions, chi-squared p = {p:.4}, logged {logged:.4?}", model.name(), policy.name());
     assert!(p > 0.001, "p = {p}: {observed:?} against {logged:?}");
 }
 
-/// The default, a million times; and a linear model's pmf against brute force: a normal per arm with the mean
-/// and spread that the explanation gives, the largest wins, the floor by its formula. With m draws a
-/// frequency is off by at most 0.5/√m; five of those over 8 arms is a false alarm once in 200,000.
+/// The default slot decides a million times, and a linear model's probabilities are compared with brute force: one
+/// normal draw per arm with the mean and the spread of the explanation, where the largest wins, and the floor by its
+/// formula. With m draws a frequency is off by at most 0.5/√m. Five of those over 8 arms are one false alarm in
+/// 200,000.
 #[test]
 fn a_million_decisions_come_as_often_as_they_say() {
     check(ModelSpec::default(), Policy::default(), 1_000_000);
@@ -163,8 +164,8 @@ fn the_other_policies_too() {
     check(ModelSpec::default(), Policy::SquareCb { gamma: 50.0 }, 200_000);
 }
 
-/// Floor, explanation and best guess under a policy that asks for no score: the first arm has all that the
-/// floors of the other seven leave.
+/// A policy that needs no scores still has the floor, an explanation and a best guess. The first arm has the
+/// probability that the floors of the other seven leave.
 #[test]
 fn a_policy_has_floor_and_explanation_like_any_other() {
     let view = learned(ModelSpec::default(), Policy::FixedOrder);

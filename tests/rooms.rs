@@ -1,8 +1,7 @@
-//! The arrows between the rooms, held.
+//! The order of the modules.
 //!
-//! A room may use those its entry names, itself, and nothing else of this crate; the
-//! pure rooms may not name a runtime, a file, a socket, the environment or the clock;
-//! and only `wire` names the API's generated types.
+//! A module may use those that its entry names and itself, and nothing else of this crate. The pure modules may not
+//! name a runtime, a file, a socket, the environment or the clock. Only `wire` names the API's generated types.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
 #[path = "rooms/dependencies.rs"]
@@ -18,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Which rooms each room may use.
+/// Each module with the modules that it may use.
 const ARROWS: &[(&str, &[&str])] = &[
     ("stats", &[]),
     ("bandit", &["stats"]),
@@ -36,10 +35,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cli", &["environment", "config", "server", "wire", "node", "journal", "engine", "slot", "bandit", "stats"]),
 ];
 
-/// Rooms that know no shell.
+/// Modules that know no runtime, no files and no clock.
 const PURE: &[&str] = &["stats", "bandit", "slot", "engine", "environment", "evaluate"];
 
-/// What only a shell may name.
+/// Names that only the other modules may use.
 const SHELL: &[&str] = &[
     "tokio",
     "tonic",
@@ -59,10 +58,10 @@ const SHELL: &[&str] = &[
     "Instant",
 ];
 
-/// Where the API's generated types may be named: `proto::` outside it is an arrow too many.
+/// Module that may name the API's generated types, `proto::`.
 const WIRE: &str = "wire";
 
-/// All source files of a room: `room.rs` or those of its folder.
+/// Returns all source files of a module: `name.rs`, or those of its folder.
 fn files(room: &str) -> Vec<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let single = source.join(format!("{room}.rs"));
@@ -81,8 +80,8 @@ fn files(room: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The code of a file without comments, with `use` trees unfolded: `use crate::{a::B, c}` becomes
-/// `crate::a::B` and `crate::c`, so that an arrow cannot hide in braces.
+/// Returns the code of a file without comments, with unfolded `use` trees: `use crate::{a::B, c}` becomes `crate::a::B`
+/// and `crate::c`, so that no dependency hides in braces.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     let without: String = text.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n");
@@ -114,7 +113,7 @@ fn code(path: &Path) -> String {
     out
 }
 
-/// The rooms that code names as `crate::room`.
+/// Returns the modules that the code names as `crate::module`.
 fn rooms_named(code: &str) -> Vec<String> {
     let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
     code.split("crate::").skip(1).map(word).filter(|name| !name.is_empty()).collect()
@@ -154,7 +153,7 @@ fn pure_rooms_name_nothing_of_the_shell() {
         for file in files(room) {
             let code = code(&file);
             for word in SHELL {
-                // Tests of a pure room are pure too.
+                // The tests of a pure module are pure too.
                 let named = code.match_indices(word).any(|(at, _)| {
                     let before = code[..at].chars().next_back();
                     let after = code[at + word.len()..].chars().next();

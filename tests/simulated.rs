@@ -1,4 +1,5 @@
-//! What a simulator may touch on a server that has real shoppers too: a real server, a real client, port 0.
+//! A simulator may touch only slots for simulated traffic on a server that has real shoppers too: a real server, a real
+//! client, and a free port.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first thing that is wrong")]
 
 mod support;
@@ -30,7 +31,7 @@ fn definition(id: &str, simulated: Option<bool>) -> Definition {
     Definition { arms, controls, ..Definition::new(SlotId::parse("slot", id).unwrap()) }
 }
 
-/// The same with the header of a simulator.
+/// Returns a request with the header of a simulator.
 fn marked<T>(message: T) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
     request.metadata_mut().insert("slotwise-simulated", "run 7".parse().unwrap());
@@ -46,7 +47,8 @@ fn refused<T: std::fmt::Debug>(result: Result<T, ClientError>) {
     assert!(why.to_string().contains("controls.simulated"), "{why}");
 }
 
-/// A server with a slot of a shop, "offers", and one for simulated traffic, "sim"; whoever runs the shop, and a simulator.
+/// Starts a server with a slot of a shop, "offers", and one for simulated traffic, "sim". Returns clients of the shop
+/// and of a simulator.
 async fn both() -> (tempfile::TempDir, support::Server, Clients, Client, Client) {
     let (folder, server, clients) = started().await;
     let mut shop = Client::connect(&server.address).await.unwrap();
@@ -57,7 +59,7 @@ async fn both() -> (tempfile::TempDir, support::Server, Clients, Client, Client)
     (folder, server, clients, shop, simulator)
 }
 
-/// What was invented is not learned where people are shown something, unless the slot is for it.
+/// Simulated rewards are learned only by a slot for simulated traffic.
 #[tokio::test(flavor = "multi_thread")]
 async fn simulated_shoppers_need_a_slot_that_is_for_them() {
     let (_folder, server, mut clients, mut shop, mut simulator) = both().await;
@@ -77,12 +79,13 @@ async fn simulated_shoppers_need_a_slot_that_is_for_them() {
     for slot in ["offers", "sim"] {
         shop.decide(&ask(slot)).await.unwrap();
     }
-    // Not there is not there, whoever asks.
+    // A slot that does not exist is not found, for a simulator too.
     assert!(simulator.decide(&ask("other")).await.unwrap_err().not_found());
     server.stop().await;
 }
 
-/// Each event by itself: by the slot that it names, and by that of the decision that it names, also in a stream.
+/// Each event is checked by itself, by the slot that it names and by the slot of the decision that it names, in a
+/// stream too.
 #[tokio::test(flavor = "multi_thread")]
 async fn simulated_events_for_real_decisions_are_rejected_one_by_one() {
     let (_folder, server, mut clients, mut shop, mut simulator) = both().await;
@@ -112,7 +115,7 @@ async fn simulated_events_for_real_decisions_are_rejected_one_by_one() {
         event("2", "offers", "offers", true),
         event("3", "sim", "sim", false),
         event("4", "offers", "offers", false),
-        // The decision's own slot counts, whatever slot is named beside it, and that too.
+        // The slot that the event names counts, and the slot of its decision.
         event("5", "offers", "sim", true),
         event("6", "sim", "offers", true),
         event("1", "sim", "sim", true),
@@ -149,7 +152,7 @@ async fn simulated_events_for_real_decisions_are_rejected_one_by_one() {
     let answer = answers.message().await.unwrap().unwrap();
     assert_eq!(answer.results[0].status(), Status::Rejected, "{answer:?}");
     assert!(answer.results[0].message.starts_with("decision_id: slot 'offers' is for real"), "{answer:?}");
-    // A real shopper's is welcome, under the same id too.
+    // The event of a real shopper is accepted, even under the same id.
     let real = clients.feedback.record_rewards(message("7")).await.unwrap().into_inner();
     assert_eq!(real.results[0].status(), Status::Accepted, "{real:?}");
     server.stop().await;
@@ -183,7 +186,7 @@ async fn a_simulator_makes_and_changes_only_slots_for_simulated_traffic() {
     let (offers, revision) = shop.get_slot("offers").await.unwrap();
     assert_eq!((offers, revision), (definition("offers", None), 1), "it is as it was");
 
-    // All of it, where the slot is for it.
+    // All these calls succeed in a slot for simulated traffic.
     simulator.create_slot(&definition("new", Some(true)), &why, false).await.unwrap();
     let renamed = Definition { display_name: "Renamed".to_owned(), ..definition("new", Some(true)) };
     simulator.update_slot(&renamed, 0, &why, false).await.unwrap();
@@ -194,7 +197,7 @@ async fn a_simulator_makes_and_changes_only_slots_for_simulated_traffic() {
     simulator.reset_slot("new", &why).await.unwrap();
     simulator.rollback("new", 1, &why).await.unwrap();
 
-    // A revision at which it was a shop's own is none to go back to.
+    // A simulator cannot roll back to a revision at which the slot was for real shoppers.
     let (_, at) = shop.get_slot("new").await.unwrap();
     shop.update_slot(&definition("new", None), 0, &why, false).await.unwrap();
     shop.update_slot(&definition("new", Some(true)), 0, &why, false).await.unwrap();

@@ -1,4 +1,4 @@
-//! Slots as code and the levers on the command line: real program, real server.
+//! Slots as code, and steering a slot from the command line: the real program against a real server.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first thing that is wrong")]
 
 mod support;
@@ -31,7 +31,7 @@ exclude = {}
 "#;
 
 fn run(process: &Process, words: &[&str]) -> Output {
-    // By whom, unless it is said.
+    // The variable names the author unless the command does.
     program().env("USER", "ann").args(words).args(["--target", &process.address]).output().unwrap()
 }
 
@@ -114,7 +114,7 @@ fn a_difference_is_told_field_by_field_and_by_the_exit_code() {
     assert!(unknown.contains("line 10") && unknown.contains("did you mean 'mode'"), "{unknown}");
 }
 
-/// What a new slot's holdout is the service says; a file that does not speak of it leaves it alone.
+/// A file that omits the holdout leaves the slot's holdout as it is; a new slot gets the service's default.
 #[test]
 fn a_file_that_does_not_speak_of_the_holdout_leaves_it_alone() {
     let shop = Shop::open();
@@ -187,7 +187,7 @@ fn a_slot_is_steered_and_its_history_tells_by_whom() {
     );
 }
 
-/// Ids and words of callers: as they are in documents and tables, and never obeyed by a terminal.
+/// Ids and texts of callers appear unchanged in documents and tables, and a terminal never obeys them.
 #[tokio::test(flavor = "multi_thread")]
 async fn odd_ids_go_through_every_command_and_no_text_is_obeyed() {
     const ODD: &str = r#"a"b\c,d=e'f<g>&h"#;
@@ -221,7 +221,7 @@ async fn odd_ids_go_through_every_command_and_no_text_is_obeyed() {
         let output = run(&shop.process, words);
         told.push(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)));
     }
-    // The decision is recorded behind its answer.
+    // The decision is recorded after it is answered.
     for _ in 0..100 {
         let output = run(&shop.process, &["explain", &decision]);
         if output.status.success() {
@@ -238,13 +238,13 @@ async fn odd_ids_go_through_every_command_and_no_text_is_obeyed() {
     assert!(told[1].contains(&path) && told[1].contains(r"\u001b[2J\u000dgone\u000aforged"), "{}", told[1]);
     assert!(told[4].contains(ODD) && told[4].contains("crème brûlée"), "{}", told[4]);
     assert!(told[6].contains(r#"\u001b[3J = "\u001b[2J""#), "{}", told[6]);
-    // The borders of a table stand under each other, whatever its cells hold.
+    // The borders of a table are aligned, whatever its cells hold.
     let table = told[4].lines().filter(|line| line.contains(['│', '┌', '└']));
     let widths: std::collections::BTreeSet<usize> = table.map(|line| line.chars().count()).collect();
     assert_eq!(widths.len(), 1, "{}", told[4]);
 }
 
-/// What operations switched, an unchanged file that is applied again leaves alone.
+/// An unchanged file that is applied again leaves what operations switched.
 #[test]
 fn an_applied_file_leaves_what_operations_own() {
     let shop = Shop::open();
@@ -261,7 +261,7 @@ fn an_applied_file_leaves_what_operations_own() {
     let all = shop.good(&["slots", "get", "offers", "--all"]);
     assert!(steered(&all), "{all}");
 
-    // A change of something else is told, and leaves them too.
+    // The command prints a change of another field, which leaves them too.
     shop.write("offers.toml", &own.replace("cautious", "curious"));
     let told = shop.good(&["slots", "apply", &file]);
     assert!(told.contains("updated   offers") && told.contains("cautious → curious"), "{told}");
@@ -270,7 +270,7 @@ fn an_applied_file_leaves_what_operations_own() {
     assert!(rolled.contains("but for what operations own") && rolled.contains("curious → cautious"), "{rolled}");
     assert!(steered(&shop.good(&["slots", "get", "offers", "--all"])));
 
-    // What `get` writes says what it leaves out, and undoes nothing later.
+    // The document that `get` writes lists what it leaves out, and changes nothing when it is applied later.
     let got = shop.good(&["slots", "get", "offers"]);
     for line in ["#   controls.safe_choice = true", "#   arm \"gift-wrap\": not available (out of stock)"] {
         assert!(got.contains(line), "{line} in {got}");
@@ -279,7 +279,7 @@ fn an_applied_file_leaves_what_operations_own() {
     shop.write("offers.toml", &got);
     assert!(shop.good(&["slots", "apply", &file]).starts_with("unchanged"));
 
-    // A file that names them sets them.
+    // A file that names these fields sets them.
     shop.write("offers.toml", &all);
     let told = shop.good(&["slots", "apply", &file]);
     assert!(told.contains("+ controls.safe_choice: true"), "{told}");
@@ -315,7 +315,7 @@ fn a_file_that_would_remove_arms_is_refused_unless_that_is_asked_for() {
     assert!(removed.contains("- arms[\"gift-wrap\"]"), "{removed}");
 }
 
-/// A catalogue that does not fit into one message; `SLOTWISE_CATALOGUE=10000` for so many arms.
+/// A catalogue that does not fit into one message. `SLOTWISE_CATALOGUE=10000` sets the number of arms.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test's own setting")]
 fn a_catalogue_larger_than_a_message_is_made_and_changed() {
@@ -335,7 +335,7 @@ fn a_catalogue_larger_than_a_message_is_made_and_changed() {
     assert!(shop.good(&["slots", "list"]).contains(&size.to_string()));
     let paused = shop.good(&["slots", "pause", "large", "arm7"]);
     assert!(paused.contains("arm7: not shown"), "{paused}");
-    // One arm changes, one comes first, one goes.
+    // One arm changes, a new one comes first, and one is removed.
     let changed =
         document.replacen(&text, "short", 1).replace("[[arms]]\narm_id = \"arm3\"\n", "[[arms]]\narm_id = \"first\"\n");
     shop.write("large.toml", &changed);

@@ -1,6 +1,7 @@
-//! Catalogues too large for one message, from clients with the usual limits; and what operations own.
+//! Catalogues too large for one message, read and changed by clients with the usual limits, and updates that must leave
+//! operational settings alone.
 //!
-//! `SLOTWISE_CATALOGUE=10000` for a catalogue of so many arms.
+//! `SLOTWISE_CATALOGUE=10000` sets the number of arms.
 
 use std::{collections::HashMap, path::Path};
 
@@ -12,7 +13,7 @@ use slotwise::wire::proto::{
 
 use super::*;
 
-/// What an answer may have that says nothing of single arms.
+/// Largest size, in bytes, of an answer that lists no single arms.
 const SMALL: usize = 8 * 1024;
 
 #[expect(clippy::disallowed_methods, reason = "a test's own setting")]
@@ -29,7 +30,8 @@ fn arm(i: usize) -> Arm {
     Arm { arm_id: format!("arm{i:05}"), payload: Some(text_payload("x".repeat(1_000))), ..Arm::default() }
 }
 
-/// Bytes of all records of a journal that is in use. Files would not tell: a checkpoint moves bytes between them.
+/// Returns the bytes of all records in a journal that is in use. File sizes are no measure, because a checkpoint moves
+/// bytes from one file to another.
 fn record_bytes(folder: &Path) -> u64 {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let journal = rusqlite::Connection::open_with_flags(folder.join("journal.sqlite3"), flags).unwrap();
@@ -41,7 +43,7 @@ fn small(answer: &impl Message) {
     assert!(answer.encoded_len() < SMALL, "{} bytes", answer.encoded_len());
 }
 
-/// A slot of [`size`] arms with 1 kB of payload each, made in parts.
+/// Creates a slot of [`size`] arms with 1 kB of payload each, in several calls.
 async fn catalogue(clients: &mut support::Clients) {
     let arms: Vec<Arm> = (0..size()).map(arm).collect();
     let mut parts = arms.chunks(2_500);
@@ -96,7 +98,7 @@ async fn no_answer_grows_with_the_catalogue_and_no_small_change_is_a_large_recor
     println!("{} bytes of the journal for each of 30 small changes of {all} arms", grown / 30);
     assert!(grown > 0 && grown < 30 * 2 * 1024, "30 small changes took {grown} bytes");
 
-    // A difference of all arms is told by their number.
+    // A change of all arms is shown as a number, not arm by arm.
     let all_paused = (0..size()).map(|i| (arm(i).arm_id, false)).collect();
     let pause = SetArmAvailabilityRequest {
         slot_id: "offers".into(),
@@ -110,7 +112,7 @@ async fn no_answer_grows_with_the_catalogue_and_no_small_change_is_a_large_recor
     assert!(history.revisions.iter().all(|revision| revision.slot.as_ref().unwrap().arms.is_empty()));
     assert_eq!(history.revisions[0].arm_count, all);
     assert!(history.revisions[0].diff[0].after.contains("changed"), "{:?}", history.revisions[0].diff);
-    // As it was once all of it was made.
+    // Read the revision at which the last part was added.
     let made = size().div_ceil(2_500) as u64;
     let ask = GetRevisionRequest { slot_id: "offers".into(), revision: made };
     small(&clients.slots.get_revision(ask).await.unwrap().into_inner());
@@ -173,7 +175,7 @@ async fn all_slots_get_the_safe_choice_in_one_commit_or_none_does() {
     server.stop().await;
 }
 
-/// What operations switched stays switched, unless a mask names it.
+/// An update keeps what operations switched, unless its mask names the field.
 #[tokio::test]
 async fn an_update_leaves_what_operations_own() {
     let (_folder, server, mut clients) = started().await;
@@ -199,7 +201,7 @@ async fn an_update_leaves_what_operations_own() {
         UpsertArmsRequest { slot_id: "offers".into(), arms: vec![paused.clone()], ..UpsertArmsRequest::default() };
     clients.slots.upsert_arms(upsert).await.unwrap();
 
-    // The same again, as a feed and a pipeline send it.
+    // Send the same slot again, as a product feed or a deployment pipeline does.
     let unmasked = UpdateSlotRequest {
         slot: Some(Slot { display_name: "Offers".into(), ..slot("offers", &["a", "b"]) }),
         ..UpdateSlotRequest::default()
@@ -248,7 +250,7 @@ async fn an_update_leaves_what_operations_own() {
     server.stop().await;
 }
 
-/// An answer that a client cannot take must not be of a decision that is recorded.
+/// A decision whose answer no client could receive must be refused before it is recorded.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_larger_than_a_client_takes_is_refused_before_it_is_decided() {
     let (folder, server, mut clients) = started().await;

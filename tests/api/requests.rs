@@ -1,5 +1,5 @@
-//! Requests as they really come: ids of other systems, arms that are gone, features without a value, request ids that
-//! are used twice, and pages of which one request is in error.
+//! Requests as shops really send them: ids of other systems, arms that are gone, features without a value, request ids
+//! that are used twice, and batches in which one request is wrong.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,8 @@ use super::{
     support::{Server, click, context, decide, number, slot, started},
 };
 
-/// Ids of a fishing tackle shop, of Shopify, of a warehouse, and one that every quoting gets wrong.
+/// Ids from a fishing tackle shop, from Shopify and from a warehouse, one with accents, and one with every character
+/// that needs quoting.
 const IDS: [&str; 5] =
     ["SK DEADPAUL1", "gid://shopify/Product/7967", "8472-998/XL", "crème brûlée", r#"a"b\c,d=e'f<g>&h"#];
 
@@ -113,7 +114,7 @@ async fn candidates_that_the_slot_does_not_know_are_left_out_and_named() {
     let none = clients.decide(request(&["gone", "never"])).await.unwrap();
     assert_eq!((none.fallback(), none.arms.len()), (Fallback::NoEligibleArm, 0), "{none:?}");
     assert_eq!(none.ignored_candidates, ["gone", "never"]);
-    // What is not the slot's is nobody's candidate, also where a default arm is shown instead.
+    // An arm that the slot does not have is no candidate, even if the default arm is shown instead.
     clients.create(Slot { default_arm_id: "a".into(), ..slot("with", &["a", "b"]) }).await.unwrap();
     let default = clients.decide(DecideRequest { slot_id: "with".into(), ..request(&["never"]) }).await.unwrap();
     assert_eq!((default.fallback(), default.arms[0].arm_id.as_str()), (Fallback::NoEligibleArm, "a"));
@@ -240,7 +241,7 @@ async fn a_request_id_belongs_to_one_request() {
             assert!(status.message().contains("request_id was used for another request"), "{}", status.message());
         }
     }
-    // A reset forgets what the slot was asked, so the id is free again.
+    // A reset forgets the slot's requests, so the id is free again.
     let reset = ResetSlotRequest { slot_id: "offers".into(), ..ResetSlotRequest::default() };
     clients.slots.reset_slot(reset).await.unwrap();
     let elsewhere = clients.decide(others[0].clone()).await.unwrap();

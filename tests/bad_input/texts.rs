@@ -1,5 +1,5 @@
-//! Every text field of every request, with texts that are too long, would be obeyed by a terminal, or grow when quoted:
-//! what is answered is short, and its status fits into the trailers that any client takes.
+//! Every text field of every request, filled with texts that are too long, that a terminal would obey, or that grow
+//! when they are quoted. The answer is short, and its status fits into the trailers that any client accepts.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ use tonic::{
 
 use super::support::{self, slot, started};
 
-/// Messages as bytes.
+/// Codec that passes messages on as bytes.
 #[derive(Clone, Copy, Default)]
 struct Raw;
 
@@ -58,7 +58,7 @@ impl Decoder for Raw {
     }
 }
 
-/// Every message type by its full name, and every method: its path, its input and its output.
+/// The API's descriptors: every message type by its full name, and every method as its path and input type.
 struct Contract {
     types: HashMap<String, DescriptorProto>,
     methods: Vec<(String, String)>,
@@ -88,8 +88,8 @@ impl Contract {
         self.types.insert(name, message.clone());
     }
 
-    /// A message of this type for each text field in it, with `text` there, and what else it takes to be looked at; each
-    /// with the field's path.
+    /// Builds one message of type `of` for each text field in it. The field holds `text`, and the other fields hold
+    /// what the server needs before it looks at that field. Each message comes with the field's path.
     fn with_text(&self, of: &str, text: &str, above: &mut Vec<String>) -> Vec<(String, Vec<u8>)> {
         if above.iter().any(|name| name == of) {
             return Vec::new();
@@ -114,7 +114,7 @@ impl Contract {
         found
     }
 
-    /// The other fields of a message without which nobody looks at `field`.
+    /// Returns the other fields of a message that must be set before the server looks at `field`.
     fn companions(message: &DescriptorProto, field: &str) -> Vec<u8> {
         let known: &[(&str, &str)] = &[
             ("slot_id", "offers"),
@@ -139,7 +139,7 @@ impl Contract {
     }
 }
 
-/// Writes a text or a message as a field.
+/// Appends a text or an embedded message as a field.
 fn put(to: &mut Vec<u8>, number: i32, bytes: &[u8]) {
     let tag = u32::try_from(number).unwrap();
     prost::encoding::encode_key(tag, prost::encoding::WireType::LengthDelimited, to);
@@ -147,13 +147,13 @@ fn put(to: &mut Vec<u8>, number: i32, bytes: &[u8]) {
     to.extend_from_slice(bytes);
 }
 
-/// Bytes of a status in the trailers: the message percent-encoded, the details in base64.
+/// Returns the size of a status in the trailers: the message is percent-encoded, the details are in base64.
 fn trailers(status: &Status) -> usize {
     let message: usize = status.message().bytes().map(|b| if (b' '..=b'~').contains(&b) { 1 } else { 3 }).sum();
     message + status.details().len().div_ceil(3) * 4
 }
 
-/// Whether a text that came back could be obeyed by a terminal, or holds what was sent.
+/// Returns `true` if a terminal would obey the text, or if the text repeats a long input.
 fn unfit(text: &str, sent: &str) -> bool {
     text.chars().any(|c| c.is_control() && c != '\n') || (sent.len() > 1_000 && text.contains(sent))
 }
@@ -167,7 +167,7 @@ async fn whatever_a_text_holds_the_answer_is_short_and_says_so() {
     let texts = ["k".repeat(5_000), "é\"\\".repeat(1_250), "\u{1b}[2J\u{7}\r\n\u{9b}".to_owned()];
     let (mut calls, mut refused) = (0, 0);
     for (method, input) in &contract.methods {
-        // Deletes what the others are about.
+        // Deleting the slot would make the other calls pointless.
         if method.ends_with("/DeleteSlot") {
             continue;
         }

@@ -1,8 +1,8 @@
-//! What a decision costs: over gRPC next to a no-op handler with the same messages, and inside.
+//! Cost of a decision: over gRPC beside a no-op handler with the same messages, and inside the engine.
 //!
-//! `cargo bench --bench decide`. Both servers run in processes of their own; the
-//! transport's figures are the *server's* CPU time per request, read from /proc, so the
-//! client on the same cores does not count. Decide journals as it does in production.
+//! `cargo bench --bench decide`. Both servers run in processes of their own. The figures for the transport are the
+//! *server's* CPU time per request, read from /proc, so the client on the same cores does not count. Decide writes to
+//! the journal as it does in production.
 #![allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -43,7 +43,7 @@ const SHOWN: u32 = 5;
 const CONNECTIONS: usize = 4;
 const IN_FLIGHT: usize = 16;
 
-/// Answers at once, with the same messages.
+/// Handler that answers at once, with the same messages.
 struct Noop(DecideResponse);
 
 #[tonic::async_trait]
@@ -81,7 +81,7 @@ fn noop_response() -> DecideResponse {
     }
 }
 
-/// This same program, told to be the no-op server.
+/// Serves the no-op handler; the bench starts itself again with this task.
 fn serve_noop() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
@@ -109,7 +109,7 @@ impl Server {
         Self { address: format!("http://{address}"), child }
     }
 
-    /// User and system time so far, in clock ticks of 10 ms.
+    /// Returns user and system time so far, in clock ticks of 10 ms.
     fn cpu(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
         let after_name = stat.rsplit(')').next().expect("a name in parentheses");
@@ -156,7 +156,7 @@ async fn clients(address: &str) -> Vec<DecisionServiceClient<Channel>> {
     clients
 }
 
-/// Sends `count` requests; returns the latency of each.
+/// Sends `count` requests and returns the latency of each.
 async fn load(clients: &[DecisionServiceClient<Channel>], count: u64) -> Vec<Duration> {
     let mut tasks = tokio::task::JoinSet::new();
     let lanes = (CONNECTIONS * IN_FLIGHT) as u64;
@@ -177,7 +177,7 @@ async fn load(clients: &[DecisionServiceClient<Channel>], count: u64) -> Vec<Dur
     tasks.join_all().await.into_iter().flatten().collect()
 }
 
-/// A slot that has learned a little, so that the posteriors differ.
+/// Creates a slot and teaches it a little, so that the posteriors differ.
 async fn prepare(address: &str) {
     let channel = Channel::from_shared(address.to_owned()).expect("an address").connect().await.expect("it listens");
     let arms = (0..CANDIDATES).map(|c| Arm { arm_id: format!("product-{c:04}"), ..Arm::default() }).collect();
@@ -223,7 +223,7 @@ fn transport(criterion: &mut Criterion) {
         let total = spent.entry(*name).or_insert((0_u64, Duration::ZERO, Duration::ZERO, Vec::new()));
         group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
             bencher.iter_custom(|count| {
-                // A tick is 10 ms: fewer requests than this would measure nothing.
+                // A tick is 10 ms, so fewer requests would measure nothing.
                 let count_run = count.max(4_000);
                 let (cpu, begun) = (server.cpu(), Instant::now());
                 let latencies = runtime.block_on(load(&clients, count_run));
@@ -262,7 +262,7 @@ fn transport(criterion: &mut Criterion) {
     ));
 }
 
-/// The same slot without a shell: fresh, and after 20,000 decisions.
+/// Returns the same slot inside the engine, after `decisions` decisions.
 fn view(decisions: u32) -> SlotView {
     let id = SlotId::parse("slot_id", "search").expect("an id");
     let mut definition = Definition { kind: SlotKind::Ranking, ..Definition::new(id.clone()) };
@@ -271,7 +271,7 @@ fn view(decisions: u32) -> SlotView {
     learned(definition, decisions)
 }
 
-/// A slot after so many decisions.
+/// Returns the view of a slot that has learned from `decisions` decisions.
 fn learned(definition: Definition, decisions: u32) -> SlotView {
     let id = definition.id.clone();
     let mut state = State::default();
@@ -338,8 +338,7 @@ fn engine(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Twenty rules of the kinds that people write: most of them about the arm and the request, each for itself; some
-/// that compare the two.
+/// Returns twenty rules of the kinds that people write. Most read the arm or the request alone; some compare the two.
 fn rules() -> Vec<Rule> {
     let rule = |n: usize, when: &str, effect| Rule {
         name: format!("rule {n}"),
@@ -387,7 +386,7 @@ fn attributes(c: u32) -> Features {
     .into()
 }
 
-/// What twenty rules cost, for a cheap model and for the default.
+/// Measures the cost of twenty rules for a cheap model and for the default.
 fn steered(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("engine: decide, 20 arms, 12 features, one shown");
     for (name, model) in [("beta", ModelSpec::beta_bernoulli(None, None)), ("portfolio", ModelSpec::default())] {

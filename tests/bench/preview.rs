@@ -1,8 +1,8 @@
-//! How long a preview takes.
+//! Time that a preview takes.
 //!
-//! `cargo bench --bench preview`. A slot with ten arms that has learned from 5,000 decisions, previewed by 10,000 past
-//! ones whose contexts of three numbers and three words all differ: by one thread, and by as many as there are cores, as
-//! the service does. The change is one that shares its scores with the slot as it is (a floor), or does not (another
+//! `cargo bench --bench preview`. The slot has ten arms and has learned from 5,000 decisions. It is previewed with
+//! 10,000 past decisions whose contexts of three numbers and three words all differ, by one thread and by one per core,
+//! as the service does. One change shares its scores with the present slot (a floor); another does not (a different
 //! width for the Beta posteriors).
 #![allow(
     clippy::cast_precision_loss,
@@ -48,7 +48,7 @@ fn context(rng: &mut StdRng) -> Features {
 
 type Past = Vec<(i64, Arc<Decided>)>;
 
-/// A slot that has learned, and past decisions.
+/// Returns a slot that has learned, and its past decisions.
 fn slot(model: ModelSpec) -> (State, Past) {
     let arm = |i: usize| Arc::new(Arm::new(ArmId::parse("arm_id", &format!("arm-{i}")).unwrap()));
     let kind = RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: Some(1.0), winsorize: None };
@@ -103,7 +103,7 @@ fn after(state: &State, edit: impl FnOnce(&mut Controls)) -> SlotView {
     only.slot("offers").unwrap().view()
 }
 
-/// As the node does it.
+/// Runs the preview on several threads, as the node does.
 fn by_threads(previewer: &Previewer<'_>, threads: usize) -> f64 {
     let next = AtomicUsize::new(0);
     let work = || {

@@ -1,9 +1,10 @@
-//! How long a start takes, what a snapshot stops, and what a decision that waits takes in memory.
+//! Time of a start, pause of a snapshot, and memory of a pending decision.
 //!
-//! `cargo bench --bench recovery`. A slot with 20 arms and a linear model of 32 dimensions, a million decisions that
-//! all still wait, a tenth of them rewarded. The journal is made first, with the real encoder and the real journal;
-//! then it is folded from its beginning by one worker and by two, frozen, saved, and recovered from its snapshot with
-//! a tail of 10,000 events. Each is done three times and the median told. `SLOTWISE_DECISIONS` makes it smaller.
+//! `cargo bench --bench recovery`. The slot has 20 arms and a linear model of 32 dimensions. A million decisions are
+//! all pending, and a tenth of them are rewarded. The bench first writes the journal with the real encoder. Then it
+//! replays the journal from its beginning with one worker and with two, freezes the state, saves it, and recovers it
+//! from the snapshot and a tail of 10,000 events. Each step runs three times, and the median is printed.
+//! `SLOTWISE_DECISIONS` sets a smaller number of decisions.
 #![allow(
     clippy::cast_precision_loss,
     clippy::disallowed_methods,
@@ -28,13 +29,13 @@ use slotwise::{
     slot::{Arm, ArmId, ChangeReason, Definition, Goal, RewardKind, SlotId},
 };
 
-/// Between two decisions, microseconds: a million span 14 hours, well within the window.
+/// Time between two decisions in microseconds. A million of them span 14 hours, well within the window.
 const STEP_US: i64 = 50_000;
 const ARMS: usize = 20;
 const START_US: i64 = 1_793_000_000_000_000;
-/// Of the decisions, one in so many is rewarded.
+/// Decisions per reward.
 const REWARDED: u64 = 10;
-/// Decisions that the engine is asked for; those of the journal are these, over and over, with ids of their own.
+/// Decisions that the engine really makes. The journal repeats these with other ids.
 const MADE: usize = 4_096;
 /// Events after the snapshot.
 const TAIL: u64 = 10_000;
@@ -59,7 +60,7 @@ fn definition(model: ModelSpec) -> Definition {
     Definition { arms: (0..ARMS).map(arm).collect(), goal, model, ..Definition::new(id) }
 }
 
-/// Three numbers and seven words of four values each: 32 dimensions with the constant one.
+/// Draws a context of three numbers and seven words of four values each: 32 dimensions with the intercept.
 fn context(rng: &mut StdRng) -> Features {
     let numbers = (0..3).map(|i| (format!("number{i}"), Value::Number(rng.random_range(-2.0..2.0))));
     let mut features: Features = numbers.collect();
@@ -89,7 +90,8 @@ fn reward(slot: &SlotId, decision: DecisionId, event_id: String, at_us: i64) -> 
     Event { at_us, body: Body::Rewarded(Box::new(rewarded)) }
 }
 
-/// What the engine decides while it learns: with all that a decision records, such as the scores of every candidate.
+/// Lets the engine decide while it learns, so that each decision records the scores of every candidate as in
+/// production.
 fn decisions(definition: &Arc<Definition>, rng: &mut StdRng) -> Vec<Decided> {
     let mut state = State::default();
     state.apply(&start(definition));
@@ -114,7 +116,8 @@ fn decisions(definition: &Arc<Definition>, rng: &mut StdRng) -> Vec<Decided> {
         .collect()
 }
 
-/// The events of a slot: its making, then decisions, each followed at times by a reward of one before.
+/// Returns the events of a slot: its creation, then decisions, and after every tenth decision a reward of an earlier
+/// one.
 fn events(model: ModelSpec, count: u64) -> impl Iterator<Item = Event> {
     let definition = Arc::new(definition(model));
     let mut rng = StdRng::seed_from_u64(32);
@@ -133,7 +136,7 @@ fn events(model: ModelSpec, count: u64) -> impl Iterator<Item = Event> {
         recent.push(id);
         let mut made = vec![Event { at_us, body: Body::Decided(Arc::new(decided)) }];
         if i % REWARDED == REWARDED - 1 {
-            // A minute or so after it was shown: of those since, one.
+            // The reward is for one of the last 1,000 decisions, which is at most 50 seconds old.
             let oldest = recent.len().saturating_sub(1_000);
             let decision = recent[rng.random_range(oldest..recent.len())];
             made.push(reward(&slot, decision, format!("event-{i}"), at_us));
@@ -158,14 +161,14 @@ fn fill(folder: &Path, events: impl Iterator<Item = Event>) -> Duration {
     begun.elapsed()
 }
 
-/// Resident memory of this process, bytes.
+/// Returns the resident memory of this process in bytes.
 fn resident() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
-/// The median of a few runs, seconds.
+/// Returns the median of a few runs in seconds.
 fn median(mut run: impl FnMut() -> Duration) -> f64 {
     let mut seconds: Vec<f64> = (0..RUNS).map(|_| run().as_secs_f64()).collect();
     seconds.sort_by(f64::total_cmp);

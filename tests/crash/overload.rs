@@ -1,8 +1,9 @@
-//! The real program beyond its peak, and killed there.
+//! The real program under more load than it can write, and killed there.
 //!
-//! Three clients ask for pages of a hundred decisions as fast as they can while others send rewards. A few seconds by
-//! default, in which order and counts are checked; a minute with `SLOTWISE_OVERLOAD=1`, in which memory and
-//! latencies are held against their bounds as well. `SLOTWISE_BINARY` names another program to load, an optimised one.
+//! Three clients request batches of a hundred decisions as fast as they can while others send rewards. The test runs a
+//! few seconds by default and then checks order and counts. With `SLOTWISE_OVERLOAD=1` it runs a minute and also holds
+//! memory and latencies against their bounds. `SLOTWISE_BINARY` names another program to load, for example an optimised
+//! one.
 #![allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -25,9 +26,9 @@ use tonic_types::StatusExt as _;
 
 use super::{support::PATIENCE, *};
 
-/// The span of answered decisions that docs/operating/safety.md allows a crash to lose.
+/// Span of answered decisions that a crash may lose, according to docs/operating/safety.md.
 const LOST_SPAN: Duration = Duration::from_secs(2);
-/// Time that an answer may take from the service to the test's own clock on a busy machine.
+/// Time that an answer may take from the service to the test's clock on a busy machine.
 const SLACK: Duration = Duration::from_secs(1);
 
 #[expect(clippy::disallowed_methods, reason = "the flag that makes the run longer")]
@@ -42,7 +43,7 @@ fn page() -> BatchDecideRequest {
     BatchDecideRequest { requests: vec![request; 100], ..BatchDecideRequest::default() }
 }
 
-/// What one client saw.
+/// Answers and refusals that one client received.
 #[derive(Default)]
 struct Seen {
     answered: Vec<(String, Instant)>,
@@ -80,7 +81,7 @@ async fn flood(address: String) -> Seen {
     }
 }
 
-/// Rewards a slot's decisions, one after another; returns the acknowledged ones and what each took.
+/// Decides and rewards in one slot, over and over. Returns the acknowledged events and the time that each took.
 async fn shop(address: String, slot: &'static str, pause: Duration) -> (Vec<RewardEvent>, Vec<Duration>) {
     let (mut clients, mut done, mut took) = (Clients::connect(&address).await, Vec::new(), Vec::new());
     for i in 0.. {
@@ -97,7 +98,7 @@ async fn shop(address: String, slot: &'static str, pause: Duration) -> (Vec<Rewa
                     took.push(begun.elapsed());
                     done.push(event);
                 }
-                // The window of that slot is short: a slow machine takes longer.
+                // The window of that slot is short, and a slow machine may exceed it.
                 RewardStatus::Late if slot == "busy" => {}
                 _ => panic!("{}", result.message),
             },
@@ -107,7 +108,7 @@ async fn shop(address: String, slot: &'static str, pause: Duration) -> (Vec<Rewa
     (done, took)
 }
 
-/// Rewards of one decision of an idle slot that was made before the load began.
+/// Sends rewards of one decision of an idle slot that was made before the load began. Returns the time that each took.
 async fn reward_idle(
     address: String,
     decision: slotwise::wire::proto::DecideResponse,
@@ -118,7 +119,7 @@ async fn reward_idle(
         tokio::time::sleep(Duration::from_millis(50)).await;
         let begun = now();
         match clients.reward(click(&format!("waiting-{i}"), &decision)).await {
-            // A decision keeps a thousand events.
+            // A decision keeps at most a thousand events.
             Ok(result) => assert!(i >= 1_000 || result.status() == RewardStatus::Accepted, "{}", result.message),
             Err(_) => break,
         }
@@ -134,7 +135,7 @@ fn resident_mb(process: &Process) -> f64 {
     line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
 }
 
-/// The slope of values over their times in minutes, by least squares.
+/// Returns the slope of values over their times, per minute, by least squares.
 fn per_minute(points: &[(f64, f64)]) -> f64 {
     let n = points.len() as f64;
     let (x, y) = (points.iter().map(|p| p.0).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
@@ -160,7 +161,7 @@ async fn beyond_the_peak_what_waits_is_bounded_and_a_kill_loses_no_more_than_tha
     let process = Process::start_command(command);
     let mut clients = Clients::connect(&process.address).await;
     let mut busy = slot("busy", &["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]);
-    // What has closed leaves memory: a window of seconds makes warm-up short.
+    // A finished decision leaves memory, so a window of seconds keeps the warm-up short.
     let goal = busy.goal.as_mut().unwrap();
     goal.window = Some(prost_types::Duration { seconds: 3, nanos: 0 });
     goal.grace_period = Some(prost_types::Duration::default());
@@ -179,7 +180,7 @@ async fn beyond_the_peak_what_waits_is_bounded_and_a_kill_loses_no_more_than_tha
     let rewarded = Arc::new(AtomicUsize::new(0));
     idles.spawn(reward_idle(process.address.clone(), idle, Arc::clone(&rewarded)));
     let (begun, length) = (now(), Duration::from_secs(if long { 55 } else { 4 }));
-    // The limit before the first measurement, or the largest that was seen.
+    // `allowed` starts at the limit that holds before the first measurement, and then follows the largest limit seen.
     let (mut memory, mut waited_most, mut allowed) = (Vec::new(), 0.0_f64, 1_024.0_f64);
     while begun.elapsed() < length || rewarded.load(Ordering::SeqCst) < 2 {
         assert!(begun.elapsed() < length + 6 * PATIENCE, "nobody is answered");
@@ -203,7 +204,7 @@ async fn beyond_the_peak_what_waits_is_bounded_and_a_kill_loses_no_more_than_tha
         acknowledged.extend(done.unwrap().0);
     }
 
-    // Order and counts, from the raw journal.
+    // Check order and counts in the raw journal.
     let (mut recorded, mut events) = (BTreeSet::new(), BTreeSet::new());
     let reader = slotwise::journal::JournalReader::open(folder.path()).unwrap();
     let read = reader.each(0, &mut |stored| {
@@ -222,7 +223,7 @@ async fn beyond_the_peak_what_waits_is_bounded_and_a_kill_loses_no_more_than_tha
     assert!(acknowledged.iter().all(|event| events.contains(&event.event_id)), "nothing acknowledged is lost");
     let lost: Vec<_> = answered.iter().filter(|(id, _)| !recorded.contains(id)).collect();
     let oldest = lost.iter().map(|(_, at)| killed.saturating_duration_since(*at)).max().unwrap_or_default();
-    // The last half a minute or more: before it the allocator still grows to the peak of what closes at once.
+    // Memory counts only after the warm-up, because until then the allocator grows to its peak.
     let warm_up = if long { 20.0 } else { 1.0 };
     let warm: Vec<_> = memory.iter().copied().filter(|&(at, _)| at >= warm_up).collect();
     let (p99, most) = (quantile(&mut idle_took, 0.99), idle_took.last().copied().unwrap());
@@ -235,7 +236,7 @@ async fn beyond_the_peak_what_waits_is_bounded_and_a_kill_loses_no_more_than_tha
         memory.last().unwrap().1,
         per_minute(&warm),
     );
-    // Pages that were answered while the last commit was on its way are lost with it.
+    // Batches that were answered during the last commit are lost with it.
     assert!(lost.len() as f64 <= allowed + 400.0, "{} lost of at most {allowed}", lost.len());
     assert!(!answered.is_empty());
     if long {

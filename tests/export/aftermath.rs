@@ -1,4 +1,4 @@
-//! Decisions of slots whose windows are short, and what comes after those are closed.
+//! Decisions of slots whose windows are short, and events that come after the windows have closed.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::{
     traffic::{moment, now},
 };
 
-/// Window of each of these slots; those that set a grace period set the same.
+/// Window of each of these slots, and their grace period where they set one.
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// Session that all shoppers of these slots share.
 const TAB: &str = "tab";
 
-/// Slots with short windows, and the first decisions that they made.
+/// Slots with short windows, and their first decisions.
 pub(crate) struct ShortWindows {
     begun: Duration,
     quick: Vec<DecideResponse>,
@@ -40,15 +40,15 @@ fn slots() -> [Slot; 3] {
     let money = |kind: &str, weight| RewardKind { kind: kind.into(), weight, use_value: true, ..RewardKind::default() };
     let goods = vec![money("buy", 1.0), money("refund", -1.0)];
     [
-        // Whatever it was rewarded with stands once the window is closed.
+        // A reversal window of 0: rewards stand once the window is closed.
         short(
             "quick",
             &["x", "y"],
             Goal { grace_period: Some(of(1)), reversal_window: Some(of(0)), ..Goal::default() },
         ),
-        // Goods come back for 60 days.
+        // The reversal window is the default of 60 days.
         short("goods", &["g"], Goal { kinds: goods, grace_period: Some(of(1)), ..Goal::default() }),
-        // Reports come for ten minutes.
+        // The grace period is the default of ten minutes.
         short("patient", &["p"], Goal::default()),
     ]
 }
@@ -61,7 +61,7 @@ fn for_person(slot: &str, id: &str) -> DecideRequest {
     DecideRequest { subject: Some(person(id)), ..decide(slot) }
 }
 
-/// An event of the only arm that a slot has, for whoever was shown it.
+/// Returns an event that names the slot's only arm and a subject, but no decision.
 fn by_subject(event_id: &str, slot: &str, arm: &str, id: &str) -> RewardEvent {
     let nothing = DecideResponse::default();
     RewardEvent { slot_id: slot.into(), arm_id: arm.into(), subject: Some(person(id)), ..click(event_id, &nothing) }
@@ -93,7 +93,7 @@ async fn quick_ones(clients: &mut Clients, first: u32) -> Vec<DecideResponse> {
 }
 
 impl ShortWindows {
-    /// Creates the slots, and decides; four of five goods are bought.
+    /// Creates the slots and decides in them. Four of five goods are bought.
     pub(crate) async fn begin(clients: &mut Clients) -> Self {
         for slot in slots() {
             clients.create(slot).await.unwrap();
@@ -114,7 +114,8 @@ impl ShortWindows {
         Self { begun: now(), quick, goods, patient }
     }
 
-    /// Waits until windows and set grace periods are over; then sends what comes too late, and what does not.
+    /// Waits until the windows and the short grace periods are over, then sends events that come too late and events
+    /// that do not.
     pub(crate) async fn end(self, clients: &mut Clients) {
         let over = self.begun + 2 * WINDOW + Duration::from_millis(100);
         tokio::time::sleep(over.saturating_sub(now())).await;
@@ -137,13 +138,13 @@ impl ShortWindows {
 
     async fn give_back(&self, clients: &mut Clients) {
         let goods = &self.goods;
-        // Somebody in the same tab who is not logged in.
+        // Another person decides in the same session without an id.
         clients.decide(for_person("goods", "")).await.unwrap();
         let refund = |id: &str, of: usize| money("refund", 15.0, click(id, &goods[of]));
         let events = [
             (money("buy", 40.0, click("buy-0", &goods[0])), Status::Duplicate),
             (money("buy", 5.0, click("buy-more", &goods[0])), Status::Late),
-            // Joins what ann-0 bought, not what was shown in the tab since.
+            // The event joins what ann-0 bought, not the later decision of the same session.
             (money("refund", 10.0, by_subject("refund-0", "goods", "g", "ann-0")), Status::Accepted),
             (undo("undo-1", "buy-1", &goods[1]), Status::Accepted),
             (undo("undo-1", "buy-1", &goods[1]), Status::Duplicate),
@@ -151,7 +152,7 @@ impl ShortWindows {
             (refund("refund-1", 1), Status::Accepted),
             (refund("refund-2", 2), Status::Accepted),
             (undo("undo-refund-2", "refund-2", &goods[2]), Status::Accepted),
-            // Nobody bought it, so nothing of it is known any more.
+            // The decision is forgotten, because nobody bought anything.
             (refund("refund-4", 4), Status::Late),
             (undo("undo-4", "buy-4", &goods[4]), Status::Late),
         ];

@@ -1,4 +1,4 @@
-//! The export against the journal's raw records, joined here in another way: with plain maps.
+//! The export, compared with a join of the journal's raw records that is written another way: with plain maps.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -51,7 +51,7 @@ fn by_id(rows: &[Json]) -> BTreeMap<String, &Json> {
 }
 #[track_caller]
 fn near(got: &Json, want: f64) {
-    // A handful of additions of numbers below a thousand, in another order.
+    // The two sums add a handful of numbers below a thousand in different orders.
     assert!((got.as_f64().unwrap() - want).abs() < 1e-9, "{got} against {want}");
 }
 
@@ -61,7 +61,7 @@ fn check(line: &str, plain: &Plain, join: &PlainJoin) {
     let texts =
         |of: &dyn Fn(&slotwise::engine::Chosen) -> Json| Json::from(decided.chosen.iter().map(of).collect::<Vec<_>>());
     assert_eq!(row["arms"], texts(&|chosen| chosen.arm.as_str().into()));
-    // As text: reading a number back may cost its last bit.
+    // Numbers are compared as text, because parsing may lose the last bit.
     let numbers = |name: &str, of: &dyn Fn(&slotwise::engine::Chosen) -> f64| {
         let numbers: Vec<f64> = decided.chosen.iter().map(of).collect();
         format!("\"{name}\":{}", serde_json::to_string(&numbers).unwrap())
@@ -129,7 +129,7 @@ async fn an_export_is_the_join_that_the_records_give_and_sums_to_the_report() {
     let complete = |slot: &str| rows.iter().filter(|row| row["complete"] == true && row["slot"] == slot).count();
     assert_eq!((complete("page"), complete("gone"), complete("patient")), (0, 0, 0), "more may come");
     assert!(complete("quick") >= 5 && complete("goods") >= 5, "{} {}", complete("quick"), complete("goods"));
-    // The first quick ones come first: nothing of theirs can be taken back.
+    // The first decisions of `quick` come first, because nothing of theirs can be taken back.
     let order: Vec<&str> = rows.iter().map(|row| row["slot"].as_str().unwrap()).collect();
     assert_eq!(order[0], "gone", "it was deleted while everything else waited");
     assert_eq!((&rows[0]["complete"], &rows[0]["rewards"]), (&json!(false), &json!([1.0])));
@@ -172,7 +172,7 @@ async fn both_formats_hold_the_same_and_selections_cut_it_where_they_say() {
         }
     }
 
-    // What a spreadsheet would run is text there on request, and nothing else is touched.
+    // The flag `--spreadsheet-safe` quotes what a spreadsheet would run as a formula, and nothing else.
     let safe = good(&export(&data, &["--format", "csv", "--spreadsheet-safe"]));
     let safe: Vec<csv::StringRecord> =
         csv::Reader::from_reader(safe.as_bytes()).records().map(Result::unwrap).collect();
@@ -219,7 +219,7 @@ async fn both_formats_hold_the_same_and_selections_cut_it_where_they_say() {
     assert_eq!(export(&data, &["--from", "yesterday"]).status.code(), Some(2), "a usage error");
 }
 
-/// What is old was dropped: the decisions after it are there, joined as before.
+/// After old records were dropped, the export holds the decisions behind them, joined as before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_export_of_a_trimmed_journal_has_the_rest() {
     let folder = tempfile::tempdir().unwrap();
@@ -230,7 +230,8 @@ async fn an_export_of_a_trimmed_journal_has_the_rest() {
     let half = journal.last() / 2;
     while journal.trim(&["decided", "rewarded"], i64::MAX, half, 1_000).unwrap() {}
     drop(journal);
-    // The join of what is left: that an event was sent before, for a decision that was dropped since, nobody knows any more.
+    // The plain join sees only the kept records. It cannot know that an event was sent before, for a decision that was
+    // dropped since.
     let join = PlainJoin::of(&data);
     let kept: BTreeMap<String, &Plain> =
         join.decisions.values().flatten().map(|plain| (plain.decided.id.to_string(), plain)).collect();
@@ -259,7 +260,7 @@ async fn the_journals_figures_add_up() {
         let result = clients.reward(click(&format!("e{i}"), &decision)).await.unwrap();
         assert_eq!(result.status(), RewardStatus::Accepted);
     }
-    // Beside the service that runs.
+    // The command runs beside the service.
     let stats =
         |words: &[&str]| good(&program().args(["journal", "stats", "--data"]).arg(&data).args(words).output().unwrap());
     let json: Json = serde_json::from_str(&stats(&["--json"])).unwrap();

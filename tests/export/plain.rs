@@ -1,4 +1,4 @@
-//! Decisions and what came of them, from a journal's raw records with plain maps: no engine, no queue, no index.
+//! Decisions and their events, joined from a journal's raw records by plain maps: no engine, no queue, no index.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -15,22 +15,22 @@ const DAY_US: i64 = 24 * 60 * MINUTE_US;
 /// An event that was accepted.
 pub(crate) struct PlainEvent {
     pub(crate) event: Rewarded,
-    /// Place of the arm that it is about; `None` for a reversal.
+    /// Position of the event's arm in the slate, or `None` for a reversal.
     pub(crate) place: Option<usize>,
     came_us: i64,
-    /// When another event took it back, if one did.
+    /// Time at which another event took it back, or `None`.
     pub(crate) reversed_us: Option<i64>,
 }
 
-/// A decision, and what the records say of it.
+/// A decision and its events according to the raw records.
 pub(crate) struct Plain {
     pub(crate) at_us: i64,
     pub(crate) decided: Arc<Decided>,
-    /// Accepted events, in order.
+    /// Accepted events in order of arrival.
     pub(crate) events: Vec<PlainEvent>,
 }
 
-/// The times of a goal, microseconds, with the defaults that `learning.proto` states.
+/// The times of a goal in microseconds, with the defaults that `learning.proto` states.
 #[derive(Clone, Copy)]
 #[expect(clippy::struct_field_names, reason = "the common ending is their unit")]
 struct Times {
@@ -49,17 +49,17 @@ impl Times {
         }
     }
 
-    /// How long a decision waits for rewards.
+    /// Returns the time that a decision waits for rewards.
     fn wait_us(self) -> i64 {
         self.window_us + self.grace_us
     }
 
-    /// How far the clock of whoever reports an event may be off.
+    /// Returns the tolerated error of a caller's clock.
     fn skew_us(self) -> i64 {
         self.grace_us.max(5 * MINUTE_US)
     }
 
-    /// How long the id of an event that names no decision is known.
+    /// Returns the time for which the id of an event without a decision id is remembered.
     fn id_memory_us(self) -> i64 {
         DAY_US.max(self.wait_us() + 5 * MINUTE_US)
     }
@@ -70,8 +70,8 @@ impl Plain {
         at_us - self.at_us <= times.wait_us()
     }
 
-    /// Whether the decision is known at `at_us`: it waits, or it had a reward when it stopped waiting, and the reversal
-    /// window is not over.
+    /// Returns `true` if the decision is still known at `at_us`: it is pending, or it was rewarded when it finished and
+    /// its reversal window is not over.
     fn known(&self, at_us: i64, goal: &Goal) -> bool {
         let times = Times::new(goal);
         let end_us = self.at_us + times.wait_us();
@@ -90,15 +90,15 @@ impl Plain {
     }
 }
 
-/// The join, from the records and the definition of each service's contract: no engine, no queue, no index.
+/// The join, built from the records and the documented contract of the API.
 #[derive(Default)]
 pub(crate) struct PlainJoin {
     pub(crate) goals: BTreeMap<String, Goal>,
     pub(crate) decisions: BTreeMap<String, Vec<Plain>>,
-    /// When each accepted event came that named no decision, by slot and event id.
+    /// Arrival of each accepted event that named no decision, by slot and event id.
     nameless: BTreeMap<(String, String), i64>,
     pub(crate) last_us: i64,
-    /// What events came to, for counting that all of it happened.
+    /// Number of events by outcome. The test asserts that every outcome occurs.
     pub(crate) outcomes: BTreeMap<&'static str, u32>,
 }
 
@@ -169,7 +169,7 @@ impl PlainJoin {
         if !plain.known(at_us, &goal) {
             return "late";
         }
-        // A clock that is ahead proves nothing: what came within the window happened within it.
+        // An event that arrived within the window happened within it, even if its clock is ahead.
         let happened_in_window = event.time_us.min(at_us) - plain.at_us <= times.window_us;
         let counts_still = plain.waits(at_us, times) && happened_in_window;
         if !(counts_still || takes_back && at_us - plain.at_us <= times.reversal_us) {
@@ -193,12 +193,12 @@ impl PlainJoin {
         "accepted"
     }
 
-    /// Whether no more reward could come when the journal ended.
+    /// Returns `true` if the decision could get no more reward when the journal ended.
     pub(crate) fn is_complete(&self, plain: &Plain) -> bool {
         !plain.waits(self.last_us, Times::new(&self.goals[plain.decided.slot.as_str()]))
     }
 
-    /// What a shown arm's events are worth: of each kind weight times value, as much as its cap.
+    /// Returns the reward of one shown arm: the sum over kinds of weight times value, each within its cap.
     pub(crate) fn worth(&self, plain: &Plain, place: usize) -> f64 {
         let goal = &self.goals[plain.decided.slot.as_str()];
         let of_kind = |kind: &slotwise::slot::RewardKind| -> f64 {
@@ -212,9 +212,9 @@ impl PlainJoin {
     }
 }
 
-/// The subject's latest decision of those that `joins` allows, as `feedback.proto` says: one made by the event's time
-/// before one that only a clock that is behind explains, and one of the subject's id before one of its session, which
-/// stands in where the event or the decision has no id.
+/// Returns the subject's latest decision among those that `joins` allows, as `feedback.proto` says. A decision made
+/// before the event's time comes before one that only a slow clock explains. A decision of the subject's id comes
+/// before one of its session; the session counts only if the event or the decision has no id.
 fn latest(decisions: &[Plain], event: &Rewarded, skew_us: i64, joins: impl Fn(&Plain) -> bool) -> Option<usize> {
     let whose = &event.subject;
     let rank = |plain: &Plain| {
@@ -228,7 +228,7 @@ fn latest(decisions: &[Plain], event: &Rewarded, skew_us: i64, joins: impl Fn(&P
         let allowed = shows && (same_id || same_session && one_has_no_id) && plain.at_us <= event.time_us + skew_us;
         (allowed && joins(plain)).then_some((by_time, by_whom))
     };
-    // Of equals the last one.
+    // The maximum takes the last of equals.
     let ranked = decisions.iter().enumerate().filter_map(|(at, plain)| Some((rank(plain)?, at)));
     ranked.max().map(|(_, at)| at)
 }

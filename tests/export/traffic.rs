@@ -1,4 +1,4 @@
-//! A small shop's day, with all that can happen to an event.
+//! A small shop's day, in which everything happens to events that can happen.
 
 use std::{path::Path, time::Duration};
 
@@ -13,13 +13,14 @@ use crate::{
     support::{Server, click, context, decide, number, slot, text},
 };
 
-/// A text that CSV and JSON must quote.
+/// Text that CSV and JSON must quote.
 pub(crate) const AWKWARD: &str = "she said \"hi, there\"\r\nand left; \u{e9}\u{1f6d2}";
 
-/// An id that a CSV has to quote, and that a spreadsheet would run.
+/// Id that CSV must quote and that a spreadsheet would run as a formula.
 pub(crate) const ODD_ID: &str = "=1+1 \"é\", a/b";
 
-/// Three arms are shown; clicks count at most 1, purchases by their value, refunds against them at most 20.
+/// Returns a slot that shows three arms. Clicks count at most 1, purchases count their value, and refunds take back at
+/// most 20.
 fn page() -> Slot {
     let kind =
         |kind: &str, weight, use_value, cap| RewardKind { kind: kind.into(), weight, use_value, cap, winsorize: None };
@@ -37,7 +38,7 @@ fn page() -> Slot {
     page
 }
 
-/// The time since 1970.
+/// Returns the time since 1970.
 pub(crate) fn now() -> Duration {
     std::time::UNIX_EPOCH.elapsed().unwrap()
 }
@@ -55,7 +56,7 @@ pub(crate) fn moment(since_1970: Duration) -> Timestamp {
 
 fn request(rng: &mut StdRng, i: u32) -> DecideRequest {
     let person = |of: &str, n: u32| format!("{of}{ODD_ID}{n}");
-    // People share a session, and some of them are not logged in.
+    // Shoppers share sessions, and some are not logged in.
     let id = if rng.random_range(0..8) > 0 { person("", rng.random_range(0..6)) } else { String::new() };
     let subject = Subject { id, session_id: person("session", i / 4) };
     let mut request = DecideRequest { subject: Some(subject), ..decide("page") };
@@ -69,7 +70,8 @@ fn request(rng: &mut StdRng, i: u32) -> DecideRequest {
     request
 }
 
-/// An event of a shopper: for one of the arms shown, sometimes for the subject, sometimes too late or of no use.
+/// Draws an event of a shopper. Most are for an arm that was shown; some name only the subject, some are too late, and
+/// some match nothing.
 fn event(rng: &mut StdRng, i: u32, (request, decision): &(DecideRequest, DecideResponse)) -> RewardEvent {
     let arm = &decision.arms[rng.random_range(0..decision.arms.len())];
     let mut event = RewardEvent { arm_id: arm.arm_id.clone(), ..click(&format!("e{i}"), decision) };
@@ -81,13 +83,14 @@ fn event(rng: &mut StdRng, i: u32, (request, decision): &(DecideRequest, DecideR
             match rng.random_range(0..6) {
                 0 => event.subject.as_mut().unwrap().id.clear(),
                 1 => event.time = Some(moment(ago(Duration::from_millis(rng.random_range(1..1_000))))),
-                // Before anything was shown, by a clock that is behind: a little, and too far.
+                // The event's clock says that it happened before anything was shown: by a tolerable error, and by too
+                // much.
                 2 => event.time = Some(moment(ago(Duration::from_mins(5)))),
                 3 => event.time = Some(moment(ago(Duration::from_hours(2)))),
                 _ => {}
             }
         }
-        // By a clock that is ahead or behind: it came within the window.
+        // The event's clock is ahead or behind, but the event arrives within the window.
         3 => event.time = Some(moment(now() + Duration::from_hours(2))),
         6 => event.time = Some(moment(ago(Duration::from_hours(2)))),
         4 => event.arm_id = "no-such-arm".into(),
@@ -97,7 +100,7 @@ fn event(rng: &mut StdRng, i: u32, (request, decision): &(DecideRequest, DecideR
     event
 }
 
-/// A small shop's day: the folder that the service leaves.
+/// Plays a small shop's day and leaves the folder of the service in `data`.
 pub(crate) async fn traffic(data: &Path) {
     let server = Server::start(data).await;
     let mut clients = server.clients().await;

@@ -1,4 +1,5 @@
-//! What clients may hold open, what a compressed message may hold, and what a probe sees of the end.
+//! Bounds on what clients may hold open and on what a compressed message may unpack to, and the signs by which a probe
+//! sees the end.
 #![allow(clippy::disallowed_methods, reason = "a test's patience is measured by the clock")]
 
 use std::time::Instant;
@@ -75,10 +76,10 @@ async fn calls_and_bytes_beyond_the_limits_are_refused_for_now_and_room_comes_ba
     server.stop().await;
 }
 
-/// Reads until the server closes.
+/// Reads until the server closes the connection.
 async fn wait_until_closed(stream: &mut tokio::net::TcpStream) {
     let mut bytes = Vec::new();
-    // A reset is an end as well.
+    // A reset closes the connection too.
     let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("it is closed in time");
 }
 
@@ -105,7 +106,7 @@ async fn connect_silently(server: &Server, count: usize) -> Vec<tokio::net::TcpS
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_connections_are_taken_than_may_be_and_those_that_are_there_stay() {
-    // No silent connection is closed for its silence while this runs.
+    // The long timeout keeps silent connections open while this runs.
     let limits = Limits { connections: 8, header_timeout: Duration::from_hours(1), ..Limits::default() };
     let (_folder, server, mut clients) = start(limits).await;
     let mut silent = connect_silently(&server, 20).await;
@@ -138,7 +139,7 @@ async fn silent_connections_are_closed() {
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(begun.elapsed() < PATIENCE, "it is still open");
     }
-    // A call whose message does not come is ended by the server: this client would wait for ever.
+    // The server ends a call whose message never comes; this client would wait for ever.
     let endless = tonic::transport::Channel::from_shared(server.address.clone()).unwrap().connect().await.unwrap();
     let mut raw = tonic::client::Grpc::new(endless);
     raw.ready().await.unwrap();
@@ -162,13 +163,14 @@ async fn a_call_has_a_budget_of_candidates_times_positions() {
     let refused = clients.decide(DecideRequest { count: 5_000, ..decide("open") }).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
     assert!(refused.message().contains("count") && refused.message().contains("1000"), "{refused}");
-    // The first spends the budget but for a little; the second asks for as much again.
+    // The first request spends nearly the whole budget, and the second asks for as much again.
     let safe = many(1);
     let batch = BatchDecideRequest { requests: vec![many(999), many(999), safe], ..BatchDecideRequest::default() };
     let mut request = tonic::Request::new(batch);
     request.set_timeout(Duration::from_secs(4));
     let answered = clients.decisions.batch_decide(request).await;
-    // On a slow machine the first takes longer than the caller waits; either way the call ends, and the server stops.
+    // The first request may take longer than the caller waits. Either way the call ends, and the server
+    // stops.
     if let Err(ended) = &answered {
         assert!([Code::Cancelled, Code::DeadlineExceeded].contains(&ended.code()), "{ended}");
     }
@@ -233,7 +235,7 @@ fn told_to_stop_it_says_so_first_and_serves_on_for_a_while() {
     assert!(wait(&mut process.child).success());
 }
 
-/// The program with so many descriptors, which it cannot raise.
+/// Starts the program with few file descriptors, under a limit that it cannot raise.
 fn start_with_descriptors(folder: &Path, limits: &str) -> Process {
     let real = serve_command(folder);
     let mut limited = std::process::Command::new("bash");
@@ -255,7 +257,7 @@ fn without_descriptors_checkpoints_go_on_and_nothing_is_poisoned() {
         for _ in 0..100 {
             idle.push(tokio::net::TcpStream::connect(grpc).await.unwrap());
         }
-        // More than a checkpoint waits for.
+        // The traffic fills the log beyond the size of a checkpoint.
         for i in 0..120 {
             let page = BatchDecideRequest { requests: vec![large(4_000); 10], ..BatchDecideRequest::default() };
             let _ = clients.decisions.batch_decide(page).await;

@@ -1,9 +1,10 @@
 //! Kveton, Szepesvári, Wen, Ashkan (2015), *Cascading Bandits*, §5.1, table 1.
 //!
-//! L items, of which K are shown in order; a shopper goes through them and clicks the first that attracts. The K
-//! best attract with probability 0.2, the others with 0.05; regret is in expected clicks over 100,000 steps. The paper
-//! has UCB1 at 1290 ± 11 and KL-UCB at 358 ± 6 for L = 16, K = 2 (20 runs); Beta–Thompson is our own earlier
-//! simulation of the same, written elsewhere. The two from the paper show that the environment is right.
+//! K of L items are shown in order. A shopper goes through them and clicks the first attractive one. The K best attract
+//! with probability 0.2, the others with 0.05. Regret is in expected clicks over 100,000 steps. The paper gives UCB1
+//! 1290 ± 11 and KL-UCB 358 ± 6 for L = 16, K = 2 (20 runs). The figure for Beta–Thompson comes from our earlier
+//! simulation of the same environment, written elsewhere. The two figures of the paper show that the environment is
+//! right.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rand_distr::{Beta as BetaDraw, Distribution as _};
@@ -15,7 +16,7 @@ const STEPS: u32 = 100_000;
 const BEST: f64 = 0.2;
 const OTHER: f64 = 0.05;
 
-/// What ranks the items: an index per item and step, largest first.
+/// Policy that gives each item an index in each step and shows the items with the largest ones.
 trait Ranker {
     fn indices(&mut self, step: u32, rng: &mut StdRng) -> Vec<f64>;
     fn observe(&mut self, item: usize, clicked: bool);
@@ -33,7 +34,7 @@ impl Ranker for Thompson {
     }
 }
 
-/// Showings seen and clicks of each item; every item was seen once before the first step, as in algorithm 1.
+/// Observations and clicks of each item. Every item was observed once before the first step, as in algorithm 1.
 struct Counts(Vec<(f64, f64)>);
 
 impl Counts {
@@ -60,11 +61,11 @@ impl Ranker for Ucb1 {
     }
 }
 
-/// The counts, and the index of each item at the step before: where the search begins.
+/// The counts, and each item's index at the previous step, where the search begins.
 struct KlUcb(Counts, Vec<f64>);
 
 impl Ranker for KlUcb {
-    /// The largest q with `seen · KL(mean, q) ≤ ln t + 3 ln ln t`.
+    /// Returns the largest q with `observed · KL(mean, q) ≤ ln t + 3 ln ln t` for each item.
     fn indices(&mut self, step: u32, _: &mut StdRng) -> Vec<f64> {
         let log = f64::from(step).max(2.0).ln();
         let budget = log + 3.0 * log.ln().max(0.0);
@@ -79,7 +80,8 @@ impl Ranker for KlUcb {
     }
 }
 
-/// The q above `mean` at which the divergence of two coins reaches `most`: Newton's steps within a bracket.
+/// Returns the q above `mean` at which the divergence of two Bernoulli distributions reaches `most`, by Newton's steps
+/// within a bracket.
 fn kl_bound(mean: f64, most: f64, start: f64) -> f64 {
     let term = |p: f64, q: f64| if p > 0.0 { p * (p / q).ln() } else { 0.0 };
     let (mut low, mut high) = (mean, 1.0);
@@ -102,7 +104,7 @@ fn attraction(item: usize, shown: usize) -> f64 {
     if item < shown { BEST } else { OTHER }
 }
 
-/// The expected clicks that `ranker` lost in one run.
+/// Returns the expected clicks that `ranker` lost in one run.
 fn regret(ranker: &mut dyn Ranker, shown: usize, rng: &mut StdRng) -> f64 {
     let best = 1.0 - (1.0 - BEST).powi(i32::try_from(shown).unwrap());
     let mut lost = 0.0;
@@ -124,7 +126,7 @@ fn regret(ranker: &mut dyn Ranker, shown: usize, rng: &mut StdRng) -> f64 {
     lost
 }
 
-/// The mean of the runs must lie within a tenth of what is expected.
+/// Asserts that the mean of the runs is within a tenth of the published figure.
 #[track_caller]
 fn check(
     name: &str,

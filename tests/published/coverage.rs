@@ -1,7 +1,7 @@
-//! Coverage: a posterior's 95 % interval holds the truth in 95 of 100 slots.
+//! Coverage: the 95 % interval of a posterior holds the truth in 95 of 100 slots.
 //!
-//! Chapelle and Li (2011), §4, found 95.1 % on display advertising. Here truths come from the prior, so
-//! that the exact posterior covers at 95 % whatever the design.
+//! Chapelle and Li (2011), §4, found 95.1 % on display advertising. Here the truths are drawn from the prior, so the
+//! exact posterior covers at 95 % for every design.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rand_distr::{Distribution as _, StandardNormal};
@@ -10,14 +10,14 @@ use statrs::distribution::{ContinuousCDF as _, Normal, StudentsT};
 
 const SLOTS: u32 = 2_000;
 const DIM: usize = 5;
-/// Fresh contexts per slot: their intervals go together in part, so that the slots' parts scatter less.
+/// Fresh contexts per slot. Their intervals are correlated, but their average varies less than one of them.
 const PROBES: u32 = 10;
 
 fn normals<const N: usize>(rng: &mut StdRng) -> [f64; N] {
     std::array::from_fn(|_| StandardNormal.sample(rng))
 }
 
-/// An intercept and four numbers, in units of a deviation.
+/// Draws an intercept and four standard normal numbers.
 fn context(rng: &mut StdRng) -> [f64; DIM] {
     let mut values = normals(rng);
     values[0] = 1.0;
@@ -32,21 +32,22 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
-/// A likelihood: how a reward comes about, and what it does to the posterior.
+/// A likelihood: it draws rewards and updates the posterior.
 struct Link {
     /// Precision of the weights' prior, in units of 1 / noise variance.
     prior_precision: f64,
-    /// Noise variance of the truth; 1 where the link has none.
+    /// Noise variance of the truth, or 1 if the likelihood has none.
     variance: f64,
-    /// A reward, given `xᵀθ`.
+    /// Draws a reward, given `xᵀθ`.
     reward: fn(f64, &mut StdRng) -> f64,
-    /// What the posterior learns from `x` and a reward, given its prediction there.
+    /// Updates the posterior with `x` and a reward, given its prediction there.
     update: fn(&mut Gaussian, &mut Noise, &SparseVector, f64, Prediction),
-    /// How many posterior deviations an interval reaches to either side, and what a unit of leverage is in variance.
+    /// Returns the half-width of an interval in posterior standard deviations, and the variance of one unit of
+    /// leverage.
     reach: fn(&Noise, u32) -> (f64, f64),
 }
 
-/// The part of intervals for `xᵀθ` at fresh contexts that hold the truth, over many slots.
+/// Returns the part of the intervals for `xᵀθ` at fresh contexts that hold the truth, over many slots.
 fn coverage(link: &Link, observations: u32, seed: u64) -> f64 {
     let mut rng = StdRng::seed_from_u64(seed);
     let spread = (link.variance / link.prior_precision).sqrt();
@@ -73,8 +74,8 @@ fn coverage(link: &Link, observations: u32, seed: u64) -> f64 {
     f64::from(covered) / f64::from(SLOTS * PROBES)
 }
 
-/// With 2,000 slots and one probe each, the part that is covered would be off by 0.5 %, with ten by less: from
-/// 95 %, two per cent are more than four of that.
+/// Asserts a coverage of 93 to 97 %. With 2,000 slots and one probe each the part would be off by 0.5 %; with ten probes it is off by less. Two per cent
+/// are therefore more than four standard errors.
 #[track_caller]
 fn check(name: &str, link: &Link, observations: u32) {
     let covered = coverage(link, observations, 91 + u64::from(observations));
@@ -82,7 +83,7 @@ fn check(name: &str, link: &Link, observations: u32) {
     assert!((0.93..=0.97).contains(&covered), "{name}, {observations} observations: {covered}");
 }
 
-/// The noise's deviation, in units of the reward.
+/// Standard deviation of the noise, in units of the reward.
 const NOISE_STD: f64 = 0.5;
 
 fn real_reward(mean: f64, rng: &mut StdRng) -> f64 {
@@ -108,7 +109,7 @@ fn a_linear_slot_with_known_noise_covers_the_truth() {
     check("known noise", &link, 200);
 }
 
-/// The noise is learned from a prior that is soon outweighed; the interval is Student's with 2a degrees of freedom.
+/// The noise is learned from a prior that the data soon outweigh. The interval is Student's with 2a degrees of freedom.
 #[test]
 fn a_linear_slot_that_learns_its_noise_covers_the_truth() {
     let student = |noise: &Noise, observations: u32| {
@@ -130,26 +131,27 @@ fn sigmoid(m: f64) -> f64 {
     1.0 / (1.0 + (-m).exp())
 }
 
-/// κ = 1/√(1 + πv/8) and p = E σ(z) ≈ σ(κm), for z ~ N(m, v) (`MacKay`, 1992).
+/// Returns κ = 1/√(1 + πv/8) and p = E σ(z) ≈ σ(κm), for z ~ N(m, v) (`MacKay`, 1992).
 fn expected(at: Prediction) -> (f64, f64) {
     let kappa = 1.0 / (1.0 + std::f64::consts::PI * at.leverage / 8.0).sqrt();
     (kappa, sigmoid(kappa * at.mean))
 }
 
-/// The expected curvature under the posterior, `E σ′(z) = dp/dm = κ·p(1 − p)`, and `g = y − p`: one
-/// step towards the best Gaussian approximation (Opper and Archambeau, 2009, eqs. 9–10).
+/// Takes one step towards the best Gaussian approximation (Opper and Archambeau, 2009, eqs. 9–10), with the expected
+/// curvature under the posterior, `E σ′(z) = dp/dm = κ·p(1 − p)`, and `g = y − p`.
 fn learn_logit(posterior: &mut Gaussian, _: &mut Noise, x: &SparseVector, y: f64, at: Prediction) {
     let (kappa, p) = expected(at);
     posterior.observe(x, kappa * p * (1.0 - p), y - p);
 }
 
-/// The same with the curvature at p, as if the score were known: h = p(1 − p).
+/// Takes the same step with the curvature at p, as if the score were known: h = p(1 − p).
 fn learn_logit_without_kappa(posterior: &mut Gaussian, _: &mut Noise, x: &SparseVector, y: f64, at: Prediction) {
     let (_, p) = expected(at);
     posterior.observe(x, p * (1.0 - p), y - p);
 }
 
-/// Weights as large as a unit of log odds, so that scores are of two.
+/// Returns a likelihood whose weights have a deviation of one unit of log odds, so that scores have a deviation of
+/// about two.
 fn logit(update: fn(&mut Gaussian, &mut Noise, &SparseVector, f64, Prediction)) -> Link {
     Link {
         prior_precision: 1.0,
@@ -167,8 +169,8 @@ fn a_logistic_slot_covers_the_truth() {
     }
 }
 
-/// Curvature that ignores the score's spread counts early observations, made where little was known, as if they had
-/// told more: the posterior is too narrow for long.
+/// A curvature that ignores the spread of the score overrates early observations, which were made while little was
+/// known. The posterior stays too narrow for a long time.
 #[test]
 fn a_logistic_slot_without_the_spread_in_its_curvature_is_too_sure() {
     for observations in [100, 500] {

@@ -1,22 +1,22 @@
 //! Chapelle and Li (2011), *An Empirical Evaluation of Thompson Sampling*, table 1: regret with delayed rewards.
 //!
-//! Ten items; at each of a million steps, with probability 0.001, one of the ten retires and a new one takes its place,
-//! with a reward rate from Beta(4, 4) and the posterior back at its prior. Rewards come in batches, every δ steps; those
-//! of a retired item that are still to come are dropped; the prior is flat. The paper leaves the last two
-//! open. Means of 10 to 30 runs, with errors of 1 to 2 % (more at 316):
+//! There are ten items. At each of a million steps, with probability 0.001, one of the ten retires and a new one takes
+//! its place, with a reward rate from Beta(4, 4) and a posterior that equals the prior. Rewards arrive in batches, every
+//! δ steps. Two things the paper leaves open. Here the pending rewards of a retired item are dropped, and the prior is
+//! flat. The table has means of 10 to 30 runs for other readings, with errors of 1 to 2 % (more at 316):
 //!
 //! | reading | δ = 1 | 10 | 32 | 100 | 316 |
 //! | --- | --: | --: | --: | --: | --: |
 //! | the paper's table | 9,105 | 9,049 | 9,451 | 11,550 | 21,594 |
-//! | as above | 9,560 | 9,570 | 9,760 | 11,090 | 16,310 |
+//! | this test | 9,560 | 9,570 | 9,760 | 11,090 | 16,310 |
 //! | a retired item's rewards go to its successor | 9,560 | 9,760 | 9,810 | 11,950 | 19,190 |
 //! | likewise, each reward δ steps late, no batches | 9,560 | 9,700 | 10,820 | 15,120 | 30,130 |
 //! | prior Beta(4, 4), dropped | 9,130 | 9,140 | 9,260 | 9,880 | 12,080 |
 //! | prior Beta(4, 4), to the successor, no batches | 9,130 | 9,410 | 9,880 | 12,550 | 21,790 |
 //!
-//! The first is within 6 % up to δ = 100, which is what is tested here; beyond, the figure is one of what happens
-//! to a retired item's rewards, and the last reading is closest. That each item, not one of the ten, retires with
-//! probability 0.001 is out: it costs 45,000 at δ = 1.
+//! The reading of this test is within 6 % of the paper up to δ = 100, which is what it asserts. Beyond that the figure
+//! depends on what happens to a retired item's rewards, and the last reading is closest. The reading in which each of
+//! the ten items retires with probability 0.001 per step is wrong: it loses 45,000 at δ = 1.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rand_distr::{Beta as BetaDraw, Distribution as _};
@@ -29,7 +29,7 @@ const STEPS: u32 = 1_000_000;
 const RETIRES: f64 = 1e-3;
 const PRIOR: f64 = 1.0;
 
-/// The expected reward that one run lost.
+/// Returns the expected reward that one run lost.
 fn regret(delay: u32, seed: u64) -> f64 {
     let mut rng = StdRng::seed_from_u64(seed);
     let fresh = BetaDraw::new(4.0, 4.0).unwrap();
@@ -58,8 +58,8 @@ fn regret(delay: u32, seed: u64) -> f64 {
     lost
 }
 
-/// Runs scatter by 5 to 6 % of their mean: eight have an error of 2 %. Six per cent off as above, that
-/// leaves two errors to the tolerance; the seeds are fixed.
+/// Asserts that the mean is within a tenth of the published figure. Runs differ by 5 to 6 % of their mean, so the mean
+/// of eight has an error of 2 %. The bias of up to 6 % (see above) leaves two standard errors; the seeds are fixed.
 #[track_caller]
 fn check(delay: u32, published: f64) {
     let lost: Vec<f64> = (0..runs(8)).map(|run| regret(delay, 1_000 * u64::from(delay) + run)).collect();

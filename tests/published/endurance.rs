@@ -1,4 +1,4 @@
-//! A million updates in one posterior: it stays positive definite, well conditioned, and equal to the batch solution.
+//! A million updates of one posterior: it stays positive definite, well conditioned, and equal to the batch solution.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rand_distr::{Distribution as _, StandardNormal};
@@ -68,9 +68,9 @@ impl Batch {
     }
 }
 
-/// Features on scales from 0.001 to 1,000, half of them missing at a time, each next one leaning on the one
-/// before; a forgetting of 1 % every thousand updates.
-/// Returns the largest errors over many probes: of predictions in posterior deviations, of leverages relatively.
+/// Updates a posterior with features on scales from 0.001 to 1,000. Half of them are missing at a time, and each
+/// depends on the one before it. One per cent is forgotten every thousand updates. Returns the largest errors over many
+/// probes: of predictions in posterior deviations, and of leverages relative to their size.
 fn drive(dim: usize, seed: u64) -> (f64, f64) {
     let mut rng = StdRng::seed_from_u64(seed);
     let scales: Vec<f64> = (0..dim).map(|i| 10.0_f64.powf(6.0 * i as f64 / (dim - 1) as f64 - 3.0)).collect();
@@ -139,10 +139,10 @@ fn thirty_two_features_equal_the_batch_solution_after_a_million_updates() {
     check(32, 82);
 }
 
-/// One word of three, seen 90, 5 and 5 times in a hundred beside an intercept that is their sum, and a half-life of 50
-/// observations: `Λ = λI + Σwxxᵀ` has all its eigenvalues in [λ, λ + 2/(1 − γ)], each row's squared length
-/// being 2. So the leverage of any unit vector lies between their inverses, whatever the traffic; plain
-/// discounting would lose the rare words' directions, and the sum's with them.
+/// Three words are seen 90, 5 and 5 times in a hundred, beside an intercept that is their sum, with a half-life of 50
+/// observations. Each row has the squared length 2, so all eigenvalues of `Λ = λI + Σwxxᵀ` lie in [λ, λ + 2/(1 − γ)],
+/// and the leverage of any unit vector lies between their inverses, whatever the traffic. Plain discounting would lose
+/// the directions of the rare words and of the sum.
 #[test]
 fn rare_words_and_a_short_half_life_stay_well_conditioned() {
     let retained = 0.5_f64.powf(1.0 / 50.0);

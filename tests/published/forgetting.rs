@@ -1,9 +1,9 @@
-//! A world that changes: three arms of rates .5, .4 and .3, of which the third becomes .8 at round 1,000.
+//! A world that changes: three arms have rates .5, .4 and .3, and the third becomes .8 at round 1,000.
 //!
-//! Nothing was lost that one could notice: the arms that are shown are as good as before. So what finds the new best
-//! arm is exploration that comes back, by forgetting or by a floor, and not the watch for changes, which looks for rewards
-//! that drop. The regret of rounds 1,000 to 11,000, one a second (20 slots each; 3,000 where the first arm is shown for
-//! ever, 2,333 by uniform choice):
+//! The arms that are shown stay as good as they were, so no reward drops and the change detector has nothing to find.
+//! Only renewed exploration finds the new best arm, by forgetting or by a floor. The table has the regret of rounds
+//! 1,000 to 11,000 at one round per second (20 slots each). Always showing the first arm would lose 3,000, and uniform
+//! choice 2,333.
 //!
 //! | slot | before the change | after it |
 //! | --- | --: | --: |
@@ -16,8 +16,8 @@
 //! | floor 0.05 | 33 | 458 ± 9 |
 //! | exploration 2 | 40 | 138 ± 13 |
 //!
-//! A quarter of the posterior's width, which is best with tens of features, lost 2,107 ± 284 by the defaults here: with
-//! few features the width is the posterior's own (`Link::balanced`). Three of these rows are asserted.
+//! A quarter of the posterior's width, which is best with tens of features, lost 2,107 ± 284 here with all other
+//! defaults. With few features the width is therefore the posterior's own (`Link::balanced`). Three rows are asserted.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::bandit::{
@@ -27,7 +27,7 @@ use slotwise::bandit::{
 
 use super::{mean_and_error, runs};
 
-/// The arms' rates, before the change and from it on.
+/// Rates of the arms before the change and after it.
 const BEFORE: [f64; 3] = [0.5, 0.4, 0.3];
 const AFTER: [f64; 3] = [0.5, 0.4, 0.8];
 const CHANGE: u32 = 1_000;
@@ -35,7 +35,7 @@ const ROUNDS: u32 = 11_000;
 
 const SECOND_US: i64 = 1_000_000;
 
-/// A slot with a round a second, rewards of 0 and 1 that come at once, and Thompson sampling.
+/// A slot with one round per second, rewards of 0 and 1 that come at once, and Thompson sampling.
 #[derive(Clone, Copy)]
 struct Slot {
     spec: ModelSpec,
@@ -45,12 +45,12 @@ struct Slot {
 }
 
 impl Slot {
-    /// All at the slot's defaults.
+    /// Returns a slot with all defaults.
     fn of(spec: ModelSpec) -> Self {
         Self { spec, half_life_s: 14 * 86_400, floor: 0.0, width: 1.0 }
     }
 
-    /// The regret before the change and from it on.
+    /// Returns the regret of one run before the change and after it.
     fn regret(&self, seed: u64) -> (f64, f64) {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut learner = Learner::new(self.spec, SlotTraits { unit_rewards: true, large_catalogue: false });
@@ -80,7 +80,7 @@ impl Slot {
         (before, after)
     }
 
-    /// The mean regrets over 20 slots, before the change and from it on.
+    /// Returns the mean regrets over 20 slots before the change and after it.
     fn regrets(&self, name: &str) -> (f64, f64) {
         let (before, after): (Vec<f64>, Vec<f64>) = (0..runs(20)).map(|seed| self.regret(seed)).unzip();
         let missed = after.iter().filter(|regret| **regret > 1_500.0).count();
@@ -90,11 +90,11 @@ impl Slot {
     }
 }
 
-/// 20 slots' mean is off by some 90: three of those above what was measured.
+/// The mean of 20 slots has a standard error of about 90. The bound is three of those above the measured mean.
 #[test]
 fn by_default_an_arm_that_becomes_best_at_round_1000_is_found() {
     let (before, after) = Slot::of(ModelSpec::default()).regrets("default");
-    // Uniform choice loses 100 before, and staying with what was best 3,000 after.
+    // Uniform choice loses 100 before the change, and staying with the former best arm loses 3,000 after it.
     assert!(before < 50.0 && after < 560.0, "{before} {after}");
 }
 
@@ -105,7 +105,7 @@ fn with_a_half_life_of_an_hour_an_arm_that_becomes_best_at_round_1000_is_found_s
     assert!(before < 50.0 && after < 140.0, "{before} {after}");
 }
 
-/// A floor does it whatever the half-life; three times 18 above what was measured.
+/// A floor finds the arm with any half-life. The bound is three standard errors of 18 above the measured mean.
 #[test]
 fn with_a_floor_an_arm_that_becomes_best_at_round_1000_is_found() {
     let slot = Slot { floor: 0.01, ..Slot::of(ModelSpec::default()) };

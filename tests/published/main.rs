@@ -1,13 +1,12 @@
-//! Published tables, and the figures that a posterior must show over a million updates.
+//! Published tables, and the accuracy of a posterior over a million updates.
 //!
-//! Each file holds one source and what it says: regret with delayed rewards ([`delay`]), cascading
-//! bandits ([`cascade`]), real data under the protocol of Riquelme et al. ([`protocol`]; only where the
-//! data are at hand), coverage of intervals ([`coverage`]), endurance ([`endurance`]),
-//! and how soon a new best arm is found ([`forgetting`]).
+//! Each file holds one source: regret with delayed rewards ([`delay`]), cascading bandits ([`cascade`]), real data
+//! under the protocol of Riquelme et al. ([`protocol`], only if the data are present), coverage of intervals
+//! ([`coverage`]), endurance ([`endurance`]), and the time until a new best arm is found ([`forgetting`]).
 //!
-//! Posteriors, their updates and the click model are the library's; [`forgetting`] has the whole learner and its
-//! ranking. Elsewhere draws are taken from the posteriors' own distributions, one per arm: the same law as
-//! drawing from the exact probabilities (`propensity` holds those to it), and fast enough for a million steps.
+//! Posteriors, their updates and the click model are the library's. [`forgetting`] uses the whole learner and its
+//! ranking. The other files draw from the posteriors' own distributions, one draw per arm. That has the same law as
+//! drawing from the exact probabilities (`propensity` tests those) and is fast enough for a million steps.
 #![allow(
     clippy::unwrap_used,
     clippy::cast_precision_loss,
@@ -23,7 +22,7 @@ mod endurance;
 mod forgetting;
 mod protocol;
 
-/// Mean of some runs, and its standard error.
+/// Returns the mean of some runs and its standard error.
 fn mean_and_error(runs: &[f64]) -> (f64, f64) {
     let n = runs.len() as f64;
     let mean = runs.iter().sum::<f64>() / n;
@@ -31,7 +30,7 @@ fn mean_and_error(runs: &[f64]) -> (f64, f64) {
     (mean, (variance / n).sqrt())
 }
 
-/// The runs that the environment asks for where a longer test is wanted, else `default`.
+/// Returns the number of runs that `SLOTWISE_PUBLISHED_RUNS` asks for, else `default`.
 fn runs(default: u64) -> u64 {
     let asked = std::env::var_os("SLOTWISE_PUBLISHED_RUNS");
     asked.and_then(|runs| runs.to_str()?.parse().ok()).map_or(default, |runs: u64| runs.max(2))

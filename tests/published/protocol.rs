@@ -1,11 +1,12 @@
-//! Riquelme, Tucker, Snoek (2018), *Deep Bayesian Bandits Showdown*, §5 and appendix A: linear Thompson sampling on real data.
+//! Riquelme, Tucker, Snoek (2018), *Deep Bayesian Bandits Showdown*, §5 and appendix A: linear Thompson sampling on
+//! real data.
 //!
-//! One posterior over the weights and the noise per arm, prior precision 0.25, a = b = 6; each arm is pulled twice
-//! before the first draw; regret is in per cent of what choosing uniformly loses.
+//! Each arm has one posterior over its weights and noise, with prior precision 0.25 and a = b = 6. Each arm is pulled
+//! twice before the first draw. Regret is in per cent of what uniform choice loses.
 //!
-//! The data sets are not ours to carry along. Set `SLOTWISE_DATA` to a folder with `mushroom.csv.gz` (UCI
-//! Mushroom) or `statlog.csv.gz` (UCI Statlog Shuttle): a header, the label (an index from 0) first, then columns
-//! `n_…` of numbers and `c_…` of words. Without them the tests say so and end.
+//! The data sets are not part of this repository. Set `SLOTWISE_DATA` to a folder with `mushroom.csv.gz` (UCI Mushroom)
+//! or `statlog.csv.gz` (UCI Statlog Shuttle): a header, then the label (an index from 0) and columns `n_…` of numbers
+//! and `c_…` of words. Without them the tests print that they are skipped.
 
 use std::{collections::HashMap, ffi::OsString, fs::File, io::Read as _, path::Path};
 
@@ -21,13 +22,13 @@ const SHAPE: f64 = 6.0;
 const SCALE: f64 = 6.0;
 const FORCED_PULLS: usize = 2;
 
-/// The rows of a set, an intercept first, and their labels.
+/// The rows of a data set, each with an intercept first, and their labels.
 struct Set {
     rows: Vec<SparseVector>,
     labels: Vec<usize>,
 }
 
-/// The set of this name; none, and a line that says so, where it is not at hand.
+/// Reads a data set, or prints that it is skipped and returns `None` if the file is missing.
 fn set(name: &str) -> Option<Set> {
     let folder: Option<OsString> = std::env::var_os("SLOTWISE_DATA");
     let path = folder.map(|folder| Path::new(&folder).join(format!("{name}.csv.gz"))).filter(|path| path.exists());
@@ -61,7 +62,7 @@ fn set(name: &str) -> Option<Set> {
     Some(set)
 }
 
-/// Normal-inverse-gamma over the weights of one arm.
+/// Normal-inverse-gamma posterior of one arm's weights and noise.
 struct Arm {
     weights: Gaussian,
     noise: Noise,
@@ -73,7 +74,7 @@ impl Arm {
         Self { weights: Gaussian::new(PRIOR_PRECISION), noise: Noise::new(SHAPE, SCALE), pulls: 0 }
     }
 
-    /// A draw of `xᵀθ`: first of the variance, then of the score given that.
+    /// Draws `xᵀθ`: first the variance, then the score given the variance.
     fn draw(&self, x: &SparseVector, work: &mut Vec<f64>, rng: &mut StdRng) -> f64 {
         let shape = SHAPE + 0.5 * self.pulls as f64;
         let precision = Gamma::new(shape, 1.0 / self.noise.scale()).unwrap().sample(rng);
@@ -90,9 +91,9 @@ impl Arm {
     }
 }
 
-/// The regret over `rounds` contexts drawn with replacement, in per cent of uniform's.
+/// Returns the regret over `rounds` contexts, drawn with replacement, in per cent of the regret of uniform choice.
 ///
-/// `expected(label, arm)` is the mean reward, `reward` draws one.
+/// `expected(label, arm)` is the mean reward, and `reward` draws one.
 fn regret(
     set: &Set,
     arms: usize,
@@ -123,7 +124,7 @@ fn regret(
     100.0 * lost / lost_by_uniform
 }
 
-/// Label 0 is edible, 1 poisonous; arm 0 skips, arm 1 eats.
+/// Returns the mean reward. Label 0 is edible, 1 poisonous; arm 0 skips, arm 1 eats.
 fn mushroom_expected(label: usize, arm: usize) -> f64 {
     match (arm, label) {
         (0, _) => 0.0,
@@ -140,7 +141,7 @@ fn mushroom_reward(label: usize, arm: usize, rng: &mut StdRng) -> f64 {
     }
 }
 
-/// The protocol's own linear Thompson sampling has 1.8 % in an earlier simulation of ours, written elsewhere.
+/// Linear Thompson sampling under this protocol has 1.8 % in our earlier simulation, which was written elsewhere.
 #[test]
 fn on_mushroom_linear_thompson_loses_less_than_a_twentieth_of_uniform() {
     let Some(set) = set("mushroom") else { return };

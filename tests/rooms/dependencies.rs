@@ -1,10 +1,11 @@
-//! The rules of `deny.toml` for licences, bans and sources, held by cargo alone.
+//! The rules of `deny.toml` for licences, bans and sources, checked with cargo alone.
 
 use std::{fs, path::Path, process::Command};
 
 use serde_json::Value as Json;
 
-/// Whether a licence expression can be met by the licences that are allowed. `WITH` an exception is the licence itself.
+/// Returns `true` if the allowed licences satisfy a licence expression. `WITH` an exception counts as the licence
+/// itself.
 fn allowed(expression: &str, licences: &[&str]) -> bool {
     let expression = expression.trim();
     for (operator, all) in [(" OR ", false), (" AND ", true)] {
@@ -69,7 +70,7 @@ fn dependencies_have_the_licences_and_sources_that_are_allowed() {
     let mut wrong = Vec::new();
     for package in packages {
         let name = package["name"].as_str().unwrap();
-        // The older way to write OR.
+        // A slash is the older way to write OR.
         let licence = package["license"].as_str().unwrap_or_default().replace(" / ", "/").replace('/', " OR ");
         if !allowed(&licence, &licences) {
             wrong.push(format!("{name} has the licence '{licence}', which deny.toml does not allow"));

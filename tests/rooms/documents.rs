@@ -1,4 +1,4 @@
-//! The documents: their links lead somewhere, their lines are short, each names its reader.
+//! The documents: their links lead somewhere, their lines are short, and each names its reader.
 
 use std::{
     collections::BTreeSet,
@@ -6,9 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Bytes of the README at most: it is read in one go.
+/// Largest size of the README in bytes, so that it can be read in one go.
 const README_BYTES_MAX: usize = 8 * 1024;
-/// Characters of a line of prose at most. Tables, code and links that cannot be broken are exempt.
+/// Most characters of a line of prose. Tables and code are exempt.
 const LINE_CHARS_MAX: usize = 120;
 
 fn root() -> &'static Path {
@@ -34,7 +34,7 @@ pub(super) fn documents() -> Vec<PathBuf> {
     files
 }
 
-/// The text without its code blocks: neither a link nor a heading stands there.
+/// Returns the text without its code blocks, which hold neither links nor headings.
 fn prose(text: &str) -> String {
     let mut inside = false;
     let mut kept = String::new();
@@ -49,7 +49,7 @@ fn prose(text: &str) -> String {
     kept
 }
 
-/// The anchor that GitHub gives to a heading.
+/// Returns the anchor that GitHub gives to a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim().to_lowercase().replace(' ', "-");
     kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
@@ -60,7 +60,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
     headings.map(|line| anchor(line.trim_start_matches('#'))).collect()
 }
 
-/// The targets of the links in `text`.
+/// Returns the targets of the links in `text`.
 fn links(text: &str) -> Vec<&str> {
     let ends = text.match_indices("](").map(|(at, _)| &text[at + 2..]);
     ends.filter_map(|rest| rest.split_once(')').map(|(target, _)| target)).collect()

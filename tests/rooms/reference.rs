@@ -12,7 +12,7 @@ fn source(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// Runs the program and returns what it prints on standard output, without the ends of lines that are blank.
+/// Runs the program and returns its standard output, without blanks at the ends of lines.
 fn output(words: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_slotwise")).args(words).env("COLUMNS", "100").output().unwrap();
     assert!(output.status.success(), "slotwise {words:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -20,7 +20,7 @@ fn output(words: &[&str]) -> String {
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
 }
 
-/// The names under the heading `Commands:` of a help text.
+/// Returns the names under the heading `Commands:` of a help text.
 fn subcommands(help: &str) -> Vec<String> {
     let Some((_, rest)) = help.split_once("\nCommands:\n") else { return Vec::new() };
     let rows = rest.lines().take_while(|line| !line.is_empty());
@@ -51,7 +51,8 @@ fn the_reference_of_the_command_line_is_the_program_s_help() {
     expect_file!["../../docs/reference/cli.md"].assert_eq(&page);
 }
 
-/// Items of a source file, each with the comment above it in one line. Fields that no file can set are left out.
+/// Returns the items of a source file, each with the comment above it in one line. Fields that no file can set are left
+/// out.
 fn documented(text: &str, comment: &str) -> Vec<(String, String)> {
     let mut items = Vec::new();
     let mut words: Vec<&str> = Vec::new();
@@ -153,7 +154,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// The commands of this program that the code blocks of a document hold.
+/// Returns the commands of this program in the code blocks of a document.
 fn commands(text: &str) -> Vec<Vec<String>> {
     let mut inside = false;
     let mut found = Vec::new();
@@ -169,7 +170,7 @@ fn commands(text: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// With `--help` at its end a command is parsed and does nothing: a command or a flag that does not exist is an error.
+/// A command that ends in `--help` is parsed and does nothing else, so an unknown command or flag is an error.
 #[test]
 fn every_command_of_the_documents_is_one_that_the_program_has() {
     let mut count = 0;

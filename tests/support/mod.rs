@@ -1,4 +1,4 @@
-//! A real server and real clients, on port 0, in a folder of their own.
+//! A real server and real clients, on a free port, in a folder of their own.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -32,7 +32,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, transport::Channel};
 
-/// No call of a test may take longer.
+/// Longest time of any call of a test.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server in this process.
@@ -86,7 +86,7 @@ impl Server {
     }
 }
 
-/// A server in a folder of its own, and a client of it.
+/// Starts a server in a folder of its own, and a client of it.
 pub async fn started() -> (tempfile::TempDir, Server, Clients) {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path()).await;
@@ -123,7 +123,7 @@ impl Clients {
         Ok(self.slots.create_slot(request).await?.into_inner().slot.unwrap())
     }
 
-    /// A slot's arms, from all pages.
+    /// Returns a slot's arms, from all pages.
     pub async fn arms(&mut self, slot: &str) -> Vec<Arm> {
         let (mut arms, mut page_token) = (Vec::new(), String::new());
         loop {
@@ -141,7 +141,7 @@ impl Clients {
         Ok(self.decisions.decide(request).await?.into_inner())
     }
 
-    /// The outcome of each request of a batch.
+    /// Returns the outcome of each request of a batch.
     pub async fn decide_all(&mut self, batch: BatchDecideRequest) -> Vec<Result<DecideResponse, Status>> {
         let results = self.decisions.batch_decide(batch).await.unwrap().into_inner().results;
         let outcome = |result: decide_result::Result| match result {
@@ -164,14 +164,14 @@ pub fn arms(ids: &[&str]) -> Vec<Arm> {
     ids.iter().map(|id| Arm { arm_id: (*id).to_owned(), ..Arm::default() }).collect()
 }
 
-/// An offer slot whose clicks count 1.
+/// Returns an offer slot whose clicks count 1.
 pub fn slot(id: &str, ids: &[&str]) -> Slot {
     let kind = RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: Some(1.0), winsorize: None };
     Slot {
         slot_id: id.to_owned(),
         arms: arms(ids),
         goal: Some(Goal { kinds: vec![kind], ..Goal::default() }),
-        // Everybody gets what the policy chooses, unless a test asks for a holdout.
+        // Tests that need a holdout set one.
         controls: Some(Controls { holdout: Some(0.0), ..Controls::default() }),
         ..Slot::default()
     }
@@ -202,14 +202,14 @@ pub fn context(pairs: &[(&str, FeatureValue)]) -> HashMap<String, FeatureValue> 
     pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
 }
 
-/// The real program in a process of its own; killed when dropped.
+/// The real program in a process of its own, killed when it is dropped.
 pub struct Process {
     pub child: Child,
     pub address: String,
     pub http: String,
 }
 
-/// The program, not yet started.
+/// Returns the program, not yet started.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_slotwise"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -224,7 +224,7 @@ pub fn serve_command(folder: &Path) -> Command {
 }
 
 impl Process {
-    /// Starts it and waits for its line.
+    /// Starts the program and waits for the line that names its ports.
     pub fn start(folder: &Path) -> Self {
         Self::start_command(serve_command(folder))
     }
@@ -251,7 +251,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
