@@ -1,4 +1,4 @@
-//! From a wished-for change of a slot to an event, or why not.
+//! Planning of a change: from a requested change of a slot to an event, or to the reason why it cannot be made.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,72 +20,72 @@ use crate::slot::{
     suggestion,
 };
 
-/// A wished-for change.
+/// Requested change of a slot.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// Make a slot.
+    /// Create a slot.
     Create(Definition),
     /// Replace a definition.
     Update {
-        /// The new definition; its id says which slot.
+        /// The new definition. Its id names the slot.
         definition: Definition,
-        /// The revision it was made from; 0: don't care.
+        /// Revision that the definition was derived from, or 0 to replace any.
         revision: u64,
     },
     /// Delete a slot.
     Delete,
     /// Add or replace arms.
     UpsertArms(Vec<Arm>),
-    /// The same; what an arm's draft does not name stays as it is.
+    /// Add arms, or change those fields of arms that their drafts name.
     MergeArms(Vec<ArmDraft>),
     /// Remove arms.
     RemoveArms(Vec<ArmId>),
-    /// Set availability.
+    /// Set the availability of arms.
     SetAvailability(Vec<(ArmId, Availability)>),
-    /// Go back to a revision; what operations own stays as it is.
+    /// Return to a revision. Fields that operations own stay as they are.
     Rollback(u64),
-    /// Show everybody the baseline, or no longer.
+    /// Show everybody the baseline, or stop doing so.
     SetSafeChoice(bool),
-    /// Forget what was learned.
+    /// Forget everything that was learned.
     Reset,
 }
 
-/// Why a change cannot be.
+/// Reason why a change cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
-    /// There is a slot of this id.
+    /// A slot of this id exists already.
     #[error("slot '{0}' exists already; update it, or choose another slot_id")]
     Exists(SlotId),
-    /// There is none.
+    /// No slot of this id exists.
     #[error("slot '{slot}' not found{suggestion}")]
     NotFound {
         /// The id.
         slot: SlotId,
-        /// What may have been meant.
+        /// Hint at the id that the caller may have meant, or an empty string.
         suggestion: String,
     },
-    /// The change was made from another revision.
+    /// The change was derived from another revision than the current one.
     #[error(
         "slot '{slot}' is at revision {current}, the change was made from {given}; the last change was \"{change}\"; read the slot again, and make the change from what it is now"
     )]
     Stale {
         /// The slot.
         slot: SlotId,
-        /// The revision given.
+        /// Revision that the caller named.
         given: u64,
-        /// The current one.
+        /// Current revision.
         current: u64,
-        /// What kind of change was the last.
+        /// Kind of the last change.
         change: String,
-        /// When that was, microseconds since 1970.
+        /// Time of the last change, microseconds since 1970.
         at_us: i64,
-        /// Who made it, and why.
+        /// Author and reason of the last change.
         why: Box<ChangeReason>,
     },
-    /// A field is at fault.
+    /// A field is invalid.
     #[error(transparent)]
     Field(#[from] FieldError),
-    /// The service, or the slot, is full.
+    /// The service or the slot is full.
     #[error("{0}")]
     Full(String),
 }
@@ -106,7 +106,7 @@ fn check_why(why: &ChangeReason) -> Result<(), FieldError> {
     Ok(())
 }
 
-/// The event that makes `change` true of `slot`; none: it is so already.
+/// Returns the event that makes `change`, or `None` if the slot is already so.
 #[expect(clippy::too_many_lines, reason = "one arm for each kind of change")]
 pub fn plan(state: &State, slot: &SlotId, change: Change, why: &ChangeReason) -> Result<Option<Body>, ChangeError> {
     check_why(why)?;
@@ -139,7 +139,7 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &ChangeReason) ->
     let body = match change {
         Change::Create(_) => None,
         Change::Update { mut definition, revision } => {
-            // Nobody ends a holdout by leaving it out.
+            // A definition that omits the holdout keeps it.
             definition.controls.holdout = definition.controls.holdout.or(have.controls.holdout);
             if revision != 0 && revision != now.revision_number() && !only_stock_since(now, revision, &definition) {
                 return Err(stale(now, slot, revision));
@@ -188,7 +188,7 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &ChangeReason) ->
                 }
             }
             let arms: HashMap<&ArmId, &Arm> = have.arms.iter().map(|arm| (&arm.id, arm.as_ref())).collect();
-            // Of an arm that is named twice, the last says what becomes of it.
+            // An arm that is named twice gets its last entry.
             let last: HashMap<ArmId, Availability> = available.iter().cloned().collect();
             let differs = |id: &ArmId| arms.get(id).zip(last.get(id)).is_some_and(|(arm, to)| to.changes(arm));
             let available: Vec<_> =
@@ -220,22 +220,20 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &ChangeReason) ->
     Ok(body)
 }
 
-/// Returns the event that makes `wanted` of `have`, or `None` if it is so already.
+/// Returns the event that turns `have` into `wanted`, or `None` if they are equal.
 fn patched(have: &Definition, wanted: &Definition, why: ChangeReason, rolled_back_to: Option<u64>) -> Option<Body> {
     let patch = Patch::between(have, wanted);
     (!patch.changes_nothing(have)).then(|| Body::SlotPatched { patch: Box::new(patch), why, rolled_back_to })
 }
 
-/// Whether a definition that was made of the slot's holds together; arms that it shares with that have passed their
-/// check before.
+/// Checks a definition that was derived from the slot's. Arms that both share were checked before.
 fn check(now: &SlotState, wanted: &Definition) -> Result<(), FieldError> {
     let have = &now.definition().arms;
     let known: HashSet<*const Arm> = have.iter().map(Arc::as_ptr).collect();
     wanted.check_changed(|arm| known.contains(&Arc::as_ptr(arm)), wanted.arms_bytes_since(have, now.arms_bytes))
 }
 
-/// Returns the event that adds or replaces arms, or `None` if they are so already; arms that are as they were are left
-/// out.
+/// Returns the event that adds or replaces arms, or `None` if no arm changes. The event omits unchanged arms.
 fn upserted(
     now: &SlotState,
     slot: SlotId,
@@ -269,8 +267,8 @@ fn upserted(
     Ok(Some(Body::ArmsUpserted { slot, arms, why }))
 }
 
-/// Whether a change to `wanted` that was made from revision `given` undoes nothing: since then only arms came into stock or
-/// went, as they do all day, and it leaves them as they are.
+/// Returns `true` if a change to `wanted` that was derived from revision `given` reverts nothing. That is so if only
+/// the availability of arms changed since, as it does all day, and `wanted` has the same availability.
 fn only_stock_since(now: &SlotState, given: u64, wanted: &Definition) -> bool {
     let kept = now.revisions();
     let known = given <= now.revision_number() && kept.first().is_some_and(|first| first.number <= given);
@@ -282,7 +280,7 @@ fn only_stock_since(now: &SlotState, given: u64, wanted: &Definition) -> bool {
     wanted.arms.iter().all(|arm| have.get(&arm.id).is_none_or(|have| stock(have) == stock(arm)))
 }
 
-/// That a change was made from another revision than the slot is at, and who changed it last.
+/// Returns the error for a change that was derived from another revision, with the author of the last change.
 fn stale(now: &SlotState, slot: SlotId, given: u64) -> ChangeError {
     let current = now.revision_number();
     let last = now.revision(current);
@@ -291,7 +289,7 @@ fn stale(now: &SlotState, slot: SlotId, given: u64) -> ChangeError {
     ChangeError::Stale { slot, given, current, change, at_us, why: Box::new(why) }
 }
 
-/// Adds arms at the end, or puts them in the place of those of their id.
+/// Replaces the arms whose ids are there, and adds the others at the end.
 pub(super) fn upsert(have: &mut Vec<Arc<Arm>>, arms: &[Arc<Arm>]) {
     let places: HashMap<ArmId, usize> = have.iter().enumerate().map(|(i, arm)| (arm.id.clone(), i)).collect();
     for arm in arms {
@@ -302,7 +300,8 @@ pub(super) fn upsert(have: &mut Vec<Arc<Arm>>, arms: &[Arc<Arm>]) {
     }
 }
 
-/// What was learned of an arm is kept when it goes: so there is a limit on all that ever came.
+/// Checks the number of arms that were ever learned. Removed arms count, because the slot keeps what it learned of
+/// them.
 fn check_learned(now: &SlotState, wanted: &Definition) -> Result<(), ChangeError> {
     let known = now.view().arms;
     let fresh = wanted.arms.iter().filter(|arm| known.learned(arm.id.as_str()).is_none()).count();
@@ -316,8 +315,8 @@ fn check_learned(now: &SlotState, wanted: &Definition) -> Result<(), ChangeError
     Err(FieldError::new("arms", message).into())
 }
 
-/// Another definition may need other models, and so may more arms or fewer, where they become a catalogue or are none
-/// any longer.
+/// Checks the number of models. Another definition may need other models, and so may another number of arms, if it
+/// makes the slot a large catalogue or ends that.
 fn check_models(now: &SlotState, wanted: &Definition) -> Result<(), ChangeError> {
     let models = now.learner().models_with(&wanted.model, wanted.traits());
     if models <= MODELS_MAX {

@@ -1,23 +1,22 @@
-//! A queue that is cheap to copy however long it is.
+//! Queue that is cheap to copy at any length.
 //!
-//! Items stand in chunks behind shared pointers. A copy shares them all, so one of a million
-//! items is made in microseconds; whoever changes an item afterwards copies its chunk first.
-//! An item keeps its ordinal for good, and chunks begin at multiples of their length: equal
-//! queues are equally cut, whatever happened to them.
+//! Items stand in chunks behind shared pointers. A copy shares all chunks, so copying a million items takes
+//! microseconds. Changing an item afterwards copies its chunk first. An item keeps its ordinal for good, and chunks
+//! begin at multiples of their length, so equal queues have equal chunks whatever their history.
 
 use std::{collections::VecDeque, sync::Arc};
 
-/// Items of a chunk: copying one takes some ten microseconds, and a million items make four thousand chunks.
+/// Number of items in a chunk. Copying one takes some ten microseconds, and a million items make four thousand chunks.
 pub(super) const CHUNK: u64 = 256;
 
-/// A queue of items that are found by their ordinals.
+/// Queue of items that are found by their ordinals.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Chunks<T> {
-    /// The oldest item's ordinal.
+    /// Ordinal of the oldest item.
     first: u64,
-    /// The next one's.
+    /// Ordinal of the next item to be added.
     next: u64,
-    /// The first chunk holds the oldest item, at its place; what was before it there is empty.
+    /// Chunks. The first one holds the oldest item at its place, and default values before it.
     shared: VecDeque<Arc<Vec<T>>>,
 }
 
@@ -27,30 +26,30 @@ impl<T> Default for Chunks<T> {
     }
 }
 
-/// A place within a chunk.
+/// Returns the index of an item within its chunk.
 fn place(ordinal: u64) -> usize {
-    // Below CHUNK.
+    // The remainder is below CHUNK.
     usize::try_from(ordinal % CHUNK).unwrap_or(0)
 }
 
 impl<T: Clone + Default> Chunks<T> {
-    /// An empty queue whose first item will have this ordinal.
+    /// Creates an empty queue whose first item will have this ordinal.
     pub(super) fn starting_at(first: u64) -> Self {
-        // What is before it in its chunk is made up when it comes.
+        // The part of the chunk before this ordinal is filled in with the first item.
         Self { first, next: first, shared: VecDeque::new() }
     }
 
-    /// The oldest item's ordinal; the next one's where there is none.
+    /// Ordinal of the oldest item, or of the next one if the queue is empty.
     pub(super) fn first(&self) -> u64 {
         self.first
     }
 
-    /// The ordinal of the next item.
+    /// Ordinal of the next item to be added.
     pub(super) fn next(&self) -> u64 {
         self.next
     }
 
-    /// How many items.
+    /// Number of items.
     pub(super) fn len(&self) -> usize {
         usize::try_from(self.next - self.first).unwrap_or(usize::MAX)
     }
@@ -62,18 +61,18 @@ impl<T: Clone + Default> Chunks<T> {
         usize::try_from(ordinal / CHUNK - self.first / CHUNK).ok()
     }
 
-    /// An item.
+    /// Returns an item.
     pub(super) fn get(&self, ordinal: u64) -> Option<&T> {
         self.shared.get(self.chunk_of(ordinal)?)?.get(place(ordinal))
     }
 
-    /// An item, to change.
+    /// Returns an item for changing it.
     pub(super) fn get_mut(&mut self, ordinal: u64) -> Option<&mut T> {
         let chunk = self.chunk_of(ordinal)?;
         Arc::make_mut(self.shared.get_mut(chunk)?).get_mut(place(ordinal))
     }
 
-    /// Adds an item; returns its ordinal.
+    /// Adds an item and returns its ordinal.
     pub(super) fn push(&mut self, item: T) -> u64 {
         let ordinal = self.next;
         if ordinal.is_multiple_of(CHUNK) || self.shared.is_empty() {
@@ -88,7 +87,7 @@ impl<T: Clone + Default> Chunks<T> {
         ordinal
     }
 
-    /// Takes the oldest item out.
+    /// Removes and returns the oldest item.
     pub(super) fn pop(&mut self) -> Option<T> {
         let item = std::mem::take(self.get_mut(self.first)?);
         self.first += 1;
@@ -103,7 +102,7 @@ impl<T: Clone + Default> Chunks<T> {
         self.runs().flatten()
     }
 
-    /// All items, oldest first, a chunk at a time; none of the runs is empty.
+    /// All items, oldest first, one chunk at a time. No run is empty.
     pub(super) fn runs(&self) -> impl Iterator<Item = &[T]> {
         let before = place(self.first);
         let run = move |(i, chunk): (usize, &'_ Arc<Vec<T>>)| if i == 0 { before } else { 0 }..chunk.len();
@@ -117,7 +116,8 @@ mod tests {
 
     use super::*;
 
-    /// Against a plain queue, over many random steps, with copies taken in between that must not change.
+    /// The queue is compared with a plain one over many random steps, and copies that are taken in between must not
+    /// change.
     #[test]
     fn it_is_a_queue_and_its_copies_stand_still() {
         let mut rng = StdRng::seed_from_u64(3);
@@ -125,7 +125,7 @@ mod tests {
         let mut copies: Vec<(Chunks<u64>, Vec<u64>)> = Vec::new();
         for step in 0..20_000_u64 {
             match rng.random_range(0..10) {
-                // Grows and shrinks in turn, down to nothing at times.
+                // The queue grows and shrinks in turn, and is empty at times.
                 0..=5 if step % 4_000 < 2_000 => plain.push_back((chunks.push(step), step)),
                 0..=7 => assert_eq!(chunks.pop(), plain.pop_front().map(|(_, item)| item)),
                 8 if !plain.is_empty() => {
@@ -145,7 +145,7 @@ mod tests {
         }
         for (copy, want) in copies {
             assert_eq!(copy.iter().copied().collect::<Vec<_>>(), want);
-            // Built anew from its items it is the same, cuts and all.
+            // A queue that is built again from its items has the same chunks.
             let mut again = Chunks::starting_at(copy.first());
             copy.iter().for_each(|&item| assert!(again.push(item) >= copy.first()));
             assert!(again.runs().eq(copy.runs()));

@@ -1,11 +1,11 @@
-//! What a decision came to, told when it no longer waits for rewards.
+//! Outcome of a decision, reported when the decision no longer waits for rewards.
 //!
-//! A decision leaves when its window and the grace period are over, or, where it was rewarded, when its reversal window
-//! is; when too many wait; or with its slot (reset, deleted or made anew).
-//! Whoever folds a journal with [`Slots::apply_and`](super::Slots::apply_and) is told of each as it leaves.
+//! A decision leaves when its window and the grace period are over, or, if it was rewarded, when its reversal window
+//! is. It also leaves when too many wait, or with its slot (when that is reset, deleted or created again). The observer
+//! that is passed to [`Slots::apply_and`](super::Slots::apply_and) gets each decision as it leaves.
 //!
-//! Deliberately not here: what the decision was, and what its events said. Those stand in the journal; an event is
-//! named by the key of its id.
+//! Deliberately not here: content of the decision and its events. The journal has both; an event is named by the key of
+//! its id.
 
 use super::{
     ids::{DecisionId, Key},
@@ -15,45 +15,45 @@ use super::{
 };
 use crate::slot::SlotId;
 
-/// Is told of decisions that no longer wait.
+/// Observer of decisions that no longer wait for rewards.
 pub type Told<'a> = dyn FnMut(Closed) + 'a;
 
-/// Receiver of the decisions that leave a slot, with the slot's id.
+/// Observer of the decisions that leave any slot. It also gets the slot's id.
 pub(super) type SlotListener<'a> = dyn FnMut(&SlotId, Closed) + 'a;
 
-/// What a decision came to.
+/// Outcome of a decision.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Closed {
     /// The decision.
     pub id: DecisionId,
-    /// For each arm that it showed, in order, the reward that its slot counted; none: the slot was reset or deleted
-    /// before the decision came, and counted nothing of it.
+    /// Reward that the slot counted for each arm shown, in order, or `None` if the slot was reset or deleted before the
+    /// decision was applied, and so counted nothing of it.
     pub rewards: Option<Vec<f64>>,
-    /// The events that were accepted for it, in order: the key of each id, and what became of it.
+    /// Key and status of each event that was accepted for the decision, in order.
     pub events: Vec<(Key, Fate)>,
-    /// Its window and the grace period were over: no reward could come any more, though what came may be taken back for
-    /// the reversal window.
+    /// `true` if the window and the grace period were over. No reward could come any more, although rewards may be
+    /// reversed for the reversal window.
     pub complete: bool,
 }
 
-/// What became of an event that was accepted.
+/// Status of an accepted event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// It stands.
+    /// The event stands.
     Stands,
-    /// Another took it back.
+    /// Another event reversed it.
     Reversed,
-    /// It took another back.
+    /// The event reversed another one.
     Reversal,
 }
 
 impl Closed {
-    /// A decision that its slot counted nothing of.
+    /// Outcome of a decision of which its slot counted nothing.
     pub(super) fn uncounted(id: DecisionId) -> Self {
         Self { id, rewards: None, events: Vec::new(), complete: false }
     }
 
-    /// A decision that showed nothing, and so waits for nothing.
+    /// Outcome of a decision that showed nothing, and so waits for nothing.
     pub(super) fn empty(id: DecisionId) -> Self {
         Self { id, rewards: Some(Vec::new()), events: Vec::new(), complete: true }
     }
@@ -74,22 +74,22 @@ impl SlotState {
         }
     }
 
-    /// Tells of one decision that still waits, if anyone wants to know.
+    /// Reports the outcome of one encoded decision to the observer, if there is one.
     pub(super) fn tell(&self, at_us: i64, packed: &[u8], told: Option<&mut Told<'_>>) {
         if let Some(told) = told {
             told(self.closed(at_us, &packed::unpack(packed)));
         }
     }
 
-    /// Tells of all that still wait, if anyone wants to know.
+    /// Reports all decisions that still wait to the observer, if there is one.
     pub(super) fn tell_open(&self, at_us: i64, told: Option<&mut Told<'_>>) {
         if let Some(told) = told {
             self.open_decisions(at_us).for_each(told);
         }
     }
 
-    /// The decisions whose rewards may still change, oldest first, with what they have come to at `at_us`, microseconds
-    /// since 1970.
+    /// Decisions whose rewards may still change, oldest first, with their outcomes as of `at_us`, microseconds since
+    /// 1970.
     pub fn open_decisions(&self, at_us: i64) -> impl Iterator<Item = Closed> {
         let all = self.finished.decisions().chain(self.pending.decisions());
         all.map(move |decision| self.closed(at_us, &decision))

@@ -1,41 +1,41 @@
-//! What a slot counts; nothing is learned from it.
+//! Counters of a slot. Nothing is learned from them.
 
 use serde::{Deserialize, Serialize};
 
-/// What was counted of a slot. *Persisted.*
+/// Counters of a slot. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Counters {
-    /// Decisions that showed something.
+    /// Number of decisions that showed something.
     pub decisions: u64,
-    /// Of those, the holdout's.
+    /// Number of those decisions that were in the holdout.
     pub holdout_decisions: u64,
-    /// Arms shown, at any position.
+    /// Number of arms shown, at any position.
     pub shown: u64,
-    /// Events accepted.
+    /// Number of accepted events.
     pub rewards: u64,
-    /// The rewards of all that was shown, added up.
+    /// Sum of the rewards of everything that was shown.
     pub reward_sum: f64,
-    /// Of those, the holdout's.
+    /// Part of that sum that belongs to the holdout.
     pub holdout_reward_sum: f64,
-    /// Accepted events of kinds that are not part of the goal.
+    /// Number of accepted events of kinds that are not part of the goal.
     pub other_kinds: u64,
-    /// Events whose id was accepted before.
+    /// Number of events whose id was accepted before.
     pub duplicates: u64,
-    /// Events after the window.
+    /// Number of events after the window.
     pub late: u64,
-    /// Events that matched nothing.
+    /// Number of events that matched nothing.
     pub unmatched: u64,
-    /// Events that could not be counted as they were.
+    /// Number of events that could not be counted as they were.
     pub rejected: u64,
 }
 
-/// What was counted of an arm. *Persisted.*
+/// Counters of an arm. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Tally {
-    /// How often it was shown, at any position.
+    /// Number of times that it was shown, at any position.
     pub shown: u64,
-    /// The sum of its rewards as they came.
+    /// Sum of its rewards.
     pub reward_sum: f64,
-    /// How many of its showings have an event that counts.
+    /// Number of its showings with an event that counts.
     pub rewarded: u64,
 }

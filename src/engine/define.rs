@@ -1,4 +1,4 @@
-//! A slot takes a new definition, and keeps the old ones as its revisions.
+//! Redefinition of a slot, and its revisions.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -27,8 +27,8 @@ impl SlotState {
             self.rules = Arc::new(self.rules.renewed(&definition.rules, &definition.arms));
         }
         let revisions = Arc::make_mut(&mut self.revisions);
-        // A stock feed must not push out what people changed: of its revisions in a row the last one stays. Whoever
-        // says something else of it, or is somebody else, has a revision of their own.
+        // A stock feed must not push out changes that people made. Of its revisions in a row only the last one stays,
+        // unless the reason or the author differs.
         let same = |last: &Revision| last.change == AVAILABILITY && last.why.says_the_same_as(why);
         if change == AVAILABILITY && revisions.last().is_some_and(same) {
             revisions.pop();
@@ -64,8 +64,8 @@ impl SlotState {
     }
 }
 
-/// Makes arms that are as they were before the same in memory as they were, and returns the bytes of what is new. Arms
-/// are told apart by value, so the bytes do not depend on how memory is shared.
+/// Makes unchanged arms share the memory of those before, and returns the bytes of everything that is new. Arms are
+/// compared by value, so the bytes do not depend on how memory is shared.
 fn share_arms(before: Option<&Definition>, definition: &mut Arc<Definition>) -> u64 {
     let before = before.map(|before| &before.arms[..]).unwrap_or_default();
     let mut own = definition.settings_bytes();

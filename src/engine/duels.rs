@@ -1,8 +1,10 @@
-//! How arms did against each other, pair by pair.
+//! Pairwise tests of a slot's arms.
 //!
-//! Invariants: a pair's duel is kept for both of its arms or not at all; which arms have a place follows from the order
-//! in which they were met, so that a fold of the same events gives the same table; once there is no place left those
-//! whose arm is not the slot's any more are given away, and no others.
+//! Invariants:
+//!
+//! * A pair has one test for both of its arms, or none.
+//! * The places of arms follow from the order in which the arms were met, so equal events give equal tables.
+//! * Once all places are taken, only the places of arms that the slot no longer has are given to new arms.
 
 use std::collections::BTreeMap;
 
@@ -10,23 +12,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::{slot::limits::LEARNED_ARMS_MAX, stats::PairwiseTest};
 
-/// Arms that are compared with each other. A pair takes forty bytes.
+/// Number of arms that are compared with each other. A pair takes forty bytes.
 const RIVALS_KEPT: usize = 45;
 
-/// A table of duels. *Persisted.*
+/// Table of pairwise tests. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(from = "Written")]
 pub struct Duels {
-    /// The arms by the indices they are learned under, in the order they were met.
+    /// The arms' indices in the learner, in the order in which the arms were met.
     arms: Vec<u32>,
-    /// Row after row: of each arm its duels with those before it, the smaller index first in each.
+    /// Row by row: the tests of each arm with the arms before it. The arm with the smaller index in the learner is the
+    /// first in each test.
     pairs: Vec<PairwiseTest>,
-    /// By an arm's index the place that it has. Follows from the arms.
+    /// Place of each arm, by its index in the learner. Follows from `arms`.
     #[serde(skip)]
     places: Vec<Option<u8>>,
 }
 
-/// What may have been written.
+/// Forms that a snapshot may contain.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Written {
@@ -34,7 +37,7 @@ enum Written {
         arms: Vec<u32>,
         pairs: Vec<PairwiseTest>,
     },
-    /// By the early snapshots of version 4.
+    /// Form that early snapshots of version 4 contain.
     Map(BTreeMap<(u32, u32), PairwiseTest>),
 }
 
@@ -60,17 +63,17 @@ impl From<Written> for Duels {
     }
 }
 
-/// Whether an arm can have this index.
+/// Returns `true` if an arm can have this index.
 fn known(arm: u32) -> bool {
     (arm as usize) < LEARNED_ARMS_MAX
 }
 
-/// How many pairs stand in the rows above the row of a place.
+/// Number of pairs in the rows above the row of a place.
 fn before(place: usize) -> usize {
     place * place.saturating_sub(1) / 2
 }
 
-/// Where the duel of two different places stands.
+/// Index of the test of two different places.
 fn pair(a: usize, b: usize) -> usize {
     before(a.max(b)) + a.min(b)
 }
@@ -97,7 +100,7 @@ impl Duels {
         self.places.get(arm as usize).copied().flatten().map(usize::from)
     }
 
-    /// The arm's place, which may be a new one; none: there is none left.
+    /// Returns the place of an arm, which may be a new one, or `None` if no place is left.
     fn meet(&mut self, arm: u32) -> Option<usize> {
         self.place(arm).or_else(|| {
             (!self.full() && known(arm)).then(|| {
@@ -108,9 +111,9 @@ impl Duels {
         })
     }
 
-    /// Takes in arms that might have been shown, with the probability of each.
+    /// Adds the expected weights of the pairs of arms that could have been shown, from the probability of each.
     pub(super) fn offer(&mut self, rivals: &[(u32, f32)]) {
-        // By place, so that a row of duels is gone through as it stands; 0 for whoever might not have been.
+        // Indexed by place, so that each row of tests is walked in order. An arm that could not have been shown has 0.
         let mut likely = [0.0; RIVALS_KEPT];
         for &(arm, p) in rivals {
             if let Some(place) = self.meet(arm) {
@@ -129,8 +132,8 @@ impl Duels {
         }
     }
 
-    /// The duels of one arm with others: `of` is given each with what was said of the other, and whether the one stands
-    /// second in it.
+    /// Calls `update` for the tests of one arm with others, with the value given for the other arm, and `true` if the
+    /// one arm is the second of the test.
     pub(super) fn each<T: Copy>(
         &mut self,
         arm: u32,
@@ -147,19 +150,19 @@ impl Duels {
         }
     }
 
-    /// How arm `a` did against `b`; none: they never met.
+    /// Returns the test of arm `a` against `b`, or `None` if they never met.
     pub(super) fn get(&self, a: u32, b: u32) -> Option<PairwiseTest> {
         let (at, other) = (self.place(a)?, self.place(b)?);
         let duel = (at != other).then(|| self.pairs.get(pair(at, other)).copied()).flatten()?;
         Some(if a < b { duel } else { duel.reversed() })
     }
 
-    /// Whether all places are taken.
+    /// Returns `true` if all places are taken.
     pub(super) fn full(&self) -> bool {
         self.arms.len() >= RIVALS_KEPT
     }
 
-    /// Gives the places of arms away that are not among `there`, if all are taken.
+    /// Frees the places of arms that are not among `there`, if all places are taken.
     pub(super) fn make_room(&mut self, there: impl Fn(u32) -> bool) {
         if !self.full() {
             return;
@@ -179,7 +182,7 @@ mod tests {
         PairwiseTest { count, sum: count as f64, ..PairwiseTest::default() }
     }
 
-    /// A duel of every pair of so many arms, told apart by its count.
+    /// A test of every pair of `arms` arms. Each has another count.
     fn full(arms: u32) -> (Duels, BTreeMap<(u32, u32), u64>) {
         let (mut duels, mut counts) = (Duels::default(), BTreeMap::new());
         let all: Vec<(u32, f32)> = (0..arms).map(|arm| (arm, 0.1)).collect();

@@ -1,4 +1,4 @@
-//! Events whose id was used before, and whether the first was about something else.
+//! Events whose id was used before: are they repetitions of the first, or about something else?
 
 use super::{
     event::Rewarded,
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::slot::ArmId;
 
-/// A word that stands for what an event without a decision is about; never 0.
+/// Returns a hash of the content of an event without a decision. It is never 0.
 pub(super) fn content_word(event: &Rewarded) -> u64 {
     let arm = event.arm.as_ref().map_or("", ArmId::as_str);
     let value = event.value.map_or([0; 9], |value| {
@@ -21,7 +21,7 @@ pub(super) fn content_word(event: &Rewarded) -> u64 {
     hash("content", &[event.kind.as_bytes(), &value, arm.as_bytes()]).word().max(1)
 }
 
-/// Whether an event of this value carries the same value as the first of its id.
+/// Returns `true` if two events of one id have the same value.
 fn same_value(a: Option<f64>, b: Option<f64>) -> bool {
     match (a, b) {
         (Some(a), Some(b)) => a.total_cmp(&b).is_eq(),
@@ -30,7 +30,7 @@ fn same_value(a: Option<f64>, b: Option<f64>) -> bool {
 }
 
 impl SlotState {
-    /// The answer to an event whose id was accepted before; `None` if it was not.
+    /// Returns the answer to an event whose id was accepted before, or `None` if it was not.
     pub(super) fn duplicate(&self, key: Key, event: &Rewarded) -> Option<RewardAnswer> {
         let duplicate = RewardOutcome::Duplicate;
         if let Some(at) = self.look_up(|queue| queue.event(key).map(|known| known.0)) {
@@ -40,7 +40,7 @@ impl SlotState {
             }));
         }
         let first = self.memory.find(key)?;
-        // What came before contents were remembered is taken for the same.
+        // An event from before contents were remembered is taken to be the same.
         if first.content == 0 || first.content == content_word(event) {
             return Some(RewardAnswer::new(duplicate));
         }
@@ -48,7 +48,7 @@ impl SlotState {
         Some(RewardAnswer::with(duplicate, RewardNote::Other(first)))
     }
 
-    /// The first event of this id, if it was about something else than `event` is.
+    /// Returns the first event of this id if it differs from `event`.
     fn first_event(&self, decision: &PendingDecision, key: Key, event: &Rewarded) -> Option<FirstEvent> {
         let known = decision.events.iter().find(|known| known.event == key)?;
         let of_arm = |shown: &ShownArm| shown.counted.iter().any(|counted| counted.event == key);

@@ -1,4 +1,4 @@
-//! What happens: the events whose fold is the state.
+//! Events. The state of the service is the fold of its events.
 
 use std::sync::Arc;
 
@@ -10,31 +10,31 @@ use crate::{
     slot::{Arm, ArmId, ChangeReason, Consent, Definition, Schedule, SlotId, Unavailable},
 };
 
-/// What becomes of an arm's availability.
+/// Change of an arm's availability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Availability {
-    /// Whether it may be shown; none: as before.
+    /// New value of the arm's `available`, or `None` to leave it as it is.
     pub available: Option<bool>,
-    /// Why not, where it may not.
+    /// Reason why the arm may not be shown, if it may not.
     pub because: Option<Unavailable>,
-    /// When it may be shown; none: as before.
+    /// Times at which the arm may be shown, or `None` to leave them as they are.
     pub schedule: Option<Schedule>,
 }
 
 impl Availability {
-    /// Only whether it may be shown.
+    /// A change that only sets whether the arm may be shown.
     pub fn new(available: bool) -> Self {
         Self { available: Some(available), because: None, schedule: None }
     }
 
-    /// Whether the arm is not so yet.
+    /// Returns `true` if applying the change would alter the arm.
     pub fn changes(&self, arm: &Arm) -> bool {
         let mut after = (arm.available, arm.because, arm.schedule);
         self.of(&mut after);
         after != (arm.available, arm.because, arm.schedule)
     }
 
-    /// Makes it true of the arm.
+    /// Applies the change to the arm.
     pub fn apply(&self, arm: &mut Arm) {
         let mut after = (arm.available, arm.because, arm.schedule);
         self.of(&mut after);
@@ -52,95 +52,97 @@ impl Availability {
     }
 }
 
-/// One event.
+/// Event with its time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// When the service took it, microseconds since 1970; never before the event before it.
+    /// Time at which the service accepted the event, microseconds since 1970. It is never before that of the previous
+    /// event.
     pub at_us: i64,
-    /// What happened.
+    /// Content of the event.
     pub body: Body,
 }
 
-/// What happened.
+/// Content of an event.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Body {
-    /// A slot was made.
+    /// A slot was created.
     SlotCreated {
-        /// The definition; it has passed its check.
+        /// The definition, which has passed its check.
         definition: Arc<Definition>,
-        /// Who, and why.
+        /// Author and reason.
         why: ChangeReason,
     },
-    /// A definition was replaced, as earlier versions wrote it.
+    /// A definition was replaced. Earlier versions wrote this event; today's write [`SlotPatched`](Self::SlotPatched).
     SlotUpdated {
-        /// The new definition; it has passed its check.
+        /// The new definition, which has passed its check.
         definition: Arc<Definition>,
-        /// Who, and why.
+        /// Author and reason.
         why: ChangeReason,
-        /// The revision that was rolled back to.
+        /// Revision that was rolled back to, if the update was a rollback.
         rolled_back_to: Option<u64>,
     },
     /// A definition was changed.
     SlotPatched {
-        /// What changed; the definition that it makes has passed its check.
+        /// The change. The definition that it makes has passed its check.
         patch: Box<Patch>,
-        /// Who, and why.
+        /// Author and reason.
         why: ChangeReason,
-        /// The revision that was rolled back to.
+        /// Revision that was rolled back to, if the change was a rollback.
         rolled_back_to: Option<u64>,
     },
-    /// A slot was deleted, with all it learned.
+    /// A slot was deleted, with everything that it had learned.
     SlotDeleted {
-        /// Which.
+        /// The slot.
         slot: SlotId,
-        /// Who, and why.
+        /// Author and reason.
         why: ChangeReason,
     },
     /// Arms were added or replaced.
     ArmsUpserted {
-        /// Which slot.
+        /// The slot.
         slot: SlotId,
         /// The arms.
         arms: Vec<Arc<Arm>>,
-        /// Who, and why.
+        /// Author and reason.
         why: ChangeReason,
     },
-    /// Arms were removed; what was learned of them stays.
+    /// Arms were removed. The slot keeps what it learned of them.
     ArmsRemoved {
-        /// Which slot.
+        /// The slot.
         slot: SlotId,
         /// The arms.
         arms: Vec<ArmId>,
-        /// Who, and why.
+        /// Author and reason.
         why: ChangeReason,
     },
     /// The availability of arms was set.
     AvailabilitySet {
-        /// Which slot.
+        /// The slot.
         slot: SlotId,
-        /// The arms and what becomes of each.
+        /// The arms, and the change of each.
         available: Vec<(ArmId, Availability)>,
-        /// Who, and why.
+        /// Author and reason.
         why: ChangeReason,
     },
-    /// What was learned was forgotten.
+    /// A slot forgot everything that it had learned.
     SlotReset {
-        /// Which slot.
+        /// The slot.
         slot: SlotId,
-        /// Who, and why.
+        /// Author and reason.
         why: ChangeReason,
     },
     /// A decision was made.
     Decided(Arc<Decided>),
-    /// A reward event came in.
+    /// A reward event arrived.
     Rewarded(Box<Rewarded>),
 }
 
-/// The kinds of what shoppers bring about, as against what people change: by far the most, and what retention is for.
+/// Kinds of events that shoppers cause, as opposed to changes by people. They are by far the most frequent, and
+/// retention deletes only these.
 pub const TRAFFIC: [&str; 2] = ["decided", "rewarded"];
 
 impl Body {
-    /// The slot it belongs to.
+    /// Returns the slot that the event belongs to.
     pub fn slot(&self) -> &SlotId {
         match self {
             Self::SlotCreated { definition, .. } | Self::SlotUpdated { definition, .. } => &definition.id,
@@ -155,7 +157,7 @@ impl Body {
         }
     }
 
-    /// The name of its kind, as it stands in the journal's column.
+    /// Returns the name of the event's kind, as stored in the journal's `kind` column.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::SlotCreated { .. } => "slot_created",
@@ -171,7 +173,7 @@ impl Body {
         }
     }
 
-    /// Returns who made a change, and why; `None` for a decision or a reward event.
+    /// Returns the author and reason of a change, or `None` for a decision or a reward event.
     pub fn why(&self) -> Option<&ChangeReason> {
         match self {
             Self::SlotCreated { why, .. }
@@ -186,7 +188,7 @@ impl Body {
         }
     }
 
-    /// The decision it is about.
+    /// Returns the decision that the event is about, if it names one.
     pub fn decision(&self) -> Option<DecisionId> {
         match self {
             Self::Decided(decided) => Some(decided.id),
@@ -203,17 +205,17 @@ impl Body {
     }
 }
 
-/// Whom something is for; both empty: anonymous. *Persisted.*
+/// Person that a request is for; anonymous if both ids are empty. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Subject {
-    /// The subject's id, or empty.
+    /// The subject's id, or an empty string.
     pub id: String,
-    /// The session's id, or empty.
+    /// The session's id, or an empty string.
     pub session_id: String,
 }
 
 impl Subject {
-    /// What may be used of it.
+    /// Returns the part of the subject that may be used under `consent`.
     #[must_use]
     pub fn as_far_as(mut self, consent: Consent) -> Self {
         match consent {
@@ -225,132 +227,133 @@ impl Subject {
     }
 }
 
-/// Why the slot's model did not decide. *Persisted.*
+/// Reason why the slot's model did not decide. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fallback {
-    /// Nothing was eligible.
+    /// No arm was eligible.
     NoEligibleArm,
-    /// The safe choice is on.
+    /// Safe choice is on.
     SafeChoice,
-    /// The model's numbers could not be used.
+    /// The model's scores were unusable.
     Model,
     /// The caller's deadline had passed.
     Deadline,
 }
 
-/// Why an arm took its position. *Persisted.*
+/// Reason why an arm took its position. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {
-    /// The highest expected reward of what was left.
+    /// The arm had the highest expected reward of those that remained.
     BestGuess,
-    /// Its chance to be the best.
+    /// The arm was drawn for its chance to be the best.
     Exploring,
-    /// The floor.
+    /// The arm was drawn because of its probability floor.
     Floor,
     /// The subject is in the holdout.
     Holdout,
     /// No model decided.
     Fallback,
-    /// A rule put it there: it had no rival left.
+    /// A rule put it there and left it no rival.
     Rule,
     /// The subject was shown it before.
     Sticky,
-    /// The slot only watches: the baseline is shown.
+    /// The slot is in shadow mode and shows the baseline.
     Watching,
 }
 
-/// A chosen arm. *Persisted.*
+/// Arm that a decision chose. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Chosen {
     /// The arm.
     pub arm: ArmId,
-    /// The probability it was drawn with, given the positions above.
+    /// Probability with which it was drawn, given the positions above.
     pub propensity: f64,
-    /// The posterior mean of its reward.
+    /// Posterior mean of its reward.
     pub expected_reward: f64,
-    /// Its place in the baseline, from 1; 0: none.
+    /// Position of the arm in the baseline, from 1, or 0 if the baseline does not have it.
     pub baseline_position: u32,
-    /// The probability of the other order of this arm and the one above, given the two; 0 where it was not asked for.
+    /// Swap probability: that of the opposite order of this arm and the one above, given the two; 0 where none was
+    /// computed.
     pub overlap: f64,
-    /// Why it stands here.
+    /// Reason why the arm stands here.
     pub reason: Reason,
 }
 
-/// A decision, with all that it was made from. *Persisted.*
+/// Decision, with everything that it was made from. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decided {
     /// The slot.
     pub slot: SlotId,
-    /// Its id.
+    /// The decision's id.
     pub id: DecisionId,
-    /// For repetition.
+    /// Id of the request, by which a retry gets the same answer.
     pub request_id: Option<String>,
-    /// Whom it was for, as far as consent goes.
+    /// Subject of the request, as far as consent goes.
     pub subject: Subject,
-    /// The features as used.
+    /// Features of the request, as used.
     pub context: Features,
-    /// The candidates of the request and their features; empty: every arm of the slot.
+    /// Candidates of the request with their features; empty if every arm of the slot was a candidate.
     pub candidates: Vec<(ArmId, Features)>,
-    /// Arms that were not eligible because an earlier request of the batch was given them.
+    /// Arms that were not eligible because an earlier request of the batch already got them.
     pub taken: Vec<ArmId>,
-    /// What was chosen, best position first.
+    /// Slate, best position first.
     pub chosen: Vec<Chosen>,
-    /// The subject is in the holdout.
+    /// `true` if the subject is in the holdout.
     pub holdout: bool,
-    /// Why the model did not decide.
+    /// Reason why the model did not decide, if it did not.
     pub fallback: Option<Fallback>,
-    /// The slot's revision.
+    /// Revision of the slot.
     pub revision: u64,
-    /// The model that decided.
+    /// Model that decided.
     pub model: String,
-    /// The seed of the draw.
+    /// Seed of the draw.
     pub seed: u64,
-    /// The largest expected reward of what could have stood first, in the goal's units; 0 without scores.
+    /// Largest expected reward of the arms that could have stood first, in the goal's units, or 0 without scores.
     pub best_expected: f64,
-    /// What the policy would have chosen, where the slot only watches.
+    /// Slate that the policy would have chosen; empty unless the slot is in shadow mode.
     pub would: Vec<Chosen>,
-    /// The subject is in the analysis slice: nothing is learned of this decision.
+    /// `true` if the subject is in the analysis slice. Nothing is learned of this decision.
     pub analysis: bool,
-    /// The decision that this one repeats for its subject.
+    /// Earlier decision for the same subject that this one repeats, if it does.
     pub sticky: Option<DecisionId>,
-    /// The names of the rules that had an effect, in the slot's order.
+    /// Names of the rules that had an effect, in the slot's order.
     pub fired: Vec<String>,
-    /// What was known of the candidates, at most [`SCORED_MAX`] of them: those with the largest probability first.
+    /// Scores of the candidates with the largest probabilities, at most [`SCORED_MAX`] of them.
     pub scored: Vec<Scored>,
-    /// Candidates that rules kept out, at most [`SCORED_MAX`] of them.
+    /// Candidates that rules excluded, at most [`SCORED_MAX`] of them.
     pub barred: Vec<Barred>,
-    /// [`Request::fingerprint`](super::Request::fingerprint) of a request with an id; 0 if it has none, or was recorded
-    /// before there were fingerprints.
+    /// [`Request::fingerprint`](super::Request::fingerprint) of a request with an id, or 0 if the request has no id or
+    /// was recorded before fingerprints were.
     pub request_fingerprint: u64,
 }
 
-/// How many candidates of a decision are recorded with what was known of them: more than a screen shows.
+/// Largest number of candidates whose scores are recorded with a decision. No screen shows more.
 pub const SCORED_MAX: usize = 64;
 
-/// What was known of a candidate when it was decided. *Persisted.*
+/// Scores of a candidate at the time of a decision. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Scored {
-    /// Its place among the request's candidates, or without those among the slot's arms, from 0.
+    /// Index of the candidate in the request's candidates, or in the slot's arms if the request names none, from 0.
     pub candidate: u32,
-    /// The posterior mean of its reward.
+    /// Posterior mean of its reward.
     pub mean: f32,
-    /// The spread of that mean, after the width multiplier.
+    /// Standard deviation of that mean, times the width multiplier.
     pub std: f32,
-    /// The probability of the first position.
+    /// Probability of the first position.
     pub propensity: f32,
 }
 
-/// A candidate that a rule kept out. *Persisted.*
+/// Candidate that a rule excluded. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Barred {
-    /// Its place among the request's candidates, or without those among the slot's arms, from 0.
+    /// Index of the candidate in the request's candidates, or in the slot's arms if the request names none, from 0.
     pub candidate: u32,
-    /// The rule, by its place in [`Decided::fired`].
+    /// Index of the rule in [`Decided::fired`].
     pub rule: u32,
 }
 
 impl Decided {
-    /// A decision of nothing for nobody.
+    /// A decision that shows no arm to an anonymous subject.
     pub fn empty(slot: SlotId, id: DecisionId) -> Self {
         Self {
             slot,
@@ -377,7 +380,7 @@ impl Decided {
         }
     }
 
-    /// What a repetition of the request is answered from: all but what it was decided from.
+    /// Returns the part of the decision from which a retry is answered: everything but what it was made from.
     #[must_use]
     pub fn answer(&self) -> Self {
         Self {
@@ -396,31 +399,31 @@ impl Decided {
         }
     }
 
-    /// At least one position was drawn and is not the best guess.
+    /// Returns `true` if at least one position was drawn and does not show the best guess.
     pub fn exploring(&self) -> bool {
         self.chosen.iter().any(|chosen| matches!(chosen.reason, Reason::Exploring | Reason::Floor))
     }
 }
 
-/// A reward event.
+/// Reward event: a report of what a shopper did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rewarded {
     /// The slot.
     pub slot: SlotId,
     /// The event's id.
     pub event_id: String,
-    /// The decision; none: the latest one that showed the arm to the subject.
+    /// The decision, or `None` for the latest one that showed the arm to the subject.
     pub decision: Option<DecisionId>,
     /// The subject.
     pub subject: Subject,
-    /// The arm; none: the only one shown.
+    /// The arm, or `None` for the only one that was shown.
     pub arm: Option<ArmId>,
-    /// The kind.
+    /// Kind of the event.
     pub kind: String,
-    /// Its value.
+    /// Value of the event, if it has one.
     pub value: Option<f64>,
-    /// When it happened, microseconds since 1970.
+    /// Time at which it happened, microseconds since 1970.
     pub time_us: i64,
-    /// The event it takes back.
+    /// Id of the event that this one reverses, if it reverses one.
     pub reverses: Option<String>,
 }

@@ -1,12 +1,12 @@
-//! What a slot has learned as it is at a moment: the posteriors fade with time, also while nothing happens.
+//! Learner of a slot as of a given moment. Posteriors fade with time, also while nothing happens.
 //!
-//! The state fades an arm when something is learned, so that a slot without traffic would keep what it knew and then
-//! forget it in one leap. A reader therefore fades the rest of the way to its own moment, on a copy.
+//! The state fades an arm when something is learned of it. A slot without traffic would therefore keep what it knew and
+//! then forget it in one leap. So a reader fades the rest of the way to its own moment, on a copy.
 //!
 //! Invariants:
 //!
 //! * The copy follows from the learner and the moment alone. The same decision gives the same propensities again.
-//! * Fading twice, first in the state and then on the copy, gives what fading once gives, up to a step.
+//! * Fading twice, first in the state and then on the copy, gives the result of fading once, up to one step.
 
 use std::{
     borrow::Cow,
@@ -16,25 +16,25 @@ use std::{
 use super::view::SlotView;
 use crate::bandit::Learner;
 
-/// Steps per half-life by which a reader's moment is rounded down, so that readers of one view share a copy: each step
+/// Steps per half-life to which a reader's moment is rounded down, so that readers of one view share a copy. A step
 /// takes about 1 % of an observation's weight.
 const STEPS: i64 = 64;
 
-/// The same for a learner that is dear to fade: a step takes about 8 %.
+/// Steps per half-life for a learner that is expensive to fade. A step takes about 8 %.
 const STEPS_DEAR: i64 = 8;
 
-/// Multiplications from which on a learner is dear to fade: some tenths of a second.
+/// Number of multiplications from which on a learner is expensive to fade: it takes some tenths of a second.
 const DEAR: f64 = 2e8;
 
-/// A learner as it was at a moment, microseconds since 1970.
+/// Learner as of a moment, microseconds since 1970.
 type LearnerAt = (i64, Arc<Learner>);
 
-/// The learner of a view as it was at the last moment that somebody read it.
+/// Cache of a view's learner as of the last moment at which somebody read it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Faded(Arc<Mutex<Option<LearnerAt>>>);
 
 impl Faded {
-    /// The learner at `now_us`; `None` if it is as it stands.
+    /// Returns the learner as of `now_us`, or `None` if it has not faded since.
     fn learner(&self, learner: &Arc<Learner>, now_us: i64, half_life_us: i64) -> Option<Arc<Learner>> {
         let oldest_us = learner.faded_from_us()?;
         let steps = if learner.fading_cost() > DEAR { STEPS_DEAR } else { STEPS };
@@ -56,8 +56,8 @@ impl Faded {
 }
 
 impl SlotView {
-    /// The view at a moment, microseconds since 1970: with what time has left of its observations by then. While
-    /// learning is frozen, decisions stay as they were.
+    /// Returns the view as of a moment, microseconds since 1970, with observations faded until then. While learning is
+    /// frozen, the view stays as it is.
     pub fn at(&self, now_us: i64) -> Cow<'_, Self> {
         let controls = &self.definition.controls;
         if controls.freeze_learning() {
@@ -69,7 +69,7 @@ impl SlotView {
         }
     }
 
-    /// Two views of one slot at a moment; where they know the same, so do their copies.
+    /// Returns two views of one slot as of a moment. If both have the same learner, so do the returned views.
     pub fn both_at<'a>(before: &'a Self, after: &'a Self, now_us: i64) -> (Cow<'a, Self>, Cow<'a, Self>) {
         let controls =
             |view: &Self| (view.definition.controls.half_life_us(), view.definition.controls.freeze_learning());

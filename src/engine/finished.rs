@@ -1,10 +1,10 @@
-//! Decisions that wait for rewards no longer, and whose rewards may still be taken back.
+//! Finished decisions: their window is over, but their rewards may still be reversed.
 //!
-//! Goods come back weeks after they were bought, long after the goal's window. So a decision that was rewarded moves
-//! from the queue of those that wait to a second one, packed as it was, and stays there for the goal's reversal window.
-//! A decision that nobody rewarded leaves nothing to take back, and is forgotten: most are.
+//! Goods come back weeks after they were bought, long after the goal's window. A decision that was rewarded therefore
+//! moves from the queue of pending decisions to a second one, encoded as it was, and stays there for the goal's
+//! reversal window. A decision that nobody rewarded leaves nothing to reverse and is forgotten. Most are of this kind.
 //!
-//! Both queues are bounded; the oldest decisions go first.
+//! Both queues are bounded; the oldest decisions leave first.
 
 use super::{
     closed::Told,
@@ -14,21 +14,21 @@ use super::{
 };
 use crate::slot::limits::{FINISHED_BYTES_MAX, FINISHED_MAX, PENDING_BYTES_MAX, PENDING_MAX};
 
-/// Room for the decisions of a slot that wait for rewards.
+/// Limits on a slot's pending decisions.
 pub(super) const PENDING_ROOM: Room = Room { decisions: PENDING_MAX, bytes: PENDING_BYTES_MAX };
 
-/// Room for the decisions of a slot whose rewards may only be taken back.
+/// Limits on a slot's finished decisions.
 pub(super) const FINISHED_ROOM: Room = Room { decisions: FINISHED_MAX, bytes: FINISHED_BYTES_MAX };
 
-/// Decisions that one event drops at most, so that none takes long.
+/// Largest number of decisions that one event drops, so that no event takes long.
 const AT_ONCE_MAX: usize = 64;
 
 /// Queue that a decision stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Queue {
-    /// It waits for rewards.
+    /// The decision waits for rewards.
     Pending,
-    /// Its rewards may only be taken back.
+    /// The rewards of the decision may only be reversed.
     Finished,
 }
 
@@ -50,12 +50,12 @@ impl Place {
 }
 
 impl SlotState {
-    /// Looks for a decision among those that wait, then among the finished ones.
+    /// Searches the pending decisions, then the finished ones.
     pub(super) fn look_up(&self, find: impl Fn(&Pending) -> Option<u64>) -> Option<Place> {
         find(&self.pending).map(Place::pending).or_else(|| find(&self.finished).map(Place::finished))
     }
 
-    /// The decision at a place.
+    /// Returns the decision at a place.
     pub(super) fn decision(&self, place: Place) -> Option<PendingDecision> {
         match place.queue {
             Queue::Pending => self.pending.get(place.ordinal),
@@ -63,7 +63,7 @@ impl SlotState {
         }
     }
 
-    /// Puts a decision back after it was changed.
+    /// Replaces a decision with its changed form.
     pub(super) fn put_decision(&mut self, place: Place, decision: &PendingDecision) {
         match place.queue {
             Queue::Pending => self.pending.put(place.ordinal, decision),
@@ -71,7 +71,8 @@ impl SlotState {
         }
     }
 
-    /// Takes in a decision that waits no longer: keeps it if it was rewarded and its rewards may still be taken back.
+    /// Takes in a decision that left the pending ones. It is kept if it was rewarded and its rewards may still be
+    /// reversed; otherwise its outcome is reported.
     pub(super) fn finish(&mut self, at_us: i64, packed: &[u8], told: Option<&mut Told<'_>>) {
         let since_us = at_us.saturating_sub(self.definition.goal.reversal_window_us());
         let keeps = packed::events(packed) > 0
@@ -82,7 +83,7 @@ impl SlotState {
         }
     }
 
-    /// Drops the finished decisions whose reversal window is over, and the oldest where there are too many.
+    /// Drops the finished decisions whose reversal window is over, and the oldest ones if there are too many.
     pub(super) fn close_finished(&mut self, at_us: i64, mut told: Option<&mut Told<'_>>) {
         let horizon_us = at_us.saturating_sub(self.definition.goal.reversal_window_us());
         for _ in 0..AT_ONCE_MAX {

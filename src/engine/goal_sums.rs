@@ -1,8 +1,8 @@
 //! Sums since the slot's goal changed.
 //!
-//! A goal that paid for clicks and pays for money since adds up to nothing: its sums are begun again with the change, and
-//! decisions from before it do not count in them, whatever comes for them later. Counts of decisions, showings and events
-//! go on, and so does what was learned: only an explicit reset forgets.
+//! Rewards of a goal that paid for clicks and rewards of one that pays for money cannot be added. So the sums start
+//! again with the change, and decisions from before it never count in them, even if their events arrive later. Counts
+//! of decisions, showings and events continue, and so does learning: only an explicit reset forgets.
 
 use std::sync::Arc;
 
@@ -20,33 +20,33 @@ use crate::slot::Goal;
 /// Sums since the slot's goal changed. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct GoalSums {
-    /// The revision that changed the goal.
+    /// Revision that changed the goal.
     pub revision: u64,
-    /// When that was, microseconds since 1970.
+    /// Time of the change, microseconds since 1970.
     pub at_us: i64,
-    /// The first decision since, by its ordinal among all.
+    /// Ordinal of the first decision since the change, among all decisions.
     first: u64,
-    /// Decisions since then that showed something.
+    /// Number of decisions since the change that showed something.
     pub decisions: u64,
-    /// Of those, the holdout's.
+    /// Number of those decisions that were in the holdout.
     pub holdout_decisions: u64,
-    /// The rewards of all that they showed, added up.
+    /// Sum of the rewards of everything that they showed.
     pub reward_sum: f64,
-    /// Of those, the holdout's.
+    /// Part of that sum that belongs to the holdout.
     pub holdout_reward_sum: f64,
-    /// Per arm, by the index it is learned under.
+    /// Tallies per arm, by its index in the learner.
     pub tallies: Vec<Tally>,
-    /// Per arm, by the index it is learned under: the learned rewards that do not belong to these decisions.
+    /// Learned rewards of decisions from before the change, per arm, by its index in the learner.
     learned_before: Vec<f64>,
 }
 
 impl GoalSums {
-    /// What was counted of an arm.
+    /// Tally of an arm.
     pub fn tally(&self, arm: u32) -> Tally {
         self.tallies.get(arm as usize).copied().unwrap_or_default()
     }
 
-    /// The learned rewards of an arm that belong to decisions from before.
+    /// Learned rewards of an arm that belong to decisions from before the change.
     pub fn learned_before(&self, arm: u32) -> f64 {
         self.learned_before.get(arm as usize).copied().unwrap_or(0.0)
     }
@@ -64,14 +64,14 @@ impl GoalSums {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RewardChange {
     pub(super) arm: u32,
-    /// By how much.
+    /// Difference of the reward.
     pub(super) more: f64,
-    /// By how many the showings with an event that counts change.
+    /// Difference of the number of showings with an event that counts.
     pub(super) rewarded: i64,
 }
 
 impl SlotState {
-    /// Begins the sums again if the goal that replaces `before` pays something else.
+    /// Starts the sums again if the goal that replaces `before` pays for something else.
     pub(super) fn begin_goal(&mut self, at_us: i64, before: &Goal) {
         if self.definition.goal.pays_as(before) || self.counters.decisions == 0 {
             return;
@@ -88,7 +88,7 @@ impl SlotState {
         Arc::make_mut(&mut self.insight).begin_goal();
     }
 
-    /// Whether a decision was made under an earlier goal.
+    /// Returns `true` if a decision was made under an earlier goal.
     pub(super) fn of_earlier_goal(&self, at: Place, decision: &PendingDecision) -> bool {
         self.goal_sums.as_ref().is_some_and(|sums| match at.queue {
             Queue::Pending => at.ordinal < sums.first,
@@ -96,7 +96,7 @@ impl SlotState {
         })
     }
 
-    /// Adds a decision that showed these arms to the sums since the goal changed.
+    /// Adds a decision that showed these arms to the sums.
     pub(super) fn sum_decided(&mut self, decided: &Decided, arms: impl Iterator<Item = u32>) {
         let Some(sums) = &mut self.goal_sums else { return };
         let (sums, silence) = (Arc::make_mut(sums), self.definition.goal.default_reward);
@@ -113,7 +113,7 @@ impl SlotState {
         }
     }
 
-    /// Adds a change of a shown arm's reward to the sums since the goal changed, if its decision is one of theirs.
+    /// Adds a change of a shown arm's reward to the sums, unless its decision was made under an earlier goal.
     pub(super) fn sum_change(&mut self, at: Place, decision: &PendingDecision, change: RewardChange) {
         if self.of_earlier_goal(at, decision) {
             return;
@@ -129,14 +129,14 @@ impl SlotState {
         tally.rewarded = tally.rewarded.saturating_add_signed(change.rewarded);
     }
 
-    /// Takes note of what was learned of an arm for a decision from before the goal changed.
+    /// Notes a learned reward of a decision, if that was made under an earlier goal.
     pub(super) fn sum_learned(&mut self, at: Place, decision: &PendingDecision, arm: u32, more: f64) {
         if self.of_earlier_goal(at, decision) {
             self.add_learned_before(arm, more);
         }
     }
 
-    /// The same of a decision that waits and heard nothing.
+    /// Notes a learned silence of a pending decision, if that was made under an earlier goal.
     pub(super) fn sum_learned_silence(&mut self, ordinal: u64, arm: u32, more: f64) {
         if self.goal_sums.as_ref().is_some_and(|sums| ordinal < sums.first) {
             self.add_learned_before(arm, more);

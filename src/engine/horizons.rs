@@ -1,16 +1,17 @@
-//! Bounds on what all slots together remember.
+//! Limits on what all slots together remember.
 //!
-//! Each slot has limits of its own, and there may be thousands of slots. So the ledger, which sees every event in journal
-//! order, also keeps from when on the newest decisions and reward events of the whole process were made, and what is
-//! older is forgotten in every slot. A slot's share is thereby what it does: a busy slot among thousands of quiet ones
-//! remembers nearly as much as if it were alone, and what goes first is the oldest, wherever it stands.
+//! Each slot has limits of its own, but there may be thousands of slots. So the ledger, which sees every event in
+//! journal order, also keeps horizons: the times since which the newest decisions and reward events of the whole
+//! process arrived. Every slot forgets what is older. A slot's share thereby follows its traffic: a busy slot among
+//! thousands of quiet ones remembers nearly as much as if it were alone, and the oldest items go first, in whichever
+//! slot they are.
 //!
 //! Invariants:
 //!
-//! * The moments follow from the journal alone, whatever the slots hold. The fold stays the same for any number of
+//! * The horizons follow from the journal alone, not from what slots hold. So the fold is the same for any number of
 //!   workers.
-//! * Whenever a moment moves, every slot is swept, those without traffic among them. So no total is exceeded by more than
-//!   one step of events.
+//! * Whenever a horizon moves, every slot is swept, including those without traffic. So no total is exceeded by more
+//!   than one step of events.
 
 use std::collections::VecDeque;
 
@@ -19,22 +20,22 @@ use serde::{Deserialize, Serialize};
 use super::{closed::Told, packed, state::SlotState};
 use crate::slot::limits::{DECISIONS_TOTAL_MAX, RECENT_TOTAL_MAX, REQUEST_MEMORY_US, REWARDS_TOTAL_MAX};
 
-/// Events by which the moments move on.
+/// Number of events after which the horizons move.
 const STEP: u64 = 4_096;
 
-/// Kind of an event, as far as totals go.
+/// Kind of an event, as far as the limits are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Traffic {
     /// A decision.
     Decision,
     /// A reward event.
     Reward,
-    /// Anything else.
+    /// Any other event.
     Other,
 }
 
 impl Traffic {
-    /// By the name that a kind of event has in the journal.
+    /// Returns the kind for an event's kind in the journal.
     pub fn of_kind(kind: &str) -> Self {
         match kind {
             "decided" => Self::Decision,
@@ -44,19 +45,19 @@ impl Traffic {
     }
 }
 
-/// Moments from which on something is remembered, microseconds since 1970; 0: from the beginning.
+/// Times since which slots may remember items, microseconds since 1970, or 0 for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::struct_field_names, reason = "the common ending is their unit")]
 pub struct Horizons {
-    /// Decisions that wait for rewards.
+    /// Horizon of pending decisions.
     pub(super) decisions_us: i64,
-    /// Requests that may be repeated, and what subjects were shown.
+    /// Horizon of repeatable requests and of exposure.
     pub(super) recent_us: i64,
-    /// Ids of events, and decisions whose rewards may be taken back.
+    /// Horizon of event ids and of finished decisions.
     pub(super) rewards_us: i64,
 }
 
-/// Times of every 4,096th event of a kind, the oldest first. *Persisted.*
+/// Times of every 4,096th event of a kind, oldest first. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Times {
     count: u64,
@@ -64,7 +65,7 @@ pub struct Times {
 }
 
 impl Times {
-    /// Counts an event, of whose kind `total` are remembered at most; returns `true` if the moments moved on.
+    /// Counts an event of a kind of which at most `total` are remembered. Returns `true` if the horizons moved.
     pub fn pass(&mut self, at_us: i64, total: u64) -> bool {
         self.count += 1;
         if !self.count.is_multiple_of(STEP) {
@@ -77,14 +78,14 @@ impl Times {
         true
     }
 
-    /// The moment from which on the newest `total` events came; 0: there were not as many.
+    /// Returns the time since which the newest `total` events arrived, or 0 if there were fewer.
     pub fn since_us(&self, total: u64) -> i64 {
         let steps = usize::try_from(total / STEP).unwrap_or(usize::MAX);
         self.at_us.len().checked_sub(steps).and_then(|at| self.at_us.get(at)).copied().unwrap_or(0)
     }
 }
 
-/// What the ledger knows of the newest events. *Persisted.*
+/// Times of the newest events of all slots. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Totals {
     decisions: Times,
@@ -92,12 +93,12 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    /// How often the moments have moved on, or might have.
+    /// Number of times that the horizons may have moved.
     pub(super) fn steps(&self) -> u64 {
         self.decisions.count / STEP + self.rewards.count / STEP
     }
 
-    /// Counts an event; returns the moments by which every slot is to be swept now, if they moved on.
+    /// Counts an event. Returns the horizons by which every slot must be swept now, if they moved.
     pub(super) fn pass(&mut self, at_us: i64, traffic: Traffic) -> Option<Horizons> {
         let moved = match traffic {
             Traffic::Decision => self.decisions.pass(at_us, DECISIONS_TOTAL_MAX),
@@ -113,23 +114,23 @@ impl Totals {
     }
 }
 
-/// What a slot remembers, in numbers. *Persisted* as far as it cannot be counted again.
+/// Numbers of the items that a slot remembers, or has forgotten. *Persisted* where they cannot be counted again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Parts {
-    /// Decisions that wait for rewards.
+    /// Pending decisions.
     pub pending_decisions: u64,
-    /// Decisions whose rewards may be taken back.
+    /// Finished decisions: those whose rewards may still be reversed.
     pub finished_decisions: u64,
     /// Ids of events that named no decision.
     pub event_ids: u64,
     /// Requests that may be repeated.
     pub requests: u64,
-    /// Decisions remembered by subject, for stickiness and caps.
+    /// Decisions that are remembered by subject, for stickiness and caps.
     pub exposures: u64,
 }
 
 impl Parts {
-    /// Each part with its name.
+    /// Returns each number with its name.
     pub fn named(&self) -> [(&'static str, u64); 5] {
         let Self { pending_decisions, finished_decisions, event_ids, requests, exposures } = *self;
         [
@@ -141,7 +142,7 @@ impl Parts {
         ]
     }
 
-    /// Adds another slot's.
+    /// Returns the sums of both slots' numbers.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -155,7 +156,7 @@ impl Parts {
 }
 
 impl SlotState {
-    /// What it remembers.
+    /// Returns the numbers of the items that the slot remembers.
     pub fn remembered(&self) -> Parts {
         Parts {
             pending_decisions: self.pending.len() as u64,
@@ -166,7 +167,7 @@ impl SlotState {
         }
     }
 
-    /// Forgets what is older than all slots together may remember.
+    /// Forgets everything that is older than the horizons of the whole process.
     pub(super) fn sweep(&mut self, at_us: i64, horizons: Horizons, mut told: Option<&mut Told<'_>>) {
         let Horizons { decisions_us, recent_us, rewards_us } = horizons;
         let in_time_us = at_us.saturating_sub(self.definition.goal.patience_us());

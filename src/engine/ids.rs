@@ -1,4 +1,4 @@
-//! Decision ids, and the keyed hash from which seeds, holdouts and lookups come.
+//! Decision ids, and the hash from which seeds, holdouts and lookup keys come.
 
 use std::{fmt, hash::Hasher as _};
 
@@ -6,34 +6,34 @@ use data_encoding::BASE32_DNSSEC;
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-/// A 128-bit hash of something that was too long to keep. *Persisted.*
+/// 128-bit hash that stands for a longer value. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Key(u64, u64);
 
 impl Key {
-    /// A number in [0, 1), uniform over the hashes.
+    /// Returns a number in [0, 1), uniform over all hashes.
     pub fn fraction(self) -> f64 {
         // The top 53 bits fill a double's mantissa.
         (self.0 >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// From its two words.
+    /// Creates a key from its two words.
     pub(super) fn of_words(word: u64, other: u64) -> Self {
         Self(word, other)
     }
 
-    /// 64 bits of it.
+    /// First 64 bits.
     pub fn word(self) -> u64 {
         self.0
     }
 
-    /// The other 64 bits.
+    /// Other 64 bits.
     pub fn other_word(self) -> u64 {
         self.1
     }
 }
 
-/// Hashes `parts` under a name that keeps one use apart from another; the same on every machine.
+/// Hashes `parts` under a purpose that separates one use from another. The hash is the same on every machine.
 ///
 /// Source: Aumasson & Bernstein, *SipHash* (2012), the 128-bit variant with 1 and 3 rounds.
 pub fn hash(purpose: &str, parts: &[&[u8]]) -> Key {
@@ -46,15 +46,16 @@ pub fn hash(purpose: &str, parts: &[&[u8]]) -> Key {
     Key(hash.h1, hash.h2)
 }
 
-/// Names a decision: the slot's number, when it was made, and 48 random bits. *Persisted.*
+/// Id of a decision: the slot's number, the time of the decision, and 48 random bits. *Persisted.*
 ///
-/// The slot routes its rewards, and the time tells a late reward from an unknown one after the
-/// decision itself has been forgotten.
+/// The slot's number routes rewards. The time distinguishes a late reward from an unknown one after the decision itself
+/// was forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DecisionId([u8; 16]);
 
 impl DecisionId {
-    /// An id for a decision of slot number `slot` at `at_us` microseconds since 1970; the low 48 bits of `random` count.
+    /// Creates an id for a decision of slot number `slot` at `at_us`, microseconds since 1970. Only the low 48 bits of
+    /// `random` count.
     pub fn new(slot: u32, at_us: i64, random: u64) -> Self {
         let mut bytes = [0; 16];
         bytes[..4].copy_from_slice(&slot.to_be_bytes());
@@ -63,28 +64,28 @@ impl DecisionId {
         Self(bytes)
     }
 
-    /// The slot's number.
+    /// Number of the slot.
     pub fn slot(self) -> u32 {
         let [a, b, c, d, ..] = self.0;
         u32::from_be_bytes([a, b, c, d])
     }
 
-    /// When it was made, microseconds since 1970, down to the millisecond.
+    /// Time of the decision, microseconds since 1970, rounded down to a millisecond.
     pub fn at_us(self) -> i64 {
         self.0[4..10].iter().fold(0_i64, |ms, &byte| ms << 8 | i64::from(byte)) * 1000
     }
 
-    /// Its sixteen bytes.
+    /// Bytes of the id.
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 
-    /// From its sixteen bytes.
+    /// Reads an id from its sixteen bytes.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
 
-    /// From its text.
+    /// Reads an id from its text.
     pub fn parse(text: &str) -> Option<Self> {
         BASE32_DNSSEC.decode(text.as_bytes()).ok().and_then(|bytes| Self::from_bytes(&bytes))
     }

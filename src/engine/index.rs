@@ -1,15 +1,16 @@
-//! From a key to the ordinals of what it may stand for.
+//! Index from the key of an item to its ordinal.
 //!
-//! An entry is 32 bits of the key and 32 of the ordinal, so a million keys take some 15 MB. Whoever asks
-//! compares the key itself with what stands at the ordinal. Not persisted: it is rebuilt from the items.
+//! An entry has 32 bits of the key and 32 of the ordinal, so a million keys take some 15 MB. Keys that share those bits
+//! share entries, so the caller compares the key of the item at each ordinal. The index is not persisted: it is rebuilt
+//! from the items.
 
 use hashbrown::HashTable;
 
-/// Entries by key; several may share one.
+/// Entries by key. Several entries may have the same key.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Index(HashTable<(u32, u32)>);
 
-/// Spreads 32 bits over 64 (the golden ratio's; Knuth, *Sorting and Searching*, §6.4).
+/// Spreads 32 bits over 64, by the golden ratio (Knuth, *Sorting and Searching*, §6.4).
 fn spread(bits: u32) -> u64 {
     u64::from(bits).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32)
 }
@@ -19,7 +20,7 @@ fn low(word: u64) -> u32 {
     word as u32
 }
 
-/// The ordinal from `first` on of these low bits.
+/// Returns the ordinal, at `first` or after it, with these low bits.
 fn full(ordinal: u32, first: u64) -> u64 {
     first + u64::from(ordinal.wrapping_sub(low(first)))
 }
@@ -30,23 +31,23 @@ impl Index {
         self.0.insert_unique(spread(low(key)), (low(key), low(ordinal)), |entry| spread(entry.0));
     }
 
-    /// The ordinal, of those from `first` on, of an entry of this key that `is` says is meant.
+    /// Returns the ordinal, at `first` or after it, of an entry of this key for which `is` returns `true`.
     ///
-    /// There are never as many as 2^32 ordinals from `first` on.
+    /// Fewer than 2^32 ordinals at `first` or after it must be in use.
     pub(super) fn find(&self, key: u64, first: u64, mut is: impl FnMut(u64) -> bool) -> Option<u64> {
         let found = self.0.find(spread(low(key)), |entry| entry.0 == low(key) && is(full(entry.1, first)));
         found.map(|entry| full(entry.1, first))
     }
 
-    /// The ordinals, of those from `first` on, of all entries of this key, in no order.
+    /// Ordinals, at `first` or after it, of all entries of this key, in no particular order.
     ///
-    /// Each call, and each entry that is added or removed, takes as many steps as the key has entries.
+    /// The time of a call, and of adding or removing an entry, is proportional to the number of entries of the key.
     pub(super) fn all(&self, key: u64, first: u64) -> impl Iterator<Item = u64> + '_ {
         let entries = self.0.iter_hash(spread(low(key))).filter(move |entry| entry.0 == low(key));
         entries.map(move |&(_, ordinal)| full(ordinal, first))
     }
 
-    /// Removes one entry of this key and ordinal, where there is one.
+    /// Removes one entry of this key and ordinal, if there is one.
     pub(super) fn remove(&mut self, key: u64, ordinal: u64) {
         let entry = (low(key), low(ordinal));
         if let Ok(found) = self.0.find_entry(spread(low(key)), |have| *have == entry) {

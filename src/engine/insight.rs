@@ -1,11 +1,13 @@
-//! What is added up for judging a slot: its policy against the holdout, its arms against each other, what exploring
-//! costs, and signs of trouble. Nothing is learned from it.
+//! Evaluation data of a slot: sums from which the report compares the policy with the holdout and the arms with each
+//! other, states the cost of exploration, and warns of trouble. Nothing is learned from them.
 //!
-//! Invariants: all of it follows from decisions and rewards in their order, whether or not the slot learns; a reward that
-//! comes late, is corrected or taken back changes what its decision added by the difference; only a reset, or a goal that
-//! pays something else, begins again.
+//! Invariants:
 //!
-//! Deliberately not here: what the sums say; see [`report`](super::report()).
+//! * The sums follow from decisions and rewards in their order, also while the slot learns nothing.
+//! * A reward that comes late, is corrected or is reversed changes its decision's contribution by the difference.
+//! * Only a reset, or a goal that pays for something else, starts the sums again.
+//!
+//! Deliberately not here: conclusions from the sums; see [`report`](super::report()).
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -23,44 +25,44 @@ use crate::{
     stats::{PairwiseTest, RewardSample, compact},
 };
 
-/// Shares of the holdout whose comparisons are kept; the oldest goes first.
+/// Number of holdout shares whose comparisons are kept. The oldest goes first.
 const SHARES_MAX: usize = 8;
 
-/// Arms of one decision that are compared with each other: the likeliest to be shown.
+/// Number of a decision's arms that are compared with each other: those most likely to be shown.
 const RIVALS_MAX: usize = 16;
 
-/// An arm less likely than this is compared with none: a pair of which one is hardly ever shown says next to nothing.
+/// Smallest probability of an arm that is compared. A pair with an arm that is hardly ever shown says next to nothing.
 const RIVAL_MIN: f32 = 1e-3;
 
-/// What exploring costs is the mean of about so many decisions.
+/// Number of decisions over which the cost of exploration is averaged, roughly.
 const SPENDING_DECISIONS: f64 = 1_000.0;
 
-/// Who got what. *Persisted.*
+/// Treatment that a decision's subject got. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Audience {
-    /// The policy, which learned of it.
+    /// The policy, which learned of the decision.
     Policy,
-    /// The policy, which did not.
+    /// The policy, which did not learn of the decision.
     Analysis,
     /// The baseline.
     Holdout,
 }
 
-/// The rewards per decision of those who got the policy, and of those who got the baseline. *Persisted.*
+/// Rewards per decision of subjects that got the policy, and of those that got the baseline. *Persisted.*
 ///
-/// Decisions are compared with those made while the holdout had the same share, so that a busy season in which it was
-/// smaller does not count for the policy.
+/// Decisions are compared only with those made while the holdout had the same share. Otherwise a busy season with a
+/// smaller holdout would count for the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Comparison {
-    /// The holdout's share, 0 to 1.
+    /// Share of the holdout, 0 to 1.
     pub share: f64,
-    /// Its number, from 1.
+    /// Number of the comparison, from 1.
     number: u64,
-    /// Got the policy, which learned of it.
+    /// Rewards of decisions by the policy that it learned of.
     pub policy: RewardSample,
-    /// Got the policy, which did not.
+    /// Rewards of decisions by the policy that it did not learn of.
     pub analysis: RewardSample,
-    /// Got the baseline.
+    /// Rewards of decisions by the baseline.
     pub holdout: RewardSample,
 }
 
@@ -74,21 +76,21 @@ impl Comparison {
     }
 }
 
-/// How much of a decision a pending one has to remember to be added up. *Persisted.*
+/// Evaluation data of one pending decision. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Trial {
-    /// The number of its comparison, and who it was for; none: it is not compared.
+    /// Number of its comparison and its treatment, or `None` if it is not compared.
     pub(super) compared: Option<(u64, Audience)>,
-    /// What the first position's reward is compared with: the mean of those before.
+    /// Value that is subtracted from the first position's reward: the mean of the rewards before it.
     #[serde(with = "compact")]
     pub(super) centre: f64,
-    /// The first position's arms that might have been, with the probability of each; the shown one first. Empty: it
-    /// was not drawn.
+    /// Arms that the draw of the first position compares, with their probabilities; the shown one first. Empty if the
+    /// position was not drawn.
     pub(super) rivals: Vec<(u32, f32)>,
 }
 
 impl Trial {
-    /// Writes it as serde does.
+    /// Writes the bytes that serde would write.
     pub(super) fn write(&self, to: &mut Writer) {
         let Self { compared, centre, rivals } = self;
         to.array(3);
@@ -105,7 +107,7 @@ impl Trial {
         }
     }
 
-    /// What its reward adds to the duel of the arm that was shown against the rival, in this order.
+    /// Returns the decision's contribution to the pairwise test of the shown arm against the rival, in this order.
     fn outcome(&self, rival: f32, reward: f64) -> f64 {
         let own = f64::from(self.rivals.first().map_or(1.0, |shown| shown.1));
         let rival = f64::from(rival);
@@ -113,56 +115,57 @@ impl Trial {
     }
 }
 
-/// What was added up. *Persisted.*
+/// Sums from which the report is computed. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Insight {
-    /// By the holdout's share, the newest last.
+    /// Comparisons of policy and holdout, one per share of the holdout, newest last.
     pub comparisons: Vec<Comparison>,
-    /// How many there ever were.
+    /// Number of comparisons that were ever made.
     made: u64,
-    /// How arms did against each other.
+    /// Pairwise tests of the arms.
     pub duels: Duels,
-    /// The first position's rewards, where it was drawn by the policy.
+    /// Rewards of the first position, of decisions whose first position the policy drew.
     pub first: RewardSample,
-    /// Decisions that were drawn by the policy, fading.
+    /// Number of decisions that the policy drew, with exponential decay.
     spending_weight: f64,
-    /// What their first positions were expected to earn less than the best guess, fading alike.
+    /// Sum of their expected losses against the best guess at the first position, with the same decay.
     spending: f64,
-    /// Decisions since the last event that counts.
+    /// Number of decisions since the last event that counts.
     pub quiet: u64,
-    /// When that event came, or the first decision was made; microseconds since 1970.
+    /// Time of that event, or of the first decision if there is none, microseconds since 1970.
     pub quiet_from_us: i64,
-    /// When the last decision was made, microseconds since 1970.
+    /// Time of the last decision, microseconds since 1970.
     pub decided_us: i64,
-    /// Decisions for which no model's numbers could be used.
+    /// Number of decisions for which the model's scores were unusable.
     pub model_fallbacks: u64,
 }
 
 impl Insight {
-    /// What a decision of the policy was lately expected to earn less than the best guess, reward; none: it decided nothing yet.
+    /// Mean expected loss per decision of the policy against the best guess, lately, or `None` if it has made no
+    /// decision.
     pub fn exploration_cost(&self) -> Option<f64> {
         (self.spending_weight > 0.0).then(|| self.spending / self.spending_weight)
     }
 
-    /// The comparison made while the holdout had this share.
+    /// Returns the comparison made while the holdout had this share.
     pub fn comparison(&self, share: f64) -> Option<&Comparison> {
         self.comparisons.iter().find(|c| c.share.total_cmp(&share).is_eq())
     }
 
-    /// How the arm learned as `a` did against `b`.
+    /// Returns the pairwise test of the arm with index `a` in the learner against `b`.
     pub fn duel(&self, a: u32, b: u32) -> Option<PairwiseTest> {
         self.duels.get(a, b)
     }
 
-    /// Begins again what is added up of rewards: they are paid by another goal from now on.
+    /// Starts the sums of rewards again, because another goal pays them from now on.
     pub(super) fn begin_goal(&mut self) {
-        // Decisions from before do not find their comparisons any more.
+        // Decisions from before find no comparison any more.
         self.comparisons.clear();
         (self.duels, self.first) = (Duels::default(), RewardSample::default());
         (self.spending_weight, self.spending) = (0.0, 0.0);
     }
 
-    /// The number of the comparison while the holdout has this share, which may be a new one.
+    /// Returns the number of the comparison for this share of the holdout, creating it if necessary.
     fn number(&mut self, share: f64) -> u64 {
         if let Some(known) = self.comparison(share) {
             return known.number;
@@ -179,7 +182,7 @@ impl Insight {
         self.comparisons.iter_mut().find(|c| c.number == number).map(|c| c.group(audience))
     }
 
-    /// Takes in what a decision comes to before anything is known of it.
+    /// Adds a decision with its rewards while nothing is known of them.
     fn begin(&mut self, trial: &Trial, total: f64, first: f64) {
         if let Some(group) = trial.compared.and_then(|of| self.group(of)) {
             group.add(total);
@@ -192,9 +195,10 @@ impl Insight {
         });
     }
 
-    /// What a decision comes to changed; `first` is the first position's reward before and after, if that did.
+    /// Revises the total reward of a decision. `first` is the first position's reward before and after, if that
+    /// changed.
     fn revise(&mut self, trial: &Trial, total: (f64, f64), first: Option<(f64, f64)>) {
-        // One that was set aside for newer ones is revised no more.
+        // A comparison that was dropped for newer ones is not found, and not revised.
         if let Some(group) = trial.compared.and_then(|of| self.group(of)) {
             group.revise(total.0, total.1);
         }
@@ -212,7 +216,7 @@ impl Insight {
 }
 
 impl SlotState {
-    /// Arms that are the slot's no more make room for newer ones.
+    /// Gives the places of removed arms to newer ones, if all places are taken.
     pub(super) fn make_room(&mut self) {
         if !self.insight.duels.full() {
             return;
@@ -222,7 +226,7 @@ impl SlotState {
         Arc::make_mut(&mut self.insight).duels.make_room(|arm| there.contains(&arm));
     }
 
-    /// Takes in a decision that showed `shown`.
+    /// Adds a decision that showed `shown`, and returns its evaluation data.
     pub(super) fn judge_decided(&mut self, at_us: i64, decided: &Decided, shown: &[ShownArm]) -> Trial {
         let (trial, drawn) = self.trial(decided, shown);
         let silence = self.definition.goal.default_reward;
@@ -242,13 +246,13 @@ impl SlotState {
         trial
     }
 
-    /// An event that counts came.
+    /// Notes that an event that counts arrived.
     pub(super) fn judge_event(&mut self, at_us: i64) {
         let insight = Arc::make_mut(&mut self.insight);
         (insight.quiet, insight.quiet_from_us) = (0, at_us);
     }
 
-    /// The reward at `place` of a decision changed from `before` to what it is now.
+    /// Revises the sums after the reward at `place` of a decision changed from `before` to its present value.
     pub(super) fn judge_settled(&mut self, decision: &PendingDecision, place: usize, before: f64) {
         let Some(trial) = decision.judged.trial() else { return };
         let after = decision.shown[place].reward;
@@ -257,7 +261,7 @@ impl SlotState {
         Arc::make_mut(&mut self.insight).revise(&trial, (total - after + before, total), first);
     }
 
-    /// How it is added up, and whether the policy drew the first position.
+    /// Returns the evaluation data of a decision, and whether the policy drew its first position.
     fn trial(&mut self, decided: &Decided, shown: &[ShownArm]) -> (Trial, bool) {
         let controls = &self.definition.controls;
         let reason = decided.chosen.first().map(|first| first.reason);
@@ -268,7 +272,8 @@ impl SlotState {
             (false, true) => Audience::Analysis,
             (false, false) => Audience::Policy,
         };
-        // Where the policy was not asked, neither group tells anything; where it failed, that is its result.
+        // A decision that did not ask the policy says nothing about either group. If the policy failed, that is its
+        // result.
         let asked = matches!(decided.fallback, None | Some(Fallback::Model));
         let compared = (asked && !watching && share > 0.0 && share < 1.0)
             .then(|| (Arc::make_mut(&mut self.insight).number(share), audience));
@@ -280,8 +285,9 @@ impl SlotState {
         (Trial { compared, centre, rivals: rivals.unwrap_or_default() }, drawn)
     }
 
-    /// Takes in which arms might have stood first, and returns them, the shown one before the others; empty: it is not among
-    /// the likeliest; none: it took its place by something else than the draw of the first position.
+    /// Adds the arms that the draw of the first position could have shown to the pairwise tests. Returns them, the
+    /// shown one first, or none of them if the shown one is not among the likeliest. Returns `None` if the first
+    /// position was not drawn by its probability.
     fn rivals(&mut self, decided: &Decided, shown: &[ShownArm]) -> Option<Vec<(u32, f32)>> {
         let (own, chosen) = (shown.first()?.arm, decided.chosen.first()?);
         let then = if decided.revision == self.revision {
@@ -303,7 +309,7 @@ impl SlotState {
         if drawn_with.is_some_and(|p| (p - chosen.propensity).abs() > 1e-5) {
             return None;
         }
-        // Which are compared must not depend on which was drawn.
+        // The choice of compared arms must not depend on which one was drawn.
         likeliest.retain(|(_, p)| *p >= RIVAL_MIN);
         likeliest.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         likeliest.truncate(RIVALS_MAX);

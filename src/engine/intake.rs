@@ -1,4 +1,4 @@
-//! Taking a decision in: what is counted, learned and remembered when one was made.
+//! Decision intake: counting, learning and remembering a new decision.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -24,7 +24,7 @@ use crate::{
 impl SlotState {
     pub(super) fn decided(&mut self, at_us: i64, decided: &Arc<Decided>, told: Option<&mut Told<'_>>) {
         if decided.id.slot() != self.number {
-            // Decided before a reset that came first: it belongs to what was forgotten.
+            // The decision was made before a reset that was applied first. It belongs to what was forgotten.
             if let Some(told) = told {
                 told(Closed::uncounted(decided.id));
             }
@@ -75,11 +75,12 @@ impl SlotState {
         });
     }
 
-    /// Meets what was shown. The rows of the first arm stand for all whose features are the same.
+    /// Encodes the shown arms for the learner. Returns the rows of the first arm, and the arms; an arm whose rows equal
+    /// those of the first stores none.
     fn show(&mut self, decided: &Decided, frozen: bool) -> (EncodedRows, Vec<ShownArm>) {
         let definition = Arc::clone(&self.definition);
         let nothing = Features::new();
-        // Looked up, not searched for: a search page shows hundreds out of thousands.
+        // A map, because a search page shows hundreds of arms out of thousands.
         let mut own_of: HashMap<&ArmId, &Features> = HashMap::with_capacity(decided.candidates.len());
         for (id, own) in &decided.candidates {
             own_of.entry(id).or_insert(own);
@@ -103,7 +104,7 @@ impl SlotState {
             if frozen { vec![EncodedRows::new(); parts.len()] } else { Arc::make_mut(&mut self.learner).meet(&parts) }
                 .into_iter();
         let first = rows.next().unwrap_or_default();
-        // The first arm's are the decision's own.
+        // The first arm's rows are stored with the decision.
         let others = rows.map(|rows| (rows != first).then_some(rows));
         let shown = decided
             .chosen

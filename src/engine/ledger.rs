@@ -1,4 +1,6 @@
-//! What all slots share, apart from what each is: so that slots may be folded by several workers.
+//! Bookkeeping that all slots share: journal position, time and slot numbers.
+//!
+//! It is kept apart from the slots so that workers can apply events of different slots in parallel.
 
 use std::{collections::BTreeMap, hash::Hasher as _};
 
@@ -15,57 +17,57 @@ use super::{
 };
 use crate::slot::SlotId;
 
-/// Positions, times, and the numbers of the slots. *Persisted.*
+/// Journal position, time and slot numbers. *Persisted.*
 ///
-/// Every event goes through it, in journal order.
+/// Every event passes through it, in journal order.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Ledger {
-    /// The position of the last event; 0 before the first.
+    /// Position of the last event, or 0 before the first.
     position: u64,
-    /// Its time, microseconds since 1970.
+    /// Time of the last event, microseconds since 1970.
     at_us: i64,
-    /// How many slots were ever made.
+    /// Number of slots that were ever created.
     slots_made: u32,
     slots: BTreeMap<u32, SlotId>,
-    /// The newest decisions and reward events of all slots.
+    /// Times of the newest decisions and reward events of all slots.
     totals: Totals,
 }
 
-/// What an event is to its slot.
+/// Part of an event's effect that the ledger determines and its slot needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
-    /// When it is applied, microseconds since 1970: never before the event before it.
+    /// Time at which the event is applied, microseconds since 1970. It is never before that of the previous event.
     pub(super) at_us: i64,
-    /// The number that it gives its slot.
+    /// New number of the slot, if the event gives it one.
     pub(super) number: Option<u32>,
-    /// By what every slot is to be swept, once the event was applied.
+    /// Horizons by which every slot must be swept after the event, if it must.
     pub(super) sweep: Option<Horizons>,
 }
 
 impl Step {
-    /// Whether every slot is to be swept once the event was applied, see [`Slots::sweep`].
+    /// Returns `true` if every slot must be swept after the event was applied, see [`Slots::sweep`].
     pub fn sweeps(&self) -> bool {
         self.sweep.is_some()
     }
 }
 
 impl Ledger {
-    /// The position of the last event; 0 before the first.
+    /// Position of the last event, or 0 before the first.
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// Its time, microseconds since 1970.
+    /// Time of the last event, microseconds since 1970.
     pub fn at_us(&self) -> i64 {
         self.at_us
     }
 
-    /// Rises whenever every slot may have been swept.
+    /// Number that rises whenever every slot may have been swept.
     pub(super) fn sweeps(&self) -> u64 {
         self.totals.steps()
     }
 
-    /// The slot of this number.
+    /// Returns the slot of this number.
     pub fn slot_of_number(&self, number: u32) -> Option<&SlotId> {
         self.slots.get(&number)
     }
@@ -74,13 +76,13 @@ impl Ledger {
         self.slots.values().any(|have| have == slot)
     }
 
-    /// Takes the next event in.
+    /// Takes the next event in and returns its step.
     pub fn step(&mut self, at_us: i64, body: &Body) -> Step {
         let mut step = self.pass(at_us, Traffic::of_kind(body.kind()));
         match body {
             Body::SlotCreated { definition, .. } => step.number = Some(self.renumber(&definition.id)),
             Body::SlotDeleted { slot, .. } => self.slots.retain(|_, have| have != slot),
-            // A new number, so that rewards of the decisions before match nothing.
+            // The slot gets a new number, so that rewards of earlier decisions match nothing.
             Body::SlotReset { slot, .. } if self.is_there(slot) => step.number = Some(self.renumber(slot)),
             Body::SlotReset { .. }
             | Body::SlotUpdated { .. }
@@ -94,7 +96,8 @@ impl Ledger {
         step
     }
 
-    /// Takes in an event that is known to be a decision or a reward: [`step`](Self::step) without its body.
+    /// Takes in an event whose body is not needed, because it is a decision, a reward event or skipped. Otherwise the
+    /// same as [`step`](Self::step).
     pub fn pass(&mut self, at_us: i64, traffic: Traffic) -> Step {
         self.position += 1;
         self.at_us = self.at_us.max(at_us);
@@ -109,11 +112,11 @@ impl Ledger {
     }
 }
 
-/// Slots by id: all of a state's, or one worker's part.
+/// Slots by id: all slots of a state, or one worker's shard.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Slots {
     by_id: BTreeMap<SlotId, SlotState>,
-    /// Slots that are made only count, see [`State::accounting`](super::State::accounting).
+    /// `true` if created slots only keep accounts, see [`State::accounting`](super::State::accounting).
     accounting: bool,
 }
 
@@ -124,14 +127,14 @@ impl FromIterator<(SlotId, SlotState)> for Slots {
 }
 
 impl Slots {
-    /// Which of so many parts a slot belongs to.
+    /// Returns the index of the shard, out of `parts`, that a slot belongs to.
     pub fn part(slot: &str, parts: usize) -> usize {
         let mut hasher = SipHasher13::new();
         hasher.write(slot.as_bytes());
         usize::try_from(hasher.finish() % parts.max(1) as u64).unwrap_or(0)
     }
 
-    /// None, and those to come only count.
+    /// Creates an empty collection whose slots will only keep accounts.
     pub(super) fn accounting() -> Self {
         Self { by_id: BTreeMap::new(), accounting: true }
     }
@@ -163,8 +166,8 @@ impl Slots {
         Self { by_id: parts.into_iter().flat_map(|part| part.by_id).collect(), accounting }
     }
 
-    /// Sweeps every slot where a step asks for it: forgets what is older than all slots together may remember, and tells
-    /// of the decisions that leave thereby.
+    /// Sweeps every slot if the step asks for it: each slot forgets what is older than the horizons of the whole
+    /// process. Reports the decisions that leave.
     pub fn sweep(&mut self, step: Step, mut told: Option<&mut SlotListener<'_>>) {
         let Some(horizons) = step.sweep else { return };
         for (slot, state) in &mut self.by_id {
@@ -175,15 +178,16 @@ impl Slots {
         }
     }
 
-    /// Makes the event of a step true. Where the step [sweeps](Step::sweeps), [`sweep`](Self::sweep) comes next, of all
-    /// slots, whichever part they are in.
+    /// Applies the event of a step. If the step [sweeps](Step::sweeps), call [`sweep`](Self::sweep) on all slots of all
+    /// shards next.
     pub fn apply(&mut self, step: Step, body: &Body) -> Applied {
         self.apply_telling(step, body, None)
     }
 
-    /// The same, and tells of every decision that no longer waits for rewards because of it.
+    /// Applies the event like [`apply`](Self::apply), and reports every decision that no longer waits for rewards
+    /// because of it.
     ///
-    /// Each decision that was applied is told of once, or is at the end among its slot's
+    /// Each decision that was applied is reported once, or is at the end among its slot's
     /// [`open_decisions`](SlotState::open_decisions).
     pub fn apply_and(&mut self, step: Step, body: &Body, told: &mut Told<'_>) -> Applied {
         self.apply_telling(step, body, Some(told))

@@ -1,37 +1,37 @@
-//! Which events were counted that came without a decision's id.
+//! Memory of the counted events that did not name their decision.
 //!
-//! An event that names its decision is known for as long as the decision waits, and is late afterwards. One
-//! that was joined by its subject could, sent again later, join a newer decision and count twice: so its id is
-//! remembered for a stated time after it came, whatever became of the decision. What is older than that is late.
+//! An event that names its decision is known while the decision waits, and is late afterwards. An event that was joined
+//! by its subject could join a newer decision when it is sent again, and count twice. So its id is remembered for a
+//! stated time after it arrived, even if its decision has left. An event older than that is late.
 
 use serde::{Deserialize, Serialize};
 
 use super::{chunks::Chunks, ids::Key, index::Index};
 use crate::slot::limits::EVENTS_REMEMBERED_MAX;
 
-/// Ids forgotten by one event at most: what is left waits for the next one.
+/// Largest number of ids that one event makes the memory forget. The next event continues.
 const AT_ONCE_MAX: usize = 64;
 
 /// Event that named no decision. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Remembered {
-    /// When it came, microseconds since 1970.
+    /// Time of arrival, microseconds since 1970.
     #[serde(rename = "t")]
     pub(super) came_us: i64,
-    /// The key of its id.
+    /// Key of the event's id.
     #[serde(rename = "e")]
     pub(super) event: Key,
-    /// A hash of what it was about; 0 for one from before that was kept.
+    /// Hash of its content, or 0 for an event from before contents were kept.
     #[serde(rename = "c", default)]
     pub(super) content: u64,
 }
 
-/// The ids of counted events that named no decision. *Persisted* but for its index; the queue by chunks of its own.
+/// Ids of counted events that named no decision. *Persisted* without its index; the queue has sections of its own.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct EventMemory {
     #[serde(skip)]
     queue: Chunks<Remembered>,
-    /// When the newest event came that was forgotten before its time, microseconds since 1970; 0: none was.
+    /// Arrival of the newest event that was forgotten early, microseconds since 1970, or 0 if none was.
     forgotten_us: i64,
     #[serde(skip)]
     index: Index,
@@ -44,7 +44,7 @@ impl PartialEq for EventMemory {
 }
 
 impl EventMemory {
-    /// Forgets events that came before `horizon_us`, before their time; returns how many those were.
+    /// Forgets the events that arrived before `horizon_us`, all of them early. Returns how many there were.
     pub(super) fn forget_before(&mut self, horizon_us: i64) -> u64 {
         let mut forgotten = 0;
         while let Some(&Remembered { came_us, event, .. }) = self.queue.get(self.queue.first())
@@ -58,8 +58,8 @@ impl EventMemory {
         forgotten
     }
 
-    /// Remembers an event, and forgets those that came before `horizon_us` or are too many; returns how many it forgot
-    /// before their time.
+    /// Remembers an event. Forgets those that arrived before `horizon_us`, and the oldest ones if there are too many.
+    /// Returns how many were forgotten early.
     pub(super) fn remember(&mut self, remembered: Remembered, horizon_us: i64) -> u64 {
         self.add(remembered);
         let mut forgotten = 0;
@@ -84,18 +84,18 @@ impl EventMemory {
         self.queue.push(remembered);
     }
 
-    /// The event of this key, if it is remembered.
+    /// Returns the event of this key, if it is remembered.
     pub(super) fn find(&self, event: Key) -> Option<&Remembered> {
         let is = |ordinal| self.queue.get(ordinal).is_some_and(|have| have.event == event);
         self.queue.get(self.index.find(event.word(), self.queue.first(), is)?)
     }
 
-    /// Whether an event that happened at `time_us` may have been counted and forgotten since.
+    /// Returns `true` if an event that happened at `time_us` may have been counted and forgotten since.
     pub(super) fn forgot(&self, time_us: i64) -> bool {
         time_us <= self.forgotten_us
     }
 
-    /// The same without its index: for a snapshot.
+    /// Returns a copy without the index, for a snapshot.
     pub(super) fn without_index(&self) -> Self {
         Self { queue: self.queue.clone(), forgotten_us: self.forgotten_us, index: Index::default() }
     }
@@ -105,12 +105,12 @@ impl EventMemory {
         &self.queue
     }
 
-    /// Begins the queue at an ordinal, as a snapshot is read.
+    /// Makes the queue start at an ordinal, for reading a snapshot.
     pub(super) fn start_at(&mut self, first: u64) {
         self.queue = Chunks::starting_at(first);
     }
 
-    /// Adds what a snapshot holds.
+    /// Adds an event from a snapshot.
     pub(super) fn restore(&mut self, remembered: Remembered) {
         self.add(remembered);
     }

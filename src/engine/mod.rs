@@ -1,14 +1,17 @@
-//! The state machine: what is decided, what happened, and what is true because of it.
+//! The state machine of the service.
 //!
-//! * [`decide`](decide()) reads a published [`SlotView`] and makes a [`Decided`]; it changes nothing.
-//! * [`preview`](preview()) says what a change would do, by past decisions; [`recall`] how one of them came about.
-//! * [`plan`] turns a wished-for [`Change`] of a slot into an event, or says why not.
-//! * [`State::apply`] takes an [`Event`] and is the only place where state changes.
-//! * [`snapshot`] turns a state into bytes and back; [`report`] says what was learned.
+//! * [`decide`](decide()) reads a published [`SlotView`] and returns a [`Decided`]. It changes nothing.
+//! * [`preview`](preview()) estimates the effect of a change from past decisions. [`recall`] explains one past
+//!   decision.
+//! * [`plan`] turns a requested [`Change`] of a slot into an event, or returns the reason why it cannot.
+//! * [`State::apply`] takes an [`Event`]. It is the only place where state changes.
+//! * [`snapshot`] converts a state to bytes and back. [`report`] says what was learned.
 //!
-//! Invariants: `apply` is total and deterministic: no clock, no I/O, no randomness;
-//! time comes from the event. It never depends on what a decision read, only on what
-//! its event says. The same events give the same state, bit for bit.
+//! Invariants:
+//!
+//! * `apply` is total and deterministic: no clock, no I/O, no randomness. Time comes from the event.
+//! * `apply` depends only on its event and the state, never on what a decision read. Equal events give equal states,
+//!   bit for bit.
 //!
 //! Deliberately not here: files, sockets, threads, the clock, generated types.
 

@@ -1,33 +1,33 @@
-//! Fields that operations own: what people and feeds switch from day to day.
+//! Fields that operations own: people and feeds switch them from day to day.
 //!
-//! A change that does not name such a field leaves it as it is, whoever makes the change: an update without a mask, a
-//! file that is applied again, a rollback. Of a slot these are `safe_choice`, `mode` and `freeze_learning`; of an arm
-//! whether it is available, why not, and its schedule.
+//! A change that does not name such a field leaves it as it is. That holds for an update without a mask, for a file
+//! that is applied again, and for a rollback. Such fields of a slot are `safe_choice`, `mode` and `freeze_learning`.
+//! Those of an arm are its availability with the reason, and its schedule.
 
 use std::{collections::HashMap, sync::Arc};
 
 use crate::slot::{Arm, ArmId, Controls, Definition};
 
-/// An arm as a caller gives it, and which of the fields that operations own the caller names.
+/// Arm as a caller gives it, with a note of which fields that operations own the caller names.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArmDraft {
-    /// The arm; a field that is not named has its default.
+    /// The arm. A field that the caller does not name has its default.
     pub arm: Arm,
-    /// `available` is named, and with it why not.
+    /// `true` if the caller names `available`, and with it the reason.
     pub names_availability: bool,
-    /// `schedule` is named.
+    /// `true` if the caller names `schedule`.
     pub names_schedule: bool,
 }
 
 impl From<Arm> for ArmDraft {
-    /// A draft that names every field.
+    /// Creates a draft that names every field.
     fn from(arm: Arm) -> Self {
         Self { arm, names_availability: true, names_schedule: true }
     }
 }
 
 impl ArmDraft {
-    /// Returns the arm; what the draft does not name stays as it is in `now`.
+    /// Returns the arm, with every field that the draft does not name as it is in `now`.
     #[must_use]
     pub fn onto(self, now: Option<&Arm>) -> Arm {
         let Self { mut arm, names_availability, names_schedule } = self;
@@ -43,15 +43,15 @@ impl ArmDraft {
     }
 }
 
-/// Sets the controls that operations own to what they are in `now`.
+/// Sets the controls that operations own to their values in `now`.
 pub(super) fn keep_controls(wanted: &mut Controls, now: &Controls) {
     wanted.safe_choice = now.safe_choice;
     wanted.mode = now.mode;
     wanted.freeze_learning = now.freeze_learning;
 }
 
-/// Returns `wanted` with every field that operations own as it is in `now`; an arm that `now` does not have comes back
-/// as it was.
+/// Returns `wanted` with every field that operations own as it is in `now`. An arm that `now` does not have is returned
+/// unchanged.
 pub(super) fn keep_operations(wanted: &Definition, now: &Definition) -> Definition {
     let arms: HashMap<&ArmId, &Arc<Arm>> = now.arms.iter().map(|arm| (&arm.id, arm)).collect();
     let mut wanted = wanted.clone();

@@ -1,14 +1,14 @@
-//! A pending decision as bytes. *Persisted.*
+//! Encoding of a pending decision. *Persisted.*
 //!
-//! A million of them are kept, so each is small: its id and time as they are, what it
-//! is found again by, then the rest, both as MessagePack without field names. A change of
-//! these fields raises the version of snapshots.
+//! A million pending decisions are kept, so each must be small. Its id and time come first, as they are. The keys of
+//! the indices and the rest follow as MessagePack without field names. A change of these fields raises the version of
+//! snapshots.
 //!
 //! ```text
 //! id            16 bytes
 //! at_us         i64, big endian
-//! found_by      array: see FoundBy
-//! rest          array: holdout, frozen, rows, what was shown, what it is judged by
+//! index keys    array: see FoundBy
+//! rest          array: holdout, frozen, rows, shown arms, evaluation data
 //! ```
 
 pub(super) mod tokens;
@@ -33,14 +33,14 @@ use crate::{
 const ID: usize = 16;
 const HEAD: usize = ID + 8;
 
-/// What a decision is found again by.
+/// Keys under which the indices find a decision.
 #[derive(Debug, Default)]
 pub(super) struct FoundBy {
-    /// The keys of its subject.
+    /// Keys of its subject.
     pub(super) subjects: SmallVec<[Key; 2]>,
-    /// The events that were accepted for it.
+    /// Events that were accepted for it.
     pub(super) events: Vec<Known>,
-    /// The arms it showed, where it has a subject.
+    /// Arms that it showed; empty if it has no subject.
     pub(super) arms: SmallVec<[u32; 4]>,
 }
 
@@ -55,22 +55,22 @@ impl FoundBy {
     }
 }
 
-/// How many fields the rest has.
+/// Number of fields of the rest.
 const REST: usize = 5;
-/// How many fields a shown arm has.
+/// Number of fields of a shown arm.
 const SHOWN: usize = 8;
 
-/// What a decision is judged by: packed until somebody asks, as most never do.
+/// Evaluation data of a decision, left encoded until it is needed. For most decisions it never is.
 #[derive(Debug, Clone)]
 pub(super) enum Judged {
-    /// As it was packed.
+    /// Encoded.
     Packed(Box<[u8]>),
-    /// As it was made.
+    /// Decoded.
     Open(Trial),
 }
 
 impl Judged {
-    /// What it is.
+    /// Returns the evaluation data, or `None` if its bytes cannot be read.
     pub(super) fn trial(&self) -> Option<Cow<'_, Trial>> {
         match self {
             Self::Packed(bytes) => try_trial(bytes).ok().map(Cow::Owned),
@@ -96,24 +96,24 @@ fn try_trial(bytes: &[u8]) -> Result<Trial, decode::Error> {
     Trial::deserialize(&mut Deserializer::from_read_ref(bytes))
 }
 
-/// A decision as bytes; `room` is where they are put together.
+/// Encodes a decision. `room` is a buffer to build it in.
 pub(super) fn pack(decision: &PendingDecision, room: &mut Writer) -> Box<[u8]> {
     room.clear();
     room.raw(decision.id.as_bytes());
     room.raw(&decision.at_us.to_be_bytes());
     write(decision, room);
-    // Copied, not shrunk: what a shrunk allocation leaves free is too small for the next one to begin in.
+    // Copied rather than shrunk: the gap that a shrunk allocation leaves is too small for the next one.
     room.as_slice().into()
 }
 
-/// The arms by which a decision is found.
+/// Returns the arms by which the indices find the decision.
 pub(super) fn found_arms(decision: &PendingDecision) -> &[ShownArm] {
     if decision.subjects.is_empty() { &[] } else { &decision.shown }
 }
 
 fn write(decision: &PendingDecision, to: &mut Writer) {
     let PendingDecision { id: _, at_us: _, holdout, frozen, rows, shown, events, subjects, judged } = decision;
-    // FoundBy
+    // Index keys.
     to.array(3);
     to.array(subjects.len());
     for key in subjects {
@@ -126,7 +126,7 @@ fn write(decision: &PendingDecision, to: &mut Writer) {
     for shown in found_arms(decision) {
         to.uint(shown.arm);
     }
-    // The rest
+    // The rest.
     to.array(REST);
     to.boolean(*holdout);
     to.boolean(*frozen);
@@ -179,23 +179,23 @@ fn write_shown(shown: &ShownArm, to: &mut Writer) {
     to.others(counted);
 }
 
-/// The id of a packed decision.
+/// Returns the id of an encoded decision.
 pub(super) fn id(bytes: &[u8]) -> Option<DecisionId> {
     DecisionId::from_bytes(bytes.get(..ID)?)
 }
 
-/// When a packed decision was made, microseconds since 1970.
+/// Returns the time of an encoded decision, microseconds since 1970.
 pub(super) fn at_us(bytes: &[u8]) -> i64 {
     let time = bytes.get(ID..HEAD).and_then(|time| time.try_into().ok());
     time.map_or(i64::MIN, i64::from_be_bytes)
 }
 
-/// What a packed decision is found again by; none: it is not one.
+/// Returns the index keys of an encoded decision, or `None` if the bytes are not a decision.
 pub(super) fn found_by(bytes: &[u8]) -> Option<FoundBy> {
     FoundBy::read(&mut Tokens::of(bytes.get(HEAD..)?))
 }
 
-/// How many events were accepted for a packed decision.
+/// Returns the number of events that were accepted for an encoded decision.
 pub(super) fn events(bytes: &[u8]) -> usize {
     let count = |bytes| {
         let mut tokens = Tokens::of(bytes);
@@ -222,20 +222,20 @@ fn try_unpack(bytes: &[u8]) -> Option<PendingDecision> {
     Some(PendingDecision { id, at_us, holdout, frozen, rows, shown, events, subjects, judged })
 }
 
-/// Where things stand in a packed decision that showed one arm and heard nothing, as most have when they are learned, and
-/// when they go.
+/// Layout of an encoded decision that showed one arm and has no events. Most decisions are of this kind when they are
+/// learned, and when they leave.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Silent {
     /// The arm.
     pub(super) arm: u32,
-    /// It is never learned.
+    /// `true` if the decision is never learned.
     pub(super) frozen: bool,
     rows: usize,
     told: usize,
 }
 
 impl Silent {
-    /// None: it is not of that kind.
+    /// Returns the layout, or `None` if the decision is not of this kind.
     pub(super) fn of(bytes: &[u8]) -> Option<Self> {
         let mut tokens = Tokens::of(bytes.get(HEAD..)?);
         tokens.array_of(3)?;
@@ -264,25 +264,27 @@ impl Silent {
         (common_rows && untold).then_some(Self { arm, frozen, rows, told })
     }
 
-    /// The reward that the learner was told of it; `bytes` are [its own](Self::of).
+    /// Returns the reward that was learned of the decision, or `None` if none was. `bytes` must be those that the
+    /// layout [was made from](Self::of).
     pub(super) fn reward(&self, bytes: &[u8]) -> Option<f64> {
         let mut tokens = Tokens::of(bytes.get(self.told..)?);
         tokens.array_of(2)?;
         tokens.number()
     }
 
-    /// The rows of its context; `bytes` are [its own](Self::of).
+    /// Returns the rows of the decision's context. `bytes` must be those that the layout [was made from](Self::of).
     pub(super) fn rows(&self, bytes: &[u8]) -> EncodedRows {
         bytes.get(self.rows..).and_then(|rows| read_rows(&mut Tokens::of(rows))).unwrap_or_default()
     }
 
-    /// The same once the learner was told of it, which it was not yet.
+    /// Returns the decision with its first learned reward. `bytes` must be those that the layout [was made
+    /// from](Self::of).
     pub(super) fn told(&self, bytes: &[u8], told: &Told, room: &mut Writer) -> Box<[u8]> {
         let (before, after) = bytes.split_at(self.told);
         room.clear();
         room.raw(before);
         room.other(told);
-        // Instead of the nothing that stood there.
+        // The reward replaces the nil byte.
         room.raw(after.get(1..).unwrap_or_default());
         room.as_slice().into()
     }
@@ -330,16 +332,16 @@ fn read_shown(tokens: &mut Tokens<'_>) -> Option<ShownArm> {
     })
 }
 
-/// The decision in the bytes.
+/// Decodes a decision.
 ///
 /// # Panics
 ///
-/// If they are not what [`pack`] wrote, which is a bug: [`check`] is for bytes from outside.
+/// Panics if the bytes are not what [`pack`] wrote, which is a bug. Use [`check`] for bytes from outside.
 pub(super) fn unpack(bytes: &[u8]) -> PendingDecision {
     try_unpack(bytes).unwrap_or_else(|| unreachable!("what was packed is whole"))
 }
 
-/// Whether bytes from a snapshot are a decision, all of it.
+/// Returns `true` if bytes from a snapshot are a whole decision.
 pub(super) fn check(bytes: &[u8]) -> bool {
     try_unpack(bytes).is_some_and(|decision| decision.judged.whole())
 }

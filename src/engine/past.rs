@@ -1,8 +1,8 @@
-//! What subjects were shown: for sticking to it, and for not showing it too often.
+//! Exposure: what subjects were shown lately, for stickiness and for caps.
 //!
-//! Kept only where a slot's controls or rules ask for it, as long as they do, at most [`PAST_MAX`]
-//! decisions of a slot; the oldest are forgotten first. The state keeps one, which snapshots hold;
-//! whoever decides keeps another that runs ahead of it, so that a cap holds from one decision to the next.
+//! Exposure is kept only while a slot's controls or rules need it, for at most [`PAST_MAX`] decisions of a slot; the
+//! oldest are forgotten first. The state keeps one copy, which snapshots hold. The node keeps another that runs ahead
+//! of it, so that a cap already holds for the next decision.
 //!
 //! Deliberately not here: what a cap or stickiness does to a decision.
 
@@ -23,66 +23,67 @@ use crate::slot::{ArmId, Definition, Effect, Stickiness, limits::PAST_MAX};
 
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
 
-/// Decisions of one subject that a cap counts: who has more is no shopper, but an id that many share.
+/// Largest number of a subject's decisions that a cap counts. An id with more is no shopper, but shared by many.
 const COUNTED_MAX: usize = 2_000;
 
-/// An arm that a subject was shown. *Persisted.*
+/// Arm that a subject was shown. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShownTo {
     /// The arm.
     pub arm: ArmId,
-    /// The propensity it was drawn with.
+    /// Propensity with which it was drawn.
     pub propensity: f64,
 }
 
-/// What a decision showed to a subject. *Persisted.*
+/// Arms that one decision showed to a subject. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PastDecision {
-    /// When, microseconds since 1970.
+    /// Time of the decision, microseconds since 1970.
     pub at_us: i64,
-    /// Which decision.
+    /// Id of the decision.
     pub id: DecisionId,
-    /// The keys of its subject.
+    /// Keys of the subject.
     keys: Vec<Key>,
-    /// It was drawn by the policy: what sticks.
+    /// `true` if the policy drew the arms. Only such a decision can be repeated for stickiness.
     drawn: bool,
-    /// What it showed, best position first.
+    /// Shown arms, best position first.
     pub shown: Vec<ShownTo>,
 }
 
-/// What a slot's subjects were shown. *Persisted*: the queue by chunks of its own, the rest with the slot.
+/// Arms that a slot's subjects were shown lately. *Persisted*: the queue in sections of its own, the rest with the
+/// slot.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Past {
     #[serde(skip)]
     queue: Chunks<Option<Arc<PastDecision>>>,
     #[serde(skip)]
     by_subject: HashMap<Key, VecDeque<u64>>,
-    /// The day that is counted, since 1970, in UTC.
+    /// Day that `today` counts, in days since 1970, UTC.
     day: i64,
-    /// How often each arm was shown on it.
+    /// Number of showings per arm on that day.
     today: BTreeMap<ArmId, u64>,
 }
 
-/// The index follows from the queue.
+/// The index is not compared: it follows from the queue.
 impl PartialEq for Past {
     fn eq(&self, other: &Self) -> bool {
         (self.day, &self.today) == (other.day, &other.today) && self.queue == other.queue
     }
 }
 
-/// What a definition wants remembered.
+/// Exposure that a slot's definition needs to have remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
-    /// How long what a subject was shown counts, microseconds; 0: not at all.
+    /// Time for which a subject's showings are remembered, microseconds, or 0 if they are not.
     subject_us: i64,
-    /// Whether showings are counted by subject, and not only what was drawn for it is stuck to.
+    /// `true` if a cap counts showings by subject. If `false`, only draws are remembered, for stickiness.
     counts: bool,
-    /// Whether showings are counted by day.
+    /// `true` if a cap counts showings by day.
     days: bool,
 }
 
 impl Memory {
-    /// Of this slot.
+    /// Returns what this definition needs.
     pub fn of(definition: &Definition) -> Self {
         let mut memory = Self { subject_us: definition.controls.stickiness().memory_us(), counts: false, days: false };
         for rule in definition.rules.iter().filter(|rule| !rule.paused) {
@@ -104,26 +105,26 @@ impl Memory {
         memory
     }
 
-    /// Whether anything is to be remembered.
+    /// Returns `true` if anything must be remembered.
     pub fn wanted(self) -> bool {
         self.subject_us > 0 || self.days
     }
 }
 
 impl Past {
-    /// Nothing was shown.
+    /// Creates an empty exposure.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whether nothing is remembered.
+    /// Returns `true` if nothing is remembered.
     pub fn is_empty(&self) -> bool {
         self.queue.len() == 0 && self.today.is_empty()
     }
 
-    /// Takes in what a decision at `at_us` showed.
+    /// Adds the arms that a decision at `at_us` showed.
     ///
-    /// Returns how many decisions were forgotten for it before their time.
+    /// Returns how many decisions were forgotten early to make room.
     pub fn remember(&mut self, at_us: i64, decided: &Decided, memory: Memory) -> u64 {
         let mut forgotten = 0;
         while let Some(oldest) = self.queue.get(self.queue.first())
@@ -156,7 +157,7 @@ impl Past {
         forgotten
     }
 
-    /// Forgets decisions that were made before `horizon_us`; returns how many those were.
+    /// Forgets decisions that were made before `horizon_us`. Returns how many there were.
     pub fn forget_before(&mut self, horizon_us: i64) -> u64 {
         let mut forgotten = 0;
         while let Some(oldest) = self.queue.get(self.queue.first())
@@ -186,7 +187,7 @@ impl Past {
     fn unlist(&mut self, decision: &PastDecision, ordinal: u64) {
         for key in &decision.keys {
             if let Some(list) = self.by_subject.get_mut(key) {
-                // Most often it is the oldest that goes.
+                // Most often the oldest decision goes.
                 if list.front() == Some(&ordinal) {
                     list.pop_front();
                 } else {
@@ -199,7 +200,7 @@ impl Past {
         }
     }
 
-    /// Takes back what a decision showed that did not come about.
+    /// Removes a decision that was not carried out after all.
     pub fn forget(&mut self, decided: &Decided) {
         for chosen in &decided.chosen {
             if let Some(count) = self.today.get_mut(&chosen.arm) {
@@ -224,8 +225,9 @@ impl Past {
         ordinals.filter_map(|&ordinal| self.queue.get(ordinal)?.as_deref())
     }
 
-    /// What the subject sticks to at `now_us`: the newest that was drawn for it within the time, by its session or,
-    /// for stickiness over sessions, by its id where it has one.
+    /// Returns the decision that the subject sticks to at `now_us`: the newest one within the stickiness that was drawn
+    /// for the subject. For `Session` it is found by the session, otherwise by the subject's id, or by the session if
+    /// there is no id.
     pub fn sticky(&self, subject: &Subject, stickiness: Stickiness, now_us: i64) -> Option<&PastDecision> {
         let key = match stickiness {
             Stickiness::Never => return None,
@@ -239,10 +241,11 @@ impl Past {
         self.decisions(key).take_while(|past| past.at_us >= since_us).find(|past| past.drawn)
     }
 
-    /// How often each arm was shown to the subject since `since_us`, by its last two thousand decisions.
+    /// Returns how often each arm was shown to the subject since `since_us`, in the subject's last two thousand
+    /// decisions.
     pub fn shown_to(&self, subject: &Subject, since_us: i64) -> HashMap<&ArmId, u64> {
         let mut counts = HashMap::new();
-        // Whoever has an id is counted by it over all sessions.
+        // A subject with an id is counted by it across all sessions.
         let Some(key) = subject_keys(subject).next() else { return counts };
         for past in self.decisions(key).take(COUNTED_MAX).take_while(|past| past.at_us >= since_us) {
             for shown in &past.shown {
@@ -252,18 +255,18 @@ impl Past {
         counts
     }
 
-    /// The arms that were shown on the day of `now_us`, in UTC.
+    /// Arms that were shown on the UTC day of `now_us`.
     pub fn shown_today(&self, now_us: i64) -> impl Iterator<Item = &ArmId> {
         let today = now_us.div_euclid(DAY_US) == self.day;
         self.today.keys().filter(move |_| today)
     }
 
-    /// How often an arm was shown on the day of `now_us`, in UTC.
+    /// Returns how often an arm was shown on the UTC day of `now_us`.
     pub fn today(&self, arm: &ArmId, now_us: i64) -> u64 {
         if now_us.div_euclid(DAY_US) == self.day { self.today.get(arm).copied().unwrap_or(0) } else { 0 }
     }
 
-    /// The same without its index, for a snapshot.
+    /// Returns a copy without the index, for a snapshot.
     pub(super) fn without_index(&self) -> Self {
         Self { queue: self.queue.clone(), by_subject: HashMap::new(), day: self.day, today: self.today.clone() }
     }
@@ -273,7 +276,7 @@ impl Past {
         &self.queue
     }
 
-    /// Begins the queue at an ordinal, as a snapshot is read.
+    /// Makes the queue start at an ordinal, for reading a snapshot.
     pub(super) fn start_at(&mut self, first: u64) {
         self.queue = Chunks::starting_at(first);
     }

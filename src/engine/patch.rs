@@ -1,44 +1,43 @@
-//! The difference between two definitions of a slot, as an event holds it.
+//! Patch: the difference between two definitions of a slot, as an event holds it.
 //!
-//! A change of one arm of ten thousand writes that arm, not ten thousand. Lists (arms, rules) are told as pieces: a
-//! stretch of the list as it was before, or one new element. So an order is part of the pieces, and nothing is named
-//! twice.
+//! A change of one arm out of ten thousand writes one arm. Lists (arms, rules) are written as pieces: a stretch of the
+//! previous list, or one new element. The pieces therefore contain the order, and nothing is named twice.
 //!
-//! Invariant: `Patch::between(before, after).apply(before)` is `after`, bit for bit.
+//! Invariant: `Patch::between(before, after).apply(before)` equals `after`, bit for bit.
 
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use crate::slot::{Arm, ArmId, Controls, Definition, ProbabilityBounds, Rule};
 
-/// A piece of a list after a change.
+/// Piece of a list after a change.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Piece<T> {
-    /// A stretch of the list before the change.
+    /// A stretch of the previous list.
     Kept {
-        /// The place of its first element, from 0.
+        /// Index of its first element, from 0.
         start: u32,
-        /// Its length.
+        /// Length of the stretch.
         length: u32,
     },
     /// A new or changed element.
     New(T),
 }
 
-/// The difference between two definitions of one slot.
+/// Difference between two definitions of one slot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Patch {
-    /// The new definition without its arms, its rules and its arm shares.
+    /// New definition without its arms, its rules and its arms' probability bounds.
     pub settings: Definition,
-    /// The new arms.
+    /// New arms.
     pub arms: Vec<Piece<Arc<Arm>>>,
-    /// The new rules.
+    /// New rules.
     pub rules: Vec<Piece<Rule>>,
-    /// Arm shares that were set, or with `None` removed, by arm.
+    /// Arms whose probability bounds were set, or removed where there is `None`.
     pub arm_bounds: Vec<(ArmId, Option<ProbabilityBounds>)>,
 }
 
 impl Patch {
-    /// Returns the patch that makes `after` of `before`.
+    /// Returns the patch that turns `before` into `after`.
     pub fn between(before: &Definition, after: &Definition) -> Self {
         let shares = (&before.controls.arm_bounds, &after.controls.arm_bounds);
         let set = shares.1.iter().filter(|&(arm, share)| shares.0.get(arm) != Some(share));
@@ -52,7 +51,7 @@ impl Patch {
         }
     }
 
-    /// Whether the patch makes of `before` what it is already.
+    /// Returns `true` if applying the patch to `before` would return `before`.
     pub fn changes_nothing(&self, before: &Definition) -> bool {
         let all = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         let whole = |start: u32, length: u32, all: u32| start == 0 && length == all;
@@ -69,7 +68,7 @@ impl Patch {
         arms && rules && self.arm_bounds.is_empty() && self.settings == without_lists(before)
     }
 
-    /// Returns what the patch makes of `before`.
+    /// Applies the patch to `before` and returns the result.
     pub fn apply(&self, before: &Definition) -> Definition {
         let mut after = self.settings.clone();
         after.arms = joined(&before.arms, &self.arms);
@@ -85,7 +84,7 @@ impl Patch {
     }
 }
 
-/// Returns a definition without its arms, its rules and its arm shares.
+/// Returns a definition without its arms, its rules and its arms' probability bounds.
 pub(super) fn without_lists(definition: &Definition) -> Definition {
     let Definition {
         id,
@@ -127,7 +126,7 @@ fn pieces<'a, T: Clone, K: Eq + Hash + 'a>(
     let mut pieces: Vec<Piece<T>> = Vec::new();
     let mut next = 0;
     for element in after {
-        // Most elements stand where the one before them led to; only the others need be looked for.
+        // Most elements follow the one before them; only the others must be looked up.
         let here = before.get(next).filter(|have| same(have, element)).map(|_| next);
         let place = here.or_else(|| {
             let places =
@@ -150,7 +149,7 @@ fn pieces<'a, T: Clone, K: Eq + Hash + 'a>(
     pieces
 }
 
-/// Returns the list that the pieces make of the one before; a stretch that is not there is left out.
+/// Returns the list that the pieces make of the previous one. A stretch that is not there is left out.
 fn joined<T: Clone>(before: &[T], pieces: &[Piece<T>]) -> Vec<T> {
     let mut after = Vec::with_capacity(before.len());
     for piece in pieces {

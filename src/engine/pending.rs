@@ -1,8 +1,8 @@
-//! Decisions that wait for their rewards.
+//! Pending decisions: decisions that wait for their rewards.
 //!
-//! They stand in a queue in the order they were made, packed to some three hundred bytes each, and are
-//! found again by id, by event and by subject through indices that are rebuilt, not persisted. The oldest
-//! go when their window has closed, or when there are too many or too many bytes of them.
+//! They stand in a queue in the order in which they were made, encoded to some three hundred bytes each. Indices by id,
+//! by event and by subject find them again; the indices are rebuilt, not persisted. The oldest decisions leave when
+//! their window has closed, or when there are too many decisions or bytes.
 
 use std::sync::Arc;
 
@@ -22,18 +22,18 @@ use crate::{
     stats::compact,
 };
 
-/// Beside its bytes, what a packed decision takes: its pointer, what the allocator adds, its entry in the index.
+/// Memory per decision besides its bytes: its pointer, the allocator's overhead, and its entry in the index.
 const OVERHEAD: u64 = 16 + 16 + 16;
-/// An entry of an index, at the emptiest that a table of them is.
+/// Memory per entry of an index, when its table is at its emptiest.
 const ENTRY: u64 = 20;
 
-/// An event that counts towards a shown arm's reward. *Persisted.*
+/// Event that counts towards a shown arm's reward. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Counted {
     pub(super) event: Key,
     pub(super) kind: Arc<str>,
     pub(super) value: Option<f64>,
-    /// The value as it is learned: winsorized when it came.
+    /// Value as it is learned: winsorized when the event arrived.
     pub(super) learned: Option<f64>,
     pub(super) time_us: i64,
 }
@@ -43,111 +43,112 @@ impl Counted {
         Contribution { kind: &self.kind, value: self.value, time_us: self.time_us }
     }
 
-    /// The same with the value as it is learned.
+    /// Returns the contribution with the value as it is learned.
     pub(super) fn lesson(&self) -> Contribution<'_> {
         Contribution { value: self.learned, ..self.contribution() }
     }
 }
 
-/// What the learner was told of a shown arm. *Persisted.*
+/// Reward of a shown arm that the learner has observed. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Told {
-    /// This reward.
+    /// The reward.
     #[serde(with = "compact")]
     pub(super) reward: f64,
-    /// What its revision needs.
+    /// Receipt with which the observation can be revised.
     pub(super) receipt: ObservationReceipt,
 }
 
-/// A shown arm. *Persisted.*
+/// Shown arm. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct ShownArm {
-    /// Its index in the learner.
+    /// Index of the arm in the learner.
     pub(super) arm: u32,
-    /// Its rows where it has features of its own; else the decision's.
+    /// Encoded rows of the arm, or `None` if they equal the decision's.
     pub(super) rows: Option<EncodedRows>,
-    /// The probability of the other order of this arm and the one above, given the two.
+    /// Swap probability: that of the opposite order of this arm and the one above, given the two.
     #[serde(with = "compact")]
     pub(super) overlap: f64,
-    /// An event that counts came for it, whether or not it was taken back: somebody saw it.
+    /// `true` once an event that counts arrived for the arm, even if it was reversed: somebody saw the arm.
     pub(super) seen: bool,
-    /// It tells of its position: the fading of positions so far when it did, as a logarithm.
+    /// The position model's cumulative log decay at the moment this arm's reward was counted in it, or `None` if it is
+    /// not.
     pub(super) tells: Option<f64>,
-    /// The reward that counts now.
+    /// Reward that counts now.
     #[serde(with = "compact")]
     pub(super) reward: f64,
-    /// What the learner was told; none: nothing yet, its reward or silence is to come.
+    /// Reward that the learner observed, or `None` if it has observed neither a reward nor silence yet.
     pub(super) told: Option<Told>,
-    /// The events that count towards it.
+    /// Events that count towards the reward.
     pub(super) counted: Vec<Counted>,
 }
 
-/// What became of an event id that was accepted. *Persisted.*
+/// Role of an accepted event. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Accepted {
-    /// It belongs to an arm that was shown.
+    /// The event belongs to this arm, which was shown.
     Event(u32),
-    /// It was taken back.
+    /// Another event reversed the event.
     Reversed,
-    /// It took another event back.
+    /// The event reversed another one.
     Reversal,
 }
 
-/// An event that was accepted for a decision, counted or not. *Persisted.*
+/// Event that was accepted for a decision, counted or not. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Known {
     pub(super) event: Key,
     pub(super) what: Accepted,
-    /// Kind and value, where they do not stand among what the shown arm counts; `None` also for an event from before
-    /// they were kept.
+    /// Kind and value, unless the shown arm's counted events have them. `None` also for an event from before contents
+    /// were kept.
     pub(super) content: Option<(Arc<str>, Option<f64>)>,
 }
 
-/// A decision that may still be rewarded; see [`packed`] for how it is kept.
+/// Decision that may still be rewarded. Module [`packed`] encodes it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct PendingDecision {
     pub(super) id: DecisionId,
     pub(super) at_us: i64,
     pub(super) holdout: bool,
-    /// It was made while learning was frozen: it is never learned.
+    /// `true` if it was made while learning was frozen. It is never learned.
     pub(super) frozen: bool,
-    /// The rows of its context, one per model.
+    /// Encoded rows of its context, one per model.
     pub(super) rows: EncodedRows,
     pub(super) shown: Vec<ShownArm>,
-    /// Every event that was accepted for it, in order.
+    /// Events that were accepted for it, in order of arrival.
     pub(super) events: Vec<Known>,
-    /// The keys under which its subject finds it.
+    /// Keys by which its subject finds it.
     pub(super) subjects: SmallVec<[Key; 2]>,
-    /// What its slot is judged by.
+    /// Evaluation data of the decision.
     pub(super) judged: Judged,
 }
 
 impl PendingDecision {
-    /// Which arms somebody is known to have seen.
+    /// Returns for each shown arm whether somebody is known to have seen it.
     pub(super) fn seen(&self) -> Vec<bool> {
         self.shown.iter().map(|shown| shown.seen).collect()
     }
 }
 
-/// A packed decision. *Persisted.*
+/// Encoded decision. *Persisted.*
 pub(super) type Packed = Box<[u8]>;
 
-/// Room for decisions of one queue.
+/// Limits on one queue of decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Room {
     pub(super) decisions: usize,
     pub(super) bytes: u64,
 }
 
-/// All decisions of a slot that may still be rewarded. *Persisted* but for its indices; the queue by chunks of
-/// its own.
+/// Decisions of a slot that may still be rewarded. *Persisted* without its indices; the queue has sections of its own.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Pending {
     #[serde(skip)]
     queue: Chunks<Packed>,
-    /// From this one on the learner may not have been told of its silence.
+    /// Ordinal of the first decision whose silence may not have been learned yet.
     waiting: u64,
-    /// When the newest decision was made that went before its window closed, microseconds since 1970; 0: none did.
+    /// Time of the newest decision that was dropped before its window closed, microseconds since 1970, or 0 if none
+    /// was.
     dropped_us: i64,
     #[serde(skip)]
     bytes: u64,
@@ -155,28 +156,28 @@ pub struct Pending {
     ids: Index,
     #[serde(skip)]
     events: Index,
-    /// Of each subject and arm, the newest [`SHOWINGS_MAX`].
+    /// The newest [`SHOWINGS_MAX`] decisions of each subject and arm.
     #[serde(skip)]
     showings: Index,
-    /// Where decisions are packed.
+    /// Buffer in which decisions are encoded.
     #[serde(skip)]
     room: Writer,
 }
 
-/// Indices follow from the queue.
+/// Indices are not compared: they follow from the queue.
 impl PartialEq for Pending {
     fn eq(&self, other: &Self) -> bool {
         (self.waiting, self.dropped_us) == (other.waiting, other.dropped_us) && self.queue == other.queue
     }
 }
 
-/// The keys by which a subject is found again: its id's, then its session's.
+/// Keys by which a subject is found: first that of its id, then that of its session.
 pub(super) fn subject_keys(subject: &Subject) -> impl Iterator<Item = Key> {
     let key = |purpose: &str, id: &str| (!id.is_empty()).then(|| hash(purpose, &[id.as_bytes()]));
     key("subject", &subject.id).into_iter().chain(key("session", &subject.session_id))
 }
 
-/// The key under which an event id is known.
+/// Returns the key of an event id.
 pub fn event_key(event_id: &str) -> Key {
     hash("event", &[event_id.as_bytes()])
 }
@@ -185,34 +186,34 @@ fn id_word(id: DecisionId) -> u64 {
     id.as_bytes()[8..].iter().fold(0, |word, &byte| word << 8 | u64::from(byte))
 }
 
-/// A subject's key and an arm's index as one.
+/// Returns the index word of a subject and an arm.
 fn shown_word(subject: Key, arm: u32) -> u64 {
-    // Odd, so that no two arms of a subject are taken for one.
+    // The factor is odd, so that different arms of a subject get different words.
     subject.word() ^ u64::from(arm).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// What a packed decision takes in memory, its entries in the indices by event, and by subject and arm, among it.
+/// Memory that an encoded decision takes, with its entries in the indices by event and by subject and arm.
 fn cost(packed: &[u8], events: usize, showings: usize) -> u64 {
     packed.len() as u64 + OVERHEAD + ENTRY * (events + showings) as u64
 }
 
 impl Pending {
-    /// How many decisions.
+    /// Number of decisions.
     pub fn len(&self) -> usize {
         self.queue.len()
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are no decisions.
     pub fn is_empty(&self) -> bool {
         self.queue.len() == 0
     }
 
-    /// What they take in memory, bytes: packed, with the queue and the indices they are found by.
+    /// Memory that the decisions take, with the queue and the indices, bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// How many decisions were ever added.
+    /// Number of decisions that were ever added.
     pub(super) fn made(&self) -> u64 {
         self.queue.next()
     }
@@ -255,8 +256,8 @@ impl Pending {
         self.queue.push(packed);
     }
 
-    /// The next decision made before `before_us` of whose silence the learner may not have been told yet; it is
-    /// told now.
+    /// Returns the next decision made before `before_us` whose silence may not have been learned yet, and counts it as
+    /// learned.
     pub(super) fn next_waiting(&mut self, before_us: i64) -> Option<u64> {
         self.waiting = self.waiting.max(self.queue.first());
         let packed = self.queue.get(self.waiting)?;
@@ -266,20 +267,20 @@ impl Pending {
         })
     }
 
-    /// The oldest decision, if it was made before `horizon_us` or there is too much of them.
+    /// Returns the oldest decision if it was made before `horizon_us`, or if the queue exceeds its limits.
     pub(super) fn next_expired(&self, horizon_us: i64, room: Room) -> Option<u64> {
         let packed = self.queue.get(self.queue.first())?;
         let old = packed::at_us(packed) < horizon_us;
         (old || self.queue.len() > room.decisions || self.bytes > room.bytes).then(|| self.queue.first())
     }
 
-    /// The oldest decision, if it was made before `horizon_us`.
+    /// Returns the oldest decision if it was made before `horizon_us`.
     pub(super) fn next_before(&self, horizon_us: i64) -> Option<u64> {
         let packed = self.queue.get(self.queue.first())?;
         (packed::at_us(packed) < horizon_us).then(|| self.queue.first())
     }
 
-    /// Drops the oldest decision and returns it; those made before `horizon_us` in good time, others early.
+    /// Drops the oldest decision and returns it. If it was not made before `horizon_us`, it counts as dropped early.
     pub(super) fn drop_oldest(&mut self, horizon_us: i64) -> Option<Packed> {
         let ordinal = self.queue.first();
         let packed = self.queue.pop()?;
@@ -304,7 +305,7 @@ impl Pending {
         Some(packed)
     }
 
-    /// Whether a decision that is not there, made at `made_us`, may have gone before its window closed.
+    /// Returns `true` if a missing decision, made at `made_us`, may have been dropped before its window closed.
     pub(super) fn dropped(&self, made_us: i64) -> bool {
         made_us <= self.dropped_us
     }
@@ -313,25 +314,25 @@ impl Pending {
         self.queue.get(ordinal).map_or(&[], AsRef::as_ref)
     }
 
-    /// A decision.
+    /// Returns a decision.
     pub(super) fn get(&self, ordinal: u64) -> Option<PendingDecision> {
         self.queue.get(ordinal).map(|packed| packed::unpack(packed))
     }
 
-    /// A decision that showed one arm and heard nothing, and the reward that the learner was told of it; none: there is
-    /// more to it.
+    /// Returns a decision that showed one arm and has no events, with the reward that was learned of it, if one was.
+    /// Returns `None` for any other decision.
     pub(super) fn silent(&self, ordinal: u64) -> Option<(Silent, Option<f64>)> {
         let packed = self.queue.get(ordinal)?;
         let silent = Silent::of(packed)?;
         Some((silent, silent.reward(packed)))
     }
 
-    /// The rows of a decision that is [silent](Self::silent).
+    /// Returns the rows of a [silent](Self::silent) decision.
     pub(super) fn rows(&self, ordinal: u64, silent: Silent) -> EncodedRows {
         self.queue.get(ordinal).map(|packed| silent.rows(packed)).unwrap_or_default()
     }
 
-    /// The learner was told of a decision that is [silent](Self::silent), for the first time.
+    /// Stores the first observed reward of a [silent](Self::silent) decision.
     pub(super) fn told(&mut self, ordinal: u64, silent: Silent, told: &Told) {
         let Some(packed) = self.queue.get_mut(ordinal) else { return };
         let after = silent.told(packed, told, &mut self.room);
@@ -339,11 +340,11 @@ impl Pending {
         *packed = after;
     }
 
-    /// Puts a decision back after it was changed.
+    /// Replaces a decision with its changed form.
     pub(super) fn put(&mut self, ordinal: u64, decision: &PendingDecision) {
         let after = packed::pack(decision, &mut self.room);
         let Some(before) = self.queue.get_mut(ordinal) else { return };
-        // Its subject and what it showed stay; events only ever come.
+        // Neither the subject nor the shown arms ever change, and events are only added.
         let had = packed::events(before);
         let events = &decision.events;
         self.bytes = self.bytes + cost(&after, events.len(), 0) - cost(before, had, 0);
@@ -353,12 +354,12 @@ impl Pending {
         }
     }
 
-    /// The decision of this id.
+    /// Returns the ordinal of the decision with this id.
     pub(super) fn find(&self, id: DecisionId) -> Option<u64> {
         self.ids.find(id_word(id), self.queue.first(), |ordinal| packed::id(self.packed(ordinal)) == Some(id))
     }
 
-    /// The decision that an event was accepted for, and what became of the event.
+    /// Returns the decision that an event was accepted for, and the event's role.
     pub(super) fn event(&self, event: Key) -> Option<(u64, Accepted)> {
         let mut what = None;
         let ordinal = self.events.find(event.word(), self.queue.first(), |ordinal| {
@@ -369,8 +370,8 @@ impl Pending {
         what.map(|what| (ordinal, what))
     }
 
-    /// The latest decision made by `until_us` that showed the arm under this key of a subject, and of whose keys `fits`
-    /// says that it may be joined.
+    /// Returns the latest decision made by `until_us` that showed the arm to the subject with this key, and whose keys
+    /// satisfy `fits`.
     fn latest_of(&self, subject: Key, arm: u32, until_us: i64, fits: impl Fn(&[Key]) -> bool) -> Option<u64> {
         let made_by_then = |&ordinal: &u64| packed::at_us(self.packed(ordinal)) <= until_us;
         let all = self.showings.all(shown_word(subject, arm), self.queue.first());
@@ -382,15 +383,15 @@ impl Pending {
         })
     }
 
-    /// The latest decision made by `until_us` that showed the arm to the subject's id, of the newest [`SHOWINGS_MAX`]
-    /// that did: so it takes no more steps however many there are.
+    /// Returns the latest decision made by `until_us` that showed the arm to the subject's id. Only the newest
+    /// [`SHOWINGS_MAX`] showings are searched, which bounds the time that this takes.
     pub(super) fn latest_by_id(&self, subject: &Subject, arm: u32, until_us: i64) -> Option<u64> {
         let id = if subject.id.is_empty() { None } else { subject_keys(subject).next() };
         self.latest_of(id?, arm, until_us, |_| true)
     }
 
-    /// The same by the subject's session, which joins only where the event or the decision has no id: two people who
-    /// share a tab are two.
+    /// Returns the latest decision made by `until_us` that showed the arm to the subject's session. A session joins
+    /// only if the event or the decision has no subject id: two people who share a tab are two subjects.
     pub(super) fn latest_by_session(&self, subject: &Subject, arm: u32, until_us: i64) -> Option<u64> {
         let named = !subject.id.is_empty();
         let session = subject_keys(subject).nth(usize::from(named))?;
@@ -398,7 +399,7 @@ impl Pending {
         self.latest_of(session, arm, until_us, |keys| !named || keys.first() == Some(&session))
     }
 
-    /// The same without its indices: for a snapshot, cheap however many there are.
+    /// Returns a copy without indices for a snapshot. It is cheap for any number of decisions.
     pub(super) fn without_indices(&self) -> Self {
         let (queue, waiting, dropped_us, bytes) = (self.queue.clone(), self.waiting, self.dropped_us, self.bytes);
         Self { queue, waiting, dropped_us, bytes, ..Self::default() }
@@ -414,12 +415,12 @@ impl Pending {
         &self.queue
     }
 
-    /// Begins the queue at an ordinal, as a snapshot is read.
+    /// Makes the queue start at an ordinal, for reading a snapshot.
     pub(super) fn start_at(&mut self, first: u64) {
         self.queue = Chunks::starting_at(first);
     }
 
-    /// Adds a decision that a snapshot holds; says whether it is one.
+    /// Adds a decision from a snapshot. Returns `false` if the bytes are not a decision.
     pub(super) fn restore(&mut self, packed: &[u8]) -> bool {
         let (Some(_), Some(found_by)) = (packed::id(packed), packed::found_by(packed)) else { return false };
         let FoundBy { subjects, events, arms } = found_by;

@@ -1,4 +1,4 @@
-//! Answers to reward events: what became of each, and what its reporter should know about it.
+//! Answers to reward events.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use crate::slot::{ArmId, Definition};
 /// Answer to a reward event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RewardAnswer {
-    /// What became of the event.
+    /// Status of the event.
     pub outcome: RewardOutcome,
-    /// What its reporter should know beside that, if anything.
+    /// Remark for the reporter, if there is one.
     pub note: Option<Box<RewardNote>>,
 }
 
 impl RewardAnswer {
-    /// An answer that the outcome says all of.
+    /// Creates an answer without a remark.
     pub fn new(outcome: RewardOutcome) -> Self {
         Self { outcome, note: None }
     }
@@ -28,49 +28,50 @@ impl RewardAnswer {
 /// Remark on a reward event.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RewardNote {
-    /// Its kind is not part of the slot's goal, so that it changed no reward.
+    /// The event's kind is not part of the slot's goal, so the event changed no reward.
     OtherKind {
         /// The kind.
         kind: String,
-        /// The slot's definition, for its kinds.
+        /// Definition of the slot, which names the goal's kinds.
         definition: Arc<Definition>,
     },
-    /// Its id was used before, for something else.
+    /// The event's id was used before, for a different event.
     Other(FirstEvent),
-    /// It came too late, or tells of what happened too late.
+    /// The event came too late, or reports something that happened too late.
     Late(Lateness),
 }
 
 /// First event of an id, as far as it is remembered.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FirstEvent {
-    /// The decision that it was counted for.
+    /// Decision that the event was counted for.
     pub decision: Option<DecisionId>,
-    /// Its kind.
+    /// Kind of the event.
     pub kind: Option<String>,
-    /// Its value.
+    /// Value of the event.
     pub value: Option<f64>,
-    /// The arm that it was about.
+    /// Arm of the event.
     pub arm: Option<ArmId>,
-    /// It took another event back.
+    /// `true` if the event reversed another one.
     pub reversal: bool,
-    /// When it came, microseconds since 1970.
+    /// Time of arrival, microseconds since 1970.
     pub came_us: Option<i64>,
 }
 
-/// Times of an event that is late, microseconds since 1970, and the spans that they are held against, microseconds.
+/// Times of a late event, microseconds since 1970, and the limits that it exceeds, microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lateness {
-    /// When its decision was made, where that is known.
+    /// Time of its decision, if known.
     pub decided_us: Option<i64>,
-    /// When it happened, by its reporter's clock.
+    /// Time at which it happened, by the reporter's clock.
     pub happened_us: i64,
-    /// When it came.
+    /// Time of arrival.
     pub came_us: i64,
-    /// How long after a decision what happens counts.
+    /// Reward window: time after a decision within which events count.
     pub window_us: i64,
-    /// How much later a report of that may come.
+    /// Grace period: additional time for a report of such an event.
     pub grace_period_us: i64,
-    /// How long after a decision its rewards may be taken back, where the event would take something back.
+    /// Reversal window: time after a decision within which its rewards may be reversed. `None` unless the event would
+    /// reverse something.
     pub reversal_window_us: Option<i64>,
 }

@@ -1,8 +1,9 @@
-//! Revisions as a snapshot holds them: every distinct arm once. *Persisted.*
+//! Encoding of revisions in a snapshot. *Persisted.*
 //!
-//! Two hundred revisions of a slot with thousands of arms differ in a few of them, so the places of a revision's arms
-//! in the table of all arms are mostly a few stretches. Rules and arm shares stand in tables of their own in the same
-//! way. All are told apart by value, so equal states give equal bytes however their memory is shared.
+//! Two hundred revisions of a slot with thousands of arms differ in few of them. So every distinct arm is written once,
+//! in a table, and a revision names its arms by their places there, which are mostly a few stretches. Rules and
+//! probability bounds have tables of their own. Entries are compared by value, so equal states give equal bytes however
+//! their memory is shared.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -34,7 +35,7 @@ struct PersistedRevision {
     #[serde(default, skip_serializing_if = "Actor::is_empty")]
     actor: Actor,
     change: String,
-    /// Without its arms, rules and arm shares.
+    /// Definition without its arms, rules and probability bounds.
     definition: Definition,
     /// Places in the table of arms, one by one, as earlier versions wrote them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -45,14 +46,14 @@ struct PersistedRevision {
     /// Places in the table of rules.
     #[serde(default)]
     rules: Vec<u32>,
-    /// The place in the table of arm shares.
+    /// Place in the table of probability bounds.
     #[serde(default)]
     shares: Option<u32>,
     #[serde(default)]
     own_bytes: u64,
 }
 
-/// A table of values, each once; `K` is what most values of one key have in common.
+/// Table of distinct values. `K` is a key that all versions of a value share.
 struct Table<'a, K, T> {
     values: Vec<&'a T>,
     known: HashMap<K, Vec<u32>>,
@@ -63,10 +64,10 @@ impl<'a, K: std::hash::Hash + Eq, T> Table<'a, K, T> {
         Self { values: Vec::new(), known: HashMap::new() }
     }
 
-    /// Returns the place of a value, which is added if it is not there yet.
+    /// Returns the place of a value, adding it if necessary.
     fn place(&mut self, key: K, value: &'a T, same: impl Fn(&T, &T) -> bool) -> Option<u32> {
         let versions = self.known.entry(key).or_default();
-        // The newest version first: most values are as they were.
+        // The newest version comes first, because most values are unchanged.
         if let Some(&place) = versions.iter().rev().find(|&&place| same(self.values[place as usize], value)) {
             return Some(place);
         }

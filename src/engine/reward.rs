@@ -1,4 +1,4 @@
-//! What a reward event does to a slot.
+//! Effect of a reward event on a slot.
 
 use std::sync::Arc;
 
@@ -22,56 +22,56 @@ use crate::{
     stats::math,
 };
 
-/// Values of a kind before any is winsorized: a quantile of a handful is none.
+/// Smallest number of values of a kind before any is winsorized. A quantile of fewer says nothing.
 const WINSORIZE_FROM: f64 = 100.0;
 
-/// How far the clock of whoever reports an event may be off at least, microseconds; a goal's grace period may allow more.
+/// Smallest tolerance for the clock of an event's reporter, microseconds. A goal's grace period may allow more.
 const CLOCK_SKEW_US: i64 = 5 * 60 * 1_000_000;
 
-/// What became of a reward event.
+/// Status of a reward event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RewardOutcome {
-    /// Counted, as a kind of the goal or as another.
+    /// The event was counted, as a kind of the goal or as another kind.
     Accepted,
-    /// Its id was accepted before.
+    /// The event's id was accepted before.
     Duplicate,
-    /// Its decision is older than the window.
+    /// The event's decision is older than the window.
     Late,
-    /// No decision is known that it could belong to.
+    /// No known decision matches the event.
     Unmatched(Unmatched),
-    /// It cannot be counted as it is.
+    /// The event cannot be counted as it is.
     Rejected(Rejection),
 }
 
-/// Why an event matches nothing.
+/// Reason why an event matches nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unmatched {
-    /// There is no such slot.
+    /// The slot does not exist.
     Slot,
-    /// There is no such decision.
+    /// No decision has this id.
     Decision,
-    /// The decision is another slot's.
+    /// The decision belongs to another slot.
     OtherSlot,
     /// The decision did not show that arm.
     Arm,
     /// No decision within the window showed that arm to that subject.
     Subject,
-    /// The event to take back is not known.
+    /// The event to reverse is not known.
     Reversed,
 }
 
-/// Why an event cannot be counted.
+/// Reason why an event cannot be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rejection {
     /// The decision shows several arms, and the event names none.
     ArmNeeded,
-    /// The kind uses the value, and there is none.
+    /// The kind uses the value, and the event has none.
     ValueNeeded,
-    /// It takes back a reversal.
+    /// The event reverses a reversal.
     ReversalOfReversal,
-    /// It takes back an event that was taken back before.
+    /// The event reverses an event that was reversed before.
     AlreadyReversed,
-    /// The decision has as many events as it may.
+    /// The decision has as many events as it may have.
     TooManyEvents,
 }
 
@@ -162,7 +162,8 @@ impl SlotState {
         Ok(RewardAnswer::with(RewardOutcome::Accepted, note))
     }
 
-    /// Whether an event is too late for its decision: by its own time, or by ours where the reporter's clock is ahead.
+    /// Returns `true` if an event is too late for its decision: by its own time, or by the service's time if the
+    /// reporter's clock is ahead.
     fn is_late(&self, at_us: i64, event: &Rewarded, at: Place, decision: &PendingDecision) -> bool {
         let goal = &self.definition.goal;
         let happened_us = event.time_us.min(at_us).saturating_sub(decision.at_us);
@@ -173,7 +174,7 @@ impl SlotState {
         at.queue == Queue::Finished || happened_us > goal.window_us
     }
 
-    /// The answer to an event that is too late.
+    /// Returns the answer to an event that is too late.
     fn late(&self, at_us: i64, event: &Rewarded, decided_us: Option<i64>) -> RewardAnswer {
         let goal = &self.definition.goal;
         let takes_back = event.reverses.is_some() || goal.takes_back(&event.kind);
@@ -188,18 +189,18 @@ impl SlotState {
         RewardAnswer::with(RewardOutcome::Late, RewardNote::Late(lateness))
     }
 
-    /// How long the ids of events that name no decision are remembered, microseconds: beyond the window and the grace
-    /// period there is no decision that such an event could still join.
+    /// Time for which ids of events that name no decision are remembered, microseconds. After the window and the grace
+    /// period there is no decision left that such an event could join.
     fn event_memory_us(&self) -> i64 {
         self.definition.goal.patience_us().saturating_add(CLOCK_SKEW_US).max(EVENT_MEMORY_US)
     }
 
-    /// How far the clock of whoever reports an event may be off, microseconds.
+    /// Tolerance for the clock of an event's reporter, microseconds.
     fn clock_skew_us(&self) -> i64 {
         self.definition.goal.grace_period_us().max(CLOCK_SKEW_US)
     }
 
-    /// The place of the decision that an event belongs to.
+    /// Returns the place of the decision that an event belongs to.
     fn find(&self, at_us: i64, event: &Rewarded) -> Result<Place, RewardAnswer> {
         let Some(id) = event.decision else { return self.find_by_subject(at_us, event) };
         match self.look_up(|queue| queue.find(id)) {
@@ -212,7 +213,7 @@ impl SlotState {
     fn find_by_subject(&self, at_us: i64, event: &Rewarded) -> Result<Place, RewardAnswer> {
         let goal = &self.definition.goal;
         let takes_back = goal.takes_back(&event.kind);
-        // Its decision is gone, and so may be the memory of its own id.
+        // An event this old has lost its decision, and the memory of its own id may be lost too.
         let age_us = at_us.saturating_sub(event.time_us);
         let most_us = goal.window_us.saturating_add(self.clock_skew_us());
         let most_us = if takes_back { most_us.max(goal.reversal_window_us()) } else { most_us };
@@ -225,18 +226,18 @@ impl SlotState {
         let find = |latest: &dyn Fn(&Pending) -> Option<u64>| {
             if takes_back { self.look_up(latest) } else { latest(&self.pending).map(Place::pending) }
         };
-        // The subject's id comes first in both queues: what somebody bought is given back before what a nameless shopper
-        // in the same session was shown since.
+        // The subject's id goes first, in both queues: a person's purchase is refunded before anything that an
+        // anonymous shopper in the same session was shown since.
         let by = |until_us| {
             let by_id = find(&|queue| queue.latest_by_id(subject, arm, until_us));
             by_id.or_else(|| find(&|queue| queue.latest_by_session(subject, arm, until_us)))
         };
-        // What was shown only after the event cannot have brought it about, unless the clock that says so is behind.
+        // A showing after the event cannot have caused it, unless the clock of the reporter is behind.
         let latest = by(event.time_us).or_else(|| by(event.time_us.saturating_add(self.clock_skew_us())));
         latest.ok_or(unmatched(Unmatched::Subject))
     }
 
-    /// Whether a decision that is not there is one that was forgotten: its id still says when it was made.
+    /// Returns `true` if a missing decision was forgotten. Its id still says when it was made.
     fn is_gone(&self, at_us: i64, id: DecisionId) -> bool {
         let closed = at_us.saturating_sub(id.at_us()) > self.definition.goal.window_us;
         id.slot() == self.number && (closed || self.pending.dropped(id.at_us()))
@@ -252,7 +253,7 @@ impl SlotState {
         let reversed = event_key(reversed);
         let Some(at) = self.look_up(|queue| queue.event(reversed).map(|known| known.0)) else {
             let first = self.memory.find(reversed);
-            // It was counted, or belonged to a decision that is forgotten.
+            // The event was counted without naming its decision, or belonged to one that is forgotten.
             if first.is_some() {
                 return Err(self.late(at_us, event, event.decision.map(DecisionId::at_us)));
             }
@@ -278,7 +279,7 @@ impl SlotState {
         known.what = Accepted::Reversed;
         if let Some(place) = decision.shown.iter().position(|shown| shown.arm == arm) {
             let counted = &mut decision.shown[place].counted;
-            // What did not count breaks no silence when it is taken back either.
+            // An event that does not count does not end silence, and neither does its reversal.
             if let Some(i) = counted.iter().position(|counted| counted.event == reversed) {
                 let taken = counted.remove(i);
                 if counted.is_empty() {
@@ -298,8 +299,8 @@ impl SlotState {
         Ok(RewardAnswer::new(RewardOutcome::Accepted))
     }
 
-    /// The event's value as it is learned: where its kind is winsorized, at most that quantile of the values so far.
-    /// What is never learned is no value to go by either.
+    /// Returns the event's value as it is learned. If its kind is winsorized, the value is limited to that quantile of
+    /// the values so far. Values that are never learned do not enter the quantile.
     fn winsorized(&mut self, event: &Rewarded, frozen: bool) -> Option<f64> {
         let value = event.value?;
         let Some(share) = self.definition.goal.kind(&event.kind).and_then(|kind| kind.winsorize) else {
@@ -313,7 +314,7 @@ impl SlotState {
         Some(most.map_or(value, |most| value.clamp(-most, most)))
     }
 
-    /// Brings counters and learner to the reward that a shown arm's events now give.
+    /// Updates counters and learner to the reward that a shown arm's events now give.
     fn settle(&mut self, at_us: i64, at: Place, decision: &mut PendingDecision, place: usize) {
         self.settle_position(at_us, decision, place);
         let shown = &mut decision.shown[place];
@@ -336,7 +337,7 @@ impl SlotState {
             return;
         }
         if self.definition.goal.click_model == ClickModel::Cascade {
-            // Whoever got down to here saw what stands above.
+            // A shopper who rewarded this arm saw the arms above it.
             for place in 0..=place {
                 self.learn_arm(at_us, at, decision, place);
             }
@@ -345,8 +346,8 @@ impl SlotState {
         }
     }
 
-    /// Tells the positions of a shown arm that became rewarded, or no longer is. What they were not told because
-    /// learning was frozen they are told when the arm is settled next.
+    /// Updates the position model after a shown arm became rewarded, or stopped being so. An update that frozen
+    /// learning prevented is made up for when the arm is settled next.
     fn settle_position(&mut self, at_us: i64, decision: &mut PendingDecision, place: usize) {
         let frozen = decision.frozen || self.definition.controls.freeze_learning();
         if frozen || decision.shown.iter().all(|shown| shown.overlap <= 0.0) {
@@ -370,7 +371,7 @@ impl SlotState {
         }
     }
 
-    /// Learns what a decision has come to for each arm that it showed.
+    /// Learns the present reward of each arm that a pending decision showed.
     pub(super) fn learn(&mut self, at_us: i64, ordinal: u64) {
         if self.accounting || self.definition.controls.freeze_learning() {
             return;
@@ -388,8 +389,8 @@ impl SlotState {
         }
     }
 
-    /// Learns a decision that showed one arm and heard nothing, without unpacking more of it than that takes; says
-    /// whether it is one.
+    /// Learns a decision that showed one arm and has no events, decoding no more of it than needed. Returns `false` if
+    /// the decision is not of that kind.
     fn learn_silent(&mut self, at_us: i64, ordinal: u64) -> bool {
         let goal = &self.definition.goal;
         if goal.click_model != ClickModel::None {
@@ -401,7 +402,7 @@ impl SlotState {
             return true;
         }
         if told.is_some() {
-            // What silence is worth has changed since.
+            // The goal's reward of silence has changed since.
             return false;
         }
         let decisions_since_shown = self.pending.made().saturating_sub(ordinal + 1);
@@ -416,8 +417,8 @@ impl SlotState {
         true
     }
 
-    /// Tells the learner the reward that a shown arm's events now give, or the difference to what it was told; says
-    /// whether there was anything to tell.
+    /// Learns the reward that a shown arm's events now give, or revises what was learned before. Returns `false` if
+    /// there was nothing to learn.
     fn learn_arm(&mut self, at_us: i64, at: Place, decision: &mut PendingDecision, place: usize) -> bool {
         if decision.frozen {
             return false;
@@ -429,12 +430,12 @@ impl SlotState {
         let rows = shown.rows.as_ref().unwrap_or(&decision.rows);
         let arm = shown.arm;
         let told = match &shown.told {
-            // It was not to be learned when it was finished, so there is nothing to revise.
+            // The decision was not learned before it was finished, so there is nothing to revise.
             None if at.queue == Queue::Finished => return false,
             None => {
                 let weight = match self.definition.goal.click_model {
                     ClickModel::PositionBased => self.positions.exposure(place),
-                    // Nobody is known to have seen it: nothing is learned of it.
+                    // The arm is not known to have been seen, so nothing is learned of it.
                     ClickModel::Cascade if place >= seen(&decision.seen()) => return false,
                     ClickModel::None | ClickModel::Cascade => 1.0,
                 };
@@ -442,7 +443,7 @@ impl SlotState {
                 self.sum_learned(at, decision, arm, y);
                 Told { reward: y, receipt: Arc::make_mut(&mut self.learner).observe(observation, rows) }
             }
-            // A difference of exactly zero has nothing to tell.
+            // A difference of exactly zero changes nothing.
             Some(told) if told.reward.total_cmp(&y).is_eq() => return false,
             Some(Told { reward, receipt }) => {
                 self.sum_learned(at, decision, arm, y - reward);

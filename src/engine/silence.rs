@@ -1,4 +1,4 @@
-//! What time does to a slot: silence becomes a lesson, windows close, and what is known of positions fades.
+//! Effects of time on a slot: silence is learned, windows close, and the position model fades.
 
 use super::{closed::Told, finished::PENDING_ROOM, packed, state::SlotState};
 use crate::{
@@ -7,19 +7,19 @@ use crate::{
     stats::{QuantileSketch, math},
 };
 
-/// Of the delays of rewards so far, this share must have been shorter for silence to count as the default reward.
+/// Share of all delays so far that must be shorter than a silence before it counts as the default reward.
 const SILENCE_SHARE: f64 = 0.95;
 
-/// Decisions that one event closes, or whose silence it learns, at most: what is left waits for the next event, so
-/// that none takes seconds.
+/// Largest number of decisions that one event closes, or whose silence it learns, so that no event takes seconds. The
+/// next event continues.
 const AT_ONCE_MAX: usize = 64;
 
-/// Positions fade in steps of at least this part.
+/// Smallest decay in which the position model fades.
 const FADE_STEP: f64 = 1e-3;
 
 impl SlotState {
-    /// Drops the decisions whose window and grace period are over, and the oldest where there are too many; what was not
-    /// learned of them yet is learned now. Those that were rewarded are kept for their reversals.
+    /// Drops the pending decisions whose window and grace period are over, and the oldest ones if there are too many.
+    /// Each is learned first, if it was not before, and kept as finished if it was rewarded.
     pub(super) fn close(&mut self, at_us: i64, mut told: Option<&mut Told<'_>>) {
         self.close_finished(at_us, told.as_deref_mut());
         let horizon_us = at_us.saturating_sub(self.definition.goal.patience_us());
@@ -33,9 +33,9 @@ impl SlotState {
         }
     }
 
-    /// Learns the silence that has lasted long enough: longer than 95 % of the delays there were, or overtaken
-    /// by rewards of later decisions further than 95 % of rewards ever were (so where rewards are reported in
-    /// batches, a batch tells of all that it covers).
+    /// Learns silence that has lasted long enough: longer than 95 % of all delays so far, or overtaken by rewards of
+    /// later decisions by more than 95 % of all lags so far. Where rewards are reported in batches, a batch thereby
+    /// ends the silence of all decisions that it covers.
     pub(super) fn learn_silence(&mut self, at_us: i64) {
         if self.accounting || self.definition.controls.freeze_learning() {
             return;
@@ -53,19 +53,20 @@ impl SlotState {
         }
     }
 
-    /// 95 % of these microseconds were fewer; the window where none is known.
+    /// Returns the 95 % quantile of the sketch, at most the reward window, in microseconds. If the sketch is empty,
+    /// returns the window.
     #[expect(clippy::cast_possible_truncation, reason = "a quantile of microseconds is one")]
     fn most(&self, of: &QuantileSketch) -> i64 {
         let window_us = self.definition.goal.window_us;
         of.quantile(SILENCE_SHARE).map_or(window_us, |us| (us.ceil() as i64).min(window_us))
     }
 
-    /// Rewards most often come within this time, microseconds.
+    /// Time within which most rewards arrive, microseconds.
     pub(super) fn patience_us(&self) -> i64 {
         self.most(&self.delays)
     }
 
-    /// Lets what is known of the positions fade, once that is worth a step.
+    /// Fades the position model, once the decay is worth a step.
     pub(super) fn fade_positions(&mut self, at_us: i64) {
         let half_life_us = self.definition.controls.half_life_us();
         let retained = math::exp2(-((at_us - self.positions_faded_us) as f64 / half_life_us as f64));

@@ -1,18 +1,17 @@
-//! A state as bytes, in sections that are written and read one at a time. *Persisted.*
+//! Snapshot: a state as bytes, in sections that are written and read one at a time. *Persisted.*
 //!
 //! ```text
 //! "SLOTSNAP"   8 bytes
-//! version      u32, big endian like all that follows
-//! position     u64: of the last event that is in the state
+//! version      u32, big endian like all integers that follow
+//! position     u64: position of the last event that is in the state
 //! journal      16 bytes: identity of the journal that the state is a fold of
 //! chain        32 bytes: hash of that journal's batches up to the position
 //! checksum     u32: CRC-32 of the above
 //! sections, each:
 //!   length     u64: of the body
 //!   checksum   u32: CRC-32 of the section's number (u32, from 0), the length and the body
-//!   body       MessagePack, structs by field name: the ledger; for each slot itself, then the decisions
-//!              that wait, the events it remembers, the requests and what subjects were shown, a chunk at a time;
-//!              at last the end
+//!   body       MessagePack, structs by field name: first the ledger; then for each slot its state, followed by its
+//!              pending and finished decisions, event ids, requests and exposure, one chunk at a time; last the end
 //! ```
 //!
 //! A program reads only the version that it writes. It recognises older and newer versions by their header and refuses
@@ -36,7 +35,7 @@ use super::{
 use crate::slot::SlotId;
 
 const MAGIC: &[u8; 8] = b"SLOTSNAP";
-/// The version that is written, and the only one that is read. Raise it with every change of what a section holds.
+/// Version that is written, and the only one that is read. Raise it with every change to the content of a section.
 const VERSION: u32 = 6;
 /// Last version whose header has no [`Origin`].
 const LAST_WITHOUT_ORIGIN: u32 = 4;
@@ -49,31 +48,31 @@ pub const HEADER: usize = PREFIX + 8 + 16 + 32 + 4;
 /// Bytes before the body of a section.
 pub const FRAME: usize = 8 + 4;
 
-/// The body of the last section: its variant's name.
+/// Body of the last section: the name of its variant.
 const END: &[u8] = b"\xa3End";
 
-/// Why bytes are not a state.
+/// Reason why bytes are not a state.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    /// They do not begin as a snapshot does, end before it does, or go on after it.
+    /// The bytes do not begin like a snapshot, end too early, or go on after its end.
     #[error("it is not a whole snapshot: it ends, or goes wrong, at byte {0}")]
     Truncated(u64),
-    /// They were written by a newer version.
+    /// The bytes were written by a newer version.
     #[error("its format is version {0}, newer than this program's {VERSION}; run the newer program")]
     Version(u32),
     /// The bytes were written by an older version.
     #[error("its format is version {0}, and this program reads only version {VERSION}; run the program that wrote it")]
     Older(u32),
-    /// They were damaged.
+    /// The bytes are damaged.
     #[error("the checksum of what begins at byte {0} is wrong: it was damaged")]
     Checksum(u64),
-    /// A section does not hold what it should.
+    /// A section has the wrong content.
     #[error("what begins at byte {0} cannot be read: {1}")]
     Body(u64, String),
 }
 
-/// Journal that a state is a fold of, and the hash of that journal's batches up to the state's position. The shell knows
-/// both and hands them in; neither is part of the state.
+/// Journal that a state is a fold of, and the hash of that journal's batches up to the state's position. The caller
+/// knows both; neither is part of the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Origin {
     /// Identity of the journal.
@@ -82,17 +81,17 @@ pub struct Origin {
     pub chain: [u8; 32],
 }
 
-/// A state as it was at one moment, to be written while the state itself goes on: everything large is shared.
+/// State as of one moment, to be written while the original continues to change. Everything large is shared.
 #[derive(Debug)]
 pub struct Frozen(State);
 
 impl Frozen {
-    /// The position of its last event.
+    /// Position of its last event.
     pub fn position(&self) -> u64 {
         self.0.position()
     }
 
-    /// Bytes of the snapshot, some at a time.
+    /// Bytes of the snapshot, one section at a time.
     pub fn sections<'a>(
         &'a self,
         origin: &Origin,
@@ -102,14 +101,15 @@ impl Frozen {
 }
 
 impl State {
-    /// The state as it is now: microseconds of work per slot, and per ten thousand decisions that wait.
+    /// Returns a copy of the state for writing. This takes microseconds per slot, and per ten thousand pending
+    /// decisions.
     pub fn freeze(&self) -> Frozen {
         let slots = self.slots().map(|(id, slot)| (id.clone(), slot.without_indices())).collect();
         Frozen(Self { ledger: self.ledger.clone(), slots })
     }
 }
 
-/// Where each of a slot's queues begins: the ordinals of their oldest items.
+/// Ordinals of the oldest items of a slot's queues.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Firsts {
     pending: u64,
@@ -168,7 +168,7 @@ fn sections_of<'a>((slot, state): (&'a SlotId, &'a SlotState)) -> impl Iterator<
         .chain(past)
 }
 
-/// Header of a snapshot of the version that is written.
+/// Returns the header of a snapshot of the version that is written.
 pub fn header(position: u64, origin: &Origin) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER);
     bytes.extend_from_slice(MAGIC);
@@ -198,7 +198,7 @@ fn framed(number: u32, section: &SectionRef<'_>) -> Result<Vec<u8>, rmp_serde::e
     Ok(bytes)
 }
 
-/// The state as bytes, some at a time.
+/// Bytes of the state, one section at a time.
 pub fn sections<'a>(
     state: &'a State,
     origin: &Origin,
@@ -210,7 +210,7 @@ pub fn sections<'a>(
     std::iter::once(Ok(header(state.position(), origin))).chain(framed)
 }
 
-/// The state as bytes, of no journal: for tests and for comparing states.
+/// Returns the bytes of the state without a journal, for tests and for comparing states.
 pub fn encode(state: &State) -> Result<Vec<u8>, rmp_serde::encode::Error> {
     let mut bytes = Vec::new();
     for section in sections(state, &Origin::default()) {
@@ -219,13 +219,13 @@ pub fn encode(state: &State) -> Result<Vec<u8>, rmp_serde::encode::Error> {
     Ok(bytes)
 }
 
-/// Reads a state, a section at a time.
+/// Reader of a state, one section at a time.
 #[derive(Debug)]
 pub struct Decoder {
     position: u64,
     /// Journal that the snapshot belongs to.
     origin: Origin,
-    /// Bytes read.
+    /// Number of bytes that were read.
     at: u64,
     sections: u32,
     ended: bool,
@@ -237,19 +237,19 @@ fn number(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte))
 }
 
-/// Version that a snapshot's first bytes name.
+/// Returns the version that a snapshot's first bytes name.
 fn version_of(prefix: &[u8; PREFIX]) -> u32 {
     u32::try_from(number(&prefix[8..])).unwrap_or(u32::MAX)
 }
 
 impl Decoder {
-    /// Length of the header that begins with these bytes, prefix included. A newer version is taken to have as much as
-    /// this one.
+    /// Returns the length of the header that begins with these bytes, prefix included. A newer version is assumed to
+    /// have a header as long as this one's.
     pub fn header_length(prefix: &[u8; PREFIX]) -> usize {
         if version_of(prefix) <= LAST_WITHOUT_ORIGIN { HEADER_WITHOUT_ORIGIN } else { HEADER }
     }
 
-    /// Begins with the bytes before the first section.
+    /// Creates a decoder from the bytes before the first section.
     pub fn new(header: &[u8]) -> Result<Self, SnapshotError> {
         let truncated = || SnapshotError::Truncated(header.len() as u64);
         let prefix = header.first_chunk::<PREFIX>().ok_or_else(truncated)?;
@@ -281,7 +281,7 @@ impl Decoder {
         })
     }
 
-    /// The position of the last event that is in the state.
+    /// Position of the last event that is in the state.
     pub fn position(&self) -> u64 {
         self.position
     }
@@ -291,22 +291,22 @@ impl Decoder {
         self.origin
     }
 
-    /// How long the body is that follows a frame, bytes.
+    /// Returns the length of the body that follows a frame, bytes.
     pub fn length(frame: &[u8; FRAME]) -> u64 {
         number(&frame[..8])
     }
 
-    /// Whether the last section was read.
+    /// Returns `true` once the last section was read.
     pub fn ended(&self) -> bool {
         self.ended
     }
 
-    /// That the bytes ended before the last section did, or after it.
+    /// Returns the error for bytes that end before the last section, or continue after it.
     pub fn truncated(&self) -> SnapshotError {
         SnapshotError::Truncated(self.at)
     }
 
-    /// Takes the next section; with `verify_only`, looks at its checksum alone.
+    /// Reads the next section. With `verify_only`, only checks its checksum.
     pub fn section(&mut self, frame: &[u8; FRAME], body: &[u8], verify_only: bool) -> Result<(), SnapshotError> {
         let length = body.len() as u64;
         if length != Self::length(frame) {
@@ -328,7 +328,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Says whether the section may stand here, and is whole.
+    /// Adds a section to the state. Returns `false` if it may not come here, or is not whole.
     fn take(&mut self, section: Section) -> bool {
         match (section, &mut self.slot) {
             (Section::Ledger(ledger), None) if self.sections == 0 => self.state.ledger = ledger,
@@ -343,7 +343,7 @@ impl Decoder {
                 self.slot = Some((slot, state));
             }
             (Section::Pending(packed), Some((_, state))) => {
-                // Only the first is read in full: the same program wrote all of them.
+                // The first decision is read in full, and no other, because one program wrote all of them.
                 let readable = packed.first().is_none_or(|packed| packed::check(packed));
                 return readable && packed.iter().all(|packed| state.pending.restore(packed));
             }
@@ -381,7 +381,7 @@ impl Decoder {
         }
     }
 
-    /// The state, once the last section was read.
+    /// Returns the state, once the last section was read.
     pub fn finish(self) -> Result<State, SnapshotError> {
         if !self.ended {
             return Err(self.truncated());
@@ -393,7 +393,7 @@ impl Decoder {
     }
 }
 
-/// The state in the bytes.
+/// Decodes a state.
 pub fn decode(bytes: &[u8]) -> Result<State, SnapshotError> {
     let truncated = |at: usize| SnapshotError::Truncated(at as u64);
     let prefix = bytes.first_chunk::<PREFIX>().ok_or(truncated(bytes.len()))?;

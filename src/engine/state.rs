@@ -30,120 +30,120 @@ use crate::{
     stats::QuantileSketch,
 };
 
-/// One slot. *Persisted.*
+/// State of one slot. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SlotState {
     pub(super) number: u32,
     pub(super) revision: u64,
-    /// Bytes that the arms of the definition take; rebuilt from it.
+    /// Bytes that the definition's arms take. Not persisted: it follows from the definition.
     #[serde(skip)]
     pub(super) arms_bytes: usize,
-    /// That of the newest revision.
+    /// Definition of the newest revision.
     #[serde(skip, default = "nothing")]
     pub(super) definition: Arc<Definition>,
     #[serde(with = "super::revisions")]
     pub(super) revisions: Arc<Vec<Revision>>,
-    /// By their names; the rest is rebuilt from the definition.
+    /// Persisted by name only: the rest follows from the definition.
     #[serde(with = "super::view::names")]
     pub(super) arms: Arc<ArmTable>,
     pub(super) learner: Arc<Learner>,
     pub(super) pending: Pending,
-    /// Decisions that were rewarded and wait no longer, for what takes their rewards back.
+    /// Rewarded decisions whose window is over. They are kept because their rewards may still be reversed.
     pub(super) finished: Pending,
-    /// What was forgotten before its time because there was too much.
+    /// Numbers of items that were forgotten early because there were too many.
     pub(super) forgotten: Parts,
     pub(super) counters: Counters,
-    /// One per arm that was ever shown.
+    /// Tallies per arm that was ever shown.
     pub(super) tallies: Arc<Vec<Tally>>,
-    /// What was counted since the goal changed; `None` if it never did.
+    /// Sums since the goal changed, or `None` if it never did.
     pub(super) goal_sums: Option<Arc<GoalSums>>,
-    /// Events that were counted without naming their decision.
+    /// Counted events that did not name their decision.
     pub(super) memory: EventMemory,
-    /// Decisions with a request id that may still be repeated, and when each was made.
+    /// Decisions with a request id that may still be repeated.
     #[serde(skip)]
     pub(super) requests: Chunks<Repeatable>,
-    /// How many arms those decisions show.
+    /// Number of arms that those decisions show.
     #[serde(skip)]
     pub(super) request_arms: usize,
-    /// From a decision to the first event that counts for an arm it showed, microseconds.
+    /// Times from a decision to the first event that counts for an arm that it showed, microseconds.
     pub(super) delays: QuantileSketch,
-    /// The newest decision that was ever rewarded, microseconds since 1970.
+    /// Time of the newest decision that was ever rewarded, microseconds since 1970.
     pub(super) watermark_us: i64,
-    /// From a decision to the watermark when its first event came, microseconds.
+    /// Times from a decision to the watermark at the moment its first event arrived, microseconds.
     pub(super) lags: QuantileSketch,
-    /// The values of each kind that is winsorized.
+    /// Values of each kind that is winsorized.
     pub(super) values: BTreeMap<String, QuantileSketch>,
-    /// How often each position of a slate is looked at.
+    /// Model of how often each position of a slate is looked at.
     pub(super) positions: Positions,
     pub(super) positions_faded_us: i64,
-    /// The product of all their fading, as a logarithm.
+    /// Natural logarithm of the product of all decay that `positions` has had.
     pub(super) positions_ln_retained: f64,
-    /// What subjects were shown, where anything asks for it.
+    /// Exposure: what subjects were shown lately, if a control or a rule needs it.
     pub(super) past: Past,
-    /// What it is judged by.
+    /// Sums from which the report is computed.
     pub(super) insight: Arc<Insight>,
     /// The definition's rules, compiled.
     #[serde(skip)]
     pub(super) rules: Arc<RuleBook>,
-    /// It only counts, see [`State::accounting`]; never written.
+    /// `true` if the slot only keeps accounts, see [`State::accounting`]. Never written.
     #[serde(skip)]
     pub(super) accounting: bool,
 }
 
-/// The kind of change that sets the availability of arms.
+/// Kind of change that sets the availability of arms.
 pub(super) const AVAILABILITY: &str = "availability";
 
-/// A decision that may be repeated and when it was made, microseconds since 1970; none only where one is no longer.
+/// Decision that a retry may repeat, with its time in microseconds since 1970. `None` stands for one that was removed.
 pub(super) type Repeatable = Option<(i64, Arc<Decided>)>;
 
-/// Stands in for a definition until it is brought back from the revisions.
+/// A placeholder until the definition is restored from the revisions.
 fn nothing() -> Arc<Definition> {
     Arc::new(Definition::empty())
 }
 
-/// Everything that the journal's events made true. *Persisted.*
+/// State of the service: the fold of the journal's events. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
     pub(super) ledger: Ledger,
     pub(super) slots: Slots,
 }
 
-/// What applying an event did.
+/// Effect of an event that was applied.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Applied {
-    /// A slot changed, or nothing did because it is gone.
+    /// A slot changed, or nothing did because the slot is gone.
     Change,
-    /// A decision was taken in.
+    /// A decision was added.
     Decision,
-    /// A reward event was dealt with.
+    /// A reward event was processed.
     Reward(RewardAnswer),
 }
 
 impl State {
-    /// An empty state that keeps accounts and learns nothing: rewards join their decisions and are counted exactly as
-    /// in any other, in a microsecond or two instead of hundreds. Only what hangs on the size of what was learned
-    /// differs: decisions wait in fewer bytes, so fewer are dropped for the sake of
+    /// Creates an empty state that keeps accounts and learns nothing. It joins rewards to their decisions and counts
+    /// them exactly like any other state, in a microsecond or two instead of hundreds. Only limits on bytes differ:
+    /// pending decisions take fewer bytes, so fewer are dropped for the sake of
     /// [`PENDING_BYTES_MAX`](crate::slot::limits::PENDING_BYTES_MAX).
     pub fn accounting() -> Self {
         Self { ledger: Ledger::default(), slots: Slots::accounting() }
     }
 
-    /// The position of the last event applied; 0 before the first.
+    /// Position of the last event that was applied, or 0 before the first.
     pub fn position(&self) -> u64 {
         self.ledger.position()
     }
 
-    /// The time of the last event applied, microseconds since 1970.
+    /// Time of the last event that was applied, microseconds since 1970.
     pub fn at_us(&self) -> i64 {
         self.ledger.at_us()
     }
 
-    /// Rises whenever slots may have been swept: then those change that had no event, too.
+    /// Number that rises whenever slots may have been swept. A sweep also changes slots that had no event.
     pub fn sweeps(&self) -> u64 {
         self.ledger.sweeps()
     }
 
-    /// A slot.
+    /// Returns the slot, or `None` if there is none of this id.
     pub fn slot(&self, slot: &str) -> Option<&SlotState> {
         self.slots.get(slot)
     }
@@ -153,7 +153,7 @@ impl State {
         self.slots.iter()
     }
 
-    /// A state with this one slot of it and nothing that waits for rewards, for trying a change out: cheap,
+    /// Returns a state with only this slot, without pending decisions, for trying a change out. It is cheap, because
     /// everything large is shared.
     #[must_use]
     pub fn only(&self, slot: &SlotId) -> Self {
@@ -161,12 +161,12 @@ impl State {
         Self { slots: slots.into_iter().collect(), ledger: self.ledger.clone() }
     }
 
-    /// The slot of this number.
+    /// Returns the slot of this number.
     pub fn slot_of_number(&self, number: u32) -> Option<&SlotId> {
         self.ledger.slot_of_number(number)
     }
 
-    /// Makes the event true. Positions are contiguous: each call is the next one.
+    /// Applies the event. Positions are contiguous: each call is the next position.
     ///
     /// Total: an event about a slot that is gone changes nothing but the position.
     pub fn apply(&mut self, event: &Event) -> Applied {
@@ -176,13 +176,14 @@ impl State {
         applied
     }
 
-    /// In two parts, so that the slots' may be folded by several workers: each event goes through the ledger in
-    /// journal order, and then, with the step that makes of it, to the slots of its own slot's part.
+    /// Splits the state into its ledger and `parts` shards, so that workers can apply events of different slots in
+    /// parallel. Pass every event to the ledger in journal order, then pass it, with the returned [`Step`], to the
+    /// shard that owns its slot.
     pub fn split(self, parts: usize) -> (Ledger, Vec<Slots>) {
         (self.ledger, self.slots.split(parts))
     }
 
-    /// The inverse of [`split`](Self::split).
+    /// Inverse of [`split`](Self::split).
     pub fn join(ledger: Ledger, parts: Vec<Slots>) -> Self {
         Self { ledger, slots: Slots::join(parts) }
     }
@@ -229,7 +230,7 @@ impl SlotState {
         state
     }
 
-    /// The same without what waits for rewards or retries.
+    /// Returns a copy without the decisions that wait for rewards, reversals or retries.
     pub(super) fn without_memory(&self) -> Self {
         Self {
             pending: Pending::default(),
@@ -242,7 +243,7 @@ impl SlotState {
         }
     }
 
-    /// The same without its indices: cheap, everything large is shared. Not for applying events to.
+    /// Returns a copy without indices. It is cheap, because everything large is shared. Events cannot be applied to it.
     pub(super) fn without_indices(&self) -> Self {
         Self {
             number: self.number,
@@ -275,7 +276,7 @@ impl SlotState {
         }
     }
 
-    /// What decisions read.
+    /// Returns the view that decisions read.
     pub fn view(&self) -> SlotView {
         SlotView {
             number: self.number,
@@ -305,37 +306,38 @@ impl SlotState {
         &self.definition
     }
 
-    /// What it learned.
+    /// The learner.
     pub fn learner(&self) -> &Learner {
         &self.learner
     }
 
-    /// Decisions with a request id that may still be repeated, oldest first: when each was made, and the decision.
+    /// Decisions with a request id that may still be repeated, oldest first, each with its time in microseconds since
+    /// 1970.
     pub fn requests(&self) -> impl Iterator<Item = (i64, &Arc<Decided>)> {
         self.requests.iter().flatten().map(|(at_us, decided)| (*at_us, decided))
     }
 
-    /// What subjects were shown, where controls or rules ask for it.
+    /// Exposure: what subjects were shown lately, if a control or a rule needs it.
     pub fn past(&self) -> &Past {
         &self.past
     }
 
-    /// The revision of this number.
+    /// Returns the revision of this number, if it is kept.
     pub fn revision(&self, number: u64) -> Option<&Revision> {
         self.revisions.iter().find(|revision| revision.number == number)
     }
 
-    /// The revisions that are kept, the newest last.
+    /// Revisions that are kept, oldest first.
     pub fn revisions(&self) -> &[Revision] {
         &self.revisions
     }
 
-    /// The number of the current revision.
+    /// Number of the current revision.
     pub fn revision_number(&self) -> u64 {
         self.revision
     }
 
-    /// Brings back what a snapshot does not hold because it follows from the rest.
+    /// Restores everything that a snapshot leaves out because it follows from the rest.
     pub(super) fn rebuild(&mut self) {
         if let Some(newest) = self.revisions.last() {
             self.definition = Arc::clone(&newest.definition);
@@ -351,7 +353,7 @@ impl SlotState {
         self.number = step.number.unwrap_or(self.number);
         self.close(at_us, told.as_deref_mut());
         if let Body::Rewarded(rewarded) = body {
-            // Before silence is learned: this may be what breaks it.
+            // The event comes before silence is learned, because it may be what breaks the silence.
             let outcome = self.reward(at_us, rewarded);
             self.learn_silence(at_us);
             return Applied::Reward(outcome);
@@ -394,7 +396,7 @@ impl SlotState {
                 self.decided(at_us, decided, told);
                 return Applied::Decision;
             }
-            // The first is dealt with, the others are the state's own.
+            // A reward was applied above, and the collection of slots applies the others.
             Body::Rewarded(_) | Body::SlotCreated { .. } | Body::SlotDeleted { .. } => {}
         }
         Applied::Change

@@ -1,4 +1,4 @@
-//! The state machine as a whole: decisions and rewards through `apply`, snapshots, determinism.
+//! Tests of the state machine as a whole: decisions and rewards through `apply`, snapshots, determinism.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -63,7 +63,7 @@ fn definition(arms: &[&str]) -> Definition {
     Definition { arms: arms.iter().map(arm).collect(), goal, ..Definition::new(slot_id()) }
 }
 
-/// A state with a clock and a counter: what a node is, without its shell.
+/// State with a clock and a counter: a node without its shell.
 struct World {
     state: State,
     at_us: i64,
@@ -74,7 +74,7 @@ struct World {
 impl World {
     fn new(definition: Definition) -> Self {
         let mut world = Self { state: State::default(), at_us: 1_793_000_000_000_000, count: 0, events: Vec::new() };
-        // All get what the policy chooses, unless a test asks for a holdout.
+        // Everybody gets the policy, unless a test asks for a holdout.
         let mut definition = definition;
         definition.controls.holdout.get_or_insert(0.0);
         world.change(Change::Create(definition)).unwrap();
@@ -123,7 +123,7 @@ impl World {
         self.ask(event).outcome
     }
 
-    /// Sends a reward event; returns the whole answer.
+    /// Sends a reward event and returns the whole answer.
     fn ask(&mut self, event: Rewarded) -> RewardAnswer {
         match self.apply(Body::Rewarded(Box::new(event))) {
             Applied::Reward(reply) => reply,
@@ -159,8 +159,8 @@ fn request() -> Request {
     Request::new(slot_id())
 }
 
-/// A run of everything at random: decisions with features and candidates, rewards, refunds,
-/// duplicates, changes of every kind, time passing.
+/// A random run of everything: decisions with features and candidates, rewards, refunds, duplicates, changes of every
+/// kind, time passing.
 fn busy_world(seed: u64) -> World {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut world = World::new(definition(&["a", "b", "c", "d"]));
@@ -288,7 +288,7 @@ fn outcomes_of_rewards_are_as_the_contract_says() {
     assert_eq!(world.reverse("e4", &one, "e1"), RewardOutcome::Accepted);
     assert_eq!(world.reverse("e5", &one, "e1"), RewardOutcome::Rejected(Rejection::AlreadyReversed));
     assert_eq!(world.reverse("e5", &one, "e4"), RewardOutcome::Rejected(Rejection::ReversalOfReversal));
-    // These events say that they happened long ago: only the grace period of ten minutes ends what they may count for.
+    // The events claim to have happened long ago, so only the grace period of ten minutes makes them late.
     world.at_us += HOUR_US + HOUR_US / 6 + 1;
     assert_eq!(world.reward("e6", &one, "click", None), RewardOutcome::Late);
     world.at_us += HOUR_US;
@@ -356,7 +356,7 @@ fn nothing_a_user_changes_resets_learning_but_a_reset() {
                     _ => {}
                 }
             }
-            // The same arm in both worlds, whatever the levers: only learning is compared.
+            // Each world shows this arm, whatever its controls say, because only learning is compared.
             let arm = arm_id(["a", "b", "c"][i as usize % 3]);
             let mut decided = world.would_decide(request(), &[]).decided;
             decided.chosen[0].arm = arm;
@@ -407,8 +407,7 @@ fn a_reversal_of_what_does_not_count_ends_no_silence() {
     assert!(learner(&world).summary(0).is_some());
 }
 
-/// A slot has all the models it may have; arms that make a catalogue of it, or that go so that it is none, would bring
-/// others.
+/// A slot has all the models it may have. Arms that would make it a large catalogue, or end that, would need more.
 #[test]
 fn arms_that_would_bring_too_many_models_are_refused() {
     let arm = |i: usize| Arm::new(arm_id(&format!("arm{i}")));
@@ -480,7 +479,8 @@ fn an_upsert_that_would_leave_the_slot_wrong_is_refused() {
     world.change(Change::UpsertArms(vec![arm("a"), arm("none")])).unwrap();
 }
 
-/// Two hundred revisions of a thousand arms, each of which changes one arm, are one table of arms and a little more.
+/// Two hundred revisions of a thousand arms, each of which changes one arm, are written as one table of arms and a
+/// little more.
 #[test]
 fn a_snapshot_holds_each_version_of_an_arm_once() {
     let ids: Vec<String> = (0..1_000).map(|i| format!("arm{i}")).collect();

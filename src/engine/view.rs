@@ -1,4 +1,4 @@
-//! What a decision reads of a slot.
+//! View of a slot, from which decisions are made.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -14,18 +14,18 @@ use crate::{
     slot::{Arm, ArmId, Definition, Revision, RuleBook},
 };
 
-/// The arms of a slot by id: where they stand in its order, and which index they are learned under.
+/// Arms of a slot by id, with their positions in the slot's order and their indices in the learner.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ArmTable {
     names: Vec<ArmId>,
     by_id: HashMap<ArmId, (u32, Option<u32>)>,
-    /// By their place in the slot's order.
+    /// Indices in the learner, by position in the slot's order.
     in_order: Vec<u32>,
 }
 
 impl ArmTable {
-    /// The table of `definition` for arms that are learned under the indices of `names`; those of
-    /// the definition that are not among them come at the end.
+    /// Creates the table of `definition` for arms whose indices in the learner are those of `names`. Arms that are not
+    /// among them get the next indices.
     pub(super) fn new(mut names: Vec<ArmId>, definition: &Definition) -> Self {
         let mut by_id: HashMap<ArmId, (u32, Option<u32>)> =
             names.iter().enumerate().map(|(i, name)| (name.clone(), (index(i), None))).collect();
@@ -42,38 +42,38 @@ impl ArmTable {
         Self { names, by_id, in_order }
     }
 
-    /// Whether it is the table of this definition: its arms are the same ones in the same order.
+    /// Returns `true` if this is the table of the definition: it has the same arms in the same order.
     pub(super) fn is_of(&self, definition: &Definition) -> bool {
         let here = |(arm, &learned): (&Arc<Arm>, &u32)| self.names.get(learned as usize) == Some(&arm.id);
         self.in_order.len() == definition.arms.len() && definition.arms.iter().zip(&self.in_order).all(here)
     }
 
-    /// The ids by the index they are learned under.
+    /// Arm ids, by index in the learner.
     pub fn names(&self) -> &[ArmId] {
         &self.names
     }
 
-    /// The index that an arm is learned under; none: never heard of.
+    /// Returns the index of an arm in the learner, or `None` if it was never seen.
     pub fn learned(&self, arm: &str) -> Option<u32> {
         self.find(arm).map(|(learned, _)| learned)
     }
 
-    /// That, and its place in the slot's order; none: not in the slot.
+    /// Returns the index of an arm in the learner, with its position in the slot's order unless it was removed.
     pub(super) fn find(&self, arm: &str) -> Option<(u32, Option<usize>)> {
         self.by_id.get(arm).map(|&(learned, position)| (learned, position.map(|p| p as usize)))
     }
 
-    /// The same of the arm at this place in the slot's order.
+    /// Returns the index in the learner of the arm at this position in the slot's order.
     pub fn learned_at(&self, position: usize) -> Option<u32> {
         self.in_order.get(position).copied()
     }
 
-    /// Its place in the slot's order; none: not in the slot.
+    /// Returns the position of an arm in the slot's order, or `None` if the slot does not have it.
     pub fn position(&self, arm: &str) -> Option<usize> {
         self.find(arm).and_then(|(_, position)| position)
     }
 
-    /// The index of an arm that may be new.
+    /// Returns the index of an arm in the learner, adding the arm if it is new.
     pub(super) fn intern(&mut self, arm: &ArmId) -> u32 {
         let fresh = index(self.names.len());
         let names = &mut self.names;
@@ -87,7 +87,7 @@ impl ArmTable {
     }
 }
 
-/// A table as a snapshot holds it: the names, from which and the definition it is made anew. *Persisted.*
+/// Encoding of a table in a snapshot: its names only, since the rest follows from them and the definition. *Persisted.*
 pub(super) mod names {
     use std::sync::Arc;
 
@@ -105,56 +105,56 @@ pub(super) mod names {
     }
 }
 
-/// Indices of arms fit in 32 bits by their limit.
+/// Indices of arms fit in 32 bits because their number is limited.
 fn index(i: usize) -> u32 {
     u32::try_from(i).unwrap_or(u32::MAX)
 }
 
-/// A slot as published: cheap to make from the state, and never changed.
+/// Published view of a slot. It is cheap to make from the state, and never changes.
 #[derive(Debug, Clone)]
 pub struct SlotView {
-    /// The slot's number.
+    /// Number of the slot.
     pub number: u32,
-    /// The current revision's number.
+    /// Number of the current revision.
     pub revision: u64,
-    /// Its definition.
+    /// Definition of the slot.
     pub definition: Arc<Definition>,
-    /// Its arms by id.
+    /// Arms of the slot by id.
     pub arms: Arc<ArmTable>,
-    /// What it learned.
+    /// Learner.
     pub learner: Arc<Learner>,
-    /// What was counted.
+    /// Counters of the slot.
     pub counters: Counters,
-    /// What was counted of each arm, by the index it is learned under.
+    /// Tallies per arm, by index in the learner.
     pub tallies: Arc<Vec<Tally>>,
-    /// What was counted since the goal changed; `None` if it never did.
+    /// Sums since the goal changed, or `None` if it never did.
     pub goal_sums: Option<Arc<GoalSums>>,
-    /// What it learned, as it was when it was last read.
+    /// Cache of the learner as of the moment of the last reader.
     pub(super) faded: Faded,
-    /// What it is judged by.
+    /// Sums from which the report is computed.
     pub insight: Arc<Insight>,
-    /// Rewards most often come within this time, microseconds.
+    /// Time within which most rewards arrive, microseconds.
     pub patience_us: i64,
-    /// How often each position is looked at, in units of the first; empty without a position-based click model.
+    /// Probability that each position is looked at, relative to the first; empty without a position-based click model.
     pub exposures: Vec<f64>,
-    /// Its revisions, oldest first.
+    /// Revisions, oldest first.
     pub revisions: Arc<Vec<Revision>>,
-    /// Its rules, compiled.
+    /// Compiled rules.
     pub rules: Arc<RuleBook>,
-    /// Decisions that wait for rewards.
+    /// Number of pending decisions.
     pub pending: usize,
-    /// What they take in memory, bytes.
+    /// Memory of the pending decisions, bytes.
     pub pending_bytes: u64,
-    /// Memory that decisions take that are remembered for what takes their rewards back, bytes.
+    /// Memory of the finished decisions, bytes.
     pub finished_bytes: u64,
-    /// What it remembers.
+    /// Numbers of the items that the slot remembers.
     pub remembered: Parts,
-    /// What was forgotten before its time because there was too much.
+    /// Numbers of the items that the slot forgot early because there were too many.
     pub forgotten: Parts,
 }
 
 impl SlotView {
-    /// An arm of the slot.
+    /// Returns an arm of the slot.
     pub fn arm(&self, arm: &str) -> Option<&Arm> {
         self.arms.position(arm).map(|position| self.definition.arms[position].as_ref())
     }

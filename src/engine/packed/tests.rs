@@ -1,4 +1,4 @@
-//! Against what serde makes of the same fields.
+//! The encoding is compared with that of serde for the same fields.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rmp_serde::encode;
@@ -42,7 +42,7 @@ fn by_serde(decision: &PendingDecision) -> Vec<u8> {
     bytes
 }
 
-/// A room that something else was written in before.
+/// Returns a buffer in which something else was written before.
 fn used() -> Writer {
     let mut room = Writer::default();
     room.raw(&[1, 2, 3]);
@@ -55,7 +55,7 @@ fn number(rng: &mut StdRng) -> f64 {
 }
 
 fn whole(rng: &mut StdRng) -> u32 {
-    // Of every length that is written.
+    // Every encoded length occurs.
     rng.random::<u32>() >> rng.random_range(0..32)
 }
 
@@ -147,7 +147,7 @@ fn a_decision_is_the_bytes_that_serde_writes_and_comes_back() {
     }
 }
 
-/// Of decisions of every kind: whoever takes the short way changes what the long one changes.
+/// The short path changes exactly what the long path changes, for decisions of every kind.
 #[test]
 fn a_silent_decision_is_told_as_any_other() {
     let mut rng = StdRng::seed_from_u64(7);
@@ -197,7 +197,7 @@ fn what_is_cut_short_or_goes_on_is_no_decision() {
         for end in 0..bytes.len() {
             assert!(!check(&bytes[..end]), "{end} of {}", bytes.len());
         }
-        // An array that says it is longer than memory.
+        // An array whose length is larger than memory.
         let mut long = bytes[..HEAD].to_vec();
         long.extend_from_slice(&[0x93, 0xdd, 0xff, 0xff, 0xff, 0xff]);
         assert!(!check(&long));

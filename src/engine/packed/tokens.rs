@@ -1,6 +1,7 @@
-//! MessagePack token by token, for what every decision has: the bytes that serde would write, in a third of the time.
+//! MessagePack writer and reader for the fields that every decision has. It writes the bytes that serde would write, in
+//! a third of the time.
 //!
-//! Deliberately not here: what few decisions have, which serde writes and reads.
+//! Deliberately not here: fields that few decisions have. Serde writes and reads those.
 
 use std::ops::Range;
 
@@ -15,29 +16,29 @@ use smallvec::{Array, SmallVec};
 
 use crate::stats::compact;
 
-/// The empty array.
+/// First byte of the empty array.
 const NONE: u8 = 0x90;
-/// The first byte of an array of more than fifteen.
+/// Smallest byte that is not the first byte of an array of at most fifteen items.
 const LONG: u8 = 0xa0;
-/// The first number that is not a byte of its own.
+/// Smallest integer that takes more than one byte.
 const LARGE: u8 = 0x80;
 
-/// What is written. Nothing can fail: it goes into memory.
+/// Buffer of MessagePack. Writing cannot fail, because it goes into memory.
 #[derive(Debug, Clone, Default)]
 pub(in crate::engine) struct Writer(ByteBuf);
 
 impl Writer {
-    /// Begins anew, in the same room.
+    /// Clears the buffer and keeps its memory.
     pub(in crate::engine) fn clear(&mut self) {
         self.0.as_mut_vec().clear();
     }
 
-    /// What was written so far.
+    /// Bytes that were written so far.
     pub(in crate::engine) fn as_slice(&self) -> &[u8] {
         self.0.as_slice()
     }
 
-    /// Bytes as they are.
+    /// Writes bytes as they are.
     pub(in crate::engine) fn raw(&mut self, bytes: &[u8]) {
         self.0.as_mut_vec().extend_from_slice(bytes);
     }
@@ -48,7 +49,7 @@ impl Writer {
 
     pub(in crate::engine) fn uint(&mut self, value: impl Into<u64>) {
         match value.into() {
-            // Most are.
+            // Most values are below 128 and take one byte.
             small if small < LARGE.into() => self.raw(&[small.to_le_bytes()[0]]),
             large => {
                 let Ok(_) = write::write_uint(&mut self.0, large);
@@ -64,7 +65,7 @@ impl Writer {
         let Ok(()) = write::write_nil(&mut self.0);
     }
 
-    /// As [`compact`] does.
+    /// Writes a number in the form of [`compact`].
     pub(in crate::engine) fn number(&mut self, value: f64) {
         match compact::small_integer(value) {
             Some(whole) => {
@@ -80,28 +81,29 @@ impl Writer {
         let Ok(()) = write::write_f32(&mut self.0, value);
     }
 
-    /// Anything else.
+    /// Writes any other value by serde.
     pub(in crate::engine) fn other(&mut self, value: &impl Serialize) {
-        // Plain values into memory: there is nothing that could fail.
+        // Writing plain values into memory cannot fail.
         encode::write(self.0.as_mut_vec(), value).unwrap_or_else(|why| unreachable!("{why}"));
     }
 
-    /// A list of anything else.
+    /// Writes a list of any other values by serde.
     pub(in crate::engine) fn others(&mut self, list: &[impl Serialize]) {
         if list.is_empty() { self.array(0) } else { self.other(&list) }
     }
 }
 
-/// What is left to read. Each read takes what it returns; none: that is not what stands there.
+/// Reader of MessagePack. Each method consumes the value that it returns, or returns `None` if another kind of value
+/// comes next.
 pub(in crate::engine) struct Tokens<'a>(decode::Bytes<'a>);
 
 impl<'a> Tokens<'a> {
-    /// In these bytes.
+    /// Creates a reader of these bytes.
     pub(in crate::engine) fn of(bytes: &'a [u8]) -> Self {
         Self(decode::Bytes::new(bytes))
     }
 
-    /// What was not read yet.
+    /// Bytes that were not read yet.
     pub(in crate::engine) fn rest(&self) -> &'a [u8] {
         self.0.remaining_slice()
     }
@@ -110,7 +112,7 @@ impl<'a> Tokens<'a> {
         self.rest().first().copied()
     }
 
-    /// The next byte, if it lies in this range: most tokens are one.
+    /// Consumes and returns the next byte if it lies in this range. Most values take one byte.
     fn short(&mut self, range: Range<u8>) -> Option<u8> {
         self.next().filter(|byte| range.contains(byte)).and_then(|_| self.0.read_u8().ok())
     }
@@ -122,20 +124,20 @@ impl<'a> Tokens<'a> {
         usize::try_from(decode::read_array_len(&mut self.0).ok()?).ok()
     }
 
-    /// An array of so many.
+    /// Reads the start of an array of `len` items.
     pub(in crate::engine) fn array_of(&mut self, len: usize) -> Option<()> {
         (self.array()? == len).then_some(())
     }
 
-    /// An array, item by item.
+    /// Reads an array, item by item.
     pub(in crate::engine) fn list<T>(&mut self, item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         let len = self.array()?;
-        // Every item takes a byte at least: what says it has more is not what was written.
+        // Every item takes at least one byte, so a larger length is damage and must not allocate.
         let mut items = Vec::with_capacity(len.min(self.rest().len()));
         self.each(len, item, |item| items.push(item)).map(|()| items)
     }
 
-    /// The same of a few.
+    /// Reads a short array, item by item.
     pub(in crate::engine) fn few<A: Array>(
         &mut self,
         item: impl FnMut(&mut Self) -> Option<A::Item>,
@@ -165,12 +167,12 @@ impl<'a> Tokens<'a> {
         decode::read_bool(&mut self.0).ok()
     }
 
-    /// Whether nothing stands here.
+    /// Consumes a nil and returns `true`, or returns `false` if something else comes next.
     pub(in crate::engine) fn nothing(&mut self) -> bool {
         self.next() == Some(Marker::Null.to_u8()) && decode::read_nil(&mut self.0).is_ok()
     }
 
-    /// A number, however it was written.
+    /// Reads a number in any of the forms that [`Writer::number`] writes.
     pub(in crate::engine) fn number(&mut self) -> Option<f64> {
         let marker = Marker::from_u8(self.next()?);
         if marker == Marker::F64 {
@@ -182,7 +184,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// A list of anything else.
+    /// Reads a list of any other values by serde.
     pub(in crate::engine) fn others<'de, T: Deserialize<'de>>(&mut self) -> Option<Vec<T>> {
         if self.next() == Some(NONE) {
             return self.array().map(|_| Vec::new());
@@ -190,7 +192,7 @@ impl<'a> Tokens<'a> {
         self.other()
     }
 
-    /// Anything else.
+    /// Reads any other value by serde.
     pub(in crate::engine) fn other<'de, T: Deserialize<'de>>(&mut self) -> Option<T> {
         let mut reader = Deserializer::new(self.rest());
         let read = T::deserialize(&mut reader).ok()?;

@@ -1,4 +1,4 @@
-//! A fold that only counts, and being told what decisions came to.
+//! Tests of a fold that only keeps accounts, and of reported outcomes.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::engine::{Closed, Counters, Fate, event_key};
 
 const MINUTE_US: i64 = 60_000_000;
 
-/// Everything that can happen to a slot, at random; the event ids that were accepted, by decision.
+/// A random run of everything that can happen to a slot.
 fn busy() -> World {
     let mut rng = StdRng::seed_from_u64(5);
     let mut world = World::new(Definition { count: Some(2), ..definition(&["a", "b", "c"]) });
@@ -20,7 +20,7 @@ fn busy() -> World {
                 let subject = Subject { id: format!("s{}", rng.random_range(0..9)), session_id: String::new() };
                 recent.push(world.decide(Request { subject, ..request() }));
             }
-            // Some late, some twice, some for subjects.
+            // Some rewards are late, some are sent twice, some name a subject.
             45..85 if !recent.is_empty() => {
                 let decided = Arc::clone(&recent[recent.len().saturating_sub(rng.random_range(1..200))]);
                 let again = rng.random_range(0..10) == 0 && !sent.is_empty();
@@ -49,7 +49,7 @@ fn busy() -> World {
     world
 }
 
-/// Folds the events counting only, and hands out what the decisions came to, by slot number.
+/// Folds the events without learning. Returns the state and the outcomes of all decisions.
 fn accounts(events: &[Event]) -> (State, Vec<Closed>) {
     let (mut ledger, mut parts) = State::accounting().split(1);
     let mut closed = Vec::new();
@@ -74,7 +74,7 @@ fn a_fold_that_only_counts_counts_the_same() {
     assert_eq!(counters(&state), counters(&world.state));
     assert_eq!(state.slot("offers").unwrap().view().tallies, world.state.slot("offers").unwrap().view().tallies);
 
-    // Each decision once, and those since the last reset add up to what the slot counted.
+    // Every decision is reported once, and those since the last reset add up to the slot's counters.
     let decided = world.events.iter().filter(|event| matches!(event.body, Body::Decided(_))).count();
     let by_id: BTreeMap<DecisionId, &Closed> = closed.iter().map(|closed| (closed.id, closed)).collect();
     assert_eq!((by_id.len(), closed.len()), (decided, decided));
@@ -82,7 +82,7 @@ fn a_fold_that_only_counts_counts_the_same() {
     assert!(number > 2, "it was reset");
     let own = || closed.iter().filter(|closed| closed.id.slot() == number);
     let sum: f64 = own().flat_map(|closed| closed.rewards.iter().flatten()).sum();
-    // Some thousand sums of numbers below a hundred, each rounded to 1e-16 of it.
+    // Some thousand sums of numbers below a hundred are each rounded to 1e-16 of their value.
     assert!((sum - counters(&state).reward_sum).abs() < 1e-9, "{sum}");
     let events: usize = own().map(|closed| closed.events.len()).sum();
     assert_eq!(events as u64, counters(&state).rewards);
@@ -96,7 +96,7 @@ fn a_decision_is_complete_when_window_and_grace_period_are_over() {
     assert_eq!(world.reward("e2", &first, "buy", Some(2.0)), RewardOutcome::Accepted);
     assert_eq!(world.reward("e3", &first, "look", None), RewardOutcome::Accepted);
     assert_eq!(world.reverse("e4", &first, "e1"), RewardOutcome::Accepted);
-    // A window of an hour, and ten minutes within which reports may come.
+    // The window is an hour, and reports may come ten minutes later.
     world.at_us += HOUR_US + HOUR_US / 6;
     let second = world.decide(request());
     let (_, closed) = accounts(&world.events);

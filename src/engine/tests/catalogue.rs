@@ -1,4 +1,4 @@
-//! Slots with more arms than could each have a posterior over the features.
+//! Tests of slots with too many arms for each to have a posterior over the features.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
@@ -21,8 +21,8 @@ fn arm(i: usize) -> Arc<Arm> {
     })
 }
 
-/// One arm in ten is liked, at .6 instead of .1. 400 slates of ten of forty candidates show each arm three times or
-/// so: far too seldom to tell them apart one by one.
+/// One arm in ten is liked, at 0.6 instead of 0.1. 400 slates of ten of forty candidates show each arm about three
+/// times: far too seldom to tell arms apart one by one.
 #[test]
 fn a_ranking_of_a_thousand_arms_learns_from_their_attributes() {
     let mut world = World::new(Definition {
@@ -50,10 +50,11 @@ fn a_ranking_of_a_thousand_arms_learns_from_their_attributes() {
             }
         }
     }
-    // Of forty candidates four are liked; a random ten have one of them. Once known, nearly all four are shown.
+    // Four of forty candidates are liked; a random slate of ten has one of them. Once they are known, nearly all four
+    // are shown.
     let late = f64::from(liked_late) / 390.0;
     assert!(late > 3.0, "{late} of about 4 in a slate, {liked_early} in the first ten");
-    // Arms that nobody was ever shown start from what their attributes say.
+    // Arms that were never shown start from their attributes.
     world.change(Change::UpsertArms([5_000, 5_001].map(|i| (*arm(i)).clone()).to_vec())).unwrap();
     let candidate = |i: usize| RequestCandidate { arm: arm_id(&format!("arm{i}")), features: Features::new() };
     let fresh = world.decide(Request { candidates: vec![candidate(5_001), candidate(5_000)], ..request() });

@@ -1,11 +1,11 @@
-//! Slates whose positions are looked at unequally, from decision to posterior.
+//! Tests of slates whose positions are looked at unequally, from decision to posterior.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::*;
 use crate::bandit::{ArmSummary, ClickModel};
 
-/// Six arms of which three are shown, with rewards of 0 or 1.
+/// A slot of six arms of which three are shown, with rewards of 0 or 1.
 fn slate(click_model: ClickModel) -> World {
     let arms = ["a", "b", "c", "d", "e", "f"];
     let goal = Goal { click_model, ..Goal::default() };
@@ -25,9 +25,9 @@ fn summary(world: &World, arm: &str) -> ArmSummary {
     view.learner.summary(learned).copied().unwrap_or_default()
 }
 
-/// The rate of each arm where it is seen.
+/// Reward rate of each arm that is seen.
 const RATES: [f64; 6] = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7];
-/// How often each position is looked at.
+/// Probability that each position is looked at.
 const LOOKS: [f64; 3] = [1.0, 0.5, 0.25];
 
 fn browse(world: &mut World, rounds: u64) {
@@ -45,9 +45,9 @@ fn browse(world: &mut World, rounds: u64) {
     }
 }
 
-/// The positions' weights are found, and with them what each arm is worth where it is seen. A weight is a ratio
-/// of rewards, so its logarithm is off by the reported standard error; a rate's variance is that of a rate
-/// over as many looks, and to that comes the error of the weights that it was learned with.
+/// The weights of the positions are found, and with them each arm's reward rate where it is seen. A weight is a ratio
+/// of rewards, so the error of its logarithm is the reported standard error. The variance of a rate is that of a rate
+/// over as many looks, plus the error of the weights with which it was learned.
 #[test]
 fn a_position_based_slot_learns_what_an_arm_is_worth_wherever_it_stands() {
     let mut world = slate(ClickModel::PositionBased);
@@ -64,7 +64,7 @@ fn a_position_based_slot_learns_what_an_arm_is_worth_wherever_it_stands() {
         let error = (rate / rated.weight()).sqrt() + rate * state.positions.ln_std_error(2);
         assert!((rated.mean() - rate).abs() < 4.0 * error, "{arm}: {:.3} for {rate}, {error:.3}", rated.mean());
     }
-    // The same without a click model takes the lower places for the arms' own fault.
+    // A slot without a click model blames the arms for their lower positions.
     let mut plain = slate(ClickModel::None);
     browse(&mut plain, 20_000);
     let worst = summary(&plain, "a").rate.mean();
@@ -91,8 +91,8 @@ fn a_reward_and_its_reversal_leave_the_positions_as_they_were() {
     assert!((after.exposure(2) - before.exposure(2)).abs() < 1e-12);
 }
 
-/// Frozen, the positions learn no more than the arms do; a later event catches up with what was clicked then, but
-/// nothing ever does with what was shown then.
+/// While learning is frozen, the positions learn no more than the arms do. A later event makes up for what was clicked
+/// then, but nothing makes up for what was shown then.
 #[test]
 fn frozen_positions_learn_nothing_and_catch_up() {
     let mut world = slate(ClickModel::PositionBased);
@@ -120,7 +120,7 @@ fn frozen_positions_learn_nothing_and_catch_up() {
     assert_ne!(positions(&world), before);
 }
 
-/// What stands below the last click was not seen; what stands above was, and silence there is learned at once.
+/// Arms below the last click were not seen. Arms above it were, and their silence is learned at once.
 #[test]
 fn a_cascade_learns_nothing_of_what_stands_below_the_last_click() {
     let mut world = slate(ClickModel::Cascade);
@@ -136,12 +136,12 @@ fn a_cascade_learns_nothing_of_what_stands_below_the_last_click() {
     };
     world.send(click("e1", &middle.arm));
     assert_eq!([top, middle, bottom].map(|c| learned(&world, &c.arm)), [(0.0, 1.0), (1.0, 0.0), (0.0, 0.0)]);
-    // Taken back, it was seen all the same.
+    // A reversed click still shows that the arm was seen.
     world.reverse("r1", &decided, "e1");
     assert_eq!([top, middle, bottom].map(|c| learned(&world, &c.arm)), [(0.0, 1.0), (0.0, 1.0), (0.0, 0.0)]);
     world.send(click("e2", &bottom.arm));
     assert_eq!(learned(&world, &bottom.arm), (1.0, 0.0));
-    // What stands below the last click stays unseen when the window closes, too.
+    // Arms below the last click stay unseen when the window closes, too.
     let weight = |world: &World, arm: &ArmId| summary(world, arm.as_str()).rate.weight();
     let clicked = world.decide(request());
     let click = rewarded("e3", Some(clicked.id), "click", None);
@@ -150,7 +150,7 @@ fn a_cascade_learns_nothing_of_what_stands_below_the_last_click() {
     world.at_us += 25 * HOUR_US;
     world.decide(request());
     assert!(weight(&world, &clicked.chosen[2].arm) <= before[2], "nobody saw it");
-    // Where nothing at all is clicked, all were seen: silence is learned when the window closes, at the latest.
+    // A slate without any click was seen whole. Its silence is learned when the window closes, at the latest.
     let silent = world.decide(request());
     world.at_us += 26 * HOUR_US;
     let before: f64 = silent.chosen.iter().map(|c| summary(&world, c.arm.as_str()).rate.weight()).sum();

@@ -1,4 +1,4 @@
-//! What is decided, and what when nothing can be.
+//! Tests of decisions and of fallbacks.
 
 use super::*;
 
@@ -41,7 +41,7 @@ fn the_safe_choice_and_the_holdout_get_the_callers_order() {
         }
         held.insert(i, decided.holdout);
     }
-    // 4,000 subjects at 0.3: the count is off by √(4000·0.3·0.7) = 29; five of those.
+    // 4,000 subjects at 0.3: the count is off by √(4000·0.3·0.7) = 29; the bound is five of those.
     let count = held.values().filter(|&&h| h).count();
     assert!((1_055..=1_345).contains(&count), "{count}");
     world.update(|d| d.controls.holdout = Some(0.4));
@@ -64,11 +64,11 @@ fn arms_taken_by_an_earlier_request_are_not_eligible() {
     }
 }
 
-/// Numbers that cannot be used are never an error for the caller: first the arms' mean rewards decide, then the baseline.
+/// Unusable scores are never an error for the caller: first the arms' mean rewards decide, then the baseline.
 #[test]
 fn a_model_whose_numbers_cannot_be_used_falls_back() {
     let mut world = World::new(definition(&["a", "b"]));
-    // A prior so weak that its spread overflows; no definition that passed its check has it.
+    // The prior is so weak that its spread overflows. No definition that passed its check has it.
     let model = ModelSpec::linear(Some(f64::MIN_POSITIVE / 4.0), None);
     let broken = Definition { model, ..definition(&["a", "b"]) };
     let mut event = |definition: Definition| {

@@ -1,4 +1,4 @@
-//! How long things are remembered, and what is answered when they no longer are.
+//! Tests of how long things are remembered, and of the answers after that.
 
 use super::*;
 use crate::{
@@ -23,8 +23,8 @@ fn for_ann() -> Request {
     Request { subject: Subject { id: "ann".into(), session_id: String::new() }, ..request() }
 }
 
-/// An event that was joined by its subject is known for a day though its decision's window is an hour: sent again it
-/// does not count for a newer decision. What is older than that is late.
+/// An event that was joined by its subject is known for a day, although its decision's window is an hour. Sent again,
+/// it does not count for a newer decision. An older event is late.
 #[test]
 fn an_event_without_a_decision_counts_once_after_its_decision_is_gone() {
     let mut world = World::new(definition(&["a"]));
@@ -39,7 +39,7 @@ fn an_event_without_a_decision_counts_once_after_its_decision_is_gone() {
         world.at_us += hours * HOUR_US;
         world.decide(for_ann());
         snapshot(&mut world);
-        // Without a time it would join the decision that was just made.
+        // An event without a time would join the decision that was just made.
         let now_us = world.at_us;
         assert_eq!(world.send(joined("e1", now_us)), RewardOutcome::Duplicate, "{hours}");
     }
@@ -71,7 +71,7 @@ fn an_event_of_a_decision_that_is_gone_is_late_whichever_way_it_went() {
     assert_eq!(world.reward("e4", &unknown, "click", None), RewardOutcome::Unmatched(Unmatched::Decision));
 }
 
-/// A decision as large as bytes are counted in, made `at_us`.
+/// A decision made `at_us` that is as large as the limit on bytes assumes.
 fn pending(count: u64, at_us: i64, arms: u32) -> PendingDecision {
     let shown = |arm| ShownArm {
         arm,
@@ -96,7 +96,7 @@ fn pending(count: u64, at_us: i64, arms: u32) -> PendingDecision {
     }
 }
 
-/// Decisions that show many arms reach the limit on bytes long before that on their number.
+/// Decisions that show many arms reach the limit on bytes long before the limit on their number.
 #[test]
 fn decisions_beyond_the_bytes_that_may_wait_go_early_and_their_rewards_are_late() {
     let mut queue = Pending::default();
@@ -118,7 +118,7 @@ fn decisions_beyond_the_bytes_that_may_wait_go_early_and_their_rewards_are_late(
     assert_eq!(queue.bytes(), 0, "what is counted for a decision goes with it");
 }
 
-/// The indices against plain maps, over decisions that share subjects and arms, change and go.
+/// The indices are compared with plain maps, over decisions that share subjects and arms, change and leave.
 #[test]
 fn what_waits_is_found_by_id_event_and_subject() {
     let mut rng = StdRng::seed_from_u64(8);
@@ -174,14 +174,14 @@ fn what_waits_is_found_by_id_event_and_subject() {
     }
 }
 
-/// The decision of a queue that an event of a subject joins.
+/// Returns the decision of a queue that an event of a subject joins.
 fn latest_joined(queue: &Pending, subject: &Subject, arm: u32, until_us: i64) -> Option<u64> {
     let by_id = queue.latest_by_id(subject, arm, until_us);
     by_id.or_else(|| queue.latest_by_session(subject, arm, until_us))
 }
 
-/// A robot with a thousand times as many decisions as are kept to join: the newest are, in the queue as in one that
-/// a snapshot was read into, and as long as they wait.
+/// A robot has a thousand times as many decisions as are kept for joining. The newest ones can be joined while they
+/// wait, also after the queue was read from a snapshot.
 #[test]
 fn of_one_subject_s_decisions_with_an_arm_the_newest_are_joined() {
     let mut queue = Pending::default();
@@ -212,8 +212,8 @@ fn of_one_subject_s_decisions_with_an_arm_the_newest_are_joined() {
     }
 }
 
-/// A page was loaded again before the click on it was reported: the click is the first page's. Only a click from
-/// before every page, by a clock that is a little behind, is a later page's.
+/// A page was loaded again before the click on it was reported: the click belongs to the first page. A click belongs to
+/// a later page only if it precedes every page, by a clock that is a little behind.
 #[test]
 fn an_event_joins_the_newest_decision_that_was_there_when_it_happened() {
     let mut world = World::new(definition(&["a"]));

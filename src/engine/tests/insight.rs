@@ -1,4 +1,4 @@
-//! What a slot is judged by: lift, duels, status; above all that equal arms are hardly ever called different.
+//! Tests of evaluation data: lift, pairwise tests and status. Above all, equal arms are hardly ever called different.
 
 use super::*;
 use crate::{
@@ -12,19 +12,20 @@ fn report_of(world: &World) -> SlotReport {
     report(&world.state.slot("offers").unwrap().view())
 }
 
-/// What came of one simulated slot.
+/// Result of one simulated slot.
 #[derive(Debug, Clone, Copy, Default)]
 struct Run {
-    /// It was called confident at some look.
+    /// `true` if the report was confident at some look.
     confident: bool,
-    /// At some look some arm was better than each other by two standard errors: what a reader of fixed tests would go by.
+    /// `true` if, at some look, some arm was better than every other by two standard errors: what a reader of fixed
+    /// tests would accept.
     significant: bool,
-    /// At its last look the arm likeliest to be the best is the second.
+    /// `true` if the second arm was the one most likely to be best at the last look.
     second_leads: bool,
 }
 
-/// Simulates a slot that is looked at after every hundred decisions. `reward` says what a decision earns, by the arm's
-/// place, whether the context is the good one, and when it was made.
+/// Simulates a slot whose report is read after every hundred decisions. `reward` returns the reward of a decision from
+/// the arm's place, whether the context is the good one, and the time.
 fn simulate(
     definition: &Definition,
     seed: u64,
@@ -63,7 +64,7 @@ fn simulate(
     run
 }
 
-/// How many standard errors the mean of `a` lies above that of `b`, as of two samples of rates.
+/// Returns by how many standard errors the mean of `a` exceeds that of `b`, for two samples of rates.
 fn standard_errors(a: &ArmReport, b: &ArmReport) -> f64 {
     let rate = |arm: &ArmReport| arm.reward_sum / arm.shown as f64;
     let var = |arm: &ArmReport| rate(arm) * (1.0 - rate(arm)) / arm.shown as f64;
@@ -86,9 +87,9 @@ fn rates(arms: &[&str]) -> Definition {
     definition
 }
 
-/// The proof by A/A: a thousand slots whose arms are all equal. Were the true share 5 %, a fresh seed would show 7 % or
-/// more once in 600 times; what is proved is below 5 % itself. Two standard errors, looked at so
-/// often, are wrong in many more.
+/// Proof by A/A tests: the arms of a thousand slots are all equal. If the true share of false claims were 5 %, a fresh
+/// seed would show 7 % or more once in 600 times; the share that is proved is itself below 5 %. Two standard errors,
+/// looked at as often, are wrong in many more slots.
 #[test]
 fn equal_arms_are_called_confident_in_at_most_one_slot_of_twenty() {
     let definition = rates(&["a", "b", "c"]);
@@ -101,7 +102,8 @@ fn equal_arms_are_called_confident_in_at_most_one_slot_of_twenty() {
     assert!(significant > 0.08, "the setting must be one in which it is easy to be wrong: {significant}");
 }
 
-/// The same of a slot that reads the context, in a world where the context and the time of day change what all arms earn.
+/// A/A proof for a slot that reads the context, in a world where the context and the time of day change the
+/// rewards of all arms.
 #[test]
 fn equal_arms_in_a_changing_world_are_not_called_confident_either() {
     let mut definition = rates(&["a", "b", "c"]);
@@ -114,11 +116,11 @@ fn equal_arms_in_a_changing_world_are_not_called_confident_either() {
     });
     let confident = share(&runs, |run| run.confident);
     println!("A/A in context: confident {confident}");
-    // Three standard errors above 5 %, of 200.
+    // The bound is three standard errors above 5 %, for 200 slots.
     assert!(confident <= 0.05 + 3.0 * (0.05_f64 * 0.95 / 200.0).sqrt(), "{confident}");
 }
 
-/// The same for money with a heavy tail.
+/// A/A proof for money with a heavy tail.
 #[test]
 fn equal_arms_that_earn_money_are_not_called_confident_either() {
     let mut definition = rates(&["a", "b"]);
@@ -135,7 +137,7 @@ fn equal_arms_that_earn_money_are_not_called_confident_either() {
     assert!(confident <= 0.05 + 3.0 * (0.05_f64 * 0.95 / 200.0).sqrt(), "{confident}");
 }
 
-/// And where there is something to be confident of, it is: the word is not withheld from everybody.
+/// The report is confident where it should be, and does not withhold the word from everybody.
 #[test]
 fn a_better_arm_is_found_with_confidence() {
     let definition = rates(&["a", "b"]);
@@ -151,7 +153,7 @@ fn a_better_arm_is_found_with_confidence() {
     assert!(wrong <= 0.05, "{wrong}");
 }
 
-/// All that is added up is that of the rewards as they stand, counted again from the decisions themselves.
+/// All sums are those of the present rewards, as counted again from the decisions themselves.
 #[test]
 fn what_is_added_up_is_what_came_of_the_decisions() {
     let mut definition = definition(&["a", "b", "c"]);
@@ -200,7 +202,7 @@ fn what_is_added_up_is_what_came_of_the_decisions() {
         let turned = view.insight.duel(index(b), index(a)).unwrap();
         assert!((duel.sum + turned.sum).abs() < 1e-12);
     }
-    // A snapshot holds all of it, and what waits goes on being added up.
+    // A snapshot holds all of it, and pending decisions continue to count.
     let bytes = snapshot::encode(&world.state).unwrap();
     let again = snapshot::decode(&bytes).unwrap();
     assert_eq!(again.slot("offers").unwrap().view().insight, view.insight);
@@ -208,7 +210,7 @@ fn what_is_added_up_is_what_came_of_the_decisions() {
     assert_eq!(*world.state.slot("offers").unwrap().view().insight, crate::engine::Insight::default());
 }
 
-/// A refund takes back exactly what the reward added, also from the duels.
+/// A refund removes exactly what the reward added, also from the pairwise tests.
 #[test]
 fn a_reward_that_is_taken_back_leaves_no_trace() {
     let play = |reversed: bool| {
@@ -235,7 +237,8 @@ fn a_reward_that_is_taken_back_leaves_no_trace() {
     assert!((duel.sum - back_duel.sum).abs() < 1e-12 && (duel.sum_sq - back_duel.sum_sq).abs() < 1e-12);
 }
 
-/// A holdout of another share is another comparison, and going back finds the first again.
+/// A holdout of another share starts another comparison, and returning to the first share continues the first
+/// comparison.
 #[test]
 fn comparisons_are_kept_by_the_holdout_s_share() {
     let mut world = World::new(rates(&["a", "b"]));
@@ -296,14 +299,14 @@ fn a_status_says_what_the_matter_is() {
         assert!(stage == Stage::NeedsAttention && sentence.contains(word), "{sentence}");
         world.update(|d| *d = before);
     }
-    // Events that belong nowhere, more than those that do.
+    // More events match nothing than match something.
     for i in 0..120 {
         let nowhere = DecisionId::new(99, world.at_us, i);
         world.send(rewarded(&format!("x{i}"), Some(nowhere), "click", None));
     }
     let (stage, sentence) = say(&world);
     assert!(stage == Stage::NeedsAttention && sentence.contains("120 unmatched"), "{sentence}");
-    // Nothing comes any more.
+    // No more events arrive.
     let mut world = World::new(rates(&["a", "b"]));
     for i in 0..1_200 {
         world.at_us += 10 * SECOND_US;
@@ -319,7 +322,7 @@ fn a_status_says_what_the_matter_is() {
     );
 }
 
-/// Exploring costs what it costs: of two arms that are known well, the worse one's share times what it is worse by.
+/// The cost of exploration is right: for two arms that are well known, it is the share of the worse one times its loss.
 #[test]
 fn the_cost_of_exploration_is_the_floor_s_share_of_the_gap() {
     let mut definition = rates(&["a", "b"]);
@@ -337,7 +340,7 @@ fn the_cost_of_exploration_is_the_floor_s_share_of_the_gap() {
     }
     let report = report_of(&world);
     let cost = report.exploration_cost.unwrap();
-    // 0.2 · 0.5; the last thousand's draws have a standard error of 0.5·√(0.2·0.8/2000) = 0.0045, the means less.
+    // 0.2 · 0.5; the last thousand draws have a standard error of 0.5·√(0.2·0.8/2000) = 0.0045, the means less.
     assert!((cost - 0.1).abs() < 0.025, "{cost}");
     assert_eq!(report.lift, None, "there is no holdout");
     assert!(report.value_remaining.unwrap() <= 0.0 && report.arms[0].expected_loss < 1e-6, "{report:?}");

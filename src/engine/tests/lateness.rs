@@ -1,4 +1,5 @@
-//! Events at the edges of time and identity: whose decision they join, until when they count, and what is answered.
+//! Tests of events at the edges of time and identity: which decision they join, until when they count, and what is
+//! answered.
 
 use super::*;
 use crate::{
@@ -17,7 +18,7 @@ fn for_subject(subject: Subject) -> Request {
     Request { subject, ..request() }
 }
 
-/// A click on arm a, at the world's present time.
+/// Returns a click on arm a at the world's present time.
 fn click(world: &World, event_id: &str, subject: Subject) -> Rewarded {
     Rewarded { subject, arm: Some(arm_id("a")), time_us: world.at_us, ..rewarded(event_id, None, "click", None) }
 }
@@ -75,8 +76,8 @@ fn what_happened_within_the_window_counts_until_the_grace_period_is_over() {
     assert_eq!((world.counters().rewards, world.counters().late), (1, 2));
 }
 
-/// A clock that is ahead says that a click happened after the window; that it came within it proves otherwise. One that
-/// is behind says that it happened before anything was shown.
+/// A clock that is ahead says that a click happened after the window, but its arrival within the window proves
+/// otherwise. A clock that is behind says that the click happened before anything was shown.
 #[test]
 fn clocks_that_are_some_hours_off_cost_no_event_of_a_day_s_window() {
     let mut world = World::new(definition(&["a"]));
@@ -104,7 +105,7 @@ fn money_goes_back_weeks_after_the_window_closed() {
     }
     assert!(world.counters().reward_sum > 49.0);
     let before = mean(&world);
-    // Through a snapshot: what may be taken back is part of the state.
+    // The test goes through a snapshot, because what may be reversed is part of the state.
     world.state = snapshot::decode(&snapshot::encode(&world.state).unwrap()).unwrap();
     assert_eq!(world.reverse("r1", &bought, "e1"), RewardOutcome::Accepted);
     assert!((world.counters().reward_sum - 10.0).abs() < 1e-9, "{}", world.counters().reward_sum);
@@ -244,8 +245,8 @@ fn a_warm_up_ends_for_an_arm_that_nobody_rewards() {
     assert_eq!(after, Some(20), "five times the views, of the arm without rewards");
 }
 
-/// What all slots together may remember no longer goes in each of them, is counted, and is told of; it does not matter
-/// into how many parts the slots are split.
+/// Items beyond the limits of the whole process leave every slot, are counted, and are reported, into however many
+/// shards the slots are split.
 #[test]
 fn a_sweep_forgets_in_every_slot_what_is_too_much_for_all_together() {
     use crate::engine::{
@@ -275,7 +276,7 @@ fn a_sweep_forgets_in_every_slot_what_is_too_much_for_all_together() {
     let mut left = Vec::new();
     world.state.slots.sweep(step, Some(&mut |slot, closed| left.push((slot.clone(), closed.id))));
     assert!(State::join(ledger, parts) == world.state);
-    // Of those that waited, three were rewarded and may be taken back, but the oldest of them.
+    // Three of those that waited were rewarded and may be reversed, except the oldest of the three.
     let want = Parts { pending_decisions: 7, finished_decisions: 2, event_ids: 9, requests: 4, exposures: 4 };
     assert_eq!(remembered(&world.state), want);
     let forgotten = Parts { pending_decisions: 3, finished_decisions: 1, event_ids: 1, requests: 6, exposures: 6 };

@@ -1,4 +1,5 @@
-//! The marketers' levers, one by one: what each does to who is shown what, and that none touches what was learned.
+//! Tests of the marketers' controls, one by one: the effect of each on what is shown, and that none touches what was
+//! learned.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +45,7 @@ fn world(edit: impl FnOnce(&mut Definition)) -> World {
     world
 }
 
-/// How often each arm leads, and the propensities it was logged with, over so many anonymous decisions.
+/// Returns how often each arm leads in `n` anonymous decisions, and the propensities with which it was logged.
 fn led(world: &mut World, n: u32) -> BTreeMap<String, (u32, f64)> {
     let mut led = BTreeMap::<String, (u32, f64)>::new();
     for _ in 0..n {
@@ -147,7 +148,8 @@ fn a_slot_that_watches_shows_the_baseline_and_learns_from_it() {
     assert_ne!(learner(&world), before);
 }
 
-/// A test of a fifth holds the rest back; growing it moves nobody out, and the holdout stays a part of who is left.
+/// A test of a fifth holds the rest back. Growing it moves nobody out, and the holdout stays a part of those who are
+/// left.
 #[test]
 fn shares_of_subjects_move_only_those_they_must() {
     let who = |mode, holdout, salt: Option<&str>| -> Vec<bool> {
@@ -159,7 +161,7 @@ fn shares_of_subjects_move_only_those_they_must() {
     let (small, large) = (who(Some(Mode::Test(0.2)), 0.1, None), who(Some(Mode::Test(0.6)), 0.1, None));
     let (on, salted) = (who(None, 0.1, None), who(None, 0.1, Some("again")));
     let count = |held: &[bool]| held.iter().filter(|h| **h).count() as f64;
-    // Five standard errors of 2,000 draws.
+    // The bound is five standard errors of 2,000 draws.
     for (held, share) in [(&small, 0.8), (&large, 0.4), (&on, 0.1), (&salted, 0.1)] {
         let error = f64::sqrt(2_000.0 * share * (1.0 - share));
         assert!((count(held) - 2_000.0 * share).abs() < 5.0 * error, "{share}: {}", count(held));
@@ -193,7 +195,7 @@ fn nothing_is_learned_from_the_analysis_slice_and_all_of_it_is_counted() {
     assert_eq!((learner(&world), world.counters().decisions), (before, shown + 1));
 }
 
-/// Freezing, safe choice and every other control, there and back: bit for bit what was learned before.
+/// Freezing, safe choice and every other control, set and set back, leave what was learned before, bit for bit.
 #[test]
 fn no_lever_resets_learning() {
     let mut world = world(|_| {});
@@ -210,11 +212,11 @@ fn no_lever_resets_learning() {
     let paused = Availability { because: Some(Unavailable::OutOfStock), ..Availability::new(false) };
     world.change(Change::SetAvailability(vec![(arm_id("b"), paused)])).unwrap();
     assert_eq!(learner(&world), before);
-    // What is out of stock does not come back with a setting.
+    // An arm that is out of stock does not come back with a setting.
     world.change(Change::Rollback(was_revision(&world, &was))).unwrap();
     assert!(!world.state.slot("offers").unwrap().definition().arms[1].available);
     world.change(Change::SetAvailability(vec![(arm_id("b"), Availability::new(true))])).unwrap();
-    // What operations own is theirs to take back.
+    // Fields that operations own are set back by operations.
     world.update(|d| (d.controls.mode, d.controls.safe_choice, d.controls.freeze_learning) = (None, None, None));
     world.change(Change::Rollback(was_revision(&world, &was))).unwrap();
     assert_eq!((learner(&world), &**world.state.slot("offers").unwrap().definition()), (before, &was));
@@ -243,7 +245,7 @@ fn arms_are_shown_within_their_schedule_only() {
     assert!(error.contains("until") && error.contains("after from"), "{error}");
 }
 
-/// Of availability changes in a row one revision is kept: a stock feed pushes nobody's changes out.
+/// A row of availability changes leaves one revision, so a stock feed pushes nobody's changes out.
 #[test]
 fn a_stock_feed_leaves_one_revision() {
     let mut world = world(|_| {});
@@ -285,7 +287,7 @@ fn a_subject_sticks_to_its_first_draw_with_its_propensity() {
     world.state = snapshot::decode(&bytes).unwrap();
     assert_eq!(ask(&mut world, of("ann")).sticky, Some(first.id));
     assert_eq!(ask(&mut world, Request::new(slot_id())).sticky, None, "nobody sticks to nothing");
-    // What may not be shown any more is drawn anew; and after two days everything is.
+    // An arm that may no longer be shown is replaced by a new draw, and after two days everything is drawn again.
     let gone = Availability::new(false);
     world.change(Change::SetAvailability(vec![(first.chosen[0].arm.clone(), gone)])).unwrap();
     let other = ask(&mut world, of("ann"));
@@ -294,7 +296,7 @@ fn a_subject_sticks_to_its_first_draw_with_its_propensity() {
     assert_eq!(ask(&mut world, of("ann")).sticky, None);
 }
 
-/// A budget that arms share counts what was shown of those that are no candidates now, and holds within a slate.
+/// A budget that arms share also counts showings of arms that are no candidates now, and holds within a slate.
 #[test]
 fn caps_that_arms_share_hold_over_requests_and_within_a_slate() {
     let cap = rule("a and b", "arm.id != 'c'", Effect::DayCap { count: 5, together: true });
@@ -354,7 +356,7 @@ fn caps_hold_by_subject_and_by_day() {
     assert_eq!((of_arm("b").len(), of_arm("c").iter().sum::<u32>()), (30, 5));
 }
 
-/// Never show a discount to those who buy anyway unless the posterior is sure that it pays.
+/// A discount is never shown to those who would buy anyway, unless the posterior is sure that it pays.
 #[test]
 fn evidence_rules_ask_the_posterior_and_not_the_width() {
     let mut world = world(|_| {});
@@ -432,7 +434,8 @@ fn a_slot_made_without_saying_it_holds_a_tenth_out() {
     assert_eq!(world.state.slot("offers").unwrap().definition().controls.holdout, Some(0.1));
 }
 
-/// A marketer who reads, edits and writes back is not stopped by the stock feed; by what the feed said, and by people, she is.
+/// A marketer who reads, edits and writes back is not stopped by the stock feed. Her change of what the feed set is
+/// stopped, and so is her change of what other people changed.
 #[test]
 fn an_update_from_before_the_stock_changed_is_taken_as_long_as_it_leaves_the_stock_alone() {
     let mut world = World::new(definition(&["a", "b"]));

@@ -1,4 +1,4 @@
-//! Who may change what, and how little a change costs.
+//! Tests of fields that operations own, and of the size of changes.
 
 use super::*;
 use crate::{
@@ -71,7 +71,7 @@ fn an_arm_that_is_replaced_keeps_what_its_draft_does_not_name() {
     assert!(now(&world).arms[0].available, "one that is named changes");
 }
 
-/// What a change writes is what it changes, however many arms it names.
+/// A change writes only what it changes, however many arms it names.
 #[test]
 fn a_change_holds_no_more_than_what_changes() {
     let ids: Vec<String> = (0..500).map(|i| format!("arm{i}")).collect();

@@ -1,4 +1,4 @@
-//! Previews against brute force: the same past requests decided again and again under the slot as it would be.
+//! Tests of previews against brute force: the same past requests decided again and again under the changed slot.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use crate::{
 };
 
 const DECISIONS: usize = 160;
-/// How often brute force decides each past request.
+/// Number of times that brute force decides each past request.
 const AGAIN: u64 = 30;
-/// How many previews of slates are averaged, each with draws of its own.
+/// Number of previews of slates that are averaged, each with draws of its own.
 const PREVIEWS: u64 = 10;
 const ARMS: [&str; 5] = ["a", "b", "c", "d", "e"];
 
-/// What gold customers like is another arm than what the others like.
+/// Returns the reward rate of an arm. Gold customers like another arm than the others do.
 fn rate(arm: &str, gold: bool) -> f64 {
     match (arm, gold) {
         ("a", true) | ("b", false) => 0.6,
@@ -38,7 +38,7 @@ fn shopper(rng: &mut StdRng) -> Request {
     }
 }
 
-/// A slot that learned from [`DECISIONS`] of them, some anonymous.
+/// A slot that learned from [`DECISIONS`] decisions, some of them anonymous.
 fn learned(edit: impl FnOnce(&mut Definition)) -> (World, Vec<(i64, Arc<Decided>)>) {
     let mut definition = definition(&ARMS);
     definition.controls.holdout = Some(0.0);
@@ -66,7 +66,7 @@ fn view(world: &World) -> SlotView {
     world.state.slot("offers").unwrap().view()
 }
 
-/// The slot as it would be.
+/// Returns the changed slot.
 fn draft(world: &World, change: Change) -> SlotView {
     let mut only = world.state.only(&slot_id());
     if let Some(body) = plan(&world.state, &slot_id(), change, &ChangeReason::default()).unwrap() {
@@ -99,7 +99,7 @@ fn again(decided: &Decided) -> Request {
     }
 }
 
-/// What came of deciding each request [`AGAIN`] times.
+/// Result of deciding each request [`AGAIN`] times.
 #[derive(Default)]
 struct Drawn {
     n: f64,
@@ -133,7 +133,7 @@ fn brute_force(view: &SlotView, decisions: &[(i64, Arc<Decided>)], now_us: i64) 
     drawn
 }
 
-/// The mean, and its standard error.
+/// Returns the mean and its standard error.
 fn mean(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
@@ -141,7 +141,7 @@ fn mean(values: &[f64]) -> (f64, f64) {
     (mean, (squares / (n - 1.0) / n).sqrt())
 }
 
-/// The same decisions with ids of their own, from which a preview's draws come.
+/// Returns the decisions with other ids, from which a preview's draws come.
 fn renamed(decisions: &[(i64, Arc<Decided>)], n: u64) -> Vec<(i64, Arc<Decided>)> {
     let rename = |(i, (at_us, decided)): (u64, &(i64, Arc<Decided>))| {
         let id = DecisionId::new(decided.id.slot(), *at_us, n * 1_000_000 + i);
@@ -150,9 +150,9 @@ fn renamed(decisions: &[(i64, Arc<Decided>)], n: u64) -> Vec<(i64, Arc<Decided>)
     (0..).zip(decisions).map(rename).collect()
 }
 
-/// With m draws a share is off by at most √(p(1−p)/m), a mean by its standard error; five of those over the hundred
-/// or so that are compared is a false alarm once in ten thousand fresh seeds. Slates of several are drawn by the preview
-/// too, once per request: so several previews are averaged.
+/// Compares a preview with brute force. With m draws a share is off by at most √(p(1−p)/m), a mean by its standard
+/// error. Five of those, over the hundred or so figures that are compared, give a false alarm once in ten thousand
+/// fresh seeds. The preview itself draws slates of several arms, once per request, so several previews are averaged.
 #[track_caller]
 fn check(what: &str, world: &World, decisions: &[(i64, Arc<Decided>)], after: &SlotView) -> Preview {
     let preview = previewed(world, after, decisions);
@@ -188,7 +188,7 @@ fn check(what: &str, world: &World, decisions: &[(i64, Arc<Decided>)], after: &S
         let error = (said * (1.0 - said) / drawn.n).sqrt();
         assert!((got - said).abs() <= 5.0 * error + 1e-9, "{what}: '{}' {got} drawn, {said} previewed", rule.name);
     }
-    // What was taken over from the slot as it is must be what the slot as it would be gives by itself.
+    // Figures that the preview took over from the present slot must be those that the changed slot gives by itself.
     let fresh = crate::engine::preview(after, after, decisions, world.at_us);
     for arm in &fresh.arms {
         let have = preview.arms.iter().find(|have| have.arm == arm.arm).unwrap();
@@ -358,7 +358,7 @@ fn requests_that_name_arms_which_would_be_left_out_are_counted() {
     assert!((sum - 1.0).abs() < 1e-9, "{sum}");
 }
 
-/// However the parts are shared out, the sums are taken in their order.
+/// The sums are taken in the order of the parts, however the parts are divided among threads.
 #[test]
 fn parts_that_are_done_in_any_order_give_the_same_bits() {
     use crate::engine::Previewer;

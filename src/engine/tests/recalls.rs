@@ -1,4 +1,5 @@
-//! Decisions of the past, explained by what they recorded: against the explanation of when they were made.
+//! Tests of recalled decisions: the explanation from the record is compared with the explanation at the time of the
+//! decision.
 
 use super::*;
 use crate::{
@@ -10,7 +11,7 @@ fn recalled(world: &World, decided: &Decided) -> Recalled {
     recall(Some(&world.state.slot("offers").unwrap().view()), decided)
 }
 
-/// A decision with its explanation, taken in.
+/// Applies a decision and returns it with its explanation.
 fn told(world: &mut World, request: Request) -> (Decided, crate::engine::Explanation) {
     let decision = world.would_decide(Request { explain: true, ..request }, &[]);
     world.apply(Body::Decided(Arc::new(decision.decided.clone())));
@@ -48,7 +49,7 @@ fn a_decision_of_the_past_is_explained_as_it_was_then() {
     let paused = Availability { because: Some(Unavailable::OutOfStock), ..Availability::new(false) };
     world.change(Change::SetAvailability(vec![(arm_id("c"), paused)])).unwrap();
     let (decided, then) = told(&mut world, Request { context: context(0), ..request() });
-    // What happens later does not change what was.
+    // Later changes do not alter the past.
     world.change(Change::SetAvailability(vec![(arm_id("c"), Availability::new(true))])).unwrap();
     world.update(|d| d.rules.clear());
     let Recalled { explanation: now, revision_kept } = recalled(&world, &decided);
@@ -61,7 +62,7 @@ fn a_decision_of_the_past_is_explained_as_it_was_then() {
         for (now, then) in [(now.mean, then.mean), (now.std, then.std), (now.propensity, then.propensity)] {
             assert!((now - then).abs() <= 1e-6 * then.abs(), "{now} against {then}");
         }
-        // Nothing was learned since.
+        // The slot has learned nothing since.
         assert_eq!(now.moved_by, then.moved_by);
     }
     assert!(now.candidates.iter().any(|candidate| !candidate.moved_by.is_empty()));

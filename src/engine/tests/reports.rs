@@ -1,8 +1,8 @@
-//! What a slot says of itself.
+//! Tests of the report.
 
 use super::*;
 
-/// The report's interval covers the truth and its chances are those of the posterior.
+/// The report's interval covers the truth, and its chances are those of the posterior.
 #[test]
 fn the_report_says_what_was_counted() {
     let mut world = World::new(definition(&["a", "b"]));
@@ -30,8 +30,8 @@ fn the_report_says_what_was_counted() {
     assert!(a.chance_best > 0.999);
 }
 
-/// Values with a heavy tail: what is learned of one is limited to the quantile of those before it, what is reported
-/// is both; and the reversal takes back what was learned, not what came.
+/// Values have a heavy tail. Each is learned up to the quantile of those before it, and the report shows both sums. A
+/// reversal subtracts the learned value, not the reported one.
 #[test]
 fn winsorized_values_are_reported_as_they_came_and_as_they_were_learned() {
     let mut world = World::new(definition(&["a"]));
@@ -47,8 +47,8 @@ fn winsorized_values_are_reported_as_they_came_and_as_they_were_learned() {
         let arm = report(&world.state.slot("offers").unwrap().view()).arms.remove(0);
         (arm.reward_sum, arm.learned_sum)
     };
-    // 1 to 10, evenly: 5.5 each as they came. Nine of ten are learned as they are, the tenth as about 9 from the
-    // hundredth on; a bin of the quantiles is a few per cent wide.
+    // The values are 1 to 10, evenly, with a mean of 5.5 as they came. Nine of ten are learned as they are, the tenth
+    // as about 9 from the hundredth on; a bin of the quantiles is a few per cent wide.
     let (came, learned) = sums(&world);
     assert!((came - 1100.0).abs() < 1e-9 && (1085.0..1100.0).contains(&learned), "{came} {learned}");
     let decided = world.decide(request());

@@ -1,10 +1,10 @@
-//! What time leaves of what was learned, and sums that begin again with the goal.
+//! Tests of fading, and of sums that start again with the goal.
 
 use super::*;
 
 const MINUTE_US: i64 = 60_000_000;
 
-/// A slot that forgets half within a minute, and found out that a is better.
+/// A slot that forgets half within a minute, and has found out that a is better.
 fn trained(model: ModelSpec) -> World {
     let mut world = World::new(definition(&["a", "b"]));
     world.update(|d| (d.model, d.controls.half_life_us) = (model, Some(MINUTE_US)));
@@ -41,12 +41,12 @@ fn an_idle_slot_forgets_for_its_decisions_and_its_report() {
         assert!(unsure > sure + 0.1 && unsure > 0.25, "{sure} before, {unsure} after");
         assert!(world.state == state, "to read changes nothing");
         assert!((of_worse(&mut world) - unsure).abs() < 1e-12, "the same again");
-        // What comes next does not make it jump.
+        // The next decision does not make it jump.
         let decided = world.decide(request());
         world.reward("next", &decided, "look", None);
         world.update(|d| d.display_name = "renamed".into());
         let next = of_worse(&mut world);
-        // One observation of the few that are left is told, and no more.
+        // The slot learns one of the few observations that are left, and no more.
         assert!((next - unsure).abs() < 0.12, "{unsure}, then {next}");
     }
 }
