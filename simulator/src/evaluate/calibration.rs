@@ -1,73 +1,78 @@
-//! Whether the logged propensities can be what was drawn from.
+//! Check of the logged propensities.
 //!
-//! Where they are, every policy's weights average 1, as long as the log could show all that the policy would. Three are
-//! looked at: uniform choice; each arm by itself (the sum of 1/p over the decisions that showed it is about the number of those that could have); and
-//! the log's own shares, a policy that shows arms as often as the log did so far. The last is like the log, so its weights are
-//! of moderate size and their mean is known well, also where some propensities are tiny.
+//! If the propensities are right, the weights of every policy average 1, provided that the log could show all that the
+//! policy would. Three policies are checked:
 //!
-//! A mean above 1 can only come of propensities that are too small: nothing that was not shown adds to it. One below 1 comes of
-//! propensities that are too large, and just as well of arms that could not be shown at times (retired, barred by a rule, or never
-//! chosen by a greedy policy), or with weights so large and rare that none of them was met. Which of these, a log
-//! does not say; so only a mean above 1 is told as an error.
+//! * uniform choice;
+//! * each arm alone: the sum of 1/p over the decisions that showed the arm is about the number of those that could
+//!   have;
+//! * the log's own shares: a policy that shows each arm as often as the log did so far. It resembles the log, so its
+//!   weights are of moderate size and their mean is known well even if some propensities are tiny.
+//!
+//! Only propensities that are too small can push a mean above 1, since decisions that did not happen add nothing to it.
+//! A mean below 1 has several possible causes: propensities that are too large; arms that could not be shown at times
+//! (retired, excluded by a rule, or never chosen by a greedy policy); or weights so large and rare that none of them
+//! occurred. A log does not tell these apart, so only a mean above 1 is reported as an error.
 
 use serde::{Deserialize, Serialize};
 
 use crate::evaluate::logged::{Log, Offered, Row};
 use slotwise::evaluate::off_policy::WeightSummary;
 
-/// Standard errors from which on a mean is off: 6 of 100,000 means that are not.
+/// Number of standard errors beyond which a mean counts as wrong. A right mean lies beyond it in 6 of 100,000 cases.
 const ERRORS_MIN: f64 = 4.0;
-/// Parts of 1 that a mean may be off whatever its error: logs have propensities of a few digits.
+/// Deviation of a mean from 1 that is accepted whatever its error, because logs write propensities with few digits.
 const TOLERANCE: f64 = 2e-3;
-/// Decisions that must have shown an arm, and what their weights must be worth, for it to be looked at.
+/// Effective decisions that an arm's weights must have before the arm is checked.
 const SHOWN_MIN: f64 = 30.0;
-/// Decisions spread over what is on offer before the log's own shares are known.
+/// Number of decisions spread over the arms on offer before the log's own shares are known.
 const PRIOR: f64 = 1.0;
 
-/// What policies are called in warnings.
+/// Names of the checked policies in warnings.
 const OWN_SHARES: &str = "the log's own shares";
 const UNIFORM: &str = "a uniform policy";
 
-/// What the logged propensities add up to.
+/// Summary of the logged propensities and of the checks on them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// The smallest.
+    /// Smallest propensity.
     pub smallest: f64,
-    /// The largest.
+    /// Largest propensity.
     pub largest: f64,
-    /// The part of decisions that were certain although there was a choice: of what else they could have earned the log knows nothing.
+    /// Part of the decisions that were certain although there was a choice. The log says nothing of what the other arms
+    /// would have earned there.
     pub certain: f64,
-    /// The weights of uniform choice.
+    /// Weights of uniform choice.
     pub uniform: WeightMean,
-    /// Those of the log's own shares so far.
+    /// Weights of the log's own shares.
     pub own_shares: WeightMean,
-    /// Of every arm that was shown.
+    /// Weights of every arm that was shown.
     pub arms: Vec<ArmWeights>,
-    /// What is wrong, for people.
+    /// Warnings for the reader of the report.
     pub warnings: Vec<String>,
 }
 
-/// The mean of weights: 1 is right.
+/// Mean of a policy's weights, which is 1 if the propensities are right.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct WeightMean {
     /// The mean.
     pub mean: f64,
-    /// Its standard error.
+    /// Standard error of the mean.
     pub standard_error: f64,
-    /// How many decisions of its own the weights are worth.
+    /// Number of the policy's own decisions that carry as much information.
     pub effective: f64,
 }
 
-/// The weights of one arm.
+/// Weights of one arm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ArmWeights {
-    /// Its id.
+    /// Id of the arm.
     pub arm: String,
-    /// Decisions that showed it.
+    /// Number of decisions that showed the arm.
     pub shown: u64,
-    /// Decisions that could have.
+    /// Number of decisions that could have shown the arm.
     pub offered: u64,
-    /// The sum of 1/p over those that showed it, over those that could have.
+    /// Sum of 1/p over the decisions that showed the arm, divided by the number that could have.
     pub weights: WeightMean,
 }
 
@@ -77,7 +82,7 @@ impl WeightMean {
         Self { mean, standard_error, effective }
     }
 
-    /// By how much more than chance allows it lies above 1; below 0: below.
+    /// Deviation of the mean from 1 if chance cannot explain it, else 0.
     fn off(self) -> f64 {
         let off = self.mean - 1.0;
         let allowed = f64::max(ERRORS_MIN * self.standard_error, TOLERANCE);
@@ -86,7 +91,7 @@ impl WeightMean {
 }
 
 impl Calibration {
-    /// Of a log's rows from `first` on; at least one.
+    /// Checks a log's rows from `first` on, of which there must be at least one.
     pub fn of(log: &Log, first: usize) -> Self {
         let rows = &log.rows[first..];
         let each = |row: &Row| 1.0 / (log.offered(row) as f64 * row.propensity);
@@ -150,18 +155,18 @@ impl Calibration {
 }
 
 impl ArmWeights {
-    /// Whether its weights are known well enough to be judged.
+    /// Returns `true` if the arm's weights are known well enough to be checked.
     fn known(&self) -> bool {
         self.weights.effective >= SHOWN_MIN
     }
 
-    /// How often its propensities promise it to be shown.
+    /// Number of times that the arm would have been shown if its propensities were right.
     fn promised(&self) -> f64 {
         self.shown as f64 / self.weights.mean
     }
 }
 
-/// The weights of a policy that shows what is on offer as often as the log did before.
+/// The weights of a policy that shows the arms on offer as often as the log did before.
 fn own_shares(log: &Log, rows: &[Row]) -> Vec<f64> {
     let mut shown = vec![0.0; log.arms.len()];
     let mut all = 0.0;
@@ -180,7 +185,8 @@ fn own_shares(log: &Log, rows: &[Row]) -> Vec<f64> {
     weights
 }
 
-/// Of each arm that was shown: the weights of a policy that shows it wherever it can, over the decisions that could have.
+/// For each arm that was shown, the weights of a policy that shows it wherever it can, over the decisions that could
+/// have.
 fn arms(log: &Log, rows: &[Row]) -> Vec<ArmWeights> {
     #[derive(Clone, Copy, Default)]
     struct Sums {

@@ -1,5 +1,5 @@
-//! The engine as a learner from a log: it decides at every logged moment, takes what it is to learn from, and is told of
-//! a reward when the log was.
+//! The engine as a learner from a log. It decides at every logged moment, learns the decisions that it is given, and
+//! receives each reward when the log did.
 
 use std::{
     cmp::Reverse,
@@ -27,31 +27,31 @@ pub(super) struct Learner<'a> {
     name: &'a str,
     service: EngineService,
     seed: u64,
-    /// Per arm of the log, by its id.
+    /// Place in the log's list of each arm, by its id.
     places: HashMap<ArmId, usize>,
-    /// Rewards that are still to come: when, and of which row.
+    /// Rewards that have not arrived yet: their time and their row.
     coming: BinaryHeap<Reverse<(i64, usize)>>,
     ids: HashMap<usize, DecisionId>,
-    /// Decisions taken in.
+    /// Number of decisions learned.
     pub(super) learned: u64,
-    /// Decisions that its model did not make.
+    /// Number of decisions that were fallbacks.
     pub(super) fallbacks: u64,
 }
 
-/// What a slot would do at a logged moment.
+/// Decision that a slot would make at a logged moment.
 #[derive(Debug)]
 pub(super) struct Answer {
     decided: Decided,
-    /// What its own draw shows, by its place in the log's list; none: nothing, or no arm of the log.
+    /// The drawn arm's place in the log's list, or `None` if nothing, or no arm of the log, was drawn.
     pub(super) drawn: Option<usize>,
 }
 
-/// What is known of one arm at a logged moment.
+/// A slot's belief about one arm at a logged moment.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Known {
-    /// The probability with which it would be shown.
+    /// Probability with which the slot would show the arm.
     pub(super) propensity: f64,
-    /// The reward that is expected of it.
+    /// Expected reward of the arm.
     pub(super) mean: f64,
 }
 
@@ -64,10 +64,11 @@ impl<'a> Learner<'a> {
         Ok(Self { log, name, service, seed, places, coming, ids, learned: 0, fallbacks: 0 })
     }
 
-    /// What it would do at row `index`, with all that it heard by then; `known` becomes what it knows of each arm of the log.
+    /// Decides at row `index`, with all rewards that had arrived by then, and fills `known` with the belief about each
+    /// arm of the log.
     ///
-    /// Its draw follows from the seed and the row alone: candidates meet the same luck, and it has nothing to do with
-    /// what the log drew.
+    /// The draw follows from the seed and the row alone. All policies therefore have the same luck, and it is
+    /// independent of what the log drew.
     pub(super) fn decide(&mut self, index: usize, known: &mut [Known]) -> Result<Answer, EvaluateError> {
         let row = &self.log.rows[index];
         self.hear(row.at_us)?;
@@ -86,7 +87,7 @@ impl<'a> Learner<'a> {
         Ok(Answer { decided, drawn })
     }
 
-    /// Takes in what was logged at row `index`: what was shown there, with its logged propensity, and in time its reward.
+    /// Learns the decision logged at row `index`, with its logged propensity, and schedules its reward.
     pub(super) fn learn(&mut self, index: usize, answer: Answer) {
         let row = &self.log.rows[index];
         let Answer { mut decided, drawn } = answer;
@@ -110,7 +111,7 @@ impl<'a> Learner<'a> {
         self.service.take(decided, row.at_us);
     }
 
-    /// Tells it of the rewards that came by then.
+    /// Delivers the rewards that had arrived at `by_us`.
     fn hear(&mut self, by_us: i64) -> Result<(), EvaluateError> {
         while let Some(&Reverse((told_us, index))) =
             self.coming.peek().filter(|Reverse((told_us, _))| *told_us <= by_us)

@@ -1,23 +1,27 @@
-//! Off-policy evaluation: what policies would have earned, by the decisions of a log and their logged propensities.
+//! Off-policy evaluation: estimates what policies would have earned, from a log's decisions and their propensities.
 //!
-//! * [`setup`]: the slot that a log needs, and the candidates that are evaluated.
-//! * [`learner`]: the engine, which decides at every logged moment and is told of logged rewards when they came.
-//! * [`walk`]: a candidate's way through a log: its weight at each decision.
-//! * [`off_policy`](slotwise::evaluate::off_policy), in the library: estimates and their intervals from a candidate's weights.
-//! * [`calibration`]: whether the logged propensities can be what was drawn from.
-//! * [`report`], [`text`]: what came of it, as plain data and for a terminal.
+//! * [`setup`]: the slot that fits a log, and the policies that are evaluated.
+//! * [`learner`]: the engine, which decides at every logged moment and learns logged rewards when they arrived.
+//! * [`walk`]: a policy's walk through a log, which gives its weight at each decision.
+//! * [`off_policy`](slotwise::evaluate::off_policy), in the library: estimates and their intervals from a policy's
+//!   weights.
+//! * [`calibration`]: a check that the logged propensities are plausible.
+//! * [`report`], [`text`]: the results as plain data and as text for a terminal.
 //!
-//! What is estimated. A policy is a sequence π₁, π₂, … of which πₜ may only depend on what came before decision t. Its value
-//! is the mean of `Σ_a πₜ(a|xₜ)·E[r|xₜ, a]` over the decisions of the log. Given the past, the terms of IPS and of doubly
-//! robust estimation have just this expectation, so both are unbiased for *every* such sequence, frozen or learning
-//! ([`off_policy`](slotwise::evaluate::off_policy) has the formulas). What a learning policy learns from decides what its value means: see [`Learning`].
+//! A policy is a sequence π₁, π₂, … of which πₜ may only depend on what came before decision t. The value of a policy
+//! is the mean of `Σ_a πₜ(a|xₜ)·E[r|xₜ, a]` over the decisions of the log. Given the past, the terms of IPS and of
+//! doubly robust estimation have exactly this expectation, so both are unbiased for *every* such sequence, frozen or
+//! learning ([`off_policy`](slotwise::evaluate::off_policy) has the formulas). The value of a learning policy depends
+//! on what it learns from: see [`Learning`].
 //!
-//! Invariants: πₜ and the reward model at t know nothing of decision t's reward nor of anything later; the draws of a
-//! candidate are independent of the log's; candidates share nothing that they change, so the report is the same for any
-//! number of threads.
+//! Invariants:
 //!
-//! Deliberately not here: slates (only first positions are evaluated), and intervals that hold for shoppers who come back
-//! (decisions are taken for independent given the past).
+//! * πₜ and the reward model at t depend neither on decision t's reward nor on anything later.
+//! * The draws of a policy are independent of the log's draws.
+//! * Policies share no state that they change. The report is therefore the same for any number of threads.
+//!
+//! Deliberately not here: slates (only first positions are evaluated), and intervals that hold for returning shoppers
+//! (decisions are taken as independent given the past).
 
 pub mod calibration;
 pub mod learner;
@@ -47,36 +51,40 @@ use crate::{
 };
 use walk::{Course, Foreseen, Walk};
 
-/// Decisions between two times that progress is told.
+/// Number of decisions between two progress reports.
 const TELL_EVERY: usize = 64;
 
-/// What a candidate that learns learns from.
+/// Decisions from which an evaluated policy learns.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Learning {
-    /// Decisions at which it would have shown the same: its own draw matches what was logged, and a coin falls that
-    /// makes up for how often the log shows it. What it then knows has the distribution of what it would know had it
-    /// run by itself, for as many decisions as were accepted (Li et al. 2011), so its value is that of running it.
+    /// Decisions at which the policy would have shown the logged arm. Its own draw must match the log, and a coin that
+    /// makes up for the logged propensity must accept. The policy then knows what it would know, in distribution, had
+    /// it run by itself for as many decisions as were accepted (Li et al. 2011). Its value is therefore that of running
+    /// it.
     Matched,
-    /// Every logged decision before it, whoever made it: the value of what has learned from the log so far.
+    /// Every earlier decision of the log, whoever made it. The value is that of a policy that has learned from the log
+    /// so far.
     All,
-    /// Every decision of the first part (this share of all), with rewards that come later, and then nothing: the value, over the rest, of what was
-    /// learned by then. Everything is evaluated over the rest only.
+    /// Every decision of the first part of the log (this share of all), with the rewards that arrive later, and nothing
+    /// after that. Everything is evaluated over the rest only, so the value is that of the beliefs at the end of the
+    /// first part.
     First(f64),
 }
 
-/// How a log is evaluated.
+/// Options of an evaluation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
-    /// Of the draws.
+    /// Seed of the draws.
     pub seed: u64,
-    /// What candidates learn from.
+    /// Decisions from which policies learn.
     pub learning: Learning,
-    /// Propensities below this are taken for this where decisions are accepted by a match: more of them are accepted,
-    /// and arms that were shown with less are learned of too rarely. None: the smallest that was logged, without bias.
+    /// Lower limit of the propensity used to accept matching decisions. A higher limit accepts more of them, but the
+    /// policy then learns too rarely from arms that were shown with a lower propensity. `None` takes the smallest
+    /// logged propensity, which is unbiased.
     pub least_propensity: Option<f64>,
-    /// Of the intervals, 0 to 1.
+    /// Confidence of the intervals, from 0 to 1.
     pub confidence: f64,
-    /// Candidates at a time.
+    /// Number of policies evaluated at the same time.
     pub threads: NonZeroUsize,
 }
 
@@ -87,77 +95,77 @@ impl Default for Options {
     }
 }
 
-/// Why an evaluation did not come to its end.
+/// Reason why an evaluation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
-    /// A candidate is no slot for this log.
+    /// A policy cannot be a slot for this log.
     #[error("policy '{name}': {why}")]
     Candidate {
-        /// Which.
+        /// Name of the policy.
         name: String,
-        /// Why.
+        /// The field that is wrong.
         why: FieldError,
     },
-    /// A candidate could not decide or learn.
+    /// A policy could not decide or learn.
     #[error("policy '{name}', decision {row}: {why}")]
     Service {
-        /// Which.
+        /// Name of the policy.
         name: String,
-        /// Which decision of the log, from 1.
+        /// Decision of the log, counted from 1.
         row: usize,
-        /// Why.
+        /// The engine's error.
         why: EngineServiceError,
     },
     /// A logged reward was not counted.
     #[error("policy '{name}': the reward of decision {row} was not counted: {outcome:?}")]
     NotCounted {
-        /// Which.
+        /// Name of the policy.
         name: String,
-        /// Which decision of the log, from 1.
+        /// Decision of the log, counted from 1.
         row: usize,
-        /// What became of it.
+        /// The engine's answer to the reward.
         outcome: Option<RewardOutcome>,
     },
-    /// There is no such arm in the log.
+    /// The log has no arm with the given id.
     #[error("--arm: the log has no arm '{arm}'{suggestion}")]
     Arm {
-        /// As given.
+        /// The id as given.
         arm: String,
-        /// "; did you mean …?", or nothing.
+        /// "; did you mean …?", or an empty text.
         suggestion: String,
     },
-    /// Two candidates have one name.
+    /// Two policies have the same name.
     #[error("two policies are called '{0}'; rename one")]
     Twice(String),
-    /// It is more than is held in memory.
+    /// The log has more cells than fit into memory.
     #[error("{rows} decisions of {arms} arms each are more than {CELLS_MAX} in all; give fewer --rounds")]
     Size {
-        /// Decisions.
+        /// Number of decisions.
         rows: usize,
-        /// Arms.
+        /// Number of arms.
         arms: usize,
     },
-    /// Nothing is left after the first part.
+    /// No decision is left after the first part.
     #[error("of {rows} decisions, none is left to evaluate after the first {first}; give a smaller --first")]
     NothingLeft {
-        /// Decisions.
+        /// Number of decisions.
         rows: usize,
-        /// Those learned from.
+        /// Number of decisions that are only learned from.
         first: usize,
     },
 }
 
-/// Is told how far an evaluation is, by several threads at once.
+/// Observer of an evaluation's progress. Several threads call it at once.
 pub trait Watch: Sync {
-    /// It begins: so many candidates, and so many decisions in all.
+    /// Announces the number of policies and of all decisions they walk through.
     fn begin(&self, candidates: usize, decisions: usize);
-    /// So many decisions more are through.
+    /// Reports that this many further decisions were processed.
     fn advance(&self, decisions: usize);
-    /// It is over.
+    /// Reports the end of the evaluation.
     fn end(&self);
 }
 
-/// Looks away.
+/// Observer that ignores all progress.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unwatched;
 
@@ -167,11 +175,11 @@ impl Watch for Unwatched {
     fn end(&self) {}
 }
 
-/// Evaluates candidates on a log.
+/// Evaluates policies on a log.
 ///
 /// # Errors
 ///
-/// See [`EvaluateError`]; that of the first candidate that fails.
+/// Returns the [`EvaluateError`] of the first policy that fails.
 pub fn evaluate(
     log: &Log,
     candidates: &[Candidate],
@@ -195,7 +203,7 @@ pub fn evaluate(
 }
 
 impl Options {
-    /// How many of the decisions are only learned from.
+    /// Number of decisions that are only learned from.
     fn first_of(&self, rows: usize) -> usize {
         match self.learning {
             Learning::Matched | Learning::All => 0,

@@ -1,7 +1,8 @@
-//! What came of an evaluation, as plain data; as JSON, one object whose keys are these fields.
+//! Results of an evaluation as plain data. The fields are also the keys of the report's JSON.
 //!
-//! Where the log does not overlap with what is asked, there is no estimate: the field is `null`, and `refused` says why.
-//! Deliberately not here: times and speeds, which are not the same twice.
+//! An estimate is `null` if the log does not overlap with the policy, and `refused` says why.
+//!
+//! Deliberately not here: times and speeds, which differ from run to run.
 
 use serde::{Deserialize, Serialize};
 use slotwise::evaluate::off_policy::{LoggedTerm, OffPolicyEstimates, WeightSummary, mean_reward};
@@ -16,134 +17,136 @@ use crate::{
     report::IntervalEstimate,
 };
 
-/// Decisions that weights must be worth for what is estimated with them to be told.
+/// Effective decisions that a policy's weights must have before its estimates are reported.
 pub const EFFECTIVE_MIN: f64 = 30.0;
-/// The part of a policy's choices that the log must have been able to show.
+/// Part of a policy's choices that the log must have been able to show.
 pub const OVERLAP_MIN: f64 = 0.9;
-/// Standard errors of a mean weight that are left to chance.
+/// Number of standard errors by which a mean weight may miss [`OVERLAP_MIN`].
 const ERRORS_MAX: f64 = 4.0;
 
-/// What came of an evaluation.
+/// Report of an evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The log.
     pub log: LogReport,
-    /// Whether its propensities can be right.
+    /// Check of the log's propensities.
     pub calibration: Calibration,
-    /// Of the draws.
+    /// Seed of the draws.
     pub seed: u64,
-    /// What candidates learned from: `matched`, `all` or `first`.
+    /// Decisions that policies learned from: `matched`, `all` or `first`.
     pub learning: LearningName,
-    /// Propensities below this were taken for this where matches were accepted.
+    /// Lower limit of the propensity used to accept matching decisions.
     pub least_propensity: f64,
-    /// Each candidate, as they were given.
+    /// The policies, in the order in which they were given.
     pub policies: Vec<PolicyReport>,
 }
 
-/// What candidates learned from.
+/// Name of the decisions that policies learned from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LearningName {
-    /// Decisions that matched their own draws.
+    /// Decisions that matched the policy's own draw.
     Matched,
-    /// Every decision before.
+    /// Every earlier decision.
     All,
-    /// The first part.
+    /// Decisions of the first part of the log.
     First,
 }
 
-/// What was evaluated on.
+/// Description of the evaluated log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogReport {
-    /// The file's name.
+    /// Name of the file.
     pub name: String,
-    /// What kind of file it is.
+    /// Format of the file.
     pub form: Form,
-    /// Decisions that were evaluated.
+    /// Number of evaluated decisions.
     pub decisions: u64,
-    /// Decisions before them, which were only learned from.
+    /// Number of earlier decisions, which were only learned from.
     pub learned_before: u64,
-    /// Arms.
+    /// Number of arms.
     pub arms: u64,
-    /// The time of the first decision that was evaluated, microseconds since 1970.
+    /// Time of the first evaluated decision, in microseconds since 1970.
     pub from_us: i64,
-    /// That of the last one.
+    /// Time of the last evaluated decision, in microseconds since 1970.
     pub until_us: i64,
-    /// The mean of the rewards.
+    /// Mean reward.
     pub reward: IntervalEstimate,
-    /// Decisions with a reward that is not silence's.
+    /// Number of decisions whose reward differs from the default reward.
     pub rewarded: u64,
     /// Rows that were left out.
     pub left_out: LeftOut,
-    /// The part of its decisions that were logged with a propensity of 0.
+    /// Part of the decisions that were logged with a propensity of 0.
     pub zero_propensity: f64,
-    /// Decisions whose window had not closed: more may come of them.
+    /// Number of decisions whose window had not closed, so that further rewards may arrive.
     pub incomplete: u64,
-    /// Decisions that showed more than one arm, of which the first was evaluated.
+    /// Number of decisions that showed more than one arm. Their first position is evaluated.
     pub slates: u64,
 }
 
-/// What a policy would have earned per decision.
+/// Evaluation of one policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PolicyReport {
-    /// Its name.
+    /// Name of the policy.
     pub name: String,
-    /// Over all that was evaluated.
+    /// Estimates over all evaluated decisions.
     #[serde(flatten)]
     pub value: Value,
-    /// At each position, where there are several.
+    /// Estimates for each position, if there are several positions.
     pub positions: Vec<PositionValue>,
-    /// Decisions that it learned from; none: it does not learn.
+    /// Number of decisions that the policy learned from, or `None` if it does not learn.
     pub learned: Option<u64>,
-    /// Decisions of the log that its model would not have made.
+    /// Number of the log's decisions that would have been fallbacks.
     pub fallbacks: u64,
-    /// What its document says of who gets the policy and for how long, which is set aside: the policy itself is evaluated.
+    /// Settings of the policy's document that decide who gets the policy and for how long. They are ignored, because
+    /// the policy itself is evaluated.
     pub set_aside: Vec<String>,
 }
 
-/// What a policy would have earned at a position.
+/// Estimates of a policy at one position.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PositionValue {
-    /// From 1.
+    /// Position, counted from 1.
     pub position: u32,
-    /// Decisions of the log there.
+    /// Number of the log's decisions at the position.
     pub decisions: u64,
-    /// The log's mean there.
+    /// The log's mean reward at the position.
     pub log: IntervalEstimate,
-    /// The policy's.
+    /// Estimates of the policy at the position.
     #[serde(flatten)]
     pub value: Value,
 }
 
-/// Estimates, as far as the log allows them.
+/// Estimates of a policy's mean reward. An estimate that the log does not allow is `None`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Value {
-    /// Inverse propensity scores.
+    /// Inverse propensity scoring.
     pub ips: Option<IntervalEstimate>,
-    /// The same over the sum of the weights.
+    /// Self-normalised inverse propensity scoring: the weighted rewards divided by the sum of the weights.
     pub self_normalised: Option<IntervalEstimate>,
-    /// Doubly robust; none for the log's own policy, whose other probabilities are not known.
+    /// Doubly robust estimate, or `None` for the log's own policy, whose other probabilities are unknown.
     pub doubly_robust: Option<IntervalEstimate>,
-    /// The doubly robust estimate less the log's mean, paired by decision.
+    /// The doubly robust estimate minus the log's mean, paired by decision.
     pub over_log: Option<IntervalEstimate>,
-    /// The mean reward of the decisions that were accepted; none where they are few, or all of a part of what the policy would show.
+    /// Mean reward of the accepted decisions. It is `None` if they are few, or if they cover only a part of what the
+    /// policy would show.
     pub replay: Option<IntervalEstimate>,
-    /// What the reward model alone says, as biased as that is.
+    /// Estimate of the reward model alone, which is as biased as the model.
     pub direct: Option<f64>,
-    /// Decisions that were accepted.
+    /// Number of accepted decisions.
     pub accepted: Option<u64>,
-    /// Of the choices that replay should have accepted, the part that it could: less than 1 where propensities are below
+    /// Part of the choices due for acceptance by replay that could be accepted. It is below 1 if propensities are below
     /// `least_propensity`, or 0.
     pub acceptable: Option<f64>,
-    /// The mean of the weights: 1 where the log could have shown all that the policy would.
+    /// Mean of the weights, which is 1 if the log could have shown all that the policy would.
     pub mean_weight: f64,
-    /// Its standard error.
+    /// Standard error of the mean weight.
     pub mean_weight_error: f64,
-    /// So many decisions of the policy's own would tell as much.
+    /// Number of the policy's own decisions that carry as much information.
     pub effective: f64,
-    /// The largest weight.
+    /// Largest weight.
     pub largest_weight: f64,
-    /// Why estimates are missing.
+    /// Reason why estimates are missing.
     pub refused: Option<String>,
 }
 
@@ -205,23 +208,23 @@ impl Report {
         }
     }
 
-    /// As one line of JSON.
+    /// The report as one line of JSON.
     ///
     /// # Errors
     ///
-    /// None that we know of: the report is plain numbers and strings.
+    /// No error is known, since the report consists of plain numbers and strings.
     pub fn json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
 
-    /// A policy's part.
+    /// The evaluation of the policy with this name.
     pub fn policy(&self, name: &str) -> Option<&PolicyReport> {
         self.policies.iter().find(|policy| policy.name == name)
     }
 }
 
 impl Value {
-    /// Of these terms, at least one; `own`: of the log's policy.
+    /// Estimates from at least one term. `own` is `true` for the log's own policy.
     fn of(terms: &[&LoggedTerm], own: bool, least: f64, largest: f64, confidence: f64) -> Self {
         let of = OffPolicyEstimates::new(terms.iter().copied(), largest, confidence);
         let refused = refused(&of);
@@ -232,7 +235,7 @@ impl Value {
             self_normalised: told.then_some(of.self_normalised),
             doubly_robust: (told && !own).then_some(of.doubly_robust),
             over_log: (told && !own).then_some(of.over_log),
-            // Few accepted decisions are no obstacle to weights, but what the log never shows is accepted nowhere.
+            // Few accepted decisions do not rule out weights, but replay never accepts an arm that the log never shows.
             replay: of.replay.filter(|_| enough && overlaps(&of.weights)),
             direct: (!own).then_some(of.direct),
             accepted: (!own).then_some(of.accepted),
@@ -246,12 +249,12 @@ impl Value {
     }
 }
 
-/// Whether the log could have shown most of what a policy would.
+/// Returns `true` if the log could have shown most of what a policy would.
 fn overlaps(weights: &WeightSummary) -> bool {
     weights.mean + ERRORS_MAX * weights.standard_error >= OVERLAP_MIN
 }
 
-/// Why the log cannot tell what a policy would have earned.
+/// The reason why the log cannot tell what a policy would have earned, if there is one.
 fn refused(of: &OffPolicyEstimates) -> Option<String> {
     let weights = of.weights;
     if !overlaps(&weights) {

@@ -1,10 +1,12 @@
-//! The slot that a log needs, and the candidates that are evaluated.
+//! The slot that fits a log, and the policies that are evaluated.
 //!
-//! A log's slot has the log's arms, shows one of them, and learns the log's rewards as they were counted there: what a
-//! document says of its goal is set aside, but for its window and when it learns. So is who gets the policy, and for how long: mode,
-//! holdout, analysis slice and stickiness would mix what others decide, or what was drawn once, with the policy's own
-//! propensities, and the policy is what is evaluated. Rules stay, caps per subject among them. Rewards of one size, as clicks are, are learned as a kind without value, so that
-//! the slot knows them to be rates; others by their value.
+//! The slot of a log has the log's arms, shows one of them, and learns the log's rewards as they were counted there. Of
+//! a document's goal only the window and the time of learning are used. Settings that decide who gets the policy, and
+//! for how long, are ignored: mode, holdout, analysis slice and stickiness would mix other decisions, or repeated ones,
+//! with the policy's own propensities. Rules stay, caps per subject among them.
+//!
+//! Rewards of one size, such as clicks, are learned as a kind without a value, so that the slot recognises them as
+//! rates. Other rewards are learned by their value.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -19,32 +21,32 @@ use slotwise::{
 use super::EvaluateError;
 use crate::evaluate::logged::{Log, LoggedArm};
 
-/// The kind of a reward that is not silence's.
+/// Reward kind of a reward that differs from the log's default reward.
 pub(super) const REWARD: &str = "reward";
-/// The kind of what is known to have earned no more than silence.
+/// Reward kind of a reward that equals the log's default reward.
 pub(super) const NOTHING: &str = "nothing";
 
 /// A policy that is evaluated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
-    /// Its name in the report.
+    /// Name of the policy in the report.
     pub name: String,
-    /// How it decides.
+    /// The way in which the policy decides.
     pub how: How,
-    /// The settings of its document that are set aside.
+    /// Settings of the policy's document that are ignored.
     pub set_aside: Vec<&'static str>,
 }
 
-/// How a candidate decides.
+/// The way in which an evaluated policy decides.
 #[derive(Debug, Clone, PartialEq)]
 pub enum How {
-    /// As the log did.
+    /// The policy that made the log's decisions.
     Logged,
-    /// Everything that is on offer alike.
+    /// Uniform choice among the arms on offer.
     Uniform,
     /// Always this arm, by its place in the log's list.
     Arm(usize),
-    /// As a slot does, by the engine.
+    /// A slot's policy, run by the engine.
     Slot(Box<Definition>),
 }
 
@@ -54,16 +56,16 @@ impl Candidate {
         Self { name: "logged".into(), how: How::Logged, set_aside: Vec::new() }
     }
 
-    /// Uniform choice.
+    /// The policy that chooses uniformly.
     pub fn uniform() -> Self {
         Self { name: "uniform".into(), how: How::Uniform, set_aside: Vec::new() }
     }
 
-    /// Always one arm, by its id.
+    /// The policy that always shows one arm, by its id.
     ///
     /// # Errors
     ///
-    /// The log has no such arm.
+    /// Returns an error if the log has no such arm.
     pub fn arm(log: &Log, id: &str) -> Result<Self, EvaluateError> {
         let place = log.arms.iter().position(|arm| arm.id.as_str() == id).ok_or_else(|| EvaluateError::Arm {
             arm: id.to_owned(),
@@ -72,22 +74,22 @@ impl Candidate {
         Ok(Self { name: format!("always {id}"), how: How::Arm(place), set_aside: Vec::new() })
     }
 
-    /// A slot with this model and policy and every other setting at its default.
+    /// The policy of a slot with this model and policy, and defaults for every other setting.
     ///
     /// # Errors
     ///
-    /// A setting is out of its range.
+    /// Returns an error if a setting is out of its range.
     pub fn plain(log: &Log, model: ModelSpec, policy: Policy, exploration: Option<f64>) -> Result<Self, EvaluateError> {
         let controls = Controls { policy: Some(policy), exploration, ..Controls::default() };
         let plain = Definition { model, controls, ..bare().map_err(|why| failed(policy.name(), why))? };
         Self::slot(log, policy.name(), plain)
     }
 
-    /// A slot as a document describes it.
+    /// The policy of a slot that a document describes.
     ///
     /// # Errors
     ///
-    /// With the log's arms it is none.
+    /// Returns an error if the document is not a valid slot with the log's arms.
     pub fn slot(log: &Log, name: &str, document: Definition) -> Result<Self, EvaluateError> {
         let set_aside = set_aside(&document.controls);
         let definition = definition(log, document).map_err(|why| failed(name, why))?;
@@ -103,7 +105,7 @@ fn bare() -> Result<Definition, FieldError> {
     Ok(Definition { kind: SlotKind::Offer, ..Definition::new(SlotId::parse("slot_id", "replayed")?) })
 }
 
-/// The slot whose learner foresees rewards for doubly robust estimation: every setting at its default.
+/// Definition of the slot whose learner forecasts rewards for doubly robust estimation. Every setting has its default.
 pub(super) fn foreseer(log: &Log) -> Result<Definition, EvaluateError> {
     const NAME: &str = "reward model";
     let controls = Controls { policy: Some(Policy::Uniform), ..Controls::default() };
@@ -111,7 +113,7 @@ pub(super) fn foreseer(log: &Log) -> Result<Definition, EvaluateError> {
     definition(log, plain).map_err(|why| failed(NAME, why))
 }
 
-/// The settings by which not everyone gets what the policy draws.
+/// Names of the settings by which some subjects do not get what the policy draws.
 fn set_aside(controls: &Controls) -> Vec<&'static str> {
     [
         ("mode", controls.mode() != Mode::On),
@@ -124,7 +126,7 @@ fn set_aside(controls: &Controls) -> Vec<&'static str> {
     .collect()
 }
 
-/// The slot of a document, with the log's arms and rewards.
+/// The document's slot, with the log's arms and rewards.
 fn definition(log: &Log, document: Definition) -> Result<Definition, FieldError> {
     let known: BTreeSet<_> = document.arms.iter().map(|arm| arm.id.clone()).collect();
     let said = document.arms.iter().map(|arm| {
@@ -163,7 +165,7 @@ fn arm(logged: &LoggedArm) -> Arc<Arm> {
     })
 }
 
-/// What the log's rewards are to a slot: they count as long as the document says, or as the log's longest took.
+/// The goal that matches the log's rewards. Its window is the document's, or as long as the log's slowest reward took.
 fn goal(log: &Log, document: &Goal) -> Goal {
     let kind = |kind: &str, weight: f64| RewardKind {
         kind: kind.to_owned(),

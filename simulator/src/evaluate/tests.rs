@@ -1,4 +1,4 @@
-//! Evaluation against a small world whose truth is computed: two kinds of shoppers, three arms.
+//! Evaluation against a small world whose true values are computed: two kinds of shoppers, three arms.
 
 mod corners;
 
@@ -25,13 +25,13 @@ use crate::{
 };
 
 const ARMS: usize = 3;
-/// The chance of a reward, by kind of shopper and arm.
+/// Probability of a reward, by kind of shopper and arm.
 const TRUTH: [[f64; ARMS]; 2] = [[0.1, 0.3, 0.5], [0.6, 0.2, 0.05]];
 /// The log's propensities, by kind of shopper and arm.
 const LOGGED: [[f64; ARMS]; 2] = [[0.6, 0.3, 0.1], [0.25, 0.25, 0.5]];
 const UNIFORM: [[f64; ARMS]; 2] = [[1.0 / 3.0; ARMS]; 2];
 
-/// What a policy that depends on the kind of shopper alone is worth, where both kinds are as frequent.
+/// The true value of a policy that depends on the kind of shopper alone. Both kinds are equally frequent.
 fn worth(policy: &[[f64; ARMS]; 2]) -> f64 {
     (0..2).map(|kind| (0..ARMS).map(|arm| 0.5 * policy[kind][arm] * TRUTH[kind][arm]).sum::<f64>()).sum()
 }
@@ -46,7 +46,7 @@ fn draw(pmf: &[f64; ARMS], random: &mut SplitMix64) -> usize {
         .unwrap_or(ARMS - 1)
 }
 
-/// A log of the world by a policy; the propensities that are logged are so much of the true ones.
+/// A log of the world under a policy. The logged propensities are the true ones times `factor`.
 fn log(rows: usize, policy: &[[f64; ARMS]; 2], told: f64, seed: u64) -> Log {
     let contexts = [0, 1].map(|kind| Arc::new(Features::from([("kind".to_owned(), Value::Flag(kind == 1))])));
     let mut random = SplitMix64::new(seed);
@@ -88,8 +88,8 @@ fn holds(estimate: &IntervalEstimate, truth: f64) -> bool {
     (estimate.low.unwrap()..=estimate.high.unwrap()).contains(&truth)
 }
 
-/// At most 5 % of `runs` intervals may miss, and by five of their binomial standard deviations more: a false alarm once in
-/// 3.5 million fresh seeds; seeds are fixed.
+/// Asserts that at most 5 % of `runs` intervals miss, plus five binomial standard deviations. With fresh seeds this
+/// would be a false alarm once in 3.5 million; the seeds are fixed.
 #[track_caller]
 fn few_missed(what: &str, missed: usize, runs: usize) {
     let n = runs as f64;
@@ -97,7 +97,8 @@ fn few_missed(what: &str, missed: usize, runs: usize) {
     assert!((missed as f64) < most, "{what}: {missed} of {runs} intervals miss, at most {most:.0} may");
 }
 
-/// The mean of runs within five of its standard errors of the truth: once in 1.7 million fresh seeds it is not.
+/// Asserts that the mean of runs lies within five standard errors of the truth. With fresh seeds it would not once in
+/// 1.7 million.
 #[track_caller]
 fn unbiased(what: &str, values: &[f64], truth: f64) {
     let n = values.len() as f64;
@@ -106,7 +107,7 @@ fn unbiased(what: &str, values: &[f64], truth: f64) {
     assert!((mean - truth).abs() < 5.0 * error, "{what}: {mean} ± {error} against {truth}");
 }
 
-/// The terms of a policy that depends on the kind alone, with running means of each kind and arm as the reward model.
+/// The terms of a policy that depends on the kind alone. The reward model is the running mean of each kind and arm.
 fn terms(log: &Log, policy: &[[f64; ARMS]; 2]) -> Vec<LoggedTerm> {
     let mut seen = [[(1.0, 2.0); ARMS]; 2];
     log.rows
@@ -152,8 +153,8 @@ fn intervals_of_frozen_policies_cover_the_truth() {
     }
 }
 
-/// A policy that learns on the way: 80 % for the arm whose mean of weighted rewards is largest so far, by kind. Its value over
-/// a run is the mean of what each of its states is worth at the kind that came, known exactly.
+/// A policy that learns as it goes: 80 % for the arm whose mean of weighted rewards is largest so far, by kind. Its
+/// value over a run is the mean of the known values of its states at the kinds that came.
 #[test]
 fn intervals_of_a_policy_that_learns_cover_what_it_was_worth_on_the_way() {
     const RUNS: usize = 600;
@@ -196,7 +197,7 @@ fn walk(log: &Log, candidate: &Candidate, options: &Options) -> Walk {
     Course::new(log, &foreseen, options, first).walk(candidate, &Unwatched).unwrap()
 }
 
-/// What the slot earns when it is run on the world for so many decisions, learning from its own.
+/// The mean reward of the slot when it runs in the world for `decisions` decisions and learns from its own.
 fn run(definition: &Definition, decisions: usize, seed: u64) -> f64 {
     let mut random = SplitMix64::new(seed);
     let mut service = EngineService::new(definition.clone(), 0).unwrap();
@@ -227,10 +228,10 @@ fn run(definition: &Definition, decisions: usize, seed: u64) -> f64 {
     worth / decisions as f64
 }
 
-/// Li et al. (2011): what a learning policy earns where its draws match the log is what it earns when it is run, over as
-/// many decisions. From a log that is not uniform, so that the coin matters; Thompson sampling learns a lot within
-/// some 60 decisions, so learning from the wrong ones, or from all, would show. Both are averaged over 120 seeds; their
-/// difference is off by its standard error, five of which is a false alarm once in 1.7 million fresh seeds.
+/// A learning policy earns where its draws match the log what it earns when it runs by itself, over as many decisions
+/// (Li et al. 2011). The log is not uniform, so that the coin matters. Thompson sampling learns a lot within some 60
+/// decisions, so learning from the wrong decisions, or from all, would show. Both are averaged over 120 seeds. The
+/// difference exceeds five standard errors once in 1.7 million fresh seeds.
 #[test]
 fn replay_earns_what_a_learning_policy_earns_when_it_is_run() {
     const RUNS: u64 = 120;
@@ -248,12 +249,12 @@ fn replay_earns_what_a_learning_policy_earns_when_it_is_run() {
         differences.push(replayed.replay.unwrap().mean - run(definition, decisions, 1_000 + seed));
     }
     unbiased("replay less running it", &differences, 0.0);
-    // Each of 300 decisions is accepted with the least propensity, 0.2: a binomial number.
+    // Each of 300 decisions is accepted with the least propensity, 0.2, so their number is binomial.
     let (n, p) = (300.0 * RUNS as f64, 0.2);
     assert!((accepted_in_all as f64 - n * p).abs() < 5.0 * (n * p * (1.0 - p)).sqrt(), "{accepted_in_all}");
 }
 
-/// The same slot, which learns nothing but a rate per arm, by three ways of learning from the same log.
+/// One slot, which learns a rate per arm, with three sources of learning from the same log.
 #[test]
 fn what_a_policy_learns_from_is_what_was_asked_for() {
     let log = log(300, &UNIFORM, 1.0, 5);
@@ -264,15 +265,16 @@ fn what_a_policy_learns_from_is_what_was_asked_for() {
     assert!((60..140).contains(&matched), "a third of 300, ± 5 · 8: {matched}");
     let first = with(Learning::First(0.5));
     assert_eq!((first.learned, first.terms.len()), (Some(150), 150));
-    // Frozen, with a rate per arm and no context: its probabilities stay, so each arm has one weight.
+    // The slot is frozen, with a rate per arm and no context. Its probabilities stay the same, so each arm has one
+    // weight.
     let mut weights: Vec<String> = first.terms.iter().map(|term| format!("{:.6}", term.weight)).collect();
     weights.sort_unstable();
     weights.dedup();
     assert_eq!(weights.len(), ARMS, "{weights:?}");
 }
 
-/// A slot whose policy is uniform has the engine's exact propensities, 1/3 each, and so the weights of uniform choice; on a
-/// uniform log its value is the log's mean.
+/// A slot with a uniform policy has the engine's exact propensities, 1/3 each, and therefore the weights of uniform
+/// choice.
 #[test]
 fn the_engine_s_propensities_give_the_weights() {
     let log = log(200, &UNIFORM, 1.0, 1);
@@ -289,9 +291,9 @@ fn the_engine_s_propensities_give_the_weights() {
     assert_eq!(unknown, "--arm: the log has no arm 'bb'; did you mean 'b'?");
 }
 
-/// 300 logs each: with the right propensities a warning is a false alarm, of which four standard errors leave one in 16,000 per
-/// look, and a log is looked at five times; with a fifth less, all are found. A quarter more could as well be arms that were
-/// not there, and is told as that.
+/// Each case has 300 logs. With the right propensities every warning is a false alarm: four standard errors leave one
+/// in 16,000 per check, and a log is checked five times. With propensities a fifth too small, all logs are found.
+/// Propensities a quarter too large could as well mean missing arms, and the warning says so.
 #[test]
 fn wrong_propensities_are_warned_of_and_right_ones_are_not() {
     let warned = |told: f64, of: &'static str| {
@@ -306,7 +308,7 @@ fn wrong_propensities_are_warned_of_and_right_ones_are_not() {
     assert!(uniform.warnings.is_empty() && (uniform.uniform.mean - 1.0).abs() < 1e-12, "{uniform:?}");
     let wrong = Calibration::of(&log(300, &UNIFORM, 0.8, 3), 0);
     assert!((wrong.uniform.mean - 1.25).abs() < 1e-12 && wrong.warnings[0].contains("too small"), "{wrong:?}");
-    // By hand: each arm's sum of 1/p over all 300 decisions.
+    // Computed by hand: each arm's sum of 1/p over all 300 decisions.
     for arm in &uniform.arms {
         assert!((arm.weights.mean - 3.0 * arm.shown as f64 / 300.0).abs() < 1e-12 && arm.offered == 300, "{arm:?}");
     }
@@ -329,7 +331,7 @@ fn what_the_log_never_shows_is_refused() {
     assert!(super::text::text(&report).contains("always c: not estimated: 100 % of what it would show"));
 }
 
-/// With the default slot as the reward model and as a policy: the whole way, once.
+/// The default slot is the reward model and one of the policies, so that the whole evaluation runs once.
 #[test]
 fn threads_change_no_byte_and_a_good_policy_is_found_out() {
     let log = log(400, &UNIFORM, 1.0, 9);

@@ -8,10 +8,10 @@ use slotwise::{cli::table::fitted, wire::time_text};
 use super::report::{EFFECTIVE_MIN, LearningName, PolicyReport, Report, Value};
 use crate::{evaluate::logged::Form, report::IntervalEstimate};
 
-/// What is shown where nothing is known.
+/// Text of a cell without a value.
 const UNKNOWN: &str = "–";
 
-/// The whole report.
+/// The whole report as text.
 pub fn text(report: &Report) -> String {
     let mut out = head(report);
     let header = [
@@ -36,7 +36,7 @@ pub fn text(report: &Report) -> String {
         table.add_row([name, ips, normalised, robust, over, replay, &effective, &largest, &learned]);
     }
     right(&mut table);
-    // The estimates that hold most generally stay longest.
+    // On a narrow terminal the estimates with the fewest assumptions are kept longest.
     let table = fitted(table, &[7, 4, 1, 8, 5, 6, 2]);
     let _ = write!(out, "{table}");
     for policy in &report.policies {
@@ -132,7 +132,7 @@ fn notes(out: &mut String, policy: &PolicyReport, report: &Report) {
         }
     }
     let expected = report.least_propensity * report.log.decisions as f64;
-    // A binomial number of them, five standard deviations off.
+    // The number of accepted decisions is binomial. The note appears if it is five standard deviations too low.
     if let Some(acceptable) = value.acceptable.filter(|part| *part < 1.0 - 5.0 / expected.sqrt().max(1e-9)) {
         let _ = write!(
             out,
@@ -145,7 +145,7 @@ fn notes(out: &mut String, policy: &PolicyReport, report: &Report) {
     }
 }
 
-/// The policies at each position: the log's mean and the doubly robust estimate.
+/// Appends a table of the policies at each position: the log's mean, IPS and the doubly robust estimate.
 fn positions(out: &mut String, report: &Report) {
     let Some(first) = report.policies.first().filter(|policy| !policy.positions.is_empty()) else { return };
     let header = std::iter::once("by position".to_owned())
@@ -185,13 +185,13 @@ fn cell(estimate: &IntervalEstimate) -> String {
     format!("{mean:.digits$} [{low:.digits$}, {high:.digits$}]")
 }
 
-/// A number of four digits.
+/// A number with four significant digits.
 fn four(number: f64) -> String {
     let digits = if number == 0.0 { 0 } else { decimals(number.abs(), 3.0) };
     format!("{number:.digits$}")
 }
 
-/// Decimals that show so many digits of a number beyond its first one.
+/// Number of decimals that show `beyond` digits after the first significant one.
 fn decimals(number: f64, beyond: f64) -> usize {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 9")]
     let digits = (beyond - number.log10().floor()).clamp(0.0, 9.0) as usize;

@@ -1,4 +1,5 @@
-//! A candidate's way through a log: at each decision, how much likelier it would have shown what was shown.
+//! Walk of a policy through a log: at each decision, the probability of the logged arm relative to its logged
+//! propensity.
 
 use slotwise::{engine::hash, evaluate::off_policy::LoggedTerm};
 
@@ -12,23 +13,23 @@ use crate::{
     order::SplitMix64,
 };
 
-/// What the reward model expected of every arm at every decision, before that was seen.
+/// Rewards that the reward model expected of every arm before each decision.
 ///
-/// It is the default slot's own posterior mean, after learning from every logged decision that came before: no fold of
-/// the data is needed, since nothing of decision t is in what is foreseen for it.
+/// The forecast is the posterior mean of the default slot after it learned every earlier decision of the log. No
+/// cross-fitting is needed, because nothing of decision t enters its own forecast.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Foreseen {
     arms: usize,
-    /// Decision by decision; 0 for what was not on offer.
+    /// Means of all arms, decision after decision. The mean of an arm that was not on offer is 0.
     means: Vec<f32>,
 }
 
 impl Foreseen {
-    /// Learns its way through the log.
+    /// Learns the log from its first to its last decision.
     ///
     /// # Errors
     ///
-    /// The slot cannot be made, or cannot decide.
+    /// Returns an error if the slot cannot be made or cannot decide.
     pub fn new(log: &Log, seed: u64, watch: &dyn Watch) -> Result<Self, EvaluateError> {
         let arms = log.arms.len();
         let mut learner = Learner::new(log, "reward model", foreseer(log)?, seed)?;
@@ -36,7 +37,7 @@ impl Foreseen {
         let mut means = Vec::with_capacity(log.rows.len() * arms);
         for index in 0..log.rows.len() {
             let answer = learner.decide(index, &mut known)?;
-            // Any number that was known before is unbiased: single precision will do.
+            // Every forecast made before the decision keeps the estimate unbiased, so single precision is enough.
             #[expect(clippy::cast_possible_truncation, reason = "seven digits of an expectation")]
             means.extend(known.iter().map(|known| known.mean as f32));
             learner.learn(index, answer);
@@ -45,19 +46,19 @@ impl Foreseen {
         Ok(Self { arms, means })
     }
 
-    /// Of a model that expects nothing of any arm.
+    /// Forecasts of 0 for every arm.
     #[cfg(test)]
     pub(super) fn nothing(log: &Log) -> Self {
         Self { arms: log.arms.len(), means: vec![0.0; log.rows.len() * log.arms.len()] }
     }
 
-    /// What was expected of each arm at a decision.
+    /// The forecasts of all arms at a decision.
     pub fn at(&self, index: usize) -> &[f32] {
         &self.means[index * self.arms..(index + 1) * self.arms]
     }
 }
 
-/// Tells of progress every so many decisions, and of the rest at the end.
+/// Reports progress at every [`TELL_EVERY`] decisions, and the remainder at the end.
 fn tell(watch: &dyn Watch, done: usize, rows: usize) {
     if done.is_multiple_of(TELL_EVERY) {
         watch.advance(TELL_EVERY);
@@ -66,27 +67,27 @@ fn tell(watch: &dyn Watch, done: usize, rows: usize) {
     }
 }
 
-/// What is the same for all candidates.
+/// Inputs that all policies of an evaluation share.
 #[derive(Debug)]
 pub(super) struct Course<'a> {
     pub(super) log: &'a Log,
     pub(super) foreseen: &'a Foreseen,
     learning: Learning,
     seed: u64,
-    /// The propensity whose decisions are always accepted where they match.
+    /// The propensity at and below which a matching decision is always accepted.
     pub(super) least: f64,
     /// The first decision that is evaluated.
     pub(super) first: usize,
 }
 
-/// What came of a candidate's way.
+/// Result of a policy's walk through the log.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Walk {
-    /// Of each decision that is evaluated.
+    /// One term for each evaluated decision.
     pub(super) terms: Vec<LoggedTerm>,
-    /// Decisions that it learned from; none: it does not learn.
+    /// Number of decisions that the policy learned from, or `None` if it does not learn.
     pub(super) learned: Option<u64>,
-    /// Decisions that its model did not make.
+    /// Number of decisions that were fallbacks.
     pub(super) fallbacks: u64,
 }
 
@@ -97,15 +98,15 @@ impl<'a> Course<'a> {
         Self { log, foreseen, learning: options.learning, seed: options.seed, least, first }
     }
 
-    /// Whether a decision whose arm matches the candidate's draw is accepted. With π(a|x) the candidate's probability,
-    /// p(a|x) the log's and c the least, it is accepted with probability `p·π·c/p = c·π`: what is accepted is
-    /// distributed as what the candidate shows.
+    /// Returns `true` if a decision whose arm matches the policy's draw is accepted. With the policy's probability
+    /// π(a|x), the log's p(a|x) and the least propensity c, the arm is accepted with probability `p·π·c/p = c·π`.
+    /// Accepted decisions are therefore distributed like those of the policy.
     fn falls(&self, index: usize, propensity: f64) -> bool {
         let coin = hash("replay coin", &[&self.seed.to_be_bytes(), &(index as u64).to_be_bytes()]);
         SplitMix64::new(coin.word()).fraction() < self.least / propensity
     }
 
-    /// The candidate's way.
+    /// Walks a policy through the log.
     pub(super) fn walk(&self, candidate: &Candidate, watch: &dyn Watch) -> Result<Walk, EvaluateError> {
         let rows = self.log.rows.len();
         let mut walk = Walk { terms: Vec::with_capacity(rows - self.first), ..Walk::default() };
@@ -146,7 +147,7 @@ impl<'a> Course<'a> {
         Ok(walk)
     }
 
-    /// The term of a policy that shows what is on offer alike, or only one of it.
+    /// The term of a policy that chooses uniformly, or that always shows the arm `only`.
     fn fixed(&self, index: usize, known: &mut [Known], only: Option<usize>) -> LoggedTerm {
         let row = &self.log.rows[index];
         known.fill(Known::default());

@@ -1,13 +1,13 @@
-//! The dsjson log of Vowpal Wabbit, which Azure Personalizer also writes: one decision with its outcome a line.
+//! The dsjson log of Vowpal Wabbit, which Azure Personalizer also writes: each line is a decision with its outcome.
 //!
-//! A row becomes a decision by its first action: `_label_Action` (or the first of `a`), `_label_probability` (or the first
-//! of `p`), and the reward −`_label_cost`. The context is `c` without `_multi`; the candidates are `c._multi`. Namespaces
-//! are joined to names with a dot: `{"User": {"age": 30}}` is the feature `User.age`.
+//! A row becomes a decision by its first action: `_label_Action` (or the first of `a`), `_label_probability` (or the
+//! first of `p`), and the reward −`_label_cost`. The context is `c` without `_multi`; the candidates are `c._multi`.
+//! Namespaces are joined to names with a dot: `{"User": {"age": 30}}` is the feature `User.age`.
 //!
 //! An action's id is its `id`, the `id` of its namespace `i`, its `_tag`, or else its features, written out.
 //!
-//! Left out and counted: lines without an outcome (`_label_cost`), such as rewards that found no decision and a
-//! trainer's checkpoints, and decisions that were never confirmed (`DeferredAction`).
+//! Lines without an outcome (`_label_cost`), such as rewards that found no decision and a trainer's checkpoints, and
+//! decisions that were never confirmed (`DeferredAction`) are left out and counted.
 
 use std::path::Path;
 
@@ -26,10 +26,10 @@ use super::{
 };
 use crate::dataset::FilePlace;
 
-/// Objects within objects at most; deeper ones are not read.
+/// Greatest depth of nested objects. Deeper ones are not read.
 const DEPTH_MAX: usize = 8;
 
-/// Reads the rows at `path`.
+/// Reads the log at `path`.
 pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
     let mut text = source::open(path).map_err(|source| LogError::Read { file: path.to_owned(), source })?;
     source::begins_object(&mut *text).map_err(|source| LogError::Read { file: path.to_owned(), source })?;
@@ -56,7 +56,7 @@ pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
     taking.log(path, Form::Dsjson)
 }
 
-/// The decision of a line; `None` if the line has no outcome.
+/// The decision of a line, or `None` if the line has no outcome.
 fn given(line: &Map<String, Json>) -> Result<Option<Given>, Wrong> {
     if line.contains_key("_outcomes") {
         return Err(wrong(
@@ -98,7 +98,7 @@ fn given(line: &Map<String, Json>) -> Result<Option<Given>, Wrong> {
     let mut candidates: Vec<(String, Features)> = Vec::with_capacity(actions.len());
     for (i, action) in actions.iter().enumerate() {
         let id = action_id(action);
-        // Two actions that nothing tells apart are one arm only to itself.
+        // Actions that cannot be told apart become separate arms.
         let id = if candidates.iter().any(|(other, _)| *other == id) {
             format!("{} #{}", cut(&id, ID_BYTES_MAX - 8), i + 1)
         } else {
@@ -154,7 +154,7 @@ fn plain_text(value: &Value) -> String {
     }
 }
 
-/// As much of a text as fits into so many bytes.
+/// The longest prefix of a text that fits into `most` bytes.
 fn cut(text: &str, most: usize) -> &str {
     let mut end = most.min(text.len());
     while !text.is_char_boundary(end) {
@@ -163,7 +163,7 @@ fn cut(text: &str, most: usize) -> &str {
     &text[..end]
 }
 
-/// The features of namespaces within namespaces.
+/// The features of nested namespaces.
 fn features(of: &Json) -> Features {
     let mut all = Features::new();
     put("", of, DEPTH_MAX, &mut all);
@@ -201,7 +201,7 @@ fn put(name: &str, value: &Json, depth: usize, all: &mut Features) {
     }
 }
 
-/// A list of numbers or of texts; `None` if it is neither.
+/// The feature of a list of numbers or of texts, or `None` for any other list.
 fn list_value(list: &[Json]) -> Option<Value> {
     let numbers: Option<Vec<f64>> =
         list.iter().map(|value| value.as_f64().filter(|number| number.abs() <= NUMBER_MAX)).collect();

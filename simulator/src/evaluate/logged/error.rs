@@ -1,11 +1,11 @@
-//! Why a log cannot be used: always one line that names the file, the place in it, and what to do.
+//! Reasons why a log cannot be used. Each is one line that names the file, the place in it, and what to do.
 
 use std::{io, path::PathBuf};
 
 use super::{CELLS_MAX, LeftOut};
 use crate::dataset::FilePlace;
 
-/// Why a log cannot be used.
+/// Reason why a log cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// A file cannot be opened or read.
@@ -13,45 +13,45 @@ pub enum LogError {
     Read {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// What a file says is not what it should say.
+    /// The contents of a file are wrong.
     #[error("{}, {place}: {why}", file.display())]
     Broken {
         /// The file.
         file: PathBuf,
-        /// Where in it.
+        /// The place in the file.
         place: FilePlace,
-        /// What is wrong there and what to do.
+        /// The problem there, and what to do.
         why: String,
     },
-    /// It holds the decisions of several slots.
+    /// The log holds the decisions of several slots.
     #[error("{} holds the decisions of {} slots: {}; choose one with --slot", file.display(), slots.len(), slots.join(", "))]
     Slots {
         /// The file.
         file: PathBuf,
-        /// Their ids.
+        /// Ids of the slots.
         slots: Vec<String>,
     },
-    /// It holds no decision of the slot that was asked for.
+    /// The log holds no decision of the requested slot.
     #[error("{} holds no decision of the slot '{slot}'{suggestion}", file.display())]
     NoSlot {
         /// The file.
         file: PathBuf,
-        /// The slot.
+        /// The requested slot.
         slot: String,
-        /// "; did you mean …?", or nothing.
+        /// "; did you mean …?", or an empty text.
         suggestion: String,
     },
-    /// It is more than is held in memory.
+    /// The log has more cells than fit into memory.
     #[error("{}: {rows} decisions of {arms} arms each are more than {CELLS_MAX} in all; give fewer --rounds", file.display())]
     Size {
         /// The file.
         file: PathBuf,
-        /// Decisions that were asked for.
+        /// Number of requested decisions.
         rows: usize,
-        /// Arms.
+        /// Number of arms.
         arms: usize,
     },
     /// No row is left to evaluate.
@@ -59,25 +59,25 @@ pub enum LogError {
     Empty {
         /// The file.
         file: PathBuf,
-        /// What was left out of it.
+        /// Counts of the rows that were left out.
         left_out: Box<LeftOut>,
     },
-    /// It has none of the forms that are read.
+    /// The file has none of the known formats.
     #[error("{} {looks}; {accepted}; give --form if it is one of them", file.display())]
     Unknown {
         /// The file.
         file: PathBuf,
-        /// What it looks like, and what to do.
+        /// The format that the file seems to have, and what to do.
         looks: String,
-        /// What is read.
+        /// The known formats.
         accepted: &'static str,
     },
-    /// It is a classification set.
+    /// The file is a classification set.
     #[error("{} is no log of decisions; give --form journal or --form open-bandit if it is", .0.display())]
     Form(PathBuf),
 }
 
-/// Why all rows were left out.
+/// The reason why all rows were left out.
 fn why(left_out: &LeftOut) -> String {
     let told = left_out.told();
     if told.is_empty() { "there are no rows".to_owned() } else { format!("left out are {}", told.join(", ")) }

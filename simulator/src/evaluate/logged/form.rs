@@ -1,4 +1,4 @@
-//! Which form a file has, told by how it begins.
+//! Formats of log files, recognised by how a file begins.
 
 use std::{io::Read as _, path::Path};
 
@@ -8,13 +8,13 @@ use serde_json::Value as Json;
 use super::{LogError, plain, source};
 use crate::dataset::DatasetFiles;
 
-/// What kind of data a path names.
+/// Format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
     /// A classification set: NAME.csv.gz and NAME.json.
     Classification,
-    /// What `slotwise journal export` writes, as JSON lines or as CSV, packed with gzip or not.
+    /// The output of `slotwise journal export`, as JSON lines or as CSV, packed with gzip or not.
     Journal,
     /// The Open Bandit Dataset's rows as CSV, packed with gzip or not.
     OpenBandit,
@@ -24,22 +24,23 @@ pub enum Form {
     Csv,
 }
 
-/// What the forms that are read look like, for error messages.
+/// The known formats in words, for error messages.
 const ACCEPTED: &str = "accepted are `slotwise journal export` (JSON lines or CSV), dsjson of Vowpal Wabbit or \
                         Personalizer, CSV with the columns time, arm, propensity, reward and any others as context, and \
                         the Open Bandit Dataset";
 
 impl Form {
-    /// Returns the form of a file, or [`Form::Classification`] if it cannot be told.
+    /// The format of a file, or [`Form::Classification`] if it cannot be recognised.
     pub fn of(path: &Path) -> Self {
         Self::recognise(path).unwrap_or(Self::Classification)
     }
 
-    /// Returns the form of a file by how it begins. What is no file is the stem of a classification set.
+    /// Recognises the format of a file by how it begins. A path that is no file is the stem of a classification set.
     ///
     /// # Errors
     ///
-    /// If it has none of the forms: the error says what the file looks like, and which form is the nearest.
+    /// Returns an error if the file has none of the formats. The error says what the file looks like and names the
+    /// nearest format.
     pub fn recognise(path: &Path) -> Result<Self, LogError> {
         let Ok(mut text) = source::open(path) else { return Ok(Self::Classification) };
         let files = DatasetFiles::of(path);
@@ -47,7 +48,7 @@ impl Form {
             return Ok(Self::Classification);
         }
         let mut start = Vec::new();
-        // What cannot be read is told by whoever reads it next, with its place.
+        // A file that cannot be read is reported by its reader, which names the place.
         let _ = (&mut text).take(source::HEADER_BYTES).read_to_end(&mut start);
         let unknown = |looks: String| LogError::Unknown { file: path.to_owned(), looks, accepted: ACCEPTED };
         if let Some((_, looks)) = BINARY.iter().find(|(magic, _)| start.starts_with(magic)) {
@@ -68,7 +69,7 @@ impl Form {
     }
 }
 
-/// What binary files begin with.
+/// First bytes of binary formats, with the advice for each.
 const BINARY: [(&[u8], &str); 6] = [
     (b"PAR1", "looks like Parquet; write it as CSV"),
     (b"PK\x03\x04", "looks like a zip archive or a spreadsheet; unpack it, or save the sheet as CSV"),
@@ -78,10 +79,10 @@ const BINARY: [(&[u8], &str); 6] = [
     (b"BZh", "is packed with bzip2; unpack it, or pack it with gzip"),
 ];
 
-/// The form of JSON lines, by the keys of the first object.
+/// The format of JSON lines, by the keys of the first object.
 fn of_object(line: &str) -> Result<Form, String> {
     let Ok(Json::Object(object)) = serde_json::from_str::<Json>(line) else {
-        // A line that is cut off, or longer than what is looked at.
+        // The line is cut off, or longer than the part that was read.
         if line.contains("\"_label_cost\"") || line.contains("\"_label_probability\"") {
             return Ok(Form::Dsjson);
         }
@@ -112,7 +113,7 @@ fn of_object(line: &str) -> Result<Form, String> {
     Err(format!("looks like JSON lines with the keys {}; the nearest form is {}", keys.join(", "), plain::AS_CSV))
 }
 
-/// The form of a table, by its header.
+/// The format of a table, by its header.
 fn of_header(line: &str) -> Result<Form, String> {
     let names: Vec<String> = line.split(',').map(|name| name.trim().trim_matches('"').to_owned()).collect();
     let has = |name: &str| names.iter().any(|other| other == name);

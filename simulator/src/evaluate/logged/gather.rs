@@ -1,4 +1,4 @@
-//! Rows of a log as they are read, gathered into a [`Log`]: arms by place, each decision once.
+//! Collects the rows of a file into a [`Log`]: arms become places in a list, and each decision counts once.
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +19,7 @@ use super::{
     CELLS_MAX, Form, LeftOut, Log, LogError, LoggedArm, Offered, ROWS_MAX, Row, Wanted, earliest, name_of, room,
 };
 
-/// What stands at a field that cannot be used.
+/// A field that cannot be used, and the reason.
 pub(super) struct Wrong {
     pub(super) field: &'static str,
     pub(super) why: String,
@@ -29,24 +29,24 @@ pub(super) fn wrong(field: &'static str, why: impl Into<String>) -> Wrong {
     Wrong { field, why: why.into() }
 }
 
-/// A row, its arms by name.
+/// A row whose arms are still names.
 pub(super) struct Given {
-    /// The decision's id; `None` if the log has none.
+    /// Id of the decision, or `None` if the log has none.
     pub(super) decision: Option<String>,
     pub(super) at_us: i64,
     pub(super) subject: Subject,
     pub(super) context: Features,
-    /// Empty: all but those taken.
+    /// Candidates with their features. An empty list stands for all arms except those in `taken`.
     pub(super) candidates: Vec<(String, Features)>,
     pub(super) taken: Vec<String>,
     pub(super) arm: String,
-    /// In [0, 1]; a row of 0 is left out.
+    /// Logged propensity in [0, 1]. A row with 0 is left out.
     pub(super) propensity: f64,
     pub(super) reward: f64,
     pub(super) told_us: Option<i64>,
 }
 
-/// Rows that were taken in so far.
+/// Rows collected so far.
 pub(super) struct Taking<'a> {
     pub(super) wanted: &'a Wanted,
     pub(super) slots: BTreeSet<String>,
@@ -72,20 +72,20 @@ impl<'a> Taking<'a> {
         }
     }
 
-    /// Counts a decision without an outcome.
+    /// Counts a decision without an outcome as left out.
     pub(super) fn leave_out_incomplete(&mut self) {
         self.left_out.incomplete += 1;
     }
 
-    /// Returns whether a decision id came for the first time. A repeated one is counted: exports that overlap were put
-    /// together, and its decision was made once.
+    /// Returns `true` if a decision id is new. A repeated id is counted as left out: it comes from overlapping exports
+    /// that were joined, and its decision was made once.
     pub(super) fn is_first(&mut self, decision: &str) -> bool {
         let first = self.decisions.insert(decision.to_owned());
         self.left_out.repeated += u64::from(!first);
         first
     }
 
-    /// Takes a row that was drawn.
+    /// Adds a row that a model drew.
     pub(super) fn add(&mut self, given: Given) -> Result<(), Wrong> {
         if given.decision.as_ref().is_some_and(|decision| !self.is_first(decision)) {
             return Ok(());
@@ -117,7 +117,7 @@ impl<'a> Taking<'a> {
         Ok(())
     }
 
-    /// Makes a log of what was taken in.
+    /// Makes a log of the collected rows.
     pub(super) fn log(mut self, path: &Path, form: Form) -> Result<Log, LogError> {
         let file = || path.to_owned();
         match &self.wanted.slot {
@@ -133,13 +133,13 @@ impl<'a> Taking<'a> {
         if let Some(wanted) = self.wanted.rows {
             earliest(&mut self.rows, wanted, |row| row.at_us);
         }
-        // Before any row is given a list of all arms but a few.
+        // This check precedes the lists of candidates, which may be as long as the list of arms.
         let (rows, arms) = (self.rows.len(), self.arms.len());
         if rows.saturating_mul(arms) > CELLS_MAX {
             return Err(LogError::Size { file: file(), rows, arms });
         }
         let place: BTreeMap<&str, usize> = self.arms.iter().enumerate().map(|(i, id)| (id.as_str(), i)).collect();
-        // Every name was put there when it was met.
+        // Every name is in the map, because `add` collected it.
         let of = |id: &str| place.get(id).copied().unwrap_or_default();
         let mut arms = Vec::with_capacity(self.arms.len());
         for id in &self.arms {
@@ -167,7 +167,7 @@ impl<'a> Taking<'a> {
                 arm: of(&row.arm),
                 propensity: row.propensity,
                 reward: row.reward,
-                // What is worth as much as silence may be taken for it.
+                // A reward that equals the default reward needs no event.
                 told_us: row.told_us.or_else(|| (row.reward.to_bits() != silent.to_bits()).then_some(row.at_us)),
                 position: 1,
             }
@@ -185,7 +185,7 @@ impl<'a> Taking<'a> {
     }
 }
 
-/// The reward of rows of which nothing was heard, where it is the same for all of them; else 0.
+/// The reward of all rows without an event if they agree, else 0.
 fn silent(rows: &[Given]) -> f64 {
     let mut silent = rows.iter().filter(|row| row.told_us.is_none()).map(|row| row.reward);
     let Some(first) = silent.next() else { return 0.0 };

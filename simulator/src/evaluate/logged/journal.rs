@@ -1,15 +1,17 @@
 //! The rows that `slotwise journal export` writes: JSON lines, or CSV whose lists and objects are JSON.
 //!
-//! A row becomes a decision by its first position: what stood there, the propensity of that, and the reward of that arm.
-//! Positions below it are conditional on what stands above, and are not evaluated. What was not drawn by a model is left
-//! out: the holdout's (there the baseline decided, mostly with certainty), what a subject was given again, and
-//! fallbacks. That leaves whole subjects and moments out, whatever was shown to them, so what is left is evaluated
-//! without bias.
+//! A row becomes a decision by its first position: the arm shown there, its propensity and its reward. Lower positions
+//! are conditional on those above and are not evaluated.
 //!
-//! A reward is known when the last event that counts for its arm came. Rows without such an event are silent.
+//! Decisions that no model drew are left out: those of the holdout (the baseline decided, mostly with certainty),
+//! repetitions for the same subject, and fallbacks. Whole subjects and moments are left out, whatever was shown to
+//! them, so the rest is evaluated without bias.
 //!
-//! Deliberately not here: later positions, and which arms a slot had at which revision, which an export does not say: an
-//! empty list of candidates stands for all arms of the log.
+//! A reward is known when the last event that counts for its arm arrived. A row without such an event has the default
+//! reward.
+//!
+//! Deliberately not here: later positions, and the arms that a slot had at each revision. An export does not list them,
+//! so an empty list of candidates stands for all arms of the log.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -29,12 +31,12 @@ use super::{
 };
 use crate::dataset::FilePlace;
 
-/// The columns that are read, those with texts first.
+/// Columns that are read: texts in the first list, JSON in the second.
 const TEXTS: [&str; 6] = ["slot", "time", "subject_id", "session_id", "fallback", "sticky"];
 const JSONS: [&str; 10] =
     ["holdout", "context", "candidates", "taken", "arms", "propensities", "reasons", "rewards", "events", "complete"];
 
-/// A row of an export, as far as it is read.
+/// The fields of an exported row that are read.
 #[derive(Debug, Deserialize)]
 struct Line {
     decision_id: Option<String>,
@@ -72,7 +74,7 @@ struct Heard {
     reverses: Option<IgnoredAny>,
 }
 
-/// A feature's value, as the export writes it.
+/// A feature's value as the export writes it.
 #[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "a number, a text, yes or no, or a list of numbers or of texts")]
 enum PlainValue {
@@ -96,7 +98,7 @@ fn features<'de, D: Deserializer<'de>>(from: D) -> Result<Features, D::Error> {
     Ok(plain.into_iter().map(|(name, of)| (name, value(of))).collect())
 }
 
-/// Reads the rows at `path`.
+/// Reads the log at `path`.
 pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
     let unread = |source| LogError::Read { file: path.to_owned(), source };
     let mut text = source::open(path).map_err(unread)?;
@@ -122,7 +124,7 @@ fn json_lines(path: &Path, text: Box<dyn std::io::BufRead>, taking: &mut Taking<
         let line: Line = serde_json::from_str(text).map_err(|why| {
             let place = FilePlace::Column { line: number, column: why.column() };
             let why = why.to_string();
-            // The place stands before it already.
+            // The message repeats the place, which the error already names.
             let why = why.split(" at line ").next().unwrap_or_default();
             broken(place, format!("{why}; is it a whole row of `slotwise journal export`?"))
         })?;
@@ -200,7 +202,7 @@ impl Taking<'_> {
             Some(_) => return Err(wrong("rewards", "there must be a number for each arm")),
             None => None,
         };
-        // Told by its reason: a slot that watches shows its baseline too.
+        // The reason tells these apart, because a slot in shadow mode shows its baseline too.
         let drawn = line.reasons.first().is_none_or(|reason| reason != "watching");
         let left_out = &mut self.left_out;
         let count = if line.holdout || !drawn {

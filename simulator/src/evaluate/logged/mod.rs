@@ -1,18 +1,20 @@
-//! Decisions that were logged elsewhere: what was shown to whom, with which probability, and what it earned.
+//! Logged decisions from elsewhere: what was shown to whom, with which probability, and what it earned.
 //!
-//! * [`Form`]: which files there are, and which of them one is.
+//! * [`Form`]: the formats of files, and how a file's format is recognised.
 //! * [`Log`]: the decisions in order of time.
 //! * [`journal`]: the rows that `slotwise journal export` writes, as JSON lines or as CSV.
 //! * [`open_bandit`]: the Open Bandit Dataset's format.
-//! * [`error`]: why a file cannot be used.
+//! * [`error`]: reasons why a file cannot be used.
 //! * `dsjson`: the logs of Vowpal Wabbit and Azure Personalizer.
-//! * `plain`: the least that a log needs, as CSV.
+//! * `plain`: CSV with the columns that a log needs at least.
 //! * `gather`: from rows to a [`Log`].
-//! * `source`, `table`, `time`: packed or not, CSV with places, and times as programs write them.
+//! * `source`, `table`, `time`: readers of plain or gzip files, of CSV, and of times as programs write them.
 //!
-//! Invariants: rows are in order of time, and as they stood in the file where that is the same; every propensity of a
-//! row lies in (0, 1], every number is finite, and the arm that was shown is among those on offer. What cannot be
-//! evaluated is left out and counted in [`LeftOut`], never dropped in silence.
+//! Invariants:
+//!
+//! * Rows are in order of time. Rows of the same time are in the file's order.
+//! * Every propensity of a row lies in (0, 1], every number is finite, and the shown arm is among those on offer.
+//! * Rows that cannot be evaluated are counted in [`LeftOut`]. None is dropped silently.
 //!
 //! Deliberately not here: what another policy would have done.
 
@@ -39,113 +41,115 @@ use slotwise::{
 pub use error::LogError;
 pub use form::Form;
 
-/// Rows at most: of more than a million decisions a slot forgets the oldest before their window is over.
+/// Greatest number of rows. A slot with more than a million pending decisions forgets the oldest before their window
+/// ends.
 pub const ROWS_MAX: usize = crate::dataset::ROWS_MAX;
 
-/// Rows times arms at most: so many numbers, and what each row could choose from, are kept.
+/// Greatest number of rows times arms. An evaluation keeps a number and the candidates for each of these cells.
 pub const CELLS_MAX: usize = 100_000_000;
 
-/// The name of the feature that a user-item affinity of the Open Bandit Dataset becomes.
+/// Name of the feature that holds a user-item affinity of the Open Bandit Dataset.
 pub const AFFINITY: &str = "affinity";
 
-/// Which rows of a file are wanted.
+/// Selection of the rows of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wanted {
-    /// Of a journal: this slot's. None: the only one's.
+    /// Slot whose rows are read from a journal, or `None` if the journal has only one.
     pub slot: Option<String>,
-    /// Of the Open Bandit Dataset: those at this position. None: all.
+    /// Position whose rows are read from the Open Bandit Dataset, or `None` for all positions.
     pub position: Option<u32>,
-    /// Of a journal: only those whose window had closed.
+    /// Reads only rows of a journal whose window had closed.
     pub complete: bool,
-    /// Of the Open Bandit Dataset: what its items are.
+    /// File that describes the items of the Open Bandit Dataset.
     pub items: Option<std::path::PathBuf>,
-    /// The first so many, in order of time. None: all.
+    /// Number of rows to read, the earliest first, or `None` for all.
     pub rows: Option<usize>,
 }
 
-/// What an arm of a log is.
+/// Arm of a log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoggedArm {
-    /// Its id.
+    /// Id of the arm.
     pub id: ArmId,
-    /// Its attributes, as far as the log has them.
+    /// Attributes of the arm that the log contains.
     pub attributes: Features,
 }
 
-/// What a decision could choose from; arms by their place in the log's list.
+/// Arms that a decision could choose from. They are named by their place in the log's list.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Offered {
     /// Every arm of the log.
     All,
-    /// These, with what the request said of each, in its order.
+    /// Listed arms in the request's order, with the request's features of each.
     Listed(Vec<(usize, Features)>),
-    /// Every arm of the log, each with its affinity to the user; those that are not named have none, 0.
+    /// Every arm of the log, each with its affinity to the user. An arm that is not listed has affinity 0.
     Affinities(Vec<(usize, f64)>),
 }
 
-/// A decision that was logged.
+/// A logged decision.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// When it was made, microseconds since 1970.
+    /// Time of the decision, in microseconds since 1970.
     pub at_us: i64,
-    /// Whom it was for.
+    /// Subject of the decision.
     pub subject: Subject,
-    /// The features of the request; rows that have the same share them.
+    /// Features of the request. Rows with equal features share them.
     pub context: Arc<Features>,
-    /// What could be chosen.
+    /// Arms on offer.
     pub offered: Offered,
-    /// What was shown, by its place in the log's list.
+    /// Shown arm, by its place in the log's list.
     pub arm: usize,
-    /// The probability with which it was drawn, in (0, 1].
+    /// Probability with which the arm was drawn, in (0, 1].
     pub propensity: f64,
-    /// What it earned.
+    /// Reward of the decision.
     pub reward: f64,
-    /// When that was known, not before the decision; none: nothing was ever heard, and the reward is that of silence.
+    /// Time at which the reward was known, not before the decision, or `None` if no event arrived and the reward is the
+    /// default reward.
     pub told_us: Option<i64>,
-    /// Where it stood, from 1.
+    /// Position of the arm, counted from 1.
     pub position: u32,
 }
 
-/// How many rows were left out, and why.
+/// Counts of the rows that were left out, by reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LeftOut {
-    /// Of another slot, or at another position than was asked for.
+    /// Rows of another slot, or at another position than requested.
     pub not_asked_for: u64,
-    /// The baseline's, for subjects in the holdout.
+    /// Rows of subjects in the holdout, for whom the baseline decided.
     pub holdout: u64,
-    /// Repetitions of an earlier decision for the same subject: nothing was drawn.
+    /// Rows that repeat an earlier decision for the same subject, so that nothing was drawn.
     pub sticky: u64,
-    /// Made by no model, or of nothing.
+    /// Fallbacks, and rows that showed nothing.
     pub fallback: u64,
-    /// The slot was reset or deleted before anything was counted.
+    /// Rows whose slot was reset or deleted before anything was counted.
     pub uncounted: u64,
-    /// Their window had not closed.
+    /// Rows whose window had not closed.
     pub incomplete: u64,
-    /// Given again under a decision id that came before: each decision counts once.
+    /// Rows that repeat a decision id. Each decision counts once.
     #[serde(default)]
     pub repeated: u64,
-    /// Logged with a propensity of 0: what cannot happen cannot be weighed.
+    /// Rows logged with a propensity of 0, which have no weight.
     pub zero_propensity: u64,
 }
 
-/// Decisions that were logged.
+/// Decisions of a log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Log {
-    /// The file's name.
+    /// Name of the file.
     pub name: String,
-    /// What kind of file it is.
+    /// Format of the file.
     pub form: Form,
-    /// Everything that could be shown.
+    /// All arms of the log.
     pub arms: Vec<LoggedArm>,
-    /// In order of time; at least one.
+    /// Decisions in order of time, at least one.
     pub rows: Vec<Row>,
-    /// What was left out.
+    /// Counts of the rows that were left out.
     pub left_out: LeftOut,
-    /// Rows whose window had not closed, and that are here all the same.
+    /// Number of rows in `rows` whose window had not closed.
     pub incomplete: u64,
-    /// Rows that showed more than one arm; only the first position is here.
+    /// Number of rows that showed more than one arm. Only their first position is kept.
     pub slates: u64,
-    /// The reward of silence.
+    /// Default reward: the reward of a decision without any event.
     pub silent: f64,
 }
 
@@ -154,7 +158,7 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// See [`LogError`]; a classification set is none.
+    /// Returns a [`LogError`] if the file cannot be used; a classification set cannot.
     pub fn read(path: &Path, form: Form, wanted: &Wanted) -> Result<Self, LogError> {
         let mut log = match form {
             Form::Journal => journal::read(path, wanted)?,
@@ -173,7 +177,7 @@ impl Log {
         Ok(log)
     }
 
-    /// How many arms a row could choose from.
+    /// Number of arms that a row could choose from.
     pub fn offered(&self, row: &Row) -> usize {
         match &row.offered {
             Offered::All | Offered::Affinities(_) => self.arms.len(),
@@ -181,7 +185,7 @@ impl Log {
         }
     }
 
-    /// Whether a row could have shown this arm.
+    /// Returns `true` if a row could have shown this arm.
     pub fn offers(&self, row: &Row, arm: usize) -> bool {
         match &row.offered {
             Offered::All | Offered::Affinities(_) => arm < self.arms.len(),
@@ -189,7 +193,7 @@ impl Log {
         }
     }
 
-    /// The request of a row, to a slot that has the log's arms: for one arm, explained.
+    /// The request of a row to a slot that has the log's arms. It asks for one arm and for an explanation.
     pub fn request(&self, row: &Row, slot: &SlotId) -> Request {
         let candidate = |arm: usize, features: Features| RequestCandidate { arm: self.arms[arm].id.clone(), features };
         let affinity = |value: f64| Features::from([(AFFINITY.to_owned(), Value::Number(value))]);
@@ -214,13 +218,14 @@ impl Log {
         }
     }
 
-    /// The largest reward that a row has; where none is above 0, 1, as that of a click.
+    /// The largest reward of a row, or 1 (as for a click) if no reward is above 0.
     pub fn largest(&self) -> f64 {
         let largest = self.rows.iter().map(|row| row.reward).fold(0.0, f64::max);
         if largest > 0.0 { largest } else { 1.0 }
     }
 
-    /// The one size that every reward has that is not silence's, less that; none: they differ, or one lies below it.
+    /// The amount by which every other reward exceeds the default reward. It is `None` if rewards differ or one is
+    /// below the default reward.
     pub fn unit(&self) -> Option<f64> {
         let mut sizes = self.rows.iter().map(|row| row.reward - self.silent).filter(|size| *size != 0.0);
         let first = sizes.next().filter(|size| *size > 0.0)?;
@@ -228,10 +233,10 @@ impl Log {
     }
 }
 
-/// Whether there is room for one more row, of `most` at most. Where only the earliest so many are wanted there always is: later
-/// ones go, now and then, and those of one time stay in their order.
+/// Returns `true` if one more row may be added to at most `most`. If only the earliest `wanted` rows are needed, later
+/// ones are dropped from time to time, so there is always room. Rows of the same time keep their order.
 fn room<T>(rows: &mut Vec<T>, wanted: Option<usize>, most: usize, at_us: impl Fn(&T) -> i64) -> bool {
-    /// Rows beyond twice those wanted that are read before any go.
+    /// Number of rows beyond twice `wanted` that are read before any is dropped.
     const SPARE: usize = 1_024;
     let Some(wanted) = wanted.filter(|wanted| *wanted <= most) else { return rows.len() < most };
     if rows.len() >= 2 * wanted + SPARE {
@@ -240,13 +245,13 @@ fn room<T>(rows: &mut Vec<T>, wanted: Option<usize>, most: usize, at_us: impl Fn
     true
 }
 
-/// Leaves the earliest so many rows, in order of time.
+/// Keeps the earliest `wanted` rows, in order of time.
 fn earliest<T>(rows: &mut Vec<T>, wanted: usize, at_us: impl Fn(&T) -> i64) {
     rows.sort_by_key(at_us);
     rows.truncate(wanted);
 }
 
-/// The name of a file, without its folder.
+/// The name of a file without its folder.
 fn name_of(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
@@ -255,7 +260,7 @@ fn name_of(path: &Path) -> String {
 mod tests {
     use super::*;
 
-    /// Against sorting everything at the end. Times repeat, so that their order in the file matters.
+    /// Compares with sorting everything at the end. Times repeat, so that their order in the file matters.
     #[test]
     fn the_earliest_rows_are_the_same_however_many_there_are() {
         let all: Vec<(i64, i64)> = (0..9_000).map(|i| ((i * 7_919) % 1_000, i)).collect();
@@ -270,7 +275,7 @@ mod tests {
         want.sort_by_key(|row| row.0);
         assert_eq!(rows, want[..40]);
         assert!(largest < 2_000, "{largest} were held at once");
-        // All wanted, or more than are allowed: the 51st is one too many.
+        // Every row is needed, or more than are allowed: the 51st is one too many.
         for wanted in [None, Some(51)] {
             let mut rows = vec![0; 49];
             assert!(room(&mut rows, wanted, 50, |at| *at));

@@ -1,17 +1,18 @@
-//! The Open Bandit Dataset's format: one row per item that was shown at one position, by time.
+//! The Open Bandit Dataset's format: one row for each item shown at a position, in order of time.
 //!
-//! Needed are the columns `timestamp`, `item_id`, `position`, `click` and `propensity_score`. Every `user_feature_*`
-//! becomes a feature of the context, a number where all of its values are numbers and a word else; so does the
-//! position, as a word: what an item earns depends on where it stands. `user-item_affinity_K` is what the user has to do
-//! with item K, and becomes that candidate's feature `affinity`. A second file says what items are: `item_id`, and
-//! attributes of any names. Other columns are not read.
+//! The columns `timestamp`, `item_id`, `position`, `click` and `propensity_score` are required. Every `user_feature_*`
+//! becomes a feature of the context: a number if all of its values are numbers, else a word. The position becomes a
+//! feature too, as a word, because an item's reward depends on its position. `user-item_affinity_K` is the user's
+//! affinity to item K, and becomes that candidate's feature `affinity`. A second file may describe the items:
+//! `item_id`, and attributes of any names. Other columns are not read.
 //!
-//! A row is a decision of its own with one arm, as the dataset's own library takes it: the propensity is that of the item
-//! at its position. A click is known at once.
+//! A row is a decision of its own with one arm, as in the dataset's own library: the propensity is that of the item at
+//! its position. A click is known at once.
 //!
 //! # Source
 //!
-//! Saito, Aihara, Matsutani and Narita, "Open Bandit Dataset and Pipeline" (`NeurIPS` Datasets and Benchmarks 2021), section 3.
+//! Saito, Aihara, Matsutani and Narita, "Open Bandit Dataset and Pipeline" (`NeurIPS` Datasets and Benchmarks 2021),
+//! section 3.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -37,7 +38,7 @@ const NEEDED: [&str; 5] = ["timestamp", "item_id", "position", "click", "propens
 const AFFINITY_COLUMN: &str = "user-item_affinity_";
 const USER_COLUMN: &str = "user_feature_";
 
-/// The cells of one column, each distinct text once.
+/// Cells of one column. Each distinct text is stored once.
 #[derive(Debug, Default)]
 struct Texts {
     list: Vec<String>,
@@ -54,7 +55,8 @@ impl Texts {
         self.list.len() - 1
     }
 
-    /// What each text means: numbers where all are, words else; none for the empty one, which is a missing feature.
+    /// The feature value of each text: numbers if all texts are numbers, else words. An empty text is a missing
+    /// feature, `None`.
     fn values(&self) -> Vec<Option<Value>> {
         let number = |text: &String| text.parse().ok().filter(|number: &f64| number.abs() <= NUMBER_MAX);
         let numbers = self.list.iter().filter(|text| !text.is_empty()).all(|text| number(text).is_some());
@@ -64,7 +66,7 @@ impl Texts {
     }
 }
 
-/// A row as it stands, its texts by their numbers.
+/// A row whose texts are still numbers of their columns' lists.
 struct Raw {
     at_us: i64,
     arm: usize,
@@ -75,7 +77,7 @@ struct Raw {
     affinities: Vec<(usize, f64)>,
 }
 
-/// Where the columns are.
+/// Places of the columns.
 struct Columns {
     needed: [usize; 5],
     user: Vec<(String, usize)>,
@@ -99,7 +101,7 @@ impl Columns {
     }
 }
 
-/// Reads the rows at `path`.
+/// Reads the log at `path`.
 pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
     let mut table = Table::open(path, &NEEDED)?;
     let columns = Columns::of(&table);
@@ -170,14 +172,14 @@ pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
     Ok(Log { name: name_of(path), form: Form::OpenBandit, arms, rows, left_out, incomplete: 0, slates: 0, silent: 0.0 })
 }
 
-/// The arms in order of their ids, numbers by size, and the place of each item among them.
+/// The arms in order of their ids, numeric ids by size, and the place of each item among them.
 fn arms(items: &[String], attributes: &BTreeMap<String, Features>) -> (Vec<LoggedArm>, Vec<usize>) {
     let mut order: Vec<usize> = (0..items.len()).collect();
     order.sort_by_key(|&item| (items[item].parse::<u64>().unwrap_or(u64::MAX), &items[item]));
     let mut place = vec![0; items.len()];
     let mut arms = Vec::with_capacity(items.len());
     for item in order {
-        // Checked when it was met.
+        // Every id was checked when it was read.
         let Ok(id) = ArmId::parse("item_id", &items[item]) else { continue };
         place[item] = arms.len();
         arms.push(LoggedArm { id, attributes: attributes.get(&items[item]).cloned().unwrap_or_default() });
@@ -185,7 +187,7 @@ fn arms(items: &[String], attributes: &BTreeMap<String, Features>) -> (Vec<Logge
     (arms, place)
 }
 
-/// Takes the record in.
+/// Reads one record.
 fn one(
     table: &Table<'_>,
     columns: &Columns,
@@ -213,7 +215,7 @@ fn one(
         .ok()
         .filter(|position| (1..=COUNT_MAX).contains(position))
         .ok_or_else(|| table.column(position, format!("position is '{text}'; it must be from 1 to {COUNT_MAX}")))?;
-    // 0 or 1 here, other rewards in data of the same form.
+    // Clicks are 0 or 1 in the dataset. Other data in this format has other rewards.
     let click = number(click, "click", &|n| n.abs() <= NUMBER_MAX, "a number, 0 or 1 as a rule")?;
     let propensity = number(propensity, "propensity_score", &|p| (0.0..=1.0).contains(&p), "from 0 to 1")?;
     let mut affinities = Vec::new();
@@ -236,7 +238,7 @@ fn one(
     Ok(Raw { at_us, arm: items.add(id), position, click, propensity, user: words, affinities })
 }
 
-/// The attributes of items by their ids.
+/// The attributes of items, by their ids.
 fn read_items(file: &Path) -> Result<BTreeMap<String, Features>, LogError> {
     let mut table = Table::open(file, &["item_id"])?;
     let id = table.place("item_id").unwrap_or_default();

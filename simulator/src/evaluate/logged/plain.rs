@@ -1,6 +1,7 @@
-//! The least that a log needs, as CSV: time, arm, propensity and reward. Every other column is a feature of the context.
+//! CSV with the columns that a log needs at least: time, arm, propensity and reward. Every other column is a feature of
+//! the context.
 //!
-//! A context column is of numbers if every cell that is not empty is a number; an empty cell is a missing feature. All
+//! A context column holds numbers if every cell that is not empty is a number; an empty cell is a missing feature. All
 //! arms of the log could be chosen at every row.
 
 use std::path::Path;
@@ -18,10 +19,10 @@ use super::{
     time,
 };
 
-/// The form in words, for error messages.
+/// The format in words, for error messages.
 pub(super) const AS_CSV: &str = "CSV with the columns time, arm, propensity and reward, and any others as context";
 
-/// The columns that are needed, each with the other names that it may have.
+/// Required columns, each with its alternative names.
 const NEEDED: [(&str, &[&str]); 4] = [
     ("time", &["timestamp", "ts", "date", "datetime", "created_at", "event_time"]),
     ("arm", &["arm_id", "action", "action_id", "variant", "treatment", "offer"]),
@@ -29,26 +30,26 @@ const NEEDED: [(&str, &[&str]); 4] = [
     ("reward", &["click", "clicked", "conversion", "converted", "outcome"]),
 ];
 
-/// Columns that are no features, each with the other names that it may have.
+/// Columns that are no features, each with its alternative names.
 const OTHERS: [(&str, &[&str]); 3] =
     [("decision_id", &["event_id"]), ("subject_id", &["user_id", "customer_id"]), ("session_id", &[])];
 
-/// Where a column stands in the header, under its own name or, without it, another.
+/// The place of a column in the header, by its own name or else by an alternative one.
 fn find(header: &[String], (name, others): (&str, &[&str])) -> Option<usize> {
     let is = |wanted: &str| header.iter().position(|column| column.eq_ignore_ascii_case(wanted));
     is(name).or_else(|| others.iter().find_map(|other| is(other)))
 }
 
-/// The needed columns that a header lacks.
+/// The required columns that a header lacks.
 pub(super) fn missing(header: &[String]) -> Vec<&'static str> {
     NEEDED.into_iter().filter(|column| find(header, *column).is_none()).map(|(name, _)| name).collect()
 }
 
-/// Where the columns are.
+/// Places of the columns.
 struct Columns {
     needed: [usize; 4],
     others: [Option<usize>; 3],
-    /// Each with its name, and whether it is of numbers.
+    /// Place and name of each context column, and `true` if it holds numbers.
     context: Vec<(usize, String, bool)>,
 }
 
@@ -65,7 +66,7 @@ fn number(text: &str) -> Option<f64> {
 }
 
 impl Columns {
-    /// From the header, and a first look at every cell.
+    /// Reads the header, and every cell to see which columns hold numbers.
     fn read(path: &Path) -> Result<Self, LogError> {
         let mut table = Table::open(path, &[])?;
         let lacking = missing(table.header());
@@ -130,7 +131,7 @@ impl Columns {
     }
 }
 
-/// Reads the rows at `path`.
+/// Reads the log at `path`.
 pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
     let columns = Columns::read(path)?;
     let mut table = Table::open(path, &[])?;

@@ -1,4 +1,4 @@
-//! A file as text: packed with gzip or not, whatever its name says.
+//! Reader of text files, packed with gzip or not, whatever the file's name says.
 
 use std::{
     fs::File,
@@ -8,24 +8,24 @@ use std::{
 
 use flate2::read::MultiGzDecoder;
 
-/// What a gzip file begins with.
+/// First bytes of a gzip file.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// So much of a file is looked at to see which form it has: a header of 200 names.
+/// Number of bytes that are read to recognise a file's format, enough for a header of 200 names.
 pub(super) const HEADER_BYTES: u64 = 64 * 1024;
 
 /// Opens a file for reading.
 pub(super) fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     let mut file = BufReader::new(File::open(path)?);
-    // A folder opens, and fails here.
+    // Opening a folder succeeds, and reading it fails here.
     let packed = file.fill_buf()?.starts_with(&GZIP);
     Ok(if packed { Box::new(BufReader::new(MultiGzDecoder::new(file))) } else { Box::new(file) })
 }
 
-/// What some programs begin a text with.
+/// Bytes that some programs write before a text.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Whether a text is one of JSON objects; a byte order mark before the first is read over.
+/// Returns `true` if a text consists of JSON objects. A byte order mark before the first is skipped.
 pub(super) fn begins_object(text: &mut dyn BufRead) -> io::Result<bool> {
     if text.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
         text.consume(BYTE_ORDER_MARK.len());
@@ -33,20 +33,20 @@ pub(super) fn begins_object(text: &mut dyn BufRead) -> io::Result<bool> {
     Ok(text.fill_buf()?.starts_with(b"{"))
 }
 
-/// Why reading failed, for people.
+/// The message about a file that cannot be unpacked.
 pub(super) fn unreadable(why: &io::Error) -> String {
     format!("cannot be unpacked ({why}); is it a whole gzip file?")
 }
 
-/// The lines of a file, each at most so many bytes, without their ends.
+/// Lines of a file, without their ends and of limited length.
 pub(super) struct Lines {
     text: Box<dyn BufRead>,
-    /// The number of the line read last, from 1.
+    /// Number of the line read last, counted from 1.
     pub(super) number: u64,
     line: Vec<u8>,
 }
 
-/// A row of an export at most: a request of the API is at most 8 MiB.
+/// Greatest length of a line. A request of the API has at most 8 MiB, so an exported row is shorter.
 const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 impl Lines {
@@ -54,7 +54,7 @@ impl Lines {
         Self { text, number: 0, line: Vec::new() }
     }
 
-    /// The next line; none: there is none. An error is for people.
+    /// The next line, or `None` at the end of the file. The error is a message for the user.
     pub(super) fn next(&mut self) -> Result<Option<&str>, String> {
         self.line.clear();
         self.number += 1;

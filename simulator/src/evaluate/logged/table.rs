@@ -1,4 +1,4 @@
-//! CSV with a header, whose errors know their place.
+//! Reader of CSV with a header, whose errors name the place in the file.
 
 use std::{collections::HashMap, io::BufRead, path::Path};
 
@@ -18,7 +18,7 @@ pub(super) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// Begins to read: with the header, which must have these columns. Columns without a name are of no use to us.
+    /// Opens a table and reads its header, which must contain the `needed` columns. Columns without a name are ignored.
     pub(super) fn open(file: &'a Path, needed: &[&str]) -> Result<Self, LogError> {
         let text = source::open(file).map_err(|source| LogError::Read { file: file.to_owned(), source })?;
         let csv = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
@@ -47,7 +47,7 @@ impl<'a> Table<'a> {
         Ok(table)
     }
 
-    /// Reads the next record; false: there is none.
+    /// Reads the next record. Returns `false` at the end of the table.
     pub(super) fn next(&mut self) -> Result<bool, LogError> {
         let more = self.csv.read_record(&mut self.record).map_err(|why| {
             let line = why.position().map_or(self.line + 1, csv::Position::line);
@@ -68,17 +68,17 @@ impl<'a> Table<'a> {
         Ok(more)
     }
 
-    /// The names of the columns.
+    /// Names of the columns.
     pub(super) fn header(&self) -> &[String] {
         &self.header
     }
 
-    /// Where a column stands, from 0.
+    /// The place of a column, counted from 0.
     pub(super) fn place(&self, name: &str) -> Option<usize> {
         self.places.get(name).copied()
     }
 
-    /// A cell of the record; empty beyond its end.
+    /// A cell of the record, or an empty text beyond its end.
     pub(super) fn cell(&self, place: usize) -> &str {
         self.record.get(place).unwrap_or_default()
     }

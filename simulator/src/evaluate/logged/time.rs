@@ -1,15 +1,15 @@
-//! Times as logs have them.
+//! Reader of times as programs write them.
 
 use std::time::UNIX_EPOCH;
 
-/// Forms of a time that are read, for error messages.
+/// The accepted forms of a time, for error messages.
 pub(super) const FORMS: &str =
     "write 2026-11-21T08:30:00Z, 2026-11-21T08:30:00+02:00, 2026-11-21 08:30:00 (UTC), or seconds since 1970";
 
-/// Returns the microseconds since 1970 of a time, or `None` if it is none of the [`FORMS`].
+/// The microseconds since 1970 of a time, or `None` if it has none of the [`FORMS`].
 ///
-/// A time without a zone is in UTC. A number is a count of seconds, milliseconds, microseconds or nanoseconds since 1970,
-/// by its size: as seconds, none of the others would be before the year 5000.
+/// A time without a zone is in UTC. A number counts seconds, milliseconds, microseconds or nanoseconds since 1970. Its
+/// size tells which: read as seconds, the other counts would lie beyond the year 5000.
 pub(super) fn microseconds(text: &str) -> Option<i64> {
     let text = text.trim();
     if let Ok(number) = text.parse::<f64>() {
@@ -22,12 +22,12 @@ pub(super) fn microseconds(text: &str) -> Option<i64> {
     at_us.checked_sub(east_minutes * 60_000_000).filter(|at_us| *at_us >= 0)
 }
 
-/// A count since 1970, in the unit that its size says.
+/// The microseconds of a count since 1970, in the unit that its size tells.
 fn since_epoch(text: &str, number: f64) -> Option<i64> {
     if !(0.0..1e20).contains(&number) {
         return None;
     }
-    // What one of the unit is in microseconds, or how many of the unit are one.
+    // Factor and divisor that turn the unit into microseconds.
     let (times, per) = match number {
         ..1e11 => (1_000_000, 1),
         ..1e14 => (1_000, 1),
@@ -42,7 +42,7 @@ fn since_epoch(text: &str, number: f64) -> Option<i64> {
     Some(at_us)
 }
 
-/// The local time and how many minutes its zone is ahead of UTC.
+/// The local time and the minutes by which its zone is ahead of UTC.
 fn split_zone(text: &str) -> Option<(&str, i64)> {
     if let Some(utc) = text.strip_suffix(['Z', 'z']).or_else(|| text.strip_suffix("UTC")) {
         return Some((utc.trim_end(), 0));
@@ -53,7 +53,7 @@ fn split_zone(text: &str) -> Option<(&str, i64)> {
     if !zone.bytes().all(|byte| byte.is_ascii_digit() || byte == b':') {
         return None;
     }
-    // `+02`, `+0200` or `+02:00`.
+    // The zone is `+02`, `+0200` or `+02:00`.
     let (hours, minutes) = match (zone.len(), zone.split_once(':')) {
         (2, None) => (zone, "0"),
         (4, None) => zone.split_at(2),
@@ -93,7 +93,7 @@ mod tests {
         ] {
             assert_eq!(microseconds(text), Some(want), "{text}");
         }
-        // By hand: 24 November 2019 was a Sunday, 18,224 days after 1 January 1970.
+        // Computed by hand: 24 November 2019 was a Sunday, 18,224 days after 1 January 1970.
         let midnight = 18_224 * 86_400_000_000;
         assert_eq!(microseconds("2019-11-24 00:03:13.442536+00:00"), Some(midnight + 193_442_536));
         assert_eq!(microseconds("2019-11-24 00:00:00+09:00"), Some(midnight - 9 * 3_600_000_000));

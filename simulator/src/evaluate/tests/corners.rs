@@ -1,10 +1,11 @@
-//! Logs at the edge of what they can tell, and documents that say more than a policy.
+//! Logs that can barely tell what is asked, and documents that set more than a policy.
 
 use slotwise::slot::{Controls, Goal, Mode, Stickiness};
 
 use super::*;
 
-/// Two arms alike for 1,000 rows, of which one is retired then: nothing is wrong with the propensities of such a log.
+/// Two arms have equal propensities for 1,000 rows, then one is retired. Nothing is wrong with the propensities of such
+/// a log.
 #[test]
 fn a_log_whose_arm_was_retired_is_not_told_that_its_propensities_are_off() {
     let mut log = log(2_000, &[[0.5, 0.5, 0.0]; 2], 1.0, 4);
@@ -13,7 +14,7 @@ fn a_log_whose_arm_was_retired_is_not_told_that_its_propensities_are_off() {
         (row.arm, row.propensity) = (0, 1.0);
     }
     let calibration = Calibration::of(&log, 0);
-    // By hand: 1 for a thousand rows, ½ for the others; arms are shown three to one by the end.
+    // Computed by hand: 1 for a thousand rows, ½ for the others; arms are shown three to one by the end.
     assert!((calibration.uniform.mean - 0.75).abs() < 1e-12, "{calibration:?}");
     assert!((0.75..0.95).contains(&calibration.own_shares.mean), "{calibration:?}");
     let [unclear, certain] = calibration.warnings.as_slice() else { panic!("{calibration:?}") };
@@ -21,7 +22,7 @@ fn a_log_whose_arm_was_retired_is_not_told_that_its_propensities_are_off() {
     assert!(certain.starts_with("50.0 % of the decisions were certain"), "{certain}");
 }
 
-/// Arm c is shown to one kind of shopper alone. What is accepted of it are those, of whom the mean says nothing about the others.
+/// Arm c is shown to one kind of shopper alone, so the accepted decisions say nothing about the other kind.
 #[test]
 fn replay_is_refused_too_where_the_log_shows_an_arm_in_one_context_only() {
     let log = log(500, &[[0.5, 0.5, 0.0], [0.2, 0.2, 0.6]], 1.0, 7);
@@ -50,11 +51,11 @@ fn without_any_click_intervals_end_above_0() {
             assert!(estimate.high.unwrap() >= 3.0 / 500.0, "{policy:?}");
         }
     }
-    // A third as many decisions of its own.
+    // Always b matches a third as many decisions.
     assert!(high(report.policy("always b").unwrap().value.ips) > 9.0 / 500.0, "{report:?}");
 }
 
-/// What is a size of a reward is known from the whole log, also where what is evaluated holds none.
+/// The size of a reward is known from the whole log, even if the evaluated part has no reward.
 #[test]
 fn the_size_of_a_reward_is_that_of_the_whole_log() {
     let mut log = log(400, &UNIFORM, 1.0, 3);
@@ -63,7 +64,7 @@ fn the_size_of_a_reward_is_that_of_the_whole_log() {
     let options = Options { learning: Learning::First(0.5), ..Options::default() };
     let report = evaluate(&log, &[Candidate::uniform()], &options, &Unwatched).unwrap();
     let high = report.log.reward.high.unwrap();
-    // Of 200 decisions without a reward, as 1 − .025^(1/200) of its size.
+    // The bound for 200 decisions without a reward is 1 − .025^(1/200) of its size.
     assert!((high - 50.0 * (1.0 - 0.025_f64.powf(1.0 / 200.0))).abs() < 1e-6, "{high}");
 }
 
@@ -81,8 +82,9 @@ fn of_document(log: &Log, controls: Controls, goal: Goal) -> (Candidate, Definit
     (candidate, definition)
 }
 
-/// One shopper comes again and again. Whatever a document says of who gets the policy and for how long, its propensities are
-/// those of the policy at that decision: the walk is the same to the last bit, and the report says what was set aside.
+/// One shopper returns again and again. Settings that decide who gets the policy, and for how long, do not change the
+/// policy's propensities at a decision: the walk is the same to the last bit, and the report lists the ignored
+/// settings.
 #[test]
 fn who_gets_a_policy_and_for_how_long_is_set_aside() {
     let mut log = log(150, &UNIFORM, 1.0, 6);
@@ -111,7 +113,7 @@ fn who_gets_a_policy_and_for_how_long_is_set_aside() {
     }
 }
 
-/// A window is the document's, unless a reward of the log took longer; without a document it is a day.
+/// The window is the document's, unless a reward of the log took longer. Without a document it is a day.
 #[test]
 fn a_window_is_the_document_s_or_as_long_as_the_log_needs() {
     let hour = 3600 * 1_000_000;

@@ -1,4 +1,4 @@
-//! Journals that are too large, and how they begin.
+//! Journals that are too large, and journals with a byte order mark.
 
 use std::{fs, io::Write as _};
 
@@ -6,7 +6,7 @@ use flate2::{Compression, write::GzEncoder};
 
 use super::*;
 
-/// Ten thousand arms and one row more than there is room for; each would list all arms but one.
+/// Ten thousand arms and one row more than there is room for. Each row would list all arms but one.
 #[test]
 fn a_log_that_is_too_large_is_refused_unless_fewer_rows_are_wanted() {
     let rows = CELLS_MAX / ARMS_MAX + 1;
@@ -16,7 +16,7 @@ fn a_log_that_is_too_large_is_refused_unless_fewer_rows_are_wanted() {
         taking.arms = (0..ARMS_MAX).map(|arm| format!("arm-{arm}")).collect();
         taking.rows.extend((0..rows).map(|i| Given {
             decision: None,
-            // The earliest last.
+            // The earliest row comes last.
             at_us: -i64::try_from(i).unwrap(),
             subject: Subject::default(),
             context: Features::new(),
@@ -39,7 +39,8 @@ fn a_log_that_is_too_large_is_refused_unless_fewer_rows_are_wanted() {
     assert_eq!(few.offered(&few.rows[0]), ARMS_MAX - 1);
 }
 
-/// A byte order mark, as some programs write it, changes nothing in either format; and --rounds names the earliest.
+/// A byte order mark, as some programs write it, changes nothing in either format. `--rounds` selects the earliest
+/// rows.
 #[test]
 fn a_byte_order_mark_is_read_over() {
     let folder = tempfile::tempdir().unwrap();
