@@ -1,4 +1,4 @@
-//! What a broken data set is answered with: one line that names the file and the place, exit code 1.
+//! Answers to a broken data set: one line that names the file and the place, and exit code 1.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
@@ -24,7 +24,7 @@ fn write(folder: &Path, json: Option<&str>, csv: &str) {
     gzip.finish().unwrap();
 }
 
-/// The program's answer to a broken set, in which FOLDER stands for the folder.
+/// Asserts the program's answer to a broken set. FOLDER stands for the folder.
 #[track_caller]
 fn check(json: Option<&str>, csv: &str, want: &str) {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! How runs against a live server end, and what they tell then: too much to do, a signal, a panic, somebody in the way.
+//! Ends of runs against a live server, and their reports: overload, a signal, a panic, a conflicting slot.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
@@ -38,7 +38,7 @@ use slotwise_simulator::{
 use tokio::{runtime::Handle, task::block_in_place};
 use tokio_util::sync::CancellationToken;
 
-/// Does something when so many decisions were asked for.
+/// Observer that runs a function when a given number of decisions was requested.
 struct At<F>(u64, AtomicU64, F);
 
 impl<F: Fn() + Sync> RunProgress for At<F> {
@@ -65,8 +65,8 @@ fn go_on() -> CancellationToken {
     CancellationToken::new()
 }
 
-/// Nothing is answered before all are due. There is room for five: two visits of two policies, and not for one policy of
-/// a third.
+/// Nothing is answered before all visits are due. There is room for five requests: two visits of two policies, and one
+/// policy of a third visit.
 #[test]
 fn a_visit_that_there_is_no_room_for_is_asked_of_no_policy_and_that_is_told() {
     with_server(false, async |server, mut client| {
@@ -85,8 +85,8 @@ fn a_visit_that_there_is_no_room_for_is_asked_of_no_policy_and_that_is_told() {
     });
 }
 
-/// Whoever watches stops everything for 30 ms at each visit: the last one is sent so much later than it was due, and all
-/// of that is in its latency.
+/// The observer stops everything for 30 ms at each visit. The last one is sent later by the sum of these, and its
+/// latency contains all of that.
 #[test]
 fn what_the_simulator_itself_is_late_by_is_told_apart() {
     const VISITS: u32 = 100;
@@ -114,7 +114,7 @@ fn what_the_simulator_itself_is_late_by_is_told_apart() {
     });
 }
 
-/// Every request takes 300 ms to the server: no six replications show less than a hundredth of one.
+/// Every request takes 300 ms to the server. Six replications cannot show fewer than a hundredth of a request.
 #[test]
 fn a_latency_that_is_too_long_fails_the_run() {
     with_server(false, async |server, _| {
@@ -139,7 +139,7 @@ fn a_latency_that_is_too_long_fails_the_run() {
     });
 }
 
-/// Both replications of a run of half a minute, of which one panics.
+/// A run of half a minute has two replications, of which one panics.
 #[test]
 fn a_panic_leaves_no_slot() {
     with_server(false, async |server, mut client| {
@@ -170,7 +170,7 @@ fn a_signal_ends_a_run_and_takes_its_slots_away() {
             let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {}", run.id())]).status().unwrap();
             assert!(sent.success());
             let ended = block_in_place(|| run.wait()).unwrap();
-            // What was played does not tell what the checks ask.
+            // The played part does not decide the checks.
             assert_eq!(ended.code(), Some(4), "{signal}: {ended}");
             assert!(client.list_slots().await.unwrap().is_empty(), "{signal}");
         });
@@ -200,7 +200,7 @@ fn a_signal_ends_a_replay_and_takes_its_slot_away() {
     }
 }
 
-/// Somebody makes the last of a run's slots between its look whether they are there and its making them.
+/// Somebody creates the last of a run's slots after the run has checked that they are free and before it creates them.
 #[test]
 fn a_slot_that_cannot_be_made_takes_those_before_it_away() {
     struct Quicker(String);

@@ -1,4 +1,4 @@
-//! Benching how well it learns: peers, verdicts, exit codes, and that threads change nothing.
+//! The learning benchmark: peers, verdicts, exit codes, and independence of the number of threads.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
@@ -94,7 +94,7 @@ fn only_sets_of_several_classes_are_also_run_in_variants() {
     assert_eq!([names(2), names(3)], ["plain", "plain drift delay100 delay1000"]);
 }
 
-/// The runs are those of a replay, in every variant, however many are at work.
+/// The runs are those of a replay, in every variant, with any number of threads.
 #[test]
 fn threads_change_nothing_and_a_run_is_a_replay() {
     let named = ["plain", "drift", "delay100"];
@@ -110,13 +110,13 @@ fn threads_change_nothing_and_a_run_is_a_replay() {
         let report = runtime.block_on(replay(&options, &digits, &mut NoReplayProgress)).unwrap();
         assert_eq!((&report.runs, report.loss, report.variant), (&row.runs, row.loss, row.variant));
     }
-    // What is learned in the first half is wrong in the second; what is heard late is learned late.
+    // The second half reverses what the first half taught, and delayed rewards are learned late.
     let [plain, drift, delay] = one.rows.as_slice() else { unreachable!("a row per variant") };
     assert!(drift.loss.mean > plain.loss.mean + 0.05 && delay.loss.mean > plain.loss.mean + 0.005);
     assert_eq!(plain.runs[0].loss_by_tenth.losses()[..5], drift.runs[0].loss_by_tenth.losses()[..5]);
 }
 
-/// The keys are documented; whoever reads them must not be broken unawares.
+/// The keys are documented, so a program that reads them relies on them.
 #[test]
 fn the_json_has_the_documented_keys() {
     let report =
@@ -137,7 +137,8 @@ fn the_json_has_the_documented_keys() {
     assert_eq!((row["uniform_loss"].as_f64(), json["seeds"].as_u64()), (Some(0.9), Some(1)));
 }
 
-/// A set of the size and the name of one that has peers, whose label the word tells, or nothing does.
+/// Writes a set with the size and the name of one that has peers. Its label follows from the word if `learnable`, and
+/// is random otherwise.
 fn write_mushroom(folder: &Path, learnable: bool) {
     let mut random = SplitMix64::new(5);
     let rows = (0..8124).map(|_| usize::from(random.next_word() % 2 == 1));
@@ -228,7 +229,7 @@ fn what_could_not_run_is_told_in_one_line() {
     let wide = ["--exploration", "11", "--threads", "2"];
     told(&data(), &wide, "error: digits, plain, seed 0: controls.exploration: is 11; must be from 0 to 10");
 
-    // Rows without a description are no set, but are not passed over in silence.
+    // Rows without a description are no set, but the program mentions them.
     std::fs::write(empty.path().join("half.csv.gz"), "").unwrap();
     support::write_set(empty.path(), "whole", 2, &[(0, "x"), (1, "y")]);
     let (_, error) = check(empty.path(), &[], 0);
@@ -238,7 +239,7 @@ fn what_could_not_run_is_told_in_one_line() {
     );
 }
 
-/// How long they are is nobody's promise: that each was measured, on rows of so many features, is.
+/// Durations have no bound here. The test checks that each model was measured on rows with each number of features.
 #[test]
 fn every_model_is_timed_for_every_number_of_features() {
     let plan = TimingPlan { dimensions: vec![8, 11], arms: 3, warm_up: 30, calls: 2, repetitions: 1 };

@@ -1,4 +1,4 @@
-//! Replaying against a live server: a real one, on a free port, with a folder of its own.
+//! Replays against a live server: a real one, on a free port, with a folder of its own.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
@@ -20,11 +20,11 @@ fn digits() -> Dataset {
     Dataset::read(&stem).unwrap()
 }
 
-/// The server draws from its own randomness, so its loss is one more draw from the distribution
-/// over draws and orders that forty seeds show in process. A fresh draw is off from the mean of
-/// forty by s·√(1 + 1/40); six of those is a false alarm in two million runs (Student's t with 39
-/// degrees). It is about ±.23 about .56. That both are not wrong together, by one loop for both, is
-/// the last bound: uniform choice has .90, and .80 lies six deviations above what was seen.
+/// The server draws from its own randomness, so its loss is one more draw from the distribution over draws and orders
+/// that forty seeds show in process. A fresh draw is off from the mean of forty by s·√(1 + 1/40); six of those is a
+/// false alarm in two million runs (Student's t with 39 degrees). It is about ±.23 about .56. The last bound excludes
+/// that both are wrong together, through their common loop: uniform choice has .90, and .80 lies six deviations above
+/// what was seen.
 #[test]
 fn a_live_server_learns_as_well_as_the_engine_in_process() {
     with_server(false, async |server, mut client| {
@@ -77,7 +77,7 @@ fn a_slot_that_is_there_is_replaced_only_when_asked() {
     });
 }
 
-/// A shop's slot is not replaced, and the one that is made is for simulated traffic.
+/// A shop's slot is not replaced, and the created slot is for simulated traffic.
 #[test]
 fn a_replay_touches_only_slots_for_simulated_traffic() {
     with_server(true, async |server, mut client| {
@@ -100,7 +100,8 @@ fn a_replay_touches_only_slots_for_simulated_traffic() {
     });
 }
 
-/// Of 20 rounds the first two batches of 8 arrive; with silent zeros, the right ones among them.
+/// The first two batches of 8 arrive within 20 rounds. With silent zeros only the right decisions among them are
+/// rewarded.
 #[test]
 fn a_live_server_hears_late_and_only_what_is_sent() {
     with_server(true, async |server, mut client| {

@@ -1,4 +1,4 @@
-//! Logs as files: what is read of them, what a broken one is answered with, and what the program says of them.
+//! Logs as files: how they are read, the answers to broken ones, and the program's report on them.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 #![allow(clippy::cast_precision_loss, reason = "counts of some hundred")]
@@ -29,7 +29,7 @@ use slotwise_simulator::{
     evaluate::{Candidate, Learning, Options, Unwatched, evaluate},
 };
 
-/// Three rows of two positions, not in order of time, with an index column as the full dataset has one.
+/// Three rows of two positions, not in order of time, with an index column as in the full dataset.
 const ROWS: &str = "\
 ,timestamp,item_id,position,click,propensity_score,user_feature_0,user_feature_1,user-item_affinity_0,user-item_affinity_2
 0,2019-11-24 00:00:02+00:00,10,2,1,0.25,cef3,17,0,1.5
@@ -108,7 +108,7 @@ fn open_bandit_rows_are_read_as_they_are() {
     assert_eq!((one.rows.len(), one.rows[0].arm), (1, 1), "the earliest");
 }
 
-/// The program's answer to a broken log, in which FOLDER stands for the folder.
+/// Asserts the program's answer to a broken log. FOLDER stands for the folder.
 #[track_caller]
 fn check(name: &str, text: &str, words: &[&str], want: &str) {
     let folder = tempfile::tempdir().unwrap();
@@ -232,7 +232,7 @@ fn a_broken_journal_export_is_named_with_line_and_column() {
     check("j.jsonl", &good, &["--slot", "ss"], "FOLDER/j.jsonl holds no decision of the slot 'ss'; did you mean 's'?");
 }
 
-/// What shoppers of each kind do with each arm.
+/// Returns `true` if decision `i` of a shopper of this kind, with this arm, is clicked.
 fn clicks(kind: usize, arm: &str, i: usize) -> bool {
     let chance = match (kind, arm) {
         (0, "a") => 2,
@@ -264,9 +264,9 @@ fn shop() -> Definition {
     }
 }
 
-/// A real server decides and learns, its journal is exported in both formats, and read back: the same decisions, with the
-/// propensities that were answered and the rewards that were sent. The same slot, learning from every decision of
-/// the log, comes by the propensities that were logged: its weights are 1, and its value is the log's mean.
+/// A real server decides and learns. Its journal is exported in both formats and read back: the same decisions, with
+/// the propensities and rewards as they were sent. The same slot, learning from every decision of the log, arrives at
+/// the logged propensities: its weights are 1, and its value is the log's mean.
 #[test]
 fn an_export_of_a_real_node_is_read_back_and_its_own_slot_has_weights_of_1() {
     with_server(true, async |server, mut client| {
@@ -321,7 +321,8 @@ fn an_export_of_a_real_node_is_read_back_and_its_own_slot_has_weights_of_1() {
         let logged = &report.policy("logged").unwrap().value;
         assert!((logged.ips.unwrap().mean - mean).abs() < 1e-12, "the log's own policy has the log's mean");
         let again = &report.policy("the same slot").unwrap().value;
-        // Only when exactly it heard of a reward, some milliseconds, is not in an export.
+        // The slot is almost the same: an export lacks the exact moment, to some milliseconds, at which it learned of a
+        // reward.
         assert!(
             (again.ips.unwrap().mean - mean).abs() < 1e-3 && (again.largest_weight - 1.0).abs() < 1e-2,
             "{again:?}"
@@ -364,11 +365,12 @@ fn the_program_tells_of_a_log_and_prints_the_same_bytes_with_any_threads() {
     let report: serde_json::Value = serde_json::from_str(&json).unwrap();
     let names: Vec<&str> = report["policies"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["logged", "uniform", "careful", "bold", "always 10"]);
-    // Each arm was shown every third time and logged with 1/4: its weights average 4/3, so uniform choice's do.
+    // Each arm was shown every third time and logged with 1/4. Its weights average 4/3, and so do those of uniform
+    // choice.
     assert!((report["calibration"]["uniform"]["mean"].as_f64().unwrap() - 4.0 / 3.0).abs() < 1e-9);
     let positions = report["policies"][1]["positions"].as_array().unwrap();
     assert_eq!(positions.iter().map(|at| at["decisions"].as_u64().unwrap()).collect::<Vec<_>>(), [120, 120]);
-    // By hand: at position 2 stand the odd rows, of which every eighth from the first is clicked: 30 of 120.
+    // Computed by hand: position 2 has the odd rows, of which every eighth from the first is clicked: 30 of 120.
     assert!((positions[1]["log"]["mean"].as_f64().unwrap() - 0.25).abs() < 1e-12);
     assert!((positions[1]["ips"]["mean"].as_f64().unwrap() - 0.25 * 4.0 / 3.0).abs() < 1e-12);
     let text = run(&[]);
@@ -383,7 +385,7 @@ fn the_program_tells_of_a_log_and_prints_the_same_bytes_with_any_threads() {
     }
 }
 
-/// Three decisions as Vowpal Wabbit logs them, the second of which was never clicked, and two lines that are none.
+/// Three decisions as Vowpal Wabbit logs them, the second without a click, and two lines that are not decisions.
 const DSJSON: &str = r#"
 {"_label_cost":-1,"_label_probability":0.8,"_label_Action":1,"_labelIndex":0,"o":[{"EventId":"e1","v":1}],"Timestamp":"2021-02-04T16:31:29.2460000Z","Version":"1","EventId":"e1","a":[1,2],"c":{"User":{"age":30,"segment":"new"},"_multi":[{"_tag":"gift","TAction":{"price":9.5}},{"_tag":"free","TAction":{"price":0}}]},"p":[0.8,0.2],"VWState":{"m":"x"}}
 {"_label_cost":0,"_label_probability":0.2,"_label_Action":2,"_labelIndex":1,"Timestamp":"2021-02-04T16:31:30Z","Version":"1","EventId":"e2","a":[2,1],"c":{"User":{"age":41.5},"_multi":[{"_tag":"gift"},{"_tag":"free"}]},"p":[0.2,0.8]}

@@ -1,4 +1,4 @@
-//! The test of determinism, tested: equal runs are equal, and a run that is not is found out, and where.
+//! Tests of the determinism test: equal runs are equal, and a difference is found at its place.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
@@ -25,10 +25,10 @@ fn stem() -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests", "data", "digits"].iter().collect()
 }
 
-/// An engine whose reward of one round is the other one.
+/// An engine that flips the reward of one round.
 struct Flipped {
     engine: InProcess<Recorder>,
-    /// None: no round's.
+    /// Round whose reward is flipped, or `None` for no round.
     round: Option<usize>,
     rewards: usize,
 }
@@ -56,7 +56,7 @@ impl BanditService for Flipped {
     }
 }
 
-/// Streams the set with the draws of `seed`, and with one round's reward flipped.
+/// Streams the set with the draws of `seed`, with one round's reward flipped.
 fn run(recorder: Recorder, seed: u64, round: Option<usize>) -> Ended {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let dataset = Dataset::read(&stem()).unwrap();
@@ -86,13 +86,13 @@ fn equal(verdict: Verdict) -> Equal {
     }
 }
 
-/// What differs, and its two bytes.
+/// The record that differs, and the two bytes.
 fn differs(verdict: &Verdict) -> (What, [Option<u8>; 2]) {
     let &Verdict::Differs(Difference::Byte { what, bytes, .. }) = verdict else { panic!("{verdict:?}") };
     (what, bytes)
 }
 
-/// An event makes the slot, and each round is a decision and a reward; 120 decisions pass 50 twice.
+/// One event creates the slot, and each round is a decision and a reward. 120 decisions pass 50 twice.
 #[test]
 fn a_seed_gives_the_same_bytes_twice() {
     let dataset = Dataset::read(&stem()).unwrap();
@@ -118,14 +118,14 @@ fn every_policy_gives_the_same_bytes_twice() {
     }
 }
 
-/// Event 1 makes the slot, the same on both sides; the draw of the first decision is the other seed's.
+/// Event 1 creates the slot and is the same on both sides. The first decision's draw has the other seed.
 #[test]
 fn another_seed_on_one_side_is_found_at_the_first_decision() {
     let verdict = side_by_side(EVERY, |recorder| run(recorder, 0, None), |recorder| run(recorder, 1, None)).unwrap();
     assert_eq!(differs(&verdict).0, What::Event { number: 2, kind: "decided" });
 }
 
-/// Round 73, from 0, is the events 2 + 2·73 and the one after it.
+/// Round 73, counted from 0, is the events 2 + 2·73 and the next one.
 #[test]
 fn one_flipped_reward_is_found_where_it_is() {
     let flipped = |side: Option<usize>, other: Option<usize>| {
@@ -138,7 +138,7 @@ fn one_flipped_reward_is_found_where_it_is() {
     equal(flipped(Some(73), Some(73)));
 }
 
-/// A run that fails by itself is no difference; the other is given up.
+/// A run that fails by itself is not a difference. The other run is given up.
 #[test]
 fn a_run_that_fails_is_named() {
     let fails = |_| Ok(Err(ServiceError::NotFound(SlotId::parse("slot_id", "gone").unwrap()).into()));

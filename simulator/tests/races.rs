@@ -1,4 +1,4 @@
-//! What overtakes what between a run and a live server: whoever is first, the books are right.
+//! Races between the requests of a run and a live server. The books are right whichever request arrives first.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
@@ -17,17 +17,17 @@ use server::with_server;
 use slotwise::wire::Client;
 use slotwise_simulator::report::{CheckOutcome, RunReport};
 
-/// A gate for the requests of shoppers; what changes the slots goes by the first connection, and is free.
+/// A gate for the requests of shoppers. Changes of the slots use the first connection, which is free.
 fn of_shoppers(server: &str) -> Gate {
     Gate::with(server, |number, way| if number > 0 && way == Way::Request { Hold::Gate } else { Hold::Free })
 }
 
-/// Those of a run of two replications.
+/// The slots of a run of two replications.
 fn slots(name: &str) -> Vec<String> {
     ["default-0", "default-1", "uniform-0", "uniform-1"].map(|slot| format!("{name}-{slot}")).to_vec()
 }
 
-/// The fewest decisions that any of a run's slots counts.
+/// The smallest number of decisions that any of a run's slots counted.
 async fn decided(client: &mut Client, name: &str) -> u64 {
     let mut fewest = u64::MAX;
     for slot in slots(name) {
@@ -36,7 +36,7 @@ async fn decided(client: &mut Client, name: &str) -> u64 {
     fewest
 }
 
-/// What the slots counted is what they should have, to rounding.
+/// Asserts that the slots counted what they should have, up to rounding.
 #[track_caller]
 fn check_counted(report: &RunReport) {
     assert_eq!(report.checks.len(), 2);
@@ -48,8 +48,9 @@ fn check_counted(report: &RunReport) {
 const COUNTED: &str = "check=[{ metric = \"counted_error\", max = 1e-9 }, \
                        { metric = \"counted_error\", policy = \"uniform\", max = 1e-9 }]";
 
-/// Every decision of the first seven tenths is made after the last change of the catalogue, whatever the catalogue was when its
-/// visit came: what was launched since is shown to whom it was not there for, and no catalogue is to blame for it.
+/// Every decision of the first seven tenths is made after the last change of the catalogue, whatever the catalogue was
+/// at its visit. Arms launched since then are shown to shoppers who came before the launch, and no catalogue is to
+/// blame for that.
 #[test]
 fn a_decision_that_changes_overtook_is_judged_by_the_shelf_it_was_made_under() {
     with_server(false, async |server, mut client| {
@@ -85,13 +86,13 @@ fn a_decision_that_changes_overtook_is_judged_by_the_shelf_it_was_made_under() {
             let regrets: Vec<f64> = policy.regret_by_bucket.iter().filter_map(|point| point.mean).collect();
             assert!(regrets.len() == 100 && regrets.iter().all(|regret| *regret > -1e-9), "{regrets:?}");
         }
-        // Of three arms, one in three; none of a hundred is once in 10^17 runs.
+        // One in three should show it; none of a hundred happens once in 10^17 runs.
         let poor = report.policies[1].shares.iter().find(|share| share.arm == "poor").unwrap();
         assert!(poor.by_bucket[..50].iter().flatten().any(|share| *share > 0.0), "{poor:?}");
     });
 }
 
-/// The first half is asked for before the reset, and decided after it: the slot counts all of it.
+/// The first half is requested before the reset and decided after it, so the slot counts all of it.
 #[test]
 fn what_a_reset_overtook_is_of_the_slot_after_it() {
     with_server(false, async |server, mut client| {
@@ -115,7 +116,7 @@ fn what_a_reset_overtook_is_of_the_slot_after_it() {
     });
 }
 
-/// The reset of the middle comes late: the slot forgets what was decided until then.
+/// The reset of the middle comes late, so the slot forgets everything decided until then.
 #[test]
 fn what_overtook_a_reset_is_forgotten_with_what_came_before() {
     with_server(true, async |server, mut client| {
@@ -136,8 +137,8 @@ fn what_overtook_a_reset_is_forgotten_with_what_came_before() {
     });
 }
 
-/// One connection is slow. What takes a click back, sent over another one or in another batch, would be there first, and
-/// take back nothing.
+/// One connection is slow. A reversal that is sent over another one, or in another batch, would arrive first and
+/// reverse nothing.
 #[test]
 fn what_takes_an_event_back_does_not_overtake_it() {
     with_server(false, async |server, _| {
@@ -149,7 +150,7 @@ fn what_takes_an_event_back_does_not_overtake_it() {
         let set = [
             "behaviour.steps=[{ kind = \"click\", delay = { exponential = \"30s\" } }, \
              { kind = \"undo\", chance = 0.5, reverses = true, delay = { exponential = \"30s\" } }]",
-            // So long that what waits is in time.
+            // The window is so long that delayed events are still in time.
             "slot.goal.window=\"6h\"",
             "horizon=150",
             "replications=2",

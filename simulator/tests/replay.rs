@@ -1,4 +1,4 @@
-//! Replaying in this process: how well it learns, and that it is the same twice.
+//! Replays in this process: quality of learning, and repeatability.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
@@ -15,16 +15,16 @@ fn digits() -> Dataset {
     Dataset::read(Path::new(&stem)).unwrap()
 }
 
-/// In process nothing ever waits, so any runtime will do.
+/// In-process futures never wait, so any runtime works.
 fn run(options: &ReplayOptions) -> Result<ReplayReport, ReplayError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(replay(options, &digits(), &mut NoReplayProgress))
 }
 
-/// Over 100 seeds the loss was .263 with a standard deviation of .014 from seed to seed, and that
-/// of the last 20 % was .111 with .017. The bounds lie four deviations above: a change that merely
-/// rolls the draws anew passes (one in thirty thousand would not), one that learns worse does not.
-/// Uniform choice has a loss of .900 on ten classes of equal size.
+/// The loss over 100 seeds was .263 with a standard deviation of .014 from seed to seed, and that of the last 20 % was
+/// .111 with .017. The bounds lie four deviations above: a change that merely rerolls the draws passes (one in thirty
+/// thousand would not), and one that learns worse does not. Uniform choice has a loss of .900 on ten classes of equal
+/// size.
 #[test]
 fn digits_are_learned_far_better_than_by_chance() {
     let report = run(&ReplayOptions::default()).unwrap();
@@ -36,9 +36,9 @@ fn digits_are_learned_far_better_than_by_chance() {
     assert!(((1.0 - run.loss) * 1797.0).round().to_string() == run.rewards.to_string(), "{run:?}");
 }
 
-/// Without features every digit looks the same: the best a rate per arm can do is the most frequent
-/// class, 183 of 1797, a loss of .898. One standard error over 1797 rounds is .0071; five of them
-/// below is one in three million for a fresh seed, and the seed is fixed.
+/// Every digit looks the same if there are no features. The best that a rate per arm can do is the most frequent class,
+/// 183 of 1797, a loss of .898. One standard error over 1797 rounds is .0071. Five of them below is one in three
+/// million for a fresh seed, and the seed is fixed.
 #[test]
 fn without_features_digits_are_guessed() {
     let model = slotwise::bandit::ModelSpec::BetaBernoulli { prior_a: 1.0, prior_b: 1.0 };
@@ -46,9 +46,9 @@ fn without_features_digits_are_guessed() {
     assert!(report.runs[0].loss > 0.898 - 5.0 * 0.0071, "{report:?}");
 }
 
-/// Uniform choice is right with probability 1/10 in each of 1797 rounds: the loss is off by
-/// √(.1·.9/1797) = .0071, and five of those is a false alarm once in 1.7 million fresh seeds. The
-/// fixed order shows the first class, which is that of 178 digits, and nothing else.
+/// Uniform choice is right with probability 1/10 in each of 1797 rounds: the loss is off by √(.1·.9/1797) = .0071, and
+/// five of those is a false alarm once in 1.7 million fresh seeds. The fixed order always shows the first class, which
+/// is that of 178 digits.
 #[test]
 fn the_policy_reaches_the_slot() {
     let loss = |policy| run(&ReplayOptions { policy, ..ReplayOptions::default() }).unwrap().runs[0].loss;
@@ -68,7 +68,7 @@ fn the_same_seed_gives_the_same_bytes() {
     assert_ne!(first.json().unwrap(), other.json().unwrap(), "a seed must matter");
 }
 
-/// The keys are documented; whoever reads them must not be broken unawares.
+/// The keys are documented, so a program that reads them relies on them.
 #[test]
 fn the_json_has_the_documented_keys() {
     let report = run(&ReplayOptions { rounds: Some(10), ..ReplayOptions::default() }).unwrap();

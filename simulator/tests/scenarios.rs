@@ -1,4 +1,4 @@
-//! Scenarios as a whole: that they hold, that threads and policies change nothing, and what the command says.
+//! Scenarios as a whole: they hold, threads and other policies change nothing, and the command reports them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first thing that is wrong")]
 
 use std::{
@@ -23,7 +23,7 @@ fn report(loaded: &Loaded, threads: usize) -> RunReport {
     run(loaded, None, NonZeroUsize::new(threads).unwrap(), &NoRunProgress).unwrap_or_else(|why| panic!("{why}"))
 }
 
-/// The policy test of every shipped scenario; seeds are fixed, so this is no matter of chance.
+/// The policy test of every shipped scenario. Seeds are fixed, so the result does not depend on chance.
 #[test]
 fn every_shipped_scenario_holds_in_its_small_version() {
     let mut wrong = Vec::new();
@@ -49,7 +49,7 @@ fn the_same_seed_gives_the_same_bytes_with_any_number_of_threads() {
     assert_ne!(other.json().unwrap(), first, "another seed is another run");
 }
 
-/// What came of a policy does not depend on who else was there: common random numbers.
+/// A policy's results do not depend on the other policies, because all have common random numbers.
 #[test]
 fn a_policy_alone_has_the_results_it_has_in_company() {
     let company = report(&small("opt-out", &["horizon=500", "replications=3"]), 2);
@@ -82,7 +82,7 @@ fn a_report_adds_up() {
         assert_eq!(events.arrived, answered);
         assert!(policy.regret_per_decision.mean >= 0.0);
     }
-    // Uniform choice has the regret of uniform choice, up to which arm it happened to draw.
+    // Uniform choice has the regret of uniform choice, up to the arms that it happened to draw.
     let uniform = report.policy("uniform").unwrap();
     let error = uniform.regret_per_decision.standard_error.unwrap();
     let apart = uniform.regret_per_decision.mean - uniform.uniform_regret_per_decision;
@@ -93,7 +93,7 @@ fn a_report_adds_up() {
     assert_eq!(told(&again), told(&report));
 }
 
-/// No policy can be expected to give more than the best: regret is never negative, in any scenario.
+/// No policy can be expected to give more than the best, so regret is never negative in any scenario.
 #[test]
 fn regret_is_never_negative() {
     for name in shipped::names().filter(|name| *name != "large-catalogue") {
@@ -120,7 +120,7 @@ fn quick<'a>(more: &[&'a str]) -> Vec<&'a str> {
 
 #[test]
 fn exit_codes_say_what_came_of_it() {
-    // Only the check that needs no chance.
+    // Every check that needs chance is skipped.
     let holds = ["--set", "check.1.skip=true", "--set", "check.2.skip=true", "--set", "check.3.skip=true"];
     let (code, out, _) = simulator(&quick(&holds));
     assert_eq!(code, 0, "{out}");
@@ -133,7 +133,7 @@ fn exit_codes_say_what_came_of_it() {
     assert!(code == 3 && error.contains("cannot write /nowhere/at/all.json"), "{code} {error}");
 }
 
-/// Two replications of 200 decisions do not tell 0.25 from what is a little more or less.
+/// Two replications of 200 decisions do not distinguish 0.25 from a little more or less.
 #[test]
 fn what_chance_could_explain_is_inconclusive_and_says_what_it_would_take() {
     let set = ["run", "opt-out", "--small", "--set", "horizon=200", "--set", "check.0.min=0.25", "--replications=2"];
@@ -152,7 +152,7 @@ fn json_goes_to_a_file_or_to_standard_output() {
     assert!(fs::read_to_string(&file).unwrap() == stdout, "the same bytes");
 }
 
-/// Each output is written, tells the verdict and what was run, and is the same on a second run with other threads.
+/// Each output is written, contains the verdict and the scenario, and is the same on a second run with other threads.
 #[test]
 fn a_run_is_written_for_colleagues_for_ci_and_for_a_pull_request() {
     let folder = tempfile::tempdir().unwrap();
@@ -224,7 +224,7 @@ fn two_slots_are_compared_and_a_setting_is_swept() {
     assert_eq!(code, 2);
 }
 
-/// The modules in reading order, as in the crate's documentation. Each may name those before it, itself and nothing else.
+/// The modules in reading order, as in the crate's documentation. Each may name those before it and itself.
 const MODULES: [&str; 13] = [
     "order",
     "clock",

@@ -1,4 +1,4 @@
-//! Soaking a real server for a moment: what is asked is counted, and what goes wrong too.
+//! Short soaks of a real server: requests and failures are counted.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
@@ -15,7 +15,7 @@ use slotwise::{
 use slotwise_simulator::stress::soak::{Load, Options, soak};
 use tokio_util::sync::CancellationToken;
 
-/// Two seconds at forty a second, with a sample every half.
+/// Two seconds at forty a second, with a sample every half second.
 fn options(server: &Server) -> Options {
     Options {
         http: Some(server.http.clone()),
@@ -32,8 +32,8 @@ fn go_on() -> CancellationToken {
     CancellationToken::new()
 }
 
-/// Of 80 decisions 8 to 24 are clicked on average; none is a chance of (1 − .1)^80 at most, 1 in 4,600, for
-/// arms of the least clicked kind alone, and which decisions are clicked is fixed but for the arm.
+/// 80 decisions bring 8 to 24 clicks on average. None at all has a probability of at most (1 − .1)^80, 1 in 4,600, even
+/// if every arm were the least clicked one, and only the arm decides which decisions are clicked.
 #[test]
 fn a_short_soak_has_no_error_and_counts_what_the_server_counts() {
     with_server(true, async |server, mut client| {
@@ -55,7 +55,7 @@ fn a_short_soak_has_no_error_and_counts_what_the_server_counts() {
         assert_eq!(last.pending, Some(80.0), "all of them may still be rewarded");
         assert!(report.memory.is_none() && report.text().contains("memory: too few samples from 600 s on"));
 
-        // The keys are documented; whoever reads them must not be broken unawares.
+        // The keys are documented, so a program that reads them relies on them.
         let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
         let mut keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
         keys.sort_unstable();
@@ -65,7 +65,7 @@ fn a_short_soak_has_no_error_and_counts_what_the_server_counts() {
         assert_eq!(json["decide"]["failures"].as_object().unwrap().len(), 0);
         assert!(json["decide"]["latencies"]["p99_us"].as_u64().unwrap() > 0);
 
-        // It is kept, so a second one does not take its name.
+        // The slot was kept, so a second run does not take its name.
         let again = soak(&options, &go_on(), &mut |_| ()).await.unwrap_err().to_string();
         assert!(again.starts_with("slot 'soak' exists already; "), "{again}");
     });
@@ -85,7 +85,7 @@ fn a_share_is_one_of_what_a_closed_loop_reaches() {
     });
 }
 
-/// Without its slot every decision is refused, and every click belongs to nothing.
+/// A server without the slot refuses every decision, and every click matches nothing.
 #[test]
 fn what_the_server_refuses_is_counted_by_its_name() {
     with_server(false, async |server, mut client| {
@@ -108,7 +108,7 @@ fn what_the_server_refuses_is_counted_by_its_name() {
     });
 }
 
-/// Far more come than one at a time can be answered: what is not sent counts as an error.
+/// Far more requests come than one at a time can be answered. Those that are not sent count as errors.
 #[test]
 fn a_surplus_is_shed_and_counted() {
     with_server(false, async |server, _| {
@@ -146,7 +146,7 @@ fn a_soak_that_is_stopped_ends_and_takes_its_slot_away() {
     });
 }
 
-/// The slot of a shop is not replaced, whatever is asked; and once its own becomes a shop's, nothing more reaches it.
+/// A shop's slot is never replaced. The run's own slot becomes a shop's, and nothing more reaches it.
 #[test]
 fn a_soak_touches_only_a_slot_for_simulated_traffic() {
     with_server(true, async |server, mut client| {
@@ -179,7 +179,7 @@ fn a_soak_touches_only_a_slot_for_simulated_traffic() {
         let report = report.unwrap();
         let refused = report.decide.failures["FAILED_PRECONDITION"];
         assert!(report.decide.answered >= 40 && report.decide.answered + refused == 80, "{report:?}");
-        // Clicks come up to 3 s after their decision: of some of forty, after the change.
+        // Clicks come up to 3 s after their decision, so some of about forty come after the change.
         let clicks = &report.record_rewards.failures;
         assert!(clicks.keys().all(|why| why == "REWARD_STATUS_REJECTED") && !clicks.is_empty(), "{clicks:?}");
         let note = "slot 'soak' could not be deleted: slot 'soak' is for real shoppers, ";

@@ -1,4 +1,4 @@
-//! The stream against a service that writes down what it hears: the order of decisions and rewards.
+//! The stream against a service that records its calls: the order of decisions and rewards.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
@@ -18,7 +18,7 @@ use slotwise_simulator::{
     learning::service::{BanditService, Reward, ServiceChoice, ServiceError},
 };
 
-/// Always shows `b`, and writes down each row it is asked about, and each reward as decision=value.
+/// Service that always shows `b`, and records each row that it decides for and each reward as decision=value.
 #[derive(Default)]
 struct Scribe {
     decisions: usize,
@@ -53,8 +53,8 @@ impl BanditService for Scribe {
     }
 }
 
-/// Streams 8 of 10 rows of three classes, which seed 0 shows in the order 6 3 2 9 8 1 4 7 (as another
-/// implementation gives it) and so with the labels a b b a, a b c a.
+/// Streams 8 of 10 rows of three classes. Seed 0 shows them in the order 6 3 2 9 8 1 4 7 (as another implementation
+/// gives it) and therefore with the labels a b b a, a b c a.
 fn run(variant: &str, silent_zeros: bool) -> (String, ReplayRun) {
     let folder = tempfile::tempdir().unwrap();
     let rows =
@@ -86,20 +86,20 @@ fn a_silent_zero_is_no_event() {
     check("delay3", true, "r6 r3 r2 d1=1 d2=1 r9 r8 r1 d5=1 r4 r7");
 }
 
-/// From round 4 on the right arms are b c a b where the labels are a b c a: round 5 is wrong now,
-/// and rounds 4 and 7 are right.
+/// Round 4 is the first in which the right arms are b c a b for the labels a b c a. Round 5 is wrong now, and rounds 4
+/// and 7 are right.
 #[test]
 fn from_the_middle_on_the_next_arm_is_right() {
     check("drift", false, "r6 d0=0 r3 d1=1 r2 d2=1 r9 d3=0 r8 d4=1 r1 d5=0 r4 d6=0 r7 d7=1");
 }
 
-/// Batches of 3 arrive before rounds 3 and 6; the rewards of rounds 6 and 7 would before round 9.
+/// Batches of 3 arrive before rounds 3 and 6. The rewards of rounds 6 and 7 would arrive before round 9.
 #[test]
 fn delayed_rewards_come_batch_by_batch_and_the_last_batch_never() {
     check("delay3", false, "r6 r3 r2 d0=0 d1=1 d2=1 r9 r8 r1 d3=0 d4=0 d5=1 r4 r7");
 }
 
-/// The second batch of 4 is whole after round 7, but there is no round 8 before which it could come.
+/// The second batch of 4 is complete after round 7, but there is no round 8 before which it could arrive.
 #[test]
 fn a_batch_that_ends_with_the_stream_never_arrives() {
     check("delay4", false, "r6 r3 r2 r9 d0=0 d1=1 d2=1 d3=0 r8 r1 r4 r7");

@@ -1,5 +1,5 @@
-//! Scenarios against a real server, on a free port: they agree with what comes of them in process, and leave alone what
-//! is not theirs.
+//! Scenarios against a real server, on a free port. They agree with the results in process, and do not touch slots of
+//! others.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
@@ -42,9 +42,9 @@ fn slot(id: &str) -> SlotId {
     SlotId::parse("slot", id).unwrap()
 }
 
-/// Both means are over replications with the same shoppers or others, whose draws differ: the difference is within five
-/// of its standard errors but once in 150 fresh runs (Student's t with 3 degrees of freedom for the live one's; the
-/// bound is then twice as wide as what a shop without learning would be off by).
+/// Both means are over replications, with the same shoppers or others, whose draws differ. The difference is within
+/// five of its standard errors except once in 150 fresh runs (Student's t with 3 degrees of freedom for the live one's;
+/// the bound is then twice as wide as what a shop without learning would be off by).
 #[test]
 fn live_and_in_process_agree() {
     with_server(false, async |server, mut client| {
@@ -56,7 +56,7 @@ fn live_and_in_process_agree() {
             let error = a.standard_error.unwrap().hypot(b.standard_error.unwrap());
             assert!((a.mean - b.mean).abs() < 5.0 * error.max(0.004), "{}: {a:?} and {b:?}", live.name);
             assert!(error < 0.03, "{a:?} and {b:?}");
-            // What is given is what was expected, but for the shoppers' coins: 1,200 of them.
+            // Given rewards are the expected ones except for the shoppers' coins, 1,200 of them.
             let given = live.given_per_decision.mean - b.mean;
             assert!(given.abs() < 5.0 * 0.5 / 1200_f64.sqrt(), "{given}");
             assert!((0.0..1.0).contains(&live.regret_per_decision.mean) && live.failures.is_empty(), "{live:?}");
@@ -81,9 +81,10 @@ fn live_and_in_process_agree() {
     });
 }
 
-/// Each kind of dirt, and that each event counts as it does in process: what the slot counted is what it heard of in time,
-/// each event once. Where an event names no decision it joins the subject's latest that showed the arm, which may be
-/// another than it came of; so kinds have no cap there, and it counts the same wherever it counts.
+/// Each kind of dirt occurs, and each event counts as it does in process: the slot counts every event that it received
+/// in time, once. An event that names no decision joins the subject's latest decision that showed the arm, which may be
+/// another than the one that caused it. Kinds therefore have no cap here, so that the event counts the same wherever it
+/// joins.
 #[test]
 fn dirty_events_are_told_by_the_wire_as_they_are_in_process() {
     with_server(true, async |server, _| {
@@ -92,13 +93,13 @@ fn dirty_events_are_told_by_the_wire_as_they_are_in_process() {
         let override_ = "behaviour.override={ share = 0.1, arm = \"poor\" }";
         let counted = "check=[{ metric = \"counted_error\", max = 1e-9 }, \
                        { metric = \"counted_error\", policy = \"uniform\", max = 1e-9 }]";
-        // So long that what waits on a busy machine is in time.
+        // The window is so long that delayed events on a busy machine are still in time.
         let set = [dirty, override_, counted, "horizon=200", "replications=2", "slot.goal.window=\"4h\""];
         let live = play(&loaded(&set), options(&server.grpc)).unwrap();
         for policy in &live.policies {
             let events = policy.events;
             assert!(events.lost > 0 && events.duplicates > 0 && events.late > 0, "{events:?}");
-            // An editor's choice was not decided on, unless by chance it was.
+            // The editor's choice was not drawn, except by chance.
             assert!(events.unmatched > 0 && events.rejected == 0, "{events:?}");
             let answered = events.accepted + events.duplicates + events.late + events.unmatched;
             assert_eq!(events.arrived, answered);
@@ -122,7 +123,7 @@ fn dirty_events_are_told_by_the_wire_as_they_are_in_process() {
     });
 }
 
-/// What is out, gone or not there yet is not shown, and what comes is; all through the API.
+/// Arms that are out of stock, retired or not launched yet are not shown, and launched ones are; all through the API.
 #[test]
 fn the_shelf_changes_on_the_server_too() {
     with_server(false, async |server, _| {
@@ -145,8 +146,8 @@ fn the_shelf_changes_on_the_server_too() {
     });
 }
 
-/// No answer comes before the server has decided twenty times: who waited for answers would wait for ever. And
-/// the first of them waited at least from when it was due until the twentieth was.
+/// No answer comes before the server has decided twenty times. A sender that waited for answers would wait for ever.
+/// The first of the twenty waited at least from its due time until the twentieth.
 #[test]
 fn a_slow_server_delays_no_arrival_and_all_waiting_is_counted() {
     const HELD: usize = 20;
@@ -184,7 +185,7 @@ fn a_slow_server_delays_no_arrival_and_all_waiting_is_counted() {
         assert_eq!((latency.count, policy.failures.len()), (100, 0), "{policy:?}");
         let waited = |k: usize| 0.998 * (due_ms[HELD - 1] - due_ms[k]);
         assert!(latency.max_ms >= waited(0), "{latency:?} {}", waited(0));
-        // Of a hundred, ten are above the ninetieth: of the first twenty, those from the eleventh on.
+        // Ten of a hundred are above the ninetieth percentile: of the first twenty, those from the eleventh on.
         assert!(latency.p90_ms >= waited(10) && waited(10) > 20.0, "{latency:?} {}", waited(10));
     });
 }
@@ -194,7 +195,7 @@ fn what_is_not_for_simulation_is_left_alone() {
     with_server(true, async |server, mut client| {
         let loaded = loaded(&["horizon=100", "replications=2", "check=[]"]);
         let why = ChangeReason::default();
-        // A shop's own slot has one of the names, the last that a run would make.
+        // A shop's own slot has one of the names, the last that a run would create.
         let arms = vec![Arc::new(Arm::new(ArmId::parse("arm", "a").unwrap()))];
         let shops = Definition { arms, ..Definition::new(slot("shop-uniform-1")) };
         client.create_slot(&shops, &why, false).await.unwrap();
@@ -217,7 +218,7 @@ fn what_is_not_for_simulation_is_left_alone() {
         client.decide_whole(&request).await.unwrap();
         assert_eq!(client.report("shop-uniform-1").await.unwrap().counters.decisions, 1, "real ones are welcome");
 
-        // What an earlier run left is replaced where that is wanted.
+        // Slots of an earlier run are replaced on request.
         let keep = LiveOptions { slots: Some("left".into()), keep: true, ..options(&server.grpc) };
         play(&loaded, keep.clone()).unwrap();
         let kept = client.get_slot("left-default-1").await.unwrap().0;
@@ -229,7 +230,7 @@ fn what_is_not_for_simulation_is_left_alone() {
     });
 }
 
-/// Keeps what it is told.
+/// Observer that keeps the changes' answers.
 #[derive(Default)]
 struct ChangeAnswer(Mutex<Vec<String>>);
 
@@ -243,7 +244,7 @@ impl RunProgress for ChangeAnswer {
     }
 }
 
-/// Somebody makes a slot the shop's own in the middle: from then on nothing more is played there.
+/// Somebody makes a slot the shop's own in the middle of the run. Nothing more is played there from then on.
 #[test]
 fn a_server_that_refuses_ends_the_run() {
     with_server(false, async |server, mut client| {
@@ -276,7 +277,7 @@ fn a_server_that_refuses_ends_the_run() {
     });
 }
 
-/// Stops a run at this decision.
+/// Observer that stops a run at this decision.
 struct StopAt(AtomicU64, CancellationToken, u64);
 
 impl RunProgress for StopAt {
@@ -299,7 +300,7 @@ fn a_run_that_is_stopped_tells_what_was_played_and_takes_its_slots_away() {
             let stop = CancellationToken::new();
             play_until(&loaded(set), options.clone(), &StopAt(AtomicU64::new(0), stop.clone(), at), &stop).unwrap()
         };
-        // Two policies: 60 visits are 120 decisions.
+        // The scenario has two policies, so 60 visits are 120 decisions.
         let none = played(&[], 120);
         let decided = none.policies[0].latency.unwrap().count;
         assert!((60..300).contains(&decided), "{decided}");

@@ -185,8 +185,8 @@ fn own_shares(log: &Log, rows: &[Row]) -> Vec<f64> {
     weights
 }
 
-/// For each arm that was shown, the weights of a policy that shows it wherever it can, over the decisions that could
-/// have.
+/// Weights by arm, for each arm that was shown: the weights of a policy that shows it wherever it can, over the
+/// decisions that could have.
 fn arms(log: &Log, rows: &[Row]) -> Vec<ArmWeights> {
     #[derive(Clone, Copy, Default)]
     struct Sums {

@@ -62,8 +62,8 @@ pub enum Learning {
     /// it run by itself for as many decisions as were accepted (Li et al. 2011). Its value is therefore that of running
     /// it.
     Matched,
-    /// Every earlier decision of the log, whoever made it. The value is that of a policy that has learned from the log
-    /// so far.
+    /// Every earlier decision of the log, no matter which policy made it. The value is that of a policy that has
+    /// learned from the log so far.
     All,
     /// Every decision of the first part of the log (this share of all), with the rewards that arrive later, and nothing
     /// after that. Everything is evaluated over the rest only, so the value is that of the beliefs at the end of the

@@ -36,7 +36,7 @@ pub fn text(report: &Report) -> String {
         table.add_row([name, ips, normalised, robust, over, replay, &effective, &largest, &learned]);
     }
     right(&mut table);
-    // On a narrow terminal the estimates with the fewest assumptions are kept longest.
+    // A narrow terminal keeps the estimates with the fewest assumptions longest.
     let table = fitted(table, &[7, 4, 1, 8, 5, 6, 2]);
     let _ = write!(out, "{table}");
     for policy in &report.policies {

@@ -1,54 +1,55 @@
-//! One check and what came of it.
+//! A check of a scenario and its result.
 
 use serde::{Deserialize, Serialize};
 
-/// What came of a check.
+/// Outcome of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckOutcome {
-    /// It holds, with the confidence that was asked for.
+    /// The check holds with the required confidence.
     Pass,
-    /// It does not, with the same confidence.
+    /// The check fails with the required confidence.
     Fail,
-    /// Chance could explain either.
+    /// Chance could explain either outcome.
     Inconclusive,
-    /// It cannot be measured here (latency in process).
+    /// The metric cannot be measured in this run (latency in process).
     Skipped,
 }
 
-/// One check and what came of it.
+/// Report of one check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckReport {
-    /// The check's own name, or one made of its parts: "lift of default over uniform ≥ 0.1".
+    /// Name of the check: its own, or one made of its parts, such as "lift of default over uniform ≥ 0.1".
     pub name: String,
-    /// The metric, as the scenario writes it.
+    /// Metric, as the scenario writes it.
     pub metric: String,
-    /// The policy it is about.
+    /// Policy that the check is about.
     pub policy: String,
-    /// The policy it is compared with.
+    /// Policy that it is compared with.
     pub over: Option<String>,
-    /// The lower bound that was asked for.
+    /// Lower bound that the check requires.
     pub min: Option<f64>,
-    /// The upper bound that was asked for.
+    /// Upper bound that the check requires.
     pub max: Option<f64>,
-    /// How sure the outcome has to be, 0 to 1.
+    /// Confidence that the outcome requires, from 0 to 1.
     pub confidence: f64,
-    /// What came of it.
+    /// Outcome of the check.
     pub outcome: CheckOutcome,
-    /// What was measured; none: it was not.
+    /// Measured value, or `None` if nothing was measured.
     pub estimate: Option<f64>,
-    /// The interval's lower end, at the check's own confidence before Holm's correction; none: no spread is known.
+    /// Lower end of the interval, at the check's own confidence before Holm's correction, or `None` if the spread is
+    /// unknown.
     pub low: Option<f64>,
-    /// The interval's upper end.
+    /// Upper end of the interval.
     pub high: Option<f64>,
-    /// How likely what was measured is, or what speaks even more against it, if the truth were on the other side of
-    /// the bound: one-sided, before Holm's correction.
+    /// Probability of the measured value, or of one that speaks even more against the check's side, if the truth were
+    /// on the other side of the bound. It is one-sided, before Holm's correction.
     pub p_value: Option<f64>,
-    /// The same after Holm's correction over all checks of the run; the outcome is decided by it.
+    /// The p-value after Holm's correction over all checks of the run, which decides the outcome.
     pub p_adjusted: Option<f64>,
-    /// Where inconclusive: with so many replications it would be told with probability 0.8, if the truth is what was
-    /// measured. None: no number would do, or it is told already.
+    /// Number of replications that would decide an inconclusive check with probability 0.8, if the measured value is
+    /// the truth. It is `None` if no number would, or if the check is decided already.
     pub replications_needed: Option<u64>,
-    /// What came of it, as one sentence.
+    /// The result as one sentence.
     pub sentence: String,
 }

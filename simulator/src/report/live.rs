@@ -1,26 +1,26 @@
-//! What is only known of a run against a live server.
+//! Results that only a run against a live server has.
 
 use serde::{Deserialize, Serialize};
 
 use super::policy::Latency;
 
-/// How a live server was played against.
+/// Description of a run against a live server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LiveReport {
-    /// Its address.
+    /// Address of the server.
     pub target: String,
-    /// How many times as fast as in the shop time went by.
+    /// Factor by which the shop's time ran faster than the wall clock.
     pub speed: f64,
-    /// Decisions per second, on average, of all policies and of all replications under way together, as laid down.
+    /// Planned decisions per second, on average, over all policies and all concurrent replications.
     pub rate: f64,
-    /// Replications at the same time.
+    /// Number of concurrent replications.
     pub at_once: u32,
-    /// From the first request to the last answer.
+    /// Seconds from the first request to the last answer.
     pub seconds: f64,
-    /// How late decisions were sent, of all policies: that is the simulator's own doing, and part of every latency. None:
-    /// none was sent.
+    /// Delay of sent decisions behind their due time, over all policies. The simulator causes this delay, and every
+    /// latency contains it. It is `None` if no decision was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag: Option<Latency>,
-    /// What else there is to say: what was left out, what failed, that it was stopped.
+    /// Further notes: settings that were ignored, failures, an early stop.
     pub notes: Vec<String>,
 }

@@ -1,15 +1,18 @@
-//! What came of a run, as plain data: the one thing that every output is made from.
+//! Report of a run as plain data, from which every output is made.
 //!
-//! * [`RunReport`]: the scenario, its policies and its checks. As JSON it is what `--json` writes.
+//! * [`RunReport`]: the scenario, its policies and its checks. `--json` writes it as JSON.
 //! * [`PolicyReport`]: one policy's rewards, regret, shares, calibration and segments.
-//! * [`CheckReport`]: one check and what came of it.
-//! * [`LiveReport`]: how a live server was played against.
+//! * [`CheckReport`]: one check and its result.
+//! * [`LiveReport`]: a run against a live server.
 //!
-//! Invariants: in process nothing here depends on the machine, the number of threads or the time
-//! of day, so the same scenario and seed give the same bytes; what is not known is `None` and not 0.
-//! Means over replications come with their standard error; every interval says its confidence.
+//! Invariants:
 //!
-//! Deliberately not here: how anything is shown.
+//! * In process nothing here depends on the machine, the number of threads or the time of day. The same scenario and
+//!   seed therefore give the same bytes.
+//! * An unknown number is `None` and not 0.
+//! * Means over replications have their standard error, and every interval has its confidence.
+//!
+//! Deliberately not here: the presentation of a report.
 
 mod check;
 mod estimate;
@@ -27,61 +30,61 @@ pub use live::LiveReport;
 pub use policy::{ArmShare, CalibrationBin, EventCounts, Latency, PolicyReport, PropensityBin, SegmentReport};
 pub use slotwise::evaluate::IntervalEstimate;
 
-/// The version of the report's form; rises when a key changes its meaning or goes.
+/// Version of the report's form. It rises when a key changes its meaning or is removed.
 pub const FORM: u32 = 1;
 
-/// What came of a run.
+/// Report of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
-    /// See [`FORM`].
+    /// Version of the report's form, [`FORM`].
     pub form: u32,
-    /// What was run.
+    /// The scenario.
     pub scenario: ScenarioReport,
-    /// Where it was run.
+    /// The place where the scenario ran.
     pub target: Target,
-    /// How, where that was a live server.
+    /// Description of the run, if it was against a live server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<LiveReport>,
-    /// What everything was drawn from.
+    /// Seed of all draws.
     pub seed: u64,
-    /// Decisions of one replication, bots' among them.
+    /// Decisions of one replication, including those for bots.
     pub horizon: u64,
-    /// How often the whole was repeated with other shoppers.
+    /// Number of replications, each with other shoppers.
     pub replications: u32,
-    /// The parts of the horizon that every `…_by_bucket` has one entry for, in order.
+    /// Parts of the horizon, in order. Every `…_by_bucket` has one entry for each.
     pub buckets: Vec<Bucket>,
-    /// Moments worth a mark on a time axis, in order.
+    /// Moments that a time axis marks, in order.
     pub marks: Vec<Mark>,
-    /// The policy that every `lift` is over, by its name; none: there is only one policy.
+    /// Name of the policy that every `lift` is relative to, or `None` if there is only one policy.
     pub baseline: Option<String>,
-    /// In the scenario's order; the first is the one that checks are about unless they say otherwise.
+    /// Policies in the scenario's order. Checks are about the first unless they name another.
     pub policies: Vec<PolicyReport>,
-    /// In the scenario's order.
+    /// Checks in the scenario's order.
     pub checks: Vec<CheckReport>,
-    /// Of all checks together.
+    /// Verdict over all checks.
     pub verdict: Verdict,
 }
 
-/// What was run.
+/// Description of the scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScenarioReport {
-    /// The shipped name, or that of the file without its ending.
+    /// Name of the shipped scenario, or of the file without its ending.
     pub name: String,
-    /// A line.
+    /// Title of one line.
     pub title: String,
-    /// What it shows, some sentences.
+    /// Some sentences on what the scenario shows.
     pub shows: String,
-    /// It was the small version.
+    /// `true` for the small version of the scenario.
     pub small: bool,
-    /// What `--set` changed, as given: `key=value`.
+    /// Settings that `--set` changed, as given: `key=value`.
     pub set: Vec<String>,
-    /// The arms, at most: launched later ones among them.
+    /// Greatest number of arms, including those launched later.
     pub arms: u64,
-    /// How long a replication takes in the shop's time, days; the mean over the replications.
+    /// Length of a replication in the shop's time, in days. It is the mean over the replications.
     pub days: f64,
 }
 
-/// Where a scenario was run.
+/// Place where a scenario ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
@@ -94,37 +97,37 @@ pub enum Target {
 /// A part of the horizon.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Bucket {
-    /// Its first decision, from 0.
+    /// First decision of the bucket, counted from 0.
     pub from: u64,
-    /// The first decision after it.
+    /// First decision after the bucket.
     pub until: u64,
-    /// When it ends in the shop's time, days since the start; the mean over the replications.
+    /// End of the bucket in the shop's time, in days since the start. It is the mean over the replications.
     pub ends_day: f64,
 }
 
-/// A moment worth a mark on a time axis.
+/// A moment that a time axis marks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mark {
-    /// The decision it comes before; the mean over the replications, so not always whole.
+    /// Decision before which the moment lies. It is the mean over the replications, so it need not be whole.
     pub at: f64,
-    /// What happens: "drift", "restart", "flash sale", "launch of 'a'"…
+    /// Event at this moment: "drift", "restart", "flash sale", "launch of 'a'"…
     pub what: String,
 }
 
-/// What all checks come to.
+/// Verdict over all checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// All hold (also where there are none).
+    /// All checks hold, or there are none.
     Holds,
-    /// At least one fails.
+    /// One or more checks fail.
     Fails,
-    /// None fails, and at least one is inconclusive.
+    /// No check fails, and at least one is inconclusive.
     Inconclusive,
 }
 
 impl Verdict {
-    /// Of these outcomes.
+    /// The verdict over the outcomes of checks.
     pub fn of(outcomes: impl IntoIterator<Item = CheckOutcome>) -> Self {
         outcomes.into_iter().fold(Self::Holds, |verdict, outcome| match (verdict, outcome) {
             (Self::Fails, _) | (_, CheckOutcome::Fail) => Self::Fails,
@@ -133,7 +136,7 @@ impl Verdict {
         })
     }
 
-    /// The exit code of `run`: 0 all hold, 1 one fails, 4 inconclusive.
+    /// The exit code of `run`: 0 if all checks hold, 1 if one fails, 4 if one is inconclusive.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Holds => 0,
@@ -151,7 +154,7 @@ impl RunReport {
         Ok(text)
     }
 
-    /// The policy of this name.
+    /// The report of the policy with this name.
     pub fn policy(&self, name: &str) -> Option<&PolicyReport> {
         self.policies.iter().find(|policy| policy.name == name)
     }

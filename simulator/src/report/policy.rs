@@ -1,4 +1,4 @@
-//! What came of one policy.
+//! Results of one policy.
 
 use std::collections::BTreeMap;
 
@@ -6,23 +6,23 @@ use serde::{Deserialize, Serialize};
 
 use super::{IntervalEstimate, Point};
 
-/// What came of one policy. Rewards are in units of the slot's goal; "expected" is what the environment says of what was
-/// shown, "given" what shoppers happened to do. Bots count in neither.
+/// Report of one policy. Rewards are in units of the slot's goal. "Expected" rewards follow from the environment's
+/// probabilities for what was shown; "given" rewards are what shoppers happened to do. Bots count in neither.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PolicyReport {
-    /// Its name.
+    /// Name of the policy.
     pub name: String,
-    /// What it changes of the slot, as TOML on one line; empty: nothing.
+    /// Changes to the slot as TOML on one line, or an empty text if there are none.
     pub overrides: String,
     /// Expected reward of what was shown, per decision.
     pub reward_per_decision: IntervalEstimate,
     /// Reward that shoppers gave, per decision.
     pub given_per_decision: IntervalEstimate,
-    /// What the best choice would have been expected to give, less what was shown: per decision.
+    /// Expected reward of the best choice minus that of what was shown, per decision.
     pub regret_per_decision: IntervalEstimate,
-    /// The same over the whole horizon.
+    /// The regret over the whole horizon.
     pub regret_total: IntervalEstimate,
-    /// Expected reward over the baseline's, as a part of it: 0.1 is 10 % more. None for the baseline itself.
+    /// Expected reward relative to the baseline's: 0.1 is 10 % more. It is `None` for the baseline itself.
     pub lift: Option<IntervalEstimate>,
     /// Expected reward per decision in each bucket.
     pub reward_by_bucket: Vec<Point>,
@@ -30,125 +30,126 @@ pub struct PolicyReport {
     pub regret_by_bucket: Vec<Point>,
     /// Regret from the start to the end of each bucket.
     pub regret_so_far: Vec<Point>,
-    /// Who was shown how often: the arms shown most, most first, then "other" where something is left. Of large
-    /// catalogues groups stand here instead of arms.
+    /// Shares of the arms shown most, in descending order, then "other" for the rest. Large catalogues have groups
+    /// instead of arms.
     pub shares: Vec<ArmShare>,
-    /// Regret that uniform choice would have, per decision: what there is to learn.
+    /// Regret of uniform choice per decision, which is the most that there is to learn.
     pub uniform_regret_per_decision: f64,
-    /// Expected rewards as the slot foresaw them against the truth, bins of equally many; from the second half of the
-    /// horizon. Empty: nothing was foreseen.
+    /// Expected rewards as the slot forecast them against the truth, in bins of equal size, from the second half of the
+    /// horizon. It is empty if nothing was forecast.
     pub calibration: Vec<CalibrationBin>,
-    /// Propensities against how often what they promise happened.
+    /// Propensities against the frequency of the promised event.
     pub propensity: Vec<PropensityBin>,
-    /// By the shoppers' segments, in the scenario's order.
+    /// Results of the shoppers' segments, in the scenario's order.
     pub segments: Vec<SegmentReport>,
-    /// What became of reward events, over all replications.
+    /// Outcomes of reward events, over all replications.
     pub events: EventCounts,
-    /// The part of decisions in which something else than the best guess stood at some position.
+    /// Part of the decisions in which some position showed another arm than the best guess.
     pub exploring: f64,
-    /// The part of decisions that no model made.
+    /// Part of the decisions that were fallbacks.
     pub fallbacks: f64,
-    /// The part of decisions in the holdout.
+    /// Part of the decisions in the holdout.
     pub holdout: f64,
-    /// How long decisions took; only against a live server.
+    /// Latency of decisions, only against a live server.
     pub latency: Option<Latency>,
-    /// How long events took until they were durable; only against a live server, and where there were any.
+    /// Time until events were durable, only against a live server, and only if there were events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_latency: Option<Latency>,
-    /// Decisions and events that came to nothing on a live server, by gRPC code; SHED: not sent, as too much was unanswered.
+    /// Decisions and events that failed on a live server, by gRPC code. SHED counts those that were not sent because
+    /// too many were unanswered.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failures: BTreeMap<String, u64>,
 }
 
-/// How often something was shown.
+/// Share of an arm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ArmShare {
-    /// The arm, a group of arms, or "other".
+    /// Id of the arm, name of a group of arms, or "other".
     pub arm: String,
-    /// Its part of all places, 0 to 1.
+    /// Part of all places that the arm took, from 0 to 1.
     pub share: f64,
-    /// Its part of the places in each bucket; none: there was no decision in it.
+    /// Part of the places that the arm took in each bucket, or `None` if the bucket had no decision.
     pub by_bucket: Vec<Option<f64>>,
 }
 
-/// Predictions of about the same size.
+/// A bin of similar forecasts.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CalibrationBin {
-    /// How many.
+    /// Number of forecasts.
     pub count: u64,
-    /// The mean of what was foreseen.
+    /// Mean forecast.
     pub predicted: f64,
-    /// The mean of what was true.
+    /// Mean of the true values.
     pub truth: f64,
 }
 
-/// Propensities of about the same size.
+/// A bin of similar propensities.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PropensityBin {
-    /// Propensities from here, this among them,
+    /// Lower end of the bin, inclusive.
     pub from: f64,
-    /// to here; the last bin ends with 1, 1 among them.
+    /// Upper end of the bin, exclusive. The last bin ends with 1, inclusive.
     pub until: f64,
-    /// How many (decision, candidate) pairs.
+    /// Number of pairs of a decision and a candidate.
     pub count: u64,
-    /// The mean propensity.
+    /// Mean propensity.
     pub promised: f64,
-    /// How often the candidate was in fact drawn, as a part of the count.
+    /// Part of the pairs in which the candidate was drawn.
     pub happened: f64,
-    /// The standard error that `happened` has if propensities are true.
+    /// Standard error of `happened` if propensities are true.
     pub standard_error: f64,
 }
 
-/// What came of one segment.
+/// Results of one segment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SegmentReport {
-    /// The segment.
+    /// Name of the segment.
     pub segment: String,
-    /// Its part of the decisions.
+    /// Part of the decisions that were for the segment.
     pub share: f64,
-    /// Expected reward per decision of it.
+    /// Expected reward per decision for the segment.
     pub reward_per_decision: IntervalEstimate,
-    /// Regret per decision of it.
+    /// Regret per decision for the segment.
     pub regret_per_decision: IntervalEstimate,
-    /// Over the baseline's, as a part of it.
+    /// Expected reward relative to the baseline's in the segment.
     pub lift: Option<IntervalEstimate>,
 }
 
-/// What became of reward events.
+/// Counts of reward events by their outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct EventCounts {
-    /// Events that shoppers (and bots) brought about.
+    /// Events that shoppers and bots caused.
     pub happened: u64,
-    /// Of those, lost on the way.
+    /// Events that were lost on the way.
     pub lost: u64,
-    /// Events that arrived, duplicates among them.
+    /// Events that arrived, including duplicates.
     pub arrived: u64,
-    /// Answered as accepted.
+    /// Events answered as accepted.
     pub accepted: u64,
-    /// Answered as duplicates.
+    /// Events answered as duplicates.
     pub duplicates: u64,
-    /// Answered as late.
+    /// Events answered as late.
     pub late: u64,
-    /// Answered as matching nothing.
+    /// Events answered as unmatched.
     pub unmatched: u64,
-    /// Answered as not acceptable.
+    /// Events answered as rejected.
     pub rejected: u64,
 }
 
-/// How long requests took, from the moment each was due, milliseconds. What failed counts as 10 s, as long as is waited
-/// for an answer.
+/// Latency of requests in milliseconds, from the moment at which each was due. A failed request counts as 10 s, the
+/// longest time that the simulator waits for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
-    /// How many.
+    /// Number of requests.
     pub count: u64,
-    /// Half took at most so long.
+    /// Median.
     pub p50_ms: f64,
-    /// Nine of ten.
+    /// 90th percentile.
     pub p90_ms: f64,
-    /// 99 of 100.
+    /// 99th percentile.
     pub p99_ms: f64,
-    /// 999 of 1,000.
+    /// 99.9th percentile.
     pub p999_ms: f64,
-    /// All.
+    /// Maximum.
     pub max_ms: f64,
 }

@@ -1,11 +1,11 @@
-//! Checks and their outcomes in words.
+//! Checks and their results in words.
 
 use crate::{
     report::{CheckOutcome, CheckReport},
     scenario::{ArmState, Check, Metric},
 };
 
-/// Whether a metric is a part of something, told in percent.
+/// Returns `true` for a metric that is shown in percent.
 fn in_percent(metric: Metric) -> bool {
     match metric {
         Metric::Lift
@@ -45,7 +45,7 @@ fn number(metric: Metric, value: f64) -> String {
     }
 }
 
-/// What a check is about, in words: its own name, or one made of its parts. `first` is the first policy.
+/// The subject of a check in words: its own name, or one made of its parts. `first` is the first policy.
 pub(crate) fn name(check: &Check, first: &str) -> String {
     if let Some(name) = &check.name {
         return name.clone();
@@ -96,7 +96,7 @@ fn bound(check: &Check) -> String {
     }
 }
 
-/// What came of a check.
+/// The result of a check as one sentence.
 pub(crate) fn sentence(check: &Check, report: &CheckReport) -> String {
     let name = &report.name;
     if check.metric == Metric::PropensityCalibration && report.estimate.is_some() {

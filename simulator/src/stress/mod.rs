@@ -1,6 +1,6 @@
-//! Stress tests: whether a live server holds under load, and whether the service gives the same result twice.
+//! Stress tests: a live server under load, and the repeatability of a run.
 //!
-//! * [`soak`]: load on a live server by the wall clock, to see that it holds.
+//! * [`soak`]: load on a live server by the wall clock, to see that it copes.
 //! * [`meta`]: the same run twice, compared byte by byte.
 
 pub mod meta;

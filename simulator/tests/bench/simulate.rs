@@ -1,5 +1,5 @@
-//! How many decisions a core simulates per second, with all that belongs to one: the shopper, the truth, the decision,
-//! taking it in, and the reward events. `cargo bench -p slotwise-simulator --bench simulate`.
+//! Number of decisions that a core simulates per second. Each includes the shopper, the true rewards, the decision, its
+//! application, and the reward events. `cargo bench -p slotwise-simulator --bench simulate`.
 #![allow(missing_docs, reason = "criterion's macros make public items without any")]
 #![allow(clippy::unwrap_used, reason = "a bench stops at the first thing that is wrong")]
 
@@ -12,7 +12,7 @@ use slotwise_simulator::{
     scenario::{Changes, Loaded, load},
 };
 
-/// As in the program.
+/// The program's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

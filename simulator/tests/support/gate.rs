@@ -1,4 +1,4 @@
-//! A proxy before a server, which holds back what it is told to, one way, of some connections.
+//! A proxy in front of a server, which can hold back one direction of some connections.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 #![allow(dead_code, reason = "not every test does everything")]
@@ -11,36 +11,36 @@ use std::{
     time::Duration,
 };
 
-/// Which way bytes go.
+/// Direction of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// To the server.
+    /// Direction to the server.
     Request,
-    /// From it.
+    /// Direction from the server.
     Answer,
 }
 
-/// What happens to the bytes of a connection, one way.
+/// Treatment of one direction of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hold {
-    /// They pass.
+    /// Bytes pass.
     Free,
-    /// They pass while the gate is open.
+    /// Bytes pass while the gate is open.
     Gate,
-    /// They come so much later.
+    /// Bytes pass after this delay.
     Late(Duration),
 }
 
 /// A proxy.
 pub(crate) struct Gate {
-    /// Where it is, `http://host:port`.
+    /// Address of the proxy, `http://host:port`.
     pub(crate) address: String,
     open: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl Gate {
-    /// Before the server at `server`, `http://host:port`, and closed: the first connection is free, the others bring no
-    /// answer before it is opened, and requests go through at all times.
+    /// Creates a closed proxy in front of the server at `server`, `http://host:port`. The first connection is free. The
+    /// others bring no answer before the gate is opened. Requests always pass.
     pub(crate) fn before(server: &str) -> Self {
         let answers = |number, way| if number > 0 && way == Way::Answer { Hold::Gate } else { Hold::Free };
         let gate = Self::with(server, answers);
@@ -48,7 +48,7 @@ impl Gate {
         gate
     }
 
-    /// Open, and with what holds for each connection, by its number from 0.
+    /// Creates an open proxy. `hold` gives the treatment of each connection, by its number counted from 0.
     pub(crate) fn with(server: &str, hold: impl Fn(usize, Way) -> Hold + Send + 'static) -> Self {
         let server = server.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -65,13 +65,13 @@ impl Gate {
         Self { address, open }
     }
 
-    /// Lets everything through, from now on.
+    /// Lets everything through from now on.
     pub(crate) fn open(&self) {
         *self.open.0.lock().unwrap() = true;
         self.open.1.notify_all();
     }
 
-    /// Holds back what comes from now on.
+    /// Holds back everything from now on.
     pub(crate) fn close(&self) {
         *self.open.0.lock().unwrap() = false;
     }

@@ -24,13 +24,13 @@ pub(crate) fn loaded(set: &[&str]) -> Loaded {
     load(&file(), &Changes { set, ..Changes::default() }).unwrap_or_else(|why| panic!("{why}"))
 }
 
-/// 75 visits a second: four seconds a replication.
+/// Options for 75 visits a second, which is four seconds a replication.
 pub(crate) fn options(target: &str) -> LiveOptions {
     let at_once = NonZeroUsize::new(2).unwrap();
     LiveOptions { tempo: Some(Tempo::Rate(300.0)), at_once, ..LiveOptions::new(target) }
 }
 
-/// The same; the slots' ids begin with `name`.
+/// The same options with slots whose ids begin with `name`.
 pub(crate) fn named(target: &str, name: &str) -> LiveOptions {
     LiveOptions { slots: Some(name.to_owned()), ..options(target) }
 }
@@ -48,7 +48,7 @@ pub(crate) fn play_until(
     block_in_place(|| run_live(loaded, None, options, &Handle::current(), progress, stop))
 }
 
-/// Plays on a thread of its own, so that something else can be done meanwhile.
+/// Plays on a thread of its own, so that the test can do something else meanwhile.
 pub(crate) fn play_in_background(loaded: Loaded, options: LiveOptions) -> JoinHandle<Result<RunReport, LiveRunError>> {
     let runtime = Handle::current();
     tokio::task::spawn_blocking(move || {
@@ -56,7 +56,7 @@ pub(crate) fn play_in_background(loaded: Loaded, options: LiveOptions) -> JoinHa
     })
 }
 
-/// Waits until something is so; a run that goes wrong comes to its end, and then the test too.
+/// Waits until a condition holds. If a run fails, the test ends too.
 pub(crate) async fn until(mut so: impl AsyncFnMut() -> bool) {
     for _ in 0..6000 {
         if so().await {

@@ -12,16 +12,16 @@ use slotwise::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Where it is, `http://host:port`.
+/// Address of the server, `http://host:port`.
 #[derive(Clone)]
 pub(crate) struct Server {
     pub(crate) grpc: String,
     pub(crate) http: String,
-    /// Its data folder.
+    /// Data folder of the server.
     pub(crate) data: std::path::PathBuf,
 }
 
-/// Waits until recovery is done: until then every call is refused as unavailable.
+/// Waits until recovery is done. Every call is refused as unavailable until then.
 async fn serving(target: &str) -> Client {
     let mut client = Client::connect(target).await.unwrap();
     for _ in 0..1000 {
@@ -33,8 +33,8 @@ async fn serving(target: &str) -> Client {
     panic!("the server does not come up");
 }
 
-/// Runs `test` against a server, and stops it afterwards. With `durable_decisions`, what was decided
-/// is counted by the time it is answered.
+/// Runs `test` against a server, and stops it afterwards. With `durable_decisions`, a decision is counted by the time
+/// it is answered.
 pub(crate) fn with_server(durable_decisions: bool, test: impl AsyncFnOnce(Server, Client)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {

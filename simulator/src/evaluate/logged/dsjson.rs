@@ -98,7 +98,7 @@ fn given(line: &Map<String, Json>) -> Result<Option<Given>, Wrong> {
     let mut candidates: Vec<(String, Features)> = Vec::with_capacity(actions.len());
     for (i, action) in actions.iter().enumerate() {
         let id = action_id(action);
-        // Actions that cannot be told apart become separate arms.
+        // Actions that cannot be distinguished become separate arms.
         let id = if candidates.iter().any(|(other, _)| *other == id) {
             format!("{} #{}", cut(&id, ID_BYTES_MAX - 8), i + 1)
         } else {

@@ -133,7 +133,7 @@ impl<'a> Taking<'a> {
         if let Some(wanted) = self.wanted.rows {
             earliest(&mut self.rows, wanted, |row| row.at_us);
         }
-        // This check precedes the lists of candidates, which may be as long as the list of arms.
+        // The check comes before the lists of candidates, which may be as long as the list of arms.
         let (rows, arms) = (self.rows.len(), self.arms.len());
         if rows.saturating_mul(arms) > CELLS_MAX {
             return Err(LogError::Size { file: file(), rows, arms });

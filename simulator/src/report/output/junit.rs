@@ -1,9 +1,9 @@
-//! A run as JUnit XML: a suite, and a test case per check.
+//! A run as JUnit XML: a suite with a test case for each check.
 //!
-//! A check that fails is a failure; one that is inconclusive or cannot be measured is skipped, with the reason: a
-//! suite is red only where something is known to be wrong. (The exit code of `run` tells inconclusive apart.)
+//! A failed check is a failure. An inconclusive or unmeasurable check is skipped, with the reason, so that a suite is
+//! red only if something is known to be wrong. (The exit code of `run` distinguishes inconclusive runs.)
 //!
-//! Deliberately not here: how long anything took. Readers that insist on `time` get 0, and equal reports equal bytes.
+//! Deliberately not here: durations. Readers that insist on `time` get 0, so that equal reports give equal bytes.
 
 use std::fmt::Write as _;
 
@@ -78,7 +78,7 @@ fn case(out: &mut Markup, report: &RunReport, check: &CheckReport) {
     });
 }
 
-/// What was measured and asked, for the case's text.
+/// The measured value and the bounds, as text of the test case.
 fn numbers(check: &CheckReport) -> String {
     let mut text = check.sentence.clone();
     let _ = write!(text, "\nmeasured: {}\nasked: {}", phrase::measured(check), phrase::bounds(check));

@@ -1,7 +1,10 @@
-//! A run as a comment on a pull request: the verdict first, the checks and the policies as tables (and, of a live
-//! server, how long it took), the rest folded.
+//! A run as a comment on a pull request: the verdict first, the checks and the policies as tables (with latencies of a
+//! live server), the rest folded.
 //!
-//! Invariants: GitHub's flavour; whatever names hold stays text, in its cell.
+//! Invariants:
+//!
+//! * The output is GitHub's flavour of Markdown.
+//! * Names remain text within their cell, whatever they contain.
 
 use std::fmt::Write as _;
 
@@ -15,7 +18,7 @@ use super::{
     phrase,
 };
 
-/// Bars of a line.
+/// Number of bars in a line.
 const BARS: usize = 20;
 
 /// The run as Markdown, ending in a line feed.
@@ -65,7 +68,7 @@ fn checks(out: &mut String, report: &RunReport) {
     }
 }
 
-/// A check's sentence after its name, which most begin with.
+/// A check's sentence without the name at its start.
 fn told(check: &CheckReport) -> String {
     let rest = check.sentence.strip_prefix(&check.name).map(str::to_owned);
     rest.unwrap_or_else(|| format!(": {}", check.sentence))
@@ -77,7 +80,7 @@ fn policies(out: &mut String, report: &RunReport) {
     );
     out.push_str("|---|--:|--:|--:|--:|---|\n");
     let regret = |policy: &PolicyReport| policy.regret_by_bucket.iter().map(|point| point.mean).collect::<Vec<_>>();
-    // One height for all, so that policies can be compared.
+    // All lines have one scale, so that policies can be compared.
     let highest = report.policies.iter().flat_map(regret).flatten().fold(0.0, f64::max);
     for policy in &report.policies {
         let left = phrase::regret_left(policy).map_or(UNKNOWN.to_owned(), |left| Unit::Part.show_fixed(left, 1));
@@ -119,7 +122,7 @@ fn details(out: &mut String, report: &RunReport) {
     out.push_str("</details>\n");
 }
 
-/// How long a live server took, and what there is to say of it; nothing in process.
+/// Appends latencies and notes of a run against a live server, or nothing for a run in process.
 fn service(out: &mut String, report: &RunReport) {
     let rows: Vec<_> = latencies(report).collect();
     if !rows.is_empty() {
@@ -165,7 +168,7 @@ fn segments(out: &mut String, report: &RunReport) {
     out.push('\n');
 }
 
-/// Text that stays text: on one line, what means something escaped.
+/// The text on one line, with every character escaped that Markdown would interpret.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

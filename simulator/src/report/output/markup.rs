@@ -1,15 +1,18 @@
-//! Markup, written so that it is well-formed XML and HTML at once.
+//! Writer of markup that is well-formed XML and HTML at once.
 //!
-//! Invariants: text and attribute values are escaped on the way in, so what a scenario's author wrote is never markup;
-//! every element that is opened is closed; a character that XML does not have becomes U+FFFD. What is not escaped has
-//! to be `'static`: it was written here.
+//! Invariants:
 //!
-//! Deliberately not here: a library. The outputs need elements, attributes and text; a parser written by others reads
-//! them back in the tests.
+//! * Text and attribute values are escaped as they are written, so a scenario's texts never become markup.
+//! * Every opened element is closed.
+//! * A character that XML lacks becomes U+FFFD.
+//! * Unescaped text must be `'static`, so it comes from this source code.
+//!
+//! Deliberately not here: a library. The outputs need only elements, attributes and text, and an independent parser
+//! reads them back in the tests.
 
 use std::fmt::{self, Display, Write};
 
-/// Attributes of an element: names are ours, values anybody's.
+/// Attributes of an element. Their names are from this source code; their values may be any text.
 pub(super) type Attributes<'a> = &'a [(&'static str, &'a str)];
 
 /// A document that grows.
@@ -18,7 +21,7 @@ pub(super) struct Markup {
     text: String,
 }
 
-/// Escapes what is written through it.
+/// Writer that escapes all text.
 struct Escaped<'a>(&'a mut String);
 
 impl Write for Escaped<'_> {
@@ -31,7 +34,7 @@ impl Write for Escaped<'_> {
                 '"' => self.0.push_str("&quot;"),
                 '\'' => self.0.push_str("&#39;"),
                 '\t' | '\n' => self.0.push(c),
-                // Not among XML's characters, even escaped.
+                // XML does not allow these characters, even escaped.
                 c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => self.0.push(char::REPLACEMENT_CHARACTER),
                 c => self.0.push(c),
             }
@@ -41,25 +44,25 @@ impl Write for Escaped<'_> {
 }
 
 impl Markup {
-    /// A document that begins with `prologue`.
+    /// An empty document that begins with `prologue`.
     pub(super) fn beginning(prologue: &'static str) -> Self {
         Self { text: prologue.to_owned() }
     }
 
-    /// Text, escaped.
+    /// Writes text, escaped.
     pub(super) fn text(&mut self, text: impl Display) -> &mut Self {
         // Writing to a string cannot fail.
         let _ = write!(Escaped(&mut self.text), "{text}");
         self
     }
 
-    /// Text of our own that may be markup.
+    /// Writes text from this source code, which may contain markup.
     pub(super) fn trusted(&mut self, text: &'static str) -> &mut Self {
         self.text.push_str(text);
         self
     }
 
-    /// An element, with what `inside` writes in it, and an end tag.
+    /// Writes an element with its end tag. `inside` writes the contents.
     pub(super) fn element(&mut self, tag: &'static str, attributes: Attributes<'_>, inside: impl FnOnce(&mut Self)) {
         self.open(tag, attributes);
         self.text.push('>');
@@ -67,14 +70,14 @@ impl Markup {
         let _ = write!(self.text, "</{tag}>");
     }
 
-    /// An element with text in it.
+    /// Writes an element that contains text.
     pub(super) fn leaf(&mut self, tag: &'static str, attributes: Attributes<'_>, text: impl Display) {
         self.element(tag, attributes, |out| {
             out.text(text);
         });
     }
 
-    /// An element without an end tag: HTML's void elements, SVG's shapes.
+    /// Writes an element without an end tag: one of HTML's void elements or SVG's shapes.
     pub(super) fn empty(&mut self, tag: &'static str, attributes: Attributes<'_>) {
         self.open(tag, attributes);
         self.text.push_str("/>");
@@ -89,7 +92,7 @@ impl Markup {
         }
     }
 
-    /// The document.
+    /// The finished document.
     pub(super) fn finish(self) -> String {
         self.text
     }
@@ -107,7 +110,7 @@ mod tests {
         let text = out.finish();
         let document = roxmltree::Document::parse(&text).unwrap();
         assert_eq!(document.descendants().find(|node| node.has_tag_name("c")).unwrap().text(), Some(nasty));
-        // A parser makes blanks of line breaks and tabs in attributes.
+        // A parser turns line breaks and tabs in attributes into blanks.
         let on_one_line = nasty.replace(['\n', '\t'], " ");
         assert_eq!(document.root_element().attribute("b"), Some(on_one_line.as_str()));
     }

@@ -1,13 +1,16 @@
-//! What came of a run, as files, for people and for other programs: from [`RunReport`](crate::report::RunReport) to text.
+//! A run as files for people and for other programs, made from [`RunReport`](crate::report::RunReport).
 //!
-//! * [`markdown`]: a comment on a pull request: the verdict first, details folded.
-//! * [`junit`]: what CI systems read: a test case per check.
-//! * [`html`]: one page that needs nothing else, to show a colleague.
+//! * [`markdown`]: a comment on a pull request, with the verdict first and the details folded.
+//! * [`junit`]: XML for CI systems, with a test case for each check.
+//! * [`html`]: one page without other files, to show a colleague.
 //!
-//! Invariants: every output is a pure function of the report, so equal reports give equal bytes; no name out of a
-//! scenario is ever taken for markup; what is not known is shown as "–" and never as 0.
+//! Invariants:
 //!
-//! Deliberately not here: where an output goes; the terminal's tables; and the JSON, which is the report itself
+//! * Every output is a pure function of the report, so equal reports give equal bytes.
+//! * A name from a scenario is never taken for markup.
+//! * An unknown number is shown as "–" and never as 0.
+//!
+//! Deliberately not here: the destination of an output; the terminal's tables; and the JSON, which is the report itself
 //! ([`RunReport::json`](crate::report::RunReport::json)).
 
 pub mod html;

@@ -1,7 +1,9 @@
-//! Numbers for people.
+//! Numbers as text for people.
 //!
-//! Invariants: no number shows more digits than it deserves: with an interval, two digits of the interval's half
-//! width; without one, four digits. The same number always gives the same text.
+//! Invariants:
+//!
+//! * A number with an interval shows two digits of the interval's half width; any other shows four digits.
+//! * The same number always gives the same text.
 
 use crate::{report::IntervalEstimate, scenario::Metric};
 use serde::{
@@ -9,25 +11,25 @@ use serde::{
     de::value::{Error, StrDeserializer},
 };
 
-/// What is shown where nothing is known.
+/// Text of an unknown number.
 pub(super) const UNKNOWN: &str = "–";
 
-/// Digits after the point, at most.
+/// Greatest number of decimals.
 const DECIMALS_MAX: usize = 9;
 
-/// What a number counts.
+/// Unit of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
-    /// Nothing, or units of the slot's goal.
+    /// No unit, or units of the slot's goal.
     Plain,
-    /// A part of a whole, shown as percent.
+    /// A part of a whole, shown in percent.
     Part,
     /// Milliseconds.
     Milliseconds,
 }
 
 impl Unit {
-    /// Of a metric by its name; an unknown one has none.
+    /// The unit of a metric by its name. An unknown metric has none.
     pub(super) fn of(metric: &str) -> Self {
         let Ok(metric) = Metric::deserialize(StrDeserializer::<Error>::new(metric)) else { return Self::Plain };
         match metric {
@@ -46,7 +48,7 @@ impl Unit {
         }
     }
 
-    /// What a number is multiplied with before it is shown.
+    /// Factor by which a number is multiplied before it is shown.
     pub(super) fn factor(self) -> f64 {
         if self == Self::Part { 100.0 } else { 1.0 }
     }
@@ -59,7 +61,7 @@ impl Unit {
         }
     }
 
-    /// A number of four digits at most, without trailing zeros.
+    /// A number with at most four significant digits, without trailing zeros.
     pub(super) fn show(self, number: f64) -> String {
         let number = number * self.factor();
         let text = fixed(number, decimals_for(number, 4));
@@ -67,7 +69,7 @@ impl Unit {
         format!("{text}{}", self.suffix())
     }
 
-    /// With so many digits after the point; those of `ticks` for an axis.
+    /// A number with this many decimals, such as those of `ticks` for an axis.
     pub(super) fn show_fixed(self, number: f64, decimals: usize) -> String {
         format!("{}{}", fixed(number * self.factor(), decimals), self.suffix())
     }
@@ -85,12 +87,12 @@ impl Unit {
         format!("{mean} ({low} to {high})")
     }
 
-    /// The same of an estimate.
+    /// An estimate and its interval.
     pub(super) fn show_estimate(self, estimate: &IntervalEstimate) -> String {
         self.show_interval(estimate.mean, estimate.low.zip(estimate.high))
     }
 
-    /// A number and its standard error, where there is one: "0.123 ± 0.004".
+    /// A number and its standard error, if there is one: "0.123 ± 0.004".
     pub(super) fn show_error(self, mean: f64, standard_error: Option<f64>) -> String {
         match standard_error.filter(|error| *error > 0.0 && error.is_finite()) {
             None => self.show(mean),
@@ -102,18 +104,18 @@ impl Unit {
     }
 }
 
-/// A whole number with its thousands apart.
+/// A whole number with separated thousands.
 pub(super) fn count(number: u64) -> String {
     grouped(&number.to_string())
 }
 
-/// So many, with the word for them: "1 check", "2 checks".
+/// A count with its noun: "1 check", "2 checks".
 pub(super) fn counted(number: usize, word: &str) -> String {
     let number = number as u64;
     format!("{} {word}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
-/// A probability that chance explains something.
+/// A p-value as text.
 pub(super) fn p_value(p: f64) -> String {
     if p < 0.0001 { "< 0.0001".to_owned() } else { fixed(p, decimals_for(p, 2).clamp(2, 4)) }
 }
@@ -140,7 +142,7 @@ fn grouped(digits: &str) -> String {
     out
 }
 
-/// Digits after the point that show `significant` digits of a number.
+/// Number of decimals that show `significant` digits of a number.
 fn decimals_for(number: f64, significant: i32) -> usize {
     if number == 0.0 || !number.is_finite() {
         return 0;
@@ -149,7 +151,7 @@ fn decimals_for(number: f64, significant: i32) -> usize {
     usize::try_from(significant - 1 - exponent).unwrap_or(0).min(DECIMALS_MAX)
 }
 
-/// The power of ten that a number above 0 begins with.
+/// The exponent of a positive number's first digit.
 fn magnitude(number: f64) -> i32 {
     #[expect(clippy::cast_possible_truncation, reason = "a double's exponents are within ±324")]
     let power = number.log10().floor() as i32;
@@ -159,14 +161,14 @@ fn magnitude(number: f64) -> i32 {
 /// Round numbers along an axis.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Ticks {
-    /// From below or at the axis's low end to above or at its high end.
+    /// Values of the ticks. They reach from the axis's low end or below to its high end or above.
     pub(super) values: Vec<f64>,
-    /// Digits after the point that tell them apart, as `Unit::show_fixed` takes them.
+    /// Number of decimals that distinguish the ticks, for `Unit::show_fixed`.
     pub(super) decimals: usize,
 }
 
-/// Ticks round `low` to `high`, in steps of 1, 2 or 5 times a power of ten: `about` steps or somewhat fewer, as they
-/// are shown in the unit.
+/// Ticks around `low` to `high` in steps of 1, 2 or 5 times a power of ten of the shown unit: `about` steps or somewhat
+/// fewer.
 pub(super) fn ticks(low: f64, high: f64, about: usize, unit: Unit) -> Ticks {
     let (low, high) = (low * unit.factor(), high * unit.factor());
     // An axis of no length still needs two ends.

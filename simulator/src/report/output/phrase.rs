@@ -1,4 +1,4 @@
-//! The words that all outputs share.
+//! Phrases that all outputs share.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use crate::{
 
 use super::number::{UNKNOWN, Unit, count, counted};
 
-/// An outcome in a word.
+/// An outcome in one word.
 pub(super) fn outcome(outcome: CheckOutcome) -> &'static str {
     match outcome {
         CheckOutcome::Pass => "holds",
@@ -19,7 +19,7 @@ pub(super) fn outcome(outcome: CheckOutcome) -> &'static str {
     }
 }
 
-/// A verdict in a word.
+/// A verdict in one word.
 pub(super) fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Holds => "holds",
@@ -28,7 +28,7 @@ pub(super) fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
-/// What came of the checks, counted: "2 of 4 checks hold, 1 fails, 1 skipped".
+/// Counts of the checks' outcomes: "2 of 4 checks hold, 1 fails, 1 skipped".
 pub(super) fn tally(checks: &[CheckReport]) -> String {
     if checks.is_empty() {
         return "no checks".to_owned();
@@ -50,14 +50,14 @@ pub(super) fn tally(checks: &[CheckReport]) -> String {
     text
 }
 
-/// How much was run, and where: "20 replications of 20,000 decisions, in process".
+/// Size and place of the run: "20 replications of 20,000 decisions, in process".
 pub(super) fn extent(report: &RunReport) -> String {
     let replications = count(u64::from(report.replications));
     let s = if report.replications == 1 { "" } else { "s" };
     format!("{replications} replication{s} of {} decisions, {}", count(report.horizon), place(report.target))
 }
 
-/// Where it was run.
+/// The place of the run.
 pub(super) fn place(target: Target) -> &'static str {
     match target {
         Target::InProcess => "in process",
@@ -65,7 +65,7 @@ pub(super) fn place(target: Target) -> &'static str {
     }
 }
 
-/// What was measured, with its interval.
+/// The measured value with its interval.
 pub(super) fn measured(check: &CheckReport) -> String {
     let interval = check.low.zip(check.high);
     match check.estimate {
@@ -77,7 +77,7 @@ pub(super) fn measured(check: &CheckReport) -> String {
     }
 }
 
-/// What was asked for.
+/// The bounds of a check.
 pub(super) fn bounds(check: &CheckReport) -> String {
     let unit = Unit::of(&check.metric);
     match (check.min, check.max) {
@@ -88,18 +88,18 @@ pub(super) fn bounds(check: &CheckReport) -> String {
     }
 }
 
-/// A check's sentence after its name, which most begin with: "is 5 %: at least 3 % holds".
+/// A check's sentence without the name at its start: "is 5 %: at least 3 % holds".
 pub(super) fn after_name(check: &CheckReport) -> &str {
     let rest = check.sentence.strip_prefix(&check.name).map(|rest| rest.trim_start_matches([':', ' ']));
     rest.filter(|rest| !rest.is_empty()).unwrap_or(&check.sentence)
 }
 
-/// A number that may not be there.
+/// An estimate, or the text of an unknown number.
 pub(super) fn estimate(unit: Unit, estimate: Option<&IntervalEstimate>) -> String {
     estimate.map_or(UNKNOWN.to_owned(), |estimate| unit.show_estimate(estimate))
 }
 
-/// A lift, or that the policy is what lifts are over.
+/// A policy's lift, or that it is the baseline.
 pub(super) fn lift(report: &RunReport, policy: &PolicyReport) -> String {
     if report.baseline.as_deref() == Some(policy.name.as_str()) {
         return "baseline".to_owned();
@@ -107,13 +107,13 @@ pub(super) fn lift(report: &RunReport, policy: &PolicyReport) -> String {
     estimate(Unit::Part, policy.lift.as_ref())
 }
 
-/// The part that is left of the regret that uniform choice would have; none: there is nothing to learn.
+/// The policy's regret as a part of uniform choice's, or `None` if there is nothing to learn.
 pub(super) fn regret_left(policy: &PolicyReport) -> Option<f64> {
     let uniform = policy.uniform_regret_per_decision;
     (uniform > 0.0).then(|| policy.regret_per_decision.mean / uniform)
 }
 
-/// What came of the first policy that is compared with another, as a sentence or two; none: there is no policy.
+/// One or two sentences on the first policy that is compared with another, or `None` if there is no policy.
 pub(super) fn headline(report: &RunReport) -> Option<String> {
     let policy = report.policies.iter().find(|policy| policy.lift.is_some()).or(report.policies.first())?;
     let mut text = if let (Some(lift), Some(baseline)) = (&policy.lift, &report.baseline) {
@@ -134,7 +134,7 @@ fn percent_rounded(part: f64) -> String {
 }
 
 fn compared(name: &str, lift: &IntervalEstimate, baseline: &str) -> String {
-    // A tenth of a percent is as exact as a sentence needs to be.
+    // A tenth of a percent is exact enough for a sentence.
     let amount = |lift: f64| Unit::Part.show_fixed(lift, 1);
     let interval = lift.low.zip(lift.high);
     if let Some((low, high)) = interval.filter(|(low, high)| *low <= 0.0 && *high >= 0.0) {
@@ -147,7 +147,7 @@ fn compared(name: &str, lift: &IntervalEstimate, baseline: &str) -> String {
     format!("“{name}” earns {}{range} {word} per decision than “{baseline}”.", amount(lift.mean.abs()))
 }
 
-/// The kind of interval that the estimates have: "95 %"; none: there are no intervals.
+/// The confidence of the intervals: "95 %", or `None` if there are no intervals.
 pub(super) fn confidence(report: &RunReport) -> Option<String> {
     let estimate = report.policies.first().map(|policy| policy.reward_per_decision)?;
     estimate.low.map(|_| Unit::Part.show(estimate.confidence))

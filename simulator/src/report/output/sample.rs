@@ -1,4 +1,4 @@
-//! Reports for tests: made up, but of the shape and the sizes that a run has, and the same every time.
+//! Made-up reports for tests, with the shape and size of a real run. They are the same every time.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::report::{
     LiveReport, Mark, Point, PolicyReport, PropensityBin, RunReport, ScenarioReport, SegmentReport, Target, Verdict,
 };
 
-/// Of the made-up shop.
+/// Arms of the made-up shop.
 const ARMS: [(&str, f64); 6] = [
     ("none", 0.24),
     ("free-shipping", 0.31),
@@ -17,7 +17,7 @@ const ARMS: [(&str, f64); 6] = [
     ("other", 0.1),
 ];
 
-/// Something between −1 and 1 that looks like chance.
+/// A number between −1 and 1 that looks random.
 fn noise(seed: u32) -> f64 {
     let mut x = seed.wrapping_mul(0x9e37_79b9).wrapping_add(0x7f4a_7c15);
     x = (x ^ (x >> 16)).wrapping_mul(0x85eb_ca6b);
@@ -106,7 +106,7 @@ fn checks() -> Vec<CheckReport> {
     ]
 }
 
-/// How fast a made-up policy learns: its regret falls from what uniform choice has to `last`.
+/// Learning curve of a made-up policy. Its regret falls from that of uniform choice to `last`.
 struct Course {
     name: &'static str,
     overrides: &'static str,
@@ -123,7 +123,8 @@ const COURSES: [Course; 3] = [
 const UNIFORM_REGRET: f64 = 0.152;
 const BEST: f64 = 0.71;
 
-/// How far a policy has come, 1 (nothing learned) to 0, at a part of the horizon; a drift at 0.6 throws it back.
+/// Part that a policy still has to learn, from 1 (nothing learned) to 0, at a part of the horizon. A drift at 0.6 sets
+/// it back.
 fn unlearned(course: &Course, part: f64) -> f64 {
     let since = if part < 0.6 { part } else { (part - 0.6) * 1.2 };
     let thrown_back = if part < 0.6 { 1.0 } else { 0.55 };
@@ -220,7 +221,7 @@ fn propensity(number: u32) -> Vec<PropensityBin> {
         let happened = promised + standard_error * noise(i * 5 + number);
         PropensityBin { from, until: from + 0.1, count: u64::from(count), promised, happened, standard_error }
     };
-    // Uniform choice among six promises a sixth, always.
+    // Uniform choice among six arms always has the propensity 1/6.
     if number == 2 { vec![bin(1)] } else { (0..10).map(bin).collect() }
 }
 
@@ -291,12 +292,12 @@ fn run(policies: &[u32], buckets: u32, live: bool) -> RunReport {
     }
 }
 
-/// Two policies and ten buckets.
+/// A report with two policies and ten buckets.
 pub(super) fn short() -> RunReport {
     run(&[0, 2], 10, false)
 }
 
-/// Three policies and a hundred buckets; against a live server there are latencies.
+/// A report with three policies and a hundred buckets. `live` adds latencies.
 pub(super) fn long(live: bool) -> RunReport {
     run(&[0, 1, 2], 100, live)
 }

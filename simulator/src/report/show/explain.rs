@@ -1,4 +1,4 @@
-//! A scenario in words and figures, without running it.
+//! Description of a scenario in words and figures, without running it.
 
 use std::fmt::Write as _;
 
@@ -11,12 +11,12 @@ use crate::{
     scenario::{Loaded, Problem, slots},
 };
 
-/// Visits over which truths are averaged.
+/// Number of visits over which true rewards are averaged.
 const VISITS: usize = 2_000;
-/// Arms that are told one by one.
+/// Number of arms up to which each is listed.
 const ARMS_MAX: usize = 20;
 
-/// The scenario, what it shows, what is true in it, what is compared and what must hold.
+/// Describes the scenario: what it shows, its true rewards, its policies and its checks.
 pub fn explain(loaded: &Loaded, seed: u64) -> Result<String, Problem> {
     let scenario = &loaded.scenario;
     let mut out = format!("{}: {}\n\n{}\n\n", loaded.name, scenario.title, scenario.shows.trim());
@@ -57,7 +57,7 @@ pub fn explain(loaded: &Loaded, seed: u64) -> Result<String, Problem> {
     Ok(out)
 }
 
-/// The expected reward of arms that are looked at, by segment, over the first visits of the first replication.
+/// The expected reward of each arm for each segment, over the first visits of the first replication.
 fn truths(loaded: &Loaded, goal: &Goal, seed: u64) -> Result<String, Problem> {
     let scenario = &loaded.scenario;
     let environment = Environment::new(scenario, goal, seed, 0)?;
@@ -87,7 +87,7 @@ fn truths(loaded: &Loaded, goal: &Goal, seed: u64) -> Result<String, Problem> {
         table.add_row(std::iter::once(arm.arm.id.to_string()).chain(cells).collect::<Vec<_>>());
     }
     let more = if arms > ARMS_MAX { format!("\nand {} arms more", arms - ARMS_MAX) } else { String::new() };
-    // The smallest segments come last.
+    // A narrow terminal drops the smallest segments first, which come last.
     let columns: Vec<usize> = (1..=segments.len()).rev().collect();
     Ok(format!("{}{more}", fitted(table, &columns)))
 }

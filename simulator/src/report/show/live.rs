@@ -1,8 +1,8 @@
-//! What is said of a live server, in the terminal and in files.
+//! Text about a live server for the terminal and for files.
 
 use crate::report::{Latency, PolicyReport, RunReport};
 
-/// How fast it was played against; none: it was in process.
+/// Pace of the run against a live server, or `None` for a run in process.
 pub fn pace(report: &RunReport) -> Option<String> {
     let live = report.live.as_ref()?;
     let replications = if live.at_once == 1 { "replication" } else { "replications" };
@@ -13,7 +13,7 @@ pub fn pace(report: &RunReport) -> Option<String> {
     ))
 }
 
-/// Every latency, by policy and request.
+/// All latencies, by policy and request.
 pub fn latencies(report: &RunReport) -> impl Iterator<Item = (String, Latency)> {
     report.policies.iter().flat_map(|policy| {
         let of = [("Decide", policy.latency), ("RecordRewards", policy.event_latency)];
@@ -21,13 +21,13 @@ pub fn latencies(report: &RunReport) -> impl Iterator<Item = (String, Latency)> 
     })
 }
 
-/// A latency's quantiles, by name, milliseconds.
+/// The quantiles of a latency in milliseconds, with their names.
 pub fn quantiles(of: &Latency) -> [(&'static str, f64); 5] {
     let Latency { count: _, p50_ms, p90_ms, p99_ms, p999_ms, max_ms } = *of;
     [("p50", p50_ms), ("p90", p90_ms), ("p99", p99_ms), ("p99.9", p999_ms), ("max", max_ms)]
 }
 
-/// What else there is to say: failures by policy, and notes.
+/// Failures by policy, and the notes of the report.
 pub fn live_notes(report: &RunReport) -> Vec<String> {
     let failed = |policy: &PolicyReport| {
         let whys: Vec<String> = policy.failures.iter().map(|(why, count)| format!("{why} {count}")).collect();

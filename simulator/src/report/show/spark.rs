@@ -1,9 +1,9 @@
 //! Curves as a line of bars.
 
-/// From the lowest to the highest.
+/// Bars from the lowest to the highest.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// A curve as at most `width` bars between `low` and `high`; neighbours are averaged. A gap is a blank.
+/// A curve as at most `width` bars between `low` and `high`. Neighbours are averaged, and a gap is a blank.
 pub fn sparkline(values: &[Option<f64>], low: f64, high: f64, width: usize) -> String {
     let bars = width.min(values.len());
     (0..bars)
@@ -22,7 +22,7 @@ pub fn sparkline(values: &[Option<f64>], low: f64, high: f64, width: usize) -> S
         .collect()
 }
 
-/// A bar of at most `width` blocks, as long as `value` is between `low` and `high`.
+/// A bar of at most `width` blocks, whose length is the place of `value` between `low` and `high`.
 pub fn bar(value: f64, low: f64, high: f64, width: usize) -> String {
     let part = if high > low { ((value - low) / (high - low)).clamp(0.0, 1.0) } else { 1.0 };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most the width")]

@@ -11,10 +11,10 @@ use super::{
 };
 use crate::report::{CheckOutcome, IntervalEstimate, PolicyReport, RunReport, Verdict};
 
-/// Bars of a curve.
+/// Number of bars in a curve.
 const WIDTH: usize = 25;
 
-/// A number with as many digits as its error leaves it.
+/// A number with as many digits as its standard error allows.
 pub fn with_error(estimate: &IntervalEstimate) -> String {
     match estimate.standard_error {
         Some(error) if error > 1e-9 * estimate.mean.abs() => {
@@ -25,14 +25,14 @@ pub fn with_error(estimate: &IntervalEstimate) -> String {
     }
 }
 
-/// Decimals that show two digits of `error`.
+/// Number of decimals that show two digits of `error`.
 fn digits(error: f64) -> usize {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 8")]
     let digits = (1.0 - error.log10().floor()).clamp(0.0, 8.0) as usize;
     digits
 }
 
-/// A part as percent, with its interval.
+/// A part in percent, with its interval.
 pub fn percent(estimate: &IntervalEstimate) -> String {
     let of = |value: f64| format!("{:+.1}", 100.0 * value);
     match (estimate.low, estimate.high) {
@@ -60,7 +60,7 @@ fn regret_curve(policy: &PolicyReport, highest: f64) -> String {
     sparkline(&means, 0.0, highest, WIDTH)
 }
 
-/// The whole report.
+/// The whole report as text.
 pub fn text(report: &RunReport) -> String {
     let scenario = &report.scenario;
     let small = if scenario.small { ", small" } else { "" };
@@ -143,7 +143,7 @@ fn segments(report: &RunReport) -> String {
     format!("{}\n", fitted(table, &[5, 4, 1]))
 }
 
-/// How long a live server took, and what there is to say of it; nothing in process.
+/// Latencies and notes of a run against a live server, or an empty text for a run in process.
 fn service(report: &RunReport) -> String {
     let mut table = table(&["ms since due", "requests", "p50", "p90", "p99", "p99.9", "max"], &[0]);
     let mut out = String::new();
@@ -164,11 +164,11 @@ fn service(report: &RunReport) -> String {
     out
 }
 
-/// Runs side by side: what was set, and the reward and regret of each run's first policy, with bars of the reward.
+/// Runs side by side: the setting, and the reward and regret of each run's first policy, with bars of the reward.
 pub fn sweep(key: &str, runs: &[(String, RunReport)]) -> String {
     let rewards = || runs.iter().filter_map(|(_, report)| report.policies.first()).map(|p| p.reward_per_decision.mean);
     let (low, high) = rewards().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), r| (low.min(r), high.max(r)));
-    // Bars begin a little below the least, so that it has one too.
+    // Bars begin a little below the smallest reward, so that this one has a bar too.
     let low = low - 0.1 * (high - low);
     let mut table = table(&[key, "reward/decision", "", "lift", "regret/decision", "regret over time"], &[0, 2, 5]);
     let highest = runs.iter().map(|(_, report)| highest_regret_of_first(report)).fold(0.0, f64::max);

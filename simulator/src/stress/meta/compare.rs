@@ -1,4 +1,4 @@
-//! Two courses of records side by side, to the first byte that differs.
+//! Comparison of two sequences of records up to the first byte that differs.
 
 use std::fmt;
 
@@ -6,18 +6,18 @@ use slotwise::engine::hash;
 
 use super::record::{Record, What};
 
-/// Two runs that are the same.
+/// Sizes and digest of two equal runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Equal {
-    /// Events of each run.
+    /// Number of events of each run.
     pub events: u64,
-    /// Their bytes.
+    /// Total size of the events.
     pub event_bytes: u64,
-    /// Snapshots of each run.
+    /// Number of snapshots of each run.
     pub snapshots: u64,
-    /// Their bytes.
+    /// Total size of the snapshots.
     pub snapshot_bytes: u64,
-    /// Of all those bytes, in their order: a chain of 128-bit hashes, each of the one before it and a record.
+    /// Digest of all those bytes in their order: a chain of 128-bit hashes, each of the previous hash and a record.
     pub digest: u128,
 }
 
@@ -51,31 +51,31 @@ impl fmt::Display for Equal {
     }
 }
 
-/// Where two runs differ first, with what the first and the second have there.
+/// First difference of two runs, with the parts of the first and of the second run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference {
-    /// The same kind of record, and other bytes.
+    /// Records of the same kind with different bytes.
     Byte {
-        /// Which record.
+        /// The record.
         what: What,
-        /// Which of its bytes, from 0.
+        /// Offset of the first byte that differs, counted from 0.
         offset: usize,
-        /// None: that record has ended.
+        /// The two bytes. `None` stands for the end of a record.
         bytes: [Option<u8>; 2],
     },
-    /// Records of another kind.
+    /// Records of different kinds.
     What([What; 2]),
-    /// One run ends here; the other goes on with this record.
+    /// One run ends, and the other continues with a record.
     End {
         /// The run that ended, 1 or 2.
         run: usize,
-        /// What the other has.
+        /// The next record of the other run.
         other: What,
     },
 }
 
 impl Difference {
-    /// Between two records; none: they are the same.
+    /// The difference of two records, or `None` if they are equal.
     fn between(left: &Record, right: &Record) -> Option<Self> {
         if left.what != right.what {
             return Some(Self::What([left.what, right.what]));
@@ -104,16 +104,16 @@ impl fmt::Display for Difference {
     }
 }
 
-/// What came of a comparison.
+/// Result of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing differs.
+    /// The runs are equal.
     Equal(Equal),
-    /// The first difference.
+    /// The runs differ.
     Differs(Difference),
 }
 
-/// Takes a record of each run in turn, up to the first difference or the end of both.
+/// Compares the runs record by record, up to the first difference or the end of both.
 pub fn compare(left: impl IntoIterator<Item = Record>, right: impl IntoIterator<Item = Record>) -> Verdict {
     let (mut left, mut right) = (left.into_iter(), right.into_iter());
     let mut equal = Equal::default();
@@ -144,7 +144,7 @@ mod tests {
         vec![event(1, &[1, 2, 3]), event(2, &[4]), snapshot, event(3, &[])]
     }
 
-    /// The line about our course on one side and a changed one on the other.
+    /// Asserts the message for a sequence of records against a changed one.
     #[track_caller]
     fn check(change: impl FnOnce(&mut Vec<Record>), want: &str) {
         let mut other = course();

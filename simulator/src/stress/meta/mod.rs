@@ -1,16 +1,18 @@
-//! The same run twice, compared byte by byte: a test of determinism itself.
+//! A test of determinism: the same run twice, compared byte by byte.
 //!
-//! Each run is a pass of [`crate::learning::replay`] with an engine of its own in this process. Every event that is
-//! applied is recorded as the journal would store it, and from time to time the state as a snapshot.
+//! Each run is a pass of [`crate::learning::replay`] with an engine of its own in this process. Every applied event is
+//! recorded as the journal would store it, and from time to time the state as a snapshot.
 //!
-//! * [`record`]: what a run records, and the channel it goes through.
-//! * [`mod@compare`]: two such courses side by side, to the first byte that differs.
+//! * [`record`]: the records of a run, and the channel that carries them.
+//! * [`mod@compare`]: the comparison of two sequences of records up to the first byte that differs.
 //!
-//! Invariants: the runs share nothing but the data set, each has a thread and keeps its own order, so what
-//! one of them does cannot make the other do the same; they go in lockstep, a few records apart, so memory
-//! does not grow with their length; the first difference ends both.
+//! Invariants:
 //!
-//! Deliberately not here: live servers, whose draws are not the same twice.
+//! * The runs share only the data set. Each has its own thread and order, so neither can make the other agree with it.
+//! * The runs advance together, a few records apart. Memory therefore does not grow with their length.
+//! * The first difference ends both runs.
+//!
+//! Deliberately not here: live servers, whose draws differ from run to run.
 
 pub mod compare;
 pub mod record;
@@ -34,18 +36,18 @@ use crate::{
 use compare::compare;
 use record::IN_FLIGHT_MAX;
 
-/// Why the runs could not be compared.
+/// Reason why the runs could not be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum MetaError {
-    /// A run did not come to its end.
+    /// A run failed.
     #[error("run {run}: {why}")]
     ReplayRun {
-        /// 1 or 2.
+        /// Number of the run, 1 or 2.
         run: usize,
-        /// Why.
+        /// The run's error.
         why: ReplayError,
     },
-    /// The pass cannot be.
+    /// The options do not fit the data set.
     #[error(transparent)]
     Replay(#[from] ReplayError),
     /// A run has no thread or no runtime.
@@ -53,10 +55,10 @@ pub enum MetaError {
     Thread(#[from] io::Error),
 }
 
-/// Runs the pass of one seed twice, and compares what the two record: every event, and a snapshot after
-/// every `every` decisions and at the end. `watch` is told how far the first run is.
+/// Runs the pass of one seed twice and compares the records: every event, and a snapshot after every `every` decisions
+/// and at the end. `watch` observes the progress of the first run.
 ///
-/// The first of the options' seeds counts; the slot stays, so that the last snapshot has what it learned.
+/// Only the first of the options' seeds is used. The slot is kept, so that the last snapshot contains what it learned.
 pub fn meta(
     options: &ReplayOptions,
     dataset: &Dataset,
@@ -75,14 +77,14 @@ pub fn meta(
     side_by_side(every, |recorder| run(recorder, watch), |recorder| run(recorder, &mut NoReplayProgress))
 }
 
-/// What a run leaves: its engine, or why it did not come to its end.
+/// Result of a run: its engine, or the reason why the run failed.
 pub type Ended = io::Result<Result<InProcess<Recorder>, ReplayError>>;
 
-/// Runs two runs at the same time, each of which gives its engine the recorder it gets, and compares them.
+/// Runs two runs at the same time, each with a recorder for its engine, and compares their records.
 ///
 /// # Errors
 ///
-/// That of the first run which failed by itself.
+/// Returns the error of the first run that failed by itself.
 pub fn side_by_side(
     every: NonZeroU64,
     first: impl FnOnce(Recorder) -> Ended + Send,
@@ -93,7 +95,7 @@ pub fn side_by_side(
         let first = scope.spawn(move || finish(first(Recorder::new(every, sender))));
         let (sender, right) = sync_channel(IN_FLIGHT_MAX);
         let second = scope.spawn(move || finish(second(Recorder::new(every, sender))));
-        // Takes the receivers with it: a run that would go on after a difference finds nobody there.
+        // The comparison consumes the receivers, so a run that continues after a difference cannot send and gives up.
         let verdict = compare(left, right);
         join(1, first)?;
         join(2, second)?;
@@ -101,7 +103,7 @@ pub fn side_by_side(
     })
 }
 
-/// The last snapshot of a run that came to its end.
+/// Records the last snapshot of a run that succeeded.
 fn finish(ended: Ended) -> io::Result<Result<(), ReplayError>> {
     Ok(ended?.and_then(|service| {
         let (state, mut recorder) = service.into_parts();
@@ -111,7 +113,7 @@ fn finish(ended: Ended) -> io::Result<Result<(), ReplayError>> {
 
 fn join(run: usize, thread: ScopedJoinHandle<'_, io::Result<Result<(), ReplayError>>>) -> Result<(), MetaError> {
     match thread.join().unwrap_or_else(|why| resume_unwind(why))? {
-        // Given up because of a difference, which is the thing to tell.
+        // The run gave up because of a difference, which is the result.
         Ok(()) | Err(ReplayError::Service(ServiceError::GivenUp)) => Ok(()),
         Err(why) => Err(MetaError::ReplayRun { run, why }),
     }

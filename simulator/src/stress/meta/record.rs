@@ -1,4 +1,4 @@
-//! What a run records: its events as the journal would store them, and its state as snapshots.
+//! Records of a run: its events as the journal would store them, and its state as snapshots.
 
 use std::{fmt, num::NonZeroU64, sync::mpsc::SyncSender};
 
@@ -9,23 +9,23 @@ use slotwise::{
 
 use crate::learning::service::{ServiceError, Witness};
 
-/// Records of a run that wait to be compared: enough that neither run waits for each single record of the
-/// other, few enough that their snapshots, of some ten megabytes each, fit into memory.
+/// Number of records that wait for comparison. There are enough that neither run waits for every single record of the
+/// other, and few enough that their snapshots, of some ten megabytes each, fit into memory.
 pub const IN_FLIGHT_MAX: usize = 8;
 
-/// What a record is of. Positions are those of the journal: the first event has 1.
+/// Kind of a record. Positions are those of the journal, where the first event has 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
     /// An event.
     Event {
-        /// Its position.
+        /// Position of the event.
         number: u64,
-        /// Its kind.
+        /// Kind of the event.
         kind: &'static str,
     },
-    /// The state.
+    /// The state as a snapshot.
     Snapshot {
-        /// The position of the last event in it.
+        /// Position of the last event in the snapshot.
         position: u64,
     },
 }
@@ -39,16 +39,16 @@ impl fmt::Display for What {
     }
 }
 
-/// Some bytes of a run.
+/// A record of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// What they are.
+    /// Kind of the record.
     pub what: What,
-    /// The bytes.
+    /// Contents of the record.
     pub bytes: Vec<u8>,
 }
 
-/// Sends what an engine does to where it is compared.
+/// Witness of an engine that sends its records to the comparison.
 #[derive(Debug)]
 pub struct Recorder {
     every: NonZeroU64,
@@ -62,11 +62,11 @@ impl Recorder {
         Self { every, decisions: 0, sender }
     }
 
-    /// Records the state as it is now.
+    /// Records the current state.
     ///
     /// # Errors
     ///
-    /// [`ServiceError::GivenUp`] if nobody compares any more; [`ServiceError::Snapshot`].
+    /// Returns [`ServiceError::GivenUp`] if the comparison has ended, or [`ServiceError::Snapshot`].
     pub fn snapshot(&mut self, state: &State) -> Result<(), ServiceError> {
         let bytes = snapshot::encode(state).map_err(|why| ServiceError::Snapshot(why.to_string()))?;
         self.send(What::Snapshot { position: state.position() }, bytes)

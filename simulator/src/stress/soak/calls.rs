@@ -1,4 +1,4 @@
-//! The calls themselves, each counted with how long it took since it was due.
+//! Calls to the server. Each is counted with its latency since it was due.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -22,7 +22,7 @@ use crate::{
     load::{CONNECTIONS, PATIENCE, code_name, tally::CallTally},
 };
 
-/// How long a connection may take to come about.
+/// Time limit of a connection attempt.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ struct Connection {
     feedback: FeedbackServiceClient<InterceptedService<Channel, Mark>>,
 }
 
-/// Several connections to the same server, as a simulator.
+/// Several connections to one server, marked as simulated traffic.
 #[derive(Debug, Clone)]
 pub struct Connections(Vec<Connection>);
 
@@ -53,38 +53,38 @@ impl Connections {
         Ok(Self(connections))
     }
 
-    /// That of decision `k`: each in its turn.
+    /// The connection of decision `k`. Decisions take turns.
     fn of(&self, k: u64) -> Connection {
-        // A remainder of a small number.
+        // The remainder of a small number fits into `usize`.
         self.0[usize::try_from(k % CONNECTIONS).unwrap_or_default()].clone()
     }
 }
 
-/// Calls a server, and counts what comes of it.
+/// Caller of a server, which counts answers and failures.
 #[derive(Debug)]
 pub struct Caller {
     connections: Connections,
     slot: String,
-    /// Decisions.
+    /// Counts of decisions.
     pub decide: CallTally,
-    /// Clicks.
+    /// Counts of clicks.
     pub record: CallTally,
     fallbacks: AtomicU64,
 }
 
 impl Caller {
-    /// Calls over these connections about this slot; nothing is counted yet.
+    /// Creates a caller that uses these connections for this slot.
     pub fn new(connections: Connections, slot: &str) -> Result<Self, CreationError> {
         let (decide, record) = (CallTally::new()?, CallTally::new()?);
         Ok(Self { connections, slot: slot.to_owned(), decide, record, fallbacks: AtomicU64::new(0) })
     }
 
-    /// Decisions that the slot's model did not make.
+    /// Number of decisions that were fallbacks.
     pub fn fallbacks(&self) -> u64 {
         self.fallbacks.load(Ordering::Relaxed)
     }
 
-    /// Makes decision `k`, which was due at `due` of this stopwatch; returns the click that is to follow.
+    /// Makes decision `k`, which was due at `due` of this stopwatch. Returns the click that follows, if there is one.
     pub async fn decide(&self, k: u64, stopwatch: Stopwatch, due: Duration) -> Option<Click> {
         let answer = self.connections.of(k).decisions.decide(shop::request(&self.slot, k)).await;
         let latency = stopwatch.elapsed().saturating_sub(due);

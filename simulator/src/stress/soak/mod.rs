@@ -1,17 +1,20 @@
-//! Load on a live server by the wall clock, to see that it holds: no errors, and memory that does not grow.
+//! Load on a live server by the wall clock, to see that it copes: without errors, and without memory that grows.
 //!
-//! * [`shop`]: the slot that is made, what is asked, and what is clicked.
-//! * [`schedule`]: when what is due.
-//! * [`calls`]: the calls themselves.
-//! * [`pace`]: the open loop of the run (over [`crate::load`]'s), and the closed one that finds the peak.
-//! * [`scrape`]: what the server says of itself.
-//! * [`trend`], [`report`]: what came of it.
+//! * [`shop`]: the slot, the requests and the clicks.
+//! * [`schedule`]: the due times of decisions and clicks.
+//! * [`calls`]: the calls to the server.
+//! * [`pace`]: the run's open loop (with [`crate::load`]), and the closed loop that finds the peak.
+//! * [`scrape`]: the server's own metrics.
+//! * [`trend`], [`report`]: the results.
 //!
-//! Invariants: the slot is its own, made before the first request and deleted after the last answer (unless it
-//! is to be kept), also when the run is stopped; every request is counted once, as answered or as failed; every
-//! request has a deadline, so a run ends.
+//! Invariants:
 //!
-//! Deliberately not here: whether it learns; that is [`crate::learning`]'s.
+//! * The run has a slot of its own. It is created before the first request and deleted after the last answer unless it
+//!   is to be kept, also if the run is stopped.
+//! * Every request is counted once, as answered or as failed.
+//! * Every request has a deadline, so a run ends.
+//!
+//! Deliberately not here: the quality of learning, which [`crate::learning`] measures.
 
 pub mod calls;
 pub mod pace;
@@ -40,60 +43,60 @@ use pace::{Pace, closed_loop};
 use schedule::Schedule;
 use scrape::Scraper;
 
-/// The shortest window: a click's delay, what a request may take, and as much again.
+/// Shortest attribution window: a click's delay and a request's time limit, and as much again.
 pub const WINDOW_MIN: Duration = Duration::from_secs(30);
-/// Unanswered requests at most, where nothing is said: as many as come in so many seconds.
+/// Seconds of arrivals that may be unanswered by default.
 const BACKLOG_S: f64 = 2.0;
-/// But no fewer: a hiccup at a low rate is no overload.
+/// Smallest default for unanswered requests, because a hiccup at a low rate is no overload.
 const BACKLOG_MIN: usize = 64;
-/// The part of a run after which memory counts.
+/// Part of a run after which memory counts.
 const SETTLED_SHARE: f64 = 1.0 / 6.0;
-/// The windows of the slot after which memory counts: in the first, the decisions that wait only come; in the
-/// second, what held them finds its size.
+/// Number of attribution windows after which memory counts. Pending decisions accumulate in the first, and the
+/// structures that hold them reach their size in the second.
 const SETTLED_WINDOWS: f64 = 2.0;
 
-/// How much load.
+/// Amount of load.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Load {
     /// Decisions per second, above 0.
     Rate(f64),
-    /// This share, above 0, of what a closed loop reaches.
+    /// Part of the closed loop's rate, above 0.
     Share(f64),
 }
 
-/// How a server is soaked.
+/// Options of a soak.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// Its address, `http://host:port`.
+    /// Address of the server, `http://host:port`.
     pub target: String,
-    /// Where it tells its metrics; none: at the host of the target and the default port.
+    /// Address of the server's metrics, or `None` for the target's host with the default port.
     pub http: Option<String>,
-    /// How long decisions are asked for.
+    /// Time during which decisions are requested.
     pub duration: Duration,
-    /// How much load.
+    /// Amount of load.
     pub load: Load,
-    /// Requests at the same time in the closed loop.
+    /// Number of concurrent requests in the closed loop.
     pub in_flight: NonZeroUsize,
-    /// Unanswered requests at most; none: by the rate.
+    /// Greatest number of unanswered requests, or `None` to derive it from the rate.
     pub backlog_max: Option<NonZeroUsize>,
-    /// The slot's id.
+    /// Id of the slot.
     pub slot: String,
-    /// The slot's attribution window.
+    /// Attribution window of the slot.
     pub window: Duration,
-    /// How the slot learns.
+    /// Model of the slot.
     pub model: ModelSpec,
-    /// Delete a slot of the same id first.
+    /// `true` to delete a slot with the same id first.
     pub replace: bool,
-    /// Leave the slot when done.
+    /// `true` to keep the slot at the end.
     pub keep: bool,
-    /// How long the closed loop goes.
+    /// Length of the closed loop.
     pub peak: Duration,
-    /// Between two samples.
+    /// Time between two samples.
     pub sample_every: Duration,
 }
 
 impl Options {
-    /// An hour at half of what the server at `target` reaches.
+    /// Options for an hour at half of the peak rate of the server at `target`.
     pub fn new(target: impl Into<String>) -> Self {
         Self {
             target: target.into(),
@@ -119,10 +122,10 @@ impl Options {
     }
 }
 
-/// Why a server could not be soaked.
+/// Reason why a server could not be soaked.
 #[derive(Debug, thiserror::Error)]
 pub enum SoakError {
-    /// The slot cannot be made like that.
+    /// The slot's definition is invalid.
     #[error(transparent)]
     Slot(#[from] FieldError),
     /// The window is too short.
@@ -131,16 +134,16 @@ pub enum SoakError {
         humantime::format_duration(WINDOW_MIN)
     )]
     Window,
-    /// The metrics' address is none.
+    /// The metrics' address is invalid.
     #[error("{0}")]
     Http(String),
-    /// The service did not do something.
+    /// The service refused or failed.
     #[error(transparent)]
     Service(#[from] ServiceError),
-    /// Not all connections came about.
+    /// A connection failed.
     #[error(transparent)]
     Connect(#[from] ClientError),
-    /// There is no histogram.
+    /// A histogram could not be created.
     #[error("latencies cannot be counted: {0}")]
     Histogram(#[from] CreationError),
     /// The closed loop had no answer at all.
@@ -148,11 +151,12 @@ pub enum SoakError {
     NoPeak(String),
 }
 
-/// Soaks a server until all was asked and answered, or `stop` is cancelled. `say` is told a line now and then.
+/// Soaks a server until every request was sent and answered, or `stop` is cancelled. `say` receives a line from time to
+/// time.
 ///
 /// # Errors
 ///
-/// If it could not begin; what fails later is counted.
+/// Returns an error if the run could not start. Later failures are counted in the report.
 pub async fn soak(options: &Options, stop: &CancellationToken, say: &mut dyn FnMut(&str)) -> Result<Report, SoakError> {
     if options.window < WINDOW_MIN {
         return Err(SoakError::Window);
@@ -168,7 +172,7 @@ pub async fn soak(options: &Options, stop: &CancellationToken, say: &mut dyn FnM
     if options.keep {
         return report;
     }
-    // What we made we take away, however it ended; but what came of it is the thing to tell.
+    // The slot is deleted however the run ended. An error of the run takes precedence over an error of the deletion.
     let deleted = slots.delete(&slot).await;
     let mut report = report?;
     if let Err(why) = deleted {
@@ -257,7 +261,7 @@ impl Run<'_> {
         let runtime = Handle::current();
         let mut pacing = tokio::task::spawn_blocking(move || pace.run(&runtime));
         let mut ticks = tokio::time::interval(self.options.sample_every);
-        // The first is at once.
+        // The first tick is immediate.
         ticks.tick().await;
         loop {
             tokio::select! {

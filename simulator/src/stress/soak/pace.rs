@@ -1,5 +1,5 @@
-//! Sends the soak's requests: at the times that were laid down (the open loop of [`crate::load::pace`]), or as fast as
-//! answers come (closed loop).
+//! Sender of the soak's requests: at planned times (the open loop of [`crate::load::pace`]), or as fast as answers
+//! arrive (closed loop).
 
 use std::{
     sync::{
@@ -26,28 +26,28 @@ use crate::{
     },
 };
 
-/// What came of a decision: the click that an answer brought, with the number of its decision and when it is due.
+/// The click that a decision's answer led to, with its due time and the number of the decision.
 type Brought = Option<(Duration, u64, Click)>;
 
-/// An open loop.
+/// Inputs of an open loop.
 #[derive(Debug)]
 pub struct Pace {
-    /// What is due, and when.
+    /// Due times of decisions and clicks.
     pub schedule: Schedule,
-    /// Calls, and counts.
+    /// Caller that sends and counts.
     pub caller: Arc<Caller>,
-    /// The time that counts.
+    /// Stopwatch of the due times.
     pub stopwatch: Stopwatch,
-    /// Unanswered requests at most.
+    /// Greatest number of unanswered requests.
     pub backlog_max: usize,
-    /// Requests that are under way.
+    /// Requests in flight.
     pub tasks: TaskTracker,
-    /// Ends it early.
+    /// Signal that ends the loop early.
     pub stop: CancellationToken,
 }
 
 impl Pace {
-    /// Sends until all was sent, or told to stop; the last answers are left to `tasks`. Blocks.
+    /// Sends every request, or stops at the signal. Blocks until then. `tasks` still waits for the last answers.
     pub fn run(self, runtime: &Handle) {
         let (sender, brought) = channel::<Brought>();
         let (stopwatch, stop) = (self.stopwatch, self.stop.clone());
@@ -59,7 +59,7 @@ struct Sending<'a> {
     pace: Pace,
     runtime: &'a Handle,
     sender: Sender<Brought>,
-    /// Decisions that may bring a click yet.
+    /// Number of decisions that may still lead to a click.
     deciding: u64,
 }
 
@@ -105,7 +105,7 @@ impl Sending<'_> {
                 let brought = self.sender.clone();
                 let decide = async move {
                     let click = caller.decide(k, stopwatch, at).await;
-                    // The loop waits for it.
+                    // The loop holds the receiver until every decision was answered.
                     let _ = brought.send(click.map(|click| (stopwatch.elapsed() + click.after, k, click)));
                 };
                 pace.tasks.spawn_on(decide, self.runtime);
@@ -117,11 +117,11 @@ impl Sending<'_> {
     }
 }
 
-/// A closed loop: `in_flight` shoppers for so long, each of whom decides, clicks at once or not, and decides
-/// anew. Returns how long it took.
+/// Runs a closed loop: `in_flight` shoppers repeatedly decide and perhaps click at once, for `duration`. Returns the
+/// time that this took.
 ///
-/// A click is answered when it is durable and learned, so those who click wait for the server's learning, and
-/// what is measured is what the server can keep up.
+/// A click is answered when it is durable and learned, so shoppers who click wait for the server's learning. The result
+/// is therefore the rate that the server can sustain.
 pub async fn closed_loop(
     caller: &Arc<Caller>,
     in_flight: usize,

@@ -1,5 +1,5 @@
-//! What came of a soak, as a table and as JSON; its keys are those of [`Report`] and are described in the
-//! command's long help.
+//! Report of a soak as a table and as JSON. The keys are those of [`Report`] and are described in the command's long
+//! help.
 
 use std::fmt::{self, Write as _};
 
@@ -14,20 +14,20 @@ use crate::load::tally::{CallSummary, Failures};
 const MB: f64 = 1e6;
 const SECONDS_PER_HOUR: f64 = 3600.0;
 
-/// Some seconds of a run.
+/// Sample of some seconds of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Sample {
-    /// When they ended, since the run began.
+    /// End of the sample, in seconds since the run began.
     pub at_s: f64,
-    /// How long they were.
+    /// Length of the sample in seconds.
     pub seconds: f64,
     /// Decisions.
     pub decide: CallSummary,
     /// Clicks.
     pub record_rewards: CallSummary,
-    /// The server's resident memory; none: it does not say.
+    /// Resident memory of the server, or `None` if the server does not report it.
     pub resident_bytes: Option<f64>,
-    /// The slot's decisions that may still be rewarded; none: the server does not say.
+    /// Pending decisions of the slot, or `None` if the server does not report them.
     pub pending: Option<f64>,
 }
 
@@ -57,19 +57,19 @@ impl fmt::Display for Sample {
     }
 }
 
-/// How the server's memory went, once it had time to settle.
+/// Growth of the server's memory after it had time to settle.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Memory {
     /// Megabytes per hour.
     pub mb_per_hour: f64,
-    /// The standard error of that.
+    /// Standard error of the growth.
     pub standard_error: f64,
-    /// Over so many samples.
+    /// Number of samples.
     pub samples: usize,
 }
 
 impl Memory {
-    /// Over the samples from `from_s` on; none for fewer than three that know it.
+    /// Growth over the samples from `from_s` on, or `None` if fewer than three of them contain the memory.
     pub fn of(samples: &[Sample], from_s: f64) -> Option<Self> {
         let settled = samples.iter().filter(|sample| sample.at_s >= from_s);
         let points: Vec<(f64, f64)> =
@@ -79,10 +79,10 @@ impl Memory {
     }
 }
 
-/// What a closed loop reached.
+/// Result of the closed loop.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Peak {
-    /// How long it took.
+    /// Length in seconds.
     pub seconds: f64,
     /// Decisions per second, with their clicks between them.
     pub decisions_per_s: f64,
@@ -92,56 +92,56 @@ pub struct Peak {
     pub record_rewards: CallSummary,
 }
 
-/// What came of a soak.
+/// Report of a soak.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// The server.
+    /// Address of the server.
     pub target: String,
-    /// The slot.
+    /// Id of the slot.
     pub slot: String,
-    /// Its model.
+    /// Model of the slot.
     pub model: &'static str,
-    /// Its window.
+    /// Attribution window of the slot, in seconds.
     pub window_s: f64,
-    /// The closed loop before it; none: the rate was given.
+    /// The closed loop before the run, or `None` if the rate was given.
     pub peak: Option<Peak>,
-    /// Decisions per second, as laid down.
+    /// Planned decisions per second.
     pub rate: f64,
-    /// How many decisions that were.
+    /// Planned number of decisions.
     pub scheduled: u64,
-    /// Unanswered requests at most; more are shed.
+    /// Greatest number of unanswered requests. Further ones are shed.
     pub backlog_max: usize,
-    /// From the first request to the last answer.
+    /// Seconds from the first request to the last answer.
     pub seconds: f64,
     /// Decisions.
     pub decide: CallSummary,
-    /// Decisions that the slot's model did not make, those of the peak among them.
+    /// Decisions that were fallbacks, including those of the closed loop.
     pub fallbacks: u64,
     /// Clicks.
     pub record_rewards: CallSummary,
-    /// From when on memory counts, since the run began.
+    /// Time from which on memory counts, in seconds since the run began.
     pub memory_from_s: f64,
-    /// The course of the memory; none: too few samples.
+    /// Growth of the memory, or `None` if there are too few samples.
     pub memory: Option<Memory>,
-    /// Every so many seconds, and at the end.
+    /// Samples at regular intervals and at the end.
     pub samples: Vec<Sample>,
-    /// All failures, the peak's among them.
+    /// Number of failures, including those of the closed loop.
     pub errors: u64,
-    /// What else there is to say.
+    /// Further notes.
     pub notes: Vec<String>,
 }
 
 impl Report {
-    /// As one line of JSON.
+    /// The report as one line of JSON.
     ///
     /// # Errors
     ///
-    /// None that we know of: the report is plain numbers and strings.
+    /// No error is known, since the report consists of plain numbers and strings.
     pub fn json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
 
-    /// For people: a table, and a line for each thing to know.
+    /// The report as text: a table, and a line for each further fact.
     pub fn text(&self) -> String {
         let mut table = Table::new();
         table.load_style(UTF8_FULL_CONDENSED).set_header([
@@ -213,7 +213,8 @@ mod tests {
     use super::*;
     use crate::load::tally::CallTally;
 
-    /// 100 MB and 3 MB more every 36 s, a hundredth of an hour: 300 MB per hour, after 50 s of another course.
+    /// 100 MB and 3 MB more every 36 s, a hundredth of an hour, are 300 MB per hour. The first 50 s follow another
+    /// course.
     #[test]
     fn memory_counts_from_when_it_had_time_to_settle() {
         let none = CallTally::new().unwrap().all();

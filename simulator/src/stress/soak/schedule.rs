@@ -1,8 +1,8 @@
-//! When what is due: decisions at a rate, laid down in advance, and the clicks that answers bring.
+//! Due times: decisions at a planned rate, and the clicks that follow from answers.
 //!
-//! Invariant: how fast answers come moves no decision.
+//! Invariant: the speed of answers moves no decision.
 //!
-//! Deliberately not here: the clock; times are since the run began, and `now` is an argument.
+//! Deliberately not here: the clock. Times count from the start of the run, and `now` is an argument.
 
 use std::{
     cmp::{Ordering, Reverse},
@@ -13,16 +13,16 @@ use std::{
 use super::shop::Click;
 use crate::order::SplitMix64;
 
-/// Something to do.
+/// A due request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Due {
-    /// The decision of this number.
+    /// The decision with this number.
     Decision(u64),
-    /// A click of the decision of this number.
+    /// A click of the decision with this number.
     Click(u64, Click),
 }
 
-/// When a click is due, of which decision it is, and the click; the earliest is the least.
+/// Due time of a click, the number of its decision, and the click. The earliest is the smallest.
 #[derive(Debug, PartialEq, Eq)]
 struct Waiting(Duration, u64, Click);
 
@@ -38,26 +38,26 @@ impl PartialOrd for Waiting {
     }
 }
 
-/// When what is due.
+/// Due times of decisions and clicks.
 ///
-/// Decision k of a rate comes at a random point of [k, k + 1) / rate: as many in every second as the rate
-/// says, and not in step with anything that the server does at regular times.
+/// Decision k comes at a random point of [k, k + 1) / rate. Every second therefore has as many decisions as the rate
+/// says, and they are not in step with anything that the server does at regular times.
 #[derive(Debug)]
 pub struct Schedule {
     rate: f64,
     decisions: u64,
-    /// The next decision, and its time; none: there are no more.
+    /// Time and number of the next decision, or `None` after the last.
     next: Option<(Duration, u64)>,
     random: SplitMix64,
     clicks: BinaryHeap<Reverse<Waiting>>,
 }
 
 impl Schedule {
-    /// `rate` decisions per second, above 0, for so long; at least one.
+    /// Schedules `rate` decisions per second, above 0, for `duration`, and at least one.
     pub fn new(rate: f64, duration: Duration) -> Self {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 1; saturates")]
         let decisions = (rate * duration.as_secs_f64()).round().max(1.0) as u64;
-        // One seed will do: nothing hangs on which.
+        // Any seed is good enough.
         let mut schedule = Self { rate, decisions, next: None, random: SplitMix64::new(0), clicks: BinaryHeap::new() };
         schedule.next = schedule.decision(0);
         schedule
@@ -65,21 +65,21 @@ impl Schedule {
 
     fn decision(&mut self, k: u64) -> Option<(Duration, u64)> {
         let at_s = (k as f64 + self.random.fraction()) / self.rate;
-        // A time beyond what a duration can hold never comes.
+        // A time beyond the range of a duration never comes.
         (k < self.decisions).then(|| (Duration::try_from_secs_f64(at_s).unwrap_or(Duration::MAX), k))
     }
 
-    /// How many decisions there are in all.
+    /// Number of planned decisions.
     pub fn decisions(&self) -> u64 {
         self.decisions
     }
 
-    /// A click of decision `k` is due at `at`.
+    /// Adds a click of decision `k` that is due at `at`.
     pub fn add(&mut self, at: Duration, k: u64, click: Click) {
         self.clicks.push(Reverse(Waiting(at, k, click)));
     }
 
-    /// When the next thing is due; none: nothing is.
+    /// The time at which the next request is due, or `None` if there is none.
     pub fn next_at(&self) -> Option<Duration> {
         let click = self.clicks.peek().map(|Reverse(Waiting(at, ..))| *at);
         let decision = self.next.map(|(at, _)| at);
@@ -89,7 +89,7 @@ impl Schedule {
         }
     }
 
-    /// Takes the next thing out, if it is due by `now`, with the time at which it was.
+    /// Removes the next request if it is due by `now`, and returns it with its due time.
     pub fn take(&mut self, now: Duration) -> Option<(Duration, Due)> {
         let at = self.next_at().filter(|at| *at <= now)?;
         if let Some((decision_at, k)) = self.next
@@ -101,7 +101,7 @@ impl Schedule {
         self.clicks.pop().map(|Reverse(Waiting(at, k, click))| (at, Due::Click(k, click)))
     }
 
-    /// Forgets all that is not done yet.
+    /// Drops every request that was not taken yet.
     pub fn clear(&mut self) {
         self.next = None;
         self.clicks.clear();

@@ -1,4 +1,4 @@
-//! What a server says of itself at `/metrics`.
+//! Reader of a server's metrics at `/metrics`.
 
 use std::{error::Error, time::Duration};
 
@@ -10,22 +10,22 @@ use hyper_util::{
 use slotwise::config::Config;
 use tonic::transport::Uri;
 
-/// How long an answer may take: shorter than the time to the next.
+/// Time limit of an answer, shorter than the time between two samples.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Bytes of an answer: some thousand slots with twenty arms each.
+/// Greatest size of an answer, enough for some thousand slots with twenty arms each.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Resident memory of the process, bytes.
+/// Series of the process's resident memory in bytes.
 const RESIDENT: &str = "process_resident_memory_bytes";
-/// Decisions that may still be rewarded, by slot.
+/// Series of the decisions that may still be rewarded, by slot.
 const PENDING: &str = "slotwise_pending_decisions";
 
-/// What is sampled.
+/// Sampled metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Gauges {
-    /// Resident memory, bytes; none: the server does not say.
+    /// Resident memory in bytes, or `None` if the server does not report it.
     pub resident_bytes: Option<f64>,
-    /// Decisions of the slot that may still be rewarded; none: the server does not say.
+    /// Pending decisions of the slot, or `None` if the server does not report them.
     pub pending: Option<f64>,
 }
 
@@ -36,12 +36,12 @@ impl Gauges {
     }
 }
 
-/// The value of a series, named as it stands in the text format.
+/// The value of a series, which is named as in the text format.
 fn value(text: &str, series: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
-/// Reads the metrics of one server.
+/// Reader of one server's metrics.
 #[derive(Debug)]
 pub struct Scraper {
     client: Client<HttpConnector, Empty<&'static [u8]>>,
@@ -50,7 +50,8 @@ pub struct Scraper {
 }
 
 impl Scraper {
-    /// Of the server at `http`, or, without it, at the host of `target` and the port of a default configuration.
+    /// Creates a reader of the server at `http`, or else at the host of `target` with the port of a default
+    /// configuration.
     pub fn new(http: Option<&str>, target: &str, slot: &str) -> Result<Self, String> {
         let host = |target: &str| Some(target.parse::<Uri>().ok()?.host()?.to_owned());
         let base = if let Some(http) = http {
@@ -67,7 +68,7 @@ impl Scraper {
         Ok(Self { client: Client::builder(TokioExecutor::new()).build_http(), uri, slot: slot.to_owned() })
     }
 
-    /// What the server says now; the error is one line.
+    /// Reads the current metrics. The error is one line.
     pub async fn read(&self) -> Result<Gauges, String> {
         let read = async {
             let response = self.client.get(self.uri.clone()).await?;
@@ -86,7 +87,7 @@ impl Scraper {
         })
     }
 
-    /// Where it reads.
+    /// Address of the metrics.
     pub fn uri(&self) -> &Uri {
         &self.uri
     }

@@ -1,9 +1,9 @@
-//! The shop whose traffic is simulated: its slot, what it asks, and what its shoppers click.
+//! The simulated shop: its slot, its requests, and its shoppers' clicks.
 //!
-//! Everything about decision k is a hash of k, so it does not matter in which order answers come.
+//! Everything about decision k follows from a hash of k, so the order of answers does not matter.
 //!
-//! Invariant: words, sessions and arms are from closed lists, so what a server has to remember of
-//! them stops growing.
+//! Invariant: words, sessions and arms are from closed lists. The memory that a server needs for them therefore stops
+//! growing.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -16,17 +16,17 @@ use slotwise::{
 
 use crate::order::SplitMix64;
 
-/// Arms of the slot: a catalogue of offers.
+/// Number of arms of the slot.
 const ARMS: usize = 20;
-/// What a click's kind is called.
+/// Reward kind of a click.
 const CLICK: &str = "click";
-/// The probability of a click on the first arm and on the last; those between lie between.
+/// Probability of a click on the first arm and on the last. The others lie between.
 const CLICK_PROBABILITY: [f64; 2] = [0.1, 0.3];
-/// The longest time from an answer to its click: longer ones would only make the end of a run longer.
+/// Longest time from an answer to its click. A longer time would only prolong the end of a run.
 pub const CLICK_DELAY_MAX: Duration = Duration::from_secs(3);
-/// Sessions at the same time: as many as a large shop has in the window of five minutes.
+/// Number of sessions at the same time, as many as a large shop has in a window of five minutes.
 const SESSIONS: usize = 100_000;
-/// Numbers of the vector feature.
+/// Number of elements of the vector feature.
 const TASTES: usize = 4;
 
 const DEVICES: [&str; 3] = ["phone", "desktop", "tablet"];
@@ -35,7 +35,7 @@ const CHANNELS: [&str; 5] = ["search", "email", "direct", "social", "affiliate"]
 const CATEGORIES: [&str; 10] =
     ["shoes", "coats", "bags", "hats", "belts", "shirts", "skirts", "socks", "scarves", "gloves"];
 
-/// The slot: an offer whose goal is a click, everything else at its default.
+/// Definition of the slot: an offer whose goal is a click, with defaults for everything else.
 pub fn definition(slot: &str, window: Duration, model: ModelSpec) -> Result<Definition, FieldError> {
     let arm = |i| {
         let id = ArmId::parse("arm_id", &arm(i))?;
@@ -49,7 +49,7 @@ pub fn definition(slot: &str, window: Duration, model: ModelSpec) -> Result<Defi
         }))
     };
     let click = RewardKind { kind: CLICK.to_owned(), weight: 1.0, use_value: false, cap: Some(1.0), winsorize: None };
-    // The slot's check knows the longest window; what does not even fit is longer.
+    // The slot's check rejects a window that is too long. One that does not fit into `i64` is longer still.
     let window_us = i64::try_from(window.as_micros()).unwrap_or(i64::MAX);
     let definition = Definition {
         display_name: "Soak".to_owned(),
@@ -68,12 +68,12 @@ fn arm(i: usize) -> String {
     format!("arm-{i:02}")
 }
 
-/// The randomness of decision `k`: of its request, or of what follows it.
+/// Random numbers for decision `k` and this purpose.
 fn random(of: &str, k: u64) -> SplitMix64 {
     SplitMix64::new(hash(of, &[&k.to_be_bytes()]).word())
 }
 
-/// The request of decision `k`: twelve features of every type.
+/// The request of decision `k`, with twelve features that cover every type.
 pub fn request(slot: &str, k: u64) -> DecideRequest {
     let random = &mut random("soak request", k);
     let session = random.below(SESSIONS);
@@ -110,17 +110,17 @@ pub fn request(slot: &str, k: u64) -> DecideRequest {
     }
 }
 
-/// A click that is to follow a decision.
+/// A click that follows a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Click {
-    /// The decision's id.
+    /// Id of the decision.
     pub decision: String,
-    /// From the answer to the click.
+    /// Time from the answer to the click.
     pub after: Duration,
 }
 
 impl Click {
-    /// As an event; its id is unique because a decision has one click at most.
+    /// The reward event of the click. Its id is unique because a decision has at most one click.
     pub fn event(self) -> proto::RewardEvent {
         proto::RewardEvent {
             event_id: format!("{}-{CLICK}", self.decision),
@@ -131,14 +131,14 @@ impl Click {
     }
 }
 
-/// The probability of a click on this arm; none: it is none of the slot's.
+/// The probability of a click on an arm, or `None` if the slot has no such arm.
 pub fn click_probability(shown: &str) -> Option<f64> {
     let place = (0..ARMS).find(|&i| arm(i) == shown)?;
     let [first, last] = CLICK_PROBABILITY;
     Some(first + (last - first) * place as f64 / (ARMS - 1) as f64)
 }
 
-/// What the shopper of decision `k` does, who clicks with this probability.
+/// The click of decision `k`'s shopper, who clicks with this probability.
 pub fn click(k: u64, probability: f64, decision: String) -> Option<Click> {
     let random = &mut random("soak click", k);
     let clicks = random.fraction() < probability;
@@ -162,8 +162,8 @@ mod tests {
         assert!(request("soak", 7) == request("soak", 7) && request("soak", 8).context != context);
     }
 
-    /// Of 20,000 shoppers on one arm the share that clicks is off by √(p(1 − p)/20,000); five of those is a
-    /// false alarm once in 1.7 million fresh hashes, and the hash is fixed.
+    /// The share of 20,000 shoppers that clicks on one arm has the standard deviation √(p(1 − p)/20,000). Five of those
+    /// is a false alarm once in 1.7 million fresh hashes, and the hash is fixed.
     #[test]
     fn clicks_come_with_the_probability_of_their_arm() {
         for (shown, p) in [("arm-00", 0.1_f64), ("arm-19", 0.3)] {

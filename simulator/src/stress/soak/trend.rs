@@ -1,25 +1,25 @@
-//! Whether a number grows: a line through points by least squares.
+//! Growth of a number: a line through points by least squares.
 
 use serde::Serialize;
 
-/// The slope of a line and how far it may be off.
+/// Slope of a line with its standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Trend {
     /// Units of y per unit of x.
     pub slope: f64,
-    /// Its standard error, as if what the line leaves were independent from point to point; memory is not
-    /// quite, so it is the least that the slope may be off.
+    /// Standard error of the slope for independent residuals. Memory is not quite independent from point to point, so
+    /// the true error is at least as large.
     pub standard_error: f64,
-    /// How many points.
+    /// Number of points.
     pub points: usize,
 }
 
 impl Trend {
-    /// Of the points (x, y); none for fewer than three, or where all x are the same. O(points).
+    /// The line through the points (x, y), or `None` for fewer than three points or if all x are equal. O(points).
     ///
     /// ```text
     /// slope           = Sxy / Sxx                 Sxy = Σ (x − x̄)(y − ȳ), Sxx = Σ (x − x̄)²
-    /// standard error  = √(Σ e² / (n − 2) / Sxx)   e: what the line leaves of y
+    /// standard error  = √(Σ e² / (n − 2) / Sxx)   e: residuals of y
     /// ```
     ///
     /// # Source
@@ -47,8 +47,8 @@ impl Trend {
 mod tests {
     use super::*;
 
-    /// By hand: through (10, 1), (12, 3), (14, 2), (16, 5) Sxx is 20 and Sxy 11, so the slope is .55; the line
-    /// leaves −.1, .8, −1.3 and .6, squares 2.7, and √(2.7 / 2 / 20) = .2598.
+    /// Computed by hand: through (10, 1), (12, 3), (14, 2), (16, 5) Sxx is 20 and Sxy 11, so the slope is .55. The
+    /// residuals are −.1, .8, −1.3 and .6, their squares sum to 2.7, and √(2.7 / 2 / 20) = .2598.
     #[test]
     fn a_slope_and_its_error_are_those_of_least_squares() {
         let trend = Trend::of(&[(10.0, 1.0), (12.0, 3.0), (14.0, 2.0), (16.0, 5.0)]).unwrap();

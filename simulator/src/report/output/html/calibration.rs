@@ -1,4 +1,4 @@
-//! Whether what the slot says of itself is true: what it foresees, and the probabilities that it promises.
+//! Figures that compare a slot's own statements with the truth: its forecasts and its propensities.
 
 use crate::report::RunReport;
 
@@ -13,17 +13,17 @@ use super::{
 
 const HEIGHT: f64 = 380.0;
 
-/// A bin of either kind.
+/// A bin of forecasts or of propensities.
 struct Dot {
     policy: usize,
     across: f64,
     up: f64,
-    /// Half of the bar through it; none: no bar.
+    /// Half of the bar's length, or `None` for no bar.
     half: Option<f64>,
     tells: String,
 }
 
-/// What the slot foresaw against the truth; nothing where nothing was foreseen.
+/// Writes the figure of forecasts against the truth, or nothing if nothing was forecast.
 pub(super) fn predictions(out: &mut Markup, report: &RunReport) {
     let mut dots = Vec::new();
     let mut rows = Vec::new();
@@ -53,7 +53,7 @@ pub(super) fn predictions(out: &mut Markup, report: &RunReport) {
     scatter(out, &figure, &Plot::new(axis("reward foreseen"), axis("true expected reward"), HEIGHT), ends, &dots);
 }
 
-/// What was promised with a probability against how often it happened; nothing where nothing was looked at.
+/// Writes the figure of propensities against frequencies, or nothing if none were counted.
 pub(super) fn propensities(out: &mut Markup, report: &RunReport) {
     let mut dots = Vec::new();
     let mut rows = Vec::new();
@@ -86,7 +86,7 @@ pub(super) fn propensities(out: &mut Markup, report: &RunReport) {
     scatter(out, &figure, &plot, (0.0, 1.0), &dots);
 }
 
-/// Marks about a diagonal; nothing without marks.
+/// Writes marks around a diagonal, or nothing without marks.
 fn scatter(out: &mut Markup, figure: &Figure, plot: &Plot, (low, high): (f64, f64), dots: &[Dot]) {
     if dots.is_empty() {
         return;
@@ -95,7 +95,7 @@ fn scatter(out: &mut Markup, figure: &Figure, plot: &Plot, (low, high): (f64, f6
         plot.frame(out);
         let d = format!("M{}L{}", plot.at(low, low), plot.at(high, high));
         out.empty("path", &[("class", "reference"), ("d", &d)]);
-        // The first policy lies on top.
+        // The first policy is drawn last, on top.
         for dot in dots.iter().rev() {
             let class = series_class(dot.policy);
             spot(out, &dot.tells, |out| {
@@ -111,7 +111,7 @@ fn scatter(out: &mut Markup, figure: &Figure, plot: &Plot, (low, high): (f64, f6
     });
 }
 
-/// The policies that have marks.
+/// Legend of the policies that have marks.
 fn legend(report: &RunReport, dots: &[Dot]) -> Vec<Key> {
     let mut keys: Vec<_> = report
         .policies
@@ -124,7 +124,7 @@ fn legend(report: &RunReport, dots: &[Dot]) -> Vec<Key> {
     keys
 }
 
-/// How far the marks of each policy are from the diagonal, for those who do not see them.
+/// Describes the distance of each policy's marks from the diagonal, for readers who do not see them.
 fn off_diagonal(report: &RunReport, dots: &[Dot], unit: Unit) -> String {
     let of = |(i, name): (usize, &str)| {
         let off = dots.iter().filter(|dot| dot.policy == i).map(|dot| (dot.up - dot.across).abs());

@@ -1,4 +1,4 @@
-//! The checks: what came of each as a sentence, and what was measured against what was asked as a picture.
+//! The list of checks: the result of each as a sentence, and the measured value against its bounds as a picture.
 
 use crate::report::{CheckOutcome, CheckReport, RunReport};
 
@@ -13,10 +13,10 @@ use super::{
 
 const WIDTH: f64 = 240.0;
 const HEIGHT: f64 = 46.0;
-/// The line that the interval lies on.
+/// Height of the line on which the interval lies.
 const Y: f64 = 14.0;
 
-/// Writes the list; a sentence where there are no checks.
+/// Writes the list, or a sentence if there are no checks.
 pub(super) fn list(out: &mut Markup, report: &RunReport) {
     if report.checks.is_empty() {
         out.leaf("p", &[], "The scenario has no checks: nothing had to hold.");
@@ -30,7 +30,7 @@ pub(super) fn list(out: &mut Markup, report: &RunReport) {
     out.leaf("p", &[("class", "fine")], NOTE);
 }
 
-/// How to read the list.
+/// Explanation of the list.
 const NOTE: &str = "The shaded part is where the number was asked to be; the dot is what was measured, the bar its \
                     interval. p: how likely such a measurement is if the truth were on the other side of the bound, after \
                     Holm's correction over all checks of the run.";
@@ -64,7 +64,7 @@ fn one(out: &mut Markup, check: &CheckReport) {
     picture(out, check);
 }
 
-/// What was measured against the bounds; nothing where one of the two is missing.
+/// Writes the measured value against the bounds, or nothing if either is missing.
 fn picture(out: &mut Markup, check: &CheckReport) {
     let Some(estimate) = check.estimate.filter(|estimate| estimate.is_finite()) else { return };
     if check.min.is_none() && check.max.is_none() {

@@ -1,4 +1,4 @@
-//! What figures over the course of a run share: the axis of decisions, marks on it, and what a bucket tells.
+//! Shared parts of figures over the course of a run: the axis of decisions, marks on it, and the text of a bucket.
 
 use crate::report::{Bucket, RunReport};
 
@@ -11,26 +11,26 @@ use super::{
     plot::{Axis, CHARACTER, Plot, px},
 };
 
-/// Moments that have lines and names; of more, only ticks are drawn above, or they would hide the rest.
+/// Number of moments up to which each has a line and a name. More would hide the rest, so they only get ticks above.
 const LINES_MAX: usize = 10;
 
-/// Decisions from the first to the last.
+/// The axis from the first decision to the last.
 fn axis(report: &RunReport) -> Axis {
     let last = report.buckets.last().map_or(report.horizon, |bucket| bucket.until);
     Axis::exact("decision", Unit::Plain, (0.0, last.max(1) as f64))
 }
 
-/// A bucket by its decisions, counted from 1.
+/// The decisions of a bucket, counted from 1.
 pub(super) fn decisions(bucket: &Bucket) -> String {
     format!("{} to {}", count(bucket.from + 1), count(bucket.until))
 }
 
-/// A bucket and the day it ends on.
+/// The decisions of a bucket and the day on which it ends.
 fn heading(bucket: &Bucket) -> String {
     format!("decisions {} (until day {})", decisions(bucket), Unit::Plain.show(bucket.ends_day))
 }
 
-/// A strip over each bucket, that tells `lines` of it when pointed at.
+/// Writes a strip over each bucket that shows `lines` when pointed at.
 pub(super) fn strips(out: &mut Markup, report: &RunReport, plot: &Plot, lines: impl Fn(usize) -> String) {
     for (i, bucket) in report.buckets.iter().enumerate() {
         spot(out, &format!("{}\n{}", heading(bucket), lines(i)), |out| {
@@ -56,11 +56,11 @@ pub(super) fn plot(report: &RunReport, up: Axis, height: f64) -> Plot {
     if names { plot.with_names() } else { plot }
 }
 
-/// A line at each moment worth a mark, with its name above where there is room for it; a tick each if they are many.
+/// Writes a line at each marked moment, with its name above if there is room. Many moments get only a tick each.
 pub(super) fn marks(out: &mut Markup, report: &RunReport, plot: &Plot) {
     let shown: Vec<_> = report.marks.iter().filter(|mark| plot.across.holds(mark.at)).collect();
     let few = shown.len() <= LINES_MAX;
-    // Where the last name ended.
+    // End of the last name.
     let mut taken = f64::NEG_INFINITY;
     for mark in shown {
         let x = plot.x(mark.at);

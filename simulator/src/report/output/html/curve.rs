@@ -1,4 +1,4 @@
-//! Rewards and regret over the course of a run: a line per policy, with a band of two standard errors either way.
+//! Rewards and regret over the course of a run: a line for each policy, with a band of two standard errors either way.
 
 use std::fmt::Write as _;
 
@@ -14,14 +14,14 @@ use super::{
     plot::{Axis, Plot, px, range, series_class},
 };
 
-/// Standard errors that a band reaches either way.
+/// Number of standard errors that a band reaches either way.
 const BAND: f64 = 2.0;
 const HEIGHT: f64 = 290.0;
 
-/// Which curve.
+/// Curve of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Of {
-    /// Regret from the start on.
+    /// Regret since the start.
     RegretSoFar,
     /// Regret per decision.
     Regret,
@@ -72,7 +72,7 @@ impl Of {
         }
     }
 
-    /// Where in a bucket its number stands: what has come together stands at its end.
+    /// The place of a bucket's number on the axis. A total stands at the bucket's end, a mean at its middle.
     fn x(self, report: &RunReport, bucket: usize) -> f64 {
         report.buckets.get(bucket).map_or(0.0, |bucket| match self {
             Self::RegretSoFar => bucket.until as f64,
@@ -90,7 +90,7 @@ pub(super) fn write(out: &mut Markup, report: &RunReport, of: Of) {
         point.mean.into_iter().flat_map(move |mean| [mean - half, mean + half])
     });
     let (low, high) = range(spread.chain(uniform));
-    // Regret stands on 0, which is what it should come to; a band that chance takes below may be cut off.
+    // The axis of regret starts at 0, which regret should come to. A band that reaches below is cut off.
     let low = if of == Of::Reward { low } else { 0.0 };
     let plot = course::plot(report, Axis::round(of.unit_title(), Unit::Plain, (low, high)), HEIGHT);
     let mut legend: Vec<_> = report
@@ -120,7 +120,7 @@ pub(super) fn write(out: &mut Markup, report: &RunReport, of: Of) {
         for (i, policy) in report.policies.iter().enumerate() {
             bands(out, report, &plot, of, (i, of.points(policy)));
         }
-        // The first policy is the one that it is about: it lies on top.
+        // The first policy is what the report is about, so its line is drawn last, on top.
         for (i, policy) in report.policies.iter().enumerate().rev() {
             let class = format!("line {}", series_class(i));
             out.empty("path", &[("class", &class), ("d", &line(report, &plot, of, of.points(policy)))]);
@@ -129,7 +129,7 @@ pub(super) fn write(out: &mut Markup, report: &RunReport, of: Of) {
     });
 }
 
-/// The policies' numbers in a bucket, a line each.
+/// The policies' numbers in a bucket, one on each line.
 fn told(report: &RunReport, of: Of, bucket: usize) -> String {
     let lines = report.policies.iter().map(|policy| format!("{}: {}", policy.name, number(of.points(policy), bucket)));
     lines.collect::<Vec<_>>().join("\n")
@@ -150,7 +150,7 @@ fn numbers(report: &RunReport, of: Of) -> Numbers {
     Numbers { header, rows: report.buckets.iter().enumerate().map(row).collect() }
 }
 
-/// Each policy's first and last tenth.
+/// Describes each policy's first and last tenth.
 fn description(report: &RunReport, of: Of) -> String {
     let mut text = String::new();
     for policy in &report.policies {
@@ -165,13 +165,13 @@ fn description(report: &RunReport, of: Of) -> String {
     text
 }
 
-/// The mean of what is known.
+/// The mean of the known points, or `None` if there are none.
 fn mean(points: &[Point]) -> Option<f64> {
     let known: Vec<f64> = points.iter().filter_map(|point| point.mean).collect();
     (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
 }
 
-/// Runs of buckets in which something is known.
+/// Sequences of adjacent buckets whose means are known.
 fn runs(points: &[Point]) -> Vec<Vec<(usize, f64, f64)>> {
     let mut runs = vec![Vec::new()];
     for (i, point) in points.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Numbers with intervals, in rows: what came of each segment.
+//! Numbers with intervals in rows: the results of each segment.
 
 use std::fmt::Write as _;
 
@@ -10,19 +10,19 @@ use super::{
     plot::{Axis, CHARACTER, Plot, px, range, series_class, shape},
 };
 
-/// Of a policy's line in a row.
+/// Height of a policy's line in a row.
 const LINE: f64 = 18.0;
-/// Between rows.
+/// Height of the gap between rows.
 const GAP: f64 = 14.0;
-/// Characters of a row's name that are shown.
+/// Number of characters of a row's name that are shown.
 const NAME_MAX: usize = 20;
 
-/// What of a segment is shown.
+/// Number of a segment that is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Of {
-    /// Over the baseline's.
+    /// Lift over the baseline.
     Lift,
-    /// Per decision.
+    /// Regret per decision.
     Regret,
 }
 
@@ -42,7 +42,7 @@ impl Of {
     }
 }
 
-/// Lift or regret by segment; nothing where no policy has any.
+/// Writes lift or regret by segment, or nothing if no policy has any.
 pub(super) fn write(out: &mut Markup, report: &RunReport, of: Of) {
     let shown: Vec<(usize, &PolicyReport)> = report
         .policies
@@ -94,7 +94,7 @@ pub(super) fn write(out: &mut Markup, report: &RunReport, of: Of) {
     });
 }
 
-/// The segments as a table, and in words.
+/// The segments' numbers as a table and as a description in words.
 fn segment_numbers(shown: &[(usize, &PolicyReport)], of: Of, estimated: &str) -> (Numbers, String) {
     let (mut rows, mut description) = (Vec::new(), String::new());
     for (_, policy) in shown {
@@ -118,13 +118,13 @@ fn legend(shown: &[(usize, &PolicyReport)]) -> Vec<Key> {
     shown.iter().map(|(i, policy)| Key { name: policy.name.clone(), sign: Sign::Mark(*i) }).collect()
 }
 
-/// Room for the longest of the names.
+/// Width that the longest of the names needs.
 pub(super) fn left(names: &[&str]) -> f64 {
     let longest = names.iter().map(|name| name.chars().count().min(NAME_MAX)).max().unwrap_or(0);
     16.0 + CHARACTER * longest as f64
 }
 
-/// A row's name, cut where it is too long, before the plot.
+/// Writes a row's name before the plot, cut if it is too long.
 pub(super) fn row_name(out: &mut Markup, plot: &Plot, name: &str, y: f64) {
     let (x, y) = (px(plot.left - 10.0), px(y + 4.5));
     let short: String = if name.chars().count() > NAME_MAX {
@@ -137,7 +137,7 @@ pub(super) fn row_name(out: &mut Markup, plot: &Plot, name: &str, y: f64) {
     });
 }
 
-/// A mark and its interval.
+/// Writes a mark and its interval.
 fn interval(out: &mut Markup, plot: &Plot, y: f64, series: usize, estimate: &IntervalEstimate, tells: &str) {
     let class = series_class(series);
     spot(out, tells, |out| {

@@ -1,7 +1,10 @@
-//! A figure: its title, what it says, a legend, the drawing, and its numbers as a table.
+//! A figure: its title, a note, a legend, the drawing, and its numbers as a table.
 //!
-//! Invariants: a drawing has a title and a description for those who do not see it; a legend never tells by colour
-//! alone; the numbers that are drawn are in the table.
+//! Invariants:
+//!
+//! * A drawing has a title and a description for readers who do not see it.
+//! * A legend never distinguishes by colour alone.
+//! * The numbers that are drawn are in the table.
 
 use super::{
     super::markup::Markup,
@@ -11,18 +14,18 @@ use super::{
 /// An entry of a legend.
 #[derive(Debug)]
 pub(super) struct Key {
-    /// What it stands for.
+    /// Name of the drawn thing.
     pub(super) name: String,
-    /// How that is drawn.
+    /// Sign with which it is drawn.
     pub(super) sign: Sign,
 }
 
-/// How something is drawn.
+/// Sign of a drawn thing.
 #[derive(Debug)]
 pub(super) enum Sign {
-    /// A policy's line.
+    /// The line of a policy.
     Line(usize),
-    /// A policy's mark.
+    /// The mark of a policy.
     Mark(usize),
     /// A line of reference, by its class.
     Reference(&'static str),
@@ -30,22 +33,22 @@ pub(super) enum Sign {
     Area(String),
 }
 
-/// A table of numbers: the first column names the rows.
+/// A table of numbers whose first column names the rows.
 #[derive(Debug)]
 pub(super) struct Numbers {
     pub(super) header: Vec<String>,
     pub(super) rows: Vec<Vec<String>>,
 }
 
-/// A figure but for its drawing.
+/// A figure without its drawing.
 #[derive(Debug)]
 pub(super) struct Figure {
-    /// Unique in the page.
+    /// Id of the figure, unique in the page.
     pub(super) id: String,
     pub(super) title: String,
-    /// What it says, in a sentence or two.
+    /// Explanation in a sentence or two.
     pub(super) note: String,
-    /// What is seen, for those who do not see it.
+    /// Description of the drawing for readers who do not see it.
     pub(super) description: String,
     pub(super) legend: Vec<Key>,
     pub(super) numbers: Numbers,
@@ -114,7 +117,7 @@ impl Key {
 }
 
 impl Numbers {
-    /// As a table with a caption.
+    /// Writes the numbers as a table with a caption.
     pub(super) fn write(&self, out: &mut Markup, caption: &str) {
         out.element("table", &[], |out| {
             out.leaf("caption", &[], caption);
@@ -142,7 +145,7 @@ impl Numbers {
     }
 }
 
-/// Something that tells its numbers when pointed at.
+/// Writes a part of a drawing that shows `tells` when pointed at.
 pub(super) fn spot(out: &mut Markup, tells: &str, inside: impl FnOnce(&mut Markup)) {
     out.element("g", &[("class", "spot")], |out| {
         out.leaf("title", &[], tells);

@@ -1,4 +1,4 @@
-//! How long decisions and events took: quantiles along an axis of logarithms, a row per policy.
+//! Latencies of decisions and events: quantiles along a logarithmic axis, a row for each policy.
 
 use std::fmt::Write as _;
 
@@ -17,13 +17,13 @@ use super::{
     plot::{Axis, CHARACTER, Plot, px, range, series_class, shape},
 };
 
-/// Of a policy's row.
+/// Height of a policy's row.
 const ROW: f64 = 44.0;
 
-/// A policy with its place among the policies, and its latencies.
+/// A policy with its number and its latencies.
 type Shown<'a> = (usize, &'a PolicyReport, Latency);
 
-/// Of which requests.
+/// Kind of request whose latency is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Of {
     /// Decisions.
@@ -40,7 +40,7 @@ impl Of {
         }
     }
 
-    /// The figure's id, its title, and what is counted.
+    /// The figure's id, its title, and the noun of what is counted.
     fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Decisions => ("latency", "How long a decision takes", "decisions"),
@@ -49,7 +49,7 @@ impl Of {
     }
 }
 
-/// How long requests took; nothing where that was not measured.
+/// Writes the latencies of requests, or nothing if they were not measured.
 pub(super) fn write(out: &mut Markup, report: &RunReport, of: Of) {
     let shown: Vec<Shown<'_>> =
         report.policies.iter().enumerate().filter_map(|(i, policy)| Some((i, policy, of.of(policy)?))).collect();
@@ -102,7 +102,7 @@ pub(super) fn write(out: &mut Markup, report: &RunReport, of: Of) {
     });
 }
 
-/// As a table, and in words.
+/// The latencies as a table and as a description in words.
 fn numbers(shown: &[Shown<'_>], counted: &str) -> (Numbers, String) {
     let (mut rows, mut description) = (Vec::new(), String::new());
     for (_, policy, of) in shown {

@@ -1,12 +1,15 @@
-//! A run as one page, to show a colleague: it needs no network, no file beside it and no script to be read.
+//! A run as one page to show a colleague. It can be read without a network, another file or a script.
 //!
 //! * [`render`]: the page: verdict, checks, policies, and the figures of the modules below.
 //! * `check`, `curve`, `share`, `calibration`, `dots`, `latency`: the figures, one kind each.
-//! * `figure`, `plot`, `course`: what figures are made of.
+//! * `figure`, `plot`, `course`: parts of figures.
 //!
-//! Invariants: the page is well-formed XML as well as HTML, and its own policy forbids it every request; every drawing
-//! has a title, a description and its numbers as a table; nothing is told by colour alone; light and dark follow the
-//! reader's system. The script only moves what `<title>`s say next to the pointer.
+//! Invariants:
+//!
+//! * The page is well-formed XML as well as HTML, and its own policy forbids it every request.
+//! * Every drawing has a title, a description and its numbers as a table. Nothing is distinguished by colour alone.
+//! * Light and dark follow the reader's system.
+//! * The script only moves the text of `<title>`s next to the pointer.
 
 mod calibration;
 mod check;
@@ -37,10 +40,10 @@ use figure::Numbers;
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// What the page may load: nothing but itself.
+/// Content security policy of the page: it may load nothing but itself.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
-/// The run as a page. `source` is the scenario as it was run, as TOML; where it is empty, the page has none.
+/// The run as a page. `source` is the scenario as it ran, as TOML. If it is empty, the page has no such part.
 pub fn render(report: &RunReport, source: &str) -> String {
     let mut out = Markup::beginning("<!DOCTYPE html>\n");
     out.element("html", &[("lang", "en")], |out| {
@@ -62,7 +65,7 @@ fn head(out: &mut Markup, report: &RunReport) {
     out.empty("meta", &[("http-equiv", "Content-Security-Policy"), ("content", POLICY)]);
     out.empty("meta", &[("name", "viewport"), ("content", "width=device-width, initial-scale=1")]);
     out.empty("meta", &[("name", "color-scheme"), ("content", "light dark")]);
-    // Or a browser asks the page's server for one.
+    // A browser without this icon asks the page's server for one.
     out.empty("link", &[("rel", "icon"), ("href", "data:,")]);
     let (name, verdict) = (&report.scenario.name, phrase::verdict(report.verdict));
     out.trusted("\n").leaf("title", &[], format_args!("{name} {verdict}: {}", report.scenario.title));
@@ -176,7 +179,7 @@ fn figures(out: &mut Markup, inside: impl FnOnce(&mut Markup)) {
     out.element("div", &[("class", "figures")], inside);
 }
 
-/// What policies come to, a row each.
+/// Writes the policies' results as a table.
 fn policies(out: &mut Markup, report: &RunReport) {
     let of_uniform = |policy: &PolicyReport| {
         phrase::regret_left(policy).map_or(super::number::UNKNOWN.to_owned(), |left| Unit::Part.show_fixed(left, 1))
@@ -223,7 +226,7 @@ fn policies(out: &mut Markup, report: &RunReport) {
     out.leaf("p", &[("class", "fine")], note);
 }
 
-/// Fills the place beside three figures.
+/// Writes an explanation into the place beside three figures.
 fn how_to_read(out: &mut Markup, report: &RunReport) {
     out.trusted("\n").element("div", &[("class", "aside")], |out| {
         out.leaf("h3", &[], "How to read this");
@@ -254,7 +257,7 @@ const REGRET_NOTE: &str = "The world is made up, so what every arm would have be
                            choice would have been expected to give beyond what was shown: exact, not estimated from \
                            clicks.";
 
-/// Latency, and what became of events.
+/// Writes latencies and the outcomes of events.
 fn service(out: &mut Markup, report: &RunReport) {
     figures(out, |out| {
         latency::write(out, report, latency::Of::Decisions);

@@ -1,6 +1,6 @@
-//! Axes: from numbers to places in a drawing.
+//! Axes, which turn numbers into places in a drawing.
 //!
-//! A drawing is [`WIDTH`] units wide whatever its width on the screen, so its text shrinks with it: it is made for half
+//! A drawing is [`WIDTH`] units wide whatever its width on the screen, so its text shrinks with it. It is made for half
 //! of a desktop's page, and legible on a phone.
 
 use super::super::{
@@ -8,41 +8,41 @@ use super::super::{
     number::{Unit, ticks},
 };
 
-/// Of every drawing, in its own units.
+/// Width of every drawing, in its own units.
 pub(super) const WIDTH: f64 = 480.0;
 
 /// Room on the right for half of the last tick's label.
 const RIGHT: f64 = 22.0;
 /// Room above for the y axis's title.
 const TOP: f64 = 26.0;
-/// Room below that for the names of moments.
+/// Room below the y axis's title for the names of moments.
 const NAMES: f64 = 16.0;
 /// Room below for tick labels and the x axis's title.
 const BOTTOM: f64 = 42.0;
-/// A character of a label is about so wide, at most: fonts differ.
+/// Greatest width of a label's character. Fonts differ.
 pub(super) const CHARACTER: f64 = 8.1;
 
-/// A number as a coordinate: a tenth of a unit is finer than a pixel.
+/// A number as a coordinate. A tenth of a unit is finer than a pixel.
 pub(super) fn px(number: f64) -> String {
     let text = format!("{number:.1}");
     let text = text.strip_suffix(".0").unwrap_or(&text);
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
-/// An axis, from its low end to its high end.
+/// An axis from its low end to its high end.
 #[derive(Debug, Clone)]
 pub(super) struct Axis {
     low: f64,
     high: f64,
-    /// Where numbers stand along it.
+    /// Places and texts of the labels.
     labels: Vec<(f64, String)>,
-    /// Of powers of ten: then 0 is nothing special.
+    /// `true` for an axis of powers of ten, on which 0 is not a special place.
     logarithmic: bool,
     title: String,
 }
 
 impl Axis {
-    /// From the tick below `low` to the tick above `high`.
+    /// An axis from the tick below `low` to the tick above `high`.
     pub(super) fn round(title: &str, unit: Unit, (low, high): (f64, f64)) -> Self {
         let ticks = ticks(low, high, 5, unit);
         let low = ticks.values.first().copied().unwrap_or(low);
@@ -51,7 +51,7 @@ impl Axis {
         Self { low, high, labels, logarithmic: false, title: title.to_owned() }
     }
 
-    /// From `low` to `high`, which must be above it; ticks where round numbers are.
+    /// An axis from `low` to `high`, which must be above it, with ticks at round numbers.
     pub(super) fn exact(title: &str, unit: Unit, (low, high): (f64, f64)) -> Self {
         let hair = (high - low) * 1e-9;
         let mut axis = Self::round(title, unit, (low, high));
@@ -59,10 +59,10 @@ impl Axis {
         Self { low, high, ..axis }
     }
 
-    /// For powers of ten, between two of which an axis of logarithms stretches: 2 is labelled as 100.
+    /// An axis of powers of ten that surround `low` and `high`. Both are exponents: 2 is labelled as 100.
     pub(super) fn logarithmic(title: &str, unit: Unit, (low, high): (f64, f64)) -> Self {
         let (low, high) = (low.floor(), high.ceil().max(low.floor() + 1.0));
-        // Further apart, only the powers themselves have room.
+        // A longer axis has only room for the powers themselves.
         let steps: &[f64] = if high - low <= 2.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
         let mut labels = Vec::new();
         let mut power = low;
@@ -74,30 +74,30 @@ impl Axis {
         Self { low, high, labels, logarithmic: true, title: title.to_owned() }
     }
 
-    /// A line at a tick: that at 0 stands out.
+    /// The class of the line at a tick, which emphasises 0.
     fn line_class(&self, tick: f64) -> &'static str {
         if tick == 0.0 && !self.logarithmic { "grid zero" } else { "grid" }
     }
 
-    /// How far along the axis a number is, 0 to 1; what is beyond an end is at it.
+    /// The place of a number along the axis, from 0 to 1. A number beyond an end is at the end.
     fn part(&self, number: f64) -> f64 {
         ((number - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
     }
 
-    /// Whether `number` is strictly inside.
+    /// Returns `true` if `number` lies strictly inside the axis.
     pub(super) fn holds(&self, number: f64) -> bool {
         self.low < number && number < self.high
     }
 }
 
-/// Two axes and the room between them.
+/// Two axes and the area between them.
 #[derive(Debug)]
 pub(super) struct Plot {
-    /// Across.
+    /// The horizontal axis.
     pub(super) across: Axis,
-    /// Up; none: there are rows instead.
+    /// The vertical axis, or `None` if there are rows instead.
     pub(super) up: Option<Axis>,
-    /// The edges of the room.
+    /// Edges of the area.
     pub(super) left: f64,
     pub(super) right: f64,
     pub(super) top: f64,
@@ -105,45 +105,45 @@ pub(super) struct Plot {
 }
 
 impl Plot {
-    /// With numbers both ways.
+    /// A plot with numbers on both axes.
     pub(super) fn new(across: Axis, up: Axis, height: f64) -> Self {
         let widest = up.labels.iter().map(|(_, label)| label.chars().count()).max().unwrap_or(0);
         let left = 8.0 + CHARACTER * widest as f64;
         Self { across, up: Some(up), left, right: WIDTH - RIGHT, top: TOP, bottom: height - BOTTOM }
     }
 
-    /// The same with room above for the names of moments.
+    /// The plot with additional room above for the names of moments.
     pub(super) fn with_names(self) -> Self {
         Self { top: self.top + NAMES, ..self }
     }
 
-    /// With rows, `rows_height` in all, and `left` for their names.
+    /// A plot with rows, which are `rows_height` high in all and have `left` units for their names.
     pub(super) fn rows(across: Axis, left: f64, rows_height: f64) -> Self {
         Self { across, up: None, left, right: WIDTH - RIGHT, top: 10.0, bottom: 10.0 + rows_height }
     }
 
-    /// How high the drawing is.
+    /// Height of the drawing.
     pub(super) fn height(&self) -> f64 {
         self.bottom + BOTTOM
     }
 
-    /// Where a number is across.
+    /// The horizontal place of a number.
     pub(super) fn x(&self, number: f64) -> f64 {
         self.left + self.across.part(number) * (self.right - self.left)
     }
 
-    /// Where a number is up.
+    /// The vertical place of a number.
     pub(super) fn y(&self, number: f64) -> f64 {
         let part = self.up.as_ref().map_or(0.5, |up| up.part(number));
         self.bottom - part * (self.bottom - self.top)
     }
 
-    /// Both, as a path or a polygon has them.
+    /// The two places, as a path or a polygon writes them.
     pub(super) fn at(&self, x: f64, y: f64) -> String {
         format!("{},{}", px(self.x(x)), px(self.y(y)))
     }
 
-    /// Lines and labels at the ticks, and the axes' titles.
+    /// Writes lines and labels at the ticks, and the axes' titles.
     pub(super) fn frame(&self, out: &mut Markup) {
         let (left, right) = (px(self.left), px(self.right));
         if let Some(up) = &self.up {
@@ -177,7 +177,7 @@ impl Plot {
     }
 }
 
-/// The least and the greatest of numbers that are finite; 0 to 1 where there is none.
+/// The smallest and the largest finite number, or 0 and 1 if there is none.
 pub(super) fn range(numbers: impl Iterator<Item = f64>) -> (f64, f64) {
     let (low, high) = numbers
         .filter(|number| number.is_finite())
@@ -185,7 +185,7 @@ pub(super) fn range(numbers: impl Iterator<Item = f64>) -> (f64, f64) {
     if low <= high { (low, high) } else { (0.0, 1.0) }
 }
 
-/// A mark of a policy's own shape about (0, 0), as a path.
+/// The mark of a policy's own shape around (0, 0), as a path.
 pub(super) fn shape(series: usize) -> &'static str {
     const SHAPES: [&str; 6] = [
         "M-4.5,0A4.5,4.5 0 1 0 4.5,0A4.5,4.5 0 1 0 -4.5,0Z",
@@ -198,7 +198,7 @@ pub(super) fn shape(series: usize) -> &'static str {
     SHAPES[series % SHAPES.len()]
 }
 
-/// A policy's colour (and the way its line is drawn), as a class.
+/// The class of a policy's colour and of the way its line is drawn.
 pub(super) fn series_class(series: usize) -> String {
     format!("s{}", series % 8)
 }

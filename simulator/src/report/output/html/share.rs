@@ -1,4 +1,4 @@
-//! What was shown: a policy's arms, stacked, over the course of a run.
+//! Shares of a policy's arms, stacked, over the course of a run.
 
 use crate::report::{ArmShare, PolicyReport, RunReport};
 
@@ -14,20 +14,20 @@ use super::{
 
 const HEIGHT: f64 = 260.0;
 
-/// Colours that there are for arms.
+/// Number of colours for arms.
 const COLOURS: usize = 8;
 
-/// What a report calls the arms that have no share of their own.
+/// Name in a report for the arms that have no share of their own.
 const OTHER: &str = "other";
 
-/// The arms of all policies: an arm has the same colour and the same place in the pile under each.
+/// Arms of all policies. An arm has the same colour and the same place in the pile under each policy.
 #[derive(Debug)]
 pub(super) struct Arms<'a> {
     arms: Vec<&'a str>,
 }
 
 impl<'a> Arms<'a> {
-    /// In the order in which the policies show them.
+    /// The arms in the order of the policies' shares.
     pub(super) fn new(report: &'a RunReport) -> Self {
         let mut arms = Vec::new();
         for share in report.policies.iter().flat_map(|policy| &policy.shares) {
@@ -38,14 +38,14 @@ impl<'a> Arms<'a> {
         Self { arms }
     }
 
-    /// A policy's shares as they are piled up, from below.
+    /// A policy's shares in the order of the pile, from below.
     fn pile<'b>(&self, policy: &'b PolicyReport) -> Vec<&'b ArmShare> {
         let mut pile: Vec<_> = policy.shares.iter().collect();
         pile.sort_by_key(|share| self.arms.iter().position(|arm| *arm == share.arm).unwrap_or(usize::MAX));
         pile
     }
 
-    /// An arm's colour.
+    /// The class of an arm's colour.
     fn class(&self, arm: &str) -> String {
         let Some(place) = self.arms.iter().position(|known| *known == arm) else { return "area other".to_owned() };
         let shade = if (place / COLOURS).is_multiple_of(2) { "" } else { " pale" };
@@ -53,7 +53,7 @@ impl<'a> Arms<'a> {
     }
 }
 
-/// Writes the figure of one policy; nothing where nothing was shown.
+/// Writes the figure of one policy, or nothing if nothing was shown.
 pub(super) fn write(out: &mut Markup, report: &RunReport, number: usize, policy: &PolicyReport, arms: &Arms<'_>) {
     if policy.shares.is_empty() {
         return;
@@ -89,7 +89,7 @@ pub(super) fn write(out: &mut Markup, report: &RunReport, number: usize, policy:
             let line = |share: &&ArmShare| {
                 format!("{}: {}", share.arm, percent(share.by_bucket.get(bucket).copied().flatten()))
             };
-            // As they lie: the topmost first.
+            // The list has the pile's order, the topmost first.
             pile.iter().rev().map(line).collect::<Vec<_>>().join("\n")
         });
     });
@@ -99,7 +99,7 @@ fn percent(share: Option<f64>) -> String {
     share.map_or(UNKNOWN.to_owned(), |share| Unit::Part.show_fixed(share, 1))
 }
 
-/// An area per run of buckets with decisions in them, each bucket as wide as it is.
+/// One area for each run of buckets with decisions. Each bucket is as wide as its part of the horizon.
 fn areas(report: &RunReport, plot: &Plot, share: &ArmShare, floor: &[f64]) -> Vec<String> {
     let mut areas = Vec::new();
     let (mut above, mut below) = (Vec::new(), Vec::new());

@@ -37,7 +37,7 @@ fn equal_reports_give_equal_bytes() {
     assert_eq!(render(&one, "a = 1"), render(&two, "a = 1"));
 }
 
-/// Every text of a report, set to what would be a script, leaves the page with the elements that it has otherwise.
+/// Every text of a report is replaced by a script. The page must have the same elements as before.
 #[test]
 fn no_name_is_taken_for_markup() {
     let nasty = "</title></svg><script>alert(1)</script><img onerror=alert(1)>\" onload=\"alert(1)";
@@ -69,7 +69,7 @@ fn no_name_is_taken_for_markup() {
     }
     let (page, clean) = (render(&report, nasty), render(&plain, "title"));
     let (document, clean) = (parse(&page), parse(&clean));
-    // Long names of moments have no room in the drawings; all else is there.
+    // Long names of moments have no room in the drawings; everything else is there.
     for tag in ["script", "img", "section", "figure", "svg", "title", "li", "tr", "td", "path", "polygon", "rect"] {
         assert_eq!(all(&document, tag).len(), all(&clean, tag).len(), "{tag}");
     }
@@ -172,12 +172,12 @@ fn the_first_things_said_are_the_verdict_and_what_it_is_about() {
     let checks = document.descendants().find(|node| node.attribute("class") == Some("checks")).unwrap();
     let outcomes: Vec<_> = checks.children().filter_map(|check| check.attribute("class")).collect();
     assert_eq!(outcomes, ["pass", "fail", "unsure", "skipped"]);
-    // A picture for each that was measured.
+    // Each check that was measured has a picture.
     assert_eq!(checks.descendants().filter(|node| node.has_tag_name("svg")).count(), 3);
 }
 
-/// The numbers at the ticks tell where 0 and 1 are; every policy's line has to pass through its report's numbers by
-/// them, and the pile of shares has to end at 100 %. Coordinates are rounded to a tenth of a unit.
+/// The numbers at the ticks give the places of 0 and 1. With these, every policy's line has to pass through its
+/// report's numbers, and the pile of shares has to end at 100 %. Coordinates are rounded to a tenth of a unit.
 #[test]
 fn lines_pass_through_the_numbers_that_they_stand_for() {
     let report = sample::long(false);
