@@ -65,8 +65,8 @@ fn go_on() -> CancellationToken {
     CancellationToken::new()
 }
 
-/// Nothing is answered before all visits are due. There is room for five requests: two visits of two policies, and one
-/// policy of a third visit.
+/// The gate holds back every answer until all visits are due. There is room for five requests: two visits of two
+/// policies, and one policy of a third visit.
 #[test]
 fn a_visit_that_there_is_no_room_for_is_asked_of_no_policy_and_that_is_told() {
     with_server(false, async |server, mut client| {
@@ -200,7 +200,8 @@ fn a_signal_ends_a_replay_and_takes_its_slot_away() {
     }
 }
 
-/// Somebody creates the last of a run's slots after the run has checked that they are free and before it creates them.
+/// Another client creates the last of a run's slots after the run has checked that they are free and before it creates
+/// them.
 #[test]
 fn a_slot_that_cannot_be_made_takes_those_before_it_away() {
     struct Quicker(String);

@@ -15,7 +15,7 @@ fn digits() -> Dataset {
     Dataset::read(Path::new(&stem)).unwrap()
 }
 
-/// In-process futures never wait, so any runtime works.
+/// Futures in process never wait, so any runtime works.
 fn run(options: &ReplayOptions) -> Result<ReplayReport, ReplayError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(replay(options, &digits(), &mut NoReplayProgress))

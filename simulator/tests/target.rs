@@ -42,9 +42,9 @@ fn slot(id: &str) -> SlotId {
     SlotId::parse("slot", id).unwrap()
 }
 
-/// Both means are over replications, with the same shoppers or others, whose draws differ. The difference is within
-/// five of its standard errors except once in 150 fresh runs (Student's t with 3 degrees of freedom for the live one's;
-/// the bound is then twice as wide as what a shop without learning would be off by).
+/// The two means are over replications, with the same shoppers or others, whose draws differ. Their difference is
+/// within five of its standard errors except once in 150 fresh runs (Student's t with 3 degrees of freedom for the live
+/// one's; the bound is then twice as wide as what a shop without learning would be off by).
 #[test]
 fn live_and_in_process_agree() {
     with_server(false, async |server, mut client| {
@@ -244,7 +244,7 @@ impl RunProgress for ChangeAnswer {
     }
 }
 
-/// Somebody makes a slot the shop's own in the middle of the run. Nothing more is played there from then on.
+/// Another client makes a slot the shop's own in the middle of the run. Nothing more is played there from then on.
 #[test]
 fn a_server_that_refuses_ends_the_run() {
     with_server(false, async |server, mut client| {

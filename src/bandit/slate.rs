@@ -135,8 +135,8 @@ impl Constraints {
         if self.windows.is_empty() {
             return;
         }
-        // If as many candidates are due by some position as there are positions left until then, one of them has to take
-        // this one. Those that may not stand here yet count as due.
+        // One of the candidates due by some position has to take this one if as many of them are left as there are
+        // positions until then. Candidates that may not stand here yet count as due.
         let mut due: Vec<usize> = open
             .candidates()
             .filter_map(|i| self.windows[i])

@@ -253,7 +253,7 @@ impl PortfolioSpec {
             member(FAST, design(link, none, disjoint)),
         ];
         if traits.unit_rewards {
-            // If rewards are deterministic the identity link, which learns how small its noise is, beats the logit link.
+            // The identity link, which learns how small its noise is, beats the logit link for deterministic rewards.
             members.push(member(1, design(Link::Identity, products, disjoint)));
             members.push(member(1, design(Link::Identity, products, Sharing::Opposed)));
         }

@@ -47,7 +47,7 @@ pub(super) fn open(path: &Path, force: bool) -> Result<Output, Failure> {
             )
             .into());
         }
-        // If the file cannot be examined, the next step fails and says why.
+        // The next step fails and says why if the file cannot be examined.
         Ok(_) | Err(_) => {}
     }
     let mut scratch = OsString::from(path);

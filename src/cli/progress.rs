@@ -38,7 +38,7 @@ impl Meter {
             self.next = elapsed + LINES_EVERY;
             let Progress { doing, done, of } = progress;
             let how_far = if of == 0 { String::new() } else { format!(": {done} of {of}") };
-            // Nobody reads it where that fails.
+            // A terminal that cannot be written to has no reader for an error either.
             let _ = writeln!(std::io::stderr(), "{doing}{how_far}");
         }
     }

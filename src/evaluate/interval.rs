@@ -54,7 +54,7 @@ impl EstimateMoments {
                 if let Some(short) = ceiling.map(|most| most - events).filter(|short| *short < events) {
                     (below, above) = (below.max(over(short)).min(events), above.max(under(short)));
                 }
-                // If a model predicted rewards, its errors add spread in both directions.
+                // A model that predicts rewards has errors, which add spread in both directions.
                 if value.to_bits() == events.to_bits() {
                     (below, above)
                 } else {
@@ -108,7 +108,7 @@ mod tests {
         near(gamma_quantile(0.025, 10.0, 10.0), 0.5 * 9.590_777, 1e-5);
         near(gamma_quantile(0.975, 20.0, 40.0), 34.169_607, 1e-4);
         near(gamma_quantile(0.975, 3.0, 9.0), -3.0 * 0.025_f64.ln(), 1e-8);
-        // Both ways of taking it agree where they meet.
+        // The two methods agree where they meet.
         let (exact, cube) = (gamma_quantile(0.975, 9_999.0, 9_999.0), gamma_quantile(0.975, 10_001.0, 10_001.0));
         near(cube - exact, 2.0, 0.05);
         assert!(gamma_quantile(0.5, 0.0, 0.0).abs() < 1e-300);
@@ -130,7 +130,7 @@ mod tests {
         near(of(10.0)[1], 18.390, 1e-3);
         near(of(0.0)[0], 0.0, 1e-12);
         near(of(0.0)[1], 3.689, 1e-3);
-        // With many events it is the normal one, but for its skewness (z² − 1)/6·1/√k standard errors.
+        // The interval for many events is the normal one, shifted by its skewness of (z² − 1)/6·1/√k standard errors.
         near(of(1e6)[0], 1e6 - 1.959_964e3, 3.0);
         near(of(1e6)[1], 1e6 + 1.959_964e3, 3.0);
     }
@@ -145,7 +145,8 @@ mod tests {
         for seed in 0..2_000 {
             let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
             let (mut sum, mut sum_sq, n) = (0.0, 0.0, 1e4);
-            // Only decisions that can earn are drawn; a binomial number of them by its normal limit would do no better.
+            // Draws are needed only for decisions that can earn. A binomial number of them by its normal limit would do
+            // no better.
             for _ in 0..10_000 {
                 if random.random::<f64>() < 0.02 * 0.04 {
                     let term: f64 = if random.random::<f64>() < 0.5 { 20.0 } else { 5.0 };

@@ -199,7 +199,7 @@ mod tests {
         near(of.weights.largest, 3.0);
         // Terms of IPS are 2, 0, 0, 6: squares about their mean 0 + 4 + 4 + 16 = 24, over 3 and 4.
         near(of.ips.standard_error.unwrap(), 2.0_f64.sqrt());
-        // Those of the self-normalised are w (r − 4/3)/1.5: −4/9, 0, −8/9, 4/3, whose mean is 0.
+        // Residuals of the self-normalised estimate are w (r − 4/3)/1.5: −4/9, 0, −8/9, 4/3, whose mean is 0.
         let squares = (16.0 + 64.0 + 144.0) / 81.0;
         near(of.self_normalised.standard_error.unwrap(), f64::sqrt(squares / 12.0));
         // Differences 1, −.6, .2, 2.7 with the mean .825.

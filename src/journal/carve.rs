@@ -267,7 +267,8 @@ impl PageScan {
             Some((usize::try_from(length).ok().filter(|length| *length <= RECORD_MAX)?, rowid, at + first + second))
         };
         let (length, rowid, begin) = head()?;
-        // As SQLite's file format has it: what fits stays, else as much as makes the last overflow page full.
+        // SQLite's file format keeps a payload that fits on its page, and else as much of it as makes the last overflow
+        // page full.
         let (usable, most) = (self.page, self.page - 35);
         let least = (usable - 12) * 32 / 255 - 23;
         let local = if length <= most {

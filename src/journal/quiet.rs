@@ -34,7 +34,7 @@ pub(super) fn open(file: &Path) -> Result<Connection, ReadError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let log = length(&log_file(file));
     if log == 0 {
-        // Without a log there is nothing to index: SQLite would make an empty one.
+        // No index is needed, because there is no log. SQLite would create an empty one.
         return Connection::open_with_flags(immutable(file), flags | OpenFlags::SQLITE_OPEN_URI).map_err(why);
     }
     if length(file) == 0 {

@@ -126,7 +126,7 @@ impl JournalReader {
             let marked =
                 watermark::read(folder).map_err(|why| ReadError::Open { file: file.clone(), why: why.to_string() })?;
             let acknowledged = marked.map_or(0, |marked| marked.position);
-            // Nothing is made in the place of what is gone.
+            // No new journal takes the place of one that is gone.
             return if acknowledged == 0 || loss == LossPolicy::Accepted {
                 Ok(None)
             } else {
@@ -303,7 +303,7 @@ impl JournalReader {
             connection.execute("VACUUM INTO ?", [name]).map_err(|why| failed(why.to_string()))
         })?;
         File::open(&target).and_then(|file| file.sync_all()).map_err(|why| failed(why.to_string()))?;
-        // Without it, a copy whose end is lost would pass for a whole one.
+        // The watermark reveals a copy whose end is lost.
         let copy = Self::open(folder)?;
         if let Some(point) = copy.point_at(copy.last())? {
             let written = WatermarkFile::begin(folder, &point);

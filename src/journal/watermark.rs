@@ -104,7 +104,7 @@ pub(super) fn read(folder: &Path) -> io::Result<Option<Watermark>> {
     };
     let copy = |at: u64| {
         let mut bytes = [0; LENGTH];
-        // What is shorter is an older copy, or none.
+        // A shorter read is an older copy without a chain point, or no copy.
         let length = file.read_at(&mut bytes, at).unwrap_or(0);
         decode(&bytes[..length])
     };

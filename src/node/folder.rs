@@ -134,7 +134,7 @@ fn read(path: &Path, file: &File, verify_only: bool) -> Result<Decoder, FolderEr
     let mut file = BufReader::with_capacity(1 << 20, file);
     let refused = |source| FolderError::Snapshot { path: path.to_owned(), source };
     let mut decoder = read_header(path, &mut file)?;
-    // What is shorter than what must come is cut off; what cannot be read is another matter.
+    // A part that is shorter than announced was cut off. A part that cannot be read is an error of its own.
     let mut part = |length: u64, body: &mut Vec<u8>| {
         body.clear();
         Read::take(&mut file, length).read_to_end(body).map_err(io_error("read", path))

@@ -159,7 +159,8 @@ pub async fn run(
 ) -> Result<(), ServeError> {
     let metrics = metrics().map_err(|why| ServeError::Internal(why.to_string()))?;
     let tasks = TaskTracker::new();
-    // When `stop` is cancelled, the service reports so at once. It stops when `closing` is cancelled.
+    // The health service reports at once that `stop` was cancelled. The server itself stops when `closing` is
+    // cancelled.
     let closing = CancellationToken::new();
     let api = Api::new(Arc::clone(&metrics), tasks.clone(), stop.child_token(), closing.child_token());
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -298,7 +299,8 @@ fn http(metrics: Arc<Metrics>, api: Api) -> Router {
         )
         .route("/healthz", get(async move || readiness(&health)))
         .route("/readyz", get(async move || readiness(&ready)))
-        // It answers, so it lives. Whether it should be restarted is another question than whether it should be asked.
+        // Any answer shows that the process lives. Readiness, which decides whether it gets requests, has the other
+        // paths.
         .route("/livez", get(async || (StatusCode::OK, "alive\n")))
 }
 

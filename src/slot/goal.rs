@@ -178,7 +178,7 @@ impl Goal {
                 .unwrap_or(self.default_reward),
             Aggregation::Last => events
                 .filter_map(|e| Some((e.time_us, self.kind(e.kind)?.capped(amount(&e)?))))
-                // At the same instant, the later arrival counts.
+                // The later arrival counts if two events have the same time.
                 .reduce(|last, next| if next.0 >= last.0 { next } else { last })
                 .map_or(self.default_reward, |(_, amount)| amount),
         }

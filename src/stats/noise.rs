@@ -67,7 +67,8 @@ impl Noise {
     /// `b ← b + w[Δ·(y − xᵀμ) + ½Δ²(1 − w·xᵀΛ⁻¹x)]`.
     pub fn revise(&mut self, weight: f64, delta: f64, residual: f64, leverage: f64) {
         self.scale += weight * (delta * residual + 0.5 * delta * delta * (1.0 - weight * leverage));
-        // In exact arithmetic b ≥ b₀ always holds; rounding after a large reward and its refund may undershoot.
+        // The invariant b ≥ b₀ always holds in exact arithmetic; rounding after a large reward and its refund may
+        // undershoot.
         self.scale = self.scale.max(self.prior_scale);
     }
 

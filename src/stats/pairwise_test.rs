@@ -94,7 +94,7 @@ impl PairwiseTest {
             return f64::NEG_INFINITY;
         }
         let variance = (self.weight_sum * rewards.variance()).max(self.sum_sq);
-        // If both arms are equally likely, four times the sum of the weights is the number of decisions.
+        // Four times the sum of the weights is the number of decisions if both arms are equally likely.
         let x = 4.0 * self.weight_sum * tuning(0.05) / TUNED_FOR;
         0.5 * (self.sum * self.sum / variance) * x / (1.0 + x) - 0.5 * ln_1p(x)
     }

@@ -36,7 +36,7 @@ pub(super) fn ln_beta(a: f64, b: f64) -> f64 {
     if a.min(b) < STIRLING_MIN {
         return ln_gamma(a) + ln_gamma(b) - ln_gamma(a + b);
     }
-    // In Stirling's series of each Γ (DLMF 5.11.1) the large parts cancel before they are formed.
+    // The large parts of Stirling's series of each Γ (DLMF 5.11.1) cancel before they are formed.
     let (n, rest) = (a + b, |x: f64| {
         let y = 1.0 / (x * x);
         (1.0 / 12.0 - y * (1.0 / 360.0 - y * (1.0 / 1_260.0 - y / 1_680.0))) / x
@@ -93,7 +93,7 @@ pub(super) fn student_quantile(degrees: f64, p: f64) -> f64 {
     if both_tails >= 1.0 {
         return 0.0;
     }
-    // With w = ν/(ν + t²), P(|T| > t) is the distribution function of Beta(ν/2, ½) at w, and t² = ν(1 − w)/w.
+    // P(|T| > t) is the distribution function of Beta(ν/2, ½) at w = ν/(ν + t²), and t² = ν(1 − w)/w.
     let size = (degrees * exp(-beta_quantile_log_odds(0.5 * degrees, 0.5, both_tails))).sqrt();
     if p < 0.5 { -size } else { size }
 }

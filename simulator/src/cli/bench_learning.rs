@@ -31,7 +31,7 @@ pub(super) struct BenchLearning {
     /// Folder of data sets: pairs NAME.csv.gz and NAME.json. Optional with --times.
     #[arg(required_unless_present = "times")]
     dir: Option<PathBuf>,
-    /// Also time a decision and an update of each model, for several numbers of features.
+    /// Time a decision and an update of each model too, for several numbers of features.
     #[arg(long)]
     times: bool,
     /// Run only these sets, by the names of their files [default: all in the folder].

@@ -23,7 +23,7 @@ pub(super) struct Logged {
     /// of the one of --model and --policy.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "policy", "exploration"])]
     policies: Option<String>,
-    /// Also evaluate showing this arm always. May be repeated.
+    /// Add the policy that always shows this arm. May be repeated.
     #[arg(long, value_name = "ARM")]
     arm: Vec<String>,
     /// Decisions that policies learn from.

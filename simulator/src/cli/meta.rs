@@ -24,7 +24,7 @@ pub(super) struct Meta {
     /// Stop after this many rows [default: all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
-    /// Also compare the whole state after this many decisions each time, and at the end.
+    /// Compare the whole state too, after this many decisions each time and at the end.
     #[arg(long, value_name = "N", default_value = "1000")]
     snapshot_every: NonZeroU64,
     #[command(flatten)]

@@ -135,7 +135,7 @@ impl BenchProgress for BenchProgressBar {
                 bar.set_position(done as u64);
             }
         } else if done * 10 / course.rounds > before * 10 / course.rounds {
-            // Only one thread counts the first round beyond a tenth.
+            // One thread alone counts the first round beyond a tenth.
             let runs_done = course.runs_done.load(Ordering::Relaxed);
             let (runs, rounds) = (course.runs, course.rounds);
             let rows_per_s = done as f64 / course.stopwatch.seconds();
@@ -205,7 +205,7 @@ impl episode::RunProgress for RunProgressBar {
         if let Some(bar) = &run.bar {
             bar.set_position(done);
         } else if done * 10 / run.decisions.max(1) > before * 10 / run.decisions.max(1) {
-            // Only one thread passes each tenth.
+            // One thread alone passes each tenth.
             let per_s = done as f64 / run.stopwatch.seconds();
             let (replications, all) = (run.done.load(Ordering::Relaxed), run.count);
             let percent = done * 100 / run.decisions.max(1);
@@ -263,7 +263,7 @@ impl evaluate::Watch for EvaluationProgressBar {
         if let Some(bar) = &course.bar {
             bar.set_position(done as u64);
         } else if done * 10 / course.decisions.max(1) > before * 10 / course.decisions.max(1) {
-            // Only one thread passes each tenth.
+            // One thread alone passes each tenth.
             let percent = done * 100 / course.decisions.max(1);
             say(format_args!("{percent} %, {done} of {} decisions over all policies", course.decisions));
         }

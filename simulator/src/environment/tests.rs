@@ -102,7 +102,7 @@ fn expected_rewards_are_those_of_all_paths() {
             _ => (0.0, 1.0),
         };
         for (i, arm) in environment.arms().iter().enumerate() {
-            // These are the scenario's numbers, copied by hand.
+            // The scenario's numbers, copied by hand.
             let (appeal, margin, sale, content) = match arm.arm.id.as_str() {
                 "magazine" => (-1.2, 12.0, 0.0, 1.0),
                 "new-arrivals" => (-1.6, 18.0, 0.0, 0.0),

@@ -144,7 +144,7 @@ impl LiveEpisode<'_> {
             }
         };
         if code == Code::ResourceExhausted {
-            // This answer proves that the server is there. It has too much to do.
+            // The answer proves that the server is there. It has too much to do.
             self.silence.broken();
         } else if self.silence.too_long(at) {
             self.failure.get_or_insert(LiveError::Silent { why });
@@ -196,8 +196,8 @@ fn heard(status: &RewardStatus) -> EventAnswer {
 mod tests {
     use super::*;
 
-    /// Nothing may be due for a minute, for example. A server that then answers nothing is given up after 15 s and not
-    /// at once.
+    /// A server that answers nothing is given up after 15 s of silence, and not at once because nothing was due for a
+    /// minute, for example.
     #[test]
     fn silence_counts_from_the_first_failure_after_an_answer() {
         let seconds = Duration::from_secs;

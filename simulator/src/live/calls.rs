@@ -54,7 +54,7 @@ pub(super) type ChangeRequest = (Change, ChangeAnswer);
 /// Meaning of the answer to a change.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum ChangeAnswer {
-    /// Nothing: more changes of its batch follow.
+    /// The slot has received a part of a batch, and more changes of it follow.
     Part,
     /// The slot has received the whole batch of this number.
     Batch(u64),

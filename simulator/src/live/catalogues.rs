@@ -306,7 +306,7 @@ mod tests {
         catalogues.received(0, 6);
         catalogues.received(1, 6);
         assert_eq!(catalogues.batches.len(), 0);
-        // Without a change nothing grows either.
+        // An unchanged catalogue adds no entry either.
         (7..1000).for_each(|n| {
             let version = catalogues.ask(2);
             assert_eq!(catalogues.announce(&shelf_of(n), vec![0]), n);

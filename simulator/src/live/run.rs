@@ -41,7 +41,7 @@ pub enum LiveRunError {
 }
 
 /// Runs a scenario against a live server, by the wall clock, until it is done or `stop` is cancelled. Unfinished
-/// replications are then left out, unless no replication finished. `progress` is told how the run is played before it
+/// replications are then left out, unless no replication finished. `progress` learns how the run is played before it
 /// begins.
 ///
 /// Blocks, and needs a thread that may. `runtime` makes the calls.

@@ -85,7 +85,7 @@ impl Scale {
             && speed > most
         {
             let key = if matches!(tempo, Some(Tempo::Rate(_))) { "--rate" } else { "--speed" };
-            // Both are rounded down, so that the reported number can be given as a flag.
+            // Rounding both down makes the reported number a valid value of the flag.
             let (most, rate) = (floor(most), floor(rate_of(most)));
             let message = format!(
                 "{speed:.0} times as fast as the shop, {which} of policy '{}' would be shorter than a server takes; \

@@ -7,7 +7,7 @@ pub use slotwise::environment::spec::Problem;
 /// Reason why a scenario cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
-    /// There is no shipped scenario of this name and no such file.
+    /// No shipped scenario has this name, and no such file exists.
     #[error("there is no scenario '{name}'{suggestion}; `slotwise-simulator list` lists them, or give a .toml file")]
     Unknown {
         /// The name as given.

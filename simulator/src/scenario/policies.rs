@@ -45,7 +45,7 @@ pub fn policies(given: &str) -> Result<Vec<(String, Definition)>, ScenarioError>
     }
     if table.contains_key("slot_id") {
         let definition = slots::of_document(table).map_err(|Problem { path, message }| {
-            // Here the document is the whole file.
+            // The document is the whole file.
             key(Problem::new(path.strip_prefix("slot.").unwrap_or(&path), message))
         })?;
         return Ok(vec![(definition.id.to_string(), definition)]);

@@ -30,7 +30,7 @@ pub(crate) fn options(target: &str) -> LiveOptions {
     LiveOptions { tempo: Some(Tempo::Rate(300.0)), at_once, ..LiveOptions::new(target) }
 }
 
-/// The same options with slots whose ids begin with `name`.
+/// Options with slots whose ids begin with `name`.
 pub(crate) fn named(target: &str, name: &str) -> LiveOptions {
     LiveOptions { slots: Some(name.to_owned()), ..options(target) }
 }

@@ -117,7 +117,7 @@ struct WeightedRewards {
 
 impl WeightedRewards {
     fn add(&mut self, sign: f64, weight: f64) {
-        // In exact arithmetic neither falls below zero; rounding may take it there.
+        // Neither falls below zero in exact arithmetic, but rounding may take it there.
         self.sum = (self.sum + sign * weight).max(0.0);
         self.squares = (self.squares + sign * weight * weight).max(0.0);
     }

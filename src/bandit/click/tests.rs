@@ -211,7 +211,7 @@ fn a_reversal_undoes_its_reward_exactly() {
         assert!((with.exposure(place) - without.exposure(place)).abs() < 1e-14);
         assert!((with.ln_std_error(place) - without.ln_std_error(place)).abs() < 1e-14);
     }
-    // By hand: places 0, 1, 2 of the three decisions, at half their weight, five rewards a priori.
+    // Computed by hand: places 0, 1, 2 of the three decisions, at half their weight, five rewards a priori.
     let ratios = [(5.0 + 0.5 * 0.02) / (5.0 + 0.5 * 0.31), 5.0 / (5.0 + 0.5 * 0.44), 5.0 / (5.0 + 0.5 * 0.25)];
     assert!((without.exposure(1) - ratios[0]).abs() < 1e-14);
     assert!((without.exposure(3) - ratios[0] * ratios[1] * ratios[2]).abs() < 1e-14, "{}", without.exposure(3));

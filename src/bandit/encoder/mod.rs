@@ -309,7 +309,7 @@ impl Encoder {
             }
             Value::Flag(flag) => match feature.and_then(|f| f.flag[usize::from(*flag)]) {
                 Some(index) => put(Some(index), 1.0, Label::Flag(name, *flag)),
-                // Once the budget is used up a new flag is left out instead of counting as unseen.
+                // A new flag is left out once the budget is used up, instead of counting as unseen.
                 None if self.next < self.budget - self.buckets_max() => put(None, 1.0, Label::Flag(name, *flag)),
                 None => {}
             },

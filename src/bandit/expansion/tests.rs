@@ -75,7 +75,7 @@ fn products_are_those_of_the_columns() {
     };
     meet(&mut encoder, &mut expander, &features(1.0, -4.0));
     let row = meet(&mut encoder, &mut expander, &features(3.0, 10.0));
-    // Of two values the second is one deviation above the mean: that would hide a mistake.
+    // The second of two values lies one deviation above the mean, which would hide a mistake.
     let row = EncodedRow {
         vector: SparseVector {
             entries: vec![(0, 1.0), (1, 0.7), (2, -3.0), (3, 1.0), (4, 1.0), (5, 1.0)],

@@ -213,7 +213,7 @@ fn check_refunds(arms: u32) {
     }
     for name in ["linear", "interactions_identity", "fast_linear"] {
         let (Model::Linear(got), Model::Linear(want)) = (bought.model(name), plain.model(name)) else { unreachable!() };
-        // Which part of the pooled noise is an arm's is known of one arm only; of several it is about its share.
+        // A single arm knows its part of the pooled noise. Several arms know only their shares approximately.
         let tolerance = if arms == 1 { 1e-9 } else { 0.05 * want.noise_variance() };
         let (noise, plain) = (got.noise_variance(), want.noise_variance());
         assert!((noise - plain).abs() < tolerance, "{name}: {noise} against {plain}");

@@ -160,7 +160,7 @@ impl Portfolio {
             member.model.observe(arm, &x, y, weight);
         }
         let spoke = |i: usize| forecasts[i].map(|f: Forecast| f.ln_score(y));
-        // Only a challenger is compared with the incumbents' score.
+        // The incumbents' score is only needed for the comparison with a challenger.
         let deciding = if self.challenger.is_some() { self.deciding.as_slice() } else { &[] };
         let told: Vec<_> = deciding.iter().filter_map(|&i| Some((self.members[i].evidence, spoke(i)?))).collect();
         self.fade(seen.retained);

@@ -104,7 +104,8 @@ fn no_model_falls_further_behind_than_the_gap() {
         assert!(evidence.iter().all(|e| (-GAP_MAX..=0.0).contains(e)), "{evidence:?}");
         assert!(evidence.iter().any(|e| *e >= 0.0), "{evidence:?}");
     }
-    // At the floor, but for what the last few surprises gave back: each is one in twenty, and worth ln 10.
+    // The evidence is at the floor, except for what the last few surprises gave back. Each of them is one in twenty,
+    // and worth ln 10.
     let last = learner.portfolio().evidence("linear");
     assert!(last < 3.0 - GAP_MAX, "{last}");
 }

@@ -101,7 +101,7 @@ fn joint_draws_are_won_by_the_best_remaining_candidate() {
     let mut out = [f64::NAN; 2];
     Scores::Joint(joint).best(&[1, 2], 2).probabilities(&[true, true], &mut out);
     assert!((out[0] - 2.0 / 3.0).abs() < 1e-12, "{out:?}");
-    // Where no draw reaches far enough down, those that are left are alike.
+    // No draw reaches far enough down, so the remaining arms are equal.
     let mut out = [f64::NAN; 3];
     Best::Drawn(vec![vec![0]]).probabilities(&[false, true, true], &mut out);
     assert!(out[0] <= 0.0 && (out[1] - 0.5).abs() < 1e-12 && (out[2] - 0.5).abs() < 1e-12);

@@ -10,8 +10,8 @@ use crate::node;
 pub(super) struct Verify {
     #[command(flatten)]
     data: Data,
-    /// Also rebuild the state from the journal and compare it with each snapshot, byte for byte. This takes as long as learning
-    /// everything again.
+    /// Rebuild the state from the journal too, and compare it with each snapshot, byte for byte. This takes as long as
+    /// learning everything again.
     #[arg(long)]
     fold: bool,
 }

@@ -95,7 +95,7 @@ impl Apply {
             return tell(&mut client, &documents, self.unlisted, true).await;
         }
         let why = self.because.why("apply");
-        // What one of the files may not do, none of them does.
+        // All files are checked before any is applied, so a refused file prevents the others too.
         let mut plans = Vec::new();
         for (file, document) in documents {
             let failed = |why: &dyn std::fmt::Display| format!("{}: {why}", file.display());
@@ -198,7 +198,7 @@ pub(super) async fn wanted(client: &mut Client, document: &SlotDocument, unliste
         Err(why) => return Err(why.into()),
     };
     let wanted = document.onto(&current, unlisted.keep_arms)?;
-    // From the revision that the difference was seen against, unless the document names one.
+    // The update starts from the revision that the difference was computed for, unless the document names one.
     Ok(Plan { wanted, found: Some((current, document.revision().unwrap_or(revision))) })
 }
 

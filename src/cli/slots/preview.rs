@@ -71,7 +71,7 @@ fn with_error(of: Estimate, digits: usize) -> String {
 fn arms(preview: &[PreviewArm], left_out: usize) -> Vec<String> {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_header(["arm", "now", "", "then", "", "± s.e.", "policy now → then"]);
-    // Where several arms are shown, the shares of some may all be near one.
+    // The scale follows the largest value, because with several arms shown some shares may all be near one.
     let top = preview.iter().flat_map(|arm| [arm.all.before.value, arm.all.after.value]).fold(1e-9, f64::max);
     let mut order: Vec<&PreviewArm> = preview.iter().collect();
     if order.len() > ARMS_MAX {

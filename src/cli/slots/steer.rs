@@ -115,7 +115,7 @@ impl Rollback {
             return Ok(());
         }
         say(format_args!("{slot} is what it was at revision {revision} but for what operations own (revision {made})"));
-        // What it changed, where nothing was changed between.
+        // The differences of the latest revision are shown if it is still the one that this command made.
         for ClientRevision { number, differences, differences_left_out, .. } in client.revisions(&slot, 1).await? {
             for line in lines(&differences, differences_left_out).iter().filter(|_| number == made) {
                 say_styled(line);

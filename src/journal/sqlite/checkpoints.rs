@@ -51,7 +51,7 @@ pub(super) fn has_no_space(file: &Path) -> bool {
         file_.seek(SeekFrom::Start(fs::metadata(log_file(file))?.len()))?;
         file_.write_all(&vec![0; PROBE_BYTES])
     });
-    // It is of no use to anyone, and the next probe truncates it.
+    // The probe is of no use to anyone, and the next one truncates it.
     let _ = fs::remove_file(&probe);
     tried.is_err_and(|why| {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};

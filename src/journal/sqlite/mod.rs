@@ -181,7 +181,7 @@ impl SqliteJournal {
     /// Classifies a failed write: after a full disk or another program in the way it may be tried again; else it is final.
     fn failed(&mut self, why: &rusqlite::Error) -> AppendError {
         let file = self.file.clone();
-        // Where the transaction could not be rolled back, nothing may follow it.
+        // A transaction that could not be rolled back forbids any further one.
         if self.connection.is_autocommit() {
             match why.sqlite_error_code() {
                 Some(ErrorCode::DiskFull) => return AppendError::Full { file },
@@ -212,8 +212,8 @@ impl SqliteJournal {
     fn bound_log(&mut self) {
         self.commits = self.commits.wrapping_add(1);
         if self.commits.is_multiple_of(LOOK_EVERY) && length(&log_file(&self.file)) > RESTART_BYTES {
-            // What it cannot do now it does at the next look; nothing that is durable depends on it.
-            // It must not wait for a reader either: rewards wait for this thread.
+            // The next checkpoint does what this one cannot, and nothing durable depends on it. It must not wait for a
+            // reader either, because rewards wait for this thread.
             let done = self
                 .connection
                 .busy_timeout(Duration::ZERO)
@@ -263,7 +263,7 @@ impl Drop for SqliteJournal {
     fn drop(&mut self) {
         if let Some((stop, thread)) = self.checkpointer.take() {
             drop(stop);
-            // It only ever checkpoints: a panic there has lost nothing.
+            // The thread only runs checkpoints, so a panic there has lost nothing.
             let _ = thread.join();
         }
     }

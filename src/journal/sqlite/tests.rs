@@ -121,7 +121,7 @@ fn a_failed_checkpoint_poisons_unless_it_wanted_room() {
 fn an_end_before_what_was_acknowledged_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let journal = filled(folder.path());
-    // As a process death leaves it: nothing is moved from the log into the file.
+    // A process death leaves the files like this: nothing is moved from the log into the main file.
     let crashed = tempfile::tempdir().unwrap();
     for name in ["journal.sqlite3", "journal.sqlite3-wal", "journal.mark"] {
         fs::copy(folder.path().join(name), crashed.path().join(name)).unwrap();
@@ -266,7 +266,7 @@ fn a_journal_has_an_identity_and_a_chain() {
     let refused = foreign(&ChainPoint { hash: [1; 32], ..point });
     assert!(matches!(refused, ReadError::OtherHistory { position: 10, .. }), "{refused}");
     assert!(reader.refuse_foreign(snapshot, 3, None).is_err(), "written before the journal was");
-    // The same records in another journal: another chain.
+    // Another journal with the same records has another chain.
     let elsewhere = tempfile::tempdir().unwrap();
     let other = filled(elsewhere.path()).point();
     assert!(other.journal != point.journal && other.hash != point.hash);

@@ -87,7 +87,7 @@ pub enum Mode {
     On,
     /// Shadow mode: the policy's choice is recorded, and every subject gets the baseline.
     Shadow,
-    /// This fraction of the subjects, 0 to 1, gets the policy's choice; the others count as holdout.
+    /// A test: this fraction of the subjects, 0 to 1, gets the policy's choice. The others count as holdout.
     Test(f64),
 }
 
@@ -97,7 +97,7 @@ pub enum Baseline {
     /// Caller's order, or the slot's order if the request names no candidates.
     #[default]
     CallersOrder,
-    /// This arm first, then the caller's order.
+    /// A fixed arm first, then the caller's order.
     Arm(ArmId),
     /// Random order, each with equal probability.
     Uniform,

@@ -230,7 +230,7 @@ impl RuleBook {
         if self.arms.len() == arms.len() && self.arms.iter().zip(arms).all(same) {
             return ArmMapping::All;
         }
-        // This book keeps its arms alive, so none of their addresses can belong to another arm.
+        // The book keeps its arms alive, so none of their addresses can belong to another arm.
         let places: HashMap<_, _> =
             self.arms.iter().enumerate().map(|(place, arm)| (Arc::as_ptr(arm), place)).collect();
         ArmMapping::Some(arms.iter().map(|arm| places.get(&Arc::as_ptr(arm)).copied()).collect())
@@ -357,7 +357,7 @@ impl RuleBook {
 
 /// Indices of the arms of a new book in the old one.
 enum ArmMapping {
-    /// Both books have the same arms.
+    /// The two books have the same arms.
     All,
     /// Index of each arm, or `None` for a new one.
     Some(Vec<Option<usize>>),

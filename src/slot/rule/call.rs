@@ -164,7 +164,7 @@ impl Lowering<'_> {
                 return self.refuse(expr, format!("{} and {} do not add up", a.words(), b.words()));
             }
             (ValueKind::Any, ValueKind::Any) => ValueKind::Any,
-            // If the type of one side is unknown, a whole number need not stay whole.
+            // A whole number need not stay whole if the type of one side is unknown.
             (ValueKind::Any, other) | (other, ValueKind::Any) if other.is_number() => ValueKind::Number,
             (ValueKind::Any, other) | (other, ValueKind::Any) if other.is_list() => ValueKind::List,
             (ValueKind::Any, other) | (other, ValueKind::Any) => other,

@@ -57,7 +57,7 @@ impl<M: Marginal> WinnerCache<M> {
     pub fn probabilities(&self, scores: &[M]) -> Option<Vec<f64>> {
         let mut own = None;
         let mut kept = self.0.try_lock().ok();
-        // If another thread holds the lock, an empty cache gives the same result.
+        // An empty cache gives the same result if another thread holds the lock.
         let panels = kept.as_deref_mut().unwrap_or_else(|| own.insert(PanelCache::default()));
         wide(
             #[inline(always)]
@@ -117,7 +117,7 @@ impl PanelCell {
     fn new(mass: &Nodes, below: &Nodes) -> Self {
         let mut cell = Self { below: [0.0; NODES], rate: [0.0; NODES] };
         for j in 0..NODES {
-            // Both use the limited value, so their product is as accurate as the mass.
+            // The rate is computed from the limited value, so the product of the two is as accurate as the mass.
             cell.below[j] = below[j].max(LEAST);
             cell.rate[j] = mass[j] / cell.below[j];
         }

@@ -14,7 +14,7 @@ use crate::{
 
 /// Returns the first of the last 20 % of `rounds`: ⌊0.8 · rounds⌋.
 pub fn tail_start(rounds: usize) -> usize {
-    // There are at most a million rows, so nothing overflows.
+    // A data set has at most a million rows, so nothing overflows.
     rounds * 4 / 5
 }
 

@@ -21,7 +21,7 @@ pub struct Tenths {
 impl Tenths {
     /// Counts round `t`, below `rounds`.
     pub fn count(&mut self, t: usize, rounds: usize, wrong: bool) {
-        // There are at most a million rows, so nothing overflows.
+        // A data set has at most a million rows, so nothing overflows.
         let part = t * PARTS / rounds;
         self.rounds[part] += 1;
         self.wrong[part] += usize::from(wrong);

@@ -51,7 +51,7 @@ impl Measured {
     /// Returns the interval of this confidence, or `None` without a standard error.
     pub fn interval(&self, confidence: f64) -> Option<(f64, f64)> {
         let reach = self.error? * student_quantile((1.0 - confidence) / 2.0, self.n as f64 - 1.0);
-        // Without any spread the quantile is multiplied by 0.
+        // The quantile is multiplied by 0 if there is no spread.
         let reach = if self.error? > 0.0 { reach } else { 0.0 };
         Some((self.mean - reach, self.mean + reach))
     }

@@ -10,7 +10,7 @@ pub const PROPENSITIES: [f64; 14] = [0.0, 0.001, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4,
 
 /// Returns the bucket of a decision.
 pub fn bucket(index: u64, horizon: u64) -> usize {
-    // There are at most 10^8 decisions, so nothing overflows. The index is below the horizon.
+    // A run has at most 10^8 decisions, so nothing overflows. The index is below the horizon.
     usize::try_from(index * BUCKETS as u64 / horizon.max(1)).unwrap_or(0).min(BUCKETS - 1)
 }
 

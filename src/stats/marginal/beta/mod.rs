@@ -114,9 +114,9 @@ impl BetaScore {
         }
         let ln_norm = ln_beta(a, b);
         let (ln_a, ln_b) = (ln(a), ln(b));
-        // At distance s from the mode ln (a/b) of the log odds' density, its logarithm has fallen by at least
-        // a·b/(a + b)·(e^−|s| − 1 + |s|) ≥ a·b/(a + b)·s²/(2 + |s|) (self-concordance: Bach, "Self-concordant analysis
-        // for logistic regression", 2010, lemma 1), and beyond there it is log-concave.
+        // The logarithm of the log odds' density falls from its mode ln (a/b) to distance s by at least a·b/(a +
+        // b)·(e^−|s| − 1 + |s|) ≥ a·b/(a + b)·s²/(2 + |s|) (self-concordance: Bach, "Self-concordant analysis for
+        // logistic regression", 2010, lemma 1), and beyond there it is log-concave.
         let centre = ln_a - ln_b;
         let fall = TAIL_FALL * (a + b) / (a * b);
         let reach = 0.5 * (fall + (fall * (fall + 8.0)).sqrt());
