@@ -32,13 +32,13 @@ fn run(process: &Process, words: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn good(output: &Output) -> String {
+fn expect_success(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 #[track_caller]
-fn bad(output: &Output) -> String {
+fn expect_failure(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(error.lines().count(), 1, "{error}");
@@ -55,33 +55,33 @@ fn slots_are_applied_listed_read_and_reported() {
     fs::write(slots.join("search.toml"), "slot_id = \"search\"\nkind = \"ranking\"\nopen_catalogue = true\n").unwrap();
     let path = slots.to_str().unwrap();
 
-    let made = good(&run(&process, &["slots", "apply", "-f", path]));
+    let made = expect_success(&run(&process, &["slots", "apply", "-f", path]));
     assert!(made.contains("created   offers (revision 1)") && made.contains("created   search"), "{made}");
-    let again = good(&run(&process, &["slots", "apply", "-f", path]));
+    let again = expect_success(&run(&process, &["slots", "apply", "-f", path]));
     assert_eq!(again.matches("unchanged").count(), 2, "{again}");
     fs::write(slots.join("offers.toml"), format!("count = 2\n{OFFERS}")).unwrap();
-    let changed = good(&run(&process, &["slots", "apply", "-f", path]));
+    let changed = expect_success(&run(&process, &["slots", "apply", "-f", path]));
     assert!(changed.contains("updated   offers (revision 2)"), "{changed}");
 
-    let written = good(&run(&process, &["slots", "get", "offers"]));
+    let written = expect_success(&run(&process, &["slots", "get", "offers"]));
     fs::write(slots.join("offers.toml"), &written).unwrap();
-    let same = good(&run(&process, &["slots", "apply", "-f", path]));
-    assert!(same.contains("unchanged offers (revision 2)"), "what get writes apply reads: {same}\n{written}");
+    let same = expect_success(&run(&process, &["slots", "apply", "-f", path]));
+    assert!(same.contains("unchanged offers (revision 2)"), "apply reads what get writes: {same}\n{written}");
     let json: serde_json::Value =
-        serde_json::from_str(&good(&run(&process, &["slots", "get", "offers", "-o", "json"]))).unwrap();
+        serde_json::from_str(&expect_success(&run(&process, &["slots", "get", "offers", "-o", "json"]))).unwrap();
     assert_eq!(json["arms"][0]["attributes"]["cost"], 4.9);
 
-    let list = good(&run(&process, &["slots", "list"]));
+    let list = expect_success(&run(&process, &["slots", "list"]));
     assert!(list.contains("offers") && list.contains("ranking"), "{list}");
-    let report = good(&run(&process, &["report", "offers"]));
+    let report = expect_success(&run(&process, &["report", "offers"]));
     assert!(report.contains("free-shipping") && report.contains("0 decisions"), "{report}");
     let json: serde_json::Value =
-        serde_json::from_str(&good(&run(&process, &["report", "offers", "-o", "json"]))).unwrap();
+        serde_json::from_str(&expect_success(&run(&process, &["report", "offers", "-o", "json"]))).unwrap();
     assert_eq!(json["arms"][1]["chance_best"], 0.5);
 
-    let unknown = bad(&run(&process, &["report", "ofers"]));
+    let unknown = expect_failure(&run(&process, &["report", "ofers"]));
     assert!(unknown.contains("did you mean 'offers'"), "{unknown}");
-    assert!(bad(&run(&process, &["slots", "get", "no such slot"])).contains("slot_id"));
+    assert!(expect_failure(&run(&process, &["slots", "get", "no such slot"])).contains("slot_id"));
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_wrong_document_is_named_and_nothing_of_its_folder_is_applied() {
     let slots = folder.path().join("slots");
     fs::create_dir(&slots).unwrap();
     let path = slots.to_str().unwrap();
-    assert!(bad(&run(&process, &["slots", "apply", "-f", path])).contains("no .toml file"));
+    assert!(expect_failure(&run(&process, &["slots", "apply", "-f", path])).contains("no .toml file"));
     fs::write(slots.join("a.toml"), OFFERS).unwrap();
     for (text, words) in [
         ("slot_id = \"b\"\ncolour = 1", ["b.toml", "line 2", "colour"]),
@@ -100,18 +100,18 @@ fn a_wrong_document_is_named_and_nothing_of_its_folder_is_applied() {
         ("slot_id = ", ["b.toml", "line 1", ""]),
     ] {
         fs::write(slots.join("b.toml"), text).unwrap();
-        let error = bad(&run(&process, &["slots", "apply", "-f", path]));
+        let error = expect_failure(&run(&process, &["slots", "apply", "-f", path]));
         assert!(words.iter().all(|word| error.contains(word)), "{words:?} in {error}");
     }
-    assert!(good(&run(&process, &["slots", "list"])).contains("no slots yet"));
+    assert!(expect_success(&run(&process, &["slots", "list"])).contains("no slots yet"));
 }
 
 #[test]
-fn a_service_that_is_not_there_is_said_in_one_line() {
+fn an_unreachable_service_is_reported_in_one_line() {
     let output = program().args(["slots", "list", "--target", "http://127.0.0.1:9"]).output().unwrap();
-    assert!(bad(&output).contains("slotwise serve"));
+    assert!(expect_failure(&output).contains("slotwise serve"));
     let output = program().args(["slots", "list", "--target", "localhost:9"]).output().unwrap();
-    assert!(bad(&output).contains("no Slotwise answers at localhost:9"));
+    assert!(expect_failure(&output).contains("no Slotwise answers at localhost:9"));
     let output = program().args(["slots", "list", "--target", "local host"]).output().unwrap();
-    assert!(bad(&output).contains("write it as 127.0.0.1:50051"));
+    assert!(expect_failure(&output).contains("write it as 127.0.0.1:50051"));
 }

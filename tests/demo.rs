@@ -21,7 +21,7 @@ fn lift(summary: &str, slot: &str) -> (f64, f64) {
 /// Four seconds teach little, so the lift must only not be below zero by more than chance. 2.55 half-widths are five
 /// standard errors: a service that chooses at random would exceed them once in a million runs, over the three slots.
 #[test]
-fn it_ends_by_itself_with_a_lift_for_each_slot() {
+fn the_demo_ends_by_itself_with_a_lift_for_each_slot() {
     let output = demo(&["--seconds", "4"]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
@@ -32,11 +32,11 @@ fn it_ends_by_itself_with_a_lift_for_each_slot() {
     }
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("all of them counted") && text.contains("own reports say the same"), "{text}");
-    assert!(!text.contains('\x1b'), "a pipe gets no escapes");
+    assert!(!text.contains('\x1b'), "a pipe gets no escape sequences");
 }
 
 #[test]
-fn an_address_that_is_taken_is_one_line_with_a_hint() {
+fn a_taken_address_is_refused_in_one_line_with_a_hint() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let output = demo(&["--seconds", "1", "--grpc-address", &taken.local_addr().unwrap().to_string()]);
     let error = String::from_utf8(output.stderr).unwrap();

@@ -41,7 +41,7 @@ fn slots() -> Vec<Slot> {
     ]
 }
 
-async fn shop(address: String, shopper: u64, rounds: u32) {
+async fn send_shopper(address: String, shopper: u64, rounds: u32) {
     let mut clients = Clients::connect(&address).await;
     let mut rng = StdRng::seed_from_u64(shopper);
     for i in 0..rounds {
@@ -103,7 +103,7 @@ async fn a_journal_gives_the_same_bytes_from_anywhere_and_by_any_number_of_worke
     }
     let mut shoppers = tokio::task::JoinSet::new();
     for shopper in 0..SHOPPERS {
-        shoppers.spawn(shop(process.address.clone(), shopper, ROUNDS));
+        shoppers.spawn(send_shopper(process.address.clone(), shopper, ROUNDS));
     }
     // Old snapshots are deleted, so each is kept by a hard link, which outlives the file's name.
     let mut seen: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
@@ -148,7 +148,7 @@ async fn a_journal_gives_the_same_bytes_from_anywhere_and_by_any_number_of_worke
 }
 
 /// Decides and learns for a few seconds, kills the process and leaves its folder.
-async fn shop_a_while(folder: &Path) {
+async fn leave_killed_folder(folder: &Path) {
     let config = tempfile::NamedTempFile::new().unwrap();
     fs::write(config.path(), "snapshot_interval = \"1s\"\nlog = \"error\"").unwrap();
     let mut command = serve_command(folder);
@@ -158,9 +158,9 @@ async fn shop_a_while(folder: &Path) {
     for slot in slots() {
         clients.create(slot).await.unwrap();
     }
-    shop(process.address.clone(), 7, 60).await;
+    send_shopper(process.address.clone(), 7, 60).await;
     while snapshots(folder).is_empty() {
-        shop(process.address.clone(), 8, 5).await;
+        send_shopper(process.address.clone(), 8, 5).await;
     }
     process.signal(Signal::SIGKILL);
     process.child.wait().unwrap();
@@ -169,7 +169,7 @@ async fn shop_a_while(folder: &Path) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_processor_without_fused_arithmetic_gives_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
-    shop_a_while(folder.path()).await;
+    leave_killed_folder(folder.path()).await;
     // The C library has other code for a processor without these instructions, and that code differs in the last
     // digits.
     let verify = || {
@@ -179,8 +179,12 @@ async fn a_processor_without_fused_arithmetic_gives_the_same_bytes() {
     };
     for mask in ["", "glibc.cpu.hwcaps=-FMA,-AVX2,-FMA4,-AVX2_Usable,-FMA_Usable"] {
         let output = verify().env("GLIBC_TUNABLES", mask).output().unwrap();
-        let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "with GLIBC_TUNABLES={mask}: {told}");
-        assert!(told.contains("byte for byte what the journal gives"), "with GLIBC_TUNABLES={mask}: {told}");
+        let output_text =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "with GLIBC_TUNABLES={mask}: {output_text}");
+        assert!(
+            output_text.contains("byte for byte what the journal gives"),
+            "with GLIBC_TUNABLES={mask}: {output_text}"
+        );
     }
 }

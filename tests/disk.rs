@@ -59,14 +59,14 @@ fn lift_limit(process: &Process) {
     assert_eq!(before.current, Some(BLOCKS * 1024));
 }
 
-async fn serving(address: &str, service: &str) -> bool {
+async fn is_serving(address: &str, service: &str) -> bool {
     let mut health = HealthClient::new(support::channel(address).await);
     let request = HealthCheckRequest { service: service.into() };
     health.check(request).await.unwrap().into_inner().status() == ServingStatus::Serving
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_refuses_what_must_be_durable_decides_on_and_recovers_by_itself() {
+async fn on_a_full_disk_writes_are_refused_decisions_continue_and_free_space_ends_it() {
     let folder = tempfile::tempdir().unwrap();
     let mut process = start_limited(folder.path());
     let mut clients = Clients::connect(&process.address).await;
@@ -97,16 +97,18 @@ async fn a_full_disk_refuses_what_must_be_durable_decides_on_and_recovers_by_its
     }
     let refused = clients.create(slot("others", &["a"])).await.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
-    assert!(serving(&process.address, "").await && serving(&process.address, "slotwise.v1.DecisionService").await);
-    assert!(!serving(&process.address, "slotwise.v1.FeedbackService").await);
-    assert!(!serving(&process.address, "slotwise.v1.SlotService").await);
+    assert!(
+        is_serving(&process.address, "").await && is_serving(&process.address, "slotwise.v1.DecisionService").await
+    );
+    assert!(!is_serving(&process.address, "slotwise.v1.FeedbackService").await);
+    assert!(!is_serving(&process.address, "slotwise.v1.SlotService").await);
     assert!(process.child.try_wait().unwrap().is_none(), "it runs");
 
     lift_limit(&process);
     let mut waited = 0;
-    while !serving(&process.address, "slotwise.v1.FeedbackService").await {
+    while !is_serving(&process.address, "slotwise.v1.FeedbackService").await {
         waited += 1;
-        assert!(waited < 100, "it did not notice that there is room");
+        assert!(waited < 100, "it did not notice that there is space");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let again = clients.create(slot("others", &["a"])).await.unwrap();
@@ -119,7 +121,7 @@ async fn a_full_disk_refuses_what_must_be_durable_decides_on_and_recovers_by_its
 
     process.signal(nix::sys::signal::Signal::SIGKILL);
     process.child.wait().unwrap();
-    all_there(folder.path(), &acknowledged).await;
+    assert_all_known(folder.path(), &acknowledged).await;
     let mut recorded = BTreeSet::new();
     let reader = JournalReader::open(folder.path()).unwrap();
     reader
@@ -130,13 +132,13 @@ async fn a_full_disk_refuses_what_must_be_durable_decides_on_and_recovers_by_its
             Ok(())
         })
         .unwrap();
-    assert_eq!(recorded, decisions, "those made while there was no room among them");
+    assert_eq!(recorded, decisions, "every decision is recorded, also those that were made while the disk was full");
 }
 
 /// Another program writes into the journal. The next commit fails, and the service cannot know whether the file is
 /// still sound.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_failed_commit_health_and_log_say_so_and_only_decisions_go_on() {
+async fn after_a_failed_commit_health_and_log_report_it_and_only_decisions_continue() {
     let folder = tempfile::tempdir().unwrap();
     let mut process = Process::start(folder.path());
     let mut clients = Clients::connect(&process.address).await;
@@ -152,19 +154,19 @@ async fn after_a_failed_commit_health_and_log_say_so_and_only_decisions_go_on() 
     let refused = clients.reward(click("e3", &decision)).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable, "{refused}");
     assert!(clients.create(slot("others", &["a"])).await.is_err());
-    assert_eq!(clients.decide(decide("offers")).await.unwrap().arms.len(), 1, "decisions go on");
+    assert_eq!(clients.decide(decide("offers")).await.unwrap().arms.len(), 1, "decisions continue");
     for service in ["", "slotwise.v1.DecisionService", "slotwise.v1.FeedbackService", "slotwise.v1.SlotService"] {
         let mut waited = 0;
-        while serving(&process.address, service).await {
+        while is_serving(&process.address, service).await {
             waited += 1;
             assert!(waited < 100, "{service} is still said to serve");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-    let metrics = http(&process.http, "/metrics").await;
+    let metrics = http_get(&process.http, "/metrics").await;
     assert!(metrics.contains("slotwise_journal_failed 1"), "{metrics}");
     assert!(metrics.contains("slotwise_decisions_unrecorded_total 1"), "{metrics}");
-    assert!(http(&process.http, "/healthz").await.starts_with("HTTP/1.1 503"));
+    assert!(http_get(&process.http, "/healthz").await.starts_with("HTTP/1.1 503"));
 
     process.signal(nix::sys::signal::Signal::SIGTERM);
     assert!(!process.child.wait().unwrap().success());
@@ -175,10 +177,10 @@ async fn after_a_failed_commit_health_and_log_say_so_and_only_decisions_go_on() 
 
     let refused = serve_command(folder.path()).output().unwrap();
     let error = String::from_utf8_lossy(&refused.stderr);
-    assert!(!refused.status.success() && error.contains("position 4"), "what is foreign is found: {error}");
+    assert!(!refused.status.success() && error.contains("position 4"), "the foreign record is found: {error}");
     other.execute("DELETE FROM events WHERE position = 4", []).unwrap();
     drop(other);
-    all_there(folder.path(), &[event]).await;
+    assert_all_known(folder.path(), &[event]).await;
 }
 
 /// Another program holds the journal for a while. Writes are refused with a delay after which to retry, and everything
@@ -203,11 +205,13 @@ async fn a_journal_that_another_program_holds_is_waited_for() {
     }
     let refused = clients.create(slot("others", &["a"])).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable, "{refused}");
-    assert!(serving(&process.address, "").await && serving(&process.address, "slotwise.v1.FeedbackService").await);
+    assert!(
+        is_serving(&process.address, "").await && is_serving(&process.address, "slotwise.v1.FeedbackService").await
+    );
     other.execute_batch("COMMIT").unwrap();
     assert_eq!(clients.reward(click("e2", &second)).await.unwrap().status(), RewardStatus::Accepted);
     assert_eq!(clients.create(slot("others", &["a"])).await.unwrap().slot_id, "others");
-    assert!(http(&process.http, "/metrics").await.contains("slotwise_decisions_unrecorded_total 0"));
+    assert!(http_get(&process.http, "/metrics").await.contains("slotwise_decisions_unrecorded_total 0"));
 }
 
 /// Another program reads the journal and keeps its transaction open. The write-ahead log cannot be emptied, and the
@@ -238,13 +242,13 @@ async fn a_log_that_another_program_holds_is_shown_by_the_gauge() {
     other.execute_batch("COMMIT").unwrap();
     while blocked_bytes(&process).await > 0 {
         waited += 1;
-        assert!(waited < 200, "the gauge still shows a log that nobody holds");
+        assert!(waited < 200, "the gauge still shows a log that no program holds");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
 async fn blocked_bytes(process: &Process) -> u64 {
-    let metrics = http(&process.http, "/metrics").await;
+    let metrics = http_get(&process.http, "/metrics").await;
     let line = metrics.lines().find(|line| line.starts_with("slotwise_journal_log_blocked_bytes "));
     line.unwrap().split(' ').nth(1).unwrap().parse().unwrap()
 }
@@ -263,7 +267,7 @@ async fn a_journal_that_is_removed_while_it_runs_is_noticed() {
     }
     // The service checks by itself, without any call.
     let mut waited = 0;
-    while serving(&process.address, "").await {
+    while is_serving(&process.address, "").await {
         waited += 1;
         assert!(waited < 100, "it did not notice within five seconds");
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -278,7 +282,7 @@ async fn a_journal_that_is_removed_while_it_runs_is_noticed() {
 }
 
 /// Returns the answer of a path on the HTTP port, with its headers.
-async fn http(address: &str, path: &str) -> String {
+async fn http_get(address: &str, path: &str) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
@@ -289,7 +293,7 @@ async fn http(address: &str, path: &str) -> String {
 }
 
 /// Asserts that the program knows every one of these events after a restart.
-async fn all_there(folder: &std::path::Path, acknowledged: &[RewardEvent]) {
+async fn assert_all_known(folder: &std::path::Path, acknowledged: &[RewardEvent]) {
     let process = Process::start(folder);
     let mut clients = Clients::connect(&process.address).await;
     for batch in acknowledged.chunks(500) {
@@ -302,7 +306,7 @@ async fn all_there(folder: &std::path::Path, acknowledged: &[RewardEvent]) {
 
 /// A program that is stopped on a full disk says what it could not save, and exits with a failure.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stopped_on_a_full_disk_it_says_what_is_not_saved() {
+async fn a_service_stopped_on_a_full_disk_names_what_is_not_saved() {
     let folder = tempfile::tempdir().unwrap();
     let mut process = start_limited_with(folder.path(), Stdio::piped());
     let mut clients = Clients::connect(&process.address).await;

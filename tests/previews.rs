@@ -22,7 +22,7 @@ use slotwise::{
         PreviewSlotChangeRequest, PreviewSlotChangeResponse, RewardEvent, Slot, UpdateSlotRequest,
     },
 };
-use support::{Clients, Process, Server, click, context, decide, number, program, slot, text};
+use support::{Clients, InProcessServer, Process, click, context, decide, number, program, slot, text};
 use tokio::time::sleep;
 use tonic::Code;
 use tonic_types::StatusExt as _;
@@ -38,15 +38,15 @@ fn shopper(rng: &mut StdRng) -> DecideRequest {
 }
 
 /// Returns the number of decisions that the slot has recorded.
-async fn taken_in(clients: &mut Clients) -> u64 {
+async fn recorded_decisions(clients: &mut Clients) -> u64 {
     let request = GetSlotReportRequest { slot_id: "offers".into(), ..Default::default() };
     clients.insight.get_slot_report(request).await.unwrap().into_inner().report.unwrap().decisions
 }
 
 /// Sends shoppers: gold customers like `a`, the others `b`. Returns once the last decision is recorded, which happens
 /// after it is answered.
-async fn shop(clients: &mut Clients, rng: &mut StdRng, rounds: u32) {
-    let all = taken_in(clients).await + u64::from(rounds);
+async fn send_shoppers(clients: &mut Clients, rng: &mut StdRng, rounds: u32) {
+    let all = recorded_decisions(clients).await + u64::from(rounds);
     for i in 0..rounds {
         let request = shopper(rng);
         let gold = request.context["loyalty"] == text("gold");
@@ -60,7 +60,7 @@ async fn shop(clients: &mut Clients, rng: &mut StdRng, rounds: u32) {
         }
     }
     for _ in 0..500 {
-        if taken_in(clients).await == all {
+        if recorded_decisions(clients).await == all {
             return;
         }
         sleep(Duration::from_millis(20)).await;
@@ -68,7 +68,7 @@ async fn shop(clients: &mut Clients, rng: &mut StdRng, rounds: u32) {
     panic!("not all decisions were taken in within ten seconds");
 }
 
-fn with(controls: Controls) -> Slot {
+fn slot_with(controls: Controls) -> Slot {
     Slot { controls: Some(controls), ..slot("offers", &ARMS) }
 }
 
@@ -85,12 +85,12 @@ async fn preview(clients: &mut Clients, slot: Slot, paths: &[&str]) -> PreviewSl
 /// anonymous, so shares and draws differ by chance alone: an observed share of n decisions is off by √(p(1−p)/n), a
 /// previewed one by its own standard error. Five standard errors of both over four arms are one false alarm in 400,000.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_previewed_is_what_is_observed_once_it_is_applied_and_nothing_before() {
+async fn a_preview_changes_nothing_and_gives_the_shares_that_are_observed_later() {
     const LATER: u32 = 700;
     let (folder, server, mut clients) = support::started().await;
-    clients.create(with(Controls { holdout: Some(0.0), ..Controls::default() })).await.unwrap();
+    clients.create(slot_with(Controls { holdout: Some(0.0), ..Controls::default() })).await.unwrap();
     let mut rng = StdRng::seed_from_u64(3);
-    shop(&mut clients, &mut rng, 400).await;
+    send_shoppers(&mut clients, &mut rng, 400).await;
     let state = async |clients: &mut Clients| {
         let slot = clients.slots.get_slot(GetSlotRequest { slot_id: "offers".into() }).await.unwrap().into_inner();
         let request = GetSlotReportRequest { slot_id: "offers".into(), ..Default::default() };
@@ -100,7 +100,7 @@ async fn what_is_previewed_is_what_is_observed_once_it_is_applied_and_nothing_be
     let before = state(&mut clients).await;
 
     let draft = || {
-        with(Controls {
+        slot_with(Controls {
             holdout: Some(0.2),
             floor: Some(0.1),
             exploration: Some(0.5),
@@ -112,7 +112,7 @@ async fn what_is_previewed_is_what_is_observed_once_it_is_applied_and_nothing_be
     let said = preview(&mut clients, draft(), &paths).await;
     let position = JournalReader::open(folder.path()).unwrap().last();
     let twice = preview(&mut clients, draft(), &paths).await;
-    assert_eq!(said, twice, "the same past gives the same bits");
+    assert_eq!(said, twice, "two previews over the same past are equal");
     assert_eq!(state(&mut clients).await, before);
     assert_eq!(JournalReader::open(folder.path()).unwrap().last(), position, "nothing was written");
 
@@ -147,11 +147,12 @@ async fn what_is_previewed_is_what_is_observed_once_it_is_applied_and_nothing_be
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_preview_of_what_cannot_be_says_why() {
+async fn a_preview_of_an_invalid_change_says_why_it_is_invalid() {
     let (_folder, server, mut clients) = support::started().await;
     clients.create(slot("offers", &ARMS)).await.unwrap();
     let none =
-        preview(&mut clients, with(Controls { floor: Some(0.1), ..Controls::default() }), &["controls.floor"]).await;
+        preview(&mut clients, slot_with(Controls { floor: Some(0.1), ..Controls::default() }), &["controls.floor"])
+            .await;
     assert_eq!((none.decisions_used, none.arms.len()), (0, 4));
     assert!(none.warnings[0].contains("no past decisions"), "{:?}", none.warnings);
 
@@ -161,7 +162,7 @@ async fn a_preview_of_what_cannot_be_says_why() {
         (status.code(), field.unwrap_or_default())
     };
     let request = |slot: Slot| PreviewSlotChangeRequest { slot: Some(slot), update_mask: None, decisions: 0 };
-    let high = with(Controls { floor: Some(1.5), ..Controls::default() });
+    let high = slot_with(Controls { floor: Some(1.5), ..Controls::default() });
     assert_eq!(fails(request(high)).await, (Code::InvalidArgument, "slot.controls.floor".into()));
     assert_eq!(fails(request(slot("orders", &ARMS))).await, (Code::NotFound, "slot.slot_id".into()));
     let many = PreviewSlotChangeRequest { decisions: 10_001, ..request(slot("offers", &ARMS)) };
@@ -174,20 +175,20 @@ async fn a_preview_of_what_cannot_be_says_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decision_is_explained_by_its_id_also_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
+    let server = InProcessServer::start(folder.path()).await;
     let mut clients = server.clients().await;
-    clients.create(with(Controls { holdout: Some(0.0), ..Controls::default() })).await.unwrap();
+    clients.create(slot_with(Controls { holdout: Some(0.0), ..Controls::default() })).await.unwrap();
     let mut rng = StdRng::seed_from_u64(4);
-    shop(&mut clients, &mut rng, 150).await;
-    let mut told: Vec<(DecideRequest, DecideResponse)> = Vec::new();
+    send_shoppers(&mut clients, &mut rng, 150).await;
+    let mut answers: Vec<(DecideRequest, DecideResponse)> = Vec::new();
     for _ in 0..20 {
-        let request = DecideRequest { explain: true, request_id: format!("r{}", told.len()), ..shopper(&mut rng) };
+        let request = DecideRequest { explain: true, request_id: format!("r{}", answers.len()), ..shopper(&mut rng) };
         let decision = clients.decide(request.clone()).await.unwrap();
-        clients.reward(RewardEvent { ..click(&format!("late{}", told.len()), &decision) }).await.unwrap();
-        told.push((request, decision));
+        clients.reward(RewardEvent { ..click(&format!("late{}", answers.len()), &decision) }).await.unwrap();
+        answers.push((request, decision));
     }
     let check = async |clients: &mut Clients| {
-        for (request, decision) in &told {
+        for (request, decision) in &answers {
             let ask = ExplainDecisionRequest { decision_id: decision.decision_id.clone(), slot_id: "offers".into() };
             let got = clients.insight.explain_decision(ask).await.unwrap().into_inner();
             assert_eq!((&got.context, &got.request_id), (&request.context, &request.request_id));
@@ -207,17 +208,25 @@ async fn a_decision_is_explained_by_its_id_also_after_a_restart() {
     };
     // The explanation is available at once, although the decision may still be on its way to the journal.
     check(&mut clients).await;
-    let last = clients.decide(shopper(&mut rng)).await.unwrap();
+    let request = shopper(&mut rng);
+    let last = clients.decide(request.clone()).await.unwrap();
     let ask = |id: &str, slot: &str| ExplainDecisionRequest { decision_id: id.into(), slot_id: slot.into() };
-    assert!(clients.insight.explain_decision(ask(&last.decision_id, "")).await.is_ok());
+    let explained = clients.insight.explain_decision(ask(&last.decision_id, "")).await.unwrap().into_inner();
+    assert_eq!((explained.slot_id.as_str(), &explained.context), ("offers", &request.context));
+    let mut decision = explained.decision.unwrap();
+    let explanation = decision.explanation.take().expect("a past decision comes with its explanation");
+    assert_eq!(decision, last, "apart from the explanation the past decision is the answer");
+    let chances: f64 = explanation.candidates.iter().map(|candidate| candidate.propensity).sum();
+    assert!(explanation.candidates.len() == ARMS.len() && (chances - 1.0).abs() < 1e-6, "{explanation:?}");
+    assert!(explanation.summary.contains(&last.arms[0].arm_id), "{}", explanation.summary);
     server.stop().await;
 
-    let server = Server::start(folder.path()).await;
+    let server = InProcessServer::start(folder.path()).await;
     let mut clients = server.clients().await;
     check(&mut clients).await;
     let mut fails = async |id: &str, slot: &str| clients.insight.explain_decision(ask(id, slot)).await.unwrap_err();
     assert_eq!(fails("nonsense", "").await.code(), Code::InvalidArgument);
-    let known = &told[0].1.decision_id;
+    let known = &answers[0].1.decision_id;
     let other = slotwise::engine::DecisionId::parse(known).unwrap();
     let unknown = slotwise::engine::DecisionId::new(other.slot(), other.at_us(), 99).to_string();
     let status = fails(&unknown, "").await;
@@ -230,7 +239,7 @@ async fn a_decision_is_explained_by_its_id_also_after_a_restart() {
 }
 
 #[test]
-fn the_command_line_shows_what_a_file_would_do_and_how_a_decision_came_about() {
+fn the_command_line_previews_a_file_and_explains_a_decision() {
     const OFFERS: &str = "slot_id = \"offers\"\n[[arms]]\narm_id = \"gift\"\n[[arms]]\narm_id = \"ship\"\n";
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(&folder.path().join("data"));

@@ -39,7 +39,7 @@ fn marked<T>(message: T) -> tonic::Request<T> {
 }
 
 #[track_caller]
-fn refused<T: std::fmt::Debug>(result: Result<T, ClientError>) {
+fn assert_refused<T: std::fmt::Debug>(result: Result<T, ClientError>) {
     let why = result.unwrap_err();
     let ClientError::Refused(status) = &why else { panic!("{why}") };
     assert_eq!(status.code(), Code::FailedPrecondition, "{why}");
@@ -49,7 +49,7 @@ fn refused<T: std::fmt::Debug>(result: Result<T, ClientError>) {
 
 /// Starts a server with a slot of a shop, "offers", and one for simulated traffic, "sim". Returns clients of the shop
 /// and of a simulator.
-async fn both() -> (tempfile::TempDir, support::Server, Clients, Client, Client) {
+async fn shop_and_simulator() -> (tempfile::TempDir, support::InProcessServer, Clients, Client, Client) {
     let (folder, server, clients) = started().await;
     let mut shop = Client::connect(&server.address).await.unwrap();
     let calling = Calling { simulated: true, patience: None };
@@ -62,9 +62,9 @@ async fn both() -> (tempfile::TempDir, support::Server, Clients, Client, Client)
 /// Simulated rewards are learned only by a slot for simulated traffic.
 #[tokio::test(flavor = "multi_thread")]
 async fn simulated_shoppers_need_a_slot_that_is_for_them() {
-    let (_folder, server, mut clients, mut shop, mut simulator) = both().await;
+    let (_folder, server, mut clients, mut shop, mut simulator) = shop_and_simulator().await;
     let ask = |slot: &str| Request::new(SlotId::parse("slot", slot).unwrap());
-    refused(simulator.decide(&ask("offers")).await);
+    assert_refused(simulator.decide(&ask("offers")).await);
     simulator.decide(&ask("sim")).await.unwrap();
     let batch = |slots: &[&str]| {
         marked(BatchDecideRequest { requests: slots.iter().map(|slot| decide(slot)).collect(), distinct_arms: false })
@@ -75,7 +75,7 @@ async fn simulated_shoppers_need_a_slot_that_is_for_them() {
         decide_result::Result::Status(status) => Some(Code::from(status.code)),
     };
     let refused: Vec<_> = results.iter().map(refused).collect();
-    assert_eq!(refused, [None, Some(Code::FailedPrecondition), None], "each by itself");
+    assert_eq!(refused, [None, Some(Code::FailedPrecondition), None], "each request of the batch is checked by itself");
     for slot in ["offers", "sim"] {
         shop.decide(&ask(slot)).await.unwrap();
     }
@@ -88,7 +88,7 @@ async fn simulated_shoppers_need_a_slot_that_is_for_them() {
 /// stream too.
 #[tokio::test(flavor = "multi_thread")]
 async fn simulated_events_for_real_decisions_are_rejected_one_by_one() {
-    let (_folder, server, mut clients, mut shop, mut simulator) = both().await;
+    let (_folder, server, mut clients, mut shop, mut simulator) = shop_and_simulator().await;
     let subject = Subject { id: "ann".into(), ..Subject::default() };
     let mut decisions = HashMap::new();
     for slot in ["offers", "sim"] {
@@ -120,9 +120,9 @@ async fn simulated_events_for_real_decisions_are_rejected_one_by_one() {
         event("6", "sim", "offers", true),
         event("1", "sim", "sim", true),
     ];
-    let mut told = Vec::new();
+    let mut statuses = Vec::new();
     for status in simulator.record_rewarded(&events).await.unwrap() {
-        told.push(match status {
+        statuses.push(match status {
             RewardStatus::Accepted => "accepted".to_owned(),
             RewardStatus::Duplicate => "duplicate".to_owned(),
             RewardStatus::Rejected(why) => {
@@ -133,10 +133,14 @@ async fn simulated_events_for_real_decisions_are_rejected_one_by_one() {
         });
     }
     let want = ["accepted", "slot_id:", "accepted", "slot_id:", "decision_id:", "slot_id:", "duplicate"];
-    assert_eq!(told, want);
+    assert_eq!(statuses, want);
     let counted = async |shop: &mut Client, slot: &str| shop.report(slot).await.unwrap().counters;
     let offers = counted(&mut shop, "offers").await;
-    assert_eq!((offers.rewards, offers.unmatched, offers.rejected), (0, 0, 0), "no word of it reached the slot");
+    assert_eq!(
+        (offers.rewards, offers.unmatched, offers.rejected),
+        (0, 0, 0),
+        "the events changed no counter of the slot"
+    );
     assert_eq!(counted(&mut shop, "sim").await.rewards, 2);
 
     let message = |id: &str| RecordRewardsRequest {
@@ -160,20 +164,20 @@ async fn simulated_events_for_real_decisions_are_rejected_one_by_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_simulator_makes_and_changes_only_slots_for_simulated_traffic() {
-    let (_folder, server, mut clients, mut shop, mut simulator) = both().await;
+    let (_folder, server, mut clients, mut shop, mut simulator) = shop_and_simulator().await;
     let (why, to) = (ChangeReason::default(), Availability::new(false));
-    refused(simulator.create_slot(&definition("new", None), &why, false).await);
-    refused(simulator.create_slot(&definition("new", Some(false)), &why, true).await);
-    refused(simulator.update_slot(&definition("offers", Some(true)), 0, &why, false).await);
-    refused(simulator.update_slot(&definition("sim", None), 0, &why, false).await);
-    refused(simulator.upsert_arms("offers", &[Arm::new(arm("c"))], &why).await);
-    refused(simulator.remove_arms("offers", &[arm("a")], &why).await);
-    refused(simulator.set_availability("offers", &[(arm("a"), to)], &why).await);
-    refused(simulator.set_safe_choice(Some("offers"), true, &why).await);
-    refused(simulator.set_safe_choice(None, true, &why).await);
-    refused(simulator.reset_slot("offers", &why).await);
-    refused(simulator.rollback("offers", 1, &why).await);
-    refused(simulator.delete_slot("offers", &why).await);
+    assert_refused(simulator.create_slot(&definition("new", None), &why, false).await);
+    assert_refused(simulator.create_slot(&definition("new", Some(false)), &why, true).await);
+    assert_refused(simulator.update_slot(&definition("offers", Some(true)), 0, &why, false).await);
+    assert_refused(simulator.update_slot(&definition("sim", None), 0, &why, false).await);
+    assert_refused(simulator.upsert_arms("offers", &[Arm::new(arm("c"))], &why).await);
+    assert_refused(simulator.remove_arms("offers", &[arm("a")], &why).await);
+    assert_refused(simulator.set_availability("offers", &[(arm("a"), to)], &why).await);
+    assert_refused(simulator.set_safe_choice(Some("offers"), true, &why).await);
+    assert_refused(simulator.set_safe_choice(None, true, &why).await);
+    assert_refused(simulator.reset_slot("offers", &why).await);
+    assert_refused(simulator.rollback("offers", 1, &why).await);
+    assert_refused(simulator.delete_slot("offers", &why).await);
     let out = |slot: &str| SetArmAvailabilityRequest {
         slot_id: slot.to_owned(),
         available: [("a".to_owned(), false)].into(),
@@ -184,7 +188,7 @@ async fn a_simulator_makes_and_changes_only_slots_for_simulated_traffic() {
     assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
     assert!(status.message().contains("messages[1]") && status.message().contains("was applied"), "{status:?}");
     let (offers, revision) = shop.get_slot("offers").await.unwrap();
-    assert_eq!((offers, revision), (definition("offers", None), 1), "it is as it was");
+    assert_eq!((offers, revision), (definition("offers", None), 1), "the slot is as it was");
 
     // All these calls succeed in a slot for simulated traffic.
     simulator.create_slot(&definition("new", Some(true)), &why, false).await.unwrap();
@@ -201,11 +205,11 @@ async fn a_simulator_makes_and_changes_only_slots_for_simulated_traffic() {
     let (_, at) = shop.get_slot("new").await.unwrap();
     shop.update_slot(&definition("new", None), 0, &why, false).await.unwrap();
     shop.update_slot(&definition("new", Some(true)), 0, &why, false).await.unwrap();
-    refused(simulator.rollback("new", at + 1, &why).await);
+    assert_refused(simulator.rollback("new", at + 1, &why).await);
     simulator.rollback("new", at, &why).await.unwrap();
     simulator.delete_slot("new", &why).await.unwrap();
     shop.delete_slot("offers", &why).await.unwrap();
-    assert_eq!(simulator.set_safe_choice(None, true, &why).await.unwrap().1, 1, "there are no others any more");
+    assert_eq!(simulator.set_safe_choice(None, true, &why).await.unwrap().1, 1, "one slot is left");
     assert!(simulator.delete_slot("offers", &why).await.unwrap_err().not_found());
     server.stop().await;
 }

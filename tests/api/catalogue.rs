@@ -14,10 +14,10 @@ use slotwise::wire::proto::{
 use super::*;
 
 /// Largest size, in bytes, of an answer that lists no single arms.
-const SMALL: usize = 8 * 1024;
+const SMALL_ANSWER_BYTES: usize = 8 * 1024;
 
 #[expect(clippy::disallowed_methods, reason = "a test's own setting")]
-fn size() -> usize {
+fn arm_count() -> usize {
     std::env::var("SLOTWISE_CATALOGUE").map_or(5_000, |size| size.parse().unwrap())
 }
 
@@ -39,13 +39,13 @@ fn record_bytes(folder: &Path) -> u64 {
     u64::try_from(bytes).unwrap()
 }
 
-fn small(answer: &impl Message) {
-    assert!(answer.encoded_len() < SMALL, "{} bytes", answer.encoded_len());
+fn assert_small(answer: &impl Message) {
+    assert!(answer.encoded_len() < SMALL_ANSWER_BYTES, "{} bytes", answer.encoded_len());
 }
 
-/// Creates a slot of [`size`] arms with 1 kB of payload each, in several calls.
-async fn catalogue(clients: &mut support::Clients) {
-    let arms: Vec<Arm> = (0..size()).map(arm).collect();
+/// Creates a slot of [`arm_count`] arms with 1 kB of payload each, in several calls.
+async fn create_catalogue(clients: &mut support::Clients) {
+    let arms: Vec<Arm> = (0..arm_count()).map(arm).collect();
     let mut parts = arms.chunks(2_500);
     let mut first = slot("offers", &[]);
     first.arms = parts.next().unwrap().to_vec();
@@ -54,23 +54,23 @@ async fn catalogue(clients: &mut support::Clients) {
     for part in parts {
         let upsert =
             UpsertArmsRequest { slot_id: "offers".into(), arms: part.to_vec(), ..UpsertArmsRequest::default() };
-        small(&clients.slots.upsert_arms(upsert).await.unwrap().into_inner());
+        assert_small(&clients.slots.upsert_arms(upsert).await.unwrap().into_inner());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_answer_grows_with_the_catalogue_and_no_small_change_is_a_large_record() {
     let (folder, server, mut clients) = started().await;
-    catalogue(&mut clients).await;
-    let all = u32::try_from(size()).unwrap();
+    create_catalogue(&mut clients).await;
+    let all = u32::try_from(arm_count()).unwrap();
     let got = clients.slots.get_slot(GetSlotRequest { slot_id: "offers".into() }).await.unwrap().into_inner();
     assert_eq!((got.arm_count, got.available_arm_count), (all, all));
-    small(&got);
+    assert_small(&got);
     let listed = clients.slots.list_slots(ListSlotsRequest::default()).await.unwrap().into_inner();
     assert_eq!(listed.arm_counts[0].arms, all);
-    small(&listed);
+    assert_small(&listed);
     let ids: Vec<String> = clients.arms("offers").await.into_iter().map(|arm| arm.arm_id).collect();
-    assert_eq!(ids, (0..size()).map(|i| arm(i).arm_id).collect::<Vec<_>>());
+    assert_eq!(ids, (0..arm_count()).map(|i| arm(i).arm_id).collect::<Vec<_>>());
     let page = ListArmsRequest { slot_id: "offers".into(), page_size: 1_000, ..ListArmsRequest::default() };
     let page = clients.slots.list_arms(page).await.unwrap().into_inner();
     assert!(page.arms.len() > 500 && page.encoded_len() <= 2 * 1024 * 1024 + 64, "{}", page.encoded_len());
@@ -84,28 +84,28 @@ async fn no_answer_grows_with_the_catalogue_and_no_small_change_is_a_large_recor
             reason: format!("{i}"),
             ..SetArmAvailabilityRequest::default()
         };
-        small(&clients.slots.set_arm_availability(pause).await.unwrap().into_inner());
+        assert_small(&clients.slots.set_arm_availability(pause).await.unwrap().into_inner());
         let changed = Arm { payload: Some(text_payload("changed".into())), ..arm(100 + i) };
         let upsert =
             UpsertArmsRequest { slot_id: "offers".into(), arms: vec![changed], ..UpsertArmsRequest::default() };
-        small(&clients.slots.upsert_arms(upsert).await.unwrap().into_inner());
+        assert_small(&clients.slots.upsert_arms(upsert).await.unwrap().into_inner());
         let named = Slot { slot_id: "offers".into(), display_name: format!("name {i}"), ..Slot::default() };
         let update_mask = Some(FieldMask { paths: vec!["display_name".into()] });
         let update = UpdateSlotRequest { slot: Some(named), update_mask, ..UpdateSlotRequest::default() };
-        small(&clients.slots.update_slot(update).await.unwrap().into_inner());
+        assert_small(&clients.slots.update_slot(update).await.unwrap().into_inner());
     }
     let grown = record_bytes(folder.path()).saturating_sub(before);
     println!("{} bytes of the journal for each of 30 small changes of {all} arms", grown / 30);
     assert!(grown > 0 && grown < 30 * 2 * 1024, "30 small changes took {grown} bytes");
 
     // A change of all arms is shown as a number, not arm by arm.
-    let all_paused = (0..size()).map(|i| (arm(i).arm_id, false)).collect();
+    let all_paused = (0..arm_count()).map(|i| (arm(i).arm_id, false)).collect();
     let pause = SetArmAvailabilityRequest {
         slot_id: "offers".into(),
         available: all_paused,
         ..SetArmAvailabilityRequest::default()
     };
-    small(&clients.slots.set_arm_availability(pause).await.unwrap().into_inner());
+    assert_small(&clients.slots.set_arm_availability(pause).await.unwrap().into_inner());
     let list = ListRevisionsRequest { slot_id: "offers".into(), page_size: 200, ..ListRevisionsRequest::default() };
     let history = clients.slots.list_revisions(list).await.unwrap().into_inner();
     assert!(history.encoded_len() < 200 * 1024, "{}", history.encoded_len());
@@ -113,17 +113,17 @@ async fn no_answer_grows_with_the_catalogue_and_no_small_change_is_a_large_recor
     assert_eq!(history.revisions[0].arm_count, all);
     assert!(history.revisions[0].diff[0].after.contains("changed"), "{:?}", history.revisions[0].diff);
     // Read the revision at which the last part was added.
-    let made = size().div_ceil(2_500) as u64;
+    let made = arm_count().div_ceil(2_500) as u64;
     let ask = GetRevisionRequest { slot_id: "offers".into(), revision: made };
-    small(&clients.slots.get_revision(ask).await.unwrap().into_inner());
+    assert_small(&clients.slots.get_revision(ask).await.unwrap().into_inner());
     let then = ListArmsRequest { slot_id: "offers".into(), revision: made, ..ListArmsRequest::default() };
     let then = clients.slots.list_arms(then).await.unwrap().into_inner();
     assert_eq!((then.revision, then.arms[0].available), (made, Some(true)));
 
     let ask = GetSlotReportRequest { slot_id: "offers".into(), ..GetSlotReportRequest::default() };
     let report = clients.insight.get_slot_report(ask.clone()).await.unwrap().into_inner();
-    let told = report.report.unwrap();
-    assert_eq!((told.arms.len(), told.arm_count), (1_000, all));
+    let page = report.report.unwrap();
+    assert_eq!((page.arms.len(), page.arm_count), (1_000, all));
     let ask = GetSlotReportRequest { page_token: report.next_page_token, ..ask };
     let second = clients.insight.get_slot_report(ask).await.unwrap().into_inner().report.unwrap();
     assert_eq!(second.arms[0].arm_id, arm(1_000).arm_id);
@@ -135,13 +135,13 @@ async fn no_answer_grows_with_the_catalogue_and_no_small_change_is_a_large_recor
     assert_eq!((preview.arms.len(), preview.arms_left_out), (1_000, all - 1_000));
 
     let rollback = RollbackSlotRequest { slot_id: "offers".into(), revision: made, ..RollbackSlotRequest::default() };
-    small(&clients.slots.rollback_slot(rollback).await.unwrap().into_inner());
+    assert_small(&clients.slots.rollback_slot(rollback).await.unwrap().into_inner());
     let remove = RemoveArmsRequest {
         slot_id: "offers".into(),
-        arm_ids: (1..size()).map(|i| arm(i).arm_id).collect(),
+        arm_ids: (1..arm_count()).map(|i| arm(i).arm_id).collect(),
         ..RemoveArmsRequest::default()
     };
-    small(&clients.slots.remove_arms(remove).await.unwrap().into_inner());
+    assert_small(&clients.slots.remove_arms(remove).await.unwrap().into_inner());
     let wrong = ListArmsRequest { slot_id: "offers".into(), page_token: "abc".into(), ..ListArmsRequest::default() };
     assert_eq!(clients.slots.list_arms(wrong).await.unwrap_err().code(), Code::InvalidArgument);
     server.stop().await;
@@ -226,10 +226,10 @@ async fn an_update_leaves_what_operations_own() {
     assert_eq!(
         arms[1],
         Arm { payload: Some(text_payload("new".into())), ..paused.clone() },
-        "by its id it is as it was"
+        "an arm that is named by its id alone stays as it was"
     );
     clients.slots.update_slot(masked(support::arms(&["a", "b"]), "arms")).await.unwrap();
-    assert_eq!(clients.arms("offers").await[0], paused, "replaced, and still out of stock");
+    assert_eq!(clients.arms("offers").await[0], paused, "the arm was replaced and is still out of stock");
     let named = vec![Arm { available: Some(true), ..support::arms(&["a"]).remove(0) }];
     clients.slots.update_slot(masked(named, "arms")).await.unwrap();
     let arms = clients.arms("offers").await;
@@ -278,7 +278,11 @@ async fn an_answer_larger_than_a_client_takes_is_refused_before_it_is_decided() 
 
     let few: Vec<_> = (0..300).map(|i| Candidate { arm_id: format!("arm{i:03}"), ..Default::default() }).collect();
     let candidates = DecideRequest { candidates: few[..150].to_vec(), ..of(400) };
-    assert_eq!(clients.decide(candidates).await.unwrap().arms.len(), 150, "no more than there are candidates");
+    assert_eq!(
+        clients.decide(candidates).await.unwrap().arms.len(),
+        150,
+        "a slate has at most as many arms as candidates"
+    );
     let candidates = DecideRequest { candidates: few, ..of(400) };
     assert_eq!(clients.decide(candidates).await.unwrap_err().code(), Code::InvalidArgument);
 
@@ -295,5 +299,5 @@ async fn an_answer_larger_than_a_client_takes_is_refused_before_it_is_decided() 
     let event = click("e1", &fits);
     clients.reward(event).await.unwrap();
     server.stop().await;
-    assert_eq!(recorded(folder.path()), 5, "what was refused is not recorded");
+    assert_eq!(recorded(folder.path()), 5, "a refused decision is not recorded");
 }

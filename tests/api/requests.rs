@@ -12,7 +12,7 @@ use tonic_types::StatusExt as _;
 
 use super::{
     DeleteSlotRequest, http_get,
-    support::{Server, click, context, decide, number, slot, started},
+    support::{InProcessServer, click, context, decide, number, slot, started},
 };
 
 /// Ids from a fishing tackle shop, from Shopify and from a warehouse, one with accents, and one with every character
@@ -24,14 +24,14 @@ fn candidates(ids: &[&str]) -> Vec<Candidate> {
     ids.iter().map(|id| Candidate { arm_id: (*id).into(), features: HashMap::new() }).collect()
 }
 
-fn field(status: &Status) -> String {
+fn violated_field(status: &Status) -> String {
     status.get_details_bad_request().unwrap().field_violations[0].field.clone()
 }
 
 #[tokio::test]
 async fn ids_of_other_systems_are_taken_as_they_are() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
+    let server = InProcessServer::start(folder.path()).await;
     let mut clients = server.clients().await;
     clients.create(slot("offers", &IDS)).await.unwrap();
     let longest = "é".repeat(128);
@@ -66,7 +66,7 @@ async fn ids_of_other_systems_are_taken_as_they_are() {
     assert!(text.contains(r#"slotwise_arms_shown_total{arm="a\"b\\c,d=e'f<g>&h",slot="offers"} 1"#), "{text}");
     server.stop().await;
 
-    let server = Server::start(folder.path()).await;
+    let server = InProcessServer::start(folder.path()).await;
     let mut clients = server.clients().await;
     let report = clients
         .insight
@@ -76,26 +76,30 @@ async fn ids_of_other_systems_are_taken_as_they_are() {
     let report = report.into_inner().report.unwrap();
     assert!(report.arms.iter().all(|arm| IDS.contains(&arm.arm_id.as_str()) && arm.shown == 1), "{:?}", report.arms);
     let again = clients.decide(request).await.unwrap();
-    assert_eq!((again.decision_id, again.arms), (first.decision_id, first.arms), "the same after a restart");
+    assert_eq!(
+        (again.decision_id, again.arms),
+        (first.decision_id, first.arms),
+        "the decision is the same after a restart"
+    );
     assert_eq!(clients.reward(joined).await.unwrap().status(), RewardStatus::Duplicate);
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_malformed_candidate_is_named_shortened() {
+async fn a_malformed_candidate_is_named_in_short() {
     let (_folder, server, mut clients) = started().await;
     clients.create(slot("offers", &["a"])).await.unwrap();
     for id in ["\u{1b}[2Ja", "a\u{85}", "", &"k".repeat(257), &"k".repeat(100_000)] {
         let request = DecideRequest { candidates: candidates(&["a", id]), ..decide("offers") };
         let status = clients.decide(request).await.unwrap_err();
-        assert_eq!((status.code(), field(&status).as_str()), (Code::InvalidArgument, "candidates[1].arm_id"));
+        assert_eq!((status.code(), violated_field(&status).as_str()), (Code::InvalidArgument, "candidates[1].arm_id"));
         assert!(status.message().len() < 200 && !status.message().contains('\u{1b}'), "{}", status.message());
     }
     server.stop().await;
 }
 
 #[tokio::test]
-async fn candidates_that_the_slot_does_not_know_are_left_out_and_named() {
+async fn unknown_candidates_are_left_out_and_named() {
     let (_folder, server, mut clients) = started().await;
     clients.create(slot("offers", &["a", "b", "gone"])).await.unwrap();
     let remove =
@@ -154,7 +158,7 @@ async fn features_without_a_value_are_left_out_and_named() {
 }
 
 #[tokio::test]
-async fn one_request_in_error_does_not_fail_its_page() {
+async fn one_wrong_request_does_not_fail_its_batch() {
     let (_folder, server, mut clients) = started().await;
     clients.create(slot("offers", &["a", "b"])).await.unwrap();
     let requests = vec![
@@ -168,7 +172,7 @@ async fn one_request_in_error_does_not_fail_its_page() {
         decide("offers"),
     ];
     let results = clients.decide_all(BatchDecideRequest { requests, distinct_arms: true }).await;
-    let errors: Vec<_> = results.iter().map(|r| r.as_ref().err().map(|e| (e.code(), field(e)))).collect();
+    let errors: Vec<_> = results.iter().map(|r| r.as_ref().err().map(|e| (e.code(), violated_field(e)))).collect();
     let bad = |code, field: &str| Some((code, field.to_owned()));
     let want = [
         None,
@@ -185,7 +189,7 @@ async fn one_request_in_error_does_not_fail_its_page() {
     let arms = |i: usize| results[i].as_ref().unwrap().arms.iter().map(|arm| arm.arm_id.clone());
     let mut shown: Vec<_> = arms(0).chain(arms(4)).collect();
     shown.sort();
-    assert_eq!(shown, ["a", "b"], "arms stay distinct over the requests that were decided");
+    assert_eq!(shown, ["a", "b"], "no two decided requests show the same arm");
     assert_eq!(results[7].as_ref().unwrap().fallback(), Fallback::NoEligibleArm);
     server.stop().await;
 }
@@ -193,7 +197,7 @@ async fn one_request_in_error_does_not_fail_its_page() {
 #[tokio::test]
 async fn a_request_id_belongs_to_one_request() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
+    let server = InProcessServer::start(folder.path()).await;
     let mut clients = server.clients().await;
     clients.create(slot("offers", &["a", "b", "c"])).await.unwrap();
     clients.create(slot("others", &["a", "b", "c"])).await.unwrap();
@@ -229,7 +233,7 @@ async fn a_request_id_belongs_to_one_request() {
     for restarted in [false, true] {
         if restarted {
             server.stop().await;
-            server = Server::start(folder.path()).await;
+            server = InProcessServer::start(folder.path()).await;
             clients = server.clients().await;
         }
         for repetition in &repetitions {
@@ -237,7 +241,11 @@ async fn a_request_id_belongs_to_one_request() {
         }
         for other in &others {
             let status = clients.decide(other.clone()).await.unwrap_err();
-            assert_eq!((status.code(), field(&status).as_str()), (Code::InvalidArgument, "request_id"), "{other:?}");
+            assert_eq!(
+                (status.code(), violated_field(&status).as_str()),
+                (Code::InvalidArgument, "request_id"),
+                "{other:?}"
+            );
             assert!(status.message().contains("request_id was used for another request"), "{}", status.message());
         }
     }
@@ -250,7 +258,7 @@ async fn a_request_id_belongs_to_one_request() {
 }
 
 #[tokio::test]
-async fn the_series_of_a_slot_go_with_it() {
+async fn the_metrics_of_a_slot_are_deleted_with_it() {
     let (_folder, server, mut clients) = started().await;
     for id in ["gone", "kept"] {
         clients.create(slot(id, &["a", "b"])).await.unwrap();

@@ -22,9 +22,9 @@ use super::support::{self, slot, started};
 
 /// Codec that passes messages on as bytes.
 #[derive(Clone, Copy, Default)]
-struct Raw;
+struct BytesCodec;
 
-impl Codec for Raw {
+impl Codec for BytesCodec {
     type Encode = Vec<u8>;
     type Decode = Vec<u8>;
     type Encoder = Self;
@@ -39,7 +39,7 @@ impl Codec for Raw {
     }
 }
 
-impl Encoder for Raw {
+impl Encoder for BytesCodec {
     type Item = Vec<u8>;
     type Error = Status;
 
@@ -49,7 +49,7 @@ impl Encoder for Raw {
     }
 }
 
-impl Decoder for Raw {
+impl Decoder for BytesCodec {
     type Item = Vec<u8>;
     type Error = Status;
 
@@ -59,27 +59,27 @@ impl Decoder for Raw {
 }
 
 /// The API's descriptors: every message type by its full name, and every method as its path and input type.
-struct Contract {
+struct ApiDescriptors {
     types: HashMap<String, DescriptorProto>,
     methods: Vec<(String, String)>,
 }
 
-impl Contract {
+impl ApiDescriptors {
     fn read() -> Self {
         let all = FileDescriptorSet::decode(DESCRIPTORS).unwrap();
-        let mut contract = Self { types: HashMap::new(), methods: Vec::new() };
+        let mut descriptors = Self { types: HashMap::new(), methods: Vec::new() };
         for file in &all.file {
             let package = file.package();
             for message in &file.message_type {
-                contract.add(&format!(".{package}"), message);
+                descriptors.add(&format!(".{package}"), message);
             }
             for service in &file.service {
                 let path = |method: &str| format!("/{package}.{}/{method}", service.name());
                 let methods = service.method.iter().map(|m| (path(m.name()), m.input_type().to_owned()));
-                contract.methods.extend(methods);
+                descriptors.methods.extend(methods);
             }
         }
-        contract
+        descriptors
     }
 
     fn add(&mut self, within: &str, message: &DescriptorProto) {
@@ -90,7 +90,7 @@ impl Contract {
 
     /// Builds one message of type `of` for each text field in it. The field holds `text`, and the other fields hold
     /// what the server needs before it looks at that field. Each message comes with the field's path.
-    fn with_text(&self, of: &str, text: &str, above: &mut Vec<String>) -> Vec<(String, Vec<u8>)> {
+    fn messages_with_text(&self, of: &str, text: &str, above: &mut Vec<String>) -> Vec<(String, Vec<u8>)> {
         if above.iter().any(|name| name == of) {
             return Vec::new();
         }
@@ -100,12 +100,12 @@ impl Contract {
         for field in &message.field {
             let inner = match field.r#type() {
                 Type::String => vec![(String::new(), text.as_bytes().to_vec())],
-                Type::Message => self.with_text(field.type_name(), text, above),
+                Type::Message => self.messages_with_text(field.type_name(), text, above),
                 _ => Vec::new(),
             };
             for (path, bytes) in inner {
                 let mut whole = Self::companions(message, field.name());
-                put(&mut whole, field.number(), &bytes);
+                put_field(&mut whole, field.number(), &bytes);
                 let dots = if path.is_empty() { "" } else { "." };
                 found.push((format!("{}{dots}{path}", field.name()), whole));
             }
@@ -132,7 +132,7 @@ impl Contract {
                 && other.label() != Label::Repeated
                 && let Some((_, value)) = value
             {
-                put(&mut bytes, other.number(), value.as_bytes());
+                put_field(&mut bytes, other.number(), value.as_bytes());
             }
         }
         bytes
@@ -140,7 +140,7 @@ impl Contract {
 }
 
 /// Appends a text or an embedded message as a field.
-fn put(to: &mut Vec<u8>, number: i32, bytes: &[u8]) {
+fn put_field(to: &mut Vec<u8>, number: i32, bytes: &[u8]) {
     let tag = u32::try_from(number).unwrap();
     prost::encoding::encode_key(tag, prost::encoding::WireType::LengthDelimited, to);
     prost::encoding::encode_varint(bytes.len() as u64, to);
@@ -148,35 +148,35 @@ fn put(to: &mut Vec<u8>, number: i32, bytes: &[u8]) {
 }
 
 /// Returns the size of a status in the trailers: the message is percent-encoded, the details are in base64.
-fn trailers(status: &Status) -> usize {
+fn trailer_bytes(status: &Status) -> usize {
     let message: usize = status.message().bytes().map(|b| if (b' '..=b'~').contains(&b) { 1 } else { 3 }).sum();
     message + status.details().len().div_ceil(3) * 4
 }
 
 /// Returns `true` if a terminal would obey the text, or if the text repeats a long input.
-fn unfit(text: &str, sent: &str) -> bool {
+fn is_unprintable(text: &str, sent: &str) -> bool {
     text.chars().any(|c| c.is_control() && c != '\n') || (sent.len() > 1_000 && text.contains(sent))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_a_text_holds_the_answer_is_short_and_says_so() {
+async fn an_answer_stays_short_and_printable_whatever_a_text_holds() {
     let (_folder, server, mut clients) = started().await;
     clients.create(Slot { display_name: "Offers".into(), ..slot("offers", &["a", "b"]) }).await.unwrap();
-    let contract = Contract::read();
+    let descriptors = ApiDescriptors::read();
     let mut client = tonic::client::Grpc::new(support::channel(&server.address).await);
     let texts = ["k".repeat(5_000), "é\"\\".repeat(1_250), "\u{1b}[2J\u{7}\r\n\u{9b}".to_owned()];
     let (mut calls, mut refused) = (0, 0);
-    for (method, input) in &contract.methods {
+    for (method, input) in &descriptors.methods {
         // Deleting the slot would make the other calls pointless.
         if method.ends_with("/DeleteSlot") {
             continue;
         }
         for sent in &texts {
-            for (field, bytes) in contract.with_text(input, sent, &mut Vec::new()) {
+            for (field, bytes) in descriptors.messages_with_text(input, sent, &mut Vec::new()) {
                 client.ready().await.unwrap();
                 let stream = tokio_stream::once(bytes);
                 let path = PathAndQuery::try_from(method.as_str()).unwrap();
-                let answer = client.streaming(tonic::Request::new(stream), path, Raw).await;
+                let answer = client.streaming(tonic::Request::new(stream), path, BytesCodec).await;
                 let status = match answer {
                     Err(status) => Some(status),
                     Ok(answer) => {
@@ -194,15 +194,19 @@ async fn whatever_a_text_holds_the_answer_is_short_and_says_so() {
                 let Some(status) = status else { continue };
                 refused += 1;
                 let about = format!("{method} {field} ({} bytes): {}", sent.len(), status.message());
-                let fine = [Code::InvalidArgument, Code::NotFound, Code::AlreadyExists, Code::FailedPrecondition];
-                assert!(fine.contains(&status.code()), "{about}: {:?}", status.code());
-                assert!(trailers(&status) < 6_000, "{about}: {} bytes", trailers(&status));
-                assert!(!unfit(status.message(), sent), "{about}");
+                let expected_codes =
+                    [Code::InvalidArgument, Code::NotFound, Code::AlreadyExists, Code::FailedPrecondition];
+                assert!(expected_codes.contains(&status.code()), "{about}: {:?}", status.code());
+                assert!(trailer_bytes(&status) < 6_000, "{about}: {} bytes", trailer_bytes(&status));
+                assert!(!is_unprintable(status.message(), sent), "{about}");
                 let details = tonic_types::StatusExt::get_error_details(&status);
                 let bad = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
                 for violation in bad {
                     assert!(violation.field.len() < 300, "{about}: {}", violation.field);
-                    assert!(!unfit(&violation.field, sent) && !unfit(&violation.description, sent), "{about}");
+                    assert!(
+                        !is_unprintable(&violation.field, sent) && !is_unprintable(&violation.description, sent),
+                        "{about}"
+                    );
                 }
             }
         }

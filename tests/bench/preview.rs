@@ -46,17 +46,17 @@ fn context(rng: &mut StdRng) -> Features {
     features
 }
 
-type Past = Vec<(i64, Arc<Decided>)>;
+type DecisionHistory = Vec<(i64, Arc<Decided>)>;
 
 /// Returns a slot that has learned, and its past decisions.
-fn slot(model: ModelSpec) -> (State, Past) {
+fn learned_slot(model: ModelSpec) -> (State, DecisionHistory) {
     let arm = |i: usize| Arc::new(Arm::new(ArmId::parse("arm_id", &format!("arm-{i}")).unwrap()));
     let kind = RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: Some(1.0), winsorize: None };
     let goal = Goal { kinds: vec![kind], ..Goal::default() };
     let controls = Controls { holdout: Some(0.1), ..Controls::default() };
     let definition =
         Definition { arms: (0..ARMS).map(arm).collect(), goal, model, controls, ..Definition::new(slot_id()) };
-    let (mut state, mut rng, mut past) = (State::default(), StdRng::seed_from_u64(5), Past::new());
+    let (mut state, mut rng, mut past) = (State::default(), StdRng::seed_from_u64(5), DecisionHistory::new());
     let made = Body::SlotCreated { definition: Arc::new(definition), why: ChangeReason::default() };
     state.apply(&Event { at_us: 0, body: made });
     let mut view = state.slot("offers").unwrap().view();
@@ -93,7 +93,7 @@ fn slot(model: ModelSpec) -> (State, Past) {
     (state, past)
 }
 
-fn after(state: &State, edit: impl FnOnce(&mut Controls)) -> SlotView {
+fn changed_view(state: &State, edit: impl FnOnce(&mut Controls)) -> SlotView {
     let mut definition = (**state.slot("offers").unwrap().definition()).clone();
     edit(&mut definition.controls);
     let change = Change::Update { definition, revision: 0 };
@@ -104,7 +104,7 @@ fn after(state: &State, edit: impl FnOnce(&mut Controls)) -> SlotView {
 }
 
 /// Runs the preview on several threads, as the node does.
-fn by_threads(previewer: &Previewer<'_>, threads: usize) -> f64 {
+fn preview_by_threads(previewer: &Previewer<'_>, threads: usize) -> f64 {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut done = Vec::new();
@@ -134,18 +134,18 @@ fn main() {
     group.sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(8));
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     for (name, model) in [("portfolio", ModelSpec::default()), ("beta", ModelSpec::beta_bernoulli(None, None))] {
-        let (state, past) = slot(model);
+        let (state, past) = learned_slot(model);
         let before = state.slot("offers").unwrap().view();
         let weights: Vec<String> = before.learner.weights().map(|(name, w)| format!("{name} {w:.2}")).collect();
         println!("{name}: {}", weights.join(", "));
-        let floor = after(&state, |controls| controls.floor = Some(0.02));
-        let width = after(&state, |controls| controls.exploration = Some(0.5));
+        let floor = changed_view(&state, |controls| controls.floor = Some(0.02));
+        let width = changed_view(&state, |controls| controls.exploration = Some(0.5));
         for (change, after) in [("floor", &floor), ("width", &width)] {
             for threads in if cores > 1 { vec![1, cores] } else { vec![1] } {
                 group.bench_function(format!("{name}, {change}, {threads} threads"), |bencher| {
                     bencher.iter(|| {
                         let previewer = Previewer::new(&before, after, &past, black_box(0));
-                        by_threads(&previewer, threads)
+                        preview_by_threads(&previewer, threads)
                     });
                 });
             }

@@ -68,7 +68,7 @@ fn context(rng: &mut StdRng) -> Features {
     features
 }
 
-fn start(definition: &Arc<Definition>) -> Event {
+fn creation(definition: &Arc<Definition>) -> Event {
     Event {
         at_us: START_US,
         body: Body::SlotCreated { definition: Arc::clone(definition), why: ChangeReason::default() },
@@ -94,7 +94,7 @@ fn reward(slot: &SlotId, decision: DecisionId, event_id: String, at_us: i64) -> 
 /// production.
 fn decisions(definition: &Arc<Definition>, rng: &mut StdRng) -> Vec<Decided> {
     let mut state = State::default();
-    state.apply(&start(definition));
+    state.apply(&creation(definition));
     (0..MADE)
         .map(|i| {
             let at_us = START_US + i64::try_from(i).unwrap() * STEP_US;
@@ -123,7 +123,7 @@ fn events(model: ModelSpec, count: u64) -> impl Iterator<Item = Event> {
     let mut rng = StdRng::seed_from_u64(32);
     let slot = definition.id.clone();
     let made = decisions(&definition, &mut rng);
-    let first = start(&definition);
+    let first = creation(&definition);
     let mut recent: Vec<DecisionId> = Vec::new();
     let rest = (0..count).flat_map(move |i| {
         let at_us = START_US + (i64::try_from(i).unwrap() + 1) * STEP_US;
@@ -146,7 +146,7 @@ fn events(model: ModelSpec, count: u64) -> impl Iterator<Item = Event> {
     std::iter::once(first).chain(rest)
 }
 
-fn fill(folder: &Path, events: impl Iterator<Item = Event>) -> Duration {
+fn append_all(folder: &Path, events: impl Iterator<Item = Event>) -> Duration {
     let begun = Instant::now();
     let mut journal = SqliteJournal::open(folder).unwrap();
     let mut batch = Vec::with_capacity(BATCH);
@@ -175,7 +175,7 @@ fn median(mut run: impl FnMut() -> Duration) -> f64 {
     seconds[RUNS / 2]
 }
 
-fn size(folder: &Path, prefix: &str) -> f64 {
+fn megabytes(folder: &Path, prefix: &str) -> f64 {
     let files = fs::read_dir(folder).unwrap().map(Result::unwrap);
     let of = files.filter(|file| file.file_name().to_str().unwrap().starts_with(prefix));
     of.map(|file| file.metadata().unwrap().len()).sum::<u64>() as f64 / 1e6
@@ -185,10 +185,10 @@ fn main() {
     let decisions: u64 = std::env::var("SLOTWISE_DECISIONS").map_or(1_000_000, |n| n.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let linear = ModelSpec::linear(None, None);
-    let written = fill(folder.path(), events(linear, decisions));
+    let written = append_all(folder.path(), events(linear, decisions));
     println!("{decisions} decisions and {} rewards, linear, d = 32, {ARMS} arms", decisions / REWARDED);
     println!("| what | seconds | |\n| --- | --- | --- |");
-    let journal = size(folder.path(), "journal");
+    let journal = megabytes(folder.path(), "journal");
     println!("| written to the journal | {:.1} | {journal:.0} MB |", written.as_secs_f64());
     let before = resident();
     let state = fold(folder.path(), 1).unwrap();
@@ -216,19 +216,19 @@ fn main() {
         save_snapshot(folder.path(), &state.freeze()).unwrap();
         begun.elapsed()
     });
-    println!("| snapshot written beside the traffic | {saved:.2} | {:.0} MB |", size(folder.path(), "snapshot"));
+    println!("| snapshot written beside the traffic | {saved:.2} | {:.0} MB |", megabytes(folder.path(), "snapshot"));
     let learned = snapshot::encode(&state).unwrap();
     drop(state);
     let seconds = median(|| {
         let begun = Instant::now();
         let again = recover_state(folder.path(), None, 1).unwrap();
         let taken = begun.elapsed();
-        assert!(snapshot::encode(&again).unwrap() == learned, "the same state");
+        assert!(snapshot::encode(&again).unwrap() == learned, "recovery gives the same state");
         taken
     });
     println!("| recovered from the snapshot | {seconds:.2} | |");
     let more = events(linear, decisions + TAIL).skip(usize::try_from(decisions + decisions / REWARDED + 1).unwrap());
-    fill(folder.path(), more);
+    append_all(folder.path(), more);
     let seconds = median(|| {
         let begun = Instant::now();
         drop(std::hint::black_box(recover_state(folder.path(), None, 1).unwrap()));
@@ -243,7 +243,7 @@ fn main() {
 
     let few = 20_000.min(decisions);
     let folder = tempfile::tempdir().unwrap();
-    fill(folder.path(), events(ModelSpec::default(), few));
+    append_all(folder.path(), events(ModelSpec::default(), few));
     let state = fold(folder.path(), 1).unwrap();
     let bytes = state.slot("offers").unwrap().view().pending_bytes;
     println!("with the default portfolio (of {few}): {:.0} bytes as counted", bytes as f64 / few as f64);

@@ -36,7 +36,7 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn page() -> BatchDecideRequest {
+fn batch_of_a_hundred() -> BatchDecideRequest {
     let pairs: Vec<(String, f64)> = (0..12).map(|i| (format!("number{i}"), f64::from(i) / 3.0)).collect();
     let context: HashMap<_, _> = pairs.into_iter().map(|(name, value)| (name, number(value))).collect();
     let request = DecideRequest { context, ..decide("busy") };
@@ -45,7 +45,7 @@ fn page() -> BatchDecideRequest {
 
 /// Answers and refusals that one client received.
 #[derive(Default)]
-struct Seen {
+struct ClientLog {
     answered: Vec<(String, Instant)>,
     refused: usize,
 }
@@ -55,10 +55,10 @@ fn now() -> Instant {
     Instant::now()
 }
 
-async fn flood(address: String) -> Seen {
-    let (mut clients, mut seen) = (Clients::connect(&address).await, Seen::default());
+async fn flood(address: String) -> ClientLog {
+    let (mut clients, mut seen) = (Clients::connect(&address).await, ClientLog::default());
     loop {
-        match clients.decisions.batch_decide(page()).await {
+        match clients.decisions.batch_decide(batch_of_a_hundred()).await {
             Ok(answer) => {
                 let at = now();
                 for result in answer.into_inner().results {
@@ -82,7 +82,7 @@ async fn flood(address: String) -> Seen {
 }
 
 /// Decides and rewards in one slot, over and over. Returns the acknowledged events and the time that each took.
-async fn shop(address: String, slot: &'static str, pause: Duration) -> (Vec<RewardEvent>, Vec<Duration>) {
+async fn decide_and_reward(address: String, slot: &'static str, pause: Duration) -> (Vec<RewardEvent>, Vec<Duration>) {
     let (mut clients, mut done, mut took) = (Clients::connect(&address).await, Vec::new(), Vec::new());
     for i in 0.. {
         tokio::time::sleep(pause).await;
@@ -136,7 +136,7 @@ fn resident_mb(process: &Process) -> f64 {
 }
 
 /// Returns the slope of values over their times, per minute, by least squares.
-fn per_minute(points: &[(f64, f64)]) -> f64 {
+fn slope_per_minute(points: &[(f64, f64)]) -> f64 {
     let n = points.len() as f64;
     let (x, y) = (points.iter().map(|p| p.0).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
     let (up, down) =
@@ -150,7 +150,7 @@ fn quantile(took: &mut [Duration], q: f64) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn beyond_the_peak_what_waits_is_bounded_and_a_kill_loses_no_more_than_that() {
+async fn under_overload_the_queue_is_bounded_and_a_kill_loses_no_more_than_it() {
     let long = variable("SLOTWISE_OVERLOAD").is_some();
     let folder = tempfile::tempdir().unwrap();
     let real = serve_command(folder.path());
@@ -174,8 +174,8 @@ async fn beyond_the_peak_what_waits_is_bounded_and_a_kill_loses_no_more_than_tha
         floods.spawn(flood(process.address.clone()));
     }
     let mut shoppers = tokio::task::JoinSet::new();
-    shoppers.spawn(shop(process.address.clone(), "busy", Duration::from_millis(100)));
-    shoppers.spawn(shop(process.address.clone(), "idle", Duration::from_millis(200)));
+    shoppers.spawn(decide_and_reward(process.address.clone(), "busy", Duration::from_millis(100)));
+    shoppers.spawn(decide_and_reward(process.address.clone(), "idle", Duration::from_millis(200)));
     let mut idles = tokio::task::JoinSet::new();
     let rewarded = Arc::new(AtomicUsize::new(0));
     idles.spawn(reward_idle(process.address.clone(), idle, Arc::clone(&rewarded)));
@@ -183,7 +183,7 @@ async fn beyond_the_peak_what_waits_is_bounded_and_a_kill_loses_no_more_than_tha
     // `allowed` starts at the limit that holds before the first measurement, and then follows the largest limit seen.
     let (mut memory, mut waited_most, mut allowed) = (Vec::new(), 0.0_f64, 1_024.0_f64);
     while begun.elapsed() < length || rewarded.load(Ordering::SeqCst) < 2 {
-        assert!(begun.elapsed() < length + 6 * PATIENCE, "nobody is answered");
+        assert!(begun.elapsed() < length + 6 * PATIENCE, "no call is answered");
         tokio::time::sleep(Duration::from_millis(250)).await;
         memory.push((begun.elapsed().as_secs_f64(), resident_mb(&process)));
         let text = metrics(&process.http).await;
@@ -234,7 +234,7 @@ async fn beyond_the_peak_what_waits_is_bounded_and_a_kill_loses_no_more_than_tha
         lost.len(),
         idle_took.len(),
         memory.last().unwrap().1,
-        per_minute(&warm),
+        slope_per_minute(&warm),
     );
     // Batches that were answered during the last commit are lost with it.
     assert!(lost.len() as f64 <= allowed + 400.0, "{} lost of at most {allowed}", lost.len());
@@ -243,7 +243,7 @@ async fn beyond_the_peak_what_waits_is_bounded_and_a_kill_loses_no_more_than_tha
         assert!(oldest <= LOST_SPAN + SLACK, "{} lost, the oldest answered {oldest:?} before the kill", lost.len());
         assert!(refused > 0, "the load was not beyond the peak");
         assert!(p99 < Duration::from_secs(1), "{p99:?}");
-        assert!(per_minute(&warm) < 1.0, "{:.2} MB/min: {memory:?}", per_minute(&warm));
+        assert!(slope_per_minute(&warm) < 1.0, "{:.2} MB/min: {memory:?}", slope_per_minute(&warm));
     }
 }
 

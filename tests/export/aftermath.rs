@@ -25,14 +25,14 @@ pub(crate) struct ShortWindows {
     patient: Vec<DecideResponse>,
 }
 
-fn of(seconds: u64) -> prost_types::Duration {
-    prost_types::Duration { seconds: i64::try_from(seconds).unwrap(), nanos: 0 }
+fn seconds(count: u64) -> prost_types::Duration {
+    prost_types::Duration { seconds: i64::try_from(count).unwrap(), nanos: 0 }
 }
 
-fn short(id: &str, arms: &[&str], goal: Goal) -> Slot {
+fn slot_with_short_window(id: &str, arms: &[&str], goal: Goal) -> Slot {
     let mut short = slot(id, arms);
     let kinds = short.goal.take().unwrap().kinds;
-    short.goal = Some(Goal { window: Some(of(WINDOW.as_secs())), kinds: [kinds, goal.kinds].concat(), ..goal });
+    short.goal = Some(Goal { window: Some(seconds(WINDOW.as_secs())), kinds: [kinds, goal.kinds].concat(), ..goal });
     short
 }
 
@@ -41,15 +41,19 @@ fn slots() -> [Slot; 3] {
     let goods = vec![money("buy", 1.0), money("refund", -1.0)];
     [
         // A reversal window of 0: rewards stand once the window is closed.
-        short(
+        slot_with_short_window(
             "quick",
             &["x", "y"],
-            Goal { grace_period: Some(of(1)), reversal_window: Some(of(0)), ..Goal::default() },
+            Goal { grace_period: Some(seconds(1)), reversal_window: Some(seconds(0)), ..Goal::default() },
         ),
         // The reversal window is the default of 60 days.
-        short("goods", &["g"], Goal { kinds: goods, grace_period: Some(of(1)), ..Goal::default() }),
+        slot_with_short_window(
+            "goods",
+            &["g"],
+            Goal { kinds: goods, grace_period: Some(seconds(1)), ..Goal::default() },
+        ),
         // The grace period is the default of ten minutes.
-        short("patient", &["p"], Goal::default()),
+        slot_with_short_window("patient", &["p"], Goal::default()),
     ]
 }
 
@@ -67,22 +71,22 @@ fn by_subject(event_id: &str, slot: &str, arm: &str, id: &str) -> RewardEvent {
     RewardEvent { slot_id: slot.into(), arm_id: arm.into(), subject: Some(person(id)), ..click(event_id, &nothing) }
 }
 
-fn money(kind: &str, value: f64, event: RewardEvent) -> RewardEvent {
+fn with_value(kind: &str, value: f64, event: RewardEvent) -> RewardEvent {
     RewardEvent { kind: kind.into(), value: Some(value), ..event }
 }
 
-fn undo(event_id: &str, reversed: &str, decision: &DecideResponse) -> RewardEvent {
+fn reversal(event_id: &str, reversed: &str, decision: &DecideResponse) -> RewardEvent {
     RewardEvent { reverses_event_id: reversed.into(), ..click(event_id, decision) }
 }
 
-async fn send(clients: &mut Clients, events: impl IntoIterator<Item = (RewardEvent, Status)>) {
+async fn send_and_check(clients: &mut Clients, events: impl IntoIterator<Item = (RewardEvent, Status)>) {
     for (event, status) in events {
         let result = clients.reward(event.clone()).await.unwrap();
         assert_eq!(result.status(), status, "{event:?}: {}", result.message);
     }
 }
 
-async fn quick_ones(clients: &mut Clients, first: u32) -> Vec<DecideResponse> {
+async fn decide_quick(clients: &mut Clients, first: u32) -> Vec<DecideResponse> {
     let mut made = Vec::new();
     for i in first..first + 5 {
         let decision = clients.decide(decide("quick")).await.unwrap();
@@ -98,15 +102,15 @@ impl ShortWindows {
         for slot in slots() {
             clients.create(slot).await.unwrap();
         }
-        let quick = quick_ones(clients, 0).await;
+        let quick = decide_quick(clients, 0).await;
         let (mut goods, mut patient) = (Vec::new(), Vec::new());
         let begun = now();
         for i in 0..5 {
             let decision = clients.decide(for_person("goods", &format!("ann-{i}"))).await.unwrap();
-            let mut bought = money("buy", 40.0, click(&format!("buy-{i}"), &decision));
+            let mut bought = with_value("buy", 40.0, click(&format!("buy-{i}"), &decision));
             bought.time = Some(moment(begun));
             if i < 4 {
-                send(clients, [(bought, Status::Accepted)]).await;
+                send_and_check(clients, [(bought, Status::Accepted)]).await;
             }
             goods.push(decision);
             patient.push(clients.decide(for_person("patient", &format!("ann-{i}"))).await.unwrap());
@@ -121,8 +125,8 @@ impl ShortWindows {
         tokio::time::sleep(over.saturating_sub(now())).await;
         for (i, decision) in self.quick.iter().enumerate() {
             let (again, undone) = (format!("quick-{i}"), format!("quick-undo-{i}"));
-            let late = [click(&again, decision), undo(&undone, &again, decision)];
-            send(clients, late.map(|event| (event, Status::Late))).await;
+            let late = [click(&again, decision), reversal(&undone, &again, decision)];
+            send_and_check(clients, late.map(|event| (event, Status::Late))).await;
         }
         self.give_back(clients).await;
         for (i, decision) in self.patient.iter().enumerate() {
@@ -131,31 +135,31 @@ impl ShortWindows {
             let nameless = in_time(by_subject(&format!("patient-s{i}"), "patient", "p", &format!("ann-{i}")));
             let after = click(&format!("patient-late-{i}"), decision);
             let events = [(named, Status::Accepted), (nameless, Status::Accepted), (after, Status::Late)];
-            send(clients, events).await;
+            send_and_check(clients, events).await;
         }
-        quick_ones(clients, 5).await;
+        decide_quick(clients, 5).await;
     }
 
     async fn give_back(&self, clients: &mut Clients) {
         let goods = &self.goods;
         // Another person decides in the same session without an id.
         clients.decide(for_person("goods", "")).await.unwrap();
-        let refund = |id: &str, of: usize| money("refund", 15.0, click(id, &goods[of]));
+        let refund = |id: &str, of: usize| with_value("refund", 15.0, click(id, &goods[of]));
         let events = [
-            (money("buy", 40.0, click("buy-0", &goods[0])), Status::Duplicate),
-            (money("buy", 5.0, click("buy-more", &goods[0])), Status::Late),
+            (with_value("buy", 40.0, click("buy-0", &goods[0])), Status::Duplicate),
+            (with_value("buy", 5.0, click("buy-more", &goods[0])), Status::Late),
             // The event joins what ann-0 bought, not the later decision of the same session.
-            (money("refund", 10.0, by_subject("refund-0", "goods", "g", "ann-0")), Status::Accepted),
-            (undo("undo-1", "buy-1", &goods[1]), Status::Accepted),
-            (undo("undo-1", "buy-1", &goods[1]), Status::Duplicate),
-            (undo("undo-1-again", "buy-1", &goods[1]), Status::Rejected),
+            (with_value("refund", 10.0, by_subject("refund-0", "goods", "g", "ann-0")), Status::Accepted),
+            (reversal("undo-1", "buy-1", &goods[1]), Status::Accepted),
+            (reversal("undo-1", "buy-1", &goods[1]), Status::Duplicate),
+            (reversal("undo-1-again", "buy-1", &goods[1]), Status::Rejected),
             (refund("refund-1", 1), Status::Accepted),
             (refund("refund-2", 2), Status::Accepted),
-            (undo("undo-refund-2", "refund-2", &goods[2]), Status::Accepted),
+            (reversal("undo-refund-2", "refund-2", &goods[2]), Status::Accepted),
             // The decision is forgotten, because nobody bought anything.
             (refund("refund-4", 4), Status::Late),
-            (undo("undo-4", "buy-4", &goods[4]), Status::Late),
+            (reversal("undo-4", "buy-4", &goods[4]), Status::Late),
         ];
-        send(clients, events).await;
+        send_and_check(clients, events).await;
     }
 }

@@ -19,7 +19,7 @@ use std::{
     process::Output,
 };
 
-use plain::{Plain, PlainEvent, PlainJoin};
+use plain::{PlainDecision, PlainEvent, PlainJoin};
 use serde_json::{Value as Json, json};
 use slotwise::{
     engine::report,
@@ -27,7 +27,7 @@ use slotwise::{
     node::recover_state,
     wire::proto::RewardStatus,
 };
-use support::{Server, click, decide, program, slot};
+use support::{InProcessServer, click, decide, program, slot};
 use traffic::{AWKWARD, ODD_ID, traffic};
 
 fn export(data: &Path, words: &[&str]) -> Output {
@@ -35,7 +35,7 @@ fn export(data: &Path, words: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn good(output: &Output) -> String {
+fn expect_success(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout.clone()).unwrap()
 }
@@ -46,16 +46,16 @@ fn rows(text: &str) -> Vec<Json> {
 
 fn by_id(rows: &[Json]) -> BTreeMap<String, &Json> {
     let by_id: BTreeMap<_, _> = rows.iter().map(|row| (row["decision_id"].as_str().unwrap().to_owned(), row)).collect();
-    assert_eq!(by_id.len(), rows.len(), "each decision once");
+    assert_eq!(by_id.len(), rows.len(), "each decision has one row");
     by_id
 }
 #[track_caller]
-fn near(got: &Json, want: f64) {
+fn assert_near(got: &Json, want: f64) {
     // The two sums add a handful of numbers below a thousand in different orders.
     assert!((got.as_f64().unwrap() - want).abs() < 1e-9, "{got} against {want}");
 }
 
-fn check(line: &str, plain: &Plain, join: &PlainJoin) {
+fn assert_row(line: &str, plain: &PlainDecision, join: &PlainJoin) {
     let row: Json = serde_json::from_str(line).unwrap();
     let decided = &plain.decided;
     let texts =
@@ -92,31 +92,31 @@ fn check(line: &str, plain: &Plain, join: &PlainJoin) {
     assert_eq!(rewards.len(), decided.chosen.len());
     let mut sum = 0.0;
     for (place, got) in rewards.iter().enumerate() {
-        near(got, join.worth(plain, place));
-        sum += join.worth(plain, place);
+        assert_near(got, join.reward(plain, place));
+        sum += join.reward(plain, place);
     }
-    near(&row["reward"], sum);
+    assert_near(&row["reward"], sum);
     assert_eq!(row["complete"], join.is_complete(plain));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_export_is_the_join_that_the_records_give_and_sums_to_the_report() {
+async fn an_export_equals_the_join_of_the_records_and_sums_to_the_report() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     traffic(&data).await;
-    let join = PlainJoin::of(&data);
+    let join = PlainJoin::read(&data);
     for outcome in ["accepted", "duplicate", "late", "unmatched", "rejected", "reversal"] {
         assert!(join.outcomes.get(outcome).is_some_and(|&count| count >= 5), "{outcome}: {:?}", join.outcomes);
     }
-    let whole = good(&export(&data, &[]));
+    let whole = expect_success(&export(&data, &[]));
     let (lines, rows): (Vec<&str>, Vec<Json>) = (whole.lines().collect(), rows(&whole));
     let found = by_id(&rows);
-    let all: Vec<&Plain> = join.decisions.values().flatten().collect();
+    let all: Vec<&PlainDecision> = join.decisions.values().flatten().collect();
     assert_eq!(found.len(), all.len());
     for plain in &all {
         let row = found[&plain.decided.id.to_string()];
         let at = rows.iter().position(|other| std::ptr::eq(other, row)).unwrap();
-        check(lines[at], plain, &join);
+        assert_row(lines[at], plain, &join);
         if plain.decided.slot.as_str() == "page" {
             assert_eq!(row["context"]["said"], AWKWARD);
             let candidates = row["candidates"].as_array().unwrap();
@@ -127,11 +127,15 @@ async fn an_export_is_the_join_that_the_records_give_and_sums_to_the_report() {
     let joined = all.iter().flat_map(|plain| &plain.events).filter(|had| had.event.decision.is_none()).count();
     assert!(joined > 10, "{joined} were joined by their subject");
     let complete = |slot: &str| rows.iter().filter(|row| row["complete"] == true && row["slot"] == slot).count();
-    assert_eq!((complete("page"), complete("gone"), complete("patient")), (0, 0, 0), "more may come");
+    assert_eq!(
+        (complete("page"), complete("gone"), complete("patient")),
+        (0, 0, 0),
+        "decisions of these slots may get more rewards"
+    );
     assert!(complete("quick") >= 5 && complete("goods") >= 5, "{} {}", complete("quick"), complete("goods"));
     // The first decisions of `quick` come first, because nothing of theirs can be taken back.
     let order: Vec<&str> = rows.iter().map(|row| row["slot"].as_str().unwrap()).collect();
-    assert_eq!(order[0], "gone", "it was deleted while everything else waited");
+    assert_eq!(order[0], "gone", "the slot was deleted while all others waited for rewards");
     assert_eq!((&rows[0]["complete"], &rows[0]["rewards"]), (&json!(false), &json!([1.0])));
     assert!(order[1..6].iter().all(|slot| *slot == "quick"));
 
@@ -139,7 +143,10 @@ async fn an_export_is_the_join_that_the_records_give_and_sums_to_the_report() {
     for name in ["page", "quick", "goods", "patient"] {
         let own = || rows.iter().filter(|row| row["slot"] == name);
         let report = report(&state.slot(name).unwrap().view());
-        near(&Json::from(own().map(|row| row["reward"].as_f64().unwrap()).sum::<f64>()), report.counters.reward_sum);
+        assert_near(
+            &Json::from(own().map(|row| row["reward"].as_f64().unwrap()).sum::<f64>()),
+            report.counters.reward_sum,
+        );
         assert_eq!(own().count() as u64, report.counters.decisions);
         let events: usize = own().map(|row| row["events"].as_array().unwrap().len()).sum();
         assert_eq!(events as u64, report.counters.rewards);
@@ -147,14 +154,14 @@ async fn an_export_is_the_join_that_the_records_give_and_sums_to_the_report() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn both_formats_hold_the_same_and_selections_cut_it_where_they_say() {
+async fn both_formats_hold_the_same_rows_and_selections_keep_the_rows_they_name() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     traffic(&data).await;
-    let whole = good(&export(&data, &[]));
+    let whole = expect_success(&export(&data, &[]));
     let all = rows(&whole);
 
-    let csv = good(&export(&data, &["--format", "csv"]));
+    let csv = expect_success(&export(&data, &["--format", "csv"]));
     assert!(csv.starts_with("decision_id,slot,time,") && csv.contains(",complete\r\n"), "{}", &csv[..200]);
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     let header: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
@@ -173,7 +180,7 @@ async fn both_formats_hold_the_same_and_selections_cut_it_where_they_say() {
     }
 
     // The flag `--spreadsheet-safe` quotes what a spreadsheet would run as a formula, and nothing else.
-    let safe = good(&export(&data, &["--format", "csv", "--spreadsheet-safe"]));
+    let safe = expect_success(&export(&data, &["--format", "csv", "--spreadsheet-safe"]));
     let safe: Vec<csv::StringRecord> =
         csv::Reader::from_reader(safe.as_bytes()).records().map(Result::unwrap).collect();
     let mut quoted = 0;
@@ -187,19 +194,19 @@ async fn both_formats_hold_the_same_and_selections_cut_it_where_they_say() {
     }
     assert!(quoted > 50 && safe.len() == records.len(), "{quoted} of {}", safe.len());
 
-    let page = rows(&good(&export(&data, &["--slot", "page"])));
+    let page = rows(&expect_success(&export(&data, &["--slot", "page"])));
     let own: Vec<&Json> = all.iter().filter(|row| row["slot"] == "page").collect();
-    assert_eq!(page.iter().collect::<Vec<_>>(), own, "another slot changes nothing of it");
+    assert_eq!(page.iter().collect::<Vec<_>>(), own, "the rows of a slot do not depend on other slots");
     let middle = own[own.len() / 2]["time"].as_str().unwrap();
-    let before = rows(&good(&export(&data, &["--until", middle])));
-    let after = rows(&good(&export(&data, &["--from", middle])));
+    let before = rows(&expect_success(&export(&data, &["--until", middle])));
+    let after = rows(&expect_success(&export(&data, &["--from", middle])));
     assert!(before.iter().all(|row| row["time"].as_str().unwrap() < middle) && !before.is_empty());
     assert!(after.iter().all(|row| row["time"].as_str().unwrap() >= middle));
     let halves: Vec<Json> = before.into_iter().chain(after).collect();
     assert_eq!(by_id(&halves), by_id(&all));
 
     let file = folder.path().join("decisions.jsonl");
-    let line = good(&export(&data, &["--output", file.to_str().unwrap()]));
+    let line = expect_success(&export(&data, &["--output", file.to_str().unwrap()]));
     let complete = all.iter().filter(|row| row["complete"] == true).count();
     let says = format!("wrote {} decisions, {complete} of them complete", all.len());
     assert!(complete >= 10 && line.starts_with(&says), "{says}: {line}");
@@ -216,43 +223,43 @@ async fn both_formats_hold_the_same_and_selections_cut_it_where_they_say() {
         assert_eq!((output.status.code(), error.lines().count()), (Some(1), 1), "{error}");
         assert!(error.contains(says), "{error}");
     }
-    assert_eq!(export(&data, &["--from", "yesterday"]).status.code(), Some(2), "a usage error");
+    assert_eq!(export(&data, &["--from", "yesterday"]).status.code(), Some(2), "a wrong time is an error of usage");
 }
 
 /// After old records were dropped, the export holds the decisions behind them, joined as before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_export_of_a_trimmed_journal_has_the_rest() {
+async fn an_export_of_a_trimmed_journal_holds_the_remaining_decisions() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     traffic(&data).await;
-    let whole = rows(&good(&export(&data, &[])));
+    let whole = rows(&expect_success(&export(&data, &[])));
     let mut journal = SqliteJournal::open(&data).unwrap();
     let half = journal.last() / 2;
     while journal.trim(&["decided", "rewarded"], i64::MAX, half, 1_000).unwrap() {}
     drop(journal);
     // The plain join sees only the kept records. It cannot know that an event was sent before, for a decision that was
     // dropped since.
-    let join = PlainJoin::of(&data);
-    let kept: BTreeMap<String, &Plain> =
+    let join = PlainJoin::read(&data);
+    let kept: BTreeMap<String, &PlainDecision> =
         join.decisions.values().flatten().map(|plain| (plain.decided.id.to_string(), plain)).collect();
-    let rest = good(&export(&data, &[]));
+    let rest = expect_success(&export(&data, &[]));
     let (rows, before) = (rows(&rest), by_id(&whole));
     assert_eq!(by_id(&rows).keys().collect::<Vec<_>>(), kept.keys().collect::<Vec<_>>());
     assert!(kept.len() > 50 && whole.len() - kept.len() > 50, "{} of {}", kept.len(), whole.len());
     let mut same = 0;
     for (line, row) in rest.lines().zip(&rows) {
         let id = row["decision_id"].as_str().unwrap();
-        check(line, kept[id], &join);
+        assert_row(line, kept[id], &join);
         same += usize::from(row == before[id]);
     }
     assert!(same > kept.len() / 2, "{same} of {}", kept.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_journals_figures_add_up() {
+async fn the_statistics_of_a_journal_add_up() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let server = Server::start(&data).await;
+    let server = InProcessServer::start(&data).await;
     let mut clients = server.clients().await;
     clients.create(slot("offers", &["a", "b"])).await.unwrap();
     for i in 0..7 {
@@ -261,8 +268,9 @@ async fn the_journals_figures_add_up() {
         assert_eq!(result.status(), RewardStatus::Accepted);
     }
     // The command runs beside the service.
-    let stats =
-        |words: &[&str]| good(&program().args(["journal", "stats", "--data"]).arg(&data).args(words).output().unwrap());
+    let stats = |words: &[&str]| {
+        expect_success(&program().args(["journal", "stats", "--data"]).arg(&data).args(words).output().unwrap())
+    };
     let json: Json = serde_json::from_str(&stats(&["--json"])).unwrap();
     assert_eq!((&json["records"], &json["last_position"], &json["trimmed"]), (&json!(15), &json!(15), &json!(0)));
     let of = |what: &str, name: &str| json[what][name]["records"].as_u64().unwrap();

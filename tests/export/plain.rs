@@ -23,7 +23,7 @@ pub(crate) struct PlainEvent {
 }
 
 /// A decision and its events according to the raw records.
-pub(crate) struct Plain {
+pub(crate) struct PlainDecision {
     pub(crate) at_us: i64,
     pub(crate) decided: Arc<Decided>,
     /// Accepted events in order of arrival.
@@ -33,13 +33,13 @@ pub(crate) struct Plain {
 /// The times of a goal in microseconds, with the defaults that `learning.proto` states.
 #[derive(Clone, Copy)]
 #[expect(clippy::struct_field_names, reason = "the common ending is their unit")]
-struct Times {
+struct GoalTimes {
     window_us: i64,
     grace_us: i64,
     reversal_us: i64,
 }
 
-impl Times {
+impl GoalTimes {
     fn new(goal: &Goal) -> Self {
         let tenth_us = goal.window_us / 10;
         Self {
@@ -65,15 +65,15 @@ impl Times {
     }
 }
 
-impl Plain {
-    fn waits(&self, at_us: i64, times: Times) -> bool {
+impl PlainDecision {
+    fn is_pending(&self, at_us: i64, times: GoalTimes) -> bool {
         at_us - self.at_us <= times.wait_us()
     }
 
     /// Returns `true` if the decision is still known at `at_us`: it is pending, or it was rewarded when it finished and
     /// its reversal window is not over.
-    fn known(&self, at_us: i64, goal: &Goal) -> bool {
-        let times = Times::new(goal);
+    fn is_known(&self, at_us: i64, goal: &Goal) -> bool {
+        let times = GoalTimes::new(goal);
         let end_us = self.at_us + times.wait_us();
         let rewards_then = |had: &&PlainEvent| {
             had.place.is_some()
@@ -81,7 +81,7 @@ impl Plain {
                 && had.reversed_us.is_none_or(|reversed_us| reversed_us > end_us)
         };
         let counts = |had: &PlainEvent| goal.kinds.iter().any(|kind| kind.kind == had.event.kind);
-        self.waits(at_us, times)
+        self.is_pending(at_us, times)
             || (at_us - self.at_us <= times.reversal_us && self.events.iter().filter(rewards_then).any(counts))
     }
 
@@ -94,7 +94,7 @@ impl Plain {
 #[derive(Default)]
 pub(crate) struct PlainJoin {
     pub(crate) goals: BTreeMap<String, Goal>,
-    pub(crate) decisions: BTreeMap<String, Vec<Plain>>,
+    pub(crate) decisions: BTreeMap<String, Vec<PlainDecision>>,
     /// Arrival of each accepted event that named no decision, by slot and event id.
     nameless: BTreeMap<(String, String), i64>,
     pub(crate) last_us: i64,
@@ -103,7 +103,7 @@ pub(crate) struct PlainJoin {
 }
 
 impl PlainJoin {
-    pub(crate) fn of(data: &Path) -> Self {
+    pub(crate) fn read(data: &Path) -> Self {
         let mut join = Self::default();
         let connection = rusqlite::Connection::open(data.join("journal.sqlite3")).unwrap();
         let mut select = connection.prepare("SELECT body FROM events ORDER BY position").unwrap();
@@ -115,11 +115,11 @@ impl PlainJoin {
                     join.goals.insert(definition.id.to_string(), definition.goal.clone());
                 }
                 Body::Decided(decided) => {
-                    let plain = Plain { at_us: event.at_us, decided, events: Vec::new() };
+                    let plain = PlainDecision { at_us: event.at_us, decided, events: Vec::new() };
                     join.decisions.entry(plain.decided.slot.to_string()).or_default().push(plain);
                 }
                 Body::Rewarded(rewarded) => {
-                    let outcome = join.reward(event.at_us, *rewarded);
+                    let outcome = join.add_event(event.at_us, *rewarded);
                     *join.outcomes.entry(outcome).or_default() += 1;
                 }
                 _ => {}
@@ -128,18 +128,19 @@ impl PlainJoin {
         join
     }
 
-    fn reward(&mut self, at_us: i64, event: Rewarded) -> &'static str {
+    fn add_event(&mut self, at_us: i64, event: Rewarded) -> &'static str {
         let slot = event.slot.to_string();
         let goal = self.goals[&slot].clone();
-        let times = Times::new(&goal);
+        let times = GoalTimes::new(&goal);
         let decisions = self.decisions.entry(slot.clone()).or_default();
         let came_us = |id: &str| self.nameless.get(&(slot.clone(), id.to_owned())).copied();
         let is_remembered = |id: &str| came_us(id).is_some_and(|came_us| at_us - came_us <= times.id_memory_us());
-        let has = |plain: &Plain, id: &str| plain.known(at_us, &goal) && plain.has_event(id);
+        let has = |plain: &PlainDecision, id: &str| plain.is_known(at_us, &goal) && plain.has_event(id);
         if is_remembered(&event.event_id) || decisions.iter().any(|plain| has(plain, &event.event_id)) {
             return "duplicate";
         }
-        let forgotten = |plain: &Plain| event.decision == Some(plain.decided.id) && !plain.known(at_us, &goal);
+        let forgotten =
+            |plain: &PlainDecision| event.decision == Some(plain.decided.id) && !plain.is_known(at_us, &goal);
         if let Some(reversed) = &event.reverses {
             let Some(plain) = decisions.iter_mut().find(|plain| has(plain, reversed)) else {
                 let late = is_remembered(reversed) || decisions.iter().any(forgotten);
@@ -162,16 +163,18 @@ impl PlainJoin {
             if !(in_time || takes_back && age_us <= times.reversal_us) {
                 return "late";
             }
-            let joins = |plain: &Plain| if takes_back { plain.known(at_us, &goal) } else { plain.waits(at_us, times) };
-            latest(decisions, &event, times.skew_us(), joins)
+            let joins = |plain: &PlainDecision| {
+                if takes_back { plain.is_known(at_us, &goal) } else { plain.is_pending(at_us, times) }
+            };
+            latest_decision_of(decisions, &event, times.skew_us(), joins)
         };
         let Some(plain) = found.map(|at| &mut decisions[at]) else { return "unmatched" };
-        if !plain.known(at_us, &goal) {
+        if !plain.is_known(at_us, &goal) {
             return "late";
         }
         // An event that arrived within the window happened within it, even if its clock is ahead.
         let happened_in_window = event.time_us.min(at_us) - plain.at_us <= times.window_us;
-        let counts_still = plain.waits(at_us, times) && happened_in_window;
+        let counts_still = plain.is_pending(at_us, times) && happened_in_window;
         if !(counts_still || takes_back && at_us - plain.at_us <= times.reversal_us) {
             return "late";
         }
@@ -194,12 +197,12 @@ impl PlainJoin {
     }
 
     /// Returns `true` if the decision could get no more reward when the journal ended.
-    pub(crate) fn is_complete(&self, plain: &Plain) -> bool {
-        !plain.waits(self.last_us, Times::new(&self.goals[plain.decided.slot.as_str()]))
+    pub(crate) fn is_complete(&self, plain: &PlainDecision) -> bool {
+        !plain.is_pending(self.last_us, GoalTimes::new(&self.goals[plain.decided.slot.as_str()]))
     }
 
     /// Returns the reward of one shown arm: the sum over kinds of weight times value, each within its cap.
-    pub(crate) fn worth(&self, plain: &Plain, place: usize) -> f64 {
+    pub(crate) fn reward(&self, plain: &PlainDecision, place: usize) -> f64 {
         let goal = &self.goals[plain.decided.slot.as_str()];
         let of_kind = |kind: &slotwise::slot::RewardKind| -> f64 {
             let stands = |had: &&PlainEvent| had.place == Some(place) && had.reversed_us.is_none();
@@ -215,9 +218,14 @@ impl PlainJoin {
 /// Returns the subject's latest decision among those that `joins` allows, as `feedback.proto` says. A decision made
 /// before the event's time comes before one that only a slow clock explains. A decision of the subject's id comes
 /// before one of its session; the session counts only if the event or the decision has no id.
-fn latest(decisions: &[Plain], event: &Rewarded, skew_us: i64, joins: impl Fn(&Plain) -> bool) -> Option<usize> {
+fn latest_decision_of(
+    decisions: &[PlainDecision],
+    event: &Rewarded,
+    skew_us: i64,
+    joins: impl Fn(&PlainDecision) -> bool,
+) -> Option<usize> {
     let whose = &event.subject;
-    let rank = |plain: &Plain| {
+    let rank = |plain: &PlainDecision| {
         let theirs = &plain.decided.subject;
         let shows = plain.decided.chosen.iter().any(|chosen| Some(&chosen.arm) == event.arm.as_ref());
         let same_id = !whose.id.is_empty() && theirs.id == whose.id;

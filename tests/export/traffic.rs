@@ -10,7 +10,7 @@ use slotwise::wire::proto::{
 
 use crate::{
     aftermath::ShortWindows,
-    support::{Server, click, context, decide, number, slot, text},
+    support::{InProcessServer, click, context, decide, number, slot, text},
 };
 
 /// Text that CSV and JSON must quote.
@@ -102,7 +102,7 @@ fn event(rng: &mut StdRng, i: u32, (request, decision): &(DecideRequest, DecideR
 
 /// Plays a small shop's day and leaves the folder of the service in `data`.
 pub(crate) async fn traffic(data: &Path) {
-    let server = Server::start(data).await;
+    let server = InProcessServer::start(data).await;
     let mut clients = server.clients().await;
     for slot in [page(), slot("gone", &["g"])] {
         clients.create(slot).await.unwrap();

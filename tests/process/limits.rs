@@ -8,16 +8,17 @@ use slotwise::{
     config::{Config, Limits},
     wire::proto::{BatchDecideRequest, Candidate, DecideRequest, decide_result, decision_service_client},
 };
-use support::{Server, channel, context, text};
+use support::{InProcessServer, channel, context, text};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tonic::{Code, codec::CompressionEncoding};
 use tonic_types::StatusExt as _;
 
 use super::*;
 
-async fn start(limits: Limits) -> (tempfile::TempDir, Server, Clients) {
+async fn start(limits: Limits) -> (tempfile::TempDir, InProcessServer, Clients) {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start_with(Config { data: folder.path().to_owned(), limits, ..Config::default() }).await;
+    let server =
+        InProcessServer::start_with(Config { data: folder.path().to_owned(), limits, ..Config::default() }).await;
     let mut clients = server.clients().await;
     clients.create(slot("offers", &["a", "b"])).await.unwrap();
     (folder, server, clients)
@@ -27,7 +28,7 @@ fn is_refused_for_now(status: &tonic::Status) -> bool {
     status.code() == Code::ResourceExhausted && status.get_error_details().retry_info().is_some()
 }
 
-fn large(bytes: usize) -> DecideRequest {
+fn request_of_bytes(bytes: usize) -> DecideRequest {
     let words = bytes / 200;
     let pairs: Vec<(String, _)> = (0..words).map(|i| (format!("f{i}"), text(&"x".repeat(190)))).collect();
     let named: Vec<_> = pairs.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
@@ -35,7 +36,7 @@ fn large(bytes: usize) -> DecideRequest {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_compressed_request_is_taken_and_one_that_unpacks_to_too_much_is_not() {
+async fn a_compressed_request_is_accepted_unless_it_unpacks_to_too_much() {
     let (_folder, server, _clients) = start(Limits::default()).await;
     let plain = channel(&server.address).await;
     let mut packed =
@@ -49,13 +50,13 @@ async fn a_compressed_request_is_taken_and_one_that_unpacks_to_too_much_is_not()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_and_bytes_beyond_the_limits_are_refused_for_now_and_room_comes_back() {
+async fn calls_and_bytes_beyond_the_limits_are_refused_until_capacity_is_free() {
     let (_folder, server, mut clients) =
         start(Limits { calls: 2, bytes_in_flight: 100_000, ..Limits::default() }).await;
     for _ in 0..20 {
-        let refused = clients.decide(large(200_000)).await.unwrap_err();
+        let refused = clients.decide(request_of_bytes(200_000)).await.unwrap_err();
         assert!(is_refused_for_now(&refused), "{refused}");
-        assert_eq!(clients.decide(large(20_000)).await.unwrap().arms.len(), 1);
+        assert_eq!(clients.decide(request_of_bytes(20_000)).await.unwrap().arms.len(), 1);
     }
     let mut streams = Vec::new();
     for _ in 0..2 {
@@ -95,7 +96,7 @@ fn is_open(stream: &tokio::net::TcpStream) -> bool {
     }
 }
 
-async fn connect_silently(server: &Server, count: usize) -> Vec<tokio::net::TcpStream> {
+async fn connect_silently(server: &InProcessServer, count: usize) -> Vec<tokio::net::TcpStream> {
     let grpc = server.address.trim_start_matches("http://");
     let mut silent = Vec::new();
     for _ in 0..count {
@@ -105,7 +106,7 @@ async fn connect_silently(server: &Server, count: usize) -> Vec<tokio::net::TcpS
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_more_connections_are_taken_than_may_be_and_those_that_are_there_stay() {
+async fn connections_beyond_the_limit_are_closed_and_earlier_ones_stay_open() {
     // The long timeout keeps silent connections open while this runs.
     let limits = Limits { connections: 8, header_timeout: Duration::from_hours(1), ..Limits::default() };
     let (_folder, server, mut clients) = start(limits).await;
@@ -113,8 +114,8 @@ async fn no_more_connections_are_taken_than_may_be_and_those_that_are_there_stay
     for stream in &mut silent[8..] {
         wait_until_closed(stream).await;
     }
-    assert!(is_open(&silent[0]) && is_open(&silent[1]), "who came before the limit was reached stays");
-    assert_eq!(clients.decide(decide("offers")).await.unwrap().arms.len(), 1, "who was there is served");
+    assert!(is_open(&silent[0]) && is_open(&silent[1]), "connections from before the limit was reached stay open");
+    assert_eq!(clients.decide(decide("offers")).await.unwrap().arms.len(), 1, "an earlier client is served");
     drop(silent);
     server.stop().await;
 }
@@ -127,7 +128,7 @@ async fn silent_connections_are_closed() {
     for stream in &mut connect_silently(&server, 20).await {
         wait_until_closed(stream).await;
     }
-    assert_eq!(clients.decide(decide("offers")).await.unwrap().arms.len(), 1, "who was there is served");
+    assert_eq!(clients.decide(decide("offers")).await.unwrap().arms.len(), 1, "an earlier client is served");
     Clients::connect(&server.address).await.decide(decide("offers")).await.unwrap();
     // A request that comes byte by byte has no more time than any other.
     let mut slow = tokio::net::TcpStream::connect(&server.http).await.unwrap();
@@ -137,7 +138,7 @@ async fn silent_connections_are_closed() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
-        assert!(begun.elapsed() < PATIENCE, "it is still open");
+        assert!(begun.elapsed() < PATIENCE, "the connection is still open");
     }
     // The server ends a call whose message never comes; this client would wait for ever.
     let endless = tonic::transport::Channel::from_shared(server.address.clone()).unwrap().connect().await.unwrap();
@@ -151,7 +152,7 @@ async fn silent_connections_are_closed() {
     server.stop().await;
 }
 
-fn many(count: u32) -> DecideRequest {
+fn request_of_5000_candidates(count: u32) -> DecideRequest {
     let candidates = (0..5_000).map(|i| Candidate { arm_id: format!("arm{i}"), ..Candidate::default() }).collect();
     DecideRequest { candidates, count, ..decide("open") }
 }
@@ -164,8 +165,11 @@ async fn a_call_has_a_budget_of_candidates_times_positions() {
     assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
     assert!(refused.message().contains("count") && refused.message().contains("1000"), "{refused}");
     // The first request spends nearly the whole budget, and the second asks for as much again.
-    let safe = many(1);
-    let batch = BatchDecideRequest { requests: vec![many(999), many(999), safe], ..BatchDecideRequest::default() };
+    let safe = request_of_5000_candidates(1);
+    let batch = BatchDecideRequest {
+        requests: vec![request_of_5000_candidates(999), request_of_5000_candidates(999), safe],
+        ..BatchDecideRequest::default()
+    };
     let mut request = tonic::Request::new(batch);
     request.set_timeout(Duration::from_secs(4));
     let answered = clients.decisions.batch_decide(request).await;
@@ -174,7 +178,7 @@ async fn a_call_has_a_budget_of_candidates_times_positions() {
     if let Err(ended) = &answered {
         assert!([Code::Cancelled, Code::DeadlineExceeded].contains(&ended.code()), "{ended}");
     }
-    assert_eq!(clients.decide(decide("offers")).await.unwrap().arms.len(), 1, "others are served");
+    assert_eq!(clients.decide(decide("offers")).await.unwrap().arms.len(), 1, "other clients are served");
     if let Ok(answered) = answered {
         let results = answered.into_inner().results;
         let statuses: Vec<_> = results
@@ -190,7 +194,7 @@ async fn a_call_has_a_budget_of_candidates_times_positions() {
     server.stop().await;
 }
 
-async fn http(address: &str, path: &str) -> String {
+async fn http_get(address: &str, path: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -200,7 +204,7 @@ async fn http(address: &str, path: &str) -> String {
 }
 
 #[test]
-fn told_to_stop_it_says_so_first_and_serves_on_for_a_while() {
+fn on_sigterm_probes_fail_first_and_calls_are_served_for_a_while() {
     let folder = tempfile::tempdir().unwrap();
     let start = |delay: &str| {
         let mut command = program();
@@ -209,30 +213,30 @@ fn told_to_stop_it_says_so_first_and_serves_on_for_a_while() {
         Process::start_command(command)
     };
     let mut process = start("1h");
-    tokio_run(async {
+    run_async(async {
         let mut clients = Clients::connect(&process.address).await;
         clients.create(slot("offers", &["a"])).await.unwrap();
         for path in ["/readyz", "/healthz", "/livez"] {
-            assert!(http(&process.http, path).await.starts_with("HTTP/1.1 200"), "{path}");
+            assert!(http_get(&process.http, path).await.starts_with("HTTP/1.1 200"), "{path}");
         }
         process.signal(Signal::SIGTERM);
         let begun = Instant::now();
-        while http(&process.http, "/readyz").await.starts_with("HTTP/1.1 200") {
-            assert!(begun.elapsed() < PATIENCE, "no probe sees it");
+        while http_get(&process.http, "/readyz").await.starts_with("HTTP/1.1 200") {
+            assert!(begun.elapsed() < PATIENCE, "no probe sees that the service stops");
         }
-        assert!(http(&process.http, "/healthz").await.starts_with("HTTP/1.1 503"));
-        assert!(http(&process.http, "/livez").await.starts_with("HTTP/1.1 200"));
+        assert!(http_get(&process.http, "/healthz").await.starts_with("HTTP/1.1 503"));
+        assert!(http_get(&process.http, "/livez").await.starts_with("HTTP/1.1 200"));
         let mut health = tonic_health::pb::health_client::HealthClient::new(channel(&process.address).await);
         let status = health.check(tonic_health::pb::HealthCheckRequest::default()).await.unwrap().into_inner().status();
         assert_eq!(status, tonic_health::pb::health_check_response::ServingStatus::NotServing);
-        assert_eq!(clients.decide(decide("offers")).await.unwrap().arms.len(), 1, "it serves on");
+        assert_eq!(clients.decide(decide("offers")).await.unwrap().arms.len(), 1, "calls are still served");
     });
-    assert!(process.child.try_wait().unwrap().is_none(), "it serves on");
+    assert!(process.child.try_wait().unwrap().is_none(), "calls are still served");
     process.signal(Signal::SIGKILL);
-    assert!(!wait(&mut process.child).success());
+    assert!(!wait_for_exit(&mut process.child).success());
     let mut process = start("1s");
     process.signal(Signal::SIGTERM);
-    assert!(wait(&mut process.child).success());
+    assert!(wait_for_exit(&mut process.child).success());
 }
 
 /// Starts the program with few file descriptors, under a limit that it cannot raise.
@@ -245,10 +249,10 @@ fn start_with_descriptors(folder: &Path, limits: &str) -> Process {
 }
 
 #[test]
-fn without_descriptors_checkpoints_go_on_and_nothing_is_poisoned() {
+fn checkpoints_continue_without_free_descriptors() {
     let folder = tempfile::tempdir().unwrap();
     let process = start_with_descriptors(folder.path(), "ulimit -n 64");
-    tokio_run(async {
+    run_async(async {
         let mut clients = Clients::connect(&process.address).await;
         clients.create(slot("offers", &["a", "b"])).await.unwrap();
         let first = clients.decide(decide("offers")).await.unwrap();
@@ -259,7 +263,8 @@ fn without_descriptors_checkpoints_go_on_and_nothing_is_poisoned() {
         }
         // The traffic fills the log beyond the size of a checkpoint.
         for i in 0..120 {
-            let page = BatchDecideRequest { requests: vec![large(4_000); 10], ..BatchDecideRequest::default() };
+            let page =
+                BatchDecideRequest { requests: vec![request_of_bytes(4_000); 10], ..BatchDecideRequest::default() };
             let _ = clients.decisions.batch_decide(page).await;
             let result = clients.reward(click(&format!("e{i}"), &first)).await.unwrap();
             assert_eq!(result.status(), RewardStatus::Accepted, "{}", result.message);
@@ -269,7 +274,7 @@ fn without_descriptors_checkpoints_go_on_and_nothing_is_poisoned() {
         drop(idle);
         let begun = Instant::now();
         loop {
-            let answer = http(&process.http, "/metrics").await;
+            let answer = http_get(&process.http, "/metrics").await;
             if answer.contains("slotwise_journal_failed 0") {
                 break;
             }

@@ -128,7 +128,7 @@ fn regret(ranker: &mut dyn Ranker, shown: usize, rng: &mut StdRng) -> f64 {
 
 /// Asserts that the mean of the runs is within a tenth of the published figure.
 #[track_caller]
-fn check(
+fn assert_regret_near(
     name: &str,
     expected: f64,
     shape: (usize, usize),
@@ -161,12 +161,12 @@ fn kl_ucb(items: usize, shown: usize, rng: &mut StdRng) -> Box<dyn Ranker> {
 
 #[test]
 fn beta_thompson_on_cascades_loses_as_little_as_in_the_table() {
-    check("Beta–Thompson", 149.0, (16, 2), runs(20), thompson);
-    check("Beta–Thompson", 52.0, (16, 8), runs(20), thompson);
+    assert_regret_near("Beta–Thompson", 149.0, (16, 2), runs(20), thompson);
+    assert_regret_near("Beta–Thompson", 52.0, (16, 8), runs(20), thompson);
 }
 
 #[test]
 fn the_papers_own_rankers_lose_what_the_paper_says() {
-    check("UCB1", 1290.0, (16, 2), runs(3), ucb1);
-    check("KL-UCB", 358.0, (16, 2), runs(6), kl_ucb);
+    assert_regret_near("UCB1", 1290.0, (16, 2), runs(3), ucb1);
+    assert_regret_near("KL-UCB", 358.0, (16, 2), runs(6), kl_ucb);
 }

@@ -33,7 +33,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// A likelihood: it draws rewards and updates the posterior.
-struct Link {
+struct Likelihood {
     /// Precision of the weights' prior, in units of 1 / noise variance.
     prior_precision: f64,
     /// Noise variance of the truth, or 1 if the likelihood has none.
@@ -48,22 +48,22 @@ struct Link {
 }
 
 /// Returns the part of the intervals for `xᵀθ` at fresh contexts that hold the truth, over many slots.
-fn coverage(link: &Link, observations: u32, seed: u64) -> f64 {
+fn coverage(likelihood: &Likelihood, observations: u32, seed: u64) -> f64 {
     let mut rng = StdRng::seed_from_u64(seed);
-    let spread = (link.variance / link.prior_precision).sqrt();
+    let spread = (likelihood.variance / likelihood.prior_precision).sqrt();
     let mut work = Vec::new();
     let mut covered = 0_u32;
     for _ in 0..SLOTS {
         let theta = normals::<DIM>(&mut rng).map(|z| spread * z);
-        let (mut posterior, mut noise) = (Gaussian::new(link.prior_precision), Noise::new(0.5, 0.05));
+        let (mut posterior, mut noise) = (Gaussian::new(likelihood.prior_precision), Noise::new(0.5, 0.05));
         for _ in 0..observations {
             let values = context(&mut rng);
-            let y = (link.reward)(dot(&values, &theta), &mut rng);
+            let y = (likelihood.reward)(dot(&values, &theta), &mut rng);
             let x = row(&values);
             let prediction = posterior.predict(&x, &mut work);
-            (link.update)(&mut posterior, &mut noise, &x, y, prediction);
+            (likelihood.update)(&mut posterior, &mut noise, &x, y, prediction);
         }
-        let (reach, unit) = (link.reach)(&noise, observations);
+        let (reach, unit) = (likelihood.reach)(&noise, observations);
         for _ in 0..PROBES {
             let probe = context(&mut rng);
             let prediction = posterior.predict(&row(&probe), &mut work);
@@ -74,11 +74,11 @@ fn coverage(link: &Link, observations: u32, seed: u64) -> f64 {
     f64::from(covered) / f64::from(SLOTS * PROBES)
 }
 
-/// Asserts a coverage of 93 to 97 %. With 2,000 slots and one probe each the part would be off by 0.5 %; with ten probes it is off by less. Two per cent
-/// are therefore more than four standard errors.
+/// Asserts a coverage of 93 to 97 %. With 2,000 slots and one probe each the part would be off by 0.5 %; with ten probes
+/// it is off by less. Two per cent are therefore more than four standard errors.
 #[track_caller]
-fn check(name: &str, link: &Link, observations: u32) {
-    let covered = coverage(link, observations, 91 + u64::from(observations));
+fn assert_covers(name: &str, likelihood: &Likelihood, observations: u32) {
+    let covered = coverage(likelihood, observations, 91 + u64::from(observations));
     println!("{name}, {observations} observations: {:.1} % covered", 100.0 * covered);
     assert!((0.93..=0.97).contains(&covered), "{name}, {observations} observations: {covered}");
 }
@@ -98,15 +98,15 @@ fn learn_identity(posterior: &mut Gaussian, noise: &mut Noise, x: &SparseVector,
 
 #[test]
 fn a_linear_slot_with_known_noise_covers_the_truth() {
-    let link = Link {
+    let likelihood = Likelihood {
         prior_precision: 0.3,
         variance: NOISE_STD * NOISE_STD,
         reward: real_reward,
         update: learn_identity,
         reach: |_, _| (Normal::standard().inverse_cdf(0.975), NOISE_STD * NOISE_STD),
     };
-    check("known noise", &link, 8);
-    check("known noise", &link, 200);
+    assert_covers("known noise", &likelihood, 8);
+    assert_covers("known noise", &likelihood, 200);
 }
 
 /// The noise is learned from a prior that the data soon outweigh. The interval is Student's with 2a degrees of freedom.
@@ -116,15 +116,15 @@ fn a_linear_slot_that_learns_its_noise_covers_the_truth() {
         let degrees = 1.0 + f64::from(observations);
         (StudentsT::new(0.0, 1.0, degrees).unwrap().inverse_cdf(0.975), noise.variance())
     };
-    let link = Link {
+    let likelihood = Likelihood {
         prior_precision: 0.3,
         variance: NOISE_STD * NOISE_STD,
         reward: real_reward,
         update: learn_identity,
         reach: student,
     };
-    check("learned noise", &link, 30);
-    check("learned noise", &link, 200);
+    assert_covers("learned noise", &likelihood, 30);
+    assert_covers("learned noise", &likelihood, 200);
 }
 
 fn sigmoid(m: f64) -> f64 {
@@ -152,8 +152,8 @@ fn learn_logit_without_kappa(posterior: &mut Gaussian, _: &mut Noise, x: &Sparse
 
 /// Returns a likelihood whose weights have a deviation of one unit of log odds, so that scores have a deviation of
 /// about two.
-fn logit(update: fn(&mut Gaussian, &mut Noise, &SparseVector, f64, Prediction)) -> Link {
-    Link {
+fn logit(update: fn(&mut Gaussian, &mut Noise, &SparseVector, f64, Prediction)) -> Likelihood {
+    Likelihood {
         prior_precision: 1.0,
         variance: 1.0,
         reward: |m, rng| f64::from(u8::from(rng.random_bool(sigmoid(m)))),
@@ -165,7 +165,7 @@ fn logit(update: fn(&mut Gaussian, &mut Noise, &SparseVector, f64, Prediction)) 
 #[test]
 fn a_logistic_slot_covers_the_truth() {
     for observations in [100, 500, 2_000] {
-        check("logit link", &logit(learn_logit), observations);
+        assert_covers("logit link", &logit(learn_logit), observations);
     }
 }
 
@@ -175,7 +175,7 @@ fn a_logistic_slot_covers_the_truth() {
 fn a_logistic_slot_without_the_spread_in_its_curvature_is_too_sure() {
     for observations in [100, 500] {
         let covered = coverage(&logit(learn_logit_without_kappa), observations, 91 + u64::from(observations));
-        println!("logit link without κ, {observations} observations: {:.1} % covered", 100.0 * covered);
+        println!("logit likelihood without κ, {observations} observations: {:.1} % covered", 100.0 * covered);
         assert!(covered < 0.93, "{observations} observations: {covered}");
     }
 }

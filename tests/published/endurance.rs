@@ -35,12 +35,12 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// The normal equations of the same observations, kept as plain sums.
-struct Batch {
+struct BatchSolution {
     precision: Vec<Vec<f64>>,
     eta: Vec<f64>,
 }
 
-impl Batch {
+impl BatchSolution {
     fn new(dim: usize) -> Self {
         let precision = (0..dim).map(|i| (0..dim).map(|j| if i == j { LAMBDA } else { 0.0 }).collect()).collect();
         Self { precision, eta: vec![0.0; dim] }
@@ -71,7 +71,7 @@ impl Batch {
 /// Updates a posterior with features on scales from 0.001 to 1,000. Half of them are missing at a time, and each
 /// depends on the one before it. One per cent is forgotten every thousand updates. Returns the largest errors over many
 /// probes: of predictions in posterior deviations, and of leverages relative to their size.
-fn drive(dim: usize, seed: u64) -> (f64, f64) {
+fn largest_errors(dim: usize, seed: u64) -> (f64, f64) {
     let mut rng = StdRng::seed_from_u64(seed);
     let scales: Vec<f64> = (0..dim).map(|i| 10.0_f64.powf(6.0 * i as f64 / (dim - 1) as f64 - 3.0)).collect();
     let weights: Vec<f64> = scales.iter().map(|scale| rng.random_range(-1.0..1.0) / scale).collect();
@@ -86,7 +86,7 @@ fn drive(dim: usize, seed: u64) -> (f64, f64) {
             })
             .collect()
     };
-    let (mut posterior, mut batch) = (Gaussian::new(LAMBDA), Batch::new(dim));
+    let (mut posterior, mut batch) = (Gaussian::new(LAMBDA), BatchSolution::new(dim));
     let mut work = Vec::new();
     for update in 1..=UPDATES {
         let values = context(&mut rng);
@@ -121,8 +121,8 @@ fn drive(dim: usize, seed: u64) -> (f64, f64) {
 }
 
 #[track_caller]
-fn check(dim: usize, seed: u64) {
-    let (mean, leverage) = drive(dim, seed);
+fn assert_equals_batch_solution(dim: usize, seed: u64) {
+    let (mean, leverage) = largest_errors(dim, seed);
     println!(
         "d = {dim}: after {UPDATES} updates predictions are off by {mean:.1e} deviations, leverages by {leverage:.1e}"
     );
@@ -131,12 +131,12 @@ fn check(dim: usize, seed: u64) {
 
 #[test]
 fn sixteen_features_equal_the_batch_solution_after_a_million_updates() {
-    check(16, 81);
+    assert_equals_batch_solution(16, 81);
 }
 
 #[test]
 fn thirty_two_features_equal_the_batch_solution_after_a_million_updates() {
-    check(32, 82);
+    assert_equals_batch_solution(32, 82);
 }
 
 /// Three words are seen 90, 5 and 5 times in a hundred, beside an intercept that is their sum, with a half-life of 50

@@ -37,16 +37,16 @@ const SECOND_US: i64 = 1_000_000;
 
 /// A slot with one round per second, rewards of 0 and 1 that come at once, and Thompson sampling.
 #[derive(Clone, Copy)]
-struct Slot {
+struct SlotSettings {
     spec: ModelSpec,
     half_life_s: i64,
     floor: f64,
     width: f64,
 }
 
-impl Slot {
+impl SlotSettings {
     /// Returns a slot with all defaults.
-    fn of(spec: ModelSpec) -> Self {
+    fn with_defaults(spec: ModelSpec) -> Self {
         Self { spec, half_life_s: 14 * 86_400, floor: 0.0, width: 1.0 }
     }
 
@@ -93,14 +93,14 @@ impl Slot {
 /// The mean of 20 slots has a standard error of about 90. The bound is three of those above the measured mean.
 #[test]
 fn by_default_an_arm_that_becomes_best_at_round_1000_is_found() {
-    let (before, after) = Slot::of(ModelSpec::default()).regrets("default");
+    let (before, after) = SlotSettings::with_defaults(ModelSpec::default()).regrets("default");
     // Uniform choice loses 100 before the change, and staying with the former best arm loses 3,000 after it.
     assert!(before < 50.0 && after < 560.0, "{before} {after}");
 }
 
 #[test]
 fn with_a_half_life_of_an_hour_an_arm_that_becomes_best_at_round_1000_is_found_soon() {
-    let slot = Slot { half_life_s: 4_000, ..Slot::of(ModelSpec::default()) };
+    let slot = SlotSettings { half_life_s: 4_000, ..SlotSettings::with_defaults(ModelSpec::default()) };
     let (before, after) = slot.regrets("half-life 4,000 s");
     assert!(before < 50.0 && after < 140.0, "{before} {after}");
 }
@@ -108,7 +108,7 @@ fn with_a_half_life_of_an_hour_an_arm_that_becomes_best_at_round_1000_is_found_s
 /// A floor finds the arm with any half-life. The bound is three standard errors of 18 above the measured mean.
 #[test]
 fn with_a_floor_an_arm_that_becomes_best_at_round_1000_is_found() {
-    let slot = Slot { floor: 0.01, ..Slot::of(ModelSpec::default()) };
+    let slot = SlotSettings { floor: 0.01, ..SlotSettings::with_defaults(ModelSpec::default()) };
     let (before, after) = slot.regrets("floor 0.01");
     assert!(before < 50.0 && after < 280.0, "{before} {after}");
 }

@@ -23,13 +23,13 @@ const SCALE: f64 = 6.0;
 const FORCED_PULLS: usize = 2;
 
 /// The rows of a data set, each with an intercept first, and their labels.
-struct Set {
+struct DataSet {
     rows: Vec<SparseVector>,
     labels: Vec<usize>,
 }
 
 /// Reads a data set, or prints that it is skipped and returns `None` if the file is missing.
-fn set(name: &str) -> Option<Set> {
+fn read_set(name: &str) -> Option<DataSet> {
     let folder: Option<OsString> = std::env::var_os("SLOTWISE_DATA");
     let path = folder.map(|folder| Path::new(&folder).join(format!("{name}.csv.gz"))).filter(|path| path.exists());
     let Some(path) = path else {
@@ -42,7 +42,7 @@ fn set(name: &str) -> Option<Set> {
     let columns: Vec<&str> = lines.next().unwrap().split(',').collect();
     let mut words: HashMap<(usize, &str), u32> = HashMap::new();
     let numbers = u32::try_from(columns.iter().filter(|column| column.starts_with("n_")).count()).unwrap();
-    let mut set = Set { rows: Vec::new(), labels: Vec::new() };
+    let mut set = DataSet { rows: Vec::new(), labels: Vec::new() };
     for line in lines.filter(|line| !line.is_empty()) {
         let mut cells = line.split(',');
         set.labels.push(cells.next().unwrap().parse().unwrap());
@@ -63,13 +63,13 @@ fn set(name: &str) -> Option<Set> {
 }
 
 /// Normal-inverse-gamma posterior of one arm's weights and noise.
-struct Arm {
+struct ArmPosterior {
     weights: Gaussian,
     noise: Noise,
     pulls: usize,
 }
 
-impl Arm {
+impl ArmPosterior {
     fn new() -> Self {
         Self { weights: Gaussian::new(PRIOR_PRECISION), noise: Noise::new(SHAPE, SCALE), pulls: 0 }
     }
@@ -95,7 +95,7 @@ impl Arm {
 ///
 /// `expected(label, arm)` is the mean reward, and `reward` draws one.
 fn regret(
-    set: &Set,
+    set: &DataSet,
     arms: usize,
     rounds: u32,
     seed: u64,
@@ -103,7 +103,7 @@ fn regret(
     reward: fn(usize, usize, &mut StdRng) -> f64,
 ) -> f64 {
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut learners: Vec<Arm> = (0..arms).map(|_| Arm::new()).collect();
+    let mut learners: Vec<ArmPosterior> = (0..arms).map(|_| ArmPosterior::new()).collect();
     let mut work = Vec::new();
     let (mut lost, mut lost_by_uniform) = (0.0, 0.0);
     for round in 0..rounds as usize {
@@ -144,7 +144,7 @@ fn mushroom_reward(label: usize, arm: usize, rng: &mut StdRng) -> f64 {
 /// Linear Thompson sampling under this protocol has 1.8 % in our earlier simulation, which was written elsewhere.
 #[test]
 fn on_mushroom_linear_thompson_loses_less_than_a_twentieth_of_uniform() {
-    let Some(set) = set("mushroom") else { return };
+    let Some(set) = read_set("mushroom") else { return };
     let lost: Vec<f64> =
         (0..runs(2)).map(|seed| regret(&set, 2, 50_000, seed, mushroom_expected, mushroom_reward)).collect();
     let (mean, error) = mean_and_error(&lost);
@@ -162,7 +162,7 @@ fn right_reward(label: usize, arm: usize, _: &mut StdRng) -> f64 {
 
 #[test]
 fn on_statlog_linear_thompson_loses_what_an_independent_simulation_says() {
-    let Some(set) = set("statlog") else { return };
+    let Some(set) = read_set("statlog") else { return };
     let lost: Vec<f64> = (0..runs(5)).map(|seed| regret(&set, 7, 43_500, seed, right, right_reward)).collect();
     let (mean, error) = mean_and_error(&lost);
     println!("statlog: {mean:.2} ± {error:.2} % of uniform's regret");

@@ -26,7 +26,7 @@ fn markdown_files(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-pub(super) fn documents() -> Vec<PathBuf> {
+fn documents() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> =
         ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].iter().map(|name| root().join(name)).collect();
     markdown_files(&root().join("docs"), &mut files);

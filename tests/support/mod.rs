@@ -36,14 +36,14 @@ use tonic::{Status, transport::Channel};
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server in this process.
-pub struct Server {
+pub struct InProcessServer {
     pub address: String,
     pub http: String,
     stop: CancellationToken,
     served: JoinHandle<Result<(), slotwise::server::ServeError>>,
 }
 
-impl Server {
+impl InProcessServer {
     pub async fn start(folder: &Path) -> Self {
         Self::start_with(Config { data: folder.to_owned(), ..Config::default() }).await
     }
@@ -87,9 +87,9 @@ impl Server {
 }
 
 /// Starts a server in a folder of its own, and a client of it.
-pub async fn started() -> (tempfile::TempDir, Server, Clients) {
+pub async fn started() -> (tempfile::TempDir, InProcessServer, Clients) {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
+    let server = InProcessServer::start(folder.path()).await;
     let clients = server.clients().await;
     (folder, server, clients)
 }

@@ -1,11 +1,4 @@
-//! The logged propensity is the probability of the draw: a million repeated decisions.
-#![allow(
-    clippy::unwrap_used,
-    clippy::cast_precision_loss,
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "a test stops at the first thing that is wrong"
-)]
+//! One decision, repeated: its frequencies are the logged propensities.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -33,7 +26,7 @@ fn context(hour: f64, device: &str) -> Features {
     [("hour".to_owned(), Value::Number(hour)), ("device".to_owned(), Value::Text(device.to_owned()))].into()
 }
 
-fn ask(view: &SlotView, count: u64, hour: f64, explain: bool) -> Decision {
+fn decide_number(view: &SlotView, count: u64, hour: f64, explain: bool) -> Decision {
     let request = Request { context: context(hour, "web"), explain, ..Request::new(slot_id()) };
     let draw = Draw {
         id: DecisionId::new(view.number, 0, count),
@@ -45,7 +38,7 @@ fn ask(view: &SlotView, count: u64, hour: f64, explain: bool) -> Decision {
 }
 
 /// Returns a slot of eight arms that has learned for a while from rewards that depend on arm and context.
-fn learned(model: ModelSpec, policy: Policy) -> SlotView {
+fn view_of_learned_slot(model: ModelSpec, policy: Policy) -> SlotView {
     let mut definition = Definition::new(slot_id());
     definition.model = model;
     definition.controls.policy = Some(policy);
@@ -70,7 +63,7 @@ fn learned(model: ModelSpec, policy: Policy) -> SlotView {
     for i in 0..400_u64 {
         let view = state.slot("offers").unwrap().view();
         let hour = f64::from(u32::try_from(i % 24).unwrap());
-        let decided = Arc::new(ask(&view, i, hour, false).decided);
+        let decided = Arc::new(decide_number(&view, i, hour, false).decided);
         apply(&mut state, Body::Decided(Arc::clone(&decided)));
         let arm: f64 = decided.chosen[0].arm.as_str()[3..].parse().unwrap();
         if rng.random_bool(0.2 + 0.03 * arm + 0.01 * hour) {
@@ -103,25 +96,31 @@ fn p_value(observed: &[u64; ARMS], probability: &[f64; ARMS]) -> f64 {
 }
 
 /// Repeats one decision. Returns how often each arm came and its logged propensity.
-fn repeat(view: &SlotView, times: u64) -> ([u64; ARMS], [f64; ARMS]) {
+fn repeat_decision(view: &SlotView, times: u64) -> ([u64; ARMS], [f64; ARMS]) {
     let (mut observed, mut logged) = ([0; ARMS], [f64::NAN; ARMS]);
     for i in 0..times {
-        let decided = ask(view, 1_000_000 + i, 13.0, false).decided;
+        let decided = decide_number(view, 1_000_000 + i, 13.0, false).decided;
         let chosen = &decided.chosen[0];
         let arm: usize = chosen.arm.as_str()[3..].parse().unwrap();
         observed[arm] += 1;
-        assert!(logged[arm].is_nan() || logged[arm].to_bits() == chosen.propensity.to_bits(), "the same each time");
+        assert!(
+            logged[arm].is_nan() || logged[arm].to_bits() == chosen.propensity.to_bits(),
+            "the propensity of an arm is the same each time"
+        );
         logged[arm] = chosen.propensity;
     }
     (observed, logged)
 }
 
-fn check(model: ModelSpec, policy: Policy, times: u64) {
-    let view = learned(model, policy);
-    let (observed, logged) = repeat(&view, times);
+fn assert_frequencies_match(model: ModelSpec, policy: Policy, times: u64) {
+    let view = view_of_learned_slot(model, policy);
+    let (observed, logged) = repeat_decision(&view, times);
     assert!((logged.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{logged:?}");
     assert!(logged.iter().all(|&p| p >= FLOOR), "{logged:?}");
-    assert!(logged.iter().any(|&p| p > 0.2) && logged.iter().any(|&p| p < 0.1), "a pmf worth testing: {logged:?}");
+    assert!(
+        logged.iter().any(|&p| p > 0.2) && logged.iter().any(|&p| p < 0.1),
+        "the probabilities differ enough for a test: {logged:?}"
+    );
     // The seed is fixed. A fresh one would fail once in a thousand runs.
     let p = p_value(&observed, &logged);
     println!("{}, {}: {times} decisions, chi-squared p = {p:.4}, logged {logged:.4?}", model.name(), policy.name());
@@ -133,11 +132,11 @@ fn check(model: ModelSpec, policy: Policy, times: u64) {
 /// formula. With m draws a frequency is off by at most 0.5/√m. Five of those over 8 arms are one false alarm in
 /// 200,000.
 #[test]
-fn a_million_decisions_come_as_often_as_they_say() {
-    check(ModelSpec::default(), Policy::default(), 1_000_000);
+fn a_million_decisions_draw_arms_as_often_as_they_say() {
+    assert_frequencies_match(ModelSpec::default(), Policy::default(), 1_000_000);
     let linear = ModelSpec::Linear(LinearSpec { link: Some(Link::Identity), ..LinearSpec::default() });
-    let view = learned(linear, Policy::default());
-    let candidates = ask(&view, 0, 13.0, true).explanation.unwrap().candidates;
+    let view = view_of_learned_slot(linear, Policy::default());
+    let candidates = decide_number(&view, 0, 13.0, true).explanation.unwrap().candidates;
     let mut rng = StdRng::seed_from_u64(52);
     let mut wins = [0_u32; ARMS];
     for _ in 0..DRAWS {
@@ -153,41 +152,41 @@ fn a_million_decisions_come_as_often_as_they_say() {
 }
 
 #[test]
-fn the_models_without_features_too() {
-    check(ModelSpec::beta_bernoulli(None, None), Policy::default(), 200_000);
-    check(ModelSpec::normal_inverse_gamma(None, None, None, None), Policy::default(), 200_000);
+fn models_without_features_draw_as_often_as_they_say() {
+    assert_frequencies_match(ModelSpec::beta_bernoulli(None, None), Policy::default(), 200_000);
+    assert_frequencies_match(ModelSpec::normal_inverse_gamma(None, None, None, None), Policy::default(), 200_000);
 }
 
 #[test]
-fn the_other_policies_too() {
-    check(ModelSpec::default(), Policy::EpsilonGreedy { epsilon: 0.3 }, 200_000);
-    check(ModelSpec::default(), Policy::SquareCb { gamma: 50.0 }, 200_000);
+fn other_policies_draw_as_often_as_they_say() {
+    assert_frequencies_match(ModelSpec::default(), Policy::EpsilonGreedy { epsilon: 0.3 }, 200_000);
+    assert_frequencies_match(ModelSpec::default(), Policy::SquareCb { gamma: 50.0 }, 200_000);
 }
 
 /// A policy that needs no scores still has the floor, an explanation and a best guess. The first arm has the
 /// probability that the floors of the other seven leave.
 #[test]
 fn a_policy_has_floor_and_explanation_like_any_other() {
-    let view = learned(ModelSpec::default(), Policy::FixedOrder);
-    let decision = ask(&view, 0, 13.0, true);
+    let view = view_of_learned_slot(ModelSpec::default(), Policy::FixedOrder);
+    let decision = decide_number(&view, 0, 13.0, true);
     let explanation = decision.explanation.unwrap();
     for (i, candidate) in explanation.candidates.iter().enumerate() {
         let want = if i == 0 { 1.0 - 7.0 * FLOOR } else { FLOOR };
         assert!((candidate.propensity - want).abs() < 1e-12, "{i}: {candidate:?}");
-        assert!(candidate.std > 0.0, "scores are formed all the same: {candidate:?}");
+        assert!(candidate.std > 0.0, "every candidate has a score: {candidate:?}");
     }
     let best = (1..ARMS)
         .fold(0, |best, i| if candidate_mean(&explanation, i) > candidate_mean(&explanation, best) { i } else { best });
     let mut seen = BTreeMap::new();
     for i in 0..2_000 {
-        let Decision { decided, explanation, .. } = ask(&view, i, 13.0, true);
+        let Decision { decided, explanation, .. } = decide_number(&view, i, 13.0, true);
         let arm: usize = decided.chosen[0].arm.as_str()[3..].parse().unwrap();
         let reason = decided.chosen[0].reason;
         assert_eq!(reason == Reason::BestGuess, arm == best, "{decided:?}");
         assert_eq!(decided.exploring(), arm != best);
         seen.insert(format!("{reason:?}"), explanation.unwrap().summary);
     }
-    assert_eq!(seen.len(), 3, "the first arm, the best guess, and what the floor gave: {seen:?}");
+    assert_eq!(seen.len(), 3, "there are three reasons, the policy, the best guess and the floor: {seen:?}");
     assert!(seen["Exploring"].contains("was drawn as the policy fixed_order has it"), "{seen:?}");
 }
 

@@ -6,9 +6,9 @@
     reason = "a test stops at the first thing that is wrong"
 )]
 
+#[path = "../support/mod.rs"]
 mod support;
 
-#[path = "bad_input/texts.rs"]
 mod texts;
 
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 #[track_caller]
-fn check(status: &Status, code: Code, field: &str) {
+fn assert_refused(status: &Status, code: Code, field: &str) {
     assert_eq!(status.code(), code, "{status:?}");
     let named = status.get_details_bad_request().map(|bad| bad.field_violations[0].field.clone());
     assert_eq!(named.as_deref(), Some(field), "{}", status.message());
@@ -33,16 +33,16 @@ fn check(status: &Status, code: Code, field: &str) {
 }
 
 /// Asserts that a refused call left the slot as it was and that the slot still decides.
-async fn unchanged(clients: &mut Clients, before: Slot) {
+async fn assert_unchanged(clients: &mut Clients, before: Slot) {
     let after = clients.slots.get_slot(GetSlotRequest { slot_id: "offers".into() }).await.unwrap().into_inner();
-    assert_eq!(after.slot.unwrap(), before, "nothing changed");
+    assert_eq!(after.slot.unwrap(), before, "the slot did not change");
     let ask = GetSlotReportRequest { slot_id: "offers".into(), ..Default::default() };
     let report = clients.insight.get_slot_report(ask).await.unwrap().into_inner().report.unwrap();
-    assert_eq!(report.decisions, 0, "not one decision of a failed batch was recorded");
-    assert_eq!(clients.decide(decide("offers")).await.unwrap().arms.len(), 1, "and it goes on");
+    assert_eq!(report.decisions, 0, "no decision of a failed batch was recorded");
+    assert_eq!(clients.decide(decide("offers")).await.unwrap().arms.len(), 1, "the slot still decides");
 }
 
-fn bad_decides() -> Vec<(DecideRequest, Code, &'static str)> {
+fn invalid_decide_requests() -> Vec<(DecideRequest, Code, &'static str)> {
     let candidate = |id: &str| Candidate { arm_id: id.into(), features: HashMap::new() };
     vec![
         (decide(""), Code::InvalidArgument, "slot_id"),
@@ -120,24 +120,24 @@ fn bad_decides() -> Vec<(DecideRequest, Code, &'static str)> {
 async fn a_bad_decide_is_refused_alone_and_in_a_batch() {
     let (_folder, server, mut clients) = started().await;
     let before = clients.create(slot("offers", &["apple", "pear"])).await.unwrap();
-    for (request, code, field) in bad_decides() {
+    for (request, code, field) in invalid_decide_requests() {
         let batch = BatchDecideRequest { requests: vec![request.clone(); 2], distinct_arms: false };
-        check(&clients.decide(request).await.unwrap_err(), code, field);
+        assert_refused(&clients.decide(request).await.unwrap_err(), code, field);
         for outcome in clients.decide_all(batch).await {
-            check(&outcome.unwrap_err(), code, field);
+            assert_refused(&outcome.unwrap_err(), code, field);
         }
     }
-    check(
+    assert_refused(
         &clients.decisions.batch_decide(BatchDecideRequest::default()).await.unwrap_err(),
         Code::InvalidArgument,
         "requests",
     );
-    unchanged(&mut clients, before).await;
+    assert_unchanged(&mut clients, before).await;
     server.stop().await;
 }
 
 /// Returns a payload of `depth` lists inside each other.
-fn nested(depth: usize) -> prost_types::Struct {
+fn nested_payload(depth: usize) -> prost_types::Struct {
     use prost_types::{ListValue, Value as Json, value::Kind};
     let list = |inner: Json| Json { kind: Some(Kind::ListValue(ListValue { values: vec![inner] })) };
     let deep = (0..depth).fold(Json { kind: Some(Kind::NullValue(0)) }, |inner, _| list(inner));
@@ -152,7 +152,7 @@ fn square_cb(gamma: f64) -> policy::Policy {
     policy::Policy::SquareCb(SquareCbPolicy { gamma: Some(gamma) })
 }
 
-fn bad_slots() -> Vec<(Slot, &'static str)> {
+fn invalid_slots() -> Vec<(Slot, &'static str)> {
     let kind =
         |kind: &str, weight| RewardKind { kind: kind.into(), weight, use_value: false, cap: None, winsorize: None };
     let with = |edit: &dyn Fn(&mut Slot)| {
@@ -174,7 +174,7 @@ fn bad_slots() -> Vec<(Slot, &'static str)> {
             with(&|s| drop(s.arms[0].attributes.insert("p".into(), number(f64::INFINITY)))),
             "slot.arms[0].attributes[\"p\"]",
         ),
-        (with(&|s| s.arms[0].payload = Some(nested(20))), "slot.arms[0].payload"),
+        (with(&|s| s.arms[0].payload = Some(nested_payload(20))), "slot.arms[0].payload"),
         (with(&|s| s.default_arm_id = "plum".into()), "slot.default_arm_id"),
         (with(&|s| s.count = 5_000), "slot.count"),
         (controls(&|c| c.floor = Some(1.5)), "slot.controls.floor"),
@@ -209,19 +209,19 @@ fn bad_slots() -> Vec<(Slot, &'static str)> {
 async fn a_bad_slot_is_refused_when_made_and_when_updated() {
     let (_folder, server, mut clients) = started().await;
     let before = clients.create(slot("offers", &["apple", "pear"])).await.unwrap();
-    for (slot, field) in bad_slots() {
+    for (slot, field) in invalid_slots() {
         let create = clients.create(Slot { slot_id: slot.slot_id.replace("offers", "fresh"), ..slot.clone() }).await;
-        check(&create.unwrap_err(), Code::InvalidArgument, field);
+        assert_refused(&create.unwrap_err(), Code::InvalidArgument, field);
         let update = UpdateSlotRequest { slot: Some(slot), ..UpdateSlotRequest::default() };
-        check(&clients.slots.update_slot(update).await.unwrap_err(), Code::InvalidArgument, field);
+        assert_refused(&clients.slots.update_slot(update).await.unwrap_err(), Code::InvalidArgument, field);
     }
-    check(&clients.create(slot("offers", &["x"])).await.unwrap_err(), Code::AlreadyExists, "slot.slot_id");
+    assert_refused(&clients.create(slot("offers", &["x"])).await.unwrap_err(), Code::AlreadyExists, "slot.slot_id");
     let unmaskable = UpdateSlotRequest {
         slot: Some(slot("offers", &["apple"])),
         update_mask: Some(FieldMask { paths: vec!["arms.0".into()] }),
         ..UpdateSlotRequest::default()
     };
-    check(&clients.slots.update_slot(unmaskable).await.unwrap_err(), Code::InvalidArgument, "update_mask");
+    assert_refused(&clients.slots.update_slot(unmaskable).await.unwrap_err(), Code::InvalidArgument, "update_mask");
     let stale = UpdateSlotRequest {
         slot: Some(Slot { revision: 7, ..slot("offers", &["x"]) }),
         ..UpdateSlotRequest::default()
@@ -232,9 +232,9 @@ async fn a_bad_slot_is_refused_when_made_and_when_updated() {
     let gone =
         RemoveArmsRequest { slot_id: "offers".into(), arm_ids: vec!["appel".into()], ..RemoveArmsRequest::default() };
     let gone = clients.slots.remove_arms(gone).await.unwrap_err();
-    check(&gone, Code::InvalidArgument, "arm_ids[0]");
+    assert_refused(&gone, Code::InvalidArgument, "arm_ids[0]");
     assert!(gone.message().contains("did you mean 'apple'"), "{}", gone.message());
-    unchanged(&mut clients, before).await;
+    assert_unchanged(&mut clients, before).await;
     server.stop().await;
 }
 
@@ -243,8 +243,8 @@ async fn bytes_that_are_no_message_are_refused() {
     let (_folder, server, mut clients) = started().await;
     let before = clients.create(slot("offers", &["apple", "pear"])).await.unwrap();
     let garbage = raw_call(&server.address, "/slotwise.v1.DecisionService/Decide", &[0xff; 40]).await;
-    check(&garbage, Code::InvalidArgument, "subject");
-    unchanged(&mut clients, before).await;
+    assert_refused(&garbage, Code::InvalidArgument, "subject");
+    assert_unchanged(&mut clients, before).await;
     server.stop().await;
 }
 
@@ -257,28 +257,32 @@ async fn long_names_and_deep_payloads_are_invalid_arguments_that_name_the_field(
     let short = format!("{}…", "k".repeat(80));
     let empty = FeatureValue { value: None };
     let context = DecideRequest { context: context(&[(&long, empty)]), ..decide("offers") };
-    check(&clients.decide(context).await.unwrap_err(), Code::InvalidArgument, &format!("context[\"{short}\"]"));
+    assert_refused(
+        &clients.decide(context).await.unwrap_err(),
+        Code::InvalidArgument,
+        &format!("context[\"{short}\"]"),
+    );
     let availability = SetArmAvailabilityRequest {
         slot_id: "offers".into(),
         available: HashMap::from([(long.clone(), false)]),
         ..SetArmAvailabilityRequest::default()
     };
     let refused = clients.slots.set_arm_availability(availability).await.unwrap_err();
-    check(&refused, Code::InvalidArgument, &format!("available[\"{short}\"]"));
+    assert_refused(&refused, Code::InvalidArgument, &format!("available[\"{short}\"]"));
     let masked = UpdateSlotRequest {
         slot: Some(slot("offers", &["apple"])),
         update_mask: Some(FieldMask { paths: vec![long.clone()] }),
         ..UpdateSlotRequest::default()
     };
     let refused = clients.slots.update_slot(masked).await.unwrap_err();
-    check(&refused, Code::InvalidArgument, "update_mask");
+    assert_refused(&refused, Code::InvalidArgument, "update_mask");
     assert!(refused.message().contains(&short) && refused.message().len() < 300, "{}", refused.message());
     for depth in [20, 200] {
-        let deep = Arm { arm_id: "apple".into(), payload: Some(nested(depth)), ..Arm::default() };
+        let deep = Arm { arm_id: "apple".into(), payload: Some(nested_payload(depth)), ..Arm::default() };
         let arms = vec![Arm { arm_id: "plum".into(), ..Arm::default() }, deep];
         let upsert = UpsertArmsRequest { slot_id: "offers".into(), arms, ..UpsertArmsRequest::default() };
         let refused = clients.slots.upsert_arms(upsert).await.unwrap_err();
-        check(&refused, Code::InvalidArgument, "arms[1].payload");
+        assert_refused(&refused, Code::InvalidArgument, "arms[1].payload");
     }
     server.stop().await;
 }
@@ -313,7 +317,7 @@ async fn one_bad_event_does_not_fail_its_batch() {
         (RewardEvent { arm_id: "b".into(), ..good("e2") }, RewardStatus::Unmatched, "arm_id"),
         (RewardEvent { slot_id: "others".into(), ..good("e2") }, RewardStatus::Unmatched, "slot_id"),
         (
-            RewardEvent { slot_id: "nowhere".into(), decision_id: String::new(), ..named("e2") },
+            RewardEvent { slot_id: "nowhere".into(), decision_id: String::new(), ..event_by_subject("e2") },
             RewardStatus::Unmatched,
             "slot_id",
         ),
@@ -335,11 +339,11 @@ async fn one_bad_event_does_not_fail_its_batch() {
         assert!(result.message.starts_with(field), "{event:?}: {}", result.message);
     }
     let empty = clients.feedback.record_rewards(RecordRewardsRequest::default()).await.unwrap_err();
-    check(&empty, Code::InvalidArgument, "events");
+    assert_refused(&empty, Code::InvalidArgument, "events");
     server.stop().await;
 }
 
-fn named(event_id: &str) -> RewardEvent {
+fn event_by_subject(event_id: &str) -> RewardEvent {
     RewardEvent {
         event_id: event_id.into(),
         kind: "click".into(),

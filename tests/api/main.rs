@@ -6,14 +6,10 @@
     reason = "a test stops at the first thing that is wrong"
 )]
 
-#[path = "api/catalogue.rs"]
 mod catalogue;
-#[path = "../examples/quickstart.rs"]
-#[expect(dead_code, reason = "its main is what `cargo run --example quickstart` starts")]
-mod quickstart;
+#[path = "../support/mod.rs"]
 mod support;
 
-#[path = "api/requests.rs"]
 mod requests;
 
 use std::collections::HashMap;
@@ -25,11 +21,11 @@ use slotwise::wire::proto::{
     RemoveArmsRequest, ResetSlotRequest, RewardEvent, RewardKind, RewardStatus, RollbackSlotRequest,
     SetArmAvailabilityRequest, Slot, SlotKind, SquareCbPolicy, UpdateSlotRequest, UpsertArmsRequest, policy,
 };
-use support::{Server, click, decide, slot, started};
+use support::{InProcessServer, click, decide, slot, started};
 use tonic::Code;
 
 #[tokio::test]
-async fn a_slot_lives_through_its_whole_life() {
+async fn a_slot_is_created_updated_rolled_back_reset_and_deleted() {
     let (_folder, server, mut clients) = started().await;
     let made = clients.create(slot("offers", &["a", "b"])).await.unwrap();
     assert_eq!((made.revision, made.kind()), (1, SlotKind::Offer));
@@ -45,8 +41,8 @@ async fn a_slot_lives_through_its_whole_life() {
         validate_only: true,
         author: "ann".into(),
     };
-    let would_be = clients.slots.update_slot(update.clone()).await.unwrap().into_inner().slot.unwrap();
-    assert_eq!((would_be.revision, would_be.controls.unwrap().floor), (2, Some(0.1)));
+    let validated = clients.slots.update_slot(update.clone()).await.unwrap().into_inner().slot.unwrap();
+    assert_eq!((validated.revision, validated.controls.unwrap().floor), (2, Some(0.1)));
     let get = GetSlotRequest { slot_id: "offers".into() };
     let now = clients.slots.get_slot(get.clone()).await.unwrap().into_inner().slot.unwrap();
     assert_eq!(now, made, "validate_only changes nothing");
@@ -54,7 +50,11 @@ async fn a_slot_lives_through_its_whole_life() {
     let updated = clients.slots.update_slot(update).await.unwrap().into_inner();
     assert_eq!((updated.arm_count, updated.available_arm_count), (2, 2));
     let controls = updated.slot.unwrap().controls.unwrap();
-    assert_eq!((controls.floor, controls.exploration), (Some(0.1), None), "only what the mask names");
+    assert_eq!(
+        (controls.floor, controls.exploration),
+        (Some(0.1), None),
+        "the update changes only the fields of its mask"
+    );
 
     let square_cb = policy::Policy::SquareCb(SquareCbPolicy { gamma: Some(20.0) });
     let policy = Some(Policy { policy: Some(square_cb) });
@@ -68,8 +68,12 @@ async fn a_slot_lives_through_its_whole_life() {
         validate_only: true,
         ..UpdateSlotRequest::default()
     };
-    let would_be = clients.slots.update_slot(update).await.unwrap().into_inner().slot.unwrap();
-    assert_eq!(would_be.controls.unwrap(), Controls { policy, ..controls.clone() }, "only what the mask names");
+    let validated = clients.slots.update_slot(update).await.unwrap().into_inner().slot.unwrap();
+    assert_eq!(
+        validated.controls.unwrap(),
+        Controls { policy, ..controls.clone() },
+        "the update changes only the fields of its mask"
+    );
 
     let arms = vec![Arm { arm_id: "c".into(), ..Arm::default() }];
     let upsert = UpsertArmsRequest { slot_id: "offers".into(), arms, ..UpsertArmsRequest::default() };
@@ -97,7 +101,7 @@ async fn a_slot_lives_through_its_whole_life() {
     };
     let back = clients.slots.rollback_slot(rollback).await.unwrap().into_inner();
     assert_eq!((back.slot.unwrap().revision, back.arm_count), (6, 2));
-    assert_eq!(clients.arms("offers").await[1].available, Some(false), "what is out of stock stays so");
+    assert_eq!(clients.arms("offers").await[1].available, Some(false), "the arm stays out of stock");
     let list = ListRevisionsRequest { slot_id: "offers".into(), page_size: 4, page_token: String::new() };
     let first = clients.slots.list_revisions(list.clone()).await.unwrap().into_inner();
     let list = ListRevisionsRequest { page_token: first.next_page_token, ..list };
@@ -192,7 +196,7 @@ async fn a_stream_answers_each_batch_in_order() {
 #[tokio::test]
 async fn a_request_id_and_an_event_id_hold_across_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
+    let server = InProcessServer::start(folder.path()).await;
     let mut clients = server.clients().await;
     let mut definition = slot("offers", &["a", "b", "c", "d"]);
     definition.arms[0].payload = Some(prost_types::Struct::default());
@@ -207,7 +211,7 @@ async fn a_request_id_and_an_event_id_hold_across_a_restart() {
         distinct_arms: false,
     };
     let twice: Vec<_> = clients.decide_all(twice).await.into_iter().map(Result::unwrap).collect();
-    assert_eq!(twice[0], twice[1], "the same request twice in one batch");
+    assert_eq!(twice[0], twice[1], "a batch with the same request twice makes one decision");
     // Retries may come all at once. They still get one decision.
     let other = DecideRequest { request_id: "r2".into(), ..request.clone() };
     let tasks: Vec<_> = (0..16)
@@ -230,19 +234,19 @@ async fn a_request_id_and_an_event_id_hold_across_a_restart() {
     assert_eq!(clients.reward(event.clone()).await.unwrap().status(), RewardStatus::Accepted);
     server.stop().await;
 
-    let server = Server::start(folder.path()).await;
+    let server = InProcessServer::start(folder.path()).await;
     let mut clients = server.clients().await;
-    assert_eq!(clients.decide(request).await.unwrap(), first, "the same decision after a restart");
+    assert_eq!(clients.decide(request).await.unwrap(), first, "the decision is the same after a restart");
     assert_eq!(clients.reward(event).await.unwrap().status(), RewardStatus::Duplicate);
     server.stop().await;
 }
 
 #[tokio::test]
-async fn nothing_to_show_is_answered_and_a_batch_can_be_distinct() {
+async fn a_slot_without_arms_answers_with_a_fallback_and_a_batch_shows_distinct_arms() {
     let (_folder, server, mut clients) = started().await;
     clients.create(slot("empty", &[])).await.unwrap();
     let all = DecideRequest { count: 1_000, ..decide("empty") };
-    assert_eq!(clients.decide(all).await.unwrap().arms.len(), 0, "more than there are is all");
+    assert_eq!(clients.decide(all).await.unwrap().arms.len(), 0, "a count above the number of arms shows all of them");
     let nothing = clients.decide(decide("empty")).await.unwrap();
     assert_eq!((nothing.fallback(), nothing.arms.len()), (Fallback::NoEligibleArm, 0));
     assert!(!nothing.decision_id.is_empty());
@@ -260,7 +264,7 @@ async fn nothing_to_show_is_answered_and_a_batch_can_be_distinct() {
 }
 
 #[tokio::test]
-async fn an_open_catalogue_learns_arms_it_never_heard_of() {
+async fn an_open_catalogue_learns_arms_that_only_requests_name() {
     let (_folder, server, mut clients) = started().await;
     clients.create(Slot { open_catalogue: true, ..slot("search", &[]) }).await.unwrap();
     let candidates: Vec<_> = ["x", "y"].map(|id| Candidate { arm_id: id.into(), features: HashMap::new() }).into();
@@ -280,7 +284,7 @@ async fn an_open_catalogue_learns_arms_it_never_heard_of() {
 }
 
 #[tokio::test]
-async fn explanations_say_who_was_eligible_and_how_likely() {
+async fn an_explanation_lists_eligibility_and_probability_of_each_arm() {
     let (_folder, server, mut clients) = started().await;
     let mut definition = slot("offers", &["a", "b", "c"]);
     definition.arms[1].available = Some(false);
@@ -294,7 +298,7 @@ async fn explanations_say_who_was_eligible_and_how_likely() {
 }
 
 #[tokio::test]
-async fn health_reflection_and_metrics_are_there() {
+async fn health_reflection_and_metrics_are_served() {
     use tonic_reflection::pb::{v1, v1alpha};
     let (_folder, server, mut clients) = started().await;
     clients.create(slot("offers", &["a"])).await.unwrap();
@@ -342,13 +346,4 @@ async fn http_get(address: &str, path: &str) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     answer
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_quick_start_example_runs() {
-    let (_folder, server, _) = started().await;
-    quickstart::run(&server.address).await.unwrap();
-    let mut client = slotwise::client::Client::connect(&server.address).await.unwrap();
-    let counters = client.report("quickstart").await.unwrap().counters;
-    assert_eq!(counters.decisions, 1);
 }

@@ -6,8 +6,8 @@
     reason = "a test stops at the first thing that is wrong"
 )]
 
-#[path = "process/limits.rs"]
 mod limits;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::{
@@ -25,7 +25,7 @@ use support::{Clients, PATIENCE, Process, click, decide, program, serve_command,
 
 /// Asserts that the program failed by itself, with one line on standard error that begins with "error: ".
 #[track_caller]
-fn fails_with_one_line(output: &Output, words: &[&str]) {
+fn assert_fails_with_one_line(output: &Output, words: &[&str]) {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{error}");
     let lines: Vec<_> = error.lines().filter(|line| line.starts_with("error: ")).collect();
@@ -33,10 +33,10 @@ fn fails_with_one_line(output: &Output, words: &[&str]) {
     for word in words {
         assert!(lines[0].contains(word), "{word} in {}", lines[0]);
     }
-    assert!(output.stdout.is_empty(), "nothing says that it serves");
+    assert!(output.stdout.is_empty(), "the program does not say that it serves");
 }
 
-fn wait(child: &mut Child) -> std::process::ExitStatus {
+fn wait_for_exit(child: &mut Child) -> std::process::ExitStatus {
     for _ in 0..PATIENCE.as_millis() / 20 {
         if let Some(status) = child.try_wait().unwrap() {
             return status;
@@ -52,7 +52,7 @@ fn a_second_process_on_the_same_folder_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let _first = Process::start(folder.path());
     let second = serve_command(folder.path()).output().unwrap();
-    fails_with_one_line(&second, &["in use by another process", "--data"]);
+    assert_fails_with_one_line(&second, &["in use by another process", "--data"]);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_port_in_use_is_refused() {
         let other = if flag == "--grpc-address" { "--http-address" } else { "--grpc-address" };
         let mut command = program();
         command.args(["serve", flag, &address, other, "127.0.0.1:0", "--data"]).arg(folder.path());
-        fails_with_one_line(&command.output().unwrap(), &[&address, flag]);
+        assert_fails_with_one_line(&command.output().unwrap(), &[&address, flag]);
     }
 }
 
@@ -76,14 +76,14 @@ fn a_folder_that_cannot_be_written_is_refused() {
     fs::write(&file, "").unwrap();
     for path in [file.join("data"), Path::new("/proc/slotwise-data").to_owned()] {
         let output = serve_command(&path).output().unwrap();
-        fails_with_one_line(&output, &["cannot make the data folder", path.to_str().unwrap()]);
+        assert_fails_with_one_line(&output, &["cannot make the data folder", path.to_str().unwrap()]);
     }
     // Permissions bind everybody but root.
     let locked = folder.path().join("locked");
     fs::create_dir(&locked).unwrap();
     fs::set_permissions(&locked, std::os::unix::fs::PermissionsExt::from_mode(0o555)).unwrap();
     if fs::write(locked.join("probe"), "").is_err() {
-        fails_with_one_line(&serve_command(&locked).output().unwrap(), &["cannot write", "locked"]);
+        assert_fails_with_one_line(&serve_command(&locked).output().unwrap(), &["cannot write", "locked"]);
     }
 }
 
@@ -93,16 +93,16 @@ fn a_wrong_configuration_is_named_by_file_and_line() {
     let config = folder.path().join("slotwise.toml");
     fs::write(&config, "log = \"info\"\ngrpc_adress = \"127.0.0.1:0\"\n").unwrap();
     let output = program().arg("serve").arg("--config").arg(&config).output().unwrap();
-    fails_with_one_line(&output, &["slotwise.toml", "line 2", "grpc_adress"]);
+    assert_fails_with_one_line(&output, &["slotwise.toml", "line 2", "grpc_adress"]);
     let output = program().args(["serve", "--config", "/no/such/file.toml"]).output().unwrap();
-    fails_with_one_line(&output, &["/no/such/file.toml"]);
+    assert_fails_with_one_line(&output, &["/no/such/file.toml"]);
 }
 
 #[test]
 fn a_damaged_journal_is_refused_with_its_position() {
     let folder = tempfile::tempdir().unwrap();
     let mut process = Process::start(folder.path());
-    tokio_run(async {
+    run_async(async {
         let mut clients = Clients::connect(&process.address).await;
         clients.create(slot("offers", &["a"])).await.unwrap();
         let decision = clients.decide(decide("offers")).await.unwrap();
@@ -113,20 +113,20 @@ fn a_damaged_journal_is_refused_with_its_position() {
     let journal = rusqlite::Connection::open(folder.path().join("journal.sqlite3")).unwrap();
     journal.execute("UPDATE events SET body = x'00' WHERE position = 2", []).unwrap();
     drop(journal);
-    fails_with_one_line(
+    assert_fails_with_one_line(
         &serve_command(folder.path()).output().unwrap(),
         &["journal.sqlite3", "position 2", "checksum"],
     );
 }
 
-fn tokio_run<T>(work: impl Future<Output = T>) -> T {
+fn run_async<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap().block_on(work)
 }
 
 /// Asserts that the program knows every one of these events after a restart.
-fn all_there(folder: &Path, acknowledged: &[RewardEvent]) {
+fn assert_all_known(folder: &Path, acknowledged: &[RewardEvent]) {
     let process = Process::start(folder);
-    tokio_run(async {
+    run_async(async {
         let mut clients = Clients::connect(&process.address).await;
         for batch in acknowledged.chunks(500) {
             let request = RecordRewardsRequest { events: batch.to_vec() };
@@ -140,10 +140,10 @@ fn all_there(folder: &Path, acknowledged: &[RewardEvent]) {
 /// SIGTERM under load, with an open stream and an idle connection: the program exits soon and with success, and
 /// everything that it acknowledged is there.
 #[test]
-fn sigterm_finishes_what_was_taken_and_exits_well() {
+fn sigterm_finishes_accepted_calls_and_exits_with_success() {
     let folder = tempfile::tempdir().unwrap();
     let mut process = Process::start(folder.path());
-    let acknowledged = tokio_run(async {
+    let acknowledged = run_async(async {
         let mut clients = Clients::connect(&process.address).await;
         clients.create(slot("offers", &["a", "b"])).await.unwrap();
         let _idle = Clients::connect(&process.address).await;
@@ -178,7 +178,7 @@ fn sigterm_finishes_what_was_taken_and_exits_well() {
         }
         acknowledged
     });
-    let status = wait(&mut process.child);
+    let status = wait_for_exit(&mut process.child);
     let mut error = String::new();
     process.child.stderr.take().unwrap().read_to_string(&mut error).unwrap();
     assert!(status.success(), "{error}");
@@ -188,5 +188,5 @@ fn sigterm_finishes_what_was_taken_and_exits_well() {
         .filter(|entry| entry.as_ref().unwrap().file_name().to_str().unwrap().starts_with("snapshot-"));
     assert!(snapshots.count() >= 1, "a snapshot was taken");
 
-    all_there(folder.path(), &acknowledged);
+    assert_all_known(folder.path(), &acknowledged);
 }

@@ -12,8 +12,8 @@
     reason = "a test stops at the first thing that is wrong"
 )]
 
-#[path = "crash/overload.rs"]
 mod overload;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::{
@@ -41,7 +41,7 @@ const RATES: &str = "rates";
 
 /// Calls that the service acknowledged.
 #[derive(Default)]
-struct Acknowledged {
+struct AcknowledgedCalls {
     /// Events by id, as they were sent.
     events: BTreeMap<String, RewardEvent>,
     /// Reasons of the slot's changes.
@@ -51,7 +51,7 @@ struct Acknowledged {
 }
 
 /// Sends shoppers one after another until the service is gone.
-async fn load(address: String, name: String, acknowledged: Arc<Mutex<Acknowledged>>) {
+async fn send_shoppers(address: String, name: String, acknowledged: Arc<Mutex<AcknowledgedCalls>>) {
     let mut clients = Clients::connect(&address).await;
     for i in 0_u32.. {
         let request = DecideRequest {
@@ -101,7 +101,7 @@ async fn load(address: String, name: String, acknowledged: Arc<Mutex<Acknowledge
 
 /// Returns a slot without features that learns a decision's reward when its window of one second closes. Its posteriors
 /// can therefore be counted from the records.
-fn rates() -> Slot {
+fn rates_slot() -> Slot {
     let mut rates = slot(RATES, &ARMS);
     let goal = rates.goal.as_mut().unwrap();
     goal.window = Some(prost_types::Duration { seconds: 1, nanos: 0 });
@@ -145,7 +145,7 @@ fn count_rates(folder: &Path) -> (BTreeMap<String, (f64, f64)>, BTreeSet<String>
 
 /// Asserts that every acknowledged event is known (it is a duplicate when sent again) and that every acknowledged
 /// change stands in the history.
-async fn check(address: &str, events: Vec<RewardEvent>, changes: &BTreeSet<String>) {
+async fn assert_acknowledged_is_kept(address: &str, events: Vec<RewardEvent>, changes: &BTreeSet<String>) {
     let mut clients = Clients::connect(address).await;
     for batch in events.chunks(500) {
         let request = RecordRewardsRequest { events: batch.to_vec() };
@@ -183,14 +183,14 @@ fn recount(folder: &Path) -> (usize, usize, BTreeSet<String>) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the flag that makes the run longer")]
-fn kills() -> usize {
+fn kill_count() -> usize {
     std::env::var("SLOTWISE_KILLS").map_or(20, |kills| kills.parse().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_by_kill_nine() {
     let folder = tempfile::tempdir().unwrap();
-    let acknowledged = Arc::new(Mutex::new(Acknowledged::default()));
+    let acknowledged = Arc::new(Mutex::new(AcknowledgedCalls::default()));
     let mut rng = StdRng::seed_from_u64(41);
     let config = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(config.path(), "snapshot_interval = \"1s\"\nlog = \"error\"").unwrap();
@@ -202,12 +202,16 @@ async fn nothing_acknowledged_is_lost_by_kill_nine() {
     let mut process = Process::start_command(command());
     let mut clients = Clients::connect(&process.address).await;
     clients.create(slot("offers", &ARMS)).await.unwrap();
-    clients.create(rates()).await.unwrap();
-    for kill in 0..kills() {
+    clients.create(rates_slot()).await.unwrap();
+    for kill in 0..kill_count() {
         let mut shoppers = tokio::task::JoinSet::new();
         let before: BTreeSet<String> = acknowledged.lock().unwrap().events.keys().cloned().collect();
         for shopper in 0..4 {
-            shoppers.spawn(load(process.address.clone(), format!("k{kill}-s{shopper}"), Arc::clone(&acknowledged)));
+            shoppers.spawn(send_shoppers(
+                process.address.clone(),
+                format!("k{kill}-s{shopper}"),
+                Arc::clone(&acknowledged),
+            ));
         }
         // Every sixth process lives long enough to write snapshots.
         let life = if kill % 6 == 5 { 1_000..1_200 } else { 20..300 };
@@ -231,15 +235,15 @@ async fn nothing_acknowledged_is_lost_by_kill_nine() {
                 acknowledged.events.values().filter(|event| !before.contains(&event.event_id)).cloned().collect();
             (fresh, acknowledged.changes.clone())
         };
-        check(&process.address, events, &changes).await;
+        assert_acknowledged_is_kept(&process.address, events, &changes).await;
     }
     let (all, changes): (Vec<RewardEvent>, _) = {
         let acknowledged = acknowledged.lock().unwrap();
         (acknowledged.events.values().cloned().collect(), acknowledged.changes.clone())
     };
     let count = all.len();
-    assert!(count > 10 * kills(), "the load must have got somewhere: {count}");
-    check(&process.address, all, &changes).await;
+    assert!(count > 10 * kill_count(), "only {count} events were acknowledged");
+    assert_acknowledged_is_kept(&process.address, all, &changes).await;
     process.signal(Signal::SIGKILL);
     process.child.wait().unwrap();
 
@@ -259,14 +263,21 @@ async fn nothing_acknowledged_is_lost_by_kill_nine() {
         name.strip_prefix("snapshot-")?.strip_suffix(".bin")?.parse::<u64>().ok()
     });
     let newest = snapshots.max().unwrap();
-    assert!(0 < newest && newest < from_start.position(), "recovery is a snapshot and a tail: {newest}");
+    assert!(
+        0 < newest && newest < from_start.position(),
+        "the newest snapshot is at {newest}, so recovery has no tail to apply"
+    );
     let as_recovered = recover_state(folder.path(), None, 2).unwrap();
     let bytes = snapshot::encode(&from_start).unwrap();
     assert!(bytes == snapshot::encode(&as_recovered).unwrap(), "the posteriors equal a full replay, bit for bit");
     let by_several = fold(folder.path(), 3).unwrap();
-    assert!(bytes == snapshot::encode(&by_several).unwrap(), "and so do those of several workers");
+    assert!(bytes == snapshot::encode(&by_several).unwrap(), "several workers give the same posteriors");
     let (decisions, accepted, updates) = recount(folder.path());
     let counters = from_start.slot("offers").unwrap().view().counters;
-    assert_eq!((counters.decisions, counters.rewards), (decisions as u64, accepted as u64), "nothing is double");
+    assert_eq!(
+        (counters.decisions, counters.rewards),
+        (decisions as u64, accepted as u64),
+        "every decision and every reward counts once"
+    );
     assert!(accepted >= count && changes.is_subset(&updates) && !changes.is_empty());
 }

@@ -1,18 +1,6 @@
-//! Journals of every format stay readable: `tests/fixtures` holds a data folder of each.
-//!
-//! A folder's name says the formats in which it was written. The test replays the journal of each folder and compares
-//! the state with the one that the program of that time reached. If the snapshot has the present format, the test also
-//! reads it and applies the events after it. A snapshot of an older format is ignored, or refused if the journal was
-//! trimmed. A folder is never changed. A new format adds one: `SLOTWISE_FIXTURE=journal-3-snapshot-6 cargo test --test
-//! compatibility`.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first thing that is wrong")]
+//! The events of a fixture: slots of every kind with traffic, every kind of change, and two snapshots.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use serde_json::{Value as Json, json};
 use slotwise::{
@@ -21,8 +9,8 @@ use slotwise::{
         Applied, Availability, Body, Change, Decided, DecisionId, Draw, Event, Request, RequestCandidate, Rewarded,
         State, Subject, decide_with, hash, plan,
     },
-    journal::{Journal as _, JournalReader, SqliteJournal},
-    node::{decode_event, encode_event, fold, recover_state, save_snapshot},
+    journal::{Journal as _, SqliteJournal},
+    node::{encode_event, save_snapshot},
     slot::{
         Arm, ArmId, Baseline, ChangeReason, Comparand, Controls, Definition, Effect, ExplorationPreset, Goal,
         HeadStart, Learning, Mode, OnError, ProbabilityBounds, RewardKind, Rule, Schedule, SlotId, SlotKind,
@@ -31,8 +19,7 @@ use slotwise::{
 };
 
 /// Slots that have traffic.
-const SLOTS: [&str; 8] = ["offers", "revenue", "ranking", "cascade", "rates", "values", "levers", "watched"];
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+const SLOTS: [&str; 8] = ["offers", "revenue", "ranking", "cascade", "rates", "values", "steered", "shadow"];
 const MINUTE_US: i64 = 60_000_000;
 
 fn slot_id(id: &str) -> SlotId {
@@ -75,7 +62,7 @@ fn rules() -> Vec<Rule> {
     effects.into_iter().enumerate().map(rule).collect()
 }
 
-fn levers() -> Controls {
+fn steering_controls() -> Controls {
     Controls {
         preset: Some(ExplorationPreset::Curious),
         floor: Some(0.02),
@@ -126,11 +113,11 @@ fn definition(id: &str) -> Definition {
             definition.goal.learning = Learning::AtClose;
             definition.model = ModelSpec::beta_bernoulli(None, None);
         }
-        "levers" => {
+        "steered" => {
             (definition.kind, definition.count) = (SlotKind::Block, Some(2));
-            (definition.controls, definition.rules) = (levers(), rules());
+            (definition.controls, definition.rules) = (steering_controls(), rules());
         }
-        "watched" => {
+        "shadow" => {
             definition.controls.mode = Some(Mode::Shadow);
             definition.controls.baseline = Some(Baseline::Uniform);
         }
@@ -141,14 +128,14 @@ fn definition(id: &str) -> Definition {
 }
 
 /// A journal with its state and its clock.
-struct World {
+struct FixtureJournal {
     state: State,
     journal: SqliteJournal,
     at_us: i64,
     count: u64,
 }
 
-impl World {
+impl FixtureJournal {
     fn apply(&mut self, body: Body) -> Applied {
         let event = Event { at_us: self.at_us, body };
         self.journal.append(&[encode_event(&event)]).unwrap();
@@ -242,39 +229,39 @@ impl World {
 }
 
 /// Writes a fixture: a journal with every kind of event, two snapshots, the events after them, and the expected state.
-fn write(folder: &Path) {
+pub(crate) fn write_fixture(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     let journal = SqliteJournal::open(folder).unwrap();
-    let mut world = World { state: State::default(), journal, at_us: 1_793_000_000_000_000, count: 0 };
+    let mut fixture = FixtureJournal { state: State::default(), journal, at_us: 1_793_000_000_000_000, count: 0 };
     for slot in SLOTS.into_iter().chain(["gone"]) {
-        world.change(slot, Change::Create(definition(slot)));
+        fixture.change(slot, Change::Create(definition(slot)));
     }
-    world.traffic(15);
-    save_snapshot(folder, &world.state.freeze()).unwrap();
-    world.change("offers", Change::UpsertArms(vec![arm("eeeee")]));
-    world.change("offers", Change::SetAvailability(vec![(arm("a").id, Availability::new(false))]));
-    let soon = Schedule { from_us: Some(world.at_us + MINUTE_US), until_us: Some(world.at_us + 60 * MINUTE_US) };
+    fixture.traffic(15);
+    save_snapshot(folder, &fixture.state.freeze()).unwrap();
+    fixture.change("offers", Change::UpsertArms(vec![arm("eeeee")]));
+    fixture.change("offers", Change::SetAvailability(vec![(arm("a").id, Availability::new(false))]));
+    let soon = Schedule { from_us: Some(fixture.at_us + MINUTE_US), until_us: Some(fixture.at_us + 60 * MINUTE_US) };
     let gone = Availability { available: Some(false), because: Some(Unavailable::OutOfStock), schedule: None };
     let scheduled = Availability { available: None, because: None, schedule: Some(soon) };
-    world.change("levers", Change::SetAvailability(vec![(arm("dddd").id, gone), (arm("ccc").id, scheduled)]));
-    let mut edited = (**world.state.slot("revenue").unwrap().definition()).clone();
+    fixture.change("steered", Change::SetAvailability(vec![(arm("dddd").id, gone), (arm("ccc").id, scheduled)]));
+    let mut edited = (**fixture.state.slot("revenue").unwrap().definition()).clone();
     edited.controls.floor = Some(0.05);
-    world.change("revenue", Change::Update { definition: edited, revision: 0 });
-    world.change("revenue", Change::Rollback(1));
-    world.traffic(10);
-    world.change("offers", Change::RemoveArms(vec![arm("eeeee").id]));
-    world.change("values", Change::Reset);
-    world.change("gone", Change::Delete);
-    world.traffic(5);
-    save_snapshot(folder, &world.state.freeze()).unwrap();
-    world.traffic(5);
-    let expected = serde_json::to_string_pretty(&summary(&world.state)).unwrap();
-    drop(world);
+    fixture.change("revenue", Change::Update { definition: edited, revision: 0 });
+    fixture.change("revenue", Change::Rollback(1));
+    fixture.traffic(10);
+    fixture.change("offers", Change::RemoveArms(vec![arm("eeeee").id]));
+    fixture.change("values", Change::Reset);
+    fixture.change("gone", Change::Delete);
+    fixture.traffic(5);
+    save_snapshot(folder, &fixture.state.freeze()).unwrap();
+    fixture.traffic(5);
+    let expected = serde_json::to_string_pretty(&summary(&fixture.state)).unwrap();
+    drop(fixture);
     fs::write(folder.join("expected.json"), expected).unwrap();
 }
 
 /// Returns the figures of a state on which every version must agree.
-fn summary(state: &State) -> Json {
+pub(crate) fn summary(state: &State) -> Json {
     let slots: BTreeMap<String, Json> = state
         .slots()
         .map(|(id, slot)| {
@@ -282,16 +269,16 @@ fn summary(state: &State) -> Json {
             let arm = |(i, name): (usize, &ArmId)| {
                 let learned = view.learner.summary(u32::try_from(i).unwrap());
                 let tally = view.tallies.get(i).copied().unwrap_or_default();
-                let told = json!({
+                let figures = json!({
                     "shown": tally.shown,
                     "reward_sum": tally.reward_sum,
                     "mean": learned.map(|learned| learned.value.mean()),
                     "spread": learned.map(|learned| learned.value.spread()),
                 });
-                (name.to_string(), told)
+                (name.to_string(), figures)
             };
             let arms: BTreeMap<String, Json> = view.arms.names().iter().enumerate().map(arm).collect();
-            let told = json!({
+            let figures = json!({
                 "revision": view.revision,
                 "revisions": view.revisions.len(),
                 "counters": view.counters,
@@ -299,136 +286,8 @@ fn summary(state: &State) -> Json {
                 "repeatable": slot.requests().count(),
                 "arms": arms,
             });
-            (id.to_string(), told)
+            (id.to_string(), figures)
         })
         .collect();
     json!({ "position": state.position(), "at_us": state.at_us(), "slots": slots })
-}
-
-/// Asserts that two summaries are equal. Numbers may differ in their last digits, because older programs used the
-/// platform's mathematical library.
-fn same(found: &Json, want: &Json, at: &str) {
-    match (found, want) {
-        (Json::Number(found), Json::Number(want)) => {
-            let (found, want) = (found.as_f64().unwrap(), want.as_f64().unwrap());
-            assert!((found - want).abs() <= 1e-9 * want.abs().max(1.0), "{at}: {found}, and was {want}");
-        }
-        (Json::Object(found), Json::Object(want)) => {
-            let keys = |map: &serde_json::Map<String, Json>| map.keys().cloned().collect::<BTreeSet<_>>();
-            assert_eq!(keys(found), keys(want), "{at}");
-            for (key, want) in want {
-                same(&found[key], want, &format!("{at}.{key}"));
-            }
-        }
-        _ => assert_eq!(found, want, "{at}"),
-    }
-}
-
-fn copied(fixture: &Path) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(fixture).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
-    }
-    folder
-}
-
-fn fixtures() -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir(FIXTURES).unwrap().map(|entry| entry.unwrap().path()).collect();
-    found.sort();
-    found
-}
-
-#[test]
-fn journals_of_every_version_are_read() {
-    #[expect(clippy::disallowed_methods, reason = "the flag that adds a fixture")]
-    if let Ok(name) = std::env::var("SLOTWISE_FIXTURE") {
-        let folder = Path::new(FIXTURES).join(name);
-        assert!(!folder.exists(), "a fixture is never changed");
-        write(&folder);
-    }
-    assert!(!fixtures().is_empty());
-    for fixture in fixtures() {
-        let told = fixture.display();
-        let want: Json = serde_json::from_str(&fs::read_to_string(fixture.join("expected.json")).unwrap()).unwrap();
-        let folder = copied(&fixture);
-        let snapshots: Vec<PathBuf> = fs::read_dir(folder.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "bin"))
-            .collect();
-        assert_eq!(snapshots.len(), 2, "{told}");
-        same(&summary(&recover_state(folder.path(), None, 1).unwrap()), &want, &format!("{told}, as at a start"));
-        for snapshot in snapshots {
-            match recover_state(folder.path(), Some(&snapshot), 2) {
-                Ok(state) => same(&summary(&state), &want, &format!("{told}, from {}", snapshot.display())),
-                Err(why) => assert!(why.to_string().contains("its format is version"), "{told}: {why}"),
-            }
-        }
-        same(&summary(&fold(folder.path(), 1).unwrap()), &want, &format!("{told}, from its beginning"));
-    }
-}
-
-#[test]
-fn snapshots_of_an_older_format_beside_a_trimmed_journal_are_refused() {
-    let folder = copied(&Path::new(FIXTURES).join("journal-3-snapshot-5"));
-    let mut journal = SqliteJournal::open(folder.path()).unwrap();
-    let last = journal.last();
-    while journal.trim(&["decided", "rewarded"], i64::MAX, last, 1_000).unwrap() {}
-    let trimmed = journal.trimmed();
-    drop(journal);
-    let refused = recover_state(folder.path(), None, 1).unwrap_err().to_string();
-    for part in ["snapshot-00000000000000000403.bin", "has format 5", &trimmed.to_string(), "slotwise journal export"] {
-        assert!(refused.contains(part), "{part}: {refused}");
-    }
-}
-
-/// The newest fixture holds every kind of event and decisions with every optional part, and it is written in the
-/// journal's present format.
-#[test]
-fn the_newest_fixture_is_of_this_version_and_holds_every_kind_of_event() {
-    let newest = fixtures().pop().unwrap();
-    let folder = copied(&newest);
-    let mut kinds = BTreeSet::new();
-    let mut said = BTreeSet::new();
-    let reader = JournalReader::open(folder.path()).unwrap();
-    reader
-        .each(0, &mut |stored| {
-            let event = decode_event(stored.body)?;
-            assert_eq!(event.body.kind(), stored.kind);
-            if let Body::Decided(decided) = &event.body {
-                let parts = [
-                    ("would", !decided.would.is_empty()),
-                    ("analysis", decided.analysis),
-                    ("holdout", decided.holdout),
-                    ("sticky", decided.sticky.is_some()),
-                    ("fired", !decided.fired.is_empty()),
-                    ("scored", !decided.scored.is_empty()),
-                    ("barred", !decided.barred.is_empty()),
-                    ("best_expected", decided.best_expected > 0.0),
-                ];
-                said.extend(parts.into_iter().filter_map(|(part, is)| is.then_some(part)));
-            }
-            kinds.insert(stored.kind.to_owned());
-            Ok(())
-        })
-        .unwrap();
-    let every = [
-        "slot_created",
-        "slot_updated",
-        "slot_deleted",
-        "arms_upserted",
-        "arms_removed",
-        "availability_set",
-        "slot_reset",
-        "decided",
-        "rewarded",
-    ];
-    assert_eq!(kinds, every.map(str::to_owned).into(), "a kind was added: add a fixture that holds it");
-    assert_eq!(said.len(), 8, "a decision says {said:?}");
-    // Bytes 60 to 63 of the file are SQLite's `user_version`.
-    let format = |folder: &Path| fs::read(folder.join("journal.sqlite3")).unwrap()[60..64].to_vec();
-    let fresh = tempfile::tempdir().unwrap();
-    write(fresh.path());
-    assert_eq!(format(&newest), format(fresh.path()), "the journal's format is new: add a fixture of it");
 }

@@ -1,10 +1,4 @@
-//! Propensities stay exact through every control: a million decisions of random slots, compared with their frequencies.
-#![allow(
-    clippy::unwrap_used,
-    clippy::cast_precision_loss,
-    clippy::print_stdout,
-    reason = "a test stops at the first thing that is wrong"
-)]
+//! Random slots with every combination of controls and rules: a million decisions, compared with their frequencies.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -27,7 +21,7 @@ const DECISIONS: u64 = 4_500;
 
 /// Largest accepted deviation of a comparison, in standard errors. All comparisons together (224 slots with at most
 /// some two hundred each) raise a false alarm in fewer than one run in 500.
-const Z: f64 = 5.5;
+const DEVIATIONS_MAX: f64 = 5.5;
 
 fn slot_id() -> SlotId {
     SlotId::parse("slot_id", "offers").unwrap()
@@ -37,7 +31,7 @@ fn arm_id(i: usize) -> ArmId {
     ArmId::parse("arm_id", &format!("arm{i}")).unwrap()
 }
 
-fn maybe<T>(rng: &mut StdRng, p: f64, some: impl FnOnce(&mut StdRng) -> T) -> Option<T> {
+fn with_probability<T>(rng: &mut StdRng, p: f64, some: impl FnOnce(&mut StdRng) -> T) -> Option<T> {
     rng.random_bool(p).then(|| some(rng))
 }
 
@@ -68,14 +62,14 @@ fn rules(rng: &mut StdRng, arms: usize) -> Vec<Rule> {
                 2 => Effect::Pin { position: rng.random_range(1..4) },
                 3 => Effect::Boost { factor: rng.random_range(0.3..2.0) },
                 4 => Effect::ProbabilityBounds {
-                    min: maybe(rng, 0.7, |rng| rng.random_range(0.0..0.9 / arms as f64)),
-                    max: maybe(rng, 0.7, |rng| rng.random_range(0.3..1.0)),
+                    min: with_probability(rng, 0.7, |rng| rng.random_range(0.0..0.9 / arms as f64)),
+                    max: with_probability(rng, 0.7, |rng| rng.random_range(0.3..1.0)),
                 },
                 5 => Effect::Quota {
                     attribute: "brand".into(),
                     top: rng.random_range(2..5),
                     min_values: Some(rng.random_range(1..3)),
-                    max_per_value: maybe(rng, 0.5, |rng| rng.random_range(1..3)),
+                    max_per_value: with_probability(rng, 0.5, |rng| rng.random_range(1..3)),
                 },
                 6 => Effect::MaxMoves { positions: rng.random_range(0..3) },
                 _ => Effect::Boost { factor: rng.random_range(0.8..1.2) },
@@ -89,7 +83,7 @@ fn rules(rng: &mut StdRng, arms: usize) -> Vec<Rule> {
 }
 
 fn controls(rng: &mut StdRng, arms: usize) -> Controls {
-    let preset = maybe(rng, 0.3, |rng| {
+    let preset = with_probability(rng, 0.3, |rng| {
         [
             ExplorationPreset::Cautious,
             ExplorationPreset::Balanced,
@@ -105,34 +99,34 @@ fn controls(rng: &mut StdRng, arms: usize) -> Controls {
         Policy::Greedy,
         Policy::FixedOrder,
     ];
-    let floor = maybe(rng, 0.5, |rng| rng.random_range(0.0..1.2 / arms as f64).min(1.0));
-    let ceiling = maybe(rng, 0.4, |rng| rng.random_range(0.3..1.0));
+    let floor = with_probability(rng, 0.5, |rng| rng.random_range(0.0..1.2 / arms as f64).min(1.0));
+    let ceiling = with_probability(rng, 0.4, |rng| rng.random_range(0.3..1.0));
     Controls {
-        exploration: if preset.is_none() { maybe(rng, 0.5, |rng| rng.random_range(0.0..2.0)) } else { None },
+        exploration: if preset.is_none() { with_probability(rng, 0.5, |rng| rng.random_range(0.0..2.0)) } else { None },
         preset,
         floor: floor.map(|floor| floor.min(ceiling.unwrap_or(1.0))),
         ceiling,
-        policy: maybe(rng, 0.6, |rng| policies[rng.random_range(0..policies.len())]),
+        policy: with_probability(rng, 0.6, |rng| policies[rng.random_range(0..policies.len())]),
         arm_bounds: if rng.random_bool(0.3) {
             let share = ProbabilityBounds { floor: Some(rng.random_range(0.0..0.3)), ceiling: Some(1.0) };
             [(arm_id(rng.random_range(0..arms)), share)].into()
         } else {
             BTreeMap::new()
         },
-        warm_up: maybe(rng, 0.1, |_| WarmUp { views: 1_000_000, rewards: 0, patience: None }),
-        head_start: maybe(rng, 0.3, |rng| HeadStart {
+        warm_up: with_probability(rng, 0.1, |_| WarmUp { views: 1_000_000, rewards: 0, patience: None }),
+        head_start: with_probability(rng, 0.3, |rng| HeadStart {
             views: rng.random_range(1..60),
             share: rng.random_range(0.0..0.3),
             limit: rng.random_range(0.0..0.6),
         }),
-        mode: maybe(rng, 0.3, |rng| {
+        mode: with_probability(rng, 0.3, |rng| {
             [Mode::On, Mode::Shadow, Mode::Test(rng.random_range(0.3..0.9))][rng.random_range(0..3)]
         }),
-        baseline: maybe(rng, 0.6, |rng| {
+        baseline: with_probability(rng, 0.6, |rng| {
             [Baseline::CallersOrder, Baseline::Arm(arm_id(arms - 1)), Baseline::Uniform][rng.random_range(0..3)].clone()
         }),
         holdout: Some(if rng.random_bool(0.5) { 0.0 } else { rng.random_range(0.05..0.5) }),
-        analysis: maybe(rng, 0.3, |rng| rng.random_range(0.0..1.0)),
+        analysis: with_probability(rng, 0.3, |rng| rng.random_range(0.0..1.0)),
         ..Controls::default()
     }
 }
@@ -192,7 +186,7 @@ fn random_slot(rng: &mut StdRng) -> (SlotView, Request) {
     apply(&mut state, Body::SlotCreated { definition: Arc::new(definition), why: ChangeReason::default() });
     for i in 0..rng.random_range(20..120_u64) {
         let view = state.slot("offers").unwrap().view();
-        let decided = Arc::new(ask(&view, request.clone(), 1 << 40 | i));
+        let decided = Arc::new(decide_number(&view, request.clone(), 1 << 40 | i));
         apply(&mut state, Body::Decided(Arc::clone(&decided)));
         let rewarded: Vec<ArmId> =
             decided.chosen.iter().filter(|_| rng.random_bool(0.35)).map(|chosen| chosen.arm.clone()).collect();
@@ -214,7 +208,7 @@ fn random_slot(rng: &mut StdRng) -> (SlotView, Request) {
     (state.slot("offers").unwrap().view(), request)
 }
 
-fn ask(view: &SlotView, request: Request, count: u64) -> Decided {
+fn decide_number(view: &SlotView, request: Request, count: u64) -> Decided {
     let draw = Draw {
         id: DecisionId::new(view.number, 0, count),
         seed: hash("test", &[&count.to_be_bytes()]).word(),
@@ -226,39 +220,52 @@ fn ask(view: &SlotView, request: Request, count: u64) -> Decided {
 
 /// Showings of one arm at one position, below the same arms above it.
 #[derive(Debug, Default, Clone, Copy)]
-struct Seen {
+struct ArmFrequency {
     times: u64,
     /// Logged propensity of the latest showing. It is the same each time, unless draws are joint.
     propensity: f64,
 }
 
-/// The condition of a position: the holdout, whether the slate was shown or only recorded in shadow mode, and the
-/// arms above.
-type Above = (bool, bool, Vec<ArmId>);
+/// The condition of a position, within which its draws have one distribution.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct PositionCondition {
+    holdout: bool,
+    /// The slate was only recorded in shadow mode, and another one was shown.
+    shadow: bool,
+    above: Vec<ArmId>,
+}
+
+/// Decisions under one condition, and how often each arm came.
+#[derive(Debug, Default)]
+struct PositionDraws {
+    decisions: u64,
+    arms: BTreeMap<ArmId, ArmFrequency>,
+}
 
 /// Compares, for every position of every slate and given the arms above it, how often each arm came with its logged
 /// propensity. Returns the number of comparisons.
-fn check(slot: u64) -> usize {
+fn compare_frequencies(slot: u64) -> usize {
     let mut rng = StdRng::seed_from_u64(slot);
     let (view, request) = random_slot(&mut rng);
     // A joint draw computes new propensities for each decision, so they differ from one decision to the next.
-    let drawn_anew = view.learner.weights().any(|(name, _)| name.starts_with("shared"))
+    let drawn_jointly = view.learner.weights().any(|(name, _)| name.starts_with("shared"))
         || matches!(view.definition.model, ModelSpec::Linear(LinearSpec { sharing: Some(Sharing::Shared), .. }));
-    let mut places = BTreeMap::<Above, (u64, BTreeMap<ArmId, Seen>)>::new();
+    let mut places = BTreeMap::<PositionCondition, PositionDraws>::new();
     // Showings at the first position in excess of the expectation, and the variance of that excess.
     let mut first = BTreeMap::<(bool, u32), (f64, f64)>::new();
     for n in 0..DECISIONS {
-        let decided = ask(&view, request.clone(), n);
-        for (would, chosen) in [(false, &decided.chosen), (true, &decided.would)] {
+        let decided = decide_number(&view, request.clone(), n);
+        for (shadow, chosen) in [(false, &decided.chosen), (true, &decided.would)] {
             let mut above = Vec::new();
             for chosen in chosen {
                 assert!(chosen.propensity > 0.0 && chosen.propensity <= 1.0 + 1e-12, "{slot}: {chosen:?}");
-                let place = places.entry((decided.holdout, would, above.clone())).or_default();
-                place.0 += 1;
-                let seen = place.1.entry(chosen.arm.clone()).or_default();
+                let condition = PositionCondition { holdout: decided.holdout, shadow, above: above.clone() };
+                let draws = places.entry(condition).or_default();
+                draws.decisions += 1;
+                let seen = draws.arms.entry(chosen.arm.clone()).or_default();
                 let same = seen.times == 0 || seen.propensity.to_bits() == chosen.propensity.to_bits();
-                assert!(same || drawn_anew, "{slot}: {chosen:?} below {above:?} was {}", seen.propensity);
-                *seen = Seen { times: seen.times + 1, propensity: chosen.propensity };
+                assert!(same || drawn_jointly, "{slot}: {chosen:?} below {above:?} was {}", seen.propensity);
+                *seen = ArmFrequency { times: seen.times + 1, propensity: chosen.propensity };
                 above.push(chosen.arm.clone());
             }
         }
@@ -281,31 +288,31 @@ fn check(slot: u64) -> usize {
     for ((holdout, arm), (more, variance)) in first {
         comparisons += 1;
         assert!(
-            more.abs() <= Z * variance.sqrt() + 1e-3 * DECISIONS as f64 * 1e-4 + 0.5,
+            more.abs() <= DEVIATIONS_MAX * variance.sqrt() + 1e-3 * DECISIONS as f64 * 1e-4 + 0.5,
             "{slot}: {holdout} {arm} {more} {variance}"
         );
     }
-    if drawn_anew {
+    if drawn_jointly {
         return comparisons;
     }
-    for ((holdout, would, above), (n, arms)) in places {
-        let all: f64 = arms.values().map(|seen| seen.propensity).sum();
-        assert!(all <= 1.0 + 1e-9, "{slot}: {arms:?} below {above:?} add up to {all}");
-        for (arm, seen) in &arms {
-            let (n, p) = (n as f64, seen.propensity);
+    for (condition, draws) in places {
+        let all: f64 = draws.arms.values().map(|seen| seen.propensity).sum();
+        assert!(all <= 1.0 + 1e-9, "{slot}: {draws:?} under {condition:?} add up to {all}");
+        for (arm, seen) in &draws.arms {
+            let (n, p) = (draws.decisions as f64, seen.propensity);
             let error = (n * p * (1.0 - p)).sqrt();
             comparisons += 1;
             // The count of a rare arm is not normal, so three showings more or less are always allowed.
             let far = (seen.times as f64 - n * p).abs() - 3.0;
-            assert!(far <= Z * error, "{slot} ({holdout} {would}): {arm} below {above:?}: {} of {n}, {p}", seen.times);
+            assert!(far <= DEVIATIONS_MAX * error, "{slot}: {arm} under {condition:?}: {} of {n}, {p}", seen.times);
         }
     }
     comparisons
 }
 
 #[test]
-fn propensities_are_exact_through_any_combination_of_levers() {
-    let half = |first: u64| (first..SLOTS).step_by(2).map(check).sum::<usize>();
+fn propensities_are_exact_through_any_combination_of_controls() {
+    let half = |first: u64| (first..SLOTS).step_by(2).map(compare_frequencies).sum::<usize>();
     let comparisons: usize = std::thread::scope(|scope| {
         let other = scope.spawn(|| half(1));
         half(0) + other.join().unwrap()
