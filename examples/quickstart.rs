@@ -1,4 +1,4 @@
-//! Quick start: make a slot, ask for a decision, report a click, read what was learned.
+//! Quick start: create a slot, ask for a decision, report a click, read what was learned.
 //!
 //! Start `slotwise serve`, then run `cargo run --example quickstart`.
 #![allow(clippy::print_stdout, reason = "an example shows its results")]
@@ -21,7 +21,7 @@ pub(crate) async fn run(address: &str) -> Result<(), Box<dyn Error>> {
     for id in ["free-shipping", "gift-wrap"] {
         definition.arms.push(Arc::new(Arm::new(ArmId::parse("arm", id)?)));
     }
-    // A new slot holds out a tenth of its subjects. Here everybody shall see a choice.
+    // A new slot holds out a tenth of its subjects. Here nobody is held out.
     definition.controls = Controls { holdout: Some(0.0), ..Controls::default() };
     client.create_slot(&definition, &ChangeReason::default(), false).await?;
 
