@@ -37,7 +37,7 @@ pub(crate) async fn run(address: &str) -> Result<Vec<RewardStatus>, Box<dyn Erro
     request.subject = recipient.clone();
     request.request_id = Some("newsletter-2026-11-customer-17".into());
     request.context.insert("loyalty".into(), Value::Text("gold".into()));
-    let decision = client.decide_whole(&request).await?.decided;
+    let decision = client.decide_in_full(&request).await?.decided;
     for shown in &decision.chosen {
         println!("the email shows {}, drawn with probability {}", shown.arm, shown.propensity);
     }
@@ -58,7 +58,7 @@ pub(crate) async fn run(address: &str) -> Result<Vec<RewardStatus>, Box<dyn Erro
     // A refund reverses the order, and the slot takes back what it learned from it.
     let refund =
         Rewarded { event_id: "refund-9001".into(), reverses: Some("order-9001".into()), value: None, ..order.clone() };
-    let statuses = client.record_rewarded(&[order, refund]).await?;
+    let statuses = client.record_events(&[order, refund]).await?;
     println!("the order was {:?}, the refund {:?}", statuses[0], statuses[1]);
     Ok(statuses)
 }

@@ -38,7 +38,7 @@ pub(crate) async fn run(address: &str) -> Result<(), Box<dyn Error>> {
         kind: "click".into(),
         value: None,
     };
-    println!("the click was {:?}", client.record(vec![click]).await?);
+    println!("the click was {:?}", client.record_rewards(vec![click]).await?);
 
     let report = client.report(slot.as_str()).await?;
     println!("{} decisions were made", report.counters.decisions);

@@ -13,7 +13,7 @@
 //! * [`journal`]: the durable record of all events, in order.
 //! * [`node`]: the owner of journal and state, with group commit and the clock.
 //! * [`metrics`]: counters for operators.
-//! * [`wire`]: the API, and the only module that names its generated types.
+//! * [`wire`]: the API, and its conversions to and from the generated types.
 //! * [`client`]: the Rust client, for programs that call a running service.
 //! * [`config`], [`server`], [`cli`]: the program.
 //!

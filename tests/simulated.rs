@@ -7,14 +7,12 @@ mod support;
 use std::{collections::HashMap, sync::Arc};
 
 use slotwise::{
+    client::{CallOptions, Client, ClientError, RewardStatus},
     engine::{Availability, Request, Rewarded, Subject},
     slot::{Arm, ArmId, ChangeReason, Controls, Definition, SlotId},
-    wire::{
-        Calling, Client, ClientError, RewardStatus,
-        proto::{
-            BatchDecideRequest, DecideResult, RecordRewardsRequest, RewardEvent, RewardStatus as Status,
-            SetArmAvailabilityRequest, decide_result,
-        },
+    wire::proto::{
+        BatchDecideRequest, DecideResult, RecordRewardsRequest, RewardEvent, RewardStatus as Status,
+        SetArmAvailabilityRequest, decide_result,
     },
 };
 use support::{Clients, decide, started};
@@ -52,8 +50,8 @@ fn assert_refused<T: std::fmt::Debug>(result: Result<T, ClientError>) {
 async fn shop_and_simulator() -> (tempfile::TempDir, support::InProcessServer, Clients, Client, Client) {
     let (folder, server, clients) = started().await;
     let mut shop = Client::connect(&server.address).await.unwrap();
-    let calling = Calling { simulated: true, patience: None };
-    let simulator = Client::connect_as(&server.address, calling).await.unwrap();
+    let options = CallOptions { simulated: true, timeout: None };
+    let simulator = Client::connect_with(&server.address, options).await.unwrap();
     shop.create_slot(&definition("offers", None), &ChangeReason::default(), false).await.unwrap();
     shop.create_slot(&definition("sim", Some(true)), &ChangeReason::default(), false).await.unwrap();
     (folder, server, clients, shop, simulator)
@@ -94,7 +92,7 @@ async fn simulated_events_for_real_decisions_are_rejected_one_by_one() {
     for slot in ["offers", "sim"] {
         let mut request = Request::new(SlotId::parse("slot", slot).unwrap());
         request.subject = subject.clone();
-        decisions.insert(slot, shop.decide_whole(&request).await.unwrap().decided);
+        decisions.insert(slot, shop.decide_in_full(&request).await.unwrap().decided);
     }
     let event = |id: &str, of: &str, named: &str, by_id: bool| {
         let decided = &decisions[of];
@@ -121,7 +119,7 @@ async fn simulated_events_for_real_decisions_are_rejected_one_by_one() {
         event("1", "sim", "sim", true),
     ];
     let mut statuses = Vec::new();
-    for status in simulator.record_rewarded(&events).await.unwrap() {
+    for status in simulator.record_events(&events).await.unwrap() {
         statuses.push(match status {
             RewardStatus::Accepted => "accepted".to_owned(),
             RewardStatus::Duplicate => "duplicate".to_owned(),
@@ -172,11 +170,11 @@ async fn a_simulator_makes_and_changes_only_slots_for_simulated_traffic() {
     assert_refused(simulator.update_slot(&definition("sim", None), 0, &why, false).await);
     assert_refused(simulator.upsert_arms("offers", &[Arm::new(arm("c"))], &why).await);
     assert_refused(simulator.remove_arms("offers", &[arm("a")], &why).await);
-    assert_refused(simulator.set_availability("offers", &[(arm("a"), to)], &why).await);
+    assert_refused(simulator.set_arm_availability("offers", &[(arm("a"), to)], &why).await);
     assert_refused(simulator.set_safe_choice(Some("offers"), true, &why).await);
     assert_refused(simulator.set_safe_choice(None, true, &why).await);
     assert_refused(simulator.reset_slot("offers", &why).await);
-    assert_refused(simulator.rollback("offers", 1, &why).await);
+    assert_refused(simulator.rollback_slot("offers", 1, &why).await);
     assert_refused(simulator.delete_slot("offers", &why).await);
     let out = |slot: &str| SetArmAvailabilityRequest {
         slot_id: slot.to_owned(),
@@ -196,17 +194,17 @@ async fn a_simulator_makes_and_changes_only_slots_for_simulated_traffic() {
     simulator.update_slot(&renamed, 0, &why, false).await.unwrap();
     simulator.upsert_arms("new", &[Arm::new(arm("c"))], &why).await.unwrap();
     simulator.remove_arms("new", &[arm("c")], &why).await.unwrap();
-    simulator.set_availability("new", &[(arm("a"), to)], &why).await.unwrap();
+    simulator.set_arm_availability("new", &[(arm("a"), to)], &why).await.unwrap();
     simulator.set_safe_choice(Some("new"), true, &why).await.unwrap();
     simulator.reset_slot("new", &why).await.unwrap();
-    simulator.rollback("new", 1, &why).await.unwrap();
+    simulator.rollback_slot("new", 1, &why).await.unwrap();
 
     // A simulator cannot roll back to a revision at which the slot was for real shoppers.
     let (_, at) = shop.get_slot("new").await.unwrap();
     shop.update_slot(&definition("new", None), 0, &why, false).await.unwrap();
     shop.update_slot(&definition("new", Some(true)), 0, &why, false).await.unwrap();
-    assert_refused(simulator.rollback("new", at + 1, &why).await);
-    simulator.rollback("new", at, &why).await.unwrap();
+    assert_refused(simulator.rollback_slot("new", at + 1, &why).await);
+    simulator.rollback_slot("new", at, &why).await.unwrap();
     simulator.delete_slot("new", &why).await.unwrap();
     shop.delete_slot("offers", &why).await.unwrap();
     assert_eq!(simulator.set_safe_choice(None, true, &why).await.unwrap().1, 1, "one slot is left");

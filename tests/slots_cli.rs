@@ -92,7 +92,7 @@ fn a_difference_is_shown_field_by_field_and_by_the_exit_code() {
         .write("offers.toml", &OFFERS.replace("cautious", "curious").replace("exclude = {}", "pin = { position = 1 }"));
     let output = expect_exit_code(&run(&workspace.process, &["slots", "diff", "-f", &file, "--check"]), 2);
     for line in [
-        "~ controls.exploration_stop: cautious → curious",
+        "~ controls.exploration_preset: cautious → curious",
         "- rules[\"no gifts for gold\"].exclude: true",
         "+ rules[\"no gifts for gold\"].pin.position: 1",
     ] {

@@ -26,8 +26,8 @@ use gate::{Gate, Hold, Way};
 use live::{command, file, loaded, named, play_until, until};
 use server::with_server;
 use slotwise::{
+    client::Client,
     slot::{Arm, ArmId, ChangeReason, Definition, SlotId},
-    wire::Client,
 };
 use slotwise_simulator::{
     environment::Traffic,

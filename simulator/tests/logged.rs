@@ -18,11 +18,11 @@ use server::with_server;
 use slotwise::{
     bandit::{Features, Value},
     cli::{ExportFormat, export},
+    client::RewardEvent,
     engine::Request,
     journal::JournalReader,
     node::Selection,
     slot::{Arm, ArmId, ChangeReason, Controls, Definition, Goal, RewardKind, Schedule, SlotId},
-    wire::ClientReward,
 };
 use slotwise_simulator::{
     evaluate::logged::{AFFINITY, Form, Log, Offered, Wanted},
@@ -170,7 +170,7 @@ fn a_broken_journal_export_is_named_with_line_and_column() {
     let line = |propensities: &str, context: &str| {
         format!(
             "{{\"decision_id\":\"d\",\"slot\":\"s\",\"time\":\"2026-01-05T00:00:00Z\",\"holdout\":false,\"fallback\":null,\
-             \"context\":{context},\"candidates\":[],\"taken\":[],\"arms\":[\"a\"],\"propensities\":{propensities},\
+             \"context\":{context},\"candidates\":[],\"already_shown\":[],\"arms\":[\"a\"],\"propensities\":{propensities},\
              \"reasons\":[\"exploring\"],\"sticky\":null,\"rewards\":[0.0],\"events\":[],\"complete\":true}}\n"
         )
     };
@@ -205,10 +205,10 @@ fn a_broken_journal_export_is_named_with_line_and_column() {
         "decision_id,slot\nd,s\n",
         &[],
         "FOLDER/j.csv, line 1: the columns 'time', 'subject_id', 'session_id', 'fallback', 'sticky', 'holdout', 'context', \
-         'candidates', 'taken', 'arms', 'propensities', 'reasons', 'rewards', 'events', 'complete' are missing; needed are slot, time, subject_id, session_id, fallback, sticky, \
-         holdout, context, candidates, taken, arms, propensities, reasons, rewards, events, complete",
+         'candidates', 'already_shown', 'arms', 'propensities', 'reasons', 'rewards', 'events', 'complete' are missing; needed are slot, time, subject_id, session_id, fallback, sticky, \
+         holdout, context, candidates, already_shown, arms, propensities, reasons, rewards, events, complete",
     );
-    let header = "slot,time,subject_id,session_id,fallback,sticky,holdout,context,candidates,taken,arms,propensities,reasons,rewards,events,complete,decision_id";
+    let header = "slot,time,subject_id,session_id,fallback,sticky,holdout,context,candidates,already_shown,arms,propensities,reasons,rewards,events,complete,decision_id";
     let row =
         |arms: &str| format!("{header}\ns,2026-01-05T00:00:00Z,,,,,false,{{}},[],[],{arms},[0.5],[],[0.0],[],true,d\n");
     check(
@@ -281,14 +281,14 @@ fn an_export_of_a_real_node_is_read_back_and_its_own_slot_has_weights_of_1() {
             let (arm, propensity) = decision.arms[0].clone();
             let earned = clicks(kind, &arm, i);
             clicked += usize::from(earned);
-            let event = ClientReward {
+            let event = RewardEvent {
                 event_id: format!("e{i}"),
                 decision_id: decision.id,
                 arm_id: String::new(),
                 kind: if earned { "click" } else { "look" }.to_owned(),
                 value: None,
             };
-            client.record(vec![event]).await.unwrap();
+            client.record_rewards(vec![event]).await.unwrap();
             shown.push((arm, propensity, if earned { 1.0 } else { 0.0 }));
         }
         let folder = tempfile::tempdir().unwrap();
@@ -457,7 +457,7 @@ fn a_decision_that_an_export_holds_twice_counts_once() {
     let line = |id: &str, time: &str| {
         format!(
             "{{\"decision_id\":\"{id}\",\"slot\":\"s\",\"time\":\"{time}\",\"holdout\":false,\"fallback\":null,\
-             \"context\":{{}},\"candidates\":[],\"taken\":[],\"arms\":[\"a\"],\"propensities\":[0.5],\
+             \"context\":{{}},\"candidates\":[],\"already_shown\":[],\"arms\":[\"a\"],\"propensities\":[0.5],\
              \"reasons\":[\"exploring\"],\"sticky\":null,\"rewards\":[0.0],\"events\":[],\"complete\":true}}\n"
         )
     };

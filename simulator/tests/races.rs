@@ -14,7 +14,7 @@ use std::time::Duration;
 use gate::{Gate, Hold, Way};
 use live::{loaded, named, play_in_background, until};
 use server::with_server;
-use slotwise::wire::Client;
+use slotwise::client::Client;
 use slotwise_simulator::report::{CheckOutcome, RunReport};
 
 /// A gate for the requests of shoppers. Changes of the slots use the first connection, which is free.

@@ -24,9 +24,9 @@ use gate::Gate;
 use live::{command, file, loaded, options, play, play_until};
 use server::with_server;
 use slotwise::{
+    client::{CallOptions, Client},
     engine::Request,
     slot::{Arm, ArmId, ChangeReason, Definition, SlotId},
-    wire::{Calling, Client},
 };
 use slotwise_simulator::{
     environment::Traffic,
@@ -209,13 +209,13 @@ fn what_is_not_for_simulation_is_left_alone() {
         assert_eq!(client.get_slot("shop-uniform-1").await.unwrap().1, 1, "and it was not changed");
 
         // The server refuses simulated shoppers there, and learns nothing of them.
-        let calling = Calling { simulated: true, patience: None };
-        let mut simulated = Client::connect_as(&server.grpc, calling).await.unwrap();
+        let call_options = CallOptions { simulated: true, timeout: None };
+        let mut simulated = Client::connect_with(&server.grpc, call_options).await.unwrap();
         let request = Request::new(shops.id.clone());
-        let refused = simulated.decide_whole(&request).await.unwrap_err().to_string();
+        let refused = simulated.decide_in_full(&request).await.unwrap_err().to_string();
         assert!(refused.contains("is for real shoppers"), "{refused}");
         assert_eq!(client.report("shop-uniform-1").await.unwrap().counters.decisions, 0);
-        client.decide_whole(&request).await.unwrap();
+        client.decide_in_full(&request).await.unwrap();
         assert_eq!(client.report("shop-uniform-1").await.unwrap().counters.decisions, 1, "real ones are welcome");
 
         // Slots of an earlier run are replaced on request.

@@ -7,8 +7,8 @@ use serde_json::json;
 use super::{CommandResult, Target, report::bar, say, table::fitted, terminal::printable, time};
 use crate::{
     bandit::Value,
+    client::{Client, DecisionExplanation, ExplainedArm},
     engine::CandidateExplanation,
-    wire::{Client, ClientExplanation, ClientShown},
 };
 
 /// Number of candidates that are listed for people.
@@ -62,7 +62,7 @@ fn effects(moved_by: &[(String, f64)]) -> String {
     moved_by.iter().take(EFFECTS_MAX).map(effect).collect::<Vec<_>>().join(", ")
 }
 
-fn text(of: &ClientExplanation) -> String {
+fn text(of: &DecisionExplanation) -> String {
     let who = match (of.subject.id.as_str(), of.subject.session_id.as_str()) {
         ("", "") => "an anonymous subject".to_owned(),
         (id, "") => format!("subject '{id}'"),
@@ -84,8 +84,8 @@ fn text(of: &ClientExplanation) -> String {
         (!of.sticky.is_empty(), format!("it repeats the decision {}", of.sticky)),
     ];
     lines.extend(notes.into_iter().filter(|(holds, _)| *holds).map(|(_, note)| note));
-    let shown = |of: &[ClientShown]| -> String {
-        let arm = |shown: &ClientShown| {
+    let shown = |of: &[ExplainedArm]| -> String {
+        let arm = |shown: &ExplainedArm| {
             let reason = shown.reason.replace('_', " ");
             format!(
                 "{} ({reason}, drawn with {:.4}, expects {:.4})",
@@ -95,8 +95,8 @@ fn text(of: &ClientExplanation) -> String {
         of.iter().map(arm).collect::<Vec<_>>().join(", ")
     };
     lines.push(format!("shown: {}", shown(&of.shown)));
-    if !of.would.is_empty() {
-        lines.push(format!("the policy would have chosen: {}", shown(&of.would)));
+    if !of.shadow.is_empty() {
+        lines.push(format!("the policy would have chosen: {}", shown(&of.shadow)));
     }
     if !of.candidates.is_empty() {
         lines.push(fitted(table(of), &[3, 5, 4, 1]));
@@ -105,7 +105,7 @@ fn text(of: &ClientExplanation) -> String {
     lines.join("\n")
 }
 
-fn table(of: &ClientExplanation) -> Table {
+fn table(of: &DecisionExplanation) -> Table {
     let moved = if of.effects { "moved most by, as of now" } else { "" };
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_header(["arm", "position", "first with", "", "expects", moved]);
@@ -138,9 +138,9 @@ fn table(of: &ClientExplanation) -> Table {
     table
 }
 
-fn json(of: &ClientExplanation) -> serde_json::Value {
-    let shown = |of: &[ClientShown]| -> Vec<serde_json::Value> {
-        let arm = |shown: &ClientShown| {
+fn json(of: &DecisionExplanation) -> serde_json::Value {
+    let shown = |of: &[ExplainedArm]| -> Vec<serde_json::Value> {
+        let arm = |shown: &ExplainedArm| {
             json!({
                 "arm_id": shown.arm,
                 "propensity": shown.propensity,
@@ -174,9 +174,9 @@ fn json(of: &ClientExplanation) -> serde_json::Value {
         "model": of.model,
         "summary": of.summary,
         "arms": shown(&of.shown),
-        "would": shown(&of.would),
+        "shadow_arms": shown(&of.shadow),
         "candidates": of.candidates.iter().map(candidate).collect::<Vec<_>>(),
-        "rules_fired": of.rules,
+        "matched_rules": of.rules,
         "holdout": of.holdout,
         "analysis": of.analysis,
         "sticky_decision_id": of.sticky,

@@ -6,8 +6,9 @@ use serde_json::json;
 
 use super::{CommandResult, Target, say, table::fitted, terminal::printable};
 use crate::{
+    client::Client,
     engine::{ArmReport, GoalChange, Lift, SlotReport},
-    wire::{Client, time_text},
+    wire::time_text,
 };
 
 /// Characters of a full bar.

@@ -165,7 +165,7 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &ChangeReason) ->
                 let named = if *have.controls.baseline() == Baseline::Arm(arm.clone()) {
                     "the slot's baseline; set another controls.baseline first"
                 } else if have.controls.arm_bounds.contains_key(arm) && !have.open_catalogue {
-                    "one of controls.arm_shares; take it out there first"
+                    "one of controls.arm_bounds; take it out there first"
                 } else {
                     continue;
                 };

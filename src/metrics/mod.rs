@@ -1,4 +1,4 @@
-//! Metrics in Prometheus' text format: base units in the names, bounded labels.
+//! Metrics in Prometheus' text format. Names carry base units, and the number of label values is bounded.
 
 #[cfg(test)]
 mod tests;
@@ -18,9 +18,9 @@ use crate::{
     node::{DiskUse, Node, Observer},
 };
 
-/// Slots with at most this many arms get a label per arm.
+/// Greatest number of arms of a slot whose arms get labels of their own.
 const ARM_LABELS_MAX: usize = 50;
-/// Deleted slots whose series may still be there until the next scrape.
+/// Number of deleted slots whose series may still be there until the next scrape.
 const DELETED_MAX: usize = 500;
 
 /// All metrics of one process.
@@ -58,12 +58,12 @@ pub struct Metrics {
     deleted: Mutex<HashSet<String>>,
 }
 
-/// A registry with every metric of ours in it.
+/// Returns the metrics of a process, in a registry of their own.
 ///
 /// # Errors
 ///
-/// Only if two of them had the same name: a bug, and the first test of this file would tell.
-#[expect(clippy::too_many_lines, reason = "an entry for each metric")]
+/// If two metrics have the same name. This would be a bug, and the first test of this module would show it.
+#[expect(clippy::too_many_lines, reason = "one entry for each metric")]
 pub fn metrics() -> Result<Arc<Metrics>, prometheus::Error> {
     let registry = Registry::new();
     let histogram = |name: &str, from: f64, help: &str| {
@@ -76,7 +76,7 @@ pub fn metrics() -> Result<Arc<Metrics>, prometheus::Error> {
     let gauges =
         |name: &str, labels: &[&str], help: &str| add(&registry, IntGaugeVec::new(Opts::new(name, help), labels)?);
     let gauge = |name: &str, help: &str| add(&registry, IntGauge::new(name, help)?);
-    gauges("slotwise_build_info", &["version"], "Always 1; the version is the label.")?
+    gauges("slotwise_build_info", &["version"], "Always 1. The label is the version of the program.")?
         .with_label_values(&[env!("CARGO_PKG_VERSION")])
         .set(1);
     // Memory, processor time, open files and threads of this process, under the names that every dashboard knows.
@@ -85,12 +85,12 @@ pub fn metrics() -> Result<Arc<Metrics>, prometheus::Error> {
         decide_seconds: histogram(
             "slotwise_decide_duration_seconds",
             4e-6,
-            "From a decoded Decide or BatchDecide request to its answer.",
+            "Seconds from a decoded Decide or BatchDecide request to its answer.",
         )?,
         decisions: counters(
             "slotwise_decisions_total",
             &["slot", "outcome"],
-            "Decisions by slot and outcome (decided, holdout, a fallback).",
+            "Decisions by slot and outcome: decided, holdout, or the fallback.",
         )?,
         arms_shown: counters(
             "slotwise_arms_shown_total",
@@ -99,79 +99,86 @@ pub fn metrics() -> Result<Arc<Metrics>, prometheus::Error> {
         )?,
         ignored: counters(
             "slotwise_ignored_total",
-            &["slot", "what"],
-            "What was left out of requests: candidates that the slot does not know, features without a value.",
+            &["slot", "kind"],
+            "Parts of requests that were left out: candidates that the slot does not know, features without a value.",
         )?,
         rewards: counters(
             "slotwise_rewards_total",
             &["slot", "kind", "result"],
-            "Reward events by slot, kind (of the slot's goal, or other) and result.",
+            "Reward events by slot, kind and result. The kind is one of the slot's goal, or other.",
         )?,
         append_seconds: histogram(
             "slotwise_journal_append_duration_seconds",
             3.2e-5,
-            "One group commit: write and fsync.",
+            "Seconds of one group commit: write and fsync.",
         )?,
         committed: counter("slotwise_journal_events_total", "Events committed to the journal.")?,
         names_dropped: counter(
             "slotwise_subject_ids_dropped_total",
-            "Ids of subjects and sessions that were not kept beside their pseudonyms, because too many waited or they could not be written.",
+            "Ids of subjects and sessions that were not stored beside their pseudonyms, because too many waited or the write failed.",
         )?,
         unrecorded: counter(
             "slotwise_decisions_unrecorded_total",
-            "Decisions that were answered and will never be in the journal: it took no more, or had no room for too long.",
+            "Decisions that were answered and will never be in the journal, because it failed or had no room for too long.",
         )?,
         rule_failures: counters(
             "slotwise_rule_failures_total",
             &["slot", "rule"],
-            "Conditions of rules that failed while they were evaluated, say because a request lacked a feature.",
+            "Conditions of rules that failed while they were evaluated, for instance because a request lacked a feature.",
         )?,
-        pending: gauges("slotwise_pending_decisions", &["slot"], "Decisions that may still be rewarded.")?,
+        pending: gauges(
+            "slotwise_pending_decisions",
+            &["slot"],
+            "Pending decisions: those that may still be rewarded.",
+        )?,
         pending_bytes: gauges(
             "slotwise_pending_decisions_bytes",
             &["slot"],
-            "What those take in memory, their indices among it.",
+            "Memory of the pending decisions, with their indices.",
         )?,
         waiting: gauges(
             "slotwise_journal_waiting",
-            &["what"],
-            "What waits to be written: decisions that were answered, reward events and changes that were not.",
+            &["kind"],
+            "Items that wait to be written: decisions, which were answered already, reward events and changes.",
         )?,
-        waiting_bytes: gauge("slotwise_journal_waiting_decisions_bytes", "Memory that waiting decisions take.")?,
+        waiting_bytes: gauge(
+            "slotwise_journal_waiting_decisions_bytes",
+            "Memory of the decisions that wait to be written.",
+        )?,
         waiting_max: gauge(
             "slotwise_journal_waiting_decisions_max",
-            "Decisions that may wait, by the measured rate of writing; beyond it new ones are refused.",
+            "Greatest number of decisions that may wait, by the measured rate of writing. Beyond it new ones are refused.",
         )?,
         waiting_seconds: add(
             &registry,
             Gauge::new(
                 "slotwise_journal_waiting_seconds",
-                "Since the oldest waiting decision was answered; 0 if none waits.",
+                "Seconds since the oldest waiting decision was answered; 0 if none waits.",
             )?,
         )?,
         refused: counters(
             "slotwise_refused_total",
-            &["what"],
-            "Decisions, reward events and changes that were refused with RESOURCE_EXHAUSTED because too much waits.",
+            &["kind"],
+            "Decisions, reward events and changes that were refused with RESOURCE_EXHAUSTED because too many wait.",
         )?,
         remembered: gauges(
             "slotwise_remembered",
             &["part"],
-            "What all slots together remember, by part: decisions that wait for rewards, decisions whose rewards may be taken back, ids of events, requests, exposures.",
+            "Entries that all slots together remember, by part: pending decisions, finished decisions whose rewards may be taken back, ids of events, requests, exposures.",
         )?,
         forgotten: gauges(
             "slotwise_forgotten_early",
             &["part"],
-            "What the slots that there are forgot before its time because there was too much of it, by part.",
+            "Entries that the present slots forgot early because there were too many of them, by part.",
         )?,
         disk: gauges(
             "slotwise_disk_bytes",
             &["file"],
-            "What the data folder takes (journal, its write-ahead log, snapshots).",
+            "Bytes of the data folder, by file: journal, write-ahead log, snapshots.",
         )?,
         disk_full: gauge(
             "slotwise_disk_full",
-            "1 while rewards and changes are refused for want of room on the disk.",
+            "1 while rewards and changes are refused because the disk is full, else 0.",
         )?,
         log_blocked: gauge(
             "slotwise_journal_log_blocked_bytes",
@@ -179,15 +186,21 @@ pub fn metrics() -> Result<Arc<Metrics>, prometheus::Error> {
         )?,
         clock_doubt: gauge(
             "slotwise_clock_doubt_seconds",
-            "How far the clock is ahead of the time that is used, or, below 0, behind the journal; 0 unless by more than a day.",
+            "Seconds by which the clock is ahead of the time that is used, or, if negative, behind the journal; 0 unless it is more than a day.",
         )?,
-        failed: gauge("slotwise_journal_failed", "1 once nothing is written any more until a restart.")?,
+        failed: gauge(
+            "slotwise_journal_failed",
+            "1 after the journal failed, so that nothing is written until a restart, else 0.",
+        )?,
         pause_seconds: histogram(
             "slotwise_snapshot_pause_seconds",
             1e-5,
-            "How long nothing was written because the state was held still for a snapshot.",
+            "Seconds during which nothing was written because a snapshot copied the state.",
         )?,
-        snapshot_age: gauge("slotwise_snapshot_age_seconds", "Since the newest snapshot; -1 where there is none.")?,
+        snapshot_age: gauge(
+            "slotwise_snapshot_age_seconds",
+            "Seconds since the newest snapshot; -1 if there is none.",
+        )?,
         snapshot_us: RwLock::new(None),
         deleted: Mutex::default(),
         registry: registry.clone(),
@@ -215,9 +228,9 @@ impl Metrics {
         };
         let slot = decided.slot.as_str();
         self.decisions.with_label_values(&[slot, outcome]).inc();
-        for (what, count) in [("candidate", answer.ignored_candidates.len()), ("feature", ignored_features)] {
+        for (kind, count) in [("candidate", answer.ignored_candidates.len()), ("feature", ignored_features)] {
             if count > 0 {
-                self.ignored.with_label_values(&[slot, what]).inc_by(count as u64);
+                self.ignored.with_label_values(&[slot, kind]).inc_by(count as u64);
             }
         }
         if answer.view.arms.names().len() <= ARM_LABELS_MAX {
@@ -227,29 +240,29 @@ impl Metrics {
         }
     }
 
-    /// Counts a reward event that no slot could be found for, or that was refused at the door.
+    /// Counts a reward event that was not journalled: no slot was found for it, or it was refused on arrival.
     pub fn not_journalled(&self, result: &str) {
         self.rewards.with_label_values(&["", "other", result]).inc();
     }
 
-    /// Sets the gauges of what all slots together remember, and of what they forgot early.
+    /// Sets the gauges of the entries that all slots together remember, and of those that they forgot early.
     fn set_parts(&self, slots: &[Arc<SlotView>]) {
-        let all = |of: fn(&SlotView) -> Parts| slots.iter().map(|view| of(view)).fold(Parts::default(), Parts::plus);
-        let parts = [(all(|view| view.remembered), &self.remembered), (all(|view| view.forgotten), &self.forgotten)];
-        for (of, gauges) in parts {
-            for (part, count) in of.named() {
+        let sum = |get: fn(&SlotView) -> Parts| slots.iter().map(|view| get(view)).fold(Parts::default(), Parts::plus);
+        let sums = [(sum(|view| view.remembered), &self.remembered), (sum(|view| view.forgotten), &self.forgotten)];
+        for (parts, gauges) in sums {
+            for (part, count) in parts.named() {
                 gauges.with_label_values(&[part]).set(gauge(count));
             }
         }
     }
 
-    /// Everything, as text; gauges are read from the node now.
+    /// Returns all metrics as text. Gauges are read from the node at this moment.
     pub fn render(&self, node: Option<&Node>) -> Result<String, prometheus::Error> {
         self.pending.reset();
         self.pending_bytes.reset();
         if let Some(node) = node {
             let slots = node.slots();
-            self.forget_what_is_gone(&slots);
+            self.forget_deleted(&slots);
             self.set_parts(&slots);
             for view in slots {
                 let slot = &[view.definition.id.as_str()];
@@ -257,10 +270,10 @@ impl Metrics {
                 self.pending_bytes.with_label_values(slot).set(gauge(view.pending_bytes));
             }
             let waiting = node.waiting();
-            for (what, count) in
+            for (kind, count) in
                 [("decisions", waiting.decisions), ("events", waiting.events), ("changes", waiting.changes)]
             {
-                self.waiting.with_label_values(&[what]).set(gauge(count as u64));
+                self.waiting.with_label_values(&[kind]).set(gauge(count as u64));
             }
             self.waiting_bytes.set(gauge(waiting.decision_bytes as u64));
             self.waiting_max.set(gauge(waiting.decisions_max as u64));
@@ -284,13 +297,13 @@ fn gauge(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Removes the series of `vector` whose labels are not `kept`.
+/// Removes the series of `vector` for whose labels `kept` returns `false`.
 fn retain(vector: &IntCounterVec, kept: impl Fn(&HashMap<&str, &str>) -> bool) {
     for family in vector.collect() {
         for metric in family.get_metric() {
             let labels: HashMap<&str, &str> = metric.get_label().iter().map(|l| (l.name(), l.value())).collect();
             if !kept(&labels) {
-                // It is there, unless another scrape removed it.
+                // The removal fails only if another scrape was quicker.
                 let _ = vector.remove(&labels);
             }
         }
@@ -298,19 +311,19 @@ fn retain(vector: &IntCounterVec, kept: impl Fn(&HashMap<&str, &str>) -> bool) {
 }
 
 impl Metrics {
-    /// Counters with a label for the slot. A new one belongs here, or its series outlive their slots.
+    /// Returns the counters with a label for the slot. A counter that is missing here keeps the series of deleted slots.
     fn counters_by_slot(&self) -> [&IntCounterVec; 5] {
         [&self.decisions, &self.arms_shown, &self.ignored, &self.rewards, &self.rule_failures]
     }
 
-    /// Removes the series of slots that are not among `slots`, and of rules that theirs have no longer: a call that was
-    /// under way when its slot was deleted may have counted after that.
-    fn forget_what_is_gone(&self, slots: &[Arc<SlotView>]) {
+    /// Removes the series of slots that are not among `slots`, and of rules that these slots no longer have. A call that
+    /// was under way when its slot was deleted may have counted after the deletion.
+    fn forget_deleted(&self, slots: &[Arc<SlotView>]) {
         self.deleted.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let slots: HashMap<&str, &SlotView> =
             slots.iter().map(|view| (view.definition.id.as_str(), view.as_ref())).collect();
         let kept = |labels: &HashMap<&str, &str>| {
-            // An event for no slot is counted under an empty one.
+            // An event without a slot is counted under an empty slot label.
             let Some(slot) = labels.get("slot").filter(|slot| !slot.is_empty()) else { return true };
             let Some(view) = slots.get(slot) else { return false };
             labels.get("rule").is_none_or(|rule| view.definition.rules.iter().any(|have| have.name == **rule))
@@ -361,8 +374,8 @@ impl Observer for Metrics {
         self.unrecorded.inc_by(decisions as u64);
     }
 
-    fn refused(&self, what: &str, count: usize) {
-        self.refused.with_label_values(&[what]).inc_by(count as u64);
+    fn refused(&self, kind: &str, count: usize) {
+        self.refused.with_label_values(&[kind]).inc_by(count as u64);
     }
 
     fn rule_failed(&self, slot: &str, rule: &str, times: u64) {
@@ -372,7 +385,7 @@ impl Observer for Metrics {
     fn slot_deleted(&self, slot: &str) {
         let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
         deleted.insert(slot.to_owned());
-        // Every scrape removes what is gone; where nobody scrapes, this does. One pass over all series is for many slots.
+        // Every scrape removes the series of deleted slots. This removes them, many at a time, if nobody scrapes.
         if deleted.len() >= DELETED_MAX {
             self.forget(&std::mem::take(&mut *deleted));
         }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    codec::{self, Decoded, Skipped},
+    codec::{self, Decoded, SkippedEvent},
     error::OpenError,
     folder::{FolderError, SnapshotFile, io_error},
     recover::{origin, refuse_foreign, replay_by, workers},
@@ -223,8 +223,8 @@ fn check(stored: &Stored<'_>) -> Result<(), String> {
 }
 
 /// The columns beside an event of an unknown kind must say what its envelope says.
-fn check_skipped(stored: &Stored<'_>, skipped: &Skipped) -> Result<(), String> {
-    let Skipped { at_us, kind, slot } = skipped;
+fn check_skipped(stored: &Stored<'_>, skipped: &SkippedEvent) -> Result<(), String> {
+    let SkippedEvent { at_us, kind, slot } = skipped;
     agree(&[("at_us", *at_us != stored.at_us), ("kind", kind != stored.kind), ("slot", slot != stored.slot)])
 }
 

@@ -164,7 +164,7 @@ impl<E> Join<'_, E> {
             let step = self.ledger.pass(stored.at_us, Traffic::of_kind(stored.kind));
             return self.sweep(step);
         }
-        let event = match codec::read(stored.body).map_err(JoinStop::Unreadable)? {
+        let event = match codec::read(stored.body).map_err(|why| JoinStop::Unreadable(why.into()))? {
             Decoded::Event(mut event) => {
                 self.mask.apply(&mut event);
                 event

@@ -61,7 +61,7 @@ pub use audit::{Audit, AuditError, AuditedSnapshot, Progress, audit};
 pub use backup::{BackupError, CopySummary, backup, restore};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use clock_doubt::accept_clock;
-pub use codec::{decode as decode_event, encode as encode_event};
+pub use codec::{DecodeError, decode as decode_event, encode as encode_event};
 pub(crate) use codec::{payload_from_struct, payload_to_struct};
 pub(crate) use deciding::run_long;
 pub use disk_space::{DiskUse, disk_use};

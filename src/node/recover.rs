@@ -53,7 +53,7 @@ fn work(mut slots: Slots, mask: Mask, batches: &Receiver<Vec<RecoveryTask>>) -> 
     for work in batches.iter().flatten() {
         match work {
             RecoveryTask::Read(position, step, body) => {
-                let mut event = codec::decode(&body).map_err(|why| (position, why))?;
+                let mut event = codec::decode(&body).map_err(|why| (position, why.into()))?;
                 mask.apply(&mut event);
                 slots.apply(step, &event.body);
             }

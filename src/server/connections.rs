@@ -47,7 +47,7 @@ impl Incoming {
         Self { listener, permits, first, renewal, resting: None }
     }
 
-    fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<(Connection, SocketAddr)> {
+    fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<(LimitedConnection, SocketAddr)> {
         loop {
             if let Some(resting) = &mut self.resting {
                 ready!(resting.as_mut().poll(context));
@@ -70,10 +70,10 @@ impl Incoming {
         }
     }
 
-    fn connection(&self, stream: TcpStream, permit: OwnedSemaphorePermit) -> Connection {
+    fn connection(&self, stream: TcpStream, permit: OwnedSemaphorePermit) -> LimitedConnection {
         // Small answers must not wait for more of them. If this cannot be set they are slower, not wrong.
         let _ = stream.set_nodelay(true);
-        Connection { stream, renewal: self.renewal, deadline: Box::pin(sleep(self.first)), _permit: permit }
+        LimitedConnection { stream, renewal: self.renewal, deadline: Box::pin(sleep(self.first)), _permit: permit }
     }
 }
 
@@ -84,7 +84,7 @@ fn is_of_client(why: &io::Error) -> bool {
 }
 
 impl Stream for Incoming {
-    type Item = io::Result<Connection>;
+    type Item = io::Result<LimitedConnection>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.get_mut().poll_accept(context).map(|(connection, _)| Some(Ok(connection)))
@@ -92,10 +92,10 @@ impl Stream for Incoming {
 }
 
 impl axum::serve::Listener for Incoming {
-    type Io = Connection;
+    type Io = LimitedConnection;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
+    async fn accept(&mut self) -> (LimitedConnection, SocketAddr) {
         std::future::poll_fn(|context| self.poll_accept(context)).await
     }
 
@@ -106,7 +106,7 @@ impl axum::serve::Listener for Incoming {
 
 /// A connection that counts, and that ends once its time is over.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct LimitedConnection {
     stream: TcpStream,
     renewal: DeadlineRenewal,
     deadline: Pin<Box<Sleep>>,
@@ -117,7 +117,7 @@ fn after(duration: Duration) -> Instant {
     Instant::now() + duration
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for LimitedConnection {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
@@ -132,7 +132,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for LimitedConnection {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if let DeadlineRenewal::OnSend(more) = this.renewal {
@@ -166,7 +166,7 @@ impl AsyncWrite for Connection {
     }
 }
 
-impl Connected for Connection {
+impl Connected for LimitedConnection {
     type ConnectInfo = TcpConnectInfo;
 
     fn connect_info(&self) -> TcpConnectInfo {

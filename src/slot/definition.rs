@@ -183,7 +183,7 @@ impl Definition {
             return fail("count", format!("is {}; at most {COUNT_MAX} are allowed", self.count()));
         }
         for arm in self.controls.arm_bounds.keys() {
-            self.check_arm(&format!("controls.arm_shares[{:?}]", arm.as_str()), arm)?;
+            self.check_arm(&format!("controls.arm_bounds[{:?}]", arm.as_str()), arm)?;
         }
         if let Baseline::Arm(arm) = self.controls.baseline() {
             self.check_arm("controls.baseline.arm_id", arm)?;

@@ -34,7 +34,7 @@ fn controls_examples() -> Vec<Controls> {
             ]
             .into(),
             warm_up: Some(WarmUp { views: 100, rewards: 7, patience: Some(3) }),
-            head_start: Some(HeadStart { views: 50, share: 0.125, limit: 0.25 }),
+            head_start: Some(HeadStart { views: 50, floor: 0.125, limit: 0.25 }),
             salt: Some("spring".into()),
             analysis: Some(0.05),
             simulated: Some(true),

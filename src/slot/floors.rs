@@ -52,10 +52,10 @@ impl Definition {
         let sum = sum + largest_head_start(&mut floors, start);
         if sum > 1.0 + ROUNDING {
             let message = format!(
-                "floors sum to {} while arms are new: nothing is left to learn with; lower the share, the limit or the floors",
+                "floors sum to {} while arms are new: nothing is left to learn with; lower the head start's floor or limit, or the other floors",
                 sum_text(sum)
             );
-            return Err(FieldError::new("controls.head_start.share", message));
+            return Err(FieldError::new("controls.head_start.floor", message));
         }
         Ok(())
     }
@@ -76,7 +76,7 @@ impl Definition {
             ceilings.len()
         );
         let own = self.controls.arm_bounds.values().any(|share| share.ceiling.is_some());
-        let field = if self.controls.ceiling.is_none() && own { "controls.arm_shares" } else { "controls.ceiling" };
+        let field = if self.controls.ceiling.is_none() && own { "controls.arm_bounds" } else { "controls.ceiling" };
         Err(FieldError::new(field, message))
     }
 
@@ -84,13 +84,13 @@ impl Definition {
     fn field_of_floors(&self) -> &'static str {
         let own: f64 = self.controls.arm_bounds.values().filter_map(|ProbabilityBounds { floor, .. }| *floor).sum();
         let all = self.controls.floor();
-        if all > 0.0 && own <= all * self.arms.len() as f64 { "controls.floor" } else { "controls.arm_shares" }
+        if all > 0.0 && own <= all * self.arms.len() as f64 { "controls.floor" } else { "controls.arm_bounds" }
     }
 }
 
 /// Returns the greatest probability that head starts add to the floors, whichever and however many arms are new. If all
 /// arms are new, none has a head start over another.
-fn largest_head_start(floors: &mut [f64], HeadStart { share, limit, .. }: HeadStart) -> f64 {
+fn largest_head_start(floors: &mut [f64], HeadStart { floor, limit, .. }: HeadStart) -> f64 {
     floors.sort_by(f64::total_cmp);
     let mut most = 0.0_f64;
     let mut sum = 0.0;
@@ -102,7 +102,7 @@ fn largest_head_start(floors: &mut [f64], HeadStart { share, limit, .. }: HeadSt
         })
         .collect();
     for new in 1..floors.len() {
-        let each = share.min(limit / new as f64);
+        let each = floor.min(limit / new as f64);
         // The arms with the least floors gain most.
         let gaining = floors[..new].partition_point(|floor| *floor < each);
         if gaining > 0 {
@@ -145,10 +145,10 @@ mod tests {
         assert_eq!(definition(10, floor(0.1)).check(), Ok(()), "an even split may be meant");
         let id = |i: usize| ArmId::parse("arm_id", &format!("a{i}")).unwrap();
         let own = Controls { arm_bounds: [(id(0), share(0.7))].into(), ..floor(0.2) };
-        refused(&definition(3, own.clone()), "controls.arm_shares", "1.1");
+        refused(&definition(3, own.clone()), "controls.arm_bounds", "1.1");
         assert_eq!(definition(2, own).check(), Ok(()));
         let both = Controls { arm_bounds: [(id(0), share(0.6)), (id(1), share(0.6))].into(), ..Controls::default() };
-        refused(&definition(3, both), "controls.arm_shares", "1.2");
+        refused(&definition(3, both), "controls.arm_bounds", "1.2");
     }
 
     #[test]
@@ -162,10 +162,10 @@ mod tests {
     fn a_head_start_must_leave_room_as_well() {
         let with = |floor, share, limit| Controls {
             floor: Some(floor),
-            head_start: Some(HeadStart { views: 100, share, limit }),
+            head_start: Some(HeadStart { views: 100, floor: share, limit }),
             ..Controls::default()
         };
-        refused(&definition(4, with(0.2, 0.5, 0.5)), "controls.head_start.share", "1.1");
+        refused(&definition(4, with(0.2, 0.5, 0.5)), "controls.head_start.floor", "1.1");
         assert_eq!(definition(4, with(0.2, 0.4, 0.4)).check(), Ok(()));
         assert_eq!(definition(4, with(0.0, 0.5, 1.0)).check(), Ok(()));
         assert_eq!(definition(1, with(0.9, 1.0, 1.0)).check(), Ok(()), "a single arm is ahead of none");

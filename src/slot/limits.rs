@@ -58,7 +58,7 @@ pub const SLOT_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// newest never.
 pub const REVISIONS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Arms of one slot with their own floor or ceiling, as nobody sets more of them one by one.
-pub const ARM_SHARES_MAX: usize = 1_000;
+pub const ARM_BOUNDS_MAX: usize = 1_000;
 /// Slots of one service, as each publishes a view of its own.
 pub const SLOTS_MAX: usize = 10_000;
 /// Revisions that a slot keeps.

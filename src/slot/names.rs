@@ -118,7 +118,7 @@ impl Mode {
     pub fn name(self) -> &'static str {
         match self {
             Self::On => "on",
-            Self::Shadow => "watch",
+            Self::Shadow => "shadow",
             Self::Test(_) => "test",
         }
     }

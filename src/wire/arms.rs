@@ -1,7 +1,7 @@
-//! Arms in pages.
+//! Pages of arms.
 //!
-//! A token names the place of the next element and the arm before it. Where arms came or went since, the next page
-//! begins after that arm, wherever it is now.
+//! A token holds the index of the next element and the id of the arm before it. If arms were added or removed since, the
+//! next page begins after that arm, wherever it is now.
 
 use tonic::Status;
 
@@ -12,12 +12,12 @@ use super::{
 };
 use crate::slot::FieldError;
 
-/// The token of the page after `place` elements, of which `last` is the last.
-pub(super) fn token(list: &str, place: usize, last: &str) -> String {
-    page::token(list, &format!("{place}:{last}"))
+/// Returns the token of the page that follows the first `index` elements, of which `last` is the last.
+pub(super) fn token(list: &str, index: usize, last: &str) -> String {
+    page::token(list, &format!("{index}:{last}"))
 }
 
-/// Returns the place at which the page of a token begins, in a list of `length` elements with ids.
+/// Returns the index at which the page of a token begins, in a list of `length` elements with ids.
 pub(super) fn start<'a>(
     list: &str,
     token: &str,
@@ -25,18 +25,18 @@ pub(super) fn start<'a>(
     id: impl Fn(usize) -> Option<&'a str>,
 ) -> Result<usize, Status> {
     let Some(read) = page::last(list, token)? else { return Ok(0) };
-    // What a token of ours holds has both parts.
-    let read = read.split_once(':').and_then(|(place, last)| Some((place.parse::<usize>().ok()?, last)));
-    let Some((place, last)) = read else { return Ok(0) };
-    if place.checked_sub(1).and_then(&id) == Some(last) {
-        return Ok(place);
+    // A token that this service made has both parts.
+    let read = read.split_once(':').and_then(|(index, last)| Some((index.parse::<usize>().ok()?, last)));
+    let Some((index, last)) = read else { return Ok(0) };
+    if index.checked_sub(1).and_then(&id) == Some(last) {
+        return Ok(index);
     }
-    Ok((0..length).find(|&at| id(at) == Some(last)).map_or(place.min(length), |at| at + 1))
+    Ok((0..length).find(|&at| id(at) == Some(last)).map_or(index.min(length), |at| at + 1))
 }
 
 impl Api {
-    /// A page of a slot's arms.
-    pub(super) fn arms_of(&self, request: &ListArmsRequest) -> Result<ListArmsResponse, Status> {
+    /// Returns a page of a slot's arms.
+    pub(super) fn arms_page(&self, request: &ListArmsRequest) -> Result<ListArmsResponse, Status> {
         let ListArmsRequest { slot_id, page_size, page_token, revision } = request;
         let size = size_of_page(*page_size, 500, 1_000)?;
         let view = self.view(&parse_slot(slot_id)?)?;

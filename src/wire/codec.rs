@@ -1,7 +1,7 @@
-//! The codec of every method: prost's, whose decoding errors are ours.
+//! Codec of every method: prost's codec with our own decoding errors.
 //!
-//! Bytes that are no such message are the caller's mistake, so they are answered
-//! `INVALID_ARGUMENT` with details, like any other malformed field.
+//! Bytes that do not decode are the caller's mistake. They are answered with `INVALID_ARGUMENT` and details, like any
+//! other malformed field.
 
 use std::marker::PhantomData;
 
@@ -15,7 +15,7 @@ use tonic_prost::ProstCodec;
 use super::{error, undecodable};
 use crate::slot::FieldError;
 
-/// Encodes `T`, decodes `U`.
+/// Codec that encodes `T` and decodes `U`.
 #[derive(Debug, Clone)]
 pub struct MessageCodec<T, U>(ProstCodec<T, U>);
 
@@ -47,7 +47,7 @@ where
     }
 }
 
-/// See [`MessageCodec`].
+/// Encoder of a [`MessageCodec`].
 #[derive(Debug)]
 pub struct MessageEncoder<E>(E);
 
@@ -60,7 +60,7 @@ impl<E: Encoder<Error = Status>> Encoder for MessageEncoder<E> {
     }
 }
 
-/// See [`MessageCodec`].
+/// Decoder of a [`MessageCodec`].
 #[derive(Debug)]
 pub struct MessageDecoder<U>(PhantomData<U>);
 
@@ -74,7 +74,7 @@ impl<U: Message + Default> Decoder for MessageDecoder<U> {
         U::decode(&mut rest).map(Some).map_err(|why| {
             let why = why.to_string();
             let field = undecodable::path(&why, &bytes, bytes.len() - rest.len());
-            // Prost names every level, and a payload may have a hundred.
+            // Prost names every level, of which a payload may have a hundred, so only the innermost cause is kept.
             let cause = why.rsplit(": ").next().unwrap_or_default();
             error::field(&FieldError::new(
                 if field.is_empty() { "message" } else { &field },

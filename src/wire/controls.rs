@@ -1,20 +1,17 @@
-//! Controls: between messages and the domain, both ways in one place. Their ranges are checked with the definition that
-//! they are part of.
+//! Conversion of controls from and to messages. The definition that holds the controls checks their ranges.
 
 use super::{
-    decode::{self, Decode},
-    encode::duration,
+    decode::{FieldResult, decode_duration},
+    encode::encode_duration,
+    enums::{decode_enum, encode_enum},
     proto,
 };
 use crate::{
     bandit::Policy,
-    slot::{
-        ArmId, Baseline, Controls, ExplorationPreset, FieldError, HeadStart, Mode, ProbabilityBounds, Stickiness,
-        WarmUp, shorten_key,
-    },
+    slot::{ArmId, Baseline, Controls, HeadStart, Mode, ProbabilityBounds, Stickiness, WarmUp, shorten_key},
 };
 
-pub(super) fn decode_controls(controls: Option<proto::Controls>) -> Decode<Controls> {
+pub(super) fn decode_controls(controls: Option<proto::Controls>) -> FieldResult<Controls> {
     let proto::Controls {
         exploration,
         floor,
@@ -23,58 +20,48 @@ pub(super) fn decode_controls(controls: Option<proto::Controls>) -> Decode<Contr
         holdout,
         freeze_learning,
         safe_choice,
-        policy: p,
-        exploration_stop,
-        arm_shares,
+        policy,
+        exploration_preset,
+        arm_bounds,
         warm_up,
         head_start,
-        mode: m,
-        baseline: b,
+        mode,
+        baseline,
         salt,
         analysis,
-        stickiness: s,
+        stickiness,
         simulated,
     } = controls.unwrap_or_default();
-    let share = |(arm, proto::ArmShare { floor, ceiling }): (String, proto::ArmShare)| {
+    let bounds = |(arm, proto::ProbabilityBounds { floor, ceiling }): (String, proto::ProbabilityBounds)| {
         Ok((
-            ArmId::parse(&format!("controls.arm_shares[{}]", shorten_key(&arm)), &arm)?,
+            ArmId::parse(&format!("controls.arm_bounds[{}]", shorten_key(&arm)), &arm)?,
             ProbabilityBounds { floor, ceiling },
         ))
     };
-    let head_start = head_start.map(|proto::HeadStart { views, share, limit }| HeadStart {
+    let head_start = head_start.map(|proto::HeadStart { views, floor, limit }| HeadStart {
         views,
-        share,
+        floor,
         limit: limit.unwrap_or(HeadStart::LIMIT_DEFAULT),
     });
     Ok(Controls {
         exploration,
         floor,
         ceiling,
-        half_life_us: half_life.map(|half_life| decode::duration("controls.half_life", half_life)).transpose()?,
+        half_life_us: half_life.map(|half_life| decode_duration("controls.half_life", half_life)).transpose()?,
         holdout,
         freeze_learning,
         safe_choice,
-        policy: p.and_then(decode_policy),
-        preset: match proto::ExplorationStop::try_from(exploration_stop) {
-            Ok(proto::ExplorationStop::Unspecified) => None,
-            Ok(proto::ExplorationStop::Cautious) => Some(ExplorationPreset::Cautious),
-            Ok(proto::ExplorationStop::Balanced) => Some(ExplorationPreset::Balanced),
-            Ok(proto::ExplorationStop::Curious) => Some(ExplorationPreset::Curious),
-            Ok(proto::ExplorationStop::EvenSplit) => Some(ExplorationPreset::EvenSplit),
-            Err(_) => {
-                let message = format!("{exploration_stop} is not an ExplorationStop");
-                return Err(FieldError::new("controls.exploration_stop", message));
-            }
-        },
-        arm_bounds: arm_shares.into_iter().map(share).collect::<Decode<_>>()?,
+        policy: policy.and_then(decode_policy),
+        preset: decode_enum("controls.exploration_preset", exploration_preset)?,
+        arm_bounds: arm_bounds.into_iter().map(bounds).collect::<FieldResult<_>>()?,
         warm_up: warm_up.map(|proto::WarmUp { views, rewards, patience }| WarmUp { views, rewards, patience }),
         head_start,
-        mode: m.and_then(decode_mode),
-        baseline: b.map(decode_baseline).transpose()?.flatten(),
-        // Empty is what there is without one.
+        mode: mode.and_then(decode_mode),
+        baseline: baseline.map(decode_baseline).transpose()?.flatten(),
+        // An empty salt is the same as none.
         salt: salt.filter(|salt| !salt.is_empty()),
         analysis,
-        stickiness: s.map(decode_stickiness).transpose()?.flatten(),
+        stickiness: stickiness.map(decode_stickiness).transpose()?.flatten(),
         simulated,
     })
 }
@@ -83,12 +70,12 @@ fn decode_mode(mode: proto::Mode) -> Option<Mode> {
     use proto::mode::Mode as In;
     Some(match mode.mode? {
         In::On(proto::OnMode {}) => Mode::On,
-        In::Watch(proto::WatchMode {}) => Mode::Shadow,
+        In::Shadow(proto::ShadowMode {}) => Mode::Shadow,
         In::Test(proto::TestMode { share }) => Mode::Test(share),
     })
 }
 
-fn decode_baseline(baseline: proto::Baseline) -> Decode<Option<Baseline>> {
+fn decode_baseline(baseline: proto::Baseline) -> FieldResult<Option<Baseline>> {
     use proto::baseline::Baseline as In;
     Ok(match baseline.baseline {
         None => None,
@@ -98,13 +85,13 @@ fn decode_baseline(baseline: proto::Baseline) -> Decode<Option<Baseline>> {
     })
 }
 
-fn decode_stickiness(stickiness: proto::Stickiness) -> Decode<Option<Stickiness>> {
+fn decode_stickiness(stickiness: proto::Stickiness) -> FieldResult<Option<Stickiness>> {
     use proto::stickiness::Stickiness as In;
     Ok(match stickiness.stickiness {
         None => None,
         Some(In::Never(proto::NeverSticky {})) => Some(Stickiness::Never),
         Some(In::Session(proto::SessionSticky {})) => Some(Stickiness::Session),
-        Some(In::For(time)) => Some(Stickiness::For(decode::duration("controls.stickiness.for", time)?)),
+        Some(In::For(time)) => Some(Stickiness::For(decode_duration("controls.stickiness.for", time)?)),
     })
 }
 
@@ -130,48 +117,41 @@ pub(super) fn encode_controls(controls: &Controls) -> proto::Controls {
         holdout,
         freeze_learning,
         safe_choice,
-        policy: p,
+        policy,
         preset,
         arm_bounds,
         warm_up,
         head_start,
-        mode: m,
-        baseline: b,
+        mode,
+        baseline,
         salt,
         analysis,
-        stickiness: s,
+        stickiness,
         simulated,
     } = controls;
-    let share = |(arm, ProbabilityBounds { floor, ceiling }): (&ArmId, &ProbabilityBounds)| {
-        (arm.to_string(), proto::ArmShare { floor: *floor, ceiling: *ceiling })
+    let bounds = |(arm, ProbabilityBounds { floor, ceiling }): (&ArmId, &ProbabilityBounds)| {
+        (arm.to_string(), proto::ProbabilityBounds { floor: *floor, ceiling: *ceiling })
     };
     let head_start =
-        head_start.map(|HeadStart { views, share, limit }| proto::HeadStart { views, share, limit: Some(limit) });
+        head_start.map(|HeadStart { views, floor, limit }| proto::HeadStart { views, floor, limit: Some(limit) });
     proto::Controls {
         exploration: *exploration,
         floor: *floor,
         ceiling: *ceiling,
-        half_life: half_life_us.map(duration),
+        half_life: half_life_us.map(encode_duration),
         holdout: *holdout,
         freeze_learning: *freeze_learning,
         safe_choice: *safe_choice,
-        policy: p.map(encode_policy),
-        exploration_stop: match preset {
-            None => proto::ExplorationStop::Unspecified,
-            Some(ExplorationPreset::Cautious) => proto::ExplorationStop::Cautious,
-            Some(ExplorationPreset::Balanced) => proto::ExplorationStop::Balanced,
-            Some(ExplorationPreset::Curious) => proto::ExplorationStop::Curious,
-            Some(ExplorationPreset::EvenSplit) => proto::ExplorationStop::EvenSplit,
-        }
-        .into(),
-        arm_shares: arm_bounds.iter().map(share).collect(),
+        policy: policy.map(encode_policy),
+        exploration_preset: encode_enum(*preset),
+        arm_bounds: arm_bounds.iter().map(bounds).collect(),
         warm_up: warm_up.map(|WarmUp { views, rewards, patience }| proto::WarmUp { views, rewards, patience }),
         head_start,
-        mode: m.map(encode_mode),
-        baseline: b.as_ref().map(encode_baseline),
+        mode: mode.map(encode_mode),
+        baseline: baseline.as_ref().map(encode_baseline),
         salt: salt.clone(),
         analysis: *analysis,
-        stickiness: s.map(encode_stickiness),
+        stickiness: stickiness.map(encode_stickiness),
         simulated: *simulated,
     }
 }
@@ -180,7 +160,7 @@ fn encode_mode(mode: Mode) -> proto::Mode {
     use proto::mode::Mode as Out;
     let mode = match mode {
         Mode::On => Out::On(proto::OnMode {}),
-        Mode::Shadow => Out::Watch(proto::WatchMode {}),
+        Mode::Shadow => Out::Shadow(proto::ShadowMode {}),
         Mode::Test(share) => Out::Test(proto::TestMode { share }),
     };
     proto::Mode { mode: Some(mode) }
@@ -201,7 +181,7 @@ fn encode_stickiness(stickiness: Stickiness) -> proto::Stickiness {
     let stickiness = match stickiness {
         Stickiness::Never => Out::Never(proto::NeverSticky {}),
         Stickiness::Session => Out::Session(proto::SessionSticky {}),
-        Stickiness::For(us) => Out::For(duration(us)),
+        Stickiness::For(us) => Out::For(encode_duration(us)),
     };
     proto::Stickiness { stickiness: Some(stickiness) }
 }

@@ -1,4 +1,4 @@
-//! `DecisionService`.
+//! `DecisionService`: decisions, one by one and in batches.
 
 use std::time::{Duration, Instant};
 
@@ -12,11 +12,11 @@ use super::{
         BatchDecideRequest, BatchDecideResponse, DecideRequest, DecideResponse, DecideResult, decide_result,
         decision_service_server::DecisionService,
     },
-    simulated::Caller,
+    simulated::TrafficKind,
 };
 use crate::{node::WriteError, slot::FieldError};
 
-/// How long the caller waits, by its `grpc-timeout` header.
+/// Returns the time that the caller waits, from its `grpc-timeout` header, or `None` if there is none.
 ///
 /// Source: gRPC over HTTP/2, "Timeout": up to eight digits and a unit.
 fn timeout(metadata: &MetadataMap) -> Option<Duration> {
@@ -34,13 +34,13 @@ fn timeout(metadata: &MetadataMap) -> Option<Duration> {
     })
 }
 
-/// When a request came in; never becomes part of the state.
-#[expect(clippy::disallowed_methods, reason = "a deadline and a duration for metrics, not facts")]
+/// Returns the time at which a request came in. It never becomes part of the state.
+#[expect(clippy::disallowed_methods, reason = "the time is for a deadline and a metric and is never recorded")]
 fn arrival() -> Instant {
     Instant::now()
 }
 
-/// What came of one request.
+/// Returns the result of one request.
 fn result(outcome: Result<DecideResponse, Status>) -> DecideResult {
     use decide_result::Result as Out;
     let result = match outcome {
@@ -51,7 +51,8 @@ fn result(outcome: Result<DecideResponse, Status>) -> DecideResult {
 }
 
 impl Api {
-    /// Decides requests that were decoded or not, each with an outcome of its own, in order.
+    /// Decides requests, and returns one outcome for each, in order. A request that could not be decoded has its error as
+    /// its outcome.
     async fn decide_each(
         &self,
         metadata: &MetadataMap,
@@ -60,33 +61,33 @@ impl Api {
         deadline_passed: &(dyn Fn() -> bool + Send + Sync),
     ) -> Result<Vec<Result<DecideResponse, Status>>, Status> {
         let node = self.node()?;
-        let caller = Caller::of(metadata);
-        let mut asked = Vec::with_capacity(requests.len());
-        // For each request the features that were ignored, or why it is not asked.
-        let mut told = Vec::with_capacity(requests.len());
+        let traffic = TrafficKind::from_metadata(metadata);
+        let mut accepted = Vec::with_capacity(requests.len());
+        // One entry per request: the features that were ignored, or the error that keeps it from being decided.
+        let mut checked = Vec::with_capacity(requests.len());
         for request in requests {
-            told.push(match request {
+            checked.push(match request {
                 Err(why) => Err(error::field(&why)),
-                Ok(DecodedRequest { request, ignored_features }) => caller.may_ask(node, &request).map(|()| {
-                    asked.push(request);
+                Ok(DecodedRequest { request, ignored_features }) => traffic.check_request(node, &request).map(|()| {
+                    accepted.push(request);
                     ignored_features
                 }),
             });
         }
-        let answers = if asked.is_empty() {
+        let answers = if accepted.is_empty() {
             Vec::new()
         } else {
-            node.decide(asked, distinct, deadline_passed).await.map_err(|e| error::write(&e))?
+            node.decide(accepted, distinct, deadline_passed).await.map_err(|e| error::write(&e))?
         };
         let mut answers = answers.into_iter();
-        let outcome = |told: Result<Vec<String>, Status>| {
-            let ignored_features = told?;
+        let outcome = |checked: Result<Vec<String>, Status>| {
+            let ignored_features = checked?;
             let answer = answers.next().ok_or_else(|| error::write(&WriteError::Stopped))?;
             let answer = answer.map_err(|why| error::decide(&why))?;
             self.metrics.decided(&answer, ignored_features.len());
             Ok(DecideResponse { ignored_features, ..encode::answer(answer) })
         };
-        Ok(told.into_iter().map(outcome).collect())
+        Ok(checked.into_iter().map(outcome).collect())
     }
 }
 
@@ -94,9 +95,9 @@ impl Api {
 impl DecisionService for Api {
     async fn decide(&self, request: Request<DecideRequest>) -> Result<Response<DecideResponse>, Status> {
         let begun = arrival();
-        let patience = timeout(request.metadata());
+        let time_limit = timeout(request.metadata());
         let (metadata, _, request) = request.into_parts();
-        let deadline_passed = || patience.is_some_and(|patience| begun.elapsed() >= patience);
+        let deadline_passed = || time_limit.is_some_and(|limit| begun.elapsed() >= limit);
         let outcomes = self.decide_each(&metadata, vec![decode::request(request)], false, &deadline_passed).await?;
         let outcome = outcomes.into_iter().next();
         let response = outcome.ok_or_else(|| error::write(&WriteError::Stopped))??;
@@ -109,10 +110,10 @@ impl DecisionService for Api {
         request: Request<BatchDecideRequest>,
     ) -> Result<Response<BatchDecideResponse>, Status> {
         let begun = arrival();
-        let patience = timeout(request.metadata());
+        let time_limit = timeout(request.metadata());
         let (metadata, _, request) = request.into_parts();
         let (requests, distinct) = decode::batch_requests(request).map_err(|e| error::field(&e))?;
-        let deadline_passed = || patience.is_some_and(|patience| begun.elapsed() >= patience);
+        let deadline_passed = || time_limit.is_some_and(|limit| begun.elapsed() >= limit);
         let outcomes = self.decide_each(&metadata, requests, distinct, &deadline_passed).await?;
         self.metrics.decide_seconds.observe(begun.elapsed().as_secs_f64());
         Ok(Response::new(BatchDecideResponse { results: outcomes.into_iter().map(result).collect() }))

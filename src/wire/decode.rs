@@ -1,33 +1,34 @@
-//! Requests and events: from messages to the domain, checked.
+//! Decoding of requests and events. Every field is checked, and every error names its field.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use prost_types::{Duration, Timestamp};
 
-use super::proto;
+use super::{enums::decode_enum, proto};
 use crate::{
     bandit::{Features, Value},
     engine::{DecisionId, Request, RequestCandidate, Subject},
     node::RewardRequest,
     slot::{
-        ArmId, Consent, FieldError, SlotId, check_features, check_name, check_token,
+        ArmId, FieldError, SlotId, check_features, check_name, check_token,
         limits::{AHEAD_US_MAX, BATCH_MAX, CANDIDATES_MAX, COUNT_MAX, FEATURES_MAX, NAME_BYTES_MAX, NUMBER_MAX},
         shorten, shorten_key,
     },
 };
 
-pub(super) type Decode<T> = Result<T, FieldError>;
+/// Result of decoding. The error names the field at fault.
+pub(crate) type FieldResult<T> = Result<T, FieldError>;
 
-/// Below this many candidates, comparing each with each is quicker than hashing them.
+/// Number of candidates up to which comparing each with each is quicker than hashing them.
 const PAIRWISE_MAX: usize = 32;
-/// Features without a value that an answer names: as many as a context and a candidate may have.
+/// Greatest number of features without a value that an answer names: as many as a context and a candidate may have.
 const IGNORED_FEATURES_MAX: usize = 2 * FEATURES_MAX;
 
 fn optional(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-pub(super) fn features(field: &str, features: HashMap<String, proto::FeatureValue>) -> Decode<Features> {
+pub(crate) fn decode_features(field: &str, features: HashMap<String, proto::FeatureValue>) -> FieldResult<Features> {
     let mut missing = BTreeSet::new();
     let decoded = features_with_value(field, "", features, &mut missing)?;
     match missing.first() {
@@ -39,13 +40,13 @@ pub(super) fn features(field: &str, features: HashMap<String, proto::FeatureValu
     }
 }
 
-/// The features that have a value; the names of the others are added to `missing`, each after `prefix`.
+/// Returns the features that have a value. The names of the others are added to `missing`, each after `prefix`.
 fn features_with_value(
     field: &str,
     prefix: &str,
     features: HashMap<String, proto::FeatureValue>,
     missing: &mut BTreeSet<String>,
-) -> Decode<Features> {
+) -> FieldResult<Features> {
     if features.len() > FEATURES_MAX {
         let message = format!("has {} features; at most {FEATURES_MAX} are allowed", features.len());
         return Err(FieldError::new(field, message));
@@ -53,7 +54,7 @@ fn features_with_value(
     let mut decoded = Features::new();
     for (name, proto::FeatureValue { value }) in features {
         if let Some(value) = value {
-            decoded.insert(name, self::value(value));
+            decoded.insert(name, decode_value(value));
         } else {
             check_name(field, &name)?;
             missing.insert(format!("{prefix}{name}"));
@@ -63,7 +64,7 @@ fn features_with_value(
     Ok(decoded)
 }
 
-fn value(value: proto::feature_value::Value) -> Value {
+fn decode_value(value: proto::feature_value::Value) -> Value {
     use proto::feature_value::Value as In;
     match value {
         In::Number(number) => Value::Number(number),
@@ -74,7 +75,7 @@ fn value(value: proto::feature_value::Value) -> Value {
     }
 }
 
-fn subject(subject: Option<proto::Subject>) -> Decode<Subject> {
+fn decode_subject(subject: Option<proto::Subject>) -> FieldResult<Subject> {
     let proto::Subject { id, session_id } = subject.unwrap_or_default();
     for (field, text) in [("subject.id", &id), ("subject.session_id", &session_id)] {
         if !text.is_empty() {
@@ -84,19 +85,8 @@ fn subject(subject: Option<proto::Subject>) -> Decode<Subject> {
     Ok(Subject { id, session_id })
 }
 
-/// A consent by its number; `None` for unspecified.
-pub(super) fn consent(field: &str, number: i32) -> Decode<Option<Consent>> {
-    Ok(match proto::Consent::try_from(number) {
-        Ok(proto::Consent::Unspecified) => None,
-        Ok(proto::Consent::Full) => Some(Consent::Full),
-        Ok(proto::Consent::SessionOnly) => Some(Consent::SessionOnly),
-        Ok(proto::Consent::None) => Some(Consent::None),
-        Err(_) => return Err(FieldError::new(field, format!("{number} is not a Consent"))),
-    })
-}
-
-/// Microseconds since 1970.
-pub(super) fn timestamp(field: &str, time: Timestamp) -> Decode<i64> {
+/// Decodes a time to microseconds since 1970.
+pub(crate) fn decode_timestamp(field: &str, time: Timestamp) -> FieldResult<i64> {
     let Timestamp { seconds, nanos } = time;
     let in_range = (0..253_402_300_800).contains(&seconds) && (0..1_000_000_000).contains(&nanos);
     if !in_range {
@@ -105,8 +95,8 @@ pub(super) fn timestamp(field: &str, time: Timestamp) -> Decode<i64> {
     Ok(seconds * 1_000_000 + i64::from(nanos) / 1_000)
 }
 
-/// Microseconds.
-pub(super) fn duration(field: &str, duration: Duration) -> Decode<i64> {
+/// Decodes a duration to microseconds.
+pub(crate) fn decode_duration(field: &str, duration: Duration) -> FieldResult<i64> {
     let Duration { seconds, nanos } = duration;
     seconds
         .checked_mul(1_000_000)
@@ -114,17 +104,19 @@ pub(super) fn duration(field: &str, duration: Duration) -> Decode<i64> {
         .ok_or_else(|| FieldError::new(field, "is too long"))
 }
 
-/// A request for a decision as it came.
+/// Decoded request for a decision.
 #[derive(Debug)]
-pub(super) struct DecodedRequest {
-    /// The request.
-    pub(super) request: Request,
-    /// The names of the features that came without a value.
-    pub(super) ignored_features: Vec<String>,
+pub(crate) struct DecodedRequest {
+    /// Request without the features that have no value.
+    pub(crate) request: Request,
+    /// Names of the features that have no value.
+    pub(crate) ignored_features: Vec<String>,
 }
 
-/// The requests of a batch, each decoded or in error by itself, and the batch's `distinct_arms`.
-pub(super) fn batch_requests(message: proto::BatchDecideRequest) -> Decode<(Vec<Decode<DecodedRequest>>, bool)> {
+/// Decodes the requests of a batch, each with a result of its own, and the batch's `distinct_arms`.
+pub(crate) fn batch_requests(
+    message: proto::BatchDecideRequest,
+) -> FieldResult<(Vec<FieldResult<DecodedRequest>>, bool)> {
     let proto::BatchDecideRequest { requests, distinct_arms } = message;
     if requests.is_empty() || requests.len() > BATCH_MAX {
         let message = format!("has {} requests; 1 to {BATCH_MAX} are allowed", requests.len());
@@ -133,17 +125,9 @@ pub(super) fn batch_requests(message: proto::BatchDecideRequest) -> Decode<(Vec<
     Ok((requests.into_iter().map(request).collect(), distinct_arms))
 }
 
-pub(super) fn request(message: proto::DecideRequest) -> Decode<DecodedRequest> {
-    let proto::DecideRequest {
-        slot_id,
-        subject: who,
-        context,
-        candidates: allowed,
-        count,
-        request_id,
-        consent: how,
-        explain,
-    } = message;
+/// Decodes a request for a decision.
+pub(crate) fn request(message: proto::DecideRequest) -> FieldResult<DecodedRequest> {
+    let proto::DecideRequest { slot_id, subject, context, candidates, count, request_id, consent, explain } = message;
     if !request_id.is_empty() {
         check_token("request_id", &request_id)?;
     }
@@ -153,20 +137,23 @@ pub(super) fn request(message: proto::DecideRequest) -> Decode<DecodedRequest> {
     let mut missing = BTreeSet::new();
     let request = Request {
         slot: SlotId::parse("slot_id", &slot_id)?,
-        subject: subject(who)?,
+        subject: decode_subject(subject)?,
         named: None,
         context: features_with_value("context", "", context, &mut missing)?,
-        candidates: candidates(allowed, &mut missing)?,
+        candidates: decode_candidates(candidates, &mut missing)?,
         count,
         request_id: optional(request_id),
-        consent: consent("consent", how)?,
+        consent: decode_enum("consent", consent)?,
         explain,
     };
     let ignored_features = missing.into_iter().take(IGNORED_FEATURES_MAX).collect();
     Ok(DecodedRequest { request, ignored_features })
 }
 
-fn candidates(candidates: Vec<proto::Candidate>, missing: &mut BTreeSet<String>) -> Decode<Vec<RequestCandidate>> {
+fn decode_candidates(
+    candidates: Vec<proto::Candidate>,
+    missing: &mut BTreeSet<String>,
+) -> FieldResult<Vec<RequestCandidate>> {
     if candidates.len() > CANDIDATES_MAX {
         let message = format!("has {} candidates; at most {CANDIDATES_MAX} are allowed", candidates.len());
         return Err(FieldError::new("candidates", message));
@@ -184,16 +171,16 @@ fn candidates(candidates: Vec<proto::Candidate>, missing: &mut BTreeSet<String>)
                 },
             })
         })
-        .collect::<Decode<_>>()?;
-    if let Some(i) = repeated(&candidates) {
+        .collect::<FieldResult<_>>()?;
+    if let Some(i) = first_repeated(&candidates) {
         let message = format!("'{}' stands in the request twice", shorten(candidates[i].arm.as_str()));
         return Err(FieldError::new(format!("candidates[{i}].arm_id"), message));
     }
     Ok(candidates)
 }
 
-/// The first candidate that stands twice.
-fn repeated(candidates: &[RequestCandidate]) -> Option<usize> {
+/// Returns the index of the first candidate that repeats an earlier one.
+fn first_repeated(candidates: &[RequestCandidate]) -> Option<usize> {
     if candidates.len() <= PAIRWISE_MAX {
         return (1..candidates.len()).find(|&i| candidates[..i].iter().any(|before| before.arm == candidates[i].arm));
     }
@@ -203,7 +190,7 @@ fn repeated(candidates: &[RequestCandidate]) -> Option<usize> {
 
 /// Reason why an event does not become a reward request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum RewardRejection {
+pub(crate) enum RewardRejection {
     /// A field is missing or out of its range.
     #[error(transparent)]
     Field(#[from] FieldError),
@@ -212,21 +199,12 @@ pub(super) enum RewardRejection {
     UnknownDecision(String),
 }
 
-/// Returns the reward request of an event.
-pub(super) fn reward(event: proto::RewardEvent, now_us: i64) -> Result<RewardRequest, RewardRejection> {
-    let proto::RewardEvent {
-        event_id,
-        decision_id,
-        slot_id,
-        subject: who,
-        arm_id,
-        kind,
-        value,
-        time,
-        reverses_event_id,
-    } = event;
+/// Decodes a reward event.
+pub(crate) fn reward(event: proto::RewardEvent, now_us: i64) -> Result<RewardRequest, RewardRejection> {
+    let proto::RewardEvent { event_id, decision_id, slot_id, subject, arm_id, kind, value, time, reverses_event_id } =
+        event;
     check_token("event_id", &event_id)?;
-    let who = subject(who)?;
+    let subject = decode_subject(subject)?;
     let slot = if slot_id.is_empty() { None } else { Some(SlotId::parse("slot_id", &slot_id)?) };
     let arm = if arm_id.is_empty() { None } else { Some(ArmId::parse("arm_id", &arm_id)?) };
     if kind.is_empty() || kind.len() > NAME_BYTES_MAX {
@@ -235,7 +213,7 @@ pub(super) fn reward(event: proto::RewardEvent, now_us: i64) -> Result<RewardReq
     if value.is_some_and(|value| !value.is_finite() || value.abs() > NUMBER_MAX) {
         return Err(FieldError::new("value", format!("must be a number from -{NUMBER_MAX} to {NUMBER_MAX}")).into());
     }
-    let time_us = time.map(|time| timestamp("time", time)).transpose()?;
+    let time_us = time.map(|time| decode_timestamp("time", time)).transpose()?;
     if time_us.is_some_and(|time_us| time_us > now_us.saturating_add(AHEAD_US_MAX)) {
         return Err(FieldError::new("time", "is more than a day ahead of the service's clock").into());
     }
@@ -252,7 +230,7 @@ pub(super) fn reward(event: proto::RewardEvent, now_us: i64) -> Result<RewardReq
         }
     };
     if decision.is_none() {
-        let anonymous = who == Subject::default();
+        let anonymous = subject == Subject::default();
         let need = |field: &str, why: &str| {
             Err(FieldError::new(field, format!("is needed {why}; or give the decision_id")).into())
         };
@@ -270,7 +248,7 @@ pub(super) fn reward(event: proto::RewardEvent, now_us: i64) -> Result<RewardReq
         slot,
         event_id,
         decision,
-        subject: who,
+        subject,
         arm,
         kind,
         value,

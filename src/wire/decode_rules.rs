@@ -1,35 +1,32 @@
-//! Rules: from messages to the domain. Their ranges are checked with the definition that they are part of.
+//! Decoding of rules. The definition that holds them checks their ranges.
 
 use super::{
-    decode::{Decode, duration},
+    decode::{FieldResult, decode_duration},
+    enums::decode_enum,
     proto,
 };
 use crate::slot::{Comparand, Effect, FieldError, OnError, Rule};
 
-/// Rules; paths in errors begin with `rules`.
-pub(super) fn rules(rules: Vec<proto::Rule>) -> Decode<Vec<Rule>> {
-    let one = |message: proto::Rule| -> Decode<Rule> {
-        let proto::Rule { name, when, effect: e, on_error, paused } = message;
+/// Decodes rules. Paths in errors begin with `rules`.
+pub(super) fn decode_rules(rules: Vec<proto::Rule>) -> FieldResult<Vec<Rule>> {
+    let one = |message: proto::Rule| -> FieldResult<Rule> {
+        let proto::Rule { name, when, effect, on_error, paused } = message;
         Ok(Rule {
             name,
             when,
-            effect: effect(e)?,
-            on_error: match proto::OnError::try_from(on_error) {
-                Ok(proto::OnError::Unspecified | proto::OnError::Ignore) => OnError::Ignore,
-                Ok(proto::OnError::Exclude) => OnError::Exclude,
-                Err(_) => return Err(FieldError::new("on_error", format!("{on_error} is not an OnError"))),
-            },
+            effect: decode_effect(effect)?,
+            on_error: decode_enum("on_error", on_error)?.unwrap_or(OnError::Ignore),
             paused,
         })
     };
     rules.into_iter().enumerate().map(|(i, rule)| one(rule).map_err(|e| e.within(&format!("rules[{i}]")))).collect()
 }
 
-fn effect(effect: Option<proto::rule::Effect>) -> Decode<Effect> {
+fn decode_effect(effect: Option<proto::rule::Effect>) -> FieldResult<Effect> {
     use proto::{evidence_effect::Than as InThan, rule::Effect as In};
     Ok(match effect {
         None => {
-            let effects = "exclude, evidence, pin, boost, share, subject_cap, day_cap, quota, max_moves";
+            let effects = "exclude, evidence, pin, boost, bounds, subject_cap, day_cap, quota, max_moves";
             return Err(FieldError::new("effect", format!("is missing; set one of {effects}")));
         }
         Some(In::Exclude(proto::ExcludeEffect {})) => Effect::Exclude,
@@ -42,10 +39,10 @@ fn effect(effect: Option<proto::rule::Effect>) -> Decode<Effect> {
         },
         Some(In::Pin(proto::PinEffect { position })) => Effect::Pin { position },
         Some(In::Boost(proto::BoostEffect { factor })) => Effect::Boost { factor },
-        Some(In::Share(proto::ShareEffect { min, max })) => Effect::ProbabilityBounds { min, max },
+        Some(In::Bounds(proto::BoundsEffect { min, max })) => Effect::ProbabilityBounds { min, max },
         Some(In::SubjectCap(proto::SubjectCapEffect { count, window, together })) => Effect::SubjectCap {
             count,
-            window_us: window.map_or(Ok(0), |window| duration("subject_cap.window", window))?,
+            window_us: window.map_or(Ok(0), |window| decode_duration("subject_cap.window", window))?,
             together,
         },
         Some(In::DayCap(proto::DayCapEffect { count, together })) => Effect::DayCap { count, together },

@@ -1,35 +1,39 @@
-//! From the domain to messages.
+//! Encoding of decisions, explanations and requests.
 
 use prost_types::{Duration, Timestamp};
 
-use super::{proto, slots::page_of};
+use super::{
+    enums::{ApiEnum as _, encode_enum},
+    proto,
+    slots::page_of,
+};
 use crate::{
     bandit::{Features, Value},
-    engine::{Chosen, Decided, Explanation, Fallback, Reason, Recalled, Request, RequestCandidate, SlotView, Subject},
+    engine::{Chosen, Decided, Explanation, Recalled, Request, RequestCandidate, SlotView, Subject},
     node::{Answer, RecalledDecision, payload_to_struct},
-    slot::{ArmId, Consent},
+    slot::ArmId,
 };
 
-/// Positions and counts in messages are 32 bits wide; their limits are far below.
+/// Converts a position or a count to the 32 bits of a message. The limits of both are far below.
 fn narrow(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-pub(super) fn timestamp(us: i64) -> Timestamp {
+pub(crate) fn encode_timestamp(us: i64) -> Timestamp {
     let nanos = i32::try_from(us.rem_euclid(1_000_000) * 1_000).unwrap_or(0);
     Timestamp { seconds: us.div_euclid(1_000_000), nanos }
 }
 
-pub(super) fn duration(us: i64) -> Duration {
+pub(crate) fn encode_duration(us: i64) -> Duration {
     let nanos = i32::try_from(us % 1_000_000 * 1_000).unwrap_or(0);
     Duration { seconds: us / 1_000_000, nanos }
 }
 
-pub(super) fn features(features: &Features) -> std::collections::HashMap<String, proto::FeatureValue> {
-    features.iter().map(|(name, v)| (name.clone(), value(v))).collect()
+pub(crate) fn encode_features(features: &Features) -> std::collections::HashMap<String, proto::FeatureValue> {
+    features.iter().map(|(name, value)| (name.clone(), encode_value(value))).collect()
 }
 
-fn value(value: &Value) -> proto::FeatureValue {
+fn encode_value(value: &Value) -> proto::FeatureValue {
     use proto::feature_value::Value as Out;
     let value = match value {
         Value::Number(number) => Out::Number(*number),
@@ -41,39 +45,36 @@ fn value(value: &Value) -> proto::FeatureValue {
     proto::FeatureValue { value: Some(value) }
 }
 
-pub(super) fn answer(answer: Answer) -> proto::DecideResponse {
+pub(crate) fn answer(answer: Answer) -> proto::DecideResponse {
     let Answer { decided, explanation, view, ignored_candidates } = answer;
     let ignored_candidates = ignored_candidates.iter().map(ArmId::to_string).collect();
     proto::DecideResponse { ignored_candidates, ..decision(&decided, explanation, Some(&view)) }
 }
 
-/// A decision, with the payloads of the slot as it is where it still is.
-pub(super) fn decision(decided: &Decided, how: Option<Explanation>, view: Option<&SlotView>) -> proto::DecideResponse {
+/// Encodes a decision, with the payloads that the slot has now, if it still exists.
+pub(crate) fn decision(
+    decided: &Decided,
+    explained: Option<Explanation>,
+    view: Option<&SlotView>,
+) -> proto::DecideResponse {
     proto::DecideResponse {
         decision_id: decided.id.to_string(),
-        arms: decided.chosen.iter().enumerate().map(|(i, c)| chosen(i, c, view)).collect(),
+        arms: decided.chosen.iter().enumerate().map(|(i, c)| encode_chosen(i, c, view)).collect(),
         holdout: decided.holdout,
         exploring: decided.exploring(),
-        fallback: match decided.fallback {
-            None => proto::Fallback::Unspecified,
-            Some(Fallback::NoEligibleArm) => proto::Fallback::NoEligibleArm,
-            Some(Fallback::SafeChoice) => proto::Fallback::SafeChoice,
-            Some(Fallback::Model) => proto::Fallback::Model,
-            Some(Fallback::Deadline) => proto::Fallback::Deadline,
-        }
-        .into(),
+        fallback: encode_enum(decided.fallback),
         revision: decided.revision,
         model: decided.model.clone(),
-        explanation: how.map(explanation),
+        explanation: explained.map(encode_explanation),
         sticky: decided.sticky.is_some(),
-        would: decided.would.iter().enumerate().map(|(i, c)| chosen(i, c, view)).collect(),
+        shadow_arms: decided.would.iter().enumerate().map(|(i, c)| encode_chosen(i, c, view)).collect(),
         analysis: decided.analysis,
         ignored_candidates: Vec::new(),
         ignored_features: Vec::new(),
     }
 }
 
-fn chosen(index: usize, chosen: &Chosen, view: Option<&SlotView>) -> proto::ChosenArm {
+fn encode_chosen(index: usize, chosen: &Chosen, view: Option<&SlotView>) -> proto::ChosenArm {
     let payload = view.and_then(|view| view.arm(chosen.arm.as_str())?.payload.as_ref());
     proto::ChosenArm {
         arm_id: chosen.arm.to_string(),
@@ -81,38 +82,28 @@ fn chosen(index: usize, chosen: &Chosen, view: Option<&SlotView>) -> proto::Chos
         propensity: chosen.propensity,
         expected_reward: chosen.expected_reward,
         baseline_position: chosen.baseline_position,
-        reason: match chosen.reason {
-            Reason::BestGuess => proto::Reason::BestGuess,
-            Reason::Exploring => proto::Reason::Exploring,
-            Reason::Floor => proto::Reason::Floor,
-            Reason::Holdout => proto::Reason::Holdout,
-            Reason::Fallback => proto::Reason::Fallback,
-            Reason::Rule => proto::Reason::Rule,
-            Reason::Sticky => proto::Reason::Sticky,
-            Reason::Watching => proto::Reason::Watching,
-        }
-        .into(),
+        reason: chosen.reason.number(),
         payload: payload.map(payload_to_struct),
     }
 }
 
-/// Candidates that an explanation tells.
+/// Greatest number of candidates of an explanation.
 const EXPLAINED_MAX: usize = 200;
 
-fn explanation(explanation: Explanation) -> proto::Explanation {
+fn encode_explanation(explanation: Explanation) -> proto::Explanation {
     let Explanation { summary, mut candidates, fired } = explanation;
     let left_out = candidates.len().saturating_sub(EXPLAINED_MAX);
     if left_out > 0 {
         let mut largest: Vec<f64> = candidates.iter().map(|candidate| candidate.propensity).collect();
         largest.sort_by(|a, b| b.total_cmp(a));
         let least = largest[EXPLAINED_MAX - 1];
-        // Of those that are alike, the first.
-        let mut alike = EXPLAINED_MAX - largest.iter().take_while(|&&propensity| propensity > least).count();
+        // The first candidates are kept of those that have the least probability that still fits.
+        let mut room_for_equal = EXPLAINED_MAX - largest.iter().take_while(|&&propensity| propensity > least).count();
         candidates.retain(|candidate| {
-            let is_alike = candidate.propensity.total_cmp(&least).is_eq();
-            let stays = candidate.propensity > least || (is_alike && alike > 0);
-            alike -= usize::from(is_alike && stays);
-            stays
+            let is_equal = candidate.propensity.total_cmp(&least).is_eq();
+            let kept = candidate.propensity > least || (is_equal && room_for_equal > 0);
+            room_for_equal -= usize::from(is_equal && kept);
+            kept
         });
     }
     let candidate = |c: crate::engine::CandidateExplanation| proto::CandidateExplanation {
@@ -127,27 +118,27 @@ fn explanation(explanation: Explanation) -> proto::Explanation {
     proto::Explanation {
         summary,
         candidates: candidates.into_iter().map(candidate).collect(),
-        rules_fired: fired,
+        matched_rules: fired,
         candidates_left_out: narrow(left_out),
     }
 }
 
-/// How a past decision came about.
-pub(super) fn recollection(recollection: RecalledDecision) -> proto::ExplainDecisionResponse {
-    let RecalledDecision { decided, at_us, recalled: Recalled { explanation, revision_kept }, view } = recollection;
+/// Encodes the explanation of a past decision.
+pub(crate) fn recalled_decision(recalled: RecalledDecision) -> proto::ExplainDecisionResponse {
+    let RecalledDecision { decided, at_us, recalled: Recalled { explanation, revision_kept }, view } = recalled;
     let candidate =
-        |(arm, own): &(ArmId, Features)| proto::Candidate { arm_id: arm.to_string(), features: features(own) };
+        |(arm, own): &(ArmId, Features)| proto::Candidate { arm_id: arm.to_string(), features: encode_features(own) };
     let candidates = page_of(decided.candidates.iter().map(candidate), usize::MAX);
     proto::ExplainDecisionResponse {
         candidates_left_out: narrow(decided.candidates.len() - candidates.len()),
         effects_as_of_now: explanation.candidates.iter().any(|candidate| !candidate.moved_by.is_empty()),
         decision: Some(decision(&decided, Some(explanation), view.as_deref())),
         slot_id: decided.slot.to_string(),
-        time: Some(timestamp(at_us)),
+        time: Some(encode_timestamp(at_us)),
         subject: Some(subject(&decided.subject)),
-        context: features(&decided.context),
+        context: encode_features(&decided.context),
         candidates,
-        taken_arm_ids: decided.taken.iter().map(ArmId::to_string).collect(),
+        already_shown_arm_ids: decided.taken.iter().map(ArmId::to_string).collect(),
         request_id: decided.request_id.clone().unwrap_or_default(),
         sticky_decision_id: decided.sticky.map(|id| id.to_string()).unwrap_or_default(),
         seed: decided.seed,
@@ -156,31 +147,22 @@ pub(super) fn recollection(recollection: RecalledDecision) -> proto::ExplainDeci
     }
 }
 
-pub(super) fn consent(consent: Option<Consent>) -> proto::Consent {
-    match consent {
-        None => proto::Consent::Unspecified,
-        Some(Consent::Full) => proto::Consent::Full,
-        Some(Consent::SessionOnly) => proto::Consent::SessionOnly,
-        Some(Consent::None) => proto::Consent::None,
-    }
-}
-
-/// A request, from the client's side.
-pub(super) fn request(request: &Request) -> proto::DecideRequest {
+/// Encodes a request, for the client.
+pub(crate) fn request(request: &Request) -> proto::DecideRequest {
     let candidate =
-        |c: &RequestCandidate| proto::Candidate { arm_id: c.arm.to_string(), features: features(&c.features) };
+        |c: &RequestCandidate| proto::Candidate { arm_id: c.arm.to_string(), features: encode_features(&c.features) };
     proto::DecideRequest {
         slot_id: request.slot.to_string(),
         subject: Some(subject(&request.subject)),
-        context: features(&request.context),
+        context: encode_features(&request.context),
         candidates: request.candidates.iter().map(candidate).collect(),
         count: request.count,
         request_id: request.request_id.clone().unwrap_or_default(),
-        consent: consent(request.consent).into(),
+        consent: encode_enum(request.consent),
         explain: request.explain,
     }
 }
 
-pub(super) fn subject(subject: &Subject) -> proto::Subject {
+pub(crate) fn subject(subject: &Subject) -> proto::Subject {
     proto::Subject { id: subject.id.clone(), session_id: subject.session_id.clone() }
 }

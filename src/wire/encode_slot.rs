@@ -1,39 +1,39 @@
-//! From definitions to messages.
+//! Encoding of slots, revisions and differences.
 
 use super::{
     controls::encode_controls,
-    difference::{Difference, differences},
-    encode::{consent, duration, features, timestamp},
+    difference::{FieldDifference, differences},
+    encode::{encode_duration, encode_features, encode_timestamp},
+    enums::{ApiEnum as _, encode_enum},
     proto,
 };
 use crate::{
-    bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, PortfolioSpec, Sharing},
+    bandit::{LinearSpec, ModelSpec, PortfolioSpec},
     engine::SlotView,
     node::payload_to_struct,
     slot::{
-        Actor, Aggregation, Arm, ArmId, ChangeReason, Comparand, Definition, Effect, Goal, Learning, OnError, Revision,
-        RewardKind, Rule, Schedule, SlotKind, Unavailable,
+        Actor, Arm, ArmId, ChangeReason, Comparand, Definition, Effect, Goal, Revision, RewardKind, Rule, Schedule,
     },
 };
 
-/// A slot without its arms, and how many it has: what every answer about one slot says.
-pub(super) struct Head {
-    pub(super) slot: Option<proto::Slot>,
-    pub(super) arm_count: u32,
-    pub(super) available_arm_count: u32,
+/// Common content of the answers about one slot: the slot without its arms, and their number.
+pub(crate) struct SlotHead {
+    pub(crate) slot: Option<proto::Slot>,
+    pub(crate) arm_count: u32,
+    pub(crate) available_arm_count: u32,
 }
 
-pub(super) fn head(view: &SlotView) -> Head {
+pub(crate) fn slot_head(view: &SlotView) -> SlotHead {
     let proto::ArmCount { arms, available } = arm_count(&view.definition);
-    Head { slot: Some(slot(view)), arm_count: arms, available_arm_count: available }
+    SlotHead { slot: Some(slot(view)), arm_count: arms, available_arm_count: available }
 }
 
-/// A slot without its arms.
-pub(super) fn slot(view: &SlotView) -> proto::Slot {
+/// Encodes a published slot without its arms.
+pub(crate) fn slot(view: &SlotView) -> proto::Slot {
     settings(&view.definition, view.revision)
 }
 
-pub(super) fn arm_count(definition: &Definition) -> proto::ArmCount {
+pub(crate) fn arm_count(definition: &Definition) -> proto::ArmCount {
     let available = definition.arms.iter().filter(|arm| arm.available).count();
     proto::ArmCount { arms: narrow(definition.arms.len()), available: narrow(available) }
 }
@@ -42,18 +42,18 @@ fn narrow(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// Fields that a difference names; further ones are counted.
+/// Greatest number of changed fields that an answer names. Further ones are counted.
 const FIELDS_MAX: usize = 200;
 
-/// What differs between two definitions, and how many fields more.
-pub(super) fn difference_of(before: &Definition, after: &Definition) -> (Vec<proto::FieldChange>, u32) {
+/// Returns the fields in which two definitions differ, and the number of fields that are left out.
+pub(crate) fn changed_fields(before: &Definition, after: &Definition) -> (Vec<proto::FieldChange>, u32) {
     let found = differences(before, after);
     let left_out = found.len().saturating_sub(FIELDS_MAX);
-    (found.into_iter().take(FIELDS_MAX).map(difference).collect(), narrow(left_out))
+    (found.into_iter().take(FIELDS_MAX).map(encode_difference).collect(), narrow(left_out))
 }
 
-/// A revision, and what it changed against the one before it.
-pub(super) fn revision(revision: &Revision, before: Option<&Revision>) -> proto::Revision {
+/// Encodes a revision, with the fields that differ from the revision before it.
+pub(crate) fn revision(revision: &Revision, before: Option<&Revision>) -> proto::Revision {
     let Revision {
         number,
         at_us,
@@ -62,11 +62,11 @@ pub(super) fn revision(revision: &Revision, before: Option<&Revision>) -> proto:
         definition: now,
         own_bytes: _,
     } = revision;
-    let compared = before.map(|before| difference_of(&before.definition, now));
+    let compared = before.map(|before| changed_fields(&before.definition, now));
     let (diff, diff_left_out) = compared.unwrap_or_default();
     proto::Revision {
         revision: *number,
-        time: Some(timestamp(*at_us)),
+        time: Some(encode_timestamp(*at_us)),
         reason: reason.clone(),
         change: change.clone(),
         slot: Some(settings(now, *number)),
@@ -74,73 +74,59 @@ pub(super) fn revision(revision: &Revision, before: Option<&Revision>) -> proto:
         diff_left_out,
         author: author.clone(),
         diff,
-        actor: (!by.is_empty()).then(|| actor(by)),
+        actor: (!by.is_empty()).then(|| encode_actor(by)),
     }
 }
 
-fn actor(Actor { principal, origin, request_id }: &Actor) -> proto::Actor {
+fn encode_actor(Actor { principal, origin, request_id }: &Actor) -> proto::Actor {
     proto::Actor { principal: principal.clone(), origin: origin.clone(), request_id: request_id.clone() }
 }
 
-fn difference(difference: Difference) -> proto::FieldChange {
-    let Difference { path, before, after } = difference;
+fn encode_difference(difference: FieldDifference) -> proto::FieldChange {
+    let FieldDifference { path, before, after } = difference;
     proto::FieldChange { path, before, after }
 }
 
-/// A slot with its arms.
-pub(super) fn definition(d: &Definition, revision: u64) -> proto::Slot {
-    proto::Slot { arms: d.arms.iter().map(|a| arm(a)).collect(), ..settings(d, revision) }
+/// Encodes a definition with its arms.
+pub(crate) fn definition(definition: &Definition, revision: u64) -> proto::Slot {
+    proto::Slot { arms: definition.arms.iter().map(|a| arm(a)).collect(), ..settings(definition, revision) }
 }
 
-/// A slot without its arms.
-pub(super) fn settings(d: &Definition, revision: u64) -> proto::Slot {
+/// Encodes a definition without its arms.
+pub(crate) fn settings(definition: &Definition, revision: u64) -> proto::Slot {
     proto::Slot {
-        slot_id: d.id.to_string(),
-        display_name: d.display_name.clone(),
-        kind: match d.kind {
-            SlotKind::Offer => proto::SlotKind::Offer,
-            SlotKind::Ranking => proto::SlotKind::Ranking,
-            SlotKind::Block => proto::SlotKind::Block,
-        }
-        .into(),
+        slot_id: definition.id.to_string(),
+        display_name: definition.display_name.clone(),
+        kind: definition.kind.number(),
         revision,
         arms: Vec::new(),
-        open_catalogue: d.open_catalogue,
-        default_arm_id: d.default_arm.as_ref().map(ArmId::to_string).unwrap_or_default(),
-        count: d.count.unwrap_or(0),
-        goal: Some(goal(&d.goal)),
-        model: Some(model(d.model)),
-        controls: Some(encode_controls(&d.controls)),
-        default_consent: consent(Some(d.default_consent)).into(),
-        rules: d.rules.iter().map(rule).collect(),
+        open_catalogue: definition.open_catalogue,
+        default_arm_id: definition.default_arm.as_ref().map(ArmId::to_string).unwrap_or_default(),
+        count: definition.count.unwrap_or(0),
+        goal: Some(encode_goal(&definition.goal)),
+        model: Some(encode_model(definition.model)),
+        controls: Some(encode_controls(&definition.controls)),
+        default_consent: definition.default_consent.number(),
+        rules: definition.rules.iter().map(encode_rule).collect(),
     }
 }
 
-pub(super) fn arm(arm: &Arm) -> proto::Arm {
+pub(crate) fn arm(arm: &Arm) -> proto::Arm {
     proto::Arm {
         arm_id: arm.id.to_string(),
-        attributes: features(&arm.attributes),
+        attributes: encode_features(&arm.attributes),
         available: Some(arm.available),
         payload: arm.payload.as_ref().map(payload_to_struct),
-        unavailable_because: because(arm.because),
+        unavailable_because: encode_enum(arm.because),
         schedule: (arm.schedule != Schedule::default()).then(|| schedule(arm.schedule)),
     }
 }
 
-pub(super) fn because(because: Option<Unavailable>) -> i32 {
-    match because {
-        None => proto::UnavailableBecause::Unspecified,
-        Some(Unavailable::Paused) => proto::UnavailableBecause::Paused,
-        Some(Unavailable::OutOfStock) => proto::UnavailableBecause::OutOfStock,
-    }
-    .into()
+pub(crate) fn schedule(Schedule { from_us, until_us }: Schedule) -> proto::Schedule {
+    proto::Schedule { from: from_us.map(encode_timestamp), until: until_us.map(encode_timestamp) }
 }
 
-pub(super) fn schedule(Schedule { from_us, until_us }: Schedule) -> proto::Schedule {
-    proto::Schedule { from: from_us.map(timestamp), until: until_us.map(timestamp) }
-}
-
-fn goal(goal: &Goal) -> proto::Goal {
+fn encode_goal(goal: &Goal) -> proto::Goal {
     let kind = |RewardKind { kind, weight, use_value, cap, winsorize }: &RewardKind| proto::RewardKind {
         kind: kind.clone(),
         weight: *weight,
@@ -151,30 +137,16 @@ fn goal(goal: &Goal) -> proto::Goal {
     proto::Goal {
         kinds: goal.kinds.iter().map(kind).collect(),
         default_reward: goal.default_reward,
-        window: Some(duration(goal.window_us)),
-        aggregation: match goal.aggregation {
-            Aggregation::Sum => proto::Aggregation::Sum,
-            Aggregation::Max => proto::Aggregation::Max,
-            Aggregation::Last => proto::Aggregation::Last,
-        }
-        .into(),
-        learning: match goal.learning {
-            Learning::Eager => proto::Learning::Eager,
-            Learning::AtClose => proto::Learning::AtClose,
-        }
-        .into(),
-        click_model: match goal.click_model {
-            ClickModel::None => proto::ClickModel::None,
-            ClickModel::PositionBased => proto::ClickModel::PositionBased,
-            ClickModel::Cascade => proto::ClickModel::Cascade,
-        }
-        .into(),
-        grace_period: goal.grace_period_us.map(duration),
-        reversal_window: goal.reversal_window_us.map(duration),
+        window: Some(encode_duration(goal.window_us)),
+        aggregation: goal.aggregation.number(),
+        learning: goal.learning.number(),
+        click_model: goal.click_model.number(),
+        grace_period: goal.grace_period_us.map(encode_duration),
+        reversal_window: goal.reversal_window_us.map(encode_duration),
     }
 }
 
-fn model(model: ModelSpec) -> proto::Model {
+fn encode_model(model: ModelSpec) -> proto::Model {
     use proto::model::Model as Out;
     let model = match model {
         ModelSpec::Portfolio(PortfolioSpec { dimension_budget, compute_budget, detect_changes }) => {
@@ -184,7 +156,7 @@ fn model(model: ModelSpec) -> proto::Model {
                 detect_changes: Some(detect_changes),
             })
         }
-        ModelSpec::Linear(spec) => Out::Linear(linear(spec)),
+        ModelSpec::Linear(spec) => Out::Linear(encode_linear(spec)),
         ModelSpec::BetaBernoulli { prior_a, prior_b } => {
             Out::BetaBernoulli(proto::BetaBernoulliModel { prior_a: Some(prior_a), prior_b: Some(prior_b) })
         }
@@ -200,49 +172,29 @@ fn model(model: ModelSpec) -> proto::Model {
     proto::Model { model: Some(model) }
 }
 
-fn linear(spec: LinearSpec) -> proto::LinearModel {
+fn encode_linear(spec: LinearSpec) -> proto::LinearModel {
     let LinearSpec { link, expansion, sharing, prior_precision, dimension_budget } = spec;
     proto::LinearModel {
         prior_precision: Some(prior_precision),
         dimension_budget: Some(dimension_budget),
-        link: match link {
-            None => proto::Link::Unspecified,
-            Some(Link::Identity) => proto::Link::Identity,
-            Some(Link::Logit) => proto::Link::Logit,
-        }
-        .into(),
-        expansion: match expansion {
-            Expansion::None => proto::Expansion::None,
-            Expansion::Interactions => proto::Expansion::Interactions,
-            Expansion::Fourier => proto::Expansion::Fourier,
-        }
-        .into(),
-        sharing: match sharing {
-            None => proto::Sharing::Unspecified,
-            Some(Sharing::Disjoint) => proto::Sharing::Disjoint,
-            Some(Sharing::Opposed) => proto::Sharing::Opposed,
-            Some(Sharing::Shared) => proto::Sharing::Shared,
-        }
-        .into(),
+        link: encode_enum(link),
+        expansion: expansion.number(),
+        sharing: encode_enum(sharing),
     }
 }
 
-fn rule(rule: &Rule) -> proto::Rule {
-    let Rule { name, when, effect: e, on_error, paused } = rule;
+fn encode_rule(rule: &Rule) -> proto::Rule {
+    let Rule { name, when, effect, on_error, paused } = rule;
     proto::Rule {
         name: name.clone(),
         when: when.clone(),
-        effect: Some(effect(e)),
-        on_error: match on_error {
-            OnError::Ignore => proto::OnError::Ignore,
-            OnError::Exclude => proto::OnError::Exclude,
-        }
-        .into(),
+        effect: Some(encode_effect(effect)),
+        on_error: on_error.number(),
         paused: *paused,
     }
 }
 
-fn effect(effect: &Effect) -> proto::rule::Effect {
+fn encode_effect(effect: &Effect) -> proto::rule::Effect {
     use proto::{evidence_effect::Than as OutThan, rule::Effect as Out};
     match effect {
         Effect::Exclude => Out::Exclude(proto::ExcludeEffect {}),
@@ -255,10 +207,10 @@ fn effect(effect: &Effect) -> proto::rule::Effect {
         }),
         Effect::Pin { position } => Out::Pin(proto::PinEffect { position: *position }),
         Effect::Boost { factor } => Out::Boost(proto::BoostEffect { factor: *factor }),
-        Effect::ProbabilityBounds { min, max } => Out::Share(proto::ShareEffect { min: *min, max: *max }),
+        Effect::ProbabilityBounds { min, max } => Out::Bounds(proto::BoundsEffect { min: *min, max: *max }),
         Effect::SubjectCap { count, window_us, together } => Out::SubjectCap(proto::SubjectCapEffect {
             count: *count,
-            window: Some(duration(*window_us)),
+            window: Some(encode_duration(*window_us)),
             together: *together,
         }),
         Effect::DayCap { count, together } => Out::DayCap(proto::DayCapEffect { count: *count, together: *together }),

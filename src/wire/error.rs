@@ -1,4 +1,4 @@
-//! From our errors to gRPC's, with `google.rpc` details: the one map.
+//! gRPC statuses with `google.rpc` details. Every error of the service becomes a status here.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -14,27 +14,27 @@ use crate::{
     slot::{ChangeReason, FieldError, SlotId, push_escaped, reorders_or_controls, shorten},
 };
 
-/// The domain of every `ErrorInfo`.
+/// Domain of every `ErrorInfo`.
 const DOMAIN: &str = "slotwise.v1";
-/// When to try again after too much load: some commits later.
+/// Time to wait after too much load: a few commits.
 const RETRY: Duration = Duration::from_millis(200);
-/// When to try again while starting.
+/// Time to wait while the service starts.
 const RETRY_START: Duration = Duration::from_secs(1);
 
 fn details(reason: &str) -> ErrorDetails {
     ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new())
 }
 
-/// Bytes of an error's message as they are sent, where a letter beyond ASCII takes three for each of its own.
+/// Greatest number of bytes of an error's message as sent. A byte outside printable ASCII is sent as three.
 const MESSAGE_BYTES_MAX: usize = 1_500;
-/// Bytes of each text in an error's details.
+/// Greatest number of bytes of each text in an error's details.
 const DETAIL_BYTES_MAX: usize = 700;
-/// Bytes of a field's path.
+/// Greatest number of bytes of a field's path.
 const FIELD_BYTES_MAX: usize = 300;
-/// Violations that an error names.
+/// Greatest number of violations that an error names.
 const VIOLATIONS_MAX: usize = 2;
 
-/// The one place where a status is made.
+/// Makes a status. No other function of this module makes one.
 ///
 /// Invariant: message and details fit into 8 KiB of trailers. Clients report a status with larger trailers as
 /// `RESOURCE_EXHAUSTED`, and send it again.
@@ -66,7 +66,7 @@ fn status(code: Code, message: impl Into<String>, mut details: ErrorDetails) -> 
     Status::with_error_details(code, cut(&plain_marks(&message.into()), MESSAGE_BYTES_MAX), details)
 }
 
-/// A message without `?` and `#`. gRPC sends them percent-encoded, and grpc-js, which decodes with `decodeURI`, leaves
+/// Returns a message without `?` and `#`. gRPC sends them percent-encoded, and grpc-js, which decodes with `decodeURI`, leaves
 /// `%3F` and `%23` as they are. A question mark at the end of a clause is dropped; in a caller's text, the full-width
 /// form of the same mark stands for it.
 fn plain_marks(message: &str) -> String {
@@ -84,9 +84,9 @@ fn plain_marks(message: &str) -> String {
     plain
 }
 
-/// A text without control characters and no longer than so many bytes as they are sent.
-fn cut(text: &str, most: usize) -> String {
-    let mut short = String::with_capacity(text.len().min(most));
+/// Returns a text without control characters, cut so that at most `limit` bytes are sent.
+fn cut(text: &str, limit: usize) -> String {
+    let mut short = String::with_capacity(text.len().min(limit));
     let mut bytes = 0;
     for character in text.chars() {
         let mut escaped = String::new();
@@ -96,7 +96,7 @@ fn cut(text: &str, most: usize) -> String {
             escaped.push(character);
         }
         bytes += escaped.bytes().map(|byte| if (b' '..=b'~').contains(&byte) { 1 } else { 3 }).sum::<usize>();
-        if bytes > most {
+        if bytes > limit {
             short.push('…');
             break;
         }
@@ -105,35 +105,35 @@ fn cut(text: &str, most: usize) -> String {
     short
 }
 
-/// A status as a message, for where it is the result of one request of several.
+/// Encodes a status as the result of one request of several.
 pub(super) fn as_message(status: &Status) -> tonic_types::Status {
-    // What a status carries as its details is this message.
+    // The details of a status are this message, encoded.
     let details = tonic_types::Status::decode(status.details()).map(|status| status.details).unwrap_or_default();
     tonic_types::Status { code: status.code().into(), message: status.message().to_owned(), details }
 }
 
-/// A field is missing, malformed or out of its range.
+/// Status of a field that is missing, malformed or out of its range.
 pub(super) fn field(error: &FieldError) -> Status {
     let mut details = details("FIELD_INVALID");
     details.add_bad_request_violation(&error.field, &error.message);
     status(Code::InvalidArgument, error.to_string(), details)
 }
 
-/// The node has not recovered yet.
+/// Status of a call that comes before the node has recovered.
 pub(super) fn starting() -> Status {
     let mut details = details("STARTING");
     details.set_retry_info(Some(RETRY_START));
     status(Code::Unavailable, "the service is starting: it reads its journal; try again shortly", details)
 }
 
-/// Clients ask for more at a time than the service takes.
+/// Status of a call that exceeds the limits on simultaneous load.
 pub(crate) fn too_much(message: &str) -> Status {
     let mut details = details("TOO_MUCH_AT_ONCE");
     details.set_retry_info(Some(RETRY_START));
     status(Code::ResourceExhausted, message, details)
 }
 
-/// There is no such slot; `field` is where it was named.
+/// Status of a call that names an unknown slot in `field`.
 pub(super) fn slot_not_found(field: &str, slot: &SlotId, suggestion: &str) -> Status {
     let message = format!("slot '{slot}' not found{suggestion}");
     let mut details = details("SLOT_NOT_FOUND");
@@ -142,7 +142,7 @@ pub(super) fn slot_not_found(field: &str, slot: &SlotId, suggestion: &str) -> St
     status(Code::NotFound, message, details)
 }
 
-/// A simulator came to a slot for real shoppers, or would make it one.
+/// Status of a simulator's call to a slot for real shoppers.
 pub(super) fn simulated(slot: &SlotId) -> Status {
     let message = format!(
         "slot '{slot}' is for real shoppers, and this call is of a simulator (header slotwise-simulated); set controls.simulated on a slot that is for it"
@@ -152,7 +152,7 @@ pub(super) fn simulated(slot: &SlotId) -> Status {
     status(Code::FailedPrecondition, message, details)
 }
 
-/// What could not be written.
+/// Status of a failed write.
 pub(super) fn write(error: &WriteError) -> Status {
     let message = error.to_string();
     match error {
@@ -198,7 +198,7 @@ pub(super) fn write(error: &WriteError) -> Status {
     }
 }
 
-/// Why a request was not decided.
+/// Status of a request that was not decided.
 pub(super) fn decide(error: &DecideError) -> Status {
     match error {
         DecideError::SlotNotFound { slot, suggestion } => slot_not_found("slot_id", slot, suggestion),
@@ -206,19 +206,20 @@ pub(super) fn decide(error: &DecideError) -> Status {
     }
 }
 
-/// The change that was made after the one that the caller knew.
-pub(super) struct Last<'a> {
+/// Latest change of a slot, which the caller did not know.
+pub(super) struct LatestChange<'a> {
     pub(super) revision: u64,
     pub(super) change: &'a str,
     pub(super) at_us: i64,
     pub(super) why: &'a ChangeReason,
 }
 
-/// Who changed what when, for whoever made a change from an older revision; `fields` are those that differ since.
-pub(super) fn stale(slot: &SlotId, given: u64, last: &Last<'_>, fields: &[String]) -> Status {
-    /// Fields that are named.
+/// Status of a change that was made from an older revision. It says who changed the slot last and which `fields` differ
+/// since.
+pub(super) fn stale(slot: &SlotId, given: u64, latest: &LatestChange<'_>, fields: &[String]) -> Status {
+    /// Greatest number of fields that are named.
     const FIELDS_MAX: usize = 5;
-    let Last { revision, change, at_us, why } = last;
+    let LatestChange { revision, change, at_us, why } = latest;
     let who = if why.author.is_empty() { "somebody".to_owned() } else { shorten(&why.author) };
     let reason =
         if why.reason.is_empty() { String::new() } else { format!(", for the reason \"{}\"", shorten(&why.reason)) };
@@ -238,8 +239,8 @@ pub(super) fn stale(slot: &SlotId, given: u64, last: &Last<'_>, fields: &[String
     status(Code::Aborted, message, details)
 }
 
-/// What is wrong with one message of a stream, of which those before it were applied.
-pub(super) fn of_message(error: &Status, index: usize) -> Status {
+/// Status of a message of a stream that is in error. The messages before it were applied.
+pub(super) fn in_message(error: &Status, index: usize) -> Status {
     let mut details = error.get_error_details();
     if let Some(mut bad) = details.bad_request().cloned() {
         for violation in &mut bad.field_violations {
@@ -255,7 +256,7 @@ pub(super) fn of_message(error: &Status, index: usize) -> Status {
     status(error.code(), format!("messages[{index}]: {}; {before}", error.message()), details)
 }
 
-/// Why there is nothing to be said of the past.
+/// Status of a preview or an explanation that failed.
 pub(super) fn hindsight(error: HindsightError) -> Status {
     match error {
         HindsightError::Change(failure) => change(failure, "slot.slot_id"),
@@ -268,8 +269,8 @@ pub(super) fn hindsight(error: HindsightError) -> Status {
     }
 }
 
-/// Why a slot was not changed; `at` is where the request names the slot.
-pub(super) fn change(error: ChangeFailure, at: &str) -> Status {
+/// Status of a change that was not made. `slot_field` is the field in which the request names the slot.
+pub(super) fn change(error: ChangeFailure, slot_field: &str) -> Status {
     match error {
         ChangeFailure::Write(error) => write(&error),
         ChangeFailure::Refused(refused) => {
@@ -277,13 +278,13 @@ pub(super) fn change(error: ChangeFailure, at: &str) -> Status {
             match refused {
                 ChangeError::Exists(slot) => {
                     let mut details = details("SLOT_EXISTS");
-                    details.add_bad_request_violation(at, &message);
+                    details.add_bad_request_violation(slot_field, &message);
                     details.set_resource_info("slot", slot.as_str(), "", &message);
                     status(Code::AlreadyExists, message, details)
                 }
-                ChangeError::NotFound { slot, suggestion } => slot_not_found(at, &slot, &suggestion),
+                ChangeError::NotFound { slot, suggestion } => slot_not_found(slot_field, &slot, &suggestion),
                 ChangeError::Stale { slot, given, current, change, at_us, why } => {
-                    stale(&slot, given, &Last { revision: current, change: &change, at_us, why: &why }, &[])
+                    stale(&slot, given, &LatestChange { revision: current, change: &change, at_us, why: &why }, &[])
                 }
                 ChangeError::Field(error) => field(&error),
                 ChangeError::Full(_) => {
@@ -301,13 +302,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_message_holds_what_a_client_would_show_encoded() {
+    fn no_message_contains_characters_that_clients_show_encoded() {
         let slot = SlotId::parse("slot_id", "offers").unwrap();
         let bad = FieldError::new("arms[0].arm_id", "'what? #1' is unknown; did you mean 'a?b'? (see the docs)");
         let messages = [
             field(&bad),
             slot_not_found("slot_id", &slot, "; did you mean 'offer'?"),
-            of_message(&field(&bad), 1),
+            in_message(&field(&bad), 1),
             decide(&DecideError::Field(bad.clone())),
             hindsight(HindsightError::Unknown("no decision '?#'".to_owned())),
         ];

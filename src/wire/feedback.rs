@@ -1,4 +1,4 @@
-//! `FeedbackService`.
+//! `FeedbackService`: reward events, in batches and as a stream.
 
 use std::{pin::Pin, sync::Arc};
 
@@ -13,7 +13,7 @@ use super::{
         feedback_service_server::FeedbackService,
     },
     rewards,
-    simulated::{Caller, Reporting},
+    simulated::{EventFilter, TrafficKind},
 };
 use crate::{
     metrics::Metrics,
@@ -21,14 +21,14 @@ use crate::{
     slot::{FieldError, limits::EVENTS_MAX},
 };
 
-/// Batches of one stream that may wait for the disk at a time.
+/// Greatest number of batches of one stream that may wait for the disk.
 const IN_FLIGHT: usize = 64;
 
-/// Hands a batch to the writer now; what is returned is waited on for its results.
-fn take(
+/// Hands a batch to the writer at once. The returned future waits for its results.
+fn submit(
     node: &Node,
     metrics: &Metrics,
-    caller: Caller,
+    traffic: TrafficKind,
     request: RecordRewardsRequest,
 ) -> Result<impl Future<Output = Result<RecordRewardsResponse, Status>> + Send + use<>, Status> {
     let RecordRewardsRequest { events } = request;
@@ -37,19 +37,20 @@ fn take(
         return Err(error::field(&FieldError::new("events", message)));
     }
     let now_us = node.now_us();
-    let reporting = Reporting::new(caller, node);
+    let filter = EventFilter::new(traffic, node);
     let rejected = |message: String| {
         metrics.not_journalled("rejected");
         Some(RewardResult { status: RewardStatus::Rejected.into(), message })
     };
+    // One entry per event: the result that is known already, or `None` if the writer will give it.
     let mut known = Vec::with_capacity(events.len());
-    let mut taken = Vec::with_capacity(events.len());
+    let mut accepted = Vec::with_capacity(events.len());
     for event in events {
         known.push(match decode::reward(event, now_us) {
             Ok(reward) => {
-                let refused = reporting.refusal(&reward).and_then(rejected);
+                let refused = filter.refusal(&reward).and_then(rejected);
                 if refused.is_none() {
-                    taken.push(reward);
+                    accepted.push(reward);
                 }
                 refused
             }
@@ -60,7 +61,7 @@ fn take(
             Err(decode::RewardRejection::Field(why)) => rejected(why.to_string()),
         });
     }
-    let outcomes = node.record(taken).map_err(|why| error::write(&why))?;
+    let outcomes = node.record(accepted).map_err(|why| error::write(&why))?;
     Ok(async move {
         let mut outcomes =
             outcomes.await.map_err(|why| error::write(&why))?.into_iter().map(|reply| rewards::result(&reply));
@@ -76,8 +77,8 @@ impl FeedbackService for Api {
         &self,
         request: Request<RecordRewardsRequest>,
     ) -> Result<Response<RecordRewardsResponse>, Status> {
-        let caller = Caller::of(request.metadata());
-        let results = take(self.node()?, &self.metrics, caller, request.into_inner())?;
+        let traffic = TrafficKind::from_metadata(request.metadata());
+        let results = submit(self.node()?, &self.metrics, traffic, request.into_inner())?;
         Ok(Response::new(results.await?))
     }
 
@@ -88,7 +89,7 @@ impl FeedbackService for Api {
         request: Request<Streaming<RecordRewardsRequest>>,
     ) -> Result<Response<Self::StreamRewardsStream>, Status> {
         let (node, metrics) = (Arc::clone(self.node()?), Arc::clone(&self.metrics));
-        let caller = Caller::of(request.metadata());
+        let traffic = TrafficKind::from_metadata(request.metadata());
         let mut requests = request.into_inner();
         let (waiting, in_order) = mpsc::channel(IN_FLIGHT);
         let mut failure = node.failure();
@@ -100,20 +101,20 @@ impl FeedbackService for Api {
                     () = draining.cancelled() => Some(Err(error::write(&WriteError::Stopped))),
                     _ = failure.changed() => Some(Err(error::write(&WriteError::Failed("the journal failed".into())))),
                 };
-                let taken = match next {
+                let submitted = match next {
                     None => return,
-                    Some(Ok(request)) => take(&node, &metrics, caller, request),
+                    Some(Ok(request)) => submit(&node, &metrics, traffic, request),
                     Some(Err(status)) => Err(status),
                 };
-                let last = taken.is_err();
-                // A receiver that is gone means a caller that is gone; what was taken stays taken.
-                if waiting.send(taken).await.is_err() || last {
+                let last = submitted.is_err();
+                // The receiver is gone if the caller is. What was submitted is recorded all the same.
+                if waiting.send(submitted).await.is_err() || last {
                     return;
                 }
             }
         });
-        let answers = ReceiverStream::new(in_order).then(|taken| async move {
-            match taken {
+        let answers = ReceiverStream::new(in_order).then(|submitted| async move {
+            match submitted {
                 Ok(results) => results.await,
                 Err(status) => Err(status),
             }

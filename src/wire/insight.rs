@@ -1,4 +1,4 @@
-//! `InsightService`.
+//! `InsightService`: reports and explanations.
 
 use tonic::{Request, Response, Status};
 
@@ -48,12 +48,12 @@ impl InsightService for Api {
         request: Request<ExplainDecisionRequest>,
     ) -> Result<Response<ExplainDecisionResponse>, Status> {
         let ExplainDecisionRequest { decision_id, slot_id } = request.into_inner();
-        let none =
-            || FieldError::new("decision_id", "is no decision's id; give one as DecideResponse.decision_id has it");
-        let id = DecisionId::parse(&decision_id).ok_or_else(|| error::field(&none()))?;
+        let malformed =
+            || FieldError::new("decision_id", "is not the id of a decision; give DecideResponse.decision_id");
+        let id = DecisionId::parse(&decision_id).ok_or_else(|| error::field(&malformed()))?;
         let slot = (!slot_id.is_empty()).then(|| SlotId::parse("slot_id", &slot_id)).transpose();
         let slot = slot.map_err(|e| error::field(&e))?;
-        let recollection = self.node()?.recall(id, slot.as_ref()).await.map_err(error::hindsight)?;
-        Ok(Response::new(encode::recollection(recollection)))
+        let recalled = self.node()?.recall(id, slot.as_ref()).await.map_err(error::hindsight)?;
+        Ok(Response::new(encode::recalled_decision(recalled)))
     }
 }

@@ -1,4 +1,4 @@
-//! Update masks, and what an update without one leaves alone.
+//! Update masks, and updates without one.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -8,7 +8,7 @@ use std::{
 use prost_reflect::{DynamicMessage, ReflectMessage as _};
 use prost_types::FieldMask;
 
-use super::{decode::Decode, decode_slot::SlotDraft, schema};
+use super::{decode::FieldResult, decode_slot::SlotDraft, schema};
 use crate::{
     engine::ArmDraft,
     slot::{Arm, ArmId, Definition, FieldError, shorten, suggestion},
@@ -17,11 +17,11 @@ use crate::{
 /// Fields of a slot that no change touches.
 const FIXED: [&str; 2] = ["slot_id", "revision"];
 
-/// Fields whose own fields a mask may name.
+/// Fields of a slot whose own fields a mask may name.
 const OPEN: [&str; 2] = ["goal", "controls"];
 
 /// Returns all paths that a mask may name, for suggestions.
-fn paths() -> Vec<String> {
+fn allowed_paths() -> Vec<String> {
     let mut paths = vec!["arms.arm_id".to_owned()];
     for field in schema::slot_descriptor().fields().filter(|field| !FIXED.contains(&field.name())) {
         paths.push(field.name().to_owned());
@@ -32,10 +32,10 @@ fn paths() -> Vec<String> {
     paths
 }
 
-/// Returns `current` with the fields that the mask names taken from the draft; without a mask, with all fields but the
-/// arms and those that operations own and the draft leaves unset.
-pub(super) fn masked(current: &Definition, draft: &SlotDraft, mask: Option<&FieldMask>) -> Decode<Definition> {
-    let Some(mask) = mask else { return without_mask(current, draft) };
+/// Returns `current` with the draft's values of the fields that the mask names. Without a mask these are all fields
+/// except the arms, and except the fields that operations own and the draft leaves unset.
+pub(super) fn apply_mask(current: &Definition, draft: &SlotDraft, mask: Option<&FieldMask>) -> FieldResult<Definition> {
+    let Some(mask) = mask else { return apply_without_mask(current, draft) };
     let (mut result, wanted) = (schema::settings_of(current), schema::dynamic(&draft.message));
     let mut all_arms = current.arms.clone();
     for path in &mask.paths {
@@ -76,12 +76,12 @@ fn unknown_path(path: &str) -> FieldError {
     let message = format!(
         "'{}' cannot be updated; see UpdateSlotRequest.update_mask for what can{}",
         shorten(path),
-        suggestion(path, paths().iter().map(String::as_str))
+        suggestion(path, allowed_paths().iter().map(String::as_str))
     );
     FieldError::new("update_mask", message)
 }
 
-fn without_mask(current: &Definition, draft: &SlotDraft) -> Decode<Definition> {
+fn apply_without_mask(current: &Definition, draft: &SlotDraft) -> FieldResult<Definition> {
     let (mut result, now) = (draft.settings.clone(), &current.controls);
     result.arms.clone_from(&current.arms);
     let controls = &mut result.controls;
@@ -103,9 +103,9 @@ fn without_mask(current: &Definition, draft: &SlotDraft) -> Decode<Definition> {
     Ok(result)
 }
 
-/// Returns the arms of a draft; what it does not name stays as it is. With `by_id`, an arm that is given by nothing but
-/// its id stays as it is in all.
-fn arms(current: &Definition, draft: &SlotDraft, by_id: bool) -> Decode<Vec<Arc<Arm>>> {
+/// Returns the arms of a draft. Availability and schedule that it leaves unset stay as they are. With `by_id`, an arm
+/// that is given with nothing but its id stays as it is in every field.
+fn arms(current: &Definition, draft: &SlotDraft, by_id: bool) -> FieldResult<Vec<Arc<Arm>>> {
     let known: HashMap<&ArmId, &Arc<Arm>> = current.arms.iter().map(|arm| (&arm.id, arm)).collect();
     let mut arms = Vec::with_capacity(draft.arms.len());
     for (i, (arm, bare)) in draft.arms.iter().zip(&draft.bare).enumerate() {
@@ -137,13 +137,13 @@ mod tests {
         let slot = Definition::new(SlotId::parse("slot_id", "s").unwrap());
         let draft = super::super::decode_slot::draft(Some(super::super::encode_slot::settings(&slot, 0))).unwrap();
         let mask = |path: &str| Some(FieldMask { paths: vec![path.to_owned()] });
-        for path in paths() {
-            assert!(masked(&slot, &draft, mask(&path).as_ref()).is_ok(), "{path}");
+        for path in allowed_paths() {
+            assert!(apply_mask(&slot, &draft, mask(&path).as_ref()).is_ok(), "{path}");
         }
         for path in ["slot_id", "revision", "model.linear", "controls.", "controls.policy.uniform", "goal.floor"] {
-            assert!(masked(&slot, &draft, mask(path).as_ref()).is_err(), "{path}");
+            assert!(apply_mask(&slot, &draft, mask(path).as_ref()).is_err(), "{path}");
         }
-        let error = masked(&slot, &draft, mask("controls.polcy").as_ref()).unwrap_err().to_string();
+        let error = apply_mask(&slot, &draft, mask("controls.polcy").as_ref()).unwrap_err().to_string();
         assert!(error.contains("did you mean 'controls.policy'"), "{error}");
     }
 }

@@ -1,35 +1,33 @@
-//! The API: the only room that names its generated types.
+//! The API of the service: the only module, with its client, that names the generated types.
 //!
 //! * [`proto`]: the generated types, for clients, tests and benches.
-//! * `decode`, `encode`: between messages and the domain's values; a message that comes in is
-//!   checked here, once, and every error names its field.
-//! * One file per service; `error` is the one map from our errors to gRPC's.
-//! * [`differences`]: what differs between two definitions, by the names of the contract.
-//! * [`Client`]: the same from the other side, for the command line and the simulator.
+//! * `decode…`, `encode…`: conversions between messages and the domain's values. An incoming message is checked here,
+//!   once, and every error names its field.
+//! * `decision`, `feedback`, `slots`, `insight`: one file per service.
+//! * `enums`: the pairs of enumerations of the domain and of the API.
+//! * `error`: the only place that turns an error into a gRPC status.
+//! * [`schema`], `mask`, [`differences`]: walks over the fields of a slot, which read the protos' descriptors.
 //!
-//! Invariants: a message is destructured where it is decoded, so a new field breaks the build;
-//! nothing behind this room sees a generated type.
+//! Invariants:
 //!
-//! Deliberately not here: listening, configuration.
+//! * A message is destructured where it is decoded, so that a new field breaks the build.
+//! * The modules behind this one see no generated type.
+//!
+//! Deliberately not here: listening (`server`) and configuration.
 
 mod actor;
-mod address;
 mod arms;
-mod client;
-mod client_changes;
-mod client_hindsight;
-mod client_slots;
-mod client_traffic;
 mod codec;
 mod controls;
 mod decision;
-mod decode;
+pub(crate) mod decode;
 mod decode_learning;
 mod decode_rules;
-mod decode_slot;
+pub(crate) mod decode_slot;
 mod difference;
-mod encode;
-mod encode_slot;
+pub(crate) mod encode;
+pub(crate) mod encode_slot;
+pub(crate) mod enums;
 mod error;
 mod feedback;
 mod insight;
@@ -37,7 +35,7 @@ mod mask;
 mod page;
 mod preview;
 pub mod proto;
-mod report;
+pub(crate) mod report;
 mod rewards;
 pub mod schema;
 mod simulated;
@@ -53,34 +51,31 @@ use std::sync::{Arc, OnceLock};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::Status;
 
-pub use address::target_url;
 pub use codec::MessageCodec;
-
-pub use client::{Calling, Client, ClientDecision, ClientError, ClientReward, Mark, RewardStatus};
-pub use client_hindsight::{ClientExplanation, ClientPreview, ClientShown};
-pub use client_slots::{ClientRevision, ClientSlot};
-pub use difference::{Difference, differences};
+pub use difference::{FieldDifference, differences};
 pub(crate) use error::too_much;
+pub(crate) use simulated::SIMULATED;
 pub use time::time_text;
 
 use crate::{metrics::Metrics, node::Node};
 
-/// What every service stands on: the node, once it has recovered.
+/// State that all services share: the node, once it has recovered, and the metrics.
 #[derive(Debug, Clone)]
 pub struct Api {
     node: Arc<OnceLock<Arc<Node>>>,
     metrics: Arc<Metrics>,
     tasks: TaskTracker,
-    /// Cancelled once the service was told to stop: it says so, and serves on.
+    /// Cancelled when the service is asked to stop. Probes then report so, and calls are still served.
     leaving: CancellationToken,
-    /// Cancelled once it stops.
+    /// Cancelled when the service stops taking calls.
     draining: CancellationToken,
 }
 
 impl Api {
-    /// An API whose node is not there yet: every call is answered UNAVAILABLE.
-    /// Tasks that outlive a call are spawned on `tasks`; probes learn of the end when `leaving` is cancelled, streams
-    /// end when `draining` is.
+    /// Creates an API without a node, which answers every call with UNAVAILABLE.
+    ///
+    /// Tasks that outlive a call are spawned on `tasks`. Probes report the end once `leaving` is cancelled. Streams end
+    /// once `draining` is cancelled.
     pub fn new(
         metrics: Arc<Metrics>,
         tasks: TaskTracker,
@@ -90,18 +85,18 @@ impl Api {
         Self { node: Arc::default(), metrics, tasks, leaving, draining }
     }
 
-    /// Lets the node take calls.
+    /// Opens the API with a node that has recovered.
     pub fn open(&self, node: Arc<Node>) {
-        // It is opened once; a second node would be a second owner of the state.
+        // The first node stays: a second one would be a second owner of the state.
         let _ = self.node.set(node);
     }
 
-    /// The node, once it has recovered.
+    /// Node, or `None` before it has recovered.
     pub fn current(&self) -> Option<&Node> {
         self.node.get().map(AsRef::as_ref)
     }
 
-    /// Whether calls are taken and writes go through.
+    /// Returns `true` if calls are taken and writes succeed.
     pub fn serving(&self) -> bool {
         !self.leaving.is_cancelled() && self.current().is_some_and(|node| node.failure().borrow().is_none())
     }

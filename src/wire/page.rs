@@ -1,7 +1,7 @@
-//! Page tokens: where the next page of a list begins.
+//! Page tokens, which say where the next page of a list begins.
 //!
-//! A token holds the last item of the page before, and a checksum over it and the list that it belongs to. So a text that
-//! is no token, or a token of another list, is refused instead of being taken for a place in this one.
+//! A token holds the last item of the page before, and a checksum over that item and the name of the list. A text that is
+//! not a token, or is one of another list, is therefore refused.
 
 use data_encoding::BASE32_NOPAD;
 use tonic::Status;
@@ -9,7 +9,7 @@ use tonic::Status;
 use super::error;
 use crate::slot::FieldError;
 
-/// Bytes of the checksum.
+/// Number of bytes of the checksum.
 const CHECK: usize = 4;
 
 fn checksum(list: &str, last: &str) -> [u8; CHECK] {
@@ -39,7 +39,7 @@ pub(super) fn last(list: &str, token: &str) -> Result<Option<String>, Status> {
         (checksum(list, last) == check).then(|| last.to_owned())
     };
     read().map(Some).ok_or_else(|| {
-        let message = "is no token of this list; give next_page_token as it came, or nothing for the first page";
+        let message = "is not a token of this list; give next_page_token as it came, or nothing for the first page";
         error::field(&FieldError::new("page_token", message))
     })
 }

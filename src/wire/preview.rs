@@ -1,4 +1,4 @@
-//! `SlotService.PreviewSlotChange`: from a draft to a change that is not made, and what it would do.
+//! `SlotService.PreviewSlotChange`: the effect of a change that is not made.
 
 use tonic::Status;
 
@@ -12,13 +12,13 @@ use crate::{
     slot::FieldError,
 };
 
-/// How often a preview without a revision is tried again when a change came between.
+/// Number of attempts at a preview without a revision, if another change comes between.
 const TRIES: usize = 10;
-/// Arms of a preview that are told.
+/// Greatest number of arms of a preview.
 const ARMS_MAX: usize = 1_000;
 
-/// The arms with the largest shares, in their order, and how many are left out.
-fn first_arms(arms: Vec<PreviewArm>) -> (Vec<PreviewArm>, usize) {
+/// Returns the arms with the largest shares, in their own order, and the number of arms that are left out.
+fn largest_arms(arms: Vec<PreviewArm>) -> (Vec<PreviewArm>, usize) {
     let left_out = arms.len().saturating_sub(ARMS_MAX);
     if left_out == 0 {
         return (arms, 0);
@@ -26,12 +26,12 @@ fn first_arms(arms: Vec<PreviewArm>) -> (Vec<PreviewArm>, usize) {
     let share = |arm: &PreviewArm| arm.all.before.value.max(arm.all.after.value);
     let mut order: Vec<usize> = (0..arms.len()).collect();
     order.sort_by(|&a, &b| share(&arms[b]).total_cmp(&share(&arms[a])));
-    let told: std::collections::HashSet<usize> = order.into_iter().take(ARMS_MAX).collect();
-    let arms = arms.into_iter().enumerate().filter(|(i, _)| told.contains(i)).map(|(_, arm)| arm);
+    let kept: std::collections::HashSet<usize> = order.into_iter().take(ARMS_MAX).collect();
+    let arms = arms.into_iter().enumerate().filter(|(i, _)| kept.contains(i)).map(|(_, arm)| arm);
     (arms.collect(), left_out)
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "as the message's fields have it")]
+#[expect(clippy::unnecessary_wraps, reason = "the message's fields are options")]
 fn estimate(estimate: engine::Estimate) -> Option<Estimate> {
     Some(Estimate { value: estimate.value, standard_error: estimate.standard_error })
 }
@@ -52,8 +52,8 @@ impl Api {
             tries -= 1;
             let current =
                 node.slot(id).ok_or_else(|| error::slot_not_found("slot.slot_id", id, &node.suggest(id.as_str())))?;
-            let definition = mask::masked(&current.definition, &draft, mask.as_ref());
-            // Whoever starts from an older revision is told that first.
+            let definition = mask::apply_mask(&current.definition, &draft, mask.as_ref());
+            // A stale revision is a more useful error than what is wrong with the fields.
             let made_of_older = revision != 0 && revision != current.revision;
             let (definition, wrong) = match definition {
                 Ok(definition) => (definition, None),
@@ -67,10 +67,10 @@ impl Api {
                     if let Some(wrong) = wrong {
                         return Err(wrong);
                     }
-                    let (diff, diff_left_out) = encode_slot::difference_of(&before.definition, &after.definition);
-                    return Ok(PreviewSlotChangeResponse { diff, diff_left_out, ..encoded(preview) });
+                    let (diff, diff_left_out) = encode_slot::changed_fields(&before.definition, &after.definition);
+                    return Ok(PreviewSlotChangeResponse { diff, diff_left_out, ..encode_preview(preview) });
                 }
-                // Somebody else was quicker; whether that matters to this caller is seen from what the slot is now.
+                // Another change came first. The next attempt finds out whether it matters to this caller.
                 Err(HindsightError::Change(ChangeFailure::Refused(ChangeError::Stale { current: newest, .. })))
                     if tries > 0 && (revision == 0 || newest != current.revision) => {}
                 Err(why) => return Err(error::hindsight(why)),
@@ -79,8 +79,8 @@ impl Api {
     }
 }
 
-/// All but the difference.
-fn encoded(preview: Preview) -> PreviewSlotChangeResponse {
+/// Encodes a preview without the changed fields.
+fn encode_preview(preview: Preview) -> PreviewSlotChangeResponse {
     let Preview {
         decisions_used,
         decisions_per_day,
@@ -99,10 +99,11 @@ fn encoded(preview: Preview) -> PreviewSlotChangeResponse {
         policy_share_after: estimate(policy.after),
     };
     let rule = |PreviewRule { name, fires, keeps_out }: PreviewRule| {
-        let BeforeAfter { before: keeps_out_before, after: keeps_out_after } = keeps_out;
-        RulePreview { name, fires_before: fires.before, fires_after: fires.after, keeps_out_before, keeps_out_after }
+        let BeforeAfter { before: matched_before, after: matched_after } = fires;
+        let BeforeAfter { before: excluded_before, after: excluded_after } = keeps_out;
+        RulePreview { name, matched_before, matched_after, excluded_before, excluded_after }
     };
-    let (arms, arms_left_out) = first_arms(arms);
+    let (arms, arms_left_out) = largest_arms(arms);
     PreviewSlotChangeResponse {
         arms_left_out: u32::try_from(arms_left_out).unwrap_or(u32::MAX),
         diff_left_out: 0,

@@ -1,13 +1,13 @@
-//! Reports, to messages and back.
+//! Conversion of reports to messages and back.
 
-use super::{encode::timestamp, proto};
+use super::{encode::encode_timestamp, enums::ApiEnum as _, proto};
 use crate::{
     engine::{ArmReport, Counters, GoalChange, Lift, SlotReport, Stage, Status},
     slot::{ArmId, FieldError},
 };
 
-/// A report as a message.
-pub(super) fn encode(report: SlotReport) -> proto::SlotReport {
+/// Encodes a report.
+pub(crate) fn encode(report: SlotReport) -> proto::SlotReport {
     let (reward_per_decision, holdout_reward_per_decision) =
         (report.reward_per_decision(), report.holdout_reward_per_decision());
     let SlotReport {
@@ -48,7 +48,7 @@ pub(super) fn encode(report: SlotReport) -> proto::SlotReport {
         unmatched_rewards: c.unmatched,
         other_kind_rewards: c.other_kinds,
         rejected_rewards: c.rejected,
-        status: encode_stage(stage).into(),
+        status: stage.number(),
         status_sentence: sentence,
         lift: lift.map(encode_lift),
         analysis_lift: analysis_lift.map(encode_lift),
@@ -57,7 +57,7 @@ pub(super) fn encode(report: SlotReport) -> proto::SlotReport {
         value_remaining_relative,
         goal_change: goal_sums.map(|change| proto::GoalChange {
             revision: change.revision,
-            time: Some(timestamp(change.at_us)),
+            time: Some(encode_timestamp(change.at_us)),
             decisions: change.decisions,
             holdout_decisions: change.holdout_decisions,
         }),
@@ -105,19 +105,8 @@ fn encode_lift(lift: Lift) -> proto::Lift {
     proto::Lift { decisions, mean, holdout_decisions, holdout_mean, difference, low, high, relative }
 }
 
-fn encode_stage(stage: Stage) -> proto::SlotStatus {
-    match stage {
-        Stage::NeedsAttention => proto::SlotStatus::NeedsAttention,
-        Stage::Watching => proto::SlotStatus::Watching,
-        Stage::WarmingUp => proto::SlotStatus::WarmingUp,
-        Stage::Confident => proto::SlotStatus::Confident,
-        Stage::NoDifference => proto::SlotStatus::NoDifference,
-        Stage::Learning => proto::SlotStatus::Learning,
-    }
-}
-
-/// A message as a report.
-pub(super) fn decode(report: proto::SlotReport) -> Result<SlotReport, FieldError> {
+/// Decodes a report.
+pub(crate) fn decode(report: proto::SlotReport) -> Result<SlotReport, FieldError> {
     let proto::SlotReport {
         slot_id,
         decisions,
@@ -169,8 +158,7 @@ pub(super) fn decode(report: proto::SlotReport) -> Result<SlotReport, FieldError
         holdout_decisions: change.holdout_decisions,
         holdout_reward_sum: holdout_reward_per_decision * change.holdout_decisions as f64,
     });
-    let known = |stage: &&Stage| i32::from(encode_stage(**stage)) == status;
-    let stage = *Stage::ALL.iter().find(known).ok_or_else(|| {
+    let stage = Stage::from_number(status).ok_or_else(|| {
         FieldError::new("status", format!("is {status}, which this program does not know; use a newer one"))
     })?;
     Ok(SlotReport {
@@ -238,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_comes_back_as_it_went() {
+    fn a_report_survives_its_message() {
         let lift = Lift {
             decisions: 900,
             mean: 0.041,

@@ -1,4 +1,4 @@
-//! Answers to reward events, as messages: what became of each, and what to do about it.
+//! Results of reward events: the status of each, and a message that says what to do about it.
 
 use super::{
     proto,
@@ -9,10 +9,10 @@ use crate::{
     slot::{limits::EVENTS_PER_DECISION_MAX, shorten, suggestion},
 };
 
-/// The result of a reward event.
+/// Returns the result of a reward event.
 pub(super) fn result(reply: &RewardAnswer) -> proto::RewardResult {
     use proto::RewardStatus as Out;
-    let note = reply.note.as_deref().map(remark).unwrap_or_default();
+    let note = reply.note.as_deref().map(note_text).unwrap_or_default();
     let (status, message) = match reply.outcome {
         RewardOutcome::Accepted => (Out::Accepted, note),
         RewardOutcome::Duplicate => (Out::Duplicate, note),
@@ -54,7 +54,7 @@ fn rejected(why: Rejection) -> String {
     }
 }
 
-fn remark(note: &RewardNote) -> String {
+fn note_text(note: &RewardNote) -> String {
     match note {
         RewardNote::OtherKind { kind, definition } => {
             let kinds = &definition.goal.kinds;
@@ -66,13 +66,13 @@ fn remark(note: &RewardNote) -> String {
                 shorten(kind)
             )
         }
-        RewardNote::Other(first) => other(first),
+        RewardNote::Other(first) => reused_id(first),
         RewardNote::Late(lateness) => late(lateness),
     }
 }
 
-/// A message about an id that was used for something else.
-fn other(first: &FirstEvent) -> String {
+/// Returns the message about an id that was used for another event.
+fn reused_id(first: &FirstEvent) -> String {
     let FirstEvent { decision, kind, value, arm, reversal, came_us } = first;
     let kind = kind.as_ref().map(|kind| {
         let opening = if *reversal { " a reversal of kind '" } else { " '" };
@@ -91,7 +91,7 @@ fn other(first: &FirstEvent) -> String {
     )
 }
 
-/// A message about an event that is too late, with both times.
+/// Returns the message about a late event, with both times.
 fn late(lateness: &Lateness) -> String {
     let Lateness { decided_us, happened_us, came_us, window_us, grace_period_us, reversal_window_us } = *lateness;
     let window = duration_text(window_us);

@@ -1,10 +1,13 @@
-//! Simulated traffic: what was invented must not be learned, nor change anything, where people are shown something.
+//! Simulated traffic: calls of a simulator may not affect slots that real shoppers see.
 //!
-//! Invariants: whoever calls with the header [`SIMULATED`] reaches slots with `controls.simulated` alone, in every call
-//! that decides, reports or changes; and no slot that it makes or changes is ever without. Everybody else reaches all
-//! slots, and anybody may read. What a slot is counts as it is when the call comes.
+//! Invariants:
 //!
-//! Deliberately not here: authentication. The header is a simulator's own word, which keeps it from mistakes.
+//! * A call with the header [`SIMULATED`] that decides, reports or changes reaches only slots with
+//!   `controls.simulated`. Any call may read every slot.
+//! * A slot that such a call creates or changes has `controls.simulated` afterwards.
+//! * The slot's state at the time of the call counts.
+//!
+//! Deliberately not here: authentication. A simulator sends the header by itself, to protect against mistakes.
 
 use std::{cell::OnceCell, collections::HashMap, sync::Arc};
 
@@ -17,57 +20,57 @@ use crate::{
     slot::{Definition, SlotId},
 };
 
-/// The header by which a caller says that its shoppers are simulated.
-pub(super) const SIMULATED: &str = "slotwise-simulated";
+/// Header with which a caller says that its shoppers are simulated.
+pub(crate) const SIMULATED: &str = "slotwise-simulated";
 
-/// Who calls.
+/// Kind of traffic that a call belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Caller {
-    /// Somebody real.
+pub(super) enum TrafficKind {
+    /// Real shoppers.
     Real,
-    /// A simulator.
+    /// Shoppers of a simulator.
     Simulated,
 }
 
-fn of_definition(definition: &Definition) -> Result<(), Status> {
+fn check_definition(definition: &Definition) -> Result<(), Status> {
     if definition.controls.simulated() { Ok(()) } else { Err(error::simulated(&definition.id)) }
 }
 
-/// That a slot is for simulated traffic. One that does not exist is refused for that, elsewhere.
-fn of_slot(node: &Node, slot: &SlotId) -> Result<(), Status> {
-    node.slot(slot).map_or(Ok(()), |view| of_definition(&view.definition))
+/// Checks that a slot is for simulated traffic. A slot that does not exist passes, because the call itself refuses it.
+fn check_slot(node: &Node, slot: &SlotId) -> Result<(), Status> {
+    node.slot(slot).map_or(Ok(()), |view| check_definition(&view.definition))
 }
 
-impl Caller {
-    /// Of a call with these headers.
-    pub(super) fn of(metadata: &MetadataMap) -> Self {
+impl TrafficKind {
+    /// Returns the kind of a call by its headers.
+    pub(super) fn from_metadata(metadata: &MetadataMap) -> Self {
         if metadata.contains_key(SIMULATED) { Self::Simulated } else { Self::Real }
     }
 
-    /// That it may ask for this decision.
-    pub(super) fn may_ask(self, node: &Node, request: &engine::Request) -> Result<(), Status> {
+    /// Checks that a call of this kind may ask for a decision.
+    pub(super) fn check_request(self, node: &Node, request: &engine::Request) -> Result<(), Status> {
         match self {
             Self::Real => Ok(()),
-            Self::Simulated => of_slot(node, &request.slot),
+            Self::Simulated => check_slot(node, &request.slot),
         }
     }
 
-    /// That it may make this change: of a slot for simulated traffic, to one for simulated traffic.
-    pub(super) fn may_change(self, node: &Node, slot: &SlotId, change: &Change) -> Result<(), Status> {
+    /// Checks that a call of this kind may make a change. The slot must be for simulated traffic before and after it.
+    pub(super) fn check_change(self, node: &Node, slot: &SlotId, change: &Change) -> Result<(), Status> {
         if self == Self::Real {
             return Ok(());
         }
         match change {
-            Change::Create(definition) => of_definition(definition),
+            Change::Create(definition) => check_definition(definition),
             Change::Update { definition, .. } => {
-                of_slot(node, slot)?;
-                of_definition(definition)
+                check_slot(node, slot)?;
+                check_definition(definition)
             }
             Change::Rollback(revision) => {
-                of_slot(node, slot)?;
+                check_slot(node, slot)?;
                 let view = node.slot(slot);
                 let then = view.iter().flat_map(|view| view.revisions.iter()).find(|kept| kept.number == *revision);
-                then.map_or(Ok(()), |then| of_definition(&then.definition))
+                then.map_or(Ok(()), |then| check_definition(&then.definition))
             }
             Change::Delete
             | Change::UpsertArms(_)
@@ -75,50 +78,50 @@ impl Caller {
             | Change::SetSafeChoice(_)
             | Change::RemoveArms(_)
             | Change::SetAvailability(_)
-            | Change::Reset => of_slot(node, slot),
+            | Change::Reset => check_slot(node, slot),
         }
     }
 
-    /// That it may change every slot there is.
-    pub(super) fn may_change_all(self, node: &Node) -> Result<(), Status> {
+    /// Checks that a call of this kind may change all slots.
+    pub(super) fn check_change_of_all(self, node: &Node) -> Result<(), Status> {
         match self {
             Self::Real => Ok(()),
-            Self::Simulated => node.slots().iter().try_for_each(|view| of_definition(&view.definition)),
+            Self::Simulated => node.slots().iter().try_for_each(|view| check_definition(&view.definition)),
         }
     }
 }
 
-/// Which events of a batch may be counted.
-pub(super) struct Reporting<'a> {
-    caller: Caller,
+/// Filter of the events that a call may report.
+pub(super) struct EventFilter<'a> {
+    traffic: TrafficKind,
     node: &'a Node,
-    /// Slots by their numbers, once one is asked for.
-    by_number: OnceCell<HashMap<u32, Arc<SlotView>>>,
+    /// Slots by their numbers, filled at the first use.
+    slots_by_number: OnceCell<HashMap<u32, Arc<SlotView>>>,
 }
 
-impl<'a> Reporting<'a> {
-    /// Of this caller.
-    pub(super) fn new(caller: Caller, node: &'a Node) -> Self {
-        Self { caller, node, by_number: OnceCell::new() }
+impl<'a> EventFilter<'a> {
+    /// Creates the filter of one call.
+    pub(super) fn new(traffic: TrafficKind, node: &'a Node) -> Self {
+        Self { traffic, node, slots_by_number: OnceCell::new() }
     }
 
-    /// Why an event may not be counted, if so.
+    /// Returns the reason why an event may not be counted, or `None` if it may.
     pub(super) fn refusal(&self, reward: &RewardRequest) -> Option<String> {
-        if self.caller == Caller::Real {
+        if self.traffic == TrafficKind::Real {
             return None;
         }
         let refused = |field: &str, status: Status| format!("{field}: {}", status.message());
         if let Some(slot) = &reward.slot
-            && let Err(status) = of_slot(self.node, slot)
+            && let Err(status) = check_slot(self.node, slot)
         {
             return Some(refused("slot_id", status));
         }
-        // A number that no slot has is of one that was deleted or reset: nothing is counted for it.
-        let view = self.numbers().get(&reward.decision?.slot())?;
-        of_definition(&view.definition).err().map(|status| refused("decision_id", status))
+        // A number without a slot belongs to a slot that was deleted or reset, for which nothing is counted.
+        let view = self.slots_by_number().get(&reward.decision?.slot())?;
+        check_definition(&view.definition).err().map(|status| refused("decision_id", status))
     }
 
-    fn numbers(&self) -> &HashMap<u32, Arc<SlotView>> {
-        self.by_number.get_or_init(|| self.node.slots().into_iter().map(|view| (view.number, view)).collect())
+    fn slots_by_number(&self) -> &HashMap<u32, Arc<SlotView>> {
+        self.slots_by_number.get_or_init(|| self.node.slots().into_iter().map(|view| (view.number, view)).collect())
     }
 }

@@ -1,4 +1,4 @@
-//! `SlotService`: each call as a change, or as what it reads. What several of them share stands in `steering`.
+//! `SlotService`: one function per call. The `steering` module holds the changes that several calls share.
 
 use tonic::{Request, Response, Status, Streaming};
 
@@ -6,7 +6,7 @@ use super::{
     Api,
     actor::actor,
     decode_slot,
-    encode_slot::{self as encode, Head},
+    encode_slot::{self as encode, SlotHead},
     error, page,
     proto::{
         CreateSlotRequest, CreateSlotResponse, DeleteSlotRequest, DeleteSlotResponse, GetRevisionRequest,
@@ -17,7 +17,7 @@ use super::{
         SetSafeChoiceRequest, SetSafeChoiceResponse, Slot, StreamArmAvailabilityResponse, UpdateSlotRequest,
         UpdateSlotResponse, UpsertArmsRequest, UpsertArmsResponse, slot_service_server::SlotService,
     },
-    simulated::Caller,
+    simulated::TrafficKind,
 };
 use crate::{
     engine::Change,
@@ -25,9 +25,10 @@ use crate::{
     slot::{ArmId, ChangeReason, FieldError, SlotId, limits::ARMS_MAX},
 };
 
-/// A page ends once it has this many bytes.
+/// Number of bytes at which a page ends.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
+/// Returns the page size that a request asks for, or `default` for 0.
 pub(super) fn page_size(size: u32, default: u16, most: u16) -> Result<usize, Status> {
     if size > u32::from(most) {
         let message = format!("is {size}; at most {most} are allowed");
@@ -36,7 +37,7 @@ pub(super) fn page_size(size: u32, default: u16, most: u16) -> Result<usize, Sta
     Ok(usize::from(if size == 0 { default } else { u16::try_from(size).unwrap_or(most) }))
 }
 
-/// The first `size` entries, or fewer where they grow large: a client takes 4 MiB unless told otherwise.
+/// Returns the first `size` entries, or fewer if they are large, because a client takes 4 MiB by default.
 pub(super) fn page_of<T: prost::Message>(entries: impl Iterator<Item = T>, size: usize) -> Vec<T> {
     let mut bytes = 0;
     let mut page = Vec::new();
@@ -54,7 +55,8 @@ pub(super) fn parse_slot(text: &str) -> Result<SlotId, Status> {
     SlotId::parse("slot_id", text).map_err(|e| error::field(&e))
 }
 
-fn some_of<T>(field: &str, values: &[T]) -> Result<(), Status> {
+/// Checks that a list has entries, and not too many.
+fn check_count<T>(field: &str, values: &[T]) -> Result<(), Status> {
     if values.is_empty() || values.len() > ARMS_MAX {
         let message = format!("has {} entries; 1 to {ARMS_MAX} are allowed", values.len());
         return Err(error::field(&FieldError::new(field, message)));
@@ -63,23 +65,24 @@ fn some_of<T>(field: &str, values: &[T]) -> Result<(), Status> {
 }
 
 impl Api {
+    /// Makes a change, and returns what the answer says about the slot.
     async fn changed(
         &self,
-        caller: Caller,
+        traffic: TrafficKind,
         slot: &str,
         change: Change,
         why: ChangeReason,
         validate_only: bool,
-    ) -> Result<Head, Status> {
-        let view = self.change(caller, &parse_slot(slot)?, change, why, validate_only).await?;
-        Ok(encode::head(&view))
+    ) -> Result<SlotHead, Status> {
+        let view = self.change(traffic, &parse_slot(slot)?, change, why, validate_only).await?;
+        Ok(encode::slot_head(&view))
     }
 }
 
 #[tonic::async_trait]
 impl SlotService for Api {
     async fn create_slot(&self, request: Request<CreateSlotRequest>) -> Result<Response<CreateSlotResponse>, Status> {
-        let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
+        let (traffic, actor) = (TrafficKind::from_metadata(request.metadata()), actor(&request));
         let CreateSlotRequest { slot, reason, validate_only, author } = request.into_inner();
         let (definition, revision) = decode_slot::slot(slot).map_err(|e| error::field(&e))?;
         if revision != 0 {
@@ -87,17 +90,17 @@ impl SlotService for Api {
         }
         let (id, why) = (definition.id.clone(), ChangeReason { author, reason, actor });
         let (node, change) = (self.node()?, Change::Create(definition));
-        caller.may_change(node, &id, &change)?;
+        traffic.check_change(node, &id, &change)?;
         let view = node.change(id, change, why, validate_only).await;
         let view = view.map_err(|e| error::change(e, "slot.slot_id"))?;
-        let Head { slot, arm_count, available_arm_count } = encode::head(&view);
+        let SlotHead { slot, arm_count, available_arm_count } = encode::slot_head(&view);
         Ok(Response::new(CreateSlotResponse { slot, arm_count, available_arm_count }))
     }
 
     async fn get_slot(&self, request: Request<GetSlotRequest>) -> Result<Response<GetSlotResponse>, Status> {
         let GetSlotRequest { slot_id } = request.into_inner();
         let view = self.view(&parse_slot(&slot_id)?)?;
-        let Head { slot, arm_count, available_arm_count } = encode::head(&view);
+        let SlotHead { slot, arm_count, available_arm_count } = encode::slot_head(&view);
         Ok(Response::new(GetSlotResponse { slot, arm_count, available_arm_count }))
     }
 
@@ -122,47 +125,47 @@ impl SlotService for Api {
     }
 
     async fn list_arms(&self, request: Request<ListArmsRequest>) -> Result<Response<ListArmsResponse>, Status> {
-        Ok(Response::new(self.arms_of(&request.into_inner())?))
+        Ok(Response::new(self.arms_page(&request.into_inner())?))
     }
 
     async fn update_slot(&self, request: Request<UpdateSlotRequest>) -> Result<Response<UpdateSlotResponse>, Status> {
-        let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
+        let (traffic, actor) = (TrafficKind::from_metadata(request.metadata()), actor(&request));
         let UpdateSlotRequest { slot, update_mask, reason, validate_only, author } = request.into_inner();
         let mask = update_mask.filter(|mask| !mask.paths.is_empty());
         let draft = decode_slot::draft(slot).map_err(|e| error::field(&e))?;
         let view =
-            self.update(caller, &draft, mask.as_ref(), &ChangeReason { author, reason, actor }, validate_only).await?;
-        let Head { slot, arm_count, available_arm_count } = encode::head(&view);
+            self.update(traffic, &draft, mask.as_ref(), &ChangeReason { author, reason, actor }, validate_only).await?;
+        let SlotHead { slot, arm_count, available_arm_count } = encode::slot_head(&view);
         Ok(Response::new(UpdateSlotResponse { slot, arm_count, available_arm_count }))
     }
 
     async fn delete_slot(&self, request: Request<DeleteSlotRequest>) -> Result<Response<DeleteSlotResponse>, Status> {
-        let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
+        let (traffic, actor) = (TrafficKind::from_metadata(request.metadata()), actor(&request));
         let DeleteSlotRequest { slot_id, reason, author } = request.into_inner();
-        let Head { slot, arm_count, available_arm_count } =
-            self.changed(caller, &slot_id, Change::Delete, ChangeReason { author, reason, actor }, false).await?;
+        let SlotHead { slot, arm_count, available_arm_count } =
+            self.changed(traffic, &slot_id, Change::Delete, ChangeReason { author, reason, actor }, false).await?;
         Ok(Response::new(DeleteSlotResponse { slot, arm_count, available_arm_count }))
     }
 
     async fn upsert_arms(&self, request: Request<UpsertArmsRequest>) -> Result<Response<UpsertArmsResponse>, Status> {
-        let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
+        let (traffic, actor) = (TrafficKind::from_metadata(request.metadata()), actor(&request));
         let UpsertArmsRequest { slot_id, arms, reason, author, validate_only } = request.into_inner();
-        some_of("arms", &arms)?;
+        check_count("arms", &arms)?;
         let arms = decode_slot::arms(arms).map_err(|e| error::field(&e))?;
-        let Head { slot, arm_count, available_arm_count } = self
-            .changed(caller, &slot_id, Change::MergeArms(arms), ChangeReason { author, reason, actor }, validate_only)
+        let SlotHead { slot, arm_count, available_arm_count } = self
+            .changed(traffic, &slot_id, Change::MergeArms(arms), ChangeReason { author, reason, actor }, validate_only)
             .await?;
         Ok(Response::new(UpsertArmsResponse { slot, arm_count, available_arm_count }))
     }
 
     async fn remove_arms(&self, request: Request<RemoveArmsRequest>) -> Result<Response<RemoveArmsResponse>, Status> {
-        let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
+        let (traffic, actor) = (TrafficKind::from_metadata(request.metadata()), actor(&request));
         let RemoveArmsRequest { slot_id, arm_ids, reason, author, validate_only } = request.into_inner();
-        some_of("arm_ids", &arm_ids)?;
+        check_count("arm_ids", &arm_ids)?;
         let arms = arm_ids.iter().enumerate().map(|(i, arm)| ArmId::parse(&format!("arm_ids[{i}]"), arm));
         let arms = arms.collect::<Result<_, _>>().map_err(|e| error::field(&e))?;
-        let Head { slot, arm_count, available_arm_count } = self
-            .changed(caller, &slot_id, Change::RemoveArms(arms), ChangeReason { author, reason, actor }, validate_only)
+        let SlotHead { slot, arm_count, available_arm_count } = self
+            .changed(traffic, &slot_id, Change::RemoveArms(arms), ChangeReason { author, reason, actor }, validate_only)
             .await?;
         Ok(Response::new(RemoveArmsResponse { slot, arm_count, available_arm_count }))
     }
@@ -171,9 +174,9 @@ impl SlotService for Api {
         &self,
         request: Request<SetArmAvailabilityRequest>,
     ) -> Result<Response<SetArmAvailabilityResponse>, Status> {
-        let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
-        let (view, _) = self.set_availability(caller, &actor, request.into_inner()).await?;
-        let Head { slot, arm_count, available_arm_count } = encode::head(&view);
+        let (traffic, actor) = (TrafficKind::from_metadata(request.metadata()), actor(&request));
+        let (view, _) = self.set_availability(traffic, &actor, request.into_inner()).await?;
+        let SlotHead { slot, arm_count, available_arm_count } = encode::slot_head(&view);
         Ok(Response::new(SetArmAvailabilityResponse { slot, arm_count, available_arm_count }))
     }
 
@@ -181,19 +184,19 @@ impl SlotService for Api {
         &self,
         request: Request<Streaming<SetArmAvailabilityRequest>>,
     ) -> Result<Response<StreamArmAvailabilityResponse>, Status> {
-        let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
-        Ok(Response::new(self.stream_availability(caller, &actor, request.into_inner()).await?))
+        let (traffic, actor) = (TrafficKind::from_metadata(request.metadata()), actor(&request));
+        Ok(Response::new(self.stream_availability(traffic, &actor, request.into_inner()).await?))
     }
 
     async fn set_safe_choice(
         &self,
         request: Request<SetSafeChoiceRequest>,
     ) -> Result<Response<SetSafeChoiceResponse>, Status> {
-        let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
+        let (traffic, actor) = (TrafficKind::from_metadata(request.metadata()), actor(&request));
         let SetSafeChoiceRequest { slot_id, on, reason, author } = request.into_inner();
         let slot = if slot_id.is_empty() { None } else { Some(parse_slot(&slot_id)?) };
         let why = ChangeReason { author, reason, actor };
-        Ok(Response::new(self.safe_choice(caller, slot, on, why).await?))
+        Ok(Response::new(self.safe_choice(traffic, slot, on, why).await?))
     }
 
     async fn list_revisions(
@@ -202,14 +205,14 @@ impl SlotService for Api {
     ) -> Result<Response<ListRevisionsResponse>, Status> {
         let ListRevisionsRequest { slot_id, page_size, page_token } = request.into_inner();
         let size = self::page_size(page_size, 50, 200)?;
-        // Of this slot alone: another slot has other revisions.
+        // The token names the slot, because another slot has other revisions.
         let list = format!("revisions of {slot_id}");
         let before = page::last(&list, &page_token)?.and_then(|last| last.parse().ok()).unwrap_or(u64::MAX);
         let view = self.view(&parse_slot(&slot_id)?)?;
         let end = view.revisions.partition_point(|revision| revision.number < before);
-        let told =
+        let encoded =
             (0..end).rev().map(|i| encode::revision(&view.revisions[i], i.checked_sub(1).map(|i| &view.revisions[i])));
-        let revisions: Vec<_> = run_long(view.definition.arms.len(), || page_of(told, size));
+        let revisions: Vec<_> = run_long(view.definition.arms.len(), || page_of(encoded, size));
         let oldest = view.revisions.first().map_or(0, |revision| revision.number);
         let next = revisions
             .last()
@@ -238,11 +241,11 @@ impl SlotService for Api {
         &self,
         request: Request<RollbackSlotRequest>,
     ) -> Result<Response<RollbackSlotResponse>, Status> {
-        let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
+        let (traffic, actor) = (TrafficKind::from_metadata(request.metadata()), actor(&request));
         let RollbackSlotRequest { slot_id, revision, reason, author, validate_only } = request.into_inner();
-        let Head { slot, arm_count, available_arm_count } = self
+        let SlotHead { slot, arm_count, available_arm_count } = self
             .changed(
-                caller,
+                traffic,
                 &slot_id,
                 Change::Rollback(revision),
                 ChangeReason { author, reason, actor },
@@ -253,10 +256,10 @@ impl SlotService for Api {
     }
 
     async fn reset_slot(&self, request: Request<ResetSlotRequest>) -> Result<Response<ResetSlotResponse>, Status> {
-        let (caller, actor) = (Caller::of(request.metadata()), actor(&request));
+        let (traffic, actor) = (TrafficKind::from_metadata(request.metadata()), actor(&request));
         let ResetSlotRequest { slot_id, reason, author } = request.into_inner();
-        let Head { slot, arm_count, available_arm_count } =
-            self.changed(caller, &slot_id, Change::Reset, ChangeReason { author, reason, actor }, false).await?;
+        let SlotHead { slot, arm_count, available_arm_count } =
+            self.changed(traffic, &slot_id, Change::Reset, ChangeReason { author, reason, actor }, false).await?;
         Ok(Response::new(ResetSlotResponse { slot, arm_count, available_arm_count }))
     }
 

@@ -1,7 +1,10 @@
-//! Changes of slots that several calls share: updates by mask, availability by the stream, the safe choice of many
+//! Changes of slots that several calls share: updates with a mask, streams of availability, the safe choice of all
 //! slots.
 //!
-//! Invariants: each change is durable before the next one is begun; a call that fails says what was done before.
+//! Invariants:
+//!
+//! * Each change is durable before the next one of the same call begins.
+//! * A call that fails says what it changed before.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,7 +17,7 @@ use super::{
     difference::differences,
     error, mask,
     proto::{SetArmAvailabilityRequest, SetSafeChoiceResponse, StreamArmAvailabilityResponse},
-    simulated::Caller,
+    simulated::TrafficKind,
     slots::parse_slot,
 };
 use crate::{
@@ -23,11 +26,11 @@ use crate::{
     slot::{Actor, ChangeReason, FieldError, SlotId},
 };
 
-/// How often an update without a revision is tried again when another change came between.
+/// Number of attempts at an update without a revision, if another change comes between.
 const UPDATE_TRIES: usize = 100;
-/// Slots that an answer about a change of all of them names.
+/// Greatest number of slots that the answer about a change of all slots names.
 const SLOTS_NAMED_MAX: usize = 100;
-/// Slots that the answer to a stream names.
+/// Greatest number of slots that the answer to a stream names.
 const SLOTS_STREAMED_MAX: usize = 1_000;
 
 impl Api {
@@ -38,22 +41,22 @@ impl Api {
 
     pub(super) async fn change(
         &self,
-        caller: Caller,
+        traffic: TrafficKind,
         slot: &SlotId,
         change: Change,
         why: ChangeReason,
         validate_only: bool,
     ) -> Result<Arc<SlotView>, Status> {
         let node = self.node()?;
-        caller.may_change(node, slot, &change)?;
+        traffic.check_change(node, slot, &change)?;
         let changed = node.change(slot.clone(), change, why, validate_only).await;
         changed.map_err(|e| error::change(e, "slot_id"))
     }
 
-    /// Makes a slot what is wanted, as far as the mask goes.
+    /// Changes the fields of a slot that the mask names.
     pub(super) async fn update(
         &self,
-        caller: Caller,
+        traffic: TrafficKind,
         draft: &SlotDraft,
         mask: Option<&FieldMask>,
         why: &ChangeReason,
@@ -66,8 +69,8 @@ impl Api {
             let current = node
                 .slot(slot)
                 .ok_or_else(|| error::slot_not_found("slot.slot_id", slot, &node.suggest(slot.as_str())))?;
-            let definition = mask::masked(&current.definition, draft, mask);
-            // Whoever starts from an older revision is told that first.
+            let definition = mask::apply_mask(&current.definition, draft, mask);
+            // A stale revision is a more useful error than what is wrong with the fields.
             let made_of_older = revision != 0 && revision != current.revision;
             let (definition, wrong) = match definition {
                 Ok(definition) => (definition, None),
@@ -76,22 +79,22 @@ impl Api {
             };
             let from = if revision == 0 { current.revision } else { revision };
             let change = Change::Update { definition, revision: from };
-            caller.may_change(node, slot, &change)?;
+            traffic.check_change(node, slot, &change)?;
             match node.change(slot.clone(), change, why.clone(), validate_only).await {
                 Ok(view) => return wrong.map_or(Ok(view), Err),
-                // Somebody else was quicker; whether that matters to this caller is seen from what the slot is now.
+                // Another change came first. The next attempt finds out whether it matters to this caller.
                 Err(ChangeFailure::Refused(ChangeError::Stale { current: newest, .. }))
                     if tries > 0 && (revision == 0 || newest != current.revision) => {}
                 Err(ChangeFailure::Refused(ChangeError::Stale { current, change, at_us, why, .. })) => {
-                    let last = error::Last { revision: current, change: &change, at_us, why: &why };
-                    return Err(error::stale(slot, from, &last, &self.changed_since(slot, from)));
+                    let latest = error::LatestChange { revision: current, change: &change, at_us, why: &why };
+                    return Err(error::stale(slot, from, &latest, &self.changed_since(slot, from)));
                 }
                 Err(why) => return Err(error::change(why, "slot.slot_id")),
             }
         }
     }
 
-    /// The fields of a slot that differ from what they were at a revision, if that is kept.
+    /// Returns the paths of the fields that changed since a revision, or nothing if the revision is not kept.
     fn changed_since(&self, slot: &SlotId, revision: u64) -> Vec<String> {
         let Ok(view) = self.view(slot) else { return Vec::new() };
         let then = view.revisions.iter().find(|kept| kept.number == revision);
@@ -99,10 +102,10 @@ impl Api {
         differences.into_iter().map(|difference| difference.path).collect()
     }
 
-    /// Sets the availability of some of a slot's arms; also says of how many.
+    /// Sets the availability of arms of a slot. Returns the slot and the number of arms.
     pub(super) async fn set_availability(
         &self,
-        caller: Caller,
+        traffic: TrafficKind,
         actor: &Actor,
         request: SetArmAvailabilityRequest,
     ) -> Result<(Arc<SlotView>, usize), Status> {
@@ -112,12 +115,12 @@ impl Api {
         let arms = available.len();
         let change = Change::SetAvailability(available);
         let why = ChangeReason { author, reason, actor: actor.clone() };
-        Ok((self.change(caller, &slot, change, why, validate_only).await?, arms))
+        Ok((self.change(traffic, &slot, change, why, validate_only).await?, arms))
     }
 
     pub(super) async fn stream_availability(
         &self,
-        caller: Caller,
+        traffic: TrafficKind,
         actor: &Actor,
         mut requests: Streaming<SetArmAvailabilityRequest>,
     ) -> Result<StreamArmAvailabilityResponse, Status> {
@@ -135,10 +138,10 @@ impl Api {
                     "validate_only",
                     "cannot be in a stream; try the message with SetArmAvailability",
                 ))),
-                Ok(Some(request)) => self.set_availability(caller, actor, request).await,
+                Ok(Some(request)) => self.set_availability(traffic, actor, request).await,
                 Err(status) => Err(status),
             };
-            let (view, named) = done.map_err(|status| error::of_message(&status, messages))?;
+            let (view, named) = done.map_err(|status| error::in_message(&status, messages))?;
             revisions.insert(view.definition.id.to_string(), view.revision);
             (messages, arms) = (messages + 1, arms + named);
         }
@@ -147,10 +150,10 @@ impl Api {
         Ok(StreamArmAvailabilityResponse { messages: count(messages), arms: count(arms), revisions, slots })
     }
 
-    /// Turns the safe choice of one slot, or of all, on or off: all at once, or none.
+    /// Turns the safe choice of one slot, or of all, on or off. Either all of them change or none does.
     pub(super) async fn safe_choice(
         &self,
-        caller: Caller,
+        traffic: TrafficKind,
         slot: Option<SlotId>,
         on: bool,
         why: ChangeReason,
@@ -159,9 +162,9 @@ impl Api {
         match &slot {
             Some(slot) => {
                 self.view(slot)?;
-                caller.may_change(node, slot, &change)?;
+                traffic.check_change(node, slot, &change)?;
             }
-            None => caller.may_change_all(node)?,
+            None => traffic.check_change_of_all(node)?,
         }
         let changed = node.change_each(slot, change, why).await.map_err(|e| error::change(e, "slot_id"))?;
         let first = changed.iter().take(SLOTS_NAMED_MAX);

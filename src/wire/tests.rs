@@ -1,4 +1,4 @@
-//! What only the services themselves can be asked: before there is a node, and past a deadline.
+//! Tests of the services without a server: before recovery, after a deadline, and of every conversion of a slot.
 
 use std::sync::Arc;
 
@@ -84,13 +84,13 @@ fn every_policy_survives_its_message_and_none_stays_none() {
 }
 
 #[test]
-fn every_way_to_learn_and_every_lever_survives_its_message() {
+fn every_example_of_a_slot_survives_its_message() {
     for definition in crate::slot::examples() {
         assert_eq!(decode_slot::slot(Some(encode::definition(&definition, 1))).unwrap().0, definition);
     }
 }
 
-/// Every field of a slot that can be set can be set alone: a mask that names it takes it and nothing else.
+/// Sets every field of a slot alone. A mask that names a field changes that field and no other.
 #[test]
 fn a_mask_takes_what_it_names_and_nothing_else() {
     let paths = [
@@ -111,10 +111,10 @@ fn a_mask_takes_what_it_names_and_nothing_else() {
         "goal.reversal_window",
         "model",
         "controls.exploration",
-        "controls.exploration_stop",
+        "controls.exploration_preset",
         "controls.floor",
         "controls.ceiling",
-        "controls.arm_shares",
+        "controls.arm_bounds",
         "controls.half_life",
         "controls.holdout",
         "controls.salt",
@@ -134,7 +134,7 @@ fn a_mask_takes_what_it_names_and_nothing_else() {
     let taken = |wanted: &Definition, paths: &[&str]| {
         let mask = FieldMask { paths: paths.iter().map(|&path| path.to_owned()).collect() };
         let draft = decode_slot::draft(Some(encode::definition(wanted, 0))).unwrap();
-        mask::masked(&plain, &draft, Some(&mask)).unwrap()
+        mask::apply_mask(&plain, &draft, Some(&mask)).unwrap()
     };
     let mut seen = std::collections::BTreeSet::new();
     let mut all = crate::slot::examples();
@@ -153,7 +153,7 @@ fn a_mask_takes_what_it_names_and_nothing_else() {
 }
 
 proptest::proptest! {
-    // A hundred would parse for seconds.
+    // A hundred cases would parse for seconds.
     #![proptest_config(proptest::prelude::ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() })]
 
     #[test]
@@ -162,13 +162,13 @@ proptest::proptest! {
         let message = encode::definition(&definition, 3);
         let message = Slot::decode(message.encode_to_vec().as_slice()).unwrap();
         assert_eq!(decode_slot::slot(Some(message)).unwrap(), (definition.clone(), 3));
-        // What differs is told of each arm by a path of its own.
+        // The differences have one path for each arm.
         let mut other = definition.clone();
         for arm in &mut other.arms {
             Arc::make_mut(arm).available = false;
         }
-        let told = differences(&definition, &other);
-        let paths: std::collections::BTreeSet<&str> = told.iter().map(|told| told.path.as_str()).collect();
+        let found = differences(&definition, &other);
+        let paths: std::collections::BTreeSet<&str> = found.iter().map(|difference| difference.path.as_str()).collect();
         assert_eq!(paths.len(), ids.len(), "{paths:?}");
         let quoted = format!("arms[{:?}].available", ids[0]);
         assert!(paths.contains(quoted.as_str()), "{quoted} in {paths:?}");
@@ -191,7 +191,7 @@ proptest::proptest! {
     }
 }
 
-/// A definition of which much has not its default that the examples leave at it.
+/// Returns a definition with other than default values in the fields that the examples leave at their defaults.
 fn whole() -> Definition {
     let mut whole = Definition::new(SlotId::parse("slot_id", "offers").unwrap());
     whole.display_name = "Offers".into();

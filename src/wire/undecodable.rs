@@ -1,7 +1,7 @@
-//! Where bytes stop being a message: the path of the field at fault, from prost's error and the place where it stopped.
+//! Path of the field at which bytes could not be decoded.
 //!
-//! Prost names messages and fields, the innermost first (`Arm.payload: UpsertArmsRequest.arms: …`), but not which of
-//! several it read.
+//! Prost's error names messages and fields, the innermost first (`Arm.payload: UpsertArmsRequest.arms: …`), but not the
+//! element of a list. The offset at which decoding stopped leads to the element.
 
 use std::sync::OnceLock;
 
@@ -14,7 +14,7 @@ use prost_types::{FieldDescriptorProto, FileDescriptorSet, field_descriptor_prot
 
 use super::proto::DESCRIPTORS;
 
-/// The field of the API's message `Message.field`; `None` for types of others, whose insides are not the caller's words.
+/// Returns the field `Message.field` of the API, or `None` if the message is a well-known type.
 fn field_of(message: &str, field: &str) -> Option<&'static FieldDescriptorProto> {
     static ALL: OnceLock<FileDescriptorSet> = OnceLock::new();
     let all = ALL.get_or_init(|| FileDescriptorSet::decode(DESCRIPTORS).unwrap_or_default());
@@ -23,12 +23,12 @@ fn field_of(message: &str, field: &str) -> Option<&'static FieldDescriptorProto>
     message.field.iter().find(|have| have.name() == field)
 }
 
-/// The path of the field at which decoding `bytes` stopped: `arms[0].payload`. `error` is prost's, `stopped` the number
-/// of bytes that were read before it.
+/// Returns the path of the field at which decoding `bytes` stopped, such as `arms[0].payload`. `error` is prost's message,
+/// and `stopped` is the number of bytes that were read.
 pub(super) fn path(error: &str, bytes: &[u8], stopped: usize) -> String {
     let mut path = String::new();
     let mut within = Some((bytes, stopped));
-    // Before the first field and after the last there are words.
+    // The message has words before the first field and after the last.
     let parts = error.split(": ").skip(1).map_while(|part| part.split_once('.'));
     let parts: Vec<(&str, &str)> = parts.collect();
     for (message, name) in parts.into_iter().rev() {
@@ -48,8 +48,8 @@ pub(super) fn path(error: &str, bytes: &[u8], stopped: usize) -> String {
     path
 }
 
-/// Among the fields of this number that are messages or texts, the one in which reading stopped: its index, its bytes,
-/// and the place within them.
+/// Returns, of the fields with this number, the one in which decoding stopped: its index, its bytes and the offset within
+/// them.
 fn occurrence(bytes: &[u8], stopped: usize, number: i32) -> Option<(usize, &[u8], usize)> {
     let mut rest = bytes;
     let mut index = 0;
@@ -68,7 +68,7 @@ fn occurrence(bytes: &[u8], stopped: usize, number: i32) -> Option<(usize, &[u8]
         let begin = bytes.len() - rest.len();
         let whole = length.min(rest.len());
         if i64::from(tag) == i64::from(number) && wire_type == WireType::LengthDelimited {
-            // What stops right at its end stopped in it.
+            // A stop right at the end of the field belongs to it.
             if stopped <= begin + whole {
                 return Some((index, &rest[..whole], stopped.saturating_sub(begin)));
             }
@@ -91,7 +91,7 @@ mod tests {
         Struct { fields: [("deep".to_owned(), deep)].into() }
     }
 
-    fn stumbled<M: prost::Message + Default + std::fmt::Debug>(bytes: &[u8]) -> String {
+    fn failing_path<M: prost::Message + Default + std::fmt::Debug>(bytes: &[u8]) -> String {
         let mut rest = bytes;
         let error = M::decode(&mut rest).unwrap_err();
         path(&error.to_string(), bytes, bytes.len() - rest.len())
@@ -102,10 +102,10 @@ mod tests {
         let arm = |depth| Arm { arm_id: "a".into(), payload: Some(nested(depth)), ..Arm::default() };
         let arms = vec![arm(2), arm(3), arm(200), arm(2)];
         let upsert = UpsertArmsRequest { slot_id: "offers".into(), arms: arms.clone(), ..UpsertArmsRequest::default() };
-        assert_eq!(stumbled::<UpsertArmsRequest>(&upsert.encode_to_vec()), "arms[2].payload");
+        assert_eq!(failing_path::<UpsertArmsRequest>(&upsert.encode_to_vec()), "arms[2].payload");
         let slot = Slot { slot_id: "offers".into(), arms: arms[2..].to_vec(), ..Slot::default() };
         let create = CreateSlotRequest { slot: Some(slot), ..CreateSlotRequest::default() };
-        assert_eq!(stumbled::<CreateSlotRequest>(&create.encode_to_vec()), "slot.arms[0].payload");
+        assert_eq!(failing_path::<CreateSlotRequest>(&create.encode_to_vec()), "slot.arms[0].payload");
     }
 
     #[test]
@@ -115,9 +115,9 @@ mod tests {
         let mut bytes = request.encode_to_vec();
         let at = bytes.windows(2).position(|pair| pair == b"ZZ").unwrap();
         bytes[at] = 0xff;
-        assert_eq!(stumbled::<DecideRequest>(&bytes), "candidates[2].arm_id");
+        assert_eq!(failing_path::<DecideRequest>(&bytes), "candidates[2].arm_id");
         // Cut off in the middle.
-        assert_eq!(stumbled::<DecideRequest>(&bytes[..=at]), "candidates[2]");
-        assert_eq!(stumbled::<DecideRequest>(&[0xff; 40]), "");
+        assert_eq!(failing_path::<DecideRequest>(&bytes[..=at]), "candidates[2]");
+        assert_eq!(failing_path::<DecideRequest>(&[0xff; 40]), "");
     }
 }

@@ -8,7 +8,7 @@ use std::{collections::HashMap, path::Path};
 use prost::Message;
 use slotwise::wire::proto::{
     DecideResult, GetRevisionRequest, ListArmsRequest, Mode, PreviewSlotChangeRequest, SetSafeChoiceRequest,
-    UnavailableBecause, WatchMode, decide_result, mode,
+    ShadowMode, UnavailableBecause, decide_result, mode,
 };
 
 use super::*;
@@ -180,10 +180,10 @@ async fn all_slots_get_the_safe_choice_in_one_commit_or_none_does() {
 async fn an_update_leaves_what_operations_own() {
     let (_folder, server, mut clients) = started().await;
     clients.create(slot("offers", &["a", "b"])).await.unwrap();
-    let watch = Some(Mode { mode: Some(mode::Mode::Watch(WatchMode {})) });
+    let shadow = Some(Mode { mode: Some(mode::Mode::Shadow(ShadowMode {})) });
     let operated = Slot {
         slot_id: "offers".into(),
-        controls: Some(Controls { mode: watch, freeze_learning: Some(true), ..Controls::default() }),
+        controls: Some(Controls { mode: shadow, freeze_learning: Some(true), ..Controls::default() }),
         ..Slot::default()
     };
     let paths = |paths: &[&str]| Some(FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() });
@@ -209,7 +209,7 @@ async fn an_update_leaves_what_operations_own() {
     let updated = clients.slots.update_slot(unmasked).await.unwrap().into_inner().slot.unwrap();
     let controls = updated.controls.unwrap();
     assert_eq!((controls.safe_choice, controls.freeze_learning), (Some(true), Some(true)));
-    assert_eq!((controls.mode, updated.display_name.as_str()), (watch, "Offers"));
+    assert_eq!((controls.mode, updated.display_name.as_str()), (shadow, "Offers"));
     let again = UpsertArmsRequest {
         slot_id: "offers".into(),
         arms: vec![Arm { payload: Some(text_payload("new".into())), ..support::arms(&["a"]).remove(0) }],

@@ -127,7 +127,7 @@ async fn unknown_candidates_are_left_out_and_named() {
     let open = clients.decide(DecideRequest { slot_id: "open".into(), ..request(&["never"]) }).await.unwrap();
     assert_eq!((open.arms.len(), open.ignored_candidates.len()), (1, 0));
     let text = http_get(&server.http, "/metrics").await;
-    assert!(text.contains("slotwise_ignored_total{slot=\"offers\",what=\"candidate\"} 6"), "{text}");
+    assert!(text.contains("slotwise_ignored_total{kind=\"candidate\",slot=\"offers\"} 6"), "{text}");
     server.stop().await;
 }
 
@@ -153,7 +153,7 @@ async fn features_without_a_value_are_left_out_and_named() {
     assert_eq!(results[0].as_ref().unwrap().ignored_features.len(), 2);
     assert_eq!(results[1].as_ref().unwrap().ignored_features.len(), 0);
     let text = http_get(&server.http, "/metrics").await;
-    assert!(text.contains("slotwise_ignored_total{slot=\"offers\",what=\"feature\"} 4"), "{text}");
+    assert!(text.contains("slotwise_ignored_total{kind=\"feature\",slot=\"offers\"} 4"), "{text}");
     server.stop().await;
 }
 

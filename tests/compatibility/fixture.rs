@@ -68,7 +68,7 @@ fn steering_controls() -> Controls {
         floor: Some(0.02),
         arm_bounds: [(arm("dddd").id, ProbabilityBounds { floor: None, ceiling: Some(0.6) })].into(),
         warm_up: Some(WarmUp { views: 2, rewards: 0, patience: None }),
-        head_start: Some(HeadStart { views: 5, share: 0.1, limit: 0.3 }),
+        head_start: Some(HeadStart { views: 5, floor: 0.1, limit: 0.3 }),
         holdout: Some(0.2),
         analysis: Some(0.2),
         mode: Some(Mode::Test(0.9)),

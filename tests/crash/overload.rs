@@ -187,7 +187,7 @@ async fn under_overload_the_queue_is_bounded_and_a_kill_loses_no_more_than_it() 
         tokio::time::sleep(Duration::from_millis(250)).await;
         memory.push((begun.elapsed().as_secs_f64(), resident_mb(&process)));
         let text = metrics(&process.http).await;
-        waited_most = waited_most.max(gauge(&text, "slotwise_journal_waiting{what=\"decisions\"}"));
+        waited_most = waited_most.max(gauge(&text, "slotwise_journal_waiting{kind=\"decisions\"}"));
         allowed = allowed.max(gauge(&text, "slotwise_journal_waiting_decisions_max"));
     }
     let killed = now();

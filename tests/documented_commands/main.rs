@@ -61,7 +61,7 @@ fn send_traffic(address: &str) -> String {
                 let (event_id, arm_id) = (format!("click-{i}"), decision.arms[0].0.clone());
                 let click =
                     RewardEvent { event_id, decision_id: decision.id, arm_id, kind: "click".into(), value: None };
-                client.record(vec![click]).await.unwrap();
+                client.record_rewards(vec![click]).await.unwrap();
             }
         }
         id

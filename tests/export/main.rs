@@ -69,7 +69,7 @@ fn assert_row(line: &str, plain: &PlainDecision, join: &PlainJoin) {
     for list in [
         numbers("propensities", &|chosen| chosen.propensity),
         numbers("expected_rewards", &|chosen| chosen.expected_reward),
-        numbers("overlaps", &|chosen| chosen.overlap),
+        numbers("swap_probabilities", &|chosen| chosen.overlap),
     ] {
         assert!(line.contains(&list), "{list} in {line}");
     }

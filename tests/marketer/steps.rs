@@ -1,7 +1,7 @@
 //! The steps of the day: each has a change of the slot and an expectation.
 
 use slotwise::wire::proto::{
-    DayCapEffect, DecideResponse, ExcludeEffect, ExplorationStop, PinEffect, PreviewSlotChangeResponse, Reason, Rule,
+    DayCapEffect, DecideResponse, ExcludeEffect, ExplorationPreset, PinEffect, PreviewSlotChangeResponse, Reason, Rule,
     Slot, rule::Effect,
 };
 
@@ -55,7 +55,7 @@ pub(crate) const STEPS: [DayStep; 9] = [
         reason: "dial down",
         action: StepAction::Edit(|slot| {
             let controls = slot.controls.get_or_insert_default();
-            controls.exploration_stop = ExplorationStop::Cautious.into();
+            controls.exploration_preset = ExplorationPreset::Cautious.into();
             (controls.exploration, controls.warm_up) = (None, None);
         }),
         shoppers: SHOPPERS,
@@ -78,7 +78,7 @@ pub(crate) const STEPS: [DayStep; 9] = [
             let rules = &outcome.preview.rules;
             let previewed = rules.iter().find(|rule| rule.name == "gold sees free shipping").unwrap();
             let tolerance = 5.0 * (0.25 * 0.75 / SHOPPERS as f64).sqrt();
-            ensure((previewed.fires_after.unwrap() - 0.25).abs() < tolerance, format!("{previewed:?}"))
+            ensure((previewed.matched_after.unwrap() - 0.25).abs() < tolerance, format!("{previewed:?}"))
         },
     },
     DayStep {
@@ -117,7 +117,7 @@ pub(crate) const STEPS: [DayStep; 9] = [
         reason: "even split",
         action: StepAction::Edit(|slot| {
             slot.rules.pop();
-            slot.controls.get_or_insert_default().exploration_stop = ExplorationStop::EvenSplit.into();
+            slot.controls.get_or_insert_default().exploration_preset = ExplorationPreset::EvenSplit.into();
         }),
         shoppers: SHOPPERS,
         compare_shares: true,
@@ -142,7 +142,7 @@ pub(crate) const STEPS: [DayStep; 9] = [
     DayStep {
         reason: "balanced again",
         action: StepAction::Edit(|slot| {
-            slot.controls.get_or_insert_default().exploration_stop = ExplorationStop::Balanced.into();
+            slot.controls.get_or_insert_default().exploration_preset = ExplorationPreset::Balanced.into();
         }),
         shoppers: SHOPPERS,
         compare_shares: true,

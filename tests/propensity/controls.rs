@@ -116,7 +116,7 @@ fn controls(rng: &mut StdRng, arms: usize) -> Controls {
         warm_up: with_probability(rng, 0.1, |_| WarmUp { views: 1_000_000, rewards: 0, patience: None }),
         head_start: with_probability(rng, 0.3, |rng| HeadStart {
             views: rng.random_range(1..60),
-            share: rng.random_range(0.0..0.3),
+            floor: rng.random_range(0.0..0.3),
             limit: rng.random_range(0.0..0.6),
         }),
         mode: with_probability(rng, 0.3, |rng| {

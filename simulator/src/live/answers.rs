@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use slotwise::{
+    client::{ClientError, RewardStatus},
     engine::Decision,
-    wire::{ClientError, RewardStatus},
 };
 use tonic::Code;
 

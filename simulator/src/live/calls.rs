@@ -3,9 +3,9 @@
 use std::{sync::Arc, sync::mpsc::Sender, time::Duration};
 
 use slotwise::{
+    client::{Client, ClientError, RewardStatus},
     engine::{Change, Decision, Request, Rewarded},
     slot::{Arm, SlotId},
-    wire::{Client, ClientError, RewardStatus},
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -90,12 +90,12 @@ pub(super) struct AnswerSender {
 impl AnswerSender {
     pub(super) async fn decide(self, mut client: Client, policy: usize, pending: Arc<PendingVisit>, request: Request) {
         let sent = self.stopwatch.elapsed();
-        let result = client.decide_whole(&request).await.map(Box::new);
+        let result = client.decide_in_full(&request).await.map(Box::new);
         let _ = self.to.send(Answer::Decided { policy, pending, sent, at: self.stopwatch.elapsed(), result });
     }
 
     pub(super) async fn record(self, mut client: Client, policy: usize, events: Vec<Rewarded>, sent: Vec<SentEvent>) {
-        let result = client.record_rewarded(&events).await;
+        let result = client.record_events(&events).await;
         let _ = self.to.send(Answer::Recorded { policy, sent, at: self.stopwatch.elapsed(), result });
     }
 
@@ -118,7 +118,7 @@ async fn announce(client: &mut Client, slot: &str, change: Change) -> Result<(),
     match change {
         Change::UpsertArms(arms) => client.upsert_arms(slot, &arms as &[Arm], &why()).await,
         Change::RemoveArms(arms) => client.remove_arms(slot, &arms, &why()).await,
-        Change::SetAvailability(arms) => client.set_availability(slot, &arms, &why()).await.map(|_| ()),
+        Change::SetAvailability(arms) => client.set_arm_availability(slot, &arms, &why()).await.map(|_| ()),
         Change::Reset => client.reset_slot(slot, &why()).await,
         // Scenarios contain none of these changes.
         Change::Create(_)

@@ -32,8 +32,8 @@ use std::{
 
 use hdrhistogram::CreationError;
 use slotwise::{
+    client::{CallOptions, Client, ClientError},
     slot::SlotId,
-    wire::{Calling, Client, ClientError},
 };
 use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -167,12 +167,12 @@ impl LiveServer {
         runtime: &Handle,
         stop: CancellationToken,
     ) -> Result<Self, LiveError> {
-        let calling = Calling { simulated: true, patience: Some(PATIENCE) };
+        let call_options = CallOptions { simulated: true, timeout: Some(PATIENCE) };
         let connect = async {
-            let admin = Client::connect_as(&options.target, calling).await?;
+            let admin = Client::connect_with(&options.target, call_options).await?;
             let mut lines = Vec::new();
             for _ in 0..CONNECTIONS {
-                lines.push(Client::connect_as(&options.target, calling).await?);
+                lines.push(Client::connect_with(&options.target, call_options).await?);
             }
             Ok::<_, ClientError>((admin, lines))
         };

@@ -5,8 +5,8 @@
 use std::thread;
 
 use slotwise::{
+    client::Client,
     slot::{ChangeReason, Definition, SlotId},
-    wire::Client,
 };
 
 use super::{LiveError, LiveServer};
@@ -67,7 +67,7 @@ impl LiveServer {
         let all = (0..u64::from(setup.scenario.replications)).flat_map(|number| self.ids(setup, number));
         let mut left = Vec::new();
         for id in all {
-            match self.runtime.block_on(self.admin.clone().get_slot_head(id.as_str())) {
+            match self.runtime.block_on(self.admin.clone().get_slot_settings(id.as_str())) {
                 Err(why) if why.not_found() => {}
                 Err(why) => return Err(why.into()),
                 Ok((slot, _)) if !slot.controls.simulated() => return Err(LiveError::Foreign(id)),
@@ -150,7 +150,7 @@ impl Drop for CreatedSlots<'_> {
 }
 
 async fn remove(mut client: Client, id: &SlotId) -> Result<(), LiveError> {
-    match client.get_slot_head(id.as_str()).await {
+    match client.get_slot_settings(id.as_str()).await {
         Err(why) if why.not_found() => return Ok(()),
         Err(why) => return Err(why.into()),
         // The slot has been turned into one for real traffic since.

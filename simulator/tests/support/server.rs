@@ -6,9 +6,9 @@
 use std::{net::Ipv4Addr, time::Duration};
 
 use slotwise::{
+    client::Client,
     config::Config,
     server::{Listeners, run},
-    wire::Client,
 };
 use tokio_util::sync::CancellationToken;
 

@@ -25,9 +25,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{CommandResult, say, say_styled};
 use crate::{
+    client::Client,
     config::{Address, Config},
     server::{self, Listeners},
-    wire::Client,
 };
 use screen::{DashboardHead, Screen};
 use shoppers::DemoShoppers;

@@ -19,10 +19,10 @@ use super::{
     shoppers::{DemoShoppers, ExpectedRewards},
 };
 use crate::{
+    client::{Client, ClientError, Decision, RewardEvent, RewardStatus},
     engine::{Request, Subject},
     environment::Visit,
     slot::{Arm, ChangeReason, Definition},
-    wire::{Client, ClientDecision, ClientError, ClientReward, RewardStatus},
 };
 
 /// Number of shoppers who are served at a time.
@@ -160,7 +160,7 @@ struct Counter {
     client: Client,
     shoppers: Arc<DemoShoppers>,
     notes: mpsc::Sender<DemoNote>,
-    rewards: mpsc::Sender<ClientReward>,
+    rewards: mpsc::Sender<RewardEvent>,
 }
 
 impl Counter {
@@ -219,7 +219,7 @@ impl Counter {
     }
 }
 
-fn shown(place: &DemoPlace, decision: &ClientDecision) -> Result<Vec<usize>, TrafficError> {
+fn shown(place: &DemoPlace, decision: &Decision) -> Result<Vec<usize>, TrafficError> {
     let find = |(arm, _): &(String, f64)| {
         let found = place.things.iter().position(|thing| thing.id == *arm);
         found.ok_or_else(|| TrafficError::Stranger(arm.clone()))
@@ -229,8 +229,8 @@ fn shown(place: &DemoPlace, decision: &ClientDecision) -> Result<Vec<usize>, Tra
 
 /// Returns a reward event. Its id names the decision, the arm and the kind, so an event that is sent twice counts
 /// once.
-fn event(decision: &ClientDecision, arm: &str, kind: &str) -> ClientReward {
-    ClientReward {
+fn event(decision: &Decision, arm: &str, kind: &str) -> RewardEvent {
+    RewardEvent {
         event_id: format!("{}/{arm}/{kind}", decision.id),
         decision_id: decision.id.clone(),
         arm_id: arm.to_owned(),
@@ -242,7 +242,7 @@ fn event(decision: &ClientDecision, arm: &str, kind: &str) -> ClientReward {
 /// Sends rewards in batches until the last of their senders is gone.
 async fn report(
     mut client: Client,
-    mut rewards: mpsc::Receiver<ClientReward>,
+    mut rewards: mpsc::Receiver<RewardEvent>,
     notes: mpsc::Sender<DemoNote>,
 ) -> Result<(), TrafficError> {
     loop {
@@ -259,7 +259,7 @@ async fn report(
                 () = &mut due => break,
             }
         }
-        let answers = client.record(batch).await;
+        let answers = client.record_rewards(batch).await;
         let answers = answers.map_err(|source| TrafficError::Call { what: "record its rewards", source })?;
         let (mut counted, mut not_counted, mut complaint) = (0, 0, None);
         for answer in answers {

@@ -31,7 +31,7 @@ const REQUIRED: [&str; 17] = [
     "slotwise.v1.RewardKind.kind",
     "slotwise.v1.RewardKind.weight",
     "slotwise.v1.HeadStart.views",
-    "slotwise.v1.HeadStart.share",
+    "slotwise.v1.HeadStart.floor",
     "slotwise.v1.TestMode.share",
     "slotwise.v1.EvidenceEffect.confidence",
     "slotwise.v1.PinEffect.position",

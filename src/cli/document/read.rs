@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// A number that may be written as a word, which then sets the field beside it.
-const NUMBER_OR_WORD: (&str, &str) = ("slotwise.v1.Controls.exploration", "exploration_stop");
+const NUMBER_OR_WORD: (&str, &str) = ("slotwise.v1.Controls.exploration", "exploration_preset");
 
 /// Position of the reader: the path of the field that it reads, and the problems found so far.
 #[derive(Clone)]

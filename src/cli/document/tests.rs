@@ -213,7 +213,7 @@ fn a_misspelt_word_is_answered_with_a_suggestion() {
         ("goal.aggregation = \"summ\"", "sum"),
         ("goal.learning = \"egaer\"", "eager"),
         ("goal.click_model = \"cascad\"", "cascade"),
-        ("controls.mode = \"wacth\"", "watch"),
+        ("controls.mode = \"shadwo\"", "shadow"),
         ("controls.baseline = \"uniforn\"", "uniform"),
         ("[[arms]]\narm_id = \"a\"\nunavailable_because = \"pausd\"", "paused"),
     ] {
@@ -231,7 +231,7 @@ fn a_misspelt_word_is_answered_with_a_suggestion() {
 /// Parses a document that consists of an id and of controls.
 fn controls_document(text: &str) -> Result<SlotDocument, toml::de::Error> {
     let text = text.replace("[mode.test]", "[controls.mode.test]").replace("[policy.", "[controls.policy.");
-    let text = text.replace("[arm_shares]", "[controls.arm_shares]");
+    let text = text.replace("[arm_bounds]", "[controls.arm_bounds]");
     toml::from_str(&format!("slot_id = \"s\"\nopen_catalogue = true\n[controls]\n{text}"))
 }
 
@@ -246,12 +246,12 @@ fn controls_are_given_by_name_or_by_their_parameters() {
         ("exploration = 2", Controls { exploration: Some(2.0), ..Controls::default() }),
         ("exploration = \"cautious\"", Controls { preset: Some(ExplorationPreset::Cautious), ..Controls::default() }),
         (
-            "exploration_stop = \"even_split\"",
+            "exploration_preset = \"even_split\"",
             Controls { preset: Some(ExplorationPreset::EvenSplit), ..Controls::default() },
         ),
         ("mode = {}", Controls::default()),
-        ("mode = \"watch\"", Controls { mode: Some(Mode::Shadow), ..Controls::default() }),
-        ("mode = { watch = {} }", Controls { mode: Some(Mode::Shadow), ..Controls::default() }),
+        ("mode = \"shadow\"", Controls { mode: Some(Mode::Shadow), ..Controls::default() }),
+        ("mode = { shadow = {} }", Controls { mode: Some(Mode::Shadow), ..Controls::default() }),
         ("[mode.test]\nshare = 0.2", Controls { mode: Some(Mode::Test(0.2)), ..Controls::default() }),
         ("baseline = \"uniform\"", Controls { baseline: Some(Baseline::Uniform), ..Controls::default() }),
         ("stickiness = \"session\"", Controls { stickiness: Some(Stickiness::Session), ..Controls::default() }),
@@ -260,8 +260,8 @@ fn controls_are_given_by_name_or_by_their_parameters() {
             Controls { stickiness: Some(Stickiness::For(7 * 86_400_000_000)), ..Controls::default() },
         ),
         (
-            "head_start = { views = 9, share = 0.1 }",
-            Controls { head_start: Some(HeadStart { views: 9, share: 0.1, limit: 0.5 }), ..Controls::default() },
+            "head_start = { views = 9, floor = 0.1 }",
+            Controls { head_start: Some(HeadStart { views: 9, floor: 0.1, limit: 0.5 }), ..Controls::default() },
         ),
         (
             "warm_up = { views = 9 }",
@@ -272,7 +272,7 @@ fn controls_are_given_by_name_or_by_their_parameters() {
     }
     let arm = ArmId::parse("arm_id", "a").unwrap();
     assert_eq!(controls("baseline = { arm_id = \"a\" }").baseline, Some(Baseline::Arm(arm.clone())));
-    let shares = controls("[arm_shares]\na = { floor = 0.2 }").arm_bounds;
+    let shares = controls("[arm_bounds]\na = { floor = 0.2 }").arm_bounds;
     assert_eq!(shares, [(arm, ProbabilityBounds { floor: Some(0.2), ceiling: None })].into());
 }
 
@@ -280,7 +280,7 @@ fn controls_are_given_by_name_or_by_their_parameters() {
 fn an_unknown_control_is_refused_with_the_known_ones() {
     for (text, words) in [
         ("exploration = \"wild\"", "cautious, balanced, curious or even_split"),
-        ("mode = \"off\"", "on, watch, or a table"),
+        ("mode = \"off\"", "on, shadow, or a table"),
         ("baseline = \"best\"", "callers_order, uniform, or a table"),
         ("stickiness = 3", "never, session, or a table"),
         ("warm_up = { shows = 3 }", "shows"),
@@ -288,9 +288,9 @@ fn an_unknown_control_is_refused_with_the_known_ones() {
         let error = controls_document(text).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
-    let both = "exploration = \"cautious\"\nexploration_stop = \"curious\"";
+    let both = "exploration = \"cautious\"\nexploration_preset = \"curious\"";
     let error = controls_document(both).unwrap().definition().unwrap_err();
-    assert_eq!(error.field, "controls.exploration_stop");
+    assert_eq!(error.field, "controls.exploration_preset");
 }
 
 fn policy(text: &str) -> Option<Policy> {
@@ -356,7 +356,7 @@ fn each_effect_has_its_key() {
         ),
         ("pin = { position = 1 }", Effect::Pin { position: 1 }),
         ("boost = { factor = 1.5 }", Effect::Boost { factor: 1.5 }),
-        ("share = { max = 0.5 }", Effect::ProbabilityBounds { min: None, max: Some(0.5) }),
+        ("bounds = { max = 0.5 }", Effect::ProbabilityBounds { min: None, max: Some(0.5) }),
         (
             "subject_cap = { count = 3, window = \"7days\", together = true }",
             Effect::SubjectCap { count: 3, window_us: seven_days, together: true },

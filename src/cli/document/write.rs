@@ -26,7 +26,7 @@ const DEFAULT_ALTERNATIVES: [&str; 1] = ["slotwise.v1.EvidenceEffect.others"];
 const ALWAYS: [&str; 1] = ["slotwise.v1.Goal.default_reward"];
 
 /// A word that a document writes under the name of the number which it replaces.
-const WORD_FOR_NUMBER: (&str, &str) = ("slotwise.v1.Controls.exploration_stop", "exploration");
+const WORD_FOR_NUMBER: (&str, &str) = ("slotwise.v1.Controls.exploration_preset", "exploration");
 
 /// A message as a table.
 pub(super) struct Table<'a>(pub(super) &'a DynamicMessage);

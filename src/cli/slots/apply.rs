@@ -18,8 +18,9 @@ use super::{
     ChangeNote,
 };
 use crate::{
+    client::Client,
     slot::{ArmId, ChangeReason, Definition, SlotId},
-    wire::{Client, Difference, differences},
+    wire::{FieldDifference, differences},
 };
 
 /// Number of arms that a refusal to remove arms names.
@@ -260,7 +261,7 @@ async fn tell_one(client: &mut Client, document: &SlotDocument, unlisted: Unlist
 }
 
 /// Differences a line each, at most [`LINES_MAX`] of them; `left_out` were left out before.
-pub(super) fn lines(differences: &[Difference], left_out: u32) -> Vec<String> {
+pub(super) fn lines(differences: &[FieldDifference], left_out: u32) -> Vec<String> {
     let mut lines: Vec<String> =
         differences.iter().take(LINES_MAX).map(|difference| format!("    {}", line(difference))).collect();
     let more = differences.len().saturating_sub(LINES_MAX) + left_out as usize;
@@ -271,7 +272,7 @@ pub(super) fn lines(differences: &[Difference], left_out: u32) -> Vec<String> {
 }
 
 /// A difference in a line.
-pub(super) fn line(Difference { path, before, after }: &Difference) -> String {
+pub(super) fn line(FieldDifference { path, before, after }: &FieldDifference) -> String {
     let (path, before, after) = (printable(path), printable(before), printable(after));
     match (&*before, &*after) {
         ("", after) => style(format!("+ {path}: {after}")).green().to_string(),

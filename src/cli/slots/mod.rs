@@ -14,9 +14,9 @@ use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 
 use super::{CommandResult, Target, document::SlotDocument, say, say_document, table::fitted, terminal::printable};
 use crate::{
+    client::{Client, SlotSummary},
     config::user_name,
     slot::{ChangeReason, Definition, Named as _},
-    wire::{Client, ClientSlot},
 };
 
 /// Flags of `slots`.
@@ -126,7 +126,7 @@ async fn list(target: &Target) -> CommandResult {
     }
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_header(["slot", "kind", "arms", "available", "model", "revision", "name"]);
-    for ClientSlot { definition, revision, arms, available } in slots {
+    for SlotSummary { definition, revision, arms, available } in slots {
         let safe = if definition.controls.safe_choice() { " (safe choice)" } else { "" };
         let Definition { id, display_name, kind, model, .. } = definition;
         table.add_row([

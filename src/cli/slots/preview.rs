@@ -9,8 +9,8 @@ use super::{
     apply::{Files, UnlistedArms, lines as difference_lines, wanted},
 };
 use crate::{
+    client::{ChangePreview, Client},
     engine::{BeforeAfter, Estimate, PreviewArm, PreviewRule},
-    wire::{Client, ClientPreview},
 };
 
 /// Number of arms that are listed for people; the others are counted.
@@ -105,7 +105,7 @@ fn rule(rule: &PreviewRule) -> String {
     let side = |fires: Option<f64>, keeps_out: f64| match fires {
         None => "not there".to_owned(),
         Some(fires) if keeps_out > 0.0 => {
-            format!("applies in {}, keeps out {keeps_out:.2} candidates per decision", percent(fires))
+            format!("applies in {}, excludes {keeps_out:.2} candidates per decision", percent(fires))
         }
         Some(fires) => format!("applies in {}", percent(fires)),
     };
@@ -115,8 +115,8 @@ fn rule(rule: &PreviewRule) -> String {
     if now == then { format!("rule '{name}': {now}, as now") } else { format!("rule '{name}': now {now}; then {then}") }
 }
 
-fn text(slot: &str, preview: &ClientPreview) -> String {
-    let ClientPreview { preview, differences, differences_left_out, arms_left_out } = preview;
+fn text(slot: &str, preview: &ChangePreview) -> String {
+    let ChangePreview { preview, differences, differences_left_out, arms_left_out } = preview;
     if differences.is_empty() {
         return format!("{slot}: no difference");
     }
@@ -140,8 +140,8 @@ fn text(slot: &str, preview: &ClientPreview) -> String {
     lines.join("\n")
 }
 
-fn json(slot: &str, preview: &ClientPreview) -> serde_json::Value {
-    let ClientPreview { preview, differences, differences_left_out, arms_left_out } = preview;
+fn json(slot: &str, preview: &ChangePreview) -> serde_json::Value {
+    let ChangePreview { preview, differences, differences_left_out, arms_left_out } = preview;
     let estimate = |of: Estimate| json!({"value": of.value, "standard_error": of.standard_error});
     let arm = |arm: &PreviewArm| {
         json!({
@@ -155,10 +155,10 @@ fn json(slot: &str, preview: &ClientPreview) -> serde_json::Value {
     let rule = |rule: &PreviewRule| {
         json!({
             "name": rule.name,
-            "fires_before": rule.fires.before,
-            "fires_after": rule.fires.after,
-            "keeps_out_before": rule.keeps_out.before,
-            "keeps_out_after": rule.keeps_out.after,
+            "matched_before": rule.fires.before,
+            "matched_after": rule.fires.after,
+            "excluded_before": rule.keeps_out.before,
+            "excluded_after": rule.keeps_out.after,
         })
     };
     json!({

@@ -9,9 +9,10 @@ use super::{
     apply::lines,
 };
 use crate::{
+    client::{Client, SlotRevision},
     engine::Availability,
     slot::{Actor, ArmId, FieldError, Unavailable},
-    wire::{Client, ClientRevision, Difference},
+    wire::FieldDifference,
 };
 
 /// Flags of `slots history`.
@@ -39,7 +40,7 @@ enum Output {
 
 impl History {
     pub(super) async fn run(self) -> CommandResult {
-        let revisions = Client::connect(&self.target.target).await?.revisions(&self.slot, self.count).await?;
+        let revisions = Client::connect(&self.target.target).await?.list_revisions(&self.slot, self.count).await?;
         match self.output {
             Output::Text => revisions.iter().for_each(tell),
             Output::Json => say(serde_json::to_string_pretty(&revisions.iter().map(json).collect::<Vec<_>>())?),
@@ -48,8 +49,8 @@ impl History {
     }
 }
 
-fn tell(revision: &ClientRevision) {
-    let ClientRevision { number, at_us, why, change, differences, differences_left_out, definition: _ } = revision;
+fn tell(revision: &SlotRevision) {
+    let SlotRevision { number, at_us, why, change, differences, differences_left_out, definition: _ } = revision;
     let author = if why.author.is_empty() { String::new() } else { format!(" by {}", printable(&why.author)) };
     let reason = if why.reason.is_empty() { String::new() } else { format!(": {}", printable(&why.reason)) };
     say(format_args!("{number}  {}  {change}{author}{reason}", time::text(*at_us)));
@@ -69,10 +70,9 @@ fn actor_line(Actor { principal, origin, request_id }: &Actor) -> Option<String>
     (!said.is_empty()).then(|| said.join(", "))
 }
 
-fn json(revision: &ClientRevision) -> serde_json::Value {
-    let ClientRevision { number, at_us, why, change, differences, differences_left_out, definition: _ } = revision;
-    let field =
-        |Difference { path, before, after }: &Difference| json!({"path": path, "before": before, "after": after});
+fn json(revision: &SlotRevision) -> serde_json::Value {
+    let SlotRevision { number, at_us, why, change, differences, differences_left_out, definition: _ } = revision;
+    let field = |FieldDifference { path, before, after }: &FieldDifference| json!({"path": path, "before": before, "after": after});
     json!({
         "revision": number,
         "time": time::text(*at_us),
@@ -106,8 +106,8 @@ impl Rollback {
     pub(super) async fn run(self) -> CommandResult {
         let Self { slot, revision, because, target } = self;
         let mut client = Client::connect(&target.target).await?;
-        let (_, before) = client.get_slot_head(&slot).await?;
-        let made = client.rollback(&slot, revision, &because.why("rollback")).await?;
+        let (_, before) = client.get_slot_settings(&slot).await?;
+        let made = client.rollback_slot(&slot, revision, &because.why("rollback")).await?;
         if made == before {
             say(format_args!(
                 "{slot} is what it was at revision {revision} but for what operations own; nothing was changed (revision {made})"
@@ -116,7 +116,7 @@ impl Rollback {
         }
         say(format_args!("{slot} is what it was at revision {revision} but for what operations own (revision {made})"));
         // The differences of the latest revision are shown if it is still the one that this command made.
-        for ClientRevision { number, differences, differences_left_out, .. } in client.revisions(&slot, 1).await? {
+        for SlotRevision { number, differences, differences_left_out, .. } in client.list_revisions(&slot, 1).await? {
             for line in lines(&differences, differences_left_out).iter().filter(|_| number == made) {
                 say_styled(line);
             }
@@ -232,7 +232,7 @@ async fn set(
     let changes = arms.iter().map(|arm| Ok((ArmId::parse("ARM", arm)?, to)));
     let changes = changes.collect::<Result<Vec<_>, FieldError>>()?;
     let mut client = Client::connect(&target.target).await?;
-    let revision = client.set_availability(slot, &changes, &because.why(command)).await?;
+    let revision = client.set_arm_availability(slot, &changes, &because.why(command)).await?;
     let shown = if to.available == Some(true) { "may be shown" } else { "not shown" };
     say(format_args!("{slot}: {}: {shown} (revision {revision})", arms.join(", ")));
     Ok(())

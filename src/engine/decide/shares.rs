@@ -118,7 +118,7 @@ impl Shares<'_> {
             // Where all are new none is ahead of another.
             return;
         }
-        let share = start.share.min(start.limit / new.len() as f64);
+        let share = start.floor.min(start.limit / new.len() as f64);
         for at in new {
             let ceiling = constraints.ceilings.get(at).copied().unwrap_or(controls.ceiling());
             let floor = &mut self.floors(controls, constraints)[at];

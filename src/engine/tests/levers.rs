@@ -123,7 +123,7 @@ fn a_warm_up_is_even_until_each_arm_had_its_chance() {
 
 #[test]
 fn new_arms_are_guaranteed_a_share_inside_the_limit_of_all() {
-    let mut world = world(|d| d.controls.head_start = Some(HeadStart { views: 50, share: 0.3, limit: 0.4 }));
+    let mut world = world(|d| d.controls.head_start = Some(HeadStart { views: 50, floor: 0.3, limit: 0.4 }));
     let arms = ["d", "e"].map(|id| Arm::new(arm_id(id))).to_vec();
     world.change(Change::UpsertArms(arms)).unwrap();
     let p = shares(&mut world);

@@ -1,15 +1,17 @@
-//! Controls as the log holds them, both ways in one place.
+//! Conversion of controls to the journal's messages and back.
 
 use super::{
-    decode::{Decode, arm_id, missing, unknown},
+    decode::{DecodeResult, parse_arm_id},
+    error::DecodeError,
     log,
+    numbers::{Numbered as _, optional_number},
 };
 use crate::{
     bandit::Policy,
     slot::{ArmId, Baseline, Controls, ExplorationPreset, HeadStart, Mode, ProbabilityBounds, Stickiness, WarmUp},
 };
 
-pub(super) fn decode_controls(controls: log::Controls) -> Decode<Controls> {
+pub(super) fn decode_controls(controls: log::Controls) -> DecodeResult<Controls> {
     let log::Controls {
         exploration,
         floor,
@@ -18,16 +20,16 @@ pub(super) fn decode_controls(controls: log::Controls) -> Decode<Controls> {
         holdout,
         freeze_learning,
         safe_choice,
-        policy: p,
-        stop,
-        arm_shares,
+        policy,
+        exploration_preset,
+        arm_bounds,
         warm_up,
         head_start,
-        mode: m,
-        baseline: b,
+        mode,
+        baseline,
         salt,
         analysis,
-        stickiness: s,
+        stickiness,
         simulated,
     } = controls;
     Ok(Controls {
@@ -38,72 +40,64 @@ pub(super) fn decode_controls(controls: log::Controls) -> Decode<Controls> {
         holdout,
         freeze_learning,
         safe_choice,
-        policy: p.map(decode_policy).transpose()?,
-        preset: match stop {
-            0 => None,
-            1 => Some(ExplorationPreset::Cautious),
-            2 => Some(ExplorationPreset::Balanced),
-            3 => Some(ExplorationPreset::Curious),
-            4 => Some(ExplorationPreset::EvenSplit),
-            other => return Err(unknown("the exploration preset", other)),
-        },
-        arm_bounds: arm_shares.into_iter().map(decode_share).collect::<Decode<_>>()?,
+        policy: policy.map(decode_policy).transpose()?,
+        preset: ExplorationPreset::from_optional(exploration_preset, 0)?,
+        arm_bounds: arm_bounds.into_iter().map(decode_bounds).collect::<DecodeResult<_>>()?,
         warm_up: warm_up.map(|log::WarmUp { views, rewards, patience }| WarmUp { views, rewards, patience }),
-        head_start: head_start.map(|log::HeadStart { views, share, limit }| HeadStart { views, share, limit }),
-        mode: m.map(decode_mode).transpose()?,
-        baseline: b.map(decode_baseline).transpose()?,
+        head_start: head_start.map(|log::HeadStart { views, floor, limit }| HeadStart { views, floor, limit }),
+        mode: mode.map(decode_mode).transpose()?,
+        baseline: baseline.map(decode_baseline).transpose()?,
         salt,
         analysis,
-        stickiness: s.map(decode_stickiness).transpose()?,
+        stickiness: stickiness.map(decode_stickiness).transpose()?,
         simulated,
     })
 }
 
-pub(super) fn decode_share(
-    log::ArmShare { arm_id: arm, floor, ceiling }: log::ArmShare,
-) -> Decode<(ArmId, ProbabilityBounds)> {
-    Ok((arm_id(&arm)?, ProbabilityBounds { floor, ceiling }))
+pub(super) fn decode_bounds(
+    log::ArmBounds { arm_id: arm, floor, ceiling }: log::ArmBounds,
+) -> DecodeResult<(ArmId, ProbabilityBounds)> {
+    Ok((parse_arm_id(&arm)?, ProbabilityBounds { floor, ceiling }))
 }
 
-// What a newer version chose looks as if it were missing.
+// A choice that only a newer version knows looks as if it were missing.
 
-fn decode_mode(mode: log::Mode) -> Decode<Mode> {
+fn decode_mode(mode: log::Mode) -> DecodeResult<Mode> {
     use log::mode::Mode as In;
-    Ok(match mode.mode.ok_or_else(|| missing("which mode"))? {
-        In::On(log::Unparameterised {}) => Mode::On,
-        In::Watch(log::Unparameterised {}) => Mode::Shadow,
+    Ok(match mode.mode.ok_or_else(|| DecodeError::missing("which mode"))? {
+        In::On(log::NoParameters {}) => Mode::On,
+        In::Shadow(log::NoParameters {}) => Mode::Shadow,
         In::Test(share) => Mode::Test(share),
     })
 }
 
-fn decode_baseline(baseline: log::Baseline) -> Decode<Baseline> {
+fn decode_baseline(baseline: log::Baseline) -> DecodeResult<Baseline> {
     use log::baseline::Baseline as In;
-    Ok(match baseline.baseline.ok_or_else(|| missing("which baseline"))? {
-        In::CallersOrder(log::Unparameterised {}) => Baseline::CallersOrder,
-        In::ArmId(arm) => Baseline::Arm(arm_id(&arm)?),
-        In::Uniform(log::Unparameterised {}) => Baseline::Uniform,
+    Ok(match baseline.baseline.ok_or_else(|| DecodeError::missing("which baseline"))? {
+        In::CallersOrder(log::NoParameters {}) => Baseline::CallersOrder,
+        In::ArmId(arm) => Baseline::Arm(parse_arm_id(&arm)?),
+        In::Uniform(log::NoParameters {}) => Baseline::Uniform,
     })
 }
 
-fn decode_stickiness(stickiness: log::Stickiness) -> Decode<Stickiness> {
+fn decode_stickiness(stickiness: log::Stickiness) -> DecodeResult<Stickiness> {
     use log::stickiness::Stickiness as In;
-    Ok(match stickiness.stickiness.ok_or_else(|| missing("which stickiness"))? {
-        In::Never(log::Unparameterised {}) => Stickiness::Never,
-        In::Session(log::Unparameterised {}) => Stickiness::Session,
+    Ok(match stickiness.stickiness.ok_or_else(|| DecodeError::missing("which stickiness"))? {
+        In::Never(log::NoParameters {}) => Stickiness::Never,
+        In::Session(log::NoParameters {}) => Stickiness::Session,
         In::ForUs(us) => Stickiness::For(us),
     })
 }
 
-fn decode_policy(policy: log::Policy) -> Decode<Policy> {
+fn decode_policy(policy: log::Policy) -> DecodeResult<Policy> {
     use log::policy::Policy as In;
-    // One that a newer version wrote looks as if it were missing.
-    Ok(match policy.policy.ok_or_else(|| missing("which policy"))? {
-        In::ThompsonSampling(log::Unparameterised {}) => Policy::ThompsonSampling,
-        In::Uniform(log::Unparameterised {}) => Policy::Uniform,
-        In::FixedOrder(log::Unparameterised {}) => Policy::FixedOrder,
-        In::Greedy(log::Unparameterised {}) => Policy::Greedy,
+    Ok(match policy.policy.ok_or_else(|| DecodeError::missing("which policy"))? {
+        In::ThompsonSampling(log::NoParameters {}) => Policy::ThompsonSampling,
+        In::Uniform(log::NoParameters {}) => Policy::Uniform,
+        In::FixedOrder(log::NoParameters {}) => Policy::FixedOrder,
+        In::Greedy(log::NoParameters {}) => Policy::Greedy,
         In::EpsilonGreedy(log::EpsilonGreedy { epsilon }) => Policy::EpsilonGreedy { epsilon },
-        In::LinUcb(log::Unparameterised {}) => Policy::LinUcb,
+        In::LinUcb(log::NoParameters {}) => Policy::LinUcb,
         In::SquareCb(log::SquareCb { gamma }) => Policy::SquareCb { gamma },
     })
 }
@@ -117,16 +111,16 @@ pub(super) fn encode_controls(controls: &Controls) -> log::Controls {
         holdout,
         freeze_learning,
         safe_choice,
-        policy: p,
+        policy,
         preset,
         arm_bounds,
         warm_up,
         head_start,
-        mode: m,
-        baseline: b,
+        mode,
+        baseline,
         salt,
         analysis,
-        stickiness: s,
+        stickiness,
         simulated,
     } = controls;
     log::Controls {
@@ -137,35 +131,29 @@ pub(super) fn encode_controls(controls: &Controls) -> log::Controls {
         holdout: *holdout,
         freeze_learning: *freeze_learning,
         safe_choice: *safe_choice,
-        policy: p.map(encode_policy),
-        stop: match preset {
-            None => 0,
-            Some(ExplorationPreset::Cautious) => 1,
-            Some(ExplorationPreset::Balanced) => 2,
-            Some(ExplorationPreset::Curious) => 3,
-            Some(ExplorationPreset::EvenSplit) => 4,
-        },
-        arm_shares: arm_bounds.iter().map(|(arm, of)| encode_share(arm, *of)).collect(),
+        policy: policy.map(encode_policy),
+        exploration_preset: optional_number(*preset, 0),
+        arm_bounds: arm_bounds.iter().map(|(arm, bounds)| encode_bounds(arm, *bounds)).collect(),
         warm_up: warm_up.map(|WarmUp { views, rewards, patience }| log::WarmUp { views, rewards, patience }),
-        head_start: head_start.map(|HeadStart { views, share, limit }| log::HeadStart { views, share, limit }),
-        mode: m.map(encode_mode),
-        baseline: b.as_ref().map(encode_baseline),
+        head_start: head_start.map(|HeadStart { views, floor, limit }| log::HeadStart { views, floor, limit }),
+        mode: mode.map(encode_mode),
+        baseline: baseline.as_ref().map(encode_baseline),
         salt: salt.clone(),
         analysis: *analysis,
-        stickiness: s.map(encode_stickiness),
+        stickiness: stickiness.map(encode_stickiness),
         simulated: *simulated,
     }
 }
 
-pub(super) fn encode_share(arm: &ArmId, ProbabilityBounds { floor, ceiling }: ProbabilityBounds) -> log::ArmShare {
-    log::ArmShare { arm_id: arm.to_string(), floor, ceiling }
+pub(super) fn encode_bounds(arm: &ArmId, ProbabilityBounds { floor, ceiling }: ProbabilityBounds) -> log::ArmBounds {
+    log::ArmBounds { arm_id: arm.to_string(), floor, ceiling }
 }
 
 fn encode_mode(mode: Mode) -> log::Mode {
     use log::mode::Mode as Out;
     let mode = match mode {
-        Mode::On => Out::On(log::Unparameterised {}),
-        Mode::Shadow => Out::Watch(log::Unparameterised {}),
+        Mode::On => Out::On(log::NoParameters {}),
+        Mode::Shadow => Out::Shadow(log::NoParameters {}),
         Mode::Test(share) => Out::Test(share),
     };
     log::Mode { mode: Some(mode) }
@@ -174,9 +162,9 @@ fn encode_mode(mode: Mode) -> log::Mode {
 fn encode_baseline(baseline: &Baseline) -> log::Baseline {
     use log::baseline::Baseline as Out;
     let baseline = match baseline {
-        Baseline::CallersOrder => Out::CallersOrder(log::Unparameterised {}),
+        Baseline::CallersOrder => Out::CallersOrder(log::NoParameters {}),
         Baseline::Arm(arm) => Out::ArmId(arm.to_string()),
-        Baseline::Uniform => Out::Uniform(log::Unparameterised {}),
+        Baseline::Uniform => Out::Uniform(log::NoParameters {}),
     };
     log::Baseline { baseline: Some(baseline) }
 }
@@ -184,8 +172,8 @@ fn encode_baseline(baseline: &Baseline) -> log::Baseline {
 fn encode_stickiness(stickiness: Stickiness) -> log::Stickiness {
     use log::stickiness::Stickiness as Out;
     let stickiness = match stickiness {
-        Stickiness::Never => Out::Never(log::Unparameterised {}),
-        Stickiness::Session => Out::Session(log::Unparameterised {}),
+        Stickiness::Never => Out::Never(log::NoParameters {}),
+        Stickiness::Session => Out::Session(log::NoParameters {}),
         Stickiness::For(us) => Out::ForUs(us),
     };
     log::Stickiness { stickiness: Some(stickiness) }
@@ -194,12 +182,12 @@ fn encode_stickiness(stickiness: Stickiness) -> log::Stickiness {
 fn encode_policy(policy: Policy) -> log::Policy {
     use log::policy::Policy as Out;
     let policy = match policy {
-        Policy::ThompsonSampling => Out::ThompsonSampling(log::Unparameterised {}),
-        Policy::Uniform => Out::Uniform(log::Unparameterised {}),
-        Policy::FixedOrder => Out::FixedOrder(log::Unparameterised {}),
-        Policy::Greedy => Out::Greedy(log::Unparameterised {}),
+        Policy::ThompsonSampling => Out::ThompsonSampling(log::NoParameters {}),
+        Policy::Uniform => Out::Uniform(log::NoParameters {}),
+        Policy::FixedOrder => Out::FixedOrder(log::NoParameters {}),
+        Policy::Greedy => Out::Greedy(log::NoParameters {}),
         Policy::EpsilonGreedy { epsilon } => Out::EpsilonGreedy(log::EpsilonGreedy { epsilon }),
-        Policy::LinUcb => Out::LinUcb(log::Unparameterised {}),
+        Policy::LinUcb => Out::LinUcb(log::NoParameters {}),
         Policy::SquareCb { gamma } => Out::SquareCb(log::SquareCb { gamma }),
     };
     log::Policy { policy: Some(policy) }

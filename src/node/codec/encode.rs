@@ -1,67 +1,69 @@
-//! From events to the log's messages.
+//! Encoding of events to the journal's messages.
 
 use super::{
-    encode_slot::{arm, because, definition, schedule},
-    log, patch,
+    encode_slot::{encode_arm, encode_definition, encode_schedule},
+    log,
+    numbers::{Numbered as _, optional_number},
+    patch::encode_patch,
 };
 use crate::node::subjects::key::to_bytes;
 use crate::{
     bandit::{Features, Value},
-    engine::{Availability, Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, Subject},
+    engine::{Availability, Body, Chosen, Decided, Event, Rewarded, Subject},
     slot::{Actor, ArmId, ChangeReason, SlotId},
 };
 
-pub(super) fn event(event: &Event) -> log::Event {
+pub(super) fn encode_event(event: &Event) -> log::Event {
     let actor = event.body.why().map(|why| &why.actor).filter(|actor| !actor.is_empty());
-    // Kinds from before events named their kind do not name it, so that they are written as they were.
+    // Kinds that are older than the name of the kind leave it out, so that they are written as they always were.
     let named = matches!(event.body, Body::SlotPatched { .. });
     log::Event {
         at_us: event.at_us,
-        body: Some(body(&event.body)),
-        actor: actor.map(self::actor),
+        body: Some(encode_body(&event.body)),
+        actor: actor.map(encode_actor),
         kind: if named { event.body.kind().to_owned() } else { String::new() },
         slot_id: if named { event.body.slot().to_string() } else { String::new() },
         skippable: false,
     }
 }
 
-fn actor(Actor { principal, origin, request_id }: &Actor) -> log::Actor {
+fn encode_actor(Actor { principal, origin, request_id }: &Actor) -> log::Actor {
     log::Actor { principal: principal.clone(), origin: origin.clone(), request_id: request_id.clone() }
 }
 
-fn body(body: &Body) -> log::event::Body {
+fn encode_body(body: &Body) -> log::event::Body {
     use log::event::Body as Out;
-    let said = |ChangeReason { author, reason, actor: _ }: &ChangeReason| (author.clone(), reason.clone());
+    let author_and_reason = |ChangeReason { author, reason, actor: _ }: &ChangeReason| (author.clone(), reason.clone());
     let id = SlotId::to_string;
     match body {
-        Body::SlotCreated { definition: d, why } => {
-            let (author, reason) = said(why);
-            Out::SlotCreated(log::SlotCreated { definition: Some(definition(d)), reason, author })
+        Body::SlotCreated { definition, why } => {
+            let (author, reason) = author_and_reason(why);
+            Out::SlotCreated(log::SlotCreated { definition: Some(encode_definition(definition)), reason, author })
         }
-        Body::SlotUpdated { definition: d, why, rolled_back_to } => {
-            let ((author, reason), definition) = (said(why), Some(definition(d)));
+        Body::SlotUpdated { definition, why, rolled_back_to } => {
+            let ((author, reason), definition) = (author_and_reason(why), Some(encode_definition(definition)));
             Out::SlotUpdated(log::SlotUpdated { definition, reason, rolled_back_to: *rolled_back_to, author })
         }
-        Body::SlotPatched { patch: p, why, rolled_back_to } => Out::SlotPatched(patch::encode(p, why, *rolled_back_to)),
+        Body::SlotPatched { patch, why, rolled_back_to } => Out::SlotPatched(encode_patch(patch, why, *rolled_back_to)),
         Body::SlotDeleted { slot, why } => {
-            let (author, reason) = said(why);
+            let (author, reason) = author_and_reason(why);
             Out::SlotDeleted(log::SlotDeleted { slot_id: id(slot), reason, author })
         }
         Body::ArmsUpserted { slot, arms, why } => {
-            let ((author, reason), arms) = (said(why), arms.iter().map(|a| arm(a)).collect());
+            let ((author, reason), arms) = (author_and_reason(why), arms.iter().map(|arm| encode_arm(arm)).collect());
             Out::ArmsUpserted(log::ArmsUpserted { slot_id: id(slot), arms, reason, author })
         }
         Body::ArmsRemoved { slot, arms, why } => {
-            let ((author, reason), arm_ids) = (said(why), arms.iter().map(ArmId::to_string).collect());
+            let ((author, reason), arm_ids) = (author_and_reason(why), arms.iter().map(ArmId::to_string).collect());
             Out::ArmsRemoved(log::ArmsRemoved { slot_id: id(slot), arm_ids, reason, author })
         }
         Body::AvailabilitySet { slot, available, why } => {
-            let (author, reason) = said(why);
+            let (author, reason) = author_and_reason(why);
             let change = |(arm, to): &(ArmId, Availability)| log::ArmAvailability {
                 arm_id: arm.to_string(),
                 available: to.available,
-                because: because(to.because),
-                schedule: to.schedule.map(schedule),
+                because: optional_number(to.because, 0),
+                schedule: to.schedule.map(encode_schedule),
             };
             Out::AvailabilitySet(log::AvailabilitySet {
                 slot_id: id(slot),
@@ -73,32 +75,32 @@ fn body(body: &Body) -> log::event::Body {
             })
         }
         Body::SlotReset { slot, why } => {
-            let (author, reason) = said(why);
+            let (author, reason) = author_and_reason(why);
             Out::SlotReset(log::SlotReset { slot_id: id(slot), reason, author })
         }
-        Body::Decided(d) => Out::Decided(decided(d)),
-        Body::Rewarded(r) => Out::Rewarded(rewarded(r)),
+        Body::Decided(decided) => Out::Decided(encode_decided(decided)),
+        Body::Rewarded(rewarded) => Out::Rewarded(encode_rewarded(rewarded)),
     }
 }
 
-pub(super) fn features(features: &Features) -> Vec<log::Feature> {
-    features.iter().map(|(name, v)| log::Feature { name: name.clone(), value: Some(value(v)) }).collect()
+pub(super) fn encode_features(features: &Features) -> Vec<log::Feature> {
+    features.iter().map(|(name, value)| log::Feature { name: name.clone(), value: Some(encode_value(value)) }).collect()
 }
 
-fn value(value: &Value) -> log::Value {
+fn encode_value(value: &Value) -> log::Value {
     use log::value::Value as Out;
     let value = match value {
         Value::Number(number) => Out::Number(*number),
         Value::Text(text) => Out::Text(text.clone()),
         Value::Flag(flag) => Out::Flag(*flag),
-        Value::Texts(values) => Out::Texts(log::Texts { values: values.clone() }),
-        Value::Vector(values) => Out::Vector(log::Numbers { values: values.clone() }),
+        Value::Texts(values) => Out::Texts(log::TextList { values: values.clone() }),
+        Value::Vector(values) => Out::Vector(log::Vector { values: values.clone() }),
     };
     log::Value { value: Some(value) }
 }
 
-fn subject(subject: &Subject) -> Option<log::Subject> {
-    // A pseudonym takes its 16 bytes; any other text stands as it is.
+fn encode_subject(subject: &Subject) -> Option<log::Subject> {
+    // A pseudonym is stored as its 16 bytes. Any other text is stored as it is.
     let part = |text: &str| match to_bytes(text) {
         Some(bytes) => (String::new(), bytes.to_vec()),
         None => (text.to_owned(), Vec::new()),
@@ -110,73 +112,59 @@ fn subject(subject: &Subject) -> Option<log::Subject> {
     })
 }
 
-fn decided(d: &Decided) -> log::Decided {
+fn encode_decided(decided: &Decided) -> log::Decided {
     let candidate =
-        |(arm, own): &(ArmId, Features)| log::Candidate { arm_id: arm.to_string(), features: features(own) };
+        |(arm, own): &(ArmId, Features)| log::Candidate { arm_id: arm.to_string(), features: encode_features(own) };
     log::Decided {
-        slot_id: d.slot.to_string(),
-        decision_id: d.id.as_bytes().to_vec(),
-        request_id: d.request_id.clone().unwrap_or_default(),
-        subject: subject(&d.subject),
-        context: features(&d.context),
-        candidates: d.candidates.iter().map(candidate).collect(),
-        chosen: d.chosen.iter().map(chosen).collect(),
-        holdout: d.holdout,
-        fallback: d.fallback.map_or(0, |fallback| match fallback {
-            Fallback::NoEligibleArm => 1,
-            Fallback::SafeChoice => 2,
-            Fallback::Model => 3,
-            Fallback::Deadline => 4,
-        }),
-        revision: d.revision,
-        model: d.model.clone(),
-        seed: d.seed,
-        taken: d.taken.iter().map(ArmId::to_string).collect(),
-        best_expected: d.best_expected,
-        would: d.would.iter().map(chosen).collect(),
-        analysis: d.analysis,
-        sticky: d.sticky.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
-        fired: d.fired.clone(),
-        scored_candidate: d.scored.iter().map(|s| s.candidate).collect(),
-        scored_mean: d.scored.iter().map(|s| s.mean).collect(),
-        scored_std: d.scored.iter().map(|s| s.std).collect(),
-        scored_propensity: d.scored.iter().map(|s| s.propensity).collect(),
-        barred_candidate: d.barred.iter().map(|b| b.candidate).collect(),
-        barred_rule: d.barred.iter().map(|b| b.rule).collect(),
-        request_fingerprint: d.request_fingerprint,
+        slot_id: decided.slot.to_string(),
+        decision_id: decided.id.as_bytes().to_vec(),
+        request_id: decided.request_id.clone().unwrap_or_default(),
+        subject: encode_subject(&decided.subject),
+        context: encode_features(&decided.context),
+        candidates: decided.candidates.iter().map(candidate).collect(),
+        chosen: decided.chosen.iter().map(encode_chosen).collect(),
+        holdout: decided.holdout,
+        fallback: optional_number(decided.fallback, 0),
+        revision: decided.revision,
+        model: decided.model.clone(),
+        seed: decided.seed,
+        already_shown: decided.taken.iter().map(ArmId::to_string).collect(),
+        best_expected: decided.best_expected,
+        shadow: decided.would.iter().map(encode_chosen).collect(),
+        analysis: decided.analysis,
+        sticky: decided.sticky.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
+        matched_rules: decided.fired.clone(),
+        scored_candidate: decided.scored.iter().map(|scored| scored.candidate).collect(),
+        scored_mean: decided.scored.iter().map(|scored| scored.mean).collect(),
+        scored_std: decided.scored.iter().map(|scored| scored.std).collect(),
+        scored_propensity: decided.scored.iter().map(|scored| scored.propensity).collect(),
+        excluded_candidate: decided.barred.iter().map(|excluded| excluded.candidate).collect(),
+        excluding_rule: decided.barred.iter().map(|excluded| excluded.rule).collect(),
+        request_fingerprint: decided.request_fingerprint,
     }
 }
 
-fn chosen(chosen: &Chosen) -> log::Chosen {
-    log::Chosen {
+fn encode_chosen(chosen: &Chosen) -> log::ChosenArm {
+    log::ChosenArm {
         arm_id: chosen.arm.to_string(),
         propensity: chosen.propensity,
         expected_reward: chosen.expected_reward,
         baseline_position: chosen.baseline_position,
-        overlap: chosen.overlap,
-        reason: match chosen.reason {
-            Reason::BestGuess => 1,
-            Reason::Exploring => 2,
-            Reason::Floor => 3,
-            Reason::Rule => 4,
-            Reason::Holdout => 5,
-            Reason::Sticky => 6,
-            Reason::Fallback => 7,
-            Reason::Watching => 8,
-        },
+        swap_probability: chosen.overlap,
+        reason: chosen.reason.number(),
     }
 }
 
-fn rewarded(r: &Rewarded) -> log::Rewarded {
+fn encode_rewarded(rewarded: &Rewarded) -> log::Rewarded {
     log::Rewarded {
-        slot_id: r.slot.to_string(),
-        event_id: r.event_id.clone(),
-        decision_id: r.decision.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
-        subject: subject(&r.subject),
-        arm_id: r.arm.as_ref().map(ArmId::to_string).unwrap_or_default(),
-        kind: r.kind.clone(),
-        value: r.value,
-        time_us: r.time_us,
-        reverses_event_id: r.reverses.clone().unwrap_or_default(),
+        slot_id: rewarded.slot.to_string(),
+        event_id: rewarded.event_id.clone(),
+        decision_id: rewarded.decision.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
+        subject: encode_subject(&rewarded.subject),
+        arm_id: rewarded.arm.as_ref().map(ArmId::to_string).unwrap_or_default(),
+        kind: rewarded.kind.clone(),
+        value: rewarded.value,
+        time_us: rewarded.time_us,
+        reverses_event_id: rewarded.reverses.clone().unwrap_or_default(),
     }
 }

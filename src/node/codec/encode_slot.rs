@@ -1,63 +1,50 @@
-//! From definitions to the log's messages.
+//! Encoding of definitions to the journal's messages.
 
-use super::{controls::encode_controls, encode::features, log, payload_to_struct};
+use super::{
+    controls::encode_controls,
+    encode::encode_features,
+    log,
+    numbers::{LINK_BY_GOAL, Numbered as _, SHARING_BY_ARMS, optional_number},
+    payload_to_struct,
+};
 use crate::{
-    bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, PortfolioSpec, Sharing},
-    slot::{
-        Aggregation, Arm, ArmId, Comparand, Consent, Definition, Effect, Goal, Learning, OnError, Rule, Schedule,
-        SlotKind, Unavailable,
-    },
+    bandit::{LinearSpec, ModelSpec, PortfolioSpec},
+    slot::{Arm, ArmId, Comparand, Definition, Effect, Goal, Rule, Schedule},
 };
 
-pub(super) fn definition(d: &Definition) -> log::Definition {
+pub(super) fn encode_definition(definition: &Definition) -> log::Definition {
     log::Definition {
-        slot_id: d.id.to_string(),
-        display_name: d.display_name.clone(),
-        kind: match d.kind {
-            SlotKind::Offer => 1,
-            SlotKind::Ranking => 2,
-            SlotKind::Block => 3,
-        },
-        arms: d.arms.iter().map(|a| arm(a)).collect(),
-        open_catalogue: d.open_catalogue,
-        default_arm_id: d.default_arm.as_ref().map(ArmId::to_string),
-        count: d.count,
-        goal: Some(goal(&d.goal)),
-        model: Some(model(d.model)),
-        controls: Some(encode_controls(&d.controls)),
-        default_consent: match d.default_consent {
-            Consent::Full => 1,
-            Consent::SessionOnly => 2,
-            Consent::None => 3,
-        },
-        rules: d.rules.iter().map(rule).collect(),
+        slot_id: definition.id.to_string(),
+        display_name: definition.display_name.clone(),
+        kind: definition.kind.number(),
+        arms: definition.arms.iter().map(|arm| encode_arm(arm)).collect(),
+        open_catalogue: definition.open_catalogue,
+        default_arm_id: definition.default_arm.as_ref().map(ArmId::to_string),
+        count: definition.count,
+        goal: Some(encode_goal(&definition.goal)),
+        model: Some(encode_model(definition.model)),
+        controls: Some(encode_controls(&definition.controls)),
+        default_consent: definition.default_consent.number(),
+        rules: definition.rules.iter().map(encode_rule).collect(),
     }
 }
 
-pub(super) fn arm(arm: &Arm) -> log::Arm {
+pub(super) fn encode_arm(arm: &Arm) -> log::Arm {
     log::Arm {
         arm_id: arm.id.to_string(),
-        attributes: features(&arm.attributes),
+        attributes: encode_features(&arm.attributes),
         available: arm.available,
         payload: arm.payload.as_ref().map(payload_to_struct),
-        because: because(arm.because),
-        schedule: (arm.schedule != Schedule::default()).then(|| schedule(arm.schedule)),
+        because: optional_number(arm.because, 0),
+        schedule: (arm.schedule != Schedule::default()).then(|| encode_schedule(arm.schedule)),
     }
 }
 
-pub(super) fn because(because: Option<Unavailable>) -> u32 {
-    match because {
-        None => 0,
-        Some(Unavailable::Paused) => 1,
-        Some(Unavailable::OutOfStock) => 2,
-    }
-}
-
-pub(super) fn schedule(Schedule { from_us, until_us }: Schedule) -> log::Schedule {
+pub(super) fn encode_schedule(Schedule { from_us, until_us }: Schedule) -> log::Schedule {
     log::Schedule { from_us, until_us }
 }
 
-fn goal(goal: &Goal) -> log::Goal {
+fn encode_goal(goal: &Goal) -> log::Goal {
     let kind = |kind: &crate::slot::RewardKind| log::RewardKind {
         kind: kind.kind.clone(),
         weight: kind.weight,
@@ -69,26 +56,15 @@ fn goal(goal: &Goal) -> log::Goal {
         kinds: goal.kinds.iter().map(kind).collect(),
         default_reward: goal.default_reward,
         window_us: goal.window_us,
-        aggregation: match goal.aggregation {
-            Aggregation::Sum => 1,
-            Aggregation::Max => 2,
-            Aggregation::Last => 3,
-        },
-        learning: match goal.learning {
-            Learning::Eager => 0,
-            Learning::AtClose => 1,
-        },
-        click_model: match goal.click_model {
-            ClickModel::None => 0,
-            ClickModel::PositionBased => 1,
-            ClickModel::Cascade => 2,
-        },
+        aggregation: goal.aggregation.number(),
+        learning: goal.learning.number(),
+        click_model: goal.click_model.number(),
         grace_period_us: goal.grace_period_us,
         reversal_window_us: goal.reversal_window_us,
     }
 }
 
-fn model(model: ModelSpec) -> log::Model {
+fn encode_model(model: ModelSpec) -> log::Model {
     use log::model::Model as Out;
     let model = match model {
         ModelSpec::Portfolio(PortfolioSpec { dimension_budget, compute_budget, detect_changes }) => {
@@ -98,22 +74,9 @@ fn model(model: ModelSpec) -> log::Model {
             Out::Linear(log::Linear {
                 prior_precision,
                 dimension_budget,
-                link: match link {
-                    Some(Link::Identity) => 0,
-                    Some(Link::Logit) => 1,
-                    None => 2,
-                },
-                expansion: match expansion {
-                    Expansion::None => 0,
-                    Expansion::Interactions => 1,
-                    Expansion::Fourier => 2,
-                },
-                sharing: match sharing {
-                    Some(Sharing::Disjoint) => 0,
-                    Some(Sharing::Opposed) => 1,
-                    Some(Sharing::Shared) => 2,
-                    None => 3,
-                },
+                link: optional_number(link, LINK_BY_GOAL),
+                expansion: expansion.number(),
+                sharing: optional_number(sharing, SHARING_BY_ARMS),
             })
         }
         ModelSpec::BetaBernoulli { prior_a, prior_b } => Out::BetaBernoulli(log::BetaBernoulli { prior_a, prior_b }),
@@ -124,24 +87,21 @@ fn model(model: ModelSpec) -> log::Model {
     log::Model { model: Some(model) }
 }
 
-pub(super) fn rule(rule: &Rule) -> log::Rule {
-    let Rule { name, when, effect: e, on_error, paused } = rule;
+pub(super) fn encode_rule(rule: &Rule) -> log::Rule {
+    let Rule { name, when, effect, on_error, paused } = rule;
     log::Rule {
         name: name.clone(),
         when: when.clone(),
-        effect: Some(effect(e)),
-        on_error: match on_error {
-            OnError::Ignore => 0,
-            OnError::Exclude => 1,
-        },
+        effect: Some(encode_effect(effect)),
+        on_error: on_error.number(),
         paused: *paused,
     }
 }
 
-fn effect(effect: &Effect) -> log::rule::Effect {
+fn encode_effect(effect: &Effect) -> log::rule::Effect {
     use log::rule::Effect as Out;
     match effect {
-        Effect::Exclude => Out::Exclude(log::Unparameterised {}),
+        Effect::Exclude => Out::Exclude(log::NoParameters {}),
         Effect::Evidence { confidence, than } => Out::Evidence(log::Evidence {
             confidence: *confidence,
             reward: match than {
@@ -151,7 +111,7 @@ fn effect(effect: &Effect) -> log::rule::Effect {
         }),
         Effect::Pin { position } => Out::Pin(*position),
         Effect::Boost { factor } => Out::Boost(*factor),
-        Effect::ProbabilityBounds { min, max } => Out::Share(log::Share { min: *min, max: *max }),
+        Effect::ProbabilityBounds { min, max } => Out::Bounds(log::Bounds { min: *min, max: *max }),
         Effect::SubjectCap { count, window_us, together } => {
             Out::SubjectCap(log::SubjectCap { count: *count, window_us: *window_us, together: *together })
         }

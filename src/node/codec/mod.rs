@@ -1,13 +1,20 @@
-//! Events as the journal stores them: `slotwise.log.v1`, and back.
+//! Conversion of events to the journal's records (`slotwise.log.v1`) and back.
 //!
-//! The one place that names the log's generated types. Encoding cannot fail;
-//! decoding checks everything, because a journal may come from another version.
+//! * `encode`, `encode_slot`: from events to messages.
+//! * `decode`, `decode_slot`: from messages to events.
+//! * `controls`, `patch`, `payload`: both ways, for the parts that both need.
+//! * `numbers`: the numbers of enumerations.
+//!
+//! Only this module names the journal's generated types. Encoding cannot fail. Decoding checks everything, because
+//! another version may have written the journal.
 
 mod controls;
 mod decode;
 mod decode_slot;
 mod encode;
 mod encode_slot;
+mod error;
+mod numbers;
 mod patch;
 mod payload;
 #[cfg(test)]
@@ -20,9 +27,10 @@ use crate::{
     journal::Record,
 };
 
+pub use error::DecodeError;
 pub(crate) use payload::{payload_from_struct, payload_to_struct};
 
-/// The log's generated types.
+/// Generated types of the journal.
 mod log {
     #![allow(
         missing_docs,
@@ -36,7 +44,7 @@ mod log {
     tonic::include_proto!("slotwise.log.v1");
 }
 
-/// An event as a record.
+/// Encodes an event as a record of the journal.
 pub fn encode(event: &Event) -> Record {
     let body: &Body = &event.body;
     Record {
@@ -44,42 +52,39 @@ pub fn encode(event: &Event) -> Record {
         kind: body.kind(),
         slot: body.slot().to_string(),
         decision: body.decision().map(|id| id.to_string()),
-        body: encode::event(event).encode_to_vec(),
+        body: encode::encode_event(event).encode_to_vec(),
     }
 }
 
 /// Content of a record.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Decoded {
-    /// An event of a kind that this program knows.
+    /// Event of a kind that this program knows.
     Event(Event),
-    /// An event of a kind that this program does not know and may pass over: it has no effect on the state.
-    Skipped(Skipped),
+    /// Event of a kind that this program does not know and may pass over, because it has no effect on the state.
+    Skipped(SkippedEvent),
 }
 
 /// Envelope of an event that is passed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Skipped {
-    /// When the service took it, microseconds since 1970.
+pub(super) struct SkippedEvent {
+    /// Time at which the service took the event, microseconds since 1970.
     pub(super) at_us: i64,
-    /// The name of its kind.
+    /// Name of the event's kind.
     pub(super) kind: String,
-    /// The slot that it belongs to; empty if there is none.
+    /// Slot of the event, or empty if it has none.
     pub(super) slot: String,
 }
 
-/// The content of a record's body; the error says what is wrong with it, or names a kind that must not be passed over.
-pub(super) fn read(body: &[u8]) -> Result<Decoded, String> {
-    let event = log::Event::decode(body).map_err(|e| e.to_string())?;
-    decode::event(event)
+/// Decodes a record's body. An event of an unknown kind is an error unless it may be passed over.
+pub(super) fn read(body: &[u8]) -> Result<Decoded, DecodeError> {
+    decode::decode_event(log::Event::decode(body)?)
 }
 
-/// The event in a record's body; an event that a reader of the journal would pass over is an error as well.
-pub fn decode(body: &[u8]) -> Result<Event, String> {
+/// Decodes the event in a record's body. An event of an unknown kind is an error.
+pub fn decode(body: &[u8]) -> Result<Event, DecodeError> {
     match read(body)? {
         Decoded::Event(event) => Ok(event),
-        Decoded::Skipped(Skipped { kind, .. }) => {
-            Err(format!("it is of the kind '{kind}', which this program does not know"))
-        }
+        Decoded::Skipped(SkippedEvent { kind, .. }) => Err(DecodeError::PassedOver(kind)),
     }
 }

@@ -1,11 +1,16 @@
-//! JSON objects as `google.protobuf.Struct`, and back; shared with the API's side of the shell.
+//! Conversion of payloads, which are JSON objects, to `google.protobuf.Struct` and back. The API uses it too.
 
 use prost_types::{ListValue, Struct, Value, value::Kind};
 use serde_json::Value as Json;
 
 use crate::slot::Payload;
 
-/// A payload as a struct.
+/// A number that is not finite, which JSON cannot hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("holds a number that is not finite")]
+pub struct NonFiniteNumber;
+
+/// Converts a payload to a struct.
 pub(crate) fn payload_to_struct(payload: &Payload) -> Struct {
     Struct { fields: payload.iter().map(|(name, value)| (name.clone(), to_value(value))).collect() }
 }
@@ -22,21 +27,21 @@ fn to_value(json: &Json) -> Value {
     Value { kind: Some(kind) }
 }
 
-/// A struct as a payload; a number that is not finite has no place in JSON.
-pub(crate) fn payload_from_struct(fields: Struct) -> Result<Payload, String> {
+/// Converts a struct to a payload.
+pub(crate) fn payload_from_struct(fields: Struct) -> Result<Payload, NonFiniteNumber> {
     fields.fields.into_iter().map(|(name, value)| Ok((name, from_value(value)?))).collect()
 }
 
-fn from_value(value: Value) -> Result<Json, String> {
+fn from_value(value: Value) -> Result<Json, NonFiniteNumber> {
     Ok(match value.kind {
         None | Some(Kind::NullValue(_)) => Json::Null,
         Some(Kind::BoolValue(flag)) => Json::Bool(flag),
         Some(Kind::NumberValue(number)) => {
-            serde_json::Number::from_f64(number).map(Json::Number).ok_or("holds a number that is not finite")?
+            serde_json::Number::from_f64(number).map(Json::Number).ok_or(NonFiniteNumber)?
         }
         Some(Kind::StringValue(text)) => Json::String(text),
         Some(Kind::ListValue(list)) => {
-            Json::Array(list.values.into_iter().map(from_value).collect::<Result<_, String>>()?)
+            Json::Array(list.values.into_iter().map(from_value).collect::<Result<_, NonFiniteNumber>>()?)
         }
         Some(Kind::StructValue(object)) => Json::Object(payload_from_struct(object)?),
     })

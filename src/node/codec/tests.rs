@@ -1,4 +1,4 @@
-//! What is written is read back, and so is what was written once.
+//! Tests of the codec: events survive their records, and records of earlier versions are still read.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ fn created(policy: Option<Policy>) -> Event {
 }
 
 #[test]
-fn every_policy_survives_the_log() {
+fn every_policy_survives_its_record() {
     for policy in [
         Policy::ThompsonSampling,
         Policy::Uniform,
@@ -44,7 +44,7 @@ fn every_policy_survives_the_log() {
 }
 
 #[test]
-fn every_way_to_learn_and_every_lever_survives_the_log() {
+fn every_example_of_a_slot_survives_its_record() {
     for definition in crate::slot::examples() {
         let body = Body::SlotCreated { definition: Arc::new(definition), why: why() };
         let event = Event { at_us: 7, body };
@@ -52,7 +52,7 @@ fn every_way_to_learn_and_every_lever_survives_the_log() {
     }
 }
 
-/// An event as the journal got it before there was a policy.
+/// Reads an event that was written before there were policies.
 #[test]
 fn an_event_from_before_there_was_a_policy_still_reads() {
     let hex = "\
@@ -75,11 +75,11 @@ fn an_event_from_before_there_was_a_policy_still_reads() {
 }
 
 proptest::proptest! {
-    // A hundred would parse for seconds.
+    // A hundred cases would parse for seconds.
     #![proptest_config(proptest::prelude::ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn any_ids_and_texts_survive_the_log(ids in crate::slot::any_ids(), text in crate::slot::any_text()) {
+    fn any_ids_and_texts_survive_their_record(ids in crate::slot::any_ids(), text in crate::slot::any_text()) {
         let definition = Arc::new(crate::slot::odd_definition(&ids, &text));
         let why = ChangeReason { author: ids[0].clone(), reason: text.clone(), ..ChangeReason::default() };
         let (slot, arms) = (slot_id(), ids.iter().map(|id| arm_id(id)).collect::<Vec<_>>());
@@ -125,12 +125,12 @@ proptest::proptest! {
 
 #[test]
 fn a_policy_of_a_newer_version_is_refused() {
-    let mut event = encode::event(&created(Some(Policy::Uniform)));
+    let mut event = encode::encode_event(&created(Some(Policy::Uniform)));
     if let Some(log::event::Body::SlotCreated(log::SlotCreated { definition: Some(definition), .. })) = &mut event.body
     {
         definition.controls.get_or_insert_default().policy = Some(log::Policy::default());
     }
-    assert!(decode(&event.encode_to_vec()).unwrap_err().contains("policy"));
+    assert_eq!(decode(&event.encode_to_vec()), Err(DecodeError::missing("which policy")));
 }
 
 fn arm_id(id: &str) -> ArmId {
@@ -142,7 +142,7 @@ fn slot_id() -> SlotId {
 }
 
 #[test]
-fn who_and_why_survive_the_log_with_every_change() {
+fn author_and_reason_of_every_change_survive_their_record() {
     let (slot, definition) = (slot_id(), Arc::new(Definition::new(slot_id())));
     let arm = Arc::new(Arm {
         id: arm_id("a"),
@@ -176,13 +176,13 @@ fn who_and_why_survive_the_log_with_every_change() {
 }
 
 #[test]
-fn what_becomes_of_an_arm_survives_the_log_in_its_order() {
+fn changes_of_availability_survive_their_record_in_order() {
     let schedule = |from_us, until_us| Some(Schedule { from_us, until_us });
     let available = vec![
         (arm_id("z"), Availability::new(true)),
         (arm_id("b"), Availability { available: Some(false), because: Some(Unavailable::Paused), schedule: None }),
         (arm_id("c"), Availability { available: None, because: None, schedule: schedule(Some(5), None) }),
-        // To say that it is always to be shown is not to say nothing.
+        // A schedule without limits is a change, and no schedule is none.
         (arm_id("a"), Availability { available: None, because: None, schedule: schedule(None, None) }),
         (arm_id("d"), Availability { available: None, because: None, schedule: None }),
     ];
@@ -210,7 +210,7 @@ fn availability_as_it_was_written_before_schedules_still_reads() {
     assert_eq!(decode(&before.encode_to_vec()), Ok(Event { at_us: 7, body }));
 }
 
-/// A decision in which nothing has its default.
+/// Returns a decision in which no field has its default.
 fn decided() -> Decided {
     let chosen = |arm: &str, reason| Chosen {
         arm: arm_id(arm),
@@ -259,7 +259,7 @@ fn decided() -> Decided {
 }
 
 #[test]
-fn all_of_a_decision_survives_the_log() {
+fn every_field_of_a_decision_survives_its_record() {
     let event = Event { at_us: 7, body: Body::Decided(Arc::new(decided())) };
     assert_eq!(decode(&encode(&event).body), Ok(event));
     let rewarded = Rewarded {
@@ -277,28 +277,31 @@ fn all_of_a_decision_survives_the_log() {
     assert_eq!(decode(&encode(&event).body), Ok(event));
 }
 
-/// An event of a kind that comes later, as its program would write it.
-fn of_a_later_kind(skippable: bool) -> Vec<u8> {
+/// Returns an event of a later kind, as a later program would write it.
+fn event_of_a_later_kind(skippable: bool) -> Vec<u8> {
     let (kind, slot_id) = ("shopper_seen".to_owned(), "offers".to_owned());
     let mut bytes = log::Event { at_us: 9, kind, slot_id, skippable, ..log::Event::default() }.encode_to_vec();
-    // Its body: field 39, as a message of two bytes.
+    // The body is field 39, a message of two bytes.
     bytes.extend([0xba, 0x02, 2, 0x08, 1]);
     bytes
 }
 
 #[test]
 fn an_event_of_an_unknown_kind_is_passed_over_only_if_it_says_that_it_may_be() {
-    let skipped = Skipped { at_us: 9, kind: "shopper_seen".into(), slot: "offers".into() };
-    assert_eq!(read(&of_a_later_kind(true)), Ok(Decoded::Skipped(skipped)));
-    let refused = read(&of_a_later_kind(false)).unwrap_err();
-    assert!(refused.contains("'shopper_seen'") && refused.contains("newer program"), "{refused}");
-    assert!(decode(&of_a_later_kind(true)).unwrap_err().contains("'shopper_seen'"));
+    let skipped = SkippedEvent { at_us: 9, kind: "shopper_seen".into(), slot: "offers".into() };
+    assert_eq!(read(&event_of_a_later_kind(true)), Ok(Decoded::Skipped(skipped)));
+    let kind = || "shopper_seen".to_owned();
+    assert_eq!(read(&event_of_a_later_kind(false)), Err(DecodeError::UnknownKind(kind())));
+    assert_eq!(decode(&event_of_a_later_kind(true)), Err(DecodeError::PassedOver(kind())));
+    for error in [DecodeError::UnknownKind(kind()), DecodeError::PassedOver(kind())] {
+        assert!(error.to_string().contains("'shopper_seen'"), "{error}");
+    }
 }
 
-/// What a decision may say of its candidates stands in lists side by side; one that was cut would say it of others.
+/// Cuts the parallel lists of a decision's candidates. A cut list would describe other candidates.
 #[test]
 fn lists_that_are_not_of_one_length_are_refused() {
-    let message = || match encode::event(&Event { at_us: 7, body: Body::Decided(Arc::new(decided())) }).body {
+    let message = || match encode::encode_event(&Event { at_us: 7, body: Body::Decided(Arc::new(decided())) }).body {
         Some(log::event::Body::Decided(decided)) => decided,
         other => panic!("{other:?}"),
     };
@@ -314,14 +317,14 @@ fn lists_that_are_not_of_one_length_are_refused() {
         &|d| d.scored_mean.truncate(1),
         &|d| d.scored_std.clear(),
         &|d| d.scored_propensity.truncate(1),
-        &|d| d.barred_candidate.truncate(1),
-        &|d| d.barred_rule.clear(),
+        &|d| d.excluded_candidate.truncate(1),
+        &|d| d.excluding_rule.clear(),
     ] {
-        assert!(cut(edit).unwrap_err().contains("several lengths"));
+        assert!(matches!(cut(edit), Err(DecodeError::UnequalLists(_))));
     }
 }
 
-/// The journal of a catalogue of 400 arms with 15 kB of payload each, and what small changes add to it and to a
+/// Makes small changes of a slot with 400 arms of 15 kB each, and measures what they add to the journal and to a
 /// snapshot.
 #[test]
 fn a_small_change_of_a_large_slot_is_a_small_record() {
@@ -338,7 +341,7 @@ fn a_small_change_of_a_large_slot_is_a_small_record() {
         let event = Event { at_us: 7, body };
         let record = encode(&event);
         assert_eq!(decode(&record.body), Ok(event));
-        // What the journal holds is what is applied.
+        // The event is applied as the journal holds it.
         state.apply(&decode(&record.body).unwrap());
         record.body.len()
     };
@@ -362,4 +365,34 @@ fn a_small_change_of_a_large_slot_is_a_small_record() {
     assert!(one < 1_000, "{one} of {first} bytes");
     let grown = snapshot::encode(&state).unwrap().len() - before;
     assert!(grown < 61 * 3_000, "a snapshot grew by {grown} bytes, from {before}");
+}
+
+#[test]
+fn every_number_of_an_enumeration_is_read_back_and_others_are_refused() {
+    use super::numbers::Numbered;
+    use crate::{
+        bandit::{ClickModel, Expansion, Link, Sharing},
+        slot::{Aggregation, Consent, ExplorationPreset, Learning, OnError, SlotKind},
+    };
+    fn check<E: Numbered + PartialEq + std::fmt::Debug>(values: usize) {
+        assert_eq!(E::ALL.len(), values, "{}", E::FIELD);
+        for &value in E::ALL {
+            assert_eq!(E::from_number(value.number()), Ok(value));
+        }
+        assert_eq!(E::from_number(99), Err(DecodeError::UnknownNumber { field: E::FIELD, number: 99 }));
+        assert_eq!(E::from_optional(99, 99), Ok(None));
+    }
+    check::<SlotKind>(3);
+    check::<Consent>(3);
+    check::<Unavailable>(2);
+    check::<Aggregation>(3);
+    check::<Learning>(2);
+    check::<ClickModel>(3);
+    check::<Link>(2);
+    check::<Expansion>(3);
+    check::<Sharing>(3);
+    check::<OnError>(2);
+    check::<ExplorationPreset>(4);
+    check::<Fallback>(4);
+    check::<Reason>(8);
 }

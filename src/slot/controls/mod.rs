@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     id::{ArmId, FieldError},
-    limits::{ARM_SHARES_MAX, NUMBER_MAX, SALT_BYTES_MAX},
+    limits::{ARM_BOUNDS_MAX, NUMBER_MAX, SALT_BYTES_MAX},
 };
 use crate::bandit::Policy;
 
@@ -196,7 +196,7 @@ impl Controls {
             if (0.0..=1.0).contains(&value) { Ok(()) } else { fail(field, format!("is {value}; must be from 0 to 1")) }
         };
         if self.exploration.is_some() && self.preset.is_some() {
-            return fail("exploration_stop", "says the same as exploration; leave one of them out".into());
+            return fail("exploration_preset", "says the same as exploration; leave one of them out".into());
         }
         if let Some(analysis) = self.analysis {
             share("analysis", analysis)?;
@@ -204,8 +204,8 @@ impl Controls {
         if let Mode::Test(of) = self.mode() {
             share("mode.test.share", of)?;
         }
-        if let Some(HeadStart { views, share: each, limit }) = self.head_start {
-            share("head_start.share", each)?;
+        if let Some(HeadStart { views, floor: each, limit }) = self.head_start {
+            share("head_start.floor", each)?;
             share("head_start.limit", limit)?;
             if views == 0 {
                 return fail(
@@ -225,12 +225,12 @@ impl Controls {
         {
             return fail("stickiness.for", "must be from 1 minute to 90 days".into());
         }
-        if self.arm_bounds.len() > ARM_SHARES_MAX {
-            let message = format!("has {} entries; at most {ARM_SHARES_MAX} are allowed", self.arm_bounds.len());
-            return fail("arm_shares", message);
+        if self.arm_bounds.len() > ARM_BOUNDS_MAX {
+            let message = format!("has {} entries; at most {ARM_BOUNDS_MAX} are allowed", self.arm_bounds.len());
+            return fail("arm_bounds", message);
         }
         for (arm, ProbabilityBounds { floor, ceiling }) in &self.arm_bounds {
-            let field = |which: &str| format!("arm_shares[{:?}].{which}", arm.as_str());
+            let field = |which: &str| format!("arm_bounds[{:?}].{which}", arm.as_str());
             share(&field("floor"), floor.unwrap_or(0.0))?;
             if ceiling.is_some_and(|ceiling| !(ceiling > 0.0 && ceiling <= 1.0)) {
                 return fail(&field("ceiling"), "must be above 0 and at most 1".into());

@@ -74,7 +74,7 @@ pub struct HeadStart {
     /// Number of showings after which an arm is no longer new.
     pub views: u64,
     /// Least probability of each new arm, 0 to 1.
-    pub share: f64,
+    pub floor: f64,
     /// Greatest total of these floors, 0 to 1.
     pub limit: f64,
 }

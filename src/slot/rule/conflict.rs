@@ -121,7 +121,7 @@ impl RuleBook {
                     self.name(*b),
                     arm.id
                 );
-                return Err(FieldError::new(format!("rules[{a}].share.min"), message));
+                return Err(FieldError::new(format!("rules[{a}].bounds.min"), message));
             }
         }
         let share = |arm: &Arm| controls.arm_bounds.get(&arm.id).copied().unwrap_or_default();
@@ -134,7 +134,7 @@ impl RuleBook {
                     "is {min}, above the ceiling {ceiling} that the controls set for '{}'; lower one or raise the other",
                     arm.id
                 );
-                return Err(FieldError::new(format!("rules[{a}].share.min"), message));
+                return Err(FieldError::new(format!("rules[{a}].bounds.min"), message));
             }
         }
         let floor = |arm: &Arm| share(arm).floor.unwrap_or(controls.floor());
@@ -147,7 +147,7 @@ impl RuleBook {
             // The floor of all arms is reduced if there is too little probability left; floors of single arms are not.
             if !controls.arm_bounds.is_empty() && sum > 1.0 + ROUNDING {
                 let message = format!("and the floor of the other arms come to {sum:.4}, above 1; lower one");
-                return Err(FieldError::new("controls.arm_shares", message));
+                return Err(FieldError::new("controls.arm_bounds", message));
             }
             return Ok(());
         };
@@ -157,15 +157,16 @@ impl RuleBook {
             setters.sort_unstable();
             setters.dedup();
             let message = format!(
-                "with {} the least shares of the arms come to {shares:.4}, above 1; lower them",
+                "with {} the least probabilities of the arms come to {shares:.4}, above 1; lower them",
                 self.list(&setters)
             );
-            return Err(FieldError::new(format!("rules[{last}].share.min"), message));
+            return Err(FieldError::new(format!("rules[{last}].bounds.min"), message));
         }
         if sum > 1.0 + ROUNDING {
-            let message =
-                format!("with the floors of the other arms the least shares come to {sum:.4}, above 1; lower one");
-            return Err(FieldError::new(format!("rules[{last}].share.min"), message));
+            let message = format!(
+                "with the floors of the other arms the least probabilities come to {sum:.4}, above 1; lower one"
+            );
+            return Err(FieldError::new(format!("rules[{last}].bounds.min"), message));
         }
         Ok(())
     }

@@ -213,7 +213,7 @@ impl Effect {
                     fail("boost.factor", format!("is {factor}; must be above 0 and at most {BOOST_MAX}"))
                 }
             }
-            Effect::ProbabilityBounds { min, max } => check_share(*min, *max),
+            Effect::ProbabilityBounds { min, max } => check_probability_bounds(*min, *max),
             Effect::SubjectCap { count, window_us, together: _ } => {
                 if *count == 0 {
                     return fail("subject_cap.count", "is 0; to show them to nobody use exclude".into());
@@ -252,23 +252,23 @@ impl Effect {
     }
 }
 
-fn check_share(min: Option<f64>, max: Option<f64>) -> Result<(), FieldError> {
+fn check_probability_bounds(min: Option<f64>, max: Option<f64>) -> Result<(), FieldError> {
     if min.is_none() && max.is_none() {
-        return Err(FieldError::new("share", "says nothing; set min, max or both"));
+        return Err(FieldError::new("bounds", "says nothing; set min, max or both"));
     }
     if let Some(min) = min {
-        within("share.min", min, 0.0, 1.0)?;
+        within("bounds.min", min, 0.0, 1.0)?;
     }
     if let Some(max) = max {
         if max == 0.0 {
-            return Err(FieldError::new("share.max", "is 0; to show them to nobody use exclude"));
+            return Err(FieldError::new("bounds.max", "is 0; to show them to nobody use exclude"));
         }
-        within("share.max", max, 0.0, 1.0)?;
+        within("bounds.max", max, 0.0, 1.0)?;
     }
     match (min, max) {
         (Some(min), Some(max)) if min > max => {
-            let message = format!("is {min}, above the greatest share {max}; lower one or raise the other");
-            Err(FieldError::new("share.min", message))
+            let message = format!("is {min}, above the greatest probability {max}; lower one or raise the other");
+            Err(FieldError::new("bounds.min", message))
         }
         _ => Ok(()),
     }

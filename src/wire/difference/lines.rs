@@ -27,14 +27,14 @@ const UNSET_AT_ZERO: [&str; 1] = ["slotwise.v1.Slot.count"];
 /// Lists whose order matters, so that a change of the order has a line.
 const ORDERED: [&str; 1] = ["slotwise.v1.Slot.rules"];
 
-/// Lines in the order of the document; each path once.
+/// FieldLines in the order of the document; each path once.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(super) struct FieldLines {
     lines: Vec<(String, String)>,
     places: HashMap<String, usize>,
 }
 
-impl Lines {
+impl FieldLines {
     fn add(&mut self, path: String, value: String) {
         self.places.insert(path.clone(), self.lines.len());
         self.lines.push((path, value));

@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::slot::{Arm, Definition};
-use lines::{Lines, arm_summary};
+use lines::{FieldLines, arm_summary};
 
 /// Maximum number of arms that have lines of their own; a change of more arms is given as counts.
 const ARMS_MAX: usize = 50;
@@ -23,7 +23,7 @@ const VALUE_MAX: usize = 120;
 
 /// A field that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
+pub struct FieldDifference {
     /// Path from the slot: `controls.floor`.
     pub path: String,
     /// Value before, or an empty text if the field was unset.
@@ -33,14 +33,14 @@ pub struct Difference {
 }
 
 /// Returns the fields in which two definitions of a slot differ, in the order of the document.
-pub fn differences(before: &Definition, after: &Definition) -> Vec<Difference> {
-    let mut found = compared(&Lines::from_definition(before), &Lines::from_definition(after));
+pub fn differences(before: &Definition, after: &Definition) -> Vec<FieldDifference> {
+    let mut found = compared(&FieldLines::from_definition(before), &FieldLines::from_definition(after));
     found.extend(arms(&before.arms, &after.arms));
     found
 }
 
-fn difference(path: &str, before: &str, after: &str) -> Difference {
-    Difference { path: path.to_owned(), before: cut(before), after: cut(after) }
+fn difference(path: &str, before: &str, after: &str) -> FieldDifference {
+    FieldDifference { path: path.to_owned(), before: cut(before), after: cut(after) }
 }
 
 fn cut(value: &str) -> String {
@@ -50,20 +50,20 @@ fn cut(value: &str) -> String {
     }
 }
 
-fn compared(before: &Lines, after: &Lines) -> Vec<Difference> {
+fn compared(before: &FieldLines, after: &FieldLines) -> Vec<FieldDifference> {
     let was: HashMap<&str, &str> = before.iter().collect();
     let is: HashMap<&str, &str> = after.iter().collect();
     let value = |lines: &HashMap<&str, &str>, path: &str| lines.get(path).copied().unwrap_or_default().to_owned();
     // Sorting by place puts a removed line next to the line that replaced it.
     let gone = before.iter().filter(|(path, _)| !is.contains_key(path));
-    let mut found: Vec<Difference> = gone.map(|(path, was)| difference(path, was, "")).collect();
+    let mut found: Vec<FieldDifference> = gone.map(|(path, was)| difference(path, was, "")).collect();
     let others = after.iter().filter(|&(path, is)| was.get(path) != Some(&is));
     found.extend(others.map(|(path, is)| difference(path, &value(&was, path), is)));
     found.sort_by_key(|d| after.place(&d.path).or_else(|| before.place(&d.path)));
     found
 }
 
-fn arms(before: &[Arc<Arm>], after: &[Arc<Arm>]) -> Vec<Difference> {
+fn arms(before: &[Arc<Arm>], after: &[Arc<Arm>]) -> Vec<FieldDifference> {
     let same = |(a, b): (&Arc<Arm>, &Arc<Arm>)| Arc::ptr_eq(a, b) || a == b;
     if before.len() == after.len() && before.iter().zip(after).all(same) {
         return Vec::new();
@@ -92,7 +92,7 @@ fn arms(before: &[Arc<Arm>], after: &[Arc<Arm>]) -> Vec<Difference> {
         found.extend(removed.iter().map(|arm| difference(&path(arm), &arm_summary(arm), "")));
         found.extend(added.iter().map(|arm| difference(&path(arm), "", &arm_summary(arm))));
         for (was, is) in changed {
-            found.extend(compared(&Lines::from_arm(was), &Lines::from_arm(is)));
+            found.extend(compared(&FieldLines::from_arm(was), &FieldLines::from_arm(is)));
         }
     }
     let kept = |arms: &[Arc<Arm>]| -> Vec<String> {

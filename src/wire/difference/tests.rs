@@ -31,7 +31,7 @@ fn definition(arms: &[&str]) -> Definition {
 
 /// Returns each difference as a line.
 fn lines(before: &Definition, after: &Definition) -> Vec<String> {
-    let line = |Difference { path, before, after }| format!("{path}: {before} -> {after}");
+    let line = |FieldDifference { path, before, after }| format!("{path}: {before} -> {after}");
     differences(before, after).into_iter().map(line).collect()
 }
 
@@ -56,7 +56,7 @@ fn a_difference_has_the_name_of_its_field_in_the_api() {
     check(|d| d.display_name = "Offers".into(), &["display_name:  -> Offers"]);
     check(|d| d.goal.window_us = 3_600_000_000, &["goal.window: 1day -> 1h"]);
     check(|d| d.controls.floor = Some(0.25), &["controls.floor:  -> 0.25"]);
-    check(|d| d.controls.preset = Some(ExplorationPreset::EvenSplit), &["controls.exploration_stop:  -> even_split"]);
+    check(|d| d.controls.preset = Some(ExplorationPreset::EvenSplit), &["controls.exploration_preset:  -> even_split"]);
     check(|d| d.controls.mode = Some(Mode::Test(0.2)), &["controls.mode:  -> test, share 0.2"]);
     check(|d| d.controls.baseline = Some(Baseline::Arm(arm_id("b"))), &["controls.baseline:  -> arm_id b"]);
     check(|d| d.controls.stickiness = Some(Stickiness::For(60_000_000)), &["controls.stickiness:  -> for 1m"]);
@@ -65,7 +65,7 @@ fn a_difference_has_the_name_of_its_field_in_the_api() {
         &["controls.policy:  -> square_cb, gamma 2.5"],
     );
     let share = ProbabilityBounds { floor: Some(0.1), ceiling: None };
-    check(|d| d.controls.arm_bounds = [(arm_id("a"), share)].into(), &["controls.arm_shares[\"a\"].floor:  -> 0.1"]);
+    check(|d| d.controls.arm_bounds = [(arm_id("a"), share)].into(), &["controls.arm_bounds[\"a\"].floor:  -> 0.1"]);
     check(
         |d| d.controls.warm_up = Some(WarmUp { views: 9, rewards: 2, patience: None }),
         &["controls.warm_up.views:  -> 9", "controls.warm_up.rewards:  -> 2"],

@@ -33,8 +33,18 @@ use crate::dataset::FilePlace;
 
 /// Columns that are read: texts in the first list, JSON in the second.
 const TEXTS: [&str; 6] = ["slot", "time", "subject_id", "session_id", "fallback", "sticky"];
-const JSONS: [&str; 10] =
-    ["holdout", "context", "candidates", "taken", "arms", "propensities", "reasons", "rewards", "events", "complete"];
+const JSONS: [&str; 10] = [
+    "holdout",
+    "context",
+    "candidates",
+    "already_shown",
+    "arms",
+    "propensities",
+    "reasons",
+    "rewards",
+    "events",
+    "complete",
+];
 
 /// The fields of an exported row that are read.
 #[derive(Debug, Deserialize)]
@@ -50,7 +60,7 @@ struct Line {
     #[serde(deserialize_with = "features")]
     context: Features,
     candidates: Vec<Candidate>,
-    taken: Vec<String>,
+    already_shown: Vec<String>,
     arms: Vec<String>,
     propensities: Vec<f64>,
     reasons: Vec<String>,
@@ -203,7 +213,7 @@ impl Taking<'_> {
             None => None,
         };
         // The reason tells these apart, because a slot in shadow mode shows its baseline too.
-        let drawn = line.reasons.first().is_none_or(|reason| reason != "watching");
+        let drawn = line.reasons.first().is_none_or(|reason| reason != "shadow");
         let left_out = &mut self.left_out;
         let count = if line.holdout || !drawn {
             Some(&mut left_out.holdout)
@@ -244,7 +254,7 @@ impl Taking<'_> {
             subject,
             context: line.context,
             candidates,
-            taken: line.taken,
+            taken: line.already_shown,
             arm: arm.clone(),
             propensity,
             reward,

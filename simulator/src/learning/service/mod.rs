@@ -12,9 +12,9 @@ mod local;
 mod remote;
 
 use slotwise::{
+    client::ClientError,
     engine::{ChangeError, Request},
     slot::{ChangeReason, Definition, FieldError, SlotId},
-    wire::ClientError,
 };
 
 pub use local::{InProcess, ROUND_US, Unwitnessed, Witness};

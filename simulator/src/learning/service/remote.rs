@@ -1,9 +1,9 @@
 //! A live server, over gRPC.
 
 use slotwise::{
+    client::{CallOptions, Client, ClientError, RewardEvent, RewardStatus},
     engine::Request,
     slot::{Definition, SlotId},
-    wire::{Calling, Client, ClientError, ClientReward, RewardStatus},
 };
 
 use super::{BanditService, Reward, ServiceChoice, ServiceError, why};
@@ -20,8 +20,8 @@ pub struct Remote {
 impl Remote {
     /// Connects to the server at `target`, `http://host:port`.
     pub async fn connect(target: &str) -> Result<Self, ServiceError> {
-        let calling = Calling { simulated: true, patience: None };
-        Ok(Self { client: Client::connect_as(target, calling).await? })
+        let options = CallOptions { simulated: true, timeout: None };
+        Ok(Self { client: Client::connect_with(target, options).await? })
     }
 }
 
@@ -49,14 +49,14 @@ impl BanditService for Remote {
 
     async fn reward(&mut self, reward: Reward) -> Result<(), ServiceError> {
         let Reward { slot: _, event, decision, kind, value } = reward;
-        let sent = ClientReward {
+        let sent = RewardEvent {
             event_id: event.clone(),
             decision_id: decision,
             arm_id: String::new(),
             kind,
             value: Some(value),
         };
-        let status = self.client.record(vec![sent]).await?.into_iter().next();
+        let status = self.client.record_rewards(vec![sent]).await?.into_iter().next();
         let why = match status.ok_or_else(|| ClientError::Answer("there is no result in it".into()))? {
             RewardStatus::Accepted => return Ok(()),
             RewardStatus::Duplicate => "the service has counted an event of this id before".to_owned(),

@@ -6,13 +6,12 @@ use std::{
 };
 
 use hdrhistogram::CreationError;
-use slotwise::wire::{
-    Calling, ClientError, Mark,
-    proto::{
+use slotwise::{
+    client::{CallInterceptor, CallOptions, ClientError, target_url},
+    wire::proto::{
         Fallback, RecordRewardsRequest, RewardResult, RewardStatus, decision_service_client::DecisionServiceClient,
         feedback_service_client::FeedbackServiceClient,
     },
-    target_url,
 };
 use tonic::{service::interceptor::InterceptedService, transport::Channel};
 
@@ -27,8 +26,8 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
 struct Connection {
-    decisions: DecisionServiceClient<InterceptedService<Channel, Mark>>,
-    feedback: FeedbackServiceClient<InterceptedService<Channel, Mark>>,
+    decisions: DecisionServiceClient<InterceptedService<Channel, CallInterceptor>>,
+    feedback: FeedbackServiceClient<InterceptedService<Channel, CallInterceptor>>,
 }
 
 /// Several connections to one server, marked as simulated traffic.
@@ -45,9 +44,9 @@ impl Connections {
         for _ in 0..CONNECTIONS {
             let unreachable = |source| ClientError::Unreachable { target: target.to_owned(), source };
             let channel = endpoint.connect().await.map_err(unreachable)?;
-            let mark = Mark::from(Calling { simulated: true, patience: None });
-            let decisions = DecisionServiceClient::with_interceptor(channel.clone(), mark);
-            let feedback = FeedbackServiceClient::with_interceptor(channel, mark);
+            let interceptor = CallInterceptor::from(CallOptions { simulated: true, timeout: None });
+            let decisions = DecisionServiceClient::with_interceptor(channel.clone(), interceptor);
+            let feedback = FeedbackServiceClient::with_interceptor(channel, interceptor);
             connections.push(Connection { decisions, feedback });
         }
         Ok(Self(connections))

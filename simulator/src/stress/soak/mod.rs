@@ -27,7 +27,7 @@ pub mod trend;
 use std::{num::NonZeroUsize, panic::resume_unwind, sync::Arc, time::Duration};
 
 use hdrhistogram::CreationError;
-use slotwise::{bandit::ModelSpec, slot::FieldError, wire::ClientError};
+use slotwise::{bandit::ModelSpec, client::ClientError, slot::FieldError};
 use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 

@@ -1,4 +1,4 @@
-//! Columns of the export: one table, from which rows, help and the document come.
+//! Columns of the export. Rows, help and the document come from this one table.
 
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -12,18 +12,18 @@ use crate::{
     slot::ArmId,
 };
 
-/// A cell of a row.
+/// Cell of a row.
 pub(super) enum Cell<'a> {
     /// Null in JSON, empty in CSV.
     Missing,
-    /// A text.
+    /// Text.
     Text(Cow<'a, str>),
     /// JSON: a number, a flag, a list or an object.
     Json(String),
 }
 
-/// A column.
-pub(super) struct Column {
+/// ExportColumn of the export.
+pub(super) struct ExportColumn {
     pub(super) name: &'static str,
     /// Type of the column in JSON; in CSV a list or an object is that JSON as text.
     pub(super) kind: &'static str,
@@ -36,109 +36,113 @@ const fn column(
     kind: &'static str,
     meaning: &'static str,
     cell: for<'a> fn(&'a JoinedDecision) -> Cell<'a>,
-) -> Column {
-    Column { name, kind, meaning, cell }
+) -> ExportColumn {
+    ExportColumn { name, kind, meaning, cell }
 }
 
-/// The columns, in order.
-pub(super) const COLUMNS: &[Column] = &[
-    column("decision_id", "text", "The decision.", |row| text(row.decided.id.to_string())),
-    column("slot", "text", "Its slot.", |row| text(row.decided.slot.as_str())),
-    column("time", "text", "When it was made: RFC 3339, UTC, microseconds.", |row| text(time::text(row.at_us))),
-    column("revision", "number", "The slot's revision that it was made from.", |row| json(&row.decided.revision)),
-    column("model", "text or null", "The model that decided.", |row| optional(&row.decided.model)),
-    column("subject_id", "text or null", "Whom it was for, as far as consent went.", |row| {
+/// Columns in the order of the export.
+pub(super) const COLUMNS: &[ExportColumn] = &[
+    column("decision_id", "text", "Id of the decision.", |row| text(row.decided.id.to_string())),
+    column("slot", "text", "Slot of the decision.", |row| text(row.decided.slot.as_str())),
+    column("time", "text", "Time of the decision: RFC 3339, UTC, microseconds.", |row| text(time::text(row.at_us))),
+    column("revision", "number", "Revision of the slot that decided.", |row| json(&row.decided.revision)),
+    column("model", "text or null", "Name of the model that decided.", |row| optional(&row.decided.model)),
+    column("subject_id", "text or null", "Subject of the decision, as far as consent went.", |row| {
         optional(&row.decided.subject.id)
     }),
-    column("session_id", "text or null", "The session, as far as consent went.", |row| {
+    column("session_id", "text or null", "Session of the decision, as far as consent went.", |row| {
         optional(&row.decided.subject.session_id)
     }),
-    column("holdout", "flag", "The subject was in the holdout: the baseline decided.", |row| {
+    column("holdout", "flag", "True if the subject was in the holdout and got the baseline.", |row| {
         json(&row.decided.holdout)
     }),
     column(
         "fallback",
         "text or null",
-        "Why no model decided: no_eligible_arm, safe_choice, model or deadline.",
+        "Reason why no model decided: no_eligible_arm, safe_choice, model or deadline.",
         |row| row.decided.fallback.map_or(Cell::Missing, |fallback| text(fallback_name(fallback))),
     ),
-    column("seed", "text", "The seed of the draw, 64 bits in decimal: more than a double holds.", |row| {
+    column("seed", "text", "Seed of the draw, in decimal. It has 64 bits, which is more than a double holds.", |row| {
         text(row.decided.seed.to_string())
     }),
-    column("request_id", "text or null", "The caller's id of the request.", |row| {
+    column("request_id", "text or null", "Caller's id of the request.", |row| {
         optional(row.decided.request_id.as_deref().unwrap_or_default())
     }),
-    column("context", "object", "The features of the request as used, by name.", |row| {
+    column("context", "object", "Features of the request as used, by name.", |row| {
         json(&FeatureCell(&row.decided.context))
     }),
     column(
         "candidates",
         "list",
-        "What the request could choose from, each {arm, features}; empty: every arm that the slot had available at this revision.",
+        "Candidates of the request, each {arm, features}. Empty means every arm that the slot had available at this revision.",
         |row| {
-            let candidate = |(arm, features)| Candidate { arm: ArmId::as_str(arm), features: FeatureCell(features) };
+            let candidate =
+                |(arm, features)| CandidateCell { arm: ArmId::as_str(arm), features: FeatureCell(features) };
             json(&row.decided.candidates.iter().map(|(arm, own)| candidate((arm, own))).collect::<Vec<_>>())
         },
     ),
-    column("taken", "list", "Arms left out because the same call had shown them in another slot.", |row| {
+    column("already_shown", "list", "Arms left out because the same call had shown them in another slot.", |row| {
         json(&row.decided.taken.iter().map(ArmId::as_str).collect::<Vec<_>>())
     }),
-    column("arms", "list", "The arms shown, best position first; the lists below are in this order.", |row| {
-        each(row, |chosen| chosen.arm.as_str())
-    }),
+    column(
+        "arms",
+        "list",
+        "Arms shown, best position first. The next five lists and rewards are in this order.",
+        |row| each(row, |chosen| chosen.arm.as_str()),
+    ),
     column(
         "propensities",
         "list",
-        "The probability with which each was drawn for its position, given the positions above; the product is the slate's.",
+        "Probability with which each arm was drawn for its position, given the arms above it. The product is the propensity of the slate.",
         |row| each(row, |chosen| chosen.propensity),
     ),
-    column("expected_rewards", "list", "The mean reward that the model expected of each.", |row| {
+    column("expected_rewards", "list", "Mean reward that the model expected of each arm.", |row| {
         each(row, |chosen| chosen.expected_reward)
     }),
     column(
         "reasons",
         "list",
-        "Why each stood there: best_guess, exploring, floor, rule, holdout, sticky, watching or fallback.",
+        "Reason why each arm stood there: best_guess, exploring, floor, rule, holdout, sticky, shadow or fallback.",
         |row| each(row, |chosen| reason_name(chosen.reason)),
     ),
-    column("baseline_positions", "list", "The place of each in the baseline, from 1; 0: none.", |row| {
+    column("baseline_positions", "list", "Position of each arm in the baseline, from 1; 0 if it had none.", |row| {
         each(row, |chosen| chosen.baseline_position)
     }),
     column(
-        "overlaps",
+        "swap_probabilities",
         "list",
-        "The probability of the other order of each and the arm above it, given the two; 0 where it was not asked for.",
+        "Probability of the opposite order of each arm and the arm above it, given the two; 0 if it was not computed.",
         |row| each(row, |chosen| chosen.overlap),
     ),
     column(
         "best_expected",
         "number",
-        "The largest expected reward of what could have stood first; 0 where no model decided.",
+        "Largest expected reward of the arms that could have stood first; 0 if no model decided.",
         |row| json(&row.decided.best_expected),
     ),
     column(
-        "would",
+        "shadow_arms",
         "list",
-        "What the policy would have chosen, where the slot only watches, each {arm, propensity, expected_reward}, best position first.",
+        "Arms that the policy would have chosen in shadow mode, each {arm, propensity, expected_reward}, best position first.",
         |row| json(&row.decided.would.iter().map(ShadowCell::new).collect::<Vec<_>>()),
     ),
-    column("analysis", "flag", "The subject was in the analysis slice: nothing was learned of it.", |row| {
+    column("analysis", "flag", "True if the subject was in the analysis slice, so that nothing was learned.", |row| {
         json(&row.decided.analysis)
     }),
     column(
         "sticky",
         "text or null",
-        "The decision that this one repeats for its subject, with the propensities of that draw.",
+        "Decision that this one repeats for its subject. The propensities are those of that decision's draw.",
         |row| row.decided.sticky.map_or(Cell::Missing, |first| text(first.to_string())),
     ),
-    column("rules_fired", "list", "The names of the rules that had an effect.", |row| json(&row.decided.fired)),
+    column("matched_rules", "list", "Names of the rules that had an effect.", |row| json(&row.decided.fired)),
     column(
         "rewards",
         "list or null",
-        "The reward of each that the slot counted by its goal: duplicates and what was taken back left out, caps applied, no value winsorized. Null: nothing was counted, the slot was reset or deleted first.",
+        "Reward of each arm that the slot counted by its goal: without duplicates and reversed events, with caps, without winsorization. Null means that nothing was counted because the slot was reset or deleted first.",
         |row| row.rewards.as_ref().map_or(Cell::Missing, json),
     ),
-    column("reward", "number or null", "Their sum.", |row| {
+    column("reward", "number or null", "Sum of rewards.", |row| {
         row.rewards
             .as_ref()
             .map_or(Cell::Missing, |rewards| json(&rewards.iter().fold(0.0, |sum, reward| sum + reward)))
@@ -146,25 +150,25 @@ pub(super) const COLUMNS: &[Column] = &[
     column(
         "events",
         "list",
-        "The events that were accepted, in order of arrival, each {event_id, kind, value, time, arm, reversed, reverses}: reversed says that another took it back, reverses which one it took back.",
+        "Events that were accepted, in order of arrival, each {event_id, kind, value, time, arm, reversed, reverses}. reversed is true if another event took this one back; reverses is the id of the event that this one took back.",
         |row| json(&row.events.iter().map(|event| EventCell::new(row, event)).collect::<Vec<_>>()),
     ),
     column(
         "complete",
         "flag",
-        "The window and the grace period were over: no more reward could come, though for the reversal window some may be taken back. False: the journal ended, the slot was reset or deleted, or too many decisions waited, before they were.",
+        "True if the window and the grace period were over: no more reward could come, though for the reversal window some may be taken back. False if the journal ended, the slot was reset or deleted, or too many decisions waited, before they were over.",
         |row| json(&row.complete),
     ),
 ];
 
-/// The columns, for the long help.
+/// Returns the description of the columns for the long help.
 pub(super) fn help() -> String {
     let mut help = String::from(
-        "One row per decision, in the order in which decisions stop waiting for rewards; those that still wait at the end \
-         of the journal come last. Rewards are joined by the engine itself, as the service joined them.\n\nColumns:\n",
+        "The export has one row per decision, in the order in which decisions stop waiting for rewards. Decisions that still wait \
+         at the end of the journal come last. The engine itself joins the rewards, as the service joined them.\n\nColumns:\n",
     );
-    for Column { name, kind, meaning, .. } in COLUMNS {
-        // Into memory: there is nothing that could fail.
+    for ExportColumn { name, kind, meaning, .. } in COLUMNS {
+        // Writing to a string cannot fail.
         let _ = writeln!(help, "  {name} ({kind}): {meaning}");
     }
     help
@@ -179,12 +183,12 @@ fn optional(given: &str) -> Cell<'_> {
 }
 
 fn json<'a>(value: &(impl Serialize + ?Sized)) -> Cell<'a> {
-    // FeatureCell values with text keys: there is nothing that could fail.
+    // The values are plain and all keys are texts, so this cannot fail.
     serde_json::to_string(value).map_or(Cell::Missing, Cell::Json)
 }
 
-fn each<'a, T: Serialize>(row: &'a JoinedDecision, of: impl Fn(&'a Chosen) -> T) -> Cell<'a> {
-    json(&row.decided.chosen.iter().map(of).collect::<Vec<T>>())
+fn each<'a, T: Serialize>(row: &'a JoinedDecision, value: impl Fn(&'a Chosen) -> T) -> Cell<'a> {
+    json(&row.decided.chosen.iter().map(value).collect::<Vec<T>>())
 }
 
 fn fallback_name(fallback: Fallback) -> &'static str {
@@ -205,7 +209,7 @@ fn reason_name(reason: Reason) -> &'static str {
         Reason::Fallback => "fallback",
         Reason::Rule => "rule",
         Reason::Sticky => "sticky",
-        Reason::Watching => "watching",
+        Reason::Watching => "shadow",
     }
 }
 
@@ -233,7 +237,7 @@ impl Serialize for ValueCell<'_> {
 }
 
 #[derive(Serialize)]
-struct Candidate<'a> {
+struct CandidateCell<'a> {
     arm: &'a str,
     features: FeatureCell<'a>,
 }

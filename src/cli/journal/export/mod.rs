@@ -79,7 +79,7 @@ struct Style {
 
 /// Counts of the rows that were written.
 #[derive(Debug, Clone, Copy, Default)]
-struct Written {
+struct ExportCounts {
     rows: u64,
     complete: u64,
 }
@@ -103,7 +103,8 @@ impl Export {
                 done => Ok(done.map(drop)?),
             };
         };
-        let Written { rows, complete } = write_file(&reader, &selection, names.as_ref(), style, &output, self.force)?;
+        let ExportCounts { rows, complete } =
+            write_file(&reader, &selection, names.as_ref(), style, &output, self.force)?;
         say(format_args!("wrote {rows} decisions, {complete} of them complete, to {}", output.display()));
         Ok(())
     }
@@ -131,7 +132,7 @@ fn write_file(
     style: Style,
     path: &Path,
     force: bool,
-) -> Result<Written, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<ExportCounts, Box<dyn std::error::Error + Send + Sync>> {
     let output = output::open(path, force)?;
     let written = write(reader, selection, names, style, &output.file).map_err(|why| match why {
         JoinError::Taker(why) => format!("cannot write {}: {why}", path.display()).into(),
@@ -149,8 +150,8 @@ fn write(
     names: Option<&SubjectNames>,
     style: Style,
     to: impl Write,
-) -> Result<Written, JoinError<io::Error>> {
-    let (mut meter, mut written) = (Meter::new(), Written::default());
+) -> Result<ExportCounts, JoinError<io::Error>> {
+    let (mut meter, mut written) = (Meter::new(), ExportCounts::default());
     let mut rows = Rows::begin(style, to).map_err(JoinError::Taker)?;
     join(reader, selection, &mut |progress| meter.show(progress), &mut |mut joined| {
         written.rows += 1;

@@ -76,7 +76,7 @@ fn share(name: &str, when: &str, min: Option<f64>, max: Option<f64>) -> Rule {
 
 #[test]
 fn floors_that_sum_to_more_than_one_are_refused() {
-    expect!["rules[1].share.min: with 'acme' (rules[0]), 'bolt' (rules[1]) the least shares of the arms come to 1.1000, above 1; lower them"].assert_eq(&refused(&[
+    expect!["rules[1].bounds.min: with 'acme' (rules[0]), 'bolt' (rules[1]) the least probabilities of the arms come to 1.1000, above 1; lower them"].assert_eq(&refused(&[
         share("acme", "arm.brand == 'acme'", Some(0.4), None),
         share("bolt", "arm.brand == 'bolt'", Some(0.3), None),
     ]));
@@ -89,7 +89,7 @@ fn floors_that_sum_to_more_than_one_are_refused() {
     let sometimes = [share("a", "context.vip", Some(0.9), None), share("b", "context.new", Some(0.9), None)];
     assert_eq!(check(&sometimes), Ok(()));
     expect![
-        "rules[1].share.min: with the floors of the other arms the least shares come to 1.1000, above 1; lower one"
+        "rules[1].bounds.min: with the floors of the other arms the least probabilities come to 1.1000, above 1; lower one"
     ]
     .assert_eq(&check_rules(&fit, &arms(), false, &floor(0.1)).unwrap_err().to_string());
     assert_eq!(check_rules(&[], &arms(), false, &floor(0.9)), Ok(()));
@@ -97,7 +97,7 @@ fn floors_that_sum_to_more_than_one_are_refused() {
 
 #[test]
 fn a_floor_above_a_ceiling_is_refused() {
-    expect!["rules[0].share.min: is 0.5, but 'cap' (rules[1]) allows 'a1' 0.4 at most; lower one or raise the other"]
+    expect!["rules[0].bounds.min: is 0.5, but 'cap' (rules[1]) allows 'a1' 0.4 at most; lower one or raise the other"]
         .assert_eq(&refused(&[
             share("push", "arm.id == 'a1'", Some(0.5), None),
             share("cap", "arm.brand == 'acme'", None, Some(0.4)),

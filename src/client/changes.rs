@@ -1,24 +1,28 @@
-//! Slots that are made and changed from the other side, however large they are.
+//! Calls that create and change slots of any size.
 //!
-//! A request may have 8 MiB and a slot 32 MiB. What fits into one request is one change, all or nothing. What does not
-//! is sent in parts, each of them a change of its own: a call that fails says so, and the same call again does what was
-//! left. The last part brings the order of the arms, removes arms, and sets everything that names arms.
+//! A request may have 8 MiB, and a slot 32 MiB. A change that fits into one request is made in one, all or nothing. A
+//! larger one is sent in parts, each of which is a change of its own. If a part fails the call returns its error, and
+//! the same call again makes the rest of the change. The last part sets the order of the arms, removes arms, and sets
+//! every field that names arms.
 
 use std::{collections::HashMap, sync::Arc};
 
 use prost::Message as _;
 use prost_types::FieldMask;
 
-use super::{
-    Client, ClientError, encode_slot as encode,
-    proto::{self, CreateSlotRequest, UpdateSlotRequest, UpsertArmsRequest},
+use super::{connection::Client, error::ClientError};
+use crate::{
+    slot::{Arm, ArmId, Baseline, ChangeReason, Definition},
+    wire::{
+        encode_slot as encode,
+        proto::{self, CreateSlotRequest, UpdateSlotRequest, UpsertArmsRequest},
+    },
 };
-use crate::slot::{Arm, ArmId, Baseline, ChangeReason, Definition};
 
-/// Bytes of one request; the service takes twice as many.
+/// Greatest number of bytes of one request. The service takes twice as many.
 const PART_BYTES: usize = 4 * 1024 * 1024;
 
-/// Every field of a slot but its arms.
+/// Fields of a slot except its arms.
 const SETTINGS: [&str; 10] = [
     "display_name",
     "kind",
@@ -32,8 +36,8 @@ const SETTINGS: [&str; 10] = [
     "rules",
 ];
 
-/// Returns arms in parts that each fit into a request.
-pub(super) fn parts(arms: Vec<proto::Arm>) -> Vec<Vec<proto::Arm>> {
+/// Splits arms into parts that each fit into a request.
+pub(super) fn split_arms(arms: Vec<proto::Arm>) -> Vec<Vec<proto::Arm>> {
     let mut parts: Vec<Vec<proto::Arm>> = Vec::new();
     let mut bytes = PART_BYTES;
     for arm in arms {
@@ -52,11 +56,11 @@ pub(super) fn parts(arms: Vec<proto::Arm>) -> Vec<Vec<proto::Arm>> {
     parts
 }
 
-/// An arm of a message; what operations own is unset where it is as it is now.
+/// Returns the message of a changed arm. Fields that operations own are unset if they have the current value.
 fn changed_arm(wanted: &Arm, now: Option<&Arm>) -> proto::Arm {
     let mut message = encode::arm(wanted);
     let Some(now) = now else { return message };
-    // An arm with nothing but its id would stay as it is.
+    // The service keeps an arm that is given with nothing but its id.
     let bare = wanted.attributes.is_empty() && wanted.payload.is_none();
     if (wanted.available, wanted.because) == (now.available, now.because) && !bare {
         message.available = None;
@@ -66,8 +70,9 @@ fn changed_arm(wanted: &Arm, now: Option<&Arm>) -> proto::Arm {
     message
 }
 
-/// The request that makes of `current` what is `wanted`, and the arms that it holds in full.
-pub(super) fn difference(current: &Definition, wanted: &Definition, revision: u64) -> (proto::Slot, FieldMask) {
+/// Returns the slot and the mask of the request that turns `current` into `wanted`. Unchanged arms are given by their
+/// ids only.
+pub(super) fn update_from(current: &Definition, wanted: &Definition, revision: u64) -> (proto::Slot, FieldMask) {
     let known: HashMap<&ArmId, &Arc<Arm>> = current.arms.iter().map(|arm| (&arm.id, arm)).collect();
     let arm = |arm: &Arc<Arm>| match known.get(&arm.id) {
         Some(now) if *now == arm => proto::Arm { arm_id: arm.id.to_string(), ..proto::Arm::default() },
@@ -87,7 +92,7 @@ fn is_full(arm: &proto::Arm) -> bool {
 }
 
 impl Client {
-    /// Makes a slot; returns its revision. With `validate_only`, only says whether it could be made.
+    /// Creates a slot. Returns its revision. With `validate_only` the slot is checked and not created.
     pub async fn create_slot(
         &mut self,
         definition: &Definition,
@@ -98,13 +103,13 @@ impl Client {
         if whole.encoded_len() <= PART_BYTES {
             return self.create_part(whole, why, validate_only).await;
         }
-        // Nothing may name an arm that is not there yet.
+        // No field may name an arm that does not exist yet.
         let mut first = Definition { arms: Vec::new(), default_arm: None, ..definition.clone() };
         first.controls.arm_bounds.clear();
         if let Some(Baseline::Arm(_)) = first.controls.baseline {
             first.controls.baseline = None;
         }
-        let mut parts = parts(whole.arms).into_iter();
+        let mut parts = split_arms(whole.arms).into_iter();
         let slot = proto::Slot { arms: parts.next().unwrap_or_default(), ..encode::settings(&first, 0) };
         let mut revision = self.create_part(slot, why, validate_only).await?;
         if validate_only {
@@ -119,11 +124,11 @@ impl Client {
             return Ok(revision);
         }
         let mut slot = encode::settings(definition, revision);
-        // What a new slot gets where it says nothing is the service's to say.
+        // The mask names only what was left out above, so that the service sets the defaults of a new slot.
         let mut paths: Vec<String> = Vec::new();
         for (path, differs) in [
             ("default_arm_id", first.default_arm != whole.default_arm),
-            ("controls.arm_shares", first.controls.arm_bounds != whole.controls.arm_bounds),
+            ("controls.arm_bounds", first.controls.arm_bounds != whole.controls.arm_bounds),
             ("controls.baseline", first.controls.baseline != whole.controls.baseline),
         ] {
             if differs {
@@ -134,7 +139,7 @@ impl Client {
         self.update_part(slot, FieldMask { paths }, why, false).await
     }
 
-    /// Makes a slot what `definition` says, whatever it is now; returns its revision.
+    /// Gives a slot this definition, whatever it is now. Returns its new revision.
     pub async fn update_slot(
         &mut self,
         definition: &Definition,
@@ -146,8 +151,10 @@ impl Client {
         self.change_slot(&current, definition, revision, why, validate_only).await
     }
 
-    /// Makes of a slot, which is now `current`, what is `wanted`, from this revision (0 for any); returns its revision.
-    /// With `validate_only`, only says whether it could be changed.
+    /// Changes a slot from `current` to `wanted`. Returns its new revision.
+    ///
+    /// The change is refused if the slot is not at `revision`; 0 skips this check. With `validate_only` the change is
+    /// checked and not made.
     pub async fn change_slot(
         &mut self,
         current: &Definition,
@@ -156,12 +163,12 @@ impl Client {
         why: &ChangeReason,
         validate_only: bool,
     ) -> Result<u64, ClientError> {
-        let (slot, mask) = difference(current, wanted, revision);
+        let (slot, mask) = update_from(current, wanted, revision);
         if slot.encoded_len() <= PART_BYTES {
             return self.update_part(slot, mask, why, validate_only).await;
         }
         let (mut revision, id) = (revision, wanted.id.as_str());
-        for part in parts(slot.arms.into_iter().filter(is_full).collect()) {
+        for part in split_arms(slot.arms.into_iter().filter(is_full).collect()) {
             revision = self.upsert_part(id, part, why, validate_only).await?;
         }
         if validate_only {

@@ -1,104 +1,102 @@
-//! `SlotService` from the other side.
+//! Calls that read slots, and those that change them in one request.
 
-use super::{
-    Client, ClientError,
-    client_changes::parts,
-    decode, decode_slot,
-    difference::Difference,
-    encode_slot as encode,
-    proto::{
-        self, ArmAvailability, DeleteSlotRequest, GetRevisionRequest, GetSlotRequest, ListArmsRequest,
-        ListRevisionsRequest, ListSlotsRequest, RemoveArmsRequest, ResetSlotRequest, RollbackSlotRequest,
-        SetArmAvailabilityRequest, SetSafeChoiceRequest,
-    },
-};
+use super::{changes::split_arms, connection::Client, error::ClientError};
 use crate::{
     engine::Availability,
     slot::{Arm, ArmId, ChangeReason, Definition},
+    wire::{
+        self, FieldDifference, decode, encode_slot as encode,
+        enums::encode_enum,
+        proto::{
+            self, ArmAvailability, DeleteSlotRequest, GetRevisionRequest, GetSlotRequest, ListArmsRequest,
+            ListRevisionsRequest, ListSlotsRequest, RemoveArmsRequest, ResetSlotRequest, RollbackSlotRequest,
+            SetArmAvailabilityRequest, SetSafeChoiceRequest,
+        },
+    },
 };
 
-/// How often a slot is read again that changed while its arms were listed.
+/// Number of attempts to read a slot that changes while its arms are listed.
 const READ_TRIES: usize = 10;
 
-/// A revision as a client gets it.
+/// Revision of a slot.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ClientRevision {
-    /// Its number.
+pub struct SlotRevision {
+    /// Number of the revision.
     pub number: u64,
-    /// When it was made, microseconds since 1970.
+    /// Time of the change, microseconds since 1970.
     pub at_us: i64,
-    /// Who made it, and why.
+    /// Author and reason of the change.
     pub why: ChangeReason,
-    /// What kind of change it was.
+    /// Kind of the change, such as `updated`.
     pub change: String,
-    /// What it changed.
-    pub differences: Vec<Difference>,
-    /// How many more fields it changed.
+    /// Changed fields.
+    pub differences: Vec<FieldDifference>,
+    /// Number of changed fields that `differences` leaves out.
     pub differences_left_out: u32,
-    /// The slot as it was after it.
+    /// Slot after the change.
     pub definition: Definition,
 }
 
-/// A slot as a list has it, without its arms.
+/// Slot in a list of slots.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ClientSlot {
-    /// The slot, without its arms.
+pub struct SlotSummary {
+    /// Slot without its arms.
     pub definition: Definition,
-    /// Its revision.
+    /// Current revision.
     pub revision: u64,
-    /// How many arms it has.
+    /// Number of arms.
     pub arms: u32,
-    /// How many of them are available.
+    /// Number of available arms.
     pub available: u32,
 }
 
 impl Client {
-    /// Reads a slot with its arms, and its revision.
+    /// Reads a slot with its arms. Returns the slot and its revision.
     pub async fn get_slot(&mut self, slot: &str) -> Result<(Definition, u64), ClientError> {
         for _ in 0..READ_TRIES {
             let response = self.slots.get_slot(GetSlotRequest { slot_id: slot.to_owned() }).await?.into_inner();
-            let mut head = response.slot.unwrap_or_default();
+            let mut whole = response.slot.unwrap_or_default();
             let (arms, revision) = self.list_arms(slot, 0).await?;
-            if revision == Some(head.revision) {
-                head.arms = arms;
-                return Some(head).read();
+            if revision == Some(whole.revision) {
+                whole.arms = arms;
+                return decode_slot(Some(whole));
             }
         }
         Err(ClientError::Answer(format!("the slot '{slot}' changes faster than it can be read; try again")))
     }
 
-    /// Reads a slot without its arms, and its revision.
-    pub async fn get_slot_head(&mut self, slot: &str) -> Result<(Definition, u64), ClientError> {
+    /// Reads a slot without its arms. Returns the slot and its revision.
+    pub async fn get_slot_settings(&mut self, slot: &str) -> Result<(Definition, u64), ClientError> {
         let response = self.slots.get_slot(GetSlotRequest { slot_id: slot.to_owned() }).await?.into_inner();
-        response.slot.read_settings()
+        decode_settings(response.slot)
     }
 
-    /// Reads the arms of a slot as they were after a revision, 0 for as they are; with the revision that all pages are
-    /// of, or `None` if they are of several.
+    /// Lists the arms of a slot after a revision, or as they are now if `revision` is 0. Also returns the revision of the
+    /// pages, or `None` if the slot changed between two pages.
     async fn list_arms(&mut self, slot: &str, revision: u64) -> Result<(Vec<proto::Arm>, Option<u64>), ClientError> {
         let (mut arms, mut page_token, mut read) = (Vec::new(), String::new(), None);
-        let mut one = true;
+        let mut same_revision = true;
         loop {
             let request = ListArmsRequest { slot_id: slot.to_owned(), page_size: 1_000, page_token, revision };
             let page = self.slots.list_arms(request).await?.into_inner();
-            one &= *read.get_or_insert(page.revision) == page.revision;
+            same_revision &= *read.get_or_insert(page.revision) == page.revision;
             arms.extend(page.arms);
             page_token = page.next_page_token;
             if page_token.is_empty() {
-                return Ok((arms, read.filter(|_| one)));
+                return Ok((arms, read.filter(|_| same_revision)));
             }
         }
     }
 
-    /// All slots without their arms, by id.
-    pub async fn list_slots(&mut self) -> Result<Vec<ClientSlot>, ClientError> {
+    /// Lists all slots without their arms, by id.
+    pub async fn list_slots(&mut self) -> Result<Vec<SlotSummary>, ClientError> {
         let mut slots = Vec::new();
         let mut page_token = String::new();
         loop {
             let response = self.slots.list_slots(ListSlotsRequest { page_size: 0, page_token }).await?.into_inner();
             for (slot, count) in response.slots.into_iter().zip(response.arm_counts) {
-                let (definition, revision) = Some(slot).read_settings()?;
-                slots.push(ClientSlot { definition, revision, arms: count.arms, available: count.available });
+                let (definition, revision) = decode_settings(Some(slot))?;
+                slots.push(SlotSummary { definition, revision, arms: count.arms, available: count.available });
             }
             page_token = response.next_page_token;
             if page_token.is_empty() {
@@ -114,8 +112,8 @@ impl Client {
         Ok(())
     }
 
-    /// Sets whether arms of a slot may be shown; returns the slot's revision.
-    pub async fn set_availability(
+    /// Sets the availability of arms of a slot. Returns the slot's new revision.
+    pub async fn set_arm_availability(
         &mut self,
         slot: &str,
         arms: &[(ArmId, Availability)],
@@ -124,7 +122,7 @@ impl Client {
         let change = |(arm, to): &(ArmId, Availability)| ArmAvailability {
             arm_id: arm.to_string(),
             available: to.available,
-            because: encode::because(to.because),
+            because: encode_enum(to.because),
             schedule: to.schedule.map(encode::schedule),
         };
         let ChangeReason { author, reason, actor: _ } = why.clone();
@@ -140,15 +138,16 @@ impl Client {
         Ok(response.slot.unwrap_or_default().revision)
     }
 
-    /// Adds arms to a slot, or replaces those of the same ids; in parts where they are many.
+    /// Adds arms to a slot, or replaces those with the same ids. Many arms are sent in several requests, each of which is
+    /// a revision.
     pub async fn upsert_arms(&mut self, slot: &str, arms: &[Arm], why: &ChangeReason) -> Result<(), ClientError> {
-        for part in parts(arms.iter().map(encode::arm).collect()) {
+        for part in split_arms(arms.iter().map(encode::arm).collect()) {
             self.upsert_part(slot, part, why, false).await?;
         }
         Ok(())
     }
 
-    /// Removes arms from a slot; what was learned of them stays.
+    /// Removes arms from a slot. The slot keeps what it learned about them.
     pub async fn remove_arms(&mut self, slot: &str, arms: &[ArmId], why: &ChangeReason) -> Result<(), ClientError> {
         let (slot_id, arm_ids, ChangeReason { author, reason, actor: _ }) =
             (slot.to_owned(), arms.iter().map(ArmId::to_string).collect(), why.clone());
@@ -156,52 +155,52 @@ impl Client {
         Ok(())
     }
 
-    /// Forgets all that a slot has learned.
+    /// Makes a slot forget everything that it has learned.
     pub async fn reset_slot(&mut self, slot: &str, why: &ChangeReason) -> Result<(), ClientError> {
         let ChangeReason { author, reason, actor: _ } = why.clone();
         self.slots.reset_slot(ResetSlotRequest { slot_id: slot.to_owned(), reason, author }).await?;
         Ok(())
     }
 
-    /// The newest revisions of a slot without its arms, newest first, at most so many.
-    pub async fn revisions(&mut self, slot: &str, most: usize) -> Result<Vec<ClientRevision>, ClientError> {
-        let mut revisions: Vec<ClientRevision> = Vec::new();
+    /// Lists at most `limit` revisions of a slot without its arms, newest first.
+    pub async fn list_revisions(&mut self, slot: &str, limit: usize) -> Result<Vec<SlotRevision>, ClientError> {
+        let mut revisions: Vec<SlotRevision> = Vec::new();
         let mut page_token = String::new();
-        while revisions.len() < most {
+        while revisions.len() < limit {
             let request = ListRevisionsRequest { slot_id: slot.to_owned(), page_size: 0, page_token };
             let response = self.slots.list_revisions(request).await?.into_inner();
             for revision in response.revisions {
-                revisions.push(self::revision(revision)?);
+                revisions.push(decode_revision(revision)?);
             }
             page_token = response.next_page_token;
             if page_token.is_empty() {
                 break;
             }
         }
-        revisions.truncate(most);
+        revisions.truncate(limit);
         Ok(revisions)
     }
 
-    /// A slot with its arms as it was after a revision.
-    pub async fn get_revision(&mut self, slot: &str, revision: u64) -> Result<ClientRevision, ClientError> {
+    /// Reads a slot with its arms as it was after a revision.
+    pub async fn get_revision(&mut self, slot: &str, revision: u64) -> Result<SlotRevision, ClientError> {
         let request = GetRevisionRequest { slot_id: slot.to_owned(), revision };
         let found = self.slots.get_revision(request).await?.into_inner().revision;
         let found = found.ok_or_else(|| ClientError::Answer("there is no revision in it".into()))?;
-        let mut head = found.slot.clone().unwrap_or_default();
-        head.arms = self.list_arms(slot, revision).await?.0;
-        Ok(ClientRevision { definition: Some(head).read()?.0, ..self::revision(found)? })
+        let mut whole = found.slot.clone().unwrap_or_default();
+        whole.arms = self.list_arms(slot, revision).await?.0;
+        Ok(SlotRevision { definition: decode_slot(Some(whole))?.0, ..decode_revision(found)? })
     }
 
-    /// Makes a slot what it was at a revision; returns the revision that this makes.
-    pub async fn rollback(&mut self, slot: &str, revision: u64, why: &ChangeReason) -> Result<u64, ClientError> {
+    /// Gives a slot the content that it had after a revision. Returns the new revision.
+    pub async fn rollback_slot(&mut self, slot: &str, revision: u64, why: &ChangeReason) -> Result<u64, ClientError> {
         let (slot_id, ChangeReason { author, reason, actor: _ }) = (slot.to_owned(), why.clone());
         let request = RollbackSlotRequest { slot_id, revision, reason, author, validate_only: false };
         let response = self.slots.rollback_slot(request).await?.into_inner();
         Ok(response.slot.unwrap_or_default().revision)
     }
 
-    /// Turns the safe choice of a slot, or of all, on or off; returns the first of those that it changed with their
-    /// revisions, by id, and how many it changed.
+    /// Turns the safe choice of a slot, or of all slots, on or off. Returns the first changed slots with their new
+    /// revisions, by id, and the number of all changed slots.
     pub async fn set_safe_choice(
         &mut self,
         slot: Option<&str>,
@@ -217,7 +216,7 @@ impl Client {
     }
 }
 
-fn revision(message: proto::Revision) -> Result<ClientRevision, ClientError> {
+fn decode_revision(message: proto::Revision) -> Result<SlotRevision, ClientError> {
     let proto::Revision {
         revision: number,
         time,
@@ -230,34 +229,26 @@ fn revision(message: proto::Revision) -> Result<ClientRevision, ClientError> {
         arm_count: _,
         diff_left_out,
     } = message;
-    let at_us = decode::timestamp("time", time.unwrap_or_default());
-    let field = |proto::FieldChange { path, before, after }| Difference { path, before, after };
-    Ok(ClientRevision {
+    let at_us = decode::decode_timestamp("time", time.unwrap_or_default());
+    let field = |proto::FieldChange { path, before, after }| FieldDifference { path, before, after };
+    Ok(SlotRevision {
         number,
         at_us: at_us.map_err(|why| ClientError::Answer(why.to_string()))?,
-        why: ChangeReason { author, reason, actor: decode_slot::actor(actor) },
+        why: ChangeReason { author, reason, actor: wire::decode_slot::actor(actor) },
         change,
         differences: diff.into_iter().map(field).collect(),
         differences_left_out: diff_left_out,
-        definition: slot.read_settings()?.0,
+        definition: decode_settings(slot)?.0,
     })
 }
 
-pub(super) trait Read {
-    /// A slot of an answer, and its revision.
-    fn read(self) -> Result<(Definition, u64), ClientError>;
-
-    /// The same of a slot that comes without its arms.
-    fn read_settings(self) -> Result<(Definition, u64), ClientError>;
+/// Decodes a slot of an answer with its arms, and its revision.
+fn decode_slot(slot: Option<proto::Slot>) -> Result<(Definition, u64), ClientError> {
+    wire::decode_slot::slot(slot).map_err(|why| ClientError::Answer(why.to_string()))
 }
 
-impl Read for Option<proto::Slot> {
-    fn read(self) -> Result<(Definition, u64), ClientError> {
-        decode_slot::slot(self).map_err(|why| ClientError::Answer(why.to_string()))
-    }
-
-    fn read_settings(self) -> Result<(Definition, u64), ClientError> {
-        let draft = decode_slot::draft(self).map_err(|why| ClientError::Answer(why.to_string()))?;
-        Ok((draft.settings, draft.revision))
-    }
+/// Decodes a slot of an answer that has no arms, and its revision.
+fn decode_settings(slot: Option<proto::Slot>) -> Result<(Definition, u64), ClientError> {
+    let draft = wire::decode_slot::draft(slot).map_err(|why| ClientError::Answer(why.to_string()))?;
+    Ok((draft.settings, draft.revision))
 }

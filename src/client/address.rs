@@ -2,16 +2,17 @@
 
 use tonic::transport::Endpoint;
 
-use super::client::ClientError;
+use super::error::ClientError;
 
-/// The port that is meant where none is given.
+/// Port of an address that gives none.
 const PORT: u16 = 50_051;
 
-/// Returns the URL of a service: with or without a scheme, a port and a final slash, by name or by number.
+/// Returns the URL of a service's address. The address may have a scheme, a port and a final slash or lack them, and may
+/// be a name or a number.
 ///
 /// # Errors
 ///
-/// [`ClientError::Address`] if it is no address, and for `https`, which a service does not speak.
+/// [`ClientError::Address`] if `target` is not an address, and for `https`, which the service does not serve.
 pub fn target_url(target: &str) -> Result<String, ClientError> {
     let wrong = || ClientError::Address(target.to_owned());
     let text = target.trim();
@@ -62,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_taken_as_people_write_them() {
+    fn every_way_to_write_an_address_is_read() {
         for (given, want) in [
             ("127.0.0.1:51400", "http://127.0.0.1:51400"),
             ("http://127.0.0.1:51400", "http://127.0.0.1:51400"),

@@ -1,0 +1,106 @@
+//! Connection of a client: the channel, and what every call says about its caller.
+
+use std::time::Duration;
+
+use tonic::{
+    Request as Call, Status,
+    metadata::MetadataValue,
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::Channel,
+};
+
+use super::{address::target_url, error::ClientError};
+use crate::{
+    slot::limits::MESSAGE_BYTES_MAX,
+    wire::{
+        SIMULATED,
+        proto::{
+            decision_service_client::DecisionServiceClient, feedback_service_client::FeedbackServiceClient,
+            insight_service_client::InsightServiceClient, slot_service_client::SlotServiceClient,
+        },
+    },
+};
+
+/// Time for the connection to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Options of a client's calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CallOptions {
+    /// Marks every call as one of a simulator. The service then refuses calls that would decide for, report to or
+    /// change a slot for real shoppers.
+    pub simulated: bool,
+    /// Time to wait for each answer, or `None` to wait as long as it takes.
+    pub timeout: Option<Duration>,
+}
+
+/// Interceptor that marks every call as [`CallOptions`] say, for programs that use the generated clients of
+/// [`wire::proto`](crate::wire::proto) without a [`Client`].
+#[derive(Debug, Clone, Copy)]
+pub struct CallInterceptor {
+    simulated: bool,
+}
+
+impl From<CallOptions> for CallInterceptor {
+    fn from(options: CallOptions) -> Self {
+        Self { simulated: options.simulated }
+    }
+}
+
+impl Interceptor for CallInterceptor {
+    fn call(&mut self, mut call: Call<()>) -> Result<Call<()>, Status> {
+        if self.simulated {
+            call.metadata_mut().insert(SIMULATED, MetadataValue::from_static("true"));
+        }
+        Ok(call)
+    }
+}
+
+type Transport = InterceptedService<Channel, CallInterceptor>;
+
+/// Client of a Slotwise service. Clones share one connection.
+///
+/// The [module](super) has a whole example.
+#[derive(Debug, Clone)]
+pub struct Client {
+    pub(super) decisions: DecisionServiceClient<Transport>,
+    pub(super) feedback: FeedbackServiceClient<Transport>,
+    pub(super) slots: SlotServiceClient<Transport>,
+    pub(super) insight: InsightServiceClient<Transport>,
+}
+
+impl Client {
+    /// Connects to the service at `target`, which may be written in any form that [`target_url`] reads.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Address`] if `target` is not an address, [`ClientError::Unreachable`] if no service answers there.
+    pub async fn connect(target: &str) -> Result<Self, ClientError> {
+        Self::connect_with(target, CallOptions::default()).await
+    }
+
+    /// Connects to the service at `target` with options for every call.
+    ///
+    /// # Errors
+    ///
+    /// The same as those of [`connect`](Self::connect).
+    pub async fn connect_with(target: &str, options: CallOptions) -> Result<Self, ClientError> {
+        let url = target_url(target)?;
+        let endpoint = Channel::from_shared(url).map_err(|_| ClientError::Address(target.to_owned()))?;
+        let mut endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
+        if let Some(timeout) = options.timeout {
+            endpoint = endpoint.timeout(timeout);
+        }
+        let channel = endpoint
+            .connect()
+            .await
+            .map_err(|source| ClientError::Unreachable { target: target.to_owned(), source })?;
+        let transport = InterceptedService::new(channel, CallInterceptor::from(options));
+        Ok(Self {
+            decisions: DecisionServiceClient::new(transport.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
+            feedback: FeedbackServiceClient::new(transport.clone()),
+            slots: SlotServiceClient::new(transport.clone()),
+            insight: InsightServiceClient::new(transport),
+        })
+    }
+}
