@@ -9,7 +9,7 @@ use std::{error::Error, sync::Arc};
 use slotwise::{
     bandit::Value,
     client::{Client, RewardStatus},
-    engine::{Request, Rewarded, Subject},
+    engine::{Request, RewardEvent, Subject},
     slot::{Arm, ArmId, ChangeReason, Controls, Definition, RewardKind, SlotId, SlotKind},
 };
 
@@ -44,7 +44,7 @@ pub(crate) async fn run(address: &str) -> Result<Vec<RewardStatus>, Box<dyn Erro
 
     // Days later the shop reports an order. It knows the customer and the product, but not the decision: the event
     // joins the customer's latest decision that showed this product.
-    let order = Rewarded {
+    let order = RewardEvent {
         slot,
         event_id: "order-9001".into(),
         decision: None,
@@ -56,8 +56,12 @@ pub(crate) async fn run(address: &str) -> Result<Vec<RewardStatus>, Box<dyn Erro
         reverses: None,
     };
     // A refund reverses the order, and the slot takes back what it learned from it.
-    let refund =
-        Rewarded { event_id: "refund-9001".into(), reverses: Some("order-9001".into()), value: None, ..order.clone() };
+    let refund = RewardEvent {
+        event_id: "refund-9001".into(),
+        reverses: Some("order-9001".into()),
+        value: None,
+        ..order.clone()
+    };
     let statuses = client.record_events(&[order, refund]).await?;
     println!("the order was {:?}, the refund {:?}", statuses[0], statuses[1]);
     Ok(statuses)

@@ -8,7 +8,7 @@ use std::{error::Error, sync::Arc};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::{
     bandit::Value,
-    engine::{Body, DecisionId, Draw, Event, Request, Rewarded, State, Subject, decide, hash},
+    engine::{Body, DecisionId, Draw, Event, Request, RewardEvent, State, Subject, decide, hash},
     slot::{Arm, ArmId, ChangeReason, Definition, SlotId},
 };
 
@@ -58,7 +58,7 @@ pub(crate) fn run() -> Result<f64, Box<dyn Error>> {
         let arm = &decided.chosen[0].arm;
         if shoppers.random_bool(click_rate(device, arm.as_str())) {
             clicks += u32::from(shopper >= SHOPPERS - 500);
-            let click = Rewarded {
+            let click = RewardEvent {
                 slot: slot.clone(),
                 event_id: format!("click-{shopper}"),
                 decision: Some(decided.id),

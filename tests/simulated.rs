@@ -8,10 +8,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use slotwise::{
     client::{CallOptions, Client, ClientError, RewardStatus},
-    engine::{Availability, Request, Rewarded, Subject},
+    engine::{Availability, Request, RewardEvent, Subject},
     slot::{Arm, ArmId, ChangeReason, Controls, Definition, SlotId},
     wire::proto::{
-        BatchDecideRequest, DecideResult, RecordRewardsRequest, RewardEvent, RewardStatus as Status,
+        self, BatchDecideRequest, DecideResult, RecordRewardsRequest, RewardStatus as Status,
         SetArmAvailabilityRequest, decide_result,
     },
 };
@@ -96,7 +96,7 @@ async fn simulated_events_for_real_decisions_are_rejected_one_by_one() {
     }
     let event = |id: &str, of: &str, named: &str, by_id: bool| {
         let decided = &decisions[of];
-        Rewarded {
+        RewardEvent {
             slot: SlotId::parse("slot", named).unwrap(),
             event_id: id.to_owned(),
             decision: by_id.then_some(decided.id),
@@ -142,11 +142,11 @@ async fn simulated_events_for_real_decisions_are_rejected_one_by_one() {
     assert_eq!(counted(&mut shop, "sim").await.rewards, 2);
 
     let message = |id: &str| RecordRewardsRequest {
-        events: vec![RewardEvent {
+        events: vec![proto::RewardEvent {
             event_id: id.to_owned(),
             decision_id: decisions["offers"].id.to_string(),
             kind: "click".to_owned(),
-            ..RewardEvent::default()
+            ..proto::RewardEvent::default()
         }],
     };
     let stream = marked(tokio_stream::iter([message("7")]));

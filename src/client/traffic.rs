@@ -5,7 +5,7 @@
 
 use super::{connection::Client, error::ClientError, insight::decode_candidate};
 use crate::{
-    engine::{self, Chosen, Decided, DecisionId, Explanation, Fallback, Reason, Request, Rewarded, Subject},
+    engine::{self, ChosenArm, DecisionId, DecisionRecord, Explanation, Fallback, Reason, Request, Subject},
     slot::{ArmId, FieldError},
     wire::{
         encode,
@@ -99,7 +99,7 @@ impl Client {
 
     /// Records reward events that are given as the engine's own type, and returns their statuses in order once they are
     /// durable.
-    pub async fn record_events(&mut self, events: &[Rewarded]) -> Result<Vec<RewardStatus>, ClientError> {
+    pub async fn record_events(&mut self, events: &[engine::RewardEvent]) -> Result<Vec<RewardStatus>, ClientError> {
         let statuses = self.send_events(events.iter().map(encode_event).collect()).await?;
         if statuses.len() != events.len() {
             return Err(ClientError::Answer(format!("{} results for {} events", statuses.len(), events.len())));
@@ -124,8 +124,8 @@ impl Client {
     }
 }
 
-fn encode_event(event: &Rewarded) -> proto::RewardEvent {
-    let Rewarded { slot, event_id, decision, subject, arm, kind, value, time_us, reverses } = event;
+fn encode_event(event: &engine::RewardEvent) -> proto::RewardEvent {
+    let engine::RewardEvent { slot, event_id, decision, subject, arm, kind, value, time_us, reverses } = event;
     proto::RewardEvent {
         event_id: event_id.clone(),
         decision_id: decision.map(|id| id.to_string()).unwrap_or_default(),
@@ -160,7 +160,7 @@ fn decode_decision(request: &Request, response: DecideResponse) -> Result<engine
     let id = DecisionId::parse(&decision_id)
         .ok_or_else(|| FieldError::new("decision_id", "is not a decision id of Slotwise"))?;
     let subject = request.subject.clone().as_far_as(request.consent.unwrap_or_default());
-    let decided = Decided {
+    let decided = DecisionRecord {
         request_id: request.request_id.clone(),
         subject,
         chosen: arms.into_iter().map(|arm| decode_chosen("arms", arm)).collect::<Result<_, _>>()?,
@@ -168,9 +168,9 @@ fn decode_decision(request: &Request, response: DecideResponse) -> Result<engine
         fallback,
         revision,
         model,
-        would: shadow_arms.into_iter().map(|arm| decode_chosen("shadow_arms", arm)).collect::<Result<_, _>>()?,
+        shadow_slate: shadow_arms.into_iter().map(|arm| decode_chosen("shadow_arms", arm)).collect::<Result<_, _>>()?,
         analysis,
-        ..Decided::empty(request.slot.clone(), id)
+        ..DecisionRecord::empty(request.slot.clone(), id)
     };
     Ok(engine::Decision {
         decided,
@@ -179,7 +179,7 @@ fn decode_decision(request: &Request, response: DecideResponse) -> Result<engine
     })
 }
 
-fn decode_chosen(field: &str, arm: proto::ChosenArm) -> Result<Chosen, FieldError> {
+fn decode_chosen(field: &str, arm: proto::ChosenArm) -> Result<ChosenArm, FieldError> {
     let Some(reason) = Reason::from_number(arm.reason) else {
         return Err(FieldError::new(format!("{field}.reason"), "is one that this version does not know"));
     };
@@ -187,7 +187,7 @@ fn decode_chosen(field: &str, arm: proto::ChosenArm) -> Result<Chosen, FieldErro
         arm;
     let arm = ArmId::parse(&format!("{field}.arm_id"), &arm_id)?;
     // The API does not report the swap probability.
-    Ok(Chosen { arm, propensity, expected_reward, baseline_position, overlap: 0.0, reason })
+    Ok(ChosenArm { arm, propensity, expected_reward, baseline_position, swap_probability: 0.0, reason })
 }
 
 fn decode_explanation(explanation: proto::Explanation) -> Result<Explanation, FieldError> {
@@ -221,26 +221,26 @@ mod tests {
             Reason::Fallback,
             Reason::Rule,
             Reason::Sticky,
-            Reason::Watching,
+            Reason::Shadow,
         ];
-        let chosen = |reason| Chosen {
+        let chosen = |reason| ChosenArm {
             arm: arm("a"),
             propensity: 0.3,
             expected_reward: 0.7,
             baseline_position: 2,
-            overlap: 0.0,
+            swap_probability: 0.0,
             reason,
         };
-        let decided = Decided {
+        let decided = DecisionRecord {
             subject: subject.as_far_as(Consent::SessionOnly),
             chosen: every.into_iter().map(chosen).collect(),
-            would: vec![chosen(Reason::Exploring)],
+            shadow_slate: vec![chosen(Reason::Exploring)],
             holdout: true,
             fallback: Some(Fallback::Deadline),
             revision: 7,
             model: "linear".into(),
             analysis: true,
-            ..Decided::empty(slot, DecisionId::new(3, 1_793_000_000_000_000, 5))
+            ..DecisionRecord::empty(slot, DecisionId::new(3, 1_793_000_000_000_000, 5))
         };
         let candidate = CandidateExplanation {
             arm: arm("a"),
@@ -262,7 +262,7 @@ mod tests {
     /// Decodes an event with the decoder of the service, which requires every field that an event needs.
     #[test]
     fn an_event_reaches_the_service_unchanged() {
-        let sent = Rewarded {
+        let sent = engine::RewardEvent {
             slot: SlotId::parse("slot", "s").unwrap(),
             event_id: "7-0-1".into(),
             decision: Some(DecisionId::new(3, 1_793_000_000_000_000, 5)),

@@ -9,7 +9,8 @@ use super::{
     event::{Availability, Body},
     ownership::{ArmDraft, keep_operations},
     patch::Patch,
-    state::{AVAILABILITY, SlotState, State},
+    slot_state::{AVAILABILITY, SlotState, upsert_arms},
+    state::State,
 };
 use crate::slot::{
     Actor, Arm, ArmId, Baseline, ChangeReason, Controls, Definition, FieldError, SlotId,
@@ -230,7 +231,7 @@ fn patched(have: &Definition, wanted: &Definition, why: ChangeReason, rolled_bac
 fn check(now: &SlotState, wanted: &Definition) -> Result<(), FieldError> {
     let have = &now.definition().arms;
     let known: HashSet<*const Arm> = have.iter().map(Arc::as_ptr).collect();
-    wanted.check_changed(|arm| known.contains(&Arc::as_ptr(arm)), wanted.arms_bytes_since(have, now.arms_bytes))
+    wanted.check_changed(|arm| known.contains(&Arc::as_ptr(arm)), wanted.arms_bytes_since(have, now.design.arms_bytes))
 }
 
 /// Returns the event that adds or replaces arms, or `None` if no arm changes. The event omits unchanged arms.
@@ -260,7 +261,7 @@ fn upserted(
         return Ok(None);
     }
     let mut after = (**have).clone();
-    upsert(&mut after.arms, &arms);
+    upsert_arms(&mut after.arms, &arms);
     check(now, &after)?;
     check_models(now, &after)?;
     check_learned(now, &after)?;
@@ -289,21 +290,10 @@ fn stale(now: &SlotState, slot: SlotId, given: u64) -> ChangeError {
     ChangeError::Stale { slot, given, current, change, at_us, why: Box::new(why) }
 }
 
-/// Replaces the arms whose ids are there, and adds the others at the end.
-pub(super) fn upsert(have: &mut Vec<Arc<Arm>>, arms: &[Arc<Arm>]) {
-    let places: HashMap<ArmId, usize> = have.iter().enumerate().map(|(i, arm)| (arm.id.clone(), i)).collect();
-    for arm in arms {
-        match places.get(&arm.id) {
-            Some(&place) => have[place] = Arc::clone(arm),
-            None => have.push(Arc::clone(arm)),
-        }
-    }
-}
-
 /// Checks the number of arms that were ever learned. Removed arms count, because the slot keeps what it learned of
 /// them.
 fn check_learned(now: &SlotState, wanted: &Definition) -> Result<(), ChangeError> {
-    let known = now.view().arms;
+    let known = &now.design.arms;
     let fresh = wanted.arms.iter().filter(|arm| known.learned(arm.id.as_str()).is_none()).count();
     if known.names().len() + fresh <= LEARNED_ARMS_MAX {
         return Ok(());

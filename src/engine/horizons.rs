@@ -17,15 +17,14 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::{closed::Told, packed, state::SlotState};
-use crate::slot::limits::{DECISIONS_TOTAL_MAX, RECENT_TOTAL_MAX, REQUEST_MEMORY_US, REWARDS_TOTAL_MAX};
+use crate::slot::limits::{DECISIONS_TOTAL_MAX, RECENT_TOTAL_MAX, REWARDS_TOTAL_MAX};
 
 /// Number of events after which the horizons move.
 const STEP: u64 = 4_096;
 
 /// Kind of an event, as far as the limits are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Traffic {
+pub enum TrafficKind {
     /// A decision.
     Decision,
     /// A reward event.
@@ -34,9 +33,9 @@ pub enum Traffic {
     Other,
 }
 
-impl Traffic {
+impl TrafficKind {
     /// Returns the kind for an event's kind in the journal.
-    pub fn of_kind(kind: &str) -> Self {
+    pub fn from_kind(kind: &str) -> Self {
         match kind {
             "decided" => Self::Decision,
             "rewarded" => Self::Reward,
@@ -59,16 +58,16 @@ pub struct Horizons {
 
 /// Times of every 4,096th event of a kind, oldest first. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Times {
-    count: u64,
+pub struct EventTimes {
+    counted: u64,
     at_us: VecDeque<i64>,
 }
 
-impl Times {
+impl EventTimes {
     /// Counts an event of a kind of which at most `total` are remembered. Returns `true` if the horizons moved.
-    pub fn pass(&mut self, at_us: i64, total: u64) -> bool {
-        self.count += 1;
-        if !self.count.is_multiple_of(STEP) {
+    pub fn count(&mut self, at_us: i64, total: u64) -> bool {
+        self.counted += 1;
+        if !self.counted.is_multiple_of(STEP) {
             return false;
         }
         self.at_us.push_back(at_us);
@@ -87,23 +86,23 @@ impl Times {
 
 /// Times of the newest events of all slots. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(super) struct Totals {
-    decisions: Times,
-    rewards: Times,
+pub(super) struct RecentTimes {
+    decisions: EventTimes,
+    rewards: EventTimes,
 }
 
-impl Totals {
+impl RecentTimes {
     /// Number of times that the horizons may have moved.
     pub(super) fn steps(&self) -> u64 {
-        self.decisions.count / STEP + self.rewards.count / STEP
+        self.decisions.counted / STEP + self.rewards.counted / STEP
     }
 
     /// Counts an event. Returns the horizons by which every slot must be swept now, if they moved.
-    pub(super) fn pass(&mut self, at_us: i64, traffic: Traffic) -> Option<Horizons> {
+    pub(super) fn count(&mut self, at_us: i64, traffic: TrafficKind) -> Option<Horizons> {
         let moved = match traffic {
-            Traffic::Decision => self.decisions.pass(at_us, DECISIONS_TOTAL_MAX),
-            Traffic::Reward => self.rewards.pass(at_us, REWARDS_TOTAL_MAX),
-            Traffic::Other => false,
+            TrafficKind::Decision => self.decisions.count(at_us, DECISIONS_TOTAL_MAX),
+            TrafficKind::Reward => self.rewards.count(at_us, REWARDS_TOTAL_MAX),
+            TrafficKind::Other => false,
         };
         let horizons = Horizons {
             decisions_us: self.decisions.since_us(DECISIONS_TOTAL_MAX),
@@ -116,7 +115,7 @@ impl Totals {
 
 /// Numbers of the items that a slot remembers, or has forgotten. *Persisted* where they cannot be counted again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Parts {
+pub struct MemoryCounts {
     /// Pending decisions.
     pub pending_decisions: u64,
     /// Finished decisions: those whose rewards may still be reversed.
@@ -129,7 +128,7 @@ pub struct Parts {
     pub exposures: u64,
 }
 
-impl Parts {
+impl MemoryCounts {
     /// Returns each number with its name.
     pub fn named(&self) -> [(&'static str, u64); 5] {
         let Self { pending_decisions, finished_decisions, event_ids, requests, exposures } = *self;
@@ -155,57 +154,16 @@ impl Parts {
     }
 }
 
-impl SlotState {
-    /// Returns the numbers of the items that the slot remembers.
-    pub fn remembered(&self) -> Parts {
-        Parts {
-            pending_decisions: self.pending.len() as u64,
-            finished_decisions: self.finished.len() as u64,
-            event_ids: self.memory.queue().len() as u64,
-            requests: self.requests.len() as u64,
-            exposures: self.past.queue().len() as u64,
-        }
-    }
-
-    /// Forgets everything that is older than the horizons of the whole process.
-    pub(super) fn sweep(&mut self, at_us: i64, horizons: Horizons, mut told: Option<&mut Told<'_>>) {
-        let Horizons { decisions_us, recent_us, rewards_us } = horizons;
-        let in_time_us = at_us.saturating_sub(self.definition.goal.patience_us());
-        while let Some(ordinal) = self.pending.next_before(decisions_us) {
-            self.learn(at_us, ordinal);
-            if let Some(packed) = self.pending.drop_oldest(in_time_us) {
-                self.forgotten.pending_decisions += u64::from(packed::at_us(&packed) >= in_time_us);
-                self.finish(at_us, &packed, told.as_deref_mut());
-            }
-        }
-        while self.finished.next_before(rewards_us).is_some() {
-            if let Some(packed) = self.finished.drop_oldest(at_us) {
-                self.forgotten.finished_decisions += 1;
-                self.tell(at_us, &packed, told.as_deref_mut());
-            }
-        }
-        self.forgotten.event_ids += self.memory.forget_before(rewards_us);
-        self.forgotten.exposures += self.past.forget_before(recent_us);
-        while let Some(Some((made_us, oldest))) = self.requests.get(self.requests.first())
-            && *made_us < recent_us
-        {
-            self.request_arms -= oldest.chosen.len();
-            self.forgotten.requests += u64::from(*made_us >= at_us - REQUEST_MEMORY_US);
-            self.requests.pop();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_moment_since_which_so_many_events_came_is_known_to_a_step() {
-        let mut times = Times::default();
+    fn the_time_of_the_newest_events_is_known_to_a_step() {
+        let mut times = EventTimes::default();
         let total = 10 * STEP;
         for n in 1..=25 * STEP {
-            times.pass(i64::try_from(n).unwrap(), total);
+            times.count(i64::try_from(n).unwrap(), total);
             let since = u64::try_from(times.since_us(total)).unwrap();
             let remembered = n - since;
             assert!(since == 0 || (total - STEP..total + STEP).contains(&remembered), "{n}: {remembered}");

@@ -8,9 +8,9 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 /// 128-bit hash that stands for a longer value. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-pub struct Key(u64, u64);
+pub struct Hash128(u64, u64);
 
-impl Key {
+impl Hash128 {
     /// Returns a number in [0, 1), uniform over all hashes.
     pub fn fraction(self) -> f64 {
         // The top 53 bits fill a double's mantissa.
@@ -18,7 +18,7 @@ impl Key {
     }
 
     /// Creates a key from its two words.
-    pub(super) fn of_words(word: u64, other: u64) -> Self {
+    pub(super) fn from_words(word: u64, other: u64) -> Self {
         Self(word, other)
     }
 
@@ -36,14 +36,14 @@ impl Key {
 /// Hashes `parts` under a purpose that separates one use from another. The hash is the same on every machine.
 ///
 /// Source: Aumasson & Bernstein, *SipHash* (2012), the 128-bit variant with 1 and 3 rounds.
-pub fn hash(purpose: &str, parts: &[&[u8]]) -> Key {
+pub fn hash(purpose: &str, parts: &[&[u8]]) -> Hash128 {
     let mut hasher = SipHasher13::new();
     for part in std::iter::once(&purpose.as_bytes()).chain(parts) {
         hasher.write_u64(part.len() as u64);
         hasher.write(part);
     }
     let hash = hasher.finish128();
-    Key(hash.h1, hash.h2)
+    Hash128(hash.h1, hash.h2)
 }
 
 /// Id of a decision: the slot's number, the time of the decision, and 48 random bits. *Persisted.*

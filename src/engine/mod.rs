@@ -1,6 +1,6 @@
 //! The state machine of the service.
 //!
-//! * [`decide`](decide()) reads a published [`SlotView`] and returns a [`Decided`]. It changes nothing.
+//! * [`decide`](decide()) reads a published [`SlotView`] and returns a [`DecisionRecord`]. It changes nothing.
 //! * [`preview`](preview()) estimates the effect of a change from past decisions. [`recall`] explains one past
 //!   decision.
 //! * [`plan`] turns a requested [`Change`] of a slot into an event, or returns the reason why it cannot.
@@ -15,67 +15,60 @@
 //!
 //! Deliberately not here: files, sockets, threads, the clock, generated types.
 
+mod answer;
+mod apply;
+mod arm_table;
 mod change;
-mod chunks;
-mod closed;
-mod counters;
+mod chunked_queue;
 mod decide;
-mod define;
-mod duels;
-mod duplicates;
+mod decision_record;
 mod event;
 mod fading;
-mod finished;
-mod goal_sums;
 mod horizons;
 mod ids;
 mod index;
-mod insight;
-mod intake;
 mod ledger;
-mod memory;
+mod outcome;
 mod ownership;
-mod packed;
-mod past;
 mod patch;
 mod pending;
 mod preview;
-mod reply;
 mod report;
-mod revisions;
-mod reward;
-mod silence;
+mod shard;
+mod slot_state;
 pub mod snapshot;
 mod state;
 #[cfg(test)]
 mod tests;
 mod view;
 
+pub use answer::{EventStatus, FirstEvent, Lateness, Rejection, RewardAnswer, RewardNote, UnmatchedReason};
+pub use apply::EventEffect;
+pub use arm_table::ArmTable;
 pub use change::{Change, ChangeError, plan};
-pub use closed::{Closed, Fate, Told};
-pub use counters::{Counters, Tally};
 pub use decide::{
     CandidateExplanation, Decision, Draw, Explanation, Recalled, Request, RequestCandidate, decide, decide_until,
     decide_with, recall,
 };
-pub use event::{
-    Availability, Barred, Body, Chosen, Decided, Event, Fallback, Reason, Rewarded, SCORED_MAX, Scored, Subject,
-    TRAFFIC,
+pub use decision_record::{
+    ChosenArm, DecisionRecord, ExcludedCandidate, Fallback, Reason, SCORED_MAX, ScoredCandidate,
 };
-pub use goal_sums::GoalSums;
-pub use horizons::{Horizons, Parts, Times, Traffic};
-pub use ids::{DecisionId, Key, hash};
-pub use insight::{Comparison, Insight};
-pub use ledger::{Ledger, Slots, Step};
+pub use event::{Availability, Body, Event, RewardEvent, Subject, TRAFFIC};
+pub use horizons::{EventTimes, Horizons, MemoryCounts, TrafficKind};
+pub use ids::{DecisionId, Hash128, hash};
+pub use ledger::{Ledger, Step};
+pub use outcome::{DecisionOutcome, OutcomeObserver};
 pub use ownership::ArmDraft;
-pub use past::{Memory, Past, PastDecision, ShownTo};
 pub use patch::{Patch, Piece};
-pub use pending::{Pending, event_key};
+pub use pending::event_key;
 pub use preview::{
     BeforeAfter, Estimate, PREVIEW_DECISIONS_MAX, Preview, PreviewArm, PreviewRule, PreviewTally, Previewer, preview,
 };
-pub use reply::{FirstEvent, Lateness, RewardAnswer, RewardNote};
 pub use report::{ArmReport, GoalChange, Lift, SlotReport, Stage, Status, report};
-pub use reward::{Rejection, RewardOutcome, Unmatched};
-pub use state::{Applied, SlotState, State};
-pub use view::{ArmTable, SlotView};
+pub use shard::SlotShard;
+pub use slot_state::{
+    ArmCounters, ArmPropensity, Counters, EvaluationData, Exposure, ExposureEntry, ExposureScope, GoalSums,
+    HoldoutComparison, SlotState,
+};
+pub use state::State;
+pub use view::SlotView;

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_makes_of_the_one_the_other() {
+    fn a_patch_turns_one_definition_into_the_other() {
         let mut rng = StdRng::seed_from_u64(1);
         for _ in 0..2_000 {
             let (before, after) = (definition(&mut rng), definition(&mut rng));

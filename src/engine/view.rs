@@ -1,114 +1,17 @@
 //! View of a slot, from which decisions are made.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use super::{
-    counters::{Counters, Tally},
-    fading::Faded,
-    goal_sums::GoalSums,
-    horizons::Parts,
-    insight::Insight,
+    arm_table::ArmTable,
+    fading::FadedLearner,
+    horizons::MemoryCounts,
+    slot_state::{ArmCounters, Counters, EvaluationData, GoalSums},
 };
 use crate::{
     bandit::Learner,
-    slot::{Arm, ArmId, Definition, Revision, RuleBook},
+    slot::{Arm, Definition, Revision, RuleBook},
 };
-
-/// Arms of a slot by id, with their positions in the slot's order and their indices in the learner.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct ArmTable {
-    names: Vec<ArmId>,
-    by_id: HashMap<ArmId, (u32, Option<u32>)>,
-    /// Indices in the learner, by position in the slot's order.
-    in_order: Vec<u32>,
-}
-
-impl ArmTable {
-    /// Creates the table of `definition` for arms whose indices in the learner are those of `names`. Arms that are not
-    /// among them get the next indices.
-    pub(super) fn new(mut names: Vec<ArmId>, definition: &Definition) -> Self {
-        let mut by_id: HashMap<ArmId, (u32, Option<u32>)> =
-            names.iter().enumerate().map(|(i, name)| (name.clone(), (index(i), None))).collect();
-        let mut in_order = Vec::with_capacity(definition.arms.len());
-        for (position, arm) in definition.arms.iter().enumerate() {
-            let fresh = index(names.len());
-            let entry = by_id.entry(arm.id.clone()).or_insert_with(|| {
-                names.push(arm.id.clone());
-                (fresh, None)
-            });
-            entry.1 = Some(index(position));
-            in_order.push(entry.0);
-        }
-        Self { names, by_id, in_order }
-    }
-
-    /// Returns `true` if this is the table of the definition: it has the same arms in the same order.
-    pub(super) fn is_of(&self, definition: &Definition) -> bool {
-        let here = |(arm, &learned): (&Arc<Arm>, &u32)| self.names.get(learned as usize) == Some(&arm.id);
-        self.in_order.len() == definition.arms.len() && definition.arms.iter().zip(&self.in_order).all(here)
-    }
-
-    /// Arm ids, by index in the learner.
-    pub fn names(&self) -> &[ArmId] {
-        &self.names
-    }
-
-    /// Returns the index of an arm in the learner, or `None` if it was never seen.
-    pub fn learned(&self, arm: &str) -> Option<u32> {
-        self.find(arm).map(|(learned, _)| learned)
-    }
-
-    /// Returns the index of an arm in the learner, with its position in the slot's order unless it was removed.
-    pub(super) fn find(&self, arm: &str) -> Option<(u32, Option<usize>)> {
-        self.by_id.get(arm).map(|&(learned, position)| (learned, position.map(|p| p as usize)))
-    }
-
-    /// Returns the index in the learner of the arm at this position in the slot's order.
-    pub fn learned_at(&self, position: usize) -> Option<u32> {
-        self.in_order.get(position).copied()
-    }
-
-    /// Returns the position of an arm in the slot's order, or `None` if the slot does not have it.
-    pub fn position(&self, arm: &str) -> Option<usize> {
-        self.find(arm).and_then(|(_, position)| position)
-    }
-
-    /// Returns the index of an arm in the learner, adding the arm if it is new.
-    pub(super) fn intern(&mut self, arm: &ArmId) -> u32 {
-        let fresh = index(self.names.len());
-        let names = &mut self.names;
-        self.by_id
-            .entry(arm.clone())
-            .or_insert_with(|| {
-                names.push(arm.clone());
-                (fresh, None)
-            })
-            .0
-    }
-}
-
-/// Encoding of a table in a snapshot: its names only, since the rest follows from them and the definition. *Persisted.*
-pub(super) mod names {
-    use std::sync::Arc;
-
-    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
-
-    use super::{ArmTable, HashMap};
-    use crate::slot::ArmId;
-
-    pub(in crate::engine) fn serialize<S: Serializer>(table: &ArmTable, serializer: S) -> Result<S::Ok, S::Error> {
-        table.names.serialize(serializer)
-    }
-
-    pub(in crate::engine) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<ArmTable>, D::Error> {
-        Ok(Arc::new(ArmTable { names: Vec::<ArmId>::deserialize(from)?, by_id: HashMap::new(), in_order: Vec::new() }))
-    }
-}
-
-/// Indices of arms fit in 32 bits because their number is limited.
-fn index(i: usize) -> u32 {
-    u32::try_from(i).unwrap_or(u32::MAX)
-}
 
 /// Published view of a slot. It is cheap to make from the state, and never changes.
 #[derive(Debug, Clone)]
@@ -125,18 +28,18 @@ pub struct SlotView {
     pub learner: Arc<Learner>,
     /// Counters of the slot.
     pub counters: Counters,
-    /// Tallies per arm, by index in the learner.
-    pub tallies: Arc<Vec<Tally>>,
+    /// Counters per arm, by index in the learner.
+    pub arm_counters: Arc<Vec<ArmCounters>>,
     /// Sums since the goal changed, or `None` if it never did.
     pub goal_sums: Option<Arc<GoalSums>>,
     /// Cache of the learner as of the moment of the last reader.
-    pub(super) faded: Faded,
+    pub(super) faded: FadedLearner,
     /// Sums from which the report is computed.
-    pub insight: Arc<Insight>,
+    pub evaluation: Arc<EvaluationData>,
     /// Time within which most rewards arrive, microseconds.
     pub patience_us: i64,
     /// Probability that each position is looked at, relative to the first; empty without a position-based click model.
-    pub exposures: Vec<f64>,
+    pub position_exposures: Vec<f64>,
     /// Revisions, oldest first.
     pub revisions: Arc<Vec<Revision>>,
     /// Compiled rules.
@@ -148,14 +51,39 @@ pub struct SlotView {
     /// Memory of the finished decisions, bytes.
     pub finished_bytes: u64,
     /// Numbers of the items that the slot remembers.
-    pub remembered: Parts,
+    pub remembered: MemoryCounts,
     /// Numbers of the items that the slot forgot early because there were too many.
-    pub forgotten: Parts,
+    pub forgotten: MemoryCounts,
 }
 
 impl SlotView {
     /// Returns an arm of the slot.
     pub fn arm(&self, arm: &str) -> Option<&Arm> {
         self.arms.position(arm).map(|position| self.definition.arms[position].as_ref())
+    }
+
+    /// Returns the view as of a moment, microseconds since 1970, with observations faded until then. While learning is
+    /// frozen, the view stays as it is.
+    pub fn at(&self, now_us: i64) -> Cow<'_, Self> {
+        let controls = &self.definition.controls;
+        if controls.freeze_learning() {
+            return Cow::Borrowed(self);
+        }
+        match self.faded.learner(&self.learner, now_us, controls.half_life_us()) {
+            None => Cow::Borrowed(self),
+            Some(learner) => Cow::Owned(Self { learner, ..self.clone() }),
+        }
+    }
+
+    /// Returns two views of one slot as of a moment. If both have the same learner, so do the returned views.
+    pub fn both_at<'a>(before: &'a Self, after: &'a Self, now_us: i64) -> (Cow<'a, Self>, Cow<'a, Self>) {
+        let controls =
+            |view: &Self| (view.definition.controls.half_life_us(), view.definition.controls.freeze_learning());
+        let (first, second) = (before.at(now_us), after.at(now_us));
+        if Arc::ptr_eq(&before.learner, &after.learner) && controls(before) == controls(after) {
+            let learner = Arc::clone(&first.learner);
+            return (first, Cow::Owned(Self { learner, ..second.into_owned() }));
+        }
+        (first, second)
     }
 }

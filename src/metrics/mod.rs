@@ -14,7 +14,7 @@ use prometheus::{
 };
 
 use crate::{
-    engine::{Parts, RewardOutcome, SlotView},
+    engine::{EventStatus, MemoryCounts, SlotView},
     node::{DiskUse, Node, Observer},
 };
 
@@ -247,7 +247,9 @@ impl Metrics {
 
     /// Sets the gauges of the entries that all slots together remember, and of those that they forgot early.
     fn set_parts(&self, slots: &[Arc<SlotView>]) {
-        let sum = |get: fn(&SlotView) -> Parts| slots.iter().map(|view| get(view)).fold(Parts::default(), Parts::plus);
+        let sum = |get: fn(&SlotView) -> MemoryCounts| {
+            slots.iter().map(|view| get(view)).fold(MemoryCounts::default(), MemoryCounts::plus)
+        };
         let sums = [(sum(|view| view.remembered), &self.remembered), (sum(|view| view.forgotten), &self.forgotten)];
         for (parts, gauges) in sums {
             for (part, count) in parts.named() {
@@ -347,13 +349,13 @@ impl Observer for Metrics {
         self.committed.inc_by(events as u64);
     }
 
-    fn rewarded(&self, slot: &str, kind: &str, outcome: RewardOutcome) {
+    fn rewarded(&self, slot: &str, kind: &str, outcome: EventStatus) {
         let result = match outcome {
-            RewardOutcome::Accepted => "accepted",
-            RewardOutcome::Duplicate => "duplicate",
-            RewardOutcome::Late => "late",
-            RewardOutcome::Unmatched(_) => "unmatched",
-            RewardOutcome::Rejected(_) => "rejected",
+            EventStatus::Accepted | EventStatus::Reversed => "accepted",
+            EventStatus::Duplicate => "duplicate",
+            EventStatus::Late => "late",
+            EventStatus::Unmatched(_) => "unmatched",
+            EventStatus::Rejected(_) => "rejected",
         };
         self.rewards.with_label_values(&[slot, kind, result]).inc();
     }

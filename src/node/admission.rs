@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use crate::{
     bandit::{Features, Value},
-    engine::Decided,
+    engine::DecisionRecord,
 };
 
 /// Decisions may wait for as long as the writer needs to write this much of them, by its measured rate.
@@ -116,14 +116,15 @@ pub struct Waiting {
 }
 
 /// Approximate bytes that a waiting decision takes in memory.
-pub(super) fn decision_bytes(decided: &Decided) -> usize {
+pub(super) fn decision_bytes(decided: &DecisionRecord) -> usize {
     let candidates: usize =
         decided.candidates.iter().map(|(arm, own)| 48 + arm.as_str().len() + features_bytes(own)).sum();
-    let listed =
-        160 * (decided.chosen.len() + decided.would.len()) + 24 * decided.scored.len() + 8 * decided.barred.len();
-    let ids = decided.subject.id.len() + decided.subject.session_id.len() + 64 * decided.taken.len();
+    let listed = 160 * (decided.chosen.len() + decided.shadow_slate.len())
+        + 24 * decided.scored.len()
+        + 8 * decided.excluded.len();
+    let ids = decided.subject.id.len() + decided.subject.session_id.len() + 64 * decided.already_shown.len();
     // The struct itself, its place in the queue and in the indices.
-    size_of::<Decided>() + 384 + features_bytes(&decided.context) + candidates + listed + ids
+    size_of::<DecisionRecord>() + 384 + features_bytes(&decided.context) + candidates + listed + ids
 }
 
 fn features_bytes(features: &Features) -> usize {

@@ -12,7 +12,7 @@ use super::{
     requests::RequestDecision, subjects::day_of,
 };
 use crate::{
-    engine::{Decided, DecisionId, Draw, Request, SlotView, Subject, hash},
+    engine::{DecisionId, DecisionRecord, Draw, Request, SlotView, Subject, hash},
     slot::{ArmId, Consent, FieldError, limits::WORK_MAX},
 };
 
@@ -75,7 +75,7 @@ impl Node {
         let _turn = if self.work_of(&requests) > TURN_WORK { self.turn(deadline_passed).await? } else { None };
         for _ in 0..CLAIM_TRIES {
             let batch = if repeatable { requests.clone() } else { std::mem::take(&mut requests) };
-            let mut fresh: Vec<(u32, Arc<Decided>)> = Vec::new();
+            let mut fresh: Vec<(u32, Arc<DecisionRecord>)> = Vec::new();
             let answers = run_long(arms, || self.decide_each(batch, distinct, deadline_passed, &mut fresh));
             let (replies, durable) = self.replies(fresh.len());
             let claimed = self.claim_and_send(&fresh, replies);
@@ -110,7 +110,11 @@ impl Node {
     /// Sends decisions to the journal, and only then lets repetitions of their requests find them: all in
     /// one step. Says whether none of the requests had been decided by another call meanwhile; else
     /// nothing was done.
-    fn claim_and_send(&self, fresh: &[(u32, Arc<Decided>)], replies: Vec<DecisionReply>) -> Result<bool, WriteError> {
+    fn claim_and_send(
+        &self,
+        fresh: &[(u32, Arc<DecisionRecord>)],
+        replies: Vec<DecisionReply>,
+    ) -> Result<bool, WriteError> {
         if fresh.is_empty() {
             return Ok(true);
         }
@@ -159,9 +163,9 @@ impl Node {
         view: &SlotView,
         request: &Request,
         fingerprint: u64,
-        fresh: &[(u32, Arc<Decided>)],
+        fresh: &[(u32, Arc<DecisionRecord>)],
         now_us: i64,
-    ) -> Result<Option<Arc<Decided>>, FieldError> {
+    ) -> Result<Option<Arc<DecisionRecord>>, FieldError> {
         let Some(id) = request.request_id.as_deref() else { return Ok(None) };
         let here = fresh.iter().find(|(_, decided)| decided.request_id.as_deref() == Some(id));
         let found = match here {
@@ -230,7 +234,7 @@ impl Node {
         requests: Vec<Request>,
         distinct: bool,
         deadline_passed: &(dyn Fn() -> bool + Send + Sync),
-        fresh: &mut Vec<(u32, Arc<Decided>)>,
+        fresh: &mut Vec<(u32, Arc<DecisionRecord>)>,
     ) -> Vec<Result<Answer, DecideError>> {
         let now_us = self.now_us();
         let mut taken: Vec<ArmId> = Vec::new();
@@ -279,7 +283,7 @@ impl Node {
         taken: &[ArmId],
         now_us: i64,
         deadline_passed: &(dyn Fn() -> bool + Send + Sync),
-        fresh: &mut Vec<(u32, Arc<Decided>)>,
+        fresh: &mut Vec<(u32, Arc<DecisionRecord>)>,
     ) -> Result<Answer, DecideError> {
         let view = self.slot(&request.slot).ok_or_else(|| DecideError::SlotNotFound {
             slot: request.slot.clone(),

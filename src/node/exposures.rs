@@ -6,17 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dashmap::DashMap;
 
 use crate::{
-    engine::{Decided, Decision, Draw, Memory, Past, Request, SlotView, Times, decide_until},
+    engine::{Decision, DecisionRecord, Draw, EventTimes, Exposure, ExposureScope, Request, SlotView, decide_until},
     slot::limits::RECENT_TOTAL_MAX,
 };
 
 /// Exposures by slot number, and the times of the newest exposures of all slots.
 #[derive(Debug, Default)]
-pub(super) struct Exposures(DashMap<u32, Arc<Mutex<Past>>>, Mutex<Times>);
+pub(super) struct Exposures(DashMap<u32, Arc<Mutex<Exposure>>>, Mutex<EventTimes>);
 
 impl Exposures {
     /// Begins with the exposures of a slot that the journal holds.
-    pub(super) fn begin(&self, slot: u32, past: Past) {
+    pub(super) fn begin(&self, slot: u32, past: Exposure) {
         self.0.insert(slot, Arc::new(Mutex::new(past)));
     }
 
@@ -32,12 +32,12 @@ impl Exposures {
         lives: impl Fn(u32) -> bool,
         interrupted: &dyn Fn() -> bool,
     ) -> Decision {
-        let memory = Memory::of(&view.definition);
-        if !memory.wanted() {
+        let scope = ExposureScope::from_definition(&view.definition);
+        if !scope.is_needed() {
             if self.0.contains_key(&view.number) {
                 self.0.remove(&view.number);
             }
-            return decide_until(view, request, draw, &Past::new(), interrupted);
+            return decide_until(view, request, draw, &Exposure::new(), interrupted);
         }
         if !self.0.contains_key(&view.number) {
             // Slots that were deleted or reset need no exposures any more.
@@ -46,7 +46,7 @@ impl Exposures {
         let past = Arc::clone(&self.0.entry(view.number).or_default());
         let mut past = past.lock().unwrap_or_else(PoisonError::into_inner);
         let decision = decide_until(view, request, draw, &past, interrupted);
-        past.remember(draw.id.at_us(), &decision.decided, memory);
+        past.add(draw.id.at_us(), &decision.decided, scope);
         drop(past);
         self.sweep(draw.id.at_us());
         decision
@@ -55,7 +55,7 @@ impl Exposures {
     /// Counts a decision that was remembered. Forgets the oldest exposures of all slots if they are too many together.
     fn sweep(&self, now_us: i64) {
         let mut times = self.1.lock().unwrap_or_else(PoisonError::into_inner);
-        let horizon_us = times.pass(now_us, RECENT_TOTAL_MAX).then(|| times.since_us(RECENT_TOTAL_MAX));
+        let horizon_us = times.count(now_us, RECENT_TOTAL_MAX).then(|| times.since_us(RECENT_TOTAL_MAX));
         drop(times);
         if let Some(horizon_us) = horizon_us.filter(|horizon_us| *horizon_us > 0) {
             for past in &self.0 {
@@ -65,11 +65,11 @@ impl Exposures {
     }
 
     /// Forgets decisions that the queue refused.
-    pub(super) fn forget(&self, decisions: &[(u32, Arc<Decided>)]) {
+    pub(super) fn forget(&self, decisions: &[(u32, Arc<DecisionRecord>)]) {
         for (slot, decided) in decisions {
             let past = self.0.get(slot).map(|past| Arc::clone(&past));
             if let Some(past) = past {
-                past.lock().unwrap_or_else(PoisonError::into_inner).forget(decided);
+                past.lock().unwrap_or_else(PoisonError::into_inner).remove(decided);
             }
         }
     }

@@ -11,7 +11,7 @@ use std::{
 use super::places::{self, BESIDE, FolderContents, LOCK, PROBES};
 use crate::engine::{
     State,
-    snapshot::{Decoder, FRAME, Frozen, Origin, PREFIX, SnapshotError},
+    snapshot::{FRAME, FrozenState, Origin, PREFIX, SnapshotDecoder, SnapshotError},
 };
 
 /// Number of snapshots that are kept: the newest, and the one before should it be damaged.
@@ -116,7 +116,7 @@ pub(super) fn snapshots(folder: &Path) -> Result<Vec<(u64, PathBuf)>, FolderErro
 }
 
 /// Reads the header of a snapshot, and leaves the file after it.
-fn read_header(path: &Path, file: &mut impl Read) -> Result<Decoder, FolderError> {
+fn read_header(path: &Path, file: &mut impl Read) -> Result<SnapshotDecoder, FolderError> {
     let refused = |source| FolderError::Snapshot { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     let mut part = |length: usize, bytes: &mut Vec<u8>| {
@@ -124,13 +124,13 @@ fn read_header(path: &Path, file: &mut impl Read) -> Result<Decoder, FolderError
     };
     part(PREFIX, &mut bytes)?;
     let prefix = bytes.first_chunk::<PREFIX>().ok_or(SnapshotError::Truncated(bytes.len() as u64)).map_err(refused)?;
-    let rest = Decoder::header_length(prefix) - PREFIX;
+    let rest = SnapshotDecoder::header_length(prefix) - PREFIX;
     part(rest, &mut bytes)?;
-    Decoder::new(&bytes).map_err(refused)
+    SnapshotDecoder::new(&bytes).map_err(refused)
 }
 
 /// Reads a snapshot a section at a time; with `verify_only`, for its checksums alone.
-fn read(path: &Path, file: &File, verify_only: bool) -> Result<Decoder, FolderError> {
+fn read(path: &Path, file: &File, verify_only: bool) -> Result<SnapshotDecoder, FolderError> {
     let mut file = BufReader::with_capacity(1 << 20, file);
     let refused = |source| FolderError::Snapshot { path: path.to_owned(), source };
     let mut decoder = read_header(path, &mut file)?;
@@ -143,7 +143,7 @@ fn read(path: &Path, file: &File, verify_only: bool) -> Result<Decoder, FolderEr
     while !decoder.ended() {
         part(FRAME as u64, &mut bytes)?;
         let Some(&frame) = bytes.first_chunk::<FRAME>() else { return Err(refused(decoder.truncated())) };
-        part(Decoder::length(&frame), &mut bytes)?;
+        part(SnapshotDecoder::length(&frame), &mut bytes)?;
         decoder.section(&frame, &bytes, verify_only).map_err(refused)?;
     }
     if part(1, &mut bytes)? > 0 {
@@ -348,7 +348,7 @@ impl Folder {
     }
 
     /// Writes a snapshot: whole or not at all. Returns its length, bytes.
-    pub(super) fn write_snapshot(path: &Path, frozen: &Frozen, origin: &Origin) -> Result<u64, FolderError> {
+    pub(super) fn write_snapshot(path: &Path, frozen: &FrozenState, origin: &Origin) -> Result<u64, FolderError> {
         let name = places::snapshot_name(frozen.position());
         let (target, scratch) = (path.join(&name), path.join(format!("{name}.new")));
         let write = || -> io::Result<u64> {

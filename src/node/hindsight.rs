@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Body, Change, Decided, DecisionId, PREVIEW_DECISIONS_MAX, Preview, PreviewTally, Previewer, Recalled, SlotView,
-        recall,
+        Body, Change, DecisionId, DecisionRecord, PREVIEW_DECISIONS_MAX, Preview, PreviewTally, Previewer, Recalled,
+        SlotView, recall,
     },
     journal::{JournalReader, ReadError, Stored},
     slot::SlotId,
@@ -38,7 +38,7 @@ const EARLIER_US: i64 = 1_000_000;
 #[derive(Debug, Clone)]
 pub struct RecalledDecision {
     /// The decision.
-    pub decided: Arc<Decided>,
+    pub decided: Arc<DecisionRecord>,
     /// Time at which the journal took the decision, microseconds since 1970.
     pub at_us: i64,
     /// Explanation of how it came about.
@@ -62,7 +62,7 @@ pub enum HindsightError {
 }
 
 /// A decision of a record.
-fn decision(stored: &Stored<'_>, mask: Mask) -> Result<(i64, Arc<Decided>), String> {
+fn decision(stored: &Stored<'_>, mask: Mask) -> Result<(i64, Arc<DecisionRecord>), String> {
     let mut event = codec::decode(stored.body)?;
     mask.apply(&mut event);
     match event.body {
@@ -119,7 +119,7 @@ impl Node {
     }
 
     /// The decision with the ids of its subject, where the table knows them.
-    fn with_names(&self, mut decided: Arc<Decided>) -> Arc<Decided> {
+    fn with_names(&self, mut decided: Arc<DecisionRecord>) -> Arc<DecisionRecord> {
         self.subjects.settle();
         let named = self.subjects.names(&decided.subject);
         Arc::make_mut(&mut decided).subject = named;
@@ -144,7 +144,7 @@ impl Node {
     }
 
     /// The last decisions of a slot, oldest first; those from before a reset are of the same place, and count.
-    fn last_decisions(&self, slot: &SlotId, count: usize) -> Result<Vec<(i64, Arc<Decided>)>, HindsightError> {
+    fn last_decisions(&self, slot: &SlotId, count: usize) -> Result<Vec<(i64, Arc<DecisionRecord>)>, HindsightError> {
         let reader = JournalReader::open(&self.folder)?;
         let mut decisions = Vec::new();
         reader.newest("decided", slot.as_str(), count, LOOK_BACK, &mut |stored| {
@@ -155,7 +155,7 @@ impl Node {
         Ok(decisions)
     }
 
-    fn find(&self, id: DecisionId) -> Result<(i64, Arc<Decided>), HindsightError> {
+    fn find(&self, id: DecisionId) -> Result<(i64, Arc<DecisionRecord>), HindsightError> {
         let reader = JournalReader::open(&self.folder)?;
         let mut found = None;
         reader.find("decided", &id.to_string(), id.at_us() - EARLIER_US, LOOK_ON, &mut |stored| {

@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Applied, Body, Closed, Decided, DecisionId, Fate, Key, Ledger, RewardOutcome, Rewarded, Slots, State, Step,
-        TRAFFIC, Traffic, event_key,
+        Body, DecisionId, DecisionOutcome, DecisionRecord, EventEffect, EventStatus, Hash128, Ledger, RewardEvent,
+        SlotShard, State, Step, TRAFFIC, TrafficKind, event_key,
     },
     journal::{JournalReader, ReadError, Stored},
     slot::{SlotId, suggestion},
@@ -55,7 +55,7 @@ pub struct JoinedDecision {
     /// Time of the decision, microseconds since 1970.
     pub at_us: i64,
     /// The decision.
-    pub decided: Arc<Decided>,
+    pub decided: Arc<DecisionRecord>,
     /// Reward that the slot counted for each arm shown, in order, or `None` if the slot was reset or deleted
     /// before the decision was applied, and so counted nothing of it.
     pub rewards: Option<Vec<f64>>,
@@ -70,7 +70,7 @@ pub struct JoinedDecision {
 #[derive(Debug, Clone, PartialEq)]
 pub struct JoinedEvent {
     /// The event.
-    pub event: Rewarded,
+    pub event: RewardEvent,
     /// `true` if another event reversed it.
     pub reversed: bool,
 }
@@ -108,21 +108,21 @@ enum JoinStop<E> {
 struct JoinInput {
     /// Selected decisions.
     decisions: HashMap<DecisionId, Box<[u8]>>,
-    events: HashMap<Key, Box<[u8]>>,
+    events: HashMap<Hash128, Box<[u8]>>,
 }
 
 impl JoinInput {
     /// Returns the decision with its rewards, or `None` if it is not selected.
-    fn close(&mut self, closed: Closed, mask: Mask) -> Result<Option<JoinedDecision>, String> {
-        let Closed { id, rewards, events: keys, complete } = closed;
+    fn close(&mut self, closed: DecisionOutcome, mask: Mask) -> Result<Option<JoinedDecision>, String> {
+        let DecisionOutcome { id, rewards, events: keys, complete } = closed;
         let mut events = Vec::with_capacity(keys.len());
         let decision = self.decisions.remove(&id);
-        for (key, fate) in keys {
+        for (key, status) in keys {
             let Some(body) = self.events.remove(&key).filter(|_| decision.is_some()) else { continue };
             let mut event = codec::decode(&body)?;
             mask.apply(&mut event);
             if let Body::Rewarded(event) = event.body {
-                events.push(JoinedEvent { event: *event, reversed: fate == Fate::Reversed });
+                events.push(JoinedEvent { event: *event, reversed: status == EventStatus::Reversed });
             }
         }
         let Some(decision) = decision else { return Ok(None) };
@@ -137,7 +137,7 @@ struct Join<'a, E> {
     selection: &'a Selection,
     mask: Mask,
     ledger: Ledger,
-    slots: Slots,
+    slots: SlotShard,
     waiting: BTreeMap<SlotId, JoinInput>,
     /// Slots that were ever created, including deleted ones.
     known: BTreeSet<SlotId>,
@@ -147,7 +147,7 @@ struct Join<'a, E> {
 /// Hands a decision on that was closed.
 fn hand_out<E>(
     waiting: &mut JoinInput,
-    closed: Closed,
+    closed: DecisionOutcome,
     mask: Mask,
     each: &mut dyn FnMut(JoinedDecision) -> Result<(), E>,
 ) -> Result<(), JoinStop<E>> {
@@ -161,7 +161,7 @@ impl<E> Join<'_, E> {
     fn take(&mut self, stored: &Stored<'_>) -> Result<(), JoinStop<E>> {
         let elsewhere = self.selection.slot.as_ref().is_some_and(|slot| slot.as_str() != stored.slot);
         if elsewhere && TRAFFIC.contains(&stored.kind) {
-            let step = self.ledger.pass(stored.at_us, Traffic::of_kind(stored.kind));
+            let step = self.ledger.skip(stored.at_us, TrafficKind::from_kind(stored.kind));
             return self.sweep(step);
         }
         let event = match codec::read(stored.body).map_err(|why| JoinStop::Unreadable(why.into()))? {
@@ -170,7 +170,7 @@ impl<E> Join<'_, E> {
                 event
             }
             Decoded::Skipped(skipped) => {
-                self.ledger.pass(skipped.at_us, Traffic::Other);
+                self.ledger.skip(skipped.at_us, TrafficKind::Other);
                 return Ok(());
             }
         };
@@ -186,13 +186,17 @@ impl<E> Join<'_, E> {
             waiting.decisions.insert(decided.id, stored.body.into());
         }
         let (each, mask, mut done) = (&mut *self.each, self.mask, Ok(()));
-        let applied = self.slots.apply_and(step, &event.body, &mut |closed| {
-            if done.is_ok() {
-                done = hand_out(waiting, closed, mask, each);
-            }
-        });
-        if let (Body::Rewarded(rewarded), Applied::Reward(reply)) = (&event.body, applied)
-            && reply.outcome == RewardOutcome::Accepted
+        let applied = self.slots.apply(
+            step,
+            &event.body,
+            Some(&mut |closed| {
+                if done.is_ok() {
+                    done = hand_out(waiting, closed, mask, each);
+                }
+            }),
+        );
+        if let (Body::Rewarded(rewarded), EventEffect::Reward(reply)) = (&event.body, applied)
+            && reply.status == EventStatus::Accepted
         {
             waiting.events.insert(event_key(&rewarded.event_id), stored.body.into());
         }

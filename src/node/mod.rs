@@ -78,7 +78,7 @@ pub use subjects::{KeyError, SubjectNames};
 pub use writer::{ChangeFailure, RewardRequest};
 
 use crate::{
-    engine::{Change, Decided, Explanation, RewardAnswer, SlotView},
+    engine::{Change, DecisionRecord, Explanation, RewardAnswer, SlotView},
     journal::{Journal, JournalReader, SqliteJournal},
     slot::{ArmId, ChangeReason, SlotId, suggestion},
 };
@@ -99,7 +99,7 @@ use writer::{ChangeCommand, ChangeEachCommand, Writer};
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The decision.
-    pub decided: Arc<Decided>,
+    pub decided: Arc<DecisionRecord>,
     /// Explanation, if the request asked for one and the decision is not a repetition.
     pub explanation: Option<Explanation>,
     /// The slot.
@@ -175,8 +175,8 @@ impl Node {
             for (at_us, decided) in slot.requests() {
                 requests.claims().claim(view.number, decided, at_us);
             }
-            if !slot.past().is_empty() {
-                exposures.begin(view.number, slot.past().clone());
+            if !slot.exposure().is_empty() {
+                exposures.begin(view.number, slot.exposure().clone());
             }
             shared.views.insert(id.clone(), Arc::new(view));
         }

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use crate::engine::RewardOutcome;
+use crate::engine::EventStatus;
 
 /// Observer that learns what a node does, for metrics.
 pub trait Observer: Send + Sync + fmt::Debug {
     /// `events` were committed in one go, which took `seconds`.
     fn committed(&self, events: usize, seconds: f64);
     /// A reward event was dealt with; `kind` is one of its slot's goal, or "other".
-    fn rewarded(&self, slot: &str, kind: &str, outcome: RewardOutcome);
+    fn rewarded(&self, slot: &str, kind: &str, outcome: EventStatus);
     /// The state was held still for a snapshot, which took `seconds`: nothing was written meanwhile.
     fn frozen(&self, seconds: f64);
     /// A snapshot of `bytes` bytes was saved, which took `seconds` beside the traffic.
@@ -39,7 +39,7 @@ pub struct Unobserved;
 
 impl Observer for Unobserved {
     fn committed(&self, _: usize, _: f64) {}
-    fn rewarded(&self, _: &str, _: &str, _: RewardOutcome) {}
+    fn rewarded(&self, _: &str, _: &str, _: EventStatus) {}
     fn frozen(&self, _: f64) {}
     fn snapshot_saved(&self, _: i64, _: f64, _: u64) {}
     fn unrecorded(&self, _: usize) {}

@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Body, Ledger, Slots, State, Step, TRAFFIC, Traffic,
-        snapshot::{Frozen, Origin},
+        Body, Ledger, SlotShard, State, Step, TRAFFIC, TrafficKind,
+        snapshot::{FrozenState, Origin},
     },
     journal::{ChainPoint, JournalId, JournalReader, LossPolicy, ReadError, RecordHandler, Stored},
 };
@@ -49,15 +49,15 @@ pub(super) fn workers() -> usize {
 }
 
 /// Applies what a worker is sent; in the end its slots, or the position of an event that cannot be read and why.
-fn work(mut slots: Slots, mask: Mask, batches: &Receiver<Vec<RecoveryTask>>) -> Result<Slots, (u64, String)> {
+fn work(mut slots: SlotShard, mask: Mask, batches: &Receiver<Vec<RecoveryTask>>) -> Result<SlotShard, (u64, String)> {
     for work in batches.iter().flatten() {
         match work {
             RecoveryTask::Read(position, step, body) => {
                 let mut event = codec::decode(&body).map_err(|why| (position, why.into()))?;
                 mask.apply(&mut event);
-                slots.apply(step, &event.body);
+                slots.apply(step, &event.body, None);
             }
-            RecoveryTask::Apply(step, body) => drop(slots.apply(step, &body)),
+            RecoveryTask::Apply(step, body) => drop(slots.apply(step, &body, None)),
             RecoveryTask::Sweep(step) => slots.sweep(step, None),
         }
     }
@@ -73,7 +73,7 @@ struct Reader {
 impl Reader {
     fn take(&mut self, stored: &Stored<'_>) -> Result<(), String> {
         let (step, work) = if TRAFFIC.contains(&stored.kind) {
-            let step = self.ledger.pass(stored.at_us, Traffic::of_kind(stored.kind));
+            let step = self.ledger.skip(stored.at_us, TrafficKind::from_kind(stored.kind));
             (step, RecoveryTask::Read(stored.position, step, stored.body.to_vec()))
         } else {
             match codec::read(stored.body)? {
@@ -83,7 +83,7 @@ impl Reader {
                 }
                 // Position and time go on; no slot hears of it.
                 Decoded::Skipped(skipped) => {
-                    self.ledger.pass(skipped.at_us, Traffic::Other);
+                    self.ledger.skip(skipped.at_us, TrafficKind::Other);
                     return Ok(());
                 }
             }
@@ -91,7 +91,7 @@ impl Reader {
         if stored.position.is_multiple_of(PROGRESS) {
             tracing::info!(position = stored.position, "reading the journal");
         }
-        let part = Slots::part(stored.slot, self.workers.len());
+        let part = SlotShard::index_of(stored.slot, self.workers.len());
         let (_, batch) = &mut self.workers[part];
         batch.push(work);
         let full = batch.len() >= BATCH;
@@ -254,7 +254,7 @@ pub fn recover_state(folder: &Path, snapshot: Option<&Path>, workers: usize) -> 
 }
 
 /// Writes a snapshot of the journal in a folder, as a node does; for audits, tests and benches.
-pub fn save_snapshot(folder: &Path, frozen: &Frozen) -> Result<u64, OpenError> {
+pub fn save_snapshot(folder: &Path, frozen: &FrozenState) -> Result<u64, OpenError> {
     let point = JournalReader::open(folder)?.point_at(frozen.position())?;
     let origin = point.as_ref().map(origin).unwrap_or_default();
     Ok(Folder::write_snapshot(folder, frozen, &origin)?)

@@ -8,7 +8,7 @@ use std::{
 use dashmap::DashMap;
 
 use crate::{
-    engine::{Decided, Key, hash},
+    engine::{DecisionRecord, Hash128, hash},
     slot::limits::{REQUEST_MEMORY_US, REQUESTS_MAX},
 };
 
@@ -24,24 +24,24 @@ pub(super) struct RequestDecision {
     /// The slot's number.
     pub(super) slot: u32,
     /// The decision.
-    pub(super) decided: Arc<Decided>,
+    pub(super) decided: Arc<DecisionRecord>,
 }
 
 /// The decisions of the last ten minutes by request id, as far as answering again needs them. A request id is one of the
 /// whole service, so that its use for another slot is noticed.
 #[derive(Debug, Default)]
 pub(super) struct RequestIndex {
-    decisions: DashMap<Key, RequestDecision>,
-    order: Mutex<VecDeque<(i64, Key)>>,
+    decisions: DashMap<Hash128, RequestDecision>,
+    order: Mutex<VecDeque<(i64, Hash128)>>,
 }
 
 /// The right to add decisions: one caller at a time has it.
 pub(super) struct RequestClaims<'a> {
-    decisions: &'a DashMap<Key, RequestDecision>,
-    order: MutexGuard<'a, VecDeque<(i64, Key)>>,
+    decisions: &'a DashMap<Hash128, RequestDecision>,
+    order: MutexGuard<'a, VecDeque<(i64, Hash128)>>,
 }
 
-fn key(request_id: &str) -> Key {
+fn key(request_id: &str) -> Hash128 {
     hash("request", &[request_id.as_bytes()])
 }
 
@@ -60,14 +60,19 @@ impl RequestIndex {
 
 impl RequestClaims<'_> {
     /// Returns `true` if this decision's request was given another one that `counts`.
-    pub(super) fn taken(&self, decided: &Decided, now_us: i64, counts: impl Fn(&RequestDecision) -> bool) -> bool {
+    pub(super) fn taken(
+        &self,
+        decided: &DecisionRecord,
+        now_us: i64,
+        counts: impl Fn(&RequestDecision) -> bool,
+    ) -> bool {
         let Some(request_id) = &decided.request_id else { return false };
         let entry = self.decisions.get(&key(request_id));
         entry.is_some_and(|entry| entry.at_us >= now_us - REQUEST_MEMORY_US && counts(&entry))
     }
 
     /// Remembers a decision, where it has a request id; forgets those that are too old or too many.
-    pub(super) fn claim(&mut self, slot: u32, decided: &Decided, now_us: i64) {
+    pub(super) fn claim(&mut self, slot: u32, decided: &DecisionRecord, now_us: i64) {
         let Some(request_id) = &decided.request_id else { return };
         let key = key(request_id);
         let newer = self.decisions.get(&key).is_some_and(|entry| entry.at_us > now_us);
@@ -85,7 +90,7 @@ impl RequestClaims<'_> {
     }
 
     /// Forgets decisions that the queue refused.
-    pub(super) fn release(&mut self, decisions: &[(u32, Arc<Decided>)]) {
+    pub(super) fn release(&mut self, decisions: &[(u32, Arc<DecisionRecord>)]) {
         for (_, decided) in decisions {
             if let Some(request_id) = &decided.request_id {
                 self.decisions.remove_if(&key(request_id), |_, entry| entry.decided.id == decided.id);

@@ -6,7 +6,7 @@ use super::{Shared, folder::Folder};
 use crate::{
     engine::{
         State,
-        snapshot::{Frozen, Origin},
+        snapshot::{FrozenState, Origin},
     },
     journal::{AppendError, Journal},
 };
@@ -129,7 +129,12 @@ impl Saver {
 }
 
 /// Writes a snapshot, then drops those it makes superfluous.
-fn save(path: &std::path::Path, frozen: &Frozen, origin: &Origin, shared: &Shared) -> Option<(u64, CoveredPosition)> {
+fn save(
+    path: &std::path::Path,
+    frozen: &FrozenState,
+    origin: &Origin,
+    shared: &Shared,
+) -> Option<(u64, CoveredPosition)> {
     let begun = shared.stopwatch();
     match Folder::write_snapshot(path, frozen, origin) {
         Ok(bytes) => {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     bandit::{Features, Value},
-    engine::{Chosen, Decided, Explanation, Recalled, Request, RequestCandidate, SlotView, Subject},
+    engine::{ChosenArm, DecisionRecord, Explanation, Recalled, Request, RequestCandidate, SlotView, Subject},
     node::{Answer, RecalledDecision, payload_to_struct},
     slot::ArmId,
 };
@@ -53,7 +53,7 @@ pub(crate) fn answer(answer: Answer) -> proto::DecideResponse {
 
 /// Encodes a decision, with the payloads that the slot has now, if it still exists.
 pub(crate) fn decision(
-    decided: &Decided,
+    decided: &DecisionRecord,
     explained: Option<Explanation>,
     view: Option<&SlotView>,
 ) -> proto::DecideResponse {
@@ -67,14 +67,14 @@ pub(crate) fn decision(
         model: decided.model.clone(),
         explanation: explained.map(encode_explanation),
         sticky: decided.sticky.is_some(),
-        shadow_arms: decided.would.iter().enumerate().map(|(i, c)| encode_chosen(i, c, view)).collect(),
+        shadow_arms: decided.shadow_slate.iter().enumerate().map(|(i, c)| encode_chosen(i, c, view)).collect(),
         analysis: decided.analysis,
         ignored_candidates: Vec::new(),
         ignored_features: Vec::new(),
     }
 }
 
-fn encode_chosen(index: usize, chosen: &Chosen, view: Option<&SlotView>) -> proto::ChosenArm {
+fn encode_chosen(index: usize, chosen: &ChosenArm, view: Option<&SlotView>) -> proto::ChosenArm {
     let payload = view.and_then(|view| view.arm(chosen.arm.as_str())?.payload.as_ref());
     proto::ChosenArm {
         arm_id: chosen.arm.to_string(),
@@ -138,7 +138,7 @@ pub(crate) fn recalled_decision(recalled: RecalledDecision) -> proto::ExplainDec
         subject: Some(subject(&decided.subject)),
         context: encode_features(&decided.context),
         candidates,
-        already_shown_arm_ids: decided.taken.iter().map(ArmId::to_string).collect(),
+        already_shown_arm_ids: decided.already_shown.iter().map(ArmId::to_string).collect(),
         request_id: decided.request_id.clone().unwrap_or_default(),
         sticky_decision_id: decided.sticky.map(|id| id.to_string()).unwrap_or_default(),
         seed: decided.seed,

@@ -83,7 +83,7 @@ impl ApiEnum for Reason {
         Self::Holdout,
         Self::Sticky,
         Self::Fallback,
-        Self::Watching,
+        Self::Shadow,
     ];
 
     fn number(self) -> i32 {
@@ -95,7 +95,7 @@ impl ApiEnum for Reason {
             Self::Holdout => proto::Reason::Holdout,
             Self::Sticky => proto::Reason::Sticky,
             Self::Fallback => proto::Reason::Fallback,
-            Self::Watching => proto::Reason::Shadow,
+            Self::Shadow => proto::Reason::Shadow,
         }
         .into()
     }

@@ -5,7 +5,7 @@ use super::{
     time::{duration_text, time_text},
 };
 use crate::{
-    engine::{FirstEvent, Lateness, Rejection, RewardAnswer, RewardNote, RewardOutcome, Unmatched},
+    engine::{EventStatus, FirstEvent, Lateness, Rejection, RewardAnswer, RewardNote, UnmatchedReason},
     slot::{limits::EVENTS_PER_DECISION_MAX, shorten, suggestion},
 };
 
@@ -13,30 +13,32 @@ use crate::{
 pub(super) fn result(reply: &RewardAnswer) -> proto::RewardResult {
     use proto::RewardStatus as Out;
     let note = reply.note.as_deref().map(note_text).unwrap_or_default();
-    let (status, message) = match reply.outcome {
-        RewardOutcome::Accepted => (Out::Accepted, note),
-        RewardOutcome::Duplicate => (Out::Duplicate, note),
-        RewardOutcome::Late => (Out::Late, note),
-        RewardOutcome::Unmatched(why) => (Out::Unmatched, unmatched(why).to_owned()),
-        RewardOutcome::Rejected(why) => (Out::Rejected, rejected(why)),
+    let (status, message) = match reply.status {
+        EventStatus::Accepted | EventStatus::Reversed => (Out::Accepted, note),
+        EventStatus::Duplicate => (Out::Duplicate, note),
+        EventStatus::Late => (Out::Late, note),
+        EventStatus::Unmatched(why) => (Out::Unmatched, unmatched(why).to_owned()),
+        EventStatus::Rejected(why) => (Out::Rejected, rejected(why)),
     };
     proto::RewardResult { status: status.into(), message }
 }
 
-fn unmatched(why: Unmatched) -> &'static str {
+fn unmatched(why: UnmatchedReason) -> &'static str {
     match why {
-        Unmatched::Slot => "slot_id: there is no such slot; check its spelling",
-        Unmatched::Decision => {
+        UnmatchedReason::Slot => "slot_id: there is no such slot; check its spelling",
+        UnmatchedReason::Decision => {
             "decision_id: no such decision is known; check that it came from this service, and that the slot was not reset since"
         }
-        Unmatched::OtherSlot => {
+        UnmatchedReason::OtherSlot => {
             "slot_id: the decision belongs to another slot; leave slot_id empty, or give the decision's"
         }
-        Unmatched::Arm => "arm_id: the decision did not show this arm; give one that it showed",
-        Unmatched::Subject => {
+        UnmatchedReason::Arm => "arm_id: the decision did not show this arm; give one that it showed",
+        UnmatchedReason::Subject => {
             "subject: no decision within the window showed this arm to this subject; give the decision_id"
         }
-        Unmatched::Reversed => "reverses_event_id: no such event was accepted within the reversal window; check its id",
+        UnmatchedReason::Reversed => {
+            "reverses_event_id: no such event was accepted within the reversal window; check its id"
+        }
     }
 }
 
@@ -66,7 +68,7 @@ fn note_text(note: &RewardNote) -> String {
                 shorten(kind)
             )
         }
-        RewardNote::Other(first) => reused_id(first),
+        RewardNote::DifferentEvent(first) => reused_id(first),
         RewardNote::Late(lateness) => late(lateness),
     }
 }
@@ -146,8 +148,8 @@ mod tests {
     use super::*;
     use crate::slot::{Definition, SlotId};
 
-    fn message(outcome: RewardOutcome, note: RewardNote) -> String {
-        result(&RewardAnswer { outcome, note: Some(Box::new(note)) }).message
+    fn message(outcome: EventStatus, note: RewardNote) -> String {
+        result(&RewardAnswer { status: outcome, note: Some(Box::new(note)) }).message
     }
 
     #[test]
@@ -155,7 +157,7 @@ mod tests {
         let definition = Arc::new(Definition::new(SlotId::parse("slot_id", "offers").unwrap()));
         let of = |kind: &str| {
             let note = RewardNote::OtherKind { kind: kind.into(), definition: Arc::clone(&definition) };
-            message(RewardOutcome::Accepted, note)
+            message(EventStatus::Accepted, note)
         };
         assert!(
             of("clik").contains("'clik' is not a kind of this slot's goal")
@@ -182,7 +184,7 @@ mod tests {
             Lateness { reversal_window_us: Some(86_400_000_000), ..lateness },
             Lateness { came_us: 1_793_000_003_600_000, happened_us: 1_793_000_001_000_000, ..lateness },
         ] {
-            let text = message(RewardOutcome::Late, RewardNote::Late(lateness));
+            let text = message(EventStatus::Late, RewardNote::Late(lateness));
             assert!(text.matches("2026-10-26T").count() >= 2, "{text}");
         }
     }

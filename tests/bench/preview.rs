@@ -25,8 +25,8 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::{
     bandit::{Features, ModelSpec, Value},
     engine::{
-        Body, Change, Decided, DecisionId, Draw, Event, Previewer, Request, Rewarded, SlotView, State, Subject, decide,
-        hash, plan,
+        Body, Change, DecisionId, DecisionRecord, Draw, Event, Previewer, Request, RewardEvent, SlotView, State,
+        Subject, decide, hash, plan,
     },
     slot::{Arm, ArmId, ChangeReason, Controls, Definition, Goal, RewardKind, SlotId},
 };
@@ -46,7 +46,7 @@ fn context(rng: &mut StdRng) -> Features {
     features
 }
 
-type DecisionHistory = Vec<(i64, Arc<Decided>)>;
+type DecisionHistory = Vec<(i64, Arc<DecisionRecord>)>;
 
 /// Returns a slot that has learned, and its past decisions.
 fn learned_slot(model: ModelSpec) -> (State, DecisionHistory) {
@@ -75,7 +75,7 @@ fn learned_slot(model: ModelSpec) -> (State, DecisionHistory) {
         state.apply(&Event { at_us, body: Body::Decided(Arc::clone(&decided)) });
         let rate = 0.1 + 0.03 * f64::from(decided.chosen[0].arm.as_str().as_bytes()[4] - b'0');
         if rng.random_bool(rate) {
-            let event = Rewarded {
+            let event = RewardEvent {
                 slot: slot_id(),
                 event_id: format!("e{i}"),
                 decision: Some(id),

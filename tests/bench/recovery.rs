@@ -23,7 +23,9 @@ use std::{
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::{
     bandit::{Features, ModelSpec, Value},
-    engine::{Body, Decided, DecisionId, Draw, Event, Request, Rewarded, State, Subject, decide_with, snapshot},
+    engine::{
+        Body, DecisionId, DecisionRecord, Draw, Event, Request, RewardEvent, State, Subject, decide_with, snapshot,
+    },
     journal::{Journal as _, SqliteJournal},
     node::{encode_event, fold, recover_state, save_snapshot},
     slot::{Arm, ArmId, ChangeReason, Definition, Goal, RewardKind, SlotId},
@@ -76,7 +78,7 @@ fn creation(definition: &Arc<Definition>) -> Event {
 }
 
 fn reward(slot: &SlotId, decision: DecisionId, event_id: String, at_us: i64) -> Event {
-    let rewarded = Rewarded {
+    let rewarded = RewardEvent {
         slot: slot.clone(),
         event_id,
         decision: Some(decision),
@@ -92,7 +94,7 @@ fn reward(slot: &SlotId, decision: DecisionId, event_id: String, at_us: i64) -> 
 
 /// Lets the engine decide while it learns, so that each decision records the scores of every candidate as in
 /// production.
-fn decisions(definition: &Arc<Definition>, rng: &mut StdRng) -> Vec<Decided> {
+fn decisions(definition: &Arc<Definition>, rng: &mut StdRng) -> Vec<DecisionRecord> {
     let mut state = State::default();
     state.apply(&creation(definition));
     (0..MADE)
@@ -106,7 +108,7 @@ fn decisions(definition: &Arc<Definition>, rng: &mut StdRng) -> Vec<Decided> {
                 deadline_passed: false,
             };
             let request = Request { context: context(rng), ..Request::new(definition.id.clone()) };
-            let decided = decide_with(&view, request, draw, state.slot("offers").unwrap().past()).decided;
+            let decided = decide_with(&view, request, draw, state.slot("offers").unwrap().exposure()).decided;
             state.apply(&Event { at_us, body: Body::Decided(Arc::new(decided.clone())) });
             if rng.random_bool(1.0 / REWARDED as f64) {
                 state.apply(&reward(&definition.id, decided.id, format!("made-{i}"), at_us));
@@ -128,7 +130,7 @@ fn events(model: ModelSpec, count: u64) -> impl Iterator<Item = Event> {
     let rest = (0..count).flat_map(move |i| {
         let at_us = START_US + (i64::try_from(i).unwrap() + 1) * STEP_US;
         let id = DecisionId::new(1, at_us, rng.random());
-        let decided = Decided {
+        let decided = DecisionRecord {
             id,
             subject: Subject { id: String::new(), session_id: format!("session-{}", i / 5) },
             ..made[rng.random_range(0..MADE)].clone()

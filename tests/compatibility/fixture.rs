@@ -6,8 +6,8 @@ use serde_json::{Value as Json, json};
 use slotwise::{
     bandit::{ClickModel, Features, ModelSpec, Policy, Value},
     engine::{
-        Applied, Availability, Body, Change, Decided, DecisionId, Draw, Event, Request, RequestCandidate, Rewarded,
-        State, Subject, decide_with, hash, plan,
+        Availability, Body, Change, DecisionId, DecisionRecord, Draw, Event, EventEffect, Request, RequestCandidate,
+        RewardEvent, State, Subject, decide_with, hash, plan,
     },
     journal::{Journal as _, SqliteJournal},
     node::{encode_event, save_snapshot},
@@ -136,7 +136,7 @@ struct FixtureJournal {
 }
 
 impl FixtureJournal {
-    fn apply(&mut self, body: Body) -> Applied {
+    fn apply(&mut self, body: Body) -> EventEffect {
         let event = Event { at_us: self.at_us, body };
         self.journal.append(&[encode_event(&event)]).unwrap();
         self.state.apply(&event)
@@ -148,7 +148,7 @@ impl FixtureJournal {
         self.apply(body);
     }
 
-    fn decide(&mut self, slot: &str) -> Arc<Decided> {
+    fn decide(&mut self, slot: &str) -> Arc<DecisionRecord> {
         self.count += 1;
         let random = hash("fixture", &[&self.count.to_be_bytes()]);
         let context: Features = [
@@ -178,14 +178,14 @@ impl FixtureJournal {
         let view = state.view();
         let id = DecisionId::new(view.number, self.at_us, random.other_word());
         let draw = Draw { id, seed: random.word(), taken: &[], deadline_passed: false };
-        let decided = Arc::new(decide_with(&view, request, draw, state.past()).decided);
+        let decided = Arc::new(decide_with(&view, request, draw, state.exposure()).decided);
         self.apply(Body::Decided(Arc::clone(&decided)));
         decided
     }
 
     fn reward(
         &mut self,
-        decided: &Decided,
+        decided: &DecisionRecord,
         kind: &str,
         value: Option<f64>,
         by_subject: bool,
@@ -193,7 +193,7 @@ impl FixtureJournal {
     ) -> String {
         self.count += 1;
         let event_id = format!("event-{}", self.count);
-        self.apply(Body::Rewarded(Box::new(Rewarded {
+        self.apply(Body::Rewarded(Box::new(RewardEvent {
             slot: decided.slot.clone(),
             event_id: event_id.clone(),
             decision: (!by_subject).then_some(decided.id),
@@ -268,7 +268,7 @@ pub(crate) fn summary(state: &State) -> Json {
             let view = slot.view();
             let arm = |(i, name): (usize, &ArmId)| {
                 let learned = view.learner.summary(u32::try_from(i).unwrap());
-                let tally = view.tallies.get(i).copied().unwrap_or_default();
+                let tally = view.arm_counters.get(i).copied().unwrap_or_default();
                 let figures = json!({
                     "shown": tally.shown,
                     "reward_sum": tally.reward_sum,

@@ -115,13 +115,13 @@ fn the_newest_fixture_is_of_this_version_and_holds_every_kind_of_event() {
             assert_eq!(event.body.kind(), stored.kind);
             if let Body::Decided(decided) = &event.body {
                 let parts = [
-                    ("would", !decided.would.is_empty()),
+                    ("would", !decided.shadow_slate.is_empty()),
                     ("analysis", decided.analysis),
                     ("holdout", decided.holdout),
                     ("sticky", decided.sticky.is_some()),
-                    ("fired", !decided.fired.is_empty()),
+                    ("fired", !decided.matched_rules.is_empty()),
                     ("scored", !decided.scored.is_empty()),
-                    ("barred", !decided.barred.is_empty()),
+                    ("barred", !decided.excluded.is_empty()),
                     ("best_expected", decided.best_expected > 0.0),
                 ];
                 optional_parts.extend(parts.into_iter().filter_map(|(part, is)| is.then_some(part)));

@@ -58,18 +58,19 @@ fn assert_near(got: &Json, want: f64) {
 fn assert_row(line: &str, plain: &PlainDecision, join: &PlainJoin) {
     let row: Json = serde_json::from_str(line).unwrap();
     let decided = &plain.decided;
-    let texts =
-        |of: &dyn Fn(&slotwise::engine::Chosen) -> Json| Json::from(decided.chosen.iter().map(of).collect::<Vec<_>>());
+    let texts = |of: &dyn Fn(&slotwise::engine::ChosenArm) -> Json| {
+        Json::from(decided.chosen.iter().map(of).collect::<Vec<_>>())
+    };
     assert_eq!(row["arms"], texts(&|chosen| chosen.arm.as_str().into()));
     // Numbers are compared as text, because parsing may lose the last bit.
-    let numbers = |name: &str, of: &dyn Fn(&slotwise::engine::Chosen) -> f64| {
+    let numbers = |name: &str, of: &dyn Fn(&slotwise::engine::ChosenArm) -> f64| {
         let numbers: Vec<f64> = decided.chosen.iter().map(of).collect();
         format!("\"{name}\":{}", serde_json::to_string(&numbers).unwrap())
     };
     for list in [
         numbers("propensities", &|chosen| chosen.propensity),
         numbers("expected_rewards", &|chosen| chosen.expected_reward),
-        numbers("swap_probabilities", &|chosen| chosen.overlap),
+        numbers("swap_probabilities", &|chosen| chosen.swap_probability),
     ] {
         assert!(line.contains(&list), "{list} in {line}");
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use slotwise::{
-    engine::{Body, Decided, Rewarded},
+    engine::{Body, DecisionRecord, RewardEvent},
     node::decode_event,
     slot::Goal,
 };
@@ -14,7 +14,7 @@ const DAY_US: i64 = 24 * 60 * MINUTE_US;
 
 /// An event that was accepted.
 pub(crate) struct PlainEvent {
-    pub(crate) event: Rewarded,
+    pub(crate) event: RewardEvent,
     /// Position of the event's arm in the slate, or `None` for a reversal.
     pub(crate) place: Option<usize>,
     came_us: i64,
@@ -25,7 +25,7 @@ pub(crate) struct PlainEvent {
 /// A decision and its events according to the raw records.
 pub(crate) struct PlainDecision {
     pub(crate) at_us: i64,
-    pub(crate) decided: Arc<Decided>,
+    pub(crate) decided: Arc<DecisionRecord>,
     /// Accepted events in order of arrival.
     pub(crate) events: Vec<PlainEvent>,
 }
@@ -128,7 +128,7 @@ impl PlainJoin {
         join
     }
 
-    fn add_event(&mut self, at_us: i64, event: Rewarded) -> &'static str {
+    fn add_event(&mut self, at_us: i64, event: RewardEvent) -> &'static str {
         let slot = event.slot.to_string();
         let goal = self.goals[&slot].clone();
         let times = GoalTimes::new(&goal);
@@ -207,7 +207,7 @@ impl PlainJoin {
         let of_kind = |kind: &slotwise::slot::RewardKind| -> f64 {
             let stands = |had: &&PlainEvent| had.place == Some(place) && had.reversed_us.is_none();
             let mine = plain.events.iter().filter(stands).filter(|had| had.event.kind == kind.kind);
-            let amount = |event: &Rewarded| kind.weight * if kind.use_value { event.value.unwrap() } else { 1.0 };
+            let amount = |event: &RewardEvent| kind.weight * if kind.use_value { event.value.unwrap() } else { 1.0 };
             let sum: f64 = mine.map(|had| amount(&had.event)).sum();
             kind.cap.map_or(sum, |cap| sum.max(-cap).min(cap))
         };
@@ -220,7 +220,7 @@ impl PlainJoin {
 /// before one of its session; the session counts only if the event or the decision has no id.
 fn latest_decision_of(
     decisions: &[PlainDecision],
-    event: &Rewarded,
+    event: &RewardEvent,
     skew_us: i64,
     joins: impl Fn(&PlainDecision) -> bool,
 ) -> Option<usize> {

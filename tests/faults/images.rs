@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::{
     bandit::{Features, ModelSpec, Value},
-    engine::{Body, Chosen, Decided, DecisionId, Event, Reason, Rewarded, State, Subject, TRAFFIC, hash, snapshot},
+    engine::{
+        Body, ChosenArm, DecisionId, DecisionRecord, Event, Reason, RewardEvent, State, Subject, TRAFFIC, hash,
+        snapshot,
+    },
     journal::{Journal as _, SqliteJournal},
     node::{encode_event, save_snapshot},
     slot::{Arm, ArmId, ChangeReason, Definition, Goal, RewardKind, SlotId},
@@ -43,7 +46,7 @@ pub(crate) fn event(i: u64) -> Event {
     let id = |i: u64| DecisionId::new(1, 1_793_000_000_000_000 + i64::try_from(i).unwrap() * 1_000, i);
     let body = match i {
         0 => Body::SlotCreated { definition: Arc::new(definition), why: ChangeReason::new("someone", "created") },
-        i if i.is_multiple_of(3) => Body::Rewarded(Box::new(Rewarded {
+        i if i.is_multiple_of(3) => Body::Rewarded(Box::new(RewardEvent {
             slot,
             event_id: format!("event-{i}"),
             decision: Some(id(i - 1)),
@@ -55,22 +58,22 @@ pub(crate) fn event(i: u64) -> Event {
             reverses: None,
         })),
         i => {
-            let chosen = Chosen {
+            let chosen = ChosenArm {
                 arm: definition.arms[usize::try_from(i % 2).unwrap()].id.clone(),
                 propensity: 0.5,
                 expected_reward: 0.25,
                 baseline_position: 1,
-                overlap: 0.0,
+                swap_probability: 0.0,
                 reason: Reason::Exploring,
             };
-            Body::Decided(Arc::new(Decided {
+            Body::Decided(Arc::new(DecisionRecord {
                 slot,
                 id: id(i),
                 request_id: i.is_multiple_of(5).then(|| format!("request-{i}")),
                 subject: Subject { id: format!("subject-{}", i % 7), session_id: String::new() },
                 context: [("age".to_owned(), Value::Number(f64::from(u32::try_from(i % 50).unwrap())))].into(),
                 candidates: Vec::new(),
-                taken: Vec::new(),
+                already_shown: Vec::new(),
                 chosen: vec![chosen],
                 holdout: false,
                 fallback: None,
@@ -78,12 +81,12 @@ pub(crate) fn event(i: u64) -> Event {
                 model: "linear".into(),
                 seed: i,
                 best_expected: 0.0,
-                would: Vec::new(),
+                shadow_slate: Vec::new(),
                 analysis: false,
                 sticky: None,
-                fired: Vec::new(),
+                matched_rules: Vec::new(),
                 scored: Vec::new(),
-                barred: Vec::new(),
+                excluded: Vec::new(),
                 request_fingerprint: 0,
             }))
         }

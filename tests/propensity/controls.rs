@@ -6,8 +6,8 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::{
     bandit::{Features, LinearSpec, ModelSpec, Policy, Sharing, Value},
     engine::{
-        Body, Decided, DecisionId, Draw, Event, Request, RequestCandidate, Rewarded, SlotView, State, Subject, decide,
-        hash,
+        Body, DecisionId, DecisionRecord, Draw, Event, Request, RequestCandidate, RewardEvent, SlotView, State,
+        Subject, decide, hash,
     },
     slot::{
         Arm, ArmId, Baseline, ChangeReason, Comparand, Controls, Definition, Effect, ExplorationPreset, HeadStart,
@@ -191,7 +191,7 @@ fn random_slot(rng: &mut StdRng) -> (SlotView, Request) {
         let rewarded: Vec<ArmId> =
             decided.chosen.iter().filter(|_| rng.random_bool(0.35)).map(|chosen| chosen.arm.clone()).collect();
         for arm in rewarded {
-            let event = Rewarded {
+            let event = RewardEvent {
                 slot: slot_id(),
                 event_id: format!("{i}-{arm}"),
                 decision: Some(decided.id),
@@ -208,7 +208,7 @@ fn random_slot(rng: &mut StdRng) -> (SlotView, Request) {
     (state.slot("offers").unwrap().view(), request)
 }
 
-fn decide_number(view: &SlotView, request: Request, count: u64) -> Decided {
+fn decide_number(view: &SlotView, request: Request, count: u64) -> DecisionRecord {
     let draw = Draw {
         id: DecisionId::new(view.number, 0, count),
         seed: hash("test", &[&count.to_be_bytes()]).word(),
@@ -255,7 +255,7 @@ fn compare_frequencies(slot: u64) -> usize {
     let mut first = BTreeMap::<(bool, u32), (f64, f64)>::new();
     for n in 0..DECISIONS {
         let decided = decide_number(&view, request.clone(), n);
-        for (shadow, chosen) in [(false, &decided.chosen), (true, &decided.would)] {
+        for (shadow, chosen) in [(false, &decided.chosen), (true, &decided.shadow_slate)] {
             let mut above = Vec::new();
             for chosen in chosen {
                 assert!(chosen.propensity > 0.0 && chosen.propensity <= 1.0 + 1e-12, "{slot}: {chosen:?}");
@@ -269,7 +269,7 @@ fn compare_frequencies(slot: u64) -> usize {
                 above.push(chosen.arm.clone());
             }
         }
-        let leads = if decided.would.is_empty() { &decided.chosen } else { &decided.would };
+        let leads = if decided.shadow_slate.is_empty() { &decided.chosen } else { &decided.shadow_slate };
         let place_of = |i: u32| match request.candidates.get(i as usize) {
             Some(candidate) => &candidate.arm,
             None => &view.definition.arms[i as usize].id,

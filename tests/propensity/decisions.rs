@@ -7,7 +7,7 @@ use rand_distr::StandardNormal;
 use slotwise::{
     bandit::{Features, LinearSpec, Link, ModelSpec, Policy, Value},
     engine::{
-        Body, Decision, DecisionId, Draw, Event, Explanation, Reason, Request, Rewarded, SlotView, State, Subject,
+        Body, Decision, DecisionId, Draw, Event, Explanation, Reason, Request, RewardEvent, SlotView, State, Subject,
         decide, hash,
     },
     slot::{Arm, ArmId, ChangeReason, Definition, SlotId},
@@ -67,7 +67,7 @@ fn view_of_learned_slot(model: ModelSpec, policy: Policy) -> SlotView {
         apply(&mut state, Body::Decided(Arc::clone(&decided)));
         let arm: f64 = decided.chosen[0].arm.as_str()[3..].parse().unwrap();
         if rng.random_bool(0.2 + 0.03 * arm + 0.01 * hour) {
-            let event = Rewarded {
+            let event = RewardEvent {
                 slot: slot_id(),
                 event_id: format!("e{i}"),
                 decision: Some(decided.id),

@@ -29,7 +29,9 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rand_distr::{Beta as BetaDraw, Distribution as _};
 use slotwise::{
     bandit::{ModelSpec, Policy},
-    engine::{Body, Change, Decided, DecisionId, Draw, Event, Request, Rewarded, State, Subject, decide, hash, plan},
+    engine::{
+        Body, Change, DecisionId, DecisionRecord, Draw, Event, Request, RewardEvent, State, Subject, decide, hash, plan,
+    },
     slot::{Arm, ArmId, ChangeReason, Controls, Definition, Goal, Learning, SlotId},
     stats::Beta,
 };
@@ -122,7 +124,7 @@ struct EngineLearner {
     made: usize,
     at_us: i64,
     count: u64,
-    latest: Option<Arc<Decided>>,
+    latest: Option<Arc<DecisionRecord>>,
 }
 
 impl EngineLearner {
@@ -185,7 +187,7 @@ impl BatchLearner for EngineLearner {
     fn reward(&mut self, _: usize, rewarded: bool) {
         let decided = self.latest.take().unwrap();
         if rewarded {
-            self.apply(Body::Rewarded(Box::new(Rewarded {
+            self.apply(Body::Rewarded(Box::new(RewardEvent {
                 slot: self.slot.clone(),
                 event_id: format!("click-{}", self.count),
                 decision: Some(decided.id),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use slotwise::{
-    engine::{Chosen, Decided, Decision, DecisionId, Reason, RewardOutcome, Rewarded, Subject, hash},
+    engine::{ChosenArm, Decision, DecisionId, DecisionRecord, EventStatus, Reason, RewardEvent, Subject, hash},
     slot::{ArmId, Definition},
 };
 
@@ -41,7 +41,7 @@ pub(super) struct Learner<'a> {
 /// Decision that a slot would make at a logged moment.
 #[derive(Debug)]
 pub(super) struct Answer {
-    decided: Decided,
+    decided: DecisionRecord,
     /// The drawn arm's place in the log's list, or `None` if nothing, or no arm of the log, was drawn.
     pub(super) drawn: Option<usize>,
 }
@@ -93,12 +93,12 @@ impl<'a> Learner<'a> {
         let Answer { mut decided, drawn } = answer;
         let expected_reward = decided.chosen.first().map_or(0.0, |chosen| chosen.expected_reward);
         if drawn != Some(row.arm) {
-            decided.chosen = vec![Chosen {
+            decided.chosen = vec![ChosenArm {
                 arm: self.log.arms[row.arm].id.clone(),
                 propensity: row.propensity,
                 expected_reward,
                 baseline_position: 0,
-                overlap: 0.0,
+                swap_probability: 0.0,
                 reason: Reason::Exploring,
             }];
             decided.fallback = None;
@@ -119,17 +119,17 @@ impl<'a> Learner<'a> {
             self.coming.pop();
             let Some(decision) = self.ids.remove(&index) else { continue };
             let outcome = self.service.reward(self.event(index, decision, told_us), told_us);
-            if outcome != Some(RewardOutcome::Accepted) {
+            if outcome != Some(EventStatus::Accepted) {
                 return Err(EvaluateError::NotCounted { name: self.name.to_owned(), row: index + 1, outcome });
             }
         }
         Ok(())
     }
 
-    fn event(&self, index: usize, decision: DecisionId, told_us: i64) -> Rewarded {
+    fn event(&self, index: usize, decision: DecisionId, told_us: i64) -> RewardEvent {
         let Row { reward, .. } = self.log.rows[index];
         let size = reward - self.log.silent;
-        Rewarded {
+        RewardEvent {
             slot: self.service.slot().clone(),
             event_id: format!("row-{index}"),
             decision: Some(decision),

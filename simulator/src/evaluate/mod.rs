@@ -40,7 +40,7 @@ use std::{
     thread,
 };
 
-use slotwise::{engine::RewardOutcome, slot::FieldError};
+use slotwise::{engine::EventStatus, slot::FieldError};
 
 pub use report::Report;
 pub use setup::{Candidate, How};
@@ -124,7 +124,7 @@ pub enum EvaluateError {
         /// Decision of the log, counted from 1.
         row: usize,
         /// The engine's answer to the reward.
-        outcome: Option<RewardOutcome>,
+        outcome: Option<EventStatus>,
     },
     /// The log has no arm with the given id.
     #[error("--arm: the log has no arm '{arm}'{suggestion}")]

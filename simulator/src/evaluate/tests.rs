@@ -211,7 +211,7 @@ fn run(definition: &Definition, decisions: usize, seed: u64) -> f64 {
         let arm = ["a", "b", "c"].iter().position(|id| *id == decided.chosen[0].arm.as_str()).unwrap();
         worth += TRUTH[kind][arm];
         let earned = random.fraction() < TRUTH[kind][arm];
-        let event = slotwise::engine::Rewarded {
+        let event = slotwise::engine::RewardEvent {
             slot: decided.slot.clone(),
             event_id: i.to_string(),
             decision: Some(decided.id),

@@ -4,7 +4,7 @@ use std::{sync::Arc, sync::mpsc::Sender, time::Duration};
 
 use slotwise::{
     client::{Client, ClientError, RewardStatus},
-    engine::{Change, Decision, Request, Rewarded},
+    engine::{Change, Decision, Request, RewardEvent},
     slot::{Arm, SlotId},
 };
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -94,7 +94,13 @@ impl AnswerSender {
         let _ = self.to.send(Answer::Decided { policy, pending, sent, at: self.stopwatch.elapsed(), result });
     }
 
-    pub(super) async fn record(self, mut client: Client, policy: usize, events: Vec<Rewarded>, sent: Vec<SentEvent>) {
+    pub(super) async fn record(
+        self,
+        mut client: Client,
+        policy: usize,
+        events: Vec<RewardEvent>,
+        sent: Vec<SentEvent>,
+    ) {
         let result = client.record_events(&events).await;
         let _ = self.to.send(Answer::Recorded { policy, sent, at: self.stopwatch.elapsed(), result });
     }

@@ -12,9 +12,9 @@ use crate::{
         ModelSpec, ObservedDraw, Policy, PositionObserver, Ranking, Scores, Scoring,
     },
     engine::{
-        event::{Chosen, Fallback, Reason},
+        decision_record::{ChosenArm, Fallback, Reason},
         ids::hash,
-        past::PastDecision,
+        slot_state::ExposureEntry,
         view::SlotView,
     },
     slot::{ArmId, Baseline},
@@ -24,7 +24,7 @@ use crate::{
 /// What was decided, before it becomes an event.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
-    pub(super) chosen: Vec<Chosen>,
+    pub(super) chosen: Vec<ChosenArm>,
     pub(super) fallback: Option<Fallback>,
     pub(super) model: String,
     /// Of candidates, by their index: mean, spread, probability of the first position.
@@ -121,7 +121,8 @@ pub(super) fn scores(
 fn warms_up(view: &SlotView, candidates: &[Candidate<'_>], of: &[usize]) -> bool {
     let Some(warm_up) = view.definition.controls.warm_up else { return false };
     of.iter().any(|&i| {
-        let tally = candidates[i].learned.and_then(|arm| view.tallies.get(arm as usize)).copied().unwrap_or_default();
+        let tally =
+            candidates[i].learned.and_then(|arm| view.arm_counters.get(arm as usize)).copied().unwrap_or_default();
         warm_up.lasts(tally.shown, tally.rewarded)
     })
 }
@@ -161,12 +162,12 @@ pub(super) fn by_model(
         .take(kept)
         .map(|place| {
             let candidate = &candidates[of[place.candidate]];
-            Chosen {
+            ChosenArm {
                 arm: candidate.arm.clone(),
                 propensity: place.propensity,
                 expected_reward: mixture.mean(place.candidate),
                 baseline_position: candidate.baseline_position,
-                overlap: place.swap_probability,
+                swap_probability: place.swap_probability,
                 reason: if fallback.is_some() { Reason::Fallback } else { reason(place) },
             }
         })
@@ -222,24 +223,24 @@ pub(super) fn baseline(
     let expected =
         |at: usize| scored.map_or_else(|| mean_of(candidates[eligible[at]].learned), |scored| scored.mixture.mean(at));
     let (order, first) = order(view, candidates, eligible, drawing, steering);
-    let mut chosen: Vec<Chosen> = order
+    let mut chosen: Vec<ChosenArm> = order
         .into_iter()
-        .map(|(at, propensity)| Chosen {
+        .map(|(at, propensity)| ChosenArm {
             arm: candidates[eligible[at]].arm.clone(),
             propensity,
             expected_reward: expected(at),
             baseline_position: candidates[eligible[at]].baseline_position,
-            overlap: 0.0,
+            swap_probability: 0.0,
             reason,
         })
         .collect();
     if let (true, Some(default)) = (eligible.is_empty(), &view.definition.default_arm) {
-        chosen.push(Chosen {
+        chosen.push(ChosenArm {
             arm: default.clone(),
             propensity: 1.0,
             expected_reward: mean_of(view.arms.learned(default.as_str())),
             baseline_position: 0,
-            overlap: 0.0,
+            swap_probability: 0.0,
             reason,
         });
     }
@@ -317,7 +318,7 @@ pub(super) fn stuck(
     candidates: &[Candidate<'_>],
     eligible: &[usize],
     count: usize,
-    past: &PastDecision,
+    past: &ExposureEntry,
     scored: Option<&Scored>,
     steering: &Steering,
 ) -> Option<Outcome> {
@@ -336,12 +337,12 @@ pub(super) fn stuck(
     }
     let mut chosen = Vec::with_capacity(past.shown.len());
     for (shown, &at) in past.shown.iter().zip(&slate) {
-        chosen.push(Chosen {
+        chosen.push(ChosenArm {
             arm: shown.arm.clone(),
             propensity: shown.propensity,
             expected_reward: scored.map_or(0.0, |scored| scored.mixture.mean(at)),
             baseline_position: candidates[eligible[at]].baseline_position,
-            overlap: 0.0,
+            swap_probability: 0.0,
             reason: Reason::Sticky,
         });
     }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     bandit::{Candidates, Features, Policy},
     engine::{
-        event::{Chosen, Fallback, Reason, SCORED_MAX},
+        decision_record::{ChosenArm, Fallback, Reason, SCORED_MAX},
         view::SlotView,
     },
     slot::{Effect, Rule, Unavailable},
@@ -77,7 +77,7 @@ pub(super) fn explain(
         (of.mean, of.std, of.propensity) = (mean, std, propensity);
     }
     let policy = view.definition.controls.policy();
-    let leads = |chosen: &[Chosen]| chosen.first().cloned();
+    let leads = |chosen: &[ChosenArm]| chosen.first().cloned();
     let (first, would) = (leads(&outcome.chosen), would.and_then(|would| leads(&would.chosen)));
     let summary = sentences(first.as_ref(), would.as_ref(), outcome.fallback, &outcome.model, policy, &fired);
     Explanation { summary, candidates: explained, fired }
@@ -107,8 +107,8 @@ pub(super) fn moved(
 
 /// A decision in a sentence, and in one more each where the slot only watches and where rules applied.
 pub(super) fn sentences(
-    first: Option<&Chosen>,
-    would: Option<&Chosen>,
+    first: Option<&ChosenArm>,
+    would: Option<&ChosenArm>,
     fallback: Option<Fallback>,
     model: &str,
     policy: Policy,
@@ -127,7 +127,7 @@ pub(super) fn sentences(
 }
 
 /// A decision in one sentence.
-fn summary(first: Option<&Chosen>, fallback: Option<Fallback>, model: &str, policy: Policy) -> String {
+fn summary(first: Option<&ChosenArm>, fallback: Option<Fallback>, model: &str, policy: Policy) -> String {
     let Some(first) = first else {
         return "Nothing was eligible, and the slot has no default arm.".to_owned();
     };
@@ -150,7 +150,7 @@ fn summary(first: Option<&Chosen>, fallback: Option<Fallback>, model: &str, poli
         Reason::Fallback => "is the fallback",
         Reason::Rule => "was put there by a rule",
         Reason::Sticky => "is what the subject was given before",
-        Reason::Watching => "leads the baseline, which is shown while the slot only watches",
+        Reason::Shadow => "leads the baseline, which is shown while the slot only watches",
     };
     format!(
         "'{}' {how}; its expected reward is {:.4}, and it was to be drawn with probability {:.4} by {model}.",

@@ -17,9 +17,10 @@ use super::{
 use crate::{
     bandit::{ObservedDraw, PositionObserver},
     engine::{
-        event::{Fallback, Reason, Subject},
+        decision_record::{Fallback, Reason},
+        event::Subject,
         ids::DecisionId,
-        past::Past,
+        slot_state::Exposure,
         view::SlotView,
     },
     slot::{ArmId, Mode},
@@ -132,7 +133,7 @@ impl<'a> Look<'a> {
     /// What would come of it.
     pub(in crate::engine) fn foresee(&self) -> Foreseen<'a> {
         let Self { view, request, taken, now_us, seed, .. } = *self;
-        let past = Past::new();
+        let past = Exposure::new();
         let mut candidates = candidates(view, request, taken, now_us);
         let mut steering = Steering::new(view, request, &mut candidates, &past, now_us);
         let count = if request.count == 0 { view.definition.count() } else { request.count } as usize;
@@ -148,7 +149,7 @@ impl<'a> Look<'a> {
             let mut slate = Slate::default();
             let mut showings = vec![0.0; field.eligible.len()];
             let outcome = drawn(&mut |ObservedDraw { position, left, pmf, drawn }| {
-                let exposure = view.exposures.get(position).copied().unwrap_or(1.0);
+                let exposure = view.position_exposures.get(position).copied().unwrap_or(1.0);
                 let mut show = |at: usize, p: f64| {
                     showings[at] += p;
                     slate.expected += exposure * p * means.of[at];
@@ -316,7 +317,7 @@ impl Means {
     /// The expected reward of the largest, best first.
     fn best(mut self, view: &SlotView, count: usize) -> f64 {
         self.of.sort_by(|a, b| b.total_cmp(a));
-        let exposure = |position: usize| view.exposures.get(position).copied().unwrap_or(1.0);
+        let exposure = |position: usize| view.position_exposures.get(position).copied().unwrap_or(1.0);
         self.of.iter().take(count).enumerate().map(|(position, mean)| exposure(position) * mean).sum()
     }
 }

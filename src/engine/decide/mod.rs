@@ -23,9 +23,10 @@ use self::{
     steering::Steering,
 };
 use super::{
-    event::{Barred, Decided, SCORED_MAX, Scored as Recorded, Subject},
+    decision_record::{DecisionRecord, ExcludedCandidate, SCORED_MAX, ScoredCandidate},
+    event::Subject,
     ids::{DecisionId, hash},
-    past::Past,
+    slot_state::Exposure,
     view::SlotView,
 };
 use crate::{
@@ -135,7 +136,7 @@ pub struct Draw<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// The event.
-    pub decided: Decided,
+    pub decided: DecisionRecord,
     /// How it came about.
     pub explanation: Option<Explanation>,
     /// The rules, by their place in the slot, that could not be evaluated for some candidate.
@@ -172,11 +173,11 @@ pub struct CandidateExplanation {
 
 /// [`decide_with`] nothing remembered of what subjects were shown.
 pub fn decide(view: &SlotView, request: Request, draw: Draw<'_>) -> Decision {
-    decide_with(view, request, draw, &Past::new())
+    decide_with(view, request, draw, &Exposure::new())
 }
 
 /// [`decide_until`] the end, however long it takes.
-pub fn decide_with(view: &SlotView, request: Request, draw: Draw<'_>, past: &Past) -> Decision {
+pub fn decide_with(view: &SlotView, request: Request, draw: Draw<'_>, past: &Exposure) -> Decision {
     decide_until(view, request, draw, past, &|| false)
 }
 
@@ -189,7 +190,7 @@ pub fn decide_until(
     view: &SlotView,
     mut request: Request,
     draw: Draw<'_>,
-    past: &Past,
+    past: &Exposure,
     interrupted: &dyn Fn() -> bool,
 ) -> Decision {
     let now_us = draw.id.at_us();
@@ -212,7 +213,7 @@ pub fn decide_until(
     let fired = names(&steering.fired);
     let explanation =
         request.explain.then(|| explain(view, &request, &candidates, &outcome, would.as_ref(), fired.clone()));
-    let decided = Decided {
+    let decided = DecisionRecord {
         slot: definition.id.clone(),
         id: draw.id,
         holdout,
@@ -221,26 +222,26 @@ pub fn decide_until(
         model: std::mem::take(&mut outcome.model),
         seed: draw.seed,
         scored: recorded(would.as_ref().unwrap_or(&outcome)),
-        barred: barred(&candidates, &steering.fired),
+        excluded: barred(&candidates, &steering.fired),
         best_expected: would.as_ref().unwrap_or(&outcome).best_expected,
         chosen: outcome.chosen,
-        would: would.map(|would| would.chosen).unwrap_or_default(),
+        shadow_slate: would.map(|would| would.chosen).unwrap_or_default(),
         analysis,
         sticky,
-        fired,
+        matched_rules: fired,
         request_id: request.request_id,
         subject: request.subject,
         context: request.context,
         candidates: request.candidates.into_iter().map(|c| (c.arm, c.features)).collect(),
-        taken: draw.taken.to_vec(),
+        already_shown: draw.taken.to_vec(),
         request_fingerprint: 0,
     };
     Decision { decided, explanation, failed_rules: steering.failed }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "for people and estimators: seven digits")]
-fn recorded(outcome: &Outcome) -> Vec<Recorded> {
-    let recorded = |&(i, mean, std, propensity): &(usize, f64, f64, f64)| Recorded {
+fn recorded(outcome: &Outcome) -> Vec<ScoredCandidate> {
+    let recorded = |&(i, mean, std, propensity): &(usize, f64, f64, f64)| ScoredCandidate {
         candidate: u32::try_from(i).unwrap_or(u32::MAX),
         mean: mean as f32,
         std: std as f32,
@@ -254,14 +255,14 @@ fn recorded(outcome: &Outcome) -> Vec<Recorded> {
     known.into_iter().take(SCORED_MAX).map(recorded).collect()
 }
 
-fn barred(candidates: &[Candidate<'_>], fired: &[u32]) -> Vec<Barred> {
+fn barred(candidates: &[Candidate<'_>], fired: &[u32]) -> Vec<ExcludedCandidate> {
     let by_rule = candidates.iter().enumerate().filter_map(|(i, candidate)| {
         let (candidates::Ineligible::Rule(rule) | candidates::Ineligible::FailedRule(rule)) = candidate.ineligible?
         else {
             return None;
         };
         let rule = u32::try_from(fired.binary_search(&rule).ok()?).ok()?;
-        Some(Barred { candidate: u32::try_from(i).ok()?, rule })
+        Some(ExcludedCandidate { candidate: u32::try_from(i).ok()?, rule })
     });
     by_rule.take(SCORED_MAX).collect()
 }

@@ -12,9 +12,10 @@ use super::{
 use crate::{
     bandit::PositionObserver,
     engine::{
-        event::{Fallback, Reason, Subject},
+        decision_record::{Fallback, Reason},
+        event::Subject,
         ids::{DecisionId, hash},
-        past::Past,
+        slot_state::Exposure,
         view::SlotView,
     },
     slot::{Mode, Stickiness},
@@ -30,7 +31,7 @@ pub(super) struct Asked<'a> {
     pub(super) request: &'a Request,
     pub(super) draw: Draw<'a>,
     pub(super) count: usize,
-    pub(super) past: &'a Past,
+    pub(super) past: &'a Exposure,
     /// Says whether the caller's deadline has passed while this is decided.
     pub(super) interrupted: &'a dyn Fn() -> bool,
     /// Scores instead of the view's learner, and also where the decision itself would need none.
@@ -177,7 +178,7 @@ impl Asked<'_> {
         let watching = controls.mode() == Mode::Shadow;
         if !watching
             && controls.stickiness() != Stickiness::Never
-            && let Some(before) = past.sticky(&request.subject, controls.stickiness(), draw.id.at_us())
+            && let Some(before) = past.find_sticky(&request.subject, controls.stickiness(), draw.id.at_us())
             && let Some(outcome) =
                 stuck(view, candidates, &field.eligible, count, before, field.scored.as_ref(), steering)
         {
@@ -185,7 +186,7 @@ impl Asked<'_> {
         }
         let by_policy = self.by_policy(candidates, steering, &field, draw.seed, nobody);
         if watching && field.scored.is_some() {
-            let outcome = self.baseline(candidates, &field, Ok(Reason::Watching), steering, nobody);
+            let outcome = self.baseline(candidates, &field, Ok(Reason::Shadow), steering, nobody);
             return Placed { would: Some(by_policy), ..plainly(outcome) };
         }
         plainly(by_policy)

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     bandit::Features,
     engine::{
-        event::{Barred, Decided, SCORED_MAX, Scored},
+        decision_record::{DecisionRecord, ExcludedCandidate, SCORED_MAX, ScoredCandidate},
         view::SlotView,
     },
     slot::{ArmId, Definition, Revision},
@@ -38,7 +38,7 @@ enum Then<'a> {
 }
 
 impl<'a> Then<'a> {
-    fn find(revisions: &'a [Revision], decided: &Decided) -> Self {
+    fn find(revisions: &'a [Revision], decided: &DecisionRecord) -> Self {
         // An id keeps milliseconds; a slot that was deleted and made anew counts its revisions from 1 again.
         let was = |revision: &&Revision| revision.at_us < decided.id.at_us() + 1_000;
         match revisions.iter().find(|revision| revision.number >= decided.revision) {
@@ -62,12 +62,14 @@ impl<'a> Then<'a> {
 }
 
 /// Explains `decided` by what it recorded; `view` is its slot as it is now, where there still is one.
-pub fn recall(view: Option<&SlotView>, decided: &Decided) -> Recalled {
+pub fn recall(view: Option<&SlotView>, decided: &DecisionRecord) -> Recalled {
     let then = view.map_or(Then::Gone, |view| Then::find(&view.revisions, decided));
     let definition = then.definition();
     let arms = arms(definition, decided);
-    let scored: BTreeMap<u32, &Scored> = decided.scored.iter().map(|scored| (scored.candidate, scored)).collect();
-    let barred: BTreeMap<u32, &Barred> = decided.barred.iter().map(|barred| (barred.candidate, barred)).collect();
+    let scored: BTreeMap<u32, &ScoredCandidate> =
+        decided.scored.iter().map(|scored| (scored.candidate, scored)).collect();
+    let barred: BTreeMap<u32, &ExcludedCandidate> =
+        decided.excluded.iter().map(|barred| (barred.candidate, barred)).collect();
     let moved = match view {
         Some(view) if view.number == decided.id.slot() => moved_now(view, decided, &arms),
         _ => vec![Vec::new(); arms.len()],
@@ -91,8 +93,8 @@ pub fn recall(view: Option<&SlotView>, decided: &Decided) -> Recalled {
     });
     let candidates = candidates.collect();
     let policy = definition.or(view.map(|view| &*view.definition)).map(|d| d.controls.policy()).unwrap_or_default();
-    let (first, would) = (decided.chosen.first(), decided.would.first());
-    let mut summary = sentences(first, would, decided.fallback, &decided.model, policy, &decided.fired);
+    let (first, would) = (decided.chosen.first(), decided.shadow_slate.first());
+    let mut summary = sentences(first, would, decided.fallback, &decided.model, policy, &decided.matched_rules);
     let revision_kept = matches!(then, Then::Kept(_));
     if !revision_kept {
         let note = format!(
@@ -101,11 +103,11 @@ pub fn recall(view: Option<&SlotView>, decided: &Decided) -> Recalled {
         );
         summary.push_str(&note);
     }
-    Recalled { explanation: Explanation { summary, candidates, fired: decided.fired.clone() }, revision_kept }
+    Recalled { explanation: Explanation { summary, candidates, fired: decided.matched_rules.clone() }, revision_kept }
 }
 
 /// The candidates in their order; nobody where nothing says any more who they were.
-fn arms<'a>(definition: Option<&'a Definition>, decided: &'a Decided) -> Vec<&'a ArmId> {
+fn arms<'a>(definition: Option<&'a Definition>, decided: &'a DecisionRecord) -> Vec<&'a ArmId> {
     if !decided.candidates.is_empty() {
         return decided.candidates.iter().map(|(arm, _)| arm).collect();
     }
@@ -115,8 +117,8 @@ fn arms<'a>(definition: Option<&'a Definition>, decided: &'a Decided) -> Vec<&'a
     }
 }
 
-fn by_rule(definition: Option<&Definition>, decided: &Decided, barred: Barred) -> String {
-    let Some(name) = decided.fired.get(barred.rule as usize) else { return "a rule kept it out".into() };
+fn by_rule(definition: Option<&Definition>, decided: &DecisionRecord, barred: ExcludedCandidate) -> String {
+    let Some(name) = decided.matched_rules.get(barred.rule as usize) else { return "a rule kept it out".into() };
     let rules = definition.map_or(&[][..], |definition| &definition.rules);
     match rules.iter().zip(0..).find(|(rule, _)| rule.name == *name) {
         Some((_, place)) => because(rules, Ineligible::Rule(place)),
@@ -125,8 +127,8 @@ fn by_rule(definition: Option<&Definition>, decided: &Decided, barred: Barred) -
 }
 
 /// Why nothing is recorded of a candidate; none: it could be chosen, or nobody knows.
-fn unavailable(then: &Then<'_>, decided: &Decided, arm: &ArmId) -> Option<String> {
-    if decided.taken.contains(arm) {
+fn unavailable(then: &Then<'_>, decided: &DecisionRecord, arm: &ArmId) -> Option<String> {
+    if decided.already_shown.contains(arm) {
         return Some(because(&[], Ineligible::Taken));
     }
     if let Then::Kept(definition) = then {
@@ -140,12 +142,12 @@ fn unavailable(then: &Then<'_>, decided: &Decided, arm: &ArmId) -> Option<String
             return Some(because(&[], Ineligible::Unscheduled));
         }
     }
-    let all = decided.scored.len() < SCORED_MAX && decided.barred.len() < SCORED_MAX && !decided.scored.is_empty();
+    let all = decided.scored.len() < SCORED_MAX && decided.excluded.len() < SCORED_MAX && !decided.scored.is_empty();
     all.then(|| "it could not be chosen; why is known no longer".into())
 }
 
 /// What would move the means of the recorded candidates now.
-fn moved_now(view: &SlotView, decided: &Decided, arms: &[&ArmId]) -> Vec<Vec<(String, f64)>> {
+fn moved_now(view: &SlotView, decided: &DecisionRecord, arms: &[&ArmId]) -> Vec<Vec<(String, f64)>> {
     let own =
         |i: usize| decided.candidates.get(i).map(|(_, features)| features).filter(|own: &&Features| !own.is_empty());
     let candidates: Vec<Candidate<'_>> = arms

@@ -110,7 +110,8 @@ impl Shares<'_> {
     pub(super) fn head_start(&self, controls: &Controls, constraints: &mut Constraints) {
         let Some(start) = controls.head_start else { return };
         let new = |&at: &usize| {
-            let shown = self.candidates[self.eligible[at]].learned.and_then(|arm| self.view.tallies.get(arm as usize));
+            let shown =
+                self.candidates[self.eligible[at]].learned.and_then(|arm| self.view.arm_counters.get(arm as usize));
             shown.is_none_or(|tally| tally.shown < start.views)
         };
         let new: Vec<usize> = (0..self.eligible.len()).filter(new).collect();

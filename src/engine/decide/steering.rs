@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     bandit::{Constraints, Quota},
-    engine::{past::Past, view::SlotView},
+    engine::{slot_state::Exposure, view::SlotView},
     slot::{ArmId, Comparand, Effect, OnError, RequestFacts, Rule, RuleTarget, Verdict, Verdicts},
 };
 
@@ -44,21 +44,21 @@ struct Room {
 #[derive(Clone, Copy)]
 struct Showings<'a> {
     request: &'a Request,
-    past: &'a Past,
+    past: &'a Exposure,
     now_us: i64,
     /// Arms that were shown and are no candidates, and where each stands among the targets.
     others: &'a [(usize, &'a ArmId)],
 }
 
 /// The arms that were shown and are not among the candidates, where a cap that arms share is about them.
-fn others(rules: &[Rule], request: &Request, candidates: &[Candidate<'_>], past: &Past, now_us: i64) -> Vec<ArmId> {
+fn others(rules: &[Rule], request: &Request, candidates: &[Candidate<'_>], past: &Exposure, now_us: i64) -> Vec<ArmId> {
     let mut shown: BTreeSet<&ArmId> = BTreeSet::new();
     for rule in rules.iter().filter(|rule| !rule.paused) {
         match rule.effect {
             Effect::SubjectCap { window_us, together: true, .. } => {
-                shown.extend(past.shown_to(&request.subject, now_us - window_us).into_keys());
+                shown.extend(past.count_by_arm(&request.subject, now_us - window_us).into_keys());
             }
-            Effect::DayCap { together: true, .. } => shown.extend(past.shown_today(now_us)),
+            Effect::DayCap { together: true, .. } => shown.extend(past.arms_shown_today(now_us)),
             Effect::SubjectCap { .. }
             | Effect::DayCap { .. }
             | Effect::Exclude
@@ -110,7 +110,7 @@ impl Steering {
         view: &SlotView,
         request: &Request,
         candidates: &mut [Candidate<'_>],
-        past: &Past,
+        past: &Exposure,
         now_us: i64,
     ) -> Self {
         let book = &view.rules;
@@ -170,12 +170,12 @@ impl Steering {
         let out = match of.effect {
             Effect::Exclude => matched,
             Effect::SubjectCap { count, window_us, together } => {
-                let shown: HashMap<&ArmId, u64> = past.shown_to(&request.subject, now_us - window_us);
+                let shown: HashMap<&ArmId, u64> = past.count_by_arm(&request.subject, now_us - window_us);
                 let counts = |arm: &ArmId| shown.get(arm).copied().unwrap_or(0);
                 self.cap(rule, matched, candidates, showings, counts, (u64::from(count), together))
             }
             Effect::DayCap { count, together } => {
-                let counts = |arm: &ArmId| past.today(arm, now_us);
+                let counts = |arm: &ArmId| past.count_today(arm, now_us);
                 self.cap(rule, matched, candidates, showings, counts, (count, together))
             }
             Effect::Evidence { .. }

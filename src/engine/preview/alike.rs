@@ -8,7 +8,7 @@ use super::{BeforeAfter, DRAWS_MAX};
 use crate::{
     bandit::{Features, Value},
     engine::{
-        event::{Decided, Fallback, SCORED_MAX},
+        decision_record::{DecisionRecord, Fallback, SCORED_MAX},
         view::SlotView,
     },
 };
@@ -35,7 +35,7 @@ impl Group {
 /// weighed, each once per position that is drawn.
 pub(super) fn grouped(
     views: BeforeAfter<&SlotView>,
-    decisions: &[(i64, Arc<Decided>)],
+    decisions: &[(i64, Arc<DecisionRecord>)],
     most: usize,
 ) -> (Vec<Group>, usize) {
     let mut step = 1;
@@ -49,7 +49,7 @@ pub(super) fn grouped(
 }
 
 /// Groups of every `step`-th decision, and how many candidates have to be weighed for them.
-fn every(step: usize, views: BeforeAfter<&SlotView>, decisions: &[(i64, Arc<Decided>)]) -> (Vec<Group>, usize) {
+fn every(step: usize, views: BeforeAfter<&SlotView>, decisions: &[(i64, Arc<DecisionRecord>)]) -> (Vec<Group>, usize) {
     let by_subject = !(views.before.rules.is_empty() && views.after.rules.is_empty());
     let arms = views.before.definition.arms.len().max(views.after.definition.arms.len());
     let mut places: HashMap<u128, usize> = HashMap::new();
@@ -74,7 +74,7 @@ fn every(step: usize, views: BeforeAfter<&SlotView>, decisions: &[(i64, Arc<Deci
 }
 
 /// How many arms a request asked for; 0: the slot's own number, which the change may be about.
-fn count(view: &SlotView, decided: &Decided) -> u32 {
+fn count(view: &SlotView, decided: &DecisionRecord) -> u32 {
     let shown = u32::try_from(decided.chosen.len()).unwrap_or(u32::MAX);
     let revision = view.revisions.iter().find(|revision| revision.number == decided.revision);
     let own = revision.map_or(&view.definition, |revision| &revision.definition).count();
@@ -83,7 +83,7 @@ fn count(view: &SlotView, decided: &Decided) -> u32 {
 }
 
 /// A hash of all that a request's answer may depend on, but for the holdout.
-fn digest(decided: &Decided, count: u32, by_subject: bool) -> u128 {
+fn digest(decided: &DecisionRecord, count: u32, by_subject: bool) -> u128 {
     let mut hasher = SipHasher13::new();
     let text = |hasher: &mut SipHasher13, text: &str| {
         hasher.write_u64(text.len() as u64);
@@ -96,8 +96,8 @@ fn digest(decided: &Decided, count: u32, by_subject: bool) -> u128 {
         text(&mut hasher, arm.as_str());
         features(&mut hasher, own);
     }
-    hasher.write_u64(decided.taken.len() as u64);
-    for arm in &decided.taken {
+    hasher.write_u64(decided.already_shown.len() as u64);
+    for arm in &decided.already_shown {
         text(&mut hasher, arm.as_str());
     }
     if by_subject {

@@ -21,7 +21,8 @@ use super::{
         Request, RequestCandidate,
         foresee::{Look, Memo, Side, Twins, control, shows},
     },
-    event::{Decided, Subject},
+    decision_record::DecisionRecord,
+    event::Subject,
     ids::hash,
     view::SlotView,
 };
@@ -111,7 +112,7 @@ pub struct Preview {
 
 /// What `after` would do instead of `before`, by these past decisions and when each was made, microseconds since 1970:
 /// the newest [`PREVIEW_DECISIONS_MAX`] of them. Schedules are looked at as of `now_us`.
-pub fn preview(before: &SlotView, after: &SlotView, decisions: &[(i64, Arc<Decided>)], now_us: i64) -> Preview {
+pub fn preview(before: &SlotView, after: &SlotView, decisions: &[(i64, Arc<DecisionRecord>)], now_us: i64) -> Preview {
     let previewer = Previewer::new(before, after, decisions, now_us);
     let tallies = (0..previewer.parts()).map(|part| previewer.part(part)).collect();
     previewer.finish(tallies)
@@ -123,7 +124,7 @@ pub struct Previewer<'a> {
     views: BeforeAfter<&'a SlotView>,
     twins: Twins,
     now_us: i64,
-    decisions: &'a [(i64, Arc<Decided>)],
+    decisions: &'a [(i64, Arc<DecisionRecord>)],
     groups: Vec<Group>,
     used: usize,
     /// Subjects as the conditions of rules see them, by the decision's place; empty: as they are recorded.
@@ -132,7 +133,12 @@ pub struct Previewer<'a> {
 
 impl<'a> Previewer<'a> {
     /// See [`preview`].
-    pub fn new(before: &'a SlotView, after: &'a SlotView, decisions: &'a [(i64, Arc<Decided>)], now_us: i64) -> Self {
+    pub fn new(
+        before: &'a SlotView,
+        after: &'a SlotView,
+        decisions: &'a [(i64, Arc<DecisionRecord>)],
+        now_us: i64,
+    ) -> Self {
         let decisions = &decisions[decisions.len().saturating_sub(PREVIEW_DECISIONS_MAX)..];
         let views = BeforeAfter { before, after };
         let (groups, used) = grouped(views, decisions, WEIGHED_MAX);
@@ -173,7 +179,7 @@ impl<'a> Previewer<'a> {
             Look {
                 view,
                 request: &request,
-                taken: &decided.taken,
+                taken: &decided.already_shown,
                 now_us: self.now_us,
                 seed: hash("preview", &[decided.id.as_bytes()]).word(),
                 draws: group.draws(),
@@ -225,7 +231,7 @@ impl<'a> Previewer<'a> {
 }
 
 /// The request that a decision was made for.
-fn request(decided: &Decided, count: u32) -> Request {
+fn request(decided: &DecisionRecord, count: u32) -> Request {
     let candidate =
         |(arm, features): &(ArmId, _)| RequestCandidate { arm: arm.clone(), features: Clone::clone(features) };
     Request {

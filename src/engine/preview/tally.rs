@@ -6,7 +6,7 @@ use super::{BeforeAfter, Estimate, PreviewArm, PreviewRule};
 use crate::{
     engine::{
         decide::foresee::{Foreseen, Slate},
-        event::Fallback,
+        decision_record::Fallback,
         view::SlotView,
     },
     slot::ArmId,

@@ -12,8 +12,7 @@ mod status;
 pub use status::{Stage, Status};
 
 use super::{
-    counters::{Counters, Tally},
-    insight::Comparison,
+    slot_state::{ArmCounters, Counters, HoldoutComparison},
     view::SlotView,
 };
 use crate::{
@@ -107,7 +106,7 @@ pub struct Lift {
 }
 
 impl Lift {
-    fn of(group: &RewardSample, comparison: &Comparison, unit: bool, default: f64) -> Option<Self> {
+    fn of(group: &RewardSample, comparison: &HoldoutComparison, unit: bool, default: f64) -> Option<Self> {
         let holdout = &comparison.holdout;
         if group.count == 0 || holdout.count == 0 {
             return None;
@@ -202,15 +201,15 @@ pub fn report(view: &SlotView) -> SlotReport {
         .map(|(arm, _)| view.arms.learned(arm.as_str()).and_then(|arm| view.learner.summary(arm)).copied())
         .map(Option::unwrap_or_default)
         .collect();
-    let tally = |arm: &ArmId| view.tallies.get(view.arms.learned(arm.as_str())? as usize).copied();
-    let tallies: Vec<Tally> = arms.iter().map(|(arm, _)| tally(arm).unwrap_or_default()).collect();
+    let tally = |arm: &ArmId| view.arm_counters.get(view.arms.learned(arm.as_str())? as usize).copied();
+    let tallies: Vec<ArmCounters> = arms.iter().map(|(arm, _)| tally(arm).unwrap_or_default()).collect();
     let shown_in_all: u64 = tallies.iter().map(|t| t.shown).sum();
-    let since: Vec<(Tally, f64)> = arms
+    let since: Vec<(ArmCounters, f64)> = arms
         .iter()
         .zip(&tallies)
         .map(|((arm, _), tally)| match (&view.goal_sums, view.arms.learned(arm.as_str())) {
-            (Some(sums), Some(arm)) => (sums.tally(arm), sums.learned_before(arm)),
-            (Some(_), None) => (Tally::default(), 0.0),
+            (Some(sums), Some(arm)) => (sums.arm(arm), sums.learned_before(arm)),
+            (Some(_), None) => (ArmCounters::default(), 0.0),
             (None, _) => (*tally, 0.0),
         })
         .collect();
@@ -234,7 +233,7 @@ pub fn report(view: &SlotView) -> SlotReport {
         .zip(summaries)
         .zip(tallies.into_iter().zip(since))
         .enumerate()
-        .map(|(i, (((arm, available), s), (Tally { shown, .. }, (since, learned_before))))| {
+        .map(|(i, (((arm, available), s), (ArmCounters { shown, .. }, (since, learned_before))))| {
             let (mean, low, high) = if unit {
                 (s.rate.mean(), s.rate.quantile(0.025), s.rate.quantile(0.975))
             } else {
@@ -258,11 +257,11 @@ pub fn report(view: &SlotView) -> SlotReport {
             }
         })
         .collect();
-    let comparison = view.insight.comparison(definition.controls.control_share());
+    let comparison = view.evaluation.comparison(definition.controls.control_share());
     let default = definition.goal.default_reward * f64::from(definition.count());
     // A slate's rewards add up to more than one arm's.
     let unit_in_all = unit && definition.count() == 1;
-    let lift = |group: fn(&Comparison) -> RewardSample| {
+    let lift = |group: fn(&HoldoutComparison) -> RewardSample| {
         comparison.and_then(|comparison| Lift::of(&group(comparison), comparison, unit_in_all, default))
     };
     let mut report = SlotReport {
@@ -272,7 +271,7 @@ pub fn report(view: &SlotView) -> SlotReport {
         models: view.learner.weights().map(|(name, weight)| (name.to_owned(), weight)).collect(),
         changes_found: view.learner.takeovers(),
         dimensions: view.learner.dimensions(),
-        exposures: view.exposures.clone(),
+        exposures: view.position_exposures.clone(),
         counters: view.counters,
         goal_sums: view.goal_sums.as_ref().map(|sums| GoalChange {
             revision: sums.revision,
@@ -284,7 +283,7 @@ pub fn report(view: &SlotView) -> SlotReport {
         }),
         lift: lift(|of| of.policy.with(of.analysis)),
         analysis_lift: lift(|of| of.analysis),
-        exploration_cost: view.insight.exploration_cost(),
+        exploration_cost: view.evaluation.exploration_cost(),
         value_remaining: remaining,
         value_remaining_relative: remaining.zip(leader).and_then(|(value, leader)| part(value, arms[leader].mean)),
         status: Status { stage: Stage::Learning, sentence: String::new() },

@@ -161,7 +161,9 @@ fn best_arm<'a>(view: &SlotView, report: &'a SlotReport) -> Option<&'a ArmReport
     let (unit, default) = (goal.within_unit(), goal.default_reward);
     let enough = math::ln(may.len() as f64 / ALPHA);
     let beats = |a: u32, b: u32| {
-        view.insight.duel(a, b).is_some_and(|duel| duel.evidence(unit, &view.insight.first, default) >= enough)
+        view.evaluation
+            .pairwise_test(a, b)
+            .is_some_and(|test| test.evidence(unit, &view.evaluation.first_position, default) >= enough)
     };
     // One that is not better than the first is not the best; mostly that settles it.
     let best = may.iter().find(|(_, a)| may.iter().all(|(_, b)| a == b || beats(*a, *b)))?;
@@ -171,7 +173,7 @@ fn best_arm<'a>(view: &SlotView, report: &'a SlotReport) -> Option<&'a ArmReport
 fn warming_up(view: &SlotView, report: &SlotReport) -> Option<String> {
     let warm_up = view.definition.controls.warm_up?;
     let counted = |arm: &ArmReport| {
-        let tally = view.arms.learned(arm.arm.as_str()).and_then(|arm| view.tallies.get(arm as usize));
+        let tally = view.arms.learned(arm.arm.as_str()).and_then(|arm| view.arm_counters.get(arm as usize));
         tally.map_or((0, 0), |tally| (tally.shown, tally.rewarded))
     };
     let available = report.arms.iter().filter(|arm| arm.available).map(|arm| (counted(arm), arm));
@@ -189,7 +191,7 @@ fn warming_up(view: &SlotView, report: &SlotReport) -> Option<String> {
 /// What keeps a slot from learning or deciding.
 fn troubles(view: &SlotView, report: &SlotReport) -> Vec<String> {
     let definition = &*view.definition;
-    let (controls, counters, insight) = (&definition.controls, &report.counters, &*view.insight);
+    let (controls, counters, evaluation) = (&definition.controls, &report.counters, &*view.evaluation);
     let mut found = Vec::new();
     if controls.safe_choice() {
         found.push("the safe choice is on, so everybody gets the baseline".to_owned());
@@ -207,15 +209,16 @@ fn troubles(view: &SlotView, report: &SlotReport) -> Vec<String> {
         found.push(format!("floors sum to {floors:.2}, so every arm is shown alike and nothing is left to learn with"));
     }
     let rewarded: u64 = report.arms.iter().map(|arm| arm.rewarded).sum();
-    let before = counters.decisions.saturating_sub(insight.quiet);
+    let before = counters.decisions.saturating_sub(evaluation.decisions_since_event);
     let usual = before as f64 / (rewarded as f64).max(1.0);
     let patience_us = 2 * view.patience_us.max(MINUTE_US);
-    let quiet_us = insight.decided_us.saturating_sub(insight.quiet_from_us);
-    let many = insight.quiet > QUIET_MIN && (rewarded == 0 || insight.quiet as f64 > QUIET_TIMES * usual);
+    let quiet_us = evaluation.last_decision_us.saturating_sub(evaluation.last_event_us);
+    let many = evaluation.decisions_since_event > QUIET_MIN
+        && (rewarded == 0 || evaluation.decisions_since_event as f64 > QUIET_TIMES * usual);
     if many && quiet_us > patience_us {
         found.push(format!(
             "no event that counts came for {} decisions; are rewards still reported, with the goal's kinds?",
-            insight.quiet
+            evaluation.decisions_since_event
         ));
     }
     let lost = counters.unmatched + counters.late + counters.rejected;
@@ -235,8 +238,8 @@ fn troubles(view: &SlotView, report: &SlotReport) -> Vec<String> {
         ));
     }
     let part = FALLBACKS_PART * counters.decisions as f64;
-    if insight.model_fallbacks >= FALLBACKS_MIN && insight.model_fallbacks as f64 > part {
-        found.push(format!("the model's numbers could not be used in {} decisions", insight.model_fallbacks));
+    if evaluation.model_fallbacks >= FALLBACKS_MIN && evaluation.model_fallbacks as f64 > part {
+        found.push(format!("the model's numbers could not be used in {} decisions", evaluation.model_fallbacks));
     }
     found
 }

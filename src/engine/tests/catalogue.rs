@@ -25,7 +25,7 @@ fn arm(i: usize) -> Arc<Arm> {
 /// times: far too seldom to tell arms apart one by one.
 #[test]
 fn a_ranking_of_a_thousand_arms_learns_from_their_attributes() {
-    let mut world = World::new(Definition {
+    let mut world = StateHarness::new(Definition {
         kind: SlotKind::Ranking,
         goal: Goal::default(),
         arms: (0..ARMS).map(arm).collect(),
@@ -46,7 +46,7 @@ fn a_ranking_of_a_thousand_arms_learns_from_their_attributes() {
             *(if round < 10 { &mut liked_early } else { &mut liked_late }) += i32::from(liked);
             if rng.random_bool(if liked { 0.6 } else { 0.1 }) {
                 let event = rewarded(&format!("{round}-{}", chosen.arm), Some(decided.id), "click", None);
-                world.send(Rewarded { arm: Some(chosen.arm.clone()), ..event });
+                world.send(RewardEvent { arm: Some(chosen.arm.clone()), ..event });
             }
         }
     }

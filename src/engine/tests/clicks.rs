@@ -6,10 +6,10 @@ use super::*;
 use crate::bandit::{ArmSummary, ClickModel};
 
 /// A slot of six arms of which three are shown, with rewards of 0 or 1.
-fn slate(click_model: ClickModel) -> World {
+fn slate(click_model: ClickModel) -> StateHarness {
     let arms = ["a", "b", "c", "d", "e", "f"];
     let goal = Goal { click_model, ..Goal::default() };
-    let mut world = World::new(Definition {
+    let mut world = StateHarness::new(Definition {
         goal,
         model: ModelSpec::beta_bernoulli(None, None),
         count: Some(3),
@@ -19,7 +19,7 @@ fn slate(click_model: ClickModel) -> World {
     world
 }
 
-fn summary(world: &World, arm: &str) -> ArmSummary {
+fn summary(world: &StateHarness, arm: &str) -> ArmSummary {
     let view = world.state.slot("offers").unwrap().view();
     let learned = view.arms.learned(arm).unwrap();
     view.learner.summary(learned).copied().unwrap_or_default()
@@ -30,7 +30,7 @@ const RATES: [f64; 6] = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7];
 /// Probability that each position is looked at.
 const LOOKS: [f64; 3] = [1.0, 0.5, 0.25];
 
-fn browse(world: &mut World, rounds: u64) {
+fn browse(world: &mut StateHarness, rounds: u64) {
     let mut rng = StdRng::seed_from_u64(11);
     for i in 0..rounds {
         world.at_us += 1_000_000;
@@ -39,7 +39,7 @@ fn browse(world: &mut World, rounds: u64) {
             let arm = usize::from(chosen.arm.as_str().as_bytes()[0] - b'a');
             if rng.random_bool(looks * RATES[arm]) {
                 let event = rewarded(&format!("{i}-{}", chosen.arm), Some(decided.id), "click", None);
-                world.send(Rewarded { arm: Some(chosen.arm.clone()), ..event });
+                world.send(RewardEvent { arm: Some(chosen.arm.clone()), ..event });
             }
         }
     }
@@ -79,10 +79,10 @@ fn a_reward_and_its_reversal_leave_the_positions_as_they_were() {
     let decided = world.decide(request());
     for chosen in &decided.chosen {
         let event = rewarded(&format!("e-{}", chosen.arm), Some(decided.id), "click", None);
-        world.send(Rewarded { arm: Some(chosen.arm.clone()), ..event });
+        world.send(RewardEvent { arm: Some(chosen.arm.clone()), ..event });
     }
     let with = world.state.slot("offers").unwrap().positions.clone();
-    assert!(decided.chosen[0].overlap.abs() < f64::EPSILON && decided.chosen[1].overlap > 0.0);
+    assert!(decided.chosen[0].swap_probability.abs() < f64::EPSILON && decided.chosen[1].swap_probability > 0.0);
     assert!((with.exposure(2) - before.exposure(2)).abs() > 1e-6);
     for chosen in &decided.chosen {
         world.reverse(&format!("r-{}", chosen.arm), &decided, &format!("e-{}", chosen.arm));
@@ -97,14 +97,14 @@ fn a_reward_and_its_reversal_leave_the_positions_as_they_were() {
 fn frozen_positions_learn_nothing_and_catch_up() {
     let mut world = slate(ClickModel::PositionBased);
     browse(&mut world, 50);
-    let click = |decided: &Decided, event: &str, place: usize| Rewarded {
+    let click = |decided: &DecisionRecord, event: &str, place: usize| RewardEvent {
         arm: Some(decided.chosen[place].arm.clone()),
         ..rewarded(event, Some(decided.id), "click", None)
     };
-    let positions = |world: &World| world.state.slot("offers").unwrap().positions.clone();
+    let positions = |world: &StateHarness| world.state.slot("offers").unwrap().positions.clone();
     let decided = world.decide(request());
-    let mut plain = World { state: world.state.clone(), events: Vec::new(), ..world };
-    world = World { state: plain.state.clone(), events: Vec::new(), ..plain };
+    let mut plain = StateHarness { state: world.state.clone(), events: Vec::new(), ..world };
+    world = StateHarness { state: plain.state.clone(), events: Vec::new(), ..plain };
     let before = positions(&world);
     world.update(|d| d.controls.freeze_learning = Some(true));
     world.send(click(&decided, "e1", 2));
@@ -126,11 +126,11 @@ fn a_cascade_learns_nothing_of_what_stands_below_the_last_click() {
     let mut world = slate(ClickModel::Cascade);
     let decided = world.decide(request());
     let [top, middle, bottom] = &decided.chosen[..] else { panic!("three are shown") };
-    let click = |event: &str, arm: &ArmId| Rewarded {
+    let click = |event: &str, arm: &ArmId| RewardEvent {
         arm: Some(arm.clone()),
         ..rewarded(event, Some(decided.id), "click", None)
     };
-    let learned = |world: &World, arm: &ArmId| {
+    let learned = |world: &StateHarness, arm: &ArmId| {
         let rate = summary(world, arm.as_str()).rate;
         (rate.a() - 1.0, rate.b() - 1.0)
     };
@@ -142,10 +142,10 @@ fn a_cascade_learns_nothing_of_what_stands_below_the_last_click() {
     world.send(click("e2", &bottom.arm));
     assert_eq!(learned(&world, &bottom.arm), (1.0, 0.0));
     // Arms below the last click stay unseen when the window closes, too.
-    let weight = |world: &World, arm: &ArmId| summary(world, arm.as_str()).rate.weight();
+    let weight = |world: &StateHarness, arm: &ArmId| summary(world, arm.as_str()).rate.weight();
     let clicked = world.decide(request());
     let click = rewarded("e3", Some(clicked.id), "click", None);
-    world.send(Rewarded { arm: Some(clicked.chosen[1].arm.clone()), ..click });
+    world.send(RewardEvent { arm: Some(clicked.chosen[1].arm.clone()), ..click });
     let before = clicked.chosen.iter().map(|c| weight(&world, &c.arm)).collect::<Vec<_>>();
     world.at_us += 25 * HOUR_US;
     world.decide(request());

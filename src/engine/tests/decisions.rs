@@ -3,8 +3,8 @@
 use super::*;
 
 #[test]
-fn nothing_eligible_is_answered() {
-    let mut world = World::new(definition(&["a", "b"]));
+fn a_decision_without_an_eligible_arm_is_answered() {
+    let mut world = StateHarness::new(definition(&["a", "b"]));
     world
         .change(Change::SetAvailability(vec![
             (arm_id("a"), Availability::new(false)),
@@ -17,12 +17,12 @@ fn nothing_eligible_is_answered() {
     let default = world.decide(request());
     assert_eq!(default.chosen[0].arm, arm_id("b"));
     assert_eq!((default.fallback, default.chosen[0].reason), (Some(Fallback::NoEligibleArm), Reason::Fallback));
-    assert_eq!(world.reward("e1", &default, "click", None), RewardOutcome::Accepted);
+    assert_eq!(world.reward("e1", &default, "click", None), EventStatus::Accepted);
 }
 
 #[test]
 fn the_safe_choice_and_the_holdout_get_the_callers_order() {
-    let mut world = World::new(definition(&["a", "b", "c"]));
+    let mut world = StateHarness::new(definition(&["a", "b", "c"]));
     world.update(|d| d.controls.holdout = Some(0.3));
     let candidates: Vec<_> =
         ["c", "a", "b"].map(|id| RequestCandidate { arm: arm_id(id), features: Features::new() }).into();
@@ -53,8 +53,8 @@ fn the_safe_choice_and_the_holdout_get_the_callers_order() {
 }
 
 #[test]
-fn arms_taken_by_an_earlier_request_are_not_eligible() {
-    let mut world = World::new(definition(&["a", "b", "c"]));
+fn arms_that_an_earlier_request_got_are_not_eligible() {
+    let mut world = StateHarness::new(definition(&["a", "b", "c"]));
     for _ in 0..50 {
         let decision = world.would_decide(Request { count: 3, explain: true, ..request() }, &[arm_id("b")]);
         let arms: Vec<_> = decision.decided.chosen.iter().map(|c| c.arm.as_str()).collect();
@@ -66,8 +66,8 @@ fn arms_taken_by_an_earlier_request_are_not_eligible() {
 
 /// Unusable scores are never an error for the caller: first the arms' mean rewards decide, then the baseline.
 #[test]
-fn a_model_whose_numbers_cannot_be_used_falls_back() {
-    let mut world = World::new(definition(&["a", "b"]));
+fn a_model_with_unusable_scores_falls_back() {
+    let mut world = StateHarness::new(definition(&["a", "b"]));
     // The prior is so weak that its spread overflows. No definition that passed its check has it.
     let model = ModelSpec::linear(Some(f64::MIN_POSITIVE / 4.0), None);
     let broken = Definition { model, ..definition(&["a", "b"]) };

@@ -3,20 +3,21 @@
 use super::*;
 use crate::{
     engine::{
-        finished::PENDING_ROOM,
-        insight::Trial,
-        packed::Judged,
-        pending::{Pending, PendingDecision, Room, ShownArm},
+        hash,
+        pending::{
+            DecisionQueue, EventRecord, EventRole, LazyEvaluation, PENDING_LIMITS, PendingDecision, ShownArm,
+            event_key, subject_keys,
+        },
+        slot_state::EvaluationRecord,
     },
     slot::limits::{EVENT_MEMORY_US, PENDING_BYTES_MAX, REQUEST_MEMORY_US, REQUESTS_MAX, SHOWINGS_MAX},
 };
 
 const MINUTE_US: i64 = 60_000_000;
-const ROOM: Room = PENDING_ROOM;
 
-fn joined(event_id: &str, time_us: i64) -> Rewarded {
+fn joined(event_id: &str, time_us: i64) -> RewardEvent {
     let subject = Subject { id: "ann".into(), session_id: String::new() };
-    Rewarded { time_us, subject, arm: Some(arm_id("a")), ..rewarded(event_id, None, "click", None) }
+    RewardEvent { time_us, subject, arm: Some(arm_id("a")), ..rewarded(event_id, None, "click", None) }
 }
 
 fn for_ann() -> Request {
@@ -27,11 +28,11 @@ fn for_ann() -> Request {
 /// it does not count for a newer decision. An older event is late.
 #[test]
 fn an_event_without_a_decision_counts_once_after_its_decision_is_gone() {
-    let mut world = World::new(definition(&["a"]));
+    let mut world = StateHarness::new(definition(&["a"]));
     world.decide(for_ann());
     let time_us = world.at_us;
-    assert_eq!(world.send(joined("e1", time_us)), RewardOutcome::Accepted);
-    let snapshot = |world: &mut World| {
+    assert_eq!(world.send(joined("e1", time_us)), EventStatus::Accepted);
+    let snapshot = |world: &mut StateHarness| {
         let bytes = snapshot::encode(&world.state).unwrap();
         world.state = snapshot::decode(&bytes).unwrap();
     };
@@ -41,34 +42,34 @@ fn an_event_without_a_decision_counts_once_after_its_decision_is_gone() {
         snapshot(&mut world);
         // An event without a time would join the decision that was just made.
         let now_us = world.at_us;
-        assert_eq!(world.send(joined("e1", now_us)), RewardOutcome::Duplicate, "{hours}");
+        assert_eq!(world.send(joined("e1", now_us)), EventStatus::Duplicate, "{hours}");
     }
     assert_eq!(world.counters().rewards, 1);
     world.at_us = time_us + EVENT_MEMORY_US + 61 * 24 * HOUR_US;
     world.decide(for_ann());
-    assert_eq!(world.send(joined("e2", world.at_us)), RewardOutcome::Accepted, "which forgets what is older");
-    assert_eq!(world.send(joined("e1", time_us)), RewardOutcome::Late);
+    assert_eq!(world.send(joined("e2", world.at_us)), EventStatus::Accepted, "which forgets what is older");
+    assert_eq!(world.send(joined("e1", time_us)), EventStatus::Late);
     assert_eq!(world.counters().rewards, 2);
 }
 
 #[test]
-fn an_event_of_a_decision_that_is_gone_is_late_whichever_way_it_went() {
-    let mut world = World::new(definition(&["a"]));
+fn an_event_of_a_forgotten_decision_is_late() {
+    let mut world = StateHarness::new(definition(&["a"]));
     let decided = world.decide(request());
-    assert_eq!(world.reward("e1", &decided, "click", None), RewardOutcome::Accepted);
+    assert_eq!(world.reward("e1", &decided, "click", None), EventStatus::Accepted);
     let silent = world.decide(request());
     world.at_us += HOUR_US + 10 * MINUTE_US + 1;
     world.decide(request());
-    assert_eq!(world.reward("e1", &decided, "click", None), RewardOutcome::Duplicate, "it may be taken back");
-    assert_eq!(world.reward("e5", &decided, "click", None), RewardOutcome::Late, "the window closed");
-    assert_eq!(world.reward("e6", &silent, "click", None), RewardOutcome::Late);
+    assert_eq!(world.reward("e1", &decided, "click", None), EventStatus::Duplicate, "it may be taken back");
+    assert_eq!(world.reward("e5", &decided, "click", None), EventStatus::Late, "the window closed");
+    assert_eq!(world.reward("e6", &silent, "click", None), EventStatus::Late);
     world.at_us += 61 * 24 * HOUR_US;
     let newer = world.decide(request());
-    assert_eq!(world.reward("e1", &decided, "click", None), RewardOutcome::Late, "it may not be taken back");
-    assert_eq!(world.reverse("e2", &decided, "e1"), RewardOutcome::Late);
-    assert_eq!(world.reverse("e3", &newer, "nothing"), RewardOutcome::Unmatched(Unmatched::Reversed));
-    let unknown = Decided { id: DecisionId::new(newer.id.slot(), world.at_us, 77), ..(*newer).clone() };
-    assert_eq!(world.reward("e4", &unknown, "click", None), RewardOutcome::Unmatched(Unmatched::Decision));
+    assert_eq!(world.reward("e1", &decided, "click", None), EventStatus::Late, "it may not be taken back");
+    assert_eq!(world.reverse("e2", &decided, "e1"), EventStatus::Late);
+    assert_eq!(world.reverse("e3", &newer, "nothing"), EventStatus::Unmatched(UnmatchedReason::Reversed));
+    let unknown = DecisionRecord { id: DecisionId::new(newer.id.slot(), world.at_us, 77), ..(*newer).clone() };
+    assert_eq!(world.reward("e4", &unknown, "click", None), EventStatus::Unmatched(UnmatchedReason::Decision));
 }
 
 /// A decision made `at_us` that is as large as the limit on bytes assumes.
@@ -76,11 +77,11 @@ fn pending(count: u64, at_us: i64, arms: u32) -> PendingDecision {
     let shown = |arm| ShownArm {
         arm,
         rows: None,
-        overlap: 0.25,
+        swap_probability: 0.25,
         seen: false,
-        tells: None,
+        counted_at_ln_decay: None,
         reward: 0.0,
-        told: None,
+        learned: None,
         counted: Vec::new(),
     };
     PendingDecision {
@@ -91,28 +92,32 @@ fn pending(count: u64, at_us: i64, arms: u32) -> PendingDecision {
         rows: Vec::new(),
         shown: (0..arms).map(shown).collect(),
         events: Vec::new(),
-        subjects: [crate::engine::hash("subject", &[&count.to_be_bytes()])].into_iter().collect(),
-        judged: Judged::Open(Trial { compared: None, centre: 0.0, rivals: Vec::new() }),
+        subjects: [hash("subject", &[&count.to_be_bytes()])].into_iter().collect(),
+        evaluation: LazyEvaluation::Decoded(EvaluationRecord {
+            comparison: None,
+            centre: 0.0,
+            compared_arms: Vec::new(),
+        }),
     }
 }
 
 /// Decisions that show many arms reach the limit on bytes long before the limit on their number.
 #[test]
-fn decisions_beyond_the_bytes_that_may_wait_go_early_and_their_rewards_are_late() {
-    let mut queue = Pending::default();
+fn decisions_beyond_the_limit_on_bytes_leave_early_and_their_rewards_are_late() {
+    let mut queue = DecisionQueue::default();
     let arms = 1_000;
     let mut made = 0_u64;
-    while queue.next_expired(0, ROOM).is_none() {
+    while queue.next_expired(0, PENDING_LIMITS).is_none() {
         queue.insert(&pending(made, 1_000 * i64::try_from(made + 1).unwrap(), arms));
         made += 1;
     }
     assert!(queue.bytes() > PENDING_BYTES_MAX && made < 50_000, "{made} take {} bytes", queue.bytes());
     let id = |count: u64| DecisionId::new(1, 1_000 * i64::try_from(count + 1).unwrap(), count);
     queue.drop_oldest(0);
-    assert!(queue.bytes() <= PENDING_BYTES_MAX && queue.next_expired(0, ROOM).is_none());
-    assert!(queue.find(id(0)).is_none() && queue.dropped(id(0).at_us()));
-    assert!(queue.find(id(1)).is_some() && !queue.dropped(id(1).at_us()));
-    while !queue.is_empty() {
+    assert!(queue.bytes() <= PENDING_BYTES_MAX && queue.next_expired(0, PENDING_LIMITS).is_none());
+    assert!(queue.find(id(0)).is_none() && queue.may_have_dropped(id(0).at_us()));
+    assert!(queue.find(id(1)).is_some() && !queue.may_have_dropped(id(1).at_us()));
+    while queue.len() > 0 {
         queue.drop_oldest(0);
     }
     assert_eq!(queue.bytes(), 0, "what is counted for a decision goes with it");
@@ -120,16 +125,16 @@ fn decisions_beyond_the_bytes_that_may_wait_go_early_and_their_rewards_are_late(
 
 /// The indices are compared with plain maps, over decisions that share subjects and arms, change and leave.
 #[test]
-fn what_waits_is_found_by_id_event_and_subject() {
+fn pending_decisions_are_found_by_id_event_and_subject() {
     let mut rng = StdRng::seed_from_u64(8);
-    let mut queue = Pending::default();
+    let mut queue = DecisionQueue::default();
     let mut plain: BTreeMap<u64, PendingDecision> = BTreeMap::new();
     let subject = |n: u32| Subject { id: format!("s{n}"), session_id: String::new() };
     for step in 0..4_000_u64 {
         let mut decision = pending(step, i64::try_from(step).unwrap(), rng.random_range(1..4));
         let who = subject(rng.random_range(0..50));
-        decision.subjects = crate::engine::pending::subject_keys(&who).collect();
-        let ordinal = queue.made();
+        decision.subjects = subject_keys(&who).collect();
+        let ordinal = queue.added();
         queue.insert(&decision);
         plain.insert(ordinal, decision);
         if rng.random_bool(0.5) {
@@ -137,12 +142,8 @@ fn what_waits_is_found_by_id_event_and_subject() {
             let ordinal = ordinals[rng.random_range(0..ordinals.len())];
             let mut changed = queue.get(ordinal).unwrap();
             assert_eq!(changed, plain[&ordinal]);
-            let event = crate::engine::hash("event", &[&step.to_be_bytes()]);
-            changed.events.push(crate::engine::pending::Known {
-                event,
-                what: crate::engine::pending::Accepted::Event(0),
-                content: None,
-            });
+            let event = hash("event", &[&step.to_be_bytes()]);
+            changed.events.push(EventRecord { event, role: EventRole::Reward(0), content: None });
             queue.put(ordinal, &changed);
             plain.insert(ordinal, changed);
         }
@@ -157,11 +158,11 @@ fn what_waits_is_found_by_id_event_and_subject() {
         assert_eq!(queue.find(decision.id), Some(ordinal));
     }
     for (ordinal, known) in known {
-        assert_eq!(queue.event(known.event), Some((ordinal, known.what)), "{known:?}");
+        assert_eq!(queue.find_event(known.event), Some((ordinal, known.role)), "{known:?}");
     }
-    assert_eq!(queue.event(crate::engine::hash("event", &[b"none"])), None);
+    assert_eq!(queue.find_event(hash("event", &[b"none"])), None);
     for n in 0..50 {
-        let keys: Vec<_> = crate::engine::pending::subject_keys(&subject(n)).collect();
+        let keys: Vec<_> = subject_keys(&subject(n)).collect();
         for arm in 0..3 {
             let shows = |decision: &PendingDecision| decision.shown.iter().any(|shown| shown.arm == arm);
             for until_us in [0, 3_200, 3_500, 3_800, 3_990, i64::MAX] {
@@ -175,26 +176,26 @@ fn what_waits_is_found_by_id_event_and_subject() {
 }
 
 /// Returns the decision of a queue that an event of a subject joins.
-fn latest_joined(queue: &Pending, subject: &Subject, arm: u32, until_us: i64) -> Option<u64> {
-    let by_id = queue.latest_by_id(subject, arm, until_us);
-    by_id.or_else(|| queue.latest_by_session(subject, arm, until_us))
+fn latest_joined(queue: &DecisionQueue, subject: &Subject, arm: u32, until_us: i64) -> Option<u64> {
+    let by_id = queue.find_latest_by_id(subject, arm, until_us);
+    by_id.or_else(|| queue.find_latest_by_session(subject, arm, until_us))
 }
 
 /// A robot has a thousand times as many decisions as are kept for joining. The newest ones can be joined while they
 /// wait, also after the queue was read from a snapshot.
 #[test]
-fn of_one_subject_s_decisions_with_an_arm_the_newest_are_joined() {
-    let mut queue = Pending::default();
+fn only_the_newest_decisions_of_a_subject_and_arm_are_joined() {
+    let mut queue = DecisionQueue::default();
     let robot = Subject { id: "robot".into(), session_id: "s".into() };
     let count = 100_000;
     let at_us = |ordinal: u64| 1_000 * i64::try_from(ordinal + 1).unwrap();
     for ordinal in 0..count {
-        let subjects = crate::engine::pending::subject_keys(&robot).collect();
+        let subjects = subject_keys(&robot).collect();
         queue.insert(&PendingDecision { subjects, ..pending(ordinal, at_us(ordinal), 2) });
     }
-    let mut restored = Pending::default();
+    let mut restored = DecisionQueue::default();
     restored.start_at(queue.queue().first());
-    queue.queue().iter().for_each(|packed| assert!(restored.restore(packed)));
+    queue.queue().iter().for_each(|decision| assert!(restored.restore(decision.as_bytes())));
     let first_joined = count - SHOWINGS_MAX as u64;
     for queue in [&mut queue, &mut restored] {
         for arm in 0..2 {
@@ -216,7 +217,7 @@ fn of_one_subject_s_decisions_with_an_arm_the_newest_are_joined() {
 /// a later page only if it precedes every page, by a clock that is a little behind.
 #[test]
 fn an_event_joins_the_newest_decision_that_was_there_when_it_happened() {
-    let mut world = World::new(definition(&["a"]));
+    let mut world = StateHarness::new(definition(&["a"]));
     let before_us = world.at_us - MINUTE_US;
     let first = world.decide(for_ann());
     let clicked_us = world.at_us + 1_000;
@@ -224,23 +225,23 @@ fn an_event_joins_the_newest_decision_that_was_there_when_it_happened() {
     let second = world.decide(for_ann());
     let sent = [("e1", clicked_us, &first), ("e2", world.at_us, &second), ("e3", before_us, &second)];
     for (event, time_us, decided) in sent {
-        assert_eq!(world.send(joined(event, time_us)), RewardOutcome::Accepted, "{event}");
-        let pending = &world.state.slot("offers").unwrap().pending;
-        let key = crate::engine::pending::event_key(event);
-        assert_eq!(pending.event(key).map(|known| known.0), pending.find(decided.id), "{event}");
+        assert_eq!(world.send(joined(event, time_us)), EventStatus::Accepted, "{event}");
+        let pending = &world.state.slot("offers").unwrap().decisions.pending;
+        let key = event_key(event);
+        assert_eq!(pending.find_event(key).map(|known| known.0), pending.find(decided.id), "{event}");
     }
     let long_before_us = world.at_us - 12 * MINUTE_US;
-    assert_eq!(world.send(joined("e4", long_before_us)), RewardOutcome::Unmatched(Unmatched::Subject));
+    assert_eq!(world.send(joined("e4", long_before_us)), EventStatus::Unmatched(UnmatchedReason::Subject));
 }
 
 #[test]
 fn requests_are_remembered_for_ten_minutes_and_not_without_bound() {
-    let mut world = World::new(definition(&["a", "b"]));
+    let mut world = StateHarness::new(definition(&["a", "b"]));
     for i in 0..20 {
         world.at_us += MINUTE_US;
         world.decide(Request { request_id: Some(format!("r{i}")), ..request() });
     }
-    let ids = |world: &World| -> Vec<String> {
+    let ids = |world: &StateHarness| -> Vec<String> {
         let requests: Vec<_> = world.state.slot("offers").unwrap().requests().map(|(_, d)| Arc::clone(d)).collect();
         requests.iter().map(|decided| decided.request_id.clone().unwrap()).collect()
     };

@@ -14,11 +14,11 @@ fn with_payload(id: &str, bytes: usize) -> Arm {
     Arm { payload: Some(payload), ..Arm::new(arm_id(id)) }
 }
 
-fn now(world: &World) -> &Definition {
+fn now(world: &StateHarness) -> &Definition {
     world.state.slot("offers").unwrap().definition()
 }
 
-fn operate(world: &mut World) -> Schedule {
+fn operate(world: &mut StateHarness) -> Schedule {
     let schedule = Schedule { from_us: Some(5), until_us: None };
     let out = Availability { available: Some(false), because: Some(Unavailable::OutOfStock), schedule: Some(schedule) };
     world.change(Change::SetAvailability(vec![(arm_id("a"), out)])).unwrap();
@@ -29,7 +29,7 @@ fn operate(world: &mut World) -> Schedule {
 
 #[test]
 fn a_rollback_leaves_what_operations_own() {
-    let mut world = World::new(definition(&["a", "b", "c"]));
+    let mut world = StateHarness::new(definition(&["a", "b", "c"]));
     world.update(|d| d.display_name = "changed".into());
     world.change(Change::RemoveArms(vec![arm_id("c")])).unwrap();
     let schedule = operate(&mut world);
@@ -45,7 +45,7 @@ fn a_rollback_leaves_what_operations_own() {
 
 #[test]
 fn a_rollback_does_not_bring_back_what_operations_took_back() {
-    let mut world = World::new(definition(&["a", "b"]));
+    let mut world = StateHarness::new(definition(&["a", "b"]));
     operate(&mut world);
     let operated = world.state.slot("offers").unwrap().revision_number();
     world.change(Change::SetSafeChoice(false)).unwrap();
@@ -58,7 +58,7 @@ fn a_rollback_does_not_bring_back_what_operations_took_back() {
 
 #[test]
 fn an_arm_that_is_replaced_keeps_what_its_draft_does_not_name() {
-    let mut world = World::new(definition(&["a", "b"]));
+    let mut world = StateHarness::new(definition(&["a", "b"]));
     let schedule = operate(&mut world);
     let unnamed = |arm| ArmDraft { arm, names_availability: false, names_schedule: false };
     let new = with_payload("new", 10);
@@ -75,7 +75,7 @@ fn an_arm_that_is_replaced_keeps_what_its_draft_does_not_name() {
 #[test]
 fn a_change_holds_no_more_than_what_changes() {
     let ids: Vec<String> = (0..500).map(|i| format!("arm{i}")).collect();
-    let mut world = World::new(definition(&ids.iter().map(String::as_str).collect::<Vec<_>>()));
+    let mut world = StateHarness::new(definition(&ids.iter().map(String::as_str).collect::<Vec<_>>()));
     world.update(|d| d.display_name = "changed".into());
     let Body::SlotPatched { patch, .. } = &world.events.last().unwrap().body else { panic!("no patch") };
     assert_eq!(patch.arms, [Piece::Kept { start: 0, length: 500 }]);
@@ -98,7 +98,7 @@ fn a_change_holds_no_more_than_what_changes() {
 /// A feed that replaces every payload each night does not make memory and snapshots grow without end.
 #[test]
 fn the_bytes_of_kept_revisions_are_bounded() {
-    let mut world = World::new(definition(&["a"]));
+    let mut world = StateHarness::new(definition(&["a"]));
     let bytes = 15_000;
     let arms = |n: usize| (0..150).map(move |i| with_payload(&format!("arm{i}"), bytes - n)).collect::<Vec<_>>();
     let per_revision = 150 * bytes as u64;
@@ -116,7 +116,7 @@ fn the_bytes_of_kept_revisions_are_bounded() {
 
 #[test]
 fn a_slot_that_takes_too_much_is_refused_however_it_grows() {
-    let mut world = World::new(Definition { open_catalogue: true, ..definition(&[]) });
+    let mut world = StateHarness::new(Definition { open_catalogue: true, ..definition(&[]) });
     let arms = |from: usize| (from..from + 600).map(|i| with_payload(&format!("arm{i}"), 16_000)).collect::<Vec<_>>();
     for part in 0..3 {
         world.change(Change::UpsertArms(arms(600 * part))).unwrap();

@@ -39,12 +39,12 @@ fn shopper(rng: &mut StdRng) -> Request {
 }
 
 /// A slot that learned from [`DECISIONS`] decisions, some of them anonymous.
-fn learned(edit: impl FnOnce(&mut Definition)) -> (World, Vec<(i64, Arc<Decided>)>) {
+fn learned(edit: impl FnOnce(&mut Definition)) -> (StateHarness, Vec<(i64, Arc<DecisionRecord>)>) {
     let mut definition = definition(&ARMS);
     definition.controls.holdout = Some(0.0);
     definition.model = ModelSpec::linear(None, None);
     edit(&mut definition);
-    let mut world = World::new(definition);
+    let mut world = StateHarness::new(definition);
     let (mut rng, mut decisions) = (StdRng::seed_from_u64(11), Vec::new());
     for i in 0..DECISIONS {
         world.at_us += 60_000_000;
@@ -54,7 +54,7 @@ fn learned(edit: impl FnOnce(&mut Definition)) -> (World, Vec<(i64, Arc<Decided>
         for chosen in &decided.chosen {
             if rng.random_bool(rate(chosen.arm.as_str(), gold)) {
                 let event = rewarded(&format!("e{i}-{}", chosen.arm), Some(decided.id), "click", None);
-                world.send(Rewarded { arm: Some(chosen.arm.clone()), ..event });
+                world.send(RewardEvent { arm: Some(chosen.arm.clone()), ..event });
             }
         }
         decisions.push((world.at_us, decided));
@@ -62,12 +62,12 @@ fn learned(edit: impl FnOnce(&mut Definition)) -> (World, Vec<(i64, Arc<Decided>
     (world, decisions)
 }
 
-fn view(world: &World) -> SlotView {
+fn view(world: &StateHarness) -> SlotView {
     world.state.slot("offers").unwrap().view()
 }
 
 /// Returns the changed slot.
-fn draft(world: &World, change: Change) -> SlotView {
+fn draft(world: &StateHarness, change: Change) -> SlotView {
     let mut only = world.state.only(&slot_id());
     if let Some(body) = plan(&world.state, &slot_id(), change, &ChangeReason::default()).unwrap() {
         only.apply(&Event { at_us: world.at_us, body });
@@ -75,13 +75,13 @@ fn draft(world: &World, change: Change) -> SlotView {
     only.slot("offers").unwrap().view()
 }
 
-fn edited(world: &World, edit: impl FnOnce(&mut Definition)) -> SlotView {
+fn edited(world: &StateHarness, edit: impl FnOnce(&mut Definition)) -> SlotView {
     let mut definition = (**world.state.slot("offers").unwrap().definition()).clone();
     edit(&mut definition);
     draft(world, Change::Update { definition, revision: 0 })
 }
 
-fn previewed(world: &World, after: &SlotView, decisions: &[(i64, Arc<Decided>)]) -> Preview {
+fn previewed(world: &StateHarness, after: &SlotView, decisions: &[(i64, Arc<DecisionRecord>)]) -> Preview {
     preview(&view(world), after, decisions, world.at_us)
 }
 
@@ -89,7 +89,7 @@ fn rule(name: &str, when: &str, effect: Effect) -> Rule {
     Rule { name: name.into(), when: when.into(), effect, on_error: OnError::Ignore, paused: false }
 }
 
-fn again(decided: &Decided) -> Request {
+fn again(decided: &DecisionRecord) -> Request {
     let candidate = |(arm, own): &(ArmId, Features)| RequestCandidate { arm: arm.clone(), features: own.clone() };
     Request {
         subject: decided.subject.clone(),
@@ -101,7 +101,7 @@ fn again(decided: &Decided) -> Request {
 
 /// Result of deciding each request [`AGAIN`] times.
 #[derive(Default)]
-struct Drawn {
+struct BruteForceDraws {
     n: f64,
     shown: BTreeMap<String, f64>,
     rewards: Vec<f64>,
@@ -109,13 +109,13 @@ struct Drawn {
     fired: BTreeMap<String, f64>,
 }
 
-fn brute_force(view: &SlotView, decisions: &[(i64, Arc<Decided>)], now_us: i64) -> Drawn {
-    let mut drawn = Drawn::default();
+fn brute_force(view: &SlotView, decisions: &[(i64, Arc<DecisionRecord>)], now_us: i64) -> BruteForceDraws {
+    let mut drawn = BruteForceDraws::default();
     for (i, (_, past)) in decisions.iter().enumerate() {
         for n in 0..AGAIN {
             let random = crate::engine::hash("brute force", &[&(i as u64).to_be_bytes(), &n.to_be_bytes()]);
             let id = DecisionId::new(view.number, now_us, random.other_word());
-            let draw = Draw { id, seed: random.word(), taken: &past.taken, deadline_passed: false };
+            let draw = Draw { id, seed: random.word(), taken: &past.already_shown, deadline_passed: false };
             let decided = decide(view, again(past), draw).decided;
             drawn.n += 1.0;
             for chosen in &decided.chosen {
@@ -123,9 +123,9 @@ fn brute_force(view: &SlotView, decisions: &[(i64, Arc<Decided>)], now_us: i64) 
             }
             let reward: f64 = decided.chosen.iter().map(|chosen| chosen.expected_reward).sum();
             drawn.rewards.push(reward);
-            let policy = !decided.holdout && decided.fallback.is_none() && decided.would.is_empty();
+            let policy = !decided.holdout && decided.fallback.is_none() && decided.shadow_slate.is_empty();
             drawn.costs.push(if policy { decided.best_expected - reward } else { 0.0 });
-            for name in &decided.fired {
+            for name in &decided.matched_rules {
                 *drawn.fired.entry(name.clone()).or_default() += 1.0;
             }
         }
@@ -142,10 +142,10 @@ fn mean(values: &[f64]) -> (f64, f64) {
 }
 
 /// Returns the decisions with other ids, from which a preview's draws come.
-fn renamed(decisions: &[(i64, Arc<Decided>)], n: u64) -> Vec<(i64, Arc<Decided>)> {
-    let rename = |(i, (at_us, decided)): (u64, &(i64, Arc<Decided>))| {
+fn renamed(decisions: &[(i64, Arc<DecisionRecord>)], n: u64) -> Vec<(i64, Arc<DecisionRecord>)> {
+    let rename = |(i, (at_us, decided)): (u64, &(i64, Arc<DecisionRecord>))| {
         let id = DecisionId::new(decided.id.slot(), *at_us, n * 1_000_000 + i);
-        (*at_us, Arc::new(Decided { id, ..(**decided).clone() }))
+        (*at_us, Arc::new(DecisionRecord { id, ..(**decided).clone() }))
     };
     (0..).zip(decisions).map(rename).collect()
 }
@@ -154,7 +154,7 @@ fn renamed(decisions: &[(i64, Arc<Decided>)], n: u64) -> Vec<(i64, Arc<Decided>)
 /// error. Five of those, over the hundred or so figures that are compared, give a false alarm once in ten thousand
 /// fresh seeds. The preview itself draws slates of several arms, once per request, so several previews are averaged.
 #[track_caller]
-fn check(what: &str, world: &World, decisions: &[(i64, Arc<Decided>)], after: &SlotView) -> Preview {
+fn check(what: &str, world: &StateHarness, decisions: &[(i64, Arc<DecisionRecord>)], after: &SlotView) -> Preview {
     let preview = previewed(world, after, decisions);
     let drawn = brute_force(after, decisions, world.at_us);
     let slates = after.definition.count() > 1;
@@ -201,7 +201,7 @@ fn check(what: &str, world: &World, decisions: &[(i64, Arc<Decided>)], after: &S
 }
 
 #[test]
-fn shares_and_rewards_are_those_of_deciding_again_and_again() {
+fn shares_and_rewards_are_those_of_brute_force() {
     let (world, decisions) = learned(|_| {});
     let controls = |what: &str, edit: fn(&mut crate::slot::Controls)| {
         let after = edited(&world, |d| edit(&mut d.controls));
@@ -274,7 +274,7 @@ fn rules_are_previewed_with_how_often_they_apply() {
 }
 
 #[test]
-fn one_decision_s_share_is_the_propensity_that_it_would_be_told() {
+fn one_decision_s_share_is_its_propensity() {
     let (mut world, decisions) = learned(|_| {});
     for past in decisions.iter().step_by(30) {
         let explained = world.would_decide(Request { explain: true, ..again(&past.1) }, &[]).explanation.unwrap();
@@ -303,7 +303,7 @@ fn alike_requests_count_as_often_as_they_came() {
 }
 
 #[test]
-fn what_to_think_twice_about_is_said() {
+fn warnings_are_given() {
     let (world, decisions) = learned(|d| d.controls.holdout = Some(0.1));
     let warned = |edit: &dyn Fn(&mut Definition)| previewed(&world, &edited(&world, edit), &decisions).warnings;
     let has =

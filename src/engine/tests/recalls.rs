@@ -7,12 +7,12 @@ use crate::{
     slot::{Effect, OnError, Rule, Unavailable},
 };
 
-fn recalled(world: &World, decided: &Decided) -> Recalled {
+fn recalled(world: &StateHarness, decided: &DecisionRecord) -> Recalled {
     recall(Some(&world.state.slot("offers").unwrap().view()), decided)
 }
 
 /// Applies a decision and returns it with its explanation.
-fn told(world: &mut World, request: Request) -> (Decided, crate::engine::Explanation) {
+fn decide_explained(world: &mut StateHarness, request: Request) -> (DecisionRecord, crate::engine::Explanation) {
     let decision = world.would_decide(Request { explain: true, ..request }, &[]);
     world.apply(Body::Decided(Arc::new(decision.decided.clone())));
     (decision.decided, decision.explanation.unwrap())
@@ -22,8 +22,8 @@ fn context(i: u32) -> Features {
     [("loyalty".to_owned(), Value::Text(["gold", "none"][(i % 2) as usize].into()))].into()
 }
 
-fn taught() -> World {
-    let mut world = World::new(definition(&["a", "b", "c", "d"]));
+fn taught() -> StateHarness {
+    let mut world = StateHarness::new(definition(&["a", "b", "c", "d"]));
     for i in 0..200 {
         world.at_us += 1_000_000;
         let decided = world.decide(Request { context: context(i), ..request() });
@@ -48,7 +48,7 @@ fn a_decision_of_the_past_is_explained_as_it_was_then() {
     world.update(|d| d.rules.push(out));
     let paused = Availability { because: Some(Unavailable::OutOfStock), ..Availability::new(false) };
     world.change(Change::SetAvailability(vec![(arm_id("c"), paused)])).unwrap();
-    let (decided, then) = told(&mut world, Request { context: context(0), ..request() });
+    let (decided, then) = decide_explained(&mut world, Request { context: context(0), ..request() });
     // Later changes do not alter the past.
     world.change(Change::SetAvailability(vec![(arm_id("c"), Availability::new(true))])).unwrap();
     world.update(|d| d.rules.clear());
@@ -74,7 +74,7 @@ fn why_an_arm_was_not_available_is_known_while_the_revision_is_kept() {
     let mut world = taught();
     let paused = Availability { because: Some(Unavailable::OutOfStock), ..Availability::new(false) };
     world.change(Change::SetAvailability(vec![(arm_id("c"), paused)])).unwrap();
-    let (decided, then) = told(&mut world, Request { context: context(1), ..request() });
+    let (decided, then) = decide_explained(&mut world, Request { context: context(1), ..request() });
     world.update(|d| d.controls.floor = Some(0.1));
     let Recalled { explanation, revision_kept } = recalled(&world, &decided);
     assert!(revision_kept);
@@ -88,7 +88,7 @@ fn why_an_arm_was_not_available_is_known_while_the_revision_is_kept() {
 #[test]
 fn after_a_reset_nothing_is_said_to_move_the_means() {
     let mut world = taught();
-    let (decided, then) = told(&mut world, Request { context: context(0), ..request() });
+    let (decided, then) = decide_explained(&mut world, Request { context: context(0), ..request() });
     assert!(then.candidates.iter().any(|candidate| !candidate.moved_by.is_empty()));
     world.change(Change::Reset).unwrap();
     let recalled = recalled(&world, &decided);
@@ -102,8 +102,8 @@ fn after_a_reset_nothing_is_said_to_move_the_means() {
 #[test]
 fn the_named_features_say_what_moved_a_candidate() {
     let mut world = taught();
-    let (_, then) = told(&mut world, Request { context: context(0), ..request() });
-    let (_, other) = told(&mut world, Request { context: context(1), ..request() });
+    let (_, then) = decide_explained(&mut world, Request { context: context(0), ..request() });
+    let (_, other) = decide_explained(&mut world, Request { context: context(1), ..request() });
     let effect = |of: &crate::engine::Explanation, feature: &str| {
         of.candidates[0].moved_by.iter().find(|(name, _)| name == feature).map(|(_, amount)| *amount)
     };

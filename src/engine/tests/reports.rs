@@ -5,7 +5,7 @@ use super::*;
 /// The report's interval covers the truth, and its chances are those of the posterior.
 #[test]
 fn the_report_says_what_was_counted() {
-    let mut world = World::new(definition(&["a", "b"]));
+    let mut world = StateHarness::new(definition(&["a", "b"]));
     world.update(|d| {
         d.goal = Goal::default();
         d.controls.floor = Some(0.5);
@@ -34,7 +34,7 @@ fn the_report_says_what_was_counted() {
 /// reversal subtracts the learned value, not the reported one.
 #[test]
 fn winsorized_values_are_reported_as_they_came_and_as_they_were_learned() {
-    let mut world = World::new(definition(&["a"]));
+    let mut world = StateHarness::new(definition(&["a"]));
     world.update(|d| {
         let kind = RewardKind { kind: "buy".into(), weight: 1.0, use_value: true, cap: None, winsorize: Some(0.9) };
         d.goal.kinds = vec![kind];
@@ -43,7 +43,7 @@ fn winsorized_values_are_reported_as_they_came_and_as_they_were_learned() {
         let decided = world.decide(request());
         world.reward(&format!("e{i}"), &decided, "buy", Some(1.0 + f64::from(i % 10)));
     }
-    let sums = |world: &World| {
+    let sums = |world: &StateHarness| {
         let arm = report(&world.state.slot("offers").unwrap().view()).arms.remove(0);
         (arm.reward_sum, arm.learned_sum)
     };

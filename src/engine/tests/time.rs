@@ -5,8 +5,8 @@ use super::*;
 const MINUTE_US: i64 = 60_000_000;
 
 /// A slot that forgets half within a minute, and has found out that a is better.
-fn trained(model: ModelSpec) -> World {
-    let mut world = World::new(definition(&["a", "b"]));
+fn trained(model: ModelSpec) -> StateHarness {
+    let mut world = StateHarness::new(definition(&["a", "b"]));
     world.update(|d| (d.model, d.controls.half_life_us) = (model, Some(MINUTE_US)));
     for i in 0..300 {
         world.at_us += 200_000;
@@ -19,7 +19,7 @@ fn trained(model: ModelSpec) -> World {
     world
 }
 
-fn of_worse(world: &mut World) -> f64 {
+fn of_worse(world: &mut StateHarness) -> f64 {
     let explained = world.would_decide(Request { explain: true, ..request() }, &[]).explanation.unwrap();
     explained.candidates[1].propensity
 }
@@ -28,7 +28,7 @@ fn of_worse(world: &mut World) -> f64 {
 fn an_idle_slot_forgets_for_its_decisions_and_its_report() {
     for model in [ModelSpec::beta_bernoulli(None, None), ModelSpec::default()] {
         let mut world = trained(model);
-        let observations = |world: &World| {
+        let observations = |world: &StateHarness| {
             let view = world.state.slot("offers").unwrap().view();
             report(&view.at(world.at_us)).arms.iter().map(|arm| arm.effective_observations).sum::<f64>()
         };
@@ -62,10 +62,10 @@ fn a_frozen_slot_decides_as_before() {
 
 #[test]
 fn sums_begin_again_when_the_goal_pays_something_else() {
-    let mut world = World::new(definition(&["a"]));
+    let mut world = StateHarness::new(definition(&["a"]));
     let first = world.decide(request());
     world.reward("e1", &first, "click", None);
-    let of = |world: &World| report(&world.state.slot("offers").unwrap().view());
+    let of = |world: &StateHarness| report(&world.state.slot("offers").unwrap().view());
     assert!(of(&world).goal_sums.is_none() && (of(&world).reward_per_decision() - 1.0).abs() < 1e-12);
     world.update(|d| d.goal.window_us = 2 * HOUR_US);
     assert!(of(&world).goal_sums.is_none(), "a longer window pays the same");

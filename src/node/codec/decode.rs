@@ -14,7 +14,8 @@ use crate::node::subjects::key::to_text;
 use crate::{
     bandit::{Features, Value},
     engine::{
-        Availability, Barred, Body, Chosen, Decided, DecisionId, Event, Fallback, Reason, Rewarded, Scored, Subject,
+        Availability, Body, ChosenArm, DecisionId, DecisionRecord, Event, ExcludedCandidate, Fallback, Reason,
+        RewardEvent, ScoredCandidate, Subject,
     },
     slot::{Actor, ArmId, ChangeReason, SlotId, Unavailable},
 };
@@ -129,7 +130,7 @@ fn decode_decision_id(bytes: &[u8]) -> DecodeResult<DecisionId> {
     DecisionId::from_bytes(bytes).ok_or(DecodeError::Length("a decision id"))
 }
 
-fn decode_decided(decided: log::Decided) -> DecodeResult<Decided> {
+fn decode_decided(decided: log::Decided) -> DecodeResult<DecisionRecord> {
     let log::Decided {
         slot_id: slot,
         decision_id: id,
@@ -157,7 +158,7 @@ fn decode_decided(decided: log::Decided) -> DecodeResult<Decided> {
         excluding_rule,
         request_fingerprint,
     } = decided;
-    Ok(Decided {
+    Ok(DecisionRecord {
         slot: parse_slot_id(&slot)?,
         id: decode_decision_id(&id)?,
         request_id: non_empty(request_id),
@@ -167,7 +168,7 @@ fn decode_decided(decided: log::Decided) -> DecodeResult<Decided> {
             .into_iter()
             .map(|log::Candidate { arm_id: arm, features: own }| Ok((parse_arm_id(&arm)?, decode_features(own)?)))
             .collect::<DecodeResult<_>>()?,
-        taken: parse_arm_ids(&already_shown)?,
+        already_shown: parse_arm_ids(&already_shown)?,
         chosen: chosen.into_iter().map(decode_chosen).collect::<DecodeResult<_>>()?,
         holdout,
         fallback: Fallback::from_optional(fallback, 0)?,
@@ -175,45 +176,50 @@ fn decode_decided(decided: log::Decided) -> DecodeResult<Decided> {
         model,
         seed,
         best_expected,
-        would: shadow.into_iter().map(decode_chosen).collect::<DecodeResult<_>>()?,
+        shadow_slate: shadow.into_iter().map(decode_chosen).collect::<DecodeResult<_>>()?,
         analysis,
         sticky: if sticky.is_empty() { None } else { Some(decode_decision_id(&sticky)?) },
-        fired: matched_rules,
+        matched_rules,
         scored: decode_scored(&scored_candidate, &scored_mean, &scored_std, &scored_propensity)?,
-        barred: decode_excluded(&excluded_candidate, &excluding_rule)?,
+        excluded: decode_excluded(&excluded_candidate, &excluding_rule)?,
         request_fingerprint,
     })
 }
 
-fn decode_scored(candidates: &[u32], means: &[f32], stds: &[f32], propensities: &[f32]) -> DecodeResult<Vec<Scored>> {
+fn decode_scored(
+    candidates: &[u32],
+    means: &[f32],
+    stds: &[f32],
+    propensities: &[f32],
+) -> DecodeResult<Vec<ScoredCandidate>> {
     if [means.len(), stds.len(), propensities.len()] != [candidates.len(); 3] {
         return Err(DecodeError::UnequalLists("the scores of the candidates"));
     }
-    let one = |(((&candidate, &mean), &std), &propensity)| Scored { candidate, mean, std, propensity };
+    let one = |(((&candidate, &mean), &std), &propensity)| ScoredCandidate { candidate, mean, std, propensity };
     Ok(candidates.iter().zip(means).zip(stds).zip(propensities).map(one).collect())
 }
 
-fn decode_excluded(candidates: &[u32], rules: &[u32]) -> DecodeResult<Vec<Barred>> {
+fn decode_excluded(candidates: &[u32], rules: &[u32]) -> DecodeResult<Vec<ExcludedCandidate>> {
     if rules.len() != candidates.len() {
         return Err(DecodeError::UnequalLists("the candidates that rules excluded"));
     }
-    Ok(candidates.iter().zip(rules).map(|(&candidate, &rule)| Barred { candidate, rule }).collect())
+    Ok(candidates.iter().zip(rules).map(|(&candidate, &rule)| ExcludedCandidate { candidate, rule }).collect())
 }
 
-fn decode_chosen(chosen: log::ChosenArm) -> DecodeResult<Chosen> {
+fn decode_chosen(chosen: log::ChosenArm) -> DecodeResult<ChosenArm> {
     let log::ChosenArm { arm_id: arm, propensity, expected_reward, baseline_position, reason, swap_probability } =
         chosen;
-    Ok(Chosen {
+    Ok(ChosenArm {
         arm: parse_arm_id(&arm)?,
         propensity,
         expected_reward,
         baseline_position,
-        overlap: swap_probability,
+        swap_probability,
         reason: Reason::from_number(reason)?,
     })
 }
 
-fn decode_rewarded(rewarded: log::Rewarded) -> DecodeResult<Rewarded> {
+fn decode_rewarded(rewarded: log::Rewarded) -> DecodeResult<RewardEvent> {
     let log::Rewarded {
         slot_id: slot,
         event_id,
@@ -225,7 +231,7 @@ fn decode_rewarded(rewarded: log::Rewarded) -> DecodeResult<Rewarded> {
         time_us,
         reverses_event_id,
     } = rewarded;
-    Ok(Rewarded {
+    Ok(RewardEvent {
         slot: parse_slot_id(&slot)?,
         event_id,
         decision: if id.is_empty() { None } else { Some(decode_decision_id(&id)?) },

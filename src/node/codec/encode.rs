@@ -9,7 +9,7 @@ use super::{
 use crate::node::subjects::key::to_bytes;
 use crate::{
     bandit::{Features, Value},
-    engine::{Availability, Body, Chosen, Decided, Event, Rewarded, Subject},
+    engine::{Availability, Body, ChosenArm, DecisionRecord, Event, RewardEvent, Subject},
     slot::{Actor, ArmId, ChangeReason, SlotId},
 };
 
@@ -112,7 +112,7 @@ fn encode_subject(subject: &Subject) -> Option<log::Subject> {
     })
 }
 
-fn encode_decided(decided: &Decided) -> log::Decided {
+fn encode_decided(decided: &DecisionRecord) -> log::Decided {
     let candidate =
         |(arm, own): &(ArmId, Features)| log::Candidate { arm_id: arm.to_string(), features: encode_features(own) };
     log::Decided {
@@ -128,34 +128,34 @@ fn encode_decided(decided: &Decided) -> log::Decided {
         revision: decided.revision,
         model: decided.model.clone(),
         seed: decided.seed,
-        already_shown: decided.taken.iter().map(ArmId::to_string).collect(),
+        already_shown: decided.already_shown.iter().map(ArmId::to_string).collect(),
         best_expected: decided.best_expected,
-        shadow: decided.would.iter().map(encode_chosen).collect(),
+        shadow: decided.shadow_slate.iter().map(encode_chosen).collect(),
         analysis: decided.analysis,
         sticky: decided.sticky.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
-        matched_rules: decided.fired.clone(),
+        matched_rules: decided.matched_rules.clone(),
         scored_candidate: decided.scored.iter().map(|scored| scored.candidate).collect(),
         scored_mean: decided.scored.iter().map(|scored| scored.mean).collect(),
         scored_std: decided.scored.iter().map(|scored| scored.std).collect(),
         scored_propensity: decided.scored.iter().map(|scored| scored.propensity).collect(),
-        excluded_candidate: decided.barred.iter().map(|excluded| excluded.candidate).collect(),
-        excluding_rule: decided.barred.iter().map(|excluded| excluded.rule).collect(),
+        excluded_candidate: decided.excluded.iter().map(|excluded| excluded.candidate).collect(),
+        excluding_rule: decided.excluded.iter().map(|excluded| excluded.rule).collect(),
         request_fingerprint: decided.request_fingerprint,
     }
 }
 
-fn encode_chosen(chosen: &Chosen) -> log::ChosenArm {
+fn encode_chosen(chosen: &ChosenArm) -> log::ChosenArm {
     log::ChosenArm {
         arm_id: chosen.arm.to_string(),
         propensity: chosen.propensity,
         expected_reward: chosen.expected_reward,
         baseline_position: chosen.baseline_position,
-        swap_probability: chosen.overlap,
+        swap_probability: chosen.swap_probability,
         reason: chosen.reason.number(),
     }
 }
 
-fn encode_rewarded(rewarded: &Rewarded) -> log::Rewarded {
+fn encode_rewarded(rewarded: &RewardEvent) -> log::Rewarded {
     log::Rewarded {
         slot_id: rewarded.slot.to_string(),
         event_id: rewarded.event_id.clone(),

@@ -73,7 +73,7 @@ numbered!(Reason, "the reason", {
     Holdout = 5,
     Sticky = 6,
     Fallback = 7,
-    Watching = 8,
+    Shadow = 8,
 });
 
 /// Number of a linear model's link that is chosen by the goal.

@@ -6,8 +6,8 @@ use super::*;
 use crate::{
     bandit::Policy,
     engine::{
-        Availability, Barred, Change, Chosen, Decided, DecisionId, Fallback, Patch, Reason, Rewarded, Scored, State,
-        Subject, plan, snapshot,
+        Availability, Change, ChosenArm, DecisionId, DecisionRecord, ExcludedCandidate, Fallback, Patch, Reason,
+        RewardEvent, ScoredCandidate, State, Subject, plan, snapshot,
     },
     slot::{
         Actor, Arm, ArmId, ChangeReason, Controls, Definition, Payload, ProbabilityBounds, Schedule, SlotId,
@@ -86,16 +86,16 @@ proptest::proptest! {
         let id = DecisionId::new(1, 2_000_000, 3);
         let subject = Subject { id: ids[0].clone(), session_id: ids[1].clone() };
         let word: crate::bandit::Features = [(text.clone(), crate::bandit::Value::Text(text.clone()))].into();
-        let decided = Decided {
+        let decided = DecisionRecord {
             request_id: Some(ids[0].clone()),
             subject: subject.clone(),
             context: word.clone(),
             candidates: arms.iter().map(|arm| (arm.clone(), word.clone())).collect(),
-            taken: arms.clone(),
+            already_shown: arms.clone(),
             request_fingerprint: 7,
-            ..Decided::empty(slot.clone(), id)
+            ..DecisionRecord::empty(slot.clone(), id)
         };
-        let rewarded = Rewarded {
+        let rewarded = RewardEvent {
             slot: slot.clone(),
             event_id: ids[0].clone(),
             decision: None,
@@ -211,13 +211,13 @@ fn availability_as_it_was_written_before_schedules_still_reads() {
 }
 
 /// Returns a decision in which no field has its default.
-fn decided() -> Decided {
-    let chosen = |arm: &str, reason| Chosen {
+fn decided() -> DecisionRecord {
+    let chosen = |arm: &str, reason| ChosenArm {
         arm: arm_id(arm),
         propensity: 0.25,
         expected_reward: 1.5,
         baseline_position: 3,
-        overlap: 0.125,
+        swap_probability: 0.125,
         reason,
     };
     let every = [
@@ -228,16 +228,16 @@ fn decided() -> Decided {
         Reason::Fallback,
         Reason::Rule,
         Reason::Sticky,
-        Reason::Watching,
+        Reason::Shadow,
     ];
-    Decided {
+    DecisionRecord {
         slot: slot_id(),
         id: DecisionId::new(3, 7, 11),
         request_id: Some("r1".into()),
         subject: Subject { id: "ann".into(), session_id: "s1".into() },
         context: [("age".to_owned(), crate::bandit::Value::Number(3.0))].into(),
         candidates: vec![(arm_id("a"), [("near".to_owned(), crate::bandit::Value::Flag(true))].into())],
-        taken: vec![arm_id("t")],
+        already_shown: vec![arm_id("t")],
         chosen: every.iter().enumerate().map(|(i, reason)| chosen(&format!("a{i}"), *reason)).collect(),
         holdout: true,
         fallback: Some(Fallback::Deadline),
@@ -245,15 +245,15 @@ fn decided() -> Decided {
         model: "linear".into(),
         seed: u64::MAX,
         best_expected: -2.5,
-        would: vec![chosen("w", Reason::Exploring), chosen("x", Reason::BestGuess)],
+        shadow_slate: vec![chosen("w", Reason::Exploring), chosen("x", Reason::BestGuess)],
         analysis: true,
         sticky: Some(DecisionId::new(3, 5, 2)),
-        fired: vec!["no gifts".into(), "cap".into()],
+        matched_rules: vec!["no gifts".into(), "cap".into()],
         scored: vec![
-            Scored { candidate: 300, mean: 0.5, std: 0.25, propensity: 0.75 },
-            Scored { candidate: 0, mean: -1.0, std: 2.0, propensity: 0.0 },
+            ScoredCandidate { candidate: 300, mean: 0.5, std: 0.25, propensity: 0.75 },
+            ScoredCandidate { candidate: 0, mean: -1.0, std: 2.0, propensity: 0.0 },
         ],
-        barred: vec![Barred { candidate: 4, rule: 1 }, Barred { candidate: 5, rule: 0 }],
+        excluded: vec![ExcludedCandidate { candidate: 4, rule: 1 }, ExcludedCandidate { candidate: 5, rule: 0 }],
         request_fingerprint: u64::MAX,
     }
 }
@@ -262,7 +262,7 @@ fn decided() -> Decided {
 fn every_field_of_a_decision_survives_its_record() {
     let event = Event { at_us: 7, body: Body::Decided(Arc::new(decided())) };
     assert_eq!(decode(&encode(&event).body), Ok(event));
-    let rewarded = Rewarded {
+    let rewarded = RewardEvent {
         slot: slot_id(),
         event_id: "e1".into(),
         decision: Some(DecisionId::new(3, 7, 11)),

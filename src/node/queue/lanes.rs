@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use crate::{
-    engine::{Decided, DecisionId, Subject, hash},
+    engine::{DecisionId, DecisionRecord, Subject, hash},
     node::{
         WriteError,
         admission::{DECISION_BYTES_MAX, DECISIONS_MAX},
@@ -28,7 +28,7 @@ struct Entry {
     /// Ascends over all lanes, from 1.
     ticket: u64,
     at: Instant,
-    decided: Arc<Decided>,
+    decided: Arc<DecisionRecord>,
     bytes: usize,
     reply: Option<DecisionReply>,
 }
@@ -81,7 +81,13 @@ impl Lanes {
         self.by_slot.get(slot)?.front().map(|entry| entry.at)
     }
 
-    pub(super) fn push(&mut self, at: Instant, decided: Arc<Decided>, bytes: usize, reply: Option<DecisionReply>) {
+    pub(super) fn push(
+        &mut self,
+        at: Instant,
+        decided: Arc<DecisionRecord>,
+        bytes: usize,
+        reply: Option<DecisionReply>,
+    ) {
         self.last_ticket += 1;
         let (ticket, slot) = (self.last_ticket, decided.id.slot());
         self.tickets.insert(decided.id, ticket);
@@ -127,7 +133,7 @@ impl Lanes {
         ticket: u64,
         share: usize,
         counts: &mut TakenCounts,
-        into: &mut Vec<Arc<Decided>>,
+        into: &mut Vec<Arc<DecisionRecord>>,
     ) -> bool {
         if !self.waits(slot, ticket) {
             return true;
@@ -143,7 +149,7 @@ impl Lanes {
     }
 
     /// Takes the oldest decisions of all slots that are not taken yet, at most `most`.
-    pub(super) fn take_oldest(&self, most: usize, counts: &mut TakenCounts, into: &mut Vec<Arc<Decided>>) {
+    pub(super) fn take_oldest(&self, most: usize, counts: &mut TakenCounts, into: &mut Vec<Arc<DecisionRecord>>) {
         let mut left = most;
         for (ticket, slot) in &self.order {
             if left == 0 {

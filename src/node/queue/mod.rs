@@ -29,7 +29,7 @@ use super::{
     writer::{ChangeCommand, ChangeEachCommand, DraftCommand, RewardRequest},
 };
 use crate::{
-    engine::{Decided, DecisionId, RewardAnswer},
+    engine::{DecisionId, DecisionRecord, RewardAnswer},
     slot::SlotId,
 };
 pub(super) use lanes::{DecisionReply, TakenCounts};
@@ -83,7 +83,7 @@ pub(super) struct BatchLimits {
 #[derive(Debug, Default)]
 pub(super) struct QueuedBatch {
     /// Decisions, which come before all rewards of the batch.
-    pub(super) decisions: Vec<Arc<Decided>>,
+    pub(super) decisions: Vec<Arc<DecisionRecord>>,
     /// Number of these decisions by slot.
     pub(super) counts: TakenCounts,
     pub(super) rewards: Vec<(Vec<RewardRequest>, RewardReply)>,
@@ -141,7 +141,7 @@ impl Queue {
     /// returned. Each of the `replies` belongs to the decision at its index.
     pub(super) fn push_decisions(
         &self,
-        decisions: Vec<Arc<Decided>>,
+        decisions: Vec<Arc<DecisionRecord>>,
         replies: Vec<DecisionReply>,
         full: bool,
     ) -> Result<usize, WriteError> {

@@ -14,13 +14,13 @@ const ALL: BatchLimits = BatchLimits { events: 100, unasked: 100, decisions: tru
 /// A batch without decisions that no reward needs.
 const NO_OTHERS: BatchLimits = BatchLimits { unasked: 0, ..ALL };
 
-fn decided(slot: u32, n: u64, subject: &str) -> Arc<Decided> {
+fn decided(slot: u32, n: u64, subject: &str) -> Arc<DecisionRecord> {
     let name = SlotId::parse("slot_id", &format!("s{slot}")).unwrap();
     let subject = Subject { id: subject.into(), session_id: String::new() };
-    Arc::new(Decided { subject, ..Decided::empty(name, DecisionId::new(slot, 1_000_000, n)) })
+    Arc::new(DecisionRecord { subject, ..DecisionRecord::empty(name, DecisionId::new(slot, 1_000_000, n)) })
 }
 
-fn reward(of: Option<&Decided>, slot: u32, subject: &str) -> RewardRequest {
+fn reward(of: Option<&DecisionRecord>, slot: u32, subject: &str) -> RewardRequest {
     RewardRequest {
         slot: Some(SlotId::parse("slot_id", &format!("s{slot}")).unwrap()),
         event_id: "e".into(),
@@ -168,7 +168,7 @@ fn whatever_is_taken_when_the_order_holds() {
     for seed in 0..200 {
         let mut rng = StdRng::seed_from_u64(seed);
         let queue = Queue::default();
-        let (mut pushed, mut written): (Vec<Arc<Decided>>, Vec<Arc<Decided>>) = (Vec::new(), Vec::new());
+        let (mut pushed, mut written): (Vec<Arc<DecisionRecord>>, Vec<Arc<DecisionRecord>>) = (Vec::new(), Vec::new());
         let mut needs: HashMap<String, Vec<DecisionId>> = HashMap::new();
         let mut rewarded = Vec::new();
         for round in 0..200 {
@@ -183,7 +183,7 @@ fn whatever_is_taken_when_the_order_holds() {
                 let named = rng.random::<bool>();
                 let mut event = reward(named.then_some(of), of.id.slot(), &of.subject.id);
                 event.event_id = format!("{round}");
-                let joined = |d: &&Arc<Decided>| d.id.slot() == of.id.slot() && d.subject == of.subject;
+                let joined = |d: &&Arc<DecisionRecord>| d.id.slot() == of.id.slot() && d.subject == of.subject;
                 let last =
                     if named { Some(of) } else { pushed.iter().rfind(joined).filter(|_| !of.subject.id.is_empty()) };
                 let until = last.map_or(0, |last| pushed.iter().position(|d| d.id == last.id).unwrap() + 1);
@@ -214,7 +214,7 @@ fn whatever_is_taken_when_the_order_holds() {
         }
         assert_eq!(rewarded.len(), needs.len(), "seed {seed}");
         for slot in 1..4 {
-            let of = |list: &[Arc<Decided>]| -> Vec<_> {
+            let of = |list: &[Arc<DecisionRecord>]| -> Vec<_> {
                 list.iter().map(|d| d.id).filter(|id| id.slot() == slot).collect()
             };
             assert_eq!(of(&written), of(&pushed), "seed {seed}, slot {slot}");

@@ -13,7 +13,7 @@ use faulty_journal::{CommitFault, FaultyJournal};
 
 use super::*;
 use crate::{
-    engine::{Request, RewardOutcome, Subject},
+    engine::{EventStatus, Request, Subject},
     journal::{AppendError, LossPolicy, ReadError, Record, RecordHandler},
     slot::{Arm, ArmId, ChangeReason, Definition, Goal, RewardKind},
 };
@@ -24,7 +24,7 @@ struct Counting(AtomicU64);
 
 impl Observer for Counting {
     fn committed(&self, _: usize, _: f64) {}
-    fn rewarded(&self, _: &str, _: &str, _: RewardOutcome) {}
+    fn rewarded(&self, _: &str, _: &str, _: EventStatus) {}
     fn frozen(&self, _: f64) {}
     fn snapshot_saved(&self, _: i64, _: f64, _: u64) {}
     fn unrecorded(&self, decisions: usize) {
@@ -82,7 +82,7 @@ fn request(request_id: Option<&str>) -> Request {
     }
 }
 
-fn click(event_id: &str, decided: &Decided) -> RewardRequest {
+fn click(event_id: &str, decided: &DecisionRecord) -> RewardRequest {
     RewardRequest {
         slot: None,
         event_id: event_id.into(),
@@ -137,13 +137,13 @@ async fn create(node: &Node) {
     node.change(slot_id(), Change::Create(definition()), ChangeReason::default(), false).await.unwrap();
 }
 
-async fn decide_one(node: &Node, request_id: Option<&str>) -> Result<Arc<Decided>, WriteError> {
+async fn decide_one(node: &Node, request_id: Option<&str>) -> Result<Arc<DecisionRecord>, WriteError> {
     let mut answers = node.decide(vec![request(request_id)], false, &|| false).await?;
     Ok(answers.remove(0).unwrap().decided)
 }
 
-async fn reward(node: &Node, event_id: &str, decided: &Decided) -> Result<RewardOutcome, WriteError> {
-    Ok(node.record(vec![click(event_id, decided)])?.await?.remove(0).outcome)
+async fn reward(node: &Node, event_id: &str, decided: &DecisionRecord) -> Result<EventStatus, WriteError> {
+    Ok(node.record(vec![click(event_id, decided)])?.await?.remove(0).status)
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn without_room_decisions_wait_rewards_are_refused_and_all_goes_on_by_itse
     let node = world.open();
     create(&node).await;
     let first = decide_one(&node, None).await.unwrap();
-    assert_eq!(reward(&node, "e1", &first).await.unwrap(), RewardOutcome::Accepted);
+    assert_eq!(reward(&node, "e1", &first).await.unwrap(), EventStatus::Accepted);
     world.set(CommitFault::Full);
     let second = decide_one(&node, Some("r2")).await.unwrap();
     for _ in 0..3 {
@@ -170,7 +170,7 @@ async fn without_room_decisions_wait_rewards_are_refused_and_all_goes_on_by_itse
     // Nobody asks for anything: it looks by itself.
     let mut full = node.full();
     tokio::time::timeout(std::time::Duration::from_secs(20), full.wait_for(|full| !full)).await.unwrap().unwrap();
-    assert_eq!(reward(&node, "e2", &second).await.unwrap(), RewardOutcome::Accepted, "its decision is written first");
+    assert_eq!(reward(&node, "e2", &second).await.unwrap(), EventStatus::Accepted, "its decision is written first");
     node.shutdown();
     assert!(node.stopped());
     drop(node);
@@ -188,7 +188,7 @@ async fn without_room_a_durable_decision_is_refused_and_a_retry_is_decided_anew(
     assert!(matches!(refused, WriteError::Journal(AppendError::Full { .. })), "{refused}");
     world.set(CommitFault::Fair);
     let decided = decide_one(&node, Some("r1")).await.unwrap();
-    assert_eq!(reward(&node, "e1", &decided).await.unwrap(), RewardOutcome::Accepted, "it is recorded");
+    assert_eq!(reward(&node, "e1", &decided).await.unwrap(), EventStatus::Accepted, "it is recorded");
     drop(node);
     assert_eq!((world.counted(), world.unrecorded()), ((1, 1), 0));
 }
@@ -200,7 +200,7 @@ async fn after_a_failed_sync_or_a_panic_nothing_is_written_and_decisions_are_cou
         let node = world.open();
         create(&node).await;
         let first = decide_one(&node, None).await.unwrap();
-        assert_eq!(reward(&node, "e1", &first).await.unwrap(), RewardOutcome::Accepted);
+        assert_eq!(reward(&node, "e1", &first).await.unwrap(), EventStatus::Accepted);
         world.set(weather);
         let lost = reward(&node, "e2", &first).await.unwrap_err();
         let unknown = matches!(lost, WriteError::Journal(AppendError::Engine { .. }) | WriteError::Unanswered);
@@ -221,8 +221,8 @@ async fn after_a_failed_sync_or_a_panic_nothing_is_written_and_decisions_are_cou
         assert!(!node.stopped());
         drop(node);
         let node = world.open();
-        assert_eq!(reward(&node, "e1", &first).await.unwrap(), RewardOutcome::Duplicate);
-        assert_eq!(reward(&node, "e2", &first).await.unwrap(), RewardOutcome::Accepted);
+        assert_eq!(reward(&node, "e1", &first).await.unwrap(), EventStatus::Duplicate);
+        assert_eq!(reward(&node, "e2", &first).await.unwrap(), EventStatus::Accepted);
         drop(node);
         assert_eq!(world.counted(), (1, 2));
     }
@@ -303,19 +303,19 @@ async fn a_clock_that_is_set_back_stops_time_and_nothing_else() {
     let before = decide_one(&node, None).await.unwrap();
     world.clock.advance(-3 * DAY_US);
     let after = decide_one(&node, Some("r")).await.unwrap();
-    assert_eq!(reward(&node, "e1", &before).await.unwrap(), RewardOutcome::Accepted);
-    assert_eq!(reward(&node, "e2", &after).await.unwrap(), RewardOutcome::Accepted);
-    assert_eq!(reward(&node, "e2", &after).await.unwrap(), RewardOutcome::Duplicate);
+    assert_eq!(reward(&node, "e1", &before).await.unwrap(), EventStatus::Accepted);
+    assert_eq!(reward(&node, "e2", &after).await.unwrap(), EventStatus::Accepted);
+    assert_eq!(reward(&node, "e2", &after).await.unwrap(), EventStatus::Duplicate);
     assert_eq!(decide_one(&node, Some("r")).await.unwrap().id, after.id);
     world.clock.advance(2);
     drop(node);
     assert!(!folder::snapshots(world.folder.path()).unwrap().is_empty());
     // Also across a restart; and the journal's times never go back.
     let node = world.open();
-    assert_eq!(reward(&node, "e2", &after).await.unwrap(), RewardOutcome::Duplicate);
+    assert_eq!(reward(&node, "e2", &after).await.unwrap(), EventStatus::Duplicate);
     assert_eq!(decide_one(&node, Some("r")).await.unwrap().id, after.id);
     let third = decide_one(&node, None).await.unwrap();
-    assert_eq!(reward(&node, "e3", &third).await.unwrap(), RewardOutcome::Accepted);
+    assert_eq!(reward(&node, "e3", &third).await.unwrap(), EventStatus::Accepted);
     drop(node);
     assert_eq!(world.counted(), (3, 3));
     let (mut last_us, mut times) = (i64::MIN, 0);

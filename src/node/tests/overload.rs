@@ -68,7 +68,7 @@ async fn beyond_the_rate_decisions_are_refused_and_rewards_of_an_idle_slot_pass_
             let (event_id, answered) = (format!("e{i}"), answered.load(Ordering::SeqCst));
             let outcome = rewarding.record(vec![click(&event_id, &idle)]).unwrap();
             pushed.push(Pushed { event_id, answered, written: written.load(Ordering::SeqCst) });
-            assert_eq!(outcome.await.unwrap().remove(0).outcome, RewardOutcome::Accepted);
+            assert_eq!(outcome.await.unwrap().remove(0).status, EventStatus::Accepted);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         pushed
@@ -123,7 +123,7 @@ async fn rewards_and_changes_have_scarce_room_first() {
     let node = world.open();
     create(&node).await;
     let first = decide_one(&node, None).await.unwrap();
-    assert_eq!(reward(&node, "e0", &first).await.unwrap(), RewardOutcome::Accepted);
+    assert_eq!(reward(&node, "e0", &first).await.unwrap(), EventStatus::Accepted);
     world.set(CommitFault::Full);
     assert!(reward(&node, "full", &first).await.is_err());
     for _ in 0..200 {
@@ -133,7 +133,7 @@ async fn rewards_and_changes_have_scarce_room_first() {
     world.room.store(300, Ordering::SeqCst);
     world.set(CommitFault::Fair);
     for i in 1..=100 {
-        assert_eq!(reward(&node, &format!("e{i}"), &first).await.unwrap(), RewardOutcome::Accepted, "event {i}");
+        assert_eq!(reward(&node, &format!("e{i}"), &first).await.unwrap(), EventStatus::Accepted, "event {i}");
         let Some(off) = node.slot(&slot_id()).map(|view| Arc::clone(&view.definition)) else { panic!() };
         if i % 50 == 0 {
             let definition = Definition { display_name: format!("{i}"), ..(*off).clone() };
@@ -159,7 +159,7 @@ async fn what_a_full_disk_keeps_from_being_saved_is_said_when_the_node_stops() {
     let node = world.open();
     create(&node).await;
     let first = decide_one(&node, None).await.unwrap();
-    assert_eq!(reward(&node, "e1", &first).await.unwrap(), RewardOutcome::Accepted);
+    assert_eq!(reward(&node, "e1", &first).await.unwrap(), EventStatus::Accepted);
     world.set(CommitFault::Full);
     assert!(reward(&node, "e2", &first).await.is_err());
     for _ in 0..7 {
@@ -181,12 +181,12 @@ async fn a_leap_of_ten_years_does_not_move_the_journal_s_time_unless_it_is_accep
     let begun_us = node.now_us();
     world.clock.leap(TEN_YEARS_US);
     let wrong = decide_one(&node, None).await.unwrap();
-    assert_eq!(reward(&node, "e1", &wrong).await.unwrap(), RewardOutcome::Accepted);
+    assert_eq!(reward(&node, "e1", &wrong).await.unwrap(), EventStatus::Accepted);
     assert_eq!(node.clock_doubt_seconds(), TEN_YEARS_US / 1_000_000);
     world.clock.leap(-TEN_YEARS_US);
     world.clock.advance(1_000_000);
     assert_eq!((node.now_us() - begun_us, node.clock_doubt_seconds()), (1_000_000, 0));
-    assert_eq!(reward(&node, "e2", &wrong).await.unwrap(), RewardOutcome::Accepted);
+    assert_eq!(reward(&node, "e2", &wrong).await.unwrap(), EventStatus::Accepted);
     world.clock.leap(TEN_YEARS_US);
     assert!(node.clock_doubt_seconds() == 0 || node.now_us() - begun_us == 1_000_000);
     accept_clock(world.folder.path()).unwrap();
@@ -206,7 +206,7 @@ async fn a_leap_of_ten_years_does_not_move_the_journal_s_time_unless_it_is_accep
     let node = world.open();
     assert!(node.clock_doubt_seconds() < -300_000_000, "{}", node.clock_doubt_seconds());
     let after = decide_one(&node, None).await.unwrap();
-    assert_eq!(reward(&node, "e4", &after).await.unwrap(), RewardOutcome::Accepted);
+    assert_eq!(reward(&node, "e4", &after).await.unwrap(), EventStatus::Accepted);
     drop(node);
     accept_clock(world.folder.path()).unwrap();
     assert_eq!(world.open().clock_doubt_seconds(), 0);

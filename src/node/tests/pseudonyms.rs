@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use super::*;
 use crate::{
-    engine::{Body, DecisionId, Event, Unmatched},
+    engine::{Body, DecisionId, Event, UnmatchedReason},
     journal::JournalReader,
     node::subjects::{key::KEY_FILE, table::TABLE_FILE},
     slot::{Effect, OnError, Rule},
@@ -31,16 +31,16 @@ fn files_that_tell(folder: &Path) -> Vec<String> {
     found
 }
 
-async fn decide_for(node: &Node, subject: Subject) -> Arc<Decided> {
+async fn decide_for(node: &Node, subject: Subject) -> Arc<DecisionRecord> {
     let request = Request { subject, ..request(None) };
     node.decide(vec![request], false, &|| false).await.unwrap().remove(0).unwrap().decided
 }
 
 /// A click that names no decision: the latest one that showed the arm to the subject gets it.
-async fn click_of(node: &Node, event_id: &str, subject: Subject, decided: &Decided) -> RewardOutcome {
+async fn click_of(node: &Node, event_id: &str, subject: Subject, decided: &DecisionRecord) -> EventStatus {
     let arm = Some(decided.chosen[0].arm.clone());
     let event = RewardRequest { slot: Some(slot_id()), decision: None, subject, arm, ..click(event_id, decided) };
-    node.record(vec![event]).unwrap().await.unwrap().remove(0).outcome
+    node.record(vec![event]).unwrap().await.unwrap().remove(0).status
 }
 
 #[tokio::test]
@@ -50,9 +50,9 @@ async fn a_folder_holds_the_ids_of_subjects_in_their_table_only_and_in_no_file_o
     create(&node).await;
     let decided = decide_for(&node, subject(ID, SESSION)).await;
     assert!(decided.subject.id.starts_with('~'), "{:?}", decided.subject);
-    assert_eq!(click_of(&node, "e1", subject(ID, ""), &decided).await, RewardOutcome::Accepted);
-    assert_eq!(click_of(&node, "e2", subject("", SESSION), &decided).await, RewardOutcome::Accepted);
-    let nobody = RewardOutcome::Unmatched(Unmatched::Subject);
+    assert_eq!(click_of(&node, "e1", subject(ID, ""), &decided).await, EventStatus::Accepted);
+    assert_eq!(click_of(&node, "e2", subject("", SESSION), &decided).await, EventStatus::Accepted);
+    let nobody = EventStatus::Unmatched(UnmatchedReason::Subject);
     assert_eq!(click_of(&node, "e3", subject(SESSION, ID), &decided).await, nobody, "each in its own place");
     let recalled = node.recall(decided.id, None).await.unwrap();
     assert_eq!(recalled.decided.subject, subject(ID, SESSION), "people see the ids");
@@ -68,7 +68,7 @@ async fn a_folder_holds_the_ids_of_subjects_in_their_table_only_and_in_no_file_o
     assert_eq!(files_that_tell(&target.path().join("b")), [TABLE_FILE]);
 
     let node = world.open();
-    assert_eq!(click_of(&node, "e4", subject(ID, ""), &decided).await, RewardOutcome::Accepted, "after a restart, too");
+    assert_eq!(click_of(&node, "e4", subject(ID, ""), &decided).await, EventStatus::Accepted, "after a restart, too");
     node.subjects.forget(&subject(ID, SESSION)).unwrap();
     node.subjects.forget(&subject(SESSION, ID)).unwrap();
     assert_eq!(files_that_tell(world.folder.path()), Vec::<String>::new());
@@ -108,8 +108,8 @@ async fn the_conditions_of_rules_and_their_previews_see_the_ids_that_callers_sen
     node.change(slot_id(), Change::Create(definition.clone()), ChangeReason::default(), false).await.unwrap();
     for i in 0..20 {
         world.clock.advance(i + 1);
-        assert_eq!(decide_for(&node, subject(ID, "")).await.fired, ["not for ann"]);
-        assert!(decide_for(&node, subject("bob", "")).await.fired.is_empty());
+        assert_eq!(decide_for(&node, subject(ID, "")).await.matched_rules, ["not for ann"]);
+        assert!(decide_for(&node, subject("bob", "")).await.matched_rules.is_empty());
     }
     let paused = Definition { rules: vec![Rule { paused: true, ..not_for_ann }], ..definition };
     let (preview, ..) = node.preview(slot_id(), Change::Update { definition: paused, revision: 0 }, 0).await.unwrap();
@@ -120,14 +120,14 @@ async fn the_conditions_of_rules_and_their_previews_see_the_ids_that_callers_sen
 async fn a_journal_with_ids_is_read_and_its_decisions_are_joined_by_subject() {
     let world = TestNode::new();
     let at_us = world.clock.now_us();
-    let mut decided = Decided::empty(slot_id(), DecisionId::new(1, at_us, 7));
+    let mut decided = DecisionRecord::empty(slot_id(), DecisionId::new(1, at_us, 7));
     decided.subject = subject(ID, SESSION);
-    decided.chosen = vec![crate::engine::Chosen {
+    decided.chosen = vec![crate::engine::ChosenArm {
         arm: ArmId::parse("arm_id", "a").unwrap(),
         propensity: 1.0,
         expected_reward: 0.0,
         baseline_position: 1,
-        overlap: 0.0,
+        swap_probability: 0.0,
         reason: crate::engine::Reason::BestGuess,
     }];
     let created = Body::SlotCreated { definition: Arc::new(definition()), why: ChangeReason::default() };
@@ -139,8 +139,8 @@ async fn a_journal_with_ids_is_read_and_its_decisions_are_joined_by_subject() {
     save_snapshot(world.folder.path(), &by_ids.freeze()).unwrap();
 
     let node = world.open();
-    assert_eq!(click_of(&node, "e1", subject(ID, ""), &decided).await, RewardOutcome::Accepted);
-    assert_eq!(click_of(&node, "e2", subject("", SESSION), &decided).await, RewardOutcome::Accepted);
+    assert_eq!(click_of(&node, "e1", subject(ID, ""), &decided).await, EventStatus::Accepted);
+    assert_eq!(click_of(&node, "e2", subject("", SESSION), &decided).await, EventStatus::Accepted);
     drop(node);
     audit(world.folder.path(), true, &mut |_| {}).unwrap();
     let reader = JournalReader::open(world.folder.path()).unwrap();
@@ -179,7 +179,7 @@ async fn a_damaged_or_foreign_key_is_refused_and_moved_aside_once_its_loss_is_ac
         let node = world.open();
         create(&node).await;
         let before = decide_for(&node, subject(ID, "")).await;
-        assert_eq!(reward(&node, "e0", &before).await.unwrap(), RewardOutcome::Accepted);
+        assert_eq!(reward(&node, "e0", &before).await.unwrap(), EventStatus::Accepted);
         drop(node);
         let file = world.folder.path().join(KEY_FILE);
         fs::write(&file, &content).unwrap();
@@ -192,7 +192,7 @@ async fn a_damaged_or_foreign_key_is_refused_and_moved_aside_once_its_loss_is_ac
         let node = world.open();
         let after = decide_for(&node, subject(ID, "")).await;
         assert_ne!(after.subject, before.subject, "{word}");
-        assert_eq!(click_of(&node, "e1", subject(ID, ""), &after).await, RewardOutcome::Accepted);
+        assert_eq!(click_of(&node, "e1", subject(ID, ""), &after).await, EventStatus::Accepted);
         assert_eq!(fs::read(world.folder.path().join("subjects.key.aside")).unwrap(), content, "the file stays");
         node.shutdown();
         drop(node);
@@ -207,7 +207,7 @@ async fn with_a_new_key_a_folder_is_what_its_journal_gives_and_shoppers_begin_an
     let mut world = TestNode::new();
     let at_us = world.clock.now_us();
     let created = Body::SlotCreated { definition: Arc::new(definition()), why: ChangeReason::default() };
-    let mut old = Decided::empty(slot_id(), DecisionId::new(1, at_us, 7));
+    let mut old = DecisionRecord::empty(slot_id(), DecisionId::new(1, at_us, 7));
     old.subject = subject("bob", "");
     let bodies = [created, Body::Decided(Arc::new(old))];
     let records = bodies.map(|body| encode_event(&Event { at_us, body }));
@@ -215,7 +215,7 @@ async fn with_a_new_key_a_folder_is_what_its_journal_gives_and_shoppers_begin_an
     SqliteJournal::open(world.folder.path()).unwrap().append(&records).unwrap();
     let node = world.open();
     let before = decide_for(&node, subject(ID, SESSION)).await;
-    assert_eq!(click_of(&node, "e1", subject(ID, ""), &before).await, RewardOutcome::Accepted);
+    assert_eq!(click_of(&node, "e1", subject(ID, ""), &before).await, EventStatus::Accepted);
     node.shutdown();
     drop(node);
     audit(world.folder.path(), true, &mut |_| {}).unwrap();
@@ -223,12 +223,12 @@ async fn with_a_new_key_a_folder_is_what_its_journal_gives_and_shoppers_begin_an
 
     world.options.loss = LossPolicy::Accepted;
     let node = world.open();
-    let nobody = RewardOutcome::Unmatched(Unmatched::Subject);
+    let nobody = EventStatus::Unmatched(UnmatchedReason::Subject);
     assert_eq!(click_of(&node, "e2", subject(ID, ""), &before).await, nobody, "she is not known again");
-    assert_eq!(reward(&node, "e3", &before).await.unwrap(), RewardOutcome::Accepted, "her decision is");
+    assert_eq!(reward(&node, "e3", &before).await.unwrap(), EventStatus::Accepted, "her decision is");
     let after = decide_for(&node, subject(ID, SESSION)).await;
     assert_ne!(after.subject, before.subject);
-    assert_eq!(click_of(&node, "e4", subject(ID, ""), &after).await, RewardOutcome::Accepted);
+    assert_eq!(click_of(&node, "e4", subject(ID, ""), &after).await, EventStatus::Accepted);
     node.shutdown();
     drop(node);
     world.options.loss = LossPolicy::Refused;

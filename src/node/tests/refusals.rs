@@ -281,10 +281,10 @@ async fn the_journal_s_file_alone_is_refused_and_a_flag_accepts_it() {
     refused("the file alone", alone.path(), &["journal.mark is missing", "--accept-loss"]);
     let node = start(alone.path(), LossPolicy::Accepted).unwrap();
     let decided = decide_one(&node, None).await.unwrap();
-    assert_eq!(reward(&node, "e2-0", &decided).await.unwrap(), RewardOutcome::Accepted, "it stood in the log");
+    assert_eq!(reward(&node, "e2-0", &decided).await.unwrap(), EventStatus::Accepted, "it stood in the log");
     drop(node);
     let node = start(alone.path(), LossPolicy::Refused).unwrap();
-    assert_eq!(reward(&node, "e2-0", &decided).await.unwrap(), RewardOutcome::Duplicate, "it is whole again");
+    assert_eq!(reward(&node, "e2-0", &decided).await.unwrap(), EventStatus::Duplicate, "it is whole again");
 }
 
 /// A snapshot that another history of the same journal came to: a restored backup went on beside the original.

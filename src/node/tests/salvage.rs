@@ -44,7 +44,7 @@ async fn what_is_whole_behind_a_damaged_frame_is_salvaged() {
         // It goes on as a journal of its own.
         let node = start(&target, LossPolicy::Refused).unwrap();
         let decided = decide_one(&node, None).await.unwrap();
-        assert_eq!(reward(&node, &format!("after-{i}"), &decided).await.unwrap(), RewardOutcome::Accepted);
+        assert_eq!(reward(&node, &format!("after-{i}"), &decided).await.unwrap(), EventStatus::Accepted);
     }
     assert!(lost_at_most <= 1);
 }

@@ -21,7 +21,7 @@ use super::{
     saver::Saver,
 };
 use crate::{
-    engine::{Applied, Body, ChangeError, Event, RewardAnswer, State, TRAFFIC},
+    engine::{Body, ChangeError, Event, EventEffect, RewardAnswer, State, TRAFFIC},
     journal::{AppendError, Journal, Record},
     slot::SlotId,
 };
@@ -175,7 +175,7 @@ impl Writer {
     }
 
     /// Writes the events and then makes them true. Returns what became of each.
-    fn write(&mut self, events: &[Event]) -> Result<Vec<Applied>, WriteError> {
+    fn write(&mut self, events: &[Event]) -> Result<Vec<EventEffect>, WriteError> {
         let records: Vec<Record> = events.iter().map(codec::encode).collect();
         let begun = self.shared.stopwatch();
         self.journal.append(&records).map_err(|why| self.not_written(why))?;
@@ -274,8 +274,8 @@ impl Writer {
             Err(why) => self.not_committed(why, counts),
         }
         let mut outcomes = written.as_ref().ok().into_iter().flatten().filter_map(|applied| match applied {
-            Applied::Reward(answer) => Some(answer.clone()),
-            Applied::Change | Applied::Decision => None,
+            EventEffect::Reward(answer) => Some(answer.clone()),
+            EventEffect::Change | EventEffect::Decision => None,
         });
         for (known, reply) in waiting {
             let results = match &written {
@@ -318,13 +318,13 @@ impl Writer {
         }
     }
 
-    fn observe(&self, events: &[Event], applied: &[Applied]) {
+    fn observe(&self, events: &[Event], applied: &[EventEffect]) {
         for (event, applied) in events.iter().zip(applied) {
-            if let (Body::Rewarded(rewarded), Applied::Reward(answer)) = (&event.body, applied) {
+            if let (Body::Rewarded(rewarded), EventEffect::Reward(answer)) = (&event.body, applied) {
                 let slot = self.state.slot(rewarded.slot.as_str());
                 let known = slot.is_some_and(|slot| slot.definition().goal.kind(&rewarded.kind).is_some());
                 let kind = if known { rewarded.kind.as_str() } else { "other" };
-                self.shared.observer.rewarded(rewarded.slot.as_str(), kind, answer.outcome);
+                self.shared.observer.rewarded(rewarded.slot.as_str(), kind, answer.status);
             }
         }
     }

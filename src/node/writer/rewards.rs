@@ -2,7 +2,7 @@
 
 use super::Writer;
 use crate::{
-    engine::{Body, DecisionId, Event, RewardAnswer, RewardOutcome, Rewarded, Subject, Unmatched},
+    engine::{Body, DecisionId, Event, EventStatus, RewardAnswer, RewardEvent, Subject, UnmatchedReason},
     slot::{ArmId, SlotId},
 };
 
@@ -45,7 +45,7 @@ impl Writer {
                     events.push(Event { at_us, body: Body::Rewarded(Box::new(rewarded)) });
                 }
                 Err(why) => {
-                    let outcome = RewardOutcome::Unmatched(why);
+                    let outcome = EventStatus::Unmatched(why);
                     self.shared.observer.rewarded("", "other", outcome);
                     known.push(Some(RewardAnswer::new(outcome)));
                 }
@@ -55,22 +55,22 @@ impl Writer {
     }
 
     /// Finds the slot that a reward event belongs to.
-    fn resolve(&self, reward: RewardRequest, at_us: i64) -> Result<Rewarded, Unmatched> {
+    fn resolve(&self, reward: RewardRequest, at_us: i64) -> Result<RewardEvent, UnmatchedReason> {
         let RewardRequest { slot, event_id, decision, subject, arm, kind, value, time_us, reverses } = reward;
         let slot = match decision {
             Some(id) => {
-                let of_decision = self.state.slot_of_number(id.slot()).ok_or(Unmatched::Decision)?;
+                let of_decision = self.state.slot_of_number(id.slot()).ok_or(UnmatchedReason::Decision)?;
                 if slot.is_some_and(|slot| slot != *of_decision) {
-                    return Err(Unmatched::OtherSlot);
+                    return Err(UnmatchedReason::OtherSlot);
                 }
                 of_decision.clone()
             }
-            None => slot.ok_or(Unmatched::Slot)?,
+            None => slot.ok_or(UnmatchedReason::Slot)?,
         };
         if self.state.slot(slot.as_str()).is_none() {
-            return Err(Unmatched::Slot);
+            return Err(UnmatchedReason::Slot);
         }
         let time_us = time_us.unwrap_or(at_us);
-        Ok(Rewarded { slot, event_id, decision, subject, arm, kind, value, time_us, reverses })
+        Ok(RewardEvent { slot, event_id, decision, subject, arm, kind, value, time_us, reverses })
     }
 }

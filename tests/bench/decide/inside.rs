@@ -5,7 +5,9 @@ use std::{hint::black_box, sync::Arc};
 use criterion::Criterion;
 use slotwise::{
     bandit::{Features, ModelSpec, Value},
-    engine::{Body, Decided, DecisionId, Draw, Event, Request, Rewarded, SlotView, State, Subject, decide, hash},
+    engine::{
+        Body, DecisionId, DecisionRecord, Draw, Event, Request, RewardEvent, SlotView, State, Subject, decide, hash,
+    },
     slot::{Arm, ArmId, ChangeReason, Definition, Effect, OnError, Rule, SlotId, SlotKind},
 };
 
@@ -33,7 +35,7 @@ fn view_after(definition: Definition, decisions: u32) -> SlotView {
         let decided = Arc::new(decide_number(&view, i, SHOWN));
         apply(&mut state, i64::from(i), Body::Decided(Arc::clone(&decided)));
         for chosen in decided.chosen.iter().filter(|c| (u32::from(c.arm.as_str().as_bytes()[11]) * 13 + i) % 20 < 3) {
-            let event = Rewarded {
+            let event = RewardEvent {
                 slot: id.clone(),
                 event_id: format!("{i}-{}", chosen.arm),
                 decision: Some(decided.id),
@@ -59,7 +61,7 @@ fn engine_request(i: u32, count: u32) -> Request {
     Request { context, count, ..Request::new(SlotId::parse("slot_id", "search").expect("an id")) }
 }
 
-fn decide_number(view: &SlotView, i: u32, count: u32) -> Decided {
+fn decide_number(view: &SlotView, i: u32, count: u32) -> DecisionRecord {
     let draw = Draw {
         id: DecisionId::new(view.number, i64::from(i), u64::from(i)),
         seed: hash("bench", &[&i.to_be_bytes()]).word(),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use slotwise::{
     engine::{
-        Applied, Body, Change, ChangeError, DecisionId, Draw, Event, Request, RewardOutcome, Rewarded, State, Subject,
-        decide, hash, plan,
+        Body, Change, ChangeError, DecisionId, Draw, Event, EventEffect, EventStatus, Request, RewardEvent, State,
+        Subject, decide, hash, plan,
     },
     slot::{Definition, SlotId},
 };
@@ -72,7 +72,7 @@ impl<W: Witness> InProcess<W> {
         (self.state, self.witness)
     }
 
-    fn apply(&mut self, body: Body) -> Result<Applied, ServiceError> {
+    fn apply(&mut self, body: Body) -> Result<EventEffect, ServiceError> {
         let event = Event { at_us: self.now_us, body };
         let applied = self.state.apply(&event);
         self.witness.applied(&event, &self.state)?;
@@ -133,7 +133,7 @@ impl<W: Witness + Send> BanditService for InProcess<W> {
 
     async fn reward(&mut self, reward: Reward) -> Result<(), ServiceError> {
         let Reward { slot, event, decision, kind, value } = reward;
-        let rewarded = Rewarded {
+        let rewarded = RewardEvent {
             slot,
             event_id: event.clone(),
             decision: DecisionId::parse(&decision),
@@ -145,8 +145,8 @@ impl<W: Witness + Send> BanditService for InProcess<W> {
             reverses: None,
         };
         match self.apply(Body::Rewarded(Box::new(rewarded)))? {
-            Applied::Reward(reply) if reply.outcome == RewardOutcome::Accepted => Ok(()),
-            other @ (Applied::Change | Applied::Decision | Applied::Reward(_)) => {
+            EventEffect::Reward(reply) if reply.status == EventStatus::Accepted => Ok(()),
+            other @ (EventEffect::Change | EventEffect::Decision | EventEffect::Reward(_)) => {
                 Err(ServiceError::NotCounted { event, why: format!("{other:?}") })
             }
         }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use slotwise::{
     bandit::ClickModel,
-    engine::{Decided, Decision, Request, Rewarded, SlotReport},
+    engine::{Decision, DecisionRecord, Request, RewardEvent, SlotReport},
     slot::{Definition, SlotId},
 };
 
@@ -129,7 +129,7 @@ impl<'a> Agent<'a> {
     }
 
     /// Takes the next event that has arrived by `by_us`, with its arrival time.
-    pub(crate) fn next_by(&mut self, by_us: f64) -> Option<(Rewarded, EventOrigin, f64)> {
+    pub(crate) fn next_by(&mut self, by_us: f64) -> Option<(RewardEvent, EventOrigin, f64)> {
         if by_us < self.closed_until_us.min(self.latest_us) {
             return None;
         }
@@ -209,7 +209,13 @@ impl<'a> Agent<'a> {
         }
     }
 
-    fn count_decision(&mut self, step: &StepContext<'_, '_>, decided: &Decided, chosen: &[usize], remembered: bool) {
+    fn count_decision(
+        &mut self,
+        step: &StepContext<'_, '_>,
+        decided: &DecisionRecord,
+        chosen: &[usize],
+        remembered: bool,
+    ) {
         let StepContext { environment, visit, truth, catalogue, .. } = *step;
         let (scenario, index) = (self.setup.scenario, visit.now.index);
         self.tally.decisions += 1;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use slotwise::{
     engine::{
-        Applied, Body, Change, ChangeError, Counters, Decided, Decision, DecisionId, Draw, Event, Request,
-        RewardOutcome, Rewarded, SlotReport, State, decide_with, plan, report, snapshot,
+        Body, Change, ChangeError, Counters, Decision, DecisionId, DecisionRecord, Draw, Event, EventEffect,
+        EventStatus, Request, RewardEvent, SlotReport, State, decide_with, plan, report, snapshot,
     },
     slot::{ChangeReason, Definition, FieldError, SlotId},
 };
@@ -69,19 +69,19 @@ impl EngineService {
         let view = state.view();
         let id = DecisionId::new(view.number, at_us, random[0]);
         let draw = Draw { id, seed: random[1], taken: &[], deadline_passed: false };
-        Ok(decide_with(&view, request, draw, state.past()))
+        Ok(decide_with(&view, request, draw, state.exposure()))
     }
 
     /// Applies a decision to the state.
-    pub fn take(&mut self, decided: Decided, at_us: i64) {
+    pub fn take(&mut self, decided: DecisionRecord, at_us: i64) {
         self.state.apply(&Event { at_us, body: Body::Decided(Arc::new(decided)) });
     }
 
     /// Applies a reward event to the state. Returns `None` if the slot is gone.
-    pub fn reward(&mut self, rewarded: Rewarded, at_us: i64) -> Option<RewardOutcome> {
+    pub fn reward(&mut self, rewarded: RewardEvent, at_us: i64) -> Option<EventStatus> {
         match self.state.apply(&Event { at_us, body: Body::Rewarded(Box::new(rewarded)) }) {
-            Applied::Reward(reply) => Some(reply.outcome),
-            Applied::Change | Applied::Decision => None,
+            EventEffect::Reward(reply) => Some(reply.status),
+            EventEffect::Change | EventEffect::Decision => None,
         }
     }
 

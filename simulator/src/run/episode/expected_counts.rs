@@ -5,7 +5,7 @@
 //! * Decision ids alone say which decisions a reset made the slot forget, in whatever order requests and answers came.
 //! * Each event counts once.
 
-use slotwise::{engine::Decided, slot::Goal};
+use slotwise::{engine::DecisionRecord, slot::Goal};
 
 use super::{agent::index, queue::EventOrigin, step::EventAnswer};
 use crate::{
@@ -51,7 +51,7 @@ impl ExpectedCounts {
     }
 
     /// Forgets everything if a decision belongs to a newer generation, and returns whether it does.
-    pub(super) fn starts_new_generation(&mut self, decided: &Decided) -> bool {
+    pub(super) fn starts_new_generation(&mut self, decided: &DecisionRecord) -> bool {
         let anew = decided.id.slot() > self.generation;
         if anew {
             self.generation = decided.id.slot();
@@ -61,7 +61,7 @@ impl ExpectedCounts {
     }
 
     /// Returns whether the slot remembers a decision.
-    pub(super) fn holds(&self, decided: &Decided) -> bool {
+    pub(super) fn holds(&self, decided: &DecisionRecord) -> bool {
         decided.id.slot() == self.generation && self.generation > self.ended_generation
     }
 
@@ -115,12 +115,12 @@ mod tests {
     use crate::run::episode::EngineService;
 
     /// Returns a decision of the engine in this generation.
-    fn decided(generation: u32) -> Decided {
+    fn decided(generation: u32) -> DecisionRecord {
         let slot = SlotId::parse("slot", "s").unwrap();
         let arms = vec![Arc::new(Arm::new(ArmId::parse("arm", "a").unwrap()))];
         let service = EngineService::new(Definition { arms, ..Definition::new(slot.clone()) }, 0).unwrap();
         let decided = service.decide(slotwise::engine::Request::new(slot), 0, [0, 0]).unwrap().decided;
-        Decided { id: DecisionId::new(generation, 0, 0), ..decided }
+        DecisionRecord { id: DecisionId::new(generation, 0, 0), ..decided }
     }
 
     fn take(expected_counts: &mut ExpectedCounts, generation: u32, visit: u64) -> bool {

@@ -1,7 +1,7 @@
 //! A policy whose service is the engine in this process.
 
 use slotwise::{
-    engine::{Change, RewardOutcome},
+    engine::{Change, EventStatus},
     slot::Definition,
 };
 
@@ -69,11 +69,11 @@ impl<'a> LocalAgent<'a> {
         while let Some((event, of, at_us)) = self.agent.next_by(by_us) {
             let reverses = event.reverses.is_some();
             let heard = self.service.reward(event, EPOCH_US + whole(at_us)).map(|outcome| match outcome {
-                RewardOutcome::Accepted => EventAnswer::Accepted,
-                RewardOutcome::Duplicate => EventAnswer::Duplicate,
-                RewardOutcome::Late => EventAnswer::Late,
-                RewardOutcome::Unmatched(_) => EventAnswer::Unmatched,
-                RewardOutcome::Rejected(_) => EventAnswer::Rejected,
+                EventStatus::Accepted | EventStatus::Reversed => EventAnswer::Accepted,
+                EventStatus::Duplicate => EventAnswer::Duplicate,
+                EventStatus::Late => EventAnswer::Late,
+                EventStatus::Unmatched(_) => EventAnswer::Unmatched,
+                EventStatus::Rejected(_) => EventAnswer::Rejected,
             });
             self.agent.heard(of, reverses, heard);
         }

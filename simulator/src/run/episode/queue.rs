@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, collections::BinaryHeap};
 
-use slotwise::{engine::Rewarded, slot::SlotId};
+use slotwise::{engine::RewardEvent, slot::SlotId};
 
 use crate::{
     environment::{Environment, Purpose, ShopperOutcome, Visit},
@@ -21,7 +21,7 @@ pub(crate) struct QueuedEvent {
     /// Order of sending, which breaks ties.
     order: u64,
     /// The event.
-    pub event: Rewarded,
+    pub event: RewardEvent,
     /// The origin of the event.
     pub of: EventOrigin,
 }
@@ -73,7 +73,7 @@ pub(crate) struct ShownSlate<'a> {
     /// The visit.
     pub visit: &'a Visit,
     /// The decision.
-    pub decided: &'a slotwise::engine::Decided,
+    pub decided: &'a slotwise::engine::DecisionRecord,
     /// The environment.
     pub environment: &'a Environment<'a>,
     /// The arms that were really shown, by position.
@@ -141,7 +141,7 @@ impl EventQueue {
             let id = |step: usize| format!("{index}-{}-{step}", outcome.place);
             let step = &steps[outcome.step];
             let place = shown.decided.chosen.iter().position(|chosen| chosen.arm == *arm);
-            let event = Rewarded {
+            let event = RewardEvent {
                 slot: slot.clone(),
                 event_id: id(outcome.step),
                 decision: Some(shown.decided.id).filter(|_| !dirt(4, dirty.without_decision)),
@@ -161,7 +161,7 @@ impl EventQueue {
         }
     }
 
-    fn push(&mut self, arrives_us: f64, event: Rewarded, of: EventOrigin) {
+    fn push(&mut self, arrives_us: f64, event: RewardEvent, of: EventOrigin) {
         self.sent += 1;
         self.waiting.push(QueuedEvent { arrives_us, order: self.sent, event, of });
     }

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use super::super::time;
 use crate::{
     bandit::{Features, Value},
-    engine::{Chosen, Fallback, Reason},
+    engine::{ChosenArm, Fallback, Reason},
     node::{JoinedDecision, JoinedEvent},
     slot::ArmId,
 };
@@ -82,7 +82,7 @@ pub(super) const COLUMNS: &[ExportColumn] = &[
         },
     ),
     column("already_shown", "list", "Arms left out because the same call had shown them in another slot.", |row| {
-        json(&row.decided.taken.iter().map(ArmId::as_str).collect::<Vec<_>>())
+        json(&row.decided.already_shown.iter().map(ArmId::as_str).collect::<Vec<_>>())
     }),
     column(
         "arms",
@@ -112,7 +112,7 @@ pub(super) const COLUMNS: &[ExportColumn] = &[
         "swap_probabilities",
         "list",
         "Probability of the opposite order of each arm and the arm above it, given the two; 0 if it was not computed.",
-        |row| each(row, |chosen| chosen.overlap),
+        |row| each(row, |chosen| chosen.swap_probability),
     ),
     column(
         "best_expected",
@@ -124,7 +124,7 @@ pub(super) const COLUMNS: &[ExportColumn] = &[
         "shadow_arms",
         "list",
         "Arms that the policy would have chosen in shadow mode, each {arm, propensity, expected_reward}, best position first.",
-        |row| json(&row.decided.would.iter().map(ShadowCell::new).collect::<Vec<_>>()),
+        |row| json(&row.decided.shadow_slate.iter().map(ShadowCell::new).collect::<Vec<_>>()),
     ),
     column("analysis", "flag", "True if the subject was in the analysis slice, so that nothing was learned.", |row| {
         json(&row.decided.analysis)
@@ -135,7 +135,7 @@ pub(super) const COLUMNS: &[ExportColumn] = &[
         "Decision that this one repeats for its subject. The propensities are those of that decision's draw.",
         |row| row.decided.sticky.map_or(Cell::Missing, |first| text(first.to_string())),
     ),
-    column("matched_rules", "list", "Names of the rules that had an effect.", |row| json(&row.decided.fired)),
+    column("matched_rules", "list", "Names of the rules that had an effect.", |row| json(&row.decided.matched_rules)),
     column(
         "rewards",
         "list or null",
@@ -187,7 +187,7 @@ fn json<'a>(value: &(impl Serialize + ?Sized)) -> Cell<'a> {
     serde_json::to_string(value).map_or(Cell::Missing, Cell::Json)
 }
 
-fn each<'a, T: Serialize>(row: &'a JoinedDecision, value: impl Fn(&'a Chosen) -> T) -> Cell<'a> {
+fn each<'a, T: Serialize>(row: &'a JoinedDecision, value: impl Fn(&'a ChosenArm) -> T) -> Cell<'a> {
     json(&row.decided.chosen.iter().map(value).collect::<Vec<T>>())
 }
 
@@ -209,7 +209,7 @@ fn reason_name(reason: Reason) -> &'static str {
         Reason::Fallback => "fallback",
         Reason::Rule => "rule",
         Reason::Sticky => "sticky",
-        Reason::Watching => "shadow",
+        Reason::Shadow => "shadow",
     }
 }
 
@@ -250,7 +250,7 @@ struct ShadowCell<'a> {
 }
 
 impl<'a> ShadowCell<'a> {
-    fn new(Chosen { arm, propensity, expected_reward, .. }: &'a Chosen) -> Self {
+    fn new(ChosenArm { arm, propensity, expected_reward, .. }: &'a ChosenArm) -> Self {
         Self { arm: arm.as_str(), propensity: *propensity, expected_reward: *expected_reward }
     }
 }

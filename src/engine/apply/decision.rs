@@ -1,0 +1,124 @@
+//! Application of a decision: the slot counts it, learns that its arms were shown, and waits for its rewards.
+
+use std::{collections::HashMap, sync::Arc};
+
+use smallvec::SmallVec;
+
+use crate::{
+    bandit::{EncodedRows, Features, RowFeatures},
+    engine::{
+        decision_record::DecisionRecord,
+        outcome::{DecisionOutcome, OutcomeObserver},
+        pending::{LazyEvaluation, PendingDecision, ShownArm, subject_keys},
+        slot_state::{Exposure, ExposureScope, SlotState},
+    },
+    slot::ArmId,
+};
+
+impl SlotState {
+    /// Adds a decision. Its outcome is reported at once if it waits for no rewards.
+    pub(super) fn apply_decision(
+        &mut self,
+        at_us: i64,
+        decided: &Arc<DecisionRecord>,
+        observer: Option<&mut OutcomeObserver<'_>>,
+    ) {
+        if decided.id.slot() != self.number {
+            // The decision was made before a reset that was applied first. It belongs to what was forgotten.
+            if let Some(observer) = observer {
+                observer(DecisionOutcome::uncounted(decided.id));
+            }
+            return;
+        }
+        if !self.accounting {
+            self.forgotten.requests += self.requests.add(at_us, decided);
+            let scope = ExposureScope::from_definition(&self.design.definition);
+            if scope.is_needed() {
+                self.forgotten.exposures += self.exposure.add(at_us, decided, scope);
+            } else {
+                self.exposure = Exposure::default();
+            }
+        }
+        if decided.chosen.is_empty() {
+            if let Some(observer) = observer {
+                observer(DecisionOutcome::empty(decided.id));
+            }
+            return;
+        }
+        let frozen = self.accounting || self.design.definition.controls.freeze_learning() || decided.analysis;
+        let (rows, shown) = self.encode_shown(decided, frozen);
+        let default_reward = self.design.definition.goal.default_reward;
+        let arms = || shown.iter().map(|shown| shown.arm);
+        self.counters.add_decision(decided.holdout, arms(), default_reward);
+        self.goal_sums.add_decision(decided.holdout, arms(), default_reward);
+        let record = Arc::make_mut(&mut self.evaluation).add_decision(at_us, decided, &shown, &self.design);
+        self.decisions.pending.insert(&PendingDecision {
+            id: decided.id,
+            at_us,
+            holdout: decided.holdout,
+            frozen,
+            rows,
+            shown,
+            events: Vec::new(),
+            subjects: subject_keys(&decided.subject).collect(),
+            evaluation: LazyEvaluation::Decoded(record),
+        });
+    }
+
+    /// Encodes the shown arms for the learner. Returns the rows of the first arm, and the arms; an arm whose rows equal
+    /// those of the first stores none.
+    fn encode_shown(&mut self, decided: &DecisionRecord, frozen: bool) -> (EncodedRows, Vec<ShownArm>) {
+        let definition = Arc::clone(&self.design.definition);
+        let nothing = Features::new();
+        // A map, because a search page shows hundreds of arms out of thousands.
+        let mut own_of: HashMap<&ArmId, &Features> = HashMap::with_capacity(decided.candidates.len());
+        for (id, own) in &decided.candidates {
+            own_of.entry(id).or_insert(own);
+        }
+        let found: SmallVec<[_; 4]> =
+            decided.chosen.iter().map(|chosen| self.design.arms.find(chosen.arm.as_str())).collect();
+        let features: SmallVec<[RowFeatures<'_>; 4]> = decided
+            .chosen
+            .iter()
+            .zip(&found)
+            .map(|(chosen, found)| {
+                let own = own_of.get(&chosen.arm).copied();
+                let attributes = found.and_then(|(_, position)| position).map(|at| &definition.arms[at].attributes);
+                RowFeatures {
+                    context: &decided.context,
+                    candidate: own.filter(|own| !own.is_empty()),
+                    arm: Some(attributes.unwrap_or(&nothing)),
+                }
+            })
+            .collect();
+        let mut rows = if frozen {
+            vec![EncodedRows::new(); features.len()]
+        } else {
+            Arc::make_mut(&mut self.learner).meet(&features)
+        }
+        .into_iter();
+        let first = rows.next().unwrap_or_default();
+        // The first arm's rows are stored with the decision.
+        let others = rows.map(|rows| (rows != first).then_some(rows));
+        let shown = decided
+            .chosen
+            .iter()
+            .zip(found)
+            .zip(std::iter::once(None).chain(others))
+            .map(|((chosen, found), rows)| ShownArm {
+                arm: match found {
+                    Some((learned, _)) => learned,
+                    None => Arc::make_mut(&mut self.design.arms).intern(&chosen.arm),
+                },
+                rows,
+                swap_probability: chosen.swap_probability,
+                seen: false,
+                counted_at_ln_decay: None,
+                reward: definition.goal.default_reward,
+                learned: None,
+                counted: Vec::new(),
+            })
+            .collect();
+        (first, shown)
+    }
+}

@@ -1,0 +1,160 @@
+//! Learning of a slot: observations of rewards and of silence, and revisions of those observations.
+
+use std::sync::Arc;
+
+use crate::{
+    bandit::{ClickModel, Observation, seen},
+    engine::{
+        pending::{CountedEvent, DecisionPlace, LearnedReward, PendingDecision, QueueKind},
+        slot_state::{RewardChange, SlotState},
+    },
+    slot::Learning,
+};
+
+impl SlotState {
+    /// Updates counters and learner to the reward that a shown arm's events now give.
+    pub(super) fn settle(&mut self, at_us: i64, at: DecisionPlace, decision: &mut PendingDecision, place: usize) {
+        self.settle_position(at_us, decision, place);
+        let shown = &mut decision.shown[place];
+        let reward = self.design.definition.goal.reward(shown.counted.iter().map(CountedEvent::contribution));
+        let before = shown.reward;
+        let more = reward - before;
+        shown.reward = reward;
+        let arm = shown.arm;
+        self.counters.add_reward(decision.holdout, arm, more);
+        if !self.goal_sums.precedes(at, decision.at_us) {
+            self.goal_sums.add_change(decision.holdout, RewardChange { arm, more, rewarded: 0 });
+            if let Some(record) = decision.evaluation.decode() {
+                Arc::make_mut(&mut self.evaluation).revise_decision(decision, &record, place, before);
+            }
+        }
+        let goal = &self.design.definition.goal;
+        let at_close = goal.learning == Learning::AtClose && at.queue == QueueKind::Pending;
+        if self.design.definition.controls.freeze_learning() || at_close {
+            return;
+        }
+        if goal.click_model == ClickModel::Cascade {
+            // A shopper who rewarded this arm saw the arms above it.
+            for place in 0..=place {
+                self.learn_arm(at_us, at, decision, place);
+            }
+        } else {
+            self.learn_arm(at_us, at, decision, place);
+        }
+    }
+
+    /// Updates the position model after a shown arm became rewarded, or stopped being so. An update that frozen
+    /// learning prevented is made up for when the arm is settled next.
+    fn settle_position(&mut self, at_us: i64, decision: &mut PendingDecision, place: usize) {
+        let controls = &self.design.definition.controls;
+        let frozen = decision.frozen || controls.freeze_learning();
+        if frozen || decision.shown.iter().all(|shown| shown.swap_probability <= 0.0) {
+            return;
+        }
+        self.positions.fade(at_us, controls.half_life_us());
+        let goal = &self.design.definition.goal;
+        let reward = goal.reward(decision.shown[place].counted.iter().map(CountedEvent::contribution));
+        self.positions.settle(&mut decision.shown, place, reward > goal.default_reward);
+    }
+
+    /// Learns the present reward of each arm that a pending decision showed.
+    pub(super) fn learn_decision(&mut self, at_us: i64, ordinal: u64) {
+        if self.accounting || self.design.definition.controls.freeze_learning() {
+            return;
+        }
+        if self.learn_unrewarded(at_us, ordinal) {
+            return;
+        }
+        let Some(mut decision) = self.decisions.pending.get(ordinal) else { return };
+        let mut learned = false;
+        for place in 0..decision.shown.len() {
+            learned |= self.learn_arm(at_us, DecisionPlace::pending(ordinal), &mut decision, place);
+        }
+        if learned {
+            self.decisions.pending.put(ordinal, &decision);
+        }
+    }
+
+    /// Learns a decision that showed one arm and has no events, decoding no more of it than needed. Returns `false` if
+    /// the decision is not of that kind.
+    fn learn_unrewarded(&mut self, at_us: i64, ordinal: u64) -> bool {
+        let goal = &self.design.definition.goal;
+        if goal.click_model != ClickModel::None {
+            return false;
+        }
+        let Some((layout, learned)) = self.decisions.pending.unrewarded(ordinal) else { return false };
+        let reward = goal.reward(std::iter::empty());
+        if layout.frozen || learned.is_some_and(|learned| learned.total_cmp(&reward).is_eq()) {
+            return true;
+        }
+        if learned.is_some() {
+            // The goal's reward of silence has changed since.
+            return false;
+        }
+        let observation = self.observation(at_us, ordinal, layout.arm, reward, 1.0);
+        if self.goal_sums.precedes_pending(ordinal) {
+            self.goal_sums.add_learned_before(layout.arm, reward);
+        }
+        let learner = Arc::make_mut(&mut self.learner);
+        let rows =
+            if learner.has_features() { self.decisions.pending.rows(ordinal, layout) } else { learner.no_rows() };
+        let receipt = learner.observe(observation, &rows);
+        self.decisions.pending.set_learned(ordinal, layout, &LearnedReward { reward, receipt });
+        true
+    }
+
+    fn observation(&self, at_us: i64, ordinal: u64, arm: u32, reward: f64, weight: f64) -> Observation {
+        Observation {
+            arm,
+            reward,
+            weight,
+            at_us,
+            half_life_us: self.design.definition.controls.half_life_us(),
+            decisions_since_shown: self.decisions.pending.added().saturating_sub(ordinal + 1),
+        }
+    }
+
+    /// Learns the reward that a shown arm's events now give, or revises what was learned before. Returns `false` if
+    /// there was nothing to learn.
+    fn learn_arm(&mut self, at_us: i64, at: DecisionPlace, decision: &mut PendingDecision, place: usize) -> bool {
+        if decision.frozen {
+            return false;
+        }
+        let goal = &self.design.definition.goal;
+        let shown = &decision.shown[place];
+        let reward = goal.reward(shown.counted.iter().map(CountedEvent::learned_contribution));
+        let rows = shown.rows.as_ref().unwrap_or(&decision.rows);
+        let arm = shown.arm;
+        let learned = match &shown.learned {
+            // The decision was not learned before it was finished, so there is nothing to revise.
+            None if at.queue == QueueKind::Finished => return false,
+            None => {
+                let weight = match goal.click_model {
+                    ClickModel::PositionBased => self.positions.exposure(place),
+                    // The arm is not known to have been seen, so nothing is learned of it.
+                    ClickModel::Cascade if place >= seen(&decision.seen()) => return false,
+                    ClickModel::None | ClickModel::Cascade => 1.0,
+                };
+                let observation = self.observation(at_us, at.ordinal, arm, reward, weight);
+                self.note_learned(at, decision.at_us, arm, reward);
+                LearnedReward { reward, receipt: Arc::make_mut(&mut self.learner).observe(observation, rows) }
+            }
+            // A difference of exactly zero changes nothing.
+            Some(before) if before.reward.total_cmp(&reward).is_eq() => return false,
+            Some(LearnedReward { reward: before, receipt }) => {
+                self.note_learned(at, decision.at_us, arm, reward - before);
+                Arc::make_mut(&mut self.learner).revise(arm, rows, *before, reward - before, receipt);
+                LearnedReward { reward, receipt: receipt.clone() }
+            }
+        };
+        decision.shown[place].learned = Some(learned);
+        true
+    }
+
+    /// Notes a learned reward of a decision, if that was made under an earlier goal.
+    fn note_learned(&mut self, at: DecisionPlace, decided_us: i64, arm: u32, more: f64) {
+        if self.goal_sums.precedes(at, decided_us) {
+            self.goal_sums.add_learned_before(arm, more);
+        }
+    }
+}

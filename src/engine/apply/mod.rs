@@ -1,0 +1,151 @@
+//! Application of events to a slot: the only place where a slot changes.
+
+mod decision;
+mod duplicates;
+mod learning;
+mod outcomes;
+mod reward;
+mod timeout;
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+use super::{
+    answer::RewardAnswer,
+    event::{Availability, Body},
+    ledger::Step,
+    outcome::OutcomeObserver,
+    slot_state::{AVAILABILITY, SlotDesign, SlotState, upsert_arms},
+};
+use crate::slot::{Arm, ArmId, ChangeReason, Definition};
+
+/// Effect of an event that was applied.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EventEffect {
+    /// A slot changed, or nothing did because the slot is gone.
+    Change,
+    /// A decision was added.
+    Decision,
+    /// A reward event was processed.
+    Reward(RewardAnswer),
+}
+
+impl SlotState {
+    /// Creates a slot.
+    pub(super) fn create(
+        number: u32,
+        definition: &Arc<Definition>,
+        at_us: i64,
+        why: &ChangeReason,
+        accounting: bool,
+    ) -> Self {
+        let mut state = Self::new(number, accounting, SlotDesign::new(definition), at_us);
+        state.define(at_us, Arc::clone(definition), why, "created".into());
+        state
+    }
+
+    /// Applies an event, and reports the outcomes of decisions that no longer wait for rewards.
+    pub(super) fn apply(
+        &mut self,
+        step: Step,
+        body: &Body,
+        mut observer: Option<&mut OutcomeObserver<'_>>,
+    ) -> EventEffect {
+        let at_us = step.at_us;
+        self.number = step.number.unwrap_or(self.number);
+        self.expire_decisions(at_us, observer.as_deref_mut());
+        if let Body::Rewarded(rewarded) = body {
+            // The event comes before silence is learned, because it may be what breaks the silence.
+            let answer = self.apply_reward(at_us, rewarded);
+            self.learn_silence(at_us);
+            return EventEffect::Reward(answer);
+        }
+        self.learn_silence(at_us);
+        match body {
+            Body::SlotUpdated { definition, why, rolled_back_to } => {
+                let change = rolled_back_to.map_or("updated".into(), |n| format!("rolled back to {n}"));
+                self.define(at_us, Arc::clone(definition), why, change);
+            }
+            Body::SlotPatched { patch, why, rolled_back_to } => {
+                let change = rolled_back_to.map_or("updated".into(), |n| format!("rolled back to {n}"));
+                let definition = patch.apply(&self.design.definition);
+                self.define(at_us, Arc::new(definition), why, change);
+            }
+            Body::ArmsUpserted { arms, why, .. } => {
+                self.change_arms(at_us, why, "arms upserted", |have| upsert_arms(have, arms));
+            }
+            Body::ArmsRemoved { arms, why, .. } => self.change_arms(at_us, why, "arms removed", |have| {
+                let gone: HashSet<&ArmId> = arms.iter().collect();
+                have.retain(|arm| !gone.contains(&arm.id));
+            }),
+            Body::AvailabilitySet { available, why, .. } => {
+                self.change_arms(at_us, why, AVAILABILITY, |have| {
+                    let wanted: BTreeMap<&ArmId, Availability> = available.iter().map(|(arm, a)| (arm, *a)).collect();
+                    for arm in have {
+                        if let Some(wanted) = wanted.get(&arm.id)
+                            && wanted.changes(arm)
+                        {
+                            wanted.apply(Arc::make_mut(arm));
+                        }
+                    }
+                });
+            }
+            Body::SlotReset { why, .. } => {
+                self.report_open_decisions(at_us, observer);
+                self.reset(at_us, why);
+            }
+            Body::Decided(decided) => {
+                self.apply_decision(at_us, decided, observer);
+                return EventEffect::Decision;
+            }
+            // A reward was applied above, and the collection of slots applies the others.
+            Body::Rewarded(_) | Body::SlotCreated { .. } | Body::SlotDeleted { .. } => {}
+        }
+        EventEffect::Change
+    }
+
+    /// Forgets everything that the slot learned, but neither its revisions nor the numbers of forgotten items.
+    fn reset(&mut self, at_us: i64, why: &ChangeReason) {
+        let definition = Arc::clone(&self.design.definition);
+        let mut design = self.design.clone();
+        design.forget_arms();
+        *self = Self { forgotten: self.forgotten, ..Self::new(self.number, self.accounting, design, at_us) };
+        self.define(at_us, definition, why, "reset".into());
+    }
+
+    /// Gives the slot a new definition.
+    fn define(&mut self, at_us: i64, definition: Arc<Definition>, why: &ChangeReason, change: String) {
+        let before = self.design.revise(at_us, definition, why, change);
+        let definition = &self.design.definition;
+        if self.learner.decides() != (definition.model, definition.traits()) {
+            Arc::make_mut(&mut self.learner).decide_by(definition.model, definition.traits());
+        }
+        if !self.accounting {
+            self.design.compile_rules();
+        }
+        if !self.design.definition.goal.pays_as(&before.goal) && self.counters.slot.decisions > 0 {
+            self.restart_goal_sums(at_us);
+        }
+        if self.evaluation.arm_pairs.is_full() {
+            Arc::make_mut(&mut self.evaluation).free_arm_places(&self.design);
+        }
+    }
+
+    /// Starts the sums of rewards again, because another goal pays them from now on.
+    fn restart_goal_sums(&mut self, at_us: i64) {
+        let arms = 0..u32::try_from(self.design.arms.names().len()).unwrap_or(u32::MAX);
+        let learned = |arm: u32| self.learner.summary(arm).map_or(0.0, |summary| summary.reward_sum);
+        let learned = arms.map(learned).collect();
+        self.goal_sums.restart(self.design.revision, at_us, self.decisions.pending.added(), learned);
+        Arc::make_mut(&mut self.evaluation).restart_for_goal();
+    }
+
+    /// Gives the slot a new definition that differs from the present one in its arms.
+    fn change_arms(&mut self, at_us: i64, why: &ChangeReason, change: &str, edit: impl FnOnce(&mut Vec<Arc<Arm>>)) {
+        let mut definition = (*self.design.definition).clone();
+        edit(&mut definition.arms);
+        self.define(at_us, Arc::new(definition), why, change.to_owned());
+    }
+}

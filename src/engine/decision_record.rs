@@ -1,0 +1,187 @@
+//! Record of a decision: what it chose, and everything that it was made from.
+
+use serde::{Deserialize, Serialize};
+
+use super::{event::Subject, ids::DecisionId};
+use crate::{
+    bandit::Features,
+    slot::{ArmId, SlotId},
+};
+
+/// Reason why the slot's model did not decide. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fallback {
+    /// No arm was eligible.
+    NoEligibleArm,
+    /// Safe choice is on.
+    SafeChoice,
+    /// The model's scores were unusable.
+    Model,
+    /// The caller's deadline had passed.
+    Deadline,
+}
+
+/// Reason why an arm took its position. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// The arm had the highest expected reward of those that remained.
+    BestGuess,
+    /// The arm was drawn for its chance to be the best.
+    Exploring,
+    /// The arm was drawn because of its probability floor.
+    Floor,
+    /// The subject is in the holdout.
+    Holdout,
+    /// No model decided.
+    Fallback,
+    /// A rule put it there and left it no rival.
+    Rule,
+    /// The subject was shown it before.
+    Sticky,
+    /// The slot is in shadow mode and shows the baseline.
+    Shadow,
+}
+
+/// Arm that a decision chose. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChosenArm {
+    /// The arm.
+    pub arm: ArmId,
+    /// Probability with which it was drawn, given the positions above.
+    pub propensity: f64,
+    /// Posterior mean of its reward.
+    pub expected_reward: f64,
+    /// Position of the arm in the baseline, from 1, or 0 if the baseline does not have it.
+    pub baseline_position: u32,
+    /// Swap probability: that of the opposite order of this arm and the one above, given the two; 0 where none was
+    /// computed.
+    pub swap_probability: f64,
+    /// Reason why the arm stands here.
+    pub reason: Reason,
+}
+
+/// Decision, with everything that it was made from. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DecisionRecord {
+    /// The slot.
+    pub slot: SlotId,
+    /// The decision's id.
+    pub id: DecisionId,
+    /// Id of the request, by which a retry gets the same answer.
+    pub request_id: Option<String>,
+    /// Subject of the request, as far as consent goes.
+    pub subject: Subject,
+    /// Features of the request, as used.
+    pub context: Features,
+    /// Candidates of the request with their features; empty if every arm of the slot was a candidate.
+    pub candidates: Vec<(ArmId, Features)>,
+    /// Arms that were not eligible because an earlier request of the batch already got them.
+    pub already_shown: Vec<ArmId>,
+    /// Slate, best position first.
+    pub chosen: Vec<ChosenArm>,
+    /// `true` if the subject is in the holdout.
+    pub holdout: bool,
+    /// Reason why the model did not decide, if it did not.
+    pub fallback: Option<Fallback>,
+    /// Revision of the slot.
+    pub revision: u64,
+    /// Model that decided.
+    pub model: String,
+    /// Seed of the draw.
+    pub seed: u64,
+    /// Largest expected reward of the arms that could have stood first, in the goal's units, or 0 without scores.
+    pub best_expected: f64,
+    /// Slate that the policy would have chosen; empty unless the slot is in shadow mode.
+    pub shadow_slate: Vec<ChosenArm>,
+    /// `true` if the subject is in the analysis slice. Nothing is learned of this decision.
+    pub analysis: bool,
+    /// Earlier decision for the same subject that this one repeats, if it does.
+    pub sticky: Option<DecisionId>,
+    /// Names of the rules that had an effect, in the slot's order.
+    pub matched_rules: Vec<String>,
+    /// Scores of the candidates with the largest probabilities, at most [`SCORED_MAX`] of them.
+    pub scored: Vec<ScoredCandidate>,
+    /// Candidates that rules excluded, at most [`SCORED_MAX`] of them.
+    pub excluded: Vec<ExcludedCandidate>,
+    /// [`Request::fingerprint`](super::Request::fingerprint) of a request with an id, or 0 if the request has no id or
+    /// was recorded before fingerprints were.
+    pub request_fingerprint: u64,
+}
+
+/// Largest number of candidates whose scores are recorded with a decision. No screen shows more.
+pub const SCORED_MAX: usize = 64;
+
+/// Scores of a candidate at the time of a decision. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ScoredCandidate {
+    /// Index of the candidate in the request's candidates, or in the slot's arms if the request names none, from 0.
+    pub candidate: u32,
+    /// Posterior mean of its reward.
+    pub mean: f32,
+    /// Standard deviation of that mean, times the width multiplier.
+    pub std: f32,
+    /// Probability of the first position.
+    pub propensity: f32,
+}
+
+/// Candidate that a rule excluded. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExcludedCandidate {
+    /// Index of the candidate in the request's candidates, or in the slot's arms if the request names none, from 0.
+    pub candidate: u32,
+    /// Index of the rule in [`DecisionRecord::matched_rules`].
+    pub rule: u32,
+}
+
+impl DecisionRecord {
+    /// A decision that shows no arm to an anonymous subject.
+    pub fn empty(slot: SlotId, id: DecisionId) -> Self {
+        Self {
+            slot,
+            id,
+            request_id: None,
+            subject: Subject::default(),
+            context: Features::new(),
+            candidates: Vec::new(),
+            already_shown: Vec::new(),
+            chosen: Vec::new(),
+            holdout: false,
+            fallback: None,
+            revision: 0,
+            model: String::new(),
+            seed: 0,
+            best_expected: 0.0,
+            shadow_slate: Vec::new(),
+            analysis: false,
+            sticky: None,
+            matched_rules: Vec::new(),
+            scored: Vec::new(),
+            excluded: Vec::new(),
+            request_fingerprint: 0,
+        }
+    }
+
+    /// Returns the part of the decision from which a retry is answered: everything but what it was made from.
+    #[must_use]
+    pub fn answer(&self) -> Self {
+        Self {
+            request_id: self.request_id.clone(),
+            chosen: self.chosen.clone(),
+            holdout: self.holdout,
+            fallback: self.fallback,
+            revision: self.revision,
+            model: self.model.clone(),
+            seed: self.seed,
+            shadow_slate: self.shadow_slate.clone(),
+            analysis: self.analysis,
+            sticky: self.sticky,
+            request_fingerprint: self.request_fingerprint,
+            ..Self::empty(self.slot.clone(), self.id)
+        }
+    }
+
+    /// Returns `true` if at least one position was drawn and does not show the best guess.
+    pub fn exploring(&self) -> bool {
+        self.chosen.iter().any(|chosen| matches!(chosen.reason, Reason::Exploring | Reason::Floor))
+    }
+}

@@ -1,0 +1,158 @@
+//! Design of a slot: its definition with the revisions that led to it, its arms by id, and its compiled rules.
+
+use std::{collections::HashMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    engine::arm_table::{self, ArmTable},
+    slot::{
+        Arm, ArmId, ChangeReason, Definition, Revision, RuleBook,
+        limits::{REVISIONS_BYTES_MAX, REVISIONS_MAX},
+    },
+};
+
+/// Kind of change that sets the availability of arms.
+pub(in crate::engine) const AVAILABILITY: &str = "availability";
+
+/// Definition of a slot with its revisions. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(in crate::engine) struct SlotDesign {
+    /// Number of the current revision.
+    pub(in crate::engine) revision: u64,
+    /// Bytes that the definition's arms take. Not persisted: it follows from the definition.
+    #[serde(skip)]
+    pub(in crate::engine) arms_bytes: usize,
+    /// Definition of the newest revision.
+    #[serde(skip, default = "empty_definition")]
+    pub(in crate::engine) definition: Arc<Definition>,
+    /// Revisions that are kept, oldest first.
+    #[serde(with = "super::revisions")]
+    pub(in crate::engine) revisions: Arc<Vec<Revision>>,
+    /// Arms by id. Persisted by name only: the rest follows from the definition.
+    #[serde(with = "arm_table::names")]
+    pub(in crate::engine) arms: Arc<ArmTable>,
+    /// The definition's rules, compiled.
+    #[serde(skip)]
+    pub(in crate::engine) rules: Arc<RuleBook>,
+}
+
+/// Returns a placeholder until the definition is restored from the revisions.
+fn empty_definition() -> Arc<Definition> {
+    Arc::new(Definition::empty())
+}
+
+impl SlotDesign {
+    /// Creates a design without revisions, to be [revised](Self::revise) before it is used.
+    pub(in crate::engine) fn new(definition: &Arc<Definition>) -> Self {
+        Self {
+            revision: 0,
+            arms_bytes: definition.arms_bytes(),
+            definition: Arc::clone(definition),
+            revisions: Arc::default(),
+            arms: Arc::default(),
+            rules: Arc::default(),
+        }
+    }
+
+    /// Makes a new revision of the definition, and returns the definition before.
+    pub(in crate::engine) fn revise(
+        &mut self,
+        at_us: i64,
+        mut definition: Arc<Definition>,
+        why: &ChangeReason,
+        change: String,
+    ) -> Arc<Definition> {
+        self.revision += 1;
+        let before = (!self.revisions.is_empty()).then_some(&*self.definition);
+        let mut own_bytes = share_arms(before, &mut definition);
+        self.arms_bytes = definition.arms_bytes_since(&self.definition.arms, self.arms_bytes);
+        if !self.arms.is_of(&definition) {
+            self.arms = Arc::new(ArmTable::new(self.arms.names().to_vec(), &definition));
+        }
+        let revisions = Arc::make_mut(&mut self.revisions);
+        // A stock feed must not push out changes that people made. Of its revisions in a row only the last one stays,
+        // unless the reason or the author differs.
+        let same = |last: &Revision| last.change == AVAILABILITY && last.why.says_the_same_as(why);
+        if change == AVAILABILITY && revisions.last().is_some_and(same) {
+            revisions.pop();
+            own_bytes = share_arms(revisions.last().map(|last| &*last.definition), &mut definition);
+        }
+        revisions.push(Revision {
+            number: self.revision,
+            at_us,
+            why: why.clone(),
+            change,
+            definition: Arc::clone(&definition),
+            own_bytes,
+        });
+        let mut bytes: u64 = revisions.iter().map(|revision| revision.own_bytes).sum();
+        while revisions.len() > REVISIONS_MAX || (revisions.len() > 1 && bytes > REVISIONS_BYTES_MAX) {
+            bytes -= revisions.remove(0).own_bytes;
+        }
+        std::mem::replace(&mut self.definition, definition)
+    }
+
+    /// Compiles the rules of the present definition.
+    pub(in crate::engine) fn compile_rules(&mut self) {
+        self.rules = Arc::new(self.rules.renewed(&self.definition.rules, &self.definition.arms));
+    }
+
+    /// Forgets the arms' indices in the learner, until the next [revision](Self::revise).
+    pub(in crate::engine) fn forget_arms(&mut self) {
+        self.arms = Arc::default();
+    }
+
+    /// Restores everything that a snapshot leaves out because it follows from the rest.
+    pub(in crate::engine) fn rebuild(&mut self) {
+        if let Some(newest) = self.revisions.last() {
+            self.definition = Arc::clone(&newest.definition);
+        }
+        self.arms_bytes = self.definition.arms_bytes();
+        self.arms = Arc::new(ArmTable::new(self.arms.names().to_vec(), &self.definition));
+        self.rules = Arc::new(RuleBook::new(&self.definition.rules, &self.definition.arms));
+    }
+
+    /// Returns the revision of this number, if it is kept.
+    pub(in crate::engine) fn revision(&self, number: u64) -> Option<&Revision> {
+        self.revisions.iter().find(|revision| revision.number == number)
+    }
+}
+
+/// Replaces the arms whose ids are there, and adds the others at the end.
+pub(in crate::engine) fn upsert_arms(have: &mut Vec<Arc<Arm>>, arms: &[Arc<Arm>]) {
+    let places: HashMap<ArmId, usize> = have.iter().enumerate().map(|(i, arm)| (arm.id.clone(), i)).collect();
+    for arm in arms {
+        match places.get(&arm.id) {
+            Some(&place) => have[place] = Arc::clone(arm),
+            None => have.push(Arc::clone(arm)),
+        }
+    }
+}
+
+/// Makes unchanged arms share the memory of those before, and returns the bytes of everything that is new. Arms are
+/// compared by value, so the bytes do not depend on how memory is shared.
+fn share_arms(before: Option<&Definition>, definition: &mut Arc<Definition>) -> u64 {
+    let before = before.map(|before| &before.arms[..]).unwrap_or_default();
+    let mut own = definition.settings_bytes();
+    let here = |(i, arm): (usize, &Arc<Arm>)| before.get(i).is_some_and(|have| Arc::ptr_eq(have, arm));
+    if definition.arms.iter().enumerate().all(here) {
+        return own as u64;
+    }
+    let known: HashMap<&ArmId, &Arc<Arm>> = before.iter().map(|arm| (&arm.id, arm)).collect();
+    let mut shared = Vec::new();
+    for (i, arm) in definition.arms.iter().enumerate() {
+        match known.get(&arm.id) {
+            Some(have) if Arc::ptr_eq(have, arm) => {}
+            Some(&have) if have == arm => shared.push((i, Arc::clone(have))),
+            _ => own = own.saturating_add(arm.bytes()),
+        }
+    }
+    if !shared.is_empty() {
+        let definition = Arc::make_mut(definition);
+        for (i, arm) in shared {
+            definition.arms[i] = arm;
+        }
+    }
+    own as u64
+}

@@ -1,0 +1,340 @@
+//! Evaluation data of a slot: sums from which the report compares the policy with the holdout and the arms with each
+//! other, states the cost of exploration, and warns of trouble. Nothing is learned from them.
+//!
+//! Invariants:
+//!
+//! * The sums follow from decisions and rewards in their order, also while the slot learns nothing.
+//! * A reward that comes late, is corrected or is reversed changes its decision's contribution by the difference.
+//! * Only a reset, or a goal that pays for something else, starts the sums again.
+//!
+//! Deliberately not here: conclusions from the sums; see [`report`](super::report()).
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{design::SlotDesign, pairwise::ArmPairs};
+use crate::{
+    engine::{
+        decision_record::{DecisionRecord, Fallback, Reason},
+        pending::{MessagePackWriter, PendingDecision, ShownArm},
+    },
+    slot::Mode,
+    stats::{PairwiseTest, RewardSample, compact},
+};
+
+/// Number of holdout shares whose comparisons are kept. The oldest goes first.
+const COMPARISONS_MAX: usize = 8;
+
+/// Number of a decision's arms that are compared with each other: those most likely to be shown.
+const COMPARED_ARMS_MAX: usize = 16;
+
+/// Smallest probability of an arm that is compared. A pair with an arm that is hardly ever shown says next to nothing.
+const COMPARED_PROBABILITY_MIN: f32 = 1e-3;
+
+/// Number of decisions over which the cost of exploration is averaged, roughly.
+const EXPLORATION_COST_DECISIONS: f64 = 1_000.0;
+
+/// Treatment that a decision's subject got. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::engine) enum Treatment {
+    /// The policy, which learned of the decision.
+    Policy,
+    /// The policy, which did not learn of the decision.
+    Analysis,
+    /// The baseline.
+    Holdout,
+}
+
+/// Rewards per decision of subjects that got the policy, and of those that got the baseline. *Persisted.*
+///
+/// Decisions are compared only with those made while the holdout had the same share. Otherwise a busy season with a
+/// smaller holdout would count for the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct HoldoutComparison {
+    /// Share of the holdout, 0 to 1.
+    pub share: f64,
+    /// Number of the comparison, from 1.
+    number: u64,
+    /// Rewards of decisions by the policy that it learned of.
+    pub policy: RewardSample,
+    /// Rewards of decisions by the policy that it did not learn of.
+    pub analysis: RewardSample,
+    /// Rewards of decisions by the baseline.
+    pub holdout: RewardSample,
+}
+
+impl HoldoutComparison {
+    fn sample(&mut self, treatment: Treatment) -> &mut RewardSample {
+        match treatment {
+            Treatment::Policy => &mut self.policy,
+            Treatment::Analysis => &mut self.analysis,
+            Treatment::Holdout => &mut self.holdout,
+        }
+    }
+}
+
+/// Evaluation data of one pending decision. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(in crate::engine) struct EvaluationRecord {
+    /// Number of its comparison and its treatment, or `None` if it is not compared.
+    pub(in crate::engine) comparison: Option<(u64, Treatment)>,
+    /// Value that is subtracted from the first position's reward: the mean of the rewards before it.
+    #[serde(with = "compact")]
+    pub(in crate::engine) centre: f64,
+    /// Arms that the draw of the first position compares, with their probabilities; the shown one first. Empty if the
+    /// position was not drawn.
+    pub(in crate::engine) compared_arms: Vec<(u32, f32)>,
+}
+
+impl EvaluationRecord {
+    /// Writes the bytes that serde would write.
+    pub(in crate::engine) fn write(&self, to: &mut MessagePackWriter) {
+        let Self { comparison, centre, compared_arms } = self;
+        to.array(3);
+        match comparison {
+            None => to.nil(),
+            Some(comparison) => to.value(comparison),
+        }
+        to.number(*centre);
+        to.array(compared_arms.len());
+        for &(arm, propensity) in compared_arms {
+            to.array(2);
+            to.uint(arm);
+            to.single(propensity);
+        }
+    }
+
+    /// Returns the decision's contribution to the pairwise test of the shown arm against the rival, in this order.
+    fn contribution(&self, rival: f32, reward: f64) -> f64 {
+        let own = f64::from(self.compared_arms.first().map_or(1.0, |shown| shown.1));
+        let rival = f64::from(rival);
+        (reward - self.centre) * (rival / (own + rival))
+    }
+}
+
+/// Sums from which the report is computed. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct EvaluationData {
+    /// Comparisons of policy and holdout, one per share of the holdout, newest last.
+    pub comparisons: Vec<HoldoutComparison>,
+    /// Number of comparisons that were ever made.
+    comparisons_made: u64,
+    /// Pairwise tests of the arms.
+    pub arm_pairs: ArmPairs,
+    /// Rewards of the first position, of decisions whose first position the policy drew.
+    pub first_position: RewardSample,
+    /// Number of decisions that the policy drew, with exponential decay.
+    exploration_weight: f64,
+    /// Sum of their expected losses against the best guess at the first position, with the same decay.
+    exploration_loss: f64,
+    /// Number of decisions since the last event that counts.
+    pub decisions_since_event: u64,
+    /// Time of that event, or of the first decision if there is none, microseconds since 1970.
+    pub last_event_us: i64,
+    /// Time of the last decision, microseconds since 1970.
+    pub last_decision_us: i64,
+    /// Number of decisions for which the model's scores were unusable.
+    pub model_fallbacks: u64,
+}
+
+impl EvaluationData {
+    /// Mean expected loss per decision of the policy against the best guess, lately, or `None` if it has made no
+    /// decision.
+    pub fn exploration_cost(&self) -> Option<f64> {
+        (self.exploration_weight > 0.0).then(|| self.exploration_loss / self.exploration_weight)
+    }
+
+    /// Returns the comparison made while the holdout had this share.
+    pub fn comparison(&self, share: f64) -> Option<&HoldoutComparison> {
+        self.comparisons.iter().find(|c| c.share.total_cmp(&share).is_eq())
+    }
+
+    /// Returns the pairwise test of the arm with index `a` in the learner against `b`.
+    pub fn pairwise_test(&self, a: u32, b: u32) -> Option<PairwiseTest> {
+        self.arm_pairs.test(a, b)
+    }
+
+    /// Starts the sums of rewards again, because another goal pays them from now on.
+    pub(in crate::engine) fn restart_for_goal(&mut self) {
+        // Decisions from before find no comparison any more.
+        self.comparisons.clear();
+        (self.arm_pairs, self.first_position) = (ArmPairs::default(), RewardSample::default());
+        (self.exploration_weight, self.exploration_loss) = (0.0, 0.0);
+    }
+
+    /// Returns the number of the comparison for this share of the holdout, creating it if necessary.
+    fn comparison_number(&mut self, share: f64) -> u64 {
+        if let Some(known) = self.comparison(share) {
+            return known.number;
+        }
+        if self.comparisons.len() >= COMPARISONS_MAX {
+            self.comparisons.remove(0);
+        }
+        self.comparisons_made += 1;
+        self.comparisons.push(HoldoutComparison {
+            share,
+            number: self.comparisons_made,
+            ..HoldoutComparison::default()
+        });
+        self.comparisons_made
+    }
+
+    fn sample(&mut self, (number, treatment): (u64, Treatment)) -> Option<&mut RewardSample> {
+        self.comparisons.iter_mut().find(|c| c.number == number).map(|c| c.sample(treatment))
+    }
+
+    /// Adds a decision with its rewards while nothing is known of them.
+    fn add_rewards(&mut self, record: &EvaluationRecord, total: f64, first: f64) {
+        if let Some(group) = record.comparison.and_then(|of| self.sample(of)) {
+            group.add(total);
+        }
+        let Some((&(shown, _), rivals)) = record.compared_arms.split_first() else { return };
+        self.first_position.add(first);
+        self.arm_pairs.update_tests(shown, rivals, |test, p, second| {
+            let y = record.contribution(p, first);
+            test.add(if second { -y } else { y });
+        });
+    }
+
+    /// Revises the total reward of a decision. `first` is the first position's reward before and after, if that
+    /// changed.
+    fn revise_rewards(&mut self, record: &EvaluationRecord, total: (f64, f64), first: Option<(f64, f64)>) {
+        // A comparison that was dropped for newer ones is not found, and not revised.
+        if let Some(group) = record.comparison.and_then(|of| self.sample(of)) {
+            group.revise(total.0, total.1);
+        }
+        let (Some((before, after)), Some((&(shown, _), rivals))) = (first, record.compared_arms.split_first()) else {
+            return;
+        };
+        self.first_position.revise(before, after);
+        self.arm_pairs.update_tests(shown, rivals, |test, p, second| {
+            let (before, after) = (record.contribution(p, before), record.contribution(p, after));
+            if second {
+                test.revise(-before, -after);
+            } else {
+                test.revise(before, after);
+            }
+        });
+    }
+
+    /// Gives the places of removed arms to newer ones, if all places are taken.
+    pub(in crate::engine) fn free_arm_places(&mut self, design: &SlotDesign) {
+        let ids = design.definition.arms.iter().map(|arm| arm.id.as_str());
+        let there: BTreeSet<u32> = ids.filter_map(|id| design.arms.learned(id)).collect();
+        self.arm_pairs.free_places(|arm| there.contains(&arm));
+    }
+
+    /// Adds a decision that showed `shown`, and returns its evaluation data.
+    pub(in crate::engine) fn add_decision(
+        &mut self,
+        at_us: i64,
+        decided: &DecisionRecord,
+        shown: &[ShownArm],
+        design: &SlotDesign,
+    ) -> EvaluationRecord {
+        let (record, drawn) = self.record(decided, shown, design);
+        let silence = design.definition.goal.default_reward;
+        self.add_rewards(&record, shown.len() as f64 * silence, silence);
+        if self.last_decision_us == 0 {
+            self.last_event_us = at_us;
+        }
+        self.last_decision_us = at_us;
+        self.decisions_since_event += 1;
+        self.model_fallbacks += u64::from(decided.fallback == Some(Fallback::Model));
+        if let (true, Some(first)) = (drawn, decided.chosen.first()) {
+            let kept = 1.0 - 1.0 / EXPLORATION_COST_DECISIONS;
+            self.exploration_weight = kept * self.exploration_weight + 1.0;
+            self.exploration_loss =
+                kept * self.exploration_loss + (decided.best_expected - first.expected_reward).max(0.0);
+        }
+        record
+    }
+
+    /// Notes that an event that counts arrived.
+    pub(in crate::engine) fn note_event(&mut self, at_us: i64) {
+        (self.decisions_since_event, self.last_event_us) = (0, at_us);
+    }
+
+    /// Revises the sums after the reward at `place` of a decision changed from `before` to its present value.
+    pub(in crate::engine) fn revise_decision(
+        &mut self,
+        decision: &PendingDecision,
+        record: &EvaluationRecord,
+        place: usize,
+        before: f64,
+    ) {
+        let after = decision.shown[place].reward;
+        let total: f64 = decision.shown.iter().map(|shown| shown.reward).sum();
+        let first = (place == 0).then_some((before, after));
+        self.revise_rewards(record, (total - after + before, total), first);
+    }
+
+    /// Returns the evaluation data of a decision, and whether the policy drew its first position.
+    fn record(
+        &mut self,
+        decided: &DecisionRecord,
+        shown: &[ShownArm],
+        design: &SlotDesign,
+    ) -> (EvaluationRecord, bool) {
+        let controls = &design.definition.controls;
+        let reason = decided.chosen.first().map(|first| first.reason);
+        let shadow = controls.mode() == Mode::Shadow || reason == Some(Reason::Shadow);
+        let share = controls.control_share();
+        let treatment = match (decided.holdout, decided.analysis) {
+            (true, _) => Treatment::Holdout,
+            (false, true) => Treatment::Analysis,
+            (false, false) => Treatment::Policy,
+        };
+        // A decision that did not ask the policy says nothing about either group. If the policy failed, that is its
+        // result.
+        let asked = matches!(decided.fallback, None | Some(Fallback::Model));
+        let comparison =
+            (asked && !shadow && share > 0.0 && share < 1.0).then(|| (self.comparison_number(share), treatment));
+        let drawn = asked && !shadow && treatment != Treatment::Holdout && decided.sticky.is_none();
+        let compared_arms = if drawn { self.compared_arms(decided, shown, design) } else { None };
+        let mean = self.first_position.mean();
+        let centre = if design.definition.goal.within_unit() { mean.clamp(0.0, 1.0) } else { mean };
+        let drawn = compared_arms.is_some();
+        (EvaluationRecord { comparison, centre, compared_arms: compared_arms.unwrap_or_default() }, drawn)
+    }
+
+    /// Adds the arms that the draw of the first position could have shown to the pairwise tests. Returns them, the
+    /// shown one first, or none of them if the shown one is not among the likeliest. Returns `None` if the first
+    /// position was not drawn by its probability.
+    fn compared_arms(
+        &mut self,
+        decided: &DecisionRecord,
+        shown: &[ShownArm],
+        design: &SlotDesign,
+    ) -> Option<Vec<(u32, f32)>> {
+        let (own, chosen) = (shown.first()?.arm, decided.chosen.first()?);
+        let then = if decided.revision == design.revision {
+            None
+        } else if let Some(then) = design.revisions.iter().rev().find(|r| r.number == decided.revision) {
+            Some(&then.definition)
+        } else {
+            return Some(Vec::new());
+        };
+        let learned = |candidate: usize| match then {
+            _ if !decided.candidates.is_empty() => design.arms.learned(decided.candidates.get(candidate)?.0.as_str()),
+            Some(then) => design.arms.learned(then.arms.get(candidate)?.id.as_str()),
+            None => design.arms.learned_at(candidate),
+        };
+        let possible = decided.scored.iter().filter(|scored| scored.propensity > 0.0);
+        let mut likeliest: Vec<(u32, f32)> = Vec::with_capacity(decided.scored.len());
+        likeliest.extend(possible.filter_map(|scored| Some((learned(scored.candidate as usize)?, scored.propensity))));
+        let drawn_with = likeliest.iter().find(|(arm, _)| *arm == own).map(|(_, p)| f64::from(*p));
+        if drawn_with.is_some_and(|p| (p - chosen.propensity).abs() > 1e-5) {
+            return None;
+        }
+        // The choice of compared arms must not depend on which one was drawn.
+        likeliest.retain(|(_, p)| *p >= COMPARED_PROBABILITY_MIN);
+        likeliest.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        likeliest.truncate(COMPARED_ARMS_MAX);
+        self.arm_pairs.add_expected_weights(&likeliest);
+        let Some(at) = likeliest.iter().position(|(arm, _)| *arm == own) else { return Some(Vec::new()) };
+        likeliest.swap(0, at);
+        Some(likeliest)
+    }
+}

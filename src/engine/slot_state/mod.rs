@@ -1,0 +1,214 @@
+//! State of one slot, in parts.
+//!
+//! Each part owns its rules and knows nothing of the slot that it belongs to. Module `apply` combines them: it is the
+//! only place that changes a slot.
+
+mod counters;
+mod delays;
+mod design;
+mod evaluation;
+mod event_memory;
+mod exposure;
+mod goal_sums;
+mod pairwise;
+mod positions;
+mod requests;
+mod revisions;
+mod winsorizing;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub(super) use counters::SlotCounters;
+pub use counters::{ArmCounters, Counters};
+pub(super) use delays::DelayModel;
+pub(super) use design::{AVAILABILITY, SlotDesign, upsert_arms};
+pub(super) use evaluation::EvaluationRecord;
+#[cfg(test)]
+pub(super) use evaluation::Treatment;
+pub use evaluation::{EvaluationData, HoldoutComparison};
+pub(super) use event_memory::{EventMemory, RememberedEvent};
+pub use exposure::{ArmPropensity, Exposure, ExposureEntry, ExposureScope};
+pub use goal_sums::GoalSums;
+pub(super) use goal_sums::{RewardChange, SumsSinceGoal};
+pub(super) use positions::PositionModel;
+pub(super) use requests::RequestLog;
+pub(super) use winsorizing::ValueQuantiles;
+
+use super::{
+    decision_record::DecisionRecord, fading::FadedLearner, horizons::MemoryCounts, pending::DecisionQueues,
+    view::SlotView,
+};
+use crate::{
+    bandit::{ClickModel, Learner},
+    slot::{Definition, Revision},
+};
+
+/// State of one slot. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SlotState {
+    pub(super) number: u32,
+    /// `true` if the slot only keeps accounts, see [`State::accounting`](super::State::accounting). Never written.
+    #[serde(skip)]
+    pub(super) accounting: bool,
+    pub(super) design: SlotDesign,
+    /// Numbers of items that were forgotten early because there were too many.
+    pub(super) forgotten: MemoryCounts,
+    pub(super) learner: Arc<Learner>,
+    /// Pending and finished decisions.
+    pub(super) decisions: DecisionQueues,
+    pub(super) counters: SlotCounters,
+    pub(super) goal_sums: SumsSinceGoal,
+    /// Counted events that did not name their decision.
+    pub(super) event_memory: EventMemory,
+    #[serde(skip)]
+    pub(super) requests: RequestLog,
+    pub(super) delays: DelayModel,
+    pub(super) values: ValueQuantiles,
+    pub(super) positions: PositionModel,
+    pub(super) exposure: Exposure,
+    /// Sums from which the report is computed.
+    pub(super) evaluation: Arc<EvaluationData>,
+}
+
+impl SlotState {
+    /// Creates a slot that has learned nothing at `at_us`.
+    pub(super) fn new(number: u32, accounting: bool, design: SlotDesign, at_us: i64) -> Self {
+        Self {
+            number,
+            accounting,
+            forgotten: MemoryCounts::default(),
+            learner: Arc::new(Learner::new(design.definition.model, design.definition.traits())),
+            design,
+            decisions: DecisionQueues::default(),
+            counters: SlotCounters::default(),
+            goal_sums: SumsSinceGoal::default(),
+            event_memory: EventMemory::default(),
+            requests: RequestLog::default(),
+            delays: DelayModel::default(),
+            values: ValueQuantiles::default(),
+            positions: PositionModel::new(at_us),
+            exposure: Exposure::default(),
+            evaluation: Arc::default(),
+        }
+    }
+
+    /// Returns a copy without the decisions that wait for rewards, reversals or retries.
+    pub(super) fn without_memory(&self) -> Self {
+        Self {
+            decisions: DecisionQueues::default(),
+            event_memory: EventMemory::default(),
+            requests: RequestLog::default(),
+            exposure: Exposure::default(),
+            ..self.without_indices()
+        }
+    }
+
+    /// Returns a copy without indices. It is cheap, because everything large is shared. Events cannot be applied to it.
+    pub(super) fn without_indices(&self) -> Self {
+        Self {
+            number: self.number,
+            accounting: self.accounting,
+            design: self.design.clone(),
+            forgotten: self.forgotten,
+            learner: Arc::clone(&self.learner),
+            decisions: self.decisions.without_indices(),
+            counters: self.counters.clone(),
+            goal_sums: self.goal_sums.clone(),
+            event_memory: self.event_memory.without_index(),
+            requests: self.requests.clone(),
+            delays: self.delays.clone(),
+            values: self.values.clone(),
+            positions: self.positions.clone(),
+            exposure: self.exposure.without_index(),
+            evaluation: Arc::clone(&self.evaluation),
+        }
+    }
+
+    /// Returns the view that decisions read.
+    pub fn view(&self) -> SlotView {
+        let SlotDesign { revision, arms_bytes: _, definition, revisions, arms, rules } = &self.design;
+        SlotView {
+            number: self.number,
+            revision: *revision,
+            definition: Arc::clone(definition),
+            arms: Arc::clone(arms),
+            learner: Arc::clone(&self.learner),
+            counters: self.counters.slot,
+            arm_counters: Arc::clone(&self.counters.arms),
+            goal_sums: self.goal_sums.shared(),
+            faded: FadedLearner::default(),
+            evaluation: Arc::clone(&self.evaluation),
+            patience_us: self.delays.patience_us(definition.goal.window_us),
+            position_exposures: self.position_exposures(),
+            revisions: Arc::clone(revisions),
+            rules: Arc::clone(rules),
+            pending: self.decisions.pending.len(),
+            pending_bytes: self.decisions.pending.bytes(),
+            finished_bytes: self.decisions.finished.bytes(),
+            remembered: self.remembered(),
+            forgotten: self.forgotten,
+        }
+    }
+
+    fn position_exposures(&self) -> Vec<f64> {
+        let definition = &self.design.definition;
+        let positions =
+            if definition.goal.click_model == ClickModel::PositionBased { definition.count() as usize } else { 0 };
+        (0..positions).map(|place| self.positions.exposure(place)).collect()
+    }
+
+    /// The definition.
+    pub fn definition(&self) -> &Arc<Definition> {
+        &self.design.definition
+    }
+
+    /// The learner.
+    pub fn learner(&self) -> &Learner {
+        &self.learner
+    }
+
+    /// Decisions with a request id that may still be repeated, oldest first, each with its time in microseconds since
+    /// 1970.
+    pub fn requests(&self) -> impl Iterator<Item = (i64, &Arc<DecisionRecord>)> {
+        self.requests.iter()
+    }
+
+    /// Exposure: what subjects were shown lately, if a control or a rule needs it.
+    pub fn exposure(&self) -> &Exposure {
+        &self.exposure
+    }
+
+    /// Returns the revision of this number, if it is kept.
+    pub fn revision(&self, number: u64) -> Option<&Revision> {
+        self.design.revision(number)
+    }
+
+    /// Revisions that are kept, oldest first.
+    pub fn revisions(&self) -> &[Revision] {
+        &self.design.revisions
+    }
+
+    /// Number of the current revision.
+    pub fn revision_number(&self) -> u64 {
+        self.design.revision
+    }
+
+    /// Returns the numbers of the items that the slot remembers.
+    pub fn remembered(&self) -> MemoryCounts {
+        MemoryCounts {
+            pending_decisions: self.decisions.pending.len() as u64,
+            finished_decisions: self.decisions.finished.len() as u64,
+            event_ids: self.event_memory.queue().len() as u64,
+            requests: self.requests.queue().len() as u64,
+            exposures: self.exposure.queue().len() as u64,
+        }
+    }
+
+    /// Restores everything that a snapshot leaves out because it follows from the rest.
+    pub(super) fn rebuild(&mut self) {
+        self.design.rebuild();
+        Arc::make_mut(&mut self.learner).rebuild();
+    }
+}
