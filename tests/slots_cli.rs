@@ -350,3 +350,62 @@ fn a_catalogue_larger_than_a_message_is_created_and_changed() {
     let got = workspace.run(&["slots", "get", "large"]);
     assert!(got.contains("arm_id = \"arm4400\"") && got.contains("arm \"arm7\": not available (paused)"));
 }
+
+/// Every command of the program that prints tables or sentences, on 80 columns, with ids and names that are longer than that.
+#[tokio::test]
+async fn no_line_is_wider_than_the_terminal() {
+    let shop = Shop::open();
+    let mut clients = support::Clients::connect(&shop.process.address).await;
+    let long = "an-arm-whose-name-is-longer-than-the-whole-line-of-a-terminal-of-eighty-columns-has-room-for";
+    let mut slot = support::slot("offers", &[long, "gid://shopify/Product/7967", "crème brûlée"]);
+    slot.display_name = "Offers on the home page, ".repeat(8).trim_end().into();
+    clients.create(slot).await.unwrap();
+    let document = shop.good(&["slots", "get", "offers"]);
+    let file = format!("{}/offers.toml", shop.slots());
+    let changed = document.replace("display_name = \"Offers", "display_name = \"All offers");
+    assert_ne!(changed, document);
+    shop.write("offers.toml", &changed);
+    let request = slotwise::wire::proto::DecideRequest {
+        context: support::context(&[("page", support::text(&"a word that goes on and on ".repeat(5)))]),
+        ..support::decide("offers")
+    };
+    let decision = clients.decide(request).await.unwrap().decision_id;
+
+    let narrow = |words: &[&str]| {
+        let mut command = program();
+        command.env("USER", "ann").env("COLUMNS", "80").args(words);
+        let output = command.args(["--target", &shop.process.address]).output().unwrap();
+        ended(&output, 0)
+    };
+    let mut texts = vec![
+        narrow(&["slots", "list"]),
+        narrow(&["slots", "diff", &file]),
+        narrow(&["slots", "preview", &file]),
+        narrow(&["slots", "apply", &file]),
+        narrow(&["slots", "pause", "offers", long, "--reason", &"out of stock until the spring ".repeat(5)]),
+        narrow(&["slots", "history", "offers"]),
+        narrow(&["slots", "safe", "offers", "on"]),
+        narrow(&["report", "offers"]),
+    ];
+    // The decision is recorded after it is answered.
+    for _ in 0..100 {
+        let output = run(&shop.process, &["explain", &decision]);
+        if output.status.success() {
+            texts.push(narrow(&["explain", &decision]));
+            break;
+        }
+    }
+    assert_eq!(texts.len(), 9);
+    let data = shop.folder.path().join("data");
+    for words in [["journal", "stats"], ["journal", "verify"]] {
+        let output = program().env("COLUMNS", "80").args(words).arg("--data").arg(&data).output().unwrap();
+        texts.push(ended(&output, 0));
+    }
+    for text in &texts {
+        for line in text.lines() {
+            // A word that is longer than the line cannot be wrapped.
+            let breakable = line.trim().contains(' ');
+            assert!(console::measure_text_width(line) <= 80 || !breakable, "{line:?} in\n{text}");
+        }
+    }
+}

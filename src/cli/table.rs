@@ -26,9 +26,14 @@ pub fn limit_to_terminal() {
     });
 }
 
+/// Width of the program's output, columns, or `None` if it has no limit.
+pub(super) fn limit() -> Option<usize> {
+    LIMIT.get().copied().flatten()
+}
+
 /// The table as text, fitted to the limit. `least` lists the columns that may go, the least important first.
 pub fn fitted(table: Table, least: &[usize]) -> String {
-    fitted_to(table, least, LIMIT.get().copied().flatten())
+    fitted_to(table, least, limit())
 }
 
 /// The table as text, no line of which is wider than `limit`.

@@ -4,14 +4,21 @@
 //! the person who lists slots, and a line break forges a line of a history. They are written as JSON writes them (`\u001b`).
 //!
 //! * [`printable`] is for a text within a line or a cell: it escapes all control characters.
-//! * `say` and [`Escaping`] are the last step before a terminal: line breaks and tabs stay.
+//! * `say` and [`Escaping`] are the last step before a terminal: line breaks and tabs stay. `say` also wraps sentences that
+//!   are wider than the terminal.
 
 use std::{
     borrow::Cow,
     io::{self, IsTerminal as _, Write},
 };
 
+use console::measure_text_width;
+
+use super::table;
 use crate::slot::{push_escaped, reorders_or_controls};
+
+/// Characters of which a line of a table has at least one.
+const TABLE_LINES: [char; 4] = ['│', '─', '┆', '═'];
 
 /// The text with every control character escaped, line breaks and tabs among them.
 pub fn printable(text: &str) -> Cow<'_, str> {
@@ -39,9 +46,30 @@ fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |character| matches!(character, '\n' | '\t'))
 }
 
-/// Prints a line to standard output. A closed pipe is no error.
-pub(crate) fn say(line: impl std::fmt::Display) {
-    print(&lines(&line.to_string()));
+/// The text with every sentence that is wider than `limit` broken at spaces, as far as it has any. Lines of tables stay as
+/// they are; further lines of a sentence are indented as its first line is.
+fn wrapped(text: &str, limit: Option<usize>) -> Cow<'_, str> {
+    let Some(limit) = limit else { return Cow::Borrowed(text) };
+    let is_wide = |line: &str| !line.contains(TABLE_LINES) && measure_text_width(line) > limit;
+    if !text.lines().any(is_wide) {
+        return Cow::Borrowed(text);
+    }
+    let wrap = |line: &str| {
+        let indent = " ".repeat(line.len() - line.trim_start_matches(' ').len());
+        let options = textwrap::Options::new(limit)
+            .subsequent_indent(&indent)
+            .break_words(false)
+            .word_splitter(textwrap::WordSplitter::NoHyphenation);
+        textwrap::fill(line, options)
+    };
+    let lines = text.lines().map(|line| if is_wide(line) { Cow::Owned(wrap(line)) } else { Cow::Borrowed(line) });
+    Cow::Owned(lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// Prints sentences or a table to standard output, wrapped to the terminal's width. A closed pipe is no error.
+pub(crate) fn say(text: impl std::fmt::Display) {
+    let text = text.to_string();
+    print(&wrapped(&lines(&text), table::limit()));
 }
 
 /// Prints a line with colours of our own in it. Texts of callers go through [`printable`] before.
@@ -105,6 +133,16 @@ mod tests {
             let json = serde_json::to_string(&text).unwrap();
             assert_eq!(serde_json::from_str::<String>(&lines(&json)).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn a_sentence_that_is_too_wide_is_wrapped_and_a_table_is_not() {
+        let text = "  - The slot shows two arms, and a third on request.\n│ a row of a table that is as wide as it is │\nEnd.";
+        let expected = "  - The slot shows two\n  arms, and a third on\n  request.\n\
+                        │ a row of a table that is as wide as it is │\nEnd.";
+        assert_eq!(wrapped(text, Some(24)), expected);
+        assert_eq!(wrapped(text, None), text);
+        assert_eq!(wrapped("a-word-that-is-longer-than-the-line b", Some(10)), "a-word-that-is-longer-than-the-line\nb");
     }
 
     #[test]

@@ -46,5 +46,5 @@ pub use id::{
 pub use names::Named;
 pub use revision::{Actor, ChangeReason, Revision};
 pub use rule::{
-    Comparand, Effect, OnError, RequestFacts, Rule, RuleBook, RuleTarget, Verdict, Verdicts, check_rules, warn_rules,
+    Comparand, Effect, OnError, RequestFacts, Rule, RuleBook, RuleTarget, Verdict, Verdicts, check_rules,
 };

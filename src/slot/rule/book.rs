@@ -330,12 +330,18 @@ impl RuleBook {
     /// Verdict of the rule for a definition's arm in all requests whose candidates do not contradict the definition, or
     /// `None` if it depends on the request.
     pub(super) fn certain(&self, rule: usize, arm: usize) -> Option<Verdict> {
+        self.certain_where(rule, arm, &[])
+    }
+
+    /// Verdict of the rule for a definition's arm in all requests in which `condition` holds and whose candidates do not
+    /// contradict the definition, or `None` if it depends on more than that.
+    pub(super) fn certain_where(&self, rule: usize, arm: usize, condition: &[Node]) -> Option<Verdict> {
         let entry = self.entries.get(rule)?;
         let program = entry.program.as_ref()?;
         if self.rules.get(rule)?.paused {
             return Some(Verdict::No);
         }
-        if !self.is_certain(rule) {
+        if !program.both.is_empty() || !program.request.iter().all(|part| condition.contains(part)) {
             return None;
         }
         let Some(table) = &entry.table else {
@@ -348,10 +354,10 @@ impl RuleBook {
         if reads.any_name || !reads.names.iter().all(settled) { None } else { table.get(arm).copied() }
     }
 
-    /// Returns whether the rule's condition reads neither context nor subject.
-    pub(super) fn is_certain(&self, rule: usize) -> bool {
+    /// Parts of the rule's condition that read context and subject alone.
+    pub(super) fn request_condition(&self, rule: usize) -> &[Node] {
         let program = self.entries.get(rule).and_then(|entry| entry.program.as_ref());
-        program.is_some_and(|program| program.request.is_empty() && program.both.is_empty())
+        program.map_or(&[], |program| &program.request)
     }
 }
 

@@ -1,13 +1,14 @@
 //! Conflicts of rules with each other and with the arms.
 //!
 //! A rule is *certain* if its condition reads neither context nor subject, so that its verdicts on the definition's arms
-//! hold in every request. Only certain rules can be compared before there is a request.
+//! hold in every request. Rules are compared before there is a request where they are certain, and probability bounds also
+//! where they are certain in all requests in which one condition on context and subject holds.
 //!
 //! Deliberately not here: errors of a single rule, which [`Rule::check`] finds.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Effect, OnError, Rule, RuleBook, Verdict};
+use super::{Effect, OnError, Rule, RuleBook, Verdict, node::Node};
 use crate::slot::{Arm, Controls, FieldError, limits::RULES_MAX};
 
 /// Tolerance for the rounding of sums of floors and ceilings.
@@ -37,17 +38,11 @@ pub fn check_rules(
     RuleBook::new(rules, arms).check(open_catalogue, controls)
 }
 
-/// Returns warnings, in whole sentences, about rules that are allowed but probably unintended. `count` is the number of
-/// arms per decision.
-pub fn warn_rules(rules: &[Rule], arms: &[Arc<Arm>], count: u32) -> Vec<String> {
-    RuleBook::new(rules, arms).warnings(count)
-}
-
 impl RuleBook {
     /// Checks that rules that are valid by themselves do not conflict; see [`check_rules`].
     pub fn check(&self, open_catalogue: bool, controls: &Controls) -> Result<(), FieldError> {
         self.check_pins()?;
-        self.check_shares(controls)?;
+        self.check_bounds(controls)?;
         self.check_exclusions(open_catalogue)
     }
 
@@ -90,7 +85,24 @@ impl RuleBook {
         self.rules().get(rule).map_or("", |rule| rule.name.as_str())
     }
 
-    fn check_shares(&self, controls: &Controls) -> Result<(), FieldError> {
+    /// Checks the bounds that apply together in every request, and those that apply together in every request in which the
+    /// condition of one of the rules on context and subject holds.
+    fn check_bounds(&self, controls: &Controls) -> Result<(), FieldError> {
+        self.check_bounds_where(&[], controls)?;
+        let mut checked: Vec<&[Node]> = Vec::new();
+        for (i, rule) in self.active() {
+            let condition = self.request_condition(i);
+            let sets_floor = matches!(rule.effect, Effect::ProbabilityBounds { min: Some(_), .. });
+            if sets_floor && !condition.is_empty() && !checked.contains(&condition) {
+                self.check_bounds_where(condition, controls)?;
+                checked.push(condition);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the bounds that apply together in every request in which `condition` holds.
+    fn check_bounds_where(&self, condition: &[Node], controls: &Controls) -> Result<(), FieldError> {
         // Each arm has its greatest floor, its least ceiling and the rules that set them.
         let arms = self.arms().len();
         let mut least: Vec<Option<(f64, usize)>> = vec![None; arms];
@@ -98,7 +110,7 @@ impl RuleBook {
         let mut last = None;
         for (i, rule) in self.active() {
             let Effect::ProbabilityBounds { min, max } = rule.effect else { continue };
-            for arm in self.certainly(i) {
+            for arm in (0..arms).filter(|&arm| self.certain_where(i, arm, condition) == Some(Verdict::Yes)) {
                 if let (Some(min), Some(least)) = (min, least.get_mut(arm)) {
                     last = Some(i);
                     if least.is_none_or(|(other, _)| min > other) {
@@ -214,7 +226,8 @@ impl RuleBook {
         Ok(())
     }
 
-    /// Returns warnings; see [`warn_rules`].
+    /// Returns warnings, in whole sentences, about rules that are allowed but probably unintended. `count` is the number of
+    /// arms per decision.
     pub fn warnings(&self, count: u32) -> Vec<String> {
         let mut warnings = Vec::new();
         for (i, rule) in self.active() {

@@ -21,7 +21,7 @@ mod node;
 mod tests;
 
 pub use book::{RequestFacts, RuleBook, RuleTarget, Verdict, Verdicts};
-pub use conflict::{check_rules, warn_rules};
+pub use conflict::check_rules;
 use serde::{Deserialize, Serialize};
 
 use super::{

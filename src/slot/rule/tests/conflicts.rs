@@ -10,7 +10,7 @@ use crate::{
     slot::{
         Arm, Controls, FieldError,
         limits::RULES_MAX,
-        rule::{Effect, OnError, Rule, check_rules, warn_rules},
+        rule::{Effect, OnError, Rule, RuleBook, check_rules},
     },
 };
 
@@ -86,7 +86,7 @@ fn floors_that_sum_to_more_than_one_are_refused() {
     // The greater of two floors counts, not their sum.
     let nested = [share("all", "", Some(0.25), None), share("acme", "arm.price > 0", Some(0.25), None)];
     assert_eq!(check(&nested), Ok(()));
-    let sometimes = [share("a", "context.vip", Some(0.9), None), share("b", "context.new", Some(0.9), None)];
+    let sometimes = [share("a", "context.vip", Some(0.25), None), share("b", "context.new", Some(0.25), None)];
     assert_eq!(check(&sometimes), Ok(()));
     expect![
         "rules[1].bounds.min: with the floors of the other arms the least probabilities come to 1.1000, above 1; lower one"
@@ -150,6 +150,32 @@ fn probably_unintended_rules_cause_warnings() {
     expect![[r"
         Rule 'late' pins position 4, but a decision shows 3 unless the request asks for more.
         Rule 'colours' counts values of 'colour', which no arm of the slot has; only a request's candidates can bring it.
-        Rule 'typo' matches no arm of the slot."]].assert_eq(&warn_rules(&rules, &arms(), 3).join("\n"));
-    assert_eq!(warn_rules(&rules[..1], &arms(), 4), Vec::<String>::new());
+        Rule 'typo' matches no arm of the slot."]].assert_eq(&RuleBook::new(&rules, &arms()).warnings(3).join("\n"));
+    assert_eq!(RuleBook::new(&rules[..1], &arms()).warnings(4), Vec::<String>::new());
+}
+
+#[test]
+fn floors_that_apply_together_whenever_a_condition_holds_must_leave_room() {
+    let least = |min| Effect::ProbabilityBounds { min: Some(min), max: None };
+    let everyone = [named("all", "context.country == 'DE'", least(0.3))];
+    expect!["rules[0].share.min: with 'all' (rules[0]) the least shares of the arms come to 1.2000, above 1; lower them"]
+        .assert_eq(&refused(&everyone));
+    assert_eq!(check(&[named("all", "context.country == 'DE'", least(0.25))]), Ok(()));
+
+    // Two arms with 0.3 each and one with 0.5, where the second rule's condition implies the first one's.
+    let acme = named("acme", "context.vip && arm.brand == 'acme'", least(0.3));
+    let bolt = |condition: &str, min| named("bolt", &format!("{condition} && arm.brand == 'bolt'"), least(min));
+    for condition in ["context.vip", "context.vip && subject.id == 'ann'"] {
+        let both = [acme.clone(), bolt(condition, 0.5)];
+        assert_eq!(check(&both).unwrap_err().field, "rules[1].share.min", "{condition}");
+        assert_eq!(check(&[acme.clone(), bolt(condition, 0.4)]), Ok(()), "{condition}");
+    }
+    // Conditions that need not hold together are left to the preview, and so are those on both arm and request.
+    assert_eq!(check(&[acme.clone(), bolt("context.new", 0.5)]), Ok(()));
+    assert_eq!(check(&[acme.clone(), named("dear", "arm.price > context.budget", least(0.5))]), Ok(()));
+    // A rule without a condition applies in all of these requests too.
+    assert_eq!(check(&[acme, named("a3", "arm.id == 'a3'", least(0.5))]).unwrap_err().field, "rules[1].share.min");
+    let ceiling = Effect::ProbabilityBounds { min: None, max: Some(0.2) };
+    let crossed = [named("most", "context.vip", ceiling), named("least", "context.vip && arm.id == 'a1'", least(0.25))];
+    assert!(refused(&crossed).contains("allows 'a1' 0.2 at most"), "{}", refused(&crossed));
 }
