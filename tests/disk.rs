@@ -172,7 +172,7 @@ async fn after_a_failed_commit_health_and_log_report_it_and_only_decisions_conti
     assert!(!process.child.wait().unwrap().success());
     let mut log = String::new();
     process.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-    assert!(log.contains("nothing is written any more") && log.contains("UNIQUE constraint"), "{log}");
+    assert!(log.contains("writes nothing until it is restarted") && log.contains("UNIQUE constraint"), "{log}");
     assert_eq!(log.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{log}");
 
     let refused = serve_command(folder.path()).output().unwrap();
