@@ -23,6 +23,23 @@ const POSITION_BYTES_MAX: usize = 6 * PAYLOAD_BYTES_MAX;
 /// Positions that are counted as the largest there are, without a look at the payloads.
 const POSITIONS_FREE: usize = 8;
 
+/// Bytes of a request's candidate ids up to which all of them are counted as ignored, without a look at the slot.
+const IGNORED_BYTES_FREE: usize = 4 * 1024;
+
+/// Maximum number of bytes in an answer that name the candidates which the slot does not know.
+fn ignored_bytes(view: &SlotView, request: &Request) -> usize {
+    let bytes = |arm: &str| delimited(arm.len());
+    let all = request.candidates.iter().map(|one| bytes(one.arm.as_str())).sum();
+    if all <= IGNORED_BYTES_FREE {
+        return all;
+    }
+    if view.definition.open_catalogue {
+        return 0;
+    }
+    let unknown = request.candidates.iter().filter(|one| view.arms.position(one.arm.as_str()).is_none());
+    unknown.map(|one| bytes(one.arm.as_str())).sum()
+}
+
 /// Bytes that answers to the requests of one call take so far.
 #[derive(Debug, Default)]
 pub(super) struct AnswerSize {
@@ -43,9 +60,11 @@ impl AnswerSize {
         let count = if request.count == 0 { definition.count() } else { request.count } as usize;
         let shown_twice = if definition.controls.mode() == Mode::Shadow { 2 } else { 1 };
         let positions = count.saturating_mul(shown_twice);
-        if self.positions.saturating_add(positions) <= POSITIONS_FREE {
+        let ignored = ignored_bytes(view, request);
+        let at_most = self.bytes + positions.saturating_mul(POSITION_BYTES_MAX) + ignored;
+        if self.positions.saturating_add(positions) <= POSITIONS_FREE && at_most <= ANSWER_BYTES_MAX {
             self.positions += positions;
-            self.bytes += positions * POSITION_BYTES_MAX;
+            self.bytes = at_most;
             return Ok(());
         }
         let sizes = self.sizes.entry(view.number).or_insert_with(|| {
@@ -66,14 +85,14 @@ impl AnswerSize {
             of_candidates.select_nth_unstable_by(shown - 1, |a, b| b.cmp(a));
         }
         let largest: usize = of_candidates.iter().take(shown).map(|bytes| bytes + FRAME).sum();
-        let bytes = self.bytes.saturating_add(largest.saturating_mul(shown_twice));
+        let bytes = self.bytes.saturating_add(largest.saturating_mul(shown_twice)).saturating_add(ignored);
         if bytes > ANSWER_BYTES_MAX {
             let before = if self.bytes > 0 { ", with the requests before it" } else { "" };
             return Err(FieldError::new(
                 "count",
                 format!(
-                    "is {count}, and ids and payloads of so many arms may come to {bytes} bytes{before}; at most \
-                     {ANSWER_BYTES_MAX} are answered in one call; ask for fewer arms, or make their payloads smaller"
+                    "is {count}, and the answer may come to {bytes} bytes{before} (ids and payloads of its arms, ids of \
+                     unknown candidates); at most {ANSWER_BYTES_MAX} are answered in one call; ask for fewer arms, or make their payloads smaller"
                 ),
             ));
         }

@@ -273,7 +273,7 @@ async fn an_answer_larger_than_a_client_takes_is_refused_before_it_is_decided() 
     assert!(fits.encoded_len() > 3 << 20, "{}", fits.encoded_len());
     let refused = clients.decide(of(400)).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
-    let said = "count: is 400, and ids and payloads of so many arms may come to 64";
+    let said = "count: is 400, and the answer may come to 64";
     assert!(refused.message().starts_with(said) && refused.message().contains("3670016"), "{}", refused.message());
 
     let few: Vec<_> = (0..300).map(|i| Candidate { arm_id: format!("arm{i:03}"), ..Default::default() }).collect();
@@ -296,8 +296,18 @@ async fn an_answer_larger_than_a_client_takes_is_refused_before_it_is_decided() 
         }
     };
     assert_eq!(results.iter().map(arms).collect::<Vec<_>>(), [100, 100, 0, 3]);
+
+    // The ids of unknown candidates, which the answer names, count too.
+    let mut unknown: Vec<_> =
+        (1..5_000).map(|i| Candidate { arm_id: format!("{i:x>100}"), ..Default::default() }).collect();
+    unknown.push(Candidate { arm_id: "arm000".into(), ..Default::default() });
+    let request = DecideRequest { candidates: unknown, ..of(1) };
+    let batch = BatchDecideRequest { requests: vec![request; 8], ..Default::default() };
+    let answer = clients.decisions.batch_decide(batch).await.unwrap().into_inner();
+    assert!(answer.encoded_len() < 4 << 20, "{}", answer.encoded_len());
+    assert_eq!(answer.results.iter().map(arms).collect::<Vec<_>>(), [1, 1, 1, 1, 1, 1, 0, 0]);
     let event = click("e1", &fits);
     clients.reward(event).await.unwrap();
     server.stop().await;
-    assert_eq!(recorded(folder.path()), 5, "a refused decision is not recorded");
+    assert_eq!(recorded(folder.path()), 11, "a refused decision is not recorded");
 }
