@@ -137,12 +137,16 @@ mod tests {
 
     #[test]
     fn a_sentence_that_is_too_wide_is_wrapped_and_a_table_is_not() {
-        let text = "  - The slot shows two arms, and a third on request.\n│ a row of a table that is as wide as it is │\nEnd.";
+        let text =
+            "  - The slot shows two arms, and a third on request.\n│ a row of a table that is as wide as it is │\nEnd.";
         let expected = "  - The slot shows two\n  arms, and a third on\n  request.\n\
                         │ a row of a table that is as wide as it is │\nEnd.";
         assert_eq!(wrapped(text, Some(24)), expected);
         assert_eq!(wrapped(text, None), text);
-        assert_eq!(wrapped("a-word-that-is-longer-than-the-line b", Some(10)), "a-word-that-is-longer-than-the-line\nb");
+        assert_eq!(
+            wrapped("a-word-that-is-longer-than-the-line b", Some(10)),
+            "a-word-that-is-longer-than-the-line\nb"
+        );
     }
 
     #[test]

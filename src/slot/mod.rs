@@ -45,6 +45,4 @@ pub use id::{
 };
 pub use names::Named;
 pub use revision::{Actor, ChangeReason, Revision};
-pub use rule::{
-    Comparand, Effect, OnError, RequestFacts, Rule, RuleBook, RuleTarget, Verdict, Verdicts, check_rules,
-};
+pub use rule::{Comparand, Effect, OnError, RequestFacts, Rule, RuleBook, RuleTarget, Verdict, Verdicts, check_rules};

@@ -158,8 +158,10 @@ fn probably_unintended_rules_cause_warnings() {
 fn floors_that_apply_together_whenever_a_condition_holds_must_leave_room() {
     let least = |min| Effect::ProbabilityBounds { min: Some(min), max: None };
     let everyone = [named("all", "context.country == 'DE'", least(0.3))];
-    expect!["rules[0].share.min: with 'all' (rules[0]) the least shares of the arms come to 1.2000, above 1; lower them"]
-        .assert_eq(&refused(&everyone));
+    expect![
+        "rules[0].share.min: with 'all' (rules[0]) the least shares of the arms come to 1.2000, above 1; lower them"
+    ]
+    .assert_eq(&refused(&everyone));
     assert_eq!(check(&[named("all", "context.country == 'DE'", least(0.25))]), Ok(()));
 
     // Two arms with 0.3 each and one with 0.5, where the second rule's condition implies the first one's.
