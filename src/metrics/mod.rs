@@ -305,7 +305,7 @@ fn retain(vector: &IntCounterVec, kept: impl Fn(&HashMap<&str, &str>) -> bool) {
         for metric in family.get_metric() {
             let labels: HashMap<&str, &str> = metric.get_label().iter().map(|l| (l.name(), l.value())).collect();
             if !kept(&labels) {
-                // The removal fails only if another scrape was quicker.
+                // The series exists unless another scrape has removed it meanwhile.
                 let _ = vector.remove(&labels);
             }
         }

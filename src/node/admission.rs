@@ -100,7 +100,7 @@ impl WriterPace {
 
 /// Decisions, events and changes that wait for the journal, and the limits at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Waiting {
+pub struct QueueLoad {
     /// Decisions that were answered and are not durable.
     pub decisions: usize,
     /// Bytes that these decisions take.

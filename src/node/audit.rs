@@ -127,7 +127,7 @@ fn audit_folder(
 ) -> Result<Audit, AuditError> {
     let mut tries = 1;
     let (snapshots, reader) = loop {
-        // In this order: the journal holds what any snapshot before it claims.
+        // Snapshots are opened first, because a journal holds all that earlier snapshots claim.
         let snapshots = SnapshotFile::open_all(folder)?;
         let reader = JournalReader::open(folder)?;
         if reaches(reader.trimmed(), snapshots.iter().map(|snapshot| snapshot.position)) {
@@ -171,7 +171,7 @@ fn audit_folder(
         return Err(OpenError::NoSnapshot { folder, trimmed: reader.trimmed(), damaged }.into());
     }
     reader.require_watermark()?;
-    // Also where nothing is folded: without its key a folder cannot be served.
+    // The key is needed even if nothing is folded: without it the folder cannot be served.
     let mask = Mask::of(folder, Some(&reader))?;
     let records = read_all(&reader, progress)?;
     if fold {

@@ -64,10 +64,10 @@ impl Node {
         if self.durable_decisions {
             self.writable()?;
         }
-        // Only a request with an id can lose a race and have to be decided again.
+        // A request without an id cannot lose a race, so it never has to be decided again.
         let repeatable = requests.iter().any(|request| request.request_id.is_some());
         if !repeatable && !self.shared.is_full() && !self.shared.failed() {
-            // Beyond capacity nothing is computed that cannot be kept.
+            // Decisions that could not be kept are refused before they are computed.
             let admitted = self.shared.queue.admits(requests.len());
             self.count_refusal("decisions", requests.len(), admitted)?;
         }
@@ -91,7 +91,7 @@ impl Node {
                 written = written.and(durable.await.unwrap_or(Err(WriteError::Unanswered)));
             }
             if let Err(why) = written {
-                // What was not recorded must not be what a retry is answered with.
+                // A retry must not be answered with a decision that was not recorded.
                 self.requests.claims().release(&fresh);
                 self.exposures.forget(&fresh);
                 return Err(why);
@@ -128,7 +128,7 @@ impl Node {
             let count = decisions.len();
             let pushed = self.shared.queue.push_decisions(decisions, replies, full);
             let dropped = self.count_refusal("decisions", count, pushed)?;
-            // They were answered, and may be rewarded: those rewards will match nothing.
+            // Callers have these answers already, and rewards of them will match no decision.
             self.shared.observer.unrecorded(dropped);
             Ok(())
         };

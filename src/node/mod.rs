@@ -56,7 +56,7 @@ use dashmap::DashMap;
 use rand::{Rng as _, rngs::StdRng};
 use tokio::sync::{Mutex as AsyncMutex, oneshot, watch};
 
-pub use admission::Waiting;
+pub use admission::QueueLoad;
 pub use audit::{Audit, AuditError, AuditedSnapshot, Progress, audit};
 pub use backup::{BackupError, CopySummary, backup, restore};
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -353,7 +353,7 @@ impl Node {
     }
 
     /// Decisions, events and changes that wait to be written, and their limits.
-    pub fn waiting(&self) -> Waiting {
+    pub fn waiting(&self) -> QueueLoad {
         self.shared.queue.waiting()
     }
 

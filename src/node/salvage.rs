@@ -87,7 +87,7 @@ pub fn salvage(source: &Path, target: &Path, progress: &mut dyn FnMut(Progress))
         let mut next = || loop {
             let Some(position) = positions.next() else { return Ok(None) };
             let record = carved.record(position);
-            // What retention dropped may still stand in pages that are free.
+            // Free pages may still hold records that retention has dropped.
             let dropped = |kind: &str| position <= carved.trimmed() && TRAFFIC.contains(&kind);
             if let Some(record) = record.filter(|record| !dropped(&record.kind)) {
                 return Ok(Some(record));
@@ -103,7 +103,7 @@ pub fn salvage(source: &Path, target: &Path, progress: &mut dyn FnMut(Progress))
     if let Some(state) = &state {
         Folder::write_snapshot(&scratch.path, &state.freeze(), &origin(&beginning))?;
     }
-    // It must start: what it comes to is what a service would begin with.
+    // The new folder must start, so it is recovered here as a service would recover it.
     let reader = JournalReader::open_owned(&scratch.path, LossPolicy::Refused)?;
     let mask = Mask::of(&scratch.path, reader.as_ref()).map_err(AuditError::from)?;
     recover(&scratch.path, reader.as_ref(), mask, workers()).map_err(|why| BackupError::Audit(why.into()))?;

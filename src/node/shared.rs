@@ -28,7 +28,7 @@ pub(crate) struct Shared {
     pub(super) unsaved: AtomicU64,
     pub(super) queue: Queue,
     pub(super) doubt: ClockDoubt,
-    /// Ids of subjects that their table left out since the observer was told last.
+    /// Number of subject ids that their table left out since the observer was last notified.
     pub(super) names_dropped: Arc<AtomicU64>,
 }
 

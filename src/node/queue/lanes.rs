@@ -22,7 +22,7 @@ pub(in crate::node) type DecisionReply = oneshot::Sender<Result<(), WriteError>>
 /// Number of decisions that were taken, by slot number.
 pub(in crate::node) type TakenCounts = HashMap<u32, usize>;
 
-/// A waiting decision.
+/// Waiting decision.
 #[derive(Debug)]
 struct Entry {
     /// Ascends over all lanes, from 1.
@@ -33,10 +33,10 @@ struct Entry {
     reply: Option<DecisionReply>,
 }
 
-/// A subject of a slot: the slot's number and a hash of the subject's id or session.
-type SubjectKey = (u32, u64);
+/// Subject of a slot: the slot's number and a hash of the subject's id or session.
+type WaitingSubject = (u32, u64);
 
-/// See the module.
+/// Waiting decisions of all slots.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     by_slot: HashMap<u32, VecDeque<Entry>>,
@@ -44,13 +44,13 @@ pub(super) struct Lanes {
     order: VecDeque<(u64, u32)>,
     tickets: HashMap<DecisionId, u64>,
     /// The ticket of each subject's newest waiting decision.
-    subjects: HashMap<SubjectKey, u64>,
+    subjects: HashMap<WaitingSubject, u64>,
     last_ticket: u64,
     len: usize,
     bytes: usize,
 }
 
-fn subject_keys(slot: u32, subject: &Subject) -> impl Iterator<Item = SubjectKey> + '_ {
+fn waiting_subjects(slot: u32, subject: &Subject) -> impl Iterator<Item = WaitingSubject> + '_ {
     [("waiting id", &subject.id), ("waiting session", &subject.session_id)]
         .into_iter()
         .filter(|(_, id)| !id.is_empty())
@@ -91,7 +91,7 @@ impl Lanes {
         self.last_ticket += 1;
         let (ticket, slot) = (self.last_ticket, decided.id.slot());
         self.tickets.insert(decided.id, ticket);
-        for key in subject_keys(slot, &decided.subject) {
+        for key in waiting_subjects(slot, &decided.subject) {
             self.subjects.insert(key, ticket);
         }
         self.order.push_back((ticket, slot));
@@ -107,7 +107,7 @@ impl Lanes {
 
     /// The ticket of a subject's newest waiting decision in a slot.
     pub(super) fn ticket_of_subject(&self, slot: u32, subject: &Subject) -> Option<u64> {
-        subject_keys(slot, subject).filter_map(|key| self.subjects.get(&key).copied()).max()
+        waiting_subjects(slot, subject).filter_map(|key| self.subjects.get(&key).copied()).max()
     }
 
     /// The ticket of a slot's newest waiting decision.
@@ -200,7 +200,7 @@ impl Lanes {
         self.len -= 1;
         self.bytes -= entry.bytes;
         self.tickets.remove(&entry.decided.id);
-        for key in subject_keys(slot, &entry.decided.subject) {
+        for key in waiting_subjects(slot, &entry.decided.subject) {
             if self.subjects.get(&key) == Some(&entry.ticket) {
                 self.subjects.remove(&key);
             }

@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 
 use super::{
     WriteError,
-    admission::{self, CHANGES_MAX, Waiting},
+    admission::{self, CHANGES_MAX, QueueLoad},
     writer::{ChangeCommand, ChangeEachCommand, DraftCommand, RewardRequest},
 };
 use crate::{
@@ -153,7 +153,7 @@ impl Queue {
         if !full {
             inner.admits(decisions.len(), bytes_in_all)?;
         } else if inner.writing && !inner.lanes.fit(decisions.len(), bytes_in_all) {
-            // What is being written must not make way.
+            // A batch that is being written cannot make room.
             return Err(WriteError::Busy);
         }
         let (before, waited_for) = (inner.lanes.len(), !replies.is_empty());
@@ -225,9 +225,9 @@ impl Queue {
     }
 
     /// Decisions, events and changes that wait, and their limits.
-    pub(super) fn waiting(&self) -> Waiting {
+    pub(super) fn waiting(&self) -> QueueLoad {
         let inner = self.lock();
-        Waiting {
+        QueueLoad {
             decisions: inner.lanes.len(),
             decision_bytes: inner.lanes.bytes(),
             decisions_max: inner.pace.decisions(),

@@ -25,7 +25,7 @@ use crate::{
 };
 pub use key::KeyError;
 use key::SubjectKey;
-use table::{Names, Table};
+use table::{Names, SubjectTable};
 
 /// The day of a time in microseconds, both since 1970.
 pub(in crate::node) fn day_of(at_us: i64) -> i64 {
@@ -61,7 +61,7 @@ impl Mask {
     pub(in crate::node) fn apply(self, event: &mut Event) {
         let Some(key) = self.key else { return };
         if let Body::Decided(decided) = &mut event.body {
-            // What has just been read is shared with nobody.
+            // An event that has just been read is not shared yet, so `get_mut` succeeds.
             if let Some(decided) = Arc::get_mut(decided) {
                 key.mask(&mut decided.subject);
             }
@@ -144,7 +144,7 @@ impl KeyOfStart {
                 journal.set_subjects_key(&record)?;
             }
             KeyStatus::Lost => {
-                // In this order: a start that is cut short between the two leaves no key that the journal does not know.
+                // The journal learns of the key first, so that a start that is cut short leaves no key that the journal does not know.
                 journal.set_subjects_key(&record)?;
                 let aside = SubjectKey::set_aside(folder)?.map(|file| file.display().to_string());
                 self.key.write(folder)?;
@@ -155,7 +155,7 @@ impl KeyOfStart {
                 );
             }
         }
-        let table = Table::open(folder, retention_us);
+        let table = SubjectTable::open(folder, retention_us);
         if let Err(why) = &table {
             tracing::warn!(%why, folder = %folder.display(), "the table of subject ids cannot be used; decisions show pseudonyms");
         }
@@ -168,7 +168,7 @@ impl KeyOfStart {
 pub(in crate::node) struct Subjects {
     key: SubjectKey,
     mask: Mask,
-    table: Option<Table>,
+    table: Option<SubjectTable>,
 }
 
 impl Subjects {
@@ -193,7 +193,7 @@ impl Subjects {
 
     /// Returns the count of ids that the table left out, which goes on counting.
     pub(in crate::node) fn dropped(&self) -> Arc<AtomicU64> {
-        self.table.as_ref().map(Table::dropped).unwrap_or_default()
+        self.table.as_ref().map(SubjectTable::dropped).unwrap_or_default()
     }
 
     /// Waits until what was remembered so far can be looked up, or a second has passed.

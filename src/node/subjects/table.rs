@@ -58,7 +58,7 @@ enum TableMessage {
 
 /// The table of a node.
 #[derive(Debug)]
-pub(in crate::node) struct Table {
+pub(in crate::node) struct SubjectTable {
     queue: Option<SyncSender<TableMessage>>,
     thread: Option<JoinHandle<()>>,
     /// Pseudonyms that were handed on today, by their first bytes.
@@ -84,7 +84,7 @@ fn open(file: &Path) -> Result<Connection, String> {
     Ok(connection)
 }
 
-impl Table {
+impl SubjectTable {
     /// Opens the table in a folder and starts its thread.
     pub(in crate::node) fn open(folder: &Path, retention_us: Option<i64>) -> Result<Self, String> {
         let file = folder.join(TABLE_FILE);
@@ -134,7 +134,7 @@ impl Table {
     pub(in crate::node) fn settle(&self) {
         let (done, settled) = sync_channel(1);
         if self.queue.as_ref().is_some_and(|queue| queue.try_send(TableMessage::Settle(done)).is_ok()) {
-            // Whatever is not there by then is shown as a pseudonym.
+            // Ids that are not in the table by then are shown as pseudonyms.
             let _ = settled.recv_timeout(PATIENCE);
         }
     }
@@ -160,7 +160,7 @@ impl Table {
     }
 }
 
-impl Drop for Table {
+impl Drop for SubjectTable {
     fn drop(&mut self) {
         // The last one to close the file tidies it up, and must be the one that writes.
         drop(self.names.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -209,7 +209,7 @@ impl Worker {
             }
             self.write(&mut rows);
         }
-        // So that the folder can be copied without a write-ahead log.
+        // A folder without a write-ahead log can be copied file by file.
         let _ = truncate_log(&self.connection);
     }
 
@@ -251,7 +251,7 @@ impl Worker {
         let mut at = 0;
         let mut gone = 0;
         while at <= last {
-            // In steps, so that the write-ahead log stays small.
+            // Rows are deleted in steps, so that the write-ahead log stays small.
             let drop = "DELETE FROM names WHERE rowid > ? AND rowid <= ? AND seen < ?";
             gone += self.connection.execute(drop, params![at, at + PURGE_STEP, today - keep_days])?;
             at += PURGE_STEP;
@@ -304,7 +304,7 @@ impl Names {
     pub(in crate::node) fn open(folder: &Path) -> Result<Self, String> {
         let file = folder.join(TABLE_FILE);
         let log = folder.join(format!("{TABLE_FILE}-wal"));
-        // Without a write-ahead log nobody has it open, and reading it leaves nothing behind.
+        // A table without a write-ahead log is open nowhere else, and can be read without leaving files behind.
         let mode = if log.exists() { "ro" } else { "ro&immutable=1" };
         let path = file.to_str().ok_or("its path is not UTF-8")?;
         let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");

@@ -167,7 +167,7 @@ async fn without_room_decisions_wait_rewards_are_refused_and_all_goes_on_by_itse
     assert_eq!(decide_one(&node, Some("r2")).await.unwrap().id, second.id, "a retry is answered as before");
 
     world.set(CommitFault::Fair);
-    // Nobody asks for anything: it looks by itself.
+    // No request comes in: the writer finds out by itself that there is room again.
     let mut full = node.full();
     tokio::time::timeout(std::time::Duration::from_secs(20), full.wait_for(|full| !full)).await.unwrap().unwrap();
     assert_eq!(reward(&node, "e2", &second).await.unwrap(), EventStatus::Accepted, "its decision is written first");
@@ -310,7 +310,7 @@ async fn a_clock_that_is_set_back_stops_time_and_nothing_else() {
     world.clock.advance(2);
     drop(node);
     assert!(!folder::snapshots(world.folder.path()).unwrap().is_empty());
-    // Also across a restart; and the journal's times never go back.
+    // A restart changes nothing of this, and the journal's times never go back.
     let node = world.open();
     assert_eq!(reward(&node, "e2", &after).await.unwrap(), EventStatus::Duplicate);
     assert_eq!(decide_one(&node, Some("r")).await.unwrap().id, after.id);

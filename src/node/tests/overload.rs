@@ -229,7 +229,7 @@ async fn the_deadline_is_looked_at_within_a_decision() {
     let world = TestNode::new();
     let node = world.open();
     let long = create_long(&node).await;
-    // It passes after some positions of the slate.
+    // The deadline passes after some positions of the slate.
     let looks = AtomicUsize::new(0);
     let answers = node.decide(vec![long.clone()], false, &|| looks.fetch_add(1, Ordering::SeqCst) > 20).await.unwrap();
     let decided = Arc::clone(&answers[0].as_ref().unwrap().decided);

@@ -133,7 +133,7 @@ async fn a_journal_with_ids_is_read_and_its_decisions_are_joined_by_subject() {
     let created = Body::SlotCreated { definition: Arc::new(definition()), why: ChangeReason::default() };
     let bodies = [created, Body::Decided(Arc::new(decided.clone()))];
     let records = bodies.map(|body| encode_event(&Event { at_us, body }));
-    // As a program without pseudonyms left it.
+    // The folder is as a program without pseudonyms left it.
     SqliteJournal::open(world.folder.path()).unwrap().append(&records).unwrap();
     let by_ids = fold(world.folder.path(), 1).unwrap();
     save_snapshot(world.folder.path(), &by_ids.freeze()).unwrap();

@@ -48,7 +48,7 @@ pub(super) async fn killed(world: &mut TestNode) -> tempfile::TempDir {
             node.shutdown();
             return copied;
         }
-        // Which takes a snapshot.
+        // Shutting down takes a snapshot.
         node.shutdown();
     }
     unreachable!("the last run returns")
@@ -262,7 +262,7 @@ async fn a_start_that_is_refused_changes_nothing() {
     let first = start(case.path(), LossPolicy::Refused).unwrap();
     refused("a folder in use", case.path(), &["in use by another process"]);
     drop(first);
-    // What is whole starts, and what is not ours is left alone.
+    // A whole folder starts, and files of other programs stay.
     fs::write(path(&case, "thesis.new"), "the only copy").unwrap();
     fs::write(path(&case, "snapshot-5.bin"), "not one of ours").unwrap();
     fs::write(path(&case, "snapshot-00000000000000000005.bin.new"), "a part").unwrap();

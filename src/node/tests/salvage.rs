@@ -41,7 +41,7 @@ async fn what_is_whole_behind_a_damaged_frame_is_salvaged() {
         lost_at_most = lost_at_most.max(lost);
         let now = counted(&target);
         assert!(now.0 + 1 >= whole.0 && lost <= 1, "byte {at}: {salvaged:?}");
-        // It goes on as a journal of its own.
+        // The salvaged folder goes on as a journal of its own.
         let node = start(&target, LossPolicy::Refused).unwrap();
         let decided = decide_one(&node, None).await.unwrap();
         assert_eq!(reward(&node, &format!("after-{i}"), &decided).await.unwrap(), EventStatus::Accepted);
@@ -61,7 +61,7 @@ async fn a_damaged_record_is_named_with_its_kind_and_those_after_it_move() {
     assert_eq!(one.gaps, [Gap { first: 9, last: 10 }, Gap { first: 15, last: 15 }]);
     assert_eq!((one.held_by_snapshot, one.moved, one.audit.last), (3, None, whole.0));
     assert_eq!(counted(&place.path().join("one")), whole);
-    // Without snapshots they are lost.
+    // Without snapshots the records are lost.
     remove_snapshots(case.path());
     refused("damaged records", case.path(), &["position 9", "checksum"]);
     let two = salvaged(case.path(), &place.path().join("two"));
@@ -102,7 +102,7 @@ async fn files_that_are_cut_off_or_gone_are_salvaged_as_far_as_they_are_whole() 
     let three = salvaged(case.path(), &place.path().join("three"));
     assert_eq!((three.left_out.len(), three.snapshot, three.audit.last), (2, 0, whole.0));
     assert_eq!(counted(&place.path().join("three")), whole);
-    // Nothing is there, or somebody has it, or the place is not one.
+    // Refused are a source without data, a source in use, and a target inside a data folder.
     let empty = tempfile::tempdir().unwrap();
     let why = salvage(empty.path(), &place.path().join("four"), &mut |_| ()).unwrap_err().to_string();
     assert!(why.contains("no record and no snapshot"), "{why}");

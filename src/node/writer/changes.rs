@@ -70,7 +70,7 @@ impl Writer {
     fn planned(&self, slot: &SlotId, change: Change, why: &ChangeReason) -> Result<Option<Event>, ChangeFailure> {
         let Some(body) = plan(&self.state, slot, change, why)? else { return Ok(None) };
         let event = Event { at_us: self.now_us(), body };
-        // What could not be read back must not be written: changes are rare, and this is cheap.
+        // A change that cannot be read back must not be written. Changes are rare, so the check costs little.
         if let Err(why) = codec::decode(&codec::encode(&event).body) {
             let message = format!("cannot be stored: {why}");
             return Err(ChangeFailure::Refused(ChangeError::Field(FieldError::new("slot", message))));

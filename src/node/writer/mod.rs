@@ -310,8 +310,8 @@ impl Writer {
         for single in singles {
             match single {
                 SoloCommand::Change(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
-                // These need no room.
                 SoloCommand::ChangeEach(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
+                // Drafts and settling need no room on the disk.
                 SoloCommand::Draft(draft) => self.answer_draft(*draft),
                 SoloCommand::Settle(reply) => drop(reply.send(())),
             }
