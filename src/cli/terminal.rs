@@ -72,9 +72,10 @@ pub(crate) fn say(text: impl std::fmt::Display) {
     print(&wrapped(&lines(&text), table::limit()));
 }
 
-/// Prints a line with colours of our own in it. Texts of callers go through [`printable`] before.
-pub(crate) fn say_styled(line: impl std::fmt::Display) {
-    print(&line.to_string());
+/// Prints sentences or a table with colours of our own, wrapped to the terminal's width. Texts of callers go through
+/// [`printable`] before.
+pub(crate) fn say_styled(text: impl std::fmt::Display) {
+    print(&wrapped(&text.to_string(), table::limit()));
 }
 
 /// Prints a document that another program may read: as it is, unless it goes to a terminal.
