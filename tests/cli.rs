@@ -115,3 +115,62 @@ fn an_unreachable_service_is_reported_in_one_line() {
     let output = program().args(["slots", "list", "--target", "local host"]).output().unwrap();
     assert!(expect_failure(&output).contains("write it as 127.0.0.1:50051"));
 }
+
+/// Every command that prints tables or sentences is run on 80 columns, with ids and names that are longer than a line.
+#[tokio::test]
+async fn no_line_is_wider_than_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let process = Process::start(&data);
+    let mut clients = support::Clients::connect(&process.address).await;
+    let long = "an-arm-whose-name-is-longer-than-the-whole-line-of-a-terminal-of-eighty-columns-has-room-for";
+    let mut slot = support::slot("offers", &[long, "gid://shopify/Product/7967", "crème brûlée"]);
+    slot.display_name = "Offers on the home page, ".repeat(8).trim_end().into();
+    clients.create(slot).await.unwrap();
+    let document = expect_success(&run(&process, &["slots", "get", "offers"]));
+    let changed = document.replace("display_name = \"Offers", "display_name = \"All offers");
+    assert_ne!(changed, document);
+    let file = folder.path().join("offers.toml");
+    fs::write(&file, changed).unwrap();
+    let file = file.to_str().unwrap();
+    let request = slotwise::wire::proto::DecideRequest {
+        context: support::context(&[("page", support::text(&"a word that goes on and on ".repeat(5)))]),
+        ..support::decide("offers")
+    };
+    let decision = clients.decide(request).await.unwrap().decision_id;
+
+    let narrow = |words: &[&str], target: &[&str]| {
+        let output = program().env("USER", "ann").env("COLUMNS", "80").args(words).args(target).output().unwrap();
+        expect_success(&output)
+    };
+    let target = ["--target", process.address.as_str()];
+    // The decision is recorded after it is answered.
+    for _ in 0..100 {
+        if run(&process, &["explain", &decision]).status.success() {
+            break;
+        }
+    }
+    let mut texts = Vec::new();
+    for words in [
+        &["slots", "list"][..],
+        &["slots", "diff", file],
+        &["slots", "preview", file],
+        &["slots", "apply", file],
+        &["slots", "pause", "offers", long, "--reason", &"out of stock until the spring ".repeat(5)],
+        &["slots", "history", "offers"],
+        &["slots", "safe", "offers", "on"],
+        &["report", "offers"],
+        &["explain", &decision],
+    ] {
+        texts.push(narrow(words, &target));
+    }
+    let at = ["--data", data.to_str().unwrap()];
+    texts.extend(["stats", "verify"].map(|command| narrow(&["journal", command], &at)));
+    for text in &texts {
+        for line in text.lines() {
+            // A word that is longer than the line cannot be wrapped.
+            let breakable = line.trim().contains(' ');
+            assert!(console::measure_text_width(line) <= 80 || !breakable, "{line:?} in\n{text}");
+        }
+    }
+}
