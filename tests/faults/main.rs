@@ -10,6 +10,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::wildcard_enum_match_arm,
+    clippy::print_stdout,
     reason = "a test stops at the first thing that is wrong"
 )]
 

@@ -25,7 +25,7 @@ fn collect(stream: TokenStream, module: &[String], found: &mut BTreeSet<Vec<Stri
                 collect(group.stream(), module, found);
                 at += 1;
             }
-            _ => at += 1,
+            TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => at += 1,
         }
     }
 }
