@@ -1,12 +1,13 @@
 //! The reference pages: generated from the code, and compared with the files on disk.
 //!
-//! `UPDATE_EXPECT=1 cargo test --test rooms reference` writes the pages again after a change of the code.
+//! `UPDATE_EXPECT=1 cargo test --test structure reference` writes the pages again after a change of the code.
 
 use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 use expect_test::expect_file;
 
-const GENERATED: &str = "This page is generated. `UPDATE_EXPECT=1 cargo test --test rooms reference` writes it again.";
+const GENERATED: &str =
+    "This page is generated. `UPDATE_EXPECT=1 cargo test --test structure reference` writes it again.";
 
 fn source(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
