@@ -1,6 +1,6 @@
 //! What a report comes to: a word, and a sentence for people who do not read figures.
 //!
-//! The first that holds: needs attention, watching, warming up, confident, no difference, learning.
+//! The first that holds: needs attention, shadow mode, warming up, confident, settled, learning.
 //!
 //! "Confident" is said wrongly, that is of a slot in which it is not so, in at most 5 % of all slots, over
 //! their whole lives and however often one looks. It is said where either
@@ -67,11 +67,11 @@ impl Stage {
     /// The word.
     pub fn word(self) -> &'static str {
         match self {
-            Self::Watching => "watching",
+            Self::Watching => "shadow mode",
             Self::WarmingUp => "warming up",
             Self::Learning => "learning",
             Self::Confident => "confident",
-            Self::NoDifference => "no difference",
+            Self::NoDifference => "settled",
             Self::NeedsAttention => "needs attention",
         }
     }
@@ -94,7 +94,7 @@ pub(super) fn status(view: &SlotView, report: &SlotReport, leader: Option<usize>
         return said(Stage::NeedsAttention, format!("Needs attention: {}.", troubles.join("; ")));
     }
     if view.definition.controls.mode() == Mode::Shadow {
-        let sentence = "Watching: everybody gets the baseline, and what the policy would have chosen is recorded.";
+        let sentence = "Shadow mode: everybody gets the baseline, and what the policy would have chosen is recorded.";
         return said(Stage::Watching, sentence.into());
     }
     let Some(leader) = leader.and_then(|leader| report.arms.get(leader)).filter(|_| report.counters.decisions > 0)
@@ -130,7 +130,7 @@ pub(super) fn status(view: &SlotView, report: &SlotReport, leader: Option<usize>
     }
     if little {
         let sentence = format!(
-            "No difference: no arm is better than '{}' with {} by more than {} (95 % sure){held}.",
+            "Settled: no arm is better than '{}' with {} by more than {} (95 % sure){held}.",
             leader.arm,
             words.range(leader),
             words.amount(left)
