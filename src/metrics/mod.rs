@@ -197,10 +197,7 @@ pub fn metrics() -> Result<Arc<Metrics>, prometheus::Error> {
             1e-5,
             "Seconds during which nothing was written because a snapshot copied the state.",
         )?,
-        snapshot_age: gauge(
-            "slotwise_snapshot_age_seconds",
-            "Seconds since the newest snapshot; -1 if there is none.",
-        )?,
+        snapshot_age: gauge("slotwise_snapshot_age_seconds", "Seconds since the newest snapshot; -1 if none.")?,
         snapshot_us: RwLock::new(None),
         deleted: Mutex::default(),
         registry: registry.clone(),

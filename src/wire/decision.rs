@@ -12,7 +12,7 @@ use super::{
         BatchDecideRequest, BatchDecideResponse, DecideRequest, DecideResponse, DecideResult, decide_result,
         decision_service_server::DecisionService,
     },
-    simulated::TrafficKind,
+    simulated::CallerKind,
 };
 use crate::{node::WriteError, slot::FieldError};
 
@@ -61,7 +61,7 @@ impl Api {
         deadline_passed: &(dyn Fn() -> bool + Send + Sync),
     ) -> Result<Vec<Result<DecideResponse, Status>>, Status> {
         let node = self.node()?;
-        let traffic = TrafficKind::from_metadata(metadata);
+        let traffic = CallerKind::from_metadata(metadata);
         let mut accepted = Vec::with_capacity(requests.len());
         // One entry per request: the features that were ignored, or the error that keeps it from being decided.
         let mut checked = Vec::with_capacity(requests.len());

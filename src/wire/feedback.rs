@@ -13,7 +13,7 @@ use super::{
         feedback_service_server::FeedbackService,
     },
     rewards,
-    simulated::{EventFilter, TrafficKind},
+    simulated::{CallerKind, EventFilter},
 };
 use crate::{
     metrics::Metrics,
@@ -28,7 +28,7 @@ const IN_FLIGHT: usize = 64;
 fn submit(
     node: &Node,
     metrics: &Metrics,
-    traffic: TrafficKind,
+    traffic: CallerKind,
     request: RecordRewardsRequest,
 ) -> Result<impl Future<Output = Result<RecordRewardsResponse, Status>> + Send + use<>, Status> {
     let RecordRewardsRequest { events } = request;
@@ -77,7 +77,7 @@ impl FeedbackService for Api {
         &self,
         request: Request<RecordRewardsRequest>,
     ) -> Result<Response<RecordRewardsResponse>, Status> {
-        let traffic = TrafficKind::from_metadata(request.metadata());
+        let traffic = CallerKind::from_metadata(request.metadata());
         let results = submit(self.node()?, &self.metrics, traffic, request.into_inner())?;
         Ok(Response::new(results.await?))
     }
@@ -89,7 +89,7 @@ impl FeedbackService for Api {
         request: Request<Streaming<RecordRewardsRequest>>,
     ) -> Result<Response<Self::StreamRewardsStream>, Status> {
         let (node, metrics) = (Arc::clone(self.node()?), Arc::clone(&self.metrics));
-        let traffic = TrafficKind::from_metadata(request.metadata());
+        let traffic = CallerKind::from_metadata(request.metadata());
         let mut requests = request.into_inner();
         let (waiting, in_order) = mpsc::channel(IN_FLIGHT);
         let mut failure = node.failure();

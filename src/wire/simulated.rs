@@ -23,9 +23,9 @@ use crate::{
 /// Header with which a caller says that its shoppers are simulated.
 pub(crate) const SIMULATED: &str = "slotwise-simulated";
 
-/// Kind of traffic that a call belongs to.
+/// Kind of caller, by the shoppers that its calls are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TrafficKind {
+pub(super) enum CallerKind {
     /// Real shoppers.
     Real,
     /// Shoppers of a simulator.
@@ -41,7 +41,7 @@ fn check_slot(node: &Node, slot: &SlotId) -> Result<(), Status> {
     node.slot(slot).map_or(Ok(()), |view| check_definition(&view.definition))
 }
 
-impl TrafficKind {
+impl CallerKind {
     /// Returns the kind of a call by its headers.
     pub(super) fn from_metadata(metadata: &MetadataMap) -> Self {
         if metadata.contains_key(SIMULATED) { Self::Simulated } else { Self::Real }
@@ -93,7 +93,7 @@ impl TrafficKind {
 
 /// Filter of the events that a call may report.
 pub(super) struct EventFilter<'a> {
-    traffic: TrafficKind,
+    traffic: CallerKind,
     node: &'a Node,
     /// Slots by their numbers, filled at the first use.
     slots_by_number: OnceCell<HashMap<u32, Arc<SlotView>>>,
@@ -101,13 +101,13 @@ pub(super) struct EventFilter<'a> {
 
 impl<'a> EventFilter<'a> {
     /// Creates the filter of one call.
-    pub(super) fn new(traffic: TrafficKind, node: &'a Node) -> Self {
+    pub(super) fn new(traffic: CallerKind, node: &'a Node) -> Self {
         Self { traffic, node, slots_by_number: OnceCell::new() }
     }
 
     /// Returns the reason why an event may not be counted, or `None` if it may.
     pub(super) fn refusal(&self, reward: &RewardRequest) -> Option<String> {
-        if self.traffic == TrafficKind::Real {
+        if self.traffic == CallerKind::Real {
             return None;
         }
         let refused = |field: &str, status: Status| format!("{field}: {}", status.message());

@@ -17,7 +17,7 @@ use super::{
         SetSafeChoiceRequest, SetSafeChoiceResponse, Slot, StreamArmAvailabilityResponse, UpdateSlotRequest,
         UpdateSlotResponse, UpsertArmsRequest, UpsertArmsResponse, slot_service_server::SlotService,
     },
-    simulated::TrafficKind,
+    simulated::CallerKind,
 };
 use crate::{
     engine::Change,
@@ -68,7 +68,7 @@ impl Api {
     /// Makes a change, and returns what the answer says about the slot.
     async fn changed(
         &self,
-        traffic: TrafficKind,
+        traffic: CallerKind,
         slot: &str,
         change: Change,
         why: ChangeReason,
@@ -82,7 +82,7 @@ impl Api {
 #[tonic::async_trait]
 impl SlotService for Api {
     async fn create_slot(&self, request: Request<CreateSlotRequest>) -> Result<Response<CreateSlotResponse>, Status> {
-        let (traffic, actor) = (TrafficKind::from_metadata(request.metadata()), actor(&request));
+        let (traffic, actor) = (CallerKind::from_metadata(request.metadata()), actor(&request));
         let CreateSlotRequest { slot, reason, validate_only, author } = request.into_inner();
         let (definition, revision) = decode_slot::slot(slot).map_err(|e| error::field(&e))?;
         if revision != 0 {
@@ -129,7 +129,7 @@ impl SlotService for Api {
     }
 
     async fn update_slot(&self, request: Request<UpdateSlotRequest>) -> Result<Response<UpdateSlotResponse>, Status> {
-        let (traffic, actor) = (TrafficKind::from_metadata(request.metadata()), actor(&request));
+        let (traffic, actor) = (CallerKind::from_metadata(request.metadata()), actor(&request));
         let UpdateSlotRequest { slot, update_mask, reason, validate_only, author } = request.into_inner();
         let mask = update_mask.filter(|mask| !mask.paths.is_empty());
         let draft = decode_slot::draft(slot).map_err(|e| error::field(&e))?;
@@ -140,7 +140,7 @@ impl SlotService for Api {
     }
 
     async fn delete_slot(&self, request: Request<DeleteSlotRequest>) -> Result<Response<DeleteSlotResponse>, Status> {
-        let (traffic, actor) = (TrafficKind::from_metadata(request.metadata()), actor(&request));
+        let (traffic, actor) = (CallerKind::from_metadata(request.metadata()), actor(&request));
         let DeleteSlotRequest { slot_id, reason, author } = request.into_inner();
         let SlotHead { slot, arm_count, available_arm_count } =
             self.changed(traffic, &slot_id, Change::Delete, ChangeReason { author, reason, actor }, false).await?;
@@ -148,7 +148,7 @@ impl SlotService for Api {
     }
 
     async fn upsert_arms(&self, request: Request<UpsertArmsRequest>) -> Result<Response<UpsertArmsResponse>, Status> {
-        let (traffic, actor) = (TrafficKind::from_metadata(request.metadata()), actor(&request));
+        let (traffic, actor) = (CallerKind::from_metadata(request.metadata()), actor(&request));
         let UpsertArmsRequest { slot_id, arms, reason, author, validate_only } = request.into_inner();
         check_count("arms", &arms)?;
         let arms = decode_slot::arms(arms).map_err(|e| error::field(&e))?;
@@ -159,7 +159,7 @@ impl SlotService for Api {
     }
 
     async fn remove_arms(&self, request: Request<RemoveArmsRequest>) -> Result<Response<RemoveArmsResponse>, Status> {
-        let (traffic, actor) = (TrafficKind::from_metadata(request.metadata()), actor(&request));
+        let (traffic, actor) = (CallerKind::from_metadata(request.metadata()), actor(&request));
         let RemoveArmsRequest { slot_id, arm_ids, reason, author, validate_only } = request.into_inner();
         check_count("arm_ids", &arm_ids)?;
         let arms = arm_ids.iter().enumerate().map(|(i, arm)| ArmId::parse(&format!("arm_ids[{i}]"), arm));
@@ -174,7 +174,7 @@ impl SlotService for Api {
         &self,
         request: Request<SetArmAvailabilityRequest>,
     ) -> Result<Response<SetArmAvailabilityResponse>, Status> {
-        let (traffic, actor) = (TrafficKind::from_metadata(request.metadata()), actor(&request));
+        let (traffic, actor) = (CallerKind::from_metadata(request.metadata()), actor(&request));
         let (view, _) = self.set_availability(traffic, &actor, request.into_inner()).await?;
         let SlotHead { slot, arm_count, available_arm_count } = encode::slot_head(&view);
         Ok(Response::new(SetArmAvailabilityResponse { slot, arm_count, available_arm_count }))
@@ -184,7 +184,7 @@ impl SlotService for Api {
         &self,
         request: Request<Streaming<SetArmAvailabilityRequest>>,
     ) -> Result<Response<StreamArmAvailabilityResponse>, Status> {
-        let (traffic, actor) = (TrafficKind::from_metadata(request.metadata()), actor(&request));
+        let (traffic, actor) = (CallerKind::from_metadata(request.metadata()), actor(&request));
         Ok(Response::new(self.stream_availability(traffic, &actor, request.into_inner()).await?))
     }
 
@@ -192,7 +192,7 @@ impl SlotService for Api {
         &self,
         request: Request<SetSafeChoiceRequest>,
     ) -> Result<Response<SetSafeChoiceResponse>, Status> {
-        let (traffic, actor) = (TrafficKind::from_metadata(request.metadata()), actor(&request));
+        let (traffic, actor) = (CallerKind::from_metadata(request.metadata()), actor(&request));
         let SetSafeChoiceRequest { slot_id, on, reason, author } = request.into_inner();
         let slot = if slot_id.is_empty() { None } else { Some(parse_slot(&slot_id)?) };
         let why = ChangeReason { author, reason, actor };
@@ -241,7 +241,7 @@ impl SlotService for Api {
         &self,
         request: Request<RollbackSlotRequest>,
     ) -> Result<Response<RollbackSlotResponse>, Status> {
-        let (traffic, actor) = (TrafficKind::from_metadata(request.metadata()), actor(&request));
+        let (traffic, actor) = (CallerKind::from_metadata(request.metadata()), actor(&request));
         let RollbackSlotRequest { slot_id, revision, reason, author, validate_only } = request.into_inner();
         let SlotHead { slot, arm_count, available_arm_count } = self
             .changed(
@@ -256,7 +256,7 @@ impl SlotService for Api {
     }
 
     async fn reset_slot(&self, request: Request<ResetSlotRequest>) -> Result<Response<ResetSlotResponse>, Status> {
-        let (traffic, actor) = (TrafficKind::from_metadata(request.metadata()), actor(&request));
+        let (traffic, actor) = (CallerKind::from_metadata(request.metadata()), actor(&request));
         let ResetSlotRequest { slot_id, reason, author } = request.into_inner();
         let SlotHead { slot, arm_count, available_arm_count } =
             self.changed(traffic, &slot_id, Change::Reset, ChangeReason { author, reason, actor }, false).await?;

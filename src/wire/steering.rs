@@ -17,7 +17,7 @@ use super::{
     difference::differences,
     error, mask,
     proto::{SetArmAvailabilityRequest, SetSafeChoiceResponse, StreamArmAvailabilityResponse},
-    simulated::TrafficKind,
+    simulated::CallerKind,
     slots::parse_slot,
 };
 use crate::{
@@ -41,7 +41,7 @@ impl Api {
 
     pub(super) async fn change(
         &self,
-        traffic: TrafficKind,
+        traffic: CallerKind,
         slot: &SlotId,
         change: Change,
         why: ChangeReason,
@@ -56,7 +56,7 @@ impl Api {
     /// Changes the fields of a slot that the mask names.
     pub(super) async fn update(
         &self,
-        traffic: TrafficKind,
+        traffic: CallerKind,
         draft: &SlotDraft,
         mask: Option<&FieldMask>,
         why: &ChangeReason,
@@ -105,7 +105,7 @@ impl Api {
     /// Sets the availability of arms of a slot. Returns the slot and the number of arms.
     pub(super) async fn set_availability(
         &self,
-        traffic: TrafficKind,
+        traffic: CallerKind,
         actor: &Actor,
         request: SetArmAvailabilityRequest,
     ) -> Result<(Arc<SlotView>, usize), Status> {
@@ -120,7 +120,7 @@ impl Api {
 
     pub(super) async fn stream_availability(
         &self,
-        traffic: TrafficKind,
+        traffic: CallerKind,
         actor: &Actor,
         mut requests: Streaming<SetArmAvailabilityRequest>,
     ) -> Result<StreamArmAvailabilityResponse, Status> {
@@ -153,7 +153,7 @@ impl Api {
     /// Turns the safe choice of one slot, or of all, on or off. Either all of them change or none does.
     pub(super) async fn safe_choice(
         &self,
-        traffic: TrafficKind,
+        traffic: CallerKind,
         slot: Option<SlotId>,
         on: bool,
         why: ChangeReason,
