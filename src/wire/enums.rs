@@ -108,10 +108,10 @@ impl ApiEnum for Stage {
     fn number(self) -> i32 {
         match self {
             Self::NeedsAttention => proto::SlotStatus::NeedsAttention,
-            Self::Watching => proto::SlotStatus::Shadow,
+            Self::Shadow => proto::SlotStatus::Shadow,
             Self::WarmingUp => proto::SlotStatus::WarmingUp,
             Self::Confident => proto::SlotStatus::Confident,
-            Self::NoDifference => proto::SlotStatus::Settled,
+            Self::Settled => proto::SlotStatus::Settled,
             Self::Learning => proto::SlotStatus::Learning,
         }
         .into()

@@ -281,7 +281,7 @@ fn a_status_names_the_problem() {
     assert_eq!(stage, Stage::WarmingUp);
     assert!(sentence.contains("until each has 50 showings and 5 of them rewarded"), "{sentence}");
     world.update(|d| d.controls.mode = Some(Mode::Shadow));
-    assert_eq!(say(&world).0, Stage::Watching);
+    assert_eq!(say(&world).0, Stage::Shadow);
     world.update(|d| (d.controls.mode, d.controls.warm_up) = (None, None));
     let troubles = [
         (

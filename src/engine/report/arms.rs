@@ -1,0 +1,180 @@
+//! Figures of the single arms: counts, beliefs about their mean rewards, and the comparison of the arms.
+
+use super::ALPHA;
+use crate::{
+    bandit::ArmSummary,
+    engine::{ArmCounters, view::SlotView},
+    slot::ArmId,
+    stats::{
+        BetaScore, Marginal, StudentScore, Winners,
+        best::{RateScore, RewardBelief, ValueScore, expected_losses, value_remaining},
+    },
+};
+
+/// Report of one arm.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ArmReport {
+    /// Id of the arm.
+    pub arm: ArmId,
+    /// Number of showings.
+    pub shown: u64,
+    /// Part of the showings of all arms.
+    pub share: f64,
+    /// Number of showings since the goal changed to pay something else. Equal to `shown` if it never did.
+    pub shown_since_goal: u64,
+    /// Sum of the rewards of those showings, as they were reported.
+    pub reward_sum: f64,
+    /// Sum of the rewards as they were learned: winsorized from the moment on that the goal asks for it.
+    pub learned_sum: f64,
+    /// Posterior mean of the reward per showing.
+    pub mean: f64,
+    /// 2.5 % quantile of the mean's posterior.
+    pub low: f64,
+    /// 97.5 % quantile of the mean's posterior.
+    pub high: f64,
+    /// Probability that the arm's mean reward is the highest among the slot's arms.
+    pub chance_best: f64,
+    /// Belongs to the slot and may be shown.
+    pub available: bool,
+    /// Number of showings since the goal changed that have an event of the goal's kinds.
+    pub rewarded: u64,
+    /// Expected loss per showing of always showing the arm, compared with knowing the best arm. It is 0 for an arm that
+    /// may not be shown.
+    pub expected_loss: f64,
+    /// Number of observations behind the posterior, where faded observations count in part.
+    pub effective_observations: f64,
+}
+
+/// Reports of all arms, and the comparison of those that may be shown.
+pub(super) struct ArmFigures {
+    /// Arms of the slot in its order, then other arms that were shown.
+    pub(super) arms: Vec<ArmReport>,
+    /// Index of the arm that is the likeliest best, or `None` if no arm may be shown.
+    pub(super) leader: Option<usize>,
+    /// Upper bound, with probability 95 %, of the amount by which another available arm is better than the leader. `None`
+    /// if fewer than two arms may be shown.
+    pub(super) value_remaining: Option<f64>,
+}
+
+/// Arm that a report lists.
+struct ListedArm {
+    id: ArmId,
+    available: bool,
+    summary: ArmSummary,
+    counts: ArmCounts,
+}
+
+/// Counts of one arm.
+struct ArmCounts {
+    all: ArmCounters,
+    since_goal: ArmCounters,
+    /// Learned rewards of decisions that were made before the goal changed.
+    learned_before: f64,
+}
+
+/// Comparison of the arms, by their indices in the report.
+struct Standings {
+    chances: Vec<f64>,
+    losses: Vec<f64>,
+    leader: Option<usize>,
+    value_remaining: Option<f64>,
+}
+
+/// Computes the figures of all arms of a slot.
+pub(super) fn arm_figures(view: &SlotView) -> ArmFigures {
+    let unit = view.definition.goal.within_unit();
+    let arms = listed_arms(view);
+    let Standings { chances, losses, leader, value_remaining } = standings(&arms, view.definition.arms.len(), unit);
+    let shown_in_all: u64 = arms.iter().map(|arm| arm.counts.all.shown).sum();
+    let reports = arms.into_iter().zip(losses).enumerate().map(|(i, (arm, expected_loss))| {
+        let ListedArm { id, available, summary, counts: ArmCounts { all, since_goal, learned_before } } = arm;
+        let (mean, low, high) = if unit {
+            (summary.rate.mean(), summary.rate.quantile(0.025), summary.rate.quantile(0.975))
+        } else {
+            (summary.value.mean(), summary.value.quantile(0.025), summary.value.quantile(0.975))
+        };
+        ArmReport {
+            arm: id,
+            shown: all.shown,
+            share: if shown_in_all > 0 { all.shown as f64 / shown_in_all as f64 } else { 0.0 },
+            shown_since_goal: since_goal.shown,
+            reward_sum: since_goal.reward_sum,
+            learned_sum: summary.reward_sum - learned_before,
+            mean,
+            low,
+            high,
+            chance_best: chances.get(i).copied().unwrap_or(0.0),
+            available,
+            rewarded: since_goal.rewarded,
+            expected_loss,
+            effective_observations: summary.weight(),
+        }
+    });
+    ArmFigures { arms: reports.collect(), leader, value_remaining }
+}
+
+/// Returns the arms of the slot in its order, then other arms that were shown, with their counts and beliefs.
+fn listed_arms(view: &SlotView) -> Vec<ListedArm> {
+    let own = view.definition.arms.iter().map(|arm| (arm.id.clone(), arm.available));
+    let others = view.arms.names().iter().filter(|id| view.arms.position(id.as_str()).is_none());
+    own.chain(others.map(|id| (id.clone(), false)))
+        .map(|(id, available)| {
+            let learned = view.arms.learned(id.as_str());
+            let summary = learned.and_then(|learned| view.learner.summary(learned)).copied().unwrap_or_default();
+            ListedArm { id, available, summary, counts: arm_counts(view, learned) }
+        })
+        .collect()
+}
+
+/// Returns the counts of the arm that is learned under this index.
+fn arm_counts(view: &SlotView, learned: Option<u32>) -> ArmCounts {
+    let all = learned.and_then(|arm| view.arm_counters.get(arm as usize)).copied().unwrap_or_default();
+    let (since_goal, learned_before) = match (&view.goal_sums, learned) {
+        (Some(sums), Some(arm)) => (sums.arm(arm), sums.learned_before(arm)),
+        (Some(_), None) => (ArmCounters::default(), 0.0),
+        (None, _) => (all, 0.0),
+    };
+    ArmCounts { all, since_goal, learned_before }
+}
+
+/// Compares the first `own` arms, which are those of the slot.
+fn standings(arms: &[ListedArm], own: usize, unit: bool) -> Standings {
+    let chances = if unit {
+        chances_best(&arms[..own].iter().map(|arm| BetaScore::new(&arm.summary.rate, 1.0)).collect::<Vec<_>>())
+    } else {
+        let score = |ListedArm { summary: ArmSummary { value, .. }, .. }: &ListedArm| {
+            StudentScore::new(value.mean(), value.spread(), value.degrees())
+        };
+        chances_best(&arms[..own].iter().map(score).collect::<Vec<_>>())
+    };
+    let available: Vec<usize> = (0..own).filter(|&i| arms[i].available).collect();
+    let leader = available.iter().copied().max_by(|&a, &b| chances[a].total_cmp(&chances[b]));
+    let (available_losses, value_remaining) = if unit {
+        let beliefs: Vec<_> = available.iter().map(|&i| RateScore::new(&arms[i].summary.rate)).collect();
+        losses_and_value_remaining(&beliefs, &available, leader)
+    } else {
+        let beliefs: Vec<_> = available.iter().map(|&i| ValueScore::new(&arms[i].summary.value)).collect();
+        losses_and_value_remaining(&beliefs, &available, leader)
+    };
+    let mut losses = vec![0.0; arms.len()];
+    available.iter().zip(available_losses).for_each(|(&i, loss)| losses[i] = loss);
+    Standings { chances, losses, leader, value_remaining }
+}
+
+/// Returns the expected loss of each available arm, and the value remaining beyond the leader.
+fn losses_and_value_remaining<B: RewardBelief>(
+    beliefs: &[B],
+    available: &[usize],
+    leader: Option<usize>,
+) -> (Vec<f64>, Option<f64>) {
+    let chosen = leader.and_then(|leader| available.iter().position(|&i| i == leader));
+    let chosen = chosen.filter(|_| available.len() > 1);
+    (expected_losses(beliefs), chosen.map(|chosen| value_remaining(beliefs, chosen, 1.0 - ALPHA)))
+}
+
+/// Returns the probability of each score to be the highest.
+fn chances_best<M: Marginal>(scores: &[M]) -> Vec<f64> {
+    let mut chances = vec![0.0; scores.len()];
+    Winners::new(scores, 1).probabilities(&vec![true; scores.len()], &mut chances);
+    chances
+}

@@ -1,0 +1,229 @@
+//! Status of a slot: a word for programs, and a sentence for people who do not read figures.
+//!
+//! The first stage that holds: needs attention, shadow mode, warming up, confident, settled, learning.
+//!
+//! Invariant: at most 5 % of all slots are ever wrongly called "confident", over their whole lives and however often one
+//! looks. The word is used if either
+//!
+//! * the evidence that one arm is better than each of the K arms that may be shown exceeds K/2.5 %, where each pair is
+//!   compared by its [`PairwiseTest`](crate::stats::PairwiseTest); or
+//! * the interval of the policy's lift over the holdout lies above 0, and the value remaining is [`NEGLIGIBLE`]. An
+//!   interval of 95 % errs upwards with probability 2.5 %.
+//!
+//! Deliberately not here: translations of the sentences.
+
+mod troubles;
+
+use super::{ArmReport, SlotReport};
+use crate::{
+    engine::view::SlotView,
+    slot::{Mode, WarmUp},
+    stats::math,
+};
+
+/// Probability that the pairwise tests declare an arm the best that is not.
+const ALPHA: f64 = 0.025;
+
+/// Value remaining, as a part of the leader's mean reward, up to which it is negligible.
+const NEGLIGIBLE: f64 = 0.05;
+
+/// Progress of a slot, from its first decision to a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Everybody gets the baseline, and the policy's choice is only recorded.
+    Shadow,
+    /// All arms have equal probabilities until each had its chance, or nothing was decided yet.
+    WarmingUp,
+    /// The best arm is not known yet.
+    Learning,
+    /// One arm is better than every other, or the policy is better than the holdout and little is left to gain.
+    Confident,
+    /// No arm is better than the leader by more than a negligible amount.
+    Settled,
+    /// Something keeps the slot from learning or deciding.
+    NeedsAttention,
+}
+
+impl Stage {
+    /// All stages, in the order in which they are tried.
+    pub const ALL: [Self; 6] =
+        [Self::NeedsAttention, Self::Shadow, Self::WarmingUp, Self::Confident, Self::Settled, Self::Learning];
+
+    /// Word for the stage.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Shadow => "shadow mode",
+            Self::WarmingUp => "warming up",
+            Self::Learning => "learning",
+            Self::Confident => "confident",
+            Self::Settled => "settled",
+            Self::NeedsAttention => "needs attention",
+        }
+    }
+}
+
+/// Status of a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Stage of the slot.
+    pub stage: Stage,
+    /// Explanation in one sentence, with figures.
+    pub sentence: String,
+}
+
+impl Status {
+    fn new(stage: Stage, sentence: impl Into<String>) -> Self {
+        Self { stage, sentence: sentence.into() }
+    }
+}
+
+/// Determines the status from the figures of a report. `leader` is the index of the arm that is the likeliest best.
+pub(super) fn status(view: &SlotView, report: &SlotReport, leader: Option<usize>) -> Status {
+    let troubles = troubles::troubles(view, report);
+    if !troubles.is_empty() {
+        return Status::new(Stage::NeedsAttention, format!("Needs attention: {}.", troubles.join("; ")));
+    }
+    if view.definition.controls.mode() == Mode::Shadow {
+        let sentence = "Shadow mode: everybody gets the baseline, and what the policy would have chosen is recorded.";
+        return Status::new(Stage::Shadow, sentence);
+    }
+    let Some(leader) = leader.and_then(|leader| report.arms.get(leader)).filter(|_| report.counters.decisions > 0)
+    else {
+        return Status::new(Stage::WarmingUp, "Warming up: nothing was decided yet.");
+    };
+    if let Some(sentence) = warming_up(view, report) {
+        return Status::new(Stage::WarmingUp, sentence);
+    }
+    let amounts = AmountFormat { percent: view.definition.goal.within_unit() };
+    confident(view, report, amounts).unwrap_or_else(|| undecided(report, leader, amounts))
+}
+
+/// Returns the status of a slot with a result, or `None` if it has none yet.
+fn confident(view: &SlotView, report: &SlotReport, amounts: AmountFormat) -> Option<Status> {
+    if let Some(best) = best_arm(view, report) {
+        let sentence = format!(
+            "Confident: '{}' is better than every other arm, with {}{}.",
+            best.arm,
+            amounts.range(best),
+            holdout_clause(report, amounts)
+        );
+        return Some(Status::new(Stage::Confident, sentence));
+    }
+    let lift = report.lift.filter(|_| little_remains(report))?;
+    let (low, high) = lift.interval.filter(|(low, _)| *low > 0.0)?;
+    let sentence = format!(
+        "Confident: decisions earn {}, the holdout {}, a difference of {} to {}; another arm could add at most {} (95 % sure).",
+        amounts.amount(lift.mean),
+        amounts.amount(lift.holdout_mean),
+        amounts.amount(low),
+        amounts.amount(high),
+        amounts.amount(report.value_remaining.unwrap_or(0.0))
+    );
+    Some(Status::new(Stage::Confident, sentence))
+}
+
+/// Returns the status of a slot whose best arm is not proven.
+fn undecided(report: &SlotReport, leader: &ArmReport, amounts: AmountFormat) -> Status {
+    let holdout = holdout_clause(report, amounts);
+    let remaining = amounts.amount(report.value_remaining.unwrap_or(0.0));
+    if little_remains(report) {
+        let sentence = format!(
+            "Settled: no arm is better than '{}' with {} by more than {remaining} (95 % sure){holdout}.",
+            leader.arm,
+            amounts.range(leader)
+        );
+        return Status::new(Stage::Settled, sentence);
+    }
+    let sentence = format!(
+        "Learning: '{}' leads with {}{holdout}. Another arm could still add at most {remaining} (95 % sure).",
+        leader.arm,
+        amounts.range(leader)
+    );
+    Status::new(Stage::Learning, sentence)
+}
+
+/// Returns whether the value remaining is negligible.
+fn little_remains(report: &SlotReport) -> bool {
+    report.value_remaining_relative.is_some_and(|part| part <= NEGLIGIBLE)
+}
+
+/// Returns the clause about the holdout's mean reward, or an empty text without a holdout.
+fn holdout_clause(report: &SlotReport, amounts: AmountFormat) -> String {
+    report.lift.map_or(String::new(), |lift| format!("; the holdout has {}", amounts.amount(lift.holdout_mean)))
+}
+
+/// Returns the arm that is better than each of the others that may be shown, or `None` if the evidence shows none.
+fn best_arm<'a>(view: &SlotView, report: &'a SlotReport) -> Option<&'a ArmReport> {
+    let available: Vec<(&ArmReport, u32)> = report
+        .arms
+        .iter()
+        .filter(|arm| arm.available)
+        .map(|arm| view.arms.learned(arm.arm.as_str()).map(|learned| (arm, learned)))
+        .collect::<Option<Vec<_>>>()?;
+    if available.len() < 2 {
+        return None;
+    }
+    let goal = &view.definition.goal;
+    let (unit, default) = (goal.within_unit(), goal.default_reward);
+    let enough = math::ln(available.len() as f64 / ALPHA);
+    let beats = |a: u32, b: u32| {
+        view.evaluation
+            .pairwise_test(a, b)
+            .is_some_and(|test| test.evidence(unit, &view.evaluation.first_position, default) >= enough)
+    };
+    // An arm that is not better than the first is not the best. Mostly that comparison settles it.
+    let best = available.iter().find(|(_, a)| available.iter().all(|(_, b)| a == b || beats(*a, *b)))?;
+    Some(best.0)
+}
+
+/// Returns the sentence of a slot that warms up, or `None` if it does not.
+fn warming_up(view: &SlotView, report: &SlotReport) -> Option<String> {
+    let warm_up = view.definition.controls.warm_up?;
+    let counts = |arm: &ArmReport| {
+        let tally = view.arms.learned(arm.arm.as_str()).and_then(|arm| view.arm_counters.get(arm as usize));
+        tally.map_or((0, 0), |tally| (tally.shown, tally.rewarded))
+    };
+    let available = report.arms.iter().filter(|arm| arm.available).map(|arm| (counts(arm), arm));
+    let ((shown, rewarded), arm) = available
+        .filter(|((shown, rewarded), _)| warm_up.lasts(*shown, *rewarded))
+        .min_by_key(|(counts, _)| *counts)?;
+    let WarmUp { views, rewards, .. } = warm_up;
+    let at_most = if rewards > 0 { format!(", or {} showings", warm_up.views_at_most()) } else { String::new() };
+    Some(format!(
+        "Warming up: all arms are shown equally often until each has {views} showings and {rewards} of them rewarded{at_most}; '{}' has {shown} and {rewarded}.",
+        arm.arm
+    ))
+}
+
+/// Format of the amounts of reward in the sentences.
+#[derive(Clone, Copy)]
+struct AmountFormat {
+    /// Amounts are rates and are written in percent.
+    percent: bool,
+}
+
+impl AmountFormat {
+    /// Returns one amount as text.
+    fn amount(self, value: f64) -> String {
+        if self.percent { format!("{} %", significant_digits(100.0 * value)) } else { significant_digits(value) }
+    }
+
+    /// Returns an arm's mean reward with its interval as text.
+    fn range(self, arm: &ArmReport) -> String {
+        format!("{} ({} to {})", self.amount(arm.mean), self.amount(arm.low), self.amount(arm.high))
+    }
+}
+
+/// Returns a number with at least two significant digits, and no more decimals than that takes.
+fn significant_digits(value: f64) -> String {
+    match value.abs() {
+        10.0.. => format!("{value:.1}"),
+        0.1.. => format!("{value:.2}"),
+        0.001.. => format!("{value:.4}"),
+        _ if value.abs() > 0.0 => format!("{value:.1e}"),
+        _ => "0".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
