@@ -8,7 +8,7 @@ use std::{error::Error, sync::Arc};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::{
     bandit::Value,
-    engine::{Body, DecisionId, Draw, Event, Request, RewardEvent, State, Subject, decide, hash},
+    engine::{Body, DecideOptions, DecisionId, Event, Request, RewardEvent, State, Subject, decide, hash},
     slot::{Arm, ArmId, ChangeReason, Definition, SlotId},
 };
 
@@ -40,18 +40,13 @@ pub(crate) fn run() -> Result<f64, Box<dyn Error>> {
         let at_us = i64::try_from(shopper)? * SECOND_US;
         let random = hash("banner", &[&shopper.to_be_bytes()]);
         let view = state.slot("banner").ok_or("the slot was deleted")?.view();
-        let draw = Draw {
-            id: DecisionId::new(view.number, at_us, random.other_word()),
-            seed: random.word(),
-            taken: &[],
-            deadline_passed: false,
-        };
+        let options = DecideOptions::new(DecisionId::new(view.number, at_us, random.other_word()), random.word());
         let device = if shoppers.random_bool(0.5) { "phone" } else { "desktop" };
         let mut request = Request::new(slot.clone());
         request.context.insert("device".into(), Value::Text(device.into()));
 
         // Deciding reads a view and changes nothing. The decision becomes part of the state as an event.
-        let decided = Arc::new(decide(&view, request, draw).decided);
+        let decided = Arc::new(decide(&view, request, options).decided);
         state.apply(&Event { at_us, body: Body::Decided(Arc::clone(&decided)) });
 
         // The reward is learned at once, so the next decision knows it.

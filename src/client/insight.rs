@@ -3,7 +3,7 @@
 use super::{changes::update_from, connection::Client, error::ClientError};
 use crate::{
     bandit::Features,
-    engine::{BeforeAfter, CandidateExplanation, Estimate, Preview, PreviewArm, PreviewRule, SlotReport, Subject},
+    engine::{BeforeAfter, CandidateExplanation, Estimate, PreviewArm, PreviewRule, SlotPreview, SlotReport, Subject},
     slot::{ArmId, Definition, FieldError},
     wire::{
         FieldDifference, decode,
@@ -19,7 +19,7 @@ const REPORT_PAGE: u32 = 5_000;
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChangePreview {
     /// Effect of the change.
-    pub preview: Preview,
+    pub preview: SlotPreview,
     /// Changed fields.
     pub differences: Vec<FieldDifference>,
     /// Number of changed fields that `differences` leaves out.
@@ -168,7 +168,7 @@ fn decode_preview(response: proto::PreviewSlotChangeResponse) -> Result<ChangePr
         PreviewRule { name, fires, keeps_out: BeforeAfter { before: excluded_before, after: excluded_after } }
     };
     let field = |proto::FieldChange { path, before, after }| FieldDifference { path, before, after };
-    let preview = Preview {
+    let preview = SlotPreview {
         decisions_used: u64::from(decisions_used),
         decisions_per_day,
         arms: arms.into_iter().map(arm).collect::<Result<_, FieldError>>()?,

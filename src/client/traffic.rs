@@ -193,7 +193,7 @@ fn decode_chosen(field: &str, arm: proto::ChosenArm) -> Result<ChosenArm, FieldE
 fn decode_explanation(explanation: proto::Explanation) -> Result<Explanation, FieldError> {
     let proto::Explanation { summary, candidates, matched_rules, candidates_left_out: _ } = explanation;
     let candidates = candidates.into_iter().map(decode_candidate).collect::<Result<_, _>>()?;
-    Ok(Explanation { summary, candidates, fired: matched_rules })
+    Ok(Explanation { summary, candidates, matched_rules })
 }
 
 #[cfg(test)]
@@ -251,7 +251,7 @@ mod tests {
             moved_by: vec![("x".into(), 0.5)],
         };
         let explanation =
-            Explanation { summary: "because".into(), candidates: vec![candidate], fired: vec!["rule".into()] };
+            Explanation { summary: "because".into(), candidates: vec![candidate], matched_rules: vec!["rule".into()] };
         let whole = engine::Decision { decided, explanation: Some(explanation), failed_rules: Vec::new() };
         let message = encode::decision(&whole.decided, whole.explanation.clone(), None);
         assert_eq!(decode_decision(&request, message.clone()).unwrap(), whole);

@@ -47,8 +47,8 @@ pub use apply::EventEffect;
 pub use arm_table::ArmTable;
 pub use change::{Change, ChangeError, plan};
 pub use decide::{
-    CandidateExplanation, Decision, Draw, Explanation, Recalled, Request, RequestCandidate, decide, decide_until,
-    decide_with, recall,
+    CandidateExplanation, DecideOptions, Decision, Explanation, RecalledExplanation, Request, RequestCandidate, decide,
+    recall,
 };
 pub use decision_record::{
     ChosenArm, DecisionRecord, ExcludedCandidate, Fallback, Reason, SCORED_MAX, ScoredCandidate,
@@ -62,7 +62,8 @@ pub use ownership::ArmDraft;
 pub use patch::{Patch, Piece};
 pub use pending::event_key;
 pub use preview::{
-    BeforeAfter, Estimate, PREVIEW_DECISIONS_MAX, Preview, PreviewArm, PreviewRule, PreviewTally, Previewer, preview,
+    BeforeAfter, Estimate, PREVIEW_DECISIONS_MAX, PreviewArm, PreviewRule, PreviewTally, Previewer, SlotPreview,
+    preview,
 };
 pub use report::{ArmReport, GoalChange, Lift, SlotReport, Stage, Status, report};
 pub use shard::SlotShard;

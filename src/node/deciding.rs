@@ -12,7 +12,7 @@ use super::{
     requests::RequestDecision, subjects::day_of,
 };
 use crate::{
-    engine::{DecisionId, DecisionRecord, Draw, Request, SlotView, Subject, hash},
+    engine::{DecideOptions, DecisionId, DecisionRecord, Request, SlotView, Subject, hash},
     slot::{ArmId, Consent, FieldError, limits::WORK_MAX},
 };
 
@@ -138,7 +138,7 @@ impl Node {
         }
         let now_us = self.now_us();
         let mut claims = self.requests.claims();
-        if fresh.iter().any(|(_, decided)| claims.taken(decided, now_us, |entry| self.counts(entry))) {
+        if fresh.iter().any(|(_, decided)| claims.is_claimed(decided, now_us, |entry| self.counts(entry))) {
             return Ok(false);
         }
         send()?;
@@ -273,7 +273,7 @@ impl Node {
         let named = std::mem::take(&mut request.subject).as_far_as(request.consent.unwrap_or(default_consent));
         if named != Subject::default() {
             request.subject = self.subjects.pseudonym(&named, day_of(now_us));
-            request.named = Some(named);
+            request.rule_subject = Some(named);
         }
     }
 
@@ -299,13 +299,13 @@ impl Node {
             return Ok(Answer { decided, explanation: None, view, ignored_candidates });
         }
         let random = hash("draw", &[&self.secret, &self.counter.fetch_add(1, Ordering::Relaxed).to_be_bytes()]);
-        let draw = Draw {
-            id: DecisionId::new(view.number, now_us, random.other_word()),
-            seed: random.word(),
-            taken,
+        let options = DecideOptions {
+            already_shown: taken,
             deadline_passed: deadline_passed(),
+            interrupted: &deadline_passed,
+            ..DecideOptions::new(DecisionId::new(view.number, now_us, random.other_word()), random.word())
         };
-        let mut decision = self.exposures.decide(&view, request, draw, |number| self.lives(number), &deadline_passed);
+        let mut decision = self.exposures.decide(&view, request, options, |number| self.lives(number));
         decision.decided.request_fingerprint = fingerprint;
         for &rule in &decision.failed_rules {
             if let Some(rule) = view.definition.rules.get(rule as usize) {

@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Body, Change, DecisionId, DecisionRecord, PREVIEW_DECISIONS_MAX, Preview, PreviewTally, Previewer, Recalled,
-        SlotView, recall,
+        Body, Change, DecisionId, DecisionRecord, PREVIEW_DECISIONS_MAX, PreviewTally, Previewer, RecalledExplanation,
+        SlotPreview, SlotView, recall,
     },
     journal::{JournalReader, ReadError, Stored},
     slot::SlotId,
@@ -42,7 +42,7 @@ pub struct RecalledDecision {
     /// Time at which the journal took the decision, microseconds since 1970.
     pub at_us: i64,
     /// Explanation of how it came about.
-    pub recalled: Recalled,
+    pub recalled: RecalledExplanation,
     /// The slot's current view, or `None` if the slot was deleted.
     pub view: Option<Arc<SlotView>>,
 }
@@ -87,12 +87,12 @@ impl Node {
         slot: SlotId,
         change: Change,
         count: usize,
-    ) -> Result<(Preview, Arc<SlotView>, Arc<SlotView>), HindsightError> {
+    ) -> Result<(SlotPreview, Arc<SlotView>, Arc<SlotView>), HindsightError> {
         let count = if count == 0 { PREVIEW_DECISIONS_MAX } else { count.min(PREVIEW_DECISIONS_MAX) };
         let _turn = self.previewing.lock().await;
         let (before, after) = self.draft(slot.clone(), change).await?;
         self.settle(before.number).await;
-        let preview = run_long(usize::MAX, || -> Result<Preview, HindsightError> {
+        let preview = run_long(usize::MAX, || -> Result<SlotPreview, HindsightError> {
             let decisions = self.last_decisions(&slot, count)?;
             self.subjects.settle();
             let now_us = self.now_us();

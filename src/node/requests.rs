@@ -1,4 +1,4 @@
-//! Decisions by request id, so that a retry gets the same decision.
+//! Decisions by request id, including those that are not applied to the state yet. So a retry gets the same decision.
 
 use std::{
     collections::VecDeque,
@@ -12,30 +12,29 @@ use crate::{
     slot::limits::{REQUEST_MEMORY_US, REQUESTS_MAX},
 };
 
-/// Requests of all slots together that are remembered here; the state itself keeps
-/// [`REQUESTS_MAX`] of each.
+/// Number of requests of all slots together that are remembered here. The state itself keeps [`REQUESTS_MAX`] of each slot.
 const TOTAL_MAX: usize = 4 * REQUESTS_MAX;
 
-/// The decision that a request id was given.
+/// Decision of a request.
 #[derive(Debug, Clone)]
 pub(super) struct RequestDecision {
     /// Time of the decision, microseconds since 1970.
     at_us: i64,
-    /// The slot's number.
+    /// Number of the slot.
     pub(super) slot: u32,
-    /// The decision.
+    /// Decision, as far as a repetition is answered from it.
     pub(super) decided: Arc<DecisionRecord>,
 }
 
-/// The decisions of the last ten minutes by request id, as far as answering again needs them. A request id is one of the
-/// whole service, so that its use for another slot is noticed.
+/// Index of the decisions of the last ten minutes by request id. All slots share the ids, so that the use of an id for
+/// another slot is noticed.
 #[derive(Debug, Default)]
 pub(super) struct RequestIndex {
     decisions: DashMap<Hash128, RequestDecision>,
     order: Mutex<VecDeque<(i64, Hash128)>>,
 }
 
-/// The right to add decisions: one caller at a time has it.
+/// Claims of request ids for new decisions. One caller at a time holds them.
 pub(super) struct RequestClaims<'a> {
     decisions: &'a DashMap<Hash128, RequestDecision>,
     order: MutexGuard<'a, VecDeque<(i64, Hash128)>>,
@@ -46,21 +45,21 @@ fn key(request_id: &str) -> Hash128 {
 }
 
 impl RequestIndex {
-    /// The decision that this request was given, if it may still be repeated.
+    /// Returns the decision of a request, or `None` if there is none that may still be repeated.
     pub(super) fn get(&self, request_id: &str, now_us: i64) -> Option<RequestDecision> {
         let entry = self.decisions.get(&key(request_id))?;
         (entry.at_us >= now_us - REQUEST_MEMORY_US).then(|| entry.clone())
     }
 
-    /// The right to add; nobody else adds while it is held.
+    /// Locks the index for new decisions.
     pub(super) fn claims(&self) -> RequestClaims<'_> {
         RequestClaims { decisions: &self.decisions, order: self.order.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 }
 
 impl RequestClaims<'_> {
-    /// Returns `true` if this decision's request was given another one that `counts`.
-    pub(super) fn taken(
+    /// Returns whether the decision's request already has another decision that `counts`.
+    pub(super) fn is_claimed(
         &self,
         decided: &DecisionRecord,
         now_us: i64,
@@ -71,7 +70,7 @@ impl RequestClaims<'_> {
         entry.is_some_and(|entry| entry.at_us >= now_us - REQUEST_MEMORY_US && counts(&entry))
     }
 
-    /// Remembers a decision, where it has a request id; forgets those that are too old or too many.
+    /// Remembers a decision with a request id, and forgets decisions that are too old or too many.
     pub(super) fn claim(&mut self, slot: u32, decided: &DecisionRecord, now_us: i64) {
         let Some(request_id) = &decided.request_id else { return };
         let key = key(request_id);
@@ -89,7 +88,7 @@ impl RequestClaims<'_> {
         }
     }
 
-    /// Forgets decisions that the queue refused.
+    /// Forgets decisions that were not recorded.
     pub(super) fn release(&mut self, decisions: &[(u32, Arc<DecisionRecord>)]) {
         for (_, decided) in decisions {
             if let Some(request_id) = &decided.request_id {

@@ -138,7 +138,7 @@ pub(crate) fn request(message: proto::DecideRequest) -> FieldResult<DecodedReque
     let request = Request {
         slot: SlotId::parse("slot_id", &slot_id)?,
         subject: decode_subject(subject)?,
-        named: None,
+        rule_subject: None,
         context: features_with_value("context", "", context, &mut missing)?,
         candidates: decode_candidates(candidates, &mut missing)?,
         count,

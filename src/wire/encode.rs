@@ -9,7 +9,9 @@ use super::{
 };
 use crate::{
     bandit::{Features, Value},
-    engine::{ChosenArm, DecisionRecord, Explanation, Recalled, Request, RequestCandidate, SlotView, Subject},
+    engine::{
+        ChosenArm, DecisionRecord, Explanation, RecalledExplanation, Request, RequestCandidate, SlotView, Subject,
+    },
     node::{Answer, RecalledDecision, payload_to_struct},
     slot::ArmId,
 };
@@ -91,7 +93,7 @@ fn encode_chosen(index: usize, chosen: &ChosenArm, view: Option<&SlotView>) -> p
 const EXPLAINED_MAX: usize = 200;
 
 fn encode_explanation(explanation: Explanation) -> proto::Explanation {
-    let Explanation { summary, mut candidates, fired } = explanation;
+    let Explanation { summary, mut candidates, matched_rules } = explanation;
     let left_out = candidates.len().saturating_sub(EXPLAINED_MAX);
     if left_out > 0 {
         let mut largest: Vec<f64> = candidates.iter().map(|candidate| candidate.propensity).collect();
@@ -118,14 +120,15 @@ fn encode_explanation(explanation: Explanation) -> proto::Explanation {
     proto::Explanation {
         summary,
         candidates: candidates.into_iter().map(candidate).collect(),
-        matched_rules: fired,
+        matched_rules,
         candidates_left_out: narrow(left_out),
     }
 }
 
 /// Encodes the explanation of a past decision.
 pub(crate) fn recalled_decision(recalled: RecalledDecision) -> proto::ExplainDecisionResponse {
-    let RecalledDecision { decided, at_us, recalled: Recalled { explanation, revision_kept }, view } = recalled;
+    let RecalledDecision { decided, at_us, recalled: RecalledExplanation { explanation, revision_kept }, view } =
+        recalled;
     let candidate =
         |(arm, own): &(ArmId, Features)| proto::Candidate { arm_id: arm.to_string(), features: encode_features(own) };
     let candidates = page_of(decided.candidates.iter().map(candidate), usize::MAX);

@@ -7,7 +7,7 @@ use super::{
     proto::{ArmPreview, Estimate, PreviewSlotChangeRequest, PreviewSlotChangeResponse, RulePreview},
 };
 use crate::{
-    engine::{self, BeforeAfter, Change, ChangeError, PREVIEW_DECISIONS_MAX, Preview, PreviewArm, PreviewRule},
+    engine::{self, BeforeAfter, Change, ChangeError, PREVIEW_DECISIONS_MAX, PreviewArm, PreviewRule, SlotPreview},
     node::{ChangeFailure, HindsightError},
     slot::FieldError,
 };
@@ -80,8 +80,8 @@ impl Api {
 }
 
 /// Encodes a preview without the changed fields.
-fn encode_preview(preview: Preview) -> PreviewSlotChangeResponse {
-    let Preview {
+fn encode_preview(preview: SlotPreview) -> PreviewSlotChangeResponse {
+    let SlotPreview {
         decisions_used,
         decisions_per_day,
         arms,

@@ -25,8 +25,8 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::{
     bandit::{Features, ModelSpec, Value},
     engine::{
-        Body, Change, DecisionId, DecisionRecord, Draw, Event, Previewer, Request, RewardEvent, SlotView, State,
-        Subject, decide, hash, plan,
+        Body, Change, DecideOptions, DecisionId, DecisionRecord, Event, Previewer, Request, RewardEvent, SlotView,
+        State, Subject, decide, hash, plan,
     },
     slot::{Arm, ArmId, ChangeReason, Controls, Definition, Goal, RewardKind, SlotId},
 };
@@ -66,8 +66,8 @@ fn learned_slot(model: ModelSpec) -> (State, DecisionHistory) {
         let request = Request { context: context(&mut rng), subject, ..Request::new(slot_id()) };
         let random = hash("bench", &[&i.to_be_bytes()]);
         let id = DecisionId::new(view.number, at_us, random.other_word());
-        let draw = Draw { id, seed: random.word(), taken: &[], deadline_passed: false };
-        let decided = Arc::new(decide(&view, request, draw).decided);
+        let options = DecideOptions::new(id, random.word());
+        let decided = Arc::new(decide(&view, request, options).decided);
         if i >= LEARNED {
             past.push((at_us, decided));
             continue;

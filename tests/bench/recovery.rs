@@ -24,7 +24,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::{
     bandit::{Features, ModelSpec, Value},
     engine::{
-        Body, DecisionId, DecisionRecord, Draw, Event, Request, RewardEvent, State, Subject, decide_with, snapshot,
+        Body, DecideOptions, DecisionId, DecisionRecord, Event, Request, RewardEvent, State, Subject, decide, snapshot,
     },
     journal::{Journal as _, SqliteJournal},
     node::{encode_event, fold, recover_state, save_snapshot},
@@ -101,14 +101,14 @@ fn decisions(definition: &Arc<Definition>, rng: &mut StdRng) -> Vec<DecisionReco
         .map(|i| {
             let at_us = START_US + i64::try_from(i).unwrap() * STEP_US;
             let view = state.slot("offers").unwrap().view();
-            let draw = Draw {
-                id: DecisionId::new(1, at_us, rng.random()),
-                seed: rng.random(),
-                taken: &[],
-                deadline_passed: false,
-            };
+            let options = DecideOptions::new(DecisionId::new(1, at_us, rng.random()), rng.random());
             let request = Request { context: context(rng), ..Request::new(definition.id.clone()) };
-            let decided = decide_with(&view, request, draw, state.slot("offers").unwrap().exposure()).decided;
+            let decided = decide(
+                &view,
+                request,
+                DecideOptions { exposures: Some(state.slot("offers").unwrap().exposure()), ..options },
+            )
+            .decided;
             state.apply(&Event { at_us, body: Body::Decided(Arc::new(decided.clone())) });
             if rng.random_bool(1.0 / REWARDED as f64) {
                 state.apply(&reward(&definition.id, decided.id, format!("made-{i}"), at_us));

@@ -6,8 +6,8 @@ use serde_json::{Value as Json, json};
 use slotwise::{
     bandit::{ClickModel, Features, ModelSpec, Policy, Value},
     engine::{
-        Availability, Body, Change, DecisionId, DecisionRecord, Draw, Event, EventEffect, Request, RequestCandidate,
-        RewardEvent, State, Subject, decide_with, hash, plan,
+        Availability, Body, Change, DecideOptions, DecisionId, DecisionRecord, Event, EventEffect, Request,
+        RequestCandidate, RewardEvent, State, Subject, decide, hash, plan,
     },
     journal::{Journal as _, SqliteJournal},
     node::{encode_event, save_snapshot},
@@ -166,7 +166,7 @@ impl FixtureJournal {
         let request = Request {
             slot: slot_id(slot),
             subject: Subject { id: format!("subject-{}", self.count % 9), session_id: format!("s{}", self.count % 4) },
-            named: None,
+            rule_subject: None,
             context,
             candidates: if slot == "ranking" { ["a", "dddd", "x", "y"].map(candidate).to_vec() } else { Vec::new() },
             count: 0,
@@ -177,8 +177,9 @@ impl FixtureJournal {
         let state = self.state.slot(slot).unwrap();
         let view = state.view();
         let id = DecisionId::new(view.number, self.at_us, random.other_word());
-        let draw = Draw { id, seed: random.word(), taken: &[], deadline_passed: false };
-        let decided = Arc::new(decide_with(&view, request, draw, state.exposure()).decided);
+        let options = DecideOptions::new(id, random.word());
+        let decided =
+            Arc::new(decide(&view, request, DecideOptions { exposures: Some(state.exposure()), ..options }).decided);
         self.apply(Body::Decided(Arc::clone(&decided)));
         decided
     }

@@ -6,8 +6,8 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::{
     bandit::{Features, LinearSpec, ModelSpec, Policy, Sharing, Value},
     engine::{
-        Body, DecisionId, DecisionRecord, Draw, Event, Request, RequestCandidate, RewardEvent, SlotView, State,
-        Subject, decide, hash,
+        Body, DecideOptions, DecisionId, DecisionRecord, Event, Request, RequestCandidate, RewardEvent, SlotView,
+        State, Subject, decide, hash,
     },
     slot::{
         Arm, ArmId, Baseline, ChangeReason, Comparand, Controls, Definition, Effect, ExplorationPreset, HeadStart,
@@ -209,13 +209,9 @@ fn random_slot(rng: &mut StdRng) -> (SlotView, Request) {
 }
 
 fn decide_number(view: &SlotView, request: Request, count: u64) -> DecisionRecord {
-    let draw = Draw {
-        id: DecisionId::new(view.number, 0, count),
-        seed: hash("test", &[&count.to_be_bytes()]).word(),
-        taken: &[],
-        deadline_passed: false,
-    };
-    decide(view, request, draw).decided
+    let options =
+        DecideOptions::new(DecisionId::new(view.number, 0, count), hash("test", &[&count.to_be_bytes()]).word());
+    decide(view, request, options).decided
 }
 
 /// Showings of one arm at one position, below the same arms above it.

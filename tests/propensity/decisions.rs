@@ -7,8 +7,8 @@ use rand_distr::StandardNormal;
 use slotwise::{
     bandit::{Features, LinearSpec, Link, ModelSpec, Policy, Value},
     engine::{
-        Body, Decision, DecisionId, Draw, Event, Explanation, Reason, Request, RewardEvent, SlotView, State, Subject,
-        decide, hash,
+        Body, DecideOptions, Decision, DecisionId, Event, Explanation, Reason, Request, RewardEvent, SlotView, State,
+        Subject, decide, hash,
     },
     slot::{Arm, ArmId, ChangeReason, Definition, SlotId},
 };
@@ -28,13 +28,9 @@ fn context(hour: f64, device: &str) -> Features {
 
 fn decide_number(view: &SlotView, count: u64, hour: f64, explain: bool) -> Decision {
     let request = Request { context: context(hour, "web"), explain, ..Request::new(slot_id()) };
-    let draw = Draw {
-        id: DecisionId::new(view.number, 0, count),
-        seed: hash("test", &[&count.to_be_bytes()]).word(),
-        taken: &[],
-        deadline_passed: false,
-    };
-    decide(view, request, draw)
+    let options =
+        DecideOptions::new(DecisionId::new(view.number, 0, count), hash("test", &[&count.to_be_bytes()]).word());
+    decide(view, request, options)
 }
 
 /// Returns a slot of eight arms that has learned for a while from rewards that depend on arm and context.

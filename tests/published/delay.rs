@@ -30,7 +30,8 @@ use rand_distr::{Beta as BetaDraw, Distribution as _};
 use slotwise::{
     bandit::{ModelSpec, Policy},
     engine::{
-        Body, Change, DecisionId, DecisionRecord, Draw, Event, Request, RewardEvent, State, Subject, decide, hash, plan,
+        Body, Change, DecideOptions, DecisionId, DecisionRecord, Event, Request, RewardEvent, State, Subject, decide,
+        hash, plan,
     },
     slot::{Arm, ArmId, ChangeReason, Controls, Definition, Goal, Learning, SlotId},
     stats::Beta,
@@ -171,13 +172,8 @@ impl BatchLearner for EngineLearner {
         self.count += 1;
         let view = self.state.slot(self.slot.as_str()).unwrap().view();
         let random = hash("items", &[&self.count.to_be_bytes()]);
-        let draw = Draw {
-            id: DecisionId::new(view.number, self.at_us, random.other_word()),
-            seed: random.word(),
-            taken: &[],
-            deadline_passed: false,
-        };
-        let decided = Arc::new(decide(&view, Request::new(self.slot.clone()), draw).decided);
+        let options = DecideOptions::new(DecisionId::new(view.number, self.at_us, random.other_word()), random.word());
+        let decided = Arc::new(decide(&view, Request::new(self.slot.clone()), options).decided);
         self.apply(Body::Decided(Arc::clone(&decided)));
         let item = self.arms.iter().position(|arm| *arm == decided.chosen[0].arm).unwrap();
         self.latest = Some(decided);

@@ -158,7 +158,7 @@ fn an_arm_has_a_reason_only_while_it_is_not_available() {
 #[test]
 fn the_readme_s_first_decision_is_a_choice() {
     use crate::{
-        engine::{Body, Change, DecisionId, Draw, Event, Request, State, decide, hash, plan},
+        engine::{Body, Change, DecideOptions, DecisionId, Event, Request, State, decide, hash, plan},
         slot::ChangeReason,
     };
     let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
@@ -186,8 +186,8 @@ fn the_readme_s_first_decision_is_a_choice() {
         }
         let random = hash("readme", &[&n.to_be_bytes()]);
         let id = DecisionId::new(view.number, at_us, random.other_word());
-        let draw = Draw { id, seed: random.word(), taken: &[], deadline_passed: false };
-        let decided = decide(&view, request, draw).decided;
+        let options = DecideOptions::new(id, random.word());
+        let decided = decide(&view, request, options).decided;
         assert!(!decided.holdout && decided.chosen.len() == 1);
         let propensity = decided.chosen[0].propensity;
         assert!((0.01..0.99).contains(&propensity), "{propensity}");

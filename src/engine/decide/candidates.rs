@@ -1,4 +1,4 @@
-//! Who may be chosen, before any rule.
+//! Candidates of a request, and their availability.
 
 use std::collections::HashSet;
 
@@ -9,96 +9,117 @@ use crate::{
     slot::{Arm, ArmId, Unavailable, limits::LEARNED_ARMS_MAX},
 };
 
-/// Why a candidate cannot be chosen.
+/// Reason why a candidate cannot be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ineligible {
+pub(super) enum Exclusion {
+    /// The arm is not available.
     Unavailable(Option<Unavailable>),
+    /// The decision is outside the arm's schedule.
     Unscheduled,
-    Taken,
+    /// An earlier request of the batch shows the arm.
+    AlreadyShown,
+    /// The arm is new, and the open catalogue has no place left.
     CatalogueFull,
-    /// The slot does not know it (any longer).
-    Unknown,
-    /// By this rule of the slot's.
+    /// The slot has no such arm.
+    UnknownArm,
+    /// The rule of this index excludes it.
     Rule(u32),
-    /// This rule could not be evaluated, and says what that means.
+    /// The rule of this index could not be evaluated and excludes it for that.
     FailedRule(u32),
 }
 
-/// A candidate with what is known of it.
+/// Candidate of a request, with what the slot knows about the arm.
 #[derive(Debug)]
-pub(super) struct Candidate<'a> {
+pub(super) struct CandidateArm<'a> {
     pub(super) arm: &'a ArmId,
+    /// Index that the arm is learned under, or `None` if the slot has never shown it.
     pub(super) learned: Option<u32>,
-    /// Its place among the slot's arms.
+    /// Place among the slot's arms, or `None` if the arm is not in the slot's definition.
     pub(super) position: Option<usize>,
-    /// Its own features in the request, where it has some.
+    /// Features of the arm in the request, or `None` if there are none.
     pub(super) features: Option<&'a Features>,
     pub(super) attributes: Option<&'a Features>,
-    /// From 1.
+    /// Position in the baseline, from 1.
     pub(super) baseline_position: u32,
-    pub(super) ineligible: Option<Ineligible>,
+    /// Reason why the candidate cannot be chosen, or `None` if it is eligible.
+    pub(super) exclusion: Option<Exclusion>,
 }
 
-impl Candidate<'_> {
-    pub(super) fn eligible(&self) -> bool {
-        self.ineligible.is_none()
+impl CandidateArm<'_> {
+    pub(super) fn is_eligible(&self) -> bool {
+        self.exclusion.is_none()
     }
 }
 
-/// The candidates of a request at `now_us`, or all arms of the slot, in the caller's order.
+/// Returns the candidates of the request in the caller's order, or all arms of the slot if it names none. The exclusions
+/// are those of `now_us`, before any rule.
 pub(super) fn candidates<'a>(
     view: &'a SlotView,
     request: &'a Request,
-    taken: &[ArmId],
+    already_shown: &[ArmId],
     now_us: i64,
-) -> Vec<Candidate<'a>> {
-    let definition = &*view.definition;
-    let taken: HashSet<&ArmId> = taken.iter().collect();
-    let why = |id: &ArmId, arm: Option<&Arm>| match arm {
-        Some(arm) if !arm.available => Some(Ineligible::Unavailable(arm.because)),
-        Some(arm) if !arm.schedule.holds(now_us) => Some(Ineligible::Unscheduled),
-        _ if !taken.is_empty() && taken.contains(id) => Some(Ineligible::Taken),
+) -> Vec<CandidateArm<'a>> {
+    let already_shown: HashSet<&ArmId> = already_shown.iter().collect();
+    let availability = |id: &ArmId, arm: Option<&Arm>| match arm {
+        Some(arm) if !arm.available => Some(Exclusion::Unavailable(arm.because)),
+        Some(arm) if !arm.schedule.holds(now_us) => Some(Exclusion::Unscheduled),
+        _ if !already_shown.is_empty() && already_shown.contains(id) => Some(Exclusion::AlreadyShown),
         _ => None,
     };
-    let mut result = Vec::with_capacity(request.candidates.len().max(definition.arms.len()));
-    let mut place = 0;
-    if request.candidates.is_empty() {
-        for (position, arm) in definition.arms.iter().enumerate() {
-            // The baseline is the order of those that are available.
-            let why = why(&arm.id, Some(arm));
-            place += u32::from(!matches!(why, Some(Ineligible::Unavailable(_) | Ineligible::Unscheduled)));
-            result.push(Candidate {
-                arm: &arm.id,
-                learned: view.arms.learned_at(position),
-                position: Some(position),
-                features: None,
-                attributes: Some(&arm.attributes),
-                baseline_position: place,
-                ineligible: why,
-            });
+    if request.candidates.is_empty() { all_arms(view, availability) } else { listed(view, request, availability) }
+}
+
+/// Returns all arms of the slot in its order. The baseline is the order of those that are available.
+fn all_arms(
+    view: &SlotView,
+    availability: impl Fn(&ArmId, Option<&Arm>) -> Option<Exclusion>,
+) -> Vec<CandidateArm<'_>> {
+    let mut baseline_position = 0;
+    let arms = view.definition.arms.iter().enumerate().map(|(position, arm)| {
+        let exclusion = availability(&arm.id, Some(arm));
+        let unavailable = matches!(exclusion, Some(Exclusion::Unavailable(_) | Exclusion::Unscheduled));
+        baseline_position += u32::from(!unavailable);
+        CandidateArm {
+            arm: &arm.id,
+            learned: view.arms.learned_at(position),
+            position: Some(position),
+            features: None,
+            attributes: Some(&arm.attributes),
+            baseline_position,
+            exclusion,
         }
-        return result;
-    }
+    });
+    arms.collect()
+}
+
+/// Returns the candidates that the request lists. The baseline is the order of those that the slot knows.
+fn listed<'a>(
+    view: &'a SlotView,
+    request: &'a Request,
+    availability: impl Fn(&ArmId, Option<&Arm>) -> Option<Exclusion>,
+) -> Vec<CandidateArm<'a>> {
+    let definition = &*view.definition;
     let full = view.arms.names().len() >= LEARNED_ARMS_MAX;
-    for candidate in &request.candidates {
+    let mut baseline_position = 0;
+    let candidates = request.candidates.iter().map(|candidate| {
         let position = view.arms.position(candidate.arm.as_str());
         let learned = view.arms.learned(candidate.arm.as_str());
         let known = position.map(|position| definition.arms[position].as_ref());
-        let ineligible = match position {
-            None if !definition.open_catalogue => Some(Ineligible::Unknown),
-            _ if full && learned.is_none() => Some(Ineligible::CatalogueFull),
-            _ => why(&candidate.arm, known),
+        let exclusion = match position {
+            None if !definition.open_catalogue => Some(Exclusion::UnknownArm),
+            _ if full && learned.is_none() => Some(Exclusion::CatalogueFull),
+            _ => availability(&candidate.arm, known),
         };
-        place += u32::from(ineligible != Some(Ineligible::Unknown));
-        result.push(Candidate {
+        baseline_position += u32::from(exclusion != Some(Exclusion::UnknownArm));
+        CandidateArm {
             arm: &candidate.arm,
             learned,
             position,
             features: Some(&candidate.features).filter(|features| !features.is_empty()),
             attributes: known.map(|arm| &arm.attributes),
-            baseline_position: place,
-            ineligible,
-        });
-    }
-    result
+            baseline_position,
+            exclusion,
+        }
+    });
+    candidates.collect()
 }

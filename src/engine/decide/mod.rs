@@ -1,267 +1,170 @@
-//! From a request and a view to a decision.
+//! Decisions: from a request and a slot's view to the arms that are shown.
 //!
-//! In order: who may be chosen ([`candidates`], [`steering`]), who gets the baseline and what sticks ([`placing`]), then
-//! scores, pmf and draw ([`choose`]), and how that came about ([`explain`]; after the fact: [`recall`]). A preview
-//! takes the same way ([`foresee`]), and stops before the draw.
+//! A decision is a pipeline of values. Each step takes the value of the step before and never changes an earlier one:
+//!
+//! 1. [`Request`] and [`DecideOptions`] become a [`DecisionInput`];
+//! 2. [`candidates`](mod@candidates) lists the arms that the request allows, with their availability;
+//! 3. [`MatchedRules`] evaluates the slot's rules on them;
+//! 4. [`EligibleSet`] applies exclusions and caps;
+//! 5. [`ScoredSet`](eligible::ScoredSet) scores the eligible candidates, and applies the rules that require evidence;
+//! 6. [`Assignment`] chooses a [`slate`] by the policy, the baseline or an earlier decision;
+//! 7. [`Decision`] records it and, if asked for, [explains](mod@explain) it.
+//!
+//! [`recall`](recall()) explains a decision of the past. A preview repeats the steps up to the slates; see [`forecast`].
 
+mod assignment;
 mod candidates;
-mod choose;
+mod caps;
+mod constraints;
+mod decision;
+mod eligible;
+mod evidence;
 mod explain;
-pub(super) mod foresee;
-mod placing;
+pub(super) mod forecast;
+mod input;
 mod recall;
-mod shares;
-mod steering;
+mod request;
+mod rules;
+mod score_cache;
+mod scores;
+mod slate;
 
-pub use self::recall::{Recalled, recall};
-
+pub(super) use self::explain::percent;
 use self::{
-    candidates::{Candidate, candidates},
-    choose::Outcome,
+    assignment::{Assignment, assign},
+    candidates::{CandidateArm, Exclusion, candidates},
+    eligible::EligibleSet,
     explain::explain,
-    placing::{Asked, Placed},
-    steering::Steering,
+    input::DecisionInput,
+    rules::MatchedRules,
+    slate::CandidateEstimate,
+};
+pub use self::{
+    decision::{CandidateExplanation, DecideOptions, Decision, Explanation},
+    recall::{RecalledExplanation, recall},
+    request::{Request, RequestCandidate},
 };
 use super::{
+    Exposure,
     decision_record::{DecisionRecord, ExcludedCandidate, SCORED_MAX, ScoredCandidate},
-    event::Subject,
-    ids::{DecisionId, hash},
-    slot_state::Exposure,
     view::SlotView,
 };
-use crate::{
-    bandit::Features,
-    slot::{ArmId, Consent, SlotId},
-};
 
-/// A candidate of a request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RequestCandidate {
-    /// The arm.
-    pub arm: ArmId,
-    /// Its features in this request.
-    pub features: Features,
-}
-
-/// A request for a decision; its parts have passed their checks.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Request {
-    /// The slot.
-    pub slot: SlotId,
-    /// Whom it is for: what is recorded, and what holdout, stickiness and caps go by.
-    pub subject: Subject,
-    /// The same subject as the conditions of rules see it, where the shell records another name for it; `None`: as above.
-    pub named: Option<Subject>,
-    /// Features of the request.
-    pub context: Features,
-    /// In the caller's order; empty: every available arm.
-    pub candidates: Vec<RequestCandidate>,
-    /// How many arms; 0: the slot's own number.
-    pub count: u32,
-    /// For repetition.
-    pub request_id: Option<String>,
-    /// None: the slot's default.
-    pub consent: Option<Consent>,
-    /// Whether to explain.
-    pub explain: bool,
-}
-
-impl Request {
-    /// A request for `slot` and nothing more.
-    pub fn new(slot: SlotId) -> Self {
-        Self {
-            slot,
-            subject: Subject::default(),
-            named: None,
-            context: Features::new(),
-            candidates: Vec::new(),
-            count: 0,
-            request_id: None,
-            consent: None,
-            explain: false,
-        }
-    }
-
-    /// Takes the candidates out that the slot does not know (any longer), where it has no open catalogue, and returns
-    /// them in their order.
-    ///
-    /// Where it knows none of them they stay, and none is eligible: a request without candidates would allow every arm.
-    pub fn leave_out_unknown(&mut self, view: &SlotView) -> Vec<ArmId> {
-        let known = |arm: &ArmId| view.definition.open_catalogue || view.arms.position(arm.as_str()).is_some();
-        let unknown: Vec<ArmId> = self.candidates.iter().map(|c| &c.arm).filter(|&arm| !known(arm)).cloned().collect();
-        if !unknown.is_empty() && unknown.len() < self.candidates.len() {
-            self.candidates.retain(|candidate| known(&candidate.arm));
-        }
-        unknown
-    }
-
-    /// Hash of what a repetition of this request has in common with it: slot, subject, candidates in their order, count
-    /// and consent. Never 0. `default_consent` is the slot's.
-    ///
-    /// The features may differ: what was known of a shopper or a price may have changed since. Only 16 bits depend on
-    /// the subject: enough to notice another one, and too few to find out from the record who it was.
-    pub fn fingerprint(&self, default_consent: Consent) -> u64 {
-        const SUBJECT_BITS: u64 = 0xffff;
-        let consent = match self.consent {
-            None => 0_u8,
-            Some(Consent::Full) => 1,
-            Some(Consent::SessionOnly) => 2,
-            Some(Consent::None) => 3,
-        };
-        let (consent, count) = ([consent], self.count.to_be_bytes());
-        let mut parts: Vec<&[u8]> = vec![self.slot.as_str().as_bytes(), &consent, &count];
-        parts.extend(self.candidates.iter().map(|candidate| candidate.arm.as_str().as_bytes()));
-        let rest = hash("request fingerprint", &parts).word();
-        let subject = self.subject.clone().as_far_as(self.consent.unwrap_or(default_consent));
-        let parts = [subject.id.as_bytes(), subject.session_id.as_bytes()];
-        let subject = hash("request fingerprint, subject", &parts).word();
-        ((rest & !SUBJECT_BITS) | (subject & SUBJECT_BITS)).max(1)
-    }
-}
-
-/// What a decision needs beside the request: its id, its randomness, and what the shell knows.
-#[derive(Debug, Clone, Copy)]
-pub struct Draw<'a> {
-    /// Its id.
-    pub id: DecisionId,
-    /// Its own stream of random numbers.
-    pub seed: u64,
-    /// Arms given to earlier requests of the batch.
-    pub taken: &'a [ArmId],
-    /// The caller's deadline has passed.
-    pub deadline_passed: bool,
-}
-
-/// A decision and, if asked for, how it came about.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Decision {
-    /// The event.
-    pub decided: DecisionRecord,
-    /// How it came about.
-    pub explanation: Option<Explanation>,
-    /// The rules, by their place in the slot, that could not be evaluated for some candidate.
-    pub failed_rules: Vec<u32>,
-}
-
-/// How a decision came about.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Explanation {
-    /// One sentence.
-    pub summary: String,
-    /// Every candidate, in baseline order.
-    pub candidates: Vec<CandidateExplanation>,
-    /// The names of the rules that had something to say, in the slot's order.
-    pub fired: Vec<String>,
-}
-
-/// What was known of one candidate.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CandidateExplanation {
-    /// The arm.
-    pub arm: ArmId,
-    /// Why it could not be chosen; none: it could.
-    pub ineligible_because: Option<String>,
-    /// The posterior mean of its reward.
-    pub mean: f64,
-    /// The spread of that mean after the width multiplier.
-    pub std: f64,
-    /// The probability with which it takes the first position.
-    pub propensity: f64,
-    /// The features that moved its mean most, by how much, in the goal's units (on the logit link, in log odds).
-    pub moved_by: Vec<(String, f64)>,
-}
-
-/// [`decide_with`] nothing remembered of what subjects were shown.
-pub fn decide(view: &SlotView, request: Request, draw: Draw<'_>) -> Decision {
-    decide_with(view, request, draw, &Exposure::new())
-}
-
-/// [`decide_until`] the end, however long it takes.
-pub fn decide_with(view: &SlotView, request: Request, draw: Draw<'_>, past: &Exposure) -> Decision {
-    decide_until(view, request, draw, past, &|| false)
-}
-
-/// Decides: eligible arms, rules, holdout, scores, pmf, controls, draw.
+/// Decides a request.
 ///
-/// Reads only; the same view, request, draw and past give the same decision.
-/// A candidate that the slot does not know is not eligible; [`Request::leave_out_unknown`] takes those out before.
-/// Once `interrupted` says so, before any position of the slate, the baseline is the answer, as after a deadline.
-pub fn decide_until(
-    view: &SlotView,
-    mut request: Request,
-    draw: Draw<'_>,
-    past: &Exposure,
-    interrupted: &dyn Fn() -> bool,
-) -> Decision {
-    let now_us = draw.id.at_us();
-    let view = &*view.at(now_us);
-    let definition = &*view.definition;
-    let consent = request.consent.unwrap_or(definition.default_consent);
+/// The function reads only: the same view, request and options give the same decision, bit for bit.
+///
+/// A candidate that the slot does not know is not eligible; [`Request::leave_out_unknown`] removes such candidates
+/// beforehand.
+pub fn decide(view: &SlotView, mut request: Request, options: DecideOptions<'_>) -> Decision {
+    let view = &*view.at(options.id.at_us());
+    let consent = request.consent.unwrap_or(view.definition.default_consent);
     request.subject = request.subject.as_far_as(consent);
-    request.named = request.named.map(|named| named.as_far_as(consent));
-    let mut candidates = candidates(view, &request, draw.taken, now_us);
-    let mut steering = Steering::new(view, &request, &mut candidates, past, now_us);
-    let count = if request.count == 0 { definition.count() } else { request.count } as usize;
-    let asked = Asked { view, request: &request, draw, count, past, interrupted, scorer: None };
-    let decided = asked.decide(&mut candidates, &mut steering);
+    request.rule_subject = request.rule_subject.map(|subject| subject.as_far_as(consent));
+    let no_exposures = Exposure::new();
+    let input = DecisionInput::new(view, &request, options, options.exposures.unwrap_or(&no_exposures));
 
-    let Placed { mut outcome, would, holdout, analysis, sticky } = decided;
-    let rules = view.rules.rules();
-    let names = |which: &[u32]| -> Vec<String> {
-        which.iter().filter_map(|&rule| rules.get(rule as usize)).map(|rule| rule.name.clone()).collect()
-    };
-    let fired = names(&steering.fired);
+    let candidates = candidates(view, &request, options.already_shown, input.now_us);
+    let rules = MatchedRules::new(&input, &candidates);
+    let eligible = EligibleSet::new(&input, candidates, rules);
+    let scored = eligible.score(&input);
+    let assignment = assign(&input, &scored);
+
+    let policy_choice = assignment.policy_choice();
+    let effective_rules = merge_rules(&scored.set.effective_rules, &policy_choice.rules);
+    let matched_rules = rule_names(view, &effective_rules);
+    let candidates = &scored.set.candidates;
     let explanation =
-        request.explain.then(|| explain(view, &request, &candidates, &outcome, would.as_ref(), fired.clone()));
-    let decided = DecisionRecord {
-        slot: definition.id.clone(),
-        id: draw.id,
+        request.explain.then(|| explain(view, &request.context, candidates, &assignment, matched_rules.clone()));
+    let recorded = RecordedCandidates {
+        estimates: recorded_estimates(&policy_choice.estimates),
+        exclusions: recorded_exclusions(candidates, &effective_rules),
+        best_expected: policy_choice.best_expected(),
+    };
+    let failed_rules = scored.set.failed_rules;
+    Decision { decided: record(view, request, options, assignment, recorded, matched_rules), explanation, failed_rules }
+}
+
+/// Record of what was known about the candidates.
+struct RecordedCandidates {
+    estimates: Vec<ScoredCandidate>,
+    exclusions: Vec<ExcludedCandidate>,
+    best_expected: f64,
+}
+
+/// Returns the event that records a decision.
+fn record(
+    view: &SlotView,
+    request: Request,
+    options: DecideOptions<'_>,
+    assignment: Assignment,
+    candidates: RecordedCandidates,
+    matched_rules: Vec<String>,
+) -> DecisionRecord {
+    let Assignment { slate, shadow_slate, holdout, analysis, repeats } = assignment;
+    DecisionRecord {
+        slot: view.definition.id.clone(),
+        id: options.id,
         holdout,
-        fallback: outcome.fallback,
+        fallback: slate.fallback,
         revision: view.revision,
-        model: std::mem::take(&mut outcome.model),
-        seed: draw.seed,
-        scored: recorded(would.as_ref().unwrap_or(&outcome)),
-        excluded: barred(&candidates, &steering.fired),
-        best_expected: would.as_ref().unwrap_or(&outcome).best_expected,
-        chosen: outcome.chosen,
-        shadow_slate: would.map(|would| would.chosen).unwrap_or_default(),
+        model: slate.model,
+        seed: options.seed,
+        scored: candidates.estimates,
+        excluded: candidates.exclusions,
+        best_expected: candidates.best_expected,
+        chosen: slate.chosen,
+        shadow_slate: shadow_slate.map(|slate| slate.chosen).unwrap_or_default(),
         analysis,
-        sticky,
-        matched_rules: fired,
+        sticky: repeats,
+        matched_rules,
         request_id: request.request_id,
         subject: request.subject,
         context: request.context,
         candidates: request.candidates.into_iter().map(|c| (c.arm, c.features)).collect(),
-        already_shown: draw.taken.to_vec(),
+        already_shown: options.already_shown.to_vec(),
         request_fingerprint: 0,
-    };
-    Decision { decided, explanation, failed_rules: steering.failed }
+    }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "for people and estimators: seven digits")]
-fn recorded(outcome: &Outcome) -> Vec<ScoredCandidate> {
-    let recorded = |&(i, mean, std, propensity): &(usize, f64, f64, f64)| ScoredCandidate {
-        candidate: u32::try_from(i).unwrap_or(u32::MAX),
+/// Returns the union of two ascending lists of rules, ascending.
+fn merge_rules(first: &[u32], second: &[u32]) -> Vec<u32> {
+    let mut rules = [first, second].concat();
+    rules.sort_unstable();
+    rules.dedup();
+    rules
+}
+
+fn rule_names(view: &SlotView, rules: &[u32]) -> Vec<String> {
+    let all = view.rules.rules();
+    rules.iter().filter_map(|&rule| all.get(rule as usize)).map(|rule| rule.name.clone()).collect()
+}
+
+/// Returns the estimates that a decision records: all, or those with the largest probabilities.
+fn recorded_estimates(estimates: &[CandidateEstimate]) -> Vec<ScoredCandidate> {
+    #[expect(clippy::cast_possible_truncation, reason = "seven digits are enough for people and estimators")]
+    let recorded = |&CandidateEstimate { candidate, mean, std, propensity }: &CandidateEstimate| ScoredCandidate {
+        candidate: u32::try_from(candidate).unwrap_or(u32::MAX),
         mean: mean as f32,
         std: std as f32,
         propensity: propensity as f32,
     };
-    if outcome.known.len() <= SCORED_MAX {
-        return outcome.known.iter().map(recorded).collect();
+    if estimates.len() <= SCORED_MAX {
+        return estimates.iter().map(recorded).collect();
     }
-    let mut known: Vec<&(usize, f64, f64, f64)> = outcome.known.iter().collect();
-    known.sort_by(|a, b| b.3.total_cmp(&a.3).then(a.0.cmp(&b.0)));
-    known.into_iter().take(SCORED_MAX).map(recorded).collect()
+    let mut likeliest: Vec<&CandidateEstimate> = estimates.iter().collect();
+    likeliest.sort_by(|a, b| b.propensity.total_cmp(&a.propensity).then(a.candidate.cmp(&b.candidate)));
+    likeliest.into_iter().take(SCORED_MAX).map(recorded).collect()
 }
 
-fn barred(candidates: &[Candidate<'_>], fired: &[u32]) -> Vec<ExcludedCandidate> {
+/// Returns the candidates that rules excluded, as a decision records them. Each names its rule by the place among the
+/// rules that had an effect.
+fn recorded_exclusions(candidates: &[CandidateArm<'_>], effective_rules: &[u32]) -> Vec<ExcludedCandidate> {
     let by_rule = candidates.iter().enumerate().filter_map(|(i, candidate)| {
-        let (candidates::Ineligible::Rule(rule) | candidates::Ineligible::FailedRule(rule)) = candidate.ineligible?
-        else {
+        let (Exclusion::Rule(rule) | Exclusion::FailedRule(rule)) = candidate.exclusion? else {
             return None;
         };
-        let rule = u32::try_from(fired.binary_search(&rule).ok()?).ok()?;
+        let rule = u32::try_from(effective_rules.binary_search(&rule).ok()?).ok()?;
         Some(ExcludedCandidate { candidate: u32::try_from(i).ok()?, rule })
     });
     by_rule.take(SCORED_MAX).collect()

@@ -1,16 +1,19 @@
-//! What a change of a slot would do, computed from its past decisions, without making it.
+//! Preview of a change of a slot, estimated from its past decisions without making the change.
 //!
-//! Each past decision is looked at again, under the slot as it is and under the slot as it would be, with what the
-//! models know *now*, by the very code that decides ([`Look`]): where one arm is shown its probability is exact for the
-//! context, slates of several are drawn by a seed. Standard errors are those of taking these decisions for the ones
-//! that will come, and of drawing; that the models may be wrong is not in them.
+//! Each past decision is repeated under the slot before and after the change, with the present models and by the code
+//! that decides ([`ForecastInput`]). If one arm is shown, its probability is exact for the request; slates of several arms
+//! are drawn by a seed. Standard errors cover the sampling of past decisions and the drawing. They do not cover errors of
+//! the models.
 //!
-//! Requests that are alike are looked at once, and what does not depend on the change is computed once. The work is in
-//! parts that may be done at the same time, and gives the same bits however it is shared.
+//! Equal requests are computed once, and so is all that does not depend on the change. The work is split into parts for
+//! several threads.
 //!
-//! Deliberately not here: caps and stickiness, whose pasts would be others; threads; where the decisions come from.
+//! Invariant: the result has the same bits however the parts are distributed over threads.
+//!
+//! Deliberately not here: caps and stickiness, whose histories would differ after the change; threads; the search for the
+//! past decisions.
 
-mod alike;
+mod groups;
 mod tally;
 mod warnings;
 
@@ -19,7 +22,10 @@ use std::sync::Arc;
 use super::{
     decide::{
         Request, RequestCandidate,
-        foresee::{Look, Memo, Side, Twins, control, shows},
+        forecast::{
+            ArmCorrespondence, ChangeSide, ForecastInput, RequestForecast, ScoreCache, baseline_probability,
+            shows_policy,
+        },
     },
     decision_record::DecisionRecord,
     event::Subject,
@@ -27,112 +33,118 @@ use super::{
     view::SlotView,
 };
 use crate::slot::{ArmId, Consent};
-use alike::{Group, grouped};
+use groups::{RequestGroup, group_requests};
 pub use tally::PreviewTally;
-use tally::{Half, Seen};
+use tally::{GroupForecast, SideForecast};
 
-/// Past decisions that a preview looks at, at most.
+/// Past decisions that a preview uses at most.
 pub const PREVIEW_DECISIONS_MAX: usize = 10_000;
-/// Candidates that it weighs at most, over all decisions and positions: about a second of one core. Of more only every
-/// second decision is looked at, or every third and so on.
-const WEIGHED_MAX: usize = 250_000;
-/// Into so many parts the work falls.
+/// Candidates that a preview scores at most, over all decisions and positions: about a second of one core. If there are
+/// more, only every second decision is used, or every third and so on.
+const SCORED_CANDIDATES_MAX: usize = 250_000;
+/// Number of parts that the work is split into.
 const PARTS: usize = 16;
-/// How often requests that are alike draw their slates, at most.
+/// Draws of a slate at most for a group of equal requests.
 const DRAWS_MAX: usize = 32;
 const DAY_US: f64 = 24.0 * 3600.0 * 1e6;
 
-/// A mean over past decisions.
+/// Mean over past decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Estimate {
-    /// The mean.
+    /// Mean.
     pub value: f64,
-    /// Its standard error.
+    /// Standard error of the mean.
     pub standard_error: f64,
 }
 
-/// Something before the change and after it.
+/// Pair of values from before and after the change.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct BeforeAfter<T> {
-    /// As it is.
+    /// Value before the change.
     pub before: T,
-    /// As it would be.
+    /// Value after the change.
     pub after: T,
 }
 
 impl<T> BeforeAfter<T> {
-    fn map<U>(&self, mut of: impl FnMut(&T) -> U) -> BeforeAfter<U> {
-        BeforeAfter { before: of(&self.before), after: of(&self.after) }
+    fn map<U>(&self, mut convert: impl FnMut(&T) -> U) -> BeforeAfter<U> {
+        BeforeAfter { before: convert(&self.before), after: convert(&self.after) }
     }
 }
 
-/// How often an arm is shown, per decision: where one arm is, its share.
+/// Showings of an arm per decision. If each decision shows one arm, they are the arm's share.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreviewArm {
-    /// The arm.
+    /// Id of the arm.
     pub arm: ArmId,
-    /// To all subjects: what will be observed.
+    /// Showings to all subjects, as they will be observed.
     pub all: BeforeAfter<Estimate>,
-    /// To those who get what the policy chooses; where the slot only watches, would get.
+    /// Showings to the subjects who get the policy's choice. In shadow mode: who would get it.
     pub policy: BeforeAfter<Estimate>,
 }
 
-/// What a rule does.
+/// Effects of a rule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreviewRule {
-    /// Its name.
+    /// Name of the rule.
     pub name: String,
-    /// The share of decisions in which it has an effect; none: the slot has no such rule.
+    /// Share of decisions in which the rule has an effect, or `None` if the slot has no such rule.
     pub fires: BeforeAfter<Option<f64>>,
-    /// How many candidates it keeps out per decision.
+    /// Number of candidates that the rule excludes per decision.
     pub keeps_out: BeforeAfter<f64>,
 }
 
-/// What a change would do.
+/// Preview of a change.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Preview {
-    /// How many past decisions were looked at.
+pub struct SlotPreview {
+    /// Number of past decisions that were used.
     pub decisions_used: u64,
-    /// How many there are per day, by the time that the past decisions span; 0 where that cannot be said.
+    /// Number of decisions per day over the time that the past decisions span, or 0 if they span no time.
     pub decisions_per_day: f64,
-    /// The arms of the slot as it would be in its order, those that would go, then others that were candidates.
+    /// Arms after the change in their order, then those that it removes, then other candidates.
     pub arms: Vec<PreviewArm>,
-    /// The expected reward of what all subjects are shown, per decision, in the goal's units.
+    /// Expected reward per decision over all subjects, in the goal's units.
     pub expected_reward: BeforeAfter<Estimate>,
-    /// By how much it would change: much surer than the difference of the two.
+    /// Change of the expected reward. Its standard error is much smaller than that of the difference of two estimates.
     pub expected_reward_change: Estimate,
-    /// What exploring, and whatever else keeps the policy from the largest expected rewards, costs per day: the
-    /// expected reward of the best guesses less that of what is shown, over the subjects who get what the policy chooses.
+    /// Cost of exploring per day: the expected reward of the best guesses less that of the arms shown, over the subjects
+    /// who get the policy's choice. It includes all else that keeps the policy from the best guesses, such as rules.
     pub exploration_cost_per_day: BeforeAfter<Estimate>,
-    /// The rules of the slot as it would be in their order, then those that would go.
+    /// Rules after the change in their order, then those that it removes.
     pub rules: Vec<PreviewRule>,
-    /// What to think twice about, in plain words.
+    /// Warnings in plain words.
     pub warnings: Vec<String>,
 }
 
-/// What `after` would do instead of `before`, by these past decisions and when each was made, microseconds since 1970:
-/// the newest [`PREVIEW_DECISIONS_MAX`] of them. Schedules are looked at as of `now_us`.
-pub fn preview(before: &SlotView, after: &SlotView, decisions: &[(i64, Arc<DecisionRecord>)], now_us: i64) -> Preview {
+/// Previews a change by past decisions, each with its time in microseconds since 1970.
+///
+/// Uses the newest [`PREVIEW_DECISIONS_MAX`] decisions. Schedules are evaluated at `now_us`.
+pub fn preview(
+    before: &SlotView,
+    after: &SlotView,
+    decisions: &[(i64, Arc<DecisionRecord>)],
+    now_us: i64,
+) -> SlotPreview {
     let previewer = Previewer::new(before, after, decisions, now_us);
     let tallies = (0..previewer.parts()).map(|part| previewer.part(part)).collect();
     previewer.finish(tallies)
 }
 
-/// A preview in parts.
+/// Computation of a preview in parts.
 #[derive(Debug)]
 pub struct Previewer<'a> {
     views: BeforeAfter<&'a SlotView>,
-    twins: Twins,
+    arm_correspondence: ArmCorrespondence,
     now_us: i64,
     decisions: &'a [(i64, Arc<DecisionRecord>)],
-    groups: Vec<Group>,
+    groups: Vec<RequestGroup>,
     used: usize,
-    /// Subjects as the conditions of rules see them, by the decision's place; empty: as they are recorded.
-    named: Vec<Subject>,
+    /// Subjects as the conditions of rules see them, by the decision's index. Empty if those are the recorded subjects.
+    rule_subjects: Vec<Subject>,
 }
 
 impl<'a> Previewer<'a> {
-    /// See [`preview`].
+    /// Prepares a preview; see [`preview`].
     pub fn new(
         before: &'a SlotView,
         after: &'a SlotView,
@@ -141,64 +153,78 @@ impl<'a> Previewer<'a> {
     ) -> Self {
         let decisions = &decisions[decisions.len().saturating_sub(PREVIEW_DECISIONS_MAX)..];
         let views = BeforeAfter { before, after };
-        let (groups, used) = grouped(views, decisions, WEIGHED_MAX);
-        Self { views, twins: Twins::new(before, after), now_us, decisions, groups, used, named: Vec::new() }
+        let (groups, used) = group_requests(views, decisions, SCORED_CANDIDATES_MAX);
+        let arm_correspondence = ArmCorrespondence::new(before, after);
+        Self { views, arm_correspondence, now_us, decisions, groups, used, rule_subjects: Vec::new() }
     }
 
-    /// Sets the subjects as the conditions of rules see them, where they are recorded by another name. Only slots with
-    /// rules ask for them.
+    /// Sets the subjects as the conditions of rules see them, for decisions that were recorded under pseudonyms. `name`
+    /// is called only if the slot has rules.
     #[must_use]
     pub fn with_names(mut self, name: impl Fn(&Subject) -> Subject) -> Self {
         let BeforeAfter { before, after } = self.views;
         if !before.rules.is_empty() || !after.rules.is_empty() {
-            self.named = self.decisions.iter().map(|(_, decided)| name(&decided.subject)).collect();
+            self.rule_subjects = self.decisions.iter().map(|(_, decided)| name(&decided.subject)).collect();
         }
         self
     }
 
-    /// Into how many parts it falls.
+    /// Number of parts.
     pub fn parts(&self) -> usize {
         PARTS
     }
 
-    /// Does one of them.
+    /// Computes one part.
     pub fn part(&self, part: usize) -> PreviewTally {
         let bound = |part: usize| (self.groups.len() * part.min(PARTS)).div_ceil(PARTS);
         let mut tally = PreviewTally::new(&self.views);
         for group in &self.groups[bound(part)..bound(part + 1)] {
-            self.look(group, &mut tally);
+            self.add_group(group, &mut tally);
         }
         tally
     }
 
-    fn look(&self, group: &Group, tally: &mut PreviewTally) {
+    /// Adds the forecast for a group of equal requests to the tally.
+    fn add_group(&self, group: &RequestGroup, tally: &mut PreviewTally) {
         let decided = &*self.decisions[group.first].1;
-        let request = Request { named: self.named.get(group.first).cloned(), ..request(decided, group.count) };
-        let memo = Memo::default();
-        let look = |view: &'a SlotView, side| {
-            Look {
+        let rule_subject = self.rule_subjects.get(group.first).cloned();
+        let request = Request { rule_subject, ..request_of(decided, group.count) };
+        let cache = ScoreCache::default();
+        let forecast = |view: &'a SlotView, side| {
+            ForecastInput {
                 view,
                 request: &request,
-                taken: &decided.already_shown,
+                already_shown: &decided.already_shown,
                 now_us: self.now_us,
                 seed: hash("preview", &[decided.id.as_bytes()]).word(),
                 draws: group.draws(),
-                memo: &memo,
+                cache: &cache,
                 side,
             }
-            .foresee()
+            .forecast()
         };
-        let before = look(self.views.before, Side::Before);
-        let after = look(self.views.after, Side::After(&self.twins));
-        let who = |view: &SlotView| -> Vec<f64> {
-            group.members.iter().map(|&member| control(view, &self.decisions[member].1.subject)).collect()
-        };
-        let half = |view: &SlotView, seen| Half { seen, control: who(view), shows: shows(view) };
-        tally.add(&Seen { before: half(self.views.before, before), after: half(self.views.after, after) });
+        // The first forecast fills the cache that the second one uses.
+        let before = forecast(self.views.before, ChangeSide::Before);
+        let after = forecast(self.views.after, ChangeSide::After(&self.arm_correspondence));
+        tally.add(&GroupForecast {
+            before: self.side_forecast(self.views.before, group, before),
+            after: self.side_forecast(self.views.after, group, after),
+        });
     }
 
-    /// Puts the parts together, in their order.
-    pub fn finish(&self, tallies: Vec<PreviewTally>) -> Preview {
+    fn side_forecast<'f>(
+        &self,
+        view: &SlotView,
+        group: &RequestGroup,
+        forecast: RequestForecast<'f>,
+    ) -> SideForecast<'f> {
+        let subjects = group.members.iter().map(|&member| &self.decisions[member].1.subject);
+        let control = subjects.map(|subject| baseline_probability(view, subject)).collect();
+        SideForecast { forecast, control, shows_policy: shows_policy(view) }
+    }
+
+    /// Combines the tallies of all parts, in the order of the parts.
+    pub fn finish(&self, tallies: Vec<PreviewTally>) -> SlotPreview {
         let mut all = PreviewTally::new(&self.views);
         for tally in tallies {
             all.merge(tally);
@@ -209,7 +235,7 @@ impl<'a> Previewer<'a> {
             value: decisions_per_day * estimate.value,
             standard_error: decisions_per_day * estimate.standard_error,
         });
-        let mut preview = Preview {
+        let mut preview = SlotPreview {
             decisions_used: self.used as u64,
             decisions_per_day,
             arms,
@@ -230,8 +256,8 @@ impl<'a> Previewer<'a> {
     }
 }
 
-/// The request that a decision was made for.
-fn request(decided: &DecisionRecord, count: u32) -> Request {
+/// Returns the request that a decision was made for, with this number of arms to show.
+fn request_of(decided: &DecisionRecord, count: u32) -> Request {
     let candidate =
         |(arm, features): &(ArmId, _)| RequestCandidate { arm: arm.clone(), features: Clone::clone(features) };
     Request {
@@ -239,7 +265,7 @@ fn request(decided: &DecisionRecord, count: u32) -> Request {
         context: decided.context.clone(),
         candidates: decided.candidates.iter().map(candidate).collect(),
         count,
-        // What consent leaves of the subject is what was recorded.
+        // The recorded subject already lacks the ids that the request's consent excludes.
         consent: Some(Consent::Full),
         ..Request::new(decided.slot.clone())
     }

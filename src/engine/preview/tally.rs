@@ -1,11 +1,11 @@
-//! What was seen, added up.
+//! Sums of a preview over past decisions, and the estimates that follow from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{BeforeAfter, Estimate, PreviewArm, PreviewRule};
 use crate::{
     engine::{
-        decide::foresee::{Foreseen, Slate},
+        decide::forecast::{ForecastSlate, RequestForecast},
         decision_record::Fallback,
         view::SlotView,
     },
@@ -13,220 +13,276 @@ use crate::{
     stats::math,
 };
 
-/// A sum over decisions, with what its standard error needs.
+/// Sum of one number over decisions, with what its standard error needs.
 #[derive(Debug, Clone, Copy, Default)]
-struct Sum {
+struct DecisionSum {
     total: f64,
-    /// Of what would be expected without drawing.
+    /// Sum of the squares of the expected numbers, without the variance of drawing.
     squares: f64,
-    /// The variance of the sum that comes of drawing.
-    noise: f64,
+    /// Variance that drawing adds to the sum.
+    draw_variance: f64,
 }
 
-impl Sum {
+impl DecisionSum {
+    /// Adds numbers that are known without drawing.
+    fn of(values: impl Iterator<Item = f64>) -> Self {
+        let mut sum = Self::default();
+        for value in values {
+            sum.add(Self { total: value, squares: value * value, draw_variance: 0.0 });
+        }
+        sum
+    }
+
     fn add(&mut self, other: Self) {
         self.total += other.total;
         self.squares += other.squares;
-        self.noise += other.noise;
+        self.draw_variance += other.draw_variance;
     }
 
-    /// The mean over `n` decisions.
+    /// Returns the mean over `n` decisions.
     fn estimate(self, n: f64) -> Estimate {
         if n <= 0.0 {
             return Estimate::default();
         }
         let value = self.total / n;
         let variance = (self.squares / n - value * value).max(0.0) * n / (n - 1.0).max(1.0);
-        Estimate { value, standard_error: (variance / n + self.noise / (n * n)).sqrt() }
+        Estimate { value, standard_error: (variance / n + self.draw_variance / (n * n)).sqrt() }
     }
 }
 
-/// The mean of some draws, and the variance of that mean where it can be told.
-fn mean(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
-    let n = values.clone().count() as f64;
-    let mean = values.clone().sum::<f64>() / n;
-    let squares: f64 = values.map(|value| math::square(value - mean)).sum();
-    (mean, if n > 1.0 { squares / (n - 1.0) / n } else { 0.0 })
+/// Mean of a number over several draws of a slate.
+struct DrawMean {
+    mean: f64,
+    /// Variance of the mean, or 0 for a single draw.
+    variance: f64,
 }
 
-/// What some requests that are alike would be answered with, on one side of the change.
-pub(super) struct Half<'a> {
-    /// What they would be answered with.
-    pub(super) seen: Foreseen<'a>,
-    /// For each, the probability of getting the baseline.
+impl DrawMean {
+    fn new(values: impl Iterator<Item = f64> + Clone) -> Self {
+        let n = values.clone().count() as f64;
+        let mean = values.clone().sum::<f64>() / n;
+        let squares: f64 = values.map(|value| math::square(value - mean)).sum();
+        Self { mean, variance: if n > 1.0 { squares / (n - 1.0) / n } else { 0.0 } }
+    }
+}
+
+/// Forecast for a group of equal requests on one side of the change.
+pub(super) struct SideForecast<'a> {
+    /// Forecast of the answer to each request of the group.
+    pub(super) forecast: RequestForecast<'a>,
+    /// Probability of each request's subject to get the baseline.
     pub(super) control: Vec<f64>,
-    /// What the policy chooses is shown.
-    pub(super) shows: bool,
+    /// Shows the policy's choice. `false` in shadow mode.
+    pub(super) shows_policy: bool,
 }
 
-impl Half<'_> {
-    /// For each, the probability of being shown the baseline.
-    fn baseline(&self) -> impl Iterator<Item = f64> + Clone + '_ {
-        self.control.iter().map(|control| if self.shows { *control } else { 1.0 })
+impl SideForecast<'_> {
+    /// Returns the number of requests.
+    fn requests(&self) -> f64 {
+        self.control.len() as f64
     }
 
-    /// The expected reward of each, and the variance of what the policy's part of it has by drawing.
-    fn rewards(seen: &Foreseen<'_>, baseline: impl Iterator<Item = f64>) -> (Vec<f64>, f64) {
-        let (policy, noise) = mean(seen.policy.iter().map(|slate| slate.expected));
-        (baseline.map(|c| c * seen.baseline.expected + (1.0 - c) * policy).collect(), noise)
+    /// Returns the probability of each request to be shown the baseline.
+    fn baseline_shown(&self) -> impl Iterator<Item = f64> + Clone + '_ {
+        self.control.iter().map(|control| if self.shows_policy { *control } else { 1.0 })
+    }
+
+    /// Returns the mean expected reward of the slates that the policy draws.
+    fn policy_reward(&self) -> DrawMean {
+        DrawMean::new(self.forecast.policy.iter().map(|slate| slate.expected_reward))
+    }
+
+    /// Returns the expected reward of each request.
+    fn rewards(&self) -> Vec<f64> {
+        let policy = self.policy_reward().mean;
+        let baseline = self.forecast.baseline.expected_reward;
+        self.baseline_shown().map(|c| c * baseline + (1.0 - c) * policy).collect()
     }
 }
 
-/// Some requests that are alike.
-pub(super) type Seen<'a> = BeforeAfter<Half<'a>>;
+/// Forecast for a group of equal requests on both sides of the change.
+pub(super) type GroupForecast<'a> = BeforeAfter<SideForecast<'a>>;
 
+/// Showings of one arm.
 #[derive(Debug, Clone, Copy, Default)]
-struct OfArm {
-    all: Sum,
-    policy: Sum,
+struct ArmSums {
+    /// Showings to all subjects.
+    all: DecisionSum,
+    /// Showings to the subjects who get the policy's choice.
+    policy: DecisionSum,
 }
 
+impl ArmSums {
+    fn add(&mut self, other: Self) {
+        self.all.add(other.all);
+        self.policy.add(other.policy);
+    }
+}
+
+/// Effects of one rule, in decisions or candidates.
 #[derive(Debug, Clone, Copy, Default)]
-struct OfRule {
-    fired: f64,
-    kept_out: f64,
+struct RuleSums {
+    /// Decisions in which the rule has an effect.
+    effective: f64,
+    /// Candidates that the rule excludes.
+    excluded: f64,
+    /// Decisions in which the rule cannot be evaluated.
     failed: f64,
 }
 
-/// One side of the change.
+/// Sums of one side of the change.
 #[derive(Debug, Clone, Default)]
-struct Side {
+struct SideTally {
     decisions: f64,
-    unknown: f64,
+    unknown_arms: f64,
     nothing_eligible: f64,
-    scales_floors: f64,
-    arms: BTreeMap<ArmId, OfArm>,
-    rules: Vec<OfRule>,
-    reward: Sum,
-    cost: Sum,
+    scaled_floors: f64,
+    arms: BTreeMap<ArmId, ArmSums>,
+    rules: Vec<RuleSums>,
+    reward: DecisionSum,
+    cost: DecisionSum,
 }
 
-/// What a part of a preview saw.
+/// Sums of one part of a preview.
 #[derive(Debug, Clone)]
 pub struct PreviewTally {
-    sides: BeforeAfter<Side>,
-    change: Sum,
+    sides: BeforeAfter<SideTally>,
+    change: DecisionSum,
 }
 
-impl Side {
-    fn add(&mut self, half: &Half<'_>) {
-        let n = half.control.len() as f64;
-        let seen = &half.seen;
+impl SideTally {
+    fn new(view: &SlotView) -> Self {
+        Self { rules: vec![RuleSums::default(); view.rules.rules().len()], ..Self::default() }
+    }
+
+    fn add(&mut self, side: &SideForecast<'_>) {
+        let n = side.requests();
+        let forecast = &side.forecast;
         self.decisions += n;
-        if seen.unknown {
-            self.unknown += n;
+        if forecast.unknown_arm {
+            self.unknown_arms += n;
         }
-        if seen.forced == Some(Fallback::NoEligibleArm) {
+        if forecast.fallback == Some(Fallback::NoEligibleArm) {
             self.nothing_eligible += n;
         }
-        if seen.scales_floors {
-            self.scales_floors += n;
+        if forecast.scales_floors {
+            self.scaled_floors += n;
         }
-        self.add_arms(half, seen);
-        self.add_rules(half, seen);
-        let (rewards, noise) = Half::rewards(seen, half.baseline());
-        let policy: f64 = half.baseline().map(|c| 1.0 - c).sum();
-        let squares: f64 = half.baseline().map(|c| (1.0 - c) * (1.0 - c)).sum();
-        // The squares of means of draws are too large by their variance.
-        let drawn = |of: Sum| Sum { noise: policy * policy * noise, squares: of.squares - squares * noise, ..of };
-        self.reward.add(drawn(sum(rewards.iter().copied())));
-        if seen.forced.is_none() {
-            let (shown, _) = mean(seen.policy.iter().map(|slate| slate.expected));
-            self.cost.add(drawn(sum(half.baseline().map(|c| (1.0 - c) * (seen.best - shown)))));
+        self.add_arms(side);
+        self.add_rules(side);
+        let drawn = side.policy_reward();
+        let policy: f64 = side.baseline_shown().map(|c| 1.0 - c).sum();
+        let squares: f64 = side.baseline_shown().map(|c| (1.0 - c) * (1.0 - c)).sum();
+        // The square of a mean of draws is too large by the variance of that mean.
+        let with_draws = |sum: DecisionSum| DecisionSum {
+            draw_variance: policy * policy * drawn.variance,
+            squares: sum.squares - squares * drawn.variance,
+            ..sum
+        };
+        self.reward.add(with_draws(DecisionSum::of(side.rewards().into_iter())));
+        if forecast.fallback.is_none() {
+            let costs = side.baseline_shown().map(|c| (1.0 - c) * (forecast.best_reward - drawn.mean));
+            self.cost.add(with_draws(DecisionSum::of(costs)));
         }
     }
 
-    fn add_arms(&mut self, half: &Half<'_>, seen: &Foreseen<'_>) {
-        let n = half.control.len() as f64;
-        let over = |of: fn(f64) -> f64| half.baseline().map(of).sum::<f64>();
-        let (base, policy) = (over(|c| c), over(|c| 1.0 - c));
-        let (bb, bp, pp) = (over(|c| c * c), over(|c| c * (1.0 - c)), over(|c| (1.0 - c) * (1.0 - c)));
-        for (at, &(i, shown)) in seen.baseline.showings.iter().enumerate() {
-            let (drawn, noise) = mean(seen.policy.iter().map(|slate: &Slate| slate.showings[at].1));
-            let all = Sum {
+    fn add_arms(&mut self, side: &SideForecast<'_>) {
+        let (n, forecast) = (side.requests(), &side.forecast);
+        // Sums of c, 1 − c, c², c·(1 − c) and (1 − c)² over the requests, where c is the probability of the baseline.
+        let sum_of = |term: fn(f64) -> f64| side.baseline_shown().map(term).sum::<f64>();
+        let (base, policy) = (sum_of(|c| c), sum_of(|c| 1.0 - c));
+        let (bb, bp, pp) = (sum_of(|c| c * c), sum_of(|c| c * (1.0 - c)), sum_of(|c| (1.0 - c) * (1.0 - c)));
+        for (at, &(candidate, shown)) in forecast.baseline.showings.iter().enumerate() {
+            let showings = forecast.policy.iter().map(|slate: &ForecastSlate| slate.showings[at].1);
+            let DrawMean { mean: drawn, variance } = DrawMean::new(showings);
+            let all = DecisionSum {
                 total: base * shown + policy * drawn,
-                // The square of a mean of draws is too large by its variance.
-                squares: bb * shown * shown + 2.0 * bp * shown * drawn + pp * (drawn * drawn - noise),
-                noise: policy * policy * noise,
+                // The square of a mean of draws is too large by the variance of that mean.
+                squares: bb * shown * shown + 2.0 * bp * shown * drawn + pp * (drawn * drawn - variance),
+                draw_variance: policy * policy * variance,
             };
-            let alone = Sum { total: n * drawn, squares: n * (drawn * drawn - noise), noise: n * n * noise };
-            self.add_arm(seen.arms[i], all, alone);
+            let alone = DecisionSum {
+                total: n * drawn,
+                squares: n * (drawn * drawn - variance),
+                draw_variance: n * n * variance,
+            };
+            self.add_arm(forecast.arms[candidate], ArmSums { all, policy: alone });
         }
-        if let Some(default) = seen.default {
-            let certain = Sum { total: n, squares: n, noise: 0.0 };
-            self.add_arm(default, certain, certain);
+        if let Some(default) = forecast.default_arm {
+            let certain = DecisionSum { total: n, squares: n, draw_variance: 0.0 };
+            self.add_arm(default, ArmSums { all: certain, policy: certain });
         }
     }
 
-    fn add_arm(&mut self, arm: &ArmId, all: Sum, policy: Sum) {
-        if let Some(of) = self.arms.get_mut(arm) {
-            of.all.add(all);
-            of.policy.add(policy);
+    fn add_arm(&mut self, arm: &ArmId, more: ArmSums) {
+        if let Some(sums) = self.arms.get_mut(arm) {
+            sums.add(more);
         } else {
-            self.arms.insert(arm.clone(), OfArm { all, policy });
+            self.arms.insert(arm.clone(), more);
         }
     }
 
-    fn add_rules(&mut self, half: &Half<'_>, seen: &Foreseen<'_>) {
-        let n = half.control.len() as f64;
-        let policy: f64 = half.control.iter().map(|c| 1.0 - c).sum();
-        let mut add = |rule: u32, to: fn(&mut OfRule) -> &mut f64, amount: f64| {
-            if let Some(rule) = self.rules.get_mut(rule as usize) {
-                *to(rule) += amount;
+    fn add_rules(&mut self, side: &SideForecast<'_>) {
+        let n = side.requests();
+        let policy: f64 = side.control.iter().map(|c| 1.0 - c).sum();
+        let forecast = &side.forecast;
+        let mut add = |rule: u32, field: fn(&mut RuleSums) -> &mut f64, amount: f64| {
+            if let Some(sums) = self.rules.get_mut(rule as usize) {
+                *field(sums) += amount;
             }
         };
-        for &rule in &seen.fired_by_policy {
-            add(rule, |of| &mut of.fired, if seen.fired.contains(&rule) { n } else { policy });
+        for &rule in &forecast.rules_for_policy {
+            let amount = if forecast.rules_for_everybody.contains(&rule) { n } else { policy };
+            add(rule, |sums| &mut sums.effective, amount);
         }
-        seen.kept_out.iter().for_each(|&rule| add(rule, |of| &mut of.kept_out, n));
-        seen.failed.iter().for_each(|&rule| add(rule, |of| &mut of.failed, n));
+        forecast.exclusions.iter().for_each(|&rule| add(rule, |sums| &mut sums.excluded, n));
+        forecast.failed_rules.iter().for_each(|&rule| add(rule, |sums| &mut sums.failed, n));
     }
 
     fn merge(&mut self, other: Self) {
         self.decisions += other.decisions;
-        self.unknown += other.unknown;
+        self.unknown_arms += other.unknown_arms;
         self.nothing_eligible += other.nothing_eligible;
-        self.scales_floors += other.scales_floors;
-        for (arm, of) in other.arms {
-            let mine = self.arms.entry(arm).or_default();
-            mine.all.add(of.all);
-            mine.policy.add(of.policy);
+        self.scaled_floors += other.scaled_floors;
+        for (arm, sums) in other.arms {
+            self.arms.entry(arm).or_default().add(sums);
         }
-        for (mine, of) in self.rules.iter_mut().zip(other.rules) {
-            mine.fired += of.fired;
-            mine.kept_out += of.kept_out;
-            mine.failed += of.failed;
+        for (own, other) in self.rules.iter_mut().zip(other.rules) {
+            own.effective += other.effective;
+            own.excluded += other.excluded;
+            own.failed += other.failed;
         }
         self.reward.add(other.reward);
         self.cost.add(other.cost);
     }
 
-    fn part(&self, of: f64) -> f64 {
-        if self.decisions > 0.0 { of / self.decisions } else { 0.0 }
+    /// Returns the effects of a rule per decision, or `None` if the view has no rule of this name.
+    fn rule(&self, view: &SlotView, name: &str) -> Option<RuleSums> {
+        let at = view.rules.rules().iter().position(|rule| rule.name == name)?;
+        let RuleSums { effective, excluded, failed } = self.rules.get(at).copied().unwrap_or_default();
+        Some(RuleSums {
+            effective: self.per_decision(effective),
+            excluded: self.per_decision(excluded),
+            failed: self.per_decision(failed),
+        })
     }
-}
 
-fn sum(values: impl Iterator<Item = f64>) -> Sum {
-    let mut sum = Sum::default();
-    for value in values {
-        sum.add(Sum { total: value, squares: value * value, noise: 0.0 });
+    /// Returns `amount` per decision.
+    fn per_decision(&self, amount: f64) -> f64 {
+        if self.decisions > 0.0 { amount / self.decisions } else { 0.0 }
     }
-    sum
 }
 
 impl PreviewTally {
     pub(super) fn new(views: &BeforeAfter<&SlotView>) -> Self {
-        let side =
-            |view: &&SlotView| Side { rules: vec![OfRule::default(); view.rules.rules().len()], ..Side::default() };
-        Self { sides: views.map(side), change: Sum::default() }
+        Self { sides: views.map(|view| SideTally::new(view)), change: DecisionSum::default() }
     }
 
-    pub(super) fn add(&mut self, seen: &Seen<'_>) {
-        self.sides.before.add(&seen.before);
-        self.sides.after.add(&seen.after);
-        let (rewards, _) = Half::rewards(&seen.after.seen, seen.after.baseline());
-        let (were, _) = Half::rewards(&seen.before.seen, seen.before.baseline());
-        self.change.add(sum(rewards.iter().zip(&were).map(|(after, before)| after - before)));
+    pub(super) fn add(&mut self, group: &GroupForecast<'_>) {
+        self.sides.before.add(&group.before);
+        self.sides.after.add(&group.after);
+        let (before, after) = (group.before.rewards(), group.after.rewards());
+        self.change.add(DecisionSum::of(after.iter().zip(&before).map(|(after, before)| after - before)));
     }
 
     pub(super) fn merge(&mut self, other: Self) {
@@ -235,73 +291,71 @@ impl PreviewTally {
         self.change.add(other.change);
     }
 
+    /// Expected reward per decision.
     pub(super) fn reward(&self) -> BeforeAfter<Estimate> {
         self.sides.map(|side| side.reward.estimate(side.decisions))
     }
 
-    /// Of exploring, per decision.
+    /// Cost of exploring per decision.
     pub(super) fn cost(&self) -> BeforeAfter<Estimate> {
         self.sides.map(|side| side.cost.estimate(side.decisions))
     }
 
+    /// Change of the expected reward per decision.
     pub(super) fn change(&self) -> Estimate {
         self.change.estimate(self.sides.after.decisions)
     }
 
-    /// The share of decisions in which nothing is eligible.
+    /// Share of decisions in which nothing is eligible.
     pub(super) fn nothing_eligible(&self) -> BeforeAfter<f64> {
-        self.sides.map(|side| side.part(side.nothing_eligible))
+        self.sides.map(|side| side.per_decision(side.nothing_eligible))
     }
 
-    /// The share of decisions in which the least probabilities come to more than 1, and are scaled down.
-    pub(super) fn scales_floors(&self) -> BeforeAfter<f64> {
-        self.sides.map(|side| side.part(side.scales_floors))
+    /// Share of decisions in which the floors add up to more than 1 and are scaled down.
+    pub(super) fn scaled_floors(&self) -> BeforeAfter<f64> {
+        self.sides.map(|side| side.per_decision(side.scaled_floors))
     }
 
-    /// The share of requests that name arms that the slot as it would be does not know.
-    pub(super) fn unknown(&self) -> f64 {
+    /// Share of requests that name an arm that the slot does not know after the change.
+    pub(super) fn unknown_arms(&self) -> f64 {
         let side = &self.sides.after;
-        side.part(side.unknown)
+        side.per_decision(side.unknown_arms)
     }
 
-    /// The share of decisions in which a rule of the slot as it would be cannot be evaluated.
+    /// Share of decisions in which a rule of the slot cannot be evaluated after the change.
     pub(super) fn failed(&self, rule: usize) -> f64 {
         let side = &self.sides.after;
-        side.rules.get(rule).map_or(0.0, |rule| side.part(rule.failed))
+        side.rules.get(rule).map_or(0.0, |rule| side.per_decision(rule.failed))
     }
 
+    /// Estimates for each arm: the arms after the change in their order, those that it removes, then other candidates.
     pub(super) fn arms(&self, views: &BeforeAfter<&SlotView>) -> Vec<PreviewArm> {
         let ids = |view: &SlotView| -> Vec<ArmId> { view.definition.arms.iter().map(|arm| arm.id.clone()).collect() };
-        let seen = self.sides.after.arms.keys().chain(self.sides.before.arms.keys()).cloned();
-        let mut told = BTreeSet::new();
-        let all = ids(views.after).into_iter().chain(ids(views.before)).chain(seen);
-        let shares = |arm: &ArmId, which: fn(&OfArm) -> Sum| {
-            self.sides
-                .map(|side| side.arms.get(arm).map_or(Estimate::default(), |of| which(of).estimate(side.decisions)))
+        let candidates = self.sides.after.arms.keys().chain(self.sides.before.arms.keys()).cloned();
+        let mut listed = BTreeSet::new();
+        let all = ids(views.after).into_iter().chain(ids(views.before)).chain(candidates);
+        let showings = |arm: &ArmId, select: fn(&ArmSums) -> DecisionSum| {
+            self.sides.map(|side| {
+                side.arms.get(arm).map_or(Estimate::default(), |sums| select(sums).estimate(side.decisions))
+            })
         };
-        all.filter(|arm| told.insert(arm.clone()))
-            .map(|arm| PreviewArm { all: shares(&arm, |of| of.all), policy: shares(&arm, |of| of.policy), arm })
+        all.filter(|arm| listed.insert(arm.clone()))
+            .map(|arm| PreviewArm { all: showings(&arm, |of| of.all), policy: showings(&arm, |of| of.policy), arm })
             .collect()
     }
 
+    /// Estimates for each rule: the rules after the change in their order, then those that it removes.
     pub(super) fn rules(&self, views: &BeforeAfter<&SlotView>) -> Vec<PreviewRule> {
-        let find = |view: &SlotView, side: &Side, name: &str| {
-            let at = view.rules.rules().iter().position(|rule| rule.name == name)?;
-            let of = side.rules.get(at).copied().unwrap_or_default();
-            Some((side.part(of.fired), side.part(of.kept_out)))
-        };
-        let mut told = BTreeSet::new();
         let names = |view: &SlotView| -> Vec<String> { view.rules.rules().iter().map(|r| r.name.clone()).collect() };
+        let mut listed = BTreeSet::new();
         let all = names(views.after).into_iter().chain(names(views.before));
-        all.filter(|name| told.insert(name.clone()))
+        all.filter(|name| listed.insert(name.clone()))
             .map(|name| {
-                let of = BeforeAfter {
-                    before: find(views.before, &self.sides.before, &name),
-                    after: find(views.after, &self.sides.after, &name),
-                };
+                let before = self.sides.before.rule(views.before, &name);
+                let after = self.sides.after.rule(views.after, &name);
                 PreviewRule {
-                    fires: of.map(|of| of.map(|o| o.0)),
-                    keeps_out: of.map(|of| of.map_or(0.0, |o| o.1)),
+                    fires: BeforeAfter { before, after }.map(|sums| sums.map(|sums| sums.effective)),
+                    keeps_out: BeforeAfter { before, after }.map(|sums| sums.map_or(0.0, |sums| sums.excluded)),
                     name,
                 }
             })

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
-    engine::{Availability, decide_with},
+    engine::{Availability, decide},
     slot::{
         Baseline, Effect, ExplorationPreset, HeadStart, Mode, OnError, ProbabilityBounds, Rule, Schedule, Stickiness,
         Unavailable, WarmUp,
@@ -253,13 +253,11 @@ fn a_subject_sticks_to_its_first_draw_with_its_propensity() {
         let past = world.state.slot("offers").unwrap().exposure().clone();
         world.count += 1;
         let view = world.state.slot("offers").unwrap().view();
-        let draw = Draw {
-            id: DecisionId::new(view.number, world.at_us, world.count),
-            seed: crate::engine::hash("test", &[&world.count.to_be_bytes()]).word(),
-            taken: &[],
-            deadline_passed: false,
-        };
-        let decided = Arc::new(decide_with(&view, request, draw, &past).decided);
+        let options = DecideOptions::new(
+            DecisionId::new(view.number, world.at_us, world.count),
+            crate::engine::hash("test", &[&world.count.to_be_bytes()]).word(),
+        );
+        let decided = Arc::new(decide(&view, request, DecideOptions { exposures: Some(&past), ..options }).decided);
         world.apply(Body::Decided(Arc::clone(&decided)));
         decided
     };

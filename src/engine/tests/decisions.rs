@@ -91,7 +91,7 @@ fn every_decision_s_propensities_are_those_of_a_second_look() {
     let mut world = busy_world(3);
     let view = world.state.slot("offers").unwrap().view();
     let decided = world.would_decide(Request { count: 3, ..request() }, &[]).decided;
-    let draw = Draw { id: decided.id, seed: decided.seed, taken: &[], deadline_passed: false };
-    let again = decide(&view, Request { count: 3, ..request() }, draw).decided;
+    let options = DecideOptions::new(decided.id, decided.seed);
+    let again = decide(&view, Request { count: 3, ..request() }, options).decided;
     assert_eq!(again, decided, "the same view, request and seed");
 }

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::{
-    Availability, Body, Change, Decision, DecisionId, DecisionRecord, Draw, Event, EventEffect, EventStatus, Fallback,
-    Reason, Rejection, Request, RequestCandidate, RewardAnswer, RewardEvent, State, Subject, UnmatchedReason, decide,
-    plan, report, snapshot,
+    Availability, Body, Change, DecideOptions, Decision, DecisionId, DecisionRecord, Event, EventEffect, EventStatus,
+    Fallback, Reason, Rejection, Request, RequestCandidate, RewardAnswer, RewardEvent, State, Subject, UnmatchedReason,
+    decide, plan, report, snapshot,
 };
 use crate::{
     bandit::{Features, ModelSpec, Policy, Value},
@@ -110,7 +110,7 @@ impl StateHarness {
         let view = self.state.slot("offers").unwrap().view();
         let seed = super::hash("test", &[&self.count.to_be_bytes()]).word();
         let id = DecisionId::new(view.number, self.at_us, self.count);
-        decide(&view, request, Draw { id, seed, taken, deadline_passed: false })
+        decide(&view, request, DecideOptions { already_shown: taken, ..DecideOptions::new(id, seed) })
     }
 
     fn decide(&mut self, request: Request) -> Arc<DecisionRecord> {

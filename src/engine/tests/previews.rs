@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
-    engine::{Availability, Preview, SlotView, preview},
+    engine::{Availability, SlotPreview, SlotView, preview},
     slot::{Baseline, Effect, ExplorationPreset, Mode, OnError, ProbabilityBounds, Rule, Stickiness},
 };
 
@@ -81,7 +81,7 @@ fn edited(world: &StateHarness, edit: impl FnOnce(&mut Definition)) -> SlotView 
     draft(world, Change::Update { definition, revision: 0 })
 }
 
-fn previewed(world: &StateHarness, after: &SlotView, decisions: &[(i64, Arc<DecisionRecord>)]) -> Preview {
+fn previewed(world: &StateHarness, after: &SlotView, decisions: &[(i64, Arc<DecisionRecord>)]) -> SlotPreview {
     preview(&view(world), after, decisions, world.at_us)
 }
 
@@ -115,8 +115,8 @@ fn brute_force(view: &SlotView, decisions: &[(i64, Arc<DecisionRecord>)], now_us
         for n in 0..AGAIN {
             let random = crate::engine::hash("brute force", &[&(i as u64).to_be_bytes(), &n.to_be_bytes()]);
             let id = DecisionId::new(view.number, now_us, random.other_word());
-            let draw = Draw { id, seed: random.word(), taken: &past.already_shown, deadline_passed: false };
-            let decided = decide(view, again(past), draw).decided;
+            let options = DecideOptions { already_shown: &past.already_shown, ..DecideOptions::new(id, random.word()) };
+            let decided = decide(view, again(past), options).decided;
             drawn.n += 1.0;
             for chosen in &decided.chosen {
                 *drawn.shown.entry(chosen.arm.to_string()).or_default() += 1.0;
@@ -154,16 +154,16 @@ fn renamed(decisions: &[(i64, Arc<DecisionRecord>)], n: u64) -> Vec<(i64, Arc<De
 /// error. Five of those, over the hundred or so figures that are compared, give a false alarm once in ten thousand
 /// fresh seeds. The preview itself draws slates of several arms, once per request, so several previews are averaged.
 #[track_caller]
-fn check(what: &str, world: &StateHarness, decisions: &[(i64, Arc<DecisionRecord>)], after: &SlotView) -> Preview {
+fn check(what: &str, world: &StateHarness, decisions: &[(i64, Arc<DecisionRecord>)], after: &SlotView) -> SlotPreview {
     let preview = previewed(world, after, decisions);
     let drawn = brute_force(after, decisions, world.at_us);
     let slates = after.definition.count() > 1;
-    let previews: Vec<Preview> = if slates {
+    let previews: Vec<SlotPreview> = if slates {
         (0..PREVIEWS).map(|n| previewed(world, after, &renamed(decisions, n))).collect()
     } else {
         vec![preview.clone()]
     };
-    let said = |of: &dyn Fn(&Preview) -> f64| previews.iter().map(of).sum::<f64>() / previews.len() as f64;
+    let said = |of: &dyn Fn(&SlotPreview) -> f64| previews.iter().map(of).sum::<f64>() / previews.len() as f64;
     let draws = if slates { 1.0 / (decisions.len() as f64 * PREVIEWS as f64) } else { 0.0 };
     for (at, arm) in preview.arms.iter().enumerate() {
         let got = drawn.shown.get(arm.arm.as_str()).copied().unwrap_or(0.0) / drawn.n;
@@ -316,7 +316,7 @@ fn warnings_are_given() {
         &warned(&|d| d.controls.preset = Some(ExplorationPreset::EvenSplit)),
         "expected reward per decision would fall",
     );
-    has(&warned(&|d| d.controls.preset = Some(ExplorationPreset::EvenSplit)), "exploring costs would rise");
+    has(&warned(&|d| d.controls.preset = Some(ExplorationPreset::EvenSplit)), "cost of exploring would rise");
     has(&warned(&|d| d.controls.stickiness = Some(Stickiness::Session)), "Stickiness is left out");
     has(&warned(&|d| d.controls.safe_choice = Some(true)), "everybody would get the baseline");
     has(&warned(&|d| d.model = ModelSpec::beta_bernoulli(None, None)), "The model would change");
@@ -330,7 +330,7 @@ fn warnings_are_given() {
     has(&warned(&|d| d.rules = vec![unknown.clone()]), "could not be evaluated in 100.0 %");
     let least = |min| Effect::ProbabilityBounds { min: Some(min), max: None };
     let gold = rule("gold", "context.loyalty == 'gold'", least(0.3));
-    has(&warned(&|d| d.rules = vec![gold.clone()]), "least shares would come to more than 1");
+    has(&warned(&|d| d.rules = vec![gold.clone()]), "least shares would add up to more than 100 %");
     let gold = rule("gold", "context.loyalty == 'gold'", least(0.1));
     let warnings = warned(&|d| d.rules = vec![gold.clone()]);
     assert!(!warnings.iter().any(|w| w.contains("least shares")), "{warnings:?}");

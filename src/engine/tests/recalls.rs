@@ -3,11 +3,11 @@
 
 use super::*;
 use crate::{
-    engine::{Availability, Recalled, recall},
+    engine::{Availability, RecalledExplanation, recall},
     slot::{Effect, OnError, Rule, Unavailable},
 };
 
-fn recalled(world: &StateHarness, decided: &DecisionRecord) -> Recalled {
+fn recalled(world: &StateHarness, decided: &DecisionRecord) -> RecalledExplanation {
     recall(Some(&world.state.slot("offers").unwrap().view()), decided)
 }
 
@@ -52,10 +52,10 @@ fn a_decision_of_the_past_is_explained_as_it_was_then() {
     // Later changes do not alter the past.
     world.change(Change::SetAvailability(vec![(arm_id("c"), Availability::new(true))])).unwrap();
     world.update(|d| d.rules.clear());
-    let Recalled { explanation: now, revision_kept } = recalled(&world, &decided);
+    let RecalledExplanation { explanation: now, revision_kept } = recalled(&world, &decided);
     assert!(!revision_kept, "of changes of availability in a row the last one is kept");
     assert!(now.summary.starts_with(&then.summary), "{} / {}", now.summary, then.summary);
-    assert_eq!(now.fired, ["no d for gold"]);
+    assert_eq!(now.matched_rules, ["no d for gold"]);
     for (now, then) in now.candidates.iter().zip(&then.candidates) {
         assert_eq!(now.arm, then.arm);
         assert_eq!(now.ineligible_because.is_none(), then.ineligible_because.is_none(), "{now:?}");
@@ -76,7 +76,7 @@ fn why_an_arm_was_not_available_is_known_while_the_revision_is_kept() {
     world.change(Change::SetAvailability(vec![(arm_id("c"), paused)])).unwrap();
     let (decided, then) = decide_explained(&mut world, Request { context: context(1), ..request() });
     world.update(|d| d.controls.floor = Some(0.1));
-    let Recalled { explanation, revision_kept } = recalled(&world, &decided);
+    let RecalledExplanation { explanation, revision_kept } = recalled(&world, &decided);
     assert!(revision_kept);
     assert_eq!(explanation.summary, then.summary);
     for (now, then) in explanation.candidates.iter().zip(&then.candidates) {

@@ -7,7 +7,7 @@ use super::{
     *,
 };
 use crate::{
-    engine::{Exposure, ExposureScope, decide_with},
+    engine::{Exposure, ExposureScope, decide},
     slot::{Comparand, Effect, OnError, Rule},
 };
 
@@ -24,13 +24,13 @@ fn caps_that_arms_share_hold_over_requests_and_within_a_slate() {
         world.count += 1;
         let view = world.state.slot("offers").unwrap().view();
         let id = DecisionId::new(view.number, world.at_us, world.count);
-        let draw = Draw { id, seed: n, taken: &[], deadline_passed: false };
+        let options = DecideOptions::new(id, n);
         let only_b = vec![RequestCandidate { arm: arm_id("b"), features: Features::new() }];
         let request = match n {
             2 => Request { candidates: only_b, ..Request::new(slot_id()) },
             _ => Request { count: 3, ..Request::new(slot_id()) },
         };
-        let decided = decide_with(&view, request, draw, &exposure).decided;
+        let decided = decide(&view, request, DecideOptions { exposures: Some(&exposure), ..options }).decided;
         exposure.add(world.at_us, &decided, scope);
         shown += decided.chosen.iter().filter(|c| c.arm.as_str() != "c").count();
         slates.push(decided.chosen.len());
@@ -61,8 +61,8 @@ fn caps_hold_by_subject_and_by_day() {
         let view = world.state.slot("offers").unwrap().view();
         let id = DecisionId::new(view.number, world.at_us, world.count);
         let seed = crate::engine::hash("test", &[&world.count.to_be_bytes()]).word();
-        let draw = Draw { id, seed, taken: &[], deadline_passed: false };
-        let decided = decide_with(&view, request_of(&who), draw, &exposure).decided;
+        let options = DecideOptions::new(id, seed);
+        let decided = decide(&view, request_of(&who), DecideOptions { exposures: Some(&exposure), ..options }).decided;
         exposure.add(world.at_us, &decided, scope);
         *shown.entry((who, decided.chosen[0].arm.to_string())).or_default() += 1;
     }

@@ -72,7 +72,7 @@ fn request(request_id: Option<&str>) -> Request {
     Request {
         slot: slot_id(),
         subject: Subject::default(),
-        named: None,
+        rule_subject: None,
         context: crate::bandit::Features::new(),
         candidates: Vec::new(),
         count: 0,

@@ -6,7 +6,8 @@ use criterion::Criterion;
 use slotwise::{
     bandit::{Features, ModelSpec, Value},
     engine::{
-        Body, DecisionId, DecisionRecord, Draw, Event, Request, RewardEvent, SlotView, State, Subject, decide, hash,
+        Body, DecideOptions, DecisionId, DecisionRecord, Event, Request, RewardEvent, SlotView, State, Subject, decide,
+        hash,
     },
     slot::{Arm, ArmId, ChangeReason, Definition, Effect, OnError, Rule, SlotId, SlotKind},
 };
@@ -62,13 +63,11 @@ fn engine_request(i: u32, count: u32) -> Request {
 }
 
 fn decide_number(view: &SlotView, i: u32, count: u32) -> DecisionRecord {
-    let draw = Draw {
-        id: DecisionId::new(view.number, i64::from(i), u64::from(i)),
-        seed: hash("bench", &[&i.to_be_bytes()]).word(),
-        taken: &[],
-        deadline_passed: false,
-    };
-    decide(view, engine_request(i, count), draw).decided
+    let options = DecideOptions::new(
+        DecisionId::new(view.number, i64::from(i), u64::from(i)),
+        hash("bench", &[&i.to_be_bytes()]).word(),
+    );
+    decide(view, engine_request(i, count), options).decided
 }
 
 pub(crate) fn measure_decisions(criterion: &mut Criterion) {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use slotwise::{
     engine::{
-        Body, Change, ChangeError, DecisionId, Draw, Event, EventEffect, EventStatus, Request, RewardEvent, State,
-        Subject, decide, hash, plan,
+        Body, Change, ChangeError, DecideOptions, DecisionId, Event, EventEffect, EventStatus, Request, RewardEvent,
+        State, Subject, decide, hash, plan,
     },
     slot::{Definition, SlotId},
 };
@@ -112,13 +112,9 @@ impl<W: Witness + Send> BanditService for InProcess<W> {
         // The view must be gone before the event is applied, since shared parts would have to be copied.
         let decided = {
             let view = state.view();
-            let draw = Draw {
-                id: DecisionId::new(view.number, self.now_us, random.other_word()),
-                seed: random.word(),
-                taken: &[],
-                deadline_passed: false,
-            };
-            decide(&view, request, draw).decided
+            let options =
+                DecideOptions::new(DecisionId::new(view.number, self.now_us, random.other_word()), random.word());
+            decide(&view, request, options).decided
         };
         let chosen = decided.chosen.first().ok_or(ServiceError::Nothing(slot))?;
         let choice = ServiceChoice {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use slotwise::{
     engine::{
-        Body, Change, ChangeError, Counters, Decision, DecisionId, DecisionRecord, Draw, Event, EventEffect,
-        EventStatus, Request, RewardEvent, SlotReport, State, decide_with, plan, report, snapshot,
+        Body, Change, ChangeError, Counters, DecideOptions, Decision, DecisionId, DecisionRecord, Event, EventEffect,
+        EventStatus, Request, RewardEvent, SlotReport, State, decide, plan, report, snapshot,
     },
     slot::{ChangeReason, Definition, FieldError, SlotId},
 };
@@ -68,8 +68,8 @@ impl EngineService {
         let state = self.state.slot(self.slot.as_str()).ok_or_else(|| EngineServiceError::Slot(self.slot.clone()))?;
         let view = state.view();
         let id = DecisionId::new(view.number, at_us, random[0]);
-        let draw = Draw { id, seed: random[1], taken: &[], deadline_passed: false };
-        Ok(decide_with(&view, request, draw, state.exposure()))
+        let options = DecideOptions::new(id, random[1]);
+        Ok(decide(&view, request, DecideOptions { exposures: Some(state.exposure()), ..options }))
     }
 
     /// Applies a decision to the state.

@@ -1,4 +1,4 @@
-//! Which requests are alike, so that they need to be looked at once.
+//! Groups of equal requests among the past decisions. A forecast for one request of a group holds for all.
 
 use std::{collections::HashMap, hash::Hasher as _, sync::Arc};
 
@@ -13,68 +13,76 @@ use crate::{
     },
 };
 
-/// Requests that are alike, by their places among the decisions.
+/// Group of equal requests.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Group {
-    /// The first.
+pub(super) struct RequestGroup {
+    /// Index of the decision whose request stands for the group.
     pub(super) first: usize,
-    /// All of them.
+    /// Indices of all decisions of the group.
     pub(super) members: Vec<usize>,
-    /// How many arms they ask for; 0: the slot's own number.
+    /// Number of arms that each request asks for, or 0 for the slot's own number.
     pub(super) count: u32,
 }
 
-impl Group {
-    /// How often its slates are drawn.
+impl RequestGroup {
+    /// Number of draws of the group's slates.
     pub(super) fn draws(&self) -> usize {
         self.members.len().min(DRAWS_MAX)
     }
 }
 
-/// The decisions in groups, and how many they are: all, or every n-th where more than `most` candidates would have to be
-/// weighed, each once per position that is drawn.
-pub(super) fn grouped(
+/// Groups the requests of the decisions. Returns the groups and the number of decisions in them.
+///
+/// Uses all decisions if at most `cost_max` candidates have to be scored, counted once per position drawn. Else it uses
+/// every n-th decision.
+pub(super) fn group_requests(
     views: BeforeAfter<&SlotView>,
     decisions: &[(i64, Arc<DecisionRecord>)],
-    most: usize,
-) -> (Vec<Group>, usize) {
+    cost_max: usize,
+) -> (Vec<RequestGroup>, usize) {
     let mut step = 1;
     loop {
-        let (groups, cost) = every(step, views, decisions);
-        if cost <= most || step >= decisions.len() {
+        let (groups, cost) = group_every(step, views, decisions);
+        if cost <= cost_max || step >= decisions.len() {
             return (groups, decisions.len().div_ceil(step));
         }
-        step = (step * cost.div_ceil(most)).max(step + 1);
+        step = (step * cost.div_ceil(cost_max)).max(step + 1);
     }
 }
 
-/// Groups of every `step`-th decision, and how many candidates have to be weighed for them.
-fn every(step: usize, views: BeforeAfter<&SlotView>, decisions: &[(i64, Arc<DecisionRecord>)]) -> (Vec<Group>, usize) {
+/// Groups the requests of every `step`-th decision. Returns the groups and the number of candidates to score for them.
+fn group_every(
+    step: usize,
+    views: BeforeAfter<&SlotView>,
+    decisions: &[(i64, Arc<DecisionRecord>)],
+) -> (Vec<RequestGroup>, usize) {
     let by_subject = !(views.before.rules.is_empty() && views.after.rules.is_empty());
     let arms = views.before.definition.arms.len().max(views.after.definition.arms.len());
-    let mut places: HashMap<u128, usize> = HashMap::new();
-    let mut groups = Vec::<Group>::new();
+    let mut group_by_digest: HashMap<u128, usize> = HashMap::new();
+    let mut groups = Vec::<RequestGroup>::new();
     for (i, (_, decided)) in decisions.iter().enumerate().rev().step_by(step) {
-        let count = count(views.before, decided);
-        let place = *places.entry(digest(decided, count, by_subject)).or_insert_with(|| {
-            groups.push(Group { first: i, members: Vec::new(), count });
+        let count = requested_count(views.before, decided);
+        let group = *group_by_digest.entry(digest(decided, count, by_subject)).or_insert_with(|| {
+            groups.push(RequestGroup { first: i, members: Vec::new(), count });
             groups.len() - 1
         });
-        groups[place].members.push(i);
+        groups[group].members.push(i);
     }
-    let own = views.before.definition.count().max(views.after.definition.count());
-    let cost = |group: &Group| {
+    let own_count = views.before.definition.count().max(views.after.definition.count());
+    let cost = |group: &RequestGroup| {
         let candidates = decisions[group.first].1.candidates.len();
         let candidates = if candidates == 0 { arms } else { candidates };
-        let places = if group.count == 0 { own } else { group.count } as usize;
+        let places = if group.count == 0 { own_count } else { group.count } as usize;
         candidates * if places > 1 { group.draws() * places.min(candidates) } else { 1 }
     };
     let cost = groups.iter().map(cost).sum();
     (groups, cost)
 }
 
-/// How many arms a request asked for; 0: the slot's own number, which the change may be about.
-fn count(view: &SlotView, decided: &DecisionRecord) -> u32 {
+/// Returns the number of arms that a request asked for, or 0 for the slot's own number, which the change may alter.
+///
+/// The number is not recorded. It is inferred from the number of arms shown and the slot's revision at the time.
+fn requested_count(view: &SlotView, decided: &DecisionRecord) -> u32 {
     let shown = u32::try_from(decided.chosen.len()).unwrap_or(u32::MAX);
     let revision = view.revisions.iter().find(|revision| revision.number == decided.revision);
     let own = revision.map_or(&view.definition, |revision| &revision.definition).count();
@@ -82,39 +90,36 @@ fn count(view: &SlotView, decided: &DecisionRecord) -> u32 {
     if shown == own || decided.fallback == Some(Fallback::NoEligibleArm) || (shown < own && all) { 0 } else { shown }
 }
 
-/// A hash of all that a request's answer may depend on, but for the holdout.
+/// Hashes everything that the answer to a request may depend on, except the holdout.
 fn digest(decided: &DecisionRecord, count: u32, by_subject: bool) -> u128 {
     let mut hasher = SipHasher13::new();
-    let text = |hasher: &mut SipHasher13, text: &str| {
-        hasher.write_u64(text.len() as u64);
-        hasher.write(text.as_bytes());
-    };
     hasher.write_u32(count);
-    features(&mut hasher, &decided.context);
+    hash_features(&mut hasher, &decided.context);
     hasher.write_u64(decided.candidates.len() as u64);
     for (arm, own) in &decided.candidates {
-        text(&mut hasher, arm.as_str());
-        features(&mut hasher, own);
+        hash_text(&mut hasher, arm.as_str());
+        hash_features(&mut hasher, own);
     }
     hasher.write_u64(decided.already_shown.len() as u64);
     for arm in &decided.already_shown {
-        text(&mut hasher, arm.as_str());
+        hash_text(&mut hasher, arm.as_str());
     }
     if by_subject {
-        text(&mut hasher, &decided.subject.id);
-        text(&mut hasher, &decided.subject.session_id);
+        hash_text(&mut hasher, &decided.subject.id);
+        hash_text(&mut hasher, &decided.subject.session_id);
     }
     hasher.finish128().as_u128()
 }
 
-fn features(hasher: &mut SipHasher13, features: &Features) {
-    let text = |hasher: &mut SipHasher13, text: &str| {
-        hasher.write_u64(text.len() as u64);
-        hasher.write(text.as_bytes());
-    };
+fn hash_text(hasher: &mut SipHasher13, text: &str) {
+    hasher.write_u64(text.len() as u64);
+    hasher.write(text.as_bytes());
+}
+
+fn hash_features(hasher: &mut SipHasher13, features: &Features) {
     hasher.write_u64(features.len() as u64);
     for (name, value) in features {
-        text(hasher, name);
+        hash_text(hasher, name);
         match value {
             Value::Number(number) => {
                 hasher.write_u8(0);
@@ -122,14 +127,14 @@ fn features(hasher: &mut SipHasher13, features: &Features) {
             }
             Value::Text(word) => {
                 hasher.write_u8(1);
-                text(hasher, word);
+                hash_text(hasher, word);
             }
             Value::Flag(flag) => hasher.write_u8(2 + u8::from(*flag)),
             Value::Texts(words) => {
                 hasher.write_u8(4);
                 hasher.write_u64(words.len() as u64);
                 for word in words {
-                    text(hasher, word);
+                    hash_text(hasher, word);
                 }
             }
             Value::Vector(numbers) => {
