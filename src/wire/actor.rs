@@ -1,4 +1,4 @@
-//! CallerKind of a change as the service sees it: the address that the call came from and the call's request id.
+//! Author of a change as the service sees it: the address that the call came from and the call's request id.
 //!
 //! Deliberately not here: authentication. Until the service knows keys, the principal is empty.
 

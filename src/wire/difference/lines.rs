@@ -27,7 +27,7 @@ const UNSET_AT_ZERO: [&str; 1] = ["slotwise.v1.Slot.count"];
 /// Lists whose order matters, so that a change of the order has a line.
 const ORDERED: [&str; 1] = ["slotwise.v1.Slot.rules"];
 
-/// FieldLines in the order of the document; each path once.
+/// Lines in the order of the document; each path once.
 #[derive(Debug, Default)]
 pub(super) struct FieldLines {
     lines: Vec<(String, String)>,

@@ -22,7 +22,7 @@ pub(super) enum Cell<'a> {
     Json(String),
 }
 
-/// ExportColumn of the export.
+/// Column of the export.
 pub(super) struct ExportColumn {
     pub(super) name: &'static str,
     /// Type of the column in JSON; in CSV a list or an object is that JSON as text.
