@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 /// Measures a duration.
 #[derive(Debug, Clone, Copy)]
-pub struct Stopwatch(Instant);
+pub struct RunStopwatch(Instant);
 
-impl Stopwatch {
+impl RunStopwatch {
     /// Starts a stopwatch.
     #[expect(clippy::disallowed_methods, reason = "a duration for people, not a fact")]
     pub fn start() -> Self {

@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use gate::{Gate, Hold, Way};
+use gate::{Direction, Gate, Holdback};
 use live::{command, file, loaded, named, play_until, until};
 use server::with_server;
 use slotwise::{
@@ -39,9 +39,9 @@ use tokio::{runtime::Handle, task::block_in_place};
 use tokio_util::sync::CancellationToken;
 
 /// Observer that runs a function when a given number of decisions was requested.
-struct At<F>(u64, AtomicU64, F);
+struct ActionAtDecision<F>(u64, AtomicU64, F);
 
-impl<F: Fn() + Sync> RunProgress for At<F> {
+impl<F: Fn() + Sync> RunProgress for ActionAtDecision<F> {
     fn begin(&self, _: u64, _: u64) {}
     fn advance(&self, decisions: u64) {
         let before = self.1.fetch_add(decisions, Ordering::Relaxed);
@@ -53,8 +53,8 @@ impl<F: Fn() + Sync> RunProgress for At<F> {
     fn end(&self) {}
 }
 
-fn at<F: Fn() + Sync>(decision: u64, then: F) -> At<F> {
-    At(decision, AtomicU64::new(0), then)
+fn at<F: Fn() + Sync>(decision: u64, then: F) -> ActionAtDecision<F> {
+    ActionAtDecision(decision, AtomicU64::new(0), then)
 }
 
 fn one(target: &str, name: &str) -> LiveOptions {
@@ -118,11 +118,12 @@ fn what_the_simulator_itself_is_late_by_is_told_apart() {
 #[test]
 fn a_latency_that_is_too_long_fails_the_run() {
     with_server(false, async |server, _| {
-        let late = Hold::Late(Duration::from_millis(300));
-        let gate = Gate::with(
-            &server.grpc,
-            move |number, way| if number > 0 && way == Way::Request { late } else { Hold::Free },
-        );
+        let late = Holdback::Late(Duration::from_millis(300));
+        let gate =
+            Gate::with(
+                &server.grpc,
+                move |number, way| if number > 0 && way == Direction::Request { late } else { Holdback::Free },
+            );
         let file = file();
         let fails = "check=[{ metric = \"p99_latency\", max = 3 }]";
         let set = ["--set", "horizon=100", "--set", fails, "--replications", "6", "--threads", "6", "--rate", "600"];

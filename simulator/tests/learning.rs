@@ -10,6 +10,7 @@ use std::{
     process::{Command, Output},
 };
 
+use slotwise::environment::SplitMix64;
 use slotwise_simulator::{
     dataset::Dataset,
     learning::replay::{NoReplayProgress, Variant, replay},
@@ -18,7 +19,6 @@ use slotwise_simulator::{
         peers::{Class, Peers, all},
         times::{self, TimingPlan},
     },
-    order::SplitMix64,
 };
 
 fn data() -> PathBuf {
@@ -48,14 +48,17 @@ fn peers_are_known_for_the_streams_that_were_measured_and_for_no_others() {
     ];
     assert_eq!(streams, want);
     for (dataset, rows, arms, variant) in want {
-        let peers = Peers::on(dataset, rows, arms, variant).unwrap();
+        let peers = Peers::of_stream(dataset, rows, arms, variant).unwrap();
         let mut learners: Vec<&str> = peers.peers.iter().map(|peer| peer.learner).collect();
         learners.sort_unstable();
         learners.dedup();
         assert!(learners.len() == peers.peers.len() && learners.len() >= 18, "{dataset} {variant}: {learners:?}");
     }
-    assert!(Peers::on("adult", 20_001, 2, "plain").is_none(), "other rows are another stream");
-    assert!(Peers::on("adult", 20_000, 3, "plain").is_none() && Peers::on("adult", 20_000, 2, "drift").is_none());
+    assert!(Peers::of_stream("adult", 20_001, 2, "plain").is_none(), "other rows are another stream");
+    assert!(
+        Peers::of_stream("adult", 20_000, 3, "plain").is_none()
+            && Peers::of_stream("adult", 20_000, 2, "drift").is_none()
+    );
 }
 
 /// Within a stream the learners to beat come first, then ours, the supervised ones and chance, each from best to worst.
@@ -80,11 +83,11 @@ fn peers_are_ranked_by_their_loss_within_their_class() {
 fn losses_of_peers_are_plausible() {
     for table in all() {
         let uniform = 1.0 - 1.0 / f64::from(u32::try_from(table.arms).unwrap());
-        let random = table.of(Class::Random).next().unwrap();
+        let random = table.in_class(Class::Random).next().unwrap();
         assert!((random.loss - uniform).abs() < 0.005 && table.variant.parse::<Variant>().is_ok(), "{random:?}");
         assert!(table.peers.iter().all(|p| (0.0..=random.loss).contains(&p.loss)), "{table:?}");
         assert!(table.peers.iter().all(|p| (0.0..0.05).contains(&p.standard_error)), "{table:?}");
-        assert!(table.of(Class::Reference).count() == 5 && table.best_to_beat().unwrap().loss < uniform);
+        assert!(table.in_class(Class::Reference).count() == 5 && table.best_to_beat().unwrap().loss < uniform);
     }
 }
 
@@ -107,7 +110,7 @@ fn threads_change_nothing_and_a_run_is_a_replay() {
         let options =
             slotwise_simulator::learning::replay::ReplayOptions { seeds: vec![0, 1], variant, ..Default::default() };
         let digits = Dataset::read(&data().join("digits")).unwrap();
-        let report = runtime.block_on(replay(&options, &digits, &mut NoReplayProgress)).unwrap();
+        let report = runtime.block_on(replay(&options, &digits, &mut NoReplayProgress, None)).unwrap();
         assert_eq!((&report.runs, report.loss, report.variant), (&row.runs, row.loss, row.variant));
     }
     // The second half reverses what the first half taught, and delayed rewards are learned late.

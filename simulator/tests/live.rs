@@ -31,12 +31,12 @@ fn a_live_server_learns_as_well_as_the_engine_in_process() {
         let digits = digits();
         let live = ReplayOptions { target: Some(server.grpc), rounds: Some(ROUNDS), ..ReplayOptions::default() };
         let here = ReplayOptions { target: None, seeds: (0..40).collect(), ..live.clone() };
-        let here = replay(&here, &digits, &mut NoReplayProgress).await.unwrap();
+        let here = replay(&here, &digits, &mut NoReplayProgress, None).await.unwrap();
         let losses: Vec<f64> = here.runs.iter().map(|run| run.loss).collect();
-        let spread = Spread::of(&losses);
+        let spread = Spread::new(&losses);
         let std = spread.standard_error.unwrap() * 40_f64.sqrt();
 
-        let report = replay(&live, &digits, &mut NoReplayProgress).await.unwrap();
+        let report = replay(&live, &digits, &mut NoReplayProgress, None).await.unwrap();
         let [run] = report.runs.as_slice() else { panic!("one run per seed: {report:?}") };
         let tolerance = 6.0 * std * (1.0_f64 + 1.0 / 40.0).sqrt();
         assert!((run.loss - spread.mean).abs() < tolerance, "{run:?} against {spread} ± {tolerance}");
@@ -53,24 +53,24 @@ fn a_slot_that_is_there_is_replaced_only_when_asked() {
         let digits = digits();
         let keep =
             ReplayOptions { target: Some(server.grpc), rounds: Some(20), keep: true, ..ReplayOptions::default() };
-        let first = replay(&keep, &digits, &mut NoReplayProgress).await.unwrap();
+        let first = replay(&keep, &digits, &mut NoReplayProgress, None).await.unwrap();
         let report = client.report("replay-digits-0").await.unwrap();
         let (counters, rewards) = (report.counters, first.runs[0].rewards);
         assert_eq!((counters.decisions, counters.rewards), (20, 20), "it was kept, and heard of every reward");
         assert!(counters.reward_sum.to_string() == rewards.to_string() && rewards < 20, "{counters:?} {rewards}");
 
-        let refused = replay(&keep, &digits, &mut NoReplayProgress).await.unwrap_err().to_string();
+        let refused = replay(&keep, &digits, &mut NoReplayProgress, None).await.unwrap_err().to_string();
         let want =
             "slot 'replay-digits-0' exists already; delete it first with --replace, or choose another name with --slot";
         assert_eq!(refused, want);
 
         let replace = ReplayOptions { replace: true, ..keep.clone() };
-        replay(&replace, &digits, &mut NoReplayProgress).await.unwrap();
+        replay(&replace, &digits, &mut NoReplayProgress, None).await.unwrap();
         let report = client.report("replay-digits-0").await.unwrap();
         assert_eq!(report.counters.decisions, 20, "it began anew");
 
         let named = ReplayOptions { slot: Some("mine".into()), seeds: vec![1, 2], ..replace };
-        replay(&named, &digits, &mut NoReplayProgress).await.unwrap();
+        replay(&named, &digits, &mut NoReplayProgress, None).await.unwrap();
         let slots = client.list_slots().await.unwrap();
         let names: Vec<&str> = slots.iter().map(|slot| slot.definition.id.as_str()).collect();
         assert_eq!(names, ["mine-1", "mine-2", "replay-digits-0"]);
@@ -89,12 +89,12 @@ fn a_replay_touches_only_slots_for_simulated_traffic() {
             replace: true,
             ..ReplayOptions::default()
         };
-        replay(&keep, &digits, &mut NoReplayProgress).await.unwrap();
+        replay(&keep, &digits, &mut NoReplayProgress, None).await.unwrap();
         let (mut definition, _) = client.get_slot("replay-digits-0").await.unwrap();
         assert!(definition.controls.simulated());
         definition.controls.simulated = Some(false);
         client.update_slot(&definition, 0, &slotwise::slot::ChangeReason::default(), false).await.unwrap();
-        let refused = replay(&keep, &digits, &mut NoReplayProgress).await.unwrap_err().to_string();
+        let refused = replay(&keep, &digits, &mut NoReplayProgress, None).await.unwrap_err().to_string();
         assert!(refused.starts_with("slot 'replay-digits-0' is for real shoppers, "), "{refused}");
         assert_eq!(client.report("replay-digits-0").await.unwrap().counters.decisions, 20, "what it learned is there");
     });
@@ -113,11 +113,11 @@ fn a_live_server_hears_late_and_only_what_is_sent() {
             variant: drift,
             ..ReplayOptions::default()
         };
-        replay(&late, &digits(), &mut NoReplayProgress).await.unwrap();
+        replay(&late, &digits(), &mut NoReplayProgress, None).await.unwrap();
         assert_eq!(client.report("replay-digits-0").await.unwrap().counters.rewards, 16);
 
         let silent = ReplayOptions { silent_zeros: true, replace: true, variant: Variant::PLAIN, ..late };
-        let report = replay(&silent, &digits(), &mut NoReplayProgress).await.unwrap();
+        let report = replay(&silent, &digits(), &mut NoReplayProgress, None).await.unwrap();
         let counters = client.report("replay-digits-0").await.unwrap().counters;
         assert_eq!((counters.rewards, report.silent_zeros), (report.runs[0].rewards as u64, true));
         assert!(counters.rewards < 20, "{counters:?}");
@@ -129,6 +129,6 @@ fn a_server_that_is_not_there_is_named() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     // Port 1 is reserved, and nobody listens there.
     let options = ReplayOptions { target: Some("http://127.0.0.1:1".into()), ..ReplayOptions::default() };
-    let refused = runtime.block_on(replay(&options, &digits(), &mut NoReplayProgress)).unwrap_err().to_string();
+    let refused = runtime.block_on(replay(&options, &digits(), &mut NoReplayProgress, None)).unwrap_err().to_string();
     assert!(refused.starts_with("no Slotwise answers at http://127.0.0.1:1;"), "{refused}");
 }

@@ -15,7 +15,9 @@ use slotwise_simulator::{
         stream::{StreamPlan, stream},
     },
     learning::service::{BanditService, InProcess, Reward, ServiceChoice, ServiceError},
-    stress::meta::{Difference, Ended, Equal, Recorder, Verdict, meta, record::What, side_by_side},
+    stress::meta::{
+        EqualRuns, Recorder, RunComparison, RunDifference, RunResult, meta, record::RecordKind, side_by_side,
+    },
 };
 
 const ROUNDS: usize = 120;
@@ -57,7 +59,7 @@ impl BanditService for Flipped {
 }
 
 /// Streams the set with the draws of `seed`, with one round's reward flipped.
-fn run(recorder: Recorder, seed: u64, round: Option<usize>) -> Ended {
+fn run(recorder: Recorder, seed: u64, round: Option<usize>) -> RunResult {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let dataset = Dataset::read(&stem()).unwrap();
     let definition = setup::definition(&ReplayOptions::default(), &dataset, 0).unwrap();
@@ -79,16 +81,16 @@ fn run(recorder: Recorder, seed: u64, round: Option<usize>) -> Ended {
     }))
 }
 
-fn equal(verdict: Verdict) -> Equal {
+fn equal(verdict: RunComparison) -> EqualRuns {
     match verdict {
-        Verdict::Equal(equal) => equal,
-        Verdict::Differs(difference) => panic!("{difference}"),
+        RunComparison::Equal(equal) => equal,
+        RunComparison::Differs(difference) => panic!("{difference}"),
     }
 }
 
 /// The record that differs, and the two bytes.
-fn differs(verdict: &Verdict) -> (What, [Option<u8>; 2]) {
-    let &Verdict::Differs(Difference::Byte { what, bytes, .. }) = verdict else { panic!("{verdict:?}") };
+fn differs(verdict: &RunComparison) -> (RecordKind, [Option<u8>; 2]) {
+    let &RunComparison::Differs(RunDifference::Byte { what, bytes, .. }) = verdict else { panic!("{verdict:?}") };
     (what, bytes)
 }
 
@@ -122,7 +124,7 @@ fn every_policy_gives_the_same_bytes_twice() {
 #[test]
 fn another_seed_on_one_side_is_found_at_the_first_decision() {
     let verdict = side_by_side(EVERY, |recorder| run(recorder, 0, None), |recorder| run(recorder, 1, None)).unwrap();
-    assert_eq!(differs(&verdict).0, What::Event { number: 2, kind: "decided" });
+    assert_eq!(differs(&verdict).0, RecordKind::Event { number: 2, kind: "decided" });
 }
 
 /// Round 73, counted from 0, is the events 2 + 2·73 and the next one.
@@ -132,7 +134,7 @@ fn one_flipped_reward_is_found_where_it_is() {
         side_by_side(EVERY, |recorder| run(recorder, 0, side), |recorder| run(recorder, 0, other)).unwrap()
     };
     let (what, [left, right]) = differs(&flipped(None, Some(73)));
-    assert_eq!(what, What::Event { number: 149, kind: "rewarded" });
+    assert_eq!(what, RecordKind::Event { number: 149, kind: "rewarded" });
     assert!(left != right && left.is_some() && right.is_some(), "{left:?} {right:?}");
     assert_eq!(differs(&flipped(Some(73), None)), (what, [right, left]), "whichever side it is on");
     equal(flipped(Some(73), Some(73)));

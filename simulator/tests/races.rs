@@ -11,7 +11,7 @@ mod server;
 
 use std::time::Duration;
 
-use gate::{Gate, Hold, Way};
+use gate::{Direction, Gate, Holdback};
 use live::{loaded, named, play_in_background, until};
 use server::with_server;
 use slotwise::client::Client;
@@ -19,7 +19,10 @@ use slotwise_simulator::report::{CheckOutcome, RunReport};
 
 /// A gate for the requests of shoppers. Changes of the slots use the first connection, which is free.
 fn of_shoppers(server: &str) -> Gate {
-    Gate::with(server, |number, way| if number > 0 && way == Way::Request { Hold::Gate } else { Hold::Free })
+    Gate::with(
+        server,
+        |number, way| if number > 0 && way == Direction::Request { Holdback::Gate } else { Holdback::Free },
+    )
 }
 
 /// The slots of a run of two replications.
@@ -52,7 +55,7 @@ const COUNTED: &str = "check=[{ metric = \"counted_error\", max = 1e-9 }, \
 /// at its visit. Arms launched since then are shown to shoppers who came before the launch, and no catalogue is to
 /// blame for that.
 #[test]
-fn a_decision_that_changes_overtook_is_judged_by_the_shelf_it_was_made_under() {
+fn a_decision_that_changes_overtook_is_judged_by_the_catalogue_it_was_made_under() {
     with_server(false, async |server, mut client| {
         let gate = of_shoppers(&server.grpc);
         gate.close();
@@ -66,10 +69,10 @@ fn a_decision_that_changes_overtook_is_judged_by_the_shelf_it_was_made_under() {
             "replications=2",
             checks,
         ];
-        let play_in_background = play_in_background(loaded(&set), named(&gate.address, "shelf"));
+        let play_in_background = play_in_background(loaded(&set), named(&gate.address, "catalogue"));
         until(async || {
             let mut told = true;
-            for slot in slots("shelf") {
+            for slot in slots("catalogue") {
                 let slot = client.get_slot(&slot).await;
                 told &= slot.is_ok_and(|(slot, _)| slot.arms.iter().all(|arm| arm.id.as_str() != "fair"));
             }
@@ -120,10 +123,9 @@ fn what_a_reset_overtook_is_of_the_slot_after_it() {
 #[test]
 fn what_overtook_a_reset_is_forgotten_with_what_came_before() {
     with_server(true, async |server, mut client| {
-        let gate = Gate::with(
-            &server.grpc,
-            |number, way| if number == 0 && way == Way::Request { Hold::Gate } else { Hold::Free },
-        );
+        let gate = Gate::with(&server.grpc, |number, way| {
+            if number == 0 && way == Direction::Request { Holdback::Gate } else { Holdback::Free }
+        });
         let set = ["faults=[{ at = 0.5, kind = \"reset\" }]", "horizon=100", "replications=2", COUNTED];
         let play_in_background = play_in_background(loaded(&set), named(&gate.address, "before"));
         until(async || decided(&mut client, "before").await > 10).await;
@@ -142,11 +144,12 @@ fn what_overtook_a_reset_is_forgotten_with_what_came_before() {
 #[test]
 fn what_takes_an_event_back_does_not_overtake_it() {
     with_server(false, async |server, _| {
-        let slow = Hold::Late(Duration::from_millis(150));
-        let gate = Gate::with(
-            &server.grpc,
-            move |number, way| if number == 2 && way == Way::Request { slow } else { Hold::Free },
-        );
+        let slow = Holdback::Late(Duration::from_millis(150));
+        let gate =
+            Gate::with(
+                &server.grpc,
+                move |number, way| if number == 2 && way == Direction::Request { slow } else { Holdback::Free },
+            );
         let set = [
             "behaviour.steps=[{ kind = \"click\", delay = { exponential = \"30s\" } }, \
              { kind = \"undo\", chance = 0.5, reverses = true, delay = { exponential = \"30s\" } }]",

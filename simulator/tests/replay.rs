@@ -18,7 +18,7 @@ fn digits() -> Dataset {
 /// Futures in process never wait, so any runtime works.
 fn run(options: &ReplayOptions) -> Result<ReplayReport, ReplayError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(replay(options, &digits(), &mut NoReplayProgress))
+    runtime.block_on(replay(options, &digits(), &mut NoReplayProgress, None))
 }
 
 /// The loss over 100 seeds was .263 with a standard deviation of .014 from seed to seed, and that of the last 20 % was

@@ -9,7 +9,7 @@ use std::{
 };
 
 use slotwise_simulator::{
-    report::{CheckOutcome, RunReport, Verdict},
+    report::{CheckOutcome, RunReport, RunVerdict},
     run::{episode::NoRunProgress, run},
     scenario::{Changes, Loaded, load, shipped},
 };
@@ -29,7 +29,7 @@ fn every_shipped_scenario_holds_in_its_small_version() {
     let mut wrong = Vec::new();
     for name in shipped::names() {
         let report = report(&small(name, &[]), 2);
-        if report.verdict != Verdict::Holds {
+        if report.verdict != RunVerdict::Holds {
             let not_held = report.checks.iter().filter(|check| check.outcome != CheckOutcome::Pass);
             wrong.extend(not_held.map(|check| format!("{name}: {}", check.sentence)));
         }

@@ -7,24 +7,24 @@ mod server;
 
 use std::{num::NonZeroUsize, process::Command, sync::Arc, time::Duration};
 
-use server::{Server, with_server};
+use server::{LocalServer, with_server};
 use slotwise::{
     bandit::ModelSpec,
     slot::{Arm, ArmId, Definition, SlotId},
 };
-use slotwise_simulator::stress::soak::{Load, Options, soak};
+use slotwise_simulator::stress::soak::{LoadLevel, SoakOptions, soak};
 use tokio_util::sync::CancellationToken;
 
 /// Two seconds at forty a second, with a sample every half second.
-fn options(server: &Server) -> Options {
-    Options {
+fn options(server: &LocalServer) -> SoakOptions {
+    SoakOptions {
         http: Some(server.http.clone()),
         duration: Duration::from_secs(2),
-        load: Load::Rate(40.0),
+        load: LoadLevel::Rate(40.0),
         sample_every: Duration::from_millis(500),
         peak: Duration::from_millis(300),
         in_flight: NonZeroUsize::new(4).unwrap(),
-        ..Options::new(server.grpc.clone())
+        ..SoakOptions::new(server.grpc.clone())
     }
 }
 
@@ -37,7 +37,7 @@ fn go_on() -> CancellationToken {
 #[test]
 fn a_short_soak_has_no_error_and_counts_what_the_server_counts() {
     with_server(true, async |server, mut client| {
-        let options = Options { keep: true, ..options(&server) };
+        let options = SoakOptions { keep: true, ..options(&server) };
         let mut lines = Vec::new();
         let report = soak(&options, &go_on(), &mut |line| lines.push(line.to_owned())).await.unwrap();
         let answered = report.decide.answered;
@@ -47,7 +47,8 @@ fn a_short_soak_has_no_error_and_counts_what_the_server_counts() {
         assert!((1..=80).contains(&counters.rewards), "{counters:?}");
 
         // The samples are parts of the whole.
-        let sum = |of: fn(&slotwise_simulator::stress::soak::Sample) -> u64| report.samples.iter().map(of).sum::<u64>();
+        let sum =
+            |of: fn(&slotwise_simulator::stress::soak::SoakSample) -> u64| report.samples.iter().map(of).sum::<u64>();
         assert_eq!(sum(|sample| sample.decide.answered), answered);
         assert_eq!(sum(|sample| sample.record_rewards.answered), counters.rewards);
         assert!(report.samples.len() > 3 && lines.len() > report.samples.len(), "{lines:?}");
@@ -74,9 +75,9 @@ fn a_short_soak_has_no_error_and_counts_what_the_server_counts() {
 #[test]
 fn a_share_is_one_of_what_a_closed_loop_reaches() {
     with_server(false, async |server, mut client| {
-        let load = Load::Share(0.1);
+        let load = LoadLevel::Share(0.1);
         let model = ModelSpec::beta_bernoulli(None, None);
-        let options = Options { load, model, duration: Duration::from_millis(500), ..options(&server) };
+        let options = SoakOptions { load, model, duration: Duration::from_millis(500), ..options(&server) };
         let report = soak(&options, &go_on(), &mut |_| ()).await.unwrap();
         let peak = report.peak.as_ref().unwrap();
         assert!((report.rate - 0.1 * peak.decisions_per_s).abs() < 1e-9 && peak.decide.answered > 0, "{report:?}");
@@ -112,8 +113,8 @@ fn what_the_server_refuses_is_counted_by_its_name() {
 #[test]
 fn a_surplus_is_shed_and_counted() {
     with_server(false, async |server, _| {
-        let options = Options {
-            load: Load::Rate(20_000.0),
+        let options = SoakOptions {
+            load: LoadLevel::Rate(20_000.0),
             duration: Duration::from_millis(200),
             backlog_max: Some(NonZeroUsize::MIN),
             http: Some("http://127.0.0.1:1".into()),
@@ -132,7 +133,7 @@ fn a_surplus_is_shed_and_counted() {
 #[test]
 fn a_soak_that_is_stopped_ends_and_takes_its_slot_away() {
     with_server(false, async |server, mut client| {
-        let options = Options { duration: Duration::from_hours(1), ..options(&server) };
+        let options = SoakOptions { duration: Duration::from_hours(1), ..options(&server) };
         let stop = go_on();
         let mut at_the_first_sample = |line: &str| {
             if line.contains(" decisions/s") {
@@ -154,7 +155,7 @@ fn a_soak_touches_only_a_slot_for_simulated_traffic() {
         let arms = vec![Arc::new(Arm::new(ArmId::parse("arm", "a").unwrap()))];
         let shops = Definition { arms, ..Definition::new(SlotId::parse("slot", "shop").unwrap()) };
         client.create_slot(&shops, &why, false).await.unwrap();
-        let theirs = Options { slot: "shop".to_owned(), replace: true, ..options(&server) };
+        let theirs = SoakOptions { slot: "shop".to_owned(), replace: true, ..options(&server) };
         let refused = soak(&theirs, &go_on(), &mut |_| ()).await.unwrap_err().to_string();
         assert!(refused.starts_with("slot 'shop' is for real shoppers, "), "{refused}");
         assert_eq!(client.get_slot("shop").await.unwrap().1, 1, "it is as it was");

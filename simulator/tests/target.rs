@@ -31,7 +31,7 @@ use slotwise::{
 use slotwise_simulator::{
     environment::Traffic,
     live::{LiveError, LiveOptions, LiveRunError, Tempo, run_live},
-    report::{CheckOutcome, RunReport, Target, Verdict},
+    report::{CheckOutcome, RunReport, RunTarget, RunVerdict},
     run::episode::{NoRunProgress, RunProgress},
     run::run,
 };
@@ -70,9 +70,14 @@ fn live_and_in_process_agree() {
         let [default, uniform] = &live.policies[..] else { panic!("two policies") };
         assert!(default.reward_per_decision.mean > uniform.reward_per_decision.mean + 0.05, "it learns");
         let counted = |report: &RunReport| report.checks.iter().map(|check| check.outcome).collect::<Vec<_>>();
-        assert_eq!((counted(&live), live.verdict), (vec![CheckOutcome::Pass; 3], Verdict::Holds), "{:?}", live.checks);
+        assert_eq!(
+            (counted(&live), live.verdict),
+            (vec![CheckOutcome::Pass; 3], RunVerdict::Holds),
+            "{:?}",
+            live.checks
+        );
         assert_eq!(counted(&here)[2], CheckOutcome::Skipped, "in process there is no latency");
-        assert_eq!((live.target, live.replications), (Target::Live, 4));
+        assert_eq!((live.target, live.replications), (RunTarget::Live, 4));
         let told = live.live.as_ref().unwrap();
         assert!((told.rate - 300.0).abs() < 1e-6 && told.at_once == 2, "{told:?}");
         assert!(told.notes.iter().all(|note| note.contains("by the simulator itself")), "{told:?}");
@@ -125,7 +130,7 @@ fn dirty_events_are_told_by_the_wire_as_they_are_in_process() {
 
 /// Arms that are out of stock, retired or not launched yet are not shown, and launched ones are; all through the API.
 #[test]
-fn the_shelf_changes_on_the_server_too() {
+fn the_catalogue_changes_on_the_server_too() {
     with_server(false, async |server, _| {
         let checks = "check=[{ metric = \"share\", state = \"out_of_stock\", max = 0 }, { metric = \"share\", state = \"retired\", max = 0 }, \
                       { metric = \"share\", arm = \"poor\", from = 0.6, policy = \"uniform\", min = 0.01 }, \
@@ -232,14 +237,14 @@ fn what_is_not_for_simulation_is_left_alone() {
 
 /// Observer that keeps the changes' answers.
 #[derive(Default)]
-struct ChangeAnswer(Mutex<Vec<String>>);
+struct NoteCollector(Mutex<Vec<String>>);
 
-impl RunProgress for ChangeAnswer {
+impl RunProgress for NoteCollector {
     fn begin(&self, _: u64, _: u64) {}
     fn advance(&self, _: u64) {}
     fn replication(&self) {}
     fn end(&self) {}
-    fn tell(&self, line: &str) {
+    fn note(&self, line: &str) {
         self.0.lock().unwrap().push(line.to_owned());
     }
 }
@@ -252,7 +257,7 @@ fn a_server_that_refuses_ends_the_run() {
         let tempo = Some(Tempo::Rate(75.0));
         let options = LiveOptions { slots: Some("mine".into()), tempo, ..options(&server.grpc) };
         let runtime = Handle::current();
-        let told = Arc::new(ChangeAnswer::default());
+        let told = Arc::new(NoteCollector::default());
         let progress = Arc::clone(&told);
         let live_episode = tokio::task::spawn_blocking(move || {
             run_live(&loaded, None, options, &runtime, &*progress, &CancellationToken::new())
@@ -278,9 +283,9 @@ fn a_server_that_refuses_ends_the_run() {
 }
 
 /// Observer that stops a run at this decision.
-struct StopAt(AtomicU64, CancellationToken, u64);
+struct StopAtDecision(AtomicU64, CancellationToken, u64);
 
-impl RunProgress for StopAt {
+impl RunProgress for StopAtDecision {
     fn begin(&self, _: u64, _: u64) {}
     fn advance(&self, decisions: u64) {
         if self.0.fetch_add(decisions, Ordering::Relaxed) + decisions >= self.2 {
@@ -298,13 +303,14 @@ fn a_run_that_is_stopped_tells_what_was_played_and_takes_its_slots_away() {
         let options = LiveOptions { tempo: Some(Tempo::Rate(150.0)), at_once, ..options(&server.grpc) };
         let played = |set: &[&str], at: u64| {
             let stop = CancellationToken::new();
-            play_until(&loaded(set), options.clone(), &StopAt(AtomicU64::new(0), stop.clone(), at), &stop).unwrap()
+            play_until(&loaded(set), options.clone(), &StopAtDecision(AtomicU64::new(0), stop.clone(), at), &stop)
+                .unwrap()
         };
         // The scenario has two policies, so 60 visits are 120 decisions.
         let none = played(&[], 120);
         let decided = none.policies[0].latency.unwrap().count;
         assert!((60..300).contains(&decided), "{decided}");
-        assert_eq!((none.replications, none.verdict), (1, Verdict::Inconclusive), "{:?}", none.checks);
+        assert_eq!((none.replications, none.verdict), (1, RunVerdict::Inconclusive), "{:?}", none.checks);
         let note = "stopped before any of 4 replications was through: what is told is of 1 that were under way";
         assert_eq!(none.live.unwrap().notes[0], note);
 

@@ -7,7 +7,7 @@ use crate::node::accept_clock;
 
 /// Settle a disagreement between this machine's clock and the journal's time.
 #[derive(Debug, Args)]
-pub(super) struct Clock {
+pub(super) struct ClockCommand {
     #[command(subcommand)]
     action: Action,
 }
@@ -19,7 +19,7 @@ enum Action {
     Accept(Data),
 }
 
-impl Clock {
+impl ClockCommand {
     pub(super) fn run(self) -> CommandResult {
         let Action::Accept(Data { data }) = self.action;
         let file = accept_clock(&data).map_err(|why| format!("cannot accept the clock: {why}"))?;

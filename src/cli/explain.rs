@@ -1,10 +1,9 @@
 //! `slotwise explain DECISION_ID`.
 
-use clap::ValueEnum;
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use serde_json::json;
 
-use super::{CommandResult, Target, report::bar, say, table::fitted, terminal::printable, time};
+use super::{CommandResult, ReportFormat, Target, report::bar, say, table::fitted, terminal::printable, time};
 use crate::{
     bandit::Value,
     client::{Client, DecisionExplanation, ExplainedArm},
@@ -23,25 +22,17 @@ pub(super) struct Explain {
     decision: String,
     /// Format of the output.
     #[arg(short, long, default_value = "table")]
-    output: Output,
+    output: ReportFormat,
     #[command(flatten)]
     target: Target,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Output {
-    /// A table for people.
-    Table,
-    /// JSON with the API's field names.
-    Json,
 }
 
 impl Explain {
     pub(super) async fn run(self) -> CommandResult {
         let explanation = Client::connect(&self.target.target).await?.explain_decision(&self.decision).await?;
         match self.output {
-            Output::Table => say(text(&explanation)),
-            Output::Json => say(serde_json::to_string_pretty(&json(&explanation))?),
+            ReportFormat::Table => say(text(&explanation)),
+            ReportFormat::Json => say(serde_json::to_string_pretty(&json(&explanation))?),
         }
         Ok(())
     }

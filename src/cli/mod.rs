@@ -23,7 +23,7 @@ mod time;
 
 use std::{error::Error, io::Write as _, path::PathBuf, process::ExitCode};
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub use journal::{ExportFormat, export};
 pub(crate) use terminal::{say, say_document, say_styled};
@@ -45,7 +45,7 @@ enum Command {
     /// Watch a service learn from simulated shoppers, all in this process.
     Demo(demo::Demo),
     /// Create, change and read slots.
-    Slots(slots::Slots),
+    Slots(slots::SlotsArguments),
     /// Print the report of a slot: its arms, their rewards and their chances.
     Report(report::Report),
     /// Print why a decision showed its arms.
@@ -55,9 +55,9 @@ enum Command {
     /// Create a data folder from a backup.
     Restore(restore::Restore),
     /// Settle a disagreement between this machine's clock and the journal's time.
-    Clock(clock::Clock),
+    Clock(clock::ClockCommand),
     /// Verify, count and export the journal of a data folder, in use or not.
-    Journal(journal::Journal),
+    Journal(journal::JournalArguments),
 }
 
 /// Error of a comparison that found differences, which gives exit code 2. Standard output lists the differences.
@@ -67,6 +67,15 @@ struct DifferencesFound;
 
 /// Result of a command. An error is one line for a person.
 pub(crate) type CommandResult = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// Format of a printed report.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ReportFormat {
+    /// A table for people.
+    Table,
+    /// JSON with the API's field names.
+    Json,
+}
 
 /// Address of the service that a command calls.
 #[derive(Debug, clap::Args)]

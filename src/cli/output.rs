@@ -16,7 +16,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 /// File that is being written, with its final path.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(super) struct OutputFile {
     pub(super) file: File,
     /// Name that the file has until it is whole; `None` for a device or a pipe, which is written as it is.
     scratch: Option<PathBuf>,
@@ -24,7 +24,7 @@ pub(super) struct Output {
 }
 
 /// Opens `path` for writing; `force` replaces an existing file.
-pub(super) fn open(path: &Path, force: bool) -> Result<Output, Failure> {
+pub(super) fn open(path: &Path, force: bool) -> Result<OutputFile, Failure> {
     let failed = |path: &Path, why: &io::Error| format!("cannot write {}: {why}", path.display());
     if let Some(data) = data_folder_around(path) {
         return Err(format!(
@@ -38,7 +38,7 @@ pub(super) fn open(path: &Path, force: bool) -> Result<Output, Failure> {
         Ok(there) if there.is_dir() => return Err(format!("{} is a folder; name a file", path.display()).into()),
         Ok(there) if !there.is_file() => {
             let file = File::options().write(true).open(path).map_err(|why| failed(path, &why))?;
-            return Ok(Output { file, scratch: None, path: path.to_owned() });
+            return Ok(OutputFile { file, scratch: None, path: path.to_owned() });
         }
         Ok(_) if !force => {
             return Err(format!(
@@ -63,10 +63,10 @@ pub(super) fn open(path: &Path, force: bool) -> Result<Output, Failure> {
             failed(path, &why)
         }
     })?;
-    Ok(Output { file, scratch: Some(scratch), path: path.to_owned() })
+    Ok(OutputFile { file, scratch: Some(scratch), path: path.to_owned() })
 }
 
-impl Output {
+impl OutputFile {
     /// Makes the file durable and gives it its name.
     pub(super) fn finish(mut self) -> Result<(), Failure> {
         let Some(scratch) = &self.scratch else { return Ok(()) };
@@ -79,7 +79,7 @@ impl Output {
     }
 }
 
-impl Drop for Output {
+impl Drop for OutputFile {
     fn drop(&mut self) {
         if let Some(scratch) = &self.scratch {
             // A part of it is of no use.

@@ -1,10 +1,9 @@
 //! `slotwise report SLOT`.
 
-use clap::ValueEnum;
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use serde_json::json;
 
-use super::{CommandResult, Target, say, table::fitted, terminal::printable};
+use super::{CommandResult, ReportFormat, Target, say, table::fitted, terminal::printable};
 use crate::{
     client::Client,
     engine::{ArmReport, GoalChange, Lift, SlotReport},
@@ -21,25 +20,17 @@ pub(super) struct Report {
     slot: String,
     /// Format of the output.
     #[arg(short, long, default_value = "table")]
-    output: Output,
+    output: ReportFormat,
     #[command(flatten)]
     target: Target,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Output {
-    /// A table for people.
-    Table,
-    /// JSON with the API's field names.
-    Json,
 }
 
 impl Report {
     pub(super) async fn run(self) -> CommandResult {
         let report = Client::connect(&self.target.target).await?.report(&self.slot).await?;
         match self.output {
-            Output::Table => say(table(&report)),
-            Output::Json => say(serde_json::to_string_pretty(&json(&report))?),
+            ReportFormat::Table => say(table(&report)),
+            ReportFormat::Json => say(serde_json::to_string_pretty(&json(&report))?),
         }
         Ok(())
     }

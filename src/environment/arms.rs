@@ -131,12 +131,12 @@ pub(super) fn arms(catalogue: &CatalogueSpec, seed: u64, replication: u64) -> Re
     }
     if let Some(generated) = &catalogue.generated {
         for i in 0..generated.count {
-            let coins = Coins::of("simulated arm", &[seed, replication, u64::from(i)]);
+            let coins = Coins::new("simulated arm", &[seed, replication, u64::from(i)]);
             all.push(one_drawn(generated, i, coins)?);
         }
     }
     for (i, arm) in (0_u64..).zip(&mut all) {
-        arm.coins = Coins::of("simulated stock", &[seed, replication, i]);
+        arm.coins = Coins::new("simulated stock", &[seed, replication, i]);
         arm.group = group(catalogue, &groups, &arm.arm);
     }
     Ok(all)
@@ -162,7 +162,7 @@ fn by_hand(spec: &ArmSpec) -> Result<EnvironmentArm, FieldError> {
         retire: spec.retire,
         out_of_stock: spec.out_of_stock.clone(),
         group: 0,
-        coins: Coins::of("", &[]),
+        coins: Coins::new("", &[]),
     })
 }
 

@@ -5,6 +5,8 @@
 
 use std::f64::consts::TAU;
 
+use super::splitmix::{GOLDEN, mix};
+
 /// Purpose of a random number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
@@ -43,29 +45,19 @@ pub enum Purpose {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Coins(u64);
 
-/// Mixes a word. (Steele, Lea & Flood, "Fast splittable pseudorandom number generators", 2014: the finaliser of
-/// `SplitMix64`.)
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-
 /// Continues a hash with another number.
-fn then(word: u64, number: u64) -> u64 {
+fn hash_with(word: u64, number: u64) -> u64 {
     mix(word.wrapping_add(GOLDEN) ^ mix(number.wrapping_add(GOLDEN)))
 }
 
 impl Coins {
     /// Returns the coins of the thing that these numbers name. `purpose` keeps one kind of thing apart from another.
-    pub fn of(purpose: &str, numbers: &[u64]) -> Self {
+    pub fn new(purpose: &str, numbers: &[u64]) -> Self {
         let mut word = purpose.len() as u64;
         for eight in purpose.as_bytes().chunks(8) {
-            word = then(word, eight.iter().fold(0, |all, &byte| all << 8 | u64::from(byte)));
+            word = hash_with(word, eight.iter().fold(0, |all, &byte| all << 8 | u64::from(byte)));
         }
-        Self(numbers.iter().fold(word, |word, &number| then(word, number)))
+        Self(numbers.iter().fold(word, |word, &number| hash_with(word, number)))
     }
 
     /// Returns 64 random bits.
@@ -128,27 +120,27 @@ mod tests {
             assert!((m - mean).abs() < 5.0 * (variance / n).sqrt(), "{name}: mean {m}");
             assert!((v - variance).abs() < 5.0 * ((fourth - variance * variance) / n).sqrt(), "{name}: variance {v}");
         };
-        let coins = Coins::of("test", &[7, 3]);
+        let coins = Coins::new("test", &[7, 3]);
         check("by item", &|i| coins.fraction(Purpose::Step, i), 0.5, 1.0 / 12.0, 1.0 / 80.0);
-        check("by thing", &|i| Coins::of("test", &[i]).fraction(Purpose::Step, 0), 0.5, 1.0 / 12.0, 1.0 / 80.0);
+        check("by thing", &|i| Coins::new("test", &[i]).fraction(Purpose::Step, 0), 0.5, 1.0 / 12.0, 1.0 / 80.0);
         check("normal", &|i| coins.normal(Purpose::Trait, i), 0.0, 1.0, 3.0);
         check("exponential", &|i| coins.exponential(Purpose::Delay, i), 1.0, 1.0, 9.0);
     }
 
     #[test]
     fn coins_of_different_purposes_items_and_things_differ() {
-        let (a, b) = (Coins::of("a", &[1]), Coins::of("a", &[2]));
-        assert_ne!(a, Coins::of("b", &[1]));
+        let (a, b) = (Coins::new("a", &[1]), Coins::new("a", &[2]));
+        assert_ne!(a, Coins::new("b", &[1]));
         let words =
             [a.word(Purpose::Look, 0), a.word(Purpose::Look, 1), a.word(Purpose::Step, 0), b.word(Purpose::Look, 0)];
         assert!((0..4).all(|i| (0..i).all(|j| words[i] != words[j])), "{words:?}");
-        assert_eq!(words[0], Coins::of("a", &[1]).word(Purpose::Look, 0));
+        assert_eq!(words[0], Coins::new("a", &[1]).word(Purpose::Look, 0));
     }
 
     /// The weights are 1:0:3. The standard error of the first count in 30,000 picks is √(30,000·¼·¾) = 75.
     #[test]
     fn picks_follow_the_weights() {
-        let coins = Coins::of("pick", &[]);
+        let coins = Coins::new("pick", &[]);
         let mut counts = [0_i64; 3];
         for i in 0..30_000 {
             counts[coins.pick(Purpose::Who, i, [1.0, 0.0, 3.0].into_iter())] += 1;

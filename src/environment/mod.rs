@@ -3,7 +3,7 @@
 //! * [`Traffic`]: the visits, in order of time.
 //! * [`Environment`]: the expected reward of every arm in every visit, by formula, and the shopper's outcomes with the
 //!   shown arms, by the coins of that visit.
-//! * [`coin`]: the source of randomness.
+//! * [`coin`]: randomness without an order. [`SplitMix64`]: randomness in an order.
 //!
 //! Invariants:
 //!
@@ -25,6 +25,7 @@ mod course;
 mod funnel;
 mod shopper;
 pub mod spec;
+mod splitmix;
 mod traffic;
 
 use crate::slot::Goal;
@@ -35,6 +36,7 @@ pub use coin::{Coins, Purpose};
 pub use course::level;
 pub use funnel::{FunnelPath, needs, reward, value};
 pub use shopper::{Shopper, TraitValue, Visit};
+pub use splitmix::SplitMix64;
 pub use traffic::Traffic;
 
 use funnel::Funnel;
@@ -238,7 +240,7 @@ impl<'a> Environment<'a> {
     }
 
     /// Returns the reward of the outcomes at one position, whether or not the slot receives them.
-    pub fn given(&self, outcomes: &[ShopperOutcome], place: usize) -> f64 {
+    pub fn given_reward(&self, outcomes: &[ShopperOutcome], place: usize) -> f64 {
         let at = |step: usize| outcomes.iter().find(|outcome| outcome.place == place && outcome.step == step);
         let path = outcomes
             .iter()

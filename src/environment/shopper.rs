@@ -69,7 +69,7 @@ impl Shopper {
     /// Returns the shopper of a session. A returning shopper is a member of the pool and always the same.
     pub fn of_session(shoppers: &Shoppers, environment: [u64; 2], session: u64) -> Self {
         let [seed, replication] = environment;
-        let coins = Coins::of("simulated session", &[seed, replication, session]);
+        let coins = Coins::new("simulated session", &[seed, replication, session]);
         let segment = coins.pick(Purpose::Who, 0, shoppers.segments.iter().map(|segment| segment.share));
         let spec = &shoppers.segments[segment];
         let returning = coins.flip(Purpose::Who, 1, spec.returning);
@@ -79,7 +79,7 @@ impl Shopper {
             let size = (shoppers.pool as f64 * spec.share / whole).max(1.0);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below the pool's size")]
             let member = (coins.fraction(Purpose::Who, 2) * size) as u64;
-            let coins = Coins::of("simulated member", &[seed, replication, segment as u64, member]);
+            let coins = Coins::new("simulated member", &[seed, replication, segment as u64, member]);
             (coins, format!("{}-{member}", spec.name))
         } else {
             (coins, numbered_id('n', session))

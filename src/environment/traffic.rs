@@ -27,7 +27,7 @@ const SESSION_MAX: u32 = 1_000;
 
 /// A session under way: the time of its next decision in whole microseconds, its number, and the decision's number.
 /// The time comes first, so that sessions are ordered by it.
-type Waiting = Reverse<(u64, u64, u32)>;
+type OpenSession = Reverse<(u64, u64, u32)>;
 
 /// The visits of a replication, in order of time.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub struct Traffic<'a> {
     tries: u64,
     sessions: u64,
     next_session_us: f64,
-    waiting: BinaryHeap<Waiting>,
+    waiting: BinaryHeap<OpenSession>,
     /// Shopper and intent of the sessions under way, by session.
     shoppers: BTreeMap<u64, (Arc<Shopper>, usize)>,
 }
@@ -65,7 +65,7 @@ impl<'a> Traffic<'a> {
         let mut result = Self {
             spec,
             environment: [seed, replication],
-            coins: Coins::of("simulated traffic", &[seed, replication]),
+            coins: Coins::new("simulated traffic", &[seed, replication]),
             rates: (most, mean),
             bots,
             index: 0,
@@ -113,7 +113,7 @@ impl<'a> Traffic<'a> {
     }
 
     /// Begins the next session.
-    fn begin(&mut self) {
+    fn begin_session(&mut self) {
         let session = self.sessions;
         self.sessions += 1;
         let mut shopper = Shopper::of_session(self.spec.shoppers, self.environment, session);
@@ -124,12 +124,12 @@ impl<'a> Traffic<'a> {
         }
         let intent = self.intent(coins, 0, self.moment(self.next_session_us));
         self.shoppers.insert(session, (Arc::new(shopper), intent));
-        self.waiting.push(Reverse((whole(self.next_session_us), session, 1)));
+        self.waiting.push(Reverse((whole_us(self.next_session_us), session, 1)));
         self.draw_next_session(self.next_session_us);
     }
 
     fn session_coins(&self, session: u64) -> Coins {
-        Coins::of("simulated course", &[self.environment[0], self.environment[1], session])
+        Coins::new("simulated course", &[self.environment[0], self.environment[1], session])
     }
 
     /// Draws the intent of a visit.
@@ -159,7 +159,7 @@ impl Iterator for Traffic<'_> {
             return None;
         }
         while self.waiting.peek().is_none_or(|Reverse((at, ..))| *at as f64 > self.next_session_us) {
-            self.begin();
+            self.begin_session();
         }
         let Reverse((at, session, step)) = self.waiting.pop()?;
         let (shopper, mut intent) = self.shoppers.remove(&session)?;
@@ -176,16 +176,16 @@ impl Iterator for Traffic<'_> {
         };
         if step < SESSION_MAX && coins.flip(Purpose::Session, 3 * item + 1, 1.0 - 1.0 / length) {
             let gap = GAP * coins.exponential(Purpose::Session, 3 * item + 2);
-            self.waiting.push(Reverse((whole(at as f64 + gap), session, step + 1)));
+            self.waiting.push(Reverse((whole_us(at as f64 + gap), session, step + 1)));
             self.shoppers.insert(session, (Arc::clone(&shopper), intent));
         }
-        let coins = Coins::of("simulated visit", &[self.environment[0], self.environment[1], self.index]);
+        let coins = Coins::new("simulated visit", &[self.environment[0], self.environment[1], self.index]);
         self.index += 1;
         Some(Visit { now, shopper, intent, step, coins })
     }
 }
 
-fn whole(us: f64) -> u64 {
+fn whole_us(us: f64) -> u64 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

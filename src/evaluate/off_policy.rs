@@ -45,7 +45,7 @@ pub struct LoggedTerm {
     /// The model's prediction for the policy's own choice.
     pub direct: f64,
     /// The model's prediction for the shown arm.
-    pub foreseen: f64,
+    pub forecast: f64,
     /// True if the policy's own draw matched and the acceptance coin fell.
     pub accepted: bool,
 }
@@ -131,7 +131,7 @@ impl OffPolicyEstimates {
         let nonnegative = terms.clone().all(|t| t.reward >= 0.0);
         let largest = weights.largest * largest_reward / n;
         let (ips, ips_error) = mean(terms.clone().map(|t| t.weight * t.reward));
-        let robust = |t: &LoggedTerm| t.direct + t.weight * (t.reward - t.foreseen);
+        let robust = |t: &LoggedTerm| t.direct + t.weight * (t.reward - t.forecast);
         let (doubly, doubly_error) = mean(terms.clone().map(robust));
         let (over, over_error) = mean(terms.clone().map(|t| robust(t) - t.reward));
         let total = if weights.mean > 0.0 { weights.mean } else { 1.0 };
@@ -173,7 +173,7 @@ mod tests {
 
     fn terms() -> [LoggedTerm; 4] {
         let term =
-            |weight, reward, direct, foreseen, accepted| LoggedTerm { weight, reward, direct, foreseen, accepted };
+            |weight, reward, direct, forecast, accepted| LoggedTerm { weight, reward, direct, forecast, accepted };
         [
             term(2.0, 1.0, 0.5, 0.25, true),
             term(0.0, 1.0, 0.4, 0.6, false),
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn weights_of_one_give_the_mean_of_the_log() {
-        let own = terms().map(|term| LoggedTerm { weight: 1.0, direct: 0.0, foreseen: 0.0, ..term });
+        let own = terms().map(|term| LoggedTerm { weight: 1.0, direct: 0.0, forecast: 0.0, ..term });
         let of = OffPolicyEstimates::new(own.iter(), 2.0, 0.9);
         let mean = mean_reward(own.iter().map(|term| term.reward), 2.0, 0.9);
         assert_eq!((of.ips, of.self_normalised, of.doubly_robust), (mean, mean, mean));

@@ -22,7 +22,7 @@ use super::{
     wal::Frames,
 };
 
-/// Page size of a file whose header cannot be read: SQLite's default, with which journals are made.
+/// Page size of a file whose header cannot be read: SQLite's default, which journals have.
 const PAGE: usize = 4096;
 /// First byte of a page of a table's rows.
 const LEAF: u8 = 0x0d;
@@ -60,14 +60,14 @@ pub struct PageScan {
 
 /// A column of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Column<'a> {
+enum ColumnValue<'a> {
     Null,
     Integer(i64),
     Text(&'a [u8]),
     Blob(&'a [u8]),
 }
 
-/// A number of SQLite's variable length, and how many bytes it takes.
+/// Decodes a variable-length number of SQLite's, and returns it with its length in bytes.
 fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
     let mut number = 0_u64;
     for (i, &byte) in bytes.iter().take(9).enumerate() {
@@ -83,7 +83,7 @@ fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
 }
 
 /// The columns of a row's payload.
-fn columns(payload: &[u8]) -> Option<Vec<Column<'_>>> {
+fn columns(payload: &[u8]) -> Option<Vec<ColumnValue<'_>>> {
     let (length, mut at) = varint(payload)?;
     let (types, mut values) = payload.split_at_checked(usize::try_from(length).ok()?)?;
     let mut columns = Vec::new();
@@ -101,15 +101,15 @@ fn columns(payload: &[u8]) -> Option<Vec<Column<'_>>> {
         let (value, rest) = values.split_at_checked(length)?;
         values = rest;
         columns.push(match kind {
-            0 => Column::Null,
-            8 => Column::Integer(0),
-            9 => Column::Integer(1),
+            0 => ColumnValue::Null,
+            8 => ColumnValue::Integer(0),
+            9 => ColumnValue::Integer(1),
             1..=6 => {
                 let negative = value.first().is_some_and(|byte| *byte >= 0x80);
-                Column::Integer(value.iter().fold(if negative { -1 } else { 0 }, |n, &b| n << 8 | i64::from(b)))
+                ColumnValue::Integer(value.iter().fold(if negative { -1 } else { 0 }, |n, &b| n << 8 | i64::from(b)))
             }
-            _ if is_text => Column::Text(value),
-            _ => Column::Blob(value),
+            _ if is_text => ColumnValue::Text(value),
+            _ => ColumnValue::Blob(value),
         });
     }
     Some(columns)
@@ -120,30 +120,30 @@ fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
 }
 
-/// The columns of `events` after the position, and the checksum that the row says.
-fn event<'a>(position: u64, columns: &[Column<'a>]) -> Option<(Stored<'a>, i64)> {
+/// The record of a row of `events`, and the checksum in the row.
+fn event<'a>(position: u64, columns: &[ColumnValue<'a>]) -> Option<(Stored<'a>, i64)> {
     let [
-        Column::Null,
-        Column::Integer(at_us),
-        Column::Text(kind),
-        Column::Text(slot),
+        ColumnValue::Null,
+        ColumnValue::Integer(at_us),
+        ColumnValue::Text(kind),
+        ColumnValue::Text(slot),
         decision,
-        Column::Integer(sum),
-        Column::Blob(body),
+        ColumnValue::Integer(sum),
+        ColumnValue::Blob(body),
     ] = columns
     else {
         return None;
     };
     let decision = match decision {
-        Column::Null => None,
-        Column::Text(decision) => Some(text(decision)?),
-        Column::Integer(_) | Column::Blob(_) => return None,
+        ColumnValue::Null => None,
+        ColumnValue::Text(decision) => Some(text(decision)?),
+        ColumnValue::Integer(_) | ColumnValue::Blob(_) => return None,
     };
     Some((Stored { position, at_us: *at_us, kind: text(kind)?, slot: text(slot)?, decision, body }, *sum))
 }
 
 impl PageScan {
-    /// Looks through the journal in a folder. `acknowledged` is the last position that is known to have been committed.
+    /// Scans the journal in a folder. `acknowledged` is the last position that is known to have been committed.
     pub fn open(folder: &Path, acknowledged: u64) -> io::Result<Self> {
         let path = file_in(folder);
         let open = |path: &Path| match File::open(path) {
@@ -242,7 +242,7 @@ impl PageScan {
         }
     }
 
-    /// Looks through a page; records beyond `up_to` are left out.
+    /// Scans a page, leaving out records beyond `up_to`.
     fn look_through(&mut self, place: PageLocation, up_to: u64) {
         let page = self.read(place);
         // The first page of the file begins with the file's header.
@@ -252,7 +252,7 @@ impl PageScan {
                 for pointer in page[header + 8..].chunks_exact(2).take(cells) {
                     let at = usize::from(u16::from_be_bytes([pointer[0], pointer[1]]));
                     if let Some((rowid, payload)) = self.payload(&page, at) {
-                        self.take(rowid, &payload, RowLocation { page: place, at }, up_to);
+                        self.add_row(rowid, &payload, RowLocation { page: place, at }, up_to);
                     }
                 }
             }
@@ -297,14 +297,14 @@ impl PageScan {
         Some((rowid, payload))
     }
 
-    fn take(&mut self, rowid: u64, payload: &[u8], cell: RowLocation, up_to: u64) {
+    fn add_row(&mut self, rowid: u64, payload: &[u8], cell: RowLocation, up_to: u64) {
         let Some(columns) = columns(payload) else { return };
         if let Some((stored, sum)) = event(rowid, &columns) {
             if rowid == 0 || rowid > up_to {
                 return;
             }
             if i64::from(checksum(&stored)) == sum {
-                // The newest page counts: it is where the overflow pages are that the record has now.
+                // The newest page counts, because its overflow pages are those that the record has now.
                 self.found.insert(rowid, cell);
             } else {
                 self.damaged.insert(rowid, stored.kind.chars().filter(|c| !c.is_control()).take(40).collect());
@@ -312,14 +312,14 @@ impl PageScan {
             return;
         }
         match columns[..] {
-            [Column::Null, Column::Integer(trimmed), Column::Integer(sum)] => {
+            [ColumnValue::Null, ColumnValue::Integer(trimmed), ColumnValue::Integer(sum)] => {
                 if let Ok(trimmed) = u64::try_from(trimmed)
                     && i64::from(retention_checksum(trimmed)) == sum
                 {
                     self.trimmed = self.trimmed.max(trimmed);
                 }
             }
-            [Column::Null, Column::Blob(journal), Column::Integer(begun), Column::Integer(sum)] => {
+            [ColumnValue::Null, ColumnValue::Blob(journal), ColumnValue::Integer(begun), ColumnValue::Integer(sum)] => {
                 if let (Ok(journal), Ok(begun)) = (journal.try_into(), u64::try_from(begun)) {
                     let identity = Identity { journal: JournalId(journal), begun };
                     if i64::from(identity_checksum(&identity)) == sum {

@@ -64,9 +64,9 @@ pub(super) fn beginning(journal: JournalId, position: u64) -> ChainHash {
 
 /// Hash of a batch that is being computed.
 #[derive(Debug, Clone)]
-pub(super) struct Link(Sha256);
+pub(super) struct BatchHasher(Sha256);
 
-impl Link {
+impl BatchHasher {
     /// Begins a batch whose first record stands at `first`.
     pub(super) fn new(before: &ChainHash, first: u64) -> Self {
         let mut hasher = Sha256::new();

@@ -80,8 +80,7 @@ fn short(file: &Path, last: u64, acknowledged: u64) -> ReadError {
     ReadError::Short { file: file.to_owned(), last, acknowledged }
 }
 
-/// Refuses a journal of which nobody can say whether its end is there. A journal of the first format never had a
-/// watermark.
+/// Refuses a journal without a watermark, because its end may be lost. A journal of the first format never had one.
 pub(super) fn require_watermark(
     folder: &Path,
     file: &Path,
@@ -111,7 +110,7 @@ pub(super) fn agree(
     other: &Path,
 ) -> Result<(), ReadError> {
     let Some((identity, point)) = points_of_one_journal(file, identity, position, point, other)? else { return Ok(()) };
-    // Beyond the journal's end there is nothing to compare; before what was dropped only its last batch is kept.
+    // A position beyond the journal's end has nothing to compare with. Before the dropped records only their last batch is kept.
     if position > extent.last || position < identity.begun {
         return Ok(());
     }
@@ -140,7 +139,7 @@ fn points_of_one_journal<'a>(
     };
     let (identity, point) = match (identity, point) {
         (None, None) => return Ok(None),
-        // Written before the journal got its identity; what the chain covers was written after it.
+        // The file was written before the journal got its identity, and the chain covers only later records.
         (Some(identity), None) if position <= identity.begun && identity.begun > 0 => return Ok(None),
         (Some(identity), None) => {
             return Err(other_journal(

@@ -1,18 +1,20 @@
-//! The journal: what happened, in order, durable.
+//! The journal: an ordered, durable list of events.
 //!
-//! A journal takes records in batches and gives them contiguous positions from 1;
-//! when [`Journal::append`] returns, they are on disk. It gives them back in order,
-//! each verified by its own checksum before anyone decodes it.
+//! A journal takes records in batches and gives them contiguous positions from 1. When [`Journal::append`] returns, the
+//! records are on disk. Reading returns them in order, and verifies the checksum of each before anyone decodes it.
 //!
-//! A journal has an identity, and a chain of hashes over its batches ([`ChainPoint`]): snapshots and the watermark carry
-//! both, so that a file of another journal, or of another history, is noticed.
+//! A journal has an identity, and a chain of hashes over its batches ([`ChainPoint`]). Snapshots and the watermark
+//! carry both, so that a file of another journal, or of another history, is noticed.
 //!
-//! Invariants: a journal that is refused is left as it was, every byte of it; after a commit that failed for anything but want of room nothing is
-//! taken any more (what it left on disk is unknown until the next start reads it); a
-//! hole, a damaged record or an end before what was acknowledged is an error that
-//! names file and position, never skipped.
+//! Invariants:
 //!
-//! Deliberately not here: what the records mean. A body is bytes.
+//! * A refused journal is left unchanged, to the last byte.
+//! * After a failed commit the journal takes nothing more, because only the next start can read what the commit left on
+//!   disk. A full disk is the one exception.
+//! * A hole, a damaged record, or an end before what was acknowledged is an error that names the file and the position.
+//!   It is never skipped.
+//!
+//! Deliberately not here: the meaning of records. A body is bytes.
 
 mod carve;
 mod chain;
@@ -41,13 +43,13 @@ use std::path::{Path, PathBuf};
 /// Record of one event, encoded, with the columns that people query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Time at which it was written, microseconds since 1970.
+    /// Time of writing, microseconds since 1970.
     pub at_us: i64,
     /// Kind of the event.
     pub kind: &'static str,
-    /// The slot it belongs to.
+    /// Slot of the event.
     pub slot: String,
-    /// The decision it is about.
+    /// Decision that the event is about.
     pub decision: Option<String>,
     /// The event.
     pub body: Vec<u8>,
@@ -58,13 +60,13 @@ pub struct Record {
 pub struct Stored<'a> {
     /// Position of the record.
     pub position: u64,
-    /// Time at which it was written, microseconds since 1970.
+    /// Time of writing, microseconds since 1970.
     pub at_us: i64,
     /// Kind of the event.
     pub kind: &'a str,
-    /// The slot it belongs to.
+    /// Slot of the event.
     pub slot: &'a str,
-    /// The decision it is about.
+    /// Decision that the event is about.
     pub decision: Option<&'a str>,
     /// The event.
     pub body: &'a [u8],
@@ -96,7 +98,7 @@ pub enum ReadError {
         file: PathBuf,
         /// Format of the journal.
         found: i64,
-        /// Ours.
+        /// Newest format that this program knows.
         known: i64,
     },
     /// The journal ends before a position that was acknowledged.
@@ -104,17 +106,17 @@ pub enum ReadError {
     Short {
         /// The file.
         file: PathBuf,
-        /// The last position that is there.
+        /// Last position in the journal.
         last: u64,
-        /// The last one that was acknowledged.
+        /// Last position that was acknowledged.
         acknowledged: u64,
     },
-    /// The watermark is missing or damaged, so nobody can tell what was acknowledged.
+    /// The watermark is missing or damaged, so that the last acknowledged position is unknown.
     #[error("the journal {} ends at position {last}, and {} is missing or damaged: it says whether events after that position were acknowledged. Copy a folder with all its files, `-wal` included, or restore a backup; to start without what may be lost, give --accept-loss", file.display(), watermark.display())]
     Unmarked {
         /// The file.
         file: PathBuf,
-        /// The last position that is there.
+        /// Last position in the journal.
         last: u64,
         /// The watermark's file.
         watermark: PathBuf,
@@ -192,9 +194,9 @@ pub enum ReadError {
     Hole {
         /// The file.
         file: PathBuf,
-        /// The position that should have come.
+        /// Position that should follow.
         expected: u64,
-        /// The one that came.
+        /// Position that was found.
         found: u64,
     },
     /// A record is damaged.
@@ -261,7 +263,7 @@ pub enum AppendError {
 /// Handler of records. It returns `Err` with a reason if it cannot use a record.
 pub type RecordHandler<'a> = dyn FnMut(&Stored<'_>) -> Result<(), String> + 'a;
 
-/// The last position that the watermark in a folder says was acknowledged, or `None` if there is no whole watermark.
+/// The last acknowledged position according to the watermark in a folder, or `None` if there is no whole watermark.
 pub fn acknowledged(folder: &Path) -> Result<Option<u64>, ReadError> {
     let read = watermark::read(folder);
     let read = read.map_err(|why| ReadError::Open { file: watermark::path(folder), why: why.to_string() })?;
@@ -270,22 +272,23 @@ pub fn acknowledged(folder: &Path) -> Result<Option<u64>, ReadError> {
 
 /// A durable, ordered log.
 pub trait Journal: Send {
-    /// The file, for messages.
+    /// Path of the file, for messages.
     fn file(&self) -> &Path;
 
-    /// Takes `records`, durably, all or none, and returns the position of the last one.
+    /// Appends all of `records` durably, or none, and returns the position of the last one.
     fn append(&mut self, records: &[Record]) -> Result<u64, AppendError>;
 
-    /// The position of the last record; 0: there is none.
+    /// Position of the last record, or 0 if there is none.
     fn last(&self) -> u64;
 
     /// Last position up to which [`trim`](Self::trim) dropped records, or 0 if it dropped none.
     fn trimmed(&self) -> u64;
 
-    /// The point of its history that the journal is at.
+    /// Point of the history at the journal's end.
     fn point(&self) -> ChainPoint;
 
-    /// Looks whether the journal's files are still those that were opened, and takes nothing any more if they are not.
+    /// Checks that the journal's files are still those that were opened. If they are not, the journal takes nothing
+    /// more.
     fn check_files(&mut self) -> Result<(), AppendError> {
         Ok(())
     }
@@ -295,13 +298,13 @@ pub trait Journal: Send {
         0
     }
 
-    /// Hands every record after `position` to `each`, in order; returns the last one's position.
+    /// Passes every record after `position` to `each`, in order, and returns the last one's position.
     fn replay(&mut self, position: u64, each: &mut RecordHandler<'_>) -> Result<u64, ReadError>;
 
-    /// Tries whether there is room, after there was none: writes what is there already.
+    /// Writes existing data again to find out whether a full disk has room by now.
     fn probe(&mut self) -> Result<(), AppendError>;
 
-    /// Drops records of these kinds that were taken before `before_us` and stand at or before `up_to`, oldest first,
-    /// looking at no more than `most`. Says whether there may be more.
+    /// Drops records of these kinds that were written before `before_us` and lie at or before `up_to`, oldest first,
+    /// among at most `most` records. Returns `true` if there may be more.
     fn trim(&mut self, kinds: &[&str], before_us: i64, up_to: u64, most: u64) -> Result<bool, AppendError>;
 }

@@ -1,4 +1,4 @@
-//! A journal for those who only read it, beside the service that writes it or without one.
+//! Reader of a journal, beside the service that writes it or without one.
 
 use std::{
     cell::RefCell,
@@ -30,13 +30,13 @@ enum Access {
     /// Beside the process that writes it, with SQLite's own locks.
     Shared(Connection),
     /// Reading without locks and without changing a byte, because no process writes. Holds the files as they were.
-    Quiet(Connection, Files),
+    Quiet(Connection, FileStamps),
 }
 
 /// Inode, length and time of change of a journal's file and of its log. They show whether the files changed.
-type Files = [Option<(u64, u64, i64, i64)>; 2];
+type FileStamps = [Option<(u64, u64, i64, i64)>; 2];
 
-fn files(file: &Path) -> Files {
+fn file_stamps(file: &Path) -> FileStamps {
     [file, &quiet::log_file(file)].map(|path| {
         let found = fs::metadata(path).ok()?;
         Some((found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
@@ -63,7 +63,7 @@ impl Access {
     }
 
     fn open_quiet(file: &Path) -> Result<Self, ReadError> {
-        let before = files(file);
+        let before = file_stamps(file);
         Ok(Self::Quiet(quiet::open(file)?, before))
     }
 
@@ -77,12 +77,12 @@ impl Access {
     fn is_current(&self, file: &Path) -> bool {
         match self {
             Self::Shared(_) => true,
-            Self::Quiet(_, before) => files(file) == *before,
+            Self::Quiet(_, before) => file_stamps(file) == *before,
         }
     }
 }
 
-/// A journal as it was when this was opened; what is appended later is not seen.
+/// Journal as it was when it was opened. Records that are appended later are not visible.
 #[derive(Debug)]
 pub struct JournalReader {
     folder: PathBuf,
@@ -104,7 +104,7 @@ impl JournalReader {
         let mut tries = 1;
         loop {
             let read = Self::read(folder, LossPolicy::Refused, Access::open);
-            // A quiet reader that met a writer reads again.
+            // A reader without locks that met a writer reads again.
             let moved = match &read {
                 Ok(Some(reader)) => !reader.access.borrow().is_current(&file),
                 Ok(None) => false,
@@ -118,8 +118,8 @@ impl JournalReader {
         }
     }
 
-    /// Opens the journal in a folder that this process owns, changing nothing, to see whether it can be started from.
-    /// Returns `None` if there is none, or an empty one, and nothing was acknowledged.
+    /// Opens the journal in a folder that this process owns, without changing anything, to see whether the service can
+    /// start from it. Returns `None` if there is no journal, or an empty one, and nothing was acknowledged.
     pub fn open_owned(folder: &Path, loss: LossPolicy) -> Result<Option<Self>, ReadError> {
         let file = file_in(folder);
         if quiet::length(&file) == 0 && quiet::length(&quiet::log_file(&file)) == 0 {
@@ -158,7 +158,7 @@ impl JournalReader {
         access: impl FnOnce(&Path, &Path) -> Result<Access, ReadError>,
     ) -> Result<Option<Self>, ReadError> {
         let file = file_in(folder);
-        // Before the journal itself, which may meanwhile grow: a watermark is never ahead.
+        // The watermark is read first, because the journal may grow meanwhile: a watermark is never ahead.
         let marked =
             watermark::read(folder).map_err(|why| ReadError::Open { file: file.clone(), why: why.to_string() })?;
         let access = access(folder, &file)?;
@@ -180,7 +180,7 @@ impl JournalReader {
         }))
     }
 
-    /// The last position; 0: there is none.
+    /// Last position, or 0 if there is no record.
     pub fn last(&self) -> u64 {
         self.extent.last
     }
@@ -200,12 +200,12 @@ impl JournalReader {
         self.identity
     }
 
-    /// Returns `true` if there is a whole watermark beside the journal: its end is known to be there.
+    /// Returns `true` if there is a whole watermark beside the journal, so that its end is known to be there.
     pub fn is_marked(&self) -> bool {
         self.marked
     }
 
-    /// Refuses a journal of which nobody can say whether its end is there.
+    /// Refuses a journal without a watermark, because its end may be lost.
     pub fn require_watermark(&self) -> Result<(), ReadError> {
         let format = if self.identity.is_some() { rows::FORMAT } else { self.format() };
         let checked = check::JournalSummary { format, extent: self.extent, identity: self.identity };
@@ -222,20 +222,20 @@ impl JournalReader {
     }
 
     /// Refuses a file beside the journal that belongs to another journal, or to another history of this one. `point` is
-    /// what the file says of itself, `None` if it is of a version that says nothing.
+    /// the point that the file names, or `None` for a version without one.
     pub fn refuse_foreign(&self, other: &Path, position: u64, point: Option<&ChainPoint>) -> Result<(), ReadError> {
         self.with_connection(position, |connection| {
             check::agree(connection, &self.file, self.identity.as_ref(), self.extent, position, point, other)
         })
     }
 
-    /// Hands every record after `position` to `each`, in order, those that outlived their retention among them;
-    /// returns the last one's position.
+    /// Passes every record after `position` to `each`, in order, and returns the last one's position. Records that
+    /// outlived their retention are included.
     pub fn each(&self, position: u64, each: &mut RecordHandler<'_>) -> Result<u64, ReadError> {
         self.each_until(position, self.extent.last, each)
     }
 
-    /// [`each`](Self::each) up to a position, that one among them.
+    /// Passes records to `each` like [`each`](Self::each), up to and including a position.
     pub fn each_until(&self, position: u64, up_to: u64, each: &mut RecordHandler<'_>) -> Result<u64, ReadError> {
         let extent = Extent { last: up_to.min(self.extent.last), ..self.extent };
         let mut cursor = Cursor::new(&self.file, extent, self.identity, position);
@@ -249,7 +249,7 @@ impl JournalReader {
         }
     }
 
-    /// Reads with a connection that is current; what was read while the files changed is read again.
+    /// Reads with a current connection, and repeats the reading if the files changed meanwhile.
     pub(super) fn with_connection<T>(
         &self,
         position: u64,
@@ -291,8 +291,8 @@ impl JournalReader {
         &self.file
     }
 
-    /// Writes a copy of the journal and its watermark into another folder, durably but for the folder itself. What came
-    /// since this was opened is in it too.
+    /// Writes a copy of the journal and its watermark into another folder. Both files are durable, but not the folder
+    /// itself. The copy includes records that were appended since the journal was opened.
     pub fn copy_to(&self, folder: &Path) -> Result<(), ReadError> {
         let target = file_in(folder);
         let failed = |why: String| ReadError::Open { file: target.clone(), why };

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use super::{
     ChainPoint, JournalId, ReadError,
     carve::SalvagedRecord,
-    chain::Link,
+    chain::BatchHasher,
     rows::{Identity, checksum, retention_checksum, stored},
     sqlite::{file_in, insert_batch, make_tables},
     watermark::WatermarkFile,
@@ -43,7 +43,7 @@ pub fn rebuild(folder: &Path, outline: RebuildPlan, next: &mut NextRecord<'_>) -
     let mut ended = false;
     while !ended {
         let transaction = connection.transaction().map_err(why)?;
-        let mut link = Link::new(&hash, last + 1);
+        let mut link = BatchHasher::new(&hash, last + 1);
         let first = last + 1;
         for _ in 0..BATCH {
             let Some(mut record) = next().map_err(io)? else {

@@ -11,7 +11,7 @@ use super::{
 
 /// Marks the file as ours ("SLOT").
 pub(super) const APPLICATION_ID: i64 = 0x534c_4f54;
-/// The version of the tables that is written. Format 1 had no `retention`; formats 1 and 2 had no `identity` and no
+/// Version of the tables that is written. Format 1 had no `retention`; formats 1 and 2 had no `identity` and no
 /// `batches`.
 pub(super) const FORMAT: i64 = 3;
 
@@ -49,7 +49,7 @@ pub(super) const TABLES: &str = "
 pub(super) struct Extent {
     /// Last position up to which records were dropped.
     pub(super) trimmed: u64,
-    /// The last one.
+    /// Last position.
     pub(super) last: u64,
 }
 
@@ -60,9 +60,9 @@ pub(super) struct Identity {
     pub(super) begun: u64,
 }
 
-/// A batch as `batches` has it.
+/// A row of `batches`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Batch {
+pub(super) struct BatchRow {
     pub(super) first: u64,
     pub(super) last: u64,
     pub(super) hash: ChainHash,
@@ -81,7 +81,7 @@ pub(super) fn checksum(stored: &Stored<'_>) -> u32 {
     hasher.finalize()
 }
 
-/// The checksum of what `retention` says.
+/// Checksum of the row of `retention`.
 pub(super) fn retention_checksum(trimmed: u64) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(b"retention");
@@ -89,7 +89,7 @@ pub(super) fn retention_checksum(trimmed: u64) -> u32 {
     hasher.finalize()
 }
 
-/// The checksum of what `identity` says.
+/// Checksum of the row of `identity`.
 pub(super) fn identity_checksum(identity: &Identity) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(b"identity");
@@ -103,7 +103,8 @@ pub(super) fn stored(position: u64) -> i64 {
     i64::try_from(position).unwrap_or(i64::MAX)
 }
 
-/// The version of a file that is a journal; 0: it is empty. Refuses what is none, or newer.
+/// The format of a journal's file, or 0 if the file is empty. Refuses a file that is no journal, or one of a newer
+/// format.
 pub(super) fn format(connection: &Connection, file: &Path) -> Result<i64, ReadError> {
     let open = |why: rusqlite::Error| ReadError::Open { file: file.to_owned(), why: why.to_string() };
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(open);
@@ -176,17 +177,17 @@ pub(super) fn identity(connection: &Connection, file: &Path) -> Result<Option<Id
     }
 }
 
-fn batch(row: &Row<'_>) -> rusqlite::Result<Option<Batch>> {
+fn batch(row: &Row<'_>) -> rusqlite::Result<Option<BatchRow>> {
     let (first, last, hash) = (row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, Vec<u8>>(2)?);
     let batch = || {
         let (first, last) = (u64::try_from(first).ok()?, u64::try_from(last).ok()?);
-        Some(Batch { first, last, hash: hash.try_into().ok()? })
+        Some(BatchRow { first, last, hash: hash.try_into().ok()? })
     };
     Ok(batch())
 }
 
-/// The last batch; the beginning of the chain counts as one.
-pub(super) fn last_batch(connection: &Connection, file: &Path) -> Result<Option<Batch>, ReadError> {
+/// The last batch. The beginning of the chain counts as one.
+pub(super) fn last_batch(connection: &Connection, file: &Path) -> Result<Option<BatchRow>, ReadError> {
     let select = "SELECT first, last, hash FROM batches ORDER BY last DESC LIMIT 1";
     connection.query_row(select, [], batch).optional().map(Option::flatten).map_err(|why| engine_error(file, 0, &why))
 }
@@ -201,7 +202,7 @@ pub(super) fn hash_at(connection: &Connection, file: &Path, position: u64) -> Re
 }
 
 /// The batches from the one that ends at `from`, or first after it, to the one that holds `to`.
-pub(super) fn batches(connection: &Connection, file: &Path, from: u64, to: u64) -> Result<Vec<Batch>, ReadError> {
+pub(super) fn batches(connection: &Connection, file: &Path, from: u64, to: u64) -> Result<Vec<BatchRow>, ReadError> {
     let failed = |why: rusqlite::Error| engine_error(file, from, &why);
     let mut select = connection
         .prepare_cached("SELECT first, last, hash FROM batches WHERE last >= ? ORDER BY last")

@@ -1,5 +1,5 @@
-//! Finding single records in a journal without reading all of it: there is no index but the positions, and times ascend
-//! with them.
+//! Search for single records in a journal without reading all of it. There is no index but the positions, and times
+//! ascend with them.
 
 use rusqlite::{OptionalExtension as _, Row, ToSql, params};
 
@@ -9,12 +9,12 @@ use super::{
     stretch::ChunkRecord,
 };
 
-/// Positions that are looked through in one transaction: some tens of milliseconds.
+/// Positions that are searched in one transaction, which takes some tens of milliseconds.
 const SPAN: u64 = 65_536;
 
 impl JournalReader {
-    /// Hands the newest `count` records of this kind and slot to `each`, newest first, looking back over no more than
-    /// `most` positions.
+    /// Passes the newest `count` records of this kind and slot to `each`, newest first. It searches at most `most`
+    /// positions.
     pub fn newest(
         &self,
         kind: &str,
@@ -38,8 +38,8 @@ impl JournalReader {
         Ok(())
     }
 
-    /// Hands the first record of this kind and decision to `each` that was taken at `at_us` or later, looking at no more
-    /// than `most` positions from there on; says whether there is one.
+    /// Passes the first record of this kind and decision that was written at `at_us` or later to `each`. It searches at
+    /// most `most` positions from there on. Returns `true` if there is such a record.
     pub fn find(
         &self,
         kind: &str,
@@ -93,7 +93,7 @@ impl JournalReader {
         Ok(())
     }
 
-    /// The position of the first record that was taken at `at_us` or later; one beyond the last where none was.
+    /// The position of the first record that was written at `at_us` or later, or one beyond the last if there is none.
     fn first_since(&self, at_us: i64) -> Result<u64, ReadError> {
         let (mut low, mut high) = (1, self.last() + 1);
         while low < high {
@@ -106,8 +106,8 @@ impl JournalReader {
         Ok(low)
     }
 
-    /// The first record at this position or after it, and when it was taken: positions may have holes up to where
-    /// records were dropped.
+    /// The first record at this position or after it, and its time. Positions may have holes where records were
+    /// dropped.
     fn at_or_after(&self, position: u64) -> Result<Option<(u64, i64)>, ReadError> {
         let select =
             "SELECT position, at_us FROM events WHERE position >= ? AND position <= ? ORDER BY position LIMIT 1";

@@ -1,8 +1,8 @@
-//! Reading a journal in stretches: each is its own transaction, and nothing is handed out while one is open.
+//! Reading of a journal in chunks. Each chunk is a transaction of its own, and nothing is handed out while one is open.
 //!
 //! A handler of records may be slow, or stand still like a pipe that nobody reads. A transaction that waited for it
-//! would keep the write-ahead log from being moved into the file, and the log would grow without bound. So a chunk of
-//! records is read and verified, the transaction ends, and only then are they handed out.
+//! would keep the write-ahead log from being moved into the file, and the log would grow without bound. Therefore a
+//! chunk of records is read and verified, the transaction ends, and only then are the records handed out.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use rusqlite::Connection;
 
 use super::{
     ReadError, RecordHandler, Stored,
-    chain::{ChainHash, Link},
-    rows::{self, Batch, COLUMNS, Extent, Identity, record, stored},
+    chain::{BatchHasher, ChainHash},
+    rows::{self, BatchRow, COLUMNS, Extent, Identity, record, stored},
 };
 
-/// Records of a stretch.
+/// Number of records in a chunk.
 const RECORDS: usize = 1_024;
-/// Bytes of bodies after which a stretch ends.
+/// Bytes of bodies after which a chunk ends.
 const BYTES: usize = 4 * 1024 * 1024;
 
 /// Record of a chunk.
@@ -58,11 +58,11 @@ impl ChunkRecord {
 #[derive(Debug)]
 pub(super) struct RecordChunk {
     records: Vec<ChunkRecord>,
-    batches: Vec<Batch>,
+    batches: Vec<BatchRow>,
     trimmed: u64,
 }
 
-/// Reads the records after `position`, up to `up_to`: as many as a stretch has.
+/// Reads the records after `position`, up to `up_to`, as many as fit into a chunk.
 pub(super) fn read(
     connection: &Connection,
     file: &Path,
@@ -106,7 +106,7 @@ pub(super) struct Cursor<'a> {
     /// Position of the last record that was handed out.
     at: u64,
     /// Batch that is being read, with the hash of its records so far.
-    open: Option<(Link, Batch)>,
+    open: Option<(BatchHasher, BatchRow)>,
 }
 
 impl<'a> Cursor<'a> {
@@ -119,12 +119,12 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
-    /// Returns `true` if stretches must come with their batches.
+    /// Returns `true` if chunks must come with their batches.
     pub(super) fn is_chained(&self) -> bool {
         self.identity.is_some()
     }
 
-    /// Hands out a stretch that was read after [`at`](Self::at); returns `false` at the end.
+    /// Hands out a chunk that was read after [`at`](Self::at). Returns `false` at the end.
     pub(super) fn hand_out(&mut self, stretch: &RecordChunk, each: &mut RecordHandler<'_>) -> Result<bool, ReadError> {
         let file = || self.file.to_owned();
         if stretch.trimmed > self.extent.trimmed && self.at < stretch.trimmed {
@@ -154,7 +154,7 @@ impl<'a> Cursor<'a> {
 
     /// Adds a record to the hash of its batch, and compares the hash at the batch's end. Batches of which records were
     /// dropped, or which are not read from their beginning, cannot be verified.
-    fn verify(&mut self, record: &Stored<'_>, batches: &[Batch]) -> Result<(), ReadError> {
+    fn verify(&mut self, record: &Stored<'_>, batches: &[BatchRow]) -> Result<(), ReadError> {
         let position = record.position;
         let Some(identity) = self.identity else { return Ok(()) };
         if position <= self.extent.trimmed.max(identity.begun) {
@@ -169,7 +169,7 @@ impl<'a> Cursor<'a> {
             }
             let before = at.checked_sub(1).and_then(|before| batches.get(before));
             let before: ChainHash = before.filter(|b| b.last + 1 == position).ok_or_else(broken)?.hash;
-            self.open = Some((Link::new(&before, position), batch));
+            self.open = Some((BatchHasher::new(&before, position), batch));
         }
         if let Some((link, batch)) = &mut self.open {
             link.add(record);

@@ -1,4 +1,4 @@
-//! Record of the key by which the events of a journal know subjects. It stands in the journal's own file, so that a
+//! Record of the key with which the events of a journal name subjects. It stands in the journal's own file, so that a
 //! journal and a key that do not belong together are noticed.
 
 use std::path::Path;
@@ -47,7 +47,7 @@ pub(super) fn read(connection: &Connection, file: &Path) -> Result<Option<KeyRec
     record().map(Some).ok_or_else(|| failed(file, damaged))
 }
 
-/// Puts the record into a journal, durably, in the place of the one that it may have.
+/// Writes the record into a journal, durably, and replaces an earlier one.
 pub(super) fn write(connection: &Connection, file: &Path, record: &KeyRecord) -> Result<(), ReadError> {
     let write = || -> rusqlite::Result<()> {
         let transaction = connection.unchecked_transaction()?;

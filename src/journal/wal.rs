@@ -1,7 +1,7 @@
-//! The frames of SQLite's write-ahead log, read without SQLite, which stops at the first one that is not whole.
+//! Frames of SQLite's write-ahead log, read without SQLite, which stops at the first damaged one.
 //!
-//! Each frame's checksum goes on from that of the frame before it, which stands in the file: so the frames after a damaged
-//! one can be verified all the same.
+//! Each frame's checksum continues that of the frame before it, which stands in the file. Frames after a damaged one
+//! can therefore still be verified.
 
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
@@ -17,13 +17,13 @@ pub(super) struct Frame {
     pub(super) page: u32,
     /// Offset of the page's bytes in the log.
     pub(super) at: u64,
-    /// The frame agrees with its checksum.
+    /// `true` if the frame agrees with its checksum.
     pub(super) whole: bool,
-    /// A frame at or after this one ends a transaction.
+    /// `true` if a frame at or after this one ends a transaction.
     pub(super) committed: bool,
 }
 
-/// The frames of a log, those that an earlier round of it left behind excepted.
+/// Frames of a log, without those that an earlier round left behind.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     /// Size of a page, or `None` if the log has no header.
@@ -60,7 +60,7 @@ impl Frames {
         log.read_exact_at(&mut header, 0)?;
         let big_endian = header[3] & 1 == 1;
         let page = usize::try_from(number(&header[8..])).unwrap_or(0);
-        // A header that is damaged says no page size that can be: the default then.
+        // A damaged header names an impossible page size, and the default is used.
         let page = if page.is_power_of_two() && (512..=65_536).contains(&page) { page } else { 4096 };
         let mut before = sums(&header[24..]);
         let mut salts = header[16..24].to_vec();
@@ -97,7 +97,7 @@ impl Frames {
         self.frames.iter()
     }
 
-    /// Frames of transactions that came to their end, oldest first.
+    /// Frames of complete transactions, oldest first.
     pub(super) fn committed(&self) -> impl Iterator<Item = &Frame> {
         self.frames.iter().filter(|frame| frame.committed)
     }

@@ -118,14 +118,14 @@ impl WatermarkFile {
         let mut file = Self { file, second: false };
         file.write(point)?;
         file.file.sync_all()?;
-        // The other copy only now: one of them is whole at any moment.
+        // The other copy is written only now, so that one of them is whole at any moment.
         file.write(point)?;
         file.file.sync_all()?;
         File::open(folder)?.sync_all()?;
         Ok(file)
     }
 
-    /// Writes down that everything up to a point is durable.
+    /// Records that everything up to a point is durable.
     pub(super) fn write(&mut self, point: &ChainPoint) -> io::Result<()> {
         self.file.write_all_at(&encode(point), if self.second { APART } else { 0 })?;
         self.second = !self.second;
@@ -153,7 +153,7 @@ mod tests {
             assert_eq!(read(folder.path()).unwrap(), marked(position));
         }
         let whole = std::fs::read(path(folder.path())).unwrap();
-        // 1,000,000 was written over 3, at the beginning: torn or flipped anywhere, 7 is left.
+        // 1,000,000 was written over 3 at the beginning. Torn or flipped anywhere, 7 is left.
         for at in 0..LENGTH {
             let mut torn = whole.clone();
             torn[at] ^= 0x10;

@@ -14,8 +14,9 @@ use std::{
 use super::{
     codec::{self, Decoded, SkippedEvent},
     error::OpenError,
-    folder::{FolderError, SnapshotFile, io_error},
+    folder::{FolderError, io_error},
     recover::{origin, refuse_foreign, replay_by, workers},
+    snapshot_file::SnapshotFile,
     subjects::Mask,
 };
 use crate::{

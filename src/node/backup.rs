@@ -15,8 +15,9 @@ use std::{
 use super::{
     audit::{Audit, AuditError, Progress, TRIES, audit, audit_what_starts, reaches},
     error::OpenError,
-    folder::{FolderError, SnapshotFile, io_error},
+    folder::{FolderError, io_error},
     places::data_folder_around,
+    snapshot_file::SnapshotFile,
     subjects::{
         key::SubjectKey,
         table::{Names, TABLE_FILE},

@@ -38,6 +38,7 @@ mod requests;
 mod salvage;
 mod saver;
 mod shared;
+mod snapshot_file;
 mod subjects;
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,8 @@ use std::{
 use super::{
     codec::{self, Decoded},
     error::OpenError,
-    folder::{self, Folder, OlderSnapshot, SnapshotFile},
+    folder::Folder,
+    snapshot_file::{self, OlderSnapshot, SnapshotFile},
     subjects::Mask,
 };
 use crate::{
@@ -189,7 +190,7 @@ pub(super) fn recover(
     if let Some(journal) = journal {
         refuse_foreign(&SnapshotFile::open_all(path)?, journal)?;
     }
-    let mut found = folder::newest_snapshot(path)?;
+    let mut found = snapshot_file::newest_snapshot(path)?;
     let (last, trimmed) = journal.map_or((0, 0), |journal| (journal.last(), journal.trimmed()));
     if last < found.claimed {
         return Err(OpenError::JournalBehind { folder: path.to_owned(), last, claimed: found.claimed });
@@ -249,7 +250,7 @@ pub fn recover_state(folder: &Path, snapshot: Option<&Path>, workers: usize) -> 
     let mask = Mask::of(folder.path(), journal.as_ref())?;
     match snapshot {
         None => Ok(recover(folder.path(), journal.as_ref(), mask, workers)?.0),
-        Some(snapshot) => Ok(replay(folder::read_snapshot(snapshot)?, journal.as_ref(), mask, workers)?),
+        Some(snapshot) => Ok(replay(snapshot_file::read_snapshot(snapshot)?, journal.as_ref(), mask, workers)?),
     }
 }
 

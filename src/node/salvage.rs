@@ -18,9 +18,10 @@ use super::{
     audit::{Audit, AuditError, Progress, audit},
     backup::{BackupError, ScratchFolder, copy_subjects, refuse_contents, refuse_inside},
     error::OpenError,
-    folder::{Folder, FolderError, SnapshotFile, io_error},
+    folder::{Folder, FolderError, io_error},
     places::LOCK,
     recover::{origin, recover, workers},
+    snapshot_file::SnapshotFile,
     subjects::{Mask, key::SubjectKey},
 };
 use crate::{

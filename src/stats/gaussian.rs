@@ -215,25 +215,25 @@ mod tests {
 
     const LAMBDA: f64 = 1.7;
 
-    struct Row {
+    struct RegressionRow {
         x: SparseVector,
         y: f64,
         weight: f64,
     }
 
-    fn row(rng: &mut StdRng, dim: u32, y: f64) -> Row {
+    fn row(rng: &mut StdRng, dim: u32, y: f64) -> RegressionRow {
         let mut entries = vec![(0, 1.0)];
         for i in 1..dim {
             if rng.random_bool(0.6) {
                 entries.push((i, rng.random_range(-2.0..3.0)));
             }
         }
-        Row { x: SparseVector { entries, unseen: 0.0 }, y, weight: 1.0 }
+        RegressionRow { x: SparseVector { entries, unseen: 0.0 }, y, weight: 1.0 }
     }
 
     /// Returns the batch solution by Gauss–Jordan elimination of the normal equations, and the noise statistic
     /// `½(Σwy² − μᵀΛμ)`, without the code under test.
-    fn batch(rows: &[Row], dim: usize) -> (Vec<f64>, f64, Vec<Vec<f64>>) {
+    fn batch(rows: &[RegressionRow], dim: usize) -> (Vec<f64>, f64, Vec<Vec<f64>>) {
         let mut a = vec![vec![0.0; 2 * dim + 1]; dim];
         for i in 0..dim {
             a[i][i] = LAMBDA;
@@ -267,7 +267,7 @@ mod tests {
         (mu, 0.5 * (yy - fit), covariance)
     }
 
-    fn check(posterior: &Gaussian, noise: &Noise, rows: &[Row], rng: &mut StdRng) {
+    fn check(posterior: &Gaussian, noise: &Noise, rows: &[RegressionRow], rng: &mut StdRng) {
         let dim = posterior.dim();
         let (mu, b, covariance) = batch(rows, dim);
         for (got, want) in posterior.mean().iter().zip(&mu) {
@@ -296,7 +296,7 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(11);
         let mut posterior = Gaussian::new(LAMBDA);
         let mut noise = Noise::new(1.3, 0.4);
-        let mut rows: Vec<Row> = Vec::new();
+        let mut rows: Vec<RegressionRow> = Vec::new();
         for round in 0..300_u32 {
             let fresh = row(&mut rng, 2 + round / 40, 0.8);
             let before = posterior.predict(&fresh.x, &mut Vec::new());
@@ -326,7 +326,7 @@ mod tests {
     fn a_refund_takes_back_exactly_what_the_purchase_gave() {
         let mut rng = StdRng::seed_from_u64(12);
         let (mut with, mut without) = (Gaussian::new(LAMBDA), Gaussian::new(LAMBDA));
-        let rows: Vec<Row> = (0..50).map(|_| row(&mut rng, 6, 0.0)).collect();
+        let rows: Vec<RegressionRow> = (0..50).map(|_| row(&mut rng, 6, 0.0)).collect();
         for (n, r) in rows.iter().enumerate() {
             for posterior in [&mut with, &mut without] {
                 let residual = r.y - posterior.predict(&r.x, &mut Vec::new()).mean;

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 pub(super) const NODES: usize = 8;
 
 /// Quadrature rule on [−1, 1].
-pub(super) struct Rule {
+pub(super) struct QuadratureRule {
     /// Positions of the nodes.
     pub(super) nodes: [f64; NODES],
     /// Weights of the nodes.
@@ -17,7 +17,7 @@ pub(super) struct Rule {
 }
 
 /// Rule that all integrals use, computed at its first use.
-pub(super) static RULE: LazyLock<Rule> = LazyLock::new(rule);
+pub(super) static RULE: LazyLock<QuadratureRule> = LazyLock::new(rule);
 
 /// Returns the Legendre polynomial of degree [`NODES`] and its derivative at `x`.
 fn legendre(x: f64) -> (f64, f64) {
@@ -29,7 +29,7 @@ fn legendre(x: f64) -> (f64, f64) {
     (value, NODES as f64 * (x * value - before) / (x * x - 1.0))
 }
 
-fn rule() -> Rule {
+fn rule() -> QuadratureRule {
     let mut nodes = [0.0; NODES];
     let mut weights = [0.0; NODES];
     for i in 0..NODES {
@@ -54,7 +54,7 @@ fn rule() -> Rule {
             upto[j][i] = (0..NODES).map(|k| half * weights[k] * basis(j, half * (nodes[k] + 1.0) - 1.0)).sum();
         }
     }
-    Rule { nodes, weights, upto }
+    QuadratureRule { nodes, weights, upto }
 }
 
 #[cfg(test)]

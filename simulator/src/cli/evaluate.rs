@@ -7,18 +7,18 @@ use clap::{Args, ValueEnum};
 use super::LearningFlags;
 use crate::{
     cli::progress::EvaluationProgressBar,
-    evaluate::logged::{Form, Log, Wanted},
-    evaluate::{self, Candidate, Options, evaluate, text},
+    evaluate::logged::{FileFormat, Log, LogSelection},
+    evaluate::{self, EvaluatedPolicy, EvaluationOptions, evaluate, text},
     scenario::policies,
 };
 
 /// Flags about a log of decisions.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Logged decisions")]
-pub(super) struct Logged {
+pub(super) struct LogFlags {
     /// Format of the file [default: detected by its first line].
     #[arg(long)]
-    pub(super) form: Option<Form>,
+    pub(super) form: Option<FileFormat>,
     /// Evaluate the policies of this file (a scenario, a file with [slot] and [[policies]], or a slot's file) instead
     /// of the one of --model and --policy.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "policy", "exploration"])]
@@ -28,7 +28,7 @@ pub(super) struct Logged {
     arm: Vec<String>,
     /// Decisions that policies learn from.
     #[arg(long, value_enum, value_name = "WHAT")]
-    learn: Option<Learn>,
+    learn: Option<LearnFlag>,
     /// Part of the decisions that is learned from, for --learn first [default: 0.5].
     #[arg(long, value_name = "PART", value_parser = part)]
     first: Option<f64>,
@@ -55,7 +55,7 @@ pub(super) struct Logged {
 
 /// Decisions that policies learn from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Learn {
+enum LearnFlag {
     /// Decisions at which a policy's own draw matches the logged arm, as if it had run by itself.
     Matched,
     /// All earlier decisions of the log.
@@ -68,7 +68,7 @@ fn part(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|part| *part > 0.0 && *part < 1.0).ok_or_else(|| "must lie between 0 and 1".into())
 }
 
-impl Logged {
+impl LogFlags {
     /// Returns the first given flag that is only for logs, or `None`.
     pub(super) fn given(&self) -> Option<&'static str> {
         let Self {
@@ -101,18 +101,18 @@ impl Logged {
     }
 
     /// Evaluates and prints.
-    pub(super) fn run(self, log: &Asked, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+    pub(super) fn run(self, log: &LogArguments, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
         let only = |flag: &str, given: bool, with: &str| {
             if given { Err(format!("{flag} is for {with}; leave it out")) } else { Ok(()) }
         };
-        let learn = self.learn.unwrap_or(Learn::Matched);
-        only("--first", self.first.is_some() && learn != Learn::First, "--learn first")?;
-        only("--least-propensity", self.least_propensity.is_some() && learn != Learn::Matched, "--learn matched")?;
-        only("--items", self.items.is_some() && log.form != Form::OpenBandit, "the Open Bandit Dataset")?;
-        only("--position", self.position.is_some() && log.form != Form::OpenBandit, "the Open Bandit Dataset")?;
-        only("--complete", self.complete && log.form != Form::Journal, "a journal export")?;
-        only("--slot", log.slot.is_some() && log.form != Form::Journal, "a journal export, or for --target")?;
-        let wanted = Wanted {
+        let learn = self.learn.unwrap_or(LearnFlag::Matched);
+        only("--first", self.first.is_some() && learn != LearnFlag::First, "--learn first")?;
+        only("--least-propensity", self.least_propensity.is_some() && learn != LearnFlag::Matched, "--learn matched")?;
+        only("--items", self.items.is_some() && log.form != FileFormat::OpenBandit, "the Open Bandit Dataset")?;
+        only("--position", self.position.is_some() && log.form != FileFormat::OpenBandit, "the Open Bandit Dataset")?;
+        only("--complete", self.complete && log.form != FileFormat::Journal, "a journal export")?;
+        only("--slot", log.slot.is_some() && log.form != FileFormat::Journal, "a journal export, or for --target")?;
+        let wanted = LogSelection {
             slot: log.slot.clone(),
             position: self.position,
             complete: self.complete,
@@ -121,12 +121,12 @@ impl Logged {
         };
         let read = Log::read(&log.file, log.form, &wanted)?;
         let candidates = candidates(&read, self.policies.as_deref(), &self.arm, &log.learning)?;
-        let options = Options {
+        let options = EvaluationOptions {
             seed: log.seed,
             learning: match learn {
-                Learn::Matched => evaluate::Learning::Matched,
-                Learn::All => evaluate::Learning::All,
-                Learn::First => evaluate::Learning::First(self.first.unwrap_or(0.5)),
+                LearnFlag::Matched => evaluate::LearningSource::Matched,
+                LearnFlag::All => evaluate::LearningSource::All,
+                LearnFlag::First => evaluate::LearningSource::First(self.first.unwrap_or(0.5)),
             },
             least_propensity: self.least_propensity,
             confidence: self.confidence.unwrap_or(0.95),
@@ -141,9 +141,9 @@ impl Logged {
 }
 
 /// Values of the flags that a log shares with a classification set.
-pub(super) struct Asked {
+pub(super) struct LogArguments {
     pub(super) file: PathBuf,
-    pub(super) form: Form,
+    pub(super) form: FileFormat,
     pub(super) slot: Option<String>,
     pub(super) seed: u64,
     pub(super) rows: Option<usize>,
@@ -158,22 +158,22 @@ fn candidates(
     file: Option<&str>,
     arms: &[String],
     learning: &LearningFlags,
-) -> Result<Vec<Candidate>, Box<dyn Error>> {
+) -> Result<Vec<EvaluatedPolicy>, Box<dyn Error>> {
     let mut asked = Vec::new();
     if let Some(file) = file {
         for (name, definition) in policies(file)? {
-            asked.push(Candidate::slot(log, &name, definition)?);
+            asked.push(EvaluatedPolicy::slot(log, &name, definition)?);
         }
     } else {
         let policy = learning.policy.policy();
-        asked.push(Candidate::plain(log, learning.model.spec(), policy, learning.exploration)?);
+        asked.push(EvaluatedPolicy::plain(log, learning.model.spec(), policy, learning.exploration)?);
     }
     for arm in arms {
-        asked.push(Candidate::arm(log, arm)?);
+        asked.push(EvaluatedPolicy::arm(log, arm)?);
     }
-    let mut all = vec![Candidate::logged()];
+    let mut all = vec![EvaluatedPolicy::logged()];
     if !asked.iter().any(|candidate| candidate.name == "uniform") {
-        all.push(Candidate::uniform());
+        all.push(EvaluatedPolicy::uniform());
     }
     all.append(&mut asked);
     let mut names: Vec<&str> = all.iter().map(|candidate| candidate.name.as_str()).collect();

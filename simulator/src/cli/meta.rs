@@ -9,7 +9,7 @@ use crate::{
     cli::progress::ReplayProgressBar,
     dataset::Dataset,
     learning::replay::ReplayOptions,
-    stress::meta::{Verdict, meta},
+    stress::meta::{RunComparison, meta},
 };
 
 /// Flags of `meta`.
@@ -53,11 +53,11 @@ impl Meta {
         let (name, seed) = (dataset.name(), self.seed);
         // A closed pipe is not an error of this program.
         Ok(match meta(&options, &dataset, self.snapshot_every, &mut ReplayProgressBar::default())? {
-            Verdict::Equal(equal) => {
+            RunComparison::Equal(equal) => {
                 let _ = writeln!(out, "{name}, seed {seed}, twice: {equal}");
                 ExitCode::SUCCESS
             }
-            Verdict::Differs(difference) => {
+            RunComparison::Differs(difference) => {
                 let _ = writeln!(out, "{name}, seed {seed}, twice: {difference}");
                 ExitCode::FAILURE
             }

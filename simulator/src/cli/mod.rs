@@ -53,13 +53,13 @@ struct Cli {
 enum SimulatorCommand {
     /// Run a scenario, in this process or against a live server: its policies meet the same simulated shoppers, and
     /// its checks are tested.
-    Run(scenario::Run),
+    Run(scenario::RunScenario),
     /// List the shipped scenarios.
     List,
     /// Describe a scenario: its subject, its truth, and its checks.
-    Explain(scenario::Explain),
+    Explain(scenario::ExplainScenario),
     /// Write a commented scenario to begin with.
-    New(scenario::New),
+    New(scenario::NewScenario),
     /// Compare two slot configurations on one scenario.
     Compare(compare::Compare),
     /// Run one scenario for several values of a setting: a table and a plot of the reward against it.

@@ -13,7 +13,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
-    clock::Stopwatch,
+    clock::RunStopwatch,
     evaluate,
     learning::BenchProgress,
     learning::replay::{ReplayProgress, ReplayRun, Variant},
@@ -34,7 +34,7 @@ struct ReplayBar {
     seed: u64,
     rounds: usize,
     done: usize,
-    stopwatch: Stopwatch,
+    stopwatch: RunStopwatch,
     /// The bar, or `None` without a terminal.
     bar: Option<ProgressBar>,
 }
@@ -61,7 +61,7 @@ fn bar_of(name: String, length: u64) -> ProgressBar {
 impl ReplayProgress for ReplayProgressBar {
     fn begin(&mut self, seed: u64, rounds: usize) {
         let bar = std::io::stderr().is_terminal().then(|| bar(format!("seed {seed}"), rounds));
-        self.pass = Some(ReplayBar { seed, rounds, done: 0, stopwatch: Stopwatch::start(), bar });
+        self.pass = Some(ReplayBar { seed, rounds, done: 0, stopwatch: RunStopwatch::start(), bar });
     }
 
     fn round(&mut self, done: usize, wrong: usize) {
@@ -109,7 +109,7 @@ struct BarCourse {
     runs_done: AtomicUsize,
     rounds: usize,
     rounds_done: AtomicUsize,
-    stopwatch: Stopwatch,
+    stopwatch: RunStopwatch,
     /// The bar, or `None` without a terminal.
     bar: Option<ProgressBar>,
 }
@@ -121,7 +121,7 @@ impl BenchProgress for BenchProgressBar {
             runs_done: AtomicUsize::new(0),
             rounds,
             rounds_done: AtomicUsize::new(0),
-            stopwatch: Stopwatch::start(),
+            stopwatch: RunStopwatch::start(),
             bar: std::io::stderr().is_terminal().then(|| bar(format!("{runs} runs"), rounds)),
         });
     }
@@ -177,13 +177,13 @@ struct RunBar {
     done: AtomicU64,
     decisions: u64,
     decisions_done: AtomicU64,
-    stopwatch: Stopwatch,
+    stopwatch: RunStopwatch,
     /// The bar, or `None` without a terminal.
     bar: Option<ProgressBar>,
 }
 
 impl episode::RunProgress for RunProgressBar {
-    fn tell(&self, line: &str) {
+    fn note(&self, line: &str) {
         say(line);
     }
 
@@ -193,7 +193,7 @@ impl episode::RunProgress for RunProgressBar {
             done: AtomicU64::new(0),
             decisions,
             decisions_done: AtomicU64::new(0),
-            stopwatch: Stopwatch::start(),
+            stopwatch: RunStopwatch::start(),
             bar: std::io::stderr().is_terminal().then(|| bar_of(format!("{replications} replications"), decisions)),
         });
     }
@@ -241,17 +241,17 @@ pub struct EvaluationProgressBar {
 struct EvaluationBar {
     decisions: usize,
     done: AtomicUsize,
-    stopwatch: Stopwatch,
+    stopwatch: RunStopwatch,
     /// The bar, or `None` without a terminal.
     bar: Option<ProgressBar>,
 }
 
-impl evaluate::Watch for EvaluationProgressBar {
+impl evaluate::EvaluationProgress for EvaluationProgressBar {
     fn begin(&self, candidates: usize, decisions: usize) {
         self.course.get_or_init(|| EvaluationBar {
             decisions,
             done: AtomicUsize::new(0),
-            stopwatch: Stopwatch::start(),
+            stopwatch: RunStopwatch::start(),
             bar: std::io::stderr().is_terminal().then(|| bar(format!("{candidates} policies"), decisions)),
         });
     }

@@ -7,14 +7,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     LearningFlags, SEEDS_MAX,
-    evaluate::{Asked, Logged},
-    stop::until_told,
+    evaluate::{LogArguments, LogFlags},
+    stop::run_until_signal,
 };
 use crate::{
     cli::progress::ReplayProgressBar,
     dataset::Dataset,
-    evaluate::logged::Form,
-    learning::replay::{ReplayOptions, Variant, replay_until},
+    evaluate::logged::FileFormat,
+    learning::replay::{ReplayOptions, Variant, replay},
 };
 
 /// Flags of `replay`.
@@ -45,7 +45,7 @@ pub(super) struct Replay {
     #[command(flatten)]
     learning: LearningFlags,
     #[command(flatten)]
-    logged: Logged,
+    logged: LogFlags,
     /// Print one JSON object. The long help describes its keys.
     #[arg(long)]
     json: bool,
@@ -115,8 +115,8 @@ Keys of --json for a log, in which an estimate is mean, standard_error, low, hig
 
 impl Replay {
     pub(super) fn run(self, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
-        let form = self.logged.form.map_or_else(|| Form::recognise(&self.dataset), Ok)?;
-        if form != Form::Classification {
+        let form = self.logged.form.map_or_else(|| FileFormat::recognise(&self.dataset), Ok)?;
+        if form != FileFormat::Classification {
             return self.evaluate(form, out);
         }
         if let Some(flag) = self.logged.given() {
@@ -146,10 +146,10 @@ impl Replay {
             at_close: None,
         };
         let (stop, mut progress) = (CancellationToken::new(), ReplayProgressBar::default());
-        let replaying = replay_until(&options, &dataset, &mut progress, &stop);
+        let replaying = replay(&options, &dataset, &mut progress, Some(&stop));
         let report = runtime.block_on(async {
             match &options.target {
-                Some(_) => Box::pin(until_told(&stop, replaying)).await,
+                Some(_) => Box::pin(run_until_signal(&stop, replaying)).await,
                 // A run in this process has nothing to clean up and does not wait for signals.
                 None => replaying.await,
             }
@@ -160,7 +160,7 @@ impl Replay {
         Ok(())
     }
 
-    fn evaluate(self, form: Form, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+    fn evaluate(self, form: FileFormat, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
         let given = [
             ("--target", self.live.target.is_some()),
             ("--replace", self.live.replace),
@@ -177,7 +177,7 @@ impl Replay {
             )
             .into());
         }
-        let asked = Asked {
+        let asked = LogArguments {
             file: self.dataset,
             form,
             slot: self.live.slot,

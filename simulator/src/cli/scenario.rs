@@ -143,7 +143,7 @@ impl CommandError {
 /// Flags of `run`.
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER_HELP)]
-pub(super) struct Run {
+pub(super) struct RunScenario {
     /// A shipped scenario's name, or a .toml file.
     scenario: String,
     #[command(flatten)]
@@ -181,7 +181,7 @@ restart cannot be played against a server.
 
 Exit codes: 0 all checks hold, 1 a check fails, 2 the scenario cannot be used, 3 could not run, 4 inconclusive.";
 
-impl Run {
+impl RunScenario {
     pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, CommandError> {
         let loaded = self.how.load(&self.scenario)?;
         let to_stdout = self.json.as_deref() == Some(Path::new("-"));
@@ -233,7 +233,7 @@ pub(super) fn list(out: &mut impl Write) -> Result<ExitCode, CommandError> {
 
 /// Flags of `explain`.
 #[derive(Debug, Args)]
-pub(super) struct Explain {
+pub(super) struct ExplainScenario {
     /// A shipped scenario's name, or a .toml file.
     scenario: String,
     #[command(flatten)]
@@ -243,7 +243,7 @@ pub(super) struct Explain {
     toml: bool,
 }
 
-impl Explain {
+impl ExplainScenario {
     pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, CommandError> {
         let loaded = self.how.load(&self.scenario)?;
         let text = if self.toml {
@@ -258,12 +258,12 @@ impl Explain {
 
 /// Flags of `new`.
 #[derive(Debug, Args)]
-pub(super) struct New {
+pub(super) struct NewScenario {
     /// Name of the scenario. It is written to NAME.toml.
     name: String,
 }
 
-impl New {
+impl NewScenario {
     pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, CommandError> {
         let file = PathBuf::from(&self.name);
         let file = if file.extension().is_some_and(|ending| ending == "toml") {

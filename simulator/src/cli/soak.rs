@@ -11,8 +11,8 @@ use std::{
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::{ModelFlag, stop::until_told};
-use crate::stress::soak::{Load, Options, soak};
+use super::{ModelFlag, stop::run_until_signal};
+use crate::stress::soak::{LoadLevel, SoakOptions, soak};
 
 /// Maximum of decisions per second, far beyond what one such loop can send.
 const RATE_MAX: f64 = 1e6;
@@ -110,10 +110,10 @@ impl Soak {
     /// Runs the command. The exit code says whether there was no error.
     pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error>> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let options = Options {
+        let options = SoakOptions {
             http: self.http,
             duration: self.duration,
-            load: self.rate.map_or(Load::Share(self.share), Load::Rate),
+            load: self.rate.map_or(LoadLevel::Share(self.share), LoadLevel::Rate),
             in_flight: self.in_flight,
             backlog_max: self.backlog,
             slot: self.slot,
@@ -121,7 +121,7 @@ impl Soak {
             model: self.model.spec(),
             replace: self.replace,
             keep: self.keep,
-            ..Options::new(self.target)
+            ..SoakOptions::new(self.target)
         };
         let report = runtime.block_on(async {
             let stop = CancellationToken::new();
@@ -130,7 +130,7 @@ impl Soak {
                 let _ = writeln!(io::stderr(), "{line}");
             };
             // The future is boxed because it is large.
-            until_told(&stop, Box::pin(soak(&options, &stop, &mut say))).await
+            run_until_signal(&stop, Box::pin(soak(&options, &stop, &mut say))).await
         })?;
         let text = if self.json { report.json()? } else { report.text() };
         // A closed pipe is not an error of this program.

@@ -5,7 +5,7 @@ use std::{future::pending, pin::pin};
 use tokio_util::sync::CancellationToken;
 
 /// Does the work. When the process receives a signal, cancels `stop` and waits until the work has ended.
-pub(super) async fn until_told<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> T {
+pub(super) async fn run_until_signal<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     tokio::select! {
         done = &mut work => done,

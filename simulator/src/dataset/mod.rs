@@ -59,7 +59,7 @@ pub struct DatasetFiles {
 
 impl DatasetFiles {
     /// Returns the paths from the path of either file, or of both without their endings.
-    pub fn of(path: &Path) -> Self {
+    pub fn at_stem(path: &Path) -> Self {
         let text = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let name = text.strip_suffix(".csv.gz").or_else(|| text.strip_suffix(".json")).unwrap_or(&text).to_owned();
         let sibling = |ending: &str| path.with_file_name(format!("{name}{ending}"));
@@ -70,7 +70,7 @@ impl DatasetFiles {
 impl Dataset {
     /// Reads the set at `path`: either of its files, or both without their endings.
     pub fn read(path: &Path) -> Result<Self, DatasetError> {
-        read::dataset(&DatasetFiles::of(path))
+        read::dataset(&DatasetFiles::at_stem(path))
     }
 
     /// Returns the set's name.
@@ -126,7 +126,7 @@ mod tests {
             name: "set.v2".to_owned(),
         };
         for path in ["some/set.v2.csv.gz", "some/set.v2.json", "some/set.v2"] {
-            assert_eq!(DatasetFiles::of(Path::new(path)), want, "{path}");
+            assert_eq!(DatasetFiles::at_stem(Path::new(path)), want, "{path}");
         }
     }
 }

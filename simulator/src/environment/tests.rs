@@ -16,7 +16,7 @@ fn goal(loaded: &Loaded) -> Goal {
 
 /// Returns arms in an order that is independent of all coins of the environment.
 fn some_order(visit: &Visit, arms: usize, count: usize) -> Vec<usize> {
-    let coins = Coins::of("test order", &[visit.now.index]);
+    let coins = Coins::new("test order", &[visit.now.index]);
     let mut order: Vec<usize> = (0..arms).collect();
     order.sort_by_key(|&arm| coins.word(Purpose::Arm, arm as u64));
     order.truncate(count);
@@ -40,7 +40,7 @@ fn expected_rewards_equal_mean_rewards_in_every_shipped_scenario() {
             let in_stock: Vec<bool> = (0..arms).map(|arm| environment.in_stock(arm, visit.now)).collect();
             environment.truth(&visit, &mut truth);
             environment.outcomes(&visit, &truth, &shown, &in_stock, &mut outcomes);
-            let given: f64 = (0..shown.len()).map(|place| environment.given(&outcomes, place)).sum();
+            let given: f64 = (0..shown.len()).map(|place| environment.given_reward(&outcomes, place)).sum();
             if visit.shopper.bot {
                 // Bots look at every position, and the expected reward is that of shoppers.
                 continue;
@@ -80,7 +80,7 @@ fn a_cascade_ends_at_the_first_click() {
         assert!(outcomes.iter().all(|outcome| Some(&outcome.place) == first.first()), "{outcomes:?}");
         clicks += first.len();
         lower += usize::from(first.first().is_some_and(|place| *place > 0));
-        differences.push((0..3).map(|place| environment.given(&outcomes, place)).sum::<f64>() - worth);
+        differences.push((0..3).map(|place| environment.given_reward(&outcomes, place)).sum::<f64>() - worth);
     }
     let (mean, error) = mean_and_error(&differences);
     assert!(error > 0.0 && mean.abs() < 5.0 * error, "{mean} ± {error}");

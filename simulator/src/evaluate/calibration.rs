@@ -16,7 +16,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::evaluate::logged::{Log, Offered, Row};
+use crate::evaluate::logged::{Log, LoggedRow, OfferedArms};
 use slotwise::evaluate::off_policy::WeightSummary;
 
 /// Number of standard errors beyond which a mean counts as wrong. A right mean lies beyond it in 6 of 100,000 cases.
@@ -77,13 +77,13 @@ pub struct ArmWeights {
 }
 
 impl WeightMean {
-    fn of(weights: impl Iterator<Item = f64> + Clone) -> Self {
+    fn new(weights: impl Iterator<Item = f64> + Clone) -> Self {
         let WeightSummary { mean, standard_error, effective, .. } = WeightSummary::new(weights);
         Self { mean, standard_error, effective }
     }
 
     /// Deviation of the mean from 1 if chance cannot explain it, else 0.
-    fn off(self) -> f64 {
+    fn deviation(self) -> f64 {
         let off = self.mean - 1.0;
         let allowed = f64::max(ERRORS_MIN * self.standard_error, TOLERANCE);
         if off.abs() > allowed { off } else { 0.0 }
@@ -92,17 +92,17 @@ impl WeightMean {
 
 impl Calibration {
     /// Checks a log's rows from `first` on, of which there must be at least one.
-    pub fn of(log: &Log, first: usize) -> Self {
+    pub fn new(log: &Log, first: usize) -> Self {
         let rows = &log.rows[first..];
-        let each = |row: &Row| 1.0 / (log.offered(row) as f64 * row.propensity);
+        let each = |row: &LoggedRow| 1.0 / (log.offered(row) as f64 * row.propensity);
         let own = own_shares(log, rows);
         let certain = rows.iter().filter(|row| row.propensity >= 1.0 && log.offered(row) > 1).count();
         let mut calibration = Self {
             smallest: rows.iter().map(|row| row.propensity).fold(1.0, f64::min),
             largest: rows.iter().map(|row| row.propensity).fold(0.0, f64::max),
             certain: certain as f64 / rows.len() as f64,
-            uniform: WeightMean::of(rows.iter().map(each)),
-            own_shares: WeightMean::of(own.iter().copied()),
+            uniform: WeightMean::new(rows.iter().map(each)),
+            own_shares: WeightMean::new(own.iter().copied()),
             arms: arms(log, rows),
             warnings: Vec::new(),
         };
@@ -112,9 +112,9 @@ impl Calibration {
 
     fn warn(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        let (uniform, own) = (self.uniform.off(), self.own_shares.off());
+        let (uniform, own) = (self.uniform.deviation(), self.own_shares.deviation());
         let too_small: Vec<&ArmWeights> =
-            self.arms.iter().filter(|arm| arm.known() && arm.weights.off() > 0.0).collect();
+            self.arms.iter().filter(|arm| arm.is_known() && arm.weights.deviation() > 0.0).collect();
         if own > 0.0 || uniform > 0.0 || !too_small.is_empty() {
             let (what, of) = if own > 0.0 {
                 (OWN_SHARES, self.own_shares)
@@ -128,7 +128,7 @@ impl Calibration {
                     " ('{}' was shown {} times, its propensities promise {:.0})",
                     arm.arm,
                     arm.shown,
-                    arm.promised()
+                    arm.expected_count()
                 )
             });
             warnings.push(format!(
@@ -156,26 +156,26 @@ impl Calibration {
 
 impl ArmWeights {
     /// Returns `true` if the arm's weights are known well enough to be checked.
-    fn known(&self) -> bool {
+    fn is_known(&self) -> bool {
         self.weights.effective >= SHOWN_MIN
     }
 
     /// Number of times that the arm would have been shown if its propensities were right.
-    fn promised(&self) -> f64 {
+    fn expected_count(&self) -> f64 {
         self.shown as f64 / self.weights.mean
     }
 }
 
 /// The weights of a policy that shows the arms on offer as often as the log did before.
-fn own_shares(log: &Log, rows: &[Row]) -> Vec<f64> {
+fn own_shares(log: &Log, rows: &[LoggedRow]) -> Vec<f64> {
     let mut shown = vec![0.0; log.arms.len()];
     let mut all = 0.0;
     let mut weights = Vec::with_capacity(rows.len());
     for row in rows {
         let offered = log.offered(row) as f64;
         let of_offered: f64 = match &row.offered {
-            Offered::All | Offered::Affinities(_) => all,
-            Offered::Listed(listed) => listed.iter().map(|(arm, _)| shown[*arm]).sum(),
+            OfferedArms::All | OfferedArms::Affinities(_) => all,
+            OfferedArms::Listed(listed) => listed.iter().map(|(arm, _)| shown[*arm]).sum(),
         };
         let share = (shown[row.arm] + PRIOR / offered) / (of_offered + PRIOR);
         weights.push(share / row.propensity);
@@ -187,7 +187,7 @@ fn own_shares(log: &Log, rows: &[Row]) -> Vec<f64> {
 
 /// Weights by arm, for each arm that was shown: the weights of a policy that shows it wherever it can, over the
 /// decisions that could have.
-fn arms(log: &Log, rows: &[Row]) -> Vec<ArmWeights> {
+fn arms(log: &Log, rows: &[LoggedRow]) -> Vec<ArmWeights> {
     #[derive(Clone, Copy, Default)]
     struct Sums {
         shown: u64,
@@ -199,8 +199,8 @@ fn arms(log: &Log, rows: &[Row]) -> Vec<ArmWeights> {
     let mut everywhere = 0;
     for row in rows {
         match &row.offered {
-            Offered::All | Offered::Affinities(_) => everywhere += 1,
-            Offered::Listed(listed) => listed.iter().for_each(|(arm, _)| sums[*arm].offered += 1),
+            OfferedArms::All | OfferedArms::Affinities(_) => everywhere += 1,
+            OfferedArms::Listed(listed) => listed.iter().for_each(|(arm, _)| sums[*arm].offered += 1),
         }
         let of = &mut sums[row.arm];
         of.shown += 1;

@@ -16,13 +16,13 @@ use super::{
     setup::{NOTHING, REWARD},
 };
 use crate::{
-    evaluate::logged::{Log, Row},
+    evaluate::logged::{Log, LoggedRow},
     run::episode::{EngineService, EngineServiceError},
 };
 
 /// A slot that learns from a log.
 #[derive(Debug)]
-pub(super) struct Learner<'a> {
+pub(super) struct LogLearner<'a> {
     log: &'a Log,
     name: &'a str,
     service: EngineService,
@@ -40,7 +40,7 @@ pub(super) struct Learner<'a> {
 
 /// Decision that a slot would make at a logged moment.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct LearnerDecision {
     decided: DecisionRecord,
     /// The drawn arm's place in the log's list, or `None` if nothing, or no arm of the log, was drawn.
     pub(super) drawn: Option<usize>,
@@ -48,14 +48,14 @@ pub(super) struct Answer {
 
 /// A slot's belief about one arm at a logged moment.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Known {
+pub(super) struct ArmBelief {
     /// Probability with which the slot would show the arm.
     pub(super) propensity: f64,
     /// Expected reward of the arm.
     pub(super) mean: f64,
 }
 
-impl<'a> Learner<'a> {
+impl<'a> LogLearner<'a> {
     pub(super) fn new(log: &'a Log, name: &'a str, definition: Definition, seed: u64) -> Result<Self, EvaluateError> {
         let begin_us = log.rows.first().map_or(0, |row| row.at_us);
         let service = EngineService::new(definition, begin_us).map_err(|why| failed(name, 0, why))?;
@@ -64,33 +64,33 @@ impl<'a> Learner<'a> {
         Ok(Self { log, name, service, seed, places, coming, ids, learned: 0, fallbacks: 0 })
     }
 
-    /// Decides at row `index`, with all rewards that had arrived by then, and fills `known` with the belief about each
+    /// Decides at row `index`, with all rewards that had arrived by then, and fills `beliefs` with the belief about each
     /// arm of the log.
     ///
     /// The draw follows from the seed and the row alone. All policies therefore have the same luck, and it is
     /// independent of what the log drew.
-    pub(super) fn decide(&mut self, index: usize, known: &mut [Known]) -> Result<Answer, EvaluateError> {
+    pub(super) fn decide(&mut self, index: usize, beliefs: &mut [ArmBelief]) -> Result<LearnerDecision, EvaluateError> {
         let row = &self.log.rows[index];
-        self.hear(row.at_us)?;
+        self.deliver_rewards(row.at_us)?;
         let random = hash("replay draw", &[&self.seed.to_be_bytes(), &(index as u64).to_be_bytes()]);
         let request = self.log.request(row, self.service.slot());
         let decision = self.service.decide(request, row.at_us, [random.other_word(), random.word()]);
         let Decision { decided, explanation, .. } = decision.map_err(|why| failed(self.name, index + 1, why))?;
         self.fallbacks += u64::from(decided.fallback.is_some());
-        known.fill(Known::default());
+        beliefs.fill(ArmBelief::default());
         for candidate in explanation.into_iter().flat_map(|explanation| explanation.candidates) {
             if let (Some(&place), None) = (self.places.get(&candidate.arm), &candidate.ineligible_because) {
-                known[place] = Known { propensity: candidate.propensity, mean: candidate.mean };
+                beliefs[place] = ArmBelief { propensity: candidate.propensity, mean: candidate.mean };
             }
         }
         let drawn = decided.chosen.first().and_then(|chosen| self.places.get(&chosen.arm)).copied();
-        Ok(Answer { decided, drawn })
+        Ok(LearnerDecision { decided, drawn })
     }
 
     /// Learns the decision logged at row `index`, with its logged propensity, and schedules its reward.
-    pub(super) fn learn(&mut self, index: usize, answer: Answer) {
+    pub(super) fn learn(&mut self, index: usize, answer: LearnerDecision) {
         let row = &self.log.rows[index];
-        let Answer { mut decided, drawn } = answer;
+        let LearnerDecision { mut decided, drawn } = answer;
         let expected_reward = decided.chosen.first().map_or(0.0, |chosen| chosen.expected_reward);
         if drawn != Some(row.arm) {
             decided.chosen = vec![ChosenArm {
@@ -104,21 +104,21 @@ impl<'a> Learner<'a> {
             decided.fallback = None;
         }
         self.learned += 1;
-        if let Some(told_us) = row.told_us {
+        if let Some(known_us) = row.known_us {
             self.ids.insert(index, decided.id);
-            self.coming.push(Reverse((told_us, index)));
+            self.coming.push(Reverse((known_us, index)));
         }
-        self.service.take(decided, row.at_us);
+        self.service.apply_decision(decided, row.at_us);
     }
 
     /// Delivers the rewards that had arrived at `by_us`.
-    fn hear(&mut self, by_us: i64) -> Result<(), EvaluateError> {
-        while let Some(&Reverse((told_us, index))) =
-            self.coming.peek().filter(|Reverse((told_us, _))| *told_us <= by_us)
+    fn deliver_rewards(&mut self, by_us: i64) -> Result<(), EvaluateError> {
+        while let Some(&Reverse((known_us, index))) =
+            self.coming.peek().filter(|Reverse((known_us, _))| *known_us <= by_us)
         {
             self.coming.pop();
             let Some(decision) = self.ids.remove(&index) else { continue };
-            let outcome = self.service.reward(self.event(index, decision, told_us), told_us);
+            let outcome = self.service.reward(self.event(index, decision, known_us), known_us);
             if outcome != Some(EventStatus::Accepted) {
                 return Err(EvaluateError::NotCounted { name: self.name.to_owned(), row: index + 1, outcome });
             }
@@ -126,9 +126,9 @@ impl<'a> Learner<'a> {
         Ok(())
     }
 
-    fn event(&self, index: usize, decision: DecisionId, told_us: i64) -> RewardEvent {
-        let Row { reward, .. } = self.log.rows[index];
-        let size = reward - self.log.silent;
+    fn event(&self, index: usize, decision: DecisionId, known_us: i64) -> RewardEvent {
+        let LoggedRow { reward, .. } = self.log.rows[index];
+        let size = reward - self.log.default_reward;
         RewardEvent {
             slot: self.service.slot().clone(),
             event_id: format!("row-{index}"),
@@ -137,7 +137,7 @@ impl<'a> Learner<'a> {
             arm: None,
             kind: if size == 0.0 { NOTHING } else { REWARD }.to_owned(),
             value: Some(size),
-            time_us: told_us,
+            time_us: known_us,
             reverses: None,
         }
     }

@@ -12,7 +12,7 @@
 //! is the mean of `Σ_a πₜ(a|xₜ)·E[r|xₜ, a]` over the decisions of the log. Given the past, the terms of IPS and of
 //! doubly robust estimation have exactly this expectation, so both are unbiased for *every* such sequence, frozen or
 //! learning ([`off_policy`](slotwise::evaluate::off_policy) has the formulas). The value of a learning policy depends
-//! on what it learns from: see [`Learning`].
+//! on what it learns from: see [`LearningSource`].
 //!
 //! Invariants:
 //!
@@ -42,21 +42,21 @@ use std::{
 
 use slotwise::{engine::EventStatus, slot::FieldError};
 
-pub use report::Report;
-pub use setup::{Candidate, How};
+pub use report::EvaluationReport;
+pub use setup::{EvaluatedPolicy, PolicyKind};
 
 use crate::{
     evaluate::logged::{CELLS_MAX, Log},
     run::episode::EngineServiceError,
 };
-use walk::{Course, Foreseen, Walk};
+use walk::{EvaluationInputs, PolicyWalk, RewardForecasts};
 
 /// Number of decisions between two progress reports.
-const TELL_EVERY: usize = 64;
+const PROGRESS_EVERY: usize = 64;
 
 /// Decisions from which an evaluated policy learns.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Learning {
+pub enum LearningSource {
     /// Decisions at which the policy would have shown the logged arm. Its own draw must match the log, and a coin that
     /// makes up for the logged propensity must accept. The policy then knows what it would know, in distribution, had
     /// it run by itself for as many decisions as were accepted (Li et al. 2011). Its value is therefore that of running
@@ -73,11 +73,11 @@ pub enum Learning {
 
 /// Options of an evaluation.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Options {
+pub struct EvaluationOptions {
     /// Seed of the draws.
     pub seed: u64,
     /// Decisions from which policies learn.
-    pub learning: Learning,
+    pub learning: LearningSource,
     /// Lower limit of the propensity used to accept matching decisions. A higher limit accepts more of them, but the
     /// policy then learns too rarely from arms that were shown with a lower propensity. `None` takes the smallest
     /// logged propensity, which is unbiased.
@@ -88,10 +88,10 @@ pub struct Options {
     pub threads: NonZeroUsize,
 }
 
-impl Default for Options {
+impl Default for EvaluationOptions {
     fn default() -> Self {
         let threads = NonZeroUsize::MIN;
-        Self { seed: 0, learning: Learning::Matched, least_propensity: None, confidence: 0.95, threads }
+        Self { seed: 0, learning: LearningSource::Matched, least_propensity: None, confidence: 0.95, threads }
     }
 }
 
@@ -100,7 +100,7 @@ impl Default for Options {
 pub enum EvaluateError {
     /// A policy cannot be a slot for this log.
     #[error("policy '{name}': {why}")]
-    Candidate {
+    Policy {
         /// Name of the policy.
         name: String,
         /// The field that is wrong.
@@ -156,9 +156,9 @@ pub enum EvaluateError {
 }
 
 /// Observer of an evaluation's progress. Several threads call it at once.
-pub trait Watch: Sync {
+pub trait EvaluationProgress: Sync {
     /// Announces the number of policies and of all decisions they walk through.
-    fn begin(&self, candidates: usize, decisions: usize);
+    fn begin(&self, policies: usize, decisions: usize);
     /// Reports that this many further decisions were processed.
     fn advance(&self, decisions: usize);
     /// Reports the end of the evaluation.
@@ -167,9 +167,9 @@ pub trait Watch: Sync {
 
 /// Observer that ignores all progress.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Unwatched;
+pub struct NoEvaluationProgress;
 
-impl Watch for Unwatched {
+impl EvaluationProgress for NoEvaluationProgress {
     fn begin(&self, _: usize, _: usize) {}
     fn advance(&self, _: usize) {}
     fn end(&self) {}
@@ -182,57 +182,57 @@ impl Watch for Unwatched {
 /// Returns the [`EvaluateError`] of the first policy that fails.
 pub fn evaluate(
     log: &Log,
-    candidates: &[Candidate],
-    options: &Options,
-    watch: &dyn Watch,
-) -> Result<Report, EvaluateError> {
+    policies: &[EvaluatedPolicy],
+    options: &EvaluationOptions,
+    progress: &dyn EvaluationProgress,
+) -> Result<EvaluationReport, EvaluateError> {
     let (rows, arms) = (log.rows.len(), log.arms.len());
     if rows.saturating_mul(arms) > CELLS_MAX {
         return Err(EvaluateError::Size { rows, arms });
     }
-    let first = options.first_of(rows);
+    let first = options.learned_only(rows);
     if first >= rows {
         return Err(EvaluateError::NothingLeft { rows, first });
     }
-    watch.begin(candidates.len(), rows * (candidates.len() + 1));
-    let foreseen = Foreseen::new(log, options.seed, watch)?;
-    let course = Course::new(log, &foreseen, options, first);
-    let walks = walks(&course, candidates, options.threads, watch)?;
-    watch.end();
-    Ok(Report::new(&course, candidates, &walks, options))
+    progress.begin(policies.len(), rows * (policies.len() + 1));
+    let forecasts = RewardForecasts::new(log, options.seed, progress)?;
+    let inputs = EvaluationInputs::new(log, &forecasts, options, first);
+    let walks = walk_all(&inputs, policies, options.threads, progress)?;
+    progress.end();
+    Ok(EvaluationReport::new(&inputs, policies, &walks, options))
 }
 
-impl Options {
+impl EvaluationOptions {
     /// Number of decisions that are only learned from.
-    fn first_of(&self, rows: usize) -> usize {
+    fn learned_only(&self, rows: usize) -> usize {
         match self.learning {
-            Learning::Matched | Learning::All => 0,
+            LearningSource::Matched | LearningSource::All => 0,
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of rows is one")]
-            Learning::First(share) => (share.clamp(0.0, 1.0) * rows as f64).round() as usize,
+            LearningSource::First(share) => (share.clamp(0.0, 1.0) * rows as f64).round() as usize,
         }
     }
 }
 
-fn walks(
-    course: &Course<'_>,
-    candidates: &[Candidate],
+fn walk_all(
+    inputs: &EvaluationInputs<'_>,
+    policies: &[EvaluatedPolicy],
     threads: NonZeroUsize,
-    watch: &dyn Watch,
-) -> Result<Vec<Walk>, EvaluateError> {
+    progress: &dyn EvaluationProgress,
+) -> Result<Vec<PolicyWalk>, EvaluateError> {
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let work = || {
         let mut done = Vec::new();
         while !failed.load(Ordering::Relaxed) {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(candidate) = candidates.get(number) else { break };
-            let result = course.walk(candidate, watch);
+            let Some(policy) = policies.get(number) else { break };
+            let result = inputs.walk(policy, progress);
             failed.fetch_or(result.is_err(), Ordering::Relaxed);
             done.push((number, result));
         }
         done
     };
     let mut done = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads.get().min(candidates.len())).map(|_| scope.spawn(work)).collect();
+        let workers: Vec<_> = (0..threads.get().min(policies.len())).map(|_| scope.spawn(work)).collect();
         let mut done = Vec::new();
         for worker in workers {
             done.extend(worker.join().unwrap_or_else(|panic| resume_unwind(panic)));

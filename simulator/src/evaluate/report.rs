@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use slotwise::evaluate::off_policy::{LoggedTerm, OffPolicyEstimates, WeightSummary, mean_reward};
 
 use super::{
-    Candidate, How, Learning, Options,
+    EvaluatedPolicy, EvaluationOptions, LearningSource, PolicyKind,
     calibration::Calibration,
-    walk::{Course, Walk},
+    walk::{EvaluationInputs, PolicyWalk},
 };
 use crate::{
-    evaluate::logged::{Form, LeftOut},
+    evaluate::logged::{FileFormat, LeftOutCounts},
     report::IntervalEstimate,
 };
 
@@ -26,7 +26,7 @@ const ERRORS_MAX: f64 = 4.0;
 
 /// Report of an evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct EvaluationReport {
     /// The log.
     pub log: LogReport,
     /// Check of the log's propensities.
@@ -34,17 +34,17 @@ pub struct Report {
     /// Seed of the draws.
     pub seed: u64,
     /// Decisions that policies learned from: `matched`, `all` or `first`.
-    pub learning: LearningName,
+    pub learning: LearningSourceName,
     /// Lower limit of the propensity used to accept matching decisions.
     pub least_propensity: f64,
     /// The policies, in the order in which they were given.
-    pub policies: Vec<PolicyReport>,
+    pub policies: Vec<PolicyEvaluation>,
 }
 
 /// Name of the decisions that policies learned from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum LearningName {
+pub enum LearningSourceName {
     /// Decisions that matched the policy's own draw.
     Matched,
     /// Every earlier decision.
@@ -59,7 +59,7 @@ pub struct LogReport {
     /// Name of the file.
     pub name: String,
     /// Format of the file.
-    pub form: Form,
+    pub form: FileFormat,
     /// Number of evaluated decisions.
     pub decisions: u64,
     /// Number of earlier decisions, which were only learned from.
@@ -75,7 +75,7 @@ pub struct LogReport {
     /// Number of decisions whose reward differs from the default reward.
     pub rewarded: u64,
     /// Rows that were left out.
-    pub left_out: LeftOut,
+    pub left_out: LeftOutCounts,
     /// Part of the decisions that were logged with a propensity of 0.
     pub zero_propensity: f64,
     /// Number of decisions whose window had not closed, so that further rewards may arrive.
@@ -86,14 +86,14 @@ pub struct LogReport {
 
 /// Evaluation of one policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PolicyReport {
+pub struct PolicyEvaluation {
     /// Name of the policy.
     pub name: String,
     /// Estimates over all evaluated decisions.
     #[serde(flatten)]
-    pub value: Value,
+    pub value: PolicyEstimates,
     /// Estimates for each position, if there are several positions.
-    pub positions: Vec<PositionValue>,
+    pub positions: Vec<PositionEstimates>,
     /// Number of decisions that the policy learned from, or `None` if it does not learn.
     pub learned: Option<u64>,
     /// Number of the log's decisions that would have been fallbacks.
@@ -105,7 +105,7 @@ pub struct PolicyReport {
 
 /// Estimates of a policy at one position.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PositionValue {
+pub struct PositionEstimates {
     /// Position, counted from 1.
     pub position: u32,
     /// Number of the log's decisions at the position.
@@ -114,12 +114,12 @@ pub struct PositionValue {
     pub log: IntervalEstimate,
     /// Estimates of the policy at the position.
     #[serde(flatten)]
-    pub value: Value,
+    pub value: PolicyEstimates,
 }
 
 /// Estimates of a policy's mean reward. An estimate that the log does not allow is `None`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Value {
+pub struct PolicyEstimates {
     /// Inverse propensity scoring.
     pub ips: Option<IntervalEstimate>,
     /// Self-normalised inverse propensity scoring: the weighted rewards divided by the sum of the weights.
@@ -150,9 +150,14 @@ pub struct Value {
     pub refused: Option<String>,
 }
 
-impl Report {
-    pub(super) fn new(course: &Course<'_>, candidates: &[Candidate], walks: &[Walk], options: &Options) -> Self {
-        let (log, first) = (course.log, course.first);
+impl EvaluationReport {
+    pub(super) fn new(
+        inputs: &EvaluationInputs<'_>,
+        policies: &[EvaluatedPolicy],
+        walks: &[PolicyWalk],
+        options: &EvaluationOptions,
+    ) -> Self {
+        let (log, first) = (inputs.log, inputs.first);
         let rows = &log.rows[first..];
         let (confidence, largest) = (options.confidence, log.largest());
         let all = rows.len() as u64 + log.left_out.zero_propensity;
@@ -162,16 +167,16 @@ impl Report {
         if positions.len() < 2 {
             positions.clear();
         }
-        let policy = |(candidate, walk): (&Candidate, &Walk)| {
-            let own = candidate.how == How::Logged;
-            let value = |terms: &[&LoggedTerm]| Value::of(terms, own, course.least, largest, confidence);
+        let policy = |(candidate, walk): (&EvaluatedPolicy, &PolicyWalk)| {
+            let own = candidate.how == PolicyKind::Logged;
+            let value = |terms: &[&LoggedTerm]| PolicyEstimates::new(terms, own, inputs.least, largest, confidence);
             let at = |position: u32| {
                 let there: Vec<&LoggedTerm> =
                     walk.terms.iter().zip(rows).filter(|(_, row)| row.position == position).map(|(t, _)| t).collect();
                 let log = mean_reward(there.iter().map(|term| term.reward), largest, confidence);
-                PositionValue { position, decisions: there.len() as u64, log, value: value(&there) }
+                PositionEstimates { position, decisions: there.len() as u64, log, value: value(&there) }
             };
-            PolicyReport {
+            PolicyEvaluation {
                 name: candidate.name.clone(),
                 value: value(&walk.terms.iter().collect::<Vec<_>>()),
                 positions: positions.iter().map(|&position| at(position)).collect(),
@@ -190,21 +195,21 @@ impl Report {
                 from_us: rows.first().map_or(0, |row| row.at_us),
                 until_us: rows.last().map_or(0, |row| row.at_us),
                 reward: mean_reward(rows.iter().map(|row| row.reward), largest, confidence),
-                rewarded: rows.iter().filter(|row| row.reward.to_bits() != log.silent.to_bits()).count() as u64,
+                rewarded: rows.iter().filter(|row| row.reward.to_bits() != log.default_reward.to_bits()).count() as u64,
                 left_out: log.left_out,
                 zero_propensity: log.left_out.zero_propensity as f64 / all as f64,
                 incomplete: log.incomplete,
                 slates: log.slates,
             },
-            calibration: Calibration::of(log, first),
+            calibration: Calibration::new(log, first),
             seed: options.seed,
             learning: match options.learning {
-                Learning::Matched => LearningName::Matched,
-                Learning::All => LearningName::All,
-                Learning::First(_) => LearningName::First,
+                LearningSource::Matched => LearningSourceName::Matched,
+                LearningSource::All => LearningSourceName::All,
+                LearningSource::First(_) => LearningSourceName::First,
             },
-            least_propensity: course.least,
-            policies: candidates.iter().zip(walks).map(policy).collect(),
+            least_propensity: inputs.least,
+            policies: policies.iter().zip(walks).map(policy).collect(),
         }
     }
 
@@ -218,25 +223,25 @@ impl Report {
     }
 
     /// The evaluation of the policy with this name.
-    pub fn policy(&self, name: &str) -> Option<&PolicyReport> {
+    pub fn policy(&self, name: &str) -> Option<&PolicyEvaluation> {
         self.policies.iter().find(|policy| policy.name == name)
     }
 }
 
-impl Value {
+impl PolicyEstimates {
     /// Estimates from at least one term. `own` is `true` for the log's own policy.
-    fn of(terms: &[&LoggedTerm], own: bool, least: f64, largest: f64, confidence: f64) -> Self {
+    fn new(terms: &[&LoggedTerm], own: bool, least: f64, largest: f64, confidence: f64) -> Self {
         let of = OffPolicyEstimates::new(terms.iter().copied(), largest, confidence);
-        let refused = refused(&of);
-        let told = refused.is_none();
+        let refused = refusal(&of);
+        let allowed = refused.is_none();
         let enough = of.accepted as f64 >= EFFECTIVE_MIN;
         Self {
-            ips: told.then_some(of.ips),
-            self_normalised: told.then_some(of.self_normalised),
-            doubly_robust: (told && !own).then_some(of.doubly_robust),
-            over_log: (told && !own).then_some(of.over_log),
+            ips: allowed.then_some(of.ips),
+            self_normalised: allowed.then_some(of.self_normalised),
+            doubly_robust: (allowed && !own).then_some(of.doubly_robust),
+            over_log: (allowed && !own).then_some(of.over_log),
             // Few accepted decisions do not rule out weights, but replay never accepts an arm that the log never shows.
-            replay: of.replay.filter(|_| enough && overlaps(&of.weights)),
+            replay: of.replay.filter(|_| enough && log_overlaps(&of.weights)),
             direct: (!own).then_some(of.direct),
             accepted: (!own).then_some(of.accepted),
             acceptable: (!own).then_some(of.accepted as f64 / (least * terms.len() as f64)),
@@ -250,14 +255,14 @@ impl Value {
 }
 
 /// Returns `true` if the log could have shown most of what a policy would.
-fn overlaps(weights: &WeightSummary) -> bool {
+fn log_overlaps(weights: &WeightSummary) -> bool {
     weights.mean + ERRORS_MAX * weights.standard_error >= OVERLAP_MIN
 }
 
 /// The reason why the log cannot tell what a policy would have earned, if there is one.
-fn refused(of: &OffPolicyEstimates) -> Option<String> {
+fn refusal(of: &OffPolicyEstimates) -> Option<String> {
     let weights = of.weights;
-    if !overlaps(&weights) {
+    if !log_overlaps(&weights) {
         let beyond = 100.0 * (1.0 - weights.mean);
         return Some(format!("{beyond:.0} % of what it would show, the log hardly ever shows there"));
     }

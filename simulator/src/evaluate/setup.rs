@@ -28,18 +28,18 @@ pub(super) const NOTHING: &str = "nothing";
 
 /// A policy that is evaluated.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Candidate {
+pub struct EvaluatedPolicy {
     /// Name of the policy in the report.
     pub name: String,
     /// The way in which the policy decides.
-    pub how: How,
+    pub how: PolicyKind,
     /// Settings of the policy's document that are ignored.
     pub set_aside: Vec<&'static str>,
 }
 
 /// The way in which an evaluated policy decides.
 #[derive(Debug, Clone, PartialEq)]
-pub enum How {
+pub enum PolicyKind {
     /// The policy that made the log's decisions.
     Logged,
     /// Uniform choice among the arms on offer.
@@ -50,15 +50,15 @@ pub enum How {
     Slot(Box<Definition>),
 }
 
-impl Candidate {
+impl EvaluatedPolicy {
     /// The log's own policy.
     pub fn logged() -> Self {
-        Self { name: "logged".into(), how: How::Logged, set_aside: Vec::new() }
+        Self { name: "logged".into(), how: PolicyKind::Logged, set_aside: Vec::new() }
     }
 
     /// The policy that chooses uniformly.
     pub fn uniform() -> Self {
-        Self { name: "uniform".into(), how: How::Uniform, set_aside: Vec::new() }
+        Self { name: "uniform".into(), how: PolicyKind::Uniform, set_aside: Vec::new() }
     }
 
     /// The policy that always shows one arm, by its id.
@@ -71,7 +71,7 @@ impl Candidate {
             arm: id.to_owned(),
             suggestion: suggestion(id, log.arms.iter().map(|arm| arm.id.as_str())),
         })?;
-        Ok(Self { name: format!("always {id}"), how: How::Arm(place), set_aside: Vec::new() })
+        Ok(Self { name: format!("always {id}"), how: PolicyKind::Arm(place), set_aside: Vec::new() })
     }
 
     /// The policy of a slot with this model and policy, and defaults for every other setting.
@@ -93,12 +93,12 @@ impl Candidate {
     pub fn slot(log: &Log, name: &str, document: Definition) -> Result<Self, EvaluateError> {
         let set_aside = set_aside(&document.controls);
         let definition = definition(log, document).map_err(|why| failed(name, why))?;
-        Ok(Self { name: name.to_owned(), how: How::Slot(Box::new(definition)), set_aside })
+        Ok(Self { name: name.to_owned(), how: PolicyKind::Slot(Box::new(definition)), set_aside })
     }
 }
 
 fn failed(name: &str, why: FieldError) -> EvaluateError {
-    EvaluateError::Candidate { name: name.to_owned(), why }
+    EvaluateError::Policy { name: name.to_owned(), why }
 }
 
 fn bare() -> Result<Definition, FieldError> {
@@ -106,7 +106,7 @@ fn bare() -> Result<Definition, FieldError> {
 }
 
 /// Definition of the slot whose learner forecasts rewards for doubly robust estimation. Every setting has its default.
-pub(super) fn foreseer(log: &Log) -> Result<Definition, EvaluateError> {
+pub(super) fn forecaster(log: &Log) -> Result<Definition, EvaluateError> {
     const NAME: &str = "reward model";
     let controls = Controls { policy: Some(Policy::Uniform), ..Controls::default() };
     let plain = Definition { controls, ..bare().map_err(|why| failed(NAME, why))? };
@@ -178,10 +178,10 @@ fn goal(log: &Log, document: &Goal) -> Goal {
         Some(unit) => RewardKind { cap: Some(unit), ..kind(REWARD, unit) },
         None => RewardKind { use_value: true, ..kind(REWARD, 1.0) },
     };
-    let longest_us = log.rows.iter().filter_map(|row| Some(row.told_us? - row.at_us)).max().unwrap_or(0);
+    let longest_us = log.rows.iter().filter_map(|row| Some(row.known_us? - row.at_us)).max().unwrap_or(0);
     Goal {
         kinds: vec![reward, kind(NOTHING, 0.0)],
-        default_reward: log.silent,
+        default_reward: log.default_reward,
         window_us: longest_us.saturating_add(1_000_000).max(document.window_us),
         learning: document.learning,
         ..Goal::default()

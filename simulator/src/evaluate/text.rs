@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use slotwise::{cli::table::fitted, wire::time_text};
 
-use super::report::{EFFECTIVE_MIN, LearningName, PolicyReport, Report, Value};
-use crate::{evaluate::logged::Form, report::IntervalEstimate};
+use super::report::{EFFECTIVE_MIN, EvaluationReport, LearningSourceName, PolicyEstimates, PolicyEvaluation};
+use crate::{evaluate::logged::FileFormat, report::IntervalEstimate};
 
 /// Text of a cell without a value.
 const UNKNOWN: &str = "–";
 
 /// The whole report as text.
-pub fn text(report: &Report) -> String {
+pub fn text(report: &EvaluationReport) -> String {
     let mut out = head(report);
     let header = [
         "policy",
@@ -28,14 +28,14 @@ pub fn text(report: &Report) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_header(header);
     for policy in &report.policies {
-        let PolicyReport { name, value, learned, .. } = policy;
+        let PolicyEvaluation { name, value, learned, .. } = policy;
         let learned = learned.map_or_else(|| UNKNOWN.to_owned(), |learned| learned.to_string());
         let estimates = estimates(value);
         let [ips, normalised, robust, over, replay] = &estimates;
-        let (effective, largest) = (format!("{:.0}", value.effective), four(value.largest_weight));
+        let (effective, largest) = (format!("{:.0}", value.effective), four_digits(value.largest_weight));
         table.add_row([name, ips, normalised, robust, over, replay, &effective, &largest, &learned]);
     }
-    right(&mut table);
+    align_right(&mut table);
     // A narrow terminal keeps the estimates with the fewest assumptions longest.
     let table = fitted(table, &[7, 4, 1, 8, 5, 6, 2]);
     let _ = write!(out, "{table}");
@@ -51,20 +51,20 @@ pub fn text(report: &Report) -> String {
     out
 }
 
-fn right(table: &mut Table) {
+fn align_right(table: &mut Table) {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
 }
 
-fn head(report: &Report) -> String {
+fn head(report: &EvaluationReport) -> String {
     let (log, calibration) = (&report.log, &report.calibration);
     let form = match log.form {
-        Form::Classification => "classification",
-        Form::Journal => "journal export",
-        Form::OpenBandit => "Open Bandit",
-        Form::Dsjson => "dsjson",
-        Form::Csv => "CSV",
+        FileFormat::Classification => "classification",
+        FileFormat::Journal => "journal export",
+        FileFormat::OpenBandit => "Open Bandit",
+        FileFormat::Dsjson => "dsjson",
+        FileFormat::Csv => "CSV",
     };
     let mut out = format!(
         "{}, {form}: {} decisions of {} arms, {} to {}\n",
@@ -74,8 +74,8 @@ fn head(report: &Report) -> String {
         time_text(log.from_us),
         time_text(log.until_us)
     );
-    let _ = writeln!(out, "logged: {} with a reward, {} per decision", log.rewarded, cell(&log.reward));
-    let left_out = log.left_out.told();
+    let _ = writeln!(out, "logged: {} with a reward, {} per decision", log.rewarded, with_interval(&log.reward));
+    let left_out = log.left_out.reasons();
     if !left_out.is_empty() {
         let _ = writeln!(out, "left out: {}", left_out.join(", "));
     }
@@ -86,19 +86,21 @@ fn head(report: &Report) -> String {
         let _ = writeln!(out, "{} decisions still waited for rewards; leave them out with --complete", log.incomplete);
     }
     let learned = match report.learning {
-        LearningName::Matched => format!(
+        LearningSourceName::Matched => format!(
             "decisions that match their own draw, accepted with least propensity / propensity (least: {})",
-            four(report.least_propensity)
+            four_digits(report.least_propensity)
         ),
-        LearningName::All => "every logged decision".to_owned(),
-        LearningName::First => format!("the first {} decisions, and are evaluated on the rest", log.learned_before),
+        LearningSourceName::All => "every logged decision".to_owned(),
+        LearningSourceName::First => {
+            format!("the first {} decisions, and are evaluated on the rest", log.learned_before)
+        }
     };
     let _ = writeln!(out, "policies learn from {learned}; seed {}", report.seed);
     let _ = writeln!(
         out,
         "propensities: {} to {}; weights that must average 1: of uniform choice {:.3} ± {:.3}, of the log's own shares {:.3} ± {:.3}",
-        four(calibration.smallest),
-        four(calibration.largest),
+        four_digits(calibration.smallest),
+        four_digits(calibration.largest),
         calibration.uniform.mean,
         calibration.uniform.standard_error,
         calibration.own_shares.mean,
@@ -117,8 +119,8 @@ fn head(report: &Report) -> String {
     out
 }
 
-fn notes(out: &mut String, policy: &PolicyReport, report: &Report) {
-    let PolicyReport { name, value, fallbacks, set_aside, .. } = policy;
+fn notes(out: &mut String, policy: &PolicyEvaluation, report: &EvaluationReport) {
+    let PolicyEvaluation { name, value, fallbacks, set_aside, .. } = policy;
     if !set_aside.is_empty() {
         let _ = write!(out, "\n{name}: set aside, since the policy itself is evaluated: {}", set_aside.join(", "));
     }
@@ -146,47 +148,51 @@ fn notes(out: &mut String, policy: &PolicyReport, report: &Report) {
 }
 
 /// Appends a table of the policies at each position: the log's mean, IPS and the doubly robust estimate.
-fn positions(out: &mut String, report: &Report) {
+fn positions(out: &mut String, report: &EvaluationReport) {
     let Some(first) = report.policies.first().filter(|policy| !policy.positions.is_empty()) else { return };
     let header = std::iter::once("by position".to_owned())
         .chain(first.positions.iter().map(|at| format!("{} ({} decisions)", at.position, at.decisions)));
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_header(header);
-    let logged = first.positions.iter().map(|at| cell(&at.log));
+    let logged = first.positions.iter().map(|at| with_interval(&at.log));
     table.add_row(std::iter::once("the log's mean".to_owned()).chain(logged));
     for policy in report.policies.iter().filter(|policy| policy.value.direct.is_some()) {
         for (what, of) in [
-            ("IPS", (|value: &Value| value.ips) as fn(&Value) -> Option<IntervalEstimate>),
-            ("doubly robust", |value: &Value| value.doubly_robust),
+            ("IPS", (|value: &PolicyEstimates| value.ips) as fn(&PolicyEstimates) -> Option<IntervalEstimate>),
+            ("doubly robust", |value: &PolicyEstimates| value.doubly_robust),
         ] {
-            let cells =
-                policy.positions.iter().map(|at| of(&at.value).as_ref().map_or_else(|| UNKNOWN.to_owned(), cell));
+            let cells = policy
+                .positions
+                .iter()
+                .map(|at| of(&at.value).as_ref().map_or_else(|| UNKNOWN.to_owned(), with_interval));
             table.add_row(std::iter::once(format!("{}, {what}", policy.name)).chain(cells));
         }
     }
-    right(&mut table);
+    align_right(&mut table);
     let columns: Vec<usize> = (1..=first.positions.len()).rev().collect();
     let _ = write!(out, "\n{}", fitted(table, &columns));
 }
 
-fn estimates(value: &Value) -> [String; 5] {
+fn estimates(value: &PolicyEstimates) -> [String; 5] {
     [value.ips, value.self_normalised, value.doubly_robust, value.over_log, value.replay]
-        .map(|estimate| estimate.as_ref().map_or_else(|| UNKNOWN.to_owned(), cell))
+        .map(|estimate| estimate.as_ref().map_or_else(|| UNKNOWN.to_owned(), with_interval))
 }
 
 /// A number with its interval, to two digits of the interval's half width.
-fn cell(estimate: &IntervalEstimate) -> String {
-    let IntervalEstimate { mean, low: Some(low), high: Some(high), .. } = *estimate else { return four(estimate.mean) };
+fn with_interval(estimate: &IntervalEstimate) -> String {
+    let IntervalEstimate { mean, low: Some(low), high: Some(high), .. } = *estimate else {
+        return four_digits(estimate.mean);
+    };
     let half = 0.5 * (high - low);
     if half <= 0.0 {
-        return format!("{} [{0}]", four(mean));
+        return format!("{} [{0}]", four_digits(mean));
     }
     let digits = decimals(half, 1.0);
     format!("{mean:.digits$} [{low:.digits$}, {high:.digits$}]")
 }
 
 /// A number with four significant digits.
-fn four(number: f64) -> String {
+fn four_digits(number: f64) -> String {
     let digits = if number == 0.0 { 0 } else { decimals(number.abs(), 3.0) };
     format!("{number:.digits$}")
 }

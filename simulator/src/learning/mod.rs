@@ -38,7 +38,7 @@ use slotwise::bandit::{ModelSpec, Policy};
 pub use report::{BenchReport, BenchRow, BenchVerdict};
 
 use crate::{
-    clock::Stopwatch,
+    clock::RunStopwatch,
     dataset::Dataset,
     learning::replay::{NoReplayProgress, ReplayError, ReplayPass, ReplayProgress, ReplayRun, Variant},
     learning::service::InProcess,
@@ -220,8 +220,8 @@ impl Job<'_> {
     async fn run(&self, watch: &dyn BenchProgress) -> Result<FinishedRun, LearningError> {
         let Self { dataset, options, seed } = self;
         let pass = ReplayPass { options, dataset, seed: *seed, rounds: dataset.rows() };
-        let stopwatch = Stopwatch::start();
-        let run = pass.run(&mut InProcess::new(*seed), &mut Each(watch)).await;
+        let stopwatch = RunStopwatch::start();
+        let run = pass.run(&mut InProcess::new(*seed), &mut Each(watch), None).await;
         let seconds = stopwatch.seconds();
         let (dataset, variant) = (dataset.name(), options.variant);
         let run = run.map_err(|why| LearningError::Run { dataset: dataset.to_owned(), variant, seed: *seed, why })?;

@@ -70,22 +70,22 @@ impl Peer {
 
 impl Peers {
     /// Returns the learners measured on this stream, or `None` if none were or the set is another of the same name.
-    pub fn on(dataset: &str, rows: usize, arms: usize, variant: &str) -> Option<&'static Self> {
+    pub fn of_stream(dataset: &str, rows: usize, arms: usize, variant: &str) -> Option<&'static Self> {
         all().iter().find(|p| p.dataset == dataset && p.variant == variant && p.rows == rows && p.arms == arms)
     }
 
     /// Returns the best learner of a class, or `None` if the class has none.
     pub fn best(&self, class: Class) -> Option<Peer> {
-        self.of(class).min_by(|a, b| a.loss.total_cmp(&b.loss))
+        self.in_class(class).min_by(|a, b| a.loss.total_cmp(&b.loss))
     }
 
     /// Returns the best of the learners to beat: tuned or untuned, but neither ours nor supervised.
     pub fn best_to_beat(&self) -> Option<Peer> {
-        self.of(Class::Tuned).chain(self.of(Class::Untuned)).min_by(|a, b| a.loss.total_cmp(&b.loss))
+        self.in_class(Class::Tuned).chain(self.in_class(Class::Untuned)).min_by(|a, b| a.loss.total_cmp(&b.loss))
     }
 
     /// Returns all learners of a class.
-    pub fn of(&self, class: Class) -> impl Iterator<Item = Peer> + '_ {
+    pub fn in_class(&self, class: Class) -> impl Iterator<Item = Peer> + '_ {
         self.peers.iter().copied().filter(move |peer| peer.class() == class)
     }
 }

@@ -132,8 +132,8 @@ impl BenchRow {
     /// Returns the row of a stream's runs, at least one, which took this many seconds together.
     pub(super) fn new(dataset: &Dataset, variant: Variant, runs: Vec<ReplayRun>, seconds: f64, tolerance: f64) -> Self {
         let (rounds, arms) = (dataset.rows(), dataset.classes().len());
-        let peers = Peers::on(dataset.name(), rounds, arms, &variant.to_string());
-        let spread = |of: fn(&ReplayRun) -> f64| Spread::of(&runs.iter().map(of).collect::<Vec<_>>());
+        let peers = Peers::of_stream(dataset.name(), rounds, arms, &variant.to_string());
+        let spread = |of: fn(&ReplayRun) -> f64| Spread::new(&runs.iter().map(of).collect::<Vec<_>>());
         let loss = spread(|run| run.loss);
         let missed = peers.and_then(|peers| {
             let missed = peers.peers.iter().filter(|peer| misses(loss, peer, tolerance));

@@ -53,7 +53,7 @@ impl Sets {
             if !path.to_string_lossy().ends_with(".csv.gz") || !path.is_file() {
                 continue;
             }
-            let files = DatasetFiles::of(&path);
+            let files = DatasetFiles::at_stem(&path);
             if files.description.is_file() {
                 names.insert(files.name);
             } else {

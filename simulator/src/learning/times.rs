@@ -23,7 +23,7 @@ use slotwise::bandit::{
 };
 use slotwise::cli::table::fitted;
 
-use crate::clock::Stopwatch;
+use crate::clock::RunStopwatch;
 
 /// Number of features that are attributes of the arm if arms share a posterior.
 const ATTRIBUTES: usize = 4;
@@ -155,7 +155,7 @@ impl Contender {
 fn median_us(plan: &TimingPlan, mut call: impl FnMut(usize)) -> f64 {
     let mut readings: Vec<f64> = (0..plan.repetitions)
         .map(|repetition| {
-            let stopwatch = Stopwatch::start();
+            let stopwatch = RunStopwatch::start();
             (0..plan.calls).for_each(|i| call(repetition * plan.calls + i));
             stopwatch.seconds() * 1e6 / plan.calls as f64
         })

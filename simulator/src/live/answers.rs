@@ -10,7 +10,7 @@ use tonic::Code;
 
 use super::{
     LiveError,
-    calls::{Answer, ChangeAnswer, PendingVisit, SentEvent},
+    calls::{CallAnswer, ChangeAnswer, PendingVisit, SentEvent},
     play::LiveEpisode,
 };
 use crate::{
@@ -47,9 +47,9 @@ const INTAKE_US: i64 = 2_000;
 
 impl LiveEpisode<'_> {
     /// Takes an answer.
-    pub(super) fn answer(&mut self, answer: Answer) {
+    pub(super) fn answer(&mut self, answer: CallAnswer) {
         match answer {
-            Answer::Decided { policy, pending, sent, at, result } => {
+            CallAnswer::Decided { policy, pending, sent, at, result } => {
                 self.under_way -= 1;
                 self.calls[policy].lag.answered(sent.saturating_sub(pending.due));
                 match result {
@@ -66,7 +66,7 @@ impl LiveEpisode<'_> {
                 }
                 self.catalogues.done(&pending.version);
             }
-            Answer::Recorded { policy, sent, at, result } => {
+            CallAnswer::Recorded { policy, sent, at, result } => {
                 self.under_way -= 1;
                 self.recording[policy] = false;
                 match result {
@@ -74,7 +74,7 @@ impl LiveEpisode<'_> {
                         self.silence.broken();
                         for (SentEvent { origin, reverses, due }, status) in sent.into_iter().zip(statuses) {
                             self.calls[policy].record.answered(at.saturating_sub(due));
-                            self.agents[policy].heard(origin, reverses, Some(heard(&status)));
+                            self.agents[policy].count_answer(origin, reverses, Some(event_answer(&status)));
                         }
                     }
                     Err(why) => {
@@ -87,7 +87,7 @@ impl LiveEpisode<'_> {
                     }
                 }
             }
-            Answer::Changed { policy, received, result } => {
+            CallAnswer::Changed { policy, received, result } => {
                 self.unchanged -= 1;
                 if let Err(why) = result {
                     let slot = self.agents[policy].slot().clone();
@@ -126,7 +126,7 @@ impl LiveEpisode<'_> {
         };
         let (at_us, speed) = (self.live.scale.shop_us(at), self.live.scale.speed);
         // The server's clock counts. The id tells its time to the millisecond.
-        let clock = EventClock { shop_us: at_us, told_us: decision.decided.id.at_us() + INTAKE_US, speed };
+        let clock = EventClock { shop_us: at_us, event_us: decision.decided.id.at_us() + INTAKE_US, speed };
         agent.decided(&step, decision, at_us, clock);
     }
 
@@ -182,7 +182,7 @@ pub(super) fn count_without_answer(counted: &mut CallCounts, why: &str) {
     counted.answered(PATIENCE);
 }
 
-fn heard(status: &RewardStatus) -> EventAnswer {
+fn event_answer(status: &RewardStatus) -> EventAnswer {
     match status {
         RewardStatus::Accepted => EventAnswer::Accepted,
         RewardStatus::Duplicate => EventAnswer::Duplicate,

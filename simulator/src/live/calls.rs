@@ -11,7 +11,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{catalogues::CatalogueVersion, slots::why};
 use crate::{
-    clock::Stopwatch,
+    clock::RunStopwatch,
     environment::{Truth, Visit},
     run::episode::{catalogue::CurrentCatalogue, queue::EventOrigin},
 };
@@ -64,7 +64,7 @@ pub(super) enum ChangeAnswer {
 
 /// Answer to a call, with its time.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum CallAnswer {
     /// Answer to a decision request.
     Decided {
         policy: usize,
@@ -83,15 +83,15 @@ pub(super) enum Answer {
 /// Sender of answers. The loop that waits for them is gone once the run is given up, and nobody waits then.
 #[derive(Debug, Clone)]
 pub(super) struct AnswerSender {
-    pub(super) to: Sender<Answer>,
-    pub(super) stopwatch: Stopwatch,
+    pub(super) to: Sender<CallAnswer>,
+    pub(super) stopwatch: RunStopwatch,
 }
 
 impl AnswerSender {
     pub(super) async fn decide(self, mut client: Client, policy: usize, pending: Arc<PendingVisit>, request: Request) {
         let sent = self.stopwatch.elapsed();
         let result = client.decide_in_full(&request).await.map(Box::new);
-        let _ = self.to.send(Answer::Decided { policy, pending, sent, at: self.stopwatch.elapsed(), result });
+        let _ = self.to.send(CallAnswer::Decided { policy, pending, sent, at: self.stopwatch.elapsed(), result });
     }
 
     pub(super) async fn record(
@@ -102,7 +102,7 @@ impl AnswerSender {
         sent: Vec<SentEvent>,
     ) {
         let result = client.record_events(&events).await;
-        let _ = self.to.send(Answer::Recorded { policy, sent, at: self.stopwatch.elapsed(), result });
+        let _ = self.to.send(CallAnswer::Recorded { policy, sent, at: self.stopwatch.elapsed(), result });
     }
 
     /// Sends changes to a slot, one after the other, until no more come.
@@ -115,7 +115,7 @@ impl AnswerSender {
     ) {
         while let Some((change, received)) = changes.recv().await {
             let result = announce(&mut client, slot.as_str(), change).await;
-            let _ = self.to.send(Answer::Changed { policy, received, result });
+            let _ = self.to.send(CallAnswer::Changed { policy, received, result });
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::run::episode::catalogue::CurrentCatalogue;
 
 /// Changes that were sent together.
 #[derive(Debug)]
-struct Batch {
+struct ChangeBatch {
     /// The arms that the changes are about.
     arms: Vec<usize>,
     before: Arc<CurrentCatalogue>,
@@ -56,7 +56,7 @@ impl CatalogueVersion {
 pub(super) struct CatalogueHistory {
     now: Arc<CurrentCatalogue>,
     /// Batches that can still matter, in the order of sending.
-    batches: VecDeque<Batch>,
+    batches: VecDeque<ChangeBatch>,
     sent: u64,
     answered: Vec<u64>,
     /// Decisions under way, by the number of batches answered when they were requested.
@@ -91,7 +91,7 @@ impl CatalogueHistory {
     pub(super) fn announce(&mut self, catalogue: &CurrentCatalogue, arms: Vec<usize>) -> u64 {
         let before = self.now();
         self.set(catalogue);
-        self.batches.push_back(Batch { arms, before, after: self.now() });
+        self.batches.push_back(ChangeBatch { arms, before, after: self.now() });
         self.sent += 1;
         self.sent
     }
@@ -103,7 +103,7 @@ impl CatalogueHistory {
     }
 
     /// Records that this many decisions are requested, and returns the state of the batches.
-    pub(super) fn ask(&mut self, decisions: usize) -> CatalogueVersion {
+    pub(super) fn record_requests(&mut self, decisions: usize) -> CatalogueVersion {
         let version = CatalogueVersion { catalogue: self.now(), sent: self.sent, answered: self.answered.clone() };
         if decisions > 0 {
             *self.under_way.entry(version.by_all()).or_default() += decisions;
@@ -135,7 +135,7 @@ impl CatalogueHistory {
     }
 
     /// Returns the batches from one number to another, both included.
-    fn between(&self, from: u64, until: u64) -> impl DoubleEndedIterator<Item = &Batch> {
+    fn between(&self, from: u64, until: u64) -> impl DoubleEndedIterator<Item = &ChangeBatch> {
         let at = |number: u64| usize::try_from(number.saturating_sub(self.first())).unwrap_or(usize::MAX);
         self.batches.range(at(from).min(self.batches.len())..at(until + 1).min(self.batches.len()))
     }
@@ -222,7 +222,7 @@ mod tests {
     fn a_decision_is_assessed_by_the_catalogue_that_explains_the_shown_arms() {
         let mut catalogues = CatalogueHistory::new(catalogue(without(&[1])), 2);
         catalogues.announce(&catalogue(without(&[0, 1])), vec![0]);
-        let version = catalogues.ask(2);
+        let version = catalogues.record_requests(2);
         assert_eq!(may(&catalogues.catalogue_of(0, &version, &[2], 1)), [2, 3, 4, 5], "its own");
         assert_eq!(may(&catalogues.catalogue_of(0, &version, &[0], 1)), [0, 2, 3, 4, 5], "as it was");
         catalogues.announce(&catalogue(without(&[0])), vec![1]);
@@ -247,7 +247,7 @@ mod tests {
 
         // The other policy's slot had received the first batch when this was requested.
         catalogues.received(1, 1);
-        let version = catalogues.ask(2);
+        let version = catalogues.record_requests(2);
         assert_eq!(
             may(&catalogues.catalogue_of(0, &version, &[0], 1)),
             [0, 2, 3, 4, 5],
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn arms_without_changes_stay_as_the_visit_met_them() {
         let mut catalogues = CatalogueHistory::new(catalogue(ALL), 1);
-        let version = catalogues.ask(1);
+        let version = catalogues.record_requests(1);
         let mut sold = catalogue(ALL);
         sold.in_stock[3] = false;
         catalogues.set(&sold);
@@ -283,12 +283,12 @@ mod tests {
     #[test]
     fn batches_are_dropped_once_they_cannot_matter() {
         let mut catalogues = CatalogueHistory::new(catalogue(ALL), 2);
-        let early = catalogues.ask(2);
+        let early = catalogues.record_requests(2);
         for out in 0..5 {
             let number = catalogues.announce(&catalogue(without(&[out])), vec![out, (out + 5) % 6]);
             catalogues.received(0, number);
         }
-        let late = catalogues.ask(2);
+        let late = catalogues.record_requests(2);
         assert_eq!(catalogues.batches.len(), 5);
         catalogues.received(1, 5);
         catalogues.done(&early);
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(catalogues.batches.len(), 5, "and one whose second policy may have heard of none");
         (0..2).for_each(|_| catalogues.done(&late));
         assert_eq!((catalogues.batches.len(), catalogues.under_way.len()), (0, 0));
-        let certain = catalogues.ask(1);
+        let certain = catalogues.record_requests(1);
         assert_eq!(may(&catalogues.catalogue_of(0, &certain, &[4], 1)), [0, 1, 2, 3, 5], "that is the server's fault");
         catalogues.announce(&catalogue(ALL), vec![4]);
         assert_eq!(may(&catalogues.catalogue_of(0, &certain, &[4], 1)), [0, 1, 2, 3, 4, 5]);
@@ -308,15 +308,15 @@ mod tests {
         assert_eq!(catalogues.batches.len(), 0);
         // An unchanged catalogue adds no entry either.
         (7..1000).for_each(|n| {
-            let version = catalogues.ask(2);
-            assert_eq!(catalogues.announce(&shelf_of(n), vec![0]), n);
+            let version = catalogues.record_requests(2);
+            assert_eq!(catalogues.announce(&numbered_catalogue(n), vec![0]), n);
             (0..2).for_each(|policy| catalogues.received(policy, n));
             (0..2).for_each(|_| catalogues.done(&version));
             assert!(catalogues.batches.is_empty());
         });
     }
 
-    fn shelf_of(n: u64) -> CurrentCatalogue {
+    fn numbered_catalogue(n: u64) -> CurrentCatalogue {
         thread_local!(static BOTH: [CurrentCatalogue; 2] = [catalogue(ALL), catalogue(without(&[0]))]);
         BOTH.with(|both| both[usize::from(n.is_multiple_of(2))].clone())
     }

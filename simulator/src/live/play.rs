@@ -29,11 +29,11 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use super::{
     LiveError, LiveServer,
     answers::{ServerSilence, count_without_answer},
-    calls::{Answer, AnswerSender, ChangeAnswer, ChangeRequest, PendingVisit, SentEvent},
+    calls::{AnswerSender, CallAnswer, ChangeAnswer, ChangeRequest, PendingVisit, SentEvent},
     catalogues::CatalogueHistory,
 };
 use crate::{
-    clock::Stopwatch,
+    clock::RunStopwatch,
     environment::{Traffic, Truth, Visit},
     load::{
         SHED,
@@ -125,7 +125,7 @@ impl<'a> LiveEpisode<'a> {
         setup: &'a Setup<'a>,
         episode: Episode<'a>,
         slots: &[SlotId],
-        to: Sender<Answer>,
+        to: Sender<CallAnswer>,
         progress: &'a dyn RunProgress,
     ) -> Result<Self, LiveError> {
         let agents: Vec<_> = slots
@@ -137,7 +137,7 @@ impl<'a> LiveEpisode<'a> {
         for _ in slots {
             calls.push(LiveCalls { decide: CallCounts::new()?, record: CallCounts::new()?, lag: CallCounts::new()? });
         }
-        let answers_to = AnswerSender { to, stopwatch: Stopwatch::start() };
+        let answers_to = AnswerSender { to, stopwatch: RunStopwatch::start() };
         let mut announce = Vec::new();
         for (policy, slot) in slots.iter().enumerate() {
             let (sender, changes) = unbounded_channel();
@@ -233,7 +233,7 @@ impl<'a> LiveEpisode<'a> {
         let StepEvents { overridden, audited, .. } = step_events;
         // All policies or none are asked about a shopper, so that they are compared on the same shoppers.
         let room = self.under_way + self.agents.len() <= self.live.options.backlog_max.get();
-        let version = self.catalogues.ask(if room { self.agents.len() } else { 0 });
+        let version = self.catalogues.record_requests(if room { self.agents.len() } else { 0 });
         let pending = Arc::new(PendingVisit { visit, truth, catalogue, version, best, overridden, audited, due });
         for policy in 0..self.agents.len() {
             if !room {
@@ -294,7 +294,7 @@ impl<'a> LiveEpisode<'a> {
 }
 
 impl OpenLoop for LiveEpisode<'_> {
-    type Answer = Answer;
+    type Answer = CallAnswer;
 
     fn next_at(&self) -> Option<Duration> {
         if self.stopped {
@@ -322,7 +322,7 @@ impl OpenLoop for LiveEpisode<'_> {
         }
     }
 
-    fn take(&mut self, answer: Answer) {
+    fn take_answer(&mut self, answer: CallAnswer) {
         self.answer(answer);
     }
 

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{LiveError, LiveOptions, LiveServer, Scale, play::replicate, playable, slots::prefix};
 use crate::{
-    clock::Stopwatch,
+    clock::RunStopwatch,
     report::{Latency, LiveReport, RunReport},
     run::{
         self, FailedReplication,
@@ -75,9 +75,9 @@ pub fn run_live(
     let options = LiveOptions { slots, ..options };
     let how = how(&scale, scenario.replications, at_once);
     let live = LiveServer::open(options, scale, &setup, runtime, stop.child_token())?;
-    progress.tell(&how);
+    progress.note(&how);
     run::begin(&setup, progress);
-    let stopwatch = Stopwatch::start();
+    let stopwatch = RunStopwatch::start();
     let play = |number| {
         let played = replicate(&live, &setup, number, progress);
         if played.is_err() {
@@ -89,7 +89,7 @@ pub fn run_live(
     let played = run::replications(&setup, threads, &play, &|| !live.stopped())
         .map_err(|FailedReplication { number, why }| LiveRunError::Replication { number, why });
     progress.end();
-    let played = played.inspect_err(|_| live.notes().iter().for_each(|note| progress.tell(note)))?;
+    let played = played.inspect_err(|_| live.notes().iter().for_each(|note| progress.note(note)))?;
     let (complete, rest): (Vec<_>, Vec<_>) = played.into_iter().partition(|played| played.complete);
     let [complete, rest] =
         [complete, rest].map(|all| all.into_iter().map(|played| played.replication).collect::<Vec<_>>());

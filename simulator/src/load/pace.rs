@@ -5,6 +5,9 @@
 //! * A request is sent when it is due, however many are unanswered, and its latency counts from its due time. A server
 //!   that stands still for a second therefore shows a second, and not one slow answer (Tene's "coordinated omission").
 //! * Above a maximum of unanswered requests further ones are shed, and each counts as a failure.
+//!
+//! Runs against live servers and soaks share this loop. Deliberately not here: the soak's closed loop, which sends the
+//! next request after an answer to find the peak, and the demo's pace, which is for people to watch.
 
 use std::{
     sync::mpsc::{Receiver, RecvTimeoutError},
@@ -14,7 +17,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Stopwatch;
+use crate::clock::RunStopwatch;
 
 /// Pause between two looks at the stop signal.
 const LOOK: Duration = Duration::from_millis(100);
@@ -32,7 +35,7 @@ pub trait OpenLoop {
     fn send(&mut self, now: Duration);
 
     /// Takes an answer.
-    fn take(&mut self, answer: Self::Answer);
+    fn take_answer(&mut self, answer: Self::Answer);
 
     /// Forgets everything that is not sent yet.
     fn stop(&mut self);
@@ -48,7 +51,7 @@ pub trait OpenLoop {
 pub fn open_loop<P: OpenLoop>(
     play: &mut P,
     answers: &Receiver<P::Answer>,
-    stopwatch: Stopwatch,
+    stopwatch: RunStopwatch,
     stop: &CancellationToken,
 ) {
     loop {
@@ -62,10 +65,10 @@ pub fn open_loop<P: OpenLoop>(
         let wait = play.next_at().map_or(LOOK, |at| at.saturating_sub(stopwatch.elapsed()).min(LOOK));
         match answers.recv_timeout(wait) {
             Ok(answer) => {
-                play.take(answer);
+                play.take_answer(answer);
                 // Further answers that are there by now cost no more waiting.
                 for answer in answers.try_iter() {
-                    play.take(answer);
+                    play.take_answer(answer);
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -105,7 +108,7 @@ mod tests {
             }
         }
 
-        fn take(&mut self, answer: usize) {
+        fn take_answer(&mut self, answer: usize) {
             self.taken.push(answer);
         }
 
@@ -126,7 +129,7 @@ mod tests {
     #[test]
     fn everything_is_sent_without_answers_and_answers_are_awaited() {
         let (mut play, answers) = three();
-        open_loop(&mut play, &answers, Stopwatch::start(), &CancellationToken::new());
+        open_loop(&mut play, &answers, RunStopwatch::start(), &CancellationToken::new());
         assert_eq!((play.sent, play.taken), (3, vec![0, 1, 2]));
     }
 
@@ -135,7 +138,7 @@ mod tests {
         let (mut play, answers) = three();
         let stop = CancellationToken::new();
         stop.cancel();
-        open_loop(&mut play, &answers, Stopwatch::start(), &stop);
+        open_loop(&mut play, &answers, RunStopwatch::start(), &stop);
         assert_eq!((play.sent, play.taken), (0, vec![]));
     }
 }

@@ -41,7 +41,7 @@ pub struct RunReport {
     /// The scenario.
     pub scenario: ScenarioReport,
     /// The place where the scenario ran.
-    pub target: Target,
+    pub target: RunTarget,
     /// Description of the run, if it was against a live server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<LiveReport>,
@@ -54,7 +54,7 @@ pub struct RunReport {
     /// Parts of the horizon, in order. Every `…_by_bucket` has one entry for each.
     pub buckets: Vec<Bucket>,
     /// Moments that a time axis marks, in order.
-    pub marks: Vec<Mark>,
+    pub marks: Vec<TimelineMark>,
     /// Name of the policy that every `lift` is relative to, or `None` if there is only one policy.
     pub baseline: Option<String>,
     /// Policies in the scenario's order. Checks are about the first unless they name another.
@@ -62,7 +62,7 @@ pub struct RunReport {
     /// Checks in the scenario's order.
     pub checks: Vec<CheckReport>,
     /// Verdict over all checks.
-    pub verdict: Verdict,
+    pub verdict: RunVerdict,
 }
 
 /// Description of the scenario.
@@ -87,7 +87,7 @@ pub struct ScenarioReport {
 /// Place where a scenario ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Target {
+pub enum RunTarget {
     /// The engine in this process, under a virtual clock.
     InProcess,
     /// A live server, by the wall clock.
@@ -107,7 +107,7 @@ pub struct Bucket {
 
 /// A moment that a time axis marks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Mark {
+pub struct TimelineMark {
     /// Decision before which the moment lies. It is the mean over the replications, so it need not be whole.
     pub at: f64,
     /// Event at this moment: "drift", "restart", "flash sale", "launch of 'a'"…
@@ -117,7 +117,7 @@ pub struct Mark {
 /// Verdict over all checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum RunVerdict {
     /// All checks hold, or there are none.
     Holds,
     /// One or more checks fail.
@@ -126,9 +126,9 @@ pub enum Verdict {
     Inconclusive,
 }
 
-impl Verdict {
+impl RunVerdict {
     /// The verdict over the outcomes of checks.
-    pub fn of(outcomes: impl IntoIterator<Item = CheckOutcome>) -> Self {
+    pub fn from_outcomes(outcomes: impl IntoIterator<Item = CheckOutcome>) -> Self {
         outcomes.into_iter().fold(Self::Holds, |verdict, outcome| match (verdict, outcome) {
             (Self::Fails, _) | (_, CheckOutcome::Fail) => Self::Fails,
             (Self::Inconclusive, _) | (_, CheckOutcome::Inconclusive) => Self::Inconclusive,
@@ -168,13 +168,13 @@ mod tests {
     #[test]
     fn one_failure_outweighs_what_is_not_known_and_that_outweighs_what_holds() {
         for (outcomes, want, code) in [
-            (&[][..], Verdict::Holds, 0),
-            (&[Pass, Skipped, Pass], Verdict::Holds, 0),
-            (&[Pass, Inconclusive, Pass], Verdict::Inconclusive, 4),
-            (&[Fail, Inconclusive, Pass], Verdict::Fails, 1),
-            (&[Inconclusive, Fail], Verdict::Fails, 1),
+            (&[][..], RunVerdict::Holds, 0),
+            (&[Pass, Skipped, Pass], RunVerdict::Holds, 0),
+            (&[Pass, Inconclusive, Pass], RunVerdict::Inconclusive, 4),
+            (&[Fail, Inconclusive, Pass], RunVerdict::Fails, 1),
+            (&[Inconclusive, Fail], RunVerdict::Fails, 1),
         ] {
-            let verdict = Verdict::of(outcomes.iter().copied());
+            let verdict = RunVerdict::from_outcomes(outcomes.iter().copied());
             assert_eq!((verdict, verdict.exit_code()), (want, code), "{outcomes:?}");
         }
     }

@@ -18,7 +18,7 @@ fn value(scenario: &Scenario, check: &Check, tally: &PolicyTally) -> Option<f64>
     let whole = || {
         let segment = check.segment.as_ref();
         let at = segment.and_then(|name| scenario.shoppers.segments.iter().position(|segment| segment.name == *name));
-        at.map_or_else(|| tally.whole(), |at| tally.segments[at])
+        at.map_or_else(|| tally.total(), |at| tally.segments[at])
     };
     let regret = |sum: RewardSum| per(sum.regret, sum.decisions);
     match check.metric {

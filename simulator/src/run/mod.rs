@@ -19,7 +19,7 @@ use std::{
 };
 
 use crate::{
-    report::{FORM, LiveReport, RunReport, ScenarioReport, Target, Verdict},
+    report::{FORM, LiveReport, RunReport, RunTarget, RunVerdict, ScenarioReport},
     scenario::{Loaded, Problem},
 };
 use check::check_outcomes;
@@ -90,7 +90,7 @@ pub(crate) fn report(
             arms: reduced.arms,
             days: reduced.days,
         },
-        target: if live.is_some() { Target::Live } else { Target::InProcess },
+        target: if live.is_some() { RunTarget::Live } else { RunTarget::InProcess },
         live,
         seed: setup.seed,
         horizon: scenario.horizon,
@@ -99,7 +99,7 @@ pub(crate) fn report(
         marks: reduced.marks,
         baseline: reduced.baseline,
         policies: reduced.policies,
-        verdict: Verdict::of(checks.iter().map(|check| check.outcome)),
+        verdict: RunVerdict::from_outcomes(checks.iter().map(|check| check.outcome)),
         checks,
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::{
     load::tally::CallCounts,
     report::{
-        ArmShare, Bucket, CalibrationBin, EventCounts, IntervalEstimate, Latency, Mark, Point, PolicyReport,
-        PropensityBin, SegmentReport,
+        ArmShare, Bucket, CalibrationBin, EventCounts, IntervalEstimate, Latency, Point, PolicyReport, PropensityBin,
+        SegmentReport, TimelineMark,
     },
     run::check::{Measured, lift, mean},
     run::episode::{BUCKETS, LiveCalls, PROPENSITIES, PolicyTally, Replication, RewardSum, Setup},
@@ -26,7 +26,7 @@ pub(super) struct Reduced {
     pub(super) arms: u64,
     pub(super) days: f64,
     pub(super) buckets: Vec<Bucket>,
-    pub(super) marks: Vec<Mark>,
+    pub(super) marks: Vec<TimelineMark>,
     pub(super) baseline: Option<String>,
     pub(super) policies: Vec<PolicyReport>,
 }
@@ -36,7 +36,8 @@ pub(super) fn reduce(setup: &Setup<'_>, replications: &[Replication]) -> Reduced
     let n = replications.len().max(1) as f64;
     let day = |at: usize| replications.iter().map(|r| r.ends_us[at] / DAY_US).sum::<f64>() / n;
     let baseline = baseline(scenario);
-    let policies = (0..scenario.policies.len()).map(|policy| one(setup, replications, policy, baseline)).collect();
+    let policies =
+        (0..scenario.policies.len()).map(|policy| policy_report(setup, replications, policy, baseline)).collect();
     let generated = scenario.catalogue.generated.as_ref().map_or(0, |generated| u64::from(generated.count));
     Reduced {
         arms: scenario.catalogue.arms.len() as u64 + generated,
@@ -58,14 +59,14 @@ fn buckets(horizon: u64) -> Vec<Bucket> {
     (0..BUCKETS).map(|i| Bucket { from: first(i), until: first(i + 1), ends_day: 0.0 }).collect()
 }
 
-fn marks(setup: &Setup<'_>, replications: &[Replication]) -> Vec<Mark> {
-    let mut marks: Vec<Mark> = setup
+fn marks(setup: &Setup<'_>, replications: &[Replication]) -> Vec<TimelineMark> {
+    let mut marks: Vec<TimelineMark> = setup
         .marks
         .iter()
         .enumerate()
         .filter_map(|(i, (_, what))| {
             let at: Vec<f64> = replications.iter().filter_map(|r| r.marks[i]).map(|index| index as f64).collect();
-            (!at.is_empty()).then(|| Mark { at: mean(&at).mean, what: what.clone() })
+            (!at.is_empty()).then(|| TimelineMark { at: mean(&at).mean, what: what.clone() })
         })
         .collect();
     marks.sort_by(|a, b| a.at.total_cmp(&b.at));
@@ -99,10 +100,15 @@ fn per(sum: f64, count: u64) -> f64 {
     if count > 0 { sum / count as f64 } else { 0.0 }
 }
 
-fn one(setup: &Setup<'_>, replications: &[Replication], policy: usize, baseline: Option<usize>) -> PolicyReport {
+fn policy_report(
+    setup: &Setup<'_>,
+    replications: &[Replication],
+    policy: usize,
+    baseline: Option<usize>,
+) -> PolicyReport {
     let spec = &setup.scenario.policies[policy];
     let tallies: Vec<&PolicyTally> = replications.iter().map(|r| &r.policies[policy]).collect();
-    let wholes: Vec<RewardSum> = tallies.iter().map(|tally| tally.whole()).collect();
+    let wholes: Vec<RewardSum> = tallies.iter().map(|tally| tally.total()).collect();
     let each = |of: &dyn Fn(&PolicyTally, RewardSum) -> f64| {
         let values: Vec<f64> = tallies.iter().zip(&wholes).map(|(tally, whole)| of(tally, *whole)).collect();
         estimate(mean(&values))
@@ -121,7 +127,7 @@ fn one(setup: &Setup<'_>, replications: &[Replication], policy: usize, baseline:
         given_per_decision: each(&|tally, whole| per(tally.given, whole.decisions)),
         regret_per_decision: each(&|_, whole| per(whole.regret, whole.decisions)),
         regret_total: each(&|_, whole| whole.regret),
-        lift: over(replications, policy, baseline, PolicyTally::whole),
+        lift: over(replications, policy, baseline, PolicyTally::total),
         reward_by_bucket: by_bucket(|sum| per(sum.reward, sum.decisions)),
         regret_by_bucket: by_bucket(|sum| per(sum.regret, sum.decisions)),
         regret_so_far: (0..BUCKETS).map(|i| point(&so_far(i))).collect(),
@@ -259,7 +265,7 @@ fn segments(
     baseline: Option<usize>,
 ) -> Vec<SegmentReport> {
     let tallies = || replications.iter().map(|r| &r.policies[policy]);
-    let all: u64 = tallies().map(|tally| tally.whole().decisions).sum();
+    let all: u64 = tallies().map(|tally| tally.total().decisions).sum();
     let names = setup.scenario.shoppers.segments.iter().enumerate();
     names
         .map(|(i, segment)| {

@@ -13,7 +13,7 @@ use std::{
 
 /// Direction of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Direction {
     /// Direction to the server.
     Request,
     /// Direction from the server.
@@ -22,7 +22,7 @@ pub(crate) enum Way {
 
 /// Treatment of one direction of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hold {
+pub(crate) enum Holdback {
     /// Bytes pass.
     Free,
     /// Bytes pass while the gate is open.
@@ -42,14 +42,15 @@ impl Gate {
     /// Creates a closed proxy in front of the server at `server`, `http://host:port`. The first connection is free. The
     /// others bring no answer before the gate is opened. Requests always pass.
     pub(crate) fn before(server: &str) -> Self {
-        let answers = |number, way| if number > 0 && way == Way::Answer { Hold::Gate } else { Hold::Free };
+        let answers =
+            |number, way| if number > 0 && way == Direction::Answer { Holdback::Gate } else { Holdback::Free };
         let gate = Self::with(server, answers);
         gate.close();
         gate
     }
 
     /// Creates an open proxy. `hold` gives the treatment of each connection, by its number counted from 0.
-    pub(crate) fn with(server: &str, hold: impl Fn(usize, Way) -> Hold + Send + 'static) -> Self {
+    pub(crate) fn with(server: &str, hold: impl Fn(usize, Direction) -> Holdback + Send + 'static) -> Self {
         let server = server.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -58,8 +59,8 @@ impl Gate {
         thread::spawn(move || {
             for (number, client) in listener.incoming().enumerate() {
                 let (Ok(client), Ok(server)) = (client, TcpStream::connect(&server)) else { return };
-                relay(&client, &server, hold(number, Way::Request), &gate);
-                relay(&server, &client, hold(number, Way::Answer), &gate);
+                relay(&client, &server, hold(number, Direction::Request), &gate);
+                relay(&server, &client, hold(number, Direction::Answer), &gate);
             }
         });
         Self { address, open }
@@ -77,16 +78,16 @@ impl Gate {
     }
 }
 
-fn relay(from: &TcpStream, to: &TcpStream, hold: Hold, gate: &Arc<(Mutex<bool>, Condvar)>) {
+fn relay(from: &TcpStream, to: &TcpStream, hold: Holdback, gate: &Arc<(Mutex<bool>, Condvar)>) {
     let (mut from, mut to, gate) = (from.try_clone().unwrap(), to.try_clone().unwrap(), Arc::clone(gate));
     to.set_nodelay(true).unwrap();
     thread::spawn(move || {
         let mut bytes = vec![0; 64 * 1024];
         while let Ok(count @ 1..) = from.read(&mut bytes) {
             match hold {
-                Hold::Free => {}
-                Hold::Gate => drop(gate.1.wait_while(gate.0.lock().unwrap(), |open| !*open)),
-                Hold::Late(by) => thread::sleep(by),
+                Holdback::Free => {}
+                Holdback::Gate => drop(gate.1.wait_while(gate.0.lock().unwrap(), |open| !*open)),
+                Holdback::Late(by) => thread::sleep(by),
             }
             if to.write_all(&bytes[..count]).is_err() {
                 break;

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Address of the server, `http://host:port`.
 #[derive(Clone)]
-pub(crate) struct Server {
+pub(crate) struct LocalServer {
     pub(crate) grpc: String,
     pub(crate) http: String,
     /// Data folder of the server.
@@ -35,7 +35,7 @@ async fn serving(target: &str) -> Client {
 
 /// Runs `test` against a server, and stops it afterwards. With `durable_decisions`, a decision is counted by the time
 /// it is answered.
-pub(crate) fn with_server(durable_decisions: bool, test: impl AsyncFnOnce(Server, Client)) {
+pub(crate) fn with_server(durable_decisions: bool, test: impl AsyncFnOnce(LocalServer, Client)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let folder = tempfile::tempdir().unwrap();
@@ -48,7 +48,7 @@ pub(crate) fn with_server(durable_decisions: bool, test: impl AsyncFnOnce(Server
             ..Config::default()
         };
         let listeners = Listeners::bind(&config).await.unwrap();
-        let server = Server {
+        let server = LocalServer {
             grpc: format!("http://{}", listeners.grpc_address().unwrap()),
             http: format!("http://{}", listeners.http_address().unwrap()),
             data: folder.path().to_owned(),

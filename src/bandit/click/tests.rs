@@ -14,7 +14,7 @@ const RATES: [f64; ARMS] = [0.40, 0.33, 0.26, 0.20, 0.14, 0.08];
 const THETA: [f64; PLACES] = [1.0, 0.65, 0.4, 0.25];
 
 /// Estimates and counts from simulated traffic.
-struct Traffic {
+struct SimulatedTraffic {
     positions: Positions,
     /// Clicks per position.
     clicks: [f64; PLACES],
@@ -25,12 +25,12 @@ struct Traffic {
 }
 
 /// The pmfs of a policy that is brought up to date now and then: one per set of arms still to be placed.
-struct Table {
+struct PmfTable {
     winners: Winners,
     pmfs: Vec<Option<Vec<f64>>>,
 }
 
-impl Table {
+impl PmfTable {
     fn new(posteriors: &[Beta]) -> Self {
         let scores: Vec<BetaScore> = posteriors.iter().map(|p| BetaScore::new(p, 1.0)).collect();
         Self { winners: Winners::new(&scores, PLACES), pmfs: vec![None; 1 << ARMS] }
@@ -69,19 +69,23 @@ impl Table {
 
 /// Position-based traffic under a Thompson policy, which knows no more than what it has learned here,
 /// θ included: it sorts the best to the top.
-fn traffic(decisions: usize) -> Traffic {
+fn traffic(decisions: usize) -> SimulatedTraffic {
     let mut rng = StdRng::seed_from_u64(71);
-    let mut learned =
-        Traffic { positions: Positions::new(), clicks: [0.0; PLACES], arms: [(0.0, 0.0, 0.0); ARMS], top_share: 0.0 };
+    let mut learned = SimulatedTraffic {
+        positions: Positions::new(),
+        clicks: [0.0; PLACES],
+        arms: [(0.0, 0.0, 0.0); ARMS],
+        top_share: 0.0,
+    };
     let mut weights = [0.0; ARMS];
-    let mut table = Table::new(&[Beta::new(1.0, 1.0); ARMS]);
+    let mut table = PmfTable::new(&[Beta::new(1.0, 1.0); ARMS]);
     for decision in 0..decisions {
         if decision % 50 == 49 {
             let posterior = |arm: usize| {
                 let clicks: f64 = learned.arms[arm].0;
                 Beta::new(1.0 + clicks, 1.0 + (weights[arm] - clicks).max(0.0))
             };
-            table = Table::new(&(0..ARMS).map(posterior).collect::<Vec<_>>());
+            table = PmfTable::new(&(0..ARMS).map(posterior).collect::<Vec<_>>());
         }
         let (slate, swap_probabilities) = table.slate(&mut rng);
         let exposures = ClickModel::PositionBased.weights(&[false; PLACES], &learned.positions);

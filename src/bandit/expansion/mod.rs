@@ -116,7 +116,7 @@ impl Expander {
         (self.budget / 2).min(FOURIER_FEATURES)
     }
 
-    fn take(&mut self) -> u32 {
+    fn new_index(&mut self) -> u32 {
         self.next += 1;
         self.next - 1
     }
@@ -129,7 +129,7 @@ impl Expander {
                 self.base.resize(i + 1, NONE);
             }
             if self.base[i] == NONE {
-                self.base[i] = self.take();
+                self.base[i] = self.new_index();
             }
         }
         match self.expansion {
@@ -140,7 +140,7 @@ impl Expander {
                     if self.product(pair).is_some() {
                         continue;
                     }
-                    let index = self.take();
+                    let index = self.new_index();
                     if index < limit {
                         let (first, second) = (pair.0 as usize, pair.1);
                         if self.products.len() <= first {

@@ -41,7 +41,7 @@ impl LinkBoost {
         }
     }
 
-    fn of(self, score: f64) -> f64 {
+    fn apply(self, score: f64) -> f64 {
         match self {
             Self::Moved { center, by, factor } => center + by + factor * (score - center),
             Self::Shifted(by) => score + by,
@@ -159,7 +159,7 @@ impl Linear {
                     let own: f64 = of_own[i] * standard_normal(&mut rng);
                     squares[i] += square(shared + own);
                     let score = center[i] + spread * (shared + own);
-                    boosts.as_ref().map_or(score, |boosts| boosts[i].of(score))
+                    boosts.as_ref().map_or(score, |boosts| boosts[i].apply(score))
                 })
                 .collect();
             let mut order: Vec<usize> = (0..arms.len()).collect();

@@ -5,7 +5,7 @@ use crate::bandit::{Expansion, Link, Sharing};
 
 /// Event of a decision of one of two arms, of which at most eight are open at a time.
 #[derive(Debug, Clone)]
-enum PositionDraw {
+enum ModelStep {
     /// Another decision is observed: arm, features, reward.
     Observe(u32, [f64; 2], f64),
     /// Reward of a decision, refunded later.
@@ -14,11 +14,11 @@ enum PositionDraw {
     Refund(usize),
 }
 
-fn steps() -> impl Strategy<Value = Vec<PositionDraw>> {
+fn steps() -> impl Strategy<Value = Vec<ModelStep>> {
     let step = prop_oneof![
-        3 => (0..2_u32, [-3.0..5.0, -2.0..2.0], 0.0..0.3).prop_map(|(arm, x, y)| PositionDraw::Observe(arm, x, y)),
-        3 => (any::<usize>(), 0.0..0.1).prop_map(|(which, delta)| PositionDraw::Reward(which, delta)),
-        2 => any::<usize>().prop_map(PositionDraw::Refund),
+        3 => (0..2_u32, [-3.0..5.0, -2.0..2.0], 0.0..0.3).prop_map(|(arm, x, y)| ModelStep::Observe(arm, x, y)),
+        3 => (any::<usize>(), 0.0..0.1).prop_map(|(which, delta)| ModelStep::Reward(which, delta)),
+        2 => any::<usize>().prop_map(ModelStep::Refund),
     ];
     prop::collection::vec(step, 1..60)
 }
@@ -102,23 +102,23 @@ proptest! {
             };
             for step in &steps {
                 match *step {
-                    PositionDraw::Observe(arm, x, y) => {
+                    ModelStep::Observe(arm, x, y) => {
                         rewarded.observe(arm, &row(x), y, 1.0);
                         plain.observe(arm, &row(x), y, 1.0);
                         decisions.push((arm, row(x), y));
                     }
-                    PositionDraw::Reward(which, delta) if !decisions.is_empty() && owed.len() < 6 => {
+                    ModelStep::Reward(which, delta) if !decisions.is_empty() && owed.len() < 6 => {
                         let which = which % decisions.len();
                         let (arm, x, y) = &mut decisions[which];
                         rewarded.revise(*arm, x, RewardRevision { y: *y, delta, weight: 1.0, retained: 1.0 });
                         *y += delta;
                         owed.push((which, delta));
                     }
-                    PositionDraw::Refund(which) if !owed.is_empty() => {
+                    ModelStep::Refund(which) if !owed.is_empty() => {
                         let (which, delta) = owed.swap_remove(which % owed.len());
                         refund(&mut rewarded, &mut decisions, which, delta);
                     }
-                    PositionDraw::Reward(..) | PositionDraw::Refund(_) => {}
+                    ModelStep::Reward(..) | ModelStep::Refund(_) => {}
                 }
             }
             for (which, delta) in owed {

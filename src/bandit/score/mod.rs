@@ -250,13 +250,13 @@ impl Scores {
     /// Returns the cached probability that each of the candidates `among` is the best, or `None` if these scores do not fit
     /// the cache's grid.
     fn cached_best(&self, among: &[usize]) -> Option<Vec<f64>> {
-        fn of<M: Marginal>(scores: &[M], among: &[usize], cache: &WinnerCache<M>) -> Option<Vec<f64>> {
+        fn best_by_cache<M: Marginal>(scores: &[M], among: &[usize], cache: &WinnerCache<M>) -> Option<Vec<f64>> {
             let all = among.len() == scores.len() && among.iter().enumerate().all(|(at, &i)| at == i);
             if all { cache.probabilities(scores) } else { cache.probabilities(&pick(scores, among)) }
         }
         match self {
-            Self::Beta { scores, cache, .. } => of(scores, among, cache),
-            Self::Student { scores, cache, .. } => of(scores, among, cache),
+            Self::Beta { scores, cache, .. } => best_by_cache(scores, among, cache),
+            Self::Student { scores, cache, .. } => best_by_cache(scores, among, cache),
             Self::Normal(_) | Self::Logit(_) | Self::Joint(_) => None,
         }
     }

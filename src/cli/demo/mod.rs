@@ -103,7 +103,7 @@ async fn show(head: &DashboardHead) -> CommandResult {
     traffic::open_shop(&mut client, &shoppers).await?;
     let screen = Screen::open();
     let mut board = Board::new()?;
-    let elapsed = watch(head, &client, &shoppers, &mut board, screen.as_ref()).await?;
+    let elapsed = serve_and_draw(head, &client, &shoppers, &mut board, screen.as_ref()).await?;
     drop(screen);
     say("");
     screen::summary(elapsed, &board).iter().for_each(say_styled);
@@ -111,7 +111,7 @@ async fn show(head: &DashboardHead) -> CommandResult {
 }
 
 /// Serves shoppers until the time is up or a signal comes, and returns the elapsed time.
-async fn watch(
+async fn serve_and_draw(
     head: &DashboardHead,
     client: &Client,
     shoppers: &Arc<DemoShoppers>,
@@ -133,7 +133,7 @@ async fn watch(
     loop {
         tokio::select! {
             note = notes.recv() => match note {
-                Some(note) => board.take(note),
+                Some(note) => board.count(note),
                 None => break,
             },
             Some(ended) = tasks.join_next() => ended??,

@@ -70,7 +70,7 @@ impl DemoShoppers {
     pub(super) fn at(&self, place: usize, visit: &Visit) -> PlaceVisit {
         let environment = &self.environments[place];
         // Each place has coins of its own, so that a shopper's clicks in one say nothing about another.
-        let coins = Coins::of("demo place", &[self.seed, visit.now.index, place as u64]);
+        let coins = Coins::new("demo place", &[self.seed, visit.now.index, place as u64]);
         let visit = Visit { coins, ..visit.clone() };
         let mut truth = Truth::default();
         environment.truth(&visit, &mut truth);
@@ -92,7 +92,7 @@ impl DemoShoppers {
 
     /// Returns the reward of outcomes at a place, reward units.
     pub(super) fn reward(&self, place: usize, outcomes: &[ShopperOutcome], shown: &[usize]) -> f64 {
-        (0..shown.len()).map(|position| self.environments[place].given(outcomes, position)).sum()
+        (0..shown.len()).map(|position| self.environments[place].given_reward(outcomes, position)).sum()
     }
 }
 
@@ -115,7 +115,7 @@ pub(super) mod tests {
 
     /// Returns an order of the things of its own for each visit, independent of the shopper's coins.
     fn shuffled(visit: &Visit) -> Vec<usize> {
-        let coins = Coins::of("test order", &[visit.now.index]);
+        let coins = Coins::new("test order", &[visit.now.index]);
         let mut things: Vec<usize> = (0..THINGS).collect();
         things.sort_by_key(|&thing| coins.word(crate::environment::Purpose::Arm, thing as u64));
         things

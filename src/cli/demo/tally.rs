@@ -55,7 +55,7 @@ fn ratio(part: f64, whole: f64) -> f64 {
 }
 
 impl DecisionSums {
-    fn of(seen: &SeenDecision) -> Self {
+    fn new(seen: &SeenDecision) -> Self {
         let place = &places()[seen.place];
         let rewards = &seen.expected;
         let count = |things: &[usize]| {
@@ -179,8 +179,8 @@ pub(super) struct PlaceTally {
 }
 
 impl PlaceTally {
-    fn see(&mut self, seen: &SeenDecision) {
-        let sums = DecisionSums::of(seen);
+    fn count(&mut self, seen: &SeenDecision) {
+        let sums = DecisionSums::new(seen);
         self.total.add(&sums);
         if self.seconds.is_empty() {
             self.seconds.push_back(DecisionSums::default());
@@ -238,11 +238,11 @@ impl Board {
     }
 
     /// Counts a note.
-    pub(super) fn take(&mut self, note: DemoNote) {
+    pub(super) fn count(&mut self, note: DemoNote) {
         match note {
             DemoNote::Decided(seen) => {
                 self.latencies.saturating_record(seen.decide_us.max(1));
-                self.tallies[seen.place].see(&seen);
+                self.tallies[seen.place].count(&seen);
             }
             DemoNote::Recorded { counted, not_counted, complaint } => {
                 self.counted += counted;
@@ -280,7 +280,7 @@ pub(super) mod tests {
             for (index, place) in places().iter().enumerate() {
                 let seen = seen(&environment, index, visit, |expected| choose(expected, place));
                 let exploring = number % 4 == 0;
-                board.take(DemoNote::Decided(Box::new(SeenDecision { exploring, decide_us: 1 + number, ..seen })));
+                board.count(DemoNote::Decided(Box::new(SeenDecision { exploring, decide_us: 1 + number, ..seen })));
                 if index == 0 && number % 500 == 499 {
                     board.next_second();
                 }
@@ -338,7 +338,7 @@ pub(super) mod tests {
             let mut sums = DecisionSums::default();
             for visit in &visits[stretch * 100..(stretch + 1) * 100] {
                 let seen = seen(&environment, 1, visit, |expected| expected.best_things.clone());
-                sums.add(&DecisionSums::of(&seen));
+                sums.add(&DecisionSums::new(&seen));
             }
             means.push(sums.lift().mean);
             widths.push(sums.lift().half_width);

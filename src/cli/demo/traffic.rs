@@ -1,8 +1,10 @@
 //! The demo's shop as a client of the service: it requests decisions, and reports the shoppers' outcomes.
 //!
 //! A few shoppers are served at a time. Each comes by all places, one after another. Their outcomes go to one
-//! reporter, which sends rewards in batches as a shop does. The clock decides only the pace. Everything that happens
-//! is reported as a [`DemoNote`].
+//! reporter, which sends rewards in batches as a shop does. Everything that happens is reported as a [`DemoNote`].
+//!
+//! The clock decides only the pace, and a shopper who waits for an answer delays the next one. The demo therefore says
+//! nothing about latencies under load; that takes the simulator's open loop.
 
 use std::{
     sync::Arc,

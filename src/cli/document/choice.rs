@@ -8,17 +8,17 @@ use serde::de::{DeserializeSeed as _, Error, MapAccess, Visitor};
 
 use super::{
     REQUIRED,
-    read::{Place, ValueSeed, expected},
+    read::{ReadPosition, ValueSeed, expected},
 };
 
 /// Reads a choice between alternatives.
 pub(super) struct ChoiceVisitor<'a> {
     choice: MessageDescriptor,
-    place: Place<'a>,
+    place: ReadPosition<'a>,
 }
 
 impl<'a> ChoiceVisitor<'a> {
-    pub(super) fn new(choice: MessageDescriptor, place: Place<'a>) -> Self {
+    pub(super) fn new(choice: MessageDescriptor, place: ReadPosition<'a>) -> Self {
         Self { choice, place }
     }
 

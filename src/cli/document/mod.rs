@@ -75,7 +75,7 @@ pub struct SlotDocument {
 impl<'de> Deserialize<'de> for SlotDocument {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let problems = RefCell::default();
-        let place = read::Place { path: String::new(), problems: &problems };
+        let place = read::ReadPosition { path: String::new(), problems: &problems };
         let message =
             read::MessageSeed { message: schema::slot_descriptor().clone(), place }.deserialize(deserializer)?;
         Ok(Self { message, problem: problems.into_inner().into_iter().next() })
@@ -84,7 +84,7 @@ impl<'de> Deserialize<'de> for SlotDocument {
 
 impl Serialize for SlotDocument {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        write::Table(&self.message).serialize(serializer)
+        write::MessageTable(&self.message).serialize(serializer)
     }
 }
 

@@ -28,12 +28,12 @@ const NUMBER_OR_WORD: (&str, &str) = ("slotwise.v1.Controls.exploration", "explo
 
 /// Position of the reader: the path of the field that it reads, and the problems found so far.
 #[derive(Clone)]
-pub(super) struct Place<'a> {
+pub(super) struct ReadPosition<'a> {
     pub(super) path: String,
     pub(super) problems: &'a RefCell<Vec<FieldError>>,
 }
 
-impl Place<'_> {
+impl ReadPosition<'_> {
     pub(super) fn field(&self, name: &str) -> Self {
         let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
         Self { path, problems: self.problems }
@@ -59,7 +59,7 @@ impl Place<'_> {
 /// Reads a message.
 pub(super) struct MessageSeed<'a> {
     pub(super) message: MessageDescriptor,
-    pub(super) place: Place<'a>,
+    pub(super) place: ReadPosition<'a>,
 }
 
 impl<'de> DeserializeSeed<'de> for MessageSeed<'_> {
@@ -121,7 +121,7 @@ fn feature(message: MessageDescriptor, attribute: Attribute) -> DynamicMessage {
 /// Reads a table whose keys are the fields of a message.
 struct FieldsVisitor<'a> {
     message: MessageDescriptor,
-    place: Place<'a>,
+    place: ReadPosition<'a>,
 }
 
 impl<'de> Visitor<'de> for FieldsVisitor<'_> {
@@ -161,7 +161,7 @@ impl<'de> Visitor<'de> for FieldsVisitor<'_> {
 }
 
 /// Reports a field of a oneof of which another is set already.
-fn report_second_alternative(message: &DynamicMessage, field: &FieldDescriptor, place: &Place<'_>) {
+fn report_second_alternative(message: &DynamicMessage, field: &FieldDescriptor, place: &ReadPosition<'_>) {
     let Some(oneof) = field.containing_oneof() else { return };
     let Some(other) = oneof.fields().find(|other| other != field && message.has_field(other)) else { return };
     let (first, second) =
@@ -214,7 +214,7 @@ pub(super) fn expected(known: impl Iterator<Item = String>) -> String {
 /// Reads the value of a field.
 pub(super) struct ValueSeed<'a> {
     pub(super) field: FieldDescriptor,
-    pub(super) place: Place<'a>,
+    pub(super) place: ReadPosition<'a>,
 }
 
 impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
@@ -234,7 +234,7 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
 /// Reads one value of a kind.
 struct ElementSeed<'a> {
     kind: Kind,
-    place: Place<'a>,
+    place: ReadPosition<'a>,
 }
 
 impl<'de> DeserializeSeed<'de> for ElementSeed<'_> {

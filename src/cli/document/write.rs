@@ -29,9 +29,9 @@ const ALWAYS: [&str; 1] = ["slotwise.v1.Goal.default_reward"];
 const WORD_FOR_NUMBER: (&str, &str) = ("slotwise.v1.Controls.exploration_preset", "exploration");
 
 /// A message as a table.
-pub(super) struct Table<'a>(pub(super) &'a DynamicMessage);
+pub(super) struct MessageTable<'a>(pub(super) &'a DynamicMessage);
 
-impl Serialize for Table<'_> {
+impl Serialize for MessageTable<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields: Vec<FieldDescriptor> =
             self.0.descriptor().fields().filter(|field| is_written(self.0, field)).collect();
@@ -122,7 +122,7 @@ fn serialize_message<S: Serializer>(message: &DynamicMessage, serializer: S) -> 
             }
             None => serializer.serialize_map(Some(0))?.end(),
         },
-        _ => Table(message).serialize(serializer),
+        _ => MessageTable(message).serialize(serializer),
     }
 }
 

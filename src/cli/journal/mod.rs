@@ -13,13 +13,13 @@ use super::{CommandResult, time};
 
 /// Flags of `journal`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Journal {
+pub(super) struct JournalArguments {
     #[command(subcommand)]
-    command: Command,
+    command: JournalCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum JournalCommand {
     /// Check that all records and snapshots are whole and agree.
     Verify(verify::Verify),
     /// Count the journal's records by kind, slot and day.
@@ -30,13 +30,13 @@ enum Command {
     Export(export::Export),
 }
 
-impl Journal {
+impl JournalArguments {
     pub(super) fn run(self) -> CommandResult {
         match self.command {
-            Command::Verify(verify) => verify.run(),
-            Command::Stats(stats) => stats.run(),
-            Command::Salvage(salvage) => salvage.run(),
-            Command::Export(export) => export.run(),
+            JournalCommand::Verify(verify) => verify.run(),
+            JournalCommand::Stats(stats) => stats.run(),
+            JournalCommand::Salvage(salvage) => salvage.run(),
+            JournalCommand::Export(export) => export.run(),
         }
     }
 }

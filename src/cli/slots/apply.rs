@@ -1,4 +1,4 @@
-//! Files against slots: what differs, and making it so.
+//! Comparison of documents with slots, and their application.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -28,11 +28,11 @@ const NAMED: usize = 3;
 /// Number of differences that are listed one by one.
 const LINES_MAX: usize = 200;
 
-pub(super) type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+pub(super) type CommandOutcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Files with the documents.
 #[derive(Debug, clap::Args)]
-pub(super) struct Files {
+pub(super) struct DocumentFiles {
     /// File or folder with the documents.
     #[arg(short, long, value_name = "FILE|DIR", required_unless_present = "path", conflicts_with = "path")]
     file: Option<PathBuf>,
@@ -41,8 +41,8 @@ pub(super) struct Files {
     path: Option<PathBuf>,
 }
 
-impl Files {
-    pub(super) fn read(self) -> Outcome<Vec<(PathBuf, SlotDocument)>> {
+impl DocumentFiles {
+    pub(super) fn read(self) -> CommandOutcome<Vec<(PathBuf, SlotDocument)>> {
         read(&self.file.or(self.path).unwrap_or_default())
     }
 }
@@ -62,7 +62,7 @@ pub(super) struct UnlistedArms {
 #[derive(Debug, clap::Args)]
 pub(super) struct Apply {
     #[command(flatten)]
-    files: Files,
+    files: DocumentFiles,
     /// Change nothing; exit with 2 if anything would change, with 0 if nothing would.
     #[arg(long)]
     check: bool,
@@ -78,7 +78,7 @@ pub(super) struct Apply {
 #[derive(Debug, clap::Args)]
 pub(super) struct Diff {
     #[command(flatten)]
-    files: Files,
+    files: DocumentFiles,
     /// Exit with 2 if anything differs.
     #[arg(long)]
     check: bool,
@@ -93,14 +93,14 @@ impl Apply {
         let documents = self.files.read()?;
         let mut client = Client::connect(&self.target.target).await?;
         if self.check {
-            return tell(&mut client, &documents, self.unlisted, true).await;
+            return say_all_differences(&mut client, &documents, self.unlisted, true).await;
         }
         let why = self.because.why("apply");
         // All files are checked before any is applied, so a refused file prevents the others too.
         let mut plans = Vec::new();
         for (file, document) in documents {
             let failed = |why: &dyn std::fmt::Display| format!("{}: {why}", file.display());
-            let plan = wanted(&mut client, &document, self.unlisted).await.map_err(|why| failed(&why))?;
+            let plan = make_plan(&mut client, &document, self.unlisted).await.map_err(|why| failed(&why))?;
             if let Some(refusal) = plan.refusal(self.unlisted) {
                 return Err(failed(&refusal).into());
             }
@@ -118,12 +118,12 @@ impl Diff {
     pub(super) async fn run(self) -> CommandResult {
         let documents = self.files.read()?;
         let mut client = Client::connect(&self.target.target).await?;
-        tell(&mut client, &documents, self.unlisted, self.check).await
+        say_all_differences(&mut client, &documents, self.unlisted, self.check).await
     }
 }
 
 /// The documents of a file or folder; all are read before any is applied.
-fn read(path: &Path) -> Outcome<Vec<(PathBuf, SlotDocument)>> {
+fn read(path: &Path) -> CommandOutcome<Vec<(PathBuf, SlotDocument)>> {
     let failed = |path: &Path, why: std::io::Error| format!("cannot read {}: {why}", path.display());
     let mut files = vec![path.to_owned()];
     if path.is_dir() {
@@ -191,7 +191,11 @@ impl Plan {
 }
 
 /// Plans the change that a document makes to an existing slot.
-pub(super) async fn wanted(client: &mut Client, document: &SlotDocument, unlisted: UnlistedArms) -> Outcome<Plan> {
+pub(super) async fn make_plan(
+    client: &mut Client,
+    document: &SlotDocument,
+    unlisted: UnlistedArms,
+) -> CommandOutcome<Plan> {
     let wanted = document.definition()?;
     let (current, revision) = match client.get_slot(wanted.id.as_str()).await {
         Ok(found) => found,
@@ -204,7 +208,7 @@ pub(super) async fn wanted(client: &mut Client, document: &SlotDocument, unliste
 }
 
 /// Carries out a plan, and prints what was changed.
-async fn apply(client: &mut Client, Plan { wanted, found }: &Plan, why: &ChangeReason) -> Outcome<String> {
+async fn apply(client: &mut Client, Plan { wanted, found }: &Plan, why: &ChangeReason) -> CommandOutcome<String> {
     let Some((current, revision)) = found else {
         let revision = client.create_slot(wanted, why, false).await?;
         return Ok(format!("created   {} (revision {revision})", wanted.id));
@@ -214,13 +218,13 @@ async fn apply(client: &mut Client, Plan { wanted, found }: &Plan, why: &ChangeR
         return Ok(format!("unchanged {} (revision {revision})", wanted.id));
     }
     let revision = client.change_slot(current, wanted, *revision, why, false).await?;
-    let mut told = vec![format!("updated   {} (revision {revision})", wanted.id)];
-    told.extend(lines(&differences, 0));
-    Ok(told.join("\n"))
+    let mut text = vec![format!("updated   {} (revision {revision})", wanted.id)];
+    text.extend(lines(&differences, 0));
+    Ok(text.join("\n"))
 }
 
 /// Prints the differences and changes nothing. With `check`, a difference is an error.
-async fn tell(
+async fn say_all_differences(
     client: &mut Client,
     documents: &[(PathBuf, SlotDocument)],
     unlisted: UnlistedArms,
@@ -228,15 +232,16 @@ async fn tell(
 ) -> CommandResult {
     let mut differ = 0;
     for (file, document) in documents {
-        let told = tell_one(client, document, unlisted).await.map_err(|why| format!("{}: {why}", file.display()))?;
-        differ += usize::from(told);
+        let differs =
+            say_differences(client, document, unlisted).await.map_err(|why| format!("{}: {why}", file.display()))?;
+        differ += usize::from(differs);
     }
     if check && differ > 0 { Err(DifferencesFound.into()) } else { Ok(()) }
 }
 
 /// Prints the differences of one slot. Returns `true` if there are any.
-async fn tell_one(client: &mut Client, document: &SlotDocument, unlisted: UnlistedArms) -> Outcome<bool> {
-    let plan = wanted(client, document, unlisted).await?;
+async fn say_differences(client: &mut Client, document: &SlotDocument, unlisted: UnlistedArms) -> CommandOutcome<bool> {
+    let plan = make_plan(client, document, unlisted).await?;
     let (wanted, why) = (&plan.wanted, ChangeReason::default());
     let Some((current, revision)) = &plan.found else {
         client.create_slot(wanted, &why, true).await?;

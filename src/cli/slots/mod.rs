@@ -1,7 +1,7 @@
-//! `slotwise slots`: slots as documents, and their levers.
+//! `slotwise slots`: slots as documents, and commands that steer them.
 //!
-//! * [`apply`]: files against slots, `diff` and `apply`.
-//! * [`preview`]: what a change would do.
+//! * [`apply`]: `diff` and `apply`, which compare documents with slots and apply them.
+//! * [`preview`]: the estimated effect of a change.
 //! * [`steer`]: history, rollback, the safe choice, pausing arms.
 
 mod apply;
@@ -21,13 +21,13 @@ use crate::{
 
 /// Flags of `slots`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Slots {
+pub(super) struct SlotsArguments {
     #[command(subcommand)]
-    command: Command,
+    command: SlotsCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum SlotsCommand {
     /// Create or change slots until they match a file, or all .toml files of a folder.
     Apply(apply::Apply),
     /// Write a commented document for a new slot.
@@ -35,7 +35,7 @@ enum Command {
     /// List field by field what `apply` would change.
     Diff(apply::Diff),
     /// Estimate from past decisions how `apply` would alter the arms' shares, the rewards and the cost of exploring.
-    Preview(preview::Preview),
+    Preview(preview::PreviewCommand),
     /// List the slots.
     List {
         #[command(flatten)]
@@ -50,7 +50,7 @@ enum Command {
         revision: Option<u64>,
         /// Format of the output.
         #[arg(short, long, default_value = "toml")]
-        output: Output,
+        output: DocumentFormat,
         /// Include the fields that operations own: the safe choice, the mode, frozen learning, and when each arm is available.
         /// Without this flag they are left out, so that a later `apply` of the document does not undo them.
         #[arg(long)]
@@ -93,27 +93,29 @@ impl ChangeNote {
 
 /// Format of a printed document.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum Output {
+pub(super) enum DocumentFormat {
     /// TOML, as `slots apply` reads it.
     Toml,
     /// JSON with the same keys.
     Json,
 }
 
-impl Slots {
+impl SlotsArguments {
     pub(super) async fn run(self) -> CommandResult {
         match self.command {
-            Command::Apply(apply) => apply.run().await,
-            Command::New(new) => new.run(),
-            Command::Diff(diff) => diff.run().await,
-            Command::Preview(preview) => preview.run().await,
-            Command::List { target } => list(&target).await,
-            Command::Get { slot, revision, output, all, target } => get(&slot, revision, output, all, &target).await,
-            Command::History(history) => history.run().await,
-            Command::Rollback(rollback) => rollback.run().await,
-            Command::Safe(safe) => safe.run().await,
-            Command::Pause(pause) => pause.run().await,
-            Command::Resume(resume) => resume.run().await,
+            SlotsCommand::Apply(apply) => apply.run().await,
+            SlotsCommand::New(new) => new.run(),
+            SlotsCommand::Diff(diff) => diff.run().await,
+            SlotsCommand::Preview(preview) => preview.run().await,
+            SlotsCommand::List { target } => list(&target).await,
+            SlotsCommand::Get { slot, revision, output, all, target } => {
+                get(&slot, revision, output, all, &target).await
+            }
+            SlotsCommand::History(history) => history.run().await,
+            SlotsCommand::Rollback(rollback) => rollback.run().await,
+            SlotsCommand::Safe(safe) => safe.run().await,
+            SlotsCommand::Pause(pause) => pause.run().await,
+            SlotsCommand::Resume(resume) => resume.run().await,
         }
     }
 }
@@ -143,7 +145,7 @@ async fn list(target: &Target) -> CommandResult {
     Ok(())
 }
 
-async fn get(slot: &str, revision: Option<u64>, output: Output, all: bool, target: &Target) -> CommandResult {
+async fn get(slot: &str, revision: Option<u64>, output: DocumentFormat, all: bool, target: &Target) -> CommandResult {
     let mut client = Client::connect(&target.target).await?;
     let definition = match revision {
         None => client.get_slot(slot).await?.0,
@@ -152,7 +154,7 @@ async fn get(slot: &str, revision: Option<u64>, output: Output, all: bool, targe
     let mut document = SlotDocument::from_definition(&definition);
     let left_out = if all { Vec::new() } else { document.leave_out_operations(&definition) };
     match output {
-        Output::Toml => {
+        DocumentFormat::Toml => {
             if !left_out.is_empty() {
                 say_document(
                     "# Operations own these, and `slots apply` leaves them alone where a file does not name them; --all writes them:",
@@ -163,7 +165,7 @@ async fn get(slot: &str, revision: Option<u64>, output: Output, all: bool, targe
             }
             say_document(toml::to_string_pretty(&document)?.trim_end());
         }
-        Output::Json => say(serde_json::to_string_pretty(&document)?),
+        DocumentFormat::Json => say(serde_json::to_string_pretty(&document)?),
     }
     Ok(())
 }

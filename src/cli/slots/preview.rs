@@ -1,4 +1,4 @@
-//! `slotwise slots preview`: what a file would do, before it is applied.
+//! `slotwise slots preview`: the estimated effect of a document before it is applied.
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use console::style;
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     super::{CommandResult, Target, report::bar, say, say_styled, table::fitted, terminal::printable},
-    apply::{Files, UnlistedArms, lines as difference_lines, wanted},
+    apply::{DocumentFiles, UnlistedArms, lines as difference_lines, make_plan},
 };
 use crate::{
     client::{ChangePreview, Client},
@@ -18,9 +18,9 @@ const ARMS_MAX: usize = 30;
 
 /// Flags of `slots preview`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Preview {
+pub(super) struct PreviewCommand {
     #[command(flatten)]
-    files: Files,
+    files: DocumentFiles,
     /// Number of each slot's last decisions to use, at most 10000; 0 means 10000.
     #[arg(long, default_value_t = 0, value_name = "N")]
     decisions: u32,
@@ -33,13 +33,13 @@ pub(super) struct Preview {
     target: Target,
 }
 
-impl Preview {
+impl PreviewCommand {
     pub(super) async fn run(self) -> CommandResult {
         let documents = self.files.read()?;
         let mut client = Client::connect(&self.target.target).await?;
         for (file, document) in documents {
             let failed = |why: &dyn std::fmt::Display| format!("{}: {why}", file.display());
-            let plan = wanted(&mut client, &document, self.unlisted).await.map_err(|why| failed(&why))?;
+            let plan = make_plan(&mut client, &document, self.unlisted).await.map_err(|why| failed(&why))?;
             let definition = &plan.wanted;
             let Some((current, revision)) = &plan.found else {
                 say(format_args!("{}: a new slot, without past decisions to go by", definition.id));

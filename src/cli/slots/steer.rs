@@ -1,4 +1,4 @@
-//! A slot's levers that are one command each, and who pulled which.
+//! Commands that steer a slot with a single step each, and the history of its changes.
 
 use clap::ValueEnum;
 use serde_json::json;
@@ -25,13 +25,13 @@ pub(super) struct History {
     count: usize,
     /// Format of the output.
     #[arg(short, long, default_value = "text")]
-    output: Output,
+    output: HistoryFormat,
     #[command(flatten)]
     target: Target,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Output {
+enum HistoryFormat {
     /// A table for people.
     Text,
     /// JSON with the API's field names.
@@ -42,14 +42,14 @@ impl History {
     pub(super) async fn run(self) -> CommandResult {
         let revisions = Client::connect(&self.target.target).await?.list_revisions(&self.slot, self.count).await?;
         match self.output {
-            Output::Text => revisions.iter().for_each(tell),
-            Output::Json => say(serde_json::to_string_pretty(&revisions.iter().map(json).collect::<Vec<_>>())?),
+            HistoryFormat::Text => revisions.iter().for_each(say_revision),
+            HistoryFormat::Json => say(serde_json::to_string_pretty(&revisions.iter().map(json).collect::<Vec<_>>())?),
         }
         Ok(())
     }
 }
 
-fn tell(revision: &SlotRevision) {
+fn say_revision(revision: &SlotRevision) {
     let SlotRevision { number, at_us, why, change, differences, differences_left_out, definition: _ } = revision;
     let author = if why.author.is_empty() { String::new() } else { format!(" by {}", printable(&why.author)) };
     let reason = if why.reason.is_empty() { String::new() } else { format!(": {}", printable(&why.reason)) };

@@ -1,4 +1,4 @@
-//! Moving what is committed from the write-ahead log into the file, on a thread of its own.
+//! Moves committed pages from the write-ahead log into the file, on a thread of its own.
 
 use std::{
     fs::{self, OpenOptions},
@@ -64,7 +64,7 @@ pub(super) fn has_no_space(file: &Path) -> bool {
 pub(super) fn record_lasting_failure(told: &CheckpointStatus, why: &rusqlite::Error) {
     if !matches!(
         why.sqlite_error_code(),
-        // A file that cannot be opened: out of descriptors, which says nothing of what was written.
+        // A file that cannot be opened for lack of descriptors says nothing about the disk.
         Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::CannotOpen)
     ) && !is_write(why)
     {
@@ -72,7 +72,7 @@ pub(super) fn record_lasting_failure(told: &CheckpointStatus, why: &rusqlite::Er
     }
 }
 
-/// Starts the thread that moves what is committed from the write-ahead log into the file.
+/// Starts the thread that moves committed pages from the write-ahead log into the file.
 pub(super) fn checkpointer(file: &Path, told: Arc<CheckpointStatus>) -> rusqlite::Result<(Sender<()>, JoinHandle<()>)> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;

@@ -26,7 +26,7 @@ use rusqlite::{Connection, ErrorCode, params};
 
 use super::{
     AppendError, Journal, JournalReader, ReadError, Record, RecordHandler, Stored,
-    chain::{ChainHash, ChainPoint, JournalId, Link, beginning},
+    chain::{BatchHasher, ChainHash, ChainPoint, JournalId, beginning},
     check::LossPolicy,
     quiet::{length, log_file},
     rows::{
@@ -92,7 +92,7 @@ impl SqliteJournal {
         Self::open_with(folder, LossPolicy::Refused)
     }
 
-    /// [`open`](Self::open), with a word on what to do about a journal whose end may be lost.
+    /// Opens the journal like [`open`](Self::open), with this policy for a journal whose end may be lost.
     pub fn open_with(folder: &Path, loss: LossPolicy) -> Result<Self, ReadError> {
         let file = file_in(folder);
         let why = |why: rusqlite::Error| ReadError::Open { file: file.clone(), why: why.to_string() };
@@ -105,7 +105,7 @@ impl SqliteJournal {
         let upgrade = identity.is_none();
         let identity = *identity.get_or_insert_with(|| Identity { journal: JournalId::random(), begun: last });
         if upgrade && last == 0 {
-            // Before the journal itself: a journal without a watermark is one whose watermark was lost.
+            // The watermark is written before the journal, because a journal without a watermark has lost it.
             WatermarkFile::begin(folder, &identity.beginning()).map_err(unwritable)?;
         }
         let mut connection = Connection::open(&file).map_err(why)?;
@@ -158,7 +158,7 @@ impl SqliteJournal {
     fn commit(&mut self, records: &[Record]) -> rusqlite::Result<(u64, ChainHash)> {
         let transaction = self.connection.transaction()?;
         let (first, mut position) = (self.extent.last + 1, self.extent.last);
-        let mut link = Link::new(&self.hash, first);
+        let mut link = BatchHasher::new(&self.hash, first);
         {
             let mut insert = transaction.prepare_cached(
                 "INSERT INTO events (position, at_us, kind, slot, decision_id, checksum, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -226,7 +226,7 @@ impl SqliteJournal {
         }
     }
 
-    /// The last position up to `up_to` of a record that was taken before `before_us`: times ascend with positions.
+    /// The last position up to `up_to` of a record that was written before `before_us`. Times ascend with positions.
     fn last_before(&self, before_us: i64, up_to: u64) -> rusqlite::Result<u64> {
         let mut select = self.connection.prepare_cached("SELECT at_us FROM events WHERE position = ?")?;
         let (mut low, mut high) = (self.extent.trimmed, up_to.min(self.extent.last));
@@ -252,7 +252,8 @@ impl SqliteJournal {
         let sum = i64::from(retention_checksum(until));
         let keep = "INSERT OR REPLACE INTO retention (id, trimmed, checksum) VALUES (1, ?, ?)";
         transaction.prepare_cached(keep)?.execute(params![stored(until), sum])?;
-        // The last batch that ends there, or before, stays: the chain of what is left begins with its hash.
+        // The last batch that ends there or before stays, because the chain of the remaining records begins with its
+        // hash.
         let batches = "DELETE FROM batches WHERE last < (SELECT max(last) FROM batches WHERE last <= ?)";
         transaction.prepare_cached(batches)?.execute([stored(until)])?;
         transaction.commit()

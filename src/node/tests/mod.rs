@@ -267,7 +267,7 @@ async fn what_outlived_its_retention_goes_and_both_snapshots_still_recover() {
     drop(node);
     let want = crate::engine::snapshot::encode(&recover_state(world.folder.path(), None, 1).unwrap()).unwrap();
     assert!(matches!(fold(world.folder.path(), 1), Err(OpenError::Journal(ReadError::Trimmed { .. }))));
-    let snapshots = folder::snapshots(world.folder.path()).unwrap();
+    let snapshots = snapshot_file::snapshots(world.folder.path()).unwrap();
     assert_eq!(snapshots.len(), 2);
     for workers in [1, 3] {
         for (_, path) in &snapshots {
@@ -309,7 +309,7 @@ async fn a_clock_that_is_set_back_stops_time_and_nothing_else() {
     assert_eq!(decide_one(&node, Some("r")).await.unwrap().id, after.id);
     world.clock.advance(2);
     drop(node);
-    assert!(!folder::snapshots(world.folder.path()).unwrap().is_empty());
+    assert!(!snapshot_file::snapshots(world.folder.path()).unwrap().is_empty());
     // A restart changes nothing of this, and the journal's times never go back.
     let node = world.open();
     assert_eq!(reward(&node, "e2", &after).await.unwrap(), EventStatus::Duplicate);

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::journal::LossPolicy;
-pub(super) use crate::node::folder::snapshots;
+pub(super) use crate::node::snapshot_file::snapshots;
 
 /// The files of a folder.
 pub(super) fn image(folder: &Path) -> BTreeMap<String, Vec<u8>> {

@@ -14,7 +14,7 @@ use super::{
     Rule,
     compile::{Program, compile},
     eval::{EvaluationScope, Hoisted, evaluate_once, holds},
-    node::Node,
+    node::Expression,
 };
 use crate::{
     bandit::Features,
@@ -44,7 +44,7 @@ impl Verdict {
         }
     }
 
-    fn of<'a>(parts: &'a [Node], scope: &EvaluationScope<'a>, hoisted: &Hoisted<'a>) -> Self {
+    fn of_all<'a>(parts: &'a [Expression], scope: &EvaluationScope<'a>, hoisted: &Hoisted<'a>) -> Self {
         let mut all = Self::Yes;
         for part in parts {
             match holds(part, scope, hoisted) {
@@ -132,7 +132,7 @@ impl Verdicts {
     }
 
     /// Verdict of the rule for the target, or [`Verdict::No`] for a target that was not evaluated.
-    pub fn of(&self, rule: usize, target: usize) -> Verdict {
+    pub fn verdict(&self, rule: usize, target: usize) -> Verdict {
         match self.rules.get(rule) {
             Some(VerdictRow::Same(verdict)) if target < self.targets => *verdict,
             Some(VerdictRow::From(start)) if target < self.targets => {
@@ -145,13 +145,13 @@ impl Verdicts {
     /// Targets for which the rule's condition holds.
     pub fn matched(&self, rule: usize) -> impl Iterator<Item = usize> + '_ {
         let targets = if self.concerns(rule) { self.targets } else { 0 };
-        (0..targets).filter(move |&target| self.of(rule, target) == Verdict::Yes)
+        (0..targets).filter(move |&target| self.verdict(rule, target) == Verdict::Yes)
     }
 
     /// Number of targets for which the rule's condition fails.
     pub fn failures(&self, rule: usize) -> usize {
         let targets = if self.concerns(rule) { self.targets } else { 0 };
-        (0..targets).filter(|&target| self.of(rule, target) == Verdict::Failed).count()
+        (0..targets).filter(|&target| self.verdict(rule, target) == Verdict::Failed).count()
     }
 }
 
@@ -268,7 +268,7 @@ impl RuleBook {
                 _ if rule.paused => VerdictRow::Same(Verdict::No),
                 None => VerdictRow::Same(Verdict::Failed),
                 Some(program) => {
-                    let always = Verdict::of(&program.request, &request, &Hoisted::new());
+                    let always = Verdict::of_all(&program.request, &request, &Hoisted::new());
                     if always == Verdict::No || (program.arm.is_empty() && program.both.is_empty()) {
                         VerdictRow::Same(always)
                     } else {
@@ -309,11 +309,11 @@ impl RuleBook {
                 }
                 (Some(_), Some(_)) => None,
             };
-            let of_arm = tabled.unwrap_or_else(|| Verdict::of(&program.arm, &scope, &Hoisted::new()));
+            let of_arm = tabled.unwrap_or_else(|| Verdict::of_all(&program.arm, &scope, &Hoisted::new()));
             let so_far = always.and(of_arm);
             cells.push(match so_far {
                 Verdict::No => Verdict::No,
-                Verdict::Yes | Verdict::Failed => so_far.and(Verdict::of(&program.both, &scope, &hoisted)),
+                Verdict::Yes | Verdict::Failed => so_far.and(Verdict::of_all(&program.both, &scope, &hoisted)),
             });
         }
         let row = cells.get(start..).unwrap_or_default();
@@ -386,5 +386,5 @@ fn of_arm(program: &Program, arm: &Arm) -> Verdict {
         attributes: Some(&arm.attributes),
         own: None,
     };
-    Verdict::of(&program.arm, &scope, &Hoisted::new())
+    Verdict::of_all(&program.arm, &scope, &Hoisted::new())
 }

@@ -8,7 +8,7 @@ use super::{
     Refusal,
     compile::joined,
     lower::{LoweredExpression, Lowering, ValueKind, meant, owner},
-    node::{Arithmetic, ComparisonOperator, EachOperation, Node, TextTest},
+    node::{Arithmetic, ComparisonOperator, EachOperation, Expression, TextTest},
 };
 use crate::slot::id::shorten;
 
@@ -32,16 +32,16 @@ impl Lowering<'_> {
     pub(super) fn call(&mut self, expr: &IdedExpr, call: &CallExpr) -> Result<LoweredExpression, Refusal> {
         let name = call.func_name.as_str();
         match (name, call.target.as_deref(), call.args.as_slice()) {
-            (operators::LOGICAL_AND, None, _) => self.logic(expr, name, Node::And, "&&"),
-            (operators::LOGICAL_OR, None, _) => self.logic(expr, name, Node::Or, "||"),
+            (operators::LOGICAL_AND, None, _) => self.logic(expr, name, Expression::And, "&&"),
+            (operators::LOGICAL_OR, None, _) => self.logic(expr, name, Expression::Or, "||"),
             (operators::LOGICAL_NOT, None, [part]) => {
                 let part = self.lower_as(part, ValueKind::Flag, "!")?;
-                Ok(LoweredExpression::new(Node::Not(Box::new(part.node)), ValueKind::Flag, part.steps))
+                Ok(LoweredExpression::new(Expression::Not(Box::new(part.node)), ValueKind::Flag, part.steps))
             }
             (operators::NEGATE, None, [part]) => {
                 let part = self.lower_as(part, ValueKind::Number, "a minus")?;
                 let kind = if part.kind == ValueKind::Whole { ValueKind::Whole } else { ValueKind::Number };
-                Ok(LoweredExpression::new(Node::Negate(Box::new(part.node)), kind, part.steps))
+                Ok(LoweredExpression::new(Expression::Negate(Box::new(part.node)), kind, part.steps))
             }
             (operators::CONDITIONAL, None, [condition, yes, no]) => self.conditional(condition, yes, no),
             (operators::EQUALS, None, [a, b]) => self.equality(expr, ComparisonOperator::Equal, a, b),
@@ -63,13 +63,15 @@ impl Lowering<'_> {
                 if !part.kind.may_be(ValueKind::Text) && !part.kind.may_be(ValueKind::List) {
                     return self.refuse(expr, format!("size() is of a text or a list, not of {}", part.kind.words()));
                 }
-                Ok(LoweredExpression::new(Node::Size(Box::new(part.node)), ValueKind::Whole, part.steps))
+                Ok(LoweredExpression::new(Expression::Size(Box::new(part.node)), ValueKind::Whole, part.steps))
             }
             ("startsWith", Some(text), [part]) => self.text_test(TextTest::StartsWith, text, part, "startsWith()"),
             ("endsWith", Some(text), [part]) => self.text_test(TextTest::EndsWith, text, part, "endsWith()"),
             ("contains", Some(text), [part]) => self.text_test(TextTest::Contains, text, part, "contains()"),
-            ("double", None, [part]) => self.conversion(expr, part, Node::ToNumber, ValueKind::Number, "double()"),
-            ("int", None, [part]) => self.conversion(expr, part, Node::ToWhole, ValueKind::Whole, "int()"),
+            ("double", None, [part]) => {
+                self.conversion(expr, part, Expression::ToNumber, ValueKind::Number, "double()")
+            }
+            ("int", None, [part]) => self.conversion(expr, part, Expression::ToWhole, ValueKind::Whole, "int()"),
             ("all", Some(list), [name, body]) => self.each(EachOperation::All, list, name, body, "all()"),
             ("exists", Some(list), [name, body]) => self.each(EachOperation::Exists, list, name, body, "exists()"),
             ("exists_one" | "existsOne", Some(list), [name, body]) => {
@@ -90,7 +92,7 @@ impl Lowering<'_> {
         &mut self,
         expr: &IdedExpr,
         operator: &str,
-        node: fn(Vec<Node>) -> Node,
+        node: fn(Vec<Expression>) -> Expression,
         who: &str,
     ) -> Result<LoweredExpression, Refusal> {
         let mut parts = Vec::new();
@@ -123,7 +125,7 @@ impl Lowering<'_> {
         let length = yes.length.max(no.length);
         Ok(LoweredExpression {
             length,
-            ..LoweredExpression::new(Node::If(Box::new([condition.node, yes.node, no.node])), kind, steps)
+            ..LoweredExpression::new(Expression::If(Box::new([condition.node, yes.node, no.node])), kind, steps)
         })
     }
 
@@ -139,7 +141,7 @@ impl Lowering<'_> {
             return self.refuse(expr, format!("{} never equals {}", a.kind.words(), b.kind.words()));
         }
         let steps = a.steps.saturating_add(b.steps).saturating_add(compared(&a, &b));
-        Ok(LoweredExpression::new(Node::Compare(how, Box::new([a.node, b.node])), ValueKind::Flag, steps))
+        Ok(LoweredExpression::new(Expression::Compare(how, Box::new([a.node, b.node])), ValueKind::Flag, steps))
     }
 
     fn order(
@@ -154,7 +156,7 @@ impl Lowering<'_> {
             return self.refuse(expr, format!("{} has no order with {}", a.kind.words(), b.kind.words()));
         }
         let steps = a.steps.saturating_add(b.steps);
-        Ok(LoweredExpression::new(Node::Compare(how, Box::new([a.node, b.node])), ValueKind::Flag, steps))
+        Ok(LoweredExpression::new(Expression::Compare(how, Box::new([a.node, b.node])), ValueKind::Flag, steps))
     }
 
     fn sum(&mut self, expr: &IdedExpr, a: &IdedExpr, b: &IdedExpr) -> Result<LoweredExpression, Refusal> {
@@ -181,7 +183,7 @@ impl Lowering<'_> {
         }
         Ok(LoweredExpression {
             length,
-            ..LoweredExpression::new(Node::Compute(Arithmetic::Add, Box::new([a.node, b.node])), kind, steps)
+            ..LoweredExpression::new(Expression::Compute(Arithmetic::Add, Box::new([a.node, b.node])), kind, steps)
         })
     }
 
@@ -200,12 +202,12 @@ impl Lowering<'_> {
             (how, ..) => (how, ValueKind::Number),
         };
         let steps = a.steps.saturating_add(b.steps);
-        Ok(LoweredExpression::new(Node::Compute(how, Box::new([a.node, b.node])), kind, steps))
+        Ok(LoweredExpression::new(Expression::Compute(how, Box::new([a.node, b.node])), kind, steps))
     }
 
     fn within(&mut self, value: &IdedExpr, list: &IdedExpr) -> Result<LoweredExpression, Refusal> {
         if let Some(owner) = self.whole_owner(list) {
-            return self.keyed(value, owner, Node::Has, Node::HasOf, ValueKind::Flag);
+            return self.keyed(value, owner, Expression::Has, Expression::HasOf, ValueKind::Flag);
         }
         let value = self.lower(value)?;
         let list = self.lower_as(list, ValueKind::List, "what stands behind in")?;
@@ -215,13 +217,13 @@ impl Lowering<'_> {
 
     fn index(&mut self, list: &IdedExpr, at: &IdedExpr) -> Result<LoweredExpression, Refusal> {
         if let Some(owner) = self.whole_owner(list) {
-            return self.keyed(at, owner, Node::Field, Node::FieldOf, ValueKind::Any);
+            return self.keyed(at, owner, Expression::Field, Expression::FieldOf, ValueKind::Any);
         }
         let list = self.lower_as(list, ValueKind::List, "an index")?;
         let at = self.lower_as(at, ValueKind::Number, "a place in a list")?;
         let kind = if list.kind == ValueKind::Wholes { ValueKind::Whole } else { ValueKind::Any };
         let steps = list.steps.saturating_add(at.steps);
-        Ok(LoweredExpression::new(Node::Index(Box::new([list.node, at.node])), kind, steps))
+        Ok(LoweredExpression::new(Expression::Index(Box::new([list.node, at.node])), kind, steps))
     }
 
     fn has(&mut self, member: &IdedExpr) -> Result<LoweredExpression, Refusal> {
@@ -233,7 +235,7 @@ impl Lowering<'_> {
         };
         let owner = self.owner_of(member, &select.operand)?;
         self.field(member, owner, &select.field)?;
-        Ok(LoweredExpression::new(Node::Has(owner, select.field.clone()), ValueKind::Flag, 1))
+        Ok(LoweredExpression::new(Expression::Has(owner, select.field.clone()), ValueKind::Flag, 1))
     }
 
     fn text_test(
@@ -246,14 +248,14 @@ impl Lowering<'_> {
         let text = self.lower_as(text, ValueKind::Text, who)?;
         let part = self.lower_as(part, ValueKind::Text, who)?;
         let steps = text.steps.saturating_add(part.steps);
-        Ok(LoweredExpression::new(Node::TextTest(test, Box::new([text.node, part.node])), ValueKind::Flag, steps))
+        Ok(LoweredExpression::new(Expression::TextTest(test, Box::new([text.node, part.node])), ValueKind::Flag, steps))
     }
 
     fn conversion(
         &mut self,
         expr: &IdedExpr,
         part: &IdedExpr,
-        node: fn(Box<Node>) -> Node,
+        node: fn(Box<Expression>) -> Expression,
         kind: ValueKind,
         who: &str,
     ) -> Result<LoweredExpression, Refusal> {
@@ -297,7 +299,7 @@ impl Lowering<'_> {
         };
         Ok(LoweredExpression {
             length,
-            ..LoweredExpression::new(Node::Each(each, Box::new([list.node, body.node])), kind, steps)
+            ..LoweredExpression::new(Expression::Each(each, Box::new([list.node, body.node])), kind, steps)
         })
     }
 }
@@ -315,15 +317,17 @@ fn compared(a: &LoweredExpression, b: &LoweredExpression) -> usize {
 }
 
 /// Returns the node of `value in list`. A list of literals is never built.
-fn member_of(value: Node, list: Node) -> Node {
-    let Node::List(nodes) = list else {
-        return Node::In(Box::new([value, list]));
+fn member_of(value: Expression, list: Expression) -> Expression {
+    let Expression::List(nodes) = list else {
+        return Expression::In(Box::new([value, list]));
     };
-    let literals: Option<Vec<_>> =
-        nodes.iter().map(|node| if let Node::Literal(literal) = node { Some(literal.clone()) } else { None }).collect();
+    let literals: Option<Vec<_>> = nodes
+        .iter()
+        .map(|node| if let Expression::Literal(literal) = node { Some(literal.clone()) } else { None })
+        .collect();
     match literals {
-        Some(literals) => Node::InLiterals(Box::new(value), literals),
-        None => Node::In(Box::new([value, Node::List(nodes)])),
+        Some(literals) => Expression::InLiterals(Box::new(value), literals),
+        None => Expression::In(Box::new([value, Expression::List(nodes)])),
     }
 }
 

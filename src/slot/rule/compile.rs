@@ -14,7 +14,7 @@ use cel::{
 use super::{
     Refusal, guard,
     lower::{Lowering, ValueKind},
-    node::Node,
+    node::Expression,
 };
 use crate::slot::{id::shorten, limits::RULE_STEPS_MAX};
 
@@ -44,15 +44,15 @@ impl PartReads {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Program {
     /// Parts with one value for all arms of a request.
-    pub(super) request: Vec<Node>,
+    pub(super) request: Vec<Expression>,
     /// Parts with one value per arm in all requests.
-    pub(super) arm: Vec<Node>,
+    pub(super) arm: Vec<Expression>,
     /// Variables that the arm's parts read.
     pub(super) arm_reads: PartReads,
     /// Parts that read both the arm and the request.
-    pub(super) both: Vec<Node>,
+    pub(super) both: Vec<Expression>,
     /// Subexpressions of those parts that read the request alone.
-    pub(super) hoisted: Vec<Node>,
+    pub(super) hoisted: Vec<Expression>,
 }
 
 /// Compiles a condition. The refusal names the place of the error.

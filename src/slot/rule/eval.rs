@@ -8,10 +8,13 @@
 //!
 //! Deliberately not here: the limits on conditions.
 
-use std::{borrow::Cow, cmp::Ordering};
+use std::borrow::Cow;
 
-use super::node::{Arithmetic, ComparisonOperator, EachOperation, Literal, Node, Owner, TextTest};
-use crate::bandit::{Features, Value};
+use super::{
+    datum::{Datum, EvaluationError, compute},
+    node::{ComparisonOperator, EachOperation, Expression, Owner, TextTest},
+};
+use crate::bandit::Features;
 
 /// Values of the variables of a condition: a request, and possibly an arm.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +37,7 @@ impl<'a> EvaluationScope<'a> {
     fn field(&self, owner: Owner, name: &str) -> Option<Datum<'a>> {
         let given = |id: &'a str| (!id.is_empty()).then_some(Datum::Text(Cow::Borrowed(id)));
         match owner {
-            Owner::Context => self.context.get(name).map(Datum::of),
+            Owner::Context => self.context.get(name).map(Datum::from_value),
             Owner::Subject => match name {
                 "id" => given(self.subject_id),
                 "session_id" => given(self.session_id),
@@ -43,112 +46,8 @@ impl<'a> EvaluationScope<'a> {
             Owner::Arm if name == "id" => given(self.arm_id),
             Owner::Arm => {
                 let of = |features: Option<&'a Features>| features.and_then(|features| features.get(name));
-                of(self.own).or_else(|| of(self.attributes)).map(Datum::of)
+                of(self.own).or_else(|| of(self.attributes)).map(Datum::from_value)
             }
-        }
-    }
-}
-
-/// Error of an expression without a value: a feature is missing, or a value has a type without this operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct EvaluationError;
-
-/// Value of an expression.
-#[derive(Debug, Clone)]
-pub(super) enum Datum<'a> {
-    Flag(bool),
-    Number(f64),
-    Text(Cow<'a, str>),
-    Words(&'a [String]),
-    Numbers(&'a [f32]),
-    List(Vec<Datum<'a>>),
-}
-
-impl<'a> Datum<'a> {
-    fn of(value: &'a Value) -> Self {
-        match value {
-            Value::Number(number) => Self::Number(*number),
-            Value::Text(text) => Self::Text(Cow::Borrowed(text)),
-            Value::Flag(flag) => Self::Flag(*flag),
-            Value::Texts(words) => Self::Words(words),
-            Value::Vector(numbers) => Self::Numbers(numbers),
-        }
-    }
-
-    fn of_literal(literal: &'a Literal) -> Self {
-        match literal {
-            Literal::Flag(flag) => Self::Flag(*flag),
-            Literal::Number(number) => Self::Number(*number),
-            Literal::Text(text) => Self::Text(Cow::Borrowed(text)),
-        }
-    }
-
-    fn flag(&self) -> Result<bool, EvaluationError> {
-        if let Self::Flag(flag) = self { Ok(*flag) } else { Err(EvaluationError) }
-    }
-
-    fn number(&self) -> Result<f64, EvaluationError> {
-        if let Self::Number(number) = self { Ok(*number) } else { Err(EvaluationError) }
-    }
-
-    fn text(&self) -> Result<&str, EvaluationError> {
-        if let Self::Text(text) = self { Ok(text) } else { Err(EvaluationError) }
-    }
-
-    /// Number of values of a list, or of characters of a text.
-    fn len(&self) -> Result<usize, EvaluationError> {
-        match self {
-            Self::Words(words) => Ok(words.len()),
-            Self::Numbers(numbers) => Ok(numbers.len()),
-            Self::List(list) => Ok(list.len()),
-            Self::Flag(_) | Self::Number(_) | Self::Text(_) => Err(EvaluationError),
-        }
-    }
-
-    /// Value of a list at an index.
-    fn get(&self, at: usize) -> Option<Datum<'a>> {
-        match self {
-            Self::Words(words) => words.get(at).map(|word| Self::Text(Cow::Borrowed(word))),
-            Self::Numbers(numbers) => numbers.get(at).map(|number| Self::Number(f64::from(*number))),
-            Self::List(list) => list.get(at).cloned(),
-            Self::Flag(_) | Self::Number(_) | Self::Text(_) => None,
-        }
-    }
-
-    fn values(&self) -> Result<impl Iterator<Item = Datum<'a>>, EvaluationError> {
-        let len = self.len()?;
-        Ok((0..len).filter_map(|at| self.get(at)))
-    }
-
-    fn has(&self, value: &Datum<'_>) -> Result<bool, EvaluationError> {
-        match (self, value) {
-            (Self::Words(words), Datum::Text(text)) => Ok(words.iter().any(|word| word == text)),
-            (list, value) => Ok(list.values()?.any(|other| other.equals(value))),
-        }
-    }
-
-    #[expect(clippy::float_cmp, reason = "a rule that compares with == means just that")]
-    fn equals(&self, other: &Datum<'_>) -> bool {
-        match (self, other) {
-            (Self::Flag(a), Datum::Flag(b)) => a == b,
-            (Self::Number(a), Datum::Number(b)) => a == b,
-            (Self::Text(a), Datum::Text(b)) => a == b,
-            (a, b) => match (a.len(), b.len()) {
-                (Ok(these), Ok(those)) if these == those => (0..these).all(|at| match (a.get(at), b.get(at)) {
-                    (Some(a), Some(b)) => a.equals(&b),
-                    _ => false,
-                }),
-                _ => false,
-            },
-        }
-    }
-
-    fn order(&self, other: &Datum<'_>) -> Result<Ordering, EvaluationError> {
-        match (self, other) {
-            (Self::Flag(a), Datum::Flag(b)) => Ok(a.cmp(b)),
-            (Self::Number(a), Datum::Number(b)) => a.partial_cmp(b).ok_or(EvaluationError),
-            (Self::Text(a), Datum::Text(b)) => Ok(a.as_ref().cmp(b.as_ref())),
-            _ => Err(EvaluationError),
         }
     }
 }
@@ -158,7 +57,7 @@ pub(super) type Hoisted<'a> = Vec<Result<Datum<'a>, EvaluationError>>;
 
 /// Returns whether the condition holds.
 pub(super) fn holds<'a>(
-    node: &'a Node,
+    node: &'a Expression,
     scope: &EvaluationScope<'a>,
     hoisted: &Hoisted<'a>,
 ) -> Result<bool, EvaluationError> {
@@ -166,7 +65,7 @@ pub(super) fn holds<'a>(
 }
 
 /// Evaluates the subexpressions with one value for all arms of a request.
-pub(super) fn evaluate_once<'a>(nodes: &'a [Node], request: &EvaluationScope<'a>) -> Hoisted<'a> {
+pub(super) fn evaluate_once<'a>(nodes: &'a [Expression], request: &EvaluationScope<'a>) -> Hoisted<'a> {
     let nothing = Hoisted::new();
     nodes.iter().map(|node| Evaluation { scope: request, hoisted: &nothing, bound: Vec::new() }.value(node)).collect()
 }
@@ -179,13 +78,13 @@ struct Evaluation<'s, 'a> {
 }
 
 impl<'a> Evaluation<'_, 'a> {
-    fn flag(&mut self, node: &'a Node) -> Result<bool, EvaluationError> {
+    fn flag(&mut self, node: &'a Expression) -> Result<bool, EvaluationError> {
         match node {
-            Node::And(parts) => self.decided(parts, false),
-            Node::Or(parts) => self.decided(parts, true),
-            Node::Not(part) => Ok(!self.flag(part)?),
-            Node::Has(owner, name) => Ok(self.scope.field(*owner, name).is_some()),
-            Node::Compare(comparison, sides) => {
+            Expression::And(parts) => self.decided(parts, false),
+            Expression::Or(parts) => self.decided(parts, true),
+            Expression::Not(part) => Ok(!self.flag(part)?),
+            Expression::Has(owner, name) => Ok(self.scope.field(*owner, name).is_some()),
+            Expression::Compare(comparison, sides) => {
                 let [a, b] = self.both(sides)?;
                 match comparison {
                     ComparisonOperator::Equal => Ok(a.equals(&b)),
@@ -196,19 +95,19 @@ impl<'a> Evaluation<'_, 'a> {
                     ComparisonOperator::AtLeast => Ok(a.order(&b)?.is_ge()),
                 }
             }
-            Node::In(sides) => {
+            Expression::In(sides) => {
                 let [value, list] = self.both(sides)?;
                 list.has(&value)
             }
-            Node::InLiterals(value, literals) => {
+            Expression::InLiterals(value, literals) => {
                 let value = self.value(value)?;
-                Ok(literals.iter().any(|literal| Datum::of_literal(literal).equals(&value)))
+                Ok(literals.iter().any(|literal| Datum::from_literal(literal).equals(&value)))
             }
-            Node::HasOf(owner, name) => {
+            Expression::HasOf(owner, name) => {
                 let name = self.value(name)?;
                 Ok(self.scope.field(*owner, name.text()?).is_some())
             }
-            Node::TextTest(test, sides) => {
+            Expression::TextTest(test, sides) => {
                 let [text, part] = self.both(sides)?;
                 let (text, part) = (text.text()?, part.text()?);
                 Ok(match test {
@@ -217,55 +116,57 @@ impl<'a> Evaluation<'_, 'a> {
                     TextTest::Contains => text.contains(part),
                 })
             }
-            Node::Each(each, parts) => match each {
+            Expression::Each(each, parts) => match each {
                 EachOperation::All => self.decided_by_each(parts, false),
                 EachOperation::Exists => self.decided_by_each(parts, true),
                 EachOperation::ExistsOne => self.holds_for_one(parts),
                 EachOperation::Filter | EachOperation::Map => Err(EvaluationError),
             },
-            Node::If(parts) => {
+            Expression::If(parts) => {
                 let chosen = self.chosen(parts)?;
                 self.flag(chosen)
             }
-            Node::Hoisted(place) => match self.hoisted.get(*place) {
+            Expression::Hoisted(place) => match self.hoisted.get(*place) {
                 Some(Ok(value)) => value.flag(),
                 Some(Err(_)) | None => Err(EvaluationError),
             },
-            Node::Literal(_)
-            | Node::Field(..)
-            | Node::FieldOf(..)
-            | Node::Bound(_)
-            | Node::Negate(_)
-            | Node::Compute(..)
-            | Node::List(_)
-            | Node::Index(_)
-            | Node::Size(_)
-            | Node::ToNumber(_)
-            | Node::ToWhole(_) => self.value(node)?.flag(),
+            Expression::Literal(_)
+            | Expression::Field(..)
+            | Expression::FieldOf(..)
+            | Expression::Bound(_)
+            | Expression::Negate(_)
+            | Expression::Compute(..)
+            | Expression::List(_)
+            | Expression::Index(_)
+            | Expression::Size(_)
+            | Expression::ToNumber(_)
+            | Expression::ToWhole(_) => self.value(node)?.flag(),
         }
     }
 
-    fn value(&mut self, node: &'a Node) -> Result<Datum<'a>, EvaluationError> {
+    fn value(&mut self, node: &'a Expression) -> Result<Datum<'a>, EvaluationError> {
         match node {
-            Node::Literal(literal) => Ok(Datum::of_literal(literal)),
-            Node::Field(owner, name) => self.scope.field(*owner, name).ok_or(EvaluationError),
-            Node::FieldOf(owner, name) => {
+            Expression::Literal(literal) => Ok(Datum::from_literal(literal)),
+            Expression::Field(owner, name) => self.scope.field(*owner, name).ok_or(EvaluationError),
+            Expression::FieldOf(owner, name) => {
                 let name = self.value(name)?;
                 self.scope.field(*owner, name.text()?).ok_or(EvaluationError)
             }
-            Node::Hoisted(place) => self.hoisted.get(*place).cloned().unwrap_or(Err(EvaluationError)),
-            Node::Bound(depth) => self.bound.get(*depth).cloned().ok_or(EvaluationError),
-            Node::Negate(part) => Ok(Datum::Number(-self.value(part)?.number()?)),
-            Node::If(parts) => {
+            Expression::Hoisted(place) => self.hoisted.get(*place).cloned().unwrap_or(Err(EvaluationError)),
+            Expression::Bound(depth) => self.bound.get(*depth).cloned().ok_or(EvaluationError),
+            Expression::Negate(part) => Ok(Datum::Number(-self.value(part)?.number()?)),
+            Expression::If(parts) => {
                 let chosen = self.chosen(parts)?;
                 self.value(chosen)
             }
-            Node::Compute(arithmetic, sides) => {
+            Expression::Compute(arithmetic, sides) => {
                 let [a, b] = self.both(sides)?;
                 compute(*arithmetic, a, b)
             }
-            Node::List(nodes) => Ok(Datum::List(nodes.iter().map(|node| self.value(node)).collect::<Result<_, _>>()?)),
-            Node::Index(sides) => {
+            Expression::List(nodes) => {
+                Ok(Datum::List(nodes.iter().map(|node| self.value(node)).collect::<Result<_, _>>()?))
+            }
+            Expression::Index(sides) => {
                 let [list, at] = self.both(sides)?;
                 let (len, at) = (list.len()?, at.number()?);
                 // A fraction, a negative number and a number beyond the end are no indices of the list.
@@ -273,12 +174,12 @@ impl<'a> Evaluation<'_, 'a> {
                 let found = found.and_then(|place| list.get(place));
                 found.ok_or(EvaluationError)
             }
-            Node::Size(part) => {
+            Expression::Size(part) => {
                 let value = self.value(part)?;
                 let size = if let Datum::Text(text) = &value { text.chars().count() } else { value.len()? };
                 Ok(Datum::Number(size as f64))
             }
-            Node::ToNumber(part) => {
+            Expression::ToNumber(part) => {
                 let value = self.value(part)?;
                 let number = if let Datum::Text(text) = &value {
                     text.parse().map_err(|_| EvaluationError)
@@ -287,7 +188,7 @@ impl<'a> Evaluation<'_, 'a> {
                 };
                 number.map(Datum::Number)
             }
-            Node::ToWhole(part) => {
+            Expression::ToWhole(part) => {
                 let value = self.value(part)?;
                 if let Datum::Text(text) = &value {
                     return text.parse::<i64>().map(|whole| Datum::Number(whole as f64)).map_err(|_| EvaluationError);
@@ -295,34 +196,34 @@ impl<'a> Evaluation<'_, 'a> {
                 let whole = value.number()?.trunc();
                 if whole.abs() < WHOLE_END { Ok(Datum::Number(whole)) } else { Err(EvaluationError) }
             }
-            Node::Each(EachOperation::Filter, parts) => self.filtered(parts),
-            Node::Each(EachOperation::Map, parts) => self.mapped(parts),
-            Node::Has(..)
-            | Node::HasOf(..)
-            | Node::Not(_)
-            | Node::And(_)
-            | Node::Or(_)
-            | Node::Compare(..)
-            | Node::In(_)
-            | Node::InLiterals(..)
-            | Node::TextTest(..)
-            | Node::Each(EachOperation::All | EachOperation::Exists | EachOperation::ExistsOne, _) => {
+            Expression::Each(EachOperation::Filter, parts) => self.filtered(parts),
+            Expression::Each(EachOperation::Map, parts) => self.mapped(parts),
+            Expression::Has(..)
+            | Expression::HasOf(..)
+            | Expression::Not(_)
+            | Expression::And(_)
+            | Expression::Or(_)
+            | Expression::Compare(..)
+            | Expression::In(_)
+            | Expression::InLiterals(..)
+            | Expression::TextTest(..)
+            | Expression::Each(EachOperation::All | EachOperation::Exists | EachOperation::ExistsOne, _) => {
                 self.flag(node).map(Datum::Flag)
             }
         }
     }
 
-    fn both(&mut self, [a, b]: &'a [Node; 2]) -> Result<[Datum<'a>; 2], EvaluationError> {
+    fn both(&mut self, [a, b]: &'a [Expression; 2]) -> Result<[Datum<'a>; 2], EvaluationError> {
         Ok([self.value(a)?, self.value(b)?])
     }
 
-    fn chosen(&mut self, [condition, yes, no]: &'a [Node; 3]) -> Result<&'a Node, EvaluationError> {
+    fn chosen(&mut self, [condition, yes, no]: &'a [Expression; 3]) -> Result<&'a Expression, EvaluationError> {
         Ok(if self.flag(condition)? { yes } else { no })
     }
 
     /// Evaluates `&&` over the parts if `decisive` is `false`, and `||` if it is `true`. One part with the value `decisive`
     /// decides, even if others fail.
-    fn decided(&mut self, parts: &'a [Node], decisive: bool) -> Result<bool, EvaluationError> {
+    fn decided(&mut self, parts: &'a [Expression], decisive: bool) -> Result<bool, EvaluationError> {
         let mut without = Ok(!decisive);
         for part in parts {
             match self.flag(part) {
@@ -335,7 +236,11 @@ impl<'a> Evaluation<'_, 'a> {
     }
 
     /// Evaluates `&&` or `||` over the condition's values for each element of a list.
-    fn decided_by_each(&mut self, [list, condition]: &'a [Node; 2], decisive: bool) -> Result<bool, EvaluationError> {
+    fn decided_by_each(
+        &mut self,
+        [list, condition]: &'a [Expression; 2],
+        decisive: bool,
+    ) -> Result<bool, EvaluationError> {
         let list = self.value(list)?;
         let mut without = Ok(!decisive);
         for value in list.values()? {
@@ -348,7 +253,7 @@ impl<'a> Evaluation<'_, 'a> {
         without
     }
 
-    fn holds_for_one(&mut self, [list, condition]: &'a [Node; 2]) -> Result<bool, EvaluationError> {
+    fn holds_for_one(&mut self, [list, condition]: &'a [Expression; 2]) -> Result<bool, EvaluationError> {
         let list = self.value(list)?;
         let mut held = 0;
         for value in list.values()? {
@@ -357,7 +262,7 @@ impl<'a> Evaluation<'_, 'a> {
         Ok(held == 1)
     }
 
-    fn filtered(&mut self, [list, condition]: &'a [Node; 2]) -> Result<Datum<'a>, EvaluationError> {
+    fn filtered(&mut self, [list, condition]: &'a [Expression; 2]) -> Result<Datum<'a>, EvaluationError> {
         let list = self.value(list)?;
         let mut kept = Vec::new();
         for value in list.values()? {
@@ -368,7 +273,7 @@ impl<'a> Evaluation<'_, 'a> {
         Ok(Datum::List(kept))
     }
 
-    fn mapped(&mut self, [list, made]: &'a [Node; 2]) -> Result<Datum<'a>, EvaluationError> {
+    fn mapped(&mut self, [list, made]: &'a [Expression; 2]) -> Result<Datum<'a>, EvaluationError> {
         let list = self.value(list)?;
         list.values()?.map(|value| self.with(value, |this| this.value(made))).collect::<Result<_, _>>().map(Datum::List)
     }
@@ -383,23 +288,3 @@ impl<'a> Evaluation<'_, 'a> {
 
 /// Bound beyond which a double is no whole number of 64 bits.
 const WHOLE_END: f64 = 9_223_372_036_854_775_808.0;
-
-fn compute<'a>(arithmetic: Arithmetic, a: Datum<'a>, b: Datum<'a>) -> Result<Datum<'a>, EvaluationError> {
-    if arithmetic == Arithmetic::Add {
-        return match (a, b) {
-            (Datum::Number(a), Datum::Number(b)) => Ok(Datum::Number(a + b)),
-            (Datum::Text(a), Datum::Text(b)) => Ok(Datum::Text(Cow::Owned(a.into_owned() + &b))),
-            (a, b) => Ok(Datum::List(a.values()?.chain(b.values()?).collect())),
-        };
-    }
-    let (a, b) = (a.number()?, b.number()?);
-    Ok(Datum::Number(match arithmetic {
-        Arithmetic::Add => a + b,
-        Arithmetic::Subtract => a - b,
-        Arithmetic::Multiply => a * b,
-        Arithmetic::Divide => a / b,
-        Arithmetic::DivideWhole | Arithmetic::Remainder if b == 0.0 => return Err(EvaluationError),
-        Arithmetic::DivideWhole => (a / b).trunc(),
-        Arithmetic::Remainder => a % b,
-    }))
-}

@@ -1,4 +1,4 @@
-//! Names and types of conditions: turns the parser's tree into a [`Node`] tree, and refuses expressions that can never
+//! Names and types of conditions: turns the parser's tree into a [`Expression`] tree, and refuses expressions that can never
 //! have a value.
 //!
 //! Features have any type until they are read; literals and values computed from them have a known type. All numbers are
@@ -12,7 +12,7 @@ use cel::common::ast::{Expr, IdedExpr, LiteralValue, SourceInfo};
 use super::{
     Refusal,
     compile::PartReads,
-    node::{Literal, Node, Owner},
+    node::{Expression, Literal, Owner},
 };
 use crate::slot::{
     id::{shorten, suggestion},
@@ -70,7 +70,7 @@ impl ValueKind {
 /// Checked expression.
 #[derive(Debug)]
 pub(super) struct LoweredExpression {
-    pub(super) node: Node,
+    pub(super) node: Expression,
     pub(super) kind: ValueKind,
     /// Greatest number of steps of its evaluation.
     pub(super) steps: usize,
@@ -79,7 +79,7 @@ pub(super) struct LoweredExpression {
 }
 
 impl LoweredExpression {
-    pub(super) fn new(node: Node, kind: ValueKind, steps: usize) -> Self {
+    pub(super) fn new(node: Expression, kind: ValueKind, steps: usize) -> Self {
         // The longest list that the text does not spell out is a feature's.
         Self { node, kind, steps: steps.saturating_add(1), length: VECTOR_MAX }
     }
@@ -179,7 +179,7 @@ impl<'a> Lowering<'a> {
             Expr::Select(select) => {
                 let owner = self.owner_of(expr, &select.operand)?;
                 self.field(expr, owner, &select.field)?;
-                Ok(LoweredExpression::new(Node::Field(owner, select.field.clone()), ValueKind::Any, 1))
+                Ok(LoweredExpression::new(Expression::Field(owner, select.field.clone()), ValueKind::Any, 1))
             }
             Expr::List(list) => self.list(&list.elements),
             Expr::Call(call) => self.call(expr, call),
@@ -194,23 +194,25 @@ impl<'a> Lowering<'a> {
         const EXACT: u64 = 1 << 53;
         let whole = |number: f64, size: u64| {
             if size <= EXACT {
-                Ok(LoweredExpression::new(Node::Literal(Literal::Number(number)), ValueKind::Whole, 0))
+                Ok(LoweredExpression::new(Expression::Literal(Literal::Number(number)), ValueKind::Whole, 0))
             } else {
                 self.refuse(expr, format!("the number is too large; at most {EXACT} is exact"))
             }
         };
         match literal {
             LiteralValue::Boolean(flag) => {
-                Ok(LoweredExpression::new(Node::Literal(Literal::Flag(*flag.inner())), ValueKind::Flag, 0))
+                Ok(LoweredExpression::new(Expression::Literal(Literal::Flag(*flag.inner())), ValueKind::Flag, 0))
             }
             LiteralValue::Double(number) => {
-                Ok(LoweredExpression::new(Node::Literal(Literal::Number(*number.inner())), ValueKind::Number, 0))
+                Ok(LoweredExpression::new(Expression::Literal(Literal::Number(*number.inner())), ValueKind::Number, 0))
             }
             LiteralValue::Int(number) => whole(*number.inner() as f64, number.inner().unsigned_abs()),
             LiteralValue::UInt(number) => whole(*number.inner() as f64, *number.inner()),
-            LiteralValue::String(text) => {
-                Ok(LoweredExpression::new(Node::Literal(Literal::Text(text.inner().to_owned())), ValueKind::Text, 0))
-            }
+            LiteralValue::String(text) => Ok(LoweredExpression::new(
+                Expression::Literal(Literal::Text(text.inner().to_owned())),
+                ValueKind::Text,
+                0,
+            )),
             LiteralValue::Null => {
                 self.refuse(expr, "nothing is ever null here; ask with has(), as in has(context.loyalty)")
             }
@@ -222,7 +224,7 @@ impl<'a> Lowering<'a> {
         if let Some(depth) = self.bound.iter().rposition(|(bound, _)| bound == name) {
             let kind = self.bound.get(depth).map_or(ValueKind::Any, |(_, kind)| *kind);
             // A feature's list contains no lists.
-            return Ok(LoweredExpression { length: 1, ..LoweredExpression::new(Node::Bound(depth), kind, 0) });
+            return Ok(LoweredExpression { length: 1, ..LoweredExpression::new(Expression::Bound(depth), kind, 0) });
         }
         if owner(name).is_some() {
             return self.refuse(expr, format!("'{name}' holds several values; name one, as in {name}.id"));
@@ -279,12 +281,12 @@ impl<'a> Lowering<'a> {
         &mut self,
         key: &IdedExpr,
         owner: Owner,
-        literally: fn(Owner, String) -> Node,
-        computed: fn(Owner, Box<Node>) -> Node,
+        literally: fn(Owner, String) -> Expression,
+        computed: fn(Owner, Box<Expression>) -> Expression,
         kind: ValueKind,
     ) -> Result<LoweredExpression, Refusal> {
         let lowered = self.lower_as(key, ValueKind::Text, "a member's name")?;
-        if let Node::Literal(Literal::Text(name)) = lowered.node {
+        if let Expression::Literal(Literal::Text(name)) = lowered.node {
             self.field(key, owner, &name)?;
             return Ok(LoweredExpression::new(literally(owner, name), kind, 1));
         }
@@ -311,6 +313,6 @@ impl<'a> Lowering<'a> {
         let nodes: Vec<_> = lowered.into_iter().map(|element| element.node).collect();
         let length = nodes.len();
         let kind = if wholes { ValueKind::Wholes } else { ValueKind::List };
-        Ok(LoweredExpression { length, ..LoweredExpression::new(Node::List(nodes), kind, steps) })
+        Ok(LoweredExpression { length, ..LoweredExpression::new(Expression::List(nodes), kind, steps) })
     }
 }

@@ -13,6 +13,7 @@ mod book;
 mod call;
 mod compile;
 mod conflict;
+mod datum;
 mod eval;
 mod guard;
 mod lower;

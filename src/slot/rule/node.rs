@@ -88,105 +88,117 @@ pub(super) enum EachOperation {
 
 /// Expression.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Node {
+pub(super) enum Expression {
     /// Literal.
     Literal(Literal),
     /// `context.name`, which is an error if there is no such feature.
     Field(Owner, String),
     /// `context[name]`
-    FieldOf(Owner, Box<Node>),
+    FieldOf(Owner, Box<Expression>),
     /// `has(context.name)`
     Has(Owner, String),
     /// `name in context`
-    HasOf(Owner, Box<Node>),
-    /// Current value of an enclosing [`Node::Each`], counted from the outermost.
+    HasOf(Owner, Box<Expression>),
+    /// Current value of an enclosing [`Expression::Each`], counted from the outermost.
     Bound(usize),
     /// `!a`
-    Not(Box<Node>),
+    Not(Box<Expression>),
     /// `-a`
-    Negate(Box<Node>),
+    Negate(Box<Expression>),
     /// `a && b && …`
-    And(Vec<Node>),
+    And(Vec<Expression>),
     /// `a || b || …`
-    Or(Vec<Node>),
+    Or(Vec<Expression>),
     /// `condition ? yes : no`
-    If(Box<[Node; 3]>),
+    If(Box<[Expression; 3]>),
     /// `a == b` and the like
-    Compare(ComparisonOperator, Box<[Node; 2]>),
+    Compare(ComparisonOperator, Box<[Expression; 2]>),
     /// `a + b` and the like
-    Compute(Arithmetic, Box<[Node; 2]>),
+    Compute(Arithmetic, Box<[Expression; 2]>),
     /// `value in list`
-    In(Box<[Node; 2]>),
+    In(Box<[Expression; 2]>),
     /// `value in ["literals"]`
-    InLiterals(Box<Node>, Vec<Literal>),
+    InLiterals(Box<Expression>, Vec<Literal>),
     /// `[a, b]`
-    List(Vec<Node>),
+    List(Vec<Expression>),
     /// `list[at]`
-    Index(Box<[Node; 2]>),
+    Index(Box<[Expression; 2]>),
     /// `size(a)`
-    Size(Box<Node>),
+    Size(Box<Expression>),
     /// `a.startsWith(b)` and the like
-    TextTest(TextTest, Box<[Node; 2]>),
+    TextTest(TextTest, Box<[Expression; 2]>),
     /// `double(a)`
-    ToNumber(Box<Node>),
+    ToNumber(Box<Expression>),
     /// `int(a)`
-    ToWhole(Box<Node>),
+    ToWhole(Box<Expression>),
     /// `list.exists(x, condition)` and the like
-    Each(EachOperation, Box<[Node; 2]>),
+    Each(EachOperation, Box<[Expression; 2]>),
     /// Value that was evaluated once for all arms of the request.
     Hoisted(usize),
 }
 
-impl Node {
+impl Expression {
     /// Subexpressions of the node.
-    pub(super) fn parts(&self) -> &[Node] {
+    pub(super) fn parts(&self) -> &[Expression] {
         match self {
-            Node::Literal(_) | Node::Field(..) | Node::Has(..) | Node::Bound(_) | Node::Hoisted(_) => &[],
-            Node::FieldOf(_, part)
-            | Node::HasOf(_, part)
-            | Node::Not(part)
-            | Node::Negate(part)
-            | Node::InLiterals(part, _)
-            | Node::Size(part)
-            | Node::ToNumber(part)
-            | Node::ToWhole(part) => slice::from_ref(part),
-            Node::And(parts) | Node::Or(parts) | Node::List(parts) => parts,
-            Node::If(parts) => parts.as_slice(),
-            Node::Compare(_, parts)
-            | Node::Compute(_, parts)
-            | Node::In(parts)
-            | Node::Index(parts)
-            | Node::TextTest(_, parts)
-            | Node::Each(_, parts) => parts.as_slice(),
+            Expression::Literal(_)
+            | Expression::Field(..)
+            | Expression::Has(..)
+            | Expression::Bound(_)
+            | Expression::Hoisted(_) => &[],
+            Expression::FieldOf(_, part)
+            | Expression::HasOf(_, part)
+            | Expression::Not(part)
+            | Expression::Negate(part)
+            | Expression::InLiterals(part, _)
+            | Expression::Size(part)
+            | Expression::ToNumber(part)
+            | Expression::ToWhole(part) => slice::from_ref(part),
+            Expression::And(parts) | Expression::Or(parts) | Expression::List(parts) => parts,
+            Expression::If(parts) => parts.as_slice(),
+            Expression::Compare(_, parts)
+            | Expression::Compute(_, parts)
+            | Expression::In(parts)
+            | Expression::Index(parts)
+            | Expression::TextTest(_, parts)
+            | Expression::Each(_, parts) => parts.as_slice(),
         }
     }
 
     /// Mutable subexpressions of the node.
-    fn parts_mut(&mut self) -> &mut [Node] {
+    fn parts_mut(&mut self) -> &mut [Expression] {
         match self {
-            Node::Literal(_) | Node::Field(..) | Node::Has(..) | Node::Bound(_) | Node::Hoisted(_) => &mut [],
-            Node::FieldOf(_, part)
-            | Node::HasOf(_, part)
-            | Node::Not(part)
-            | Node::Negate(part)
-            | Node::InLiterals(part, _)
-            | Node::Size(part)
-            | Node::ToNumber(part)
-            | Node::ToWhole(part) => slice::from_mut(part),
-            Node::And(parts) | Node::Or(parts) | Node::List(parts) => parts,
-            Node::If(parts) => parts.as_mut_slice(),
-            Node::Compare(_, parts)
-            | Node::Compute(_, parts)
-            | Node::In(parts)
-            | Node::Index(parts)
-            | Node::TextTest(_, parts)
-            | Node::Each(_, parts) => parts.as_mut_slice(),
+            Expression::Literal(_)
+            | Expression::Field(..)
+            | Expression::Has(..)
+            | Expression::Bound(_)
+            | Expression::Hoisted(_) => &mut [],
+            Expression::FieldOf(_, part)
+            | Expression::HasOf(_, part)
+            | Expression::Not(part)
+            | Expression::Negate(part)
+            | Expression::InLiterals(part, _)
+            | Expression::Size(part)
+            | Expression::ToNumber(part)
+            | Expression::ToWhole(part) => slice::from_mut(part),
+            Expression::And(parts) | Expression::Or(parts) | Expression::List(parts) => parts,
+            Expression::If(parts) => parts.as_mut_slice(),
+            Expression::Compare(_, parts)
+            | Expression::Compute(_, parts)
+            | Expression::In(parts)
+            | Expression::Index(parts)
+            | Expression::TextTest(_, parts)
+            | Expression::Each(_, parts) => parts.as_mut_slice(),
         }
     }
 
     /// Owner of the features that the node itself reads, or `None` if it reads none.
     fn owner(&self) -> Option<Owner> {
-        if let Node::Field(owner, _) | Node::FieldOf(owner, _) | Node::Has(owner, _) | Node::HasOf(owner, _) = self {
+        if let Expression::Field(owner, _)
+        | Expression::FieldOf(owner, _)
+        | Expression::Has(owner, _)
+        | Expression::HasOf(owner, _) = self
+        {
             Some(*owner)
         } else {
             None
@@ -197,23 +209,23 @@ impl Node {
     fn is_of_request(&self) -> bool {
         let itself = match self.owner() {
             Some(owner) => owner != Owner::Arm,
-            None => !matches!(self, Node::Bound(_)),
+            None => !matches!(self, Expression::Bound(_)),
         };
-        itself && self.parts().iter().all(Node::is_of_request)
+        itself && self.parts().iter().all(Expression::is_of_request)
     }
 
     /// Returns whether the node consists of literals only.
     fn is_constant(&self) -> bool {
-        self.owner().is_none() && self.parts().iter().all(Node::is_constant)
+        self.owner().is_none() && self.parts().iter().all(Expression::is_constant)
     }
 
-    /// Moves subexpressions with one value for all arms of a request out of the node and leaves [`Node::Hoisted`] in their
+    /// Moves subexpressions with one value for all arms of a request out of the node and leaves [`Expression::Hoisted`] in their
     /// place.
-    pub(super) fn hoist(&mut self, hoisted: &mut Vec<Node>) {
+    pub(super) fn hoist(&mut self, hoisted: &mut Vec<Expression>) {
         if !self.is_of_request() {
             self.parts_mut().iter_mut().for_each(|part| part.hoist(hoisted));
         } else if !self.is_constant() {
-            let place = Node::Hoisted(hoisted.len());
+            let place = Expression::Hoisted(hoisted.len());
             hoisted.push(mem::replace(self, place));
         }
     }

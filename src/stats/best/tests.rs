@@ -8,12 +8,12 @@ use super::*;
 const DRAWS: usize = 200_000;
 
 /// Expected losses with their standard errors, and the sorted advantages of the best, over joint draws.
-struct Drawn {
+struct SampledLosses {
     losses: Vec<(f64, f64)>,
     remaining: Vec<f64>,
 }
 
-fn drawn(mut draw: impl FnMut() -> Vec<f64>, chosen: usize) -> Drawn {
+fn drawn(mut draw: impl FnMut() -> Vec<f64>, chosen: usize) -> SampledLosses {
     let rounds: Vec<Vec<f64>> = (0..DRAWS).map(|_| draw()).collect();
     let best = |round: &Vec<f64>| round.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let n = DRAWS as f64;
@@ -27,13 +27,13 @@ fn drawn(mut draw: impl FnMut() -> Vec<f64>, chosen: usize) -> Drawn {
         .collect();
     let mut remaining: Vec<f64> = rounds.iter().map(|round| best(round) - round[chosen]).collect();
     remaining.sort_by(f64::total_cmp);
-    Drawn { losses, remaining }
+    SampledLosses { losses, remaining }
 }
 
 /// Checks losses to five standard errors, and the value remaining against the quantiles of 95 % plus and minus five
 /// standard errors of that fraction.
 #[track_caller]
-fn check<B: RewardBelief>(beliefs: &[B], chosen: usize, drawn: &Drawn) {
+fn check<B: RewardBelief>(beliefs: &[B], chosen: usize, drawn: &SampledLosses) {
     for (got, (want, error)) in expected_losses(beliefs).iter().zip(&drawn.losses) {
         assert!((got - want).abs() < 5.0 * error, "{got} against {want} ± {error}");
     }

@@ -19,9 +19,9 @@ use slotwise::{
 };
 
 use super::{
-    Form, Log, LogError, Wanted,
-    gather::{Given, Taking, Wrong, wrong},
-    source::{self, Lines},
+    FileFormat, Log, LogError, LogSelection,
+    gather::{FieldProblem, GatheredRow, LogGatherer, field_problem},
+    source::{self, LineReader},
     time,
 };
 use crate::dataset::FilePlace;
@@ -30,12 +30,12 @@ use crate::dataset::FilePlace;
 const DEPTH_MAX: usize = 8;
 
 /// Reads the log at `path`.
-pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
+pub(super) fn read(path: &Path, wanted: &LogSelection) -> Result<Log, LogError> {
     let mut text = source::open(path).map_err(|source| LogError::Read { file: path.to_owned(), source })?;
     source::begins_object(&mut *text).map_err(|source| LogError::Read { file: path.to_owned(), source })?;
-    let mut lines = Lines::new(text);
+    let mut lines = LineReader::new(text);
     let broken = |place, why: String| LogError::Broken { file: path.to_owned(), place, why };
-    let mut taking = Taking::new(wanted);
+    let mut gatherer = LogGatherer::new(wanted);
     loop {
         let number = lines.number + 1;
         let Some(text) = lines.next().map_err(|why| broken(FilePlace::Line(number), why))? else { break };
@@ -47,19 +47,19 @@ pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
             let why = why.to_string();
             broken(place, why.split(" at line ").next().unwrap_or_default().to_owned())
         })?;
-        let told = |Wrong { field, why }| broken(FilePlace::Line(number), format!("{field}: {why}"));
-        match given(&line).map_err(told)? {
-            Some(given) => taking.add(given).map_err(told)?,
-            None => taking.leave_out_incomplete(),
+        let located = |FieldProblem { field, why }| broken(FilePlace::Line(number), format!("{field}: {why}"));
+        match decision_of(&line).map_err(located)? {
+            Some(given) => gatherer.add(given).map_err(located)?,
+            None => gatherer.leave_out_incomplete(),
         }
     }
-    taking.log(path, Form::Dsjson)
+    gatherer.log(path, FileFormat::Dsjson)
 }
 
 /// The decision of a line, or `None` if the line has no outcome.
-fn given(line: &Map<String, Json>) -> Result<Option<Given>, Wrong> {
+fn decision_of(line: &Map<String, Json>) -> Result<Option<GatheredRow>, FieldProblem> {
     if line.contains_key("_outcomes") {
-        return Err(wrong(
+        return Err(field_problem(
             "_outcomes",
             "a decision with several slots cannot be read; give a log that decides one thing a line",
         ));
@@ -70,37 +70,40 @@ fn given(line: &Map<String, Json>) -> Result<Option<Given>, Wrong> {
         return Ok(None);
     }
     let number = |value: &Json, field| {
-        value.as_f64().filter(|number| number.abs() <= NUMBER_MAX).ok_or_else(|| wrong(field, "must be a number"))
+        value
+            .as_f64()
+            .filter(|number| number.abs() <= NUMBER_MAX)
+            .ok_or_else(|| field_problem(field, "must be a number"))
     };
     let cost = number(cost, "_label_cost")?;
     let first = |list: &str| line.get(list).and_then(Json::as_array).and_then(|list| list.first());
     let propensity = line.get("_label_probability").or_else(|| first("p"));
     let propensity =
-        number(propensity.ok_or_else(|| wrong("_label_probability", "is missing"))?, "_label_probability")?;
+        number(propensity.ok_or_else(|| field_problem("_label_probability", "is missing"))?, "_label_probability")?;
     if !(0.0..=1.0).contains(&propensity) {
-        return Err(wrong("_label_probability", format!("is {propensity}; it must be from 0 to 1")));
+        return Err(field_problem("_label_probability", format!("is {propensity}; it must be from 0 to 1")));
     }
-    let text = line.get("Timestamp").and_then(Json::as_str).ok_or_else(|| wrong("Timestamp", "is missing"))?;
-    let at_us =
-        time::microseconds(text).ok_or_else(|| wrong("Timestamp", format!("'{text}' is no time; {}", time::FORMS)))?;
+    let text = line.get("Timestamp").and_then(Json::as_str).ok_or_else(|| field_problem("Timestamp", "is missing"))?;
+    let at_us = time::microseconds(text)
+        .ok_or_else(|| field_problem("Timestamp", format!("'{text}' is no time; {}", time::FORMS)))?;
     let empty = Map::new();
     let all = line.get("c").and_then(Json::as_object).unwrap_or(&empty);
     let actions = all
         .get("_multi")
         .and_then(Json::as_array)
-        .ok_or_else(|| wrong("c._multi", "is missing: the actions that could be chosen"))?;
+        .ok_or_else(|| field_problem("c._multi", "is missing: the actions that could be chosen"))?;
     let chosen = line.get("_label_Action").or_else(|| first("a")).and_then(Json::as_u64);
     let chosen = chosen.or_else(|| line.get("_labelIndex").and_then(Json::as_u64).map(|index| index + 1));
     let chosen = chosen.and_then(|action| usize::try_from(action).ok()).and_then(|action| action.checked_sub(1));
     let chosen = chosen.filter(|action| *action < actions.len()).ok_or_else(|| {
-        wrong("_label_Action", format!("must be the number of one of the {} actions, from 1", actions.len()))
+        field_problem("_label_Action", format!("must be the number of one of the {} actions, from 1", actions.len()))
     })?;
     let mut candidates: Vec<(String, Features)> = Vec::with_capacity(actions.len());
     for (i, action) in actions.iter().enumerate() {
         let id = action_id(action);
         // Actions that cannot be distinguished become separate arms.
         let id = if candidates.iter().any(|(other, _)| *other == id) {
-            format!("{} #{}", cut(&id, ID_BYTES_MAX - 8), i + 1)
+            format!("{} #{}", truncated(&id, ID_BYTES_MAX - 8), i + 1)
         } else {
             id
         };
@@ -110,7 +113,7 @@ fn given(line: &Map<String, Json>) -> Result<Option<Given>, Wrong> {
     context.remove("_multi");
     let reward = if cost == 0.0 { 0.0 } else { -cost };
     let event = line.get("EventId").and_then(Json::as_str).filter(|id| !id.is_empty());
-    Ok(Some(Given {
+    Ok(Some(GatheredRow {
         decision: event.map(str::to_owned),
         at_us,
         subject: Subject::default(),
@@ -120,7 +123,7 @@ fn given(line: &Map<String, Json>) -> Result<Option<Given>, Wrong> {
         taken: Vec::new(),
         propensity,
         reward,
-        told_us: (reward != 0.0).then_some(at_us),
+        known_us: (reward != 0.0).then_some(at_us),
     }))
 }
 
@@ -141,7 +144,7 @@ fn action_id(action: &Json) -> String {
     if id.len() <= ID_BYTES_MAX {
         return id;
     }
-    format!("{}… {:016x}", cut(&id, ID_BYTES_MAX - 24), hash("dsjson action", &[id.as_bytes()]).word())
+    format!("{}… {:016x}", truncated(&id, ID_BYTES_MAX - 24), hash("dsjson action", &[id.as_bytes()]).word())
 }
 
 fn plain_text(value: &Value) -> String {
@@ -155,7 +158,7 @@ fn plain_text(value: &Value) -> String {
 }
 
 /// The longest prefix of a text that fits into `most` bytes.
-fn cut(text: &str, most: usize) -> &str {
+fn truncated(text: &str, most: usize) -> &str {
     let mut end = most.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -166,11 +169,11 @@ fn cut(text: &str, most: usize) -> &str {
 /// The features of nested namespaces.
 fn features(of: &Json) -> Features {
     let mut all = Features::new();
-    put("", of, DEPTH_MAX, &mut all);
+    insert_features("", of, DEPTH_MAX, &mut all);
     all
 }
 
-fn put(name: &str, value: &Json, depth: usize, all: &mut Features) {
+fn insert_features(name: &str, value: &Json, depth: usize, all: &mut Features) {
     if all.len() >= FEATURES_MAX || depth == 0 {
         return;
     }
@@ -178,18 +181,18 @@ fn put(name: &str, value: &Json, depth: usize, all: &mut Features) {
         Json::Null => None,
         Json::Bool(flag) => Some(Value::Flag(*flag)),
         Json::Number(number) => number.as_f64().filter(|number| number.abs() <= NUMBER_MAX).map(Value::Number),
-        Json::String(text) => Some(Value::Text(cut(text, WORD_BYTES_MAX).to_owned())),
+        Json::String(text) => Some(Value::Text(truncated(text, WORD_BYTES_MAX).to_owned())),
         Json::Array(list) => {
             // Personalizer writes a namespace's features as a list of objects.
             for object in list.iter().filter(|element| element.is_object()) {
-                put(name, object, depth - 1, all);
+                insert_features(name, object, depth - 1, all);
             }
             list_value(list)
         }
         Json::Object(object) => {
             for (key, value) in object.iter().filter(|(key, _)| !key.starts_with('_')) {
                 let path = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
-                put(&path, value, depth - 1, all);
+                insert_features(&path, value, depth - 1, all);
             }
             None
         }
@@ -197,7 +200,7 @@ fn put(name: &str, value: &Json, depth: usize, all: &mut Features) {
     if let Some(feature) = feature
         && !name.is_empty()
     {
-        all.insert(cut(name, NAME_BYTES_MAX).to_owned(), feature);
+        all.insert(truncated(name, NAME_BYTES_MAX).to_owned(), feature);
     }
 }
 
@@ -212,9 +215,9 @@ fn list_value(list: &[Json]) -> Option<Value> {
             let single = numbers.iter().map(|number| *number as f32);
             Some(Value::Vector(single.collect()))
         }
-        (_, Some(texts)) if !texts.is_empty() => {
-            Some(Value::Texts(texts.iter().take(WORDS_MAX).map(|text| cut(text, WORD_BYTES_MAX).to_owned()).collect()))
-        }
+        (_, Some(texts)) if !texts.is_empty() => Some(Value::Texts(
+            texts.iter().take(WORDS_MAX).map(|text| truncated(text, WORD_BYTES_MAX).to_owned()).collect(),
+        )),
         _ => None,
     }
 }

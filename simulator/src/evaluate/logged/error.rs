@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::{CELLS_MAX, LeftOut};
+use super::{CELLS_MAX, LeftOutCounts};
 use crate::dataset::FilePlace;
 
 /// Reason why a log cannot be used.
@@ -60,7 +60,7 @@ pub enum LogError {
         /// The file.
         file: PathBuf,
         /// Counts of the rows that were left out.
-        left_out: Box<LeftOut>,
+        left_out: Box<LeftOutCounts>,
     },
     /// The file has none of the known formats.
     #[error("{} {looks}; {accepted}; give --form if it is one of them", file.display())]
@@ -74,18 +74,18 @@ pub enum LogError {
     },
     /// The file is a classification set.
     #[error("{} is no log of decisions; give --form journal or --form open-bandit if it is", .0.display())]
-    Form(PathBuf),
+    Classification(PathBuf),
 }
 
 /// The reason why all rows were left out.
-fn why(left_out: &LeftOut) -> String {
-    let told = left_out.told();
-    if told.is_empty() { "there are no rows".to_owned() } else { format!("left out are {}", told.join(", ")) }
+fn why(left_out: &LeftOutCounts) -> String {
+    let reasons = left_out.reasons();
+    if reasons.is_empty() { "there are no rows".to_owned() } else { format!("left out are {}", reasons.join(", ")) }
 }
 
-impl LeftOut {
+impl LeftOutCounts {
     /// Each reason for which rows were left out, with their number.
-    pub fn told(&self) -> Vec<String> {
+    pub fn reasons(&self) -> Vec<String> {
         let Self { not_asked_for, holdout, sticky, fallback, uncounted, incomplete, repeated, zero_propensity } = *self;
         [
             (not_asked_for, "not asked for"),

@@ -11,7 +11,7 @@ use crate::dataset::DatasetFiles;
 /// Format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
-pub enum Form {
+pub enum FileFormat {
     /// A classification set: NAME.csv.gz and NAME.json.
     Classification,
     /// The output of `slotwise journal export`, as JSON lines or as CSV, packed with gzip or not.
@@ -29,9 +29,9 @@ const ACCEPTED: &str = "accepted are `slotwise journal export` (JSON lines or CS
                         Personalizer, CSV with the columns time, arm, propensity, reward and any others as context, and \
                         the Open Bandit Dataset";
 
-impl Form {
-    /// The format of a file, or [`Form::Classification`] if it cannot be recognised.
-    pub fn of(path: &Path) -> Self {
+impl FileFormat {
+    /// The format of a file, or [`FileFormat::Classification`] if it cannot be recognised.
+    pub fn detect(path: &Path) -> Self {
         Self::recognise(path).unwrap_or(Self::Classification)
     }
 
@@ -43,7 +43,7 @@ impl Form {
     /// nearest format.
     pub fn recognise(path: &Path) -> Result<Self, LogError> {
         let Ok(mut text) = source::open(path) else { return Ok(Self::Classification) };
-        let files = DatasetFiles::of(path);
+        let files = DatasetFiles::at_stem(path);
         if files.rows.exists() && files.description.exists() {
             return Ok(Self::Classification);
         }
@@ -59,12 +59,12 @@ impl Form {
         let line = start.lines().next().unwrap_or_default();
         match line.chars().next() {
             None => Err(unknown("is empty".to_owned())),
-            Some('{') => of_object(line).map_err(unknown),
+            Some('{') => format_of_object(line).map_err(unknown),
             Some('[') => {
                 Err(unknown("looks like one JSON list; write one object a line, as `jq -c '.[]'` does".to_owned()))
             }
             Some('<') => Err(unknown("looks like XML or HTML".to_owned())),
-            Some(_) => of_header(line).map_err(unknown),
+            Some(_) => format_of_header(line).map_err(unknown),
         }
     }
 }
@@ -80,14 +80,14 @@ const BINARY: [(&[u8], &str); 6] = [
 ];
 
 /// The format of JSON lines, by the keys of the first object.
-fn of_object(line: &str) -> Result<Form, String> {
+fn format_of_object(line: &str) -> Result<FileFormat, String> {
     let Ok(Json::Object(object)) = serde_json::from_str::<Json>(line) else {
         // The line is cut off, or longer than the part that was read.
         if line.contains("\"_label_cost\"") || line.contains("\"_label_probability\"") {
-            return Ok(Form::Dsjson);
+            return Ok(FileFormat::Dsjson);
         }
         if line.contains("\"decision_id\"") || line.contains("\"propensities\"") || line.contains("\"slot\"") {
-            return Ok(Form::Journal);
+            return Ok(FileFormat::Journal);
         }
         let several = line.trim() == "{" || line.trim_end().ends_with([',', '{', '[']);
         let looks = if several { "looks like one JSON object over several lines" } else { "is not whole JSON" };
@@ -104,34 +104,34 @@ fn of_object(line: &str) -> Result<Form, String> {
     let count = |keys: &[&str]| keys.iter().filter(|key| has(key)).count();
     let (of_dsjson, of_journal) = (count(&dsjson), count(&journal));
     if of_dsjson >= 3 && of_dsjson >= of_journal {
-        return Ok(Form::Dsjson);
+        return Ok(FileFormat::Dsjson);
     }
     if of_journal >= 3 || has("decision_id") {
-        return Ok(Form::Journal);
+        return Ok(FileFormat::Journal);
     }
     let keys: Vec<&str> = object.keys().map(String::as_str).take(8).collect();
     Err(format!("looks like JSON lines with the keys {}; the nearest form is {}", keys.join(", "), plain::AS_CSV))
 }
 
 /// The format of a table, by its header.
-fn of_header(line: &str) -> Result<Form, String> {
+fn format_of_header(line: &str) -> Result<FileFormat, String> {
     let names: Vec<String> = line.split(',').map(|name| name.trim().trim_matches('"').to_owned()).collect();
     let has = |name: &str| names.iter().any(|other| other == name);
     if has("decision_id") && (has("propensities") || has("arms") || has("slot")) {
-        return Ok(Form::Journal);
+        return Ok(FileFormat::Journal);
     }
     if has("item_id") {
-        return Ok(Form::OpenBandit);
+        return Ok(FileFormat::OpenBandit);
     }
     let missing = plain::missing(&names);
     if missing.is_empty() {
-        return Ok(Form::Csv);
+        return Ok(FileFormat::Csv);
     }
     if has("propensity_score") && missing.len() > 1 {
-        return Ok(Form::OpenBandit);
+        return Ok(FileFormat::OpenBandit);
     }
     if has("decision_id") {
-        return Ok(Form::Journal);
+        return Ok(FileFormat::Journal);
     }
     let separators = |separator: char| line.matches(separator).count();
     if names.len() == 1 && (line.starts_with("shared ") || (line.contains('|') && !line.contains('\t'))) {

@@ -24,10 +24,10 @@ use slotwise::{
 };
 
 use super::{
-    Form, Log, LogError, Wanted,
-    gather::{Given, Taking, Wrong, wrong},
-    source::{self, Lines},
-    table::Table,
+    FileFormat, Log, LogError, LogSelection,
+    gather::{FieldProblem, GatheredRow, LogGatherer, field_problem},
+    source::{self, LineReader},
+    table::LogTable,
 };
 use crate::dataset::FilePlace;
 
@@ -48,7 +48,7 @@ const JSONS: [&str; 10] = [
 
 /// The fields of an exported row that are read.
 #[derive(Debug, Deserialize)]
-struct Line {
+struct ExportedRow {
     decision_id: Option<String>,
     slot: String,
     time: String,
@@ -59,25 +59,25 @@ struct Line {
     holdout: bool,
     #[serde(deserialize_with = "features")]
     context: Features,
-    candidates: Vec<Candidate>,
+    candidates: Vec<ExportedCandidate>,
     already_shown: Vec<String>,
     arms: Vec<String>,
     propensities: Vec<f64>,
     reasons: Vec<String>,
     rewards: Option<Vec<f64>>,
-    events: Vec<Heard>,
+    events: Vec<ExportedEvent>,
     complete: bool,
 }
 
 #[derive(Debug, Deserialize)]
-struct Candidate {
+struct ExportedCandidate {
     arm: String,
     #[serde(deserialize_with = "features")]
     features: Features,
 }
 
 #[derive(Debug, Deserialize)]
-struct Heard {
+struct ExportedEvent {
     time: String,
     arm: Option<String>,
     reversed: bool,
@@ -87,7 +87,7 @@ struct Heard {
 /// A feature's value as the export writes it.
 #[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "a number, a text, yes or no, or a list of numbers or of texts")]
-enum PlainValue {
+enum ExportedValue {
     Flag(bool),
     Number(f64),
     Text(String),
@@ -96,34 +96,34 @@ enum PlainValue {
 }
 
 fn features<'de, D: Deserializer<'de>>(from: D) -> Result<Features, D::Error> {
-    let plain = BTreeMap::<String, PlainValue>::deserialize(from)?;
+    let plain = BTreeMap::<String, ExportedValue>::deserialize(from)?;
     let value = |value| match value {
-        PlainValue::Flag(flag) => Value::Flag(flag),
-        PlainValue::Number(number) => Value::Number(number),
-        PlainValue::Text(text) => Value::Text(text),
-        PlainValue::Vector(numbers) if numbers.is_empty() => Value::Texts(Vec::new()),
-        PlainValue::Vector(numbers) => Value::Vector(numbers),
-        PlainValue::Texts(texts) => Value::Texts(texts),
+        ExportedValue::Flag(flag) => Value::Flag(flag),
+        ExportedValue::Number(number) => Value::Number(number),
+        ExportedValue::Text(text) => Value::Text(text),
+        ExportedValue::Vector(numbers) if numbers.is_empty() => Value::Texts(Vec::new()),
+        ExportedValue::Vector(numbers) => Value::Vector(numbers),
+        ExportedValue::Texts(texts) => Value::Texts(texts),
     };
     Ok(plain.into_iter().map(|(name, of)| (name, value(of))).collect())
 }
 
 /// Reads the log at `path`.
-pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
+pub(super) fn read(path: &Path, wanted: &LogSelection) -> Result<Log, LogError> {
     let unread = |source| LogError::Read { file: path.to_owned(), source };
     let mut text = source::open(path).map_err(unread)?;
     let json = source::begins_object(&mut *text).map_err(unread)?;
-    let mut taking = Taking::new(wanted);
+    let mut gatherer = LogGatherer::new(wanted);
     if json {
-        json_lines(path, text, &mut taking)?;
+        json_lines(path, text, &mut gatherer)?;
     } else {
-        csv_rows(path, &mut taking)?;
+        csv_rows(path, &mut gatherer)?;
     }
-    taking.log(path, Form::Journal)
+    gatherer.log(path, FileFormat::Journal)
 }
 
-fn json_lines(path: &Path, text: Box<dyn std::io::BufRead>, taking: &mut Taking<'_>) -> Result<(), LogError> {
-    let mut lines = Lines::new(text);
+fn json_lines(path: &Path, text: Box<dyn std::io::BufRead>, gatherer: &mut LogGatherer<'_>) -> Result<(), LogError> {
+    let mut lines = LineReader::new(text);
     let broken = |place, why: String| LogError::Broken { file: path.to_owned(), place, why };
     loop {
         let number = lines.number + 1;
@@ -131,21 +131,23 @@ fn json_lines(path: &Path, text: Box<dyn std::io::BufRead>, taking: &mut Taking<
         if text.trim().is_empty() {
             continue;
         }
-        let line: Line = serde_json::from_str(text).map_err(|why| {
+        let line: ExportedRow = serde_json::from_str(text).map_err(|why| {
             let place = FilePlace::Column { line: number, column: why.column() };
             let why = why.to_string();
             // The message repeats the place, which the error already names.
             let why = why.split(" at line ").next().unwrap_or_default();
             broken(place, format!("{why}; is it a whole row of `slotwise journal export`?"))
         })?;
-        taking.take(line).map_err(|Wrong { field, why }| broken(FilePlace::Line(number), format!("{field}: {why}")))?;
+        gatherer
+            .take(line)
+            .map_err(|FieldProblem { field, why }| broken(FilePlace::Line(number), format!("{field}: {why}")))?;
     }
 }
 
-fn csv_rows(path: &Path, taking: &mut Taking<'_>) -> Result<(), LogError> {
+fn csv_rows(path: &Path, gatherer: &mut LogGatherer<'_>) -> Result<(), LogError> {
     let needed: Vec<&str> = TEXTS.into_iter().chain(JSONS).collect();
-    let mut table = Table::open(path, &needed)?;
-    let place = |table: &Table<'_>, name: &str| table.place(name).unwrap_or_default();
+    let mut table = LogTable::open(path, &needed)?;
+    let place = |table: &LogTable<'_>, name: &str| table.place(name).unwrap_or_default();
     while table.next()? {
         let mut row = serde_json::Map::new();
         for name in TEXTS {
@@ -159,28 +161,29 @@ fn csv_rows(path: &Path, taking: &mut Taking<'_>) -> Result<(), LogError> {
             let at = place(&table, name);
             let cell = table.cell(at);
             let value = if cell.is_empty() { Ok(Json::Null) } else { serde_json::from_str(cell) };
-            let value = value.map_err(|why| table.column(at, format!("{name}: {why} of the cell")))?;
+            let value = value.map_err(|why| table.column_error(at, format!("{name}: {why} of the cell")))?;
             row.insert(name.to_owned(), value);
         }
-        let line: Line = serde_path_to_error::deserialize(Json::Object(row)).map_err(|why| {
+        let line: ExportedRow = serde_path_to_error::deserialize(Json::Object(row)).map_err(|why| {
             let path = why.path().to_string();
             let column = path.split(['.', '[']).next().and_then(|name| table.place(name));
             let why = format!("{path}: {}; is it a whole row of `slotwise journal export`?", why.inner());
-            column.map_or_else(|| table.whole_line(why.clone()), |column| table.column(column, why.clone()))
+            column.map_or_else(|| table.line_error(why.clone()), |column| table.column_error(column, why.clone()))
         })?;
-        taking
-            .take(line)
-            .map_err(|Wrong { field, why }| table.column(place(&table, field), format!("{field}: {why}")))?;
+        gatherer.take(line).map_err(|FieldProblem { field, why }| {
+            table.column_error(place(&table, field), format!("{field}: {why}"))
+        })?;
     }
     Ok(())
 }
 
-fn time(field: &'static str, text: &str) -> Result<i64, Wrong> {
-    super::time::microseconds(text).ok_or_else(|| wrong(field, format!("'{text}' is no time; {}", super::time::FORMS)))
+fn time(field: &'static str, text: &str) -> Result<i64, FieldProblem> {
+    super::time::microseconds(text)
+        .ok_or_else(|| field_problem(field, format!("'{text}' is no time; {}", super::time::FORMS)))
 }
 
-impl Taking<'_> {
-    fn take(&mut self, line: Line) -> Result<(), Wrong> {
+impl LogGatherer<'_> {
+    fn take(&mut self, line: ExportedRow) -> Result<(), FieldProblem> {
         if !self.slots.contains(&line.slot) {
             self.slots.insert(line.slot.clone());
         }
@@ -198,18 +201,18 @@ impl Taking<'_> {
         };
         if line.arms.len() != line.propensities.len() {
             let (arms, propensities) = (line.arms.len(), line.propensities.len());
-            return Err(wrong(
+            return Err(field_problem(
                 "propensities",
                 format!("there are {propensities} for {arms} arms; there must be one each"),
             ));
         }
         if !(0.0..=1.0).contains(&propensity) {
-            return Err(wrong("propensities", format!("the first is {propensity}; it must be from 0 to 1")));
+            return Err(field_problem("propensities", format!("the first is {propensity}; it must be from 0 to 1")));
         }
         let rewards = line.rewards.as_ref().map(|rewards| rewards.first().copied());
         let reward = match rewards {
             Some(Some(reward)) if reward.abs() <= NUMBER_MAX => Some(reward),
-            Some(_) => return Err(wrong("rewards", "there must be a number for each arm")),
+            Some(_) => return Err(field_problem("rewards", "there must be a number for each arm")),
             None => None,
         };
         // The reason tells these apart, because a slot in shadow mode shows its baseline too.
@@ -236,19 +239,19 @@ impl Taking<'_> {
             }
             return Ok(());
         };
-        let counts = |heard: &&Heard| {
+        let counts = |heard: &&ExportedEvent| {
             !heard.reversed && heard.reverses.is_none() && heard.arm.as_ref().is_none_or(|of| of == arm)
         };
-        let mut told_us = None;
+        let mut known_us = None;
         for heard in line.events.iter().filter(counts) {
-            told_us = told_us.max(Some(time("events", &heard.time)?.max(at_us)));
+            known_us = known_us.max(Some(time("events", &heard.time)?.max(at_us)));
         }
         self.incomplete += u64::from(!line.complete);
         self.slates += u64::from(line.arms.len() > 1);
         let candidates: Vec<_> = line.candidates.into_iter().map(|given| (given.arm, given.features)).collect();
         let subject =
             Subject { id: line.subject_id.unwrap_or_default(), session_id: line.session_id.unwrap_or_default() };
-        self.add(Given {
+        self.add(GatheredRow {
             decision: None,
             at_us,
             subject,
@@ -258,7 +261,7 @@ impl Taking<'_> {
             arm: arm.clone(),
             propensity,
             reward,
-            told_us,
+            known_us,
         })
     }
 }

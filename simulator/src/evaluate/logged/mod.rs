@@ -1,6 +1,6 @@
 //! Logged decisions from elsewhere: what was shown to whom, with which probability, and what it earned.
 //!
-//! * [`Form`]: the formats of files, and how a file's format is recognised.
+//! * [`FileFormat`]: the formats of files, and how a file's format is recognised.
 //! * [`Log`]: the decisions in order of time.
 //! * [`journal`]: the rows that `slotwise journal export` writes, as JSON lines or as CSV.
 //! * [`open_bandit`]: the Open Bandit Dataset's format.
@@ -14,7 +14,7 @@
 //!
 //! * Rows are in order of time. Rows of the same time are in the file's order.
 //! * Every propensity of a row lies in (0, 1], every number is finite, and the shown arm is among those on offer.
-//! * Rows that cannot be evaluated are counted in [`LeftOut`]. None is dropped silently.
+//! * Rows that cannot be evaluated are counted in [`LeftOutCounts`]. None is dropped silently.
 //!
 //! Deliberately not here: what another policy would have done.
 
@@ -39,7 +39,7 @@ use slotwise::{
 };
 
 pub use error::LogError;
-pub use form::Form;
+pub use form::FileFormat;
 
 /// Greatest number of rows. A slot with more than a million pending decisions forgets the oldest before their window
 /// ends.
@@ -53,7 +53,7 @@ pub const AFFINITY: &str = "affinity";
 
 /// Selection of the rows of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Wanted {
+pub struct LogSelection {
     /// Slot whose rows are read from a journal, or `None` if the journal has only one.
     pub slot: Option<String>,
     /// Position whose rows are read from the Open Bandit Dataset, or `None` for all positions.
@@ -77,7 +77,7 @@ pub struct LoggedArm {
 
 /// Arms that a decision could choose from. They are named by their place in the log's list.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Offered {
+pub enum OfferedArms {
     /// Every arm of the log.
     All,
     /// Listed arms in the request's order, with the request's features of each.
@@ -88,7 +88,7 @@ pub enum Offered {
 
 /// A logged decision.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub struct LoggedRow {
     /// Time of the decision, in microseconds since 1970.
     pub at_us: i64,
     /// Subject of the decision.
@@ -96,7 +96,7 @@ pub struct Row {
     /// Features of the request. Rows with equal features share them.
     pub context: Arc<Features>,
     /// Arms on offer.
-    pub offered: Offered,
+    pub offered: OfferedArms,
     /// Shown arm, by its place in the log's list.
     pub arm: usize,
     /// Probability with which the arm was drawn, in (0, 1].
@@ -105,14 +105,14 @@ pub struct Row {
     pub reward: f64,
     /// Time at which the reward was known, not before the decision, or `None` if no event arrived and the reward is the
     /// default reward.
-    pub told_us: Option<i64>,
+    pub known_us: Option<i64>,
     /// Position of the arm, counted from 1.
     pub position: u32,
 }
 
 /// Counts of the rows that were left out, by reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct LeftOut {
+pub struct LeftOutCounts {
     /// Rows of another slot, or at another position than requested.
     pub not_asked_for: u64,
     /// Rows of subjects in the holdout, for whom the baseline decided.
@@ -138,19 +138,19 @@ pub struct Log {
     /// Name of the file.
     pub name: String,
     /// Format of the file.
-    pub form: Form,
+    pub form: FileFormat,
     /// All arms of the log.
     pub arms: Vec<LoggedArm>,
     /// Decisions in order of time, at least one.
-    pub rows: Vec<Row>,
+    pub rows: Vec<LoggedRow>,
     /// Counts of the rows that were left out.
-    pub left_out: LeftOut,
+    pub left_out: LeftOutCounts,
     /// Number of rows in `rows` whose window had not closed.
     pub incomplete: u64,
     /// Number of rows that showed more than one arm. Only their first position is kept.
     pub slates: u64,
     /// Default reward: the reward of a decision without any event.
-    pub silent: f64,
+    pub default_reward: f64,
 }
 
 impl Log {
@@ -159,13 +159,13 @@ impl Log {
     /// # Errors
     ///
     /// Returns a [`LogError`] if the file cannot be used; a classification set cannot.
-    pub fn read(path: &Path, form: Form, wanted: &Wanted) -> Result<Self, LogError> {
+    pub fn read(path: &Path, form: FileFormat, wanted: &LogSelection) -> Result<Self, LogError> {
         let mut log = match form {
-            Form::Journal => journal::read(path, wanted)?,
-            Form::OpenBandit => open_bandit::read(path, wanted)?,
-            Form::Dsjson => dsjson::read(path, wanted)?,
-            Form::Csv => plain::read(path, wanted)?,
-            Form::Classification => return Err(LogError::Form(path.to_owned())),
+            FileFormat::Journal => journal::read(path, wanted)?,
+            FileFormat::OpenBandit => open_bandit::read(path, wanted)?,
+            FileFormat::Dsjson => dsjson::read(path, wanted)?,
+            FileFormat::Csv => plain::read(path, wanted)?,
+            FileFormat::Classification => return Err(LogError::Classification(path.to_owned())),
         };
         log.rows.sort_by_key(|row| row.at_us);
         if let Some(rows) = wanted.rows {
@@ -178,29 +178,29 @@ impl Log {
     }
 
     /// Number of arms that a row could choose from.
-    pub fn offered(&self, row: &Row) -> usize {
+    pub fn offered(&self, row: &LoggedRow) -> usize {
         match &row.offered {
-            Offered::All | Offered::Affinities(_) => self.arms.len(),
-            Offered::Listed(listed) => listed.len(),
+            OfferedArms::All | OfferedArms::Affinities(_) => self.arms.len(),
+            OfferedArms::Listed(listed) => listed.len(),
         }
     }
 
     /// Returns `true` if a row could have shown this arm.
-    pub fn offers(&self, row: &Row, arm: usize) -> bool {
+    pub fn offers(&self, row: &LoggedRow, arm: usize) -> bool {
         match &row.offered {
-            Offered::All | Offered::Affinities(_) => arm < self.arms.len(),
-            Offered::Listed(listed) => listed.iter().any(|(other, _)| *other == arm),
+            OfferedArms::All | OfferedArms::Affinities(_) => arm < self.arms.len(),
+            OfferedArms::Listed(listed) => listed.iter().any(|(other, _)| *other == arm),
         }
     }
 
     /// The request of a row to a slot that has the log's arms. It asks for one arm and for an explanation.
-    pub fn request(&self, row: &Row, slot: &SlotId) -> Request {
+    pub fn request(&self, row: &LoggedRow, slot: &SlotId) -> Request {
         let candidate = |arm: usize, features: Features| RequestCandidate { arm: self.arms[arm].id.clone(), features };
         let affinity = |value: f64| Features::from([(AFFINITY.to_owned(), Value::Number(value))]);
         let candidates = match &row.offered {
-            Offered::All => Vec::new(),
-            Offered::Listed(listed) => listed.iter().map(|(arm, own)| candidate(*arm, own.clone())).collect(),
-            Offered::Affinities(known) => {
+            OfferedArms::All => Vec::new(),
+            OfferedArms::Listed(listed) => listed.iter().map(|(arm, own)| candidate(*arm, own.clone())).collect(),
+            OfferedArms::Affinities(known) => {
                 let mut all = vec![0.0; self.arms.len()];
                 for &(arm, value) in known {
                     all[arm] = value;
@@ -227,7 +227,7 @@ impl Log {
     /// The amount by which every other reward exceeds the default reward. It is `None` if rewards differ or one is
     /// below the default reward.
     pub fn unit(&self) -> Option<f64> {
-        let mut sizes = self.rows.iter().map(|row| row.reward - self.silent).filter(|size| *size != 0.0);
+        let mut sizes = self.rows.iter().map(|row| row.reward - self.default_reward).filter(|size| *size != 0.0);
         let first = sizes.next().filter(|size| *size > 0.0)?;
         sizes.all(|size| size.to_bits() == first.to_bits()).then_some(first)
     }
@@ -235,24 +235,24 @@ impl Log {
 
 /// Returns `true` if one more row may be added to at most `most`. If only the earliest `wanted` rows are needed, later
 /// ones are dropped from time to time, so there is always room. Rows of the same time keep their order.
-fn room<T>(rows: &mut Vec<T>, wanted: Option<usize>, most: usize, at_us: impl Fn(&T) -> i64) -> bool {
+fn has_room<T>(rows: &mut Vec<T>, wanted: Option<usize>, most: usize, at_us: impl Fn(&T) -> i64) -> bool {
     /// Number of rows beyond twice `wanted` that are read before any is dropped.
     const SPARE: usize = 1_024;
     let Some(wanted) = wanted.filter(|wanted| *wanted <= most) else { return rows.len() < most };
     if rows.len() >= 2 * wanted + SPARE {
-        earliest(rows, wanted, at_us);
+        keep_earliest(rows, wanted, at_us);
     }
     true
 }
 
 /// Keeps the earliest `wanted` rows, in order of time.
-fn earliest<T>(rows: &mut Vec<T>, wanted: usize, at_us: impl Fn(&T) -> i64) {
+fn keep_earliest<T>(rows: &mut Vec<T>, wanted: usize, at_us: impl Fn(&T) -> i64) {
     rows.sort_by_key(at_us);
     rows.truncate(wanted);
 }
 
 /// The name of a file without its folder.
-fn name_of(path: &Path) -> String {
+fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
@@ -266,11 +266,11 @@ mod tests {
         let all: Vec<(i64, i64)> = (0..9_000).map(|i| ((i * 7_919) % 1_000, i)).collect();
         let (mut rows, mut largest) = (Vec::new(), 0);
         for row in &all {
-            assert!(room(&mut rows, Some(40), 50, |row: &(i64, i64)| row.0), "more than 50 are read");
+            assert!(has_room(&mut rows, Some(40), 50, |row: &(i64, i64)| row.0), "more than 50 are read");
             rows.push(*row);
             largest = largest.max(rows.len());
         }
-        earliest(&mut rows, 40, |row| row.0);
+        keep_earliest(&mut rows, 40, |row| row.0);
         let mut want = all.clone();
         want.sort_by_key(|row| row.0);
         assert_eq!(rows, want[..40]);
@@ -278,9 +278,9 @@ mod tests {
         // Every row is needed, or more than are allowed: the 51st is one too many.
         for wanted in [None, Some(51)] {
             let mut rows = vec![0; 49];
-            assert!(room(&mut rows, wanted, 50, |at| *at));
+            assert!(has_room(&mut rows, wanted, 50, |at| *at));
             rows.push(0);
-            assert!(!room(&mut rows, wanted, 50, |at| *at));
+            assert!(!has_room(&mut rows, wanted, 50, |at| *at));
         }
     }
 }

@@ -30,8 +30,8 @@ use slotwise::{
 };
 
 use super::{
-    Form, LeftOut, Log, LogError, LoggedArm, Offered, ROWS_MAX, Row, Wanted, earliest, name_of, room, table::Table,
-    time,
+    FileFormat, LeftOutCounts, Log, LogError, LogSelection, LoggedArm, LoggedRow, OfferedArms, ROWS_MAX, file_name,
+    has_room, keep_earliest, table::LogTable, time,
 };
 
 const NEEDED: [&str; 5] = ["timestamp", "item_id", "position", "click", "propensity_score"];
@@ -40,12 +40,12 @@ const USER_COLUMN: &str = "user_feature_";
 
 /// Cells of one column. Each distinct text is stored once.
 #[derive(Debug, Default)]
-struct Texts {
+struct TextColumn {
     list: Vec<String>,
     index: HashMap<String, usize>,
 }
 
-impl Texts {
+impl TextColumn {
     fn add(&mut self, text: &str) -> usize {
         if let Some(&known) = self.index.get(text) {
             return known;
@@ -67,7 +67,7 @@ impl Texts {
 }
 
 /// A row whose texts are still numbers of their columns' lists.
-struct Raw {
+struct IndexedRow {
     at_us: i64,
     arm: usize,
     position: u32,
@@ -78,14 +78,14 @@ struct Raw {
 }
 
 /// Places of the columns.
-struct Columns {
+struct OpenBanditColumns {
     needed: [usize; 5],
     user: Vec<(String, usize)>,
     affinities: Vec<(String, usize)>,
 }
 
-impl Columns {
-    fn of(table: &Table<'_>) -> Self {
+impl OpenBanditColumns {
+    fn new(table: &LogTable<'_>) -> Self {
         let starting = |with: &str| {
             let named = table.header().iter().enumerate().filter(|(_, name)| name.starts_with(with));
             named.map(|(place, name)| (name.clone(), place)).collect::<Vec<_>>()
@@ -102,10 +102,10 @@ impl Columns {
 }
 
 /// Reads the log at `path`.
-pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
-    let mut table = Table::open(path, &NEEDED)?;
-    let columns = Columns::of(&table);
-    let mut items = Texts::default();
+pub(super) fn read(path: &Path, wanted: &LogSelection) -> Result<Log, LogError> {
+    let mut table = LogTable::open(path, &NEEDED)?;
+    let columns = OpenBanditColumns::new(&table);
+    let mut items = TextColumn::default();
     let mut attributes = BTreeMap::new();
     if let Some(file) = &wanted.items {
         attributes = read_items(file)?;
@@ -115,35 +115,35 @@ pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
     }
     let affine: Vec<usize> = columns.affinities.iter().map(|(item, _)| items.add(item)).collect();
     let mut user = Vec::new();
-    user.resize_with(columns.user.len(), Texts::default);
-    let (mut raw, mut left_out) = (Vec::new(), LeftOut::default());
+    user.resize_with(columns.user.len(), TextColumn::default);
+    let (mut raw, mut left_out) = (Vec::new(), LeftOutCounts::default());
     while table.next()? {
-        let row = one(&table, &columns, &affine, &mut items, &mut user)?;
+        let row = read_row(&table, &columns, &affine, &mut items, &mut user)?;
         if wanted.position.is_some_and(|position| position != row.position) {
             left_out.not_asked_for += 1;
         } else if row.propensity <= 0.0 {
             left_out.zero_propensity += 1;
-        } else if room(&mut raw, wanted.rows, ROWS_MAX, |row: &Raw| row.at_us) {
+        } else if has_room(&mut raw, wanted.rows, ROWS_MAX, |row: &IndexedRow| row.at_us) {
             raw.push(row);
         } else {
             let number = raw.len() + 1;
-            return Err(table.whole_line(format!("is row {number} of the log; at most {ROWS_MAX} are allowed")));
+            return Err(table.line_error(format!("is row {number} of the log; at most {ROWS_MAX} are allowed")));
         }
         if items.list.len() > ARMS_MAX {
             return Err(
-                table.whole_line(format!("names the {}th item; at most {ARMS_MAX} are allowed", items.list.len()))
+                table.line_error(format!("names the {}th item; at most {ARMS_MAX} are allowed", items.list.len()))
             );
         }
     }
     if let Some(wanted) = wanted.rows {
-        earliest(&mut raw, wanted, |row: &Raw| row.at_us);
+        keep_earliest(&mut raw, wanted, |row: &IndexedRow| row.at_us);
     }
     let (arms, place) = arms(&items.list, &attributes);
-    let values: Vec<Vec<Option<Value>>> = user.iter().map(Texts::values).collect();
+    let values: Vec<Vec<Option<Value>>> = user.iter().map(TextColumn::values).collect();
     let mut contexts: HashMap<(Vec<usize>, u32), Arc<Features>> = HashMap::new();
     let mut rows = Vec::with_capacity(raw.len());
     for row in raw {
-        let Raw { at_us, arm, position, click, propensity, user, affinities } = row;
+        let IndexedRow { at_us, arm, position, click, propensity, user, affinities } = row;
         let context = contexts.entry((user, position)).or_insert_with_key(|(user, position)| {
             let of_user = columns.user.iter().zip(user.iter().zip(&values));
             let mut context: Features = of_user
@@ -153,11 +153,11 @@ pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
             Arc::new(context)
         });
         let offered = if columns.affinities.is_empty() {
-            Offered::All
+            OfferedArms::All
         } else {
-            Offered::Affinities(affinities.into_iter().map(|(item, value)| (place[item], value)).collect())
+            OfferedArms::Affinities(affinities.into_iter().map(|(item, value)| (place[item], value)).collect())
         };
-        rows.push(Row {
+        rows.push(LoggedRow {
             at_us,
             subject: Subject::default(),
             context: Arc::clone(context),
@@ -165,11 +165,20 @@ pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
             arm: place[arm],
             propensity,
             reward: click,
-            told_us: Some(at_us),
+            known_us: Some(at_us),
             position,
         });
     }
-    Ok(Log { name: name_of(path), form: Form::OpenBandit, arms, rows, left_out, incomplete: 0, slates: 0, silent: 0.0 })
+    Ok(Log {
+        name: file_name(path),
+        form: FileFormat::OpenBandit,
+        arms,
+        rows,
+        left_out,
+        incomplete: 0,
+        slates: 0,
+        default_reward: 0.0,
+    })
 }
 
 /// The arms in order of their ids, numeric ids by size, and the place of each item among them.
@@ -188,33 +197,32 @@ fn arms(items: &[String], attributes: &BTreeMap<String, Features>) -> (Vec<Logge
 }
 
 /// Reads one record.
-fn one(
-    table: &Table<'_>,
-    columns: &Columns,
+fn read_row(
+    table: &LogTable<'_>,
+    columns: &OpenBanditColumns,
     affine: &[usize],
-    items: &mut Texts,
-    user: &mut [Texts],
-) -> Result<Raw, LogError> {
+    items: &mut TextColumn,
+    user: &mut [TextColumn],
+) -> Result<IndexedRow, LogError> {
     let [at, item, position, click, propensity] = columns.needed;
     let number = |place: usize, what: &str, allowed: &dyn Fn(f64) -> bool, must: &str| {
         let text = table.cell(place);
         text.parse()
             .ok()
             .filter(|&number: &f64| allowed(number))
-            .ok_or_else(|| table.column(place, format!("{what} is '{text}'; it must be {must}")))
+            .ok_or_else(|| table.column_error(place, format!("{what} is '{text}'; it must be {must}")))
     };
     let at_us = time::microseconds(table.cell(at)).ok_or_else(|| {
         let text = table.cell(at);
-        table.column(at, format!("timestamp is '{text}'; write it in UTC, as in 2019-11-24 00:03:13.442536+00:00"))
+        table
+            .column_error(at, format!("timestamp is '{text}'; write it in UTC, as in 2019-11-24 00:03:13.442536+00:00"))
     })?;
     let id = table.cell(item);
-    ArmId::parse("item_id", id).map_err(|why| table.column(item, why.to_string()))?;
+    ArmId::parse("item_id", id).map_err(|why| table.column_error(item, why.to_string()))?;
     let text = table.cell(position);
-    let position = text
-        .parse()
-        .ok()
-        .filter(|position| (1..=COUNT_MAX).contains(position))
-        .ok_or_else(|| table.column(position, format!("position is '{text}'; it must be from 1 to {COUNT_MAX}")))?;
+    let position = text.parse().ok().filter(|position| (1..=COUNT_MAX).contains(position)).ok_or_else(|| {
+        table.column_error(position, format!("position is '{text}'; it must be from 1 to {COUNT_MAX}"))
+    })?;
     // Clicks are 0 or 1 in the dataset. Other data in this format has other rewards.
     let click = number(click, "click", &|n| n.abs() <= NUMBER_MAX, "a number, 0 or 1 as a rule")?;
     let propensity = number(propensity, "propensity_score", &|p| (0.0..=1.0).contains(&p), "from 0 to 1")?;
@@ -229,36 +237,35 @@ fn one(
     for ((name, place), texts) in columns.user.iter().zip(user) {
         let text = table.cell(*place);
         if text.len() > WORD_BYTES_MAX {
-            return Err(
-                table.column(*place, format!("the word in {name} has more than {WORD_BYTES_MAX} bytes; shorten it"))
-            );
+            return Err(table
+                .column_error(*place, format!("the word in {name} has more than {WORD_BYTES_MAX} bytes; shorten it")));
         }
         words.push(texts.add(text));
     }
-    Ok(Raw { at_us, arm: items.add(id), position, click, propensity, user: words, affinities })
+    Ok(IndexedRow { at_us, arm: items.add(id), position, click, propensity, user: words, affinities })
 }
 
 /// The attributes of items, by their ids.
 fn read_items(file: &Path) -> Result<BTreeMap<String, Features>, LogError> {
-    let mut table = Table::open(file, &["item_id"])?;
+    let mut table = LogTable::open(file, &["item_id"])?;
     let id = table.place("item_id").unwrap_or_default();
     let named = table.header().iter().enumerate().filter(|(place, name)| *place != id && !name.is_empty());
     let columns: Vec<(String, usize)> = named.map(|(place, name)| (name.clone(), place)).collect();
     let mut texts = Vec::new();
-    texts.resize_with(columns.len(), Texts::default);
+    texts.resize_with(columns.len(), TextColumn::default);
     let mut items: Vec<(String, Vec<usize>)> = Vec::new();
     while table.next()? {
-        ArmId::parse("item_id", table.cell(id)).map_err(|why| table.column(id, why.to_string()))?;
+        ArmId::parse("item_id", table.cell(id)).map_err(|why| table.column_error(id, why.to_string()))?;
         if items.iter().any(|(known, _)| known == table.cell(id)) {
-            return Err(table.column(id, format!("the item '{}' stands here twice", table.cell(id))));
+            return Err(table.column_error(id, format!("the item '{}' stands here twice", table.cell(id))));
         }
         if items.len() >= ARMS_MAX {
-            return Err(table.whole_line(format!("is item {}; at most {ARMS_MAX} are allowed", items.len() + 1)));
+            return Err(table.line_error(format!("is item {}; at most {ARMS_MAX} are allowed", items.len() + 1)));
         }
         let row = columns.iter().zip(&mut texts).map(|((_, place), texts)| texts.add(table.cell(*place))).collect();
         items.push((table.cell(id).to_owned(), row));
     }
-    let values: Vec<Vec<Option<Value>>> = texts.iter().map(Texts::values).collect();
+    let values: Vec<Vec<Option<Value>>> = texts.iter().map(TextColumn::values).collect();
     let features = |row: Vec<usize>| {
         let cells = columns.iter().zip(row.into_iter().zip(&values));
         cells.filter_map(|((name, _), (text, values))| Some((name.clone(), values[text].clone()?))).collect()
@@ -273,7 +280,7 @@ mod tests {
     #[test]
     fn a_column_holds_numbers_only_if_all_of_it_does() {
         let values = |texts: &[&str]| {
-            let mut column = Texts::default();
+            let mut column = TextColumn::default();
             let places: Vec<usize> = texts.iter().map(|text| column.add(text)).collect();
             let values = column.values();
             places.into_iter().map(|place| values[place].clone()).collect::<Vec<_>>()

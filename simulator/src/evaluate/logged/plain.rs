@@ -13,9 +13,9 @@ use slotwise::{
 };
 
 use super::{
-    Form, Log, LogError, Wanted,
-    gather::{Given, Taking, Wrong, wrong},
-    table::Table,
+    FileFormat, Log, LogError, LogSelection,
+    gather::{FieldProblem, GatheredRow, LogGatherer, field_problem},
+    table::LogTable,
     time,
 };
 
@@ -46,7 +46,7 @@ pub(super) fn missing(header: &[String]) -> Vec<&'static str> {
 }
 
 /// Places of the columns.
-struct Columns {
+struct CsvColumns {
     needed: [usize; 4],
     others: [Option<usize>; 3],
     /// Place and name of each context column, and `true` if it holds numbers.
@@ -65,13 +65,13 @@ fn number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.abs() <= NUMBER_MAX)
 }
 
-impl Columns {
+impl CsvColumns {
     /// Reads the header, and every cell to see which columns hold numbers.
     fn read(path: &Path) -> Result<Self, LogError> {
-        let mut table = Table::open(path, &[])?;
+        let mut table = LogTable::open(path, &[])?;
         let lacking = missing(table.header());
         if !lacking.is_empty() {
-            return Err(table.whole_line(format!("the header has no {}; needed is {AS_CSV}", lacking.join(" and no "))));
+            return Err(table.line_error(format!("the header has no {}; needed is {AS_CSV}", lacking.join(" and no "))));
         }
         let header = table.header().to_vec();
         let needed = NEEDED.map(|column| find(&header, column).unwrap_or_default());
@@ -90,21 +90,24 @@ impl Columns {
         Ok(Self { needed, others, context })
     }
 
-    fn row(&self, table: &Table<'_>) -> Result<Given, (usize, Wrong)> {
+    fn row(&self, table: &LogTable<'_>) -> Result<GatheredRow, (usize, FieldProblem)> {
         let [at_time, at_arm, at_propensity, at_reward] = self.needed;
         let [decision, subject, session] =
             self.others.map(|place| place.map(|place| table.cell(place).trim().to_owned()).unwrap_or_default());
         let time = table.cell(at_time);
         let at_us = time::microseconds(time)
-            .ok_or_else(|| (at_time, wrong("time", format!("'{time}' is no time; {}", time::FORMS))))?;
+            .ok_or_else(|| (at_time, field_problem("time", format!("'{time}' is no time; {}", time::FORMS))))?;
         let of = |place: usize, field: &'static str| {
             let cell = table.cell(place).trim();
             let value = number(cell).or_else(|| flag(cell).map(f64::from));
-            value.ok_or_else(|| (place, wrong(field, format!("'{cell}' is no number"))))
+            value.ok_or_else(|| (place, field_problem(field, format!("'{cell}' is no number"))))
         };
         let (propensity, reward) = (of(at_propensity, "propensity")?, of(at_reward, "reward")?);
         if !(0.0..=1.0).contains(&propensity) {
-            return Err((at_propensity, wrong("propensity", format!("is {propensity}; it must be from 0 to 1"))));
+            return Err((
+                at_propensity,
+                field_problem("propensity", format!("is {propensity}; it must be from 0 to 1")),
+            ));
         }
         let mut context = Features::new();
         for (place, name, numbers) in &self.context {
@@ -116,7 +119,7 @@ impl Columns {
             };
             context.insert(name.clone(), value.unwrap_or_else(|| Value::Text(cell.to_owned())));
         }
-        Ok(Given {
+        Ok(GatheredRow {
             decision: (!decision.is_empty()).then_some(decision),
             at_us,
             subject: Subject { id: subject, session_id: session },
@@ -126,20 +129,22 @@ impl Columns {
             arm: table.cell(at_arm).trim().to_owned(),
             propensity,
             reward,
-            told_us: (reward != 0.0).then_some(at_us),
+            known_us: (reward != 0.0).then_some(at_us),
         })
     }
 }
 
 /// Reads the log at `path`.
-pub(super) fn read(path: &Path, wanted: &Wanted) -> Result<Log, LogError> {
-    let columns = Columns::read(path)?;
-    let mut table = Table::open(path, &[])?;
-    let mut taking = Taking::new(wanted);
+pub(super) fn read(path: &Path, wanted: &LogSelection) -> Result<Log, LogError> {
+    let columns = CsvColumns::read(path)?;
+    let mut table = LogTable::open(path, &[])?;
+    let mut gatherer = LogGatherer::new(wanted);
     while table.next()? {
-        let told = |(place, Wrong { field, why }): (usize, Wrong)| table.column(place, format!("{field}: {why}"));
-        let given = columns.row(&table).map_err(told)?;
-        taking.add(given).map_err(|wrong| told((columns.needed[1], wrong)))?;
+        let located = |(place, FieldProblem { field, why }): (usize, FieldProblem)| {
+            table.column_error(place, format!("{field}: {why}"))
+        };
+        let given = columns.row(&table).map_err(located)?;
+        gatherer.add(given).map_err(|wrong| located((columns.needed[1], wrong)))?;
     }
-    taking.log(path, Form::Csv)
+    gatherer.log(path, FileFormat::Csv)
 }

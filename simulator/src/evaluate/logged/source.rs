@@ -39,7 +39,7 @@ pub(super) fn unreadable(why: &io::Error) -> String {
 }
 
 /// Lines of a file, without their ends and of limited length.
-pub(super) struct Lines {
+pub(super) struct LineReader {
     text: Box<dyn BufRead>,
     /// Number of the line read last, counted from 1.
     pub(super) number: u64,
@@ -49,7 +49,7 @@ pub(super) struct Lines {
 /// Greatest length of a line. A request of the API has at most 8 MiB, so an exported row is shorter.
 const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-impl Lines {
+impl LineReader {
     pub(super) fn new(text: Box<dyn BufRead>) -> Self {
         Self { text, number: 0, line: Vec::new() }
     }

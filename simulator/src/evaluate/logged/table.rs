@@ -8,7 +8,7 @@ use super::{LogError, source};
 use crate::dataset::FilePlace;
 
 /// A table that is read row by row.
-pub(super) struct Table<'a> {
+pub(super) struct LogTable<'a> {
     file: &'a Path,
     csv: Reader<Box<dyn BufRead>>,
     header: Vec<String>,
@@ -17,7 +17,7 @@ pub(super) struct Table<'a> {
     line: u64,
 }
 
-impl<'a> Table<'a> {
+impl<'a> LogTable<'a> {
     /// Opens a table and reads its header, which must contain the `needed` columns. Columns without a name are ignored.
     pub(super) fn open(file: &'a Path, needed: &[&str]) -> Result<Self, LogError> {
         let text = source::open(file).map_err(|source| LogError::Read { file: file.to_owned(), source })?;
@@ -26,13 +26,13 @@ impl<'a> Table<'a> {
             Self { file, csv, header: Vec::new(), places: HashMap::new(), record: StringRecord::new(), line: 1 };
         if !table.next()? {
             return Err(
-                table.whole_line(format!("there is none; the first line names the columns: {}", needed.join(", ")))
+                table.line_error(format!("there is none; the first line names the columns: {}", needed.join(", ")))
             );
         }
         table.header = table.record.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect();
         for (place, name) in table.header.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
             if table.places.insert(name.clone(), place).is_some() {
-                return Err(table.column(place, format!("'{name}' stands in the header twice; rename one")));
+                return Err(table.column_error(place, format!("'{name}' stands in the header twice; rename one")));
             }
         }
         let missing: Vec<&str> = needed.iter().filter(|name| !table.places.contains_key(**name)).copied().collect();
@@ -41,7 +41,7 @@ impl<'a> Table<'a> {
             let missing: Vec<String> = missing.iter().map(|name| format!("'{name}'")).collect();
             let missing = missing.join(", ");
             return Err(
-                table.whole_line(format!("the {columns} {missing} {are} missing; needed are {}", needed.join(", ")))
+                table.line_error(format!("the {columns} {missing} {are} missing; needed are {}", needed.join(", ")))
             );
         }
         Ok(table)
@@ -63,7 +63,7 @@ impl<'a> Table<'a> {
         self.line = self.record.position().filter(|_| more).map_or(self.line, csv::Position::line);
         if more && !self.header.is_empty() && self.record.len() != self.header.len() {
             let (have, want) = (self.record.len(), self.header.len());
-            return Err(self.whole_line(format!("has {have} columns, the header has {want}; quote what has a comma")));
+            return Err(self.line_error(format!("has {have} columns, the header has {want}; quote what has a comma")));
         }
         Ok(more)
     }
@@ -83,12 +83,12 @@ impl<'a> Table<'a> {
         self.record.get(place).unwrap_or_default()
     }
 
-    pub(super) fn whole_line(&self, why: String) -> LogError {
+    pub(super) fn line_error(&self, why: String) -> LogError {
         self.broken(FilePlace::Line(self.line), why)
     }
 
     /// An error about a column, counted from 0.
-    pub(super) fn column(&self, column: usize, why: String) -> LogError {
+    pub(super) fn column_error(&self, column: usize, why: String) -> LogError {
         self.broken(FilePlace::Column { line: self.line, column: column + 1 }, why)
     }
 

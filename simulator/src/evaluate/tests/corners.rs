@@ -13,7 +13,7 @@ fn a_log_whose_arm_was_retired_is_not_told_that_its_propensities_are_off() {
     for row in &mut log.rows[1_000..] {
         (row.arm, row.propensity) = (0, 1.0);
     }
-    let calibration = Calibration::of(&log, 0);
+    let calibration = Calibration::new(&log, 0);
     // Computed by hand: 1 for a thousand rows, ½ for the others; arms are shown three to one by the end.
     assert!((calibration.uniform.mean - 0.75).abs() < 1e-12, "{calibration:?}");
     assert!((0.75..0.95).contains(&calibration.own_shares.mean), "{calibration:?}");
@@ -26,8 +26,8 @@ fn a_log_whose_arm_was_retired_is_not_told_that_its_propensities_are_off() {
 #[test]
 fn replay_is_refused_too_where_the_log_shows_an_arm_in_one_context_only() {
     let log = log(500, &[[0.5, 0.5, 0.0], [0.2, 0.2, 0.6]], 1.0, 7);
-    let candidates = [Candidate::arm(&log, "c").unwrap(), Candidate::arm(&log, "a").unwrap()];
-    let report = evaluate(&log, &candidates, &Options::default(), &Unwatched).unwrap();
+    let candidates = [EvaluatedPolicy::arm(&log, "c").unwrap(), EvaluatedPolicy::arm(&log, "a").unwrap()];
+    let report = evaluate(&log, &candidates, &EvaluationOptions::default(), &NoEvaluationProgress).unwrap();
     let c = &report.policy("always c").unwrap().value;
     assert!(c.refused.is_some() && c.ips.is_none() && c.replay.is_none(), "{c:?}");
     assert!(c.accepted.unwrap() >= 30, "enough were accepted: {c:?}");
@@ -40,8 +40,8 @@ fn replay_is_refused_too_where_the_log_shows_an_arm_in_one_context_only() {
 fn without_any_click_intervals_end_above_0() {
     let mut log = log(500, &UNIFORM, 1.0, 3);
     log.rows.iter_mut().for_each(|row| row.reward = 0.0);
-    let candidates = [Candidate::logged(), Candidate::uniform(), Candidate::arm(&log, "b").unwrap()];
-    let report = evaluate(&log, &candidates, &Options::default(), &Unwatched).unwrap();
+    let candidates = [EvaluatedPolicy::logged(), EvaluatedPolicy::uniform(), EvaluatedPolicy::arm(&log, "b").unwrap()];
+    let report = evaluate(&log, &candidates, &EvaluationOptions::default(), &NoEvaluationProgress).unwrap();
     let high = |estimate: Option<IntervalEstimate>| estimate.unwrap().high.unwrap();
     assert!(high(Some(report.log.reward)) >= 3.0 / 500.0, "{:?}", report.log);
     for policy in &report.policies {
@@ -61,23 +61,23 @@ fn the_size_of_a_reward_is_that_of_the_whole_log() {
     let mut log = log(400, &UNIFORM, 1.0, 3);
     log.rows.iter_mut().for_each(|row| row.reward = 0.0);
     log.rows[0].reward = 50.0;
-    let options = Options { learning: Learning::First(0.5), ..Options::default() };
-    let report = evaluate(&log, &[Candidate::uniform()], &options, &Unwatched).unwrap();
+    let options = EvaluationOptions { learning: LearningSource::First(0.5), ..EvaluationOptions::default() };
+    let report = evaluate(&log, &[EvaluatedPolicy::uniform()], &options, &NoEvaluationProgress).unwrap();
     let high = report.log.reward.high.unwrap();
     // The bound for 200 decisions without a reward is 1 − .025^(1/200) of its size.
     assert!((high - 50.0 * (1.0 - 0.025_f64.powf(1.0 / 200.0))).abs() < 1e-6, "{high}");
 }
 
-fn of_document(log: &Log, controls: Controls, goal: Goal) -> (Candidate, Definition) {
+fn of_document(log: &Log, controls: Controls, goal: Goal) -> (EvaluatedPolicy, Definition) {
     let mut document = match slot(log, Policy::ThompsonSampling).how {
-        How::Slot(plain) => *plain,
-        How::Logged | How::Uniform | How::Arm(_) => panic!("it is a slot"),
+        PolicyKind::Slot(plain) => *plain,
+        PolicyKind::Logged | PolicyKind::Uniform | PolicyKind::Arm(_) => panic!("it is a slot"),
     };
     let policy = document.controls.policy;
     document.controls = Controls { policy, ..controls };
     document.goal = goal;
-    let candidate = Candidate::slot(log, "documented", document).unwrap();
-    let How::Slot(definition) = &candidate.how else { panic!("{candidate:?}") };
+    let candidate = EvaluatedPolicy::slot(log, "documented", document).unwrap();
+    let PolicyKind::Slot(definition) = &candidate.how else { panic!("{candidate:?}") };
     let definition = (**definition).clone();
     (candidate, definition)
 }
@@ -89,7 +89,7 @@ fn of_document(log: &Log, controls: Controls, goal: Goal) -> (Candidate, Definit
 fn who_gets_a_policy_and_for_how_long_is_set_aside() {
     let mut log = log(150, &UNIFORM, 1.0, 6);
     log.rows.iter_mut().for_each(|row| row.subject.id = "again".to_owned());
-    let options = Options { learning: Learning::All, ..Options::default() };
+    let options = EvaluationOptions { learning: LearningSource::All, ..EvaluationOptions::default() };
     let (plain, _) = of_document(&log, Controls::default(), Goal::default());
     assert!(plain.set_aside.is_empty());
     let want = walk(&log, &plain, &options);
@@ -105,7 +105,7 @@ fn who_gets_a_policy_and_for_how_long_is_set_aside() {
         assert!(walk(&log, &candidate, &options) == want, "{field} must not matter");
         assert_eq!(candidate.set_aside, [field]);
         if field == "stickiness" {
-            let report = evaluate(&log, &[candidate], &options, &Unwatched).unwrap();
+            let report = evaluate(&log, &[candidate], &options, &NoEvaluationProgress).unwrap();
             let text = super::super::text::text(&report);
             let note = "documented: set aside, since the policy itself is evaluated: stickiness";
             assert!(text.contains(note), "{text}");
@@ -119,11 +119,11 @@ fn a_window_is_the_document_s_or_as_long_as_the_log_needs() {
     let hour = 3600 * 1_000_000;
     let mut log = log(50, &UNIFORM, 1.0, 6);
     let window = |log: &Log, goal| of_document(log, Controls::default(), goal).1.goal.window_us;
-    let of = |window_us| Goal { window_us, ..Goal::default() };
-    assert_eq!(window(&log, of(hour)), hour);
-    assert_eq!(window(&log, of(7 * 24 * hour)), 7 * 24 * hour);
+    let goal_with = |window_us| Goal { window_us, ..Goal::default() };
+    assert_eq!(window(&log, goal_with(hour)), hour);
+    assert_eq!(window(&log, goal_with(7 * 24 * hour)), 7 * 24 * hour);
     assert_eq!(window(&log, Goal::default()), 24 * hour);
-    log.rows[9].told_us = Some(log.rows[9].at_us + 2 * hour);
-    assert_eq!(window(&log, of(hour)), 2 * hour + 1_000_000, "the longest, and a second");
+    log.rows[9].known_us = Some(log.rows[9].at_us + 2 * hour);
+    assert_eq!(window(&log, goal_with(hour)), 2 * hour + 1_000_000, "the longest, and a second");
     assert_eq!(window(&log, Goal::default()), 24 * hour);
 }

@@ -152,22 +152,15 @@ impl ReplayProgress for NoReplayProgress {
     fn end(&mut self) {}
 }
 
-/// Replays a set, once for each seed.
+/// Replays a set, once for each seed, until it is done or `stop` is cancelled.
+///
+/// A stopped replay deletes its slot as usual and returns [`ReplayError::Stopped`]. In this process, which waits for
+/// nothing, it stops only between two seeds.
 pub async fn replay(
     options: &ReplayOptions,
     dataset: &Dataset,
     watch: &mut dyn ReplayProgress,
-) -> Result<ReplayReport, ReplayError> {
-    replay_until(options, dataset, watch, &CancellationToken::new()).await
-}
-
-/// Replays a set until it is done or `stop` resolves. Then the slot is deleted as usual, and [`ReplayError::Stopped`]
-/// is returned. In this process, which waits for nothing, it stops only between two seeds.
-pub async fn replay_until(
-    options: &ReplayOptions,
-    dataset: &Dataset,
-    watch: &mut dyn ReplayProgress,
-    stop: &CancellationToken,
+    stop: Option<&CancellationToken>,
 ) -> Result<ReplayReport, ReplayError> {
     let rounds = options.rounds_of(dataset)?;
     let mut runs = Vec::with_capacity(options.seeds.len());
@@ -178,8 +171,8 @@ pub async fn replay_until(
     for &seed in &options.seeds {
         let pass = ReplayPass { options, dataset, seed, rounds };
         runs.push(match &mut remote {
-            Some(remote) => pass.run_until(remote, watch, stop).await?,
-            None => pass.run_until(&mut InProcess::new(seed), watch, stop).await?,
+            Some(remote) => pass.run(remote, watch, stop).await?,
+            None => pass.run(&mut InProcess::new(seed), watch, stop).await?,
         });
     }
     Ok(ReplayReport::new(options, dataset, rounds, runs))
@@ -199,15 +192,7 @@ impl ReplayPass<'_> {
         &self,
         service: &mut impl BanditService,
         watch: &mut dyn ReplayProgress,
-    ) -> Result<ReplayRun, ReplayError> {
-        self.run_until(service, watch, &CancellationToken::new()).await
-    }
-
-    async fn run_until(
-        &self,
-        service: &mut impl BanditService,
-        watch: &mut dyn ReplayProgress,
-        stop: &CancellationToken,
+        stop: Option<&CancellationToken>,
     ) -> Result<ReplayRun, ReplayError> {
         let definition = setup::definition(self.options, self.dataset, self.seed)?;
         let (slot, arms) = (definition.id.clone(), setup::arms(self.dataset));
@@ -222,8 +207,11 @@ impl ReplayPass<'_> {
             variant: self.options.variant,
             silent_zeros: self.options.silent_zeros,
         };
-        let run = stop.run_until_cancelled(stream::stream(service, &plan, watch)).await;
-        let run = run.unwrap_or(Err(ReplayError::Stopped(self.seed)));
+        let streaming = stream::stream(service, &plan, watch);
+        let run = match stop {
+            Some(stop) => stop.run_until_cancelled(streaming).await.unwrap_or(Err(ReplayError::Stopped(self.seed))),
+            None => streaming.await,
+        };
         watch.end();
         if self.options.keep {
             return run;

@@ -87,7 +87,7 @@ pub struct ReplayReport {
 
 impl Spread {
     /// Returns the spread of at least one value.
-    pub fn of(values: &[f64]) -> Self {
+    pub fn new(values: &[f64]) -> Self {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
@@ -107,7 +107,7 @@ impl fmt::Display for Spread {
 
 impl ReplayReport {
     pub(super) fn new(options: &ReplayOptions, dataset: &Dataset, rounds: usize, runs: Vec<ReplayRun>) -> Self {
-        let spread = |of: fn(&ReplayRun) -> f64| Spread::of(&runs.iter().map(of).collect::<Vec<_>>());
+        let spread = |of: fn(&ReplayRun) -> f64| Spread::new(&runs.iter().map(of).collect::<Vec<_>>());
         Self {
             dataset: dataset.name().to_owned(),
             rows: dataset.rows(),
@@ -173,10 +173,10 @@ mod tests {
     /// Computed by hand: the mean of 1, 2 and 6 is 3, the squares add up to 14, and √(14 / 2 / 3) = 1.5275.
     #[test]
     fn the_standard_error_is_that_of_the_mean() {
-        let spread = Spread::of(&[1.0, 2.0, 6.0]);
+        let spread = Spread::new(&[1.0, 2.0, 6.0]);
         assert!((spread.mean - 3.0).abs() < 1e-15);
         assert!((spread.standard_error.unwrap() - 1.527_525_231_651_947).abs() < 1e-15);
         assert_eq!(spread.to_string(), "3.0000 ± 1.5275");
-        assert_eq!(Spread::of(&[0.25]), Spread { mean: 0.25, standard_error: None });
+        assert_eq!(Spread::new(&[0.25]), Spread { mean: 0.25, standard_error: None });
     }
 }

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 use crate::{
     report::show::{latencies, live_notes, pace, quantiles, sparkline},
-    report::{CheckOutcome, CheckReport, PolicyReport, RunReport, Verdict},
+    report::{CheckOutcome, CheckReport, PolicyReport, RunReport, RunVerdict},
 };
 
 use super::{
@@ -25,9 +25,9 @@ const BARS: usize = 20;
 pub fn render(report: &RunReport) -> String {
     let mut out = String::new();
     let mark = match report.verdict {
-        Verdict::Holds => "✅",
-        Verdict::Fails => "❌",
-        Verdict::Inconclusive => "❔",
+        RunVerdict::Holds => "✅",
+        RunVerdict::Fails => "❌",
+        RunVerdict::Inconclusive => "❔",
     };
     let verdict = phrase::verdict(report.verdict);
     let _ = writeln!(out, "### {mark} {}: {verdict}\n", escaped(&report.scenario.name));
@@ -61,7 +61,7 @@ fn checks(out: &mut String, report: &RunReport) {
     }
     out.push('\n');
     for check in report.checks.iter().filter(|check| check.outcome != CheckOutcome::Pass) {
-        let _ = writeln!(out, "* **{}**{}", escaped(&check.name), escaped(&told(check)));
+        let _ = writeln!(out, "* **{}**{}", escaped(&check.name), escaped(&without_name(check)));
     }
     if report.checks.iter().any(|check| check.outcome != CheckOutcome::Pass) {
         out.push('\n');
@@ -69,7 +69,7 @@ fn checks(out: &mut String, report: &RunReport) {
 }
 
 /// A check's sentence without the name at its start.
-fn told(check: &CheckReport) -> String {
+fn without_name(check: &CheckReport) -> String {
     let rest = check.sentence.strip_prefix(&check.name).map(str::to_owned);
     rest.unwrap_or_else(|| format!(": {}", check.sentence))
 }

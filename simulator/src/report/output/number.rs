@@ -30,7 +30,7 @@ pub(super) enum Unit {
 
 impl Unit {
     /// The unit of a metric by its name. An unknown metric has none.
-    pub(super) fn of(metric: &str) -> Self {
+    pub(super) fn of_metric(metric: &str) -> Self {
         let Ok(metric) = Metric::deserialize(StrDeserializer::<Error>::new(metric)) else { return Self::Plain };
         match metric {
             Metric::Lift

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    report::{CheckOutcome, CheckReport, IntervalEstimate, PolicyReport, RunReport, Target, Verdict},
+    report::{CheckOutcome, CheckReport, IntervalEstimate, PolicyReport, RunReport, RunTarget, RunVerdict},
     scenario::Metric,
 };
 
@@ -20,11 +20,11 @@ pub(super) fn outcome(outcome: CheckOutcome) -> &'static str {
 }
 
 /// A verdict in one word.
-pub(super) fn verdict(verdict: Verdict) -> &'static str {
+pub(super) fn verdict(verdict: RunVerdict) -> &'static str {
     match verdict {
-        Verdict::Holds => "holds",
-        Verdict::Fails => "fails",
-        Verdict::Inconclusive => "inconclusive",
+        RunVerdict::Holds => "holds",
+        RunVerdict::Fails => "fails",
+        RunVerdict::Inconclusive => "inconclusive",
     }
 }
 
@@ -58,10 +58,10 @@ pub(super) fn extent(report: &RunReport) -> String {
 }
 
 /// The place of the run.
-pub(super) fn place(target: Target) -> &'static str {
+pub(super) fn place(target: RunTarget) -> &'static str {
     match target {
-        Target::InProcess => "in process",
-        Target::Live => "against a live server",
+        RunTarget::InProcess => "in process",
+        RunTarget::Live => "against a live server",
     }
 }
 
@@ -73,13 +73,13 @@ pub(super) fn measured(check: &CheckReport) -> String {
         Some(statistic) if check.metric == Metric::PropensityCalibration.name() => {
             format!("χ² {} per degree of freedom", Unit::Plain.show(statistic))
         }
-        Some(mean) => Unit::of(&check.metric).show_interval(mean, interval),
+        Some(mean) => Unit::of_metric(&check.metric).show_interval(mean, interval),
     }
 }
 
 /// The bounds of a check.
 pub(super) fn bounds(check: &CheckReport) -> String {
-    let unit = Unit::of(&check.metric);
+    let unit = Unit::of_metric(&check.metric);
     match (check.min, check.max) {
         (Some(min), Some(max)) => format!("{} to {}", unit.show(min), unit.show(max)),
         (Some(min), None) => format!("≥ {}", unit.show(min)),

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::report::{
     ArmShare, Bucket, CalibrationBin, CheckOutcome, CheckReport, EventCounts, FORM, IntervalEstimate, Latency,
-    LiveReport, Mark, Point, PolicyReport, PropensityBin, RunReport, ScenarioReport, SegmentReport, Target, Verdict,
+    LiveReport, Point, PolicyReport, PropensityBin, RunReport, RunTarget, RunVerdict, ScenarioReport, SegmentReport,
+    TimelineMark,
 };
 
 /// Arms of the made-up shop.
@@ -107,17 +108,17 @@ fn checks() -> Vec<CheckReport> {
 }
 
 /// Learning curve of a made-up policy. Its regret falls from that of uniform choice to `last`.
-struct Course {
+struct LearningCurve {
     name: &'static str,
     overrides: &'static str,
     speed: f64,
     last: f64,
 }
 
-const COURSES: [Course; 3] = [
-    Course { name: "default", overrides: "", speed: 9.0, last: 0.022 },
-    Course { name: "greedy", overrides: "controls.policy = \"greedy\"", speed: 14.0, last: 0.061 },
-    Course { name: "uniform", overrides: "controls.policy = \"uniform\"", speed: 0.0, last: 0.152 },
+const LEARNING_CURVES: [LearningCurve; 3] = [
+    LearningCurve { name: "default", overrides: "", speed: 9.0, last: 0.022 },
+    LearningCurve { name: "greedy", overrides: "controls.policy = \"greedy\"", speed: 14.0, last: 0.061 },
+    LearningCurve { name: "uniform", overrides: "controls.policy = \"uniform\"", speed: 0.0, last: 0.152 },
 ];
 
 const UNIFORM_REGRET: f64 = 0.152;
@@ -125,14 +126,14 @@ const BEST: f64 = 0.71;
 
 /// Part that a policy still has to learn, from 1 (nothing learned) to 0, at a part of the horizon. A drift at 0.6 sets
 /// it back.
-fn unlearned(course: &Course, part: f64) -> f64 {
+fn unlearned(course: &LearningCurve, part: f64) -> f64 {
     let since = if part < 0.6 { part } else { (part - 0.6) * 1.2 };
     let thrown_back = if part < 0.6 { 1.0 } else { 0.55 };
     thrown_back / (1.0 + course.speed * since)
 }
 
 fn policy(number: u32, buckets: u32, horizon: u64, live: bool) -> PolicyReport {
-    let course = &COURSES[number as usize];
+    let course = &LEARNING_CURVES[number as usize];
     let per_bucket = horizon as f64 / f64::from(buckets);
     let at = |bucket: u32| (f64::from(bucket) + 0.5) / f64::from(buckets);
     let regret = |bucket: u32| {
@@ -183,7 +184,7 @@ fn policy(number: u32, buckets: u32, horizon: u64, live: bool) -> PolicyReport {
     }
 }
 
-fn shares(number: u32, course: &Course, buckets: u32) -> Vec<ArmShare> {
+fn shares(number: u32, course: &LearningCurve, buckets: u32) -> Vec<ArmShare> {
     let weights = |bucket: u32, arm: usize| {
         let part = (f64::from(bucket) + 0.5) / f64::from(buckets);
         let unlearned = if number == 2 { 1.0 } else { unlearned(course, part) };
@@ -267,7 +268,7 @@ fn run(policies: &[u32], buckets: u32, live: bool) -> RunReport {
             arms: 6,
             days: horizon as f64 / 5_000.0,
         },
-        target: if live { Target::Live } else { Target::InProcess },
+        target: if live { RunTarget::Live } else { RunTarget::InProcess },
         live: live.then(|| LiveReport {
             target: "http://127.0.0.1:50051".to_owned(),
             speed: 1_440.0,
@@ -282,12 +283,12 @@ fn run(policies: &[u32], buckets: u32, live: bool) -> RunReport {
         replications: 20,
         buckets: (0..buckets).map(bucket).collect(),
         marks: vec![
-            Mark { at: horizon as f64 * 0.3, what: "restart".to_owned() },
-            Mark { at: horizon as f64 * 0.6, what: "drift: tastes change".to_owned() },
+            TimelineMark { at: horizon as f64 * 0.3, what: "restart".to_owned() },
+            TimelineMark { at: horizon as f64 * 0.6, what: "drift: tastes change".to_owned() },
         ],
         baseline: Some("uniform".to_owned()),
         policies: policies.iter().map(|number| policy(*number, buckets, horizon, live)).collect(),
-        verdict: Verdict::of(checks.iter().map(|check| check.outcome)),
+        verdict: RunVerdict::from_outcomes(checks.iter().map(|check| check.outcome)),
         checks,
     }
 }

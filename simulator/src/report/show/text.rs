@@ -9,7 +9,7 @@ use super::{
     live::{latencies, live_notes, pace, quantiles},
     spark::sparkline,
 };
-use crate::report::{CheckOutcome, IntervalEstimate, PolicyReport, RunReport, Verdict};
+use crate::report::{CheckOutcome, IntervalEstimate, PolicyReport, RunReport, RunVerdict};
 
 /// Number of bars in a curve.
 const WIDTH: usize = 25;
@@ -104,13 +104,13 @@ pub fn text(report: &RunReport) -> String {
         out,
         "{}",
         match report.verdict {
-            Verdict::Holds if report.checks.is_empty() => "no checks".to_owned(),
-            Verdict::Holds => match report.checks.len() - of(CheckOutcome::Skipped) {
+            RunVerdict::Holds if report.checks.is_empty() => "no checks".to_owned(),
+            RunVerdict::Holds => match report.checks.len() - of(CheckOutcome::Skipped) {
                 1 => "the one check holds".to_owned(),
                 n => format!("all {n} checks hold"),
             },
-            Verdict::Fails => format!("{} of {} checks fail", of(CheckOutcome::Fail), report.checks.len()),
-            Verdict::Inconclusive =>
+            RunVerdict::Fails => format!("{} of {} checks fail", of(CheckOutcome::Fail), report.checks.len()),
+            RunVerdict::Inconclusive =>
                 format!("{} of {} checks are inconclusive", of(CheckOutcome::Inconclusive), report.checks.len()),
         }
     );

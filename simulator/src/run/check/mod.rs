@@ -44,15 +44,15 @@ pub fn check_outcomes(scenario: &Scenario, checks: &[Check], evidence: &[Evidenc
         .map(|((check, evidence), p_value)| {
             let p_adjusted = p_value.and_then(|_| adjusted.next());
             let tail = 1.0 - check.confidence;
-            let told = p_adjusted.is_some_and(|p| p <= tail);
+            let decided = p_adjusted.is_some_and(|p| p <= tail);
             let estimate = evidence.estimate();
             let outcome = match (estimate, check.metric) {
                 (None, _) if *evidence == Evidence::NotApplicable => CheckOutcome::Skipped,
                 (None, _) => CheckOutcome::Inconclusive,
                 // Propensities count as right until they are shown to be wrong.
-                (Some(_), Metric::PropensityCalibration) if told => CheckOutcome::Fail,
+                (Some(_), Metric::PropensityCalibration) if decided => CheckOutcome::Fail,
                 (Some(_), Metric::PropensityCalibration) => CheckOutcome::Pass,
-                (Some(_), _) if !told => CheckOutcome::Inconclusive,
+                (Some(_), _) if !decided => CheckOutcome::Inconclusive,
                 (Some(estimate), _) if bounds(check).hold(estimate) => CheckOutcome::Pass,
                 (Some(_), _) => CheckOutcome::Fail,
             };

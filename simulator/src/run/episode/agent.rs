@@ -144,16 +144,16 @@ impl<'a> Agent<'a> {
     }
 
     /// Records the service's answer to an event. `None` means that the service does not have the slot.
-    pub(crate) fn heard(&mut self, of: EventOrigin, reverses: bool, heard: Option<EventAnswer>) {
+    pub(crate) fn count_answer(&mut self, of: EventOrigin, reverses: bool, answer: Option<EventAnswer>) {
         let counts = &mut self.tally.events;
-        match heard {
+        match answer {
             Some(EventAnswer::Accepted) => counts.accepted += 1,
             Some(EventAnswer::Duplicate) => counts.duplicates += 1,
             Some(EventAnswer::Late) => counts.late += 1,
             Some(EventAnswer::Unmatched) | None => counts.unmatched += 1,
             Some(EventAnswer::Rejected) => counts.rejected += 1,
         }
-        self.expected_counts.heard(&self.setup.scenario.behaviour.steps, of, reverses, heard);
+        self.expected_counts.count_answer(&self.setup.scenario.behaviour.steps, of, reverses, answer);
     }
 
     /// Returns the shop's request for a visit.
@@ -184,7 +184,7 @@ impl<'a> Agent<'a> {
         let mut outcomes = std::mem::take(&mut self.outcomes);
         environment.outcomes(visit, truth, &shown, &catalogue.in_stock, &mut outcomes);
         if !visit.shopper.bot && step.overridden.is_none() {
-            self.tally.given += (0..shown.len()).map(|place| environment.given(&outcomes, place)).sum::<f64>();
+            self.tally.given += (0..shown.len()).map(|place| environment.given_reward(&outcomes, place)).sum::<f64>();
         }
         if remembered {
             self.expected_counts.remember(&chosen, visit.now.index);

@@ -73,7 +73,7 @@ impl EngineService {
     }
 
     /// Applies a decision to the state.
-    pub fn take(&mut self, decided: DecisionRecord, at_us: i64) {
+    pub fn apply_decision(&mut self, decided: DecisionRecord, at_us: i64) {
         self.state.apply(&Event { at_us, body: Body::Decided(Arc::new(decided)) });
     }
 

@@ -19,7 +19,7 @@ pub(super) struct ExpectedCounts {
     /// Arms per decision.
     count: usize,
     /// The arm and the funnel steps counted in time, by visit and position.
-    heard: Vec<Option<(usize, FunnelPath)>>,
+    paths: Vec<Option<(usize, FunnelPath)>>,
     /// The latest slot generation seen in a decision id. Each reset raises it.
     generation: u32,
     /// The latest generation that a reset is known to have ended.
@@ -29,7 +29,7 @@ pub(super) struct ExpectedCounts {
 impl ExpectedCounts {
     /// Returns the counts of a slot that shows `count` arms, at its start.
     pub(super) fn new(count: usize) -> Self {
-        Self { count, heard: Vec::new(), generation: 0, ended_generation: 0 }
+        Self { count, paths: Vec::new(), generation: 0, ended_generation: 0 }
     }
 
     /// Returns the latest generation seen in a decision id, or 0 before the first decision.
@@ -45,7 +45,7 @@ impl ExpectedCounts {
         let forgotten = self.generation == before;
         if forgotten {
             self.ended_generation = before;
-            self.heard.clear();
+            self.paths.clear();
         }
         forgotten
     }
@@ -55,7 +55,7 @@ impl ExpectedCounts {
         let anew = decided.id.slot() > self.generation;
         if anew {
             self.generation = decided.id.slot();
-            self.heard.clear();
+            self.paths.clear();
         }
         anew
     }
@@ -68,21 +68,27 @@ impl ExpectedCounts {
     /// Remembers the arms that were chosen at a visit. Answers can arrive out of order.
     pub(super) fn remember(&mut self, chosen: &[usize], visit: u64) {
         let (from, count) = (index(visit) * self.count, self.count);
-        if self.heard.len() < from + count {
-            self.heard.resize(from + count, None);
+        if self.paths.len() < from + count {
+            self.paths.resize(from + count, None);
         }
-        for (heard, arm) in self.heard[from..from + count].iter_mut().zip(chosen) {
-            *heard = Some((*arm, 0));
+        for (path, arm) in self.paths[from..from + count].iter_mut().zip(chosen) {
+            *path = Some((*arm, 0));
         }
     }
 
     /// Counts an event that the slot answered.
-    pub(super) fn heard(&mut self, steps: &[FunnelStep], of: EventOrigin, reverses: bool, heard: Option<EventAnswer>) {
+    pub(super) fn count_answer(
+        &mut self,
+        steps: &[FunnelStep],
+        of: EventOrigin,
+        reverses: bool,
+        answer: Option<EventAnswer>,
+    ) {
         // A slot accepts a reversal as long as it remembers the decision, which can be longer than the window.
-        let in_time = of.in_time || (reverses && heard == Some(EventAnswer::Accepted));
+        let in_time = of.in_time || (reverses && answer == Some(EventAnswer::Accepted));
         let Some(place) = of.place.filter(|_| in_time) else { return };
         let at = index(of.visit) * self.count + place;
-        if let Some(Some((_, path))) = self.heard.get_mut(at) {
+        if let Some(Some((_, path))) = self.paths.get_mut(at) {
             let known = crate::environment::needs(steps, of.step).is_some_and(|after| *path & (1 << after) != 0);
             // A reversal of an unknown event has no effect.
             if !reverses || known {
@@ -97,7 +103,7 @@ impl ExpectedCounts {
         let of = |&(arm, path): &(usize, FunnelPath)| {
             reward(goal, steps, path, |i| value(&steps[i], &environment.arms()[arm]))
         };
-        let want: f64 = self.heard.iter().flatten().map(of).sum();
+        let want: f64 = self.paths.iter().flatten().map(of).sum();
         if want.abs() > 0.0 { (have - want).abs() / want.abs() } else { have.abs() }
     }
 }
@@ -149,7 +155,7 @@ mod tests {
                 assert!(!take(&mut expected_counts, 3, 4), "made before it, answered after it");
             }
             let kept: Vec<usize> =
-                (0..expected_counts.heard.len()).filter(|&i| expected_counts.heard[i].is_some()).collect();
+                (0..expected_counts.paths.len()).filter(|&i| expected_counts.paths[i].is_some()).collect();
             assert_eq!(kept, [3], "{answered_first}");
         }
     }

@@ -10,7 +10,7 @@ use super::{
     agent::Agent,
     catalogue::CurrentCatalogue,
     engine_service::{EngineService, EngineServiceError},
-    queue::{EventClock, whole},
+    queue::{EventClock, whole_us},
     setup::Setup,
     step::{EventAnswer, StepContext},
     tally::PolicyTally,
@@ -61,21 +61,21 @@ impl<'a> LocalAgent<'a> {
 
     /// Sends a change to the slot.
     pub(super) fn change(&mut self, change: Change, at_us: f64) -> Result<(), EngineServiceError> {
-        self.service.change(change, EPOCH_US + whole(at_us))
+        self.service.change(change, EPOCH_US + whole_us(at_us))
     }
 
     /// Delivers all events that have arrived by `by_us`.
     pub(super) fn deliver_events_by(&mut self, by_us: f64) {
         while let Some((event, of, at_us)) = self.agent.next_by(by_us) {
             let reverses = event.reverses.is_some();
-            let heard = self.service.reward(event, EPOCH_US + whole(at_us)).map(|outcome| match outcome {
+            let answer = self.service.reward(event, EPOCH_US + whole_us(at_us)).map(|outcome| match outcome {
                 EventStatus::Accepted | EventStatus::Reversed => EventAnswer::Accepted,
                 EventStatus::Duplicate => EventAnswer::Duplicate,
                 EventStatus::Late => EventAnswer::Late,
                 EventStatus::Unmatched(_) => EventAnswer::Unmatched,
                 EventStatus::Rejected(_) => EventAnswer::Rejected,
             });
-            self.agent.heard(of, reverses, heard);
+            self.agent.count_answer(of, reverses, answer);
         }
     }
 
@@ -83,11 +83,11 @@ impl<'a> LocalAgent<'a> {
     pub(super) fn play(&mut self, step: &StepContext<'_, '_>) -> Result<(), EngineServiceError> {
         let visit = step.visit;
         let request = self.agent.request(visit, step.audited);
-        let at_us = EPOCH_US + whole(visit.now.at_us);
+        let at_us = EPOCH_US + whole_us(visit.now.at_us);
         let random = [visit.coins.word(Purpose::Draw, 0), visit.coins.word(Purpose::Draw, 1)];
         let decision = self.service.decide(request, at_us, random)?;
         self.agent.decided(step, &decision, visit.now.at_us, EventClock::IN_PROCESS);
-        self.service.take(decision.decided, at_us);
+        self.service.apply_decision(decision.decided, at_us);
         Ok(())
     }
 
@@ -98,7 +98,7 @@ impl<'a> LocalAgent<'a> {
         let counted = self.service.counters().reward_sum;
         let report = if self.needs_report {
             // An event can have arrived after every window closed.
-            self.service.wait_until(EPOCH_US + whole(end_us) + 2 * self.window_us);
+            self.service.wait_until(EPOCH_US + whole_us(end_us) + 2 * self.window_us);
             self.service.report()
         } else {
             None

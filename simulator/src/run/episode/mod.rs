@@ -68,8 +68,8 @@ pub trait RunProgress: Sync {
     fn replication(&self);
     /// The run is done.
     fn end(&self);
-    /// The run is played in a way that needs saying, in one line.
-    fn tell(&self, _line: &str) {}
+    /// Passes on a note about how the run is played, in one line.
+    fn note(&self, _line: &str) {}
 }
 
 /// Observer that ignores all progress.

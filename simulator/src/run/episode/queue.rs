@@ -92,17 +92,17 @@ pub(crate) struct EventClock {
     /// A moment in the shop's time, microseconds since the start.
     pub shop_us: f64,
     /// Time that events write for this moment, microseconds since 1970.
-    pub told_us: i64,
+    pub event_us: i64,
     /// Seconds of the shop's time per second of the events' time.
     pub speed: f64,
 }
 
 impl EventClock {
     /// The clock of runs in this process: events carry the shop's own time.
-    pub(crate) const IN_PROCESS: Self = Self { shop_us: 0.0, told_us: super::EPOCH_US, speed: 1.0 };
+    pub(crate) const IN_PROCESS: Self = Self { shop_us: 0.0, event_us: super::EPOCH_US, speed: 1.0 };
 
-    fn of(self, shop_us: f64) -> i64 {
-        self.told_us + whole((shop_us - self.shop_us) / self.speed)
+    fn event_time_us(self, shop_us: f64) -> i64 {
+        self.event_us + whole_us((shop_us - self.shop_us) / self.speed)
     }
 }
 
@@ -149,7 +149,7 @@ impl EventQueue {
                 arm: Some(arm.clone()),
                 kind: step.kind.clone(),
                 value: outcome.value,
-                time_us: shown.clock.of(happened_us),
+                time_us: shown.clock.event_time_us(happened_us),
                 reverses: step.reverses.then(|| crate::environment::needs(steps, outcome.step).map(id)).flatten(),
             };
             let of = EventOrigin { visit: index, place, step: outcome.step, in_time };
@@ -186,7 +186,7 @@ impl EventQueue {
 }
 
 /// Returns a time in whole microseconds.
-pub(crate) fn whole(us: f64) -> i64 {
+pub(crate) fn whole_us(us: f64) -> i64 {
     #[expect(clippy::cast_possible_truncation, reason = "decades of microseconds fit")]
     let us = us as i64;
     us

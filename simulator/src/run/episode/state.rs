@@ -133,7 +133,7 @@ impl<'a> Episode<'a> {
 
     /// Returns the arms' expected rewards over the last shoppers.
     pub(crate) fn means(&self) -> Vec<f64> {
-        self.means.of()
+        self.means.values()
     }
 
     /// Returns the finished replication.
@@ -159,7 +159,7 @@ impl ArmMeans {
         self.sums.iter_mut().zip(&truth.expected).for_each(|(sum, expected)| *sum += expected);
     }
 
-    fn of(&self) -> Vec<f64> {
+    fn values(&self) -> Vec<f64> {
         self.sums.iter().map(|sum| sum / self.count.max(1) as f64).collect()
     }
 }

@@ -129,7 +129,7 @@ impl PolicyTally {
     }
 
     /// Returns the sums over all decisions for shoppers.
-    pub fn whole(&self) -> RewardSum {
+    pub fn total(&self) -> RewardSum {
         self.part(0..BUCKETS)
     }
 

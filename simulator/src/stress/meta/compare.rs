@@ -4,11 +4,11 @@ use std::fmt;
 
 use slotwise::engine::hash;
 
-use super::record::{Record, What};
+use super::record::{RecordKind, RunRecord};
 
 /// Sizes and digest of two equal runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Equal {
+pub struct EqualRuns {
     /// Number of events of each run.
     pub events: u64,
     /// Total size of the events.
@@ -21,15 +21,15 @@ pub struct Equal {
     pub digest: u128,
 }
 
-impl Equal {
-    fn count(&mut self, record: &Record) {
+impl EqualRuns {
+    fn count(&mut self, record: &RunRecord) {
         let bytes = record.bytes.len() as u64;
         match record.what {
-            What::Event { .. } => {
+            RecordKind::Event { .. } => {
                 self.events += 1;
                 self.event_bytes += bytes;
             }
-            What::Snapshot { .. } => {
+            RecordKind::Snapshot { .. } => {
                 self.snapshots += 1;
                 self.snapshot_bytes += bytes;
             }
@@ -39,7 +39,7 @@ impl Equal {
     }
 }
 
-impl fmt::Display for Equal {
+impl fmt::Display for EqualRuns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { events, event_bytes, snapshots, snapshot_bytes, digest } = self;
         let s = if *snapshots == 1 { "" } else { "s" };
@@ -53,32 +53,32 @@ impl fmt::Display for Equal {
 
 /// First difference of two runs, with the parts of the first and of the second run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Difference {
+pub enum RunDifference {
     /// Records of the same kind with different bytes.
     Byte {
         /// The record.
-        what: What,
+        what: RecordKind,
         /// Offset of the first byte that differs, counted from 0.
         offset: usize,
         /// The two bytes. `None` stands for the end of a record.
         bytes: [Option<u8>; 2],
     },
     /// Records of different kinds.
-    What([What; 2]),
+    Kind([RecordKind; 2]),
     /// One run ends, and the other continues with a record.
     End {
         /// The run that ended, 1 or 2.
         run: usize,
         /// The next record of the other run.
-        other: What,
+        other: RecordKind,
     },
 }
 
-impl Difference {
+impl RunDifference {
     /// The difference of two records, or `None` if they are equal.
-    fn between(left: &Record, right: &Record) -> Option<Self> {
+    fn between(left: &RunRecord, right: &RunRecord) -> Option<Self> {
         if left.what != right.what {
-            return Some(Self::What([left.what, right.what]));
+            return Some(Self::Kind([left.what, right.what]));
         }
         if left.bytes == right.bytes {
             return None;
@@ -90,7 +90,7 @@ impl Difference {
     }
 }
 
-impl fmt::Display for Difference {
+impl fmt::Display for RunDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Byte { what, offset, bytes } => {
@@ -98,7 +98,7 @@ impl fmt::Display for Difference {
                     bytes.map(|b| b.map_or_else(|| "no byte".to_owned(), |byte| format!("{byte:#04x}")));
                 write!(f, "{what} differs at byte {offset}: {left} and {right}")
             }
-            Self::What([left, right]) => write!(f, "{left} of run 1 is {right} of run 2"),
+            Self::Kind([left, right]) => write!(f, "{left} of run 1 is {right} of run 2"),
             Self::End { run, other } => write!(f, "run {run} ends where the other has {other}"),
         }
     }
@@ -106,29 +106,29 @@ impl fmt::Display for Difference {
 
 /// Result of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RunComparison {
     /// The runs are equal.
-    Equal(Equal),
+    Equal(EqualRuns),
     /// The runs differ.
-    Differs(Difference),
+    Differs(RunDifference),
 }
 
 /// Compares the runs record by record, up to the first difference or the end of both.
-pub fn compare(left: impl IntoIterator<Item = Record>, right: impl IntoIterator<Item = Record>) -> Verdict {
+pub fn compare(left: impl IntoIterator<Item = RunRecord>, right: impl IntoIterator<Item = RunRecord>) -> RunComparison {
     let (mut left, mut right) = (left.into_iter(), right.into_iter());
-    let mut equal = Equal::default();
+    let mut equal = EqualRuns::default();
     loop {
         let difference = match (left.next(), right.next()) {
-            (None, None) => return Verdict::Equal(equal),
-            (None, Some(other)) => Some(Difference::End { run: 1, other: other.what }),
-            (Some(other), None) => Some(Difference::End { run: 2, other: other.what }),
+            (None, None) => return RunComparison::Equal(equal),
+            (None, Some(other)) => Some(RunDifference::End { run: 1, other: other.what }),
+            (Some(other), None) => Some(RunDifference::End { run: 2, other: other.what }),
             (Some(left), Some(right)) => {
                 equal.count(&left);
-                Difference::between(&left, &right)
+                RunDifference::between(&left, &right)
             }
         };
         if let Some(difference) = difference {
-            return Verdict::Differs(difference);
+            return RunComparison::Differs(difference);
         }
     }
 }
@@ -137,19 +137,21 @@ pub fn compare(left: impl IntoIterator<Item = Record>, right: impl IntoIterator<
 mod tests {
     use super::*;
 
-    fn course() -> Vec<Record> {
-        let event =
-            |number, bytes: &[u8]| Record { what: What::Event { number, kind: "decided" }, bytes: bytes.to_vec() };
-        let snapshot = Record { what: What::Snapshot { position: 2 }, bytes: vec![7; 5] };
+    fn course() -> Vec<RunRecord> {
+        let event = |number, bytes: &[u8]| RunRecord {
+            what: RecordKind::Event { number, kind: "decided" },
+            bytes: bytes.to_vec(),
+        };
+        let snapshot = RunRecord { what: RecordKind::Snapshot { position: 2 }, bytes: vec![7; 5] };
         vec![event(1, &[1, 2, 3]), event(2, &[4]), snapshot, event(3, &[])]
     }
 
     /// Asserts the message for a sequence of records against a changed one.
     #[track_caller]
-    fn check(change: impl FnOnce(&mut Vec<Record>), want: &str) {
+    fn check(change: impl FnOnce(&mut Vec<RunRecord>), want: &str) {
         let mut other = course();
         change(&mut other);
-        let Verdict::Differs(difference) = compare(course(), other) else { panic!("no difference was found") };
+        let RunComparison::Differs(difference) = compare(course(), other) else { panic!("no difference was found") };
         assert_eq!(difference.to_string(), want);
     }
 
@@ -163,7 +165,7 @@ mod tests {
 
     #[test]
     fn another_course_of_records_is_a_difference() {
-        let rewarded = What::Event { number: 2, kind: "rewarded" };
+        let rewarded = RecordKind::Event { number: 2, kind: "rewarded" };
         check(|c| c[1].what = rewarded, "event 2 (decided) of run 1 is event 2 (rewarded) of run 2");
         check(|c| drop(c.remove(2)), "the snapshot after event 2 of run 1 is event 3 (decided) of run 2");
         check(|c| drop(c.pop()), "run 2 ends where the other has event 3 (decided)");
@@ -172,11 +174,11 @@ mod tests {
 
     #[test]
     fn equal_courses_are_counted_and_their_digest_follows_every_byte() {
-        let equal = |course: Vec<Record>| match compare(course.clone(), course) {
-            Verdict::Equal(equal) => equal,
-            Verdict::Differs(difference) => panic!("{difference}"),
+        let equal = |course: Vec<RunRecord>| match compare(course.clone(), course) {
+            RunComparison::Equal(equal) => equal,
+            RunComparison::Differs(difference) => panic!("{difference}"),
         };
-        let Equal { events, event_bytes, snapshots, snapshot_bytes, digest } = equal(course());
+        let EqualRuns { events, event_bytes, snapshots, snapshot_bytes, digest } = equal(course());
         assert_eq!((events, event_bytes, snapshots, snapshot_bytes), (3, 4, 1, 5));
         let mut other = course();
         other[0].bytes[0] ^= 1;
@@ -185,6 +187,6 @@ mod tests {
         moved[1].bytes = vec![3, 4];
         moved[0].bytes.pop();
         assert_ne!(equal(moved).digest, digest, "where a record ends counts too");
-        assert_eq!(equal(Vec::new()), Equal::default());
+        assert_eq!(equal(Vec::new()), EqualRuns::default());
     }
 }

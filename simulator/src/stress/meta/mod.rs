@@ -25,7 +25,7 @@ use std::{
     thread::{self, ScopedJoinHandle},
 };
 
-pub use compare::{Difference, Equal, Verdict};
+pub use compare::{EqualRuns, RunComparison, RunDifference};
 pub use record::Recorder;
 
 use crate::{
@@ -64,7 +64,7 @@ pub fn meta(
     dataset: &Dataset,
     every: NonZeroU64,
     watch: &mut (dyn ReplayProgress + Send),
-) -> Result<Verdict, MetaError> {
+) -> Result<RunComparison, MetaError> {
     let options = ReplayOptions { target: None, keep: true, ..options.clone() };
     let rounds = options.rounds_of(dataset)?;
     let seed = options.seeds.first().copied().unwrap_or_default();
@@ -72,13 +72,13 @@ pub fn meta(
     let run = |recorder, watch: &mut dyn ReplayProgress| {
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         let mut service = InProcess::witnessed(seed, recorder);
-        Ok(runtime.block_on(pass.run(&mut service, watch)).map(|_| service))
+        Ok(runtime.block_on(pass.run(&mut service, watch, None)).map(|_| service))
     };
     side_by_side(every, |recorder| run(recorder, watch), |recorder| run(recorder, &mut NoReplayProgress))
 }
 
 /// Result of a run: its engine, or the reason why the run failed.
-pub type Ended = io::Result<Result<InProcess<Recorder>, ReplayError>>;
+pub type RunResult = io::Result<Result<InProcess<Recorder>, ReplayError>>;
 
 /// Runs two runs at the same time, each with a recorder for its engine, and compares their records.
 ///
@@ -87,9 +87,9 @@ pub type Ended = io::Result<Result<InProcess<Recorder>, ReplayError>>;
 /// Returns the error of the first run that failed by itself.
 pub fn side_by_side(
     every: NonZeroU64,
-    first: impl FnOnce(Recorder) -> Ended + Send,
-    second: impl FnOnce(Recorder) -> Ended + Send,
-) -> Result<Verdict, MetaError> {
+    first: impl FnOnce(Recorder) -> RunResult + Send,
+    second: impl FnOnce(Recorder) -> RunResult + Send,
+) -> Result<RunComparison, MetaError> {
     thread::scope(|scope| {
         let (sender, left) = sync_channel(IN_FLIGHT_MAX);
         let first = scope.spawn(move || finish(first(Recorder::new(every, sender))));
@@ -104,7 +104,7 @@ pub fn side_by_side(
 }
 
 /// Records the last snapshot of a run that succeeded.
-fn finish(ended: Ended) -> io::Result<Result<(), ReplayError>> {
+fn finish(ended: RunResult) -> io::Result<Result<(), ReplayError>> {
     Ok(ended?.and_then(|service| {
         let (state, mut recorder) = service.into_parts();
         Ok(recorder.snapshot(&state)?)

@@ -15,7 +15,7 @@ pub const IN_FLIGHT_MAX: usize = 8;
 
 /// Kind of a record. Positions are those of the journal, where the first event has 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
+pub enum RecordKind {
     /// An event.
     Event {
         /// Position of the event.
@@ -30,7 +30,7 @@ pub enum What {
     },
 }
 
-impl fmt::Display for What {
+impl fmt::Display for RecordKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Event { number, kind } => write!(f, "event {number} ({kind})"),
@@ -41,9 +41,9 @@ impl fmt::Display for What {
 
 /// A record of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct RunRecord {
     /// Kind of the record.
-    pub what: What,
+    pub what: RecordKind,
     /// Contents of the record.
     pub bytes: Vec<u8>,
 }
@@ -53,12 +53,12 @@ pub struct Record {
 pub struct Recorder {
     every: NonZeroU64,
     decisions: u64,
-    sender: SyncSender<Record>,
+    sender: SyncSender<RunRecord>,
 }
 
 impl Recorder {
     /// Records every event, and a snapshot after every `every` decisions.
-    pub fn new(every: NonZeroU64, sender: SyncSender<Record>) -> Self {
+    pub fn new(every: NonZeroU64, sender: SyncSender<RunRecord>) -> Self {
         Self { every, decisions: 0, sender }
     }
 
@@ -69,18 +69,18 @@ impl Recorder {
     /// Returns [`ServiceError::GivenUp`] if the comparison has ended, or [`ServiceError::Snapshot`].
     pub fn snapshot(&mut self, state: &State) -> Result<(), ServiceError> {
         let bytes = snapshot::encode(state).map_err(|why| ServiceError::Snapshot(why.to_string()))?;
-        self.send(What::Snapshot { position: state.position() }, bytes)
+        self.send(RecordKind::Snapshot { position: state.position() }, bytes)
     }
 
-    fn send(&self, what: What, bytes: Vec<u8>) -> Result<(), ServiceError> {
-        self.sender.send(Record { what, bytes }).map_err(|_| ServiceError::GivenUp)
+    fn send(&self, what: RecordKind, bytes: Vec<u8>) -> Result<(), ServiceError> {
+        self.sender.send(RunRecord { what, bytes }).map_err(|_| ServiceError::GivenUp)
     }
 }
 
 impl Witness for Recorder {
     fn applied(&mut self, event: &Event, state: &State) -> Result<(), ServiceError> {
         let record = encode_event(event);
-        self.send(What::Event { number: state.position(), kind: record.kind }, record.body)?;
+        self.send(RecordKind::Event { number: state.position(), kind: record.kind }, record.body)?;
         if matches!(event.body, Body::Decided(_)) {
             self.decisions += 1;
             if self.decisions.is_multiple_of(self.every.get()) {

@@ -1,7 +1,10 @@
 //! Calls to the server. Each is counted with its latency since it was due.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,9 +18,9 @@ use slotwise::{
 };
 use tonic::{service::interceptor::InterceptedService, transport::Channel};
 
-use super::shop::{self, Click};
+use super::shop::{Click, SoakShop};
 use crate::{
-    clock::Stopwatch,
+    clock::RunStopwatch,
     load::{CONNECTIONS, PATIENCE, code_name, tally::CallTally},
 };
 
@@ -25,14 +28,14 @@ use crate::{
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
-struct Connection {
+struct SoakConnection {
     decisions: DecisionServiceClient<InterceptedService<Channel, CallInterceptor>>,
     feedback: FeedbackServiceClient<InterceptedService<Channel, CallInterceptor>>,
 }
 
 /// Several connections to one server, marked as simulated traffic.
 #[derive(Debug, Clone)]
-pub struct Connections(Vec<Connection>);
+pub struct Connections(Vec<SoakConnection>);
 
 impl Connections {
     /// Connects to the server at `target`: see [`target_url`].
@@ -47,13 +50,13 @@ impl Connections {
             let interceptor = CallInterceptor::from(CallOptions { simulated: true, timeout: None });
             let decisions = DecisionServiceClient::with_interceptor(channel.clone(), interceptor);
             let feedback = FeedbackServiceClient::with_interceptor(channel, interceptor);
-            connections.push(Connection { decisions, feedback });
+            connections.push(SoakConnection { decisions, feedback });
         }
         Ok(Self(connections))
     }
 
     /// The connection of decision `k`. Decisions take turns.
-    fn of(&self, k: u64) -> Connection {
+    fn connection_for(&self, k: u64) -> SoakConnection {
         // The remainder of a small number fits into `usize`.
         self.0[usize::try_from(k % CONNECTIONS).unwrap_or_default()].clone()
     }
@@ -61,8 +64,9 @@ impl Connections {
 
 /// Caller of a server, which counts answers and failures.
 #[derive(Debug)]
-pub struct Caller {
+pub struct SoakCaller {
     connections: Connections,
+    shop: Arc<SoakShop>,
     slot: String,
     /// Counts of decisions.
     pub decide: CallTally,
@@ -71,11 +75,11 @@ pub struct Caller {
     fallbacks: AtomicU64,
 }
 
-impl Caller {
+impl SoakCaller {
     /// Creates a caller that uses these connections for this slot.
-    pub fn new(connections: Connections, slot: &str) -> Result<Self, CreationError> {
+    pub fn new(connections: Connections, shop: Arc<SoakShop>, slot: &str) -> Result<Self, CreationError> {
         let (decide, record) = (CallTally::new()?, CallTally::new()?);
-        Ok(Self { connections, slot: slot.to_owned(), decide, record, fallbacks: AtomicU64::new(0) })
+        Ok(Self { connections, shop, slot: slot.to_owned(), decide, record, fallbacks: AtomicU64::new(0) })
     }
 
     /// Number of decisions that were fallbacks.
@@ -84,8 +88,9 @@ impl Caller {
     }
 
     /// Makes decision `k`, which was due at `due` of this stopwatch. Returns the click that follows, if there is one.
-    pub async fn decide(&self, k: u64, stopwatch: Stopwatch, due: Duration) -> Option<Click> {
-        let answer = self.connections.of(k).decisions.decide(shop::request(&self.slot, k)).await;
+    pub async fn decide(&self, k: u64, stopwatch: RunStopwatch, due: Duration) -> Option<Click> {
+        let visit = self.shop.visit(k);
+        let answer = self.connections.connection_for(k).decisions.decide(self.shop.request(&self.slot, &visit)).await;
         let latency = stopwatch.elapsed().saturating_sub(due);
         let answer = match answer {
             Ok(answer) => answer.into_inner(),
@@ -97,18 +102,18 @@ impl Caller {
         let fallback = answer.fallback() != Fallback::Unspecified;
         self.fallbacks.fetch_add(u64::from(fallback), Ordering::Relaxed);
         let shown = answer.arms.first().map_or("", |arm| &arm.arm_id);
-        let Some(probability) = shop::click_probability(shown) else {
+        let Some(place) = self.shop.place(shown) else {
             self.decide.failed("UNKNOWN_ARM");
             return None;
         };
         self.decide.answered(latency);
-        shop::click(k, probability, answer.decision_id)
+        self.shop.click(&visit, place, answer.decision_id)
     }
 
     /// Reports a click of decision `k`, which was due at `due` of this stopwatch.
-    pub async fn click(&self, k: u64, click: Click, stopwatch: Stopwatch, due: Duration) {
+    pub async fn click(&self, k: u64, click: Click, stopwatch: RunStopwatch, due: Duration) {
         let request = RecordRewardsRequest { events: vec![click.event()] };
-        let answer = self.connections.of(k).feedback.record_rewards(request).await;
+        let answer = self.connections.connection_for(k).feedback.record_rewards(request).await;
         let latency = stopwatch.elapsed().saturating_sub(due);
         match answer {
             Ok(answer) => match answer.into_inner().results.first().map(RewardResult::status) {

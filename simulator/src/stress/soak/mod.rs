@@ -27,21 +27,22 @@ pub mod trend;
 use std::{num::NonZeroUsize, panic::resume_unwind, sync::Arc, time::Duration};
 
 use hdrhistogram::CreationError;
-use slotwise::{bandit::ModelSpec, client::ClientError, slot::FieldError};
+use slotwise::{bandit::ModelSpec, client::ClientError, environment::spec::Problem, slot::FieldError};
 use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use report::{Memory, Peak, Report, Sample};
+pub use report::{ClosedLoopResult, MemoryGrowth, SoakReport, SoakSample};
 
 use crate::{
-    clock::Stopwatch,
+    clock::RunStopwatch,
     learning::service::{BanditService as _, Remote, ServiceError},
     load::BACKLOG_MAX,
 };
-use calls::{Caller, Connections};
-use pace::{Pace, closed_loop};
-use schedule::Schedule;
+use calls::{Connections, SoakCaller};
+use pace::{SoakLoop, closed_loop};
+use schedule::RequestSchedule;
 use scrape::Scraper;
+use shop::SoakShop;
 
 /// Shortest attribution window: a click's delay and a request's time limit, and as much again.
 pub const WINDOW_MIN: Duration = Duration::from_secs(30);
@@ -57,7 +58,7 @@ const SETTLED_WINDOWS: f64 = 2.0;
 
 /// Amount of load.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Load {
+pub enum LoadLevel {
     /// Decisions per second, above 0.
     Rate(f64),
     /// Part of the closed loop's rate, above 0.
@@ -66,7 +67,7 @@ pub enum Load {
 
 /// Options of a soak.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Options {
+pub struct SoakOptions {
     /// Address of the server, `http://host:port`.
     pub target: String,
     /// Address of the server's metrics, or `None` for the target's host with the default port.
@@ -74,7 +75,7 @@ pub struct Options {
     /// Time during which decisions are requested.
     pub duration: Duration,
     /// Amount of load.
-    pub load: Load,
+    pub load: LoadLevel,
     /// Number of concurrent requests in the closed loop.
     pub in_flight: NonZeroUsize,
     /// Greatest number of unanswered requests, or `None` to derive it from the rate.
@@ -95,14 +96,14 @@ pub struct Options {
     pub sample_every: Duration,
 }
 
-impl Options {
+impl SoakOptions {
     /// Options for an hour at half of the peak rate of the server at `target`.
     pub fn new(target: impl Into<String>) -> Self {
         Self {
             target: target.into(),
             http: None,
             duration: Duration::from_hours(1),
-            load: Load::Share(0.5),
+            load: LoadLevel::Share(0.5),
             in_flight: NonZeroUsize::new(64).unwrap_or(NonZeroUsize::MIN),
             backlog_max: None,
             slot: "soak".to_owned(),
@@ -125,6 +126,9 @@ impl Options {
 /// Reason why a server could not be soaked.
 #[derive(Debug, thiserror::Error)]
 pub enum SoakError {
+    /// The shop's own scenario is invalid.
+    #[error("the shop's scenario is invalid: {0}")]
+    Scenario(Problem),
     /// The slot's definition is invalid.
     #[error(transparent)]
     Slot(#[from] FieldError),
@@ -157,17 +161,22 @@ pub enum SoakError {
 /// # Errors
 ///
 /// Returns an error if the run could not start. Later failures are counted in the report.
-pub async fn soak(options: &Options, stop: &CancellationToken, say: &mut dyn FnMut(&str)) -> Result<Report, SoakError> {
+pub async fn soak(
+    options: &SoakOptions,
+    stop: &CancellationToken,
+    say: &mut dyn FnMut(&str),
+) -> Result<SoakReport, SoakError> {
     if options.window < WINDOW_MIN {
         return Err(SoakError::Window);
     }
-    let definition = shop::definition(&options.slot, options.window, options.model)?;
+    let shop = Arc::new(SoakShop::new().map_err(SoakError::Scenario)?);
+    let definition = shop.definition(&options.slot, options.window, options.model)?;
     let scraper = Scraper::new(options.http.as_deref(), &options.target, &options.slot).map_err(SoakError::Http)?;
     let mut slots = Remote::connect(&options.target).await?;
     let connections = Connections::open(&options.target).await?;
     let slot = definition.id.clone();
     slots.create(definition, options.replace).await?;
-    let run = Run { options, stop, say, scraper, samples: Vec::new(), notes: Vec::new() };
+    let run = SoakRun { options, stop, say, shop, scraper, samples: Vec::new(), notes: Vec::new() };
     let report = run.run(connections).await;
     if options.keep {
         return report;
@@ -182,31 +191,32 @@ pub async fn soak(options: &Options, stop: &CancellationToken, say: &mut dyn FnM
     Ok(report)
 }
 
-struct Run<'a> {
-    options: &'a Options,
+struct SoakRun<'a> {
+    options: &'a SoakOptions,
     stop: &'a CancellationToken,
     say: &'a mut dyn FnMut(&str),
+    shop: Arc<SoakShop>,
     scraper: Scraper,
-    samples: Vec<Sample>,
+    samples: Vec<SoakSample>,
     notes: Vec<String>,
 }
 
-impl Run<'_> {
-    async fn run(mut self, connections: Connections) -> Result<Report, SoakError> {
+impl SoakRun<'_> {
+    async fn run(mut self, connections: Connections) -> Result<SoakReport, SoakError> {
         let options = self.options;
         let mut fallbacks = 0;
         let (peak, rate) = match options.load {
-            Load::Rate(rate) => (None, rate),
-            Load::Share(share) => {
-                let caller = Arc::new(Caller::new(connections.clone(), &options.slot)?);
+            LoadLevel::Rate(rate) => (None, rate),
+            LoadLevel::Share(share) => {
+                let caller = Arc::new(SoakCaller::new(connections.clone(), Arc::clone(&self.shop), &options.slot)?);
                 let peak = self.peak(&caller).await?;
                 fallbacks += caller.fallbacks();
                 let rate = peak.decisions_per_s * share;
                 (Some(peak), rate)
             }
         };
-        let caller = Arc::new(Caller::new(connections, &options.slot)?);
-        let schedule = Schedule::new(rate, options.duration);
+        let caller = Arc::new(SoakCaller::new(connections, Arc::clone(&self.shop), &options.slot)?);
+        let schedule = RequestSchedule::new(rate, options.duration);
         let (scheduled, backlog_max) = (schedule.decisions(), options.backlog_max(rate));
         (self.say)(&format!("{scheduled} decisions at {rate:.1}/s, at most {backlog_max} unanswered"));
         let seconds = self.open_loop(schedule, &caller, backlog_max).await;
@@ -218,7 +228,7 @@ impl Run<'_> {
         let of_peak = peak.as_ref().map_or(0, |peak| peak.decide.failed() + peak.record_rewards.failed());
         let window_s = options.window.as_secs_f64();
         let memory_from_s = (options.duration.as_secs_f64() * SETTLED_SHARE).max(window_s * SETTLED_WINDOWS);
-        Ok(Report {
+        Ok(SoakReport {
             target: options.target.clone(),
             slot: options.slot.clone(),
             model: options.model.name(),
@@ -233,14 +243,14 @@ impl Run<'_> {
             fallbacks: fallbacks + caller.fallbacks(),
             record_rewards,
             memory_from_s,
-            memory: Memory::of(&self.samples, memory_from_s),
+            memory: MemoryGrowth::fit(&self.samples, memory_from_s),
             samples: self.samples,
             notes: self.notes,
         })
     }
 
-    async fn peak(&mut self, caller: &Arc<Caller>) -> Result<Peak, SoakError> {
-        let Options { in_flight, peak, .. } = self.options;
+    async fn peak(&mut self, caller: &Arc<SoakCaller>) -> Result<ClosedLoopResult, SoakError> {
+        let SoakOptions { in_flight, peak, .. } = self.options;
         (self.say)(&format!("the peak first: {in_flight} at a time, for {}", humantime::format_duration(*peak)));
         let seconds = closed_loop(caller, in_flight.get(), *peak, self.stop).await.as_secs_f64();
         let (decide, record_rewards) = (caller.decide.all(), caller.record.all());
@@ -250,14 +260,14 @@ impl Run<'_> {
         }
         let decisions_per_s = decide.answered as f64 / seconds;
         (self.say)(&format!("peak: {decisions_per_s:.1} decisions/s"));
-        Ok(Peak { seconds, decisions_per_s, decide, record_rewards })
+        Ok(ClosedLoopResult { seconds, decisions_per_s, decide, record_rewards })
     }
 
     /// Returns the seconds to the last answer.
-    async fn open_loop(&mut self, schedule: Schedule, caller: &Arc<Caller>, backlog_max: usize) -> f64 {
-        let (stopwatch, tasks) = (Stopwatch::start(), TaskTracker::new());
+    async fn open_loop(&mut self, schedule: RequestSchedule, caller: &Arc<SoakCaller>, backlog_max: usize) -> f64 {
+        let (stopwatch, tasks) = (RunStopwatch::start(), TaskTracker::new());
         let (pace_tasks, stop) = (tasks.clone(), self.stop.clone());
-        let pace = Pace { schedule, caller: Arc::clone(caller), stopwatch, backlog_max, tasks: pace_tasks, stop };
+        let pace = SoakLoop { schedule, caller: Arc::clone(caller), stopwatch, backlog_max, tasks: pace_tasks, stop };
         let runtime = Handle::current();
         let mut pacing = tokio::task::spawn_blocking(move || pace.run(&runtime));
         let mut ticks = tokio::time::interval(self.options.sample_every);
@@ -278,7 +288,7 @@ impl Run<'_> {
         stopwatch.seconds()
     }
 
-    async fn sample(&mut self, caller: &Caller, stopwatch: Stopwatch) {
+    async fn sample(&mut self, caller: &SoakCaller, stopwatch: RunStopwatch) {
         let gauges = match self.scraper.read().await {
             Ok(gauges) => {
                 if gauges.resident_bytes.is_none() {
@@ -293,7 +303,7 @@ impl Run<'_> {
         };
         let at_s = stopwatch.seconds();
         let seconds = at_s - self.samples.last().map_or(0.0, |sample| sample.at_s);
-        let sample = Sample {
+        let sample = SoakSample {
             at_s,
             seconds,
             decide: caller.decide.look(),
@@ -319,7 +329,7 @@ mod tests {
 
     #[test]
     fn the_backlog_is_two_seconds_of_arrivals_within_bounds() {
-        let mut options = Options::new("http://127.0.0.1:1");
+        let mut options = SoakOptions::new("http://127.0.0.1:1");
         assert_eq!([0.5, 1000.0, 1e9].map(|rate| options.backlog_max(rate)), [64, 2000, 10_000]);
         options.backlog_max = NonZeroUsize::new(3);
         assert_eq!(options.backlog_max(1000.0), 3);

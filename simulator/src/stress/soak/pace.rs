@@ -14,12 +14,12 @@ use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    calls::Caller,
-    schedule::{Due, Schedule},
+    calls::SoakCaller,
+    schedule::{DueRequest, RequestSchedule},
     shop::Click,
 };
 use crate::{
-    clock::Stopwatch,
+    clock::RunStopwatch,
     load::{
         SHED,
         pace::{OpenLoop, open_loop},
@@ -27,17 +27,17 @@ use crate::{
 };
 
 /// The click that a decision's answer led to, with its due time and the number of the decision.
-type Brought = Option<(Duration, u64, Click)>;
+type FollowingClick = Option<(Duration, u64, Click)>;
 
 /// Inputs of an open loop.
 #[derive(Debug)]
-pub struct Pace {
+pub struct SoakLoop {
     /// Due times of decisions and clicks.
-    pub schedule: Schedule,
+    pub schedule: RequestSchedule,
     /// Caller that sends and counts.
-    pub caller: Arc<Caller>,
+    pub caller: Arc<SoakCaller>,
     /// Stopwatch of the due times.
-    pub stopwatch: Stopwatch,
+    pub stopwatch: RunStopwatch,
     /// Greatest number of unanswered requests.
     pub backlog_max: usize,
     /// Requests in flight.
@@ -46,37 +46,37 @@ pub struct Pace {
     pub stop: CancellationToken,
 }
 
-impl Pace {
+impl SoakLoop {
     /// Sends every request, or stops at the signal. Blocks until then. `tasks` still waits for the last answers.
     pub fn run(self, runtime: &Handle) {
-        let (sender, brought) = channel::<Brought>();
+        let (sender, brought) = channel::<FollowingClick>();
         let (stopwatch, stop) = (self.stopwatch, self.stop.clone());
-        open_loop(&mut Sending { pace: self, runtime, sender, deciding: 0 }, &brought, stopwatch, &stop);
+        open_loop(&mut RequestSender { pace: self, runtime, sender, deciding: 0 }, &brought, stopwatch, &stop);
     }
 }
 
-struct Sending<'a> {
-    pace: Pace,
+struct RequestSender<'a> {
+    pace: SoakLoop,
     runtime: &'a Handle,
-    sender: Sender<Brought>,
+    sender: Sender<FollowingClick>,
     /// Number of decisions that may still lead to a click.
     deciding: u64,
 }
 
-impl OpenLoop for Sending<'_> {
-    type Answer = Brought;
+impl OpenLoop for RequestSender<'_> {
+    type Answer = FollowingClick;
 
     fn next_at(&self) -> Option<Duration> {
         self.pace.schedule.next_at()
     }
 
     fn send(&mut self, now: Duration) {
-        while let Some((at, due)) = self.pace.schedule.take(now) {
+        while let Some((at, due)) = self.pace.schedule.take_due(now) {
             self.send_one(at, due);
         }
     }
 
-    fn take(&mut self, brought: Brought) {
+    fn take_answer(&mut self, brought: FollowingClick) {
         self.deciding -= 1;
         if let Some((at, k, click)) = brought.filter(|_| !self.pace.stop.is_cancelled()) {
             self.pace.schedule.add(at, k, click);
@@ -92,15 +92,15 @@ impl OpenLoop for Sending<'_> {
     }
 }
 
-impl Sending<'_> {
-    fn send_one(&mut self, at: Duration, due: Due) {
+impl RequestSender<'_> {
+    fn send_one(&mut self, at: Duration, due: DueRequest) {
         let pace = &self.pace;
         let (caller, stopwatch) = (Arc::clone(&pace.caller), pace.stopwatch);
         let full = pace.tasks.len() >= pace.backlog_max;
         match due {
-            Due::Decision(_) if full => caller.decide.failed(SHED),
-            Due::Click(..) if full => caller.record.failed(SHED),
-            Due::Decision(k) => {
+            DueRequest::Decision(_) if full => caller.decide.failed(SHED),
+            DueRequest::Click(..) if full => caller.record.failed(SHED),
+            DueRequest::Decision(k) => {
                 self.deciding += 1;
                 let brought = self.sender.clone();
                 let decide = async move {
@@ -110,7 +110,7 @@ impl Sending<'_> {
                 };
                 pace.tasks.spawn_on(decide, self.runtime);
             }
-            Due::Click(k, click) => {
+            DueRequest::Click(k, click) => {
                 pace.tasks.spawn_on(async move { caller.click(k, click, stopwatch, at).await }, self.runtime);
             }
         }
@@ -123,12 +123,12 @@ impl Sending<'_> {
 /// A click is answered when it is durable and learned, so shoppers who click wait for the server's learning. The result
 /// is therefore the rate that the server can sustain.
 pub async fn closed_loop(
-    caller: &Arc<Caller>,
+    caller: &Arc<SoakCaller>,
     in_flight: usize,
     duration: Duration,
     stop: &CancellationToken,
 ) -> Duration {
-    let (next, stopwatch) = (Arc::new(AtomicU64::new(0)), Stopwatch::start());
+    let (next, stopwatch) = (Arc::new(AtomicU64::new(0)), RunStopwatch::start());
     let tasks = TaskTracker::new();
     for _ in 0..in_flight {
         let (caller, next, stop) = (Arc::clone(caller), Arc::clone(&next), stop.clone());

@@ -1,4 +1,4 @@
-//! Report of a soak as a table and as JSON. The keys are those of [`Report`] and are described in the command's long
+//! Report of a soak as a table and as JSON. The keys are those of [`SoakReport`] and are described in the command's long
 //! help.
 
 use std::fmt::{self, Write as _};
@@ -16,7 +16,7 @@ const SECONDS_PER_HOUR: f64 = 3600.0;
 
 /// Sample of some seconds of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Sample {
+pub struct SoakSample {
     /// End of the sample, in seconds since the run began.
     pub at_s: f64,
     /// Length of the sample in seconds.
@@ -31,13 +31,13 @@ pub struct Sample {
     pub pending: Option<f64>,
 }
 
-impl Sample {
+impl SoakSample {
     fn failed(&self) -> u64 {
         self.decide.failed() + self.record_rewards.failed()
     }
 }
 
-impl fmt::Display for Sample {
+impl fmt::Display for SoakSample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rate = |calls: &CallSummary| calls.answered as f64 / self.seconds;
         let times = |calls: &CallSummary| {
@@ -59,7 +59,7 @@ impl fmt::Display for Sample {
 
 /// Growth of the server's memory after it had time to settle.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Memory {
+pub struct MemoryGrowth {
     /// Megabytes per hour.
     pub mb_per_hour: f64,
     /// Standard error of the growth.
@@ -68,20 +68,20 @@ pub struct Memory {
     pub samples: usize,
 }
 
-impl Memory {
+impl MemoryGrowth {
     /// Growth over the samples from `from_s` on, or `None` if fewer than three of them contain the memory.
-    pub fn of(samples: &[Sample], from_s: f64) -> Option<Self> {
+    pub fn fit(samples: &[SoakSample], from_s: f64) -> Option<Self> {
         let settled = samples.iter().filter(|sample| sample.at_s >= from_s);
         let points: Vec<(f64, f64)> =
             settled.filter_map(|sample| Some((sample.at_s / SECONDS_PER_HOUR, sample.resident_bytes? / MB))).collect();
-        let Trend { slope, standard_error, points } = Trend::of(&points)?;
+        let Trend { slope, standard_error, points } = Trend::fit(&points)?;
         Some(Self { mb_per_hour: slope, standard_error, samples: points })
     }
 }
 
 /// Result of the closed loop.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Peak {
+pub struct ClosedLoopResult {
     /// Length in seconds.
     pub seconds: f64,
     /// Decisions per second, with their clicks between them.
@@ -94,7 +94,7 @@ pub struct Peak {
 
 /// Report of a soak.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct SoakReport {
     /// Address of the server.
     pub target: String,
     /// Id of the slot.
@@ -104,7 +104,7 @@ pub struct Report {
     /// Attribution window of the slot, in seconds.
     pub window_s: f64,
     /// The closed loop before the run, or `None` if the rate was given.
-    pub peak: Option<Peak>,
+    pub peak: Option<ClosedLoopResult>,
     /// Planned decisions per second.
     pub rate: f64,
     /// Planned number of decisions.
@@ -122,16 +122,16 @@ pub struct Report {
     /// Time from which on memory counts, in seconds since the run began.
     pub memory_from_s: f64,
     /// Growth of the memory, or `None` if there are too few samples.
-    pub memory: Option<Memory>,
+    pub memory: Option<MemoryGrowth>,
     /// Samples at regular intervals and at the end.
-    pub samples: Vec<Sample>,
+    pub samples: Vec<SoakSample>,
     /// Number of failures, including those of the closed loop.
     pub errors: u64,
     /// Further notes.
     pub notes: Vec<String>,
 }
 
-impl Report {
+impl SoakReport {
     /// The report as one line of JSON.
     ///
     /// # Errors
@@ -176,7 +176,7 @@ impl Report {
         let (window, from) = (self.window_s, self.memory_from_s);
         // Writing into a string cannot fail.
         let _ = match self.memory {
-            Some(Memory { mb_per_hour, standard_error, samples }) => write!(
+            Some(MemoryGrowth { mb_per_hour, standard_error, samples }) => write!(
                 text,
                 "\nmemory: {mb_per_hour:+.3} ± {standard_error:.3} MB per hour, over {samples} samples from {from:.0} s on"
             ),
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn memory_counts_from_when_it_had_time_to_settle() {
         let none = CallTally::new().unwrap().all();
-        let sample = |i: u32| Sample {
+        let sample = |i: u32| SoakSample {
             at_s: f64::from(i) * 36.0,
             seconds: 36.0,
             decide: none.clone(),
@@ -226,10 +226,10 @@ mod tests {
             resident_bytes: (i != 4).then(|| if i < 2 { 7e6 } else { 1e8 + 3e6 * f64::from(i) }),
             pending: None,
         };
-        let samples: Vec<Sample> = (0..9).map(sample).collect();
-        let memory = Memory::of(&samples, 50.0).unwrap();
+        let samples: Vec<SoakSample> = (0..9).map(sample).collect();
+        let memory = MemoryGrowth::fit(&samples, 50.0).unwrap();
         assert!((memory.mb_per_hour - 300.0).abs() < 1e-6 && memory.standard_error < 1e-6, "{memory:?}");
         assert_eq!(memory.samples, 6, "from 72 s on, without the one that does not know it");
-        assert_eq!(Memory::of(&samples, 240.0), None, "two are no trend");
+        assert_eq!(MemoryGrowth::fit(&samples, 240.0), None, "two are no trend");
     }
 }

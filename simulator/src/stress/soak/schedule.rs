@@ -10,12 +10,13 @@ use std::{
     time::Duration,
 };
 
+use slotwise::environment::SplitMix64;
+
 use super::shop::Click;
-use crate::order::SplitMix64;
 
 /// A due request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Due {
+pub enum DueRequest {
     /// The decision with this number.
     Decision(u64),
     /// A click of the decision with this number.
@@ -24,15 +25,15 @@ pub enum Due {
 
 /// Due time of a click, the number of its decision, and the click. The earliest is the smallest.
 #[derive(Debug, PartialEq, Eq)]
-struct Waiting(Duration, u64, Click);
+struct PendingClick(Duration, u64, Click);
 
-impl Ord for Waiting {
+impl Ord for PendingClick {
     fn cmp(&self, other: &Self) -> Ordering {
         (self.0, self.1).cmp(&(other.0, other.1))
     }
 }
 
-impl PartialOrd for Waiting {
+impl PartialOrd for PendingClick {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
@@ -43,16 +44,16 @@ impl PartialOrd for Waiting {
 /// Decision k comes at a random point of [k, k + 1) / rate. Every second therefore has as many decisions as the rate
 /// says, and they are not in step with anything that the server does at regular times.
 #[derive(Debug)]
-pub struct Schedule {
+pub struct RequestSchedule {
     rate: f64,
     decisions: u64,
     /// Time and number of the next decision, or `None` after the last.
     next: Option<(Duration, u64)>,
     random: SplitMix64,
-    clicks: BinaryHeap<Reverse<Waiting>>,
+    clicks: BinaryHeap<Reverse<PendingClick>>,
 }
 
-impl Schedule {
+impl RequestSchedule {
     /// Schedules `rate` decisions per second, above 0, for `duration`, and at least one.
     pub fn new(rate: f64, duration: Duration) -> Self {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 1; saturates")]
@@ -76,12 +77,12 @@ impl Schedule {
 
     /// Adds a click of decision `k` that is due at `at`.
     pub fn add(&mut self, at: Duration, k: u64, click: Click) {
-        self.clicks.push(Reverse(Waiting(at, k, click)));
+        self.clicks.push(Reverse(PendingClick(at, k, click)));
     }
 
     /// The time at which the next request is due, or `None` if there is none.
     pub fn next_at(&self) -> Option<Duration> {
-        let click = self.clicks.peek().map(|Reverse(Waiting(at, ..))| *at);
+        let click = self.clicks.peek().map(|Reverse(PendingClick(at, ..))| *at);
         let decision = self.next.map(|(at, _)| at);
         match (decision, click) {
             (Some(decision), Some(click)) => Some(decision.min(click)),
@@ -90,15 +91,15 @@ impl Schedule {
     }
 
     /// Removes the next request if it is due by `now`, and returns it with its due time.
-    pub fn take(&mut self, now: Duration) -> Option<(Duration, Due)> {
+    pub fn take_due(&mut self, now: Duration) -> Option<(Duration, DueRequest)> {
         let at = self.next_at().filter(|at| *at <= now)?;
         if let Some((decision_at, k)) = self.next
             && decision_at == at
         {
             self.next = self.decision(k + 1);
-            return Some((at, Due::Decision(k)));
+            return Some((at, DueRequest::Decision(k)));
         }
-        self.clicks.pop().map(|Reverse(Waiting(at, k, click))| (at, Due::Click(k, click)))
+        self.clicks.pop().map(|Reverse(PendingClick(at, k, click))| (at, DueRequest::Click(k, click)))
     }
 
     /// Drops every request that was not taken yet.
@@ -118,42 +119,42 @@ mod tests {
 
     #[test]
     fn each_decision_comes_in_an_interval_of_its_own() {
-        let mut schedule = Schedule::new(250.0, Duration::from_secs(4));
+        let mut schedule = RequestSchedule::new(250.0, Duration::from_secs(4));
         let mut taken = Vec::new();
-        while let Some((at, due)) = schedule.take(Duration::MAX) {
+        while let Some((at, due)) = schedule.take_due(Duration::MAX) {
             taken.push((at.as_secs_f64() * 250.0, due));
         }
         assert_eq!((taken.len(), schedule.decisions()), (1000, 1000));
         for (k, (at, due)) in taken.iter().enumerate() {
-            assert_eq!(*due, Due::Decision(k as u64));
+            assert_eq!(*due, DueRequest::Decision(k as u64));
             assert!((k as f64..k as f64 + 1.0 + 1e-6).contains(at), "{k}: {at}");
         }
         assert!(schedule.next_at().is_none());
-        assert_eq!(Schedule::new(0.1, Duration::from_secs(1)).decisions(), 1, "never none at all");
+        assert_eq!(RequestSchedule::new(0.1, Duration::from_secs(1)).decisions(), 1, "never none at all");
     }
 
     #[test]
     fn clicks_and_decisions_come_in_the_order_of_their_times() {
-        let mut schedule = Schedule::new(1.0, Duration::from_secs(3));
+        let mut schedule = RequestSchedule::new(1.0, Duration::from_secs(3));
         let at = Duration::from_millis;
         schedule.add(at(2500), 1, click("late"));
         schedule.add(at(0), 2, click("early"));
         schedule.add(at(9000), 3, click("last"));
-        let taken: Vec<(Duration, Due)> = std::iter::from_fn(|| schedule.take(Duration::MAX)).collect();
+        let taken: Vec<(Duration, DueRequest)> = std::iter::from_fn(|| schedule.take_due(Duration::MAX)).collect();
         assert!(taken.is_sorted_by_key(|(at, _)| *at) && taken.len() == 6, "{taken:?}");
-        assert_eq!(taken[0], (at(0), Due::Click(2, click("early"))));
-        assert_eq!(taken[5], (at(9000), Due::Click(3, click("last"))));
+        assert_eq!(taken[0], (at(0), DueRequest::Click(2, click("early"))));
+        assert_eq!(taken[5], (at(9000), DueRequest::Click(3, click("last"))));
     }
 
     #[test]
     fn nothing_is_taken_before_it_is_due() {
-        let mut schedule = Schedule::new(1.0, Duration::from_secs(1));
+        let mut schedule = RequestSchedule::new(1.0, Duration::from_secs(1));
         let due = schedule.next_at().unwrap();
-        assert_eq!(schedule.take(due.saturating_sub(Duration::from_nanos(1))), None);
+        assert_eq!(schedule.take_due(due.saturating_sub(Duration::from_nanos(1))), None);
         schedule.add(due + Duration::from_secs(5), 0, click("a"));
-        assert_eq!(schedule.take(due), Some((due, Due::Decision(0))));
-        assert_eq!(schedule.take(due), None);
+        assert_eq!(schedule.take_due(due), Some((due, DueRequest::Decision(0))));
+        assert_eq!(schedule.take_due(due), None);
         schedule.clear();
-        assert_eq!(schedule.take(Duration::MAX), None);
+        assert_eq!(schedule.take_due(Duration::MAX), None);
     }
 }

@@ -1,112 +1,158 @@
 //! The simulated shop: its slot, its requests, and its shoppers' clicks.
 //!
-//! Everything about decision k follows from a hash of k, so the order of answers does not matter.
+//! The shop is a scenario, `shop.toml`, whose shoppers are those of [`slotwise::environment`]. Everything about decision
+//! k follows from a hash of k, so the order of answers does not matter.
 //!
 //! Invariant: words, sessions and arms are from closed lists. The memory that a server needs for them therefore stops
 //! growing.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
+use serde::Deserialize;
 use slotwise::{
-    bandit::{Features, ModelSpec},
-    engine::hash,
-    slot::{Arm, ArmId, Controls, Definition, FieldError, Goal, RewardKind, SlotId, SlotKind},
+    bandit::{self, ModelSpec},
+    environment::{
+        Coins, Environment, Purpose, Shopper, Truth, Visit,
+        spec::{Behaviour, CatalogueSpec, EnvironmentSpec, Problem, Shoppers, TrafficSpec, time::Moment},
+    },
+    slot::{Controls, Definition, FieldError, Goal, RewardKind, SlotId, SlotKind},
     wire::proto::{self, DecideRequest, FeatureValue, TextList, Vector, feature_value::Value},
 };
 
-use crate::order::SplitMix64;
-
-/// Number of arms of the slot.
-const ARMS: usize = 20;
 /// Reward kind of a click.
 const CLICK: &str = "click";
-/// Probability of a click on the first arm and on the last. The others lie between.
-const CLICK_PROBABILITY: [f64; 2] = [0.1, 0.3];
-/// Longest time from an answer to its click. A longer time would only prolong the end of a run.
+/// Longest time from an answer to its click, as in `shop.toml`.
 pub const CLICK_DELAY_MAX: Duration = Duration::from_secs(3);
 /// Number of sessions at the same time, as many as a large shop has in a window of five minutes.
-const SESSIONS: usize = 100_000;
+const SESSIONS: u64 = 100_000;
 /// Number of elements of the vector feature.
-const TASTES: usize = 4;
-
-const DEVICES: [&str; 3] = ["phone", "desktop", "tablet"];
-const COUNTRIES: [&str; 8] = ["at", "be", "ch", "de", "fr", "it", "nl", "pl"];
-const CHANNELS: [&str; 5] = ["search", "email", "direct", "social", "affiliate"];
+const TASTES: u64 = 4;
+/// Words of the feature that is a list of words.
 const CATEGORIES: [&str; 10] =
     ["shoes", "coats", "bags", "hats", "belts", "shirts", "skirts", "socks", "scarves", "gloves"];
 
-/// Definition of the slot: an offer whose goal is a click, with defaults for everything else.
-pub fn definition(slot: &str, window: Duration, model: ModelSpec) -> Result<Definition, FieldError> {
-    let arm = |i| {
-        let id = ArmId::parse("arm_id", &arm(i))?;
-        Ok(Arc::new(Arm {
-            id,
-            attributes: Features::new(),
-            available: true,
-            payload: None,
-            because: None,
-            schedule: slotwise::slot::Schedule::default(),
-        }))
-    };
+/// The scenario of the shop.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SoakScenario {
+    traffic: TrafficSpec,
+    shoppers: Shoppers,
+    catalogue: CatalogueSpec,
+    behaviour: Behaviour,
+}
+
+static SCENARIO: LazyLock<Result<SoakScenario, String>> =
+    LazyLock::new(|| toml::from_str(include_str!("shop.toml")).map_err(|why| why.to_string()));
+
+/// Goal of the slot: a click is worth 1.
+static GOAL: LazyLock<Goal> = LazyLock::new(|| {
     let click = RewardKind { kind: CLICK.to_owned(), weight: 1.0, use_value: false, cap: Some(1.0), winsorize: None };
-    // The slot's check rejects a window that is too long. One that does not fit into `i64` is longer still.
-    let window_us = i64::try_from(window.as_micros()).unwrap_or(i64::MAX);
-    let definition = Definition {
-        display_name: "Soak".to_owned(),
-        kind: SlotKind::Offer,
-        arms: (0..ARMS).map(arm).collect::<Result<_, FieldError>>()?,
-        goal: Goal { kinds: vec![click], window_us, ..Goal::default() },
-        model,
-        controls: Controls { holdout: Some(0.0), ..Controls::default() },
-        ..Definition::new(SlotId::parse("--slot", slot)?)
-    };
-    definition.check()?;
-    Ok(definition)
+    Goal { kinds: vec![click], ..Goal::default() }
+});
+
+/// The shop, with the true click probabilities of its shoppers.
+#[derive(Debug)]
+pub struct SoakShop {
+    spec: EnvironmentSpec<'static>,
+    environment: Environment<'static>,
+    in_stock: Vec<bool>,
 }
 
-fn arm(i: usize) -> String {
-    format!("arm-{i:02}")
+impl SoakShop {
+    /// Reads the shop's scenario.
+    ///
+    /// # Errors
+    ///
+    /// Returns the problem of a scenario that is invalid. A test makes sure that it is not.
+    pub fn new() -> Result<Self, Problem> {
+        let scenario = SCENARIO.as_ref().map_err(|why| Problem::new("shop.toml", why.clone()))?;
+        let SoakScenario { traffic, shoppers, catalogue, behaviour } = scenario;
+        let spec = EnvironmentSpec { horizon: u64::MAX, shoppers, catalogue, traffic, behaviour, drift: &[] };
+        let environment = Environment::new(spec, &GOAL, 0, 0)?;
+        let in_stock = vec![true; environment.arms().len()];
+        Ok(Self { spec, environment, in_stock })
+    }
+
+    /// Definition of the slot: an offer whose goal is a click, with defaults for everything else.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the slot's id, window or model is invalid.
+    pub fn definition(&self, slot: &str, window: Duration, model: ModelSpec) -> Result<Definition, FieldError> {
+        // The slot's check rejects a window that is too long. One that does not fit into `i64` is longer still.
+        let window_us = i64::try_from(window.as_micros()).unwrap_or(i64::MAX);
+        let definition = Definition {
+            display_name: "Soak".to_owned(),
+            kind: SlotKind::Offer,
+            arms: self.environment.arms().iter().map(|arm| Arc::clone(&arm.arm)).collect(),
+            goal: Goal { window_us, ..GOAL.clone() },
+            model,
+            controls: Controls { holdout: Some(0.0), ..Controls::default() },
+            ..Definition::new(SlotId::parse("--slot", slot)?)
+        };
+        definition.check()?;
+        Ok(definition)
+    }
+
+    /// The visit of decision `k`: one of the sessions, drawn for each decision.
+    pub fn visit(&self, k: u64) -> Visit {
+        let coins = Coins::new("soak decision", &[k]);
+        let session = coins.word(Purpose::Session, 0) % SESSIONS;
+        let shopper = Arc::new(Shopper::of_session(self.spec.shoppers, [0, 0], session));
+        Visit { now: Moment { index: 0, horizon: u64::MAX, at_us: 0.0 }, shopper, intent: 0, step: 1, coins }
+    }
+
+    /// The request of a visit, with twelve features that cover every type.
+    pub fn request(&self, slot: &str, visit: &Visit) -> DecideRequest {
+        let word = |item: u64| {
+            let place = visit.coins.pick(Purpose::Trait, item, CATEGORIES.iter().map(|_| 1.0));
+            CATEGORIES[place].to_owned()
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "single precision is what a vector has")]
+        let taste = |item: u64| visit.coins.fraction(Purpose::Trait, 2 + item) as f32 - 0.5;
+        let shopper = visit.shopper.as_ref();
+        let more = [
+            ("member", Value::Flag(shopper.price_sensitivity < 0.5)),
+            ("first_visit", Value::Flag(visit.coins.flip(Purpose::Trait, 2 + TASTES, 0.25))),
+            ("viewed", Value::Texts(TextList { values: vec![word(0), word(1)] })),
+            ("taste", Value::Vector(Vector { values: (0..TASTES).map(taste).collect() })),
+        ];
+        let context = visit.context(self.spec.shoppers).into_iter().map(|(name, value)| (name, feature(value)));
+        let more = more.map(|(name, value)| (name.to_owned(), value));
+        DecideRequest {
+            slot_id: slot.to_owned(),
+            subject: Some(proto::Subject { id: String::new(), session_id: shopper.subject.session_id.clone() }),
+            context: context.chain(more).map(|(name, value)| (name, FeatureValue { value: Some(value) })).collect(),
+            ..DecideRequest::default()
+        }
+    }
+
+    /// The place of an arm in the slot, or `None` if the slot has no such arm.
+    pub fn place(&self, arm: &str) -> Option<usize> {
+        self.environment.arms().iter().position(|other| other.arm.id.as_str() == arm)
+    }
+
+    /// The click of a visit to which the arm at this place was shown, if there is one.
+    pub fn click(&self, visit: &Visit, place: usize, decision: String) -> Option<Click> {
+        let (mut truth, mut outcomes) = (Truth::default(), Vec::new());
+        self.environment.truth(visit, &mut truth);
+        self.environment.outcomes(visit, &truth, &[place], &self.in_stock, &mut outcomes);
+        let delay_us = outcomes.first()?.delay_us;
+        Some(Click { decision, after: Duration::from_secs_f64(delay_us / 1e6) })
+    }
 }
 
-/// Random numbers for decision `k` and this purpose.
-fn random(of: &str, k: u64) -> SplitMix64 {
-    SplitMix64::new(hash(of, &[&k.to_be_bytes()]).word())
-}
-
-/// The request of decision `k`, with twelve features that cover every type.
-pub fn request(slot: &str, k: u64) -> DecideRequest {
-    let random = &mut random("soak request", k);
-    let session = random.below(SESSIONS);
-    let mut number = |scale: f64| Value::Number(random.fraction() * scale);
-    let numbers = [
-        ("basket_value", number(200.0)),
-        ("days_since_visit", number(60.0)),
-        ("hour", number(24.0)),
-        ("pages_seen", number(15.0)),
-    ];
-    let mut word = |of: &[&str]| of[random.below(of.len())].to_owned();
-    let words = [
-        ("device", Value::Text(word(&DEVICES))),
-        ("country", Value::Text(word(&COUNTRIES))),
-        ("channel", Value::Text(word(&CHANNELS))),
-        ("category", Value::Text(word(&CATEGORIES))),
-        ("viewed", Value::Texts(TextList { values: vec![word(&CATEGORIES), word(&CATEGORIES)] })),
-    ];
-    #[expect(clippy::cast_possible_truncation, reason = "single precision is what a vector has")]
-    let tastes = (0..TASTES).map(|_| random.fraction() as f32 - 0.5).collect();
-    let others = [
-        ("member", Value::Flag(random.below(2) == 1)),
-        ("first_visit", Value::Flag(random.below(4) == 1)),
-        ("taste", Value::Vector(Vector { values: tastes })),
-    ];
-    let features = numbers.into_iter().chain(words).chain(others);
-    let context: HashMap<_, _> =
-        features.map(|(name, value)| (name.to_owned(), FeatureValue { value: Some(value) })).collect();
-    DecideRequest {
-        slot_id: slot.to_owned(),
-        subject: Some(proto::Subject { id: String::new(), session_id: format!("session-{session}") }),
-        context,
-        ..DecideRequest::default()
+/// A feature's value as the API has it.
+fn feature(value: bandit::Value) -> Value {
+    match value {
+        bandit::Value::Number(number) => Value::Number(number),
+        bandit::Value::Text(text) => Value::Text(text),
+        bandit::Value::Flag(flag) => Value::Flag(flag),
+        bandit::Value::Texts(values) => Value::Texts(TextList { values }),
+        bandit::Value::Vector(values) => Value::Vector(Vector { values }),
     }
 }
 
@@ -131,27 +177,15 @@ impl Click {
     }
 }
 
-/// The probability of a click on an arm, or `None` if the slot has no such arm.
-pub fn click_probability(shown: &str) -> Option<f64> {
-    let place = (0..ARMS).find(|&i| arm(i) == shown)?;
-    let [first, last] = CLICK_PROBABILITY;
-    Some(first + (last - first) * place as f64 / (ARMS - 1) as f64)
-}
-
-/// The click of decision `k`'s shopper, who clicks with this probability.
-pub fn click(k: u64, probability: f64, decision: String) -> Option<Click> {
-    let random = &mut random("soak click", k);
-    let clicks = random.fraction() < probability;
-    clicks.then(|| Click { decision, after: CLICK_DELAY_MAX.mul_f64(random.fraction()) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_request_has_features_of_every_type_and_follows_its_number() {
-        let context = request("soak", 7).context;
+        let shop = SoakShop::new().unwrap();
+        let request = |k| shop.request("soak", &shop.visit(k));
+        let context = request(7).context;
         let count =
             |is: fn(&Value) -> bool| context.values().filter_map(|v| v.value.as_ref()).filter(|v| is(v)).count();
         assert_eq!(context.len(), 12);
@@ -159,26 +193,31 @@ mod tests {
         assert_eq!(count(|v| matches!(v, Value::Text(_))), 4);
         assert_eq!(count(|v| matches!(v, Value::Flag(_))), 2);
         assert_eq!(count(|v| matches!(v, Value::Texts(_))) + count(|v| matches!(v, Value::Vector(_))), 2);
-        assert!(request("soak", 7) == request("soak", 7) && request("soak", 8).context != context);
+        assert!(request(7) == request(7) && request(8).context != context);
+        assert!(request(7).subject.unwrap().id.is_empty(), "shoppers are known by their session alone");
     }
 
     /// The share of 20,000 shoppers that clicks on one arm has the standard deviation √(p(1 − p)/20,000). Five of those
-    /// is a false alarm once in 1.7 million fresh hashes, and the hash is fixed.
+    /// is a false alarm once in 1.7 million fresh hashes, and the hash is fixed. The log odds in `shop.toml` have four
+    /// decimals, which moves p by less than .00002.
     #[test]
     fn clicks_come_with_the_probability_of_their_arm() {
+        let shop = SoakShop::new().unwrap();
         for (shown, p) in [("arm-00", 0.1_f64), ("arm-19", 0.3)] {
-            let probability = click_probability(shown).unwrap();
-            let clicks: Vec<Click> = (0..20_000).filter_map(|k| click(k, probability, format!("d{k}"))).collect();
+            let place = shop.place(shown).unwrap();
+            let click = |k| shop.click(&shop.visit(k), place, format!("d{k}"));
+            let clicks: Vec<Click> = (0..20_000).filter_map(click).collect();
             let share = clicks.len() as f64 / 20_000.0;
             assert!((share - p).abs() < 5.0 * (p * (1.0 - p) / 20_000.0).sqrt(), "{shown}: {share}");
             assert!(clicks.iter().all(|click| click.after < CLICK_DELAY_MAX));
         }
-        assert_eq!(click_probability("arm-20"), None);
+        assert_eq!(shop.place("arm-20"), None);
     }
 
     #[test]
     fn the_slot_can_be() {
-        let slot = |name, secs| definition(name, Duration::from_secs(secs), ModelSpec::default());
+        let shop = SoakShop::new().unwrap();
+        let slot = |name, secs| shop.definition(name, Duration::from_secs(secs), ModelSpec::default());
         assert_eq!(slot("soak", 300).unwrap().arms.len(), 20);
         assert!(slot("a slot", 300).unwrap_err().to_string().starts_with("--slot: "));
         assert!(slot("soak", u64::MAX).is_err(), "longer than any window");

@@ -25,7 +25,7 @@ impl Trend {
     /// # Source
     ///
     /// Draper & Smith, *Applied Regression Analysis* (3rd ed. 1998), §1.2 and §1.4.
-    pub fn of(points: &[(f64, f64)]) -> Option<Self> {
+    pub fn fit(points: &[(f64, f64)]) -> Option<Self> {
         if points.len() < 3 {
             return None;
         }
@@ -51,7 +51,7 @@ mod tests {
     /// residuals are −.1, .8, −1.3 and .6, their squares sum to 2.7, and √(2.7 / 2 / 20) = .2598.
     #[test]
     fn a_slope_and_its_error_are_those_of_least_squares() {
-        let trend = Trend::of(&[(10.0, 1.0), (12.0, 3.0), (14.0, 2.0), (16.0, 5.0)]).unwrap();
+        let trend = Trend::fit(&[(10.0, 1.0), (12.0, 3.0), (14.0, 2.0), (16.0, 5.0)]).unwrap();
         assert!((trend.slope - 0.55).abs() < 1e-12, "{trend:?}");
         assert!((trend.standard_error - 0.259_807_621_135_331_6).abs() < 1e-12, "{trend:?}");
         assert_eq!(trend.points, 4);
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_line_of_two_points_or_of_one_moment_has_no_error_to_tell() {
-        assert_eq!(Trend::of(&[(1.0, 2.0), (2.0, 3.0)]), None);
-        assert_eq!(Trend::of(&[(1.0, 2.0), (1.0, 3.0), (1.0, 4.0)]), None);
+        assert_eq!(Trend::fit(&[(1.0, 2.0), (2.0, 3.0)]), None);
+        assert_eq!(Trend::fit(&[(1.0, 2.0), (1.0, 3.0), (1.0, 4.0)]), None);
     }
 }

@@ -54,7 +54,7 @@ fn means(learner: &Learner, arms: &[Option<u32>], context: &Features) -> Vec<f64
 }
 
 /// Returns the contributions of one arm, by name.
-fn of(learner: &Learner, arm: u32, context: &Features) -> BTreeMap<String, f64> {
+fn contributions_of(learner: &Learner, arm: u32, context: &Features) -> BTreeMap<String, f64> {
     learner.contributions(candidates(&[Some(arm)], context), usize::MAX).remove(0).into_iter().collect()
 }
 
@@ -71,7 +71,7 @@ fn removing_a_feature_removes_its_contribution_only() {
     for _ in 0..50 {
         let context = shopper(&mut rng);
         let all = means(&learner, &[Some(2)], &context)[0];
-        let contributions = of(&learner, 2, &context);
+        let contributions = contributions_of(&learner, 2, &context);
         for feature in context.keys() {
             let mut without = context.clone();
             without.remove(feature);
@@ -98,7 +98,7 @@ fn words_numbers_flags_and_lists_have_their_names() {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
-    let names: Vec<String> = of(&learner, 1, &context).into_keys().collect();
+    let names: Vec<String> = contributions_of(&learner, 1, &context).into_keys().collect();
     assert_eq!(names, ["(arm)", "age", "gift=no", "likes=bags", "likes=shoes", "loyalty=gold", "taste"]);
     // Gold pays 6 more for this arm, three times as much as the next feature does.
     let most = learner.contributions(candidates(&[Some(2)], &context), 2).remove(0);
@@ -123,7 +123,7 @@ fn products_have_both_names_and_equal_the_joint_effect() {
     for (a, b, sign) in [("x", "u", 1.0), ("x", "v", -1.0), ("y", "u", -1.0), ("y", "v", 1.0)] {
         of_means += sign * means(&learner, &[Some(0)], &pair(a, b))[0];
         // The names are in alphabetical order.
-        let told = of(&learner, 0, &pair(a, b));
+        let told = contributions_of(&learner, 0, &pair(a, b));
         let product = told.get(&format!("a={a} × b={b}")).or_else(|| told.get(&format!("b={b} × a={a}")));
         of_products += sign * product.unwrap();
     }
@@ -134,7 +134,7 @@ fn products_have_both_names_and_equal_the_joint_effect() {
         let age = Features::from([("age".to_owned(), Value::Number(f64::from(n * n)))]);
         show(&mut learner, &age, observation(0, f64::from(n)));
     }
-    assert!(of(&learner, 0, &age).contains_key("age²"));
+    assert!(contributions_of(&learner, 0, &age).contains_key("age²"));
 }
 
 /// Contributions add up for all models and for arms that were never shown.

@@ -15,11 +15,11 @@ use crate::{
 };
 
 /// Random conditions; whole literals stand only where CEL takes them beside doubles.
-struct Writer {
+struct ConditionWriter {
     rng: StdRng,
 }
 
-impl Writer {
+impl ConditionWriter {
     fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
         from[self.rng.random_range(0..from.len())]
     }
@@ -187,7 +187,7 @@ fn reference(program: &Program, facts: &RequestFacts<'_>, id: &str, layers: &[&F
     }
 }
 
-fn conditions(writer: &mut Writer, count: usize) -> Vec<Rule> {
+fn conditions(writer: &mut ConditionWriter, count: usize) -> Vec<Rule> {
     let mut rules = Vec::new();
     while rules.len() < count {
         let parts: Vec<_> = (0..writer.rng.random_range(1..4)).map(|_| writer.condition(3, false)).collect();
@@ -202,7 +202,7 @@ fn conditions(writer: &mut Writer, count: usize) -> Vec<Rule> {
 
 #[test]
 fn every_way_to_evaluate_agrees_with_the_crate_s_interpreter() {
-    let mut writer = Writer { rng: StdRng::seed_from_u64(7) };
+    let mut writer = ConditionWriter { rng: StdRng::seed_from_u64(7) };
     let mut seen = [0; 3];
     for _ in 0..40 {
         let rules = conditions(&mut writer, 25);
@@ -232,7 +232,7 @@ fn every_way_to_evaluate_agrees_with_the_crate_s_interpreter() {
             for (r, rule) in rules.iter().enumerate() {
                 for (t, target) in targets.iter().enumerate() {
                     let want = reference(&programs[r], &facts, target.arm.as_str(), &layers[t]);
-                    let got = verdicts.of(r, t);
+                    let got = verdicts.verdict(r, t);
                     assert_eq!(got, want, "{}\n{facts:?}\n{target:?}\n{:?}", rule.when, layers[t]);
                     seen[got as usize] += 1;
                 }
@@ -246,7 +246,7 @@ fn every_way_to_evaluate_agrees_with_the_crate_s_interpreter() {
 
 #[test]
 fn a_renewed_book_equals_a_new_one() {
-    let mut writer = Writer { rng: StdRng::seed_from_u64(8) };
+    let mut writer = ConditionWriter { rng: StdRng::seed_from_u64(8) };
     let mut rules = conditions(&mut writer, 12);
     let mut arms: Vec<Arc<Arm>> = (0..30).map(|i| arm(&format!("a{i}"), writer.features())).collect();
     let mut book = RuleBook::new(&rules, &arms);

@@ -36,7 +36,7 @@ fn verdict(when: &str) -> Verdict {
     let arms = [arm("a1", attributes())];
     let book = RuleBook::new(&[rule], &arms);
     let facts = RequestFacts { context: &context(), subject_id: "s-1", session_id: "" };
-    book.judge(&facts, &[RuleTarget { arm: &arms[0].id, position: Some(0), own: None }]).of(0, 0)
+    book.judge(&facts, &[RuleTarget { arm: &arms[0].id, position: Some(0), own: None }]).verdict(0, 0)
 }
 
 proptest::proptest! {
@@ -55,7 +55,7 @@ proptest::proptest! {
             for (i, arm) in arms.iter().enumerate() {
                 let target = RuleTarget { arm: &arm.id, position: Some(i), own: None };
                 let want = if i == 0 { Verdict::Yes } else { Verdict::No };
-                assert_eq!(book.judge(&facts, &[target]).of(0, 0), want, "{when} of {}", arm.id);
+                assert_eq!(book.judge(&facts, &[target]).verdict(0, 0), want, "{when} of {}", arm.id);
             }
         }
     }
@@ -192,7 +192,7 @@ fn judge(rules: &[Rule], own: Option<&Features>, position: Option<usize>) -> Vec
     let book = RuleBook::new(rules, &arms);
     let facts = RequestFacts { context: &context(), subject_id: "", session_id: "" };
     let verdicts = book.judge(&facts, &[RuleTarget { arm: &arms[0].id, position, own }]);
-    (0..rules.len()).map(|rule| verdicts.of(rule, 0)).collect()
+    (0..rules.len()).map(|rule| verdicts.verdict(rule, 0)).collect()
 }
 
 #[test]
@@ -234,6 +234,6 @@ fn verdicts_tell_which_targets_a_rule_concerns() {
     assert_eq!(matched, [vec![0, 1, 2], vec![1, 2], vec![], vec![], vec![1, 2]]);
     assert_eq!([0, 1, 2, 3, 4, 5].map(|rule| verdicts.concerns(rule)), [true, true, false, true, true, false]);
     assert_eq!([0, 1, 2, 3, 4, 5].map(|rule| verdicts.failures(rule)), [0, 0, 0, 3, 0, 0]);
-    assert_eq!(verdicts.of(0, 3), Verdict::No);
+    assert_eq!(verdicts.verdict(0, 3), Verdict::No);
     assert!(!book.judge(&facts, &[]).concerns(0));
 }

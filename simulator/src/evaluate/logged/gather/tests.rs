@@ -10,11 +10,11 @@ use super::*;
 #[test]
 fn a_log_that_is_too_large_is_refused_unless_fewer_rows_are_wanted() {
     let rows = CELLS_MAX / ARMS_MAX + 1;
-    let log = |wanted: &Wanted| {
-        let mut taking = Taking::new(wanted);
-        taking.slots.insert("s".to_owned());
-        taking.arms = (0..ARMS_MAX).map(|arm| format!("arm-{arm}")).collect();
-        taking.rows.extend((0..rows).map(|i| Given {
+    let log = |wanted: &LogSelection| {
+        let mut gatherer = LogGatherer::new(wanted);
+        gatherer.slots.insert("s".to_owned());
+        gatherer.arms = (0..ARMS_MAX).map(|arm| format!("arm-{arm}")).collect();
+        gatherer.rows.extend((0..rows).map(|i| GatheredRow {
             decision: None,
             // The earliest row comes last.
             at_us: -i64::try_from(i).unwrap(),
@@ -25,16 +25,16 @@ fn a_log_that_is_too_large_is_refused_unless_fewer_rows_are_wanted() {
             arm: "arm-0".to_owned(),
             propensity: 0.5,
             reward: 0.0,
-            told_us: None,
+            known_us: None,
         }));
-        taking.log(Path::new("log.jsonl"), Form::Journal)
+        gatherer.log(Path::new("log.jsonl"), FileFormat::Journal)
     };
-    let refused = log(&Wanted::default()).unwrap_err().to_string();
+    let refused = log(&LogSelection::default()).unwrap_err().to_string();
     assert_eq!(
         refused,
         "log.jsonl: 10001 decisions of 10000 arms each are more than 100000000 in all; give fewer --rounds"
     );
-    let few = log(&Wanted { rows: Some(3), ..Wanted::default() }).unwrap();
+    let few = log(&LogSelection { rows: Some(3), ..LogSelection::default() }).unwrap();
     assert_eq!(few.rows.iter().map(|row| row.at_us).collect::<Vec<_>>(), [-10_000, -9_999, -9_998]);
     assert_eq!(few.offered(&few.rows[0]), ARMS_MAX - 1);
 }
@@ -47,7 +47,7 @@ fn a_byte_order_mark_is_read_over() {
     let line = |day: u32, arm: &str| {
         format!(
             "{{\"decision_id\":\"d{day}\",\"slot\":\"s\",\"time\":\"2026-01-{day:02}T00:00:00Z\",\"holdout\":false,\"fallback\":null,\
-             \"context\":{{}},\"candidates\":[],\"taken\":[],\"arms\":[\"{arm}\"],\"propensities\":[0.5],\
+             \"context\":{{}},\"candidates\":[],\"already_shown\":[],\"arms\":[\"{arm}\"],\"propensities\":[0.5],\
              \"reasons\":[\"exploring\"],\"sticky\":null,\"rewards\":[0.0],\"events\":[],\"complete\":true}}\n"
         )
     };
@@ -61,8 +61,8 @@ fn a_byte_order_mark_is_read_over() {
             bytes = gzip.finish().unwrap();
         }
         fs::write(&file, bytes).unwrap();
-        assert_eq!(Form::of(&file), Form::Journal);
-        Log::read(&file, Form::Journal, &Wanted { rows, ..Wanted::default() }).unwrap()
+        assert_eq!(FileFormat::detect(&file), FileFormat::Journal);
+        Log::read(&file, FileFormat::Journal, &LogSelection { rows, ..LogSelection::default() }).unwrap()
     };
     let plain = read("j.jsonl", &json, None);
     for name in ["m.jsonl", "m.jsonl.gz"] {
@@ -71,7 +71,7 @@ fn a_byte_order_mark_is_read_over() {
     }
     let first = read("j.jsonl", &json, Some(2));
     assert_eq!((first.rows.as_slice(), first.arms.len()), (&plain.rows[..2], 2));
-    let header = "decision_id,slot,time,subject_id,session_id,fallback,sticky,holdout,context,candidates,taken,arms,propensities,reasons,rewards,events,complete";
+    let header = "decision_id,slot,time,subject_id,session_id,fallback,sticky,holdout,context,candidates,already_shown,arms,propensities,reasons,rewards,events,complete";
     let csv = format!(
         "\u{feff}{header}\nd,s,2026-01-05T00:00:00Z,,,,,false,{{}},[],[],\"[\"\"b\"\"]\",[0.5],[],[0.0],[],true\n"
     );

@@ -7,7 +7,7 @@ use super::{
         markup::Markup,
         number::{Unit, count},
     },
-    figure::{Figure, Key, Numbers, Sign, spot},
+    figure::{Figure, LegendEntry, LegendSign, NumberTable, spot},
     plot::{Axis, Plot, px, range, series_class, shape},
 };
 
@@ -48,7 +48,7 @@ pub(super) fn predictions(out: &mut Markup, report: &RunReport) {
                 .to_owned(),
         description: off_diagonal(report, &dots, Unit::Plain),
         legend: legend(report, &dots),
-        numbers: Numbers { header, rows },
+        numbers: NumberTable { header, rows },
     };
     scatter(out, &figure, &Plot::new(axis("reward foreseen"), axis("true expected reward"), HEIGHT), ends, &dots);
 }
@@ -80,7 +80,7 @@ pub(super) fn propensities(out: &mut Markup, report: &RunReport) {
                 .to_owned(),
         description: off_diagonal(report, &dots, Unit::Part),
         legend: legend(report, &dots),
-        numbers: Numbers { header, rows },
+        numbers: NumberTable { header, rows },
     };
     let plot = Plot::new(axis("propensity promised"), axis("how often it happened"), HEIGHT);
     scatter(out, &figure, &plot, (0.0, 1.0), &dots);
@@ -112,15 +112,15 @@ fn scatter(out: &mut Markup, figure: &Figure, plot: &Plot, (low, high): (f64, f6
 }
 
 /// Legend of the policies that have marks.
-fn legend(report: &RunReport, dots: &[Dot]) -> Vec<Key> {
+fn legend(report: &RunReport, dots: &[Dot]) -> Vec<LegendEntry> {
     let mut keys: Vec<_> = report
         .policies
         .iter()
         .enumerate()
         .filter(|(i, _)| dots.iter().any(|dot| dot.policy == *i))
-        .map(|(i, policy)| Key { name: policy.name.clone(), sign: Sign::Mark(i) })
+        .map(|(i, policy)| LegendEntry { name: policy.name.clone(), sign: LegendSign::Mark(i) })
         .collect();
-    keys.push(Key { name: "as it should be".to_owned(), sign: Sign::Reference("reference") });
+    keys.push(LegendEntry { name: "as it should be".to_owned(), sign: LegendSign::Reference("reference") });
     keys
 }
 

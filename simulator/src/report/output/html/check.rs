@@ -24,7 +24,7 @@ pub(super) fn list(out: &mut Markup, report: &RunReport) {
     }
     out.element("ul", &[("class", "checks")], |out| {
         for check in &report.checks {
-            out.trusted("\n").element("li", &[("class", class(check.outcome))], |out| one(out, check));
+            out.trusted("\n").element("li", &[("class", class(check.outcome))], |out| write_item(out, check));
         }
     });
     out.leaf("p", &[("class", "fine")], NOTE);
@@ -44,7 +44,7 @@ fn class(outcome: CheckOutcome) -> &'static str {
     }
 }
 
-fn one(out: &mut Markup, check: &CheckReport) {
+fn write_item(out: &mut Markup, check: &CheckReport) {
     out.leaf("span", &[("class", "badge")], phrase::outcome(check.outcome));
     out.element("div", &[("class", "said")], |out| {
         out.leaf("h3", &[], &check.name);
@@ -77,7 +77,7 @@ fn picture(out: &mut Markup, check: &CheckReport) {
     let room = if high > low { (high - low) * 0.16 } else { estimate.abs().max(1.0) * 0.1 };
     let (low, high) = (low - room, high + room);
     let x = |number: f64| 4.0 + (number - low) / (high - low) * (WIDTH - 8.0);
-    let unit = Unit::of(&check.metric);
+    let unit = Unit::of_metric(&check.metric);
 
     let label = format!("measured {}, asked {}", phrase::measured(check), phrase::bounds(check));
     let view = format!("0 0 {} {}", px(WIDTH), px(HEIGHT));

@@ -10,7 +10,7 @@ use super::{
         number::{UNKNOWN, Unit},
     },
     course,
-    figure::{Figure, Key, Numbers, Sign},
+    figure::{Figure, LegendEntry, LegendSign, NumberTable},
     plot::{Axis, Plot, px, range, series_class},
 };
 
@@ -20,7 +20,7 @@ const HEIGHT: f64 = 290.0;
 
 /// Curve of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Of {
+pub(super) enum CurveKind {
     /// Regret since the start.
     RegretSoFar,
     /// Regret per decision.
@@ -29,7 +29,7 @@ pub(super) enum Of {
     Reward,
 }
 
-impl Of {
+impl CurveKind {
     fn points(self, policy: &PolicyReport) -> &[Point] {
         match self {
             Self::RegretSoFar => &policy.regret_so_far,
@@ -82,25 +82,25 @@ impl Of {
 }
 
 /// Writes the figure.
-pub(super) fn write(out: &mut Markup, report: &RunReport, of: Of) {
+pub(super) fn write(out: &mut Markup, report: &RunReport, of: CurveKind) {
     let uniform = report.policies.first().map(|policy| policy.uniform_regret_per_decision);
-    let uniform = uniform.filter(|regret| of == Of::Regret && *regret > 0.0);
+    let uniform = uniform.filter(|regret| of == CurveKind::Regret && *regret > 0.0);
     let spread = report.policies.iter().flat_map(|policy| of.points(policy)).flat_map(|point| {
         let half = BAND * point.standard_error.unwrap_or(0.0);
         point.mean.into_iter().flat_map(move |mean| [mean - half, mean + half])
     });
     let (low, high) = range(spread.chain(uniform));
     // The axis of regret starts at 0, which regret should come to. A band that reaches below is cut off.
-    let low = if of == Of::Reward { low } else { 0.0 };
+    let low = if of == CurveKind::Reward { low } else { 0.0 };
     let plot = course::plot(report, Axis::round(of.unit_title(), Unit::Plain, (low, high)), HEIGHT);
     let mut legend: Vec<_> = report
         .policies
         .iter()
         .enumerate()
-        .map(|(i, policy)| Key { name: policy.name.clone(), sign: Sign::Line(i) })
+        .map(|(i, policy)| LegendEntry { name: policy.name.clone(), sign: LegendSign::Line(i) })
         .collect();
     if uniform.is_some() {
-        legend.push(Key { name: "if chosen uniformly".to_owned(), sign: Sign::Reference("reference") });
+        legend.push(LegendEntry { name: "if chosen uniformly".to_owned(), sign: LegendSign::Reference("reference") });
     }
     let figure = Figure {
         id: of.id().to_owned(),
@@ -125,12 +125,12 @@ pub(super) fn write(out: &mut Markup, report: &RunReport, of: Of) {
             let class = format!("line {}", series_class(i));
             out.empty("path", &[("class", &class), ("d", &line(report, &plot, of, of.points(policy)))]);
         }
-        course::strips(out, report, &plot, |bucket| told(report, of, bucket));
+        course::strips(out, report, &plot, |bucket| bucket_text(report, of, bucket));
     });
 }
 
 /// The policies' numbers in a bucket, one on each line.
-fn told(report: &RunReport, of: Of, bucket: usize) -> String {
+fn bucket_text(report: &RunReport, of: CurveKind, bucket: usize) -> String {
     let lines = report.policies.iter().map(|policy| format!("{}: {}", policy.name, number(of.points(policy), bucket)));
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -140,18 +140,18 @@ fn number(points: &[Point], bucket: usize) -> String {
     point.map_or(UNKNOWN.to_owned(), |(mean, error)| Unit::Plain.show_error(mean, error))
 }
 
-fn numbers(report: &RunReport, of: Of) -> Numbers {
+fn numbers(report: &RunReport, of: CurveKind) -> NumberTable {
     let header = ["decisions".to_owned(), "until day".to_owned()].into_iter();
     let header = header.chain(report.policies.iter().map(|policy| policy.name.clone())).collect();
     let row = |(i, bucket)| {
         let named = [course::decisions(bucket), Unit::Plain.show(bucket.ends_day)].into_iter();
         named.chain(report.policies.iter().map(|policy| number(of.points(policy), i))).collect()
     };
-    Numbers { header, rows: report.buckets.iter().enumerate().map(row).collect() }
+    NumberTable { header, rows: report.buckets.iter().enumerate().map(row).collect() }
 }
 
 /// Describes each policy's first and last tenth.
-fn description(report: &RunReport, of: Of) -> String {
+fn description(report: &RunReport, of: CurveKind) -> String {
     let mut text = String::new();
     for policy in &report.policies {
         let points = of.points(policy);
@@ -185,9 +185,9 @@ fn runs(points: &[Point]) -> Vec<Vec<(usize, f64, f64)>> {
     runs
 }
 
-fn line(report: &RunReport, plot: &Plot, of: Of, points: &[Point]) -> String {
+fn line(report: &RunReport, plot: &Plot, of: CurveKind, points: &[Point]) -> String {
     let mut d = String::new();
-    if of == Of::RegretSoFar && points.first().is_some_and(|point| point.mean.is_some()) {
+    if of == CurveKind::RegretSoFar && points.first().is_some_and(|point| point.mean.is_some()) {
         let _ = write!(d, "M{}L", plot.at(0.0, 0.0));
     }
     for (i, run) in runs(points).iter().enumerate() {
@@ -204,7 +204,7 @@ fn line(report: &RunReport, plot: &Plot, of: Of, points: &[Point]) -> String {
     d
 }
 
-fn bands(out: &mut Markup, report: &RunReport, plot: &Plot, of: Of, (series, points): (usize, &[Point])) {
+fn bands(out: &mut Markup, report: &RunReport, plot: &Plot, of: CurveKind, (series, points): (usize, &[Point])) {
     for run in runs(points) {
         if run.iter().all(|(_, _, half)| *half == 0.0) {
             continue;

@@ -6,7 +6,7 @@ use crate::report::{IntervalEstimate, PolicyReport, RunReport, SegmentReport};
 
 use super::{
     super::{markup::Markup, number::Unit, phrase},
-    figure::{Figure, Key, Numbers, Sign, spot},
+    figure::{Figure, LegendEntry, LegendSign, NumberTable, spot},
     plot::{Axis, CHARACTER, Plot, px, range, series_class, shape},
 };
 
@@ -19,14 +19,14 @@ const NAME_MAX: usize = 20;
 
 /// Number of a segment that is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Of {
+pub(super) enum SegmentMeasure {
     /// Lift over the baseline.
     Lift,
     /// Regret per decision.
     Regret,
 }
 
-impl Of {
+impl SegmentMeasure {
     fn estimate(self, segment: &SegmentReport) -> Option<IntervalEstimate> {
         match self {
             Self::Lift => segment.lift,
@@ -43,7 +43,7 @@ impl Of {
 }
 
 /// Writes lift or regret by segment, or nothing if no policy has any.
-pub(super) fn write(out: &mut Markup, report: &RunReport, of: Of) {
+pub(super) fn write(out: &mut Markup, report: &RunReport, of: SegmentMeasure) {
     let shown: Vec<(usize, &PolicyReport)> = report
         .policies
         .iter()
@@ -54,13 +54,13 @@ pub(super) fn write(out: &mut Markup, report: &RunReport, of: Of) {
     let unit = of.unit();
     let baseline = report.baseline.as_deref().unwrap_or("the baseline");
     let (id, title, axis_title, note) = match of {
-        Of::Lift => (
+        SegmentMeasure::Lift => (
             "segment-lift",
             format!("Lift over “{baseline}” by segment"),
             "lift",
             "Whom the policy serves better, and whom worse: right of 0 is better.",
         ),
-        Of::Regret => (
+        SegmentMeasure::Regret => (
             "segment-regret",
             "Regret per decision by segment".to_owned(),
             "reward missed per decision",
@@ -72,7 +72,7 @@ pub(super) fn write(out: &mut Markup, report: &RunReport, of: Of) {
     let axis = Axis::round(axis_title, unit, range(ends.chain([0.0])));
     let names: Vec<_> = first.segments.iter().map(|segment| segment.segment.as_str()).collect();
     let row = LINE * shown.len() as f64 + GAP;
-    let plot = Plot::rows(axis, left(&names), row * names.len() as f64);
+    let plot = Plot::rows(axis, name_width(&names), row * names.len() as f64);
 
     let (numbers, description) = segment_numbers(&shown, of, axis_title);
     let figure =
@@ -95,31 +95,31 @@ pub(super) fn write(out: &mut Markup, report: &RunReport, of: Of) {
 }
 
 /// The segments' numbers as a table and as a description in words.
-fn segment_numbers(shown: &[(usize, &PolicyReport)], of: Of, estimated: &str) -> (Numbers, String) {
+fn segment_numbers(shown: &[(usize, &PolicyReport)], of: SegmentMeasure, estimated: &str) -> (NumberTable, String) {
     let (mut rows, mut description) = (Vec::new(), String::new());
     for (_, policy) in shown {
         for segment in &policy.segments {
-            let told = phrase::estimate(of.unit(), of.estimate(segment).as_ref());
-            let _ = write!(description, "{}, {}: {told}. ", segment.segment, policy.name);
+            let text = phrase::estimate(of.unit(), of.estimate(segment).as_ref());
+            let _ = write!(description, "{}, {}: {text}. ", segment.segment, policy.name);
             rows.push(vec![
                 segment.segment.clone(),
                 policy.name.clone(),
                 Unit::Part.show_fixed(segment.share, 1),
-                told,
+                text,
                 Unit::Plain.show_estimate(&segment.reward_per_decision),
             ]);
         }
     }
     let header = ["segment", "policy", "of decisions", estimated, "reward per decision"].map(str::to_owned).to_vec();
-    (Numbers { header, rows }, description)
+    (NumberTable { header, rows }, description)
 }
 
-fn legend(shown: &[(usize, &PolicyReport)]) -> Vec<Key> {
-    shown.iter().map(|(i, policy)| Key { name: policy.name.clone(), sign: Sign::Mark(*i) }).collect()
+fn legend(shown: &[(usize, &PolicyReport)]) -> Vec<LegendEntry> {
+    shown.iter().map(|(i, policy)| LegendEntry { name: policy.name.clone(), sign: LegendSign::Mark(*i) }).collect()
 }
 
 /// Width that the longest of the names needs.
-pub(super) fn left(names: &[&str]) -> f64 {
+pub(super) fn name_width(names: &[&str]) -> f64 {
     let longest = names.iter().map(|name| name.chars().count().min(NAME_MAX)).max().unwrap_or(0);
     16.0 + CHARACTER * longest as f64
 }

@@ -13,16 +13,16 @@ use super::{
 
 /// An entry of a legend.
 #[derive(Debug)]
-pub(super) struct Key {
+pub(super) struct LegendEntry {
     /// Name of the drawn thing.
     pub(super) name: String,
     /// Sign with which it is drawn.
-    pub(super) sign: Sign,
+    pub(super) sign: LegendSign,
 }
 
 /// Sign of a drawn thing.
 #[derive(Debug)]
-pub(super) enum Sign {
+pub(super) enum LegendSign {
     /// The line of a policy.
     Line(usize),
     /// The mark of a policy.
@@ -35,7 +35,7 @@ pub(super) enum Sign {
 
 /// A table of numbers whose first column names the rows.
 #[derive(Debug)]
-pub(super) struct Numbers {
+pub(super) struct NumberTable {
     pub(super) header: Vec<String>,
     pub(super) rows: Vec<Vec<String>>,
 }
@@ -50,8 +50,8 @@ pub(super) struct Figure {
     pub(super) note: String,
     /// Description of the drawing for readers who do not see it.
     pub(super) description: String,
-    pub(super) legend: Vec<Key>,
-    pub(super) numbers: Numbers,
+    pub(super) legend: Vec<LegendEntry>,
+    pub(super) numbers: NumberTable,
 }
 
 impl Figure {
@@ -91,21 +91,21 @@ impl Figure {
     }
 }
 
-impl Key {
+impl LegendEntry {
     fn write(&self, out: &mut Markup) {
         out.element("li", &[], |out| {
             let view = [("viewBox", "-14 -7 28 14"), ("aria-hidden", "true")];
             out.element("svg", &view, |out| match &self.sign {
-                Sign::Line(series) => {
+                LegendSign::Line(series) => {
                     let class = format!("line {}", series_class(*series));
                     out.empty("path", &[("class", &class), ("d", "M-14,0H14")]);
                 }
-                Sign::Mark(series) => {
+                LegendSign::Mark(series) => {
                     let class = format!("mark {}", series_class(*series));
                     out.empty("path", &[("class", &class), ("d", shape(*series))]);
                 }
-                Sign::Reference(class) => out.empty("path", &[("class", class), ("d", "M-14,0H14")]),
-                Sign::Area(class) => {
+                LegendSign::Reference(class) => out.empty("path", &[("class", class), ("d", "M-14,0H14")]),
+                LegendSign::Area(class) => {
                     let attributes =
                         [("class", &**class), ("x", "-10"), ("y", "-6"), ("width", "20"), ("height", "12")];
                     out.empty("rect", &attributes);
@@ -116,7 +116,7 @@ impl Key {
     }
 }
 
-impl Numbers {
+impl NumberTable {
     /// Writes the numbers as a table with a caption.
     pub(super) fn write(&self, out: &mut Markup, caption: &str) {
         out.element("table", &[], |out| {

@@ -12,8 +12,8 @@ use super::{
         markup::Markup,
         number::{Unit, count},
     },
-    dots::{left, row_name},
-    figure::{Figure, Numbers, spot},
+    dots::{name_width, row_name},
+    figure::{Figure, NumberTable, spot},
     plot::{Axis, CHARACTER, Plot, px, range, series_class, shape},
 };
 
@@ -21,19 +21,19 @@ use super::{
 const ROW: f64 = 44.0;
 
 /// A policy with its number and its latencies.
-type Shown<'a> = (usize, &'a PolicyReport, Latency);
+type PolicyLatency<'a> = (usize, &'a PolicyReport, Latency);
 
 /// Kind of request whose latency is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Of {
+pub(super) enum LatencyKind {
     /// Decisions.
     Decisions,
     /// Events.
     Events,
 }
 
-impl Of {
-    fn of(self, policy: &PolicyReport) -> Option<Latency> {
+impl LatencyKind {
+    fn latency_of(self, policy: &PolicyReport) -> Option<Latency> {
         match self {
             Self::Decisions => policy.latency,
             Self::Events => policy.event_latency,
@@ -50,9 +50,13 @@ impl Of {
 }
 
 /// Writes the latencies of requests, or nothing if they were not measured.
-pub(super) fn write(out: &mut Markup, report: &RunReport, of: Of) {
-    let shown: Vec<Shown<'_>> =
-        report.policies.iter().enumerate().filter_map(|(i, policy)| Some((i, policy, of.of(policy)?))).collect();
+pub(super) fn write(out: &mut Markup, report: &RunReport, of: LatencyKind) {
+    let shown: Vec<PolicyLatency<'_>> = report
+        .policies
+        .iter()
+        .enumerate()
+        .filter_map(|(i, policy)| Some((i, policy, of.latency_of(policy)?)))
+        .collect();
     let (id, title, counted) = of.words();
     if shown.is_empty() {
         return;
@@ -61,7 +65,7 @@ pub(super) fn write(out: &mut Markup, report: &RunReport, of: Of) {
     let all = shown.iter().flat_map(|(_, _, of)| [of.p50_ms, of.max_ms]);
     let (low, high) = range(all.filter(|ms| *ms > 0.0).map(f64::log10));
     let axis = Axis::logarithmic("time from when it was due", Unit::Milliseconds, (low, high));
-    let plot = Plot::rows(axis, left(&names), ROW * names.len() as f64);
+    let plot = Plot::rows(axis, name_width(&names), ROW * names.len() as f64);
     let (numbers, description) = numbers(&shown, counted);
     let tells =
         |policy: &PolicyReport, name: &str, ms| format!("{}\n{name}: {}", policy.name, Unit::Milliseconds.show(ms));
@@ -103,7 +107,7 @@ pub(super) fn write(out: &mut Markup, report: &RunReport, of: Of) {
 }
 
 /// The latencies as a table and as a description in words.
-fn numbers(shown: &[Shown<'_>], counted: &str) -> (Numbers, String) {
+fn numbers(shown: &[PolicyLatency<'_>], counted: &str) -> (NumberTable, String) {
     let (mut rows, mut description) = (Vec::new(), String::new());
     for (_, policy, of) in shown {
         let [p50, p99] = [of.p50_ms, of.p99_ms].map(|ms| Unit::Milliseconds.show(ms));
@@ -112,5 +116,5 @@ fn numbers(shown: &[Shown<'_>], counted: &str) -> (Numbers, String) {
         rows.push(named.chain(quantiles(of).map(|(_, ms)| Unit::Milliseconds.show(ms))).collect());
     }
     let header = ["policy", counted, "p50", "p90", "p99", "p99.9", "max"].map(str::to_owned).to_vec();
-    (Numbers { header, rows }, description)
+    (NumberTable { header, rows }, description)
 }

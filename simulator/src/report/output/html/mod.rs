@@ -27,7 +27,7 @@ use std::fmt::Write as _;
 
 use crate::{
     report::show,
-    report::{PolicyReport, RunReport, Verdict},
+    report::{PolicyReport, RunReport, RunVerdict},
 };
 
 use super::{
@@ -35,7 +35,7 @@ use super::{
     number::{Unit, count, counted},
     phrase,
 };
-use figure::Numbers;
+use figure::NumberTable;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -78,9 +78,9 @@ fn head(out: &mut Markup, report: &RunReport) {
 fn header(out: &mut Markup, report: &RunReport) {
     let scenario = &report.scenario;
     let class = match report.verdict {
-        Verdict::Holds => "verdict pass",
-        Verdict::Fails => "verdict fail",
-        Verdict::Inconclusive => "verdict unsure",
+        RunVerdict::Holds => "verdict pass",
+        RunVerdict::Fails => "verdict fail",
+        RunVerdict::Inconclusive => "verdict unsure",
     };
     out.element("p", &[("class", class)], |out| {
         out.leaf("span", &[("class", "badge")], phrase::verdict(report.verdict));
@@ -121,7 +121,7 @@ fn body(out: &mut Markup, report: &RunReport, source: &str) {
     section(out, "Policies", |out| policies(out, report));
     section(out, "Over time", |out| {
         figures(out, |out| {
-            for of in [curve::Of::RegretSoFar, curve::Of::Regret, curve::Of::Reward] {
+            for of in [curve::CurveKind::RegretSoFar, curve::CurveKind::Regret, curve::CurveKind::Reward] {
                 curve::write(out, report, of);
             }
             how_to_read(out, report);
@@ -141,8 +141,8 @@ fn body(out: &mut Markup, report: &RunReport, source: &str) {
     if report.policies.iter().any(|policy| !policy.segments.is_empty()) {
         section(out, "For whom", |out| {
             figures(out, |out| {
-                dots::write(out, report, dots::Of::Lift);
-                dots::write(out, report, dots::Of::Regret);
+                dots::write(out, report, dots::SegmentMeasure::Lift);
+                dots::write(out, report, dots::SegmentMeasure::Regret);
             });
         });
     }
@@ -205,7 +205,7 @@ fn policies(out: &mut Markup, report: &RunReport) {
         "exploring",
     ];
     let numbers =
-        Numbers { header: header.map(str::to_owned).to_vec(), rows: report.policies.iter().map(row).collect() };
+        NumberTable { header: header.map(str::to_owned).to_vec(), rows: report.policies.iter().map(row).collect() };
     out.element("div", &[("class", "scroll wide"), ("tabindex", "0")], |out| numbers.write(out, "Policies"));
     let changed: Vec<_> = report.policies.iter().filter(|policy| !policy.overrides.is_empty()).collect();
     if !changed.is_empty() {
@@ -260,8 +260,8 @@ const REGRET_NOTE: &str = "The world is made up, so what every arm would have be
 /// Writes latencies and the outcomes of events.
 fn service(out: &mut Markup, report: &RunReport) {
     figures(out, |out| {
-        latency::write(out, report, latency::Of::Decisions);
-        latency::write(out, report, latency::Of::Events);
+        latency::write(out, report, latency::LatencyKind::Decisions);
+        latency::write(out, report, latency::LatencyKind::Events);
     });
     let notes = show::live_notes(report);
     if !notes.is_empty() {
@@ -300,7 +300,7 @@ fn service(out: &mut Markup, report: &RunReport) {
         "holdout",
     ];
     let numbers =
-        Numbers { header: header.map(str::to_owned).to_vec(), rows: report.policies.iter().map(row).collect() };
+        NumberTable { header: header.map(str::to_owned).to_vec(), rows: report.policies.iter().map(row).collect() };
     out.leaf("h3", &[("class", "over")], "What became of reward events, over all replications");
     out.element("div", &[("class", "scroll wide"), ("tabindex", "0")], |out| {
         numbers.write(out, "What became of reward events");

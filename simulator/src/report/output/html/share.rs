@@ -8,7 +8,7 @@ use super::{
         number::{UNKNOWN, Unit},
     },
     course,
-    figure::{Figure, Key, Numbers, Sign},
+    figure::{Figure, LegendEntry, LegendSign, NumberTable},
     plot::{Axis, Plot},
 };
 
@@ -61,9 +61,9 @@ pub(super) fn write(out: &mut Markup, report: &RunReport, number: usize, policy:
     let up = Axis::exact("share of places", Unit::Part, (0.0, 1.0));
     let plot = course::plot(report, up, HEIGHT);
     let pile = arms.pile(policy);
-    let legend = pile.iter().map(|share| Key {
+    let legend = pile.iter().map(|share| LegendEntry {
         name: format!("{} {}", share.arm, percent(Some(share.share))),
-        sign: Sign::Area(arms.class(&share.arm)),
+        sign: LegendSign::Area(arms.class(&share.arm)),
     });
     let figure = Figure {
         id: format!("share-{number}"),
@@ -133,7 +133,7 @@ fn description(policy: &PolicyReport) -> String {
     policy.shares.iter().map(of).collect()
 }
 
-fn numbers(report: &RunReport, policy: &PolicyReport) -> Numbers {
+fn numbers(report: &RunReport, policy: &PolicyReport) -> NumberTable {
     let header = ["decisions".to_owned()].into_iter().chain(policy.shares.iter().map(|share| share.arm.clone()));
     let all = ["all".to_owned()].into_iter().chain(policy.shares.iter().map(|share| percent(Some(share.share))));
     let row = |(i, bucket)| {
@@ -141,5 +141,5 @@ fn numbers(report: &RunReport, policy: &PolicyReport) -> Numbers {
         [course::decisions(bucket)].into_iter().chain(shares).collect()
     };
     let rows = report.buckets.iter().enumerate().map(row);
-    Numbers { header: header.collect(), rows: [all.collect()].into_iter().chain(rows).collect() }
+    NumberTable { header: header.collect(), rows: [all.collect()].into_iter().chain(rows).collect() }
 }

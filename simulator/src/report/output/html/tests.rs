@@ -195,9 +195,11 @@ fn lines_pass_through_the_numbers_that_they_stand_for() {
         let slope = (second.1 - first.1) / (second.0 - first.0);
         move |value: f64| first.1 + (value - first.0) * slope
     };
-    for (id, of) in
-        [("regret", curve::Of::Regret), ("reward", curve::Of::Reward), ("regret-so-far", curve::Of::RegretSoFar)]
-    {
+    for (id, of) in [
+        ("regret", curve::CurveKind::Regret),
+        ("reward", curve::CurveKind::Reward),
+        ("regret-so-far", curve::CurveKind::RegretSoFar),
+    ] {
         let drawing = figure(id).descendants().find(|node| node.attribute("class") == Some("drawing")).unwrap();
         let (x, y) = (scale(drawing, "middle", "x", 0.0), scale(drawing, "end", "y", 4.5));
         for (i, policy) in report.policies.iter().enumerate() {
@@ -207,9 +209,9 @@ fn lines_pass_through_the_numbers_that_they_stand_for() {
             let places = d.split_ascii_whitespace().map(|place| place.split_once(',').unwrap());
             let drawn: Vec<(f64, f64)> = places.map(|(x, y)| (x.parse().unwrap(), y.parse().unwrap())).collect();
             let (points, ends): (&[_], bool) = match of {
-                curve::Of::Regret => (&policy.regret_by_bucket, false),
-                curve::Of::Reward => (&policy.reward_by_bucket, false),
-                curve::Of::RegretSoFar => (&policy.regret_so_far, true),
+                curve::CurveKind::Regret => (&policy.regret_by_bucket, false),
+                curve::CurveKind::Reward => (&policy.reward_by_bucket, false),
+                curve::CurveKind::RegretSoFar => (&policy.regret_so_far, true),
             };
             let drawn = &drawn[usize::from(ends)..];
             assert_eq!(drawn.len(), points.len());

@@ -16,21 +16,22 @@ use slotwise::{
 };
 
 use super::{
-    CELLS_MAX, Form, LeftOut, Log, LogError, LoggedArm, Offered, ROWS_MAX, Row, Wanted, earliest, name_of, room,
+    CELLS_MAX, FileFormat, LeftOutCounts, Log, LogError, LogSelection, LoggedArm, LoggedRow, OfferedArms, ROWS_MAX,
+    file_name, has_room, keep_earliest,
 };
 
 /// A field that cannot be used, and the reason.
-pub(super) struct Wrong {
+pub(super) struct FieldProblem {
     pub(super) field: &'static str,
     pub(super) why: String,
 }
 
-pub(super) fn wrong(field: &'static str, why: impl Into<String>) -> Wrong {
-    Wrong { field, why: why.into() }
+pub(super) fn field_problem(field: &'static str, why: impl Into<String>) -> FieldProblem {
+    FieldProblem { field, why: why.into() }
 }
 
 /// A row whose arms are still names.
-pub(super) struct Given {
+pub(super) struct GatheredRow {
     /// Id of the decision, or `None` if the log has none.
     pub(super) decision: Option<String>,
     pub(super) at_us: i64,
@@ -43,30 +44,30 @@ pub(super) struct Given {
     /// Logged propensity in [0, 1]. A row with 0 is left out.
     pub(super) propensity: f64,
     pub(super) reward: f64,
-    pub(super) told_us: Option<i64>,
+    pub(super) known_us: Option<i64>,
 }
 
 /// Rows collected so far.
-pub(super) struct Taking<'a> {
-    pub(super) wanted: &'a Wanted,
+pub(super) struct LogGatherer<'a> {
+    pub(super) wanted: &'a LogSelection,
     pub(super) slots: BTreeSet<String>,
     pub(super) arms: BTreeSet<String>,
-    pub(super) rows: Vec<Given>,
+    pub(super) rows: Vec<GatheredRow>,
     decisions: HashSet<String>,
-    pub(super) left_out: LeftOut,
+    pub(super) left_out: LeftOutCounts,
     pub(super) incomplete: u64,
     pub(super) slates: u64,
 }
 
-impl<'a> Taking<'a> {
-    pub(super) fn new(wanted: &'a Wanted) -> Self {
+impl<'a> LogGatherer<'a> {
+    pub(super) fn new(wanted: &'a LogSelection) -> Self {
         Self {
             wanted,
             slots: BTreeSet::new(),
             arms: BTreeSet::new(),
             rows: Vec::new(),
             decisions: HashSet::new(),
-            left_out: LeftOut::default(),
+            left_out: LeftOutCounts::default(),
             incomplete: 0,
             slates: 0,
         }
@@ -86,7 +87,7 @@ impl<'a> Taking<'a> {
     }
 
     /// Adds a row that a model drew.
-    pub(super) fn add(&mut self, given: Given) -> Result<(), Wrong> {
+    pub(super) fn add(&mut self, given: GatheredRow) -> Result<(), FieldProblem> {
         if given.decision.as_ref().is_some_and(|decision| !self.is_first(decision)) {
             return Ok(());
         }
@@ -94,31 +95,31 @@ impl<'a> Taking<'a> {
             self.left_out.zero_propensity += 1;
             return Ok(());
         }
-        if !room(&mut self.rows, self.wanted.rows, ROWS_MAX, |row| row.at_us) {
-            return Err(wrong(
+        if !has_room(&mut self.rows, self.wanted.rows, ROWS_MAX, |row| row.at_us) {
+            return Err(field_problem(
                 "time",
                 format!("this is row {} of the log; at most {ROWS_MAX} are allowed", ROWS_MAX + 1),
             ));
         }
-        let Given { candidates, taken, arm, .. } = &given;
+        let GatheredRow { candidates, taken, arm, .. } = &given;
         if !candidates.is_empty() && !candidates.iter().any(|(id, _)| id == arm) {
-            return Err(wrong("arms", format!("'{arm}' is none of the row's candidates")));
+            return Err(field_problem("arms", format!("'{arm}' is none of the row's candidates")));
         }
         for id in candidates.iter().map(|(id, _)| id).chain(taken).chain([arm]) {
             if !self.arms.contains(id) {
-                ArmId::parse("arms", id).map_err(|why| wrong("arms", why.message))?;
+                ArmId::parse("arms", id).map_err(|why| field_problem("arms", why.message))?;
                 self.arms.insert(id.clone());
             }
         }
         if self.arms.len() > ARMS_MAX {
-            return Err(wrong("arms", format!("there are more than {ARMS_MAX} different ones by here")));
+            return Err(field_problem("arms", format!("there are more than {ARMS_MAX} different ones by here")));
         }
         self.rows.push(given);
         Ok(())
     }
 
     /// Makes a log of the collected rows.
-    pub(super) fn log(mut self, path: &Path, form: Form) -> Result<Log, LogError> {
+    pub(super) fn log(mut self, path: &Path, form: FileFormat) -> Result<Log, LogError> {
         let file = || path.to_owned();
         match &self.wanted.slot {
             Some(slot) if !self.slots.contains(slot) => {
@@ -131,7 +132,7 @@ impl<'a> Taking<'a> {
             Some(_) | None => {}
         }
         if let Some(wanted) = self.wanted.rows {
-            earliest(&mut self.rows, wanted, |row| row.at_us);
+            keep_earliest(&mut self.rows, wanted, |row| row.at_us);
         }
         // The check comes before the lists of candidates, which may be as long as the list of arms.
         let (rows, arms) = (self.rows.len(), self.arms.len());
@@ -146,20 +147,20 @@ impl<'a> Taking<'a> {
             let Ok(id) = ArmId::parse("arms", id) else { continue };
             arms.push(LoggedArm { id, attributes: Features::new() });
         }
-        let silent = silent(&self.rows);
-        let row = |row: Given| {
+        let default_reward = default_reward(&self.rows);
+        let row = |row: GatheredRow| {
             let offered = match (row.candidates.is_empty(), row.taken.is_empty()) {
-                (true, true) => Offered::All,
+                (true, true) => OfferedArms::All,
                 (true, false) => {
                     let left = self.arms.iter().filter(|id| !row.taken.contains(id));
-                    Offered::Listed(left.map(|id| (of(id), Features::new())).collect())
+                    OfferedArms::Listed(left.map(|id| (of(id), Features::new())).collect())
                 }
                 (false, _) => {
                     let left = row.candidates.into_iter().filter(|(id, _)| !row.taken.contains(id));
-                    Offered::Listed(left.map(|(id, own)| (of(&id), own)).collect())
+                    OfferedArms::Listed(left.map(|(id, own)| (of(&id), own)).collect())
                 }
             };
-            Row {
+            LoggedRow {
                 at_us: row.at_us,
                 subject: row.subject,
                 context: Arc::new(row.context),
@@ -168,26 +169,28 @@ impl<'a> Taking<'a> {
                 propensity: row.propensity,
                 reward: row.reward,
                 // A reward that equals the default reward needs no event.
-                told_us: row.told_us.or_else(|| (row.reward.to_bits() != silent.to_bits()).then_some(row.at_us)),
+                known_us: row
+                    .known_us
+                    .or_else(|| (row.reward.to_bits() != default_reward.to_bits()).then_some(row.at_us)),
                 position: 1,
             }
         };
         Ok(Log {
-            name: name_of(path),
+            name: file_name(path),
             form,
             rows: self.rows.into_iter().map(row).collect(),
             arms,
             left_out: self.left_out,
             incomplete: self.incomplete,
             slates: self.slates,
-            silent,
+            default_reward,
         })
     }
 }
 
 /// The reward of all rows without an event if they agree, else 0.
-fn silent(rows: &[Given]) -> f64 {
-    let mut silent = rows.iter().filter(|row| row.told_us.is_none()).map(|row| row.reward);
-    let Some(first) = silent.next() else { return 0.0 };
-    if silent.all(|other| other.to_bits() == first.to_bits()) { first } else { 0.0 }
+fn default_reward(rows: &[GatheredRow]) -> f64 {
+    let mut default_reward = rows.iter().filter(|row| row.known_us.is_none()).map(|row| row.reward);
+    let Some(first) = default_reward.next() else { return 0.0 };
+    if default_reward.all(|other| other.to_bits() == first.to_bits()) { first } else { 0.0 }
 }

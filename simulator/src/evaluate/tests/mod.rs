@@ -7,19 +7,19 @@ use std::{num::NonZeroUsize, sync::Arc};
 use slotwise::{
     bandit::{Features, ModelSpec, Policy, Value},
     engine::Subject,
+    environment::SplitMix64,
     evaluate::off_policy::{LoggedTerm, OffPolicyEstimates},
     slot::{ArmId, Definition},
 };
 
 use super::{
-    Candidate, How, Learning, Options, Unwatched,
+    EvaluatedPolicy, EvaluationOptions, LearningSource, NoEvaluationProgress, PolicyKind,
     calibration::Calibration,
     evaluate,
-    walk::{Course, Foreseen, Walk},
+    walk::{EvaluationInputs, PolicyWalk, RewardForecasts},
 };
 use crate::{
-    evaluate::logged::{Form, LeftOut, Log, LoggedArm, Offered, Row},
-    order::SplitMix64,
+    evaluate::logged::{FileFormat, LeftOutCounts, Log, LoggedArm, LoggedRow, OfferedArms},
     report::IntervalEstimate,
     run::episode::EngineService,
 };
@@ -47,40 +47,40 @@ fn draw(pmf: &[f64; ARMS], random: &mut SplitMix64) -> usize {
 }
 
 /// A log of the world under a policy. The logged propensities are the true ones times `factor`.
-fn log(rows: usize, policy: &[[f64; ARMS]; 2], told: f64, seed: u64) -> Log {
+fn log(rows: usize, policy: &[[f64; ARMS]; 2], factor: f64, seed: u64) -> Log {
     let contexts = [0, 1].map(|kind| Arc::new(Features::from([("kind".to_owned(), Value::Flag(kind == 1))])));
     let mut random = SplitMix64::new(seed);
     let rows = (1..=i64::try_from(rows).unwrap()).map(|i| {
         let kind = random.below(2);
         let arm = draw(&policy[kind], &mut random);
         let at_us = 1_000_000 * i;
-        Row {
+        LoggedRow {
             at_us,
             subject: Subject::default(),
             context: Arc::clone(&contexts[kind]),
-            offered: Offered::All,
+            offered: OfferedArms::All,
             arm,
-            propensity: (told * policy[kind][arm]).min(1.0),
+            propensity: (factor * policy[kind][arm]).min(1.0),
             reward: if random.fraction() < TRUTH[kind][arm] { 1.0 } else { 0.0 },
-            told_us: Some(at_us),
+            known_us: Some(at_us),
             position: 1,
         }
     });
     Log {
         name: "world".to_owned(),
-        form: Form::Journal,
+        form: FileFormat::Journal,
         arms: ["a", "b", "c"]
             .map(|id| LoggedArm { id: ArmId::parse("id", id).unwrap(), attributes: Features::new() })
             .into(),
         rows: rows.collect(),
-        left_out: LeftOut::default(),
+        left_out: LeftOutCounts::default(),
         incomplete: 0,
         slates: 0,
-        silent: 0.0,
+        default_reward: 0.0,
     }
 }
 
-fn kind_of(row: &Row) -> usize {
+fn kind_of(row: &LoggedRow) -> usize {
     usize::from(row.context["kind"] == Value::Flag(true))
 }
 
@@ -114,12 +114,12 @@ fn terms(log: &Log, policy: &[[f64; ARMS]; 2]) -> Vec<LoggedTerm> {
         .iter()
         .map(|row| {
             let kind = kind_of(row);
-            let foreseen = |arm: usize| seen[kind][arm].0 / seen[kind][arm].1;
+            let forecast = |arm: usize| seen[kind][arm].0 / seen[kind][arm].1;
             let term = LoggedTerm {
                 weight: policy[kind][row.arm] / row.propensity,
                 reward: row.reward,
-                direct: (0..ARMS).map(|arm| policy[kind][arm] * foreseen(arm)).sum(),
-                foreseen: foreseen(row.arm),
+                direct: (0..ARMS).map(|arm| policy[kind][arm] * forecast(arm)).sum(),
+                forecast: forecast(row.arm),
                 accepted: false,
             };
             seen[kind][row.arm].0 += row.reward;
@@ -169,7 +169,7 @@ fn intervals_of_a_policy_that_learns_cover_what_it_was_worth_on_the_way() {
             let best = (0..ARMS).max_by(|&a, &b| learned[kind][a].total_cmp(&learned[kind][b])).unwrap();
             let pmf: [f64; ARMS] = std::array::from_fn(|arm| if arm == best { 0.8 } else { 0.1 });
             truth += (0..ARMS).map(|arm| pmf[arm] * TRUTH[kind][arm]).sum::<f64>() / 400.0;
-            *term = LoggedTerm { weight: pmf[row.arm] / row.propensity, direct: 0.3, foreseen: 0.3, ..*term };
+            *term = LoggedTerm { weight: pmf[row.arm] / row.propensity, direct: 0.3, forecast: 0.3, ..*term };
             learned[kind][row.arm] += row.reward / row.propensity;
         }
         let of = OffPolicyEstimates::new(terms.iter(), 1.0, 0.95);
@@ -186,15 +186,15 @@ fn intervals_of_a_policy_that_learns_cover_what_it_was_worth_on_the_way() {
     unbiased("doubly robust", &robust, 0.0);
 }
 
-fn slot(log: &Log, policy: Policy) -> Candidate {
-    Candidate::plain(log, ModelSpec::beta_bernoulli(None, None), policy, None).unwrap()
+fn slot(log: &Log, policy: Policy) -> EvaluatedPolicy {
+    EvaluatedPolicy::plain(log, ModelSpec::beta_bernoulli(None, None), policy, None).unwrap()
 }
 
 /// A walk without a reward model, which takes most of the time.
-fn walk(log: &Log, candidate: &Candidate, options: &Options) -> Walk {
-    let foreseen = Foreseen::nothing(log);
-    let first = options.first_of(log.rows.len());
-    Course::new(log, &foreseen, options, first).walk(candidate, &Unwatched).unwrap()
+fn walk(log: &Log, candidate: &EvaluatedPolicy, options: &EvaluationOptions) -> PolicyWalk {
+    let forecast = RewardForecasts::zero(log);
+    let first = options.learned_only(log.rows.len());
+    EvaluationInputs::new(log, &forecast, options, first).walk(candidate, &NoEvaluationProgress).unwrap()
 }
 
 /// The mean reward of the slot when it runs in the world for `decisions` decisions and learns from its own.
@@ -222,7 +222,7 @@ fn run(definition: &Definition, decisions: usize, seed: u64) -> f64 {
             time_us: at_us,
             reverses: None,
         };
-        service.take(decided, at_us);
+        service.apply_decision(decided, at_us);
         service.reward(event, at_us).unwrap();
     }
     worth / decisions as f64
@@ -240,8 +240,8 @@ fn replay_earns_what_a_learning_policy_earns_when_it_is_run() {
     for seed in 0..RUNS {
         let log = log(300, &skewed, 1.0, seed);
         let candidate = slot(&log, Policy::Greedy);
-        let How::Slot(definition) = &candidate.how else { panic!() };
-        let walk = walk(&log, &candidate, &Options { seed, ..Options::default() });
+        let PolicyKind::Slot(definition) = &candidate.how else { panic!() };
+        let walk = walk(&log, &candidate, &EvaluationOptions { seed, ..EvaluationOptions::default() });
         let replayed = OffPolicyEstimates::new(walk.terms.iter(), 1.0, 0.95);
         assert_eq!(walk.learned, Some(replayed.accepted), "it learns from what is accepted");
         accepted_in_all += replayed.accepted;
@@ -259,11 +259,11 @@ fn replay_earns_what_a_learning_policy_earns_when_it_is_run() {
 fn what_a_policy_learns_from_is_what_was_asked_for() {
     let log = log(300, &UNIFORM, 1.0, 5);
     let candidate = slot(&log, Policy::ThompsonSampling);
-    let with = |learning| walk(&log, &candidate, &Options { learning, ..Options::default() });
-    assert_eq!(with(Learning::All).learned, Some(300));
-    let matched = with(Learning::Matched).learned.unwrap();
+    let with = |learning| walk(&log, &candidate, &EvaluationOptions { learning, ..EvaluationOptions::default() });
+    assert_eq!(with(LearningSource::All).learned, Some(300));
+    let matched = with(LearningSource::Matched).learned.unwrap();
     assert!((60..140).contains(&matched), "a third of 300, ± 5 · 8: {matched}");
-    let first = with(Learning::First(0.5));
+    let first = with(LearningSource::First(0.5));
     assert_eq!((first.learned, first.terms.len()), (Some(150), 150));
     // The slot is frozen, with a rate per arm and no context. Its probabilities stay the same, so each arm has one
     // weight.
@@ -278,16 +278,16 @@ fn what_a_policy_learns_from_is_what_was_asked_for() {
 #[test]
 fn the_engine_s_propensities_give_the_weights() {
     let log = log(200, &UNIFORM, 1.0, 1);
-    let [by_engine, by_hand] = [slot(&log, Policy::Uniform), Candidate::uniform()]
-        .map(|candidate| walk(&log, &candidate, &Options::default()).terms);
+    let [by_engine, by_hand] = [slot(&log, Policy::Uniform), EvaluatedPolicy::uniform()]
+        .map(|candidate| walk(&log, &candidate, &EvaluationOptions::default()).terms);
     for (a, b) in by_engine.iter().zip(&by_hand) {
         assert!((a.weight - 1.0).abs() < 1e-12 && (b.weight - 1.0).abs() < 1e-12, "{a:?} {b:?}");
     }
-    let always = walk(&log, &Candidate::arm(&log, "b").unwrap(), &Options::default()).terms;
+    let always = walk(&log, &EvaluatedPolicy::arm(&log, "b").unwrap(), &EvaluationOptions::default()).terms;
     for (row, term) in log.rows.iter().zip(&always) {
         assert!((term.weight - if row.arm == 1 { 3.0 } else { 0.0 }).abs() < 1e-12);
     }
-    let unknown = Candidate::arm(&log, "bb").unwrap_err().to_string();
+    let unknown = EvaluatedPolicy::arm(&log, "bb").unwrap_err().to_string();
     assert_eq!(unknown, "--arm: the log has no arm 'bb'; did you mean 'b'?");
 }
 
@@ -296,17 +296,17 @@ fn the_engine_s_propensities_give_the_weights() {
 /// Propensities a quarter too large could as well mean missing arms, and the warning says so.
 #[test]
 fn wrong_propensities_are_warned_of_and_right_ones_are_not() {
-    let warned = |told: f64, of: &'static str| {
-        let with = |seed| Calibration::of(&log(3_000, &LOGGED, told, seed), 0).warnings;
+    let warned = |factor: f64, of: &'static str| {
+        let with = |seed| Calibration::new(&log(3_000, &LOGGED, factor, seed), 0).warnings;
         (0..300).filter(|&seed| with(seed).iter().any(|warning| warning.contains(of))).count()
     };
     let (off, unclear) = ("propensities are off", "or its propensities are too large, which it cannot tell");
     assert!(warned(1.0, "the weights of") <= 2, "of 300 by chance: 0.1 on average");
     assert_eq!((warned(0.8, off), warned(0.8, unclear)), (300, 0));
     assert_eq!((warned(1.25, off), warned(1.25, unclear)), (0, 300));
-    let uniform = Calibration::of(&log(300, &UNIFORM, 1.0, 3), 0);
+    let uniform = Calibration::new(&log(300, &UNIFORM, 1.0, 3), 0);
     assert!(uniform.warnings.is_empty() && (uniform.uniform.mean - 1.0).abs() < 1e-12, "{uniform:?}");
-    let wrong = Calibration::of(&log(300, &UNIFORM, 0.8, 3), 0);
+    let wrong = Calibration::new(&log(300, &UNIFORM, 0.8, 3), 0);
     assert!((wrong.uniform.mean - 1.25).abs() < 1e-12 && wrong.warnings[0].contains("too small"), "{wrong:?}");
     // Computed by hand: each arm's sum of 1/p over all 300 decisions.
     for arm in &uniform.arms {
@@ -318,8 +318,8 @@ fn wrong_propensities_are_warned_of_and_right_ones_are_not() {
 fn what_the_log_never_shows_is_refused() {
     let never = [[0.7, 0.3, 0.0]; 2];
     let log = log(200, &never, 1.0, 2);
-    let candidates = [Candidate::logged(), Candidate::uniform(), Candidate::arm(&log, "c").unwrap()];
-    let report = evaluate(&log, &candidates, &Options::default(), &Unwatched).unwrap();
+    let candidates = [EvaluatedPolicy::logged(), EvaluatedPolicy::uniform(), EvaluatedPolicy::arm(&log, "c").unwrap()];
+    let report = evaluate(&log, &candidates, &EvaluationOptions::default(), &NoEvaluationProgress).unwrap();
     let own = report.policy("logged").unwrap();
     assert_eq!(own.value.ips, Some(report.log.reward), "the log's policy has the log's mean");
     assert_eq!(own.value.self_normalised, own.value.ips);
@@ -335,17 +335,19 @@ fn what_the_log_never_shows_is_refused() {
 #[test]
 fn threads_change_no_byte_and_a_good_policy_is_found_out() {
     let log = log(400, &UNIFORM, 1.0, 9);
-    let plain = Candidate::plain(&log, ModelSpec::linear(None, None), Policy::Greedy, None).unwrap();
-    let candidates = [Candidate::logged(), Candidate::uniform(), plain, Candidate::arm(&log, "a").unwrap()];
+    let plain = EvaluatedPolicy::plain(&log, ModelSpec::linear(None, None), Policy::Greedy, None).unwrap();
+    let candidates =
+        [EvaluatedPolicy::logged(), EvaluatedPolicy::uniform(), plain, EvaluatedPolicy::arm(&log, "a").unwrap()];
     let json = |threads, seed| {
         let threads = NonZeroUsize::new(threads).unwrap();
-        let options = Options { learning: Learning::First(0.5), threads, seed, ..Options::default() };
-        evaluate(&log, &candidates, &options, &Unwatched).unwrap().json().unwrap()
+        let options =
+            EvaluationOptions { learning: LearningSource::First(0.5), threads, seed, ..EvaluationOptions::default() };
+        evaluate(&log, &candidates, &options, &NoEvaluationProgress).unwrap().json().unwrap()
     };
     let first = json(1, 0);
     assert!(json(2, 0) == first && json(4, 0) == first, "threads must not matter");
     assert_ne!(json(2, 1), first, "a seed must");
-    let report: super::Report = serde_json::from_str(&first).unwrap();
+    let report: super::EvaluationReport = serde_json::from_str(&first).unwrap();
     assert_eq!((report.log.decisions, report.log.learned_before), (200, 200));
     let greedy = &report.policy("greedy").unwrap().value;
     // The best policy is worth .55 and uniform choice .29; 200 decisions leave both within .1.

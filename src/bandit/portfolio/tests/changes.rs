@@ -1,124 +1,16 @@
-use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use statrs::distribution::{Continuous as _, Normal};
+//! Tests of the change detector and of challengers.
 
 use super::*;
-use crate::bandit::{
-    Candidates, Exploration, Features, Learner, Observation, Policy, Ranking,
-    learner::tests::{HALF_LIFE_US, context, observation, show},
-};
-
-const UNIT: SlotTraits = SlotTraits { unit_rewards: true, large_catalogue: false };
-const WORDS: [&str; 3] = ["a", "b", "c"];
-
-impl Portfolio {
-    /// Returns the evidence of the member of this name, nats.
-    fn evidence(&self, name: &str) -> f64 {
-        self.members.iter().find(|member| member.spec.name() == name).unwrap().evidence
-    }
-}
-
-fn weight(learner: &Learner, names: &[&str]) -> f64 {
-    learner.weights().filter(|(name, _)| names.contains(name)).map(|(_, weight)| weight).sum()
-}
-
-fn success(rng: &mut StdRng, rate: f64) -> f64 {
-    f64::from(u8::from(rng.random_bool(rate)))
-}
-
-/// The predictive density of the reward `y` after `past`, weighted by what `retained` per step has left of each: by
-/// the batch formula of ridge regression on one constant feature, λ = 1, with an inverse gamma noise of (1, ¼).
-fn ln_predictive(past: &[f64], retained: f64, y: f64) -> f64 {
-    let weighted = || (1..).zip(past.iter().rev()).map(|(age, y)| (retained.powi(age), *y));
-    let (n, sum, squares) = weighted().fold((0.0, 0.0, 0.0), |(n, s, q), (w, y)| (n + w, s + w * y, q + w * y * y));
-    let mean = sum / (1.0 + n);
-    let scale = 0.25 + 0.5 * (squares - (1.0 + n) * mean * mean);
-    let noise = scale / (1.0 + 0.5 * n);
-    Normal::new(mean, (noise * (1.0 + 1.0 / (1.0 + n))).sqrt()).unwrap().ln_pdf(y)
-}
-
-/// Two models can score without features: a linear one, and one that forgets eight times faster. A
-/// sixth of a half-life passes between observations, so both fade, and their evidence with them.
-#[test]
-fn weights_are_the_softmax_of_the_faded_log_predictive_densities() {
-    let mut learner = Learner::new(ModelSpec::default(), SlotTraits::default());
-    let slow = f64::exp2(-1.0 / 6.0);
-    let (mut past, mut gap) = (Vec::new(), 0.0);
-    let mut rng = StdRng::seed_from_u64(81);
-    for i in 0..60 {
-        let level = if i % 20 < 10 { 2.0 } else { 3.0 };
-        let y = level + rng.random_range(-0.6..0.6);
-        gap = slow * gap + ln_predictive(&past, slow.powi(8), y) - ln_predictive(&past, slow, y);
-        past.push(y);
-        let observation = Observation { at_us: (i + 1) * HALF_LIFE_US / 6, ..observation(0, y) };
-        show(&mut learner, &Features::new(), observation);
-        let got = learner.portfolio().evidence("fast_linear") - learner.portfolio().evidence("linear");
-        // The half-life is no multiple of six microseconds: times are off by 1e-12 of it.
-        assert!((got - gap).abs() < 1e-6, "{i}: {got} against {gap}");
-        let want = 1.0 / (1.0 + (-gap).exp());
-        assert!(
-            (weight(&learner, &["fast_linear"]) - want).abs() < 1e-6
-                || !(NEGLIGIBLE..=1.0 - NEGLIGIBLE).contains(&want)
-        );
-    }
-    assert!(gap.abs() > 0.1, "one of them was better: {gap}");
-}
-
-/// Arm 0 is right if the words agree and arm 1 if they do not, which no linear model can learn.
-#[test]
-fn the_weight_goes_to_the_models_that_can_learn_it() {
-    let products = ["interactions", "interactions_identity", "opposed"];
-    let mut rng = StdRng::seed_from_u64(82);
-    let mut learner = Learner::new(ModelSpec::default(), UNIT);
-    for _ in 0..400 {
-        let (i, j, arm) = (rng.random_range(0..2), rng.random_range(0..2), rng.random_range(0..2_u32));
-        let rate = if (i == j) == (arm == 0) { 0.85 } else { 0.15 };
-        show(&mut learner, &context(&[WORDS[i], WORDS[j]]), observation(arm, success(&mut rng, rate)));
-    }
-    assert!(weight(&learner, &products) > 0.99, "{:?}", learner.weights().collect::<Vec<_>>());
-    // Models with negligible weights do not decide.
-    assert!(learner.weights().all(|(name, weight)| products.contains(&name) && weight >= NEGLIGIBLE));
-    assert!((learner.weights().map(|(_, weight)| weight).sum::<f64>() - 1.0).abs() < 1e-12);
-
-    // Five words that each move the log odds a little, for three arms: the products are noise.
-    let mut learner = Learner::new(ModelSpec::default(), UNIT);
-    for _ in 0..1_500 {
-        let picks: Vec<usize> = (0..5).map(|_| rng.random_range(0..3)).collect();
-        let arm = rng.random_range(0..3_u32);
-        let odds: f64 = picks.iter().enumerate().map(|(i, &p)| [1.0, 0.0, -1.0][(p + i * arm as usize) % 3]).sum();
-        let words: Vec<&str> = picks.iter().map(|&p| WORDS[p]).collect();
-        show(&mut learner, &context(&words), observation(arm, success(&mut rng, 1.0 / (1.0 + (-odds).exp()))));
-    }
-    assert!(weight(&learner, &["linear", "fast_linear"]) > 0.99, "{:?}", learner.weights().collect::<Vec<_>>());
-}
-
-/// Wrong for thousands of observations, a model is thirty nats behind and no more, so that it needs few to return.
-#[test]
-fn no_model_falls_further_behind_than_the_gap() {
-    let mut learner = Learner::new(ModelSpec::portfolio(None, None, Some(false)), UNIT);
-    let mut rng = StdRng::seed_from_u64(83);
-    for _ in 0..3_000 {
-        let (i, j, arm) = (rng.random_range(0..2), rng.random_range(0..2), rng.random_range(0..2_u32));
-        let rate = if (i == j) == (arm == 0) { 0.95 } else { 0.05 };
-        show(&mut learner, &context(&[WORDS[i], WORDS[j]]), observation(arm, success(&mut rng, rate)));
-        let evidence: Vec<f64> = learner.portfolio().members.iter().map(|member| member.evidence).collect();
-        assert!(evidence.iter().all(|e| (-GAP_MAX..=0.0).contains(e)), "{evidence:?}");
-        assert!(evidence.iter().any(|e| *e >= 0.0), "{evidence:?}");
-    }
-    // The evidence is at the floor, except for what the last few surprises gave back. Each of them is one in twenty,
-    // and worth ln 10.
-    let last = learner.portfolio().evidence("linear");
-    assert!(last < 3.0 - GAP_MAX, "{last}");
-}
 
 /// Two arms and two kinds of visitors: what each arm gives to each, before and after the world changed.
-struct World {
+struct ChangingWorld {
     learner: Learner,
     rng: StdRng,
     rates: [[f64; 2]; 2],
     decisions_since_shown: u64,
 }
 
-impl World {
+impl ChangingWorld {
     fn new(seed: u64) -> Self {
         let learner = Learner::new(ModelSpec::default(), UNIT);
         Self { learner, rng: StdRng::seed_from_u64(seed), rates: [[0.75, 0.2], [0.15, 0.6]], decisions_since_shown: 0 }
@@ -161,7 +53,7 @@ impl World {
 #[test]
 fn after_an_abrupt_change_a_challenger_takes_over() {
     for seed in 0..5 {
-        let mut world = World::new(seed);
+        let mut world = ChangingWorld::new(seed);
         world.run(3_000);
         assert_eq!(world.learner.takeovers(), 0, "seed {seed}");
         world.swap();
@@ -178,7 +70,7 @@ fn after_an_abrupt_change_a_challenger_takes_over() {
 #[test]
 fn a_stationary_environment_causes_no_takeover() {
     for seed in 100..120 {
-        let mut world = World::new(seed);
+        let mut world = ChangingWorld::new(seed);
         world.run(3_000);
         assert_eq!(world.learner.takeovers(), 0, "seed {seed}");
     }
@@ -187,7 +79,7 @@ fn a_stationary_environment_causes_no_takeover() {
 /// The rates swap as above, but the rewards belong to decisions that are a thousand decisions old.
 #[test]
 fn late_rewards_raise_no_alarm() {
-    let mut world = World::new(7);
+    let mut world = ChangingWorld::new(7);
     world.decisions_since_shown = 1_000;
     world.run(2_000);
     world.swap();
@@ -199,7 +91,7 @@ fn late_rewards_raise_no_alarm() {
 
 #[test]
 fn changes_go_unnoticed_without_change_detection() {
-    let mut world = World::new(7);
+    let mut world = ChangingWorld::new(7);
     world.learner.decide_by(ModelSpec::portfolio(None, None, Some(false)), UNIT);
     world.run(2_000);
     world.swap();
@@ -211,7 +103,7 @@ fn changes_go_unnoticed_without_change_detection() {
 /// them; one from after does.
 #[test]
 fn a_refund_from_before_a_takeover_leaves_the_new_models_alone() {
-    let mut world = World::new(1);
+    let mut world = ChangingWorld::new(1);
     world.run(1_000);
     let words = context(&["a"]);
     let (rows, old) = show(&mut world.learner, &words, observation(0, 1.0));
@@ -230,62 +122,10 @@ fn a_refund_from_before_a_takeover_leaves_the_new_models_alone() {
     assert!(models(&world.learner).iter().zip(&before).any(|(now, before)| now != before));
 }
 
-/// Silence is learned first and all rewards come later, as in a nightly upload: every revision is upward, and speaks
-/// against the models that predicted no reward. Until the last observation there were neither numbers nor two words to multiply:
-/// those who had nothing to say of the others stand to the first as they did.
-#[test]
-fn revisions_neither_favour_nor_harm_models_without_a_forecast() {
-    let mut rng = StdRng::seed_from_u64(84);
-    let mut learner = Learner::new(ModelSpec::portfolio(None, None, Some(false)), UNIT);
-    let mut shown = Vec::new();
-    for _ in 0..1_500 {
-        let (i, arm) = (rng.random_range(0..3_usize), rng.random_range(0..2_u32));
-        let (rows, receipt) = show(&mut learner, &context(&[WORDS[i]]), observation(arm, 0.0));
-        shown.push((arm, rows, receipt, rng.random_bool(if i == arm as usize { 0.7 } else { 0.2 })));
-    }
-    let mut words = context(&["a", "b"]);
-    words.insert("age".into(), crate::bandit::Value::Number(30.0));
-    show(&mut learner, &words, observation(0, 0.0));
-    words.insert("age".into(), crate::bandit::Value::Number(40.0));
-    show(&mut learner, &words, observation(1, 0.0));
-    let silent = ["interactions", "fourier", "interactions_identity", "opposed"];
-    let gaps = |learner: &Learner| {
-        assert!(learner.portfolio().members.iter().all(|member| member.applies(2)));
-        silent.map(|name| learner.portfolio().evidence(name) - learner.portfolio().evidence("linear"))
-    };
-    let before = gaps(&learner);
-    for (arm, rows, receipt, _) in shown.iter().filter(|shown| shown.3) {
-        learner.revise(*arm, rows, 0.0, 1.0, receipt);
-    }
-    for (now, before) in gaps(&learner).into_iter().zip(before) {
-        assert!((now - before).abs() < 1e-9, "{now} against {before}");
-    }
-}
-
-/// Models that were added later did not learn earlier observations. Revisions of those change no difference between
-/// them and the others, nor between the others if none of them decides.
-#[test]
-fn revisions_of_observations_before_a_model_are_no_evidence_about_it() {
-    let mut rng = StdRng::seed_from_u64(85);
-    let mut learner = Learner::new(ModelSpec::portfolio(None, None, Some(false)), UNIT);
-    let words = context(&["a", "b"]);
-    let old: Vec<_> = (0..300).map(|i| (i % 2, show(&mut learner, &words, observation(i % 2, 0.0)))).collect();
-    let evidence = |learner: &Learner| -> Vec<f64> { learner.portfolio().members.iter().map(|m| m.evidence).collect() };
-    learner.decide_by(ModelSpec::linear(Some(3.0), Some(64)), UNIT);
-    let before = evidence(&learner);
-    for (arm, (rows, receipt)) in old.iter().filter(|_| rng.random_bool(0.3)) {
-        learner.revise(*arm, rows, 0.0, 1.0, receipt);
-    }
-    assert_eq!(evidence(&learner), before, "the one that decides had nothing to say");
-    // A decision from before the change that is learned now has no row for the new model's encoder.
-    learner.observe(observation(0, 1.0), &old[0].1.0);
-    assert_eq!(evidence(&learner), before);
-}
-
 /// A decision from before the encoder of a challenger's models teaches them nothing and breaks nothing.
 #[test]
 fn a_challenger_does_not_learn_rows_of_an_earlier_encoder() {
-    let mut world = World::new(3);
+    let mut world = ChangingWorld::new(3);
     world.run(2_000);
     world.swap();
     while world.learner.portfolio().challenger.is_none() {
@@ -296,53 +136,6 @@ fn a_challenger_does_not_learn_rows_of_an_earlier_encoder() {
     world.learner.revise(0, &[], 1.0, -1.0, &receipt);
     let now = world.learner.portfolio();
     assert_eq!((&now.members, &now.challenger), (&before.members, &before.challenger));
-}
-
-/// The observation that creates a challenger is not learned by its models. The observation of the takeover is learned by
-/// them, and not by the models that restart then. Products of five words are noise here, so their models are too far
-/// behind to be challenged.
-#[test]
-fn a_receipt_identifies_the_models_that_learned_its_observation() {
-    let mut rng = StdRng::seed_from_u64(86);
-    let mut learner = Learner::new(ModelSpec::default(), UNIT);
-    let mut at_us = 0;
-    let mut step = |learner: &mut Learner, good: f64| {
-        let picks: Vec<&str> = (0..5).map(|_| WORDS[rng.random_range(0..3)]).collect();
-        let arm = rng.random_range(0..2);
-        let y = success(&mut rng, if (picks[0] == "a") == (arm == 0) { good } else { 0.1 * good });
-        at_us += HALF_LIFE_US / 8_000;
-        (arm, y, show(learner, &context(&picks), Observation { at_us, ..observation(arm, y) }))
-    };
-    (0..1_500).for_each(|_| drop(step(&mut learner, 0.9)));
-    let challenger = |learner: &Learner| learner.portfolio().challenger.clone();
-    let (arm, y, (rows, birth)) = loop {
-        let shown = step(&mut learner, 0.0);
-        if challenger(&learner).is_some() {
-            break shown;
-        }
-    };
-    let born = challenger(&learner);
-    let fresh = |f: &ChallengerModel| f.model == Model::new(learner.portfolio().members[f.member].spec.design);
-    assert!(born.iter().flat_map(|c| &c.models).all(fresh));
-    learner.revise(arm, &rows, y, 1.0, &birth);
-    assert_eq!(challenger(&learner), born, "it did not learn what gave birth to it");
-    let (arm, y, (rows, last)) = loop {
-        let shown = step(&mut learner, 0.0);
-        if learner.takeovers() == 1 {
-            break shown;
-        }
-    };
-    let before = learner.portfolio().members.clone();
-    let spoke = |i: usize| last.forecasts[i].is_some();
-    let took = |i: usize| before[i].was > 0;
-    let count = |took_over: bool| (0..before.len()).filter(|&i| spoke(i) && took(i) == took_over).count();
-    assert!(count(true) > 1 && count(false) > 0, "{} took over, {} start anew", count(true), count(false));
-    learner.revise(arm, &rows, y, 1.0, &last);
-    for (i, (now, before)) in learner.portfolio().members.iter().zip(&before).enumerate() {
-        let name = before.spec.name();
-        assert_eq!(now.model != before.model, took(i) && spoke(i), "{name}");
-        assert!((now.evidence - before.evidence).abs() < 1e-12, "{name}: not by what another model expected");
-    }
 }
 
 /// A third arm comes while a challenger of two competes: none is another's opposite any longer, so the model that takes
@@ -475,7 +268,7 @@ fn another_model_of_a_mature_slot_raises_no_alarm() {
 /// does not learn it.
 #[test]
 fn a_decision_from_before_a_model_s_features_is_learned_without_it() {
-    let mut world = World::new(3);
+    let mut world = ChangingWorld::new(3);
     let words = context(&["a"]);
     let old = world.learner.meet(&[crate::bandit::RowFeatures::from_context(&words)]).remove(0);
     world.run(50);
