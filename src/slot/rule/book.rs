@@ -335,7 +335,7 @@ impl RuleBook {
 
     /// Verdict of the rule for a definition's arm in all requests in which `condition` holds and whose candidates do not
     /// contradict the definition, or `None` if it depends on more than that.
-    pub(super) fn certain_where(&self, rule: usize, arm: usize, condition: &[Node]) -> Option<Verdict> {
+    pub(super) fn certain_where(&self, rule: usize, arm: usize, condition: &[Expression]) -> Option<Verdict> {
         let entry = self.entries.get(rule)?;
         let program = entry.program.as_ref()?;
         if self.rules.get(rule)?.paused {
@@ -355,7 +355,7 @@ impl RuleBook {
     }
 
     /// Parts of the rule's condition that read context and subject alone.
-    pub(super) fn request_condition(&self, rule: usize) -> &[Node] {
+    pub(super) fn request_condition(&self, rule: usize) -> &[Expression] {
         let program = self.entries.get(rule).and_then(|entry| entry.program.as_ref());
         program.map_or(&[], |program| &program.request)
     }

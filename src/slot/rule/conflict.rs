@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Effect, OnError, Rule, RuleBook, Verdict, node::Node};
+use super::{Effect, OnError, Rule, RuleBook, Verdict, node::Expression};
 use crate::slot::{Arm, Controls, FieldError, limits::RULES_MAX};
 
 /// Tolerance for the rounding of sums of floors and ceilings.
@@ -89,7 +89,7 @@ impl RuleBook {
     /// condition of one of the rules on context and subject holds.
     fn check_bounds(&self, controls: &Controls) -> Result<(), FieldError> {
         self.check_bounds_where(&[], controls)?;
-        let mut checked: Vec<&[Node]> = Vec::new();
+        let mut checked: Vec<&[Expression]> = Vec::new();
         for (i, rule) in self.active() {
             let condition = self.request_condition(i);
             let sets_floor = matches!(rule.effect, Effect::ProbabilityBounds { min: Some(_), .. });
@@ -102,7 +102,7 @@ impl RuleBook {
     }
 
     /// Checks the bounds that apply together in every request in which `condition` holds.
-    fn check_bounds_where(&self, condition: &[Node], controls: &Controls) -> Result<(), FieldError> {
+    fn check_bounds_where(&self, condition: &[Expression], controls: &Controls) -> Result<(), FieldError> {
         // Each arm has its greatest floor, its least ceiling and the rules that set them.
         let arms = self.arms().len();
         let mut least: Vec<Option<(f64, usize)>> = vec![None; arms];
