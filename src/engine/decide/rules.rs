@@ -92,7 +92,7 @@ impl<'a> MatchedRules<'a> {
     }
 
     fn verdict(&self, rule: usize, target: usize) -> Verdict {
-        self.verdicts.as_ref().map_or(Verdict::No, |verdicts| verdicts.of(rule, target))
+        self.verdicts.as_ref().map_or(Verdict::No, |verdicts| verdicts.verdict(rule, target))
     }
 
     /// Returns the arms that the rule matches and that were shown earlier, but are no candidates now.
