@@ -108,117 +108,145 @@ fn check_why(why: &ChangeReason) -> Result<(), FieldError> {
 }
 
 /// Returns the event that makes `change`, or `None` if the slot is already so.
-#[expect(clippy::too_many_lines, reason = "one arm for each kind of change")]
 pub fn plan(state: &State, slot: &SlotId, change: Change, why: &ChangeReason) -> Result<Option<Body>, ChangeError> {
     check_why(why)?;
     let why = why.clone();
     if let Change::Create(definition) = change {
-        if state.slot(slot.as_str()).is_some() {
-            return Err(ChangeError::Exists(slot.clone()));
-        }
-        if state.slots().count() >= SLOTS_MAX {
-            return Err(ChangeError::Full(format!("there are {SLOTS_MAX} slots; delete one first")));
-        }
-        definition.check().and_then(|()| definition.check_ceilings()).map_err(|e| e.within("slot"))?;
-        let mut definition = definition;
-        definition.controls.holdout.get_or_insert(Controls::HOLDOUT_NEW);
-        return Ok(Some(Body::SlotCreated { definition: Arc::new(definition), why }));
+        return plan_creation(state, slot, definition, why).map(Some);
     }
     let Some(now) = state.slot(slot.as_str()) else {
         let suggestion = suggestion(slot.as_str(), state.slots().map(|(id, _)| id.as_str()));
         return Err(ChangeError::NotFound { slot: slot.clone(), suggestion });
     };
-    let have = now.definition();
-    let known = |field: String, arm: &ArmId| {
-        if have.arms.iter().any(|a| a.id == *arm) {
-            return Ok(());
-        }
-        let near = suggestion(arm.as_str(), have.arms.iter().map(|a| a.id.as_str()));
-        Err(FieldError::new(field, format!("the slot '{slot}' has no arm '{arm}'{near}")))
-    };
     let slot = slot.clone();
-    let body = match change {
-        Change::Create(_) => None,
-        Change::Update { mut definition, revision } => {
-            // A definition that omits the holdout keeps it.
-            definition.controls.holdout = definition.controls.holdout.or(have.controls.holdout);
-            if revision != 0 && revision != now.revision_number() && !only_stock_since(now, revision, &definition) {
-                return Err(stale(now, slot, revision));
-            }
-            check(now, &definition).and_then(|()| definition.check_ceilings()).map_err(|e| e.within("slot"))?;
-            check_models(now, &definition)?;
-            check_learned(now, &definition)?;
-            patched(have, &definition, why, None)
+    match change {
+        Change::Create(_) => Ok(None),
+        Change::Update { definition, revision } => plan_update(now, slot, definition, revision, why),
+        Change::Delete => Ok(Some(Body::SlotDeleted { slot, why })),
+        Change::UpsertArms(arms) => plan_upsert(now, slot, arms.into_iter().map(ArmDraft::from).collect(), why),
+        Change::MergeArms(arms) => plan_upsert(now, slot, arms, why),
+        Change::RemoveArms(arms) => plan_removal(now, slot, arms, why).map(Some),
+        Change::SetAvailability(available) => Ok(plan_availability(now, slot, available, why)?),
+        Change::Rollback(number) => plan_rollback(now, number, why),
+        Change::SetSafeChoice(on) => Ok(plan_safe_choice(now.definition(), on, why)),
+        Change::Reset => Ok(Some(Body::SlotReset { slot, why })),
+    }
+}
+
+fn plan_creation(
+    state: &State,
+    slot: &SlotId,
+    mut definition: Definition,
+    why: ChangeReason,
+) -> Result<Body, ChangeError> {
+    if state.slot(slot.as_str()).is_some() {
+        return Err(ChangeError::Exists(slot.clone()));
+    }
+    if state.slots().count() >= SLOTS_MAX {
+        return Err(ChangeError::Full(format!("there are {SLOTS_MAX} slots; delete one first")));
+    }
+    definition.check().and_then(|()| definition.check_ceilings()).map_err(|e| e.within("slot"))?;
+    definition.controls.holdout.get_or_insert(Controls::HOLDOUT_NEW);
+    Ok(Body::SlotCreated { definition: Arc::new(definition), why })
+}
+
+fn plan_update(
+    now: &SlotState,
+    slot: SlotId,
+    mut definition: Definition,
+    revision: u64,
+    why: ChangeReason,
+) -> Result<Option<Body>, ChangeError> {
+    let have = now.definition();
+    // A definition that omits the holdout keeps it.
+    definition.controls.holdout = definition.controls.holdout.or(have.controls.holdout);
+    if revision != 0 && revision != now.revision_number() && !only_stock_since(now, revision, &definition) {
+        return Err(stale(now, slot, revision));
+    }
+    check(now, &definition).and_then(|()| definition.check_ceilings()).map_err(|e| e.within("slot"))?;
+    check_models(now, &definition)?;
+    check_learned(now, &definition)?;
+    Ok(patched(have, &definition, why, None))
+}
+
+/// Checks that the slot has an arm that a field names.
+fn check_arm(definition: &Definition, field: String, arm: &ArmId) -> Result<(), FieldError> {
+    if definition.arms.iter().any(|a| a.id == *arm) {
+        return Ok(());
+    }
+    let near = suggestion(arm.as_str(), definition.arms.iter().map(|a| a.id.as_str()));
+    Err(FieldError::new(field, format!("the slot '{}' has no arm '{arm}'{near}", definition.id)))
+}
+
+fn plan_removal(now: &SlotState, slot: SlotId, arms: Vec<ArmId>, why: ChangeReason) -> Result<Body, ChangeError> {
+    let have = now.definition();
+    for (i, arm) in arms.iter().enumerate() {
+        check_arm(have, format!("arm_ids[{i}]"), arm)?;
+        if have.default_arm.as_ref() == Some(arm) {
+            let message = format!("'{arm}' is the slot's default arm; set another default_arm_id first");
+            return Err(FieldError::new(format!("arm_ids[{i}]"), message).into());
         }
-        Change::Delete => Some(Body::SlotDeleted { slot, why }),
-        Change::UpsertArms(arms) => upserted(now, slot, arms.into_iter().map(ArmDraft::from).collect(), why)?,
-        Change::MergeArms(arms) => upserted(now, slot, arms, why)?,
-        Change::RemoveArms(arms) => {
-            for (i, arm) in arms.iter().enumerate() {
-                known(format!("arm_ids[{i}]"), arm)?;
-                if have.default_arm.as_ref() == Some(arm) {
-                    let message = format!("'{arm}' is the slot's default arm; set another default_arm_id first");
-                    return Err(FieldError::new(format!("arm_ids[{i}]"), message).into());
-                }
-            }
-            let gone: HashSet<&ArmId> = arms.iter().collect();
-            for (i, arm) in arms.iter().enumerate() {
-                let named = if *have.controls.baseline() == Baseline::Arm(arm.clone()) {
-                    "the slot's baseline; set another controls.baseline first"
-                } else if have.controls.arm_bounds.contains_key(arm) && !have.open_catalogue {
-                    "one of controls.arm_bounds; take it out there first"
-                } else {
-                    continue;
-                };
-                return Err(FieldError::new(format!("arm_ids[{i}]"), format!("'{arm}' is {named}")).into());
-            }
-            let mut after = (**have).clone();
-            after.arms.retain(|arm| !gone.contains(&arm.id));
-            check(now, &after)?;
-            check_models(now, &after)?;
-            Some(Body::ArmsRemoved { slot, arms, why })
+    }
+    for (i, arm) in arms.iter().enumerate() {
+        let named = if *have.controls.baseline() == Baseline::Arm(arm.clone()) {
+            "the slot's baseline; set another controls.baseline first"
+        } else if have.controls.arm_bounds.contains_key(arm) && !have.open_catalogue {
+            "one of controls.arm_bounds; take it out there first"
+        } else {
+            continue;
+        };
+        return Err(FieldError::new(format!("arm_ids[{i}]"), format!("'{arm}' is {named}")).into());
+    }
+    let gone: HashSet<&ArmId> = arms.iter().collect();
+    let mut after = (**have).clone();
+    after.arms.retain(|arm| !gone.contains(&arm.id));
+    check(now, &after)?;
+    check_models(now, &after)?;
+    Ok(Body::ArmsRemoved { slot, arms, why })
+}
+
+fn plan_availability(
+    now: &SlotState,
+    slot: SlotId,
+    available: Vec<(ArmId, Availability)>,
+    why: ChangeReason,
+) -> Result<Option<Body>, FieldError> {
+    let have = now.definition();
+    let arms: HashMap<&ArmId, &Arm> = have.arms.iter().map(|arm| (&arm.id, arm.as_ref())).collect();
+    for (arm, wanted) in &available {
+        let field = format!("available[{:?}]", arm.as_str());
+        if !arms.contains_key(arm) {
+            check_arm(have, field, arm)?;
+        } else if let Some(schedule) = &wanted.schedule {
+            schedule.check().map_err(|e| e.within(&field))?;
         }
-        Change::SetAvailability(available) => {
-            let ids: HashSet<&ArmId> = have.arms.iter().map(|arm| &arm.id).collect();
-            for (arm, wanted) in &available {
-                let field = format!("available[{:?}]", arm.as_str());
-                if !ids.contains(arm) {
-                    known(field, arm)?;
-                } else if let Some(schedule) = &wanted.schedule {
-                    schedule.check().map_err(|e| e.within(&field))?;
-                }
-            }
-            let arms: HashMap<&ArmId, &Arm> = have.arms.iter().map(|arm| (&arm.id, arm.as_ref())).collect();
-            // An arm that is named twice gets its last entry.
-            let last: HashMap<ArmId, Availability> = available.iter().cloned().collect();
-            let differs = |id: &ArmId| arms.get(id).zip(last.get(id)).is_some_and(|(arm, to)| to.changes(arm));
-            let available: Vec<_> =
-                available.into_iter().filter(|(id, to)| differs(id) && last.get(id) == Some(to)).collect();
-            (!available.is_empty()).then_some(Body::AvailabilitySet { slot, available, why })
-        }
-        Change::Rollback(number) => {
-            let Some(revision) = now.revision(number) else {
-                let message = format!(
-                    "{number} is not kept; the slot is at {} and keeps its last {REVISIONS_MAX}",
-                    now.revision_number()
-                );
-                return Err(FieldError::new("revision", message).into());
-            };
-            let definition = keep_operations(&revision.definition, have);
-            check(now, &definition)?;
-            check_models(now, &definition)?;
-            patched(have, &definition, why, Some(number))
-        }
-        Change::SetSafeChoice(on) => (have.controls.safe_choice() != on)
-            .then(|| {
-                let mut definition = (**have).clone();
-                definition.controls.safe_choice = on.then_some(true);
-                patched(have, &definition, why, None)
-            })
-            .flatten(),
-        Change::Reset => Some(Body::SlotReset { slot, why }),
+    }
+    // An arm that is named twice gets its last entry.
+    let last: HashMap<ArmId, Availability> = available.iter().cloned().collect();
+    let differs = |id: &ArmId| arms.get(id).zip(last.get(id)).is_some_and(|(arm, to)| to.changes(arm));
+    let available: Vec<_> = available.into_iter().filter(|(id, to)| differs(id) && last.get(id) == Some(to)).collect();
+    Ok((!available.is_empty()).then_some(Body::AvailabilitySet { slot, available, why }))
+}
+
+fn plan_rollback(now: &SlotState, number: u64, why: ChangeReason) -> Result<Option<Body>, ChangeError> {
+    let Some(revision) = now.revision(number) else {
+        let current = now.revision_number();
+        let message = format!("{number} is not kept; the slot is at {current} and keeps its last {REVISIONS_MAX}");
+        return Err(FieldError::new("revision", message).into());
     };
-    Ok(body)
+    let definition = keep_operations(&revision.definition, now.definition());
+    check(now, &definition)?;
+    check_models(now, &definition)?;
+    Ok(patched(now.definition(), &definition, why, Some(number)))
+}
+
+fn plan_safe_choice(have: &Definition, on: bool, why: ChangeReason) -> Option<Body> {
+    if have.controls.safe_choice() == on {
+        return None;
+    }
+    let mut definition = have.clone();
+    definition.controls.safe_choice = on.then_some(true);
+    patched(have, &definition, why, None)
 }
 
 /// Returns the event that turns `have` into `wanted`, or `None` if they are equal.
@@ -235,7 +263,7 @@ fn check(now: &SlotState, wanted: &Definition) -> Result<(), FieldError> {
 }
 
 /// Returns the event that adds or replaces arms, or `None` if no arm changes. The event omits unchanged arms.
-fn upserted(
+fn plan_upsert(
     now: &SlotState,
     slot: SlotId,
     drafts: Vec<ArmDraft>,

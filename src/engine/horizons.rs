@@ -22,9 +22,9 @@ use crate::slot::limits::{DECISIONS_TOTAL_MAX, RECENT_TOTAL_MAX, REWARDS_TOTAL_M
 /// Number of events after which the horizons move.
 const STEP: u64 = 4_096;
 
-/// Kind of an event, as far as the limits are concerned.
+/// Class of an event, as far as the limits are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TrafficKind {
+pub enum EventClass {
     /// A decision.
     Decision,
     /// A reward event.
@@ -33,8 +33,8 @@ pub enum TrafficKind {
     Other,
 }
 
-impl TrafficKind {
-    /// Returns the kind for an event's kind in the journal.
+impl EventClass {
+    /// Returns the class of an event by the name of its kind in the journal.
     pub fn from_kind(kind: &str) -> Self {
         match kind {
             "decided" => Self::Decision,
@@ -98,11 +98,11 @@ impl RecentTimes {
     }
 
     /// Counts an event. Returns the horizons by which every slot must be swept now, if they moved.
-    pub(super) fn count(&mut self, at_us: i64, traffic: TrafficKind) -> Option<Horizons> {
-        let moved = match traffic {
-            TrafficKind::Decision => self.decisions.count(at_us, DECISIONS_TOTAL_MAX),
-            TrafficKind::Reward => self.rewards.count(at_us, REWARDS_TOTAL_MAX),
-            TrafficKind::Other => false,
+    pub(super) fn count(&mut self, at_us: i64, class: EventClass) -> Option<Horizons> {
+        let moved = match class {
+            EventClass::Decision => self.decisions.count(at_us, DECISIONS_TOTAL_MAX),
+            EventClass::Reward => self.rewards.count(at_us, REWARDS_TOTAL_MAX),
+            EventClass::Other => false,
         };
         let horizons = Horizons {
             decisions_us: self.decisions.since_us(DECISIONS_TOTAL_MAX),

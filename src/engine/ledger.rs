@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     event::Body,
-    horizons::{Horizons, RecentTimes, TrafficKind},
+    horizons::{EventClass, Horizons, RecentTimes},
 };
 use crate::slot::SlotId;
 
@@ -73,7 +73,7 @@ impl Ledger {
 
     /// Takes the next event in and returns its step.
     pub fn step(&mut self, at_us: i64, body: &Body) -> Step {
-        let mut step = self.skip(at_us, TrafficKind::from_kind(body.kind()));
+        let mut step = self.skip(at_us, EventClass::from_kind(body.kind()));
         match body {
             Body::SlotCreated { definition, .. } => step.number = Some(self.renumber(&definition.id)),
             Body::SlotDeleted { slot, .. } => self.slots.retain(|_, have| have != slot),
@@ -93,10 +93,10 @@ impl Ledger {
 
     /// Takes in an event whose body is not needed, because it is a decision, a reward event or skipped. Otherwise the
     /// same as [`step`](Self::step).
-    pub fn skip(&mut self, at_us: i64, traffic: TrafficKind) -> Step {
+    pub fn skip(&mut self, at_us: i64, class: EventClass) -> Step {
         self.position += 1;
         self.at_us = self.at_us.max(at_us);
-        Step { at_us: self.at_us, number: None, sweep: self.recent.count(self.at_us, traffic) }
+        Step { at_us: self.at_us, number: None, sweep: self.recent.count(self.at_us, class) }
     }
 
     fn renumber(&mut self, slot: &SlotId) -> u32 {

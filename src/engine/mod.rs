@@ -54,7 +54,7 @@ pub use decision_record::{
     ChosenArm, DecisionRecord, ExcludedCandidate, Fallback, Reason, SCORED_MAX, ScoredCandidate,
 };
 pub use event::{Availability, Body, Event, RewardEvent, Subject, TRAFFIC};
-pub use horizons::{EventTimes, Horizons, MemoryCounts, TrafficKind};
+pub use horizons::{EventClass, EventTimes, Horizons, MemoryCounts};
 pub use ids::{DecisionId, Hash128, hash};
 pub use ledger::{Ledger, Step};
 pub use outcome::{DecisionOutcome, OutcomeObserver};

@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Body, DecisionId, DecisionOutcome, DecisionRecord, EventEffect, EventStatus, Hash128, Ledger, RewardEvent,
-        SlotShard, State, Step, TRAFFIC, TrafficKind, event_key,
+        Body, DecisionId, DecisionOutcome, DecisionRecord, EventClass, EventEffect, EventStatus, Hash128, Ledger,
+        RewardEvent, SlotShard, State, Step, TRAFFIC, event_key,
     },
     journal::{JournalReader, ReadError, Stored},
     slot::{SlotId, suggestion},
@@ -161,7 +161,7 @@ impl<E> Join<'_, E> {
     fn take(&mut self, stored: &Stored<'_>) -> Result<(), JoinStop<E>> {
         let elsewhere = self.selection.slot.as_ref().is_some_and(|slot| slot.as_str() != stored.slot);
         if elsewhere && TRAFFIC.contains(&stored.kind) {
-            let step = self.ledger.skip(stored.at_us, TrafficKind::from_kind(stored.kind));
+            let step = self.ledger.skip(stored.at_us, EventClass::from_kind(stored.kind));
             return self.sweep(step);
         }
         let event = match codec::read(stored.body).map_err(|why| JoinStop::Unreadable(why.into()))? {
@@ -170,7 +170,7 @@ impl<E> Join<'_, E> {
                 event
             }
             Decoded::Skipped(skipped) => {
-                self.ledger.skip(skipped.at_us, TrafficKind::Other);
+                self.ledger.skip(skipped.at_us, EventClass::Other);
                 return Ok(());
             }
         };

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     engine::{
-        Body, Ledger, SlotShard, State, Step, TRAFFIC, TrafficKind,
+        Body, EventClass, Ledger, SlotShard, State, Step, TRAFFIC,
         snapshot::{FrozenState, Origin},
     },
     journal::{ChainPoint, JournalId, JournalReader, LossPolicy, ReadError, RecordHandler, Stored},
@@ -74,7 +74,7 @@ struct Reader {
 impl Reader {
     fn take(&mut self, stored: &Stored<'_>) -> Result<(), String> {
         let (step, work) = if TRAFFIC.contains(&stored.kind) {
-            let step = self.ledger.skip(stored.at_us, TrafficKind::from_kind(stored.kind));
+            let step = self.ledger.skip(stored.at_us, EventClass::from_kind(stored.kind));
             (step, RecoveryTask::Read(stored.position, step, stored.body.to_vec()))
         } else {
             match codec::read(stored.body)? {
@@ -84,7 +84,7 @@ impl Reader {
                 }
                 // Position and time go on; no slot hears of it.
                 Decoded::Skipped(skipped) => {
-                    self.ledger.skip(skipped.at_us, TrafficKind::Other);
+                    self.ledger.skip(skipped.at_us, EventClass::Other);
                     return Ok(());
                 }
             }

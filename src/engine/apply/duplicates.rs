@@ -51,17 +51,17 @@ impl SlotState {
 
     /// Returns the first event of this id if it differs from `event`.
     fn first_event(&self, decision: &PendingDecision, key: Hash128, event: &RewardEvent) -> Option<FirstEvent> {
-        let known = decision.events.iter().find(|known| known.event == key)?;
+        let record = decision.events.iter().find(|record| record.event == key)?;
         let of_arm = |shown: &ShownArm| shown.counted.iter().any(|counted| counted.event == key);
         let counting = decision.shown.iter().find(|shown| of_arm(shown));
         let counted = counting.and_then(|shown| shown.counted.iter().find(|counted| counted.event == key));
-        let content = known.content.as_ref().map(|(kind, value)| (kind, *value));
+        let content = record.content.as_ref().map(|(kind, value)| (kind, *value));
         let (kind, value) = counted.map(|counted| (&counted.kind, counted.value)).or(content)?;
-        let arm = match known.role {
+        let arm = match record.role {
             EventRole::Reward(arm) => self.design.arms.names().get(arm as usize).cloned(),
             EventRole::Reversed | EventRole::Reversal => None,
         };
-        let reversal = known.role == EventRole::Reversal;
+        let reversal = record.role == EventRole::Reversal;
         let elsewhere = match event.decision {
             Some(id) => id != decision.id,
             None => !subject_keys(&event.subject).any(|key| decision.subjects.contains(&key)),

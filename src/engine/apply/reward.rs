@@ -205,9 +205,9 @@ impl SlotState {
             });
         };
         let Some(mut decision) = self.decisions.get(at) else { return Err(unmatched(UnmatchedReason::Reversed)) };
-        let known = decision.events.iter_mut().find(|known| known.event == reversed);
-        let Some(known) = known else { return Err(unmatched(UnmatchedReason::Reversed)) };
-        let arm = match known.role {
+        let record = decision.events.iter_mut().find(|record| record.event == reversed);
+        let Some(record) = record else { return Err(unmatched(UnmatchedReason::Reversed)) };
+        let arm = match record.role {
             EventRole::Reward(arm) => arm,
             EventRole::Reversal => return Err(rejected(Rejection::ReversalOfReversal)),
             EventRole::Reversed => return Err(rejected(Rejection::AlreadyReversed)),
@@ -217,7 +217,7 @@ impl SlotState {
         {
             return Err(self.late(at_us, event, Some(decision.at_us)));
         }
-        known.role = EventRole::Reversed;
+        record.role = EventRole::Reversed;
         if let Some(place) = decision.shown.iter().position(|shown| shown.arm == arm) {
             let counted = &mut decision.shown[place].counted;
             // An event that does not count does not end silence, and neither does its reversal.
@@ -226,8 +226,8 @@ impl SlotState {
                 if counted.is_empty() {
                     self.count_rewarded(at, &decision, arm, -1);
                 }
-                for known in decision.events.iter_mut().filter(|known| known.event == reversed) {
-                    known.content = Some((Arc::clone(&taken.kind), taken.value));
+                for record in decision.events.iter_mut().filter(|record| record.event == reversed) {
+                    record.content = Some((Arc::clone(&taken.kind), taken.value));
                 }
                 self.settle(at_us, at, &mut decision, place);
             }

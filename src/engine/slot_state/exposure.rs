@@ -213,8 +213,9 @@ impl Exposure {
         for key in subject_keys(&decided.subject) {
             let ordinals: Vec<u64> = self.by_subject.get(&key).into_iter().flatten().copied().collect();
             for ordinal in ordinals {
-                let its = |past: &Option<Arc<ExposureEntry>>| past.as_ref().is_some_and(|past| past.id == decided.id);
-                if self.queue.get(ordinal).is_some_and(its)
+                let is_removed =
+                    |entry: &Option<Arc<ExposureEntry>>| entry.as_ref().is_some_and(|e| e.id == decided.id);
+                if self.queue.get(ordinal).is_some_and(is_removed)
                     && let Some(decision) = self.queue.get_mut(ordinal).and_then(Option::take)
                 {
                     self.unindex(&decision, ordinal);
@@ -223,7 +224,7 @@ impl Exposure {
         }
     }
 
-    fn decisions(&self, key: Hash128) -> impl Iterator<Item = &ExposureEntry> {
+    fn entries(&self, key: Hash128) -> impl Iterator<Item = &ExposureEntry> {
         let ordinals = self.by_subject.get(&key).into_iter().flatten().rev();
         ordinals.filter_map(|&ordinal| self.queue.get(ordinal)?.as_deref())
     }
@@ -241,7 +242,7 @@ impl Exposure {
             Stickiness::For(_) => subject_keys(subject).next()?,
         };
         let since_us = now_us - stickiness.memory_us();
-        self.decisions(key).take_while(|past| past.at_us >= since_us).find(|past| past.drawn)
+        self.entries(key).take_while(|entry| entry.at_us >= since_us).find(|entry| entry.drawn)
     }
 
     /// Returns how often each arm was shown to the subject since `since_us`, in the subject's last two thousand
@@ -250,8 +251,8 @@ impl Exposure {
         let mut counts = HashMap::new();
         // A subject with an id is counted by it across all sessions.
         let Some(key) = subject_keys(subject).next() else { return counts };
-        for past in self.decisions(key).take(COUNTED_DECISIONS_MAX).take_while(|past| past.at_us >= since_us) {
-            for shown in &past.shown {
+        for entry in self.entries(key).take(COUNTED_DECISIONS_MAX).take_while(|entry| entry.at_us >= since_us) {
+            for shown in &entry.shown {
                 *counts.entry(&shown.arm).or_default() += 1;
             }
         }
@@ -356,7 +357,7 @@ mod tests {
         exposure.add(100, &decided(1, 100, ("ann", "s1"), &["a"]), SCOPE);
         let held = DecisionRecord { holdout: true, ..decided(2, 200, ("ann", "s1"), &["b"]) };
         exposure.add(200, &held, SCOPE);
-        let at = |who: &Subject, how, now| exposure.find_sticky(who, how, now).map(|past| past.at_us);
+        let at = |who: &Subject, how, now| exposure.find_sticky(who, how, now).map(|entry| entry.at_us);
         assert_eq!(at(&subject("ann", "s2"), Stickiness::For(500), 600), Some(100));
         assert_eq!(at(&subject("ann", "s2"), Stickiness::For(500), 601), None, "too long ago");
         assert_eq!(at(&subject("ann", "s2"), Stickiness::Session, 300), None, "another session");

@@ -131,8 +131,8 @@ fn decisions_leave_with_their_slot_and_later_ones_are_not_counted() {
         let (_, closed) = accounts(&world.events);
         let of_first = (decided.id, Some(vec![1.0]), 1, false);
         let of_late = (late.id, None, 0, false);
-        let told = |closed: DecisionOutcome| (closed.id, closed.rewards, closed.events.len(), closed.complete);
-        assert_eq!(closed.into_iter().map(told).collect::<Vec<_>>(), [of_first, of_late]);
+        let brief = |outcome: DecisionOutcome| (outcome.id, outcome.rewards, outcome.events.len(), outcome.complete);
+        assert_eq!(closed.into_iter().map(brief).collect::<Vec<_>>(), [of_first, of_late]);
     }
 }
 
