@@ -195,6 +195,23 @@ fn an_unrewarded_decision_is_learned_as_any_other() {
 }
 
 #[test]
+fn unreadable_evaluation_data_equal_only_the_same_bytes() {
+    let mut rng = StdRng::seed_from_u64(5);
+    let decoded = decision(&mut rng).evaluation;
+    let LazyEvaluation::Decoded(record) = &decoded else { panic!("{decoded:?}") };
+    let mut writer = MessagePackWriter::default();
+    record.write(&mut writer);
+    let bytes = writer.as_slice();
+    let encoded = |bytes: &[u8]| LazyEvaluation::Encoded(bytes.into());
+    assert_eq!(encoded(bytes), decoded);
+    assert_eq!(decoded, encoded(bytes));
+    let (cut, shorter) = (encoded(&bytes[..bytes.len() - 1]), encoded(&bytes[..bytes.len() - 2]));
+    assert!(cut.decode().is_none() && shorter.decode().is_none(), "neither can be read");
+    assert_eq!(cut, cut.clone());
+    assert!(cut != shorter && cut != decoded && decoded != cut);
+}
+
+#[test]
 fn bytes_that_are_cut_short_are_no_decision() {
     let mut rng = StdRng::seed_from_u64(5);
     for _ in 0..40 {
