@@ -65,7 +65,7 @@ pub use preview::{
     BeforeAfter, Estimate, PREVIEW_DECISIONS_MAX, PreviewArm, PreviewRule, PreviewTally, Previewer, SlotPreview,
     preview,
 };
-pub use report::{ArmReport, GoalChange, Lift, SlotReport, Stage, Status, report};
+pub use report::{ArmReport, GoalChange, Lift, SlotReport, SlotStage, Status, report};
 pub use shard::SlotShard;
 pub use slot_state::{
     ArmCounters, ArmPropensity, Counters, EvaluationData, Exposure, ExposureEntry, ExposureScope, GoalSums,

@@ -68,7 +68,7 @@ impl State {
     }
 
     /// Splits the state into its ledger and this number of shards, so that workers can apply events of different slots in
-    /// parallel. Pass every event to the ledger in journal order, then pass it, with the returned [`Step`], to the
+    /// parallel. Pass every event to the ledger in journal order, then pass it, with the step that it returns, to the
     /// shard that owns its slot.
     pub fn split(self, shards: usize) -> (Ledger, Vec<SlotShard>) {
         (self.ledger, self.slots.split(shards))

@@ -3,7 +3,7 @@
 use super::{decode::FieldResult, proto};
 use crate::{
     bandit::{ClickModel, Expansion, Link, Sharing},
-    engine::{Fallback, Reason, Stage},
+    engine::{Fallback, Reason, SlotStage},
     slot::{Aggregation, Consent, ExplorationPreset, FieldError, Learning, OnError, SlotKind, Unavailable},
 };
 
@@ -101,7 +101,7 @@ impl ApiEnum for Reason {
     }
 }
 
-impl ApiEnum for Stage {
+impl ApiEnum for SlotStage {
     const NAME: &'static str = "a SlotStatus";
     const ALL: &'static [Self] = &Self::ALL;
 
@@ -148,6 +148,6 @@ mod tests {
         check::<ExplorationPreset>(4);
         check::<Fallback>(4);
         check::<Reason>(8);
-        check::<Stage>(6);
+        check::<SlotStage>(6);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{encode::encode_timestamp, enums::ApiEnum as _, proto};
 use crate::{
-    engine::{ArmReport, Counters, GoalChange, Lift, SlotReport, Stage, Status},
+    engine::{ArmReport, Counters, GoalChange, Lift, SlotReport, SlotStage, Status},
     slot::{ArmId, FieldError},
 };
 
@@ -158,7 +158,7 @@ pub(crate) fn decode(report: proto::SlotReport) -> Result<SlotReport, FieldError
         holdout_decisions: change.holdout_decisions,
         holdout_reward_sum: holdout_reward_per_decision * change.holdout_decisions as f64,
     });
-    let stage = Stage::from_number(status).ok_or_else(|| {
+    let stage = SlotStage::from_number(status).ok_or_else(|| {
         FieldError::new("status", format!("is {status}, which this program does not know; use a newer one"))
     })?;
     Ok(SlotReport {
@@ -252,7 +252,7 @@ mod tests {
             expected_loss: 0.001,
             effective_observations: 650.5,
         };
-        for stage in Stage::ALL {
+        for stage in SlotStage::ALL {
             let report = SlotReport {
                 slot: "offers".into(),
                 revision: 7,
@@ -262,7 +262,7 @@ mod tests {
                 dimensions: 9,
                 exposures: vec![1.0, 0.5],
                 counters: Counters { decisions: 1_024, shown: 700, reward_sum: 64.0, ..Counters::default() },
-                goal_sums: (stage == Stage::Learning).then_some(GoalChange {
+                goal_sums: (stage == SlotStage::Learning).then_some(GoalChange {
                     revision: 5,
                     at_us: 1_793_000_000_123_456,
                     decisions: 512,

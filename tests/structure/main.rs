@@ -8,6 +8,7 @@ mod dependencies;
 mod documents;
 mod names;
 mod reference;
+mod tidy;
 
 use std::{
     collections::BTreeSet,

@@ -24,7 +24,7 @@ pub(super) const DRAWS: (u64, u64) = (64, 512);
 /// Boost of a score on the link's own line.
 #[derive(Debug, Clone, Copy)]
 enum LinkBoost {
-    /// The score's center moves by `by`, and the distance from it is multiplied by `factor`.
+    /// The score's centre moves by `by`, and the distance from it is multiplied by `factor`.
     Moved {
         center: f64,
         by: f64,

@@ -12,7 +12,7 @@ mod status;
 
 pub use arms::ArmReport;
 pub use lift::Lift;
-pub use status::{Stage, Status};
+pub use status::{SlotStage, Status};
 
 use self::{
     arms::{ArmFigures, arm_figures},
@@ -132,7 +132,7 @@ pub fn report(view: &SlotView) -> SlotReport {
         exploration_cost: view.evaluation.exploration_cost(),
         value_remaining,
         value_remaining_relative: value_remaining.zip(leader_mean).and_then(|(value, mean)| part_of(value, mean)),
-        status: Status { stage: Stage::Learning, sentence: String::new() },
+        status: Status { stage: SlotStage::Learning, sentence: String::new() },
         arms,
     };
     report.status = status::status(view, &report, leader);

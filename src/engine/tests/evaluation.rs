@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    engine::{ArmReport, SlotReport, Stage},
+    engine::{ArmReport, SlotReport, SlotStage},
     slot::{Mode, WarmUp},
 };
 
@@ -55,7 +55,7 @@ fn simulate(
         world.events.clear();
         if (i + 1) % 100 == 0 {
             let report = report_of(&world);
-            run.confident |= report.status.stage == Stage::Confident;
+            run.confident |= report.status.stage == SlotStage::Confident;
             run.significant |=
                 report.arms.iter().any(|a| report.arms.iter().all(|b| a.arm == b.arm || standard_errors(a, b) > 1.96));
             run.second_leads = report.arms[1].chance_best > 0.5;
@@ -262,7 +262,7 @@ fn a_status_names_the_problem() {
         let status = report_of(world).status;
         (status.stage, status.sentence)
     };
-    assert_eq!(say(&world), (Stage::WarmingUp, "Warming up: nothing was decided yet.".into()));
+    assert_eq!(say(&world), (SlotStage::WarmingUp, "Warming up: nothing was decided yet.".into()));
     for i in 0..60 {
         world.at_us += SECOND_US;
         let decided = world.decide(request());
@@ -271,17 +271,17 @@ fn a_status_names_the_problem() {
         }
     }
     let (stage, sentence) = say(&world);
-    assert_eq!(stage, Stage::Learning);
+    assert_eq!(stage, SlotStage::Learning);
     assert!(
         sentence.contains("leads with") && sentence.contains("the holdout has") && sentence.contains("95 % sure"),
         "{sentence}"
     );
     world.update(|d| d.controls.warm_up = Some(WarmUp { views: 50, rewards: 5, patience: None }));
     let (stage, sentence) = say(&world);
-    assert_eq!(stage, Stage::WarmingUp);
+    assert_eq!(stage, SlotStage::WarmingUp);
     assert!(sentence.contains("until each has 50 showings and 5 of them rewarded"), "{sentence}");
     world.update(|d| d.controls.mode = Some(Mode::Shadow));
-    assert_eq!(say(&world).0, Stage::Shadow);
+    assert_eq!(say(&world).0, SlotStage::Shadow);
     world.update(|d| (d.controls.mode, d.controls.warm_up) = (None, None));
     let troubles = [
         (
@@ -296,7 +296,7 @@ fn a_status_names_the_problem() {
         let before = (**world.state.slot("offers").unwrap().definition()).clone();
         world.update(edit);
         let (stage, sentence) = say(&world);
-        assert!(stage == Stage::NeedsAttention && sentence.contains(word), "{sentence}");
+        assert!(stage == SlotStage::NeedsAttention && sentence.contains(word), "{sentence}");
         world.update(|d| *d = before);
     }
     // More events match nothing than match something.
@@ -305,7 +305,7 @@ fn a_status_names_the_problem() {
         world.send(rewarded(&format!("x{i}"), Some(nowhere), "click", None));
     }
     let (stage, sentence) = say(&world);
-    assert!(stage == Stage::NeedsAttention && sentence.contains("120 unmatched"), "{sentence}");
+    assert!(stage == SlotStage::NeedsAttention && sentence.contains("120 unmatched"), "{sentence}");
     // No more events arrive.
     let mut world = StateHarness::new(rates(&["a", "b"]));
     for i in 0..1_200 {
@@ -317,7 +317,7 @@ fn a_status_names_the_problem() {
     }
     let (stage, sentence) = say(&world);
     assert!(
-        stage == Stage::NeedsAttention && sentence.contains("no event that counts came for 1104 decisions"),
+        stage == SlotStage::NeedsAttention && sentence.contains("no event that counts came for 1104 decisions"),
         "{sentence}"
     );
 }

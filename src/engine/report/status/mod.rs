@@ -29,7 +29,7 @@ const NEGLIGIBLE: f64 = 0.05;
 
 /// Progress of a slot, from its first decision to a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub enum SlotStage {
     /// Everybody gets the baseline, and the policy's choice is only recorded.
     Shadow,
     /// All arms have equal probabilities until each had its chance, or nothing was decided yet.
@@ -44,7 +44,7 @@ pub enum Stage {
     NeedsAttention,
 }
 
-impl Stage {
+impl SlotStage {
     /// All stages, in the order in which they are tried.
     pub const ALL: [Self; 6] =
         [Self::NeedsAttention, Self::Shadow, Self::WarmingUp, Self::Confident, Self::Settled, Self::Learning];
@@ -65,14 +65,14 @@ impl Stage {
 /// Status of a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// Stage of the slot.
-    pub stage: Stage,
+    /// SlotStage of the slot.
+    pub stage: SlotStage,
     /// Explanation in one sentence, with figures.
     pub sentence: String,
 }
 
 impl Status {
-    fn new(stage: Stage, sentence: impl Into<String>) -> Self {
+    fn new(stage: SlotStage, sentence: impl Into<String>) -> Self {
         Self { stage, sentence: sentence.into() }
     }
 }
@@ -81,18 +81,18 @@ impl Status {
 pub(super) fn status(view: &SlotView, report: &SlotReport, leader: Option<usize>) -> Status {
     let troubles = troubles::troubles(view, report);
     if !troubles.is_empty() {
-        return Status::new(Stage::NeedsAttention, format!("Needs attention: {}.", troubles.join("; ")));
+        return Status::new(SlotStage::NeedsAttention, format!("Needs attention: {}.", troubles.join("; ")));
     }
     if view.definition.controls.mode() == Mode::Shadow {
         let sentence = "Shadow mode: everybody gets the baseline, and what the policy would have chosen is recorded.";
-        return Status::new(Stage::Shadow, sentence);
+        return Status::new(SlotStage::Shadow, sentence);
     }
     let Some(leader) = leader.and_then(|leader| report.arms.get(leader)).filter(|_| report.counters.decisions > 0)
     else {
-        return Status::new(Stage::WarmingUp, "Warming up: nothing was decided yet.");
+        return Status::new(SlotStage::WarmingUp, "Warming up: nothing was decided yet.");
     };
     if let Some(sentence) = warming_up(view, report) {
-        return Status::new(Stage::WarmingUp, sentence);
+        return Status::new(SlotStage::WarmingUp, sentence);
     }
     let amounts = AmountFormat { percent: view.definition.goal.within_unit() };
     confident(view, report, amounts).unwrap_or_else(|| undecided(report, leader, amounts))
@@ -107,7 +107,7 @@ fn confident(view: &SlotView, report: &SlotReport, amounts: AmountFormat) -> Opt
             amounts.range(best),
             holdout_clause(report, amounts)
         );
-        return Some(Status::new(Stage::Confident, sentence));
+        return Some(Status::new(SlotStage::Confident, sentence));
     }
     let lift = report.lift.filter(|_| little_remains(report))?;
     let (low, high) = lift.interval.filter(|(low, _)| *low > 0.0)?;
@@ -119,7 +119,7 @@ fn confident(view: &SlotView, report: &SlotReport, amounts: AmountFormat) -> Opt
         amounts.amount(high),
         amounts.amount(report.value_remaining.unwrap_or(0.0))
     );
-    Some(Status::new(Stage::Confident, sentence))
+    Some(Status::new(SlotStage::Confident, sentence))
 }
 
 /// Returns the status of a slot whose best arm is not proven.
@@ -132,14 +132,14 @@ fn undecided(report: &SlotReport, leader: &ArmReport, amounts: AmountFormat) -> 
             leader.arm,
             amounts.range(leader)
         );
-        return Status::new(Stage::Settled, sentence);
+        return Status::new(SlotStage::Settled, sentence);
     }
     let sentence = format!(
         "Learning: '{}' leads with {}{holdout}. Another arm could still add at most {remaining} (95 % sure).",
         leader.arm,
         amounts.range(leader)
     );
-    Status::new(Stage::Learning, sentence)
+    Status::new(SlotStage::Learning, sentence)
 }
 
 /// Returns whether the value remaining is negligible.

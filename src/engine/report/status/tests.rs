@@ -16,6 +16,6 @@ fn amounts_have_at_least_two_significant_digits() {
 
 #[test]
 fn every_stage_has_a_word_of_its_own() {
-    let words: std::collections::BTreeSet<&str> = Stage::ALL.iter().map(|stage| stage.word()).collect();
-    assert_eq!(words.len(), Stage::ALL.len());
+    let words: std::collections::BTreeSet<&str> = SlotStage::ALL.iter().map(|stage| stage.word()).collect();
+    assert_eq!(words.len(), SlotStage::ALL.len());
 }
