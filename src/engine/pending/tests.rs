@@ -208,7 +208,9 @@ fn unreadable_evaluation_data_equal_only_the_same_bytes() {
     let (cut, shorter) = (encoded(&bytes[..bytes.len() - 1]), encoded(&bytes[..bytes.len() - 2]));
     assert!(cut.decode().is_none() && shorter.decode().is_none(), "neither can be read");
     assert_eq!(cut, cut.clone());
-    assert!(cut != shorter && cut != decoded && decoded != cut);
+    assert_ne!(cut, shorter);
+    assert_ne!(cut, decoded);
+    assert_ne!(decoded, cut, "the comparison is symmetric");
 }
 
 #[test]

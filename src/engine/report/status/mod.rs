@@ -65,7 +65,7 @@ impl SlotStage {
 /// Status of a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// SlotStage of the slot.
+    /// Stage of the slot.
     pub stage: SlotStage,
     /// Explanation in one sentence, with figures.
     pub sentence: String,
