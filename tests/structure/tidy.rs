@@ -86,7 +86,7 @@ fn files(wanted: &[Language]) -> Vec<PathBuf> {
     let mut folders: Vec<_> = ["src", "simulator", "proto", "tests", "examples", "docs"].map(|f| root().join(f)).into();
     found.extend(["build.rs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|f| root().join(f)));
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
+        for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             if !path.is_dir() {
                 found.push(path);
