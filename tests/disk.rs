@@ -197,7 +197,9 @@ async fn a_journal_that_another_program_holds_is_waited_for() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let second = clients.decide(decide("offers")).await.unwrap();
     for _ in 0..3 {
-        let busy = clients.reward(click("e2", &second)).await.unwrap_err();
+        // All writes wait with this one.
+        let busy = tokio::time::timeout(Duration::from_secs(5), clients.reward(click("e2", &second))).await;
+        let busy = busy.expect("it is refused soon").unwrap_err();
         assert_eq!(busy.code(), Code::Unavailable, "{busy}");
         let details = busy.get_error_details();
         assert_eq!(details.error_info().unwrap().reason, "JOURNAL_BUSY");

@@ -194,7 +194,7 @@ async fn odd_ids_pass_through_every_command_and_no_terminal_obeys_a_text() {
     const ODD: &str = r#"a"b\c,d=e'f<g>&h"#;
     let workspace = Workspace::open();
     let mut clients = support::Clients::connect(&workspace.process.address).await;
-    let mut slot = support::slot("offers", &[ODD, "gid://shopify/Product/7967", "crème brûlée"]);
+    let mut slot = support::slot("offers", &[ODD, "gid://shopify/Product/7967", "crème brûlée", "gift\u{202e}card"]);
     slot.display_name = "\u{1b}[2J\u{9b}Offers\n".into();
     slot.arms[1].attributes = support::context(&[("word\u{7}", support::text("\u{1b}]0;x\u{7}"))]);
     clients.create(slot).await.unwrap();
@@ -207,6 +207,7 @@ async fn odd_ids_pass_through_every_command_and_no_terminal_obeys_a_text() {
     let path = format!("arms[{ODD:?}].available");
     let request = slotwise::wire::proto::DecideRequest {
         context: support::context(&[("\u{1b}[3J", support::text("\u{1b}[2J"))]),
+        count: 4,
         ..support::decide("offers")
     };
     let decision = clients.decide(request).await.unwrap().decision_id;
@@ -231,8 +232,10 @@ async fn odd_ids_pass_through_every_command_and_no_terminal_obeys_a_text() {
         }
     }
     assert_eq!(printed.len(), 7, "{printed:?}");
+    // The name of a file comes from the shell, and no service has escaped it.
+    printed.push(expect_exit_code(&run(&workspace.process, &["slots", "diff", "no\u{1b}[2J.toml"]), 1));
     for text in &printed {
-        let obeyed = text.chars().find(|c| c.is_control() && *c != '\n');
+        let obeyed = text.chars().find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
         assert_eq!(obeyed, None, "{text:?}");
     }
     assert!(printed[0].contains(r"\u001b[2J\u009bOffers\u000a"), "{}", printed[0]);

@@ -264,11 +264,11 @@ fn a_decision_that_an_export_holds_twice_counts_once() {
              \"reasons\":[\"exploring\"],\"sticky\":null,\"rewards\":[0.0],\"events\":[],\"complete\":true}}\n"
         )
     };
-    let (first, second) = (line("d1", "2026-11-01T01:00:00+02:00"), line("d2", "2026-11-01 00:00:00"));
+    let (first, second) = (line("d1", "2026-11-01T00:30:00+02:00"), line("d2", "2026-11-01 00:00:00"));
     let file = write(folder.path(), "j.jsonl", &format!("{first}{second}{first}"));
     let log = Log::read(&file, FileFormat::Journal, &LogSelection::default()).unwrap();
     assert_eq!((log.rows.len(), log.left_out.repeated), (2, 1));
-    assert_eq!(log.rows[1].at_us - log.rows[0].at_us, 3_600_000_000);
+    assert_eq!(log.rows[1].at_us - log.rows[0].at_us, 5_400_000_000, "in UTC, from 22:30 to midnight");
     let output = program(&["--learn", "all"], &file);
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     let warning = "left out: 1 given again under a decision id that came before; each decision counts once";

@@ -22,7 +22,7 @@ const CLAIM_TRIES: usize = 8;
 /// of the cores work on such calls at a time, so that the others go on.
 const TURN_WORK: usize = 100_000;
 /// Time between two looks at the deadline by a call that waits for its turn.
-const TURN_LOOK: Duration = Duration::from_millis(20);
+pub(super) const TURN_LOOK: Duration = Duration::from_millis(20);
 /// Candidates of one call beyond which the runtime learns that its thread will be busy: about a millisecond.
 const LONG: usize = 500;
 

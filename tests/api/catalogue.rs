@@ -39,6 +39,13 @@ fn record_bytes(folder: &Path) -> u64 {
     u64::try_from(bytes).unwrap()
 }
 
+/// Returns the number of commits in a journal that is in use. Each has a row in the table of the chain.
+fn commits(folder: &Path) -> i64 {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let journal = rusqlite::Connection::open_with_flags(folder.join("journal.sqlite3"), flags).unwrap();
+    journal.query_row("SELECT count(*) FROM batches", [], |row| row.get(0)).unwrap()
+}
+
 fn assert_small(answer: &impl Message) {
     assert!(answer.encoded_len() < SMALL_ANSWER_BYTES, "{} bytes", answer.encoded_len());
 }
@@ -149,7 +156,7 @@ async fn no_answer_grows_with_the_catalogue_and_no_small_change_is_a_large_recor
 
 #[tokio::test]
 async fn all_slots_get_the_safe_choice_in_one_commit_or_none_does() {
-    let (_folder, server, mut clients) = started().await;
+    let (folder, server, mut clients) = started().await;
     let ids: Vec<String> = (0..150).map(|i| format!("slot{i:03}")).collect();
     for id in &ids {
         clients.create(slot(id, &["a"])).await.unwrap();
@@ -162,8 +169,10 @@ async fn all_slots_get_the_safe_choice_in_one_commit_or_none_does() {
         let newest = clients.slots.list_revisions(ask(id)).await.unwrap().into_inner().revisions.remove(0);
         assert_eq!(newest.revision, 1);
     }
+    let before = commits(folder.path());
     let done = clients.slots.set_safe_choice(safe("fire")).await.unwrap().into_inner();
     assert_eq!((done.changed, done.revisions.len()), (150, 100));
+    assert_eq!(commits(folder.path()) - before, 1, "a crash leaves all slots changed or none");
     assert!(done.revisions.contains_key("slot000") && !done.revisions.contains_key("slot100"));
     let mut times = std::collections::BTreeSet::new();
     for id in &ids {
@@ -171,7 +180,7 @@ async fn all_slots_get_the_safe_choice_in_one_commit_or_none_does() {
         times.insert(newest.time.map(|time| (time.seconds, time.nanos)));
         assert_eq!(newest.slot.unwrap().controls.unwrap().safe_choice, Some(true));
     }
-    assert_eq!(times.len(), 1, "one commit");
+    assert_eq!(times.len(), 1, "one time");
     server.stop().await;
 }
 

@@ -175,6 +175,30 @@ async fn a_reward_changes_the_very_next_decision_and_a_refund_takes_it_back() {
     server.stop().await;
 }
 
+/// A report that is read while nothing happens shows what the slot knows by then.
+#[tokio::test]
+async fn a_report_fades_while_nothing_happens() {
+    let (_folder, server, mut clients) = started().await;
+    let mut offers = slot("offers", &["a", "b"]);
+    offers.controls.as_mut().unwrap().half_life = Some(prost_types::Duration { seconds: 60, nanos: 0 });
+    clients.create(offers).await.unwrap();
+    for i in 0..20 {
+        let decision = clients.decide(decide("offers")).await.unwrap();
+        clients.reward(click(&format!("e{i}"), &decision)).await.unwrap();
+    }
+    let mut observations = async || {
+        let request = GetSlotReportRequest { slot_id: "offers".into(), ..GetSlotReportRequest::default() };
+        let report = clients.insight.get_slot_report(request).await.unwrap().into_inner().report.unwrap();
+        report.arms.iter().map(|arm| arm.effective_observations).sum::<f64>()
+    };
+    let before = observations().await;
+    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    // A fifteenth of the half-life leaves 95 %.
+    let left = observations().await / before;
+    assert!((0.5..0.98).contains(&left), "{left} of {before} observations are left");
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_stream_answers_each_batch_in_order() {
     let (_folder, server, mut clients) = started().await;

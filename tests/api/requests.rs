@@ -211,6 +211,10 @@ async fn a_request_id_belongs_to_one_request() {
         ..decide("offers")
     };
     let first = clients.decide(request.clone()).await.unwrap();
+    // Both consents leave the same of a subject without an id.
+    let session = DecideRequest { request_id: "r2".into(), subject: subject("", "tab1"), ..request.clone() };
+    let session = DecideRequest { consent: Consent::Full.into(), ..session };
+    clients.decide(session.clone()).await.unwrap();
     let mut priced = candidates(&["a", "b"]);
     priced[0].features = context(&[("price", number(2.0))]);
     let repetitions = [
@@ -228,6 +232,7 @@ async fn a_request_id_belongs_to_one_request() {
         DecideRequest { candidates: Vec::new(), ..request.clone() },
         DecideRequest { count: 2, ..request.clone() },
         DecideRequest { consent: Consent::SessionOnly.into(), ..request.clone() },
+        DecideRequest { consent: Consent::SessionOnly.into(), ..session },
     ];
     let mut server = server;
     for restarted in [false, true] {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use slotwise::{
     config::{Config, Limits},
-    wire::proto::{BatchDecideRequest, Candidate, DecideRequest, decide_result, decision_service_client},
+    wire::proto::{BatchDecideRequest, Candidate, Controls, DecideRequest, decide_result, decision_service_client},
 };
 use support::{InProcessServer, channel, context, text};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -179,18 +179,23 @@ async fn a_call_has_a_budget_of_candidates_times_positions() {
         assert!([Code::Cancelled, Code::DeadlineExceeded].contains(&ended.code()), "{ended}");
     }
     assert_eq!(clients.decide(decide("offers")).await.unwrap().arms.len(), 1, "other clients are served");
-    if let Ok(answered) = answered {
-        let results = answered.into_inner().results;
-        let statuses: Vec<_> = results
-            .iter()
-            .map(|result| match result.result.as_ref().unwrap() {
-                decide_result::Result::Response(_) => "decided",
-                decide_result::Result::Status(status) if status.message.contains("at most 5000000") => "over",
-                decide_result::Result::Status(other) => panic!("{}", other.message),
-            })
-            .collect();
-        assert_eq!(statuses, ["decided", "over", "over"]);
-    }
+    // The baseline is given without scores, so this call ends on any machine, and spends as much of the budget.
+    let controls = Some(Controls { safe_choice: Some(true), ..Controls::default() });
+    let calm = slotwise::wire::proto::Slot { open_catalogue: true, controls, ..slot("calm", &["a"]) };
+    clients.create(calm).await.unwrap();
+    let requests =
+        [999, 999, 1].map(|count| DecideRequest { slot_id: "calm".into(), ..request_of_5000_candidates(count) });
+    let batch = BatchDecideRequest { requests: requests.into(), ..BatchDecideRequest::default() };
+    let results = clients.decisions.batch_decide(batch).await.unwrap().into_inner().results;
+    let statuses: Vec<_> = results
+        .iter()
+        .map(|result| match result.result.as_ref().unwrap() {
+            decide_result::Result::Response(_) => "decided",
+            decide_result::Result::Status(status) if status.message.contains("at most 5000000") => "over",
+            decide_result::Result::Status(other) => panic!("{}", other.message),
+        })
+        .collect();
+    assert_eq!(statuses, ["decided", "over", "over"]);
     server.stop().await;
 }
 
@@ -290,4 +295,51 @@ fn the_soft_limit_on_descriptors_is_raised_to_the_hard_one() {
     let limits = fs::read_to_string(format!("/proc/{}/limits", process.child.id())).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     assert_eq!(line.split_whitespace().nth(3), Some("400"), "{line}");
+}
+
+/// The second call of a connection that may have one open call waits until the first one ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_has_no_more_open_calls_than_it_may_have() {
+    let (_folder, server, mut clients) = start(Limits { streams_per_connection: 1, ..Limits::default() }).await;
+    let (send, receive) = tokio::sync::mpsc::channel::<RecordRewardsRequest>(1);
+    let receive = tokio_stream::wrappers::ReceiverStream::new(receive);
+    let stream = clients.feedback.stream_rewards(receive).await.unwrap();
+    let waits = tokio::time::timeout(Duration::from_secs(1), clients.decide(decide("offers"))).await;
+    assert!(waits.is_err(), "the stream is the one call that may be open");
+    let mut others = Clients::connect(&server.address).await;
+    assert_eq!(others.decide(decide("offers")).await.unwrap().arms.len(), 1, "another connection has its own");
+    drop((send, stream));
+    assert_eq!(clients.decide(decide("offers")).await.unwrap().arms.len(), 1, "the call has ended");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn headers_beyond_the_limit_are_refused() {
+    let (_folder, server, mut clients) = start(Limits::default()).await;
+    let with_header = |bytes: usize| {
+        let mut request = tonic::Request::new(decide("offers"));
+        request.metadata_mut().insert("x-note", "x".repeat(bytes).parse().unwrap());
+        request
+    };
+    assert_eq!(clients.decisions.decide(with_header(8_000)).await.unwrap().into_inner().arms.len(), 1);
+    clients.decisions.decide(with_header(20_000)).await.unwrap_err();
+    assert_eq!(clients.decide(decide("offers")).await.unwrap().arms.len(), 1, "the connection goes on");
+    server.stop().await;
+}
+
+/// A client that answers pings may be silent for as long as it likes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_connection_stays_while_its_client_answers_pings() {
+    let (_folder, server, mut clients) =
+        start(Limits { keepalive: Duration::from_millis(200), ..Limits::default() }).await;
+    let decision = clients.decide(decide("offers")).await.unwrap();
+    let (send, receive) = tokio::sync::mpsc::channel::<RecordRewardsRequest>(1);
+    let receive = tokio_stream::wrappers::ReceiverStream::new(receive);
+    let mut answers = clients.feedback.stream_rewards(receive).await.unwrap().into_inner();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    send.send(RecordRewardsRequest { events: vec![click("e1", &decision)] }).await.unwrap();
+    let answer = answers.message().await.expect("the stream goes on").unwrap();
+    assert_eq!(answer.results[0].status(), RewardStatus::Accepted);
+    drop(send);
+    server.stop().await;
 }

@@ -15,7 +15,7 @@ use std::{
     io::Read as _,
     net::TcpListener,
     path::Path,
-    process::{Child, Output},
+    process::{Child, Command, Output, Stdio},
     time::Duration,
 };
 
@@ -85,6 +85,41 @@ fn a_folder_that_cannot_be_written_is_refused() {
     if fs::write(locked.join("probe"), "").is_err() {
         assert_fails_with_one_line(&serve_command(&locked).output().unwrap(), &["cannot write", "locked"]);
     }
+}
+
+/// The files of the folder can be written, but no snapshot could ever be made beside them.
+#[test]
+fn a_folder_in_which_no_file_can_be_made_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut process = Process::start(&data);
+    run_async(async {
+        Clients::connect(&process.address).await.create(slot("offers", &["a"])).await.unwrap();
+    });
+    process.signal(Signal::SIGKILL);
+    process.child.wait().unwrap();
+    let mode = |path: &Path, mode| fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode));
+    let serve = serve_command(&data);
+    // Another user may not reach the folder in which the program was built. A process of its own copies it, so that no
+    // child of another test holds the copy open for writing.
+    let copied = folder.path().join("slotwise");
+    assert!(Command::new("cp").arg(serve.get_program()).arg(&copied).status().unwrap().success());
+    let mut command = Command::new(&copied);
+    command.args(serve.get_args()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    if rustix::process::geteuid().is_root() {
+        // Permissions bind everybody but root.
+        const NOBODY: u32 = 65_534;
+        for file in fs::read_dir(&data).unwrap() {
+            std::os::unix::fs::chown(file.unwrap().path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        mode(folder.path(), 0o755).unwrap();
+        std::os::unix::process::CommandExt::uid(&mut command, NOBODY);
+    }
+    mode(&data, 0o555).unwrap();
+    let mut child = command.spawn().unwrap();
+    wait_for_exit(&mut child);
+    mode(&data, 0o755).unwrap();
+    assert_fails_with_one_line(&child.wait_with_output().unwrap(), &["cannot write", "journal.probe"]);
 }
 
 #[test]

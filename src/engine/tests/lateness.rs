@@ -120,6 +120,25 @@ fn a_purchase_is_refunded_weeks_after_its_window_closed() {
     assert!(restored == world.state);
 }
 
+/// One event drops at most 64 finished decisions. A decision that is still there for that reason alone is as late as one
+/// that is not.
+#[test]
+fn a_reversal_after_its_window_is_late_although_its_decision_is_still_there() {
+    let mut world = StateHarness::new(definition(&["a"]));
+    let bought: Vec<_> = (0..300).map(|_| world.decide(request())).collect();
+    for (i, decided) in bought.iter().enumerate() {
+        assert_eq!(world.reward(&format!("e{i}"), decided, "click", None), EventStatus::Accepted);
+    }
+    for _ in 0..20 {
+        world.at_us += DAY_US;
+        world.decide(request());
+    }
+    assert_eq!(world.state.slot("offers").unwrap().remembered().finished_decisions, 300);
+    world.at_us += 61 * DAY_US;
+    assert_eq!(world.reverse("r1", &bought[299], "e299"), EventStatus::Late);
+    assert_eq!(joined(&world, "e299"), Some(bought[299].id), "it is still there");
+}
+
 #[test]
 fn a_refund_of_part_of_the_money_counts_as_long_as_a_reversal_does() {
     let mut world = StateHarness::new(definition(&["a"]));

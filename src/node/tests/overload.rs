@@ -9,7 +9,7 @@ use std::{
 use super::*;
 use crate::{
     engine::Body,
-    node::{admission::DECISIONS_MIN, recover::workers},
+    node::{admission::DECISIONS_MIN, deciding::TURN_LOOK, recover::workers},
 };
 
 /// Time after which a test gives up on what should happen; none asserts how long anything takes.
@@ -280,8 +280,10 @@ async fn long_calls_take_turns_and_a_short_one_is_answered_meanwhile() {
         looked.fetch_add(1, Ordering::SeqCst);
         still_held.load(Ordering::SeqCst)
     };
+    let begun = Instant::now();
     calls.spawn(async move { waiting.decide(vec![next; 4], false, &deadline_passed).await });
-    tokio::time::timeout(PATIENCE, until(&looks, 3)).await.expect("it looks while it waits for its turn");
+    tokio::time::timeout(PATIENCE, until(&looks, 10)).await.expect("it looks while it waits for its turn");
+    let waited = begun.elapsed();
     let short = Arc::clone(&node);
     let short = tokio::spawn(async move {
         let request = Request { count: 1, ..request(None) };
@@ -294,4 +296,6 @@ async fn long_calls_take_turns_and_a_short_one_is_answered_meanwhile() {
     while let Some(done) = calls.join_next().await {
         assert_eq!(done.unwrap().unwrap().len(), 4);
     }
+    // A call that has its turn looks at every position of its slates, which takes no millisecond.
+    assert!(waited >= 8 * TURN_LOOK, "ten looks took {waited:?}");
 }

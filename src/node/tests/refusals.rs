@@ -271,6 +271,33 @@ async fn a_start_that_is_refused_changes_nothing() {
     assert!(!path(&case, "snapshot-00000000000000000005.bin.new").exists());
 }
 
+/// A snapshot stands for what the missing pages held, and a start reads none of them. The first reward would.
+#[tokio::test]
+async fn a_file_without_its_second_half_is_refused_also_if_a_snapshot_covers_it() {
+    // With these numbers no page that is read ends where the snapshot does.
+    for rounds in [80, 150] {
+        let world = TestNode::new();
+        let node = world.open();
+        create(&node).await;
+        for i in 0..rounds {
+            let decided = decide_one(&node, None).await.unwrap();
+            reward(&node, &format!("e{i}"), &decided).await.unwrap();
+        }
+        node.shutdown();
+        drop(node);
+        let node = world.open();
+        let decided = decide_one(&node, None).await.unwrap();
+        reward(&node, "last", &decided).await.unwrap();
+        let case = copy(world.folder.path());
+        node.shutdown();
+        let file = case.path().join("journal.sqlite3");
+        let half = fs::metadata(&file).unwrap().len() / 2 / 4096 * 4096;
+        fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(half).unwrap();
+        let words = ["journal.sqlite3 is cut off", &half.to_string()];
+        refused("a file that is cut in half", case.path(), &words);
+    }
+}
+
 /// The file alone, copied while the service runs, has lost what stands in the log: nobody may take it for whole.
 #[tokio::test]
 async fn the_journal_s_file_alone_is_refused_and_a_flag_accepts_it() {
