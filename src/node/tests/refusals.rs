@@ -304,7 +304,10 @@ async fn the_journal_s_file_alone_is_refused_and_a_flag_accepts_it() {
     let mut world = TestNode::new();
     let crashed = killed(&mut world).await;
     let alone = tempfile::tempdir().unwrap();
-    fs::copy(crashed.path().join("journal.sqlite3"), alone.path().join("journal.sqlite3")).unwrap();
+    // Without the key the folder would be refused for another reason.
+    for name in ["journal.sqlite3", "subjects.key"] {
+        fs::copy(crashed.path().join(name), alone.path().join(name)).unwrap();
+    }
     refused("the file alone", alone.path(), &["journal.mark is missing", "--accept-loss"]);
     let node = start(alone.path(), LossPolicy::Accepted).unwrap();
     let decided = decide_one(&node, None).await.unwrap();
