@@ -1,6 +1,6 @@
 //! Cost of a decision and of an update, for each model and number of features, without a service around them.
 //!
-//! A decision is [`Learner::scores`] and [`rank`] of one position by Thompson sampling. An update is
+//! A decision is [`Learner::scores`] and [`Ranking::draw`] of one position by Thompson sampling. An update is
 //! [`Learner::observe`] of one reward with its rows. Every learner is warmed up first by rewards of all arms, so that
 //! each posterior has all its dimensions. The clock moves by a second with each reward, so that fading has its part.
 //!
