@@ -247,9 +247,9 @@ fn on_sigterm_probes_fail_first_and_calls_are_served_for_a_while() {
 /// Starts the program with few file descriptors, under a limit that it cannot raise.
 fn start_with_descriptors(folder: &Path, limits: &str) -> Process {
     let real = serve_command(folder);
-    let mut limited = std::process::Command::new("bash");
+    let mut limited = Command::new("bash");
     limited.args(["-c", &format!("{limits}; exec \"$@\""), "bash"]).arg(real.get_program()).args(real.get_args());
-    limited.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
+    limited.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     Process::start_command(limited)
 }
 

@@ -113,7 +113,7 @@ fn warn_of_requests(tally: &PreviewTally, warnings: &mut Vec<String>) {
     if scaled.after > 0.0 {
         let before = if scaled.before > 0.0 { format!(" (now {})", percent(scaled.before)) } else { String::new() };
         warnings.push(format!(
-            "In {}{before} of the past requests the floors and least shares would add up to more than 100 %. They would be scaled down in proportion, and nothing would be left to learn with.",
+            "In {}{before} of the past requests the floors and least probabilities would add up to more than 100 %. They would be scaled down in proportion, and nothing would be left to learn with.",
             percent(scaled.after)
         ));
     }

@@ -159,7 +159,7 @@ fn floors_that_apply_together_whenever_a_condition_holds_must_leave_room() {
     let least = |min| Effect::ProbabilityBounds { min: Some(min), max: None };
     let everyone = [named("all", "context.country == 'DE'", least(0.3))];
     expect![
-        "rules[0].share.min: with 'all' (rules[0]) the least shares of the arms come to 1.2000, above 1; lower them"
+        "rules[0].bounds.min: with 'all' (rules[0]) the least probabilities of the arms come to 1.2000, above 1; lower them"
     ]
     .assert_eq(&refused(&everyone));
     assert_eq!(check(&[named("all", "context.country == 'DE'", least(0.25))]), Ok(()));
@@ -169,14 +169,14 @@ fn floors_that_apply_together_whenever_a_condition_holds_must_leave_room() {
     let bolt = |condition: &str, min| named("bolt", &format!("{condition} && arm.brand == 'bolt'"), least(min));
     for condition in ["context.vip", "context.vip && subject.id == 'ann'"] {
         let both = [acme.clone(), bolt(condition, 0.5)];
-        assert_eq!(check(&both).unwrap_err().field, "rules[1].share.min", "{condition}");
+        assert_eq!(check(&both).unwrap_err().field, "rules[1].bounds.min", "{condition}");
         assert_eq!(check(&[acme.clone(), bolt(condition, 0.4)]), Ok(()), "{condition}");
     }
     // Conditions that need not hold together are left to the preview, and so are those on both arm and request.
     assert_eq!(check(&[acme.clone(), bolt("context.new", 0.5)]), Ok(()));
     assert_eq!(check(&[acme.clone(), named("dear", "arm.price > context.budget", least(0.5))]), Ok(()));
     // A rule without a condition applies in all of these requests too.
-    assert_eq!(check(&[acme, named("a3", "arm.id == 'a3'", least(0.5))]).unwrap_err().field, "rules[1].share.min");
+    assert_eq!(check(&[acme, named("a3", "arm.id == 'a3'", least(0.5))]).unwrap_err().field, "rules[1].bounds.min");
     let ceiling = Effect::ProbabilityBounds { min: None, max: Some(0.2) };
     let crossed = [named("most", "context.vip", ceiling), named("least", "context.vip && arm.id == 'a1'", least(0.25))];
     assert!(refused(&crossed).contains("allows 'a1' 0.2 at most"), "{}", refused(&crossed));
