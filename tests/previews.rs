@@ -279,5 +279,5 @@ fn the_command_line_previews_a_file_and_explains_a_decision() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["arms"][0]["arm_id"], decision.arms[0].arm_id.as_str());
     let (good, error) = run(&["explain", "nonsense"]);
-    assert!(!good && error.contains("is no decision's id"), "{error}");
+    assert!(!good && error.contains("is not the id of a decision"), "{error}");
 }
