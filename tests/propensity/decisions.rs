@@ -183,7 +183,7 @@ fn a_policy_has_floor_and_explanation_like_any_other() {
         seen.insert(format!("{reason:?}"), explanation.unwrap().summary);
     }
     assert_eq!(seen.len(), 3, "there are three reasons, the policy, the best guess and the floor: {seen:?}");
-    assert!(seen["Exploring"].contains("was drawn as the policy fixed_order has it"), "{seen:?}");
+    assert!(seen["Exploring"].contains("drawn by the policy fixed_order"), "{seen:?}");
 }
 
 fn candidate_mean(explanation: &Explanation, i: usize) -> f64 {
