@@ -330,10 +330,10 @@ fn warnings_are_given() {
     has(&warned(&|d| d.rules = vec![unknown.clone()]), "could not be evaluated in 100.0 %");
     let least = |min| Effect::ProbabilityBounds { min: Some(min), max: None };
     // Which arms this condition matches cannot be known before there is a request.
-    const GOLD_OR_NONE: &str = "context.loyalty == 'gold' || arm.id == 'none'";
-    let gold = rule("gold", GOLD_OR_NONE, least(0.3));
+    let gold_or_none = "context.loyalty == 'gold' || arm.id == 'none'";
+    let gold = rule("gold", gold_or_none, least(0.3));
     has(&warned(&|d| d.rules = vec![gold.clone()]), "least probabilities would add up to more than 100 %");
-    let gold = rule("gold", GOLD_OR_NONE, least(0.1));
+    let gold = rule("gold", gold_or_none, least(0.1));
     let warnings = warned(&|d| d.rules = vec![gold.clone()]);
     assert!(!warnings.iter().any(|w| w.contains("least probabilities")), "{warnings:?}");
     let few = previewed(&world, &view(&world), &decisions[..5]).warnings;
