@@ -135,6 +135,21 @@ struct FixtureJournal {
     count: u64,
 }
 
+/// Subject of a decision: with ids as earlier versions stored them, or with pseudonyms as a service stores them.
+fn subject(count: u64) -> Subject {
+    let (id, session_id) = (format!("subject-{}", count % 9), format!("s{}", count % 4));
+    let pseudonym = |text: &str| {
+        let mut bytes = [0_u8; 16];
+        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        format!("~{}", data_encoding::BASE32_DNSSEC.encode(&bytes))
+    };
+    if count.is_multiple_of(2) {
+        Subject { id, session_id }
+    } else {
+        Subject { id: pseudonym(&id), session_id: pseudonym(&session_id) }
+    }
+}
+
 impl FixtureJournal {
     fn apply(&mut self, body: Body) -> EventEffect {
         let event = Event { at_us: self.at_us, body };
@@ -165,7 +180,7 @@ impl FixtureJournal {
         };
         let request = Request {
             slot: slot_id(slot),
-            subject: Subject { id: format!("subject-{}", self.count % 9), session_id: format!("s{}", self.count % 4) },
+            subject: subject(self.count),
             rule_subject: None,
             context,
             candidates: if slot == "ranking" { ["a", "dddd", "x", "y"].map(candidate).to_vec() } else { Vec::new() },
@@ -249,6 +264,11 @@ pub(crate) fn write_fixture(folder: &Path) {
     edited.controls.floor = Some(0.05);
     fixture.change("revenue", Change::Update { definition: edited, revision: 0 });
     fixture.change("revenue", Change::Rollback(1));
+    // Earlier versions wrote a whole definition where today's write a patch.
+    let mut replaced = (**fixture.state.slot("values").unwrap().definition()).clone();
+    replaced.display_name = "Values, renamed".into();
+    let why = ChangeReason::new("ann", "for the fixture");
+    fixture.apply(Body::SlotUpdated { definition: Arc::new(replaced), why, rolled_back_to: None });
     fixture.traffic(10);
     fixture.change("offers", Change::RemoveArms(vec![arm("eeeee").id]));
     fixture.change("values", Change::Reset);

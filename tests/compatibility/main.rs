@@ -115,14 +115,15 @@ fn the_newest_fixture_is_of_this_version_and_holds_every_kind_of_event() {
             assert_eq!(event.body.kind(), stored.kind);
             if let Body::Decided(decided) = &event.body {
                 let parts = [
-                    ("would", !decided.shadow_slate.is_empty()),
+                    ("shadow_slate", !decided.shadow_slate.is_empty()),
                     ("analysis", decided.analysis),
                     ("holdout", decided.holdout),
                     ("sticky", decided.sticky.is_some()),
-                    ("fired", !decided.matched_rules.is_empty()),
+                    ("matched_rules", !decided.matched_rules.is_empty()),
                     ("scored", !decided.scored.is_empty()),
-                    ("barred", !decided.excluded.is_empty()),
+                    ("excluded", !decided.excluded.is_empty()),
                     ("best_expected", decided.best_expected > 0.0),
+                    ("pseudonym", decided.subject.id.starts_with('~')),
                 ];
                 optional_parts.extend(parts.into_iter().filter_map(|(part, is)| is.then_some(part)));
             }
@@ -133,6 +134,7 @@ fn the_newest_fixture_is_of_this_version_and_holds_every_kind_of_event() {
     let every = [
         "slot_created",
         "slot_updated",
+        "slot_patched",
         "slot_deleted",
         "arms_upserted",
         "arms_removed",
@@ -142,7 +144,7 @@ fn the_newest_fixture_is_of_this_version_and_holds_every_kind_of_event() {
         "rewarded",
     ];
     assert_eq!(kinds, every.map(str::to_owned).into(), "a kind was added: add a fixture that holds it");
-    assert_eq!(optional_parts.len(), 8, "decisions have only {optional_parts:?}");
+    assert_eq!(optional_parts.len(), 9, "decisions have only {optional_parts:?}");
     // Bytes 60 to 63 of the file are SQLite's `user_version`.
     let format = |folder: &Path| fs::read(folder.join("journal.sqlite3")).unwrap()[60..64].to_vec();
     let fresh = tempfile::tempdir().unwrap();
