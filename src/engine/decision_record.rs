@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{event::Subject, ids::DecisionId};
+use super::{ids::DecisionId, subject::Subject};
 use crate::{
     bandit::Features,
     slot::{ArmId, SlotId},

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
-use super::{decision_record::DecisionRecord, ids::DecisionId, patch::Patch};
-use crate::slot::{Arm, ArmId, ChangeReason, Consent, Definition, Schedule, SlotId, Unavailable};
+use super::{decision_record::DecisionRecord, ids::DecisionId, patch::Patch, subject::Subject};
+use crate::slot::{Arm, ArmId, ChangeReason, Definition, Schedule, SlotId, Unavailable};
 
 /// Change of an arm's availability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,28 +197,6 @@ impl Body {
             | Self::AvailabilitySet { .. }
             | Self::SlotReset { .. } => None,
         }
-    }
-}
-
-/// Person that a request is for; anonymous if both ids are empty. *Persisted.*
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Subject {
-    /// The subject's id, or an empty string.
-    pub id: String,
-    /// The session's id, or an empty string.
-    pub session_id: String,
-}
-
-impl Subject {
-    /// Returns the part of the subject that may be used under `consent`.
-    #[must_use]
-    pub fn as_far_as(mut self, consent: Consent) -> Self {
-        match consent {
-            Consent::Full => {}
-            Consent::SessionOnly => self.id.clear(),
-            Consent::None => self = Self::default(),
-        }
-        self
     }
 }
 

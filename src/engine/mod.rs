@@ -38,6 +38,7 @@ mod shard;
 mod slot_state;
 pub mod snapshot;
 mod state;
+mod subject;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -53,7 +54,7 @@ pub use decide::{
 pub use decision_record::{
     ChosenArm, DecisionRecord, ExcludedCandidate, Fallback, Reason, SCORED_MAX, ScoredCandidate,
 };
-pub use event::{Availability, Body, Event, RewardEvent, Subject, TRAFFIC};
+pub use event::{Availability, Body, Event, RewardEvent, TRAFFIC};
 pub use horizons::{EventClass, EventTimes, Horizons, MemoryCounts};
 pub use ids::{DecisionId, Hash128, hash};
 pub use ledger::{Ledger, Step};
@@ -72,4 +73,5 @@ pub use slot_state::{
     HoldoutComparison, SlotState,
 };
 pub use state::State;
+pub use subject::Subject;
 pub use view::SlotView;

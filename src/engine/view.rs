@@ -6,10 +6,10 @@ use super::{
     arm_table::ArmTable,
     fading::FadedLearner,
     horizons::MemoryCounts,
-    slot_state::{ArmCounters, Counters, EvaluationData, GoalSums},
+    slot_state::{ArmCounters, Counters, EvaluationData, GoalSums, SlotDesign, SlotState},
 };
 use crate::{
-    bandit::Learner,
+    bandit::{ClickModel, Learner},
     slot::{Arm, Definition, Revision, RuleBook},
 };
 
@@ -85,5 +85,40 @@ impl SlotView {
             return (first, Cow::Owned(Self { learner, ..second.into_owned() }));
         }
         (first, second)
+    }
+}
+
+impl SlotState {
+    /// Returns the view that decisions read.
+    pub fn view(&self) -> SlotView {
+        let SlotDesign { revision, arms_bytes: _, definition, revisions, arms, rules } = &self.design;
+        SlotView {
+            number: self.number,
+            revision: *revision,
+            definition: Arc::clone(definition),
+            arms: Arc::clone(arms),
+            learner: Arc::clone(&self.learner),
+            counters: self.counters.slot,
+            arm_counters: Arc::clone(&self.counters.arms),
+            goal_sums: self.goal_sums.shared(),
+            faded: FadedLearner::default(),
+            evaluation: Arc::clone(&self.evaluation),
+            patience_us: self.delays.patience_us(definition.goal.window_us),
+            position_exposures: self.position_exposures(),
+            revisions: Arc::clone(revisions),
+            rules: Arc::clone(rules),
+            pending: self.decisions.pending.len(),
+            pending_bytes: self.decisions.pending.bytes(),
+            finished_bytes: self.decisions.finished.bytes(),
+            remembered: self.remembered(),
+            forgotten: self.forgotten,
+        }
+    }
+
+    fn position_exposures(&self) -> Vec<f64> {
+        let definition = &self.design.definition;
+        let positions =
+            if definition.goal.click_model == ClickModel::PositionBased { definition.count() as usize } else { 0 };
+        (0..positions).map(|place| self.positions.exposure(place)).collect()
     }
 }

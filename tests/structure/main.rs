@@ -1,9 +1,11 @@
 //! The order of the modules.
 //!
 //! A module may use those that its entry names and itself, and nothing else of this crate. The pure modules may not name
-//! a runtime, a file, a socket, the environment or the clock. Only `wire` names the API's generated types.
+//! a runtime, a file, a socket, the environment or the clock. Only `wire` names the API's generated types. No two files of
+//! `engine` import each other.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
+mod cycles;
 mod dependencies;
 mod documents;
 mod names;

@@ -7,8 +7,13 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// Returns every path of a file. `use` trees are unfolded, and `super` and `self` are resolved against `module`, the
 /// file's own place in the crate, so that every path within the crate begins with `crate`.
 pub(super) fn named_paths(text: &str, module: &[String]) -> BTreeSet<Vec<String>> {
+    named_paths_of(text.parse().unwrap(), module)
+}
+
+/// Returns every path of a file's tokens, like [`named_paths`].
+pub(super) fn named_paths_of(tokens: TokenStream, module: &[String]) -> BTreeSet<Vec<String>> {
     let mut found = BTreeSet::new();
-    collect(text.parse().unwrap(), module, &mut found);
+    collect(tokens, module, &mut found);
     found
 }
 

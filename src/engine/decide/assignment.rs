@@ -9,8 +9,8 @@ use crate::{
     bandit::PositionObserver,
     engine::{
         decision_record::Reason,
-        event::Subject,
         ids::{DecisionId, hash},
+        subject::Subject,
         view::SlotView,
     },
     slot::{Mode, Stickiness},

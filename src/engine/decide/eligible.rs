@@ -1,22 +1,20 @@
-//! Eligible set: the candidates that exclusions and caps leave, and the scores of these.
+//! Eligible set: the candidates that exclusions and caps leave.
+//!
+//! Deliberately not here: the computation of the scores; see [`scoring`](super::scoring).
 
 use std::collections::HashMap;
 
 use super::{
     candidates::{CandidateArm, Exclusion},
     caps::{Cap, CapEffect, CapRemainders},
-    evidence::require_evidence,
     input::DecisionInput,
     rules::{MatchedRules, RuleStep, rule_index},
-    scores::{CandidateScores, ScoreTask, ScoreWidth},
+    scores::CandidateScores,
 };
 use crate::{
     engine::decision_record::Fallback,
     slot::{ArmId, Effect, OnError, Rule},
 };
-
-/// Greatest factor of all boosts of an arm together. The least factor is its inverse.
-const BOOST_TOTAL_MAX: f64 = 100.0;
 
 /// Candidates of a request after the rules on eligibility.
 pub(super) struct EligibleSet<'a> {
@@ -88,54 +86,6 @@ impl<'a> EligibleSet<'a> {
     /// Returns for each eligible candidate whether the rule matches it.
     pub(super) fn match_flags(&self, rule: usize) -> Vec<bool> {
         self.indices.iter().map(|&i| self.rules.matches(rule, i)).collect()
-    }
-
-    /// Returns whether rules can put other candidates at the top than the best.
-    fn rules_arrange(&self) -> bool {
-        let arranges = |(_, rule): (usize, &Rule)| !matches!(rule.effect, Effect::ProbabilityBounds { .. });
-        !self.caps.is_empty()
-            || self.matching_rules(RuleStep::Evidence).next().is_some()
-            || self.matching_rules(RuleStep::Slate).any(arranges)
-    }
-
-    /// Returns the factor of each eligible candidate's expected reward, or `None` if no boost matches.
-    fn boosts(&self) -> Option<Vec<f64>> {
-        let mut factors: Option<Vec<f64>> = None;
-        for (at, rule) in self.matching_rules(RuleStep::Boost) {
-            let Effect::Boost { factor } = rule.effect else { continue };
-            let factors = factors.get_or_insert_with(|| vec![1.0; self.indices.len()]);
-            for (total, &i) in factors.iter_mut().zip(&self.indices) {
-                if self.rules.matches(at, i) {
-                    *total = (*total * factor).clamp(1.0 / BOOST_TOTAL_MAX, BOOST_TOTAL_MAX);
-                }
-            }
-        }
-        factors
-    }
-
-    /// Scores the eligible candidates, and applies the rules that require evidence.
-    pub(super) fn score(self, input: &DecisionInput<'_>) -> ScoredSet<'a> {
-        if self.indices.is_empty() {
-            return ScoredSet { set: self, boosts: None, scores: None, fallback: Some(Fallback::NoEligibleArm) };
-        }
-        let late = input.options.deadline_passed.then_some(Fallback::Deadline);
-        let fallback = late.or(input.view.definition.controls.safe_choice().then_some(Fallback::SafeChoice));
-        let needs_evidence = self.matching_rules(RuleStep::Evidence).next().is_some();
-        // Rules that arrange the slate can show candidates below the best, so more of them need exact scores.
-        let places = if self.rules_arrange() { self.indices.len().min(4 * input.count + 64) } else { input.count };
-        let score = |boosts: Option<&[f64]>| {
-            let (candidates, indices) = (&self.candidates[..], self.indices.clone());
-            input.score(ScoreTask { candidates, indices, width: ScoreWidth::Controls, places, boosts })
-        };
-        if fallback.is_some() && !needs_evidence {
-            let scores = input.scorer.and_then(|_| score(None));
-            return ScoredSet { set: self, boosts: None, scores, fallback };
-        }
-        let boosts = self.boosts();
-        // After the deadline there are no scores, so the candidates that need evidence are not shown.
-        let scores = if late.is_none() { score(boosts.as_deref()) } else { None };
-        let scored = ScoredSet { set: self, boosts, scores, fallback };
-        if needs_evidence { require_evidence(input, scored) } else { scored }
     }
 }
 

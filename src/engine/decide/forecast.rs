@@ -17,6 +17,7 @@ use super::{
     merge_rules,
     rules::MatchedRules,
     scores::{CandidateScores, ScoreTask, mean_reward, model_scores},
+    scoring::score_eligible,
     slate::{SlateChoice, baseline_slate, policy_slate},
 };
 use crate::{
@@ -24,8 +25,8 @@ use crate::{
     engine::{
         Exposure,
         decision_record::{Fallback, Reason},
-        event::Subject,
         ids::DecisionId,
+        subject::Subject,
         view::SlotView,
     },
     slot::{ArmId, Mode},
@@ -115,7 +116,7 @@ impl<'a> ForecastInput<'a> {
         let candidates = candidates(view, request, already_shown, now_us);
         let arms = candidates.iter().map(|candidate| candidate.arm).collect();
         let rules = MatchedRules::new(&input, &candidates);
-        let scored = EligibleSet::new(&input, candidates, rules).score(&input);
+        let scored = score_eligible(&input, EligibleSet::new(&input, candidates, rules));
         let slates = SlateForecaster::new(&input, &scored);
         let baseline = slates.baseline();
         let mut rules_for_policy = scored.set.effective_rules.clone();

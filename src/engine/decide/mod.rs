@@ -6,7 +6,7 @@
 //! 2. [`candidates`](mod@candidates) lists the arms that the request allows, with their availability;
 //! 3. [`MatchedRules`] evaluates the slot's rules on them;
 //! 4. [`EligibleSet`] applies exclusions and caps;
-//! 5. [`ScoredSet`](eligible::ScoredSet) scores the eligible candidates, and applies the rules that require evidence;
+//! 5. [`scoring`] makes it a [`ScoredSet`](eligible::ScoredSet), and applies the rules that require evidence;
 //! 6. [`Assignment`] chooses a [`slate`] by the policy, the baseline or an earlier decision;
 //! 7. [`Decision`] records it and, if asked for, [explains](mod@explain) it.
 //!
@@ -27,6 +27,7 @@ mod request;
 mod rules;
 mod score_cache;
 mod scores;
+mod scoring;
 mod slate;
 
 pub(super) use self::explain::percent;
@@ -37,6 +38,7 @@ use self::{
     explain::explain,
     input::DecisionInput,
     rules::MatchedRules,
+    scoring::score_eligible,
     slate::CandidateEstimate,
 };
 pub use self::{
@@ -67,7 +69,7 @@ pub fn decide(view: &SlotView, mut request: Request, options: DecideOptions<'_>)
     let candidates = candidates(view, &request, options.already_shown, input.now_us);
     let rules = MatchedRules::new(&input, &candidates);
     let eligible = EligibleSet::new(&input, candidates, rules);
-    let scored = eligible.score(&input);
+    let scored = score_eligible(&input, eligible);
     let assignment = assign(&input, &scored);
 
     let policy_choice = assignment.policy_choice();

@@ -2,7 +2,7 @@
 
 use crate::{
     bandit::Features,
-    engine::{event::Subject, ids::hash, view::SlotView},
+    engine::{ids::hash, subject::Subject, view::SlotView},
     slot::{ArmId, Consent, SlotId},
 };
 

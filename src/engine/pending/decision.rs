@@ -6,12 +6,12 @@ use rmp_serde::Deserializer;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use super::evaluation_record::EvaluationRecord;
 use crate::{
     bandit::{EncodedRows, ObservationReceipt},
     engine::{
         answer::EventStatus,
         ids::{DecisionId, Hash128},
-        slot_state::EvaluationRecord,
     },
     slot::Contribution,
     stats::compact,

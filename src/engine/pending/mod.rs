@@ -6,6 +6,7 @@
 
 mod decision;
 mod encoding;
+mod evaluation_record;
 mod msgpack;
 mod queues;
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub(super) use decision::{
     CountedEvent, EventRecord, EventRole, LazyEvaluation, LearnedReward, PendingDecision, ShownArm,
 };
 pub(super) use encoding::EncodedDecision;
+pub(super) use evaluation_record::{EvaluationRecord, Treatment};
 pub(super) use msgpack::MessagePackWriter;
 #[cfg(test)]
 pub(super) use queues::PENDING_LIMITS;
@@ -26,9 +28,9 @@ pub(super) use unrewarded::UnrewardedLayout;
 
 use super::{
     chunked_queue::ChunkedQueue,
-    event::Subject,
     ids::{DecisionId, Hash128, hash},
     index::Index,
+    subject::Subject,
 };
 use crate::{bandit::EncodedRows, slot::limits::SHOWINGS_MAX};
 

@@ -5,18 +5,15 @@ use rmp_serde::encode;
 use serde::Serialize;
 
 use super::{
-    CountedEvent, EncodedDecision, EventRecord, EventRole, LazyEvaluation, LearnedReward, MessagePackWriter,
-    PendingDecision, ShownArm, UnrewardedLayout,
+    CountedEvent, EncodedDecision, EvaluationRecord, EventRecord, EventRole, LazyEvaluation, LearnedReward,
+    MessagePackWriter, PendingDecision, ShownArm, Treatment, UnrewardedLayout,
     encoding::{HEAD, try_decode},
 };
 use crate::{
     bandit::{
         EncodedRow, EncodedRows, Learner, ModelSpec, Observation, ObservationReceipt, RowFeatures, SlotTraits, Value,
     },
-    engine::{
-        ids::{DecisionId, Hash128, hash},
-        slot_state::{EvaluationRecord, Treatment},
-    },
+    engine::ids::{DecisionId, Hash128, hash},
     stats::SparseVector,
 };
 

@@ -28,8 +28,8 @@ use super::{
         },
     },
     decision_record::DecisionRecord,
-    event::Subject,
     ids::hash,
+    subject::Subject,
     view::SlotView,
 };
 use crate::slot::{ArmId, Consent};

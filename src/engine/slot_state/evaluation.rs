@@ -17,10 +17,10 @@ use super::{design::SlotDesign, pairwise::ArmPairs};
 use crate::{
     engine::{
         decision_record::{DecisionRecord, Fallback, Reason},
-        pending::{MessagePackWriter, PendingDecision, ShownArm},
+        pending::{EvaluationRecord, PendingDecision, ShownArm, Treatment},
     },
     slot::Mode,
-    stats::{PairwiseTest, RewardSample, compact},
+    stats::{PairwiseTest, RewardSample},
 };
 
 /// Number of holdout shares whose comparisons are kept. The oldest goes first.
@@ -34,17 +34,6 @@ const COMPARED_PROBABILITY_MIN: f32 = 1e-3;
 
 /// Number of decisions over which the cost of exploration is averaged, roughly.
 const EXPLORATION_COST_DECISIONS: f64 = 1_000.0;
-
-/// Treatment that a decision's subject got. *Persisted.*
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::engine) enum Treatment {
-    /// The policy, which learned of the decision.
-    Policy,
-    /// The policy, which did not learn of the decision.
-    Analysis,
-    /// The baseline.
-    Holdout,
-}
 
 /// Rewards per decision of subjects that got the policy, and of those that got the baseline. *Persisted.*
 ///
@@ -71,45 +60,6 @@ impl HoldoutComparison {
             Treatment::Analysis => &mut self.analysis,
             Treatment::Holdout => &mut self.holdout,
         }
-    }
-}
-
-/// Evaluation data of one pending decision. *Persisted.*
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(in crate::engine) struct EvaluationRecord {
-    /// Number of its comparison and its treatment, or `None` if it is not compared.
-    pub(in crate::engine) comparison: Option<(u64, Treatment)>,
-    /// Value that is subtracted from the first position's reward: the mean of the rewards before it.
-    #[serde(with = "compact")]
-    pub(in crate::engine) centre: f64,
-    /// Arms that the draw of the first position compares, with their probabilities; the shown one first. Empty if the
-    /// position was not drawn.
-    pub(in crate::engine) compared_arms: Vec<(u32, f32)>,
-}
-
-impl EvaluationRecord {
-    /// Writes the bytes that serde would write.
-    pub(in crate::engine) fn write(&self, to: &mut MessagePackWriter) {
-        let Self { comparison, centre, compared_arms } = self;
-        to.array(3);
-        match comparison {
-            None => to.nil(),
-            Some(comparison) => to.value(comparison),
-        }
-        to.number(*centre);
-        to.array(compared_arms.len());
-        for &(arm, propensity) in compared_arms {
-            to.array(2);
-            to.uint(arm);
-            to.single(propensity);
-        }
-    }
-
-    /// Returns the decision's contribution to the pairwise test of the shown arm against the rival, in this order.
-    fn contribution(&self, rival: f32, reward: f64) -> f64 {
-        let own = f64::from(self.compared_arms.first().map_or(1.0, |shown| shown.1));
-        let rival = f64::from(rival);
-        (reward - self.centre) * (rival / (own + rival))
     }
 }
 

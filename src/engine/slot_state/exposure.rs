@@ -17,9 +17,9 @@ use crate::{
     engine::{
         chunked_queue::ChunkedQueue,
         decision_record::DecisionRecord,
-        event::Subject,
         ids::{DecisionId, Hash128},
         pending::subject_keys,
+        subject::Subject,
     },
     slot::{ArmId, Definition, Effect, Stickiness, limits::PAST_MAX},
 };

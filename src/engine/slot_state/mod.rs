@@ -24,9 +24,6 @@ pub(super) use counters::SlotCounters;
 pub use counters::{ArmCounters, Counters};
 pub(super) use delays::DelayModel;
 pub(super) use design::{AVAILABILITY, SlotDesign, upsert_arms};
-pub(super) use evaluation::EvaluationRecord;
-#[cfg(test)]
-pub(super) use evaluation::Treatment;
 pub use evaluation::{EvaluationData, HoldoutComparison};
 pub(super) use event_memory::{EventMemory, RememberedEvent};
 pub use exposure::{ArmPropensity, Exposure, ExposureEntry, ExposureScope};
@@ -36,12 +33,9 @@ pub(super) use positions::PositionModel;
 pub(super) use requests::RequestLog;
 pub(super) use winsorizing::ValueQuantiles;
 
-use super::{
-    decision_record::DecisionRecord, fading::FadedLearner, horizons::MemoryCounts, pending::DecisionQueues,
-    view::SlotView,
-};
+use super::{decision_record::DecisionRecord, horizons::MemoryCounts, pending::DecisionQueues};
 use crate::{
-    bandit::{ClickModel, Learner},
+    bandit::Learner,
     slot::{Definition, Revision},
 };
 
@@ -124,39 +118,6 @@ impl SlotState {
             exposure: self.exposure.without_index(),
             evaluation: Arc::clone(&self.evaluation),
         }
-    }
-
-    /// Returns the view that decisions read.
-    pub fn view(&self) -> SlotView {
-        let SlotDesign { revision, arms_bytes: _, definition, revisions, arms, rules } = &self.design;
-        SlotView {
-            number: self.number,
-            revision: *revision,
-            definition: Arc::clone(definition),
-            arms: Arc::clone(arms),
-            learner: Arc::clone(&self.learner),
-            counters: self.counters.slot,
-            arm_counters: Arc::clone(&self.counters.arms),
-            goal_sums: self.goal_sums.shared(),
-            faded: FadedLearner::default(),
-            evaluation: Arc::clone(&self.evaluation),
-            patience_us: self.delays.patience_us(definition.goal.window_us),
-            position_exposures: self.position_exposures(),
-            revisions: Arc::clone(revisions),
-            rules: Arc::clone(rules),
-            pending: self.decisions.pending.len(),
-            pending_bytes: self.decisions.pending.bytes(),
-            finished_bytes: self.decisions.finished.bytes(),
-            remembered: self.remembered(),
-            forgotten: self.forgotten,
-        }
-    }
-
-    fn position_exposures(&self) -> Vec<f64> {
-        let definition = &self.design.definition;
-        let positions =
-            if definition.goal.click_model == ClickModel::PositionBased { definition.count() as usize } else { 0 };
-        (0..positions).map(|place| self.positions.exposure(place)).collect()
     }
 
     /// The definition.

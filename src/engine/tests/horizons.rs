@@ -5,10 +5,9 @@ use crate::{
     engine::{
         hash,
         pending::{
-            DecisionQueue, EventRecord, EventRole, LazyEvaluation, PENDING_LIMITS, PendingDecision, ShownArm,
-            event_key, subject_keys,
+            DecisionQueue, EvaluationRecord, EventRecord, EventRole, LazyEvaluation, PENDING_LIMITS, PendingDecision,
+            ShownArm, event_key, subject_keys,
         },
-        slot_state::EvaluationRecord,
     },
     slot::limits::{EVENT_MEMORY_US, PENDING_BYTES_MAX, REQUEST_MEMORY_US, REQUESTS_MAX, SHOWINGS_MAX},
 };
