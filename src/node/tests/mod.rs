@@ -1,5 +1,6 @@
 //! A node whose journal does what disks do.
 
+mod ahead;
 mod faulty_journal;
 mod later_kinds;
 mod overload;
