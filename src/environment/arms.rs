@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     bandit::{Features, Value},
     slot::{Arm, ArmId, FieldError},
+    stats::math,
 };
 
 use super::coin::{Coins, Purpose};
@@ -66,7 +67,7 @@ impl EnvironmentArm {
                 Some(Value::Number(number)) => *number,
                 Some(Value::Text(_) | Value::Flag(_) | Value::Texts(_) | Value::Vector(_)) | None => 0.0,
             },
-            ArmFactor::Price => self.price.map_or(0.0, |price| (price / median).ln()),
+            ArmFactor::Price => self.price.map_or(0.0, |price| math::ln(price / median)),
         }
     }
 }
@@ -169,7 +170,7 @@ fn by_hand(spec: &ArmSpec) -> Result<EnvironmentArm, FieldError> {
 fn one_drawn(of: &Generated, i: u32, coins: Coins) -> Result<EnvironmentArm, FieldError> {
     let mut attributes: Features =
         (0_u64..).zip(&of.attributes).map(|(item, (name, of))| (name.clone(), drawn(of, coins, item))).collect();
-    let price = of.price.map(|median| median * (of.price_spread * coins.normal(Purpose::Value, 0)).exp());
+    let price = of.price.map(|median| median * math::exp(of.price_spread * coins.normal(Purpose::Value, 0)));
     if let Some(price) = price {
         attributes.entry("price".to_owned()).or_insert(Value::Number(price));
     }

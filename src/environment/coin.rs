@@ -6,6 +6,7 @@
 use std::f64::consts::TAU;
 
 use super::splitmix::{GOLDEN, mix};
+use crate::stats::math;
 
 /// Purpose of a random number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,12 +81,12 @@ impl Coins {
     /// Returns a standard normal number from the items 2i and 2i + 1. (Box & Muller 1958.)
     pub fn normal(self, purpose: Purpose, item: u64) -> f64 {
         let (u, v) = (self.fraction(purpose, 2 * item), self.fraction(purpose, 2 * item + 1));
-        (-2.0 * u.ln()).sqrt() * (TAU * v).cos()
+        (-2.0 * math::ln(u)).sqrt() * math::cos(TAU * v)
     }
 
     /// Returns an exponential number of mean 1.
     pub fn exponential(self, purpose: Purpose, item: u64) -> f64 {
-        -self.fraction(purpose, item).ln()
+        -math::ln(self.fraction(purpose, item))
     }
 
     /// Returns an index with a chance in proportion to its weight, or the last index if all weights are 0.

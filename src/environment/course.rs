@@ -3,6 +3,7 @@
 use std::f64::consts::TAU;
 
 use super::spec::{DriftCourse, time::Moment};
+use crate::stats::math;
 
 /// Returns the level of a drift: 0 to 1, or −1 to 1 if it is seasonal.
 pub fn level(course: &DriftCourse, now: Moment) -> f64 {
@@ -14,7 +15,7 @@ pub fn level(course: &DriftCourse, now: Moment) -> f64 {
             let (begin, end) = (from.value(), until.value());
             ((from.scale(now) - begin) / (end - begin)).clamp(0.0, 1.0)
         }
-        DriftCourse::Seasonal { period, phase } => (TAU * (period.scale(now) / period.value() + phase)).sin(),
+        DriftCourse::Seasonal { period, phase } => math::sin(TAU * (period.scale(now) / period.value() + phase)),
     }
 }
 

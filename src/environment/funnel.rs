@@ -10,7 +10,10 @@
 //!
 //! The sum has at most 2^6 terms and is exact.
 
-use crate::slot::{Contribution, Goal};
+use crate::{
+    slot::{Contribution, Goal},
+    stats::math,
+};
 
 use super::arms::EnvironmentArm;
 use super::spec::{
@@ -167,7 +170,7 @@ impl Funnel {
         }
         let row = &odds.weights[arm * odds.factors.len()..(arm + 1) * odds.factors.len()];
         let terms = odds.factors.iter().zip(row).map(|(&factor, weight)| weight * values[factor]);
-        logistic(odds.base[arm] + terms.sum::<f64>())
+        math::logistic(odds.base[arm] + terms.sum::<f64>())
     }
 
     /// Returns the expected reward of an arm that is looked at.
@@ -198,10 +201,6 @@ impl Funnel {
         let place = self.paths.iter().position(|&path| path == 1).unwrap_or(0);
         self.rewards[arm * self.paths.len() + place]
     }
-}
-
-fn logistic(log_odds: f64) -> f64 {
-    1.0 / (1.0 + (-log_odds).exp())
 }
 
 /// Returns the median of the prices, or 1 without any.

@@ -13,11 +13,6 @@
 //!
 //! Deliberately not here: when the slot receives the outcomes, and which of them.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "simulated shoppers need no equal bits on every processor: no state is a fold of these numbers"
-)]
-
 mod arms;
 mod bounds;
 pub mod coin;
@@ -28,7 +23,7 @@ pub mod spec;
 mod splitmix;
 mod traffic;
 
-use crate::slot::Goal;
+use crate::{slot::Goal, stats::math};
 
 pub use arms::{EnvironmentArm, groups};
 pub use bounds::reward_bounds;
@@ -229,7 +224,7 @@ impl<'a> Environment<'a> {
                 // The mean of exp(sz − s²/2) is 1.
                 let s = step.value_spread;
                 let factor =
-                    if s > 0.0 { (s * coins.normal(Purpose::Value, item(i)) - s * s / 2.0).exp() } else { 1.0 };
+                    if s > 0.0 { math::exp(s * coins.normal(Purpose::Value, item(i)) - s * s / 2.0) } else { 1.0 };
                 let value = value(step, &self.arms[arm]).map(|value| value * factor);
                 outcomes.push(ShopperOutcome { place, step: i, delay_us, value });
             }
@@ -256,7 +251,7 @@ fn delay(delay: &Delay, coins: Coins, item: u64) -> f64 {
         Delay::None => 0.0,
         Delay::Fixed(span) => span.us,
         Delay::Exponential(mean) => mean.us * coins.exponential(Purpose::Delay, 2 * item),
-        Delay::LogNormal { median, spread } => median.us * (spread * coins.normal(Purpose::Delay, item)).exp(),
+        Delay::LogNormal { median, spread } => median.us * math::exp(spread * coins.normal(Purpose::Delay, item)),
         Delay::Uniform { from, until } => from.us + (until.us - from.us) * coins.fraction(Purpose::Delay, 2 * item),
     }
 }

@@ -18,6 +18,7 @@ use super::{
     course::level,
     shopper::{Shopper, Visit, numbered_id},
 };
+use crate::stats::math;
 
 const DAY: f64 = 86_400e6;
 /// Mean time between two decisions of a session, microseconds: the time for which a page is looked at.
@@ -88,7 +89,7 @@ impl<'a> Traffic<'a> {
         let traffic = &self.spec.traffic;
         let days = now.at_us / DAY;
         // The daily rate is highest at 20:00.
-        let daily = 1.0 + traffic.daily_swing * (TAU * (days - 20.0 / 24.0)).cos();
+        let daily = 1.0 + traffic.daily_swing * math::cos(TAU * (days - 20.0 / 24.0));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 6")]
         let weekday = (days.floor() % 7.0) as usize;
         let weekly = traffic.weekly.map_or(1.0, |days| 7.0 * days[weekday.min(6)] / days.iter().sum::<f64>());

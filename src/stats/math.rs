@@ -2,9 +2,9 @@
 //!
 //! The methods of `f64` call the platform's C library, which picks its code by the processor at hand: with fused
 //! multiply-add the last digit of `exp` or `ln` is often another one than without. State and propensities must not
-//! depend on that, so everything in `stats`, `bandit`, `slot` and `engine` calls these functions. They come from `libm`,
-//! a translation of musl's library that uses additions, multiplications, divisions and square roots only, each of which
-//! IEEE 754 rounds to one result. Clippy forbids the others (`.clippy.toml`).
+//! depend on that, so everything in `stats`, `bandit`, `slot`, `engine` and `environment` calls these functions. They
+//! come from `libm`, a translation of musl's library that uses additions, multiplications, divisions and square roots
+//! only, each of which IEEE 754 rounds to one result. Clippy forbids the others (`.clippy.toml`).
 //!
 //! Deliberately not here: `sqrt`, `abs`, `floor`, `ceil` and the four operations. They are exact everywhere.
 
@@ -43,6 +43,11 @@ pub fn cos(x: f64) -> f64 {
     libm::cos(x)
 }
 
+/// Returns the sine.
+pub fn sin(x: f64) -> f64 {
+    libm::sin(x)
+}
+
 /// Returns √(x² + y²), without overflow on the way.
 pub fn hypot(x: f64, y: f64) -> f64 {
     libm::hypot(x, y)
@@ -79,12 +84,22 @@ mod tests {
     /// The bits as they were first. If they change, every journal gives another state.
     #[test]
     fn values_are_the_same_everywhere() {
-        let got = [exp(1.1), exp2(-0.3), exp_m1(1e-5), ln(3.7), ln_1p(1e-5), log2(9.9), cos(12.3), hypot(1.1, 2.3)];
+        let got = [
+            exp(1.1),
+            exp2(-0.3),
+            exp_m1(1e-5),
+            ln(3.7),
+            ln_1p(1e-5),
+            log2(9.9),
+            cos(12.3),
+            hypot(1.1, 2.3),
+            sin(12.3),
+        ];
         let want = EXPECTED.map(f64::from_bits);
         assert_eq!(got.map(f64::to_bits), EXPECTED, "{got:?} and not {want:?}");
     }
 
-    const EXPECTED: [u64; 8] = [
+    const EXPECTED: [u64; 9] = [
         0x4008_0888_3244_d593,
         0x3fe9_fdf8_bcce_533e,
         0x3ee4_f8bc_681c_dfb6,
@@ -93,6 +108,7 @@ mod tests {
         0x400a_759d_162c_7739,
         0x3fee_df16_f066_a376,
         0x4004_6565_5f12_2ff6,
+        0xbfd0_d8ca_27cb_c045,
     ];
 
     #[test]

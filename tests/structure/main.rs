@@ -26,7 +26,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("bandit", &["stats"]),
     ("slot", &["bandit", "stats"]),
     ("engine", &["slot", "bandit", "stats"]),
-    ("environment", &["engine", "slot", "bandit"]),
+    ("environment", &["engine", "slot", "bandit", "stats"]),
     ("evaluate", &[]),
     ("journal", &[]),
     ("node", &["journal", "engine", "slot", "bandit", "stats"]),
