@@ -45,7 +45,83 @@ pub(crate) fn bar(part: f64) -> String {
     format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
 }
 
+/// Report as text: sentences, then a table of the arms.
 fn table(report: &SlotReport) -> String {
+    let mut lines = summary_lines(report);
+    lines.extend(learning_lines(report));
+    lines.extend(comparison_lines(report));
+    lines.extend(not_counted_line(report));
+    lines.push(fitted(arm_table(report), &[8, 3, 7, 5, 2]));
+    lines.join("\n")
+}
+
+/// Status, traffic and model of the slot.
+fn summary_lines(report: &SlotReport) -> Vec<String> {
+    vec![
+        report.status.sentence.clone(),
+        format!(
+            "{}: {} decisions, {} rewards, {:.4} reward per decision",
+            report.slot,
+            report.counters.decisions,
+            report.counters.rewards,
+            report.reward_per_decision()
+        ),
+        format!("model {}, {} dimensions, revision {}", report.model, report.dimensions, report.revision),
+    ]
+}
+
+/// Facts that were learned apart from the arms' rewards, and the worth of exploring.
+fn learning_lines(report: &SlotReport) -> Vec<String> {
+    let mut lines: Vec<String> = report.goal_sums.as_ref().map(goal_change).into_iter().collect();
+    if report.model == "portfolio" {
+        let part = |(model, weight): &(String, f64)| format!("{model} {:.0} %", 100.0 * weight);
+        lines.push(format!("deciding: {}", report.models.iter().map(part).collect::<Vec<_>>().join(", ")));
+    }
+    if !report.exposures.is_empty() {
+        let exposures: Vec<String> = report.exposures.iter().map(|e| format!("{e:.2}")).collect();
+        lines.push(format!("positions looked at, in units of the first: {}", exposures.join(" ")));
+    }
+    if report.changes_found > 0 {
+        lines.push(format!("the world was found to have changed {} times", report.changes_found));
+    }
+    if let Some(value) = report.value_remaining {
+        let part =
+            report.value_remaining_relative.map_or(String::new(), |part| format!(", {:.1} % more", 100.0 * part));
+        lines.push(format!("value remaining: another arm could add at most {value:.4} per showing{part} (95 % sure)"));
+    }
+    if let Some(cost) = report.exploration_cost {
+        lines.push(format!("cost of exploring: {cost:.4} per decision lately"));
+    }
+    lines
+}
+
+/// Comparisons with the holdout.
+fn comparison_lines(report: &SlotReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    lines.extend(report.lift.map(|lift| against_holdout("policy", &lift)));
+    lines.extend(report.analysis_lift.map(|lift| against_holdout("analysis slice", &lift)));
+    if report.lift.is_none() && report.counters.holdout_decisions > 0 {
+        lines.push(format!(
+            "holdout: {} decisions, {:.4} reward per decision",
+            report.counters.holdout_decisions,
+            report.holdout_reward_per_decision()
+        ));
+    }
+    lines
+}
+
+/// Numbers of the events that were not counted, or `None` if all were.
+fn not_counted_line(report: &SlotReport) -> Option<String> {
+    let c = &report.counters;
+    (c.duplicates + c.late + c.unmatched + c.rejected + c.other_kinds > 0).then(|| {
+        format!(
+            "not counted: {} duplicate, {} late, {} unmatched, {} rejected; not part of the goal: {}",
+            c.duplicates, c.late, c.unmatched, c.rejected, c.other_kinds
+        )
+    })
+}
+
+fn arm_table(report: &SlotReport) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_header([
         "arm",
@@ -78,55 +154,7 @@ fn table(report: &SlotReport) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let mut lines = vec![
-        report.status.sentence.clone(),
-        format!(
-            "{}: {} decisions, {} rewards, {:.4} reward per decision",
-            report.slot,
-            report.counters.decisions,
-            report.counters.rewards,
-            report.reward_per_decision()
-        ),
-        format!("model {}, {} dimensions, revision {}", report.model, report.dimensions, report.revision),
-    ];
-    lines.extend(report.goal_sums.as_ref().map(goal_change));
-    if report.model == "portfolio" {
-        let part = |(model, weight): &(String, f64)| format!("{model} {:.0} %", 100.0 * weight);
-        lines.push(format!("deciding: {}", report.models.iter().map(part).collect::<Vec<_>>().join(", ")));
-    }
-    if !report.exposures.is_empty() {
-        let exposures: Vec<String> = report.exposures.iter().map(|e| format!("{e:.2}")).collect();
-        lines.push(format!("positions looked at, in units of the first: {}", exposures.join(" ")));
-    }
-    if report.changes_found > 0 {
-        lines.push(format!("the world was found to have changed {} times", report.changes_found));
-    }
-    if let Some(value) = report.value_remaining {
-        let part =
-            report.value_remaining_relative.map_or(String::new(), |part| format!(", {:.1} % more", 100.0 * part));
-        lines.push(format!("value remaining: another arm could add at most {value:.4} per showing{part} (95 % sure)"));
-    }
-    if let Some(cost) = report.exploration_cost {
-        lines.push(format!("cost of exploring: {cost:.4} per decision lately"));
-    }
-    lines.extend(report.lift.map(|lift| against_holdout("policy", &lift)));
-    lines.extend(report.analysis_lift.map(|lift| against_holdout("analysis slice", &lift)));
-    if report.lift.is_none() && report.counters.holdout_decisions > 0 {
-        lines.push(format!(
-            "holdout: {} decisions, {:.4} reward per decision",
-            report.counters.holdout_decisions,
-            report.holdout_reward_per_decision()
-        ));
-    }
-    let c = &report.counters;
-    if c.duplicates + c.late + c.unmatched + c.rejected + c.other_kinds > 0 {
-        lines.push(format!(
-            "not counted: {} duplicate, {} late, {} unmatched, {} rejected; not part of the goal: {}",
-            c.duplicates, c.late, c.unmatched, c.rejected, c.other_kinds
-        ));
-    }
-    lines.push(fitted(table, &[8, 3, 7, 5, 2]));
-    lines.join("\n")
+    table
 }
 
 /// Note that sums are those since the goal changed.

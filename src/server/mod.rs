@@ -7,10 +7,20 @@ mod descriptors;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, http::StatusCode, response::IntoResponse as _, routing::get};
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    task::{JoinError, JoinHandle},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::{codec::CompressionEncoding, transport::Server};
-use tonic_health::ServingStatus;
+use tonic::{
+    codec::CompressionEncoding,
+    transport::{Server, server::Router as GrpcRouter},
+};
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::{Health, HealthServer},
+    server::HealthReporter,
+};
 use tower::layer::util::{Identity, Stack};
 
 use calls::CallLimits;
@@ -163,76 +173,136 @@ pub async fn run(
     // cancelled.
     let closing = CancellationToken::new();
     let api = Api::new(Arc::clone(&metrics), tasks.clone(), stop.child_token(), closing.child_token());
-    let (health, health_service) = tonic_health::server::health_reporter();
-    let say = async |services: &[&str], status: ServingStatus| {
-        for service in services {
-            health.set_service_status(*service, status).await;
-        }
-    };
-    say(&READERS, ServingStatus::NotServing).await;
-    say(&WRITERS, ServingStatus::NotServing).await;
-
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
-    let internal = |why: tonic_reflection::server::Error| ServeError::Internal(why.to_string());
-    let router = builder(&config.limits)
-        .add_service(health_service)
-        .add_service(reflection().build_v1().map_err(internal)?)
-        .add_service(reflection().build_v1alpha().map_err(internal)?)
-        .add_service(bounded!(DecisionServiceServer::new(api.clone())))
-        .add_service(bounded!(FeedbackServiceServer::new(api.clone())))
-        .add_service(bounded!(SlotServiceServer::new(api.clone())))
-        .add_service(bounded!(InsightServiceServer::new(api.clone())));
-    let (grpc_incoming, http_incoming) = listeners.incoming(&config.limits);
-    let grpc = tasks.spawn(router.serve_with_incoming_shutdown(grpc_incoming, closing.clone().cancelled_owned()));
-    let http_app = http(Arc::clone(&metrics), api.clone());
-    let http_stop = CancellationToken::new();
-    let http_stopped = http_stop.clone().cancelled_owned();
-    let http =
-        tasks.spawn(async move { axum::serve(http_incoming, http_app).with_graceful_shutdown(http_stopped).await });
+    let (reporter, health_service) = tonic_health::server::health_reporter();
+    let health = ServiceHealth(reporter);
+    health.report(false, false).await;
+    let router = grpc_router(&config.limits, health_service, &api)?;
+    let http_router = http(Arc::clone(&metrics), api.clone());
+    let servers = PortServers::spawn(listeners.incoming(&config.limits), router, http_router, closing, &tasks);
     tasks.close();
 
     let node = tokio::select! {
         opened = open(config, metrics) => opened?,
         // Recovery changes nothing, so there is nothing to finish.
         () = stop.cancelled() => {
-            closing.cancel();
+            servers.closing.cancel();
             return Ok(());
         }
     };
     api.open(Arc::clone(&node));
-    say(&READERS, ServingStatus::Serving).await;
-    say(&WRITERS, ServingStatus::Serving).await;
+    health.report(true, true).await;
     ready();
 
-    let (mut failure, mut full) = (node.failure(), node.full());
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => break,
-            // The senders live as long as the node, which this function holds.
-            changed = failure.changed() => drop(changed),
-            changed = full.changed() => drop(changed),
-        }
-        let (failed, full) = (failure.borrow_and_update().is_some(), *full.borrow_and_update());
-        let status = |out: bool| if out { ServingStatus::NotServing } else { ServingStatus::Serving };
-        say(&READERS, status(failed)).await;
-        say(&WRITERS, status(failed || full)).await;
-    }
-    say(&READERS, ServingStatus::NotServing).await;
-    say(&WRITERS, ServingStatus::NotServing).await;
+    health.follow(&node, &stop).await;
+    health.report(false, false).await;
     if !config.shutdown_delay.is_zero() {
         tracing::info!(delay = ?config.shutdown_delay, "stopping: health probes fail from now on, and calls are served until the delay is over");
         tokio::time::sleep(config.shutdown_delay).await;
     }
-    closing.cancel();
-    let served = tokio::time::timeout(DRAIN, grpc).await;
-    http_stop.cancel();
-    // A call or a scrape that will not end must not keep the process.
-    let _ = tokio::time::timeout(Duration::from_secs(1), http).await;
-    let stopping = Arc::clone(&node);
+    let served = servers.stop().await;
+    save(&node).await?;
+    served
+}
+
+/// Health of the services, as the health service reports it.
+struct ServiceHealth(HealthReporter);
+
+impl ServiceHealth {
+    /// Reports whether the services that answer while the disk is full serve, and whether the others do.
+    async fn report(&self, readers: bool, writers: bool) {
+        for (services, serves) in [(&READERS[..], readers), (&WRITERS[..], writers)] {
+            let status = if serves { ServingStatus::Serving } else { ServingStatus::NotServing };
+            for service in services {
+                self.0.set_service_status(*service, status).await;
+            }
+        }
+    }
+
+    /// Reports each change of what the node can write, until `stop` is cancelled.
+    async fn follow(&self, node: &Node, stop: &CancellationToken) {
+        let (mut failure, mut full) = (node.failure(), node.full());
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                // The senders live as long as the node, which the caller holds.
+                changed = failure.changed() => drop(changed),
+                changed = full.changed() => drop(changed),
+            }
+            let (failed, full) = (failure.borrow_and_update().is_some(), *full.borrow_and_update());
+            self.report(!failed, !failed && !full).await;
+        }
+    }
+}
+
+/// Returns the services of the gRPC port.
+fn grpc_router<H: Health>(
+    limits: &Limits,
+    health: HealthServer<H>,
+    api: &Api,
+) -> Result<GrpcRouter<Stack<CallLimits, Identity>>, ServeError> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let internal = |why: tonic_reflection::server::Error| ServeError::Internal(why.to_string());
+    Ok(builder(limits)
+        .add_service(health)
+        .add_service(reflection().build_v1().map_err(internal)?)
+        .add_service(reflection().build_v1alpha().map_err(internal)?)
+        .add_service(bounded!(DecisionServiceServer::new(api.clone())))
+        .add_service(bounded!(FeedbackServiceServer::new(api.clone())))
+        .add_service(bounded!(SlotServiceServer::new(api.clone())))
+        .add_service(bounded!(InsightServiceServer::new(api.clone()))))
+}
+
+/// Servers of both ports, while they run.
+struct PortServers {
+    grpc: JoinHandle<Result<(), tonic::transport::Error>>,
+    http: JoinHandle<io::Result<()>>,
+    /// Stops the gRPC server once it is cancelled.
+    closing: CancellationToken,
+    /// Stops the HTTP server once it is cancelled.
+    http_stop: CancellationToken,
+}
+
+impl PortServers {
+    fn spawn(
+        (grpc_incoming, http_incoming): (Incoming, Incoming),
+        grpc: GrpcRouter<Stack<CallLimits, Identity>>,
+        http: Router,
+        closing: CancellationToken,
+        tasks: &TaskTracker,
+    ) -> Self {
+        let grpc = tasks.spawn(grpc.serve_with_incoming_shutdown(grpc_incoming, closing.clone().cancelled_owned()));
+        let http_stop = CancellationToken::new();
+        let http_stopped = http_stop.clone().cancelled_owned();
+        let http =
+            tasks.spawn(async move { axum::serve(http_incoming, http).with_graceful_shutdown(http_stopped).await });
+        Self { grpc, http, closing, http_stop }
+    }
+
+    /// Stops both servers. Calls that are still open after [`DRAIN`] are cut off.
+    async fn stop(self) -> Result<(), ServeError> {
+        self.closing.cancel();
+        let served = tokio::time::timeout(DRAIN, self.grpc).await;
+        self.http_stop.cancel();
+        // A call or a scrape that will not end must not keep the process.
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.http).await;
+        match served {
+            Ok(Ok(served)) => served.map_err(ServeError::from),
+            Ok(Err(panicked)) => Err(ServeError::Internal(panicked.to_string())),
+            Err(_) => {
+                tracing::warn!("calls that were still open after {DRAIN:?} were cut off");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Stops the node. Returns `Err` if something that was answered is not saved.
+async fn save(node: &Arc<Node>) -> Result<(), ServeError> {
+    let stopping = Arc::clone(node);
     let closed = tasks_blocking(move || stopping.shutdown()).await;
     let failed = node.failure().borrow().clone();
     if let Some(why) = failed {
@@ -247,14 +317,7 @@ pub async fn run(
             "the service stopped, and it is unknown whether everything is saved; see the log".into(),
         ));
     }
-    match served {
-        Ok(Ok(served)) => served.map_err(ServeError::from),
-        Ok(Err(panicked)) => Err(ServeError::Internal(panicked.to_string())),
-        Err(_) => {
-            tracing::warn!("calls that were still open after {DRAIN:?} were cut off");
-            Ok(())
-        }
-    }
+    Ok(())
 }
 
 /// A gRPC server with the limits on calls and connections.
@@ -281,9 +344,7 @@ async fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<Node>, Serve
 }
 
 /// Runs what blocks on a thread where it may.
-async fn tasks_blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, tokio::task::JoinError> {
+async fn tasks_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
     tokio::task::spawn_blocking(work).await
 }
 

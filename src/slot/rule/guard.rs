@@ -56,6 +56,81 @@ impl<'a> Code<'a> {
         }
         Err(opened)
     }
+
+    /// Skips the rest of the line.
+    fn pass_comment(&mut self) {
+        while self.bytes.get(self.at).is_some_and(|&byte| byte != b'\n') {
+            self.at += 1;
+        }
+    }
+}
+
+/// Nesting of the condition up to a character.
+struct Nesting {
+    /// Open brackets, outermost first, after the level outside of all brackets.
+    levels: Vec<BracketLevel>,
+    /// Depth of the tree that the parser would have built so far.
+    depth: usize,
+}
+
+impl Nesting {
+    fn new() -> Self {
+        Self { levels: vec![BracketLevel::default()], depth: 1 }
+    }
+
+    /// Counts the character that begins a bracket, an operator or a member.
+    fn count(&mut self, byte: u8) {
+        let Some(level) = self.levels.last_mut() else { return };
+        match byte {
+            b'(' | b'[' | b'{' => {
+                self.levels.push(BracketLevel::default());
+                self.depth += 1;
+            }
+            b')' | b']' | b'}' => self.close_bracket(),
+            b',' => {
+                self.depth -= level.conditionals + level.chain;
+                *level = BracketLevel::default();
+            }
+            b'&' | b'|' => {
+                self.depth -= level.chain;
+                level.chain = 0;
+            }
+            b'?' => {
+                level.conditionals += 1;
+                self.depth += 1;
+            }
+            b'.' | b'+' | b'-' | b'*' | b'/' | b'%' | b'<' | b'>' | b'=' | b'!' | b'i' => {
+                level.chain += 1;
+                self.depth += 1;
+            }
+            _ => {}
+        }
+    }
+
+    fn close_bracket(&mut self) {
+        if self.levels.len() > 1
+            && let Some(closed) = self.levels.pop()
+        {
+            self.depth -= 1 + closed.conditionals + closed.chain;
+        }
+        // A member, an index or a call of the bracketed expression continues the chain.
+        if let Some(level) = self.levels.last_mut() {
+            level.chain += 1;
+            self.depth += 1;
+        }
+    }
+
+    /// Refuses a condition whose nesting exceeds a limit at the character `at`.
+    fn check(&self, at: usize) -> Result<(), Refusal> {
+        if self.levels.len() > RULE_NESTING_MAX + 1 {
+            return Err(Refusal::new(at, format!("more than {RULE_NESTING_MAX} brackets are open; split the rule")));
+        }
+        if self.depth > RULE_DEPTH_MAX {
+            let message = "is nested too deep from here on; join with && and ||, or split the rule";
+            return Err(Refusal::new(at, message.into()));
+        }
+        Ok(())
+    }
 }
 
 /// Refuses a condition that is too long, is nested too deep, or has a string that does not end.
@@ -64,8 +139,7 @@ pub(super) fn check(text: &str) -> Result<(), Refusal> {
         return Err(Refusal::new(0, format!("has {} bytes; at most {RULE_BYTES_MAX} are allowed", text.len())));
     }
     let mut code = Code { bytes: text.as_bytes(), at: 0 };
-    let mut levels = vec![BracketLevel::default()];
-    let mut depth = 1;
+    let mut nesting = Nesting::new();
     let mut raw = false;
     while let Some(&byte) = code.bytes.get(code.at) {
         let at = code.at;
@@ -85,9 +159,7 @@ pub(super) fn check(text: &str) -> Result<(), Refusal> {
                 continue;
             }
             b'/' if code.starts(b"//") => {
-                while code.bytes.get(code.at).is_some_and(|&byte| byte != b'\n') {
-                    code.at += 1;
-                }
+                code.pass_comment();
                 continue;
             }
             _ => {}
@@ -96,49 +168,8 @@ pub(super) fn check(text: &str) -> Result<(), Refusal> {
         if word.is_empty() {
             code.at += if code.starts(b"&&") || code.starts(b"||") { 2 } else { 1 };
         }
-        let Some(level) = levels.last_mut() else { break };
-        match byte {
-            b'(' | b'[' | b'{' => {
-                levels.push(BracketLevel::default());
-                depth += 1;
-            }
-            b')' | b']' | b'}' => {
-                let closed = *level;
-                if levels.len() > 1 {
-                    depth -= 1 + closed.conditionals + closed.chain;
-                    levels.pop();
-                }
-                // A member, an index or a call of the bracketed expression continues the chain.
-                if let Some(level) = levels.last_mut() {
-                    level.chain += 1;
-                    depth += 1;
-                }
-            }
-            b',' => {
-                depth -= level.conditionals + level.chain;
-                *level = BracketLevel::default();
-            }
-            b'&' | b'|' => {
-                depth -= level.chain;
-                level.chain = 0;
-            }
-            b'?' => {
-                level.conditionals += 1;
-                depth += 1;
-            }
-            b'.' | b'+' | b'-' | b'*' | b'/' | b'%' | b'<' | b'>' | b'=' | b'!' | b'i' => {
-                level.chain += 1;
-                depth += 1;
-            }
-            _ => {}
-        }
-        if levels.len() > RULE_NESTING_MAX + 1 {
-            return Err(Refusal::new(at, format!("more than {RULE_NESTING_MAX} brackets are open; split the rule")));
-        }
-        if depth > RULE_DEPTH_MAX {
-            let message = "is nested too deep from here on; join with && and ||, or split the rule";
-            return Err(Refusal::new(at, message.into()));
-        }
+        nesting.count(byte);
+        nesting.check(at)?;
     }
     Ok(())
 }

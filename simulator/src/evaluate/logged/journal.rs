@@ -182,6 +182,50 @@ fn time(field: &'static str, text: &str) -> Result<i64, FieldProblem> {
         .ok_or_else(|| field_problem(field, format!("'{text}' is no time; {}", super::time::FORMS)))
 }
 
+/// First position of an exported decision.
+struct FirstPosition {
+    arm: String,
+    propensity: f64,
+    /// Reward of the arm, or `None` if the slot counted none of the decision.
+    reward: Option<f64>,
+}
+
+impl ExportedRow {
+    /// Returns the first position, or `None` if the decision showed nothing.
+    fn first_position(&self) -> Result<Option<FirstPosition>, FieldProblem> {
+        let (Some(arm), Some(&propensity)) = (self.arms.first(), self.propensities.first()) else { return Ok(None) };
+        if self.arms.len() != self.propensities.len() {
+            let (arms, propensities) = (self.arms.len(), self.propensities.len());
+            return Err(field_problem(
+                "propensities",
+                format!("there are {propensities} for {arms} arms; there must be one each"),
+            ));
+        }
+        if !(0.0..=1.0).contains(&propensity) {
+            return Err(field_problem("propensities", format!("the first is {propensity}; it must be from 0 to 1")));
+        }
+        let rewards = self.rewards.as_ref().map(|rewards| rewards.first().copied());
+        let reward = match rewards {
+            Some(Some(reward)) if reward.abs() <= NUMBER_MAX => Some(reward),
+            Some(_) => return Err(field_problem("rewards", "there must be a number for each arm")),
+            None => None,
+        };
+        Ok(Some(FirstPosition { arm: arm.clone(), propensity, reward }))
+    }
+
+    /// Returns the time at which the last event that counts for an arm arrived, or `None` if there is no such event.
+    fn last_event_us(&self, arm: &str, decided_us: i64) -> Result<Option<i64>, FieldProblem> {
+        let counts = |event: &&ExportedEvent| {
+            !event.reversed && event.reverses.is_none() && event.arm.as_ref().is_none_or(|of| of == arm)
+        };
+        let mut last_us = None;
+        for event in self.events.iter().filter(counts) {
+            last_us = last_us.max(Some(time("events", &event.time)?.max(decided_us)));
+        }
+        Ok(last_us)
+    }
+}
+
 impl LogGatherer<'_> {
     fn take(&mut self, line: ExportedRow) -> Result<(), FieldProblem> {
         if !self.slots.contains(&line.slot) {
@@ -195,57 +239,18 @@ impl LogGatherer<'_> {
         if line.decision_id.as_ref().is_some_and(|id| !id.is_empty() && !self.is_first(id)) {
             return Ok(());
         }
-        let (Some(arm), Some(&propensity)) = (line.arms.first(), line.propensities.first()) else {
+        let Some(first) = line.first_position()? else {
             self.left_out.fallback += 1;
             return Ok(());
         };
-        if line.arms.len() != line.propensities.len() {
-            let (arms, propensities) = (line.arms.len(), line.propensities.len());
-            return Err(field_problem(
-                "propensities",
-                format!("there are {propensities} for {arms} arms; there must be one each"),
-            ));
-        }
-        if !(0.0..=1.0).contains(&propensity) {
-            return Err(field_problem("propensities", format!("the first is {propensity}; it must be from 0 to 1")));
-        }
-        let rewards = line.rewards.as_ref().map(|rewards| rewards.first().copied());
-        let reward = match rewards {
-            Some(Some(reward)) if reward.abs() <= NUMBER_MAX => Some(reward),
-            Some(_) => return Err(field_problem("rewards", "there must be a number for each arm")),
-            None => None,
-        };
-        // The reason tells these apart, because a slot in shadow mode shows its baseline too.
-        let drawn = line.reasons.first().is_none_or(|reason| reason != "shadow");
-        let left_out = &mut self.left_out;
-        let count = if line.holdout || !drawn {
-            Some(&mut left_out.holdout)
-        } else if line.sticky.is_some() {
-            Some(&mut left_out.sticky)
-        } else if line.fallback.is_some() {
-            Some(&mut left_out.fallback)
-        } else if reward.is_none() {
-            Some(&mut left_out.uncounted)
-        } else if self.wanted.complete && !line.complete {
-            Some(&mut left_out.incomplete)
-        } else if propensity == 0.0 {
-            Some(&mut left_out.zero_propensity)
-        } else {
-            None
-        };
-        let (Some(reward), None) = (reward, &count) else {
+        let count = self.left_out_count(&line, &first);
+        let (Some(reward), None) = (first.reward, &count) else {
             if let Some(count) = count {
                 *count += 1;
             }
             return Ok(());
         };
-        let counts = |heard: &&ExportedEvent| {
-            !heard.reversed && heard.reverses.is_none() && heard.arm.as_ref().is_none_or(|of| of == arm)
-        };
-        let mut known_us = None;
-        for heard in line.events.iter().filter(counts) {
-            known_us = known_us.max(Some(time("events", &heard.time)?.max(at_us)));
-        }
+        let known_us = line.last_event_us(&first.arm, at_us)?;
         self.incomplete += u64::from(!line.complete);
         self.slates += u64::from(line.arms.len() > 1);
         let candidates: Vec<_> = line.candidates.into_iter().map(|given| (given.arm, given.features)).collect();
@@ -258,10 +263,32 @@ impl LogGatherer<'_> {
             context: line.context,
             candidates,
             taken: line.already_shown,
-            arm: arm.clone(),
-            propensity,
+            arm: first.arm,
+            propensity: first.propensity,
             reward,
             known_us,
         })
+    }
+
+    /// Returns the count of the reason why a decision is left out, or `None` if it is evaluated.
+    fn left_out_count(&mut self, line: &ExportedRow, first: &FirstPosition) -> Option<&mut u64> {
+        // The reason tells these apart, because a slot in shadow mode shows its baseline too.
+        let drawn = line.reasons.first().is_none_or(|reason| reason != "shadow");
+        let left_out = &mut self.left_out;
+        if line.holdout || !drawn {
+            Some(&mut left_out.holdout)
+        } else if line.sticky.is_some() {
+            Some(&mut left_out.sticky)
+        } else if line.fallback.is_some() {
+            Some(&mut left_out.fallback)
+        } else if first.reward.is_none() {
+            Some(&mut left_out.uncounted)
+        } else if self.wanted.complete && !line.complete {
+            Some(&mut left_out.incomplete)
+        } else if first.propensity == 0.0 {
+            Some(&mut left_out.zero_propensity)
+        } else {
+            None
+        }
     }
 }
