@@ -22,7 +22,7 @@ use std::{
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use slotwise::{
     engine::Body,
-    journal::JournalReader,
+    journal::{JournalReader, RecordRange},
     node::decode_event,
     wire::proto::{Arm, RecordRewardsRequest, RewardEvent, RewardStatus, UpsertArmsRequest},
 };
@@ -125,7 +125,7 @@ async fn on_a_full_disk_writes_are_refused_decisions_continue_and_free_space_end
     let mut recorded = BTreeSet::new();
     let reader = JournalReader::open(folder.path()).unwrap();
     reader
-        .each(0, &mut |stored| {
+        .each(RecordRange::default(), &mut |stored| {
             if let Body::Decided(decided) = decode_event(stored.body)?.body {
                 assert!(recorded.insert(decided.id.to_string()), "{} stands there twice", decided.id);
             }

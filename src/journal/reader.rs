@@ -21,6 +21,28 @@ use super::{
     watermark::{self, WatermarkFile},
 };
 
+/// Range of the positions whose records are read. The default is all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordRange {
+    /// Position before the first record.
+    pub after: u64,
+    /// Position of the last record; a journal that ends earlier is read to its end.
+    pub up_to: u64,
+}
+
+impl Default for RecordRange {
+    fn default() -> Self {
+        Self::after(0)
+    }
+}
+
+impl RecordRange {
+    /// Creates the range from behind a position to the journal's end.
+    pub fn after(position: u64) -> Self {
+        Self { after: position, up_to: u64::MAX }
+    }
+}
+
 /// Number of times that a chunk is read again because the files changed meanwhile.
 const TRIES: usize = 5;
 
@@ -229,16 +251,11 @@ impl JournalReader {
         })
     }
 
-    /// Passes every record after `position` to `each`, in order, and returns the last one's position. Records that
-    /// outlived their retention are included.
-    pub fn each(&self, position: u64, each: &mut RecordHandler<'_>) -> Result<u64, ReadError> {
-        self.each_until(position, self.extent.last, each)
-    }
-
-    /// Passes records to `each` like [`each`](Self::each), up to and including a position.
-    pub fn each_until(&self, position: u64, up_to: u64, each: &mut RecordHandler<'_>) -> Result<u64, ReadError> {
-        let extent = Extent { last: up_to.min(self.extent.last), ..self.extent };
-        let mut cursor = Cursor::new(&self.file, extent, self.identity, position);
+    /// Passes the records of a range to `each`, in order, and returns the last one's position. Records that outlived
+    /// their retention are included.
+    pub fn each(&self, range: RecordRange, each: &mut RecordHandler<'_>) -> Result<u64, ReadError> {
+        let extent = Extent { last: range.up_to.min(self.extent.last), ..self.extent };
+        let mut cursor = Cursor::new(&self.file, extent, self.identity, range.after);
         loop {
             let stretch = self.with_connection(cursor.at(), |connection| {
                 stretch::read(connection, &self.file, cursor.at(), extent.last, cursor.is_chained())

@@ -124,7 +124,7 @@ impl JournalReader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{Journal as _, Record, SqliteJournal};
+    use crate::journal::{Journal as _, LossPolicy, Record, SqliteJournal};
 
     const KINDS: [&str; 3] = ["decided", "rewarded", "slot_updated"];
     const SLOTS: [&str; 2] = ["offers", "search"];
@@ -143,7 +143,7 @@ mod tests {
 
     fn journal(count: u64) -> (tempfile::TempDir, SqliteJournal, JournalReader) {
         let folder = tempfile::tempdir().unwrap();
-        let mut journal = SqliteJournal::open(folder.path()).unwrap();
+        let mut journal = SqliteJournal::open(folder.path(), LossPolicy::Refused).unwrap();
         journal.append(&records(count)).unwrap();
         let reader = JournalReader::open(folder.path()).unwrap();
         (folder, journal, reader)

@@ -24,7 +24,7 @@ use crate::{
         State,
         snapshot::{self, SnapshotError},
     },
-    journal::{JournalReader, ReadError, Stored},
+    journal::{JournalReader, ReadError, RecordRange, Stored},
 };
 
 /// Records between two reports of progress.
@@ -193,7 +193,7 @@ pub(super) fn reaches(trimmed: u64, mut snapshots: impl Iterator<Item = u64>) ->
 fn read_all(reader: &JournalReader, progress: &mut dyn FnMut(Progress)) -> Result<u64, AuditError> {
     let (mut records, mut from) = (0, 0);
     loop {
-        let read = reader.each(from, &mut |stored| {
+        let read = reader.each(RecordRange::after(from), &mut |stored| {
             records += 1;
             if stored.position.is_multiple_of(REPORT_EVERY) {
                 progress(Progress { doing: "reading the journal", done: stored.position, of: reader.last() });
@@ -259,7 +259,7 @@ fn compare(
         };
         let from = before.position();
         let folded = replay_by(before, reader.file(), mask, workers(), |each| {
-            reader.each_until(from, snapshot.position, &mut |stored| {
+            reader.each(RecordRange { after: from, up_to: snapshot.position }, &mut |stored| {
                 if stored.position.is_multiple_of(REPORT_EVERY) {
                     progress(Progress { doing: "folding the journal", done: stored.position, of });
                 }

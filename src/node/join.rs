@@ -24,7 +24,7 @@ use crate::{
         Body, DecisionId, DecisionOutcome, DecisionRecord, EventClass, EventEffect, EventStatus, Hash128, Ledger,
         RewardEvent, SlotShard, State, Step, TRAFFIC, event_key,
     },
-    journal::{JournalReader, ReadError, Stored},
+    journal::{JournalReader, ReadError, RecordRange, Stored},
     slot::{SlotId, suggestion},
 };
 
@@ -251,7 +251,7 @@ pub fn join<E: std::error::Error>(
             String::new()
         }
     };
-    let mut read = reader.each(0, &mut |stored| {
+    let mut read = reader.each(RecordRange::default(), &mut |stored| {
         if stored.position.is_multiple_of(REPORT_EVERY) {
             progress(Progress { doing: "reading the journal", done: stored.position, of: reader.last() });
         }

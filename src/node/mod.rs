@@ -147,7 +147,7 @@ impl Node {
         let (state, snapshot) = recover(folder.path(), reader.as_ref(), subjects.mask(), workers())?;
         drop(reader);
         folder.keep()?;
-        let mut journal = SqliteJournal::open_with(folder.path(), options.loss)?;
+        let mut journal = SqliteJournal::open(folder.path(), options.loss)?;
         if journal.last() != state.position() {
             let (folder, last) = (folder.path().to_owned(), journal.last());
             return Err(OpenError::JournalBehind { folder, last, claimed: state.position() });

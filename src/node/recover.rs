@@ -22,7 +22,7 @@ use crate::{
         Body, EventClass, Ledger, SlotShard, State, Step, TRAFFIC,
         snapshot::{FrozenState, Origin},
     },
-    journal::{ChainPoint, JournalId, JournalReader, LossPolicy, ReadError, RecordHandler, Stored},
+    journal::{ChainPoint, JournalId, JournalReader, LossPolicy, ReadError, RecordHandler, RecordRange, Stored},
 };
 
 /// Events that a worker is handed at a time.
@@ -115,7 +115,7 @@ fn replay(state: State, journal: Option<&JournalReader>, mask: Mask, workers: us
     if from < journal.trimmed() {
         return Err(ReadError::Trimmed { file: journal.file().to_owned(), trimmed: journal.trimmed() });
     }
-    replay_by(state, journal.file(), mask, workers, |each| journal.each(from, each))
+    replay_by(state, journal.file(), mask, workers, |each| journal.each(RecordRange::after(from), each))
 }
 
 /// The state with everything applied that `read` hands out, of this journal and in order.

@@ -17,7 +17,11 @@ use std::{
     process::Output,
 };
 
-use slotwise::{engine::snapshot::HEADER, journal::JournalReader, node::audit};
+use slotwise::{
+    engine::snapshot::HEADER,
+    journal::{JournalReader, RecordRange},
+    node::audit,
+};
 use support::{InProcessServer, click, decide, program, slot};
 
 const ARMS: [&str; 3] = ["a", "b", "c"];
@@ -135,7 +139,7 @@ async fn no_flipped_byte_passes_for_another_journal() {
     let journal = backup.join("journal.sqlite3");
     let records = || {
         let mut records = Vec::new();
-        JournalReader::open(&backup)?.each(0, &mut |stored| {
+        JournalReader::open(&backup)?.each(RecordRange::default(), &mut |stored| {
             records.push((stored.position, stored.at_us, stored.kind.to_owned(), stored.body.to_vec()));
             Ok(())
         })?;

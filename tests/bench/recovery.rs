@@ -26,7 +26,7 @@ use slotwise::{
     engine::{
         Body, DecideOptions, DecisionId, DecisionRecord, Event, Request, RewardEvent, State, Subject, decide, snapshot,
     },
-    journal::{Journal as _, SqliteJournal},
+    journal::{Journal as _, LossPolicy, SqliteJournal},
     node::{encode_event, fold, recover_state, save_snapshot},
     slot::{Arm, ArmId, ChangeReason, Definition, Goal, RewardKind, SlotId},
 };
@@ -150,7 +150,7 @@ fn events(model: ModelSpec, count: u64) -> impl Iterator<Item = Event> {
 
 fn append_all(folder: &Path, events: impl Iterator<Item = Event>) -> Duration {
     let begun = Instant::now();
-    let mut journal = SqliteJournal::open(folder).unwrap();
+    let mut journal = SqliteJournal::open(folder, LossPolicy::Refused).unwrap();
     let mut batch = Vec::with_capacity(BATCH);
     for event in events {
         batch.push(encode_event(&event));

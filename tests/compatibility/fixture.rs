@@ -9,7 +9,7 @@ use slotwise::{
         Availability, Body, Change, DecideOptions, DecisionId, DecisionRecord, Event, EventEffect, Request,
         RequestCandidate, RewardEvent, State, Subject, decide, hash, plan,
     },
-    journal::{Journal as _, SqliteJournal},
+    journal::{Journal as _, LossPolicy, SqliteJournal},
     node::{encode_event, save_snapshot},
     slot::{
         Arm, ArmId, Baseline, ChangeReason, Comparand, Controls, Definition, Effect, ExplorationPreset, Goal,
@@ -247,7 +247,7 @@ impl FixtureJournal {
 /// Writes a fixture: a journal with every kind of event, two snapshots, the events after them, and the expected state.
 pub(crate) fn write_fixture(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
-    let journal = SqliteJournal::open(folder).unwrap();
+    let journal = SqliteJournal::open(folder, LossPolicy::Refused).unwrap();
     let mut fixture = FixtureJournal { state: State::default(), journal, at_us: 1_793_000_000_000_000, count: 0 };
     for slot in SLOTS.into_iter().chain(["gone"]) {
         fixture.change(slot, Change::Create(definition(slot)));

@@ -18,7 +18,7 @@ use fixture::{summary, write_fixture};
 use serde_json::Value as Json;
 use slotwise::{
     engine::Body,
-    journal::{Journal as _, JournalReader, SqliteJournal},
+    journal::{Journal as _, JournalReader, LossPolicy, RecordRange, SqliteJournal},
     node::{decode_event, fold, recover_state},
 };
 
@@ -89,7 +89,7 @@ fn journals_of_every_version_are_read() {
 #[test]
 fn snapshots_of_an_older_format_beside_a_trimmed_journal_are_refused() {
     let folder = copy_of(&Path::new(FIXTURES).join("journal-3-snapshot-5"));
-    let mut journal = SqliteJournal::open(folder.path()).unwrap();
+    let mut journal = SqliteJournal::open(folder.path(), LossPolicy::Refused).unwrap();
     let last = journal.last();
     while journal.trim(&["decided", "rewarded"], i64::MAX, last, 1_000).unwrap() {}
     let trimmed = journal.trimmed();
@@ -110,7 +110,7 @@ fn the_newest_fixture_is_of_this_version_and_holds_every_kind_of_event() {
     let mut optional_parts = BTreeSet::new();
     let reader = JournalReader::open(folder.path()).unwrap();
     reader
-        .each(0, &mut |stored| {
+        .each(RecordRange::default(), &mut |stored| {
             let event = decode_event(stored.body)?;
             assert_eq!(event.body.kind(), stored.kind);
             if let Body::Decided(decided) = &event.body {

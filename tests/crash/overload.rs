@@ -207,7 +207,7 @@ async fn under_overload_the_queue_is_bounded_and_a_kill_loses_no_more_than_it() 
     // Check order and counts in the raw journal.
     let (mut recorded, mut events) = (BTreeSet::new(), BTreeSet::new());
     let reader = slotwise::journal::JournalReader::open(folder.path()).unwrap();
-    let read = reader.each(0, &mut |stored| {
+    let read = reader.each(slotwise::journal::RecordRange::default(), &mut |stored| {
         match decode_event(stored.body)?.body {
             Body::Decided(decided) => assert!(recorded.insert(decided.id.to_string()), "{} twice", decided.id),
             Body::Rewarded(event) => {

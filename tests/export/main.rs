@@ -23,7 +23,7 @@ use plain::{PlainDecision, PlainEvent, PlainJoin};
 use serde_json::{Value as Json, json};
 use slotwise::{
     engine::report,
-    journal::{Journal as _, SqliteJournal},
+    journal::{Journal as _, LossPolicy, SqliteJournal},
     node::recover_state,
     wire::proto::RewardStatus,
 };
@@ -234,7 +234,7 @@ async fn an_export_of_a_trimmed_journal_holds_the_remaining_decisions() {
     let data = folder.path().join("data");
     traffic(&data).await;
     let whole = rows(&expect_success(&export(&data, &[])));
-    let mut journal = SqliteJournal::open(&data).unwrap();
+    let mut journal = SqliteJournal::open(&data, LossPolicy::Refused).unwrap();
     let half = journal.last() / 2;
     while journal.trim(&["decided", "rewarded"], i64::MAX, half, 1_000).unwrap() {}
     drop(journal);

@@ -9,7 +9,7 @@ use slotwise::{
         Body, ChosenArm, DecisionId, DecisionRecord, Event, Reason, RewardEvent, State, Subject, TRAFFIC, hash,
         snapshot,
     },
-    journal::{Journal as _, SqliteJournal},
+    journal::{Journal as _, LossPolicy, SqliteJournal},
     node::{encode_event, save_snapshot},
     slot::{Arm, ArmId, ChangeReason, Definition, Goal, RewardKind, SlotId},
 };
@@ -131,7 +131,7 @@ fn take_image(folder: &Path, step: &'static str, acknowledged: u64) -> FolderIma
 pub(crate) fn write_journal(events: u64, seed: u64) -> Vec<FolderImage> {
     let mut rng = StdRng::seed_from_u64(seed);
     let folder = scratch_folder();
-    let mut journal = SqliteJournal::open(folder.path()).unwrap();
+    let mut journal = SqliteJournal::open(folder.path(), LossPolicy::Refused).unwrap();
     let second_connection = rusqlite::Connection::open(folder.path().join("journal.sqlite3")).unwrap();
     let mut images = vec![take_image(folder.path(), "created", 0)];
     let (mut state, mut done, mut saved) = (State::default(), 0, Vec::new());

@@ -30,7 +30,7 @@ use images::{FolderImage, event, expected_digests, scratch_folder, write_journal
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use slotwise::{
     engine::{hash, snapshot},
-    journal::{Journal as _, SqliteJournal},
+    journal::{Journal as _, LossPolicy, SqliteJournal},
     node::{encode_event, recover_state},
 };
 use writer::{become_writer_if_asked, writer_command};
@@ -68,7 +68,7 @@ fn recovers(case: &FaultCase, digests: &[u64], append: bool) -> bool {
             );
             if append {
                 // The next event is accepted, and the next start finds it.
-                let mut journal = match SqliteJournal::open(folder.path()) {
+                let mut journal = match SqliteJournal::open(folder.path(), LossPolicy::Refused) {
                     Ok(journal) => journal,
                     // Reading needs less of the file than writing does, so damage to the schema shows only here.
                     Err(why) => {

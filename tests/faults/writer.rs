@@ -5,7 +5,7 @@ use std::{io::Write as _, path::Path, process::Command};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use slotwise::{
-    journal::{AppendError, Journal as _, SqliteJournal},
+    journal::{AppendError, Journal as _, LossPolicy, SqliteJournal},
     node::encode_event,
 };
 
@@ -43,7 +43,7 @@ pub(crate) fn become_writer_if_asked() {
 /// Appends batches and prints what was acknowledged and what failed. The second failure lifts the limit.
 fn write_until_failure(seed: u64, folder: &Path) {
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut journal = SqliteJournal::open(folder).unwrap();
+    let mut journal = SqliteJournal::open(folder, LossPolicy::Refused).unwrap();
     let mut last = journal.last();
     let mut failures = 0;
     while last < 600 && failures < 4 {

@@ -18,7 +18,7 @@ use std::path::Path;
 use day::MarketersDay;
 use slotwise::{
     engine::{Body, Event, State},
-    journal::JournalReader,
+    journal::{JournalReader, RecordRange},
     node::{decode_event, recover_state},
     slot::{ChangeReason, SlotId},
 };
@@ -35,7 +35,7 @@ fn replay_with_and_without_changes(folder: &Path) -> (State, State) {
     let mut changes = 0;
     JournalReader::open(folder)
         .unwrap()
-        .each(0, &mut |stored| {
+        .each(RecordRange::default(), &mut |stored| {
             let event: Event = decode_event(stored.body).unwrap();
             let is_change = matches!(event.body, Body::SlotPatched { .. } | Body::AvailabilitySet { .. });
             changes += u32::from(is_change);

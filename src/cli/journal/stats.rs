@@ -10,7 +10,7 @@ use super::{
     time,
 };
 use crate::{
-    journal::{JournalReader, Stored},
+    journal::{JournalReader, RecordRange, Stored},
     node::{self, Progress},
 };
 
@@ -81,7 +81,7 @@ impl Stats {
     pub(super) fn run(self) -> CommandResult {
         let reader = JournalReader::open(&self.data.data)?;
         let (mut meter, mut counted) = (Meter::new(), JournalVolume::default());
-        reader.each(0, &mut |stored| {
+        reader.each(RecordRange::default(), &mut |stored| {
             if stored.position.is_multiple_of(REPORT_EVERY) {
                 meter.show(Progress { doing: "reading the journal", done: stored.position, of: reader.last() });
             }

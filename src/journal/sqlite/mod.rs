@@ -87,13 +87,9 @@ fn instant() -> Instant {
 }
 
 impl SqliteJournal {
-    /// Opens the journal in `folder`, or makes one. A journal that is refused is left as it was.
-    pub fn open(folder: &Path) -> Result<Self, ReadError> {
-        Self::open_with(folder, LossPolicy::Refused)
-    }
-
-    /// Opens the journal like [`open`](Self::open), with this policy for a journal whose end may be lost.
-    pub fn open_with(folder: &Path, loss: LossPolicy) -> Result<Self, ReadError> {
+    /// Opens the journal in `folder`, or makes one. A journal that is refused is left as it was; `loss` is the policy for
+    /// one whose end may be lost.
+    pub fn open(folder: &Path, loss: LossPolicy) -> Result<Self, ReadError> {
         let file = file_in(folder);
         let why = |why: rusqlite::Error| ReadError::Open { file: file.clone(), why: why.to_string() };
         let io = |why: io::Error| ReadError::Open { file: file.clone(), why: why.to_string() };

@@ -1,7 +1,7 @@
 //! The journal against files that were damaged, cut short, or found no room.
 
 use super::*;
-use crate::journal::JournalReader;
+use crate::journal::{JournalReader, RecordRange};
 
 fn record(i: u64) -> Record {
     Record {
@@ -23,7 +23,7 @@ fn bodies(journal: &mut SqliteJournal, after: u64) -> Result<Vec<(u64, Vec<u8>)>
 }
 
 fn filled(folder: &Path) -> SqliteJournal {
-    let mut journal = SqliteJournal::open(folder).unwrap();
+    let mut journal = SqliteJournal::open(folder, LossPolicy::Refused).unwrap();
     assert_eq!(journal.append(&(1..=3).map(record).collect::<Vec<_>>()).unwrap(), 3);
     assert_eq!(journal.append(&(4..=10).map(record).collect::<Vec<_>>()).unwrap(), 10);
     journal
@@ -33,7 +33,7 @@ fn filled(folder: &Path) -> SqliteJournal {
 fn what_was_appended_comes_back_in_order_after_reopening() {
     let folder = tempfile::tempdir().unwrap();
     drop(filled(folder.path()));
-    let mut journal = SqliteJournal::open(folder.path()).unwrap();
+    let mut journal = SqliteJournal::open(folder.path(), LossPolicy::Refused).unwrap();
     assert_eq!(journal.last(), 10);
     let want: Vec<_> = (1..=10).map(|i| (i, record(i).body)).collect();
     assert_eq!(bodies(&mut journal, 0).unwrap(), want);
@@ -78,7 +78,7 @@ fn a_commit_without_room_leaves_nothing_and_may_be_tried_again() {
     journal.connection.pragma_update(None, "max_page_count", pages + 10_000).unwrap();
     assert_eq!(journal.append(&many).unwrap(), 5_000);
     drop(journal);
-    let mut journal = SqliteJournal::open(folder.path()).unwrap();
+    let mut journal = SqliteJournal::open(folder.path(), LossPolicy::Refused).unwrap();
     let want: Vec<_> = (1..=5_000).map(|i| (i, record(i).body)).collect();
     assert_eq!(bodies(&mut journal, 0).unwrap(), want);
 }
@@ -94,7 +94,7 @@ fn a_commit_that_failed_otherwise_poisons() {
     assert!(matches!(journal.append(&[record(11)]), Err(AppendError::Poisoned { .. })));
     assert!(matches!(journal.trim(&["decided"], i64::MAX, 10, 10), Err(AppendError::Poisoned { .. })));
     drop(journal);
-    let mut journal = SqliteJournal::open(folder.path()).unwrap();
+    let mut journal = SqliteJournal::open(folder.path(), LossPolicy::Refused).unwrap();
     assert_eq!(bodies(&mut journal, 0).unwrap().len(), 10);
     assert_eq!(journal.append(&[record(11)]).unwrap(), 11);
 }
@@ -133,13 +133,13 @@ fn an_end_before_what_was_acknowledged_is_refused() {
     *flipped.last_mut().unwrap() ^= 1;
     fs::write(&log, flipped).unwrap();
     for _ in 0..2 {
-        let refused = SqliteJournal::open(crashed.path()).unwrap_err();
+        let refused = SqliteJournal::open(crashed.path(), LossPolicy::Refused).unwrap_err();
         assert!(matches!(refused, ReadError::Short { last: 3, acknowledged: 10, .. }), "{refused}");
         assert!(matches!(JournalReader::open(crashed.path()), Err(ReadError::Short { last: 3, .. })));
     }
     fs::remove_file(crashed.path().join("journal.sqlite3")).unwrap();
     fs::remove_file(&log).unwrap();
-    let refused = SqliteJournal::open(crashed.path()).unwrap_err();
+    let refused = SqliteJournal::open(crashed.path(), LossPolicy::Refused).unwrap_err();
     assert!(matches!(refused, ReadError::Short { last: 0, acknowledged: 10, .. }), "{refused}");
 }
 
@@ -147,14 +147,14 @@ fn an_end_before_what_was_acknowledged_is_refused() {
 #[test]
 fn a_reader_that_stands_still_does_not_hold_the_log() {
     let folder = tempfile::tempdir().unwrap();
-    let mut journal = SqliteJournal::open(folder.path()).unwrap();
+    let mut journal = SqliteJournal::open(folder.path(), LossPolicy::Refused).unwrap();
     for batch in 0..30 {
         journal.append(&(batch * 100 + 1..=batch * 100 + 100).map(record).collect::<Vec<_>>()).unwrap();
     }
     let reader = JournalReader::open(folder.path()).unwrap();
     let aside = Connection::open(folder.path().join("journal.sqlite3")).unwrap();
     let (mut seen, mut looks) = (0, 0);
-    let last = reader.each(0, &mut |stored| {
+    let last = reader.each(RecordRange::default(), &mut |stored| {
         seen += 1;
         if stored.position.is_multiple_of(500) {
             looks += 1;
@@ -179,11 +179,11 @@ fn a_reader_that_stands_still_does_not_hold_the_log() {
 #[test]
 fn a_reader_that_retention_overtakes_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let mut journal = SqliteJournal::open(folder.path()).unwrap();
+    let mut journal = SqliteJournal::open(folder.path(), LossPolicy::Refused).unwrap();
     journal.append(&(1..=3_000).map(record).collect::<Vec<_>>()).unwrap();
     journal.append(&(3_001..=4_000).map(record).collect::<Vec<_>>()).unwrap();
     let reader = JournalReader::open(folder.path()).unwrap();
-    let read = reader.each(0, &mut |stored| {
+    let read = reader.each(RecordRange::default(), &mut |stored| {
         if stored.position == 10 {
             while journal.trim(&["decided"], i64::MAX, 2_000, 10_000).unwrap() {}
         }
@@ -192,10 +192,10 @@ fn a_reader_that_retention_overtakes_is_told() {
     assert!(matches!(read, Err(ReadError::Overtaken { position: 1_024, trimmed: 2_000, .. })), "{read:?}");
     // A new reader reads what is left; the batch that lost some of its records is not verified, the next one is.
     let reader = JournalReader::open(folder.path()).unwrap();
-    assert_eq!(reader.each(0, &mut |_| Ok(())).unwrap(), 4_000);
+    assert_eq!(reader.each(RecordRange::default(), &mut |_| Ok(())).unwrap(), 4_000);
     let aside = Connection::open(folder.path().join("journal.sqlite3")).unwrap();
     aside.execute("UPDATE batches SET hash = zeroblob(32) WHERE last = 4000", []).unwrap();
-    let refused = reader.each(0, &mut |_| Ok(())).unwrap_err();
+    let refused = reader.each(RecordRange::default(), &mut |_| Ok(())).unwrap_err();
     assert!(matches!(refused, ReadError::Chain { position: 3_001, .. }), "{refused}");
 }
 
@@ -272,11 +272,11 @@ fn a_journal_has_an_identity_and_a_chain() {
     assert!(other.journal != point.journal && other.hash != point.hash);
     let copied = tempfile::tempdir().unwrap();
     reader.copy_to(copied.path()).unwrap();
-    assert_eq!(SqliteJournal::open(copied.path()).unwrap().point(), point);
+    assert_eq!(SqliteJournal::open(copied.path(), LossPolicy::Refused).unwrap().point(), point);
     // The chain stays verifiable when its beginning is dropped.
     while journal.trim(&["decided"], i64::MAX, 5, 100).unwrap() {}
     let reader = JournalReader::open(folder.path()).unwrap();
-    assert_eq!(reader.each(0, &mut |_| Ok(())).unwrap(), 10);
+    assert_eq!(reader.each(RecordRange::default(), &mut |_| Ok(())).unwrap(), 10);
     assert_eq!(reader.point_at(10).unwrap(), Some(point));
 }
 
@@ -299,7 +299,7 @@ fn another_record_in_the_place_of_one_breaks_the_chain() {
 #[test]
 fn what_outlived_its_retention_is_dropped_and_the_rest_stays() {
     let folder = tempfile::tempdir().unwrap();
-    let mut journal = SqliteJournal::open(folder.path()).unwrap();
+    let mut journal = SqliteJournal::open(folder.path(), LossPolicy::Refused).unwrap();
     let kept = |i: u64| if i.is_multiple_of(10) { Record { kind: "slot_updated", ..record(i) } } else { record(i) };
     journal.append(&(1..=100).map(kept).collect::<Vec<_>>()).unwrap();
     // Records 1 to 60 are old enough, 1 to 50 are covered, and 30 at a time are looked at.
@@ -310,12 +310,12 @@ fn what_outlived_its_retention_is_dropped_and_the_rest_stays() {
     assert_eq!(journal.trimmed(), 50);
     assert!(!journal.trim(&["decided"], 1_041, 90, 30).unwrap(), "nothing more is old enough");
     drop(journal);
-    let mut journal = SqliteJournal::open(folder.path()).unwrap();
+    let mut journal = SqliteJournal::open(folder.path(), LossPolicy::Refused).unwrap();
     assert!(matches!(bodies(&mut journal, 49), Err(ReadError::Trimmed { trimmed: 50, .. })));
     assert_eq!(bodies(&mut journal, 50).unwrap().len(), 50);
     let mut positions = Vec::new();
     let reader = JournalReader::open(folder.path()).unwrap();
-    let last = reader.each(0, &mut |stored| {
+    let last = reader.each(RecordRange::default(), &mut |stored| {
         positions.push(stored.position);
         Ok(())
     });
@@ -328,7 +328,7 @@ fn what_outlived_its_retention_is_dropped_and_the_rest_stays() {
     assert!(matches!(bodies(&mut journal, 50), Err(ReadError::Hole { expected: 60, found: 61, .. })));
     journal.connection.execute("UPDATE retention SET trimmed = 60", []).unwrap();
     drop(journal);
-    assert!(matches!(SqliteJournal::open(folder.path()), Err(ReadError::Checksum { .. })));
+    assert!(matches!(SqliteJournal::open(folder.path(), LossPolicy::Refused), Err(ReadError::Checksum { .. })));
 }
 
 /// All may be dropped, and positions go on.
@@ -338,7 +338,7 @@ fn a_journal_of_which_all_was_dropped_goes_on_where_it_was() {
     let mut journal = filled(folder.path());
     assert!(!journal.trim(&["decided"], i64::MAX, u64::MAX, 1_000).unwrap());
     drop(journal);
-    let mut journal = SqliteJournal::open(folder.path()).unwrap();
+    let mut journal = SqliteJournal::open(folder.path(), LossPolicy::Refused).unwrap();
     assert_eq!((journal.last(), journal.trimmed()), (10, 10));
     assert_eq!(journal.append(&[record(11)]).unwrap(), 11);
     assert_eq!(bodies(&mut journal, 10).unwrap().len(), 1);
@@ -354,7 +354,7 @@ fn a_journal_of_the_first_format_is_taken_over() {
         .unwrap();
     drop(journal);
     fs::remove_file(folder.path().join("journal.mark")).unwrap();
-    let mut journal = SqliteJournal::open(folder.path()).unwrap();
+    let mut journal = SqliteJournal::open(folder.path(), LossPolicy::Refused).unwrap();
     assert_eq!(bodies(&mut journal, 0).unwrap().len(), 10);
     assert!(!journal.trim(&["decided"], 1_003, 10, 10).unwrap());
     assert_eq!(journal.trimmed(), 2);
@@ -370,7 +370,7 @@ fn a_copy_is_a_whole_journal_and_is_taken_while_it_is_written() {
     let target = tempfile::tempdir().unwrap();
     reader.copy_to(target.path()).unwrap();
     assert_eq!(journal.append(&[record(12)]).unwrap(), 12);
-    let mut copy = SqliteJournal::open(target.path()).unwrap();
+    let mut copy = SqliteJournal::open(target.path(), LossPolicy::Refused).unwrap();
     let want: Vec<_> = (1..=11).map(|i| (i, record(i).body)).collect();
     assert_eq!(bodies(&mut copy, 0).unwrap(), want);
 }
@@ -379,10 +379,13 @@ fn a_copy_is_a_whole_journal_and_is_taken_while_it_is_written() {
 fn a_file_that_is_no_journal_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("journal.sqlite3"), "not a database, by a long way, at all").unwrap();
-    assert!(matches!(SqliteJournal::open(folder.path()), Err(ReadError::Open { .. })));
+    assert!(matches!(SqliteJournal::open(folder.path(), LossPolicy::Refused), Err(ReadError::Open { .. })));
     let other = tempfile::tempdir().unwrap();
     let database = Connection::open(other.path().join("journal.sqlite3")).unwrap();
     database.execute_batch("CREATE TABLE things (name TEXT); PRAGMA user_version = 1").unwrap();
     drop(database);
-    assert!(matches!(SqliteJournal::open(other.path()), Err(ReadError::Open { .. })), "another program's");
+    assert!(
+        matches!(SqliteJournal::open(other.path(), LossPolicy::Refused), Err(ReadError::Open { .. })),
+        "another program's"
+    );
 }

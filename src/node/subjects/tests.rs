@@ -35,7 +35,7 @@ fn open_with(
     let reader = JournalReader::open_owned(folder, loss)?;
     let key = KeyOfStart::look(folder, reader.as_ref(), loss)?;
     drop(reader);
-    let mut journal = SqliteJournal::open(folder)?;
+    let mut journal = SqliteJournal::open(folder, LossPolicy::Refused)?;
     Ok((key.keep(folder, &mut journal, retention_us)?, journal))
 }
 

@@ -30,7 +30,7 @@ fn folder_with_a_later_kind(skippable: bool) -> tempfile::TempDir {
     let later = Later { at_us: 20, body: vec![8, 1], kind: "shopper_seen".into(), skippable }.encode_to_vec();
     let later = Record { at_us: 20, kind: "shopper_seen", slot: String::new(), decision: None, body: later };
     let of = |at_us, body| encode_event(&Event { at_us, body });
-    let mut journal = SqliteJournal::open(folder.path()).unwrap();
+    let mut journal = SqliteJournal::open(folder.path(), LossPolicy::Refused).unwrap();
     journal.append(&[of(10, created), later, of(15, reset)]).unwrap();
     folder
 }

@@ -15,7 +15,7 @@ use faulty_journal::{CommitFault, FaultyJournal};
 use super::*;
 use crate::{
     engine::{EventStatus, Request, Subject},
-    journal::{AppendError, LossPolicy, ReadError, Record, RecordHandler},
+    journal::{AppendError, LossPolicy, ReadError, Record, RecordHandler, RecordRange},
     slot::{Arm, ArmId, ChangeReason, Definition, Goal, RewardKind},
 };
 
@@ -321,7 +321,7 @@ async fn a_clock_that_is_set_back_stops_time_and_nothing_else() {
     assert_eq!(world.counted(), (3, 3));
     let (mut last_us, mut times) = (i64::MIN, 0);
     let reader = JournalReader::open(world.folder.path()).unwrap();
-    let read = reader.each(0, &mut |stored| {
+    let read = reader.each(RecordRange::default(), &mut |stored| {
         assert!(stored.at_us >= last_us);
         (last_us, times) = (stored.at_us, times + 1);
         Ok(())

@@ -37,7 +37,7 @@ struct Pushed {
 /// Position of each reward by its event id, and the number of decisions before it.
 fn places_of_rewards(folder: &std::path::Path) -> BTreeMap<String, (u64, u64)> {
     let (mut places, mut decisions) = (BTreeMap::new(), 0);
-    let read = JournalReader::open(folder).unwrap().each(0, &mut |stored| {
+    let read = JournalReader::open(folder).unwrap().each(RecordRange::default(), &mut |stored| {
         if let Body::Rewarded(event) = decode_event(stored.body)?.body {
             places.insert(event.event_id, (stored.position, decisions));
         } else if stored.kind == "decided" {

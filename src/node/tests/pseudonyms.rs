@@ -135,7 +135,7 @@ async fn a_journal_with_ids_is_read_and_its_decisions_are_joined_by_subject() {
     let bodies = [created, Body::Decided(Arc::new(decided.clone()))];
     let records = bodies.map(|body| encode_event(&Event { at_us, body }));
     // The folder is as a program without pseudonyms left it.
-    SqliteJournal::open(world.folder.path()).unwrap().append(&records).unwrap();
+    SqliteJournal::open(world.folder.path(), LossPolicy::Refused).unwrap().append(&records).unwrap();
     let by_ids = fold(world.folder.path(), 1).unwrap();
     save_snapshot(world.folder.path(), &by_ids.freeze()).unwrap();
 
@@ -213,7 +213,7 @@ async fn with_a_new_key_a_folder_is_what_its_journal_gives_and_shoppers_begin_an
     let bodies = [created, Body::Decided(Arc::new(old))];
     let records = bodies.map(|body| encode_event(&Event { at_us, body }));
     // Ids of a program without pseudonyms, then pseudonyms of the key that is lost.
-    SqliteJournal::open(world.folder.path()).unwrap().append(&records).unwrap();
+    SqliteJournal::open(world.folder.path(), LossPolicy::Refused).unwrap().append(&records).unwrap();
     let node = world.open();
     let before = decide_for(&node, subject(ID, SESSION)).await;
     assert_eq!(click_of(&node, "e1", subject(ID, ""), &before).await, EventStatus::Accepted);

@@ -168,13 +168,13 @@ async fn a_start_that_is_refused_changes_nothing() {
     let case = copy(crashed.path());
     execute(case.path(), "");
     {
-        let mut journal = SqliteJournal::open(case.path()).unwrap();
+        let mut journal = SqliteJournal::open(case.path(), LossPolicy::Refused).unwrap();
         let filler =
             |i: u8| Record { at_us: i64::MAX, kind: "decided", slot: "s".into(), decision: None, body: vec![i; 900] };
         journal.append(&(0..40).map(filler).collect::<Vec<_>>()).unwrap();
     }
     let case = {
-        let mut journal = SqliteJournal::open(case.path()).unwrap();
+        let mut journal = SqliteJournal::open(case.path(), LossPolicy::Refused).unwrap();
         journal
             .append(&[Record { at_us: i64::MAX, kind: "decided", slot: "s".into(), decision: None, body: vec![1] }])
             .unwrap();

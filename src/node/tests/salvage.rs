@@ -128,7 +128,7 @@ fn long_records_are_followed_and_what_was_dropped_stays_dropped() {
         decision: None,
         body: i.to_be_bytes().repeat(usize::try_from(i * 97 % 6_000).unwrap() + 1),
     };
-    let mut journal = SqliteJournal::open(folder.path()).unwrap();
+    let mut journal = SqliteJournal::open(folder.path(), LossPolicy::Refused).unwrap();
     for i in 0..20 {
         journal.append(&(i * 10 + 1..=i * 10 + 10).map(long).collect::<Vec<_>>()).unwrap();
     }
