@@ -138,7 +138,7 @@ fn exit_codes_say_what_came_of_it() {
 fn what_chance_could_explain_is_inconclusive_and_says_what_it_would_take() {
     let set = ["run", "opt-out", "--small", "--set", "horizon=200", "--set", "check.0.min=0.25", "--replications=2"];
     let (code, out, _) = simulator(&set);
-    assert!(code == 4 && out.contains("replications would tell"), "{code} {out}");
+    assert!(code == 4 && out.contains("replications would decide it"), "{code} {out}");
 }
 
 #[test]

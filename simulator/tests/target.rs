@@ -311,7 +311,7 @@ fn a_run_that_is_stopped_tells_what_was_played_and_takes_its_slots_away() {
         let decided = none.policies[0].latency.unwrap().count;
         assert!((60..300).contains(&decided), "{decided}");
         assert_eq!((none.replications, none.verdict), (1, RunVerdict::Inconclusive), "{:?}", none.checks);
-        let note = "stopped before any of 4 replications was through: what is told is of 1 that were under way";
+        let note = "stopped before any of 4 replications was through: the figures are of 1 that were under way";
         assert_eq!(none.live.unwrap().notes[0], note);
 
         let one = played(&["horizon=100", "replications=3"], 240);

@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(
             may(&catalogues.catalogue_of(0, &version, &[0], 1)),
             [0, 2, 3, 4, 5],
-            "the first may be told of it late"
+            "the first may receive it late"
         );
         assert_eq!(
             may(&catalogues.catalogue_of(1, &version, &[0], 1)),

@@ -99,7 +99,7 @@ pub fn run_live(
         let (done, all) = (complete.len(), scenario.replications);
         report_live.notes.push(if complete.is_empty() {
             format!(
-                "stopped before any of {all} replications was through: what is told is of {} that were under way",
+                "stopped before any of {all} replications was through: the figures are of {} that were under way",
                 rest.len()
             )
         } else {

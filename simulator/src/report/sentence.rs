@@ -124,10 +124,10 @@ pub(crate) fn sentence(check: &Check, report: &CheckReport) -> String {
         CheckOutcome::Fail => format!("{} fails", bound(check)),
         CheckOutcome::Inconclusive | CheckOutcome::Skipped => {
             let needed = report.replications_needed.map_or_else(
-                || "no number of replications would tell".to_owned(),
-                |needed| format!("about {needed} replications would tell"),
+                || "no number of replications would decide it".to_owned(),
+                |needed| format!("about {needed} replications would decide it"),
             );
-            format!("{} is not told from chance; {needed}", bound(check))
+            format!("{} is undecided; {needed}", bound(check))
         }
     };
     format!("{name} is {}{interval}: {verdict}", of(estimate))

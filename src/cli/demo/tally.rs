@@ -130,6 +130,9 @@ impl DecisionSums {
     ///
     /// The standard error is that of a ratio of means, paired by shopper: with `R = Σr / Σu`, `Var(R) ≈ Σ(r − R·u)² /
     /// (Σu)²`. Cochran, *Sampling Techniques* (1977), §6.4, eq. 6.13.
+    ///
+    /// The interval is for one look at the end, and `stats` has none like it: its intervals are of differences of means,
+    /// and hold at all times, so they are wider.
     pub(super) fn lift(&self) -> LiftOverUniform {
         let r = ratio(self.reward, self.uniform);
         let squares = self.reward_squared - 2.0 * r * self.reward_uniform + r * r * self.uniform_squared;

@@ -126,7 +126,7 @@ mod tests {
             p: 1.00, after Holm&#39;s correction 1.00</failure>
                 </testcase>
                 <testcase classname="offer.default" name="regret in the last tenth, default" time="0">
-                  <skipped message="inconclusive: regret in the last tenth, default is 0.02780 [0.02410, 0.03150]: at most 0.03000 is not told from chance; about 64 replications would tell">regret in the last tenth, default is 0.02780 [0.02410, 0.03150]: at most 0.03000 is not told from chance; about 64 replications would tell
+                  <skipped message="inconclusive: regret in the last tenth, default is 0.02780 [0.02410, 0.03150]: at most 0.03000 is undecided; about 64 replications would decide it">regret in the last tenth, default is 0.02780 [0.02410, 0.03150]: at most 0.03000 is undecided; about 64 replications would decide it
             measured: 0.0278 (0.0241 to 0.0315)
             asked: ≤ 0.03
             confidence: 0.95

@@ -212,7 +212,7 @@ mod tests {
             | ➖ skipped | 99th percentile of latency, default | – | ≤ 10 ms | – |
 
             * **no discount for loyal customers** is 8.3 % \[7.1 %, 9.5 %\]: at most 5 % fails
-            * **regret in the last tenth, default** is 0.02780 \[0.02410, 0.03150\]: at most 0.03000 is not told from chance; about 64 replications would tell
+            * **regret in the last tenth, default** is 0.02780 \[0.02410, 0.03150\]: at most 0.03000 is undecided; about 64 replications would decide it
             * **99th percentile of latency, default**: only a live server has one; run with --target
 
             | policy | reward per decision | lift | regret per decision | of uniform choice's | regret over time |

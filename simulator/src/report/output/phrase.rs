@@ -139,7 +139,9 @@ fn compared(name: &str, lift: &IntervalEstimate, baseline: &str) -> String {
     let interval = lift.low.zip(lift.high);
     if let Some((low, high)) = interval.filter(|(low, high)| *low <= 0.0 && *high >= 0.0) {
         let (mean, low, high) = (amount(lift.mean), amount(low), amount(high));
-        return format!("“{name}” cannot be told from “{baseline}”: its lift is {mean} ({low} to {high}).");
+        return format!(
+            "“{name}” and “{baseline}” show no clear difference: the lift of “{name}” is {mean} ({low} to {high})."
+        );
     }
     let (word, interval) =
         if lift.mean < 0.0 { ("less", interval.map(|(low, high)| (-high, -low))) } else { ("more", interval) };
@@ -167,7 +169,10 @@ mod tests {
         let say = |lift: IntervalEstimate| compared("a", &lift, "b");
         assert_eq!(say(lift(0.0512, 0.0421, 0.0603)), "“a” earns 5.1 % (4.2 % to 6.0 %) more per decision than “b”.");
         assert_eq!(say(lift(-0.2, -0.25, -0.15)), "“a” earns 20.0 % (15.0 % to 25.0 %) less per decision than “b”.");
-        assert_eq!(say(lift(0.01, -0.02, 0.04)), "“a” cannot be told from “b”: its lift is 1.0 % (−2.0 % to 4.0 %).");
+        assert_eq!(
+            say(lift(0.01, -0.02, 0.04)),
+            "“a” and “b” show no clear difference: the lift of “a” is 1.0 % (−2.0 % to 4.0 %)."
+        );
         let alone = IntervalEstimate { low: None, high: None, ..lift(0.03, 0.0, 0.0) };
         assert_eq!(say(alone), "“a” earns 3.0 % more per decision than “b”.");
     }

@@ -85,10 +85,9 @@ fn checks() -> Vec<CheckReport> {
             p_value: Some(0.12),
             p_adjusted: Some(0.24),
             replications_needed: Some(64),
-            sentence:
-                "regret in the last tenth, default is 0.02780 [0.02410, 0.03150]: at most 0.03000 is not told from \
-                       chance; about 64 replications would tell"
-                    .to_owned(),
+            sentence: "regret in the last tenth, default is 0.02780 [0.02410, 0.03150]: at most 0.03000 is undecided; \
+                       about 64 replications would decide it"
+                .to_owned(),
             ..plain.clone()
         },
         CheckReport {

@@ -30,10 +30,10 @@ pub fn explain(loaded: &Loaded, seed: u64) -> Result<String, Problem> {
         scenario.traffic.per_day,
         scenario.replications
     );
-    let told = |names: &[String]| if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
-    let _ = writeln!(out, "the slot is told: {}", told(&scenario.shoppers.context));
+    let listed = |names: &[String]| if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    let _ = writeln!(out, "context of each request: {}", listed(&scenario.shoppers.context));
     if scenario.shoppers.segments.iter().any(|segment| segment.opt_out > 0.0) {
-        let _ = writeln!(out, "without consent: {}", told(&scenario.shoppers.context_without_consent));
+        let _ = writeln!(out, "without consent: {}", listed(&scenario.shoppers.context_without_consent));
     }
     let steps: Vec<&str> = scenario.behaviour.steps.iter().map(|step| step.kind.as_str()).collect();
     let _ = writeln!(out, "what shoppers do: {}", steps.join(", "));

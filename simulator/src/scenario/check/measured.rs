@@ -32,7 +32,7 @@ pub(super) fn check(scenario: &Scenario, check: &Check) -> Checked {
         }
     }
     if metric == Metric::CountedError && scenario.behaviour.steps.iter().any(|step| step.value_spread > 0.0) {
-        return fail("metric", "counted_error needs values without a spread, so that it can be told to the last cent");
+        return fail("metric", "counted_error needs values without a spread, so that it is exact to the last cent");
     }
     if metric == Metric::Lift && check.over.is_none() {
         return fail("over", "is missing: lift is over another policy");

@@ -222,7 +222,7 @@ fn policies(out: &mut Markup, report: &RunReport) {
     if let Some(confidence) = phrase::confidence(report) {
         let _ = write!(note, ", with intervals at {confidence}");
     }
-    note += ". All policies meet the same shoppers, so lifts are told shopper by shopper.";
+    note += ". All policies meet the same shoppers, so each lift is computed shopper by shopper.";
     out.leaf("p", &[("class", "fine")], note);
 }
 
