@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     id::{ArmId, FieldError},
-    limits::{ARM_BOUNDS_MAX, NUMBER_MAX, SALT_BYTES_MAX},
+    limits::{ARM_BOUNDS_MAX, NUMBER_MAX, SALT_BYTES_MAX, SUBJECT_LIMIT_MAX},
 };
 use crate::bandit::Policy;
 
@@ -68,6 +68,9 @@ pub struct Controls {
     /// Accepts simulated traffic.
     #[serde(default)]
     pub simulated: Option<bool>,
+    /// Number of decisions of one subject per day that are learned, or 0 for no limit.
+    #[serde(default)]
+    pub subject_limit: Option<u32>,
 }
 
 impl Controls {
@@ -76,6 +79,10 @@ impl Controls {
 
     /// Least γ of `SquareCB`, which still has an effect at the largest gap that rewards can have.
     const GAMMA_MIN: f64 = 1.0 / NUMBER_MAX;
+
+    /// Default subject limit. Few shoppers see one slot more often in a day, and an id that does so every day moves what
+    /// others get by less than a percentage point.
+    pub const SUBJECT_LIMIT_DEFAULT: u32 = 20;
 
     /// Holdout of a new slot that does not set one: enough to measure by, while most subjects get the policy.
     pub const HOLDOUT_NEW: f64 = 0.1;
@@ -103,6 +110,11 @@ impl Controls {
     /// Returns whether the slot accepts simulated traffic.
     pub fn simulated(&self) -> bool {
         self.simulated.unwrap_or(false)
+    }
+
+    /// Number of decisions of one subject per day that are learned, or `None` for no limit.
+    pub fn subject_limit(&self) -> Option<u32> {
+        Some(self.subject_limit.unwrap_or(Self::SUBJECT_LIMIT_DEFAULT)).filter(|&limit| limit > 0)
     }
 
     /// Stickiness of the slot.
@@ -200,6 +212,9 @@ impl Controls {
         }
         if let Some(analysis) = self.analysis {
             share("analysis", analysis)?;
+        }
+        if let Some(limit) = self.subject_limit.filter(|&limit| limit > SUBJECT_LIMIT_MAX) {
+            return fail("subject_limit", format!("is {limit}; must be from 1 to {SUBJECT_LIMIT_MAX}, or 0 for no limit"));
         }
         if let Mode::Test(of) = self.mode() {
             share("mode.test.share", of)?;
