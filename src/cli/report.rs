@@ -125,6 +125,12 @@ fn table(report: &SlotReport) -> String {
             c.duplicates, c.late, c.unmatched, c.rejected, c.other_kinds
         ));
     }
+    if c.decisions_over_subject_limit > 0 {
+        lines.push(format!(
+            "not learned: {} decisions of subjects who had reached the subject limit",
+            c.decisions_over_subject_limit
+        ));
+    }
     lines.push(fitted(table, &[8, 3, 7, 5, 2]));
     lines.join("\n")
 }
@@ -207,6 +213,7 @@ fn json(report: &SlotReport) -> serde_json::Value {
         "unmatched_rewards": report.counters.unmatched,
         "other_kind_rewards": report.counters.other_kinds,
         "rejected_rewards": report.counters.rejected,
+        "decisions_over_subject_limit": report.counters.decisions_over_subject_limit,
         "goal_change": report.goal_sums.map(|change| json!({
             "revision": change.revision,
             "time": time_text(change.at_us),

@@ -180,6 +180,51 @@ mod tests {
     }
 
     #[test]
+    fn normal_quantiles_are_those_of_the_tables() {
+        for (share, want) in [(0.5, 0.0), (0.75, 0.674_49), (0.9, 1.281_55), (0.99, 2.326_35), (0.999_9, 3.719_02)] {
+            let got = upper_normal_quantile(share);
+            assert!((got - want).abs() < 5e-4, "{share}: {got} against {want}");
+        }
+    }
+
+    /// Numbers 2^z with normal z, from evenly spread quantiles. The estimate is near the true quantile, whatever three
+    /// wild numbers do, and the same in every unit that is a power of two.
+    #[test]
+    fn a_robust_quantile_needs_few_numbers() {
+        for (count, near) in [(4_u32, 12.0), (20, 4.0), (100, 1.5)] {
+            let numbers: Vec<f64> = (0..count)
+                .map(|i| (f64::from(i) + 0.5) / f64::from(count))
+                .map(|p| exp2(if p < 0.5 { -upper_normal_quantile(1.0 - p) } else { upper_normal_quantile(p) }))
+                .collect();
+            let estimate = |wild: &[f64], unit: f64| {
+                let mut quantiles = QuantileSketch::new();
+                wild.iter().chain(&numbers).for_each(|number| quantiles.observe(number * unit));
+                assert!(!quantiles.is_certain(0.99));
+                quantiles.robust_quantile(0.99).unwrap() / unit
+            };
+            let (clean, truth) = (estimate(&[], 1.0), exp2(2.326));
+            assert!((truth / near..truth * near).contains(&clean), "{count}: {clean}");
+            let wild = &[1e6, 1e9, 1e5][..if count > 4 { 3 } else { 1 }];
+            assert!((clean / 1.2..clean * near).contains(&estimate(wild, 1.0)), "{count}: {}", estimate(wild, 1.0));
+            assert!((estimate(wild, 1.0) / estimate(wild, 1024.0) - 1.0).abs() < 1e-12);
+            // Zeros say nothing about the size of the others.
+            assert!((estimate(&[0.0, 0.0], 1.0) / clean - 1.0).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn a_robust_quantile_is_the_quantile_once_three_numbers_lie_above_it() {
+        let mut quantiles = QuantileSketch::new();
+        assert_eq!(quantiles.robust_quantile(0.99), None);
+        for i in 1..=400_u32 {
+            quantiles.observe(f64::from(i));
+            assert_eq!(quantiles.is_certain(0.99), i >= 300, "{i}");
+            assert_eq!(quantiles.is_certain(0.5), i >= 6, "{i}");
+        }
+        assert_eq!(quantiles.robust_quantile(0.99), quantiles.quantile(0.99));
+    }
+
+    #[test]
     fn old_values_fade() {
         let mut quantiles = QuantileSketch::new();
         (0..5_000).for_each(|_| quantiles.observe(1e9));

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::bandit::Policy;
 
-pub use values::{Baseline, ExplorationPreset, HeadStart, Mode, ProbabilityBounds, Stickiness, WarmUp};
+pub use values::{Baseline, ExplorationPreset, HeadStart, Mode, ProbabilityBounds, Stickiness, SubjectLimit, WarmUp};
 
 const MINUTE_US: i64 = 60 * 1_000_000;
 const DAY_US: i64 = 24 * 60 * MINUTE_US;
@@ -68,7 +68,8 @@ pub struct Controls {
     /// Accepts simulated traffic.
     #[serde(default)]
     pub simulated: Option<bool>,
-    /// Number of decisions of one subject per day that are learned, or 0 for no limit.
+    /// Number of decisions of one subject per day that are learned, or 0 for no limit. `None` stands for a limit that
+    /// follows the slot's traffic.
     #[serde(default)]
     pub subject_limit: Option<u32>,
 }
@@ -79,10 +80,6 @@ impl Controls {
 
     /// Least γ of `SquareCB`, which still has an effect at the largest gap that rewards can have.
     const GAMMA_MIN: f64 = 1.0 / NUMBER_MAX;
-
-    /// Default subject limit. Few shoppers see one slot more often in a day, and an id that does so every day moves what
-    /// others get by less than a percentage point.
-    pub const SUBJECT_LIMIT_DEFAULT: u32 = 20;
 
     /// Holdout of a new slot that does not set one: enough to measure by, while most subjects get the policy.
     pub const HOLDOUT_NEW: f64 = 0.1;
@@ -112,9 +109,13 @@ impl Controls {
         self.simulated.unwrap_or(false)
     }
 
-    /// Number of decisions of one subject per day that are learned, or `None` for no limit.
-    pub fn subject_limit(&self) -> Option<u32> {
-        Some(self.subject_limit.unwrap_or(Self::SUBJECT_LIMIT_DEFAULT)).filter(|&limit| limit > 0)
+    /// Limit on what one subject teaches.
+    pub fn subject_limit(&self) -> SubjectLimit {
+        match self.subject_limit {
+            None => SubjectLimit::Automatic,
+            Some(0) => SubjectLimit::Unlimited,
+            Some(limit) => SubjectLimit::PerDay(limit),
+        }
     }
 
     /// Stickiness of the slot.
