@@ -99,8 +99,7 @@ impl QuantileSketch {
         let (start, lower, upper) = (octaves(known)?, octaves(0.25)?, octaves(0.75)?);
         let weight = (positive - QUARTILES_FROM).max(0.0);
         let quartiles = square((upper - lower) / QUARTILE_DISTANCE);
-        let variance =
-            (PRIOR_VALUES * square(PRIOR_SPREAD) + weight * quartiles) / (PRIOR_VALUES + weight);
+        let variance = (PRIOR_VALUES * square(PRIOR_SPREAD) + weight * quartiles) / (PRIOR_VALUES + weight);
         let missing = upper_normal_quantile(share) - upper_normal_quantile(known);
         Some(exp2(start + missing * variance.sqrt()))
     }

@@ -257,9 +257,11 @@ impl SlotState {
         };
         let learned = self.values.winsorize(&event.kind, value, share);
         if !decision.frozen {
+            if !self.values.is_certain(&event.kind, share) {
+                let (decision, event_key) = (decision.id, event_key(&event.event_id));
+                self.provisional.add(&event.kind, ProvisionalValue { decision, event: event_key, value, learned });
+            }
             self.values.observe(&event.kind, value);
-            let event_key = event_key(&event.event_id);
-            self.provisional.add(&event.kind, ProvisionalValue { decision: decision.id, event: event_key, value, learned });
         }
         Some(learned)
     }

@@ -215,7 +215,10 @@ impl Controls {
             share("analysis", analysis)?;
         }
         if let Some(limit) = self.subject_limit.filter(|&limit| limit > SUBJECT_LIMIT_MAX) {
-            return fail("subject_limit", format!("is {limit}; must be from 1 to {SUBJECT_LIMIT_MAX}, or 0 for no limit"));
+            return fail(
+                "subject_limit",
+                format!("is {limit}; must be from 1 to {SUBJECT_LIMIT_MAX}, or 0 for no limit"),
+            );
         }
         if let Mode::Test(of) = self.mode() {
             share("mode.test.share", of)?;
