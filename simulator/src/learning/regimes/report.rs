@@ -182,8 +182,7 @@ impl RegimesReport {
         let zeros = if self.silent_zeros { ", zeros silent" } else { "" };
         let holds = self.rows.iter().filter(|row| row.verdict == RegimeVerdict::Holds).count();
         let (rows, worlds) = (self.rows.len(), self.worlds);
-        let judged =
-            if self.small { "not judged: too little was played".to_owned() } else { format!("{holds} of {rows} hold") };
+        let judged = if self.small { "not judged: too little was played".to_owned() } else { format!("{holds} of {rows} hold") };
         format!("{worlds} worlds each{zeros}\n{}\n{judged}", fitted(table, &LEAST))
     }
 }

@@ -74,7 +74,11 @@ impl SlotPlayer {
             arms: (0..arms).map(new_arm).collect(),
             goal: Goal { kinds: vec![earned, nothing], ..Goal::default() },
             model: settings.model.unwrap_or_default(),
-            controls: Controls { holdout: Some(0.0), half_life_us: settings.half_life_us, ..Controls::default() },
+            controls: Controls {
+                holdout: Some(0.0),
+                half_life_us: settings.half_life_us,
+                ..Controls::default()
+            },
             ..Definition::new(slot.clone())
         };
         let mut player = Self {
@@ -110,11 +114,7 @@ impl Player for SlotPlayer {
         }
         let mut request = Request::new(self.slot.clone());
         request.context = round.context.clone();
-        request.subject = round
-            .subject
-            .as_ref()
-            .map(|subject| Subject { id: subject.clone(), ..Subject::default() })
-            .unwrap_or_default();
+        request.subject = round.subject.as_ref().map(|subject| Subject { id: subject.clone(), ..Subject::default() }).unwrap_or_default();
         request.candidates =
             round.only.iter().map(|&only| RequestCandidate { arm: arm(only), features: Features::new() }).collect();
         let random = hash("simulator draw", &[&self.seed.to_be_bytes(), &self.decisions.to_be_bytes()]);
