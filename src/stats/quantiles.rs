@@ -204,7 +204,11 @@ mod tests {
             let (clean, truth) = (estimate(&[], 1.0), exp2(2.326));
             assert!((truth / near..truth * near).contains(&clean), "{count}: {clean}");
             let wild = &[1e6, 1e9, 1e5][..if count > 4 { 3 } else { 1 }];
-            assert!((clean / 1.2..clean * near.max(2.0)).contains(&estimate(wild, 1.0)), "{count}: {}", estimate(wild, 1.0));
+            assert!(
+                (clean / 1.2..clean * near.max(2.0)).contains(&estimate(wild, 1.0)),
+                "{count}: {}",
+                estimate(wild, 1.0)
+            );
             assert!((estimate(wild, 1.0) / estimate(wild, 1024.0) - 1.0).abs() < 1e-12);
             // Zeros say nothing about the size of the others.
             assert!((estimate(&[0.0, 0.0], 1.0) / clean - 1.0).abs() < 1e-12);
