@@ -28,7 +28,7 @@ const PER_FORTNIGHT_MIN: u64 = 5;
 /// Automatic limit per fortnight as a multiple of what the other subjects taught on average. Where people come back
 /// often, each may teach more.
 const TIMES_OTHERS: u64 = 5;
-/// Automatic limit per fortnight as a fraction of all decisions that were learned: one in so many moves nothing.
+/// Automatic limit per fortnight as a fraction of all decisions that were learned. A thousandth moves nothing.
 const ONE_IN: u64 = 1_000;
 
 /// Largest number of decisions that one decision makes the memory forget. The next decision continues.
@@ -76,7 +76,7 @@ impl LearnedSubjects {
             SubjectLimit::Automatic => (FORTNIGHT_US, PER_DAY),
         };
         self.forget_old(at_us.saturating_sub(memory_us));
-        // A subject with an id is told by it across all sessions.
+        // A subject with an id is counted by it across all sessions.
         let subject = subject_keys(subject).next().map_or(0, Hash128::word);
         if subject != 0 {
             let (mut today, mut own) = (0, 0);
