@@ -73,7 +73,7 @@ fn a_subject_is_told_by_its_id_or_by_its_session() {
     assert!((0..9).all(|_| teaches(&mut world, subject("ann", "s1"))), "no limit");
 }
 
-/// By default a subject teaches five decisions in a new slot, a thousandth in a busy one, and twenty a day at most.
+/// A subject teaches by default five decisions in a new slot, a thousandth in a busy one, and twenty a day at most.
 #[test]
 fn the_default_limit_follows_the_traffic() {
     let mut world = limited_world(None);
@@ -92,7 +92,7 @@ fn the_default_limit_follows_the_traffic() {
     assert_eq!(count(&mut world, 30), 8, "twenty-eight in a fortnight, of 28,020");
 }
 
-/// Where other subjects come back often, each may teach more by default: five times their average.
+/// A subject may teach more by default if others come back often: five times their average.
 #[test]
 fn the_default_limit_follows_the_other_subjects() {
     let mut world = limited_world(None);

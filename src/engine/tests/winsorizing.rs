@@ -68,7 +68,7 @@ fn a_wild_first_value_is_learned_again_when_others_have_come() {
     }
 }
 
-/// When three values lie above the quantile, it is certain. All values that came before are then learned as they would
+/// The quantile is certain once three values lie above it. All values that came before are then learned as they would
 /// have been with the quantile known, and reversals take back exactly that.
 #[test]
 fn provisional_values_end_at_the_quantile_and_reversals_stay_exact() {

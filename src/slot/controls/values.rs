@@ -96,10 +96,10 @@ pub enum Mode {
 pub enum SubjectLimit {
     /// Every decision is learned.
     Unlimited,
-    /// At most this many decisions per day are learned.
+    /// Greatest number of decisions per day that are learned.
     PerDay(u32),
-    /// At most twenty decisions per day are learned, and in a fortnight no more than the largest of: five, five times
-    /// what the other subjects taught on average, and a thousandth of all that the slot learned.
+    /// Limit that follows the traffic: twenty decisions per day, and in a fortnight no more than the largest of five,
+    /// five times what the other subjects taught on average, and a thousandth of all that the slot learned.
     Automatic,
 }
 
