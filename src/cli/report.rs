@@ -51,6 +51,7 @@ fn table(report: &SlotReport) -> String {
     lines.extend(learning_lines(report));
     lines.extend(comparison_lines(report));
     lines.extend(not_counted_line(report));
+    lines.extend(over_limit_line(report));
     lines.push(fitted(arm_table(report), &[8, 3, 7, 5, 2]));
     lines.join("\n")
 }
@@ -119,6 +120,13 @@ fn not_counted_line(report: &SlotReport) -> Option<String> {
             c.duplicates, c.late, c.unmatched, c.rejected, c.other_kinds
         )
     })
+}
+
+/// Number of the decisions that were not learned because their subjects had reached the subject limit, or `None` if all
+/// were.
+fn over_limit_line(report: &SlotReport) -> Option<String> {
+    let count = report.counters.decisions_over_subject_limit;
+    (count > 0).then(|| format!("not learned: {count} decisions of subjects who had reached the subject limit"))
 }
 
 fn arm_table(report: &SlotReport) -> Table {
@@ -235,6 +243,7 @@ fn json(report: &SlotReport) -> serde_json::Value {
         "unmatched_rewards": report.counters.unmatched,
         "other_kind_rewards": report.counters.other_kinds,
         "rejected_rewards": report.counters.rejected,
+        "decisions_over_subject_limit": report.counters.decisions_over_subject_limit,
         "goal_change": report.goal_sums.map(|change| json!({
             "revision": change.revision,
             "time": time_text(change.at_us),

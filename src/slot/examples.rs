@@ -46,6 +46,8 @@ fn controls_examples() -> Vec<Controls> {
             exploration: Some(0.25),
             ..Controls::default()
         },
+        Controls { subject_limit: Some(7), ..Controls::default() },
+        Controls { subject_limit: Some(0), ..Controls::default() },
     ];
     for preset in [
         ExplorationPreset::Cautious,

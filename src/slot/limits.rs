@@ -119,6 +119,11 @@ pub const CAP_WINDOW_US_MAX: i64 = 90 * 24 * 3600 * 1_000_000;
 /// Decisions of one slot that are remembered by subject, for stickiness and caps. The oldest are forgotten first. With
 /// one shown arm each they take some 100 MB.
 pub const PAST_MAX: usize = 500_000;
+/// Greatest subject limit, as an id with more decisions in a day is no shopper. The time of a decision grows with it.
+pub const SUBJECT_LIMIT_MAX: u32 = 1_000;
+/// Learned decisions of one slot that are remembered by subject, for the subject limit. The oldest are forgotten first:
+/// in a slot with more in a day, a subject teaches at most its limit of that many. They take some 4 MB.
+pub const LEARNED_SUBJECTS_MAX: usize = 100_000;
 /// Brackets that may be open at once in a rule's condition, as the parser takes 8 kB of stack for each.
 pub const RULE_NESTING_MAX: usize = 16;
 /// Nesting depth of a condition's operators, as every walk over the tree takes stack for each.

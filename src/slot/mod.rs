@@ -34,7 +34,9 @@ mod rule;
 mod size;
 
 pub use arm::{Arm, Payload, Schedule, Unavailable};
-pub use controls::{Baseline, Controls, ExplorationPreset, HeadStart, Mode, ProbabilityBounds, Stickiness, WarmUp};
+pub use controls::{
+    Baseline, Controls, ExplorationPreset, HeadStart, Mode, ProbabilityBounds, Stickiness, SubjectLimit, WarmUp,
+};
 pub use definition::{Consent, Definition, SlotKind};
 #[cfg(test)]
 pub(crate) use examples::{any_id, any_ids, any_text, examples, odd_definition};

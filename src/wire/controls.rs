@@ -31,6 +31,7 @@ pub(super) fn decode_controls(controls: Option<proto::Controls>) -> FieldResult<
         analysis,
         stickiness,
         simulated,
+        subject_limit,
     } = controls.unwrap_or_default();
     let bounds = |(arm, proto::ProbabilityBounds { floor, ceiling }): (String, proto::ProbabilityBounds)| {
         Ok((
@@ -63,6 +64,7 @@ pub(super) fn decode_controls(controls: Option<proto::Controls>) -> FieldResult<
         analysis,
         stickiness: stickiness.map(decode_stickiness).transpose()?.flatten(),
         simulated,
+        subject_limit,
     })
 }
 
@@ -128,6 +130,7 @@ pub(super) fn encode_controls(controls: &Controls) -> proto::Controls {
         analysis,
         stickiness,
         simulated,
+        subject_limit,
     } = controls;
     let bounds = |(arm, ProbabilityBounds { floor, ceiling }): (&ArmId, &ProbabilityBounds)| {
         (arm.to_string(), proto::ProbabilityBounds { floor: *floor, ceiling: *ceiling })
@@ -153,6 +156,7 @@ pub(super) fn encode_controls(controls: &Controls) -> proto::Controls {
         analysis: *analysis,
         stickiness: stickiness.map(encode_stickiness),
         simulated: *simulated,
+        subject_limit: *subject_limit,
     }
 }
 

@@ -48,6 +48,7 @@ pub(crate) fn encode(report: SlotReport) -> proto::SlotReport {
         unmatched_rewards: c.unmatched,
         other_kind_rewards: c.other_kinds,
         rejected_rewards: c.rejected,
+        decisions_over_subject_limit: c.decisions_over_subject_limit,
         status: stage.number(),
         status_sentence: sentence,
         lift: lift.map(encode_lift),
@@ -123,6 +124,7 @@ pub(crate) fn decode(report: proto::SlotReport) -> Result<SlotReport, FieldError
         unmatched_rewards,
         other_kind_rewards,
         rejected_rewards,
+        decisions_over_subject_limit,
         models,
         changes_found,
         position_exposures: exposures,
@@ -149,6 +151,7 @@ pub(crate) fn decode(report: proto::SlotReport) -> Result<SlotReport, FieldError
         late: late_rewards,
         unmatched: unmatched_rewards,
         rejected: rejected_rewards,
+        decisions_over_subject_limit,
     };
     let goal_sums = goal_change.map(|change| GoalChange {
         revision: change.revision,

@@ -127,6 +127,7 @@ fn a_mask_takes_what_it_names_and_nothing_else() {
         "controls.freeze_learning",
         "controls.safe_choice",
         "controls.simulated",
+        "controls.subject_limit",
         "controls.policy",
         "rules",
     ];

@@ -212,6 +212,7 @@ async fn controls_are_set_one_by_one_and_read_back_unchanged() {
             "slot.controls.mode.test.share",
         ),
         (controls(&|c| c.analysis = Some(-0.1)), "controls.analysis", "slot.controls.analysis"),
+        (controls(&|c| c.subject_limit = Some(1_001)), "controls.subject_limit", "slot.controls.subject_limit"),
         (controls(&|c| c.exploration_preset = 9), "controls.exploration_preset", "slot.controls.exploration_preset"),
         (controls(&|c| c.salt = Some("x".repeat(200))), "controls.salt", "slot.controls.salt"),
         (rules(vec![Rule { name: "none".into(), ..Rule::default() }]), "rules", "slot.rules[0].effect"),

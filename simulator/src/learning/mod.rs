@@ -5,6 +5,7 @@
 //! * [`service`]: the service that is simulated against: the engine in this process or a live server.
 //! * [`sets`]: the sets of a folder.
 //! * [`peers`]: losses of other learners on the same streams.
+//! * [`regimes`]: streams of scarce, wild, rare or moving data.
 //! * [`report`]: a row per set and variant, its verdict, and the JSON.
 //! * [`table`]: the report as text for people.
 //! * [`times`]: the cost of a decision and of an update.
@@ -18,6 +19,7 @@
 //! Deliberately not here: live servers, whose draws are not the same twice.
 
 pub mod peers;
+pub mod regimes;
 pub mod replay;
 pub mod report;
 pub mod service;

@@ -259,6 +259,7 @@ fn controls_are_given_by_name_or_by_their_parameters() {
             "stickiness = { for = \"7days\" }",
             Controls { stickiness: Some(Stickiness::For(7 * 86_400_000_000)), ..Controls::default() },
         ),
+        ("subject_limit = 0", Controls { subject_limit: Some(0), ..Controls::default() }),
         (
             "head_start = { views = 9, floor = 0.1 }",
             Controls { head_start: Some(HeadStart { views: 9, floor: 0.1, limit: 0.5 }), ..Controls::default() },

@@ -45,7 +45,7 @@ impl SlotState {
             }
             return;
         }
-        let frozen = self.accounting || self.design.definition.controls.freeze_learning() || decided.analysis;
+        let frozen = !self.may_be_learned(at_us, decided) || self.accounting;
         let (rows, shown) = self.encode_shown(decided, frozen);
         let default_reward = self.design.definition.goal.default_reward;
         let arms = || shown.iter().map(|shown| shown.arm);
@@ -63,6 +63,17 @@ impl SlotState {
             subjects: subject_keys(&decided.subject).collect(),
             evaluation: LazyEvaluation::Decoded(record),
         });
+    }
+
+    /// Returns `true` if a decision that was just made may be learned, and counts it towards its subject's limit.
+    fn may_be_learned(&mut self, at_us: i64, decided: &DecisionRecord) -> bool {
+        let controls = &self.design.definition.controls;
+        if controls.freeze_learning() || decided.analysis {
+            return false;
+        }
+        let within_limit = self.learned_subjects.admit(at_us, &decided.subject, controls.subject_limit());
+        self.counters.slot.decisions_over_subject_limit += u64::from(!within_limit);
+        within_limit
     }
 
     /// Encodes the shown arms for the learner. Returns the rows of the first arm, and the arms; an arm whose rows equal

@@ -28,6 +28,17 @@ impl SlotState {
                 Arc::make_mut(&mut self.evaluation).revise_decision(decision, &record, place, before);
             }
         }
+        self.learn_settled(at_us, at, decision, place);
+    }
+
+    /// Learns a shown arm whose events changed, unless learning waits for the end of the window or is frozen.
+    pub(super) fn learn_settled(
+        &mut self,
+        at_us: i64,
+        at: DecisionPlace,
+        decision: &mut PendingDecision,
+        place: usize,
+    ) {
         let goal = &self.design.definition.goal;
         let at_close = goal.learning == Learning::AtClose && at.queue == QueueKind::Pending;
         if self.design.definition.controls.freeze_learning() || at_close {

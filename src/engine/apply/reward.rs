@@ -12,7 +12,7 @@ use crate::{
             CountedEvent, DecisionPlace, DecisionQueue, EventRecord, EventRole, PendingDecision, QueueKind, ShownArm,
             event_key,
         },
-        slot_state::{RememberedEvent, RewardChange, SlotState},
+        slot_state::{ProvisionalValue, RememberedEvent, RewardChange, SlotState},
     },
     slot::limits::{EVENT_MEMORY_US, EVENTS_PER_DECISION_MAX},
 };
@@ -75,7 +75,7 @@ impl SlotState {
             self.forgotten.event_ids += self.event_memory.add(remembered, horizon_us);
         }
         if counts {
-            let learned_value = self.learned_value(event, decision.frozen);
+            let learned_value = self.learned_value(event, &decision);
             let counted = CountedEvent { event: key, kind, value: event.value, learned_value, time_us: event.time_us };
             if decision.shown[place].counted.is_empty() {
                 if !decision.frozen {
@@ -92,6 +92,7 @@ impl SlotState {
         }
         self.decisions.put(at, &decision);
         if counts {
+            self.revise_provisional(at_us, &event.kind);
             return Ok(RewardAnswer::new(EventStatus::Accepted));
         }
         let note = RewardNote::OtherKind { kind: event.kind.clone(), definition: Arc::clone(&self.design.definition) };
@@ -249,11 +250,41 @@ impl SlotState {
 
     /// Returns the event's value as it is learned. If its kind is winsorized, the value is limited to that quantile of
     /// the values so far. Values that are never learned do not enter the quantile.
-    fn learned_value(&mut self, event: &RewardEvent, frozen: bool) -> Option<f64> {
+    fn learned_value(&mut self, event: &RewardEvent, decision: &PendingDecision) -> Option<f64> {
         let value = event.value?;
         let Some(share) = self.design.definition.goal.kind(&event.kind).and_then(|kind| kind.winsorize) else {
             return Some(value);
         };
-        Some(self.values.winsorize(&event.kind, value, share, !frozen))
+        let learned = self.values.winsorize(&event.kind, value, share);
+        if !decision.frozen {
+            if !self.values.is_certain(&event.kind, share) {
+                let (decision, event_key) = (decision.id, event_key(&event.event_id));
+                self.provisional.add(&event.kind, ProvisionalValue { decision, event: event_key, value, learned });
+            }
+            self.values.observe(&event.kind, value);
+        }
+        Some(learned)
+    }
+
+    /// Learns the values of a kind again that were learned while their quantile was uncertain, as far as the quantile
+    /// of the values so far limits them otherwise.
+    fn revise_provisional(&mut self, at_us: i64, kind: &str) {
+        let Some(share) = self.design.definition.goal.kind(kind).and_then(|kind| kind.winsorize) else { return };
+        for revised in self.provisional.revise(kind, share, &self.values) {
+            let Some(at) = self.decisions.find(|queue| queue.find(revised.decision)) else { continue };
+            let Some(mut decision) = self.decisions.get(at) else { continue };
+            let of_event = |counted: &&mut CountedEvent| counted.event == revised.event;
+            let mut found = None;
+            for (place, shown) in decision.shown.iter_mut().enumerate() {
+                if let Some(counted) = shown.counted.iter_mut().find(of_event) {
+                    counted.learned_value = Some(revised.learned);
+                    found = Some(place);
+                }
+            }
+            // A reversed event counts no more, and there is nothing to learn again.
+            let Some(place) = found else { continue };
+            self.learn_settled(at_us, at, &mut decision, place);
+            self.decisions.put(at, &decision);
+        }
     }
 }

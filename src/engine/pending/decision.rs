@@ -23,7 +23,7 @@ pub(in crate::engine) struct CountedEvent {
     pub(in crate::engine) event: Hash128,
     pub(in crate::engine) kind: Arc<str>,
     pub(in crate::engine) value: Option<f64>,
-    /// Value as it is learned: winsorized when the event arrived.
+    /// Value as it is learned: winsorized when the event arrived, and again while the quantile was uncertain.
     pub(in crate::engine) learned_value: Option<f64>,
     pub(in crate::engine) time_us: i64,
 }
@@ -112,7 +112,8 @@ pub(in crate::engine) struct PendingDecision {
     pub(in crate::engine) id: DecisionId,
     pub(in crate::engine) at_us: i64,
     pub(in crate::engine) holdout: bool,
-    /// `true` if it was made while learning was frozen. It is never learned.
+    /// `true` if it is never learned: it was made while learning was frozen, in the analysis slice, or beyond the limit
+    /// of its subject.
     pub(in crate::engine) frozen: bool,
     /// Encoded rows of its context, one per model.
     pub(in crate::engine) rows: EncodedRows,

@@ -31,6 +31,9 @@ pub struct Counters {
     pub unmatched: u64,
     /// Number of events that could not be counted as they were.
     pub rejected: u64,
+    /// Number of decisions of which nothing is learned because their subject had reached the subject limit.
+    #[serde(default)]
+    pub decisions_over_subject_limit: u64,
 }
 
 /// Counters of an arm. *Persisted.*

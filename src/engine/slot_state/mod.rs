@@ -10,8 +10,10 @@ mod evaluation;
 mod event_memory;
 mod exposure;
 mod goal_sums;
+mod learned_subjects;
 mod pairwise;
 mod positions;
+mod provisional;
 mod requests;
 mod revisions;
 mod winsorizing;
@@ -29,7 +31,9 @@ pub(super) use event_memory::{EventMemory, RememberedEvent};
 pub use exposure::{ArmPropensity, Exposure, ExposureEntry, ExposureScope};
 pub use goal_sums::GoalSums;
 pub(super) use goal_sums::{RewardChange, SumsSinceGoal};
+pub(super) use learned_subjects::LearnedSubjects;
 pub(super) use positions::PositionModel;
+pub(super) use provisional::{ProvisionalValue, ProvisionalValues};
 pub(super) use requests::RequestLog;
 pub(super) use winsorizing::ValueQuantiles;
 
@@ -60,8 +64,14 @@ pub struct SlotState {
     pub(super) requests: RequestLog,
     pub(super) delays: DelayModel,
     pub(super) values: ValueQuantiles,
+    /// Values that were learned before their quantile was certain.
+    #[serde(default)]
+    pub(super) provisional: ProvisionalValues,
     pub(super) positions: PositionModel,
     pub(super) exposure: Exposure,
+    /// Subjects of the decisions of the last day that are learned.
+    #[serde(default)]
+    pub(super) learned_subjects: LearnedSubjects,
     /// Sums from which the report is computed.
     pub(super) evaluation: Arc<EvaluationData>,
 }
@@ -82,8 +92,10 @@ impl SlotState {
             requests: RequestLog::default(),
             delays: DelayModel::default(),
             values: ValueQuantiles::default(),
+            provisional: ProvisionalValues::default(),
             positions: PositionModel::new(at_us),
             exposure: Exposure::default(),
+            learned_subjects: LearnedSubjects::default(),
             evaluation: Arc::default(),
         }
     }
@@ -95,6 +107,7 @@ impl SlotState {
             event_memory: EventMemory::default(),
             requests: RequestLog::default(),
             exposure: Exposure::default(),
+            learned_subjects: LearnedSubjects::default(),
             ..self.without_indices()
         }
     }
@@ -114,8 +127,10 @@ impl SlotState {
             requests: self.requests.clone(),
             delays: self.delays.clone(),
             values: self.values.clone(),
+            provisional: self.provisional.clone(),
             positions: self.positions.clone(),
             exposure: self.exposure.without_index(),
+            learned_subjects: self.learned_subjects.without_index(),
             evaluation: Arc::clone(&self.evaluation),
         }
     }
@@ -171,5 +186,6 @@ impl SlotState {
     pub(super) fn rebuild(&mut self) {
         self.design.rebuild();
         Arc::make_mut(&mut self.learner).rebuild();
+        self.learned_subjects.rebuild();
     }
 }

@@ -27,6 +27,7 @@ mod decisions;
 mod evaluation;
 mod horizons;
 mod lateness;
+mod loud_subjects;
 mod ownership;
 mod previews;
 mod recalls;
@@ -35,6 +36,7 @@ mod rewards;
 mod rules;
 mod snapshots;
 mod time;
+mod winsorizing;
 
 const HOUR_US: i64 = 3_600_000_000;
 

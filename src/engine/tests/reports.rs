@@ -48,7 +48,7 @@ fn winsorized_values_are_reported_as_they_came_and_as_they_were_learned() {
         (arm.reward_sum, arm.learned_sum)
     };
     // The values are 1 to 10, evenly, with a mean of 5.5 as they came. Nine of ten are learned as they are, the tenth
-    // as about 9 from the hundredth on; a bin of the quantiles is a few per cent wide.
+    // as about 9; a bin of the quantiles is a few per cent wide.
     let (came, learned) = sums(&world);
     assert!((came - 1100.0).abs() < 1e-9 && (1085.0..1100.0).contains(&learned), "{came} {learned}");
     let decided = world.decide(request());

@@ -31,6 +31,7 @@ pub(super) fn decode_controls(controls: log::Controls) -> DecodeResult<Controls>
         analysis,
         stickiness,
         simulated,
+        subject_limit,
     } = controls;
     Ok(Controls {
         exploration,
@@ -51,6 +52,7 @@ pub(super) fn decode_controls(controls: log::Controls) -> DecodeResult<Controls>
         analysis,
         stickiness: stickiness.map(decode_stickiness).transpose()?,
         simulated,
+        subject_limit,
     })
 }
 
@@ -122,6 +124,7 @@ pub(super) fn encode_controls(controls: &Controls) -> log::Controls {
         analysis,
         stickiness,
         simulated,
+        subject_limit,
     } = controls;
     log::Controls {
         exploration: *exploration,
@@ -142,6 +145,7 @@ pub(super) fn encode_controls(controls: &Controls) -> log::Controls {
         analysis: *analysis,
         stickiness: stickiness.map(encode_stickiness),
         simulated: *simulated,
+        subject_limit: *subject_limit,
     }
 }
 

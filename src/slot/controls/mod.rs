@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     id::{ArmId, FieldError},
-    limits::{ARM_BOUNDS_MAX, NUMBER_MAX, SALT_BYTES_MAX},
+    limits::{ARM_BOUNDS_MAX, NUMBER_MAX, SALT_BYTES_MAX, SUBJECT_LIMIT_MAX},
 };
 use crate::bandit::Policy;
 
-pub use values::{Baseline, ExplorationPreset, HeadStart, Mode, ProbabilityBounds, Stickiness, WarmUp};
+pub use values::{Baseline, ExplorationPreset, HeadStart, Mode, ProbabilityBounds, Stickiness, SubjectLimit, WarmUp};
 
 const MINUTE_US: i64 = 60 * 1_000_000;
 const DAY_US: i64 = 24 * 60 * MINUTE_US;
@@ -68,6 +68,10 @@ pub struct Controls {
     /// Accepts simulated traffic.
     #[serde(default)]
     pub simulated: Option<bool>,
+    /// Number of decisions of one subject per day that are learned, or 0 for no limit. `None` stands for a limit that
+    /// follows the slot's traffic.
+    #[serde(default)]
+    pub subject_limit: Option<u32>,
 }
 
 impl Controls {
@@ -103,6 +107,15 @@ impl Controls {
     /// Returns whether the slot accepts simulated traffic.
     pub fn simulated(&self) -> bool {
         self.simulated.unwrap_or(false)
+    }
+
+    /// Limit on what one subject teaches.
+    pub fn subject_limit(&self) -> SubjectLimit {
+        match self.subject_limit {
+            None => SubjectLimit::Automatic,
+            Some(0) => SubjectLimit::Unlimited,
+            Some(limit) => SubjectLimit::PerDay(limit),
+        }
     }
 
     /// Stickiness of the slot.
@@ -200,6 +213,12 @@ impl Controls {
         }
         if let Some(analysis) = self.analysis {
             share("analysis", analysis)?;
+        }
+        if let Some(limit) = self.subject_limit.filter(|&limit| limit > SUBJECT_LIMIT_MAX) {
+            return fail(
+                "subject_limit",
+                format!("is {limit}; must be from 1 to {SUBJECT_LIMIT_MAX}, or 0 for no limit"),
+            );
         }
         if let Mode::Test(of) = self.mode() {
             share("mode.test.share", of)?;

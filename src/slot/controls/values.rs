@@ -91,6 +91,18 @@ pub enum Mode {
     Test(f64),
 }
 
+/// Limit on the decisions of one subject that are learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubjectLimit {
+    /// Every decision is learned.
+    Unlimited,
+    /// Greatest number of decisions per day that are learned.
+    PerDay(u32),
+    /// Limit that follows the traffic: twenty decisions per day, and in a fortnight no more than the largest of five,
+    /// five times what the other subjects taught on average, and a thousandth of all that the slot learned.
+    Automatic,
+}
+
 /// Baseline: the arms that are shown if the policy does not choose. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Baseline {

@@ -59,6 +59,7 @@ fn a_difference_has_the_name_of_its_field_in_the_api() {
     check(|d| d.controls.preset = Some(ExplorationPreset::EvenSplit), &["controls.exploration_preset:  -> even_split"]);
     check(|d| d.controls.mode = Some(Mode::Test(0.2)), &["controls.mode:  -> test, share 0.2"]);
     check(|d| d.controls.baseline = Some(Baseline::Arm(arm_id("b"))), &["controls.baseline:  -> arm_id b"]);
+    check(|d| d.controls.subject_limit = Some(9), &["controls.subject_limit:  -> 9"]);
     check(|d| d.controls.stickiness = Some(Stickiness::For(60_000_000)), &["controls.stickiness:  -> for 1m"]);
     check(
         |d| d.controls.policy = Some(Policy::SquareCb { gamma: 2.5 }),
