@@ -111,8 +111,15 @@ impl RewardSums {
     }
 
     /// Number of equally weighted showings that the sums are worth.
-    pub(super) fn showings(&self) -> f64 {
+    pub fn showings(&self) -> f64 {
         effective(self.weight, self.weight_squares)
+    }
+
+    /// Share of the showings whose reward is above 0, or 0 without observations.
+    ///
+    /// It exceeds 1 if showings of small weights have more rewards than these let expect.
+    pub(super) fn rewarded_share(&self) -> f64 {
+        if self.weight > 0.0 { self.positive.count / self.weight } else { 0.0 }
     }
 
     /// Number of equally weighted rewards other than 0 that the sums are worth.
@@ -247,8 +254,8 @@ mod tests {
             sums.observe(1.0, 1.0);
             sums.forget(0.99);
         }
-        // Σρ = 99 and Σρ² = 1/(1/0.9801 − 1) = 49.25.
-        assert!((sums.showings() - 99.0 * 99.0 / 49.251_256_3).abs() < 1e-3, "{}", sums.showings());
+        // Σρ = 99 and Σρ² = 1/(1/0.9801 − 1) = 49.25, whose ratio 99²/49.25 is just above twice 99.
+        assert!((sums.showings() - 198.0).abs() < 1e-9, "{}", sums.showings());
         sums.forget(0.5);
         assert!((sums.showings() - 99.0).abs() < 1e-9, "{}", sums.showings());
     }

@@ -28,7 +28,7 @@ mod value;
 use self::value::ValueBelief;
 use super::{
     Interval,
-    math::{exp, ln, logistic, square},
+    math::{exp, ln, logistic, power, square},
     reward_sums::RewardSums,
     special::{beta_quantile_log_odds, student_quantile},
 };
@@ -47,6 +47,11 @@ pub const REWARDED_MIN: f64 = 20.0;
 /// Greatest variance of the logarithm of a mean value that is shown: a standard error of 28 %. It is reached with 19
 /// log-normal values at log sd 1, with 106 at 1.8, and with 13 divided by the shape for gamma values.
 const LOG_VARIANCE_MAX: f64 = 0.08;
+
+/// Part by which the limits are moved outwards where there are just enough rewards. Arms with more rewards than usual, or
+/// with values whose spread is too small by chance, are shown first, and their means are wrong in that direction. The part
+/// falls with the fifth power of the number of rewards.
+const SELECTION: f64 = 0.8;
 
 /// Least number of equal rewards that the rewards are worth, if some are below 0.
 const EQUAL_REWARDS_MIN: f64 = 40.0;
@@ -89,12 +94,12 @@ pub fn reward_interval(sums: &RewardSums) -> RewardInterval {
     if values.count < needed {
         return RewardInterval::TooFew { needed };
     }
-    let value = belief.log_limits(belief.log_variance() / LOG_VARIANCE_MAX);
-    let rate = rate_interval(values.count, sums.showings());
-    let log_rate = ln(values.count / sums.showings());
-    let centre = log_rate + value.centre;
-    let below = (square(log_rate - ln(rate.low)) + square(value.centre - value.low)).sqrt();
-    let above = (square(ln(rate.high) - log_rate) + square(value.high - value.centre)).sqrt();
+    let (value, share, showings) = (belief.log_limits(), sums.rewarded_share(), sums.showings());
+    let rate = rate_interval(share.min(1.0) * showings, showings);
+    let centre = ln(share) + value.centre;
+    let outwards = 1.0 + SELECTION * power(needed / values.count, 5);
+    let below = outwards * (square(ln(share.min(1.0) / rate.low)) + square(value.centre - value.low)).sqrt();
+    let above = outwards * (square(ln(rate.high / share.min(1.0))) + square(value.high - value.centre)).sqrt();
     // The estimates may differ from the plain mean, which the reader sees beside the interval.
     let mean = sums.mean();
     RewardInterval::Known(Interval { low: exp(centre - below).min(mean), high: exp(centre + above).max(mean) })

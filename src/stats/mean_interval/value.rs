@@ -22,10 +22,6 @@ const NORMALITY_COST_FREE: f64 = 2.0;
 /// Weight of the log-normal distribution below which it no longer decides whether there are enough values.
 const WEIGHT_MIN: f64 = 1e-3;
 
-/// Part by which the upper limit of a log-normal mean is moved outwards where there are just enough values. Samples whose
-/// spread is too small by chance are shown first, and their means are too small.
-const SELECTION: f64 = 0.8;
-
 /// Belief about the mean of positive values.
 ///
 /// Two estimates are weighed. The *log-normal* one is `exp(μ + σ²/2)` of the logarithms. The *plain* one is the mean of
@@ -86,10 +82,9 @@ impl ValueBelief {
         variance / self.count
     }
 
-    /// Returns the limits of the logarithm of the mean. `margin` is 1 where there are just enough values, and falls towards
-    /// 0 with more.
-    pub(super) fn log_limits(&self, margin: f64) -> LogLimits {
-        let (log_normal, plain) = (self.log_normal_limits(margin), self.plain_limits());
+    /// Returns the limits of the logarithm of the mean.
+    pub(super) fn log_limits(&self) -> LogLimits {
+        let (log_normal, plain) = (self.log_normal_limits(), self.plain_limits());
         let (first, second, rest) =
             if self.weight > 0.5 { (log_normal, plain, 1.0 - self.weight) } else { (plain, log_normal, self.weight) };
         // The likelier limits, moved outwards to those of the other estimate as far as that has weight.
@@ -102,7 +97,7 @@ impl ValueBelief {
     }
 
     /// Returns the limits of `μ + σ²/2`, by the distances of the limits of μ and of σ².
-    fn log_normal_limits(&self, margin: f64) -> LogLimits {
+    fn log_normal_limits(&self) -> LogLimits {
         let centre = self.log_mean + 0.5 * self.log_variance;
         let of_mean = square(NORMAL_QUANTILE) * self.log_variance / self.count;
         let degrees = self.count - 1.0;
@@ -110,8 +105,7 @@ impl ValueBelief {
             let half = 0.5 * self.log_variance * (1.0 / chi_squared_ratio(degrees, z) - 1.0);
             (of_mean + square(half)).sqrt()
         };
-        let above = reach(-NORMAL_QUANTILE) * (1.0 + SELECTION * power(margin, 3));
-        LogLimits { low: centre - reach(NORMAL_QUANTILE), centre, high: centre + above }
+        LogLimits { low: centre - reach(NORMAL_QUANTILE), centre, high: centre + reach(-NORMAL_QUANTILE) }
     }
 
     /// Returns the limits of the plain mean, as if the values' sum had a gamma distribution.
