@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(summary.rate_interval(), rate_interval(99.0, 200.0));
     }
 
-    /// Under a half-life, observations count with what is left of them, and the interval is that of as many showings as
+    /// Observations that fade by a half-life count in part, and the interval is that of as many unfaded showings as
     /// have the same variance.
     #[test]
     fn faded_rates_have_the_interval_of_the_showings_that_they_are_worth() {

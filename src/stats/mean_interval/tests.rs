@@ -65,12 +65,12 @@ fn draw(rng: &mut StdRng, showings: u32, rate: f64, value: &dyn Fn(&mut StdRng) 
 }
 
 /// Part of the slots whose interval is shown, and part of those that hold the truth.
-struct Cell {
+struct CoverageCell {
     shown: f64,
     covered: f64,
 }
 
-fn cell(seed: u64, showings: u32, rate: f64, mean: f64, value: &dyn Fn(&mut StdRng) -> f64) -> Cell {
+fn cell(seed: u64, showings: u32, rate: f64, mean: f64, value: &dyn Fn(&mut StdRng) -> f64) -> CoverageCell {
     let mut rng = StdRng::seed_from_u64(seed);
     let (mut shown, mut covered) = (0, 0);
     for _ in 0..SLOTS {
@@ -80,7 +80,7 @@ fn cell(seed: u64, showings: u32, rate: f64, mean: f64, value: &dyn Fn(&mut StdR
             covered += u32::from(low <= rate * mean && rate * mean <= high);
         }
     }
-    Cell { shown: f64::from(shown) / f64::from(SLOTS), covered: f64::from(covered) / f64::from(shown.max(1)) }
+    CoverageCell { shown: f64::from(shown) / f64::from(SLOTS), covered: f64::from(covered) / f64::from(shown.max(1)) }
 }
 
 /// A cell with a coverage of 94.5 % falls below 93 % less 2.5 standard errors of that once in a thousand times.
