@@ -61,7 +61,7 @@ const EQUAL_REWARDS_MIN: f64 = 40.0;
 pub enum RewardInterval {
     /// The interval holds the mean with 95 %.
     Known(Interval),
-    /// There are too few rewards to tell.
+    /// Too few rewards to tell.
     TooFew {
         /// Number of rewards that it would take, judged by the spread of those so far.
         needed: f64,

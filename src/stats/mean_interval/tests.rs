@@ -144,7 +144,7 @@ fn the_number_of_rewards_that_it_takes_follows_from_their_spread() {
     assert_eq!(reward_interval(&RewardSums::default()), RewardInterval::TooFew { needed: REWARDED_MIN });
 }
 
-/// With one price the mean is the rate times the price, and so is its interval, moved outwards as for the fewest rewards.
+/// The mean of equal purchases is the rate times the price, and so is its interval.
 #[test]
 fn one_price_leaves_the_interval_of_the_rate() {
     let RewardInterval::Known(got) = reward_interval(&sums(1_000, &[49.9; 200])) else { panic!("too few") };
