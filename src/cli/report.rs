@@ -151,7 +151,7 @@ fn arm_table(report: &SlotReport) -> Table {
             format!("{:.1} %", 100.0 * arm.share),
             bar(arm.share),
             format!("{:.4}", arm.mean),
-            format!("{:.4} to {:.4}", arm.low, arm.high),
+            interval(arm),
             format!("{:.1} %", 100.0 * arm.chance_best),
             if arm.available { format!("{:.4}", arm.expected_loss) } else { String::new() },
             format!("{:.0}", arm.effective_observations),
@@ -163,6 +163,18 @@ fn arm_table(report: &SlotReport) -> Table {
         }
     }
     table
+}
+
+/// Interval of an arm's mean reward, or how many rewards it takes.
+fn interval(arm: &ArmReport) -> String {
+    match arm.interval {
+        Some((low, high)) => format!("{low:.4} to {high:.4}"),
+        None if arm.rewarded < arm.rewards_needed => {
+            format!("too few ({} of {})", arm.rewarded, arm.rewards_needed)
+        }
+        // Enough came, but they were refunded, are not learned yet, or have faded.
+        None => "too few".to_owned(),
+    }
 }
 
 /// Note that sums are those since the goal changed.
@@ -209,8 +221,9 @@ fn json(report: &SlotReport) -> serde_json::Value {
             "reward_sum": arm.reward_sum,
             "learned_sum": arm.learned_sum,
             "mean": arm.mean,
-            "low": arm.low,
-            "high": arm.high,
+            "low": arm.interval.map(|(low, _)| low),
+            "high": arm.interval.map(|(_, high)| high),
+            "rewards_needed": arm.rewards_needed,
             "chance_best": arm.chance_best,
             "available": arm.available,
             "rewarded": arm.rewarded,
@@ -257,6 +270,7 @@ fn json(report: &SlotReport) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slot::ArmId;
 
     #[test]
     fn a_lift_is_said_with_its_interval_or_that_there_is_none() {
@@ -274,6 +288,30 @@ mod tests {
         assert_eq!(against_holdout("policy", &lift), want);
         let unsure = against_holdout("policy", &Lift { interval: None, relative: None, ..lift });
         assert!(unsure.ends_with("+0.0090, too few rewards for an interval"), "{unsure}");
+    }
+
+    #[test]
+    fn an_arm_without_an_interval_says_how_many_rewards_it_takes() {
+        let arm = ArmReport {
+            arm: ArmId::parse("arm_id", "b").unwrap(),
+            shown: 700,
+            share: 0.7,
+            shown_since_goal: 700,
+            reward_sum: 30.5,
+            learned_sum: 30.5,
+            mean: 0.04,
+            interval: None,
+            rewards_needed: 57,
+            chance_best: 0.9,
+            available: true,
+            rewarded: 28,
+            expected_loss: 0.001,
+            effective_observations: 700.0,
+        };
+        assert_eq!(interval(&arm), "too few (28 of 57)");
+        assert_eq!(interval(&ArmReport { rewarded: 60, ..arm.clone() }), "too few");
+        let known = ArmReport { interval: Some((0.03, 0.05)), rewards_needed: 0, ..arm };
+        assert_eq!(interval(&known), "0.0300 to 0.0500");
     }
 
     #[test]

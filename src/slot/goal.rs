@@ -22,6 +22,9 @@ const REVERSAL_WINDOW_US_DEFAULT: i64 = 60 * DAY_US;
 /// Greatest window and reversal window, as the outcome of a decision is remembered for it.
 const WINDOW_US_MAX: i64 = 400 * DAY_US;
 
+/// Part of the sizes of all events up to which their sum is a residue of rounding.
+const RESIDUE: f64 = 1e-13;
+
 /// Aggregation of several events of a shown arm to its reward. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Aggregation {
@@ -165,12 +168,14 @@ impl Goal {
         };
         match self.aggregation {
             Aggregation::Sum => {
-                let mut sum = self.default_reward;
+                let (mut sum, mut size) = (self.default_reward, self.default_reward.abs());
                 for kind in &self.kinds {
-                    let of_kind: f64 = events.clone().filter(|e| e.kind == kind.kind).filter_map(|e| amount(&e)).sum();
-                    sum += kind.capped(of_kind);
+                    let of_kind = events.clone().filter(|e| e.kind == kind.kind).filter_map(|e| amount(&e));
+                    size += of_kind.clone().map(f64::abs).sum::<f64>();
+                    sum += kind.capped(of_kind.sum());
                 }
-                sum
+                // 0.1 + 0.2 − 0.3 is not 0, and what rounding leaves of a full refund must not count as a purchase.
+                if sum.abs() <= RESIDUE * size { 0.0 } else { sum }
             }
             Aggregation::Max => events
                 .filter_map(|e| Some(self.kind(e.kind)?.capped(amount(&e)?)))
@@ -293,6 +298,16 @@ mod tests {
         let events = events.iter().map(|&(kind, value, time_us)| Contribution { kind, value: Some(value), time_us });
         let got = goal(aggregation).reward(events);
         assert!((got - want).abs() < 1e-12, "{got} against {want}");
+    }
+
+    /// A sum of rounded numbers would leave 5.6e−17 of three purchases that were all refunded.
+    #[test]
+    fn purchases_that_were_all_refunded_leave_nothing() {
+        let goal = Goal { default_reward: 0.0, ..goal(Aggregation::Sum) };
+        let events = [("buy", 0.1), ("buy", 0.2), ("refund", 0.3)];
+        let reward =
+            goal.reward(events.iter().map(|&(kind, value)| Contribution { kind, value: Some(value), time_us: 1 }));
+        assert!(reward.total_cmp(&0.0).is_eq(), "{reward}");
     }
 
     #[test]

@@ -55,6 +55,11 @@ impl Beta {
         self.a - self.prior_a + self.b - self.prior_b
     }
 
+    /// Sum of the outcomes that is not forgotten.
+    pub fn successes(&self) -> f64 {
+        self.a - self.prior_a
+    }
+
     /// Adds an outcome in [0, 1].
     pub fn observe(&mut self, outcome: f64) {
         self.observe_part(1.0, outcome);

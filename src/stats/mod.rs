@@ -8,6 +8,7 @@
 //! * [`WinnerCache`]: the same probabilities for one position, with the work of earlier calls reused.
 //! * [`RewardSample`], [`mean_difference`], [`PairwiseTest`]: intervals and evidence that stay valid however often
 //!   one looks.
+//! * [`RewardSums`], [`rate_interval`], [`reward_interval`]: interval of an arm's mean reward, for rates and for money.
 //! * [`best`]: expected loss of choosing an arm, and the value that other arms could still add.
 //! * [`Moments`]: running mean and deviation.
 //! * [`QuantileSketch`]: quantiles of a stream whose sizes differ by orders of magnitude.
@@ -33,11 +34,13 @@ mod lanes;
 mod legendre;
 mod marginal;
 pub mod math;
+mod mean_interval;
 mod moments;
 mod nig;
 mod noise;
 mod pairwise_test;
 mod quantiles;
+mod reward_sums;
 mod special;
 mod winners;
 
@@ -49,9 +52,11 @@ pub use gaussian::{Gaussian, Prediction, SparseVector};
 #[cfg(test)]
 pub(crate) use lanes::{SimdWidth, limit::with_width_limit};
 pub use marginal::{BetaScore, Marginal, NormalScore, StudentScore};
+pub use mean_interval::{REWARDED_MIN, RewardInterval, rate_interval, reward_interval};
 pub use moments::Moments;
 pub use nig::NormalInverseGamma;
 pub use noise::Noise;
 pub use pairwise_test::PairwiseTest;
 pub use quantiles::QuantileSketch;
+pub use reward_sums::RewardSums;
 pub use winners::Winners;

@@ -74,14 +74,15 @@ fn encode_arm(arm: ArmReport) -> proto::ArmReport {
         reward_sum,
         learned_sum,
         mean,
-        low,
-        high,
+        interval,
+        rewards_needed,
         chance_best,
         available,
         rewarded,
         expected_loss,
         effective_observations,
     } = arm;
+    let (low, high) = interval.unzip();
     proto::ArmReport {
         arm_id: arm.to_string(),
         shown,
@@ -97,6 +98,7 @@ fn encode_arm(arm: ArmReport) -> proto::ArmReport {
         expected_loss,
         effective_observations,
         shown_since_goal,
+        rewards_needed,
     }
 }
 
@@ -200,6 +202,7 @@ fn decode_arm(arm: proto::ArmReport) -> Result<ArmReport, FieldError> {
         expected_loss,
         effective_observations,
         shown_since_goal,
+        rewards_needed,
     } = arm;
     Ok(ArmReport {
         arm: ArmId::parse("arm_id", &arm_id)?,
@@ -209,8 +212,8 @@ fn decode_arm(arm: proto::ArmReport) -> Result<ArmReport, FieldError> {
         reward_sum,
         learned_sum,
         mean,
-        low,
-        high,
+        interval: low.zip(high),
+        rewards_needed,
         chance_best,
         available,
         rewarded,
@@ -247,8 +250,8 @@ mod tests {
             reward_sum: 30.5,
             learned_sum: 29.5,
             mean: 0.04,
-            low: 0.03,
-            high: 0.05,
+            interval: Some((0.03, 0.05)),
+            rewards_needed: 0,
             chance_best: 0.9,
             available: true,
             rewarded: 28,
@@ -264,7 +267,7 @@ mod tests {
                 changes_found: 1,
                 dimensions: 9,
                 exposures: vec![1.0, 0.5],
-                counters: Counters { decisions: 1_024, shown: 700, reward_sum: 64.0, ..Counters::default() },
+                counters: Counters { decisions: 1_024, shown: 1_400, reward_sum: 64.0, ..Counters::default() },
                 goal_sums: (stage == SlotStage::Learning).then_some(GoalChange {
                     revision: 5,
                     at_us: 1_793_000_000_123_456,
@@ -273,7 +276,7 @@ mod tests {
                     holdout_decisions: 64,
                     holdout_reward_sum: 0.0,
                 }),
-                arms: vec![arm.clone()],
+                arms: vec![arm.clone(), ArmReport { interval: None, rewards_needed: 57, ..arm.clone() }],
                 lift: Some(lift),
                 analysis_lift: Some(Lift { interval: None, relative: None, ..lift }),
                 exploration_cost: Some(0.002),

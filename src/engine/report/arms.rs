@@ -6,7 +6,7 @@ use crate::{
     engine::{ArmCounters, view::SlotView},
     slot::ArmId,
     stats::{
-        BetaScore, Marginal, StudentScore, Winners,
+        BetaScore, Interval, Marginal, RewardInterval, StudentScore, Winners,
         best::{RateScore, RewardBelief, ValueScore, expected_losses, value_remaining},
     },
 };
@@ -28,10 +28,10 @@ pub struct ArmReport {
     pub learned_sum: f64,
     /// Posterior mean of the reward per showing.
     pub mean: f64,
-    /// 2.5 % quantile of the mean's posterior.
-    pub low: f64,
-    /// 97.5 % quantile of the mean's posterior.
-    pub high: f64,
+    /// Interval that holds the mean with 95 % where it was shown, or `None` while there are too few rewards to tell.
+    pub interval: Option<(f64, f64)>,
+    /// Number of rewards that an interval would take, judged by the spread of those so far, or 0 if there is an interval.
+    pub rewards_needed: u64,
     /// Probability that the arm's mean reward is the highest among the slot's arms.
     pub chance_best: f64,
     /// Belongs to the slot and may be shown.
@@ -88,11 +88,8 @@ pub(super) fn arm_figures(view: &SlotView) -> ArmFigures {
     let shown_in_all: u64 = arms.iter().map(|arm| arm.counts.all.shown).sum();
     let reports = arms.into_iter().zip(losses).enumerate().map(|(i, (arm, expected_loss))| {
         let ListedArm { id, available, summary, counts: ArmCounts { all, since_goal, learned_before } } = arm;
-        let (mean, low, high) = if unit {
-            (summary.rate.mean(), summary.rate.quantile(0.025), summary.rate.quantile(0.975))
-        } else {
-            (summary.value.mean(), summary.value.quantile(0.025), summary.value.quantile(0.975))
-        };
+        let mean = if unit { summary.rate.mean() } else { summary.value.mean() };
+        let (interval, rewards_needed) = interval_around(mean, &summary, unit);
         ArmReport {
             arm: id,
             shown: all.shown,
@@ -101,8 +98,8 @@ pub(super) fn arm_figures(view: &SlotView) -> ArmFigures {
             reward_sum: since_goal.reward_sum,
             learned_sum: summary.reward_sum - learned_before,
             mean,
-            low,
-            high,
+            interval,
+            rewards_needed,
             chance_best: chances.get(i).copied().unwrap_or(0.0),
             available,
             rewarded: since_goal.rewarded,
@@ -111,6 +108,17 @@ pub(super) fn arm_figures(view: &SlotView) -> ArmFigures {
         }
     });
     ArmFigures { arms: reports.collect(), leader, value_remaining }
+}
+
+/// Returns the interval of an arm's mean reward, which also holds `mean`, or else the number of rewards that it would take.
+fn interval_around(mean: f64, summary: &ArmSummary, unit: bool) -> (Option<(f64, f64)>, u64) {
+    let interval = if unit { RewardInterval::Known(summary.rate_interval()) } else { summary.reward_interval() };
+    match interval {
+        RewardInterval::Known(Interval { low, high }) => (Some((low.min(mean), high.max(mean))), 0),
+        // A number of rewards is far below 2^53, and a cast keeps to the range of the type.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number above 0")]
+        RewardInterval::TooFew { needed } => (None, needed.ceil() as u64),
+    }
 }
 
 /// Returns the arms of the slot in its order, then other arms that were shown, with their counts and beliefs.

@@ -26,7 +26,8 @@ fn the_report_says_what_was_counted() {
         (report.reward_per_decision() - report.arms.iter().map(|a| a.reward_sum).sum::<f64>() / 2_000.0).abs() < 1e-9
     );
     let a = &report.arms[0];
-    assert!(a.low < 0.5 && 0.5 < a.high && a.low < a.mean && a.mean < a.high, "{a:?}");
+    let (low, high) = a.interval.unwrap();
+    assert!(low < 0.5 && 0.5 < high && low < a.mean && a.mean < high && a.rewards_needed == 0, "{a:?}");
     assert!(a.chance_best > 0.999);
 }
 
@@ -59,4 +60,38 @@ fn winsorized_values_are_reported_as_they_came_and_as_they_were_learned() {
     world.reverse("back", &decided, "huge");
     let (after, learned_after) = sums(&world);
     assert!((after - came).abs() < 1e-6 && (learned_after - learned).abs() < 1e-9, "{after} {learned_after}");
+}
+
+/// Money has an interval from twenty purchases on if all cost about the same, and loses it when they come back.
+#[test]
+fn the_interval_of_money_waits_for_enough_purchases() {
+    let mut world = StateHarness::new(definition(&["a"]));
+    world.update(|d| {
+        let kind =
+            |kind: &str, weight| RewardKind { kind: kind.into(), weight, use_value: true, cap: None, winsorize: None };
+        d.goal.kinds = vec![kind("buy", 1.0), kind("refund", -1.0)];
+    });
+    let arm = |world: &StateHarness| report(&world.state.slot("offers").unwrap().view()).arms.remove(0);
+    let mut bought = Vec::new();
+    for i in 0..400 {
+        world.at_us += 1_000_000;
+        let decided = world.decide(request());
+        if i % 16 == 0 {
+            if bought.len() == 19 {
+                let arm = arm(&world);
+                assert_eq!((arm.interval, arm.rewards_needed, arm.rewarded), (None, 20, 19), "{arm:?}");
+            }
+            world.reward(&format!("e{i}"), &decided, "buy", Some(40.0 + f64::from(i % 5)));
+            bought.push(decided);
+        }
+    }
+    let shown = arm(&world);
+    let (low, high) = shown.interval.unwrap();
+    assert!(low < 42.0 / 16.0 && 42.0 / 16.0 < high && low < shown.mean && shown.mean < high, "{shown:?}");
+    for (i, decided) in bought.iter().enumerate().take(6) {
+        let value = 40.0 + f64::from(u32::try_from(16 * i).unwrap() % 5);
+        world.reward(&format!("r{i}"), decided, "refund", Some(value));
+    }
+    let arm = arm(&world);
+    assert_eq!((arm.interval, arm.rewards_needed), (None, 20), "{arm:?}");
 }

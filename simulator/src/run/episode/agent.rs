@@ -319,9 +319,9 @@ impl<'a> Agent<'a> {
         for (arm, of) in environment.arms().iter().enumerate() {
             let Some(said) = report.arms.iter().find(|said| said.arm == of.arm.id) else { continue };
             let FadedTruth { sum, weight, showings, .. } = self.truths[arm];
-            if showings >= SHOWINGS_MIN {
+            if let Some((low, high)) = said.interval.filter(|_| showings >= SHOWINGS_MIN) {
                 let truth = sum / weight;
-                self.tally.covered.0 += u64::from((said.low..=said.high).contains(&truth));
+                self.tally.covered.0 += u64::from((low..=high).contains(&truth));
                 self.tally.covered.1 += 1;
             }
             self.tally.falsely_sure |= said.chance_best >= SURE && means[arm] <= highest_but(arm) + 1e-12;

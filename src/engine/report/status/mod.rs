@@ -210,7 +210,11 @@ impl AmountFormat {
 
     /// Returns an arm's mean reward with its interval as text.
     fn range(self, arm: &ArmReport) -> String {
-        format!("{} ({} to {})", self.amount(arm.mean), self.amount(arm.low), self.amount(arm.high))
+        let interval = arm.interval.map_or_else(
+            || "too few rewards for an interval".to_owned(),
+            |(low, high)| format!("{} to {}", self.amount(low), self.amount(high)),
+        );
+        format!("{} ({interval})", self.amount(arm.mean))
     }
 }
 
