@@ -38,7 +38,7 @@ mod summary;
 
 pub use choice::Policy;
 pub use click::{ClickModel, Positions, seen, swap_probability};
-pub use encoder::{EncodedRow, Encoder, RowFeatures};
+pub use encoder::{EncodedRow, Encoder, FeatureNote, RowFeatures};
 pub use expansion::Expansion;
 pub use feature_encoder::EncodedRows;
 pub use features::{Features, Value};

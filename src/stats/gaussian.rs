@@ -199,6 +199,43 @@ impl Gaussian {
         0.5 * retained * gain
     }
 
+    /// Takes some dimensions out of all observations, which leaves these dimensions at their prior: the posterior becomes
+    /// the one that rows without these entries would have given, and a reward can still be revised at such a row.
+    ///
+    /// Returns the gain of the noise statistic `b`, as [`forget`](Self::forget) does. Costs O(d³).
+    pub fn take_out(&mut self, dimensions: &[u32]) -> f64 {
+        let dim = self.dim();
+        let mut out = vec![false; dim];
+        for &i in dimensions {
+            if let Some(out) = out.get_mut(i as usize) {
+                *out = true;
+            }
+        }
+        if !out.contains(&true) {
+            return 0.0;
+        }
+        let old: Vec<f64> = self.factor.times(&self.mean);
+        let mut lower = self.factor.product();
+        let mut start = 0;
+        for k in 0..dim {
+            for i in k..dim {
+                if out[k] || out[i] {
+                    lower[start + i - k] = if i == k { self.prior_precision } else { 0.0 };
+                }
+            }
+            start += dim - k;
+        }
+        let Ok(factor) = Cholesky::factorise(dim, lower) else { return 0.0 };
+        let eta: Vec<f64> = old.iter().zip(&out).map(|(&value, &out)| if out { 0.0 } else { value }).collect();
+        let mut mean = eta.clone();
+        factor.forward(0, &mut mean);
+        factor.backward(&mut mean);
+        let explained = |eta: &[f64], mean: &[f64]| eta.iter().zip(mean).map(|(e, m)| e * m).sum::<f64>();
+        let gain = 0.5 * (explained(&old, &self.mean) - explained(&eta, &mean));
+        (self.factor, self.mean) = (factor, mean);
+        gain
+    }
+
     fn grow(&mut self, dim: usize) {
         if dim > self.dim() {
             self.factor.grow(dim, self.prior_precision);

@@ -11,6 +11,7 @@
 //! * [`RewardSums`], [`rate_interval`], [`reward_interval`]: interval of an arm's mean reward, for rates and for money.
 //! * [`best`]: expected loss of choosing an arm, and the value that other arms could still add.
 //! * [`Moments`]: running mean and deviation.
+//! * [`Standardiser`]: robust, fading standardisation of a stream of numbers, with its sentinels.
 //! * [`QuantileSketch`]: quantiles of a stream whose sizes differ by orders of magnitude.
 //! * [`compact`]: encoding of numbers in few bytes, bit for bit.
 //! * [`math`]: elementary functions that give the same bits on every processor.
@@ -42,6 +43,7 @@ mod pairwise_test;
 mod quantiles;
 mod reward_sums;
 mod special;
+mod standardiser;
 mod winners;
 
 pub use beta::Beta;
@@ -59,4 +61,5 @@ pub use noise::Noise;
 pub use pairwise_test::PairwiseTest;
 pub use quantiles::QuantileSketch;
 pub use reward_sums::RewardSums;
+pub use standardiser::{StandardScore, Standardiser};
 pub use winners::Winners;

@@ -1,14 +1,23 @@
 //! Encoder of named feature values as rows of numbers, without a schema.
 
+mod learn;
 mod names;
+mod notes;
+mod numeric;
+mod vocabulary;
 
-use std::{collections::BTreeMap, hash::Hasher as _};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use siphasher::sip::SipHasher13;
 
 use super::features::{Features, Value};
-use crate::stats::{Moments, SparseVector};
+use crate::stats::SparseVector;
+#[cfg(doc)]
+use crate::stats::Standardiser;
+use learn::WordPlace;
+pub use notes::FeatureNote;
+use numeric::{Numeric, NumericEntry};
+use vocabulary::{Arrivals, decimal};
 
 /// Row of a decision's encoded features. *Persisted* (inside pending decisions).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -26,11 +35,10 @@ pub(super) struct EncodedColumn {
     pub(super) feature: u32,
     /// Says that the index is a number instead of an indicator.
     pub(super) number: bool,
+    /// Says that the index belonged to a word that lost it.
+    #[serde(default)]
+    pub(super) retired: bool,
 }
-
-/// Number of deviations to which standardised numbers are clipped, as one wild value must not outweigh a thousand
-/// others.
-const CLIP: f64 = 5.0;
 
 /// Prefix of the names of a candidate's own features.
 const CANDIDATE_PREFIX: &str = "candidate.";
@@ -63,14 +71,21 @@ impl<'a> RowFeatures<'a> {
     }
 }
 
-/// Encoder that gives every word and number an index when it is first met, and standardises numbers.
+/// Encoder that gives numbers, flags and words that recur an index, and standardises numbers.
 ///
 /// Index 0 is the constant 1. A word is an indicator, 0 or 1, and is never standardised. So are a yes and a no, as a no
-/// differs from an absent flag. A number becomes `(value − mean) / deviation` by the moments of all values so far,
-/// itself included, clipped to ±5. A missing number is 0, its mean.
+/// differs from an absent flag. A number becomes its [standard score](Standardiser) among the numbers before it, and one of
+/// its sentinels an indicator. A missing number is 0, its mean. A text feature whose words are decimal numbers that do not
+/// recur becomes a number.
 ///
-/// Indices are dense up to seven eighths of the budget. From there on, new words share the last eighth by a hash of name
-/// and word, and new numbers and flags are left out. *Persisted.*
+/// * At most `budget` indices are in use. An eighth of them is reserved for numbers and flags, and an eighth for words that
+///   recur but find no room: these share it by a hash of name and word.
+/// * The words of a feature get their indices when they recur, and the first few of a small vocabulary at once. Words
+///   of an id-like feature must recur often.
+/// * If there is no room, words that stayed away longest lose their indices. No index is ever given to another word, as
+///   stored rows contain it.
+///
+/// *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Encoder {
     budget: u32,
@@ -80,6 +95,18 @@ pub struct Encoder {
     /// Meanings of the indices in use, one each.
     columns: Vec<EncodedColumn>,
     numbers: u32,
+    /// Number of decisions that were learned.
+    #[serde(default)]
+    clock: u64,
+    /// Time of the last arrival of each word, by its index.
+    #[serde(default)]
+    met_at: Vec<u64>,
+    /// Indices of words that lost them, in that order.
+    #[serde(default)]
+    retired: Vec<u32>,
+    /// Time from which on words may lose their indices again.
+    #[serde(default)]
+    retire_from: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -90,16 +117,16 @@ struct Feature {
     /// Indices for no and for yes.
     flag: [Option<u32>; 2],
     words: BTreeMap<String, u32>,
+    /// Arrivals of words, with an index or without.
+    #[serde(default)]
+    arrivals: Arrivals,
+    /// Says that texts are numbers.
+    #[serde(default)]
+    text_is_number: bool,
     vector: Vec<Numeric>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Numeric {
-    index: u32,
-    moments: Moments,
-}
-
-/// Says whether the values being encoded are already part of the moments.
+/// Says whether the values being encoded were already learned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Included {
     Yes,
@@ -110,8 +137,19 @@ impl Encoder {
     /// Creates an encoder that has met nothing. `budget` ≥ 8 is its maximum number of dimensions.
     pub fn new(budget: u32) -> Self {
         // The constant belongs to no feature.
-        let columns = vec![EncodedColumn { feature: u32::MAX, number: false }];
-        Self { budget, next: 1, features: BTreeMap::new(), buckets: BTreeMap::new(), columns, numbers: 0 }
+        let columns = vec![EncodedColumn { feature: u32::MAX, number: false, retired: false }];
+        Self {
+            budget,
+            next: 1,
+            features: BTreeMap::new(),
+            buckets: BTreeMap::new(),
+            columns,
+            numbers: 0,
+            clock: 0,
+            met_at: Vec::new(),
+            retired: Vec::new(),
+            retire_from: 0,
+        }
     }
 
     /// Meaning of an index, or `None` if it is not in use.
@@ -121,120 +159,17 @@ impl Encoder {
 
     /// Number of dimensions in use, including the constant.
     pub fn dim(&self) -> u32 {
+        self.next - u32::try_from(self.retired.len()).unwrap_or(self.next)
+    }
+
+    /// Number of indices that were ever assigned.
+    pub(super) fn indices(&self) -> u32 {
         self.next
     }
 
-    fn buckets_max(&self) -> u32 {
-        (self.budget / 8).max(1)
-    }
-
-    fn own_index(next: &mut u32, limit: u32) -> Option<u32> {
-        (*next < limit).then(|| {
-            *next += 1;
-            *next - 1
-        })
-    }
-
-    /// Records the meaning of the indices that were just assigned.
-    fn note(&mut self, feature: u32, number: bool) {
-        let fresh = self.next as usize - self.columns.len();
-        self.columns.resize(self.next as usize, EncodedColumn { feature, number });
-        if number {
-            self.numbers += u32::try_from(fresh).unwrap_or(u32::MAX);
-        }
-    }
-
-    /// Learns the features of a shown arm: its own, and those of the context if it is the `first` of its decision.
-    pub fn learn(&mut self, parts: RowFeatures<'_>, first: bool) {
-        for (name, value) in parts.context.iter().filter(|_| first) {
-            self.learn_one(name, value);
-        }
-        for (name, value) in parts.own() {
-            self.learn_one(&name, value);
-        }
-    }
-
-    fn learn_one(&mut self, name: &str, value: &Value) {
-        let limit = self.budget - self.buckets_max();
-        let empty = match value {
-            Value::Texts(words) => words.is_empty(),
-            Value::Vector(numbers) => numbers.is_empty(),
-            Value::Number(_) | Value::Text(_) | Value::Flag(_) => false,
-        };
-        if empty {
-            return;
-        }
-        // A name gets an entry only with its first index, so names cannot fill the memory.
-        if !self.features.contains_key(name) && self.next >= limit {
-            match value {
-                Value::Text(word) => self.learn_bucket(name, word),
-                Value::Texts(words) => words.iter().for_each(|word| self.learn_bucket(name, word)),
-                Value::Number(_) | Value::Flag(_) | Value::Vector(_) => {}
-            }
-            return;
-        }
-        let count = u32::try_from(self.features.len()).unwrap_or(u32::MAX);
-        let next = &mut self.next;
-        // A second look-up is cheaper than allocating the name of every known feature.
-        if !self.features.contains_key(name) {
-            self.features.insert(name.to_owned(), Feature { order: count, ..Feature::default() });
-        }
-        let Some(feature) = self.features.get_mut(name) else { return };
-        let order = feature.order;
-        let mut overflow: Vec<&str> = Vec::new();
-        match value {
-            Value::Number(number) => {
-                let index = feature.number.map(|n| n.index).or_else(|| Self::own_index(next, limit));
-                let moments = feature.number.map(|n| n.moments).unwrap_or_default().with(*number);
-                feature.number = index.map(|index| Numeric { index, moments });
-            }
-            Value::Flag(flag) => {
-                let index = &mut feature.flag[usize::from(*flag)];
-                *index = index.or_else(|| Self::own_index(next, limit));
-            }
-            Value::Text(_) | Value::Texts(_) => {
-                for word in words(value) {
-                    if feature.words.contains_key(word) {
-                        continue;
-                    }
-                    match Self::own_index(next, limit) {
-                        Some(index) => drop(feature.words.insert(word.to_owned(), index)),
-                        None => overflow.push(word),
-                    }
-                }
-            }
-            Value::Vector(numbers) => {
-                for (i, number) in numbers.iter().enumerate() {
-                    if i == feature.vector.len() {
-                        let Some(index) = Self::own_index(next, limit) else { break };
-                        feature.vector.push(Numeric { index, moments: Moments::default() });
-                    }
-                    feature.vector[i].moments = feature.vector[i].moments.with(f64::from(*number));
-                }
-            }
-        }
-        self.note(order, matches!(value, Value::Number(_) | Value::Vector(_)));
-        for word in overflow {
-            self.learn_bucket(name, word);
-        }
-    }
-
-    fn learn_bucket(&mut self, name: &str, word: &str) {
-        let bucket = self.bucket(name, word);
-        if !self.buckets.contains_key(&bucket)
-            && let Some(index) = Self::own_index(&mut self.next, self.budget)
-        {
-            self.buckets.insert(bucket, index);
-            self.note(u32::MAX - 1 - bucket, false);
-        }
-    }
-
-    fn bucket(&self, name: &str, word: &str) -> u32 {
-        let mut hasher = SipHasher13::new();
-        hasher.write(name.as_bytes());
-        hasher.write_u8(0);
-        hasher.write(word.as_bytes());
-        u32::try_from(hasher.finish() % u64::from(self.buckets_max())).unwrap_or(0)
+    /// Indices of words that lost them, in that order.
+    pub(super) fn retired(&self) -> &[u32] {
+        &self.retired
     }
 
     /// Returns the row of features that [`learn`](Self::learn) has already met.
@@ -291,13 +226,10 @@ impl Encoder {
     ) {
         let feature = self.features.get(name);
         let mut number = |numeric: Option<&Numeric>, value: f64| {
-            // A number that was never met is its own mean, so its deviation is 0.
-            if let Some(Numeric { index, moments }) = numeric {
-                let moments = if included == Included::Yes { *moments } else { moments.with(value) };
-                let standardised = moments.standardise(value, CLIP);
-                if standardised != 0.0 {
-                    put(Some(*index), standardised, Label::Number(name));
-                }
+            match numeric.map_or(NumericEntry::None, |numeric| numeric.entry(value, included)) {
+                NumericEntry::None => {}
+                NumericEntry::Number(index, score) => put(Some(index), score, Label::Number(name)),
+                NumericEntry::Sentinel(index) => put(Some(index), 1.0, Label::Sentinel(name, value)),
             }
         };
         match value {
@@ -310,25 +242,59 @@ impl Encoder {
             Value::Flag(flag) => match feature.and_then(|f| f.flag[usize::from(*flag)]) {
                 Some(index) => put(Some(index), 1.0, Label::Flag(name, *flag)),
                 // A new flag is left out once the budget is used up, instead of counting as unseen.
-                None if self.next < self.budget - self.buckets_max() => put(None, 1.0, Label::Flag(name, *flag)),
+                None if self.room() > 0 => put(None, 1.0, Label::Flag(name, *flag)),
                 None => {}
             },
-            Value::Text(_) | Value::Texts(_) => {
-                for word in words(value) {
-                    let own = feature.and_then(|f| f.words.get(word));
-                    let index = own.or_else(|| self.buckets.get(&self.bucket(name, word)));
-                    put(index.copied(), 1.0, Label::Word(name, word));
-                }
-            }
+            Value::Text(word) => match feature.filter(|f| f.reads_numbers(included)).and_then(|_| decimal(word)) {
+                Some(value) => number(feature.and_then(|f| f.number.as_ref()), value),
+                None => self.encode_word(name, feature, word, included, put),
+            },
+            Value::Texts(_) => words(value).for_each(|word| self.encode_word(name, feature, word, included, put)),
+        }
+    }
+
+    fn encode_word(
+        &self,
+        name: &str,
+        feature: Option<&Feature>,
+        word: &str,
+        included: Included,
+        put: &mut impl FnMut(Option<u32>, f64, Label<'_>),
+    ) {
+        let label = Label::Word(name, word);
+        if let Some(&index) = feature.and_then(|f| f.words.get(word)) {
+            return put(Some(index), 1.0, label);
+        }
+        let fresh = Feature::default();
+        if feature.is_none() && self.features.len() >= self.budget as usize {
+            return;
+        }
+        match self.place(name, feature.unwrap_or(&fresh), word, included) {
+            WordPlace::Own | WordPlace::OwnOfAnother if included == Included::No => put(None, 1.0, label),
+            WordPlace::Bucket(bucket) => match self.buckets.get(&bucket) {
+                Some(&index) => put(Some(index), 1.0, label),
+                None if included == Included::No => put(None, 1.0, label),
+                None => {}
+            },
+            WordPlace::Own | WordPlace::OwnOfAnother | WordPlace::None => {}
         }
     }
 }
 
+impl Feature {
+    /// Returns whether texts of the feature are read as numbers, before or after the text at hand was learned.
+    fn reads_numbers(&self, included: Included) -> bool {
+        self.text_is_number || (included == Included::No && self.arrivals.are_numbers())
+    }
+}
+
 /// Label of an entry of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Label<'a> {
     /// Number or entry of a vector, by its feature.
     Number(&'a str),
+    /// Number that is recognised as a sentinel, by its feature.
+    Sentinel(&'a str, f64),
     Flag(&'a str, bool),
     /// Word, by feature and word.
     Word(&'a str, &'a str),

@@ -8,6 +8,7 @@ impl fmt::Display for Label<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(name) => f.write_str(name),
+            Self::Sentinel(name, value) => write!(f, "{name}={value}"),
             Self::Flag(name, flag) => write!(f, "{name}={}", if *flag { "yes" } else { "no" }),
             Self::Word(name, word) => write!(f, "{name}={word}"),
         }

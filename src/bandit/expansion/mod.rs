@@ -64,12 +64,18 @@ pub(super) struct Expander {
     next: u32,
     /// Model's index of each of the encoder's indices.
     base: Vec<u32>,
-    /// Products of each feature: the other features, ascending, with the product's index.
+    /// Products of each feature: the other features, ascending, with the product's index, or [`NONE`] if it lost it.
     products: Vec<Vec<(u32, u32)>>,
     /// Index of each bucket.
     buckets: Vec<u32>,
     /// Index of the first Fourier feature.
     fourier: Option<u32>,
+    /// Number of the encoder's retired indices whose terms were taken out.
+    #[serde(default)]
+    taken_out: usize,
+    /// Model's indices that no term has any more, ascending.
+    #[serde(default)]
+    free: Vec<u32>,
     /// Component of every Fourier feature's direction for each of the encoder's indices that is a number, and an empty
     /// list for the others. It follows from the index.
     #[serde(skip)]
@@ -93,6 +99,8 @@ impl Expander {
             products: Vec::new(),
             buckets: Vec::new(),
             fourier: None,
+            taken_out: 0,
+            free: Vec::new(),
             directions: Vec::new(),
             phases: Vec::new(),
         }
@@ -121,15 +129,41 @@ impl Expander {
         self.next - 1
     }
 
-    /// Gives indices to the terms of a row that were never met.
+    /// Takes out the terms of words that lost their indices since the last call. Returns the model's indices of these terms,
+    /// ascending. New terms will get them, so a posterior must forget them first.
+    pub(super) fn take_out_retired(&mut self, encoder: &Encoder) -> Vec<u32> {
+        let retired = encoder.retired().get(self.taken_out..).unwrap_or_default();
+        if retired.is_empty() {
+            return Vec::new();
+        }
+        self.taken_out = encoder.retired().len();
+        let mut out = Vec::new();
+        for &index in retired {
+            let i = index as usize;
+            out.extend(self.base.get_mut(i).map(|own| std::mem::replace(own, NONE)).filter(|&own| own != NONE));
+            for (first, of_first) in self.products.iter_mut().enumerate().take(i + 1) {
+                let taken = of_first.iter_mut().filter(|entry| first == i || entry.0 == index);
+                out.extend(taken.map(|(_, own)| std::mem::replace(own, NONE)).filter(|&own| own != NONE));
+            }
+        }
+        out.sort_unstable();
+        self.free.extend(&out);
+        self.free.sort_unstable();
+        out
+    }
+
+    /// Gives indices to the terms of a row that were never met. A word that lost its index gets none.
+    ///
+    /// Call [`take_out_retired`](Self::take_out_retired) first.
     pub(super) fn meet(&mut self, encoder: &Encoder, row: &EncodedRow) {
+        let first_new = self.base.len();
         for &(index, _) in &row.vector.entries {
             let i = index as usize;
             if i >= self.base.len() {
                 self.base.resize(i + 1, NONE);
             }
-            if self.base[i] == NONE {
-                self.base[i] = self.new_index();
+            if self.base[i] == NONE && !is_retired(encoder, index) {
+                self.base[i] = self.free.pop().unwrap_or_else(|| self.new_index());
             }
         }
         match self.expansion {
@@ -137,10 +171,19 @@ impl Expander {
             Expansion::Interactions => {
                 let limit = self.budget - self.budget / 8;
                 for (pair, _) in products(encoder, row) {
-                    if self.product(pair).is_some() {
+                    if is_retired(encoder, pair.0) || is_retired(encoder, pair.1) {
                         continue;
                     }
-                    let index = self.new_index();
+                    // A pair with a term that was never met has no rows in its bucket yet, so it may get an index of its own.
+                    let new = (pair.1 as usize) >= first_new;
+                    let free = self.free.first().copied().filter(|&index| new && index < limit);
+                    if free.is_none() && self.product(pair).is_some() {
+                        continue;
+                    }
+                    let index = free.unwrap_or_else(|| self.new_index());
+                    if free.is_some() {
+                        self.free.remove(0);
+                    }
                     if index < limit {
                         let (first, second) = (pair.0 as usize, pair.1);
                         if self.products.len() <= first {
@@ -175,7 +218,7 @@ impl Expander {
             let mut rng = Xoshiro256PlusPlus::seed_from_u64(u64::MAX);
             self.phases = (0..features).map(|_| TAU * rng.random::<f64>()).collect();
         }
-        while self.directions.len() < encoder.dim() as usize {
+        while self.directions.len() < encoder.indices() as usize {
             let index = self.directions.len();
             let number = u32::try_from(index).ok().and_then(|i| encoder.column(i)).is_some_and(|c| c.number);
             let mut rng = Xoshiro256PlusPlus::seed_from_u64(index as u64);
@@ -192,7 +235,8 @@ impl Expander {
         usize::try_from((mixed >> 32) % u64::from((self.budget / 8).max(1))).unwrap_or(0)
     }
 
-    /// Index of a product, either its own or its bucket's, or `None` if it has none yet.
+    /// Index of a product, either its own or its bucket's, or `None` if it has none yet. A product that lost its own index
+    /// has [`NONE`].
     fn product(&self, pair: (u32, u32)) -> Option<u32> {
         if let Some(of_first) = self.products.get(pair.0 as usize)
             && let Ok(at) = of_first.binary_search_by_key(&pair.1, |&(second, _)| second)
@@ -233,7 +277,9 @@ impl Expander {
         for &(index, value) in &row.vector.entries {
             let value = if index == 0 { value } else { value * scale };
             let own = self.base.get(index as usize).copied().filter(|&own| own != NONE);
-            put(own, value, RowTerm::Base(index));
+            if own.is_some() || !is_retired(encoder, index) {
+                put(own, value, RowTerm::Base(index));
+            }
         }
         match self.expansion {
             Expansion::None => {}
@@ -241,7 +287,10 @@ impl Expander {
                 let pairs = products(encoder, row);
                 let scale = (PRODUCT_VARIANCE / pairs.len().max(1) as f64).min(1.0).sqrt();
                 for (pair, product) in pairs {
-                    put(self.product(pair), product * scale, RowTerm::Product(pair.0, pair.1));
+                    let own = self.product(pair);
+                    if own != Some(NONE) {
+                        put(own, product * scale, RowTerm::Product(pair.0, pair.1));
+                    }
                 }
             }
             Expansion::Fourier => self.each_cosine(row, put),
@@ -268,6 +317,10 @@ impl Expander {
             put(Some(index), scale * cos(angle), RowTerm::Fourier);
         }
     }
+}
+
+fn is_retired(encoder: &Encoder, index: u32) -> bool {
+    encoder.column(index).is_some_and(|column| column.retired)
 }
 
 /// Scale of the encoded features of a row.

@@ -73,9 +73,11 @@ fn products_are_those_of_the_columns() {
         .map(|(name, value)| (name.to_owned(), value))
         .into()
     };
+    // Two numbers are needed to score a third.
     meet(&mut encoder, &mut expander, &features(1.0, -4.0));
+    meet(&mut encoder, &mut expander, &features(2.0, -3.0));
     let row = meet(&mut encoder, &mut expander, &features(3.0, 10.0));
-    // The second of two values lies one deviation above the mean, which would hide a mistake.
+    // A number beyond the others has the same score as the largest of them, which would hide a mistake.
     let row = EncodedRow {
         vector: SparseVector {
             entries: vec![(0, 1.0), (1, 0.7), (2, -3.0), (3, 1.0), (4, 1.0), (5, 1.0)],

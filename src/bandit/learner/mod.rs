@@ -1,6 +1,7 @@
 //! Learner: everything that a slot has learned.
 
 mod contributions;
+mod notes;
 
 use std::{borrow::Cow, sync::Arc};
 

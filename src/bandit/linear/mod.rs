@@ -189,7 +189,13 @@ impl Linear {
     }
 
     pub(super) fn meet(&mut self, encoder: &Encoder, row: &EncodedRow) {
-        Arc::make_mut(&mut self.expander).meet(encoder, row);
+        let expander = Arc::make_mut(&mut self.expander);
+        let out = expander.take_out_retired(encoder);
+        expander.meet(encoder, row);
+        if !out.is_empty() {
+            let gain = self.arms.iter_mut().map(|arm| Arc::make_mut(arm).take_out(&out)).sum();
+            self.noise.forget(1.0, gain);
+        }
     }
 
     pub(super) fn rebuild(&mut self, encoder: &Encoder) {

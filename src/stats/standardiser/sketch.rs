@@ -1,0 +1,253 @@
+//! Fading sketch of a distribution: a list of knots with weights.
+
+use serde::{Deserialize, Serialize};
+
+use super::{COUNT_MAX, StandardScore, score::{normal_quantile, set_scores}};
+use crate::stats::{Moments, math::power};
+
+/// Maximum number of knots.
+pub(super) const KNOTS_MAX: usize = 32;
+/// Power of the age by which the weight of old values fades. The sketch describes about the last third of the stream.
+const FADING_POWER: u32 = 2;
+/// Fraction of the weight at either end within which knots take the heavier one's value instead of the mean.
+const TAIL: f64 = 0.05;
+/// Maximum number of sentinels of a stream.
+const SENTINELS_MAX: usize = 2;
+/// Number of values from which on sentinels are recognised.
+const SENTINEL_COUNT_MIN: f64 = 60.0;
+/// Least share of a sentinel.
+const SENTINEL_SHARE_MIN: f64 = 0.015;
+/// Greatest share of a sentinel, as a value in most requests is the ordinary one.
+const SENTINEL_SHARE_MAX: f64 = 0.6;
+/// Least number of knots beside a sentinel, as few different values are classes rather than numbers.
+const SENTINEL_OTHERS_MIN: usize = 8;
+/// Greatest probability that two values are equal, beside those of a sentinel, at which numbers count as continuous.
+const CONTINUOUS: f64 = 0.002;
+/// Number of values from which on numbers can count as continuous.
+const CONTINUOUS_COUNT_MIN: f64 = 300.0;
+/// Least share of a sentinel that is not far away from the others.
+const NEAR_SENTINEL_SHARE_MIN: f64 = 0.03;
+/// Retained part of the counted pairs at each fold.
+const PAIRS_RETAINED: f64 = 0.98;
+
+/// Value of a sketch that stands for all values near it. *Persisted* in the order of its fields.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(from = "(f64, f64, f64, bool)", into = "(f64, f64, f64, bool)")]
+pub(super) struct Knot {
+    pub(super) value: f64,
+    pub(super) weight: f64,
+    /// Standard score of the value.
+    pub(super) score: f64,
+    /// Says that all values of the knot are equal.
+    pub(super) exact: bool,
+}
+
+impl From<(f64, f64, f64, bool)> for Knot {
+    fn from((value, weight, score, exact): (f64, f64, f64, bool)) -> Self {
+        Self { value, weight, score, exact }
+    }
+}
+
+impl From<Knot> for (f64, f64, f64, bool) {
+    fn from(knot: Knot) -> Self {
+        (knot.value, knot.weight, knot.score, knot.exact)
+    }
+}
+
+/// Fading sketch of a distribution. *Persisted.*
+///
+/// # Source
+///
+/// Dunning and Ertl, "Computing Extremely Accurate Quantiles Using t-Digests" (2019), algorithm 1 with the scale function
+/// k₁. Fading, and the robust value of the outer knots, are added.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct Sketch {
+    /// Number of values so far, up to a limit.
+    count: f64,
+    /// Knots in ascending order.
+    knots: Vec<Knot>,
+    sentinels: Vec<f64>,
+    /// Fading number of pairs of values within a fold.
+    pairs: f64,
+    /// Fading number of those pairs whose values are equal.
+    equal_pairs: f64,
+}
+
+impl Sketch {
+    pub(super) fn from_moments(moments: &Moments) -> Self {
+        let count = moments.count().clamp(0.0, COUNT_MAX);
+        let mut sketch = Self { count, ..Self::default() };
+        if count >= 1.0 {
+            for i in 0..KNOTS_MAX {
+                let rank = (i as f64 + 0.5) / KNOTS_MAX as f64;
+                let value = moments.mean() + moments.std() * normal_quantile(rank);
+                let knot = Knot { value, weight: count / KNOTS_MAX as f64, score: 0.0, exact: false };
+                sketch.knots.push(knot);
+            }
+            set_scores(&mut sketch.knots);
+        }
+        sketch
+    }
+
+    pub(super) fn count(&self) -> f64 {
+        self.count
+    }
+
+    pub(super) fn sentinels(&self) -> &[f64] {
+        &self.sentinels
+    }
+
+    /// Adds values, lets the older ones fade, and sets the scores.
+    pub(super) fn fold(&mut self, values: &mut Vec<f64>) {
+        values.sort_unstable_by(f64::total_cmp);
+        let fresh = values.len() as f64;
+        let retained = power(self.count / (self.count + fresh), FADING_POWER);
+        self.count = (self.count + fresh).min(COUNT_MAX);
+        self.add(values, retained);
+        if self.knots.len() > KNOTS_MAX {
+            self.compress();
+        }
+        let before = self.sentinels.len();
+        self.find_sentinels();
+        if self.sentinels.len() > before {
+            let sentinels = &self.sentinels;
+            self.knots.retain(|knot| !sentinels.contains(&knot.value));
+        }
+        set_scores(&mut self.knots);
+    }
+
+    /// Merges sorted values into the knots, whose weights fade to `retained`.
+    fn add(&mut self, values: &[f64], retained: f64) {
+        let mut merged: Vec<Knot> = Vec::with_capacity(self.knots.len() + values.len());
+        let mut equal_pairs = 0.0;
+        let mut old = self.knots.iter().map(|knot| Knot { weight: retained * knot.weight, ..*knot }).peekable();
+        let mut put = |knot: Knot| match merged.last_mut() {
+            #[expect(clippy::float_cmp, reason = "equal values share a knot")]
+            Some(last) if last.value == knot.value => {
+                last.weight += knot.weight;
+                last.exact &= knot.exact;
+            }
+            _ => merged.push(knot),
+        };
+        let (mut run, mut fresh) = (0.0, 0.0);
+        for (i, &value) in values.iter().enumerate() {
+            if self.sentinels.contains(&value) {
+                continue;
+            }
+            #[expect(clippy::float_cmp, reason = "equal values are counted")]
+            let again = i > 0 && values[i - 1] == value;
+            run = if again { run + 1.0 } else { 0.0 };
+            equal_pairs += run;
+            while let Some(knot) = old.next_if(|knot| knot.value <= value) {
+                put(knot);
+            }
+            put(Knot { value, weight: 1.0, score: 0.0, exact: true });
+            fresh += 1.0;
+        }
+        old.for_each(put);
+        self.pairs = PAIRS_RETAINED * self.pairs + 0.5 * fresh * (fresh - 1.0);
+        self.equal_pairs = PAIRS_RETAINED * self.equal_pairs + equal_pairs;
+        self.knots = merged;
+    }
+
+    /// Joins neighbours until at most [`KNOTS_MAX`] are left, fewest in the middle of the distribution.
+    fn compress(&mut self) {
+        let total: f64 = self.knots.iter().map(|knot| knot.weight).sum();
+        let mut width = 2.0 / KNOTS_MAX as f64;
+        while self.knots.len() > KNOTS_MAX {
+            let mut joined: Vec<Knot> = Vec::with_capacity(self.knots.len());
+            let mut below = 0.0;
+            for &knot in &self.knots {
+                if let Some(last) = joined.last_mut() {
+                    let weight = last.weight + knot.weight;
+                    let rank = ((below + 0.5 * weight) / total).clamp(0.0, 1.0);
+                    if weight <= width * total * (rank * (1.0 - rank)).sqrt() {
+                        join(last, knot, rank);
+                        continue;
+                    }
+                    below += last.weight;
+                }
+                joined.push(knot);
+            }
+            self.knots = joined;
+            width *= 1.25;
+        }
+    }
+
+    /// Recognises sentinels among the knots, which are up to date but for their scores.
+    fn find_sentinels(&mut self) {
+        if self.count < SENTINEL_COUNT_MIN {
+            return;
+        }
+        let total: f64 = self.knots.iter().map(|knot| knot.weight).sum();
+        while self.sentinels.len() < SENTINELS_MAX {
+            let found = (0..self.knots.len()).find(|&i| {
+                let share = self.knots[i].weight / total;
+                self.knots[i].exact
+                    && (SENTINEL_SHARE_MIN..SENTINEL_SHARE_MAX).contains(&share)
+                    && (self.is_isolated(i) || (share >= NEAR_SENTINEL_SHARE_MIN && self.is_continuous_beside(share)))
+            });
+            let Some(found) = found.filter(|_| self.knots.len() > SENTINEL_OTHERS_MIN) else { return };
+            let sentinel = self.knots.remove(found);
+            self.sentinels.push(sentinel.value);
+        }
+    }
+
+    /// Returns whether the values are continuous but for one with this share.
+    fn is_continuous_beside(&self, share: f64) -> bool {
+        self.count >= CONTINUOUS_COUNT_MIN && self.equal_pairs < (share * share + CONTINUOUS) * self.pairs
+    }
+
+    /// Returns whether a knot at an end is farther from the others than the others are from one another.
+    fn is_isolated(&self, i: usize) -> bool {
+        let last = self.knots.len() - 1;
+        let (others, gap) = match i {
+            0 if last > 0 => (&self.knots[1..], self.knots[1].value - self.knots[0].value),
+            _ if i == last && last > 0 => (&self.knots[..last], self.knots[last].value - self.knots[last - 1].value),
+            _ => return false,
+        };
+        let total: f64 = others.iter().map(|knot| knot.weight).sum();
+        let at = |share: f64| {
+            let mut below = 0.0;
+            others.iter().find(|knot| {
+                below += knot.weight;
+                below >= share * total
+            })
+        };
+        let (Some(low), Some(high)) = (at(0.05), at(0.95)) else { return false };
+        gap > high.value - low.value
+    }
+
+    pub(super) fn score(&self, value: f64) -> StandardScore {
+        if let Some(at) = self.sentinels.iter().position(|sentinel| sentinel.total_cmp(&value).is_eq()) {
+            return StandardScore::Sentinel(at);
+        }
+        let after = self.knots.partition_point(|knot| knot.value < value);
+        StandardScore::Number(match (after.checked_sub(1).map(|i| self.knots[i]), self.knots.get(after)) {
+            (Some(low), Some(high)) => {
+                // Halves, as the difference of two huge values may overflow.
+                let part = (0.5 * value - 0.5 * low.value) / (0.5 * high.value - 0.5 * low.value);
+                low.score + part * (high.score - low.score)
+            }
+            (Some(end), None) => end.score,
+            (None, Some(end)) => end.score,
+            (None, None) => 0.0,
+        })
+    }
+}
+
+/// Joins a knot with its upper neighbour. `rank` is the rank of both.
+fn join(low: &mut Knot, high: Knot, rank: f64) {
+    let weight = low.weight + high.weight;
+    low.value = if (TAIL..=1.0 - TAIL).contains(&rank) {
+        let part = high.weight / weight;
+        low.value * (1.0 - part) + high.value * part
+    } else if high.weight > low.weight || (high.weight >= low.weight && rank < 0.5) {
+        // A wild value must not move the knot.
+        high.value
+    } else {
+        low.value
+    };
+    low.weight = weight;
+    low.exact = false;
+}
