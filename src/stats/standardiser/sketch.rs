@@ -7,8 +7,16 @@ use crate::stats::{Moments, math::power};
 
 /// Maximum number of knots.
 pub(super) const KNOTS_MAX: usize = 32;
-/// Power of the age by which the weight of old values fades. The sketch describes about the last third of the stream.
+/// Power of the age by which the weight of old values fades while the stream moves, so that the sketch describes about its
+/// last third. A stream that does not move fades only after [`COUNT_MAX`] values, as scores must not wander without need.
 const FADING_POWER: u32 = 2;
+/// Weight of the latest fold in the means that say whether the stream moves.
+const MOVING_RATE: f64 = 0.1;
+/// Mean score from which on the stream moves. If it stays, the means have a standard deviation of √(.1/1.9/24) = .047.
+const MOVED_LEVEL: f64 = 0.2;
+/// Mean of the squared score minus 1 from which on the stream moves. If it stays, the means have a standard deviation of
+/// .066 for a normal distribution.
+const MOVED_SPREAD: f64 = 0.35;
 /// Fraction of the weight at either end within which knots take the heavier one's value instead of the mean.
 const TAIL: f64 = 0.05;
 /// Maximum number of sentinels of a stream.
@@ -67,6 +75,10 @@ pub(super) struct Sketch {
     /// Knots in ascending order.
     knots: Vec<Knot>,
     sentinels: Vec<f64>,
+    /// Fading mean of the scores of the values before they were added.
+    level: f64,
+    /// Fading mean of the squares of these scores, minus 1.
+    spread: f64,
     /// Fading number of pairs of values within a fold.
     pairs: f64,
     /// Fading number of those pairs whose values are equal.
@@ -101,8 +113,10 @@ impl Sketch {
     pub(super) fn fold(&mut self, values: &mut Vec<f64>) {
         values.sort_unstable_by(f64::total_cmp);
         let fresh = values.len() as f64;
-        let retained = power(self.count / (self.count + fresh), FADING_POWER);
-        self.count = (self.count + fresh).min(COUNT_MAX);
+        let count = self.count + fresh;
+        let fading = if self.is_moving(values) { FADING_POWER } else { 0 };
+        let retained = power(self.count / count, fading) * (COUNT_MAX / count).min(1.0);
+        self.count = count.min(COUNT_MAX);
         self.add(values, retained);
         if self.knots.len() > KNOTS_MAX {
             self.compress();
@@ -114,6 +128,21 @@ impl Sketch {
             self.knots.retain(|knot| !sentinels.contains(&knot.value));
         }
         set_scores(&mut self.knots);
+    }
+
+    /// Returns whether level or spread of the latest values differ from those of the sketch.
+    fn is_moving(&mut self, values: &[f64]) -> bool {
+        let (mut level, mut squares, mut count) = (0.0, 0.0, 0.0);
+        for &value in values {
+            if let StandardScore::Number(score) = self.score(value) {
+                (level, squares, count) = (level + score, squares + score * score, count + 1.0);
+            }
+        }
+        if self.count >= 2.0 * super::WAITING_MAX as f64 && count > 0.0 {
+            self.level += MOVING_RATE * (level / count - self.level);
+            self.spread += MOVING_RATE * (squares / count - 1.0 - self.spread);
+        }
+        self.level.abs() > MOVED_LEVEL || self.spread.abs() > MOVED_SPREAD
     }
 
     /// Merges sorted values into the knots, whose weights fade to `retained`.
