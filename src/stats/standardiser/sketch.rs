@@ -29,14 +29,16 @@ const SENTINEL_SHARE_MIN: f64 = 0.015;
 const SENTINEL_SHARE_MAX: f64 = 0.6;
 /// Least number of knots beside a sentinel, as few different values are classes rather than numbers.
 const SENTINEL_OTHERS_MIN: usize = 8;
-/// Greatest probability that two values are equal, beside those of a sentinel, at which numbers count as continuous.
-const CONTINUOUS: f64 = 0.002;
-/// Number of values from which on numbers can count as continuous.
-const CONTINUOUS_COUNT_MIN: f64 = 300.0;
+/// Greatest probability that two values are equal, beside the most frequent value, at which numbers count as continuous. That
+/// of the whole numbers up to 100 is .01.
+const CONTINUOUS: f64 = 0.001;
+/// Number of pairs of values from which on numbers can count as continuous: among 2,000, whole numbers up to 100 have 20
+/// equal pairs on average, and 2 or fewer with a probability of 5·10⁻⁷.
+const CONTINUOUS_PAIRS_MIN: f64 = 2_000.0;
 /// Least share of a sentinel that is not far away from the others.
 const NEAR_SENTINEL_SHARE_MIN: f64 = 0.03;
 /// Retained part of the counted pairs at each fold.
-const PAIRS_RETAINED: f64 = 0.98;
+const PAIRS_RETAINED: f64 = 0.99;
 
 /// Value of a sketch that stands for all values near it. *Persisted* in the order of its fields.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -79,7 +81,7 @@ pub(super) struct Sketch {
     level: f64,
     /// Fading mean of the squares of these scores, minus 1.
     spread: f64,
-    /// Fading number of pairs of values within a fold.
+    /// Fading number of pairs of values within a fold, without the most frequent value.
     pairs: f64,
     /// Fading number of those pairs whose values are equal.
     equal_pairs: f64,
@@ -159,6 +161,7 @@ impl Sketch {
             _ => merged.push(knot),
         };
         let (mut run, mut fresh) = (0.0, 0.0);
+        let frequent = self.most_frequent().map(|i| self.knots[i].value);
         for (i, &value) in values.iter().enumerate() {
             if self.sentinels.contains(&value) {
                 continue;
@@ -166,12 +169,14 @@ impl Sketch {
             #[expect(clippy::float_cmp, reason = "equal values are counted")]
             let again = i > 0 && values[i - 1] == value;
             run = if again { run + 1.0 } else { 0.0 };
-            equal_pairs += run;
+            let ordinary = frequent.is_none_or(|frequent| frequent.total_cmp(&value).is_ne());
+            if ordinary {
+                (equal_pairs, fresh) = (equal_pairs + run, fresh + 1.0);
+            }
             while let Some(knot) = old.next_if(|knot| knot.value <= value) {
                 put(knot);
             }
             put(Knot { value, weight: 1.0, score: 0.0, exact: true });
-            fresh += 1.0;
         }
         old.for_each(put);
         self.pairs = PAIRS_RETAINED * self.pairs + 0.5 * fresh * (fresh - 1.0);
@@ -209,12 +214,13 @@ impl Sketch {
             return;
         }
         let total: f64 = self.knots.iter().map(|knot| knot.weight).sum();
+        let continuous = self.pairs >= CONTINUOUS_PAIRS_MIN && self.equal_pairs < CONTINUOUS * self.pairs;
         while self.sentinels.len() < SENTINELS_MAX {
             let found = (0..self.knots.len()).find(|&i| {
                 let share = self.knots[i].weight / total;
                 self.knots[i].exact
                     && (SENTINEL_SHARE_MIN..SENTINEL_SHARE_MAX).contains(&share)
-                    && (self.is_isolated(i) || (share >= NEAR_SENTINEL_SHARE_MIN && self.is_continuous_beside(share)))
+                    && (self.is_isolated(i) || (share >= NEAR_SENTINEL_SHARE_MIN && continuous && self.most_frequent() == Some(i)))
             });
             let Some(found) = found.filter(|_| self.knots.len() > SENTINEL_OTHERS_MIN) else { return };
             let sentinel = self.knots.remove(found);
@@ -222,9 +228,10 @@ impl Sketch {
         }
     }
 
-    /// Returns whether the values are continuous but for one with this share.
-    fn is_continuous_beside(&self, share: f64) -> bool {
-        self.count >= CONTINUOUS_COUNT_MIN && self.equal_pairs < (share * share + CONTINUOUS) * self.pairs
+    /// Returns the heaviest knot whose values are all equal.
+    fn most_frequent(&self) -> Option<usize> {
+        let exact = (0..self.knots.len()).filter(|&i| self.knots[i].exact && self.knots[i].weight > 1.0);
+        exact.max_by(|&i, &j| self.knots[i].weight.total_cmp(&self.knots[j].weight))
     }
 
     /// Returns whether a knot at an end is farther from the others than the others are from one another.
