@@ -12,6 +12,9 @@ use sketch::Sketch;
 
 /// Maximum number of values that wait to be folded into the sketch.
 const WAITING_MAX: usize = 24;
+/// Number of values up to which no value waits, and a value is scored with itself included: scores by a handful of others
+/// would be wild.
+const EARLY: f64 = 100.0;
 /// Total number of values beyond which the sketch counts no further, so that it fades exponentially from there on.
 const COUNT_MAX: f64 = 300_000.0;
 
@@ -24,7 +27,8 @@ const COUNT_MAX: f64 = 300_000.0;
 /// * While level or spread of the stream move, old numbers fade, so that the sketch describes about its last third.
 /// * A [sentinel](Self::sentinels), such as −999, is recognised and does not count as a number.
 ///
-/// A number is scored by the numbers before it. *Persisted.*
+/// The first hundred numbers are scored by all numbers up to them, and later ones by the numbers up to the last fold.
+/// *Persisted.*
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Standardiser {
     /// Numbers that the sketch does not contain yet, in the order of arrival.
@@ -51,18 +55,17 @@ impl Standardiser {
 
     /// Adds a number, which must be finite.
     pub fn observe(&mut self, value: f64) {
-        if self.is_due() {
+        let early = self.sketch.count() < EARLY;
+        if early {
+            self.waiting.push(value);
+        }
+        if early || self.waiting.len() >= WAITING_MAX {
             Arc::make_mut(&mut self.sketch).fold(&mut self.waiting);
             self.waiting.clear();
         }
-        self.waiting.push(value);
-    }
-
-    /// Returns whether the next number is preceded by a fold of the waiting ones.
-    fn is_due(&self) -> bool {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts are small and not negative")]
-        let limit = (self.sketch.count() as usize).clamp(2, WAITING_MAX);
-        self.waiting.len() >= limit
+        if !early {
+            self.waiting.push(value);
+        }
     }
 
     /// Returns the score of a number that was [observed](Self::observe) last.
@@ -72,11 +75,15 @@ impl Standardiser {
 
     /// Returns the score that a number would have if it were observed now.
     pub fn score_new(&self, value: f64) -> StandardScore {
-        if !self.is_due() {
+        let early = self.sketch.count() < EARLY;
+        if !early && self.waiting.len() < WAITING_MAX {
             return self.sketch.score(value);
         }
-        let mut sketch = Sketch::clone(&self.sketch);
-        sketch.fold(&mut self.waiting.clone());
+        let (mut sketch, mut waiting) = (Sketch::clone(&self.sketch), self.waiting.clone());
+        if early {
+            waiting.push(value);
+        }
+        sketch.fold(&mut waiting);
         sketch.score(value)
     }
 

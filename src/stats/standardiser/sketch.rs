@@ -17,6 +17,8 @@ const MOVED_LEVEL: f64 = 0.2;
 /// Mean of the squared score minus 1 from which on the stream moves. If it stays, the means have a standard deviation of
 /// .066 for a normal distribution.
 const MOVED_SPREAD: f64 = 0.35;
+/// Largest size of the score of a value beyond all knots.
+const BEYOND_MAX: f64 = 3.0;
 /// Fraction of the weight at either end within which knots take the heavier one's value instead of the mean.
 const TAIL: f64 = 0.05;
 /// Maximum number of sentinels of a stream.
@@ -265,10 +267,21 @@ impl Sketch {
                 let part = (0.5 * value - 0.5 * low.value) / (0.5 * high.value - 0.5 * low.value);
                 low.score + part * (high.score - low.score)
             }
-            (Some(end), None) => end.score,
+            (Some(end), None) => self.score_beyond(end, value),
+            (None, Some(&end)) if end.value > value => self.score_beyond(end, value),
             (None, Some(end)) => end.score,
             (None, None) => 0.0,
         })
+    }
+
+    /// Returns the score of a value beyond the knot at an end, by the mean slope between the ends. It is limited, as the value
+    /// may be wild.
+    fn score_beyond(&self, end: Knot, value: f64) -> f64 {
+        let (Some(first), Some(last)) = (self.knots.first(), self.knots.last()) else { return end.score };
+        let range = 0.5 * last.value - 0.5 * first.value;
+        let slope = if range > 0.0 { (last.score - first.score) / range } else { 0.0 };
+        let limit = end.score.abs().max(BEYOND_MAX);
+        (end.score + slope * (0.5 * value - 0.5 * end.value)).clamp(-limit, limit)
     }
 }
 
