@@ -49,7 +49,10 @@ impl IndexSource<'_> {
 impl Encoder {
     /// Learns the features of a shown arm: its own, and those of the context if it is the `first` of its decision.
     pub fn learn(&mut self, parts: RowFeatures<'_>, first: bool) {
-        self.clock += u64::from(first);
+        if first {
+            self.clock += 1;
+            self.judged_room = self.room_for_words();
+        }
         for (name, value) in parts.context.iter().filter(|_| first) {
             self.learn_one(name, value);
         }
@@ -120,11 +123,15 @@ impl Encoder {
     /// Learns a text, which is a number in a feature whose words are numbers that do not recur.
     fn learn_text(&mut self, name: &str, word: &str, value: &Value) {
         if let Some(feature) = self.features.get_mut(name) {
-            if !feature.text_is_number && feature.arrivals.are_numbers() {
+            let turns = !feature.text_is_number && feature.arrivals.are_numbers();
+            if turns {
                 feature.text_is_number = true;
                 feature.arrivals.forget_words();
             }
             if feature.text_is_number && let Some(number) = decimal(word) {
+                if turns {
+                    self.retire_words_of(name);
+                }
                 return self.learn_number(name, &Value::Number(number));
             }
         }
@@ -136,7 +143,7 @@ impl Encoder {
         let Some(feature) = self.features.get(name) else { return };
         let judge = |word| match feature.words.get(word) {
             Some(&index) => (word, Some(index), WordPlace::None),
-            None => (word, None, self.place(name, feature, word, Included::No)),
+            None => (word, None, self.place(name, feature, word, Included::No, self.judged_room)),
         };
         let judged: SmallVec<[_; 1]> = words(value).map(judge).collect();
         if let Some(feature) = self.features.get_mut(name) {
@@ -164,6 +171,16 @@ impl Encoder {
                 feature.arrivals.count_arrival(word, known.is_some(), index.is_some());
             }
         }
+        if self.features.get(name).is_some_and(|feature| feature.arrivals.turned_out_id_like()) {
+            self.retire_words_of(name);
+        }
+    }
+
+    /// Takes the indices of all words of a feature.
+    fn retire_words_of(&mut self, name: &str) {
+        let Some(feature) = self.features.get(name) else { return };
+        let words: Vec<String> = feature.words.keys().cloned().collect();
+        words.iter().for_each(|word| self.retire_word(name, word));
     }
 
     fn assign_word(&mut self, name: &str, word: &str) -> Option<u32> {
@@ -183,14 +200,14 @@ impl Encoder {
         });
     }
 
-    /// Returns the place that a word without an index gets if it is learned now.
-    pub(super) fn place(&self, name: &str, feature: &Feature, word: &str, included: Included) -> WordPlace {
+    /// Returns the place that a word without an index gets when it is learned. All words of a decision are judged by the room
+    /// before it, so that the row before learning is the one after it.
+    pub(super) fn place(&self, name: &str, feature: &Feature, word: &str, included: Included, room: u32) -> WordPlace {
         let words = u32::try_from(feature.words.len()).unwrap_or(u32::MAX);
-        let room = self.room_for_words();
         let of_feature = WordRoom {
             words: feature.words.len(),
             ids_max: (self.budget / 16).max(2) as usize,
-            plenty: 2 * room > self.own_max(),
+            plenty: 4 * room > self.own_max(),
         };
         if !feature.arrivals.deserve_index(word, included, of_feature) {
             return WordPlace::None;
@@ -224,7 +241,7 @@ impl Encoder {
     }
 
     /// Number of free indices for words. An eighth of the budget belongs to numbers and flags, used or not.
-    fn room_for_words(&self) -> u32 {
+    pub(super) fn room_for_words(&self) -> u32 {
         let words: usize = self.features.values().map(|feature| feature.words.len()).sum();
         let others = (self.next - self.uncounted()).saturating_sub(1 + u32::try_from(words).unwrap_or(u32::MAX));
         self.room().saturating_sub((self.budget / 8).saturating_sub(others))
@@ -247,14 +264,15 @@ impl Encoder {
             self.words_away().map(|(name, word, met_at)| (met_at, name.clone(), word.clone())).collect();
         away.sort();
         away.truncate(RETIRED_MAX);
-        for (_, name, word) in away {
-            let index = self.features.get_mut(&name).and_then(|feature| feature.words.remove(&word));
-            if let Some(index) = index {
-                self.columns[index as usize].retired = true;
-                self.retired.push(index);
-            }
-        }
+        away.iter().for_each(|(_, name, word)| self.retire_word(name, word));
         self.retire_from = self.clock + AWAY_MIN;
+    }
+
+    fn retire_word(&mut self, name: &str, word: &str) {
+        if let Some(index) = self.features.get_mut(name).and_then(|feature| feature.words.remove(word)) {
+            self.columns[index as usize].retired = true;
+            self.retired.push(index);
+        }
     }
 
     pub(super) fn bucket(&self, name: &str, word: &str) -> u32 {

@@ -80,8 +80,8 @@ impl<'a> RowFeatures<'a> {
 ///
 /// * At most `budget` indices are in use. An eighth of them is reserved for numbers and flags, and an eighth for words that
 ///   recur but find no room: these share it by a hash of name and word.
-/// * The words of a feature get their indices when they recur, and the first few of a small vocabulary at once. Words
-///   of an id-like feature must recur often.
+/// * The words of a feature get their indices when they recur, and those of a small vocabulary at once. Words of an id-like
+///   feature must recur often.
 /// * If there is no room, words that stayed away longest lose their indices. No index is ever given to another word, as
 ///   stored rows contain it.
 ///
@@ -98,6 +98,9 @@ pub struct Encoder {
     /// Number of decisions that were learned.
     #[serde(default)]
     clock: u64,
+    /// Number of free indices for words before the latest decision.
+    #[serde(default)]
+    judged_room: u32,
     /// Time of the last arrival of each word, by its index.
     #[serde(default)]
     met_at: Vec<u64>,
@@ -146,6 +149,7 @@ impl Encoder {
             columns,
             numbers: 0,
             clock: 0,
+            judged_room: 0,
             met_at: Vec::new(),
             retired: Vec::new(),
             retire_from: 0,
@@ -269,7 +273,11 @@ impl Encoder {
         if feature.is_none() && self.features.len() >= self.budget as usize {
             return;
         }
-        match self.place(name, feature.unwrap_or(&fresh), word, included) {
+        let room = match included {
+            Included::Yes => self.judged_room,
+            Included::No => self.room_for_words(),
+        };
+        match self.place(name, feature.unwrap_or(&fresh), word, included, room) {
             WordPlace::Own | WordPlace::OwnOfAnother if included == Included::No => put(None, 1.0, label),
             WordPlace::Bucket(bucket) => match self.buckets.get(&bucket) {
                 Some(&index) => put(Some(index), 1.0, label),

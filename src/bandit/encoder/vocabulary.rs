@@ -11,8 +11,9 @@ use super::Included;
 const RECENT_MAX: usize = 512;
 /// Number of arrivals over which the fractions are averaged.
 const AVERAGED: u32 = 64;
-/// Number of arrivals from which on a feature can count as id-like or as a number.
-const JUDGED_MIN: u32 = 16;
+/// Number of arrivals from which on a feature can count as id-like. Among fewer arrivals, most of those of 40
+/// words that are equally frequent would be new.
+const JUDGED_MIN: u32 = 64;
 /// Number of arrivals from which on a text feature can become a number.
 const NUMBER_MIN: u32 = 32;
 /// Fraction of arrivals that are new words above which a feature is id-like.
@@ -21,8 +22,10 @@ const ID_LIKE: f64 = 0.5;
 const NUMBER_NOVELTY: f64 = 0.8;
 /// Least fraction of arrivals that are decimal numbers for a text feature to become a number.
 const NUMBER_DECIMALS: f64 = 0.95;
-/// Number of words of a feature below which a new word gets its index at once.
+/// Number of words of a feature below which a new word gets its index at once, unless most arrivals are new words.
 const SMALL: usize = 16;
+/// Number of words of a feature that get their indices at once before the feature is judged. They lose them if it is id-like.
+const TRUSTED: usize = 10;
 /// Number of occurrences from which on a word gets an index.
 const OCCURRENCES: usize = 2;
 /// Number of occurrences from which on a word of an id-like feature gets an index. Of 20,000 user ids that are equally
@@ -84,8 +87,8 @@ impl Arrivals {
     /// Returns whether a word of the value at hand should get an index.
     pub(super) fn deserve_index(&self, word: &str, included: Included, room: WordRoom) -> bool {
         let (count, novelty) = self.judged_by(included);
-        // The first two words are taken on trust, and later ones while at most half of the arrivals are new.
-        if room.plenty && room.words < SMALL && (count < 2 || (novelty <= ID_LIKE && room.words > 0)) {
+        let trusted = count < JUDGED_MIN && room.words < TRUSTED;
+        if room.plenty && room.words < SMALL && (trusted || novelty <= ID_LIKE) {
             return true;
         }
         let id_like = self.is_id_like(included);
@@ -100,6 +103,11 @@ impl Arrivals {
             occurrences += usize::from(!replaced);
         }
         occurrences >= if id_like { OCCURRENCES_OF_ID } else { OCCURRENCES }
+    }
+
+    /// Returns whether the latest value was the one after which the feature is judged for the first time, and it is id-like.
+    pub(super) fn turned_out_id_like(&self) -> bool {
+        self.before.0 < JUDGED_MIN && self.is_id_like(Included::No)
     }
 
     /// Begins to count the words of another value.

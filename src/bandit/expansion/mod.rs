@@ -130,8 +130,8 @@ impl Expander {
     }
 
     /// Takes out the terms of words that lost their indices since the last call. Returns the model's indices of these terms,
-    /// ascending. New terms will get them, so a posterior must forget them first.
-    pub(super) fn take_out_retired(&mut self, encoder: &Encoder) -> Vec<u32> {
+    /// ascending.
+    fn take_out_retired(&mut self, encoder: &Encoder) -> Vec<u32> {
         let retired = encoder.retired().get(self.taken_out..).unwrap_or_default();
         if retired.is_empty() {
             return Vec::new();
@@ -154,8 +154,10 @@ impl Expander {
 
     /// Gives indices to the terms of a row that were never met. A word that lost its index gets none.
     ///
-    /// Call [`take_out_retired`](Self::take_out_retired) first.
-    pub(super) fn meet(&mut self, encoder: &Encoder, row: &EncodedRow) {
+    /// Returns the indices of terms that were taken out, ascending. New terms may have them by now, so a posterior must take
+    /// them out before it learns the row.
+    pub(super) fn meet(&mut self, encoder: &Encoder, row: &EncodedRow) -> Vec<u32> {
+        let taken_out = self.take_out_retired(encoder);
         let first_new = self.base.len();
         for &(index, _) in &row.vector.entries {
             let i = index as usize;
@@ -206,6 +208,7 @@ impl Expander {
                 self.rebuild(encoder);
             }
         }
+        taken_out
     }
 
     /// Rebuilds the fields that are not persisted.

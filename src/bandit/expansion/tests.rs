@@ -46,6 +46,9 @@ fn the_same_row_gives_the_same_features_ever_after() {
                 kept.push((row, x));
             }
         }
+        let retired = |index: u32| encoder.column(index).is_some_and(|column| column.retired);
+        kept.retain(|(row, _)| row.vector.entries.iter().all(|entry| !retired(entry.0)));
+        assert!(kept.len() > 20);
         for (row, x) in &kept {
             assert_eq!(expander.expand(&encoder, row), *x, "{expansion:?}");
         }
@@ -218,5 +221,36 @@ fn an_expansion_stays_within_its_budget() {
         }
         assert!(encoder.dim() > 84 && encoder.dim() <= 96);
         assert!(expander.dim() <= 96 + most, "{expansion:?}: {}", expander.dim());
+    }
+}
+
+/// A word that loses its index takes its terms along: the stored row is expanded as if it never had the word, and a new word
+/// gets the model's indices of these terms.
+#[test]
+fn the_terms_of_a_word_that_lost_its_index_are_taken_out() {
+    for expansion in [Expansion::None, Expansion::Interactions] {
+        let (mut encoder, mut expander) = (Encoder::new(32), Expander::new(expansion, 64));
+        let context = |campaign: u32| -> Features {
+            [("campaign", format!("c{campaign}")), ("city", "a".to_owned())]
+                .map(|(name, word)| (name.to_owned(), Value::Text(word)))
+                .into()
+        };
+        let (mut rows, mut taken_out, mut dim) = (Vec::new(), Vec::new(), 0);
+        for i in 0..24_000 {
+            encoder.learn(RowFeatures::from_context(&context(i / 300)), true);
+            let row = encoder.encode_met(RowFeatures::from_context(&context(i / 300)));
+            let out = expander.meet(&encoder, &row);
+            if taken_out.is_empty() {
+                taken_out = out;
+                rows.push((row.clone(), expander.expand(&encoder, &row)));
+                dim = expander.dim();
+            }
+        }
+        assert!(!taken_out.is_empty() && expander.dim() <= dim + 2, "{expansion:?}: {dim}, then {}", expander.dim());
+        let (row, x) = &rows[0];
+        let now = expander.expand(&encoder, row);
+        let rest: Vec<(u32, f64)> = x.entries.iter().copied().filter(|entry| !taken_out.contains(&entry.0)).collect();
+        assert!(rest.len() < x.entries.len(), "{expansion:?}");
+        assert_eq!((now.entries, now.unseen.to_bits()), (rest, 0.0_f64.to_bits()), "{expansion:?}");
     }
 }

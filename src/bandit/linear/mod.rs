@@ -189,9 +189,7 @@ impl Linear {
     }
 
     pub(super) fn meet(&mut self, encoder: &Encoder, row: &EncodedRow) {
-        let expander = Arc::make_mut(&mut self.expander);
-        let out = expander.take_out_retired(encoder);
-        expander.meet(encoder, row);
+        let out = Arc::make_mut(&mut self.expander).meet(encoder, row);
         if !out.is_empty() {
             let gain = self.arms.iter_mut().map(|arm| Arc::make_mut(arm).take_out(&out)).sum();
             self.noise.forget(1.0, gain);

@@ -1,5 +1,7 @@
 //! Gaussian posterior over the weights of a linear reward.
 
+mod taken_out;
+
 use serde::{Deserialize, Serialize};
 
 use super::Cholesky;
@@ -199,43 +201,6 @@ impl Gaussian {
         0.5 * retained * gain
     }
 
-    /// Takes some dimensions out of all observations, which leaves these dimensions at their prior: the posterior becomes
-    /// the one that rows without these entries would have given, and a reward can still be revised at such a row.
-    ///
-    /// Returns the gain of the noise statistic `b`, as [`forget`](Self::forget) does. Costs O(d³).
-    pub fn take_out(&mut self, dimensions: &[u32]) -> f64 {
-        let dim = self.dim();
-        let mut out = vec![false; dim];
-        for &i in dimensions {
-            if let Some(out) = out.get_mut(i as usize) {
-                *out = true;
-            }
-        }
-        if !out.contains(&true) {
-            return 0.0;
-        }
-        let old: Vec<f64> = self.factor.times(&self.mean);
-        let mut lower = self.factor.product();
-        let mut start = 0;
-        for k in 0..dim {
-            for i in k..dim {
-                if out[k] || out[i] {
-                    lower[start + i - k] = if i == k { self.prior_precision } else { 0.0 };
-                }
-            }
-            start += dim - k;
-        }
-        let Ok(factor) = Cholesky::factorise(dim, lower) else { return 0.0 };
-        let eta: Vec<f64> = old.iter().zip(&out).map(|(&value, &out)| if out { 0.0 } else { value }).collect();
-        let mut mean = eta.clone();
-        factor.forward(0, &mut mean);
-        factor.backward(&mut mean);
-        let explained = |eta: &[f64], mean: &[f64]| eta.iter().zip(mean).map(|(e, m)| e * m).sum::<f64>();
-        let gain = 0.5 * (explained(&old, &self.mean) - explained(&eta, &mean));
-        (self.factor, self.mean) = (factor, mean);
-        gain
-    }
-
     fn grow(&mut self, dim: usize) {
         if dim > self.dim() {
             self.factor.grow(dim, self.prior_precision);
@@ -250,15 +215,15 @@ mod tests {
     use crate::stats::Noise;
     use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-    const LAMBDA: f64 = 1.7;
+    pub(super) const LAMBDA: f64 = 1.7;
 
-    struct RegressionRow {
-        x: SparseVector,
-        y: f64,
+    pub(super) struct RegressionRow {
+        pub(super) x: SparseVector,
+        pub(super) y: f64,
         weight: f64,
     }
 
-    fn row(rng: &mut StdRng, dim: u32, y: f64) -> RegressionRow {
+    pub(super) fn row(rng: &mut StdRng, dim: u32, y: f64) -> RegressionRow {
         let mut entries = vec![(0, 1.0)];
         for i in 1..dim {
             if rng.random_bool(0.6) {
@@ -304,7 +269,7 @@ mod tests {
         (mu, 0.5 * (yy - fit), covariance)
     }
 
-    fn check(posterior: &Gaussian, noise: &Noise, rows: &[RegressionRow], rng: &mut StdRng) {
+    pub(super) fn check(posterior: &Gaussian, noise: &Noise, rows: &[RegressionRow], rng: &mut StdRng) {
         let dim = posterior.dim();
         let (mu, b, covariance) = batch(rows, dim);
         for (got, want) in posterior.mean().iter().zip(&mu) {
