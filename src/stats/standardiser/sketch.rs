@@ -142,7 +142,8 @@ impl Sketch {
                 (level, squares, count) = (level + score, squares + score * score, count + 1.0);
             }
         }
-        if self.count >= 2.0 * super::WAITING_MAX as f64 && count > 0.0 {
+        // The means of the first values, which are folded one by one, say nothing.
+        if values.len() >= super::WAITING_MAX && count > 0.0 {
             self.level += MOVING_RATE * (level / count - self.level);
             self.spread += MOVING_RATE * (squares / count - 1.0 - self.spread);
         }
