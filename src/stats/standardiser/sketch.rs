@@ -5,17 +5,19 @@ use serde::{Deserialize, Serialize};
 use super::{COUNT_MAX, StandardScore, score::{normal_quantile, set_scores}};
 use crate::stats::{Moments, math::power};
 
+/// Width at which a pass of joining knots begins, as a factor of `√(q(1 − q))` of the weight at rank q. It suffices mostly.
+const WIDTH_MIN: f64 = 0.11;
 /// Maximum number of knots.
 pub(super) const KNOTS_MAX: usize = 32;
 /// Power of the age by which the weight of old values fades while the stream moves, so that the sketch describes about its
-/// last third. A stream that does not move fades only after [`COUNT_MAX`] values, as scores must not wander without need.
-const FADING_POWER: u32 = 2;
+/// last fifth. A stream that does not move fades only after [`COUNT_MAX`] values, as scores must not wander without need.
+const FADING_POWER: u32 = 4;
 /// Weight of the latest fold in the means that say whether the stream moves.
 const MOVING_RATE: f64 = 0.1;
-/// Mean score from which on the stream moves. If it stays, the means have a standard deviation of √(.1/1.9/24) = .047.
+/// Mean score from which on the stream moves. If it stays, the means have a standard deviation of √(.1/1.9/16) = .057.
 const MOVED_LEVEL: f64 = 0.2;
 /// Mean of the squared score minus 1 from which on the stream moves. If it stays, the means have a standard deviation of
-/// .066 for a normal distribution.
+/// .081 for a normal distribution.
 const MOVED_SPREAD: f64 = 0.35;
 /// Largest size of the score of a value beyond all knots.
 const BEYOND_MAX: f64 = 3.0;
@@ -114,7 +116,7 @@ impl Sketch {
     }
 
     /// Adds values, lets the older ones fade, and sets the scores.
-    pub(super) fn fold(&mut self, values: &mut Vec<f64>) {
+    pub(super) fn fold(&mut self, values: &mut [f64]) {
         values.sort_unstable_by(f64::total_cmp);
         let fresh = values.len() as f64;
         let count = self.count + fresh;
@@ -143,7 +145,7 @@ impl Sketch {
             }
         }
         // The means of the first values, which are folded one by one, say nothing.
-        if values.len() >= super::WAITING_MAX && count > 0.0 {
+        if values.len() >= super::WAITING.0 && count > 0.0 {
             self.level += MOVING_RATE * (level / count - self.level);
             self.spread += MOVING_RATE * (squares / count - 1.0 - self.spread);
         }
@@ -190,7 +192,7 @@ impl Sketch {
     /// Joins neighbours until at most [`KNOTS_MAX`] are left, fewest in the middle of the distribution.
     fn compress(&mut self) {
         let total: f64 = self.knots.iter().map(|knot| knot.weight).sum();
-        let mut width = 2.0 / KNOTS_MAX as f64;
+        let mut width = WIDTH_MIN;
         while self.knots.len() > KNOTS_MAX {
             let mut joined: Vec<Knot> = Vec::with_capacity(self.knots.len());
             let mut below = 0.0;
@@ -207,7 +209,7 @@ impl Sketch {
                 joined.push(knot);
             }
             self.knots = joined;
-            width *= 1.25;
+            width *= 1.2;
         }
     }
 

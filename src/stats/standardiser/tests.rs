@@ -32,7 +32,7 @@ fn correlation(pairs: &[(f64, f64)]) -> f64 {
 }
 
 /// Mean and deviation of 6,000 numbers have standard errors of .013 and .009. If the sketch ever took the stream for a moving
-/// one and described a third of it, they are .022 and .016: the score is off by four of each at most, and the trimmed
+/// one and described a fifth of it, they are .029 and .02: the score is off by four of each at most, and the trimmed
 /// hundredths add some .03.
 #[test]
 fn scores_of_a_benign_distribution_are_those_of_plain_standardisation() {
@@ -126,7 +126,7 @@ fn scores_follow_a_level_that_moves() {
     let z = normals(7, 9_000);
     let standardiser = observed(z.iter().enumerate().map(|(i, z)| z + if i < 3_000 { 0.0 } else { 30.0 }));
     let score = number(standardiser.score_observed(30.0));
-    // A third of the stream fades to (1/3)³ of the weight, or until the mean score is below .2.
+    // A third of the stream fades to (1/3)⁵ of the weight, or until the mean score is below .2.
     assert!(score.abs() < 0.3, "{score}");
     let spread = number(standardiser.score_observed(31.0)) - number(standardiser.score_observed(29.0));
     assert!(spread > 0.8, "{spread}");
