@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 /// Value of a feature. Numbers are finite, which the API checks. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Value {
-    /// Number, standardised by the moments of the numbers seen so far.
+    /// Number, standardised robustly by the numbers seen so far.
     Number(f64),
-    /// Word, encoded as an indicator.
+    /// Word, encoded as an indicator, or as a number if the words of the feature are numbers that do not recur.
     Text(String),
     /// Yes or no, encoded as an indicator each.
     Flag(bool),

@@ -63,7 +63,11 @@ impl Standardiser {
         self.before_fold = None;
         self.waiting.push(value);
         let early = self.is_early();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts are small and not negative")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "counts are small and not negative"
+        )]
         let limit = (self.sketch.count() as usize / FOLDED_PER_WAITING).clamp(WAITING.0, WAITING.1);
         if early || self.waiting.len() >= limit {
             self.before_fold = (!early).then(|| Arc::clone(&self.sketch));

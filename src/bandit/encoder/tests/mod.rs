@@ -105,7 +105,7 @@ fn texts_that_are_numbers_become_a_number_and_codes_stay_words() {
 #[test]
 fn sentinels_are_indicators_of_their_own() {
     let mut encoder = Encoder::new(64);
-    for i in 0..400_u32 {
+    for i in 0..900_u32 {
         let value = if i % 15 == 0 { -999.0 } else { f64::from(i * 7_919 % 6_007) };
         learn(&mut encoder, &features(&[("n", Value::Number(value))]));
     }
