@@ -97,7 +97,8 @@ fn a_new_score_equals_the_score_after_observing() {
         standardiser.observe(value);
         assert_eq!(standardiser.score_observed(value), new, "{i}");
         let bytes = rmp_serde::to_vec_named(&standardiser).unwrap();
-        assert!(bytes.len() < 2_000, "{}", bytes.len());
+        // A fold leaves two sketches of 32 knots until the next number.
+        assert!(bytes.len() < 2_400, "{}", bytes.len());
     }
 }
 
