@@ -285,3 +285,27 @@ fn only_times_can_do_without_a_folder() {
     usage(&["--times", "--sets", "digits"]);
     usage(&["--times", "--variants", "plain"]);
 }
+
+/// The regimes by the command line: R2 and R11 hold in three worlds each, a small run is not judged, and an unknown name is
+/// refused with the names that there are.
+#[test]
+fn the_regimes_are_played_and_judged() {
+    let run = |flags: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_slotwise-simulator"));
+        let Output { status, stdout, stderr } = command.arg("bench-learning").args(flags).output().unwrap();
+        let [stdout, stderr] = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        (status.code(), stdout, stderr)
+    };
+    let (code, json, stderr) = run(&["--regimes", "R2,R11", "--worlds", "3", "--json"]);
+    assert_eq!(code, Some(0), "{json}{stderr}");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let of = |i: usize| json["rows"][i]["slot"]["mean"].as_f64().unwrap();
+    // Without the context a slot gets .45, and .8 is the most that a policy can get.
+    assert!((0.74..0.8).contains(&of(0)) && (0.74..0.81).contains(&of(1)), "{json}");
+    assert_eq!(json["regressions"].as_array().unwrap().len(), 0, "{json}");
+    let (code, text, _) = run(&["--regimes", "R10", "--worlds", "1", "--small"]);
+    assert!(code == Some(0) && text.contains("not judged"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let (code, _, stderr) = run(&["--regimes", "R99"]);
+    assert!(code != Some(0) && stderr.contains("no regime 'R99'; there are: R1 1e3"), "{stderr}");
+}

@@ -18,6 +18,7 @@ use crate::{
     learning::replay::Variant,
     learning::{
         BenchOptions, BenchReport, bench,
+        regimes::{self, RegimeOptions},
         sets::Sets,
         table,
         times::{self, Time, TimingPlan},
@@ -28,9 +29,19 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(super) struct BenchLearning {
-    /// Folder of data sets: pairs NAME.csv.gz and NAME.json. Optional with --times.
-    #[arg(required_unless_present = "times")]
+    /// Folder of data sets: pairs NAME.csv.gz and NAME.json. Optional with --times and --regimes.
+    #[arg(required_unless_present_any = ["times", "regimes"])]
     dir: Option<PathBuf>,
+    /// Play simulated streams with scarce, wild, rare or moving data, beside plain learners; all of them, or those named
+    /// (R1 to R15).
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', num_args = 0.., conflicts_with_all = ["dir", "times"])]
+    regimes: Option<Vec<String>>,
+    /// Number of worlds of each regime.
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "regimes", value_parser = clap::value_parser!(u64).range(1..=SEEDS_MAX))]
+    worlds: u64,
+    /// Play a tenth of each long stream, and judge nothing.
+    #[arg(long, requires = "regimes")]
+    small: bool,
     /// Time a decision and an update of each model too, for several numbers of features.
     #[arg(long)]
     times: bool,
@@ -79,6 +90,10 @@ measured on the same stream. \"tuned\" peers have the best configuration of a gr
 d encoded features, the constant 1 included. A decision ranks one position by Thompson sampling. An update learns one
 reward at rows that were encoded before. \"portfolio, undecided\" is a portfolio whose models all decide. Without DIR
 this is the only table, and the exit code is 0.
+
+--regimes prints a table of its own: the measure of a slot with its defaults, that of the best other learner in the same
+worlds, and what it must be. A row holds if it misses its criterion by at most two standard errors, paired by world.
+--silent-zeros sends no event for a reward of 0. Its JSON has worlds, silent_zeros, small, rows and regressions.
 
 Exit codes: 0 every row with peers holds, 1 at least one row is a regression, 2 usage, 3 could not run.
 
@@ -133,6 +148,9 @@ impl BenchLearning {
     /// Runs the command. The exit code says whether every row holds.
     pub(super) fn run(mut self, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error>> {
         let (json, timed) = (self.json, self.times);
+        if let Some(names) = self.regimes.take() {
+            return self.play_regimes(names, out);
+        }
         let report = self.dir.take().map(|dir| self.report(dir)).transpose()?;
         // A closed pipe is not an error of this program.
         if let Some(report) = &report
@@ -154,6 +172,32 @@ impl BenchLearning {
         Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
+    /// Number of threads.
+    fn threads(&self) -> NonZeroUsize {
+        self.threads.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+    }
+
+    /// Plays the regimes of these names, or all if there is none.
+    fn play_regimes(self, names: Vec<String>, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error>> {
+        if let Some(name) = names.iter().find(|name| !regimes::is_name(name)) {
+            return Err(format!("there is no regime '{name}'; there are: {}", regimes::NAMES.join(", ")).into());
+        }
+        let options = RegimeOptions {
+            threads: self.threads(),
+            names,
+            worlds: self.worlds,
+            silent_zeros: self.learning.silent_zeros,
+            small: self.small,
+        };
+        let report = regimes::play(&options, &|name| {
+            let _ = writeln!(io::stderr(), "a world of {name} is done");
+        });
+        let text = if self.json { report.json()? } else { report.text() };
+        // A closed pipe is not an error of this program.
+        let _ = writeln!(out, "{text}");
+        Ok(if report.regressions.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
     /// Runs the sets of the folder.
     fn report(self, dir: PathBuf) -> Result<BenchReport, Box<dyn Error>> {
         let sets = Sets::in_folder(dir)?;
@@ -163,10 +207,7 @@ impl BenchLearning {
         let datasets = sets.read(self.sets.as_deref())?;
         let options = BenchOptions {
             seeds: (0..self.seeds).collect(),
-            threads: match self.threads {
-                Some(threads) => threads,
-                None => thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-            },
+            threads: self.threads(),
             variants: self.variants.map(each_once),
             model: self.learning.model.spec(),
             exploration: self.learning.exploration,

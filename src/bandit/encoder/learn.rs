@@ -128,7 +128,9 @@ impl Encoder {
                 feature.text_is_number = true;
                 feature.arrivals.forget_words();
             }
-            if feature.text_is_number && let Some(number) = decimal(word) {
+            if feature.text_is_number
+                && let Some(number) = decimal(word)
+            {
                 if turns {
                     self.retire_words_of(name);
                 }

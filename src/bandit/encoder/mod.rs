@@ -229,12 +229,12 @@ impl Encoder {
         put: &mut impl FnMut(Option<u32>, f64, Label<'_>),
     ) {
         let feature = self.features.get(name);
-        let mut number = |numeric: Option<&Numeric>, value: f64| {
-            match numeric.map_or(NumericEntry::None, |numeric| numeric.entry(value, included)) {
-                NumericEntry::None => {}
-                NumericEntry::Number(index, score) => put(Some(index), score, Label::Number(name)),
-                NumericEntry::Sentinel(index) => put(Some(index), 1.0, Label::Sentinel(name, value)),
-            }
+        let mut number = |numeric: Option<&Numeric>, value: f64| match numeric
+            .map_or(NumericEntry::None, |numeric| numeric.entry(value, included))
+        {
+            NumericEntry::None => {}
+            NumericEntry::Number(index, score) => put(Some(index), score, Label::Number(name)),
+            NumericEntry::Sentinel(index) => put(Some(index), 1.0, Label::Sentinel(name, value)),
         };
         match value {
             Value::Number(value) => number(feature.and_then(|f| f.number.as_ref()), *value),

@@ -36,7 +36,8 @@ pub(super) fn set_scores(knots: &mut [Knot]) {
     let (Some(normal), Some(plain)) = (normal, plain) else {
         return knots.iter_mut().for_each(|knot| knot.score = 0.0);
     };
-    let product = knots.iter().zip(normal.iter().zip(&plain)).map(|(knot, (normal, plain))| knot.weight * normal * plain);
+    let product =
+        knots.iter().zip(normal.iter().zip(&plain)).map(|(knot, (normal, plain))| knot.weight * normal * plain);
     let correlation = product.sum::<f64>() / total;
     let part = ((correlation - SKEWED) / (PLAIN - SKEWED)).clamp(0.0, 1.0);
     let mixed = normal.iter().zip(&plain).map(|(normal, plain)| normal + part * (plain - normal));

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{COUNT_MAX, StandardScore, score::{normal_quantile, set_scores}};
+use super::{
+    COUNT_MAX, StandardScore,
+    score::{normal_quantile, set_scores},
+};
 use crate::stats::{Moments, math::power};
 
 /// Width at which a pass of joining knots begins, as a factor of `√(q(1 − q))` of the weight at rank q. It suffices mostly.
@@ -225,7 +228,8 @@ impl Sketch {
                 let share = self.knots[i].weight / total;
                 self.knots[i].exact
                     && (SENTINEL_SHARE_MIN..SENTINEL_SHARE_MAX).contains(&share)
-                    && (self.is_isolated(i) || (share >= NEAR_SENTINEL_SHARE_MIN && continuous && self.most_frequent() == Some(i)))
+                    && (self.is_isolated(i)
+                        || (share >= NEAR_SENTINEL_SHARE_MIN && continuous && self.most_frequent() == Some(i)))
             });
             let Some(found) = found.filter(|_| self.knots.len() > SENTINEL_OTHERS_MIN) else { return };
             let sentinel = self.knots.remove(found);

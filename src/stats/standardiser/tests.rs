@@ -53,7 +53,9 @@ fn scores_of_a_benign_distribution_are_those_of_plain_standardisation() {
 #[test]
 fn skewed_numbers_get_normal_scores_of_their_ranks() {
     let z = normals(2, 6_000);
-    for skewed in [|z: f64| (2.0 * z).exp(), |z: f64| 1.0 / (1.0 - 0.5 * libm::erfc(-z / 2.0_f64.sqrt())), |z: f64| z.powi(3)] {
+    for skewed in
+        [|z: f64| (2.0 * z).exp(), |z: f64| 1.0 / (1.0 - 0.5 * libm::erfc(-z / 2.0_f64.sqrt())), |z: f64| z.powi(3)]
+    {
         let standardiser = observed(z.iter().map(|&z| skewed(z)));
         let pairs: Vec<_> =
             normals(3, 2_000).into_iter().map(|z| (z, number(standardiser.score_observed(skewed(z))))).collect();

@@ -3,12 +3,12 @@
 use slotwise::bandit::{Expansion, LinearSpec, ModelSpec};
 
 use super::{
-    Measured, World,
+    World, WorldMeasure,
     draws::Draws,
     plain::{LogisticPlayer, PlainPlayer, PlainRule},
     shop,
-    slot::{SlotPlayer, SlotSettings},
-    stream::{Course, Player, Stream},
+    slot::{RegimeSlotSettings, SlotPlayer},
+    stream::{Course, Stream},
     wild,
 };
 
@@ -32,7 +32,7 @@ pub(super) struct Regime {
     pub(super) stream: &'static str,
     pub(super) measures: &'static str,
     pub(super) criterion: Criterion,
-    pub(super) measure: fn(World) -> Measured,
+    pub(super) measure: fn(World) -> WorldMeasure,
 }
 
 impl Regime {
@@ -59,7 +59,7 @@ const fn regime(
     stream: &'static str,
     measures: &'static str,
     criterion: Criterion,
-    measure: fn(World) -> Measured,
+    measure: fn(World) -> WorldMeasure,
 ) -> Regime {
     Regime { name, stream, measures, criterion, measure }
 }
@@ -100,13 +100,13 @@ pub(super) static REGIMES: [Regime; 24] = [
 ];
 
 /// Plays the stream by a slot with these settings.
-fn by_slot(world: World, stream: &Stream, settings: SlotSettings) -> Course {
-    let settings = SlotSettings { silent_zeros: world.silent_zeros, ..settings };
+fn by_slot(world: World, stream: &Stream, settings: RegimeSlotSettings) -> Course {
+    let settings = RegimeSlotSettings { silent_zeros: world.silent_zeros, ..settings };
     Course::play(stream, &mut SlotPlayer::new(stream, settings, world.seed))
 }
 
 fn by_default(world: World, stream: &Stream) -> Course {
-    by_slot(world, stream, SlotSettings::default())
+    by_slot(world, stream, RegimeSlotSettings::default())
 }
 
 fn by_rule(world: World, stream: &Stream, rule: PlainRule) -> Course {
@@ -119,32 +119,32 @@ fn on_two(
     of: impl Fn(bool) -> Stream,
     other: &'static str,
     measure: impl Fn(&Course) -> f64,
-) -> Measured {
+) -> WorldMeasure {
     let [slot, clean] = [true, false].map(|hard| measure(&by_default(world, &of(hard))));
-    Measured { slot, others: vec![(other, clean)] }
+    WorldMeasure { slot, others: vec![(other, clean)] }
 }
 
 fn after(course: &Course) -> f64 {
     course.mean(wild::WILD_AT, 2 * wild::WILD_AT)
 }
 
-fn wild_number(world: World, value: f64) -> Measured {
+fn wild_number(world: World, value: f64) -> WorldMeasure {
     let of = |hard: bool| wild::one_wild_number(&mut Draws::new("R1", world.seed), hard.then_some(value));
     on_two(world, of, "without it", after)
 }
 
-fn sentinel(world: World) -> Measured {
+fn sentinel(world: World) -> WorldMeasure {
     let of = |hard: bool| wild::sentinel(&mut Draws::new("R2", world.seed), hard.then_some(-999.0));
     on_two(world, of, "left out", |course| course.mean(0, course.arms.len()))
 }
 
-fn skew(world: World) -> Measured {
+fn skew(world: World) -> WorldMeasure {
     on_two(world, |hard| wild::skew(&mut Draws::new("R3", world.seed), hard), "sent as z", Course::regret)
 }
 
-fn new_arm(world: World) -> Measured {
+fn new_arm(world: World) -> WorldMeasure {
     let course = by_default(world, &wild::new_arm(&mut Draws::new("R4", world.seed)));
-    Measured { slot: course.share(2, 500, 2_000), others: Vec::new() }
+    WorldMeasure { slot: course.share(2, 500, 2_000), others: Vec::new() }
 }
 
 /// Number of slots in each world of R5.
@@ -160,24 +160,24 @@ fn shares_at_level(world: World, less: f64) -> Vec<f64> {
     (0..slots).map(one).collect()
 }
 
-fn locked(world: World) -> Measured {
+fn locked(world: World) -> WorldMeasure {
     let count = |less| shares_at_level(world, less).iter().filter(|&&share| share < 0.1).count() as f64;
-    Measured { slot: count(0.0), others: vec![("around 0", count(4.0))] }
+    WorldMeasure { slot: count(0.0), others: vec![("around 0", count(4.0))] }
 }
 
-fn level(world: World) -> Measured {
+fn level(world: World) -> WorldMeasure {
     let mean = |less| {
         let shares = shares_at_level(world, less);
         shares.iter().sum::<f64>() / shares.len() as f64
     };
-    Measured { slot: mean(0.0), others: vec![("around 0", mean(4.0))] }
+    WorldMeasure { slot: mean(0.0), others: vec![("around 0", mean(4.0))] }
 }
 
-fn scarce(world: World) -> Measured {
+fn scarce(world: World) -> WorldMeasure {
     let stream = shop::scarce(&mut Draws::new("R6", world.seed), world.rounds(90_000));
     let rule = |rule| by_rule(world, &stream, rule).regret();
     let logistic = Course::play(&stream, &mut LogisticPlayer::new(world.seed)).regret();
-    Measured {
+    WorldMeasure {
         slot: by_default(world, &stream).regret(),
         others: vec![
             ("Beta-TS(1,1)", rule(PlainRule::BetaBernoulli)),
@@ -187,68 +187,71 @@ fn scarce(world: World) -> Measured {
     }
 }
 
-fn no_context(world: World) -> Measured {
+fn no_context(world: World) -> WorldMeasure {
     let stream = shop::no_context(&mut Draws::new("R7", world.seed), world.rounds(100_000));
     let plain = by_rule(world, &stream, PlainRule::BetaBernoulli).regret();
-    Measured { slot: by_default(world, &stream).regret(), others: vec![("Beta-TS(1,1)", plain)] }
+    WorldMeasure { slot: by_default(world, &stream).regret(), others: vec![("Beta-TS(1,1)", plain)] }
 }
 
-fn money(world: World, stream: &Stream) -> Measured {
+fn money(world: World, stream: &Stream) -> WorldMeasure {
     let rule = |rule| by_rule(world, stream, rule).share_of_uniform();
-    Measured {
+    WorldMeasure {
         slot: by_default(world, stream).share_of_uniform(),
         others: vec![("NIG", rule(PlainRule::NormalInverseGamma)), ("hurdle TS", rule(PlainRule::Hurdle))],
     }
 }
 
-fn rare_money(world: World, log_deviation: f64) -> Measured {
+fn rare_money(world: World, log_deviation: f64) -> WorldMeasure {
     money(world, &shop::rare_money(&mut Draws::new("R8", world.seed), world.rounds(60_000), log_deviation))
 }
 
-fn money_unit(world: World) -> Measured {
+fn money_unit(world: World) -> WorldMeasure {
     let stream = shop::rare_money(&mut Draws::new("R8", world.seed), world.rounds(60_000), 1.0);
     money(world, &stream.in_unit(1e-4))
 }
 
-fn user_id(world: World) -> Measured {
+fn user_id(world: World) -> WorldMeasure {
     let rounds = world.rounds(60_000);
     on_two(world, |hard| shop::user_id(&mut Draws::new("R9", world.seed), rounds, hard), "without it", Course::regret)
 }
 
-fn campaigns(world: World) -> Measured {
+fn campaigns(world: World) -> WorldMeasure {
     let rounds = world.rounds(30_000);
     let course = by_default(world, &shop::campaigns(&mut Draws::new("R10", world.seed), rounds));
     let sixth = rounds / 6;
     let worst = (0..6).map(|i| course.mean(i * sixth, (i + 1) * sixth)).fold(f64::INFINITY, f64::min);
-    Measured { slot: worst, others: Vec::new() }
+    WorldMeasure { slot: worst, others: Vec::new() }
 }
 
-fn fresh_ids(world: World) -> Measured {
+fn fresh_ids(world: World) -> WorldMeasure {
     let stream = wild::after_user_ids(&mut Draws::new("R10", world.seed), 600);
     let course = by_default(world, &stream);
-    Measured { slot: course.mean(600 + wild::WILD_AT, 600 + 2 * wild::WILD_AT), others: Vec::new() }
+    WorldMeasure { slot: course.mean(600 + wild::WILD_AT, 600 + 2 * wild::WILD_AT), others: Vec::new() }
 }
 
-fn numbers_as_text(world: World) -> Measured {
+fn numbers_as_text(world: World) -> WorldMeasure {
     on_two(world, |hard| wild::numbers_as_text(&mut Draws::new("R11", world.seed), hard), "as numbers", after)
 }
 
-fn wild_value(world: World) -> Measured {
+fn wild_value(world: World) -> WorldMeasure {
     let of = |hard| wild::wild_value(&mut Draws::new("R12", world.seed), hard);
     on_two(world, of, "without it", |course| course.share(2, 200, 2_000))
 }
 
-fn products(world: World) -> Measured {
+fn products(world: World) -> WorldMeasure {
     let stream = shop::products(&mut Draws::new("R13", world.seed), world.rounds(13_000));
     let loss = |course: &Course| 1.0 - course.mean(0, course.arms.len());
     let model = Some(ModelSpec::portfolio(Some(512), None, None));
-    Measured {
+    WorldMeasure {
         slot: loss(&by_default(world, &stream)),
-        others: vec![("budget 512", loss(&by_slot(world, &stream, SlotSettings { model, ..Default::default() })))],
+        others: vec![(
+            "budget 512",
+            loss(&by_slot(world, &stream, RegimeSlotSettings { model, ..Default::default() })),
+        )],
     }
 }
 
-fn moving(world: World) -> Measured {
+fn moving(world: World) -> WorldMeasure {
     const HOUR_US: i64 = 3_600_000_000;
     const SINGLE: [(&str, Expansion, i64); 8] = [
         ("linear 12 h", Expansion::None, 12),
@@ -263,15 +266,16 @@ fn moving(world: World) -> Measured {
     let stream = shop::moving(&mut Draws::new("R14", world.seed), world.rounds(20_000));
     let single = |&(name, expansion, hours): &(&'static str, Expansion, i64)| {
         let model = Some(ModelSpec::Linear(LinearSpec { expansion, ..LinearSpec::default() }));
-        let settings = SlotSettings { model, half_life_us: Some(hours * HOUR_US), ..SlotSettings::default() };
+        let settings =
+            RegimeSlotSettings { model, half_life_us: Some(hours * HOUR_US), ..RegimeSlotSettings::default() };
         (name, by_slot(world, &stream, settings).regret())
     };
-    Measured { slot: by_default(world, &stream).regret(), others: SINGLE.iter().map(single).collect() }
+    WorldMeasure { slot: by_default(world, &stream).regret(), others: SINGLE.iter().map(single).collect() }
 }
 
-fn loud_subject(world: World) -> Measured {
+fn loud_subject(world: World) -> WorldMeasure {
     let course = by_default(world, &shop::loud_subject(&mut Draws::new("R15", world.seed)));
     let (people, loud, next) = shop::LOUD;
     let before = course.share(1, people - next, people);
-    Measured { slot: course.share(1, people + loud, people + loud + next), others: vec![("before", before)] }
+    WorldMeasure { slot: course.share(1, people + loud, people + loud + next), others: vec![("before", before)] }
 }

@@ -58,9 +58,14 @@ impl Default for RegimeOptions {
     }
 }
 
+/// Returns whether a regime has this name or this number, such as `R8 1.8` or `R8`.
+pub fn is_name(name: &str) -> bool {
+    REGIMES.iter().any(|regime| regime.is_named(&[name.to_owned()]))
+}
+
 /// Result of one world.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Measured {
+pub struct WorldMeasure {
     /// Measure of the default slot.
     pub slot: f64,
     /// Measures of the others in the same world, by name.

@@ -9,12 +9,12 @@ use slotwise::{
 
 use super::{
     draws::logistic,
-    stream::{Player, Round},
+    stream::{Round, StreamPlayer},
 };
 
 /// Counts and sums of one arm.
 #[derive(Debug, Clone, Copy, Default)]
-struct ArmSums {
+struct PlainArmSums {
     shown: f64,
     rewarded: f64,
     sum: f64,
@@ -40,7 +40,7 @@ pub(super) enum PlainRule {
 #[derive(Debug)]
 pub(super) struct PlainPlayer {
     rule: PlainRule,
-    arms: Vec<ArmSums>,
+    arms: Vec<PlainArmSums>,
     rng: Xoshiro256PlusPlus,
 }
 
@@ -54,7 +54,7 @@ impl PlainPlayer {
         rand::RngExt::random(&mut self.rng)
     }
 
-    fn beta(&mut self, arm: ArmSums) -> f64 {
+    fn beta(&mut self, arm: PlainArmSums) -> f64 {
         let beta = Beta::new(1.0 + arm.rewarded, 1.0 + arm.shown - arm.rewarded);
         beta.map_or(0.0, |beta| beta.sample(&mut self.rng))
     }
@@ -71,7 +71,7 @@ impl PlainPlayer {
     }
 
     /// Draws a rate × log-normal mean. Values of all arms share their variance.
-    fn hurdle(&mut self, arm: ArmSums, pooled: (f64, f64)) -> f64 {
+    fn hurdle(&mut self, arm: PlainArmSums, pooled: (f64, f64)) -> f64 {
         let rate = self.beta(arm);
         let (level, variance) = pooled;
         let n = arm.rewarded;
@@ -82,12 +82,12 @@ impl PlainPlayer {
 
     /// Mean and variance of the logarithms of all values.
     fn log_values(&mut self) -> (f64, f64) {
-        let total = |of: fn(&ArmSums) -> f64| self.arms.iter().map(of).sum::<f64>();
+        let total = |of: fn(&PlainArmSums) -> f64| self.arms.iter().map(of).sum::<f64>();
         let (n, sum) = (total(|arm| arm.rewarded), total(|arm| arm.log_sum));
         if n < 2.0 {
             return (0.0, 1.0);
         }
-        let within = |arm: &ArmSums| arm.log_squares - arm.log_sum * arm.log_sum / arm.rewarded.max(1.0);
+        let within = |arm: &PlainArmSums| arm.log_squares - arm.log_sum * arm.log_sum / arm.rewarded.max(1.0);
         let shape = 1.0 + 0.5 * n;
         let scale = 1.0 + 0.5 * self.arms.iter().map(within).sum::<f64>().max(0.0);
         let precision = Gamma::new(shape, 1.0 / scale).map_or(1.0, |gamma| gamma.sample(&mut self.rng));
@@ -95,9 +95,9 @@ impl PlainPlayer {
     }
 }
 
-impl Player for PlainPlayer {
+impl StreamPlayer for PlainPlayer {
     fn choose(&mut self, round: &Round) -> usize {
-        self.arms.resize(round.expected.len(), ArmSums::default());
+        self.arms.resize(round.expected.len(), PlainArmSums::default());
         let arms = self.arms.clone();
         let explores = matches!(self.rule, PlainRule::EpsilonGreedy) && self.uniform() < 0.05;
         let pooled = if matches!(self.rule, PlainRule::Hurdle) { self.log_values() } else { (0.0, 1.0) };
@@ -159,7 +159,7 @@ impl LogisticPlayer {
     }
 }
 
-impl Player for LogisticPlayer {
+impl StreamPlayer for LogisticPlayer {
     fn choose(&mut self, round: &Round) -> usize {
         let row = self.row(round);
         self.arms.resize(round.expected.len(), Gaussian::new(1.0));

@@ -5,7 +5,7 @@ use serde::Serialize;
 use slotwise::cli::table::fitted;
 
 use super::{
-    Measured, RegimeOptions,
+    RegimeOptions, WorldMeasure,
     catalogue::{Criterion, Regime},
 };
 use crate::learning::replay::Spread;
@@ -18,7 +18,7 @@ const TOLERANCE: f64 = 2.0;
 pub struct OtherLearner {
     /// Name of the learner.
     pub learner: &'static str,
-    /// Its measure over the worlds.
+    /// Measure over the worlds.
     pub measure: Spread,
 }
 
@@ -76,7 +76,7 @@ pub struct RegimesReport {
 }
 
 impl RegimeRow {
-    pub(super) fn new(regime: &Regime, worlds: Vec<Measured>, seconds: f64, small: bool) -> Self {
+    pub(super) fn new(regime: &Regime, worlds: Vec<WorldMeasure>, seconds: f64, small: bool) -> Self {
         let slot: Vec<f64> = worlds.iter().map(|world| world.slot).collect();
         let count = worlds.first().map_or(0, |world| world.others.len());
         let of_other = |i: usize| worlds.iter().map(|world| world.others[i].1).collect::<Vec<f64>>();
@@ -182,7 +182,8 @@ impl RegimesReport {
         let zeros = if self.silent_zeros { ", zeros silent" } else { "" };
         let holds = self.rows.iter().filter(|row| row.verdict == RegimeVerdict::Holds).count();
         let (rows, worlds) = (self.rows.len(), self.worlds);
-        let judged = if self.small { "not judged: too little was played".to_owned() } else { format!("{holds} of {rows} hold") };
+        let judged =
+            if self.small { "not judged: too little was played".to_owned() } else { format!("{holds} of {rows} hold") };
         format!("{worlds} worlds each{zeros}\n{}\n{judged}", fitted(table, &LEAST))
     }
 }

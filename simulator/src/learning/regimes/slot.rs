@@ -11,7 +11,7 @@ use slotwise::{
     slot::{Arm, ArmId, ChangeReason, Controls, Definition, Goal, RewardKind, Schedule, SlotId},
 };
 
-use super::stream::{Player, Round, Stream};
+use super::stream::{Round, Stream, StreamPlayer};
 
 /// Kind of a reward that counts.
 const EARNED: &str = "earned";
@@ -20,7 +20,7 @@ const NOTHING: &str = "nothing";
 
 /// Settings of a slot that differ from the default ones.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct SlotSettings {
+pub(super) struct RegimeSlotSettings {
     /// Model, or `None` for the default.
     pub(super) model: Option<ModelSpec>,
     /// Half-life, microseconds, or `None` for the default.
@@ -58,7 +58,7 @@ fn new_arm(index: usize) -> Arc<Arm> {
 
 impl SlotPlayer {
     /// Creates a slot for a stream.
-    pub(super) fn new(stream: &Stream, settings: SlotSettings, seed: u64) -> Self {
+    pub(super) fn new(stream: &Stream, settings: RegimeSlotSettings, seed: u64) -> Self {
         let slot = SlotId::parse("slot_id", "regime").unwrap_or_else(|why| unreachable!("a plain id: {why}"));
         let earned = RewardKind {
             kind: EARNED.to_owned(),
@@ -74,11 +74,7 @@ impl SlotPlayer {
             arms: (0..arms).map(new_arm).collect(),
             goal: Goal { kinds: vec![earned, nothing], ..Goal::default() },
             model: settings.model.unwrap_or_default(),
-            controls: Controls {
-                holdout: Some(0.0),
-                half_life_us: settings.half_life_us,
-                ..Controls::default()
-            },
+            controls: Controls { holdout: Some(0.0), half_life_us: settings.half_life_us, ..Controls::default() },
             ..Definition::new(slot.clone())
         };
         let mut player = Self {
@@ -106,7 +102,7 @@ impl SlotPlayer {
     }
 }
 
-impl Player for SlotPlayer {
+impl StreamPlayer for SlotPlayer {
     fn choose(&mut self, round: &Round) -> usize {
         while self.definition.arms.len() < round.expected.len() {
             self.definition.arms.push(new_arm(self.definition.arms.len()));
@@ -114,7 +110,11 @@ impl Player for SlotPlayer {
         }
         let mut request = Request::new(self.slot.clone());
         request.context = round.context.clone();
-        request.subject = round.subject.as_ref().map(|subject| Subject { id: subject.clone(), ..Subject::default() }).unwrap_or_default();
+        request.subject = round
+            .subject
+            .as_ref()
+            .map(|subject| Subject { id: subject.clone(), ..Subject::default() })
+            .unwrap_or_default();
         request.candidates =
             round.only.iter().map(|&only| RequestCandidate { arm: arm(only), features: Features::new() }).collect();
         let random = hash("simulator draw", &[&self.seed.to_be_bytes(), &self.decisions.to_be_bytes()]);

@@ -61,7 +61,7 @@ impl Stream {
 }
 
 /// Learner that plays a stream.
-pub(super) trait Player {
+pub(super) trait StreamPlayer {
     /// Chooses one of the first `arms` arms.
     fn choose(&mut self, round: &Round) -> usize;
     /// Learns the reward of the arm that was chosen last.
@@ -83,7 +83,7 @@ pub(super) struct Course {
 
 impl Course {
     /// Plays the stream to its end.
-    pub(super) fn play(stream: &Stream, player: &mut dyn Player) -> Self {
+    pub(super) fn play(stream: &Stream, player: &mut dyn StreamPlayer) -> Self {
         let n = stream.rounds.len();
         let with = || Vec::with_capacity(n);
         let mut course = Self { arms: Vec::with_capacity(n), earned: with(), best: with(), uniform: with() };

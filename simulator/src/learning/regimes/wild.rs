@@ -103,8 +103,7 @@ pub(super) fn numbers_as_text(draws: &mut Draws, text: bool) -> Stream {
 pub(super) fn wild_value(draws: &mut Draws, wild: bool) -> Stream {
     let rounds = (0..2_000).map(|t| {
         let expected = vec![24.0, 20.0, 16.0];
-        let mut rewards: Vec<f64> =
-            expected.iter().map(|mean: &f64| mean * draws.normal(-0.125, 0.5).exp()).collect();
+        let mut rewards: Vec<f64> = expected.iter().map(|mean: &f64| mean * draws.normal(-0.125, 0.5).exp()).collect();
         if wild && t == 0 {
             rewards[2] = 1e6;
         }

@@ -16,7 +16,8 @@ fn a_user_id_takes_next_to_nothing_and_widens_no_score() {
     let mut encoder = Encoder::new(64);
     for i in 0..60_000_u32 {
         let user = u64::from(i).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        let context = features(&[("user", text(&format!("u{}", user % 20_000))), ("w", text(["a", "b"][i as usize % 2]))]);
+        let context =
+            features(&[("user", text(&format!("u{}", user % 20_000))), ("w", text(["a", "b"][i as usize % 2]))]);
         if i > 100 {
             assert!(row(&encoder, &context).unseen == 0.0, "{i}");
         }
@@ -47,7 +48,10 @@ fn beyond_the_budget_words_that_recur_share_and_numbers_have_room() {
     assert!((40..=48).contains(&words), "{words}");
     assert!(encoder.dim() <= 64 && !encoder.buckets.is_empty());
     for i in 0..4 {
-        learn(&mut encoder, &features(&[(&format!("n{i}"), Value::Number(1.0)), (&format!("f{i}"), Value::Flag(true))]));
+        learn(
+            &mut encoder,
+            &features(&[(&format!("n{i}"), Value::Number(1.0)), (&format!("f{i}"), Value::Flag(true))]),
+        );
     }
     assert_eq!(encoder.numbers, 4, "an eighth of the budget is reserved for numbers and flags");
     assert!(encoder.features["f3"].flag[1].is_some());
@@ -74,11 +78,14 @@ fn names_without_an_index_are_bounded_and_reported() {
         learn(&mut encoder, &empty);
     }
     assert_eq!((encoder.dim(), encoder.features.len()), (14, 16));
-    assert_eq!(encoder.notes().into_iter().collect::<Vec<_>>(), vec![
-        ("x13", vec![FeatureNote::LeftOut]),
-        ("x14", vec![FeatureNote::LeftOut]),
-        ("x15", vec![FeatureNote::LeftOut]),
-    ]);
+    assert_eq!(
+        encoder.notes().into_iter().collect::<Vec<_>>(),
+        vec![
+            ("x13", vec![FeatureNote::LeftOut]),
+            ("x14", vec![FeatureNote::LeftOut]),
+            ("x15", vec![FeatureNote::LeftOut]),
+        ]
+    );
 }
 
 /// Forty campaigns, each for 300 decisions: old ones lose their indices to new ones, and no index is given twice.
