@@ -116,7 +116,8 @@ fn threads_change_nothing_and_a_run_is_a_replay() {
     // The second half reverses what the first half taught, and delayed rewards are learned late.
     let [plain, drift, delay] = one.rows.as_slice() else { unreachable!("a row per variant") };
     assert!(drift.loss.mean > plain.loss.mean + 0.05 && delay.loss.mean > plain.loss.mean + 0.005);
-    assert_eq!(plain.runs[0].loss_by_tenth.losses()[..5], drift.runs[0].loss_by_tenth.losses()[..5]);
+    // The first round of the second half is the last of the fifth tenth.
+    assert_eq!(plain.runs[0].loss_by_tenth.losses()[..4], drift.runs[0].loss_by_tenth.losses()[..4]);
 }
 
 /// The keys are documented, so a program that reads them relies on them.
@@ -292,7 +293,8 @@ fn only_times_can_do_without_a_folder() {
 fn the_regimes_are_played_and_judged() {
     let run = |flags: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_slotwise-simulator"));
-        let Output { status, stdout, stderr } = command.arg("bench-learning").args(flags).output().unwrap();
+        let Output { status, stdout, stderr } =
+            command.env("COLUMNS", "80").arg("bench-learning").args(flags).output().unwrap();
         let [stdout, stderr] = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
         (status.code(), stdout, stderr)
     };

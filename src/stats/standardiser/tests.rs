@@ -1,9 +1,9 @@
 //! Scores against plain standardisation and against the numbers that a skewed stream was made from.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use rand_distr::{Distribution as _, StandardNormal};
 
 use super::*;
-use crate::bandit::standard_normal;
 
 fn number(score: StandardScore) -> f64 {
     match score {
@@ -20,7 +20,7 @@ fn observed(values: impl IntoIterator<Item = f64>) -> Standardiser {
 
 fn normals(seed: u64, count: usize) -> Vec<f64> {
     let mut rng = StdRng::seed_from_u64(seed);
-    (0..count).map(|_| standard_normal(&mut rng)).collect()
+    (0..count).map(|_| StandardNormal.sample(&mut rng)).collect()
 }
 
 fn correlation(pairs: &[(f64, f64)]) -> f64 {
