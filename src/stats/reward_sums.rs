@@ -218,7 +218,9 @@ mod tests {
             rows[chosen].reward = reward;
             if round % 40 == 20 {
                 sums.forget(0.8);
-                rows.iter_mut().for_each(|row| row.retained *= 0.8);
+                for row in &mut rows {
+                    row.retained *= 0.8;
+                }
             }
         }
         let total = |of: &dyn Fn(&Row) -> f64| rows.iter().map(of).sum::<f64>();
@@ -241,7 +243,9 @@ mod tests {
             close(*got, central(power));
         }
         assert!(sums.any_negative());
-        rows.iter().for_each(|row| sums.revise(row.retained, row.reward, -row.reward));
+        for row in &rows {
+            sums.revise(row.retained, row.reward, -row.reward);
+        }
         assert!(!sums.any_negative() && sums.mean().abs() < 1e-9, "{sums:?}");
     }
 

@@ -182,7 +182,9 @@ impl Encoder {
     fn retire_words_of(&mut self, name: &str) {
         let Some(feature) = self.features.get(name) else { return };
         let words: Vec<String> = feature.words.keys().cloned().collect();
-        words.iter().for_each(|word| self.retire_word(name, word));
+        for word in &words {
+            self.retire_word(name, word);
+        }
     }
 
     fn assign_word(&mut self, name: &str, word: &str) -> Option<u32> {
@@ -266,7 +268,9 @@ impl Encoder {
             self.words_away().map(|(name, word, met_at)| (met_at, name.clone(), word.clone())).collect();
         away.sort();
         away.truncate(RETIRED_MAX);
-        away.iter().for_each(|(_, name, word)| self.retire_word(name, word));
+        for (_, name, word) in &away {
+            self.retire_word(name, word);
+        }
         self.retire_from = self.clock + AWAY_MIN;
     }
 

@@ -42,7 +42,7 @@ impl Encoder {
             } else if feature.is_left_out() {
                 of_feature.push(FeatureNote::LeftOut);
             }
-            let sentinels = feature.number.iter().flat_map(|number| number.sentinels());
+            let sentinels = feature.number.iter().flat_map(super::numeric::Numeric::sentinels);
             of_feature.extend(sentinels.map(|&value| FeatureNote::Sentinel(value)));
             if !of_feature.is_empty() {
                 notes.insert(name.as_str(), of_feature);

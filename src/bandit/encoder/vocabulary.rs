@@ -131,7 +131,7 @@ impl Arrivals {
             self.recent.push(hash);
         } else {
             self.recent[self.oldest as usize] = hash;
-            self.oldest = (self.oldest + 1) % RECENT_MAX as u32;
+            self.oldest = (self.oldest + 1) % u32::try_from(RECENT_MAX).unwrap_or(u32::MAX);
         }
     }
 

@@ -97,7 +97,7 @@ impl LearnedSubjects {
         let all = self.queue.len() as u64;
         let others = all.saturating_sub(own);
         let other_subjects = self.subjects.saturating_sub(u64::from(own > 0));
-        let on_average = if other_subjects > 0 { TIMES_OTHERS * others / other_subjects } else { 0 };
+        let on_average = (TIMES_OTHERS * others).checked_div(other_subjects).unwrap_or(0);
         PER_FORTNIGHT_MIN.max(on_average).max(all / ONE_IN)
     }
 

@@ -58,7 +58,9 @@ fn standardise(knots: &[Knot], total: f64, mut numbers: Vec<f64>) -> Option<Vec<
     if deviation <= 1e-12 * mean.abs() {
         return None;
     }
-    numbers.iter_mut().for_each(|number| *number = (*number - mean) / deviation);
+    for number in numbers {
+        *number = (*number - mean) / deviation;
+    }
     Some(numbers)
 }
 
