@@ -58,7 +58,7 @@ fn standardise(knots: &[Knot], total: f64, mut numbers: Vec<f64>) -> Option<Vec<
     if deviation <= 1e-12 * mean.abs() {
         return None;
     }
-    for number in numbers {
+    for number in &mut numbers {
         *number = (*number - mean) / deviation;
     }
     Some(numbers)

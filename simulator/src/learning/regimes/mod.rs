@@ -121,7 +121,7 @@ pub fn play(options: &RegimeOptions, watch: &(dyn Fn(&str) + Sync)) -> RegimesRe
             worlds.push(measured);
             seconds += took;
         }
-        RegimeRow::new(regime, worlds, seconds, options.small)
+        RegimeRow::new(regime, &worlds, seconds, options.small)
     });
     RegimesReport::new(options, rows.collect())
 }

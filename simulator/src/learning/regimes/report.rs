@@ -76,7 +76,7 @@ pub struct RegimesReport {
 }
 
 impl RegimeRow {
-    pub(super) fn new(regime: &Regime, worlds: Vec<WorldMeasure>, seconds: f64, small: bool) -> Self {
+    pub(super) fn new(regime: &Regime, worlds: &[WorldMeasure], seconds: f64, small: bool) -> Self {
         let slot: Vec<f64> = worlds.iter().map(|world| world.slot).collect();
         let count = worlds.first().map_or(0, |world| world.others.len());
         let of_other = |i: usize| worlds.iter().map(|world| world.others[i].1).collect::<Vec<f64>>();

@@ -132,7 +132,6 @@ impl StreamPlayer for SlotPlayer {
     }
 
     fn learn(&mut self, round: &Round, _: usize, reward: f64) {
-        #[expect(clippy::float_cmp, reason = "a missing reward is exactly 0")]
         let nothing = reward == 0.0;
         if nothing && self.silent_zeros {
             return;
