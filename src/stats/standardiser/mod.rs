@@ -25,7 +25,7 @@ const COUNT_MAX: f64 = 300_000.0;
 ///
 /// * No number has an influence beyond its rank, however wild it is.
 /// * The scores of a benign distribution are those of plain standardisation, and the scores of a skewed one are normal
-///   scores of the ranks. See [`score`].
+///   scores of the ranks. See the module `score`.
 /// * While level or spread of the stream move, old numbers fade, so that the sketch describes about its last fifth.
 /// * A [sentinel](Self::sentinels), such as −999, is recognised and does not count as a number.
 ///

@@ -1,11 +1,11 @@
 //! Regimes: streams unlike the benchmark sets, with scarce, wild, rare or moving data, played by a slot with its defaults
 //! beside plain learners.
 //!
-//! * [`stream`]: a stream with all its potential outcomes, and the measures of a course through it.
-//! * [`wild`], [`shop`]: the worlds.
-//! * [`slot`], [`plain`]: the learners.
-//! * [`catalogue`]: each regime with its worlds, its measure and its criterion.
-//! * [`report`]: the table and the JSON.
+//! * `stream`: a stream with all its potential outcomes, and the measures of a course through it.
+//! * `wild`, `shop`: the worlds.
+//! * `slot`, `plain`: the learners.
+//! * `catalogue`: each regime with its worlds, its measure and its criterion.
+//! * `report`: the table and the JSON.
 //!
 //! Invariants:
 //!
