@@ -53,7 +53,7 @@ impl ArmSummary {
     pub fn rate_interval(&self) -> Interval {
         let weight = self.weight();
         let showings = self.sums.as_ref().map_or(weight, RewardSums::showings);
-        // As if each showing that the sums are worth had the mean that all of them have.
+        // The sums are worth fewer showings than were made; each of those counts with the mean of all.
         let share = if weight > 0.0 { (self.rate.successes() / weight).clamp(0.0, 1.0) } else { 0.0 };
         rate_interval(share * showings, showings)
     }

@@ -117,7 +117,7 @@ impl RewardSums {
 
     /// Share of the showings whose reward is above 0, or 0 without observations.
     ///
-    /// It exceeds 1 if showings of small weights have more rewards than these let expect.
+    /// The share exceeds 1 if showings of small weight have more rewards than their weights sum up to.
     pub(super) fn rewarded_share(&self) -> f64 {
         if self.weight > 0.0 { self.positive.count / self.weight } else { 0.0 }
     }

@@ -16,7 +16,7 @@ const NORMAL_QUANTILE: f64 = 1.959_963_985;
 const EQUAL: f64 = 1e-10;
 
 /// Log-likelihood that the skewness and kurtosis of the logarithms may cost before a log-normal distribution is doubted.
-/// Of log-normal samples 14 % cost more.
+/// About 14 % of log-normal samples cost more.
 const NORMALITY_COST_FREE: f64 = 2.0;
 
 /// Weight of the log-normal distribution below which it no longer decides whether there are enough values.

@@ -84,7 +84,7 @@ impl RegimeRow {
         let others: Vec<OtherLearner> = (0..count).map(other).collect();
         let best = (0..count).min_by(|&a, &b| others[a].measure.mean.total_cmp(&others[b].measure.mean));
         let of_best = best.map_or_else(|| vec![0.0; slot.len()], of_other);
-        // How far each world misses the criterion: 0 or below if it is met.
+        // Distance by which a world misses the criterion, 0 or below if it meets it.
         let miss = |(slot, best): (&f64, &f64)| match regime.criterion {
             Criterion::AtLeast(bound) => bound - slot,
             Criterion::AtMost(bound) => slot - bound,
