@@ -293,17 +293,18 @@ impl Writer {
 
     /// Keeps the decisions of a batch that could not be written, where they may be later; tells everybody who waits
     /// that there is no room.
+    ///
+    /// Callers hear of it only after everything that waits was taken from the queue, so that what a caller sends next is
+    /// not refused for the same failure.
     fn not_committed(&mut self, why: &WriteError, counts: &TakenCounts) {
+        let (rewards, singles) =
+            if self.shared.failed() { Default::default() } else { self.shared.queue.drain_express() };
         if self.shared.failed() || self.durable_decisions {
             let unasked = self.shared.queue.settle(counts, &Err(why.clone()));
             self.shared.observer.unrecorded(unasked);
         } else {
             self.shared.queue.keep();
         }
-        if self.shared.failed() {
-            return;
-        }
-        let (rewards, singles) = self.shared.queue.drain_express();
         for reply in rewards {
             drop(reply.send(Err(why.clone())));
         }
