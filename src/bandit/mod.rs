@@ -24,6 +24,7 @@ mod encoder;
 mod expansion;
 mod feature_encoder;
 mod features;
+mod hurdle;
 mod learner;
 mod linear;
 mod mixture;
@@ -42,6 +43,7 @@ pub use encoder::{EncodedRow, Encoder, FeatureNote, RowFeatures};
 pub use expansion::Expansion;
 pub use feature_encoder::EncodedRows;
 pub use features::{Features, Value};
+pub use hurdle::Hurdle;
 pub use learner::{Candidates, Learner, Observation};
 pub use linear::{Linear, LinearDesign, Link, Scoring, Sharing};
 pub use mixture::{Mixture, MixturePart};
@@ -52,7 +54,7 @@ pub use policy::{
     apply_floor_and_ceiling, draw,
 };
 pub use portfolio::ObservationReceipt;
-pub use score::{Forecast, JointDraws, LogitScore, Scores};
+pub use score::{Forecast, JointDraws, LogScore, LogitScore, Scores};
 pub use slate::{Constraints, Pin, Quota};
 pub use spec::{LinearSpec, MemberSpec, ModelSpec, PortfolioSpec, SlotTraits};
 pub use summary::ArmSummary;

@@ -181,7 +181,7 @@ impl ModelSpec {
 
     /// Models of the specification, each with its half-life divisor. The first model of a portfolio is its cheapest.
     pub fn members(&self, traits: SlotTraits) -> Vec<MemberSpec> {
-        let slow = |design| MemberSpec { design, half_life_divisor: 1 };
+        let slow = |design| MemberSpec { design, half_life_divisor: 1, half_life_factor: 1 };
         match *self {
             Self::Portfolio(portfolio) => portfolio.members(traits),
             Self::Linear(linear) => vec![slow(Design::Linear(linear.design(traits)))],
@@ -200,13 +200,24 @@ pub struct MemberSpec {
     pub design: Design,
     /// Slot's half-life divided by the model's.
     pub half_life_divisor: u32,
+    /// Model's half-life divided by the slot's. One of the two is 1.
+    #[serde(default = "one")]
+    pub half_life_factor: u32,
+}
+
+fn one() -> u32 {
+    1
 }
 
 impl MemberSpec {
     /// Name of the model in answers.
     pub fn name(&self) -> &'static str {
         match self.design {
+            Design::Linear(LinearDesign { expansion: Expansion::Fourier, .. }) if self.half_life_divisor > 1 => {
+                "fast_fourier"
+            }
             Design::Linear(_) if self.half_life_divisor > 1 => "fast_linear",
+            Design::Linear(_) if self.half_life_factor > 1 => "slow_linear",
             Design::Linear(LinearDesign { sharing: Sharing::Shared, expansion: Expansion::Interactions, .. }) => {
                 "shared_interactions"
             }
@@ -218,6 +229,7 @@ impl MemberSpec {
             Design::Linear(LinearDesign { expansion: Expansion::Interactions, .. }) => "interactions",
             Design::Linear(LinearDesign { expansion: Expansion::Fourier, .. }) => "fourier",
             Design::Linear(LinearDesign { expansion: Expansion::None, .. }) => "linear",
+            Design::Hurdle(_) => "rate_times_value",
             Design::BetaBernoulli { .. } => "beta_bernoulli",
             Design::NormalInverseGamma { .. } => "normal_inverse_gamma",
         }
@@ -226,6 +238,12 @@ impl MemberSpec {
 
 /// Half-life divisor of the portfolio's fast model: its half-life is two days if the slot's is two weeks.
 const FAST: u32 = 8;
+
+/// Half-life divisor of the portfolio's fast non-linear model: its half-life is 14 hours if the slot's is two weeks.
+const FASTEST: u32 = 24;
+
+/// Half-life factor of the portfolio's slow model, for slots that learn little in a half-life.
+const LONG: u32 = 8;
 
 impl PortfolioSpec {
     fn members(&self, traits: SlotTraits) -> Vec<MemberSpec> {
@@ -236,7 +254,11 @@ impl PortfolioSpec {
             prior_precision: ModelSpec::PRIOR_PRECISION,
             dimension_budget: self.dimension_budget,
         };
-        let member = |half_life_divisor, design| MemberSpec { design: Design::Linear(design), half_life_divisor };
+        let member = |half_life_divisor, design| MemberSpec {
+            design: Design::Linear(design),
+            half_life_divisor,
+            half_life_factor: 1,
+        };
         let (none, products, fourier) = (Expansion::None, Expansion::Interactions, Expansion::Fourier);
         let link = if traits.unit_rewards { Link::Logit } else { Link::Identity };
         if traits.large_catalogue {
@@ -251,7 +273,16 @@ impl PortfolioSpec {
             member(1, design(link, products, disjoint)),
             member(1, design(link, fourier, disjoint)),
             member(FAST, design(link, none, disjoint)),
+            member(FASTEST, design(link, fourier, disjoint)),
+            MemberSpec { half_life_factor: LONG, ..member(1, design(link, none, disjoint)) },
         ];
+        if !traits.unit_rewards {
+            members.push(MemberSpec {
+                design: Design::Hurdle(design(Link::Logit, none, disjoint)),
+                half_life_divisor: 1,
+                half_life_factor: 1,
+            });
+        }
         if traits.unit_rewards {
             // The identity link, which learns how small its noise is, beats the logit link for deterministic rewards.
             members.push(member(1, design(Link::Identity, products, disjoint)));

@@ -10,6 +10,7 @@
 //!   one looks.
 //! * [`RewardSums`], [`rate_interval`], [`reward_interval`]: interval of an arm's mean reward, for rates and for money.
 //! * [`best`]: expected loss of choosing an arm, and the value that other arms could still add.
+//! * [`PooledPrior`]: the prior of one arm's mean that all arms together suggest.
 //! * [`Moments`]: running mean and deviation.
 //! * [`Standardiser`]: robust, fading standardisation of a stream of numbers, with its sentinels.
 //! * [`QuantileSketch`]: quantiles of a stream whose sizes differ by orders of magnitude.
@@ -40,6 +41,7 @@ mod moments;
 mod nig;
 mod noise;
 mod pairwise_test;
+mod pooled;
 mod quantiles;
 mod reward_sums;
 mod special;
@@ -50,7 +52,7 @@ pub use beta::Beta;
 pub use cached_winners::WinnerCache;
 pub use cholesky::{Cholesky, NotPositiveDefinite};
 pub use confidence::{Interval, REWARDS_MIN, RewardSample, mean_difference};
-pub use gaussian::{Gaussian, Prediction, SparseVector};
+pub use gaussian::{ConstantPrior, Gaussian, Prediction, SparseVector};
 #[cfg(test)]
 pub(crate) use lanes::{SimdWidth, limit::with_width_limit};
 pub use marginal::{BetaScore, Marginal, NormalScore, StudentScore};
@@ -59,6 +61,7 @@ pub use moments::Moments;
 pub use nig::NormalInverseGamma;
 pub use noise::Noise;
 pub use pairwise_test::PairwiseTest;
+pub use pooled::{ArmMean, PooledPrior};
 pub use quantiles::QuantileSketch;
 pub use reward_sums::RewardSums;
 pub use standardiser::{StandardScore, Standardiser};

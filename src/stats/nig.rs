@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::special::student_quantile;
+use super::{pooled::ArmMean, special::student_quantile};
 
 /// Normal-inverse-gamma posterior: `y ~ N(μ, σ²)`, `μ | σ² ~ N(m, σ²/κ)`, `σ² ~ InvGamma(a, b)`. *Persisted.*
 ///
@@ -50,6 +50,23 @@ impl NormalInverseGamma {
     /// Posterior mean of μ, reward.
     pub fn mean(&self) -> f64 {
         self.now.mean
+    }
+
+    /// Weight, mean and sum of squared deviations of the observations alone, without the prior.
+    pub fn observed(&self) -> ArmMean {
+        let (now, prior) = (self.now, self.prior);
+        let weight = now.strength - prior.strength;
+        if weight <= 0.0 {
+            return ArmMean::default();
+        }
+        let mean = (now.strength * now.mean - prior.strength * prior.mean) / weight;
+        let between = prior.strength * weight / now.strength * (mean - prior.mean) * (mean - prior.mean);
+        ArmMean { weight, mean, squares: (2.0 * (now.scale - prior.scale) - between).max(0.0) }
+    }
+
+    /// Strength κ: number of observations that the mean is worth.
+    pub fn strength(&self) -> f64 {
+        self.now.strength
     }
 
     /// Degrees of freedom of the Student t that μ follows: 2a.

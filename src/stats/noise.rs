@@ -51,6 +51,17 @@ impl Noise {
         self.scale / self.shape
     }
 
+    /// Estimate of the noise variance if the prior's scale were this one, reward², above zero.
+    pub fn variance_with(&self, prior_scale: f64) -> f64 {
+        (self.scale - self.prior_scale + prior_scale) / self.shape
+    }
+
+    /// Takes back a part of the shape that an observation added, as that much of it says nothing about the noise; see
+    /// [`Gaussian::observe`](super::Gaussian::observe).
+    pub fn discount(&mut self, part: f64) {
+        self.shape -= 0.5 * part;
+    }
+
     /// Adds an observation of weight `w`, whose noise has variance `σ²/w`.
     ///
     /// Its residual is `y − xᵀμ` and its leverage `xᵀΛ⁻¹x`, both from before the observation.

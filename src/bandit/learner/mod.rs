@@ -1,6 +1,7 @@
 //! Learner: everything that a slot has learned.
 
 mod contributions;
+mod fading;
 mod notes;
 
 use std::{borrow::Cow, sync::Arc};
@@ -12,26 +13,17 @@ use super::{
     encoder::{EncodedRow, RowFeatures},
     feature_encoder::{EncodedRows, FeatureEncoder, find_or_add_encoder},
     features::Features,
-    linear::{Scoring, Sharing},
+    linear::{Linear, PooledRewards, Scoring, Sharing},
     mixture::{Mixture, MixturePart},
     model::{Model, RewardRevision},
     portfolio::{EncodedObservation, ObservationReceipt, ObservationRevision, Portfolio},
     spec::{ModelSpec, SlotTraits},
     summary::ArmSummary,
 };
-use crate::stats::{SparseVector, WinnerCache, math};
+use crate::stats::{ArmMean, PooledPrior, SparseVector, WinnerCache, math};
 
-/// Least fraction of the weight by which observations fade in one step.
-const FADE_STEP: f64 = 1e-3;
-
-/// Number of dimensions beyond which the steps grow with their cost of O(d³) per arm, up to [`FADE_STEP_MAX`].
-const FADE_DIM: f64 = 64.0;
-
-/// Greatest fraction of the weight that fades in one step, as weights must not jump.
-const FADE_STEP_MAX: f64 = 0.1;
-
-/// Least retained fraction of an observation, as a posterior divides by it.
-const RETAINED_MIN: f64 = 1e-12;
+/// Number of arms per observation since the last estimate of their priors, so that estimating costs little.
+const POOL_PART: usize = 16;
 
 /// Candidates of a decision. Each list has one entry per candidate.
 #[derive(Debug, Clone, Copy)]
@@ -113,6 +105,10 @@ pub struct Learner {
     cursor: u32,
     /// Time of the last observation, microseconds since 1970.
     learned_at_us: i64,
+    /// Variance of a reward about its arm's mean, reward², or 0 if nothing is known.
+    within: f64,
+    /// Number of observations since the arms' priors were estimated.
+    since_pooled: u32,
 }
 
 impl Learner {
@@ -127,6 +123,8 @@ impl Learner {
             weight: 0.0,
             cursor: 0,
             learned_at_us: 0,
+            within: 0.0,
+            since_pooled: 0,
         };
         learner.decide_by(spec, traits);
         learner
@@ -138,6 +136,7 @@ impl Learner {
         let feature_encoders = &mut self.feature_encoders;
         self.portfolio
             .decide_by(&spec, traits, |design| find_or_add_encoder(feature_encoders, design, spec.dimension_budget()));
+        self.follow();
     }
 
     /// Specification that decides, and the traits of the slot.
@@ -174,10 +173,7 @@ impl Learner {
 
     /// Largest number of dimensions of the deciding models, or 0 without features.
     pub fn dimensions(&self) -> u32 {
-        let dim = |(_, _, model): &(f64, _, &Model)| match model {
-            Model::Linear(linear) => linear.dim(),
-            Model::BetaBernoulli { .. } | Model::NormalInverseGamma { .. } => 0,
-        };
+        let dim = |(_, _, model): &(f64, _, &Model)| model.linear().map_or(0, Linear::dim);
         self.portfolio.deciders(self.arms.len()).iter().map(dim).max().unwrap_or(0)
     }
 
@@ -296,12 +292,38 @@ impl Learner {
             decisions_since_shown: observation.decisions_since_shown,
             detect: self.spec.detects_changes(),
             retained: math::exp2(-half_lives),
+            within: self.within,
         };
         let receipt = self.portfolio.observe(&self.feature_encoders, seen);
         self.weight += weight;
         let summary = &mut self.arms[arm as usize];
         summary.observe(y, weight);
-        receipt.faded(summary.ln_retained)
+        let receipt = receipt.faded(summary.ln_retained);
+        self.since_pooled += 1;
+        if self.since_pooled as usize >= self.arms.len() / POOL_PART {
+            self.since_pooled = 0;
+            self.follow();
+        }
+        receipt
+    }
+
+    /// Gives the arms the priors that follow from level and spread of all arms.
+    fn follow(&mut self) {
+        if self.traits.large_catalogue {
+            return;
+        }
+        let arms = self.arms.iter().map(|arm| arm.value.observed());
+        let pooled = if self.traits.unit_rewards {
+            PooledRewards::Rates(PooledPrior::from_rates(arms))
+        } else {
+            let of = |(weight, sum), arm: ArmMean| (weight + arm.weight, sum + arm.weight * arm.mean);
+            let (weight, sum) = arms.clone().fold((0.0, 0.0), of);
+            // Until rewards differ, their size says how much they may.
+            let guess = if weight > 0.0 { math::square(sum / weight) } else { 0.0 };
+            self.within = ArmMean::variance_within(arms.clone(), guess);
+            PooledRewards::Values(PooledPrior::estimate(arms, self.within, self.within), self.within)
+        };
+        self.portfolio.follow(&pooled);
     }
 
     /// Changes the reward `y` of an observation at `rows` by `delta`.
@@ -314,57 +336,7 @@ impl Learner {
         summary.revise(RewardRevision { y, delta, weight: receipt.weight, retained });
         let change = ObservationRevision { arms: self.arms.len(), y, delta, receipt, retained };
         self.portfolio.revise(&self.feature_encoders, arm, rows, change);
-    }
-
-    /// Largest number of dimensions of all models.
-    fn dim(&self) -> f64 {
-        let dim = |model: &Model| match model {
-            Model::Linear(linear) => linear.dim(),
-            Model::BetaBernoulli { .. } | Model::NormalInverseGamma { .. } => 1,
-        };
-        f64::from(self.portfolio.members.iter().map(|member| dim(&member.model)).max().unwrap_or(1))
-    }
-
-    /// Time up to which all observations have faded, microseconds since 1970, or `None` if there are none.
-    pub fn faded_from_us(&self) -> Option<i64> {
-        if self.weight > 0.0 { self.arms.iter().map(|arm| arm.faded_at_us).min() } else { None }
-    }
-
-    /// Cost of fading all arms, multiplications.
-    pub fn fading_cost(&self) -> f64 {
-        let dim = self.dim();
-        self.arms.len() as f64 * self.portfolio.members.len() as f64 * (dim * dim * dim)
-    }
-
-    /// Returns a copy in which the observations and the evidence of the models have faded by the half-life up to `at_us`.
-    #[must_use]
-    pub fn faded(&self, at_us: i64, half_life_us: i64) -> Self {
-        let mut faded = self.clone();
-        for arm in 0..u32::try_from(faded.arms.len()).unwrap_or(u32::MAX) {
-            faded.fade(arm, at_us, half_life_us);
-        }
-        let half_lives = (at_us - faded.learned_at_us).max(0) as f64 / half_life_us as f64;
-        faded.portfolio.fade(math::exp2(-half_lives));
-        faded.learned_at_us = faded.learned_at_us.max(at_us);
-        faded
-    }
-
-    /// Lets the arm's observations fade by the half-life up to `at_us`, once the fading is worth a step.
-    fn fade(&mut self, arm: u32, at_us: i64, half_life_us: i64) {
-        let dim = self.dim();
-        let step = (FADE_STEP * math::power(dim / FADE_DIM, 3)).clamp(FADE_STEP, FADE_STEP_MAX);
-        let summary = &mut self.arms[arm as usize];
-        let half_lives = (at_us - summary.faded_at_us) as f64 / half_life_us as f64;
-        let retained = math::exp2(-half_lives).max(RETAINED_MIN);
-        if retained > 1.0 - step {
-            return;
-        }
-        let weight = summary.weight();
-        summary.forget(at_us, retained);
-        // An arm without observations may still share its posterior with an arm that has some.
-        let portion = if weight > 0.0 { (weight / self.weight).min(1.0) } else { 0.0 };
-        self.portfolio.forget(arm, retained, portion);
-        self.weight -= weight * (1.0 - retained);
+        self.follow();
     }
 }
 
@@ -382,10 +354,7 @@ fn applied<'a>(model: &Model, arms: &'a [Option<u32>]) -> Option<Cow<'a, [Option
 
 /// Cost of a model's scores of that many candidates, multiplications.
 fn cost(model: &Model, candidates: usize) -> u64 {
-    match model {
-        Model::Linear(linear) => linear.cost(candidates),
-        Model::BetaBernoulli { .. } | Model::NormalInverseGamma { .. } => candidates as u64,
-    }
+    model.linear().map_or(candidates as u64, |linear| linear.cost(candidates))
 }
 
 #[cfg(test)]

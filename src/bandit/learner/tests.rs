@@ -78,8 +78,8 @@ fn a_model_that_does_not_decide_continues_to_learn() {
     assert!(arms.iter().all(|arm| arm.weight() > 15.0), "{arms:?}");
 }
 
-/// One feature that is always 1: after one half-life half of forty observations is left, after ten a thousandth, and
-/// the precision is the prior's 1.3 and what is left.
+/// One feature that is always 1: after one half-life half of forty observations is left, after ten a thousandth. The
+/// precision is what is left and the thousandth that is kept for a constant, before its prior applies.
 #[test]
 fn observations_fade_by_the_clock_towards_the_prior() {
     let mut learner = Learner::new(identity(), SlotTraits::default());
@@ -91,8 +91,8 @@ fn observations_fade_by_the_clock_towards_the_prior() {
         let Model::Linear(linear) = later.model("linear") else { unreachable!() };
         let constant = SparseVector { entries: vec![(0, 1.0)], unseen: 0.0 };
         let got = linear.posterior(0).unwrap().predict(&constant, &mut Vec::new());
-        assert!((got.leverage - 1.0 / (1.3 + left)).abs() < 1e-12, "{half_lives}: {got:?}");
-        assert!((got.mean - 3.0 * left / (1.3 + left)).abs() < 1e-12, "{half_lives}: {got:?}");
+        assert!((got.leverage - 1.0 / (0.001 + left)).abs() < 1e-9, "{half_lives}: {got:?}");
+        assert!((got.mean - 3.0 * left / (0.001 + left)).abs() < 1e-9, "{half_lives}: {got:?}");
         let summary = later.summary(0).unwrap();
         assert!((summary.weight() - left).abs() < 1e-12 && (summary.reward_sum - 120.0).abs() < 1e-12);
         assert!((later.weight - left).abs() < 1e-12);
@@ -128,8 +128,9 @@ fn an_arm_that_is_not_shown_returns_to_its_prior() {
         let mut learner = Learner::new(spec, SlotTraits { unit_rewards: true, large_catalogue: false });
         let words = context(&["a"]);
         (0..200).for_each(|_| drop(show(&mut learner, &words, observation(0, 1.0))));
+        // The slowest model has eight half-lives in one.
         for i in 1..60 {
-            show(&mut learner, &words, Observation { at_us: i * HALF_LIFE_US, ..observation(1, 0.0) });
+            show(&mut learner, &words, Observation { at_us: 8 * i * HALF_LIFE_US, ..observation(1, 0.0) });
         }
         let candidates = |arms| Candidates { arms, context: &words, own: None, attributes: None };
         let scores = learner.scores(candidates(&[Some(0), None]), SCORING).unwrap();

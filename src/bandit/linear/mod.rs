@@ -1,7 +1,12 @@
 //! Linear model of the reward of each arm over the features of a row, on one of two links.
 
+mod design;
 mod parts;
+mod pooled_prior;
 mod shared;
+
+pub use design::{LinearDesign, Link, Sharing};
+pub(super) use pooled_prior::PooledRewards;
 
 use std::{f64::consts::PI, sync::Arc};
 
@@ -9,11 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     encoder::{EncodedRow, Encoder},
-    expansion::{Expander, Expansion},
+    expansion::Expander,
     model::RewardRevision,
-    score::{Expectation, Forecast, LEAST, LogitScore, Scores},
+    score::{Expectation, Forecast, LEAST, LogitScore, RewardScale, Scores},
 };
-use crate::stats::{Gaussian, Noise, NormalScore, Prediction, SparseVector, math::logistic};
+use crate::stats::{ConstantPrior, Gaussian, Noise, NormalScore, Prediction, SparseVector, math::logistic};
 
 /// Shape a₀ and scale b₀ of the prior of the noise variance. The prior is worth one observation with the largest
 /// variance of a yes/no reward. Rewards a thousand times larger or smaller outweigh it within some tens of observations.
@@ -24,45 +29,6 @@ const OFFSET_PRECISION: f64 = 1.0;
 
 /// Least curvature of an observation. Otherwise an outcome that was certain would leave no trace.
 const CURVATURE_MIN: f64 = 1e-6;
-
-/// Link between the linear predictor and the expected reward. *Persisted.*
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Link {
-    /// The predictor is the expected reward, and the noise is Gaussian.
-    Identity,
-    /// The predictor is the log odds of a reward within [0, 1].
-    Logit,
-}
-
-impl Link {
-    /// Factor of the posterior's standard deviation at a width multiplier of 1 ("balanced"), for rows with this number of
-    /// features, including the intercept.
-    ///
-    /// The factor is ½ for the identity link and ¼ for the logit link: the best of 1, ½, ¼ and ⅛ over the open data and
-    /// some twenty classification sets. All of those have tens of features, where draws of independent arms explore in far
-    /// more directions than matter. Slots with few features gain nothing from less exploration, and a slot without features
-    /// needs the full posterior, so the factor is never below `1/√features`.
-    pub fn balanced(self, features: usize) -> f64 {
-        let many = match self {
-            Self::Identity => 0.5,
-            Self::Logit => 0.25,
-        };
-        (1.0 / features.max(1) as f64).sqrt().max(many)
-    }
-}
-
-/// Sharing of posteriors between the arms of a linear model. *Persisted.*
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-pub enum Sharing {
-    /// One posterior per arm.
-    #[default]
-    Disjoint,
-    /// One posterior for two arms of which exactly one is right: a reward of the one is a missing reward of the other.
-    Opposed,
-    /// One posterior over the features of context and arm, and an offset per arm for the part that its attributes do not
-    /// explain.
-    Shared,
-}
 
 /// Part of an arm's reward that its attributes do not explain, in units of the noise. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -75,21 +41,6 @@ impl Default for Offset {
     fn default() -> Self {
         Self { mean: 0.0, precision: OFFSET_PRECISION }
     }
-}
-
-/// Linear model with all its parameters. *Persisted.*
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct LinearDesign {
-    /// Link of the predictor.
-    pub link: Link,
-    /// Expansion of the features.
-    pub expansion: Expansion,
-    /// Sharing between the arms.
-    pub sharing: Sharing,
-    /// Precision λ of the weights' prior, in units of the noise.
-    pub prior_precision: f64,
-    /// Maximum number of features. An expansion may double the number of dimensions.
-    pub dimension_budget: u32,
 }
 
 /// Linear model with one Gaussian posterior per arm (or per pair of opposed arms), over expanded rows. *Persisted.*
@@ -111,6 +62,10 @@ pub struct Linear {
     design: LinearDesign,
     expander: Arc<Expander>,
     noise: Noise,
+    /// Prior of the constant of every arm with a posterior of its own.
+    constant: ConstantPrior,
+    /// Scale b₀ of the noise variance's prior, reward².
+    noise_scale: f64,
     arms: Vec<Arc<Gaussian>>,
     /// Offsets of shared arms.
     offsets: Vec<Offset>,
@@ -154,6 +109,8 @@ impl Linear {
             design,
             expander: Arc::new(Expander::new(design.expansion, design.dimension_budget)),
             noise: Noise::new(NOISE_PRIOR.0, NOISE_PRIOR.1),
+            constant: ConstantPrior { mean: 0.0, precision: design.prior_precision },
+            noise_scale: NOISE_PRIOR.1,
             arms: Vec::new(),
             offsets: Vec::new(),
             owed: 0.0,
@@ -178,7 +135,7 @@ impl Linear {
     /// Noise variance σ², reward², or 1 for the logit link.
     pub fn noise_variance(&self) -> f64 {
         match self.design.link {
-            Link::Identity => self.noise.variance(),
+            Link::Identity => self.noise.variance_with(self.noise_scale),
             Link::Logit => 1.0,
         }
     }
@@ -215,7 +172,7 @@ impl Linear {
 
     fn posterior_mut(&mut self, index: usize) -> &mut Gaussian {
         while self.arms.len() <= index {
-            self.arms.push(Arc::new(Gaussian::new(self.design.prior_precision)));
+            self.arms.push(Arc::new(self.prior()));
         }
         Arc::make_mut(&mut self.arms[index])
     }
@@ -225,11 +182,11 @@ impl Linear {
         let (index, opposite) = match arm {
             Some(arm) => self.posterior_index(arm),
             None if shared => (0, false),
-            None => return Gaussian::new(self.design.prior_precision).predict(x, work),
+            None => return self.prior().predict_with(self.constant, x, work),
         };
         let mut prediction = match self.arms.get(index) {
-            Some(posterior) => posterior.predict(x, work),
-            None => Gaussian::new(self.design.prior_precision).predict(x, work),
+            Some(posterior) => posterior.predict_with(self.constant, x, work),
+            None => self.prior().predict_with(self.constant, x, work),
         };
         if opposite {
             prediction.mean = self.opposite(prediction.mean);
@@ -255,7 +212,8 @@ impl Linear {
     }
 
     /// Returns the expectation of the arm's reward at `x`.
-    pub(super) fn expect(&self, arm: u32, x: &SparseVector, unit: bool) -> Expectation {
+    pub(super) fn expect(&self, arm: u32, x: &SparseVector, scale: RewardScale) -> Expectation {
+        let unit = scale == RewardScale::Unit;
         let Prediction { mean, leverage } = self.predict(Some(arm), x, &mut Vec::new());
         let less = LEAST * (self.noise_variance() * leverage).sqrt();
         match self.design.link {
@@ -265,7 +223,8 @@ impl Linear {
                 Expectation { mean: Forecast::rate(rate, unit), least }
             }
             Link::Identity => {
-                let of = |mean| Forecast::normal(mean, self.noise.variance() * (1.0 + leverage), unit);
+                let noise = scale.noise().unwrap_or(self.noise_variance());
+                let of = |mean| Forecast::normal(mean, noise * (1.0 + leverage), unit);
                 Expectation { mean: of(mean), least: of(mean - less) }
             }
         }
@@ -278,11 +237,21 @@ impl Linear {
         }
         let (index, opposite) = self.posterior_index(arm);
         let y = if opposite { weight - y } else { y };
-        let before = self.posterior_mut(index).predict(x, &mut Vec::new());
-        let (curvature, residual) = self.step(before, y, weight);
-        self.posterior_mut(index).observe(x, curvature, residual);
-        if self.design.link == Link::Identity {
-            self.noise.observe(weight, y / weight - before.mean, before.leverage);
+        let constant = self.constant;
+        match self.design.link {
+            Link::Identity => {
+                // The noise is learned under the prior that is kept, so that it does not depend on the present one.
+                let posterior = self.posterior_mut(index);
+                let before = posterior.predict(x, &mut Vec::new());
+                let part = posterior.observe(x, weight, y - weight * before.mean);
+                self.noise.observe(weight, y / weight - before.mean, before.leverage);
+                self.noise.discount(part);
+            }
+            Link::Logit => {
+                let before = self.posterior_mut(index).predict_with(constant, x, &mut Vec::new());
+                let (curvature, residual) = self.step(before, y, weight);
+                self.posterior_mut(index).observe_with(constant, x, curvature, residual);
+            }
         }
     }
 

@@ -21,11 +21,12 @@ impl Linear {
     ) {
         let shared = self.design.sharing == Sharing::Shared;
         let reads = arm.map(|arm| self.posterior_index(arm)).or(shared.then_some((0, false)));
-        let mean = reads.and_then(|(index, _)| self.arms.get(index)).map_or(&[][..], |posterior| posterior.mean());
+        let prior = self.prior();
+        let posterior = reads.and_then(|(index, _)| self.arms.get(index)).map_or(&prior, AsRef::as_ref);
         let opposite = reads.is_some_and(|(_, opposite)| opposite);
         let sign = if opposite { -1.0 } else { 1.0 };
         self.expander.each_term(encoder, row, &mut |index, value, term| {
-            let weight = index.and_then(|index| mean.get(index as usize)).copied().unwrap_or(0.0);
+            let weight = index.map_or(0.0, |index| posterior.weight_with(self.constant, index as usize));
             put(Some(term), sign * value * weight);
         });
         match (self.design.sharing, self.design.link) {

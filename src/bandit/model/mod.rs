@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     encoder::{EncodedRow, Encoder},
-    linear::{Linear, LinearDesign, Scoring},
-    score::{Expectation, Forecast, LEAST, Scores},
+    hurdle::Hurdle,
+    linear::{Linear, LinearDesign, PooledRewards, Scoring},
+    score::{Expectation, Forecast, LEAST, RewardScale, Scores},
 };
 use crate::stats::{Beta, BetaScore, NormalInverseGamma, SparseVector, StudentScore, WinnerCache};
 
@@ -22,6 +23,8 @@ pub enum Design {
         /// Parameter b of the prior.
         prior_b: f64,
     },
+    /// Rate of rewards above zero, by a linear model of log odds, times their value.
+    Hurdle(LinearDesign),
     /// Mean and noise variance per arm, without features.
     NormalInverseGamma {
         /// m, reward.
@@ -50,6 +53,8 @@ pub enum Model {
         #[serde(skip)]
         cache: WinnerCache<BetaScore>,
     },
+    /// See [`Hurdle`].
+    Hurdle(Hurdle),
     /// See [`NormalInverseGamma`].
     NormalInverseGamma {
         /// Prior of every arm.
@@ -98,6 +103,7 @@ impl Model {
                 arms: Vec::new(),
                 cache: WinnerCache::default(),
             },
+            Design::Hurdle(design) => Self::Hurdle(Hurdle::new(Linear::new(design))),
             Design::NormalInverseGamma { prior_mean, prior_strength, prior_shape, prior_scale } => {
                 let prior = NormalInverseGamma::new(prior_mean, prior_strength, prior_shape, prior_scale);
                 Self::NormalInverseGamma { prior, arms: Vec::new(), cache: WinnerCache::default() }
@@ -109,30 +115,69 @@ impl Model {
     pub(super) fn expand(&self, encoder: &Encoder, row: &EncodedRow) -> SparseVector {
         match self {
             Self::Linear(linear) => linear.expand(encoder, row),
+            Self::Hurdle(hurdle) => hurdle.rate().expand(encoder, row),
             Self::BetaBernoulli { .. } | Self::NormalInverseGamma { .. } => SparseVector::default(),
         }
     }
 
     /// Returns whether the scores depend on features.
     pub(super) fn has_features(&self) -> bool {
-        matches!(self, Self::Linear(_))
+        self.linear().is_some()
     }
 
-    /// Returns the model's expectation of the arm's reward at `x`. `unit` says that rewards lie in [0, 1].
-    pub(super) fn expect(&self, arm: u32, x: &SparseVector, unit: bool) -> Expectation {
+    /// Linear part of the model, or `None` if it has none.
+    pub(super) fn linear(&self) -> Option<&Linear> {
         match self {
-            Self::Linear(linear) => linear.expect(arm, x, unit),
+            Self::Linear(linear) => Some(linear),
+            Self::Hurdle(hurdle) => Some(hurdle.rate()),
+            Self::BetaBernoulli { .. } | Self::NormalInverseGamma { .. } => None,
+        }
+    }
+
+    /// Linear part of the model, or `None` if it has none.
+    pub(super) fn linear_mut(&mut self) -> Option<&mut Linear> {
+        match self {
+            Self::Linear(linear) => Some(linear),
+            Self::Hurdle(hurdle) => Some(hurdle.rate_mut()),
+            Self::BetaBernoulli { .. } | Self::NormalInverseGamma { .. } => None,
+        }
+    }
+
+    /// Returns the model's expectation of the arm's reward at `x`.
+    pub(super) fn expect(&self, arm: u32, x: &SparseVector, scale: RewardScale) -> Expectation {
+        let unit = scale == RewardScale::Unit;
+        match self {
+            Self::Linear(linear) => linear.expect(arm, x, scale),
             Self::BetaBernoulli { prior, arms, .. } => {
                 let posterior = arms.get(arm as usize).unwrap_or(prior);
                 let (mean, std) = (posterior.mean(), posterior.variance().sqrt());
                 let of = |rate: f64| Forecast::rate(rate.max(0.0), unit);
                 Expectation { mean: of(mean), least: of(mean - LEAST * std) }
             }
+            Self::Hurdle(hurdle) => {
+                let (mean, std) = hurdle.expect(arm, x);
+                let noise = scale.noise().unwrap_or(1.0);
+                let of = |mean: f64| Forecast::normal(mean, noise + std * std, unit);
+                Expectation { mean: of(mean), least: of((mean - LEAST * std).max(0.0)) }
+            }
             Self::NormalInverseGamma { prior, arms, .. } => {
                 let posterior = arms.get(arm as usize).unwrap_or(prior);
-                let of = |mean| Forecast::normal(mean, posterior.predictive_variance(), unit);
+                let variance = match scale.noise() {
+                    Some(noise) => noise * (1.0 + 1.0 / posterior.strength()),
+                    None => posterior.predictive_variance(),
+                };
+                let of = |mean| Forecast::normal(mean, variance, unit);
                 Expectation { mean: of(posterior.mean()), least: of(posterior.mean() - LEAST * posterior.spread()) }
             }
+        }
+    }
+
+    /// Gives the arms the prior that level and spread of all arms make; see [`Linear::follow`].
+    pub(super) fn follow(&mut self, pooled: &PooledRewards) {
+        match self {
+            Self::Linear(linear) => linear.follow(pooled),
+            Self::Hurdle(hurdle) => hurdle.follow(),
+            Self::BetaBernoulli { .. } | Self::NormalInverseGamma { .. } => {}
         }
     }
 
@@ -141,6 +186,7 @@ impl Model {
     pub(super) fn observe(&mut self, arm: u32, x: &SparseVector, y: f64, weight: f64) {
         match self {
             Self::Linear(linear) => linear.observe(arm, x, y, weight),
+            Self::Hurdle(hurdle) => hurdle.observe(arm, x, y, weight),
             Self::BetaBernoulli { prior, arms, .. } => entry(arms, *prior, arm).observe_part(weight, unit(y)),
             Self::NormalInverseGamma { prior, arms, .. } => entry(arms, *prior, arm).observe_part(weight, y / weight),
         }
@@ -151,6 +197,7 @@ impl Model {
         let RewardRevision { y, delta, weight, retained } = revision;
         match self {
             Self::Linear(linear) => linear.revise(arm, x, revision),
+            Self::Hurdle(hurdle) => hurdle.revise(arm, x, revision),
             Self::BetaBernoulli { prior, arms, .. } => {
                 entry(arms, *prior, arm).revise(retained, unit(y + delta) - unit(y));
             }
@@ -164,6 +211,7 @@ impl Model {
     pub(super) fn forget(&mut self, arm: u32, retained: f64, portion: f64) {
         match self {
             Self::Linear(linear) => linear.forget(arm, retained, portion),
+            Self::Hurdle(hurdle) => hurdle.forget(arm, retained, portion),
             Self::BetaBernoulli { arms, .. } => {
                 arms.iter_mut().skip(arm as usize).take(1).for_each(|posterior| posterior.forget(retained));
             }
@@ -180,6 +228,7 @@ impl Model {
         let width = scoring.width;
         match self {
             Self::Linear(linear) => linear.scores(arms, rows, scoring),
+            Self::Hurdle(hurdle) => hurdle.scores(arms, rows, scoring),
             Self::BetaBernoulli { prior, arms: posteriors, cache } => {
                 let of = |arm: &Option<u32>| arm.and_then(|a| posteriors.get(a as usize)).unwrap_or(prior);
                 Scores::Beta {

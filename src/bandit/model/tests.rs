@@ -33,8 +33,15 @@ fn linear(link: Link, sharing: Sharing) -> Design {
     })
 }
 
-fn designs() -> [Design; 4] {
+fn designs() -> [Design; 5] {
     [
+        Design::Hurdle(LinearDesign {
+            link: Link::Logit,
+            expansion: Expansion::None,
+            sharing: Sharing::Disjoint,
+            prior_precision: 1.7,
+            dimension_budget: 16,
+        }),
         linear(Link::Identity, Sharing::Disjoint),
         linear(Link::Identity, Sharing::Opposed),
         Design::BetaBernoulli { prior_a: 1.5, prior_b: 4.0 },
@@ -59,6 +66,7 @@ fn says(model: &Model) -> Vec<f64> {
                     says.extend([prediction.mean, prediction.leverage]);
                 }
             }
+            Model::Hurdle(hurdle) => says.extend(says_of_hurdle(hurdle, arm, &rows)),
             Model::BetaBernoulli { arms, .. } => {
                 says.extend(arms.get(arm as usize).iter().flat_map(|p| [p.a(), p.b(), p.weight()]));
             }
@@ -69,6 +77,11 @@ fn says(model: &Model) -> Vec<f64> {
         }
     }
     says
+}
+
+/// Returns expectations of a hurdle model and their spreads.
+fn says_of_hurdle(hurdle: &Hurdle, arm: u32, rows: &[SparseVector]) -> Vec<f64> {
+    rows.iter().flat_map(|x| <[f64; 2]>::from(hurdle.expect(arm, x))).collect()
 }
 
 #[track_caller]

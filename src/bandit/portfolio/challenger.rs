@@ -9,7 +9,9 @@ use super::{
 use crate::bandit::{
     encoder::EncodedRow,
     feature_encoder::FeatureEncoder,
+    linear::PooledRewards,
     model::{Model, RewardRevision},
+    score::RewardScale,
 };
 
 /// Greatest change of a challenger's lead by one observation, nats.
@@ -61,13 +63,15 @@ impl Challenger {
         members: &[PortfolioMember],
         feature_encoders: &[FeatureEncoder],
         seen: EncodedObservation<'_>,
+        scale: RewardScale,
     ) -> Option<f64> {
         let learn = |fresh: &mut ChallengerModel| {
             let member = &members[fresh.member];
             // A decision from before the encoder existed has no row of it.
             let row = seen.rows.get(member.feature_encoder).filter(|_| member.applies(seen.arms))?;
             let x = fresh.model.expand(&feature_encoders[member.feature_encoder].encoder, row);
-            let score = fresh.model.expect(seen.arm, &x, seen.unit).mean.seen(seen.weight).ln_score(seen.y);
+            let forecast = fresh.model.expect(seen.arm, &x, scale).mean;
+            let score = forecast.seen(seen.weight).ln_score(seen.y);
             fresh.model.observe(seen.arm, &x, seen.y, seen.weight);
             Some(score)
         };
@@ -114,6 +118,13 @@ impl Challenger {
                 &x,
                 RewardRevision { y, delta, weight: receipt.weight, retained: member.retained(retained) },
             );
+        }
+    }
+
+    /// See [`Model::follow`].
+    pub(super) fn follow(&mut self, pooled: &PooledRewards) {
+        for fresh in &mut self.models {
+            fresh.model.follow(pooled);
         }
     }
 

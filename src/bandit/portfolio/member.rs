@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::observation::ObservationReceipt;
 use crate::{
     bandit::{
-        linear::{LinearDesign, Sharing},
+        linear::{Linear, LinearDesign, Sharing},
         model::{Design, Model},
+        score::Forecast,
         spec::MemberSpec,
     },
     stats::math::{exp, ln, power},
@@ -31,6 +32,43 @@ pub(in crate::bandit) struct PortfolioMember {
     pub(super) takeover: u32,
     /// Id of the challenger that the model belonged to, or 0 if none.
     pub(super) was: u32,
+    /// Squared error of its forecasts.
+    #[serde(default)]
+    pub(super) error: SquaredError,
+}
+
+/// Mean squared error of a model's forecasts of rewards that are no rates. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct SquaredError {
+    weight: f64,
+    sum: f64,
+}
+
+/// Number of forecasts that the variance about the arms' means counts as in the variance of the errors.
+const ERROR_GUESS: f64 = 10.0;
+
+impl SquaredError {
+    /// Adds the error of a forecast of the reward `y`.
+    pub(super) fn observe(&mut self, y: f64, forecast: Forecast) {
+        self.weight += 1.0;
+        self.sum += forecast.squared_error(y);
+    }
+
+    /// Replaces the error for the reward `y` by that for `y + delta`, where fading has left `retained` of it.
+    pub(super) fn revise(&mut self, retained: f64, forecast: &Forecast, y: f64, delta: f64) {
+        self.sum += retained * (forecast.squared_error(y + delta) - forecast.squared_error(y));
+        self.sum = self.sum.max(0.0);
+    }
+
+    /// Variance of the errors, reward², where `guess` is the variance of a reward about its arm's mean.
+    pub(super) fn variance(&self, guess: f64) -> f64 {
+        (ERROR_GUESS * guess + self.sum) / (ERROR_GUESS + self.weight)
+    }
+
+    pub(super) fn fade(&mut self, retained: f64) {
+        self.weight *= retained;
+        self.sum *= retained;
+    }
 }
 
 impl PortfolioMember {
@@ -38,8 +76,7 @@ impl PortfolioMember {
     pub(super) fn applies(&self, arms: usize) -> bool {
         match (&self.model, self.spec.design) {
             (_, Design::Linear(LinearDesign { sharing: Sharing::Opposed, .. })) if arms > 2 => false,
-            (Model::Linear(linear), _) => linear.adds(),
-            (Model::BetaBernoulli { .. } | Model::NormalInverseGamma { .. }, _) => true,
+            (model, _) => model.linear().is_none_or(Linear::adds),
         }
     }
 
@@ -55,7 +92,8 @@ impl PortfolioMember {
 
     /// Fraction that the model retains of an observation of which the slot retains `retained`.
     pub(super) fn retained(&self, retained: f64) -> f64 {
-        power(retained, self.spec.half_life_divisor).max(f64::MIN_POSITIVE)
+        let faster = power(retained, self.spec.half_life_divisor).max(f64::MIN_POSITIVE);
+        if self.spec.half_life_factor > 1 { exp(ln(faster) / f64::from(self.spec.half_life_factor)) } else { faster }
     }
 }
 

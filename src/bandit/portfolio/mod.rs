@@ -11,14 +11,15 @@ use smallvec::{SmallVec, smallvec};
 use super::{
     encoder::EncodedRow,
     feature_encoder::FeatureEncoder,
+    linear::PooledRewards,
     model::{Design, Model, RewardRevision},
-    score::Forecast,
+    score::{Forecast, RewardScale},
     spec::{MemberSpec, ModelSpec, SlotTraits},
 };
 use crate::stats::math::exp;
 use challenger::{ChallengeStatus, Challenger, ChallengerModel};
 use change_detector::ChangeDetector;
-use member::{GAP_MAX, ln_mixture};
+use member::{GAP_MAX, SquaredError, ln_mixture};
 pub(super) use member::{NEGLIGIBLE, PortfolioMember};
 pub use observation::ObservationReceipt;
 pub(super) use observation::{EncodedObservation, ObservationRevision};
@@ -93,6 +94,7 @@ impl Portfolio {
                     evidence: if first { 0.0 } else { -LATE },
                     takeover: self.takeovers,
                     was: 0,
+                    error: SquaredError::default(),
                 });
                 self.members.len() - 1
             }));
@@ -113,8 +115,8 @@ impl Portfolio {
     /// Gives indices to the new entries of the rows of all feature encoders.
     fn meet(&mut self, feature_encoders: &[FeatureEncoder], rows: &[EncodedRow]) {
         let meet = |model: &mut Model, feature_encoder: usize| {
-            if let (Model::Linear(linear), Some(feature_encoder), Some(row)) =
-                (model, feature_encoders.get(feature_encoder), rows.get(feature_encoder))
+            if let (Some(linear), Some(feature_encoder), Some(row)) =
+                (model.linear_mut(), feature_encoders.get(feature_encoder), rows.get(feature_encoder))
             {
                 linear.meet(&feature_encoder.encoder, row);
             }
@@ -132,7 +134,7 @@ impl Portfolio {
         let of: Vec<usize> = self.members.iter().map(|member| member.feature_encoder).collect();
         let challenger = self.challenger.iter_mut().flat_map(|c| &mut c.models).map(|f| (f.member, &mut f.model));
         for (i, model) in self.members.iter_mut().map(|member| &mut member.model).enumerate().chain(challenger) {
-            if let (Model::Linear(linear), Some(feature_encoder)) = (model, feature_encoders.get(of[i])) {
+            if let (Some(linear), Some(feature_encoder)) = (model.linear_mut(), feature_encoders.get(of[i])) {
                 linear.rebuild(&feature_encoder.encoder);
             }
         }
@@ -148,6 +150,8 @@ impl Portfolio {
         self.meet(feature_encoders, rows);
         // A challenger that this observation creates does not learn it, so the receipt has the earlier numbers.
         let (takeovers, challenger) = (self.takeovers, self.challenger.as_ref().map_or(0, |c| c.id));
+        let variance = self.error_variance(seen.within);
+        let scale = if unit { RewardScale::Unit } else { RewardScale::Values(variance) };
         let (mut forecasts, mut least) = (vec![None; self.members.len()], vec![None; self.members.len()]);
         for (i, member) in self.members.iter_mut().enumerate() {
             if !member.applies(seen.arms) || member.feature_encoder >= rows.len() {
@@ -155,8 +159,10 @@ impl Portfolio {
             }
             let x =
                 member.model.expand(&feature_encoders[member.feature_encoder].encoder, &rows[member.feature_encoder]);
-            let expected = member.model.expect(arm, &x, unit);
-            (forecasts[i], least[i]) = (Some(expected.mean.seen(weight)), Some(expected.least.seen(weight)));
+            let expected = member.model.expect(arm, &x, scale);
+            let [mean, least_mean] = [expected.mean, expected.least].map(|forecast| forecast.seen(weight));
+            (forecasts[i], least[i]) = (Some(mean), Some(least_mean));
+            member.error.observe(y, mean);
             member.model.observe(arm, &x, y, weight);
         }
         let spoke = |i: usize| forecasts[i].map(|f: Forecast| f.ln_score(y));
@@ -167,7 +173,7 @@ impl Portfolio {
         self.weigh(seen.arms, spoke);
         self.observations += 1;
         if seen.detect {
-            self.challenge(feature_encoders, seen, &least, ln_mixture(&told));
+            self.challenge(feature_encoders, seen, (&least, scale), ln_mixture(&told));
         } else {
             self.challenger = None;
         }
@@ -175,10 +181,29 @@ impl Portfolio {
         ObservationReceipt { ln_retained: 0.0, weight, takeovers, challenger, forecasts }
     }
 
+    /// Variance by which the forecasts of rewards that are no rates are scored, reward²: that of the deciding model with the
+    /// smallest squared error, so that models of different kinds are compared by their expectations alone. `within` is the
+    /// variance of a reward about its arm's mean.
+    fn error_variance(&self, within: f64) -> f64 {
+        let of = |&i: &usize| self.members[i].error.variance(within);
+        self.deciding.iter().map(of).fold(f64::INFINITY, f64::min).clamp(f64::MIN_POSITIVE, f64::MAX)
+    }
+
+    /// See [`Model::follow`].
+    pub(super) fn follow(&mut self, pooled: &PooledRewards) {
+        for member in &mut self.members {
+            member.model.follow(pooled);
+        }
+        if let Some(challenger) = &mut self.challenger {
+            challenger.follow(pooled);
+        }
+    }
+
     /// Lets the evidence of all models fade to `retained`.
     pub(super) fn fade(&mut self, retained: f64) {
         for member in &mut self.members {
             member.evidence *= retained;
+            member.error.fade(retained);
         }
     }
 
@@ -205,7 +230,7 @@ impl Portfolio {
         &mut self,
         feature_encoders: &[FeatureEncoder],
         seen: EncodedObservation<'_>,
-        least: &[Option<Forecast>],
+        (least, scale): (&[Option<Forecast>], RewardScale),
         of_incumbents: Option<f64>,
     ) {
         let prompt = seen.decisions_since_shown <= LAG.0 + self.observations / LAG.1;
@@ -214,7 +239,7 @@ impl Portfolio {
                 self.detect_change(seen, least);
             };
         };
-        let score = challenger.observe(&self.members, feature_encoders, seen);
+        let score = challenger.observe(&self.members, feature_encoders, seen, scale);
         if let (true, Some(score), Some(of_incumbents)) = (prompt, score, of_incumbents) {
             match challenger.compare(score - of_incumbents) {
                 ChallengeStatus::Open => {}
@@ -270,8 +295,10 @@ impl Portfolio {
             let left = member.retained(retained);
             member.model.revise(arm, &x, RewardRevision { y, delta, weight: receipt.weight, retained: left });
             // The forecast of a model that was replaced since is no evidence about its successor.
-            let corrected = || retained * (forecast.ln_score(y + delta) - forecast.ln_score(y));
-            spoke[i] = member.expected(receipt).then(corrected);
+            if member.expected(receipt) {
+                spoke[i] = Some(retained * (forecast.ln_score(y + delta) - forecast.ln_score(y)));
+                member.error.revise(retained, forecast, y, delta);
+            }
         }
         self.weigh(arms, |i| spoke[i]);
         if let Some(challenger) = self.challenger.as_mut().filter(|c| c.id == receipt.challenger) {

@@ -46,6 +46,8 @@ pub(in crate::bandit) struct EncodedObservation<'a> {
     pub(in crate::bandit) detect: bool,
     /// Fraction of the evidence that the time since the previous observation has left.
     pub(in crate::bandit) retained: f64,
+    /// Variance of a reward about its arm's mean, reward², or 0 if nothing is known.
+    pub(in crate::bandit) within: f64,
 }
 
 /// Change of an observation's reward.

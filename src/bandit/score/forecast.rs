@@ -7,13 +7,16 @@ use crate::stats::math::{ln, logistic};
 /// Least log score of a forecast, as one surprise must not decide which model is right.
 const LN_SCORE_MIN: f64 = -14.0;
 
+/// Greatest squared error that counts, in variances, as one surprise says little.
+const ERROR_MAX: f64 = 25.0;
+
 /// Forecast of a reward, for the model's evidence once the reward is known. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Forecast {
     /// Probability of 1, or the mean, reward.
-    pub(super) at: f64,
+    pub(in crate::bandit) at: f64,
     /// Variance, reward², or `None` if `at` is a probability.
-    pub(super) variance: Option<f64>,
+    pub(in crate::bandit) variance: Option<f64>,
 }
 
 /// Expectation of a reward.
@@ -24,6 +27,26 @@ pub(in crate::bandit) struct Expectation {
     /// Forecast by the posterior mean minus [`LEAST`] standard deviations, as optimism about a little-known arm is no
     /// promise.
     pub(in crate::bandit) least: Forecast,
+}
+
+/// Scale of a slot's rewards.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::bandit) enum RewardScale {
+    /// Rewards lie in [0, 1], and forecasts are rates.
+    Unit,
+    /// Rewards of any size. All models' forecasts have the same variance of a reward about its mean, reward², so that they
+    /// are compared by their expectations and by how sure they are of them.
+    Values(f64),
+}
+
+impl RewardScale {
+    /// Common variance of a reward about its mean, or `None` for rates.
+    pub(in crate::bandit) fn noise(self) -> Option<f64> {
+        match self {
+            Self::Unit => None,
+            Self::Values(noise) => Some(noise),
+        }
+    }
 }
 
 /// Standard deviations by which [`Expectation::least`] lies below the mean.
@@ -45,6 +68,11 @@ impl Forecast {
         } else {
             Self { at: mean, variance: Some(variance.max(f64::MIN_POSITIVE)) }
         }
+    }
+
+    /// Squared difference of the reward from its forecast, reward², at most [`ERROR_MAX`] of its variances. 0 for a rate.
+    pub(in crate::bandit) fn squared_error(&self, y: f64) -> f64 {
+        self.variance.map_or(0.0, |variance| ((y - self.at) * (y - self.at)).min(ERROR_MAX * variance))
     }
 
     /// Returns the forecast for a shopper who sees the arm with probability `weight`.

@@ -5,7 +5,7 @@ mod forecast;
 use crate::stats::{BetaScore, Marginal, NormalScore, StudentScore, WinnerCache, Winners, math::ln};
 
 pub use forecast::Forecast;
-pub(super) use forecast::{Expectation, LEAST};
+pub(super) use forecast::{Expectation, LEAST, RewardScale};
 
 fn pick<M: Copy>(scores: &[M], among: &[usize]) -> Vec<M> {
     among.iter().map(|&i| scores[i]).collect()
@@ -33,6 +33,21 @@ pub(super) fn shift(rate: f64, factor: f64) -> f64 {
     odds(boosted_rate(rate, factor)) - odds(rate)
 }
 
+/// Shift and width of the distribution that Thompson sampling draws a linear model's score from, in the score's standard
+/// deviations: `N(mean + ½·std, (0.8·std)²)`.
+///
+/// A draw that is optimistic by part of its uncertainty, and narrower by another part, lies between Thompson sampling and an
+/// upper confidence bound. Its propensities are as exact as those of any normal scores. Over the open data it loses less
+/// than either, and it still divides the decisions of a batch between the arms.
+const OPTIMISM: (f64, f64) = (0.5, 0.8);
+
+/// Returns the winner probabilities of optimistic draws from normal scores.
+fn optimistic(scores: impl Iterator<Item = NormalScore>, places: usize) -> Winners {
+    let (shift, width) = OPTIMISM;
+    let draw = |score: NormalScore| NormalScore { mean: score.mean + shift * score.std, std: width * score.std };
+    Winners::new(&scores.map(draw).collect::<Vec<_>>(), places)
+}
+
 /// Score on the scale of log odds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LogitScore {
@@ -42,6 +57,15 @@ pub struct LogitScore {
     pub rate: f64,
 }
 
+/// Score on the scale of logarithms, for rewards above zero.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LogScore {
+    /// Logarithm of the reward.
+    pub log: NormalScore,
+    /// Expected reward.
+    pub mean: f64,
+}
+
 /// Scores of a model for the candidates of one decision.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scores {
@@ -49,6 +73,8 @@ pub enum Scores {
     Normal(Vec<NormalScore>),
     /// Scores on the scale of log odds.
     Logit(Vec<LogitScore>),
+    /// Scores on the scale of logarithms.
+    Log(Vec<LogScore>),
     /// Correlated scores, as joint draws.
     Joint(JointDraws),
     /// Beta scores, compared as log odds.
@@ -73,6 +99,7 @@ impl Scores {
         match self {
             Self::Normal(scores) => scores.len(),
             Self::Logit(scores) => scores.len(),
+            Self::Log(scores) => scores.len(),
             Self::Joint(joint) => joint.means.len(),
             Self::Beta { scores, .. } => scores.len(),
             Self::Student { scores, .. } => scores.len(),
@@ -89,6 +116,7 @@ impl Scores {
         match self {
             Self::Normal(scores) => scores[i].mean,
             Self::Logit(scores) => scores[i].rate,
+            Self::Log(scores) => scores[i].mean,
             Self::Joint(joint) => joint.means[i],
             Self::Beta { scores, .. } => scores[i].mean(),
             Self::Student { scores, .. } => scores[i].mean(),
@@ -101,6 +129,7 @@ impl Scores {
             Self::Normal(scores) => scores[i].std,
             // The rate's deviation is that of the log odds to first order.
             Self::Logit(scores) => scores[i].log_odds.std * scores[i].rate * (1.0 - scores[i].rate),
+            Self::Log(scores) => scores[i].log.std * scores[i].mean,
             Self::Joint(joint) => joint.stds[i],
             Self::Beta { scores, .. } => scores[i].std(),
             Self::Student { scores, .. } => scores[i].std(),
@@ -113,6 +142,7 @@ impl Scores {
         match self {
             Self::Normal(scores) => scores.iter().all(normal),
             Self::Logit(scores) => scores.iter().all(|score| score.rate.is_finite() && normal(&score.log_odds)),
+            Self::Log(scores) => scores.iter().all(|score| score.mean.is_finite() && normal(&score.log)),
             Self::Joint(joint) => joint.means.iter().chain(&joint.stds).all(|number| number.is_finite()),
             Self::Beta { scores, .. } => scores.iter().all(|s| s.mean().is_finite() && s.std().is_finite()),
             Self::Student { scores, .. } => scores.iter().all(|s| s.mean().is_finite() && s.std().is_finite()),
@@ -125,6 +155,7 @@ impl Scores {
         match self {
             Self::Normal(scores) => Self::Normal(pick(scores, kept)),
             Self::Logit(scores) => Self::Logit(pick(scores, kept)),
+            Self::Log(scores) => Self::Log(pick(scores, kept)),
             Self::Joint(joint) => Self::Joint(JointDraws {
                 means: pick(&joint.means, kept),
                 stds: pick(&joint.stds, kept),
@@ -162,6 +193,16 @@ impl Scores {
                     })
                     .collect(),
             ),
+            Self::Log(scores) => Self::Log(
+                scores
+                    .iter()
+                    .zip(factors)
+                    .map(|(s, &factor)| LogScore {
+                        log: NormalScore { mean: s.log.mean + ln(factor.max(f64::MIN_POSITIVE)), ..s.log },
+                        mean: factor * s.mean,
+                    })
+                    .collect(),
+            ),
             Self::Joint(joint) => Self::Joint(JointDraws {
                 means: moved(&joint.means),
                 stds: times(&joint.stds),
@@ -188,6 +229,10 @@ impl Scores {
                 let wide = |score: &LogitScore| LogitScore { log_odds: wide(score.log_odds), ..*score };
                 Some(Self::Logit(scores.iter().map(wide).collect()))
             }
+            Self::Log(scores) => {
+                let wide = |score: &LogScore| LogScore { log: wide(score.log), ..*score };
+                Some(Self::Log(scores.iter().map(wide).collect()))
+            }
             Self::Joint(_) | Self::Beta { .. } | Self::Student { .. } => None,
         }
     }
@@ -208,6 +253,13 @@ impl Scores {
             Self::Joint(joint) => above(&NormalScore { mean: joint.means[i], std: joint.stds[i] }, reward),
             Self::Student { scores, .. } => above(&scores[i], reward),
             Self::Logit(scores) => odds(&|x| above(&scores[i].log_odds, x)),
+            Self::Log(scores) => {
+                if reward > 0.0 {
+                    above(&scores[i].log, ln(reward))
+                } else {
+                    1.0
+                }
+            }
             Self::Beta { scores, .. } => odds(&|x| above(&scores[i], x)),
         }
     }
@@ -221,7 +273,7 @@ impl Scores {
                 let score = |i: usize| NormalScore { mean: joint.means[i], std: joint.stds[i] };
                 Winners::new(&[score(i), score(j)], 1).probabilities(&[true; 2], &mut pmf);
             }
-            Self::Normal(_) | Self::Logit(_) | Self::Beta { .. } | Self::Student { .. } => {
+            Self::Normal(_) | Self::Logit(_) | Self::Log(_) | Self::Beta { .. } | Self::Student { .. } => {
                 self.best(&[i, j], 1).probabilities(&[true; 2], &mut pmf);
             }
         }
@@ -238,9 +290,10 @@ impl Scores {
             return Best::Known(pmf);
         }
         Best::Grid(match self {
-            Self::Normal(scores) => Winners::new(&pick(scores, among), places),
-            // Log odds are a monotone map of rates, so the order is the same.
-            Self::Logit(scores) => Winners::new(&among.iter().map(|&i| scores[i].log_odds).collect::<Vec<_>>(), places),
+            Self::Normal(scores) => optimistic(among.iter().map(|&i| scores[i]), places),
+            // Log odds and logarithms are monotone maps of rewards, so the order is the same.
+            Self::Logit(scores) => optimistic(among.iter().map(|&i| scores[i].log_odds), places),
+            Self::Log(scores) => optimistic(among.iter().map(|&i| scores[i].log), places),
             Self::Beta { scores, .. } => Winners::new(&pick(scores, among), places),
             Self::Student { scores, .. } => Winners::new(&pick(scores, among), places),
             Self::Joint(joint) => return Best::Drawn(joint.restrict_to(among)),
@@ -257,7 +310,7 @@ impl Scores {
         match self {
             Self::Beta { scores, cache, .. } => best_by_cache(scores, among, cache),
             Self::Student { scores, cache, .. } => best_by_cache(scores, among, cache),
-            Self::Normal(_) | Self::Logit(_) | Self::Joint(_) => None,
+            Self::Normal(_) | Self::Logit(_) | Self::Log(_) | Self::Joint(_) => None,
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Gaussian posterior over the weights of a linear reward.
 
+mod constant;
 mod taken_out;
+
+pub use constant::ConstantPrior;
 
 use serde::{Deserialize, Serialize};
 
 use super::Cholesky;
+use constant::FREE_PRECISION;
 
 /// Sparse vector: a row of features as the encoder makes it.
 ///
@@ -45,6 +49,9 @@ pub struct Prediction {
 /// μ = Λ⁻¹ Σ wᵢyᵢxᵢ        d, reward / feature
 /// ```
 ///
+/// The constant, index 0, may have a [prior of its own](Self::with_free_constant), which is applied when the posterior is
+/// read.
+///
 /// `Λ` is kept as its Cholesky factor. The dimension grows as features are met: a dimension that no observation has
 /// touched still has its prior and is not stored. `observe`, `revise` and `predict` cost O(d²), `forget` costs O(d³).
 /// The posterior takes d(d+1)/2 + d doubles, 265 kB at d = 256. *Persisted.*
@@ -83,13 +90,19 @@ pub struct Gaussian {
     prior_precision: f64,
     factor: Cholesky,
     mean: Vec<f64>,
+    /// First column of Λ⁻¹ if the constant is free, as long as the mean, and empty otherwise.
+    #[serde(default)]
+    column: Vec<f64>,
+    /// `true` if the constant's prior is applied when the posterior is read.
+    #[serde(default)]
+    free_constant: bool,
 }
 
 impl Gaussian {
     /// Creates the prior with precision λ > 0, in 1 / feature².
     pub fn new(prior_precision: f64) -> Self {
         debug_assert!(prior_precision > 0.0 && prior_precision.is_finite(), "λ above zero");
-        Self { prior_precision, factor: Cholesky::new(), mean: Vec::new() }
+        Self { prior_precision, factor: Cholesky::new(), mean: Vec::new(), column: Vec::new(), free_constant: false }
     }
 
     /// Number of dimensions that observations have touched.
@@ -117,7 +130,7 @@ impl Gaussian {
                 work[i] = value;
                 mean += value * self.mean[i];
             } else {
-                leverage += value * value / self.prior_precision;
+                leverage += value * value / self.precision_of(i);
             }
         }
         self.factor.forward(first, work);
@@ -140,7 +153,10 @@ impl Gaussian {
     /// Adds an observation with curvature `h` ≥ 0 and residual `g` at `x`.
     ///
     /// The update is `Λ ← Λ + h·x·xᵀ` and then `μ ← μ + g·Λ⁻¹x`. For the identity link `h = 1` and `g = y − xᵀμ`.
-    pub fn observe(&mut self, x: &SparseVector, curvature: f64, residual: f64) {
+    ///
+    /// Returns how much of the observation's information went into a [free constant](Self::with_free_constant) alone, in
+    /// [0, 1]: an arm's first observation says nothing about the noise then.
+    pub fn observe(&mut self, x: &SparseVector, curvature: f64, residual: f64) -> f64 {
         debug_assert!(curvature >= 0.0 && curvature.is_finite() && residual.is_finite(), "finite numbers");
         self.grow(x.dim());
         let root = curvature.sqrt();
@@ -149,7 +165,8 @@ impl Gaussian {
             work[index as usize] = root * value;
         }
         self.factor.update(&mut work);
-        self.shift(x, residual);
+        let solved = self.shift(x, residual);
+        self.update_column(x, curvature, &solved)
     }
 
     /// Moves the mean for a reward at `x` that changed after it was observed; `weighted_delta` is w·Δy.
@@ -158,8 +175,8 @@ impl Gaussian {
         self.shift(x, weighted_delta);
     }
 
-    /// Adds `amount·Λ⁻¹x` to μ.
-    fn shift(&mut self, x: &SparseVector, amount: f64) {
+    /// Adds `amount·Λ⁻¹x` to μ. Returns Λ⁻¹x.
+    fn shift(&mut self, x: &SparseVector, amount: f64) -> Vec<f64> {
         let mut work = vec![0.0; self.dim()];
         for &(index, value) in &x.entries {
             work[index as usize] = value;
@@ -169,6 +186,7 @@ impl Gaussian {
         for (mean, step) in self.mean.iter_mut().zip(&work) {
             *mean += amount * step;
         }
+        work
     }
 
     /// Lets all observations fade: `Λ ← γΛ + (1−γ)λI`, and the weighted sum of rewards by γ.
@@ -186,7 +204,7 @@ impl Gaussian {
         }
         let mut diagonal = 0;
         for k in 0..dim {
-            lower[diagonal] += (1.0 - retained) * self.prior_precision;
+            lower[diagonal] += (1.0 - retained) * self.precision_of(k);
             diagonal += dim - k;
         }
         // γΛ + (1−γ)λI of a positive definite Λ is positive definite. If rounding ever says otherwise, the posterior stays
@@ -198,14 +216,25 @@ impl Gaussian {
         let gain: f64 = eta.iter().zip(self.mean.iter().zip(&mean)).map(|(e, (old, new))| e * (old - new)).sum();
         self.factor = factor;
         self.mean = mean;
+        self.solve_column();
         0.5 * retained * gain
     }
 
+    /// Precision of the prior of a weight, as it is kept.
+    fn precision_of(&self, index: usize) -> f64 {
+        if index == 0 && self.free_constant { FREE_PRECISION } else { self.prior_precision }
+    }
+
     fn grow(&mut self, dim: usize) {
-        if dim > self.dim() {
-            self.factor.grow(dim, self.prior_precision);
-            self.mean.resize(dim, 0.0);
+        if dim <= self.dim() {
+            return;
         }
+        if self.dim() == 0 {
+            self.factor.grow(1, self.precision_of(0));
+        }
+        self.factor.grow(dim, self.prior_precision);
+        self.mean.resize(dim, 0.0);
+        self.grow_column();
     }
 }
 

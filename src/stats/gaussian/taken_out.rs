@@ -24,7 +24,7 @@ impl Gaussian {
         for k in 0..dim {
             for i in k..dim {
                 if out[k] || out[i] {
-                    lower[start + i - k] = if i == k { self.prior_precision } else { 0.0 };
+                    lower[start + i - k] = if i == k { self.precision_of(k) } else { 0.0 };
                 }
             }
             start += dim - k;
@@ -37,6 +37,7 @@ impl Gaussian {
         let explained = |eta: &[f64], mean: &[f64]| eta.iter().zip(mean).map(|(e, m)| e * m).sum::<f64>();
         let gain = 0.5 * (explained(&old, &self.mean) - explained(&eta, &mean));
         (self.factor, self.mean) = (factor, mean);
+        self.solve_column();
         gain
     }
 }

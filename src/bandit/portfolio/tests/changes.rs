@@ -157,7 +157,7 @@ fn a_challenger_s_model_that_does_not_apply_is_left_out() {
         let (fresh, feature_encoder) =
             (&portfolio.challenger.as_ref().unwrap().models[i], portfolio.members[i].feature_encoder);
         let x = fresh.model.expand(&learner.feature_encoders()[feature_encoder].encoder, &rows[feature_encoder]);
-        (fresh.model.expect(arm, &x, true).mean, fresh.evidence)
+        (fresh.model.expect(arm, &x, RewardScale::Unit).mean, fresh.evidence)
     };
     let before = [expects(&portfolio, 0, 2).0, expects(&portfolio, opposed, 0).0, expects(&portfolio, opposed, 1).0];
     let (retained, detect) = (1.0, true);
@@ -171,6 +171,7 @@ fn a_challenger_s_model_that_does_not_apply_is_left_out() {
         decisions_since_shown: 0,
         detect,
         retained,
+        within: 0.0,
     };
     portfolio.observe(learner.feature_encoders(), seen);
     assert!(!decides(&portfolio, 3));
@@ -188,9 +189,16 @@ fn a_challenger_s_model_that_does_not_apply_is_left_out() {
 #[test]
 fn a_challenger_s_models_forget_as_fast_as_those_they_would_replace() {
     let design = Design::BetaBernoulli { prior_a: 1.0, prior_b: 1.0 };
-    let spec = MemberSpec { design, half_life_divisor: 2 };
-    let member =
-        PortfolioMember { spec, feature_encoder: 0, model: Model::new(design), evidence: 0.0, takeover: 0, was: 0 };
+    let spec = MemberSpec { design, half_life_divisor: 2, half_life_factor: 1 };
+    let member = PortfolioMember {
+        spec,
+        feature_encoder: 0,
+        model: Model::new(design),
+        evidence: 0.0,
+        takeover: 0,
+        was: 0,
+        error: SquaredError::default(),
+    };
     let learner = Learner::new(ModelSpec::default(), UNIT);
     let mut portfolio = Portfolio { members: vec![member], deciding: vec![0], ..Portfolio::new() };
     portfolio.challenger = Some(Challenger::new(1, &portfolio.members, 0..1));
@@ -205,6 +213,7 @@ fn a_challenger_s_models_forget_as_fast_as_those_they_would_replace() {
         decisions_since_shown: 0,
         detect: true,
         retained: 1.0,
+        within: 0.0,
     };
     let receipt = portfolio.observe(learner.feature_encoders(), seen);
     portfolio.forget(0, 0.5, 1.0);
