@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use slotwise_simulator::{
     dataset::Dataset,
-    learning::replay::{NoReplayProgress, ReplayError, ReplayOptions, ReplayReport, replay},
+    learning::replay::{NoReplayProgress, ReplayError, ReplayOptions, ReplayReport, RowTiming, replay},
     order::permutation,
 };
 
@@ -34,6 +37,44 @@ fn digits_are_learned_far_better_than_by_chance() {
     assert!(run.loss > run.loss_last_20_percent, "it learns: {run:?}");
     assert_eq!((run.fallbacks, report.rounds, report.arms), (0, 1797, 10));
     assert!(((1.0 - run.loss) * 1797.0).round().to_string() == run.rewards.to_string(), "{run:?}");
+}
+
+/// Every digit is decided at its time, in the order of the file, and forgetting goes by the clock: at 10 days a row the
+/// half-life of 14 days leaves two or three digits to learn from, so the loss is near that of chance.
+#[test]
+fn rows_in_order_of_time_are_forgotten_by_the_clock() {
+    let every =
+        |seconds| ReplayOptions { timing: RowTiming::Every(Duration::from_secs(seconds)), ..ReplayOptions::default() };
+    let (soon, late) = (run(&every(1)).unwrap(), run(&every(10 * 86_400)).unwrap());
+    assert!(soon.runs[0].loss < 0.35, "{soon:?}");
+    assert!(late.runs[0].loss > 0.6, "{late:?}");
+    assert_eq!((soon.timing.to_string(), late.timing.to_string()), ("every 1s".into(), "every 10days".into()));
+    // Rewards that wait for a hundred rows of half an hour still count.
+    let delayed = ReplayOptions { variant: "delay100".parse().unwrap(), ..every(1_800) };
+    assert!(run(&delayed).unwrap().runs[0].loss < 0.6);
+}
+
+/// The rows of a column of times come in their order, and at their distances. The column is no feature.
+#[test]
+fn a_time_column_orders_the_rows_and_is_no_feature() {
+    let digits = digits();
+    let column = digits.columns().iter().find(|name| name.starts_with("n_")).unwrap().clone();
+    let rows = RowTiming::Column(column.clone()).rows(&digits, 0, 50).unwrap();
+    let numbers = digits.numbers(&column).unwrap();
+    for pair in rows.windows(2) {
+        let seconds = pair.iter().map(|timed| numbers[timed.row].unwrap()).collect::<Vec<_>>();
+        assert!(seconds[1] >= seconds[0]);
+        let distance_us = ((seconds[1] - seconds[0]) * 1e6).round();
+        assert!(((pair[1].at_us - pair[0].at_us) as f64 - distance_us).abs() < 1.5);
+    }
+    let by = |column: &str| ReplayOptions {
+        timing: RowTiming::Column(column.into()),
+        rounds: Some(300),
+        ..ReplayOptions::default()
+    };
+    assert!(run(&by(&column)).is_ok());
+    let missing = run(&by("n_when")).unwrap_err().to_string();
+    assert!(missing.contains("time column n_when") && missing.contains("no such column"), "{missing}");
 }
 
 /// Every digit looks the same if there are no features. The best that a rate per arm can do is the most frequent class,
@@ -78,8 +119,7 @@ fn the_json_has_the_documented_keys() {
         keys.sort();
         keys.join(" ")
     };
-    let top =
-        "arms dataset exploration loss loss_last_20_percent model policy rounds rows runs service silent_zeros variant";
+    let top = "arms dataset exploration loss loss_last_20_percent model policy rounds rows runs service silent_zeros timing variant";
     assert_eq!(keys(&json), top);
     assert_eq!(keys(&json["runs"][0]), "fallbacks loss loss_by_tenth loss_last_20_percent rewards seed");
     assert_eq!(keys(&json["loss"]), "mean standard_error");

@@ -53,14 +53,14 @@ impl ArmValues {
 
 /// Posterior of the logarithm of an arm's typical value. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-struct ValueScore {
+struct TypicalValue {
     /// Mean of the logarithm of the expected value.
     log: f64,
     /// Variance of the logarithm.
     variance: f64,
 }
 
-impl ValueScore {
+impl TypicalValue {
     /// Expected value.
     fn mean(&self) -> f64 {
         math::exp(self.log)
@@ -77,14 +77,14 @@ impl ValueScore {
 ///
 /// Duan, "Smearing Estimate: A Nonparametric Retransformation Method" (1983).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-struct Values {
+struct PurchaseValues {
     arms: Vec<ArmValues>,
-    scores: Vec<ValueScore>,
+    scores: Vec<TypicalValue>,
     /// Score of an arm without values.
-    fresh: ValueScore,
+    fresh: TypicalValue,
 }
 
-impl Values {
+impl PurchaseValues {
     fn arm(&mut self, arm: u32) -> &mut ArmValues {
         let arm = arm as usize;
         if self.arms.len() <= arm {
@@ -93,7 +93,7 @@ impl Values {
         &mut self.arms[arm]
     }
 
-    fn score(&self, arm: Option<u32>) -> ValueScore {
+    fn score(&self, arm: Option<u32>) -> TypicalValue {
         arm.and_then(|arm| self.scores.get(arm as usize)).copied().unwrap_or(self.fresh)
     }
 
@@ -116,7 +116,7 @@ impl Values {
         let ratio = if estimated > 0.0 { (sum / estimated).clamp(1.0 / RATIO_MAX, RATIO_MAX) } else { 1.0 };
         let of = |weight: f64, own: f64, (mean, variance): (f64, f64)| {
             let ratio = (RATIO_VALUES * ratio + own) / (RATIO_VALUES + weight);
-            ValueScore { log: mean + 0.5 * variance + math::ln(ratio.clamp(1.0 / RATIO_MAX, RATIO_MAX)), variance }
+            TypicalValue { log: mean + 0.5 * variance + math::ln(ratio.clamp(1.0 / RATIO_MAX, RATIO_MAX)), variance }
         };
         self.fresh = of(0.0, 0.0, posterior(ArmMean::default()));
         self.scores = self.arms.iter().zip(typical).map(|(arm, t)| of(arm.weight, arm.sum / estimate(&t), t)).collect();
@@ -133,7 +133,7 @@ impl Values {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hurdle {
     rate: Linear,
-    values: Values,
+    values: PurchaseValues,
     /// Observations of each arm: their weight, and that of those above zero.
     counts: Vec<(f64, f64)>,
 }
@@ -141,7 +141,7 @@ pub struct Hurdle {
 impl Hurdle {
     /// Creates the model with a model of the rates.
     pub(super) fn new(rate: Linear) -> Self {
-        Self { rate, values: Values::default(), counts: Vec::new() }
+        Self { rate, values: PurchaseValues::default(), counts: Vec::new() }
     }
 
     /// Model of the rates.

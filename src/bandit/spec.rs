@@ -239,8 +239,8 @@ impl MemberSpec {
 /// Half-life divisor of the portfolio's fast model: its half-life is two days if the slot's is two weeks.
 const FAST: u32 = 8;
 
-/// Half-life divisor of the portfolio's fast non-linear model: its half-life is 14 hours if the slot's is two weeks.
-const FASTEST: u32 = 24;
+/// Half-life divisor of the portfolio's fast non-linear model: its half-life is a day if the slot's is two weeks.
+const FASTEST: u32 = 14;
 
 /// Half-life factor of the portfolio's slow model, for slots that learn little in a half-life.
 const LONG: u32 = 8;

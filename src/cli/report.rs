@@ -93,6 +93,9 @@ fn learning_lines(report: &SlotReport) -> Vec<String> {
     if let Some(cost) = report.exploration_cost {
         lines.push(format!("cost of exploring: {cost:.4} per decision lately"));
     }
+    lines.extend(
+        report.feature_notes.iter().map(|(name, note)| format!("feature {}: {}", printable(name), note.reason())),
+    );
     lines
 }
 
@@ -257,6 +260,9 @@ fn json(report: &SlotReport) -> serde_json::Value {
         "other_kind_rewards": report.counters.other_kinds,
         "rejected_rewards": report.counters.rejected,
         "decisions_over_subject_limit": report.counters.decisions_over_subject_limit,
+        "feature_notes": report.feature_notes.iter().map(|(name, note)| {
+            json!({"feature": name, "sentence": note.reason()})
+        }).collect::<Vec<_>>(),
         "goal_change": report.goal_sums.map(|change| json!({
             "revision": change.revision,
             "time": time_text(change.at_us),

@@ -10,7 +10,7 @@ const STEPS: usize = 10;
 pub struct ArmMean {
     /// Weight of the observations.
     pub weight: f64,
-    /// Their mean.
+    /// Mean of the observations.
     pub mean: f64,
     /// Sum of squared deviations from the mean.
     pub squares: f64,

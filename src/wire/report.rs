@@ -2,6 +2,7 @@
 
 use super::{encode::encode_timestamp, enums::ApiEnum as _, proto};
 use crate::{
+    bandit::FeatureNote,
     engine::{ArmReport, Counters, GoalChange, Lift, SlotReport, SlotStage, Status},
     slot::{ArmId, FieldError},
 };
@@ -26,6 +27,7 @@ pub(crate) fn encode(report: SlotReport) -> proto::SlotReport {
         exploration_cost,
         value_remaining,
         value_remaining_relative,
+        feature_notes,
         status: Status { stage, sentence },
     } = report;
     proto::SlotReport {
@@ -62,7 +64,30 @@ pub(crate) fn encode(report: SlotReport) -> proto::SlotReport {
             decisions: change.decisions,
             holdout_decisions: change.holdout_decisions,
         }),
+        feature_notes: feature_notes.into_iter().map(encode_note).collect(),
     }
+}
+
+fn encode_note((feature, note): (String, FeatureNote)) -> proto::FeatureNote {
+    let (feature_use, value) = match note {
+        FeatureNote::IdLike => (proto::FeatureUse::IdLike, None),
+        FeatureNote::LeftOut => (proto::FeatureUse::LeftOut, None),
+        FeatureNote::NumberAsText => (proto::FeatureUse::NumberAsText, None),
+        FeatureNote::Sentinel(value) => (proto::FeatureUse::Sentinel, Some(value)),
+    };
+    proto::FeatureNote { feature, r#use: feature_use.into(), value, sentence: note.reason() }
+}
+
+/// Decodes a note. A use that this program does not know is left out.
+fn decode_note(note: proto::FeatureNote) -> Option<(String, FeatureNote)> {
+    let decoded = match note.r#use() {
+        proto::FeatureUse::Unspecified => return None,
+        proto::FeatureUse::IdLike => FeatureNote::IdLike,
+        proto::FeatureUse::LeftOut => FeatureNote::LeftOut,
+        proto::FeatureUse::NumberAsText => FeatureNote::NumberAsText,
+        proto::FeatureUse::Sentinel => FeatureNote::Sentinel(note.value?),
+    };
+    Some((note.feature, decoded))
 }
 
 fn encode_arm(arm: ArmReport) -> proto::ArmReport {
@@ -138,6 +163,7 @@ pub(crate) fn decode(report: proto::SlotReport) -> Result<SlotReport, FieldError
         value_remaining,
         value_remaining_relative,
         goal_change,
+        feature_notes,
         arm_count: _,
     } = report;
     let arms = arms.into_iter().map(decode_arm).collect::<Result<Vec<ArmReport>, FieldError>>()?;
@@ -182,6 +208,7 @@ pub(crate) fn decode(report: proto::SlotReport) -> Result<SlotReport, FieldError
         exploration_cost,
         value_remaining,
         value_remaining_relative,
+        feature_notes: feature_notes.into_iter().filter_map(decode_note).collect(),
         status: Status { stage, sentence },
     })
 }
@@ -282,6 +309,12 @@ mod tests {
                 exploration_cost: Some(0.002),
                 value_remaining: None,
                 value_remaining_relative: Some(0.1),
+                feature_notes: vec![
+                    ("age".into(), FeatureNote::Sentinel(-999.0)),
+                    ("price".into(), FeatureNote::NumberAsText),
+                    ("user".into(), FeatureNote::IdLike),
+                    ("zone".into(), FeatureNote::LeftOut),
+                ],
                 status: Status { stage, sentence: "Learning.".into() },
             };
             assert_eq!(decode(encode(report.clone())).unwrap(), report);

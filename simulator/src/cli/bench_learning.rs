@@ -12,7 +12,7 @@ use std::{
 use clap::Args;
 use serde::Serialize;
 
-use super::{LearningFlags, SEEDS_MAX};
+use super::{LearningFlags, SEEDS_MAX, TimingFlags};
 use crate::{
     cli::progress::BenchProgressBar,
     learning::replay::Variant,
@@ -61,8 +61,10 @@ pub(super) struct BenchLearning {
     #[command(flatten)]
     learning: LearningFlags,
     /// Learn a reward only when its window closes, this many rounds after its decision [default: on arrival].
-    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u32).range(1000..))]
+    #[arg(long, value_name = "ROUNDS", conflicts_with_all = ["interval", "time_column"], value_parser = clap::value_parser!(u32).range(1000..))]
     at_close: Option<u32>,
+    #[command(flatten)]
+    timing: TimingFlags,
     /// Standard errors of their difference by which a loss may lie above a peer's.
     #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = tolerance)]
     tolerance: f64,
@@ -81,6 +83,8 @@ Variants:
   drift         from round floor(n/2) on, the right arm is (label + 1) mod arms
   delayB        the rewards of rounds [jB, (j+1)B) all arrive right before round (j+1)B, or never
   drift+delayB  both
+
+With --interval or --time-column the seeds differ in their draws only, and no peers are compared.
 
 A row holds if its mean loss is at most that of every tuned peer and below that of every untuned one, if peers were
 measured on the same stream. \"tuned\" peers have the best configuration of a grid for that set or over all sets.
@@ -101,6 +105,7 @@ Keys of --json:
   model, exploration    the slots' model; their width multiplier, null for the default
   policy, at_close      the slots' policy; rounds until a reward was learned, null for on arrival
   silent_zeros          whether a reward of 0 sent no event
+  timing                \"shuffled\", \"every 30m\" or \"by COLUMN\"
   seeds, tolerance      runs of each row; standard errors
   rows                  per set and variant:
     dataset, variant, rounds, arms
@@ -214,6 +219,7 @@ impl BenchLearning {
             policy: self.learning.policy.policy(),
             silent_zeros: self.learning.silent_zeros,
             at_close: self.at_close,
+            timing: self.timing.timing(),
             tolerance: self.tolerance,
         };
         Ok(bench(&options, &datasets, &BenchProgressBar::default())?)
@@ -239,6 +245,7 @@ mod tests {
             silent_zeros: false,
             policy: "thompson_sampling",
             at_close: None,
+            timing: crate::learning::replay::RowTiming::Shuffled,
             seeds: 1,
             tolerance: 0.5,
             rows: Vec::new(),

@@ -27,6 +27,7 @@ use std::{
     error::Error,
     io::{self, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -34,6 +35,8 @@ use slotwise::{
     bandit::{self, Expansion, LinearSpec, ModelSpec},
     cli::terminal::{Escaping, printable},
 };
+
+use crate::learning::replay::RowTiming;
 
 /// Exit code of a command that could not run, if 1 is a result.
 const COULD_NOT_RUN: u8 = 3;
@@ -90,6 +93,33 @@ struct LearningFlags {
     /// Send only rewards of 1. A reward of 0 is the slot's default and sends no event.
     #[arg(long)]
     silent_zeros: bool,
+}
+
+/// Flags about the order and the times of a set's rows.
+#[derive(Debug, Args)]
+struct TimingFlags {
+    /// Stream the rows in the order of the file, this far apart, so that forgetting goes by the clock, as in 30m or 1h
+    /// [default: shuffled, a millisecond apart].
+    #[arg(long, value_name = "DURATION", conflicts_with = "time_column", value_parser = duration)]
+    interval: Option<Duration>,
+    /// Stream the rows in the order of this column of times in seconds, which is then no feature.
+    #[arg(long, value_name = "NAME")]
+    time_column: Option<String>,
+}
+
+impl TimingFlags {
+    fn timing(self) -> RowTiming {
+        match (self.interval, self.time_column) {
+            (_, Some(column)) => RowTiming::Column(column),
+            (Some(interval), None) => RowTiming::Every(interval),
+            (None, None) => RowTiming::Shuffled,
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|why| format!("{why}; write it as 30s, 5m or 1h"))?;
+    if duration.is_zero() { Err("must be longer than nothing".to_owned()) } else { Ok(duration) }
 }
 
 /// A model with its default parameters.

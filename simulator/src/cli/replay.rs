@@ -6,7 +6,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    LearningFlags, SEEDS_MAX,
+    LearningFlags, SEEDS_MAX, TimingFlags,
     evaluate::{LogArguments, LogFlags},
     stop::run_until_signal,
 };
@@ -45,6 +45,8 @@ pub(super) struct Replay {
     #[command(flatten)]
     learning: LearningFlags,
     #[command(flatten)]
+    timing: TimingFlags,
+    #[command(flatten)]
     logged: LogFlags,
     /// Print one JSON object. The long help describes its keys.
     #[arg(long)]
@@ -55,7 +57,7 @@ pub(super) struct Replay {
 #[derive(Debug, Args)]
 struct Live {
     /// Run against this live server, as in <http://127.0.0.1:50051>, instead of in this process.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["interval", "time_column"])]
     target: Option<String>,
     /// Id of the slot, for --target [default: replay-DATASET-SEED]; --seeds adds the seed. For a journal export: the slot
     /// whose decisions are evaluated [default: the only one].
@@ -85,6 +87,7 @@ Keys of --json:
   rounds                rows of a pass
   variant               \"plain\", \"drift\", \"delayB\" or \"drift+delayB\"
   silent_zeros          whether a reward of 0 sent no event
+  timing                \"shuffled\", \"every 30m\" or \"by COLUMN\"
   runs                  per seed: seed, loss, loss_last_20_percent, rewards, fallbacks, loss_by_tenth
   loss                  over the seeds: mean, standard_error (null for one seed)
   loss_last_20_percent  mean and standard_error over the last 20 %
@@ -144,6 +147,7 @@ impl Replay {
             variant: Variant { drift: self.drift, delay: self.delay },
             silent_zeros: self.learning.silent_zeros,
             at_close: None,
+            timing: self.timing.timing(),
         };
         let (stop, mut progress) = (CancellationToken::new(), ReplayProgressBar::default());
         let replaying = replay(&options, &dataset, &mut progress, Some(&stop));
@@ -169,6 +173,8 @@ impl Replay {
             ("--drift", self.drift),
             ("--delay", self.delay.is_some()),
             ("--silent-zeros", self.learning.silent_zeros),
+            ("--interval", self.timing.interval.is_some()),
+            ("--time-column", self.timing.time_column.is_some()),
         ];
         if let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) {
             return Err(format!(

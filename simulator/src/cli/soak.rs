@@ -11,7 +11,7 @@ use std::{
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::{ModelFlag, stop::run_until_signal};
+use super::{ModelFlag, duration, stop::run_until_signal};
 use crate::stress::soak::{LoadLevel, SoakOptions, soak};
 
 /// Maximum of decisions per second, far beyond what one such loop can send.
@@ -90,11 +90,6 @@ Keys of --json:
   memory                mb_per_hour, standard_error, samples; null for fewer than three
   samples               at_s, seconds, decide, record_rewards, resident_bytes, pending (null if unknown)
   errors, notes         all failures; other remarks";
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).map_err(|why| format!("{why}; write it as 30s, 5m or 1h"))?;
-    if duration.is_zero() { Err("must be longer than nothing".to_owned()) } else { Ok(duration) }
-}
 
 fn rate(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|x: &f64| *x > 0.0 && *x <= RATE_MAX);

@@ -97,6 +97,22 @@ impl Dataset {
         self.labels[row]
     }
 
+    /// Returns the names of the features, with their prefix.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Returns a column's numbers, row by row, with `None` for what is none. `None` if there is no such column of numbers.
+    pub fn numbers(&self, column: &str) -> Option<Vec<Option<f64>>> {
+        let at = self.columns.iter().position(|name| name == column)?;
+        let number = |row: &[DatasetCell]| match row[at] {
+            DatasetCell::Number(number) => Some(number),
+            DatasetCell::Missing | DatasetCell::Word(_) => None,
+        };
+        let numbers: Vec<Option<f64>> = self.cells.chunks(self.columns.len()).map(number).collect();
+        numbers.iter().any(Option::is_some).then_some(numbers)
+    }
+
     /// Returns a row's values by name, as they stand in the file.
     ///
     /// # Panics

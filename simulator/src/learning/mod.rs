@@ -42,7 +42,7 @@ pub use report::{BenchReport, BenchRow, BenchVerdict};
 use crate::{
     clock::RunStopwatch,
     dataset::Dataset,
-    learning::replay::{NoReplayProgress, ReplayError, ReplayPass, ReplayProgress, ReplayRun, Variant},
+    learning::replay::{NoReplayProgress, ReplayError, ReplayPass, ReplayProgress, ReplayRun, RowTiming, Variant},
     learning::service::InProcess,
 };
 
@@ -65,6 +65,8 @@ pub struct BenchOptions {
     pub silent_zeros: bool,
     /// See [`replay::ReplayOptions::at_close`].
     pub at_close: Option<u32>,
+    /// Order and times of the rows.
+    pub timing: RowTiming,
     /// Standard errors of the difference by which a loss may lie above a peer's. At least 0.
     pub tolerance: f64,
 }
@@ -81,6 +83,7 @@ impl Default for BenchOptions {
             policy: Policy::default(),
             silent_zeros: false,
             at_close: None,
+            timing: RowTiming::Shuffled,
             tolerance: 0.0,
         }
     }
@@ -164,8 +167,17 @@ pub fn bench(
     let mut jobs = Vec::with_capacity(streams.len() * options.seeds.len());
     for &(dataset, variant) in &streams {
         let BenchOptions { model, exploration, policy, silent_zeros, at_close, .. } = *options;
-        let options_of_run =
-            replay::ReplayOptions { model, policy, exploration, variant, silent_zeros, at_close, ..Default::default() };
+        let timing = options.timing.clone();
+        let options_of_run = replay::ReplayOptions {
+            model,
+            policy,
+            exploration,
+            variant,
+            silent_zeros,
+            at_close,
+            timing,
+            ..Default::default()
+        };
         jobs.extend(options.seeds.iter().map(|&seed| Job { dataset, options: options_of_run.clone(), seed }));
     }
     watch.begin(jobs.len(), jobs.iter().map(|job| job.dataset.rows()).sum());
@@ -178,7 +190,7 @@ pub fn bench(
             runs.push(run);
             seconds += took;
         }
-        BenchRow::new(dataset, variant, runs, seconds, options.tolerance)
+        BenchRow::new(dataset, variant, runs, seconds, options)
     });
     let rows = rows.collect();
     Ok(BenchReport::new(options, rows))

@@ -7,6 +7,7 @@
 //! | `model`, `exploration`, `policy` | the slots' model, width multiplier (`null` for the default) and policy |
 //! | `at_close` | rounds after which a reward was learned, or `null` for on arrival |
 //! | `silent_zeros` | whether a reward of 0 sent no event |
+//! | `timing` | `"shuffled"`, `"every 30m"` or `"by COLUMN"`; with the last two no peers are compared |
 //! | `seeds`, `tolerance` | runs of each row; standard errors by which a loss may lie above a peer's |
 //! | `rows` | an object per set and variant, see below |
 //! | `regressions` | the rows with a regression, as `"<dataset> <variant>"` |
@@ -37,7 +38,7 @@ use super::{
 };
 use crate::{
     dataset::Dataset,
-    learning::replay::{ReplayRun, Spread, Tenths, Variant},
+    learning::replay::{ReplayRun, RowTiming, Spread, Tenths, Variant},
 };
 
 /// Verdict of a row's comparison with its peers.
@@ -103,6 +104,8 @@ pub struct BenchReport {
     pub silent_zeros: bool,
     /// Rounds after which a reward was learned, or `None` for on arrival.
     pub at_close: Option<u32>,
+    /// Order and times of the rows. Peers were measured on shuffled rows.
+    pub timing: RowTiming,
     /// Number of runs of each row.
     pub seeds: usize,
     /// The tolerance, in standard errors.
@@ -130,13 +133,20 @@ fn misses(loss: Spread, peer: &Peer, tolerance: f64) -> bool {
 
 impl BenchRow {
     /// Returns the row of a stream's runs, at least one, which took this many seconds together.
-    pub(super) fn new(dataset: &Dataset, variant: Variant, runs: Vec<ReplayRun>, seconds: f64, tolerance: f64) -> Self {
+    pub(super) fn new(
+        dataset: &Dataset,
+        variant: Variant,
+        runs: Vec<ReplayRun>,
+        seconds: f64,
+        options: &BenchOptions,
+    ) -> Self {
         let (rounds, arms) = (dataset.rows(), dataset.classes().len());
         let peers = Peers::of_stream(dataset.name(), rounds, arms, &variant.to_string());
+        let peers = peers.filter(|_| options.timing == RowTiming::Shuffled);
         let spread = |of: fn(&ReplayRun) -> f64| Spread::new(&runs.iter().map(of).collect::<Vec<_>>());
         let loss = spread(|run| run.loss);
         let missed = peers.and_then(|peers| {
-            let missed = peers.peers.iter().filter(|peer| misses(loss, peer, tolerance));
+            let missed = peers.peers.iter().filter(|peer| misses(loss, peer, options.tolerance));
             missed.min_by(|a, b| a.loss.total_cmp(&b.loss)).copied()
         });
         let best = |class| peers.and_then(|peers| peers.best(class));
@@ -180,6 +190,7 @@ impl BenchReport {
             policy: options.policy.name(),
             silent_zeros: options.silent_zeros,
             at_close: options.at_close,
+            timing: options.timing.clone(),
             seeds: options.seeds.len(),
             tolerance: options.tolerance,
             rows,

@@ -8,6 +8,7 @@ use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 
 use super::{
     peers::Peer,
+    replay::RowTiming,
     report::{BenchReport, BenchRow, BenchVerdict},
 };
 
@@ -43,8 +44,10 @@ pub fn text(report: &BenchReport) -> String {
     let policy = if report.policy == Policy::default().name() { "" } else { report.policy };
     let policy = if policy.is_empty() { String::new() } else { format!(", policy {policy}") };
     let when = report.at_close.map_or(String::new(), |rounds| format!(", learned {rounds} rounds later"));
+    let order = if report.timing == RowTiming::Shuffled { String::new() } else { format!(", rows {}", report.timing) };
     let BenchReport { model, seeds, .. } = report;
-    let mut text = format!("model {model}{exploration}{policy}{zeros}{when}, {seeds} seeds\n{}", fitted(table, &LEAST));
+    let mut text =
+        format!("model {model}{exploration}{policy}{zeros}{when}{order}, {seeds} seeds\n{}", fitted(table, &LEAST));
     for row in &report.rows {
         let fallbacks: usize = row.runs.iter().map(|run| run.fallbacks).sum();
         if fallbacks > 0 {

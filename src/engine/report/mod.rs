@@ -19,7 +19,7 @@ use self::{
     lift::RewardRange,
 };
 use super::{Counters, HoldoutComparison, view::SlotView};
-use crate::stats::RewardSample;
+use crate::{bandit::FeatureNote, stats::RewardSample};
 
 /// Probability that an interval or a quantile is wrong.
 const ALPHA: f64 = 0.05;
@@ -62,9 +62,14 @@ pub struct SlotReport {
     pub value_remaining: Option<f64>,
     /// Value remaining as a part of the leader's mean, or `None` if either is missing or that mean is 0.
     pub value_remaining_relative: Option<f64>,
+    /// Features that are not used as they were sent, by name, at most [`FEATURE_NOTES_MAX`].
+    pub feature_notes: Vec<(String, FeatureNote)>,
     /// Summary in a word and a sentence.
     pub status: Status,
 }
+
+/// Maximum number of a report's notes on features.
+pub const FEATURE_NOTES_MAX: usize = 100;
 
 /// Change of a slot's goal after which its sums began again.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -132,11 +137,18 @@ pub fn report(view: &SlotView) -> SlotReport {
         exploration_cost: view.evaluation.exploration_cost(),
         value_remaining,
         value_remaining_relative: value_remaining.zip(leader_mean).and_then(|(value, mean)| part_of(value, mean)),
+        feature_notes: feature_notes(view),
         status: Status { stage: SlotStage::Learning, sentence: String::new() },
         arms,
     };
     report.status = status::status(view, &report, leader);
     report
+}
+
+fn feature_notes(view: &SlotView) -> Vec<(String, FeatureNote)> {
+    let notes = view.learner.feature_notes().into_iter();
+    let each = |(name, notes): (String, Vec<FeatureNote>)| notes.into_iter().map(move |note| (name.clone(), note));
+    notes.flat_map(each).take(FEATURE_NOTES_MAX).collect()
 }
 
 /// Returns the lift of a group over the holdout, over the decisions that were made while the holdout had its present

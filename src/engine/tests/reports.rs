@@ -95,3 +95,34 @@ fn the_interval_of_money_waits_for_enough_purchases() {
     let arm = arm(&world);
     assert_eq!((arm.interval, arm.rewards_needed), (None, 20), "{arm:?}");
 }
+
+/// A user id, an age of -999 for shoppers who gave none, and a price sent as text: each is reported with its use. A feature
+/// that is used as it was sent is not.
+#[test]
+fn the_report_names_features_that_are_not_used_as_they_were_sent() {
+    use crate::bandit::{FeatureNote, Value};
+    let mut rng = StdRng::seed_from_u64(12);
+    let mut world = StateHarness::new(definition(&["a", "b"]));
+    for i in 0..3_000_u32 {
+        let age = if i % 10 == 0 { -999.0 } else { rng.random_range(18.0..80.0) };
+        let price: f64 = rng.random_range(1.0..500.0);
+        let context = [
+            ("user", Value::Text(format!("u{i}"))),
+            ("age", Value::Number(age)),
+            ("price", Value::Text(format!("{price:.4}"))),
+            ("device", Value::Text(["phone", "desktop"][rng.random_range(0..2)].into())),
+        ];
+        let context = context.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let decided = world.decide(Request { context, ..request() });
+        world.reward(&format!("e{i}"), &decided, "click", None);
+    }
+    let notes = report(&world.state.slot("offers").unwrap().view()).feature_notes;
+    let want = [
+        ("age".to_owned(), FeatureNote::Sentinel(-999.0)),
+        ("price".to_owned(), FeatureNote::NumberAsText),
+        ("user".to_owned(), FeatureNote::IdLike),
+    ];
+    assert_eq!(notes, want);
+    let sentences: Vec<String> = notes.iter().map(|(_, note)| note.reason()).collect();
+    assert!(sentences[0].contains("-999"), "{sentences:?}");
+}

@@ -187,7 +187,7 @@ mod tests {
                 }
                 let seen = row(&mut rng, 9, 0.0).x;
                 let (curvature, residual) = (rng.random_range(0.0..1.0), rng.random_range(-1.0..1.0));
-                // Both are told the same pseudo-reward; the one reads it under the prior, the other has the prior.
+                // Both learn the same pseudo-reward: the one reads it under the prior, the other has the prior.
                 free.observe_with(prior, &seen, curvature, residual);
                 fixed.observe(&seen, curvature, residual);
                 if i % 40 == 39 {

@@ -2,13 +2,14 @@
 //!
 //! Each row is a decision: its values are the context, the classes are the arms, and the right class earns a reward of
 //! 1 while every other class earns 0. The learner sees the reward of the chosen arm and of no other, as an event of
-//! value 0 or 1. One pass goes over the set in the order of a seed. The measure is the progressive loss, the mean of 1
+//! value 0 or 1. One pass goes over the set in the order of a seed, or in order of time. The measure is the progressive loss, the mean of 1
 //! − reward over the rows as they come.
 //!
 //! * [`setup`]: the slot that is created for a set.
 //! * [`variant`]: changes in the course of a stream, and delays of its rewards.
 //! * [`stream`]: the loop.
 //! * [`tenths`]: the course of the loss.
+//! * [`timing`]: order and times of the rows.
 //! * [`report`]: the losses, as text and as JSON.
 //!
 //! Invariants:
@@ -21,6 +22,7 @@ pub mod report;
 pub mod setup;
 pub mod stream;
 pub mod tenths;
+pub mod timing;
 pub mod variant;
 
 use slotwise::{
@@ -31,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use report::{ReplayReport, ReplayRun, Spread};
 pub use tenths::Tenths;
+pub use timing::RowTiming;
 pub use variant::Variant;
 
 use crate::{
@@ -66,6 +69,8 @@ pub struct ReplayOptions {
     /// Rounds (of a millisecond, in this process) after a decision at which its window closes and its reward is
     /// learned, at least 1000. `None` means on arrival.
     pub at_close: Option<u32>,
+    /// Order and times of the rows. A server has a clock of its own, so it takes shuffled rows only.
+    pub timing: RowTiming,
 }
 
 impl Default for ReplayOptions {
@@ -84,6 +89,7 @@ impl Default for ReplayOptions {
             variant: Variant::PLAIN,
             silent_zeros: false,
             at_close: None,
+            timing: RowTiming::Shuffled,
         }
     }
 }
@@ -115,6 +121,14 @@ pub enum ReplayError {
         rows: usize,
         /// The set's name.
         dataset: String,
+    },
+    /// The rows have no times.
+    #[error("time column {column}: {why}")]
+    Time {
+        /// The column's name.
+        column: String,
+        /// Explanation of the error, and what to do.
+        why: String,
     },
     /// The service failed.
     #[error(transparent)]
@@ -206,6 +220,7 @@ impl ReplayPass<'_> {
             rounds: self.rounds,
             variant: self.options.variant,
             silent_zeros: self.options.silent_zeros,
+            timing: &self.options.timing,
         };
         let streaming = stream::stream(service, &plan, watch);
         let run = match stop {

@@ -10,6 +10,7 @@
 //! | `rounds` | rows of a pass |
 //! | `variant`, `silent_zeros` | `"plain"`, `"drift"`, `"delayB"` or `"drift+delayB"`; whether a reward of 0 sent no
 //! event |
+//! | `timing` | `"shuffled"`, `"every 30m"` or `"by COLUMN"` |
 //! | `runs` | an object per seed, in order: `seed`, `loss`, `loss_last_20_percent`, `rewards` (rounds with a reward of
 //! 1), `fallbacks` (decisions that the slot's model did not make), `loss_by_tenth` (of each tenth of the rounds,
 //! `null` for an empty one) |
@@ -25,7 +26,7 @@ use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
 use slotwise::cli::table::fitted;
 
-use super::{ReplayOptions, Tenths, Variant};
+use super::{ReplayOptions, RowTiming, Tenths, Variant};
 use crate::dataset::Dataset;
 
 /// Result of a pass over a set.
@@ -77,6 +78,8 @@ pub struct ReplayReport {
     pub variant: Variant,
     /// True if a reward of 0 sent no event.
     pub silent_zeros: bool,
+    /// Order and times of the rows.
+    pub timing: RowTiming,
     /// The passes, one per seed.
     pub runs: Vec<ReplayRun>,
     /// Loss over the seeds.
@@ -119,6 +122,7 @@ impl ReplayReport {
             rounds,
             variant: options.variant,
             silent_zeros: options.silent_zeros,
+            timing: options.timing.clone(),
             loss: spread(|run| run.loss),
             loss_last_20_percent: spread(|run| run.loss_last_20_percent),
             runs,

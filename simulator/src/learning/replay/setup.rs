@@ -7,7 +7,7 @@ use slotwise::{
     slot::{Arm, ArmId, Controls, Definition, FieldError, Goal, Learning, RewardKind, SlotId, SlotKind},
 };
 
-use super::ReplayOptions;
+use super::{ReplayError, ReplayOptions, RowTiming};
 use crate::{dataset::Dataset, learning::service::ROUND_US};
 
 /// The kind of a reward of 1.
@@ -41,19 +41,25 @@ fn slot_id(options: &ReplayOptions, dataset: &Dataset, seed: u64) -> Result<Slot
 }
 
 /// Returns the slot's goal with the time at which rewards are learned.
-fn when(options: &ReplayOptions) -> Goal {
-    match options.at_close {
-        None => Goal::default(),
+fn when(options: &ReplayOptions, dataset: &Dataset) -> Result<Goal, ReplayError> {
+    Ok(match options.at_close {
+        None => {
+            let goal = Goal::default();
+            let batch = options.variant.delay.filter(|_| options.timing != RowTiming::Shuffled);
+            // Rewards that wait for rows that are hours apart still count.
+            let wait_us = batch.map_or(Ok(0), |batch| options.timing.delay_us(dataset, batch.get()))?;
+            Goal { window_us: goal.window_us.max(wait_us), ..goal }
+        }
         Some(rounds) => {
             let window_us = i64::from(rounds) * ROUND_US;
             // No event is reported late, so that a window ends at its end.
             Goal { learning: Learning::AtClose, window_us, grace_period_us: Some(0), ..Goal::default() }
         }
-    }
+    })
 }
 
 /// Returns the slot for a set and a seed.
-pub fn definition(options: &ReplayOptions, dataset: &Dataset, seed: u64) -> Result<Definition, FieldError> {
+pub fn definition(options: &ReplayOptions, dataset: &Dataset, seed: u64) -> Result<Definition, ReplayError> {
     let arm = |id: String| {
         let id = ArmId::parse("arm_id", &id)?;
         Ok(Arc::new(Arm {
@@ -78,7 +84,7 @@ pub fn definition(options: &ReplayOptions, dataset: &Dataset, seed: u64) -> Resu
         display_name: format!("Replay, seed {seed}"),
         kind: SlotKind::Offer,
         arms: arms(dataset).into_iter().map(arm).collect::<Result<_, FieldError>>()?,
-        goal: Goal { kinds, default_reward: 0.0, ..when(options) },
+        goal: Goal { kinds, default_reward: 0.0, ..when(options, dataset)? },
         model: options.model,
         controls: Controls {
             policy: Some(options.policy),

@@ -3,13 +3,13 @@
 use slotwise::{engine::Request, slot::SlotId};
 
 use super::{
-    ReplayError, ReplayProgress, ReplayRun, Tenths, Variant,
+    ReplayError, ReplayProgress, ReplayRun, RowTiming, Tenths, Variant,
     setup::{CORRECT, WRONG},
+    timing::TimedRow,
 };
 use crate::{
     dataset::Dataset,
     learning::service::{BanditService, Reward},
-    order::permutation,
 };
 
 /// Returns the first of the last 20 % of `rounds`: ⌊0.8 · rounds⌋.
@@ -35,9 +35,11 @@ pub struct StreamPlan<'a> {
     pub variant: Variant,
     /// True if a reward of 0 sends no event.
     pub silent_zeros: bool,
+    /// Order and times of the rows.
+    pub timing: &'a RowTiming,
 }
 
-/// Streams rows, in the order of their seed, through a slot.
+/// Streams rows, in the order of their seed or their times, through a slot.
 ///
 /// Every round's reward is an event of value 0 or 1. With `silent_zeros` only a reward of 1 sends an event, and 0 is
 /// the slot's default. The event of round t is named after t and its decision, so it is unique in any slot.
@@ -46,10 +48,10 @@ pub async fn stream(
     plan: &StreamPlan<'_>,
     watch: &mut dyn ReplayProgress,
 ) -> Result<ReplayRun, ReplayError> {
-    let StreamPlan { dataset, slot, arms, seed, rounds, variant, silent_zeros } = *plan;
+    let StreamPlan { dataset, slot, arms, seed, rounds, variant, silent_zeros, timing } = *plan;
     let mut count = Count::default();
     let mut waiting = Vec::new();
-    for (t, row) in permutation(dataset.rows(), seed).into_iter().take(rounds).enumerate() {
+    for (t, TimedRow { row, at_us }) in timing.rows(dataset, seed, rounds)?.into_iter().enumerate() {
         if variant.batch_arrives_before(t) {
             for reward in waiting.drain(..) {
                 service.reward(reward).await?;
@@ -57,6 +59,10 @@ pub async fn stream(
         }
         let mut request = Request::new(slot.clone());
         request.context = dataset.features(row);
+        if let Some(column) = timing.column() {
+            request.context.remove(column);
+        }
+        service.set_time(at_us);
         let choice = service.decide(request).await?;
         let Some(arm) = arms.iter().position(|arm| *arm == choice.arm) else {
             return Err(ReplayError::Arm { slot: slot.to_string(), arm: choice.arm });

@@ -37,7 +37,7 @@ impl Witness for Unwitnessed {
 
 /// The engine in this process.
 ///
-/// Its clock starts at 0 and moves 1 ms with every decision. A reward's time is its arrival at the latest decision,
+/// Its clock starts at 0 and moves 1 ms with every decision, or to the time that was set for it. A reward's time is its arrival at the latest decision,
 /// not the time of its own decision. The randomness of decision t is a hash of the seed and t, so nothing that happens
 /// between two decisions changes the draws of the second.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ pub struct InProcess<W = Unwitnessed> {
     seed: u64,
     decisions: u64,
     now_us: i64,
+    /// Time that was set for the next decision.
+    next_us: Option<i64>,
     witness: W,
 }
 
@@ -59,7 +61,7 @@ impl InProcess {
 impl<W: Witness> InProcess<W> {
     /// Returns an engine without slots, whose witness observes every event.
     pub fn witnessed(seed: u64, witness: W) -> Self {
-        Self { state: State::default(), seed, decisions: 0, now_us: 0, witness }
+        Self { state: State::default(), seed, decisions: 0, now_us: 0, next_us: None, witness }
     }
 
     /// Returns the state, a fold of everything that happened so far.
@@ -103,10 +105,14 @@ impl<W: Witness + Send> BanditService for InProcess<W> {
         self.change(&slot, Change::Create(definition))
     }
 
+    fn set_time(&mut self, at_us: i64) {
+        self.next_us = Some(at_us);
+    }
+
     async fn decide(&mut self, request: Request) -> Result<ServiceChoice, ServiceError> {
         let slot = request.slot.clone();
         let state = self.state.slot(slot.as_str()).ok_or_else(|| ServiceError::NotFound(slot.clone()))?;
-        self.now_us += ROUND_US;
+        self.now_us = self.next_us.take().map_or(self.now_us + ROUND_US, |next_us| next_us.max(self.now_us));
         let random = hash("simulator draw", &[&self.seed.to_be_bytes(), &self.decisions.to_be_bytes()]);
         self.decisions += 1;
         // The view must be gone before the event is applied, since shared parts would have to be copied.

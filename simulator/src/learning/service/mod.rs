@@ -94,6 +94,10 @@ pub trait BanditService {
         replace: bool,
     ) -> impl Future<Output = Result<(), ServiceError>> + Send;
 
+    /// Sets the time of the next decision, microseconds since the clock began. Ignored if the clock is not this service's
+    /// to set, or is later already.
+    fn set_time(&mut self, _at_us: i64) {}
+
     /// Decides which arm to show.
     fn decide(&mut self, request: Request) -> impl Future<Output = Result<ServiceChoice, ServiceError>> + Send;
 
