@@ -11,7 +11,7 @@ use slotwise::{
 use slotwise_simulator::{
     dataset::Dataset,
     learning::replay::{
-        NoReplayProgress, ReplayOptions, Variant, setup,
+        NoReplayProgress, ReplayOptions, RowTiming, Variant, setup,
         stream::{StreamPlan, stream},
     },
     learning::service::{BanditService, InProcess, Reward, ServiceChoice, ServiceError},
@@ -75,6 +75,7 @@ fn run(recorder: Recorder, seed: u64, round: Option<usize>) -> RunResult {
             rounds: ROUNDS,
             variant: Variant::PLAIN,
             silent_zeros: false,
+            timing: &RowTiming::Shuffled,
         };
         stream(&mut service, &plan, &mut NoReplayProgress).await?;
         Ok(service.engine)

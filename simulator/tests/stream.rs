@@ -12,7 +12,7 @@ use slotwise::{
 use slotwise_simulator::{
     dataset::Dataset,
     learning::replay::{
-        NoReplayProgress, ReplayRun, setup,
+        NoReplayProgress, ReplayRun, RowTiming, setup,
         stream::{StreamPlan, stream},
     },
     learning::service::{BanditService, Reward, ServiceChoice, ServiceError},
@@ -62,7 +62,8 @@ fn run(variant: &str, silent_zeros: bool) -> (String, ReplayRun) {
     support::write_set(folder.path(), "tiny", 3, &rows);
     let dataset = &Dataset::read(&folder.path().join("tiny")).unwrap();
     let (slot, arms) = (&SlotId::parse("slot_id", "slot").unwrap(), &setup::arms(dataset));
-    let plan = StreamPlan { dataset, slot, arms, seed: 0, rounds: 8, variant: variant.parse().unwrap(), silent_zeros };
+    let (variant, timing) = (variant.parse().unwrap(), &RowTiming::Shuffled);
+    let plan = StreamPlan { dataset, slot, arms, seed: 0, rounds: 8, variant, silent_zeros, timing };
     let mut scribe = Scribe::default();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let run = runtime.block_on(stream(&mut scribe, &plan, &mut NoReplayProgress)).unwrap();

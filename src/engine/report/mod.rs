@@ -62,14 +62,14 @@ pub struct SlotReport {
     pub value_remaining: Option<f64>,
     /// Value remaining as a part of the leader's mean, or `None` if either is missing or that mean is 0.
     pub value_remaining_relative: Option<f64>,
-    /// Features that are not used as they were sent, by name, at most [`FEATURE_NOTES_MAX`].
+    /// Features that are not used as they were sent, by name, at most 100.
     pub feature_notes: Vec<(String, FeatureNote)>,
     /// Summary in a word and a sentence.
     pub status: Status,
 }
 
 /// Maximum number of a report's notes on features.
-pub const FEATURE_NOTES_MAX: usize = 100;
+const FEATURE_NOTES_MAX: usize = 100;
 
 /// Change of a slot's goal after which its sums began again.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -13,12 +13,12 @@ const SECONDS_MAX: f64 = 100.0 * 365.25 * 86_400.0;
 /// Order and times of the rows of a pass.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum RowTiming {
-    /// In the order of the pass's seed, a millisecond apart.
+    /// Order of the pass's seed, a millisecond apart.
     #[default]
     Shuffled,
-    /// In the order of the file, this far apart.
+    /// Order of the file, this far apart.
     Every(Duration),
-    /// In the order of a column of numbers, which are times in seconds since any moment. The column is no feature.
+    /// Order of a column of numbers, which are times in seconds since any moment. The column is no feature.
     Column(String),
 }
 
