@@ -72,11 +72,12 @@ impl PooledPrior {
     /// Estimates the prior from arms whose observations have the variance `within` > 0, with a guess > 0 of τ².
     ///
     /// Without observations the level is 0 and τ² the guess.
+    #[expect(clippy::needless_pass_by_value, reason = "an iterator is passed on as it was made")]
     pub fn estimate(arms: impl Iterator<Item = ArmMean> + Clone, within: f64, guess: f64) -> Self {
         let mut prior = Self { mean: 0.0, between: guess };
         if within > 0.0 && guess > 0.0 {
             for _ in 0..STEPS {
-                prior.step(arms.clone(), within, guess);
+                prior.step(&arms, within, guess);
             }
         }
         prior
@@ -93,13 +94,13 @@ impl PooledPrior {
         let mut prior = Self { mean: sum / weight, between: square(spread(sum / weight)) };
         for _ in 0..STEPS {
             let spread = spread(prior.mean);
-            prior.step(arms.clone(), spread, square(spread));
+            prior.step(&arms, spread, square(spread));
         }
         prior
     }
 
     /// Does one step of the iteration.
-    fn step(&mut self, arms: impl Iterator<Item = ArmMean> + Clone, within: f64, guess: f64) {
+    fn step(&mut self, arms: &(impl Iterator<Item = ArmMean> + Clone), within: f64, guess: f64) {
         let certainty = |arm: &ArmMean| 1.0 / (self.between + within / arm.weight);
         let observed = || arms.clone().filter(|arm| arm.weight > 0.0);
         let (mut total, mut sum) = (0.0, 0.0);
