@@ -10,6 +10,7 @@ mod demo;
 pub mod document;
 mod environment;
 mod explain;
+pub mod help;
 mod journal;
 mod output;
 mod progress;
@@ -95,11 +96,15 @@ struct Data {
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
-    let args = match Args::from_arg_matches(&environment::with_variables(Args::command()).get_matches()) {
+    table::limit_to_terminal();
+    let matches = match help::matches(environment::with_variables(Args::command())) {
+        Ok(matches) => matches,
+        Err(code) => return code,
+    };
+    let args = match Args::from_arg_matches(&matches) {
         Ok(args) => args,
         Err(why) => why.exit(),
     };
-    table::limit_to_terminal();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(why) => return report_error(&why),

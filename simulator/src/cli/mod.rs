@@ -30,10 +30,13 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use slotwise::{
     bandit::{self, Expansion, LinearSpec, ModelSpec},
-    cli::terminal::{Escaping, printable},
+    cli::{
+        help,
+        terminal::{Escaping, printable},
+    },
 };
 
 use crate::learning::replay::RowTiming;
@@ -206,7 +209,15 @@ pub fn main() -> ExitCode {
             (Err(Box::<dyn Error>::from(stop)), code)
         }
     };
-    let (done, error_code) = match Cli::parse().command {
+    let matches = match help::matches(Cli::command()) {
+        Ok(matches) => matches,
+        Err(code) => return code,
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(why) => why.exit(),
+    };
+    let (done, error_code) = match cli.command {
         SimulatorCommand::Run(run) => scenario(run.run(&mut out)),
         SimulatorCommand::List => scenario(scenario::list(&mut out)),
         SimulatorCommand::Explain(explain) => scenario(explain.run(&mut out)),
@@ -233,4 +244,30 @@ fn report_error(why: &(dyn Error + 'static)) {
         line = format!("{line} ({source})");
     }
     let _ = writeln!(io::stderr(), "error: {}", printable(&line.replace('\n', " ")));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(command: &mut clap::Command) -> usize {
+        let name = command.get_name().to_owned();
+        for text in [command.render_help().to_string(), command.render_long_help().to_string()] {
+            let fitted = help::fitted(&text, 80);
+            for line in fitted.lines() {
+                let one_word = line.split_whitespace().count() <= 1;
+                assert!(line.chars().count() <= 80 || one_word, "{name}: {line}");
+            }
+            assert!(fitted.split_whitespace().eq(text.split_whitespace()), "{name}: {fitted}");
+        }
+        1 + command.get_subcommands_mut().map(check).sum::<usize>()
+    }
+
+    /// Every help text fits 80 columns, and has the same words in the same order.
+    #[test]
+    fn every_help_fits_eighty_columns() {
+        let mut command = Cli::command();
+        command.build();
+        assert!(check(&mut command) > 10);
+    }
 }
