@@ -127,7 +127,7 @@ impl Linear {
         self.expander.dim()
     }
 
-    /// Posterior of an arm, or `None` if it still has its prior.
+    /// Posterior of an arm, or `None` if it still has its prior. The prior of a free constant is not applied.
     pub fn posterior(&self, arm: u32) -> Option<&Gaussian> {
         self.arms.get(arm as usize).map(AsRef::as_ref)
     }

@@ -54,7 +54,7 @@ pub struct Prediction {
 ///
 /// `Λ` is kept as its Cholesky factor. The dimension grows as features are met: a dimension that no observation has
 /// touched still has its prior and is not stored. `observe`, `revise` and `predict` cost O(d²), `forget` costs O(d³).
-/// The posterior takes d(d+1)/2 + d doubles, 265 kB at d = 256. *Persisted.*
+/// The posterior takes d(d+1)/2 + d doubles, 265 kB at d = 256, and d more if the constant is free. *Persisted.*
 ///
 /// # Errors
 ///
