@@ -38,8 +38,8 @@ pub fn matches(command: Command) -> Result<ArgMatches, ExitCode> {
     })
 }
 
-/// Entry of a help text: a paragraph, or a flag or key with its explanation.
-struct Entry {
+/// HelpEntry of a help text: a paragraph, or a flag or key with its explanation.
+struct HelpEntry {
     /// Columns before the first line.
     indent: usize,
     /// Columns before further lines.
@@ -49,7 +49,7 @@ struct Entry {
     last: usize,
 }
 
-impl Entry {
+impl HelpEntry {
     fn new(line: &str, width: usize) -> Vec<Self> {
         let indent = line.len() - line.trim_start().len();
         let entry = |indent, hang, text: &str| Self { indent, hang, text: text.to_owned(), last: line.len() };
@@ -95,7 +95,7 @@ impl Entry {
 /// Paragraphs are broken again. The explanation of a flag or key stays in its column, or moves below a flag that leaves less
 /// than half of the width.
 pub fn fitted(text: &str, width: usize) -> String {
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut entries: Vec<HelpEntry> = Vec::new();
     for line in text.lines() {
         match entries.last_mut().filter(|entry| entry.goes_on(line)) {
             Some(entry) => {
@@ -103,7 +103,7 @@ pub fn fitted(text: &str, width: usize) -> String {
                 entry.text.push_str(line.trim());
                 entry.last = line.len();
             }
-            None => entries.extend(Entry::new(line, width)),
+            None => entries.extend(HelpEntry::new(line, width)),
         }
     }
     let lines: Vec<String> = entries.iter().map(|entry| entry.fitted(width).trim_end().to_owned()).collect();
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn explanations_stay_in_their_column_and_paragraphs_are_broken_again() {
         let text = "Keys:\n  mean, error   the mean over all of the seeds; its standard error, which is null for a single seed\n                and more\n  seeds         seeds\n\n      --a-very-long-flag-of-a-command <AND-ITS-VALUE>  What the flag does";
-        let want = "Keys:\n  mean, error   the mean over all of the seeds; its\n                standard error, which is null for a single\n                seed and more\n  seeds         seeds\n\n      --a-very-long-flag-of-a-command <AND-ITS-VALUE>\n          What the flag does";
+        let want = "Keys:\n  mean, error   the mean over all of the seeds; its standard\n                error, which is null for a single seed and\n                more\n  seeds         seeds\n\n      --a-very-long-flag-of-a-command <AND-ITS-VALUE>\n          What the flag does";
         assert_eq!(fitted(text, 60), want);
     }
 }
