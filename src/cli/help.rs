@@ -24,21 +24,22 @@ const BELOW: usize = 10;
 /// Usage errors end the process, as they do in `clap`.
 pub fn matches(command: Command) -> Result<ArgMatches, ExitCode> {
     let width = table::limit().unwrap_or(WIDTH);
-    command.try_get_matches().map_err(|why| match why.kind() {
-        ErrorKind::DisplayHelp => {
+    command.try_get_matches().map_err(|why| {
+        let kind = why.kind();
+        if kind == ErrorKind::DisplayHelp {
             say(fitted(&why.to_string(), width));
-            ExitCode::SUCCESS
+            return ExitCode::SUCCESS;
         }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+        if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             // A closed standard error is no error of this program.
             let _ = writeln!(io::stderr(), "{}", fitted(&why.to_string(), width));
-            ExitCode::from(2)
+            return ExitCode::from(2);
         }
-        _ => why.exit(),
+        why.exit()
     })
 }
 
-/// HelpEntry of a help text: a paragraph, or a flag or key with its explanation.
+/// Part of a help text: a paragraph, or a flag or key with its explanation.
 struct HelpEntry {
     /// Columns before the first line.
     indent: usize,
