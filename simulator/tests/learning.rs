@@ -263,7 +263,7 @@ fn every_model_is_timed_for_every_number_of_features() {
         ("portfolio, undecided", 8 + 128, 11 + 128),
     ];
     let want = models.iter().flat_map(|&(model, of_8, of_11)| [(model, 8, of_8), (model, 11, of_11)]);
-    // Of a portfolio, the models that have lost their weight by now do not decide.
+    // Models of a portfolio that have lost their weight by now do not decide.
     let of_model = |time: &times::Time| match time.model {
         "portfolio" => u32::try_from(time.dimensions).unwrap() + 128,
         _ => time.dimensions_of_model,

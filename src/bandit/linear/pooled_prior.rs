@@ -35,8 +35,8 @@ impl Linear {
     /// Only models with a posterior per arm have such a prior. It depends on the rewards and the noise alone, not on what it
     /// was before, so that a refund leaves no trace.
     ///
-    /// Where features decide, a policy that has learned shows each arm where it is good. Then the level of the arms' rates
-    /// says nothing about an arm in a context where it was never shown. So levels above [`RATE_MAX`], and the identity link
+    /// A policy that has learned from features shows each arm where it is good. Then the level of the arms' rates says nothing
+    /// about an arm in a context where it was never shown. So levels above [`RATE_MAX`], and the identity link
     /// for rewards in [0, 1], keep the prior of every other weight.
     pub(in crate::bandit) fn follow(&mut self, pooled: &PooledRewards) {
         if self.design.sharing != Sharing::Disjoint {
@@ -99,7 +99,7 @@ mod tests {
         assert!(linear.predict(Some(3), &constant, &mut Vec::new()).mean < before.mean - 0.5);
         linear.follow(&PooledRewards::Rates(rates));
         assert_eq!(linear.predict(Some(3), &constant, &mut Vec::new()), before);
-        // Where the arms are good on the whole, the prior is that of every other weight.
+        // Arms that are good on the whole have the prior of every other weight.
         linear.follow(&PooledRewards::Rates(PooledPrior { mean: 0.6, between: 0.01 }));
         let Prediction { mean, leverage } = linear.predict(None, &constant, &mut Vec::new());
         assert_near(mean, 0.0, 1e-12);

@@ -37,7 +37,7 @@ impl Witness for Unwitnessed {
 
 /// The engine in this process.
 ///
-/// Its clock starts at 0 and moves 1 ms with every decision, or to the time that was set for it. A reward's time is its arrival at the latest decision,
+/// The clock starts at 0 and moves 1 ms with every decision, or to the time that was set for it. A reward's time is its arrival at the latest decision,
 /// not the time of its own decision. The randomness of decision t is a hash of the seed and t, so nothing that happens
 /// between two decisions changes the draws of the second.
 #[derive(Debug)]
