@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     linear::{Linear, PooledRewards, Scoring},
-    model::RewardRevision,
-    score::{LogScore, LogitScore, Scores},
+    model::{RewardRevision, SeenReward},
+    score::{LogScore, LogitScore, RewardScale, Scores},
 };
 use crate::stats::{ArmMean, NormalScore, PooledPrior, SparseVector, math};
 
@@ -177,7 +177,7 @@ impl Hurdle {
 
     pub(super) fn observe(&mut self, arm: u32, x: &SparseVector, y: f64, weight: f64) {
         let above = f64::from(u8::from(y > 0.0));
-        self.rate.observe(arm, x, above.min(weight), weight);
+        self.rate.learn(arm, x, SeenReward { y: above.min(weight), weight, count: 1.0, scale: RewardScale::Unit });
         let at = arm as usize;
         if self.counts.len() <= at {
             self.counts.resize(at + 1, (0.0, 0.0));

@@ -52,7 +52,7 @@ pub use beta::Beta;
 pub use cached_winners::WinnerCache;
 pub use cholesky::{Cholesky, NotPositiveDefinite};
 pub use confidence::{Interval, REWARDS_MIN, RewardSample, mean_difference};
-pub use gaussian::{ConstantPrior, Gaussian, Prediction, SparseVector};
+pub use gaussian::{ConstantPrior, Gaussian, Prediction, SolvedRow, SparseVector};
 #[cfg(test)]
 pub(crate) use lanes::{SimdWidth, limit::with_width_limit};
 pub use marginal::{BetaScore, Marginal, NormalScore, StudentScore};

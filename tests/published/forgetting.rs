@@ -73,6 +73,7 @@ impl SlotSettings {
                 at_us: i64::from(round) * SECOND_US,
                 half_life_us: self.half_life_s * SECOND_US,
                 decisions_since_shown: 0,
+                silent: false,
             };
             let rows = learner.meet(&[RowFeatures::from_context(&context)]).remove(0);
             learner.observe(observation, &rows);

@@ -209,6 +209,7 @@ impl TimedTraffic {
                 at_us,
                 half_life_us: HALF_LIFE_US,
                 decisions_since_shown: 0,
+                silent: false,
             },
             rows,
         )

@@ -60,6 +60,8 @@ pub struct Observation {
     pub half_life_us: i64,
     /// Number of decisions since the arm was shown.
     pub decisions_since_shown: u64,
+    /// Says that the arm got no event, so the reward is that of silence.
+    pub silent: bool,
 }
 
 /// Learner of a slot: every model that the slot was ever given, and a summary per arm. *Persisted.*
@@ -79,8 +81,15 @@ pub struct Observation {
 /// let context = Features::new();
 /// for (arm, reward) in [(0, 1.0), (0, 1.0), (1, 0.0), (1, 1.0)] {
 ///     let rows = learner.meet(&[RowFeatures::from_context(&context)]).remove(0);
-///     let observation =
-///         Observation { arm, reward, weight: 1.0, at_us: 0, half_life_us: 1_000_000, decisions_since_shown: 0 };
+///     let observation = Observation {
+///         arm,
+///         reward,
+///         weight: 1.0,
+///         at_us: 0,
+///         half_life_us: 1_000_000,
+///         decisions_since_shown: 0,
+///         silent: false,
+///     };
 ///     let receipt = learner.observe(observation, &rows);
 ///     if arm == 1 && reward > 0.0 {
 ///         // The purchase is refunded.
@@ -272,7 +281,7 @@ impl Learner {
 
     /// Learns a reward at `rows`. Returns the receipt that [`revise`](Self::revise) needs.
     pub fn observe(&mut self, observation: Observation, rows: &[EncodedRow]) -> ObservationReceipt {
-        let Observation { arm, reward: y, weight, at_us, half_life_us, decisions_since_shown: _ } = observation;
+        let Observation { arm, reward: y, weight, at_us, half_life_us, decisions_since_shown: _, silent } = observation;
         if self.arms.len() <= arm as usize {
             self.arms.resize(arm as usize + 1, ArmSummary::new(at_us));
         }
@@ -293,6 +302,7 @@ impl Learner {
             detect: self.spec.detects_changes(),
             retained: math::exp2(-half_lives),
             within: self.within,
+            silence_after: silent.then(|| self.arms[arm as usize].weight()),
         };
         let receipt = self.portfolio.observe(&self.feature_encoders, seen);
         self.weight += weight;

@@ -27,7 +27,15 @@ pub(in crate::bandit) fn context(words: &[&str]) -> Features {
 }
 
 pub(in crate::bandit) fn observation(arm: u32, y: f64) -> Observation {
-    Observation { arm, reward: y, weight: 1.0, at_us: 0, half_life_us: HALF_LIFE_US, decisions_since_shown: 0 }
+    Observation {
+        arm,
+        reward: y,
+        weight: 1.0,
+        at_us: 0,
+        half_life_us: HALF_LIFE_US,
+        decisions_since_shown: 0,
+        silent: false,
+    }
 }
 
 /// Learns the context and the observation.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     encoder::{EncodedRow, Encoder},
     expansion::Expander,
-    model::RewardRevision,
+    model::{RewardRevision, SeenReward},
     score::{Expectation, Forecast, LEAST, LogitScore, RewardScale, Scores},
 };
 use crate::stats::{ConstantPrior, Gaussian, Noise, NormalScore, Prediction, SparseVector, math::logistic};
@@ -213,8 +213,12 @@ impl Linear {
 
     /// Returns the expectation of the arm's reward at `x`.
     pub(super) fn expect(&self, arm: u32, x: &SparseVector, scale: RewardScale) -> Expectation {
+        self.expectation(self.predict(Some(arm), x, &mut Vec::new()), scale)
+    }
+
+    /// Returns the expectation of a reward with this linear predictor.
+    fn expectation(&self, Prediction { mean, leverage }: Prediction, scale: RewardScale) -> Expectation {
         let unit = scale == RewardScale::Unit;
-        let Prediction { mean, leverage } = self.predict(Some(arm), x, &mut Vec::new());
         let less = LEAST * (self.noise_variance() * leverage).sqrt();
         match self.design.link {
             Link::Logit => {
@@ -230,29 +234,34 @@ impl Linear {
         }
     }
 
-    /// Learns an observation; see [`Model::observe`](super::Model::observe).
-    pub(super) fn observe(&mut self, arm: u32, x: &SparseVector, y: f64, weight: f64) {
+    /// Learns an observation, and returns the expectation from before; see [`Model::learn`](super::Model::learn).
+    pub(super) fn learn(&mut self, arm: u32, x: &SparseVector, reward: SeenReward) -> Expectation {
         if self.design.sharing == Sharing::Shared {
-            return self.observe_shared(arm, x, y, weight);
+            return self.learn_shared(arm, x, reward);
         }
+        let SeenReward { y, weight, count, scale } = reward;
         let (index, opposite) = self.posterior_index(arm);
         let y = if opposite { weight - y } else { y };
         let constant = self.constant;
+        let posterior = self.posterior_mut(index);
+        let solved = posterior.solve(x);
+        let before = posterior.read_solved_with(constant, &solved);
+        let mean = if opposite { self.opposite(before.mean) } else { before.mean };
+        let expectation = self.expectation(Prediction { mean, ..before }, scale);
         match self.design.link {
             Link::Identity => {
                 // The noise is learned under the prior that is kept, so that it does not depend on the present one.
-                let posterior = self.posterior_mut(index);
-                let before = posterior.predict(x, &mut Vec::new());
-                let part = posterior.observe(x, weight, y - weight * before.mean);
+                let before = solved.prediction();
+                let part = self.posterior_mut(index).observe_solved(solved, weight, y - weight * before.mean);
                 self.noise.observe(weight, y / weight - before.mean, before.leverage);
-                self.noise.discount(part);
+                self.noise.discount(part + 1.0 - count);
             }
             Link::Logit => {
-                let before = self.posterior_mut(index).predict_with(constant, x, &mut Vec::new());
                 let (curvature, residual) = self.step(before, y, weight);
-                self.posterior_mut(index).observe_with(constant, x, curvature, residual);
+                self.posterior_mut(index).observe_solved_with(constant, solved, curvature, residual);
             }
         }
+        expectation
     }
 
     /// Returns curvature and residual of the reward `y` of an observation of this weight, at a prediction.
@@ -278,8 +287,9 @@ impl Linear {
         match self.design.link {
             Link::Identity => {
                 let posterior = self.posterior_mut(index);
-                let before = posterior.predict(x, &mut Vec::new());
-                posterior.revise(x, retained * delta);
+                let solved = posterior.solve(x);
+                let before = solved.prediction();
+                posterior.revise_solved(&solved, retained * delta);
                 self.noise.revise(retained * weight, delta / weight, y / weight - before.mean, before.leverage);
             }
             Link::Logit => {

@@ -5,12 +5,12 @@ use rand::{SeedableRng as _, rngs::Xoshiro256PlusPlus};
 use super::{Linear, Link, OFFSET_PRECISION, Offset, Scoring, expected_rate};
 use crate::{
     bandit::{
-        model::RewardRevision,
+        model::{RewardRevision, SeenReward},
         normal::standard_normal,
-        score::{JointDraws, boosted_mean, shift},
+        score::{Expectation, JointDraws, boosted_mean, shift},
     },
     stats::{
-        Gaussian, SparseVector,
+        Gaussian, Prediction, SparseVector,
         math::{exp, ln, logistic, square},
     },
 };
@@ -52,13 +52,19 @@ impl LinkBoost {
 impl Linear {
     /// Updates posterior and offset together exactly and then drops their covariance, so that each sees the other's variance
     /// as noise.
-    pub(super) fn observe_shared(&mut self, arm: u32, x: &SparseVector, y: f64, weight: f64) {
-        let before = self.predict(Some(arm), x, &mut Vec::new());
+    ///
+    /// Returns the expectation from before.
+    pub(super) fn learn_shared(&mut self, arm: u32, x: &SparseVector, reward: SeenReward) -> Expectation {
+        let SeenReward { y, weight, count, scale } = reward;
         let offset = self.offset(Some(arm));
-        let (of_arm, of_shared) = (1.0 / offset.precision, before.leverage - 1.0 / offset.precision);
+        let solved = self.posterior_mut(0).solve(x);
+        let Prediction { mean, leverage: of_shared } = solved.prediction();
+        let of_arm = 1.0 / offset.precision;
+        let before = Prediction { mean: mean + offset.mean, leverage: of_shared + of_arm };
+        let expectation = self.expectation(before, scale);
         let (curvature, residual) = self.step(before, y, weight);
         let damp = 1.0 + curvature * of_arm;
-        self.posterior_mut(0).observe(x, curvature / damp, residual / damp);
+        self.posterior_mut(0).observe_solved(solved, curvature / damp, residual / damp);
         let damp = 1.0 + curvature * of_shared;
         let arm = arm as usize;
         if self.offsets.len() <= arm {
@@ -68,7 +74,9 @@ impl Linear {
         self.offsets[arm] = Offset { mean: offset.mean + residual / damp / precision, precision };
         if self.design.link == Link::Identity {
             self.noise.observe(weight, y / weight - before.mean, before.leverage);
+            self.noise.discount(1.0 - count);
         }
+        expectation
     }
 
     /// Revises a reward.
@@ -82,9 +90,11 @@ impl Linear {
     /// `pq − c²`, which equals `c`.
     pub(super) fn revise_shared(&mut self, arm: u32, x: &SparseVector, revision: RewardRevision) {
         let RewardRevision { y, delta, weight, retained } = revision;
-        let before = self.predict(Some(arm), x, &mut Vec::new());
         let Some(&offset) = self.offsets.get(arm as usize) else { return };
-        let (of_arm, of_shared) = (1.0 / offset.precision, before.leverage - 1.0 / offset.precision);
+        let solved = self.posterior_mut(0).solve(x);
+        let Prediction { mean, leverage: of_shared } = solved.prediction();
+        let of_arm = 1.0 / offset.precision;
+        let before = Prediction { mean: mean + offset.mean, leverage: of_shared + of_arm };
         let (curvature, _) = self.step(before, y, weight);
         let amount = match self.design.link {
             Link::Identity => retained * delta,
@@ -97,7 +107,7 @@ impl Linear {
         // may make the formula exceed it.
         let gain = p * to_shared + q * to_arm;
         let damp = 1.0 / gain.max(1.0);
-        self.posterior_mut(0).revise(x, amount * damp * to_shared);
+        self.posterior_mut(0).revise_solved(&solved, amount * damp * to_shared);
         self.offsets[arm as usize].mean += amount * damp * to_arm * of_arm;
         if self.design.link == Link::Identity {
             let weight_left = retained * weight;

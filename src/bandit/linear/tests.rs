@@ -18,6 +18,13 @@ pub(super) fn random_row(rng: &mut StdRng) -> SparseVector {
     row(&[1.0, rng.random_range(-2.0..3.0), rng.random_range(-1.0..0.5)])
 }
 
+impl Linear {
+    /// Learns a reward, where the expectation does not matter.
+    pub(super) fn observe(&mut self, arm: u32, x: &SparseVector, y: f64, weight: f64) {
+        self.learn(arm, x, SeenReward { y, weight, count: 1.0, scale: RewardScale::Unit });
+    }
+}
+
 const BALANCED: Scoring<'_> = Scoring::new(1.0, 1, 1);
 
 #[track_caller]

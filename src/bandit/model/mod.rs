@@ -67,6 +67,20 @@ pub enum Model {
     },
 }
 
+/// Reward of an observation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SeenReward {
+    /// Reward of the arm.
+    pub(super) y: f64,
+    /// Probability that the arm was seen, in units of the first position's; see
+    /// [`ClickModel::weights`](super::ClickModel::weights).
+    pub(super) weight: f64,
+    /// Number of equal observations that `y` and `weight` are the sums of.
+    pub(super) count: f64,
+    /// Scale of the rewards.
+    pub(super) scale: RewardScale,
+}
+
 /// Change of an observation's reward.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RewardRevision {
@@ -181,15 +195,20 @@ impl Model {
         }
     }
 
-    /// Learns that the arm got the reward `y` at `x`, where it was seen with the probability `weight` in units of the first
-    /// position's; see [`ClickModel::weights`](super::ClickModel::weights).
-    pub(super) fn observe(&mut self, arm: u32, x: &SparseVector, y: f64, weight: f64) {
+    /// Learns the arm's reward at `x`. Returns the model's expectation from before.
+    pub(super) fn learn(&mut self, arm: u32, x: &SparseVector, reward: SeenReward) -> Expectation {
+        if let Self::Linear(linear) = self {
+            return linear.learn(arm, x, reward);
+        }
+        let SeenReward { y, weight, scale, count: _ } = reward;
+        let before = self.expect(arm, x, scale);
         match self {
-            Self::Linear(linear) => linear.observe(arm, x, y, weight),
+            Self::Linear(_) => {}
             Self::Hurdle(hurdle) => hurdle.observe(arm, x, y, weight),
             Self::BetaBernoulli { prior, arms, .. } => entry(arms, *prior, arm).observe_part(weight, unit(y)),
             Self::NormalInverseGamma { prior, arms, .. } => entry(arms, *prior, arm).observe_part(weight, y / weight),
         }
+        before
     }
 
     /// Revises the reward of an observation.

@@ -3,6 +3,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::bandit::{Expansion, Link, Sharing};
 
+impl Model {
+    /// Learns a reward, where the expectation does not matter.
+    fn observe(&mut self, arm: u32, x: &SparseVector, y: f64, weight: f64) {
+        self.learn(arm, x, SeenReward { y, weight, count: 1.0, scale: RewardScale::Unit });
+    }
+}
+
 /// Event of a decision of one of two arms, of which at most eight are open at a time.
 #[derive(Debug, Clone)]
 enum ModelStep {
@@ -173,5 +180,26 @@ fn rewards_above_one_and_their_refunds_are_limited() {
         model.revise(0, &x, RewardRevision { y: 5.8, delta: -5.0, weight: 1.0, retained: 1.0 });
         model.revise(0, &x, RewardRevision { y: 0.8, delta: -0.8, weight: 1.0, retained: 1.0 });
         assert_same(&model, &plain, 1e-12);
+    }
+}
+
+/// Learning returns the expectation that the model had before.
+#[test]
+fn learning_returns_the_expectation_from_before() {
+    let scales = [RewardScale::Unit, RewardScale::Values(0.7)];
+    let more = [(Link::Logit, Sharing::Disjoint), (Link::Logit, Sharing::Shared), (Link::Identity, Sharing::Shared)];
+    let designs = designs().into_iter().chain(more.map(|(link, sharing)| linear(link, sharing)));
+    for (design, scale) in designs.flat_map(|design| scales.map(|scale| (design, scale))) {
+        let mut model = Model::new(design);
+        for i in 0..40_u32 {
+            let x = row([f64::from(i % 7) - 3.0, f64::from(i % 5) / 2.0]);
+            let (arm, y) = (i % 2, f64::from(u8::from(i % 3 == 0)));
+            let want = model.expect(arm, &x, scale);
+            let got = model.learn(arm, &x, SeenReward { y, weight: 0.8, count: 1.0, scale });
+            for (got, want) in [(got.mean, want.mean), (got.least, want.least)] {
+                assert!((got.ln_score(0.4) - want.ln_score(0.4)).abs() < 1e-9, "{design:?} {i}: {got:?} {want:?}");
+            }
+            assert_ne!(model.expect(arm, &x, scale).mean, want.mean, "{design:?} {i} learned nothing");
+        }
     }
 }

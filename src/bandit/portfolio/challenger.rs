@@ -10,7 +10,7 @@ use crate::bandit::{
     encoder::EncodedRow,
     feature_encoder::FeatureEncoder,
     linear::PooledRewards,
-    model::{Model, RewardRevision},
+    model::{Model, RewardRevision, SeenReward},
     score::RewardScale,
 };
 
@@ -70,10 +70,9 @@ impl Challenger {
             // A decision from before the encoder existed has no row of it.
             let row = seen.rows.get(member.feature_encoder).filter(|_| member.applies(seen.arms))?;
             let x = fresh.model.expand(&feature_encoders[member.feature_encoder].encoder, row);
-            let forecast = fresh.model.expect(seen.arm, &x, scale).mean;
-            let score = forecast.seen(seen.weight).ln_score(seen.y);
-            fresh.model.observe(seen.arm, &x, seen.y, seen.weight);
-            Some(score)
+            let reward = SeenReward { y: seen.y, weight: seen.weight, count: 1.0, scale };
+            let forecast = fresh.model.learn(seen.arm, &x, reward).mean;
+            Some(forecast.seen(seen.weight).ln_score(seen.y))
         };
         let scores: Vec<Option<f64>> = self.models.iter_mut().map(learn).collect();
         let told: Vec<_> =

@@ -35,7 +35,13 @@ pub(in crate::bandit) struct PortfolioMember {
     /// Squared error of its forecasts.
     #[serde(default)]
     pub(super) error: SquaredError,
+    /// Log evidence that the model won against the heaviest one over the last few hundred observations, nats.
+    #[serde(default)]
+    pub(super) ground: f64,
 }
+
+/// Number of observations over which a model's ground is counted.
+pub(super) const GROUND: f64 = 300.0;
 
 /// Mean squared error of a model's forecasts of rewards that are no rates. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -48,10 +54,10 @@ pub(super) struct SquaredError {
 const ERROR_GUESS: f64 = 10.0;
 
 impl SquaredError {
-    /// Adds the error of a forecast of the reward `y`.
-    pub(super) fn observe(&mut self, y: f64, forecast: Forecast) {
-        self.weight += 1.0;
-        self.sum += forecast.squared_error(y);
+    /// Adds the error of a forecast of the reward `y` for this number of observations.
+    pub(super) fn observe(&mut self, y: f64, forecast: Forecast, copies: f64) {
+        self.weight += copies;
+        self.sum += copies * forecast.squared_error(y);
     }
 
     /// Replaces the error for the reward `y` by that for `y + delta`, where fading has left `retained` of it.

@@ -4,6 +4,7 @@ mod challenger;
 mod change_detector;
 mod member;
 mod observation;
+mod thinning;
 
 use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
@@ -12,17 +13,19 @@ use super::{
     encoder::EncodedRow,
     feature_encoder::FeatureEncoder,
     linear::PooledRewards,
-    model::{Design, Model, RewardRevision},
+    model::{Design, Model, RewardRevision, SeenReward},
     score::{Forecast, RewardScale},
     spec::{MemberSpec, ModelSpec, SlotTraits},
 };
 use crate::stats::math::exp;
 use challenger::{ChallengeStatus, Challenger, ChallengerModel};
 use change_detector::ChangeDetector;
-use member::{GAP_MAX, SquaredError, ln_mixture};
+use member::{GAP_MAX, GROUND, SquaredError, ln_mixture};
 pub(super) use member::{NEGLIGIBLE, PortfolioMember};
+use observation::MemberSet;
 pub use observation::ObservationReceipt;
 pub(super) use observation::{EncodedObservation, ObservationRevision};
+use thinning::Thinning;
 
 /// Distance from the best at which a model that is given to a slot later starts, nats.
 const LATE: f64 = 5.0;
@@ -95,6 +98,7 @@ impl Portfolio {
                     takeover: self.takeovers,
                     was: 0,
                     error: SquaredError::default(),
+                    ground: 0.0,
                 });
                 self.members.len() - 1
             }));
@@ -112,8 +116,8 @@ impl Portfolio {
         self.members.len() + spec.members(traits).iter().filter(|wanted| fresh(wanted)).count()
     }
 
-    /// Gives indices to the new entries of the rows of all feature encoders.
-    fn meet(&mut self, feature_encoders: &[FeatureEncoder], rows: &[EncodedRow]) {
+    /// Gives indices to the new entries of the rows of all feature encoders, in the models of the members that learn them.
+    fn meet(&mut self, feature_encoders: &[FeatureEncoder], rows: &[EncodedRow], learns: impl Fn(usize) -> bool) {
         let meet = |model: &mut Model, feature_encoder: usize| {
             if let (Some(linear), Some(feature_encoder), Some(row)) =
                 (model.linear_mut(), feature_encoders.get(feature_encoder), rows.get(feature_encoder))
@@ -121,7 +125,7 @@ impl Portfolio {
                 linear.meet(&feature_encoder.encoder, row);
             }
         };
-        for member in &mut self.members {
+        for (_, member) in self.members.iter_mut().enumerate().filter(|(i, _)| learns(*i)) {
             meet(&mut member.model, member.feature_encoder);
         }
         for fresh in self.challenger.iter_mut().flat_map(|challenger| &mut challenger.models) {
@@ -147,30 +151,38 @@ impl Portfolio {
         seen: EncodedObservation<'_>,
     ) -> ObservationReceipt {
         let EncodedObservation { arm, rows, y, weight, unit, .. } = seen;
-        self.meet(feature_encoders, rows);
+        let copies = self.copies(&seen);
+        self.meet(feature_encoders, rows, |i| copies[i] > 0);
         // A challenger that this observation creates does not learn it, so the receipt has the earlier numbers.
         let (takeovers, challenger) = (self.takeovers, self.challenger.as_ref().map_or(0, |c| c.id));
         let variance = self.error_variance(seen.within);
         let scale = if unit { RewardScale::Unit } else { RewardScale::Values(variance) };
         let (mut forecasts, mut least) = (vec![None; self.members.len()], vec![None; self.members.len()]);
+        let mut thinned = MemberSet::default();
         for (i, member) in self.members.iter_mut().enumerate() {
             if !member.applies(seen.arms) || member.feature_encoder >= rows.len() {
                 continue;
             }
+            if copies[i] == 0 {
+                thinned.insert(i);
+                continue;
+            }
+            let count = f64::from(copies[i]);
             let x =
                 member.model.expand(&feature_encoders[member.feature_encoder].encoder, &rows[member.feature_encoder]);
-            let expected = member.model.expect(arm, &x, scale);
+            let reward = SeenReward { y: count * y, weight: count * weight, count, scale };
+            let expected = member.model.learn(arm, &x, reward);
             let [mean, least_mean] = [expected.mean, expected.least].map(|forecast| forecast.seen(weight));
             (forecasts[i], least[i]) = (Some(mean), Some(least_mean));
-            member.error.observe(y, mean);
-            member.model.observe(arm, &x, y, weight);
+            member.error.observe(y, mean, count);
         }
         let spoke = |i: usize| forecasts[i].map(|f: Forecast| f.ln_score(y));
         // The incumbents' score is only needed for the comparison with a challenger.
         let deciding = if self.challenger.is_some() { self.deciding.as_slice() } else { &[] };
         let told: Vec<_> = deciding.iter().filter_map(|&i| Some((self.members[i].evidence, spoke(i)?))).collect();
         self.fade(seen.retained);
-        self.weigh(seen.arms, spoke);
+        self.fade_ground();
+        self.weigh(seen.arms, spoke, |i| copies[i]);
         self.observations += 1;
         if seen.detect {
             self.challenge(feature_encoders, seen, (&least, scale), ln_mixture(&told));
@@ -178,7 +190,22 @@ impl Portfolio {
             self.challenger = None;
         }
         self.change_detector.count_observation();
-        ObservationReceipt { ln_retained: 0.0, weight, takeovers, challenger, forecasts }
+        ObservationReceipt { ln_retained: 0.0, weight, takeovers, challenger, forecasts, thinned }
+    }
+
+    /// Number of observations that this one stands for, by member.
+    fn copies(&self, seen: &EncodedObservation<'_>) -> SmallVec<[u32; 16]> {
+        if self.challenger.is_some() {
+            return smallvec![1; self.members.len()];
+        }
+        let thinning = Thinning::new(seen, self.observations, &self.members, &self.deciding);
+        self.members.iter().enumerate().map(|(i, member)| thinning.copies(i, member)).collect()
+    }
+
+    fn fade_ground(&mut self) {
+        for member in &mut self.members {
+            member.ground *= 1.0 - 1.0 / GROUND;
+        }
     }
 
     /// Variance by which the forecasts of rewards that are no rates are scored, reward²: that of the deciding model with the
@@ -211,11 +238,20 @@ impl Portfolio {
     /// member, within the gap.
     ///
     /// A member without a score gets the first deciding member's, so it neither gains nor loses. If no deciding member has a
-    /// score, no evidence changes.
-    fn weigh(&mut self, arms: usize, of: impl Fn(usize) -> Option<f64>) {
-        let Some(first) = self.deciding.iter().find_map(|&i| of(i)) else { return };
+    /// score, no evidence changes. A score that stands for several observations counts as often.
+    fn weigh(&mut self, arms: usize, of: impl Fn(usize) -> Option<f64>, copies: impl Fn(usize) -> u32) {
+        let heaviest = |a: &&usize, b: &&usize| self.members[**a].evidence.total_cmp(&self.members[**b].evidence);
+        let top = self.deciding.iter().filter(|&&i| of(i).is_some()).max_by(heaviest).and_then(|&i| of(i));
+        let Some(top) = top else { return };
+        let first = self.deciding.iter().filter(|&&i| copies(i) == 1).find_map(|&i| of(i)).unwrap_or(top);
         for (i, member) in self.members.iter_mut().enumerate() {
-            member.evidence += of(i).unwrap_or(first);
+            let Some(own) = of(i) else {
+                member.evidence += first;
+                continue;
+            };
+            let copies = copies(i);
+            member.evidence += if copies == 1 { own } else { first + f64::from(copies) * (own - first) };
+            member.ground += f64::from(copies) * (own - top);
         }
         let able = self.deciding.iter().map(|&i| &self.members[i]).filter(|member| member.applies(arms));
         let top = able.map(|member| member.evidence).fold(f64::NEG_INFINITY, f64::max);
@@ -290,17 +326,20 @@ impl Portfolio {
         let mut spoke = vec![None; self.members.len()];
         for (i, (member, forecast)) in self.members.iter_mut().zip(&receipt.forecasts).enumerate() {
             let Some(row) = rows.get(member.feature_encoder).filter(|_| member.knows(receipt)) else { continue };
-            let Some(forecast) = forecast else { continue };
+            if forecast.is_none() && !receipt.thinned.contains(i) {
+                continue;
+            }
             let x = member.model.expand(&feature_encoders[member.feature_encoder].encoder, row);
             let left = member.retained(retained);
             member.model.revise(arm, &x, RewardRevision { y, delta, weight: receipt.weight, retained: left });
+            let Some(forecast) = forecast else { continue };
             // The forecast of a model that was replaced since is no evidence about its successor.
             if member.expected(receipt) {
                 spoke[i] = Some(retained * (forecast.ln_score(y + delta) - forecast.ln_score(y)));
                 member.error.revise(retained, forecast, y, delta);
             }
         }
-        self.weigh(arms, |i| spoke[i]);
+        self.weigh(arms, |i| spoke[i], |_| 1);
         if let Some(challenger) = self.challenger.as_mut().filter(|c| c.id == receipt.challenger) {
             challenger.revise(&self.members, feature_encoders, (arm, rows), change);
         }

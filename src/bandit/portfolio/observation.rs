@@ -19,6 +19,31 @@ pub struct ObservationReceipt {
     pub(super) challenger: u32,
     /// Forecast of each member, or `None` for a member that did not learn the observation.
     pub(super) forecasts: Vec<Option<Forecast>>,
+    /// Members that did not learn the observation because others stood for it; see [`Thinning`](super::Thinning).
+    #[serde(default, skip_serializing_if = "MemberSet::is_empty")]
+    pub(super) thinned: MemberSet,
+}
+
+/// Set of the first 64 members. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct MemberSet(u64);
+
+impl MemberSet {
+    /// Number of members that a set can have.
+    pub(super) const MAX: usize = 64;
+
+    pub(super) fn insert(&mut self, member: usize) {
+        self.0 |= 1 << member;
+    }
+
+    pub(super) fn contains(self, member: usize) -> bool {
+        member < Self::MAX && self.0 >> member & 1 == 1
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+    fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
 }
 
 impl ObservationReceipt {
@@ -48,6 +73,8 @@ pub(in crate::bandit) struct EncodedObservation<'a> {
     pub(in crate::bandit) retained: f64,
     /// Variance of a reward about its arm's mean, reward², or 0 if nothing is known.
     pub(in crate::bandit) within: f64,
+    /// Weight of the arm's earlier observations if this one is of silence, or `None` if it is of events.
+    pub(in crate::bandit) silence_after: Option<f64>,
 }
 
 /// Change of an observation's reward.

@@ -102,7 +102,8 @@ impl SlotState {
             // The goal's reward of silence has changed since.
             return false;
         }
-        let observation = self.observation(at_us, ordinal, layout.arm, reward, 1.0);
+        let silent = true;
+        let observation = Observation { silent, ..self.observation(at_us, ordinal, layout.arm, reward, 1.0) };
         if self.goal_sums.precedes_pending(ordinal) {
             self.goal_sums.add_learned_before(layout.arm, reward);
         }
@@ -122,6 +123,7 @@ impl SlotState {
             at_us,
             half_life_us: self.design.definition.controls.half_life_us(),
             decisions_since_shown: self.decisions.pending.added().saturating_sub(ordinal + 1),
+            silent: false,
         }
     }
 
@@ -146,7 +148,8 @@ impl SlotState {
                     ClickModel::Cascade if place >= seen(&decision.seen()) => return false,
                     ClickModel::None | ClickModel::Cascade => 1.0,
                 };
-                let observation = self.observation(at_us, at.ordinal, arm, reward, weight);
+                let silent = shown.counted.is_empty();
+                let observation = Observation { silent, ..self.observation(at_us, at.ordinal, arm, reward, weight) };
                 self.note_learned(at, decision.at_us, arm, reward);
                 LearnedReward { reward, receipt: Arc::make_mut(&mut self.learner).observe(observation, rows) }
             }

@@ -82,6 +82,7 @@ fn receipt(rng: &mut StdRng) -> ObservationReceipt {
         at_us: 7,
         half_life_us: 1_000,
         decisions_since_shown: 3,
+        silent: false,
     };
     let mut learner = Learner::new(spec, SlotTraits { unit_rewards: rng.random(), ..SlotTraits::default() });
     let context = [("age".to_owned(), Value::Number(3.0))].into_iter().collect();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Gaussian, Prediction, SparseVector};
+use super::{Gaussian, Prediction, SolvedRow, SparseVector};
 
 /// Precision k₀ of a free constant's prior as it is kept: so little that any prior is more.
 pub(super) const FREE_PRECISION: f64 = 1e-3;
@@ -66,13 +66,25 @@ impl Gaussian {
     /// Returns mean and leverage at `x` under a prior of the constant, which has no effect unless the constant is free.
     /// `work` is scratch memory that the caller keeps for speed.
     pub fn predict_with(&self, prior: ConstantPrior, x: &SparseVector, work: &mut Vec<f64>) -> Prediction {
-        let Prediction { mean, leverage } = self.predict(x, work);
+        self.apply(prior, x, self.predict(x, work))
+    }
+
+    /// Returns mean and leverage at a row that was solved for, under a prior of the constant.
+    pub fn read_solved_with(&self, prior: ConstantPrior, solved: &SolvedRow<'_>) -> Prediction {
+        self.apply(prior, solved.x, solved.prediction())
+    }
+
+    /// Applies a prior of the constant to the prediction at `x`.
+    fn apply(&self, prior: ConstantPrior, x: &SparseVector, kept: Prediction) -> Prediction {
         if !self.free_constant {
-            return Prediction { mean, leverage };
+            return kept;
         }
         let along = self.along_constant(x);
         let PriorChange { to_mean, to_leverage } = self.change(prior);
-        Prediction { mean: mean + to_mean * along, leverage: (leverage - to_leverage * along * along).max(0.0) }
+        Prediction {
+            mean: kept.mean + to_mean * along,
+            leverage: (kept.leverage - to_leverage * along * along).max(0.0),
+        }
     }
 
     /// Returns the posterior mean of one weight under a prior of the constant.
@@ -85,9 +97,15 @@ impl Gaussian {
     ///
     /// Under that prior the posterior changes as by [`observe`](Self::observe).
     pub fn observe_with(&mut self, prior: ConstantPrior, x: &SparseVector, curvature: f64, residual: f64) {
+        let solved = self.solve(x);
+        self.observe_solved_with(prior, solved, curvature, residual);
+    }
+
+    /// Adds an observation at a row that was solved for; see [`observe_with`](Self::observe_with).
+    pub fn observe_solved_with(&mut self, prior: ConstantPrior, solved: SolvedRow<'_>, curvature: f64, residual: f64) {
         // The observation stands for one of weight h at xᵀμ′ + g/h, whatever the prior is.
-        let moved = if self.free_constant { self.change(prior).to_mean * self.along_constant(x) } else { 0.0 };
-        self.observe(x, curvature, residual + curvature * moved);
+        let moved = if self.free_constant { self.change(prior).to_mean * self.along_constant(solved.x) } else { 0.0 };
+        self.observe_solved(solved, curvature, residual + curvature * moved);
     }
 
     fn column_at(&self, index: usize) -> f64 {

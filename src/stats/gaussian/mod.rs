@@ -1,9 +1,11 @@
 //! Gaussian posterior over the weights of a linear reward.
 
 mod constant;
+mod solved_row;
 mod taken_out;
 
 pub use constant::ConstantPrior;
+pub use solved_row::SolvedRow;
 
 use serde::{Deserialize, Serialize};
 
@@ -133,8 +135,7 @@ impl Gaussian {
                 leverage += value * value / self.precision_of(i);
             }
         }
-        self.factor.forward(first, work);
-        leverage += work[first..].iter().map(|z| z * z).sum::<f64>();
+        leverage += self.factor.forward(first, work);
         Prediction { mean, leverage }
     }
 
@@ -157,36 +158,14 @@ impl Gaussian {
     /// Returns how much of the observation's information went into a [free constant](Self::with_free_constant) alone, in
     /// [0, 1]: an arm's first observation says nothing about the noise then.
     pub fn observe(&mut self, x: &SparseVector, curvature: f64, residual: f64) -> f64 {
-        debug_assert!(curvature >= 0.0 && curvature.is_finite() && residual.is_finite(), "finite numbers");
-        self.grow(x.dim());
-        let root = curvature.sqrt();
-        let mut work = vec![0.0; self.dim()];
-        for &(index, value) in &x.entries {
-            work[index as usize] = root * value;
-        }
-        self.factor.update(&mut work);
-        let solved = self.shift(x, residual);
-        self.update_column(x, curvature, &solved)
+        let solved = self.solve(x);
+        self.observe_solved(solved, curvature, residual)
     }
 
     /// Moves the mean for a reward at `x` that changed after it was observed; `weighted_delta` is w·Δy.
     pub fn revise(&mut self, x: &SparseVector, weighted_delta: f64) {
-        self.grow(x.dim());
-        self.shift(x, weighted_delta);
-    }
-
-    /// Adds `amount·Λ⁻¹x` to μ. Returns Λ⁻¹x.
-    fn shift(&mut self, x: &SparseVector, amount: f64) -> Vec<f64> {
-        let mut work = vec![0.0; self.dim()];
-        for &(index, value) in &x.entries {
-            work[index as usize] = value;
-        }
-        self.factor.forward(x.entries.first().map_or(0, |&(index, _)| index as usize), &mut work);
-        self.factor.backward(&mut work);
-        for (mean, step) in self.mean.iter_mut().zip(&work) {
-            *mean += amount * step;
-        }
-        work
+        let solved = self.solve(x);
+        self.revise_solved(&solved, weighted_delta);
     }
 
     /// Lets all observations fade: `Λ ← γΛ + (1−γ)λI`, and the weighted sum of rewards by γ.

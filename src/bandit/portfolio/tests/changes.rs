@@ -35,6 +35,7 @@ impl ChangingWorld {
             sum += y;
             let observation = Observation {
                 decisions_since_shown: self.decisions_since_shown,
+                silent: false,
                 ..observation(u32::try_from(arm).unwrap(), y)
             };
             show(&mut self.learner, &words, observation);
@@ -152,7 +153,7 @@ fn a_challenger_s_model_that_does_not_apply_is_left_out() {
     let decides = |portfolio: &Portfolio, arms| portfolio.deciders(arms).iter().any(|d| is_opposed(d.1));
     assert!(decides(&portfolio, 2) && !decides(&portfolio, 3));
     let opposed = portfolio.members.iter().position(is_opposed).unwrap();
-    portfolio.meet(learner.feature_encoders(), &rows);
+    portfolio.meet(learner.feature_encoders(), &rows, |_| true);
     let expects = |portfolio: &Portfolio, i: usize, arm| {
         let (fresh, feature_encoder) =
             (&portfolio.challenger.as_ref().unwrap().models[i], portfolio.members[i].feature_encoder);
@@ -172,6 +173,7 @@ fn a_challenger_s_model_that_does_not_apply_is_left_out() {
         detect,
         retained,
         within: 0.0,
+        silence_after: None,
     };
     portfolio.observe(learner.feature_encoders(), seen);
     assert!(!decides(&portfolio, 3));
@@ -198,6 +200,7 @@ fn a_challenger_s_models_forget_as_fast_as_those_they_would_replace() {
         takeover: 0,
         was: 0,
         error: SquaredError::default(),
+        ground: 0.0,
     };
     let learner = Learner::new(ModelSpec::default(), UNIT);
     let mut portfolio = Portfolio { members: vec![member], deciding: vec![0], ..Portfolio::new() };
@@ -214,6 +217,7 @@ fn a_challenger_s_models_forget_as_fast_as_those_they_would_replace() {
         detect: true,
         retained: 1.0,
         within: 0.0,
+        silence_after: None,
     };
     let receipt = portfolio.observe(learner.feature_encoders(), seen);
     portfolio.forget(0, 0.5, 1.0);

@@ -4,9 +4,16 @@
 //! memory without a dependency between its steps, so the compiler vectorises it as wide as the processor can. The bits
 //! are the same on every processor.
 
+mod blocks;
+
+use std::mem::take;
+
 use serde::{Deserialize, Serialize};
 
 use super::lanes::wide;
+use blocks::{
+    BLOCK, Rotation, dot, rotate_block, split_block, split_block_mut, substitute_block, substitute_block_back,
+};
 
 /// Error of [`Cholesky::factorise`]: the matrix is not positive definite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -138,50 +145,64 @@ impl Cholesky {
     #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
     #[inline(always)]
     fn rotate(&mut self, x: &mut [f64]) {
-        let dim = self.dim;
-        for k in 0..dim {
-            let xk = x[k];
-            if xk == 0.0 {
-                continue;
+        let mut columns = self.columns.as_mut_slice();
+        let mut x = x;
+        while x.len() >= BLOCK {
+            let Some((head, tail)) = take(&mut x).split_first_chunk_mut::<BLOCK>() else { return };
+            let (block, rest) = split_block_mut(columns, tail.len());
+            columns = rest;
+            if head.iter().any(|&x| x != 0.0) {
+                rotate_block(block, head, tail);
             }
-            let start = Self::start(dim, k);
-            let column = &mut self.columns[start..start + dim - k];
-            let diagonal = column[0];
-            let radius = super::math::hypot(diagonal, xk);
-            let (cosine, sine) = (radius / diagonal, xk / diagonal);
-            let inverse = diagonal / radius;
-            column[0] = radius;
-            for (l, w) in column[1..].iter_mut().zip(&mut x[k + 1..]) {
-                *l = (*l + sine * *w) * inverse;
-                *w = cosine * *w - sine * *l;
+            x = tail;
+        }
+        while let Some((&mut xk, tail)) = take(&mut x).split_first_mut() {
+            let (column, rest) = columns.split_at_mut(tail.len() + 1);
+            columns = rest;
+            if let Some((diagonal, below)) = column.split_first_mut().filter(|_| xk != 0.0) {
+                let rotation = Rotation::new(diagonal, xk);
+                for (l, w) in below.iter_mut().zip(tail.iter_mut()) {
+                    rotation.apply(l, w);
+                }
             }
+            x = tail;
         }
     }
 
-    /// Solves `L·z = b` in place, where the entries of `b` before `first` are zero.
-    pub fn forward(&self, first: usize, b: &mut [f64]) {
+    /// Solves `L·z = b` in place, where the entries of `b` before `first` are zero. Returns `zᵀz`.
+    pub fn forward(&self, first: usize, b: &mut [f64]) -> f64 {
         wide(
             #[inline(always)]
-            || self.substitute(first, b),
-        );
+            || {
+                self.substitute(first, b);
+                let z = b.get(first..).unwrap_or_default();
+                dot(z, z)
+            },
+        )
     }
 
     #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
     #[inline(always)]
     fn substitute(&self, first: usize, b: &mut [f64]) {
-        let mut start = Self::start(self.dim, first);
-        for k in first..self.dim {
-            let length = self.dim - k;
-            let column = &self.columns[start..start + length];
-            start += length;
-            if b[k] == 0.0 {
-                continue;
+        let mut columns = self.columns.get(Self::start(self.dim, first)..).unwrap_or_default();
+        let mut b = b.get_mut(first..self.dim).unwrap_or_default();
+        while b.len() >= BLOCK {
+            let Some((head, tail)) = take(&mut b).split_first_chunk_mut::<BLOCK>() else { return };
+            let (block, rest) = split_block(columns, tail.len());
+            columns = rest;
+            if head.iter().any(|&value| value != 0.0) {
+                substitute_block(block, head, tail);
             }
-            let z = b[k] / column[0];
-            b[k] = z;
-            for (value, l) in b[k + 1..self.dim].iter_mut().zip(&column[1..]) {
-                *value -= z * l;
+            b = tail;
+        }
+        while let Some((value, tail)) = take(&mut b).split_first_mut() {
+            let (column, rest) = columns.split_at(tail.len() + 1);
+            columns = rest;
+            *value /= column[0];
+            for (below, l) in tail.iter_mut().zip(&column[1..]) {
+                *below -= *value * l;
             }
+            b = tail;
         }
     }
 
@@ -189,14 +210,26 @@ impl Cholesky {
     pub fn backward(&self, b: &mut [f64]) {
         wide(
             #[inline(always)]
-            || {
-                for k in (0..self.dim).rev() {
-                    let column = self.column(k);
-                    let below = dot(&column[1..], &b[k + 1..self.dim]);
-                    b[k] = (b[k] - below) / column[0];
-                }
-            },
+            || self.substitute_back(b),
         );
+    }
+
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
+    #[inline(always)]
+    fn substitute_back(&self, b: &mut [f64]) {
+        let blocks = self.dim - self.dim % BLOCK;
+        for k in (blocks..self.dim).rev() {
+            let column = self.column(k);
+            let below = dot(&column[1..], &b[k + 1..self.dim]);
+            b[k] = (b[k] - below) / column[0];
+        }
+        for k in (0..blocks).step_by(BLOCK).rev() {
+            let (above, tail) = b[..self.dim].split_at_mut(k + BLOCK);
+            let (block, _) = split_block(&self.columns[Self::start(self.dim, k)..], tail.len());
+            if let Some(head) = above.last_chunk_mut::<BLOCK>() {
+                substitute_block_back(block, head, tail);
+            }
+        }
     }
 
     /// Returns `A·x`. Costs O(d²).
@@ -218,109 +251,5 @@ impl Cholesky {
     }
 }
 
-/// Returns the dot product, with four running sums so that the additions need not wait for each other.
-#[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
-#[inline(always)]
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let mut sums = [0.0; 4];
-    let (a_chunks, b_chunks) = (a.chunks_exact(4), b.chunks_exact(4));
-    let tail: f64 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(x, y)| x * y).sum();
-    for (x, y) in a_chunks.zip(b_chunks) {
-        for lane in 0..4 {
-            sums[lane] += x[lane] * y[lane];
-        }
-    }
-    (sums[0] + sums[1]) + (sums[2] + sums[3]) + tail
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-
-    /// Returns a dense random positive definite matrix in full storage.
-    fn random_spd(dim: usize, rng: &mut StdRng) -> Vec<Vec<f64>> {
-        let b: Vec<Vec<f64>> = (0..dim).map(|_| (0..dim).map(|_| rng.random_range(-1.0..1.0)).collect()).collect();
-        let mut a = vec![vec![0.0; dim]; dim];
-        for i in 0..dim {
-            for j in 0..dim {
-                a[i][j] = (0..dim).map(|k| b[i][k] * b[j][k]).sum::<f64>() + if i == j { 0.7 } else { 0.0 };
-            }
-        }
-        a
-    }
-
-    fn packed(a: &[Vec<f64>]) -> Vec<f64> {
-        (0..a.len()).flat_map(|k| (k..a.len()).map(move |i| a[i][k])).collect()
-    }
-
-    /// Solves by Gauss–Jordan elimination with pivoting, independently of the code under test.
-    fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
-        let n = b.len();
-        for k in 0..n {
-            let p = (k..n).max_by(|&i, &j| a[i][k].abs().total_cmp(&a[j][k].abs())).unwrap();
-            a.swap(k, p);
-            b.swap(k, p);
-            for i in 0..n {
-                if i != k {
-                    let f = a[i][k] / a[k][k];
-                    for j in k..n {
-                        a[i][j] -= f * a[k][j];
-                    }
-                    b[i] -= f * b[k];
-                }
-            }
-        }
-        (0..n).map(|i| b[i] / a[i][i]).collect()
-    }
-
-    #[test]
-    fn solves_agree_with_gauss_jordan() {
-        let mut rng = StdRng::seed_from_u64(3);
-        for dim in [1, 2, 5, 17] {
-            let a = random_spd(dim, &mut rng);
-            let factor = Cholesky::factorise(dim, packed(&a)).unwrap();
-            let b: Vec<f64> = (0..dim).map(|_| rng.random_range(-2.0..2.0)).collect();
-            let mut x = b.clone();
-            factor.forward(0, &mut x);
-            factor.backward(&mut x);
-            for (got, want) in x.iter().zip(solve(a.clone(), b.clone())) {
-                assert!((got - want).abs() < 1e-10, "dim {dim}: {got} against {want}");
-            }
-            for (got, want) in factor.times(&x).iter().zip(&b) {
-                assert!((got - want).abs() < 1e-10);
-            }
-        }
-    }
-
-    #[test]
-    fn rank_one_updates_equal_factorising_the_sum() {
-        let mut rng = StdRng::seed_from_u64(4);
-        let dim = 13;
-        let mut a = vec![vec![0.0; dim]; dim];
-        let mut factor = Cholesky::new();
-        factor.grow(5, 2.5);
-        factor.grow(dim, 2.5);
-        (0..dim).for_each(|i| a[i][i] = 2.5);
-        for round in 0..40 {
-            // Every other vector is sparse and starts late, as one-hot features do.
-            let x: Vec<f64> =
-                (0..dim).map(|i| if round % 2 == 0 && i < 6 { 0.0 } else { rng.random_range(-3.0..3.0) }).collect();
-            for i in 0..dim {
-                for j in 0..dim {
-                    a[i][j] += x[i] * x[j];
-                }
-            }
-            factor.update(&mut x.clone());
-        }
-        for (got, want) in factor.product().iter().zip(packed(&a)) {
-            assert!((got - want).abs() < 1e-9 * (1.0 + want.abs()), "{got} against {want}");
-        }
-    }
-
-    #[test]
-    fn a_matrix_that_is_not_positive_definite_is_refused() {
-        assert_eq!(Cholesky::factorise(2, vec![1.0, 2.0, 1.0]), Err(NotPositiveDefinite { row: 1 }));
-        assert_eq!(Cholesky::factorise(1, vec![f64::NAN]), Err(NotPositiveDefinite { row: 0 }));
-    }
-}
+mod tests;

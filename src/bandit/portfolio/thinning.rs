@@ -1,0 +1,67 @@
+//! Thinned silence: models that do not count learn one of eight silences, which stands for all eight.
+
+use super::{
+    PortfolioMember,
+    member::NEGLIGIBLE,
+    observation::{EncodedObservation, MemberSet},
+};
+use crate::stats::math::exp;
+
+/// Number of silences of which a thinned member learns one.
+pub(super) const ONE_IN: u32 = 8;
+/// Weight of an arm's observations from which on its silence is thinned.
+const ENOUGH: f64 = 500.0;
+
+/// Rule by which members learn a part of the silence only.
+///
+/// Most of the cost of learning is for models of many dimensions whose weight is next to nothing, and most observations are
+/// shown arms without an event. A member whose weight is negligible, and which has lost ground lately, learns each silence of a well
+/// known arm with probability 1/8, eight times over. So what it learns is right on average. A reward is never thinned.
+/// If a silence that was left out gets a reward later, the member learns the reward's part alone, and so the sum of
+/// the rewards at each row stays exact and the weight at each row is right on average.
+///
+/// The choice depends on the number of observations so far, so it is the same whenever the events are applied again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Thinning {
+    /// Number of the observation, or `None` if nothing is thinned.
+    number: Option<u64>,
+    /// Sum of the weights of the deciding members.
+    total: f64,
+}
+
+impl Thinning {
+    /// Creates the rule for the observation of this number.
+    pub(super) fn new(
+        seen: &EncodedObservation<'_>,
+        number: u64,
+        members: &[PortfolioMember],
+        deciding: &[usize],
+    ) -> Self {
+        let thins = seen.y == 0.0 && seen.silence_after.is_some_and(|weight| weight >= ENOUGH);
+        let total = deciding.iter().map(|&i| exp(members[i].evidence)).sum();
+        Self { number: thins.then_some(number), total }
+    }
+
+    /// Number of observations that this one stands for when a member learns it: 1, or 0 or [`ONE_IN`].
+    pub(super) fn copies(&self, i: usize, member: &PortfolioMember) -> u32 {
+        let idle = || i < MemberSet::MAX && member.ground < 0.0 && exp(member.evidence) < NEGLIGIBLE * self.total;
+        match self.number {
+            Some(number) if member.model.has_features() && idle() => {
+                if mixed(number, i as u64) % u64::from(ONE_IN) == 0 { ONE_IN } else { 0 }
+            }
+            _ => 1,
+        }
+    }
+}
+
+/// Returns evenly distributed bits that follow from two numbers.
+///
+/// # Source
+///
+/// Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators" (2014), the mixing function of `SplitMix`.
+fn mixed(a: u64, b: u64) -> u64 {
+    let mut bits = a.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ b.wrapping_mul(0xD1B5_4A32_D192_ED03);
+    bits = (bits ^ bits >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ bits >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    bits ^ bits >> 31
+}
